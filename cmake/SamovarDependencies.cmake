@@ -1,0 +1,43 @@
+# Third parties, all from the distribution's packages (deploy/packages.txt); nothing is downloaded.
+# After this file the following targets exist, whatever the distribution names them:
+#   samovar::grpc samovar::protobuf samovar::lmdb samovar::eigen samovar::spdlog samovar::cli11 samovar::catch2 samovar::zlib
+#   absl::*
+
+find_package(Threads REQUIRED)
+find_package(PkgConfig REQUIRED)
+find_package(absl REQUIRED)
+find_package(Protobuf REQUIRED)
+find_package(Eigen3 REQUIRED NO_MODULE)
+find_package(spdlog REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(ZLIB REQUIRED)
+pkg_check_modules(LMDB REQUIRED IMPORTED_TARGET GLOBAL lmdb)
+
+add_library(samovar::protobuf ALIAS protobuf::libprotobuf)
+add_library(samovar::lmdb ALIAS PkgConfig::LMDB)
+add_library(samovar::eigen ALIAS Eigen3::Eigen)
+add_library(samovar::spdlog ALIAS spdlog::spdlog)
+add_library(samovar::cli11 ALIAS CLI11::CLI11)
+add_library(samovar::zlib ALIAS ZLIB::ZLIB)
+
+# Older distributions package gRPC without its CMake files, but always with pkg-config's.
+find_package(gRPC CONFIG QUIET)
+if(gRPC_FOUND)
+  add_library(samovar::grpc ALIAS gRPC::grpc++)
+else()
+  pkg_check_modules(GRPCPP REQUIRED IMPORTED_TARGET GLOBAL grpc++)
+  add_library(samovar::grpc ALIAS PkgConfig::GRPCPP)
+endif()
+find_program(SAMOVAR_GRPC_CPP_PLUGIN grpc_cpp_plugin REQUIRED)
+
+if(SAMOVAR_TESTS)
+  find_package(Catch2 REQUIRED)
+  add_library(samovar::catch2 ALIAS Catch2::Catch2)
+endif()
+
+# ccache, where it is installed. The sloppiness is what its manual asks for with GCC's precompiled headers.
+find_program(SAMOVAR_CCACHE ccache)
+if(SAMOVAR_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER
+      ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${SAMOVAR_CCACHE})
+endif()

@@ -1,0 +1,96 @@
+# One way to declare a room's library, a program and a test, so that flags are the same everywhere.
+
+add_library(samovar_options INTERFACE)
+target_include_directories(samovar_options INTERFACE "${PROJECT_SOURCE_DIR}")
+# -ffp-contract=off: the compiler must not choose per build where a multiply and an add round once;
+# kernels that want FMA call it. Signed zeros, NaN and order of sums are kept (no -ffast-math).
+target_compile_options(samovar_options INTERFACE
+  "-march=${SAMOVAR_ARCH}" -ffp-contract=off -fno-math-errno -fno-omit-frame-pointer -Wall -Wextra)
+if(SAMOVAR_WERROR)
+  target_compile_options(samovar_options INTERFACE -Werror)
+endif()
+if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+  target_compile_options(samovar_options INTERFACE -Wthread-safety)
+endif()
+if(SAMOVAR_SANITIZE)
+  target_compile_options(samovar_options INTERFACE "-fsanitize=${SAMOVAR_SANITIZE}" -fno-sanitize-recover=all)
+  target_link_options(samovar_options INTERFACE "-fsanitize=${SAMOVAR_SANITIZE}")
+endif()
+
+# samovar_library(name SOURCES a.cc b.h ... DEPS other targets ...)
+function(samovar_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_library(${name} STATIC ${ARG_SOURCES})
+  target_link_libraries(${name} PUBLIC samovar_options ${ARG_DEPS})
+  samovar_precompile(${name})
+endfunction()
+
+# samovar_program(name SOURCES ... DEPS ...): an executable in <build>/bin. Every program starts with the check
+# that this CPU has the instructions the rest was compiled for.
+function(samovar_program name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES} $<TARGET_OBJECTS:samovar_cpu_check>)
+  target_link_libraries(${name} PRIVATE samovar_options ${ARG_DEPS})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin")
+endfunction()
+
+# samovar_test(name [LABELS ...] [TIMEOUT seconds] SOURCES ... DEPS ...): one Catch2 program; each of its cases is a test of ctest.
+function(samovar_test name)
+  cmake_parse_arguments(ARG "" "TIMEOUT" "LABELS;SOURCES;DEPS" ${ARGN})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 120)
+  endif()
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE samovar_options samovar_test_main ${ARG_DEPS})
+  samovar_precompile(${name})
+  catch_discover_tests(${name} TEST_PREFIX "${name}: " PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}")
+endfunction()
+
+# One precompiled header of library headers, made once, used by every room. A target with other flags (optimisation, say)
+# ignores it, which is why the compiler's warning about that is off.
+set(CMAKE_PCH_WARN_INVALID OFF)
+if(SAMOVAR_PCH)
+  add_library(samovar_pch STATIC "${PROJECT_SOURCE_DIR}/cmake/pch.cc")
+  target_link_libraries(samovar_pch PUBLIC samovar_options samovar::grpc samovar::protobuf absl::status absl::statusor
+    absl::strings absl::synchronization absl::time Threads::Threads)
+  target_precompile_headers(samovar_pch PRIVATE <algorithm> <cstdint> <functional> <map> <memory> <string> <utility> <vector>
+    <absl/status/statusor.h> <absl/strings/str_cat.h> <absl/strings/str_format.h> <absl/synchronization/mutex.h>
+    <absl/time/time.h> <google/protobuf/message.h> <grpcpp/grpcpp.h>)
+endif()
+function(samovar_precompile name)
+  if(SAMOVAR_PCH)
+    target_precompile_headers(${name} REUSE_FROM samovar_pch)
+    target_link_libraries(${name} PRIVATE samovar_pch)
+  endif()
+endfunction()
+
+# samovar_proto(name PROTOS a.proto ... [SERVICES] [DEPS ...]): generated code from files under proto/.
+function(samovar_proto name)
+  cmake_parse_arguments(ARG "SERVICES" "" "PROTOS;DEPS" ${ARGN})
+  set(root "${PROJECT_SOURCE_DIR}/proto")
+  set(out "${PROJECT_BINARY_DIR}/gen")
+  set(generated)
+  foreach(proto IN LISTS ARG_PROTOS)
+    string(REGEX REPLACE "\\.proto$" "" stem "${proto}")
+    set(outputs "${out}/${stem}.pb.cc" "${out}/${stem}.pb.h")
+    set(flags --cpp_out=${out})
+    if(ARG_SERVICES)
+      list(APPEND outputs "${out}/${stem}.grpc.pb.cc" "${out}/${stem}.grpc.pb.h")
+      list(APPEND flags --grpc_out=${out} --plugin=protoc-gen-grpc=${SAMOVAR_GRPC_CPP_PLUGIN})
+    endif()
+    add_custom_command(OUTPUT ${outputs}
+      COMMAND ${CMAKE_COMMAND} -E make_directory ${out}
+      COMMAND protobuf::protoc -I ${root} ${flags} ${root}/${proto}
+      DEPENDS ${root}/${proto} protobuf::protoc
+      COMMENT "Generating ${stem}.pb" VERBATIM)
+    list(APPEND generated ${outputs})
+  endforeach()
+  add_library(${name} STATIC ${generated})
+  # Generated code is not ours to lint, and its speed is not in any hot path.
+  target_compile_options(${name} PRIVATE -w -O1)
+  target_include_directories(${name} SYSTEM PUBLIC ${out})
+  target_link_libraries(${name} PUBLIC samovar::protobuf ${ARG_DEPS})
+  if(ARG_SERVICES)
+    target_link_libraries(${name} PUBLIC samovar::grpc)
+  endif()
+endfunction()

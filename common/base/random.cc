@@ -1,0 +1,77 @@
+#include "common/base/random.h"
+
+#include <bit>
+
+namespace samovar {
+namespace {
+
+constexpr uint32_t kMultiplier0 = 0xD2511F53;
+constexpr uint32_t kMultiplier1 = 0xCD9E8D57;
+constexpr uint32_t kWeyl0 = 0x9E3779B9;
+constexpr uint32_t kWeyl1 = 0xBB67AE85;
+constexpr int kPhiloxRounds = 10;
+constexpr int kFeistelRounds = 4;
+
+// SplitMix64's finaliser.
+uint64_t Mix(uint64_t value) {
+  value += 0x9E3779B97F4A7C15;
+  value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9;
+  value = (value ^ (value >> 27)) * 0x94D049BB133111EB;
+  return value ^ (value >> 31);
+}
+
+}  // namespace
+
+std::array<uint32_t, 4> Philox(uint64_t key, uint64_t counter_high, uint64_t counter_low) {
+  uint32_t c0 = static_cast<uint32_t>(counter_low);
+  uint32_t c1 = static_cast<uint32_t>(counter_low >> 32);
+  uint32_t c2 = static_cast<uint32_t>(counter_high);
+  uint32_t c3 = static_cast<uint32_t>(counter_high >> 32);
+  uint32_t k0 = static_cast<uint32_t>(key);
+  uint32_t k1 = static_cast<uint32_t>(key >> 32);
+  for (int round = 0; round < kPhiloxRounds; ++round) {
+    const uint64_t product0 = static_cast<uint64_t>(kMultiplier0) * c0;
+    const uint64_t product1 = static_cast<uint64_t>(kMultiplier1) * c2;
+    c0 = static_cast<uint32_t>(product1 >> 32) ^ c1 ^ k0;
+    c1 = static_cast<uint32_t>(product1);
+    c2 = static_cast<uint32_t>(product0 >> 32) ^ c3 ^ k1;
+    c3 = static_cast<uint32_t>(product0);
+    k0 += kWeyl0;
+    k1 += kWeyl1;
+  }
+  return {c0, c1, c2, c3};
+}
+
+uint64_t DeriveKey(RandomStream stream, std::initializer_list<uint64_t> parts) {
+  uint64_t key = Mix(static_cast<uint64_t>(stream));
+  for (uint64_t part : parts) key = Mix(key ^ Mix(part));
+  return key;
+}
+
+Permutation::Permutation(uint64_t size, uint64_t key) : size_(size), key_(key) {
+  const int bits = size > 1 ? std::bit_width(size - 1) : 1;
+  half_bits_ = (bits + 1) / 2;
+  half_mask_ = (uint64_t{1} << half_bits_) - 1;
+}
+
+uint64_t Permutation::operator()(uint64_t index) const {
+  // The domain is less than four times the size, so the walk takes four steps on average at most.
+  do {
+    index = Encrypt(index);
+  } while (index >= size_);
+  return index;
+}
+
+uint64_t Permutation::Encrypt(uint64_t value) const {
+  uint64_t left = value >> half_bits_;
+  uint64_t right = value & half_mask_;
+  for (int round = 0; round < kFeistelRounds; ++round) {
+    const uint64_t mixed = Philox(key_, static_cast<uint64_t>(round), right)[0];
+    const uint64_t next = left ^ (mixed & half_mask_);
+    left = right;
+    right = next;
+  }
+  return (left << half_bits_) | right;
+}
+
+}  // namespace samovar

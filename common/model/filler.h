@@ -1,0 +1,25 @@
+// Initial values of parameters (Caffe's fillers), as a pure function of (seed, blob, element): any process can compute any range.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "absl/status/status.h"
+#include "samovar/v1/parameter.pb.h"
+
+namespace samovar {
+
+// Whether FillRange can fill the blob: INVALID_ARGUMENT or UNIMPLEMENTED names layer, blob and filler.
+absl::Status CheckFiller(const v1::ParameterBlob& blob);
+
+// Writes elements [begin, begin + out.size()) of the blob's initial values. Formulas, with n = fan_in (default), fan_out or
+// their mean as variance_norm says, fan_in = count / shape[0], fan_out = count / shape[1] (count if 1-D):
+//   constant  value
+//   uniform   U[min, max)
+//   gaussian  N(mean, std), Box and Muller's transform; sparse is refused
+//   xavier    U[-s, s), s = sqrt(3 / n)          (Glorot and Bengio 2010)
+//   msra      N(0, sqrt(2 / n))                  (He et al. 2015)
+// Errors as CheckFiller. REQUIRES: the range lies inside the blob.
+absl::Status FillRange(const v1::ParameterBlob& blob, uint64_t seed, uint64_t begin, std::span<float> out);
+
+}  // namespace samovar

@@ -1,0 +1,32 @@
+// Questions to a ParameterLayout: what a server or client must check and look up before it trusts one.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "absl/status/status.h"
+#include "absl/functional/function_ref.h"
+#include "samovar/v1/parameter.pb.h"
+
+namespace samovar {
+
+// Floats in a blob: the product of its dimensions (0 if it has none).
+uint64_t BlobElements(const v1::ParameterBlob& blob);
+
+// INVALID_ARGUMENT if blobs are not contiguous from 0, a dimension is not positive, a product overflows, the total disagrees,
+// a multiplier is not finite, or a filler cannot be computed. The message names the blob.
+absl::Status CheckLayout(const v1::ParameterLayout& layout);
+
+// Calls visit(blob, begin, end) for each blob that meets the floats [begin, end) of the flat vector, in order, with the part
+// of that range that lies in the blob (flat positions). REQUIRES: CheckLayout(layout).ok()
+void VisitRange(const v1::ParameterLayout& layout, uint64_t begin, uint64_t end,
+                absl::FunctionRef<void(const v1::ParameterBlob& blob, uint64_t begin, uint64_t end)> visit);
+
+// Initial weights of the floats [begin, begin + out.size()) of the flat vector.
+absl::Status FillLayoutRange(const v1::ParameterLayout& layout, uint64_t seed, uint64_t begin, std::span<float> out);
+
+// A number that differs, for all practical purposes, between layouts with other layers, shapes or rules. Fillers and
+// multipliers do not enter: a snapshot may be continued with other ones.
+uint64_t LayoutFingerprint(const v1::ParameterLayout& layout);
+
+}  // namespace samovar

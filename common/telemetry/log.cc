@@ -1,0 +1,36 @@
+#include "common/telemetry/log.h"
+
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include "absl/strings/str_cat.h"
+
+namespace samovar {
+namespace {
+
+void Write(spdlog::level::level_enum level, absl::string_view text) {
+  spdlog::log(level, spdlog::string_view_t(text.data(), text.size()));
+}
+
+}  // namespace
+
+absl::Status InitLogging(const LogOptions& options) {
+  const spdlog::level::level_enum level = spdlog::level::from_str(options.level);
+  if (level == spdlog::level::off && options.level != "off") {
+    return absl::InvalidArgumentError(absl::StrCat("unknown log level \"", options.level,
+                                                   "\"; there are trace, debug, info, warning, error and off"));
+  }
+  auto logger = std::make_shared<spdlog::logger>(options.process, std::make_shared<spdlog::sinks::stderr_sink_mt>());
+  logger->set_pattern("%Y-%m-%d %H:%M:%S.%e %L %n: %v");
+  logger->set_level(level);
+  logger->flush_on(spdlog::level::trace);
+  spdlog::set_default_logger(std::move(logger));
+  return absl::OkStatus();
+}
+
+void LogDebug(absl::string_view text) { Write(spdlog::level::debug, text); }
+void LogInfo(absl::string_view text) { Write(spdlog::level::info, text); }
+void LogWarning(absl::string_view text) { Write(spdlog::level::warn, text); }
+void LogError(absl::string_view text) { Write(spdlog::level::err, text); }
+
+}  // namespace samovar
