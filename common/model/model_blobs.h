@@ -1,0 +1,17 @@
+// From the flat parameter vector to a Caffe model.
+#pragma once
+
+#include <span>
+
+#include "absl/status/statusor.h"
+#include "caffe.pb.h"
+#include "samovar/v1/parameter.pb.h"
+
+namespace samovar {
+
+// The net with the weights as blobs of its layers, as Caffe saves them: ready to be written as a .caffemodel.
+// INVALID_ARGUMENT if the layout names a layer that the net lacks, or the number of weights is not the layout's.
+absl::StatusOr<caffe::NetParameter> MakeModel(const caffe::NetParameter& net, const v1::ParameterLayout& layout,
+                                              std::span<const float> weights);
+
+}  // namespace samovar

@@ -1,0 +1,213 @@
+#include "server/coordinator/lease_table.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace samovar {
+namespace {
+
+// Before a worker's pace is known.
+constexpr uint64_t kFirstLength = 4;
+// Weight of the newest interval in a worker's pace.
+constexpr double kPaceWeight = 0.2;
+// A lease is worth a second worker when it takes this many times what its iterations should take.
+constexpr int kBackupFactor = 3;
+
+}  // namespace
+
+LeaseTable::LeaseTable(const Options& options, Ledger done) : options_(options), done_(std::move(done)) {}
+
+uint64_t LeaseTable::LengthFor(uint64_t worker, uint64_t workers) const {
+  uint64_t length = kFirstLength;
+  const auto pace = paces_.find(worker);
+  if (pace != paces_.end() && pace->second.per_iteration > absl::ZeroDuration()) {
+    length = static_cast<uint64_t>(std::max(1.0, absl::FDivDuration(options_.target, pace->second.per_iteration)));
+  }
+  // Towards the end the rest is shared, so that all workers finish together.
+  const uint64_t rest = options_.max_iter - std::min(options_.max_iter, done_.size());
+  const uint64_t share = std::max<uint64_t>(1, rest / (2 * std::max<uint64_t>(1, workers)));
+  return std::clamp<uint64_t>(length, 1, std::min(options_.max_length, share));
+}
+
+std::optional<IterationRange> LeaseTable::TakeReturned(uint64_t length) {
+  while (!returned_.empty() && done_.Contains(*returned_.begin())) returned_.erase(returned_.begin());
+  if (returned_.empty() || *returned_.begin() >= done_.watermark() + options_.window) return std::nullopt;
+  IterationRange range{*returned_.begin(), *returned_.begin()};
+  while (range.end - range.begin < length && !returned_.empty() && *returned_.begin() == range.end &&
+         !done_.Contains(range.end)) {
+    returned_.erase(returned_.begin());
+    ++range.end;
+  }
+  return range;
+}
+
+std::optional<IterationRange> LeaseTable::TakeFresh(uint64_t length) {
+  const uint64_t limit = std::min(options_.max_iter, done_.watermark() + options_.window);
+  while (fresh_ < limit && done_.Contains(fresh_)) ++fresh_;
+  if (fresh_ >= limit) return std::nullopt;
+  IterationRange range{fresh_, fresh_};
+  while (range.end < limit && range.end - range.begin < length && !done_.Contains(range.end)) ++range.end;
+  fresh_ = range.end;
+  return range;
+}
+
+std::optional<IterationRange> LeaseTable::TakeBackup(uint64_t worker, uint64_t length, absl::Time now) {
+  for (auto& [id, entry] : leases_) {
+    if (entry.lease.worker == worker || entry.backed_up) continue;
+    const auto pace = paces_.find(entry.lease.worker);
+    const absl::Duration expected = pace == paces_.end() ? absl::ZeroDuration() : pace->second.per_iteration;
+    const std::vector<IterationRange> left = done_.Missing(entry.lease.range.begin, entry.lease.range.end);
+    if (left.empty() || now - entry.progressed < std::max(options_.target, kBackupFactor * expected)) continue;
+    entry.backed_up = true;
+    IterationRange range = left.front();
+    range.end = std::min(range.end, range.begin + length);
+    backups_ += range.end - range.begin;
+    return range;
+  }
+  return std::nullopt;
+}
+
+void LeaseTable::Pace::Count(absl::Time now) {
+  if (now != batch_time && batch_time != absl::InfinitePast()) {
+    if (before_batch != absl::InfinitePast()) {
+      const absl::Duration sample = (batch_time - before_batch) / batch_size;
+      per_iteration = per_iteration == absl::ZeroDuration() ? sample : (1 - kPaceWeight) * per_iteration + kPaceWeight * sample;
+    }
+    before_batch = batch_time;
+    batch_size = 0;
+  }
+  batch_time = now;
+  ++batch_size;
+}
+
+std::optional<LeaseTable::Lease> LeaseTable::Acquire(uint64_t worker, uint64_t workers, absl::Time now) {
+  const uint64_t length = LengthFor(worker, workers);
+  std::optional<IterationRange> range = TakeReturned(length);
+  if (!range.has_value()) range = TakeFresh(length);
+  if (!range.has_value()) range = TakeBackup(worker, length, now);
+  if (!range.has_value()) return std::nullopt;
+  const Lease lease{next_id_++, worker, *range};
+  leases_[lease.id] = Entry{lease, now, now};
+  return lease;
+}
+
+void LeaseTable::Renew(uint64_t worker, absl::Time now) {
+  for (auto& [id, entry] : leases_) {
+    if (entry.lease.worker == worker) entry.renewed = now;
+  }
+}
+
+bool LeaseTable::Finished(const Entry& entry) const {
+  return done_.Missing(entry.lease.range.begin, entry.lease.range.end).empty();
+}
+
+bool LeaseTable::Complete(uint64_t worker, uint64_t t, absl::Time now) {
+  if (t >= options_.max_iter || !done_.Add(t)) return false;
+  paces_[worker].Count(now);
+  for (auto entry = leases_.begin(); entry != leases_.end();) {
+    const IterationRange& range = entry->second.lease.range;
+    if (t < range.begin || t >= range.end) {
+      ++entry;
+      continue;
+    }
+    entry->second.progressed = now;
+    if (Finished(entry->second)) {
+      if (entry->second.lease.worker != worker) revoked_[entry->second.lease.worker].push_back(entry->first);
+      entry = leases_.erase(entry);
+    } else {
+      ++entry;
+    }
+  }
+  return true;
+}
+
+LeaseTable::Entries::iterator LeaseTable::EndLease(Entries::iterator entry, bool revoke) {
+  const Lease lease = entry->second.lease;
+  const auto next = leases_.erase(entry);
+  if (revoke) revoked_[lease.worker].push_back(lease.id);
+  bool undone = false;
+  for (const IterationRange& left : done_.Missing(lease.range.begin, lease.range.end)) {
+    for (uint64_t t = left.begin; t < left.end; ++t) {
+      const bool held = std::any_of(leases_.begin(), leases_.end(), [t](const auto& other) {
+        return other.second.lease.range.begin <= t && t < other.second.lease.range.end;
+      });
+      if (!held) returned_.insert(t);
+      undone = true;
+    }
+  }
+  if (undone) ++releases_;
+  return next;
+}
+
+void LeaseTable::Release(uint64_t lease_id) {
+  const auto entry = leases_.find(lease_id);
+  if (entry != leases_.end()) EndLease(entry, /*revoke=*/false);
+}
+
+void LeaseTable::ReleaseWorker(uint64_t worker) {
+  for (auto entry = leases_.begin(); entry != leases_.end();) {
+    entry = entry->second.lease.worker == worker ? EndLease(entry, /*revoke=*/false) : std::next(entry);
+  }
+  paces_.erase(worker);
+  revoked_.erase(worker);
+}
+
+void LeaseTable::Expire(absl::Time now) {
+  for (auto entry = leases_.begin(); entry != leases_.end();) {
+    const bool expired = now - entry->second.renewed > options_.term || now - entry->second.progressed > options_.stall;
+    entry = expired ? EndLease(entry, /*revoke=*/true) : std::next(entry);
+  }
+}
+
+void LeaseTable::AddMissing(const std::vector<IterationRange>& ranges) {
+  Ledger missing;
+  for (const IterationRange& range : ranges) missing.AddRange(range.begin, std::min(range.end, options_.max_iter));
+  Ledger done;
+  for (const IterationRange& kept : missing.Missing(0, options_.max_iter)) {
+    uint64_t from = kept.begin;
+    for (const IterationRange& gap : done_.Missing(kept.begin, kept.end)) {
+      done.AddRange(from, gap.begin);
+      from = gap.end;
+    }
+    done.AddRange(from, kept.end);
+  }
+  for (const IterationRange& range : ranges) {
+    for (uint64_t t = range.begin; t < std::min(range.end, fresh_); ++t) {
+      if (done_.Contains(t)) returned_.insert(t);
+    }
+  }
+  done_ = std::move(done);
+}
+
+std::vector<uint64_t> LeaseTable::TakeRevoked(uint64_t worker) {
+  const auto revoked = revoked_.find(worker);
+  if (revoked == revoked_.end()) return {};
+  std::vector<uint64_t> result = std::move(revoked->second);
+  revoked_.erase(revoked);
+  return result;
+}
+
+bool LeaseTable::Holds(uint64_t worker, uint64_t lease_id) const {
+  const auto entry = leases_.find(lease_id);
+  return entry != leases_.end() && entry->second.lease.worker == worker;
+}
+
+std::vector<LeaseTable::Lease> LeaseTable::LeasesOf(uint64_t worker) const {
+  std::vector<Lease> result;
+  for (const auto& [id, entry] : leases_) {
+    if (entry.lease.worker == worker) result.push_back(entry.lease);
+  }
+  return result;
+}
+
+Ledger HeldByAll(const std::vector<Ledger>& ledgers, uint64_t max_iter) {
+  Ledger missing;
+  for (const Ledger& ledger : ledgers) {
+    for (const IterationRange& range : ledger.Missing(0, max_iter)) missing.AddRange(range.begin, range.end);
+  }
+  Ledger held;
+  for (const IterationRange& range : missing.Missing(0, max_iter)) held.AddRange(range.begin, range.end);
+  return held;
+}
+
+}  // namespace samovar

@@ -1,0 +1,53 @@
+#include "server/coordinator/membership.h"
+
+#include <algorithm>
+
+namespace samovar {
+
+absl::Status Membership::RegisterServer(const v1::RegisterServerRequest& request, absl::Time now) {
+  if (request.address().empty()) return absl::InvalidArgumentError("a server registered without its address");
+  const auto known = std::find_if(servers_.begin(), servers_.end(), [&](const Server& server) {
+    return server.registration.address() == request.address();
+  });
+  if (known == servers_.end()) {
+    servers_.push_back({request, now});
+  } else {
+    *known = {request, now};
+  }
+  return absl::OkStatus();
+}
+
+const Membership::Server* Membership::FindServer(const std::string& address) const {
+  for (const Server& server : servers_) {
+    if (server.registration.address() == address) return &server;
+  }
+  return nullptr;
+}
+
+uint64_t Membership::Join(const v1::JoinRequest& request, absl::Time now) {
+  const uint64_t id = next_worker_++;
+  workers_[id] = Worker{id, request, now};
+  return id;
+}
+
+Membership::Worker* Membership::Touch(uint64_t worker, absl::Time now) {
+  const auto found = workers_.find(worker);
+  if (found == workers_.end()) return nullptr;
+  found->second.heard = now;
+  return &found->second;
+}
+
+std::vector<Membership::Worker> Membership::ExpireWorkers(absl::Time now) {
+  std::vector<Worker> expired;
+  for (auto worker = workers_.begin(); worker != workers_.end();) {
+    if (now - worker->second.heard > kWorkerTimeout) {
+      expired.push_back(worker->second);
+      worker = workers_.erase(worker);
+    } else {
+      ++worker;
+    }
+  }
+  return expired;
+}
+
+}  // namespace samovar

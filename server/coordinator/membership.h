@@ -1,0 +1,59 @@
+// Membership knows the servers and workers of the cluster and when each was last heard of.
+//
+// A state machine without clock or threads: callers pass the time. Thread safety: none; guarded by its owner.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "samovar/v1/coordinator.pb.h"
+
+namespace samovar {
+
+class Membership {
+ public:
+  // A server that registers so often is heard of in time; a worker likewise with its heartbeats.
+  static constexpr absl::Duration kServerRenewal = absl::Seconds(2);
+  static constexpr absl::Duration kHeartbeat = absl::Milliseconds(500);
+  // Silence after which a worker is given up. Its leases run out at the same time.
+  static constexpr absl::Duration kWorkerTimeout = absl::Seconds(6);
+  // Silence after which a job gives up a server that it needs.
+  static constexpr absl::Duration kServerTimeout = absl::Seconds(30);
+
+  struct Server {
+    v1::RegisterServerRequest registration;
+    absl::Time heard;
+  };
+  struct Worker {
+    uint64_t id = 0;
+    v1::JoinRequest description;
+    absl::Time heard;
+    uint64_t iterations_done = 0;
+  };
+
+  // A new registration or a renewal. INVALID_ARGUMENT: no address.
+  absl::Status RegisterServer(const v1::RegisterServerRequest& request, absl::Time now);
+  // In the order of their first registration.
+  const std::vector<Server>& servers() const { return servers_; }
+  // Null if it never registered.
+  const Server* FindServer(const std::string& address) const;
+
+  // Returns the new worker's id; ids are not used again.
+  uint64_t Join(const v1::JoinRequest& request, absl::Time now);
+  // Notes that the worker lives. Null if it is not (any more) known.
+  Worker* Touch(uint64_t worker, absl::Time now);
+  void Leave(uint64_t worker) { workers_.erase(worker); }
+  // Forgets the workers that have been silent too long; returns them.
+  std::vector<Worker> ExpireWorkers(absl::Time now);
+  const std::map<uint64_t, Worker>& workers() const { return workers_; }
+
+ private:
+  std::vector<Server> servers_;
+  std::map<uint64_t, Worker> workers_;
+  uint64_t next_worker_ = 1;
+};
+
+}  // namespace samovar

@@ -1,0 +1,131 @@
+#include "server/coordinator/test_pass.h"
+
+#include <algorithm>
+
+namespace samovar {
+namespace {
+
+// Enough that workers of different speeds finish together.
+constexpr uint64_t kSlicesPerWorker = 4;
+
+}  // namespace
+
+TestPass::TestPass(uint64_t frozen_iteration, uint32_t net, const v1::DatasetSpec& data, const v1::NetOutputs& outputs,
+                   uint64_t workers)
+    : frozen_iteration_(frozen_iteration),
+      net_(net),
+      records_(data.records()),
+      outputs_(outputs),
+      sums_(static_cast<size_t>(outputs.outputs_size())) {
+  const uint64_t batches = (data.records() + data.batch_size() - 1) / data.batch_size();
+  const uint64_t wanted = std::max<uint64_t>(1, workers) * kSlicesPerWorker;
+  const uint64_t step = std::max<uint64_t>(1, batches / wanted) * data.batch_size();
+  for (uint64_t begin = 0; begin < data.records(); begin += step) {
+    Slice slice;
+    slice.begin = begin;
+    slice.end = std::min(begin + step, data.records());
+    slices_.push_back(slice);
+  }
+  missing_ = slices_.size();
+}
+
+v1::TestSlice TestPass::MessageOf(const Slice& slice) const {
+  v1::TestSlice message;
+  message.set_frozen_iteration(frozen_iteration_);
+  message.set_net(net_);
+  message.set_begin(slice.begin);
+  message.set_end(slice.end);
+  return message;
+}
+
+std::optional<v1::TestSlice> TestPass::Acquire(uint64_t lease_id, uint64_t worker, absl::Time now) {
+  for (Slice& slice : slices_) {
+    if (slice.done || slice.lease_id != 0) continue;
+    slice.lease_id = lease_id;
+    slice.worker = worker;
+    slice.renewed = now;
+    return MessageOf(slice);
+  }
+  return std::nullopt;
+}
+
+void TestPass::Renew(uint64_t worker, absl::Time now) {
+  for (Slice& slice : slices_) {
+    if (slice.lease_id != 0 && slice.worker == worker) slice.renewed = now;
+  }
+}
+
+bool TestPass::Complete(const v1::TestResult& result) {
+  if (result.frozen_iteration() != frozen_iteration_ || result.net() != net_) return false;
+  if (static_cast<size_t>(result.sums_size()) != sums_.size()) return false;
+  for (Slice& slice : slices_) {
+    if (slice.begin != result.begin() || slice.end != result.end()) continue;
+    if (slice.done) return false;
+    slice.done = true;
+    slice.lease_id = 0;
+    --missing_;
+    for (size_t i = 0; i < sums_.size(); ++i) sums_[i] += result.sums(static_cast<int>(i));
+    return true;
+  }
+  return false;
+}
+
+int TestPass::Release(uint64_t lease_id) {
+  int released = 0;
+  for (Slice& slice : slices_) {
+    if (slice.lease_id != lease_id || lease_id == 0) continue;
+    slice.lease_id = 0;
+    ++released;
+  }
+  return released;
+}
+
+int TestPass::ReleaseWorker(uint64_t worker) {
+  int released = 0;
+  for (Slice& slice : slices_) {
+    if (slice.lease_id == 0 || slice.worker != worker) continue;
+    slice.lease_id = 0;
+    ++released;
+  }
+  return released;
+}
+
+int TestPass::Expire(absl::Duration term, absl::Time now) {
+  int released = 0;
+  for (Slice& slice : slices_) {
+    if (slice.lease_id == 0 || now - slice.renewed <= term) continue;
+    slice.lease_id = 0;
+    ++released;
+  }
+  return released;
+}
+
+std::vector<v1::TestSlice> TestPass::SlicesOf(uint64_t worker) const {
+  std::vector<v1::TestSlice> result;
+  for (const Slice& slice : slices_) {
+    if (slice.lease_id != 0 && slice.worker == worker) result.push_back(MessageOf(slice));
+  }
+  return result;
+}
+
+bool TestPass::Holds(uint64_t worker, uint64_t lease_id) const {
+  return std::any_of(slices_.begin(), slices_.end(), [&](const Slice& slice) {
+    return lease_id != 0 && slice.lease_id == lease_id && slice.worker == worker;
+  });
+}
+
+v1::TestReport TestPass::Report() const {
+  v1::TestReport report;
+  report.set_iteration(frozen_iteration_);
+  report.set_net(net_);
+  report.set_records(records_);
+  for (int i = 0; i < outputs_.outputs_size(); ++i) {
+    v1::NamedValue* value = report.add_outputs();
+    value->set_name(outputs_.outputs(i).name());
+    value->set_loss_weight(outputs_.outputs(i).loss_weight());
+    value->set_value(sums_[static_cast<size_t>(i)] / static_cast<double>(records_));
+  }
+  return report;
+}
+
+}  // namespace samovar

@@ -1,0 +1,58 @@
+// TestPass tests one frozen copy of the weights on a whole test set: slices of it go to workers, their sums come back, each
+// slice counts once. A state machine without clock or threads. Thread safety: none; guarded by its owner.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "samovar/v1/coordinator.pb.h"
+#include "samovar/v1/job.pb.h"
+
+namespace samovar {
+
+class TestPass {
+ public:
+  // `net`: the test net's number. `workers`: how many share the work; the slices are several for each.
+  // REQUIRES: data.records() > 0, data.batch_size() > 0
+  TestPass(uint64_t frozen_iteration, uint32_t net, const v1::DatasetSpec& data, const v1::NetOutputs& outputs, uint64_t workers);
+
+  // The next slice that nobody holds, if any, under the given lease.
+  std::optional<v1::TestSlice> Acquire(uint64_t lease_id, uint64_t worker, absl::Time now);
+  void Renew(uint64_t worker, absl::Time now);
+  // Whether the result was one that this pass waited for.
+  bool Complete(const v1::TestResult& result);
+  // Slices that are given back for another worker. Returns how many.
+  int Release(uint64_t lease_id);
+  int ReleaseWorker(uint64_t worker);
+  int Expire(absl::Duration term, absl::Time now);
+
+  bool complete() const { return missing_ == 0; }
+  std::vector<v1::TestSlice> SlicesOf(uint64_t worker) const;
+  bool Holds(uint64_t worker, uint64_t lease_id) const;
+  // Means over all records. REQUIRES: complete()
+  v1::TestReport Report() const;
+
+ private:
+  struct Slice {
+    uint64_t begin = 0;
+    uint64_t end = 0;
+    bool done = false;
+    // 0: not leased.
+    uint64_t lease_id = 0;
+    uint64_t worker = 0;
+    absl::Time renewed;
+  };
+  v1::TestSlice MessageOf(const Slice& slice) const;
+
+  const uint64_t frozen_iteration_;
+  const uint32_t net_;
+  const uint64_t records_;
+  const v1::NetOutputs outputs_;
+  std::vector<Slice> slices_;
+  size_t missing_;
+  std::vector<double> sums_;
+};
+
+}  // namespace samovar

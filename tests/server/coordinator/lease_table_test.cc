@@ -1,0 +1,187 @@
+#include "server/coordinator/lease_table.h"
+
+#include <random>
+
+#include "tests/support/catch.h"
+
+namespace samovar {
+namespace {
+
+constexpr uint64_t kAnna = 1;
+constexpr uint64_t kBoris = 2;
+
+absl::Time At(double seconds) { return absl::UnixEpoch() + absl::Seconds(seconds); }
+
+LeaseTable::Options Small(uint64_t max_iter) {
+  LeaseTable::Options options;
+  options.max_iter = max_iter;
+  return options;
+}
+
+void CompleteAll(LeaseTable* table, const LeaseTable::Lease& lease, absl::Time now) {
+  for (uint64_t t = lease.range.begin; t < lease.range.end; ++t) table->Complete(lease.worker, t, now);
+}
+
+TEST_CASE("leases are disjoint and together all iterations") {
+  LeaseTable table(Small(1000), Ledger());
+  Ledger leased;
+  double time = 0;
+  while (!table.complete()) {
+    const auto lease = table.Acquire(kAnna, 2, At(time += 0.1));
+    REQUIRE(lease.has_value());
+    for (uint64_t t = lease->range.begin; t < lease->range.end; ++t) REQUIRE(leased.Add(t));
+    CompleteAll(&table, *lease, At(time += 0.1));
+  }
+  CHECK(leased.watermark() == 1000);
+  CHECK_FALSE(table.Acquire(kAnna, 2, At(time)).has_value());
+}
+
+TEST_CASE("what a lost worker held goes to another, without what it had done") {
+  LeaseTable table(Small(100), Ledger());
+  const auto lost = table.Acquire(kAnna, 2, At(0));
+  REQUIRE(lost->range.end - lost->range.begin >= 3);
+  table.Complete(kAnna, lost->range.begin, At(1));
+  table.Expire(At(5));
+  CHECK(table.Holds(kAnna, lost->id));
+  table.Expire(At(8));
+  CHECK_FALSE(table.Holds(kAnna, lost->id));
+  CHECK(table.releases() == 1);
+  CHECK(table.TakeRevoked(kAnna) == std::vector<uint64_t>{lost->id});
+  CHECK(table.TakeRevoked(kAnna).empty());
+
+  const auto again = table.Acquire(kBoris, 2, At(8));
+  CHECK(again->range == IterationRange{lost->range.begin + 1, lost->range.end});
+}
+
+TEST_CASE("a renewed lease stays, but not for ever without progress") {
+  LeaseTable table(Small(100), Ledger());
+  const auto lease = table.Acquire(kAnna, 1, At(0));
+  for (int second = 1; second < 600; ++second) {
+    table.Renew(kAnna, At(second));
+    table.Expire(At(second));
+    REQUIRE(table.Holds(kAnna, lease->id));
+  }
+  table.Renew(kAnna, At(601));
+  table.Expire(At(601));
+  CHECK_FALSE(table.Holds(kAnna, lease->id));
+}
+
+TEST_CASE("no iteration is leased beyond the window") {
+  LeaseTable::Options options = Small(1000);
+  options.window = 10;
+  LeaseTable table(options, Ledger());
+  const auto first = table.Acquire(kAnna, 2, At(0));
+  uint64_t end = first->range.end;
+  while (const auto lease = table.Acquire(kBoris, 2, At(0))) {
+    CompleteAll(&table, *lease, At(0));
+    end = lease->range.end;
+  }
+  CHECK(end == 10);
+  CompleteAll(&table, *first, At(0));
+  CHECK(table.Acquire(kBoris, 2, At(0))->range.begin == 10);
+}
+
+TEST_CASE("a straggler's iterations are leased a second time, and the first result wins") {
+  LeaseTable table(Small(4), Ledger());
+  std::vector<LeaseTable::Lease> slow;
+  while (const auto lease = table.Acquire(kAnna, 1, At(0))) slow.push_back(*lease);
+  CHECK_FALSE(table.Acquire(kBoris, 2, At(0.5)).has_value());
+  const auto backup = table.Acquire(kBoris, 2, At(10));
+  REQUIRE(backup.has_value());
+  CHECK(backup->range.begin == 0);
+  CHECK(table.backups() >= 1);
+  CompleteAll(&table, *backup, At(11));
+  CHECK_FALSE(table.Complete(kAnna, 0, At(12)));
+  for (const LeaseTable::Lease& lease : slow) {
+    for (uint64_t t = lease.range.begin; t < lease.range.end; ++t) table.Complete(kAnna, t, At(12));
+  }
+  CHECK(table.complete());
+  CHECK(table.releases() == 0);
+}
+
+TEST_CASE("leases grow with a worker's pace and shrink towards the end") {
+  LeaseTable table(Small(10000), Ledger());
+  double time = 0;
+  uint64_t longest = 0;
+  uint64_t last = 0;
+  while (const auto lease = table.Acquire(kAnna, 2, At(time))) {
+    last = lease->range.end - lease->range.begin;
+    longest = std::max(longest, last);
+    time += 0.02 * static_cast<double>(last);
+    CompleteAll(&table, *lease, At(time));
+  }
+  CHECK(longest >= 40);
+  CHECK(longest <= 64);
+  CHECK(last == 1);
+}
+
+TEST_CASE("a resumed job leases just what some chunk lacks") {
+  Ledger first, second;
+  first.AddRange(0, 50);
+  first.AddRange(55, 60);
+  second.AddRange(0, 58);
+  LeaseTable table(Small(70), HeldByAll({first, second}, 70));
+  Ledger leased;
+  while (const auto lease = table.Acquire(kAnna, 1, At(0))) {
+    for (uint64_t t = lease->range.begin; t < lease->range.end; ++t) leased.Add(t);
+  }
+  CHECK(leased.Missing(0, 70) == std::vector<IterationRange>{{0, 50}, {55, 58}});
+}
+
+TEST_CASE("iterations that the ledgers lack after all are leased again") {
+  LeaseTable table(Small(10), Ledger());
+  while (const auto lease = table.Acquire(kAnna, 1, At(0))) CompleteAll(&table, *lease, At(0));
+  REQUIRE(table.complete());
+  table.AddMissing({{3, 5}});
+  CHECK_FALSE(table.complete());
+  Ledger leased;
+  while (const auto lease = table.Acquire(kBoris, 1, At(1))) {
+    for (uint64_t t = lease->range.begin; t < lease->range.end; ++t) leased.Add(t);
+    CompleteAll(&table, *lease, At(1));
+  }
+  CHECK(leased.size() == 2);
+  CHECK(leased.Contains(3));
+  CHECK(leased.Contains(4));
+  CHECK(table.complete());
+}
+
+TEST_CASE("whatever workers do and lose, every iteration is done in the end") {
+  for (uint32_t seed = 0; seed < 200; ++seed) {
+    std::mt19937 random(seed);
+    LeaseTable::Options options = Small(300);
+    options.window = 32;
+    LeaseTable table(options, Ledger());
+    std::vector<LeaseTable::Lease> held;
+    double time = 0;
+    for (int step = 0; step < 20000 && !table.complete(); ++step) {
+      time += 0.05;
+      const uint64_t worker = 1 + random() % 4;
+      const uint32_t what = random() % 100;
+      if (what < 50) {
+        if (const auto lease = table.Acquire(worker, 4, At(time))) held.push_back(*lease);
+      } else if (what < 90 && !held.empty()) {
+        const LeaseTable::Lease lease = held[random() % held.size()];
+        table.Complete(lease.worker, lease.range.begin + random() % (lease.range.end - lease.range.begin), At(time));
+      } else if (what < 95) {
+        table.ReleaseWorker(worker);
+      } else if (what < 96) {
+        table.AddMissing({{random() % 300, 300}});
+      } else {
+        time += 3;
+        table.Expire(At(time));
+      }
+      REQUIRE(table.done().watermark() <= 300);
+    }
+    // One patient worker finishes what is left.
+    for (int step = 0; step < 2000 && !table.complete(); ++step) {
+      time += 1;
+      table.Expire(At(time));
+      if (const auto lease = table.Acquire(9, 1, At(time))) CompleteAll(&table, *lease, At(time));
+    }
+    INFO("seed " << seed);
+    REQUIRE(table.complete());
+  }
+}
+
+}  // namespace
+}  // namespace samovar

@@ -1,0 +1,91 @@
+#include "server/coordinator/test_pass.h"
+
+#include "tests/support/catch.h"
+
+namespace samovar {
+namespace {
+
+absl::Time At(double seconds) { return absl::UnixEpoch() + absl::Seconds(seconds); }
+
+v1::DatasetSpec Records(uint64_t records) {
+  v1::DatasetSpec data;
+  data.set_records(records);
+  data.set_batch_size(100);
+  return data;
+}
+
+v1::NetOutputs Accuracy() {
+  v1::NetOutputs outputs;
+  outputs.add_outputs()->set_name("accuracy");
+  return outputs;
+}
+
+v1::TestResult ResultOf(const v1::TestSlice& slice, double mean) {
+  v1::TestResult result;
+  result.set_frozen_iteration(slice.frozen_iteration());
+  result.set_net(slice.net());
+  result.set_begin(slice.begin());
+  result.set_end(slice.end());
+  result.add_sums(mean * static_cast<double>(slice.end() - slice.begin()));
+  return result;
+}
+
+TEST_CASE("slices are all records once, and the mean weighs a short one by its records") {
+  TestPass pass(500, 0, Records(1050), Accuracy(), 2);
+  uint64_t next = 0;
+  uint64_t lease = 1;
+  std::vector<v1::TestSlice> slices;
+  while (const auto slice = pass.Acquire(lease++, 7, At(0))) {
+    CHECK(slice->begin() == next);
+    next = slice->end();
+    slices.push_back(*slice);
+  }
+  CHECK(next == 1050);
+  for (const v1::TestSlice& slice : slices) {
+    CHECK_FALSE(pass.complete());
+    CHECK(pass.Complete(ResultOf(slice, slice.end() == 1050 ? 1.0 : 0.0)));
+    CHECK_FALSE(pass.Complete(ResultOf(slice, 1.0)));
+  }
+  REQUIRE(pass.complete());
+  const v1::TestReport report = pass.Report();
+  CHECK(report.records() == 1050);
+  CHECK(report.iteration() == 500);
+  CHECK(report.outputs(0).name() == "accuracy");
+  CHECK(report.outputs(0).value() == Approx(50.0 / 1050));
+}
+
+TEST_CASE("a slice that is not tested in time goes to another worker") {
+  TestPass pass(0, 0, Records(100), Accuracy(), 1);
+  const auto slice = pass.Acquire(1, 7, At(0));
+  REQUIRE(slice.has_value());
+  CHECK_FALSE(pass.Acquire(2, 8, At(1)).has_value());
+  pass.Renew(7, At(5));
+  CHECK(pass.Expire(absl::Seconds(6), At(10)) == 0);
+  CHECK(pass.Expire(absl::Seconds(6), At(12)) == 1);
+  CHECK_FALSE(pass.Holds(7, 1));
+  REQUIRE(pass.Acquire(2, 8, At(12)).has_value());
+  // The first worker's late result is as good.
+  CHECK(pass.Complete(ResultOf(*slice, 0.5)));
+  CHECK(pass.complete());
+}
+
+TEST_CASE("results that do not belong to the pass change nothing") {
+  TestPass pass(500, 1, Records(100), Accuracy(), 1);
+  const auto slice = pass.Acquire(1, 7, At(0));
+  v1::TestResult wrong = ResultOf(*slice, 1);
+  wrong.set_net(0);
+  CHECK_FALSE(pass.Complete(wrong));
+  wrong = ResultOf(*slice, 1);
+  wrong.set_frozen_iteration(400);
+  CHECK_FALSE(pass.Complete(wrong));
+  wrong = ResultOf(*slice, 1);
+  wrong.add_sums(1);
+  CHECK_FALSE(pass.Complete(wrong));
+  wrong = ResultOf(*slice, 1);
+  wrong.set_end(99);
+  CHECK_FALSE(pass.Complete(wrong));
+  CHECK_FALSE(pass.complete());
+}
+
+}  // namespace
+}  // namespace samovar
