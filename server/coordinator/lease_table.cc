@@ -17,6 +17,10 @@ constexpr int kBackupFactor = 3;
 
 LeaseTable::LeaseTable(const Options& options, Ledger done) : options_(options), done_(std::move(done)) {}
 
+uint64_t LeaseTable::End() const {
+  return std::min({options_.max_iter, done_.watermark() + options_.window, limit_});
+}
+
 uint64_t LeaseTable::LengthFor(uint64_t worker, uint64_t workers) const {
   uint64_t length = kFirstLength;
   const auto pace = paces_.find(worker);
@@ -31,10 +35,10 @@ uint64_t LeaseTable::LengthFor(uint64_t worker, uint64_t workers) const {
 
 std::optional<IterationRange> LeaseTable::TakeReturned(uint64_t length) {
   while (!returned_.empty() && done_.Contains(*returned_.begin())) returned_.erase(returned_.begin());
-  if (returned_.empty() || *returned_.begin() >= done_.watermark() + options_.window) return std::nullopt;
+  if (returned_.empty() || *returned_.begin() >= End()) return std::nullopt;
   IterationRange range{*returned_.begin(), *returned_.begin()};
   while (range.end - range.begin < length && !returned_.empty() && *returned_.begin() == range.end &&
-         !done_.Contains(range.end)) {
+         range.end < End() && !done_.Contains(range.end)) {
     returned_.erase(returned_.begin());
     ++range.end;
   }
@@ -42,7 +46,7 @@ std::optional<IterationRange> LeaseTable::TakeReturned(uint64_t length) {
 }
 
 std::optional<IterationRange> LeaseTable::TakeFresh(uint64_t length) {
-  const uint64_t limit = std::min(options_.max_iter, done_.watermark() + options_.window);
+  const uint64_t limit = End();
   while (fresh_ < limit && done_.Contains(fresh_)) ++fresh_;
   if (fresh_ >= limit) return std::nullopt;
   IterationRange range{fresh_, fresh_};

@@ -59,6 +59,9 @@ class LeaseTable {
   // Gives back the leases that ran out. Their holders find them among TakeRevoked.
   void Expire(absl::Time now);
 
+  // No iteration at or beyond the limit is leased until it is raised.
+  void SetLimit(uint64_t limit) { limit_ = limit; }
+
   // These are not done after all.
   void AddMissing(const std::vector<IterationRange>& ranges);
 
@@ -103,8 +106,12 @@ class LeaseTable {
   Entries::iterator EndLease(Entries::iterator entry, bool revoke);
   bool Finished(const Entry& entry) const;
 
+  // First iteration that may not be leased now.
+  uint64_t End() const;
+
   const Options options_;
   Ledger done_;
+  uint64_t limit_ = Ledger::kMaxEnd;
   // Below this every iteration has been leased or was done at the start.
   uint64_t fresh_ = 0;
   // Given back: to be leased again before fresh ones.

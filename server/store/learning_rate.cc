@@ -66,7 +66,8 @@ absl::Status CheckPolicy(const caffe::SolverParameter& solver) {
     return absl::OkStatus();
   }
   if (policy == "sigmoid") return CheckGamma(solver);
-  if (policy.empty()) return absl::InvalidArgumentError("solver: lr_policy is missing; write for example lr_policy: \"fixed\"");
+  if (policy.empty())
+    return absl::InvalidArgumentError("solver: lr_policy is missing; write for example lr_policy: \"fixed\"");
   return absl::InvalidArgumentError(absl::StrCat("solver: unknown lr_policy \"", policy,
                                                  "\"; there are fixed, step, exp, inv, multistep, poly and sigmoid"));
 }

@@ -18,7 +18,8 @@ absl::StatusOr<Ledger> Ledger::FromProto(const v1::Ledger& message) {
   for (const v1::IterationRange& range : message.beyond()) {
     if (range.begin() <= previous_end || range.end() <= range.begin() || range.end() > kMaxEnd) {
       return absl::InvalidArgumentError(absl::StrCat("ledger: range [", range.begin(), ", ", range.end(),
-                                                     ") is empty, out of range, or does not begin above ", previous_end));
+                                                     ") is empty, out of range, or does not begin above ",
+                                                     previous_end));
     }
     ledger.ranges_.emplace_hint(ledger.ranges_.end(), range.begin(), range.end());
     ledger.size_ += range.end() - range.begin();

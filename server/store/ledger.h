@@ -2,7 +2,8 @@
 //
 // Thread safety: as a standard container.
 // Invariants:
-//   (1) ranges_ are disjoint, ascending, not empty, and do not touch: neighbours leave at least one iteration between them.
+//   (1) ranges_ are disjoint, ascending, not empty, and do not touch: neighbours leave at least one iteration
+//       between them.
 //   (2) every range begins above watermark_ (one that begins at it would have been merged into it).
 // So two ledgers that hold the same iterations compare equal, and their messages are equal too.
 #pragma once

@@ -81,6 +81,15 @@ TEST_CASE("no iteration is leased beyond the window") {
   CHECK(table.Acquire(kBoris, 2, At(0))->range.begin == 10);
 }
 
+TEST_CASE("nothing is leased beyond a limit until it is raised") {
+  LeaseTable table(Small(100), Ledger());
+  table.SetLimit(0);
+  CHECK_FALSE(table.Acquire(kAnna, 1, At(0)).has_value());
+  table.SetLimit(2);
+  CHECK(table.Acquire(kAnna, 1, At(0))->range == IterationRange{0, 2});
+  CHECK_FALSE(table.Acquire(kAnna, 1, At(0)).has_value());
+}
+
 TEST_CASE("a straggler's iterations are leased a second time, and the first result wins") {
   LeaseTable table(Small(4), Ledger());
   std::vector<LeaseTable::Lease> slow;

@@ -1,9 +1,9 @@
 #include "server/store/learning_rate.h"
 
+#include <google/protobuf/text_format.h>
+
 #include <limits>
 #include <string>
-
-#include <google/protobuf/text_format.h>
 
 #include "tests/support/catch.h"
 #include "tests/support/status_matchers.h"
@@ -80,7 +80,8 @@ TEST_CASE("a schedule that cannot be followed is refused with the field's name")
   REQUIRE_STATUS(CheckLearningRate(Solver("lr_policy: 'inv' gamma: 0.1")), code, "power");
   REQUIRE_STATUS(CheckLearningRate(Solver("lr_policy: 'inv' gamma: -0.1 power: 1")), code, "gamma >= 0");
   REQUIRE_STATUS(CheckLearningRate(Solver("lr_policy: 'poly' power: -1")), code, "power >= 0");
-  REQUIRE_STATUS(CheckLearningRate(Solver("lr_policy: 'multistep' gamma: 1 stepvalue: 5 stepvalue: 5")), code, "5 does not follow 5");
+  REQUIRE_STATUS(CheckLearningRate(Solver("lr_policy: 'multistep' gamma: 1 stepvalue: 5 stepvalue: 5")), code,
+                 "5 does not follow 5");
   caffe::SolverParameter no_base;
   no_base.set_lr_policy("fixed");
   REQUIRE_STATUS(CheckLearningRate(no_base), code, "base_lr");

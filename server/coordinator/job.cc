@@ -1,0 +1,393 @@
+#include "server/coordinator/job.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "common/base/status_macros.h"
+#include "common/model/layout.h"
+#include "server/store/learning_rate.h"
+
+namespace samovar {
+namespace {
+
+constexpr uint64_t kNever = Ledger::kMaxEnd;
+// Test leases have this bit, the training's have not.
+constexpr uint64_t kTestLease = uint64_t{1} << 63;
+// Failures of workers, with no iteration or test done in between, after which the job fails.
+constexpr int kMaxFailuresInARow = 20;
+// The rate shown is that of the last seconds.
+constexpr absl::Duration kRateSpan = absl::Seconds(10);
+constexpr absl::Duration kMarkEvery = absl::Milliseconds(200);
+constexpr size_t kMaxJobIdLength = 64;
+
+// The first multiple of `interval` above t; kNever if the interval is 0.
+uint64_t NextMultiple(int64_t interval, uint64_t t) {
+  if (interval <= 0) return kNever;
+  const uint64_t step = static_cast<uint64_t>(interval);
+  return (t / step + 1) * step;
+}
+
+absl::Status CheckDataset(const v1::DatasetSpec& data, const std::string& name) {
+  if (data.uri().empty() || data.records() == 0 || data.batch_size() == 0 || data.partitions() == 0) {
+    return absl::InvalidArgumentError(absl::StrCat(name, ": uri, records, batch_size and partitions must be set"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status CheckJobSpec(const v1::JobSpec& spec) {
+  const std::string& id = spec.job_id();
+  const bool id_ok = !id.empty() && id.size() <= kMaxJobIdLength && std::all_of(id.begin(), id.end(), [](unsigned char c) {
+    return absl::ascii_isalnum(c) || c == '-' || c == '_' || c == '.';
+  });
+  if (!id_ok) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("job id \"", id.substr(0, 2 * kMaxJobIdLength), "\": use 1 to 64 letters, digits, '-', '_' and '.'"));
+  }
+  if (spec.solver().max_iter() <= 0) return absl::InvalidArgumentError("solver.max_iter must be at least 1");
+  if (spec.servers() == 0) return absl::InvalidArgumentError("servers must be at least 1");
+  SAMOVAR_RETURN_IF_ERROR(CheckLearningRate(spec.solver()));
+  SAMOVAR_RETURN_IF_ERROR(CheckLayout(spec.layout()));
+  SAMOVAR_RETURN_IF_ERROR(CheckDataset(spec.train_data(), "train_data"));
+  if (spec.test_nets_size() != spec.test_data_size() || spec.test_nets_size() != spec.test_outputs_size()) {
+    return absl::InvalidArgumentError("test_nets, test_data and test_outputs must have one entry each a test net");
+  }
+  for (int i = 0; i < spec.test_data_size(); ++i) {
+    SAMOVAR_RETURN_IF_ERROR(CheckDataset(spec.test_data(i), absl::StrCat("test_data ", i)));
+  }
+  return absl::OkStatus();
+}
+
+std::string StateName(v1::JobState state) {
+  return std::string(absl::StripPrefix(v1::JobState_Name(state), "JOB_STATE_"));
+}
+
+Job::Job(v1::JobSpec spec) : spec_(std::move(spec)), next_test_lease_(kTestLease + 1) {}
+
+void Job::SetCause(const std::string& cause) {
+  absl::MutexLock lock(&mu_);
+  if (cause == cause_) return;
+  cause_ = cause;
+  Changed();
+}
+
+void Job::Start(Plan plan, absl::Time now) {
+  absl::MutexLock lock(&mu_);
+  if (state_ != v1::JOB_STATE_QUEUED) return;
+  state_ = v1::JOB_STATE_RUNNING;
+  cause_.clear();
+  LeaseTable::Options options;
+  options.max_iter = max_iter();
+  leases_.emplace(options, plan.done);
+  const uint64_t begin = plan.done.watermark();
+  const caffe::SolverParameter& solver = spec_.solver();
+  const bool test_first = begin == 0 && solver.test_initialization() && solver.test_interval() > 0;
+  next_snapshot_ = NextMultiple(solver.snapshot(), begin);
+  next_test_ = spec_.test_nets_size() == 0 ? kNever : test_first ? 0 : NextMultiple(solver.test_interval(), begin);
+  plan_ = std::move(plan);
+  started_ = now;
+  marks_.push_back({now, leases_->done().size()});
+  UpdateLimit();
+  Changed();
+}
+
+void Job::UpdateLimit() {
+  const caffe::SolverParameter& solver = spec_.solver();
+  uint64_t limit = std::min(NextMultiple(solver.snapshot(), next_snapshot_),
+                            next_test_ == kNever ? kNever : NextMultiple(solver.test_interval(), next_test_));
+  // The first test is of the initial weights.
+  if (next_test_ == 0) limit = 0;
+  leases_->SetLimit(limit);
+}
+
+std::optional<Job::Checkpoint> Job::DueCheckpoint() const {
+  if (state_ != v1::JOB_STATE_RUNNING || checkpoint_active_) return std::nullopt;
+  if (verified_) return Checkpoint{max_iter(), true, spec_.test_nets_size() > 0};
+  const uint64_t due = std::min(next_snapshot_, next_test_);
+  if (due > leases_->done().watermark() || due >= max_iter()) return std::nullopt;
+  return Checkpoint{due, due == next_snapshot_, due == next_test_};
+}
+
+bool Job::HasWork() const {
+  if (state_ != v1::JOB_STATE_RUNNING) return true;
+  if (!verified_ && leases_->complete()) return true;
+  if (DueCheckpoint().has_value()) return true;
+  return checkpoint_active_ && std::all_of(passes_.begin(), passes_.end(), [](const TestPass& pass) { return pass.complete(); });
+}
+
+void Job::AwaitWork(absl::Duration time) {
+  absl::MutexLock lock(&mu_);
+  mu_.AwaitWithTimeout(absl::Condition(this, &Job::HasWork), time);
+}
+
+std::optional<Job::Checkpoint> Job::TakeCheckpoint() {
+  absl::MutexLock lock(&mu_);
+  const std::optional<Checkpoint> due = DueCheckpoint();
+  if (due.has_value()) checkpoint_active_ = true;
+  return due;
+}
+
+void Job::CheckpointFrozen(const Checkpoint& checkpoint, uint64_t workers) {
+  absl::MutexLock lock(&mu_);
+  if (checkpoint.iteration == next_snapshot_) next_snapshot_ = NextMultiple(spec_.solver().snapshot(), next_snapshot_);
+  if (checkpoint.iteration == next_test_) next_test_ = NextMultiple(spec_.solver().test_interval(), next_test_);
+  UpdateLimit();
+  if (!checkpoint.test) return;
+  for (int net = 0; net < spec_.test_nets_size(); ++net) {
+    passes_.emplace_back(checkpoint.iteration, static_cast<uint32_t>(net), spec_.test_data(net), spec_.test_outputs(net), workers);
+  }
+}
+
+void Job::SnapshotEnded(uint64_t iteration, const absl::Status& status) {
+  absl::MutexLock lock(&mu_);
+  if (status.ok()) {
+    figures_.add_snapshots(iteration);
+    figures_.clear_snapshot_error();
+  } else {
+    figures_.set_snapshot_error(absl::StrCat("snapshot at iteration ", iteration, ": ", status.message()));
+  }
+  Changed();
+}
+
+bool Job::TestsDone() const {
+  absl::MutexLock lock(&mu_);
+  return std::all_of(passes_.begin(), passes_.end(), [](const TestPass& pass) { return pass.complete(); });
+}
+
+void Job::CheckpointEnded() {
+  absl::MutexLock lock(&mu_);
+  passes_.clear();
+  checkpoint_active_ = false;
+}
+
+bool Job::AwaitsVerification() const {
+  absl::MutexLock lock(&mu_);
+  return state_ == v1::JOB_STATE_RUNNING && !verified_ && leases_->complete();
+}
+
+void Job::Verified(const Ledger& held_by_all, const v1::LedgerSummary& summary) {
+  absl::MutexLock lock(&mu_);
+  *figures_.mutable_ledger() = summary;
+  const std::vector<IterationRange> missing = held_by_all.Missing(0, max_iter());
+  if (missing.empty()) {
+    verified_ = true;
+  } else {
+    leases_->AddMissing(missing);
+  }
+  Changed();
+}
+
+void Job::EndLocked(v1::JobState state, const std::string& cause, absl::Time now) {
+  if (state_ != v1::JOB_STATE_QUEUED && state_ != v1::JOB_STATE_RUNNING) return;
+  state_ = state;
+  cause_ = cause;
+  if (!leases_.has_value()) started_ = now;
+  ended_at_ = now;
+  Changed();
+}
+
+void Job::End(v1::JobState state, const std::string& cause, absl::Time now) {
+  absl::MutexLock lock(&mu_);
+  EndLocked(state, cause, now);
+}
+
+bool Job::ended() const {
+  absl::MutexLock lock(&mu_);
+  return state_ != v1::JOB_STATE_QUEUED && state_ != v1::JOB_STATE_RUNNING;
+}
+
+std::optional<v1::WorkLease> Job::Lease(uint64_t worker, uint64_t workers, absl::Time now) {
+  absl::MutexLock lock(&mu_);
+  if (state_ != v1::JOB_STATE_RUNNING) return std::nullopt;
+  v1::WorkLease answer;
+  answer.set_job_id(id());
+  answer.set_epoch(plan_.epoch);
+  for (TestPass& pass : passes_) {
+    if (const auto slice = pass.Acquire(next_test_lease_, worker, now)) {
+      answer.set_lease_id(next_test_lease_++);
+      *answer.mutable_test() = *slice;
+      return answer;
+    }
+  }
+  const auto lease = leases_->Acquire(worker, workers, now);
+  if (!lease.has_value()) return std::nullopt;
+  answer.set_lease_id(lease->id);
+  answer.mutable_train()->set_begin(lease->range.begin);
+  answer.mutable_train()->set_end(lease->range.end);
+  return answer;
+}
+
+uint64_t Job::TakeTrainResults(uint64_t worker, const v1::WorkerReport& report, absl::Time now) {
+  uint64_t new_iterations = 0;
+  const size_t average = static_cast<size_t>(std::max(1, spec_.solver().average_loss()));
+  for (const v1::TrainResult& result : report.train()) {
+    if (result.job_id() != id() || !leases_->Complete(worker, result.iteration(), now)) continue;
+    ++new_iterations;
+    failures_in_a_row_ = 0;
+    losses_.push_back(result.loss());
+    if (losses_.size() > average) losses_.pop_front();
+    if (result.iteration() < newest_iteration_ || result.outputs_size() != spec_.train_outputs().outputs_size()) continue;
+    newest_iteration_ = result.iteration();
+    figures_.clear_outputs();
+    for (int i = 0; i < result.outputs_size(); ++i) {
+      v1::NamedValue* output = figures_.add_outputs();
+      output->set_name(spec_.train_outputs().outputs(i).name());
+      output->set_loss_weight(spec_.train_outputs().outputs(i).loss_weight());
+      output->set_value(result.outputs(i));
+    }
+  }
+  if (new_iterations > 0 && now - marks_.back().time >= kMarkEvery) {
+    marks_.push_back({now, leases_->done().size()});
+    while (marks_.size() > 2 && now - marks_[1].time >= kRateSpan) marks_.pop_front();
+  }
+  return new_iterations;
+}
+
+void Job::TakeTestResults(const v1::WorkerReport& report) {
+  for (const v1::TestResult& result : report.test()) {
+    if (result.job_id() != id()) continue;
+    for (TestPass& pass : passes_) {
+      if (!pass.Complete(result)) continue;
+      failures_in_a_row_ = 0;
+      if (pass.complete()) *figures_.add_tests() = pass.Report();
+    }
+  }
+}
+
+void Job::ReleaseLease(uint64_t lease_id) {
+  leases_->Release(lease_id);
+  for (TestPass& pass : passes_) test_releases_ += static_cast<uint64_t>(pass.Release(lease_id));
+}
+
+void Job::TakeFailures(const std::string& worker_name, const v1::WorkerReport& report, absl::Time now) {
+  for (const v1::WorkFailure& failure : report.failures()) {
+    if (failure.job_id() != id()) continue;
+    ReleaseLease(failure.lease_id());
+    const std::string text = absl::StrCat("worker ", worker_name, ": ", failure.message());
+    if (failure.permanent()) {
+      EndLocked(v1::JOB_STATE_FAILED, text, now);
+    } else if (++failures_in_a_row_ >= kMaxFailuresInARow) {
+      EndLocked(v1::JOB_STATE_FAILED,
+                absl::StrCat("gave up after ", kMaxFailuresInARow, " failures without progress; the last: ", text),
+                now);
+    }
+  }
+}
+
+uint64_t Job::Report(uint64_t worker, const std::string& worker_name, const v1::WorkerReport& report, absl::Time now) {
+  absl::MutexLock lock(&mu_);
+  if (state_ != v1::JOB_STATE_RUNNING) return 0;
+  const uint64_t new_iterations = TakeTrainResults(worker, report, now);
+  TakeTestResults(report);
+  TakeFailures(worker_name, report, now);
+  Changed();
+  return new_iterations;
+}
+
+void Job::Renew(uint64_t worker, absl::Time now) {
+  absl::MutexLock lock(&mu_);
+  if (!leases_.has_value()) return;
+  leases_->Renew(worker, now);
+  for (TestPass& pass : passes_) pass.Renew(worker, now);
+}
+
+void Job::ReleaseWorker(uint64_t worker) {
+  absl::MutexLock lock(&mu_);
+  if (!leases_.has_value()) return;
+  leases_->ReleaseWorker(worker);
+  for (TestPass& pass : passes_) test_releases_ += static_cast<uint64_t>(pass.ReleaseWorker(worker));
+  Changed();
+}
+
+void Job::Expire(absl::Time now) {
+  absl::MutexLock lock(&mu_);
+  if (!leases_.has_value()) return;
+  leases_->Expire(now);
+  const absl::Duration term = LeaseTable::Options().term;
+  for (TestPass& pass : passes_) test_releases_ += static_cast<uint64_t>(pass.Expire(term, now));
+}
+
+std::vector<uint64_t> Job::TakeRevoked(uint64_t worker) {
+  absl::MutexLock lock(&mu_);
+  if (!leases_.has_value()) return {};
+  std::vector<uint64_t> revoked = leases_->TakeRevoked(worker);
+  if (state_ != v1::JOB_STATE_RUNNING) {
+    for (const LeaseTable::Lease& lease : leases_->LeasesOf(worker)) revoked.push_back(lease.id);
+  }
+  return revoked;
+}
+
+std::vector<std::string> Job::LeaseNames(uint64_t worker) const {
+  absl::MutexLock lock(&mu_);
+  if (state_ != v1::JOB_STATE_RUNNING) return {};
+  std::vector<std::string> names;
+  for (const LeaseTable::Lease& lease : leases_->LeasesOf(worker)) {
+    names.push_back(absl::StrCat("train ", lease.range.begin, "..", lease.range.end));
+  }
+  for (const TestPass& pass : passes_) {
+    for (const v1::TestSlice& slice : pass.SlicesOf(worker)) {
+      names.push_back(absl::StrCat("test net ", slice.net(), " ", slice.begin(), "..", slice.end()));
+    }
+  }
+  return names;
+}
+
+std::optional<v1::GetAssignmentResponse> Job::Assignment() const {
+  absl::MutexLock lock(&mu_);
+  if (state_ != v1::JOB_STATE_RUNNING) return std::nullopt;
+  v1::GetAssignmentResponse assignment;
+  *assignment.mutable_spec() = spec_;
+  assignment.set_epoch(plan_.epoch);
+  assignment.set_chunk_elements(plan_.chunk_elements);
+  for (const std::string& server : plan_.servers) assignment.add_servers(server);
+  return assignment;
+}
+
+double Job::ImagesPerSecond(absl::Time now) const {
+  if (marks_.empty()) return 0;
+  const absl::Time until = state_ == v1::JOB_STATE_RUNNING ? now : marks_.back().time;
+  const double seconds = absl::ToDoubleSeconds(until - marks_.front().time);
+  const uint64_t iterations = leases_->done().size() - marks_.front().completed;
+  return seconds <= 0 ? 0 : static_cast<double>(iterations) * spec_.train_data().batch_size() / seconds;
+}
+
+v1::JobStatus Job::Status(absl::Time now) const {
+  absl::MutexLock lock(&mu_);
+  v1::JobStatus status = figures_;
+  status.set_job_id(id());
+  status.set_state(state_);
+  status.set_cause(cause_);
+  status.set_max_iter(max_iter());
+  status.set_chunk_elements(plan_.chunk_elements);
+  status.set_resumed_from(plan_.resumed_from);
+  status.set_epoch(plan_.epoch);
+  for (const std::string& server : plan_.servers) status.add_servers(server);
+  if (!leases_.has_value()) return status;
+  const Ledger& done = leases_->done();
+  status.set_iteration(std::min(done.watermark(), max_iter()));
+  status.set_completed_iterations(done.size());
+  status.set_samples(done.size() * spec_.train_data().batch_size());
+  status.set_learning_rate(LearningRate(spec_.solver(), std::min(done.watermark(), max_iter() - 1)));
+  for (float loss : losses_) status.set_loss(status.loss() + loss / static_cast<double>(losses_.size()));
+  status.set_images_per_second(ImagesPerSecond(now));
+  if (status.images_per_second() > 0) {
+    const double left = static_cast<double>(max_iter() - std::min(done.size(), max_iter())) * spec_.train_data().batch_size();
+    status.set_eta_seconds(left / status.images_per_second());
+  }
+  status.set_releases(leases_->releases() + test_releases_);
+  status.set_seconds(absl::ToDoubleSeconds((state_ == v1::JOB_STATE_RUNNING ? now : ended_at_) - started_));
+  return status;
+}
+
+uint64_t Job::AwaitChange(uint64_t version, absl::Duration time) const {
+  absl::MutexLock lock(&mu_);
+  const auto changed = [this, version]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return version_ != version; };
+  mu_.AwaitWithTimeout(absl::Condition(&changed), time);
+  return version_;
+}
+
+}  // namespace samovar

@@ -1,0 +1,144 @@
+// Job is one training job as its coordinator sees it: its state, its leases, its tests, its checkpoints, its figures.
+//
+// Workers' calls change it (Lease, Report, Renew, ReleaseWorker); the job's runner (job_runner.h) drives it through its life
+// and does what needs the servers. Nothing here does I/O.
+//
+// Thread safety: all methods may be called from any thread.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "samovar/v1/coordinator.pb.h"
+#include "samovar/v1/job.pb.h"
+#include "server/coordinator/lease_table.h"
+#include "server/coordinator/test_pass.h"
+
+namespace samovar {
+
+class Job {
+ public:
+  // What the job runs on, fixed when it starts.
+  struct Plan {
+    uint64_t epoch = 0;
+    uint32_t chunk_elements = 0;
+    std::vector<std::string> servers;
+    // Iterations that all chunks hold already.
+    Ledger done;
+    uint64_t resumed_from = 0;
+  };
+  // A moment at which the weights are frozen: to be written as a snapshot, to be tested, or both.
+  struct Checkpoint {
+    uint64_t iteration = 0;
+    bool persist = false;
+    bool test = false;
+  };
+
+  // REQUIRES: CheckJobSpec(spec).ok()
+  explicit Job(v1::JobSpec spec);
+
+  const v1::JobSpec& spec() const { return spec_; }
+  const std::string& id() const { return spec_.job_id(); }
+  uint64_t max_iter() const { return static_cast<uint64_t>(spec_.solver().max_iter()); }
+
+  // --- for the runner ---
+  // Of a QUEUED job: what it waits for.
+  void SetCause(const std::string& cause);
+  void Start(Plan plan, absl::Time now);
+  // Blocks until the runner has something to do, or for the given time.
+  void AwaitWork(absl::Duration time);
+  // The checkpoint that is due, at most one at a time. The one at max_iter comes when the ledgers were found complete.
+  std::optional<Checkpoint> TakeCheckpoint();
+  // The weights are frozen: training may go on beyond the checkpoint, and its tests begin, shared by that many workers.
+  void CheckpointFrozen(const Checkpoint& checkpoint, uint64_t workers);
+  // An OK status: the snapshot is durable at all servers.
+  void SnapshotEnded(uint64_t iteration, const absl::Status& status);
+  // Whether all tests of the checkpoint have their results.
+  bool TestsDone() const;
+  void CheckpointEnded();
+  // Whether workers have reported all iterations, and the ledgers have not been compared since.
+  bool AwaitsVerification() const;
+  // What the servers' ledgers hold. Iterations that some chunk lacks are leased again.
+  void Verified(const Ledger& held_by_all, const v1::LedgerSummary& summary);
+  // The first end counts.
+  void End(v1::JobState state, const std::string& cause, absl::Time now);
+  bool ended() const;
+
+  // --- for workers ---
+  // Work for the worker: a slice of a test first, then iterations. None: nothing to do at present.
+  std::optional<v1::WorkLease> Lease(uint64_t worker, uint64_t workers, absl::Time now);
+  // Takes the part of the report that is about this job. Returns the number of iterations that were not known as done.
+  uint64_t Report(uint64_t worker, const std::string& worker_name, const v1::WorkerReport& report, absl::Time now);
+  void Renew(uint64_t worker, absl::Time now);
+  void ReleaseWorker(uint64_t worker);
+  void Expire(absl::Time now);
+  // Leases that the worker should stop working on.
+  std::vector<uint64_t> TakeRevoked(uint64_t worker);
+  // For the status: "train 120..128", "test net 0 300..400".
+  std::vector<std::string> LeaseNames(uint64_t worker) const;
+  // Empty unless the job is running.
+  std::optional<v1::GetAssignmentResponse> Assignment() const;
+
+  // --- for watchers ---
+  v1::JobStatus Status(absl::Time now) const;
+  // Blocks until the status has changed since `version`, or for the given time; returns the version now.
+  uint64_t AwaitChange(uint64_t version, absl::Duration time) const;
+
+ private:
+  void Changed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { ++version_; }
+  bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  std::optional<Checkpoint> DueCheckpoint() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Leasing stops before the second next checkpoint of either kind, so that none is passed over.
+  void UpdateLimit() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void EndLocked(v1::JobState state, const std::string& cause, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  uint64_t TakeTrainResults(uint64_t worker, const v1::WorkerReport& report, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void TakeTestResults(const v1::WorkerReport& report) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void TakeFailures(const std::string& worker_name, const v1::WorkerReport& report, absl::Time now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void ReleaseLease(uint64_t lease_id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  double ImagesPerSecond(absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  const v1::JobSpec spec_;
+  mutable absl::Mutex mu_;
+  // Raised by every change that a watcher would see.
+  uint64_t version_ ABSL_GUARDED_BY(mu_) = 1;
+  v1::JobState state_ ABSL_GUARDED_BY(mu_) = v1::JOB_STATE_QUEUED;
+  std::string cause_ ABSL_GUARDED_BY(mu_);
+  Plan plan_ ABSL_GUARDED_BY(mu_);
+  std::optional<LeaseTable> leases_ ABSL_GUARDED_BY(mu_);
+
+  // Iterations of the next checkpoint of either kind; kNever if there is none before the last.
+  uint64_t next_snapshot_ ABSL_GUARDED_BY(mu_) = 0;
+  uint64_t next_test_ ABSL_GUARDED_BY(mu_) = 0;
+  bool checkpoint_active_ ABSL_GUARDED_BY(mu_) = false;
+  bool verified_ ABSL_GUARDED_BY(mu_) = false;
+  std::vector<TestPass> passes_ ABSL_GUARDED_BY(mu_);
+  uint64_t next_test_lease_ ABSL_GUARDED_BY(mu_);
+  uint64_t test_releases_ ABSL_GUARDED_BY(mu_) = 0;
+
+  int failures_in_a_row_ ABSL_GUARDED_BY(mu_) = 0;
+  std::deque<float> losses_ ABSL_GUARDED_BY(mu_);
+  uint64_t newest_iteration_ ABSL_GUARDED_BY(mu_) = 0;
+  v1::JobStatus figures_ ABSL_GUARDED_BY(mu_);
+  struct Mark {
+    absl::Time time;
+    uint64_t completed = 0;
+  };
+  std::deque<Mark> marks_ ABSL_GUARDED_BY(mu_);
+  absl::Time started_ ABSL_GUARDED_BY(mu_);
+  absl::Time ended_at_ ABSL_GUARDED_BY(mu_);
+};
+
+// INVALID_ARGUMENT names what a job from outside lacks or has wrong.
+absl::Status CheckJobSpec(const v1::JobSpec& spec);
+
+// "RUNNING" for JOB_STATE_RUNNING.
+std::string StateName(v1::JobState state);
+
+}  // namespace samovar

@@ -1,0 +1,25 @@
+// RunJob takes a job through its life: it waits for servers, opens the job there, freezes, persists and thaws checkpoints while
+// workers train, compares the ledgers, and ends the job.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "common/base/stopper.h"
+#include "server/coordinator/job.h"
+#include "server/coordinator/membership.h"
+
+namespace samovar {
+
+// What the runner needs to know of the cluster, at any time, from any thread.
+struct ClusterView {
+  std::function<std::vector<Membership::Server>()> servers;
+  std::function<uint64_t()> workers;
+};
+
+// Blocks until the job has ended, or until the process stops. The job's end and its cause are in the job. `epoch` is the
+// coordinator's.
+void RunJob(Job* job, uint64_t epoch, const ClusterView& cluster, const Stopper& stopper);
+
+}  // namespace samovar

@@ -1,0 +1,37 @@
+// ParameterServers makes one call at all servers of a job at the same time, and waits for all answers.
+//
+// Thread safety: all methods may be called from any thread; each blocks until all servers have answered or its deadline.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "samovar/v1/parameter.grpc.pb.h"
+
+namespace samovar {
+
+class ParameterServers {
+ public:
+  explicit ParameterServers(std::vector<std::string> addresses);
+
+  const std::vector<std::string>& addresses() const { return addresses_; }
+
+  // Answers in the order of the addresses. An error is that of the first server that has one, with its address.
+  absl::StatusOr<std::vector<v1::OpenJobResponse>> OpenJob(absl::FunctionRef<v1::OpenJobRequest(size_t server)> request) const;
+  absl::StatusOr<std::vector<v1::ListSnapshotsResponse>> ListSnapshots(const std::string& job_id) const;
+  absl::StatusOr<std::vector<v1::GetLedgersResponse>> GetLedgers(const std::string& job_id) const;
+  absl::Status Freeze(const std::string& job_id, uint64_t epoch, uint64_t iteration) const;
+  absl::Status Persist(const std::string& job_id, uint64_t epoch, uint64_t iteration, uint32_t keep) const;
+  absl::Status Thaw(const std::string& job_id, uint64_t epoch, uint64_t iteration) const;
+  absl::Status CloseJob(const std::string& job_id, uint64_t epoch) const;
+
+ private:
+  std::vector<std::string> addresses_;
+  std::vector<std::unique_ptr<v1::ParameterService::Stub>> stubs_;
+};
+
+}  // namespace samovar

@@ -1,0 +1,22 @@
+// ChunkImage is all that there is to know of one chunk at one moment: what is copied, stored and restored as one.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "server/store/ledger.h"
+
+namespace samovar {
+
+// Invariants: version == ledger.size(), and each state vector is as long as the weights.
+struct ChunkImage {
+  uint32_t chunk = 0;
+  std::vector<float> weights;
+  // The solver's history; as many vectors as its rule keeps.
+  std::vector<std::vector<float>> state;
+  Ledger ledger;
+  // Updates that the weights contain.
+  uint64_t version = 0;
+};
+
+}  // namespace samovar

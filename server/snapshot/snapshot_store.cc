@@ -1,0 +1,222 @@
+#include "server/snapshot/snapshot_store.h"
+
+#include <zlib.h>
+
+#include <bit>
+#include <cstring>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "common/base/status_macros.h"
+#include "common/data/lmdb.h"
+
+namespace samovar {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "records hold little-endian floats as they are in memory");
+
+constexpr char kManifestPrefix = 'm';
+constexpr char kChunkPrefix = 'c';
+
+// Big-endian, so that LMDB's order of keys is the order of numbers.
+template <typename Number>
+void AppendNumber(Number number, std::string* key) {
+  for (int shift = 8 * (static_cast<int>(sizeof(Number)) - 1); shift >= 0; shift -= 8) {
+    key->push_back(static_cast<char>(number >> shift));
+  }
+}
+
+// All manifests of a job begin so. Ids have no zero byte, hence none is another's prefix.
+std::string JobKey(char prefix, const std::string& job_id) {
+  return absl::StrCat(std::string(1, prefix), job_id, std::string(1, '\0'));
+}
+
+std::string ManifestKey(const std::string& job_id, uint64_t iteration) {
+  std::string key = JobKey(kManifestPrefix, job_id);
+  AppendNumber(iteration, &key);
+  return key;
+}
+
+std::string ChunkKey(const std::string& job_id, uint64_t iteration, uint32_t chunk) {
+  std::string key = JobKey(kChunkPrefix, job_id);
+  AppendNumber(iteration, &key);
+  AppendNumber(chunk, &key);
+  return key;
+}
+
+std::string NameOf(const std::string& job_id, uint64_t iteration) {
+  return absl::StrCat("snapshot ", iteration, " of job \"", job_id, "\"");
+}
+
+uint32_t Crc(const v1::ChunkRecord& record) {
+  uLong crc = crc32(0, nullptr, 0);
+  const auto add = [&crc](const std::string& bytes) {
+    crc = crc32_z(crc, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size());
+  };
+  add(record.weights());
+  for (const std::string& state : record.state()) add(state);
+  return static_cast<uint32_t>(crc);
+}
+
+v1::ChunkRecord ToRecord(const ChunkImage& image) {
+  v1::ChunkRecord record;
+  record.set_chunk(image.chunk);
+  *record.mutable_ledger() = image.ledger.ToProto();
+  record.set_version(image.version);
+  record.set_weights(image.weights.data(), image.weights.size() * sizeof(float));
+  for (const std::vector<float>& state : image.state) record.add_state(state.data(), state.size() * sizeof(float));
+  record.set_crc32(Crc(record));
+  return record;
+}
+
+std::vector<float> ToFloats(const std::string& bytes) {
+  std::vector<float> floats(bytes.size() / sizeof(float));
+  std::memcpy(floats.data(), bytes.data(), floats.size() * sizeof(float));
+  return floats;
+}
+
+// What a stored record says; the error is what is wrong with it.
+absl::StatusOr<ChunkImage> FromRecord(absl::string_view bytes, uint32_t chunk) {
+  v1::ChunkRecord record;
+  if (!record.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())))
+    return absl::DataLossError("it cannot be parsed");
+  if (record.chunk() != chunk) return absl::DataLossError(absl::StrCat("it says that it is chunk ", record.chunk()));
+  if (Crc(record) != record.crc32()) return absl::DataLossError("its checksum is wrong");
+  auto ledger = Ledger::FromProto(record.ledger());
+  if (!ledger.ok()) return absl::DataLossError(ledger.status().message());
+  if (ledger->size() != record.version()) {
+    return absl::DataLossError(
+        absl::StrCat("its ledger holds ", ledger->size(), " iterations, its version is ", record.version()));
+  }
+  ChunkImage image;
+  image.chunk = chunk;
+  image.weights = ToFloats(record.weights());
+  for (const std::string& state : record.state()) {
+    if (state.size() != record.weights().size())
+      return absl::DataLossError("its solver state has another length than its weights");
+    image.state.push_back(ToFloats(state));
+  }
+  image.ledger = *std::move(ledger);
+  image.version = record.version();
+  return image;
+}
+
+absl::StatusOr<v1::SnapshotManifest> ParseManifest(absl::string_view bytes, const std::string& name) {
+  v1::SnapshotManifest manifest;
+  if (!manifest.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    return absl::DataLossError(absl::StrCat(name, ": its manifest cannot be parsed"));
+  }
+  return manifest;
+}
+
+// The manifests whose keys begin with the prefix, in the order of keys.
+absl::StatusOr<std::vector<v1::SnapshotManifest>> ReadManifests(const LmdbTransaction& transaction,
+                                                                const std::string& prefix) {
+  std::vector<v1::SnapshotManifest> manifests;
+  SAMOVAR_ASSIGN_OR_RETURN(LmdbCursor cursor, transaction.OpenCursor());
+  SAMOVAR_ASSIGN_OR_RETURN(bool found, cursor.SeekAtLeast(prefix));
+  while (found && absl::StartsWith(cursor.key(), prefix)) {
+    SAMOVAR_ASSIGN_OR_RETURN(
+        v1::SnapshotManifest manifest,
+        ParseManifest(cursor.value(), absl::StrCat("snapshot \"", absl::CHexEscape(cursor.key()), "\"")));
+    manifests.push_back(std::move(manifest));
+    SAMOVAR_ASSIGN_OR_RETURN(found, cursor.Next());
+  }
+  return manifests;
+}
+
+absl::Status Remove(const v1::SnapshotManifest& manifest, LmdbTransaction* transaction) {
+  const v1::SnapshotInfo& info = manifest.info();
+  for (uint32_t chunk : manifest.chunks()) {
+    SAMOVAR_RETURN_IF_ERROR(transaction->Delete(ChunkKey(info.job_id(), info.iteration(), chunk)));
+  }
+  return transaction->Delete(ManifestKey(info.job_id(), info.iteration()));
+}
+
+// Removes what stands in the way of writing snapshot `iteration`: its former self, and all others but the `keep` - 1
+// newest.
+absl::Status MakeRoom(const std::string& job_id, uint64_t iteration, uint32_t keep, LmdbTransaction* transaction) {
+  SAMOVAR_ASSIGN_OR_RETURN(std::vector<v1::SnapshotManifest> manifests,
+                           ReadManifests(*transaction, JobKey(kManifestPrefix, job_id)));
+  uint32_t kept = 1;
+  for (auto manifest = manifests.rbegin(); manifest != manifests.rend(); ++manifest) {
+    if (manifest->info().iteration() != iteration && kept < keep) {
+      ++kept;
+    } else {
+      SAMOVAR_RETURN_IF_ERROR(Remove(*manifest, transaction));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<SnapshotStore>> SnapshotStore::Open(const std::string& directory) {
+  auto environment = LmdbEnvironment::Open(directory, {});
+  if (!environment.ok()) return Annotate(environment.status(), "snapshot store");
+  return std::unique_ptr<SnapshotStore>(new SnapshotStore(*std::move(environment)));
+}
+
+SnapshotStore::SnapshotStore(std::unique_ptr<LmdbEnvironment> environment) : environment_(std::move(environment)) {}
+
+SnapshotStore::~SnapshotStore() = default;
+
+absl::StatusOr<uint64_t> SnapshotStore::Write(const v1::SnapshotManifest& manifest, std::span<const ChunkImage> chunks,
+                                              uint32_t keep) {
+  const v1::SnapshotInfo& info = manifest.info();
+  uint64_t bytes = 0;
+  // May run more than once: the map grows when it is full.
+  const absl::Status written = environment_->Write([&](LmdbTransaction& transaction) -> absl::Status {
+    bytes = 0;
+    SAMOVAR_RETURN_IF_ERROR(MakeRoom(info.job_id(), info.iteration(), keep, &transaction));
+    for (const ChunkImage& image : chunks) {
+      const std::string record = ToRecord(image).SerializeAsString();
+      SAMOVAR_RETURN_IF_ERROR(transaction.Put(ChunkKey(info.job_id(), info.iteration(), image.chunk), record));
+      bytes += record.size();
+    }
+    v1::SnapshotManifest last = manifest;
+    last.mutable_info()->set_bytes(bytes);
+    return transaction.Put(ManifestKey(info.job_id(), info.iteration()), last.SerializeAsString());
+  });
+  if (!written.ok()) return Annotate(written, absl::StrCat("writing ", NameOf(info.job_id(), info.iteration())));
+  return bytes;
+}
+
+absl::StatusOr<v1::SnapshotManifest> SnapshotStore::ReadManifest(const std::string& job_id, uint64_t iteration) const {
+  SAMOVAR_ASSIGN_OR_RETURN(LmdbTransaction transaction, environment_->BeginRead());
+  SAMOVAR_ASSIGN_OR_RETURN(std::optional<absl::string_view> bytes, transaction.Get(ManifestKey(job_id, iteration)));
+  if (bytes.has_value()) return ParseManifest(*bytes, NameOf(job_id, iteration));
+  return absl::NotFoundError(
+      absl::StrCat(NameOf(job_id, iteration), " is not in this server's store; ListSnapshots tells which are"));
+}
+
+absl::StatusOr<ChunkImage> SnapshotStore::ReadChunk(const std::string& job_id, uint64_t iteration,
+                                                    uint32_t chunk) const {
+  SAMOVAR_ASSIGN_OR_RETURN(LmdbTransaction transaction, environment_->BeginRead());
+  SAMOVAR_ASSIGN_OR_RETURN(std::optional<absl::string_view> bytes, transaction.Get(ChunkKey(job_id, iteration, chunk)));
+  if (!bytes.has_value()) {
+    return absl::NotFoundError(
+        absl::StrCat("chunk ", chunk, " of ", NameOf(job_id, iteration), " is not in this server's store"));
+  }
+  absl::StatusOr<ChunkImage> image = FromRecord(*bytes, chunk);
+  if (!image.ok()) {
+    return absl::DataLossError(absl::StrCat("chunk ", chunk, " of ", NameOf(job_id, iteration),
+                                            " is damaged: ", image.status().message(), "; restore an older snapshot"));
+  }
+  return image;
+}
+
+absl::StatusOr<std::vector<v1::SnapshotInfo>> SnapshotStore::List(const std::string& job_id) const {
+  SAMOVAR_ASSIGN_OR_RETURN(LmdbTransaction transaction, environment_->BeginRead());
+  const std::string prefix = job_id.empty() ? std::string(1, kManifestPrefix) : JobKey(kManifestPrefix, job_id);
+  SAMOVAR_ASSIGN_OR_RETURN(std::vector<v1::SnapshotManifest> manifests, ReadManifests(transaction, prefix));
+  std::vector<v1::SnapshotInfo> snapshots;
+  for (v1::SnapshotManifest& manifest : manifests) snapshots.push_back(std::move(*manifest.mutable_info()));
+  return snapshots;
+}
+
+}  // namespace samovar

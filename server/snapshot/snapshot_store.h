@@ -1,0 +1,50 @@
+// SnapshotStore keeps a server's snapshots in an LMDB environment: one transaction each, so that one is all there or
+// not at all. Keys and records: README.md beside this file.
+//
+// Thread safety: all methods may be called from any thread; writers take turns. All of them do I/O.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "samovar/v1/snapshot.pb.h"
+#include "server/snapshot/chunk_image.h"
+
+namespace samovar {
+
+class LmdbEnvironment;
+
+class SnapshotStore {
+ public:
+  // Opens the store in a directory, which is made if it is not there. A directory belongs to one store at a time.
+  static absl::StatusOr<std::unique_ptr<SnapshotStore>> Open(const std::string& directory);
+  ~SnapshotStore();
+
+  // Writes chunks and manifest, and removes older snapshots of the job until `keep` are left: this one, and the others
+  // with the highest iterations. A snapshot of that name is replaced. Durable when it returns. Returns the bytes
+  // written.
+  // RESOURCE_EXHAUSTED: the disk is full; the store is as before.
+  // REQUIRES: keep >= 1, and the manifest's chunks are those given, in order.
+  absl::StatusOr<uint64_t> Write(const v1::SnapshotManifest& manifest, std::span<const ChunkImage> chunks,
+                                 uint32_t keep);
+
+  // NOT_FOUND: no such snapshot. DATA_LOSS: the manifest is damaged.
+  absl::StatusOr<v1::SnapshotManifest> ReadManifest(const std::string& job_id, uint64_t iteration) const;
+
+  // NOT_FOUND: the snapshot has no such chunk. DATA_LOSS: the record is damaged; the message names the chunk.
+  absl::StatusOr<ChunkImage> ReadChunk(const std::string& job_id, uint64_t iteration, uint32_t chunk) const;
+
+  // Of one job, or of all if the id is empty: by job, then oldest first.
+  absl::StatusOr<std::vector<v1::SnapshotInfo>> List(const std::string& job_id) const;
+
+ private:
+  explicit SnapshotStore(std::unique_ptr<LmdbEnvironment> environment);
+
+  const std::unique_ptr<LmdbEnvironment> environment_;
+};
+
+}  // namespace samovar

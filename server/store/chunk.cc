@@ -1,0 +1,64 @@
+#include "server/store/chunk.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/model/layout.h"
+
+namespace samovar {
+
+std::vector<RuleSegment> BuildSegments(const v1::ParameterLayout& layout, uint64_t begin, uint64_t end) {
+  std::vector<RuleSegment> segments;
+  VisitRange(layout, begin, end, [&](const v1::ParameterBlob& blob, uint64_t from, uint64_t to) {
+    const RuleSegment segment{static_cast<uint32_t>(from - begin), static_cast<uint32_t>(to - begin), blob.lr_mult(),
+                              blob.decay_mult()};
+    if (!segments.empty() && segments.back().lr_mult == segment.lr_mult &&
+        segments.back().decay_mult == segment.decay_mult) {
+      segments.back().end = segment.end;
+    } else {
+      segments.push_back(segment);
+    }
+  });
+  return segments;
+}
+
+Chunk::Chunk(ChunkImage image, std::vector<RuleSegment> segments)
+    : image_(std::move(image)), state_(image_.state.begin(), image_.state.end()), segments_(std::move(segments)) {}
+
+absl::StatusOr<bool> Chunk::Push(const SolverRule& rule, uint64_t t, uint64_t pulled_version,
+                                 std::span<const float> gradient) {
+  if (gradient.size() != image_.weights.size()) {
+    return absl::InvalidArgumentError(absl::StrCat("chunk ", image_.chunk, " has ", image_.weights.size(),
+                                                   " floats, but the pushed gradient has ", gradient.size()));
+  }
+  if (image_.ledger.Contains(t)) {
+    counters_.set_duplicates(counters_.duplicates() + 1);
+    return false;
+  }
+  if (!AllFinite(gradient)) {
+    counters_.set_rejected(counters_.rejected() + 1);
+    return absl::InvalidArgumentError(absl::StrCat("the gradient of iteration ", t, " for chunk ", image_.chunk,
+                                                   " has NaN or infinity in it; nothing of it was applied"));
+  }
+  // A worker may have pulled from a server that was restored to an earlier version since: no staleness is known then.
+  const uint64_t staleness = image_.version > pulled_version ? image_.version - pulled_version : 0;
+  counters_.set_staleness_sum(counters_.staleness_sum() + staleness);
+  counters_.set_staleness_max(std::max(counters_.staleness_max(), staleness));
+
+  for (const RuleSegment& segment : segments_) rule.Apply(t, segment, image_.weights, state_, gradient);
+  image_.ledger.Add(t);
+  ++image_.version;
+  counters_.set_applied(counters_.applied() + 1);
+  return true;
+}
+
+void AddCounters(const v1::PushCounters& from, v1::PushCounters* sum) {
+  sum->set_applied(sum->applied() + from.applied());
+  sum->set_duplicates(sum->duplicates() + from.duplicates());
+  sum->set_rejected(sum->rejected() + from.rejected());
+  sum->set_staleness_sum(sum->staleness_sum() + from.staleness_sum());
+  sum->set_staleness_max(std::max(sum->staleness_max(), from.staleness_max()));
+}
+
+}  // namespace samovar

@@ -1,0 +1,243 @@
+#include "server/store/chunk_store.h"
+
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "common/model/layout.h"
+
+namespace samovar {
+namespace {
+
+// What ForEachChunk's threads share.
+struct ChunkWalk {
+  ChunkWalk(std::shared_ptr<HostedJob> job, ApplyThreads* threads,
+            absl::FunctionRef<absl::Status(size_t, Chunk&)> visit)
+      : job(std::move(job)), threads(threads), visit(visit) {}
+
+  const std::shared_ptr<HostedJob> job;
+  ApplyThreads* const threads;
+  // Its function lives until busy_threads is 0.
+  const absl::FunctionRef<absl::Status(size_t, Chunk&)> visit;
+
+  absl::Mutex mu;
+  int busy_threads ABSL_GUARDED_BY(mu) = 0;
+  absl::Status status ABSL_GUARDED_BY(mu);
+};
+
+void EndThread(ChunkWalk* walk, const absl::Status& status) {
+  absl::MutexLock lock(&walk->mu);
+  --walk->busy_threads;
+  if (walk->status.ok()) walk->status = status;
+}
+
+// Visits one chunk, then queues the thread's next one behind what has come in meanwhile.
+void VisitFrom(const std::shared_ptr<ChunkWalk>& walk, size_t index) {
+  if (index >= walk->job->chunks()) return EndThread(walk.get(), absl::OkStatus());
+  const int threads = walk->threads->threads();
+  const absl::Status posted = walk->threads->PostControl(static_cast<int>(index % threads), [walk, index, threads] {
+    const absl::Status status = walk->visit(index, walk->job->chunk(index));
+    if (!status.ok()) return EndThread(walk.get(), status);
+    VisitFrom(walk, index + threads);
+  });
+  if (!posted.ok()) EndThread(walk.get(), posted);
+}
+
+}  // namespace
+
+ChunkStore::ChunkStore(const Options& options, SnapshotStore* snapshots)
+    : options_(options),
+      snapshots_(snapshots),
+      budget_(options.max_parameter_bytes),
+      apply_threads_(options.apply_threads, options.max_queued),
+      frozen_reader_(1, options.max_queued) {}
+
+ChunkStore::~ChunkStore() { Stop(); }
+
+void ChunkStore::Stop() {
+  frozen_reader_.Stop();
+  apply_threads_.Stop();
+}
+
+absl::Status ChunkStore::ForEachChunk(const std::shared_ptr<HostedJob>& job,
+                                      absl::FunctionRef<absl::Status(size_t, Chunk&)> visit) {
+  auto walk = std::make_shared<ChunkWalk>(job, &apply_threads_, visit);
+  const int threads = apply_threads_.threads();
+  {
+    absl::MutexLock lock(&walk->mu);
+    walk->busy_threads = threads;
+  }
+  for (int thread = 0; thread < threads; ++thread) VisitFrom(walk, thread);
+  absl::MutexLock lock(&walk->mu);
+  const auto done = [&walk]() { return walk->busy_threads == 0; };
+  walk->mu.Await(absl::Condition(&done));
+  return walk->status;
+}
+
+absl::Status ChunkStore::AdmitEpoch(uint64_t epoch) {
+  absl::MutexLock lock(&mu_);
+  if (epoch < epoch_) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("epoch ", epoch, " is older than ", epoch_,
+                     ", the newest that this server has seen: the coordinator was replaced; "
+                     "join it again"));
+  }
+  epoch_ = epoch;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<HostedJob>> ChunkStore::FindJob(const std::string& job_id) const {
+  absl::MutexLock lock(&mu_);
+  const auto found = jobs_.find(job_id);
+  if (found == jobs_.end()) return absl::NotFoundError(absl::StrCat("job \"", job_id, "\" is not open on this server"));
+  return found->second;
+}
+
+std::shared_ptr<HostedJob> ChunkStore::BeginOpen(const std::string& job_id) {
+  absl::MutexLock lock(&mu_);
+  const auto idle = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return !opening_.contains(job_id); };
+  mu_.Await(absl::Condition(&idle));
+  const auto found = jobs_.find(job_id);
+  if (found != jobs_.end()) return found->second;
+  opening_.insert(job_id);
+  return nullptr;
+}
+
+void ChunkStore::EndOpen(const std::string& job_id, std::shared_ptr<HostedJob> job) {
+  absl::MutexLock lock(&mu_);
+  opening_.erase(job_id);
+  if (job != nullptr) jobs_[job_id] = std::move(job);
+}
+
+absl::Status ChunkStore::OpenJob(const v1::OpenJobRequest& request, v1::OpenJobResponse* response) {
+  SAMOVAR_RETURN_IF_ERROR(CheckJobId(request.job_id()));
+  SAMOVAR_RETURN_IF_ERROR(AdmitEpoch(request.epoch()));
+  std::shared_ptr<HostedJob> job = BeginOpen(request.job_id());
+  if (job != nullptr) {
+    SAMOVAR_RETURN_IF_ERROR(job->CheckSame(request));
+  } else {
+    absl::StatusOr<std::shared_ptr<HostedJob>> made = MakeJob(request);
+    EndOpen(request.job_id(), made.ok() ? *made : nullptr);
+    if (!made.ok()) return made.status();
+  }
+  v1::GetLedgersRequest question;
+  question.set_job_id(request.job_id());
+  v1::GetLedgersResponse ledgers;
+  SAMOVAR_RETURN_IF_ERROR(GetLedgers(question, &ledgers));
+  response->mutable_ledgers()->Swap(ledgers.mutable_ledgers());
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<HostedJob>> ChunkStore::MakeJob(const v1::OpenJobRequest& request) {
+  SAMOVAR_ASSIGN_OR_RETURN(std::shared_ptr<HostedJob> job, HostedJob::Create(request, &budget_));
+  if (request.restore()) {
+    SAMOVAR_RETURN_IF_ERROR(RestoreChunks(job.get(), request.restore_iteration()));
+  } else {
+    SAMOVAR_RETURN_IF_ERROR(Fill(job));
+  }
+  return job;
+}
+
+absl::Status ChunkStore::Fill(const std::shared_ptr<HostedJob>& job) {
+  return ForEachChunk(job, [&job](size_t, Chunk& chunk) {
+    const uint32_t number = chunk.image().chunk;
+    SAMOVAR_RETURN_IF_ERROR(FillLayoutRange(job->layout(), job->seed(), job->plan().begin(number), chunk.weights()));
+    if (!AllFinite(chunk.weights())) {
+      return absl::InvalidArgumentError(absl::StrCat("job \"", job->id(),
+                                                     "\": the fillers give NaN or infinity in chunk ", number,
+                                                     "; look at their std, min, max and value"));
+    }
+    return absl::OkStatus();
+  });
+}
+
+absl::Status ChunkStore::RestoreChunks(HostedJob* job, uint64_t iteration) {
+  SAMOVAR_ASSIGN_OR_RETURN(v1::SnapshotManifest manifest, snapshots_->ReadManifest(job->id(), iteration));
+  SAMOVAR_RETURN_IF_ERROR(job->CheckSnapshot(manifest));
+  for (size_t index = 0; index < job->chunks(); ++index) {
+    SAMOVAR_ASSIGN_OR_RETURN(ChunkImage image, snapshots_->ReadChunk(job->id(), iteration, job->number(index)));
+    SAMOVAR_RETURN_IF_ERROR(job->Restore(index, std::move(image)));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ChunkStore::GetLedgers(const v1::GetLedgersRequest& request, v1::GetLedgersResponse* response) {
+  SAMOVAR_ASSIGN_OR_RETURN(std::shared_ptr<HostedJob> job, FindJob(request.job_id()));
+  std::vector<v1::ChunkLedger> ledgers(job->chunks());
+  std::vector<v1::PushCounters> counters(job->chunks());
+  SAMOVAR_RETURN_IF_ERROR(ForEachChunk(job, [&](size_t index, Chunk& chunk) {
+    ledgers[index].set_chunk(chunk.image().chunk);
+    *ledgers[index].mutable_ledger() = chunk.image().ledger.ToProto();
+    counters[index] = chunk.counters();
+    return absl::OkStatus();
+  }));
+  for (v1::ChunkLedger& ledger : ledgers) response->add_ledgers()->Swap(&ledger);
+  for (const v1::PushCounters& counter : counters) AddCounters(counter, response->mutable_counters());
+  return absl::OkStatus();
+}
+
+absl::Status ChunkStore::Freeze(const v1::FreezeRequest& request) {
+  SAMOVAR_RETURN_IF_ERROR(AdmitEpoch(request.epoch()));
+  SAMOVAR_ASSIGN_OR_RETURN(std::shared_ptr<HostedJob> job, FindJob(request.job_id()));
+  if (!job->BeginFreeze(request.iteration())) return absl::OkStatus();
+  auto copy = std::make_shared<FrozenCopy>();
+  absl::Status status;
+  if (auto memory = budget_.Reserve(job->bytes()); !memory.ok()) {
+    status = Annotate(memory.status(), absl::StrCat("freezing job \"", job->id(), "\" as ", request.iteration()));
+  } else {
+    copy->memory = std::move(*memory);
+    copy->chunks.resize(job->chunks());
+    status = ForEachChunk(job, [&copy](size_t index, Chunk& chunk) {
+      copy->chunks[index] = chunk.image();
+      return absl::OkStatus();
+    });
+  }
+  job->EndFreeze(request.iteration(), status.ok() ? std::move(copy) : nullptr);
+  return status;
+}
+
+absl::Status ChunkStore::Persist(const v1::PersistRequest& request, v1::PersistResponse* response) {
+  if (request.keep() == 0) return absl::InvalidArgumentError("keep must be at least 1");
+  SAMOVAR_RETURN_IF_ERROR(AdmitEpoch(request.epoch()));
+  SAMOVAR_ASSIGN_OR_RETURN(std::shared_ptr<HostedJob> job, FindJob(request.job_id()));
+  const std::shared_ptr<const FrozenCopy> copy = job->frozen(request.iteration());
+  if (copy == nullptr) {
+    return absl::NotFoundError(
+        absl::StrCat("job \"", job->id(), "\" has no frozen copy ", request.iteration(), " here; freeze it first"));
+  }
+  SAMOVAR_ASSIGN_OR_RETURN(const uint64_t bytes,
+                           snapshots_->Write(job->MakeManifest(request.iteration()), copy->chunks, request.keep()));
+  response->set_bytes(bytes);
+  return absl::OkStatus();
+}
+
+absl::Status ChunkStore::Thaw(const v1::ThawRequest& request) {
+  SAMOVAR_RETURN_IF_ERROR(AdmitEpoch(request.epoch()));
+  SAMOVAR_ASSIGN_OR_RETURN(std::shared_ptr<HostedJob> job, FindJob(request.job_id()));
+  job->Thaw(request.iteration());
+  return absl::OkStatus();
+}
+
+absl::Status ChunkStore::ListSnapshots(const v1::ListSnapshotsRequest& request, v1::ListSnapshotsResponse* response) {
+  if (!request.job_id().empty()) SAMOVAR_RETURN_IF_ERROR(CheckJobId(request.job_id()));
+  SAMOVAR_ASSIGN_OR_RETURN(std::vector<v1::SnapshotInfo> snapshots, snapshots_->List(request.job_id()));
+  for (v1::SnapshotInfo& info : snapshots) response->add_snapshots()->Swap(&info);
+  return absl::OkStatus();
+}
+
+absl::Status ChunkStore::CloseJob(const v1::CloseJobRequest& request) {
+  SAMOVAR_RETURN_IF_ERROR(AdmitEpoch(request.epoch()));
+  // Released after the lock: it may be large.
+  std::shared_ptr<HostedJob> job;
+  absl::MutexLock lock(&mu_);
+  const auto idle = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return !opening_.contains(request.job_id()); };
+  mu_.Await(absl::Condition(&idle));
+  const auto found = jobs_.find(request.job_id());
+  if (found == jobs_.end()) return absl::OkStatus();
+  job = std::move(found->second);
+  jobs_.erase(found);
+  return absl::OkStatus();
+}
+
+}  // namespace samovar

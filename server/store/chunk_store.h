@@ -1,0 +1,105 @@
+// ChunkStore is what a parameter server does, without the network: jobs, their chunks, and the operations on them.
+//
+// Each method takes a message from outside, which may be garbage, and answers with a status whose codes the service's
+// proto documents.
+// Thread safety: all methods may be called from any thread; they block except Exchange.
+// Invariants:
+//   (1) a job is in jobs_ only while all its chunks are filled or restored.
+//   (2) epoch_ never falls.
+// Lock order: mu_ is a leaf lock; it is not held while a task runs or is waited for.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "samovar/v1/parameter.pb.h"
+#include "server/snapshot/snapshot_store.h"
+#include "server/store/apply_threads.h"
+#include "server/store/hosted_job.h"
+#include "server/store/memory_budget.h"
+
+namespace samovar {
+
+// One request on its way through the server, with its answer.
+struct ExchangeCall {
+  v1::ExchangeRequest request;
+  v1::ExchangeResponse response;
+};
+
+class ChunkStore {
+ public:
+  struct Options {
+    int apply_threads = 1;
+    // Bytes that weights, states and frozen copies of all jobs may take together.
+    uint64_t max_parameter_bytes = uint64_t{1} << 32;
+    // Requests that may wait for each apply thread; each holds its payloads meanwhile.
+    size_t max_queued = 1024;
+  };
+
+  // REQUIRES: apply_threads >= 1. The snapshot store outlives this.
+  ChunkStore(const Options& options, SnapshotStore* snapshots);
+  // As Stop().
+  ~ChunkStore();
+
+  absl::Status OpenJob(const v1::OpenJobRequest& request, v1::OpenJobResponse* response);
+  absl::Status GetLedgers(const v1::GetLedgersRequest& request, v1::GetLedgersResponse* response);
+  absl::Status Freeze(const v1::FreezeRequest& request);
+  absl::Status Persist(const v1::PersistRequest& request, v1::PersistResponse* response);
+  absl::Status Thaw(const v1::ThawRequest& request);
+  absl::Status ListSnapshots(const v1::ListSnapshotsRequest& request, v1::ListSnapshotsResponse* response);
+  absl::Status CloseJob(const v1::CloseJobRequest& request);
+
+  // Does what the request asks and fills the response, errors included; then calls done, once, on the calling thread or
+  // on one of the store's. `done` must not block.
+  void Exchange(std::shared_ptr<ExchangeCall> call, std::function<void(std::shared_ptr<ExchangeCall>)> done);
+
+  // Finishes what is queued and ends the threads. From then on, operations on chunks are refused with UNAVAILABLE.
+  void Stop();
+
+ private:
+  friend class ExchangeOperation;
+
+  // FAILED_PRECONDITION: older than one seen.
+  absl::Status AdmitEpoch(uint64_t epoch) ABSL_LOCKS_EXCLUDED(mu_);
+  // NOT_FOUND: not open.
+  absl::StatusOr<std::shared_ptr<HostedJob>> FindJob(const std::string& job_id) const ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Claims the opening of a job: waits while another call opens it; returns the job if it is open by then, or null and
+  // the claim, which EndOpen ends.
+  std::shared_ptr<HostedJob> BeginOpen(const std::string& job_id) ABSL_LOCKS_EXCLUDED(mu_);
+  void EndOpen(const std::string& job_id, std::shared_ptr<HostedJob> job) ABSL_LOCKS_EXCLUDED(mu_);
+  absl::StatusOr<std::shared_ptr<HostedJob>> MakeJob(const v1::OpenJobRequest& request);
+  absl::Status Fill(const std::shared_ptr<HostedJob>& job);
+  absl::Status RestoreChunks(HostedJob* job, uint64_t iteration);
+
+  // Calls visit(index, chunk) for each of the job's chunks on its own thread, one at a time with others' work in
+  // between, and blocks until all are done. Returns the first error; visits stop on a thread that met one.
+  absl::Status ForEachChunk(const std::shared_ptr<HostedJob>& job,
+                            absl::FunctionRef<absl::Status(size_t, Chunk&)> visit);
+
+  // Not guarded.
+  const Options options_;
+  SnapshotStore* const snapshots_;
+  MemoryBudget budget_;
+
+  mutable absl::Mutex mu_;
+  uint64_t epoch_ ABSL_GUARDED_BY(mu_) = 0;
+  std::map<std::string, std::shared_ptr<HostedJob>> jobs_ ABSL_GUARDED_BY(mu_);
+  std::set<std::string> opening_ ABSL_GUARDED_BY(mu_);
+
+  // Last, so that their tasks end before what they use does.
+  ApplyThreads apply_threads_;
+  // Reads frozen copies: its tasks may do I/O, which must not hold up an apply thread.
+  ApplyThreads frozen_reader_;
+};
+
+}  // namespace samovar

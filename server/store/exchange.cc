@@ -1,0 +1,266 @@
+#include <atomic>
+#include <bit>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "common/rpc/channel.h"
+#include "server/store/chunk_store.h"
+
+namespace samovar {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "payloads are little-endian and used in place");
+
+// A response must pass the channel's limit with room for all that is not payload.
+constexpr uint64_t kMaxPulledBytes = kMaxMessageBytes - (1 << 20);
+
+// One push or pull of a request, on the chunk at `index` of the job.
+struct Step {
+  bool is_push;
+  int entry;
+  size_t index;
+};
+
+// The gradient's floats where they lie in the message, or their copy in `scratch` if they lie askew.
+std::span<const float> FloatsOf(const std::string& payload, std::vector<float>* scratch) {
+  const size_t count = payload.size() / sizeof(float);
+  if (reinterpret_cast<uintptr_t>(payload.data()) % alignof(float) == 0) {
+    return {reinterpret_cast<const float*>(payload.data()), count};
+  }
+  scratch->resize(count);
+  std::memcpy(scratch->data(), payload.data(), payload.size());
+  return *scratch;
+}
+
+void WriteImage(const ChunkImage& image, v1::ChunkData* data) {
+  data->set_chunk(image.chunk);
+  data->set_encoding(v1::ENCODING_FLOAT32);
+  data->set_version(image.version);
+  data->set_payload(image.weights.data(), image.weights.size() * sizeof(float));
+}
+
+}  // namespace
+
+// ExchangeOperation is one ExchangeRequest being worked on by several threads; the one that ends last answers.
+//
+// Thread safety: Start() on one thread; after that the tasks it posted. A pulled chunk's place in the response is
+// written by one task only.
+class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation> {
+ public:
+  ExchangeOperation(ChunkStore* store, std::shared_ptr<ExchangeCall> call,
+                    std::function<void(std::shared_ptr<ExchangeCall>)> done)
+      : store_(store),
+        call_(std::move(call)),
+        done_(std::move(done)),
+        request_(call_->request),
+        response_(call_->response) {}
+
+  void Start() {
+    response_.set_sequence(request_.sequence());
+    absl::Status status = Admit();
+    if (status.ok()) status = PrepareResponse();
+    if (status.ok()) {
+      PostSteps();
+      if (request_.frozen() && request_.pull_size() > 0) PostFrozen();
+    } else {
+      Fail(0, status);
+    }
+    EndPart();
+  }
+
+ private:
+  // Whether anything of the request may be done.
+  absl::Status Admit() {
+    SAMOVAR_RETURN_IF_ERROR(CheckJobId(request_.job_id()));
+    auto job = store_->FindJob(request_.job_id());
+    // What was persisted can be pulled whether the job is open or not.
+    const bool needs_job = request_.push_size() > 0 || !request_.frozen();
+    if (!job.ok() && needs_job) return job.status();
+    if (job.ok()) job_ = *std::move(job);
+    if (request_.push_size() == 0) return absl::OkStatus();
+
+    SAMOVAR_RETURN_IF_ERROR(store_->AdmitEpoch(request_.epoch()));
+    if (request_.iteration() >= job_->max_iter()) {
+      return absl::InvalidArgumentError(absl::StrCat("iteration ", request_.iteration(), " is not one of job \"",
+                                                     job_->id(), "\", which has max_iter ", job_->max_iter()));
+    }
+    if (static_cast<size_t>(request_.push_size()) > job_->chunks()) {
+      return absl::InvalidArgumentError(absl::StrCat("the request pushes ", request_.push_size(), " chunks, but ",
+                                                     job_->chunks(), " of job \"", job_->id(), "\" are here"));
+    }
+    return absl::OkStatus();
+  }
+
+  // Bounds the answer's size before anything is put into it.
+  absl::Status PrepareResponse() {
+    // Of a job that is not open the chunk's size is known only when it is read: ReadFrozen counts.
+    const uint64_t elements = job_ != nullptr ? job_->plan().chunk_elements() : ChunkPlan::kMinChunkElements;
+    if (static_cast<uint64_t>(request_.pull_size()) > kMaxPulledBytes / sizeof(float) / elements) {
+      return absl::InvalidArgumentError(absl::StrCat("the request pulls ", request_.pull_size(), " chunks; at most ",
+                                                     kMaxPulledBytes / sizeof(float) / elements,
+                                                     " fit into a response, ask for the others in another request"));
+    }
+    for (int i = 0; i < request_.pull_size(); ++i) response_.add_weights();
+    return absl::OkStatus();
+  }
+
+  // Deals the steps to the apply threads, one task a thread: pushes before pulls.
+  void PostSteps() {
+    std::vector<std::vector<Step>> steps(store_->apply_threads_.threads());
+    const auto add = [&](bool is_push, int entry, uint32_t number) {
+      const std::optional<size_t> index = job_->IndexOf(number);
+      if (index.has_value()) {
+        steps[*index % steps.size()].push_back({is_push, entry, *index});
+      } else {
+        Fail(RankOf(is_push, entry), absl::InvalidArgumentError(absl::StrCat("chunk ", number, " of job \"", job_->id(),
+                                                                             "\" is not on this server")));
+      }
+    };
+    for (int i = 0; i < request_.push_size(); ++i) add(true, i, request_.push(i).chunk());
+    for (int i = 0; i < request_.pull_size() && !request_.frozen(); ++i) add(false, i, request_.pull(i));
+
+    for (size_t thread = 0; thread < steps.size(); ++thread) {
+      if (steps[thread].empty()) continue;
+      const int rank = RankOf(steps[thread].front().is_push, steps[thread].front().entry);
+      BeginPart();
+      const absl::Status posted = store_->apply_threads_.Post(
+          static_cast<int>(thread), [self = shared_from_this(), mine = std::move(steps[thread])] {
+            for (const Step& step : mine) self->Run(step);
+            self->EndPart();
+          });
+      if (!posted.ok()) {
+        Fail(rank, posted);
+        EndPart();
+      }
+    }
+  }
+
+  void Run(const Step& step) {
+    Chunk& chunk = job_->chunk(step.index);
+    if (step.is_push) {
+      Push(step.entry, chunk);
+    } else {
+      WriteImage(chunk.image(), response_.mutable_weights(step.entry));
+    }
+  }
+
+  void Push(int entry, Chunk& chunk) {
+    const v1::ChunkData& data = request_.push(entry);
+    if (data.encoding() != v1::ENCODING_FLOAT32) {
+      return Fail(RankOf(true, entry),
+                  absl::InvalidArgumentError(
+                      absl::StrCat("chunk ", data.chunk(), ": unknown encoding ", static_cast<int>(data.encoding()))));
+    }
+    if (data.payload().size() != chunk.image().weights.size() * sizeof(float)) {
+      return Fail(RankOf(true, entry),
+                  absl::InvalidArgumentError(absl::StrCat(
+                      "chunk ", data.chunk(), ": the payload has ", data.payload().size(), " bytes, but ",
+                      chunk.image().weights.size(), " floats are ", chunk.image().weights.size() * sizeof(float))));
+    }
+    std::vector<float> scratch;
+    const absl::StatusOr<bool> applied =
+        chunk.Push(job_->rule(), request_.iteration(), data.version(), FloatsOf(data.payload(), &scratch));
+    if (!applied.ok()) return Fail(RankOf(true, entry), applied.status());
+    // Relaxed: read after the last EndPart, which orders them.
+    (*applied ? applied_ : duplicates_).fetch_add(1, std::memory_order_relaxed);
+  }
+
+  void PostFrozen() {
+    BeginPart();
+    const absl::Status posted = store_->frozen_reader_.Post(0, [self = shared_from_this()] {
+      self->ReadFrozen();
+      self->EndPart();
+    });
+    if (!posted.ok()) {
+      Fail(RankOf(false, 0), posted);
+      EndPart();
+    }
+  }
+
+  void ReadFrozen() {
+    const std::shared_ptr<const FrozenCopy> copy =
+        job_ == nullptr ? nullptr : job_->frozen(request_.frozen_iteration());
+    uint64_t stored_bytes = 0;
+    for (int i = 0; i < request_.pull_size(); ++i) {
+      const uint32_t number = request_.pull(i);
+      if (copy == nullptr) {
+        auto image = store_->snapshots_->ReadChunk(request_.job_id(), request_.frozen_iteration(), number);
+        if (!image.ok()) return Fail(RankOf(false, i), image.status());
+        stored_bytes += image->weights.size() * sizeof(float);
+        if (stored_bytes > kMaxPulledBytes) {
+          return Fail(RankOf(false, i), absl::InvalidArgumentError(absl::StrCat(
+                                            "the request pulls ", request_.pull_size(), " chunks; only ", i,
+                                            " fit into a response, ask for the others in another request")));
+        }
+        WriteImage(*image, response_.mutable_weights(i));
+      } else if (const std::optional<size_t> index = job_->IndexOf(number); index.has_value()) {
+        WriteImage(copy->chunks[*index], response_.mutable_weights(i));
+      } else {
+        Fail(RankOf(false, i), absl::InvalidArgumentError(absl::StrCat("chunk ", number, " of job \"", job_->id(),
+                                                                       "\" is not on this server")));
+      }
+    }
+  }
+
+  // The place of an entry among all of the request's, so that the first error is the same whichever thread is faster.
+  int RankOf(bool is_push, int entry) const { return is_push ? entry : request_.push_size() + entry; }
+
+  void Fail(int rank, const absl::Status& status) {
+    absl::MutexLock lock(&mu_);
+    if (rank >= first_error_rank_) return;
+    first_error_rank_ = rank;
+    first_error_ = status;
+  }
+
+  void BeginPart() { parts_.fetch_add(1, std::memory_order_relaxed); }
+
+  // Acquire and release: the last one sees what all others wrote.
+  void EndPart() {
+    if (parts_.fetch_sub(1, std::memory_order_acq_rel) == 1) Answer();
+  }
+
+  void Answer() {
+    {
+      absl::MutexLock lock(&mu_);
+      response_.set_code(static_cast<int32_t>(first_error_.code()));
+      response_.set_message(std::string(first_error_.message()));
+      if (!first_error_.ok()) response_.clear_weights();
+    }
+    response_.set_applied(applied_.load(std::memory_order_relaxed));
+    response_.set_duplicates(duplicates_.load(std::memory_order_relaxed));
+    // The gradients are not needed any more, and the response may wait for a slow reader.
+    call_->request.clear_push();
+    done_(std::move(call_));
+  }
+
+  ChunkStore* const store_;
+  std::shared_ptr<ExchangeCall> call_;
+  const std::function<void(std::shared_ptr<ExchangeCall>)> done_;
+  const v1::ExchangeRequest& request_;
+  v1::ExchangeResponse& response_;
+  // Null if only frozen chunks of a job that is not open are asked for.
+  std::shared_ptr<HostedJob> job_;
+
+  // Start() itself is one part.
+  std::atomic<int> parts_{1};
+  std::atomic<uint32_t> applied_{0};
+  std::atomic<uint32_t> duplicates_{0};
+
+  absl::Mutex mu_;
+  int first_error_rank_ ABSL_GUARDED_BY(mu_) = std::numeric_limits<int>::max();
+  absl::Status first_error_ ABSL_GUARDED_BY(mu_);
+};
+
+void ChunkStore::Exchange(std::shared_ptr<ExchangeCall> call, std::function<void(std::shared_ptr<ExchangeCall>)> done) {
+  std::make_shared<ExchangeOperation>(this, std::move(call), std::move(done))->Start();
+}
+
+}  // namespace samovar

@@ -1,0 +1,84 @@
+// ExchangeStreams serves the data plane's bidirectional streams on gRPC's completion-queue API.
+//
+// Each stream has one read and one write outstanding at most, and a bounded number of requests that are read but whose
+// answers are not yet on the wire: past it the stream is not read, so that a slow reader is slowed down by HTTP/2's own
+// flow control and costs bounded memory. (The callback API would be shorter, but is experimental in the gRPC of
+// Ubuntu 22.04.)
+//
+// Thread safety: all methods may be called from any thread.
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include <memory>
+#include <set>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "samovar/v1/parameter.grpc.pb.h"
+#include "server/store/chunk_store.h"
+
+namespace samovar {
+
+// The service as gRPC sees it: Exchange is asynchronous, the rest is for a derived class to override.
+using AsyncExchangeService = v1::ParameterService::WithAsyncMethod_Exchange<v1::ParameterService::Service>;
+
+class ExchangeStream;
+
+class ExchangeStreams {
+ public:
+  struct Options {
+    int queue_threads = 1;
+    // Requests of one stream that may be under way at a time.
+    int max_in_flight = 16;
+  };
+
+  // Service and store outlive this.
+  ExchangeStreams(const Options& options, AsyncExchangeService* service, ChunkStore* store);
+  // REQUIRES: Shutdown() was called, or AddQueues() never.
+  ~ExchangeStreams();
+  ExchangeStreams(const ExchangeStreams&) = delete;
+  ExchangeStreams& operator=(const ExchangeStreams&) = delete;
+
+  // Before BuildAndStart.
+  void AddQueues(grpc::ServerBuilder* builder);
+  // After BuildAndStart: accepts streams.
+  void Start();
+
+  // Cancels the open streams and those that come later, so that grpc::Server::Shutdown need not wait for them.
+  void Cancel() ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Waits until the last stream has ended, then ends the queues and their threads. Idempotent.
+  // REQUIRES: grpc::Server::Shutdown has returned, or the server was never built; the store still runs.
+  void Shutdown() ABSL_LOCKS_EXCLUDED(mu_);
+
+ private:
+  friend class ExchangeStream;
+
+  // Offers gRPC one more stream to accept on a queue, unless shutting down.
+  void Accept(grpc::ServerCompletionQueue* queue) ABSL_LOCKS_EXCLUDED(mu_);
+  // False: the stream is to be cancelled at once.
+  bool StreamOpened(ExchangeStream* stream) ABSL_LOCKS_EXCLUDED(mu_);
+  // Before a stream is destroyed.
+  void StreamEnding(ExchangeStream* stream) ABSL_LOCKS_EXCLUDED(mu_);
+  // After it.
+  void StreamEnded() ABSL_LOCKS_EXCLUDED(mu_);
+  static void ServeQueue(grpc::ServerCompletionQueue* queue);
+
+  const Options options_;
+  AsyncExchangeService* const service_;
+  ChunkStore* const store_;
+  std::vector<std::unique_ptr<grpc::ServerCompletionQueue>> queues_;
+  std::vector<std::thread> threads_;
+
+  absl::Mutex mu_;
+  // Streams that exist, offered ones included.
+  int streams_ ABSL_GUARDED_BY(mu_) = 0;
+  // Those that were accepted and have not ended.
+  std::set<ExchangeStream*> open_ ABSL_GUARDED_BY(mu_);
+  bool cancelling_ ABSL_GUARDED_BY(mu_) = false;
+};
+
+}  // namespace samovar

@@ -1,0 +1,195 @@
+#include "server/store/hosted_job.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "common/model/layout.h"
+
+namespace samovar {
+namespace {
+
+constexpr uint32_t kSnapshotFormat = 1;
+
+absl::StatusOr<std::vector<uint32_t>> SortedChunks(const v1::OpenJobRequest& request, const ChunkPlan& plan) {
+  std::vector<uint32_t> numbers(request.chunks().begin(), request.chunks().end());
+  std::sort(numbers.begin(), numbers.end());
+  if (!numbers.empty() && numbers.back() >= plan.chunks()) {
+    return absl::InvalidArgumentError(absl::StrCat("job \"", request.job_id(), "\": chunk ", numbers.back(),
+                                                   " does not exist; the model has ", plan.chunks(), " chunks"));
+  }
+  const auto twice = std::adjacent_find(numbers.begin(), numbers.end());
+  if (twice != numbers.end()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("job \"", request.job_id(), "\": chunk ", *twice, " is listed twice"));
+  }
+  return numbers;
+}
+
+}  // namespace
+
+absl::Status CheckJobId(const std::string& job_id) {
+  if (job_id.empty()) return absl::InvalidArgumentError("job_id is empty");
+  if (job_id.size() > kMaxJobIdBytes || job_id.find('\0') != std::string::npos) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("job_id must be at most ", kMaxJobIdBytes, " bytes long and have no zero byte"));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<HostedJob>> HostedJob::Create(const v1::OpenJobRequest& request, MemoryBudget* budget) {
+  SAMOVAR_RETURN_IF_ERROR(CheckJobId(request.job_id()));
+  const std::string context = absl::StrCat("job \"", request.job_id(), "\"");
+  SAMOVAR_RETURN_IF_ERROR(Annotate(CheckLayout(request.layout()), context));
+  for (const v1::ParameterBlob& blob : request.layout().blobs()) {
+    if (blob.rule() != v1::UPDATE_RULE_SOLVER) {
+      return absl::UnimplementedError(absl::StrCat(
+          context, ": layer \"", blob.layer(), "\", blob ", blob.index(), " asks for update rule ",
+          static_cast<int>(blob.rule()), ", which this server does not know; use servers of the workers' version"));
+    }
+  }
+  auto plan = ChunkPlan::Create(request.layout().elements(), request.chunk_elements(), request.servers());
+  if (!plan.ok()) return Annotate(plan.status(), context);
+  if (request.server_index() >= request.servers()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(context, ": server_index ", request.server_index(), " is not below servers, ", request.servers()));
+  }
+  SAMOVAR_ASSIGN_OR_RETURN(std::vector<uint32_t> numbers, SortedChunks(request, *plan));
+  auto rule = SolverRule::Create(request.solver());
+  if (!rule.ok()) return Annotate(rule.status(), context);
+
+  std::shared_ptr<HostedJob> job(new HostedJob(request, *plan, std::move(numbers), std::move(*rule)));
+  auto memory = budget->Reserve(job->bytes_);
+  if (!memory.ok()) return Annotate(memory.status(), context);
+  job->memory_ = std::move(*memory);
+  for (uint32_t number : job->numbers_) {
+    ChunkImage image;
+    image.chunk = number;
+    image.weights.resize(plan->size(number));
+    image.state.assign(job->rule_->state_vectors(), std::vector<float>(plan->size(number)));
+    const uint64_t begin = plan->begin(number);
+    job->chunks_.push_back(
+        std::make_unique<Chunk>(std::move(image), BuildSegments(request.layout(), begin, begin + plan->size(number))));
+  }
+  return job;
+}
+
+HostedJob::HostedJob(const v1::OpenJobRequest& request, ChunkPlan plan, std::vector<uint32_t> numbers,
+                     std::unique_ptr<const SolverRule> rule)
+    : request_(request), plan_(plan), numbers_(std::move(numbers)), rule_(std::move(rule)), bytes_(CountBytes()) {}
+
+uint64_t HostedJob::CountBytes() const {
+  uint64_t floats = 0;
+  for (uint32_t number : numbers_) floats += plan_.size(number);
+  return floats * sizeof(float) * (1 + rule_->state_vectors());
+}
+
+absl::Status HostedJob::CheckSame(const v1::OpenJobRequest& request) const {
+  const auto differs = [&](const char* what) {
+    return absl::FailedPreconditionError(absl::StrCat("job \"", id(), "\" is open here with ", what,
+                                                      "; close it first, or give the new job another id"));
+  };
+  if (request.layout().SerializeAsString() != layout().SerializeAsString()) return differs("another layout");
+  if (request.chunk_elements() != plan_.chunk_elements()) return differs("another chunk size");
+  std::vector<uint32_t> numbers(request.chunks().begin(), request.chunks().end());
+  std::sort(numbers.begin(), numbers.end());
+  if (numbers != numbers_) return differs("other chunks");
+  if (request.solver().SerializeAsString() != request_.solver().SerializeAsString()) return differs("another solver");
+  if (request.seed() != seed()) return differs("another seed");
+  return absl::OkStatus();
+}
+
+absl::Status HostedJob::CheckSnapshot(const v1::SnapshotManifest& manifest) const {
+  const v1::SnapshotInfo& info = manifest.info();
+  const auto differs = [&](const std::string& what) {
+    return absl::FailedPreconditionError(absl::StrCat("snapshot ", info.iteration(), " of job \"", id(), "\" ", what));
+  };
+  if (manifest.format() != kSnapshotFormat) {
+    return differs(absl::StrCat("has format ", manifest.format(), "; this server reads format ", kSnapshotFormat));
+  }
+  if (LayoutFingerprint(manifest.layout()) != LayoutFingerprint(layout())) {
+    return differs("is of another net: its layers or their shapes differ; restore with the net that wrote it");
+  }
+  if (info.chunk_elements() != plan_.chunk_elements()) {
+    return differs(
+        absl::StrCat("has chunks of ", info.chunk_elements(), " floats, the job of ", plan_.chunk_elements()));
+  }
+  if (!std::equal(numbers_.begin(), numbers_.end(), manifest.chunks().begin(), manifest.chunks().end())) {
+    return differs(absl::StrCat("was written as server ", info.server_index(), " of ", info.servers(),
+                                ", which held other chunks than this one is to hold as server ",
+                                request_.server_index(), " of ", request_.servers(),
+                                "; restore with the same number of servers, each with its own state"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status HostedJob::Restore(size_t index, ChunkImage image) {
+  const uint32_t number = numbers_[index];
+  const uint64_t begin = plan_.begin(number);
+  const size_t size = plan_.size(number);
+  const std::string context = absl::StrCat("stored chunk ", number, " of job \"", id(), "\"");
+  if (image.state.size() != static_cast<size_t>(rule_->state_vectors())) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(context, " has ", image.state.size(), " solver state vectors, the job's solver keeps ",
+                     rule_->state_vectors(), "; restore with the solver type that wrote it"));
+  }
+  bool fits = image.chunk == number && image.weights.size() == size;
+  for (const std::vector<float>& state : image.state) fits = fits && state.size() == size;
+  if (!fits) return absl::DataLossError(absl::StrCat(context, " does not have ", size, " floats"));
+  chunks_[index] = std::make_unique<Chunk>(std::move(image), BuildSegments(layout(), begin, begin + size));
+  return absl::OkStatus();
+}
+
+v1::SnapshotManifest HostedJob::MakeManifest(uint64_t iteration) const {
+  v1::SnapshotManifest manifest;
+  manifest.set_format(kSnapshotFormat);
+  v1::SnapshotInfo* info = manifest.mutable_info();
+  info->set_job_id(id());
+  info->set_iteration(iteration);
+  info->set_chunk_elements(plan_.chunk_elements());
+  info->set_servers(request_.servers());
+  info->set_server_index(request_.server_index());
+  for (uint32_t number : numbers_) manifest.add_chunks(number);
+  *manifest.mutable_layout() = layout();
+  return manifest;
+}
+
+std::optional<size_t> HostedJob::IndexOf(uint32_t number) const {
+  const auto found = std::lower_bound(numbers_.begin(), numbers_.end(), number);
+  if (found == numbers_.end() || *found != number) return std::nullopt;
+  return static_cast<size_t>(found - numbers_.begin());
+}
+
+std::shared_ptr<const FrozenCopy> HostedJob::frozen(uint64_t iteration) const {
+  absl::MutexLock lock(&mu_);
+  const auto found = frozen_.find(iteration);
+  return found == frozen_.end() ? nullptr : found->second;
+}
+
+bool HostedJob::BeginFreeze(uint64_t iteration) {
+  absl::MutexLock lock(&mu_);
+  const auto idle = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return !freezing_; };
+  mu_.Await(absl::Condition(&idle));
+  if (frozen_.contains(iteration)) return false;
+  freezing_ = true;
+  return true;
+}
+
+void HostedJob::EndFreeze(uint64_t iteration, std::shared_ptr<const FrozenCopy> copy) {
+  absl::MutexLock lock(&mu_);
+  freezing_ = false;
+  if (copy != nullptr) frozen_[iteration] = std::move(copy);
+}
+
+void HostedJob::Thaw(uint64_t iteration) {
+  // Released after the lock: the copy may be large.
+  std::shared_ptr<const FrozenCopy> copy;
+  absl::MutexLock lock(&mu_);
+  const auto found = frozen_.find(iteration);
+  if (found == frozen_.end()) return;
+  copy = std::move(found->second);
+  frozen_.erase(found);
+}
+
+}  // namespace samovar

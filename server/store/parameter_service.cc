@@ -1,0 +1,102 @@
+#include "server/store/parameter_service.h"
+
+#include <unistd.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "common/rpc/status.h"
+
+namespace samovar {
+namespace {
+
+constexpr int kMaxThreads = 1024;
+
+uint64_t DefaultParameterBytes() {
+  const long pages = sysconf(_SC_PHYS_PAGES);
+  const long page_bytes = sysconf(_SC_PAGESIZE);
+  if (pages <= 0 || page_bytes <= 0) return uint64_t{1} << 32;
+  return static_cast<uint64_t>(pages) * static_cast<uint64_t>(page_bytes) / 4 * 3;
+}
+
+ChunkStore::Options StoreOptions(const ParameterService::Options& options) {
+  ChunkStore::Options result;
+  result.apply_threads = options.apply_threads;
+  result.max_parameter_bytes = options.max_parameter_bytes != 0 ? options.max_parameter_bytes : DefaultParameterBytes();
+  return result;
+}
+
+absl::Status CheckCount(const char* name, int value) {
+  if (value >= 1 && value <= kMaxThreads) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(name, " must be 1 to ", kMaxThreads, ", not ", value));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<ParameterService>> ParameterService::Create(const Options& options) {
+  SAMOVAR_RETURN_IF_ERROR(CheckCount("apply_threads", options.apply_threads));
+  SAMOVAR_RETURN_IF_ERROR(CheckCount("queue_threads", options.queue_threads));
+  SAMOVAR_RETURN_IF_ERROR(CheckCount("max_in_flight", options.max_in_flight));
+  if (options.state_dir.empty())
+    return absl::InvalidArgumentError("state_dir is empty; a server needs a place for its snapshots");
+  SAMOVAR_ASSIGN_OR_RETURN(std::unique_ptr<SnapshotStore> snapshots,
+                           SnapshotStore::Open(options.state_dir + "/snapshots"));
+  return std::unique_ptr<ParameterService>(new ParameterService(options, std::move(snapshots)));
+}
+
+ParameterService::ParameterService(const Options& options, std::unique_ptr<SnapshotStore> snapshots)
+    : snapshots_(std::move(snapshots)),
+      store_(StoreOptions(options), snapshots_.get()),
+      streams_({options.queue_threads, options.max_in_flight}, this, &store_) {}
+
+ParameterService::~ParameterService() { Shutdown(); }
+
+void ParameterService::Register(grpc::ServerBuilder* builder) {
+  builder->RegisterService(this);
+  streams_.AddQueues(builder);
+}
+
+void ParameterService::Start() { streams_.Start(); }
+
+void ParameterService::CancelStreams() { streams_.Cancel(); }
+
+void ParameterService::Shutdown() {
+  streams_.Shutdown();
+  store_.Stop();
+}
+
+grpc::Status ParameterService::OpenJob(grpc::ServerContext*, const v1::OpenJobRequest* request,
+                                       v1::OpenJobResponse* response) {
+  return ToGrpcStatus(store_.OpenJob(*request, response));
+}
+
+grpc::Status ParameterService::GetLedgers(grpc::ServerContext*, const v1::GetLedgersRequest* request,
+                                          v1::GetLedgersResponse* response) {
+  return ToGrpcStatus(store_.GetLedgers(*request, response));
+}
+
+grpc::Status ParameterService::Freeze(grpc::ServerContext*, const v1::FreezeRequest* request, v1::FreezeResponse*) {
+  return ToGrpcStatus(store_.Freeze(*request));
+}
+
+grpc::Status ParameterService::Persist(grpc::ServerContext*, const v1::PersistRequest* request,
+                                       v1::PersistResponse* response) {
+  return ToGrpcStatus(store_.Persist(*request, response));
+}
+
+grpc::Status ParameterService::Thaw(grpc::ServerContext*, const v1::ThawRequest* request, v1::ThawResponse*) {
+  return ToGrpcStatus(store_.Thaw(*request));
+}
+
+grpc::Status ParameterService::ListSnapshots(grpc::ServerContext*, const v1::ListSnapshotsRequest* request,
+                                             v1::ListSnapshotsResponse* response) {
+  return ToGrpcStatus(store_.ListSnapshots(*request, response));
+}
+
+grpc::Status ParameterService::CloseJob(grpc::ServerContext*, const v1::CloseJobRequest* request,
+                                        v1::CloseJobResponse*) {
+  return ToGrpcStatus(store_.CloseJob(*request));
+}
+
+}  // namespace samovar

@@ -1,0 +1,73 @@
+// ParameterService is the data plane's gRPC service: it turns messages into calls of a ChunkStore.
+//
+//   auto service = ParameterService::Create(options);
+//   (*service)->Register(&builder);
+//   server = builder.BuildAndStart();
+//   (*service)->Start();
+//   ...
+//   1. (*service)->CancelStreams();   streams end at once, unary calls run on
+//   2. server->Shutdown(deadline);    returns when all calls have ended
+//   3. (*service)->Shutdown();        ends queues, apply threads and the store
+//
+// Thread safety: RPCs run concurrently; the methods above on one thread, in this order.
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "server/snapshot/snapshot_store.h"
+#include "server/store/chunk_store.h"
+#include "server/store/exchange_stream.h"
+
+namespace samovar {
+
+class ParameterService final : public AsyncExchangeService {
+ public:
+  struct Options {
+    // Threads that apply updates; chunks are dealt to them.
+    int apply_threads = 1;
+    // Snapshots are kept in `state_dir`/snapshots.
+    std::string state_dir;
+    // Bytes for weights, solver states and frozen copies of all jobs; 0: three quarters of the machine's memory.
+    uint64_t max_parameter_bytes = 0;
+    // Threads that serve the streams' sockets.
+    int queue_threads = 1;
+    // Requests of one stream that may be under way at a time.
+    int max_in_flight = 16;
+  };
+
+  // INVALID_ARGUMENT: an option is out of range. Errors of the snapshot store.
+  static absl::StatusOr<std::unique_ptr<ParameterService>> Create(const Options& options);
+  // As Shutdown().
+  ~ParameterService() override;
+
+  // Before BuildAndStart.
+  void Register(grpc::ServerBuilder* builder);
+  // After BuildAndStart.
+  void Start();
+  void CancelStreams();
+  // Idempotent. REQUIRES: the grpc::Server was shut down, or never built.
+  void Shutdown();
+
+  grpc::Status OpenJob(grpc::ServerContext*, const v1::OpenJobRequest*, v1::OpenJobResponse*) override;
+  grpc::Status GetLedgers(grpc::ServerContext*, const v1::GetLedgersRequest*, v1::GetLedgersResponse*) override;
+  grpc::Status Freeze(grpc::ServerContext*, const v1::FreezeRequest*, v1::FreezeResponse*) override;
+  grpc::Status Persist(grpc::ServerContext*, const v1::PersistRequest*, v1::PersistResponse*) override;
+  grpc::Status Thaw(grpc::ServerContext*, const v1::ThawRequest*, v1::ThawResponse*) override;
+  grpc::Status ListSnapshots(grpc::ServerContext*, const v1::ListSnapshotsRequest*,
+                             v1::ListSnapshotsResponse*) override;
+  grpc::Status CloseJob(grpc::ServerContext*, const v1::CloseJobRequest*, v1::CloseJobResponse*) override;
+
+ private:
+  ParameterService(const Options& options, std::unique_ptr<SnapshotStore> snapshots);
+
+  const std::unique_ptr<SnapshotStore> snapshots_;
+  ChunkStore store_;
+  ExchangeStreams streams_;
+};
+
+}  // namespace samovar

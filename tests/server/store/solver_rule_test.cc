@@ -1,0 +1,194 @@
+#include "server/store/solver_rule.h"
+
+#include <google/protobuf/text_format.h>
+
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "server/store/chunk.h"
+#include "server/store/learning_rate.h"
+#include "tests/support/catch.h"
+#include "tests/support/status_matchers.h"
+
+namespace samovar {
+namespace {
+
+caffe::SolverParameter Solver(const std::string& text) {
+  caffe::SolverParameter solver;
+  REQUIRE(google::protobuf::TextFormat::ParseFromString(
+      "base_lr: 0.1 max_iter: 100 lr_policy: 'inv' gamma: 0.01 power: 0.75 " + text, &solver));
+  return solver;
+}
+
+// What Caffe's SGD does to one float, in double.
+void ReferenceStep(const caffe::SolverParameter& solver, uint64_t t, const RuleSegment& segment, double gradient,
+                   double* weight, double* history) {
+  const double decay = solver.weight_decay() * segment.decay_mult;
+  const double sign = *weight > 0 ? 1 : *weight < 0 ? -1 : 0;
+  const double g = gradient + decay * (solver.regularization_type() == "L1" ? sign : *weight);
+  *history = solver.momentum() * *history + LearningRate(solver, t) * segment.lr_mult * g;
+  *weight -= *history;
+}
+
+// Fifty steps on three segments with different multipliers, the last frozen.
+void RequireFollowsReference(const caffe::SolverParameter& solver) {
+  auto rule = SolverRule::Create(solver);
+  REQUIRE_OK(rule);
+  REQUIRE((*rule)->state_vectors() == 1);
+  const std::vector<RuleSegment> segments = {{0, 37, 1, 1}, {37, 40, 2, 0}, {40, 53, 0, 1}};
+  std::mt19937 random(3);
+  std::uniform_real_distribution<float> uniform(-1, 1);
+  std::vector<float> weights(53), history(53), gradient(53);
+  for (float& weight : weights) weight = uniform(random);
+  const std::vector<float> initial = weights;
+  std::vector<double> expected(weights.begin(), weights.end()), expected_history(53);
+  const std::vector<std::span<float>> state = {history};
+  for (uint64_t t = 0; t < 50; ++t) {
+    for (float& value : gradient) value = uniform(random);
+    for (const RuleSegment& segment : segments) {
+      (*rule)->Apply(t, segment, weights, state, gradient);
+      for (uint32_t i = segment.begin; i < segment.end; ++i) {
+        ReferenceStep(solver, t, segment, gradient[i], &expected[i], &expected_history[i]);
+      }
+    }
+  }
+  // Fifty roundings of values about 1 to float.
+  for (size_t i = 0; i < weights.size(); ++i) REQUIRE(weights[i] == Approx(expected[i]).margin(2e-5));
+  for (size_t i = 40; i < 53; ++i) REQUIRE(weights[i] == initial[i]);
+}
+
+TEST_CASE("fifty steps of SGD with momentum and L2 decay follow a reference in double") {
+  RequireFollowsReference(Solver("momentum: 0.9 weight_decay: 0.05"));
+}
+
+TEST_CASE("fifty steps of SGD with momentum and L1 decay follow a reference in double") {
+  // Few enough steps near zero that no sign differs between float and double.
+  RequireFollowsReference(Solver("momentum: 0.9 weight_decay: 0.001 regularization_type: 'L1'"));
+}
+
+TEST_CASE("fifty steps of plain SGD follow a reference in double") { RequireFollowsReference(Solver("")); }
+
+TEST_CASE("without decay a weight does not enter its own update") {
+  auto rule = SolverRule::Create(Solver("momentum: 0.5 weight_decay: 0"));
+  REQUIRE_OK(rule);
+  std::vector<float> weights = {2}, history = {4}, gradient = {0};
+  const std::vector<std::span<float>> state = {history};
+  (*rule)->Apply(0, {0, 1, 1, 1}, weights, state, gradient);
+  REQUIRE(history[0] == 2);
+  REQUIRE(weights[0] == 0);
+}
+
+TEST_CASE("a solver that is not offered is refused with the field's name") {
+  const auto unimplemented = absl::StatusCode::kUnimplemented;
+  const auto invalid = absl::StatusCode::kInvalidArgument;
+  REQUIRE_STATUS(SolverRule::Create(Solver("type: 'Adam'")), unimplemented, "\"Adam\"");
+  REQUIRE_STATUS(SolverRule::Create(Solver("solver_type: NESTEROV")), unimplemented, "NESTEROV");
+  REQUIRE_STATUS(SolverRule::Create(Solver("clip_gradients: 10")), unimplemented, "clip_gradients");
+  REQUIRE_STATUS(SolverRule::Create(Solver("momentum: 1")), invalid, "momentum");
+  REQUIRE_STATUS(SolverRule::Create(Solver("momentum: nan")), invalid, "momentum");
+  REQUIRE_STATUS(SolverRule::Create(Solver("weight_decay: inf")), invalid, "weight_decay");
+  REQUIRE_STATUS(SolverRule::Create(Solver("regularization_type: 'L3'")), invalid, "\"L3\"");
+  caffe::SolverParameter endless = Solver("");
+  endless.set_max_iter(0);
+  REQUIRE_STATUS(SolverRule::Create(endless), invalid, "max_iter");
+}
+
+TEST_CASE("NaN and infinity are found wherever they are") {
+  std::vector<float> values(1000, 1.0f);
+  REQUIRE(AllFinite(values));
+  values[0] = std::numeric_limits<float>::max();
+  values[1] = std::numeric_limits<float>::denorm_min();
+  REQUIRE(AllFinite(values));
+  for (float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(),
+                    -std::numeric_limits<float>::infinity()}) {
+    for (size_t at : {size_t{0}, size_t{517}, size_t{999}}) {
+      std::vector<float> copy(1000, 1.0f);
+      copy[at] = bad;
+      REQUIRE_FALSE(AllFinite(copy));
+    }
+  }
+}
+
+v1::ParameterLayout ThreeBlobs() {
+  v1::ParameterLayout layout;
+  REQUIRE(google::protobuf::TextFormat::ParseFromString(R"(
+      blobs { layer: 'a' shape: 10 lr_mult: 1 decay_mult: 1 filler { type: 'constant' } }
+      blobs { layer: 'a' index: 1 shape: 5 lr_mult: 2 offset: 10 filler { type: 'constant' } }
+      blobs { layer: 'b' shape: 7 lr_mult: 2 offset: 15 filler { type: 'constant' } }
+      elements: 22)",
+                                                        &layout));
+  return layout;
+}
+
+TEST_CASE("a chunk's segments are the parts of its blobs, joined where the multipliers agree") {
+  const auto whole = BuildSegments(ThreeBlobs(), 0, 22);
+  REQUIRE(whole.size() == 2);
+  CHECK((whole[0].begin == 0 && whole[0].end == 10 && whole[0].lr_mult == 1));
+  CHECK((whole[1].begin == 10 && whole[1].end == 22 && whole[1].lr_mult == 2));
+  const auto middle = BuildSegments(ThreeBlobs(), 8, 16);
+  REQUIRE(middle.size() == 2);
+  CHECK((middle[0].begin == 0 && middle[0].end == 2));
+  CHECK((middle[1].begin == 2 && middle[1].end == 8));
+}
+
+class ChunkFixture {
+ protected:
+  ChunkFixture() {
+    auto created = SolverRule::Create(Solver("momentum: 0.9"));
+    REQUIRE_OK(created);
+    rule = *std::move(created);
+    ChunkImage image;
+    image.chunk = 5;
+    image.weights = {1, 2, 3};
+    image.state = {{0, 0, 0}};
+    chunk = std::make_unique<Chunk>(std::move(image), std::vector<RuleSegment>{{0, 3, 1, 1}});
+  }
+
+  std::unique_ptr<const SolverRule> rule;
+  std::unique_ptr<Chunk> chunk;
+};
+
+TEST_CASE_METHOD(ChunkFixture, "a chunk applies an iteration once") {
+  const std::vector<float> gradient = {1, 1, 1};
+  auto first = chunk->Push(*rule, 4, 0, gradient);
+  REQUIRE_OK(first);
+  REQUIRE(*first);
+  const std::vector<float> weights = chunk->image().weights;
+  auto second = chunk->Push(*rule, 4, 0, gradient);
+  REQUIRE_OK(second);
+  REQUIRE_FALSE(*second);
+  REQUIRE(chunk->image().weights == weights);
+  REQUIRE(chunk->image().version == 1);
+  REQUIRE(chunk->image().ledger.Contains(4));
+  REQUIRE(chunk->counters().applied() == 1);
+  REQUIRE(chunk->counters().duplicates() == 1);
+}
+
+TEST_CASE_METHOD(ChunkFixture, "a gradient with NaN in it leaves a chunk as it was") {
+  const ChunkImage before = chunk->image();
+  const std::vector<float> gradient = {1, std::numeric_limits<float>::quiet_NaN(), 1};
+  REQUIRE_STATUS(chunk->Push(*rule, 4, 0, gradient), absl::StatusCode::kInvalidArgument, "iteration 4 for chunk 5");
+  REQUIRE(chunk->image().weights == before.weights);
+  REQUIRE(chunk->image().state == before.state);
+  REQUIRE_FALSE(chunk->image().ledger.Contains(4));
+  REQUIRE(chunk->counters().rejected() == 1);
+}
+
+TEST_CASE_METHOD(ChunkFixture, "staleness is the number of updates between pull and push") {
+  const std::vector<float> gradient = {1, 1, 1};
+  for (uint64_t t = 0; t < 5; ++t) REQUIRE_OK(chunk->Push(*rule, t, t, gradient));
+  REQUIRE(chunk->counters().staleness_max() == 0);
+  REQUIRE_OK(chunk->Push(*rule, 5, 2, gradient));
+  REQUIRE_OK(chunk->Push(*rule, 6, 5, gradient));
+  // A version from a server's former life.
+  REQUIRE_OK(chunk->Push(*rule, 7, 1000, gradient));
+  REQUIRE(chunk->counters().staleness_max() == 3);
+  REQUIRE(chunk->counters().staleness_sum() == 4);
+}
+
+}  // namespace
+}  // namespace samovar

@@ -1,0 +1,251 @@
+// A ParameterService on a real gRPC server on loopback, and a client of it, with verbs that keep tests short.
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include <cstring>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/rpc/channel.h"
+#include "common/rpc/status.h"
+#include "samovar/v1/parameter.grpc.pb.h"
+#include "server/store/parameter_service.h"
+#include "tests/support/catch.h"
+#include "tests/support/status_matchers.h"
+
+namespace samovar {
+
+inline constexpr uint32_t kChunkElements = 4096;
+inline constexpr uint64_t kElements = 10000;
+// Of 4096, 4096 and 1808 floats.
+inline constexpr uint32_t kChunks = 3;
+
+inline uint32_t ChunkSize(uint32_t chunk) { return chunk == 2 ? kElements - 2 * kChunkElements : kChunkElements; }
+
+// Constant rate 1/1024 and no momentum: with whole-numbered gradients all arithmetic is exact, so that tests can
+// compare with ==.
+inline constexpr float kRate = 1.0f / 1024;
+
+// Job "job" on one server: two blobs of constant and random initial values. Momentum and decay are 0.
+inline v1::OpenJobRequest MakeJob() {
+  v1::OpenJobRequest job;
+  job.set_job_id("job");
+  job.set_epoch(1);
+  job.set_chunk_elements(kChunkElements);
+  job.set_servers(1);
+  job.set_seed(42);
+  for (uint32_t chunk = 0; chunk < kChunks; ++chunk) job.add_chunks(chunk);
+  v1::ParameterLayout* layout = job.mutable_layout();
+  layout->set_elements(kElements);
+  v1::ParameterBlob* weight = layout->add_blobs();
+  weight->set_layer("ip");
+  weight->add_shape(9000);
+  weight->set_lr_mult(1);
+  weight->set_decay_mult(1);
+  weight->mutable_filler()->set_type("constant");
+  weight->mutable_filler()->set_value(0.5f);
+  v1::ParameterBlob* bias = layout->add_blobs();
+  *bias = *weight;
+  bias->set_index(1);
+  bias->set_shape(0, 1000);
+  bias->set_offset(9000);
+  bias->mutable_filler()->set_type("uniform");
+  bias->mutable_filler()->set_min(-1);
+  bias->mutable_filler()->set_max(1);
+  caffe::SolverParameter* solver = job.mutable_solver();
+  solver->set_base_lr(kRate);
+  solver->set_lr_policy("fixed");
+  solver->set_max_iter(1000);
+  return job;
+}
+
+inline std::vector<float> FloatsIn(const v1::ChunkData& data) {
+  std::vector<float> values(data.payload().size() / sizeof(float));
+  std::memcpy(values.data(), data.payload().data(), data.payload().size());
+  return values;
+}
+
+inline void AddPush(v1::ExchangeRequest* request, uint32_t chunk, const std::vector<float>& gradient) {
+  v1::ChunkData* data = request->add_push();
+  data->set_chunk(chunk);
+  data->set_payload(gradient.data(), gradient.size() * sizeof(float));
+}
+
+// A push of the same gradient value to each float of all chunks.
+inline v1::ExchangeRequest MakePush(uint64_t iteration, float value) {
+  v1::ExchangeRequest request;
+  request.set_job_id("job");
+  request.set_epoch(1);
+  request.set_iteration(iteration);
+  for (uint32_t chunk = 0; chunk < kChunks; ++chunk)
+    AddPush(&request, chunk, std::vector<float>(ChunkSize(chunk), value));
+  return request;
+}
+
+inline v1::ExchangeRequest MakePull() {
+  v1::ExchangeRequest request;
+  request.set_job_id("job");
+  for (uint32_t chunk = 0; chunk < kChunks; ++chunk) request.add_pull(chunk);
+  return request;
+}
+
+inline v1::ExchangeRequest MakeFrozenPull(uint64_t iteration) {
+  v1::ExchangeRequest request = MakePull();
+  request.set_frozen(true);
+  request.set_frozen_iteration(iteration);
+  return request;
+}
+
+class TestServer {
+ public:
+  explicit TestServer(const std::string& state_dir, uint64_t max_parameter_bytes = 0) {
+    ParameterService::Options options;
+    options.apply_threads = 2;
+    options.queue_threads = 2;
+    options.state_dir = state_dir;
+    options.max_parameter_bytes = max_parameter_bytes;
+    auto created = ParameterService::Create(options);
+    REQUIRE_OK(created);
+    service_ = *std::move(created);
+    grpc::ServerBuilder builder;
+    int port = 0;
+    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+    ApplyServerLimits(&builder);
+    service_->Register(&builder);
+    server_ = builder.BuildAndStart();
+    REQUIRE(server_ != nullptr);
+    service_->Start();
+    address_ = absl::StrCat("127.0.0.1:", port);
+  }
+  ~TestServer() { Stop(); }
+
+  // In the order that ParameterService documents.
+  void Stop() {
+    if (server_ == nullptr) return;
+    service_->CancelStreams();
+    server_->Shutdown(absl::ToChronoTime(absl::Now() + absl::Seconds(10)));
+    service_->Shutdown();
+    server_.reset();
+    service_.reset();
+  }
+
+  const std::string& address() const { return address_; }
+
+ private:
+  std::unique_ptr<ParameterService> service_;
+  std::unique_ptr<grpc::Server> server_;
+  std::string address_;
+};
+
+// A worker's connection with one open stream.
+class TestClient {
+ public:
+  explicit TestClient(const TestServer& server) : stub_(v1::ParameterService::NewStub(MakeChannel(server.address()))) {
+    context_.set_wait_for_ready(true);
+    stream_ = stub_->Exchange(&context_);
+  }
+  // A client that leaves without a word.
+  ~TestClient() {
+    context_.TryCancel();
+    if (!finished_) stream_->Finish();
+  }
+
+  bool Send(const v1::ExchangeRequest& request) { return stream_->Write(request); }
+  bool Receive(v1::ExchangeResponse* response) { return stream_->Read(response); }
+
+  v1::ExchangeResponse Ask(v1::ExchangeRequest request) {
+    request.set_sequence(++sequence_);
+    REQUIRE(Send(request));
+    v1::ExchangeResponse response;
+    REQUIRE(Receive(&response));
+    REQUIRE(response.sequence() == sequence_);
+    return response;
+  }
+
+  // As Ask, where success is expected.
+  v1::ExchangeResponse AskOk(const v1::ExchangeRequest& request) {
+    v1::ExchangeResponse response = Ask(request);
+    INFO(response.message());
+    REQUIRE(response.code() == 0);
+    return response;
+  }
+
+  absl::Status AskForError(const v1::ExchangeRequest& request) {
+    const v1::ExchangeResponse response = Ask(request);
+    REQUIRE(response.weights().empty());
+    return absl::Status(static_cast<absl::StatusCode>(response.code()), response.message());
+  }
+
+  // Says that no requests follow.
+  bool WritesDone() { return stream_->WritesDone(); }
+  // The stream's own status. REQUIRES: all answers were received, or the stream is broken
+  absl::Status Finish() {
+    finished_ = true;
+    return FromGrpcStatus(stream_->Finish());
+  }
+
+  absl::StatusOr<v1::OpenJobResponse> Open(const v1::OpenJobRequest& request = MakeJob()) {
+    return Call(&v1::ParameterService::Stub::OpenJob, request, v1::OpenJobResponse());
+  }
+  absl::StatusOr<v1::GetLedgersResponse> Ledgers(const std::string& job_id = "job") {
+    v1::GetLedgersRequest request;
+    request.set_job_id(job_id);
+    return Call(&v1::ParameterService::Stub::GetLedgers, request, v1::GetLedgersResponse());
+  }
+  absl::Status Freeze(uint64_t iteration, uint64_t epoch = 1) {
+    return Call(&v1::ParameterService::Stub::Freeze, Named<v1::FreezeRequest>(iteration, epoch), v1::FreezeResponse())
+        .status();
+  }
+  absl::Status Thaw(uint64_t iteration) {
+    return Call(&v1::ParameterService::Stub::Thaw, Named<v1::ThawRequest>(iteration, 1), v1::ThawResponse()).status();
+  }
+  absl::StatusOr<v1::PersistResponse> Persist(uint64_t iteration, uint32_t keep) {
+    v1::PersistRequest request = Named<v1::PersistRequest>(iteration, 1);
+    request.set_keep(keep);
+    return Call(&v1::ParameterService::Stub::Persist, request, v1::PersistResponse());
+  }
+  absl::StatusOr<v1::ListSnapshotsResponse> Snapshots(const std::string& job_id = "job") {
+    v1::ListSnapshotsRequest request;
+    request.set_job_id(job_id);
+    return Call(&v1::ParameterService::Stub::ListSnapshots, request, v1::ListSnapshotsResponse());
+  }
+  absl::Status Close(uint64_t epoch = 1) {
+    v1::CloseJobRequest request;
+    request.set_job_id("job");
+    request.set_epoch(epoch);
+    return Call(&v1::ParameterService::Stub::CloseJob, request, v1::CloseJobResponse()).status();
+  }
+
+ private:
+  template <typename Request>
+  static Request Named(uint64_t iteration, uint64_t epoch) {
+    Request request;
+    request.set_job_id("job");
+    request.set_epoch(epoch);
+    request.set_iteration(iteration);
+    return request;
+  }
+
+  template <typename Request, typename Response>
+  absl::StatusOr<Response> Call(grpc::Status (v1::ParameterService::Stub::*method)(grpc::ClientContext*, const Request&,
+                                                                                   Response*),
+                                const Request& request, Response response) {
+    grpc::ClientContext context;
+    SetDeadline(&context, absl::Seconds(60));
+    context.set_wait_for_ready(true);
+    const absl::Status status = FromGrpcStatus((*stub_.*method)(&context, request, &response));
+    if (!status.ok()) return status;
+    return response;
+  }
+
+  std::unique_ptr<v1::ParameterService::Stub> stub_;
+  grpc::ClientContext context_;
+  std::unique_ptr<grpc::ClientReaderWriter<v1::ExchangeRequest, v1::ExchangeResponse>> stream_;
+  uint64_t sequence_ = 0;
+  bool finished_ = false;
+};
+
+}  // namespace samovar

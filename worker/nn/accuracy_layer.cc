@@ -1,0 +1,83 @@
+// Accuracy: the share of labels whose class is among the top_k highest scores. A position counts as right if fewer than top_k
+// other classes score at least as high as the true one (ties count against it); ignored labels are left out of the share.
+// Bottoms: scores [records, ..., classes (axis), ...], labels; top: one number. No gradient.
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "worker/nn/labels.h"
+#include "worker/nn/layer_factories.h"
+#include "worker/nn/layer_fields.h"
+#include "worker/nn/softmax_kernel.h"
+
+namespace samovar {
+namespace {
+
+class AccuracyLayer : public Layer {
+ public:
+  AccuracyLayer(const LayerContext& context, SoftmaxAxis axis)
+      : name_(context.param.name()),
+        axis_(axis),
+        top_k_(context.param.accuracy_param().top_k()),
+        has_ignore_(context.param.accuracy_param().has_ignore_label()),
+        ignore_(context.param.accuracy_param().ignore_label()) {
+    AddTop({});
+  }
+
+  bool has_backward() const override { return false; }
+
+  absl::Status Forward(const Pass& pass) override {
+    SAMOVAR_RETURN_IF_ERROR(CheckLabels(name_, pass, bottom(1), axis_.channels, has_ignore_, ignore_));
+    int64_t right = 0;
+    int64_t counted = 0;
+    for (int64_t position = 0; position < pass.records * axis_.positions(); ++position) {
+      const int64_t label = LabelAt(bottom(1).data, position);
+      if (has_ignore_ && label == ignore_) continue;
+      ++counted;
+      right += IsRight(position, label);
+    }
+    top(0).data[0] = counted == 0 ? 0 : static_cast<float>(right) / static_cast<float>(counted);
+    return absl::OkStatus();
+  }
+
+  void Backward(const Pass&) override {}
+
+ private:
+  bool IsRight(int64_t position, int64_t label) const {
+    const int64_t block = position / axis_.inner;
+    const float* scores = bottom(0).data + block * axis_.channels * axis_.inner + position % axis_.inner;
+    const float true_score = scores[label * axis_.inner];
+    int64_t better = 0;
+    for (int64_t c = 0; c < axis_.channels && better < top_k_; ++c) {
+      // "At least as high", written so that NaN counts against too.
+      better += c != label && !(scores[c * axis_.inner] < true_score);
+    }
+    return better < top_k_;
+  }
+
+  const std::string name_;
+  const SoftmaxAxis axis_;
+  const int64_t top_k_;
+  const bool has_ignore_;
+  const int64_t ignore_;
+};
+
+}  // namespace
+
+LayerOr CreateAccuracyLayer(const LayerContext& context) {
+  const caffe::AccuracyParameter& accuracy = context.param.accuracy_param();
+  SAMOVAR_RETURN_IF_ERROR(CheckFields(accuracy, "accuracy_param", {"top_k", "axis", "ignore_label"}));
+  SAMOVAR_ASSIGN_OR_RETURN(const int number, CanonicalAxis(context.bottoms[0], accuracy.axis()));
+  const SoftmaxAxis axis = SoftmaxAxis::Of(context.bottoms[0], number);
+  if (RecordElements(context.bottoms[1]) != axis.positions() || context.bottoms[1].empty()) {
+    return absl::InvalidArgumentError(absl::StrCat("each record has ", RecordElements(context.bottoms[1]), " labels and ",
+                                                   axis.positions(), " predictions; there must be as many"));
+  }
+  if (accuracy.top_k() < 1 || accuracy.top_k() > axis.channels) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("accuracy_param.top_k is ", accuracy.top_k(), "; it must be 1 to the number of classes, ", axis.channels));
+  }
+  return std::make_unique<AccuracyLayer>(context, axis);
+}
+
+}  // namespace samovar

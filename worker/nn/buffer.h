@@ -1,0 +1,55 @@
+// Buffer owns an array of floats (or other plain numbers) at a cache line's boundary, zero at first.
+#pragma once
+
+#include <sys/mman.h>
+
+#include <cstdint>
+#include <span>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+
+namespace samovar {
+
+template <typename T>
+class Buffer {
+ public:
+  Buffer() = default;
+  ~Buffer() { Free(); }
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+
+  // Replaces what it held. RESOURCE_EXHAUSTED: the system gives no memory. Pages are mapped, not taken from the heap: they
+  // are large, live as long as a net, and cost nothing until they are touched.
+  absl::Status Allocate(int64_t elements) {
+    Free();
+    if (elements == 0) return absl::OkStatus();
+    const size_t bytes = static_cast<size_t>(elements) * sizeof(T);
+    void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat("no memory for ", bytes >> 20, " MiB; make batch_size or the layer smaller"));
+    }
+    data_ = static_cast<T*>(memory);
+    elements_ = elements;
+    return absl::OkStatus();
+  }
+
+  T* data() { return data_; }
+  const T* data() const { return data_; }
+  int64_t size() const { return elements_; }
+  std::span<T> span() { return {data_, static_cast<size_t>(elements_)}; }
+
+ private:
+  void Free() {
+    if (data_ != nullptr) munmap(data_, static_cast<size_t>(elements_) * sizeof(T));
+    data_ = nullptr;
+    elements_ = 0;
+  }
+
+  T* data_ = nullptr;
+  int64_t elements_ = 0;
+};
+
+}  // namespace samovar

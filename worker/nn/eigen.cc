@@ -1,0 +1,45 @@
+#include "worker/nn/eigen.h"
+
+#include <algorithm>
+#include <mutex>
+
+namespace samovar {
+namespace {
+
+using Packet = Eigen::internal::packet_traits<float>::type;
+constexpr int64_t kPacket = Eigen::internal::packet_traits<float>::size;
+
+// The last, incomplete packet goes through a buffer: Eigen's array expressions would call the C library for it.
+template <typename Function>
+void ApplyByPackets(float* x, int64_t n, Function function) {
+  int64_t i = 0;
+  for (; i + kPacket <= n; i += kPacket) {
+    Eigen::internal::pstoreu(x + i, function(Eigen::internal::ploadu<Packet>(x + i)));
+  }
+  if (i == n) return;
+  float rest[kPacket];
+  std::fill(rest, rest + kPacket, 1.0f);
+  std::copy(x + i, x + n, rest);
+  Eigen::internal::pstoreu(rest, function(Eigen::internal::ploadu<Packet>(rest)));
+  std::copy(rest, rest + (n - i), x + i);
+}
+
+}  // namespace
+
+void ConfigureEigen() {
+  static std::once_flag once;
+  std::call_once(once, [] { Eigen::setCpuCacheSizes(32 << 10, 512 << 10, 8 << 20); });
+}
+
+void ExpInPlace(float* x, int64_t n) {
+  ApplyByPackets(x, n, [](const Packet& p) {
+    // x - x is 0, or NaN if x is not finite.
+    return Eigen::internal::padd(Eigen::internal::pexp(p), Eigen::internal::psub(p, p));
+  });
+}
+
+void LogInPlace(float* x, int64_t n) {
+  ApplyByPackets(x, n, [](const Packet& p) { return Eigen::internal::plog(p); });
+}
+
+}  // namespace samovar

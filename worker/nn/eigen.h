@@ -1,0 +1,33 @@
+// The one door to Eigen: row-major views of plain memory.
+//
+// Eigen never starts threads here: the pieces of a loop are the parallelism.
+#pragma once
+
+#ifndef EIGEN_DONT_PARALLELIZE
+#define EIGEN_DONT_PARALLELIZE
+#endif
+
+#include <Eigen/Core>
+#include <cstdint>
+
+namespace samovar {
+
+using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+using MatrixMap = Eigen::Map<Matrix>;
+using ConstMatrixMap = Eigen::Map<const Matrix>;
+// Rows `stride` floats apart.
+using StridedMap = Eigen::Map<Matrix, 0, Eigen::OuterStride<>>;
+using ConstStridedMap = Eigen::Map<const Matrix, 0, Eigen::OuterStride<>>;
+using VectorMap = Eigen::Map<Eigen::VectorXf>;
+using ConstVectorMap = Eigen::Map<const Eigen::VectorXf>;
+
+// Fixes what Eigen would otherwise ask the machine for: the sizes of the caches decide where sums are cut, so with them every
+// machine computes the same bits. Idempotent; thread safe.
+void ConfigureEigen();
+
+// x[i] = exp(x[i]) and x[i] = log(x[i]) by Eigen's polynomials for every i, since the C library's differ between versions.
+// exp of NaN or an infinity is NaN, so that what diverged is seen in the loss.
+void ExpInPlace(float* x, int64_t n);
+void LogInPlace(float* x, int64_t n);
+
+}  // namespace samovar

@@ -1,0 +1,22 @@
+#include "worker/nn/layer.h"
+
+#include <utility>
+
+namespace samovar {
+
+absl::Status Layer::Bind(LayerBinding binding) {
+  binding_ = std::move(binding);
+  return Allocate();
+}
+
+void Layer::AddParameter(const std::string& layer, const Shape& shape, const caffe::FillerParameter& filler) {
+  v1::ParameterBlob& blob = parameters_.emplace_back();
+  blob.set_layer(layer);
+  blob.set_index(static_cast<uint32_t>(parameters_.size() - 1));
+  for (int64_t dimension : shape) blob.add_shape(dimension);
+  *blob.mutable_filler() = filler;
+  // The type's default is "constant"; said out loud, since what reads the layout need not know Caffe's defaults.
+  blob.mutable_filler()->set_type(filler.type());
+}
+
+}  // namespace samovar

@@ -1,0 +1,107 @@
+#include "worker/nn/layer_registry.h"
+
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "worker/nn/layer_factories.h"
+#include "worker/nn/layer_fields.h"
+
+namespace samovar {
+namespace {
+
+struct LayerType {
+  std::string_view name;
+  LayerOr (*create)(const LayerContext&);
+  // Messages of LayerParameter that belong to the type; empty if fewer.
+  std::string_view param;
+  std::string_view second_param;
+  int bottoms;
+  int min_tops;
+  int max_tops;
+};
+
+constexpr int kAnyNumber = 1 << 20;
+
+// Sorted by name.
+constexpr LayerType kTypes[] = {
+    {"Accuracy", CreateAccuracyLayer, "accuracy_param", "", 2, 1, 1},
+    {"Convolution", CreateConvolutionLayer, "convolution_param", "", 1, 1, 1},
+    {"Data", CreateDataLayer, "data_param", "transform_param", 0, 1, 2},
+    {"InnerProduct", CreateInnerProductLayer, "inner_product_param", "", 1, 1, 1},
+    {"Pooling", CreatePoolingLayer, "pooling_param", "", 1, 1, 2},
+    {"ReLU", CreateReluLayer, "relu_param", "", 1, 1, 1},
+    {"Softmax", CreateSoftmaxLayer, "softmax_param", "", 1, 1, 1},
+    {"SoftmaxWithLoss", CreateSoftmaxLossLayer, "loss_param", "softmax_param", 2, 1, 2},
+    {"Split", CreateSplitLayer, "", "", 1, 1, kAnyNumber},
+};
+
+const LayerType* Find(std::string_view name) {
+  for (const LayerType& type : kTypes) {
+    if (type.name == name) return &type;
+  }
+  return nullptr;
+}
+
+// `layer "conv1" (Convolution), bottom "data" [64, 1, 28, 28]`
+std::string Describe(const LayerContext& context) {
+  const caffe::LayerParameter& param = context.param;
+  std::string text = absl::StrCat("layer \"", param.name(), "\" (", param.type(), ")");
+  for (int i = 0; i < param.bottom_size(); ++i) {
+    absl::StrAppend(&text, i == 0 ? ", bottom " : " and ", "\"", param.bottom(i), "\" ",
+                    ToString(context.bottoms[static_cast<size_t>(i)]));
+  }
+  return text;
+}
+
+std::string CountText(int min, int max) {
+  if (max == kAnyNumber) return absl::StrCat(min, " or more");
+  return min == max ? absl::StrCat(min) : absl::StrCat(min, " or ", max);
+}
+
+absl::Status CheckBlobs(const LayerType& type, const caffe::LayerParameter& param) {
+  if (param.bottom_size() != type.bottoms) {
+    return absl::InvalidArgumentError(absl::StrCat("it has ", param.bottom_size(), " bottoms and needs ", type.bottoms));
+  }
+  if (param.top_size() < type.min_tops || param.top_size() > type.max_tops) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("it has ", param.top_size(), " tops and needs ", CountText(type.min_tops, type.max_tops)));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<Layer>> Create(const LayerType& type, const LayerContext& context) {
+  SAMOVAR_RETURN_IF_ERROR(CheckFields(context.param, "",
+                                      {"name", "type", "bottom", "top", "loss_weight", "param", "phase", "propagate_down",
+                                       type.param, type.second_param}));
+  SAMOVAR_RETURN_IF_ERROR(CheckBlobs(type, context.param));
+  SAMOVAR_ASSIGN_OR_RETURN(std::unique_ptr<Layer> layer, type.create(context));
+  for (const Shape& shape : layer->top_shapes()) SAMOVAR_RETURN_IF_ERROR(CheckShape(shape));
+  for (const v1::ParameterBlob& blob : layer->parameters()) {
+    SAMOVAR_RETURN_IF_ERROR(CheckShape(Shape(blob.shape().begin(), blob.shape().end())));
+  }
+  return layer;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Layer>> CreateLayer(const LayerContext& context) {
+  const LayerType* type = Find(context.param.type());
+  if (type == nullptr) {
+    return absl::UnimplementedError(absl::StrCat("layer \"", context.param.name(), "\": type \"", context.param.type(),
+                                                 "\" is not offered; there are ", OfferedLayerTypes()));
+  }
+  absl::StatusOr<std::unique_ptr<Layer>> layer = Create(*type, context);
+  if (!layer.ok()) return Annotate(layer.status(), Describe(context));
+  return layer;
+}
+
+std::string OfferedLayerTypes() {
+  std::string text;
+  for (const LayerType& type : kTypes) absl::StrAppend(&text, text.empty() ? "" : ", ", type.name);
+  return text;
+}
+
+}  // namespace samovar

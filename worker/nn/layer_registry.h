@@ -1,0 +1,20 @@
+// Every layer type that is offered, by the name it has in prototxts.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "worker/nn/layer.h"
+
+namespace samovar {
+
+// Checks the layer's fields and makes it. UNIMPLEMENTED: the type, or a field that it sets, is not offered (the message lists
+// what is); INVALID_ARGUMENT: fields, number of blobs or shapes are wrong. Messages begin with the layer's name and type, and
+// its bottoms with their shapes.
+absl::StatusOr<std::unique_ptr<Layer>> CreateLayer(const LayerContext& context);
+
+// "Accuracy, Convolution, ..."
+std::string OfferedLayerTypes();
+
+}  // namespace samovar

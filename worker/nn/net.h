@@ -1,0 +1,95 @@
+// Net computes a Caffe net's outputs, and the gradient of its loss, from one flat vector of weights.
+//
+// The weights and the gradients of all layers lie in two flat vectors, blob after blob in net order, as layout() says; a
+// layer works on its part of them in place, so that what is pulled from a server is computed with, and what is computed is
+// pushed, without a copy.
+//
+// Results depend on the weights, the records and the number of records alone: work is cut into pieces by the problem's size
+// and the pieces' sums are added in piece order, so any number of threads gives the same bits.
+//
+// Thread safety: one thread at a time; that thread and the pool's do the work.
+// Invariants:
+//   (1) weights().size() == gradients().size() == layout().elements().
+//   (2) after Create no method allocates memory that grows with the problem.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "caffe.pb.h"
+#include "common/base/thread_pool.h"
+#include "samovar/v1/job.pb.h"
+#include "samovar/v1/parameter.pb.h"
+
+namespace samovar {
+
+struct NetOptions {
+  caffe::Phase phase = caffe::TRAIN;
+  // A record after the transform: what the data layer's first top gets, per record.
+  int channels = 0;
+  int height = 0;
+  int width = 0;
+  // Shares the work of each layer; outlives the net. Null: the caller's thread alone.
+  ThreadPool* pool = nullptr;
+};
+
+struct NetGraph;
+
+class Net {
+ public:
+  // `net` is filtered for the phase; Split layers are inserted here. INVALID_ARGUMENT: the net is wrong; UNIMPLEMENTED: it
+  // asks for something that is not offered; RESOURCE_EXHAUSTED: no memory for its blobs. Messages name layer and field.
+  static absl::StatusOr<std::unique_ptr<Net>> Create(const caffe::NetParameter& net, const NetOptions& options);
+  ~Net();
+  Net(const Net&) = delete;
+  Net& operator=(const Net&) = delete;
+
+  // Blobs in net order; those of a layer follow each other.
+  const v1::ParameterLayout& layout() const;
+
+  // The caller fills the weights before Forward; they are zero at first. Gradients are written (not added to) by Backward;
+  // those of blobs that do not learn (lr_mult 0, or no loss above them) are zero.
+  std::span<float> weights();
+  std::span<float> gradients();
+
+  int batch_size() const;
+  // Records that the following passes compute, 1 to batch_size(); batch_size() at first.
+  absl::Status SetRecords(int records);
+  int records() const;
+
+  // Inputs of the current number of records: [records, channels, height, width], and one label a record (empty if the data
+  // layer has no second top). The caller fills them before Forward.
+  std::span<float> data();
+  std::span<float> labels();
+
+  // One entry a value of outputs(): the tops that no layer consumes, in net order.
+  const v1::NetOutputs& output_specs() const;
+
+  // INVALID_ARGUMENT: a label is not a class, or the loss is not finite; the message names layer and iteration.
+  absl::Status Forward(uint64_t iteration, uint64_t seed);
+
+  // Gradients of the loss that the last Forward computed. Calls ready(begin, end) when the gradients [begin, end) of the flat
+  // vector are final: once for each layer with parameters, last layer first; together they cover the vector exactly once.
+  // FAILED_PRECONDITION: phase TEST, or no successful Forward came before.
+  absl::Status Backward(absl::FunctionRef<void(uint64_t begin, uint64_t end)> ready);
+
+  // Of the last Forward. loss() is the sum over all tops of loss_weight times their values.
+  std::span<const float> outputs() const;
+  float loss() const;
+
+ private:
+  explicit Net(std::unique_ptr<NetGraph> graph);
+
+  std::unique_ptr<NetGraph> graph_;
+};
+
+// The net's only Data layer. INVALID_ARGUMENT: there is none, or several; UNIMPLEMENTED: its backend is not LMDB.
+absl::StatusOr<caffe::LayerParameter> FindDataLayer(const caffe::NetParameter& net);
+
+}  // namespace samovar

@@ -1,0 +1,25 @@
+// Softmax along one axis, shared by Softmax and SoftmaxWithLoss.
+#pragma once
+
+#include <cstdint>
+
+#include "worker/nn/shape.h"
+
+namespace samovar {
+
+// A record seen as [outer, channels, inner]: softmax runs along `channels`.
+struct SoftmaxAxis {
+  int64_t outer;
+  int64_t channels;
+  int64_t inner;
+
+  // REQUIRES: 1 <= axis < axes
+  static SoftmaxAxis Of(const Shape& shape, int axis);
+  int64_t positions() const { return outer * inner; }
+};
+
+// p = exp(x - max) / sum(exp(x - max)) for `blocks` blocks [channels, inner], max and sum along the channels; x and p may be
+// the same. NaN, or an infinity, in a column makes its whole column NaN.
+void SoftmaxForward(const float* x, float* p, int64_t blocks, const SoftmaxAxis& axis);
+
+}  // namespace samovar

@@ -1,0 +1,162 @@
+// SoftmaxWithLoss: loss = -sum over positions of log(max(p[label], FLT_MIN)) / normalizer, p = softmax of bottom 0.
+// normalizer (loss_param.normalization): VALID the positions whose label is not ignored, FULL all positions, BATCH_SIZE the
+// blocks before the axis, NONE 1; at least 1. The older loss_param.normalize means VALID (true) or BATCH_SIZE (false).
+// Gradient: (p - 1{label}) * weight / normalizer, 0 where the label is ignored; weight is the top's diff.
+// Bottoms: scores [records, ..., classes (axis), ...], labels; tops: the loss, and optionally p.
+#include <algorithm>
+#include <cfloat>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "worker/nn/buffer.h"
+#include "worker/nn/eigen.h"
+#include "worker/nn/labels.h"
+#include "worker/nn/layer_factories.h"
+#include "worker/nn/layer_fields.h"
+#include "worker/nn/softmax_kernel.h"
+
+namespace samovar {
+namespace {
+
+using Normalization = caffe::LossParameter::NormalizationMode;
+
+constexpr int64_t kRecordsPerPiece = 32;
+
+class SoftmaxLossLayer : public Layer {
+ public:
+  SoftmaxLossLayer(const LayerContext& context, SoftmaxAxis axis, Normalization normalization)
+      : name_(context.param.name()),
+        axis_(axis),
+        normalization_(normalization),
+        has_ignore_(context.param.loss_param().has_ignore_label()),
+        ignore_(context.param.loss_param().ignore_label()) {
+    AddTop({});
+    if (context.param.top_size() == 2) AddTop(context.bottoms[0]);
+  }
+
+  bool backward_reads_tops() const override { return binding().tops.size() == 2; }
+
+  absl::Status Forward(const Pass& pass) override {
+    SAMOVAR_RETURN_IF_ERROR(CheckLabels(name_, pass, bottom(1), axis_.channels, has_ignore_, ignore_));
+    const int64_t record = bottom(0).record_elements();
+    pass.loop.Run(pass.records, kRecordsPerPiece, [&](int64_t begin, int64_t end, int64_t, int) {
+      SoftmaxForward(bottom(0).data + begin * record, probabilities_ + begin * record, (end - begin) * axis_.outer, axis_);
+    });
+    const int64_t valid = GatherLogarithms(pass);
+    normalizer_ = Normalizer(pass, valid);
+    double sum = 0;
+    for (int64_t i = 0; i < valid; ++i) sum -= logarithms_.data()[i];
+    top(0).data[0] = static_cast<float>(sum / static_cast<double>(normalizer_));
+    return absl::OkStatus();
+  }
+
+  void Backward(const Pass& pass) override {
+    const float scale = top(0).diff[0] / normalizer_;
+    pass.loop.Run(pass.records, kRecordsPerPiece, [&](int64_t begin, int64_t end, int64_t, int) {
+      for (int64_t block = begin * axis_.outer; block < end * axis_.outer; ++block) BackwardBlock(block, scale);
+    });
+  }
+
+ private:
+  absl::Status Allocate() override {
+    const int64_t record = RecordElements(bottom(0).shape);
+    SAMOVAR_RETURN_IF_ERROR(logarithms_.Allocate(binding().batch_size * axis_.positions()));
+    if (binding().tops.size() == 2) {
+      probabilities_ = top(1).data;
+      return absl::OkStatus();
+    }
+    SAMOVAR_RETURN_IF_ERROR(own_probabilities_.Allocate(binding().batch_size * record));
+    probabilities_ = own_probabilities_.data();
+    return absl::OkStatus();
+  }
+
+  // log p[label] of every position that is not ignored, in order; returns their number.
+  int64_t GatherLogarithms(const Pass& pass) {
+    int64_t valid = 0;
+    for (int64_t position = 0; position < pass.records * axis_.positions(); ++position) {
+      const int64_t label = LabelAt(bottom(1).data, position);
+      if (has_ignore_ && label == ignore_) continue;
+      const int64_t block = position / axis_.inner;
+      const float p = probabilities_[(block * axis_.channels + label) * axis_.inner + position % axis_.inner];
+      // std::max in this order keeps a NaN.
+      logarithms_.data()[valid++] = std::max(p, FLT_MIN);
+    }
+    // The logarithm's polynomial need not keep a NaN: it is put back.
+    bool finite = true;
+    for (int64_t i = 0; i < valid; ++i) finite = finite && logarithms_.data()[i] <= 1.0f;
+    LogInPlace(logarithms_.data(), valid);
+    if (!finite) logarithms_.data()[0] = NAN;
+    return valid;
+  }
+
+  float Normalizer(const Pass& pass, int64_t valid) const {
+    int64_t count = 1;
+    switch (normalization_) {
+      case caffe::LossParameter::FULL:
+        count = pass.records * axis_.positions();
+        break;
+      case caffe::LossParameter::VALID:
+        count = valid;
+        break;
+      case caffe::LossParameter::BATCH_SIZE:
+        count = pass.records * axis_.outer;
+        break;
+      case caffe::LossParameter::NONE:
+        break;
+    }
+    return static_cast<float>(std::max<int64_t>(count, 1));
+  }
+
+  void BackwardBlock(int64_t block, float scale) {
+    const int64_t count = axis_.channels * axis_.inner;
+    const float* p = probabilities_ + block * count;
+    float* dx = bottom(0).diff + block * count;
+    for (int64_t i = 0; i < count; ++i) dx[i] = p[i] * scale;
+    for (int64_t i = 0; i < axis_.inner; ++i) {
+      const int64_t label = LabelAt(bottom(1).data, block * axis_.inner + i);
+      if (has_ignore_ && label == ignore_) {
+        for (int64_t c = 0; c < axis_.channels; ++c) dx[c * axis_.inner + i] = 0;
+      } else {
+        dx[label * axis_.inner + i] = (p[label * axis_.inner + i] - 1) * scale;
+      }
+    }
+  }
+
+  const std::string name_;
+  const SoftmaxAxis axis_;
+  const Normalization normalization_;
+  const bool has_ignore_;
+  const int64_t ignore_;
+  Buffer<float> own_probabilities_;
+  Buffer<float> logarithms_;
+  // Own or top 1's: as bottom 0.
+  float* probabilities_ = nullptr;
+  // Of the last Forward.
+  float normalizer_ = 1;
+};
+
+}  // namespace
+
+LayerOr CreateSoftmaxLossLayer(const LayerContext& context) {
+  const caffe::SoftmaxParameter& softmax = context.param.softmax_param();
+  const caffe::LossParameter& loss = context.param.loss_param();
+  SAMOVAR_RETURN_IF_ERROR(CheckFields(softmax, "softmax_param", {"axis", "engine"}));
+  SAMOVAR_RETURN_IF_ERROR(CheckFields(loss, "loss_param", {"ignore_label", "normalize", "normalization"}));
+  if (softmax.engine() == caffe::SoftmaxParameter::CUDNN) {
+    return absl::UnimplementedError("softmax_param.engine CUDNN needs a GPU, which is not offered; remove the field");
+  }
+  SAMOVAR_ASSIGN_OR_RETURN(const int number, CanonicalAxis(context.bottoms[0], softmax.axis()));
+  const SoftmaxAxis axis = SoftmaxAxis::Of(context.bottoms[0], number);
+  if (RecordElements(context.bottoms[1]) != axis.positions() || context.bottoms[1].empty()) {
+    return absl::InvalidArgumentError(absl::StrCat("each record has ", RecordElements(context.bottoms[1]), " labels and ",
+                                                   axis.positions(), " predictions; there must be as many"));
+  }
+  Normalization normalization = loss.normalization();
+  if (!loss.has_normalization() && loss.has_normalize()) {
+    normalization = loss.normalize() ? caffe::LossParameter::VALID : caffe::LossParameter::BATCH_SIZE;
+  }
+  return std::make_unique<SoftmaxLossLayer>(context, axis, normalization);
+}
+
+}  // namespace samovar
