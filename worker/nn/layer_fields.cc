@@ -11,8 +11,8 @@
 
 namespace samovar {
 
-absl::Status CheckFields(const google::protobuf::Message& message, std::string_view name,
-                         std::initializer_list<std::string_view> honoured) {
+absl::Status CheckFields(const google::protobuf::Message& message, absl::string_view name,
+                         std::initializer_list<absl::string_view> honoured) {
   std::vector<const google::protobuf::FieldDescriptor*> set;
   message.GetReflection()->ListFields(message, &set);
   for (const auto* field : set) {
@@ -24,7 +24,7 @@ absl::Status CheckFields(const google::protobuf::Message& message, std::string_v
   return absl::OkStatus();
 }
 
-absl::Status CheckHeightWidth(std::string_view name, bool plain, bool height, bool width) {
+absl::Status CheckHeightWidth(absl::string_view name, bool plain, bool height, bool width) {
   if (plain && (height || width)) {
     return absl::InvalidArgumentError(
         absl::StrCat("give ", name, name == "kernel" ? "_size" : "", ", or its _h and _w, but not both"));

@@ -1,10 +1,10 @@
 #include "worker/nn/layer_registry.h"
 
-#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "common/base/status_macros.h"
 #include "worker/nn/layer_factories.h"
 #include "worker/nn/layer_fields.h"
@@ -13,11 +13,11 @@ namespace samovar {
 namespace {
 
 struct LayerType {
-  std::string_view name;
+  absl::string_view name;
   LayerOr (*create)(const LayerContext&);
   // Messages of LayerParameter that belong to the type; empty if fewer.
-  std::string_view param;
-  std::string_view second_param;
+  absl::string_view param;
+  absl::string_view second_param;
   int bottoms;
   int min_tops;
   int max_tops;
@@ -38,7 +38,7 @@ constexpr LayerType kTypes[] = {
     {"Split", CreateSplitLayer, "", "", 1, 1, kAnyNumber},
 };
 
-const LayerType* Find(std::string_view name) {
+const LayerType* Find(absl::string_view name) {
   for (const LayerType& type : kTypes) {
     if (type.name == name) return &type;
   }

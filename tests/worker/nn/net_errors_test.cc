@@ -1,0 +1,98 @@
+// Nets that are refused, and what the refusal says.
+#include <string>
+
+#include "tests/support/catch.h"
+#include "tests/support/status_matchers.h"
+#include "tests/worker/nn/test_net.h"
+
+namespace samovar {
+namespace {
+
+constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
+constexpr auto kNotOffered = absl::StatusCode::kUnimplemented;
+
+constexpr char kHead[] = R"(
+  layer { name: "head" type: "InnerProduct" bottom: "data" top: "head" inner_product_param { num_output: 3 } }
+  layer { name: "loss" type: "SoftmaxWithLoss" bottom: "head" bottom: "label" top: "loss" })";
+
+absl::Status Create(const std::string& layers) {
+  return Net::Create(NetFromText(DataText(2) + layers), {caffe::TRAIN, 3, 4, 5, nullptr}).status();
+}
+
+TEST_CASE("a layer type that is not offered is named with those that are") {
+  const absl::Status status = Create(R"(layer { name: "norm" type: "LRN" bottom: "data" top: "norm" })");
+  REQUIRE_STATUS(status, kNotOffered, "layer \"norm\": type \"LRN\" is not offered; there are Accuracy, Convolution,");
+}
+
+TEST_CASE("a bottom that no layer makes is answered with the nearest name") {
+  REQUIRE_STATUS(Create(R"(layer { name: "r" type: "ReLU" bottom: "dato" top: "r" })"), kInvalid,
+                 "layer \"r\" (ReLU): no layer before it has a top \"dato\"; did you mean \"data\"?");
+}
+
+TEST_CASE("errors of shapes name the layer, its bottoms and their shapes") {
+  REQUIRE_STATUS(Create(R"(layer { name: "c" type: "Convolution" bottom: "data" top: "c" convolution_param { num_output: 1 kernel_size: 6 } })"),
+                 kInvalid, "layer \"c\" (Convolution), bottom \"data\" [2, 3, 4, 5]: convolution kernel of extent 6 is larger");
+  REQUIRE_STATUS(Create(R"(layer { name: "c" type: "Convolution" bottom: "data" top: "c" convolution_param { num_output: 4 kernel_size: 1 group: 2 } })"),
+                 kInvalid, "group 2 must divide the 3 input channels");
+  REQUIRE_STATUS(Create(R"(layer { name: "l" type: "SoftmaxWithLoss" bottom: "data" bottom: "label" top: "l" })"), kInvalid,
+                 "bottom \"data\" [2, 3, 4, 5] and \"label\" [2]: each record has 1 labels and 20 predictions");
+  REQUIRE_STATUS(Create(R"(layer { name: "p" type: "InnerProduct" bottom: "data" top: "p" inner_product_param { num_output: 3000000000 } })"),
+                 kInvalid, "2^31");
+}
+
+TEST_CASE("fields that would be ignored are refused") {
+  REQUIRE_STATUS(Create(R"(layer { name: "r" type: "ReLU" bottom: "data" top: "r" dropout_param { dropout_ratio: 0.5 } })"), kNotOffered,
+                 "field \"dropout_param\" is not offered");
+  REQUIRE_STATUS(Create(R"(layer { name: "c" type: "Convolution" bottom: "data" top: "c" convolution_param { num_output: 1 kernel_size: 1 axis: 2 } })"),
+                 kNotOffered, "convolution_param.axis 2");
+  REQUIRE_STATUS(Create(R"(layer { name: "r" type: "ReLU" bottom: "data" top: "r" relu_param { engine: CUDNN } })"), kNotOffered, "engine");
+  REQUIRE_STATUS(Create(R"(layer { name: "r" type: "ReLU" bottom: "data" top: "r" phase: TEST })"), kNotOffered, "phase TEST");
+  REQUIRE_STATUS(Create(std::string("debug_info: true ") + kHead), kNotOffered, "debug_info");
+}
+
+TEST_CASE("sharing parameters by name is refused") {
+  REQUIRE_STATUS(Create(R"(
+      layer { name: "a" type: "InnerProduct" bottom: "data" top: "a" param { name: "w" } inner_product_param { num_output: 3 } }
+      layer { name: "b" type: "InnerProduct" bottom: "data" top: "b" param { name: "w" } inner_product_param { num_output: 3 } })"),
+                 kNotOffered, "layer \"b\" (InnerProduct): param name \"w\" is also that of layer \"a\"");
+}
+
+TEST_CASE("a blob may be written twice in place only") {
+  REQUIRE_STATUS(Create(std::string(kHead) + R"(layer { name: "again" type: "InnerProduct" bottom: "data" top: "head" inner_product_param { num_output: 3 } })"),
+                 kInvalid, "top \"head\" is already a top of layer \"head\"");
+  REQUIRE_STATUS(Create(R"(layer { name: "ip" type: "InnerProduct" bottom: "data" top: "x" inner_product_param { num_output: 3 } }
+      layer { name: "s" type: "Softmax" bottom: "x" top: "x" })"), kNotOffered, "cannot overwrite its bottom \"x\"");
+  REQUIRE_STATUS(Create(R"(layer { name: "ip" type: "InnerProduct" bottom: "data" top: "x" inner_product_param { num_output: 3 } }
+      layer { name: "r" type: "ReLU" bottom: "x" top: "x" relu_param { negative_slope: -1 } })"), kNotOffered, "negative_slope");
+}
+
+TEST_CASE("numbers of blobs, parameters and weights must fit") {
+  REQUIRE_STATUS(Create(R"(layer { name: "l" type: "SoftmaxWithLoss" bottom: "data" top: "l" })"), kInvalid, "it has 1 bottoms and needs 2");
+  REQUIRE_STATUS(Create(R"(layer { name: "r" type: "ReLU" bottom: "data" })"), kInvalid, "it has 0 tops and needs 1");
+  REQUIRE_STATUS(Create(R"(layer { name: "r" type: "ReLU" bottom: "data" top: "r" param { lr_mult: 1 } })"), kInvalid, "1 param entries, but 0");
+  REQUIRE_STATUS(Create(R"(layer { name: "r" type: "ReLU" bottom: "data" top: "r" loss_weight: 1 loss_weight: 2 })"), kInvalid, "loss_weight");
+  REQUIRE_STATUS(Create(std::string(kHead) + R"(layer { name: "head" type: "ReLU" bottom: "data" top: "r" })"), kInvalid, "two layers are named \"head\"");
+  REQUIRE_STATUS(Create(R"(layer { name: "p" type: "InnerProduct" bottom: "data" top: "p" inner_product_param { } })"), kInvalid, "num_output");
+  REQUIRE_STATUS(Create(R"(layer { name: "p" type: "InnerProduct" bottom: "data" top: "p" inner_product_param { num_output: 1 axis: 0 } })"), kNotOffered,
+                 "axis of records");
+  REQUIRE_STATUS(Create(R"(layer { name: "p" type: "InnerProduct" bottom: "data" top: "p" inner_product_param { num_output: 1 axis: 4 } })"), kInvalid,
+                 "axis 4 is outside");
+}
+
+TEST_CASE("a train net without a loss, or with a loss that has no gradient, is refused") {
+  REQUIRE_STATUS(Create(R"(layer { name: "r" type: "ReLU" bottom: "data" top: "r" })"), kInvalid, "no loss");
+  REQUIRE_STATUS(Create(R"(layer { name: "head" type: "InnerProduct" bottom: "data" top: "head" inner_product_param { num_output: 3 } }
+      layer { name: "a" type: "Accuracy" bottom: "head" bottom: "label" top: "a" loss_weight: 1 })"), kNotOffered, "no gradient");
+}
+
+TEST_CASE("a net has one data layer, with LMDB") {
+  REQUIRE_STATUS(FindDataLayer(NetFromText("name: \"n\"")), kInvalid, "net \"n\" has no layer of type Data");
+  REQUIRE_STATUS(FindDataLayer(NetFromText(DataText(1) + R"(layer { name: "more" type: "Data" })")), kInvalid, "\"input\" and \"more\"");
+  REQUIRE_STATUS(FindDataLayer(NetFromText(R"(layer { name: "d" type: "Data" })")), kNotOffered, "LEVELDB");
+  REQUIRE_OK(FindDataLayer(NetFromText(DataText(1))));
+  REQUIRE_STATUS(Net::Create(NetFromText(DataText(0)), {}), kInvalid, "batch_size is 0");
+  REQUIRE_STATUS(Net::Create(NetFromText(DataText(1)), {}), kInvalid, "record");
+}
+
+}  // namespace
+}  // namespace samovar

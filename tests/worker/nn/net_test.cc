@@ -1,0 +1,159 @@
+// The net as a whole: layout, passes, threads.
+#include "worker/nn/net.h"
+
+#include <cmath>
+#include <limits>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/model/layout.h"
+#include "tests/support/catch.h"
+#include "tests/support/status_matchers.h"
+#include "tests/worker/nn/test_net.h"
+
+namespace samovar {
+namespace {
+
+NetOptions Digits(ThreadPool* pool = nullptr) { return {caffe::TRAIN, 1, 28, 28, pool}; }
+
+TEST_CASE("LeNet's layout lists its blobs in net order, with shapes, fillers and multipliers") {
+  std::unique_ptr<Net> net = MakeNet(LeNetText(4), Digits());
+  const v1::ParameterLayout& layout = net->layout();
+  REQUIRE_OK(CheckLayout(layout));
+  CHECK(layout.elements() == 431080);
+  CHECK(net->weights().size() == 431080);
+  CHECK(net->gradients().size() == 431080);
+  REQUIRE(layout.blobs_size() == 8);
+  CHECK(layout.blobs(2).layer() == "conv2");
+  CHECK(layout.blobs(2).shape(1) == 20);
+  CHECK(layout.blobs(2).filler().type() == "xavier");
+  CHECK(layout.blobs(3).lr_mult() == 2);
+  CHECK(layout.blobs(3).filler().type() == "constant");
+  CHECK(layout.blobs(3).offset() == 520 + 25000);
+}
+
+TEST_CASE("gradients become ready layer by layer from the last one, and cover the vector once") {
+  std::unique_ptr<Net> net = MakeNet(LeNetText(4), Digits());
+  FillWeights(net.get(), 1, 0.05f);
+  FillRecords(net.get(), 2, 10);
+  REQUIRE_OK(net->Forward(0, 0));
+  std::vector<std::pair<uint64_t, uint64_t>> ranges;
+  REQUIRE_OK(net->Backward([&](uint64_t begin, uint64_t end) { ranges.emplace_back(begin, end); }));
+  CHECK(ranges == std::vector<std::pair<uint64_t, uint64_t>>{{426070, 431080}, {25570, 426070}, {520, 25570}, {0, 520}});
+}
+
+TEST_CASE("any number of threads computes the same bits") {
+  auto compute = [](ThreadPool* pool) {
+    std::unique_ptr<Net> net = MakeNet(LeNetText(37), Digits(pool));
+    FillWeights(net.get(), 1, 0.05f);
+    FillRecords(net.get(), 2, 10);
+    std::vector<float> values = Gradients(net.get());
+    values.push_back(net->loss());
+    return values;
+  };
+  const std::vector<float> alone = compute(nullptr);
+  for (int threads : {1, 2, 3, 5}) {
+    ThreadPool pool(threads);
+    CHECK(compute(&pool) == alone);
+  }
+}
+
+TEST_CASE("fewer records than the batch give what a net of that batch gives") {
+  std::unique_ptr<Net> large = MakeNet(LeNetText(24), Digits());
+  std::unique_ptr<Net> small = MakeNet(LeNetText(10), Digits());
+  FillWeights(large.get(), 1, 0.05f);
+  FillWeights(small.get(), 1, 0.05f);
+  FillRecords(large.get(), 9, 10);
+  Gradients(large.get());
+  REQUIRE_OK(large->SetRecords(10));
+  CHECK(large->data().size() == 7840);
+  CHECK(large->labels().size() == 10);
+  FillRecords(large.get(), 2, 10);
+  FillRecords(small.get(), 2, 10);
+  CHECK(Gradients(large.get()) == Gradients(small.get()));
+  CHECK(large->loss() == small->loss());
+  REQUIRE_STATUS(large->SetRecords(25), absl::StatusCode::kInvalidArgument, "1 to 24");
+  REQUIRE_STATUS(large->SetRecords(0), absl::StatusCode::kInvalidArgument, "1 to 24");
+}
+
+TEST_CASE("LeNet learns a small batch by heart") {
+  std::unique_ptr<Net> net = MakeNet(LeNetText(16), Digits());
+  REQUIRE_OK(FillLayoutRange(net->layout(), 3, 0, net->weights()));
+  FillRecords(net.get(), 2, 10);
+  REQUIRE_OK(net->Forward(0, 0));
+  CHECK(net->loss() > 1.5f);
+  for (int step = 0; step < 60; ++step) {
+    const std::vector<float> gradients = Gradients(net.get());
+    for (size_t i = 0; i < gradients.size(); ++i) net->weights()[i] -= 0.02f * gradients[i];
+  }
+  REQUIRE_OK(net->Forward(60, 0));
+  CHECK(net->loss() < 0.1f);
+}
+
+TEST_CASE("gradients of blobs that do not learn, or have no loss above them, are zero") {
+  std::unique_ptr<Net> net = MakeNet(DataText(3) + R"(
+      layer { name: "frozen" type: "InnerProduct" bottom: "data" top: "a" param { lr_mult: 0 } param { lr_mult: 0 }
+              inner_product_param { num_output: 4 } }
+      layer { name: "aside" type: "InnerProduct" bottom: "a" top: "aside" inner_product_param { num_output: 4 } }
+      layer { name: "head" type: "InnerProduct" bottom: "a" top: "head" inner_product_param { num_output: 3 } }
+      layer { name: "loss" type: "SoftmaxWithLoss" bottom: "head" bottom: "label" top: "loss" })", {caffe::TRAIN, 1, 1, 2, nullptr});
+  FillWeights(net.get(), 1);
+  FillRecords(net.get(), 2, 3);
+  for (float& gradient : net->gradients()) gradient = 7;
+  const std::vector<float> gradients = Gradients(net.get());
+  const size_t head = net->layout().blobs(4).offset();
+  for (size_t i = 0; i < head; ++i) CHECK(gradients[i] == 0);
+  float sum = 0;
+  for (size_t i = head; i < gradients.size(); ++i) sum += std::abs(gradients[i]);
+  CHECK(sum > 0);
+}
+
+TEST_CASE("outputs are the tops that no layer reads, in net order") {
+  std::unique_ptr<Net> net = MakeNet(DataText(2) + R"(
+      layer { name: "head" type: "InnerProduct" bottom: "data" top: "head" inner_product_param { num_output: 3 } }
+      layer { name: "loss" type: "SoftmaxWithLoss" bottom: "head" bottom: "label" top: "loss" loss_weight: 0.5 }
+      layer { name: "accuracy" type: "Accuracy" bottom: "head" bottom: "label" top: "accuracy" })", {caffe::TRAIN, 1, 1, 2, nullptr});
+  FillRecords(net.get(), 2, 3);
+  REQUIRE_OK(net->Forward(0, 0));
+  REQUIRE(net->output_specs().outputs_size() == 2);
+  CHECK(net->output_specs().outputs(0).name() == "loss");
+  CHECK(net->output_specs().outputs(0).loss_weight() == 0.5f);
+  CHECK(net->output_specs().outputs(1).name() == "accuracy");
+  // All weights are zero: every class scores the same.
+  CHECK(net->outputs()[0] == Approx(std::log(3.0)));
+  CHECK(net->outputs()[1] == 0);
+  CHECK(net->loss() == Approx(0.5 * std::log(3.0)));
+}
+
+TEST_CASE("a loss that is not finite is an error which names layer, iteration and remedy") {
+  for (float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+    std::unique_ptr<Net> net = MakeNet(LeNetText(2), Digits());
+    FillRecords(net.get(), 2, 10);
+    FillWeights(net.get(), 1, 0.05f);
+    net->weights()[430000] = bad;
+    const absl::Status status = net->Forward(12, 0);
+    REQUIRE_STATUS(status, absl::StatusCode::kInvalidArgument, "iteration 12: the loss of layer \"loss\"");
+    REQUIRE_STATUS(status, absl::StatusCode::kInvalidArgument, "base_lr");
+    REQUIRE_STATUS(net->Backward([](uint64_t, uint64_t) {}), absl::StatusCode::kFailedPrecondition, "forward pass");
+  }
+}
+
+TEST_CASE("a label that is no class is an error which names record and blob") {
+  std::unique_ptr<Net> net = MakeNet(LeNetText(3), Digits());
+  for (float bad : {10.0f, -1.0f, 3e18f, std::numeric_limits<float>::quiet_NaN()}) {
+    FillRecords(net.get(), 2, 10);
+    net->labels()[1] = bad;
+    REQUIRE_STATUS(net->Forward(5, 0), absl::StatusCode::kInvalidArgument, "record 1 of iteration 5");
+  }
+}
+
+TEST_CASE("a net of phase TEST refuses backward") {
+  std::unique_ptr<Net> net = MakeNet(LeNetText(2), {caffe::TEST, 1, 28, 28, nullptr});
+  FillRecords(net.get(), 2, 10);
+  REQUIRE_OK(net->Forward(0, 0));
+  REQUIRE_STATUS(net->Backward([](uint64_t, uint64_t) {}), absl::StatusCode::kFailedPrecondition, "TEST");
+}
+
+}  // namespace
+}  // namespace samovar

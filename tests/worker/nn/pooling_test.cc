@@ -1,0 +1,76 @@
+// Pooling's shapes and clipping.
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "tests/support/catch.h"
+#include "tests/support/status_matchers.h"
+#include "tests/worker/nn/test_net.h"
+
+namespace samovar {
+namespace {
+
+std::string PoolText(const std::string& fields) {
+  return DataText(1) + R"(layer { name: "p" type: "Pooling" bottom: "data" top: "p" pooling_param { )" + fields + " } }";
+}
+
+std::vector<float> Pool(const std::string& fields, int height, int width, const std::vector<float>& image) {
+  std::unique_ptr<Net> net = MakeNet(PoolText(fields), {caffe::TEST, 1, height, width, nullptr});
+  std::copy(image.begin(), image.end(), net->data().begin());
+  REQUIRE_OK(net->Forward(0, 0));
+  // The first output is the data layer's unread label.
+  return {net->outputs().begin() + 1, net->outputs().end()};
+}
+
+size_t PooledSize(const std::string& fields, int size) {
+  return Pool(fields, size, 1, std::vector<float>(static_cast<size_t>(size))).size();
+}
+
+TEST_CASE("the pooled size is rounded up, and a window that would start in the padding behind is dropped") {
+  auto fields = [](int kernel, int stride, int pad) {
+    return absl::StrCat("kernel_h: ", kernel, " kernel_w: 1 stride_h: ", stride, " stride_w: 1 pad_h: ", pad, " pad_w: 0");
+  };
+  CHECK(PooledSize(fields(2, 2, 0), 24) == 12);
+  CHECK(PooledSize(fields(3, 2, 0), 32) == 16);   // ceil(29 / 2) + 1
+  CHECK(PooledSize(fields(3, 2, 0) + " round_mode: FLOOR", 32) == 15);
+  CHECK(PooledSize(fields(2, 2, 1), 4) == 3);
+  CHECK(PooledSize(fields(2, 2, 1), 3) == 2);     // ceil(3 / 2) + 1 = 3, but the third would start at 4 >= 3 + 1
+  CHECK(PooledSize(fields(3, 2, 0), 2) == 1);     // larger than the image, within one stride: clipped
+}
+
+TEST_CASE("max pooling clips its windows to the image and takes the first maximum") {
+  CHECK(Pool("kernel_size: 2 stride: 2", 3, 3, {1, 2, 3, 4, 5, 6, 7, 8, 9}) == std::vector<float>{5, 6, 8, 9});
+  CHECK(Pool("kernel_size: 2 stride: 2 pad: 1", 3, 3, {-1, -2, -3, -4, -5, -6, -7, -8, -9}) == std::vector<float>{-1, -2, -4, -5});
+  CHECK(Pool("kernel_size: 2 stride: 2", 2, 4, {1, 1, 3, 4, 1, 1, 4, 0}) == std::vector<float>{1, 4});
+  CHECK(Pool("global_pooling: true", 2, 2, {1, 4, 2, 3}) == std::vector<float>{4});
+}
+
+TEST_CASE("average pooling counts padding, but not what lies beyond it") {
+  CHECK(Pool("pool: AVE kernel_size: 2 stride: 2 pad: 1", 3, 3, {4, 8, 8, 4, 4, 4, 4, 4, 4}) == std::vector<float>{1, 4, 2, 4});
+  // The last window, cut at the image's edge, has two values.
+  CHECK(Pool("pool: AVE kernel_h: 1 kernel_w: 3 stride_h: 1 stride_w: 2", 1, 4, {3, 3, 3, 5}) == std::vector<float>{3, 4});
+}
+
+TEST_CASE("the second top of max pooling holds the places of the maxima") {
+  std::unique_ptr<Net> net = MakeNet(DataText(1) + R"(layer { name: "p" type: "Pooling" bottom: "data" top: "p" top: "at"
+      pooling_param { kernel_size: 2 stride: 2 } })", {caffe::TEST, 1, 2, 4, nullptr});
+  const std::vector<float> image = {1, 1, 3, 4, 1, 1, 4, 0};
+  std::copy(image.begin(), image.end(), net->data().begin());
+  REQUIRE_OK(net->Forward(0, 0));
+  CHECK(std::vector<float>(net->outputs().begin() + 1, net->outputs().end()) == std::vector<float>{1, 4, 0, 3});
+}
+
+TEST_CASE("pooling that leaves a window without input, or pads too much, is refused") {
+  auto create = [](const std::string& fields) {
+    return Net::Create(NetFromText(PoolText(fields)), {caffe::TEST, 1, 5, 5, nullptr});
+  };
+  REQUIRE_STATUS(create("kernel_size: 1 stride: 3"), absl::StatusCode::kInvalidArgument, "without input");
+  REQUIRE_STATUS(create("kernel_size: 2 pad: 2"), absl::StatusCode::kInvalidArgument, "pad 2x2 must be smaller");
+  REQUIRE_STATUS(create("kernel_size: 9"), absl::StatusCode::kInvalidArgument, "pooling kernel 9 does not fit");
+  REQUIRE_STATUS(create("stride: 2"), absl::StatusCode::kInvalidArgument, "kernel_size is missing");
+  REQUIRE_STATUS(create("kernel_size: 2 kernel_h: 2 kernel_w: 2"), absl::StatusCode::kInvalidArgument, "not both");
+  REQUIRE_STATUS(create("kernel_size: 2 pool: STOCHASTIC"), absl::StatusCode::kUnimplemented, "MAX and AVE");
+}
+
+}  // namespace
+}  // namespace samovar

@@ -1,0 +1,32 @@
+// Small nets for tests: from text, with weights and records that depend on a seed alone.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "caffe.pb.h"
+#include "worker/nn/net.h"
+
+namespace samovar {
+
+// Aborts on text that is not a net.
+caffe::NetParameter NetFromText(const std::string& text);
+
+// A Data layer "input" with tops "data" and "label".
+std::string DataText(int batch_size);
+// Caffe's LeNet for training.
+std::string LeNetText(int batch_size);
+
+// Fails the test if the net is refused.
+std::unique_ptr<Net> MakeNet(const std::string& text, const NetOptions& options);
+
+// Weights and data uniform in [-1, 1), data in steps far above rounding so that maxima are clear; labels below `classes`.
+void FillWeights(Net* net, uint64_t seed, float scale = 1);
+void FillRecords(Net* net, uint64_t seed, int classes);
+
+// Forward and Backward; the gradients.
+std::vector<float> Gradients(Net* net);
+
+}  // namespace samovar

@@ -1,0 +1,123 @@
+// InnerProduct: y = x W^T + b, with x the bottom flattened to [M, K]: K the axes from `axis` on, M all before.
+// Weights W [N, K], or [K, N] with transpose; bias [N]; top: the leading axes and N.
+//   dW = dy^T x    db = column sums of dy    dx = dy W
+// Products are cut by columns of the result (rows of dW), each of which one piece sums whole: no partial sums to add.
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "worker/nn/eigen.h"
+#include "worker/nn/layer_factories.h"
+#include "worker/nn/layer_fields.h"
+
+namespace samovar {
+namespace {
+
+constexpr int64_t kOutputsPerPiece = 128;
+constexpr int64_t kInputsPerPiece = 256;
+
+class InnerProductLayer : public Layer {
+ public:
+  InnerProductLayer(const LayerContext& context, int axis)
+      : rows_per_record_(Elements(context.bottoms[0], 1, axis)),
+        inputs_(Elements(context.bottoms[0], axis, static_cast<int>(context.bottoms[0].size()))),
+        outputs_(context.param.inner_product_param().num_output()),
+        transpose_(context.param.inner_product_param().transpose()),
+        has_bias_(context.param.inner_product_param().bias_term()) {
+    const caffe::InnerProductParameter& ip = context.param.inner_product_param();
+    Shape top(context.bottoms[0].begin(), context.bottoms[0].begin() + axis);
+    top.push_back(outputs_);
+    AddTop(std::move(top));
+    AddParameter(context.param.name(), transpose_ ? Shape{inputs_, outputs_} : Shape{outputs_, inputs_}, ip.weight_filler());
+    if (has_bias_) AddParameter(context.param.name(), {outputs_}, ip.bias_filler());
+  }
+
+  absl::Status Forward(const Pass& pass) override {
+    const int64_t rows = pass.records * rows_per_record_;
+    const ConstMatrixMap in(bottom(0).data, rows, inputs_);
+    pass.loop.Run(outputs_, kOutputsPerPiece, [&](int64_t begin, int64_t end, int64_t, int) {
+      const int64_t count = end - begin;
+      StridedMap out(top(0).data + begin, rows, count, Eigen::OuterStride<>(outputs_));
+      if (has_bias_) {
+        out.rowwise() = Eigen::Map<const Eigen::RowVectorXf>(binding().weights[1] + begin, count);
+      } else {
+        out.setZero();
+      }
+      if (transpose_) {
+        out.noalias() += in * weights().middleCols(begin, count);
+      } else {
+        out.noalias() += in * weights().middleRows(begin, count).transpose();
+      }
+    });
+    return absl::OkStatus();
+  }
+
+  void Backward(const Pass& pass) override {
+    const int64_t rows = pass.records * rows_per_record_;
+    if (binding().gradients[0] != nullptr) WeightGradient(pass, rows);
+    if (has_bias_ && binding().gradients[1] != nullptr) BiasGradient(rows);
+    if (binding().propagate_down[0]) DataGradient(pass, rows);
+  }
+
+ private:
+  ConstMatrixMap weights() const {
+    return transpose_ ? ConstMatrixMap(binding().weights[0], inputs_, outputs_)
+                      : ConstMatrixMap(binding().weights[0], outputs_, inputs_);
+  }
+
+  void WeightGradient(const Pass& pass, int64_t rows) {
+    const ConstMatrixMap in(bottom(0).data, rows, inputs_);
+    const ConstMatrixMap diff(top(0).diff, rows, outputs_);
+    pass.loop.Run(outputs_, kOutputsPerPiece, [&](int64_t begin, int64_t end, int64_t, int) {
+      const int64_t count = end - begin;
+      if (transpose_) {
+        StridedMap(binding().gradients[0] + begin, inputs_, count, Eigen::OuterStride<>(outputs_)).noalias() =
+            in.transpose() * diff.middleCols(begin, count);
+      } else {
+        MatrixMap(binding().gradients[0] + begin * inputs_, count, inputs_).noalias() =
+            diff.middleCols(begin, count).transpose() * in;
+      }
+    });
+  }
+
+  void BiasGradient(int64_t rows) {
+    float* __restrict gradient = binding().gradients[1];
+    const float* __restrict diff = top(0).diff;
+    for (int64_t j = 0; j < outputs_; ++j) gradient[j] = diff[j];
+    for (int64_t row = 1; row < rows; ++row) {
+      for (int64_t j = 0; j < outputs_; ++j) gradient[j] += diff[row * outputs_ + j];
+    }
+  }
+
+  void DataGradient(const Pass& pass, int64_t rows) {
+    const ConstMatrixMap diff(top(0).diff, rows, outputs_);
+    pass.loop.Run(inputs_, kInputsPerPiece, [&](int64_t begin, int64_t end, int64_t, int) {
+      const int64_t count = end - begin;
+      StridedMap out(bottom(0).diff + begin, rows, count, Eigen::OuterStride<>(inputs_));
+      if (transpose_) {
+        out.noalias() = diff * weights().middleRows(begin, count).transpose();
+      } else {
+        out.noalias() = diff * weights().middleCols(begin, count);
+      }
+    });
+  }
+
+  const int64_t rows_per_record_;
+  const int64_t inputs_;
+  const int64_t outputs_;
+  const bool transpose_;
+  const bool has_bias_;
+};
+
+}  // namespace
+
+LayerOr CreateInnerProductLayer(const LayerContext& context) {
+  const caffe::InnerProductParameter& ip = context.param.inner_product_param();
+  SAMOVAR_RETURN_IF_ERROR(CheckFields(ip, "inner_product_param",
+                                      {"num_output", "bias_term", "weight_filler", "bias_filler", "axis", "transpose"}));
+  SAMOVAR_ASSIGN_OR_RETURN(const int axis, CanonicalAxis(context.bottoms[0], ip.axis()));
+  if (ip.num_output() < 1) return absl::InvalidArgumentError("inner_product_param.num_output is missing or 0; give 1 or more");
+  return std::make_unique<InnerProductLayer>(context, axis);
+}
+
+}  // namespace samovar

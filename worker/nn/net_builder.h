@@ -1,0 +1,16 @@
+// Makes the graph of a net from its prototxt.
+#pragma once
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "caffe.pb.h"
+#include "worker/nn/net.h"
+#include "worker/nn/net_graph.h"
+
+namespace samovar {
+
+// See Net::Create for what it takes and which errors it returns.
+absl::StatusOr<std::unique_ptr<NetGraph>> BuildNet(const caffe::NetParameter& net, const NetOptions& options);
+
+}  // namespace samovar

@@ -1,0 +1,64 @@
+// What a Net consists of, between the builder that makes it and the passes that run it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "caffe.pb.h"
+#include "samovar/v1/job.pb.h"
+#include "samovar/v1/parameter.pb.h"
+#include "worker/nn/buffer.h"
+#include "worker/nn/layer.h"
+
+namespace samovar {
+
+// One layer, its blobs by number, and what the backward pass asks of it.
+struct LayerNode {
+  caffe::LayerParameter param;
+  std::unique_ptr<Layer> layer;
+  std::vector<size_t> bottoms;
+  std::vector<size_t> tops;
+  // One entry a top.
+  std::vector<float> loss_weights;
+  // One entry a bottom: its diff is wanted.
+  std::vector<bool> propagate_down;
+  // One entry a parameter blob: lr_mult is not 0.
+  std::vector<bool> learns;
+  // Some gradient of this layer is wanted, and a loss stands above it.
+  bool needs_backward = false;
+  // Its parameters are the floats [begin, end) of the flat vector, in layout.blobs from first_blob on.
+  uint64_t begin = 0;
+  uint64_t end = 0;
+  int first_blob = 0;
+};
+
+struct NetGraph {
+  NetGraph() : loop(nullptr) {}
+
+  caffe::Phase phase = caffe::TRAIN;
+  Loop loop;
+  int batch_size = 0;
+  std::vector<LayerNode> nodes;
+  // Blobs are addressed by layers: their places are fixed.
+  std::vector<std::unique_ptr<Blob>> blobs;
+  Buffer<float> memory;
+  v1::ParameterLayout layout;
+  Buffer<float> weights;
+  Buffer<float> gradients;
+  const Blob* data = nullptr;
+  // Null if the data layer has one top.
+  const Blob* labels = nullptr;
+
+  std::vector<const Blob*> outputs;
+  v1::NetOutputs output_specs;
+
+  // Of the passes.
+  int records = 0;
+  bool forward_done = false;
+  float loss = 0;
+  std::vector<float> output_values;
+};
+
+}  // namespace samovar
