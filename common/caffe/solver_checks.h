@@ -1,0 +1,18 @@
+// The values of a solver, one by one: what is in range, what is offered.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "caffe.pb.h"
+#include "common/caffe/source_map.h"
+
+namespace samovar {
+
+// Everything that is wrong with the solver's fields other than its nets, a line each. OK, INVALID_ARGUMENT, or, if nothing
+// is wrong but something is not offered, UNIMPLEMENTED. Adds to `warnings` what has no effect.
+absl::Status CheckSolver(const caffe::SolverParameter& solver, const SourceMap& source_map,
+                         std::vector<std::string>* warnings);
+
+}  // namespace samovar

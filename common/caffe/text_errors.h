@@ -1,0 +1,18 @@
+// Finds out what is wrong with a text that protobuf's parser refused: that parser stops at the first error, behind the
+// word that is wrong; this one goes on, points at the word, and knows what could have been meant.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "google/protobuf/descriptor.h"
+
+namespace samovar {
+
+// At most `max_errors` lines "file:line:column: what is wrong", in the order of the text, for a text that should be a
+// message of this type. Empty if nothing was found. Any bytes are fine.
+std::vector<std::string> FindTextErrors(absl::string_view text, const google::protobuf::Descriptor& type,
+                                        const std::string& file, int max_errors);
+
+}  // namespace samovar

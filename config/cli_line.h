@@ -1,0 +1,40 @@
+// The subcommands and flags of `samovar`, bound to their structs; used to parse a command line and to write completions.
+#pragma once
+
+#include "config/cli_flags.h"
+#include "config/command_line.h"
+
+namespace samovar {
+
+struct CliLine {
+  CliLine();
+  CliLine(const CliLine&) = delete;
+  CliLine& operator=(const CliLine&) = delete;
+
+  CommandLine line;
+  TrainFlags train;
+  CheckFlags check;
+  StatusFlags status;
+  ImportIdxFlags import_idx;
+  DataInfoFlags data_info;
+  CompletionFlags completion;
+
+  // The flags of the subcommand that was parsed.
+  CliFlags Chosen() const;
+
+ private:
+  void AddTrain();
+  void AddCheck();
+  void AddStatus();
+  void AddData();
+  void AddSmallCommands();
+
+  CLI::App* train_ = nullptr;
+  CLI::App* check_ = nullptr;
+  CLI::App* status_ = nullptr;
+  CLI::App* import_idx_ = nullptr;
+  CLI::App* data_info_ = nullptr;
+  CLI::App* completion_ = nullptr;
+};
+
+}  // namespace samovar

@@ -1,0 +1,149 @@
+#include "config/command_line.h"
+
+#include <climits>
+#include <cstdlib>
+#include <iostream>
+#include <memory>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "common/base/version.h"
+#include "config/nearest_name.h"
+
+namespace samovar {
+namespace {
+
+constexpr int kUsageError = 2;
+constexpr size_t kFlagColumns = 30;
+
+// "samovar data import"
+std::string FullName(const CLI::App& app) {
+  const CLI::App* parent = app.get_parent();
+  return parent == nullptr ? app.get_name() : absl::StrCat(FullName(*parent), " ", app.get_name());
+}
+
+std::vector<std::string> FlagNames(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : app.get_options()) {
+    for (const std::string& name : option->get_lnames()) names.push_back(absl::StrCat("--", name));
+  }
+  return names;
+}
+
+std::vector<std::string> CommandNames(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) names.push_back(command->get_name());
+  return names;
+}
+
+// How a user names the option: "--solver", or "ADDRESS" for a positional one.
+std::string OptionName(const CLI::Option& option) {
+  return option.get_positional() ? option.get_type_name() : absl::StrCat("--", option.get_lnames().front());
+}
+
+}  // namespace
+
+CommandLine::CommandLine(const std::string& program, const std::string& description) : app_(description, program) {
+  app_.set_help_flag("-h,--help", "Explains the command and its flags");
+  app_.set_version_flag("--version", absl::StrCat(program, " ", Version(), " (", InstructionSet(), ")"), "Shows the version");
+  app_.get_formatter()->column_width(kFlagColumns);
+  app_.allow_extras();
+  app_.option_defaults()->always_capture_default();
+}
+
+CLI::App* CommandLine::AddCommand(CLI::App* parent, const std::string& name, const std::string& description,
+                                  const std::string& examples) {
+  parent->require_subcommand(0, 1);
+  CLI::App* command = parent->add_subcommand(name, description);
+  command->footer(examples);
+  return command;
+}
+
+void CommandLine::Require(CLI::App* command, CLI::Option* option) { required_.emplace_back(command, option); }
+
+const CLI::App* CommandLine::command() const {
+  const CLI::App* command = &app_;
+  while (!command->get_subcommands().empty()) command = command->get_subcommands().front();
+  return command;
+}
+
+int CommandLine::UsageError(const std::string& message) const {
+  std::cerr << app_.get_name() << ": error: " << message << "\n"
+            << "Run \"" << FullName(*command()) << " --help\" to see what there is.\n";
+  return kUsageError;
+}
+
+std::string CommandLine::DescribeExtra(const CLI::App& app, const std::string& argument) const {
+  const bool is_flag = absl::StartsWith(argument, "-");
+  const std::string name = argument.substr(0, argument.find('='));
+  const std::vector<std::string> known = is_flag ? FlagNames(app) : CommandNames(app);
+  if (!is_flag && known.empty()) return absl::StrCat("unexpected argument \"", argument, "\"");
+  const std::string nearest = NearestName(name, known);
+  return absl::StrCat(is_flag ? "unknown flag \"" : "unknown command \"", name, "\"",
+                      nearest.empty() ? "" : absl::StrCat("; did you mean \"", nearest, "\"?"));
+}
+
+std::optional<int> CommandLine::CheckComplete() const {
+  for (const CLI::App* app = &app_;; app = app->get_subcommands().front()) {
+    const std::vector<std::string> extras = app->remaining();
+    if (!extras.empty()) return UsageError(DescribeExtra(*app, extras.front()));
+    if (app->get_subcommands().empty()) break;
+  }
+  const std::vector<std::string> commands = CommandNames(*command());
+  if (!commands.empty()) {
+    return UsageError(absl::StrCat(FullName(*command()), " needs a command: ", CLI::detail::join(commands, ", ")));
+  }
+  for (const auto& [app, option] : required_) {
+    if (app == command() && option->count() == 0) return UsageError(absl::StrCat(OptionName(*option), " is missing"));
+  }
+  return std::nullopt;
+}
+
+std::optional<int> CommandLine::Parse(int argc, const char* const* argv) {
+  try {
+    app_.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    std::cout << app_.help();
+    return EXIT_SUCCESS;
+  } catch (const CLI::CallForVersion& version) {
+    std::cout << version.what() << "\n";
+    return EXIT_SUCCESS;
+  } catch (const CLI::ParseError& error) {
+    return UsageError(error.what());
+  }
+  return CheckComplete();
+}
+
+void AddLogLevel(CLI::App* app, std::string* log_level) {
+  app->add_option("--log-level", *log_level, "Writes events of this weight and above to the log")
+      ->type_name("LEVEL")
+      ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error", "off"}));
+}
+
+void AddProcessOptions(CLI::App* app, int* ready_fd, std::string* log_level, bool* die_with_parent) {
+  AddLogLevel(app, log_level);
+  app->add_option("--ready-fd", *ready_fd, "Writes a line to this file descriptor as soon as the process is ready")
+      ->type_name("FD")
+      ->default_str("")
+      ->check(CLI::Range(0, INT_MAX));
+  app->add_flag("--die-with-parent", *die_with_parent, "Ends when the process that started it ends, however that ends");
+}
+
+CLI::Validator AddressValidator(bool any_port) {
+  return CLI::Validator(
+      [any_port](std::string& address) -> std::string {
+        if (absl::StartsWith(address, "unix:") && address.size() > 5) return "";
+        const size_t colon = address.rfind(':');
+        int port = 0;
+        if (colon == std::string::npos || colon == 0 || !absl::SimpleAtoi(absl::string_view(address).substr(colon + 1), &port)) {
+          return absl::StrCat("\"", address, "\" is not HOST:PORT, as in 127.0.0.1:7100");
+        }
+        if (port < (any_port ? 0 : 1) || port > 65535) return absl::StrCat("\"", address, "\": there is no port ", port);
+        return "";
+      },
+      "", "ADDRESS");
+}
+
+}  // namespace samovar

@@ -1,0 +1,55 @@
+// CommandLine is what the three programs' command lines share: how help looks, what a usage error says, how it ends.
+//
+// The only door to CLI11; included by this folder's sources alone. Thread safety: none.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace samovar {
+
+// Largest number of processes or threads of a kind that can be asked for.
+inline constexpr int kMaxCount = 256;
+
+class CommandLine {
+ public:
+  CommandLine(const std::string& program, const std::string& description);
+
+  CLI::App* app() { return &app_; }
+
+  // A subcommand of `parent`; `examples` stand at the end of its help, a line each.
+  CLI::App* AddCommand(CLI::App* parent, const std::string& name, const std::string& description, const std::string& examples);
+
+  // The command cannot do without the option. Not CLI11's own required(): that one complains of a missing --solver where
+  // the user wrote --slover.
+  void Require(CLI::App* command, CLI::Option* option);
+
+  // Parses, prints what there is to say, and returns what main is to return then; empty if the command is to be run.
+  std::optional<int> Parse(int argc, const char* const* argv);
+
+  // Says what is wrong with the command line on stderr; returns 2.
+  int UsageError(const std::string& message) const;
+
+  // The subcommand that was given, or the program.
+  const CLI::App* command() const;
+
+ private:
+  std::optional<int> CheckComplete() const;
+  std::string DescribeExtra(const CLI::App& app, const std::string& argument) const;
+
+  CLI::App app_;
+  std::vector<std::pair<CLI::App*, CLI::Option*>> required_;
+};
+
+// Options that servers and workers have in common.
+void AddProcessOptions(CLI::App* app, int* ready_fd, std::string* log_level, bool* die_with_parent);
+void AddLogLevel(CLI::App* app, std::string* log_level);
+
+// The value is "HOST:PORT". With `any_port`, port 0 is allowed.
+CLI::Validator AddressValidator(bool any_port);
+
+}  // namespace samovar

@@ -1,0 +1,53 @@
+#include "config/server_flags.h"
+
+#include "config/command_line.h"
+
+namespace samovar {
+namespace {
+
+constexpr char kDescription[] =
+    "Holds a share of the parameters of training jobs, applies the solver to the gradients that workers push,\n"
+    "and keeps snapshots. One server of a cluster is its coordinator: it runs the jobs and hands out the work.";
+constexpr char kExamples[] =
+    "Examples:\n"
+    "  samovar-server --coordinator --listen 127.0.0.1:7100 --state /var/lib/samovar/0\n"
+    "  samovar-server --join 127.0.0.1:7100 --state /var/lib/samovar/1\n"
+    "On one machine, \"samovar train\" starts its servers itself.";
+
+}  // namespace
+
+Parsed<ServerFlags> ParseServerFlags(int argc, const char* const* argv) {
+  Parsed<ServerFlags> parsed;
+  ServerFlags& flags = parsed.flags;
+  CommandLine line("samovar-server", kDescription);
+  CLI::App* app = line.app();
+  app->footer(kExamples);
+  app->add_option("--listen", flags.listen, "Accepts connections here; with port 0 the system chooses one")
+      ->type_name("HOST:PORT")
+      ->check(AddressValidator(/*any_port=*/true));
+  app->add_flag("--coordinator", flags.coordinator, "Makes this server the cluster's coordinator");
+  app->add_option("--join", flags.join, "Joins the cluster of the coordinator at this address")
+      ->type_name("HOST:PORT")
+      ->check(AddressValidator(/*any_port=*/false));
+  line.Require(app, app->add_option("--state", flags.state, "Keeps snapshots in this directory, and makes it if need be")
+                        ->type_name("DIR"));
+  app->add_option("--apply-threads", flags.apply_threads, "Sets the number of threads that apply gradients")
+      ->type_name("N")
+      ->check(CLI::Range(1, kMaxCount));
+  app->add_flag("--allow-plaintext", flags.allow_plaintext,
+                "Accepts that anybody on the network of a --listen address beyond this machine can read and change the training");
+  AddProcessOptions(app, &flags.ready_fd, &flags.log_level, &flags.die_with_parent);
+
+  parsed.exit_code = line.Parse(argc, argv);
+  if (parsed.exit_code.has_value()) return parsed;
+  if (flags.coordinator && !flags.join.empty()) {
+    parsed.exit_code = line.UsageError("--coordinator and --join exclude each other: a cluster has one coordinator");
+  } else if (!flags.coordinator && flags.join.empty()) {
+    parsed.exit_code = line.UsageError("either --coordinator or --join HOST:PORT must be given");
+  } else if (flags.state.empty()) {
+    parsed.exit_code = line.UsageError("--state names no directory");
+  }
+  return parsed;
+}
+
+}  // namespace samovar

@@ -1,0 +1,28 @@
+// Command line of samovar-server.
+#pragma once
+
+#include <string>
+
+#include "config/parsed.h"
+
+namespace samovar {
+
+struct ServerFlags {
+  // "HOST:PORT"; port 0 lets the system choose.
+  std::string listen = "127.0.0.1:0";
+  // Either this server is the coordinator, or `join` is the coordinator's "HOST:PORT".
+  bool coordinator = false;
+  std::string join;
+  // Directory of the snapshots; made if it does not exist.
+  std::string state;
+  int apply_threads = 2;
+  bool allow_plaintext = false;
+  // File descriptor that takes "ADDRESS\n" when the server is ready; -1: none.
+  int ready_fd = -1;
+  std::string log_level = "info";
+  bool die_with_parent = false;
+};
+
+Parsed<ServerFlags> ParseServerFlags(int argc, const char* const* argv);
+
+}  // namespace samovar

@@ -1,0 +1,38 @@
+#include "config/worker_flags.h"
+
+#include "config/command_line.h"
+
+namespace samovar {
+namespace {
+
+constexpr char kDescription[] =
+    "Computes gradients for the jobs of a cluster: takes iterations from the coordinator, pulls weights from the servers and\n"
+    "pushes gradients to them. Keeps nothing; any worker can be added or killed at any time.";
+constexpr char kExamples[] =
+    "Examples:\n"
+    "  samovar-worker --coordinator 127.0.0.1:7100 --threads 4\n"
+    "On one machine, \"samovar train\" starts its workers itself.";
+
+}  // namespace
+
+Parsed<WorkerFlags> ParseWorkerFlags(int argc, const char* const* argv) {
+  Parsed<WorkerFlags> parsed;
+  WorkerFlags& flags = parsed.flags;
+  CommandLine line("samovar-worker", kDescription);
+  CLI::App* app = line.app();
+  app->footer(kExamples);
+  line.Require(app, app->add_option("--coordinator", flags.coordinator, "Works for the cluster of this coordinator")
+                        ->type_name("HOST:PORT")
+                        ->check(AddressValidator(/*any_port=*/false)));
+  app->add_option("--name", flags.name, "Names the worker in the status; otherwise the machine and the process do")
+      ->type_name("NAME");
+  app->add_option("--threads", flags.threads, "Sets the number of threads that compute")
+      ->type_name("N")
+      ->check(CLI::Range(1, kMaxCount));
+  AddProcessOptions(app, &flags.ready_fd, &flags.log_level, &flags.die_with_parent);
+
+  parsed.exit_code = line.Parse(argc, argv);
+  return parsed;
+}
+
+}  // namespace samovar

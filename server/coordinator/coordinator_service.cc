@@ -1,0 +1,46 @@
+#include "server/coordinator/coordinator_service.h"
+
+#include "common/rpc/status.h"
+
+namespace samovar {
+namespace {
+
+template <typename Response>
+grpc::Status Answer(absl::StatusOr<Response> result, Response* response) {
+  if (!result.ok()) return ToGrpcStatus(result.status());
+  *response = *std::move(result);
+  return grpc::Status::OK;
+}
+
+}  // namespace
+
+grpc::Status CoordinatorService::RegisterServer(grpc::ServerContext*, const v1::RegisterServerRequest* request,
+                                                v1::RegisterServerResponse* response) {
+  return Answer(coordinator_.RegisterServer(*request), response);
+}
+
+grpc::Status CoordinatorService::Join(grpc::ServerContext*, const v1::JoinRequest* request, v1::JoinResponse* response) {
+  *response = coordinator_.Join(*request);
+  return grpc::Status::OK;
+}
+
+grpc::Status CoordinatorService::Heartbeat(grpc::ServerContext*, const v1::HeartbeatRequest* request,
+                                           v1::HeartbeatResponse* response) {
+  return Answer(coordinator_.Heartbeat(*request), response);
+}
+
+grpc::Status CoordinatorService::Lease(grpc::ServerContext*, const v1::LeaseRequest* request, v1::LeaseResponse* response) {
+  return Answer(coordinator_.Lease(*request), response);
+}
+
+grpc::Status CoordinatorService::GetAssignment(grpc::ServerContext*, const v1::GetAssignmentRequest* request,
+                                               v1::GetAssignmentResponse* response) {
+  return Answer(coordinator_.GetAssignment(*request), response);
+}
+
+grpc::Status CoordinatorService::Leave(grpc::ServerContext*, const v1::LeaveRequest* request, v1::LeaveResponse*) {
+  coordinator_.Leave(*request);
+  return grpc::Status::OK;
+}
+
+}  // namespace samovar

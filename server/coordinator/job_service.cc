@@ -1,0 +1,56 @@
+#include "server/coordinator/job_service.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/str_cat.h"
+#include "common/rpc/status.h"
+
+namespace samovar {
+namespace {
+
+constexpr uint32_t kMinIntervalMs = 50;
+constexpr uint32_t kDefaultIntervalMs = 500;
+constexpr uint32_t kMaxIntervalMs = 3600 * 1000;
+
+}  // namespace
+
+grpc::Status JobService::Submit(grpc::ServerContext*, const v1::SubmitRequest* request, v1::SubmitResponse* response) {
+  absl::StatusOr<std::string> id = coordinator_.Submit(request->spec());
+  if (!id.ok()) return ToGrpcStatus(id.status());
+  response->set_job_id(*std::move(id));
+  return grpc::Status::OK;
+}
+
+grpc::Status JobService::Get(grpc::ServerContext*, const v1::GetJobStatusRequest* request, v1::JobStatus* response) {
+  absl::StatusOr<v1::JobStatus> status = coordinator_.Get(request->job_id());
+  if (!status.ok()) return ToGrpcStatus(status.status());
+  *response = *std::move(status);
+  return grpc::Status::OK;
+}
+
+grpc::Status JobService::List(grpc::ServerContext*, const v1::ListJobsRequest*, v1::ListJobsResponse* response) {
+  for (v1::JobStatus& status : coordinator_.List()) *response->add_jobs() = std::move(status);
+  return grpc::Status::OK;
+}
+
+grpc::Status JobService::Cancel(grpc::ServerContext*, const v1::CancelRequest* request, v1::CancelResponse*) {
+  return ToGrpcStatus(coordinator_.Cancel(request->job_id(), request->reason()));
+}
+
+grpc::Status JobService::Watch(grpc::ServerContext* context, const v1::WatchRequest* request,
+                               grpc::ServerWriter<v1::JobStatus>* writer) {
+  if (watchers_.fetch_add(1) >= kMaxWatchers) {
+    watchers_.fetch_sub(1);
+    return ToGrpcStatus(absl::ResourceExhaustedError(absl::StrCat("more than ", kMaxWatchers, " watchers; use Get")));
+  }
+  const absl::Cleanup leave = [this] { watchers_.fetch_sub(1); };
+  const uint32_t wanted = request->interval_ms() == 0 ? kDefaultIntervalMs : request->interval_ms();
+  const absl::Duration interval = absl::Milliseconds(std::clamp(wanted, kMinIntervalMs, kMaxIntervalMs));
+  return ToGrpcStatus(coordinator_.Watch(
+      request->job_id(), interval, [&](const v1::JobStatus& status) { return writer->Write(status); },
+      [&] { return context->IsCancelled(); }));
+}
+
+}  // namespace samovar

@@ -1,0 +1,31 @@
+// JobService on gRPC: converts users' calls into calls of a Coordinator. Thread safety: as the Coordinator.
+#pragma once
+
+#include <atomic>
+
+#include "samovar/v1/job.grpc.pb.h"
+#include "server/coordinator/coordinator.h"
+
+namespace samovar {
+
+class JobService final : public v1::JobService::Service {
+ public:
+  // Each watcher holds a thread; one more is refused with RESOURCE_EXHAUSTED.
+  static constexpr int kMaxWatchers = 64;
+
+  // The coordinator outlives the service.
+  explicit JobService(Coordinator* coordinator) : coordinator_(*coordinator) {}
+
+  grpc::Status Submit(grpc::ServerContext*, const v1::SubmitRequest*, v1::SubmitResponse*) override;
+  grpc::Status Get(grpc::ServerContext*, const v1::GetJobStatusRequest*, v1::JobStatus*) override;
+  grpc::Status List(grpc::ServerContext*, const v1::ListJobsRequest*, v1::ListJobsResponse*) override;
+  grpc::Status Cancel(grpc::ServerContext*, const v1::CancelRequest*, v1::CancelResponse*) override;
+  grpc::Status Watch(grpc::ServerContext*, const v1::WatchRequest*, grpc::ServerWriter<v1::JobStatus>*) override;
+
+ private:
+  Coordinator& coordinator_;
+  // A count only; orders nothing.
+  std::atomic<int> watchers_{0};
+};
+
+}  // namespace samovar

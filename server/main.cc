@@ -1,0 +1,59 @@
+// samovar-server: binds flags to Server::Options, serves until SIGINT or SIGTERM.
+// Exit codes: 0 after an orderly end, 1 if it could not start, 2 for a mistake in the flags.
+
+#include <cstdio>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/launch.h"
+#include "common/base/malloc_tuning.h"
+#include "common/base/signals.h"
+#include "common/base/stopper.h"
+#include "common/telemetry/log.h"
+#include "config/server_flags.h"
+#include "server/server.h"
+
+namespace samovar {
+namespace {
+
+int Run(int argc, char** argv) {
+  const Parsed<ServerFlags> parsed = ParseServerFlags(argc, argv);
+  if (parsed.exit_code.has_value()) return *parsed.exit_code;
+  const ServerFlags& flags = parsed.flags;
+  if (const absl::Status status = InitLogging({"server", flags.log_level}); !status.ok()) {
+    std::fprintf(stderr, "samovar-server: %s\n", std::string(status.message()).c_str());
+    return 2;
+  }
+  Stopper stopper;
+  const SignalWatcher signals([&stopper](int) { stopper.Stop(); });
+  if (flags.die_with_parent) EndWithParent();
+  TuneMalloc();
+
+  Server::Options options;
+  options.listen = flags.listen;
+  options.is_coordinator = flags.coordinator;
+  options.join = flags.join;
+  options.state_dir = flags.state;
+  options.apply_threads = flags.apply_threads;
+  options.allow_plaintext = flags.allow_plaintext;
+  absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(options);
+  if (!server.ok()) {
+    LogError(server.status().message());
+    return absl::IsInvalidArgument(server.status()) ? 2 : 1;
+  }
+  LogInfo(absl::StrCat("serves at ", (*server)->address(), flags.coordinator ? " as the coordinator" : "", ", state in ",
+                       flags.state, ", ", flags.apply_threads, " apply threads"));
+  if (const absl::Status status = ReportReady(flags.ready_fd, (*server)->address()); !status.ok()) {
+    LogError(status.message());
+    return 1;
+  }
+  while (!stopper.WaitFor(absl::Hours(1))) {
+  }
+  LogInfo("stops");
+  (*server)->Shutdown();
+  return 0;
+}
+
+}  // namespace
+}  // namespace samovar
+
+int main(int argc, char** argv) { return samovar::Run(argc, argv); }

@@ -1,0 +1,10 @@
+#include "server/monitor/status_service.h"
+
+namespace samovar {
+
+grpc::Status StatusService::GetStatus(grpc::ServerContext*, const v1::GetStatusRequest*, v1::ClusterStatus* response) {
+  *response = coordinator_.Status();
+  return grpc::Status::OK;
+}
+
+}  // namespace samovar

@@ -1,0 +1,147 @@
+#include "server/server.h"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <random>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/match.h"
+#include "absl/strings/string_view.h"
+#include "common/base/backoff.h"
+#include "common/base/status_macros.h"
+#include "common/rpc/channel.h"
+#include "common/rpc/status.h"
+#include "common/telemetry/log.h"
+
+namespace samovar {
+namespace {
+
+// Calls in progress get this long to end.
+constexpr std::chrono::seconds kDrain(5);
+constexpr absl::Duration kRegisterDeadline = absl::Seconds(2);
+constexpr absl::Duration kFirstRetry = absl::Milliseconds(100);
+// Threads that serve calls; watchers hold one each.
+constexpr int kMaxThreads = 256;
+
+absl::Status CheckOptions(const Server::Options& options) {
+  if (options.is_coordinator == !options.join.empty()) {
+    return absl::InvalidArgumentError("a server either is the coordinator or joins one: give --coordinator or --join ADDRESS");
+  }
+  if (options.state_dir.empty()) return absl::InvalidArgumentError("a server needs a directory for its state: give --state DIR");
+  if (options.allow_plaintext) return absl::OkStatus();
+  return CheckLoopbackAddress(options.listen);
+}
+
+// "127.0.0.1:0" with the port that was really bound.
+std::string WithPort(const std::string& listen, int port) {
+  if (absl::StartsWith(listen, "unix:")) return listen;
+  const size_t colon = listen.rfind(':');
+  return absl::StrCat(absl::string_view(listen).substr(0, colon), ":", port);
+}
+
+v1::RegisterServerRequest Registration(const std::string& address, int apply_threads) {
+  std::random_device random;
+  v1::RegisterServerRequest request;
+  request.set_address(address);
+  request.set_apply_threads(static_cast<uint32_t>(apply_threads));
+  request.set_pid(static_cast<uint64_t>(getpid()));
+  request.set_incarnation(uint64_t{random()} << 32 | random());
+  return request;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Options& options) {
+  SAMOVAR_RETURN_IF_ERROR(CheckOptions(options));
+  std::unique_ptr<Server> server(new Server(options));
+  SAMOVAR_RETURN_IF_ERROR(server->StartServing());
+  return server;
+}
+
+absl::Status Server::StartServing() {
+  ParameterService::Options parameters;
+  parameters.apply_threads = options_.apply_threads;
+  parameters.state_dir = options_.state_dir;
+  SAMOVAR_ASSIGN_OR_RETURN(parameters_, ParameterService::Create(parameters));
+
+  grpc::ServerBuilder builder;
+  ApplyServerLimits(&builder);
+  grpc::ResourceQuota quota("samovar-server");
+  quota.SetMaxThreads(kMaxThreads);
+  builder.SetResourceQuota(quota);
+  // Two servers must not share a port and each get half of the calls.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  int port = 0;
+  builder.AddListeningPort(options_.listen, grpc::InsecureServerCredentials(), &port);
+  parameters_->Register(&builder);
+  if (options_.is_coordinator) {
+    Coordinator::Options coordinator;
+    coordinator.state_dir = options_.state_dir;
+    SAMOVAR_ASSIGN_OR_RETURN(coordinator_, Coordinator::Create(coordinator));
+    coordinator_service_ = std::make_unique<CoordinatorService>(coordinator_.get());
+    job_service_ = std::make_unique<JobService>(coordinator_.get());
+    status_service_ = std::make_unique<StatusService>(coordinator_.get());
+    builder.RegisterService(coordinator_service_.get());
+    builder.RegisterService(job_service_.get());
+    builder.RegisterService(status_service_.get());
+  }
+  grpc_server_ = builder.BuildAndStart();
+  if (grpc_server_ == nullptr || port == 0) {
+    return absl::UnavailableError(absl::StrCat("cannot listen on ", options_.listen,
+                                               "; is another process using the port, or is the address not this machine's?"));
+  }
+  parameters_->Start();
+  address_ = WithPort(options_.listen, port);
+  if (coordinator_ != nullptr) coordinator_->SetAddress(address_);
+  registrar_ = std::thread([this] { KeepRegistered(); });
+  return absl::OkStatus();
+}
+
+void Server::KeepRegistered() {
+  const v1::RegisterServerRequest request = Registration(address_, options_.apply_threads);
+  // The coordinator's own server registers over the same road as all others.
+  const std::string coordinator = options_.is_coordinator ? address_ : options_.join;
+  const auto stub = v1::CoordinatorService::NewStub(MakeChannel(coordinator));
+  Backoff backoff(kFirstRetry, Membership::kServerRenewal, request.incarnation());
+  bool registered = false;
+  while (!stopper_.stopped()) {
+    grpc::ClientContext context;
+    SetDeadline(&context, kRegisterDeadline);
+    v1::RegisterServerResponse response;
+    const absl::Status status = FromGrpcStatus(stub->RegisterServer(&context, request, &response));
+    if (status.ok() != registered) {
+      registered = status.ok();
+      if (registered) {
+        LogInfo(absl::StrCat("registered at coordinator ", coordinator));
+      } else {
+        LogWarning(absl::StrCat("cannot register at coordinator ", coordinator, ", keeps trying: ", status.message()));
+      }
+    }
+    if (status.ok()) {
+      backoff.Reset();
+      stopper_.WaitFor(Membership::kServerRenewal);
+    } else {
+      stopper_.WaitFor(backoff.Next());
+    }
+  }
+}
+
+Server::~Server() { Shutdown(); }
+
+void Server::Shutdown() {
+  // 1. No more registrations, no more leases: jobs and watchers end.
+  stopper_.Stop();
+  if (registrar_.joinable()) registrar_.join();
+  if (coordinator_ != nullptr) coordinator_->Stop();
+  // 2. Workers' streams end; other calls are drained.
+  if (grpc_server_ != nullptr) {
+    parameters_->CancelStreams();
+    grpc_server_->Shutdown(std::chrono::system_clock::now() + kDrain);
+  }
+  // 3. Queues, apply threads and storage.
+  if (parameters_ != nullptr) parameters_->Shutdown();
+}
+
+}  // namespace samovar

@@ -1,0 +1,69 @@
+// Server is one samovar-server: a parameter server, and on one of them the coordinator too, behind one gRPC port.
+//
+// Thread safety: Start and Shutdown on one thread; address() from any.
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "absl/status/statusor.h"
+#include "common/base/stopper.h"
+#include "server/coordinator/coordinator.h"
+#include "server/coordinator/coordinator_service.h"
+#include "server/coordinator/job_service.h"
+#include "server/monitor/status_service.h"
+#include "server/store/parameter_service.h"
+
+namespace samovar {
+
+class Server {
+ public:
+  struct Options {
+    // "host:port"; port 0: any free one.
+    std::string listen = "127.0.0.1:0";
+    // Whether this server runs the jobs. One of a cluster's does; the others name it in `join`.
+    bool is_coordinator = false;
+    std::string join;
+    // Snapshots and the coordinator's epoch; made if it is not there.
+    std::string state_dir;
+    int apply_threads = 1;
+    // The operator accepts traffic without encryption beyond this machine.
+    bool allow_plaintext = false;
+  };
+
+  // Serves from its return on; a server that joins registers in the background and keeps trying.
+  // INVALID_ARGUMENT: an option is wrong. UNAVAILABLE: the address cannot be listened on.
+  static absl::StatusOr<std::unique_ptr<Server>> Start(const Options& options);
+  // As Shutdown().
+  ~Server();
+
+  // What others dial: the host of `listen` and the real port.
+  const std::string& address() const { return address_; }
+
+  // Orderly end, within seconds: see the numbered list in the source. Idempotent.
+  void Shutdown();
+
+ private:
+  explicit Server(const Options& options) : options_(options) {}
+
+  absl::Status StartServing();
+  // Registers at the coordinator again and again, so that it knows that this server lives.
+  void KeepRegistered();
+
+  const Options options_;
+  std::string address_;
+  Stopper stopper_;
+  std::unique_ptr<ParameterService> parameters_;
+  // Null unless is_coordinator.
+  std::unique_ptr<Coordinator> coordinator_;
+  std::unique_ptr<CoordinatorService> coordinator_service_;
+  std::unique_ptr<JobService> job_service_;
+  std::unique_ptr<StatusService> status_service_;
+  std::unique_ptr<grpc::Server> grpc_server_;
+  std::thread registrar_;
+};
+
+}  // namespace samovar

@@ -1,0 +1,286 @@
+#include "server/coordinator/job.h"
+
+#include "tests/support/catch.h"
+#include "tests/support/status_matchers.h"
+
+namespace samovar {
+namespace {
+
+constexpr uint64_t kAnna = 1;
+constexpr uint64_t kBoris = 2;
+constexpr uint32_t kBatch = 10;
+
+absl::Time At(double seconds) { return absl::UnixEpoch() + absl::Seconds(seconds); }
+
+v1::JobSpec SpecOf(int max_iter) {
+  v1::JobSpec spec;
+  spec.set_job_id("lenet");
+  spec.set_servers(1);
+  caffe::SolverParameter* solver = spec.mutable_solver();
+  solver->set_max_iter(max_iter);
+  solver->set_base_lr(0.1f);
+  solver->set_lr_policy("fixed");
+  v1::ParameterBlob* blob = spec.mutable_layout()->add_blobs();
+  blob->set_layer("ip");
+  blob->add_shape(8);
+  blob->set_lr_mult(1);
+  blob->set_decay_mult(1);
+  spec.mutable_layout()->set_elements(8);
+  v1::DatasetSpec* data = spec.mutable_train_data();
+  data->set_layer("data");
+  data->set_uri("train_lmdb");
+  data->set_records(100);
+  data->set_batch_size(kBatch);
+  data->set_partitions(1);
+  spec.mutable_train_outputs()->add_outputs()->set_name("loss");
+  return spec;
+}
+
+v1::JobSpec WithTest(v1::JobSpec spec, int interval) {
+  spec.mutable_solver()->set_test_interval(interval);
+  spec.mutable_solver()->add_test_iter(1);
+  spec.add_test_nets();
+  *spec.add_test_data() = spec.train_data();
+  spec.add_test_outputs()->add_outputs()->set_name("accuracy");
+  return spec;
+}
+
+void Start(Job* job) {
+  Job::Plan plan;
+  plan.epoch = 3;
+  plan.chunk_elements = 8;
+  plan.servers = {"127.0.0.1:1"};
+  job->Start(plan, At(0));
+}
+
+v1::WorkerReport DoneOf(const v1::WorkLease& lease, float loss = 1) {
+  v1::WorkerReport report;
+  for (uint64_t t = lease.train().begin(); t < lease.train().end(); ++t) {
+    v1::TrainResult* result = report.add_train();
+    result->set_job_id(lease.job_id());
+    result->set_lease_id(lease.lease_id());
+    result->set_iteration(t);
+    result->set_loss(loss);
+    result->add_outputs(loss);
+  }
+  return report;
+}
+
+v1::WorkerReport TestedOf(const v1::WorkLease& lease, double sum_per_record) {
+  v1::WorkerReport report;
+  v1::TestResult* result = report.add_test();
+  result->set_job_id(lease.job_id());
+  result->set_lease_id(lease.lease_id());
+  result->set_frozen_iteration(lease.test().frozen_iteration());
+  result->set_net(lease.test().net());
+  result->set_begin(lease.test().begin());
+  result->set_end(lease.test().end());
+  result->add_sums(sum_per_record * static_cast<double>(lease.test().end() - lease.test().begin()));
+  return report;
+}
+
+// Anna does all training that there is to lease. Returns the number of iterations.
+uint64_t TrainAll(Job* job, double time = 1) {
+  uint64_t done = 0;
+  while (const auto lease = job->Lease(kAnna, 1, At(time))) {
+    REQUIRE(lease->has_train());
+    done += job->Report(kAnna, "anna", DoneOf(*lease), At(time));
+  }
+  return done;
+}
+
+TEST_CASE("a job leases nothing before it runs and nothing after it ended") {
+  Job job(SpecOf(10));
+  CHECK_FALSE(job.Lease(kAnna, 1, At(0)).has_value());
+  CHECK_FALSE(job.Assignment().has_value());
+  Start(&job);
+  const auto lease = job.Lease(kAnna, 1, At(0));
+  REQUIRE(lease.has_value());
+  CHECK(lease->epoch() == 3);
+  CHECK(job.Assignment()->epoch() == 3);
+  job.End(v1::JOB_STATE_CANCELLED, "enough", At(1));
+  CHECK(job.TakeRevoked(kAnna) == std::vector<uint64_t>{lease->lease_id()});
+  CHECK_FALSE(job.Lease(kAnna, 1, At(1)).has_value());
+  CHECK_FALSE(job.Assignment().has_value());
+  CHECK(job.Status(At(1)).cause() == "enough");
+}
+
+TEST_CASE("the first end of a job counts") {
+  Job job(SpecOf(10));
+  Start(&job);
+  job.End(v1::JOB_STATE_FAILED, "a NaN", At(1));
+  job.End(v1::JOB_STATE_SUCCEEDED, "", At(2));
+  CHECK(job.Status(At(2)).state() == v1::JOB_STATE_FAILED);
+  CHECK(job.Status(At(2)).cause() == "a NaN");
+}
+
+TEST_CASE("a job's end waits for the ledgers: what they lack is leased again") {
+  Job job(SpecOf(10));
+  Start(&job);
+  CHECK(TrainAll(&job) == 10);
+  CHECK(job.AwaitsVerification());
+  CHECK_FALSE(job.TakeCheckpoint().has_value());
+  Ledger held;
+  held.AddRange(0, 4);
+  held.AddRange(6, 10);
+  job.Verified(held, v1::LedgerSummary());
+  CHECK_FALSE(job.AwaitsVerification());
+  const auto lease = job.Lease(kBoris, 2, At(2));
+  REQUIRE(lease.has_value());
+  CHECK(lease->train().begin() == 4);
+  job.Report(kBoris, "boris", DoneOf(*lease), At(2));
+  TrainAll(&job, 3);
+  held.AddRange(4, 6);
+  job.Verified(held, v1::LedgerSummary());
+  const auto last = job.TakeCheckpoint();
+  REQUIRE(last.has_value());
+  CHECK(last->iteration == 10);
+  CHECK(last->persist);
+}
+
+TEST_CASE("checkpoints come in order, each once, and training goes on beyond one but not beyond two") {
+  v1::JobSpec spec = WithTest(SpecOf(100), 20);
+  spec.mutable_solver()->set_test_initialization(false);
+  spec.mutable_solver()->set_snapshot(30);
+  Job job(spec);
+  Start(&job);
+  // Leasing stops at the second test.
+  CHECK(TrainAll(&job) == 40);
+  auto checkpoint = job.TakeCheckpoint();
+  REQUIRE(checkpoint.has_value());
+  CHECK(checkpoint->iteration == 20);
+  CHECK(checkpoint->test);
+  CHECK_FALSE(checkpoint->persist);
+  CHECK_FALSE(job.TakeCheckpoint().has_value());
+  job.CheckpointFrozen(*checkpoint, 1);
+  CHECK_FALSE(job.TestsDone());
+  // The test's slices come before more training.
+  int slices = 0;
+  auto lease = job.Lease(kAnna, 1, At(2));
+  for (; lease.has_value() && lease->has_test(); lease = job.Lease(kAnna, 1, At(2))) {
+    ++slices;
+    job.Report(kAnna, "anna", TestedOf(*lease, 0.75), At(2));
+  }
+  CHECK(slices > 0);
+  CHECK(job.TestsDone());
+  REQUIRE(lease.has_value());
+  CHECK(lease->train().begin() == 40);
+  job.CheckpointEnded();
+  const v1::JobStatus status = job.Status(At(2));
+  REQUIRE(status.tests_size() == 1);
+  CHECK(status.tests(0).iteration() == 20);
+  CHECK(status.tests(0).records() == 100);
+  CHECK(status.tests(0).outputs(0).value() == Approx(0.75));
+  checkpoint = job.TakeCheckpoint();
+  REQUIRE(checkpoint.has_value());
+  CHECK(checkpoint->iteration == 30);
+  CHECK(checkpoint->persist);
+  CHECK_FALSE(checkpoint->test);
+}
+
+TEST_CASE("the first test sees the initial weights: nothing is trained before they are frozen") {
+  Job job(WithTest(SpecOf(100), 50));
+  Start(&job);
+  CHECK_FALSE(job.Lease(kAnna, 1, At(0)).has_value());
+  const auto checkpoint = job.TakeCheckpoint();
+  REQUIRE(checkpoint.has_value());
+  CHECK(checkpoint->iteration == 0);
+  job.CheckpointFrozen(*checkpoint, 2);
+  CHECK(job.Lease(kAnna, 2, At(0))->has_test());
+}
+
+TEST_CASE("a silent worker's test slices go to another") {
+  Job job(WithTest(SpecOf(100), 50));
+  Start(&job);
+  const auto checkpoint = job.TakeCheckpoint();
+  job.CheckpointFrozen(*checkpoint, 1);
+  const auto first = job.Lease(kAnna, 2, At(0));
+  REQUIRE(first->has_test());
+  job.ReleaseWorker(kAnna);
+  const auto again = job.Lease(kBoris, 2, At(1));
+  REQUIRE(again->has_test());
+  CHECK(again->test().begin() == first->test().begin());
+  CHECK(job.Status(At(1)).releases() == 1);
+}
+
+TEST_CASE("a permanent failure ends the job with the worker's words, a passing one gives the lease to another") {
+  Job job(SpecOf(10));
+  Start(&job);
+  const auto lease = job.Lease(kAnna, 2, At(0));
+  v1::WorkerReport report;
+  v1::WorkFailure* failure = report.add_failures();
+  failure->set_job_id("lenet");
+  failure->set_lease_id(lease->lease_id());
+  failure->set_message("server 127.0.0.1:1 is busy");
+  job.Report(kAnna, "anna", report, At(1));
+  CHECK(job.Status(At(1)).state() == v1::JOB_STATE_RUNNING);
+  CHECK(job.Lease(kBoris, 2, At(1))->train().begin() == lease->train().begin());
+  failure->set_permanent(true);
+  failure->set_message("layer loss: NaN");
+  job.Report(kAnna, "anna", report, At(2));
+  CHECK(job.Status(At(2)).state() == v1::JOB_STATE_FAILED);
+  CHECK(job.Status(At(2)).cause() == "worker anna: layer loss: NaN");
+}
+
+TEST_CASE("repeated and foreign reports count nothing") {
+  Job job(SpecOf(10));
+  Start(&job);
+  const auto lease = job.Lease(kAnna, 1, At(0));
+  v1::WorkerReport report = DoneOf(*lease);
+  const uint64_t size = lease->train().end() - lease->train().begin();
+  CHECK(job.Report(kAnna, "anna", report, At(1)) == size);
+  CHECK(job.Report(kAnna, "anna", report, At(2)) == 0);
+  for (v1::TrainResult& result : *report.mutable_train()) result.set_job_id("another");
+  CHECK(job.Report(kAnna, "anna", report, At(3)) == 0);
+  report = v1::WorkerReport();
+  report.add_train()->set_job_id("lenet");
+  report.mutable_train(0)->set_iteration(1u << 30);
+  CHECK(job.Report(kAnna, "anna", report, At(4)) == 0);
+  CHECK(job.Status(At(4)).samples() == size * kBatch);
+}
+
+TEST_CASE("a resumed job leases only what some chunk lacks") {
+  Job job(SpecOf(10));
+  Job::Plan plan;
+  plan.done.AddRange(0, 6);
+  plan.done.AddRange(7, 8);
+  plan.resumed_from = 6;
+  job.Start(plan, At(0));
+  Ledger leased;
+  while (const auto lease = job.Lease(kAnna, 1, At(1))) {
+    leased.AddRange(lease->train().begin(), lease->train().end());
+    job.Report(kAnna, "anna", DoneOf(*lease), At(1));
+  }
+  CHECK(leased.size() == 3);
+  CHECK_FALSE(leased.Contains(7));
+  CHECK(job.Status(At(1)).resumed_from() == 6);
+}
+
+TEST_CASE("watchers are woken by changes") {
+  Job job(SpecOf(10));
+  const uint64_t seen = job.AwaitChange(0, absl::InfiniteDuration());
+  CHECK(job.AwaitChange(seen, absl::ZeroDuration()) == seen);
+  Start(&job);
+  CHECK(job.AwaitChange(seen, absl::InfiniteDuration()) > seen);
+}
+
+TEST_CASE("a job from outside is checked field by field") {
+  CHECK(CheckJobSpec(SpecOf(10)).ok());
+  v1::JobSpec spec = SpecOf(10);
+  spec.set_job_id("a/b");
+  REQUIRE_STATUS(CheckJobSpec(spec), absl::StatusCode::kInvalidArgument, "job id");
+  spec = SpecOf(0);
+  REQUIRE_STATUS(CheckJobSpec(spec), absl::StatusCode::kInvalidArgument, "max_iter");
+  spec = SpecOf(10);
+  spec.mutable_train_data()->set_batch_size(0);
+  REQUIRE_STATUS(CheckJobSpec(spec), absl::StatusCode::kInvalidArgument, "train_data");
+  spec = SpecOf(10);
+  spec.mutable_layout()->set_elements(9);
+  CHECK_FALSE(CheckJobSpec(spec).ok());
+  spec = SpecOf(10);
+  spec.add_test_nets();
+  REQUIRE_STATUS(CheckJobSpec(spec), absl::StatusCode::kInvalidArgument, "test_nets");
+}
+
+}  // namespace
+}  // namespace samovar
