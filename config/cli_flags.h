@@ -57,7 +57,8 @@ struct CompletionFlags {
 };
 
 // The flags of the one subcommand that was given.
-using CliFlags = std::variant<VersionFlags, TrainFlags, CheckFlags, StatusFlags, ImportIdxFlags, DataInfoFlags, CompletionFlags>;
+using CliFlags =
+    std::variant<VersionFlags, TrainFlags, CheckFlags, StatusFlags, ImportIdxFlags, DataInfoFlags, CompletionFlags>;
 
 Parsed<CliFlags> ParseCliFlags(int argc, const char* const* argv);
 

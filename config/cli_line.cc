@@ -1,5 +1,8 @@
 #include "config/cli_line.h"
 
+#include <cstdint>
+#include <limits>
+
 namespace samovar {
 namespace {
 
@@ -12,10 +15,12 @@ constexpr char kExamples[] =
     "      --output examples/mnist/mnist_train_lmdb\n"
     "  samovar check examples/mnist/lenet_solver.prototxt\n"
     "  samovar train --solver examples/mnist/lenet_solver.prototxt\n"
-    "\"samovar COMMAND --help\" explains a command. Exit codes: 0 done, 1 failed, 2 wrong flags or files, 130 and 143 interrupted.";
+    "\"samovar COMMAND --help\" explains a command. Exit codes: 0 done, 1 failed, 2 wrong flags or files, 130 and 143 "
+    "interrupted.";
 
 constexpr char kTrainExamples[] =
-    "Files: models are written as SNAPSHOT_PREFIX_iter_N.caffemodel, at each snapshot and at the end. Snapshots of the servers and\n"
+    "Files: models are written as SNAPSHOT_PREFIX_iter_N.caffemodel, at each snapshot and at the end. Snapshots of the "
+    "servers and\n"
     "the logs of all processes are kept in the state directory.\n"
     "Examples:\n"
     "  samovar train --solver lenet_solver.prototxt\n"
@@ -30,7 +35,8 @@ constexpr char kStatusExamples[] =
     "  samovar status 127.0.0.1:7100 --json";
 constexpr char kImportIdxExamples[] =
     "Example:\n"
-    "  samovar data import idx --images t10k-images-idx3-ubyte.gz --labels t10k-labels-idx1-ubyte.gz --output mnist_test_lmdb";
+    "  samovar data import idx --images t10k-images-idx3-ubyte.gz --labels t10k-labels-idx1-ubyte.gz --output "
+    "mnist_test_lmdb";
 constexpr char kInfoExamples[] =
     "Example:\n"
     "  samovar data info mnist_test_lmdb";
@@ -51,35 +57,49 @@ CliLine::CliLine() : line("samovar", kDescription) {
 }
 
 void CliLine::AddTrain() {
-  train_ = line.AddCommand(line.app(), "train", "Trains a net on this machine, from a solver file to a model", kTrainExamples);
-  line.Require(train_, train_->add_option("--solver", train.solver, "Reads the solver from this prototxt file")->type_name("FILE"));
+  train_ = line.AddCommand(line.app(), "train", "Trains a net on this machine, from a solver file to a model",
+                           kTrainExamples);
+  line.Require(
+      train_,
+      train_->add_option("--solver", train.solver, "Reads the solver from this prototxt file")->type_name("FILE"));
   train_->add_option("--servers", train.servers, "Starts so many parameter servers, which share the model")
       ->type_name("N")
-      ->check(CLI::Range(1, kMaxCount));
+      ->check(Between(1, kMaxCount));
   train_->add_option("--workers", train.workers, "Starts so many workers, which compute gradients")
       ->type_name("N")
-      ->check(CLI::Range(1, kMaxCount));
-  train_->add_option("--threads", train.threads, "Gives each worker so many threads")->type_name("N")->check(CLI::Range(1, kMaxCount));
-  train_->add_option("--seed", train.seed, "Draws initial weights and the order of records from this number; otherwise from the "
-                                           "solver's random_seed, or a random one")
+      ->check(Between(1, kMaxCount));
+  train_->add_option("--threads", train.threads, "Gives each worker so many threads")
       ->type_name("N")
-      ->default_str("");
-  CLI::Option* resume = train_->add_flag("--resume", train.resume, "Continues the earlier run from its last snapshot");
-  train_->add_flag("--restart", train.restart, "Begins anew and removes the snapshots of an earlier run that did not finish")
-      ->excludes(resume);
-  train_->add_option("--state", train.state, "Keeps snapshots and logs in this directory instead of SNAPSHOT_PREFIX_state")
+      ->check(Between(1, kMaxCount));
+  train_
+      ->add_option("--seed", train.seed,
+                   "Draws initial weights and the order of records from this number; otherwise from the "
+                   "solver's random_seed, or a random one")
+      ->type_name("N")
+      ->default_str("")
+      ->check(Between(0, std::numeric_limits<uint64_t>::max()));
+  train_->add_flag("--resume", train.resume, "Continues the earlier run from its last snapshot");
+  train_->add_flag("--restart", train.restart,
+                   "Begins anew and removes the snapshots of an earlier run that did not finish");
+  train_
+      ->add_option("--state", train.state,
+                   "Keeps snapshots and logs in this directory instead of SNAPSHOT_PREFIX_state")
       ->type_name("DIR");
   train_->add_flag("--json", train.json, "Reports what happens as one JSON object a line");
   AddLogLevel(train_, &train.log_level);
 }
 
 void CliLine::AddCheck() {
-  check_ = line.AddCommand(line.app(), "check", "Checks a solver, its nets and its data without training", kCheckExamples);
-  line.Require(check_, check_->add_option("solver", check.solver, "Reads the solver from this prototxt file")->type_name("SOLVER"));
+  check_ =
+      line.AddCommand(line.app(), "check", "Checks a solver, its nets and its data without training", kCheckExamples);
+  line.Require(
+      check_,
+      check_->add_option("solver", check.solver, "Reads the solver from this prototxt file")->type_name("SOLVER"));
 }
 
 void CliLine::AddStatus() {
-  status_ = line.AddCommand(line.app(), "status", "Shows the servers, workers and jobs of a running cluster", kStatusExamples);
+  status_ = line.AddCommand(line.app(), "status", "Shows the servers, workers and jobs of a running cluster",
+                            kStatusExamples);
   line.Require(status_, status_->add_option("address", status.address, "Asks the coordinator at this HOST:PORT")
                             ->type_name("ADDRESS")
                             ->check(AddressValidator(/*any_port=*/false)));
@@ -89,25 +109,31 @@ void CliLine::AddStatus() {
 void CliLine::AddData() {
   CLI::App* data = line.AddCommand(line.app(), "data", "Makes and describes the LMDBs that nets are trained on", "");
   CLI::App* import = line.AddCommand(data, "import", "Makes an LMDB from files of another format", "");
-  import_idx_ = line.AddCommand(import, "idx", "Makes an LMDB from the IDX files of MNIST and its relatives, gzipped or not",
-                                kImportIdxExamples);
-  line.Require(import_idx_,
-               import_idx_->add_option("--images", import_idx.images, "Reads the images from this IDX file")->type_name("FILE"));
-  line.Require(import_idx_,
-               import_idx_->add_option("--labels", import_idx.labels, "Reads the labels from this IDX file")->type_name("FILE"));
-  line.Require(import_idx_,
-               import_idx_->add_option("--output", import_idx.output, "Makes the LMDB in this directory")->type_name("DIR"));
+  import_idx_ = line.AddCommand(
+      import, "idx", "Makes an LMDB from the IDX files of MNIST and its relatives, gzipped or not", kImportIdxExamples);
+  line.Require(
+      import_idx_,
+      import_idx_->add_option("--images", import_idx.images, "Reads the images from this IDX file")->type_name("FILE"));
+  line.Require(
+      import_idx_,
+      import_idx_->add_option("--labels", import_idx.labels, "Reads the labels from this IDX file")->type_name("FILE"));
+  line.Require(
+      import_idx_,
+      import_idx_->add_option("--output", import_idx.output, "Makes the LMDB in this directory")->type_name("DIR"));
   import_idx_->add_flag("--force", import_idx.force, "Replaces an LMDB that is there already");
-  data_info_ = line.AddCommand(data, "info", "Describes an LMDB: its records, their shape and their labels", kInfoExamples);
-  line.Require(data_info_, data_info_->add_option("lmdb", data_info.path, "Reads the LMDB in this directory")->type_name("DIR"));
+  data_info_ =
+      line.AddCommand(data, "info", "Describes an LMDB: its records, their shape and their labels", kInfoExamples);
+  line.Require(data_info_,
+               data_info_->add_option("lmdb", data_info.path, "Reads the LMDB in this directory")->type_name("DIR"));
 }
 
 void CliLine::AddSmallCommands() {
   line.AddCommand(line.app(), "version", "Shows the version", "");
-  completion_ = line.AddCommand(line.app(), "completion", "Writes a script that completes commands in a shell", kCompletionExamples);
+  completion_ = line.AddCommand(line.app(), "completion", "Writes a script that completes commands in a shell",
+                                kCompletionExamples);
   line.Require(completion_, completion_->add_option("shell", completion.shell, "Writes for this shell")
                                 ->type_name("bash|zsh")
-                                ->check(CLI::IsMember({"bash", "zsh"})));
+                                ->check(OneOf({"bash", "zsh"})));
 }
 
 CliFlags CliLine::Chosen() const {

@@ -1,4 +1,5 @@
-// The subcommands and flags of `samovar`, bound to their structs; used to parse a command line and to write completions.
+// The subcommands and flags of `samovar`, bound to their structs; used to parse a command line and to write
+// completions.
 #pragma once
 
 #include "config/cli_flags.h"

@@ -1,5 +1,6 @@
 #include "config/command_line.h"
 
+#include <algorithm>
 #include <climits>
 #include <cstdlib>
 #include <iostream>
@@ -8,9 +9,10 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 #include "common/base/version.h"
-#include "config/nearest_name.h"
+#include "common/caffe/suggest.h"
 
 namespace samovar {
 namespace {
@@ -34,20 +36,22 @@ std::vector<std::string> FlagNames(const CLI::App& app) {
 
 std::vector<std::string> CommandNames(const CLI::App& app) {
   std::vector<std::string> names;
-  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) names.push_back(command->get_name());
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
+    names.push_back(command->get_name());
   return names;
 }
 
-// How a user names the option: "--solver", or "ADDRESS" for a positional one.
+// How a user names the option: "--solver", or "address" for a positional one.
 std::string OptionName(const CLI::Option& option) {
-  return option.get_positional() ? option.get_type_name() : absl::StrCat("--", option.get_lnames().front());
+  return option.get_positional() ? option.get_name() : absl::StrCat("--", option.get_lnames().front());
 }
 
 }  // namespace
 
 CommandLine::CommandLine(const std::string& program, const std::string& description) : app_(description, program) {
   app_.set_help_flag("-h,--help", "Explains the command and its flags");
-  app_.set_version_flag("--version", absl::StrCat(program, " ", Version(), " (", InstructionSet(), ")"), "Shows the version");
+  app_.set_version_flag("--version", absl::StrCat(program, " ", Version(), " (", InstructionSet(), ")"),
+                        "Shows the version");
   app_.get_formatter()->column_width(kFlagColumns);
   app_.allow_extras();
   app_.option_defaults()->always_capture_default();
@@ -80,9 +84,7 @@ std::string CommandLine::DescribeExtra(const CLI::App& app, const std::string& a
   const std::string name = argument.substr(0, argument.find('='));
   const std::vector<std::string> known = is_flag ? FlagNames(app) : CommandNames(app);
   if (!is_flag && known.empty()) return absl::StrCat("unexpected argument \"", argument, "\"");
-  const std::string nearest = NearestName(name, known);
-  return absl::StrCat(is_flag ? "unknown flag \"" : "unknown command \"", name, "\"",
-                      nearest.empty() ? "" : absl::StrCat("; did you mean \"", nearest, "\"?"));
+  return absl::StrCat(is_flag ? "unknown flag \"" : "unknown command \"", name, "\"", DidYouMean(name, known));
 }
 
 std::optional<int> CommandLine::CheckComplete() const {
@@ -93,7 +95,7 @@ std::optional<int> CommandLine::CheckComplete() const {
   }
   const std::vector<std::string> commands = CommandNames(*command());
   if (!commands.empty()) {
-    return UsageError(absl::StrCat(FullName(*command()), " needs a command: ", CLI::detail::join(commands, ", ")));
+    return UsageError(absl::StrCat(FullName(*command()), " needs a command: ", absl::StrJoin(commands, ", ")));
   }
   for (const auto& [app, option] : required_) {
     if (app == command() && option->count() == 0) return UsageError(absl::StrCat(OptionName(*option), " is missing"));
@@ -119,7 +121,7 @@ std::optional<int> CommandLine::Parse(int argc, const char* const* argv) {
 void AddLogLevel(CLI::App* app, std::string* log_level) {
   app->add_option("--log-level", *log_level, "Writes events of this weight and above to the log")
       ->type_name("LEVEL")
-      ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error", "off"}));
+      ->check(OneOf({"trace", "debug", "info", "warning", "error", "off"}));
 }
 
 void AddProcessOptions(CLI::App* app, int* ready_fd, std::string* log_level, bool* die_with_parent) {
@@ -127,7 +129,7 @@ void AddProcessOptions(CLI::App* app, int* ready_fd, std::string* log_level, boo
   app->add_option("--ready-fd", *ready_fd, "Writes a line to this file descriptor as soon as the process is ready")
       ->type_name("FD")
       ->default_str("")
-      ->check(CLI::Range(0, INT_MAX));
+      ->check(Between(0, INT_MAX));
   app->add_flag("--die-with-parent", *die_with_parent, "Ends when the process that started it ends, however that ends");
 }
 
@@ -137,13 +139,35 @@ CLI::Validator AddressValidator(bool any_port) {
         if (absl::StartsWith(address, "unix:") && address.size() > 5) return "";
         const size_t colon = address.rfind(':');
         int port = 0;
-        if (colon == std::string::npos || colon == 0 || !absl::SimpleAtoi(absl::string_view(address).substr(colon + 1), &port)) {
+        if (colon == std::string::npos || colon == 0 ||
+            !absl::SimpleAtoi(absl::string_view(address).substr(colon + 1), &port)) {
           return absl::StrCat("\"", address, "\" is not HOST:PORT, as in 127.0.0.1:7100");
         }
-        if (port < (any_port ? 0 : 1) || port > 65535) return absl::StrCat("\"", address, "\": there is no port ", port);
+        if (port < (any_port ? 0 : 1) || port > 65535)
+          return absl::StrCat("\"", address, "\": there is no port ", port);
         return "";
       },
-      "", "ADDRESS");
+      "");
+}
+
+CLI::Validator Between(uint64_t least, uint64_t most) {
+  return CLI::Validator(
+      [least, most](std::string& text) -> std::string {
+        uint64_t value = 0;
+        const bool number = !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
+        if (number && absl::SimpleAtoi(text, &value) && value >= least && value <= most) return "";
+        return absl::StrCat("\"", text, "\" is not a whole number from ", least, " to ", most);
+      },
+      "");
+}
+
+CLI::Validator OneOf(const std::vector<std::string>& choices) {
+  return CLI::Validator(
+      [choices](std::string& text) -> std::string {
+        if (std::find(choices.begin(), choices.end(), text) != choices.end()) return "";
+        return absl::StrCat("\"", text, "\" is none of ", absl::StrJoin(choices, ", "), DidYouMean(text, choices));
+      },
+      "");
 }
 
 }  // namespace samovar

@@ -4,7 +4,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
-
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>
@@ -22,10 +22,11 @@ class CommandLine {
   CLI::App* app() { return &app_; }
 
   // A subcommand of `parent`; `examples` stand at the end of its help, a line each.
-  CLI::App* AddCommand(CLI::App* parent, const std::string& name, const std::string& description, const std::string& examples);
+  CLI::App* AddCommand(CLI::App* parent, const std::string& name, const std::string& description,
+                       const std::string& examples);
 
-  // The command cannot do without the option. Not CLI11's own required(): that one complains of a missing --solver where
-  // the user wrote --slover.
+  // The command cannot do without the option. Not CLI11's own required(): that one complains of a missing --solver
+  // where the user wrote --slover.
   void Require(CLI::App* command, CLI::Option* option);
 
   // Parses, prints what there is to say, and returns what main is to return then; empty if the command is to be run.
@@ -51,5 +52,9 @@ void AddLogLevel(CLI::App* app, std::string* log_level);
 
 // The value is "HOST:PORT". With `any_port`, port 0 is allowed.
 CLI::Validator AddressValidator(bool any_port);
+// The value is a whole number in [least, most].
+CLI::Validator Between(uint64_t least, uint64_t most);
+// The value is one of these.
+CLI::Validator OneOf(const std::vector<std::string>& choices);
 
 }  // namespace samovar

@@ -10,7 +10,8 @@
 namespace samovar {
 namespace {
 
-// What may follow a command, as one case of the script: the command's words on the left, its subcommands and flags on the right.
+// What may follow a command, as one case of the script: the command's words on the left, its subcommands and flags on
+// the right.
 void AddCases(const CLI::App& app, const std::string& path, std::string* cases) {
   std::vector<std::string> words;
   const auto commands = app.get_subcommands([](const CLI::App*) { return true; });
@@ -28,8 +29,8 @@ void AddCases(const CLI::App& app, const std::string& path, std::string* cases) 
   }
 }
 
-// The command's words are those before the first flag. After a flag that takes a value, and where nothing matches, file names
-// are offered.
+// The command's words are those before the first flag. After a flag that takes a value, and where nothing matches, file
+// names are offered.
 constexpr char kBash[] = R"(_samovar() {
   local current="${COMP_WORDS[COMP_CWORD]}" path="" words="" i
   for ((i = 1; i < COMP_CWORD; ++i)); do

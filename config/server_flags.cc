@@ -29,13 +29,15 @@ Parsed<ServerFlags> ParseServerFlags(int argc, const char* const* argv) {
   app->add_option("--join", flags.join, "Joins the cluster of the coordinator at this address")
       ->type_name("HOST:PORT")
       ->check(AddressValidator(/*any_port=*/false));
-  line.Require(app, app->add_option("--state", flags.state, "Keeps snapshots in this directory, and makes it if need be")
-                        ->type_name("DIR"));
+  line.Require(app,
+               app->add_option("--state", flags.state, "Keeps snapshots in this directory, and makes it if need be")
+                   ->type_name("DIR"));
   app->add_option("--apply-threads", flags.apply_threads, "Sets the number of threads that apply gradients")
       ->type_name("N")
-      ->check(CLI::Range(1, kMaxCount));
-  app->add_flag("--allow-plaintext", flags.allow_plaintext,
-                "Accepts that anybody on the network of a --listen address beyond this machine can read and change the training");
+      ->check(Between(1, kMaxCount));
+  app->add_flag(
+      "--allow-plaintext", flags.allow_plaintext,
+      "Accepts that anybody on the network of a --listen address beyond this machine can read and change the training");
   AddProcessOptions(app, &flags.ready_fd, &flags.log_level, &flags.die_with_parent);
 
   parsed.exit_code = line.Parse(argc, argv);

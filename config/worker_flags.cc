@@ -6,7 +6,8 @@ namespace samovar {
 namespace {
 
 constexpr char kDescription[] =
-    "Computes gradients for the jobs of a cluster: takes iterations from the coordinator, pulls weights from the servers and\n"
+    "Computes gradients for the jobs of a cluster: takes iterations from the coordinator, pulls weights from the "
+    "servers and\n"
     "pushes gradients to them. Keeps nothing; any worker can be added or killed at any time.";
 constexpr char kExamples[] =
     "Examples:\n"
@@ -28,7 +29,7 @@ Parsed<WorkerFlags> ParseWorkerFlags(int argc, const char* const* argv) {
       ->type_name("NAME");
   app->add_option("--threads", flags.threads, "Sets the number of threads that compute")
       ->type_name("N")
-      ->check(CLI::Range(1, kMaxCount));
+      ->check(Between(1, kMaxCount));
   AddProcessOptions(app, &flags.ready_fd, &flags.log_level, &flags.die_with_parent);
 
   parsed.exit_code = line.Parse(argc, argv);

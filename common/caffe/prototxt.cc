@@ -1,0 +1,90 @@
+#include "common/caffe/prototxt.h"
+
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "common/base/status_macros.h"
+#include "common/caffe/read_file.h"
+#include "common/caffe/text_errors.h"
+#include "google/protobuf/io/tokenizer.h"
+#include "google/protobuf/io/zero_copy_stream_impl_lite.h"
+#include "google/protobuf/text_format.h"
+
+namespace samovar {
+namespace {
+
+constexpr uint64_t kMaxTextBytes = 64 << 20;
+// Caffe's messages nest a handful deep.
+constexpr int kMaxDepth = 100;
+
+// Keeps the parser's first error, for what FindTextErrors does not see.
+class FirstError : public google::protobuf::io::ErrorCollector {
+ public:
+  FirstError(absl::string_view text, const std::string& file) : text_(text), file_(file) {}
+
+  void AddError(int line, int column, const std::string& message) override {
+    if (!message_.empty()) return;
+    message_ = line < 0 ? absl::StrCat(file_, ": ", message)
+                        : absl::StrCat(file_, ":", line + 1, ":", ByteColumn(LineOf(text_, line), column), ": ", message);
+  }
+  void AddWarning(int, int, const std::string&) override {}
+
+  const std::string& message() const { return message_; }
+
+ private:
+  const absl::string_view text_;
+  const std::string& file_;
+  std::string message_;
+};
+
+template <typename Message>
+absl::StatusOr<Message> Parse(absl::string_view text, const std::string& file, std::unique_ptr<SourceMap>* source_map) {
+  if (text.size() > kMaxTextBytes) {
+    return absl::InvalidArgumentError(absl::StrCat(file, ": more than ", kMaxTextBytes, " bytes of text"));
+  }
+  auto locations = std::make_unique<SourceMap>(file, source_map == nullptr ? std::string() : std::string(text));
+  FirstError first(text, file);
+  google::protobuf::TextFormat::Parser parser;
+  parser.RecordErrorsTo(&first);
+  parser.SetRecursionLimit(kMaxDepth);
+  if (source_map != nullptr) parser.WriteLocationsTo(locations->tree());
+  google::protobuf::io::ArrayInputStream input(text.data(), static_cast<int>(text.size()));
+  Message message;
+  if (!parser.Parse(&input, &message)) {
+    std::vector<std::string> errors = FindTextErrors(text, *Message::descriptor(), file, kMaxTextErrors);
+    if (errors.empty()) errors.push_back(first.message().empty() ? absl::StrCat(file, ": unreadable") : first.message());
+    return absl::InvalidArgumentError(absl::StrJoin(errors, "\n"));
+  }
+  if (source_map != nullptr) *source_map = std::move(locations);
+  return message;
+}
+
+template <typename Message>
+absl::StatusOr<Message> Read(const std::string& path, std::unique_ptr<SourceMap>* source_map) {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxTextBytes));
+  return Parse<Message>(text, path, source_map);
+}
+
+}  // namespace
+
+absl::StatusOr<caffe::NetParameter> ParseNet(absl::string_view text, const std::string& file,
+                                             std::unique_ptr<SourceMap>* source_map) {
+  return Parse<caffe::NetParameter>(text, file, source_map);
+}
+
+absl::StatusOr<caffe::SolverParameter> ParseSolver(absl::string_view text, const std::string& file,
+                                                   std::unique_ptr<SourceMap>* source_map) {
+  return Parse<caffe::SolverParameter>(text, file, source_map);
+}
+
+absl::StatusOr<caffe::NetParameter> ReadNetFile(const std::string& path, std::unique_ptr<SourceMap>* source_map) {
+  return Read<caffe::NetParameter>(path, source_map);
+}
+
+absl::StatusOr<caffe::SolverParameter> ReadSolverFile(const std::string& path, std::unique_ptr<SourceMap>* source_map) {
+  return Read<caffe::SolverParameter>(path, source_map);
+}
+
+}  // namespace samovar
