@@ -13,11 +13,11 @@ struct CliLine {
   CliLine& operator=(const CliLine&) = delete;
 
   CommandLine line;
-  TrainFlags train;
-  CheckFlags check;
-  StatusFlags status;
-  ImportIdxFlags import_idx;
-  DataInfoFlags data_info;
+  TrainOptions train;
+  CheckOptions check;
+  StatusOptions status;
+  ImportIdxOptions import_idx;
+  DataInfoOptions data_info;
   CompletionFlags completion;
 
   // The flags of the subcommand that was parsed.

@@ -1,4 +1,4 @@
-// Whole files as strings.
+// Files, opened or read whole, with errors that name them.
 #pragma once
 
 #include <cstdint>
@@ -10,10 +10,14 @@
 
 namespace samovar {
 
-// The status for an errno, "cannot <doing> <path>: <what the system says>".
+// The status for an errno: "cannot <doing> <path>: <what the system says>".
 absl::Status ErrnoStatus(int error, absl::string_view doing, const std::string& path);
 
-// INVALID_ARGUMENT: not a regular file (a directory or a pipe), or larger than `max_bytes`; otherwise what the system says.
+// A file open for reading, which the caller closes. INVALID_ARGUMENT: not a regular file (a directory or a pipe), or
+// larger than `max_bytes`; otherwise what the system says.
+absl::StatusOr<int> OpenForReading(const std::string& path, uint64_t max_bytes);
+
+// The same file's bytes.
 absl::StatusOr<std::string> ReadFile(const std::string& path, uint64_t max_bytes);
 
 }  // namespace samovar

@@ -65,8 +65,7 @@ absl::StatusOr<MDB_env*> OpenWith(const std::string& path, unsigned flags, uint6
   *code = mdb_env_create(&environment);
   if (*code != MDB_SUCCESS) return LmdbStatus(*code, path, "opening");
   *code = mdb_env_set_maxreaders(environment, kMaxReaders);
-  // A map of size 0 is as large as the file says.
-  if (*code == MDB_SUCCESS && map_bytes > 0) *code = mdb_env_set_mapsize(environment, map_bytes);
+  if (*code == MDB_SUCCESS) *code = mdb_env_set_mapsize(environment, map_bytes);
   if (*code == MDB_SUCCESS) *code = mdb_env_open(environment, path.c_str(), flags, kFileMode);
   if (*code == MDB_SUCCESS) return environment;
   mdb_env_close(environment);
@@ -76,10 +75,12 @@ absl::StatusOr<MDB_env*> OpenWith(const std::string& path, unsigned flags, uint6
 absl::StatusOr<MDB_env*> OpenRaw(const std::string& path, const LmdbEnvironment::Options& options) {
   int code = 0;
   if (!options.read_only) return OpenWith(path, MDB_NOTLS, options.map_bytes, &code);
-  auto environment = OpenWith(path, MDB_RDONLY | MDB_NOTLS, 0, &code);
+  // LMDB enlarges this to what the file needs; the size that the file names can be a terabyte.
+  constexpr uint64_t kSmallestMap = 1 << 20;
+  auto environment = OpenWith(path, MDB_RDONLY | MDB_NOTLS, kSmallestMap, &code);
   if (code == EACCES || code == EPERM || code == EROFS) {
     // The lock file cannot be written.
-    environment = OpenWith(path, MDB_RDONLY | MDB_NOTLS | MDB_NOLOCK, 0, &code);
+    environment = OpenWith(path, MDB_RDONLY | MDB_NOTLS | MDB_NOLOCK, kSmallestMap, &code);
   }
   return environment;
 }

@@ -297,7 +297,8 @@ void Runner::Run() {
   }();
   if (status.ok() || job_.ended()) return;
   const v1::JobState state = stopper_.stopped() ? v1::JOB_STATE_CANCELLED : v1::JOB_STATE_FAILED;
-  LogError(absl::StrCat("job ", job_.id(), " ", StateName(state), ": ", status.message()));
+  const std::string line = absl::StrCat("job ", job_.id(), " ", StateName(state), ": ", status.message());
+  state == v1::JOB_STATE_FAILED ? LogError(line) : LogInfo(line);
   job_.End(state, std::string(status.message()), SteadyNow());
 }
 

@@ -1,2 +1,10 @@
-#define CATCH_CONFIG_MAIN
+#define CATCH_CONFIG_RUNNER
 #include "tests/support/catch.h"
+
+#include "common/telemetry/log.h"
+
+int main(int argc, char** argv) {
+  // What is expected is not worth a line in a test's output.
+  samovar::InitLogging({"test", "error"}).IgnoreError();
+  return Catch::Session().run(argc, argv);
+}

@@ -1,0 +1,29 @@
+// Everything that can be wrong with a job, found before anything is started.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "samovar/v1/job.pb.h"
+
+namespace samovar {
+
+// A job that can be submitted, apart from what the run chooses: `servers`, `seed`, `resume`.
+struct CheckedJob {
+  v1::JobSpec spec;
+  // Where models go: "<snapshot_prefix>_iter_N.caffemodel". Relative to the current directory, as in the solver.
+  std::string snapshot_prefix;
+  // What is accepted and hardly intended.
+  std::vector<std::string> warnings;
+};
+
+// Reads the solver, opens the data of each of its nets, builds the nets, and compares them. The message of an error names the
+// file, layer or field and says what to do. Takes the time and the memory of building the nets; makes and changes nothing.
+absl::StatusOr<CheckedJob> CheckJob(const std::string& solver_path);
+
+// A job id from the last part of the path prefix: what is not allowed in an id becomes '-'. Two runs with the same prefix
+// have the same id, so that the second finds the snapshots of the first.
+std::string JobIdOf(const std::string& snapshot_prefix);
+
+}  // namespace samovar

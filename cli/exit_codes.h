@@ -1,0 +1,20 @@
+// What the command's exit codes mean, and how it speaks of errors.
+#pragma once
+
+#include "absl/strings/string_view.h"
+
+namespace samovar {
+
+inline constexpr int kExitOk = 0;
+// What was asked for was begun and did not succeed.
+inline constexpr int kExitFailed = 1;
+// Flags, files or data are wrong; nothing was begun.
+inline constexpr int kExitUsage = 2;
+// Plus the signal's number: 130 for SIGINT, 143 for SIGTERM.
+inline constexpr int kExitSignal = 128;
+
+// "samovar: error: ..." and "samovar: warning: ..." on stderr.
+void PrintError(absl::string_view text);
+void PrintWarning(absl::string_view text);
+
+}  // namespace samovar

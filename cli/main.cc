@@ -1,0 +1,35 @@
+// samovar: the user's command.
+#include <cstdlib>
+#include <iostream>
+#include <variant>
+
+#include "cli/commands.h"
+#include "common/base/version.h"
+#include "config/cli_flags.h"
+
+namespace samovar {
+namespace {
+
+struct Runner {
+  int operator()(const TrainOptions& options) const { return RunTrain(options); }
+  int operator()(const CheckOptions& options) const { return RunCheck(options); }
+  int operator()(const StatusOptions& options) const { return RunStatus(options); }
+  int operator()(const ImportIdxOptions& options) const { return RunImportIdx(options); }
+  int operator()(const DataInfoOptions& options) const { return RunDataInfo(options); }
+  int operator()(const VersionFlags&) const {
+    std::cout << "samovar " << Version() << " (" << InstructionSet() << ")\n";
+    return EXIT_SUCCESS;
+  }
+  int operator()(const CompletionFlags& flags) const {
+    std::cout << CompletionScript(flags.shell);
+    return EXIT_SUCCESS;
+  }
+};
+
+}  // namespace
+}  // namespace samovar
+
+int main(int argc, char** argv) {
+  const samovar::Parsed<samovar::CliFlags> parsed = samovar::ParseCliFlags(argc, argv);
+  return parsed.exit_code.has_value() ? *parsed.exit_code : std::visit(samovar::Runner(), parsed.flags);
+}

@@ -1,0 +1,49 @@
+// What each subcommand is asked to do. config/ fills these from the command line.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace samovar {
+
+struct TrainOptions {
+  std::string solver;
+  int servers = 2;
+  int workers = 2;
+  // Threads that compute, for each worker.
+  int threads = 1;
+  // Unset: the solver's random_seed, or a random one.
+  std::optional<uint64_t> seed;
+  // Continue an earlier run, or give it up and begin anew. At most one.
+  bool resume = false;
+  bool restart = false;
+  // Directory of snapshots and logs; empty: "<snapshot_prefix>_state".
+  std::string state;
+  bool json = false;
+  // Of the servers' and workers' log files.
+  std::string log_level = "info";
+};
+
+struct CheckOptions {
+  std::string solver;
+};
+
+struct StatusOptions {
+  // The coordinator's "HOST:PORT".
+  std::string address;
+  bool json = false;
+};
+
+struct ImportIdxOptions {
+  std::string images;
+  std::string labels;
+  std::string output;
+  bool force = false;
+};
+
+struct DataInfoOptions {
+  std::string path;
+};
+
+}  // namespace samovar

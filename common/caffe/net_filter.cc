@@ -1,0 +1,51 @@
+#include "common/caffe/net_filter.h"
+
+#include <algorithm>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+
+namespace samovar {
+namespace {
+
+bool HasStage(const caffe::NetState& state, const std::string& stage) {
+  return std::find(state.stage().begin(), state.stage().end(), stage) != state.stage().end();
+}
+
+bool Matches(const caffe::NetStateRule& rule, const caffe::NetState& state) {
+  if (rule.has_phase() && rule.phase() != state.phase()) return false;
+  if (rule.has_min_level() && state.level() < rule.min_level()) return false;
+  if (rule.has_max_level() && state.level() > rule.max_level()) return false;
+  const auto has = [&state](const std::string& stage) { return HasStage(state, stage); };
+  return std::all_of(rule.stage().begin(), rule.stage().end(), has) &&
+         std::none_of(rule.not_stage().begin(), rule.not_stage().end(), has);
+}
+
+bool Belongs(const caffe::LayerParameter& layer, const caffe::NetState& state) {
+  const auto matches = [&state](const caffe::NetStateRule& rule) { return Matches(rule, state); };
+  if (layer.include_size() > 0) return std::any_of(layer.include().begin(), layer.include().end(), matches);
+  return std::none_of(layer.exclude().begin(), layer.exclude().end(), matches);
+}
+
+}  // namespace
+
+absl::StatusOr<caffe::NetParameter> FilterNet(const caffe::NetParameter& net, const caffe::NetState& state) {
+  caffe::NetParameter filtered = net;
+  filtered.clear_layer();
+  *filtered.mutable_state() = state;
+  for (const caffe::LayerParameter& layer : net.layer()) {
+    if (layer.include_size() > 0 && layer.exclude_size() > 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("layer \"", layer.name(), "\" has include and exclude rules; it may have rules of one kind only"));
+    }
+    if (!Belongs(layer, state)) continue;
+    caffe::LayerParameter* kept = filtered.add_layer();
+    *kept = layer;
+    kept->clear_include();
+    kept->clear_exclude();
+    if (!kept->has_phase()) kept->set_phase(state.phase());
+  }
+  return filtered;
+}
+
+}  // namespace samovar
