@@ -10,8 +10,8 @@ namespace samovar {
 // layers that take them. A loss weight on the top counts as one taker, the first, and moves to the split with it: the
 // split has the weight on its first top and 0 on the others.
 //
-// A bottom that no layer before makes stays as it is; whoever builds the net reports it. The net's layers are its filtered
-// ones (net_filter.h). A net that has its splits is returned unchanged.
+// A bottom that no layer before makes stays as it is; whoever builds the net reports it. The net's layers are its
+// filtered ones (net_filter.h). A net that has its splits is returned unchanged.
 caffe::NetParameter InsertSplits(const caffe::NetParameter& net);
 
 }  // namespace samovar

@@ -36,7 +36,7 @@ absl::StatusOr<caffe::NetParameter> FilterNet(const caffe::NetParameter& net, co
   for (const caffe::LayerParameter& layer : net.layer()) {
     if (layer.include_size() > 0 && layer.exclude_size() > 0) {
       return absl::InvalidArgumentError(
-          absl::StrCat("layer \"", layer.name(), "\" has include and exclude rules; it may have rules of one kind only"));
+          absl::StrCat("layer \"", layer.name(), "\" has include and exclude rules; keep those of one kind"));
     }
     if (!Belongs(layer, state)) continue;
     caffe::LayerParameter* kept = filtered.add_layer();

@@ -27,7 +27,8 @@ class FirstError : public google::protobuf::io::ErrorCollector {
   void AddError(int line, int column, const std::string& message) override {
     if (!message_.empty()) return;
     message_ = line < 0 ? absl::StrCat(file_, ": ", message)
-                        : absl::StrCat(file_, ":", line + 1, ":", ByteColumn(LineOf(text_, line), column), ": ", message);
+                        : absl::StrCat(file_, ":", line + 1, ":", ByteColumn(LineOf(text_, line), column), ": ",
+                                       message);
   }
   void AddWarning(int, int, const std::string&) override {}
 
@@ -54,7 +55,7 @@ absl::StatusOr<Message> Parse(absl::string_view text, const std::string& file, s
   Message message;
   if (!parser.Parse(&input, &message)) {
     std::vector<std::string> errors = FindTextErrors(text, *Message::descriptor(), file, kMaxTextErrors);
-    if (errors.empty()) errors.push_back(first.message().empty() ? absl::StrCat(file, ": unreadable") : first.message());
+    if (errors.empty()) errors.push_back(first.message());
     return absl::InvalidArgumentError(absl::StrJoin(errors, "\n"));
   }
   if (source_map != nullptr) *source_map = std::move(locations);

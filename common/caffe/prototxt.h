@@ -1,7 +1,7 @@
 // Reads nets and solvers in Caffe's text format.
 //
-// A file is read if protobuf's text parser reads it. If not, the error lists what is wrong, up to kMaxTextErrors lines such
-// as
+// A file is read if protobuf's text parser reads it. If not, the error lists what is wrong, up to kMaxTextErrors lines
+// such as
 //   lenet.prototxt:12:5: unknown field "num_ouput" in convolution_param; did you mean "num_output"?
 // with lines and columns (in bytes) from 1. All values are as they stand in the file: defaults of Caffe's that are no
 // defaults of its format, and checks of values, are in solver_bundle.h.
@@ -28,8 +28,8 @@ absl::StatusOr<caffe::NetParameter> ParseNet(absl::string_view text, const std::
 absl::StatusOr<caffe::SolverParameter> ParseSolver(absl::string_view text, const std::string& file,
                                                    std::unique_ptr<SourceMap>* source_map = nullptr);
 
-// The same of a file. NOT_FOUND, PERMISSION_DENIED: it cannot be read; INVALID_ARGUMENT also: it is a directory, or larger
-// than any prototxt (64 MiB).
+// The same of a file. NOT_FOUND, PERMISSION_DENIED: it cannot be read; INVALID_ARGUMENT also: it is a directory, or
+// larger than any prototxt (64 MiB).
 absl::StatusOr<caffe::NetParameter> ReadNetFile(const std::string& path,
                                                 std::unique_ptr<SourceMap>* source_map = nullptr);
 absl::StatusOr<caffe::SolverParameter> ReadSolverFile(const std::string& path,

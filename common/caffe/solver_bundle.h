@@ -12,9 +12,9 @@ namespace samovar {
 
 // Plain values, independent of the files and of the current directory, apart from solver.snapshot_prefix.
 struct SolverBundle {
-  // As in the file, apart from the following. The fields of nets and states are cleared; type is set and solver_type is not;
-  // solver_mode is CPU; snapshot_prefix is set: by default the solver's path without its extension, and with the name of
-  // the solver's file added if it is a directory. test_iter has one entry a test net.
+  // As in the file, apart from the following. The fields of nets and states are cleared; type is set and solver_type is
+  // not; solver_mode is CPU; snapshot_prefix is set: by default the solver's path without its extension, and with the
+  // name of the solver's file added if it is a directory. test_iter has one entry a test net.
   caffe::SolverParameter solver;
 
   // Filtered (net_filter.h) for the solver's states; sources and mean files of Data layers are absolute paths.
@@ -28,12 +28,12 @@ struct SolverBundle {
   std::vector<std::string> warnings;
 };
 
-// Reads the solver and the nets that it names (or holds), as paths.h finds them. All that is wrong with the solver's values
-// is reported at once, a line each, with file, line and column of the value.
+// Reads the solver and the nets that it names (or holds), as paths.h finds them. All that is wrong with the solver's
+// values is reported at once, a line each, with file, line and column of the value.
 //
-// NOT_FOUND: a file is not there. INVALID_ARGUMENT: text or values are wrong. UNIMPLEMENTED: a setting of Caffe's that is
-// not offered (its effect would be missed); the message says what to write. What the layers of the nets mean is not looked
-// at here.
+// NOT_FOUND: a file is not there. INVALID_ARGUMENT: text or values are wrong. UNIMPLEMENTED: a setting of Caffe's that
+// is not offered (its effect would be missed); the message says what to write. What the layers of the nets mean is not
+// looked at here.
 absl::StatusOr<SolverBundle> LoadSolver(const std::string& path);
 
 }  // namespace samovar

@@ -10,8 +10,8 @@
 
 namespace samovar {
 
-// Everything that is wrong with the solver's fields other than its nets, a line each. OK, INVALID_ARGUMENT, or, if nothing
-// is wrong but something is not offered, UNIMPLEMENTED. Adds to `warnings` what has no effect.
+// Everything that is wrong with the solver's fields other than its nets, a line each. OK, INVALID_ARGUMENT, or, if
+// nothing is wrong but something is not offered, UNIMPLEMENTED. Adds to `warnings` what has no effect.
 absl::Status CheckSolver(const caffe::SolverParameter& solver, const SourceMap& source_map,
                          std::vector<std::string>* warnings);
 

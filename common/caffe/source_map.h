@@ -1,5 +1,5 @@
-// Where the fields of a parsed text file stand in it, so that an error about a value can name file, line and column as an
-// error about its syntax does.
+// Where the fields of a parsed text file stand in it, so that an error about a value can name file, line and column as
+// an error about its syntax does.
 #pragma once
 
 #include <memory>
@@ -26,8 +26,8 @@ class SourceMap {
 
   const std::string& file() const { return file_; }
 
-  // "file:line:column" of the field's name in the top-level message; of the last value if `index` is -1 and the field is
-  // repeated. Just "file" for a field that the file does not have.
+  // "file:line:column" of the field's name in the top-level message; of the last value if `index` is -1 and the field
+  // is repeated. Just "file" for a field that the file does not have.
   std::string Where(const google::protobuf::Message& message, absl::string_view field, int index = -1) const;
 
   // "file:line:column" of field `inner` of the index-th `outer`; of `outer` if it has no `inner`.

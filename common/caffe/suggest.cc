@@ -9,7 +9,8 @@
 namespace samovar {
 
 int EditDistance(absl::string_view a, absl::string_view b) {
-  // Rows of the table distance[i][j] between the first i letters of a and the first j of b: row i and the two before it.
+  // Rows of the table distance[i][j] between the first i letters of a and the first j of b: row i and the two before
+  // it.
   std::vector<int> before_last;
   std::vector<int> last;
   std::vector<int> row(b.size() + 1);

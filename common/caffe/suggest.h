@@ -8,8 +8,8 @@
 
 namespace samovar {
 
-// The fewest insertions, removals, replacements and swaps of neighbours (each part of the text changed once at most) that
-// turn one text into the other.
+// The fewest insertions, removals, replacements and swaps of neighbours (each part of the text changed once at most)
+// that turn one text into the other.
 int EditDistance(absl::string_view a, absl::string_view b);
 
 // `; did you mean "num_output"?` with the candidate nearest to `wrong`, whatever the case of its letters, or an empty

@@ -83,9 +83,9 @@ class ErrorFinder : public google::protobuf::io::ErrorCollector {
   void AddError(int line, int column, const std::string& message) override { Report(line, column, message); }
 
  private:
-  const Tokenizer::Token& token() const { return tokenizer_.current(); }
-  bool AtEnd() const { return token().type == Tokenizer::TYPE_END; }
-  bool At(absl::string_view symbol) const { return token().type == Tokenizer::TYPE_SYMBOL && token().text == symbol; }
+  const Tokenizer::Token& token() { return tokenizer_.current(); }
+  bool AtEnd() { return token().type == Tokenizer::TYPE_END; }
+  bool At(absl::string_view symbol) { return token().type == Tokenizer::TYPE_SYMBOL && token().text == symbol; }
   bool Done() const { return stopped_ || errors_.size() >= max_errors_; }
 
   bool Take(absl::string_view symbol) {
@@ -106,7 +106,7 @@ class ErrorFinder : public google::protobuf::io::ErrorCollector {
     stopped_ = true;
   }
 
-  std::string Found() const { return AtEnd() ? "the end of the file" : Quote(token().text); }
+  std::string Found() { return AtEnd() ? "the end of the file" : Quote(token().text); }
 
   // Fields up to the symbol `close`, which is consumed; to the end of the text if `close` is empty. `context` is what
   // errors call the message.

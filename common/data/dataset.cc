@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <filesystem>
+#include <limits>
 #include <map>
 #include <utility>
 
@@ -23,6 +24,11 @@ struct OpenDatasets {
 OpenDatasets& AllOpen() {
   static OpenDatasets* const all = new OpenDatasets;  // never destroyed: data sets may be static, too
   return *all;
+}
+
+bool Parse(absl::string_view value, caffe::Datum* datum) {
+  return value.size() <= static_cast<size_t>(std::numeric_limits<int>::max()) &&
+         datum->ParseFromArray(value.data(), static_cast<int>(value.size()));
 }
 
 void Close(const std::string& canonical_path, Dataset* dataset) {
@@ -95,7 +101,7 @@ absl::Status Dataset::BuildIndex() {
 
 absl::Status Dataset::ReadShape() {
   caffe::Datum datum;
-  if (!datum.ParseFromArray(index_[0].data(), static_cast<int>(index_[0].size())))
+  if (!Parse(index_[0], &datum))
     return absl::InvalidArgumentError(absl::StrCat(NameOf(0), ": not a Datum of Caffe; is this LMDB a data set?"));
   if (datum.encoded()) return Annotate(Check(datum), NameOf(0));
   shape_ = {datum.channels(), datum.height(), datum.width()};
@@ -114,8 +120,7 @@ absl::Status Dataset::ReadShape() {
 absl::Status Dataset::Read(uint64_t position, caffe::Datum* datum) const {
   if (position >= size())
     return absl::OutOfRangeError(absl::StrCat(path_, ": no record ", position, "; it has ", size()));
-  const absl::string_view value = index_[position];
-  if (!datum->ParseFromArray(value.data(), static_cast<int>(value.size())))
+  if (!Parse(index_[position], datum))
     return absl::DataLossError(absl::StrCat(NameOf(position), ": not a Datum of Caffe"));
   const absl::Status status = Check(*datum);
   return status.ok() ? status : Annotate(status, NameOf(position));
@@ -147,11 +152,15 @@ absl::Status Dataset::Check(const caffe::Datum& datum) const {
 }
 
 std::string Dataset::NameOf(uint64_t position) const {
-  auto cursor = transaction_.OpenCursor();
-  bool found = false;
-  if (cursor.ok()) found = cursor->SeekAtLeast("").value_or(false);
+  const std::string unnamed = absl::StrCat(path_, ", record ", position);
+  // A transaction of its own: a transaction is for one thread at a time.
+  const auto transaction = environment_->BeginRead();
+  if (!transaction.ok()) return unnamed;
+  auto cursor = transaction->OpenCursor();
+  if (!cursor.ok()) return unnamed;
+  bool found = cursor->SeekAtLeast("").value_or(false);
   for (uint64_t i = 0; found && i < position; ++i) found = cursor->Next().value_or(false);
-  if (!found) return absl::StrCat(path_, ", record ", position);
+  if (!found) return unnamed;
   return absl::StrCat(path_, ", key \"", absl::CHexEscape(cursor->key()), "\"");
 }
 

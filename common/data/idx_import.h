@@ -1,5 +1,5 @@
 // Import of IDX files (the format of MNIST and Fashion-MNIST) into a Caffe LMDB, byte for byte the records of Caffe's
-// convert_mnist_data: keys "%08d" from 0, a Datum with one channel, `data`, `label`, encoded false.
+// convert_mnist_data: keys "%08d" from 0, a Datum with one channel, `data` and `label`.
 #pragma once
 
 #include <cstdint>

@@ -1,0 +1,52 @@
+// JobWatcher follows a job's status on a thread of its own.
+//
+// Thread safety: all methods may be called from any thread.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include <grpcpp/grpcpp.h>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "cli/waker.h"
+#include "common/base/stopper.h"
+#include "samovar/v1/job.grpc.pb.h"
+
+namespace samovar {
+
+class JobWatcher {
+ public:
+  // Watches the job at the coordinator behind the channel, at most every `interval`. The waker, which outlives the object, is
+  // notified of each new status.
+  JobWatcher(std::shared_ptr<grpc::Channel> channel, std::string job_id, absl::Duration interval, Waker* waker);
+  // Ends the call.
+  ~JobWatcher();
+  JobWatcher(const JobWatcher&) = delete;
+  JobWatcher& operator=(const JobWatcher&) = delete;
+
+  // The newest status, if it came since the last call. It holds the whole history, so that none before it is missed.
+  std::optional<v1::JobStatus> Take();
+
+ private:
+  void Run();
+  // One call, until it ends. Returns true if the job's last status has come.
+  bool WatchOnce();
+
+  const std::unique_ptr<v1::JobService::Stub> stub_;
+  const std::string job_id_;
+  const absl::Duration interval_;
+  Waker* const waker_;
+  Stopper stopper_;
+  absl::Mutex mu_;
+  std::optional<v1::JobStatus> newest_ ABSL_GUARDED_BY(mu_);
+  // The call in progress, to be cancelled by the destructor; null if there is none.
+  grpc::ClientContext* call_ ABSL_GUARDED_BY(mu_) = nullptr;
+  std::thread thread_;
+};
+
+}  // namespace samovar

@@ -1,0 +1,201 @@
+#include "cli/run_directory.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "common/base/status_macros.h"
+
+namespace samovar {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr char kLock[] = "lock";
+constexpr char kRecord[] = "run";
+constexpr char kRecordTemp[] = "run.new";
+constexpr char kLogs[] = "logs";
+constexpr char kServer[] = "server-";
+constexpr int kMaxServers = 1 << 16;
+
+bool IsServerDir(absl::string_view name) {
+  return absl::StartsWith(name, kServer) &&
+         std::all_of(name.begin() + sizeof kServer - 1, name.end(), [](unsigned char c) { return absl::ascii_isdigit(c); });
+}
+
+bool IsOurs(absl::string_view name) {
+  return name == kLock || name == kRecord || name == kRecordTemp || name == kLogs || IsServerDir(name);
+}
+
+absl::Status SystemError(const std::error_code& error, const std::string& what, const std::string& path) {
+  return absl::ErrnoToStatus(error.value(), absl::StrCat("cannot ", what, " ", path));
+}
+
+absl::StatusOr<std::vector<std::string>> NamesIn(const std::string& path) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (fs::directory_iterator entry(path, error), end; !error && entry != end; entry.increment(error)) {
+    names.push_back(entry->path().filename().string());
+  }
+  if (error) return SystemError(error, "list", path);
+  return names;
+}
+
+// A directory that somebody named by mistake must not be taken over, nor cleared later.
+absl::Status CheckHoldsARun(const std::string& path) {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<std::string> names, NamesIn(path));
+  for (const std::string& name : names) {
+    if (IsOurs(name)) continue;
+    return absl::InvalidArgumentError(absl::StrCat("the state directory ", path, " holds \"", name,
+                                                   "\", which is not a run's; name a directory of its own with --state"));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<int> TakeLock(const std::string& path) {
+  const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot open ", path));
+  if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+    const std::string pid = absl::StrCat(getpid(), "\n");
+    // Only for the message below; a lock without a number is a lock.
+    if (ftruncate(fd, 0) != 0 || write(fd, pid.data(), pid.size()) < 0) return fd;
+    return fd;
+  }
+  const int error = errno;
+  char pid[32] = {};
+  const bool known = read(fd, pid, sizeof pid - 1) > 0;
+  close(fd);
+  if (error != EWOULDBLOCK) return absl::ErrnoToStatus(error, absl::StrCat("cannot lock ", path));
+  return absl::FailedPreconditionError(
+      absl::StrCat("another run", known ? absl::StrCat(" (process ", absl::StripAsciiWhitespace(pid), ")") : "",
+                   " is using ", fs::path(path).parent_path().string(),
+                   "; wait for its end, or give this one another snapshot_prefix or --state"));
+}
+
+}  // namespace
+
+std::string RunDirectory::ServerDir(const std::string& path, int server) { return absl::StrCat(path, "/", kServer, server); }
+
+std::string RunDirectory::LogPath(const std::string& path, const std::string& process) {
+  return absl::StrCat(path, "/", kLogs, "/", process, ".log");
+}
+
+absl::StatusOr<std::unique_ptr<RunDirectory>> RunDirectory::Open(const std::string& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (error) return SystemError(error, "make the state directory", path);
+  SAMOVAR_RETURN_IF_ERROR(CheckHoldsARun(path));
+  SAMOVAR_ASSIGN_OR_RETURN(const int lock_fd, TakeLock(absl::StrCat(path, "/", kLock)));
+  std::unique_ptr<RunDirectory> directory(new RunDirectory(path, lock_fd));
+  const std::string record_path = absl::StrCat(path, "/", kRecord);
+  std::ifstream file(record_path, std::ios::binary);
+  if (!file) return directory;
+  const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  absl::StatusOr<RunRecord> record = ParseRecord(text);
+  if (!record.ok()) {
+    return Annotate(record.status(), absl::StrCat(record_path, " is damaged (remove ", path, " to begin anew)"));
+  }
+  directory->record_ = *std::move(record);
+  return directory;
+}
+
+RunDirectory::~RunDirectory() { close(lock_fd_); }
+
+absl::Status RunDirectory::Save(const RunRecord& record) {
+  const std::string temporary = absl::StrCat(path_, "/", kRecordTemp);
+  std::ofstream file(temporary, std::ios::binary | std::ios::trunc);
+  file << FormatRecord(record);
+  file.close();
+  if (!file) return absl::UnavailableError(absl::StrCat("cannot write ", temporary, "; is the disk full?"));
+  std::error_code error;
+  fs::rename(temporary, absl::StrCat(path_, "/", kRecord), error);
+  if (error) return SystemError(error, "replace the record in", path_);
+  record_ = record;
+  return absl::OkStatus();
+}
+
+absl::Status RunDirectory::Clear() {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<std::string> names, NamesIn(path_));
+  for (const std::string& name : names) {
+    if (!IsOurs(name) || name == kLock) continue;
+    const std::string victim = absl::StrCat(path_, "/", name);
+    std::error_code error;
+    fs::remove_all(victim, error);
+    if (error) return SystemError(error, "remove", victim);
+  }
+  record_.reset();
+  return absl::OkStatus();
+}
+
+absl::Status RunDirectory::MakeLogs() {
+  const std::string logs = absl::StrCat(path_, "/", kLogs);
+  std::error_code error;
+  fs::create_directories(logs, error);
+  return error ? SystemError(error, "make", logs) : absl::OkStatus();
+}
+
+absl::StatusOr<RunStart> ChooseStart(const std::optional<RunRecord>& last, int servers, bool resume, bool restart) {
+  if (resume) {
+    if (!last.has_value() || last->snapshot == 0) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("there is no snapshot to resume from", last.has_value() ? ": the earlier run wrote none" : "",
+                       "; start without --resume"));
+    }
+    if (last->servers != servers) {
+      return absl::FailedPreconditionError(absl::StrCat("the earlier run had ", last->servers, " servers, and its snapshots are ",
+                                                        "theirs; resume it with --servers ", last->servers));
+    }
+    return RunStart::kResume;
+  }
+  const bool unfinished = last.has_value() && !last->finished && last->snapshot > 0;
+  if (unfinished && !restart) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("an earlier run of ", last->solver, " did not finish; its last snapshot is of iteration ", last->snapshot,
+                     ". Continue it with --resume, or begin anew, without its snapshots, with --restart"));
+  }
+  return RunStart::kFresh;
+}
+
+std::string FormatRecord(const RunRecord& record) {
+  return absl::StrCat("format: 1\nservers: ", record.servers, "\nseed: ", record.seed, "\nsnapshot: ", record.snapshot,
+                      "\nfinished: ", record.finished ? "yes" : "no", "\nsolver: ", record.solver, "\n");
+}
+
+absl::StatusOr<RunRecord> ParseRecord(const std::string& text) {
+  std::map<std::string, std::string> values;
+  for (const absl::string_view line : absl::StrSplit(text, '\n', absl::SkipEmpty())) {
+    const std::pair<std::string, std::string> pair = absl::StrSplit(line, absl::MaxSplits(": ", 1));
+    values[pair.first] = pair.second;
+  }
+  if (values["format"] != "1") return absl::DataLossError("it has no \"format: 1\"");
+  RunRecord record;
+  record.solver = values["solver"];
+  record.finished = values["finished"] == "yes";
+  if (!absl::SimpleAtoi(values["servers"], &record.servers) || record.servers < 1 || record.servers > kMaxServers) {
+    return absl::DataLossError(absl::StrCat("servers is \"", values["servers"], "\""));
+  }
+  if (!absl::SimpleAtoi(values["seed"], &record.seed)) {
+    return absl::DataLossError(absl::StrCat("seed is \"", values["seed"], "\""));
+  }
+  if (!absl::SimpleAtoi(values["snapshot"], &record.snapshot)) {
+    return absl::DataLossError(absl::StrCat("snapshot is \"", values["snapshot"], "\""));
+  }
+  return record;
+}
+
+}  // namespace samovar

@@ -1,0 +1,261 @@
+#include "common/caffe/solver_bundle.h"
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "common/base/status_macros.h"
+#include "common/caffe/net_filter.h"
+#include "common/caffe/prototxt.h"
+#include "common/caffe/solver_checks.h"
+
+namespace samovar {
+namespace {
+
+// A net before it is filtered.
+struct NetSource {
+  caffe::NetParameter net;
+  // The file it stands in, and, if that is the net's own, where.
+  std::string file;
+  std::unique_ptr<SourceMap> source_map;
+  // Where in the solver it is named: "file:line:column".
+  std::string named_at;
+};
+
+// Reads a solver's nets, as Caffe assigns them to training and to tests.
+class BundleLoader {
+ public:
+  explicit BundleLoader(const std::string& path) { bundle_.solver_path = path; }
+
+  absl::StatusOr<SolverBundle> Load() && {
+    SAMOVAR_RETURN_IF_ERROR(ReadSolver());
+    SAMOVAR_RETURN_IF_ERROR(CheckSolver(solver_, *source_map_, &bundle_.warnings));
+    SAMOVAR_RETURN_IF_ERROR(LoadTrainNet());
+    SAMOVAR_RETURN_IF_ERROR(LoadTestNets());
+    FillSolver();
+    return std::move(bundle_);
+  }
+
+ private:
+  std::string At(absl::string_view field, int index = -1) const { return source_map_->Where(solver_, field, index); }
+
+  absl::Status Wrong(absl::string_view field, absl::string_view message) const {
+    return absl::InvalidArgumentError(absl::StrCat(At(field), ": ", message));
+  }
+
+  absl::Status ReadSolver() {
+    absl::StatusOr<caffe::SolverParameter> solver = ReadSolverFile(bundle_.solver_path, &source_map_);
+    if (absl::IsInvalidArgument(solver.status())) {
+      const absl::StatusOr<caffe::NetParameter> net = ReadNetFile(bundle_.solver_path);
+      if (net.ok() && net->layer_size() + net->layers_size() > 0) {
+        return absl::InvalidArgumentError(
+            absl::StrCat(bundle_.solver_path, ": this is a net; give its solver, which names the net"));
+      }
+    }
+    SAMOVAR_RETURN_IF_ERROR(solver.status());
+    solver_ = *std::move(solver);
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<NetSource> FromFile(absl::string_view field, int index, const std::string& name) {
+    NetSource source;
+    source.named_at = At(field, index);
+    source.file = FindFile(name, bundle_.solver_path);
+    absl::StatusOr<caffe::NetParameter> net = ReadNetFile(source.file, &source.source_map);
+    // What is wrong inside the file names its place there.
+    if (!net.ok() && source.source_map == nullptr && !absl::IsInvalidArgument(net.status())) {
+      return Annotate(net.status(), absl::StrCat(source.named_at, ": ", field));
+    }
+    SAMOVAR_RETURN_IF_ERROR(net.status());
+    source.net = *std::move(net);
+    SAMOVAR_RETURN_IF_ERROR(CheckForm(source));
+    return source;
+  }
+
+  absl::StatusOr<NetSource> FromSolver(absl::string_view field, int index, const caffe::NetParameter& net) {
+    NetSource source;
+    source.named_at = At(field, index);
+    source.file = bundle_.solver_path;
+    source.net = net;
+    SAMOVAR_RETURN_IF_ERROR(CheckForm(source));
+    return source;
+  }
+
+  absl::Status CheckForm(const NetSource& source) {
+    if (source.net.layers_size() > 0) {
+      const std::string where =
+          source.source_map == nullptr ? source.named_at : source.source_map->Where(source.net, "layers", 0);
+      return absl::UnimplementedError(absl::StrCat(
+          where, ": this net is in Caffe's old (V1) form; upgrade it with caffe's upgrade_net_proto_text"));
+    }
+    if (source.net.layer_size() == 0) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          source.source_map == nullptr ? source.named_at : source.file, ": the net has no layers"));
+    }
+    return absl::OkStatus();
+  }
+
+  // Caffe reads no transform from data_param; it was there in its old form.
+  void WarnOfOldTransforms(const NetSource& source) {
+    for (int i = 0; i < source.net.layer_size(); ++i) {
+      const caffe::DataParameter& data = source.net.layer(i).data_param();
+      if (!data.has_scale() && !data.has_mean_file() && !data.has_crop_size() && !data.has_mirror()) continue;
+      const std::string where = source.source_map == nullptr
+                                    ? source.named_at
+                                    : source.source_map->WhereNested(source.net, "layer", i, "data_param");
+      bundle_.warnings.push_back(
+          absl::StrCat(where, ": scale, mean_file, crop_size and mirror have no effect in data_param; write them in "
+                              "transform_param"));
+    }
+  }
+
+  // The net in the solver's state, with absolute paths. `state` comes above the net's own.
+  absl::StatusOr<caffe::NetParameter> InState(const NetSource& source, caffe::Phase phase,
+                                              const caffe::NetState& state) {
+    caffe::NetState merged;
+    merged.set_phase(phase);
+    merged.MergeFrom(source.net.state());
+    merged.MergeFrom(state);
+    if (phase == caffe::TRAIN && merged.phase() != caffe::TRAIN) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(source.named_at,
+                       ": the net that is trained is in phase TEST; remove the phase from its state and train_state"));
+    }
+    absl::StatusOr<caffe::NetParameter> net = FilterNet(source.net, merged);
+    if (!net.ok()) return Annotate(net.status(), source.file);
+    if (net->layer_size() == 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(source.named_at, ": no layer of the net belongs to phase ", caffe::Phase_Name(merged.phase()),
+                       "; look at the include and exclude rules"));
+    }
+    for (caffe::LayerParameter& layer : *net->mutable_layer()) ResolveSources(source.file, &layer);
+    return net;
+  }
+
+  static void ResolveSources(const std::string& file, caffe::LayerParameter* layer) {
+    if (layer->data_param().has_source()) {
+      layer->mutable_data_param()->set_source(ResolvePath(layer->data_param().source(), file));
+    }
+    if (layer->transform_param().has_mean_file()) {
+      layer->mutable_transform_param()->set_mean_file(ResolvePath(layer->transform_param().mean_file(), file));
+    }
+  }
+
+  absl::Status LoadTrainNet() {
+    std::vector<const char*> given;
+    if (solver_.has_net()) given.push_back("net");
+    if (solver_.has_net_param()) given.push_back("net_param");
+    if (solver_.has_train_net()) given.push_back("train_net");
+    if (solver_.has_train_net_param()) given.push_back("train_net_param");
+    if (given.empty()) return Wrong("net", "the solver names no net; write for example net: \"train_test.prototxt\"");
+    if (given.size() > 1) {
+      return Wrong(given.back(),
+                   absl::StrCat("the net to train is given more than once; keep one of ", absl::StrJoin(given, ", ")));
+    }
+    SAMOVAR_ASSIGN_OR_RETURN(NetSource source, TrainSource());
+    WarnOfOldTransforms(source);
+    SAMOVAR_ASSIGN_OR_RETURN(bundle_.train_net, InState(source, caffe::TRAIN, solver_.train_state()));
+    if (solver_.has_net() || solver_.has_net_param()) generic_ = std::move(source);
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<NetSource> TrainSource() {
+    if (solver_.has_net()) return FromFile("net", -1, solver_.net());
+    if (solver_.has_net_param()) return FromSolver("net_param", -1, solver_.net_param());
+    if (solver_.has_train_net()) return FromFile("train_net", -1, solver_.train_net());
+    return FromSolver("train_net_param", -1, solver_.train_net_param());
+  }
+
+  // Each test net needs a test_iter; those that are left over are of the net that is trained.
+  absl::Status CheckTests() {
+    const int named = solver_.test_net_param_size() + solver_.test_net_size();
+    const int tests = solver_.test_iter_size();
+    if (tests < named || (tests > named && !generic_.has_value())) {
+      return Wrong("test_iter", absl::StrCat("there are ", named, " test nets, but ", tests,
+                                             " values of test_iter; write one for each",
+                                             named == 0 ? ", or name the net with net instead of train_net" : ""));
+    }
+    for (int i = 0; i < tests; ++i) {
+      if (solver_.test_iter(i) > 0) continue;
+      return absl::InvalidArgumentError(
+          absl::StrCat(At("test_iter", i), ": test_iter must be at least 1, not ", solver_.test_iter(i)));
+    }
+    if (solver_.test_state_size() > 0 && solver_.test_state_size() != tests) {
+      return Wrong("test_state",
+                   absl::StrCat("there are ", tests, " tests (values of test_iter), but ", solver_.test_state_size(),
+                                " values of test_state; write one for each or none"));
+    }
+    if (tests > 0 && solver_.test_interval() <= 0) {
+      return Wrong("test_iter", "test_iter needs test_interval; write for example test_interval: 1000");
+    }
+    if (tests == 0 && solver_.test_interval() > 0) {
+      bundle_.warnings.push_back(
+          absl::StrCat(At("test_interval"), ": test_interval has no effect without test_iter: nothing will be tested"));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status LoadTestNets() {
+    SAMOVAR_RETURN_IF_ERROR(CheckTests());
+    for (int i = 0; i < solver_.test_net_param_size(); ++i) {
+      SAMOVAR_ASSIGN_OR_RETURN(const NetSource source, FromSolver("test_net_param", i, solver_.test_net_param(i)));
+      SAMOVAR_RETURN_IF_ERROR(AddTestNet(source));
+    }
+    for (int i = 0; i < solver_.test_net_size(); ++i) {
+      SAMOVAR_ASSIGN_OR_RETURN(const NetSource source, FromFile("test_net", i, solver_.test_net(i)));
+      SAMOVAR_RETURN_IF_ERROR(AddTestNet(source));
+    }
+    while (static_cast<int>(bundle_.test_nets.size()) < solver_.test_iter_size()) {
+      SAMOVAR_RETURN_IF_ERROR(AddTestNet(*generic_));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status AddTestNet(const NetSource& source) {
+    const int index = static_cast<int>(bundle_.test_nets.size());
+    const caffe::NetState state =
+        solver_.test_state_size() > 0 ? solver_.test_state(index) : caffe::NetState::default_instance();
+    SAMOVAR_ASSIGN_OR_RETURN(caffe::NetParameter net, InState(source, caffe::TEST, state));
+    bundle_.test_nets.push_back(std::move(net));
+    return absl::OkStatus();
+  }
+
+  void FillSolver() {
+    solver_.clear_net();
+    solver_.clear_net_param();
+    solver_.clear_train_net();
+    solver_.clear_train_net_param();
+    solver_.clear_test_net();
+    solver_.clear_test_net_param();
+    solver_.clear_train_state();
+    solver_.clear_test_state();
+    // The only type that the checks let through, in either spelling.
+    solver_.set_type("SGD");
+    solver_.clear_solver_type();
+    solver_.set_solver_mode(caffe::SolverParameter::CPU);
+    const std::filesystem::path path(bundle_.solver_path);
+    std::error_code ignored;
+    if (!solver_.has_snapshot_prefix()) {
+      solver_.set_snapshot_prefix((path.parent_path() / path.stem()).string());
+    } else if (std::filesystem::is_directory(solver_.snapshot_prefix(), ignored)) {
+      solver_.set_snapshot_prefix((std::filesystem::path(solver_.snapshot_prefix()) / path.stem()).string());
+    }
+    bundle_.solver = std::move(solver_);
+  }
+
+  SolverBundle bundle_;
+  caffe::SolverParameter solver_;
+  std::unique_ptr<SourceMap> source_map_;
+  // The net that is trained, if its tests may use it too.
+  std::optional<NetSource> generic_;
+};
+
+}  // namespace
+
+absl::StatusOr<SolverBundle> LoadSolver(const std::string& path) { return BundleLoader(path).Load(); }
+
+}  // namespace samovar

@@ -1,0 +1,219 @@
+#include "common/caffe/solver_checks.h"
+
+#include <cmath>
+#include <cstdint>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "common/caffe/suggest.h"
+
+namespace samovar {
+namespace {
+
+const char* const kPolicies[] = {"fixed", "step", "exp", "inv", "multistep", "poly", "sigmoid"};
+const char* const kTypes[] = {"SGD", "Nesterov", "AdaGrad", "RMSProp", "AdaDelta", "Adam"};
+
+template <size_t kCount>
+std::vector<std::string> Names(const char* const (&names)[kCount]) {
+  return std::vector<std::string>(names, names + kCount);
+}
+
+bool Contains(const std::vector<std::string>& names, const std::string& name) {
+  for (const std::string& each : names) {
+    if (each == name) return true;
+  }
+  return false;
+}
+
+// Collects what is wrong, each with where it stands.
+class Checker {
+ public:
+  Checker(const caffe::SolverParameter& solver, const SourceMap& source_map, std::vector<std::string>* warnings)
+      : solver_(solver), source_map_(source_map), warnings_(warnings) {}
+
+  absl::Status Check() {
+    CheckRate();
+    CheckPolicy();
+    CheckIterations();
+    CheckType();
+    CheckDecay();
+    CheckNotOffered();
+    WarnOfIgnored();
+    WarnOfSnapshots();
+    const std::string message = absl::StrJoin(errors_, "\n");
+    if (wrong_) return absl::InvalidArgumentError(message);
+    return errors_.empty() ? absl::OkStatus() : absl::UnimplementedError(message);
+  }
+
+ private:
+  std::string At(absl::string_view field, absl::string_view message) const {
+    return absl::StrCat(source_map_.Where(solver_, field), ": ", message);
+  }
+  void Wrong(absl::string_view field, absl::string_view message) {
+    errors_.push_back(At(field, message));
+    wrong_ = true;
+  }
+  void NotOffered(absl::string_view field, absl::string_view message) { errors_.push_back(At(field, message)); }
+  void Warn(absl::string_view field, absl::string_view message) { warnings_->push_back(At(field, message)); }
+
+  void AtLeast(absl::string_view field, int64_t value, int64_t least) {
+    if (value < least) Wrong(field, absl::StrCat(field, " must be at least ", least, ", not ", value));
+  }
+  void FiniteFromZero(absl::string_view field, float value) {
+    if (!(std::isfinite(value) && value >= 0)) {
+      Wrong(field, absl::StrCat(field, " must be a finite number and at least 0, not ", value));
+    }
+  }
+
+  void CheckRate() {
+    if (!solver_.has_base_lr()) return Wrong("base_lr", "base_lr is missing; write for example base_lr: 0.01");
+    FiniteFromZero("base_lr", solver_.base_lr());
+  }
+
+  // The policy's field is there, and is finite if it is a float.
+  bool Needs(absl::string_view field, bool there, float value, absl::string_view example) {
+    if (!there) {
+      Wrong("lr_policy",
+            absl::StrCat("lr_policy \"", solver_.lr_policy(), "\" needs ", field, "; write for example ", example));
+      return false;
+    }
+    if (std::isfinite(value)) return true;
+    Wrong(field, absl::StrCat(field, " must be a finite number, not ", value));
+    return false;
+  }
+  bool NeedsGamma() { return Needs("gamma", solver_.has_gamma(), solver_.gamma(), "gamma: 0.1"); }
+  bool NeedsPower() { return Needs("power", solver_.has_power(), solver_.power(), "power: 0.75"); }
+
+  void CheckPolicy() {
+    const std::string& policy = solver_.lr_policy();
+    if (policy.empty()) return Wrong("lr_policy", "lr_policy is missing; write for example lr_policy: \"fixed\"");
+    if (!Contains(Names(kPolicies), policy)) {
+      return Wrong("lr_policy", absl::StrCat("unknown lr_policy \"", policy, "\", expected one of ",
+                                             absl::StrJoin(kPolicies, ", "), DidYouMean(policy, Names(kPolicies))));
+    }
+    if (policy == "fixed") return;
+    if (policy != "poly" && NeedsGamma() && policy == "inv" && solver_.gamma() < 0) {
+      Wrong("gamma", absl::StrCat("lr_policy \"inv\" needs a gamma of at least 0, not ", solver_.gamma()));
+    }
+    if ((policy == "inv" || policy == "poly") && NeedsPower() && policy == "poly" && solver_.power() < 0) {
+      Wrong("power", absl::StrCat("lr_policy \"poly\" needs a power of at least 0, not ", solver_.power()));
+    }
+    if (policy == "step" && Needs("stepsize", solver_.has_stepsize(), 0, "stepsize: 5000")) {
+      AtLeast("stepsize", solver_.stepsize(), 1);
+    }
+    if (policy == "sigmoid") Needs("stepsize", solver_.has_stepsize(), 0, "stepsize: 5000");
+    if (policy == "multistep") CheckStepValues();
+  }
+
+  void CheckStepValues() {
+    // Without any, the rate would never change.
+    Needs("stepvalue", solver_.stepvalue_size() > 0, 0, "stepvalue: 5000 stepvalue: 7000");
+    for (int i = 0; i < solver_.stepvalue_size(); ++i) {
+      if (solver_.stepvalue(i) > (i == 0 ? -1 : solver_.stepvalue(i - 1))) continue;
+      errors_.push_back(absl::StrCat(source_map_.Where(solver_, "stepvalue", i),
+                                     ": stepvalue must ascend from 0 up, and ", solver_.stepvalue(i), " does not"));
+      wrong_ = true;
+    }
+  }
+
+  void CheckIterations() {
+    if (!solver_.has_max_iter()) {
+      Wrong("max_iter", "max_iter is missing; write for example max_iter: 10000");
+    } else {
+      AtLeast("max_iter", solver_.max_iter(), 1);
+    }
+    AtLeast("display", solver_.display(), 0);
+    AtLeast("average_loss", solver_.average_loss(), 1);
+    AtLeast("snapshot", solver_.snapshot(), 0);
+    AtLeast("test_interval", solver_.test_interval(), 0);
+    AtLeast("iter_size", solver_.iter_size(), 1);
+    if (solver_.iter_size() > 1) {
+      NotOffered("iter_size", absl::StrCat("iter_size: ", solver_.iter_size(),
+                                           " is not offered; remove it and multiply the batch_size by it"));
+    }
+  }
+
+  void CheckType() {
+    if (solver_.has_type() && solver_.has_solver_type()) {
+      return Wrong("solver_type", "solver_type is the old way to write type; remove one of the two");
+    }
+    const char* field = solver_.has_solver_type() ? "solver_type" : "type";
+    const std::string type =
+        solver_.has_solver_type() ? std::string(kTypes[solver_.solver_type()]) : solver_.type();
+    if (type == "SGD") return;
+    if (!Contains(Names(kTypes), type)) {
+      return Wrong(field, absl::StrCat("unknown type \"", type, "\", expected one of ", absl::StrJoin(kTypes, ", "),
+                                       DidYouMean(type, Names(kTypes))));
+    }
+    NotOffered(field, absl::StrCat(field, " \"", type, "\" is not offered; write type: \"SGD\""));
+  }
+
+  void CheckDecay() {
+    if (!(solver_.momentum() >= 0 && solver_.momentum() < 1)) {
+      Wrong("momentum", absl::StrCat("momentum must be at least 0 and below 1, not ", solver_.momentum()));
+    }
+    FiniteFromZero("weight_decay", solver_.weight_decay());
+    const std::string& regularization = solver_.regularization_type();
+    if (regularization != "L1" && regularization != "L2") {
+      Wrong("regularization_type",
+            absl::StrCat("unknown regularization_type \"", regularization, "\", expected one of L1, L2"));
+    }
+  }
+
+  void CheckNotOffered() {
+    if (solver_.has_solver_mode() && solver_.solver_mode() == caffe::SolverParameter::GPU) {
+      NotOffered("solver_mode", "solver_mode: GPU is not offered: Samovar computes on CPUs; write solver_mode: CPU");
+    }
+    if (solver_.clip_gradients() >= 0) {
+      NotOffered("clip_gradients", "clip_gradients is not offered; remove it, and if the loss diverges lower base_lr");
+    } else if (std::isnan(solver_.clip_gradients())) {
+      Wrong("clip_gradients", "clip_gradients must be a number");
+    }
+    if (solver_.weights_size() > 0) {
+      NotOffered("weights", "weights is not offered: training starts from the net's fillers; remove it");
+    }
+  }
+
+  void WarnOfIgnored() {
+    constexpr absl::string_view kIgnored = " has no effect";
+    if (solver_.has_device_id()) Warn("device_id", absl::StrCat("device_id", kIgnored, " on CPUs"));
+    if (solver_.debug_info()) Warn("debug_info", absl::StrCat("debug_info", kIgnored));
+    if (solver_.has_layer_wise_reduce()) Warn("layer_wise_reduce", absl::StrCat("layer_wise_reduce", kIgnored));
+    if (solver_.snapshot_diff()) {
+      Warn("snapshot_diff", absl::StrCat("snapshot_diff", kIgnored, ": models are written without gradients"));
+    }
+    if (solver_.snapshot_format() == caffe::SolverParameter::HDF5) {
+      Warn("snapshot_format", "snapshot_format: HDF5 has no effect: models are written as BINARYPROTO");
+    }
+    const bool set[] = {solver_.has_delta(), solver_.has_momentum2(), solver_.has_rms_decay()};
+    const char* const names[] = {"delta", "momentum2", "rms_decay"};
+    for (int i = 0; i < 3; ++i) {
+      if (set[i]) Warn(names[i], absl::StrCat(names[i], kIgnored, " with type: \"SGD\""));
+    }
+  }
+
+  void WarnOfSnapshots() {
+    if (solver_.snapshot() > solver_.max_iter()) {
+      Warn("snapshot", absl::StrCat("snapshot: ", solver_.snapshot(), " is beyond max_iter: ", solver_.max_iter(),
+                                    "; there will be no snapshot before the end"));
+    }
+    if (!solver_.snapshot_after_train() && (solver_.snapshot() == 0 || solver_.snapshot() > solver_.max_iter())) {
+      Warn("snapshot_after_train", "snapshot_after_train: false, and no snapshot before: no model will be written");
+    }
+  }
+
+  const caffe::SolverParameter& solver_;
+  const SourceMap& source_map_;
+  std::vector<std::string>* const warnings_;
+  std::vector<std::string> errors_;
+  bool wrong_ = false;
+};
+
+}  // namespace
+
+absl::Status CheckSolver(const caffe::SolverParameter& solver, const SourceMap& source_map,
+                         std::vector<std::string>* warnings) {
+  return Checker(solver, source_map, warnings).Check();
+}
+
+}  // namespace samovar
