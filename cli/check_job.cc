@@ -25,8 +25,6 @@ constexpr size_t kMaxJobIdLength = 64;
 constexpr uint64_t kMaxPartitions = 16;
 constexpr uint64_t kBatchesAPartition = 8;
 
-const char* PhaseName(caffe::Phase phase) { return phase == caffe::TRAIN ? "TRAIN" : "TEST"; }
-
 // A net of the job with its data: what the coordinator and the workers have to know of it.
 struct CheckedNet {
   v1::DatasetSpec data;
@@ -62,10 +60,7 @@ absl::Status DescribeData(const caffe::LayerParameter& layer, caffe::Phase phase
 absl::StatusOr<std::shared_ptr<Dataset>> OpenData(const caffe::LayerParameter& layer) {
   const std::string& source = layer.data_param().source();
   if (source.empty()) return absl::InvalidArgumentError("data_param.source is missing; name the directory of an LMDB");
-  absl::StatusOr<std::shared_ptr<Dataset>> dataset = Dataset::Open(source);
-  if (!absl::IsNotFound(dataset.status())) return dataset;
-  return absl::NotFoundError(absl::StrCat(dataset.status().message(),
-                                          "; make it with \"samovar data import\", or correct data_param.source"));
+  return Dataset::Open(source);
 }
 
 absl::StatusOr<CheckedNet> CheckNet(const caffe::NetParameter& param, caffe::Phase phase) {
@@ -101,9 +96,9 @@ absl::Status CheckSharesWeights(const v1::ParameterLayout& train, const v1::Para
   for (const v1::ParameterBlob& blob : test.blobs()) {
     const auto found = trained.find(BlobName(blob));
     if (found == trained.end()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("layer \"", blob.layer(), "\" has parameters that the TRAIN net does not train; give it the name of the ",
-                       "layer whose weights it is to use"));
+      return absl::InvalidArgumentError(absl::StrCat(
+          "layer \"", blob.layer(), "\" has parameters that the TRAIN net does not train; give it the name of the ",
+          "layer whose weights it is to use"));
     }
     if (ShapeText(*found->second) != ShapeText(blob)) {
       return absl::InvalidArgumentError(absl::StrCat("layer \"", blob.layer(), "\": parameter ", blob.index(), " is ",
@@ -126,7 +121,8 @@ absl::Status AddTrainNet(const caffe::NetParameter& param, v1::JobSpec* spec) {
                                     [](const v1::OutputSpec& output) { return output.loss_weight() != 0; });
   if (!has_loss) {
     return absl::InvalidArgumentError(
-        "TRAIN net: no output is a loss, so there is nothing to learn; end the net with a layer such as SoftmaxWithLoss");
+        "TRAIN net: no output is a loss, so there is nothing to learn; end the net with a layer such as "
+        "SoftmaxWithLoss");
   }
   *spec->mutable_train_net() = param;
   *spec->mutable_train_data() = std::move(checked->data);

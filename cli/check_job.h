@@ -18,12 +18,13 @@ struct CheckedJob {
   std::vector<std::string> warnings;
 };
 
-// Reads the solver, opens the data of each of its nets, builds the nets, and compares them. The message of an error names the
-// file, layer or field and says what to do. Takes the time and the memory of building the nets; makes and changes nothing.
+// Reads the solver, opens the data of each of its nets, builds the nets, and compares them. The message of an error
+// names the file, layer or field and says what to do. Takes the time and the memory of building the nets; makes and
+// changes nothing.
 absl::StatusOr<CheckedJob> CheckJob(const std::string& solver_path);
 
-// A job id from the last part of the path prefix: what is not allowed in an id becomes '-'. Two runs with the same prefix
-// have the same id, so that the second finds the snapshots of the first.
+// A job id from the last part of the path prefix: what is not allowed in an id becomes '-'. Two runs with the same
+// prefix have the same id, so that the second finds the snapshots of the first.
 std::string JobIdOf(const std::string& snapshot_prefix);
 
 }  // namespace samovar

@@ -41,7 +41,8 @@ struct SpawnSettings {
 
 void Configure(const std::string& log_path, int ready_fd, SpawnSettings* settings) {
   posix_spawn_file_actions_addopen(&settings->actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_addopen(&settings->actions, STDERR_FILENO, log_path.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
+  posix_spawn_file_actions_addopen(&settings->actions, STDERR_FILENO, log_path.c_str(), O_WRONLY | O_CREAT | O_APPEND,
+                                   0644);
   posix_spawn_file_actions_adddup2(&settings->actions, STDERR_FILENO, STDOUT_FILENO);
   // If the numbers are equal, dup2 only clears the close-on-exec flag, which is what is wanted.
   if (ready_fd >= 0) posix_spawn_file_actions_adddup2(&settings->actions, ready_fd, kChildReadyFd);
@@ -52,7 +53,8 @@ void Configure(const std::string& log_path, int ready_fd, SpawnSettings* setting
   posix_spawnattr_setpgroup(&settings->attributes, 0);
   posix_spawnattr_setsigmask(&settings->attributes, &none);
   posix_spawnattr_setsigdefault(&settings->attributes, &defaults);
-  posix_spawnattr_setflags(&settings->attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+  posix_spawnattr_setflags(&settings->attributes,
+                           POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 }
 
 absl::StatusOr<pid_t> Spawn(const ChildProcess::Options& options, int ready_fd) {
@@ -65,7 +67,8 @@ absl::StatusOr<pid_t> Spawn(const ChildProcess::Options& options, int ready_fd) 
   SpawnSettings settings;
   Configure(options.log_path, ready_fd, &settings);
   pid_t pid = 0;
-  const int error = posix_spawn(&pid, options.program.c_str(), &settings.actions, &settings.attributes, argv.data(), environ);
+  const int error =
+      posix_spawn(&pid, options.program.c_str(), &settings.actions, &settings.attributes, argv.data(), environ);
   if (error != 0) return absl::ErrnoToStatus(error, absl::StrCat("cannot start ", options.program));
   return pid;
 }
@@ -161,7 +164,8 @@ absl::StatusOr<std::string> ChildProcess::AwaitReady(absl::Time deadline, const 
   // The pipe is closed a moment before the process has ended.
   while (!ended() && SteadyNow() < deadline) waker->Wait(deadline);
   const std::string last = LastLine(log_path());
-  return absl::UnavailableError(absl::StrCat(name(), " ended with ", DescribeEnd(), " before it was ready; its log ", log_path(),
+  return absl::UnavailableError(absl::StrCat(name(), " ended with ", DescribeEnd(), " before it was ready; its log ",
+                                             log_path(),
                                              last.empty() ? " is empty" : absl::StrCat(" ends with: ", last)));
 }
 

@@ -1,7 +1,7 @@
 // ChildProcess is a process of ours that another program runs in: its start, its readiness, its end.
 //
-// The child has its own process group, so that Ctrl-C at the terminal reaches the parent alone, which ends its children in
-// order. It reads nothing, and writes stdout and stderr to its log. It starts with no signal blocked.
+// The child has its own process group, so that Ctrl-C at the terminal reaches the parent alone, which ends its children
+// in order. It reads nothing, and writes stdout and stderr to its log. It starts with no signal blocked.
 //
 // Thread safety: all methods may be called from any thread, but Start should run on a thread that lives as long as the
 // process: --die-with-parent ends the child when the thread that started it ends.
@@ -51,9 +51,10 @@ class ChildProcess {
   const std::string& log_path() const { return options_.log_path; }
   pid_t pid() const { return pid_; }
 
-  // Blocks until the child has reported that it is ready, and returns what it wrote, without the newline. UNAVAILABLE: it
-  // ended before, the message says how and what its log says last; DEADLINE_EXCEEDED: not ready by the deadline (clock.h);
-  // CANCELLED: `interrupted` returned true, which is asked whenever the waker wakes. REQUIRES: reports_ready, called once.
+  // Blocks until the child has reported that it is ready, and returns what it wrote, without the newline. UNAVAILABLE:
+  // it ended before, the message says how and what its log says last; DEADLINE_EXCEEDED: not ready by the deadline
+  // (clock.h); CANCELLED: `interrupted` returned true, which is asked whenever the waker wakes. REQUIRES:
+  // reports_ready, called once.
   absl::StatusOr<std::string> AwaitReady(absl::Time deadline, const std::function<bool()>& interrupted);
 
   // Does nothing once the child has ended: its pid may be another process's by then.

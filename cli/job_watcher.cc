@@ -19,7 +19,8 @@ bool Ended(const v1::JobStatus& status) {
 
 }  // namespace
 
-JobWatcher::JobWatcher(std::shared_ptr<grpc::Channel> channel, std::string job_id, absl::Duration interval, Waker* waker)
+JobWatcher::JobWatcher(std::shared_ptr<grpc::Channel> channel, std::string job_id, absl::Duration interval,
+                       Waker* waker)
     : stub_(v1::JobService::NewStub(std::move(channel))),
       job_id_(std::move(job_id)),
       interval_(interval),

@@ -3,12 +3,12 @@
 // Thread safety: all methods may be called from any thread.
 #pragma once
 
+#include <grpcpp/grpcpp.h>
+
 #include <memory>
 #include <optional>
 #include <string>
 #include <thread>
-
-#include <grpcpp/grpcpp.h>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
@@ -21,8 +21,8 @@ namespace samovar {
 
 class JobWatcher {
  public:
-  // Watches the job at the coordinator behind the channel, at most every `interval`. The waker, which outlives the object, is
-  // notified of each new status.
+  // Watches the job at the coordinator behind the channel, at most every `interval`. The waker, which outlives the
+  // object, is notified of each new status.
   JobWatcher(std::shared_ptr<grpc::Channel> channel, std::string job_id, absl::Duration interval, Waker* waker);
   // Ends the call.
   ~JobWatcher();

@@ -64,9 +64,9 @@ absl::Status LocalCluster::StartServer(int index) {
   } else {
     child.arguments.insert(child.arguments.end(), {"--join", coordinator_});
   }
-  child.arguments.insert(child.arguments.end(),
-                         {"--state", RunDirectory::ServerDir(options_.state_dir, index), "--apply-threads",
-                          absl::StrCat(options_.apply_threads), "--log-level", options_.log_level, "--die-with-parent"});
+  child.arguments.insert(child.arguments.end(), {"--state", RunDirectory::ServerDir(options_.state_dir, index),
+                                                 "--apply-threads", absl::StrCat(options_.apply_threads), "--log-level",
+                                                 options_.log_level, "--die-with-parent"});
   child.reports_ready = true;
   child.log_path = RunDirectory::LogPath(options_.state_dir, child.name);
   child.waker = options_.waker;
@@ -79,9 +79,9 @@ absl::StatusOr<std::unique_ptr<ChildProcess>> LocalCluster::StartWorker(const st
   ChildProcess::Options child;
   child.name = name;
   child.program = absl::StrCat(options_.program_dir, "/samovar-worker");
-  child.arguments = {"--coordinator", coordinator_,  "--name",           name,
-                     "--threads",     absl::StrCat(options_.threads), "--log-level", options_.log_level,
-                     "--die-with-parent"};
+  child.arguments = {
+      "--coordinator", coordinator_,       "--name",           name, "--threads", absl::StrCat(options_.threads),
+      "--log-level",   options_.log_level, "--die-with-parent"};
   child.reports_ready = reports_ready;
   child.log_path = RunDirectory::LogPath(options_.state_dir, name);
   child.waker = options_.waker;
@@ -132,7 +132,8 @@ void LocalCluster::EndAll(const std::vector<ChildProcess*>& processes, const std
   for (ChildProcess* process : processes) process->Signal(SIGTERM);
   const absl::Time deadline = SteadyNow() + options_.end_timeout;
   const auto all_ended = [&] {
-    return std::all_of(processes.begin(), processes.end(), [](const ChildProcess* process) { return process->ended(); });
+    return std::all_of(processes.begin(), processes.end(),
+                       [](const ChildProcess* process) { return process->ended(); });
   };
   while (!all_ended() && SteadyNow() < deadline && !hurry()) options_.waker->Wait(deadline);
 }

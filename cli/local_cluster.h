@@ -1,7 +1,7 @@
 // LocalCluster is the servers and workers of one run, as child processes on this machine.
 //
-// A worker that dies is started again: it holds nothing. A server that dies ends the run: its share of the model since the
-// last snapshot is gone.
+// A worker that dies is started again: it holds nothing. A server that dies ends the run: its share of the model since
+// the last snapshot is gone.
 //
 // Thread safety: none; one thread, which lives as long as the process (child_process.h).
 #pragma once
@@ -51,8 +51,8 @@ class LocalCluster {
     std::function<void(const std::string&)> on_event;
   };
 
-  // Starts the coordinator, then all other processes, and returns when all are ready. An error names the process and its
-  // log; CANCELLED: interrupted. No process is left behind then.
+  // Starts the coordinator, then all other processes, and returns when all are ready. An error names the process and
+  // its log; CANCELLED: interrupted. No process is left behind then.
   static absl::StatusOr<std::unique_ptr<LocalCluster>> Start(Options options);
   // Ends all processes, if Shutdown has not.
   ~LocalCluster();
@@ -62,13 +62,15 @@ class LocalCluster {
   // Address of the coordinator, "host:port".
   const std::string& coordinator() const { return coordinator_; }
 
-  // Looks at all processes and starts workers again whose time has come. `progress` is any number that grows while the job
-  // gets on. UNAVAILABLE: a server died, or workers die again and again; the message says which, how, and where the log is.
+  // Looks at all processes and starts workers again whose time has come. `progress` is any number that grows while the
+  // job gets on. UNAVAILABLE: a server died, or workers die again and again; the message says which, how, and where the
+  // log is.
   absl::Status Supervise(absl::Time now, uint64_t progress);
   // When Supervise has to be called at the latest, if the waker does not wake before.
   absl::Time next_restart() const;
 
-  // Ends the workers and then the servers: asks, waits, kills. `hurry` is asked whenever the waker wakes; true: kill at once.
+  // Ends the workers and then the servers: asks, waits, kills. `hurry` is asked whenever the waker wakes; true: kill at
+  // once.
   void Shutdown(const std::function<bool()>& hurry);
 
  private:

@@ -34,8 +34,8 @@ constexpr char kServer[] = "server-";
 constexpr int kMaxServers = 1 << 16;
 
 bool IsServerDir(absl::string_view name) {
-  return absl::StartsWith(name, kServer) &&
-         std::all_of(name.begin() + sizeof kServer - 1, name.end(), [](unsigned char c) { return absl::ascii_isdigit(c); });
+  return absl::StartsWith(name, kServer) && std::all_of(name.begin() + sizeof kServer - 1, name.end(),
+                                                        [](unsigned char c) { return absl::ascii_isdigit(c); });
 }
 
 bool IsOurs(absl::string_view name) {
@@ -61,8 +61,9 @@ absl::Status CheckHoldsARun(const std::string& path) {
   SAMOVAR_ASSIGN_OR_RETURN(const std::vector<std::string> names, NamesIn(path));
   for (const std::string& name : names) {
     if (IsOurs(name)) continue;
-    return absl::InvalidArgumentError(absl::StrCat("the state directory ", path, " holds \"", name,
-                                                   "\", which is not a run's; name a directory of its own with --state"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("the state directory ", path, " holds \"", name,
+                     "\", which is not a run's; name a directory of its own with --state"));
   }
   return absl::OkStatus();
 }
@@ -89,7 +90,9 @@ absl::StatusOr<int> TakeLock(const std::string& path) {
 
 }  // namespace
 
-std::string RunDirectory::ServerDir(const std::string& path, int server) { return absl::StrCat(path, "/", kServer, server); }
+std::string RunDirectory::ServerDir(const std::string& path, int server) {
+  return absl::StrCat(path, "/", kServer, server);
+}
 
 std::string RunDirectory::LogPath(const std::string& path, const std::string& process) {
   return absl::StrCat(path, "/", kLogs, "/", process, ".log");
@@ -152,21 +155,22 @@ absl::Status RunDirectory::MakeLogs() {
 absl::StatusOr<RunStart> ChooseStart(const std::optional<RunRecord>& last, int servers, bool resume, bool restart) {
   if (resume) {
     if (!last.has_value() || last->snapshot == 0) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("there is no snapshot to resume from", last.has_value() ? ": the earlier run wrote none" : "",
-                       "; start without --resume"));
+      return absl::FailedPreconditionError(absl::StrCat("there is no snapshot to resume from",
+                                                        last.has_value() ? ": the earlier run wrote none" : "",
+                                                        "; start without --resume"));
     }
     if (last->servers != servers) {
-      return absl::FailedPreconditionError(absl::StrCat("the earlier run had ", last->servers, " servers, and its snapshots are ",
+      return absl::FailedPreconditionError(absl::StrCat("the earlier run had ", last->servers,
+                                                        " servers, and its snapshots are ",
                                                         "theirs; resume it with --servers ", last->servers));
     }
     return RunStart::kResume;
   }
   const bool unfinished = last.has_value() && !last->finished && last->snapshot > 0;
   if (unfinished && !restart) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("an earlier run of ", last->solver, " did not finish; its last snapshot is of iteration ", last->snapshot,
-                     ". Continue it with --resume, or begin anew, without its snapshots, with --restart"));
+    return absl::FailedPreconditionError(absl::StrCat(
+        "an earlier run of ", last->solver, " did not finish; its last snapshot is of iteration ", last->snapshot,
+        ". Continue it with --resume, or begin anew, without its snapshots, with --restart"));
   }
   return RunStart::kFresh;
 }

@@ -32,9 +32,9 @@ struct RunRecord {
 
 class RunDirectory {
  public:
-  // Makes the directory if need be and locks it until the object's end. FAILED_PRECONDITION: another run is going on there;
-  // INVALID_ARGUMENT: it holds files that are not a run's; DATA_LOSS: the record cannot be read; otherwise what the system
-  // says.
+  // Makes the directory if need be and locks it until the object's end. FAILED_PRECONDITION: another run is going on
+  // there; INVALID_ARGUMENT: it holds files that are not a run's; DATA_LOSS: the record cannot be read; otherwise what
+  // the system says.
   static absl::StatusOr<std::unique_ptr<RunDirectory>> Open(const std::string& path);
   ~RunDirectory();
   RunDirectory(const RunDirectory&) = delete;

@@ -17,8 +17,8 @@ class Waker {
   // The Wait in progress, or else the next one, returns at once. Several before it count as one.
   void Notify();
 
-  // Blocks until Notify, or until `other_fd` (if not negative) has something to read or was closed by its writers, or until
-  // `deadline`, which is by SteadyNow() (clock.h).
+  // Blocks until Notify, or until `other_fd` (if not negative) has something to read or was closed by its writers, or
+  // until `deadline`, which is by SteadyNow() (clock.h).
   void Wait(absl::Time deadline, int other_fd = -1);
 
  private:

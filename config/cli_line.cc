@@ -108,9 +108,10 @@ void CliLine::AddStatus() {
 
 void CliLine::AddData() {
   CLI::App* data = line.AddCommand(line.app(), "data", "Makes and describes the LMDBs that nets are trained on", "");
-  CLI::App* import = line.AddCommand(data, "import", "Makes an LMDB from files of another format", "");
-  import_idx_ = line.AddCommand(
-      import, "idx", "Makes an LMDB from the IDX files of MNIST and its relatives, gzipped or not", kImportIdxExamples);
+  CLI::App* importers = line.AddCommand(data, "import", "Makes an LMDB from files of another format", "");
+  import_idx_ =
+      line.AddCommand(importers, "idx", "Makes an LMDB from the IDX files of MNIST and its relatives, gzipped or not",
+                      kImportIdxExamples);
   line.Require(
       import_idx_,
       import_idx_->add_option("--images", import_idx.images, "Reads the images from this IDX file")->type_name("FILE"));

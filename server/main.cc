@@ -8,6 +8,7 @@
 #include "common/base/malloc_tuning.h"
 #include "common/base/signals.h"
 #include "common/base/stopper.h"
+#include "common/rpc/grpc_log.h"
 #include "common/telemetry/log.h"
 #include "config/server_flags.h"
 #include "server/server.h"
@@ -27,6 +28,7 @@ int Run(int argc, char** argv) {
   const SignalWatcher signals([&stopper](int) { stopper.Stop(); });
   if (flags.die_with_parent) EndWithParent();
   TuneMalloc();
+  RouteGrpcLog();
 
   Server::Options options;
   options.listen = flags.listen;

@@ -16,8 +16,6 @@ namespace samovar {
 namespace {
 
 constexpr uint64_t kMaxTextBytes = 64 << 20;
-// Caffe's messages nest a handful deep.
-constexpr int kMaxDepth = 100;
 
 // Keeps the parser's first error, for what FindTextErrors does not see.
 class FirstError : public google::protobuf::io::ErrorCollector {
@@ -49,7 +47,7 @@ absl::StatusOr<Message> Parse(absl::string_view text, const std::string& file, s
   FirstError first(text, file);
   google::protobuf::TextFormat::Parser parser;
   parser.RecordErrorsTo(&first);
-  parser.SetRecursionLimit(kMaxDepth);
+  parser.SetRecursionLimit(kMaxTextDepth);
   if (source_map != nullptr) parser.WriteLocationsTo(locations->tree());
   google::protobuf::io::ArrayInputStream input(text.data(), static_cast<int>(text.size()));
   Message message;

@@ -66,9 +66,9 @@ class BundleLoader {
     source.named_at = At(field, index);
     source.file = FindFile(name, bundle_.solver_path);
     absl::StatusOr<caffe::NetParameter> net = ReadNetFile(source.file, &source.source_map);
-    // What is wrong inside the file names its place there.
-    if (!net.ok() && source.source_map == nullptr && !absl::IsInvalidArgument(net.status())) {
-      return Annotate(net.status(), absl::StrCat(source.named_at, ": ", field));
+    if (absl::IsNotFound(net.status())) {
+      return absl::NotFoundError(absl::StrCat(source.named_at, ": ", field, ": there is no file ", name,
+                                              " in the current directory or beside the solver"));
     }
     SAMOVAR_RETURN_IF_ERROR(net.status());
     source.net = *std::move(net);

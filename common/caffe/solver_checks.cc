@@ -177,6 +177,9 @@ class Checker {
   void WarnOfIgnored() {
     constexpr absl::string_view kIgnored = " has no effect";
     if (solver_.has_device_id()) Warn("device_id", absl::StrCat("device_id", kIgnored, " on CPUs"));
+    if (solver_.test_compute_loss()) {
+      Warn("test_compute_loss", absl::StrCat("test_compute_loss", kIgnored, ": a loss is shown as an output is"));
+    }
     if (solver_.debug_info()) Warn("debug_info", absl::StrCat("debug_info", kIgnored));
     if (solver_.has_layer_wise_reduce()) Warn("layer_wise_reduce", absl::StrCat("layer_wise_reduce", kIgnored));
     if (solver_.snapshot_diff()) {

@@ -1,6 +1,5 @@
 #include "common/caffe/source_map.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -12,10 +11,12 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 using google::protobuf::TextFormat;
 
-// ParseInfoTree counts the values of repeated fields only.
-int TreeIndex(const Message& message, const FieldDescriptor& field, int index) {
-  if (!field.is_repeated()) return -1;
-  return index >= 0 ? index : message.GetReflection()->FieldSize(message, &field) - 1;
+// What ParseInfoTree wants for the index-th value of a field: -1 for a field with one value.
+int TreeIndex(const FieldDescriptor& field, int index) { return field.is_repeated() ? index : -1; }
+
+// `index`, or the last value if it is -1; below 0 if a repeated field has no values.
+int ValueIndex(const Message& message, const FieldDescriptor& field, int index) {
+  return field.is_repeated() && index < 0 ? message.GetReflection()->FieldSize(message, &field) - 1 : index;
 }
 
 }  // namespace
@@ -50,21 +51,24 @@ std::string SourceMap::Format(TextFormat::ParseLocation location) const {
 std::string SourceMap::Where(const Message& message, absl::string_view field, int index) const {
   const FieldDescriptor* descriptor = message.GetDescriptor()->FindFieldByName(std::string(field));
   if (descriptor == nullptr) return file_;
-  return Format(tree_.GetLocation(descriptor, TreeIndex(message, *descriptor, index)));
+  index = ValueIndex(message, *descriptor, index);
+  if (descriptor->is_repeated() && index < 0) return file_;
+  return Format(tree_.GetLocation(descriptor, TreeIndex(*descriptor, index)));
 }
 
 std::string SourceMap::WhereNested(const Message& message, absl::string_view outer, int index,
                                    absl::string_view inner) const {
   const FieldDescriptor* descriptor = message.GetDescriptor()->FindFieldByName(std::string(outer));
   if (descriptor == nullptr || descriptor->message_type() == nullptr) return file_;
-  const int tree_index = TreeIndex(message, *descriptor, index);
+  index = ValueIndex(message, *descriptor, index);
+  if (descriptor->is_repeated() && index < 0) return file_;
   const FieldDescriptor* inner_descriptor = descriptor->message_type()->FindFieldByName(std::string(inner));
-  const TextFormat::ParseInfoTree* nested = tree_.GetTreeForNested(descriptor, tree_index);
+  const TextFormat::ParseInfoTree* nested = tree_.GetTreeForNested(descriptor, TreeIndex(*descriptor, index));
   if (nested != nullptr && inner_descriptor != nullptr) {
-    const auto location = nested->GetLocation(inner_descriptor, inner_descriptor->is_repeated() ? 0 : -1);
+    const auto location = nested->GetLocation(inner_descriptor, TreeIndex(*inner_descriptor, 0));
     if (location.line >= 0) return Format(location);
   }
-  return Format(tree_.GetLocation(descriptor, tree_index));
+  return Format(tree_.GetLocation(descriptor, TreeIndex(*descriptor, index)));
 }
 
 }  // namespace samovar

@@ -30,7 +30,8 @@ class SourceMap {
   // is repeated. Just "file" for a field that the file does not have.
   std::string Where(const google::protobuf::Message& message, absl::string_view field, int index = -1) const;
 
-  // "file:line:column" of field `inner` of the index-th `outer`; of `outer` if it has no `inner`.
+  // "file:line:column" of field `inner` (its first value, if repeated) of the index-th `outer`; of `outer` if it has no
+  // `inner`.
   std::string WhereNested(const google::protobuf::Message& message, absl::string_view outer, int index,
                           absl::string_view inner) const;
 

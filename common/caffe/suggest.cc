@@ -31,7 +31,7 @@ int EditDistance(absl::string_view a, absl::string_view b) {
 }
 
 std::string DidYouMean(absl::string_view wrong, const std::vector<std::string>& candidates) {
-  const int limit = std::max(2, static_cast<int>(wrong.size()) / 3);
+  const int limit = wrong.size() < 4 ? 1 : std::max(2, static_cast<int>(wrong.size()) / 3);
   const std::string lower = absl::AsciiStrToLower(wrong);
   int best = limit + 1;
   const std::string* nearest = nullptr;

@@ -22,13 +22,17 @@ using google::protobuf::EnumDescriptor;
 using google::protobuf::FieldDescriptor;
 using google::protobuf::io::Tokenizer;
 
-// Deeper nesting is an error, here and in protobuf's parser (prototxt.cc).
-constexpr int kMaxDepth = 100;
-
 // Words of a text in an error: short, and printable whatever the text was.
 std::string Quote(absl::string_view text) {
   constexpr size_t kLongest = 40;
   return absl::StrCat("\"", absl::CHexEscape(text.substr(0, kLongest)), text.size() > kLongest ? "..." : "", "\"");
+}
+
+std::string Quote(const Tokenizer::Token& token) {
+  if (token.type != Tokenizer::TYPE_STRING) return Quote(token.text);
+  std::string text;
+  Tokenizer::ParseString(token.text, &text);
+  return Quote(text);
 }
 
 std::string NameOf(const Descriptor& type) {
@@ -66,11 +70,9 @@ class ErrorFinder : public google::protobuf::io::ErrorCollector {
         max_errors_(max_errors),
         input_(text.data(), static_cast<int>(text.size())),
         tokenizer_(&input_, this) {
-    // What protobuf's text format allows.
+    // As protobuf's text format does.
     tokenizer_.set_allow_f_after_float(true);
     tokenizer_.set_comment_style(Tokenizer::SH_COMMENT_STYLE);
-    tokenizer_.set_require_space_after_number(false);
-    tokenizer_.set_allow_multiline_strings(true);
   }
 
   std::vector<std::string> Find(const Descriptor& type) {
@@ -106,7 +108,7 @@ class ErrorFinder : public google::protobuf::io::ErrorCollector {
     stopped_ = true;
   }
 
-  std::string Found() { return AtEnd() ? "the end of the file" : Quote(token().text); }
+  std::string Found() { return AtEnd() ? "the end of the file" : Quote(token()); }
 
   // Fields up to the symbol `close`, which is consumed; to the end of the text if `close` is empty. `context` is what
   // errors call the message.
@@ -172,9 +174,9 @@ class ErrorFinder : public google::protobuf::io::ErrorCollector {
     if (field.cpp_type() == FieldDescriptor::CPPTYPE_ENUM) {
       CheckEnum(field, start, negative, value);
     } else if (!IsScalar(field, negative, value)) {
-      Report(start, absl::StrCat(field.name(), " must be ", Expected(field), ", not ",
-                                 value.type == Tokenizer::TYPE_STRING ? "the text " : "", negative ? "-" : "",
-                                 value.type == Tokenizer::TYPE_STRING ? value.text : Quote(value.text)));
+      const bool text = value.type == Tokenizer::TYPE_STRING;
+      Report(start, absl::StrCat(field.name(), " must be ", Expected(field), ", not ", text ? "the text " : "",
+                                 text ? Quote(value) : Quote(absl::StrCat(negative ? "-" : "", value.text))));
     }
     // Texts that follow each other are one.
     while (value.type == Tokenizer::TYPE_STRING && token().type == Tokenizer::TYPE_STRING) tokenizer_.Next();
@@ -185,7 +187,7 @@ class ErrorFinder : public google::protobuf::io::ErrorCollector {
     if (!Take("{") && !Take("<")) {
       return Stop(open, absl::StrCat("expected \"{\" after ", field.name(), ", found ", Found()));
     }
-    if (++depth_ > kMaxDepth) return Stop(open, absl::StrCat("nested more than ", kMaxDepth, " deep"));
+    if (++depth_ > kMaxTextDepth) return Stop(open, absl::StrCat("nested more than ", kMaxTextDepth, " deep"));
     Fields(*field.message_type(), field.name(), open.text == "{" ? "}" : ">");
     --depth_;
   }
@@ -197,8 +199,11 @@ class ErrorFinder : public google::protobuf::io::ErrorCollector {
   }
 
   static std::string Expected(const FieldDescriptor& field) {
+    constexpr size_t kMostNamed = 12;
     if (field.cpp_type() != FieldDescriptor::CPPTYPE_ENUM) return ValueKind(field);
-    return absl::StrCat("one of ", absl::StrJoin(ValueNames(*field.enum_type()), ", "));
+    const std::vector<std::string> names = ValueNames(*field.enum_type());
+    if (names.size() > kMostNamed) return absl::StrCat("one of ", names.size(), " names in capitals");
+    return absl::StrCat("one of ", absl::StrJoin(names, ", "));
   }
 
   void CheckEnum(const FieldDescriptor& field, const Tokenizer::Token& start, bool negative,
@@ -211,11 +216,15 @@ class ErrorFinder : public google::protobuf::io::ErrorCollector {
       return;
     }
     if (value.type == Tokenizer::TYPE_IDENTIFIER && !negative && type.FindValueByName(value.text) != nullptr) return;
+    if (value.type == Tokenizer::TYPE_STRING && type.full_name() == "caffe.V1LayerParameter.LayerType") {
+      return Report(start, "type is written without quotes in \"layers\", Caffe's old form; write \"layer\" instead");
+    }
     if (value.type == Tokenizer::TYPE_STRING) {
       return Report(start, absl::StrCat(field.name(), " is written without quotes; it is ", Expected(field)));
     }
-    Report(start, absl::StrCat("unknown value ", negative ? "-" : "", Quote(value.text), " for ", field.name(),
-                               ", expected ", Expected(field), DidYouMean(value.text, ValueNames(type))));
+    Report(start, absl::StrCat("unknown value ", Quote(absl::StrCat(negative ? "-" : "", value.text)), " for ",
+                               field.name(), ", expected ", Expected(field),
+                               DidYouMean(value.text, ValueNames(type))));
   }
 
   static bool IsScalar(const FieldDescriptor& field, bool negative, const Tokenizer::Token& value) {
@@ -237,7 +246,9 @@ class ErrorFinder : public google::protobuf::io::ErrorCollector {
                Tokenizer::ParseInteger(value.text, std::numeric_limits<uint64_t>::max(), &number);
       case FieldDescriptor::CPPTYPE_FLOAT:
       case FieldDescriptor::CPPTYPE_DOUBLE:
-        return integer || value.type == Tokenizer::TYPE_FLOAT ||
+        // Not octal or hexadecimal.
+        if (integer) return value.text.size() == 1 || value.text[0] != '0';
+        return value.type == Tokenizer::TYPE_FLOAT ||
                (word && (absl::EqualsIgnoreCase(value.text, "inf") || absl::EqualsIgnoreCase(value.text, "infinity") ||
                          absl::EqualsIgnoreCase(value.text, "nan")));
       case FieldDescriptor::CPPTYPE_BOOL:

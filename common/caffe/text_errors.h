@@ -10,6 +10,9 @@
 
 namespace samovar {
 
+// Deeper nesting is an error. Caffe's own messages nest a handful deep.
+inline constexpr int kMaxTextDepth = 100;
+
 // At most `max_errors` lines "file:line:column: what is wrong", in the order of the text, for a text that should be a
 // message of this type. Empty if nothing was found. Any bytes are fine.
 std::vector<std::string> FindTextErrors(absl::string_view text, const google::protobuf::Descriptor& type,

@@ -32,10 +32,10 @@ absl::Status UnknownJob(const std::string& job_id) {
 }
 
 // The servers of an ended job forget its chunks, frozen ones included. They may be gone.
-void CloseAtServers(const Job& job) {
+void CloseAtServers(const Job& job, const Stopper& stopper) {
   const v1::JobStatus status = job.Status(SteadyNow());
   if (status.servers_size() == 0) return;
-  const ParameterServers servers({status.servers().begin(), status.servers().end()});
+  const ParameterServers servers({status.servers().begin(), status.servers().end()}, &stopper);
   const absl::Status closed = servers.CloseJob(job.id(), status.epoch());
   if (!closed.ok()) LogWarning(absl::StrCat("job ", job.id(), ": could not be closed: ", closed.message()));
 }
@@ -107,7 +107,7 @@ void Coordinator::RunJobs() {
       stopper_.WaitFor(kQueueTick);
       continue;
     }
-    if (last != nullptr) CloseAtServers(*last);
+    if (last != nullptr) CloseAtServers(*last, stopper_);
     RunJob(job.get(), epoch_, cluster, stopper_);
     last = job;
   }

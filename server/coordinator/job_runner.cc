@@ -84,7 +84,7 @@ absl::StatusOr<std::vector<Membership::Server>> Runner::AwaitServers() {
 
 absl::StatusOr<Placement> Runner::PlaceRestored(std::vector<Membership::Server> servers) {
   const v1::JobSpec& spec = job_.spec();
-  const ParameterServers all(AddressesOf(servers));
+  const ParameterServers all(AddressesOf(servers), &stopper_);
   SAMOVAR_ASSIGN_OR_RETURN(const std::vector<v1::ListSnapshotsResponse> lists, all.ListSnapshots(spec.job_id()));
   // iteration -> place -> server that holds this place's chunks
   std::map<uint64_t, std::map<uint32_t, size_t>> holders;
@@ -139,7 +139,7 @@ absl::Status Runner::Open(const Placement& placement) {
   SAMOVAR_ASSIGN_OR_RETURN(const ChunkPlan plan,
                            ChunkPlan::Create(spec.layout().elements(), placement.chunk_elements, servers));
   placed_ = placement.servers;
-  servers_ = std::make_unique<ParameterServers>(AddressesOf(placed_));
+  servers_ = std::make_unique<ParameterServers>(AddressesOf(placed_), &stopper_);
   const auto request = [&](size_t server) {
     v1::OpenJobRequest open;
     open.set_job_id(spec.job_id());
@@ -155,7 +155,11 @@ absl::Status Runner::Open(const Placement& placement) {
     open.set_server_index(static_cast<uint32_t>(server));
     return open;
   };
-  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<v1::OpenJobResponse> opened, servers_->OpenJob(request));
+  std::vector<v1::OpenJobResponse> opened;
+  SAMOVAR_RETURN_IF_ERROR(Insist("opening the job at its servers", [&]() -> absl::Status {
+    SAMOVAR_ASSIGN_OR_RETURN(opened, servers_->OpenJob(request));
+    return absl::OkStatus();
+  }));
   std::vector<Ledger> ledgers;
   for (const v1::OpenJobResponse& response : opened) {
     for (const v1::ChunkLedger& chunk : response.ledgers()) {

@@ -1,5 +1,6 @@
 #include "server/coordinator/parameter_servers.h"
 
+#include <chrono>
 #include <utility>
 
 #include "common/base/status_macros.h"
@@ -18,46 +19,68 @@ using AsyncMethod = std::unique_ptr<grpc::ClientAsyncResponseReader<Response>> (
 // For calls that read, fill or write a whole model.
 constexpr absl::Duration kModelDeadline = absl::Minutes(5);
 
-template <typename Request, typename Response>
-absl::StatusOr<std::vector<Response>> CallAll(const Stubs& stubs, const std::vector<std::string>& addresses,
-                                              AsyncMethod<Request, Response> method, absl::Duration timeout,
-                                              absl::FunctionRef<Request(size_t)> request) {
-  struct Call {
-    grpc::ClientContext context;
-    grpc::Status status;
-    std::unique_ptr<grpc::ClientAsyncResponseReader<Response>> reader;
-  };
-  grpc::CompletionQueue queue;
-  std::vector<Call> calls(stubs.size());
-  std::vector<Response> responses(stubs.size());
-  for (size_t i = 0; i < stubs.size(); ++i) {
-    SetDeadline(&calls[i].context, timeout);
-    calls[i].context.set_wait_for_ready(true);
-    calls[i].reader = (stubs[i].get()->*method)(&calls[i].context, request(i), &queue);
-    calls[i].reader->Finish(&responses[i], &calls[i].status, &calls[i]);
+// The stopper is looked at this often while answers are awaited.
+constexpr std::chrono::milliseconds kStopTick(100);
+
+struct Call {
+  grpc::ClientContext context;
+  grpc::Status status;
+};
+
+// Takes one tag a call from the queue; each comes, since each call has a deadline.
+void AwaitAll(grpc::CompletionQueue* queue, std::vector<Call>* calls, const Stopper& stopper) {
+  for (size_t ended = 0; ended < calls->size();) {
+    void* tag = nullptr;
+    bool ok = false;
+    const auto next = queue->AsyncNext(&tag, &ok, std::chrono::system_clock::now() + kStopTick);
+    if (next == grpc::CompletionQueue::GOT_EVENT) ++ended;
+    if (!stopper.stopped()) continue;
+    for (Call& call : *calls) call.context.TryCancel();
   }
-  // Each call has a deadline, so that each tag comes.
+  queue->Shutdown();
   void* tag = nullptr;
   bool ok = false;
-  for (size_t i = 0; i < stubs.size(); ++i) queue.Next(&tag, &ok);
-  queue.Shutdown();
-  while (queue.Next(&tag, &ok)) {
+  while (queue->Next(&tag, &ok)) {
   }
-  for (size_t i = 0; i < stubs.size(); ++i) {
-    if (!calls[i].status.ok()) return Annotate(FromGrpcStatus(calls[i].status), absl::StrCat("server ", addresses[i]));
+}
+
+// What one fan-out needs of its ParameterServers.
+struct Fan {
+  const Stubs& stubs;
+  const std::vector<std::string>& addresses;
+  const Stopper& stopper;
+};
+
+template <typename Request, typename Response>
+absl::StatusOr<std::vector<Response>> CallAll(const Fan& fan, AsyncMethod<Request, Response> method, absl::Duration timeout,
+                                              absl::FunctionRef<Request(size_t)> request) {
+  const size_t servers = fan.stubs.size();
+  grpc::CompletionQueue queue;
+  std::vector<Call> calls(servers);
+  std::vector<Response> responses(servers);
+  std::vector<std::unique_ptr<grpc::ClientAsyncResponseReader<Response>>> readers;
+  for (size_t i = 0; i < servers; ++i) {
+    SetDeadline(&calls[i].context, timeout);
+    readers.push_back((fan.stubs[i].get()->*method)(&calls[i].context, request(i), &queue));
+    readers[i]->Finish(&responses[i], &calls[i].status, &calls[i]);
+  }
+  AwaitAll(&queue, &calls, fan.stopper);
+  for (size_t i = 0; i < servers; ++i) {
+    if (!calls[i].status.ok()) return Annotate(FromGrpcStatus(calls[i].status), absl::StrCat("server ", fan.addresses[i]));
   }
   return responses;
 }
 
 }  // namespace
 
-ParameterServers::ParameterServers(std::vector<std::string> addresses) : addresses_(std::move(addresses)) {
+ParameterServers::ParameterServers(std::vector<std::string> addresses, const Stopper* stopper)
+    : addresses_(std::move(addresses)), stopper_(stopper) {
   for (const std::string& address : addresses_) stubs_.push_back(v1::ParameterService::NewStub(MakeChannel(address)));
 }
 
 absl::StatusOr<std::vector<v1::OpenJobResponse>> ParameterServers::OpenJob(
     absl::FunctionRef<v1::OpenJobRequest(size_t)> request) const {
-  return CallAll<v1::OpenJobRequest, v1::OpenJobResponse>(stubs_, addresses_, &Stub::AsyncOpenJob, kModelDeadline, request);
+  return CallAll<v1::OpenJobRequest, v1::OpenJobResponse>({stubs_, addresses_, *stopper_}, &Stub::AsyncOpenJob, kModelDeadline, request);
 }
 
 absl::StatusOr<std::vector<v1::ListSnapshotsResponse>> ParameterServers::ListSnapshots(const std::string& job_id) const {
@@ -66,7 +89,7 @@ absl::StatusOr<std::vector<v1::ListSnapshotsResponse>> ParameterServers::ListSna
     message.set_job_id(job_id);
     return message;
   };
-  return CallAll<v1::ListSnapshotsRequest, v1::ListSnapshotsResponse>(stubs_, addresses_, &Stub::AsyncListSnapshots,
+  return CallAll<v1::ListSnapshotsRequest, v1::ListSnapshotsResponse>({stubs_, addresses_, *stopper_}, &Stub::AsyncListSnapshots,
                                                                       kControlDeadline, request);
 }
 
@@ -76,7 +99,7 @@ absl::StatusOr<std::vector<v1::GetLedgersResponse>> ParameterServers::GetLedgers
     message.set_job_id(job_id);
     return message;
   };
-  return CallAll<v1::GetLedgersRequest, v1::GetLedgersResponse>(stubs_, addresses_, &Stub::AsyncGetLedgers, kControlDeadline,
+  return CallAll<v1::GetLedgersRequest, v1::GetLedgersResponse>({stubs_, addresses_, *stopper_}, &Stub::AsyncGetLedgers, kControlDeadline,
                                                                 request);
 }
 
@@ -88,7 +111,7 @@ absl::Status ParameterServers::Freeze(const std::string& job_id, uint64_t epoch,
     message.set_iteration(iteration);
     return message;
   };
-  return CallAll<v1::FreezeRequest, v1::FreezeResponse>(stubs_, addresses_, &Stub::AsyncFreeze, kModelDeadline, request).status();
+  return CallAll<v1::FreezeRequest, v1::FreezeResponse>({stubs_, addresses_, *stopper_}, &Stub::AsyncFreeze, kModelDeadline, request).status();
 }
 
 absl::Status ParameterServers::Persist(const std::string& job_id, uint64_t epoch, uint64_t iteration, uint32_t keep) const {
@@ -100,7 +123,7 @@ absl::Status ParameterServers::Persist(const std::string& job_id, uint64_t epoch
     message.set_keep(keep);
     return message;
   };
-  return CallAll<v1::PersistRequest, v1::PersistResponse>(stubs_, addresses_, &Stub::AsyncPersist, kModelDeadline, request)
+  return CallAll<v1::PersistRequest, v1::PersistResponse>({stubs_, addresses_, *stopper_}, &Stub::AsyncPersist, kModelDeadline, request)
       .status();
 }
 
@@ -112,7 +135,7 @@ absl::Status ParameterServers::Thaw(const std::string& job_id, uint64_t epoch, u
     message.set_iteration(iteration);
     return message;
   };
-  return CallAll<v1::ThawRequest, v1::ThawResponse>(stubs_, addresses_, &Stub::AsyncThaw, kControlDeadline, request).status();
+  return CallAll<v1::ThawRequest, v1::ThawResponse>({stubs_, addresses_, *stopper_}, &Stub::AsyncThaw, kControlDeadline, request).status();
 }
 
 absl::Status ParameterServers::CloseJob(const std::string& job_id, uint64_t epoch) const {
@@ -122,7 +145,7 @@ absl::Status ParameterServers::CloseJob(const std::string& job_id, uint64_t epoc
     message.set_epoch(epoch);
     return message;
   };
-  return CallAll<v1::CloseJobRequest, v1::CloseJobResponse>(stubs_, addresses_, &Stub::AsyncCloseJob, kControlDeadline, request)
+  return CallAll<v1::CloseJobRequest, v1::CloseJobResponse>({stubs_, addresses_, *stopper_}, &Stub::AsyncCloseJob, kControlDeadline, request)
       .status();
 }
 

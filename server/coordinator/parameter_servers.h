@@ -1,6 +1,9 @@
 // ParameterServers makes one call at all servers of a job at the same time, and waits for all answers.
 //
-// Thread safety: all methods may be called from any thread; each blocks until all servers have answered or its deadline.
+// A server that cannot be reached makes the call fail at once (UNAVAILABLE); repeating it is the caller's affair.
+//
+// Thread safety: all methods may be called from any thread; each blocks until all servers have answered, its deadline, or
+// until the stopper stops (CANCELLED).
 #pragma once
 
 #include <memory>
@@ -10,13 +13,15 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "common/base/stopper.h"
 #include "samovar/v1/parameter.grpc.pb.h"
 
 namespace samovar {
 
 class ParameterServers {
  public:
-  explicit ParameterServers(std::vector<std::string> addresses);
+  // The stopper outlives this.
+  ParameterServers(std::vector<std::string> addresses, const Stopper* stopper);
 
   const std::vector<std::string>& addresses() const { return addresses_; }
 
@@ -30,7 +35,8 @@ class ParameterServers {
   absl::Status CloseJob(const std::string& job_id, uint64_t epoch) const;
 
  private:
-  std::vector<std::string> addresses_;
+  const std::vector<std::string> addresses_;
+  const Stopper* const stopper_;
   std::vector<std::unique_ptr<v1::ParameterService::Stub>> stubs_;
 };
 

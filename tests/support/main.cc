@@ -5,6 +5,6 @@
 
 int main(int argc, char** argv) {
   // What is expected is not worth a line in a test's output.
-  samovar::InitLogging({"test", "error"}).IgnoreError();
+  samovar::InitLogging({"test", "off"}).IgnoreError();
   return Catch::Session().run(argc, argv);
 }

@@ -1,1 +1,148 @@
+#include "common/caffe/model_file.h"
 
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <random>
+#include <string>
+
+#include "absl/strings/match.h"
+#include "common/caffe/prototxt.h"
+#include "tests/support/catch.h"
+#include "tests/support/status_matchers.h"
+#include "tests/support/temp_dir.h"
+
+namespace samovar {
+namespace {
+
+caffe::NetParameter Model(const std::string& blob = "shape { dim: 2 dim: 2 } data: 1 data: 2 data: 3 data: 4") {
+  auto model = ParseNet("name: \"m\" layer { name: \"ip\" type: \"InnerProduct\" blobs { " + blob + " } }", "model");
+  REQUIRE_OK(model);
+  return *model;
+}
+
+std::string Bytes(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  return std::string(std::istreambuf_iterator<char>(in), {});
+}
+
+void WriteBytes(const std::string& path, const std::string& bytes) {
+  std::ofstream(path, std::ios::binary) << bytes;
+}
+
+// What a reader sees of a model with this one blob, whoever wrote the file.
+absl::Status ReadBlob(const std::string& blob) {
+  TempDir dir;
+  WriteBytes(dir.File("m.caffemodel"), Model(blob).SerializeAsString());
+  return ReadModel(dir.File("m.caffemodel")).status();
+}
+
+}  // namespace
+
+TEST_CASE("a model is read as it was written") {
+  TempDir dir;
+  const std::string path = dir.File("m.caffemodel");
+  REQUIRE_OK(WriteModel(path, Model()));
+  const auto model = ReadModel(path);
+  REQUIRE_OK(model);
+  CHECK(model->SerializeAsString() == Model().SerializeAsString());
+}
+
+TEST_CASE("a model is Caffe's format to the byte") {
+  TempDir dir;
+  const std::string path = dir.File("m.caffemodel");
+  // name (1), layer (100) { name (1), type (2), blobs (7) { shape (7) { dim (1), packed }, data (5), packed } }
+  const std::string blob("\x3a\x03\x0a\x01\x02\x2a\x08\x00\x00\x80\x3f\x00\x00\x00\x40", 15);
+  const std::string layer = "\x0a\x02ip\x12\x0cInnerProduct\x3a\x0f" + blob;
+  const std::string bytes = "\x0a\x01m\xa2\x06" + std::string(1, static_cast<char>(layer.size())) + layer;
+  WriteBytes(path, bytes);
+  const auto model = ReadModel(path);
+  REQUIRE_OK(model);
+  CHECK(model->layer(0).type() == "InnerProduct");
+  REQUIRE(model->layer(0).blobs(0).data_size() == 2);
+  CHECK(model->layer(0).blobs(0).data(1) == 2);
+  REQUIRE_OK(WriteModel(path, *model));
+  CHECK(Bytes(path).size() == bytes.size());
+}
+
+TEST_CASE("writing a model makes its directory, replaces the old file and leaves nothing else") {
+  TempDir dir;
+  const std::string path = dir.File("output/deep/m.caffemodel");
+  REQUIRE_OK(WriteModel(path, Model("shape { dim: 1 } data: 7")));
+  REQUIRE_OK(WriteModel(path, Model()));
+  CHECK(Bytes(path) == Model().SerializeAsString());
+  int files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(dir.File("output/deep"))) {
+    ++files;
+    CHECK(entry.path().filename() == "m.caffemodel");
+  }
+  CHECK(files == 1);
+}
+
+TEST_CASE("a model that cannot be written is an error that leaves nothing behind") {
+  TempDir dir;
+  WriteBytes(dir.File("file"), "x");
+  CHECK(!WriteModel(dir.File("file/m.caffemodel"), Model()).ok());
+  std::filesystem::create_directory(dir.File("taken"));
+  const absl::Status status = WriteModel(dir.File("taken"), Model());
+  CHECK(!status.ok());
+  CHECK(absl::StrContains(status.message(), dir.File("taken")));
+  CHECK(std::distance(std::filesystem::directory_iterator(dir.path()), {}) == 2);
+}
+
+TEST_CASE("shapes in the old form and doubles are read") {
+  REQUIRE_OK(ReadBlob("num: 1 channels: 1 height: 2 width: 2 data: 1 data: 2 data: 3 data: 4"));
+  REQUIRE_OK(ReadBlob("shape { dim: 2 } double_data: 1 double_data: 2"));
+  REQUIRE_OK(ReadBlob("data: 1"));
+}
+
+TEST_CASE("a blob with fewer or more values than its shape says is data loss, by layer and blob") {
+  REQUIRE_STATUS(ReadBlob("shape { dim: 2 dim: 2 } data: 1"), absl::StatusCode::kDataLoss,
+                 "blob 0 of layer \"ip\" holds 1 values; its shape says 4");
+  REQUIRE_STATUS(ReadBlob("shape { dim: 1 } data: 1 data: 2"), absl::StatusCode::kDataLoss, "holds 2 values");
+  REQUIRE_STATUS(ReadBlob("shape { dim: -1 } data: 1"), absl::StatusCode::kDataLoss, "its shape is impossible");
+  REQUIRE_STATUS(ReadBlob("shape { dim: 4611686018427387904 dim: 4 } data: 1"), absl::StatusCode::kDataLoss,
+                 "its shape is impossible");
+}
+
+TEST_CASE("files that are no model are errors that say what they are") {
+  TempDir dir;
+  const std::string path = dir.File("x");
+  REQUIRE_STATUS(ReadModel(path), absl::StatusCode::kNotFound, path);
+  REQUIRE_STATUS(ReadModel(dir.path()), absl::StatusCode::kInvalidArgument, "is a directory");
+  WriteBytes(path, "");
+  REQUIRE_STATUS(ReadModel(path), absl::StatusCode::kDataLoss, "no layers");
+  WriteBytes(path, "name: \"this is text\"");
+  REQUIRE_STATUS(ReadModel(path), absl::StatusCode::kDataLoss, path);
+  WriteBytes(path, "\x89HDF\r\n\x1a\n and more");
+  REQUIRE_STATUS(ReadModel(path), absl::StatusCode::kUnimplemented, "HDF5");
+  REQUIRE(mkfifo(dir.File("pipe").c_str(), 0600) == 0);
+  REQUIRE_STATUS(ReadModel(dir.File("pipe")), absl::StatusCode::kInvalidArgument, "not a regular file");
+  caffe::NetParameter old;
+  old.add_layers()->set_name("a");
+  WriteBytes(path, old.SerializeAsString());
+  REQUIRE_STATUS(ReadModel(path), absl::StatusCode::kUnimplemented, "upgrade_net_proto_binary");
+}
+
+TEST_CASE("every truncation of a model and any noise in it is an error or a model, not a crash") {
+  TempDir dir;
+  const std::string path = dir.File("m");
+  const std::string bytes = Model().SerializeAsString();
+  for (size_t size = 0; size < bytes.size(); ++size) {
+    WriteBytes(path, bytes.substr(0, size));
+    // All of it is one layer after the name, so that no part of it is a model.
+    CHECK(ReadModel(path).status().code() == absl::StatusCode::kDataLoss);
+  }
+  std::mt19937 random(11);
+  for (int i = 0; i < 500; ++i) {
+    std::string noisy = bytes;
+    for (int k = 0; k < 3; ++k) noisy[random() % noisy.size()] = static_cast<char>(random());
+    WriteBytes(path, noisy);
+    const auto model = ReadModel(path);
+    if (!model.ok()) CHECK(absl::StrContains(model.status().message(), path));
+  }
+}
+
+}  // namespace samovar

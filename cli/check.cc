@@ -1,0 +1,22 @@
+#include <iostream>
+#include <string>
+
+#include "cli/check_job.h"
+#include "cli/commands.h"
+#include "cli/describe_job.h"
+#include "cli/exit_codes.h"
+
+namespace samovar {
+
+int RunCheck(const CheckOptions& options) {
+  const absl::StatusOr<CheckedJob> job = CheckJob(options.solver);
+  if (!job.ok()) {
+    PrintError(job.status().message());
+    return kExitUsage;
+  }
+  for (const std::string& warning : job->warnings) PrintWarning(warning);
+  std::cout << DescribeJob(*job) << options.solver << " is good to train.\n";
+  return kExitOk;
+}
+
+}  // namespace samovar

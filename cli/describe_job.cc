@@ -1,0 +1,90 @@
+#include "cli/describe_job.h"
+
+#include <cstdint>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "cli/model_export.h"
+#include "cli/progress.h"
+#include "common/model/layout.h"
+
+namespace samovar {
+namespace {
+
+std::string Row(const std::string& name, const std::string& text) { return absl::StrFormat("%-9s %s\n", name, text); }
+
+std::string SolverText(const caffe::SolverParameter& solver) {
+  std::string text = absl::StrCat(solver.type(), ", ", solver.max_iter(), " iterations, base_lr ", solver.base_lr(),
+                                  " (", solver.lr_policy(), ")");
+  if (solver.momentum() != 0) absl::StrAppend(&text, ", momentum ", solver.momentum());
+  if (solver.weight_decay() != 0) absl::StrAppend(&text, ", weight_decay ", solver.weight_decay());
+  return text;
+}
+
+std::string DataText(const v1::DatasetSpec& data) {
+  return absl::StrCat(data.uri(), ": ", data.records(), " records of ", data.channels(), "x", data.height(), "x",
+                      data.width(), ", ", data.batch_size(), " a batch");
+}
+
+std::string OutputsText(const v1::NetOutputs& outputs) {
+  return absl::StrJoin(outputs.outputs(), ", ",
+                       [](std::string* out, const v1::OutputSpec& output) { out->append(output.name()); });
+}
+
+std::string TrainText(const v1::JobSpec& spec) {
+  const double epochs = static_cast<double>(spec.solver().max_iter()) * spec.train_data().batch_size() /
+                        static_cast<double>(spec.train_data().records());
+  return absl::StrCat(spec.train_net().name(), ", ", spec.train_net().layer_size(), " layers, outputs ",
+                      OutputsText(spec.train_outputs()), absl::StrFormat("; %.2f epochs", epochs));
+}
+
+// Caffe tests test_iter batches; we test all records, which is the same if the two agree.
+std::string TestText(const v1::JobSpec& spec, int net) {
+  std::string text =
+      absl::StrCat(spec.test_nets(net).name(), ", ", spec.test_nets(net).layer_size(), " layers, outputs ",
+                   OutputsText(spec.test_outputs(net)), "; every ", spec.solver().test_interval(), " iterations");
+  const v1::DatasetSpec& data = spec.test_data(net);
+  const uint64_t asked =
+      static_cast<uint64_t>(net < spec.solver().test_iter_size() ? spec.solver().test_iter(net) : 0) *
+      data.batch_size();
+  if (asked != data.records()) {
+    absl::StrAppend(&text, " with all ", data.records(), " records (test_iter and batch_size ask for ", asked, ")");
+  }
+  return text;
+}
+
+std::string ParameterTable(const v1::ParameterLayout& layout) {
+  std::string table;
+  for (const v1::ParameterBlob& blob : layout.blobs()) {
+    absl::StrAppend(
+        &table, Row("", absl::StrFormat("%-20s %-16s %10d  %s", absl::StrCat(blob.layer(), " ", blob.index()),
+                                        absl::StrJoin(blob.shape(), "x"), BlobElements(blob), blob.filler().type())));
+  }
+  return table;
+}
+
+}  // namespace
+
+std::string DescribeJob(const CheckedJob& job) {
+  const v1::JobSpec& spec = job.spec;
+  const double bytes = static_cast<double>(spec.layout().elements()) * sizeof(float);
+  std::string text = Row("solver", SolverText(spec.solver()));
+  absl::StrAppend(&text, Row("train", TrainText(spec)), Row("", DataText(spec.train_data())));
+  for (int i = 0; i < spec.test_nets_size(); ++i) {
+    absl::StrAppend(&text, Row(absl::StrCat("test #", i), TestText(spec, i)), Row("", DataText(spec.test_data(i))));
+  }
+  absl::StrAppend(&text, Row("model", absl::StrCat(spec.layout().elements(), " parameters, ", FormatBytes(bytes))),
+                  ParameterTable(spec.layout()));
+  // Weights and gradients; weights and the solver's history, and as much again while a snapshot is taken.
+  absl::StrAppend(&text, Row("memory", absl::StrCat(FormatBytes(2 * bytes), " of parameters in each worker, ",
+                                                    FormatBytes(4 * bytes), " at most in all servers together")));
+  const std::string model = ModelPath(job.snapshot_prefix, static_cast<uint64_t>(spec.solver().max_iter()));
+  absl::StrAppend(&text,
+                  Row("files", spec.solver().snapshot() > 0
+                                   ? absl::StrCat(model, ", and one every ", spec.solver().snapshot(), " iterations")
+                                   : model));
+  return text;
+}
+
+}  // namespace samovar

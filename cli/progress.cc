@@ -1,0 +1,133 @@
+#include "cli/progress.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace samovar {
+namespace {
+
+// "loss = 0.34 (* 1 = 0.34 loss)"
+std::string OutputText(const v1::NamedValue& output) {
+  std::string text = absl::StrCat(output.name(), " = ", output.value());
+  if (output.loss_weight() != 0) {
+    absl::StrAppend(&text, " (* ", output.loss_weight(), " = ", output.loss_weight() * output.value(), " loss)");
+  }
+  return text;
+}
+
+}  // namespace
+
+JobNews NewsFilter::Take(const v1::JobStatus& status) {
+  JobNews news;
+  if (!started_ && status.state() != v1::JOB_STATE_QUEUED) {
+    started_ = true;
+    displayed_iteration_ = status.resumed_from();
+  }
+  const uint64_t interval = static_cast<uint64_t>(std::max(display_, 0));
+  if (started_ && interval > 0 && status.iteration() / interval > displayed_iteration_ / interval) {
+    news.display_iterations = status.iteration() - displayed_iteration_;
+    news.display_seconds = status.seconds() - displayed_seconds_;
+    displayed_iteration_ = status.iteration();
+    displayed_seconds_ = status.seconds();
+  }
+  for (; tests_ < status.tests_size(); ++tests_) news.tests.push_back(status.tests(tests_));
+  for (; snapshots_ < status.snapshots_size(); ++snapshots_) news.snapshots.push_back(status.snapshots(snapshots_));
+  if (status.snapshot_error() != snapshot_error_) {
+    news.snapshot_error = status.snapshot_error();
+    snapshot_error_ = status.snapshot_error();
+  }
+  return news;
+}
+
+std::string FormatDuration(double seconds) {
+  constexpr double kLongest = 1e9;
+  const int64_t total = std::llround(std::clamp(std::isnan(seconds) ? 0 : seconds, 0.0, kLongest));
+  if (total < 60) return absl::StrCat(total, " s");
+  if (total < 3600) return absl::StrFormat("%d min %02d s", total / 60, total % 60);
+  return absl::StrFormat("%d h %02d min", total / 3600, total % 3600 / 60);
+}
+
+std::string FormatBytes(double bytes) {
+  constexpr const char* kUnits[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
+  size_t unit = 0;
+  for (; bytes >= 1024 && unit + 1 < std::size(kUnits); ++unit) bytes /= 1024;
+  return absl::StrFormat(unit == 0 ? "%.0f %s" : "%.1f %s", bytes, kUnits[unit]);
+}
+
+std::string StatusLine(const v1::JobStatus& status) {
+  if (status.state() == v1::JOB_STATE_QUEUED) {
+    return status.cause().empty() ? "starting" : status.cause();
+  }
+  std::string line = absl::StrCat("iteration ", status.iteration(), "/", status.max_iter());
+  if (status.completed_iterations() > status.resumed_from()) {
+    absl::StrAppend(&line, absl::StrFormat("  loss %.4g", status.loss()));
+  }
+  if (status.images_per_second() > 0) {
+    absl::StrAppend(&line, absl::StrFormat("  %.0f images/s", status.images_per_second()));
+  }
+  if (status.iteration() >= status.max_iter()) return absl::StrCat(line, "  last tests");
+  if (status.eta_seconds() > 0) absl::StrAppend(&line, "  ", FormatDuration(status.eta_seconds()), " left");
+  return line;
+}
+
+std::vector<std::string> DisplayLines(const v1::JobStatus& status, const JobNews& news) {
+  const double iterations = static_cast<double>(news.display_iterations);
+  const double seconds = std::max(news.display_seconds, 1e-6);
+  std::vector<std::string> lines;
+  lines.push_back(absl::StrCat("Iteration ", status.iteration(), " (", iterations / seconds, " iter/s, ", seconds, "s/",
+                               news.display_iterations, " iters), loss = ", status.loss()));
+  for (int i = 0; i < status.outputs_size(); ++i) {
+    lines.push_back(absl::StrCat("    Train net output #", i, ": ", OutputText(status.outputs(i))));
+  }
+  lines.push_back(absl::StrCat("Iteration ", status.iteration(), ", lr = ", status.learning_rate()));
+  return lines;
+}
+
+std::vector<std::string> TestLines(const v1::TestReport& report) {
+  std::vector<std::string> lines;
+  lines.push_back(absl::StrCat("Iteration ", report.iteration(), ", Testing net (#", report.net(), ")"));
+  for (int i = 0; i < report.outputs_size(); ++i) {
+    lines.push_back(absl::StrCat("    Test net output #", i, ": ", OutputText(report.outputs(i))));
+  }
+  return lines;
+}
+
+std::string LedgerLine(const v1::LedgerSummary& ledger) {
+  if (ledger.complete_chunks() != ledger.chunks() || ledger.chunks() == 0 || ledger.iterations() == 0) {
+    return absl::StrCat("ledger: only ", ledger.complete_chunks(), " of ", ledger.chunks(), " chunks hold exactly the ",
+                        ledger.iterations(), " iterations");
+  }
+  return absl::StrCat("ledger: ", ledger.chunks(), ledger.chunks() == 1 ? " chunk, it holds" : " chunks, each holds",
+                      " iterations 0..", ledger.iterations() - 1, " exactly once");
+}
+
+std::vector<std::string> SummaryLines(const v1::JobStatus& status) {
+  const uint64_t before = status.resumed_from();
+  const uint64_t iterations = status.max_iter() - std::min(before, status.max_iter());
+  const double per_iteration =
+      status.completed_iterations() == 0 ? 0 : static_cast<double>(status.samples()) / status.completed_iterations();
+  const double samples = per_iteration * static_cast<double>(iterations);
+  std::vector<std::string> lines;
+  std::string trained =
+      absl::StrCat("trained ", iterations, " iterations", before > 0 ? absl::StrCat(" from ", before) : "",
+                   absl::StrFormat(", %.0f samples, in %.1f s", samples, status.seconds()));
+  if (status.seconds() > 0) absl::StrAppend(&trained, absl::StrFormat(" (%.0f samples/s)", samples / status.seconds()));
+  lines.push_back(std::move(trained));
+  lines.push_back(LedgerLine(status.ledger()));
+  const v1::PushCounters& counters = status.ledger().counters();
+  const double mean = counters.applied() == 0 ? 0 : static_cast<double>(counters.staleness_sum()) / counters.applied();
+  lines.push_back(
+      absl::StrCat("pushes: ", counters.applied(), " applied, ", counters.duplicates(), " repeated and dropped, ",
+                   counters.rejected(), " refused",
+                   absl::StrFormat("; staleness %.2f on average, %d at most", mean, counters.staleness_max())));
+  return lines;
+}
+
+std::string GlogPrefix(absl::Time time, int pid) {
+  return absl::StrCat("I", absl::FormatTime("%m%d %H:%M:%E6S", time, absl::LocalTimeZone()), " ", pid, " samovar] ");
+}
+
+}  // namespace samovar

@@ -1,0 +1,71 @@
+// What a training run's progress looks like in words: pure functions of the job's status.
+//
+// Lines about iterations and tests are those of Caffe's log, number by number, so that what reads Caffe's logs reads
+// ours.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "samovar/v1/job.pb.h"
+
+namespace samovar {
+
+// What is new in a status.
+struct JobNews {
+  // Iterations and seconds since the last display; 0 iterations if none is due.
+  uint64_t display_iterations = 0;
+  double display_seconds = 0;
+  std::vector<v1::TestReport> tests;
+  std::vector<uint64_t> snapshots;
+  // Empty unless a snapshot failed in another way than before.
+  std::string snapshot_error;
+};
+
+// NewsFilter tells what of a job's successive statuses has not been told yet. Thread safety: none.
+class NewsFilter {
+ public:
+  // A display is due when the job passes a multiple of `display` iterations; never if it is 0.
+  explicit NewsFilter(int display) : display_(display) {}
+
+  JobNews Take(const v1::JobStatus& status);
+
+ private:
+  const int display_;
+  bool started_ = false;
+  uint64_t displayed_iteration_ = 0;
+  double displayed_seconds_ = 0;
+  int tests_ = 0;
+  int snapshots_ = 0;
+  std::string snapshot_error_;
+};
+
+// "45 s", "3 min 20 s", "2 h 05 min".
+std::string FormatDuration(double seconds);
+
+// "1.6 MiB"
+std::string FormatBytes(double bytes);
+
+// The line that a terminal shows: "iteration 523/2000  loss 0.341  3107 images/s  31 s left"; of a job that is not
+// running, what it waits for.
+std::string StatusLine(const v1::JobStatus& status);
+
+// "Iteration 500 (212.4 iter/s, 0.47s/100 iters), loss = 0.34", a line for each train output, "Iteration 500, lr =
+// 0.0096".
+std::vector<std::string> DisplayLines(const v1::JobStatus& status, const JobNews& news);
+
+// "Iteration 500, Testing net (#0)", "    Test net output #0: accuracy = 0.87", ...
+std::vector<std::string> TestLines(const v1::TestReport& report);
+
+// "ledger: 106 chunks, each holds iterations 0..1999 exactly once"
+std::string LedgerLine(const v1::LedgerSummary& ledger);
+
+// The lines at the end of a run that succeeded: iterations, samples, time, rate, ledger, pushes.
+std::vector<std::string> SummaryLines(const v1::JobStatus& status);
+
+// What glog, which Caffe logs with, writes before each line: "I0131 12:00:00.000000 4711 samovar] ", in local time.
+std::string GlogPrefix(absl::Time time, int pid);
+
+}  // namespace samovar

@@ -1,0 +1,86 @@
+#include "cli/status_table.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
+#include "cli/progress.h"
+
+namespace samovar {
+namespace {
+
+using Cells = std::vector<std::string>;
+
+// Columns as wide as their widest cell; the last one is not padded.
+std::string Table(const std::vector<Cells>& rows) {
+  std::vector<size_t> widths(rows.front().size());
+  for (const Cells& row : rows) {
+    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  std::string table;
+  for (const Cells& row : rows) {
+    std::string line = " ";
+    for (size_t i = 0; i < row.size(); ++i)
+      absl::StrAppend(&line, " ", row[i], std::string(widths[i] - row[i].size() + 1, ' '));
+    absl::StrAppend(&table, absl::StripTrailingAsciiWhitespace(line), "\n");
+  }
+  return table;
+}
+
+std::string StateText(v1::JobState state) {
+  return std::string(absl::StripPrefix(v1::JobState_Name(state), "JOB_STATE_"));
+}
+
+std::string Servers(const v1::ClusterStatus& status) {
+  std::vector<Cells> rows = {{"address", "pid", "apply threads", "last heard"}};
+  for (const v1::ServerStatus& server : status.servers()) {
+    rows.push_back({server.address(), absl::StrCat(server.pid()), absl::StrCat(server.apply_threads()),
+                    absl::StrFormat("%.1f s ago", server.silent_seconds())});
+  }
+  return Table(rows);
+}
+
+std::string Workers(const v1::ClusterStatus& status) {
+  std::vector<Cells> rows = {{"id", "name", "pid", "threads", "iterations", "last heard", "work"}};
+  for (const v1::WorkerStatus& worker : status.workers()) {
+    rows.push_back({absl::StrCat(worker.worker_id()), worker.name(), absl::StrCat(worker.pid()),
+                    absl::StrCat(worker.threads()), absl::StrCat(worker.iterations_done()),
+                    absl::StrFormat("%.1f s ago", worker.silent_seconds()),
+                    worker.leases().empty() ? "idle" : absl::StrJoin(worker.leases(), ", ")});
+  }
+  return Table(rows);
+}
+
+std::string Jobs(const v1::ClusterStatus& status) {
+  std::vector<Cells> rows = {{"id", "state", "iteration", "loss", "images/s", "left", "snapshots", ""}};
+  for (const v1::JobStatus& job : status.jobs()) {
+    const bool running = job.state() == v1::JOB_STATE_RUNNING;
+    rows.push_back({job.job_id(), StateText(job.state()), absl::StrCat(job.iteration(), "/", job.max_iter()),
+                    job.completed_iterations() > 0 ? absl::StrFormat("%.4g", job.loss()) : "-",
+                    absl::StrFormat("%.0f", job.images_per_second()),
+                    running && job.eta_seconds() > 0 ? FormatDuration(job.eta_seconds()) : "-",
+                    job.snapshots().empty() ? "-" : absl::StrJoin(job.snapshots(), " "),
+                    job.cause().empty() ? job.snapshot_error() : job.cause()});
+  }
+  return Table(rows);
+}
+
+std::string Section(const std::string& name, int count, const std::string& table) {
+  return count == 0 ? absl::StrCat("no ", name, "\n") : absl::StrCat(name, "\n", table);
+}
+
+}  // namespace
+
+std::string StatusTable(const v1::ClusterStatus& status) {
+  return absl::StrCat(
+      "coordinator ", status.coordinator(), ", samovar ", status.version(), ", epoch ", status.epoch(), ", up ",
+      FormatDuration(status.uptime_seconds()), "\n", Section("servers", status.servers_size(), Servers(status)),
+      Section("workers", status.workers_size(), Workers(status)), Section("jobs", status.jobs_size(), Jobs(status)));
+}
+
+}  // namespace samovar

@@ -1,0 +1,180 @@
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <iostream>
+#include <random>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "cli/check_job.h"
+#include "cli/commands.h"
+#include "cli/exit_codes.h"
+#include "cli/interruption.h"
+#include "cli/run_directory.h"
+#include "cli/train_reporter.h"
+#include "cli/train_run.h"
+#include "cli/waker.h"
+#include "common/base/status_macros.h"
+
+namespace samovar {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kDefaultColumns = 80;
+constexpr int kMaxApplyThreads = 4;
+
+int TerminalColumns() {
+  winsize size = {};
+  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return kDefaultColumns;
+  return size.ws_col;
+}
+
+std::unique_ptr<TrainReporter> ChooseReporter(bool json) {
+  if (json) return MakeJsonReporter(&std::cout);
+  if (isatty(STDOUT_FILENO)) return MakeTerminalReporter(&std::cout, TerminalColumns);
+  return MakeLogReporter(&std::cout, absl::Now, getpid());
+}
+
+// Servers and workers are beside this program.
+absl::StatusOr<std::string> ProgramDir() {
+  std::error_code error;
+  const fs::path self = fs::read_symlink("/proc/self/exe", error);
+  if (error) return absl::InternalError(absl::StrCat("cannot find this program's place: ", error.message()));
+  const std::string directory = self.parent_path().string();
+  for (const char* program : {"samovar-server", "samovar-worker"}) {
+    const std::string path = absl::StrCat(directory, "/", program);
+    if (access(path.c_str(), X_OK) != 0) {
+      return absl::NotFoundError(
+          absl::StrCat("there is no ", program, " in ", directory, "; install all three programs together"));
+    }
+  }
+  return directory;
+}
+
+// Half of the processors, shared by the servers.
+int ChooseApplyThreads(int servers) {
+  const int processors = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  return std::clamp(processors / 2 / servers, 1, kMaxApplyThreads);
+}
+
+uint64_t ChooseSeed(const TrainOptions& options, const v1::JobSpec& spec, const RunRecord* resumed) {
+  if (options.seed.has_value()) return *options.seed;
+  if (resumed != nullptr) return resumed->seed;
+  if (spec.solver().random_seed() >= 0) return static_cast<uint64_t>(spec.solver().random_seed());
+  return std::random_device()();
+}
+
+absl::Status MakeModelDir(const std::string& snapshot_prefix) {
+  const fs::path parent = fs::path(snapshot_prefix).parent_path();
+  if (parent.empty()) return absl::OkStatus();
+  std::error_code error;
+  fs::create_directories(parent, error);
+  if (!error && access(parent.c_str(), W_OK) == 0) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("cannot write models to ", parent.string(),
+                   " (snapshot_prefix of the solver): ", error ? error.message() : "it is not writable"));
+}
+
+// What is known when everything was checked and the directory is locked.
+struct Prepared {
+  TrainRun::Options run;
+  std::unique_ptr<RunDirectory> directory;
+};
+
+absl::StatusOr<std::unique_ptr<RunDirectory>> OpenDirectory(const std::string& path, const TrainOptions& options) {
+  std::error_code error;
+  if (options.resume && !fs::exists(path, error)) {
+    return absl::NotFoundError(
+        absl::StrCat("there is nothing to resume: ", path, " does not exist; start without --resume"));
+  }
+  return RunDirectory::Open(path);
+}
+
+absl::StatusOr<Prepared> Prepare(const TrainOptions& options) {
+  SAMOVAR_ASSIGN_OR_RETURN(CheckedJob job, CheckJob(options.solver));
+  SAMOVAR_ASSIGN_OR_RETURN(std::string program_dir, ProgramDir());
+  for (const std::string& warning : job.warnings) PrintWarning(warning);
+
+  const std::string state_dir = options.state.empty() ? absl::StrCat(job.snapshot_prefix, "_state") : options.state;
+  Prepared prepared;
+  SAMOVAR_RETURN_IF_ERROR(MakeModelDir(job.snapshot_prefix));
+  SAMOVAR_ASSIGN_OR_RETURN(prepared.directory, OpenDirectory(state_dir, options));
+  SAMOVAR_ASSIGN_OR_RETURN(const RunStart start,
+                           ChooseStart(prepared.directory->record(), options.servers, options.resume, options.restart));
+  TrainRun::Options& run = prepared.run;
+  if (start == RunStart::kResume) run.record = *prepared.directory->record();
+  run.record.solver = options.solver;
+  run.record.servers = options.servers;
+  run.record.seed = ChooseSeed(options, job.spec, start == RunStart::kResume ? &run.record : nullptr);
+  run.record.finished = false;
+  if (start == RunStart::kFresh) SAMOVAR_RETURN_IF_ERROR(prepared.directory->Clear());
+  SAMOVAR_RETURN_IF_ERROR(prepared.directory->MakeLogs());
+
+  run.spec = std::move(job.spec);
+  run.spec.set_servers(static_cast<uint32_t>(options.servers));
+  run.spec.set_seed(run.record.seed);
+  run.spec.set_resume(start == RunStart::kResume);
+  run.snapshot_prefix = std::move(job.snapshot_prefix);
+  run.cluster.program_dir = std::move(program_dir);
+  run.cluster.state_dir = state_dir;
+  run.cluster.servers = options.servers;
+  run.cluster.workers = options.workers;
+  run.cluster.threads = options.threads;
+  run.cluster.apply_threads = ChooseApplyThreads(options.servers);
+  run.cluster.log_level = options.log_level;
+  return prepared;
+}
+
+RunFacts FactsOf(const TrainRun::Options& run) {
+  RunFacts facts;
+  facts.net = run.spec.train_net().name();
+  facts.job_id = run.spec.job_id();
+  facts.max_iter = static_cast<uint64_t>(run.spec.solver().max_iter());
+  facts.servers = run.cluster.servers;
+  facts.workers = run.cluster.workers;
+  facts.threads = run.cluster.threads;
+  facts.seed = run.spec.seed();
+  facts.resumed_from = run.spec.resume() ? run.record.snapshot : 0;
+  facts.state_dir = run.cluster.state_dir;
+  return facts;
+}
+
+std::string ResumeHint(const TrainOptions& options, uint64_t snapshot) {
+  if (snapshot == 0) return "";
+  std::string hint = absl::StrCat("continue from the snapshot of iteration ", snapshot,
+                                  " with: samovar train --solver ", options.solver, " --resume");
+  if (options.servers != TrainOptions().servers) absl::StrAppend(&hint, " --servers ", options.servers);
+  if (!options.state.empty()) absl::StrAppend(&hint, " --state ", options.state);
+  return hint;
+}
+
+}  // namespace
+
+int RunTrain(const TrainOptions& options) {
+  Waker waker;
+  // Before anything that starts a thread.
+  const Interruption interruption(&waker);
+  const std::unique_ptr<TrainReporter> reporter = ChooseReporter(options.json);
+  absl::StatusOr<Prepared> prepared = Prepare(options);
+  if (!prepared.ok()) {
+    reporter->Failed(std::string(prepared.status().message()));
+    PrintError(prepared.status().message());
+    return kExitUsage;
+  }
+  reporter->Started(FactsOf(prepared->run));
+  TrainRun run(std::move(prepared->run), &waker, &interruption, prepared->directory.get(), reporter.get());
+  const absl::Status status = run.Run();
+  if (status.ok()) return kExitOk;
+
+  const std::string hint = ResumeHint(options, run.snapshot());
+  const std::string text = absl::StrCat(status.message(), hint.empty() ? "" : "; ", hint);
+  reporter->Failed(text);
+  PrintError(text);
+  return interruption.signal() != 0 ? kExitSignal + interruption.signal() : kExitFailed;
+}
+
+}  // namespace samovar

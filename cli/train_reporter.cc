@@ -1,0 +1,225 @@
+#include "cli/train_reporter.h"
+
+#include <algorithm>
+#include <ostream>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "cli/exit_codes.h"
+#include "cli/json_line.h"
+
+namespace samovar {
+namespace {
+
+std::string Counted(int count, const std::string& what) {
+  return absl::StrCat(count, " ", what, count == 1 ? "" : "s");
+}
+
+// What the two reporters for people share: the lines. They differ in how a line is written.
+class TextReporter : public TrainReporter {
+ public:
+  explicit TextReporter(std::ostream* out) : out_(*out) {}
+
+  void Started(const RunFacts& facts) override {
+    Line(absl::StrCat("Solving ", facts.net));
+    Line(absl::StrCat("job ", facts.job_id, ": ", facts.max_iter, " iterations",
+                      facts.resumed_from > 0 ? absl::StrCat(", resumed from ", facts.resumed_from) : "", ", seed ",
+                      facts.seed, "; ", Counted(facts.servers, "server"), ", ", Counted(facts.workers, "worker"),
+                      " of ", Counted(facts.threads, "thread")));
+    Line(absl::StrCat("snapshots and logs: ", facts.state_dir));
+  }
+
+  void Ready(const std::string& coordinator) override { Line(absl::StrCat("coordinator: ", coordinator)); }
+
+  void Progress(const v1::JobStatus& status, const JobNews& news) override {
+    if (news.display_iterations > 0) Display(status, news);
+    for (const v1::TestReport& report : news.tests) {
+      for (const std::string& line : TestLines(report)) Line(line);
+    }
+    if (!news.snapshot_error.empty()) Warning(news.snapshot_error);
+  }
+
+  void Warning(const std::string& text) override {
+    BeforeError();
+    PrintWarning(text);
+  }
+
+  void ModelWritten(uint64_t, const std::string& path) override {
+    Line(absl::StrCat("Snapshotting to binary proto file ", path));
+  }
+
+  void Succeeded(const v1::JobStatus& status) override {
+    for (const std::string& line : SummaryLines(status)) Line(line);
+    Line("Optimization Done.");
+  }
+
+  void Failed(const std::string&) override { BeforeError(); }
+
+ protected:
+  virtual void Line(const std::string& text) = 0;
+  virtual void Display(const v1::JobStatus&, const JobNews&) {}
+  // Makes room on the terminal for what goes to stderr.
+  virtual void BeforeError() { out_.flush(); }
+
+  std::ostream& out_;
+};
+
+class LogReporter : public TextReporter {
+ public:
+  LogReporter(std::ostream* out, std::function<absl::Time()> now, int pid)
+      : TextReporter(out), now_(std::move(now)), pid_(pid) {}
+
+ protected:
+  void Line(const std::string& text) override { out_ << GlogPrefix(now_(), pid_) << text << std::endl; }
+
+  void Display(const v1::JobStatus& status, const JobNews& news) override {
+    for (const std::string& line : DisplayLines(status, news)) Line(line);
+  }
+
+ private:
+  const std::function<absl::Time()> now_;
+  const int pid_;
+};
+
+class TerminalReporter : public TextReporter {
+ public:
+  TerminalReporter(std::ostream* out, std::function<int()> columns) : TextReporter(out), columns_(std::move(columns)) {}
+
+  ~TerminalReporter() override { BeforeError(); }
+
+  void Progress(const v1::JobStatus& status, const JobNews& news) override {
+    TextReporter::Progress(status, news);
+    // One column is left free: a full line would make some terminals begin another.
+    const size_t width = static_cast<size_t>(std::max(columns_() - 1, 1));
+    out_ << kClear << StatusLine(status).substr(0, width) << std::flush;
+    living_ = true;
+  }
+
+ protected:
+  void Line(const std::string& text) override {
+    BeforeError();
+    out_ << text << std::endl;
+  }
+
+  void BeforeError() override {
+    if (std::exchange(living_, false)) out_ << kClear;
+    out_.flush();
+  }
+
+ private:
+  // To the line's beginning, and clear it.
+  static constexpr char kClear[] = "\r\x1b[K";
+
+  const std::function<int()> columns_;
+  // The cursor is behind a status line.
+  bool living_ = false;
+};
+
+template <class Outputs>
+std::string OutputsJson(const Outputs& outputs) {
+  std::string json;
+  for (const v1::NamedValue& output : outputs) {
+    absl::StrAppend(&json, json.empty() ? "" : ",",
+                    JsonLine().Text("name", output.name()).Number("value", output.value()).Finish());
+  }
+  return absl::StrCat("[", json, "]");
+}
+
+JsonLine Event(const char* name) {
+  JsonLine line;
+  line.Text("event", name);
+  return line;
+}
+
+class JsonReporter : public TrainReporter {
+ public:
+  explicit JsonReporter(std::ostream* out) : out_(*out) {}
+
+  void Started(const RunFacts& facts) override {
+    Write(Event("started")
+              .Text("net", facts.net)
+              .Text("job_id", facts.job_id)
+              .Integer("max_iter", facts.max_iter)
+              .Integer("servers", static_cast<uint64_t>(facts.servers))
+              .Integer("workers", static_cast<uint64_t>(facts.workers))
+              .Integer("threads", static_cast<uint64_t>(facts.threads))
+              .Integer("seed", facts.seed)
+              .Integer("resumed_from", facts.resumed_from)
+              .Text("state_dir", facts.state_dir));
+  }
+
+  void Ready(const std::string& coordinator) override { Write(Event("ready").Text("coordinator", coordinator)); }
+
+  void Progress(const v1::JobStatus& status, const JobNews& news) override {
+    for (const v1::TestReport& report : news.tests) {
+      Write(Event("test")
+                .Integer("iteration", report.iteration())
+                .Integer("net", report.net())
+                .Integer("records", report.records())
+                .Raw("outputs", OutputsJson(report.outputs())));
+    }
+    for (uint64_t iteration : news.snapshots) Write(Event("snapshot").Integer("iteration", iteration));
+    if (!news.snapshot_error.empty()) Warning(news.snapshot_error);
+    if (status.state() != v1::JOB_STATE_RUNNING) return;
+    Write(Event("progress")
+              .Integer("iteration", status.iteration())
+              .Integer("max_iter", status.max_iter())
+              .Number("loss", status.loss())
+              .Number("learning_rate", status.learning_rate())
+              .Raw("outputs", OutputsJson(status.outputs()))
+              .Number("images_per_second", status.images_per_second())
+              .Number("eta_seconds", status.eta_seconds())
+              .Integer("samples", status.samples())
+              .Number("seconds", status.seconds()));
+  }
+
+  void Warning(const std::string& text) override { Write(Event("warning").Text("message", text)); }
+
+  void ModelWritten(uint64_t iteration, const std::string& path) override {
+    Write(Event("model").Integer("iteration", iteration).Text("path", path));
+  }
+
+  void Succeeded(const v1::JobStatus& status) override {
+    const v1::LedgerSummary& ledger = status.ledger();
+    const v1::PushCounters& counters = ledger.counters();
+    const JsonLine pushes = JsonLine()
+                                .Integer("applied", counters.applied())
+                                .Integer("duplicates", counters.duplicates())
+                                .Integer("rejected", counters.rejected())
+                                .Integer("staleness_sum", counters.staleness_sum())
+                                .Integer("staleness_max", counters.staleness_max());
+    const JsonLine held = JsonLine()
+                              .Integer("chunks", ledger.chunks())
+                              .Integer("complete_chunks", ledger.complete_chunks())
+                              .Integer("iterations", ledger.iterations())
+                              .Raw("pushes", pushes.Finish());
+    Write(Event("succeeded")
+              .Integer("iteration", status.iteration())
+              .Integer("samples", status.samples())
+              .Number("seconds", status.seconds())
+              .Integer("resumed_from", status.resumed_from())
+              .Integer("releases", status.releases())
+              .Raw("ledger", held.Finish()));
+  }
+
+  void Failed(const std::string& message) override { Write(Event("failed").Text("message", message)); }
+
+ private:
+  void Write(const JsonLine& line) { out_ << line.Finish() << std::endl; }
+
+  std::ostream& out_;
+};
+
+}  // namespace
+
+std::unique_ptr<TrainReporter> MakeTerminalReporter(std::ostream* out, std::function<int()> columns) {
+  return std::make_unique<TerminalReporter>(out, std::move(columns));
+}
+
+std::unique_ptr<TrainReporter> MakeLogReporter(std::ostream* out, std::function<absl::Time()> now, int pid) {
+  return std::make_unique<LogReporter>(out, std::move(now), pid);
+}
+
+std::unique_ptr<TrainReporter> MakeJsonReporter(std::ostream* out) { return std::make_unique<JsonReporter>(out); }
+
+}  // namespace samovar

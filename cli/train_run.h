@@ -1,0 +1,67 @@
+// TrainRun is one training run on this machine, from the first process to the last.
+//
+// Thread safety: none; the main thread (local_cluster.h).
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "cli/interruption.h"
+#include "cli/local_cluster.h"
+#include "cli/run_directory.h"
+#include "cli/train_reporter.h"
+#include "cli/waker.h"
+#include "samovar/v1/job.pb.h"
+
+namespace samovar {
+
+class TrainRun {
+ public:
+  struct Options {
+    // Complete.
+    v1::JobSpec spec;
+    std::string snapshot_prefix;
+    // Its waker and callbacks are set by the run.
+    LocalCluster::Options cluster;
+    // How it is recorded.
+    RunRecord record;
+  };
+
+  // All outlive the run.
+  TrainRun(Options options, Waker* waker, const Interruption* interruption, RunDirectory* directory,
+           TrainReporter* reporter);
+
+  // Trains, writes the models, and ends all processes. CANCELLED: interrupted by a signal; any other error: the run
+  // failed, and the message says why.
+  absl::Status Run();
+
+  // Iteration of the newest snapshot, from which the run could be resumed; 0: there is none.
+  uint64_t snapshot() const { return options_.record.snapshot; }
+
+ private:
+  absl::Status Submit();
+  absl::Status Follow();
+  // Takes a new status. Returns true if the job has succeeded.
+  absl::StatusOr<bool> Take(const v1::JobStatus& status);
+  absl::Status TakeSnapshot(uint64_t iteration, const v1::JobStatus& status);
+  absl::Status Finish(const v1::JobStatus& status);
+  absl::Status WriteModel(uint64_t iteration, const v1::JobStatus& status);
+
+  Options options_;
+  Waker& waker_;
+  const Interruption& interruption_;
+  RunDirectory& directory_;
+  TrainReporter& reporter_;
+  NewsFilter news_;
+  std::unique_ptr<LocalCluster> cluster_;
+  std::shared_ptr<grpc::Channel> channel_;
+  // Grows while the job gets on.
+  uint64_t progress_ = 0;
+};
+
+}  // namespace samovar

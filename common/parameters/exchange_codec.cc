@@ -1,0 +1,251 @@
+#include "common/parameters/exchange_codec.h"
+
+#include <google/protobuf/io/coded_stream.h>
+#include <grpc/slice.h>
+#include <grpcpp/support/proto_buffer_reader.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "common/base/status_macros.h"
+#include "samovar/v1/parameter.pb.h"
+
+namespace samovar {
+namespace {
+
+using google::protobuf::io::CodedInputStream;
+using v1::ChunkData;
+using v1::ExchangeRequest;
+using v1::ExchangeResponse;
+
+static_assert(std::endian::native == std::endian::little, "payloads are little-endian and copied as they are");
+
+enum WireType : uint32_t { kVarint = 0, kFixed64 = 1, kDelimited = 2, kFixed32 = 5 };
+
+constexpr uint32_t Tag(int field, WireType type) { return static_cast<uint32_t>(field) << 3 | type; }
+
+// A larger text does not help anybody.
+constexpr int kMaxMessageText = 4096;
+
+// --- writing ---
+
+size_t VarintBytes(uint64_t value) { return (std::bit_width(value | 1) + 6) / 7; }
+
+// Size of a field with its tag; one with the default value is left out.
+size_t VarintFieldBytes(int field, uint64_t value) {
+  return value == 0 ? 0 : VarintBytes(Tag(field, kVarint)) + VarintBytes(value);
+}
+
+size_t DelimitedFieldBytes(int field, size_t bytes) {
+  return VarintBytes(Tag(field, kDelimited)) + VarintBytes(bytes) + bytes;
+}
+
+class Writer {
+ public:
+  explicit Writer(uint8_t* begin) : next_(begin) {}
+
+  void Varint(uint64_t value) {
+    for (; value >= 0x80; value >>= 7) *next_++ = static_cast<uint8_t>(value | 0x80);
+    *next_++ = static_cast<uint8_t>(value);
+  }
+  void VarintField(int field, uint64_t value) {
+    if (value == 0) return;
+    Varint(Tag(field, kVarint));
+    Varint(value);
+  }
+  void DelimitedHead(int field, size_t bytes) {
+    Varint(Tag(field, kDelimited));
+    Varint(bytes);
+  }
+  void Bytes(const void* data, size_t bytes) {
+    if (bytes == 0) return;
+    std::memcpy(next_, data, bytes);
+    next_ += bytes;
+  }
+
+ private:
+  uint8_t* next_;
+};
+
+size_t ChunkBytes(const PushedChunk& push) {
+  return VarintFieldBytes(ChunkData::kChunkFieldNumber, push.chunk) +
+         VarintFieldBytes(ChunkData::kVersionFieldNumber, push.version) +
+         DelimitedFieldBytes(ChunkData::kPayloadFieldNumber, push.gradient.size_bytes());
+}
+
+size_t PackedBytes(std::span<const uint32_t> values) {
+  size_t bytes = 0;
+  for (uint32_t value : values) bytes += VarintBytes(value);
+  return bytes;
+}
+
+size_t RequestBytes(const ExchangeHead& head, std::span<const PushedChunk> push, std::span<const uint32_t> pull) {
+  size_t bytes = VarintFieldBytes(ExchangeRequest::kSequenceFieldNumber, head.sequence) +
+                 DelimitedFieldBytes(ExchangeRequest::kJobIdFieldNumber, head.job_id.size()) +
+                 VarintFieldBytes(ExchangeRequest::kEpochFieldNumber, head.epoch) +
+                 VarintFieldBytes(ExchangeRequest::kIterationFieldNumber, head.iteration) +
+                 VarintFieldBytes(ExchangeRequest::kFrozenFieldNumber, head.frozen ? 1 : 0) +
+                 VarintFieldBytes(ExchangeRequest::kFrozenIterationFieldNumber, head.frozen_iteration);
+  for (const PushedChunk& chunk : push) {
+    bytes += DelimitedFieldBytes(ExchangeRequest::kPushFieldNumber, ChunkBytes(chunk));
+  }
+  if (!pull.empty()) bytes += DelimitedFieldBytes(ExchangeRequest::kPullFieldNumber, PackedBytes(pull));
+  return bytes;
+}
+
+// --- reading ---
+
+absl::Status Garbage(absl::string_view what) {
+  return absl::DataLossError(absl::StrCat("the answer is not an ExchangeResponse: ", what));
+}
+
+bool SkipField(CodedInputStream* in, uint32_t tag) {
+  uint64_t number = 0;
+  uint32_t number32 = 0;
+  int length = 0;
+  switch (tag & 7) {
+    case kVarint:
+      return in->ReadVarint64(&number);
+    case kFixed64:
+      return in->ReadLittleEndian64(&number);
+    case kDelimited:
+      return in->ReadVarintSizeAsInt(&length) && in->Skip(length);
+    case kFixed32:
+      return in->ReadLittleEndian32(&number32);
+    default:
+      return false;
+  }
+}
+
+bool ReadNumber(CodedInputStream* in, uint64_t* value) { return in->ReadVarint64(value); }
+template <typename Int>
+bool ReadNumber(CodedInputStream* in, Int* value) {
+  uint64_t wide = 0;
+  if (!in->ReadVarint64(&wide)) return false;
+  *value = static_cast<Int>(wide);
+  return true;
+}
+
+bool ReadWeightsField(CodedInputStream* in, uint32_t tag, ExchangeAnswer::Weights* weights) {
+  switch (tag) {
+    case Tag(ChunkData::kChunkFieldNumber, kVarint):
+      return ReadNumber(in, &weights->chunk);
+    case Tag(ChunkData::kEncodingFieldNumber, kVarint):
+      return ReadNumber(in, &weights->encoding);
+    case Tag(ChunkData::kVersionFieldNumber, kVarint):
+      return ReadNumber(in, &weights->version);
+    case Tag(ChunkData::kPayloadFieldNumber, kDelimited):
+      if (!in->ReadVarintSizeAsInt(&weights->payload_bytes)) return false;
+      weights->payload_begin = in->CurrentPosition();
+      return in->Skip(weights->payload_bytes);
+    default:
+      return SkipField(in, tag);
+  }
+}
+
+bool ReadWeights(CodedInputStream* in, ExchangeAnswer::Weights* weights) {
+  int length = 0;
+  if (!in->ReadVarintSizeAsInt(&length)) return false;
+  const CodedInputStream::Limit outer = in->PushLimit(length);
+  while (in->BytesUntilLimit() > 0) {
+    const uint32_t tag = in->ReadTag();
+    if (tag == 0 || !ReadWeightsField(in, tag, weights)) return false;
+  }
+  in->PopLimit(outer);
+  return true;
+}
+
+bool ReadText(CodedInputStream* in, std::string* text) {
+  int length = 0;
+  if (!in->ReadVarintSizeAsInt(&length)) return false;
+  const int kept = std::min(length, kMaxMessageText);
+  return in->ReadString(text, kept) && in->Skip(length - kept);
+}
+
+bool ReadAnswerField(CodedInputStream* in, uint32_t tag, ExchangeAnswer* answer) {
+  switch (tag) {
+    case Tag(ExchangeResponse::kSequenceFieldNumber, kVarint):
+      return ReadNumber(in, &answer->sequence);
+    case Tag(ExchangeResponse::kCodeFieldNumber, kVarint):
+      return ReadNumber(in, &answer->code);
+    case Tag(ExchangeResponse::kMessageFieldNumber, kDelimited):
+      return ReadText(in, &answer->message);
+    case Tag(ExchangeResponse::kWeightsFieldNumber, kDelimited):
+      return ReadWeights(in, &answer->weights.emplace_back());
+    case Tag(ExchangeResponse::kAppliedFieldNumber, kVarint):
+      return ReadNumber(in, &answer->applied);
+    case Tag(ExchangeResponse::kDuplicatesFieldNumber, kVarint):
+      return ReadNumber(in, &answer->duplicates);
+    default:
+      return SkipField(in, tag);
+  }
+}
+
+void Clear(ExchangeAnswer* answer) {
+  std::vector<ExchangeAnswer::Weights> weights = std::move(answer->weights);
+  weights.clear();
+  *answer = ExchangeAnswer();
+  answer->weights = std::move(weights);
+}
+
+}  // namespace
+
+grpc::ByteBuffer EncodeExchangeRequest(const ExchangeHead& head, std::span<const PushedChunk> push,
+                                       std::span<const uint32_t> pull) {
+  const grpc_slice raw = grpc_slice_malloc(RequestBytes(head, push, pull));
+  grpc_slice slice = raw;
+  Writer writer(GRPC_SLICE_START_PTR(slice));
+  writer.VarintField(ExchangeRequest::kSequenceFieldNumber, head.sequence);
+  writer.DelimitedHead(ExchangeRequest::kJobIdFieldNumber, head.job_id.size());
+  writer.Bytes(head.job_id.data(), head.job_id.size());
+  writer.VarintField(ExchangeRequest::kEpochFieldNumber, head.epoch);
+  writer.VarintField(ExchangeRequest::kIterationFieldNumber, head.iteration);
+  for (const PushedChunk& chunk : push) {
+    writer.DelimitedHead(ExchangeRequest::kPushFieldNumber, ChunkBytes(chunk));
+    writer.VarintField(ChunkData::kChunkFieldNumber, chunk.chunk);
+    writer.VarintField(ChunkData::kVersionFieldNumber, chunk.version);
+    writer.DelimitedHead(ChunkData::kPayloadFieldNumber, chunk.gradient.size_bytes());
+    writer.Bytes(chunk.gradient.data(), chunk.gradient.size_bytes());
+  }
+  if (!pull.empty()) {
+    writer.DelimitedHead(ExchangeRequest::kPullFieldNumber, PackedBytes(pull));
+    for (uint32_t chunk : pull) writer.Varint(chunk);
+  }
+  writer.VarintField(ExchangeRequest::kFrozenFieldNumber, head.frozen ? 1 : 0);
+  writer.VarintField(ExchangeRequest::kFrozenIterationFieldNumber, head.frozen_iteration);
+  const grpc::Slice owned(slice, grpc::Slice::STEAL_REF);
+  return grpc::ByteBuffer(&owned, 1);
+}
+
+absl::Status ParseExchangeResponse(grpc::ByteBuffer* response, size_t max_weights, ExchangeAnswer* answer) {
+  Clear(answer);
+  grpc::ProtoBufferReader slices(response);
+  if (!slices.status().ok()) return Garbage("it cannot be decompressed");
+  CodedInputStream in(&slices);
+  while (const uint32_t tag = in.ReadTag()) {
+    if (!ReadAnswerField(&in, tag, answer)) return Garbage(absl::StrCat("it breaks off in field ", tag >> 3));
+    if (answer->weights.size() > max_weights) return Garbage(absl::StrCat("it has more than ", max_weights, " chunks"));
+  }
+  // ReadTag also returns 0 for a tag that is none.
+  if (!in.ConsumedEntireMessage()) return Garbage("it has an invalid tag");
+  return absl::OkStatus();
+}
+
+absl::Status CopyPayloads(grpc::ByteBuffer* response, const ExchangeAnswer& answer,
+                          std::span<float* const> destinations) {
+  grpc::ProtoBufferReader slices(response);
+  CodedInputStream in(&slices);
+  for (size_t i = 0; i < answer.weights.size(); ++i) {
+    const ExchangeAnswer::Weights& weights = answer.weights[i];
+    if (!in.Skip(weights.payload_begin - in.CurrentPosition()) ||
+        !in.ReadRaw(destinations[i], weights.payload_bytes)) {
+      return Garbage("it changed while it was read");
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace samovar

@@ -1,0 +1,298 @@
+#include "common/parameters/parameter_client.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "common/base/clock.h"
+#include "common/base/status_macros.h"
+#include "common/rpc/status.h"
+#include "samovar/v1/parameter.pb.h"
+
+namespace samovar {
+namespace {
+
+// A wait looks at its stopper and at silent servers this often.
+constexpr absl::Duration kTick = absl::Milliseconds(100);
+
+// Whether a new stream may cure what ended one, or what a server answered.
+bool IsWorthRetrying(const absl::Status& status) {
+  return IsTransient(status) || absl::IsInternal(status) || absl::IsUnknown(status);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<ParameterClient>> ParameterClient::Create(const Options& options) {
+  SAMOVAR_ASSIGN_OR_RETURN(const ChunkPlan plan,
+                           ChunkPlan::Create(options.elements, options.chunk_elements,
+                                             static_cast<uint32_t>(options.servers.size())));
+  return std::unique_ptr<ParameterClient>(new ParameterClient(options, plan));
+}
+
+ParameterClient::ParameterClient(const Options& options, const ChunkPlan& plan)
+    : options_(options),
+      plan_(plan),
+      servers_(options.servers.size()),
+      versions_(plan.chunks(), 0),
+      uncovered_(plan.chunks(), 0) {
+  for (size_t i = 0; i < options_.servers.size(); ++i) {
+    streams_.push_back(std::make_unique<ServerStream>(i, options_.servers[i], &queue_, this));
+  }
+  thread_ = std::thread([this] { ServeQueue(); });
+}
+
+ParameterClient::~ParameterClient() {
+  AbandonPush();
+  for (auto& stream : streams_) stream->Close();
+  for (auto& stream : streams_) stream->AwaitClosed();
+  // Only now: an operation begun on a queue that was shut down would be fatal.
+  queue_.Shutdown();
+  thread_.join();
+}
+
+void ParameterClient::ServeQueue() {
+  void* tag = nullptr;
+  bool ok = false;
+  while (queue_.Next(&tag, &ok)) ServerStream::Complete(static_cast<ServerStream::Event*>(tag), ok);
+}
+
+absl::Status ParameterClient::Pull(std::span<float> weights, const WaitLimit& limit) {
+  Operation operation;
+  operation.weights = weights.data();
+  return RunPull(std::move(operation), limit);
+}
+
+absl::Status ParameterClient::PullFrozen(uint64_t iteration, std::span<float> weights, const WaitLimit& limit) {
+  Operation operation;
+  operation.head.frozen = true;
+  operation.head.frozen_iteration = iteration;
+  operation.weights = weights.data();
+  return RunPull(std::move(operation), limit);
+}
+
+absl::Status ParameterClient::RunPull(Operation operation, const WaitLimit& limit) {
+  Begin(std::move(operation));
+  {
+    absl::MutexLock lock(&mu_);
+    for (uint32_t chunk = 0; chunk < plan_.chunks(); ++chunk) servers_[plan_.server_of(chunk)].ready.push_back(chunk);
+  }
+  for (auto& stream : streams_) stream->Wake();
+  return Await(limit).status();
+}
+
+void ParameterClient::StartPush(uint64_t iteration, uint64_t epoch, std::span<const float> gradients,
+                                std::span<float> weights) {
+  Operation operation;
+  operation.head.iteration = iteration;
+  operation.head.epoch = epoch;
+  operation.gradients = gradients.data();
+  operation.weights = weights.data();
+  Begin(std::move(operation));
+}
+
+void ParameterClient::Begin(Operation operation) {
+  absl::MutexLock lock(&mu_);
+  ClearLocked();
+  active_ = true;
+  operation_ = std::move(operation);
+  operation_.head.job_id = options_.job_id;
+  operation_.unfinished_chunks = plan_.chunks();
+  for (uint32_t chunk = 0; chunk < plan_.chunks(); ++chunk) uncovered_[chunk] = plan_.size(chunk);
+}
+
+void ParameterClient::Ready(uint64_t begin, uint64_t end) {
+  uint32_t first = 0;
+  uint32_t last = 0;
+  {
+    absl::MutexLock lock(&mu_);
+    if (!active_ || begin >= end) return;
+    first = static_cast<uint32_t>(begin / plan_.chunk_elements());
+    last = static_cast<uint32_t>((end - 1) / plan_.chunk_elements());
+    for (uint32_t chunk = first; chunk <= last; ++chunk) {
+      const uint64_t from = std::max(begin, plan_.begin(chunk));
+      const uint64_t to = std::min(end, plan_.begin(chunk) + plan_.size(chunk));
+      uncovered_[chunk] -= static_cast<uint32_t>(to - from);
+      if (uncovered_[chunk] == 0) servers_[plan_.server_of(chunk)].ready.push_back(chunk);
+    }
+  }
+  const uint32_t wakes = std::min(last - first + 1, plan_.servers());
+  for (uint32_t i = 0; i < wakes; ++i) streams_[plan_.server_of(first + i)]->Wake();
+}
+
+absl::StatusOr<ParameterClient::PushResult> ParameterClient::AwaitPush(const WaitLimit& limit) { return Await(limit); }
+
+void ParameterClient::AbandonPush() {
+  absl::MutexLock lock(&mu_);
+  ClearLocked();
+}
+
+void ParameterClient::ClearLocked() {
+  active_ = false;
+  for (ServerQueue& server : servers_) {
+    server.ready.clear();
+    server.in_flight.clear();
+    server.last_error = absl::OkStatus();
+  }
+}
+
+bool ParameterClient::FinishedLocked() const {
+  return !active_ || operation_.unfinished_chunks == 0 || !operation_.error.ok();
+}
+
+absl::StatusOr<ParameterClient::PushResult> ParameterClient::Await(const WaitLimit& limit) {
+  for (absl::Time now = SteadyNow();; now = SteadyNow()) {
+    {
+      absl::MutexLock lock(&mu_);
+      mu_.AwaitWithTimeout(absl::Condition(this, &ParameterClient::FinishedLocked),
+                           std::min(kTick, limit.deadline - now));
+      if (FinishedLocked()) {
+        const bool was_active = active_;
+        ClearLocked();
+        if (!was_active) return absl::FailedPreconditionError("nothing was begun that could be awaited");
+        if (!operation_.error.ok()) return operation_.error;
+        return operation_.result;
+      }
+      const bool stopped = limit.stopper != nullptr && limit.stopper->stopped();
+      if (stopped || SteadyNow() >= limit.deadline) {
+        const std::string unanswered = DescribeUnansweredLocked();
+        ClearLocked();
+        if (stopped) return absl::CancelledError(absl::StrCat("stopped; ", unanswered));
+        return absl::DeadlineExceededError(unanswered);
+      }
+    }
+    ReopenSilentStreams(SteadyNow());
+  }
+}
+
+void ParameterClient::ReopenSilentStreams(absl::Time now) {
+  std::vector<size_t> silent;
+  {
+    absl::MutexLock lock(&mu_);
+    for (size_t i = 0; i < servers_.size(); ++i) {
+      ServerQueue& server = servers_[i];
+      if (server.in_flight.empty() || now - server.last_progress < options_.answer_timeout) continue;
+      silent.push_back(i);
+    }
+  }
+  for (size_t i : silent) {
+    streams_[i]->Reopen(
+        absl::DeadlineExceededError(absl::StrCat("no answer for ", absl::FormatDuration(options_.answer_timeout))));
+  }
+}
+
+std::string ParameterClient::DescribeUnansweredLocked() const {
+  std::vector<std::string> texts;
+  for (size_t i = 0; i < servers_.size(); ++i) {
+    const ServerQueue& server = servers_[i];
+    size_t chunks = server.ready.size();
+    for (const Request& request : server.in_flight) chunks += request.chunks.size();
+    if (chunks == 0) continue;
+    texts.push_back(absl::StrCat("server ", options_.servers[i], " has not answered for ", chunks, " chunks",
+                                 server.last_error.ok() ? "" : ", last error: ", server.last_error.message()));
+  }
+  return absl::StrCat("job ", options_.job_id, ": ", absl::StrJoin(texts, "; "));
+}
+
+bool ParameterClient::NextRequest(size_t index, grpc::ByteBuffer* request) {
+  absl::MutexLock lock(&mu_);
+  ServerQueue& server = servers_[index];
+  if (!active_ || !operation_.error.ok() || server.ready.empty() || server.in_flight.size() >= kMaxInFlight) return false;
+  Request next;
+  next.sequence = next_sequence_++;
+  uint64_t bytes = 0;
+  while (!server.ready.empty()) {
+    const uint32_t chunk = server.ready.front();
+    bytes += plan_.size(chunk) * sizeof(float);
+    if (!next.chunks.empty() && bytes > kRequestBytes) break;
+    next.chunks.push_back(chunk);
+    server.ready.pop_front();
+  }
+  *request = EncodeLocked(next);
+  if (server.in_flight.empty()) server.last_progress = SteadyNow();
+  server.in_flight.push_back(std::move(next));
+  return true;
+}
+
+grpc::ByteBuffer ParameterClient::EncodeLocked(const Request& request) {
+  operation_.head.sequence = request.sequence;
+  pushed_.clear();
+  if (operation_.gradients != nullptr) {
+    for (uint32_t chunk : request.chunks) {
+      pushed_.push_back({chunk, versions_[chunk], {operation_.gradients + plan_.begin(chunk), plan_.size(chunk)}});
+    }
+  }
+  const std::span<const uint32_t> pull = operation_.weights != nullptr ? request.chunks : std::span<const uint32_t>();
+  return EncodeExchangeRequest(operation_.head, pushed_, pull);
+}
+
+absl::Status ParameterClient::TakeResponse(size_t index, grpc::ByteBuffer* response) {
+  absl::MutexLock lock(&mu_);
+  ServerQueue& server = servers_[index];
+  server.last_progress = SteadyNow();
+  SAMOVAR_RETURN_IF_ERROR(ParseExchangeResponse(response, plan_.chunks(), &answer_));
+  const auto request = std::find_if(server.in_flight.begin(), server.in_flight.end(),
+                                    [this](const Request& sent) { return sent.sequence == answer_.sequence; });
+  // An answer to what was abandoned.
+  if (request == server.in_flight.end()) return absl::OkStatus();
+  if (answer_.code != 0) {
+    const absl::Status error(static_cast<absl::StatusCode>(answer_.code), answer_.message);
+    if (IsWorthRetrying(error)) return error;
+    operation_.error = Annotate(error, absl::StrCat("server ", options_.servers[index]));
+    return absl::OkStatus();
+  }
+  SAMOVAR_RETURN_IF_ERROR(CheckWeightsLocked(*request));
+  destinations_.clear();
+  for (const ExchangeAnswer::Weights& weights : answer_.weights) {
+    destinations_.push_back(operation_.weights + plan_.begin(weights.chunk));
+  }
+  SAMOVAR_RETURN_IF_ERROR(CopyPayloads(response, answer_, destinations_));
+  // A frozen copy's versions are not those of the live weights.
+  if (!operation_.head.frozen) {
+    for (const ExchangeAnswer::Weights& weights : answer_.weights) versions_[weights.chunk] = weights.version;
+  }
+  operation_.result.applied += answer_.applied;
+  operation_.result.duplicates += answer_.duplicates;
+  operation_.unfinished_chunks -= static_cast<uint32_t>(request->chunks.size());
+  server.in_flight.erase(request);
+  return absl::OkStatus();
+}
+
+absl::Status ParameterClient::CheckWeightsLocked(const Request& request) const {
+  const size_t expected = operation_.weights != nullptr ? request.chunks.size() : 0;
+  if (answer_.weights.size() != expected) {
+    return absl::DataLossError(
+        absl::StrCat("the answer carries ", answer_.weights.size(), " chunks where ", expected, " were asked for"));
+  }
+  for (size_t i = 0; i < expected; ++i) {
+    const ExchangeAnswer::Weights& weights = answer_.weights[i];
+    if (weights.chunk != request.chunks[i] || weights.encoding != v1::ENCODING_FLOAT32) {
+      return absl::DataLossError(absl::StrCat("the answer carries chunk ", weights.chunk, " in encoding ", weights.encoding,
+                                              " where chunk ", request.chunks[i], " in float32 was asked for"));
+    }
+    if (static_cast<uint64_t>(weights.payload_bytes) != plan_.size(weights.chunk) * sizeof(float)) {
+      return absl::DataLossError(absl::StrCat("chunk ", weights.chunk, " has ", weights.payload_bytes, " bytes instead of ",
+                                              plan_.size(weights.chunk) * sizeof(float)));
+    }
+  }
+  return absl::OkStatus();
+}
+
+bool ParameterClient::StreamEnded(size_t index, const absl::Status& status) {
+  absl::MutexLock lock(&mu_);
+  if (!active_) return false;
+  ServerQueue& server = servers_[index];
+  server.last_error = status;
+  if (!IsWorthRetrying(status)) {
+    operation_.error = Annotate(status, absl::StrCat("server ", options_.servers[index]));
+    return false;
+  }
+  // In their old order.
+  for (auto request = server.in_flight.rbegin(); request != server.in_flight.rend(); ++request) {
+    server.ready.insert(server.ready.begin(), request->chunks.begin(), request->chunks.end());
+  }
+  server.in_flight.clear();
+  return !server.ready.empty();
+}
+
+}  // namespace samovar

@@ -1,0 +1,169 @@
+// ParameterClient pulls and pushes one job's parameters: a long-lived stream to each of the job's servers.
+//
+//   client->Pull(weights, limit);                              // weights of all chunks
+//   client->StartPush(t, epoch, gradients, weights);           // gradients of iteration t; weights: fused with a pull
+//   net->Backward([&](begin, end) { client->Ready(begin, end); });  // chunks leave as soon as they are complete
+//   client->AwaitPush(limit);                                  // all chunks have iteration t, weights are the new ones
+//
+// Several requests are under way at a time, each of at most kRequestBytes or one chunk. A stream that breaks, a server that
+// is not there (yet) or is overloaded is tried again with growing delays until the caller's limit; what was sent and not
+// answered is sent again, which is safe: a chunk applies an iteration once.
+//
+// Thread safety: one operation at a time, by one thread at a time; a Stopper may be stopped from any.
+// Lock order: mu_ is a leaf lock, held while a payload is copied but not over a call of gRPC's.
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <span>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "common/base/stopper.h"
+#include "common/model/chunk_plan.h"
+#include "common/parameters/exchange_codec.h"
+#include "common/parameters/server_stream.h"
+
+namespace samovar {
+
+// How long a call may block.
+struct WaitLimit {
+  // By SteadyNow() (clock.h).
+  absl::Time deadline = absl::InfiniteFuture();
+  // Ends the wait within a tenth of a second. May be null.
+  const Stopper* stopper = nullptr;
+};
+
+class ParameterClient final : private ServerStream::Owner {
+ public:
+  // Bytes of payload that a request carries at most, each way, unless one chunk is larger.
+  static constexpr uint64_t kRequestBytes = 256 << 10;
+  // Requests under way on a stream; bounds what is in memory of copies.
+  static constexpr size_t kMaxInFlight = 8;
+
+  struct Options {
+    std::string job_id;
+    uint64_t elements = 0;
+    uint32_t chunk_elements = 0;
+    // Chunk c is at servers[c modulo their number], "host:port".
+    std::vector<std::string> servers;
+    // A server that owes an answer and has sent none for so long is taken for hung: its stream is opened anew.
+    absl::Duration answer_timeout = absl::Seconds(30);
+  };
+
+  // How many of the pushed chunks were applied by the pushes that were answered, and how many had the iteration already.
+  struct PushResult {
+    uint32_t applied = 0;
+    uint32_t duplicates = 0;
+  };
+
+  // INVALID_ARGUMENT: no servers, or a chunk size that is not one. Does not connect: the first operation does.
+  static absl::StatusOr<std::unique_ptr<ParameterClient>> Create(const Options& options);
+  // Abandons what is under way. Does not wait for servers.
+  ~ParameterClient() override;
+
+  uint64_t elements() const { return plan_.elements(); }
+
+  // All operations block until they are done and return
+  //   DEADLINE_EXCEEDED  the limit's deadline has passed; the message names the servers that are waited for and their last error
+  //   CANCELLED          the limit's stopper was stopped
+  //   DATA_LOSS          a server's answer is garbage
+  //   or a server's own error: NOT_FOUND (the job is not open there), FAILED_PRECONDITION (the epoch is old),
+  //   INVALID_ARGUMENT (NaN or infinity in a gradient, say); the message names the server.
+  // After an error `weights` hold a mixture. REQUIRES: spans of elements() floats.
+
+  // The live weights.
+  absl::Status Pull(std::span<float> weights, const WaitLimit& limit);
+  // The copy that was frozen, or written as a snapshot, under the name of `iteration`.
+  absl::Status PullFrozen(uint64_t iteration, std::span<float> weights, const WaitLimit& limit);
+
+  // Begins a push; an earlier one that was not awaited is abandoned. With weights (else an empty span) each chunk's new weights
+  // are written there when the server has applied its gradient, which may be any time after Ready() has covered it.
+  // Both spans stay valid until AwaitPush or AbandonPush has returned. Staleness is counted from the last pull of either kind.
+  void StartPush(uint64_t iteration, uint64_t epoch, std::span<const float> gradients, std::span<float> weights);
+  // The gradients [begin, end) are final; each float is to be covered once. May send. Never waits for an answer.
+  void Ready(uint64_t begin, uint64_t end);
+  // REQUIRES: the ranges given to Ready cover all floats.
+  absl::StatusOr<PushResult> AwaitPush(const WaitLimit& limit);
+  // Servers may or may not apply what was sent.
+  void AbandonPush();
+
+ private:
+  // What all servers are asked at present.
+  struct Operation {
+    ExchangeHead head;
+    // Null: nothing is pushed, or pulled.
+    const float* gradients = nullptr;
+    float* weights = nullptr;
+    uint32_t unfinished_chunks = 0;
+    PushResult result;
+    // The first error that repeating would not cure.
+    absl::Status error;
+  };
+  struct Request {
+    uint64_t sequence = 0;
+    std::vector<uint32_t> chunks;
+  };
+  struct ServerQueue {
+    // Chunks to be sent, in order, and requests that wait for their answer.
+    std::deque<uint32_t> ready;
+    std::vector<Request> in_flight;
+    // When an answer came, or the first request after a time of rest was sent.
+    absl::Time last_progress;
+    absl::Status last_error;
+  };
+
+  ParameterClient(const Options& options, const ChunkPlan& plan);
+
+  // ServerStream::Owner.
+  bool NextRequest(size_t server, grpc::ByteBuffer* request) override;
+  absl::Status TakeResponse(size_t server, grpc::ByteBuffer* response) override;
+  bool StreamEnded(size_t server, const absl::Status& status) override;
+
+  void ServeQueue();
+  void Begin(Operation operation) ABSL_LOCKS_EXCLUDED(mu_);
+  // Pulls every chunk.
+  absl::Status RunPull(Operation operation, const WaitLimit& limit);
+  absl::StatusOr<PushResult> Await(const WaitLimit& limit) ABSL_LOCKS_EXCLUDED(mu_);
+  void ReopenSilentStreams(absl::Time now) ABSL_LOCKS_EXCLUDED(mu_);
+
+  bool FinishedLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void ClearLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  grpc::ByteBuffer EncodeLocked(const Request& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Whether the answer carries exactly the weights that the request asked for.
+  absl::Status CheckWeightsLocked(const Request& request) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // "server A: 3 chunks unanswered, ...; server B: ..."
+  std::string DescribeUnansweredLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  const Options options_;
+  const ChunkPlan plan_;
+  grpc::CompletionQueue queue_;
+  // Constant after construction.
+  std::vector<std::unique_ptr<ServerStream>> streams_;
+
+  absl::Mutex mu_;
+  bool active_ ABSL_GUARDED_BY(mu_) = false;
+  Operation operation_ ABSL_GUARDED_BY(mu_);
+  std::vector<ServerQueue> servers_ ABSL_GUARDED_BY(mu_);
+  uint64_t next_sequence_ ABSL_GUARDED_BY(mu_) = 1;
+  // Of each chunk: updates in the weights last pulled; floats that Ready has yet to cover.
+  std::vector<uint64_t> versions_ ABSL_GUARDED_BY(mu_);
+  std::vector<uint32_t> uncovered_ ABSL_GUARDED_BY(mu_);
+  // Kept from call to call for their memory.
+  std::vector<PushedChunk> pushed_ ABSL_GUARDED_BY(mu_);
+  std::vector<float*> destinations_ ABSL_GUARDED_BY(mu_);
+  ExchangeAnswer answer_ ABSL_GUARDED_BY(mu_);
+
+  std::thread thread_;
+};
+
+}  // namespace samovar

@@ -1,0 +1,43 @@
+# What this machine can take: functions for other scripts, which source this file.
+# shellcheck shell=bash
+
+# A compiler at work on gRPC's headers with a precompiled header needs about so much.
+compiler_kib=$((1200 * 1024))
+
+# Compilers to run at a time: one for each processor, and no more than memory has room for.
+build_jobs() {
+  local processors memory_kib jobs
+  processors="$(nproc)"
+  memory_kib="$(awk '/^MemAvailable:/ {print $2}' /proc/meminfo)"
+  memory_kib="$(least "${memory_kib:-$compiler_kib}" "$(container_kib)")"
+  jobs=$((memory_kib / compiler_kib))
+  ((jobs >= 1)) || jobs=1
+  least "$jobs" "$processors"
+}
+
+# The memory that the container, if this is one, has left.
+container_kib() {
+  local limit used
+  limit="$(cat /sys/fs/cgroup/memory.max 2>/dev/null || echo max)"
+  used="$(cat /sys/fs/cgroup/memory.current 2>/dev/null || echo 0)"
+  if [[ "$limit" =~ ^[0-9]+$ ]] && ((limit > used)); then
+    echo $(((limit - used) / 1024))
+  else
+    echo $((1 << 40))
+  fi
+}
+
+least() { echo $(($1 < $2 ? $1 : $2)); }
+
+# The instruction-set level to compile for: v3 where the CPU has it, else v2.
+cpu_level() {
+  local flags
+  flags=" $(awk -F: '/^flags/ {print $2; exit}' /proc/cpuinfo) "
+  for needed in avx2 fma bmi1 bmi2 f16c movbe abm; do
+    if [[ "$flags" != *" $needed "* ]]; then
+      echo x86-64-v2
+      return
+    fi
+  done
+  echo x86-64-v3
+}

@@ -1,0 +1,184 @@
+#include "common/parameters/exchange_codec.h"
+
+#include <grpcpp/grpcpp.h>
+
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "common/base/random.h"
+#include "samovar/v1/parameter.pb.h"
+#include "tests/support/catch.h"
+#include "tests/support/status_matchers.h"
+
+namespace samovar {
+namespace {
+
+std::string BytesOf(const grpc::ByteBuffer& buffer) {
+  std::vector<grpc::Slice> slices;
+  REQUIRE(buffer.Dump(&slices).ok());
+  std::string bytes;
+  for (const grpc::Slice& slice : slices) bytes.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
+  return bytes;
+}
+
+// In slices of at most `piece` bytes, as they come from a socket.
+grpc::ByteBuffer BufferOf(const std::string& bytes, size_t piece) {
+  std::vector<grpc::Slice> slices;
+  for (size_t i = 0; i < bytes.size(); i += piece) slices.emplace_back(bytes.substr(i, piece));
+  return grpc::ByteBuffer(slices.data(), slices.size());
+}
+
+v1::ExchangeResponse MakeResponse() {
+  v1::ExchangeResponse response;
+  response.set_sequence(300);
+  response.set_applied(2);
+  response.set_duplicates(1);
+  for (uint32_t chunk : {7u, 0u}) {
+    v1::ChunkData* data = response.add_weights();
+    data->set_chunk(chunk);
+    data->set_version(uint64_t{1} << 40);
+    const std::vector<float> values(100 + chunk, 0.25f * static_cast<float>(chunk + 1));
+    data->set_payload(values.data(), values.size() * sizeof(float));
+  }
+  return response;
+}
+
+TEST_CASE("an encoded request is what generated code reads") {
+  const std::vector<float> first(5, 1.5f);
+  const std::vector<float> second(200, -2.0f);
+  const std::vector<PushedChunk> push = {{0, 0, first}, {300, uint64_t{1} << 50, second}};
+  const std::vector<uint32_t> pull = {0, 1, 127, 128, UINT32_MAX};
+  ExchangeHead head;
+  head.sequence = 129;
+  head.job_id = "job-1";
+  head.epoch = UINT64_MAX;
+  head.iteration = 1;
+  head.frozen = true;
+  head.frozen_iteration = 500;
+
+  v1::ExchangeRequest request;
+  REQUIRE(request.ParseFromString(BytesOf(EncodeExchangeRequest(head, push, pull))));
+  REQUIRE(request.sequence() == head.sequence);
+  REQUIRE(request.job_id() == head.job_id);
+  REQUIRE(request.epoch() == head.epoch);
+  REQUIRE(request.iteration() == head.iteration);
+  REQUIRE(request.frozen());
+  REQUIRE(request.frozen_iteration() == head.frozen_iteration);
+  REQUIRE(std::vector<uint32_t>(request.pull().begin(), request.pull().end()) == pull);
+  REQUIRE(request.push_size() == 2);
+  for (int i = 0; i < 2; ++i) {
+    REQUIRE(request.push(i).chunk() == push[i].chunk);
+    REQUIRE(request.push(i).version() == push[i].version);
+    REQUIRE(request.push(i).encoding() == v1::ENCODING_FLOAT32);
+    REQUIRE(request.push(i).payload().size() == push[i].gradient.size_bytes());
+    REQUIRE(std::memcmp(request.push(i).payload().data(), push[i].gradient.data(), push[i].gradient.size_bytes()) == 0);
+  }
+}
+
+TEST_CASE("an encoded request has no byte that generated code would not write") {
+  ExchangeHead head;
+  head.job_id = "job";
+  const std::vector<uint32_t> pull = {3};
+  v1::ExchangeRequest expected;
+  expected.set_job_id("job");
+  expected.add_pull(3);
+  REQUIRE(BytesOf(EncodeExchangeRequest(head, {}, pull)) == expected.SerializeAsString());
+}
+
+TEST_CASE("what generated code wrote is parsed, however it is cut into slices") {
+  const v1::ExchangeResponse response = MakeResponse();
+  const std::string bytes = response.SerializeAsString();
+  for (size_t piece : {size_t{1}, size_t{3}, size_t{64}, bytes.size()}) {
+    grpc::ByteBuffer buffer = BufferOf(bytes, piece);
+    ExchangeAnswer answer;
+    REQUIRE_OK(ParseExchangeResponse(&buffer, 2, &answer));
+    REQUIRE(answer.sequence == 300);
+    REQUIRE(answer.code == 0);
+    REQUIRE(answer.applied == 2);
+    REQUIRE(answer.duplicates == 1);
+    REQUIRE(answer.weights.size() == 2);
+    REQUIRE(answer.weights[0].chunk == 7);
+    REQUIRE(answer.weights[0].version == uint64_t{1} << 40);
+    REQUIRE(answer.weights[0].payload_bytes == 107 * 4);
+    std::vector<float> seven(107);
+    std::vector<float> zero(100);
+    REQUIRE_OK(CopyPayloads(&buffer, answer, std::vector<float*>{seven.data(), zero.data()}));
+    REQUIRE(seven == std::vector<float>(107, 2.0f));
+    REQUIRE(zero == std::vector<float>(100, 0.25f));
+  }
+}
+
+TEST_CASE("an answer's code and text are parsed, and nothing of the answer before stays") {
+  ExchangeAnswer answer;
+  grpc::ByteBuffer full = BufferOf(MakeResponse().SerializeAsString(), 64);
+  REQUIRE_OK(ParseExchangeResponse(&full, 2, &answer));
+  v1::ExchangeResponse refusal;
+  refusal.set_code(9);
+  refusal.set_message("the epoch is old");
+  grpc::ByteBuffer buffer = BufferOf(refusal.SerializeAsString(), 64);
+  REQUIRE_OK(ParseExchangeResponse(&buffer, 2, &answer));
+  REQUIRE(answer.code == 9);
+  REQUIRE(answer.message == "the epoch is old");
+  REQUIRE(answer.sequence == 0);
+  REQUIRE(answer.applied == 0);
+  REQUIRE(answer.weights.empty());
+}
+
+TEST_CASE("fields that are not known are skipped") {
+  std::string bytes = MakeResponse().SerializeAsString();
+  bytes += std::string("\x78\x05", 2);                              // 15: varint
+  bytes += std::string("\x79\1\2\3\4\5\6\7\x08", 9);                // 15: 8 bytes
+  bytes += std::string("\x7A\3abc", 5);                             // 15: text
+  bytes += std::string("\x7D\1\2\3\4", 5);                          // 15: 4 bytes
+  grpc::ByteBuffer buffer = BufferOf(bytes, 64);
+  ExchangeAnswer answer;
+  REQUIRE_OK(ParseExchangeResponse(&buffer, 2, &answer));
+  REQUIRE(answer.weights.size() == 2);
+}
+
+TEST_CASE("an answer that breaks off is refused") {
+  const std::string bytes = MakeResponse().SerializeAsString();
+  // Behind the head's fields every place lies within a field of known length.
+  for (size_t length = bytes.size() - 1; length > 24; length -= 7) {
+    grpc::ByteBuffer buffer = BufferOf(bytes.substr(0, length), 64);
+    ExchangeAnswer answer;
+    const absl::Status status = ParseExchangeResponse(&buffer, 2, &answer);
+    // Cut between two fields it is a shorter message, which is well-formed.
+    if (!status.ok()) REQUIRE_STATUS(status, absl::StatusCode::kDataLoss, "not an ExchangeResponse");
+    if (status.ok()) REQUIRE(answer.weights.size() < 2);
+  }
+}
+
+TEST_CASE("an answer with more chunks than there are is refused") {
+  grpc::ByteBuffer buffer = BufferOf(MakeResponse().SerializeAsString(), 64);
+  ExchangeAnswer answer;
+  REQUIRE_STATUS(ParseExchangeResponse(&buffer, 1, &answer), absl::StatusCode::kDataLoss, "more than 1 chunks");
+}
+
+TEST_CASE("random bytes are an answer or an error, and payloads lie inside the message") {
+  const uint64_t key = DeriveKey(RandomStream::kFiller, {11});
+  const std::string valid = MakeResponse().SerializeAsString();
+  for (uint64_t round = 0; round < 3000; ++round) {
+    std::string bytes = valid;
+    const auto draws = Philox(key, 0, round);
+    for (int change = 0; change < 3; ++change) {
+      bytes[draws[change] % 40] = static_cast<char>(Philox(key, 1, round * 3 + change)[0]);
+    }
+    if (draws[3] % 2 == 0) bytes.resize(draws[3] % bytes.size());
+    grpc::ByteBuffer buffer = BufferOf(bytes, 1 + draws[3] % 100);
+    ExchangeAnswer answer;
+    if (!ParseExchangeResponse(&buffer, 8, &answer).ok()) continue;
+    std::vector<std::vector<char>> rooms;
+    std::vector<float*> destinations;
+    for (const ExchangeAnswer::Weights& weights : answer.weights) {
+      REQUIRE(weights.payload_begin + weights.payload_bytes <= static_cast<int>(bytes.size()));
+      rooms.emplace_back(weights.payload_bytes + sizeof(float));
+      destinations.push_back(reinterpret_cast<float*>(rooms.back().data()));
+    }
+    REQUIRE_OK(CopyPayloads(&buffer, answer, destinations));
+  }
+}
+
+}  // namespace
+}  // namespace samovar

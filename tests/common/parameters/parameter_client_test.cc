@@ -1,0 +1,376 @@
+#include "common/parameters/parameter_client.h"
+
+#include <grpcpp/grpcpp.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/clock.h"
+#include "samovar/v1/parameter.grpc.pb.h"
+#include "tests/common/parameters/parameter_server.h"
+#include "tests/support/temp_dir.h"
+
+namespace samovar {
+namespace {
+
+constexpr uint64_t kElements = 100'000;
+constexpr uint32_t kChunkElements = 4096;
+// The last one is of 1,696 floats.
+constexpr uint32_t kChunks = 25;
+// A rate of 1/1024 and whole-numbered gradients make all arithmetic exact, so that tests can compare with ==.
+constexpr float kRate = 1.0f / 1024;
+constexpr float kInitial = 0.5f;
+
+v1::OpenJobRequest MakeJob(uint32_t servers) {
+  v1::OpenJobRequest job;
+  job.set_job_id("job");
+  job.set_epoch(1);
+  job.set_chunk_elements(kChunkElements);
+  job.set_servers(servers);
+  job.mutable_layout()->set_elements(kElements);
+  v1::ParameterBlob* blob = job.mutable_layout()->add_blobs();
+  blob->set_layer("ip");
+  blob->add_shape(kElements);
+  blob->set_lr_mult(1);
+  blob->mutable_filler()->set_type("constant");
+  blob->mutable_filler()->set_value(kInitial);
+  job.mutable_solver()->set_base_lr(kRate);
+  job.mutable_solver()->set_lr_policy("fixed");
+  job.mutable_solver()->set_max_iter(1000);
+  return job;
+}
+
+WaitLimit Within(absl::Duration time) { return {SteadyNow() + time, nullptr}; }
+// Far beyond what anything here takes.
+WaitLimit Soon() { return Within(absl::Seconds(60)); }
+
+std::unique_ptr<ParameterClient> MakeClient(const std::vector<std::string>& servers,
+                                            absl::Duration answer_timeout = absl::Seconds(30)) {
+  ParameterClient::Options options;
+  options.job_id = "job";
+  options.elements = kElements;
+  options.chunk_elements = kChunkElements;
+  options.servers = servers;
+  options.answer_timeout = answer_timeout;
+  auto client = ParameterClient::Create(options);
+  REQUIRE_OK(client);
+  return *std::move(client);
+}
+
+// Pushes the same gradient to every float, ready all at once.
+absl::StatusOr<ParameterClient::PushResult> Push(ParameterClient* client, uint64_t iteration, float gradient,
+                                                 std::span<float> weights = {}, uint64_t epoch = 1) {
+  const std::vector<float> gradients(kElements, gradient);
+  client->StartPush(iteration, epoch, gradients, weights);
+  client->Ready(0, kElements);
+  return client->AwaitPush(Soon());
+}
+
+bool AllAre(const std::vector<float>& values, float expected) {
+  return std::all_of(values.begin(), values.end(), [expected](float value) { return value == expected; });
+}
+
+TEST_CASE("weights are pulled from all servers, each float from its place") {
+  TempDir dir;
+  v1::OpenJobRequest job = MakeJob(2);
+  job.mutable_layout()->mutable_blobs(0)->mutable_filler()->set_type("uniform");
+  job.mutable_layout()->mutable_blobs(0)->mutable_filler()->set_max(1);
+  ParameterServer first(dir.File("0"), job, 0);
+  ParameterServer second(dir.File("1"), job, 1);
+  job.set_servers(1);
+  ParameterServer all(dir.File("all"), job, 0);
+
+  std::vector<float> weights(kElements, -1);
+  REQUIRE_OK(MakeClient({first.address(), second.address()})->Pull(weights, Soon()));
+  std::vector<float> expected(kElements, -2);
+  REQUIRE_OK(MakeClient({all.address()})->Pull(expected, Soon()));
+  REQUIRE(weights == expected);
+  REQUIRE_FALSE(AllAre(weights, weights[0]));
+}
+
+TEST_CASE("a fused push brings back weights that hold it") {
+  TempDir dir;
+  ParameterServer first(dir.File("0"), MakeJob(2), 0);
+  ParameterServer second(dir.File("1"), MakeJob(2), 1);
+  auto client = MakeClient({first.address(), second.address()});
+  std::vector<float> weights(kElements, -1);
+  REQUIRE_OK(client->Pull(weights, Soon()));
+  for (uint64_t t = 0; t < 20; ++t) {
+    const auto result = Push(client.get(), t, 2, weights);
+    REQUIRE_OK(result);
+    REQUIRE(result->applied == kChunks);
+    REQUIRE(result->duplicates == 0);
+    REQUIRE(AllAre(weights, kInitial - 2 * kRate * static_cast<float>(t + 1)));
+  }
+  // Each push was computed from the newest weights.
+  REQUIRE(first.Ledgers("job").counters().staleness_max() == 0);
+  REQUIRE(second.Ledgers("job").counters().applied() == 20 * 12);
+}
+
+TEST_CASE("staleness is counted from the last pull") {
+  TempDir dir;
+  ParameterServer server(dir.File("0"), MakeJob(1));
+  auto slow = MakeClient({server.address()});
+  auto fast = MakeClient({server.address()});
+  std::vector<float> weights(kElements);
+  REQUIRE_OK(slow->Pull(weights, Soon()));
+  REQUIRE_OK(fast->Pull(weights, Soon()));
+  for (uint64_t t = 0; t < 3; ++t) REQUIRE_OK(Push(fast.get(), t, 1, weights));
+  REQUIRE_OK(Push(slow.get(), 3, 1, weights));
+  REQUIRE(server.Ledgers("job").counters().staleness_max() == 3);
+  REQUIRE(AllAre(weights, kInitial - 4 * kRate));
+}
+
+TEST_CASE("a push that is repeated is applied once") {
+  TempDir dir;
+  ParameterServer server(dir.File("0"), MakeJob(1));
+  auto client = MakeClient({server.address()});
+  std::vector<float> weights(kElements);
+  REQUIRE_OK(Push(client.get(), 7, 1));
+  const auto again = Push(client.get(), 7, 100, weights);
+  REQUIRE_OK(again);
+  REQUIRE(again->applied == 0);
+  REQUIRE(again->duplicates == kChunks);
+  REQUIRE(AllAre(weights, kInitial - kRate));
+}
+
+TEST_CASE("chunks leave when ranges have covered them, in any order, and not before") {
+  TempDir dir;
+  ParameterServer server(dir.File("0"), MakeJob(1));
+  auto client = MakeClient({server.address()});
+  const std::vector<float> gradients(kElements, 1);
+  std::vector<float> weights(kElements, -1);
+  client->StartPush(0, 1, gradients, weights);
+  client->Ready(50'000, kElements);
+  client->Ready(100, 50'000);
+  // The first chunk lacks 100 floats: the wait is in vain.
+  REQUIRE_STATUS(client->AwaitPush(Within(absl::Milliseconds(1))), absl::StatusCode::kDeadlineExceeded, "job job");
+  REQUIRE(weights[0] == -1);
+
+  client->StartPush(0, 1, gradients, weights);
+  client->Ready(100, 50'000);
+  client->Ready(50'000, kElements);
+  client->Ready(0, 100);
+  REQUIRE_OK(client->AwaitPush(Soon()));
+  REQUIRE(AllAre(weights, kInitial - kRate));
+}
+
+TEST_CASE("a frozen copy is pulled while the weights move on") {
+  TempDir dir;
+  ParameterServer server(dir.File("0"), MakeJob(1));
+  auto client = MakeClient({server.address()});
+  std::vector<float> weights(kElements);
+  REQUIRE_OK(Push(client.get(), 0, 1));
+  server.Freeze("job", 1);
+  REQUIRE_OK(Push(client.get(), 1, 1));
+  REQUIRE_OK(client->PullFrozen(1, weights, Soon()));
+  REQUIRE(AllAre(weights, kInitial - kRate));
+  REQUIRE_STATUS(client->PullFrozen(17, weights, Soon()), absl::StatusCode::kNotFound, server.address());
+}
+
+TEST_CASE("a server's refusal is told with the server's name, and the next operation is not affected") {
+  TempDir dir;
+  ParameterServer server(dir.File("0"), MakeJob(1));
+  auto client = MakeClient({server.address()});
+  std::vector<float> weights(kElements);
+  REQUIRE_STATUS(Push(client.get(), 0, NAN), absl::StatusCode::kInvalidArgument, server.address());
+  REQUIRE_OK(Push(client.get(), 1, 1, weights, /*epoch=*/5));
+  REQUIRE_STATUS(Push(client.get(), 2, 1, weights, /*epoch=*/4), absl::StatusCode::kFailedPrecondition, "epoch");
+  REQUIRE_OK(client->Pull(weights, Soon()));
+  REQUIRE(AllAre(weights, kInitial - kRate));
+}
+
+TEST_CASE("a server that is started again on its port is found again, and no push is lost or doubled") {
+  TempDir dir;
+  ParameterServer steady(dir.File("1"), MakeJob(2), 1);
+  auto server = std::make_unique<ParameterServer>(dir.File("0"), MakeJob(2), 0);
+  const int port = server->port();
+  auto client = MakeClient({server->address(), steady.address()});
+  std::vector<float> weights(kElements);
+  for (uint64_t t = 0; t < 5; ++t) REQUIRE_OK(Push(client.get(), t, 1, weights));
+  server->Freeze("job", 5);
+  server->Persist("job", 5);
+  server.reset();
+
+  // Begun while the server is away.
+  const std::vector<float> gradients(kElements, 1);
+  client->StartPush(5, 1, gradients, weights);
+  client->Ready(0, kElements);
+  v1::OpenJobRequest job = MakeJob(2);
+  job.set_restore(true);
+  job.set_restore_iteration(5);
+  server = std::make_unique<ParameterServer>(dir.File("0"), job, 0, port);
+  REQUIRE_OK(client->AwaitPush(Soon()));
+  REQUIRE(AllAre(weights, kInitial - 6 * kRate));
+  REQUIRE(server->Ledgers("job").counters().applied() == 13);
+}
+
+TEST_CASE("pushes go through while the server comes and goes") {
+  TempDir dir;
+  auto server = std::make_unique<ParameterServer>(dir.File("0"), MakeJob(1));
+  const int port = server->port();
+  auto client = MakeClient({server->address()});
+  std::vector<float> weights(kElements);
+  for (int restart = 0; restart < 3; ++restart) {
+    std::thread pusher([&] {
+      for (uint64_t t = 0; t < 40; ++t) REQUIRE_OK(Push(client.get(), t, 1, weights));
+    });
+    server.reset();
+    server = std::make_unique<ParameterServer>(dir.File("0"), MakeJob(1), 0, port);
+    pusher.join();
+  }
+  // Those of the last round that came before the restart went with the server; no other is missing, and none is doubled.
+  const v1::GetLedgersResponse ledgers = server->Ledgers("job");
+  for (const v1::ChunkLedger& ledger : ledgers.ledgers()) {
+    const auto& beyond = ledger.ledger().beyond();
+    REQUIRE(beyond.size() <= 1);
+    REQUIRE((ledger.ledger().watermark() == 40 || beyond.Get(0).end() == 40));
+  }
+}
+
+TEST_CASE("a wait ends at its deadline and names the server") {
+  // Nobody listens there.
+  const std::string nobody = "127.0.0.1:1";
+  auto client = MakeClient({nobody});
+  std::vector<float> weights(kElements);
+  REQUIRE_STATUS(client->Pull(weights, Within(absl::Milliseconds(200))), absl::StatusCode::kDeadlineExceeded, nobody);
+}
+
+TEST_CASE("a wait ends when its stopper is stopped") {
+  auto client = MakeClient({"127.0.0.1:1"});
+  std::vector<float> weights(kElements);
+  Stopper stopper;
+  std::thread stopping([&stopper] { stopper.Stop(); });
+  REQUIRE_STATUS(client->Pull(weights, WaitLimit{absl::InfiniteFuture(), &stopper}), absl::StatusCode::kCancelled, "stopped");
+  stopping.join();
+}
+
+// A server that answers each request as the test says.
+class OddServer final : public v1::ParameterService::Service {
+ public:
+  // False: no answer.
+  using Answer = std::function<bool(const v1::ExchangeRequest&, v1::ExchangeResponse*)>;
+  explicit OddServer(Answer answer) : answer_(std::move(answer)) {
+    grpc::ServerBuilder builder;
+    int port = 0;
+    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+    ApplyServerLimits(&builder);
+    builder.RegisterService(this);
+    server_ = builder.BuildAndStart();
+    address_ = absl::StrCat("127.0.0.1:", port);
+  }
+  ~OddServer() override { server_->Shutdown(absl::ToChronoTime(absl::Now())); }
+
+  grpc::Status Exchange(grpc::ServerContext*,
+                        grpc::ServerReaderWriter<v1::ExchangeResponse, v1::ExchangeRequest>* stream) override {
+    streams_.fetch_add(1);
+    v1::ExchangeRequest request;
+    while (stream->Read(&request)) {
+      v1::ExchangeResponse response;
+      response.set_sequence(request.sequence());
+      if (answer_(request, &response) && !stream->Write(response)) break;
+    }
+    return grpc::Status::OK;
+  }
+
+  const std::string& address() const { return address_; }
+  int streams() const { return streams_.load(); }
+
+ private:
+  const Answer answer_;
+  std::atomic<int> streams_{0};
+  std::unique_ptr<grpc::Server> server_;
+  std::string address_;
+};
+
+// Fills what the request asks for, with zeros.
+void AnswerPull(const v1::ExchangeRequest& request, v1::ExchangeResponse* response) {
+  for (uint32_t chunk : request.pull()) {
+    v1::ChunkData* data = response->add_weights();
+    data->set_chunk(chunk);
+    const uint32_t size = chunk == kChunks - 1 ? kElements - (kChunks - 1) * kChunkElements : kChunkElements;
+    data->mutable_payload()->resize(size * sizeof(float));
+  }
+}
+
+TEST_CASE("weights that were not asked for, or of another size, are refused as garbage") {
+  std::vector<float> weights(kElements, -1);
+  const auto pull_from = [&weights](const OddServer& server) {
+    return MakeClient({server.address()})->Pull(weights, Soon());
+  };
+  OddServer empty([](const auto&, auto*) { return true; });
+  REQUIRE_STATUS(pull_from(empty), absl::StatusCode::kDataLoss, "carries 0 chunks");
+  OddServer shorter([](const auto& request, auto* response) {
+    AnswerPull(request, response);
+    response->mutable_weights(0)->mutable_payload()->resize(4);
+    return true;
+  });
+  REQUIRE_STATUS(pull_from(shorter), absl::StatusCode::kDataLoss, "has 4 bytes instead of 16384");
+  OddServer other([](const auto& request, auto* response) {
+    AnswerPull(request, response);
+    response->mutable_weights(0)->set_chunk(1'000'000);
+    return true;
+  });
+  REQUIRE_STATUS(pull_from(other), absl::StatusCode::kDataLoss, other.address());
+  OddServer encoded([](const auto& request, auto* response) {
+    AnswerPull(request, response);
+    response->mutable_weights(0)->set_encoding(static_cast<v1::Encoding>(77));
+    return true;
+  });
+  REQUIRE_STATUS(pull_from(encoded), absl::StatusCode::kDataLoss, "encoding 77");
+}
+
+TEST_CASE("answers that nobody waits for are passed over") {
+  OddServer server([](const v1::ExchangeRequest& request, v1::ExchangeResponse* response) {
+    AnswerPull(request, response);
+    // The first answer is to a sequence that was never sent; the client asks again after its patience.
+    if (request.sequence() == 1) response->set_sequence(999);
+    return true;
+  });
+  auto client = MakeClient({server.address()}, absl::Milliseconds(50));
+  std::vector<float> weights(kElements, -1);
+  REQUIRE_OK(client->Pull(weights, Soon()));
+  REQUIRE(AllAre(weights, 0));
+}
+
+TEST_CASE("a server that is silent is asked again on a new stream") {
+  std::atomic<int> requests{0};
+  OddServer server([&requests](const v1::ExchangeRequest& request, v1::ExchangeResponse* response) {
+    AnswerPull(request, response);
+    return requests.fetch_add(1) > 0;
+  });
+  auto client = MakeClient({server.address()}, absl::Milliseconds(50));
+  std::vector<float> weights(kElements, -1);
+  REQUIRE_OK(client->Pull(weights, Soon()));
+  REQUIRE(server.streams() >= 2);
+}
+
+TEST_CASE("a server that is too busy is asked again") {
+  std::atomic<int> requests{0};
+  OddServer server([&requests](const v1::ExchangeRequest& request, v1::ExchangeResponse* response) {
+    AnswerPull(request, response);
+    if (requests.fetch_add(1) < 3) {
+      response->set_code(static_cast<int>(absl::StatusCode::kResourceExhausted));
+      response->clear_weights();
+    }
+    return true;
+  });
+  std::vector<float> weights(kElements, -1);
+  REQUIRE_OK(MakeClient({server.address()})->Pull(weights, Soon()));
+  REQUIRE(AllAre(weights, 0));
+}
+
+TEST_CASE("a client without servers is refused") {
+  ParameterClient::Options options;
+  options.job_id = "job";
+  options.elements = 10;
+  options.chunk_elements = kChunkElements;
+  REQUIRE_STATUS(ParameterClient::Create(options), absl::StatusCode::kInvalidArgument, "server");
+}
+
+}  // namespace
+}  // namespace samovar

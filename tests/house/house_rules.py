@@ -1,0 +1,279 @@
+#!/usr/bin/env python3
+"""Checks the rules of the house that a compiler does not: who includes whom, which room has which third party's door,
+what every file has, and that nothing lies about that is not built.
+
+    python3 tests/house/house_rules.py [ROOT]
+
+Prints one line a violation, "file:line: what is wrong", and exits with 1 if there is any. Lines that begin with "warning:"
+are about size budgets and never fail.
+"""
+
+import pathlib
+import re
+import sys
+from dataclasses import dataclass
+from typing import Callable, Iterator, List, Optional
+
+# Directories at the top of the tree that are not source.
+NOT_SOURCE = {".git", "build", "data", "output", ".cache", ".vscode", ".idea"}
+SOURCE_SUFFIXES = {".h", ".cc"}
+TEXT_SUFFIXES = SOURCE_SUFFIXES | {".py", ".sh", ".md", ".txt", ".cmake", ".json", ".proto", ".prototxt", ".toml", ".yml", ""}
+
+# What each part of the tree may include of our own headers, by path prefix; the longest prefix that fits a file counts.
+# Includes flow main -> config -> server | worker | cli -> common -> proto.
+MAY_INCLUDE = {
+    "common/": ["common/"],
+    "server/": ["server/", "common/"],
+    "server/main.cc": ["config/", "server/", "common/"],
+    "worker/": ["worker/", "common/"],
+    "worker/main.cc": ["config/", "worker/", "common/"],
+    # The engine knows nothing of where its data comes from, nor the feed who computes.
+    "worker/nn/": ["worker/nn/", "common/"],
+    "worker/feed/": ["worker/feed/", "common/"],
+    # `check` builds nets and opens data as a worker would; it has no business with leases, nor inside a server.
+    "cli/": ["cli/", "worker/nn/", "worker/feed/", "common/"],
+    "cli/main.cc": ["config/", "cli/", "common/"],
+    # Binds flags to option structs.
+    "config/": ["config/", "cli/", "server/", "worker/", "common/"],
+    "benchmarks/": ["benchmarks/", "config/", "cli/", "server/", "worker/", "common/"],
+    "tests/": ["tests/", "benchmarks/", "config/", "cli/", "server/", "worker/", "common/"],
+}
+OUR_ROOTS = ("common/", "server/", "worker/", "cli/", "config/", "tests/", "benchmarks/", "cmake/", "deploy/", "proto/")
+
+
+@dataclass(frozen=True)
+class Door:
+    """A third party and the only places that may include its headers."""
+    name: str
+    header: "re.Pattern[str]"
+    places: List[str]
+    instead: str
+
+
+DOORS = [
+    Door("CLI11", re.compile(r"CLI/"), ["config/", "tests/config/"], "flags are bound in config"),
+    Door("spdlog", re.compile(r"(spdlog|fmt)/"), ["common/telemetry/"], "log through common/telemetry/log.h"),
+    Door("LMDB", re.compile(r"lmdb\.h$"), ["common/data/"], "use common/data/lmdb.h"),
+    Door("Eigen", re.compile(r"(unsupported/)?Eigen/"), ["worker/nn/", "server/store/solver_rule"],
+         "matrices belong into worker/nn and the solver rules"),
+    Door("gRPC", re.compile(r"(grpcpp|grpc)/|.*\.grpc\.pb\.h$"),
+         ["common/rpc/", "common/parameters/", "server/", "worker/train/", "worker/main.cc", "cli/", "tests/", "benchmarks/"],
+         "only services and clients speak gRPC"),
+    Door("Catch2", re.compile(r"catch2/"), ["tests/support/"], "use tests/support/catch.h"),
+]
+
+HEADER_BUDGET = 250
+SOURCE_BUDGET = 500
+
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
+# Homes and workspaces of people and machines. Taken apart so that the pattern does not find itself.
+MACHINE_PATH = re.compile(r"(?<![\w.~\-}])/(?:" + "|".join(["ho" + "me", "ro" + "ot", "Us" + "ers", "wo" + "rk"]) + r")/[\w.]")
+UNFINISHED = re.compile(r"\b(?:" + "|".join(["TO" + "DO", "FIX" + "ME", "X" + "XX"]) + r")\b")
+TEST_NAME = re.compile(r'\b(?:TEST_CASE|TEMPLATE_TEST_CASE|SCENARIO)\(\s*"((?:[^"\\]|\\.)*)"')
+
+
+@dataclass(frozen=True)
+class Include:
+    line: int
+    quoted: bool
+    header: str
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    # Relative to the root, with forward slashes.
+    path: str
+    lines: List[str]
+
+    @property
+    def includes(self) -> List[Include]:
+        found = []
+        for number, text in enumerate(self.lines, start=1):
+            match = INCLUDE.match(text)
+            if match:
+                found.append(Include(number, match.group(1) == '"', match.group(2)))
+        return found
+
+    @property
+    def is_source(self) -> bool:
+        return pathlib.PurePosixPath(self.path).suffix in SOURCE_SUFFIXES
+
+
+@dataclass
+class Tree:
+    root: pathlib.Path
+    files: List[SourceFile]
+
+    def has(self, path: str) -> bool:
+        return (self.root / path).is_file()
+
+
+def read_tree(root: pathlib.Path) -> Tree:
+    files = []
+    for path in sorted(root.rglob("*")):
+        parts = path.relative_to(root).parts
+        if parts[0] in NOT_SOURCE or "__pycache__" in parts or path.is_symlink() or not path.is_file():
+            continue
+        if path.suffix not in TEXT_SUFFIXES:
+            continue
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue
+        files.append(SourceFile("/".join(parts), text.splitlines()))
+    return Tree(root, files)
+
+
+def allowed_for(path: str) -> Optional[List[str]]:
+    prefixes = [prefix for prefix in MAY_INCLUDE if path.startswith(prefix)]
+    return MAY_INCLUDE[max(prefixes, key=len)] if prefixes else None
+
+
+def check_directions(tree: Tree) -> Iterator[str]:
+    """Includes flow one way, and are written from the root of the tree."""
+    for file in tree.files:
+        allowed = allowed_for(file.path) if file.is_source else None
+        if allowed is None:
+            continue
+        for include in file.includes:
+            where = f"{file.path}:{include.line}"
+            header = include.header
+            if ".." in header.split("/"):
+                yield f'{where}: "{header}" climbs; write the path from the root of the tree'
+            elif header.startswith(OUR_ROOTS):
+                if not header.startswith(tuple(allowed)):
+                    yield f'{where}: {file.path} must not include "{header}"; it may include {", ".join(allowed)}'
+                elif not tree.has(header):
+                    yield f'{where}: there is no "{header}"'
+            elif include.quoted and tree.has(str(pathlib.PurePosixPath(file.path).parent / header)):
+                yield f'{where}: "{header}" is a neighbour; write the path from the root of the tree'
+
+
+def check_doors(tree: Tree) -> Iterator[str]:
+    """Each third party has one door."""
+    for file in tree.files:
+        if not file.is_source or file.path.startswith("cmake/"):
+            continue
+        for include in file.includes:
+            for door in DOORS:
+                if door.header.match(include.header) and not file.path.startswith(tuple(door.places)):
+                    # A wrapper of ours may have the third party's file name: "common/data/lmdb.h".
+                    if not include.header.startswith(OUR_ROOTS):
+                        yield f"{file.path}:{include.line}: <{include.header}> is {door.name}'s; {door.instead}"
+
+
+def check_cycles(tree: Tree) -> Iterator[str]:
+    """No header includes itself by way of others: `#pragma once` would hide it until the order of includes changes."""
+    graph = {file.path: [i.header for i in file.includes if i.header.startswith(OUR_ROOTS)] for file in tree.files if file.is_source}
+    done = set()
+
+    def visit(path: str, trail: List[str]) -> Iterator[str]:
+        if path in trail:
+            yield f'{path}:1: includes itself: {" -> ".join(trail[trail.index(path):] + [path])}'
+            return
+        if path in done:
+            return
+        for header in graph.get(path, []):
+            yield from visit(header, trail + [path])
+        done.add(path)
+
+    for path in graph:
+        yield from visit(path, [])
+
+
+def check_pragma_once(tree: Tree) -> Iterator[str]:
+    for file in tree.files:
+        if file.path.endswith(".h") and "#pragma once" not in file.lines:
+            yield f"{file.path}:1: has no #pragma once"
+
+
+def check_built(tree: Tree) -> Iterator[str]:
+    """Every .cc is named by the CMakeLists.txt of its folder, so that no test and no code exists without being compiled."""
+    for file in tree.files:
+        if not file.path.endswith(".cc"):
+            continue
+        path = pathlib.PurePosixPath(file.path)
+        lists = tree.root / path.parent / "CMakeLists.txt"
+        text = lists.read_text(encoding="utf-8") if lists.is_file() else ""
+        code = re.sub(r"#.*", "", text)
+        if str(path.parent) == "cmake":
+            continue  # Named by cmake/*.cmake.
+        if not re.search(rf"(?<![\w./-]){re.escape(path.name)}(?![\w./-])", code):
+            yield f"{file.path}:1: {path.parent}/CMakeLists.txt does not list it, so it is not built"
+
+
+def check_folders_built(tree: Tree) -> Iterator[str]:
+    """Every CMakeLists.txt below the root's is added by that of the folder above, or its tests would not run."""
+    for file in tree.files:
+        path = pathlib.PurePosixPath(file.path)
+        if path.name != "CMakeLists.txt" or str(path.parent) == ".":
+            continue
+        above = path.parent.parent
+        text = (tree.root / above / "CMakeLists.txt").read_text(encoding="utf-8") if tree.has(str(above / "CMakeLists.txt")) else ""
+        if not re.search(rf"add_subdirectory\(\s*{re.escape(path.parent.name)}[\s)]", re.sub(r"#.*", "", text)):
+            yield f'{file.path}:1: {above / "CMakeLists.txt"} does not add this folder'
+
+
+def check_test_names(tree: Tree) -> Iterator[str]:
+    """Names of Catch2's cases become lists of CMake and patterns of Catch2. A bracket glues all names behind it together, and
+    the one test that ctest then has passes without running anything."""
+    for file in tree.files:
+        if not file.path.startswith("tests/") or not file.path.endswith(".cc"):
+            continue
+        for number, text in enumerate(file.lines, start=1):
+            match = TEST_NAME.search(text)
+            bad = set(match.group(1)) & set("[];\\$*") if match else set()
+            if bad:
+                yield f'{file.path}:{number}: a test\'s name must not hold {" ".join(sorted(bad))}: ctest would not run it'
+
+
+def check_machine_paths(tree: Tree) -> Iterator[str]:
+    for file in tree.files:
+        for number, text in enumerate(file.lines, start=1):
+            match = MACHINE_PATH.search(text)
+            if match:
+                yield f'{file.path}:{number}: "{match.group(0)}..." is a path of one machine'
+
+
+def check_unfinished(tree: Tree) -> Iterator[str]:
+    for file in tree.files:
+        for number, text in enumerate(file.lines, start=1):
+            match = UNFINISHED.search(text)
+            if match:
+                yield f'{file.path}:{number}: "{match.group(0)}": finish it, or leave it out'
+
+
+def size_warnings(tree: Tree) -> Iterator[str]:
+    for file in tree.files:
+        budget = HEADER_BUDGET if file.path.endswith(".h") else SOURCE_BUDGET
+        if file.is_source and len(file.lines) > budget:
+            yield f"{file.path}:{len(file.lines)}: longer than {budget} lines; is it one thing?"
+
+
+CHECKS: List[Callable[[Tree], Iterator[str]]] = [
+    check_directions, check_doors, check_cycles, check_pragma_once, check_built, check_folders_built, check_test_names,
+    check_machine_paths, check_unfinished,
+]
+
+
+def violations(tree: Tree) -> List[str]:
+    return [line for check in CHECKS for line in check(tree)]
+
+
+def main(arguments: List[str]) -> int:
+    root = pathlib.Path(arguments[0]) if arguments else pathlib.Path(__file__).resolve().parents[2]
+    tree = read_tree(root.resolve())
+    if not any(file.is_source for file in tree.files):
+        print(f"{root} holds no source files", file=sys.stderr)
+        return 2
+    found = violations(tree)
+    for line in size_warnings(tree):
+        print(f"warning: {line}")
+    for line in found:
+        print(line)
+    print(f"{len(tree.files)} files, {len(found)} violations")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

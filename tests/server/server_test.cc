@@ -1,0 +1,187 @@
+#include "server/server.h"
+
+#include <atomic>
+#include <thread>
+
+#include "samovar/v1/status.grpc.pb.h"
+#include "tests/server/test_cluster.h"
+#include "tests/support/temp_dir.h"
+
+namespace samovar {
+namespace {
+
+// Runs a worker on a thread of its own until the job has ended; returns the job's last status.
+v1::JobStatus RunToEnd(TestCluster* cluster, TestWorker* worker, const std::string& job_id) {
+  std::atomic<bool> ended = false;
+  v1::JobStatus last;
+  std::thread watcher([&] {
+    last = cluster->AwaitEnd(job_id);
+    ended = true;
+  });
+  worker->WorkUntil([&] { return ended.load(); });
+  watcher.join();
+  return last;
+}
+
+void CheckComplete(const v1::JobStatus& status) {
+  INFO(status.ShortDebugString());
+  CHECK(status.state() == v1::JOB_STATE_SUCCEEDED);
+  CHECK(status.ledger().chunks() == 5);
+  CHECK(status.ledger().complete_chunks() == 5);
+  CHECK(status.ledger().iterations() == status.max_iter());
+  CHECK(status.samples() == status.max_iter() * 10);
+}
+
+TEST_CASE("a job runs from its submission to its last snapshot and test") {
+  const TempDir dir;
+  TestCluster cluster(dir.path(), 2);
+  v1::JobSpec spec = MakeSpec(100);
+  spec.mutable_solver()->set_snapshot(40);
+  spec.mutable_solver()->set_test_interval(50);
+  REQUIRE_OK(cluster.Submit(spec));
+  TestWorker worker(cluster.coordinator());
+  const v1::JobStatus status = RunToEnd(&cluster, &worker, "lenet");
+  CheckComplete(status);
+  CHECK(status.ledger().counters().applied() == 500);
+  CHECK(worker.computed == 100);
+  CHECK(std::vector<uint64_t>(status.snapshots().begin(), status.snapshots().end()) == std::vector<uint64_t>{40, 80, 100});
+  REQUIRE(status.tests_size() == 2);
+  CHECK(status.tests(0).iteration() == 50);
+  CHECK(status.tests(0).records() == 50);
+  // Each iteration moves each weight by -rate, exactly.
+  CHECK(status.tests(1).iteration() == 100);
+  CHECK(status.tests(1).outputs(0).value() == -100.0 / 1024);
+}
+
+TEST_CASE("an iteration that reached one server only is leased again, and applied once everywhere") {
+  const TempDir dir;
+  TestCluster cluster(dir.path(), 2);
+  REQUIRE_OK(cluster.Submit(MakeSpec(60)));
+  TestWorker worker(cluster.coordinator());
+  int lost = 0;
+  worker.loses = [&](uint64_t t, size_t server) { return t % 7 == 3 && server == 1 && lost < 8 && ++lost <= 8; };
+  const v1::JobStatus status = RunToEnd(&cluster, &worker, "lenet");
+  CheckComplete(status);
+  CHECK(lost == 8);
+  CHECK(worker.computed == 68);
+  CHECK(status.ledger().counters().applied() == 300);
+  // Server 0 holds three of the five chunks.
+  CHECK(status.ledger().counters().duplicates() == 8 * 3);
+  CHECK(status.tests(0).outputs(0).value() == -60.0 / 1024);
+}
+
+TEST_CASE("a job whose servers stopped resumes from its last snapshot with the same ledger") {
+  const TempDir dir;
+  v1::JobSpec spec = MakeSpec(100);
+  spec.mutable_solver()->set_snapshot(20);
+  {
+    TestCluster cluster(dir.path(), 2);
+    REQUIRE_OK(cluster.Submit(spec));
+    TestWorker worker(cluster.coordinator());
+    const auto written = [](const v1::JobStatus& status) { return status.snapshots_size() >= 2; };
+    std::atomic<bool> enough = false;
+    std::thread watcher([&] {
+      cluster.Await("lenet", written);
+      enough = true;
+    });
+    worker.WorkUntil([&] { return enough.load(); });
+    watcher.join();
+    cluster.Stop(1);
+    cluster.Stop(0);
+  }
+  TestCluster cluster(dir.path(), 2);
+  spec.set_resume(true);
+  REQUIRE_OK(cluster.Submit(spec));
+  TestWorker worker(cluster.coordinator());
+  const v1::JobStatus status = RunToEnd(&cluster, &worker, "lenet");
+  CheckComplete(status);
+  CHECK(status.resumed_from() >= 40);
+  CHECK(status.epoch() == 2);
+  CHECK(worker.computed <= 60);
+  CHECK(status.tests(0).outputs(0).value() == -100.0 / 1024);
+}
+
+TEST_CASE("to resume what was never begun fails with the reason, and so does another number of servers") {
+  const TempDir dir;
+  TestCluster cluster(dir.path(), 2);
+  v1::JobSpec spec = MakeSpec(10);
+  spec.set_resume(true);
+  REQUIRE_OK(cluster.Submit(spec));
+  v1::JobStatus status = cluster.AwaitEnd("lenet");
+  CHECK(status.state() == v1::JOB_STATE_FAILED);
+  CHECK(status.cause() == "there is no snapshot of job \"lenet\" to resume from");
+
+  spec.set_resume(false);
+  REQUIRE_OK(cluster.Submit(spec));
+  TestWorker worker(cluster.coordinator());
+  CheckComplete(RunToEnd(&cluster, &worker, "lenet"));
+  spec.set_resume(true);
+  spec.set_servers(1);
+  REQUIRE_OK(cluster.Submit(spec));
+  status = cluster.AwaitEnd("lenet");
+  CHECK(status.state() == v1::JOB_STATE_FAILED);
+  CHECK(status.cause() == "the snapshots of job \"lenet\" are of 2 servers, the job asks for 1; resume it with 2 servers");
+}
+
+TEST_CASE("a job whose server was restarted ends with the way out") {
+  const TempDir dir;
+  TestCluster cluster(dir.path(), 2);
+  REQUIRE_OK(cluster.Submit(MakeSpec(1000000)));
+  const v1::JobStatus running =
+      cluster.Await("lenet", [](const v1::JobStatus& status) { return status.state() == v1::JOB_STATE_RUNNING; });
+  CHECK(running.servers_size() == 2);
+  Server::Options options;
+  options.listen = cluster.address(1);
+  options.join = cluster.coordinator();
+  options.state_dir = dir.File("1");
+  cluster.Stop(1);
+  const auto again = Server::Start(options);
+  REQUIRE_OK(again);
+  const v1::JobStatus status = cluster.AwaitEnd("lenet");
+  CHECK(status.state() == v1::JOB_STATE_FAILED);
+  CHECK_THAT(status.cause(), Catch::Contains("was restarted") && Catch::Contains("resume"));
+}
+
+TEST_CASE("jobs run one after the other on the same servers") {
+  const TempDir dir;
+  TestCluster cluster(dir.path(), 2);
+  v1::JobSpec first = MakeSpec(30);
+  v1::JobSpec second = MakeSpec(20);
+  second.set_job_id("second");
+  REQUIRE_OK(cluster.Submit(first));
+  REQUIRE_OK(cluster.Submit(second));
+  TestWorker worker(cluster.coordinator());
+  CheckComplete(RunToEnd(&cluster, &worker, "lenet"));
+  CheckComplete(RunToEnd(&cluster, &worker, "second"));
+}
+
+TEST_CASE("the status of the cluster is read by any client") {
+  const TempDir dir;
+  TestCluster cluster(dir.path(), 1);
+  const auto stub = v1::StatusService::NewStub(MakeChannel(cluster.coordinator()));
+  grpc::ClientContext context;
+  SetDeadline(&context, absl::Seconds(30));
+  v1::ClusterStatus status;
+  REQUIRE_OK(FromGrpcStatus(stub->GetStatus(&context, v1::GetStatusRequest(), &status)));
+  CHECK(status.coordinator() == cluster.coordinator());
+}
+
+TEST_CASE("a server says what is wrong with its options") {
+  const TempDir dir;
+  Server::Options options;
+  options.state_dir = dir.path();
+  REQUIRE_STATUS(Server::Start(options), absl::StatusCode::kInvalidArgument, "--join");
+  options.is_coordinator = true;
+  options.listen = "0.0.0.0:0";
+  REQUIRE_STATUS(Server::Start(options), absl::StatusCode::kInvalidArgument, "loopback");
+  options.listen = "127.0.0.1:0";
+  const auto server = Server::Start(options);
+  REQUIRE_OK(server);
+  const TempDir other;
+  options.state_dir = other.path();
+  options.listen = (*server)->address();
+  REQUIRE_STATUS(Server::Start(options), absl::StatusCode::kUnavailable, "cannot listen on " + options.listen);
+}
+
+}  // namespace
+}  // namespace samovar
