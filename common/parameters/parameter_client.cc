@@ -36,8 +36,9 @@ ParameterClient::ParameterClient(const Options& options, const ChunkPlan& plan)
       servers_(options.servers.size()),
       versions_(plan.chunks(), 0),
       uncovered_(plan.chunks(), 0) {
+  ServerStream::Owner* const owner = this;
   for (size_t i = 0; i < options_.servers.size(); ++i) {
-    streams_.push_back(std::make_unique<ServerStream>(i, options_.servers[i], &queue_, this));
+    streams_.push_back(std::make_unique<ServerStream>(i, options_.servers[i], &queue_, owner));
   }
   thread_ = std::thread([this] { ServeQueue(); });
 }

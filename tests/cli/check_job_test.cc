@@ -1,0 +1,237 @@
+#include "cli/check_job.h"
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "cli/describe_job.h"
+#include "common/data/idx_import.h"
+#include "tests/support/catch.h"
+#include "tests/support/status_matchers.h"
+#include "tests/support/temp_dir.h"
+
+namespace samovar {
+namespace {
+
+constexpr char kSolver[] = R"(
+net: "$DIR/net.prototxt"
+test_iter: 4
+test_interval: 10
+base_lr: 0.01
+momentum: 0.9
+lr_policy: "fixed"
+max_iter: 20
+snapshot: 10
+snapshot_prefix: "$DIR/out/small net"
+solver_mode: CPU
+random_seed: 7
+)";
+constexpr char kNet[] = R"(
+name: "small"
+layer {
+  name: "data" type: "Data" top: "data" top: "label" include { phase: TRAIN }
+  transform_param { scale: 0.00390625 crop_size: 4 }
+  data_param { source: "$DIR/train_lmdb" batch_size: 2 backend: LMDB }
+}
+layer {
+  name: "data" type: "Data" top: "data" top: "label" include { phase: TEST }
+  transform_param { scale: 0.00390625 crop_size: 4 }
+  data_param { source: "$DIR/test_lmdb" batch_size: 5 backend: LMDB }
+}
+layer {
+  name: "ip" type: "InnerProduct" bottom: "data" top: "ip"
+  inner_product_param { num_output: 3 weight_filler { type: "xavier" } }
+}
+layer { name: "accuracy" type: "Accuracy" bottom: "ip" bottom: "label" top: "accuracy" include { phase: TEST } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" }
+)";
+
+std::string BigEndian(uint32_t value) {
+  return {static_cast<char>(value >> 24), static_cast<char>(value >> 16), static_cast<char>(value >> 8),
+          static_cast<char>(value)};
+}
+
+// A solver with its net and two LMDBs of 5x6 images, which a test spoils in one place.
+class SmallJob {
+ public:
+  SmallJob() {
+    Import("train_lmdb", 400);
+    Import("test_lmdb", 20);
+    WriteSolver({});
+    WriteNet({});
+  }
+
+  using Changes = std::vector<std::pair<std::string, std::string>>;
+  void WriteSolver(const Changes& changes) { Write("solver.prototxt", kSolver, changes); }
+  void WriteNet(const Changes& changes) { Write("net.prototxt", kNet, changes); }
+
+  absl::StatusOr<CheckedJob> Check() const { return CheckJob(dir_.File("solver.prototxt")); }
+  const TempDir& dir() const { return dir_; }
+
+ private:
+  void Write(const std::string& name, const std::string& text, const Changes& changes) {
+    std::string changed = text;
+    for (const auto& [from, to] : changes) {
+      REQUIRE(absl::StrContains(changed, from));
+      changed = absl::StrReplaceAll(changed, {{from, to}});
+    }
+    std::ofstream(dir_.File(name)) << absl::StrReplaceAll(changed, {{"$DIR", dir_.path()}});
+  }
+
+  void Import(const std::string& name, uint32_t records) {
+    std::ofstream images(dir_.File("images"), std::ios::binary), labels(dir_.File("labels"), std::ios::binary);
+    images << BigEndian(2051) << BigEndian(records) << BigEndian(5) << BigEndian(6)
+           << std::string(records * 30, '\x40');
+    labels << BigEndian(2049) << BigEndian(records);
+    for (uint32_t i = 0; i < records; ++i) labels.put(static_cast<char>(i % 3));
+    images.close();
+    labels.close();
+    REQUIRE_OK(ImportIdx(dir_.File("images"), dir_.File("labels"), dir_.File(name), {}));
+  }
+
+  TempDir dir_;
+};
+
+}  // namespace
+
+TEST_CASE("a good solver becomes a job that can be submitted") {
+  const SmallJob small;
+  const auto job = small.Check();
+  REQUIRE_OK(job);
+  const v1::JobSpec& spec = job->spec;
+  CHECK(spec.job_id() == "small-net");
+  CHECK(job->snapshot_prefix == small.dir().File("out/small net"));
+  CHECK(spec.solver().max_iter() == 20);
+  CHECK_FALSE(spec.solver().has_net());
+  CHECK(spec.train_net().layer_size() == 3);
+  CHECK(spec.train_data().layer() == "data");
+  CHECK(spec.train_data().uri() == small.dir().File("train_lmdb"));
+  CHECK(spec.train_data().records() == 400);
+  CHECK(spec.train_data().channels() == 1);
+  CHECK(spec.train_data().height() == 5);
+  CHECK(spec.train_data().width() == 6);
+  CHECK(spec.train_data().batch_size() == 2);
+  CHECK(spec.train_data().partitions() == 16);
+  REQUIRE(spec.test_nets_size() == 1);
+  REQUIRE(spec.test_data_size() == 1);
+  CHECK(spec.test_data(0).records() == 20);
+  CHECK(spec.test_data(0).batch_size() == 5);
+  // Cropped to 4x4: 3 outputs of 16 inputs, and as many biases.
+  CHECK(spec.layout().elements() == 3 * 16 + 3);
+  REQUIRE(spec.train_outputs().outputs_size() == 1);
+  CHECK(spec.train_outputs().outputs(0).name() == "loss");
+  REQUIRE(spec.test_outputs_size() == 1);
+  REQUIRE(spec.test_outputs(0).outputs_size() == 2);
+  CHECK(spec.test_outputs(0).outputs(0).name() == "accuracy");
+}
+
+TEST_CASE("checking a job makes no files") {
+  const SmallJob small;
+  REQUIRE_OK(small.Check());
+  CHECK_FALSE(std::filesystem::exists(small.dir().File("out")));
+}
+
+TEST_CASE("a small set of records is one partition") {
+  SmallJob small;
+  small.WriteNet({{"batch_size: 2", "batch_size: 64"}});
+  const auto job = small.Check();
+  REQUIRE_OK(job);
+  CHECK(job->spec.train_data().partitions() == 1);
+}
+
+TEST_CASE("what is wrong with the solver's text is named with file and line") {
+  SmallJob small;
+  small.WriteSolver({{"max_iter", "max_itr"}});
+  REQUIRE_STATUS(small.Check(), absl::StatusCode::kInvalidArgument, "solver.prototxt:8");
+}
+
+TEST_CASE("data that is not there is named with its layer and phase") {
+  SmallJob small;
+  small.WriteNet({{"test_lmdb", "tset_lmdb"}});
+  const auto job = small.Check();
+  REQUIRE_STATUS(job, absl::StatusCode::kNotFound, "TEST net #0: layer \"data\"");
+  REQUIRE_STATUS(job, absl::StatusCode::kNotFound, small.dir().File("tset_lmdb"));
+}
+
+TEST_CASE("a directory that is no LMDB is refused by name") {
+  SmallJob small;
+  std::filesystem::create_directories(small.dir().File("empty"));
+  small.WriteNet({{"train_lmdb", "empty"}});
+  const auto job = small.Check();
+  CHECK_FALSE(job.ok());
+  INFO(job.status());
+  CHECK(absl::StrContains(job.status().message(), small.dir().File("empty")));
+}
+
+TEST_CASE("a crop larger than the records is refused with its layer") {
+  SmallJob small;
+  small.WriteNet({{"crop_size: 4", "crop_size: 9"}});
+  REQUIRE_STATUS(small.Check(), absl::StatusCode::kInvalidArgument, "TRAIN net: layer \"data\"");
+}
+
+TEST_CASE("a net that cannot be built is refused with its phase and layer") {
+  SmallJob small;
+  small.WriteNet({{"num_output: 3", "num_output: 0"}});
+  const auto job = small.Check();
+  REQUIRE_STATUS(job, absl::StatusCode::kInvalidArgument, "TRAIN net: ");
+  REQUIRE_STATUS(job, absl::StatusCode::kInvalidArgument, "\"ip\"");
+}
+
+TEST_CASE("a net without a loss is refused") {
+  SmallJob small;
+  small.WriteNet({{"type: \"SoftmaxWithLoss\" bottom: \"ip\" bottom: \"label\"", "type: \"Softmax\" bottom: \"ip\""}});
+  REQUIRE_STATUS(small.Check(), absl::StatusCode::kInvalidArgument, "no output is a loss");
+}
+
+TEST_CASE("a test net with parameters of its own is refused") {
+  SmallJob small;
+  small.WriteNet(
+      {{"layer {\n  name: \"ip\"",
+        "layer { name: \"ip_test\" type: \"InnerProduct\" bottom: \"data\" top: \"ip\" include { phase: TEST }\n"
+        "  inner_product_param { num_output: 3 } }\n"
+        "layer {\n  name: \"ip\" include { phase: TRAIN }"}});
+  REQUIRE_STATUS(small.Check(), absl::StatusCode::kInvalidArgument,
+                 "TEST net #0: layer \"ip_test\" has parameters that the TRAIN net does not train");
+}
+
+TEST_CASE("a test net whose layer has another shape than the train net's is refused") {
+  SmallJob small;
+  small.WriteNet({{"include { phase: TEST }\n  transform_param { scale: 0.00390625 crop_size: 4 }",
+                   "include { phase: TEST }\n  transform_param { scale: 0.00390625 }"}});
+  REQUIRE_STATUS(small.Check(), absl::StatusCode::kInvalidArgument,
+                 "layer \"ip\": parameter 0 is 3x30, in the TRAIN net it is 3x16");
+}
+
+TEST_CASE("a job's description names nets, data, parameters and files") {
+  const SmallJob small;
+  const auto job = small.Check();
+  REQUIRE_OK(job);
+  const std::string text = DescribeJob(*job);
+  INFO(text);
+  CHECK(absl::StrContains(text, "SGD, 20 iterations, base_lr 0.01 (fixed), momentum 0.9"));
+  CHECK(absl::StrContains(text, "400 records of 1x5x6, 2 a batch"));
+  CHECK(absl::StrContains(text, "51 parameters, 204 bytes"));
+  CHECK(absl::StrContains(text, "out/small net_iter_20.caffemodel, and one every 10 iterations"));
+  CHECK_FALSE(absl::StrContains(text, "ask for"));
+}
+
+TEST_CASE("a description says if the whole test set is more than the solver asks for") {
+  SmallJob small;
+  small.WriteSolver({{"test_iter: 4", "test_iter: 1"}});
+  const auto job = small.Check();
+  REQUIRE_OK(job);
+  CHECK(absl::StrContains(DescribeJob(*job), "with all 20 records (test_iter and batch_size ask for 5)"));
+}
+
+TEST_CASE("job ids come from the snapshot prefix") {
+  CHECK(JobIdOf("out/lenet") == "lenet");
+  CHECK(JobIdOf("lenet") == "lenet");
+  CHECK(JobIdOf("out/my net!") == "my-net-");
+  CHECK(JobIdOf("out/") == "job");
+  CHECK(JobIdOf(std::string(100, 'x')).size() == 64);
+}
+
+}  // namespace samovar

@@ -1,0 +1,215 @@
+#include <cstdio>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_split.h"
+#include "config/cli_flags.h"
+#include "config/server_flags.h"
+#include "config/worker_flags.h"
+#include "tests/cli/captured_output.h"
+#include "tests/support/catch.h"
+#include "tests/support/temp_dir.h"
+
+namespace samovar {
+namespace {
+
+// What a parser made of a command line, and what it printed.
+template <class T>
+struct Outcome {
+  Parsed<T> parsed;
+  std::string out;
+  std::string err;
+};
+
+template <class T>
+Outcome<T> Run(Parsed<T> (*parse)(int, const char* const*), const std::string& line) {
+  const std::vector<std::string> words = absl::StrSplit(line, ' ', absl::SkipEmpty());
+  std::vector<const char*> argv;
+  for (const std::string& word : words) argv.push_back(word.c_str());
+  argv.push_back(nullptr);
+  const CapturedOutput captured;
+  Parsed<T> parsed = parse(static_cast<int>(words.size()), argv.data());
+  return {std::move(parsed), captured.out(), captured.err()};
+}
+
+Outcome<CliFlags> Cli(const std::string& line) { return Run(ParseCliFlags, line); }
+
+// The line is refused with exit code 2, says this on stderr, and nothing on stdout.
+template <class T>
+void CheckRefused(const Outcome<T>& outcome, const std::string& text) {
+  INFO(outcome.err);
+  CHECK(outcome.parsed.exit_code == 2);
+  CHECK(outcome.out.empty());
+  CHECK(absl::StrContains(outcome.err, text));
+}
+
+}  // namespace
+
+TEST_CASE("train has friendly defaults and takes all its flags") {
+  const TrainOptions defaults = std::get<TrainOptions>(Cli("samovar train --solver s").parsed.flags);
+  CHECK(defaults.solver == "s");
+  CHECK(defaults.servers == 2);
+  CHECK(defaults.workers == 2);
+  CHECK(defaults.threads == 1);
+  CHECK_FALSE(defaults.seed.has_value());
+  CHECK_FALSE(defaults.resume);
+
+  const auto outcome =
+      Cli("samovar train --solver=a.prototxt --servers 3 --workers 4 --threads 2 --seed 18446744073709551615 --resume "
+          "--state d "
+          "--json --log-level debug");
+  REQUIRE_FALSE(outcome.parsed.exit_code.has_value());
+  const TrainOptions& train = std::get<TrainOptions>(outcome.parsed.flags);
+  CHECK(train.solver == "a.prototxt");
+  CHECK(train.servers == 3);
+  CHECK(train.workers == 4);
+  CHECK(train.threads == 2);
+  CHECK(train.seed == 18446744073709551615u);
+  CHECK(train.resume);
+  CHECK(train.state == "d");
+  CHECK(train.json);
+  CHECK(train.log_level == "debug");
+}
+
+TEST_CASE("a mistyped flag or command is answered with the one that was meant") {
+  CheckRefused(Cli("samovar train --slover s"), R"(samovar: error: unknown flag "--slover"; did you mean "--solver"?)");
+  CheckRefused(Cli("samovar train --solver s --wokers=3"), R"(unknown flag "--wokers"; did you mean "--workers"?)");
+  CheckRefused(Cli("samovar trian --solver s"), R"(unknown command "trian"; did you mean "train"?)");
+  CheckRefused(Cli("samovar data improt idx"), R"(unknown command "improt"; did you mean "import"?)");
+  CheckRefused(Cli("samovar completion bahs"), R"(did you mean "bash"?)");
+  CheckRefused(Cli("samovar frobnicate"), R"(unknown command "frobnicate")");
+}
+
+TEST_CASE("a usage error says which help to read") {
+  CheckRefused(Cli("samovar data import idx --images a"), R"(Run "samovar data import idx --help")");
+}
+
+TEST_CASE("what is missing is named") {
+  CheckRefused(Cli("samovar"), "samovar needs a command: train, check, status, data, version, completion");
+  CheckRefused(Cli("samovar data"), "samovar data needs a command: import, info");
+  CheckRefused(Cli("samovar train"), "--solver is missing");
+  CheckRefused(Cli("samovar status"), "address is missing");
+  CheckRefused(Cli("samovar train --solver"), "--solver");
+}
+
+TEST_CASE("values out of range are refused with the range") {
+  CheckRefused(Cli("samovar train --solver s --workers 0"), R"(--workers: "0" is not a whole number from 1 to 256)");
+  CheckRefused(Cli("samovar train --solver s --servers 257"), "from 1 to 256");
+  CheckRefused(Cli("samovar train --solver s --threads -1"), "from 1 to 256");
+  CheckRefused(Cli("samovar train --solver s --threads 1.5"), "from 1 to 256");
+  CheckRefused(Cli("samovar train --solver s --seed -1"), "--seed");
+  CheckRefused(Cli("samovar train --solver s --seed 18446744073709551616"), "--seed");
+  CheckRefused(Cli("samovar train --solver s --log-level loud"), "is none of trace, debug, info, warning, error, off");
+  CheckRefused(Cli("samovar status nowhere"), R"("nowhere" is not HOST:PORT)");
+  CheckRefused(Cli("samovar status host:0"), "there is no port 0");
+}
+
+TEST_CASE("resume and restart exclude each other") {
+  CheckRefused(Cli("samovar train --solver s --resume --restart"), "--resume and --restart exclude each other");
+}
+
+TEST_CASE("unexpected arguments are named") {
+  CheckRefused(Cli("samovar check a b"), R"(unexpected argument "b")");
+  CheckRefused(Cli("samovar train --solver s check"), R"(unexpected argument "check")");
+}
+
+TEST_CASE("help is written to stdout, with examples, and is no error") {
+  for (const char* line : {"samovar --help", "samovar train --help", "samovar check -h",
+                           "samovar data import idx --help", "samovar status --help", "samovar completion --help"}) {
+    INFO(line);
+    const auto outcome = Cli(line);
+    CHECK(outcome.parsed.exit_code == 0);
+    CHECK(outcome.err.empty());
+    CHECK(absl::StrContains(outcome.out, "Usage: samovar"));
+    CHECK(absl::StrContains(outcome.out, "\n  samovar "));
+  }
+  CHECK(absl::StrContains(Cli("samovar train --help").out, "--solver FILE"));
+}
+
+TEST_CASE("each subcommand fills its own options") {
+  CHECK(std::get<CheckOptions>(Cli("samovar check s.prototxt").parsed.flags).solver == "s.prototxt");
+  const auto status = Cli("samovar status 127.0.0.1:7100 --json");
+  CHECK(std::get<StatusOptions>(status.parsed.flags).address == "127.0.0.1:7100");
+  CHECK(std::get<StatusOptions>(status.parsed.flags).json);
+  const auto idx = Cli("samovar data import idx --images i --labels l --output o --force");
+  CHECK(std::get<ImportIdxOptions>(idx.parsed.flags).images == "i");
+  CHECK(std::get<ImportIdxOptions>(idx.parsed.flags).labels == "l");
+  CHECK(std::get<ImportIdxOptions>(idx.parsed.flags).output == "o");
+  CHECK(std::get<ImportIdxOptions>(idx.parsed.flags).force);
+  CHECK(std::get<DataInfoOptions>(Cli("samovar data info d").parsed.flags).path == "d");
+  CHECK(std::get<CompletionFlags>(Cli("samovar completion zsh").parsed.flags).shell == "zsh");
+  CHECK(std::holds_alternative<VersionFlags>(Cli("samovar version").parsed.flags));
+}
+
+TEST_CASE("the version is the program's name, number and instruction set") {
+  const auto outcome = Cli("samovar --version");
+  CHECK(outcome.parsed.exit_code == 0);
+  CHECK(absl::StartsWith(outcome.out, "samovar 0."));
+  CHECK(absl::StartsWith(Run(ParseServerFlags, "samovar-server --version").out, "samovar-server 0."));
+}
+
+TEST_CASE("a server is either coordinator or joins one") {
+  const auto coordinator =
+      Run(ParseServerFlags,
+          "samovar-server --coordinator --state d --listen 127.0.0.1:7100 --apply-threads 8 --ready-fd 3 "
+          "--die-with-parent --allow-plaintext");
+  REQUIRE_FALSE(coordinator.parsed.exit_code.has_value());
+  CHECK(coordinator.parsed.flags.coordinator);
+  CHECK(coordinator.parsed.flags.state == "d");
+  CHECK(coordinator.parsed.flags.listen == "127.0.0.1:7100");
+  CHECK(coordinator.parsed.flags.apply_threads == 8);
+  CHECK(coordinator.parsed.flags.ready_fd == 3);
+  CHECK(coordinator.parsed.flags.die_with_parent);
+  CHECK(coordinator.parsed.flags.allow_plaintext);
+
+  const auto member = Run(ParseServerFlags, "samovar-server --join 127.0.0.1:7100 --state d");
+  REQUIRE_FALSE(member.parsed.exit_code.has_value());
+  CHECK_FALSE(member.parsed.flags.coordinator);
+  CHECK(member.parsed.flags.join == "127.0.0.1:7100");
+  CHECK(member.parsed.flags.listen == "127.0.0.1:0");
+  CHECK(member.parsed.flags.ready_fd == -1);
+
+  CheckRefused(Run(ParseServerFlags, "samovar-server --state d"),
+               "either --coordinator or --join HOST:PORT must be given");
+  CheckRefused(Run(ParseServerFlags, "samovar-server --coordinator --join h:1 --state d"), "exclude each other");
+  CheckRefused(Run(ParseServerFlags, "samovar-server --coordinator"), "--state is missing");
+  CheckRefused(Run(ParseServerFlags, "samovar-server --cordinator --state d"), R"(did you mean "--coordinator"?)");
+  CheckRefused(Run(ParseServerFlags, "samovar-server --coordinator --state d --ready-fd -2"), "--ready-fd");
+}
+
+TEST_CASE("a worker needs its coordinator") {
+  const auto worker = Run(ParseWorkerFlags, "samovar-worker --coordinator h:1 --name w --threads 4 --ready-fd 5");
+  REQUIRE_FALSE(worker.parsed.exit_code.has_value());
+  CHECK(worker.parsed.flags.coordinator == "h:1");
+  CHECK(worker.parsed.flags.name == "w");
+  CHECK(worker.parsed.flags.threads == 4);
+  CHECK(worker.parsed.flags.ready_fd == 5);
+  CHECK_FALSE(worker.parsed.flags.die_with_parent);
+  CheckRefused(Run(ParseWorkerFlags, "samovar-worker"), "samovar-worker: error: --coordinator is missing");
+  CheckRefused(Run(ParseWorkerFlags, "samovar-worker --coordinator h:70000"), "there is no port 70000");
+}
+
+TEST_CASE("the completion script of bash completes commands and flags") {
+  const TempDir dir;
+  const std::string script = CompletionScript("bash");
+  const std::string path = dir.File("complete.sh");
+  std::FILE* file = std::fopen(path.c_str(), "w");
+  REQUIRE(file != nullptr);
+  std::fputs(script.c_str(), file);
+  std::fputs(
+      "COMP_WORDS=(samovar data import idx --im); COMP_CWORD=4; _samovar; echo \"${COMPREPLY[@]}\"\n"
+      "COMP_WORDS=(samovar tr); COMP_CWORD=1; _samovar; echo \"${COMPREPLY[@]}\"\n",
+      file);
+  std::fclose(file);
+  std::FILE* bash = popen(("bash " + path).c_str(), "r");
+  REQUIRE(bash != nullptr);
+  char answer[256] = {};
+  const size_t length = std::fread(answer, 1, sizeof answer - 1, bash);
+  CHECK(pclose(bash) == 0);
+  CHECK(std::string(answer, length) == "--images\ntrain\n");
+  CHECK(absl::StartsWith(CompletionScript("zsh"), "#compdef samovar\n"));
+}
+
+}  // namespace samovar

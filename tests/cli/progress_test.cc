@@ -1,0 +1,158 @@
+#include "cli/progress.h"
+
+#include <string>
+#include <vector>
+
+#include "tests/support/catch.h"
+
+namespace samovar {
+namespace {
+
+using Lines = std::vector<std::string>;
+
+void AddOutput(google::protobuf::RepeatedPtrField<v1::NamedValue>* outputs, const std::string& name, double value,
+               float loss_weight) {
+  v1::NamedValue* output = outputs->Add();
+  output->set_name(name);
+  output->set_value(value);
+  output->set_loss_weight(loss_weight);
+}
+
+v1::JobStatus Running(uint64_t iteration, double seconds) {
+  v1::JobStatus status;
+  status.set_state(v1::JOB_STATE_RUNNING);
+  status.set_iteration(iteration);
+  status.set_completed_iterations(iteration);
+  status.set_max_iter(2000);
+  status.set_seconds(seconds);
+  status.set_loss(0.5);
+  status.set_learning_rate(0.01);
+  AddOutput(status.mutable_outputs(), "loss", 0.375, 1);
+  return status;
+}
+
+v1::TestReport Test(uint64_t iteration) {
+  v1::TestReport report;
+  report.set_iteration(iteration);
+  AddOutput(report.mutable_outputs(), "accuracy", 0.8725, 0);
+  AddOutput(report.mutable_outputs(), "loss", 0.25, 1);
+  return report;
+}
+
+}  // namespace
+
+TEST_CASE("a display is due when the job passes a multiple of the interval, however far") {
+  NewsFilter filter(100);
+  CHECK(filter.Take(Running(0, 0)).display_iterations == 0);
+  CHECK(filter.Take(Running(99, 1)).display_iterations == 0);
+  const JobNews news = filter.Take(Running(350, 2));
+  CHECK(news.display_iterations == 350);
+  CHECK(news.display_seconds == 2);
+  CHECK(filter.Take(Running(399, 3)).display_iterations == 0);
+  CHECK(filter.Take(Running(400, 4)).display_iterations == 50);
+}
+
+TEST_CASE("without an interval nothing is displayed") {
+  NewsFilter filter(0);
+  CHECK(filter.Take(Running(2000, 1)).display_iterations == 0);
+}
+
+TEST_CASE("a resumed job's first display counts from where it resumed") {
+  NewsFilter filter(100);
+  v1::JobStatus status = Running(1000, 0);
+  status.set_resumed_from(1000);
+  CHECK(filter.Take(status).display_iterations == 0);
+  status.set_iteration(1150);
+  CHECK(filter.Take(status).display_iterations == 150);
+}
+
+TEST_CASE("tests, snapshots and errors are news once") {
+  NewsFilter filter(0);
+  v1::JobStatus status = Running(500, 1);
+  *status.add_tests() = Test(0);
+  *status.add_tests() = Test(500);
+  status.add_snapshots(500);
+  status.set_snapshot_error("disk full");
+  const JobNews first = filter.Take(status);
+  REQUIRE(first.tests.size() == 2);
+  CHECK(first.tests[1].iteration() == 500);
+  CHECK(first.snapshots == std::vector<uint64_t>{500});
+  CHECK(first.snapshot_error == "disk full");
+  *status.add_tests() = Test(1000);
+  const JobNews second = filter.Take(status);
+  REQUIRE(second.tests.size() == 1);
+  CHECK(second.tests[0].iteration() == 1000);
+  CHECK(second.snapshots.empty());
+  CHECK(second.snapshot_error.empty());
+}
+
+TEST_CASE("training is displayed in the lines of Caffe's log") {
+  JobNews news;
+  news.display_iterations = 100;
+  news.display_seconds = 0.5;
+  CHECK(DisplayLines(Running(500, 2.5), news) == Lines{"Iteration 500 (200 iter/s, 0.5s/100 iters), loss = 0.5",
+                                                       "    Train net output #0: loss = 0.375 (* 1 = 0.375 loss)",
+                                                       "Iteration 500, lr = 0.01"});
+}
+
+TEST_CASE("tests are told in the lines of Caffe's log") {
+  CHECK(TestLines(Test(500)) == Lines{"Iteration 500, Testing net (#0)", "    Test net output #0: accuracy = 0.8725",
+                                      "    Test net output #1: loss = 0.25 (* 1 = 0.25 loss)"});
+}
+
+TEST_CASE("lines begin as glog's do") {
+  const absl::Time time = absl::FromCivil(absl::CivilSecond(2026, 1, 31, 12, 5, 9), absl::LocalTimeZone());
+  CHECK(GlogPrefix(time + absl::Microseconds(42), 4711) == "I0131 12:05:09.000042 4711 samovar] ");
+}
+
+TEST_CASE("the status line shows where the job is and how long it will take") {
+  v1::JobStatus status = Running(523, 3);
+  status.set_images_per_second(3107.4);
+  status.set_eta_seconds(31);
+  CHECK(StatusLine(status) == "iteration 523/2000  loss 0.5  3107 images/s  31 s left");
+  status.set_iteration(2000);
+  CHECK(StatusLine(status) == "iteration 2000/2000  loss 0.5  3107 images/s  last tests");
+  status.set_state(v1::JOB_STATE_QUEUED);
+  status.set_cause("waits for servers: 1 of 2 have registered");
+  CHECK(StatusLine(status) == "waits for servers: 1 of 2 have registered");
+}
+
+TEST_CASE("durations and sizes are written for people") {
+  CHECK(FormatDuration(0.4) == "0 s");
+  CHECK(FormatDuration(59.4) == "59 s");
+  CHECK(FormatDuration(200) == "3 min 20 s");
+  CHECK(FormatDuration(7500) == "2 h 05 min");
+  CHECK(FormatDuration(-1) == "0 s");
+  CHECK(FormatBytes(512) == "512 bytes");
+  CHECK(FormatBytes(1724320) == "1.6 MiB");
+}
+
+TEST_CASE("the ledger line says what every chunk holds") {
+  v1::LedgerSummary ledger;
+  ledger.set_chunks(106);
+  ledger.set_complete_chunks(106);
+  ledger.set_iterations(2000);
+  CHECK(LedgerLine(ledger) == "ledger: 106 chunks, each holds iterations 0..1999 exactly once");
+  ledger.set_complete_chunks(105);
+  CHECK(LedgerLine(ledger) == "ledger: only 105 of 106 chunks hold exactly the 2000 iterations");
+  CHECK(LedgerLine(v1::LedgerSummary()) == "ledger: only 0 of 0 chunks hold exactly the 0 iterations");
+}
+
+TEST_CASE("the summary of a run counts what this run did") {
+  v1::JobStatus status = Running(2000, 10);
+  status.set_samples(2000 * 64);
+  status.set_resumed_from(1500);
+  status.mutable_ledger()->set_chunks(2);
+  status.mutable_ledger()->set_complete_chunks(2);
+  status.mutable_ledger()->set_iterations(2000);
+  status.mutable_ledger()->mutable_counters()->set_applied(1000);
+  status.mutable_ledger()->mutable_counters()->set_duplicates(3);
+  status.mutable_ledger()->mutable_counters()->set_staleness_sum(1500);
+  status.mutable_ledger()->mutable_counters()->set_staleness_max(4);
+  CHECK(SummaryLines(status) ==
+        Lines{"trained 500 iterations from 1500, 32000 samples, in 10.0 s (3200 samples/s)",
+              "ledger: 2 chunks, each holds iterations 0..1999 exactly once",
+              "pushes: 1000 applied, 3 repeated and dropped, 0 refused; staleness 1.50 on average, 4 at most"});
+}
+
+}  // namespace samovar

@@ -1,0 +1,54 @@
+#include "cli/status_table.h"
+
+#include "tests/support/catch.h"
+
+namespace samovar {
+
+TEST_CASE("a cluster's status is shown in aligned tables") {
+  v1::ClusterStatus status;
+  status.set_version("0.1.0");
+  status.set_coordinator("127.0.0.1:7100");
+  status.set_epoch(3);
+  status.set_uptime_seconds(200);
+  v1::ServerStatus* server = status.add_servers();
+  server->set_address("127.0.0.1:7100");
+  server->set_pid(41);
+  server->set_apply_threads(2);
+  server->set_silent_seconds(1.25);
+  v1::WorkerStatus* worker = status.add_workers();
+  worker->set_worker_id(7);
+  worker->set_name("worker-0");
+  worker->set_pid(43);
+  worker->set_threads(1);
+  worker->set_iterations_done(500);
+  worker->add_leases("train 500..520");
+  worker->add_leases("test net 0 0..100");
+  v1::JobStatus* job = status.add_jobs();
+  job->set_job_id("lenet");
+  job->set_state(v1::JOB_STATE_RUNNING);
+  job->set_iteration(500);
+  job->set_completed_iterations(501);
+  job->set_max_iter(2000);
+  job->set_loss(0.5);
+  job->set_images_per_second(3107);
+  job->set_eta_seconds(31);
+  job->add_snapshots(500);
+  CHECK(StatusTable(status) ==
+        "coordinator 127.0.0.1:7100, samovar 0.1.0, epoch 3, up 3 min 20 s\n"
+        "servers\n"
+        "  address         pid  apply threads  last heard\n"
+        "  127.0.0.1:7100  41   2              1.2 s ago\n"
+        "workers\n"
+        "  id  name      pid  threads  iterations  last heard  work\n"
+        "  7   worker-0  43   1        500         0.0 s ago   train 500..520, test net 0 0..100\n"
+        "jobs\n"
+        "  id     state    iteration  loss  images/s  left  snapshots\n"
+        "  lenet  RUNNING  500/2000   0.5   3107      31 s  500\n");
+}
+
+TEST_CASE("what a cluster lacks is said in words") {
+  const std::string table = StatusTable(v1::ClusterStatus());
+  CHECK(table.find("no servers\nno workers\nno jobs\n") != std::string::npos);
+}
+
+}  // namespace samovar

@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+"""Processes are killed in the middle of a run; in the end each update is in the model exactly once all the same."""
+
+import signal
+import unittest
+
+import testbed
+from testbed import END_SECONDS, Run
+
+# Long enough that there is a middle.
+ITERATIONS = 3000
+MIDDLE = 300
+
+
+class KilledWorkerTest(testbed.TestCase):
+    def test_a_killed_worker_costs_no_update_and_none_twice(self):
+        self.workspace.write_solver(max_iter=ITERATIONS)
+        with Run(self.workspace, "--workers", 2) as run:
+            run.await_iteration(MIDDLE)
+            run.workers()[0].kill()
+            warning = run.await_event("warning")
+            self.assertIn("worker-", warning["message"])
+            succeeded = self.assert_success(run)
+        self.assert_exactly_once(succeeded, ITERATIONS)
+        self.assertGreater(self.last_accuracy(run), 0.9)
+
+    def test_all_workers_may_be_killed(self):
+        self.workspace.write_solver(max_iter=ITERATIONS)
+        with Run(self.workspace, "--workers", 2) as run:
+            run.await_iteration(MIDDLE)
+            killed = run.workers()
+            for worker in killed:
+                worker.kill()
+            self.assert_all_end(killed)
+            self.assert_exactly_once(self.assert_success(run), ITERATIONS)
+
+
+class KilledRunTest(testbed.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.workspace.write_solver(max_iter=ITERATIONS, snapshot=500)
+
+    def assert_resumes(self, *arguments):
+        with Run(self.workspace, "--resume", *arguments) as run:
+            succeeded = self.assert_success(run)
+        started = run.events("started")[0]
+        self.assertGreaterEqual(started["resumed_from"], 500)
+        self.assertEqual(started["resumed_from"] % 500, 0)
+        self.assert_exactly_once(succeeded, ITERATIONS)
+        self.assertGreater(self.last_accuracy(run), 0.9)
+        self.assertTrue((self.workspace.path / "out" / f"small_iter_{ITERATIONS}.caffemodel").is_file())
+
+    def test_a_run_of_which_everything_was_killed_is_resumed(self):
+        with Run(self.workspace) as run:
+            run.await_event("snapshot")
+            children = run.children()
+            # The parent first: it must not see its children die and tidy up.
+            run.signal(signal.SIGKILL)
+            for child in children:
+                child.kill()
+            self.assertEqual(run.await_exit(END_SECONDS), -signal.SIGKILL)
+            self.assert_all_end(children)
+        # What it left is neither taken up nor thrown away unasked.
+        again = self.workspace.command("train", "--solver", "solver.prototxt")
+        self.assertEqual(again.returncode, 2, again.stderr)
+        self.assertIn("--resume", again.stderr)
+        self.assertIn("--restart", again.stderr)
+        self.assert_resumes()
+
+    def test_children_do_not_outlive_a_killed_parent(self):
+        with Run(self.workspace) as run:
+            run.await_iteration(1)
+            children = run.children()
+            run.signal(signal.SIGKILL)
+            self.assert_all_end(children)
+
+    def test_a_killed_server_ends_the_run_which_can_be_resumed(self):
+        with Run(self.workspace) as run:
+            run.await_event("snapshot")
+            children = run.children()
+            next(process for process in children if process.is_server and not process.is_coordinator).kill()
+            self.assertEqual(run.await_exit(), 1, run.describe())
+            self.assert_all_end(children)
+        error = "\n".join(run.err)
+        self.assertIn("server-1", error)
+        self.assertIn("--resume", error)
+        self.assertEqual(len(run.events("failed")), 1)
+        self.assert_resumes()
+
+    def test_a_killed_coordinator_ends_the_run_which_can_be_resumed(self):
+        with Run(self.workspace) as run:
+            run.await_event("snapshot")
+            next(process for process in run.children() if process.is_coordinator).kill()
+            self.assertEqual(run.await_exit(), 1, run.describe())
+        self.assertIn("--resume", "\n".join(run.err))
+        self.assert_resumes("--workers", 1)
+
+    def test_an_interrupted_run_can_be_begun_anew(self):
+        with Run(self.workspace) as run:
+            run.await_event("snapshot")
+            run.signal(signal.SIGTERM)
+            self.assertEqual(run.await_exit(END_SECONDS), 143, run.describe())
+        self.workspace.write_solver(max_iter=100)
+        with Run(self.workspace, "--restart") as run:
+            succeeded = self.assert_success(run)
+        self.assertEqual(run.events("started")[0]["resumed_from"], 0)
+        self.assert_exactly_once(succeeded, 100)
+
+
+class InterruptedTest(testbed.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.workspace.write_solver(max_iter=1000000)
+
+    def assert_ends_in_order(self, number: int, after) -> Run:
+        with Run(self.workspace) as run:
+            after(run)
+            children = run.children()
+            run.signal(number)
+            self.assertEqual(run.await_exit(END_SECONDS), 128 + number, run.describe())
+            self.assert_all_end(children)
+            self.assertEqual(run.children(), [])
+        return run
+
+    def test_ctrl_c_ends_all_processes_and_gives_130(self):
+        run = self.assert_ends_in_order(signal.SIGINT, lambda run: run.await_iteration(10))
+        self.assertIn("interrupted", "\n".join(run.err))
+
+    def test_sigterm_ends_all_processes_and_gives_143(self):
+        self.assert_ends_in_order(signal.SIGTERM, lambda run: run.await_iteration(10))
+
+    def test_a_run_is_interrupted_while_it_starts_too(self):
+        self.assert_ends_in_order(signal.SIGINT, lambda run: run.await_event("ready"))
+
+
+if __name__ == "__main__":
+    unittest.main()

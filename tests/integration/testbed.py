@@ -1,0 +1,359 @@
+"""What the integration tests stand on: a workspace with data, nets and solvers, and runs of the real programs.
+
+SAMOVAR_BIN_DIR names the directory of samovar, samovar-server and samovar-worker. Every wait has a deadline; SAMOVAR_TIME_FACTOR
+stretches all of them (sanitizers are slow). Only processes that a test started are ever ended, by their id.
+"""
+
+import json
+import os
+import pathlib
+import random
+import re
+import select
+import shutil
+import signal
+import struct
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+from dataclasses import dataclass
+from typing import Callable, Dict, List, Optional, Tuple
+
+TIME_FACTOR = float(os.environ.get("SAMOVAR_TIME_FACTOR", "1"))
+# Seconds for a command that trains nothing, for a whole run, and for an end that was asked for.
+COMMAND_SECONDS = 60 * TIME_FACTOR
+RUN_SECONDS = 150 * TIME_FACTOR
+END_SECONDS = 40 * TIME_FACTOR
+
+SIDE = 20
+CLASSES = 4
+TRAIN_RECORDS = 2000
+TEST_RECORDS = 500
+BATCH = 32
+
+
+def program(name: str) -> str:
+    directory = os.environ.get("SAMOVAR_BIN_DIR")
+    if not directory:
+        raise unittest.SkipTest("SAMOVAR_BIN_DIR does not say where the programs are")
+    return str(pathlib.Path(directory).resolve() / name)
+
+
+# --- Data ------------------------------------------------------------------------------------------------------------------------
+
+def write_idx(directory: pathlib.Path, name: str, records: int, seed: int) -> Tuple[pathlib.Path, pathlib.Path]:
+    """Images of noise with one bright quadrant, which is the label: separable, and not at first sight of one pixel."""
+    draw = random.Random(seed)
+    images, labels = bytearray(), bytearray()
+    half = SIDE // 2
+    for _ in range(records):
+        label = draw.randrange(CLASSES)
+        pixels = bytearray(draw.randbytes(SIDE * SIDE))
+        top, left = half * (label // 2), half * (label % 2)
+        for row in range(top, top + half):
+            begin = row * SIDE + left
+            pixels[begin:begin + half] = bytes(128 + value // 2 for value in pixels[begin:begin + half])
+        images += pixels
+        labels.append(label)
+    images_path, labels_path = directory / f"{name}-images-idx3-ubyte", directory / f"{name}-labels-idx1-ubyte"
+    images_path.write_bytes(struct.pack(">IIII", 0x00000803, records, SIDE, SIDE) + images)
+    labels_path.write_bytes(struct.pack(">II", 0x00000801, records) + labels)
+    return images_path, labels_path
+
+
+NET = """name: "SmallLeNet"
+layer {{
+  name: "images" type: "Data" top: "data" top: "label"
+  include {{ phase: TRAIN }}
+  transform_param {{ scale: 0.00390625 }}
+  data_param {{ source: "{train}" backend: LMDB batch_size: {batch} }}
+}}
+layer {{
+  name: "images" type: "Data" top: "data" top: "label"
+  include {{ phase: TEST }}
+  transform_param {{ scale: 0.00390625 }}
+  data_param {{ source: "{test}" backend: LMDB batch_size: 50 }}
+}}
+layer {{
+  name: "conv1" type: "Convolution" bottom: "data" top: "conv1"
+  param {{ lr_mult: 1 }} param {{ lr_mult: 2 }}
+  convolution_param {{
+    num_output: 16
+    kernel_size: 5
+    weight_filler {{ type: "xavier" }}
+  }}
+}}
+layer {{ name: "pool1" type: "Pooling" bottom: "conv1" top: "pool1" pooling_param {{ pool: MAX kernel_size: 2 stride: 2 }} }}
+layer {{
+  name: "ip1" type: "InnerProduct" bottom: "pool1" top: "ip1"
+  param {{ lr_mult: 1 }} param {{ lr_mult: 2 }}
+  inner_product_param {{ num_output: 64 weight_filler {{ type: "xavier" }} }}
+}}
+layer {{ name: "relu1" type: "ReLU" bottom: "ip1" top: "ip1" }}
+layer {{
+  name: "ip2" type: "InnerProduct" bottom: "ip1" top: "ip2"
+  param {{ lr_mult: 1 }} param {{ lr_mult: 2 }}
+  inner_product_param {{ num_output: {classes} weight_filler {{ type: "xavier" }} }}
+}}
+layer {{ name: "accuracy" type: "Accuracy" bottom: "ip2" bottom: "label" top: "accuracy" include {{ phase: TEST }} }}
+layer {{ name: "loss" type: "SoftmaxWithLoss" bottom: "ip2" bottom: "label" top: "loss" }}
+"""
+
+SOLVER = {
+    "net": '"net.prototxt"', "test_iter": 10, "test_interval": 500, "base_lr": 0.01, "lr_policy": '"inv"', "gamma": 0.0001,
+    "power": 0.75, "momentum": 0.9, "weight_decay": 0.0005, "display": 50, "max_iter": 400, "snapshot": 0,
+    "snapshot_prefix": '"out/small"', "solver_mode": "CPU", "random_seed": 7,
+}
+
+
+class Workspace:
+    """A directory of its own with two LMDBs, net.prototxt and solver.prototxt; runs have it as their current directory."""
+
+    def __init__(self) -> None:
+        self.path = pathlib.Path(tempfile.mkdtemp(prefix="samovar_itest_"))
+        for name, records, seed in (("train", TRAIN_RECORDS, 1), ("test", TEST_RECORDS, 2)):
+            images, labels = write_idx(self.path, name, records, seed)
+            self.check("data", "import", "idx", "--images", images, "--labels", labels, "--output", self.path / f"{name}_lmdb")
+        self.write_net()
+        self.write_solver()
+
+    def remove(self) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def write_net(self, change: Callable[[str], str] = lambda text: text, name: str = "net.prototxt") -> pathlib.Path:
+        text = NET.format(train="train_lmdb", test="test_lmdb", batch=BATCH, classes=CLASSES)
+        (self.path / name).write_text(change(text), encoding="utf-8")
+        return self.path / name
+
+    def write_solver(self, name: str = "solver.prototxt", **fields) -> pathlib.Path:
+        """Fields replace or add to the usual ones; None leaves one out."""
+        lines = [f"{key}: {value}" for key, value in {**SOLVER, **fields}.items() if value is not None]
+        (self.path / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return self.path / name
+
+    def entries(self) -> List[str]:
+        """All files and directories, but for the locks that LMDB's readers share: whoever opens an LMDB makes its lock."""
+        return sorted(str(path.relative_to(self.path)) for path in self.path.rglob("*") if path.name != "lock.mdb")
+
+    def command(self, *arguments) -> "subprocess.CompletedProcess[str]":
+        """A command that ends by itself."""
+        return subprocess.run([program("samovar"), *map(str, arguments)], cwd=self.path, stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)
+
+    def check(self, *arguments) -> str:
+        done = self.command(*arguments)
+        if done.returncode != 0:
+            raise AssertionError(f"{done.args} exited with {done.returncode}:\n{done.stdout}\n{done.stderr}")
+        return done.stdout
+
+
+# --- Processes -------------------------------------------------------------------------------------------------------------------
+
+@dataclass(frozen=True)
+class Process:
+    """A process as it was found. The start time tells it from a later process of the same number."""
+    pid: int
+    start: int
+    words: Tuple[str, ...]
+
+    @property
+    def is_worker(self) -> bool:
+        return bool(self.words) and self.words[0].endswith("samovar-worker")
+
+    @property
+    def is_server(self) -> bool:
+        return bool(self.words) and self.words[0].endswith("samovar-server")
+
+    @property
+    def is_coordinator(self) -> bool:
+        return self.is_server and "--coordinator" in self.words
+
+    def runs(self) -> bool:
+        stat = read_stat(self.pid)
+        return stat is not None and stat[2] == self.start and stat[0] not in "ZX"
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        if self.runs():
+            try:
+                os.kill(self.pid, number)
+            except ProcessLookupError:
+                pass
+
+    def await_end(self, seconds: float) -> bool:
+        """Whether it ended in time."""
+        try:
+            handle = os.pidfd_open(self.pid)
+        except ProcessLookupError:
+            return True
+        try:
+            if self.runs():
+                poll = select.poll()
+                poll.register(handle, select.POLLIN)
+                poll.poll(seconds * 1000)
+            return not self.runs()
+        finally:
+            os.close(handle)
+
+
+def read_stat(pid: int) -> Optional[Tuple[str, int, int]]:
+    """State, parent and start time (in ticks since boot) of a process; None if there is none."""
+    try:
+        text = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    # The name, in parentheses, may hold anything.
+    fields = text[text.rindex(")") + 2:].split()
+    return fields[0], int(fields[1]), int(fields[19])
+
+
+def children_of(parent: int) -> List[Process]:
+    found = []
+    for entry in pathlib.Path("/proc").iterdir():
+        stat = read_stat(int(entry.name)) if entry.name.isdigit() else None
+        if stat is None or stat[1] != parent or stat[0] in "ZX":
+            continue
+        try:
+            words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
+        except OSError:
+            continue
+        found.append(Process(int(entry.name), stat[2], tuple(words)))
+    return found
+
+
+class Run:
+    """A `samovar train` in the background. Use it in a `with`: whatever is left at its end is killed."""
+
+    def __init__(self, workspace: Workspace, *arguments, solver="solver.prototxt", as_json: bool = True) -> None:
+        words = [program("samovar"), "train", "--solver", str(solver), *map(str, arguments)]
+        if as_json:
+            words.append("--json")
+        self._popen = subprocess.Popen(words, cwd=workspace.path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                       stderr=subprocess.PIPE, text=True)
+        self.pid = self._popen.pid
+        self.out: List[str] = []
+        self.err: List[str] = []
+        self._started: Dict[int, Process] = {}
+        self._changed = threading.Condition()
+        self._readers = [threading.Thread(target=self._read, args=pair, daemon=True)
+                         for pair in ((self._popen.stdout, self.out), (self._popen.stderr, self.err))]
+        for reader in self._readers:
+            reader.start()
+
+    def __enter__(self) -> "Run":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.children()
+        if self._popen.poll() is None:
+            self._popen.kill()
+        self._popen.wait(END_SECONDS)
+        for process in self._started.values():
+            process.kill()
+            process.await_end(END_SECONDS)
+        for reader in self._readers:
+            reader.join(END_SECONDS)
+        self._popen.stdout.close()
+        self._popen.stderr.close()
+
+    def _read(self, pipe, lines: List[str]) -> None:
+        for line in pipe:
+            with self._changed:
+                lines.append(line.rstrip("\n"))
+                self._changed.notify_all()
+        with self._changed:
+            self._changed.notify_all()
+
+    def _ended(self) -> bool:
+        return not any(reader.is_alive() for reader in self._readers)
+
+    def describe(self) -> str:
+        return "stdout:\n" + "\n".join(self.out[-30:]) + "\nstderr:\n" + "\n".join(self.err[-30:])
+
+    def events(self, name: str) -> List[dict]:
+        """Of a run with --json: what it has reported so far under that name."""
+        with self._changed:
+            lines = list(self.out)
+        return [event for event in map(json.loads, lines) if event["event"] == name]
+
+    def await_event(self, name: str, such_that: Callable[[dict], bool] = lambda event: True) -> dict:
+        deadline = time.monotonic() + RUN_SECONDS
+        seen = 0
+        with self._changed:
+            while True:
+                for line in self.out[seen:]:
+                    seen += 1
+                    event = json.loads(line)
+                    if event["event"] == name and such_that(event):
+                        return event
+                left = deadline - time.monotonic()
+                # The last line may come together with the end.
+                if left <= 0 or (self._ended() and seen == len(self.out)):
+                    raise AssertionError(f'no such event "{name}"\n{self.describe()}')
+                self._changed.wait(min(left, 1))
+
+    def await_iteration(self, iteration: int) -> dict:
+        return self.await_event("progress", lambda event: event["iteration"] >= iteration)
+
+    def children(self) -> List[Process]:
+        """Those that run now. All that were ever seen are ended at the end of the `with`."""
+        found = children_of(self.pid)
+        self._started.update({process.pid: process for process in found})
+        return found
+
+    def workers(self) -> List[Process]:
+        return [process for process in self.children() if process.is_worker]
+
+    def servers(self) -> List[Process]:
+        return [process for process in self.children() if process.is_server]
+
+    def signal(self, number: int) -> None:
+        self._popen.send_signal(number)
+
+    def await_exit(self, seconds: float = RUN_SECONDS) -> int:
+        """The exit code, when all output has been read. 128 + n means that signal n was dealt with, -n that it killed."""
+        try:
+            code = self._popen.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"still running after {seconds:.0f} s\n{self.describe()}") from None
+        for reader in self._readers:
+            reader.join(END_SECONDS)
+        return code
+
+
+class TestCase(unittest.TestCase):
+    """A workspace for each test, and checks that several tests make."""
+
+    def setUp(self) -> None:
+        self.workspace = Workspace()
+        self.addCleanup(self.workspace.remove)
+
+    def assert_success(self, run: Run) -> dict:
+        """The run ends well. Returns its last report."""
+        code = run.await_exit()
+        self.assertEqual(code, 0, run.describe())
+        return run.events("succeeded")[-1]
+
+    def assert_exactly_once(self, succeeded: dict, iterations: int, batch: int = BATCH) -> None:
+        """Each chunk had each iteration once, and the samples are those of the schedule."""
+        ledger = succeeded["ledger"]
+        self.assertGreater(ledger["chunks"], 0)
+        self.assertEqual(ledger["complete_chunks"], ledger["chunks"])
+        self.assertEqual(ledger["iterations"], iterations)
+        self.assertEqual(succeeded["iteration"], iterations)
+        self.assertEqual(succeeded["samples"], iterations * batch)
+        self.assertEqual(ledger["pushes"]["rejected"], 0)
+
+    def assert_all_end(self, processes: List[Process]) -> None:
+        self.assertTrue(processes)
+        for process in processes:
+            self.assertTrue(process.await_end(END_SECONDS), f"{process} still runs")
+
+    def last_accuracy(self, run: Run) -> float:
+        outputs = run.events("test")[-1]["outputs"]
+        return {output["name"]: output["value"] for output in outputs}["accuracy"]
+
+
+def lines_matching(lines: List[str], pattern: str) -> List["re.Match[str]"]:
+    return [match for match in (re.search(pattern, line) for line in lines) if match]

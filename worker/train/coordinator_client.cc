@@ -1,0 +1,47 @@
+#include "worker/train/coordinator_client.h"
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "common/rpc/channel.h"
+#include "common/rpc/status.h"
+
+namespace samovar {
+
+using Stub = v1::CoordinatorService::Stub;
+
+CoordinatorClient::CoordinatorClient(const std::string& address)
+    : address_(address), stub_(v1::CoordinatorService::NewStub(MakeChannel(address))) {}
+
+template <typename Request, typename Response>
+absl::StatusOr<Response> CoordinatorClient::Call(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
+                                                                              Response*),
+                                                 const Request& request, absl::Duration deadline) {
+  grpc::ClientContext context;
+  SetDeadline(&context, deadline);
+  Response response;
+  const absl::Status status = FromGrpcStatus((*stub_.*method)(&context, request, &response));
+  if (!status.ok()) return Annotate(status, absl::StrCat("coordinator ", address_));
+  return response;
+}
+
+absl::StatusOr<v1::JoinResponse> CoordinatorClient::Join(const v1::JoinRequest& request) {
+  return Call(&Stub::Join, request, kDeadline);
+}
+
+absl::StatusOr<v1::HeartbeatResponse> CoordinatorClient::Heartbeat(const v1::HeartbeatRequest& request) {
+  return Call(&Stub::Heartbeat, request, kDeadline);
+}
+
+absl::StatusOr<v1::LeaseResponse> CoordinatorClient::Lease(const v1::LeaseRequest& request) {
+  return Call(&Stub::Lease, request, kDeadline);
+}
+
+absl::StatusOr<v1::GetAssignmentResponse> CoordinatorClient::GetAssignment(const v1::GetAssignmentRequest& request) {
+  return Call(&Stub::GetAssignment, request, kControlDeadline);
+}
+
+absl::StatusOr<v1::LeaveResponse> CoordinatorClient::Leave(const v1::LeaveRequest& request) {
+  return Call(&Stub::Leave, request, kDeadline);
+}
+
+}  // namespace samovar

@@ -1,0 +1,149 @@
+#include "worker/train/membership.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "common/telemetry/log.h"
+
+namespace samovar {
+namespace {
+
+// What a coordinator may ask for; anything else is taken for the nearest of these.
+constexpr absl::Duration kShortestHeartbeat = absl::Milliseconds(10);
+constexpr absl::Duration kLongestHeartbeat = absl::Seconds(10);
+constexpr absl::Duration kShortestRetry = absl::Milliseconds(1);
+constexpr absl::Duration kLongestRetry = absl::Seconds(5);
+
+absl::Duration Clamped(uint32_t milliseconds, absl::Duration shortest, absl::Duration longest) {
+  return std::clamp(absl::Milliseconds(milliseconds), shortest, longest);
+}
+
+}  // namespace
+
+WorkerMembership::WorkerMembership(const std::string& coordinator, const v1::JoinRequest& self)
+    : self_(self), client_(coordinator), heartbeat_(kShortestHeartbeat) {
+  heartbeats_ = std::thread([this] { KeepKnown(); });
+}
+
+WorkerMembership::~WorkerMembership() {
+  Stop();
+  heartbeats_.join();
+}
+
+bool WorkerMembership::joined() const { return worker_id() != 0; }
+
+uint64_t WorkerMembership::worker_id() const {
+  absl::MutexLock lock(&mu_);
+  return worker_id_;
+}
+
+absl::Status WorkerMembership::Join() {
+  SAMOVAR_ASSIGN_OR_RETURN(const v1::JoinResponse response, client_.Join(self_));
+  if (response.worker_id() == 0) {
+    return absl::InternalError(absl::StrCat("coordinator ", client_.address(), ": answered a join without a worker id"));
+  }
+  absl::MutexLock lock(&mu_);
+  if (response.epoch() != epoch_) outbox_.Clear();
+  worker_id_ = response.worker_id();
+  epoch_ = response.epoch();
+  heartbeat_ = Clamped(response.heartbeat_ms(), kShortestHeartbeat, kLongestHeartbeat);
+  revoked_early_.clear();
+  LogInfo(absl::StrCat("joined coordinator ", client_.address(), " as worker ", worker_id_, ", epoch ", epoch_));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<WorkerMembership::Answer> WorkerMembership::AskForLease() {
+  v1::LeaseRequest request;
+  {
+    absl::MutexLock lock(&mu_);
+    held_.reset();
+    request.set_worker_id(worker_id_);
+  }
+  *request.mutable_report() = outbox_.Take();
+  absl::StatusOr<v1::LeaseResponse> response = client_.Lease(request);
+  if (!response.ok()) {
+    outbox_.PutBack(std::move(*request.mutable_report()));
+    if (absl::IsNotFound(response.status())) Lost(request.worker_id());
+    return response.status();
+  }
+  Answer answer;
+  if (!response->has_lease()) {
+    answer.retry_after = Clamped(response->retry_after_ms(), kShortestRetry, kLongestRetry);
+    return answer;
+  }
+  answer.lease = std::make_shared<HeldLease>();
+  answer.lease->lease = std::move(*response->mutable_lease());
+  absl::MutexLock lock(&mu_);
+  held_ = answer.lease;
+  const auto early = std::find(revoked_early_.begin(), revoked_early_.end(), held_->lease.lease_id());
+  if (stopping_ || worker_id_ != request.worker_id() || early != revoked_early_.end()) held_->ended.Stop();
+  revoked_early_.clear();
+  return answer;
+}
+
+absl::Status WorkerMembership::Leave() {
+  v1::LeaveRequest request;
+  request.set_worker_id(worker_id());
+  if (request.worker_id() == 0) return absl::OkStatus();
+  *request.mutable_report() = outbox_.Take();
+  return client_.Leave(request).status();
+}
+
+void WorkerMembership::Stop() {
+  stopper_.Stop();
+  absl::MutexLock lock(&mu_);
+  stopping_ = true;
+  if (held_ != nullptr) held_->ended.Stop();
+}
+
+void WorkerMembership::KeepKnown() {
+  absl::Duration interval = kShortestHeartbeat;
+  while (!stopper_.WaitFor(interval)) {
+    if (joined()) SendHeartbeat();
+    absl::MutexLock lock(&mu_);
+    interval = heartbeat_;
+  }
+}
+
+void WorkerMembership::SendHeartbeat() {
+  v1::HeartbeatRequest request;
+  request.set_worker_id(worker_id());
+  if (request.worker_id() == 0) return;
+  *request.mutable_report() = outbox_.Take();
+  const absl::StatusOr<v1::HeartbeatResponse> response = client_.Heartbeat(request);
+  if (!response.ok()) outbox_.PutBack(std::move(*request.mutable_report()));
+  if (absl::IsNotFound(response.status())) return Lost(request.worker_id());
+
+  absl::MutexLock lock(&mu_);
+  if (response.ok()) EndRevokedLocked(*response);
+  if (response.ok() != unreachable_) return;
+  unreachable_ = !response.ok();
+  if (unreachable_) {
+    LogWarning(absl::StrCat(response.status().message(), "; goes on trying"));
+  } else {
+    LogInfo(absl::StrCat("coordinator ", client_.address(), " answers again"));
+  }
+}
+
+void WorkerMembership::EndRevokedLocked(const v1::HeartbeatResponse& response) {
+  for (uint64_t lease_id : response.revoked_leases()) {
+    if (held_ != nullptr && held_->lease.lease_id() == lease_id) {
+      held_->ended.Stop();
+    } else {
+      revoked_early_.push_back(lease_id);
+    }
+  }
+}
+
+void WorkerMembership::Lost(uint64_t worker_id) {
+  absl::MutexLock lock(&mu_);
+  // It may have joined again meanwhile.
+  if (worker_id_ != worker_id) return;
+  worker_id_ = 0;
+  if (held_ != nullptr) held_->ended.Stop();
+  LogWarning(absl::StrCat("coordinator ", client_.address(), " does not know worker ", worker_id, " any more; joins again"));
+}
+
+}  // namespace samovar

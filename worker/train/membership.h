@@ -1,0 +1,93 @@
+// WorkerMembership is the worker as its coordinator knows it: joins, keeps itself known by heartbeats, asks for leases, reports
+// what was done, and learns which leases it has lost.
+//
+// Thread safety: Join, AskForLease and Leave on one thread; Stop from any. A thread of its own sends the heartbeats.
+// Lock order: mu_ is a leaf lock; no call is made while it is held.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "common/base/stopper.h"
+#include "samovar/v1/coordinator.pb.h"
+#include "worker/train/coordinator_client.h"
+#include "worker/train/outbox.h"
+
+namespace samovar {
+
+// Work that this worker holds until `ended` is stopped: the lease was revoked, the worker is not known any more, or it stops.
+struct HeldLease {
+  v1::WorkLease lease;
+  Stopper ended;
+};
+
+class WorkerMembership {
+ public:
+  // `self` says what others see of this worker.
+  WorkerMembership(const std::string& coordinator, const v1::JoinRequest& self);
+  // As Stop(). Does not leave.
+  ~WorkerMembership();
+
+  CoordinatorClient& client() { return client_; }
+  Outbox& outbox() { return outbox_; }
+
+  // False before the first Join, and after the coordinator has said that it does not know the worker.
+  bool joined() const;
+  // 0 if not joined.
+  uint64_t worker_id() const;
+  // Joins, as a new worker. Results for a coordinator that is gone are forgotten.
+  absl::Status Join();
+
+  struct Answer {
+    // Null: nothing to do at present.
+    std::shared_ptr<HeldLease> lease;
+    absl::Duration retry_after;
+  };
+  // Reports, and asks for work. The lease before is taken for done. NOT_FOUND: join again. REQUIRES: joined once
+  absl::StatusOr<Answer> AskForLease();
+
+  // Reports at once instead of with the next heartbeat.
+  void ReportNow() { SendHeartbeat(); }
+
+  // Gives all leases back. The coordinator may be gone.
+  absl::Status Leave();
+
+  // Ends the held lease and the heartbeats. Idempotent.
+  void Stop();
+
+ private:
+  void KeepKnown();
+  void SendHeartbeat() ABSL_LOCKS_EXCLUDED(mu_);
+  // The coordinator does not know this worker.
+  void Lost(uint64_t worker_id) ABSL_LOCKS_EXCLUDED(mu_);
+  void EndRevokedLocked(const v1::HeartbeatResponse& response) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  const v1::JoinRequest self_;
+  CoordinatorClient client_;
+  Outbox outbox_;
+  Stopper stopper_;
+
+  mutable absl::Mutex mu_;
+  uint64_t worker_id_ ABSL_GUARDED_BY(mu_) = 0;
+  uint64_t epoch_ ABSL_GUARDED_BY(mu_) = 0;
+  absl::Duration heartbeat_ ABSL_GUARDED_BY(mu_);
+  bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+  std::shared_ptr<HeldLease> held_ ABSL_GUARDED_BY(mu_);
+  // Revoked before AskForLease has returned them: its answer and a heartbeat's may cross.
+  std::vector<uint64_t> revoked_early_ ABSL_GUARDED_BY(mu_);
+  // Whether the last heartbeat failed: told once.
+  bool unreachable_ ABSL_GUARDED_BY(mu_) = false;
+
+  std::thread heartbeats_;
+};
+
+}  // namespace samovar

@@ -1,0 +1,32 @@
+// Outbox collects what a worker has done until the coordinator has heard of it.
+//
+// Thread safety: all methods may be called from any thread.
+#pragma once
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "samovar/v1/coordinator.pb.h"
+
+namespace samovar {
+
+class Outbox {
+ public:
+  // Results beyond these are dropped, oldest first, while the coordinator cannot be reached: it leases what it did not hear of
+  // again, and the servers drop what they have.
+  static constexpr int kMaxResults = 4096;
+
+  void Add(v1::TrainResult result);
+  void Add(v1::TestResult result);
+  void Add(v1::WorkFailure failure);
+
+  // Everything since the last Take. If it does not arrive, PutBack: it goes before what came since.
+  v1::WorkerReport Take();
+  void PutBack(v1::WorkerReport report);
+  void Clear();
+
+ private:
+  mutable absl::Mutex mu_;
+  v1::WorkerReport report_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace samovar
