@@ -68,7 +68,7 @@ with_retries apt update -qq || fail "the lists of packages cannot be fetched (ap
 for package in "${missing[@]}"; do
   # "Candidate: (none)" is a package that is known by name only.
   if ! LC_ALL=C apt-cache policy "$package" 2>/dev/null | grep -q 'Candidate: [^(]'; then
-    hint="Debian 12 and Ubuntu 22.04 have it"
+    hint="Debian 12 and Ubuntu 22.04 have it; if messages above say that lists could not be fetched, that is why"
     if grep -qs '^ID=ubuntu' /etc/os-release; then
       hint='it may be in the component "universe": sudo add-apt-repository universe'
     fi

@@ -27,11 +27,20 @@ fail() {
   exit 1
 }
 
+# On a terminal, the newest line of what comes in; elsewhere nothing.
+show_progress() {
+  local line
+  while IFS= read -r line; do
+    [[ ! -t 1 ]] || printf '\r\033[K%s' "${line:0:${COLUMNS:-79}}"
+  done
+  [[ ! -t 1 ]] || printf '\r\033[K'
+}
+
 # logged NAME COMMAND...: the output goes to a file; its end is shown if the command fails.
 logged() {
   local log="$logs/$1.log" status=0
   shift
-  "$@" >"$log" 2>&1 </dev/null || status=$?
+  "$@" 2>&1 </dev/null | tee "$log" | show_progress || status=$?
   ((status == 0)) && return 0
   printf '... the end of %s:\n' "$log" >&2
   tail -n "$tail_lines" "$log" >&2
@@ -88,6 +97,14 @@ train() {
   fail "training ended with exit code $status; the reason is above"
 }
 
+newest_model() {
+  local file newest=
+  for file in "${prefix}"_iter_*.caffemodel; do
+    if [[ -f "$file" && (-z "$newest" || "$file" -nt "$newest") ]]; then newest="$file"; fi
+  done
+  printf '%s' "$newest"
+}
+
 mkdir -p "$logs" || fail "cannot write below $root"
 
 say "Packages"
@@ -105,7 +122,7 @@ say "Check"
 say "Training"
 train "$@"
 
-model="$(ls -t "${prefix}"_iter_*.caffemodel 2>/dev/null | head -n 1)"
+model="$(newest_model)"
 [[ -n "$model" ]] || fail "training said it was done, but there is no ${prefix}_iter_*.caffemodel"
 say "Done"
 cat <<END

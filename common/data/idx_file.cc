@@ -100,7 +100,8 @@ absl::StatusOr<size_t> IdxFile::ReadSome(std::span<char> bytes) {
     int code = Z_OK;
     const char* message = gzerror(file_, &code);
     // Z_BUF_ERROR is a compressed file that ends early.
-    if (code == Z_BUF_ERROR) return absl::DataLossError(absl::StrCat(path_, ": truncated: its compressed data end early"));
+    if (code == Z_BUF_ERROR)
+      return absl::DataLossError(absl::StrCat(path_, ": truncated: its compressed data end early"));
     if (code == Z_ERRNO) return absl::DataLossError(absl::StrCat(path_, ": reading failed: ", std::strerror(errno)));
     if (count < 0) return absl::DataLossError(absl::StrCat(path_, ": its compressed data are corrupt: ", message));
     if (count == 0) break;

@@ -1,7 +1,7 @@
 // IdxFile reads one IDX file, plain or compressed with gzip, from begin to end.
 //
-// Format (yann.lecun.com's MNIST page): big-endian u32 magic (2051 images, 2049 labels), u32 count; images also u32 rows,
-// u32 columns; then count times rows x columns bytes (images) or one byte (labels).
+// Format (yann.lecun.com's MNIST page): big-endian u32 magic (2051 images, 2049 labels), u32 count; images also u32
+// rows, u32 columns; then count times rows x columns bytes (images) or one byte (labels).
 //
 // Thread safety: one thread at a time.
 #pragma once
@@ -21,7 +21,8 @@ class IdxFile {
  public:
   enum class Kind { kImages, kLabels };
 
-  // NOT_FOUND: no such file. INVALID_ARGUMENT: not an IDX file of this kind, or sizes that cannot be. DATA_LOSS: as below.
+  // NOT_FOUND: no such file. INVALID_ARGUMENT: not an IDX file of this kind, or sizes that cannot be.
+  // DATA_LOSS: the header is cut off.
   static absl::StatusOr<IdxFile> Open(const std::string& path, Kind kind);
   IdxFile(IdxFile&& other) noexcept;
   IdxFile& operator=(IdxFile&&) = delete;

@@ -4,8 +4,8 @@
 // first. Each partition is an endless stream: its epochs one after the other, each a permutation of the partition keyed
 // by (seed, epoch, partition). Iteration t reads the next batch_size records of the stream of partition
 //     (t mod records) mod partitions,
-// which in every `records` iterations deals each partition exactly as many as it has records. A batch may span epochs, or
-// several of them: no record is lost at an epoch's end and no batch is short.
+// which in every `records` iterations deals each partition exactly as many as it has records. A batch may span epochs,
+// or several of them: no record is lost at an epoch's end and no batch is short.
 //
 // Thread safety: immutable.
 #pragma once

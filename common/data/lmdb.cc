@@ -9,6 +9,7 @@
 #include <cstring>
 #include <filesystem>
 #include <set>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
@@ -36,8 +37,8 @@ absl::Status CheckDirectory(const std::string& path, const LmdbEnvironment::Opti
   struct stat status;
   if (stat(path.c_str(), &status) != 0) {
     if (errno == ENOENT || errno == ENOTDIR) {
-      return absl::NotFoundError(
-          absl::StrCat(path, ": no such directory", error ? absl::StrCat(", and it cannot be made: ", error.message()) : ""));
+      const std::string why = error ? absl::StrCat(", and it cannot be made: ", error.message()) : "";
+      return absl::NotFoundError(absl::StrCat(path, ": no such directory", why));
     }
     return LmdbStatus(errno, path, "opening");
   }

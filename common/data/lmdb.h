@@ -1,5 +1,5 @@
-// LMDB, wrapped: the only door to <lmdb.h>. An environment is a directory with data.mdb (and lock.mdb); of its databases
-// the unnamed one is used. Keys have 1 to 511 bytes, values fewer than 4 GiB; both are any bytes.
+// LMDB, wrapped: the only door to <lmdb.h>. An environment is a directory with data.mdb (and lock.mdb); of its
+// databases the unnamed one is used. Keys have 1 to 511 bytes, values fewer than 4 GiB; both are any bytes.
 //
 // A file is checked before LMDB maps it, since LMDB trusts what it maps: a damaged or truncated file is an error here,
 // not a crash (see lmdb_check.h).

@@ -1,5 +1,5 @@
-// Checks of an LMDB data file before LMDB maps it. LMDB follows page numbers and offsets in the file without looking, so
-// a truncated file ends in SIGBUS and a flipped bit in a wild read; after these checks it does not.
+// Checks of an LMDB data file before LMDB maps it. LMDB follows page numbers and offsets in the file without looking,
+// so a truncated file ends in SIGBUS and a flipped bit in a wild read; after these checks it does not.
 //
 // The format is that of LMDB 0.9 (data version 1) on a 64-bit little-endian machine; its structures are laid out in the
 // source file.

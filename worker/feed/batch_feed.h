@@ -29,8 +29,8 @@ class BatchFeed {
     uint64_t seed = 0;
   };
 
-  // FAILED_PRECONDITION: the data set is not what the spec says (records or shape). INVALID_ARGUMENT: transform_param, or
-  // the spec's batch or partitions; the message names the data layer.
+  // FAILED_PRECONDITION: the data set is not what the spec says (records or shape). INVALID_ARGUMENT: transform_param,
+  // or the spec's batch or partitions; the message names the data layer.
   static absl::StatusOr<std::unique_ptr<BatchFeed>> Create(Options options);
 
   // Of a sample after the transform.

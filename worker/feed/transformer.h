@@ -3,8 +3,8 @@
 // For output (c, y, x) of a record that is H x W, with x' = x, or crop_w-1-x if the sample is mirrored:
 //     out[c][y][x'] = (in[c][top + y][left + x] - mean_value[c]) * scale
 // Crop: crop_size > 0 cuts a square, in TRAIN at a random (top, left), in TEST in the centre, ((H - crop) / 2, rounded
-// down). Mirror: in TRAIN with probability 1/2. In TEST never, other than in Caffe, where a test with `mirror: true` has
-// another result each time.
+// down). Mirror: in TRAIN with probability 1/2. In TEST never, other than in Caffe, where a test with `mirror: true`
+// has another result each time.
 // Draws are keyed by (seed, iteration, sample), so they do not depend on who transforms the sample, nor when.
 // force_color and force_gray concern encoded images only and have no effect here.
 //

@@ -42,16 +42,18 @@ absl::Status BatchPrefetcher::Take(uint64_t t, std::span<float> data, std::span<
 }
 
 void BatchPrefetcher::FillLoop() {
-  absl::MutexLock lock(&mu_);
   for (;;) {
-    mu_.Await(absl::Condition(this, &BatchPrefetcher::WantedLocked));
-    if (stopping_) return;
-    const uint64_t t = *wanted_;
-    wanted_.reset();
-    filling_ = true;
-    mu_.Unlock();
+    uint64_t t = 0;
+    {
+      absl::MutexLock lock(&mu_);
+      mu_.Await(absl::Condition(this, &BatchPrefetcher::WantedLocked));
+      if (stopping_) return;
+      t = *wanted_;
+      wanted_.reset();
+      filling_ = true;
+    }
     absl::Status status = feed_->FillIteration(t, data_, labels_);
-    mu_.Lock();
+    absl::MutexLock lock(&mu_);
     filling_ = false;
     status_ = std::move(status);
   }

@@ -44,13 +44,16 @@ absl::Status WorkerMembership::Join() {
   if (response.worker_id() == 0) {
     return absl::InternalError(absl::StrCat("coordinator ", client_.address(), ": answered a join without a worker id"));
   }
-  absl::MutexLock lock(&mu_);
-  if (response.epoch() != epoch_) outbox_.Clear();
-  worker_id_ = response.worker_id();
-  epoch_ = response.epoch();
-  heartbeat_ = Clamped(response.heartbeat_ms(), kShortestHeartbeat, kLongestHeartbeat);
-  revoked_early_.clear();
-  LogInfo(absl::StrCat("joined coordinator ", client_.address(), " as worker ", worker_id_, ", epoch ", epoch_));
+  {
+    absl::MutexLock lock(&mu_);
+    if (response.epoch() != epoch_) outbox_.Clear();
+    worker_id_ = response.worker_id();
+    epoch_ = response.epoch();
+    heartbeat_ = Clamped(response.heartbeat_ms(), kShortestHeartbeat, kLongestHeartbeat);
+    revoked_early_.clear();
+  }
+  LogInfo(absl::StrCat("joined coordinator ", client_.address(), " as worker ", response.worker_id(), ", epoch ",
+                       response.epoch()));
   return absl::OkStatus();
 }
 
@@ -116,11 +119,14 @@ void WorkerMembership::SendHeartbeat() {
   if (!response.ok()) outbox_.PutBack(std::move(*request.mutable_report()));
   if (absl::IsNotFound(response.status())) return Lost(request.worker_id());
 
-  absl::MutexLock lock(&mu_);
-  if (response.ok()) EndRevokedLocked(*response);
-  if (response.ok() != unreachable_) return;
-  unreachable_ = !response.ok();
-  if (unreachable_) {
+  {
+    absl::MutexLock lock(&mu_);
+    if (response.ok()) EndRevokedLocked(*response);
+    // Told when it changes.
+    if (response.ok() != unreachable_) return;
+    unreachable_ = !response.ok();
+  }
+  if (!response.ok()) {
     LogWarning(absl::StrCat(response.status().message(), "; goes on trying"));
   } else {
     LogInfo(absl::StrCat("coordinator ", client_.address(), " answers again"));
@@ -138,11 +144,13 @@ void WorkerMembership::EndRevokedLocked(const v1::HeartbeatResponse& response) {
 }
 
 void WorkerMembership::Lost(uint64_t worker_id) {
-  absl::MutexLock lock(&mu_);
-  // It may have joined again meanwhile.
-  if (worker_id_ != worker_id) return;
-  worker_id_ = 0;
-  if (held_ != nullptr) held_->ended.Stop();
+  {
+    absl::MutexLock lock(&mu_);
+    // It may have joined again meanwhile.
+    if (worker_id_ != worker_id) return;
+    worker_id_ = 0;
+    if (held_ != nullptr) held_->ended.Stop();
+  }
   LogWarning(absl::StrCat("coordinator ", client_.address(), " does not know worker ", worker_id, " any more; joins again"));
 }
 

@@ -2,7 +2,7 @@
 // what was done, and learns which leases it has lost.
 //
 // Thread safety: Join, AskForLease and Leave on one thread; Stop from any. A thread of its own sends the heartbeats.
-// Lock order: mu_ is a leaf lock; no call is made while it is held.
+// Lock order: mu_, then those of the outbox and of a lease's stopper; no call is made while it is held.
 #pragma once
 
 #include <cstdint>
@@ -84,7 +84,7 @@ class WorkerMembership {
   std::shared_ptr<HeldLease> held_ ABSL_GUARDED_BY(mu_);
   // Revoked before AskForLease has returned them: its answer and a heartbeat's may cross.
   std::vector<uint64_t> revoked_early_ ABSL_GUARDED_BY(mu_);
-  // Whether the last heartbeat failed: told once.
+  // Whether the last heartbeat failed.
   bool unreachable_ ABSL_GUARDED_BY(mu_) = false;
 
   std::thread heartbeats_;

@@ -49,7 +49,7 @@ absl::Status Put(LmdbEnvironment& environment, absl::string_view key, absl::stri
   return environment.Write([&](LmdbTransaction& transaction) { return transaction.Put(key, value); });
 }
 
-TEST_CASE_METHOD(Fixture, "what is written can be read, also after opening again, and keys and values may be any bytes") {
+TEST_CASE_METHOD(Fixture, "what is written can be read, also after opening again; keys and values may be any bytes") {
   const std::string key("k\0\xff", 3);
   const std::string value("\0v\n", 3);
   auto environment = Open();
@@ -286,7 +286,7 @@ TEST_CASE_METHOD(Fixture, "an empty data file is not an LMDB to read, but may be
 // Records of all kinds: many small ones (branch pages), large values, and freed pages.
 void WriteVariety(LmdbEnvironment& environment) {
   REQUIRE_OK(environment.Write([](LmdbTransaction& transaction) -> absl::Status {
-    for (int i = 0; i < 600; ++i) REQUIRE_OK(transaction.Put(RecordKey(static_cast<uint64_t>(i)), std::string(100, 'v')));
+    for (uint64_t i = 0; i < 600; ++i) REQUIRE_OK(transaction.Put(RecordKey(i), std::string(100, 'v')));
     for (int i = 0; i < 5; ++i) REQUIRE_OK(transaction.Put(absl::StrCat("large", i), std::string(9000, 'L')));
     return absl::OkStatus();
   }));

@@ -18,7 +18,8 @@ namespace samovar {
 inline std::string RecordKey(uint64_t position) { return absl::StrFormat("%08d", position); }
 
 // Adds records to an LMDB, which is made if it is not there.
-inline void WriteRecords(const std::string& directory, const std::vector<std::pair<std::string, std::string>>& records) {
+inline void WriteRecords(const std::string& directory,
+                         const std::vector<std::pair<std::string, std::string>>& records) {
   auto environment = LmdbEnvironment::Open(directory, {});
   REQUIRE_OK(environment);
   REQUIRE_OK((*environment)->Write([&](LmdbTransaction& transaction) -> absl::Status {

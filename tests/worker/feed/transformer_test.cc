@@ -162,7 +162,7 @@ TEST_CASE("parameters that cannot be are named") {
   }
   SECTION("too many means") {
     for (int i = 0; i < 3; ++i) param.add_mean_value(0);
-    refused(StatusCode::kInvalidArgument, "mean_value is given 3 times; give it once, or once for each of the 2 channels");
+    refused(StatusCode::kInvalidArgument, "mean_value is given 3 times; give it once, or once for each of the 2");
   }
   SECTION("scale that is not finite") {
     param.set_scale(std::numeric_limits<float>::infinity());

@@ -1,0 +1,62 @@
+// samovar-worker: binds flags to Worker::Options, works until SIGINT or SIGTERM.
+// Exit codes: 0 after an orderly end, 1 if whoever started it has gone, 2 for a mistake in the flags.
+
+#include <atomic>
+#include <cstdio>
+#include <string>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/launch.h"
+#include "common/base/malloc_tuning.h"
+#include "common/base/signals.h"
+#include "common/base/stopper.h"
+#include "common/base/version.h"
+#include "common/telemetry/log.h"
+#include "config/worker_flags.h"
+#include "worker/train/worker.h"
+
+namespace samovar {
+namespace {
+
+int Run(int argc, char** argv) {
+  const Parsed<WorkerFlags> parsed = ParseWorkerFlags(argc, argv);
+  if (parsed.exit_code.has_value()) return *parsed.exit_code;
+  const WorkerFlags& flags = parsed.flags;
+  if (const absl::Status status = InitLogging({"worker", flags.log_level}); !status.ok()) {
+    std::fprintf(stderr, "samovar-worker: %s\n", std::string(status.message()).c_str());
+    return 2;
+  }
+  Stopper stopper;
+  const SignalWatcher signals([&stopper](int) { stopper.Stop(); });
+  if (flags.die_with_parent) EndWithParent();
+  TuneMalloc();
+
+  std::atomic<int> exit_code{0};
+  Worker::Options options;
+  options.coordinator = flags.coordinator;
+  options.name = flags.name;
+  options.threads = flags.threads;
+  options.on_joined = [&] {
+    if (const absl::Status status = ReportReady(flags.ready_fd, "ok"); !status.ok()) {
+      LogError(status.message());
+      exit_code = 1;
+      stopper.Stop();
+    }
+  };
+  LogInfo(absl::StrCat("version ", Version(), ", ", InstructionSet(), ", ", flags.threads, " threads, coordinator ",
+                       flags.coordinator));
+  Worker worker(options);
+  std::thread runner([&worker] { worker.Run(); });
+  while (!stopper.WaitFor(absl::Hours(1))) {
+  }
+  LogInfo("stops");
+  worker.Stop();
+  runner.join();
+  return exit_code;
+}
+
+}  // namespace
+}  // namespace samovar
+
+int main(int argc, char** argv) { return samovar::Run(argc, argv); }

@@ -1,0 +1,58 @@
+#include "worker/train/assignment.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "worker/train/fed_net.h"
+
+namespace samovar {
+
+absl::StatusOr<std::unique_ptr<Assignment>> Assignment::Create(const v1::GetAssignmentResponse& message, ThreadPool* pool) {
+  auto assignment = std::unique_ptr<Assignment>(new Assignment(message, pool));
+  SAMOVAR_RETURN_IF_ERROR(assignment->Open());
+  return assignment;
+}
+
+absl::Status Assignment::Open() {
+  SAMOVAR_ASSIGN_OR_RETURN(FedNet trained, OpenFedNet(spec().train_net(), caffe::TRAIN, spec().train_data(),
+                                                      spec().train_outputs(), spec().seed(), pool_));
+  SAMOVAR_RETURN_IF_ERROR(CheckSameLayout(trained.net->layout(), spec().layout()));
+  net_ = std::move(trained.net);
+  batches_ = std::make_unique<BatchPrefetcher>(std::move(trained.feed), net_->data().size(), net_->labels().size());
+
+  ParameterClient::Options options;
+  options.job_id = spec().job_id();
+  options.elements = net_->layout().elements();
+  options.chunk_elements = message_.chunk_elements();
+  options.servers.assign(message_.servers().begin(), message_.servers().end());
+  SAMOVAR_ASSIGN_OR_RETURN(parameters_, ParameterClient::Create(options));
+  tests_.resize(static_cast<size_t>(spec().test_nets_size()));
+  return absl::OkStatus();
+}
+
+bool Assignment::IsFor(const v1::GetAssignmentResponse& message) const {
+  // Both come from the same coordinator, so that equal assignments have equal bytes; if not, it is only opened anew.
+  return message.epoch() == epoch() && message.SerializeAsString() == message_.SerializeAsString();
+}
+
+absl::StatusOr<Evaluator*> Assignment::TestNet(uint32_t number, uint64_t iteration, const WaitLimit& limit) {
+  if (number >= tests_.size()) return absl::InvalidArgumentError(absl::StrCat("the job has no test net ", number));
+  if (!frozen_.has_value() || frozen_->iteration != iteration) {
+    Frozen pulled{iteration, std::vector<float>(parameters_->elements())};
+    SAMOVAR_RETURN_IF_ERROR(parameters_->PullFrozen(iteration, pulled.weights, limit));
+    frozen_ = std::move(pulled);
+    for (Test& test : tests_) test.iteration.reset();
+  }
+  Test& test = tests_[number];
+  if (test.evaluator == nullptr) {
+    SAMOVAR_ASSIGN_OR_RETURN(test.evaluator, Evaluator::Create(spec(), number, pool_));
+  }
+  if (test.iteration != iteration) {
+    test.evaluator->SetWeights(frozen_->weights);
+    test.iteration = iteration;
+  }
+  return test.evaluator.get();
+}
+
+}  // namespace samovar

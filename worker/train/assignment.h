@@ -1,0 +1,70 @@
+// Assignment is all that a worker has of one job while it works for it: the nets, their data, the connection to its servers.
+// Nothing in it outlives the job.
+//
+// Thread safety: one thread at a time.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/base/thread_pool.h"
+#include "common/parameters/parameter_client.h"
+#include "samovar/v1/coordinator.pb.h"
+#include "worker/nn/net.h"
+#include "worker/train/batch_prefetcher.h"
+#include "worker/train/evaluator.h"
+
+namespace samovar {
+
+class Assignment {
+ public:
+  // INVALID_ARGUMENT, UNIMPLEMENTED: no worker can do this job; the message says why, a net that disagrees with the job's layout
+  // for one. Other codes: this one cannot. The pool outlives this.
+  static absl::StatusOr<std::unique_ptr<Assignment>> Create(const v1::GetAssignmentResponse& message, ThreadPool* pool);
+
+  // Whether this is still the assignment that the coordinator gives.
+  bool IsFor(const v1::GetAssignmentResponse& message) const;
+
+  const v1::JobSpec& spec() const { return message_.spec(); }
+  uint64_t epoch() const { return message_.epoch(); }
+  Net& net() { return *net_; }
+  BatchPrefetcher& batches() { return *batches_; }
+  ParameterClient& parameters() { return *parameters_; }
+
+  // The net for test `number`, with the weights that were frozen as `iteration`: pulled once for the slices of a test that
+  // follow each other. Errors of Evaluator and ParameterClient.
+  absl::StatusOr<Evaluator*> TestNet(uint32_t number, uint64_t iteration, const WaitLimit& limit);
+  // The next test pulls its weights, whatever its iteration is.
+  void ForgetFrozen() { frozen_.reset(); }
+
+ private:
+  explicit Assignment(const v1::GetAssignmentResponse& message, ThreadPool* pool) : message_(message), pool_(pool) {}
+  absl::Status Open();
+
+  struct Frozen {
+    uint64_t iteration = 0;
+    std::vector<float> weights;
+  };
+  struct Test {
+    std::unique_ptr<Evaluator> evaluator;
+    // Whose weights it has.
+    std::optional<uint64_t> iteration;
+  };
+
+  const v1::GetAssignmentResponse message_;
+  ThreadPool* const pool_;
+  std::unique_ptr<Net> net_;
+  std::unique_ptr<BatchPrefetcher> batches_;
+  std::unique_ptr<ParameterClient> parameters_;
+  std::optional<Frozen> frozen_;
+  // One a test net; opened when first used.
+  std::vector<Test> tests_;
+};
+
+}  // namespace samovar

@@ -1,0 +1,62 @@
+#include "worker/train/evaluator.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "common/model/layout.h"
+
+namespace samovar {
+
+absl::StatusOr<std::unique_ptr<Evaluator>> Evaluator::Create(const v1::JobSpec& spec, uint32_t number, ThreadPool* pool) {
+  const int index = static_cast<int>(number);
+  if (number >= static_cast<uint32_t>(std::min({spec.test_nets_size(), spec.test_data_size(), spec.test_outputs_size()}))) {
+    return absl::InvalidArgumentError(absl::StrCat("the job has no test net ", number));
+  }
+  auto test = OpenFedNet(spec.test_nets(index), caffe::TEST, spec.test_data(index), spec.test_outputs(index), spec.seed(), pool);
+  if (!test.ok()) return Annotate(test.status(), absl::StrCat("test net ", number));
+  auto pieces = FindPieces(test->net->layout(), spec.layout());
+  if (!pieces.ok()) return Annotate(pieces.status(), absl::StrCat("test net ", number));
+  return std::unique_ptr<Evaluator>(new Evaluator(*std::move(test), *std::move(pieces), spec.seed()));
+}
+
+absl::StatusOr<std::vector<Evaluator::Piece>> Evaluator::FindPieces(const v1::ParameterLayout& test,
+                                                                    const v1::ParameterLayout& job) {
+  std::vector<Piece> pieces;
+  for (const v1::ParameterBlob& blob : test.blobs()) {
+    const auto trained = std::find_if(job.blobs().begin(), job.blobs().end(), [&blob](const v1::ParameterBlob& candidate) {
+      return candidate.layer() == blob.layer() && candidate.index() == blob.index();
+    });
+    if (trained == job.blobs().end() || BlobElements(*trained) != BlobElements(blob)) {
+      return absl::InvalidArgumentError(absl::StrCat("layer \"", blob.layer(), "\": the trained net has no parameters of this name ",
+                                                     "and size; use the same name and settings in both phases"));
+    }
+    pieces.push_back({trained->offset(), blob.offset(), BlobElements(blob)});
+  }
+  return pieces;
+}
+
+void Evaluator::SetWeights(std::span<const float> weights) {
+  const std::span<float> own = test_.net->weights();
+  for (const Piece& piece : pieces_) {
+    std::copy_n(weights.data() + piece.from, piece.count, own.data() + piece.to);
+  }
+}
+
+absl::StatusOr<std::vector<double>> Evaluator::Sums(uint64_t begin, uint64_t end, uint64_t iteration, const Stopper& ended) {
+  Net& net = *test_.net;
+  std::vector<double> sums(net.outputs().size(), 0);
+  while (begin < end) {
+    if (ended.stopped()) return absl::CancelledError("the lease has ended");
+    const uint64_t records = std::min(end - begin, static_cast<uint64_t>(net.batch_size()));
+    SAMOVAR_RETURN_IF_ERROR(net.SetRecords(static_cast<int>(records)));
+    SAMOVAR_RETURN_IF_ERROR(test_.feed->FillRange(begin, begin + records, net.data(), net.labels()));
+    SAMOVAR_RETURN_IF_ERROR(net.Forward(iteration, seed_));
+    for (size_t i = 0; i < sums.size(); ++i) sums[i] += static_cast<double>(net.outputs()[i]) * static_cast<double>(records);
+    begin += records;
+  }
+  return sums;
+}
+
+}  // namespace samovar

@@ -1,0 +1,51 @@
+// Evaluator tests weights on slices of one test set.
+//
+// Thread safety: one thread at a time.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/base/stopper.h"
+#include "common/base/thread_pool.h"
+#include "samovar/v1/job.pb.h"
+#include "worker/train/fed_net.h"
+
+namespace samovar {
+
+class Evaluator {
+ public:
+  // For test net `number` of the job. Errors as OpenFedNet's; INVALID_ARGUMENT also if the test net has parameters that the
+  // trained one has not. The pool outlives this.
+  static absl::StatusOr<std::unique_ptr<Evaluator>> Create(const v1::JobSpec& spec, uint32_t number, ThreadPool* pool);
+
+  // `weights`: a flat vector of the job's layout.
+  void SetWeights(std::span<const float> weights);
+
+  // For each output value, the sum over the records [begin, end) of what it is on average. CANCELLED: `ended` was stopped.
+  // Errors of the feed and the net. REQUIRES: begin < end
+  absl::StatusOr<std::vector<double>> Sums(uint64_t begin, uint64_t end, uint64_t iteration, const Stopper& ended);
+
+ private:
+  // A blob's place in the job's flat vector and in the test net's, in floats.
+  struct Piece {
+    uint64_t from = 0;
+    uint64_t to = 0;
+    uint64_t count = 0;
+  };
+
+  Evaluator(FedNet test, std::vector<Piece> pieces, uint64_t seed)
+      : test_(std::move(test)), pieces_(std::move(pieces)), seed_(seed) {}
+
+  static absl::StatusOr<std::vector<Piece>> FindPieces(const v1::ParameterLayout& test, const v1::ParameterLayout& job);
+
+  FedNet test_;
+  const std::vector<Piece> pieces_;
+  const uint64_t seed_;
+};
+
+}  // namespace samovar

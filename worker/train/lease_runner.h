@@ -1,0 +1,22 @@
+// What a worker does with a lease.
+#pragma once
+
+#include "absl/status/status.h"
+#include "worker/train/assignment.h"
+#include "worker/train/membership.h"
+#include "worker/train/outbox.h"
+
+namespace samovar {
+
+// Computes the lease's iterations, or tests its slice, and puts the results into the outbox as they come.
+//
+// An iteration: its batch (filled in the background during the one before), the weights (which came with the answers to the
+// one before, if that was of the same lease), forward, backward while finished gradients leave, the servers' answers.
+//
+// Returns when all is done, or with
+//   CANCELLED                        the lease has ended; what was under way is dropped
+//   INVALID_ARGUMENT, UNIMPLEMENTED  no other worker would fare better: a loss or a gradient is not finite, a bad net
+//   others                           servers or data cannot be reached
+absl::Status RunLease(const HeldLease& held, Assignment* assignment, Outbox* outbox);
+
+}  // namespace samovar

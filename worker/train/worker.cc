@@ -1,0 +1,156 @@
+#include "worker/train/worker.h"
+
+#include <unistd.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "common/base/version.h"
+#include "common/telemetry/log.h"
+#include "worker/train/lease_runner.h"
+
+namespace samovar {
+namespace {
+
+constexpr absl::Duration kFirstRetry = absl::Milliseconds(100);
+constexpr absl::Duration kLongestRetry = absl::Seconds(5);
+constexpr absl::Duration kFirstFailureRest = absl::Milliseconds(500);
+constexpr absl::Duration kLongestFailureRest = absl::Seconds(10);
+
+v1::JoinRequest Describe(const Worker::Options& options) {
+  v1::JoinRequest self;
+  self.set_name(options.name);
+  if (options.name.empty()) {
+    char host[256] = {};
+    // One byte short, so that a name that was cut ends all the same.
+    if (gethostname(host, sizeof(host) - 1) != 0) host[0] = '\0';
+    self.set_name(absl::StrCat(host, "-", getpid()));
+  }
+  self.set_pid(static_cast<uint64_t>(getpid()));
+  self.set_threads(static_cast<uint32_t>(options.threads));
+  self.set_version(Version());
+  self.set_isa(InstructionSet());
+  return self;
+}
+
+bool IsPermanent(const absl::Status& status) { return absl::IsInvalidArgument(status) || absl::IsUnimplemented(status); }
+
+}  // namespace
+
+Worker::Worker(const Options& options)
+    : options_(options),
+      pool_(options.threads),
+      membership_(options.coordinator, Describe(options)),
+      failure_backoff_(kFirstFailureRest, kLongestFailureRest, static_cast<uint64_t>(getpid())) {}
+
+Worker::~Worker() { Stop(); }
+
+void Worker::Stop() {
+  stopper_.Stop();
+  membership_.Stop();
+}
+
+void Worker::Run() {
+  while (!stopper_.stopped()) {
+    Join();
+    const std::shared_ptr<HeldLease> held = NextLease();
+    if (held != nullptr) Work(*held);
+  }
+  if (const absl::Status left = membership_.Leave(); !left.ok()) {
+    LogWarning(absl::StrCat("could not leave: ", left.message(), "; the leases run out by themselves"));
+  }
+}
+
+void Worker::Join() {
+  Backoff backoff(kFirstRetry, kLongestRetry, static_cast<uint64_t>(getpid()));
+  for (bool told = false; !membership_.joined() && !stopper_.stopped(); told = true) {
+    const absl::Status joined = membership_.Join();
+    if (joined.ok()) break;
+    if (!told) LogWarning(absl::StrCat("cannot join: ", joined.message(), "; goes on trying"));
+    stopper_.WaitFor(backoff.Next());
+  }
+  if (told_joined_ || !membership_.joined()) return;
+  told_joined_ = true;
+  if (options_.on_joined) options_.on_joined();
+}
+
+std::shared_ptr<HeldLease> Worker::NextLease() {
+  Backoff backoff(kFirstRetry, kLongestRetry, static_cast<uint64_t>(getpid()));
+  while (!stopper_.stopped() && membership_.joined()) {
+    const absl::StatusOr<WorkerMembership::Answer> answer = membership_.AskForLease();
+    if (!answer.ok()) {
+      // The heartbeats say so if the coordinator cannot be reached.
+      LogDebug(answer.status().message());
+      stopper_.WaitFor(backoff.Next());
+      continue;
+    }
+    if (answer->lease != nullptr) return answer->lease;
+    backoff.Reset();
+    stopper_.WaitFor(answer->retry_after);
+  }
+  return nullptr;
+}
+
+void Worker::Work(const HeldLease& held) {
+  const v1::WorkLease& lease = held.lease;
+  absl::Status status = Prepare(lease);
+  if (absl::IsNotFound(status)) {
+    assignment_.reset();
+    // The coordinator need not be told what it has just said.
+    LogInfo(absl::StrCat("job ", lease.job_id(), " has ended"));
+    return;
+  }
+  if (status.ok()) status = RunLease(held, assignment_.get(), &membership_.outbox());
+  if (status.ok()) {
+    failure_backoff_.Reset();
+    return;
+  }
+  if (held.ended.stopped()) {
+    LogDebug(absl::StrCat("job ", lease.job_id(), ": lease ", lease.lease_id(), " was dropped: ", status.message()));
+    return;
+  }
+  Report(lease, status);
+}
+
+absl::Status Worker::Prepare(const v1::WorkLease& lease) {
+  v1::GetAssignmentRequest request;
+  request.set_worker_id(membership_.worker_id());
+  request.set_job_id(lease.job_id());
+  // At each lease, since a job's name may have passed to another job. One small call a second or so.
+  SAMOVAR_ASSIGN_OR_RETURN(const v1::GetAssignmentResponse message, membership_.client().GetAssignment(request));
+  if (message.epoch() != lease.epoch()) {
+    assignment_.reset();
+    return absl::FailedPreconditionError(
+        absl::StrCat("the lease is of epoch ", lease.epoch(), ", the job is of epoch ", message.epoch(), " by now"));
+  }
+  if (assignment_ != nullptr && assignment_->IsFor(message)) return absl::OkStatus();
+  assignment_.reset();
+  auto assignment = Assignment::Create(message, &pool_);
+  if (!assignment.ok()) {
+    // That a file is not found here does not mean that the job is not.
+    const bool missing = absl::IsNotFound(assignment.status());
+    return missing ? absl::FailedPreconditionError(assignment.status().message()) : assignment.status();
+  }
+  assignment_ = *std::move(assignment);
+  LogInfo(absl::StrCat("works for job ", lease.job_id(), ": ", assignment_->net().layout().elements(), " parameters on ",
+                       message.servers_size(), " servers"));
+  return absl::OkStatus();
+}
+
+void Worker::Report(const v1::WorkLease& lease, const absl::Status& failure) {
+  LogWarning(absl::StrCat("job ", lease.job_id(), ": ", failure.message()));
+  v1::WorkFailure message;
+  message.set_job_id(lease.job_id());
+  message.set_lease_id(lease.lease_id());
+  message.set_code(static_cast<int32_t>(failure.code()));
+  message.set_message(std::string(failure.message()));
+  message.set_permanent(IsPermanent(failure));
+  membership_.outbox().Add(std::move(message));
+  membership_.ReportNow();
+  // Nothing that may have led to it is used again.
+  assignment_.reset();
+  stopper_.WaitFor(failure_backoff_.Next());
+}
+
+}  // namespace samovar

@@ -1,0 +1,65 @@
+// Worker is one samovar-worker: asks its coordinator for work and does it, until it is stopped. It holds nothing that matters:
+// whatever it has not reported is computed by somebody else.
+//
+// Thread safety: Run on one thread, once; Stop from any.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "common/base/backoff.h"
+#include "common/base/stopper.h"
+#include "common/base/thread_pool.h"
+#include "worker/train/assignment.h"
+#include "worker/train/membership.h"
+
+namespace samovar {
+
+class Worker {
+ public:
+  struct Options {
+    // "host:port".
+    std::string coordinator;
+    // Shown in the status; empty: "HOST-PID".
+    std::string name;
+    // Threads that compute, at least 1. Results do not depend on it.
+    int threads = 1;
+    // Called once, after the first join, on Run's thread. May be null.
+    std::function<void()> on_joined;
+  };
+
+  explicit Worker(const Options& options);
+  ~Worker();
+
+  // Works until Stop. Errors do not end it: they are reported to the coordinator, or logged and tried again after a while.
+  void Run();
+
+  // Makes Run drop the iteration under way, give back its leases, and return. Takes up to a few seconds if the coordinator does
+  // not answer.
+  void Stop();
+
+ private:
+  // Returns when joined or stopped.
+  void Join();
+  // Waits until there is a lease. Null: stopped, or to join again.
+  std::shared_ptr<HeldLease> NextLease();
+  void Work(const HeldLease& held);
+  // Makes assignment_ that of the lease's job. NOT_FOUND: the job has ended.
+  absl::Status Prepare(const v1::WorkLease& lease);
+  void Report(const v1::WorkLease& lease, const absl::Status& failure);
+
+  const Options options_;
+  Stopper stopper_;
+  ThreadPool pool_;
+  WorkerMembership membership_;
+  // Of the job worked for last; null: of none.
+  std::unique_ptr<Assignment> assignment_;
+  // After failures of work, so that one bad worker does not use up a job's patience.
+  Backoff failure_backoff_;
+  bool told_joined_ = false;
+};
+
+}  // namespace samovar
