@@ -116,14 +116,6 @@ absl::Status AddTrainNet(const caffe::NetParameter& param, v1::JobSpec* spec) {
     return absl::InvalidArgumentError("TRAIN net: no layer has parameters, so there is nothing to train");
   }
   SAMOVAR_RETURN_IF_ERROR(Annotate(CheckLayout(checked->layout), "TRAIN net"));
-  const auto& outputs = checked->outputs.outputs();
-  const bool has_loss = std::any_of(outputs.begin(), outputs.end(),
-                                    [](const v1::OutputSpec& output) { return output.loss_weight() != 0; });
-  if (!has_loss) {
-    return absl::InvalidArgumentError(
-        "TRAIN net: no output is a loss, so there is nothing to learn; end the net with a layer such as "
-        "SoftmaxWithLoss");
-  }
   *spec->mutable_train_net() = param;
   *spec->mutable_train_data() = std::move(checked->data);
   *spec->mutable_layout() = std::move(checked->layout);

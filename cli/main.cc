@@ -5,6 +5,8 @@
 
 #include "cli/commands.h"
 #include "common/base/version.h"
+#include "common/rpc/grpc_log.h"
+#include "common/telemetry/log.h"
 #include "config/cli_flags.h"
 
 namespace samovar {
@@ -30,6 +32,9 @@ struct Runner {
 }  // namespace samovar
 
 int main(int argc, char** argv) {
+  // What the user is to know is printed; the log is for the clients' libraries.
+  if (!samovar::InitLogging({"samovar", "warning"}).ok()) return EXIT_FAILURE;
+  samovar::RouteGrpcLog();
   const samovar::Parsed<samovar::CliFlags> parsed = samovar::ParseCliFlags(argc, argv);
   return parsed.exit_code.has_value() ? *parsed.exit_code : std::visit(samovar::Runner(), parsed.flags);
 }

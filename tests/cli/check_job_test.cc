@@ -183,7 +183,7 @@ TEST_CASE("a net that cannot be built is refused with its phase and layer") {
 TEST_CASE("a net without a loss is refused") {
   SmallJob small;
   small.WriteNet({{"type: \"SoftmaxWithLoss\" bottom: \"ip\" bottom: \"label\"", "type: \"Softmax\" bottom: \"ip\""}});
-  REQUIRE_STATUS(small.Check(), absl::StatusCode::kInvalidArgument, "no output is a loss");
+  REQUIRE_STATUS(small.Check(), absl::StatusCode::kInvalidArgument, "has no loss");
 }
 
 TEST_CASE("a test net with parameters of its own is refused") {

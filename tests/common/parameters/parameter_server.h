@@ -52,10 +52,10 @@ class ParameterServer {
     REQUIRE(service_->GetLedgers(nullptr, &request, &response).ok());
     return response;
   }
-  void Freeze(const std::string& job_id, uint64_t iteration) {
+  void Freeze(const std::string& job_id, uint64_t iteration, uint64_t epoch = 1) {
     v1::FreezeRequest request;
     request.set_job_id(job_id);
-    request.set_epoch(1);
+    request.set_epoch(epoch);
     request.set_iteration(iteration);
     v1::FreezeResponse response;
     REQUIRE(service_->Freeze(nullptr, &request, &response).ok());

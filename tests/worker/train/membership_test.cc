@@ -1,1 +1,115 @@
-#include "tests/support/catch.h"
+#include "worker/train/membership.h"
+
+#include <memory>
+
+#include "tests/support/status_matchers.h"
+#include "tests/worker/train/fake_coordinator.h"
+
+namespace samovar {
+namespace {
+
+using Seen = FakeCoordinator::Seen;
+
+v1::JoinRequest Self() {
+  v1::JoinRequest self;
+  self.set_name("tester");
+  return self;
+}
+
+// Far beyond what a heartbeat takes.
+constexpr absl::Duration kSoon = absl::Seconds(60);
+
+TEST_CASE("a lease is held until it is revoked") {
+  FakeCoordinator coordinator;
+  WorkerMembership membership(coordinator.address(), Self());
+  REQUIRE_FALSE(membership.joined());
+  REQUIRE_OK(membership.Join());
+  REQUIRE(membership.worker_id() == 1);
+  const uint64_t id = coordinator.QueueTraining(5, 8);
+  const auto answer = membership.AskForLease();
+  REQUIRE_OK(answer);
+  REQUIRE(answer->lease != nullptr);
+  REQUIRE(answer->lease->lease.lease_id() == id);
+  REQUIRE(answer->lease->lease.train().begin() == 5);
+  REQUIRE_FALSE(answer->lease->ended.stopped());
+  coordinator.Revoke(id);
+  REQUIRE(answer->lease->ended.WaitFor(kSoon));
+}
+
+TEST_CASE("a revocation that comes before its lease is not forgotten") {
+  FakeCoordinator coordinator;
+  WorkerMembership membership(coordinator.address(), Self());
+  REQUIRE_OK(membership.Join());
+  const uint64_t id = coordinator.QueueTraining(5, 8);
+  coordinator.Revoke(id);
+  membership.ReportNow();
+  const auto answer = membership.AskForLease();
+  REQUIRE_OK(answer);
+  REQUIRE(answer->lease->ended.stopped());
+}
+
+TEST_CASE("without work the answer says when to ask again") {
+  FakeCoordinator coordinator;
+  WorkerMembership membership(coordinator.address(), Self());
+  REQUIRE_OK(membership.Join());
+  const auto answer = membership.AskForLease();
+  REQUIRE_OK(answer);
+  REQUIRE(answer->lease == nullptr);
+  REQUIRE(answer->retry_after == absl::Milliseconds(10));
+}
+
+TEST_CASE("a worker that is not known any more loses its lease and its id") {
+  FakeCoordinator coordinator;
+  WorkerMembership membership(coordinator.address(), Self());
+  REQUIRE_OK(membership.Join());
+  coordinator.QueueTraining(5, 8);
+  const auto answer = membership.AskForLease();
+  REQUIRE_OK(answer);
+  coordinator.ForgetWorkers();
+  REQUIRE(answer->lease->ended.WaitFor(kSoon));
+  REQUIRE_FALSE(membership.joined());
+  REQUIRE_OK(membership.Join());
+  REQUIRE(membership.worker_id() == 2);
+}
+
+TEST_CASE("results reach the coordinator with a heartbeat, or when it is back") {
+  FakeCoordinator coordinator;
+  WorkerMembership membership(coordinator.address(), Self());
+  REQUIRE_OK(membership.Join());
+  v1::TrainResult result;
+  result.set_iteration(1);
+  membership.outbox().Add(result);
+  coordinator.Await([](const Seen& s) { return s.train.count(1) == 1; });
+  coordinator.Stop();
+  result.set_iteration(2);
+  membership.outbox().Add(result);
+  membership.ReportNow();
+  coordinator.Start();
+  coordinator.Await([](const Seen& s) { return s.train.count(2) == 1; });
+}
+
+TEST_CASE("stopping ends the lease that is held and those that follow") {
+  FakeCoordinator coordinator;
+  WorkerMembership membership(coordinator.address(), Self());
+  REQUIRE_OK(membership.Join());
+  coordinator.QueueTraining(0, 1);
+  coordinator.QueueTraining(1, 2);
+  const auto first = membership.AskForLease();
+  REQUIRE_OK(first);
+  membership.Stop();
+  REQUIRE(first->lease->ended.stopped());
+  const auto second = membership.AskForLease();
+  REQUIRE_OK(second);
+  REQUIRE(second->lease->ended.stopped());
+  REQUIRE_OK(membership.Leave());
+  REQUIRE(coordinator.seen().leaves == 1);
+}
+
+TEST_CASE("a coordinator that is not there is named") {
+  WorkerMembership membership("127.0.0.1:1", Self());
+  REQUIRE_STATUS(membership.Join(), absl::StatusCode::kUnavailable, "coordinator 127.0.0.1:1");
+  REQUIRE_OK(membership.Leave());
+}
+
+}  // namespace
+}  // namespace samovar

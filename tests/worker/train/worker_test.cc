@@ -1,1 +1,296 @@
-#include "tests/support/catch.h"
+#include "worker/train/worker.h"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "common/base/clock.h"
+#include "common/parameters/parameter_client.h"
+#include "tests/common/parameters/parameter_server.h"
+#include "tests/support/temp_dir.h"
+#include "tests/worker/train/fake_coordinator.h"
+#include "tests/worker/train/small_job.h"
+#include "worker/train/fed_net.h"
+
+namespace samovar {
+namespace {
+
+using Seen = FakeCoordinator::Seen;
+
+// A worker on a thread of its own, as in the program.
+class RunningWorker {
+ public:
+  explicit RunningWorker(const std::string& coordinator, std::function<void()> on_joined = nullptr)
+      : worker_({coordinator, "tester", 1, std::move(on_joined)}), thread_([this] { worker_.Run(); }) {}
+  ~RunningWorker() { Stop(); }
+  void Stop() {
+    worker_.Stop();
+    if (thread_.joinable()) thread_.join();
+  }
+
+ private:
+  Worker worker_;
+  std::thread thread_;
+};
+
+// The small job on two servers, and its coordinator. Nothing is leased yet.
+class SmallCluster {
+ public:
+  SmallCluster() : SmallCluster([](v1::JobSpec*) {}) {}
+  explicit SmallCluster(const std::function<void(v1::JobSpec*)>& change) : spec_(MakeJob(dir_.path())) {
+    change(&spec_);
+    for (uint32_t i = 0; i < 2; ++i) {
+      servers_.push_back(std::make_unique<ParameterServer>(dir_.File(absl::StrCat("server", i)),
+                                                           OpenRequestFor(spec_, 2, FakeCoordinator::kEpoch), i));
+    }
+    coordinator_.SetAssignment(spec_, addresses(), kChunkElements);
+  }
+
+  const TempDir& dir() const { return dir_; }
+  const v1::JobSpec& spec() const { return spec_; }
+  FakeCoordinator& coordinator() { return coordinator_; }
+  ParameterServer& server(int index) { return *servers_[index]; }
+  std::vector<std::string> addresses() const { return {servers_[0]->address(), servers_[1]->address()}; }
+
+  std::unique_ptr<ParameterClient> Client() const {
+    ParameterClient::Options options;
+    options.job_id = spec_.job_id();
+    options.elements = kElements;
+    options.chunk_elements = kChunkElements;
+    options.servers = addresses();
+    auto client = ParameterClient::Create(options);
+    REQUIRE_OK(client);
+    return *std::move(client);
+  }
+  std::vector<float> Weights() const {
+    std::vector<float> weights(kElements);
+    REQUIRE_OK(Client()->Pull(weights, {SteadyNow() + absl::Seconds(60), nullptr}));
+    return weights;
+  }
+  // Applied pushes, of all chunks together.
+  uint64_t Applied() {
+    return server(0).Ledgers(spec_.job_id()).counters().applied() + server(1).Ledgers(spec_.job_id()).counters().applied();
+  }
+
+ private:
+  TempDir dir_;
+  v1::JobSpec spec_;
+  std::vector<std::unique_ptr<ParameterServer>> servers_;
+  FakeCoordinator coordinator_;
+};
+
+TEST_CASE("a worker trains what it leases, reports each iteration, and the loss falls") {
+  SmallCluster cluster;
+  cluster.coordinator().QueueTraining(0, 1);
+  cluster.coordinator().QueueTraining(1, 50);
+  cluster.coordinator().QueueTraining(50, 200);
+  RunningWorker worker(cluster.coordinator().address());
+  const Seen seen = cluster.coordinator().Await([](const Seen& s) { return s.train.size() == 200; });
+  REQUIRE(seen.failures.empty());
+  REQUIRE(cluster.Applied() == 200 * kChunks);
+  REQUIRE(seen.train.at(0).loss() > 1.0f);
+  REQUIRE(seen.train.at(199).loss() < 0.5f * seen.train.at(0).loss());
+  REQUIRE(seen.train.at(0).outputs_size() == 1);
+  REQUIRE(seen.train.at(0).outputs(0) == seen.train.at(0).loss());
+  REQUIRE(seen.train.at(0).lease_id() == 1);
+  REQUIRE(seen.train.at(199).lease_id() == 3);
+}
+
+TEST_CASE("one worker computes what a program without servers would") {
+  SmallCluster cluster;
+  std::vector<float> expected = cluster.Weights();
+  cluster.coordinator().QueueTraining(0, 5);
+  cluster.coordinator().QueueTraining(5, 12);
+  RunningWorker worker(cluster.coordinator().address());
+  cluster.coordinator().Await([](const Seen& s) { return s.train.size() == 12; });
+  worker.Stop();
+
+  const v1::JobSpec& spec = cluster.spec();
+  auto local =
+      OpenFedNet(spec.train_net(), caffe::TRAIN, spec.train_data(), spec.train_outputs(), spec.seed(), nullptr);
+  REQUIRE_OK(local);
+  Net& net = *local->net;
+  for (uint64_t t = 0; t < 12; ++t) {
+    std::copy(expected.begin(), expected.end(), net.weights().begin());
+    REQUIRE_OK(local->feed->FillIteration(t, net.data(), net.labels()));
+    REQUIRE_OK(net.Forward(t, spec.seed()));
+    REQUIRE_OK(net.Backward([](uint64_t, uint64_t) {}));
+    for (size_t i = 0; i < expected.size(); ++i) expected[i] -= spec.solver().base_lr() * net.gradients()[i];
+  }
+  const std::vector<float> trained = cluster.Weights();
+  float largest = 0;
+  for (size_t i = 0; i < expected.size(); ++i) largest = std::max(largest, std::abs(trained[i] - expected[i]));
+  // Roundings of the update alone; a gradient of other weights would differ by a hundred times more.
+  REQUIRE(largest < 1e-6f);
+}
+
+TEST_CASE("two workers share a job, and each iteration is in every chunk once") {
+  SmallCluster cluster;
+  for (uint64_t t = 0; t < 60; t += 3) cluster.coordinator().QueueTraining(t, t + 3);
+  // Twice, as behind a straggler.
+  cluster.coordinator().QueueTraining(0, 10);
+  RunningWorker first(cluster.coordinator().address());
+  RunningWorker second(cluster.coordinator().address());
+  cluster.coordinator().Await([](const Seen& s) { return s.train.size() == 60 && s.leased.size() == 21; });
+  first.Stop();
+  second.Stop();
+  REQUIRE(cluster.Applied() == 60 * kChunks);
+  for (int i = 0; i < 2; ++i) REQUIRE(cluster.server(i).Ledgers("small").ledgers(0).ledger().watermark() == 60);
+}
+
+TEST_CASE("slices of a test are computed from the frozen weights, each record once") {
+  SmallCluster cluster;
+  cluster.server(0).Freeze("small", 0, FakeCoordinator::kEpoch);
+  cluster.server(1).Freeze("small", 0, FakeCoordinator::kEpoch);
+  const std::vector<float> frozen = cluster.Weights();
+  cluster.coordinator().QueueTraining(0, 20);
+  cluster.coordinator().QueueTest(0, 0, 15);
+  cluster.coordinator().QueueTest(0, 15, kTestRecords);
+  RunningWorker worker(cluster.coordinator().address());
+  const Seen seen = cluster.coordinator().Await([](const Seen& s) { return s.tests.size() == 2; });
+  REQUIRE(seen.failures.empty());
+
+  auto evaluator = Evaluator::Create(cluster.spec(), 0, nullptr);
+  REQUIRE_OK(evaluator);
+  (*evaluator)->SetWeights(frozen);
+  const auto expected = (*evaluator)->Sums(0, kTestRecords, 0, Stopper());
+  REQUIRE_OK(expected);
+  REQUIRE(seen.tests[0].begin() == 0);
+  REQUIRE(seen.tests[1].end() == kTestRecords);
+  REQUIRE(seen.tests[0].sums_size() == cluster.spec().test_outputs(0).outputs_size());
+  for (int i = 0; i < seen.tests[0].sums_size(); ++i) {
+    REQUIRE(seen.tests[0].sums(i) + seen.tests[1].sums(i) == Approx((*expected)[i]).epsilon(1e-5));
+  }
+}
+
+TEST_CASE("a worker that the coordinator has forgotten joins again and goes on") {
+  SmallCluster cluster;
+  RunningWorker worker(cluster.coordinator().address());
+  cluster.coordinator().Await([](const Seen& s) { return s.lease_calls > 0; });
+  cluster.coordinator().ForgetWorkers();
+  cluster.coordinator().Await([](const Seen& s) { return s.joins == 2; });
+  cluster.coordinator().QueueTraining(0, 3);
+  cluster.coordinator().Await([](const Seen& s) { return s.train.size() == 3; });
+}
+
+TEST_CASE("a worker outlives its coordinator's absence, and reports afterwards what it did meanwhile") {
+  SmallCluster cluster;
+  RunningWorker worker(cluster.coordinator().address());
+  cluster.coordinator().QueueTraining(0, 100);
+  cluster.coordinator().Await([](const Seen& s) { return !s.leased.empty(); });
+  cluster.coordinator().Stop();
+  cluster.coordinator().Start();
+  cluster.coordinator().QueueTraining(100, 120);
+  cluster.coordinator().Await([](const Seen& s) { return s.train.size() == 120; });
+  REQUIRE(cluster.coordinator().seen().joins == 1);
+}
+
+TEST_CASE("a worker that starts before its coordinator waits for it") {
+  FakeCoordinator coordinator;
+  const std::string address = coordinator.address();
+  coordinator.Stop();
+  int joined = 0;
+  RunningWorker worker(address, [&joined] { ++joined; });
+  coordinator.Start();
+  coordinator.Await([](const Seen& s) { return s.lease_calls > 0; });
+  worker.Stop();
+  REQUIRE(joined == 1);
+}
+
+TEST_CASE("a revoked lease is dropped, even while its servers do not answer") {
+  SmallCluster cluster;
+  // Nobody listens there.
+  cluster.coordinator().SetAssignment(cluster.spec(), {"127.0.0.1:1"}, kChunkElements);
+  const uint64_t lease = cluster.coordinator().QueueTraining(0, 5);
+  RunningWorker worker(cluster.coordinator().address());
+  const Seen before = cluster.coordinator().Await([](const Seen& s) { return s.assignment_calls == 1; });
+  cluster.coordinator().Revoke(lease);
+  const Seen after = cluster.coordinator().Await([&](const Seen& s) { return s.lease_calls > before.lease_calls; });
+  REQUIRE(after.train.empty());
+  REQUIRE(after.failures.empty());
+}
+
+TEST_CASE("a worker that is stopped drops what it cannot finish, and leaves") {
+  SmallCluster cluster;
+  cluster.coordinator().SetAssignment(cluster.spec(), {"127.0.0.1:1"}, kChunkElements);
+  cluster.coordinator().QueueTraining(0, 5);
+  RunningWorker worker(cluster.coordinator().address());
+  cluster.coordinator().Await([](const Seen& s) { return s.assignment_calls == 1; });
+  worker.Stop();
+  const Seen seen = cluster.coordinator().seen();
+  REQUIRE(seen.leaves == 1);
+  REQUIRE(seen.failures.empty());
+}
+
+TEST_CASE("a loss that is not finite is reported as what no worker can cure") {
+  SmallCluster cluster([](v1::JobSpec* spec) { spec->mutable_solver()->set_base_lr(1e30f); });
+  cluster.coordinator().QueueTraining(0, 20);
+  RunningWorker worker(cluster.coordinator().address());
+  const Seen seen = cluster.coordinator().Await([](const Seen& s) { return !s.failures.empty(); });
+  REQUIRE(seen.failures[0].permanent());
+  REQUIRE(seen.failures[0].code() == static_cast<int>(absl::StatusCode::kInvalidArgument));
+  REQUIRE(seen.failures[0].lease_id() == 1);
+  REQUIRE(absl::StrContains(seen.failures[0].message(), "iteration "));
+}
+
+TEST_CASE("a job whose net is another one here is refused, and the message says where they differ") {
+  SmallCluster cluster;
+  v1::JobSpec spec = cluster.spec();
+  spec.mutable_layout()->mutable_blobs(2)->set_shape(0, 5);
+  cluster.coordinator().SetAssignment(spec, cluster.addresses(), kChunkElements);
+  cluster.coordinator().QueueTraining(0, 5);
+  RunningWorker worker(cluster.coordinator().address());
+  const Seen seen = cluster.coordinator().Await([](const Seen& s) { return !s.failures.empty(); });
+  REQUIRE(seen.failures[0].permanent());
+  REQUIRE(absl::StrContains(seen.failures[0].message(), "ip2[0] 4x100 at 6500 here, ip2[0] 5x100 at 6500 there"));
+  REQUIRE(cluster.Applied() == 0);
+}
+
+TEST_CASE("a data set that is not here, or not the same, is this worker's trouble, not the job's") {
+  SmallCluster cluster;
+  v1::JobSpec spec = cluster.spec();
+  SECTION("not here") { spec.mutable_train_data()->set_uri(cluster.dir().File("nowhere")); }
+  SECTION("not the same") { spec.mutable_train_data()->set_records(kTrainRecords + 1); }
+  cluster.coordinator().SetAssignment(spec, cluster.addresses(), kChunkElements);
+  cluster.coordinator().QueueTraining(0, 5);
+  RunningWorker worker(cluster.coordinator().address());
+  const Seen seen = cluster.coordinator().Await([](const Seen& s) { return !s.failures.empty(); });
+  REQUIRE_FALSE(seen.failures[0].permanent());
+  REQUIRE(absl::StrContains(seen.failures[0].message(), spec.train_data().uri()));
+}
+
+TEST_CASE("a lease of an old epoch is given back") {
+  SmallCluster cluster;
+  // A younger coordinator has been here.
+  cluster.server(0).Freeze("small", 0, FakeCoordinator::kEpoch + 1);
+  cluster.coordinator().QueueTraining(0, 5);
+  RunningWorker worker(cluster.coordinator().address());
+  const Seen seen = cluster.coordinator().Await([](const Seen& s) { return !s.failures.empty(); });
+  REQUIRE_FALSE(seen.failures[0].permanent());
+  REQUIRE(absl::StrContains(seen.failures[0].message(), "epoch"));
+  REQUIRE(seen.train.empty());
+}
+
+TEST_CASE("a lease of a job that has ended is dropped without a word") {
+  FakeCoordinator coordinator;
+  coordinator.QueueTraining(0, 5);
+  RunningWorker worker(coordinator.address());
+  const Seen seen = coordinator.Await([](const Seen& s) { return s.assignment_calls == 1 && s.lease_calls > 1; });
+  REQUIRE(seen.failures.empty());
+}
+
+TEST_CASE("a lease without work is refused") {
+  SmallCluster cluster;
+  cluster.coordinator().QueueTest(0, 0, 0);
+  cluster.coordinator().QueueTest(0, 0, kTestRecords + 1);
+  RunningWorker worker(cluster.coordinator().address());
+  cluster.coordinator().Await([](const Seen& s) { return s.failures.size() + s.tests.size() >= 1; });
+}
+
+}  // namespace
+}  // namespace samovar
