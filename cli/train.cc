@@ -101,10 +101,11 @@ absl::StatusOr<Prepared> Prepare(const TrainOptions& options) {
 
   const std::string state_dir = options.state.empty() ? absl::StrCat(job.snapshot_prefix, "_state") : options.state;
   Prepared prepared;
-  SAMOVAR_RETURN_IF_ERROR(MakeModelDir(job.snapshot_prefix));
   SAMOVAR_ASSIGN_OR_RETURN(prepared.directory, OpenDirectory(state_dir, options));
   SAMOVAR_ASSIGN_OR_RETURN(const RunStart start,
                            ChooseStart(prepared.directory->record(), options.servers, options.resume, options.restart));
+  SAMOVAR_RETURN_IF_ERROR(MakeModelDir(job.snapshot_prefix));
+
   TrainRun::Options& run = prepared.run;
   if (start == RunStart::kResume) run.record = *prepared.directory->record();
   run.record.solver = options.solver;

@@ -66,8 +66,10 @@ echo "installing ${#missing[@]} of ${#packages[@]} packages: ${missing[*]}"
 with_retries apt update -qq || fail "the lists of packages cannot be fetched (apt-get update); is the network up, and is /etc/apt/sources.list right?"
 
 for package in "${missing[@]}"; do
-  # "Candidate: (none)" is a package that is known by name only.
-  if ! LC_ALL=C apt-cache policy "$package" 2>/dev/null | grep -q 'Candidate: [^(]'; then
+  # "Candidate: (none)" is a package that is known by name only. Not `apt-cache | grep -q`: grep may leave first, apt-cache then
+  # dies of SIGPIPE, and pipefail calls that a failure.
+  policy="$(LC_ALL=C apt-cache policy "$package" 2>/dev/null || true)"
+  if [[ ! "$policy" =~ 'Candidate: '[^\(] ]]; then
     hint="Debian 12 and Ubuntu 22.04 have it; if messages above say that lists could not be fetched, that is why"
     if grep -qs '^ID=ubuntu' /etc/os-release; then
       hint='it may be in the component "universe": sudo add-apt-repository universe'

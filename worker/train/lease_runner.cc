@@ -81,10 +81,12 @@ absl::Status RunTest(const HeldLease& held, Assignment* assignment, Outbox* outb
 }  // namespace
 
 absl::Status RunLease(const HeldLease& held, Assignment* assignment, Outbox* outbox) {
-  if (held.lease.has_train()) return RunTraining(held, assignment, outbox);
-  if (!held.lease.has_test()) return absl::InvalidArgumentError("the lease has no work that this version knows");
+  const v1::WorkLease& lease = held.lease;
+  const bool empty = lease.has_train() ? lease.train().begin() >= lease.train().end() : lease.test().begin() >= lease.test().end();
+  if (empty) return absl::InvalidArgumentError("the lease has no work in it that this version knows");
+  if (lease.has_train()) return RunTraining(held, assignment, outbox);
   const absl::Status tested = RunTest(held, assignment, outbox);
-  return Annotate(tested, absl::StrCat("test at iteration ", held.lease.test().frozen_iteration()));
+  return Annotate(tested, absl::StrCat("test at iteration ", lease.test().frozen_iteration()));
 }
 
 }  // namespace samovar

@@ -58,6 +58,7 @@ absl::Status WorkerMembership::Join() {
 }
 
 absl::StatusOr<WorkerMembership::Answer> WorkerMembership::AskForLease() {
+  if (answer_lost_) return LeaveToJoinAgain();
   v1::LeaseRequest request;
   {
     absl::MutexLock lock(&mu_);
@@ -68,7 +69,11 @@ absl::StatusOr<WorkerMembership::Answer> WorkerMembership::AskForLease() {
   absl::StatusOr<v1::LeaseResponse> response = client_.Lease(request);
   if (!response.ok()) {
     outbox_.PutBack(std::move(*request.mutable_report()));
-    if (absl::IsNotFound(response.status())) Lost(request.worker_id());
+    if (absl::IsNotFound(response.status())) {
+      Lost(request.worker_id());
+    } else {
+      answer_lost_ = true;
+    }
     return response.status();
   }
   Answer answer;
@@ -86,12 +91,24 @@ absl::StatusOr<WorkerMembership::Answer> WorkerMembership::AskForLease() {
   return answer;
 }
 
+absl::Status WorkerMembership::LeaveToJoinAgain() {
+  SAMOVAR_RETURN_IF_ERROR(Leave());
+  answer_lost_ = false;
+  {
+    absl::MutexLock lock(&mu_);
+    worker_id_ = 0;
+  }
+  return absl::AbortedError("left, to join again: the answer to the last request for a lease was lost");
+}
+
 absl::Status WorkerMembership::Leave() {
   v1::LeaveRequest request;
   request.set_worker_id(worker_id());
   if (request.worker_id() == 0) return absl::OkStatus();
   *request.mutable_report() = outbox_.Take();
-  return client_.Leave(request).status();
+  const absl::Status left = client_.Leave(request).status();
+  if (!left.ok()) outbox_.PutBack(std::move(*request.mutable_report()));
+  return left;
 }
 
 void WorkerMembership::Stop() {

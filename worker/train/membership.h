@@ -52,7 +52,8 @@ class WorkerMembership {
     std::shared_ptr<HeldLease> lease;
     absl::Duration retry_after;
   };
-  // Reports, and asks for work. The lease before is taken for done. NOT_FOUND: join again. REQUIRES: joined once
+  // Reports, and asks for work. The lease before is taken for done. An error may mean that the worker is not joined any more:
+  // the coordinator does not know it, or it has left, since it may hold a lease that it was never told of.
   absl::StatusOr<Answer> AskForLease();
 
   // Reports at once instead of with the next heartbeat.
@@ -67,6 +68,8 @@ class WorkerMembership {
  private:
   void KeepKnown();
   void SendHeartbeat() ABSL_LOCKS_EXCLUDED(mu_);
+  // A lease whose answer was lost would be renewed by the heartbeats and never worked on: leaving gives it back.
+  absl::Status LeaveToJoinAgain() ABSL_LOCKS_EXCLUDED(mu_);
   // The coordinator does not know this worker.
   void Lost(uint64_t worker_id) ABSL_LOCKS_EXCLUDED(mu_);
   void EndRevokedLocked(const v1::HeartbeatResponse& response) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -75,6 +78,8 @@ class WorkerMembership {
   CoordinatorClient client_;
   Outbox outbox_;
   Stopper stopper_;
+  // The last request for a lease failed on its way there or back. Used by the thread that asks.
+  bool answer_lost_ = false;
 
   mutable absl::Mutex mu_;
   uint64_t worker_id_ ABSL_GUARDED_BY(mu_) = 0;

@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -67,6 +68,11 @@ class FakeCoordinator final : public v1::CoordinatorService::Service {
     absl::MutexLock lock(&mu_);
     revoked_.push_back(lease_id);
   }
+  // The next lease is given, but its answer does not arrive. A worker that leaves gives it back.
+  void LoseNextLease() {
+    absl::MutexLock lock(&mu_);
+    lose_next_ = true;
+  }
   void ForgetWorkers() {
     absl::MutexLock lock(&mu_);
     workers_.clear();
@@ -113,6 +119,12 @@ class FakeCoordinator final : public v1::CoordinatorService::Service {
     absl::MutexLock lock(&mu_);
     if (!Hear(request->worker_id(), request->report())) return Unknown();
     ++seen_.lease_calls;
+    if (lose_next_ && !leases_.empty()) {
+      lose_next_ = false;
+      lost_.push_back(leases_.front());
+      leases_.pop_front();
+      return grpc::Status(grpc::StatusCode::UNAVAILABLE, "lost");
+    }
     if (leases_.empty()) {
       response->set_retry_after_ms(10);
     } else {
@@ -136,6 +148,8 @@ class FakeCoordinator final : public v1::CoordinatorService::Service {
     absl::MutexLock lock(&mu_);
     Hear(request->worker_id(), request->report());
     ++seen_.leaves;
+    leases_.insert(leases_.begin(), lost_.begin(), lost_.end());
+    lost_.clear();
     return grpc::Status::OK;
   }
 
@@ -162,6 +176,8 @@ class FakeCoordinator final : public v1::CoordinatorService::Service {
   Seen seen_ ABSL_GUARDED_BY(mu_);
   std::set<uint64_t> workers_ ABSL_GUARDED_BY(mu_);
   std::deque<v1::WorkLease> leases_ ABSL_GUARDED_BY(mu_);
+  bool lose_next_ ABSL_GUARDED_BY(mu_) = false;
+  std::deque<v1::WorkLease> lost_ ABSL_GUARDED_BY(mu_);
   std::vector<uint64_t> revoked_ ABSL_GUARDED_BY(mu_);
   uint64_t next_lease_ ABSL_GUARDED_BY(mu_) = 1;
   std::optional<v1::GetAssignmentResponse> assignment_ ABSL_GUARDED_BY(mu_);

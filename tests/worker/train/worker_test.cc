@@ -182,12 +182,21 @@ TEST_CASE("a worker outlives its coordinator's absence, and reports afterwards w
   SmallCluster cluster;
   RunningWorker worker(cluster.coordinator().address());
   cluster.coordinator().QueueTraining(0, 100);
-  cluster.coordinator().Await([](const Seen& s) { return !s.leased.empty(); });
+  cluster.coordinator().Await([](const Seen& s) { return !s.train.empty(); });
   cluster.coordinator().Stop();
   cluster.coordinator().Start();
   cluster.coordinator().QueueTraining(100, 120);
   cluster.coordinator().Await([](const Seen& s) { return s.train.size() == 120; });
-  REQUIRE(cluster.coordinator().seen().joins == 1);
+}
+
+TEST_CASE("a lease whose answer was lost on its way is given back") {
+  SmallCluster cluster;
+  cluster.coordinator().LoseNextLease();
+  cluster.coordinator().QueueTraining(0, 3);
+  RunningWorker worker(cluster.coordinator().address());
+  const Seen seen = cluster.coordinator().Await([](const Seen& s) { return s.train.size() == 3; });
+  REQUIRE(seen.leaves == 1);
+  REQUIRE(seen.joins == 2);
 }
 
 TEST_CASE("a worker that starts before its coordinator waits for it") {
@@ -284,12 +293,26 @@ TEST_CASE("a lease of a job that has ended is dropped without a word") {
   REQUIRE(seen.failures.empty());
 }
 
-TEST_CASE("a lease without work is refused") {
+TEST_CASE("a lease without work, or of records that are not there, is refused") {
   SmallCluster cluster;
-  cluster.coordinator().QueueTest(0, 0, 0);
-  cluster.coordinator().QueueTest(0, 0, kTestRecords + 1);
+  cluster.server(0).Freeze("small", 0, FakeCoordinator::kEpoch);
+  cluster.server(1).Freeze("small", 0, FakeCoordinator::kEpoch);
+  std::string text;
+  SECTION("no iterations") {
+    cluster.coordinator().QueueTraining(5, 5);
+    text = "no work in it";
+  }
+  SECTION("no records") {
+    cluster.coordinator().QueueTest(0, 7, 7);
+    text = "no work in it";
+  }
+  SECTION("records that are not there") {
+    cluster.coordinator().QueueTest(0, 30, kTestRecords + 1);
+    text = "no records 30 to 34";
+  }
   RunningWorker worker(cluster.coordinator().address());
-  cluster.coordinator().Await([](const Seen& s) { return s.failures.size() + s.tests.size() >= 1; });
+  const Seen seen = cluster.coordinator().Await([](const Seen& s) { return !s.failures.empty(); });
+  REQUIRE(absl::StrContains(seen.failures[0].message(), text));
 }
 
 }  // namespace
