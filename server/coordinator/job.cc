@@ -70,7 +70,8 @@ Job::Job(v1::JobSpec spec) : spec_(std::move(spec)), next_test_lease_(kTestLease
 
 void Job::SetCause(const std::string& cause) {
   absl::MutexLock lock(&mu_);
-  if (cause == cause_) return;
+  // What a queued job waits for. The cause of its end stays: the runner may not have noticed yet that it was cancelled.
+  if (state_ != v1::JOB_STATE_QUEUED || cause == cause_) return;
   cause_ = cause;
   Changed();
 }
