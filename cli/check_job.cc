@@ -39,8 +39,8 @@ uint32_t ChoosePartitions(uint64_t records, uint32_t batch_size) {
 
 absl::Status DescribeData(const caffe::LayerParameter& layer, caffe::Phase phase, const Dataset& dataset,
                           v1::DatasetSpec* spec) {
-  const uint32_t batch_size = layer.data_param().batch_size();
-  if (batch_size == 0) return absl::InvalidArgumentError("data_param.batch_size must be at least 1");
+  SAMOVAR_ASSIGN_OR_RETURN(const int stated, BatchSizeOf(layer));
+  const uint32_t batch_size = static_cast<uint32_t>(stated);
   spec->set_layer(layer.name());
   spec->set_uri(dataset.path());
   spec->set_records(dataset.size());
@@ -73,9 +73,10 @@ absl::StatusOr<CheckedNet> CheckNet(const caffe::NetParameter& param, caffe::Pha
     SAMOVAR_RETURN_IF_ERROR(DescribeData(layer, phase, *dataset, &checked.data));
     SAMOVAR_ASSIGN_OR_RETURN(const Transformer transformer,
                              Transformer::Create(layer.transform_param(), phase, dataset->shape()));
-    options.channels = transformer.output_shape().channels;
-    options.height = transformer.output_shape().height;
-    options.width = transformer.output_shape().width;
+    const RecordShape shape = transformer.output_shape();
+    std::vector<Shape>& tops = options.input_shapes[layer.name()];
+    tops.push_back({shape.channels, shape.height, shape.width});
+    if (layer.top_size() > 1) tops.push_back({});
     return absl::OkStatus();
   }();
   SAMOVAR_RETURN_IF_ERROR(Annotate(data_status, absl::StrCat("layer \"", layer.name(), "\"")));

@@ -30,7 +30,7 @@ class AccuracyLayer : public Layer {
     SAMOVAR_RETURN_IF_ERROR(CheckLabels(name_, pass, bottom(1), axis_.channels, has_ignore_, ignore_));
     int64_t right = 0;
     int64_t counted = 0;
-    for (int64_t position = 0; position < pass.records * axis_.positions(); ++position) {
+    for (int64_t position = 0; position < axis_.positions(); ++position) {
       const int64_t label = LabelAt(bottom(1).data, position);
       if (has_ignore_ && label == ignore_) continue;
       ++counted;
@@ -69,10 +69,7 @@ LayerOr CreateAccuracyLayer(const LayerContext& context) {
   SAMOVAR_RETURN_IF_ERROR(CheckFields(accuracy, "accuracy_param", {"top_k", "axis", "ignore_label"}));
   SAMOVAR_ASSIGN_OR_RETURN(const int number, CanonicalAxis(context.bottoms[0], accuracy.axis()));
   const SoftmaxAxis axis = SoftmaxAxis::Of(context.bottoms[0], number);
-  if (RecordElements(context.bottoms[1]) != axis.positions() || context.bottoms[1].empty()) {
-    return absl::InvalidArgumentError(absl::StrCat("each record has ", RecordElements(context.bottoms[1]), " labels and ",
-                                                   axis.positions(), " predictions; there must be as many"));
-  }
+  SAMOVAR_RETURN_IF_ERROR(CheckLabelCount(context.bottoms[1], axis.positions()));
   if (accuracy.top_k() < 1 || accuracy.top_k() > axis.channels) {
     return absl::InvalidArgumentError(
         absl::StrCat("accuracy_param.top_k is ", accuracy.top_k(), "; it must be 1 to the number of classes, ", axis.channels));

@@ -29,7 +29,7 @@ float Sum(const float* x, int64_t n) {
 }  // namespace
 
 absl::Status ConvolutionLayer::Allocate() {
-  records_per_piece_ = RecordsPerPiece(binding().batch_size);
+  records_per_piece_ = RecordsPerPiece(static_cast<int>(bottom(0).records()));
   images_per_block_ = std::clamp<int64_t>(kColumnsPerProduct / window_.out_plane(), 1, records_per_piece_);
   const int64_t width = images_per_block_ * window_.out_plane();
   columns_stride_ = RoundUp(window_.channels * window_.taps() * width);
@@ -40,7 +40,7 @@ absl::Status ConvolutionLayer::Allocate() {
   }
   if (wants_weights() || wants_bias()) {
     partial_stride_ = RoundUp(outputs_ * (group_taps_ + 1));
-    SAMOVAR_RETURN_IF_ERROR(partials_.Allocate(partial_stride_ * Pieces(binding().batch_size, records_per_piece_)));
+    SAMOVAR_RETURN_IF_ERROR(partials_.Allocate(partial_stride_ * Pieces(static_cast<int>(bottom(0).records()), records_per_piece_)));
   }
   return absl::OkStatus();
 }
@@ -53,7 +53,7 @@ void ConvolutionLayer::FillColumns(Block block, float* columns) {
 }
 
 absl::Status ConvolutionLayer::Forward(const Pass& pass) {
-  pass.loop.Run(pass.records, records_per_piece_, [&](int64_t begin, int64_t end, int64_t, int thread) {
+  pass.loop.Run(bottom(0).records(), records_per_piece_, [&](int64_t begin, int64_t end, int64_t, int thread) {
     for (int64_t first = begin; first < end; first += images_per_block_) {
       ForwardBlock({first, std::min(images_per_block_, end - first)}, thread);
     }
@@ -93,7 +93,7 @@ const float* ConvolutionLayer::GatherDiff(Block block, int thread) {
 }
 
 void ConvolutionLayer::Backward(const Pass& pass) {
-  pass.loop.Run(pass.records, records_per_piece_, [&](int64_t begin, int64_t end, int64_t piece, int thread) {
+  pass.loop.Run(bottom(0).records(), records_per_piece_, [&](int64_t begin, int64_t end, int64_t piece, int thread) {
     for (int64_t first = begin; first < end; first += images_per_block_) {
       BackwardBlock({first, std::min(images_per_block_, end - first)}, first == begin, piece, thread);
     }
@@ -139,7 +139,7 @@ void ConvolutionLayer::DataGradient(Block block, const float* top_diff, int thre
 
 void ConvolutionLayer::SumPartials(const Pass& pass) {
   constexpr int64_t kElementsPerPiece = 8 << 10;
-  const int64_t pieces = Pieces(pass.records, records_per_piece_);
+  const int64_t pieces = Pieces(bottom(0).records(), records_per_piece_);
   auto sum = [&](int64_t offset, int64_t count, float* gradient) {
     pass.loop.Run(count, kElementsPerPiece, [&](int64_t begin, int64_t end, int64_t, int) {
       std::copy(partial(0) + offset + begin, partial(0) + offset + end, gradient + begin);

@@ -19,7 +19,7 @@ constexpr int64_t kInputsPerPiece = 256;
 class InnerProductLayer : public Layer {
  public:
   InnerProductLayer(const LayerContext& context, int axis)
-      : rows_per_record_(Elements(context.bottoms[0], 1, axis)),
+      : rows_(Elements(context.bottoms[0], 0, axis)),
         inputs_(Elements(context.bottoms[0], axis, static_cast<int>(context.bottoms[0].size()))),
         outputs_(context.param.inner_product_param().num_output()),
         transpose_(context.param.inner_product_param().transpose()),
@@ -33,11 +33,10 @@ class InnerProductLayer : public Layer {
   }
 
   absl::Status Forward(const Pass& pass) override {
-    const int64_t rows = pass.records * rows_per_record_;
-    const ConstMatrixMap in(bottom(0).data, rows, inputs_);
+    const ConstMatrixMap in(bottom(0).data, rows_, inputs_);
     pass.loop.Run(outputs_, kOutputsPerPiece, [&](int64_t begin, int64_t end, int64_t, int) {
       const int64_t count = end - begin;
-      StridedMap out(top(0).data + begin, rows, count, Eigen::OuterStride<>(outputs_));
+      StridedMap out(top(0).data + begin, rows_, count, Eigen::OuterStride<>(outputs_));
       if (has_bias_) {
         out.rowwise() = Eigen::Map<const Eigen::RowVectorXf>(binding().weights[1] + begin, count);
       } else {
@@ -53,10 +52,9 @@ class InnerProductLayer : public Layer {
   }
 
   void Backward(const Pass& pass) override {
-    const int64_t rows = pass.records * rows_per_record_;
-    if (binding().gradients[0] != nullptr) WeightGradient(pass, rows);
-    if (has_bias_ && binding().gradients[1] != nullptr) BiasGradient(rows);
-    if (binding().propagate_down[0]) DataGradient(pass, rows);
+    if (binding().gradients[0] != nullptr) WeightGradient(pass);
+    if (has_bias_ && binding().gradients[1] != nullptr) BiasGradient();
+    if (binding().propagate_down[0]) DataGradient(pass);
   }
 
  private:
@@ -65,9 +63,9 @@ class InnerProductLayer : public Layer {
                       : ConstMatrixMap(binding().weights[0], outputs_, inputs_);
   }
 
-  void WeightGradient(const Pass& pass, int64_t rows) {
-    const ConstMatrixMap in(bottom(0).data, rows, inputs_);
-    const ConstMatrixMap diff(top(0).diff, rows, outputs_);
+  void WeightGradient(const Pass& pass) {
+    const ConstMatrixMap in(bottom(0).data, rows_, inputs_);
+    const ConstMatrixMap diff(top(0).diff, rows_, outputs_);
     pass.loop.Run(outputs_, kOutputsPerPiece, [&](int64_t begin, int64_t end, int64_t, int) {
       const int64_t count = end - begin;
       if (transpose_) {
@@ -80,20 +78,20 @@ class InnerProductLayer : public Layer {
     });
   }
 
-  void BiasGradient(int64_t rows) {
+  void BiasGradient() {
     float* __restrict gradient = binding().gradients[1];
     const float* __restrict diff = top(0).diff;
     for (int64_t j = 0; j < outputs_; ++j) gradient[j] = diff[j];
-    for (int64_t row = 1; row < rows; ++row) {
+    for (int64_t row = 1; row < rows_; ++row) {
       for (int64_t j = 0; j < outputs_; ++j) gradient[j] += diff[row * outputs_ + j];
     }
   }
 
-  void DataGradient(const Pass& pass, int64_t rows) {
-    const ConstMatrixMap diff(top(0).diff, rows, outputs_);
+  void DataGradient(const Pass& pass) {
+    const ConstMatrixMap diff(top(0).diff, rows_, outputs_);
     pass.loop.Run(inputs_, kInputsPerPiece, [&](int64_t begin, int64_t end, int64_t, int) {
       const int64_t count = end - begin;
-      StridedMap out(bottom(0).diff + begin, rows, count, Eigen::OuterStride<>(inputs_));
+      StridedMap out(bottom(0).diff + begin, rows_, count, Eigen::OuterStride<>(inputs_));
       if (transpose_) {
         out.noalias() = diff * weights().middleRows(begin, count).transpose();
       } else {
@@ -102,7 +100,7 @@ class InnerProductLayer : public Layer {
     });
   }
 
-  const int64_t rows_per_record_;
+  const int64_t rows_;
   const int64_t inputs_;
   const int64_t outputs_;
   const bool transpose_;

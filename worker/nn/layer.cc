@@ -19,4 +19,11 @@ void Layer::AddParameter(const std::string& layer, const Shape& shape, const caf
   blob.mutable_filler()->set_type(filler.type());
 }
 
+void Layer::AddStatistic(const std::string& layer, const Shape& shape, float moving_average_fraction) {
+  AddParameter(layer, shape, caffe::FillerParameter::default_instance());
+  v1::ParameterBlob& blob = parameters_.back();
+  blob.set_rule(v1::UPDATE_RULE_MOVING_AVERAGE);
+  blob.set_moving_average_fraction(moving_average_fraction);
+}
+
 }  // namespace samovar

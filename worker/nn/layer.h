@@ -25,9 +25,11 @@ struct Blob {
   // The loss's gradient by `data`; null if no layer below wants it.
   float* diff = nullptr;
 
+  int64_t elements() const { return Elements(shape); }
+  // Values that each step along axis 0 has; 1 for a blob without axes.
   int64_t record_elements() const { return RecordElements(shape); }
-  // Values of the first `records` records; 1 for a blob without axes.
-  int64_t elements(int records) const { return shape.empty() ? 1 : records * record_elements(); }
+  // Length of axis 0; 1 for a blob without axes.
+  int64_t records() const { return shape.empty() ? 1 : shape[0]; }
 };
 
 // What a factory needs to know.
@@ -35,17 +37,21 @@ struct LayerContext {
   const caffe::LayerParameter& param;
   // Shapes of the bottoms, in order; their number is checked by the registry.
   std::vector<Shape> bottoms;
-  // Of the data layer.
+  caffe::Phase phase = caffe::TRAIN;
+  // Keys the layer's random numbers: the same layer of the same net has the same number wherever it runs.
+  uint64_t number = 0;
+  // Of a layer that is fed from outside: shapes of its tops, batch included.
+  std::vector<Shape> fed_tops;
+  // Records of a batch if not what the layers say; 0 if so.
   int batch_size = 0;
-  // One record after the transform: [channels, height, width].
-  Shape record;
 };
 
 // One pass over the net.
 struct Pass {
-  int records;
   uint64_t iteration;
   uint64_t seed;
+  // Number, within the iteration, of the first record of this pass: an iteration may have several passes.
+  uint64_t first_record;
   Loop loop;
 };
 
@@ -58,7 +64,6 @@ struct LayerBinding {
   std::vector<float*> gradients;
   // One entry a bottom: Backward is to write its diff.
   std::vector<bool> propagate_down;
-  int batch_size = 0;
   int threads = 1;
 };
 
@@ -72,21 +77,29 @@ class Layer {
   // Layer name, index, shape and filler are set; multipliers and offset are the net's.
   const std::vector<v1::ParameterBlob>& parameters() const { return parameters_; }
 
-  // Whether the only top may be the only bottom.
+  // The following are fixed by the factory.
+
+  // Whether top 0 may have the memory of bottom 0, data and diff: Backward then finds the tops' data in the bottom.
+  // If not, a layer that is written as working in place gets memory of its own.
   virtual bool can_work_in_place() const { return false; }
-  // Whether Backward reads what Forward wrote to the tops, so that no later layer may overwrite it.
+  // Whether Backward reads what Forward wrote to the tops (in place or not), so that no later layer may overwrite it.
   virtual bool backward_reads_tops() const { return false; }
   // Whether Backward exists at all.
   virtual bool has_backward() const { return true; }
+  // Whether Backward can write the diff of this bottom.
+  virtual bool has_gradient_of_bottom(size_t bottom) const { return bottom == 0; }
+  // Whether Backward takes account of this top's diff. One that does so for several tops finds null diffs among them where no
+  // loss depends on a top.
+  virtual bool has_gradient_through_top(size_t top) const { return top == 0; }
 
   // RESOURCE_EXHAUSTED: no memory for the layer's buffers.
   absl::Status Bind(LayerBinding binding);
 
-  // Reads the bottoms' data, writes the tops' data, of the first pass.records records.
+  // Reads the bottoms' data, writes the tops' data; in phase TRAIN also the gradients of statistics (AddStatistic).
   virtual absl::Status Forward(const Pass& pass) = 0;
 
-  // Reads the tops' diff, writes (does not add to) the wanted parameter gradients and the wanted bottoms' diff.
-  // Called after Forward of the same pass, only if one of them is wanted.
+  // Reads the tops' diff, writes (does not add to) the wanted parameter gradients and the wanted bottoms' diff; leaves those of
+  // statistics as Forward wrote them. Called after Forward of the same pass, only if one of them is wanted.
   virtual void Backward(const Pass& pass) = 0;
 
  protected:
@@ -98,6 +111,9 @@ class Layer {
   // For factories.
   void AddTop(Shape shape) { top_shapes_.push_back(std::move(shape)); }
   void AddParameter(const std::string& layer, const Shape& shape, const caffe::FillerParameter& filler);
+  // A parameter, zero at first, that is not learnt but measured: its "gradient" is the measurement of one pass, which the server
+  // merges as a moving average (v1::UPDATE_RULE_MOVING_AVERAGE). Bound in every TRAIN net, whatever backward asks.
+  void AddStatistic(const std::string& layer, const Shape& shape, float moving_average_fraction);
 
   const LayerBinding& binding() const { return binding_; }
   const Blob& bottom(size_t i) const { return *binding_.bottoms[i]; }

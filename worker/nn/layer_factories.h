@@ -12,7 +12,8 @@ using LayerOr = absl::StatusOr<std::unique_ptr<Layer>>;
 
 LayerOr CreateAccuracyLayer(const LayerContext& context);
 LayerOr CreateConvolutionLayer(const LayerContext& context);
-LayerOr CreateDataLayer(const LayerContext& context);
+LayerOr CreateFedLayer(const LayerContext& context);
+LayerOr CreateInputLayer(const LayerContext& context);
 LayerOr CreateInnerProductLayer(const LayerContext& context);
 LayerOr CreatePoolingLayer(const LayerContext& context);
 LayerOr CreateReluLayer(const LayerContext& context);

@@ -18,7 +18,8 @@ struct LayerType {
   // Messages of LayerParameter that belong to the type; empty if fewer.
   absl::string_view param;
   absl::string_view second_param;
-  int bottoms;
+  int min_bottoms;
+  int max_bottoms;
   int min_tops;
   int max_tops;
 };
@@ -27,15 +28,19 @@ constexpr int kAnyNumber = 1 << 20;
 
 // Sorted by name.
 constexpr LayerType kTypes[] = {
-    {"Accuracy", CreateAccuracyLayer, "accuracy_param", "", 2, 1, 1},
-    {"Convolution", CreateConvolutionLayer, "convolution_param", "", 1, 1, 1},
-    {"Data", CreateDataLayer, "data_param", "transform_param", 0, 1, 2},
-    {"InnerProduct", CreateInnerProductLayer, "inner_product_param", "", 1, 1, 1},
-    {"Pooling", CreatePoolingLayer, "pooling_param", "", 1, 1, 2},
-    {"ReLU", CreateReluLayer, "relu_param", "", 1, 1, 1},
-    {"Softmax", CreateSoftmaxLayer, "softmax_param", "", 1, 1, 1},
-    {"SoftmaxWithLoss", CreateSoftmaxLossLayer, "loss_param", "softmax_param", 2, 1, 2},
-    {"Split", CreateSplitLayer, "", "", 1, 1, kAnyNumber},
+    {"Accuracy", CreateAccuracyLayer, "accuracy_param", "", 2, 2, 1, 1},
+    {"Convolution", CreateConvolutionLayer, "convolution_param", "", 1, 1, 1, 1},
+    {"Data", CreateFedLayer, "data_param", "transform_param", 0, 0, 1, 2},
+    {"HDF5Data", CreateFedLayer, "hdf5_data_param", "", 0, 0, 1, kAnyNumber},
+    {"ImageData", CreateFedLayer, "image_data_param", "transform_param", 0, 0, 1, 2},
+    {"InnerProduct", CreateInnerProductLayer, "inner_product_param", "", 1, 1, 1, 1},
+    {"Input", CreateInputLayer, "input_param", "", 0, 0, 1, kAnyNumber},
+    {"MemoryData", CreateFedLayer, "memory_data_param", "transform_param", 0, 0, 1, 2},
+    {"Pooling", CreatePoolingLayer, "pooling_param", "", 1, 1, 1, 2},
+    {"ReLU", CreateReluLayer, "relu_param", "", 1, 1, 1, 1},
+    {"Softmax", CreateSoftmaxLayer, "softmax_param", "", 1, 1, 1, 1},
+    {"SoftmaxWithLoss", CreateSoftmaxLossLayer, "loss_param", "softmax_param", 2, 2, 1, 2},
+    {"Split", CreateSplitLayer, "", "", 1, 1, 1, kAnyNumber},
 };
 
 const LayerType* Find(absl::string_view name) {
@@ -62,8 +67,9 @@ std::string CountText(int min, int max) {
 }
 
 absl::Status CheckBlobs(const LayerType& type, const caffe::LayerParameter& param) {
-  if (param.bottom_size() != type.bottoms) {
-    return absl::InvalidArgumentError(absl::StrCat("it has ", param.bottom_size(), " bottoms and needs ", type.bottoms));
+  if (param.bottom_size() < type.min_bottoms || param.bottom_size() > type.max_bottoms) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("it has ", param.bottom_size(), " bottoms and needs ", CountText(type.min_bottoms, type.max_bottoms)));
   }
   if (param.top_size() < type.min_tops || param.top_size() > type.max_tops) {
     return absl::InvalidArgumentError(
@@ -75,7 +81,7 @@ absl::Status CheckBlobs(const LayerType& type, const caffe::LayerParameter& para
 absl::StatusOr<std::unique_ptr<Layer>> Create(const LayerType& type, const LayerContext& context) {
   SAMOVAR_RETURN_IF_ERROR(CheckFields(context.param, "",
                                       {"name", "type", "bottom", "top", "loss_weight", "param", "phase", "propagate_down",
-                                       type.param, type.second_param}));
+                                       type.param, type.second_param, "source_class"}));
   SAMOVAR_RETURN_IF_ERROR(CheckBlobs(type, context.param));
   SAMOVAR_ASSIGN_OR_RETURN(std::unique_ptr<Layer> layer, type.create(context));
   for (const Shape& shape : layer->top_shapes()) SAMOVAR_RETURN_IF_ERROR(CheckShape(shape));

@@ -21,7 +21,7 @@ absl::StatusOr<double> SumLosses(const NetGraph& graph, uint64_t iteration) {
       if (node.loss_weights[i] == 0) continue;
       const Blob& top = *graph.blobs[node.tops[i]];
       double sum = 0;
-      for (int64_t value = 0; value < top.elements(graph.records); ++value) sum += top.data[value];
+      for (int64_t value = 0; value < top.elements(); ++value) sum += top.data[value];
       if (!std::isfinite(static_cast<float>(sum))) {
         return absl::InvalidArgumentError(
             absl::StrCat("iteration ", iteration, ": the loss of layer \"", node.param.name(), "\" (top \"", top.name, "\") is ", sum,
@@ -33,31 +33,53 @@ absl::StatusOr<double> SumLosses(const NetGraph& graph, uint64_t iteration) {
   return loss;
 }
 
-// Values of records beyond the current number are 0.
 void CopyOutputs(NetGraph* graph) {
   auto next = graph->output_values.begin();
-  for (const Blob* blob : graph->outputs) {
-    const int64_t filled = blob->elements(graph->records);
-    next = std::copy(blob->data, blob->data + filled, next);
-    next = std::fill_n(next, Elements(blob->shape) - filled, 0.0f);
-  }
+  for (const Blob* blob : graph->outputs) next = std::copy(blob->data, blob->data + blob->elements(), next);
 }
 
 // What the loss is multiplied by is the gradient of the loss by its top.
 void SeedLoss(const NetGraph& graph, const LayerNode& node) {
   for (size_t i = 0; i < node.tops.size(); ++i) {
     const Blob& top = *graph.blobs[node.tops[i]];
-    if (node.loss_weights[i] != 0) std::fill_n(top.diff, top.elements(graph.records), node.loss_weights[i]);
+    if (node.loss_weights[i] != 0) std::fill_n(top.diff, top.elements(), node.loss_weights[i]);
   }
 }
 
-// What does not learn has no gradient, whatever stood there before.
+int64_t ElementsOf(const v1::ParameterBlob& blob) { return Elements(Shape(blob.shape().begin(), blob.shape().end())); }
+
+bool IsShared(const NetGraph& graph, int blob) {
+  return std::any_of(graph.shared.begin(), graph.shared.end(), [&](const auto& shared) { return shared->blob == blob; });
+}
+
+// What does not learn has no gradient, whatever stood there before. Shared gradients are summed up apart, statistics were
+// measured by the forward pass.
 void ZeroFrozen(NetGraph* graph, const LayerNode& node) {
   for (size_t i = 0; i < node.learns.size(); ++i) {
-    if (node.needs_backward && node.learns[i]) continue;
-    const v1::ParameterBlob& blob = graph->layout.blobs(node.first_blob + static_cast<int>(i));
-    const int64_t count = Elements(Shape(blob.shape().begin(), blob.shape().end()));
-    std::fill_n(graph->gradients.data() + blob.offset(), count, 0.0f);
+    const v1::ParameterBlob& blob = graph->layout.blobs(node.parameters[i]);
+    if ((node.needs_backward && node.learns[i]) || blob.rule() == v1::UPDATE_RULE_MOVING_AVERAGE) continue;
+    if (IsShared(*graph, node.parameters[i])) continue;
+    std::fill_n(graph->gradients.data() + blob.offset(), ElementsOf(blob), 0.0f);
+  }
+}
+
+void ZeroShared(NetGraph* graph) {
+  for (const auto& shared : graph->shared) {
+    const v1::ParameterBlob& blob = graph->layout.blobs(shared->blob);
+    std::fill_n(graph->gradients.data() + blob.offset(), ElementsOf(blob), 0.0f);
+  }
+}
+
+// Adds what the node's backward pass wrote for parameters that it shares. The order of additions is that of the nodes.
+void AddShared(NetGraph* graph, const LayerNode& node) {
+  for (size_t i = 0; i < node.learns.size(); ++i) {
+    if (!node.learns[i]) continue;
+    for (const auto& shared : graph->shared) {
+      if (shared->blob != node.parameters[i]) continue;
+      float* __restrict sum = graph->gradients.data() + graph->layout.blobs(shared->blob).offset();
+      const float* __restrict part = shared->part.data();
+      for (int64_t k = 0; k < shared->part.size(); ++k) sum[k] += part[k];
+    }
   }
 }
 
@@ -76,33 +98,15 @@ const v1::ParameterLayout& Net::layout() const { return graph_->layout; }
 std::span<float> Net::weights() { return graph_->weights.span(); }
 std::span<float> Net::gradients() { return graph_->gradients.span(); }
 int Net::batch_size() const { return graph_->batch_size; }
-int Net::records() const { return graph_->records; }
+const std::vector<NetInput>& Net::inputs() const { return graph_->inputs; }
 const v1::NetOutputs& Net::output_specs() const { return graph_->output_specs; }
 std::span<const float> Net::outputs() const { return graph_->output_values; }
 float Net::loss() const { return graph_->loss; }
 
-absl::Status Net::SetRecords(int records) {
-  if (records < 1 || records > graph_->batch_size) {
-    return absl::InvalidArgumentError(absl::StrCat(records, " records; the net takes 1 to ", graph_->batch_size));
-  }
-  graph_->records = records;
+absl::Status Net::Forward(uint64_t iteration, uint64_t seed, uint64_t first_record) {
   graph_->forward_done = false;
-  return absl::OkStatus();
-}
-
-std::span<float> Net::data() {
-  return {graph_->data->data, static_cast<size_t>(graph_->data->elements(graph_->records))};
-}
-
-std::span<float> Net::labels() {
-  if (graph_->labels == nullptr) return {};
-  return {graph_->labels->data, static_cast<size_t>(graph_->records)};
-}
-
-absl::Status Net::Forward(uint64_t iteration, uint64_t seed) {
-  graph_->forward_done = false;
-  const Pass pass{graph_->records, iteration, seed, graph_->loop};
-  for (const LayerNode& node : graph_->nodes) SAMOVAR_RETURN_IF_ERROR(node.layer->Forward(pass));
+  graph_->pass = {iteration, seed, first_record, graph_->loop};
+  for (const LayerNode& node : graph_->nodes) SAMOVAR_RETURN_IF_ERROR(node.layer->Forward(graph_->pass));
   SAMOVAR_ASSIGN_OR_RETURN(const double loss, SumLosses(*graph_, iteration));
   graph_->loss = static_cast<float>(loss);
   CopyOutputs(graph_.get());
@@ -117,38 +121,17 @@ absl::Status Net::Backward(absl::FunctionRef<void(uint64_t begin, uint64_t end)>
   }
   // A second backward would read blobs that in-place layers have replaced.
   graph_->forward_done = false;
-  const Pass pass{graph_->records, 0, 0, graph_->loop};
+  ZeroShared(graph_.get());
   for (auto node = graph_->nodes.rbegin(); node != graph_->nodes.rend(); ++node) {
     if (node->needs_backward) {
       SeedLoss(*graph_, *node);
-      node->layer->Backward(pass);
+      node->layer->Backward(graph_->pass);
+      AddShared(graph_.get(), *node);
     }
     ZeroFrozen(graph_.get(), *node);
     if (node->end > node->begin) ready(node->begin, node->end);
   }
   return absl::OkStatus();
-}
-
-absl::StatusOr<caffe::LayerParameter> FindDataLayer(const caffe::NetParameter& net) {
-  const caffe::LayerParameter* found = nullptr;
-  for (const caffe::LayerParameter& layer : net.layer()) {
-    if (layer.type() != "Data") continue;
-    if (found != nullptr) {
-      return absl::InvalidArgumentError(absl::StrCat("net \"", net.name(), "\" has two Data layers, \"", found->name(), "\" and \"",
-                                                     layer.name(), "\"; keep one for each phase"));
-    }
-    found = &layer;
-  }
-  if (found == nullptr) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("net \"", net.name(), "\" has no layer of type Data in this phase; add one with an LMDB source"));
-  }
-  if (found->data_param().backend() != caffe::DataParameter::LMDB) {
-    return absl::UnimplementedError(absl::StrCat("layer \"", found->name(),
-                                                 "\": data_param.backend LEVELDB (Caffe's default) is not offered; convert the data "
-                                                 "and write backend: LMDB"));
-  }
-  return *found;
 }
 
 }  // namespace samovar

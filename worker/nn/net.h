@@ -4,7 +4,7 @@
 // layer works on its part of them in place, so that what is pulled from a server is computed with, and what is computed is
 // pushed, without a copy.
 //
-// Results depend on the weights, the records and the number of records alone: work is cut into pieces by the problem's size
+// Results depend on the weights, the records, the seed and the iteration alone: work is cut into pieces by the problem's size
 // and the pieces' sums are added in piece order, so any number of threads gives the same bits.
 //
 // Thread safety: one thread at a time; that thread and the pool's do the work.
@@ -14,6 +14,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -26,17 +27,27 @@
 #include "common/base/thread_pool.h"
 #include "samovar/v1/job.pb.h"
 #include "samovar/v1/parameter.pb.h"
+#include "worker/nn/fed_layer.h"
+#include "worker/nn/shape.h"
 
 namespace samovar {
 
 struct NetOptions {
   caffe::Phase phase = caffe::TRAIN;
-  // A record after the transform: what the data layer's first top gets, per record.
-  int channels = 0;
-  int height = 0;
-  int width = 0;
+  // Of each layer that a feed fills (fed_layer.h), by its name: what its tops get of one record, after the transform. A label is
+  // the shape without axes.
+  std::map<std::string, std::vector<Shape>> input_shapes;
+  // Records of a batch; 0: what the layers say. The last records of a data set, fewer than a batch, take a net of their own.
+  int batch_size = 0;
   // Shares the work of each layer; outlives the net. Null: the caller's thread alone.
   ThreadPool* pool = nullptr;
+};
+
+// A layer that is fed from outside, and the memory of its tops, in order. The caller fills them before Forward; they are zero at
+// first.
+struct NetInput {
+  std::string layer;
+  std::vector<std::span<float>> tops;
 };
 
 struct NetGraph;
@@ -53,26 +64,22 @@ class Net {
   // Blobs in net order; those of a layer follow each other.
   const v1::ParameterLayout& layout() const;
 
-  // The caller fills the weights before Forward; they are zero at first. Gradients are written (not added to) by Backward;
-  // those of blobs that do not learn (lr_mult 0, or no loss above them) are zero.
+  // The caller fills the weights before Forward; they are zero at first. Gradients are written (not added to) by the passes;
+  // those of blobs that do not learn (lr_mult 0, or no loss above them) are zero, those of statistics are what was measured.
   std::span<float> weights();
   std::span<float> gradients();
 
+  // Records of a pass: those of the first fed layer, or, if there is none, of the first top of the net.
   int batch_size() const;
-  // Records that the following passes compute, 1 to batch_size(); batch_size() at first.
-  absl::Status SetRecords(int records);
-  int records() const;
+  // Layers that are fed, in net order.
+  const std::vector<NetInput>& inputs() const;
 
-  // Inputs of the current number of records: [records, channels, height, width], and one label a record (empty if the data
-  // layer has no second top). The caller fills them before Forward.
-  std::span<float> data();
-  std::span<float> labels();
-
-  // One entry a value of outputs(): the tops that no layer consumes, in net order.
+  // One entry a value of outputs(): the tops that no layer consumes, in alphabetical order as in Caffe.
   const v1::NetOutputs& output_specs() const;
 
   // INVALID_ARGUMENT: a label is not a class, or the loss is not finite; the message names layer and iteration.
-  absl::Status Forward(uint64_t iteration, uint64_t seed);
+  // `first_record`: number, within the iteration, of the first record of this pass, if the iteration takes several.
+  absl::Status Forward(uint64_t iteration, uint64_t seed, uint64_t first_record = 0);
 
   // Gradients of the loss that the last Forward computed. Calls ready(begin, end) when the gradients [begin, end) of the flat
   // vector are final: once for each layer with parameters, last layer first; together they cover the vector exactly once.
@@ -88,8 +95,5 @@ class Net {
 
   std::unique_ptr<NetGraph> graph_;
 };
-
-// The net's only Data layer. INVALID_ARGUMENT: there is none, or several; UNIMPLEMENTED: its backend is not LMDB.
-absl::StatusOr<caffe::LayerParameter> FindDataLayer(const caffe::NetParameter& net);
 
 }  // namespace samovar

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/caffe/insert_splits.h"
+#include "worker/nn/fed_layer.h"
 #include "worker/nn/layer_fields.h"
 #include "worker/nn/layer_registry.h"
 #include "worker/nn/net_gradients.h"
@@ -22,6 +23,8 @@ namespace {
 std::string NameOf(const caffe::LayerParameter& param) {
   return absl::StrCat("layer \"", param.name(), "\" (", param.type(), ")");
 }
+
+Shape ShapeOf(const v1::ParameterBlob& blob) { return Shape(blob.shape().begin(), blob.shape().end()); }
 
 // Letters to insert, delete or replace to get from a to b.
 size_t EditDistance(const std::string& a, const std::string& b) {
@@ -46,35 +49,46 @@ class Builder {
     const caffe::NetParameter split = InsertSplits(net);
     for (const caffe::LayerParameter& param : split.layer()) SAMOVAR_RETURN_IF_ERROR(AddLayer(param));
     SAMOVAR_RETURN_IF_ERROR(CheckLosses());
+    SAMOVAR_RETURN_IF_ERROR(FinishParameters());
     std::vector<bool> carries_diff;
     SAMOVAR_RETURN_IF_ERROR(PlanGradients(graph_.get(), &carries_diff));
     SAMOVAR_RETURN_IF_ERROR(AllocateBlobs(carries_diff));
     for (LayerNode& node : graph_->nodes) SAMOVAR_RETURN_IF_ERROR(BindLayer(&node));
+    ListInputs();
     ListOutputs();
     return std::move(graph_);
   }
 
  private:
   absl::Status Start(const caffe::NetParameter& net) {
-    SAMOVAR_RETURN_IF_ERROR(CheckFields(net, "", {"name", "layer", "state", "force_backward"}));
-    SAMOVAR_ASSIGN_OR_RETURN(const caffe::LayerParameter data, FindDataLayer(net));
-    const uint32_t batch_size = data.data_param().batch_size();
-    if (batch_size < 1 || batch_size > (1u << 24)) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(NameOf(data), ": data_param.batch_size is ", batch_size, "; give 1 to ", 1 << 24));
-    }
-    record_ = {options_.channels, options_.height, options_.width};
-    SAMOVAR_RETURN_IF_ERROR(Annotate(CheckShape(record_), absl::StrCat(NameOf(data), ": record")));
+    SAMOVAR_RETURN_IF_ERROR(CheckFields(net, "", {"name", "layer", "state", "force_backward", "debug_info"}));
+    if (net.layer_size() == 0) return absl::InvalidArgumentError(absl::StrCat("net \"", net.name(), "\" has no layers"));
     graph_->phase = options_.phase;
     graph_->loop = Loop(options_.pool);
-    graph_->batch_size = graph_->records = static_cast<int>(batch_size);
+    return absl::OkStatus();
+  }
+
+  // Shapes of a fed layer's tops.
+  absl::Status AddFedTops(LayerContext* context) {
+    SAMOVAR_ASSIGN_OR_RETURN(const int stated, BatchSizeOf(context->param));
+    const auto shapes = options_.input_shapes.find(context->param.name());
+    if (shapes == options_.input_shapes.end()) {
+      return absl::InvalidArgumentError(absl::StrCat(NameOf(context->param), ": the shapes of its records are not known"));
+    }
+    const int batch_size = options_.batch_size > 0 ? options_.batch_size : stated;
+    for (const Shape& record : shapes->second) {
+      Shape& shape = context->fed_tops.emplace_back(Shape{batch_size});
+      shape.insert(shape.end(), record.begin(), record.end());
+      SAMOVAR_RETURN_IF_ERROR(Annotate(CheckShape(shape), NameOf(context->param)));
+    }
     return absl::OkStatus();
   }
 
   absl::Status AddLayer(const caffe::LayerParameter& param) {
     LayerNode node;
     node.param = param;
-    LayerContext context{node.param, {}, graph_->batch_size, record_};
+    LayerContext context{node.param, {}, options_.phase, graph_->nodes.size(), {}, options_.batch_size};
+    if (IsFedType(param.type())) SAMOVAR_RETURN_IF_ERROR(AddFedTops(&context));
     for (const std::string& bottom : param.bottom()) {
       SAMOVAR_ASSIGN_OR_RETURN(const size_t blob, FindBottom(param, bottom));
       node.bottoms.push_back(blob);
@@ -88,10 +102,6 @@ class Builder {
     for (int i = 0; i < param.top_size(); ++i) SAMOVAR_RETURN_IF_ERROR(AddTop(i, &node));
     SAMOVAR_RETURN_IF_ERROR(Annotate(SetLossWeights(&node), NameOf(param)));
     SAMOVAR_RETURN_IF_ERROR(Annotate(AddParameters(&node), NameOf(param)));
-    if (param.type() == "Data") {
-      graph_->data = graph_->blobs[node.tops[0]].get();
-      if (node.tops.size() > 1) graph_->labels = graph_->blobs[node.tops[1]].get();
-    }
     graph_->nodes.push_back(std::move(node));
     return absl::OkStatus();
   }
@@ -123,43 +133,34 @@ class Builder {
     return absl::OkStatus();
   }
 
+  // A layer in place makes a blob of its own, which has the bottom's name from there on. It has the bottom's memory too if
+  // neither layer needs what stood there.
   absl::Status AddTop(int i, LayerNode* node) {
     const std::string& name = node->param.top(i);
-    const Shape& shape = node->layer->top_shapes()[static_cast<size_t>(i)];
     const auto found = blob_numbers_.find(name);
-    if (found == blob_numbers_.end()) {
-      node->tops.push_back(graph_->blobs.size());
-      blob_numbers_[name] = graph_->blobs.size();
-      producers_.push_back(graph_->nodes.size());
-      graph_->blobs.push_back(std::make_unique<Blob>(Blob{name, shape}));
-      return absl::OkStatus();
-    }
-    const size_t blob = found->second;
     const bool in_place = i < node->param.bottom_size() && node->param.bottom(i) == name;
-    const size_t other = producers_[blob] < graph_->nodes.size() ? producers_[blob] : 0;
-    if (!in_place) {
-      const std::string first = producers_[blob] < graph_->nodes.size()
-                                    ? absl::StrCat("layer \"", graph_->nodes[other].param.name(), "\"")
-                                    : "another top of it";
+    if (found != blob_numbers_.end() && !in_place) {
+      const size_t producer = producers_[found->second];
+      const std::string first = producer < graph_->nodes.size() ? absl::StrCat("layer \"", graph_->nodes[producer].param.name(), "\"")
+                                                                : "another top of it";
       return absl::InvalidArgumentError(
           absl::StrCat(NameOf(node->param), ": top \"", name, "\" is already a top of ", first, "; rename it"));
     }
-    if (!node->layer->can_work_in_place() || graph_->nodes[other].param.type() == "Data") {
-      return absl::UnimplementedError(absl::StrCat(NameOf(node->param), " cannot overwrite its bottom \"", name,
-                                                   "\" (in place is offered for ReLU with negative_slope of 0 or more, not over the "
-                                                   "data layer's tops); give its top another name"));
-    }
-    producers_[blob] = graph_->nodes.size();
-    // The output of the layer below is overwritten before its backward pass.
-    for (const LayerNode& below : graph_->nodes) {
-      if (std::find(below.tops.begin(), below.tops.end(), blob) == below.tops.end()) continue;
-      if (below.param.type() != "Softmax" && below.param.type() != "SoftmaxWithLoss") continue;
-      return absl::UnimplementedError(absl::StrCat(NameOf(node->param), " cannot overwrite \"", name, "\", which ",
-                                                   NameOf(below.param), " reads in its backward pass; give its top another name"));
-    }
+    const size_t blob = graph_->blobs.size();
+    graph_->blobs.push_back(std::make_unique<Blob>(Blob{name, node->layer->top_shapes()[static_cast<size_t>(i)]}));
+    graph_->blob_memory.push_back({blob, blob});
+    if (in_place && i == 0 && SharesMemory(*node)) graph_->blob_memory[blob] = graph_->blob_memory[node->bottoms[0]];
     node->tops.push_back(blob);
-    consumed_.erase(blob);
+    blob_numbers_[name] = blob;
+    producers_.push_back(graph_->nodes.size());
     return absl::OkStatus();
+  }
+
+  bool SharesMemory(const LayerNode& node) const {
+    const Layer& below = *graph_->nodes[producers_[node.bottoms[0]]].layer;
+    // What is fed from outside stays as the caller wrote it.
+    return node.layer->can_work_in_place() && below.has_backward() && !below.backward_reads_tops() &&
+           node.layer->top_shapes()[0] == graph_->blobs[node.bottoms[0]]->shape;
   }
 
   absl::Status SetLossWeights(LayerNode* node) {
@@ -191,29 +192,83 @@ class Builder {
     node->begin = graph_->layout.elements();
     for (int i = 0; i < count; ++i) {
       const caffe::ParamSpec spec = i < node->param.param_size() ? node->param.param(i) : caffe::ParamSpec();
-      SAMOVAR_RETURN_IF_ERROR(CheckParamSpec(node->param, spec));
-      v1::ParameterBlob* blob = graph_->layout.add_blobs();
-      *blob = parameters[static_cast<size_t>(i)];
-      blob->set_lr_mult(spec.lr_mult());
-      blob->set_decay_mult(spec.decay_mult());
-      blob->set_offset(graph_->layout.elements());
-      graph_->layout.set_elements(graph_->layout.elements() +
-                                  static_cast<uint64_t>(Elements(Shape(blob->shape().begin(), blob->shape().end()))));
-      node->learns.push_back(spec.lr_mult() != 0);
+      if (!std::isfinite(spec.lr_mult()) || !std::isfinite(spec.decay_mult())) {
+        return absl::InvalidArgumentError("param: lr_mult and decay_mult must be finite");
+      }
+      const auto owner = spec.name().empty() ? param_owners_.end() : param_owners_.find(spec.name());
+      if (owner != param_owners_.end()) {
+        SAMOVAR_RETURN_IF_ERROR(ShareParameter(*node, parameters[static_cast<size_t>(i)], spec, owner->second));
+        node->parameters.push_back(owner->second);
+        continue;
+      }
+      if (!spec.name().empty()) param_owners_[spec.name()] = graph_->layout.blobs_size();
+      node->parameters.push_back(graph_->layout.blobs_size());
+      SAMOVAR_RETURN_IF_ERROR(AddParameter(parameters[static_cast<size_t>(i)], spec));
     }
     node->end = graph_->layout.elements();
     return absl::OkStatus();
   }
 
-  absl::Status CheckParamSpec(const caffe::LayerParameter& param, const caffe::ParamSpec& spec) {
-    if (!std::isfinite(spec.lr_mult()) || !std::isfinite(spec.decay_mult())) {
-      return absl::InvalidArgumentError("param: lr_mult and decay_mult must be finite");
+  absl::Status AddParameter(const v1::ParameterBlob& parameter, const caffe::ParamSpec& spec) {
+    const bool statistic = parameter.rule() == v1::UPDATE_RULE_MOVING_AVERAGE;
+    if (statistic && spec.has_lr_mult() && spec.lr_mult() != 0) {
+      return absl::InvalidArgumentError(absl::StrCat("param: lr_mult is ", spec.lr_mult(),
+                                                     ", but these parameters are measured, not learnt; write lr_mult: 0 or nothing"));
     }
-    if (spec.name().empty()) return absl::OkStatus();
-    const auto [owner, added] = param_names_.emplace(spec.name(), param.name());
-    if (added) return absl::OkStatus();
-    return absl::UnimplementedError(absl::StrCat("param name \"", spec.name(), "\" is also that of layer \"", owner->second,
-                                                 "\": sharing parameters is not offered; give them different names"));
+    v1::ParameterBlob* blob = graph_->layout.add_blobs();
+    *blob = parameter;
+    blob->set_lr_mult(statistic ? 0 : spec.lr_mult());
+    blob->set_decay_mult(statistic ? 0 : spec.decay_mult());
+    blob->set_offset(graph_->layout.elements());
+    graph_->layout.set_elements(graph_->layout.elements() + static_cast<uint64_t>(Elements(ShapeOf(*blob))));
+    multipliers_given_.push_back({spec.has_lr_mult(), spec.has_decay_mult()});
+    return absl::OkStatus();
+  }
+
+  // The parameter is the blob number `owned`. Multipliers may stand in any of the layers that share it, but must agree.
+  absl::Status ShareParameter(const LayerNode& node, const v1::ParameterBlob& parameter, const caffe::ParamSpec& spec, int owned) {
+    v1::ParameterBlob* blob = graph_->layout.mutable_blobs(owned);
+    const std::string context = absl::StrCat("param \"", spec.name(), "\" is that of layer \"", blob->layer(), "\"");
+    if (parameter.rule() == v1::UPDATE_RULE_MOVING_AVERAGE) {
+      return absl::UnimplementedError(absl::StrCat(context, ": measured statistics cannot be shared; give them different names"));
+    }
+    const Shape ours = ShapeOf(parameter);
+    const Shape theirs = ShapeOf(*blob);
+    const bool permissive = spec.share_mode() == caffe::ParamSpec::PERMISSIVE;
+    if (permissive ? Elements(ours) != Elements(theirs) : ours != theirs) {
+      return absl::InvalidArgumentError(absl::StrCat(context, ", which has shape ", ToString(theirs), ", but here it is ", ToString(ours),
+                                                     permissive ? "" : " (share_mode PERMISSIVE asks for equal counts only)"));
+    }
+    auto& given = multipliers_given_[static_cast<size_t>(owned)];
+    if (spec.has_lr_mult() && std::exchange(given.first, true) && blob->lr_mult() != spec.lr_mult()) {
+      return absl::InvalidArgumentError(absl::StrCat(context, " with lr_mult ", blob->lr_mult(), ", but here it is ", spec.lr_mult()));
+    }
+    if (spec.has_decay_mult() && std::exchange(given.second, true) && blob->decay_mult() != spec.decay_mult()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(context, " with decay_mult ", blob->decay_mult(), ", but here it is ", spec.decay_mult()));
+    }
+    if (spec.has_lr_mult()) blob->set_lr_mult(spec.lr_mult());
+    if (spec.has_decay_mult()) blob->set_decay_mult(spec.decay_mult());
+    v1::SharedParameter* shared = graph_->layout.add_shared();
+    shared->set_layer(node.param.name());
+    shared->set_index(parameter.index());
+    shared->set_blob(static_cast<uint32_t>(owned));
+    return absl::OkStatus();
+  }
+
+  // Multipliers are final only when all layers have been seen.
+  absl::Status FinishParameters() {
+    for (LayerNode& node : graph_->nodes) {
+      for (int blob : node.parameters) node.learns.push_back(graph_->layout.blobs(blob).lr_mult() != 0);
+    }
+    std::set<int> seen;
+    for (const v1::SharedParameter& shared : graph_->layout.shared()) {
+      if (!seen.insert(static_cast<int>(shared.blob())).second) continue;
+      auto& gradient = graph_->shared.emplace_back(std::make_unique<SharedGradient>());
+      gradient->blob = static_cast<int>(shared.blob());
+      SAMOVAR_RETURN_IF_ERROR(gradient->part.Allocate(Elements(ShapeOf(graph_->layout.blobs(gradient->blob)))));
+    }
+    return absl::OkStatus();
   }
 
   absl::Status CheckLosses() {
@@ -233,68 +288,103 @@ class Builder {
     return absl::OkStatus();
   }
 
-  // One mapping for all blobs' data and diff, each at a cache line's boundary.
+  // One mapping for all blobs' data and diff, each at a cache line's boundary. What shares memory comes after its owner.
   absl::Status AllocateBlobs(const std::vector<bool>& carries_diff) {
-    auto padded = [](const Blob& blob) { return (Elements(blob.shape) + 15) / 16 * 16; };
+    auto padded = [](const Blob& blob) { return (blob.elements() + 15) / 16 * 16; };
     const bool train = options_.phase == caffe::TRAIN;
+    // Blobs that share memory have a diff if one of them carries one.
+    std::vector<bool> has_diff(graph_->blobs.size(), false);
     int64_t total = 0;
-    for (size_t i = 0; i < graph_->blobs.size(); ++i) total += padded(*graph_->blobs[i]) * (train && carries_diff[i] ? 2 : 1);
+    for (size_t i = 0; i < graph_->blobs.size(); ++i) {
+      if (train && carries_diff[i]) has_diff[graph_->blob_memory[i].diff] = true;
+    }
+    for (size_t i = 0; i < graph_->blobs.size(); ++i) {
+      if (graph_->blob_memory[i].data == i) total += padded(*graph_->blobs[i]) * (has_diff[i] ? 2 : 1);
+    }
     SAMOVAR_RETURN_IF_ERROR(Annotate(graph_->memory.Allocate(total), "blobs of the net"));
     float* next = graph_->memory.data();
     for (size_t i = 0; i < graph_->blobs.size(); ++i) {
       Blob& blob = *graph_->blobs[i];
-      blob.data = std::exchange(next, next + padded(blob));
-      if (train && carries_diff[i]) blob.diff = std::exchange(next, next + padded(blob));
+      const BlobMemory memory = graph_->blob_memory[i];
+      blob.data = memory.data == i ? std::exchange(next, next + padded(blob)) : graph_->blobs[memory.data]->data;
+      if (memory.diff == i && has_diff[i]) blob.diff = std::exchange(next, next + padded(blob));
+      if (memory.diff != i && train && carries_diff[i]) blob.diff = graph_->blobs[memory.diff]->diff;
     }
     const int64_t elements = static_cast<int64_t>(graph_->layout.elements());
     SAMOVAR_RETURN_IF_ERROR(Annotate(graph_->weights.Allocate(elements), "weights of the net"));
     return Annotate(graph_->gradients.Allocate(elements), "gradients of the net");
   }
 
+  // Where a layer writes the gradient of its parameter i; null if it is not wanted.
+  float* GradientOf(const LayerNode& node, size_t i) {
+    if (options_.phase != caffe::TRAIN) return nullptr;
+    const v1::ParameterBlob& blob = graph_->layout.blobs(node.parameters[i]);
+    const bool statistic = blob.rule() == v1::UPDATE_RULE_MOVING_AVERAGE;
+    if (!statistic && !(node.needs_backward && node.learns[i])) return nullptr;
+    for (const auto& shared : graph_->shared) {
+      if (shared->blob == node.parameters[i]) return shared->part.data();
+    }
+    return graph_->gradients.data() + blob.offset();
+  }
+
   absl::Status BindLayer(LayerNode* node) {
-    const bool backward = node->needs_backward && options_.phase == caffe::TRAIN;
     LayerBinding binding;
     for (size_t blob : node->bottoms) binding.bottoms.push_back(graph_->blobs[blob].get());
     for (size_t blob : node->tops) binding.tops.push_back(graph_->blobs[blob].get());
-    for (size_t i = 0; i < node->learns.size(); ++i) {
-      const uint64_t offset = graph_->layout.blobs(node->first_blob + static_cast<int>(i)).offset();
-      binding.weights.push_back(graph_->weights.data() + offset);
-      binding.gradients.push_back(backward && node->learns[i] ? graph_->gradients.data() + offset : nullptr);
+    for (size_t i = 0; i < node->parameters.size(); ++i) {
+      binding.weights.push_back(graph_->weights.data() + graph_->layout.blobs(node->parameters[i]).offset());
+      binding.gradients.push_back(GradientOf(*node, i));
     }
     binding.propagate_down = node->propagate_down;
-    binding.batch_size = graph_->batch_size;
     binding.threads = graph_->loop.threads();
     return Annotate(node->layer->Bind(std::move(binding)), NameOf(node->param));
   }
 
+  void ListInputs() {
+    for (const LayerNode& node : graph_->nodes) {
+      const bool fed = IsFedType(node.param.type());
+      if (fed && graph_->batch_size == 0) graph_->batch_size = static_cast<int>(graph_->blobs[node.tops[0]]->records());
+      if (!fed && node.param.type() != "Input") continue;
+      NetInput& input = graph_->inputs.emplace_back(NetInput{node.param.name(), {}});
+      for (size_t top : node.tops) {
+        const Blob& blob = *graph_->blobs[top];
+        input.tops.emplace_back(blob.data, static_cast<size_t>(blob.elements()));
+      }
+    }
+    if (graph_->batch_size == 0) graph_->batch_size = static_cast<int>(graph_->blobs[0]->records());
+  }
+
   void ListOutputs() {
+    std::map<std::string, std::pair<const Blob*, float>> by_name;
     for (const LayerNode& node : graph_->nodes) {
       for (size_t i = 0; i < node.tops.size(); ++i) {
         const Blob* blob = graph_->blobs[node.tops[i]].get();
-        if (consumed_.count(node.tops[i]) > 0) continue;
-        if (std::find(graph_->outputs.begin(), graph_->outputs.end(), blob) != graph_->outputs.end()) continue;
-        graph_->outputs.push_back(blob);
-        for (int64_t value = 0; value < Elements(blob->shape); ++value) {
-          v1::OutputSpec* spec = graph_->output_specs.add_outputs();
-          spec->set_name(blob->name);
-          spec->set_loss_weight(node.loss_weights[i]);
-        }
+        if (consumed_.count(node.tops[i]) == 0) by_name[blob->name] = {blob, node.loss_weights[i]};
+      }
+    }
+    for (const auto& [name, output] : by_name) {
+      graph_->outputs.push_back(output.first);
+      for (int64_t value = 0; value < output.first->elements(); ++value) {
+        v1::OutputSpec* spec = graph_->output_specs.add_outputs();
+        spec->set_name(name);
+        spec->set_loss_weight(output.second);
       }
     }
     graph_->output_values.assign(static_cast<size_t>(graph_->output_specs.outputs_size()), 0.0f);
   }
 
   const NetOptions options_;
-  Shape record_;
   std::unique_ptr<NetGraph> graph_;
   std::map<std::string, size_t> blob_numbers_;
-  // One entry a blob: the node that wrote it last.
+  // One entry a blob: the node that writes it.
   std::vector<size_t> producers_;
-  // Blobs that some layer reads after they were last written.
+  // Blobs that some layer reads.
   std::set<size_t> consumed_;
   std::set<std::string> layer_names_;
-  // Layer that named a parameter first.
-  std::map<std::string, std::string> param_names_;
+  // Blob of the layout that had a parameter's name first.
+  std::map<std::string, int> param_owners_;
+  // One entry a blob of the layout: lr_mult and decay_mult were written down by a layer.
+  std::vector<std::pair<bool, bool>> multipliers_given_;
 };
 
 }  // namespace

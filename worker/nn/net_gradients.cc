@@ -50,14 +50,13 @@ absl::Status CheckNode(const NetGraph& graph, const LayerNode& node, const std::
   if (!node.layer->has_backward()) {
     return absl::UnimplementedError(absl::StrCat(name, " has no gradient, but a loss depends on it; remove loss_weight"));
   }
-  for (size_t i = 1; i < node.bottoms.size(); ++i) {
-    if (!node.propagate_down[i]) continue;
+  for (size_t i = 0; i < node.bottoms.size(); ++i) {
+    if (!node.propagate_down[i] || node.layer->has_gradient_of_bottom(i)) continue;
     return absl::UnimplementedError(absl::StrCat(name, " has no gradient for its bottom \"", graph.blobs[node.bottoms[i]]->name,
-                                                 "\"; give labels that come from the data layer"));
+                                                 "\"; give it a blob that comes from the data layer, or write propagate_down: false for it"));
   }
-  if (node.param.type() == "Split") return absl::OkStatus();
-  for (size_t i = 1; i < node.tops.size(); ++i) {
-    if (!carries_diff[node.tops[i]]) continue;
+  for (size_t i = 0; i < node.tops.size(); ++i) {
+    if (!carries_diff[node.tops[i]] || node.layer->has_gradient_through_top(i)) continue;
     return absl::UnimplementedError(absl::StrCat(name, " has no gradient through its top \"", graph.blobs[node.tops[i]]->name,
                                                  "\", but a loss depends on it"));
   }

@@ -11,6 +11,7 @@
 #include "samovar/v1/parameter.pb.h"
 #include "worker/nn/buffer.h"
 #include "worker/nn/layer.h"
+#include "worker/nn/net.h"
 
 namespace samovar {
 
@@ -24,14 +25,27 @@ struct LayerNode {
   std::vector<float> loss_weights;
   // One entry a bottom: its diff is wanted.
   std::vector<bool> propagate_down;
-  // One entry a parameter blob: lr_mult is not 0.
+  // One entry a parameter: its place in layout.blobs, which may be another layer's; and whether it learns (lr_mult is not 0).
+  std::vector<int> parameters;
   std::vector<bool> learns;
   // Some gradient of this layer is wanted, and a loss stands above it.
   bool needs_backward = false;
-  // Its parameters are the floats [begin, end) of the flat vector, in layout.blobs from first_blob on.
+  // The parameters that it owns are the floats [begin, end) of the flat vector, in layout.blobs from first_blob on.
   uint64_t begin = 0;
   uint64_t end = 0;
   int first_blob = 0;
+};
+
+// Where a blob's memory is: its own, or that of the blob that a layer in place has for its bottom.
+struct BlobMemory {
+  size_t data;
+  size_t diff;
+};
+
+// Gradient of one parameter that several layers share: each writes here, and it is added to the flat vector.
+struct SharedGradient {
+  int blob = 0;
+  Buffer<float> part;
 };
 
 struct NetGraph {
@@ -41,21 +55,21 @@ struct NetGraph {
   Loop loop;
   int batch_size = 0;
   std::vector<LayerNode> nodes;
-  // Blobs are addressed by layers: their places are fixed.
+  // Blobs are addressed by layers: their places are fixed. A layer in place has a blob of its own, of the same name.
   std::vector<std::unique_ptr<Blob>> blobs;
+  std::vector<BlobMemory> blob_memory;
   Buffer<float> memory;
   v1::ParameterLayout layout;
   Buffer<float> weights;
   Buffer<float> gradients;
-  const Blob* data = nullptr;
-  // Null if the data layer has one top.
-  const Blob* labels = nullptr;
+  std::vector<std::unique_ptr<SharedGradient>> shared;
+  std::vector<NetInput> inputs;
 
   std::vector<const Blob*> outputs;
   v1::NetOutputs output_specs;
 
   // Of the passes.
-  int records = 0;
+  Pass pass{0, 0, 0, Loop(nullptr)};
   bool forward_done = false;
   float loss = 0;
   std::vector<float> output_values;

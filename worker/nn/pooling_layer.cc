@@ -42,7 +42,7 @@ class PoolingLayer : public Layer {
   // body(offset of the plane in the bottom, and in the top)
   template <typename Body>
   void ForEachPlane(const Pass& pass, Body body) {
-    pass.loop.Run(pass.records, kRecordsPerPiece, [&](int64_t begin, int64_t end, int64_t, int) {
+    pass.loop.Run(bottom(0).records(), kRecordsPerPiece, [&](int64_t begin, int64_t end, int64_t, int) {
       for (int64_t plane = begin * window_.channels; plane < end * window_.channels; ++plane) {
         body(plane * window_.in_plane(), plane * window_.out_plane());
       }

@@ -13,7 +13,7 @@ class ReluLayer : public Layer {
 
   // In place Backward sees y instead of x; with slope >= 0 both have the same sign.
   bool can_work_in_place() const override { return slope_ >= 0; }
-  bool backward_reads_tops() const override { return &top(0) == &bottom(0); }
+  bool backward_reads_tops() const override { return can_work_in_place(); }
 
   absl::Status Forward(const Pass& pass) override {
     const float* in = bottom(0).data;
@@ -33,7 +33,7 @@ class ReluLayer : public Layer {
   template <typename Body>
   void Run(const Pass& pass, Body body) {
     constexpr int64_t kElementsPerPiece = 32 << 10;
-    pass.loop.Run(top(0).elements(pass.records), kElementsPerPiece, [&](int64_t begin, int64_t end, int64_t, int) {
+    pass.loop.Run(top(0).elements(), kElementsPerPiece, [&](int64_t begin, int64_t end, int64_t, int) {
 #pragma GCC ivdep
       for (int64_t i = begin; i < end; ++i) body(i);
     });

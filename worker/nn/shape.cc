@@ -37,11 +37,7 @@ absl::StatusOr<int> CanonicalAxis(const Shape& shape, int axis) {
   if (axis < -axes || axis >= axes) {
     return absl::InvalidArgumentError(absl::StrCat("axis ", axis, " is outside of shape ", ToString(shape)));
   }
-  const int canonical = axis < 0 ? axis + axes : axis;
-  if (canonical == 0) {
-    return absl::UnimplementedError(absl::StrCat("axis ", axis, " is the axis of records, which is not offered; give 1 or more"));
-  }
-  return canonical;
+  return axis < 0 ? axis + axes : axis;
 }
 
 std::string ToString(const Shape& shape) { return absl::StrCat("[", absl::StrJoin(shape, ", "), "]"); }

@@ -21,7 +21,7 @@ int64_t RecordElements(const Shape& shape);
 // INVALID_ARGUMENT unless every dimension is positive and the blob has at most 2^31 - 1 values.
 absl::Status CheckShape(const Shape& shape);
 
-// Caffe's axis: negative ones count from the end. INVALID_ARGUMENT if it is outside, UNIMPLEMENTED if it is the record axis.
+// Caffe's axis: negative ones count from the end. INVALID_ARGUMENT if it is outside.
 absl::StatusOr<int> CanonicalAxis(const Shape& shape, int axis);
 
 // "[64, 20, 12, 12]"

@@ -5,7 +5,7 @@
 namespace samovar {
 
 SoftmaxAxis SoftmaxAxis::Of(const Shape& shape, int axis) {
-  return {Elements(shape, 1, axis), shape[static_cast<size_t>(axis)],
+  return {Elements(shape, 0, axis), shape[static_cast<size_t>(axis)],
           Elements(shape, axis + 1, static_cast<int>(shape.size()))};
 }
 

@@ -7,26 +7,25 @@
 namespace samovar {
 namespace {
 
-constexpr int64_t kRecordsPerPiece = 32;
-
 class SoftmaxLayer : public Layer {
  public:
   SoftmaxLayer(const Shape& shape, int axis) : axis_(SoftmaxAxis::Of(shape, axis)) { AddTop(shape); }
 
+  bool can_work_in_place() const override { return true; }
   bool backward_reads_tops() const override { return true; }
 
   absl::Status Forward(const Pass& pass) override {
-    const int64_t record = top(0).record_elements();
-    pass.loop.Run(pass.records, kRecordsPerPiece, [&](int64_t begin, int64_t end, int64_t, int) {
-      SoftmaxForward(bottom(0).data + begin * record, top(0).data + begin * record, (end - begin) * axis_.outer, axis_);
+    const int64_t block = axis_.channels * axis_.inner;
+    pass.loop.Run(axis_.outer, axis_.blocks_per_piece(), [&](int64_t begin, int64_t end, int64_t, int) {
+      SoftmaxForward(bottom(0).data + begin * block, top(0).data + begin * block, end - begin, axis_);
     });
     return absl::OkStatus();
   }
 
   void Backward(const Pass& pass) override {
     const int64_t count = axis_.channels * axis_.inner;
-    pass.loop.Run(pass.records, kRecordsPerPiece, [&](int64_t begin, int64_t end, int64_t, int) {
-      for (int64_t block = begin * axis_.outer; block < end * axis_.outer; ++block) BackwardBlock(block * count);
+    pass.loop.Run(axis_.outer, axis_.blocks_per_piece(), [&](int64_t begin, int64_t end, int64_t, int) {
+      for (int64_t block = begin; block < end; ++block) BackwardBlock(block * count);
     });
   }
 

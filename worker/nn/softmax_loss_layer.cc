@@ -21,8 +21,6 @@ namespace {
 
 using Normalization = caffe::LossParameter::NormalizationMode;
 
-constexpr int64_t kRecordsPerPiece = 32;
-
 class SoftmaxLossLayer : public Layer {
  public:
   SoftmaxLossLayer(const LayerContext& context, SoftmaxAxis axis, Normalization normalization)
@@ -35,16 +33,16 @@ class SoftmaxLossLayer : public Layer {
     if (context.param.top_size() == 2) AddTop(context.bottoms[0]);
   }
 
-  bool backward_reads_tops() const override { return binding().tops.size() == 2; }
+  bool backward_reads_tops() const override { return top_shapes().size() == 2; }
 
   absl::Status Forward(const Pass& pass) override {
     SAMOVAR_RETURN_IF_ERROR(CheckLabels(name_, pass, bottom(1), axis_.channels, has_ignore_, ignore_));
-    const int64_t record = bottom(0).record_elements();
-    pass.loop.Run(pass.records, kRecordsPerPiece, [&](int64_t begin, int64_t end, int64_t, int) {
-      SoftmaxForward(bottom(0).data + begin * record, probabilities_ + begin * record, (end - begin) * axis_.outer, axis_);
+    const int64_t block = axis_.channels * axis_.inner;
+    pass.loop.Run(axis_.outer, axis_.blocks_per_piece(), [&](int64_t begin, int64_t end, int64_t, int) {
+      SoftmaxForward(bottom(0).data + begin * block, probabilities_ + begin * block, end - begin, axis_);
     });
-    const int64_t valid = GatherLogarithms(pass);
-    normalizer_ = Normalizer(pass, valid);
+    const int64_t valid = GatherLogarithms();
+    normalizer_ = Normalizer(valid);
     double sum = 0;
     for (int64_t i = 0; i < valid; ++i) sum -= logarithms_.data()[i];
     top(0).data[0] = static_cast<float>(sum / static_cast<double>(normalizer_));
@@ -53,28 +51,27 @@ class SoftmaxLossLayer : public Layer {
 
   void Backward(const Pass& pass) override {
     const float scale = top(0).diff[0] / normalizer_;
-    pass.loop.Run(pass.records, kRecordsPerPiece, [&](int64_t begin, int64_t end, int64_t, int) {
-      for (int64_t block = begin * axis_.outer; block < end * axis_.outer; ++block) BackwardBlock(block, scale);
+    pass.loop.Run(axis_.outer, axis_.blocks_per_piece(), [&](int64_t begin, int64_t end, int64_t, int) {
+      for (int64_t block = begin; block < end; ++block) BackwardBlock(block, scale);
     });
   }
 
  private:
   absl::Status Allocate() override {
-    const int64_t record = RecordElements(bottom(0).shape);
-    SAMOVAR_RETURN_IF_ERROR(logarithms_.Allocate(binding().batch_size * axis_.positions()));
+    SAMOVAR_RETURN_IF_ERROR(logarithms_.Allocate(axis_.positions()));
     if (binding().tops.size() == 2) {
       probabilities_ = top(1).data;
       return absl::OkStatus();
     }
-    SAMOVAR_RETURN_IF_ERROR(own_probabilities_.Allocate(binding().batch_size * record));
+    SAMOVAR_RETURN_IF_ERROR(own_probabilities_.Allocate(bottom(0).elements()));
     probabilities_ = own_probabilities_.data();
     return absl::OkStatus();
   }
 
   // log p[label] of every position that is not ignored, in order; returns their number.
-  int64_t GatherLogarithms(const Pass& pass) {
+  int64_t GatherLogarithms() {
     int64_t valid = 0;
-    for (int64_t position = 0; position < pass.records * axis_.positions(); ++position) {
+    for (int64_t position = 0; position < axis_.positions(); ++position) {
       const int64_t label = LabelAt(bottom(1).data, position);
       if (has_ignore_ && label == ignore_) continue;
       const int64_t block = position / axis_.inner;
@@ -90,17 +87,17 @@ class SoftmaxLossLayer : public Layer {
     return valid;
   }
 
-  float Normalizer(const Pass& pass, int64_t valid) const {
+  float Normalizer(int64_t valid) const {
     int64_t count = 1;
     switch (normalization_) {
       case caffe::LossParameter::FULL:
-        count = pass.records * axis_.positions();
+        count = axis_.positions();
         break;
       case caffe::LossParameter::VALID:
         count = valid;
         break;
       case caffe::LossParameter::BATCH_SIZE:
-        count = pass.records * axis_.outer;
+        count = axis_.outer;
         break;
       case caffe::LossParameter::NONE:
         break;
@@ -148,10 +145,7 @@ LayerOr CreateSoftmaxLossLayer(const LayerContext& context) {
   }
   SAMOVAR_ASSIGN_OR_RETURN(const int number, CanonicalAxis(context.bottoms[0], softmax.axis()));
   const SoftmaxAxis axis = SoftmaxAxis::Of(context.bottoms[0], number);
-  if (RecordElements(context.bottoms[1]) != axis.positions() || context.bottoms[1].empty()) {
-    return absl::InvalidArgumentError(absl::StrCat("each record has ", RecordElements(context.bottoms[1]), " labels and ",
-                                                   axis.positions(), " predictions; there must be as many"));
-  }
+  SAMOVAR_RETURN_IF_ERROR(CheckLabelCount(context.bottoms[1], axis.positions()));
   Normalization normalization = loss.normalization();
   if (!loss.has_normalization() && loss.has_normalize()) {
     normalization = loss.normalize() ? caffe::LossParameter::VALID : caffe::LossParameter::BATCH_SIZE;

@@ -16,15 +16,17 @@ class SplitLayer : public Layer {
     for (int i = 0; i < tops; ++i) AddTop(shape);
   }
 
+  bool has_gradient_through_top(size_t) const override { return true; }
+
   absl::Status Forward(const Pass& pass) override {
-    pass.loop.Run(bottom(0).elements(pass.records), kElementsPerPiece, [&](int64_t begin, int64_t end, int64_t, int) {
+    pass.loop.Run(bottom(0).elements(), kElementsPerPiece, [&](int64_t begin, int64_t end, int64_t, int) {
       for (const Blob* blob : binding().tops) std::copy(bottom(0).data + begin, bottom(0).data + end, blob->data + begin);
     });
     return absl::OkStatus();
   }
 
   void Backward(const Pass& pass) override {
-    pass.loop.Run(bottom(0).elements(pass.records), kElementsPerPiece, [&](int64_t begin, int64_t end, int64_t, int) {
+    pass.loop.Run(bottom(0).elements(), kElementsPerPiece, [&](int64_t begin, int64_t end, int64_t, int) {
       bool first = true;
       float* sum = bottom(0).diff;
       for (const Blob* blob : binding().tops) {

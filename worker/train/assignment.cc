@@ -19,7 +19,7 @@ absl::Status Assignment::Open() {
                                                       spec().train_outputs(), spec().seed(), pool_));
   SAMOVAR_RETURN_IF_ERROR(CheckSameLayout(trained.net->layout(), spec().layout()));
   net_ = std::move(trained.net);
-  batches_ = std::make_unique<BatchPrefetcher>(std::move(trained.feed), net_->data().size(), net_->labels().size());
+  batches_ = std::make_unique<BatchPrefetcher>(std::move(trained.feed), DataOf(net_.get()).size(), LabelsOf(net_.get()).size());
 
   ParameterClient::Options options;
   options.job_id = spec().job_id();

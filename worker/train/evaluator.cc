@@ -9,6 +9,20 @@
 
 namespace samovar {
 
+namespace {
+
+// Adds the net's outputs, weighted, to those of the full net. Where a net of fewer records has fewer values of an output, the
+// last ones get nothing.
+void AddOutputs(const Net& net, const v1::NetOutputs& full, double weight, std::vector<double>* sums) {
+  int from = 0;
+  for (int to = 0; to < full.outputs_size(); ++to) {
+    if (from == net.output_specs().outputs_size() || net.output_specs().outputs(from).name() != full.outputs(to).name()) continue;
+    (*sums)[static_cast<size_t>(to)] += static_cast<double>(net.outputs()[static_cast<size_t>(from++)]) * weight;
+  }
+}
+
+}  // namespace
+
 absl::StatusOr<std::unique_ptr<Evaluator>> Evaluator::Create(const v1::JobSpec& spec, uint32_t number, ThreadPool* pool) {
   const int index = static_cast<int>(number);
   if (number >= static_cast<uint32_t>(std::min({spec.test_nets_size(), spec.test_data_size(), spec.test_outputs_size()}))) {
@@ -18,7 +32,7 @@ absl::StatusOr<std::unique_ptr<Evaluator>> Evaluator::Create(const v1::JobSpec& 
   if (!test.ok()) return Annotate(test.status(), absl::StrCat("test net ", number));
   auto pieces = FindPieces(test->net->layout(), spec.layout());
   if (!pieces.ok()) return Annotate(pieces.status(), absl::StrCat("test net ", number));
-  return std::unique_ptr<Evaluator>(new Evaluator(*std::move(test), *std::move(pieces), spec.seed()));
+  return std::unique_ptr<Evaluator>(new Evaluator(spec.test_nets(index), pool, *std::move(test), *std::move(pieces), spec.seed()));
 }
 
 absl::StatusOr<std::vector<Evaluator::Piece>> Evaluator::FindPieces(const v1::ParameterLayout& test,
@@ -38,22 +52,31 @@ absl::StatusOr<std::vector<Evaluator::Piece>> Evaluator::FindPieces(const v1::Pa
 }
 
 void Evaluator::SetWeights(std::span<const float> weights) {
+  rest_ = nullptr;
   const std::span<float> own = test_.net->weights();
   for (const Piece& piece : pieces_) {
     std::copy_n(weights.data() + piece.from, piece.count, own.data() + piece.to);
   }
 }
 
+absl::StatusOr<Net*> Evaluator::NetFor(uint64_t records) {
+  if (records == static_cast<uint64_t>(test_.net->batch_size())) return test_.net.get();
+  if (rest_ == nullptr || records != static_cast<uint64_t>(rest_->batch_size())) {
+    SAMOVAR_ASSIGN_OR_RETURN(rest_, NetForBatch(param_, caffe::TEST, *test_.feed, static_cast<int>(records), pool_));
+    std::copy(test_.net->weights().begin(), test_.net->weights().end(), rest_->weights().begin());
+  }
+  return rest_.get();
+}
+
 absl::StatusOr<std::vector<double>> Evaluator::Sums(uint64_t begin, uint64_t end, uint64_t iteration, const Stopper& ended) {
-  Net& net = *test_.net;
-  std::vector<double> sums(net.outputs().size(), 0);
+  std::vector<double> sums(test_.net->outputs().size(), 0);
   while (begin < end) {
     if (ended.stopped()) return absl::CancelledError("the lease has ended");
-    const uint64_t records = std::min(end - begin, static_cast<uint64_t>(net.batch_size()));
-    SAMOVAR_RETURN_IF_ERROR(net.SetRecords(static_cast<int>(records)));
-    SAMOVAR_RETURN_IF_ERROR(test_.feed->FillRange(begin, begin + records, net.data(), net.labels()));
-    SAMOVAR_RETURN_IF_ERROR(net.Forward(iteration, seed_));
-    for (size_t i = 0; i < sums.size(); ++i) sums[i] += static_cast<double>(net.outputs()[i]) * static_cast<double>(records);
+    const uint64_t records = std::min(end - begin, static_cast<uint64_t>(test_.net->batch_size()));
+    SAMOVAR_ASSIGN_OR_RETURN(Net* const net, NetFor(records));
+    SAMOVAR_RETURN_IF_ERROR(test_.feed->FillRange(begin, begin + records, DataOf(net), LabelsOf(net)));
+    SAMOVAR_RETURN_IF_ERROR(net->Forward(iteration, seed_));
+    AddOutputs(*net, test_.net->output_specs(), static_cast<double>(records), &sums);
     begin += records;
   }
   return sums;

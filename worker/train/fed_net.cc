@@ -59,20 +59,34 @@ absl::StatusOr<FedNet> OpenFedNet(const caffe::NetParameter& net, caffe::Phase p
                                   const v1::NetOutputs& outputs, uint64_t seed, ThreadPool* pool) {
   FedNet result;
   SAMOVAR_ASSIGN_OR_RETURN(result.feed, OpenFeed(net, phase, data, seed));
-  const RecordShape shape = result.feed->shape();
-  NetOptions options;
-  options.phase = phase;
-  options.channels = shape.channels;
-  options.height = shape.height;
-  options.width = shape.width;
-  options.pool = pool;
-  SAMOVAR_ASSIGN_OR_RETURN(result.net, Net::Create(net, options));
+  SAMOVAR_ASSIGN_OR_RETURN(result.net, NetForBatch(net, phase, *result.feed, /*batch_size=*/0, pool));
   if (static_cast<uint32_t>(result.net->batch_size()) != data.batch_size()) {
     return absl::InvalidArgumentError(absl::StrCat("net \"", net.name(), "\" has a batch of ", result.net->batch_size(),
                                                    ", but the job's data is in batches of ", data.batch_size()));
   }
   SAMOVAR_RETURN_IF_ERROR(CheckOutputs(result.net->output_specs(), outputs));
   return result;
+}
+
+absl::StatusOr<std::unique_ptr<Net>> NetForBatch(const caffe::NetParameter& net, caffe::Phase phase, const BatchFeed& feed,
+                                                 int batch_size, ThreadPool* pool) {
+  SAMOVAR_ASSIGN_OR_RETURN(const caffe::LayerParameter layer, FindDataLayer(net));
+  const RecordShape shape = feed.shape();
+  NetOptions options;
+  options.phase = phase;
+  options.batch_size = batch_size;
+  options.pool = pool;
+  std::vector<Shape>& tops = options.input_shapes[layer.name()];
+  tops.push_back({shape.channels, shape.height, shape.width});
+  if (layer.top_size() > 1) tops.push_back({});
+  return Net::Create(net, options);
+}
+
+std::span<float> DataOf(Net* net) { return net->inputs()[0].tops[0]; }
+
+std::span<float> LabelsOf(Net* net) {
+  const std::vector<std::span<float>>& tops = net->inputs()[0].tops;
+  return tops.size() > 1 ? tops[1] : std::span<float>();
 }
 
 absl::Status CheckSameLayout(const v1::ParameterLayout& ours, const v1::ParameterLayout& jobs) {

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
+#include "worker/train/fed_net.h"
 
 namespace samovar {
 namespace {
@@ -30,7 +31,7 @@ v1::TrainResult ResultOf(const v1::WorkLease& lease, uint64_t iteration, const N
 absl::Status RunIteration(uint64_t t, const HeldLease& held, bool pull_first, bool pull_next, Assignment* assignment) {
   Net& net = assignment->net();
   ParameterClient& parameters = assignment->parameters();
-  SAMOVAR_RETURN_IF_ERROR(assignment->batches().Take(t, net.data(), net.labels()));
+  SAMOVAR_RETURN_IF_ERROR(assignment->batches().Take(t, DataOf(&net), LabelsOf(&net)));
   if (pull_next) assignment->batches().Start(t + 1);
   if (pull_first) SAMOVAR_RETURN_IF_ERROR(parameters.Pull(net.weights(), LimitFor(held)));
   SAMOVAR_RETURN_IF_ERROR(net.Forward(t, assignment->spec().seed()));

@@ -23,7 +23,7 @@ float LossAt(Net* net, size_t weight, float value) {
 
 // 4x6x7 records, 11 of them: more than one piece, the last one short.
 void CheckGradients(const std::string& layers, int width = 7) {
-  std::unique_ptr<Net> net = MakeNet(DataText(11) + layers, {caffe::TRAIN, 4, 6, width, nullptr});
+  std::unique_ptr<Net> net = MakeNet(DataText(11) + layers, ImageOptions(caffe::TRAIN, 4, 6, width));
   FillWeights(net.get(), 5, 0.3f);
   FillRecords(net.get(), 6, 3);
   const std::vector<float> gradients = Gradients(net.get());

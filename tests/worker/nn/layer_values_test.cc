@@ -15,11 +15,11 @@ namespace {
 std::vector<float> Run(const std::string& layers, const NetOptions& options, const std::vector<float>& data,
                        const std::vector<float>& weights, const std::vector<float>& labels = {0}) {
   std::unique_ptr<Net> net = MakeNet(DataText(static_cast<int>(labels.size())) + layers, options);
-  REQUIRE(net->data().size() == data.size());
+  REQUIRE(DataOf(net.get()).size() == data.size());
   REQUIRE(net->weights().size() == weights.size());
-  std::copy(data.begin(), data.end(), net->data().begin());
+  std::copy(data.begin(), data.end(), DataOf(net.get()).begin());
   std::copy(weights.begin(), weights.end(), net->weights().begin());
-  std::copy(labels.begin(), labels.end(), net->labels().begin());
+  std::copy(labels.begin(), labels.end(), LabelsOf(net.get()).begin());
   REQUIRE_OK(net->Forward(0, 0));
   std::vector<float> values;
   for (int i = 0; i < net->output_specs().outputs_size(); ++i) {
@@ -28,7 +28,7 @@ std::vector<float> Run(const std::string& layers, const NetOptions& options, con
   return values;
 }
 
-NetOptions Image(int channels, int height, int width) { return {caffe::TEST, channels, height, width, nullptr}; }
+NetOptions Image(int channels, int height, int width) { return ImageOptions(caffe::TEST, channels, height, width); }
 
 TEST_CASE("convolution correlates the kernel with the image and adds the bias") {
   const std::string conv = R"(layer { name: "c" type: "Convolution" bottom: "data" top: "c" convolution_param { num_output: 1 kernel_size: 2 } })";

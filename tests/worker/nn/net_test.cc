@@ -15,7 +15,7 @@
 namespace samovar {
 namespace {
 
-NetOptions Digits(ThreadPool* pool = nullptr) { return {caffe::TRAIN, 1, 28, 28, pool}; }
+NetOptions Digits(ThreadPool* pool = nullptr) { return ImageOptions(caffe::TRAIN, 1, 28, 28, pool); }
 
 TEST_CASE("LeNet's layout lists its blobs in net order, with shapes, fillers and multipliers") {
   std::unique_ptr<Net> net = MakeNet(LeNetText(4), Digits());
@@ -59,22 +59,20 @@ TEST_CASE("any number of threads computes the same bits") {
   }
 }
 
-TEST_CASE("fewer records than the batch give what a net of that batch gives") {
-  std::unique_ptr<Net> large = MakeNet(LeNetText(24), Digits());
+TEST_CASE("the batch of a net may be another than its layers say") {
+  NetOptions options = Digits();
+  options.batch_size = 10;
+  std::unique_ptr<Net> net = MakeNet(LeNetText(24), options);
   std::unique_ptr<Net> small = MakeNet(LeNetText(10), Digits());
-  FillWeights(large.get(), 1, 0.05f);
-  FillWeights(small.get(), 1, 0.05f);
-  FillRecords(large.get(), 9, 10);
-  Gradients(large.get());
-  REQUIRE_OK(large->SetRecords(10));
-  CHECK(large->data().size() == 7840);
-  CHECK(large->labels().size() == 10);
-  FillRecords(large.get(), 2, 10);
-  FillRecords(small.get(), 2, 10);
-  CHECK(Gradients(large.get()) == Gradients(small.get()));
-  CHECK(large->loss() == small->loss());
-  REQUIRE_STATUS(large->SetRecords(25), absl::StatusCode::kInvalidArgument, "1 to 24");
-  REQUIRE_STATUS(large->SetRecords(0), absl::StatusCode::kInvalidArgument, "1 to 24");
+  CHECK(net->batch_size() == 10);
+  CHECK(DataOf(net.get()).size() == 7840);
+  CHECK(LabelsOf(net.get()).size() == 10);
+  for (Net* each : {net.get(), small.get()}) {
+    FillWeights(each, 1, 0.05f);
+    FillRecords(each, 2, 10);
+  }
+  CHECK(Gradients(net.get()) == Gradients(small.get()));
+  CHECK(net->loss() == small->loss());
 }
 
 TEST_CASE("LeNet learns a small batch by heart") {
@@ -97,7 +95,7 @@ TEST_CASE("gradients of blobs that do not learn, or have no loss above them, are
               inner_product_param { num_output: 4 } }
       layer { name: "aside" type: "InnerProduct" bottom: "a" top: "aside" inner_product_param { num_output: 4 } }
       layer { name: "head" type: "InnerProduct" bottom: "a" top: "head" inner_product_param { num_output: 3 } }
-      layer { name: "loss" type: "SoftmaxWithLoss" bottom: "head" bottom: "label" top: "loss" })", {caffe::TRAIN, 1, 1, 2, nullptr});
+      layer { name: "loss" type: "SoftmaxWithLoss" bottom: "head" bottom: "label" top: "loss" })", ImageOptions(caffe::TRAIN, 1, 1, 2));
   FillWeights(net.get(), 1);
   FillRecords(net.get(), 2, 3);
   for (float& gradient : net->gradients()) gradient = 7;
@@ -109,21 +107,65 @@ TEST_CASE("gradients of blobs that do not learn, or have no loss above them, are
   CHECK(sum > 0);
 }
 
-TEST_CASE("outputs are the tops that no layer reads, in net order") {
+TEST_CASE("outputs are the tops that no layer reads, in alphabetical order") {
   std::unique_ptr<Net> net = MakeNet(DataText(2) + R"(
       layer { name: "head" type: "InnerProduct" bottom: "data" top: "head" inner_product_param { num_output: 3 } }
       layer { name: "loss" type: "SoftmaxWithLoss" bottom: "head" bottom: "label" top: "loss" loss_weight: 0.5 }
-      layer { name: "accuracy" type: "Accuracy" bottom: "head" bottom: "label" top: "accuracy" })", {caffe::TRAIN, 1, 1, 2, nullptr});
+      layer { name: "accuracy" type: "Accuracy" bottom: "head" bottom: "label" top: "accuracy" })", ImageOptions(caffe::TRAIN, 1, 1, 2));
   FillRecords(net.get(), 2, 3);
   REQUIRE_OK(net->Forward(0, 0));
   REQUIRE(net->output_specs().outputs_size() == 2);
-  CHECK(net->output_specs().outputs(0).name() == "loss");
-  CHECK(net->output_specs().outputs(0).loss_weight() == 0.5f);
-  CHECK(net->output_specs().outputs(1).name() == "accuracy");
+  CHECK(net->output_specs().outputs(1).name() == "loss");
+  CHECK(net->output_specs().outputs(1).loss_weight() == 0.5f);
+  CHECK(net->output_specs().outputs(0).name() == "accuracy");
   // All weights are zero: every class scores the same.
-  CHECK(net->outputs()[0] == Approx(std::log(3.0)));
-  CHECK(net->outputs()[1] == 0);
+  CHECK(net->outputs()[1] == Approx(std::log(3.0)));
+  CHECK(net->outputs()[0] == 0);
   CHECK(net->loss() == Approx(0.5 * std::log(3.0)));
+}
+
+TEST_CASE("layers that share a parameter have one blob, and its gradient is the sum of theirs") {
+  const std::string two = R"(
+      layer { name: "a" type: "InnerProduct" bottom: "data" top: "a" param { name: "w" } inner_product_param { num_output: 4 bias_term: false } }
+      layer { name: "b" type: "InnerProduct" bottom: "a" top: "b" param { name: "%" } inner_product_param { num_output: 4 bias_term: false } }
+      layer { name: "loss" type: "SoftmaxWithLoss" bottom: "b" bottom: "label" top: "loss" })";
+  auto with = [&](const std::string& name) { return DataText(3) + std::string(two).replace(two.find('%'), 1, name); };
+  std::unique_ptr<Net> shared = MakeNet(with("w"), ImageOptions(caffe::TRAIN, 1, 2, 2));
+  std::unique_ptr<Net> apart = MakeNet(with("v"), ImageOptions(caffe::TRAIN, 1, 2, 2));
+  REQUIRE(shared->layout().elements() == 16);
+  REQUIRE(apart->layout().elements() == 32);
+  REQUIRE(shared->layout().shared_size() == 1);
+  CHECK(shared->layout().shared(0).layer() == "b");
+  CHECK(shared->layout().shared(0).blob() == 0);
+  FillWeights(shared.get(), 1);
+  std::copy(shared->weights().begin(), shared->weights().end(), apart->weights().begin());
+  std::copy(shared->weights().begin(), shared->weights().end(), apart->weights().begin() + 16);
+  FillRecords(shared.get(), 2, 4);
+  FillRecords(apart.get(), 2, 4);
+  const std::vector<float> sum = Gradients(shared.get());
+  const std::vector<float> parts = Gradients(apart.get());
+  for (size_t i = 0; i < 16; ++i) CHECK(sum[i] == parts[i + 16] + parts[i]);
+  CHECK(Gradients(shared.get()) == sum);
+}
+
+TEST_CASE("a layer in place over what is needed later computes what it would compute elsewhere") {
+  // Softmax needs its own top again, and a ReLU of negative slope its bottom.
+  const std::string chain = R"(
+      layer { name: "a" type: "InnerProduct" bottom: "data" top: "a" inner_product_param { num_output: 4 } }
+      layer { name: "s" type: "Softmax" bottom: "a" top: "S" }
+      layer { name: "r" type: "ReLU" bottom: "S" top: "R" relu_param { negative_slope: -0.5 } }
+      layer { name: "b" type: "InnerProduct" bottom: "R" top: "b" inner_product_param { num_output: 3 } }
+      layer { name: "loss" type: "SoftmaxWithLoss" bottom: "b" bottom: "label" top: "loss" })";
+  auto named = [&](const std::string& s, const std::string& r) {
+    std::string text = chain;
+    for (size_t at; (at = text.find("\"S\"")) != std::string::npos;) text.replace(at, 3, "\"" + s + "\"");
+    for (size_t at; (at = text.find("\"R\"")) != std::string::npos;) text.replace(at, 3, "\"" + r + "\"");
+    std::unique_ptr<Net> net = MakeNet(DataText(5) + text, ImageOptions(caffe::TRAIN, 1, 2, 3));
+    FillWeights(net.get(), 1);
+    FillRecords(net.get(), 2, 3);
+    return Gradients(net.get());
+  };
+  CHECK(named("a", "a") == named("x", "y"));
 }
 
 TEST_CASE("a loss that is not finite is an error which names layer, iteration and remedy") {
@@ -143,13 +185,13 @@ TEST_CASE("a label that is no class is an error which names record and blob") {
   std::unique_ptr<Net> net = MakeNet(LeNetText(3), Digits());
   for (float bad : {10.0f, -1.0f, 3e18f, std::numeric_limits<float>::quiet_NaN()}) {
     FillRecords(net.get(), 2, 10);
-    net->labels()[1] = bad;
+    LabelsOf(net.get())[1] = bad;
     REQUIRE_STATUS(net->Forward(5, 0), absl::StatusCode::kInvalidArgument, "record 1 of iteration 5");
   }
 }
 
 TEST_CASE("a net of phase TEST refuses backward") {
-  std::unique_ptr<Net> net = MakeNet(LeNetText(2), {caffe::TEST, 1, 28, 28, nullptr});
+  std::unique_ptr<Net> net = MakeNet(LeNetText(2), ImageOptions(caffe::TEST, 1, 28, 28));
   FillRecords(net.get(), 2, 10);
   REQUIRE_OK(net->Forward(0, 0));
   REQUIRE_STATUS(net->Backward([](uint64_t, uint64_t) {}), absl::StatusCode::kFailedPrecondition, "TEST");

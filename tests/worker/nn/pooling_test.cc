@@ -15,8 +15,8 @@ std::string PoolText(const std::string& fields) {
 }
 
 std::vector<float> Pool(const std::string& fields, int height, int width, const std::vector<float>& image) {
-  std::unique_ptr<Net> net = MakeNet(PoolText(fields), {caffe::TEST, 1, height, width, nullptr});
-  std::copy(image.begin(), image.end(), net->data().begin());
+  std::unique_ptr<Net> net = MakeNet(PoolText(fields), ImageOptions(caffe::TEST, 1, height, width));
+  std::copy(image.begin(), image.end(), DataOf(net.get()).begin());
   REQUIRE_OK(net->Forward(0, 0));
   // The first output is the data layer's unread label.
   return {net->outputs().begin() + 1, net->outputs().end()};
@@ -53,16 +53,18 @@ TEST_CASE("average pooling counts padding, but not what lies beyond it") {
 
 TEST_CASE("the second top of max pooling holds the places of the maxima") {
   std::unique_ptr<Net> net = MakeNet(DataText(1) + R"(layer { name: "p" type: "Pooling" bottom: "data" top: "p" top: "at"
-      pooling_param { kernel_size: 2 stride: 2 } })", {caffe::TEST, 1, 2, 4, nullptr});
+      pooling_param { kernel_size: 2 stride: 2 } })", ImageOptions(caffe::TEST, 1, 2, 4));
   const std::vector<float> image = {1, 1, 3, 4, 1, 1, 4, 0};
-  std::copy(image.begin(), image.end(), net->data().begin());
+  std::copy(image.begin(), image.end(), DataOf(net.get()).begin());
   REQUIRE_OK(net->Forward(0, 0));
-  CHECK(std::vector<float>(net->outputs().begin() + 1, net->outputs().end()) == std::vector<float>{1, 4, 0, 3});
+  // Outputs are sorted by name: "at", then "label", then "p".
+  CHECK(std::vector<float>(net->outputs().begin(), net->outputs().begin() + 2) == std::vector<float>{0, 3});
+  CHECK(std::vector<float>(net->outputs().end() - 2, net->outputs().end()) == std::vector<float>{1, 4});
 }
 
 TEST_CASE("pooling that leaves a window without input, or pads too much, is refused") {
   auto create = [](const std::string& fields) {
-    return Net::Create(NetFromText(PoolText(fields)), {caffe::TEST, 1, 5, 5, nullptr});
+    return Net::Create(NetFromText(PoolText(fields)), ImageOptions(caffe::TEST, 1, 5, 5));
   };
   REQUIRE_STATUS(create("kernel_size: 1 stride: 3"), absl::StatusCode::kInvalidArgument, "without input");
   REQUIRE_STATUS(create("kernel_size: 2 pad: 2"), absl::StatusCode::kInvalidArgument, "pad 2x2 must be smaller");

@@ -43,6 +43,17 @@ std::unique_ptr<Net> MakeNet(const std::string& text, const NetOptions& options)
   return std::move(net).value();
 }
 
+NetOptions ImageOptions(caffe::Phase phase, int64_t channels, int64_t height, int64_t width, ThreadPool* pool) {
+  NetOptions options;
+  options.phase = phase;
+  options.input_shapes["input"] = {{channels, height, width}, {}};
+  options.pool = pool;
+  return options;
+}
+
+std::span<float> DataOf(Net* net) { return net->inputs()[0].tops[0]; }
+std::span<float> LabelsOf(Net* net) { return net->inputs()[0].tops[1]; }
+
 void FillWeights(Net* net, uint64_t seed, float scale) {
   const uint64_t key = DeriveKey(RandomStream::kFiller, {seed});
   for (size_t i = 0; i < net->weights().size(); ++i) net->weights()[i] = scale * (2 * UnitFloat(Philox(key, 1, i)[0]) - 1);
@@ -50,11 +61,11 @@ void FillWeights(Net* net, uint64_t seed, float scale) {
 
 void FillRecords(Net* net, uint64_t seed, int classes) {
   const uint64_t key = DeriveKey(RandomStream::kFiller, {seed});
-  for (size_t i = 0; i < net->data().size(); ++i) {
-    net->data()[i] = static_cast<float>(Philox(key, 2, i)[0] % 256) / 128 - 1;
+  for (size_t i = 0; i < DataOf(net).size(); ++i) {
+    DataOf(net)[i] = static_cast<float>(Philox(key, 2, i)[0] % 256) / 128 - 1;
   }
-  for (size_t i = 0; i < net->labels().size(); ++i) {
-    net->labels()[i] = static_cast<float>(Philox(key, 3, i)[0] % static_cast<uint32_t>(classes));
+  for (size_t i = 0; i < LabelsOf(net).size(); ++i) {
+    LabelsOf(net)[i] = static_cast<float>(Philox(key, 3, i)[0] % static_cast<uint32_t>(classes));
   }
 }
 

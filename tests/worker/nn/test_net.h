@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,13 @@ caffe::NetParameter NetFromText(const std::string& text);
 std::string DataText(int batch_size);
 // Caffe's LeNet for training.
 std::string LeNetText(int batch_size);
+
+// For nets of DataText: records [channels, height, width] with a label.
+NetOptions ImageOptions(caffe::Phase phase, int64_t channels, int64_t height, int64_t width, ThreadPool* pool = nullptr);
+
+// The tops of a net's only data layer.
+std::span<float> DataOf(Net* net);
+std::span<float> LabelsOf(Net* net);
 
 // Fails the test if the net is refused.
 std::unique_ptr<Net> MakeNet(const std::string& text, const NetOptions& options);

@@ -16,7 +16,7 @@ TEST_CASE("a net is built for the records of its data set") {
   const v1::JobSpec spec = MakeJob(dir.path());
   const auto fed = Open(spec);
   REQUIRE_OK(fed);
-  REQUIRE(fed->net->data().size() == kBatch * kSide * kSide);
+  REQUIRE(DataOf(fed->net.get()).size() == kBatch * kSide * kSide);
   REQUIRE_OK(CheckSameLayout(fed->net->layout(), spec.layout()));
   REQUIRE(spec.layout().elements() == kElements);
 }

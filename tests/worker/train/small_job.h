@@ -84,9 +84,7 @@ inline caffe::NetParameter MakeNet(bool test) {
 inline std::unique_ptr<Net> BuildNet(const caffe::NetParameter& param, caffe::Phase phase) {
   NetOptions options;
   options.phase = phase;
-  options.channels = 1;
-  options.height = kSide;
-  options.width = kSide;
+  options.input_shapes["input"] = {{1, kSide, kSide}, {}};
   auto net = Net::Create(param, options);
   REQUIRE_OK(net);
   return *std::move(net);

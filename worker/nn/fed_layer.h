@@ -1,0 +1,24 @@
+// Layers whose tops come from outside: from a data set, or from whoever runs the net.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "caffe.pb.h"
+#include "worker/nn/shape.h"
+
+namespace samovar {
+
+// Data, HDF5Data, ImageData, MemoryData: a feed fills their tops with records.
+bool IsFedType(absl::string_view type);
+
+// Records of a batch, as the layer says. REQUIRES: IsFedType(layer.type())
+// INVALID_ARGUMENT: it says none, or more than 2^24; the message names the field.
+absl::StatusOr<int> BatchSizeOf(const caffe::LayerParameter& layer);
+
+// The net's only fed layer. INVALID_ARGUMENT: there is none, or several; UNIMPLEMENTED: its backend is not LMDB.
+absl::StatusOr<caffe::LayerParameter> FindDataLayer(const caffe::NetParameter& net);
+
+}  // namespace samovar
