@@ -4,6 +4,9 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
+
+#include "common/data/images_import.h"
 
 namespace samovar {
 
@@ -38,6 +41,24 @@ struct StatusOptions {
 struct ImportIdxOptions {
   std::string images;
   std::string labels;
+  std::string output;
+  bool force = false;
+};
+
+struct ImportCifar10Options {
+  std::vector<std::string> inputs;
+  std::string output;
+  bool force = false;
+};
+
+struct ImportImagesFlags {
+  ImportImagesOptions images;
+  std::string output;
+  bool force = false;
+};
+
+struct DataMeanOptions {
+  std::string path;
   std::string output;
   bool force = false;
 };

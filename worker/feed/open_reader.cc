@@ -129,7 +129,7 @@ absl::StatusOr<std::string> SourceOf(const caffe::LayerParameter& layer) {
   return path;
 }
 
-absl::StatusOr<uint32_t> BatchSizeOf(const caffe::LayerParameter& layer) {
+absl::StatusOr<uint32_t> FeedBatchSize(const caffe::LayerParameter& layer) {
   const std::string& type = layer.type();
   const uint32_t size = type == "ImageData"    ? layer.image_data_param().batch_size()
                         : type == "HDF5Data"   ? layer.hdf5_data_param().batch_size()

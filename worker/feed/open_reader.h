@@ -31,7 +31,7 @@ absl::StatusOr<const caffe::LayerParameter*> FindFedLayer(const caffe::NetParame
 absl::StatusOr<std::string> SourceOf(const caffe::LayerParameter& layer);
 
 // INVALID_ARGUMENT: there is none.
-absl::StatusOr<uint32_t> BatchSizeOf(const caffe::LayerParameter& layer);
+absl::StatusOr<uint32_t> FeedBatchSize(const caffe::LayerParameter& layer);
 
 // Fields of the layer that are accepted and have no effect.
 std::vector<std::string> FeedWarnings(const caffe::LayerParameter& layer);
