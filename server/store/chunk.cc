@@ -1,12 +1,21 @@
 #include "server/store/chunk.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/model/layout.h"
 
 namespace samovar {
+namespace {
+
+// What one push counts in the moving average of staleness.
+constexpr double kStalenessWeight = 0.05;
+
+float RateFactor(uint64_t staleness) { return std::min(1.0f, 2.0f / (1.0f + static_cast<float>(staleness))); }
+
+}  // namespace
 
 std::vector<RuleSegment> BuildSegments(const v1::ParameterLayout& layout, uint64_t begin, uint64_t end) {
   std::vector<RuleSegment> segments;
@@ -46,11 +55,29 @@ absl::StatusOr<bool> Chunk::Push(const SolverRule& rule, uint64_t t, uint64_t pu
   counters_.set_staleness_sum(counters_.staleness_sum() + staleness);
   counters_.set_staleness_max(std::max(counters_.staleness_max(), staleness));
 
-  for (const RuleSegment& segment : segments_) rule.Apply(t, segment, image_.weights, state_, gradient);
+  staleness_ += kStalenessWeight * (static_cast<double>(staleness) - staleness_);
+
+  for (RuleSegment segment : segments_) {
+    segment.lr_mult *= RateFactor(staleness);
+    rule.Apply(t, segment, image_.weights, state_, gradient);
+  }
   image_.ledger.Add(t);
   ++image_.version;
   counters_.set_applied(counters_.applied() + 1);
   return true;
+}
+
+void Chunk::AppendPulled(const SolverRule& rule, std::string* payload) const {
+  const size_t begin = payload->size();
+  payload->append(reinterpret_cast<const char*>(image_.weights.data()), image_.weights.size() * sizeof(float));
+  const float factor = rule.LookaheadFactor(staleness_);
+  if (factor == 0) return;
+  const float* state = image_.state[0].data();
+  char* pulled = payload->data() + begin;
+  for (size_t i = 0; i < image_.weights.size(); ++i) {
+    const float value = image_.weights[i] - factor * state[i];
+    std::memcpy(pulled + i * sizeof(float), &value, sizeof(float));
+  }
 }
 
 void AddCounters(const v1::PushCounters& from, v1::PushCounters* sum) {

@@ -148,7 +148,11 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
     if (step.is_push) {
       Push(step.entry, chunk);
     } else {
-      WriteImage(chunk.image(), response_.mutable_weights(step.entry));
+      v1::ChunkData* data = response_.mutable_weights(step.entry);
+      data->set_chunk(chunk.image().chunk);
+      data->set_encoding(v1::ENCODING_FLOAT32);
+      data->set_version(chunk.image().version);
+      chunk.AppendPulled(job_->rule(), data->mutable_payload());
     }
   }
 

@@ -40,6 +40,12 @@ class SgdRule : public SolverRule {
 
   int state_vectors() const override { return 1; }
 
+  // momentum + momentum^2 + ... + momentum^updates
+  float LookaheadFactor(double updates) const override {
+    const double momentum = solver_.momentum();
+    return static_cast<float>(momentum * (1 - std::pow(momentum, updates)) / (1 - momentum));
+  }
+
   void Apply(uint64_t t, const RuleSegment& segment, std::span<float> weights, std::span<const std::span<float>> state,
              std::span<const float> gradient) const override {
     const size_t count = segment.end - segment.begin;

@@ -32,6 +32,13 @@ class SolverRule {
   // Vectors of history that the rule keeps, each as long as the weights; zero at the start.
   virtual int state_vectors() const = 0;
 
+  // Where the weights are going: if `updates` more updates came with gradients of zero, they would have moved by minus this times
+  // the first state vector. 0 for rules without momentum.
+  virtual float LookaheadFactor(double updates) const {
+    static_cast<void>(updates);
+    return 0;
+  }
+
   // Applies iteration t's gradient to one segment. `weights`, `gradient` and each of `state` are a whole chunk's
   // vectors.
   // REQUIRES: the segment lies within them, state.size() == state_vectors(), and `gradient` overlaps none of the others.
