@@ -13,7 +13,7 @@
 #include "absl/strings/str_split.h"
 #include "common/base/status_macros.h"
 #include "common/caffe/blob_proto.h"
-#include "common/caffe/hdf5_file.h"
+#include "common/caffe/hdf5_archive.h"
 
 namespace samovar {
 namespace {
@@ -37,7 +37,7 @@ int IndexOf(const std::string& name) {
 
 class Decoder {
  public:
-  explicit Decoder(const Hdf5File& file) : file_(file) {}
+  explicit Decoder(const Hdf5Archive& file) : file_(file) {}
 
   absl::StatusOr<caffe::NetParameter> Model() && {
     if (!file_.Has("data")) {
@@ -60,7 +60,7 @@ class Decoder {
     if (file_.Has("learned_net")) {
       SAMOVAR_ASSIGN_OR_RETURN(*state.mutable_learned_net(), file_.ReadText("learned_net"));
     }
-    SAMOVAR_ASSIGN_OR_RETURN(const std::vector<Hdf5File::Entry> entries, file_.List("history"));
+    SAMOVAR_ASSIGN_OR_RETURN(const std::vector<Hdf5Archive::Entry> entries, file_.List("history"));
     for (size_t i = 0; i < entries.size(); ++i) {
       const std::string path = absl::StrCat("history/", i);
       if (!file_.Has(path)) return Damaged(path, absl::StrCat("is missing of ", entries.size()));
@@ -93,8 +93,8 @@ class Decoder {
   // The layers in a group, whose names begin with `prefix`.
   absl::Status Layers(const std::string& group, const std::string& prefix, int depth) {
     if (depth > kMaxDepth || ++groups_ > kMaxGroups) return Damaged(group, "has too many groups, or holds itself");
-    SAMOVAR_ASSIGN_OR_RETURN(const std::vector<Hdf5File::Entry> entries, file_.List(group));
-    for (const Hdf5File::Entry& entry : entries) {
+    SAMOVAR_ASSIGN_OR_RETURN(const std::vector<Hdf5Archive::Entry> entries, file_.List(group));
+    for (const Hdf5Archive::Entry& entry : entries) {
       const std::string path = absl::StrCat(group, "/", entry.name);
       if (entry.is_group) {
         SAMOVAR_RETURN_IF_ERROR(Layer(path, prefix + entry.name, depth));
@@ -106,11 +106,11 @@ class Decoder {
   }
 
   absl::Status Layer(const std::string& group, const std::string& name, int depth) {
-    SAMOVAR_ASSIGN_OR_RETURN(const std::vector<Hdf5File::Entry> entries, file_.List(group));
+    SAMOVAR_ASSIGN_OR_RETURN(const std::vector<Hdf5Archive::Entry> entries, file_.List(group));
     caffe::LayerParameter layer;
     layer.set_name(name);
     int inner_groups = 0;
-    for (const Hdf5File::Entry& entry : entries) {
+    for (const Hdf5Archive::Entry& entry : entries) {
       inner_groups += entry.is_group ? 1 : 0;
       if (entry.is_group) continue;
       const std::string path = absl::StrCat(group, "/", entry.name);
@@ -124,13 +124,13 @@ class Decoder {
     return inner_groups > 0 ? Layers(group, name + "/", depth + 1) : absl::OkStatus();
   }
 
-  const Hdf5File& file_;
+  const Hdf5Archive& file_;
   caffe::NetParameter model_;
   int groups_ = 0;
   int64_t values_ = 0;
 };
 
-absl::Status WriteBlob(const std::string& path, const caffe::BlobProto& blob, Hdf5File* file) {
+absl::Status WriteBlob(const std::string& path, const caffe::BlobProto& blob, Hdf5Archive* file) {
   caffe::BlobProto floats = blob;
   const absl::Status fits = CheckBlob(path, &floats);
   if (!fits.ok()) return absl::InvalidArgumentError(fits.message());
@@ -147,17 +147,17 @@ bool IsPath(const std::string& name) {
 }  // namespace
 
 absl::StatusOr<caffe::NetParameter> DecodeHdf5Model(const std::string& bytes) {
-  SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<Hdf5File> file, Hdf5File::Open(bytes));
+  SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<Hdf5Archive> file, Hdf5Archive::Open(bytes));
   return Decoder(*file).Model();
 }
 
 absl::StatusOr<caffe::SolverState> DecodeHdf5State(const std::string& bytes) {
-  SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<Hdf5File> file, Hdf5File::Open(bytes));
+  SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<Hdf5Archive> file, Hdf5Archive::Open(bytes));
   return Decoder(*file).State();
 }
 
 absl::StatusOr<std::string> EncodeHdf5Model(const caffe::NetParameter& model) {
-  SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<Hdf5File> file, Hdf5File::Create());
+  SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<Hdf5Archive> file, Hdf5Archive::Create());
   SAMOVAR_RETURN_IF_ERROR(file->MakeGroup("data"));
   std::set<std::string> names;
   std::set<std::string> shared;
@@ -178,7 +178,7 @@ absl::StatusOr<std::string> EncodeHdf5Model(const caffe::NetParameter& model) {
 }
 
 absl::StatusOr<std::string> EncodeHdf5State(const caffe::SolverState& state) {
-  SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<Hdf5File> file, Hdf5File::Create());
+  SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<Hdf5Archive> file, Hdf5Archive::Create());
   SAMOVAR_RETURN_IF_ERROR(file->WriteInt("iter", state.iter()));
   SAMOVAR_RETURN_IF_ERROR(file->WriteText("learned_net", state.learned_net()));
   SAMOVAR_RETURN_IF_ERROR(file->WriteInt("current_step", state.current_step()));

@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/caffe/blob_proto.h"
-#include "common/caffe/hdf5_file.h"
+#include "common/caffe/hdf5_archive.h"
 #include "common/caffe/hdf5_model.h"
 #include "common/caffe/read_file.h"
 #include "common/caffe/read_message.h"

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "absl/strings/match.h"
-#include "common/caffe/hdf5_file.h"
+#include "common/caffe/hdf5_archive.h"
 #include "common/caffe/prototxt.h"
 #include "google/protobuf/text_format.h"
 #include "tests/support/catch.h"
@@ -37,7 +37,7 @@ std::string Text(const google::protobuf::Message& message) {
 
 // What a file with these datasets of one float says as a model.
 absl::Status Decoded(const std::vector<std::string>& datasets) {
-  const auto file = Hdf5File::Create();
+  const auto file = Hdf5Archive::Create();
   REQUIRE_OK(file);
   const float one = 1;
   for (const std::string& dataset : datasets) REQUIRE_OK((*file)->WriteFloats(dataset, {}, std::span(&one, 1)));
@@ -156,7 +156,7 @@ TEST_CASE("files in HDF5 that are no models are data loss that names the group o
   REQUIRE_STATUS(DecodeHdf5Model("\x89HDF\r\n\x1a\n and more"), absl::StatusCode::kDataLoss, "not a whole file");
   REQUIRE_STATUS(DecodeHdf5Model(""), absl::StatusCode::kDataLoss, "not a file in HDF5");
 
-  const auto file = Hdf5File::Create();
+  const auto file = Hdf5Archive::Create();
   REQUIRE_OK(file);
   REQUIRE_OK((*file)->WriteInt("data/a/0", 3));
   REQUIRE_STATUS(DecodeHdf5Model(*(*file)->Bytes()), absl::StatusCode::kDataLoss,
@@ -173,7 +173,7 @@ TEST_CASE("a solver state in HDF5 comes back as it was, with its history in orde
 
 TEST_CASE("solver states in HDF5 with something missing or impossible are data loss that names it") {
   const auto decoded = [](bool iteration, int32_t step, const std::vector<std::string>& history) {
-    const auto file = Hdf5File::Create();
+    const auto file = Hdf5Archive::Create();
     REQUIRE_OK(file);
     const float one = 1;
     if (iteration) REQUIRE_OK((*file)->WriteInt("iter", 7));

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "absl/strings/match.h"
-#include "common/caffe/hdf5_file.h"
+#include "common/caffe/hdf5_archive.h"
 #include "tests/support/catch.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_dir.h"

@@ -1,9 +1,9 @@
-// The one door to the HDF5 library: files of groups and datasets, read from memory and made in it.
+// Models' door to the HDF5 library: files of groups and datasets, read from memory and made in it.
 //
 // Paths are names with "/" between them, from the file's root, without one at the start: "data/conv1/0".
 //
-// Thread safety: the library need not be, so that calls of all objects wait for each other; an object's methods may be
-// called from any thread.
+// Thread safety: the library need not be, so that calls of all objects wait for each other (hdf5_mutex.h); an object's
+// methods may be called from any thread.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,7 @@ namespace samovar {
 // The bytes begin as a file in HDF5 does.
 bool IsHdf5(absl::string_view bytes);
 
-class Hdf5File {
+class Hdf5Archive {
  public:
   struct Entry {
     std::string name;
@@ -29,10 +29,10 @@ class Hdf5File {
   };
 
   // Of a file's bytes, for reading. DATA_LOSS: they are not in HDF5, or cut short.
-  static absl::StatusOr<std::unique_ptr<Hdf5File>> Open(const std::string& bytes);
+  static absl::StatusOr<std::unique_ptr<Hdf5Archive>> Open(const std::string& bytes);
   // An empty one, for writing.
-  static absl::StatusOr<std::unique_ptr<Hdf5File>> Create();
-  ~Hdf5File();
+  static absl::StatusOr<std::unique_ptr<Hdf5Archive>> Create();
+  ~Hdf5Archive();
 
   // All reading: DATA_LOSS names the group or dataset that is missing, of another kind, or damaged. Links to other
   // files, data in other files and types that code would have to be loaded for are not followed: they are damage here.
@@ -63,7 +63,7 @@ class Hdf5File {
 
  private:
   class Impl;
-  explicit Hdf5File(std::unique_ptr<Impl> impl);
+  explicit Hdf5Archive(std::unique_ptr<Impl> impl);
 
   std::unique_ptr<Impl> impl_;
 };

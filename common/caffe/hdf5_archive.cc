@@ -1,4 +1,4 @@
-#include "common/caffe/hdf5_file.h"
+#include "common/caffe/hdf5_archive.h"
 
 #include <hdf5.h>
 
@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "common/base/status_macros.h"
+#include "common/caffe/hdf5_mutex.h"
 
 namespace samovar {
 namespace {
@@ -22,12 +23,6 @@ constexpr size_t kMaxTextBytes = 64 << 10;
 constexpr size_t kGrowthBytes = 1 << 20;
 // No compressor of HDF5's makes more of less: deflate reaches 1032.
 constexpr uint64_t kMaxCompression = 1100;
-
-// The library keeps its state for the whole process.
-absl::Mutex& LibraryMutex() {
-  static absl::Mutex* const mutex = new absl::Mutex;
-  return *mutex;
-}
 
 // Owns one of the library's ids.
 class Handle {
@@ -77,7 +72,7 @@ std::string UniqueName() {
 
 }  // namespace
 
-class Hdf5File::Impl {
+class Hdf5Archive::Impl {
  public:
   Impl(Handle file, uint64_t bytes) : file_(std::move(file)), bytes_(bytes) {}
 
@@ -181,37 +176,37 @@ absl::Status WriteDataset(hid_t file, const std::string& path, hid_t type, const
 
 bool IsHdf5(absl::string_view bytes) { return absl::StartsWith(bytes, kSignature); }
 
-Hdf5File::Hdf5File(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Hdf5Archive::Hdf5Archive(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
-Hdf5File::~Hdf5File() {
-  absl::MutexLock lock(&LibraryMutex());
+Hdf5Archive::~Hdf5Archive() {
+  absl::MutexLock lock(&Hdf5Mutex());
   PrepareLibrary();
   impl_.reset();
 }
 
-absl::StatusOr<std::unique_ptr<Hdf5File>> Hdf5File::Open(const std::string& bytes) {
-  absl::MutexLock lock(&LibraryMutex());
+absl::StatusOr<std::unique_ptr<Hdf5Archive>> Hdf5Archive::Open(const std::string& bytes) {
+  absl::MutexLock lock(&Hdf5Mutex());
   PrepareLibrary();
   if (!IsHdf5(bytes)) return absl::DataLossError("this is not a file in HDF5");
   const Handle access = MemoryAccess(&bytes);
   if (!access.ok()) return absl::ResourceExhaustedError("there is no memory for a file in HDF5");
   Handle file(H5Fopen(UniqueName().c_str(), H5F_ACC_RDONLY, access.id()), H5Fclose);
   if (!file.ok()) return absl::DataLossError("this is not a whole file in HDF5; it is damaged");
-  return std::unique_ptr<Hdf5File>(new Hdf5File(std::make_unique<Impl>(std::move(file), bytes.size())));
+  return std::unique_ptr<Hdf5Archive>(new Hdf5Archive(std::make_unique<Impl>(std::move(file), bytes.size())));
 }
 
-absl::StatusOr<std::unique_ptr<Hdf5File>> Hdf5File::Create() {
-  absl::MutexLock lock(&LibraryMutex());
+absl::StatusOr<std::unique_ptr<Hdf5Archive>> Hdf5Archive::Create() {
+  absl::MutexLock lock(&Hdf5Mutex());
   PrepareLibrary();
   const Handle access = MemoryAccess(nullptr);
   if (!access.ok()) return absl::InternalError("HDF5 cannot work in memory");
   Handle file(H5Fcreate(UniqueName().c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access.id()), H5Fclose);
   if (!file.ok()) return absl::InternalError("HDF5 cannot make a file in memory");
-  return std::unique_ptr<Hdf5File>(new Hdf5File(std::make_unique<Impl>(std::move(file), 0)));
+  return std::unique_ptr<Hdf5Archive>(new Hdf5Archive(std::make_unique<Impl>(std::move(file), 0)));
 }
 
-absl::StatusOr<std::vector<Hdf5File::Entry>> Hdf5File::List(const std::string& group) const {
-  absl::MutexLock lock(&LibraryMutex());
+absl::StatusOr<std::vector<Hdf5Archive::Entry>> Hdf5Archive::List(const std::string& group) const {
+  absl::MutexLock lock(&Hdf5Mutex());
   PrepareLibrary();
   SAMOVAR_ASSIGN_OR_RETURN(const Handle handle, impl_->OpenObject(group, H5I_GROUP));
   H5G_info_t info;
@@ -232,21 +227,21 @@ absl::StatusOr<std::vector<Hdf5File::Entry>> Hdf5File::List(const std::string& g
   return entries;
 }
 
-bool Hdf5File::Has(const std::string& path) const {
-  absl::MutexLock lock(&LibraryMutex());
+bool Hdf5Archive::Has(const std::string& path) const {
+  absl::MutexLock lock(&Hdf5Mutex());
   PrepareLibrary();
   return impl_->CheckLinks(path).ok();
 }
 
-absl::StatusOr<std::vector<int64_t>> Hdf5File::ShapeOfFloats(const std::string& dataset) const {
-  absl::MutexLock lock(&LibraryMutex());
+absl::StatusOr<std::vector<int64_t>> Hdf5Archive::ShapeOfFloats(const std::string& dataset) const {
+  absl::MutexLock lock(&Hdf5Mutex());
   PrepareLibrary();
   SAMOVAR_ASSIGN_OR_RETURN(const Handle handle, impl_->OpenObject(dataset, H5I_DATASET));
   return impl_->Shape(dataset, handle.id(), H5T_FLOAT);
 }
 
-absl::Status Hdf5File::ReadFloats(const std::string& dataset, std::span<float> values) const {
-  absl::MutexLock lock(&LibraryMutex());
+absl::Status Hdf5Archive::ReadFloats(const std::string& dataset, std::span<float> values) const {
+  absl::MutexLock lock(&Hdf5Mutex());
   PrepareLibrary();
   SAMOVAR_ASSIGN_OR_RETURN(const Handle handle, impl_->OpenObject(dataset, H5I_DATASET));
   SAMOVAR_ASSIGN_OR_RETURN(const std::vector<int64_t> shape, impl_->Shape(dataset, handle.id(), H5T_FLOAT));
@@ -260,8 +255,8 @@ absl::Status Hdf5File::ReadFloats(const std::string& dataset, std::span<float> v
   return absl::OkStatus();
 }
 
-absl::StatusOr<int64_t> Hdf5File::ReadInt(const std::string& dataset) const {
-  absl::MutexLock lock(&LibraryMutex());
+absl::StatusOr<int64_t> Hdf5Archive::ReadInt(const std::string& dataset) const {
+  absl::MutexLock lock(&Hdf5Mutex());
   PrepareLibrary();
   SAMOVAR_ASSIGN_OR_RETURN(const Handle handle, impl_->OpenObject(dataset, H5I_DATASET));
   SAMOVAR_ASSIGN_OR_RETURN(const std::vector<int64_t> shape, impl_->Shape(dataset, handle.id(), H5T_INTEGER));
@@ -275,8 +270,8 @@ absl::StatusOr<int64_t> Hdf5File::ReadInt(const std::string& dataset) const {
   return value;
 }
 
-absl::StatusOr<std::string> Hdf5File::ReadText(const std::string& dataset) const {
-  absl::MutexLock lock(&LibraryMutex());
+absl::StatusOr<std::string> Hdf5Archive::ReadText(const std::string& dataset) const {
+  absl::MutexLock lock(&Hdf5Mutex());
   PrepareLibrary();
   SAMOVAR_ASSIGN_OR_RETURN(const Handle handle, impl_->OpenObject(dataset, H5I_DATASET));
   SAMOVAR_ASSIGN_OR_RETURN(const std::vector<int64_t> shape, impl_->Shape(dataset, handle.id(), H5T_STRING));
@@ -295,8 +290,8 @@ absl::StatusOr<std::string> Hdf5File::ReadText(const std::string& dataset) const
   return text.substr(0, text.find('\0'));
 }
 
-absl::Status Hdf5File::MakeGroup(const std::string& group) {
-  absl::MutexLock lock(&LibraryMutex());
+absl::Status Hdf5Archive::MakeGroup(const std::string& group) {
+  absl::MutexLock lock(&Hdf5Mutex());
   PrepareLibrary();
   if (impl_->OpenObject(group, H5I_GROUP).ok()) return absl::OkStatus();
   const Handle link = LinkProperties();
@@ -306,9 +301,9 @@ absl::Status Hdf5File::MakeGroup(const std::string& group) {
                                                  "name?"));
 }
 
-absl::Status Hdf5File::WriteFloats(const std::string& dataset, const std::vector<int64_t>& shape,
+absl::Status Hdf5Archive::WriteFloats(const std::string& dataset, const std::vector<int64_t>& shape,
                                    std::span<const float> values) {
-  absl::MutexLock lock(&LibraryMutex());
+  absl::MutexLock lock(&Hdf5Mutex());
   PrepareLibrary();
   const std::vector<hsize_t> dims(shape.begin(), shape.end());
   if (dims.size() > kMaxAxes) {
@@ -321,24 +316,24 @@ absl::Status Hdf5File::WriteFloats(const std::string& dataset, const std::vector
   return WriteDataset(impl_->file(), dataset, H5T_NATIVE_FLOAT, space, values.data());
 }
 
-absl::Status Hdf5File::WriteInt(const std::string& dataset, int32_t value) {
-  absl::MutexLock lock(&LibraryMutex());
+absl::Status Hdf5Archive::WriteInt(const std::string& dataset, int32_t value) {
+  absl::MutexLock lock(&Hdf5Mutex());
   PrepareLibrary();
   const hsize_t one = 1;
   return WriteDataset(impl_->file(), dataset, H5T_NATIVE_INT32, Handle(H5Screate_simple(1, &one, nullptr), H5Sclose),
                       &value);
 }
 
-absl::Status Hdf5File::WriteText(const std::string& dataset, const std::string& text) {
-  absl::MutexLock lock(&LibraryMutex());
+absl::Status Hdf5Archive::WriteText(const std::string& dataset, const std::string& text) {
+  absl::MutexLock lock(&Hdf5Mutex());
   PrepareLibrary();
   const Handle type(H5Tcopy(H5T_C_S1), H5Tclose);
   if (!type.ok() || H5Tset_size(type.id(), text.size() + 1) < 0) return absl::InternalError("HDF5 has no text type");
   return WriteDataset(impl_->file(), dataset, type.id(), Handle(H5Screate(H5S_SCALAR), H5Sclose), text.c_str());
 }
 
-absl::StatusOr<std::string> Hdf5File::Bytes() const {
-  absl::MutexLock lock(&LibraryMutex());
+absl::StatusOr<std::string> Hdf5Archive::Bytes() const {
+  absl::MutexLock lock(&Hdf5Mutex());
   PrepareLibrary();
   if (H5Fflush(impl_->file(), H5F_SCOPE_GLOBAL) < 0) return absl::InternalError("HDF5 cannot finish a file");
   const ssize_t size = H5Fget_file_image(impl_->file(), nullptr, 0);
