@@ -25,9 +25,9 @@ absl::Status CheckBlob(const std::string& what, caffe::BlobProto* blob) {
   const int64_t expected = ElementsOf(ShapeOf(*blob));
   const int64_t held = blob->double_data_size() > 0 ? blob->double_data_size() : blob->data_size();
   if (expected != held) {
-    return absl::DataLossError(
-        absl::StrCat(what, " holds ", held, " values; its shape ",
-                     expected < 0 ? "is impossible" : absl::StrCat("says ", expected), "; the file is damaged"));
+    return absl::DataLossError(absl::StrCat(what, " holds ", held, " values; its shape ",
+                                            expected < 0 ? "is impossible" : absl::StrCat("says ", expected),
+                                            "; the file is damaged"));
   }
   if (blob->double_data_size() > 0) {
     blob->mutable_data()->Clear();

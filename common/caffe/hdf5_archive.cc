@@ -53,12 +53,59 @@ absl::Status Damaged(const std::string& path, absl::string_view what) {
   return absl::DataLossError(absl::StrCat("\"", path, "\" ", what, "; the file is damaged, or of another kind"));
 }
 
+// A number of 8 bytes, the least significant one first, as files in HDF5 have them.
+uint64_t NumberAt(absl::string_view bytes, uint64_t offset) {
+  uint64_t number = 0;
+  for (int i = 7; i >= 0; --i) number = number << 8 | static_cast<unsigned char>(bytes[offset + i]);
+  return number;
+}
+
+// Whether the list of free blocks in the names of a group ends: the library follows it without looking, for ever or
+// beyond its end. `header` is where "HEAP" stands, with a version, the size of the names, the first block and the
+// names' place behind it; a block is the next one and its own size, and 1 is none.
+bool FreeListEnds(absl::string_view bytes, uint64_t header) {
+  constexpr uint64_t kHeaderBytes = 32;
+  constexpr uint64_t kBlockBytes = 16;
+  constexpr uint64_t kNone = 1;
+  if (header + kHeaderBytes > bytes.size()) return true;
+  const uint64_t size = NumberAt(bytes, header + 8);
+  const uint64_t place = NumberAt(bytes, header + 24);
+  // Not a group's names, or some that the library finds to be outside of the file.
+  if (size > bytes.size() || place > bytes.size() - size) return true;
+  uint64_t block = NumberAt(bytes, header + 16);
+  for (uint64_t blocks = 0; block != kNone; ++blocks) {
+    if (size < kBlockBytes || block > size - kBlockBytes || blocks > size / kBlockBytes) return false;
+    block = NumberAt(bytes, place + block);
+  }
+  return true;
+}
+
+absl::Status CheckLayout(absl::string_view bytes) {
+  // Bytes of an offset and of a length, behind the signature and the version, of which the old ones have more numbers.
+  constexpr size_t kVersion = 8;
+  constexpr size_t kSuperblockBytes = 48;
+  if (bytes.size() < kSuperblockBytes) return absl::DataLossError("this is not a whole file in HDF5; it is damaged");
+  const size_t sizes = bytes[kVersion] < 2 ? 13 : 9;
+  if (bytes[sizes] != 8 || bytes[sizes + 1] != 8) {
+    return absl::DataLossError(
+        "its offsets and lengths do not have 8 bytes; the file is damaged, or of a machine of 32 "
+        "bits");
+  }
+  constexpr absl::string_view kHeap("HEAP\0", 5);
+  for (size_t at = bytes.find(kHeap); at != absl::string_view::npos; at = bytes.find(kHeap, at + 1)) {
+    if (FreeListEnds(bytes, at)) continue;
+    return absl::DataLossError(absl::StrCat("a group's list of free space, at byte ", at,
+                                            ", does not end; the file is "
+                                            "damaged"));
+  }
+  return absl::OkStatus();
+}
+
 // Access to a file in memory, of its own.
 Handle MemoryAccess(const std::string* bytes) {
   Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
   if (!access.ok() || H5Pset_fapl_core(access.id(), kGrowthBytes, 0) < 0) return Handle(-1, H5Pclose);
-  if (bytes != nullptr &&
-      H5Pset_file_image(access.id(), const_cast<char*>(bytes->data()), bytes->size()) < 0) {
+  if (bytes != nullptr && H5Pset_file_image(access.id(), const_cast<char*>(bytes->data()), bytes->size()) < 0) {
     return Handle(-1, H5Pclose);
   }
   return access;
@@ -121,7 +168,8 @@ class Hdf5Archive::Impl {
 
  private:
   // That as many values as the shape says can be in the file, before anybody makes room for them.
-  absl::Status CheckSize(const std::string& path, hid_t dataset, size_t type_bytes, std::span<const hsize_t> dims) const {
+  absl::Status CheckSize(const std::string& path, hid_t dataset, size_t type_bytes,
+                         std::span<const hsize_t> dims) const {
     uint64_t size = type_bytes;
     for (const hsize_t dim : dims) {
       if (__builtin_mul_overflow(size, dim, &size) || size > std::numeric_limits<int64_t>::max()) {
@@ -164,8 +212,8 @@ Handle DatasetProperties() {
 absl::Status WriteDataset(hid_t file, const std::string& path, hid_t type, const Handle& space, const void* values) {
   const Handle link = LinkProperties();
   const Handle properties = DatasetProperties();
-  const Handle dataset(
-      H5Dcreate2(file, path.c_str(), type, space.id(), link.id(), properties.id(), H5P_DEFAULT), H5Dclose);
+  const Handle dataset(H5Dcreate2(file, path.c_str(), type, space.id(), link.id(), properties.id(), H5P_DEFAULT),
+                       H5Dclose);
   if (!dataset.ok() || H5Dwrite(dataset.id(), type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0) {
     return absl::InvalidArgumentError(absl::StrCat("HDF5 cannot hold \"", path, "\"; is there another of the name?"));
   }
@@ -188,6 +236,7 @@ absl::StatusOr<std::unique_ptr<Hdf5Archive>> Hdf5Archive::Open(const std::string
   absl::MutexLock lock(&Hdf5Mutex());
   PrepareLibrary();
   if (!IsHdf5(bytes)) return absl::DataLossError("this is not a file in HDF5");
+  SAMOVAR_RETURN_IF_ERROR(CheckLayout(bytes));
   const Handle access = MemoryAccess(&bytes);
   if (!access.ok()) return absl::ResourceExhaustedError("there is no memory for a file in HDF5");
   Handle file(H5Fopen(UniqueName().c_str(), H5F_ACC_RDONLY, access.id()), H5Fclose);
@@ -214,8 +263,8 @@ absl::StatusOr<std::vector<Hdf5Archive::Entry>> Hdf5Archive::List(const std::str
   std::vector<Entry> entries;
   for (hsize_t i = 0; i < info.nlinks; ++i) {
     char name[1024];
-    const ssize_t length = H5Lget_name_by_idx(handle.id(), ".", H5_INDEX_NAME, H5_ITER_INC, i, name, sizeof(name),
-                                              H5P_DEFAULT);
+    const ssize_t length =
+        H5Lget_name_by_idx(handle.id(), ".", H5_INDEX_NAME, H5_ITER_INC, i, name, sizeof(name), H5P_DEFAULT);
     if (length <= 0 || length >= static_cast<ssize_t>(sizeof(name))) return Damaged(group, "cannot be listed");
     const std::string path = group.empty() ? name : absl::StrCat(group, "/", name);
     SAMOVAR_RETURN_IF_ERROR(impl_->CheckLinks(path));
@@ -297,22 +346,23 @@ absl::Status Hdf5Archive::MakeGroup(const std::string& group) {
   const Handle link = LinkProperties();
   const Handle made(H5Gcreate2(impl_->file(), group.c_str(), link.id(), H5P_DEFAULT, H5P_DEFAULT), H5Gclose);
   if (made.ok()) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("HDF5 cannot hold the group \"", group, "\"; is there another of the "
+  return absl::InvalidArgumentError(absl::StrCat("HDF5 cannot hold the group \"", group,
+                                                 "\"; is there another of the "
                                                  "name?"));
 }
 
 absl::Status Hdf5Archive::WriteFloats(const std::string& dataset, const std::vector<int64_t>& shape,
-                                   std::span<const float> values) {
+                                      std::span<const float> values) {
   absl::MutexLock lock(&Hdf5Mutex());
   PrepareLibrary();
   const std::vector<hsize_t> dims(shape.begin(), shape.end());
   if (dims.size() > kMaxAxes) {
-    return absl::InvalidArgumentError(absl::StrCat("\"", dataset, "\" has ", dims.size(), " axes, and HDF5 at most ",
-                                                   kMaxAxes));
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", dataset, "\" has ", dims.size(), " axes, and HDF5 at most ", kMaxAxes));
   }
-  const Handle space(dims.empty() ? H5Screate(H5S_SCALAR)
-                                  : H5Screate_simple(static_cast<int>(dims.size()), dims.data(), nullptr),
-                     H5Sclose);
+  const Handle space(
+      dims.empty() ? H5Screate(H5S_SCALAR) : H5Screate_simple(static_cast<int>(dims.size()), dims.data(), nullptr),
+      H5Sclose);
   return WriteDataset(impl_->file(), dataset, H5T_NATIVE_FLOAT, space, values.data());
 }
 

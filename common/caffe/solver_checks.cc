@@ -176,8 +176,9 @@ class Checker {
     FiniteFromZero("weight_decay", solver_.weight_decay());
     const std::string& regularization = solver_.regularization_type();
     if (regularization != "L1" && regularization != "L2") {
-      Wrong("regularization_type", absl::StrCat("unknown regularization_type \"", regularization,
-                                                "\", expected one of L1, L2", DidYouMean(regularization, {"L1", "L2"})));
+      Wrong("regularization_type",
+            absl::StrCat("unknown regularization_type \"", regularization, "\", expected one of L1, L2",
+                         DidYouMean(regularization, {"L1", "L2"})));
     }
   }
 

@@ -30,7 +30,8 @@ absl::StatusOr<caffe::SolverState> ReadBinary(const std::string& path) {
   caffe::SolverState state;
   SAMOVAR_RETURN_IF_ERROR(ReadMessage(path, "a .solverstate", &state));
   // Caffe writes it always; a text or a model that happens to be read has none.
-  if (!state.has_iter()) return absl::DataLossError("it has no iteration: this is not a .solverstate, or it is damaged");
+  if (!state.has_iter())
+    return absl::DataLossError("it has no iteration: this is not a .solverstate, or it is damaged");
   if (state.iter() < 0 || state.current_step() < 0) {
     return absl::DataLossError(absl::StrCat("iteration ", state.iter(), " with current_step ", state.current_step(),
                                             " is impossible; the file is damaged"));

@@ -68,9 +68,9 @@ absl::Status CheckInputs(const NetLocator& where, const caffe::NetParameter& net
   const int inputs = net.input_size();
   if (inputs == 0) return absl::OkStatus();
   if (net.input_shape_size() == 0 && net.input_dim_size() == 0) {
-    return Wrong(where({{"input", 0}}),
-                 absl::StrCat("input \"", net.input(0), "\" has no shape; write for example input_shape { dim: 1 dim: 3 "
-                              "dim: 32 dim: 32 }"));
+    return Wrong(where({{"input", 0}}), absl::StrCat("input \"", net.input(0),
+                                                     "\" has no shape; write for example input_shape { dim: 1 dim: 3 "
+                                                     "dim: 32 dim: 32 }"));
   }
   if (net.input_shape_size() > 0 && net.input_shape_size() != inputs) {
     return Wrong(where({{"input_shape"}}), absl::StrCat("there are ", inputs, " values of input, but ",

@@ -150,7 +150,8 @@ TEST_CASE("files in HDF5 that are no models are data loss that names the group o
                  "\"data/a/weights\" is not named by the index of a blob");
   REQUIRE_STATUS(Decoded({"data/a/01"}), absl::StatusCode::kDataLoss, "\"data/a/01\"");
   REQUIRE_STATUS(Decoded({"data/a/999999"}), absl::StatusCode::kDataLoss, "\"data/a/999999\"");
-  REQUIRE_STATUS(Decoded({"data/a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q/r/s/t/0"}), absl::StatusCode::kDataLoss, "holds itself");
+  REQUIRE_STATUS(Decoded({"data/a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q/r/s/t/0"}), absl::StatusCode::kDataLoss,
+                 "holds itself");
   REQUIRE_STATUS(DecodeHdf5Model(*EncodeHdf5State(State())), absl::StatusCode::kDataLoss, "this is a solver state");
   REQUIRE_STATUS(DecodeHdf5State(*EncodeHdf5Model(Model(kSmall))), absl::StatusCode::kDataLoss, "this is a model");
   REQUIRE_STATUS(DecodeHdf5Model("\x89HDF\r\n\x1a\n and more"), absl::StatusCode::kDataLoss, "not a whole file");

@@ -34,8 +34,7 @@ void CheckRefused(const std::string& text, const std::string& what) {
 }  // namespace
 
 TEST_CASE("a mean image is read in every form as num 1, channels, height and width") {
-  const std::string expected =
-      Blob("num: 1 channels: 1 height: 1 width: 2 data: 1.5 data: -2").SerializeAsString();
+  const std::string expected = Blob("num: 1 channels: 1 height: 1 width: 2 data: 1.5 data: -2").SerializeAsString();
   for (const char* text :
        {"num: 1 channels: 1 height: 1 width: 2 data: 1.5 data: -2", "shape { dim: [1, 1, 1, 2] } data: 1.5 data: -2",
         "shape { dim: [1, 1, 2] } data: 1.5 data: -2", "shape { dim: [1, 1, 2] } double_data: 1.5 double_data: -2",

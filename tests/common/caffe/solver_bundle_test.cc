@@ -182,7 +182,8 @@ TEST_CASE("nets in Caffe's old form load, from files and from the solver") {
   Files files;
   files.Write("net.prototxt",
               "layers { name: \"d\" type: DATA top: \"x\" data_param { source: \"/x\" scale: 0.5 } }\n"
-              "layers { name: \"ip\" type: INNER_PRODUCT blobs_lr: 3 bottom: \"x\" top: \"y\" include { stage: \"s\" } }");
+              "layers { name: \"ip\" type: INNER_PRODUCT blobs_lr: 3 bottom: \"x\" top: \"y\"\n"
+              "         include { stage: \"s\" } }");
   const auto bundle = files.Load(
       "train_net: \"net.prototxt\" test_net: \"net.prototxt\" test_net_param { layers { name: \"r\" type: RELU } }\n"
       "test_iter: 1 test_iter: 2 test_interval: 10 train_state { stage: \"s\" }");
@@ -279,8 +280,9 @@ TEST_CASE("a transform in data_param of a present layer is warned of, as it has 
   const auto bundle = files.Load("net: \"net.prototxt\"");
   REQUIRE_OK(bundle);
   REQUIRE(bundle->warnings.size() == 3);
-  CHECK(bundle->warnings[0] == files.File("net.prototxt") + ":2:28: scale has no effect in data_param of a layer, as in "
-                                                            "Caffe; write it in transform_param");
+  CHECK(bundle->warnings[0] ==
+        files.File("net.prototxt") +
+            ":2:28: scale has no effect in data_param of a layer, as in Caffe; write it in transform_param");
   CHECK(absl::StartsWith(bundle->warnings[1], files.File("net.prototxt") + ":3:2: mirror"));
   CHECK(absl::StartsWith(bundle->warnings[2], files.File("net.prototxt") + ":4:28: crop_size"));
   CHECK(!bundle->train_net.layer(0).has_transform_param());

@@ -72,22 +72,50 @@ TEST_CASE("a layer of Caffe's old form becomes one of the present form") {
       convolution_param { num_output: 20 kernel_size: 5 weight_filler { type: "gaussian" std: 0.01 } }
     }
     layer { name: "shared" type: "InnerProduct" bottom: "conv1" top: "ip" param { name: "w" share_mode: STRICT }
-            param { name: "b" share_mode: PERMISSIVE } exclude { phase: TEST } inner_product_param { num_output: 3 } })");
+            param { name: "b" share_mode: PERMISSIVE } exclude { phase: TEST }
+            inner_product_param { num_output: 3 } })");
 }
 
 TEST_CASE("every type of Caffe's old form has a name in the present one") {
-  const std::pair<const char*, const char*> types[] = {
-      {"ABSVAL", "AbsVal"}, {"ACCURACY", "Accuracy"}, {"ARGMAX", "ArgMax"}, {"BNLL", "BNLL"}, {"CONCAT", "Concat"},
-      {"CONTRASTIVE_LOSS", "ContrastiveLoss"}, {"CONVOLUTION", "Convolution"}, {"DATA", "Data"},
-      {"DECONVOLUTION", "Deconvolution"}, {"DROPOUT", "Dropout"}, {"DUMMY_DATA", "DummyData"}, {"ELTWISE", "Eltwise"},
-      {"EUCLIDEAN_LOSS", "EuclideanLoss"}, {"EXP", "Exp"}, {"FLATTEN", "Flatten"}, {"HDF5_DATA", "HDF5Data"},
-      {"HDF5_OUTPUT", "HDF5Output"}, {"HINGE_LOSS", "HingeLoss"}, {"IM2COL", "Im2col"}, {"IMAGE_DATA", "ImageData"},
-      {"INFOGAIN_LOSS", "InfogainLoss"}, {"INNER_PRODUCT", "InnerProduct"}, {"LRN", "LRN"},
-      {"MEMORY_DATA", "MemoryData"}, {"MULTINOMIAL_LOGISTIC_LOSS", "MultinomialLogisticLoss"}, {"MVN", "MVN"},
-      {"POOLING", "Pooling"}, {"POWER", "Power"}, {"RELU", "ReLU"}, {"SIGMOID", "Sigmoid"},
-      {"SIGMOID_CROSS_ENTROPY_LOSS", "SigmoidCrossEntropyLoss"}, {"SILENCE", "Silence"}, {"SLICE", "Slice"},
-      {"SOFTMAX", "Softmax"}, {"SOFTMAX_LOSS", "SoftmaxWithLoss"}, {"SPLIT", "Split"}, {"TANH", "TanH"},
-      {"THRESHOLD", "Threshold"}, {"WINDOW_DATA", "WindowData"}};
+  const std::pair<const char*, const char*> types[] = {{"ABSVAL", "AbsVal"},
+                                                       {"ACCURACY", "Accuracy"},
+                                                       {"ARGMAX", "ArgMax"},
+                                                       {"BNLL", "BNLL"},
+                                                       {"CONCAT", "Concat"},
+                                                       {"CONTRASTIVE_LOSS", "ContrastiveLoss"},
+                                                       {"CONVOLUTION", "Convolution"},
+                                                       {"DATA", "Data"},
+                                                       {"DECONVOLUTION", "Deconvolution"},
+                                                       {"DROPOUT", "Dropout"},
+                                                       {"DUMMY_DATA", "DummyData"},
+                                                       {"ELTWISE", "Eltwise"},
+                                                       {"EUCLIDEAN_LOSS", "EuclideanLoss"},
+                                                       {"EXP", "Exp"},
+                                                       {"FLATTEN", "Flatten"},
+                                                       {"HDF5_DATA", "HDF5Data"},
+                                                       {"HDF5_OUTPUT", "HDF5Output"},
+                                                       {"HINGE_LOSS", "HingeLoss"},
+                                                       {"IM2COL", "Im2col"},
+                                                       {"IMAGE_DATA", "ImageData"},
+                                                       {"INFOGAIN_LOSS", "InfogainLoss"},
+                                                       {"INNER_PRODUCT", "InnerProduct"},
+                                                       {"LRN", "LRN"},
+                                                       {"MEMORY_DATA", "MemoryData"},
+                                                       {"MULTINOMIAL_LOGISTIC_LOSS", "MultinomialLogisticLoss"},
+                                                       {"MVN", "MVN"},
+                                                       {"POOLING", "Pooling"},
+                                                       {"POWER", "Power"},
+                                                       {"RELU", "ReLU"},
+                                                       {"SIGMOID", "Sigmoid"},
+                                                       {"SIGMOID_CROSS_ENTROPY_LOSS", "SigmoidCrossEntropyLoss"},
+                                                       {"SILENCE", "Silence"},
+                                                       {"SLICE", "Slice"},
+                                                       {"SOFTMAX", "Softmax"},
+                                                       {"SOFTMAX_LOSS", "SoftmaxWithLoss"},
+                                                       {"SPLIT", "Split"},
+                                                       {"TANH", "TanH"},
+                                                       {"THRESHOLD", "Threshold"},
+                                                       {"WINDOW_DATA", "WindowData"}};
   // All but NONE.
   REQUIRE(std::size(types) + 1 == static_cast<size_t>(caffe::V1LayerParameter::LayerType_descriptor()->value_count()));
   std::string old_text;
@@ -147,13 +175,14 @@ TEST_CASE("inputs of a net become its first layer") {
 }
 
 TEST_CASE("three params of BatchNorm stand still, and other numbers of them are left alone") {
-  CheckSame("layer { type: 'BatchNorm' param { lr_mult: 1 } param { name: 'v' } param { decay_mult: 2 } } "
-            "layer { type: 'BatchNorm' param { lr_mult: 1 } } "
-            "layer { type: 'Scale' param { } param { } param { } }",
-            "layer { type: 'BatchNorm' param { lr_mult: 0 decay_mult: 0 } param { name: 'v' lr_mult: 0 decay_mult: 0 } "
-            "param { lr_mult: 0 decay_mult: 0 } } "
-            "layer { type: 'BatchNorm' param { lr_mult: 1 } } "
-            "layer { type: 'Scale' param { } param { } param { } }");
+  CheckSame(
+      "layer { type: 'BatchNorm' param { lr_mult: 1 } param { name: 'v' } param { decay_mult: 2 } } "
+      "layer { type: 'BatchNorm' param { lr_mult: 1 } } "
+      "layer { type: 'Scale' param { } param { } param { } }",
+      "layer { type: 'BatchNorm' param { lr_mult: 0 decay_mult: 0 } param { name: 'v' lr_mult: 0 decay_mult: 0 } "
+      "param { lr_mult: 0 decay_mult: 0 } } "
+      "layer { type: 'BatchNorm' param { lr_mult: 1 } } "
+      "layer { type: 'Scale' param { } param { } param { } }");
 }
 
 TEST_CASE("a net in the present form stays as it is") {
@@ -226,14 +255,14 @@ TEST_CASE("what CaffeOnSpark added has its numbers") {
   REQUIRE_OK(net);
   const caffe::LayerParameter& layer = net->layer(0);
   // memory_data_param (119): share_in_parallel (10000), source (10001), ...
-  CHECK(layer.memory_data_param().SerializeAsString() ==
-        std::string("\x80\xf1\x04\x00\x8a\xf1\x04\x01m\x92\xf1\x04\x01"
-                    "c\x98\xf1\x04\x01\xa2\xf1\x04\x04json",
-                    26));
+  CHECK(layer.memory_data_param().SerializeAsString() == std::string("\x80\xf1\x04\x00\x8a\xf1\x04\x01m\x92\xf1\x04\x01"
+                                                                     "c\x98\xf1\x04\x01\xa2\xf1\x04\x04json",
+                                                                     26));
   CHECK(layer.cos_data_param().top(0).SerializeAsString() ==
-        std::string("\x0a\x01t\x10\x07\x18\x03\x20\x04\x28\x05\x30\x01\x3a\x05\x0d\x00\x00\x00\x40\x40\x08\x48\x09\x50\x0a"
-                    "\x58\x01",
-                    28));
+        std::string(
+            "\x0a\x01t\x10\x07\x18\x03\x20\x04\x28\x05\x30\x01\x3a\x05\x0d\x00\x00\x00\x40\x40\x08\x48\x09\x50\x0a"
+            "\x58\x01",
+            28));
   CHECK(absl::StartsWith(layer.cos_data_param().SerializeAsString(), "\x0a\x01s\x10\x02\x18\x01\x22\x04json\x2a"));
   // source_class (10001), cos_data_param (10010)
   CHECK(absl::StrContains(layer.SerializeAsString(), "\x8a\xf1\x04\x04LMDB\xd2\xf1\x04"));
