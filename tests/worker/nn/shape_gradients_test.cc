@@ -102,8 +102,7 @@ TEST_CASE("batch norm's gradient agrees with differences, by the batch and by th
 
 TEST_CASE("scale's and bias's gradients agree with differences") {
   for (const char* fields : {"", "scale_param { bias_term: true }", "scale_param { axis: 0 num_axes: 2 bias_term: true }",
-                             "scale_param { axis: 1 num_axes: -1 }", "scale_param { axis: -1 bias_term: true }",
-                             "scale_param { num_axes: 0 bias_term: true }"}) {
+                             "scale_param { axis: 1 num_axes: -1 }", "scale_param { axis: -1 bias_term: true }"}) {
     CheckLayer("Scale", fields, {{3, 2, 3, 5}, {5, 7}});
   }
   for (const char* fields : {"", "bias_param { axis: 0 num_axes: -1 }", "bias_param { axis: 1 num_axes: 1 }"}) {
@@ -123,6 +122,11 @@ TEST_CASE("gradients of scale and bias by a second bottom agree with differences
   }
   CheckGradients(Learnt("a", {3, 4, 5}) + Learnt("b", {4, 5}) + LayerText("Scale", {"a", "b"}, {"x"}, "scale_param { bias_term: true }") +
                  Loss("x"));
+  // A number.
+  const std::string number = R"(layer { name: "sum" type: "Reduction" bottom: "b" top: "c" })";
+  for (const char* type : {"Scale", "Bias"}) {
+    CheckGradients(Learnt("a", {3, 4}) + Learnt("b", {3}) + number + LayerText(type, {"a", "c"}, {"x"}, "") + Loss("x"));
+  }
 }
 
 TEST_CASE("local response normalisation's gradient agrees with differences") {
