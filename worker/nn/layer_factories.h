@@ -11,14 +11,30 @@ namespace samovar {
 using LayerOr = absl::StatusOr<std::unique_ptr<Layer>>;
 
 LayerOr CreateAccuracyLayer(const LayerContext& context);
+LayerOr CreateBatchNormLayer(const LayerContext& context);
+LayerOr CreateBiasLayer(const LayerContext& context);
+LayerOr CreateConcatLayer(const LayerContext& context);
 LayerOr CreateConvolutionLayer(const LayerContext& context);
+LayerOr CreateCropLayer(const LayerContext& context);
+LayerOr CreateDeconvolutionLayer(const LayerContext& context);
+LayerOr CreateEltwiseLayer(const LayerContext& context);
+LayerOr CreateEmbedLayer(const LayerContext& context);
 LayerOr CreateFedLayer(const LayerContext& context);
-LayerOr CreateInputLayer(const LayerContext& context);
+LayerOr CreateFlattenLayer(const LayerContext& context);
 LayerOr CreateInnerProductLayer(const LayerContext& context);
+LayerOr CreateInputLayer(const LayerContext& context);
+LayerOr CreateLrnLayer(const LayerContext& context);
+LayerOr CreateMvnLayer(const LayerContext& context);
+LayerOr CreateParameterLayer(const LayerContext& context);
 LayerOr CreatePoolingLayer(const LayerContext& context);
+LayerOr CreateReductionLayer(const LayerContext& context);
 LayerOr CreateReluLayer(const LayerContext& context);
+LayerOr CreateReshapeLayer(const LayerContext& context);
+LayerOr CreateScaleLayer(const LayerContext& context);
+LayerOr CreateSliceLayer(const LayerContext& context);
 LayerOr CreateSoftmaxLayer(const LayerContext& context);
 LayerOr CreateSoftmaxLossLayer(const LayerContext& context);
 LayerOr CreateSplitLayer(const LayerContext& context);
+LayerOr CreateTileLayer(const LayerContext& context);
 
 }  // namespace samovar
