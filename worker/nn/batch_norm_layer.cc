@@ -76,8 +76,8 @@ class BatchNormLayer : public Layer {
     double variances[Channels::kMaxPerPiece];
     SumChannels(view_, begin, end, means, [=](int64_t i, int64_t) { return double{in[i]}; });
     for (int64_t c = 0; c < end - begin; ++c) means[c] /= m;
-    SumChannels(view_, begin, end, variances, [&](int64_t i, int64_t c) {
-      const double deviation = in[i] - means[c - begin];
+    SumChannels(view_, begin, end, variances, [in, begin, mean = &means[0]](int64_t i, int64_t c) {
+      const double deviation = in[i] - mean[c - begin];
       return deviation * deviation;
     });
     const double correction = m > 1 ? m / (m - 1) : 1;

@@ -52,7 +52,7 @@ void SumChannels(const Channels& view, int64_t begin, int64_t end, double* sums,
   }
   for (int64_t c = begin; c < end; ++c) {
     for (int64_t o = 0; o < view.outer; ++o) {
-      sums[c - begin] += SumInLanes((o * view.channels + c) * view.inner, view.inner, [&](int64_t i) { return value(i, c); });
+      sums[c - begin] += SumInLanes((o * view.channels + c) * view.inner, view.inner, [value, c](int64_t i) { return value(i, c); });
     }
   }
 }

@@ -17,7 +17,10 @@ namespace {
 class MvnLayer : public Layer {
  public:
   MvnLayer(const Shape& in, const caffe::MVNParameter& mvn)
-      : rows_(Elements(in, 0, mvn.across_channels() ? 1 : 2)), width_(Elements(in) / rows_), normalize_(mvn.normalize_variance()), eps_(mvn.eps()) {
+      : rows_(Elements(in, 0, mvn.across_channels() ? 1 : 2)),
+        width_(Elements(in) / rows_),
+        normalize_(mvn.normalize_variance()),
+        eps_(mvn.eps()) {
     AddTop(in);
   }
 

@@ -17,7 +17,8 @@ using Values = std::vector<float>;
 TEST_CASE("eltwise adds with coefficients, multiplies, or takes the maximum") {
   const std::vector<Given> abc = {{"a", {1, 3}, {1, 2, 3}}, {"b", {1, 3}, {4, 2, -6}}, {"c", {1, 3}, {7, -8, 3}}};
   auto eltwise = [&](const std::string& fields) {
-    return Outputs(abc, R"(layer { name: "e" type: "Eltwise" bottom: "a" bottom: "b" bottom: "c" top: "a" eltwise_param { )" + fields + " } }");
+    return Outputs(abc, R"(layer { name: "e" type: "Eltwise" bottom: "a" bottom: "b" bottom: "c" top: "a" eltwise_param { )" + fields +
+                            " } }");
   };
   CHECK(eltwise("") == Values{12, -4, 0});
   CHECK(eltwise("coeff: 10 coeff: 1 coeff: -1") == Values{7, 30, 21});
@@ -31,7 +32,8 @@ TEST_CASE("of equal maxima the second bottom takes the gradient before the first
     absl::StrAppend(&text, "layer { name: \"", name, "\" type: \"Parameter\" top: \"", name, "\" parameter_param { shape { dim: 4 } } }\n");
   }
   std::unique_ptr<Net> net = MakeNet(text + R"(
-      layer { name: "e" type: "Eltwise" bottom: "a" bottom: "b" bottom: "c" top: "x" loss_weight: 1 eltwise_param { operation: MAX } })", NetOptions());
+      layer { name: "e" type: "Eltwise" bottom: "a" bottom: "b" bottom: "c" top: "x" loss_weight: 1
+              eltwise_param { operation: MAX } })", NetOptions());
   const Values weights = {1, 1, 3, 1, /*b*/ 1, 1, 1, 2, /*c*/ 1, 0, 3, 2};
   std::copy(weights.begin(), weights.end(), net->weights().begin());
   CHECK(Gradients(net.get()) == Values{0, 0, 1, 0, /*b*/ 1, 1, 0, 1, /*c*/ 0, 0, 0, 0});
@@ -173,7 +175,8 @@ TEST_CASE("an embedding looks up the row of each number, and refuses what is non
                                      [] { NetOptions options; options.phase = caffe::TEST; return options; }());
   for (float value : {3.0f, -1.0f, 0.5f, 1e30f, std::numeric_limits<float>::quiet_NaN()}) {
     net->inputs()[0].tops[0][0] = value;
-    REQUIRE_STATUS(net->Forward(7, 0), absl::StatusCode::kInvalidArgument, "iteration 7: layer \"e\" (Embed): its bottom \"a\" has the value ");
+    REQUIRE_STATUS(net->Forward(7, 0), absl::StatusCode::kInvalidArgument,
+                   "iteration 7: layer \"e\" (Embed): its bottom \"a\" has the value ");
   }
 }
 
