@@ -52,7 +52,6 @@ class Fingerprint {
 }  // namespace
 
 uint64_t BlobElements(const v1::ParameterBlob& blob) {
-  if (blob.shape().empty()) return 0;
   uint64_t elements = 1;
   for (int64_t dimension : blob.shape()) elements *= static_cast<uint64_t>(dimension);
   return elements;

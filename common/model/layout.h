@@ -10,7 +10,7 @@
 
 namespace samovar {
 
-// Floats in a blob: the product of its dimensions (0 if it has none).
+// Floats in a blob: the product of its dimensions, 1 if it has none.
 uint64_t BlobElements(const v1::ParameterBlob& blob);
 
 // INVALID_ARGUMENT if blobs are not contiguous from 0, a dimension is not positive, a product overflows, the total disagrees,
