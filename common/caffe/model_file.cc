@@ -108,6 +108,9 @@ absl::Status WriteModel(const std::string& path, const caffe::NetParameter& mode
         absl::StrCat("cannot write ", path, ": the model has ", model.ByteSizeLong(),
                      " bytes, and a .caffemodel at most ", kMaxModelBytes));
   }
+  if (absl::EndsWith(path, ".h5")) {
+    return absl::UnimplementedError(absl::StrCat("cannot write ", path, ": models in HDF5 are not offered"));
+  }
   const std::string directory = DirectoryOf(path);
   std::error_code error;
   std::filesystem::create_directories(directory, error);

@@ -233,8 +233,9 @@ class BundleLoader {
     solver_.clear_test_net_param();
     solver_.clear_train_state();
     solver_.clear_test_state();
-    // The only type that the checks let through, in either spelling.
-    solver_.set_type("SGD");
+    // The old enum's names for them, in its order.
+    constexpr const char* kTypes[] = {"SGD", "Nesterov", "AdaGrad", "RMSProp", "AdaDelta", "Adam"};
+    solver_.set_type(solver_.has_solver_type() ? kTypes[solver_.solver_type()] : solver_.type());
     solver_.clear_solver_type();
     solver_.set_solver_mode(caffe::SolverParameter::CPU);
     const std::filesystem::path path(bundle_.solver_path);

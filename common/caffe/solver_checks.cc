@@ -140,12 +140,14 @@ class Checker {
     const char* field = solver_.has_solver_type() ? "solver_type" : "type";
     const std::string type =
         solver_.has_solver_type() ? std::string(kTypes[solver_.solver_type()]) : solver_.type();
-    if (type == "SGD") return;
     if (!Contains(Names(kTypes), type)) {
       return Wrong(field, absl::StrCat("unknown type \"", type, "\", expected one of ", absl::StrJoin(kTypes, ", "),
                                        DidYouMean(type, Names(kTypes))));
     }
-    NotOffered(field, absl::StrCat(field, " \"", type, "\" is not offered; write type: \"SGD\""));
+    type_ = type;
+    if ((type == "AdaGrad" || type == "RMSProp") && solver_.momentum() != 0) {
+      Wrong("momentum", absl::StrCat("type: \"", type, "\" has no momentum; remove it, or write momentum: 0"));
+    }
   }
 
   void CheckDecay() {
@@ -169,9 +171,6 @@ class Checker {
     } else if (std::isnan(solver_.clip_gradients())) {
       Wrong("clip_gradients", "clip_gradients must be a number");
     }
-    if (solver_.weights_size() > 0) {
-      NotOffered("weights", "weights is not offered: training starts from the net's fillers; remove it");
-    }
   }
 
   void WarnOfIgnored() {
@@ -189,9 +188,10 @@ class Checker {
       Warn("snapshot_format", "snapshot_format: HDF5 has no effect: models are written as BINARYPROTO");
     }
     const bool set[] = {solver_.has_delta(), solver_.has_momentum2(), solver_.has_rms_decay()};
+    const bool used[] = {type_ != "SGD" && type_ != "Nesterov", type_ == "Adam", type_ == "RMSProp"};
     const char* const names[] = {"delta", "momentum2", "rms_decay"};
     for (int i = 0; i < 3; ++i) {
-      if (set[i]) Warn(names[i], absl::StrCat(names[i], kIgnored, " with type: \"SGD\""));
+      if (set[i] && !used[i]) Warn(names[i], absl::StrCat(names[i], kIgnored, " with type: \"", type_, "\""));
     }
   }
 
@@ -209,6 +209,8 @@ class Checker {
   const SourceMap& source_map_;
   std::vector<std::string>* const warnings_;
   std::vector<std::string> errors_;
+  // By its name today.
+  std::string type_ = "SGD";
   bool wrong_ = false;
 };
 
