@@ -77,11 +77,20 @@ absl::Status CheckBlob(const caffe::BlobProto& source, const v1::ParameterBlob& 
   return absl::OkStatus();
 }
 
+// A file may hold a shared blob at its owner only: elsewhere it is empty, or missing at the end.
+bool IsLeftOut(const caffe::LayerParameter& source, int blob) {
+  if (blob >= source.blobs_size()) return true;
+  return CountValues(source.blobs(blob)) == 0 && ShapeOf(source.blobs(blob)).empty();
+}
+
 absl::Status CheckCount(const caffe::LayerParameter& source, const std::map<uint32_t, Target>& targets) {
-  const bool owns = std::any_of(targets.begin(), targets.end(), [](const auto& item) { return item.second.owned; });
-  // A file may hold a shared blob at its owner only.
-  if (!owns && source.blobs_size() == 0) return absl::OkStatus();
-  if (static_cast<size_t>(source.blobs_size()) == targets.size()) return absl::OkStatus();
+  size_t needed = 0, position = 0;
+  for (const auto& [index, target] : targets) {
+    ++position;
+    if (target.owned) needed = position;
+  }
+  const size_t held = static_cast<size_t>(source.blobs_size());
+  if (held >= needed && held <= targets.size()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(
       "layer \"", source.name(), "\" has ", source.blobs_size(), " blobs in the file and ", targets.size(),
       " in the net (is bias_term the same?); to train the layer from its fillers give it another name"));
@@ -118,13 +127,13 @@ absl::Status InitialValues::AddModel(caffe::NetParameter model, const v1::Parame
     const auto found = layers.find(source.name());
     if (found == layers.end()) continue;
     SAMOVAR_RETURN_IF_ERROR(CheckCount(source, found->second));
-    int blob = 0;
+    int blob = -1;
     for (const auto& [index, target] : found->second) {
-      if (blob >= source.blobs_size()) break;
+      ++blob;
+      if (!target.owned && IsLeftOut(source, blob)) continue;
       SAMOVAR_RETURN_IF_ERROR(CheckBlob(source.blobs(blob), layout.blobs(target.blob), target.owned,
                                         absl::StrCat("layer \"", source.name(), "\", blob ", index)));
       if (target.owned) sources_[target.blob] = {static_cast<int>(models_.size()), i, blob};
-      ++blob;
     }
   }
   models_.push_back(std::move(model));

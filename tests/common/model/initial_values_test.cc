@@ -161,8 +161,25 @@ TEST_CASE_METHOD(Fixture, "a shared blob is its owner's, and layers that share i
   AddValues(model.mutable_layer(2), {2, 3}, 50);
   initial.add_weights(Write(model));
   CHECK(WeightsOver(-1)[0] == 1);
+  model.mutable_layer(2)->clear_blobs();
+  REQUIRE_OK(ReadOnly(model));
+  AddValues(model.mutable_layer(2), {2, 3}, 50);
   AddValues(model.mutable_layer(2), {2}, 50);
   REQUIRE_STATUS(ReadOnly(model), absl::StatusCode::kInvalidArgument, "\"twin\" has 2 blobs in the file and 1");
+}
+
+TEST_CASE_METHOD(Fixture, "a layer may leave out a shared blob after its own ones, but none of its own") {
+  v1::SharedParameter* shared = layout.add_shared();
+  shared->set_layer("top");
+  shared->set_index(1);
+  shared->set_blob(0);
+  caffe::NetParameter model;
+  model.add_layer()->set_name("top");
+  AddValues(model.mutable_layer(0), {4}, 1);
+  REQUIRE_OK(ReadOnly(model));
+  shared->set_index(0);
+  layout.mutable_blobs(2)->set_index(1);
+  REQUIRE_STATUS(ReadOnly(model), absl::StatusCode::kInvalidArgument, "\"top\" has 1 blobs in the file and 2");
 }
 
 TEST_CASE_METHOD(Fixture, "a solver's state gives history and iteration, and finds its model beside it") {
