@@ -15,15 +15,27 @@ constexpr double kStalenessWeight = 0.05;
 
 float RateFactor(uint64_t staleness) { return std::min(1.0f, 2.0f / (1.0f + static_cast<float>(staleness))); }
 
+bool UpdatedAlike(const RuleSegment& a, const RuleSegment& b) {
+  return a.rule == b.rule && a.lr_mult == b.lr_mult && a.decay_mult == b.decay_mult &&
+         a.moving_average_fraction == b.moving_average_fraction;
+}
+
 }  // namespace
 
 std::vector<RuleSegment> BuildSegments(const v1::ParameterLayout& layout, uint64_t begin, uint64_t end) {
   std::vector<RuleSegment> segments;
   VisitRange(layout, begin, end, [&](const v1::ParameterBlob& blob, uint64_t from, uint64_t to) {
-    const RuleSegment segment{static_cast<uint32_t>(from - begin), static_cast<uint32_t>(to - begin), blob.lr_mult(),
-                              blob.decay_mult()};
-    if (!segments.empty() && segments.back().lr_mult == segment.lr_mult &&
-        segments.back().decay_mult == segment.decay_mult) {
+    RuleSegment segment;
+    segment.begin = static_cast<uint32_t>(from - begin);
+    segment.end = static_cast<uint32_t>(to - begin);
+    segment.rule = blob.rule();
+    if (segment.rule == v1::UPDATE_RULE_SOLVER) {
+      segment.lr_mult = blob.lr_mult();
+      segment.decay_mult = blob.decay_mult();
+    } else {
+      segment.moving_average_fraction = blob.moving_average_fraction();
+    }
+    if (!segments.empty() && UpdatedAlike(segments.back(), segment)) {
       segments.back().end = segment.end;
     } else {
       segments.push_back(segment);
@@ -58,8 +70,12 @@ absl::StatusOr<bool> Chunk::Push(const SolverRule& rule, uint64_t t, uint64_t pu
   staleness_ += kStalenessWeight * (static_cast<double>(staleness) - staleness_);
 
   for (RuleSegment segment : segments_) {
-    segment.lr_mult *= RateFactor(staleness);
-    rule.Apply(t, segment, image_.weights, state_, gradient);
+    if (segment.rule == v1::UPDATE_RULE_MOVING_AVERAGE) {
+      MergeStatistics(segment, image_.weights, gradient);
+    } else {
+      segment.lr_mult *= RateFactor(staleness);
+      rule.Apply(t, segment, image_.weights, state_, gradient);
+    }
   }
   image_.ledger.Add(t);
   ++image_.version;

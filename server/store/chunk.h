@@ -28,8 +28,8 @@
 
 namespace samovar {
 
-// The parts of the floats [begin, end) of the flat vector that share multipliers, as positions from `begin`. Blobs side
-// by side with equal multipliers share a segment. REQUIRES: CheckLayout(layout).ok()
+// The parts of the floats [begin, end) of the flat vector that are updated alike, as positions from `begin`. Blobs side by
+// side with the same rule and settings share a segment. REQUIRES: CheckLayout(layout).ok()
 std::vector<RuleSegment> BuildSegments(const v1::ParameterLayout& layout, uint64_t begin, uint64_t end);
 
 class Chunk {
@@ -49,7 +49,8 @@ class Chunk {
   void AppendPulled(const SolverRule& rule, std::string* payload) const;
 
   const ChunkImage& image() const { return image_; }
-  std::span<float> weights() { return image_.weights; }
+  // What the chunk begins as, for whoever makes the job. REQUIRES: nothing was pushed yet; lengths stay.
+  ChunkImage& initial_image() { return image_; }
   // Of the pushes to this chunk since it was made.
   const v1::PushCounters& counters() const { return counters_; }
 

@@ -177,6 +177,24 @@ TEST_CASE("a frozen copy is pulled while the weights move on") {
   REQUIRE_STATUS(client->PullFrozen(17, weights, Soon()), absl::StatusCode::kNotFound, server.address());
 }
 
+TEST_CASE("a solver's history is pulled from a frozen copy, with how many updates it holds") {
+  TempDir dir;
+  v1::OpenJobRequest job = MakeJob(1);
+  job.mutable_solver()->set_momentum(0.5f);
+  ParameterServer server(dir.File("0"), job);
+  auto client = MakeClient({server.address()});
+  std::vector<float> history(kElements);
+  for (uint64_t t : {0, 1}) REQUIRE_OK(Push(client.get(), t, 1));
+  server.Freeze("job", 2);
+  REQUIRE_OK(Push(client.get(), 2, 1));
+  const auto updates = client->PullHistory(2, 1, history, Soon());
+  REQUIRE_OK(updates);
+  REQUIRE(*updates == 2);
+  // The rate is inside the history.
+  REQUIRE(AllAre(history, 1.5f * kRate));
+  REQUIRE_STATUS(client->PullHistory(2, 2, history, Soon()), absl::StatusCode::kInvalidArgument, "no vector 2");
+}
+
 TEST_CASE("a server's refusal is told with the server's name, and the next operation is not affected") {
   TempDir dir;
   ParameterServer server(dir.File("0"), MakeJob(1));
