@@ -172,7 +172,7 @@ std::string JobIdOf(const std::string& snapshot_prefix) {
   return id.empty() ? "job" : id;
 }
 
-absl::StatusOr<CheckedJob> CheckJob(const std::string& solver_path) {
+absl::StatusOr<CheckedJob> CheckJob(const std::string& solver_path, const StartFrom& from) {
   SAMOVAR_ASSIGN_OR_RETURN(SolverBundle bundle, LoadSolver(solver_path));
   CheckedJob job;
   job.snapshot_prefix = bundle.solver.snapshot_prefix();
@@ -187,7 +187,14 @@ absl::StatusOr<CheckedJob> CheckJob(const std::string& solver_path) {
     ResolveFolders(solver_path, &test_net);
     SAMOVAR_RETURN_IF_ERROR(AddTestNet({test_net, caffe::TEST, 1, solver_path}, &job.spec));
   }
+  SAMOVAR_ASSIGN_OR_RETURN(CheckedStart start, CheckStart(from, solver_path, bundle.solver, job.spec.layout()));
+  if (start.initial_model.ByteSizeLong() > 0) *job.spec.mutable_initial_model() = std::move(start.initial_model);
+  job.first_iteration = start.iteration;
+  job.start = std::move(start.description);
+  job.warnings.insert(job.warnings.end(), start.warnings.begin(), start.warnings.end());
   *job.spec.mutable_solver() = std::move(bundle.solver);
+  // They are in the initial model, as paths that do not depend on where one is.
+  job.spec.mutable_solver()->clear_weights();
   return job;
 }
 

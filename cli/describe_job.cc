@@ -8,6 +8,7 @@
 #include "cli/model_export.h"
 #include "cli/progress.h"
 #include "common/model/layout.h"
+#include "common/model/solver_history.h"
 
 namespace samovar {
 namespace {
@@ -84,10 +85,13 @@ std::string DescribeJob(const CheckedJob& job) {
   }
   absl::StrAppend(&text, Row("model", absl::StrCat(spec.layout().elements(), " parameters, ", FormatBytes(bytes))),
                   ParameterTable(spec.layout()));
+  if (!job.start.empty()) absl::StrAppend(&text, Row("weights", job.start));
   // Weights and gradients; weights and the solver's history, and as much again while a snapshot is taken.
+  const double server_bytes = 2 * bytes * (1 + HistoryVectors(spec.solver()).value_or(1));
   absl::StrAppend(&text, Row("memory", absl::StrCat(FormatBytes(2 * bytes), " of parameters in each worker, ",
-                                                    FormatBytes(4 * bytes), " at most in all servers together")));
-  const std::string model = ModelPath(job.snapshot_prefix, static_cast<uint64_t>(spec.solver().max_iter()));
+                                                    FormatBytes(server_bytes), " at most in all servers together")));
+  const std::string model =
+      ModelPath(job.snapshot_prefix, static_cast<uint64_t>(spec.solver().max_iter()), spec.solver());
   absl::StrAppend(&text,
                   Row("files", spec.solver().snapshot() > 0
                                    ? absl::StrCat(model, ", and one every ", spec.solver().snapshot(), " iterations")

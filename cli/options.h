@@ -21,6 +21,10 @@ struct TrainOptions {
   // Continue an earlier run, or give it up and begin anew. At most one.
   bool resume = false;
   bool restart = false;
+  // .caffemodel files, separated by commas, to begin from; empty: the solver's `weights`, or the fillers.
+  std::string weights;
+  // A .solverstate file to continue from. Not together with weights or resume.
+  std::string snapshot;
   // Directory of snapshots and logs; empty: "<snapshot_prefix>_state".
   std::string state;
   bool json = false;

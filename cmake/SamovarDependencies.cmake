@@ -14,17 +14,18 @@ find_package(ZLIB REQUIRED)
 find_package(JPEG REQUIRED)
 find_package(PNG REQUIRED)
 pkg_check_modules(LMDB REQUIRED IMPORTED_TARGET GLOBAL lmdb)
-pkg_check_modules(HDF5 REQUIRED IMPORTED_TARGET GLOBAL hdf5)
+# The library for one process, not the one for MPI.
+pkg_search_module(HDF5 REQUIRED IMPORTED_TARGET GLOBAL hdf5-serial hdf5)
 
 add_library(samovar::protobuf ALIAS protobuf::libprotobuf)
 add_library(samovar::lmdb ALIAS PkgConfig::LMDB)
+add_library(samovar::hdf5 ALIAS PkgConfig::HDF5)
 add_library(samovar::eigen ALIAS Eigen3::Eigen)
 add_library(samovar::spdlog ALIAS spdlog::spdlog)
 add_library(samovar::cli11 ALIAS CLI11::CLI11)
 add_library(samovar::zlib ALIAS ZLIB::ZLIB)
 add_library(samovar::jpeg ALIAS JPEG::JPEG)
 add_library(samovar::png ALIAS PNG::PNG)
-add_library(samovar::hdf5 ALIAS PkgConfig::HDF5)
 
 # Older distributions package gRPC without its CMake files, but always with pkg-config's.
 find_package(gRPC CONFIG QUIET)

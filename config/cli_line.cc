@@ -22,13 +22,17 @@ constexpr char kExamples[] =
     "interrupted.";
 
 constexpr char kTrainExamples[] =
-    "Files: models are written as SNAPSHOT_PREFIX_iter_N.caffemodel, at each snapshot and at the end. Snapshots of the "
-    "servers and\n"
-    "the logs of all processes are kept in the state directory.\n"
+    "Files: models are written as SNAPSHOT_PREFIX_iter_N.caffemodel, with SNAPSHOT_PREFIX_iter_N.solverstate beside it, at "
+    "each snapshot\n"
+    "and at the end. Snapshots of the servers and the logs of all processes are kept in the state directory.\n"
     "Examples:\n"
     "  samovar train --solver lenet_solver.prototxt\n"
     "  samovar train --solver lenet_solver.prototxt --workers 4 --threads 2 --seed 1\n"
-    "  samovar train --solver lenet_solver.prototxt --resume";
+    "  samovar train --solver lenet_solver.prototxt --resume\n"
+    "Finetuning: rename the layers that are to be trained anew, then\n"
+    "  samovar train --solver finetune_solver.prototxt --weights bvlc_reference_caffenet.caffemodel\n"
+    "Continuing what Caffe trained, or a finished run with a larger max_iter:\n"
+    "  samovar train --solver lenet_solver.prototxt --snapshot lenet_iter_5000.solverstate";
 constexpr char kCheckExamples[] =
     "Example:\n"
     "  samovar check examples/mnist/lenet_solver.prototxt";
@@ -107,6 +111,19 @@ void CliLine::AddTrain() {
       ->type_name("N")
       ->default_str("")
       ->check(Between(0, std::numeric_limits<uint64_t>::max()));
+  train_
+      ->add_option("--weights", train.weights,
+                   "Begins from the weights of these .caffemodel files (finetuning): each layer takes those of the layer of "
+                   "its name, the others keep their fillers; several files are separated by commas, the last that has a "
+                   "layer counts; replaces the solver's weights")
+      ->type_name("FILE[,FILE...]")
+      ->default_str("");
+  train_
+      ->add_option("--snapshot", train.snapshot,
+                   "Continues at the iteration of this .solverstate file, from its history and the model that it names; "
+                   "to continue an interrupted run of Samovar itself, --resume is exact")
+      ->type_name("FILE")
+      ->default_str("");
   train_->add_flag("--resume", train.resume, "Continues the earlier run from its last snapshot");
   train_->add_flag("--restart", train.restart,
                    "Begins anew and removes the snapshots of an earlier run that did not finish");

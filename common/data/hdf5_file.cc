@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "common/base/status_macros.h"
+#include "common/caffe/hdf5_mutex.h"
 #include "common/data/record_shape.h"
 
 namespace samovar {
@@ -21,18 +22,13 @@ constexpr size_t kChunkCacheSlots = 12'421;
 // Held over every call of the library, disk I/O included. Silences what it would print to stderr.
 class Library {
  public:
-  Library() : lock_(Mutex()) {
+  Library() : lock_(&Hdf5Mutex()) {
     H5Eget_auto2(H5E_DEFAULT, &function_, &data_);
     H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
   }
   ~Library() { H5Eset_auto2(H5E_DEFAULT, function_, data_); }
 
  private:
-  static absl::Mutex* Mutex() {
-    static absl::Mutex* const mu = new absl::Mutex;  // never destroyed: files may be static, too
-    return mu;
-  }
-
   absl::MutexLock lock_;
   H5E_auto2_t function_ = nullptr;
   void* data_ = nullptr;

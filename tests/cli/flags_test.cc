@@ -110,6 +110,19 @@ TEST_CASE("resume and restart exclude each other") {
   CheckRefused(Cli("samovar train --solver s --resume --restart"), "--resume and --restart exclude each other");
 }
 
+TEST_CASE("train begins from weights or from a snapshot, and a resumed run from neither") {
+  const auto outcome = Cli("samovar train --solver s --weights a.caffemodel,b.caffemodel");
+  REQUIRE_FALSE(outcome.parsed.exit_code.has_value());
+  CHECK(std::get<TrainOptions>(outcome.parsed.flags).weights == "a.caffemodel,b.caffemodel");
+  CHECK(std::get<TrainOptions>(outcome.parsed.flags).snapshot.empty());
+  const auto snapshot = Cli("samovar train --solver s --snapshot a.solverstate --restart");
+  REQUIRE_FALSE(snapshot.parsed.exit_code.has_value());
+  CHECK(std::get<TrainOptions>(snapshot.parsed.flags).snapshot == "a.solverstate");
+  CheckRefused(Cli("samovar train --solver s --weights a --snapshot b"), "--weights and --snapshot exclude each other");
+  CheckRefused(Cli("samovar train --solver s --weights a --resume"), "--resume and --weights exclude each other");
+  CheckRefused(Cli("samovar train --solver s --snapshot a --resume"), "--resume and --snapshot exclude each other");
+}
+
 TEST_CASE("unexpected arguments are named") {
   CheckRefused(Cli("samovar check a b"), R"(unexpected argument "b")");
   CheckRefused(Cli("samovar train --solver s check"), R"(unexpected argument "check")");

@@ -20,6 +20,9 @@ class ConvolutionLayer : public Layer {
  public:
   ConvolutionLayer(const caffe::LayerParameter& param, int64_t batch_size, const Window& window);
 
+  double forward_flops() const override;
+  double backward_flops() const override;
+
   absl::Status Forward(const Pass& pass) override;
   void Backward(const Pass& pass) override;
 

@@ -45,6 +45,17 @@ absl::Status ConvolutionLayer::Allocate() {
   return absl::OkStatus();
 }
 
+double ConvolutionLayer::forward_flops() const {
+  const double products = static_cast<double>(Elements(top_shapes()[0])) * static_cast<double>(group_taps_);
+  return 2 * products + (has_bias_ ? static_cast<double>(Elements(top_shapes()[0])) : 0);
+}
+
+double ConvolutionLayer::backward_flops() const {
+  const double outputs = static_cast<double>(Elements(top_shapes()[0]));
+  const double products = outputs * static_cast<double>(group_taps_);
+  return (wants_weights() ? 2 * products : 0) + (wants_bias() ? outputs : 0) + (binding().propagate_down[0] ? 2 * products : 0);
+}
+
 void ConvolutionLayer::FillColumns(Block block, float* columns) {
   const int64_t width = block.images * window_.out_plane();
   for (int64_t i = 0; i < block.images; ++i) {

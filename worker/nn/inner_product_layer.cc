@@ -32,6 +32,15 @@ class InnerProductLayer : public Layer {
     if (has_bias_) AddParameter(context.param.name(), {outputs_}, ip.bias_filler());
   }
 
+  double forward_flops() const override {
+    return 2 * products() + (has_bias_ ? static_cast<double>(rows_ * outputs_) : 0);
+  }
+  double backward_flops() const override {
+    const bool bias = has_bias_ && binding().gradients[1] != nullptr;
+    return (binding().gradients[0] != nullptr ? 2 * products() : 0) + (bias ? static_cast<double>(rows_ * outputs_) : 0) +
+           (binding().propagate_down[0] ? 2 * products() : 0);
+  }
+
   absl::Status Forward(const Pass& pass) override {
     const ConstMatrixMap in(bottom(0).data, rows_, inputs_);
     pass.loop.Run(outputs_, kOutputsPerPiece, [&](int64_t begin, int64_t end, int64_t, int) {
@@ -58,6 +67,8 @@ class InnerProductLayer : public Layer {
   }
 
  private:
+  double products() const { return static_cast<double>(rows_) * static_cast<double>(inputs_) * static_cast<double>(outputs_); }
+
   ConstMatrixMap weights() const {
     return transpose_ ? ConstMatrixMap(binding().weights[0], inputs_, outputs_)
                       : ConstMatrixMap(binding().weights[0], outputs_, inputs_);

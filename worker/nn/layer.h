@@ -92,6 +92,11 @@ class Layer {
   // loss depends on a top.
   virtual bool has_gradient_through_top(size_t top) const { return top == 0; }
 
+  // Multiplications and additions, counted apart, that the definition of a pass asks for, however the layer goes about it; filled
+  // in by layers whose work is matrix products. Backward's depend on what is wanted, which Bind says.
+  virtual double forward_flops() const { return 0; }
+  virtual double backward_flops() const { return 0; }
+
   // RESOURCE_EXHAUSTED: no memory for the layer's buffers.
   absl::Status Bind(LayerBinding binding);
 

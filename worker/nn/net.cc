@@ -102,11 +102,22 @@ const std::vector<NetInput>& Net::inputs() const { return graph_->inputs; }
 const v1::NetOutputs& Net::output_specs() const { return graph_->output_specs; }
 std::span<const float> Net::outputs() const { return graph_->output_values; }
 float Net::loss() const { return graph_->loss; }
+size_t Net::layers() const { return graph_->nodes.size(); }
+const caffe::LayerParameter& Net::layer(size_t layer) const { return graph_->nodes[layer].param; }
+double Net::forward_flops(size_t layer) const { return graph_->nodes[layer].layer->forward_flops(); }
+double Net::backward_flops(size_t layer) const {
+  const bool runs = graph_->phase == caffe::TRAIN && graph_->nodes[layer].needs_backward;
+  return runs ? graph_->nodes[layer].layer->backward_flops() : 0;
+}
+void Net::SetObserver(std::function<void(size_t layer, bool forward)> after_layer) { graph_->after_layer = std::move(after_layer); }
 
 absl::Status Net::Forward(uint64_t iteration, uint64_t seed, uint64_t first_record) {
   graph_->forward_done = false;
   graph_->pass = {iteration, seed, first_record, graph_->loop};
-  for (const LayerNode& node : graph_->nodes) SAMOVAR_RETURN_IF_ERROR(node.layer->Forward(graph_->pass));
+  for (size_t i = 0; i < graph_->nodes.size(); ++i) {
+    SAMOVAR_RETURN_IF_ERROR(graph_->nodes[i].layer->Forward(graph_->pass));
+    if (graph_->after_layer) graph_->after_layer(i, /*forward=*/true);
+  }
   SAMOVAR_ASSIGN_OR_RETURN(const double loss, SumLosses(*graph_, iteration));
   graph_->loss = static_cast<float>(loss);
   CopyOutputs(graph_.get());
@@ -127,6 +138,7 @@ absl::Status Net::Backward(absl::FunctionRef<void(uint64_t begin, uint64_t end)>
       SeedLoss(*graph_, *node);
       node->layer->Backward(graph_->pass);
       AddShared(graph_.get(), *node);
+      if (graph_->after_layer) graph_->after_layer(static_cast<size_t>(node.base() - graph_->nodes.begin()) - 1, /*forward=*/false);
     }
     ZeroFrozen(graph_.get(), *node);
     if (node->end > node->begin) ready(node->begin, node->end);

@@ -14,6 +14,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -89,6 +90,17 @@ class Net {
   // Of the last Forward. loss() is the sum over all tops of loss_weight times their values.
   std::span<const float> outputs() const;
   float loss() const;
+
+  // Layers in net order, those that were inserted included.
+  size_t layers() const;
+  const caffe::LayerParameter& layer(size_t layer) const;
+  // Multiplications and additions, counted apart, that one pass of the layer is worth: those of its matrix products as they are
+  // defined, padding included; backward, those of the gradients that are wanted. 0 for layers without matrix products.
+  double forward_flops(size_t layer) const;
+  double backward_flops(size_t layer) const;
+  // Called on the caller's thread after each layer's part of a pass, for whoever measures. Null: nobody. A layer that the net
+  // does not run, backward, is not reported.
+  void SetObserver(std::function<void(size_t layer, bool forward)> after_layer);
 
  private:
   explicit Net(std::unique_ptr<NetGraph> graph);

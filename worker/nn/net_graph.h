@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -67,6 +68,8 @@ struct NetGraph {
 
   std::vector<const Blob*> outputs;
   v1::NetOutputs output_specs;
+
+  std::function<void(size_t layer, bool forward)> after_layer;
 
   // Of the passes.
   Pass pass{0, 0, 0, Loop(nullptr)};

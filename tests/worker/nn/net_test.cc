@@ -43,6 +43,31 @@ TEST_CASE("gradients become ready layer by layer from the last one, and cover th
   CHECK(ranges == std::vector<std::pair<uint64_t, uint64_t>>{{426070, 431080}, {25570, 426070}, {520, 25570}, {0, 520}});
 }
 
+TEST_CASE("layers report their passes to an observer, and what these are worth in operations") {
+  std::unique_ptr<Net> net = MakeNet(LeNetText(4), Digits());
+  FillWeights(net.get(), 1, 0.05f);
+  FillRecords(net.get(), 2, 10);
+  std::vector<std::string> seen;
+  net->SetObserver([&](size_t layer, bool forward) { seen.push_back((forward ? "+" : "-") + net->layer(layer).name()); });
+  Gradients(net.get());
+  CHECK(seen == std::vector<std::string>{"+input", "+conv1", "+pool1", "+conv2", "+pool2", "+ip1", "+relu1", "+ip2", "+loss",
+                                         "-loss", "-ip2", "-relu1", "-ip1", "-pool2", "-conv2", "-pool1", "-conv1"});
+  net->SetObserver(nullptr);
+  Gradients(net.get());
+  CHECK(seen.size() == 17);
+  REQUIRE(net->layers() == 9);
+  CHECK(net->forward_flops(0) == 0);
+  // 4 records of 20 planes of 24x24, each value of 25 taps and a bias; no gradient of the data.
+  CHECK(net->forward_flops(1) == 4 * 11520 * 51);
+  CHECK(net->backward_flops(1) == 4 * 11520 * 51);
+  CHECK(net->forward_flops(3) == 4 * 3200 * 1001);
+  CHECK(net->backward_flops(3) == 4 * 3200 * 2001);
+  CHECK(net->forward_flops(5) == 4 * 500 * 1601);
+  CHECK(net->backward_flops(5) == 4 * 500 * 3201);
+  std::unique_ptr<Net> test = MakeNet(LeNetText(4), ImageOptions(caffe::TEST, 1, 28, 28));
+  CHECK(test->backward_flops(3) == 0);
+}
+
 TEST_CASE("any number of threads computes the same bits") {
   auto compute = [](ThreadPool* pool) {
     std::unique_ptr<Net> net = MakeNet(LeNetText(37), Digits(pool));
