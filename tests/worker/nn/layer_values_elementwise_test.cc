@@ -106,7 +106,7 @@ TEST_CASE("PReLU's slopes have an axis of channels, or none, and begin with a qu
   CHECK(parameter("prelu_param { filler { } }").filler().value() == 0);
 }
 
-TEST_CASE("ArgMax of a record gives places, or places and values; of equal values the later comes first") {
+TEST_CASE("ArgMax of a record gives places, or places and values, and of equal values the later comes first") {
   const std::vector<float> data = {1, 5, 3, 5, 9, 0, -1, 2};
   const std::vector<float> labels = {0, 0};
   CHECK(Run(Layer("ArgMax"), Image(4, 1, 1), data, {}, labels) == std::vector<float>{3, 0});
