@@ -213,7 +213,7 @@ TEST_CASE("a job's description names nets, data, parameters and files") {
   const std::string text = DescribeJob(*job);
   INFO(text);
   CHECK(absl::StrContains(text, "SGD, 20 iterations, base_lr 0.01 (fixed), momentum 0.9"));
-  CHECK(absl::StrContains(text, "400 records of 1x5x6, 2 a batch"));
+  CHECK(absl::StrContains(text, "400 records of 1x4x4 and a label, 2 a batch"));
   CHECK(absl::StrContains(text, "51 parameters, 204 bytes"));
   CHECK(absl::StrContains(text, "out/small net_iter_20.caffemodel, and one every 10 iterations"));
   CHECK_FALSE(absl::StrContains(text, "ask for"));

@@ -40,7 +40,7 @@ TEST_CASE("a net that is not the one that was submitted is refused") {
   }
   SECTION("no data layer") {
     spec.mutable_train_net()->mutable_layer(0)->set_type("Input");
-    REQUIRE_STATUS(Open(spec), absl::StatusCode::kInvalidArgument, "Data");
+    REQUIRE_STATUS(Open(spec), absl::StatusCode::kInvalidArgument, "has the data layer \"\", but the job has 95 records");
   }
 }
 
