@@ -154,6 +154,9 @@ class BundleLoader {
     if (layer->image_data_param().has_source()) {
       layer->mutable_image_data_param()->set_source(ResolvePath(layer->image_data_param().source(), file));
     }
+    if (layer->memory_data_param().has_source()) {
+      layer->mutable_memory_data_param()->set_source(ResolvePath(layer->memory_data_param().source(), file));
+    }
     if (layer->window_data_param().has_source()) {
       layer->mutable_window_data_param()->set_source(ResolvePath(layer->window_data_param().source(), file));
     }

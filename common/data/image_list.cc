@@ -31,10 +31,10 @@ absl::StatusOr<std::vector<ListedImage>> ReadImageList(const std::string& path) 
     ++number;
     line = absl::StripAsciiWhitespace(line);
     if (line.empty()) continue;
-    images.emplace_back();
+    images.emplace_back().line = number;
     if (!ParseLine(line, &images.back())) {
       return absl::InvalidArgumentError(
-          absl::StrCat(path, ":", number, ": the line is not \"NAME LABEL\" with a whole number as label"));
+          absl::StrCat(PlaceOf(path, images.back()), ": the line is not \"NAME LABEL\" with a whole number as label"));
     }
   }
   if (images.empty()) {
@@ -54,8 +54,10 @@ absl::StatusOr<std::vector<std::string>> ReadFileList(const std::string& path) {
   return names;
 }
 
+std::string PlaceOf(const std::string& list, const ListedImage& image) { return absl::StrCat(list, ":", image.line); }
+
 std::string ImagePath(const std::string& root, const std::string& name) {
-  const bool joined = root.empty() || root.back() == '/' || name.front() == '/';
+  const bool joined = root.empty() || root.back() == '/' || name.empty() || name.front() == '/';
   return absl::StrCat(root, joined ? "" : "/", name);
 }
 
