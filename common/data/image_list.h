@@ -19,7 +19,7 @@ struct ListedImage {
 // NOT_FOUND: no such file. INVALID_ARGUMENT: a line that is none, by its number; or there are none at all.
 absl::StatusOr<std::vector<ListedImage>> ReadImageList(const std::string& path);
 
-// The names in a file that lists files, a line each.
+// The names in a file that lists files, a line each. INVALID_ARGUMENT: there are none, or it is an HDF5 file itself.
 absl::StatusOr<std::vector<std::string>> ReadFileList(const std::string& path);
 
 // "LIST:LINE": how errors name an image of the list.

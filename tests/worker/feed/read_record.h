@@ -22,7 +22,7 @@ class Record {
   }
 
   // The values of each top.
-  const std::vector<std::vector<float>>& Read(RecordReader* reader, uint64_t position, const Draw& draw = {}) {
+  std::vector<std::vector<float>> Read(RecordReader* reader, uint64_t position, const Draw& draw = {}) {
     REQUIRE_OK(TryRead(reader, position, draw));
     return tops_;
   }
