@@ -100,6 +100,18 @@ absl::Status Dataset::BuildIndex() {
   return absl::OkStatus();
 }
 
+absl::StatusOr<std::vector<std::string>> Dataset::Keys() const {
+  std::vector<std::string> keys;
+  keys.reserve(index_.size());
+  SAMOVAR_ASSIGN_OR_RETURN(LmdbCursor cursor, transaction_.OpenCursor());
+  SAMOVAR_ASSIGN_OR_RETURN(bool found, cursor.SeekAtLeast(""));
+  while (found) {
+    keys.emplace_back(cursor.key());
+    SAMOVAR_ASSIGN_OR_RETURN(found, cursor.Next());
+  }
+  return keys;
+}
+
 absl::Status Dataset::ReadShape() {
   caffe::Datum datum;
   if (!Parse(index_[0], &datum))

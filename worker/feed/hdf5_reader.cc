@@ -36,6 +36,12 @@ class Hdf5Reader : public RecordReader {
   uint64_t size() const override { return size_; }
   const std::vector<TopShape>& tops() const override { return tops_; }
 
+  absl::StatusOr<std::vector<std::string>> Names() const override {
+    std::vector<std::string> names;
+    for (uint64_t row = 0; row < size_; ++row) names.push_back(absl::StrCat(row));
+    return names;
+  }
+
   absl::Status Read(uint64_t position, const Draw&, std::span<float* const> tops) override {
     const size_t file = static_cast<size_t>(std::upper_bound(ends_.begin(), ends_.end(), position) - ends_.begin());
     const uint64_t row = position - (file == 0 ? 0 : ends_[file - 1]);

@@ -154,7 +154,7 @@ TEST_CASE("parameters that cannot be are named") {
   };
   SECTION("mean_file") {
     param.set_mean_file("mean.binaryproto");
-    refused(StatusCode::kUnimplemented, "mean_file is not offered");
+    refused(StatusCode::kNotFound, "mean_file: cannot read mean.binaryproto");
   }
   SECTION("crop larger than the record") {
     param.set_crop_size(5);
