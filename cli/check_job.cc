@@ -1,8 +1,7 @@
 #include "cli/check_job.h"
 
-#include <algorithm>
+#include <cmath>
 #include <cstdint>
-#include <limits>
 #include <map>
 #include <memory>
 #include <utility>
@@ -10,93 +9,16 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "cli/check_net.h"
 #include "common/base/status_macros.h"
-#include "common/caffe/paths.h"
 #include "common/caffe/solver_bundle.h"
-#include "common/data/iteration_schedule.h"
 #include "common/model/layout.h"
 #include "worker/feed/open_reader.h"
-#include "worker/nn/net.h"
 
 namespace samovar {
 namespace {
 
 constexpr size_t kMaxJobIdLength = 64;
-// Partitions of the training data: enough for workers to have their own, each with several batches.
-constexpr uint64_t kMaxPartitions = 16;
-constexpr uint64_t kBatchesAPartition = 8;
-
-// A net of the job with its data: what the coordinator and the workers have to know of it.
-struct CheckedNet {
-  v1::DatasetSpec data;
-  v1::ParameterLayout layout;
-  v1::NetOutputs outputs;
-};
-
-struct NetToCheck {
-  const caffe::NetParameter& param;
-  caffe::Phase phase;
-  // Batches of an iteration.
-  uint32_t parts;
-  // Relative names are looked for beside it, too.
-  const std::string& solver_path;
-};
-
-uint32_t ChoosePartitions(uint64_t records, uint32_t batch_size) {
-  const uint64_t partitions = records / (batch_size * kBatchesAPartition);
-  return static_cast<uint32_t>(std::clamp<uint64_t>(partitions, 1, kMaxPartitions));
-}
-
-// What a layer's records are to the job. `samples`: those of an iteration.
-absl::Status DescribeRecords(const RecordReader& reader, caffe::Phase phase, uint32_t samples, v1::DatasetSpec* spec) {
-  spec->set_uri(reader.source());
-  spec->set_records(reader.size());
-  for (const TopShape& top : reader.tops()) spec->add_tops()->mutable_shape()->Add(top.begin(), top.end());
-  if (phase != caffe::TRAIN) return absl::OkStatus();
-  spec->set_partitions(ChoosePartitions(reader.size(), samples));
-  IterationSchedule::Options schedule;
-  schedule.records = spec->records();
-  schedule.batch_size = samples;
-  schedule.partitions = spec->partitions();
-  return Annotate(IterationSchedule::Create(schedule).status(), absl::StrCat("layer \"", spec->layer(), "\""));
-}
-
-// Opens the records of the net's data layer, if it has one, and describes them.
-absl::StatusOr<v1::DatasetSpec> DescribeData(const NetToCheck& net) {
-  v1::DatasetSpec spec;
-  spec.set_partitions(1);
-  SAMOVAR_ASSIGN_OR_RETURN(const caffe::LayerParameter* const layer, FindFedLayer(net.param));
-  if (layer == nullptr) return spec;
-  spec.set_layer(layer->name());
-  SAMOVAR_ASSIGN_OR_RETURN(const std::string source, SourceOf(*layer));
-  SAMOVAR_ASSIGN_OR_RETURN(const uint32_t batch_size, FeedBatchSize(*layer));
-  const uint64_t samples = uint64_t{batch_size} * net.parts;
-  if (samples > std::numeric_limits<uint32_t>::max()) {
-    return absl::InvalidArgumentError(absl::StrCat("layer \"", layer->name(), "\": an iteration of ", net.parts, " x ", batch_size,
-                                                   " records (iter_size x batch_size) cannot be"));
-  }
-  spec.set_batch_size(batch_size);
-  SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<RecordReader> reader,
-                           OpenReader(*layer, net.phase, ResolvePath(source, net.solver_path)));
-  SAMOVAR_RETURN_IF_ERROR(DescribeRecords(*reader, net.phase, static_cast<uint32_t>(samples), &spec));
-  return spec;
-}
-
-absl::StatusOr<CheckedNet> CheckNet(const NetToCheck& net) {
-  CheckedNet checked;
-  SAMOVAR_ASSIGN_OR_RETURN(checked.data, DescribeData(net));
-  NetOptions options;
-  options.phase = net.phase;
-  if (checked.data.records() > 0) {
-    std::vector<Shape>& tops = options.input_shapes[checked.data.layer()];
-    for (const v1::RecordTop& top : checked.data.tops()) tops.emplace_back(top.shape().begin(), top.shape().end());
-  }
-  SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<Net> built, Net::Create(net.param, options));
-  checked.data.set_batch_size(static_cast<uint32_t>(built->batch_size()));
-  checked.layout = built->layout();
-  checked.outputs = built->output_specs();
-  return checked;
-}
 
 std::string BlobName(const v1::ParameterBlob& blob) { return absl::StrCat(blob.layer(), " ", blob.index()); }
 
@@ -122,15 +44,6 @@ absl::Status CheckSharesWeights(const v1::ParameterLayout& train, const v1::Para
   return absl::OkStatus();
 }
 
-// Names in the net that workers read files by become absolute, but for data_param's, whose loader has done so.
-void ResolveFolders(const std::string& solver_path, caffe::NetParameter* net) {
-  for (caffe::LayerParameter& layer : *net->mutable_layer()) {
-    if (layer.image_data_param().root_folder().empty()) continue;
-    std::string* folder = layer.mutable_image_data_param()->mutable_root_folder();
-    *folder = ResolvePath(*folder, solver_path);
-  }
-}
-
 absl::Status AddTrainNet(const NetToCheck& net, v1::JobSpec* spec) {
   absl::StatusOr<CheckedNet> checked = CheckNet(net);
   SAMOVAR_RETURN_IF_ERROR(Annotate(checked.status(), "TRAIN net"));
@@ -141,6 +54,11 @@ absl::Status AddTrainNet(const NetToCheck& net, v1::JobSpec* spec) {
   *spec->mutable_train_net() = net.param;
   *spec->mutable_train_data() = std::move(checked->data);
   *spec->mutable_layout() = std::move(checked->layout);
+  // A push merges the statistics of all parts, each of which has made the older ones count less.
+  for (v1::ParameterBlob& blob : *spec->mutable_layout()->mutable_blobs()) {
+    const auto parts = static_cast<float>(net.parts);
+    blob.set_moving_average_fraction(std::pow(blob.moving_average_fraction(), parts));
+  }
   *spec->mutable_train_outputs() = std::move(checked->outputs);
   return absl::OkStatus();
 }
@@ -181,10 +99,8 @@ absl::StatusOr<CheckedJob> CheckJob(const std::string& solver_path, const StartF
   job.spec.set_mode(v1::CONSISTENCY_ASYNC);
   const auto parts = static_cast<uint32_t>(bundle.solver.iter_size());
   AddFeedWarnings(bundle.train_net, &job.warnings);
-  ResolveFolders(solver_path, &bundle.train_net);
   SAMOVAR_RETURN_IF_ERROR(AddTrainNet({bundle.train_net, caffe::TRAIN, parts, solver_path}, &job.spec));
-  for (caffe::NetParameter& test_net : bundle.test_nets) {
-    ResolveFolders(solver_path, &test_net);
+  for (const caffe::NetParameter& test_net : bundle.test_nets) {
     SAMOVAR_RETURN_IF_ERROR(AddTestNet({test_net, caffe::TEST, 1, solver_path}, &job.spec));
   }
   SAMOVAR_ASSIGN_OR_RETURN(CheckedStart start, CheckStart(from, solver_path, bundle.solver, job.spec.layout()));

@@ -12,6 +12,15 @@ int RunTrain(const TrainOptions& options);
 // Checks a solver with its nets and data, and describes them.
 int RunCheck(const CheckOptions& options);
 
+// Tests a trained model on all records of its net's data.
+int RunTest(const TestOptions& options);
+
+// Writes blobs of a net for each record of its data.
+int RunFeatures(const FeaturesOptions& options);
+
+// Measures how long each layer of a net takes.
+int RunTime(const TimeOptions& options);
+
 // Shows what a coordinator knows of its cluster.
 int RunStatus(const StatusOptions& options);
 

@@ -48,7 +48,7 @@ std::string JsonString(absl::string_view text) {
 }
 
 JsonLine& JsonLine::Raw(absl::string_view name, absl::string_view json) {
-  absl::StrAppend(&fields_, fields_.empty() ? "\"" : ",\"", name, "\":", json);
+  absl::StrAppend(&fields_, fields_.empty() ? "" : ",", JsonString(name), ":", json);
   return *this;
 }
 

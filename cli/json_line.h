@@ -12,7 +12,7 @@ namespace samovar {
 
 class JsonLine {
  public:
-  // Fields keep the order in which they are added. Names are not escaped: they are ours.
+  // Fields keep the order in which they are added.
   JsonLine& Text(absl::string_view name, absl::string_view value);
   JsonLine& Integer(absl::string_view name, uint64_t value);
   // NaN and infinity, which JSON lacks, become null.

@@ -15,6 +15,9 @@ namespace {
 struct Runner {
   int operator()(const TrainOptions& options) const { return RunTrain(options); }
   int operator()(const CheckOptions& options) const { return RunCheck(options); }
+  int operator()(const TestOptions& options) const { return RunTest(options); }
+  int operator()(const FeaturesOptions& options) const { return RunFeatures(options); }
+  int operator()(const TimeOptions& options) const { return RunTime(options); }
   int operator()(const StatusOptions& options) const { return RunStatus(options); }
   int operator()(const ImportIdxOptions& options) const { return RunImportIdx(options); }
   int operator()(const ImportCifar10Options& options) const { return RunImportCifar10(options); }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/open_model.h"
 #include "common/data/images_import.h"
 
 namespace samovar {
@@ -34,6 +35,35 @@ struct TrainOptions {
 
 struct CheckOptions {
   std::string solver;
+};
+
+struct TestOptions {
+  ModelFiles files;
+  int threads = 1;
+  bool json = false;
+};
+
+struct FeaturesOptions {
+  ModelFiles files;
+  // Names, separated by commas.
+  std::string blobs;
+  // One more blob, the last of each row; empty: none.
+  std::string label;
+  // A directory, or "-" for the standard output.
+  std::string output;
+  int threads = 1;
+  bool force = false;
+};
+
+struct TimeOptions {
+  std::string model;
+  // "TRAIN" or "TEST".
+  std::string phase = "TRAIN";
+  // Of the records, "CxHxW", instead of reading data; empty: data is read.
+  std::string shape;
+  int iterations = 20;
+  int threads = 1;
+  bool json = false;
 };
 
 struct StatusOptions {

@@ -17,8 +17,8 @@ struct CompletionFlags {
 };
 
 // What the one subcommand that was given is asked to do.
-using CliFlags = std::variant<VersionFlags, TrainOptions, CheckOptions, StatusOptions, ImportIdxOptions,
-                              ImportCifar10Options, ImportImagesFlags, DataMeanOptions, DataInfoOptions, CompletionFlags>;
+using CliFlags = std::variant<VersionFlags, TrainOptions, CheckOptions, TestOptions, FeaturesOptions, TimeOptions, StatusOptions,
+                              ImportIdxOptions, ImportCifar10Options, ImportImagesFlags, DataMeanOptions, DataInfoOptions, CompletionFlags>;
 
 Parsed<CliFlags> ParseCliFlags(int argc, const char* const* argv);
 

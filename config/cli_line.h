@@ -15,6 +15,9 @@ struct CliLine {
   CommandLine line;
   TrainOptions train;
   CheckOptions check;
+  TestOptions test;
+  FeaturesOptions features;
+  TimeOptions time;
   StatusOptions status;
   ImportIdxOptions import_idx;
   ImportCifar10Options import_cifar10;
@@ -29,6 +32,10 @@ struct CliLine {
  private:
   void AddTrain();
   void AddCheck();
+  void AddModelFiles(CLI::App* command, ModelFiles* files);
+  void AddTest();
+  void AddFeatures();
+  void AddTime();
   void AddStatus();
   void AddData();
   void AddImportCifar10(CLI::App* importers);
@@ -38,6 +45,9 @@ struct CliLine {
 
   CLI::App* train_ = nullptr;
   CLI::App* check_ = nullptr;
+  CLI::App* test_ = nullptr;
+  CLI::App* features_ = nullptr;
+  CLI::App* time_ = nullptr;
   CLI::App* status_ = nullptr;
   CLI::App* import_idx_ = nullptr;
   CLI::App* import_cifar10_ = nullptr;

@@ -12,6 +12,7 @@
 #include "absl/strings/str_split.h"
 #include "common/base/status_macros.h"
 #include "common/caffe/net_filter.h"
+#include "common/caffe/net_sources.h"
 #include "common/caffe/prototxt.h"
 #include "common/caffe/solver_checks.h"
 #include "common/caffe/upgrade_net.h"
@@ -143,29 +144,8 @@ class BundleLoader {
           absl::StrCat(source.named_at, ": no layer of the net belongs to phase ", caffe::Phase_Name(merged.phase()),
                        "; look at the include and exclude rules"));
     }
-    for (caffe::LayerParameter& layer : *net->mutable_layer()) ResolveSources(source.file, &layer);
+    ResolveSources(source.file, &*net);
     return net;
-  }
-
-  static void ResolveSources(const std::string& file, caffe::LayerParameter* layer) {
-    if (layer->data_param().has_source()) {
-      layer->mutable_data_param()->set_source(ResolvePath(layer->data_param().source(), file));
-    }
-    if (layer->image_data_param().has_source()) {
-      layer->mutable_image_data_param()->set_source(ResolvePath(layer->image_data_param().source(), file));
-    }
-    if (layer->memory_data_param().has_source()) {
-      layer->mutable_memory_data_param()->set_source(ResolvePath(layer->memory_data_param().source(), file));
-    }
-    if (layer->window_data_param().has_source()) {
-      layer->mutable_window_data_param()->set_source(ResolvePath(layer->window_data_param().source(), file));
-    }
-    if (layer->hdf5_data_param().has_source()) {
-      layer->mutable_hdf5_data_param()->set_source(ResolvePath(layer->hdf5_data_param().source(), file));
-    }
-    if (layer->transform_param().has_mean_file()) {
-      layer->mutable_transform_param()->set_mean_file(ResolvePath(layer->transform_param().mean_file(), file));
-    }
   }
 
   absl::Status LoadTrainNet() {

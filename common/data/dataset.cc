@@ -100,6 +100,22 @@ absl::Status Dataset::BuildIndex() {
   return absl::OkStatus();
 }
 
+absl::StatusOr<std::vector<std::string>> Dataset::Keys() const {
+  std::vector<std::string> keys;
+  keys.reserve(index_.size());
+  // A transaction of its own: a transaction is for one thread at a time.
+  SAMOVAR_ASSIGN_OR_RETURN(const LmdbTransaction transaction, environment_->BeginRead());
+  SAMOVAR_ASSIGN_OR_RETURN(LmdbCursor cursor, transaction.OpenCursor());
+  SAMOVAR_ASSIGN_OR_RETURN(bool found, cursor.SeekAtLeast(""));
+  while (found) {
+    keys.emplace_back(cursor.key());
+    SAMOVAR_ASSIGN_OR_RETURN(found, cursor.Next());
+  }
+  if (keys.size() != index_.size())
+    return absl::DataLossError(absl::StrCat(path_, ": was changed while it was in use; restore it, or begin anew"));
+  return keys;
+}
+
 absl::Status Dataset::ReadShape() {
   caffe::Datum datum;
   if (!Parse(index_[0], &datum))

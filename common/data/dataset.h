@@ -48,6 +48,8 @@ class Dataset {
   // The same, but encoded records stay as they are, unread.
   absl::Status ReadStored(uint64_t position, caffe::Datum* datum) const;
 
+  // All keys, in order. DATA_LOSS: a damaged file.
+  absl::StatusOr<std::vector<std::string>> Keys() const;
   // "PATH, key KEY": how errors name a record. Slow.
   std::string NameOf(uint64_t position) const;
 

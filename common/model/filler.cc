@@ -1,10 +1,13 @@
 #include "common/model/filler.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "common/base/random.h"
 #include "common/base/status_macros.h"
 #include "common/model/layout.h"
@@ -58,24 +61,60 @@ void FillGaussian(uint64_t key, uint64_t begin, double mean, double deviation, s
   }
 }
 
+// Keeps each value with the probability; whether, is drawn from a sequence of its own.
+void MakeSparse(uint64_t key, uint64_t begin, double probability, std::span<float> values) {
+  for (uint64_t i = 0; i < values.size(); ++i) {
+    const uint64_t element = begin + i;
+    const uint32_t bits = Philox(key, 1, element / 4)[element % 4];
+    if (static_cast<double>(bits) * 0x1.0p-32 >= probability) values[i] = 0;
+  }
+}
+
+// Each row, of axis 0, is divided by its sum.
+void FillUnitBall(const v1::ParameterBlob& blob, uint64_t key, uint64_t begin, std::span<float> out) {
+  const uint64_t rows = blob.shape_size() > 0 ? static_cast<uint64_t>(blob.shape(0)) : 1;
+  const uint64_t width = BlobElements(blob) / rows;
+  std::vector<float> row(width);
+  for (uint64_t i = 0; i < out.size();) {
+    const uint64_t first = (begin + i) / width * width;
+    FillUniform(key, first, 0, 1, row);
+    double sum = 0;
+    for (const float value : row) sum += static_cast<double>(value);
+    for (; i < out.size() && begin + i < first + width; ++i) {
+      out[i] = static_cast<float>(static_cast<double>(row[begin + i - first]) / sum);
+    }
+  }
+}
+
+// What makes a deconvolution interpolate.
+void FillBilinear(const v1::ParameterBlob& blob, uint64_t begin, std::span<float> out) {
+  const auto width = static_cast<uint64_t>(blob.shape(3));
+  const auto f = static_cast<double>((width + 1) / 2);
+  const double centre = static_cast<double>(width - 1) / (2 * f);
+  for (uint64_t i = 0; i < out.size(); ++i) {
+    const auto x = static_cast<double>((begin + i) % width);
+    const auto y = static_cast<double>((begin + i) / width % width);
+    out[i] = static_cast<float>((1 - std::abs(x / f - centre)) * (1 - std::abs(y / f - centre)));
+  }
+}
+
 }  // namespace
 
 absl::Status CheckFiller(const v1::ParameterBlob& blob) {
+  const std::vector<std::string> known = {"constant", "uniform", "gaussian", "positive_unitball", "xavier", "msra", "bilinear"};
   const std::string& type = blob.filler().type();
-  if (type == "gaussian" && blob.filler().sparse() >= 0) {
-    return absl::UnimplementedError(absl::StrCat(BlobName(blob), ": sparse gaussian filling is not offered; remove \"sparse\""));
+  if (std::find(known.begin(), known.end(), type) == known.end()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(BlobName(blob), ": unknown filler \"", type, "\"; there are ", absl::StrJoin(known, ", ")));
   }
-  for (const char* known : {"constant", "uniform", "gaussian", "xavier", "msra"}) {
-    if (type == known) return absl::OkStatus();
+  if (type == "bilinear" && (blob.shape_size() != 4 || blob.shape(2) != blob.shape(3))) {
+    return absl::InvalidArgumentError(absl::StrCat(BlobName(blob), ": filler \"bilinear\" is for square kernels of 2 axes, not for a "
+                                                   "blob of shape [", absl::StrJoin(blob.shape(), ", "), "]"));
   }
-  for (const char* caffe_only : {"positive_unitball", "bilinear"}) {
-    if (type == caffe_only) {
-      return absl::UnimplementedError(absl::StrCat(BlobName(blob), ": filler \"", type,
-                                                   "\" is not offered; there are constant, uniform, gaussian, xavier and msra"));
-    }
+  if (type == "gaussian" && blob.filler().sparse() >= 0 && blob.shape_size() == 0) {
+    return absl::InvalidArgumentError(absl::StrCat(BlobName(blob), ": filler \"gaussian\" with sparse is for blobs with axes"));
   }
-  return absl::InvalidArgumentError(absl::StrCat(BlobName(blob), ": unknown filler \"", type,
-                                                 "\"; there are constant, uniform, gaussian, xavier and msra"));
+  return absl::OkStatus();
 }
 
 absl::Status FillRange(const v1::ParameterBlob& blob, uint64_t seed, uint64_t begin, std::span<float> out) {
@@ -88,9 +127,14 @@ absl::Status FillRange(const v1::ParameterBlob& blob, uint64_t seed, uint64_t be
     FillUniform(key, begin, filler.min(), filler.max(), out);
   } else if (filler.type() == "gaussian") {
     FillGaussian(key, begin, filler.mean(), filler.std(), out);
+    if (filler.sparse() >= 0) MakeSparse(key, begin, static_cast<double>(filler.sparse()) / static_cast<double>(blob.shape(0)), out);
+  } else if (filler.type() == "positive_unitball") {
+    FillUnitBall(blob, key, begin, out);
   } else if (filler.type() == "xavier") {
     const double scale = std::sqrt(3.0 / FanNumber(blob));
     FillUniform(key, begin, -scale, scale, out);
+  } else if (filler.type() == "bilinear") {
+    FillBilinear(blob, begin, out);
   } else {
     FillGaussian(key, begin, 0, std::sqrt(2.0 / FanNumber(blob)), out);
   }

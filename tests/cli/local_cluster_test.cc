@@ -171,7 +171,11 @@ TEST_CASE("a server that does not start is an error that quotes its log") {
 TEST_CASE("a start that the user interrupts leaves no process behind") {
   ScriptCluster cluster(absl::StrCat(kReadyServer, kStay), kStay);
   bool interrupted = false;
-  cluster.options().interrupted = [&] { return std::exchange(interrupted, true); };
+  cluster.options().interrupted = [&] {
+    // As a signal does.
+    cluster.options().waker->Notify();
+    return std::exchange(interrupted, true);
+  };
   CHECK(absl::IsCancelled(cluster.Start()));
   const pid_t server = cluster.PidOf("server-0");
   CHECK(kill(server, 0) != 0);

@@ -46,6 +46,12 @@ class Hdf5Reader : public RecordReader {
   uint64_t size() const override { return size_; }
   const std::vector<TopShape>& tops() const override { return tops_; }
 
+  absl::StatusOr<std::vector<std::string>> Names() const override {
+    std::vector<std::string> names;
+    for (uint64_t row = 0; row < size_; ++row) names.push_back(absl::StrCat(row));
+    return names;
+  }
+
   absl::Status Read(uint64_t position, const Draw&, std::span<float* const> tops) override {
     const auto listed = std::upper_bound(files_.begin(), files_.end(), position,
                                          [](uint64_t at, const ListedFile& file) { return at < file.end; });

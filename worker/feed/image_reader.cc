@@ -33,6 +33,12 @@ class ImageReader : public RecordReader {
   uint64_t size() const override { return images_.size(); }
   const std::vector<TopShape>& tops() const override { return tops_; }
 
+  absl::StatusOr<std::vector<std::string>> Names() const override {
+    std::vector<std::string> names;
+    for (const ListedImage& image : images_) names.push_back(image.name);
+    return names;
+  }
+
   absl::Status Read(uint64_t position, const Draw& draw, std::span<float* const> tops) override {
     SAMOVAR_RETURN_IF_ERROR(Load(position));
     const auto* pixels = reinterpret_cast<const uint8_t*>(image_.data.data());

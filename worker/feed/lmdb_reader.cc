@@ -22,6 +22,8 @@ class LmdbReader : public RecordReader {
   uint64_t size() const override { return dataset_->size(); }
   const std::vector<TopShape>& tops() const override { return tops_; }
 
+  absl::StatusOr<std::vector<std::string>> Names() const override { return dataset_->Keys(); }
+
   absl::Status Read(uint64_t position, const Draw& draw, std::span<float* const> tops) override {
     SAMOVAR_RETURN_IF_ERROR(dataset_->Read(position, &datum_, channels_));
     const absl::Status status = transformer_.Apply(datum_, draw, tops[0]);

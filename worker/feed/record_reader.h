@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "worker/feed/transformer.h"
 
 namespace samovar {
@@ -32,6 +33,8 @@ class RecordReader {
   virtual uint64_t size() const = 0;
   // At least one.
   virtual const std::vector<TopShape>& tops() const = 0;
+  // What the records are called where they come from, in order: an LMDB's keys, images' names, rows' numbers. May read the disk.
+  virtual absl::StatusOr<std::vector<std::string>> Names() const = 0;
   // Writes one record, ElementsOf(tops()[i]) values to tops[i]. The record and the draw alone decide what is written. May
   // read the disk. REQUIRES: position < size(); tops has as many entries as tops().
   // DATA_LOSS: a damaged record. Others: it cannot be read, or does not fit the layer; the message names it.

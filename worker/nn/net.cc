@@ -22,7 +22,7 @@ absl::StatusOr<double> SumLosses(const NetGraph& graph, uint64_t iteration) {
       const Blob& top = *graph.blobs[node.tops[i]];
       double sum = 0;
       for (int64_t value = 0; value < top.elements(); ++value) sum += top.data[value];
-      if (!std::isfinite(static_cast<float>(sum))) {
+      if (graph.phase == caffe::TRAIN && !std::isfinite(static_cast<float>(sum))) {
         return absl::InvalidArgumentError(
             absl::StrCat("iteration ", iteration, ": the loss of layer \"", node.param.name(), "\" (top \"", top.name, "\") is ", sum,
                          "; training diverged or the data is not scaled: lower base_lr in the solver, or check transform_param.scale"));
@@ -102,6 +102,28 @@ const std::vector<NetInput>& Net::inputs() const { return graph_->inputs; }
 const v1::NetOutputs& Net::output_specs() const { return graph_->output_specs; }
 std::span<const float> Net::outputs() const { return graph_->output_values; }
 float Net::loss() const { return graph_->loss; }
+
+std::optional<Net::BlobView> Net::FindBlob(absl::string_view name) const {
+  for (auto blob = graph_->blobs.rbegin(); blob != graph_->blobs.rend(); ++blob) {
+    if ((*blob)->name != name) continue;
+    const Blob& found = **blob;
+    return BlobView{{found.shape.begin(), found.shape.end()}, {found.data, static_cast<size_t>(found.elements())}};
+  }
+  return std::nullopt;
+}
+
+std::vector<std::string> Net::BlobNames() const {
+  std::vector<std::string> names;
+  for (const LayerNode& node : graph_->nodes) {
+    if (node.param.type() == "Split") continue;
+    for (const size_t top : node.tops) {
+      const std::string& name = graph_->blobs[top]->name;
+      if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+    }
+  }
+  return names;
+}
+
 size_t Net::layers() const { return graph_->nodes.size(); }
 const caffe::LayerParameter& Net::layer(size_t layer) const { return graph_->nodes[layer].param; }
 double Net::forward_flops(size_t layer) const { return graph_->nodes[layer].layer->forward_flops(); }

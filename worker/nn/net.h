@@ -17,6 +17,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -24,6 +25,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "caffe.pb.h"
 #include "common/base/thread_pool.h"
 #include "samovar/v1/job.pb.h"
@@ -78,7 +80,8 @@ class Net {
   // One entry a value of outputs(): the tops that no layer consumes, in alphabetical order as in Caffe.
   const v1::NetOutputs& output_specs() const;
 
-  // INVALID_ARGUMENT: a label is not a class, or the loss is not finite; the message names layer and iteration.
+  // INVALID_ARGUMENT: a label is not a class, or, in TRAIN, the loss is not finite; the message names layer and iteration. (A
+  // test before the first statistics of many BatchNorm layers has no finite loss, and the training that follows does.)
   // `first_record`: number, within the iteration, of the first record of this pass, if the iteration takes several.
   absl::Status Forward(uint64_t iteration, uint64_t seed, uint64_t first_record = 0);
 
@@ -90,6 +93,15 @@ class Net {
   // Of the last Forward. loss() is the sum over all tops of loss_weight times their values.
   std::span<const float> outputs() const;
   float loss() const;
+
+  // What a blob holds after Forward; null if the net has none of this name. Where layers work in place, the last one's values.
+  struct BlobView {
+    std::vector<int64_t> shape;
+    std::span<const float> values;
+  };
+  std::optional<BlobView> FindBlob(absl::string_view name) const;
+  // Names of the blobs that the net's text has, each once, in net order.
+  std::vector<std::string> BlobNames() const;
 
   // Layers in net order, those that were inserted included.
   size_t layers() const;

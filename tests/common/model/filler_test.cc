@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "tests/support/catch.h"
@@ -77,8 +78,12 @@ TEST_CASE("gaussian and msra have the mean and deviation asked for") {
 }
 
 TEST_CASE("any range computed alone equals that range of the whole") {
-  for (const char* type : {"uniform", "gaussian", "xavier", "msra"}) {
-    const v1::ParameterBlob blob = ConvolutionWeights(type);
+  for (const char* type : {"uniform", "gaussian", "positive_unitball", "xavier", "msra", "bilinear", "sparse"}) {
+    v1::ParameterBlob blob = ConvolutionWeights(type);
+    if (std::string(type) == "sparse") {
+      blob.mutable_filler()->set_type("gaussian");
+      blob.mutable_filler()->set_sparse(30);
+    }
     const std::vector<float> whole = Fill(blob, 7);
     for (uint64_t begin : {0u, 1u, 3u, 1023u, 24990u}) {
       std::vector<float> part(10);
@@ -108,10 +113,53 @@ TEST_CASE("a blob without axes is one number") {
   CHECK(value == 0.25f);
 }
 
-TEST_CASE("a filler that is not offered is refused by layer and name") {
+TEST_CASE("a sparse gaussian keeps as many values of each column, on average, as sparse says") {
+  v1::ParameterBlob blob = ConvolutionWeights("gaussian");
+  const std::vector<float> dense = Fill(blob, 1);
+  blob.mutable_filler()->set_sparse(10);
+  const std::vector<float> sparse = Fill(blob, 1);
+  size_t kept = 0;
+  for (size_t i = 0; i < sparse.size(); ++i) {
+    REQUIRE((sparse[i] == 0 || sparse[i] == dense[i]));
+    kept += sparse[i] != 0;
+  }
+  // Of 25,000 one fifth; the deviation is 63.
+  CHECK(std::abs(static_cast<double>(kept) - 5000) < 320);
+}
+
+TEST_CASE("rows of positive_unitball are positive and add up to 1") {
+  const std::vector<float> values = Fill(ConvolutionWeights("positive_unitball"), 1);
+  for (size_t row = 0; row < 50; ++row) {
+    double sum = 0;
+    for (size_t i = 0; i < 500; ++i) {
+      REQUIRE(values[row * 500 + i] >= 0);
+      sum += static_cast<double>(values[row * 500 + i]);
+    }
+    REQUIRE(sum == Approx(1).epsilon(1e-5));
+  }
+}
+
+TEST_CASE("bilinear kernels interpolate") {
+  v1::ParameterBlob blob = ConvolutionWeights("bilinear");
+  blob.clear_shape();
+  for (int64_t dimension : {1, 2, 4, 4}) blob.add_shape(dimension);
+  std::vector<float> values(32);
+  REQUIRE_OK(FillRange(blob, 1, 0, values));
+  // For kernel 4, that of an upsampling by 2.
+  const float weights[] = {0.25f, 0.75f, 0.75f, 0.25f};
+  for (size_t i = 0; i < 32; ++i) REQUIRE(values[i] == weights[i % 4] * weights[i / 4 % 4]);
+}
+
+TEST_CASE("a filler that does not exist or does not fit is refused by layer and name") {
   std::vector<float> out(1);
   REQUIRE_STATUS(FillRange(ConvolutionWeights("xaver"), 1, 0, out), absl::StatusCode::kInvalidArgument, "\"xaver\"");
-  REQUIRE_STATUS(FillRange(ConvolutionWeights("bilinear"), 1, 0, out), absl::StatusCode::kUnimplemented, "conv2");
+  v1::ParameterBlob blob = ConvolutionWeights("bilinear");
+  blob.set_shape(3, 6);
+  REQUIRE_STATUS(FillRange(blob, 1, 0, out), absl::StatusCode::kInvalidArgument, "conv2");
+  blob = ConvolutionWeights("gaussian");
+  blob.clear_shape();
+  blob.mutable_filler()->set_sparse(1);
+  REQUIRE_STATUS(FillRange(blob, 1, 0, out), absl::StatusCode::kInvalidArgument, "conv2");
 }
 
 }  // namespace

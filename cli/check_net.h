@@ -1,0 +1,37 @@
+// A net with its data, as it is found on this machine.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "caffe.pb.h"
+#include "samovar/v1/job.pb.h"
+#include "samovar/v1/parameter.pb.h"
+
+namespace samovar {
+
+struct NetToCheck {
+  // Filtered for the phase.
+  const caffe::NetParameter& param;
+  caffe::Phase phase;
+  // Batches of an iteration.
+  uint32_t parts;
+  // The file that names come from: relative ones are looked for beside it, too.
+  const std::string& path;
+  // The records, instead of what the data layer says; empty: what it says.
+  std::string source = {};
+};
+
+// What coordinator and workers have to know of it.
+struct CheckedNet {
+  v1::DatasetSpec data;
+  v1::ParameterLayout layout;
+  v1::NetOutputs outputs;
+};
+
+// Opens the records of the net's data layer, if it has one, and builds the net for them. The message of an error names the
+// layer and says what to do. Takes the time and the memory of building the net; makes and changes nothing.
+absl::StatusOr<CheckedNet> CheckNet(const NetToCheck& net);
+
+}  // namespace samovar

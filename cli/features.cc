@@ -1,0 +1,205 @@
+// `samovar features`: blobs of a net for every record, a JSON object a line.
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "cli/commands.h"
+#include "cli/exit_codes.h"
+#include "cli/json_line.h"
+#include "cli/open_model.h"
+#include "common/base/status_macros.h"
+#include "common/caffe/suggest.h"
+#include "worker/feed/open_reader.h"
+
+namespace samovar {
+namespace {
+
+// Rows that a thread computes before they are written.
+constexpr uint64_t kRowsPerPiece = 32;
+
+// 1.0, 0.028, 1e-07; null for what JSON has not.
+void AppendNumber(float value, std::string* out) {
+  if (!std::isfinite(value)) {
+    out->append("null");
+    return;
+  }
+  char text[32];
+  const std::to_chars_result end = std::to_chars(text, text + sizeof(text), value);
+  const absl::string_view digits(text, static_cast<size_t>(end.ptr - text));
+  absl::StrAppend(out, digits, digits.find_first_of(".e") == absl::string_view::npos ? ".0" : "");
+}
+
+// One thread's net, with a batch of one record, so that all values of a blob are that record's.
+struct Lane {
+  std::unique_ptr<Net> net;
+  std::unique_ptr<BatchFeed> feed;
+  std::vector<std::span<float>> tops;
+};
+
+class Extractor {
+ public:
+  static absl::StatusOr<std::unique_ptr<Extractor>> Create(const FeaturesOptions& options) {
+    auto extractor = std::unique_ptr<Extractor>(new Extractor(options));
+    SAMOVAR_RETURN_IF_ERROR(extractor->Open());
+    return extractor;
+  }
+
+  uint64_t records() const { return model_.data.records(); }
+
+  // Appends the lines of records [begin, end) to `lines`.
+  absl::Status Extract(uint64_t begin, uint64_t end, std::string* lines) {
+    const auto pieces = static_cast<int64_t>((end - begin + kRowsPerPiece - 1) / kRowsPerPiece);
+    std::vector<std::string> texts(static_cast<size_t>(pieces));
+    std::vector<absl::Status> statuses(static_cast<size_t>(pieces));
+    pool_.ParallelFor(pieces, [&](int64_t piece, int thread) {
+      const uint64_t from = begin + static_cast<uint64_t>(piece) * kRowsPerPiece;
+      const auto at = static_cast<size_t>(piece);
+      statuses[at] = ExtractOn(&lanes_[static_cast<size_t>(thread)], from, std::min(end, from + kRowsPerPiece), &texts[at]);
+    });
+    for (size_t i = 0; i < texts.size(); ++i) {
+      SAMOVAR_RETURN_IF_ERROR(statuses[i]);
+      lines->append(texts[i]);
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  explicit Extractor(const FeaturesOptions& options) : options_(options), pool_(options.threads) {}
+
+  absl::Status Open() {
+    SAMOVAR_ASSIGN_OR_RETURN(model_, OpenModelFiles(options_.files, caffe::TEST));
+    if (records() == 0) {
+      return absl::InvalidArgumentError(absl::StrCat(options_.files.model, ": the net has no data layer in phase TEST; name a net ",
+                                                     "as it is trained, with a Data layer"));
+    }
+    SAMOVAR_ASSIGN_OR_RETURN(const caffe::LayerParameter* const layer, FindFedLayer(model_.param));
+    SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<RecordReader> reader, OpenReader(*layer, caffe::TEST, model_.data.uri()));
+    SAMOVAR_ASSIGN_OR_RETURN(names_, reader->Names());
+    for (int i = 0; i < options_.threads; ++i) {
+      Lane lane;
+      SAMOVAR_ASSIGN_OR_RETURN(lane.net, BuildNetOf(model_, /*batch_size=*/1, nullptr));
+      SAMOVAR_ASSIGN_OR_RETURN(lane.feed, OpenFeedOf(model_));
+      lane.tops = FedTops(model_, *lane.net);
+      lanes_.push_back(std::move(lane));
+    }
+    return CheckBlobs();
+  }
+
+  absl::Status CheckBlobs() {
+    blobs_ = absl::StrSplit(options_.blobs, ',', absl::SkipEmpty());
+    if (blobs_.empty()) return absl::InvalidArgumentError("--blobs is empty; name one or more, separated by commas");
+    if (!options_.label.empty()) blobs_.push_back(options_.label);
+    const std::vector<std::string> known = lanes_[0].net->BlobNames();
+    for (const std::string& blob : blobs_) {
+      if (std::find(known.begin(), known.end(), blob) != known.end()) continue;
+      return absl::InvalidArgumentError(absl::StrCat(options_.files.model, ": the net has no blob \"", blob, "\" among ",
+                                                     absl::StrJoin(known, ", "), DidYouMean(blob, known)));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status ExtractOn(Lane* lane, uint64_t begin, uint64_t end, std::string* lines) const {
+    for (uint64_t record = begin; record < end; ++record) {
+      SAMOVAR_RETURN_IF_ERROR(lane->feed->FillRange(record, record + 1, lane->tops));
+      SAMOVAR_RETURN_IF_ERROR(lane->net->Forward(0, /*seed=*/1, /*first_record=*/record));
+      JsonLine line;
+      line.Text("SampleID", names_[record]);
+      for (const std::string& blob : blobs_) line.Raw(blob, ValuesOf(*lane->net, blob));
+      absl::StrAppend(lines, line.Finish(), "\n");
+    }
+    return absl::OkStatus();
+  }
+
+  static std::string ValuesOf(const Net& net, const std::string& blob) {
+    const std::optional<Net::BlobView> found = net.FindBlob(blob);
+    std::string text = "[";
+    // CheckBlobs has seen to it that it is there.
+    const std::span<const float> values = found.has_value() ? found->values : std::span<const float>();
+    for (const float value : values) {
+      if (text.size() > 1) text.push_back(',');
+      AppendNumber(value, &text);
+    }
+    return text + "]";
+  }
+
+  const FeaturesOptions options_;
+  ThreadPool pool_;
+  OpenModel model_;
+  std::vector<std::string> names_;
+  std::vector<std::string> blobs_;
+  std::vector<Lane> lanes_;
+};
+
+// Writes all lines; `show_progress`: to stderr.
+absl::Status WriteAll(Extractor* extractor, int threads, bool show_progress, std::ostream* out) {
+  const uint64_t step = kRowsPerPiece * static_cast<uint64_t>(threads) * 4;
+  std::string lines;
+  for (uint64_t begin = 0; begin < extractor->records(); begin += step) {
+    const uint64_t end = std::min(begin + step, extractor->records());
+    lines.clear();
+    SAMOVAR_RETURN_IF_ERROR(extractor->Extract(begin, end, &lines));
+    if (!out->write(lines.data(), static_cast<std::streamsize>(lines.size()))) {
+      return absl::UnavailableError("the output cannot be written; is the disk full?");
+    }
+    if (show_progress) {
+      std::cerr << "\r" << end << " of " << extractor->records() << " records" << (end == extractor->records() ? "\n" : "") << std::flush;
+    }
+  }
+  out->flush();
+  return out->good() ? absl::OkStatus() : absl::UnavailableError("the output cannot be written; is the disk full?");
+}
+
+// A file that is there is whole: it has another name until then.
+absl::Status WriteFile(Extractor* extractor, const FeaturesOptions& options, const std::filesystem::path& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path.parent_path(), error);
+  const std::filesystem::path unfinished = path.string() + ".unfinished";
+  std::ofstream file(unfinished, std::ios::binary | std::ios::trunc);
+  if (!file) return absl::PermissionDeniedError(absl::StrCat(unfinished.string(), ": cannot be written"));
+  absl::Status status = WriteAll(extractor, options.threads, isatty(STDERR_FILENO) != 0, &file);
+  file.close();
+  if (status.ok()) std::filesystem::rename(unfinished, path, error);
+  if (status.ok() && error) status = absl::UnavailableError(absl::StrCat(path.string(), ": ", error.message()));
+  if (!status.ok()) std::filesystem::remove(unfinished, error);
+  return Annotate(status, path.string());
+}
+
+}  // namespace
+
+int RunFeatures(const FeaturesOptions& options) {
+  const bool to_file = options.output != "-";
+  const std::filesystem::path path = std::filesystem::path(options.output) / "features.jsonl";
+  std::error_code error;
+  if (to_file && !options.force && std::filesystem::exists(path, error)) {
+    PrintError(absl::StrCat(path.string(), ": exists already; --force replaces it"));
+    return kExitUsage;
+  }
+  absl::StatusOr<std::unique_ptr<Extractor>> extractor = Extractor::Create(options);
+  if (!extractor.ok()) {
+    PrintError(extractor.status().message());
+    return kExitUsage;
+  }
+  const absl::Status written = to_file ? WriteFile(extractor->get(), options, path)
+                                       : WriteAll(extractor->get(), options.threads, /*show_progress=*/false, &std::cout);
+  if (!written.ok()) {
+    PrintError(written.message());
+    return kExitFailed;
+  }
+  if (to_file) std::cout << path.string() << ": " << (*extractor)->records() << " rows\n";
+  return kExitOk;
+}
+
+}  // namespace samovar

@@ -1,0 +1,91 @@
+#include "cli/open_model.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "cli/check_net.h"
+#include "common/base/status_macros.h"
+#include "common/caffe/net_filter.h"
+#include "common/caffe/net_sources.h"
+#include "common/caffe/upgrade_net.h"
+#include "common/model/initial_values.h"
+#include "worker/feed/open_reader.h"
+
+namespace samovar {
+namespace {
+
+absl::Status ReadWeights(const std::string& path, OpenModel* model) {
+  v1::InitialModel initial;
+  initial.add_weights(path);
+  SAMOVAR_ASSIGN_OR_RETURN(const InitialValues values, InitialValues::Read(initial, model->layout, /*vectors=*/1));
+  if (!values.other_layers().empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": has no weights for layer \"", values.other_layers().front(), "\"",
+                                                   values.other_layers().size() > 1 ? " and others" : "",
+                                                   " of the net; was it trained with another net?"));
+  }
+  values.CopyWeights(model->layout, 0, model->weights);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<caffe::NetParameter> ReadNetInPhase(const std::string& path, caffe::Phase phase) {
+  SAMOVAR_ASSIGN_OR_RETURN(const caffe::NetParameter whole, LoadNet(path));
+  caffe::NetState state = whole.state();
+  state.set_phase(phase);
+  absl::StatusOr<caffe::NetParameter> net = FilterNet(whole, state);
+  if (!net.ok()) return Annotate(net.status(), path);
+  if (net->layer_size() == 0) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": no layer of the net belongs to phase ", caffe::Phase_Name(phase)));
+  }
+  ResolveSources(path, &*net);
+  return net;
+}
+
+absl::StatusOr<OpenModel> OpenModelFiles(const ModelFiles& files, caffe::Phase phase) {
+  OpenModel model;
+  model.phase = phase;
+  SAMOVAR_ASSIGN_OR_RETURN(model.param, ReadNetInPhase(files.model, phase));
+  absl::StatusOr<CheckedNet> checked = CheckNet({model.param, phase, /*parts=*/1, files.model, files.data});
+  SAMOVAR_RETURN_IF_ERROR(Annotate(checked.status(), files.model));
+  model.data = std::move(checked->data);
+  model.layout = std::move(checked->layout);
+  model.outputs = std::move(checked->outputs);
+  model.weights.resize(model.layout.elements());
+  if (!files.weights.empty()) SAMOVAR_RETURN_IF_ERROR(ReadWeights(files.weights, &model));
+  return model;
+}
+
+absl::StatusOr<std::unique_ptr<Net>> BuildNetOf(const OpenModel& model, int batch_size, ThreadPool* pool) {
+  NetOptions options;
+  options.phase = model.phase;
+  options.batch_size = batch_size;
+  options.pool = pool;
+  if (model.data.records() > 0) {
+    std::vector<Shape>& tops = options.input_shapes[model.data.layer()];
+    for (const v1::RecordTop& top : model.data.tops()) tops.emplace_back(top.shape().begin(), top.shape().end());
+  }
+  SAMOVAR_ASSIGN_OR_RETURN(std::unique_ptr<Net> net, Net::Create(model.param, options));
+  std::copy(model.weights.begin(), model.weights.end(), net->weights().begin());
+  return net;
+}
+
+absl::StatusOr<std::unique_ptr<BatchFeed>> OpenFeedOf(const OpenModel& model) {
+  SAMOVAR_ASSIGN_OR_RETURN(const caffe::LayerParameter* const layer, FindFedLayer(model.param));
+  BatchFeed::Options options;
+  SAMOVAR_ASSIGN_OR_RETURN(options.reader, OpenReader(*layer, model.phase, model.data.uri()));
+  options.phase = model.phase;
+  options.spec = model.data;
+  return BatchFeed::Create(std::move(options));
+}
+
+std::vector<std::span<float>> FedTops(const OpenModel& model, const Net& net) {
+  for (const NetInput& input : net.inputs()) {
+    if (input.layer == model.data.layer()) return input.tops;
+  }
+  return {};
+}
+
+}  // namespace samovar

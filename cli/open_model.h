@@ -1,0 +1,55 @@
+// A net's text, its records and its trained weights: what commands work on that run a model in this process.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "caffe.pb.h"
+#include "common/base/thread_pool.h"
+#include "samovar/v1/job.pb.h"
+#include "samovar/v1/parameter.pb.h"
+#include "worker/feed/batch_feed.h"
+#include "worker/nn/net.h"
+
+namespace samovar {
+
+struct ModelFiles {
+  // A net's prototxt.
+  std::string model;
+  // A .caffemodel; empty: weights are zero.
+  std::string weights;
+  // Records instead of those that the net's data layer names; empty: those.
+  std::string data;
+};
+
+struct OpenModel {
+  // Filtered for the phase; names of files in it are absolute.
+  caffe::NetParameter param;
+  caffe::Phase phase = caffe::TEST;
+  // No records: the net has no data layer.
+  v1::DatasetSpec data;
+  v1::ParameterLayout layout;
+  v1::NetOutputs outputs;
+  // Of the layout.
+  std::vector<float> weights;
+};
+
+// Reads the net as it is in the phase, opens its records and reads its weights, of which each layer with parameters must have
+// its own. The message of an error names file and layer.
+absl::StatusOr<OpenModel> OpenModelFiles(const ModelFiles& files, caffe::Phase phase);
+
+// The net as it is in the phase, upgraded. The first part of OpenModelFiles.
+absl::StatusOr<caffe::NetParameter> ReadNetInPhase(const std::string& path, caffe::Phase phase);
+
+// The net for batches of so many records (0: what its text says), with the model's weights. The pool outlives it.
+absl::StatusOr<std::unique_ptr<Net>> BuildNetOf(const OpenModel& model, int batch_size, ThreadPool* pool);
+
+// A feed of the model's records, in order. REQUIRES: model.data.records() > 0
+absl::StatusOr<std::unique_ptr<BatchFeed>> OpenFeedOf(const OpenModel& model);
+
+// Where the feed's records go in the net. REQUIRES: the net is one of the model's.
+std::vector<std::span<float>> FedTops(const OpenModel& model, const Net& net);
+
+}  // namespace samovar

@@ -1,0 +1,110 @@
+// `samovar test`: a model's outputs on all records of its data, on average.
+#include <unistd.h>
+
+#include <algorithm>
+#include <iostream>
+#include <memory>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "cli/commands.h"
+#include "cli/exit_codes.h"
+#include "cli/json_line.h"
+#include "cli/open_model.h"
+#include "common/base/clock.h"
+#include "common/base/status_macros.h"
+
+namespace samovar {
+namespace {
+
+struct TestResult {
+  uint64_t records = 0;
+  double seconds = 0;
+  v1::NetOutputs outputs;
+  // One entry a value of the outputs.
+  std::vector<double> means;
+};
+
+void ShowProgress(uint64_t done, uint64_t total) {
+  if (isatty(STDERR_FILENO)) std::cerr << "\r" << done << " of " << total << " records" << (done == total ? "\n" : "") << std::flush;
+}
+
+// What a net reports of a batch is a mean over its records; batches may differ in size.
+void AddOutputs(const Net& net, uint64_t records, std::vector<double>* sums) {
+  const std::span<const float> outputs = net.outputs();
+  sums->resize(outputs.size());
+  for (size_t i = 0; i < outputs.size(); ++i) (*sums)[i] += static_cast<double>(outputs[i]) * static_cast<double>(records);
+}
+
+absl::StatusOr<TestResult> Test(const TestOptions& options) {
+  SAMOVAR_ASSIGN_OR_RETURN(const OpenModel model, OpenModelFiles(options.files, caffe::TEST));
+  if (model.data.records() == 0) {
+    return absl::InvalidArgumentError(absl::StrCat(options.files.model, ": the net has no data layer in phase TEST, so there is ",
+                                                   "nothing to test it on; name a net as it is trained, with a Data layer"));
+  }
+  ThreadPool pool(options.threads);
+  SAMOVAR_ASSIGN_OR_RETURN(std::unique_ptr<Net> net, BuildNetOf(model, /*batch_size=*/0, &pool));
+  SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<BatchFeed> feed, OpenFeedOf(model));
+  TestResult result;
+  result.outputs = model.outputs;
+  const uint64_t all = model.data.records();
+  const absl::Time start = SteadyNow();
+  while (result.records < all) {
+    const uint64_t batch = std::min(all - result.records, static_cast<uint64_t>(net->batch_size()));
+    if (batch < static_cast<uint64_t>(net->batch_size())) {
+      SAMOVAR_ASSIGN_OR_RETURN(net, BuildNetOf(model, static_cast<int>(batch), &pool));
+    }
+    SAMOVAR_RETURN_IF_ERROR(feed->FillRange(result.records, result.records + batch, FedTops(model, *net)));
+    SAMOVAR_RETURN_IF_ERROR(net->Forward(0, /*seed=*/1, /*first_record=*/result.records));
+    AddOutputs(*net, batch, &result.means);
+    result.records += batch;
+    ShowProgress(result.records, all);
+  }
+  for (double& mean : result.means) mean /= static_cast<double>(all);
+  result.seconds = absl::ToDoubleSeconds(SteadyNow() - start);
+  return result;
+}
+
+void Print(const TestResult& result) {
+  for (int i = 0; i < result.outputs.outputs_size(); ++i) {
+    const v1::OutputSpec& output = result.outputs.outputs(i);
+    const double mean = result.means[static_cast<size_t>(i)];
+    std::cout << absl::StrFormat("%s = %.6g", output.name(), mean);
+    if (output.loss_weight() != 0) {
+      std::cout << absl::StrFormat(" (* %.6g = %.6g loss)", output.loss_weight(), output.loss_weight() * mean);
+    }
+    std::cout << "\n";
+  }
+  std::cout << absl::StrFormat("%d records in %.1f s, %.0f images/s\n", result.records, result.seconds,
+                               static_cast<double>(result.records) / result.seconds);
+}
+
+void PrintJson(const TestOptions& options, const TestResult& result) {
+  JsonLine outputs;
+  for (int i = 0; i < result.outputs.outputs_size(); ++i) {
+    outputs.Number(result.outputs.outputs(i).name(), result.means[static_cast<size_t>(i)]);
+  }
+  JsonLine line;
+  line.Text("model", options.files.model).Text("weights", options.files.weights).Integer("records", result.records);
+  line.Raw("outputs", outputs.Finish()).Number("images_per_second", static_cast<double>(result.records) / result.seconds);
+  std::cout << line.Finish() << "\n";
+}
+
+}  // namespace
+
+int RunTest(const TestOptions& options) {
+  const absl::StatusOr<TestResult> result = Test(options);
+  if (!result.ok()) {
+    PrintError(result.status().message());
+    return kExitUsage;
+  }
+  if (options.json) {
+    PrintJson(options, *result);
+  } else {
+    Print(*result);
+  }
+  return kExitOk;
+}
+
+}  // namespace samovar

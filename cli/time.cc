@@ -1,0 +1,232 @@
+// `samovar time`: how long each layer of a net takes, forward and backward, and how that compares with the machine's peak.
+#include <algorithm>
+#include <iostream>
+#include <memory>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
+#include "cli/commands.h"
+#include "cli/exit_codes.h"
+#include "cli/json_line.h"
+#include "cli/open_model.h"
+#include "common/base/clock.h"
+#include "common/base/random.h"
+#include "common/base/status_macros.h"
+#include "common/base/version.h"
+#include "worker/feed/open_reader.h"
+#include "worker/nn/peak_flops.h"
+
+namespace samovar {
+namespace {
+
+// Passes before those that count: memory is touched, caches are warm.
+constexpr int kWarmUp = 2;
+
+struct LayerTimes {
+  std::vector<double> forward;
+  std::vector<double> backward;
+};
+
+struct Timing {
+  std::unique_ptr<Net> net;
+  // One entry a layer of the net; seconds of each pass.
+  std::vector<LayerTimes> layers;
+  std::vector<double> passes;
+  double peak_flops = 0;
+};
+
+double Median(std::vector<double> values) {
+  if (values.empty()) return 0;
+  const auto middle = values.begin() + static_cast<ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+// "3x32x32"
+absl::StatusOr<std::vector<int64_t>> ParseShape(const std::string& text) {
+  std::vector<int64_t> shape;
+  for (const absl::string_view part : absl::StrSplit(text, 'x')) {
+    int64_t dim = 0;
+    if (!absl::SimpleAtoi(part, &dim) || dim < 1) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--shape: \"", text, "\" is not CHANNELSxHEIGHTxWIDTH, for example 3x32x32"));
+    }
+    shape.push_back(dim);
+  }
+  return shape;
+}
+
+// The net without its data: records of the given shape, labels of 0.
+absl::StatusOr<OpenModel> WithoutData(const TimeOptions& options, caffe::Phase phase) {
+  OpenModel model;
+  model.phase = phase;
+  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<int64_t> shape, ParseShape(options.shape));
+  SAMOVAR_ASSIGN_OR_RETURN(model.param, ReadNetInPhase(options.model, phase));
+  SAMOVAR_ASSIGN_OR_RETURN(const caffe::LayerParameter* const layer, FindFedLayer(model.param));
+  if (layer == nullptr) return absl::InvalidArgumentError("--shape is for nets with a data layer; this one has none: remove it");
+  model.data.set_layer(layer->name());
+  model.data.set_records(1);
+  for (int top = 0; top < layer->top_size(); ++top) {
+    v1::RecordTop* record = model.data.add_tops();
+    if (top == 0) record->mutable_shape()->Add(shape.begin(), shape.end());
+  }
+  return model;
+}
+
+absl::StatusOr<OpenModel> Open(const TimeOptions& options) {
+  const caffe::Phase phase = options.phase == "TEST" ? caffe::TEST : caffe::TRAIN;
+  if (!options.shape.empty()) return WithoutData(options, phase);
+  absl::StatusOr<OpenModel> model = OpenModelFiles({options.model, "", ""}, phase);
+  if (model.ok()) return model;
+  return absl::Status(model.status().code(),
+                      absl::StrCat(model.status().message(), "; without data a net is timed with --shape CHANNELSxHEIGHTxWIDTH"));
+}
+
+// Values as weights of a net in training might be; zeros would let layers skip work.
+void FillWeights(std::span<float> weights) {
+  for (size_t i = 0; i < weights.size(); ++i) {
+    weights[i] = 0.05f * (static_cast<float>(Philox(1, 0, i)[0] % 2001) / 1000.0f - 1.0f);
+  }
+}
+
+absl::Status FillInputs(const TimeOptions& options, const OpenModel& model, Net* net) {
+  if (model.data.records() > 0 && options.shape.empty()) {
+    OpenModel in_order = model;
+    in_order.phase = caffe::TEST;
+    SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<BatchFeed> feed, OpenFeedOf(in_order));
+    if (static_cast<uint64_t>(net->batch_size()) <= model.data.records()) {
+      return feed->FillRange(0, static_cast<uint64_t>(net->batch_size()), FedTops(model, *net));
+    }
+  }
+  for (const NetInput& input : net->inputs()) {
+    // Further tops are labels: the first class.
+    const std::span<float> values = input.tops[0];
+    for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(Philox(2, 0, i)[0] % 256) / 256.0f;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RunPasses(int iterations, Timing* timing) {
+  Net& net = *timing->net;
+  absl::Time last;
+  bool counts = false;
+  net.SetObserver([&](size_t layer, bool forward) {
+    const absl::Time now = SteadyNow();
+    std::vector<double>& times = forward ? timing->layers[layer].forward : timing->layers[layer].backward;
+    if (counts) times.push_back(absl::ToDoubleSeconds(now - last));
+    last = now;
+  });
+  for (int i = 0; i < kWarmUp + iterations; ++i) {
+    counts = i >= kWarmUp;
+    const absl::Time start = last = SteadyNow();
+    SAMOVAR_RETURN_IF_ERROR(net.Forward(0, /*seed=*/1));
+    last = SteadyNow();
+    const absl::Status backward = net.Backward([](uint64_t, uint64_t) {});
+    // A net of phase TEST has none.
+    if (!backward.ok() && !absl::IsFailedPrecondition(backward)) return backward;
+    if (counts) timing->passes.push_back(absl::ToDoubleSeconds(SteadyNow() - start));
+  }
+  net.SetObserver(nullptr);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Timing> Measure(const TimeOptions& options, ThreadPool* pool) {
+  SAMOVAR_ASSIGN_OR_RETURN(const OpenModel model, Open(options));
+  Timing timing;
+  SAMOVAR_ASSIGN_OR_RETURN(timing.net, BuildNetOf(model, /*batch_size=*/0, pool));
+  timing.layers.resize(timing.net->layers());
+  FillWeights(timing.net->weights());
+  SAMOVAR_RETURN_IF_ERROR(FillInputs(options, model, timing.net.get()));
+  // Before and after, since a machine that was idle, or gets warm, changes its clock.
+  timing.peak_flops = MeasurePeakFlops(pool);
+  SAMOVAR_RETURN_IF_ERROR(RunPasses(options.iterations, &timing));
+  timing.peak_flops = std::max(timing.peak_flops, MeasurePeakFlops(pool));
+  return timing;
+}
+
+double GigaFlops(double flops, double seconds) { return seconds > 0 ? flops / seconds * 1e-9 : 0; }
+
+struct Totals {
+  double forward_seconds = 0;
+  double backward_seconds = 0;
+  double flops = 0;
+  double pass_seconds = 0;
+};
+
+Totals TotalsOf(const Timing& timing) {
+  Totals totals;
+  for (size_t i = 0; i < timing.layers.size(); ++i) {
+    totals.forward_seconds += Median(timing.layers[i].forward);
+    totals.backward_seconds += Median(timing.layers[i].backward);
+    totals.flops += timing.net->forward_flops(i) + timing.net->backward_flops(i);
+  }
+  totals.pass_seconds = Median(timing.passes);
+  return totals;
+}
+
+void Print(const TimeOptions& options, const Timing& timing) {
+  const Totals totals = TotalsOf(timing);
+  const Net& net = *timing.net;
+  std::cout << absl::StrFormat("%-20s %-16s %11s %11s %9s %9s\n", "layer", "type", "forward ms", "backward ms", "GFLOP/s", "of peak");
+  const auto row = [&](const std::string& name, const std::string& type, double forward, double backward, double flops, double seconds) {
+    const double rate = GigaFlops(flops, seconds);
+    std::cout << absl::StrFormat("%-20s %-16s %11.3f %11.3f", name, type, 1e3 * forward, 1e3 * backward);
+    if (rate > 0) std::cout << absl::StrFormat(" %9.1f %8.0f%%", rate, 100 * rate * 1e9 / timing.peak_flops);
+    std::cout << "\n";
+  };
+  for (size_t i = 0; i < timing.layers.size(); ++i) {
+    const double forward = Median(timing.layers[i].forward);
+    const double backward = Median(timing.layers[i].backward);
+    row(net.layer(i).name(), net.layer(i).type(), forward, backward, net.forward_flops(i) + net.backward_flops(i), forward + backward);
+  }
+  row("all", "", totals.forward_seconds, totals.backward_seconds, totals.flops, totals.pass_seconds);
+  std::cout << absl::StrFormat(
+      "batch of %d: median %.3f ms of %d passes, %.0f images/s\n"
+      "peak of %d %s: %.1f GFLOP/s (%s)\n",
+      net.batch_size(), 1e3 * totals.pass_seconds, options.iterations, net.batch_size() / totals.pass_seconds, options.threads,
+      options.threads == 1 ? "thread" : "threads", timing.peak_flops * 1e-9, InstructionSet());
+}
+
+void PrintJson(const TimeOptions& options, const Timing& timing) {
+  const Totals totals = TotalsOf(timing);
+  const Net& net = *timing.net;
+  std::string layers;
+  for (size_t i = 0; i < timing.layers.size(); ++i) {
+    JsonLine layer;
+    layer.Text("name", net.layer(i).name()).Text("type", net.layer(i).type());
+    layer.Number("forward_ms", 1e3 * Median(timing.layers[i].forward)).Number("backward_ms", 1e3 * Median(timing.layers[i].backward));
+    layer.Number("forward_flops", net.forward_flops(i)).Number("backward_flops", net.backward_flops(i));
+    absl::StrAppend(&layers, layers.empty() ? "" : ",", layer.Finish());
+  }
+  JsonLine line;
+  line.Text("model", options.model).Text("phase", options.phase).Integer("threads", static_cast<uint64_t>(options.threads));
+  line.Integer("batch_size", static_cast<uint64_t>(net.batch_size())).Integer("iterations", static_cast<uint64_t>(options.iterations));
+  line.Number("forward_ms", 1e3 * totals.forward_seconds).Number("backward_ms", 1e3 * totals.backward_seconds);
+  line.Number("pass_ms", 1e3 * totals.pass_seconds).Number("images_per_second", net.batch_size() / totals.pass_seconds);
+  line.Number("gflops", GigaFlops(totals.flops, totals.pass_seconds)).Number("peak_gflops", timing.peak_flops * 1e-9);
+  line.Number("fraction_of_peak", totals.flops / totals.pass_seconds / timing.peak_flops);
+  line.Text("instruction_set", InstructionSet()).Raw("layers", absl::StrCat("[", layers, "]"));
+  std::cout << line.Finish() << "\n";
+}
+
+}  // namespace
+
+int RunTime(const TimeOptions& options) {
+  ThreadPool pool(options.threads);
+  const absl::StatusOr<Timing> timing = Measure(options, &pool);
+  if (!timing.ok()) {
+    PrintError(timing.status().message());
+    return kExitUsage;
+  }
+  if (options.json) {
+    PrintJson(options, *timing);
+  } else {
+    Print(options, *timing);
+  }
+  return kExitOk;
+}
+
+}  // namespace samovar
