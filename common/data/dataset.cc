@@ -173,7 +173,8 @@ absl::Status Dataset::Decode(ImageChannels channels, caffe::Datum* datum) const 
   const RecordShape expected = shape(channels);
   if (image.shape.channels != expected.channels) {
     return absl::InvalidArgumentError(absl::StrCat("has ", image.shape.channels, " channels, but the first record has ",
-                                                   expected.channels, "; set force_color or force_gray in transform_param, or import the images anew"));
+                                                   expected.channels, "; set force_color or force_gray in transform_param, or ",
+                                                   "import the images anew"));
   }
   datum->set_channels(image.shape.channels);
   datum->set_height(image.shape.height);

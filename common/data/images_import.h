@@ -27,8 +27,8 @@ struct ImportImagesOptions {
   uint64_t seed = 0;
 };
 
-// Errors of RecordImport. Others name the image and its line in the list. INVALID_ARGUMENT: not an image; or one differs in size from the first, and
-// they are neither resized nor kept encoded. DATA_LOSS: a damaged image.
+// Errors of RecordImport. Others name the image and its line in the list. INVALID_ARGUMENT: not an image; or one differs in
+// size from the first, and they are neither resized nor kept encoded. DATA_LOSS: a damaged image.
 absl::StatusOr<ImportSummary> ImportImages(const ImportImagesOptions& images, const std::string& lmdb_path,
                                            const ImportOptions& options);
 

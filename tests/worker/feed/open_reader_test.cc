@@ -71,7 +71,7 @@ TEST_CASE("each type of layer opens its own kind of source") {
   check("HDF5Data", "files.txt", 7);
 }
 
-TEST_CASE("a net has one data layer, or none; several are refused by their names") {
+TEST_CASE("a net has one data layer, or none, and several are refused by their names") {
   const auto none = FindFedLayer(NetOf({"Input", "DummyData", "ReLU"}));
   REQUIRE_OK(none);
   REQUIRE(*none == nullptr);
@@ -89,7 +89,7 @@ TEST_CASE("a net has one data layer, or none; several are refused by their names
   REQUIRE_OK(FindFedLayer(net));
 }
 
-TEST_CASE("a source is a path, \"file:\" is taken off, and other places are refused with what to do") {
+TEST_CASE("a source is a path, with or without a scheme of files, and other places are refused with what to do") {
   using absl::StatusCode;
   const auto source = [](const std::string& text) { return SourceOf(LayerOf("MemoryData", text)); };
   for (const char* const text : {"/a/b", "file:/a/b", "file:///a/b", "file://localhost/a/b"}) {
