@@ -66,18 +66,20 @@ TEST_CASE_METHOD(Fixture, "the mean of bytes is Caffe's to the bit, in the form 
   }
 }
 
-TEST_CASE_METHOD(Fixture, "the mean of more records than a float can count is still exact") {
-  // A float has no odd numbers beyond 2^24: sums of floats would stay there.
-  constexpr int kValue = 1 << 23;
-  caffe::Datum datum = MakeDatum({1, 1, 1}, 0, 0);
-  datum.clear_data();
-  datum.add_float_data(kValue + 1);
+TEST_CASE_METHOD(Fixture, "the mean of more than a float can count is still exact") {
+  // Floats have no odd numbers beyond 2^24: a sum of floats would stay there, whatever ones are added.
+  constexpr int kFirst = 1 << 24;
   std::vector<std::pair<std::string, std::string>> records;
-  for (uint64_t i = 0; i < 101; ++i) records.emplace_back(RecordKey(i), datum.SerializeAsString());
+  for (uint64_t i = 0; i < 101; ++i) {
+    caffe::Datum datum = MakeDatum({1, 1, 1}, 0, 0);
+    datum.clear_data();
+    datum.add_float_data(i == 0 ? kFirst : 1);
+    records.emplace_back(RecordKey(i), datum.SerializeAsString());
+  }
   WriteRecords(path, records);
   const auto mean = Compute();
   REQUIRE_OK(mean);
-  REQUIRE(mean->blob.data(0) == kValue + 1);
+  REQUIRE(mean->blob.data(0) == static_cast<float>((kFirst + 100) / 101.0));
 }
 
 TEST_CASE_METHOD(Fixture, "float_data has a mean, too") {
