@@ -115,7 +115,7 @@ absl::Status Net::Forward(uint64_t iteration, uint64_t seed, uint64_t first_reco
   graph_->forward_done = false;
   graph_->pass = {iteration, seed, first_record, graph_->loop};
   for (size_t i = 0; i < graph_->nodes.size(); ++i) {
-    SAMOVAR_RETURN_IF_ERROR(graph_->nodes[i].layer->Forward(graph_->pass));
+    if (!graph_->nodes[i].absorbed) SAMOVAR_RETURN_IF_ERROR(graph_->nodes[i].layer->Forward(graph_->pass));
     if (graph_->after_layer) graph_->after_layer(i, /*forward=*/true);
   }
   SAMOVAR_ASSIGN_OR_RETURN(const double loss, SumLosses(*graph_, iteration));
@@ -136,7 +136,7 @@ absl::Status Net::Backward(absl::FunctionRef<void(uint64_t begin, uint64_t end)>
   for (auto node = graph_->nodes.rbegin(); node != graph_->nodes.rend(); ++node) {
     if (node->needs_backward) {
       SeedLoss(*graph_, *node);
-      node->layer->Backward(graph_->pass);
+      if (!node->absorbed) node->layer->Backward(graph_->pass);
       AddShared(graph_.get(), *node);
       if (graph_->after_layer) graph_->after_layer(static_cast<size_t>(node.base() - graph_->nodes.begin()) - 1, /*forward=*/false);
     }
