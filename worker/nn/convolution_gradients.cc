@@ -82,33 +82,45 @@ void ConvolutionLayer::BackwardByWinners(int64_t record, int64_t group, float* p
   if (!wants_data()) return;
   const float* rows = packed_backward_.data() + group * packed_backward_stride_;
   winners.GroupByPlace(plan_.rows_length());
-  for (int64_t place = 0; place < window_.out_plane(); ++place) {
-    const Winners at = winners.AtPlace(place);
-    AddWeightedRows(runs, at.diffs, at.offsets, at.count, rows, plan_.packed_runs.data(),
-                    space->in_diff.data() + place_offsets_[static_cast<size_t>(place)], plan_.run_offsets.data());
+  // Run by run, so that the rows in use stay in the first-level cache.
+  const int64_t together = RunsTogether(runs.packets);
+  for (int64_t run = 0; run < runs.count; run += together) {
+    const Runs part = {std::min(together, runs.count - run), runs.packets};
+    for (int64_t place = 0; place < window_.out_plane(); ++place) {
+      const Winners at = winners.AtPlace(place);
+      AddWeightedRows(part, at.diffs, at.offsets, at.count, rows, plan_.packed_runs.data() + run,
+                      space->in_diff.data() + place_offsets_[static_cast<size_t>(place)], plan_.run_offsets.data() + run);
+    }
   }
+}
+
+const float* ConvolutionLayer::MaskedTopDiff(int64_t top_offset, Workspace* space) {
+  const float* top_diff = top(0).diff + top_offset;
+  // A maximum that ReLU set to zero has no place already.
+  const bool masks = pool() ? !pool()->max && absorbed_.relu_of_pool : absorbed_.relu;
+  if (!masks) return top_diff;
+  const float* top_data = top(0).data + top_offset;
+  float* masked = space->planes.data();
+  for (int64_t i = 0; i < group_top(); ++i) masked[i] = top_data[i] > 0 ? top_diff[i] : 0 * top_diff[i];
+  return masked;
 }
 
 void ConvolutionLayer::SpreadDiff(int64_t record, int64_t group, Workspace* space) {
   const int64_t top_offset = record * top_record() + group * group_top();
-  const float* top_diff = top(0).diff + top_offset;
+  const float* top_diff = MaskedTopDiff(top_offset, space);
   float* diff = space->diff.data();
-  if (pool_ && !pool_->max) {
-    Transpose(top_diff, plan_.outputs, top_plane(), top_plane(), space->pooled.data(), plan_.width);
-    AveragePoolBackward(pool_->window, plan_.packets, space->pooled.data(), diff + diff_frame_.origin(), diff_frame_.row());
-    if (relu_) MaskRelu(diff_frame_, outputs_.data() + (record * groups_ + group) * plan_.output_elements(), diff);
-    return;
-  }
-  float* planes = space->planes.data();
-  if (pool_) {
+  if (!pool()) return ToChannelsLast(top_diff, plan_.outputs, diff_frame_, diff);
+  if (pool()->max) {
+    float* planes = space->planes.data();
     for (int64_t o = 0; o < plan_.outputs; ++o) {
-      MaxPoolBackward(pool_->window, top_diff + o * top_plane(), at_.data() + top_offset + o * top_plane(), planes + o * window_.out_plane());
+      const int64_t in_top = o * top_plane();
+      MaxPoolBackward(pool()->window, top_diff + in_top, at_.data() + top_offset + in_top, planes + o * window_.out_plane());
     }
-  } else if (relu_) {
-    const float* top_data = top(0).data + top_offset;
-    for (int64_t i = 0; i < group_top(); ++i) planes[i] = top_data[i] > 0 ? top_diff[i] : 0 * top_diff[i];
+    return ToChannelsLast(planes, plan_.outputs, diff_frame_, diff);
   }
-  ToChannelsLast(pool_ || relu_ ? planes : top_diff, plan_.outputs, diff_frame_, diff);
+  Transpose(top_diff, plan_.outputs, top_plane(), top_plane(), space->pooled.data(), plan_.width);
+  AveragePoolBackward(pool()->window, plan_.packets, space->pooled.data(), diff + diff_frame_.origin(), diff_frame_.row());
+  if (absorbed_.relu) MaskRelu(diff_frame_, outputs_.data() + (record * groups_ + group) * plan_.output_elements(), diff);
 }
 
 void ConvolutionLayer::BackwardDense(int64_t record, int64_t group, float* partial, Workspace* space) {

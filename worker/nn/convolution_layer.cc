@@ -123,9 +123,4 @@ ConvolutionLayer::ConvolutionLayer(const caffe::LayerParameter& param, int64_t b
   if (has_bias_) AddParameter(param.name(), {outputs}, conv.bias_filler());
 }
 
-void ConvolutionLayer::Absorb(bool relu, std::optional<PoolStep> pool) {
-  relu_ = relu;
-  pool_ = std::move(pool);
-}
-
 }  // namespace samovar

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "worker/nn/buffer.h"
@@ -25,6 +26,13 @@ struct PoolStep {
   bool max = false;
 };
 
+// What a convolution does beside its own work: ReLU of slope 0, pool, ReLU.
+struct AbsorbedSteps {
+  bool relu = false;
+  std::optional<PoolStep> pool;
+  bool relu_of_pool = false;
+};
+
 class ConvolutionLayer : public Layer {
  public:
   ConvolutionLayer(const caffe::LayerParameter& param, int64_t batch_size, const Window& window);
@@ -32,9 +40,9 @@ class ConvolutionLayer : public Layer {
   double forward_flops() const override;
   double backward_flops() const override;
 
-  // Takes over the layers above: a ReLU of slope 0, a pool, or that pool behind that ReLU. The top that is then bound is that of the
-  // last of them; those between are neither read nor written. Before Bind.
-  void Absorb(bool relu, std::optional<PoolStep> pool);
+  // Takes over the layers above. The top that is then bound is that of the last of them; those between are neither read nor
+  // written. Before Bind.
+  void Absorb(AbsorbedSteps steps) { absorbed_ = std::move(steps); }
 
   absl::Status Forward(const Pass& pass) override;
   void Backward(const Pass& pass) override;
@@ -56,7 +64,8 @@ class ConvolutionLayer : public Layer {
 
   int64_t bottom_record() const { return window_.channels * window_.in_plane(); }
   int64_t group_bottom() const { return plan_.window.channels * window_.in_plane(); }
-  int64_t top_plane() const { return pool_ ? pool_->window.out_plane() : window_.out_plane(); }
+  const std::optional<PoolStep>& pool() const { return absorbed_.pool; }
+  int64_t top_plane() const { return pool() ? pool()->window.out_plane() : window_.out_plane(); }
   int64_t top_record() const { return groups_ * plan_.outputs * top_plane(); }
   int64_t group_top() const { return plan_.outputs * top_plane(); }
   int64_t group_weights() const { return plan_.outputs * plan_.runs * plan_.run_length; }
@@ -65,9 +74,9 @@ class ConvolutionLayer : public Layer {
   bool wants_data() const { return binding().propagate_down[0]; }
   bool wants_any() const { return wants_weights() || wants_bias() || wants_data(); }
   // The output's gradient is kept as a list of winners.
-  bool by_winners() const { return pool_ && pool_->max && 2 * pool_->window.out_plane() <= window_.out_plane(); }
+  bool by_winners() const { return pool() && pool()->max && 2 * top_plane() <= window_.out_plane(); }
   // ReLU's mask is not in the top's data: it is kept.
-  bool keeps_outputs() const { return relu_ && pool_ && !pool_->max; }
+  bool keeps_outputs() const { return absorbed_.relu && pool() && !pool()->max; }
   int64_t weights_partial() const { return by_winners() ? plan_.outputs * plan_.rows_length() : plan_.dense_length(); }
   // Gradient of a piece and group: weights, then bias.
   float* partial(int64_t piece, int64_t group) { return partials_.data() + (piece * groups_ + group) * partial_stride_; }
@@ -77,6 +86,8 @@ class ConvolutionLayer : public Layer {
   void BackwardGroup(int64_t record, int64_t group, float* partial, Workspace* space);
   void BackwardByWinners(int64_t record, int64_t group, float* partial, Workspace* space);
   void BackwardDense(int64_t record, int64_t group, float* partial, Workspace* space);
+  // The top's gradient, through a ReLU that wrote the top: in place, or in the workspace.
+  const float* MaskedTopDiff(int64_t top_offset, Workspace* space);
   // The output's gradient, channels last, in its frame.
   void SpreadDiff(int64_t record, int64_t group, Workspace* space);
   void SumPartials(const Pass& pass);
@@ -85,8 +96,7 @@ class ConvolutionLayer : public Layer {
   const int64_t groups_;
   const bool has_bias_;
   const ConvolutionPlan plan_;
-  bool relu_ = false;
-  std::optional<PoolStep> pool_;
+  AbsorbedSteps absorbed_;
 
   int64_t records_per_piece_ = 0;
   // Of the dense data gradient, if it can be had by a convolution; and the frame of the output's gradient.

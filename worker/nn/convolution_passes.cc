@@ -60,7 +60,7 @@ absl::Status ConvolutionLayer::Allocate() {
   for (int thread = 0; thread < binding().threads; ++thread) {
     SAMOVAR_RETURN_IF_ERROR(AllocateWorkspace(spaces_.emplace_back(std::make_unique<Workspace>()).get()));
   }
-  if (pool_ && pool_->max) SAMOVAR_RETURN_IF_ERROR(at_.Allocate(records * top_record()));
+  if (pool() && pool()->max) SAMOVAR_RETURN_IF_ERROR(at_.Allocate(records * top_record()));
   if (keeps_outputs() && wants_any()) SAMOVAR_RETURN_IF_ERROR(outputs_.Allocate(records * groups_ * plan_.output_elements()));
   if (wants_weights() || wants_bias()) {
     partial_stride_ = RoundUpToPackets(weights_partial()) + plan_.width;
@@ -73,7 +73,7 @@ absl::Status ConvolutionLayer::AllocateWorkspace(Workspace* space) {
   // A packet more: the last run is read in whole packets.
   SAMOVAR_RETURN_IF_ERROR(space->image.Allocate(plan_.frame.elements() + kPacketSize));
   SAMOVAR_RETURN_IF_ERROR(space->out.Allocate(plan_.output_elements()));
-  if (pool_) {
+  if (pool()) {
     SAMOVAR_RETURN_IF_ERROR(space->pooled.Allocate(top_plane() * plan_.width));
     SAMOVAR_RETURN_IF_ERROR(space->at.Allocate(top_plane() * plan_.width));
   }
@@ -82,7 +82,7 @@ absl::Status ConvolutionLayer::AllocateWorkspace(Workspace* space) {
     SAMOVAR_RETURN_IF_ERROR(space->winners.Allocate(plan_.outputs, window_.out_plane(), top_plane()));
   } else {
     SAMOVAR_RETURN_IF_ERROR(space->diff.Allocate(diff_frame_.elements()));
-    SAMOVAR_RETURN_IF_ERROR(space->planes.Allocate(plan_.outputs * window_.out_plane()));
+    SAMOVAR_RETURN_IF_ERROR(space->planes.Allocate(plan_.outputs * std::max(window_.out_plane(), top_plane())));
   }
   if (!wants_data()) return absl::OkStatus();
   return space->in_diff.Allocate(flipped_ ? flipped_->output_elements() : plan_.frame.elements() + kPacketSize);
@@ -120,14 +120,16 @@ void ConvolutionLayer::ForwardGroup(int64_t record, int64_t group, Workspace* sp
   if (outputs_.size() > 0) out = outputs_.data() + (record * groups_ + group) * plan_.output_elements();
   ToChannelsLast(in, plan_.window.channels, plan_.frame, space->image.data());
   ForwardImage(plan_, space->image.data(), packed_.data() + group * plan_.dense_length(), bias_.data() + group * plan_.width, out);
-  if (pool_ && pool_->max) {
-    MaxPoolForward(pool_->window, plan_.packets, relu_, out, space->pooled.data(), space->at.data());
+  if (pool() && pool()->max) {
+    const PoolRelu relu = absorbed_.relu ? PoolRelu::kBelow : absorbed_.relu_of_pool ? PoolRelu::kAbove : PoolRelu::kNone;
+    MaxPoolForward(pool()->window, plan_.packets, relu, out, space->pooled.data(), space->at.data());
     Transpose(space->at.data(), top_plane(), plan_.outputs, plan_.width, at_.data() + top_offset, top_plane());
   } else {
-    if (relu_) Relu(out, window_.out_plane() * plan_.packets);
-    if (pool_) AveragePoolForward(pool_->window, plan_.packets, out, space->pooled.data());
+    if (absorbed_.relu) Relu(out, window_.out_plane() * plan_.packets);
+    if (pool()) AveragePoolForward(pool()->window, plan_.packets, out, space->pooled.data());
+    if (absorbed_.relu_of_pool) Relu(space->pooled.data(), top_plane() * plan_.packets);
   }
-  Transpose(pool_ ? space->pooled.data() : out, top_plane(), plan_.outputs, plan_.width, top(0).data + top_offset, top_plane());
+  Transpose(pool() ? space->pooled.data() : out, top_plane(), plan_.outputs, plan_.width, top(0).data + top_offset, top_plane());
 }
 
 void ConvolutionLayer::Backward(const Pass& pass) {

@@ -1,8 +1,8 @@
 #include "worker/nn/net_fusion.h"
 
 #include <algorithm>
-#include <optional>
-#include <string>
+#include <utility>
+#include <vector>
 
 #include "worker/nn/convolution_layer.h"
 #include "worker/nn/pooling_layer.h"
@@ -23,16 +23,28 @@ LayerNode* OnlyReader(NetGraph* graph, const LayerNode& node) {
 bool IsPlainRelu(const LayerNode& node) { return node.param.type() == "ReLU" && node.param.relu_param().negative_slope() == 0; }
 
 void Fuse(NetGraph* graph, LayerNode* node, ConvolutionLayer* convolution) {
+  AbsorbedSteps steps;
+  std::vector<LayerNode*> absorbed;
   LayerNode* next = OnlyReader(graph, *node);
-  LayerNode* const relu = next != nullptr && IsPlainRelu(*next) ? next : nullptr;
-  if (relu != nullptr) next = OnlyReader(graph, *relu);
+  if (next != nullptr && IsPlainRelu(*next)) {
+    steps.relu = true;
+    absorbed.push_back(next);
+    next = OnlyReader(graph, *next);
+  }
   const auto* pool = next == nullptr ? nullptr : dynamic_cast<const PoolingLayer*>(next->layer.get());
-  LayerNode* const last = pool != nullptr ? next : relu;
-  if (last == nullptr) return;
-  convolution->Absorb(relu != nullptr, pool == nullptr ? std::nullopt : std::optional(PoolStep{pool->window(), pool->max()}));
-  if (relu != nullptr) relu->absorbed = true;
-  last->absorbed = true;
-  node->writes = last->tops;
+  if (pool != nullptr) {
+    steps.pool = PoolStep{pool->window(), pool->max()};
+    absorbed.push_back(next);
+    next = OnlyReader(graph, *next);
+    if (!steps.relu && next != nullptr && IsPlainRelu(*next)) {
+      steps.relu_of_pool = true;
+      absorbed.push_back(next);
+    }
+  }
+  if (absorbed.empty()) return;
+  convolution->Absorb(std::move(steps));
+  for (LayerNode* above : absorbed) above->absorbed = true;
+  node->writes = absorbed.back()->tops;
 }
 
 }  // namespace

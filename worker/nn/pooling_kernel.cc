@@ -33,10 +33,11 @@ inline void ForEachWindow(const Window& w, int64_t width, Body body) {
 
 Packet BroadcastBits(int32_t bits) { return Broadcast(std::bit_cast<float>(bits)); }
 
-template <bool kRelu>
+Packet Relu(const Packet& x) { return Select(Less(Broadcast(0), x), x, Mul(Broadcast(0), x)); }
+
+template <PoolRelu kRelu>
 void MaxPool(const Window& w, int64_t packets, const float* in, float* out, float* at) {
   const int64_t width = packets * kPacketSize;
-  const Packet zero = Broadcast(0);
   ForEachWindow(w, width, [&](const Clip& clip, int64_t place) {
     for (int64_t c = 0; c < width; c += kPacketSize) {
       Packet best = Broadcast(-FLT_MAX);
@@ -45,13 +46,14 @@ void MaxPool(const Window& w, int64_t packets, const float* in, float* out, floa
         for (int64_t x = clip.w_begin; x < clip.w_end; ++x) {
           const int64_t from = y * w.in_w + x;
           Packet value = Load(in + from * width + c);
-          if (kRelu) value = Select(Less(zero, value), value, Mul(zero, value));
+          if (kRelu == PoolRelu::kBelow) value = Relu(value);
           const Packet better = Less(best, value);
           best = Select(better, value, best);
           best_at = Select(better, BroadcastBits(static_cast<int32_t>(from)), best_at);
         }
       }
-      if (kRelu) best_at = Select(Less(zero, best), best_at, BroadcastBits(-1));
+      if (kRelu != PoolRelu::kNone) best_at = Select(Less(Broadcast(0), best), best_at, BroadcastBits(-1));
+      if (kRelu == PoolRelu::kAbove) best = Relu(best);
       Store(out + place + c, best);
       Store(at + place + c, best_at);
     }
@@ -60,9 +62,15 @@ void MaxPool(const Window& w, int64_t packets, const float* in, float* out, floa
 
 }  // namespace
 
-void MaxPoolForward(const Window& w, int64_t packets, bool relu, const float* in, float* out, float* at) {
-  if (relu) return MaxPool<true>(w, packets, in, out, at);
-  MaxPool<false>(w, packets, in, out, at);
+void MaxPoolForward(const Window& w, int64_t packets, PoolRelu relu, const float* in, float* out, float* at) {
+  switch (relu) {
+    case PoolRelu::kNone:
+      return MaxPool<PoolRelu::kNone>(w, packets, in, out, at);
+    case PoolRelu::kBelow:
+      return MaxPool<PoolRelu::kBelow>(w, packets, in, out, at);
+    case PoolRelu::kAbove:
+      return MaxPool<PoolRelu::kAbove>(w, packets, in, out, at);
+  }
 }
 
 void MaxPoolBackward(const Window& w, const float* out_diff, const float* at, float* in_diff) {

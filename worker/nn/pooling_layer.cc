@@ -121,7 +121,7 @@ void PoolingLayer::ForwardRecord(int64_t record, Workspace* space) {
   const int64_t to = record * top_record();
   Transpose(bottom(0).data + record * bottom_record(), window_.channels, window_.in_plane(), window_.in_plane(), space->in.data(), width_);
   if (max_) {
-    MaxPoolForward(window_, packets_, /*relu=*/false, space->in.data(), space->out.data(), space->at.data());
+    MaxPoolForward(window_, packets_, PoolRelu::kNone, space->in.data(), space->out.data(), space->at.data());
     Transpose(space->at.data(), window_.out_plane(), window_.channels, width_, at_.data() + to, window_.out_plane());
   } else {
     AveragePoolForward(window_, packets_, space->in.data(), space->out.data());

@@ -13,6 +13,9 @@ struct Runs {
   int64_t packets = 0;
 };
 
+// Runs that AddWeightedRows takes in one go.
+int64_t RunsTogether(int64_t packets);
+
 // For each run r: to[to_runs[r] + i] += sum over k < terms, in order, of weights[k] * from[offsets[k] + from_runs[r] + i], for i
 // below runs.packets packets. Whole packets are read and written: what lies behind a shorter run takes part, so let it be zero, or
 // nobody's.
