@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <memory>
 #include <utility>
@@ -10,11 +11,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/status_macros.h"
+#include "common/caffe/paths.h"
 #include "common/caffe/solver_bundle.h"
-#include "common/data/dataset.h"
 #include "common/data/iteration_schedule.h"
 #include "common/model/layout.h"
-#include "worker/feed/transformer.h"
+#include "worker/feed/open_reader.h"
 #include "worker/nn/net.h"
 
 namespace samovar {
@@ -32,57 +33,68 @@ struct CheckedNet {
   v1::NetOutputs outputs;
 };
 
+struct NetToCheck {
+  const caffe::NetParameter& param;
+  caffe::Phase phase;
+  // Batches of an iteration.
+  uint32_t parts;
+  // Relative names are looked for beside it, too.
+  const std::string& solver_path;
+};
+
 uint32_t ChoosePartitions(uint64_t records, uint32_t batch_size) {
   const uint64_t partitions = records / (batch_size * kBatchesAPartition);
   return static_cast<uint32_t>(std::clamp<uint64_t>(partitions, 1, kMaxPartitions));
 }
 
-absl::Status DescribeData(const caffe::LayerParameter& layer, caffe::Phase phase, const Dataset& dataset,
-                          v1::DatasetSpec* spec) {
-  SAMOVAR_ASSIGN_OR_RETURN(const int stated, BatchSizeOf(layer));
-  const uint32_t batch_size = static_cast<uint32_t>(stated);
-  spec->set_layer(layer.name());
-  spec->set_uri(dataset.path());
-  spec->set_records(dataset.size());
-  spec->set_channels(dataset.shape().channels);
-  spec->set_height(dataset.shape().height);
-  spec->set_width(dataset.shape().width);
-  spec->set_batch_size(batch_size);
-  spec->set_partitions(phase == caffe::TRAIN ? ChoosePartitions(dataset.size(), batch_size) : 1);
+// What a layer's records are to the job. `samples`: those of an iteration.
+absl::Status DescribeRecords(const RecordReader& reader, caffe::Phase phase, uint32_t samples, v1::DatasetSpec* spec) {
+  spec->set_uri(reader.source());
+  spec->set_records(reader.size());
+  for (const TopShape& top : reader.tops()) spec->add_tops()->mutable_shape()->Add(top.begin(), top.end());
   if (phase != caffe::TRAIN) return absl::OkStatus();
+  spec->set_partitions(ChoosePartitions(reader.size(), samples));
   IterationSchedule::Options schedule;
   schedule.records = spec->records();
-  schedule.batch_size = batch_size;
+  schedule.batch_size = samples;
   schedule.partitions = spec->partitions();
-  return IterationSchedule::Create(schedule).status();
+  return Annotate(IterationSchedule::Create(schedule).status(), absl::StrCat("layer \"", spec->layer(), "\""));
 }
 
-absl::StatusOr<std::shared_ptr<Dataset>> OpenData(const caffe::LayerParameter& layer) {
-  const std::string& source = layer.data_param().source();
-  if (source.empty()) return absl::InvalidArgumentError("data_param.source is missing; name the directory of an LMDB");
-  return Dataset::Open(source);
+// Opens the records of the net's data layer, if it has one, and describes them.
+absl::StatusOr<v1::DatasetSpec> DescribeData(const NetToCheck& net) {
+  v1::DatasetSpec spec;
+  spec.set_partitions(1);
+  SAMOVAR_ASSIGN_OR_RETURN(const caffe::LayerParameter* const layer, FindFedLayer(net.param));
+  if (layer == nullptr) return spec;
+  spec.set_layer(layer->name());
+  SAMOVAR_ASSIGN_OR_RETURN(const std::string source, SourceOf(*layer));
+  SAMOVAR_ASSIGN_OR_RETURN(const uint32_t batch_size, FeedBatchSize(*layer));
+  const uint64_t samples = uint64_t{batch_size} * net.parts;
+  if (samples > std::numeric_limits<uint32_t>::max()) {
+    return absl::InvalidArgumentError(absl::StrCat("layer \"", layer->name(), "\": an iteration of ", net.parts, " x ", batch_size,
+                                                   " records (iter_size x batch_size) cannot be"));
+  }
+  spec.set_batch_size(batch_size);
+  SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<RecordReader> reader,
+                           OpenReader(*layer, net.phase, ResolvePath(source, net.solver_path)));
+  SAMOVAR_RETURN_IF_ERROR(DescribeRecords(*reader, net.phase, static_cast<uint32_t>(samples), &spec));
+  return spec;
 }
 
-absl::StatusOr<CheckedNet> CheckNet(const caffe::NetParameter& param, caffe::Phase phase) {
+absl::StatusOr<CheckedNet> CheckNet(const NetToCheck& net) {
   CheckedNet checked;
-  SAMOVAR_ASSIGN_OR_RETURN(const caffe::LayerParameter layer, FindDataLayer(param));
+  SAMOVAR_ASSIGN_OR_RETURN(checked.data, DescribeData(net));
   NetOptions options;
-  options.phase = phase;
-  const absl::Status data_status = [&]() -> absl::Status {
-    SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Dataset> dataset, OpenData(layer));
-    SAMOVAR_RETURN_IF_ERROR(DescribeData(layer, phase, *dataset, &checked.data));
-    SAMOVAR_ASSIGN_OR_RETURN(const Transformer transformer,
-                             Transformer::Create(layer.transform_param(), phase, dataset->shape()));
-    const RecordShape shape = transformer.output_shape();
-    std::vector<Shape>& tops = options.input_shapes[layer.name()];
-    tops.push_back({shape.channels, shape.height, shape.width});
-    if (layer.top_size() > 1) tops.push_back({});
-    return absl::OkStatus();
-  }();
-  SAMOVAR_RETURN_IF_ERROR(Annotate(data_status, absl::StrCat("layer \"", layer.name(), "\"")));
-  SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<Net> net, Net::Create(param, options));
-  checked.layout = net->layout();
-  checked.outputs = net->output_specs();
+  options.phase = net.phase;
+  if (checked.data.records() > 0) {
+    std::vector<Shape>& tops = options.input_shapes[checked.data.layer()];
+    for (const v1::RecordTop& top : checked.data.tops()) tops.emplace_back(top.shape().begin(), top.shape().end());
+  }
+  SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<Net> built, Net::Create(net.param, options));
+  checked.data.set_batch_size(static_cast<uint32_t>(built->batch_size()));
+  checked.layout = built->layout();
+  checked.outputs = built->output_specs();
   return checked;
 }
 
@@ -110,29 +122,44 @@ absl::Status CheckSharesWeights(const v1::ParameterLayout& train, const v1::Para
   return absl::OkStatus();
 }
 
-absl::Status AddTrainNet(const caffe::NetParameter& param, v1::JobSpec* spec) {
-  absl::StatusOr<CheckedNet> checked = CheckNet(param, caffe::TRAIN);
+// Names in the net that workers read files by become absolute, but for data_param's, whose loader has done so.
+void ResolveFolders(const std::string& solver_path, caffe::NetParameter* net) {
+  for (caffe::LayerParameter& layer : *net->mutable_layer()) {
+    if (layer.image_data_param().root_folder().empty()) continue;
+    std::string* folder = layer.mutable_image_data_param()->mutable_root_folder();
+    *folder = ResolvePath(*folder, solver_path);
+  }
+}
+
+absl::Status AddTrainNet(const NetToCheck& net, v1::JobSpec* spec) {
+  absl::StatusOr<CheckedNet> checked = CheckNet(net);
   SAMOVAR_RETURN_IF_ERROR(Annotate(checked.status(), "TRAIN net"));
   if (checked->layout.elements() == 0) {
     return absl::InvalidArgumentError("TRAIN net: no layer has parameters, so there is nothing to train");
   }
   SAMOVAR_RETURN_IF_ERROR(Annotate(CheckLayout(checked->layout), "TRAIN net"));
-  *spec->mutable_train_net() = param;
+  *spec->mutable_train_net() = net.param;
   *spec->mutable_train_data() = std::move(checked->data);
   *spec->mutable_layout() = std::move(checked->layout);
   *spec->mutable_train_outputs() = std::move(checked->outputs);
   return absl::OkStatus();
 }
 
-absl::Status AddTestNet(const caffe::NetParameter& param, v1::JobSpec* spec) {
+absl::Status AddTestNet(const NetToCheck& net, v1::JobSpec* spec) {
   const std::string name = absl::StrCat("TEST net #", spec->test_nets_size());
-  absl::StatusOr<CheckedNet> checked = CheckNet(param, caffe::TEST);
+  absl::StatusOr<CheckedNet> checked = CheckNet(net);
   SAMOVAR_RETURN_IF_ERROR(Annotate(checked.status(), name));
   SAMOVAR_RETURN_IF_ERROR(Annotate(CheckSharesWeights(spec->layout(), checked->layout), name));
-  *spec->add_test_nets() = param;
+  *spec->add_test_nets() = net.param;
   *spec->add_test_data() = std::move(checked->data);
   *spec->add_test_outputs() = std::move(checked->outputs);
   return absl::OkStatus();
+}
+
+void AddFeedWarnings(const caffe::NetParameter& net, std::vector<std::string>* warnings) {
+  const auto layer = FindFedLayer(net);
+  if (!layer.ok() || *layer == nullptr) return;
+  for (std::string& warning : FeedWarnings(**layer)) warnings->push_back(std::move(warning));
 }
 
 }  // namespace
@@ -145,18 +172,29 @@ std::string JobIdOf(const std::string& snapshot_prefix) {
   return id.empty() ? "job" : id;
 }
 
-absl::StatusOr<CheckedJob> CheckJob(const std::string& solver_path) {
+absl::StatusOr<CheckedJob> CheckJob(const std::string& solver_path, const StartFrom& from) {
   SAMOVAR_ASSIGN_OR_RETURN(SolverBundle bundle, LoadSolver(solver_path));
   CheckedJob job;
   job.snapshot_prefix = bundle.solver.snapshot_prefix();
   job.warnings = std::move(bundle.warnings);
   job.spec.set_job_id(JobIdOf(job.snapshot_prefix));
   job.spec.set_mode(v1::CONSISTENCY_ASYNC);
-  SAMOVAR_RETURN_IF_ERROR(AddTrainNet(bundle.train_net, &job.spec));
-  for (const caffe::NetParameter& test_net : bundle.test_nets) {
-    SAMOVAR_RETURN_IF_ERROR(AddTestNet(test_net, &job.spec));
+  const auto parts = static_cast<uint32_t>(bundle.solver.iter_size());
+  AddFeedWarnings(bundle.train_net, &job.warnings);
+  ResolveFolders(solver_path, &bundle.train_net);
+  SAMOVAR_RETURN_IF_ERROR(AddTrainNet({bundle.train_net, caffe::TRAIN, parts, solver_path}, &job.spec));
+  for (caffe::NetParameter& test_net : bundle.test_nets) {
+    ResolveFolders(solver_path, &test_net);
+    SAMOVAR_RETURN_IF_ERROR(AddTestNet({test_net, caffe::TEST, 1, solver_path}, &job.spec));
   }
+  SAMOVAR_ASSIGN_OR_RETURN(CheckedStart start, CheckStart(from, solver_path, bundle.solver, job.spec.layout()));
+  if (start.initial_model.ByteSizeLong() > 0) *job.spec.mutable_initial_model() = std::move(start.initial_model);
+  job.first_iteration = start.iteration;
+  job.start = std::move(start.description);
+  job.warnings.insert(job.warnings.end(), start.warnings.begin(), start.warnings.end());
   *job.spec.mutable_solver() = std::move(bundle.solver);
+  // They are in the initial model, as paths that do not depend on where one is.
+  job.spec.mutable_solver()->clear_weights();
   return job;
 }
 

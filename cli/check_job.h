@@ -1,10 +1,12 @@
 // Everything that can be wrong with a job, found before anything is started.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "cli/check_start.h"
 #include "samovar/v1/job.pb.h"
 
 namespace samovar {
@@ -14,14 +16,17 @@ struct CheckedJob {
   v1::JobSpec spec;
   // Where models go: "<snapshot_prefix>_iter_N.caffemodel". Relative to the current directory, as in the solver.
   std::string snapshot_prefix;
+  // The first iteration to be trained, and what is to be said of the files that weights come from (check_start.h).
+  uint64_t first_iteration = 0;
+  std::string start;
   // What is accepted and hardly intended.
   std::vector<std::string> warnings;
 };
 
-// Reads the solver, opens the data of each of its nets, builds the nets, and compares them. The message of an error
-// names the file, layer or field and says what to do. Takes the time and the memory of building the nets; makes and
+// Reads the solver, opens the data of each of its nets, builds the nets, compares them, and reads the model files that
+// training is to begin from. The message of an error names the file, layer or field and says what to do. Takes the time and the memory of building the nets; makes and
 // changes nothing.
-absl::StatusOr<CheckedJob> CheckJob(const std::string& solver_path);
+absl::StatusOr<CheckedJob> CheckJob(const std::string& solver_path, const StartFrom& from = {});
 
 // A job id from the last part of the path prefix: what is not allowed in an id becomes '-'. Two runs with the same
 // prefix have the same id, so that the second finds the snapshots of the first.

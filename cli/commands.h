@@ -16,6 +16,11 @@ int RunCheck(const CheckOptions& options);
 int RunStatus(const StatusOptions& options);
 
 int RunImportIdx(const ImportIdxOptions& options);
+int RunImportCifar10(const ImportCifar10Options& options);
+int RunImportImages(const ImportImagesFlags& options);
+
+// Writes the mean of an LMDB's records into a file.
+int RunDataMean(const DataMeanOptions& options);
 
 // Describes an LMDB.
 int RunDataInfo(const DataInfoOptions& options);

@@ -6,7 +6,9 @@
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
 #include "cli/progress.h"
+#include "common/data/cifar_import.h"
 #include "common/data/idx_import.h"
+#include "common/data/images_import.h"
 
 namespace samovar {
 namespace {
@@ -17,25 +19,41 @@ bool IsUsers(const absl::Status& status) {
          absl::IsDataLoss(status) || absl::IsUnimplemented(status) || absl::IsFailedPrecondition(status);
 }
 
-}  // namespace
-
-int RunImportIdx(const ImportIdxOptions& options) {
+ImportOptions SettingsFor(bool force) {
   ImportOptions settings;
-  settings.force = options.force;
+  settings.force = force;
   if (isatty(STDERR_FILENO)) {
     settings.progress = [](uint64_t done, uint64_t total) {
       std::cerr << "\r" << done << " of " << total << " records" << (done == total ? "\n" : "") << std::flush;
     };
   }
-  const absl::StatusOr<ImportSummary> summary = ImportIdx(options.images, options.labels, options.output, settings);
+  return settings;
+}
+
+// Says what was made, or what was wrong.
+int Report(const std::string& output, const absl::StatusOr<ImportSummary>& summary) {
   if (!summary.ok()) {
     PrintError(summary.status().message());
     return IsUsers(summary.status()) ? kExitUsage : kExitFailed;
   }
-  std::cout << options.output << ": " << summary->records << " records of 1x" << summary->height << "x"
-            << summary->width << ", labels " << summary->min_label << " to " << summary->max_label << ", "
+  std::cout << output << ": " << summary->records << " records of " << (summary->same_shape ? "" : "different sizes, first ")
+            << ToString(summary->shape) << ", labels " << summary->min_label << " to " << summary->max_label << ", "
             << FormatBytes(static_cast<double>(summary->file_bytes)) << "\n";
   return kExitOk;
+}
+
+}  // namespace
+
+int RunImportIdx(const ImportIdxOptions& options) {
+  return Report(options.output, ImportIdx(options.images, options.labels, options.output, SettingsFor(options.force)));
+}
+
+int RunImportCifar10(const ImportCifar10Options& options) {
+  return Report(options.output, ImportCifar10(options.inputs, options.output, SettingsFor(options.force)));
+}
+
+int RunImportImages(const ImportImagesFlags& options) {
+  return Report(options.output, ImportImages(options.images, options.output, SettingsFor(options.force)));
 }
 
 }  // namespace samovar

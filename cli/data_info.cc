@@ -19,9 +19,9 @@ constexpr size_t kMaxLabelsListed = 20;
 absl::StatusOr<std::string> DescribeLabels(const Dataset& dataset) {
   std::map<int, uint64_t> counts;
   caffe::Datum datum;
-  // Reads every record, which checks it too.
+  // Reads every record, which checks it too, but for the pixels of encoded ones.
   for (uint64_t position = 0; position < dataset.size(); ++position) {
-    SAMOVAR_RETURN_IF_ERROR(dataset.Read(position, &datum));
+    SAMOVAR_RETURN_IF_ERROR(dataset.ReadStored(position, &datum));
     ++counts[datum.label()];
   }
   if (counts.size() <= kMaxLabelsListed) return absl::StrJoin(counts, ", ", absl::PairFormatter(": "));
@@ -32,7 +32,8 @@ absl::StatusOr<std::string> Describe(const std::string& path) {
   SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Dataset> dataset, Dataset::Open(path));
   SAMOVAR_ASSIGN_OR_RETURN(const std::string labels, DescribeLabels(*dataset));
   return absl::StrCat("records  ", dataset->size(), "\nshape    ", ToString(dataset->shape()),
-                      " (channels x height x width)\nlabels   ", labels, "\n");
+                      " (channels x height x width)", dataset->encoded() ? " of the first; encoded (JPEG or PNG)" : "",
+                      "\nlabels   ", labels, "\n");
 }
 
 }  // namespace

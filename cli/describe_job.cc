@@ -8,6 +8,7 @@
 #include "cli/model_export.h"
 #include "cli/progress.h"
 #include "common/model/layout.h"
+#include "common/model/solver_history.h"
 
 namespace samovar {
 namespace {
@@ -22,9 +23,16 @@ std::string SolverText(const caffe::SolverParameter& solver) {
   return text;
 }
 
+std::string TopText(const v1::RecordTop& top) {
+  return top.shape().empty() ? "a label" : absl::StrJoin(top.shape(), "x");
+}
+
 std::string DataText(const v1::DatasetSpec& data) {
-  return absl::StrCat(data.uri(), ": ", data.records(), " records of ", data.channels(), "x", data.height(), "x",
-                      data.width(), ", ", data.batch_size(), " a batch");
+  if (data.records() == 0) return absl::StrCat("no data layer, ", data.batch_size(), " a batch");
+  std::vector<std::string> tops;
+  for (const v1::RecordTop& top : data.tops()) tops.push_back(TopText(top));
+  return absl::StrCat(data.uri(), ": ", data.records(), " records of ", absl::StrJoin(tops, " and "), ", ", data.batch_size(),
+                      " a batch");
 }
 
 std::string OutputsText(const v1::NetOutputs& outputs) {
@@ -33,10 +41,11 @@ std::string OutputsText(const v1::NetOutputs& outputs) {
 }
 
 std::string TrainText(const v1::JobSpec& spec) {
-  const double epochs = static_cast<double>(spec.solver().max_iter()) * spec.train_data().batch_size() /
-                        static_cast<double>(spec.train_data().records());
-  return absl::StrCat(spec.train_net().name(), ", ", spec.train_net().layer_size(), " layers, outputs ",
-                      OutputsText(spec.train_outputs()), absl::StrFormat("; %.2f epochs", epochs));
+  const std::string text = absl::StrCat(spec.train_net().name(), ", ", spec.train_net().layer_size(), " layers, outputs ",
+                                        OutputsText(spec.train_outputs()));
+  if (spec.train_data().records() == 0) return text;
+  const double samples = static_cast<double>(spec.solver().max_iter()) * spec.solver().iter_size() * spec.train_data().batch_size();
+  return text + absl::StrFormat("; %.2f epochs", samples / static_cast<double>(spec.train_data().records()));
 }
 
 // Caffe tests test_iter batches; we test all records, which is the same if the two agree.
@@ -76,10 +85,13 @@ std::string DescribeJob(const CheckedJob& job) {
   }
   absl::StrAppend(&text, Row("model", absl::StrCat(spec.layout().elements(), " parameters, ", FormatBytes(bytes))),
                   ParameterTable(spec.layout()));
+  if (!job.start.empty()) absl::StrAppend(&text, Row("weights", job.start));
   // Weights and gradients; weights and the solver's history, and as much again while a snapshot is taken.
+  const double server_bytes = 2 * bytes * (1 + HistoryVectors(spec.solver()).value_or(1));
   absl::StrAppend(&text, Row("memory", absl::StrCat(FormatBytes(2 * bytes), " of parameters in each worker, ",
-                                                    FormatBytes(4 * bytes), " at most in all servers together")));
-  const std::string model = ModelPath(job.snapshot_prefix, static_cast<uint64_t>(spec.solver().max_iter()));
+                                                    FormatBytes(server_bytes), " at most in all servers together")));
+  const std::string model =
+      ModelPath(job.snapshot_prefix, static_cast<uint64_t>(spec.solver().max_iter()), spec.solver());
   absl::StrAppend(&text,
                   Row("files", spec.solver().snapshot() > 0
                                    ? absl::StrCat(model, ", and one every ", spec.solver().snapshot(), " iterations")

@@ -17,6 +17,9 @@ struct Runner {
   int operator()(const CheckOptions& options) const { return RunCheck(options); }
   int operator()(const StatusOptions& options) const { return RunStatus(options); }
   int operator()(const ImportIdxOptions& options) const { return RunImportIdx(options); }
+  int operator()(const ImportCifar10Options& options) const { return RunImportCifar10(options); }
+  int operator()(const ImportImagesFlags& options) const { return RunImportImages(options); }
+  int operator()(const DataMeanOptions& options) const { return RunDataMean(options); }
   int operator()(const DataInfoOptions& options) const { return RunDataInfo(options); }
   int operator()(const VersionFlags&) const {
     std::cout << "samovar " << Version() << " (" << InstructionSet() << ")\n";

@@ -1,4 +1,4 @@
-// Models out of a running job.
+// Models and solver states out of a running job.
 #pragma once
 
 #include <cstdint>
@@ -10,13 +10,22 @@
 
 namespace samovar {
 
-// "<snapshot_prefix>_iter_<iteration>.caffemodel"
-std::string ModelPath(const std::string& snapshot_prefix, uint64_t iteration);
+// "<snapshot_prefix>_iter_<iteration>.caffemodel" and ".solverstate"; with snapshot_format HDF5 ".h5" follows.
+std::string ModelPath(const std::string& snapshot_prefix, uint64_t iteration, const caffe::SolverParameter& solver);
+std::string SolverStatePath(const std::string& snapshot_prefix, uint64_t iteration,
+                            const caffe::SolverParameter& solver);
 
-// Pulls the weights that the job's servers froze or persisted as `iteration`, and writes them with the train net as a
-// Caffe model. `status` is the job's, once it runs: it names the servers. Ends early, with CANCELLED, when the stopper
-// is stopped.
+// Both read what the job's servers froze or persisted as `iteration`. `status` is the job's, once it runs: it names the
+// servers. They end early, with CANCELLED, when the stopper is stopped.
+
+// Writes the weights with the train net as a Caffe model.
 absl::Status ExportModel(const v1::JobSpec& spec, const v1::JobStatus& status, uint64_t iteration,
                          const std::string& path, const Stopper& stopper);
+
+// Writes the solver's history, as the state of `iteration`; `model_path` is where the model that belongs to it was
+// written. The servers freeze when all iterations before `iteration` are done; some chunks may hold a few more.
+// FAILED_PRECONDITION: a chunk holds fewer.
+absl::Status ExportSolverState(const v1::JobSpec& spec, const v1::JobStatus& status, uint64_t iteration,
+                               const std::string& model_path, const std::string& path, const Stopper& stopper);
 
 }  // namespace samovar

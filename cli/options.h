@@ -4,6 +4,9 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
+
+#include "common/data/images_import.h"
 
 namespace samovar {
 
@@ -18,6 +21,10 @@ struct TrainOptions {
   // Continue an earlier run, or give it up and begin anew. At most one.
   bool resume = false;
   bool restart = false;
+  // .caffemodel files, separated by commas, to begin from; empty: the solver's `weights`, or the fillers.
+  std::string weights;
+  // A .solverstate file to continue from. Not together with weights or resume.
+  std::string snapshot;
   // Directory of snapshots and logs; empty: "<snapshot_prefix>_state".
   std::string state;
   bool json = false;
@@ -38,6 +45,24 @@ struct StatusOptions {
 struct ImportIdxOptions {
   std::string images;
   std::string labels;
+  std::string output;
+  bool force = false;
+};
+
+struct ImportCifar10Options {
+  std::vector<std::string> inputs;
+  std::string output;
+  bool force = false;
+};
+
+struct ImportImagesFlags {
+  ImportImagesOptions images;
+  std::string output;
+  bool force = false;
+};
+
+struct DataMeanOptions {
+  std::string path;
   std::string output;
   bool force = false;
 };

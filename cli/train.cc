@@ -95,7 +95,7 @@ absl::StatusOr<std::unique_ptr<RunDirectory>> OpenDirectory(const std::string& p
 }
 
 absl::StatusOr<Prepared> Prepare(const TrainOptions& options) {
-  SAMOVAR_ASSIGN_OR_RETURN(CheckedJob job, CheckJob(options.solver));
+  SAMOVAR_ASSIGN_OR_RETURN(CheckedJob job, CheckJob(options.solver, {options.weights, options.snapshot, options.resume}));
   SAMOVAR_ASSIGN_OR_RETURN(std::string program_dir, ProgramDir());
   for (const std::string& warning : job.warnings) PrintWarning(warning);
 
@@ -119,6 +119,8 @@ absl::StatusOr<Prepared> Prepare(const TrainOptions& options) {
   run.spec.set_servers(static_cast<uint32_t>(options.servers));
   run.spec.set_seed(run.record.seed);
   run.spec.set_resume(start == RunStart::kResume);
+  run.first_iteration = job.first_iteration;
+  run.start = std::move(job.start);
   run.snapshot_prefix = std::move(job.snapshot_prefix);
   run.cluster.program_dir = std::move(program_dir);
   run.cluster.state_dir = state_dir;
@@ -139,7 +141,8 @@ RunFacts FactsOf(const TrainRun::Options& run) {
   facts.workers = run.cluster.workers;
   facts.threads = run.cluster.threads;
   facts.seed = run.spec.seed();
-  facts.resumed_from = run.spec.resume() ? run.record.snapshot : 0;
+  facts.resumed_from = run.spec.resume() ? run.record.snapshot : run.first_iteration;
+  facts.start = run.start;
   facts.state_dir = run.cluster.state_dir;
   return facts;
 }

@@ -4,6 +4,7 @@
 #include <ostream>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "cli/exit_codes.h"
 #include "cli/json_line.h"
@@ -14,6 +15,9 @@ namespace {
 std::string Counted(int count, const std::string& what) {
   return absl::StrCat(count, " ", what, count == 1 ? "" : "s");
 }
+
+// As Caffe's log names it.
+const char* FormatName(const std::string& path) { return absl::EndsWith(path, ".h5") ? "HDF5" : "binary proto"; }
 
 // What the two reporters for people share: the lines. They differ in how a line is written.
 class TextReporter : public TrainReporter {
@@ -26,6 +30,7 @@ class TextReporter : public TrainReporter {
                       facts.resumed_from > 0 ? absl::StrCat(", resumed from ", facts.resumed_from) : "", ", seed ",
                       facts.seed, "; ", Counted(facts.servers, "server"), ", ", Counted(facts.workers, "worker"),
                       " of ", Counted(facts.threads, "thread")));
+    if (!facts.start.empty()) Line(absl::StrCat("weights: ", facts.start));
     Line(absl::StrCat("snapshots and logs: ", facts.state_dir));
   }
 
@@ -45,7 +50,11 @@ class TextReporter : public TrainReporter {
   }
 
   void ModelWritten(uint64_t, const std::string& path) override {
-    Line(absl::StrCat("Snapshotting to binary proto file ", path));
+    Line(absl::StrCat("Snapshotting to ", FormatName(path), " file ", path));
+  }
+
+  void SolverStateWritten(uint64_t, const std::string& path) override {
+    Line(absl::StrCat("Snapshotting solver state to ", FormatName(path), " file ", path));
   }
 
   void Succeeded(const v1::JobStatus& status) override {
@@ -145,6 +154,7 @@ class JsonReporter : public TrainReporter {
               .Integer("threads", static_cast<uint64_t>(facts.threads))
               .Integer("seed", facts.seed)
               .Integer("resumed_from", facts.resumed_from)
+              .Text("weights", facts.start)
               .Text("state_dir", facts.state_dir));
   }
 
@@ -177,6 +187,10 @@ class JsonReporter : public TrainReporter {
 
   void ModelWritten(uint64_t iteration, const std::string& path) override {
     Write(Event("model").Integer("iteration", iteration).Text("path", path));
+  }
+
+  void SolverStateWritten(uint64_t iteration, const std::string& path) override {
+    Write(Event("solver_state").Integer("iteration", iteration).Text("path", path));
   }
 
   void Succeeded(const v1::JobStatus& status) override {

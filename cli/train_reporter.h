@@ -27,6 +27,8 @@ struct RunFacts {
   uint64_t seed = 0;
   // Iteration of the snapshot that it continues from; 0: from initial weights.
   uint64_t resumed_from = 0;
+  // Which files weights come from, in words; empty: from none.
+  std::string start;
   std::string state_dir;
 };
 
@@ -42,6 +44,7 @@ class TrainReporter {
   // Something went wrong that the run survives.
   virtual void Warning(const std::string& text) = 0;
   virtual void ModelWritten(uint64_t iteration, const std::string& path) = 0;
+  virtual void SolverStateWritten(uint64_t iteration, const std::string& path) = 0;
   virtual void Succeeded(const v1::JobStatus& status) = 0;
   // The run ended otherwise. The text reporters leave the message to stderr (exit_codes.h).
   virtual void Failed(const std::string& message) = 0;

@@ -95,11 +95,20 @@ absl::Status TrainRun::TakeSnapshot(uint64_t iteration, const v1::JobStatus& sta
 }
 
 absl::Status TrainRun::WriteModel(uint64_t iteration, const v1::JobStatus& status) {
-  const std::string path = ModelPath(options_.snapshot_prefix, iteration);
+  const std::string path = ModelPath(options_.snapshot_prefix, iteration, options_.spec.solver());
   SAMOVAR_RETURN_IF_ERROR(Annotate(ExportModel(options_.spec, status, iteration, path, interruption_.stopper()),
                                    absl::StrCat("cannot write ", path)));
   reporter_.ModelWritten(iteration, path);
+  WriteSolverState(iteration, status, path);
   return absl::OkStatus();
+}
+
+void TrainRun::WriteSolverState(uint64_t iteration, const v1::JobStatus& status, const std::string& model_path) {
+  const std::string path = SolverStatePath(options_.snapshot_prefix, iteration, options_.spec.solver());
+  const absl::Status written =
+      ExportSolverState(options_.spec, status, iteration, model_path, path, interruption_.stopper());
+  if (written.ok()) return reporter_.SolverStateWritten(iteration, path);
+  reporter_.Warning(absl::StrCat("cannot write ", path, ": ", written.message()));
 }
 
 absl::Status TrainRun::Finish(const v1::JobStatus& status) {

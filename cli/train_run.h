@@ -26,6 +26,9 @@ class TrainRun {
     // Complete.
     v1::JobSpec spec;
     std::string snapshot_prefix;
+    // As in CheckedJob.
+    uint64_t first_iteration = 0;
+    std::string start;
     // Its waker and callbacks are set by the run.
     LocalCluster::Options cluster;
     // How it is recorded.
@@ -50,7 +53,9 @@ class TrainRun {
   absl::StatusOr<bool> Take(const v1::JobStatus& status);
   absl::Status TakeSnapshot(uint64_t iteration, const v1::JobStatus& status);
   absl::Status Finish(const v1::JobStatus& status);
+  // Writes a model, and beside it the solver's state; failing to write the state is a warning.
   absl::Status WriteModel(uint64_t iteration, const v1::JobStatus& status);
+  void WriteSolverState(uint64_t iteration, const v1::JobStatus& status, const std::string& model_path);
 
   Options options_;
   Waker& waker_;

@@ -1,7 +1,7 @@
 # Third parties, all from the distribution's packages (deploy/packages.txt); nothing is downloaded.
 # After this file the following targets exist, whatever the distribution names them:
 #   samovar::grpc samovar::protobuf samovar::lmdb samovar::eigen samovar::spdlog samovar::cli11 samovar::catch2 samovar::zlib
-#   absl::*
+#   samovar::jpeg samovar::png samovar::hdf5 absl::*
 
 find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
@@ -11,14 +11,21 @@ find_package(Eigen3 REQUIRED NO_MODULE)
 find_package(spdlog REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(ZLIB REQUIRED)
+find_package(JPEG REQUIRED)
+find_package(PNG REQUIRED)
 pkg_check_modules(LMDB REQUIRED IMPORTED_TARGET GLOBAL lmdb)
+# The library for one process, not the one for MPI.
+pkg_search_module(HDF5 REQUIRED IMPORTED_TARGET GLOBAL hdf5-serial hdf5)
 
 add_library(samovar::protobuf ALIAS protobuf::libprotobuf)
 add_library(samovar::lmdb ALIAS PkgConfig::LMDB)
+add_library(samovar::hdf5 ALIAS PkgConfig::HDF5)
 add_library(samovar::eigen ALIAS Eigen3::Eigen)
 add_library(samovar::spdlog ALIAS spdlog::spdlog)
 add_library(samovar::cli11 ALIAS CLI11::CLI11)
 add_library(samovar::zlib ALIAS ZLIB::ZLIB)
+add_library(samovar::jpeg ALIAS JPEG::JPEG)
+add_library(samovar::png ALIAS PNG::PNG)
 
 # Older distributions package gRPC without its CMake files, but always with pkg-config's.
 find_package(gRPC CONFIG QUIET)

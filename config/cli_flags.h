@@ -18,7 +18,7 @@ struct CompletionFlags {
 
 // What the one subcommand that was given is asked to do.
 using CliFlags = std::variant<VersionFlags, TrainOptions, CheckOptions, StatusOptions, ImportIdxOptions,
-                              DataInfoOptions, CompletionFlags>;
+                              ImportCifar10Options, ImportImagesFlags, DataMeanOptions, DataInfoOptions, CompletionFlags>;
 
 Parsed<CliFlags> ParseCliFlags(int argc, const char* const* argv);
 

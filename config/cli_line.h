@@ -17,6 +17,9 @@ struct CliLine {
   CheckOptions check;
   StatusOptions status;
   ImportIdxOptions import_idx;
+  ImportCifar10Options import_cifar10;
+  ImportImagesFlags import_images;
+  DataMeanOptions data_mean;
   DataInfoOptions data_info;
   CompletionFlags completion;
 
@@ -28,12 +31,18 @@ struct CliLine {
   void AddCheck();
   void AddStatus();
   void AddData();
+  void AddImportCifar10(CLI::App* importers);
+  void AddImportImages(CLI::App* importers);
+  void AddDataMean(CLI::App* data);
   void AddSmallCommands();
 
   CLI::App* train_ = nullptr;
   CLI::App* check_ = nullptr;
   CLI::App* status_ = nullptr;
   CLI::App* import_idx_ = nullptr;
+  CLI::App* import_cifar10_ = nullptr;
+  CLI::App* import_images_ = nullptr;
+  CLI::App* data_mean_ = nullptr;
   CLI::App* data_info_ = nullptr;
   CLI::App* completion_ = nullptr;
 };

@@ -1,4 +1,4 @@
-// Models: .caffemodel files, which are nets with their parameter blobs in protobuf's binary format.
+// Models: .caffemodel files, which are nets with their parameter blobs, in protobuf's binary format or in HDF5.
 //
 // Thread safety: functions may be called from any thread; two writers of the same path leave the file of one of them.
 #pragma once
@@ -11,15 +11,18 @@
 
 namespace samovar {
 
-// Writes the model so that at any moment, also after a crash of the machine, `path` is the old file or the whole new
-// one: into a new file in the same directory, synchronised and then renamed. Makes the directory if it is missing.
-// Blocks until the bytes are on the disk. INVALID_ARGUMENT: larger than 2 GiB, which is protobuf's limit;
-// RESOURCE_EXHAUSTED: the disk is full; otherwise what the system says.
+// Writes the model whole or not at all (write_file.h): in HDF5 (hdf5_model.h) if the name ends in .h5, otherwise in
+// binary. INVALID_ARGUMENT: larger than 2 GiB, which is protobuf's limit, or HDF5 cannot hold it; RESOURCE_EXHAUSTED:
+// the disk is full; otherwise what the system says.
 absl::Status WriteModel(const std::string& path, const caffe::NetParameter& model);
 
-// Reads a model of this or of any other program. NOT_FOUND, PERMISSION_DENIED: it cannot be read. DATA_LOSS: it is not
-// a whole model, or a blob does not hold as many values as its shape says; the message names file, layer and blob.
-// UNIMPLEMENTED: it is a model in HDF5, or in Caffe's old form.
+// Reads a model of this or of any other program, in either format, whatever its name. A net of Caffe's old form comes
+// upgraded (upgrade_net.h). Values of blobs are in `data`, with the shape as the file has it (blob_proto.h). From HDF5
+// come only names and blobs, and shared blobs once (hdf5_model.h).
+//
+// NOT_FOUND, PERMISSION_DENIED: it cannot be read. DATA_LOSS: it is not a whole model, or a blob does not hold as many
+// values as its shape says; the message names the file, and the layer and blob or the dataset. INVALID_ARGUMENT: it is
+// not a file, or its net has Caffe's first form (V0) or a mix of forms.
 absl::StatusOr<caffe::NetParameter> ReadModel(const std::string& path);
 
 }  // namespace samovar

@@ -6,12 +6,15 @@
 #include <system_error>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "common/base/status_macros.h"
 #include "common/caffe/net_filter.h"
 #include "common/caffe/prototxt.h"
 #include "common/caffe/solver_checks.h"
+#include "common/caffe/upgrade_net.h"
 
 namespace samovar {
 namespace {
@@ -19,9 +22,8 @@ namespace {
 // A net before it is filtered.
 struct NetSource {
   caffe::NetParameter net;
-  // The file it stands in, and, if that is the net's own, where.
+  // The file it stands in.
   std::string file;
-  std::unique_ptr<SourceMap> source_map;
   // Where in the solver it is named: "file:line:column".
   std::string named_at;
 };
@@ -65,14 +67,16 @@ class BundleLoader {
     NetSource source;
     source.named_at = At(field, index);
     source.file = FindFile(name, bundle_.solver_path);
-    absl::StatusOr<caffe::NetParameter> net = ReadNetFile(source.file, &source.source_map);
+    std::unique_ptr<SourceMap> source_map;
+    absl::StatusOr<caffe::NetParameter> net = ReadNetFile(source.file, &source_map);
     if (absl::IsNotFound(net.status())) {
       return absl::NotFoundError(absl::StrCat(source.named_at, ": ", field, ": there is no file ", name,
                                               " in the current directory or beside the solver"));
     }
     SAMOVAR_RETURN_IF_ERROR(net.status());
     source.net = *std::move(net);
-    SAMOVAR_RETURN_IF_ERROR(CheckForm(source));
+    const auto where = [&](const std::vector<FieldStep>& path) { return source_map->WherePath(source.net, path); };
+    SAMOVAR_RETURN_IF_ERROR(BringUpToDate(where, &source));
     return source;
   }
 
@@ -81,35 +85,42 @@ class BundleLoader {
     source.named_at = At(field, index);
     source.file = bundle_.solver_path;
     source.net = net;
-    SAMOVAR_RETURN_IF_ERROR(CheckForm(source));
+    const auto where = [&](const std::vector<FieldStep>& path) {
+      std::vector<FieldStep> from_solver = {{field, index}};
+      from_solver.insert(from_solver.end(), path.begin(), path.end());
+      return source_map_->WherePath(solver_, from_solver);
+    };
+    SAMOVAR_RETURN_IF_ERROR(BringUpToDate(where, &source));
     return source;
   }
 
-  absl::Status CheckForm(const NetSource& source) {
-    if (source.net.layers_size() > 0) {
-      const std::string where =
-          source.source_map == nullptr ? source.named_at : source.source_map->Where(source.net, "layers", 0);
-      return absl::UnimplementedError(absl::StrCat(
-          where, ": this net is in Caffe's old (V1) form; upgrade it with caffe's upgrade_net_proto_text"));
+  absl::Status BringUpToDate(const NetLocator& where, NetSource* source) {
+    if (source->net.layer_size() + source->net.layers_size() == 0) {
+      return absl::InvalidArgumentError(absl::StrCat(where({}), ": the net has no layers"));
     }
-    if (source.net.layer_size() == 0) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          source.source_map == nullptr ? source.named_at : source.file, ": the net has no layers"));
-    }
-    return absl::OkStatus();
+    WarnOfIdleTransforms(where, source->net);
+    return UpgradeNet(where, &source->net);
   }
 
-  // Caffe reads no transform from data_param; it was there in its old form.
-  void WarnOfOldTransforms(const NetSource& source) {
-    for (int i = 0; i < source.net.layer_size(); ++i) {
-      const caffe::DataParameter& data = source.net.layer(i).data_param();
-      if (!data.has_scale() && !data.has_mean_file() && !data.has_crop_size() && !data.has_mirror()) continue;
-      const std::string where = source.source_map == nullptr
-                                    ? source.named_at
-                                    : source.source_map->WhereNested(source.net, "layer", i, "data_param");
-      bundle_.warnings.push_back(
-          absl::StrCat(where, ": scale, mean_file, crop_size and mirror have no effect in data_param; write them in "
-                              "transform_param"));
+  // Caffe moves them from there in its old form ("layers") only.
+  void WarnOfIdleTransforms(const NetLocator& where, const caffe::NetParameter& net) {
+    for (int i = 0; i < net.layer_size(); ++i) {
+      const caffe::LayerParameter& layer = net.layer(i);
+      WarnOfIdleTransform(where, i, "data_param", layer.data_param());
+      WarnOfIdleTransform(where, i, "image_data_param", layer.image_data_param());
+      WarnOfIdleTransform(where, i, "window_data_param", layer.window_data_param());
+    }
+  }
+
+  template <typename DataParam>
+  void WarnOfIdleTransform(const NetLocator& where, int layer, absl::string_view name, const DataParam& param) {
+    const bool set[] = {param.has_scale(), param.has_mean_file(), param.has_crop_size(), param.has_mirror()};
+    const char* const fields[] = {"scale", "mean_file", "crop_size", "mirror"};
+    for (int i = 0; i < 4; ++i) {
+      if (!set[i]) continue;
+      bundle_.warnings.push_back(absl::StrCat(where({{"layer", layer}, {name}, {fields[i]}}), ": ", fields[i],
+                                              " has no effect in ", name, " of a layer, as in Caffe; write it in "
+                                              "transform_param"));
     }
   }
 
@@ -140,6 +151,15 @@ class BundleLoader {
     if (layer->data_param().has_source()) {
       layer->mutable_data_param()->set_source(ResolvePath(layer->data_param().source(), file));
     }
+    if (layer->image_data_param().has_source()) {
+      layer->mutable_image_data_param()->set_source(ResolvePath(layer->image_data_param().source(), file));
+    }
+    if (layer->window_data_param().has_source()) {
+      layer->mutable_window_data_param()->set_source(ResolvePath(layer->window_data_param().source(), file));
+    }
+    if (layer->hdf5_data_param().has_source()) {
+      layer->mutable_hdf5_data_param()->set_source(ResolvePath(layer->hdf5_data_param().source(), file));
+    }
     if (layer->transform_param().has_mean_file()) {
       layer->mutable_transform_param()->set_mean_file(ResolvePath(layer->transform_param().mean_file(), file));
     }
@@ -157,7 +177,6 @@ class BundleLoader {
                    absl::StrCat("the net to train is given more than once; keep one of ", absl::StrJoin(given, ", ")));
     }
     SAMOVAR_ASSIGN_OR_RETURN(NetSource source, TrainSource());
-    WarnOfOldTransforms(source);
     SAMOVAR_ASSIGN_OR_RETURN(bundle_.train_net, InState(source, caffe::TRAIN, solver_.train_state()));
     if (solver_.has_net() || solver_.has_net_param()) generic_ = std::move(source);
     return absl::OkStatus();
@@ -233,8 +252,7 @@ class BundleLoader {
     solver_.clear_test_net_param();
     solver_.clear_train_state();
     solver_.clear_test_state();
-    // The only type that the checks let through, in either spelling.
-    solver_.set_type("SGD");
+    solver_.set_type(SolverType(solver_));
     solver_.clear_solver_type();
     solver_.set_solver_mode(caffe::SolverParameter::CPU);
     const std::filesystem::path path(bundle_.solver_path);
@@ -244,7 +262,19 @@ class BundleLoader {
     } else if (std::filesystem::is_directory(solver_.snapshot_prefix(), ignored)) {
       solver_.set_snapshot_prefix((std::filesystem::path(solver_.snapshot_prefix()) / path.stem()).string());
     }
+    ResolveWeights();
     bundle_.solver = std::move(solver_);
+  }
+
+  // One absolute path a model.
+  void ResolveWeights() {
+    std::vector<std::string> paths;
+    for (const std::string& names : solver_.weights()) {
+      for (absl::string_view name : absl::StrSplit(names, ',')) {
+        paths.push_back(ResolvePath(std::string(absl::StripAsciiWhitespace(name)), bundle_.solver_path));
+      }
+    }
+    solver_.mutable_weights()->Assign(paths.begin(), paths.end());
   }
 
   SolverBundle bundle_;

@@ -12,12 +12,14 @@ namespace samovar {
 
 // Plain values, independent of the files and of the current directory, apart from solver.snapshot_prefix.
 struct SolverBundle {
-  // As in the file, apart from the following. The fields of nets and states are cleared; type is set and solver_type is
-  // not; solver_mode is CPU; snapshot_prefix is set: by default the solver's path without its extension, and with the
-  // name of the solver's file added if it is a directory. test_iter has one entry a test net.
+  // As in the file, apart from the following. The fields of nets and states are cleared; type is set, also if the file
+  // has the old solver_type, which is cleared; solver_mode is CPU; snapshot_prefix is set: by default the solver's path
+  // without its extension, and with the name of the solver's file added if it is a directory. weights has one absolute
+  // path or URI an entry. test_iter has one entry a test net.
   caffe::SolverParameter solver;
 
-  // Filtered (net_filter.h) for the solver's states; sources and mean files of Data layers are absolute paths.
+  // Upgraded (upgrade_net.h), and filtered (net_filter.h) for the solver's states; sources and mean files of Data,
+  // ImageData, WindowData and HDF5Data layers are absolute paths.
   caffe::NetParameter train_net;
   std::vector<caffe::NetParameter> test_nets;
 

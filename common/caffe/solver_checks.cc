@@ -3,8 +3,10 @@
 #include <cmath>
 #include <cstdint>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "common/caffe/suggest.h"
 
 namespace samovar {
@@ -36,8 +38,12 @@ class Checker {
     CheckPolicy();
     CheckIterations();
     CheckType();
+    CheckMomentum();
+    CheckDivisor();
     CheckDecay();
-    CheckNotOffered();
+    CheckClipping();
+    CheckWeights();
+    CheckMode();
     WarnOfIgnored();
     WarnOfSnapshots();
     const std::string message = absl::StrJoin(errors_, "\n");
@@ -127,50 +133,77 @@ class Checker {
     AtLeast("snapshot", solver_.snapshot(), 0);
     AtLeast("test_interval", solver_.test_interval(), 0);
     AtLeast("iter_size", solver_.iter_size(), 1);
-    if (solver_.iter_size() > 1) {
-      NotOffered("iter_size", absl::StrCat("iter_size: ", solver_.iter_size(),
-                                           " is not offered; remove it and multiply the batch_size by it"));
-    }
   }
 
   void CheckType() {
     if (solver_.has_type() && solver_.has_solver_type()) {
       return Wrong("solver_type", "solver_type is the old way to write type; remove one of the two");
     }
-    const char* field = solver_.has_solver_type() ? "solver_type" : "type";
-    const std::string type =
-        solver_.has_solver_type() ? std::string(kTypes[solver_.solver_type()]) : solver_.type();
-    if (type == "SGD") return;
-    if (!Contains(Names(kTypes), type)) {
-      return Wrong(field, absl::StrCat("unknown type \"", type, "\", expected one of ", absl::StrJoin(kTypes, ", "),
-                                       DidYouMean(type, Names(kTypes))));
+    if (Contains(Names(kTypes), Type())) return;
+    Wrong("type", absl::StrCat("unknown type \"", Type(), "\", expected one of ", absl::StrJoin(kTypes, ", "),
+                               DidYouMean(Type(), Names(kTypes))));
+  }
+
+  std::string Type() const { return SolverType(solver_); }
+  bool IsType(absl::string_view type) const { return Type() == type; }
+  bool HasDivisor() const { return IsType("AdaGrad") || IsType("RMSProp") || IsType("AdaDelta") || IsType("Adam"); }
+
+  // A share of the old value in a moving average.
+  void Share(absl::string_view field, float value) {
+    if (!(value >= 0 && value < 1)) {
+      Wrong(field, absl::StrCat(field, " must be at least 0 and below 1, not ", value));
     }
-    NotOffered(field, absl::StrCat(field, " \"", type, "\" is not offered; write type: \"SGD\""));
+  }
+
+  void CheckMomentum() {
+    Share("momentum", solver_.momentum());
+    if (IsType("Adam")) Share("momentum2", solver_.momentum2());
+    if (IsType("RMSProp")) Share("rms_decay", solver_.rms_decay());
+    if ((IsType("AdaGrad") || IsType("RMSProp")) && solver_.momentum() != 0) {
+      Wrong("momentum", absl::StrCat("type \"", Type(), "\" has no momentum, and this is ", solver_.momentum(),
+                                     "; remove it or write momentum: 0"));
+    }
+  }
+
+  void CheckDivisor() {
+    if (!HasDivisor() || (std::isfinite(solver_.delta()) && solver_.delta() > 0)) return;
+    Wrong("delta", absl::StrCat("delta must be a finite number above 0, since type \"", Type(),
+                                "\" divides by it where gradients are 0; it is ", solver_.delta(),
+                                "; write for example delta: 1e-8"));
   }
 
   void CheckDecay() {
-    if (!(solver_.momentum() >= 0 && solver_.momentum() < 1)) {
-      Wrong("momentum", absl::StrCat("momentum must be at least 0 and below 1, not ", solver_.momentum()));
-    }
     FiniteFromZero("weight_decay", solver_.weight_decay());
     const std::string& regularization = solver_.regularization_type();
     if (regularization != "L1" && regularization != "L2") {
       Wrong("regularization_type",
-            absl::StrCat("unknown regularization_type \"", regularization, "\", expected one of L1, L2"));
+            absl::StrCat("unknown regularization_type \"", regularization, "\", expected one of L1, L2",
+                         DidYouMean(regularization, {"L1", "L2"})));
     }
   }
 
-  void CheckNotOffered() {
+  void CheckClipping() {
+    const float limit = solver_.clip_gradients();
+    if (limit < 0 || (std::isfinite(limit) && limit > 0)) return;
+    Wrong("clip_gradients", absl::StrCat("clip_gradients must be a finite number above 0, or -1 for no limit, not ",
+                                         limit));
+  }
+
+  void CheckWeights() {
+    for (int i = 0; i < solver_.weights_size(); ++i) {
+      for (absl::string_view name : absl::StrSplit(solver_.weights(i), ',')) {
+        if (!absl::StripAsciiWhitespace(name).empty()) continue;
+        errors_.push_back(absl::StrCat(source_map_.Where(solver_, "weights", i), ": weights \"", solver_.weights(i),
+                                       "\" has an empty name; write names of .caffemodel files, with commas between"));
+        wrong_ = true;
+        break;
+      }
+    }
+  }
+
+  void CheckMode() {
     if (solver_.has_solver_mode() && solver_.solver_mode() == caffe::SolverParameter::GPU) {
       NotOffered("solver_mode", "solver_mode: GPU is not offered: Samovar computes on CPUs; write solver_mode: CPU");
-    }
-    if (solver_.clip_gradients() >= 0) {
-      NotOffered("clip_gradients", "clip_gradients is not offered; remove it, and if the loss diverges lower base_lr");
-    } else if (std::isnan(solver_.clip_gradients())) {
-      Wrong("clip_gradients", "clip_gradients must be a number");
-    }
-    if (solver_.weights_size() > 0) {
-      NotOffered("weights", "weights is not offered: training starts from the net's fillers; remove it");
     }
   }
 
@@ -185,13 +218,15 @@ class Checker {
     if (solver_.snapshot_diff()) {
       Warn("snapshot_diff", absl::StrCat("snapshot_diff", kIgnored, ": models are written without gradients"));
     }
-    if (solver_.snapshot_format() == caffe::SolverParameter::HDF5) {
-      Warn("snapshot_format", "snapshot_format: HDF5 has no effect: models are written as BINARYPROTO");
-    }
-    const bool set[] = {solver_.has_delta(), solver_.has_momentum2(), solver_.has_rms_decay()};
-    const char* const names[] = {"delta", "momentum2", "rms_decay"};
-    for (int i = 0; i < 3; ++i) {
-      if (set[i]) Warn(names[i], absl::StrCat(names[i], kIgnored, " with type: \"SGD\""));
+    const struct {
+      const char* field;
+      bool set;
+      bool read;
+    } fields[] = {{"delta", solver_.has_delta(), HasDivisor()},
+                  {"momentum2", solver_.has_momentum2(), IsType("Adam")},
+                  {"rms_decay", solver_.has_rms_decay(), IsType("RMSProp")}};
+    for (const auto& each : fields) {
+      if (each.set && !each.read) Warn(each.field, absl::StrCat(each.field, kIgnored, " with type: \"", Type(), "\""));
     }
   }
 
@@ -213,6 +248,10 @@ class Checker {
 };
 
 }  // namespace
+
+std::string SolverType(const caffe::SolverParameter& solver) {
+  return solver.has_solver_type() ? kTypes[solver.solver_type()] : solver.type();
+}
 
 absl::Status CheckSolver(const caffe::SolverParameter& solver, const SourceMap& source_map,
                          std::vector<std::string>* warnings) {

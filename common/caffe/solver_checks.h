@@ -15,4 +15,8 @@ namespace samovar {
 absl::Status CheckSolver(const caffe::SolverParameter& solver, const SourceMap& source_map,
                          std::vector<std::string>* warnings);
 
+// SGD, Nesterov, AdaGrad, RMSProp, AdaDelta or Adam, of a solver that passes CheckSolver, whether it is written as type
+// or as the old solver_type.
+std::string SolverType(const caffe::SolverParameter& solver);
+
 }  // namespace samovar

@@ -48,27 +48,35 @@ std::string SourceMap::Format(TextFormat::ParseLocation location) const {
   return absl::StrCat(file_, ":", location.line + 1, ":", ByteColumn(LineOf(text_, location.line), location.column));
 }
 
+std::string SourceMap::WherePath(const Message& message, const std::vector<FieldStep>& path) const {
+  const Message* at = &message;
+  const TextFormat::ParseInfoTree* tree = &tree_;
+  TextFormat::ParseLocation deepest;
+  for (const FieldStep& step : path) {
+    const FieldDescriptor* field = at->GetDescriptor()->FindFieldByName(std::string(step.field));
+    if (field == nullptr) break;
+    const int index = ValueIndex(*at, *field, step.index);
+    const int values = field->is_repeated() ? at->GetReflection()->FieldSize(*at, field) : 0;
+    if (field->is_repeated() && (index < 0 || index >= values)) break;
+    const TextFormat::ParseLocation location = tree->GetLocation(field, TreeIndex(*field, index));
+    if (location.line < 0) break;
+    deepest = location;
+    if (field->message_type() == nullptr) break;
+    tree = tree->GetTreeForNested(field, TreeIndex(*field, index));
+    if (tree == nullptr) break;
+    at = field->is_repeated() ? &at->GetReflection()->GetRepeatedMessage(*at, field, index)
+                              : &at->GetReflection()->GetMessage(*at, field);
+  }
+  return Format(deepest);
+}
+
 std::string SourceMap::Where(const Message& message, absl::string_view field, int index) const {
-  const FieldDescriptor* descriptor = message.GetDescriptor()->FindFieldByName(std::string(field));
-  if (descriptor == nullptr) return file_;
-  index = ValueIndex(message, *descriptor, index);
-  if (descriptor->is_repeated() && index < 0) return file_;
-  return Format(tree_.GetLocation(descriptor, TreeIndex(*descriptor, index)));
+  return WherePath(message, {{field, index}});
 }
 
 std::string SourceMap::WhereNested(const Message& message, absl::string_view outer, int index,
                                    absl::string_view inner) const {
-  const FieldDescriptor* descriptor = message.GetDescriptor()->FindFieldByName(std::string(outer));
-  if (descriptor == nullptr || descriptor->message_type() == nullptr) return file_;
-  index = ValueIndex(message, *descriptor, index);
-  if (descriptor->is_repeated() && index < 0) return file_;
-  const FieldDescriptor* inner_descriptor = descriptor->message_type()->FindFieldByName(std::string(inner));
-  const TextFormat::ParseInfoTree* nested = tree_.GetTreeForNested(descriptor, TreeIndex(*descriptor, index));
-  if (nested != nullptr && inner_descriptor != nullptr) {
-    const auto location = nested->GetLocation(inner_descriptor, TreeIndex(*inner_descriptor, 0));
-    if (location.line >= 0) return Format(location);
-  }
-  return Format(tree_.GetLocation(descriptor, TreeIndex(*descriptor, index)));
+  return WherePath(message, {{outer, index}, {inner, 0}});
 }
 
 }  // namespace samovar

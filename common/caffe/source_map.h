@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/strings/string_view.h"
 #include "google/protobuf/message.h"
@@ -16,6 +17,12 @@ int ByteColumn(absl::string_view line, int column);
 
 // The line of `text` with this index, from 0, without its end; empty beyond the last one.
 absl::string_view LineOf(absl::string_view text, int line);
+
+// One step from a message to a value in it: a field, and which of its values if it is repeated; -1 is the last one.
+struct FieldStep {
+  absl::string_view field;
+  int index = -1;
+};
 
 // Thread safety: const methods may be called from any thread.
 class SourceMap {
@@ -34,6 +41,10 @@ class SourceMap {
   // `inner`.
   std::string WhereNested(const google::protobuf::Message& message, absl::string_view outer, int index,
                           absl::string_view inner) const;
+
+  // "file:line:column" of the value that the steps lead to from the top-level message, or of the deepest one on the way
+  // that the file has.
+  std::string WherePath(const google::protobuf::Message& message, const std::vector<FieldStep>& path) const;
 
   // What google::protobuf::TextFormat::Parser::WriteLocationsTo fills.
   google::protobuf::TextFormat::ParseInfoTree* tree() { return &tree_; }

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "common/base/status_macros.h"
+#include "common/data/image_decoder.h"
 
 namespace samovar {
 namespace {
@@ -103,7 +104,14 @@ absl::Status Dataset::ReadShape() {
   caffe::Datum datum;
   if (!Parse(index_[0], &datum))
     return absl::InvalidArgumentError(absl::StrCat(NameOf(0), ": not a Datum of Caffe; is this LMDB a data set?"));
-  if (datum.encoded()) return Annotate(Check(datum), NameOf(0));
+  encoded_ = datum.encoded();
+  if (encoded_) {
+    Image image;
+    const absl::Status decoded = DecodeImage(datum.data(), ImageChannels::kAsStored, &image);
+    if (!decoded.ok()) return Annotate(decoded, NameOf(0));
+    shape_ = image.shape;
+    return absl::OkStatus();
+  }
   shape_ = {datum.channels(), datum.height(), datum.width()};
   // One factor at a time, so that the product cannot overflow.
   const auto fits = [](int size) { return size >= 1 && static_cast<size_t>(size) <= kMaxRecordElements; };
@@ -117,20 +125,49 @@ absl::Status Dataset::ReadShape() {
   return status.ok() ? status : Annotate(status, NameOf(0));
 }
 
-absl::Status Dataset::Read(uint64_t position, caffe::Datum* datum) const {
+RecordShape Dataset::shape(ImageChannels channels) const {
+  if (!encoded_ || channels == ImageChannels::kAsStored) return shape_;
+  return {channels == ImageChannels::kColour ? 3 : 1, shape_.height, shape_.width};
+}
+
+absl::Status Dataset::ReadStored(uint64_t position, caffe::Datum* datum) const {
   if (position >= size())
     return absl::OutOfRangeError(absl::StrCat(path_, ": no record ", position, "; it has ", size()));
   if (!Parse(index_[position], datum))
     return absl::DataLossError(absl::StrCat(NameOf(position), ": not a Datum of Caffe"));
+  if (datum->encoded() != encoded_) {
+    return absl::DataLossError(absl::StrCat(NameOf(position), ": is ", datum->encoded() ? "" : "not ",
+                                            "encoded, other than the first record"));
+  }
+  if (encoded_) return absl::OkStatus();
   const absl::Status status = Check(*datum);
   return status.ok() ? status : Annotate(status, NameOf(position));
 }
 
-absl::Status Dataset::Check(const caffe::Datum& datum) const {
-  if (datum.encoded()) {
-    return absl::UnimplementedError(
-        "holds encoded (JPEG or PNG) records; convert the set with encoded=false (convert_imageset without --encoded)");
+absl::Status Dataset::Read(uint64_t position, caffe::Datum* datum, ImageChannels channels) const {
+  SAMOVAR_RETURN_IF_ERROR(ReadStored(position, datum));
+  if (!encoded_) return absl::OkStatus();
+  const absl::Status status = Decode(channels, datum);
+  return status.ok() ? status : Annotate(status, NameOf(position));
+}
+
+absl::Status Dataset::Decode(ImageChannels channels, caffe::Datum* datum) const {
+  Image image;
+  SAMOVAR_RETURN_IF_ERROR(DecodeImage(datum->data(), channels, &image));
+  const RecordShape expected = shape(channels);
+  if (image.shape.channels != expected.channels) {
+    return absl::InvalidArgumentError(absl::StrCat("has ", image.shape.channels, " channels, but the first record has ",
+                                                   expected.channels, "; set force_color or force_gray in transform_param"));
   }
+  datum->set_channels(image.shape.channels);
+  datum->set_height(image.shape.height);
+  datum->set_width(image.shape.width);
+  datum->mutable_data()->swap(image.data);
+  datum->set_encoded(false);
+  return absl::OkStatus();
+}
+
+absl::Status Dataset::Check(const caffe::Datum& datum) const {
   const RecordShape shape = {datum.channels(), datum.height(), datum.width()};
   if (shape != shape_) {
     return absl::DataLossError(

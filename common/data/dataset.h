@@ -19,6 +19,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "caffe.pb.h"
+#include "common/data/image.h"
 #include "common/data/lmdb.h"
 #include "common/data/record_shape.h"
 
@@ -27,20 +28,28 @@ namespace samovar {
 class Dataset {
  public:
   // Opens an LMDB directory for reading and lists its records: a few milliseconds for 60,000 small ones in memory.
-  // NOT_FOUND: no such directory. INVALID_ARGUMENT: not an LMDB, no records, or the first one is not a Datum.
-  // DATA_LOSS: a damaged file. UNIMPLEMENTED: encoded (JPEG, PNG) records.
+  // NOT_FOUND: no such directory. INVALID_ARGUMENT: not an LMDB, no records, or the first one is not a Datum or not an
+  // image. DATA_LOSS: a damaged file.
   static absl::StatusOr<std::shared_ptr<Dataset>> Open(const std::string& path);
 
   uint64_t size() const { return index_.size(); }
-  // Of the first record; all others must have the same.
-  RecordShape shape() const { return shape_; }
+  // Of the first record, decoded; all others must have the same, but encoded ones may differ in height and width.
+  RecordShape shape(ImageChannels channels = ImageChannels::kAsStored) const;
+  // Whether the first record is an encoded (JPEG, PNG) image.
+  bool encoded() const { return encoded_; }
   // As given to the Open that made the object.
   const std::string& path() const { return path_; }
 
-  // Reads a record: `data` holds shape().elements() bytes, or, if it is empty, `float_data` as many finite floats.
-  // Reuse the Datum: its memory is kept. May read the disk.
-  // DATA_LOSS: the value is not a Datum of this shape; the message names path and key. OUT_OF_RANGE: no such position.
-  absl::Status Read(uint64_t position, caffe::Datum* datum) const;
+  // Reads a record and decodes it, if it is encoded, to these channels: channels, height and width are set, and `data` holds
+  // as many bytes, or, if it is empty, `float_data` as many finite floats. Reuse the Datum: its memory is kept. May read the
+  // disk. DATA_LOSS: the value is not a Datum of this shape, or a damaged image; the message names path and key.
+  // INVALID_ARGUMENT, UNIMPLEMENTED: of DecodeImage. OUT_OF_RANGE: no such position.
+  absl::Status Read(uint64_t position, caffe::Datum* datum, ImageChannels channels = ImageChannels::kAsStored) const;
+  // The same, but encoded records stay as they are, unread.
+  absl::Status ReadStored(uint64_t position, caffe::Datum* datum) const;
+
+  // "PATH, key KEY": how errors name a record. Slow.
+  std::string NameOf(uint64_t position) const;
 
  private:
   Dataset(std::string path, std::unique_ptr<LmdbEnvironment> environment, LmdbTransaction transaction)
@@ -49,16 +58,15 @@ class Dataset {
   static absl::StatusOr<std::unique_ptr<Dataset>> OpenNew(const std::string& path);
   absl::Status BuildIndex();
   absl::Status ReadShape();
-  // What is wrong with a record of this set; the message does not name it.
+  // What is wrong with a record of this set that is not encoded; the message does not name it.
   absl::Status Check(const caffe::Datum& datum) const;
-  // "PATH, key KEY"
-  std::string NameOf(uint64_t position) const;
-
+  absl::Status Decode(ImageChannels channels, caffe::Datum* datum) const;
   const std::string path_;
   const std::unique_ptr<LmdbEnvironment> environment_;
   const LmdbTransaction transaction_;
   std::vector<absl::string_view> index_;  // constant after Open
   RecordShape shape_;                     // constant after Open
+  bool encoded_ = false;                  // constant after Open
 };
 
 }  // namespace samovar

@@ -19,7 +19,8 @@ std::string BlobName(const v1::ParameterBlob& blob) {
 // The n of xavier and msra.
 double FanNumber(const v1::ParameterBlob& blob) {
   const double count = static_cast<double>(BlobElements(blob));
-  const double fan_in = count / static_cast<double>(blob.shape(0));
+  // A blob without axes is one number.
+  const double fan_in = blob.shape_size() > 0 ? count / static_cast<double>(blob.shape(0)) : count;
   const double fan_out = blob.shape_size() > 1 ? count / static_cast<double>(blob.shape(1)) : count;
   switch (blob.filler().variance_norm()) {
     case caffe::FillerParameter::FAN_OUT:
@@ -61,7 +62,6 @@ void FillGaussian(uint64_t key, uint64_t begin, double mean, double deviation, s
 
 absl::Status CheckFiller(const v1::ParameterBlob& blob) {
   const std::string& type = blob.filler().type();
-  if (blob.shape_size() == 0) return absl::InvalidArgumentError(absl::StrCat(BlobName(blob), ": it has no shape"));
   if (type == "gaussian" && blob.filler().sparse() >= 0) {
     return absl::UnimplementedError(absl::StrCat(BlobName(blob), ": sparse gaussian filling is not offered; remove \"sparse\""));
   }

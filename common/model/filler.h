@@ -19,7 +19,7 @@ absl::Status CheckFiller(const v1::ParameterBlob& blob);
 //   gaussian  N(mean, std), Box and Muller's transform; sparse is refused
 //   xavier    U[-s, s), s = sqrt(3 / n)          (Glorot and Bengio 2010)
 //   msra      N(0, sqrt(2 / n))                  (He et al. 2015)
-// Errors as CheckFiller. REQUIRES: the range lies inside the blob.
+// Errors as CheckFiller. Beyond the blob's end the sequence goes on.
 absl::Status FillRange(const v1::ParameterBlob& blob, uint64_t seed, uint64_t begin, std::span<float> out);
 
 }  // namespace samovar

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
@@ -30,7 +32,40 @@ absl::Status CheckBlob(const v1::ParameterBlob& blob, uint64_t expected_offset) 
   if (!std::isfinite(blob.lr_mult()) || !std::isfinite(blob.decay_mult())) {
     return absl::InvalidArgumentError(absl::StrCat(name, ": lr_mult and decay_mult must be finite"));
   }
+  if (blob.rule() != v1::UPDATE_RULE_SOLVER && blob.rule() != v1::UPDATE_RULE_MOVING_AVERAGE) {
+    return absl::UnimplementedError(absl::StrCat(name, " asks for update rule ", static_cast<int>(blob.rule()),
+                                                 ", which is not known here; use servers and workers of one version"));
+  }
+  // Also false for NaN.
+  const bool fraction_ok = blob.moving_average_fraction() >= 0 && blob.moving_average_fraction() <= 1;
+  if (blob.rule() == v1::UPDATE_RULE_MOVING_AVERAGE && !fraction_ok) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(name, ": moving_average_fraction must be 0 to 1, not ", blob.moving_average_fraction()));
+  }
   return CheckFiller(blob);
+}
+
+// Each layer's parameters have numbers of their own, and a shared one is a blob that there is.
+absl::Status CheckShared(const v1::ParameterLayout& layout) {
+  std::set<std::pair<std::string, uint32_t>> taken;
+  for (const v1::ParameterBlob& blob : layout.blobs()) {
+    if (!taken.emplace(blob.layer(), blob.index()).second) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("parameter layout: layer \"", blob.layer(), "\" has two blobs ", blob.index()));
+    }
+  }
+  for (const v1::SharedParameter& shared : layout.shared()) {
+    const std::string name =
+        absl::StrCat("parameter layout: layer \"", shared.layer(), "\", shared blob ", shared.index());
+    if (shared.blob() >= static_cast<uint32_t>(layout.blobs_size())) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(name, " is blob ", shared.blob(), " of the layout, which has ", layout.blobs_size()));
+    }
+    if (!taken.emplace(shared.layer(), shared.index()).second) {
+      return absl::InvalidArgumentError(absl::StrCat(name, ": the layer has another blob of that number"));
+    }
+  }
+  return absl::OkStatus();
 }
 
 // FNV-1a over bytes: stable across builds, which absl::Hash is not.
@@ -52,7 +87,6 @@ class Fingerprint {
 }  // namespace
 
 uint64_t BlobElements(const v1::ParameterBlob& blob) {
-  if (blob.shape().empty()) return 0;
   uint64_t elements = 1;
   for (int64_t dimension : blob.shape()) elements *= static_cast<uint64_t>(dimension);
   return elements;
@@ -70,7 +104,7 @@ absl::Status CheckLayout(const v1::ParameterLayout& layout) {
     return absl::InvalidArgumentError(
         absl::StrCat("parameter layout: the blobs hold ", offset, " floats, but elements is ", layout.elements()));
   }
-  return absl::OkStatus();
+  return CheckShared(layout);
 }
 
 void VisitRange(const v1::ParameterLayout& layout, uint64_t begin, uint64_t end,

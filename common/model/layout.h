@@ -10,11 +10,13 @@
 
 namespace samovar {
 
-// Floats in a blob: the product of its dimensions (0 if it has none).
+// Floats in a blob: the product of its dimensions, 1 if it has none.
 uint64_t BlobElements(const v1::ParameterBlob& blob);
 
 // INVALID_ARGUMENT if blobs are not contiguous from 0, a dimension is not positive, a product overflows, the total disagrees,
-// a multiplier is not finite, or a filler cannot be computed. The message names the blob.
+// a multiplier is not finite, a moving average's fraction is not in [0, 1], a filler cannot be computed, two parameters of a
+// layer have the same number, or a shared one is a blob that is not there; UNIMPLEMENTED if a blob asks for an update rule that
+// is not known. The message names the blob.
 absl::Status CheckLayout(const v1::ParameterLayout& layout);
 
 // Calls visit(blob, begin, end) for each blob that meets the floats [begin, end) of the flat vector, in order, with the part

@@ -88,7 +88,8 @@ size_t RequestBytes(const ExchangeHead& head, std::span<const PushedChunk> push,
                  VarintFieldBytes(ExchangeRequest::kEpochFieldNumber, head.epoch) +
                  VarintFieldBytes(ExchangeRequest::kIterationFieldNumber, head.iteration) +
                  VarintFieldBytes(ExchangeRequest::kFrozenFieldNumber, head.frozen ? 1 : 0) +
-                 VarintFieldBytes(ExchangeRequest::kFrozenIterationFieldNumber, head.frozen_iteration);
+                 VarintFieldBytes(ExchangeRequest::kFrozenIterationFieldNumber, head.frozen_iteration) +
+                 VarintFieldBytes(ExchangeRequest::kVectorFieldNumber, head.vector);
   for (const PushedChunk& chunk : push) {
     bytes += DelimitedFieldBytes(ExchangeRequest::kPushFieldNumber, ChunkBytes(chunk));
   }
@@ -216,6 +217,7 @@ grpc::ByteBuffer EncodeExchangeRequest(const ExchangeHead& head, std::span<const
   }
   writer.VarintField(ExchangeRequest::kFrozenFieldNumber, head.frozen ? 1 : 0);
   writer.VarintField(ExchangeRequest::kFrozenIterationFieldNumber, head.frozen_iteration);
+  writer.VarintField(ExchangeRequest::kVectorFieldNumber, head.vector);
   const grpc::Slice owned(slice, grpc::Slice::STEAL_REF);
   return grpc::ByteBuffer(&owned, 1);
 }

@@ -27,6 +27,7 @@ struct ExchangeHead {
   uint64_t iteration = 0;
   bool frozen = false;
   uint64_t frozen_iteration = 0;
+  uint32_t vector = 0;
 };
 
 struct PushedChunk {

@@ -65,11 +65,20 @@ absl::Status ParameterClient::Pull(std::span<float> weights, const WaitLimit& li
 }
 
 absl::Status ParameterClient::PullFrozen(uint64_t iteration, std::span<float> weights, const WaitLimit& limit) {
+  // The weights are the copy's vector 0.
+  return PullHistory(iteration, 0, weights, limit).status();
+}
+
+absl::StatusOr<uint64_t> ParameterClient::PullHistory(uint64_t iteration, uint32_t vector, std::span<float> values,
+                                                      const WaitLimit& limit) {
   Operation operation;
   operation.head.frozen = true;
   operation.head.frozen_iteration = iteration;
-  operation.weights = weights.data();
-  return RunPull(std::move(operation), limit);
+  operation.head.vector = vector;
+  operation.weights = values.data();
+  SAMOVAR_RETURN_IF_ERROR(RunPull(std::move(operation), limit));
+  absl::MutexLock lock(&mu_);
+  return operation_.lowest_version;
 }
 
 absl::Status ParameterClient::RunPull(Operation operation, const WaitLimit& limit) {
@@ -248,6 +257,9 @@ absl::Status ParameterClient::TakeResponse(size_t index, grpc::ByteBuffer* respo
     destinations_.push_back(operation_.weights + plan_.begin(weights.chunk));
   }
   SAMOVAR_RETURN_IF_ERROR(CopyPayloads(response, answer_, destinations_));
+  for (const ExchangeAnswer::Weights& weights : answer_.weights) {
+    operation_.lowest_version = std::min(operation_.lowest_version, weights.version);
+  }
   // A frozen copy's versions are not those of the live weights.
   if (!operation_.head.frozen) {
     for (const ExchangeAnswer::Weights& weights : answer_.weights) versions_[weights.chunk] = weights.version;

@@ -85,6 +85,9 @@ class ParameterClient final : private ServerStream::Owner {
   absl::Status Pull(std::span<float> weights, const WaitLimit& limit);
   // The copy that was frozen, or written as a snapshot, under the name of `iteration`.
   absl::Status PullFrozen(uint64_t iteration, std::span<float> weights, const WaitLimit& limit);
+  // Of the same copy: the solver's history, vector 1 or 2. INVALID_ARGUMENT: the solver does not keep so many. Returns the
+  // smallest number of updates that a chunk of the copy holds.
+  absl::StatusOr<uint64_t> PullHistory(uint64_t iteration, uint32_t vector, std::span<float> values, const WaitLimit& limit);
 
   // Begins a push; an earlier one that was not awaited is abandoned. With weights (else an empty span) each chunk's new weights
   // are written there when the server has applied its gradient, which may be any time after Ready() has covered it.
@@ -106,6 +109,8 @@ class ParameterClient final : private ServerStream::Owner {
     float* weights = nullptr;
     uint32_t unfinished_chunks = 0;
     PushResult result;
+    // The smallest number of updates in a chunk that came back.
+    uint64_t lowest_version = UINT64_MAX;
     // The first error that repeating would not cure.
     absl::Status error;
   };

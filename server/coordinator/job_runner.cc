@@ -149,6 +149,7 @@ absl::Status Runner::Open(const Placement& placement) {
     for (uint32_t chunk : plan.ChunksOf(static_cast<uint32_t>(server))) open.add_chunks(chunk);
     *open.mutable_solver() = spec.solver();
     open.set_seed(spec.seed());
+    if (spec.has_initial_model() && !placement.restore) *open.mutable_initial_model() = spec.initial_model();
     open.set_restore(placement.restore);
     open.set_restore_iteration(placement.restore_iteration);
     open.set_servers(servers);
@@ -175,7 +176,8 @@ absl::Status Runner::Open(const Placement& placement) {
   started.chunk_elements = placement.chunk_elements;
   started.servers = AddressesOf(placed_);
   started.done = HeldByAll(ledgers, job_.max_iter());
-  started.resumed_from = placement.restore_iteration;
+  // A job that begins from a solver's state holds all iterations before it.
+  started.resumed_from = placement.restore ? placement.restore_iteration : started.done.watermark();
   LogInfo(absl::StrCat("job ", job_.id(), ": ", plan.chunks(), " chunks of ", placement.chunk_elements, " floats at ",
                        absl::StrJoin(started.servers, ", "), "; ", job_.max_iter() - started.done.size(), " iterations to do",
                        placement.restore ? absl::StrCat(", resumed from snapshot ", placement.restore_iteration) : ""));

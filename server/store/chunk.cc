@@ -1,20 +1,41 @@
 #include "server/store/chunk.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/model/layout.h"
 
 namespace samovar {
+namespace {
+
+// What one push counts in the moving average of staleness.
+constexpr double kStalenessWeight = 0.05;
+
+float RateFactor(uint64_t staleness) { return std::min(1.0f, 2.0f / (1.0f + static_cast<float>(staleness))); }
+
+bool UpdatedAlike(const RuleSegment& a, const RuleSegment& b) {
+  return a.rule == b.rule && a.lr_mult == b.lr_mult && a.decay_mult == b.decay_mult &&
+         a.moving_average_fraction == b.moving_average_fraction;
+}
+
+}  // namespace
 
 std::vector<RuleSegment> BuildSegments(const v1::ParameterLayout& layout, uint64_t begin, uint64_t end) {
   std::vector<RuleSegment> segments;
   VisitRange(layout, begin, end, [&](const v1::ParameterBlob& blob, uint64_t from, uint64_t to) {
-    const RuleSegment segment{static_cast<uint32_t>(from - begin), static_cast<uint32_t>(to - begin), blob.lr_mult(),
-                              blob.decay_mult()};
-    if (!segments.empty() && segments.back().lr_mult == segment.lr_mult &&
-        segments.back().decay_mult == segment.decay_mult) {
+    RuleSegment segment;
+    segment.begin = static_cast<uint32_t>(from - begin);
+    segment.end = static_cast<uint32_t>(to - begin);
+    segment.rule = blob.rule();
+    if (segment.rule == v1::UPDATE_RULE_SOLVER) {
+      segment.lr_mult = blob.lr_mult();
+      segment.decay_mult = blob.decay_mult();
+    } else {
+      segment.moving_average_fraction = blob.moving_average_fraction();
+    }
+    if (!segments.empty() && UpdatedAlike(segments.back(), segment)) {
       segments.back().end = segment.end;
     } else {
       segments.push_back(segment);
@@ -46,11 +67,33 @@ absl::StatusOr<bool> Chunk::Push(const SolverRule& rule, uint64_t t, uint64_t pu
   counters_.set_staleness_sum(counters_.staleness_sum() + staleness);
   counters_.set_staleness_max(std::max(counters_.staleness_max(), staleness));
 
-  for (const RuleSegment& segment : segments_) rule.Apply(t, segment, image_.weights, state_, gradient);
+  staleness_ += kStalenessWeight * (static_cast<double>(staleness) - staleness_);
+
+  for (RuleSegment segment : segments_) {
+    if (segment.rule == v1::UPDATE_RULE_MOVING_AVERAGE) {
+      MergeStatistics(segment, image_.weights, gradient);
+    } else {
+      segment.lr_mult *= RateFactor(staleness);
+      rule.Apply(t, segment, image_.weights, state_, gradient);
+    }
+  }
   image_.ledger.Add(t);
   ++image_.version;
   counters_.set_applied(counters_.applied() + 1);
   return true;
+}
+
+void Chunk::AppendPulled(const SolverRule& rule, std::string* payload) const {
+  const size_t begin = payload->size();
+  payload->append(reinterpret_cast<const char*>(image_.weights.data()), image_.weights.size() * sizeof(float));
+  const float factor = rule.LookaheadFactor(staleness_);
+  if (factor == 0) return;
+  const float* state = image_.state[0].data();
+  char* pulled = payload->data() + begin;
+  for (size_t i = 0; i < image_.weights.size(); ++i) {
+    const float value = image_.weights[i] - factor * state[i];
+    std::memcpy(pulled + i * sizeof(float), &value, sizeof(float));
+  }
 }
 
 void AddCounters(const v1::PushCounters& from, v1::PushCounters* sum) {

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/model/initial_values.h"
 #include "common/model/layout.h"
 
 namespace samovar {
@@ -134,20 +135,33 @@ absl::StatusOr<std::shared_ptr<HostedJob>> ChunkStore::MakeJob(const v1::OpenJob
   if (request.restore()) {
     SAMOVAR_RETURN_IF_ERROR(RestoreChunks(job.get(), request.restore_iteration()));
   } else {
-    SAMOVAR_RETURN_IF_ERROR(Fill(job));
+    auto initial = InitialValues::Read(request.initial_model(), job->layout(), job->rule().state_vectors());
+    SAMOVAR_RETURN_IF_ERROR(Annotate(initial.status(), absl::StrCat("job \"", job->id(), "\": initial model")));
+    SAMOVAR_RETURN_IF_ERROR(Fill(job, *initial));
   }
   return job;
 }
 
-absl::Status ChunkStore::Fill(const std::shared_ptr<HostedJob>& job) {
-  return ForEachChunk(job, [&job](size_t, Chunk& chunk) {
-    const uint32_t number = chunk.image().chunk;
-    SAMOVAR_RETURN_IF_ERROR(FillLayoutRange(job->layout(), job->seed(), job->plan().begin(number), chunk.weights()));
-    if (!AllFinite(chunk.weights())) {
+absl::Status ChunkStore::Fill(const std::shared_ptr<HostedJob>& job, const InitialValues& initial) {
+  if (initial.iteration() > job->max_iter()) {
+    return absl::InvalidArgumentError(absl::StrCat("job \"", job->id(), "\": the solver's state is of iteration ",
+                                                   initial.iteration(), ", beyond max_iter ", job->max_iter()));
+  }
+  return ForEachChunk(job, [&job, &initial](size_t, Chunk& chunk) {
+    ChunkImage& image = chunk.initial_image();
+    const uint64_t begin = job->plan().begin(image.chunk);
+    SAMOVAR_RETURN_IF_ERROR(FillLayoutRange(job->layout(), job->seed(), begin, image.weights));
+    initial.CopyWeights(job->layout(), begin, image.weights);
+    if (!AllFinite(image.weights)) {
       return absl::InvalidArgumentError(absl::StrCat("job \"", job->id(),
-                                                     "\": the fillers give NaN or infinity in chunk ", number,
+                                                     "\": the fillers give NaN or infinity in chunk ", image.chunk,
                                                      "; look at their std, min, max and value"));
     }
+    for (size_t vector = 0; vector < image.state.size(); ++vector) {
+      initial.CopyHistory(job->layout(), static_cast<int>(vector), begin, image.state[vector]);
+    }
+    image.ledger.AddRange(0, initial.iteration());
+    image.version = initial.iteration();
     return absl::OkStatus();
   });
 }

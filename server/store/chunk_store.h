@@ -29,6 +29,8 @@
 
 namespace samovar {
 
+class InitialValues;
+
 // One request on its way through the server, with its answer.
 struct ExchangeCall {
   v1::ExchangeRequest request;
@@ -78,7 +80,8 @@ class ChunkStore {
   std::shared_ptr<HostedJob> BeginOpen(const std::string& job_id) ABSL_LOCKS_EXCLUDED(mu_);
   void EndOpen(const std::string& job_id, std::shared_ptr<HostedJob> job) ABSL_LOCKS_EXCLUDED(mu_);
   absl::StatusOr<std::shared_ptr<HostedJob>> MakeJob(const v1::OpenJobRequest& request);
-  absl::Status Fill(const std::shared_ptr<HostedJob>& job);
+  // With the fillers' values, and what the model files give in their place.
+  absl::Status Fill(const std::shared_ptr<HostedJob>& job, const InitialValues& initial);
   absl::Status RestoreChunks(HostedJob* job, uint64_t iteration);
 
   // Calls visit(index, chunk) for each of the job's chunks on its own thread, one at a time with others' work in

@@ -40,11 +40,18 @@ std::span<const float> FloatsOf(const std::string& payload, std::vector<float>* 
   return *scratch;
 }
 
-void WriteImage(const ChunkImage& image, v1::ChunkData* data) {
+// `vector` as in ExchangeRequest. INVALID_ARGUMENT: there is no such vector.
+absl::Status WriteImage(const ChunkImage& image, uint32_t vector, v1::ChunkData* data) {
+  if (vector > image.state.size()) {
+    return absl::InvalidArgumentError(absl::StrCat("chunk ", image.chunk, " has no vector ", vector,
+                                                   ": its solver keeps ", image.state.size(), " beside the weights"));
+  }
+  const std::vector<float>& values = vector == 0 ? image.weights : image.state[vector - 1];
   data->set_chunk(image.chunk);
   data->set_encoding(v1::ENCODING_FLOAT32);
   data->set_version(image.version);
-  data->set_payload(image.weights.data(), image.weights.size() * sizeof(float));
+  data->set_payload(values.data(), values.size() * sizeof(float));
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -85,6 +92,9 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
     const bool needs_job = request_.push_size() > 0 || !request_.frozen();
     if (!job.ok() && needs_job) return job.status();
     if (job.ok()) job_ = *std::move(job);
+    if (request_.vector() != 0 && !request_.frozen()) {
+      return absl::InvalidArgumentError("the solver's history is read from frozen copies only; set frozen, or vector to 0");
+    }
     if (request_.push_size() == 0) return absl::OkStatus();
 
     SAMOVAR_RETURN_IF_ERROR(store_->AdmitEpoch(request_.epoch()));
@@ -148,7 +158,11 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
     if (step.is_push) {
       Push(step.entry, chunk);
     } else {
-      WriteImage(chunk.image(), response_.mutable_weights(step.entry));
+      v1::ChunkData* data = response_.mutable_weights(step.entry);
+      data->set_chunk(chunk.image().chunk);
+      data->set_encoding(v1::ENCODING_FLOAT32);
+      data->set_version(chunk.image().version);
+      chunk.AppendPulled(job_->rule(), data->mutable_payload());
     }
   }
 
@@ -200,14 +214,19 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
                                             "the request pulls ", request_.pull_size(), " chunks; only ", i,
                                             " fit into a response, ask for the others in another request")));
         }
-        WriteImage(*image, response_.mutable_weights(i));
+        Write(i, *image);
       } else if (const std::optional<size_t> index = job_->IndexOf(number); index.has_value()) {
-        WriteImage(copy->chunks[*index], response_.mutable_weights(i));
+        Write(i, copy->chunks[*index]);
       } else {
         Fail(RankOf(false, i), absl::InvalidArgumentError(absl::StrCat("chunk ", number, " of job \"", job_->id(),
                                                                        "\" is not on this server")));
       }
     }
+  }
+
+  void Write(int entry, const ChunkImage& image) {
+    const absl::Status status = WriteImage(image, request_.vector(), response_.mutable_weights(entry));
+    if (!status.ok()) Fail(RankOf(false, entry), status);
   }
 
   // The place of an entry among all of the request's, so that the first error is the same whichever thread is faster.

@@ -42,13 +42,6 @@ absl::StatusOr<std::shared_ptr<HostedJob>> HostedJob::Create(const v1::OpenJobRe
   SAMOVAR_RETURN_IF_ERROR(CheckJobId(request.job_id()));
   const std::string context = absl::StrCat("job \"", request.job_id(), "\"");
   SAMOVAR_RETURN_IF_ERROR(Annotate(CheckLayout(request.layout()), context));
-  for (const v1::ParameterBlob& blob : request.layout().blobs()) {
-    if (blob.rule() != v1::UPDATE_RULE_SOLVER) {
-      return absl::UnimplementedError(absl::StrCat(
-          context, ": layer \"", blob.layer(), "\", blob ", blob.index(), " asks for update rule ",
-          static_cast<int>(blob.rule()), ", which this server does not know; use servers of the workers' version"));
-    }
-  }
   auto plan = ChunkPlan::Create(request.layout().elements(), request.chunk_elements(), request.servers());
   if (!plan.ok()) return Annotate(plan.status(), context);
   if (request.server_index() >= request.servers()) {
@@ -97,6 +90,9 @@ absl::Status HostedJob::CheckSame(const v1::OpenJobRequest& request) const {
   if (numbers != numbers_) return differs("other chunks");
   if (request.solver().SerializeAsString() != request_.solver().SerializeAsString()) return differs("another solver");
   if (request.seed() != seed()) return differs("another seed");
+  if (request.initial_model().SerializeAsString() != request_.initial_model().SerializeAsString()) {
+    return differs("another initial model");
+  }
   return absl::OkStatus();
 }
 

@@ -6,62 +6,34 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/model/solver_history.h"
 #include "server/store/learning_rate.h"
+#include "server/store/solver_rules.h"
 
 namespace samovar {
 namespace {
 
-enum class Regularization { kNone, kL1, kL2 };
-
-// One loop for each kind of decay, so that each is a straight line that the compiler vectorises.
-template <Regularization kKind>
-void SgdLoop(size_t count, float rate, float momentum, float decay, float* __restrict weights,
-             float* __restrict history, const float* __restrict gradient) {
-  for (size_t i = 0; i < count; ++i) {
-    float g = gradient[i];
-    if constexpr (kKind == Regularization::kL2) g += decay * weights[i];
-    if constexpr (kKind == Regularization::kL1) {
-      g += decay * (static_cast<float>(weights[i] > 0) - static_cast<float>(weights[i] < 0));
-    }
-    history[i] = momentum * history[i] + rate * g;
-    weights[i] -= history[i];
-  }
+// A factor of a decaying average.
+absl::Status CheckFactor(const char* field, float value) {
+  if (value >= 0 && value < 1) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("solver: ", field, " must be at least 0 and below 1, not ", value));
 }
 
-// Stochastic gradient descent with momentum, in Caffe's order of float operations:
-//   g <- g + weight_decay * decay_mult * w          (L2; sign(w) instead of w with L1; left out if the factor is 0)
-//   h <- momentum * h + (rate(t) * lr_mult) * g
-//   w <- w - h
-class SgdRule : public SolverRule {
- public:
-  explicit SgdRule(const caffe::SolverParameter& solver)
-      : solver_(solver),
-        regularization_(solver.regularization_type() == "L1" ? Regularization::kL1 : Regularization::kL2) {}
+// What is added to a divisor: at 0, a gradient of 0 would make a NaN.
+absl::Status CheckDelta(const caffe::SolverParameter& solver) {
+  if (std::isfinite(solver.delta()) && solver.delta() > 0) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("solver: delta must be a finite number above 0, not ", solver.delta(), "; its default is 1e-8"));
+}
 
-  int state_vectors() const override { return 1; }
+absl::Status CheckNoMomentum(const caffe::SolverParameter& solver, const std::string& type) {
+  if (solver.momentum() == 0) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("solver: type \"", type, "\" has no momentum, but momentum is ",
+                                                 solver.momentum(), "; remove it, or write momentum: 0"));
+}
 
-  void Apply(uint64_t t, const RuleSegment& segment, std::span<float> weights, std::span<const std::span<float>> state,
-             std::span<const float> gradient) const override {
-    const size_t count = segment.end - segment.begin;
-    const float rate = static_cast<float>(LearningRate(solver_, t)) * segment.lr_mult;
-    const float decay = solver_.weight_decay() * segment.decay_mult;
-    const auto loop = decay == 0                               ? &SgdLoop<Regularization::kNone>
-                      : regularization_ == Regularization::kL1 ? &SgdLoop<Regularization::kL1>
-                                                               : &SgdLoop<Regularization::kL2>;
-    loop(count, rate, solver_.momentum(), decay, weights.data() + segment.begin, state[0].data() + segment.begin,
-         gradient.data() + segment.begin);
-  }
-
- private:
-  const caffe::SolverParameter solver_;
-  const Regularization regularization_;
-};
-
-absl::Status CheckHyperParameters(const caffe::SolverParameter& solver) {
-  if (!(solver.momentum() >= 0 && solver.momentum() < 1)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("solver: momentum must be at least 0 and below 1, not ", solver.momentum()));
-  }
+absl::Status CheckCommon(const caffe::SolverParameter& solver) {
+  SAMOVAR_RETURN_IF_ERROR(CheckFactor("momentum", solver.momentum()));
   if (!(std::isfinite(solver.weight_decay()) && solver.weight_decay() >= 0)) {
     return absl::InvalidArgumentError(
         absl::StrCat("solver: weight_decay must be at least 0, not ", solver.weight_decay()));
@@ -74,27 +46,62 @@ absl::Status CheckHyperParameters(const caffe::SolverParameter& solver) {
   if (solver.max_iter() <= 0) {
     return absl::InvalidArgumentError(absl::StrCat("solver: max_iter must be above 0, not ", solver.max_iter()));
   }
-  if (solver.clip_gradients() >= 0) {
-    return absl::UnimplementedError(
-        "solver: clip_gradients is not offered: it needs the norm of the whole gradient, and a server has its chunks "
-        "only; "
-        "remove it");
-  }
+  return CheckLearningRate(solver);
+}
+
+// What the type reads beside that.
+absl::Status CheckOfType(const caffe::SolverParameter& solver, const std::string& type) {
+  if (type == "SGD" || type == "Nesterov") return absl::OkStatus();
+  SAMOVAR_RETURN_IF_ERROR(CheckDelta(solver));
+  if (type == "AdaGrad" || type == "RMSProp") SAMOVAR_RETURN_IF_ERROR(CheckNoMomentum(solver, type));
+  if (type == "RMSProp") return CheckFactor("rms_decay", solver.rms_decay());
+  if (type == "Adam") return CheckFactor("momentum2", solver.momentum2());
   return absl::OkStatus();
+}
+
+caffe::SolverParameter WithoutNets(const caffe::SolverParameter& solver) {
+  caffe::SolverParameter small = solver;
+  small.clear_net_param();
+  small.clear_train_net_param();
+  small.clear_test_net_param();
+  return small;
 }
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<const SolverRule>> SolverRule::Create(const caffe::SolverParameter& solver) {
-  // The enum is the old way to name the type; a file has one of the two.
-  if (solver.type() != "SGD" || solver.solver_type() != caffe::SolverParameter::SGD) {
-    const std::string type =
-        solver.type() != "SGD" ? solver.type() : caffe::SolverParameter::SolverType_Name(solver.solver_type());
-    return absl::UnimplementedError(absl::StrCat("solver: type \"", type, "\" is not offered; there is SGD"));
-  }
-  SAMOVAR_RETURN_IF_ERROR(CheckHyperParameters(solver));
-  SAMOVAR_RETURN_IF_ERROR(CheckLearningRate(solver));
-  return std::make_unique<const SgdRule>(solver);
+  SAMOVAR_ASSIGN_OR_RETURN(const std::string type, SolverTypeOf(solver));
+  SAMOVAR_RETURN_IF_ERROR(CheckCommon(solver));
+  SAMOVAR_RETURN_IF_ERROR(CheckOfType(solver, type));
+  if (type == "Nesterov") return MakeNesterovRule(solver);
+  if (type == "AdaGrad") return MakeAdaGradRule(solver);
+  if (type == "RMSProp") return MakeRmsPropRule(solver);
+  if (type == "AdaDelta") return MakeAdaDeltaRule(solver);
+  if (type == "Adam") return MakeAdamRule(solver);
+  return MakeSgdRule(solver);
+}
+
+CaffeRule::CaffeRule(const caffe::SolverParameter& solver)
+    : solver_(WithoutNets(solver)), l1_(solver.regularization_type() == "L1") {}
+
+void CaffeRule::Apply(uint64_t t, const RuleSegment& segment, std::span<float> weights,
+                      std::span<const std::span<float>> state, std::span<const float> gradient) const {
+  SegmentPass pass;
+  pass.count = segment.end - segment.begin;
+  pass.rate = static_cast<float>(LearningRate(solver_, t)) * segment.lr_mult;
+  pass.decay = solver_.weight_decay() * segment.decay_mult;
+  pass.decay_kind = pass.decay == 0 ? Decay::kNone : l1_ ? Decay::kL1 : Decay::kL2;
+  pass.weights = weights.data() + segment.begin;
+  for (size_t i = 0; i < state.size(); ++i) pass.state[i] = state[i].data() + segment.begin;
+  pass.gradient = gradient.data() + segment.begin;
+  Run(t, pass);
+}
+
+void MergeStatistics(const RuleSegment& segment, std::span<float> weights, std::span<const float> pushed) {
+  const float fraction = segment.moving_average_fraction;
+  float* __restrict target = weights.data();
+  const float* __restrict source = pushed.data();
+  for (size_t i = segment.begin; i < segment.end; ++i) target[i] = fraction * target[i] + source[i];
 }
 
 bool AllFinite(std::span<const float> values) {

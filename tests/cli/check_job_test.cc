@@ -6,6 +6,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "cli/describe_job.h"
 #include "common/data/idx_import.h"
@@ -110,9 +111,9 @@ TEST_CASE("a good solver becomes a job that can be submitted") {
   CHECK(spec.train_data().layer() == "data");
   CHECK(spec.train_data().uri() == small.dir().File("train_lmdb"));
   CHECK(spec.train_data().records() == 400);
-  CHECK(spec.train_data().channels() == 1);
-  CHECK(spec.train_data().height() == 5);
-  CHECK(spec.train_data().width() == 6);
+  REQUIRE(spec.train_data().tops_size() == 2);
+  CHECK(absl::StrJoin(spec.train_data().tops(0).shape(), "x") == "1x4x4");
+  CHECK(spec.train_data().tops(1).shape().empty());
   CHECK(spec.train_data().batch_size() == 2);
   CHECK(spec.train_data().partitions() == 16);
   REQUIRE(spec.test_nets_size() == 1);
@@ -212,7 +213,7 @@ TEST_CASE("a job's description names nets, data, parameters and files") {
   const std::string text = DescribeJob(*job);
   INFO(text);
   CHECK(absl::StrContains(text, "SGD, 20 iterations, base_lr 0.01 (fixed), momentum 0.9"));
-  CHECK(absl::StrContains(text, "400 records of 1x5x6, 2 a batch"));
+  CHECK(absl::StrContains(text, "400 records of 1x4x4 and a label, 2 a batch"));
   CHECK(absl::StrContains(text, "51 parameters, 204 bytes"));
   CHECK(absl::StrContains(text, "out/small net_iter_20.caffemodel, and one every 10 iterations"));
   CHECK_FALSE(absl::StrContains(text, "ask for"));

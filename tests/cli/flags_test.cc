@@ -88,7 +88,7 @@ TEST_CASE("a usage error says which help to read") {
 
 TEST_CASE("what is missing is named") {
   CheckRefused(Cli("samovar"), "samovar needs a command: train, check, status, data, version, completion");
-  CheckRefused(Cli("samovar data"), "samovar data needs a command: import, info");
+  CheckRefused(Cli("samovar data"), "samovar data needs a command: import, mean, info");
   CheckRefused(Cli("samovar train"), "--solver is missing");
   CheckRefused(Cli("samovar status"), "address is missing");
   CheckRefused(Cli("samovar train --solver"), "--solver");
@@ -108,6 +108,19 @@ TEST_CASE("values out of range are refused with the range") {
 
 TEST_CASE("resume and restart exclude each other") {
   CheckRefused(Cli("samovar train --solver s --resume --restart"), "--resume and --restart exclude each other");
+}
+
+TEST_CASE("train begins from weights or from a snapshot, and a resumed run from neither") {
+  const auto outcome = Cli("samovar train --solver s --weights a.caffemodel,b.caffemodel");
+  REQUIRE_FALSE(outcome.parsed.exit_code.has_value());
+  CHECK(std::get<TrainOptions>(outcome.parsed.flags).weights == "a.caffemodel,b.caffemodel");
+  CHECK(std::get<TrainOptions>(outcome.parsed.flags).snapshot.empty());
+  const auto snapshot = Cli("samovar train --solver s --snapshot a.solverstate --restart");
+  REQUIRE_FALSE(snapshot.parsed.exit_code.has_value());
+  CHECK(std::get<TrainOptions>(snapshot.parsed.flags).snapshot == "a.solverstate");
+  CheckRefused(Cli("samovar train --solver s --weights a --snapshot b"), "--weights and --snapshot exclude each other");
+  CheckRefused(Cli("samovar train --solver s --weights a --resume"), "--resume and --weights exclude each other");
+  CheckRefused(Cli("samovar train --solver s --snapshot a --resume"), "--resume and --snapshot exclude each other");
 }
 
 TEST_CASE("unexpected arguments are named") {

@@ -81,11 +81,29 @@ TEST_CASE("a log has a prefix on each line and begins with what Caffe's parsers 
                          prefix + "    Test net output #0: accuracy = 0.875\n");
 }
 
+TEST_CASE("a log names model, state and where weights come from as Caffe's does") {
+  std::ostringstream out;
+  auto reporter = MakeTerminalReporter(&out, [] { return 80; });
+  RunFacts facts = Facts();
+  facts.start = "a.caffemodel fills ip1";
+  reporter->Started(facts);
+  CHECK(out.str().find("\nweights: a.caffemodel fills ip1\n") != std::string::npos);
+  out.str("");
+  reporter->ModelWritten(5, "a_iter_5.caffemodel");
+  reporter->SolverStateWritten(5, "a_iter_5.solverstate");
+  reporter->SolverStateWritten(5, "a_iter_5.solverstate.h5");
+  CHECK(out.str() ==
+        "Snapshotting to binary proto file a_iter_5.caffemodel\n"
+        "Snapshotting solver state to binary proto file a_iter_5.solverstate\n"
+        "Snapshotting solver state to HDF5 file a_iter_5.solverstate.h5\n");
+}
+
 TEST_CASE("JSON is one object a line") {
   std::ostringstream out;
   auto reporter = MakeJsonReporter(&out);
   reporter->Progress(Status(), NewsOfATest());
   reporter->ModelWritten(500, "out/lenet_iter_500.caffemodel");
+  reporter->SolverStateWritten(500, "out/lenet_iter_500.solverstate");
   reporter->Failed("server-1 ended with \"signal 9\"");
   CHECK(out.str() ==
         R"({"event":"test","iteration":500,"net":0,"records":10000,"outputs":[{"name":"accuracy","value":0.875}]})"
@@ -94,6 +112,8 @@ TEST_CASE("JSON is one object a line") {
         R"("images_per_second":0,"eta_seconds":0,"samples":0,"seconds":0})"
         "\n"
         R"({"event":"model","iteration":500,"path":"out/lenet_iter_500.caffemodel"})"
+        "\n"
+        R"({"event":"solver_state","iteration":500,"path":"out/lenet_iter_500.solverstate"})"
         "\n"
         R"({"event":"failed","message":"server-1 ended with \"signal 9\""})"
         "\n");

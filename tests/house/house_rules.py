@@ -54,6 +54,8 @@ DOORS = [
     Door("CLI11", re.compile(r"CLI/"), ["config/", "tests/config/"], "flags are bound in config"),
     Door("spdlog", re.compile(r"(spdlog|fmt)/"), ["common/telemetry/"], "log through common/telemetry/log.h"),
     Door("LMDB", re.compile(r"lmdb\.h$"), ["common/data/"], "use common/data/lmdb.h"),
+    Door("HDF5", re.compile(r"(hdf5|H5\w*)\.h$"), ["common/caffe/hdf5_archive", "common/data/hdf5_file", "tests/common/caffe/hdf5_archive"],
+         "use common/caffe/hdf5_archive.h or common/data/hdf5_file.h"),
     Door("Eigen", re.compile(r"(unsupported/)?Eigen/"), ["worker/nn/", "server/store/solver_rule"],
          "matrices belong into worker/nn and the solver rules"),
     Door("gRPC", re.compile(r"(grpcpp|grpc)/|.*\.grpc\.pb\.h$"),

@@ -103,9 +103,9 @@ class WrongTextTest(MistakeTest):
         self.workspace.write_solver(solver_mode="GPU")
         self.assert_train_and_check_refuse("solver.prototxt:", "solver_mode", "CPU")
 
-    def test_a_solver_that_is_not_offered(self):
-        self.workspace.write_solver(type='"Adam"')
-        self.assert_train_and_check_refuse("solver.prototxt:", "Adam", "SGD")
+    def test_a_solver_that_does_not_exist(self):
+        self.workspace.write_solver(type='"Adma"')
+        self.assert_train_and_check_refuse("solver.prototxt:", '"Adma"', '"Adam"')
 
     def test_a_policy_that_does_not_exist(self):
         self.workspace.write_solver(lr_policy='"inf"')

@@ -4,6 +4,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include <functional>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -195,6 +196,8 @@ class TestWorker {
         const std::vector<float> ones(std::min<uint64_t>(assignment_.chunk_elements(),
                                                          kModelElements - uint64_t{chunk} * assignment_.chunk_elements()), 1.0f);
         v1::ChunkData* push = request.add_push();
+        // Computed from the newest weights: never late.
+        push->set_version(std::numeric_limits<uint64_t>::max());
         push->set_chunk(chunk);
         push->set_payload(ones.data(), ones.size() * sizeof(float));
       }

@@ -1,65 +1,68 @@
-// BatchFeed fills batches from a data set: reads, transforms, and lays them out as [N, C, H, W] floats.
+// BatchFeed fills the tops of a net's data layer: reads and transforms the records of a batch, and lays them out sample after
+// sample, [batch, ...] floats a top.
 //
-// Thread safety: one thread at a time (the data set may be shared).
+// Thread safety: one thread at a time.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "caffe.pb.h"
-#include "common/data/dataset.h"
 #include "common/data/iteration_schedule.h"
-#include "common/data/record_shape.h"
 #include "samovar/v1/job.pb.h"
-#include "worker/feed/transformer.h"
+#include "worker/feed/record_reader.h"
 
 namespace samovar {
 
 class BatchFeed {
  public:
   struct Options {
-    std::shared_ptr<Dataset> dataset;
-    caffe::LayerParameter data_layer;  // its transform_param is obeyed
+    std::unique_ptr<RecordReader> reader;
     caffe::Phase phase = caffe::TRAIN;
     v1::DatasetSpec spec;  // what the job was submitted with
+    // Parts of an iteration, each a batch of its own: the solver's iter_size.
+    uint32_t parts = 1;
     uint64_t seed = 0;
   };
 
-  // FAILED_PRECONDITION: the data set is not what the spec says (records or shape). INVALID_ARGUMENT: transform_param,
-  // or the spec's batch or partitions; the message names the data layer.
+  // FAILED_PRECONDITION: the records are not what the spec says (their number or shapes). INVALID_ARGUMENT: the spec's batch or
+  // partitions. The message names the data layer.
   static absl::StatusOr<std::unique_ptr<BatchFeed>> Create(Options options);
 
-  // Of a sample after the transform.
-  RecordShape shape() const { return transformer_.output_shape(); }
-  uint32_t batch_size() const { return schedule_.options().batch_size; }
+  const std::vector<TopShape>& tops() const { return options_.reader->tops(); }
+  // Samples of one part.
+  uint32_t batch_size() const { return options_.spec.batch_size(); }
 
-  // The batch of iteration t: batch_size() samples, shuffled and augmented, a pure function of (spec, seed, t).
-  // `data` [batch_size, C, H, W]; `labels` [batch_size], or empty if the net takes none.
-  // REQUIRES: phase TRAIN. INVALID_ARGUMENT: a span has another size. DATA_LOSS: a damaged record.
-  absl::Status FillIteration(uint64_t t, std::span<float> data, std::span<float> labels);
+  // One part of the batch of iteration t: batch_size() samples, shuffled and augmented, a pure function of (spec, parts, seed,
+  // t, part). Sample i of part p is sample p * batch_size() + i of the iteration. `tops`: one span a top, batch_size() records
+  // long. REQUIRES: phase TRAIN. INVALID_ARGUMENT: spans of other sizes, or no such part. DATA_LOSS: a damaged record.
+  absl::Status FillIteration(uint64_t t, uint32_t part, std::span<const std::span<float>> tops);
 
-  // Records begin ... end-1 in order of keys, not shuffled; `data` [end - begin, C, H, W], `labels` as above.
+  // Records begin ... end-1 in their own order, not shuffled; each span is end - begin records long.
   // REQUIRES: phase TEST. OUT_OF_RANGE: beyond the last record; else as above.
-  absl::Status FillRange(uint64_t begin, uint64_t end, std::span<float> data, std::span<float> labels);
+  absl::Status FillRange(uint64_t begin, uint64_t end, std::span<const std::span<float>> tops);
 
  private:
-  BatchFeed(Options options, Transformer transformer, IterationSchedule schedule)
-      : options_(std::move(options)), transformer_(std::move(transformer)), schedule_(std::move(schedule)) {}
+  BatchFeed(Options options, IterationSchedule schedule);
 
-  // Fills sample after sample from positions_.
-  absl::Status Fill(uint64_t iteration, std::span<float> data, std::span<float> labels);
+  absl::Status CheckTops(uint64_t samples, std::span<const std::span<float>> tops) const;
+  // Fills sample after sample; `first_sample` is the number of the first one in its iteration.
+  absl::Status Fill(std::span<const uint64_t> positions, uint64_t iteration, uint64_t first_sample,
+                    std::span<const std::span<float>> tops);
 
   const Options options_;
-  const Transformer transformer_;
   const IterationSchedule schedule_;
+  std::vector<size_t> elements_;  // of a record in each top; constant after construction
 
-  // Kept from call to call for their memory.
+  // Which iteration's records positions_ holds.
+  std::optional<uint64_t> listed_;
   std::vector<uint64_t> positions_;
-  caffe::Datum datum_;
+  std::vector<float*> record_;  // kept for its memory
 };
 
 }  // namespace samovar

@@ -6,14 +6,15 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/random.h"
+#include "common/base/status_macros.h"
+#include "common/caffe/mean_file.h"
 
 namespace samovar {
 namespace {
 
 absl::Status CheckParam(const caffe::TransformationParameter& param, const RecordShape& input) {
-  if (param.has_mean_file()) {
-    return absl::UnimplementedError(
-        "transform_param: mean_file is not offered; give the mean of each channel as mean_value");
+  if (param.has_mean_file() && param.mean_value_size() > 0) {
+    return absl::InvalidArgumentError("transform_param: mean_file and mean_value exclude each other; keep one of them");
   }
   if (!std::isfinite(param.scale())) return absl::InvalidArgumentError("transform_param: scale is not a finite number");
   const int means = param.mean_value_size();
@@ -35,17 +36,58 @@ absl::Status CheckParam(const caffe::TransformationParameter& param, const Recor
 }
 
 // Maps 32 random bits to 0 ... count-1.
-int Draw(uint32_t bits, int count) { return static_cast<int>((uint64_t{bits} * static_cast<uint64_t>(count)) >> 32); }
+int Choose(uint32_t bits, int count) { return static_cast<int>((uint64_t{bits} * static_cast<uint64_t>(count)) >> 32); }
 
-// `in` and `out` do not overlap. The compiler makes vector code of both loops.
+// The shape in which a blob has its data; 0x0x0 if it has more axes than a record.
+RecordShape ShapeOf(const caffe::BlobProto& blob) {
+  if (!blob.has_shape()) return blob.num() <= 1 ? RecordShape{blob.channels(), blob.height(), blob.width()} : RecordShape{};
+  std::vector<int64_t> dims(blob.shape().dim().begin(), blob.shape().dim().end());
+  while (dims.size() > 3 && dims[0] == 1) dims.erase(dims.begin());
+  const auto fits = [](int64_t dim) { return dim >= 1 && static_cast<size_t>(dim) <= kMaxRecordElements; };
+  if (dims.size() != 3 || !std::all_of(dims.begin(), dims.end(), fits)) return {};
+  return {static_cast<int>(dims[0]), static_cast<int>(dims[1]), static_cast<int>(dims[2])};
+}
+
+absl::StatusOr<std::vector<float>> ReadMean(const std::string& path, const RecordShape& input) {
+  SAMOVAR_ASSIGN_OR_RETURN(const caffe::BlobProto blob, ReadMeanFile(path));
+  const RecordShape shape = ShapeOf(blob);
+  if (shape != input) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": the mean is ", ToString(shape), ", but the records are ",
+                                                   ToString(input), " (channels x height x width, before the crop); make it ",
+                                                   "with `samovar data mean` from the data set itself"));
+  }
+  std::vector<float> mean(blob.data().begin(), blob.data().end());
+  if (mean.empty()) mean.assign(blob.double_data().begin(), blob.double_data().end());
+  if (mean.size() != input.elements()) {
+    return absl::DataLossError(
+        absl::StrCat(path, ": has ", mean.size(), " values; its shape ", ToString(shape), " needs ", input.elements()));
+  }
+  for (const float value : mean) {
+    if (!std::isfinite(value)) return absl::DataLossError(absl::StrCat(path, ": has a value that is not finite"));
+  }
+  return mean;
+}
+
+// `in` and `out` do not overlap. The compiler makes vector code of all four loops.
 template <typename Pixel>
 void CopyRow(const Pixel* __restrict in, int count, float mean, float scale, float* __restrict out) {
   for (int i = 0; i < count; ++i) out[i] = (static_cast<float>(in[i]) - mean) * scale;
 }
 
 template <typename Pixel>
+void CopyRow(const Pixel* __restrict in, int count, const float* __restrict means, float scale, float* __restrict out) {
+  for (int i = 0; i < count; ++i) out[i] = (static_cast<float>(in[i]) - means[i]) * scale;
+}
+
+template <typename Pixel>
 void CopyRowMirrored(const Pixel* __restrict in, int count, float mean, float scale, float* __restrict out) {
   for (int i = 0; i < count; ++i) out[i] = (static_cast<float>(in[count - 1 - i]) - mean) * scale;
+}
+
+template <typename Pixel>
+void CopyRowMirrored(const Pixel* __restrict in, int count, const float* __restrict means, float scale,
+                     float* __restrict out) {
+  for (int i = 0; i < count; ++i) out[i] = (static_cast<float>(in[count - 1 - i]) - means[count - 1 - i]) * scale;
 }
 
 }  // namespace
@@ -55,69 +97,105 @@ absl::StatusOr<Transformer> Transformer::Create(const caffe::TransformationParam
   if (input.channels < 1 || input.height < 1 || input.width < 1)
     return absl::InvalidArgumentError(absl::StrCat("records of shape ", ToString(input), " cannot be"));
   if (const absl::Status status = CheckParam(param, input); !status.ok()) return status;
-  return Transformer(param, phase, input);
+  std::vector<float> mean_image;
+  if (param.has_mean_file()) {
+    auto mean = ReadMean(param.mean_file(), input);
+    if (!mean.ok()) return Annotate(mean.status(), "transform_param: mean_file");
+    mean_image = *std::move(mean);
+  }
+  return Transformer(param, phase, input, std::move(mean_image));
 }
 
-Transformer::Transformer(const caffe::TransformationParameter& param, caffe::Phase phase, const RecordShape& input)
+Transformer::Transformer(const caffe::TransformationParameter& param, caffe::Phase phase, const RecordShape& input,
+                         std::vector<float> mean_image)
     : input_(input),
       output_(input),
       scale_(param.scale()),
       means_(static_cast<size_t>(input.channels), param.mean_value_size() == 1 ? param.mean_value(0) : 0.0f),
+      mean_image_(std::move(mean_image)),
       random_crop_(param.crop_size() > 0 && phase == caffe::TRAIN),
-      random_mirror_(param.mirror() && phase == caffe::TRAIN) {
+      random_mirror_(param.mirror() && phase == caffe::TRAIN),
+      cropped_(param.crop_size() > 0) {
   if (param.mean_value_size() > 1) means_.assign(param.mean_value().begin(), param.mean_value().end());
-  if (param.crop_size() > 0) output_.height = output_.width = static_cast<int>(param.crop_size());
+  if (cropped_) output_.height = output_.width = static_cast<int>(param.crop_size());
 }
 
-Transformer::View Transformer::ViewOf(uint64_t seed, uint64_t iteration, uint64_t sample) const {
-  const int free_rows = input_.height - output_.height;
-  const int free_columns = input_.width - output_.width;
+absl::Status Transformer::CheckShape(const RecordShape& shape) const {
+  if (shape == input_) return absl::OkStatus();
+  const std::string differs = absl::StrCat("a record has shape ", ToString(shape), "; expected ", ToString(input_));
+  if (shape.channels != input_.channels) return absl::InvalidArgumentError(differs);
+  if (!cropped_) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(differs, ", the first record's; resize them to one size, or set crop_size in transform_param"));
+  }
+  if (!mean_image_.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(differs, ", the mean_file's; resize the records to one size, or use mean_value"));
+  }
+  if (shape.height < output_.height || shape.width < output_.width) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("a record has shape ", ToString(shape), ", which is smaller than crop_size, ", output_.height));
+  }
+  return absl::OkStatus();
+}
+
+Transformer::View Transformer::ViewOf(const RecordShape& shape, const Draw& draw) const {
+  const int free_rows = shape.height - output_.height;
+  const int free_columns = shape.width - output_.width;
   View view{free_rows / 2, free_columns / 2, false};
   if (!random_crop_ && !random_mirror_) return view;
-  const std::array<uint32_t, 4> bits = Philox(DeriveKey(RandomStream::kTransform, {seed}), iteration, sample);
-  if (random_mirror_) view.mirrored = Draw(bits[0], 2) == 1;
+  const std::array<uint32_t, 4> bits =
+      Philox(DeriveKey(RandomStream::kTransform, {draw.seed}), draw.iteration, draw.sample);
+  if (random_mirror_) view.mirrored = Choose(bits[0], 2) == 1;
   if (random_crop_) {
-    view.top = Draw(bits[1], free_rows + 1);
-    view.left = Draw(bits[2], free_columns + 1);
+    view.top = Choose(bits[1], free_rows + 1);
+    view.left = Choose(bits[2], free_columns + 1);
   }
   return view;
 }
 
-absl::Status Transformer::Apply(const caffe::Datum& datum, uint64_t seed, uint64_t iteration, uint64_t sample,
-                                float* out) const {
+absl::Status Transformer::Apply(const RecordShape& shape, const uint8_t* pixels, const Draw& draw, float* out) const {
+  SAMOVAR_RETURN_IF_ERROR(CheckShape(shape));
+  Copy(shape, pixels, ViewOf(shape, draw), out);
+  return absl::OkStatus();
+}
+
+absl::Status Transformer::Apply(const caffe::Datum& datum, const Draw& draw, float* out) const {
   const RecordShape shape = {datum.channels(), datum.height(), datum.width()};
-  if (shape != input_) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("a record has shape ", ToString(shape), "; expected ", ToString(input_)));
-  }
   if (datum.encoded()) return absl::InvalidArgumentError("a record is encoded; it must be decoded first");
-  const View view = ViewOf(seed, iteration, sample);
-  if (datum.data().size() == input_.elements()) {
-    Copy(reinterpret_cast<const uint8_t*>(datum.data().data()), view, out);
-  } else if (datum.data().empty() && static_cast<size_t>(datum.float_data_size()) == input_.elements()) {
-    Copy(datum.float_data().data(), view, out);
+  SAMOVAR_RETURN_IF_ERROR(CheckShape(shape));
+  if (datum.data().size() == shape.elements()) {
+    Copy(shape, reinterpret_cast<const uint8_t*>(datum.data().data()), ViewOf(shape, draw), out);
+  } else if (datum.data().empty() && static_cast<size_t>(datum.float_data_size()) == shape.elements()) {
+    Copy(shape, datum.float_data().data(), ViewOf(shape, draw), out);
   } else {
     return absl::InvalidArgumentError(absl::StrCat("a record has ", datum.data().size(), " bytes of data and ",
-                                                   datum.float_data_size(), " float_data; expected ",
-                                                   input_.elements(), " of either"));
+                                                   datum.float_data_size(), " float_data; expected ", shape.elements(),
+                                                   " of either"));
   }
   return absl::OkStatus();
 }
 
 template <typename Pixel>
-void Transformer::Copy(const Pixel* in, const View& view, float* out) const {
+void Transformer::Copy(const RecordShape& shape, const Pixel* in, const View& view, float* out) const {
   // Rows that follow one another in both are one long row.
-  const bool whole = output_ == input_ && !view.mirrored;
+  const bool whole = output_ == shape && !view.mirrored;
   const int rows = whole ? 1 : output_.height;
   const int columns = whole ? output_.height * output_.width : output_.width;
+  const auto copy_row = [&](const Pixel* row, auto mean) {
+    if (view.mirrored) {
+      CopyRowMirrored(row, columns, mean, scale_, out);
+    } else {
+      CopyRow(row, columns, mean, scale_, out);
+    }
+  };
   for (int c = 0; c < output_.channels; ++c) {
-    const float mean = means_[static_cast<size_t>(c)];
-    const Pixel* row = in + (static_cast<size_t>(c) * input_.height + view.top) * input_.width + view.left;
-    for (int y = 0; y < rows; ++y, row += input_.width, out += columns) {
-      if (view.mirrored) {
-        CopyRowMirrored(row, columns, mean, scale_, out);
+    size_t at = (static_cast<size_t>(c) * shape.height + view.top) * shape.width + view.left;
+    for (int y = 0; y < rows; ++y, at += shape.width, out += columns) {
+      if (mean_image_.empty()) {
+        copy_row(in + at, means_[static_cast<size_t>(c)]);
       } else {
-        CopyRow(row, columns, mean, scale_, out);
+        copy_row(in + at, mean_image_.data() + at);
       }
     }
   }

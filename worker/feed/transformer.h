@@ -1,12 +1,14 @@
 // Transformer turns a stored record into a sample as the net sees it: Caffe's transform_param.
 //
 // For output (c, y, x) of a record that is H x W, with x' = x, or crop_w-1-x if the sample is mirrored:
-//     out[c][y][x'] = (in[c][top + y][left + x] - mean_value[c]) * scale
+//     out[c][y][x'] = (in[c][top + y][left + x] - mean) * scale
+// where mean is mean_value[c], or mean_file's value at the same place, (c, top + y, left + x).
 // Crop: crop_size > 0 cuts a square, in TRAIN at a random (top, left), in TEST in the centre, ((H - crop) / 2, rounded
 // down). Mirror: in TRAIN with probability 1/2. In TEST never, other than in Caffe, where a test with `mirror: true`
 // has another result each time.
 // Draws are keyed by (seed, iteration, sample), so they do not depend on who transforms the sample, nor when.
-// force_color and force_gray concern encoded images only and have no effect here.
+// Records of other sizes than the first are taken if a crop makes them alike and there is no mean_file.
+// force_color and force_gray tell how encoded images are decoded and have no effect here.
 //
 // Thread safety: immutable.
 #pragma once
@@ -21,21 +23,32 @@
 
 namespace samovar {
 
+// Whose sample it is: all that random choices depend on.
+struct Draw {
+  uint64_t seed = 0;
+  uint64_t iteration = 0;
+  // Numbers the samples of the iteration.
+  uint64_t sample = 0;
+};
+
 class Transformer {
  public:
-  // `input` is the shape of the stored records.
-  // INVALID_ARGUMENT: the message names the field of transform_param. UNIMPLEMENTED: mean_file.
+  // `input` is the shape of the first record, decoded. Reads mean_file.
+  // INVALID_ARGUMENT: the message names the field of transform_param. Others: mean_file cannot be read.
   static absl::StatusOr<Transformer> Create(const caffe::TransformationParameter& param, caffe::Phase phase,
                                             const RecordShape& input);
 
   RecordShape output_shape() const { return output_; }
 
-  // Writes output_shape().elements() floats to `out`. `sample` numbers the samples of the iteration.
-  // INVALID_ARGUMENT: the record is not of the input shape, or it is encoded.
-  absl::Status Apply(const caffe::Datum& datum, uint64_t seed, uint64_t iteration, uint64_t sample, float* out) const;
+  // Writes output_shape().elements() floats to `out`.
+  // INVALID_ARGUMENT: the record's shape is not the input's, or it is encoded.
+  absl::Status Apply(const caffe::Datum& datum, const Draw& draw, float* out) const;
+  // `pixels`: as many as the shape has elements.
+  absl::Status Apply(const RecordShape& shape, const uint8_t* pixels, const Draw& draw, float* out) const;
 
  private:
-  Transformer(const caffe::TransformationParameter& param, caffe::Phase phase, const RecordShape& input);
+  Transformer(const caffe::TransformationParameter& param, caffe::Phase phase, const RecordShape& input,
+              std::vector<float> mean_image);
 
   // What the draws decided for one sample.
   struct View {
@@ -44,16 +57,19 @@ class Transformer {
     bool mirrored = false;
   };
 
-  View ViewOf(uint64_t seed, uint64_t iteration, uint64_t sample) const;
+  absl::Status CheckShape(const RecordShape& shape) const;
+  View ViewOf(const RecordShape& shape, const Draw& draw) const;
   template <typename Pixel>
-  void Copy(const Pixel* in, const View& view, float* out) const;
+  void Copy(const RecordShape& shape, const Pixel* in, const View& view, float* out) const;
 
   RecordShape input_;
   RecordShape output_;
   float scale_;
-  std::vector<float> means_;  // one a channel
+  std::vector<float> means_;       // one a channel
+  std::vector<float> mean_image_;  // of the input's shape; empty: means_ count
   bool random_crop_;
   bool random_mirror_;
+  bool cropped_;
 };
 
 }  // namespace samovar

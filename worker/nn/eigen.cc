@@ -24,6 +24,11 @@ void ApplyByPackets(float* x, int64_t n, Function function) {
   std::copy(rest, rest + (n - i), x + i);
 }
 
+// The value, or NaN where x is not finite: x - x is 0, or NaN.
+Packet IfFinite(const Packet& x, const Packet& value) {
+  return Eigen::internal::padd(value, Eigen::internal::psub(x, x));
+}
+
 }  // namespace
 
 void ConfigureEigen() {
@@ -32,14 +37,32 @@ void ConfigureEigen() {
 }
 
 void ExpInPlace(float* x, int64_t n) {
-  ApplyByPackets(x, n, [](const Packet& p) {
-    // x - x is 0, or NaN if x is not finite.
-    return Eigen::internal::padd(Eigen::internal::pexp(p), Eigen::internal::psub(p, p));
-  });
+  ApplyByPackets(x, n, [](const Packet& p) { return IfFinite(p, Eigen::internal::pexp(p)); });
 }
 
 void LogInPlace(float* x, int64_t n) {
-  ApplyByPackets(x, n, [](const Packet& p) { return Eigen::internal::plog(p); });
+  ApplyByPackets(x, n, [](const Packet& p) { return IfFinite(p, Eigen::internal::plog(p)); });
+}
+
+void Log1pInPlace(float* x, int64_t n) {
+  ApplyByPackets(x, n, [](const Packet& p) { return IfFinite(p, Eigen::internal::generic_plog1p(p)); });
+}
+
+void SigmoidInPlace(float* x, int64_t n) {
+  ApplyByPackets(x, n, [](const Packet& p) {
+    const Packet one = Eigen::internal::pset1<Packet>(1.0f);
+    const Packet power = Eigen::internal::pexp(Eigen::internal::pnegate(p));
+    return IfFinite(p, Eigen::internal::pdiv(one, Eigen::internal::padd(one, power)));
+  });
+}
+
+void TanhInPlace(float* x, int64_t n) {
+  ApplyByPackets(x, n, [](const Packet& p) { return IfFinite(p, Eigen::internal::ptanh(p)); });
+}
+
+void PowInPlace(float* x, float exponent, int64_t n) {
+  const Packet power = Eigen::internal::pset1<Packet>(exponent);
+  ApplyByPackets(x, n, [&](const Packet& p) { return IfFinite(p, Eigen::internal::generic_pow(p, power)); });
 }
 
 }  // namespace samovar

@@ -25,9 +25,17 @@ using ConstVectorMap = Eigen::Map<const Eigen::VectorXf>;
 // machine computes the same bits. Idempotent; thread safe.
 void ConfigureEigen();
 
-// x[i] = exp(x[i]) and x[i] = log(x[i]) by Eigen's polynomials for every i, since the C library's differ between versions.
-// exp of NaN or an infinity is NaN, so that what diverged is seen in the loss.
+// x[i] = f(x[i]) by Eigen's polynomials for every i, since the C library's functions differ between versions. f of NaN or an
+// infinity is NaN, so that what diverged is seen in the loss.
 void ExpInPlace(float* x, int64_t n);
+// Of 0: minus infinity; of what is below: NaN.
 void LogInPlace(float* x, int64_t n);
+// log(1 + x), exact for small x too.
+void Log1pInPlace(float* x, int64_t n);
+// 1 / (1 + exp(-x))
+void SigmoidInPlace(float* x, int64_t n);
+void TanhInPlace(float* x, int64_t n);
+// x^exponent; NaN for x < 0 unless the exponent is a whole number.
+void PowInPlace(float* x, float exponent, int64_t n);
 
 }  // namespace samovar

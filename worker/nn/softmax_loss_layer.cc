@@ -1,34 +1,27 @@
 // SoftmaxWithLoss: loss = -sum over positions of log(max(p[label], FLT_MIN)) / normalizer, p = softmax of bottom 0.
-// normalizer (loss_param.normalization): VALID the positions whose label is not ignored, FULL all positions, BATCH_SIZE the
-// blocks before the axis, NONE 1; at least 1. The older loss_param.normalize means VALID (true) or BATCH_SIZE (false).
+// normalizer: loss_normalization.h, VALID unless loss_param says otherwise; a batch is the blocks before the axis.
 // Gradient: (p - 1{label}) * weight / normalizer, 0 where the label is ignored; weight is the top's diff.
 // Bottoms: scores [records, ..., classes (axis), ...], labels; tops: the loss, and optionally p.
 #include <algorithm>
 #include <cfloat>
 #include <string>
 
-#include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "worker/nn/buffer.h"
 #include "worker/nn/eigen.h"
 #include "worker/nn/labels.h"
 #include "worker/nn/layer_factories.h"
 #include "worker/nn/layer_fields.h"
+#include "worker/nn/loss_normalization.h"
 #include "worker/nn/softmax_kernel.h"
 
 namespace samovar {
 namespace {
 
-using Normalization = caffe::LossParameter::NormalizationMode;
-
 class SoftmaxLossLayer : public Layer {
  public:
-  SoftmaxLossLayer(const LayerContext& context, SoftmaxAxis axis, Normalization normalization)
-      : name_(context.param.name()),
-        axis_(axis),
-        normalization_(normalization),
-        has_ignore_(context.param.loss_param().has_ignore_label()),
-        ignore_(context.param.loss_param().ignore_label()) {
+  SoftmaxLossLayer(const LayerContext& context, SoftmaxAxis axis, const LossNormalization& normalization)
+      : name_(context.param.name()), axis_(axis), normalization_(normalization) {
     AddTop({});
     if (context.param.top_size() == 2) AddTop(context.bottoms[0]);
   }
@@ -36,13 +29,13 @@ class SoftmaxLossLayer : public Layer {
   bool backward_reads_tops() const override { return top_shapes().size() == 2; }
 
   absl::Status Forward(const Pass& pass) override {
-    SAMOVAR_RETURN_IF_ERROR(CheckLabels(name_, pass, bottom(1), axis_.channels, has_ignore_, ignore_));
+    SAMOVAR_RETURN_IF_ERROR(CheckLabels(name_, pass, bottom(1), axis_.channels, normalization_.has_ignore, normalization_.ignore));
     const int64_t block = axis_.channels * axis_.inner;
     pass.loop.Run(axis_.outer, axis_.blocks_per_piece(), [&](int64_t begin, int64_t end, int64_t, int) {
       SoftmaxForward(bottom(0).data + begin * block, probabilities_ + begin * block, end - begin, axis_);
     });
     const int64_t valid = GatherLogarithms();
-    normalizer_ = Normalizer(valid);
+    normalizer_ = normalization_.Divisor(axis_.outer, axis_.positions(), valid);
     double sum = 0;
     for (int64_t i = 0; i < valid; ++i) sum -= logarithms_.data()[i];
     top(0).data[0] = static_cast<float>(sum / static_cast<double>(normalizer_));
@@ -73,36 +66,14 @@ class SoftmaxLossLayer : public Layer {
     int64_t valid = 0;
     for (int64_t position = 0; position < axis_.positions(); ++position) {
       const int64_t label = LabelAt(bottom(1).data, position);
-      if (has_ignore_ && label == ignore_) continue;
+      if (normalization_.Ignores(label)) continue;
       const int64_t block = position / axis_.inner;
       const float p = probabilities_[(block * axis_.channels + label) * axis_.inner + position % axis_.inner];
       // std::max in this order keeps a NaN.
       logarithms_.data()[valid++] = std::max(p, FLT_MIN);
     }
-    // The logarithm's polynomial need not keep a NaN: it is put back.
-    bool finite = true;
-    for (int64_t i = 0; i < valid; ++i) finite = finite && logarithms_.data()[i] <= 1.0f;
     LogInPlace(logarithms_.data(), valid);
-    if (!finite) logarithms_.data()[0] = NAN;
     return valid;
-  }
-
-  float Normalizer(int64_t valid) const {
-    int64_t count = 1;
-    switch (normalization_) {
-      case caffe::LossParameter::FULL:
-        count = axis_.positions();
-        break;
-      case caffe::LossParameter::VALID:
-        count = valid;
-        break;
-      case caffe::LossParameter::BATCH_SIZE:
-        count = axis_.outer;
-        break;
-      case caffe::LossParameter::NONE:
-        break;
-    }
-    return static_cast<float>(std::max<int64_t>(count, 1));
   }
 
   void BackwardBlock(int64_t block, float scale) {
@@ -112,7 +83,7 @@ class SoftmaxLossLayer : public Layer {
     for (int64_t i = 0; i < count; ++i) dx[i] = p[i] * scale;
     for (int64_t i = 0; i < axis_.inner; ++i) {
       const int64_t label = LabelAt(bottom(1).data, block * axis_.inner + i);
-      if (has_ignore_ && label == ignore_) {
+      if (normalization_.Ignores(label)) {
         for (int64_t c = 0; c < axis_.channels; ++c) dx[c * axis_.inner + i] = 0;
       } else {
         dx[label * axis_.inner + i] = (p[label * axis_.inner + i] - 1) * scale;
@@ -122,9 +93,7 @@ class SoftmaxLossLayer : public Layer {
 
   const std::string name_;
   const SoftmaxAxis axis_;
-  const Normalization normalization_;
-  const bool has_ignore_;
-  const int64_t ignore_;
+  const LossNormalization normalization_;
   Buffer<float> own_probabilities_;
   Buffer<float> logarithms_;
   // Own or top 1's: as bottom 0.
@@ -137,19 +106,15 @@ class SoftmaxLossLayer : public Layer {
 
 LayerOr CreateSoftmaxLossLayer(const LayerContext& context) {
   const caffe::SoftmaxParameter& softmax = context.param.softmax_param();
-  const caffe::LossParameter& loss = context.param.loss_param();
   SAMOVAR_RETURN_IF_ERROR(CheckFields(softmax, "softmax_param", {"axis", "engine"}));
-  SAMOVAR_RETURN_IF_ERROR(CheckFields(loss, "loss_param", {"ignore_label", "normalize", "normalization"}));
+  SAMOVAR_ASSIGN_OR_RETURN(const LossNormalization normalization,
+                           LossNormalization::Of(context.param.loss_param(), caffe::LossParameter::VALID));
   if (softmax.engine() == caffe::SoftmaxParameter::CUDNN) {
     return absl::UnimplementedError("softmax_param.engine CUDNN needs a GPU, which is not offered; remove the field");
   }
   SAMOVAR_ASSIGN_OR_RETURN(const int number, CanonicalAxis(context.bottoms[0], softmax.axis()));
   const SoftmaxAxis axis = SoftmaxAxis::Of(context.bottoms[0], number);
   SAMOVAR_RETURN_IF_ERROR(CheckLabelCount(context.bottoms[1], axis.positions()));
-  Normalization normalization = loss.normalization();
-  if (!loss.has_normalization() && loss.has_normalize()) {
-    normalization = loss.normalize() ? caffe::LossParameter::VALID : caffe::LossParameter::BATCH_SIZE;
-  }
   return std::make_unique<SoftmaxLossLayer>(context, axis, normalization);
 }
 

@@ -16,10 +16,11 @@ absl::StatusOr<std::unique_ptr<Assignment>> Assignment::Create(const v1::GetAssi
 
 absl::Status Assignment::Open() {
   SAMOVAR_ASSIGN_OR_RETURN(FedNet trained, OpenFedNet(spec().train_net(), caffe::TRAIN, spec().train_data(),
-                                                      spec().train_outputs(), spec().seed(), pool_));
+                                                      spec().train_outputs(), spec().seed(), pool_,
+                                                      static_cast<uint32_t>(spec().solver().iter_size())));
   SAMOVAR_RETURN_IF_ERROR(CheckSameLayout(trained.net->layout(), spec().layout()));
   net_ = std::move(trained.net);
-  batches_ = std::make_unique<BatchPrefetcher>(std::move(trained.feed), DataOf(net_.get()).size(), LabelsOf(net_.get()).size());
+  batches_ = std::make_unique<BatchPrefetcher>(std::move(trained.feed));
 
   ParameterClient::Options options;
   options.job_id = spec().job_id();

@@ -7,8 +7,10 @@
 
 namespace samovar {
 
-BatchPrefetcher::BatchPrefetcher(std::unique_ptr<BatchFeed> feed, size_t values, size_t labels)
-    : feed_(std::move(feed)), data_(values), labels_(labels) {
+BatchPrefetcher::BatchPrefetcher(std::unique_ptr<BatchFeed> feed) : feed_(std::move(feed)) {
+  if (feed_ == nullptr) return;
+  for (const TopShape& top : feed_->tops()) buffers_.emplace_back(feed_->batch_size() * ElementsOf(top));
+  tops_.assign(buffers_.begin(), buffers_.end());
   thread_ = std::thread([this] { FillLoop(); });
 }
 
@@ -17,42 +19,44 @@ BatchPrefetcher::~BatchPrefetcher() {
     absl::MutexLock lock(&mu_);
     stopping_ = true;
   }
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
 }
 
-void BatchPrefetcher::Start(uint64_t t) {
+void BatchPrefetcher::Start(uint64_t t, uint32_t part) {
+  if (feed_ == nullptr) return;
+  const BatchId batch(t, part);
   absl::MutexLock lock(&mu_);
-  if (held_ == t) return;
-  held_ = t;
-  wanted_ = t;
+  if (held_ == batch) return;
+  held_ = batch;
+  wanted_ = batch;
 }
 
-absl::Status BatchPrefetcher::Take(uint64_t t, std::span<float> data, std::span<float> labels) {
-  Start(t);
+absl::Status BatchPrefetcher::Take(uint64_t t, uint32_t part, std::span<const std::span<float>> tops) {
+  Start(t, part);
   absl::MutexLock lock(&mu_);
   mu_.Await(absl::Condition(this, &BatchPrefetcher::IdleLocked));
   held_.reset();
   SAMOVAR_RETURN_IF_ERROR(status_);
-  if (data.size() != data_.size() || labels.size() != labels_.size()) {
+  const auto same_size = [](std::span<float> a, std::span<float> b) { return a.size() == b.size(); };
+  if (!std::equal(tops.begin(), tops.end(), tops_.begin(), tops_.end(), same_size)) {
     return absl::InternalError("a batch was asked for in another size than it is fed in");
   }
-  std::copy(data_.begin(), data_.end(), data.begin());
-  std::copy(labels_.begin(), labels_.end(), labels.begin());
+  for (size_t i = 0; i < tops.size(); ++i) std::copy(tops_[i].begin(), tops_[i].end(), tops[i].begin());
   return absl::OkStatus();
 }
 
 void BatchPrefetcher::FillLoop() {
   for (;;) {
-    uint64_t t = 0;
+    BatchId batch;
     {
       absl::MutexLock lock(&mu_);
       mu_.Await(absl::Condition(this, &BatchPrefetcher::WantedLocked));
       if (stopping_) return;
-      t = *wanted_;
+      batch = *wanted_;
       wanted_.reset();
       filling_ = true;
     }
-    absl::Status status = feed_->FillIteration(t, data_, labels_);
+    absl::Status status = feed_->FillIteration(batch.first, batch.second, tops_);
     absl::MutexLock lock(&mu_);
     filling_ = false;
     status_ = std::move(status);

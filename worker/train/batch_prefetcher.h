@@ -1,4 +1,4 @@
-// BatchPrefetcher fills the next iteration's batch on a thread of its own while the worker computes.
+// BatchPrefetcher fills the next batch on a thread of its own while the worker computes.
 //
 // Thread safety: Start and Take on one thread. Its thread alone uses the feed.
 #pragma once
@@ -8,6 +8,7 @@
 #include <optional>
 #include <span>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -19,20 +20,23 @@ namespace samovar {
 
 class BatchPrefetcher {
  public:
-  // `values` and `labels`: lengths of a batch in floats; labels may be 0.
-  BatchPrefetcher(std::unique_ptr<BatchFeed> feed, size_t values, size_t labels);
+  // `feed` may be null: then all batches are empty, without tops.
+  explicit BatchPrefetcher(std::unique_ptr<BatchFeed> feed);
   // Waits for a batch that is being filled.
   ~BatchPrefetcher();
   BatchPrefetcher(const BatchPrefetcher&) = delete;
   BatchPrefetcher& operator=(const BatchPrefetcher&) = delete;
 
-  // Begins to fill the batch of iteration t, unless it is there. Replaces one that was not taken. Does not block.
-  void Start(uint64_t t);
-  // The batch of iteration t; waits until it is filled (as long as the disk takes), beginning now if Start(t) did not.
-  // Errors of the feed.
-  absl::Status Take(uint64_t t, std::span<float> data, std::span<float> labels);
+  // Begins to fill the batch of part `part` of iteration t, unless it is there. Replaces one that was not taken. Does not block.
+  void Start(uint64_t t, uint32_t part);
+  // That batch; waits until it is filled (as long as the disk takes), beginning now if Start did not. `tops`: one span a top of
+  // the feed. Errors of the feed.
+  absl::Status Take(uint64_t t, uint32_t part, std::span<const std::span<float>> tops);
 
  private:
+  // Iteration and part.
+  using BatchId = std::pair<uint64_t, uint32_t>;
+
   void FillLoop();
   bool WantedLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return stopping_ || wanted_.has_value(); }
   bool IdleLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return !filling_ && !wanted_.has_value(); }
@@ -41,16 +45,16 @@ class BatchPrefetcher {
 
   absl::Mutex mu_;
   // To be filled next, and whether one is being filled.
-  std::optional<uint64_t> wanted_ ABSL_GUARDED_BY(mu_);
+  std::optional<BatchId> wanted_ ABSL_GUARDED_BY(mu_);
   bool filling_ ABSL_GUARDED_BY(mu_) = false;
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
   // What the buffers hold, or are being filled with.
-  std::optional<uint64_t> held_ ABSL_GUARDED_BY(mu_);
+  std::optional<BatchId> held_ ABSL_GUARDED_BY(mu_);
   absl::Status status_ ABSL_GUARDED_BY(mu_);
 
   // Belong to the thread while filling_, else to the caller of Take.
-  std::vector<float> data_;
-  std::vector<float> labels_;
+  std::vector<std::vector<float>> buffers_;  // one a top
+  std::vector<std::span<float>> tops_;       // the buffers; constant after construction
 
   std::thread thread_;
 };

@@ -32,7 +32,7 @@ absl::StatusOr<std::unique_ptr<Evaluator>> Evaluator::Create(const v1::JobSpec& 
   if (!test.ok()) return Annotate(test.status(), absl::StrCat("test net ", number));
   auto pieces = FindPieces(test->net->layout(), spec.layout());
   if (!pieces.ok()) return Annotate(pieces.status(), absl::StrCat("test net ", number));
-  return std::unique_ptr<Evaluator>(new Evaluator(spec.test_nets(index), pool, *std::move(test), *std::move(pieces), spec.seed()));
+  return std::unique_ptr<Evaluator>(new Evaluator(spec.test_nets(index), spec.test_data(index), pool, *std::move(test), *std::move(pieces), spec.seed()));
 }
 
 absl::StatusOr<std::vector<Evaluator::Piece>> Evaluator::FindPieces(const v1::ParameterLayout& test,
@@ -62,7 +62,7 @@ void Evaluator::SetWeights(std::span<const float> weights) {
 absl::StatusOr<Net*> Evaluator::NetFor(uint64_t records) {
   if (records == static_cast<uint64_t>(test_.net->batch_size())) return test_.net.get();
   if (rest_ == nullptr || records != static_cast<uint64_t>(rest_->batch_size())) {
-    SAMOVAR_ASSIGN_OR_RETURN(rest_, NetForBatch(param_, caffe::TEST, *test_.feed, static_cast<int>(records), pool_));
+    SAMOVAR_ASSIGN_OR_RETURN(rest_, NetForBatch(param_, caffe::TEST, data_, static_cast<int>(records), pool_));
     std::copy(test_.net->weights().begin(), test_.net->weights().end(), rest_->weights().begin());
   }
   return rest_.get();
@@ -74,7 +74,9 @@ absl::StatusOr<std::vector<double>> Evaluator::Sums(uint64_t begin, uint64_t end
     if (ended.stopped()) return absl::CancelledError("the lease has ended");
     const uint64_t records = std::min(end - begin, static_cast<uint64_t>(test_.net->batch_size()));
     SAMOVAR_ASSIGN_OR_RETURN(Net* const net, NetFor(records));
-    SAMOVAR_RETURN_IF_ERROR(test_.feed->FillRange(begin, begin + records, DataOf(net), LabelsOf(net)));
+    if (test_.feed != nullptr) {
+      SAMOVAR_RETURN_IF_ERROR(test_.feed->FillRange(begin, begin + records, TopsOf(*net, data_)));
+    }
     SAMOVAR_RETURN_IF_ERROR(net->Forward(iteration, seed_));
     AddOutputs(*net, test_.net->output_specs(), static_cast<double>(records), &sums);
     begin += records;

@@ -38,16 +38,17 @@ class Evaluator {
     uint64_t count = 0;
   };
 
-  Evaluator(const caffe::NetParameter& param, ThreadPool* pool, FedNet test, std::vector<Piece> pieces, uint64_t seed)
-      : param_(param), pool_(pool), test_(std::move(test)), pieces_(std::move(pieces)), seed_(seed) {}
+  Evaluator(const caffe::NetParameter& param, const v1::DatasetSpec& data, ThreadPool* pool, FedNet test,
+            std::vector<Piece> pieces, uint64_t seed)
+      : param_(param), data_(data), pool_(pool), test_(std::move(test)), pieces_(std::move(pieces)), seed_(seed) {}
 
   static absl::StatusOr<std::vector<Piece>> FindPieces(const v1::ParameterLayout& test, const v1::ParameterLayout& job);
 
   // The net for batches of so many records: the full one's, or that of the last records of the set, which is made when needed.
   absl::StatusOr<Net*> NetFor(uint64_t records);
-  void CopyWeights(Net* net) const;
 
   const caffe::NetParameter param_;
+  const v1::DatasetSpec data_;
   ThreadPool* const pool_;
   FedNet test_;
   std::unique_ptr<Net> rest_;

@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/status_macros.h"
-#include "common/data/dataset.h"
+#include "worker/feed/open_reader.h"
 
 namespace samovar {
 namespace {
@@ -18,15 +18,24 @@ absl::Status DataFault(const absl::Status& status) {
   return absl::FailedPreconditionError(status.message());
 }
 
+// Null: neither the net has a data layer, nor the job data.
 absl::StatusOr<std::unique_ptr<BatchFeed>> OpenFeed(const caffe::NetParameter& net, caffe::Phase phase,
-                                                    const v1::DatasetSpec& data, uint64_t seed) {
+                                                    const v1::DatasetSpec& data, uint64_t seed, uint32_t parts) {
+  SAMOVAR_ASSIGN_OR_RETURN(const caffe::LayerParameter* const layer, FindFedLayer(net));
+  const std::string name = layer == nullptr ? "" : layer->name();
+  if (name != data.layer() || (layer == nullptr) != (data.records() == 0)) {
+    return absl::InvalidArgumentError(absl::StrCat("net \"", net.name(), "\" has the data layer \"", name,
+                                                   "\", but the job has ", data.records(), " records for \"", data.layer(),
+                                                   "\""));
+  }
+  if (layer == nullptr) return nullptr;
+  auto reader = OpenReader(*layer, phase, data.uri());
+  if (!reader.ok()) return DataFault(reader.status());
   BatchFeed::Options options;
-  SAMOVAR_ASSIGN_OR_RETURN(options.data_layer, FindDataLayer(net));
-  auto dataset = Dataset::Open(data.uri());
-  if (!dataset.ok()) return DataFault(dataset.status());
-  options.dataset = *std::move(dataset);
+  options.reader = *std::move(reader);
   options.phase = phase;
   options.spec = data;
+  options.parts = parts;
   options.seed = seed;
   return BatchFeed::Create(std::move(options));
 }
@@ -56,10 +65,10 @@ std::string Describe(const v1::ParameterLayout& layout, int blob) {
 }  // namespace
 
 absl::StatusOr<FedNet> OpenFedNet(const caffe::NetParameter& net, caffe::Phase phase, const v1::DatasetSpec& data,
-                                  const v1::NetOutputs& outputs, uint64_t seed, ThreadPool* pool) {
+                                  const v1::NetOutputs& outputs, uint64_t seed, ThreadPool* pool, uint32_t parts) {
   FedNet result;
-  SAMOVAR_ASSIGN_OR_RETURN(result.feed, OpenFeed(net, phase, data, seed));
-  SAMOVAR_ASSIGN_OR_RETURN(result.net, NetForBatch(net, phase, *result.feed, /*batch_size=*/0, pool));
+  SAMOVAR_ASSIGN_OR_RETURN(result.feed, OpenFeed(net, phase, data, seed, parts));
+  SAMOVAR_ASSIGN_OR_RETURN(result.net, NetForBatch(net, phase, data, /*batch_size=*/0, pool));
   if (static_cast<uint32_t>(result.net->batch_size()) != data.batch_size()) {
     return absl::InvalidArgumentError(absl::StrCat("net \"", net.name(), "\" has a batch of ", result.net->batch_size(),
                                                    ", but the job's data is in batches of ", data.batch_size()));
@@ -68,25 +77,24 @@ absl::StatusOr<FedNet> OpenFedNet(const caffe::NetParameter& net, caffe::Phase p
   return result;
 }
 
-absl::StatusOr<std::unique_ptr<Net>> NetForBatch(const caffe::NetParameter& net, caffe::Phase phase, const BatchFeed& feed,
+absl::StatusOr<std::unique_ptr<Net>> NetForBatch(const caffe::NetParameter& net, caffe::Phase phase, const v1::DatasetSpec& data,
                                                  int batch_size, ThreadPool* pool) {
-  SAMOVAR_ASSIGN_OR_RETURN(const caffe::LayerParameter layer, FindDataLayer(net));
-  const RecordShape shape = feed.shape();
   NetOptions options;
   options.phase = phase;
   options.batch_size = batch_size;
   options.pool = pool;
-  std::vector<Shape>& tops = options.input_shapes[layer.name()];
-  tops.push_back({shape.channels, shape.height, shape.width});
-  if (layer.top_size() > 1) tops.push_back({});
+  if (data.records() > 0) {
+    std::vector<Shape>& tops = options.input_shapes[data.layer()];
+    for (const v1::RecordTop& top : data.tops()) tops.emplace_back(top.shape().begin(), top.shape().end());
+  }
   return Net::Create(net, options);
 }
 
-std::span<float> DataOf(Net* net) { return net->inputs()[0].tops[0]; }
-
-std::span<float> LabelsOf(Net* net) {
-  const std::vector<std::span<float>>& tops = net->inputs()[0].tops;
-  return tops.size() > 1 ? tops[1] : std::span<float>();
+std::span<const std::span<float>> TopsOf(const Net& net, const v1::DatasetSpec& data) {
+  for (const NetInput& input : net.inputs()) {
+    if (data.records() > 0 && input.layer == data.layer()) return input.tops;
+  }
+  return {};
 }
 
 absl::Status CheckSameLayout(const v1::ParameterLayout& ours, const v1::ParameterLayout& jobs) {

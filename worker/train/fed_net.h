@@ -17,24 +17,23 @@
 namespace samovar {
 
 struct FedNet {
+  // Null: the net has no data layer.
   std::unique_ptr<BatchFeed> feed;
   std::unique_ptr<Net> net;
 };
 
-// Builds the net for the records of its data set, which is opened. `outputs`: what the job expects the net to report.
-// INVALID_ARGUMENT, UNIMPLEMENTED: the net is wrong, wherever it is built. Other codes: something is wrong on this machine, the
-// data set above all.
+// Builds the net for its records, which are opened. `outputs`: what the job expects the net to report. `parts`: batches of an
+// iteration. INVALID_ARGUMENT, UNIMPLEMENTED: the net is wrong, wherever it is built. Other codes: something is wrong on this
+// machine, the data set above all.
 absl::StatusOr<FedNet> OpenFedNet(const caffe::NetParameter& net, caffe::Phase phase, const v1::DatasetSpec& data,
-                                  const v1::NetOutputs& outputs, uint64_t seed, ThreadPool* pool);
+                                  const v1::NetOutputs& outputs, uint64_t seed, ThreadPool* pool, uint32_t parts = 1);
 
 // The same net for batches of another size, with memory of its own.
-absl::StatusOr<std::unique_ptr<Net>> NetForBatch(const caffe::NetParameter& net, caffe::Phase phase, const BatchFeed& feed,
+absl::StatusOr<std::unique_ptr<Net>> NetForBatch(const caffe::NetParameter& net, caffe::Phase phase, const v1::DatasetSpec& data,
                                                  int batch_size, ThreadPool* pool);
 
-// Tops of a net that is fed from a data set: those of its only data layer.
-std::span<float> DataOf(Net* net);
-// Empty if the data layer has no second top.
-std::span<float> LabelsOf(Net* net);
+// The tops of the net that the job's feed fills: those of the data layer. None: the net has none.
+std::span<const std::span<float>> TopsOf(const Net& net, const v1::DatasetSpec& data);
 
 // INVALID_ARGUMENT unless the blobs have the same names, places and shapes; the message names the first that differs.
 absl::Status CheckSameLayout(const v1::ParameterLayout& ours, const v1::ParameterLayout& jobs);

@@ -31,8 +31,8 @@ v1::TrainResult ResultOf(const v1::WorkLease& lease, uint64_t iteration, const N
 absl::Status RunIteration(uint64_t t, const HeldLease& held, bool pull_first, bool pull_next, Assignment* assignment) {
   Net& net = assignment->net();
   ParameterClient& parameters = assignment->parameters();
-  SAMOVAR_RETURN_IF_ERROR(assignment->batches().Take(t, DataOf(&net), LabelsOf(&net)));
-  if (pull_next) assignment->batches().Start(t + 1);
+  SAMOVAR_RETURN_IF_ERROR(assignment->batches().Take(t, /*part=*/0, TopsOf(net, assignment->spec().train_data())));
+  if (pull_next) assignment->batches().Start(t + 1, /*part=*/0);
   if (pull_first) SAMOVAR_RETURN_IF_ERROR(parameters.Pull(net.weights(), LimitFor(held)));
   SAMOVAR_RETURN_IF_ERROR(net.Forward(t, assignment->spec().seed()));
 

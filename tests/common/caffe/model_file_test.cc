@@ -81,6 +81,58 @@ TEST_CASE("writing a model makes its directory, replaces the old file and leaves
   CHECK(files == 1);
 }
 
+TEST_CASE("a model that is read and written again is the same to the byte") {
+  TempDir dir;
+  const std::string path = dir.File("m.caffemodel");
+  auto model = ParseNet(R"(
+    name: "net" state { phase: TRAIN }
+    layer { name: "data" type: "Data" top: "data" phase: TRAIN data_param { source: "x" backend: LMDB } }
+    layer { name: "bn" type: "BatchNorm" bottom: "data" top: "bn" param { lr_mult: 0 decay_mult: 0 }
+            param { lr_mult: 0 decay_mult: 0 } param { lr_mult: 0 decay_mult: 0 } blobs { shape { dim: 1 } data: 1 }
+            blobs { shape { dim: 1 } data: 2 } blobs { shape { dim: 1 } data: nan } }
+    layer { name: "split" type: "Split" bottom: "bn" top: "a" top: "b" }
+    layer { name: "ip" type: "InnerProduct" bottom: "a" blobs { shape { dim: 2 dim: 1 } data: -0.0 data: 1e-42 }
+            blobs { num: 1 channels: 1 height: 1 width: 1 data: 7 } })",
+                        "model");
+  REQUIRE_OK(model);
+  REQUIRE_OK(WriteModel(path, *model));
+  const std::string bytes = Bytes(path);
+  const auto read = ReadModel(path);
+  REQUIRE_OK(read);
+  REQUIRE_OK(WriteModel(path, *read));
+  CHECK(Bytes(path) == bytes);
+}
+
+TEST_CASE("a name that ends in .h5 is of a model in HDF5, which is read whatever its name") {
+  TempDir dir;
+  REQUIRE_OK(WriteModel(dir.File("m.caffemodel.h5"), Model()));
+  std::filesystem::rename(dir.File("m.caffemodel.h5"), dir.File("m"));
+  const auto model = ReadModel(dir.File("m"));
+  REQUIRE_OK(model);
+  REQUIRE(model->layer_size() == 1);
+  CHECK(model->layer(0).name() == "ip");
+  CHECK(model->layer(0).blobs(0).SerializeAsString() == Model().layer(0).blobs(0).SerializeAsString());
+}
+
+TEST_CASE("a model in Caffe's old form is read upgraded") {
+  TempDir dir;
+  const std::string path = dir.File("m.caffemodel");
+  auto old_model = ParseNet(R"(
+    name: "old" layers { name: "ip" type: INNER_PRODUCT blobs_lr: 2 blobs { num: 1 channels: 1 height: 1 width: 2
+    data: 1 data: 2 } })",
+                            "old");
+  REQUIRE_OK(old_model);
+  WriteBytes(path, old_model->SerializeAsString());
+  const auto model = ReadModel(path);
+  REQUIRE_OK(model);
+  CHECK(model->layers_size() == 0);
+  REQUIRE(model->layer_size() == 1);
+  CHECK(model->layer(0).type() == "InnerProduct");
+  CHECK(model->layer(0).param(0).lr_mult() == 2);
+  CHECK(model->layer(0).blobs(0).width() == 2);
+  CHECK(model->layer(0).blobs(0).data(1) == 2);
+}
+
 TEST_CASE("a model that cannot be written is an error that leaves nothing behind") {
   TempDir dir;
   WriteBytes(dir.File("file"), "x");
@@ -96,6 +148,12 @@ TEST_CASE("shapes in the old form and doubles are read") {
   REQUIRE_OK(ReadBlob("num: 1 channels: 1 height: 2 width: 2 data: 1 data: 2 data: 3 data: 4"));
   REQUIRE_OK(ReadBlob("shape { dim: 2 } double_data: 1 double_data: 2"));
   REQUIRE_OK(ReadBlob("data: 1"));
+  TempDir dir;
+  WriteBytes(dir.File("m"), Model("shape { dim: 2 } double_data: 1.5 double_data: 2").SerializeAsString());
+  const auto model = ReadModel(dir.File("m"));
+  REQUIRE_OK(model);
+  CHECK(model->layer(0).blobs(0).SerializeAsString() ==
+        Model("shape { dim: 2 } data: 1.5 data: 2").layer(0).blobs(0).SerializeAsString());
 }
 
 TEST_CASE("a blob with fewer or more values than its shape says is data loss, by layer and blob") {
@@ -117,13 +175,13 @@ TEST_CASE("files that are no model are errors that say what they are") {
   WriteBytes(path, "name: \"this is text\"");
   REQUIRE_STATUS(ReadModel(path), absl::StatusCode::kDataLoss, path);
   WriteBytes(path, "\x89HDF\r\n\x1a\n and more");
-  REQUIRE_STATUS(ReadModel(path), absl::StatusCode::kUnimplemented, "HDF5");
+  REQUIRE_STATUS(ReadModel(path), absl::StatusCode::kDataLoss, path + ": this is not a whole file in HDF5");
   REQUIRE(mkfifo(dir.File("pipe").c_str(), 0600) == 0);
   REQUIRE_STATUS(ReadModel(dir.File("pipe")), absl::StatusCode::kInvalidArgument, "not a regular file");
-  caffe::NetParameter old;
-  old.add_layers()->set_name("a");
-  WriteBytes(path, old.SerializeAsString());
-  REQUIRE_STATUS(ReadModel(path), absl::StatusCode::kUnimplemented, "upgrade_net_proto_binary");
+  caffe::NetParameter first;
+  first.add_layers()->mutable_layer()->set_name("a");
+  WriteBytes(path, first.SerializeAsString());
+  REQUIRE_STATUS(ReadModel(path), absl::StatusCode::kInvalidArgument, path + ": layer \"a\" is in Caffe's first (V0)");
 }
 
 TEST_CASE("every truncation of a model and any noise in it is an error or a model, not a crash") {

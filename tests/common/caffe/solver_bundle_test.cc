@@ -178,13 +178,86 @@ TEST_CASE("test nets, test_iter, test_state and test_interval must agree") {
   CHECK(absl::StrContains(idle->warnings[0], "solver.prototxt:3:1: test_interval has no effect without test_iter"));
 }
 
-TEST_CASE("a net in Caffe's old form is refused where it stands") {
+TEST_CASE("nets in Caffe's old form load, from files and from the solver") {
   Files files;
-  files.Write("net.prototxt", "name: \"old\"\nlayers { name: \"conv1\" type: CONVOLUTION }");
-  REQUIRE_STATUS(files.Load("net: \"net.prototxt\""), absl::StatusCode::kUnimplemented,
-                 files.File("net.prototxt") + ":2:1: this net is in Caffe's old (V1) form; upgrade it with caffe's "
-                                              "upgrade_net_proto_text");
-  REQUIRE_STATUS(files.Load("net_param { layers { } }"), absl::StatusCode::kUnimplemented, "solver.prototxt:2:1");
+  files.Write("net.prototxt",
+              "layers { name: \"d\" type: DATA top: \"x\" data_param { source: \"/x\" scale: 0.5 } }\n"
+              "layers { name: \"ip\" type: INNER_PRODUCT blobs_lr: 3 bottom: \"x\" top: \"y\"\n"
+              "         include { stage: \"s\" } }");
+  const auto bundle = files.Load(
+      "train_net: \"net.prototxt\" test_net: \"net.prototxt\" test_net_param { layers { name: \"r\" type: RELU } }\n"
+      "test_iter: 1 test_iter: 2 test_interval: 10 train_state { stage: \"s\" }");
+  REQUIRE_OK(bundle);
+  CHECK(bundle->warnings.empty());
+  REQUIRE(bundle->train_net.layer_size() == 2);
+  CHECK(bundle->train_net.layers_size() == 0);
+  CHECK(bundle->train_net.layer(0).transform_param().scale() == 0.5f);
+  CHECK(bundle->train_net.layer(1).type() == "InnerProduct");
+  CHECK(bundle->train_net.layer(1).param(0).lr_mult() == 3);
+  REQUIRE(bundle->test_nets.size() == 2);
+  CHECK(bundle->test_nets[0].layer(0).type() == "ReLU");
+  CHECK(bundle->test_nets[1].layer_size() == 1);
+}
+
+TEST_CASE("a solver that holds its net in Caffe's old form loads, with a test net a stage") {
+  Files files;
+  const auto bundle = files.Load(R"(
+    solver_type: ADAGRAD test_iter: 100 test_iter: 600 test_interval: 500
+    test_state { stage: "test-on-test-set" } test_state { stage: "test-on-train-set" }
+    net_param {
+      name: "LeNet"
+      layers { name: "mnist" type: DATA top: "data" top: "label" data_param { source: "train" backend: LMDB
+               batch_size: 64 scale: 0.00390625 } include: { phase: TRAIN } }
+      layers { name: "mnist" type: DATA top: "data" top: "label" data_param { source: "test" batch_size: 100 }
+               include: { phase: TEST stage: "test-on-test-set" } }
+      layers { name: "mnist" type: DATA top: "data" top: "label" data_param { source: "train" batch_size: 100 }
+               include: { phase: TEST stage: "test-on-train-set" } }
+      layers { name: "loss" type: SOFTMAX_LOSS bottom: "data" bottom: "label" top: "loss" }
+    })");
+  REQUIRE_OK(bundle);
+  CHECK(bundle->solver.type() == "AdaGrad");
+  CHECK(!bundle->solver.has_solver_type());
+  CHECK(bundle->train_net.layer(0).data_param().batch_size() == 64);
+  CHECK(bundle->train_net.layer(0).transform_param().scale() == 0.00390625f);
+  CHECK(bundle->train_net.layer(1).type() == "SoftmaxWithLoss");
+  REQUIRE(bundle->test_nets.size() == 2);
+  CHECK(absl::EndsWith(bundle->test_nets[0].layer(0).data_param().source(), "/test"));
+  CHECK(absl::EndsWith(bundle->test_nets[1].layer(0).data_param().source(), "/train"));
+}
+
+TEST_CASE("an old net that cannot be upgraded is refused where it stands, in its file or in the solver") {
+  Files files;
+  files.Write("net.prototxt", "name: \"old\"\n  layers { layer { name: \"conv1\" } }");
+  REQUIRE_STATUS(files.Load("net: \"net.prototxt\""), absl::StatusCode::kInvalidArgument,
+                 files.File("net.prototxt") + ":2:12: layer \"conv1\" is in Caffe's first (V0) form");
+  REQUIRE_STATUS(files.Load("net_param {\n layer { }\n\n layers { type: RELU } }"), absl::StatusCode::kInvalidArgument,
+                 files.File("solver.prototxt") + ":5:2: the net has \"layers\", of Caffe's old form, and \"layer\"");
+  REQUIRE_STATUS(
+      files.Load("net: \"net.prototxt\" test_iter: 1 test_iter: 1 test_interval: 1\ntest_net_param { layer { } }\n"
+                 "test_net_param {\n  layers { name: \"a\" type: NONE } }"),
+      absl::StatusCode::kInvalidArgument, files.File("net.prototxt"));
+  REQUIRE_STATUS(
+      files.Load("net_param { layer { } } test_iter: 1 test_iter: 1 test_interval: 1\ntest_net_param { layer { } }\n"
+                 "test_net_param {\n  layers { name: \"a\" type: NONE } }"),
+      absl::StatusCode::kInvalidArgument, files.File("solver.prototxt") + ":5:22: layer \"a\" has no type");
+}
+
+TEST_CASE("the solver's type and its other settings are kept, and its weights become absolute paths") {
+  Files files;
+  files.Write("a.caffemodel", "");
+  const auto bundle = files.Load(
+      "net: \"net.prototxt\" type: \"Adam\" momentum: 0.9 iter_size: 4 clip_gradients: 35\n"
+      "weights: \"a.caffemodel, /b.caffemodel\" weights: \"hdfs://host/c\" snapshot_format: HDF5");
+  REQUIRE_OK(bundle);
+  CHECK(bundle->warnings.empty());
+  CHECK(bundle->solver.type() == "Adam");
+  CHECK(bundle->solver.iter_size() == 4);
+  CHECK(bundle->solver.clip_gradients() == 35);
+  CHECK(bundle->solver.snapshot_format() == caffe::SolverParameter::HDF5);
+  REQUIRE(bundle->solver.weights_size() == 3);
+  CHECK(bundle->solver.weights(0) == files.File("a.caffemodel"));
+  CHECK(bundle->solver.weights(1) == "/b.caffemodel");
+  CHECK(bundle->solver.weights(2) == "hdfs://host/c");
 }
 
 TEST_CASE("a net without layers, or without any in the phase, is refused") {
@@ -196,16 +269,23 @@ TEST_CASE("a net without layers, or without any in the phase, is refused") {
   REQUIRE_STATUS(files.Load("net_param { layer { } } train_state { phase: TEST }"), absl::StatusCode::kInvalidArgument,
                  "the net that is trained is in phase TEST");
   REQUIRE_STATUS(files.Load("net_param { layer { name: \"b\" include { } exclude { } } }"),
-                 absl::StatusCode::kInvalidArgument, files.File("solver.prototxt") + ": layer \"b\"");
+                 absl::StatusCode::kInvalidArgument, files.File("solver.prototxt") + ":2:43: layer \"b\"");
 }
 
-TEST_CASE("a transform in data_param is warned of, as it has no effect") {
+TEST_CASE("a transform in data_param of a present layer is warned of, as it has no effect in Caffe") {
   Files files;
-  files.Write("net.prototxt", "layer { type: \"Data\"\n  data_param { source: \"x\" scale: 0.5 } }");
+  files.Write("net.prototxt",
+              "layer { type: \"Data\"\n  data_param { source: \"x\" scale: 0.5\n mirror: true } }\n"
+              "layer { image_data_param { crop_size: 3 } }");
   const auto bundle = files.Load("net: \"net.prototxt\"");
   REQUIRE_OK(bundle);
-  REQUIRE(bundle->warnings.size() == 1);
-  CHECK(absl::StartsWith(bundle->warnings[0], files.File("net.prototxt") + ":2:3: scale, mean_file"));
+  REQUIRE(bundle->warnings.size() == 3);
+  CHECK(bundle->warnings[0] ==
+        files.File("net.prototxt") +
+            ":2:28: scale has no effect in data_param of a layer, as in Caffe; write it in transform_param");
+  CHECK(absl::StartsWith(bundle->warnings[1], files.File("net.prototxt") + ":3:2: mirror"));
+  CHECK(absl::StartsWith(bundle->warnings[2], files.File("net.prototxt") + ":4:28: crop_size"));
+  CHECK(!bundle->train_net.layer(0).has_transform_param());
 }
 
 TEST_CASE("wrong values of the solver stop the load, all of them at once") {

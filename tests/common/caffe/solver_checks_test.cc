@@ -61,7 +61,7 @@ TEST_CASE("values out of range are reported where they stand") {
   CHECK(Message("average_loss: 0") == "s.prototxt:3:1: average_loss must be at least 1, not 0");
   CHECK(Message("iter_size: 0") == "s.prototxt:3:1: iter_size must be at least 1, not 0");
   CHECK(Message("regularization_type: \"L3\"") ==
-        "s.prototxt:3:1: unknown regularization_type \"L3\", expected one of L1, L2");
+        "s.prototxt:3:1: unknown regularization_type \"L3\", expected one of L1, L2; did you mean \"L1\"?");
   REQUIRE_STATUS(Check("base_lr: nan max_iter: 0 lr_policy: \"fixed\""), absl::StatusCode::kInvalidArgument,
                  "s.prototxt:1:1: base_lr must be a finite number and at least 0, not nan\n"
                  "s.prototxt:1:14: max_iter must be at least 1, not 0");
@@ -94,19 +94,54 @@ TEST_CASE("each learning-rate policy needs its fields") {
   }
 }
 
-TEST_CASE("what is not offered is refused with what to write") {
+TEST_CASE("a GPU is refused with what to write") {
   REQUIRE_STATUS(Check(std::string(kGood) + "solver_mode: GPU"), absl::StatusCode::kUnimplemented,
                  "s.prototxt:3:1: solver_mode: GPU is not offered: Samovar computes on CPUs; write solver_mode: CPU");
-  REQUIRE_STATUS(Check(std::string(kGood) + "type: \"Adam\""), absl::StatusCode::kUnimplemented,
-                 "s.prototxt:3:1: type \"Adam\" is not offered; write type: \"SGD\"");
-  REQUIRE_STATUS(Check(std::string(kGood) + "solver_type: NESTEROV"), absl::StatusCode::kUnimplemented,
-                 "s.prototxt:3:1: solver_type \"Nesterov\" is not offered");
-  REQUIRE_STATUS(Check(std::string(kGood) + "clip_gradients: 10"), absl::StatusCode::kUnimplemented, "s.prototxt:3:1");
-  REQUIRE_STATUS(Check(std::string(kGood) + "iter_size: 4"), absl::StatusCode::kUnimplemented,
-                 "iter_size: 4 is not offered; remove it and multiply the batch_size by it");
-  REQUIRE_STATUS(Check(std::string(kGood) + "weights: \"a.caffemodel\""), absl::StatusCode::kUnimplemented, "weights");
   // What is wrong weighs more than what is not offered.
   REQUIRE_STATUS(Check(std::string(kGood) + "solver_mode: GPU momentum: 2"), absl::StatusCode::kInvalidArgument, "GPU");
+}
+
+TEST_CASE("all six types pass with the fields that they read, in both spellings") {
+  for (const char* good :
+       {"type: \"SGD\" momentum: 0.9", "type: \"Nesterov\" momentum: 0.9", "type: \"AdaGrad\" delta: 1e-8",
+        "type: \"RMSProp\" rms_decay: 0.98 delta: 1e-8", "type: \"AdaDelta\" momentum: 0.95 delta: 1e-6",
+        "type: \"Adam\" momentum: 0.9 momentum2: 0.999 delta: 1e-8", "solver_type: SGD", "solver_type: NESTEROV",
+        "solver_type: ADAGRAD", "solver_type: RMSPROP", "solver_type: ADADELTA", "solver_type: ADAM"}) {
+    INFO(good);
+    CHECK(Warnings(good) == "");
+  }
+  caffe::SolverParameter solver;
+  CHECK(SolverType(solver) == "SGD");
+  solver.set_type("Adam");
+  CHECK(SolverType(solver) == "Adam");
+  solver.set_solver_type(caffe::SolverParameter::RMSPROP);
+  CHECK(SolverType(solver) == "RMSProp");
+}
+
+TEST_CASE("each type's own fields are in range") {
+  CHECK(Message("type: \"AdaGrad\" momentum: 0.9") ==
+        "s.prototxt:3:17: type \"AdaGrad\" has no momentum, and this is 0.9; remove it or write momentum: 0");
+  CHECK(Message("type: \"RMSProp\" momentum: 0.5 rms_decay: 1") ==
+        "s.prototxt:3:31: rms_decay must be at least 0 and below 1, not 1\n"
+        "s.prototxt:3:17: type \"RMSProp\" has no momentum, and this is 0.5; remove it or write momentum: 0");
+  CHECK(Message("solver_type: ADAM\nmomentum2: 1.5") ==
+        "s.prototxt:4:1: momentum2 must be at least 0 and below 1, not 1.5");
+  CHECK(Message("type: \"AdaDelta\" delta: 0") ==
+        "s.prototxt:3:18: delta must be a finite number above 0, since type \"AdaDelta\" divides by it where gradients "
+        "are 0; it is 0; write for example delta: 1e-8");
+  CHECK(Message("type: \"Adam\" delta: nan") != "");
+}
+
+TEST_CASE("clipping, accumulation, weights and formats pass, and are in range") {
+  CHECK(Warnings("clip_gradients: 35 iter_size: 4 average_loss: 40 weights: \"a.caffemodel,b.caffemodel\" "
+                 "snapshot_format: HDF5") == "");
+  CHECK(Warnings("clip_gradients: -1") == "");
+  CHECK(Message("clip_gradients: 0") ==
+        "s.prototxt:3:1: clip_gradients must be a finite number above 0, or -1 for no limit, not 0");
+  CHECK(Message("clip_gradients: inf") != "");
+  CHECK(Message("clip_gradients: nan") != "");
+  CHECK(Message("weights: \"a\"\nweights: \"a,,b\"") ==
+        "s.prototxt:4:1: weights \"a,,b\" has an empty name; write names of .caffemodel files, with commas between");
 }
 
 TEST_CASE("a type that does not exist or is given twice is refused") {
@@ -120,8 +155,12 @@ TEST_CASE("a type that does not exist or is given twice is refused") {
 TEST_CASE("settings without an effect are warned of") {
   CHECK(Warnings("device_id: 1") == "s.prototxt:3:1: device_id has no effect on CPUs");
   CHECK(Warnings("momentum2: 0.9") == "s.prototxt:3:1: momentum2 has no effect with type: \"SGD\"");
-  CHECK(Warnings("snapshot_format: HDF5") ==
-        "s.prototxt:3:1: snapshot_format: HDF5 has no effect: models are written as BINARYPROTO");
+  CHECK(Warnings("rms_decay: 0.9 type: \"Adam\"") ==
+        "s.prototxt:3:1: rms_decay has no effect with type: \"Adam\"");
+  CHECK(Warnings("snapshot_diff: true") ==
+        "s.prototxt:3:1: snapshot_diff has no effect: models are written without gradients");
+  CHECK(Warnings("debug_info: true") == "s.prototxt:3:1: debug_info has no effect");
+  CHECK(Warnings("layer_wise_reduce: false") == "s.prototxt:3:1: layer_wise_reduce has no effect");
   CHECK(Warnings("snapshot: 5000") ==
         "s.prototxt:3:1: snapshot: 5000 is beyond max_iter: 100; there will be no snapshot before the end");
   CHECK(Warnings("snapshot_after_train: false") ==

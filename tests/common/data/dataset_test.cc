@@ -159,7 +159,7 @@ TEST_CASE_METHOD(Fixture, "a first record that cannot be is refused by key") {
     datum.set_encoded(true);
     datum.set_data("\x89PNG");
     Write(datum, "a");
-    REQUIRE_STATUS(Dataset::Open(path), absl::StatusCode::kUnimplemented, "convert the set with encoded=false");
+    REQUIRE_STATUS(Dataset::Open(path), absl::StatusCode::kInvalidArgument, "key \"a\": the image is neither JPEG nor PNG");
   }
 }
 

@@ -80,8 +80,8 @@ TEST_CASE_METHOD(Fixture, "an import has a record for each image, in order, with
   const auto summary = Import();
   REQUIRE_OK(summary);
   REQUIRE(summary->records == 25);
-  REQUIRE(summary->height == 4);
-  REQUIRE(summary->width == 5);
+  REQUIRE(summary->shape == RecordShape{1, 4, 5});
+  REQUIRE(summary->same_shape);
   REQUIRE(summary->min_label == 0);
   REQUIRE(summary->max_label == 9);
   REQUIRE(summary->file_bytes == std::filesystem::file_size(target + "/data.mdb"));

@@ -1,6 +1,7 @@
 #include "common/model/filler.h"
 
 #include <cmath>
+#include <span>
 #include <vector>
 
 #include "tests/support/catch.h"
@@ -93,6 +94,18 @@ TEST_CASE("seeds and blobs do not share numbers") {
   CHECK(first != Fill(blob, 2));
   blob.set_offset(500);
   CHECK(first != Fill(blob, 1));
+}
+
+TEST_CASE("a blob without axes is one number") {
+  v1::ParameterBlob blob;
+  blob.mutable_filler()->set_type("xavier");
+  float value = 2;
+  REQUIRE_OK(FillRange(blob, 1, 0, std::span<float>(&value, 1)));
+  CHECK(std::abs(value) <= std::sqrt(3.0f));
+  blob.mutable_filler()->set_type("constant");
+  blob.mutable_filler()->set_value(0.25f);
+  REQUIRE_OK(FillRange(blob, 1, 0, std::span<float>(&value, 1)));
+  CHECK(value == 0.25f);
 }
 
 TEST_CASE("a filler that is not offered is refused by layer and name") {

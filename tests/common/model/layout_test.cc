@@ -67,11 +67,46 @@ TEST_CASE("a layout from outside is checked before it is trusted") {
   REQUIRE_STATUS(CheckLayout(v1::ParameterLayout()), absl::StatusCode::kInvalidArgument, "no learnable");
 }
 
+TEST_CASE("a moving average's fraction is checked, and a rule that is not known is refused") {
+  v1::ParameterLayout layout = TwoBlobs();
+  v1::ParameterBlob* statistics = layout.mutable_blobs(1);
+  statistics->set_rule(v1::UPDATE_RULE_MOVING_AVERAGE);
+  for (float fraction : {0.0f, 0.999f, 1.0f}) {
+    statistics->set_moving_average_fraction(fraction);
+    REQUIRE_OK(CheckLayout(layout));
+  }
+  for (float fraction : {-0.1f, 1.1f, std::numeric_limits<float>::quiet_NaN()}) {
+    statistics->set_moving_average_fraction(fraction);
+    REQUIRE_STATUS(CheckLayout(layout), absl::StatusCode::kInvalidArgument, "moving_average_fraction must be 0 to 1");
+  }
+  statistics->set_rule(static_cast<v1::UpdateRule>(7));
+  REQUIRE_STATUS(CheckLayout(layout), absl::StatusCode::kUnimplemented, "update rule 7");
+}
+
+TEST_CASE("a shared parameter is a blob that there is, under a number that the layer has once") {
+  v1::ParameterLayout layout = TwoBlobs();
+  v1::SharedParameter* shared = layout.add_shared();
+  shared->set_layer("ip2");
+  shared->set_blob(1);
+  REQUIRE_OK(CheckLayout(layout));
+  shared->set_blob(2);
+  REQUIRE_STATUS(CheckLayout(layout), absl::StatusCode::kInvalidArgument, "blob 2 of the layout, which has 2");
+  shared->set_blob(0);
+  shared->set_layer("ip");
+  REQUIRE_STATUS(CheckLayout(layout), absl::StatusCode::kInvalidArgument, "\"ip\", shared blob 0");
+  layout = TwoBlobs();
+  layout.mutable_blobs(1)->set_index(0);
+  REQUIRE_STATUS(CheckLayout(layout), absl::StatusCode::kInvalidArgument, "two blobs 0");
+}
+
 TEST_CASE("the fingerprint tells layouts apart by layers and shapes, not by multipliers") {
   v1::ParameterLayout other = TwoBlobs();
   other.mutable_blobs(0)->set_lr_mult(5);
   CHECK(LayoutFingerprint(other) == LayoutFingerprint(TwoBlobs()));
   other.mutable_blobs(0)->set_layer("ip2");
+  CHECK(LayoutFingerprint(other) != LayoutFingerprint(TwoBlobs()));
+  other = TwoBlobs();
+  other.mutable_blobs(0)->set_rule(v1::UPDATE_RULE_MOVING_AVERAGE);
   CHECK(LayoutFingerprint(other) != LayoutFingerprint(TwoBlobs()));
   other = TwoBlobs();
   other.mutable_blobs(0)->set_shape(0, 4);

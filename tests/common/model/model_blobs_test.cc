@@ -41,6 +41,22 @@ TEST_CASE("a model holds each layer's blobs with their shapes and values") {
   CHECK(model->layer(1).blobs(1).data(0) == 3);
 }
 
+TEST_CASE("a shared blob stands in each layer that uses it, under its number there") {
+  Small small;
+  small.net.add_layer()->set_name("twin");
+  for (uint32_t index : {1, 0}) {
+    v1::SharedParameter* shared = small.layout.add_shared();
+    shared->set_layer("twin");
+    shared->set_index(index);
+    shared->set_blob(index);
+  }
+  const auto model = MakeModel(small.net, small.layout, std::vector<float>{1, 2, 3});
+  REQUIRE_OK(model);
+  REQUIRE(model->layer(2).blobs_size() == 2);
+  CHECK(model->layer(2).blobs(0).SerializeAsString() == model->layer(1).blobs(0).SerializeAsString());
+  CHECK(model->layer(2).blobs(1).SerializeAsString() == model->layer(1).blobs(1).SerializeAsString());
+}
+
 TEST_CASE("weights and layers that do not belong to the layout are refused") {
   Small small;
   REQUIRE_STATUS(MakeModel(small.net, small.layout, std::vector<float>{1}), absl::StatusCode::kInvalidArgument, "3 parameters");

@@ -56,6 +56,7 @@ TEST_CASE("an encoded request is what generated code reads") {
   head.iteration = 1;
   head.frozen = true;
   head.frozen_iteration = 500;
+  head.vector = 2;
 
   v1::ExchangeRequest request;
   REQUIRE(request.ParseFromString(BytesOf(EncodeExchangeRequest(head, push, pull))));
@@ -65,6 +66,7 @@ TEST_CASE("an encoded request is what generated code reads") {
   REQUIRE(request.iteration() == head.iteration);
   REQUIRE(request.frozen());
   REQUIRE(request.frozen_iteration() == head.frozen_iteration);
+  REQUIRE(request.vector() == head.vector);
   REQUIRE(std::vector<uint32_t>(request.pull().begin(), request.pull().end()) == pull);
   REQUIRE(request.push_size() == 2);
   for (int i = 0; i < 2; ++i) {

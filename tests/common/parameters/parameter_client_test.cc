@@ -126,7 +126,8 @@ TEST_CASE("staleness is counted from the last pull") {
   for (uint64_t t = 0; t < 3; ++t) REQUIRE_OK(Push(fast.get(), t, 1, weights));
   REQUIRE_OK(Push(slow.get(), 3, 1, weights));
   REQUIRE(server.Ledgers("job").counters().staleness_max() == 3);
-  REQUIRE(AllAre(weights, kInitial - 4 * kRate));
+  // The rate of a push that is 3 updates late is halved.
+  REQUIRE(AllAre(weights, kInitial - 3.5f * kRate));
 }
 
 TEST_CASE("a push that is repeated is applied once") {
@@ -174,6 +175,24 @@ TEST_CASE("a frozen copy is pulled while the weights move on") {
   REQUIRE_OK(client->PullFrozen(1, weights, Soon()));
   REQUIRE(AllAre(weights, kInitial - kRate));
   REQUIRE_STATUS(client->PullFrozen(17, weights, Soon()), absl::StatusCode::kNotFound, server.address());
+}
+
+TEST_CASE("a solver's history is pulled from a frozen copy, with how many updates it holds") {
+  TempDir dir;
+  v1::OpenJobRequest job = MakeJob(1);
+  job.mutable_solver()->set_momentum(0.5f);
+  ParameterServer server(dir.File("0"), job);
+  auto client = MakeClient({server.address()});
+  std::vector<float> history(kElements);
+  for (uint64_t t : {0, 1}) REQUIRE_OK(Push(client.get(), t, 1));
+  server.Freeze("job", 2);
+  REQUIRE_OK(Push(client.get(), 2, 1));
+  const auto updates = client->PullHistory(2, 1, history, Soon());
+  REQUIRE_OK(updates);
+  REQUIRE(*updates == 2);
+  // The rate is inside the history.
+  REQUIRE(AllAre(history, 1.5f * kRate));
+  REQUIRE_STATUS(client->PullHistory(2, 2, history, Soon()), absl::StatusCode::kInvalidArgument, "no vector 2");
 }
 
 TEST_CASE("a server's refusal is told with the server's name, and the next operation is not affected") {

@@ -5,6 +5,7 @@
 
 #include <cstring>
 #include <memory>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -72,6 +73,8 @@ inline void AddPush(v1::ExchangeRequest* request, uint32_t chunk, const std::vec
   v1::ChunkData* data = request->add_push();
   data->set_chunk(chunk);
   data->set_payload(gradient.data(), gradient.size() * sizeof(float));
+  // Computed from the newest weights, whatever they are: never late.
+  data->set_version(std::numeric_limits<uint64_t>::max());
 }
 
 // A push of the same gradient value to each float of all chunks.

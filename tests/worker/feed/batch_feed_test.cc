@@ -1,11 +1,12 @@
 #include "worker/feed/batch_feed.h"
 
-#include <map>
+#include <algorithm>
 
 #include "tests/common/data/write_dataset.h"
 #include "tests/support/catch.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_dir.h"
+#include "worker/feed/open_reader.h"
 
 namespace samovar {
 namespace {
@@ -17,49 +18,71 @@ constexpr uint32_t kBatch = 4;
 struct Fixture {
   Fixture() {
     WriteDataset(path, kShape, kRecords);
-    auto dataset = Dataset::Open(path);
-    REQUIRE_OK(dataset);
-    options.dataset = *std::move(dataset);
-    options.data_layer.set_name("mnist");
-    options.data_layer.mutable_transform_param()->set_scale(0.5f);
-    options.spec.set_records(kRecords);
-    options.spec.set_channels(kShape.channels);
-    options.spec.set_height(kShape.height);
-    options.spec.set_width(kShape.width);
-    options.spec.set_batch_size(kBatch);
-    options.spec.set_partitions(3);
-    options.seed = 5;
+    layer.set_name("mnist");
+    layer.set_type("Data");
+    layer.add_top("data");
+    layer.add_top("label");
+    layer.mutable_data_param()->set_backend(caffe::DataParameter::LMDB);
+    layer.mutable_transform_param()->set_scale(0.5f);
+    spec.set_layer("mnist");
+    spec.set_records(kRecords);
+    SetShape({kShape.channels, kShape.height, kShape.width});
+    spec.set_batch_size(kBatch);
+    spec.set_partitions(3);
   }
 
-  std::unique_ptr<BatchFeed> Make() {
-    auto feed = BatchFeed::Create(options);
+  void SetShape(const std::vector<int64_t>& shape) {
+    spec.clear_tops();
+    spec.add_tops()->mutable_shape()->Add(shape.begin(), shape.end());
+    if (layer.top_size() > 1) spec.add_tops();
+  }
+
+  absl::StatusOr<std::unique_ptr<BatchFeed>> Create() const {
+    BatchFeed::Options options;
+    auto reader = OpenReader(layer, phase, path);
+    if (!reader.ok()) return reader.status();
+    options.reader = *std::move(reader);
+    options.phase = phase;
+    options.spec = spec;
+    options.parts = parts;
+    options.seed = seed;
+    return BatchFeed::Create(std::move(options));
+  }
+
+  std::unique_ptr<BatchFeed> Make() const {
+    auto feed = Create();
     REQUIRE_OK(feed);
     return *std::move(feed);
   }
 
   TempDir directory;
   std::string path = directory.File("set");
-  BatchFeed::Options options;
+  caffe::LayerParameter layer;
+  caffe::Phase phase = caffe::TRAIN;
+  v1::DatasetSpec spec;
+  uint32_t parts = 1;
+  uint64_t seed = 5;
 };
 
 struct Batch {
   explicit Batch(size_t samples, size_t elements = kShape.elements()) : data(samples * elements), labels(samples) {}
-  bool operator==(const Batch&) const = default;
+  bool operator==(const Batch& other) const { return data == other.data && labels == other.labels; }
 
   std::vector<float> data;
   std::vector<float> labels;
+  std::vector<std::span<float>> tops = {data, labels};
 };
 
 TEST_CASE_METHOD(Fixture, "an iteration's batch holds the records that the schedule names, transformed") {
   const auto feed = Make();
-  REQUIRE(feed->shape() == kShape);
+  REQUIRE(feed->tops() == std::vector<TopShape>{{kShape.channels, kShape.height, kShape.width}, {}});
   REQUIRE(feed->batch_size() == kBatch);
   const auto schedule = IterationSchedule::Create({kRecords, kBatch, 3, 5});
   REQUIRE_OK(schedule);
   std::vector<uint64_t> positions;
   Batch batch(kBatch);
   for (uint64_t t = 0; t < 30; ++t) {
-    REQUIRE_OK(feed->FillIteration(t, batch.data, batch.labels));
+    REQUIRE_OK(feed->FillIteration(t, 0, batch.tops));
     schedule->RecordsOf(t, &positions);
     for (size_t i = 0; i < kBatch; ++i) {
       REQUIRE(batch.labels[i] == static_cast<float>(positions[i] % 10));
@@ -71,107 +94,125 @@ TEST_CASE_METHOD(Fixture, "an iteration's batch holds the records that the sched
 }
 
 TEST_CASE_METHOD(Fixture, "an iteration is the same whoever computes it, and whatever was computed before") {
-  options.data_layer.mutable_transform_param()->set_crop_size(2);
-  options.data_layer.mutable_transform_param()->set_mirror(true);
+  layer.mutable_transform_param()->set_crop_size(2);
+  layer.mutable_transform_param()->set_mirror(true);
+  SetShape({1, 2, 2});
   const auto first = Make();
   const auto second = Make();
-  REQUIRE(first->shape() == RecordShape{1, 2, 2});
   Batch here(kBatch, 4);
   Batch there(kBatch, 4);
-  for (uint64_t t = 0; t < 10; ++t) REQUIRE_OK(first->FillIteration(t, here.data, here.labels));
-  REQUIRE_OK(first->FillIteration(3, here.data, here.labels));
-  REQUIRE_OK(second->FillIteration(3, there.data, there.labels));
+  for (uint64_t t = 0; t < 10; ++t) REQUIRE_OK(first->FillIteration(t, 0, here.tops));
+  REQUIRE_OK(first->FillIteration(3, 0, here.tops));
+  REQUIRE_OK(second->FillIteration(3, 0, there.tops));
   REQUIRE(here == there);
-  options.seed = 6;
-  REQUIRE_OK(Make()->FillIteration(3, there.data, there.labels));
+  seed = 6;
+  REQUIRE_OK(Make()->FillIteration(3, 0, there.tops));
   REQUIRE_FALSE(here == there);
 }
 
 TEST_CASE_METHOD(Fixture, "a range of a test set is in order and the same every time") {
-  options.phase = caffe::TEST;
-  options.data_layer.mutable_transform_param()->set_mirror(true);
-  options.spec.set_partitions(0);  // means nothing here
+  phase = caffe::TEST;
+  layer.mutable_transform_param()->set_mirror(true);
+  spec.set_partitions(0);  // means nothing here
   const auto feed = Make();
   Batch batch(7);
-  REQUIRE_OK(feed->FillRange(18, 25, batch.data, batch.labels));
+  REQUIRE_OK(feed->FillRange(18, 25, batch.tops));
   for (size_t i = 0; i < 7; ++i) {
     REQUIRE(batch.labels[i] == static_cast<float>((18 + i) % 10));
     for (size_t j = 0; j < kShape.elements(); ++j) {
       REQUIRE(batch.data[i * kShape.elements() + j] == 0.5f * static_cast<float>(18 + i + j));
     }
   }
-  REQUIRE_OK(feed->FillRange(25, 25, {}, {}));
-  REQUIRE_STATUS(feed->FillRange(20, 26, batch.data, batch.labels), absl::StatusCode::kOutOfRange, "it has 25");
-  REQUIRE_STATUS(feed->FillRange(5, 4, batch.data, batch.labels), absl::StatusCode::kOutOfRange, path);
+  REQUIRE_OK(feed->FillRange(25, 25, Batch(0).tops));
+  REQUIRE_STATUS(feed->FillRange(20, 26, batch.tops), absl::StatusCode::kOutOfRange, "it has 25");
+  REQUIRE_STATUS(feed->FillRange(5, 4, batch.tops), absl::StatusCode::kOutOfRange, path);
 }
 
-TEST_CASE_METHOD(Fixture, "labels may be left out") {
-  const auto feed = Make();
-  Batch with(kBatch);
-  Batch without(kBatch);
-  REQUIRE_OK(feed->FillIteration(0, with.data, with.labels));
-  REQUIRE_OK(feed->FillIteration(0, without.data, {}));
-  REQUIRE(with.data == without.data);
+TEST_CASE_METHOD(Fixture, "a layer without labels has one top") {
+  const auto with = Make();
+  layer.mutable_top()->RemoveLast();
+  SetShape({kShape.channels, kShape.height, kShape.width});
+  const auto without = Make();
+  Batch batch(kBatch);
+  std::vector<float> data(batch.data.size());
+  const std::vector<std::span<float>> only = {data};
+  REQUIRE_OK(with->FillIteration(0, 0, batch.tops));
+  REQUIRE_OK(without->FillIteration(0, 0, only));
+  REQUIRE(batch.data == data);
 }
 
-TEST_CASE_METHOD(Fixture, "spans of another size are refused") {
+TEST_CASE_METHOD(Fixture, "parts of an iteration together are one larger batch") {
+  layer.mutable_transform_param()->set_mirror(true);
+  spec.set_batch_size(2 * kBatch);
+  const auto whole = Make();
+  spec.set_batch_size(kBatch);
+  parts = 2;
+  const auto halves = Make();
+  Batch all(2 * kBatch);
+  Batch half(kBatch);
+  for (uint64_t t = 0; t < 10; ++t) {
+    REQUIRE_OK(whole->FillIteration(t, 0, all.tops));
+    for (uint32_t part = 0; part < 2; ++part) {
+      REQUIRE_OK(halves->FillIteration(t, part, half.tops));
+      const auto begin = all.data.begin() + static_cast<ptrdiff_t>(part * half.data.size());
+      REQUIRE(std::equal(half.data.begin(), half.data.end(), begin));
+      REQUIRE(std::equal(half.labels.begin(), half.labels.end(), all.labels.begin() + part * kBatch));
+    }
+  }
+  REQUIRE_STATUS(halves->FillIteration(0, 2, half.tops), absl::StatusCode::kInvalidArgument, "part 2");
+}
+
+TEST_CASE_METHOD(Fixture, "spans of another size or number are refused") {
   const auto feed = Make();
   Batch batch(kBatch + 1);
-  REQUIRE_STATUS(feed->FillIteration(0, batch.data, batch.labels), absl::StatusCode::kInvalidArgument,
-                 "room for 60 values, but 4 samples of shape 1x3x4 need 48");
+  REQUIRE_STATUS(feed->FillIteration(0, 0, batch.tops), absl::StatusCode::kInvalidArgument, "60");
   Batch right(kBatch);
-  REQUIRE_STATUS(feed->FillIteration(0, right.data, batch.labels), absl::StatusCode::kInvalidArgument,
-                 "room for 5 labels, but 4 samples");
+  right.tops[1] = batch.labels;
+  REQUIRE_STATUS(feed->FillIteration(0, 0, right.tops), absl::StatusCode::kInvalidArgument, "5");
+  right.tops.pop_back();
+  REQUIRE_STATUS(feed->FillIteration(0, 0, right.tops), absl::StatusCode::kInvalidArgument, "");
 }
 
 TEST_CASE_METHOD(Fixture, "training feeds fill iterations, test feeds fill ranges") {
   Batch batch(kBatch);
-  REQUIRE_STATUS(Make()->FillRange(0, 4, batch.data, batch.labels), absl::StatusCode::kFailedPrecondition, "TRAIN");
-  options.phase = caffe::TEST;
-  REQUIRE_STATUS(Make()->FillIteration(0, batch.data, batch.labels), absl::StatusCode::kFailedPrecondition, "TEST");
+  REQUIRE_STATUS(Make()->FillRange(0, 4, batch.tops), absl::StatusCode::kFailedPrecondition, "TRAIN");
+  phase = caffe::TEST;
+  REQUIRE_STATUS(Make()->FillIteration(0, 0, batch.tops), absl::StatusCode::kFailedPrecondition, "TEST");
 }
 
 TEST_CASE_METHOD(Fixture, "a data set that is not what the job was submitted with is refused") {
   SECTION("other number of records") {
-    options.spec.set_records(60'000);
-    REQUIRE_STATUS(BatchFeed::Create(options), absl::StatusCode::kFailedPrecondition,
+    spec.set_records(60'000);
+    REQUIRE_STATUS(Create(), absl::StatusCode::kFailedPrecondition,
                    "has 25 records here, but had 60000 where the job was submitted");
   }
   SECTION("other shape") {
-    options.spec.set_height(28);
-    REQUIRE_STATUS(BatchFeed::Create(options), absl::StatusCode::kFailedPrecondition, "1x3x4 here, but were 1x28x4");
+    SetShape({1, 28, 4});
+    REQUIRE_STATUS(Create(), absl::StatusCode::kFailedPrecondition, "1x28x4");
   }
 }
 
 TEST_CASE_METHOD(Fixture, "what is wrong with the layer or the spec is named with the layer") {
   using absl::StatusCode;
   SECTION("transform") {
-    options.data_layer.mutable_transform_param()->set_crop_size(9);
-    REQUIRE_STATUS(BatchFeed::Create(options), StatusCode::kInvalidArgument, "data layer \"mnist\": transform_param");
+    layer.mutable_transform_param()->set_crop_size(9);
+    REQUIRE_STATUS(Create(), StatusCode::kInvalidArgument, "layer \"mnist\": transform_param");
   }
   SECTION("batch") {
-    options.spec.set_batch_size(0);
-    REQUIRE_STATUS(BatchFeed::Create(options), StatusCode::kInvalidArgument, "\"mnist\": batch_size");
+    spec.set_batch_size(0);
+    REQUIRE_STATUS(Create(), StatusCode::kInvalidArgument, "\"mnist\": batch_size");
   }
   SECTION("partitions") {
-    options.spec.set_partitions(26);
-    REQUIRE_STATUS(BatchFeed::Create(options), StatusCode::kInvalidArgument, "partitions is 26");
-  }
-  SECTION("no data set") {
-    options.dataset = nullptr;
-    REQUIRE_STATUS(BatchFeed::Create(options), StatusCode::kInvalidArgument, "no data set");
+    spec.set_partitions(26);
+    REQUIRE_STATUS(Create(), StatusCode::kInvalidArgument, "partitions is 26");
   }
 }
 
 TEST_CASE_METHOD(Fixture, "a damaged record ends the batch with its key") {
-  options.dataset.reset();
   WriteRecords(path, {{RecordKey(24), "\xff\xff"}});
-  auto dataset = Dataset::Open(path);
-  REQUIRE_OK(dataset);
-  options.dataset = *std::move(dataset);
-  options.phase = caffe::TEST;
+  phase = caffe::TEST;
   Batch batch(25);
-  REQUIRE_STATUS(Make()->FillRange(0, 25, batch.data, batch.labels), absl::StatusCode::kDataLoss, "key \"00000024\"");
+  REQUIRE_STATUS(Make()->FillRange(0, 25, batch.tops), absl::StatusCode::kDataLoss, "key \"00000024\"");
 }
 
 }  // namespace

@@ -20,7 +20,7 @@ Transformer Make(const caffe::TransformationParameter& param, caffe::Phase phase
 std::vector<float> Apply(const Transformer& transformer, const caffe::Datum& datum, uint64_t sample = 0,
                          uint64_t iteration = 0, uint64_t seed = 1) {
   std::vector<float> out(transformer.output_shape().elements());
-  REQUIRE_OK(transformer.Apply(datum, seed, iteration, sample, out.data()));
+  REQUIRE_OK(transformer.Apply(datum, {seed, iteration, sample}, out.data()));
   return out;
 }
 
@@ -178,14 +178,14 @@ TEST_CASE("a record of another shape, or without its values, is refused") {
   using absl::StatusCode;
   const Transformer transformer = Make({});
   std::vector<float> out(kShape.elements());
-  REQUIRE_STATUS(transformer.Apply(MakeDatum({2, 4, 5}, 0, 0), 1, 0, 0, out.data()), StatusCode::kInvalidArgument,
+  REQUIRE_STATUS(transformer.Apply(MakeDatum({2, 4, 5}, 0, 0), {1, 0, 0}, out.data()), StatusCode::kInvalidArgument,
                  "2x4x5; expected 2x5x4");
   caffe::Datum datum = MakeDatum(kShape, 0, 0);
   datum.mutable_data()->pop_back();
-  REQUIRE_STATUS(transformer.Apply(datum, 1, 0, 0, out.data()), StatusCode::kInvalidArgument, "39 bytes");
+  REQUIRE_STATUS(transformer.Apply(datum, {1, 0, 0}, out.data()), StatusCode::kInvalidArgument, "39 bytes");
   datum = MakeDatum(kShape, 0, 0);
   datum.set_encoded(true);
-  REQUIRE_STATUS(transformer.Apply(datum, 1, 0, 0, out.data()), StatusCode::kInvalidArgument, "encoded");
+  REQUIRE_STATUS(transformer.Apply(datum, {1, 0, 0}, out.data()), StatusCode::kInvalidArgument, "encoded");
 }
 
 }  // namespace

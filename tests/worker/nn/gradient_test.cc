@@ -1,48 +1,11 @@
-// Gradients against double-sided differences of the loss.
-//
-// Tolerance: the loss is of order 1 and rounded to 1e-7 or so after sums of at most some hundred terms (5e-7 in all); a step of
-// 4e-3 makes of that 5e-7 / 8e-3 = 6e-5. The third derivative adds about step^2 / 6 = 3e-6 times a factor of a few. 1e-3 of the
-// larger of 1 and the gradient leaves room; a wrong term shows as 1e-2 or more. What a step moves over a kink of a maximum or
-// of ReLU is kept rare by few kinks and counted: at most 2 % of the weights may miss the tolerance, and none by far.
-#include <algorithm>
-#include <cmath>
+// Gradients of layers, and of nets in which they meet.
 #include <string>
 
 #include "tests/support/catch.h"
-#include "tests/support/status_matchers.h"
-#include "tests/worker/nn/test_net.h"
+#include "tests/worker/nn/gradient_check.h"
 
 namespace samovar {
 namespace {
-
-float LossAt(Net* net, size_t weight, float value) {
-  net->weights()[weight] = value;
-  REQUIRE_OK(net->Forward(0, 0));
-  return net->loss();
-}
-
-// 4x6x7 records, 11 of them: more than one piece, the last one short.
-void CheckGradients(const std::string& layers, int width = 7) {
-  std::unique_ptr<Net> net = MakeNet(DataText(11) + layers, ImageOptions(caffe::TRAIN, 4, 6, width));
-  FillWeights(net.get(), 5, 0.3f);
-  FillRecords(net.get(), 6, 3);
-  const std::vector<float> gradients = Gradients(net.get());
-  constexpr float kStep = 4e-3f;
-  size_t missed = 0;
-  float largest = 0;
-  for (size_t i = 0; i < gradients.size(); ++i) {
-    const float weight = net->weights()[i];
-    const float difference = (LossAt(net.get(), i, weight + kStep) - LossAt(net.get(), i, weight - kStep)) / (2 * kStep);
-    net->weights()[i] = weight;
-    const float error = std::abs(difference - gradients[i]) / std::max(1.0f, std::abs(gradients[i]));
-    largest = std::max(largest, std::abs(gradients[i]));
-    missed += error > 1e-3f;
-    INFO("weight " << i << ": difference " << difference << ", gradient " << gradients[i]);
-    REQUIRE(error < 3e-2f);
-  }
-  CHECK(missed * 50 <= gradients.size());
-  CHECK(largest > 0.05f);
-}
 
 constexpr char kHead[] = R"(
   layer { name: "head" type: "InnerProduct" bottom: "x" top: "head" inner_product_param { num_output: 3 } }
@@ -78,7 +41,7 @@ TEST_CASE("two by two max pooling's gradient agrees with differences") {
   CheckGradients(std::string(kScale) + R"(
       layer { name: "pool" type: "Pooling" bottom: "scale" top: "x" pooling_param { pool: MAX kernel_size: 2 stride: 2 } })" +
                      kHead,
-                 /*width=*/8);
+                 {.width = 8});
 }
 
 TEST_CASE("average pooling's gradient agrees with differences") {

@@ -20,8 +20,8 @@ absl::Status Create(const std::string& layers) {
 }
 
 TEST_CASE("a layer type that is not offered is named with those that are") {
-  const absl::Status status = Create(R"(layer { name: "norm" type: "LRN" bottom: "data" top: "norm" })");
-  REQUIRE_STATUS(status, kNotOffered, "layer \"norm\": type \"LRN\" is not offered; there are Accuracy, Convolution,");
+  const absl::Status status = Create(R"(layer { name: "norm" type: "Imaginary" bottom: "data" top: "norm" })");
+  REQUIRE_STATUS(status, kNotOffered, "layer \"norm\": type \"Imaginary\" is not offered; there are AbsVal, Accuracy, ");
 }
 
 TEST_CASE("a bottom that no layer makes is answered with the nearest name") {

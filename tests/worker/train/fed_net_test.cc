@@ -16,7 +16,9 @@ TEST_CASE("a net is built for the records of its data set") {
   const v1::JobSpec spec = MakeJob(dir.path());
   const auto fed = Open(spec);
   REQUIRE_OK(fed);
-  REQUIRE(DataOf(fed->net.get()).size() == kBatch * kSide * kSide);
+  REQUIRE(TopsOf(*fed->net, spec.train_data()).size() == 2);
+  REQUIRE(TopsOf(*fed->net, spec.train_data())[0].size() == kBatch * kSide * kSide);
+  REQUIRE(TopsOf(*fed->net, spec.train_data())[1].size() == kBatch);
   REQUIRE_OK(CheckSameLayout(fed->net->layout(), spec.layout()));
   REQUIRE(spec.layout().elements() == kElements);
 }
@@ -38,7 +40,7 @@ TEST_CASE("a net that is not the one that was submitted is refused") {
   }
   SECTION("no data layer") {
     spec.mutable_train_net()->mutable_layer(0)->set_type("Input");
-    REQUIRE_STATUS(Open(spec), absl::StatusCode::kInvalidArgument, "Data");
+    REQUIRE_STATUS(Open(spec), absl::StatusCode::kInvalidArgument, "has the data layer \"\", but the job has 95 records");
   }
 }
 

@@ -95,9 +95,9 @@ inline v1::DatasetSpec MakeData(const std::string& path, uint64_t records) {
   data.set_layer("input");
   data.set_uri(path);
   data.set_records(records);
-  data.set_channels(1);
-  data.set_height(kSide);
-  data.set_width(kSide);
+  v1::RecordTop* pixels = data.add_tops();
+  for (const int64_t dim : {1, kSide, kSide}) pixels->add_shape(dim);
+  data.add_tops();  // labels
   data.set_batch_size(kBatch);
   data.set_partitions(1);
   return data;

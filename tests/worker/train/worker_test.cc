@@ -117,7 +117,7 @@ TEST_CASE("one worker computes what a program without servers would") {
   Net& net = *local->net;
   for (uint64_t t = 0; t < 12; ++t) {
     std::copy(expected.begin(), expected.end(), net.weights().begin());
-    REQUIRE_OK(local->feed->FillIteration(t, DataOf(&net), LabelsOf(&net)));
+    REQUIRE_OK(local->feed->FillIteration(t, 0, TopsOf(net, spec.train_data())));
     REQUIRE_OK(net.Forward(t, spec.seed()));
     REQUIRE_OK(net.Backward([](uint64_t, uint64_t) {}));
     for (size_t i = 0; i < expected.size(); ++i) expected[i] -= spec.solver().base_lr() * net.gradients()[i];

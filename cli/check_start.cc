@@ -1,0 +1,75 @@
+#include "cli/check_start.h"
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "common/base/status_macros.h"
+#include "common/caffe/paths.h"
+#include "common/model/initial_values.h"
+#include "common/model/solver_history.h"
+
+namespace samovar {
+namespace {
+
+// Each list may hold several paths, as Caffe's does.
+template <typename Lists>
+void AddPaths(const Lists& lists, const std::string& referring_file, v1::InitialModel* model) {
+  for (const std::string& list : lists) {
+    for (absl::string_view path : absl::StrSplit(list, ',')) {
+      const std::string stripped(absl::StripAsciiWhitespace(path));
+      if (!stripped.empty()) model->add_weights(ResolvePath(stripped, referring_file));
+    }
+  }
+}
+
+std::string Describe(const InitialValues& values, const v1::InitialModel& model) {
+  std::string text = absl::StrJoin(model.weights(), ", ");
+  absl::StrAppend(&text, model.weights_size() == 1 ? " fills " : " fill ",
+                  values.filled_layers().empty() ? "nothing" : absl::StrJoin(values.filled_layers(), ", "));
+  if (!values.other_layers().empty()) {
+    absl::StrAppend(&text, "; ", absl::StrJoin(values.other_layers(), ", "),
+                    values.other_layers().size() == 1 ? " keeps its fillers" : " keep their fillers");
+  }
+  if (!model.solver_state().empty()) {
+    absl::StrAppend(&text, "; ", model.solver_state(), " continues at iteration ", values.iteration());
+  }
+  return text;
+}
+
+}  // namespace
+
+absl::StatusOr<CheckedStart> CheckStart(const StartFrom& from, const std::string& solver_path,
+                                        const caffe::SolverParameter& solver, const v1::ParameterLayout& layout) {
+  CheckedStart start;
+  if (from.resume) return start;
+  v1::InitialModel& model = start.initial_model;
+  if (!from.snapshot.empty()) {
+    model.set_solver_state(ResolvePath(from.snapshot, ""));
+  } else if (!from.weights.empty()) {
+    AddPaths(std::vector<std::string>{from.weights}, "", &model);
+  } else {
+    AddPaths(solver.weights(), solver_path, &model);
+  }
+  if (model.weights().empty() && model.solver_state().empty()) return start;
+
+  SAMOVAR_ASSIGN_OR_RETURN(const int vectors, HistoryVectors(solver));
+  SAMOVAR_ASSIGN_OR_RETURN(const InitialValues values, InitialValues::Read(model, layout, vectors));
+  // The model that the state names, if it was found so: servers need not look for it.
+  *model.mutable_weights() = {values.paths().begin(), values.paths().end()};
+  start.iteration = values.iteration();
+  if (start.iteration >= static_cast<uint64_t>(solver.max_iter())) {
+    return absl::InvalidArgumentError(absl::StrCat(model.solver_state(), " is of iteration ", start.iteration,
+                                                   ", and max_iter is ", solver.max_iter(),
+                                                   ": there is nothing left to train; raise max_iter in the solver"));
+  }
+  if (values.filled_layers().empty()) {
+    start.warnings.push_back(absl::StrCat(absl::StrJoin(values.paths(), ", "),
+                                          ": no layer there has the name of a layer of the net, so nothing is taken "
+                                          "from it; compare the names"));
+  }
+  start.description = Describe(values, model);
+  return start;
+}
+
+}  // namespace samovar

@@ -1,0 +1,39 @@
+// What a job begins from, checked before anything is started: model files, or a .solverstate with its model.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "caffe.pb.h"
+#include "samovar/v1/parameter.pb.h"
+
+namespace samovar {
+
+// What the user asks for. All empty: the solver's `weights`, if it has any, else the fillers.
+struct StartFrom {
+  // .caffemodel files, separated by commas; in place of the solver's `weights`.
+  std::string weights;
+  // A .solverstate file; the solver's `weights` are not looked at then.
+  std::string snapshot;
+  // An earlier run goes on: nothing is read.
+  bool resume = false;
+};
+
+struct CheckedStart {
+  // With absolute paths; empty if training begins from the fillers.
+  v1::InitialModel initial_model;
+  // The first iteration to be trained.
+  uint64_t iteration = 0;
+  // For people, empty without files: "a.caffemodel fills conv1, ip1; ip2 keeps its fillers".
+  std::string description;
+  std::vector<std::string> warnings;
+};
+
+// Reads the files and compares them with the net. Errors name file, layer and blob. `solver_path` is where the solver
+// was read from: paths in it may be relative to its directory. REQUIRES: CheckLayout(layout).ok()
+absl::StatusOr<CheckedStart> CheckStart(const StartFrom& from, const std::string& solver_path,
+                                        const caffe::SolverParameter& solver, const v1::ParameterLayout& layout);
+
+}  // namespace samovar

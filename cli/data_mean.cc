@@ -1,0 +1,57 @@
+#include <unistd.h>
+
+#include <filesystem>
+#include <iostream>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "cli/commands.h"
+#include "cli/exit_codes.h"
+#include "common/base/status_macros.h"
+#include "common/caffe/mean_file.h"
+#include "common/data/dataset_mean.h"
+
+namespace samovar {
+namespace {
+
+absl::Status CheckOutput(const DataMeanOptions& options) {
+  std::error_code error;
+  if (!std::filesystem::exists(options.output, error) || options.force) return absl::OkStatus();
+  return absl::AlreadyExistsError(absl::StrCat(options.output, ": exists already; --force replaces it"));
+}
+
+absl::StatusOr<DatasetMean> MeanOf(const DataMeanOptions& options) {
+  SAMOVAR_RETURN_IF_ERROR(CheckOutput(options));
+  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Dataset> dataset, Dataset::Open(options.path));
+  std::function<void(uint64_t, uint64_t)> progress;
+  if (isatty(STDERR_FILENO)) {
+    progress = [](uint64_t done, uint64_t total) {
+      std::cerr << "\r" << done << " of " << total << " records" << (done == total ? "\n" : "") << std::flush;
+    };
+  }
+  return ComputeMean(*dataset, progress);
+}
+
+}  // namespace
+
+int RunDataMean(const DataMeanOptions& options) {
+  const absl::StatusOr<DatasetMean> mean = MeanOf(options);
+  if (!mean.ok()) {
+    PrintError(mean.status().message());
+    return kExitUsage;
+  }
+  if (const absl::Status written = WriteMeanFile(options.output, mean->blob); !written.ok()) {
+    PrintError(written.message());
+    return kExitFailed;
+  }
+  const std::string channels = absl::StrJoin(mean->channel_means, ", ", [](std::string* out, double value) {
+    absl::StrAppendFormat(out, "%.4f", value);
+  });
+  std::cout << options.output << ": mean of " << mean->blob.channels() << "x" << mean->blob.height() << "x"
+            << mean->blob.width() << "; of the channels (mean_value) " << channels << "\n";
+  return kExitOk;
+}
+
+}  // namespace samovar

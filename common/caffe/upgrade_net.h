@@ -1,0 +1,41 @@
+// Nets in Caffe's older forms, brought to its present one.
+//
+// In Caffe's order:
+//   (1) Transforms that stand in data_param, image_data_param or window_data_param of a V1 layer (scale, mean_file,
+//       crop_size, mirror) move to its transform_param.
+//   (2) V1 layers, "layers { type: CONVOLUTION }", become "layer { type: "Convolution" }": blobs_lr and weight_decay
+//       become lr_mult and decay_mult of param, and the names and share modes of blobs its name and share_mode.
+//   (3) The net's input with input_shape or input_dim becomes its first layer, "input" of type Input.
+//   (4) BatchNorm with three params gets lr_mult and decay_mult 0 in each.
+// What Caffe does not touch stays: a transform in data_param of a "layer" has no effect there, nor here.
+//
+// Thread safety: functions may be called from any thread.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "caffe.pb.h"
+#include "common/caffe/source_map.h"
+
+namespace samovar {
+
+// "file:line:column" of a value of the net that is upgraded, as it was read.
+using NetLocator = std::function<std::string(const std::vector<FieldStep>& path)>;
+
+// Upgrades a net that somebody wrote. INVALID_ARGUMENT, with where it stands: a net with "layers" and "layer", a layer
+// in the first form (V0), one without a type, with include and exclude rules, or inputs whose shapes do not fit them.
+// The net is unchanged then.
+absl::Status UpgradeNet(const NetLocator& where, caffe::NetParameter* net);
+
+// Upgrades a model's net, of which only names and blobs count: types and shapes of inputs may be missing.
+// INVALID_ARGUMENT: a net with "layers" and "layer", or in the first form.
+absl::Status UpgradeModel(caffe::NetParameter* model);
+
+// ReadNetFile, upgraded: what everybody wants who does not need to know where the fields stand.
+absl::StatusOr<caffe::NetParameter> LoadNet(const std::string& path);
+
+}  // namespace samovar

@@ -1,0 +1,28 @@
+// Files that are there whole or not at all.
+//
+// Thread safety: functions may be called from any thread; two writers of the same path leave the file of one of them.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "google/protobuf/message_lite.h"
+
+namespace samovar {
+
+// Writes a file so that at any moment, also after a crash of the machine, `path` is the old file or the whole new one:
+// into a new file in the same directory, which `write` fills, synchronised and then renamed. Makes the directory if it
+// is missing. Blocks until the bytes are on the disk. RESOURCE_EXHAUSTED: the disk is full; otherwise what `write` or
+// the system says.
+absl::Status WriteFileAtomically(const std::string& path, const std::function<absl::Status(int fd)>& write);
+
+// The same with these bytes.
+absl::Status WriteBytesAtomically(const std::string& path, absl::string_view bytes);
+
+// The same with the message in binary. INVALID_ARGUMENT: larger than 2 GiB, which is protobuf's limit, or lacks a
+// required field.
+absl::Status WriteMessageAtomically(const std::string& path, const google::protobuf::MessageLite& message);
+
+}  // namespace samovar

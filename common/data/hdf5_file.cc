@@ -1,0 +1,132 @@
+#include "common/data/hdf5_file.h"
+
+#include <hdf5.h>
+
+#include <cmath>
+#include <filesystem>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "common/base/status_macros.h"
+#include "common/caffe/hdf5_mutex.h"
+#include "common/data/record_shape.h"
+
+namespace samovar {
+namespace {
+
+// Of a compressed data set, what is unpacked at a time is kept, so that neighbouring rows need not be unpacked again.
+constexpr size_t kChunkCacheBytes = 64 << 20;
+constexpr size_t kChunkCacheSlots = 12'421;
+
+// Held over every call of the library, disk I/O included. Silences what it would print to stderr.
+class Library {
+ public:
+  Library() : lock_(&Hdf5Mutex()) {
+    H5Eget_auto2(H5E_DEFAULT, &function_, &data_);
+    H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
+  }
+  ~Library() { H5Eset_auto2(H5E_DEFAULT, function_, data_); }
+
+ private:
+  absl::MutexLock lock_;
+  H5E_auto2_t function_ = nullptr;
+  void* data_ = nullptr;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Hdf5File>> Hdf5File::Open(const std::string& path, const std::vector<std::string>& names) {
+  std::error_code error;
+  if (!std::filesystem::exists(path, error)) return absl::NotFoundError(absl::StrCat(path, ": no such file"));
+  std::unique_ptr<Hdf5File> file(new Hdf5File(path));
+  {
+    const Library library;
+    file->file_ = H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
+  }
+  if (file->file_ < 0)
+    return absl::InvalidArgumentError(absl::StrCat(path, ": is not an HDF5 file, or cannot be read, or is damaged"));
+  for (const std::string& name : names) {
+    SAMOVAR_RETURN_IF_ERROR(Annotate(file->OpenDataSet(name), absl::StrCat(path, ": data set \"", name, "\"")));
+  }
+  return file;
+}
+
+Hdf5File::~Hdf5File() {
+  const Library library;
+  for (const DataSet& set : sets_) H5Dclose(set.id);
+  if (file_ >= 0) H5Fclose(file_);
+}
+
+absl::Status Hdf5File::OpenDataSet(const std::string& name) {
+  const Library library;
+  const hid_t access = H5Pcreate(H5P_DATASET_ACCESS);
+  H5Pset_chunk_cache(access, kChunkCacheSlots, kChunkCacheBytes, 1.0);
+  const hid_t id = H5Dopen2(file_, name.c_str(), access);
+  H5Pclose(access);
+  if (id < 0) return absl::NotFoundError("is not in the file; it must have one for each top, of the top's name");
+  sets_.push_back({name, id, 1});
+
+  const hid_t type = H5Dget_type(id);
+  const H5T_class_t kind = H5Tget_class(type);
+  H5Tclose(type);
+  if (kind != H5T_INTEGER && kind != H5T_FLOAT) return absl::InvalidArgumentError("has other values than numbers");
+
+  const hid_t space = H5Dget_space(id);
+  const int axes = H5Sget_simple_extent_ndims(space);
+  std::vector<hsize_t> dimensions(static_cast<size_t>(axes > 0 ? axes : 0));
+  if (axes > 0) H5Sget_simple_extent_dims(space, dimensions.data(), nullptr);
+  H5Sclose(space);
+  return CheckShape({dimensions.begin(), dimensions.end()});
+}
+
+absl::Status Hdf5File::CheckShape(const std::vector<uint64_t>& dimensions) {
+  if (dimensions.empty() || dimensions[0] == 0) return absl::InvalidArgumentError("has no rows");
+  if (sets_.size() == 1) rows_ = dimensions[0];
+  if (dimensions[0] != rows_) {
+    return absl::InvalidArgumentError(absl::StrCat("has ", dimensions[0], " rows, but \"", sets_[0].name, "\" has ", rows_,
+                                                   "; they must belong together"));
+  }
+  uint64_t elements = 1;
+  for (size_t i = 1; i < dimensions.size(); ++i) {
+    if (dimensions[i] == 0 || dimensions[i] > kMaxRecordElements / elements) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("has rows of no values, or of more than ", kMaxRecordElements));
+    }
+    elements *= dimensions[i];
+  }
+  sets_.back().elements = elements;
+  row_shapes_.emplace_back(dimensions.begin() + 1, dimensions.end());
+  return absl::OkStatus();
+}
+
+absl::Status Hdf5File::ReadRow(size_t number, uint64_t row, float* out) const {
+  const DataSet& set = sets_[number];
+  const auto damaged = [&](absl::string_view what) {
+    return absl::DataLossError(absl::StrCat(path_, ": data set \"", set.name, "\", row ", row, ": ", what));
+  };
+  {
+    const Library library;
+    const size_t axes = row_shapes_[number].size() + 1;
+    std::vector<hsize_t> start(axes, 0);
+    std::vector<hsize_t> count(row_shapes_[number].begin(), row_shapes_[number].end());
+    count.insert(count.begin(), 1);
+    start[0] = row;
+    const hid_t file_space = H5Dget_space(set.id);
+    const hid_t memory_space = H5Screate_simple(static_cast<int>(axes), count.data(), nullptr);
+    const absl::Cleanup close = [&] {
+      H5Sclose(memory_space);
+      H5Sclose(file_space);
+    };
+    if (H5Sselect_hyperslab(file_space, H5S_SELECT_SET, start.data(), nullptr, count.data(), nullptr) < 0 ||
+        H5Dread(set.id, H5T_NATIVE_FLOAT, memory_space, file_space, H5P_DEFAULT, out) < 0) {
+      return damaged("cannot be read; the file is damaged");
+    }
+  }
+  for (size_t i = 0; i < set.elements; ++i) {
+    if (!std::isfinite(out[i])) return damaged("has a value that is not finite");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace samovar

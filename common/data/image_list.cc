@@ -1,0 +1,64 @@
+#include "common/data/image_list.h"
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "common/base/status_macros.h"
+#include "common/caffe/read_file.h"
+
+namespace samovar {
+namespace {
+
+constexpr uint64_t kMaxListBytes = uint64_t{1} << 32;
+constexpr uint64_t kMaxImageBytes = uint64_t{1} << 30;
+
+// "NAME LABEL"
+bool ParseLine(absl::string_view line, ListedImage* image) {
+  const size_t space = line.find_last_of(" \t");
+  if (space == absl::string_view::npos || !absl::SimpleAtoi(line.substr(space + 1), &image->label)) return false;
+  image->name = std::string(absl::StripAsciiWhitespace(line.substr(0, space)));
+  return !image->name.empty();
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<ListedImage>> ReadImageList(const std::string& path) {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxListBytes));
+  std::vector<ListedImage> images;
+  int number = 0;
+  for (absl::string_view line : absl::StrSplit(text, '\n')) {
+    ++number;
+    line = absl::StripAsciiWhitespace(line);
+    if (line.empty()) continue;
+    images.emplace_back();
+    if (!ParseLine(line, &images.back())) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(path, ":", number, ": the line is not \"NAME LABEL\" with a whole number as label"));
+    }
+  }
+  if (images.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": lists no images; write a line \"NAME LABEL\" for each"));
+  }
+  return images;
+}
+
+absl::StatusOr<std::vector<std::string>> ReadFileList(const std::string& path) {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxListBytes));
+  std::vector<std::string> names;
+  for (absl::string_view line : absl::StrSplit(text, '\n')) {
+    line = absl::StripAsciiWhitespace(line);
+    if (!line.empty()) names.emplace_back(line);
+  }
+  if (names.empty()) return absl::InvalidArgumentError(absl::StrCat(path, ": lists no files; write a line for each"));
+  return names;
+}
+
+std::string ImagePath(const std::string& root, const std::string& name) {
+  const bool joined = root.empty() || root.back() == '/' || name.front() == '/';
+  return absl::StrCat(root, joined ? "" : "/", name);
+}
+
+absl::StatusOr<std::string> ReadImageFile(const std::string& path) { return ReadFile(path, kMaxImageBytes); }
+
+}  // namespace samovar

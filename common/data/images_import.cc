@@ -1,0 +1,97 @@
+#include "common/data/images_import.h"
+
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "caffe.pb.h"
+#include "common/base/random.h"
+#include "common/base/status_macros.h"
+#include "common/data/image_decoder.h"
+#include "common/data/image_encoder.h"
+#include "common/data/image_list.h"
+#include "common/data/image_resize.h"
+
+namespace samovar {
+namespace {
+
+class ImagesImporter {
+ public:
+  ImagesImporter(const ImportImagesOptions& options, RecordImport* import) : options_(options), import_(import) {}
+
+  absl::Status Add(uint64_t number, const ListedImage& listed) {
+    SAMOVAR_ASSIGN_OR_RETURN(std::string file, ReadImageFile(ImagePath(options_.root, listed.name)));
+    const absl::Status status = Convert(std::move(file), listed.label);
+    if (!status.ok()) return Annotate(status, listed.name);
+    return import_->Add(absl::StrFormat("%08d_%s", number, listed.name), datum_, image_.shape);
+  }
+
+ private:
+  // Fills datum_ and image_.
+  absl::Status Convert(std::string file, int label) {
+    SAMOVAR_RETURN_IF_ERROR(DecodeImage(file, options_.gray ? ImageChannels::kGray : ImageChannels::kColour, &image_));
+    const bool resize = options_.height > 0 && (image_.shape.height != options_.height || image_.shape.width != options_.width);
+    if (resize) {
+      Image resized;
+      ResizeImage(image_, options_.height, options_.width, &resized);
+      std::swap(image_, resized);
+    }
+    datum_.Clear();
+    datum_.set_label(label);
+    datum_.set_encoded(options_.encoded);
+    if (options_.encoded) {
+      if (resize || options_.gray) {
+        SAMOVAR_ASSIGN_OR_RETURN(file, EncodeImage(image_, ImageFormatOf(file)));
+      }
+      datum_.set_data(std::move(file));
+      return absl::OkStatus();
+    }
+    SAMOVAR_RETURN_IF_ERROR(CheckSameShape());
+    datum_.set_channels(image_.shape.channels);
+    datum_.set_height(image_.shape.height);
+    datum_.set_width(image_.shape.width);
+    datum_.set_data(image_.data);
+    return absl::OkStatus();
+  }
+
+  absl::Status CheckSameShape() {
+    if (!first_.has_value()) first_ = image_.shape;
+    if (*first_ == image_.shape) return absl::OkStatus();
+    return absl::InvalidArgumentError(absl::StrCat("is ", ToString(image_.shape), " (channels x height x width), but the first "
+                                                   "image is ", ToString(*first_), "; resize all with --resize HEIGHTxWIDTH"));
+  }
+
+  const ImportImagesOptions& options_;
+  RecordImport* const import_;
+  std::optional<RecordShape> first_;
+  // Kept for their memory.
+  caffe::Datum datum_;
+  Image image_;
+};
+
+}  // namespace
+
+absl::StatusOr<ImportSummary> ImportImages(const ImportImagesOptions& images, const std::string& lmdb_path,
+                                           const ImportOptions& options) {
+  SAMOVAR_RETURN_IF_ERROR(RecordImport::CheckTarget(lmdb_path, options.force).status());
+  const bool resize = images.height != 0 || images.width != 0;
+  if (resize && (images.height < 1 || images.width < 1 ||
+                 static_cast<size_t>(images.height) * images.width > kMaxRecordElements / 3)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("images cannot be resized to ", images.height, "x", images.width));
+  }
+  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<ListedImage> list, ReadImageList(images.list));
+  SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<RecordImport> import,
+                           RecordImport::Begin(lmdb_path, list.size(), options));
+  const Permutation order(list.size(), DeriveKey(RandomStream::kShuffle, {images.seed}));
+  ImagesImporter importer(images, import.get());
+  for (uint64_t i = 0; i < list.size(); ++i) {
+    SAMOVAR_RETURN_IF_ERROR(importer.Add(i, list[images.shuffle ? order(i) : i]));
+  }
+  return import->Finish();
+}
+
+}  // namespace samovar

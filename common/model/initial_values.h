@@ -1,0 +1,75 @@
+// InitialValues is what model files give to a net before it is trained: weights by the names of its layers and, with a
+// .solverstate, the solver's history and the iteration to continue at. The command reads them to find what is wrong before
+// anything is started; each server reads them to fill its chunks.
+//
+// How blobs are matched is Caffe's way: a layer of a file gives its blobs to the net's layer of the same name; layers that
+// only one of the two has are left alone; a layer that both have must agree in the number of its blobs and their shapes.
+// A blob that several layers share is its owner's.
+//
+// Thread safety: immutable.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "caffe.pb.h"
+#include "samovar/v1/parameter.pb.h"
+
+namespace samovar {
+
+class InitialValues {
+ public:
+  // Nothing: all weights come from their fillers, all history is zero.
+  InitialValues() = default;
+
+  // Reads the files. `vectors` of history is what the solver keeps (solver_history.h).
+  // INVALID_ARGUMENT: a blob, or the state, does not fit or is not finite; the message names file, layer, blob and both
+  // shapes. Otherwise errors of ReadModel and ReadSolverState. REQUIRES: CheckLayout(layout).ok()
+  static absl::StatusOr<InitialValues> Read(const v1::InitialModel& initial, const v1::ParameterLayout& layout,
+                                            int vectors);
+
+  // Writes what the models hold of the floats [begin, begin + out.size()) of the flat vector; the others stay.
+  // REQUIRES, of both: the layout is the one that was given to Read.
+  void CopyWeights(const v1::ParameterLayout& layout, uint64_t begin, std::span<float> out) const;
+  // The same for a vector of history, 0 or 1. Without a .solverstate nothing is written.
+  void CopyHistory(const v1::ParameterLayout& layout, int vector, uint64_t begin, std::span<float> out) const;
+
+  // Where training begins: the .solverstate's iteration, else 0.
+  uint64_t iteration() const { return state_.has_value() ? static_cast<uint64_t>(state_->iter()) : 0; }
+
+  // The model files that were read, in order.
+  const std::vector<std::string>& paths() const { return paths_; }
+  // For people: layers of the net whose weights come from a file, and those that keep their fillers, in net order.
+  const std::vector<std::string>& filled_layers() const { return filled_layers_; }
+  const std::vector<std::string>& other_layers() const { return other_layers_; }
+
+ private:
+  // Where a blob of the layout gets its values from.
+  struct Source {
+    int model = -1;
+    int layer = 0;
+    int blob = 0;
+  };
+
+  absl::Status AddModel(caffe::NetParameter model, const v1::ParameterLayout& layout);
+  void NameLayers(const v1::ParameterLayout& layout);
+
+  std::vector<std::string> paths_;
+  // One for each path.
+  std::vector<caffe::NetParameter> models_;
+  // One for each of the layout's blobs; none if there are no models.
+  std::vector<Source> sources_;
+  std::optional<caffe::SolverState> state_;
+  std::vector<std::string> filled_layers_;
+  std::vector<std::string> other_layers_;
+};
+
+// The model that a .solverstate names as learned_net: as written, or, since files are moved, beside the .solverstate.
+// INVALID_ARGUMENT: it names none; NOT_FOUND: there is none in either place.
+absl::StatusOr<std::string> FindLearnedNet(const caffe::SolverState& state, const std::string& state_path);
+
+}  // namespace samovar

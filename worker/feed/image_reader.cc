@@ -1,0 +1,99 @@
+#include "worker/feed/image_reader.h"
+
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "common/caffe/paths.h"
+#include "common/data/image_decoder.h"
+#include "common/data/image_list.h"
+#include "common/data/image_resize.h"
+
+namespace samovar {
+namespace {
+
+class ImageReader : public RecordReader {
+ public:
+  ImageReader(const caffe::ImageDataParameter& param, std::string source, std::vector<ListedImage> images)
+      : param_(param), source_(std::move(source)), images_(std::move(images)) {}
+
+  absl::Status Start(const caffe::LayerParameter& layer, caffe::Phase phase) {
+    SAMOVAR_RETURN_IF_ERROR(Load(0));
+    auto transformer = Transformer::Create(layer.transform_param(), phase, image_.shape);
+    if (!transformer.ok()) return transformer.status();
+    transformer_ = *std::move(transformer);
+    const RecordShape shape = transformer_->output_shape();
+    tops_.push_back({shape.channels, shape.height, shape.width});
+    if (layer.top_size() == 2) tops_.emplace_back();
+    return absl::OkStatus();
+  }
+
+  const std::string& source() const override { return source_; }
+  uint64_t size() const override { return images_.size(); }
+  const std::vector<TopShape>& tops() const override { return tops_; }
+
+  absl::Status Read(uint64_t position, const Draw& draw, std::span<float* const> tops) override {
+    SAMOVAR_RETURN_IF_ERROR(Load(position));
+    const auto* pixels = reinterpret_cast<const uint8_t*>(image_.data.data());
+    const absl::Status status = transformer_->Apply(image_.shape, pixels, draw, tops[0]);
+    if (!status.ok()) return Annotate(status, images_[position].name);
+    if (tops.size() > 1) *tops[1] = static_cast<float>(images_[position].label);
+    return absl::OkStatus();
+  }
+
+ private:
+  // Fills image_.
+  absl::Status Load(uint64_t position) {
+    const std::string path = FindFile(ImagePath(param_.root_folder(), images_[position].name), source_);
+    auto file = ReadImageFile(path);
+    if (!file.ok()) return Annotate(file.status(), source_);
+    const absl::Status decoded = DecodeImage(*file, param_.is_color() ? ImageChannels::kColour : ImageChannels::kGray, &image_);
+    if (!decoded.ok()) return Annotate(decoded, path);
+    const int height = static_cast<int>(param_.new_height());
+    const int width = static_cast<int>(param_.new_width());
+    if (height == 0 || (height == image_.shape.height && width == image_.shape.width)) return absl::OkStatus();
+    ResizeImage(image_, height, width, &resized_);
+    std::swap(image_, resized_);
+    return absl::OkStatus();
+  }
+
+  const caffe::ImageDataParameter param_;
+  const std::string source_;
+  const std::vector<ListedImage> images_;
+  std::optional<Transformer> transformer_;  // set by Start
+  std::vector<TopShape> tops_;
+
+  // Kept for their memory.
+  Image image_;
+  Image resized_;
+};
+
+absl::Status CheckParam(const caffe::LayerParameter& layer) {
+  const caffe::ImageDataParameter& param = layer.image_data_param();
+  if (layer.top_size() != 1 && layer.top_size() != 2) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("has ", layer.top_size(), " tops; it takes one for the images, and one for the labels"));
+  }
+  if ((param.new_height() == 0) != (param.new_width() == 0)) {
+    return absl::InvalidArgumentError("image_data_param: new_height and new_width belong together; write both or none");
+  }
+  if (param.new_width() > 0 && param.new_height() > kMaxRecordElements / 3 / param.new_width()) {
+    return absl::InvalidArgumentError(absl::StrCat("image_data_param: images of ", param.new_height(), "x", param.new_width(),
+                                                   " are larger than a record may be"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<RecordReader>> OpenImageReader(const caffe::LayerParameter& layer, caffe::Phase phase,
+                                                              const std::string& source) {
+  SAMOVAR_RETURN_IF_ERROR(CheckParam(layer));
+  SAMOVAR_ASSIGN_OR_RETURN(std::vector<ListedImage> images, ReadImageList(source));
+  auto reader = std::make_unique<ImageReader>(layer.image_data_param(), source, std::move(images));
+  SAMOVAR_RETURN_IF_ERROR(reader->Start(layer, phase));
+  return reader;
+}
+
+}  // namespace samovar

@@ -1,0 +1,79 @@
+#include "worker/feed/lmdb_reader.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "common/data/dataset.h"
+
+namespace samovar {
+namespace {
+
+class LmdbReader : public RecordReader {
+ public:
+  LmdbReader(std::shared_ptr<Dataset> dataset, ImageChannels channels, Transformer transformer, bool labels)
+      : dataset_(std::move(dataset)), channels_(channels), transformer_(std::move(transformer)) {
+    const RecordShape shape = transformer_.output_shape();
+    tops_.push_back({shape.channels, shape.height, shape.width});
+    if (labels) tops_.emplace_back();
+  }
+
+  const std::string& source() const override { return dataset_->path(); }
+  uint64_t size() const override { return dataset_->size(); }
+  const std::vector<TopShape>& tops() const override { return tops_; }
+
+  absl::Status Read(uint64_t position, const Draw& draw, std::span<float* const> tops) override {
+    SAMOVAR_RETURN_IF_ERROR(dataset_->Read(position, &datum_, channels_));
+    const absl::Status status = transformer_.Apply(datum_, draw, tops[0]);
+    if (!status.ok()) return Annotate(status, dataset_->NameOf(position));
+    if (tops.size() > 1) *tops[1] = static_cast<float>(datum_.label());
+    return absl::OkStatus();
+  }
+
+ private:
+  const std::shared_ptr<Dataset> dataset_;
+  const ImageChannels channels_;
+  const Transformer transformer_;
+  std::vector<TopShape> tops_;
+  caffe::Datum datum_;  // kept for its memory
+};
+
+absl::StatusOr<ImageChannels> ChannelsOf(const caffe::LayerParameter& layer) {
+  const caffe::TransformationParameter& param = layer.transform_param();
+  const bool colour = param.force_color() || layer.data_param().force_encoded_color();
+  if (colour && param.force_gray()) {
+    return absl::InvalidArgumentError("transform_param: force_color and force_gray exclude each other; keep one of them");
+  }
+  return colour ? ImageChannels::kColour : param.force_gray() ? ImageChannels::kGray : ImageChannels::kAsStored;
+}
+
+// What CaffeOnSpark is told in the net, since its net is built before it sees the data.
+absl::Status CheckMemoryData(const caffe::MemoryDataParameter& param, const RecordShape& stored, const RecordShape& output) {
+  const RecordShape said = {static_cast<int>(param.channels()), static_cast<int>(param.height()),
+                            static_cast<int>(param.width())};
+  if (said == stored || said == output) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("memory_data_param says ", ToString(said), " (channels x height x width), but the ",
+                                                 "records are ", ToString(stored), "; write channels: ", stored.channels,
+                                                 " height: ", stored.height, " width: ", stored.width));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<RecordReader>> OpenLmdbReader(const caffe::LayerParameter& layer, caffe::Phase phase,
+                                                             const std::string& source) {
+  if (layer.top_size() != 1 && layer.top_size() != 2) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("has ", layer.top_size(), " tops; it takes one for the records, and one for the labels"));
+  }
+  SAMOVAR_ASSIGN_OR_RETURN(const ImageChannels channels, ChannelsOf(layer));
+  SAMOVAR_ASSIGN_OR_RETURN(std::shared_ptr<Dataset> dataset, Dataset::Open(source));
+  const RecordShape stored = dataset->shape(channels);
+  auto transformer = Transformer::Create(layer.transform_param(), phase, stored);
+  if (!transformer.ok()) return transformer.status();
+  if (layer.type() == "MemoryData") {
+    SAMOVAR_RETURN_IF_ERROR(CheckMemoryData(layer.memory_data_param(), stored, transformer->output_shape()));
+  }
+  return std::make_unique<LmdbReader>(std::move(dataset), channels, *std::move(transformer), layer.top_size() == 2);
+}
+
+}  // namespace samovar

@@ -1,0 +1,19 @@
+// Records of a Caffe LMDB: those of Data layers, and of CaffeOnSpark's MemoryData layers that read an LMDB.
+// Tops: the transformed record, and, where there are two, its label.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "caffe.pb.h"
+#include "worker/feed/record_reader.h"
+
+namespace samovar {
+
+// `source`: directory of the LMDB. Errors of Dataset::Open and Transformer::Create. INVALID_ARGUMENT: the number of tops;
+// memory_data_param does not say the records' shape.
+absl::StatusOr<std::unique_ptr<RecordReader>> OpenLmdbReader(const caffe::LayerParameter& layer, caffe::Phase phase,
+                                                             const std::string& source);
+
+}  // namespace samovar

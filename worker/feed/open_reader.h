@@ -1,0 +1,44 @@
+// From a net's data layer to the reader of its records.
+//
+//   type         source_class               records
+//   Data                                    Caffe LMDB (backend: LMDB)
+//   ImageData                               image files
+//   HDF5Data                                HDF5 files
+//   MemoryData   com.yahoo.ml.caffe.LMDB    Caffe LMDB, as CaffeOnSpark names it
+//
+// Other layers that bring data into a net are refused by name, with what to write instead. Layers whose values are in the
+// net itself (Input, DummyData) are none of these.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "caffe.pb.h"
+#include "worker/feed/record_reader.h"
+
+namespace samovar {
+
+// The net's data layer; null: it has none. INVALID_ARGUMENT: it has several.
+absl::StatusOr<const caffe::LayerParameter*> FindFedLayer(const caffe::NetParameter& net);
+
+// All that follow REQUIRE a layer that FindFedLayer found. Messages begin with the layer's name.
+
+// Where the layer says that its records are: a path; "file:" is taken off. INVALID_ARGUMENT: it says nothing.
+// UNIMPLEMENTED: a layer, a backend or a place that is not offered.
+absl::StatusOr<std::string> SourceOf(const caffe::LayerParameter& layer);
+
+// INVALID_ARGUMENT: there is none.
+absl::StatusOr<uint32_t> FeedBatchSize(const caffe::LayerParameter& layer);
+
+// Fields of the layer that are accepted and have no effect.
+std::vector<std::string> FeedWarnings(const caffe::LayerParameter& layer);
+
+// `source`: instead of the layer's own, as SourceOf gives it. Errors of SourceOf (but for a missing source) and of the
+// reader.
+absl::StatusOr<std::unique_ptr<RecordReader>> OpenReader(const caffe::LayerParameter& layer, caffe::Phase phase,
+                                                         const std::string& source);
+
+}  // namespace samovar

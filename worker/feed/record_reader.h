@@ -1,0 +1,41 @@
+// RecordReader reads the records of one data layer, wherever they come from, as the net takes them: one value array a top.
+//
+// Thread safety: one thread at a time. Several readers may read the same files.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "worker/feed/transformer.h"
+
+namespace samovar {
+
+// Of one record in a top, without the batch: {3, 227, 227}; {} is a single value, a label.
+using TopShape = std::vector<int64_t>;
+
+inline size_t ElementsOf(const TopShape& shape) {
+  size_t elements = 1;
+  for (const int64_t dim : shape) elements *= static_cast<size_t>(dim);
+  return elements;
+}
+
+class RecordReader {
+ public:
+  virtual ~RecordReader() = default;
+
+  // The file or directory that the records come from.
+  virtual const std::string& source() const = 0;
+  // At least 1.
+  virtual uint64_t size() const = 0;
+  // At least one.
+  virtual const std::vector<TopShape>& tops() const = 0;
+  // Writes one record, ElementsOf(tops()[i]) values to tops[i]. The record and the draw alone decide what is written. May
+  // read the disk. REQUIRES: position < size(); tops has as many entries as tops().
+  // DATA_LOSS: a damaged record. Others: it cannot be read, or does not fit the layer; the message names it.
+  virtual absl::Status Read(uint64_t position, const Draw& draw, std::span<float* const> tops) = 0;
+};
+
+}  // namespace samovar
