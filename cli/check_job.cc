@@ -1,6 +1,7 @@
 #include "cli/check_job.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <map>
@@ -141,6 +142,11 @@ absl::Status AddTrainNet(const NetToCheck& net, v1::JobSpec* spec) {
   *spec->mutable_train_net() = net.param;
   *spec->mutable_train_data() = std::move(checked->data);
   *spec->mutable_layout() = std::move(checked->layout);
+  // A push merges the statistics of all parts, each of which has made the older ones count less.
+  for (v1::ParameterBlob& blob : *spec->mutable_layout()->mutable_blobs()) {
+    const auto parts = static_cast<float>(net.parts);
+    blob.set_moving_average_fraction(std::pow(blob.moving_average_fraction(), parts));
+  }
   *spec->mutable_train_outputs() = std::move(checked->outputs);
   return absl::OkStatus();
 }

@@ -20,6 +20,7 @@ std::string SolverText(const caffe::SolverParameter& solver) {
                                   " (", solver.lr_policy(), ")");
   if (solver.momentum() != 0) absl::StrAppend(&text, ", momentum ", solver.momentum());
   if (solver.weight_decay() != 0) absl::StrAppend(&text, ", weight_decay ", solver.weight_decay());
+  if (solver.clip_gradients() >= 0) absl::StrAppend(&text, ", gradients clipped to a norm of ", solver.clip_gradients());
   return text;
 }
 
@@ -27,12 +28,14 @@ std::string TopText(const v1::RecordTop& top) {
   return top.shape().empty() ? "a label" : absl::StrJoin(top.shape(), "x");
 }
 
-std::string DataText(const v1::DatasetSpec& data) {
-  if (data.records() == 0) return absl::StrCat("no data layer, ", data.batch_size(), " a batch");
+// `parts`: batches of an iteration.
+std::string DataText(const v1::DatasetSpec& data, int parts) {
+  const std::string batch =
+      absl::StrCat(data.batch_size(), " a batch", parts > 1 ? absl::StrCat(", ", parts, " batches an iteration") : "");
+  if (data.records() == 0) return absl::StrCat("no data layer, ", batch);
   std::vector<std::string> tops;
   for (const v1::RecordTop& top : data.tops()) tops.push_back(TopText(top));
-  return absl::StrCat(data.uri(), ": ", data.records(), " records of ", absl::StrJoin(tops, " and "), ", ", data.batch_size(),
-                      " a batch");
+  return absl::StrCat(data.uri(), ": ", data.records(), " records of ", absl::StrJoin(tops, " and "), ", ", batch);
 }
 
 std::string OutputsText(const v1::NetOutputs& outputs) {
@@ -57,7 +60,7 @@ std::string TestText(const v1::JobSpec& spec, int net) {
   const uint64_t asked =
       static_cast<uint64_t>(net < spec.solver().test_iter_size() ? spec.solver().test_iter(net) : 0) *
       data.batch_size();
-  if (asked != data.records()) {
+  if (data.records() != 0 && asked != data.records()) {
     absl::StrAppend(&text, " with all ", data.records(), " records (test_iter and batch_size ask for ", asked, ")");
   }
   return text;
@@ -79,9 +82,9 @@ std::string DescribeJob(const CheckedJob& job) {
   const v1::JobSpec& spec = job.spec;
   const double bytes = static_cast<double>(spec.layout().elements()) * sizeof(float);
   std::string text = Row("solver", SolverText(spec.solver()));
-  absl::StrAppend(&text, Row("train", TrainText(spec)), Row("", DataText(spec.train_data())));
+  absl::StrAppend(&text, Row("train", TrainText(spec)), Row("", DataText(spec.train_data(), spec.solver().iter_size())));
   for (int i = 0; i < spec.test_nets_size(); ++i) {
-    absl::StrAppend(&text, Row(absl::StrCat("test #", i), TestText(spec, i)), Row("", DataText(spec.test_data(i))));
+    absl::StrAppend(&text, Row(absl::StrCat("test #", i), TestText(spec, i)), Row("", DataText(spec.test_data(i), /*parts=*/1)));
   }
   absl::StrAppend(&text, Row("model", absl::StrCat(spec.layout().elements(), " parameters, ", FormatBytes(bytes))),
                   ParameterTable(spec.layout()));

@@ -31,10 +31,25 @@ uint64_t NextMultiple(int64_t interval, uint64_t t) {
 }
 
 absl::Status CheckDataset(const v1::DatasetSpec& data, const std::string& name) {
-  if (data.uri().empty() || data.records() == 0 || data.batch_size() == 0 || data.partitions() == 0) {
-    return absl::InvalidArgumentError(absl::StrCat(name, ": uri, records, batch_size and partitions must be set"));
+  // A net without a data layer has no records.
+  if (data.uri().empty() != (data.records() == 0) || data.batch_size() == 0 || data.partitions() == 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(name, ": batch_size and partitions must be set, and both of uri and records or neither"));
   }
   return absl::OkStatus();
+}
+
+uint64_t SamplesOfIteration(const v1::JobSpec& spec) {
+  return static_cast<uint64_t>(spec.solver().iter_size()) * spec.train_data().batch_size();
+}
+
+// All records of the test net's data; of a net without data, test_iter batches.
+v1::DatasetSpec TestedData(const v1::JobSpec& spec, int net) {
+  v1::DatasetSpec data = spec.test_data(net);
+  if (data.records() != 0) return data;
+  const int batches = net < spec.solver().test_iter_size() ? std::max(1, spec.solver().test_iter(net)) : 1;
+  data.set_records(static_cast<uint64_t>(batches) * data.batch_size());
+  return data;
 }
 
 }  // namespace
@@ -49,6 +64,7 @@ absl::Status CheckJobSpec(const v1::JobSpec& spec) {
         absl::StrCat("job id \"", id.substr(0, 2 * kMaxJobIdLength), "\": use 1 to 64 letters, digits, '-', '_' and '.'"));
   }
   if (spec.solver().max_iter() <= 0) return absl::InvalidArgumentError("solver.max_iter must be at least 1");
+  if (spec.solver().iter_size() <= 0) return absl::InvalidArgumentError("solver.iter_size must be at least 1");
   if (spec.servers() == 0) return absl::InvalidArgumentError("servers must be at least 1");
   SAMOVAR_RETURN_IF_ERROR(CheckLearningRate(spec.solver()));
   SAMOVAR_RETURN_IF_ERROR(CheckLayout(spec.layout()));
@@ -139,7 +155,7 @@ void Job::CheckpointFrozen(const Checkpoint& checkpoint, uint64_t workers) {
   UpdateLimit();
   if (!checkpoint.test) return;
   for (int net = 0; net < spec_.test_nets_size(); ++net) {
-    passes_.emplace_back(checkpoint.iteration, static_cast<uint32_t>(net), spec_.test_data(net), spec_.test_outputs(net), workers);
+    passes_.emplace_back(checkpoint.iteration, static_cast<uint32_t>(net), TestedData(spec_, net), spec_.test_outputs(net), workers);
   }
 }
 
@@ -353,7 +369,7 @@ double Job::ImagesPerSecond(absl::Time now) const {
   const absl::Time until = state_ == v1::JOB_STATE_RUNNING ? now : marks_.back().time;
   const double seconds = absl::ToDoubleSeconds(until - marks_.front().time);
   const uint64_t iterations = leases_->done().size() - marks_.front().completed;
-  return seconds <= 0 ? 0 : static_cast<double>(iterations) * spec_.train_data().batch_size() / seconds;
+  return seconds <= 0 ? 0 : static_cast<double>(iterations * SamplesOfIteration(spec_)) / seconds;
 }
 
 v1::JobStatus Job::Status(absl::Time now) const {
@@ -371,13 +387,13 @@ v1::JobStatus Job::Status(absl::Time now) const {
   const Ledger& done = leases_->done();
   status.set_iteration(std::min(done.watermark(), max_iter()));
   status.set_completed_iterations(done.size());
-  status.set_samples(done.size() * spec_.train_data().batch_size());
+  status.set_samples(done.size() * SamplesOfIteration(spec_));
   status.set_learning_rate(LearningRate(spec_.solver(), std::min(done.watermark(), max_iter() - 1)));
   for (float loss : losses_) status.set_loss(status.loss() + loss / static_cast<double>(losses_.size()));
   status.set_images_per_second(ImagesPerSecond(now));
   if (status.images_per_second() > 0) {
-    const double left = static_cast<double>(max_iter() - std::min(done.size(), max_iter())) * spec_.train_data().batch_size();
-    status.set_eta_seconds(left / status.images_per_second());
+    const uint64_t left = (max_iter() - std::min(done.size(), max_iter())) * SamplesOfIteration(spec_);
+    status.set_eta_seconds(static_cast<double>(left) / status.images_per_second());
   }
   status.set_releases(leases_->releases() + test_releases_);
   status.set_seconds(absl::ToDoubleSeconds((state_ == v1::JOB_STATE_RUNNING ? now : ended_at_) - started_));

@@ -1,5 +1,6 @@
 #include "cli/check_job.h"
 
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -127,6 +128,19 @@ TEST_CASE("a good solver becomes a job that can be submitted") {
   REQUIRE(spec.test_outputs_size() == 1);
   REQUIRE(spec.test_outputs(0).outputs_size() == 2);
   CHECK(spec.test_outputs(0).outputs(0).name() == "accuracy");
+}
+
+TEST_CASE("iter_size makes iterations larger, and older statistics count less after each") {
+  SmallJob small;
+  small.WriteSolver({{"max_iter: 20", "max_iter: 20 iter_size: 3"}});
+  small.WriteNet({{"layer {\n  name: \"ip\"", R"(layer { name: "bn" type: "BatchNorm" bottom: "data" top: "bn" }
+                   layer { name: "ip")"}});
+  const absl::StatusOr<CheckedJob> job = small.Check();
+  REQUIRE_OK(job);
+  CHECK(job->spec.train_data().batch_size() == 2);
+  REQUIRE(job->spec.layout().blobs(0).layer() == "bn");
+  CHECK(std::abs(job->spec.layout().blobs(0).moving_average_fraction() - 0.999f * 0.999f * 0.999f) < 1e-6f);
+  CHECK(absl::StrContains(DescribeJob(*job), "2 a batch, 3 batches an iteration"));
 }
 
 TEST_CASE("checking a job makes no files") {

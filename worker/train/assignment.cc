@@ -17,9 +17,10 @@ absl::StatusOr<std::unique_ptr<Assignment>> Assignment::Create(const v1::GetAssi
 absl::Status Assignment::Open() {
   SAMOVAR_ASSIGN_OR_RETURN(FedNet trained, OpenFedNet(spec().train_net(), caffe::TRAIN, spec().train_data(),
                                                       spec().train_outputs(), spec().seed(), pool_,
-                                                      static_cast<uint32_t>(spec().solver().iter_size())));
+                                                      parts()));
   SAMOVAR_RETURN_IF_ERROR(CheckSameLayout(trained.net->layout(), spec().layout()));
   net_ = std::move(trained.net);
+  if (parts() > 1) sum_ = std::make_unique<GradientSum>(net_->layout());
   batches_ = std::make_unique<BatchPrefetcher>(std::move(trained.feed));
 
   ParameterClient::Options options;

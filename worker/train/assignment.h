@@ -19,6 +19,7 @@
 #include "worker/nn/net.h"
 #include "worker/train/batch_prefetcher.h"
 #include "worker/train/evaluator.h"
+#include "worker/train/gradient_sum.h"
 
 namespace samovar {
 
@@ -34,6 +35,10 @@ class Assignment {
   const v1::JobSpec& spec() const { return message_.spec(); }
   uint64_t epoch() const { return message_.epoch(); }
   Net& net() { return *net_; }
+  // Parts of an iteration, each a batch: the solver's iter_size.
+  uint32_t parts() const { return static_cast<uint32_t>(spec().solver().iter_size()); }
+  // Of the parts' gradients. Null if there is one part.
+  GradientSum* sum() { return sum_.get(); }
   BatchPrefetcher& batches() { return *batches_; }
   ParameterClient& parameters() { return *parameters_; }
 
@@ -60,6 +65,7 @@ class Assignment {
   const v1::GetAssignmentResponse message_;
   ThreadPool* const pool_;
   std::unique_ptr<Net> net_;
+  std::unique_ptr<GradientSum> sum_;
   std::unique_ptr<BatchPrefetcher> batches_;
   std::unique_ptr<ParameterClient> parameters_;
   std::optional<Frozen> frozen_;

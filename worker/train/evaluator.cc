@@ -77,7 +77,7 @@ absl::StatusOr<std::vector<double>> Evaluator::Sums(uint64_t begin, uint64_t end
     if (test_.feed != nullptr) {
       SAMOVAR_RETURN_IF_ERROR(test_.feed->FillRange(begin, begin + records, TopsOf(*net, data_)));
     }
-    SAMOVAR_RETURN_IF_ERROR(net->Forward(iteration, seed_));
+    SAMOVAR_RETURN_IF_ERROR(net->Forward(iteration, seed_, /*first_record=*/begin));
     AddOutputs(*net, test_.net->output_specs(), static_cast<double>(records), &sums);
     begin += records;
   }

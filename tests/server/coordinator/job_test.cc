@@ -256,6 +256,35 @@ TEST_CASE("a resumed job leases only what some chunk lacks") {
   CHECK(job.Status(At(1)).resumed_from() == 6);
 }
 
+TEST_CASE("samples are those of all batches of an iteration") {
+  v1::JobSpec spec = SpecOf(6);
+  spec.mutable_solver()->set_iter_size(4);
+  Job job(spec);
+  Start(&job);
+  CHECK(TrainAll(&job) == 6);
+  CHECK(job.Status(At(2)).samples() == 6 * 4 * kBatch);
+}
+
+TEST_CASE("a net without a data layer is tested for test_iter batches") {
+  v1::JobSpec spec = WithTest(SpecOf(20), 5);
+  for (v1::DatasetSpec* data : {spec.mutable_train_data(), spec.mutable_test_data(0)}) {
+    data->clear_layer();
+    data->clear_uri();
+    data->clear_records();
+  }
+  spec.mutable_solver()->set_test_iter(0, 3);
+  REQUIRE_OK(CheckJobSpec(spec));
+  Job job(spec);
+  Start(&job);
+  job.CheckpointFrozen({0, /*persist=*/false, /*test=*/true}, 1);
+  uint64_t records = 0;
+  while (const auto lease = job.Lease(kAnna, 1, At(1))) {
+    if (!lease->has_test()) break;
+    records += lease->test().end() - lease->test().begin();
+  }
+  CHECK(records == 3 * kBatch);
+}
+
 TEST_CASE("watchers are woken by changes") {
   Job job(SpecOf(10));
   const uint64_t seen = job.AwaitChange(0, absl::InfiniteDuration());
@@ -274,6 +303,12 @@ TEST_CASE("a job from outside is checked field by field") {
   spec = SpecOf(10);
   spec.mutable_train_data()->set_batch_size(0);
   REQUIRE_STATUS(CheckJobSpec(spec), absl::StatusCode::kInvalidArgument, "train_data");
+  spec = SpecOf(10);
+  spec.mutable_train_data()->clear_uri();
+  REQUIRE_STATUS(CheckJobSpec(spec), absl::StatusCode::kInvalidArgument, "both of uri and records or neither");
+  spec = SpecOf(10);
+  spec.mutable_solver()->set_iter_size(0);
+  REQUIRE_STATUS(CheckJobSpec(spec), absl::StatusCode::kInvalidArgument, "iter_size");
   spec = SpecOf(10);
   spec.mutable_layout()->set_elements(9);
   CHECK_FALSE(CheckJobSpec(spec).ok());

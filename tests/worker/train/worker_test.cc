@@ -129,6 +129,50 @@ TEST_CASE("one worker computes what a program without servers would") {
   REQUIRE(largest < 1e-6f);
 }
 
+TEST_CASE("gradients of iter_size batches are added, clipped by the norm of their sum, and divided") {
+  for (const float limit : {-1.0f, 0.3f}) {
+    SmallCluster cluster([limit](v1::JobSpec* spec) {
+      spec->mutable_solver()->set_iter_size(3);
+      spec->mutable_solver()->set_clip_gradients(limit);
+    });
+    std::vector<float> expected = cluster.Weights();
+    cluster.coordinator().QueueTraining(0, 4);
+    cluster.coordinator().QueueTraining(4, 6);
+    RunningWorker worker(cluster.coordinator().address());
+    const Seen seen = cluster.coordinator().Await([](const Seen& s) { return s.train.size() == 6; });
+    worker.Stop();
+
+    const v1::JobSpec& spec = cluster.spec();
+    auto local = OpenFedNet(spec.train_net(), caffe::TRAIN, spec.train_data(), spec.train_outputs(), spec.seed(), nullptr, 3);
+    REQUIRE_OK(local);
+    Net& net = *local->net;
+    for (uint64_t t = 0; t < 6; ++t) {
+      std::copy(expected.begin(), expected.end(), net.weights().begin());
+      std::vector<double> sum(kElements, 0.0);
+      double loss = 0;
+      for (uint32_t part = 0; part < 3; ++part) {
+        REQUIRE_OK(local->feed->FillIteration(t, part, TopsOf(net, spec.train_data())));
+        REQUIRE_OK(net.Forward(t, spec.seed(), part * kBatch));
+        REQUIRE_OK(net.Backward([](uint64_t, uint64_t) {}));
+        for (size_t i = 0; i < sum.size(); ++i) sum[i] += double{net.gradients()[i]};
+        loss += double{net.loss()} / 3;
+      }
+      double norm = 0;
+      for (const double gradient : sum) norm += gradient * gradient;
+      norm = std::sqrt(norm);
+      // Else the limit would not be tested.
+      REQUIRE(norm > double{limit});
+      const double scale = (limit < 0 ? 1.0 : double{limit} / norm) / 3;
+      for (size_t i = 0; i < sum.size(); ++i) expected[i] -= spec.solver().base_lr() * static_cast<float>(scale * sum[i]);
+      REQUIRE(std::abs(double{seen.train.at(t).loss()} - loss) < 1e-5);
+    }
+    const std::vector<float> trained = cluster.Weights();
+    float largest = 0;
+    for (size_t i = 0; i < expected.size(); ++i) largest = std::max(largest, std::abs(trained[i] - expected[i]));
+    REQUIRE(largest < 1e-6f);
+  }
+}
+
 TEST_CASE("two workers share a job, and each iteration is in every chunk once") {
   SmallCluster cluster;
   for (uint64_t t = 0; t < 60; t += 3) cluster.coordinator().QueueTraining(t, t + 3);
