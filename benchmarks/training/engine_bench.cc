@@ -117,7 +117,8 @@ absl::Status Round(int round, Trainer* trainer) {
   return absl::OkStatus();
 }
 
-// What each layer takes, us of processor time an image, and its speed in GFLOP/s by its definition. A layer that a convolution has absorbed takes 0.
+// What each layer takes, us of processor time an image, and its speed in GFLOP/s by its definition. A layer that a convolution has
+// absorbed takes 0.
 absl::Status PrintLayers(Trainer* trainer) {
   constexpr int kSteps = 100;
   Net& net = trainer->net();

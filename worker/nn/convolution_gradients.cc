@@ -70,26 +70,26 @@ void ConvolutionLayer::BackwardByWinners(int64_t record, int64_t group, float* p
   const int64_t top_offset = record * top_record() + group * group_top();
   WinnerList& winners = space->winners;
   winners.Collect(at_.data() + top_offset, top(0).diff + top_offset, place_offsets_.data());
-  const Runs runs = plan_.winner_runs();
-  for (int64_t o = 0; o < plan_.outputs; ++o) {
-    const Winners of = winners.OfOutput(o);
-    if (wants_weights()) {
-      AddWeightedRows(runs, of.diffs, of.offsets, of.count, space->image.data(), plan_.run_offsets.data(),
+  for (const RowBlock& block : plan_.row_blocks) {
+    for (int64_t o = 0; o < plan_.outputs && wants_weights(); ++o) {
+      const Winners of = winners.OfOutput(o);
+      AddWeightedRows(block, of.diffs, of.offsets, of.count, space->image.data(), plan_.run_offsets.data(),
                       partial + o * plan_.rows_length(), plan_.packed_runs.data());
     }
-    if (wants_bias()) partial[RoundUpToPackets(weights_partial()) + o] += Sum(of.diffs, of.count);
+  }
+  for (int64_t o = 0; o < plan_.outputs && wants_bias(); ++o) {
+    const Winners of = winners.OfOutput(o);
+    partial[RoundUpToPackets(weights_partial()) + o] += Sum(of.diffs, of.count);
   }
   if (!wants_data()) return;
   const float* rows = packed_backward_.data() + group * packed_backward_stride_;
   winners.GroupByPlace(plan_.rows_length());
-  // Run by run, so that the rows in use stay in the first-level cache.
-  const int64_t together = RunsTogether(runs.packets);
-  for (int64_t run = 0; run < runs.count; run += together) {
-    const Runs part = {std::min(together, runs.count - run), runs.packets};
+  // Block by block, so that the part of the rows in use stays in the first-level cache.
+  for (const RowBlock& block : plan_.row_blocks) {
     for (int64_t place = 0; place < window_.out_plane(); ++place) {
       const Winners at = winners.AtPlace(place);
-      AddWeightedRows(part, at.diffs, at.offsets, at.count, rows, plan_.packed_runs.data() + run,
-                      space->in_diff.data() + place_offsets_[static_cast<size_t>(place)], plan_.run_offsets.data() + run);
+      AddWeightedRows(block, at.diffs, at.offsets, at.count, rows, plan_.packed_runs.data(),
+                      space->in_diff.data() + place_offsets_[static_cast<size_t>(place)], plan_.run_offsets.data());
     }
   }
 }
@@ -132,10 +132,12 @@ void ConvolutionLayer::BackwardDense(int64_t record, int64_t group, float* parti
   if (!wants_data()) return;
   const float* weights = packed_backward_.data() + group * packed_backward_stride_;
   if (flipped_) return ForwardImage(*flipped_, diff, weights, nullptr, space->in_diff.data());
-  for (int64_t place = 0; place < window_.out_plane(); ++place) {
-    const int64_t at = place / window_.out_w * diff_frame_.row() + place % window_.out_w * plan_.width;
-    AddWeightedRows(plan_.winner_runs(), first + at, output_offsets_.data(), plan_.outputs, weights, plan_.packed_runs.data(),
-                    space->in_diff.data() + place_offsets_[static_cast<size_t>(place)], plan_.run_offsets.data());
+  for (const RowBlock& block : plan_.row_blocks) {
+    for (int64_t place = 0; place < window_.out_plane(); ++place) {
+      const int64_t at = place / window_.out_w * diff_frame_.row() + place % window_.out_w * plan_.width;
+      AddWeightedRows(block, first + at, output_offsets_.data(), plan_.outputs, weights, plan_.packed_runs.data(),
+                      space->in_diff.data() + place_offsets_[static_cast<size_t>(place)], plan_.run_offsets.data());
+    }
   }
 }
 

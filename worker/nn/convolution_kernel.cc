@@ -71,6 +71,7 @@ ConvolutionPlan::ConvolutionPlan(const Window& w, int64_t outputs)
     run_offsets.push_back(run / runs_per_row * w.dilation_h * frame.row() + run % runs_per_row * w.dilation_w * w.channels);
     packed_runs.push_back(run * row_length());
   }
+  row_blocks = CutRow(runs, PacketsFor(run_length));
   for (int64_t oh = 0; oh < w.out_h; ++oh) row_offsets.push_back(oh * w.stride_h * frame.row());
 }
 

@@ -34,7 +34,6 @@ struct ConvolutionPlan {
   int64_t rows_length() const { return runs * row_length(); }
   int64_t dense_length() const { return runs * run_length * width; }
   int64_t output_elements() const { return window.out_plane() * width; }
-  Runs winner_runs() const { return {runs, PacketsFor(run_length)}; }
 
   Window window;
   int64_t outputs;
@@ -50,6 +49,8 @@ struct ConvolutionPlan {
   std::vector<int64_t> run_offsets;
   std::vector<int64_t> row_offsets;
   std::vector<int64_t> packed_runs;
+  // Of a row of rows_length().
+  std::vector<RowBlock> row_blocks;
 };
 
 // Weights [outputs, channels, kernel_h, kernel_w] in the order in which the passes read them: packed for ForwardImage,

@@ -86,7 +86,7 @@ class ConvolutionLayer : public Layer {
   void BackwardGroup(int64_t record, int64_t group, float* partial, Workspace* space);
   void BackwardByWinners(int64_t record, int64_t group, float* partial, Workspace* space);
   void BackwardDense(int64_t record, int64_t group, float* partial, Workspace* space);
-  // The top's gradient, through a ReLU that wrote the top: in place, or in the workspace.
+  // The top's gradient, or what a ReLU that wrote the top makes of it, in the workspace.
   const float* MaskedTopDiff(int64_t top_offset, Workspace* space);
   // The output's gradient, channels last, in its frame.
   void SpreadDiff(int64_t record, int64_t group, Workspace* space);

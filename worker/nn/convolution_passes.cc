@@ -60,7 +60,7 @@ absl::Status ConvolutionLayer::Allocate() {
   for (int thread = 0; thread < binding().threads; ++thread) {
     SAMOVAR_RETURN_IF_ERROR(AllocateWorkspace(spaces_.emplace_back(std::make_unique<Workspace>()).get()));
   }
-  if (pool() && pool()->max) SAMOVAR_RETURN_IF_ERROR(at_.Allocate(records * top_record()));
+  if (pool() && pool()->max && wants_any()) SAMOVAR_RETURN_IF_ERROR(at_.Allocate(records * top_record()));
   if (keeps_outputs() && wants_any()) SAMOVAR_RETURN_IF_ERROR(outputs_.Allocate(records * groups_ * plan_.output_elements()));
   if (wants_weights() || wants_bias()) {
     partial_stride_ = RoundUpToPackets(weights_partial()) + plan_.width;
@@ -123,7 +123,9 @@ void ConvolutionLayer::ForwardGroup(int64_t record, int64_t group, Workspace* sp
   if (pool() && pool()->max) {
     const PoolRelu relu = absorbed_.relu ? PoolRelu::kBelow : absorbed_.relu_of_pool ? PoolRelu::kAbove : PoolRelu::kNone;
     MaxPoolForward(pool()->window, plan_.packets, relu, out, space->pooled.data(), space->at.data());
-    Transpose(space->at.data(), top_plane(), plan_.outputs, plan_.width, at_.data() + top_offset, top_plane());
+    if (at_.size() > 0) {
+      Transpose(space->at.data(), top_plane(), plan_.outputs, plan_.width, at_.data() + top_offset, top_plane());
+    }
   } else {
     if (absorbed_.relu) Relu(out, window_.out_plane() * plan_.packets);
     if (pool()) AveragePoolForward(pool()->window, plan_.packets, out, space->pooled.data());
@@ -133,6 +135,8 @@ void ConvolutionLayer::ForwardGroup(int64_t record, int64_t group, Workspace* sp
 }
 
 void ConvolutionLayer::Backward(const Pass& pass) {
+  // A layer below may learn, yet be cut off.
+  if (!wants_any()) return;
   if (wants_data()) PackForPass(/*backward=*/true);
   pass.loop.Run(bottom(0).records(), records_per_piece_, [&](int64_t begin, int64_t end, int64_t piece, int thread) {
     if (partial_stride_ > 0) std::fill_n(partial(piece, 0), groups_ * partial_stride_, 0.0f);

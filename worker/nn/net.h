@@ -42,6 +42,9 @@ struct NetOptions {
   int batch_size = 0;
   // Shares the work of each layer; outlives the net. Null: the caller's thread alone.
   ThreadPool* pool = nullptr;
+  // Every blob can be read after Forward. If not, a convolution may do the work of the ReLU and the pool right above it, and the
+  // blobs between them are not written; the net's outputs and gradients are the same but for rounding.
+  bool keep_blobs = false;
 };
 
 // A layer that is fed from outside, and the memory of its tops, in order. The caller fills them before Forward; they are zero at

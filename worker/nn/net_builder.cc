@@ -54,7 +54,7 @@ class Builder {
     std::vector<bool> carries_diff;
     SAMOVAR_RETURN_IF_ERROR(PlanGradients(graph_.get(), &carries_diff));
     SAMOVAR_RETURN_IF_ERROR(AllocateBlobs(carries_diff));
-    FuseLayers(graph_.get());
+    if (!options_.keep_blobs) FuseLayers(graph_.get());
     for (LayerNode& node : graph_->nodes) {
       if (!node.absorbed) SAMOVAR_RETURN_IF_ERROR(BindLayer(&node));
     }

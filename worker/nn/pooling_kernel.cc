@@ -39,13 +39,16 @@ template <PoolRelu kRelu>
 void MaxPool(const Window& w, int64_t packets, const float* in, float* out, float* at) {
   const int64_t width = packets * kPacketSize;
   ForEachWindow(w, width, [&](const Clip& clip, int64_t place) {
+    const int64_t begin = clip.h_begin * w.in_w + clip.w_begin;
+    const int64_t end = begin + (clip.h_end - clip.h_begin) * w.in_w;
+    const int64_t columns = clip.w_end - clip.w_begin;
     for (int64_t c = 0; c < width; c += kPacketSize) {
       Packet best = Broadcast(-FLT_MAX);
       Packet best_at = BroadcastBits(-1);
-      for (int64_t y = clip.h_begin; y < clip.h_end; ++y) {
-        for (int64_t x = clip.w_begin; x < clip.w_end; ++x) {
-          const int64_t from = y * w.in_w + x;
-          Packet value = Load(in + from * width + c);
+      for (int64_t row = begin; row < end; row += w.in_w) {
+        const float* values = in + row * width + c;
+        for (int64_t from = row; from < row + columns; ++from, values += width) {
+          Packet value = Load(values);
           if (kRelu == PoolRelu::kBelow) value = Relu(value);
           const Packet better = Less(best, value);
           best = Select(better, value, best);

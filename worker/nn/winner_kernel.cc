@@ -68,29 +68,26 @@ constexpr const RowsFunction* kRows[kMostSums + 1] = {
     RowsTable<11>::kByRuns, RowsTable<12>::kByRuns, RowsTable<13>::kByRuns,
 };
 
-// Long runs are cut into even parts.
-int64_t PartsOf(int64_t packets) { return (packets + kMostSums - 1) / kMostSums; }
-
 }  // namespace
 
-int64_t RunsTogether(int64_t packets) {
-  const int64_t largest = (packets + PartsOf(packets) - 1) / PartsOf(packets);
-  return std::min(kMostRuns, kMostSums / largest);
+std::vector<RowBlock> CutRow(int64_t runs, int64_t packets) {
+  std::vector<RowBlock> blocks;
+  // Long runs are cut into even parts, short ones are taken together.
+  const int64_t parts = (packets + kMostSums - 1) / kMostSums;
+  for (int64_t part = 0; part < parts; ++part) {
+    const int64_t first = part * packets / parts;
+    const int64_t count = (part + 1) * packets / parts - first;
+    const int64_t together = std::min(kMostRuns, kMostSums / count);
+    for (int64_t run = 0; run < runs; run += together) blocks.push_back({run, std::min(together, runs - run), first, count});
+  }
+  return blocks;
 }
 
-void AddWeightedRows(const Runs& runs, const float* weights, const int32_t* offsets, int64_t terms, const float* from,
+void AddWeightedRows(const RowBlock& block, const float* weights, const int32_t* offsets, int64_t terms, const float* from,
                      const int64_t* from_runs, float* to, const int64_t* to_runs) {
   if (terms == 0) return;
-  const int64_t together = RunsTogether(runs.packets);
-  const int64_t parts = PartsOf(runs.packets);
-  for (int64_t part = 0; part < parts; ++part) {
-    const int64_t first = part * runs.packets / parts;
-    const int64_t packets = (part + 1) * runs.packets / parts - first;
-    for (int64_t run = 0; run < runs.count; run += together) {
-      kRows[packets][std::min(together, runs.count - run)]({weights, offsets, terms, from + first * kPacketSize, from_runs + run,
-                                                            to + first * kPacketSize, to_runs + run});
-    }
-  }
+  const int64_t first = block.first * kPacketSize;
+  kRows[block.packets][block.runs]({weights, offsets, terms, from + first, from_runs + block.run, to + first, to_runs + block.run});
 }
 
 }  // namespace samovar

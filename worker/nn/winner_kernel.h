@@ -2,24 +2,28 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "worker/nn/packet.h"
 
 namespace samovar {
 
-// Parts of a row that lie apart: part r begins at runs[r] and has `packets` packets.
-struct Runs {
-  int64_t count = 0;
-  int64_t packets = 0;
+// Part of a row, whose sums fit into registers: `packets` packets from `first` on of each of `runs` runs from `run` on. A row
+// consists of runs that lie apart.
+struct RowBlock {
+  int64_t run;
+  int64_t runs;
+  int64_t first;
+  int64_t packets;
 };
 
-// Runs that AddWeightedRows takes in one go.
-int64_t RunsTogether(int64_t packets);
+// The blocks of a row of `runs` runs of `packets` packets.
+std::vector<RowBlock> CutRow(int64_t runs, int64_t packets);
 
-// For each run r: to[to_runs[r] + i] += sum over k < terms, in order, of weights[k] * from[offsets[k] + from_runs[r] + i], for i
-// below runs.packets packets. Whole packets are read and written: what lies behind a shorter run takes part, so let it be zero, or
-// nobody's.
-void AddWeightedRows(const Runs& runs, const float* weights, const int32_t* offsets, int64_t terms, const float* from,
+// For each run r and place i of the block:
+//   to[to_runs[r] + i] += sum over k < terms, in order, of weights[k] * from[offsets[k] + from_runs[r] + i]
+// Whole packets are read and written: what lies behind a shorter run takes part, so let it be zero, or nobody's.
+void AddWeightedRows(const RowBlock& block, const float* weights, const int32_t* offsets, int64_t terms, const float* from,
                      const int64_t* from_runs, float* to, const int64_t* to_runs);
 
 }  // namespace samovar

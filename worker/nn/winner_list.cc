@@ -22,15 +22,19 @@ absl::Status WinnerList::Allocate(int64_t outputs, int64_t places, int64_t poole
 }
 
 void WinnerList::Collect(const float* at, const float* diff, const int32_t* place_offsets) {
+  float* __restrict const diffs = diffs_.data();
+  int32_t* __restrict const places = at_.data();
+  int32_t* __restrict const offsets = offsets_.data();
+  const int64_t pooled = pooled_;
   int64_t count = 0;
-  for (int64_t o = 0; o < outputs_; ++o) {
+  for (int64_t o = 0; o < outputs_; ++o, at += pooled, diff += pooled) {
     begins_.data()[o] = count;
-    for (int64_t i = o * pooled_; i < (o + 1) * pooled_; ++i) {
+    for (int64_t i = 0; i < pooled; ++i) {
       const int32_t place = std::bit_cast<int32_t>(at[i]);
       // Half of them may be dead behind a ReLU, at random: no branch.
-      diffs_.data()[count] = diff[i];
-      at_.data()[count] = place;
-      offsets_.data()[count] = place_offsets[std::max(place, 0)];
+      diffs[count] = diff[i];
+      places[count] = place;
+      offsets[count] = place_offsets[std::max(place, 0)];
       count += static_cast<int64_t>(place >= 0) & static_cast<int64_t>(diff[i] != 0);
     }
   }
