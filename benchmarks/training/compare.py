@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Images that the engine and PyTorch train on a second, one thread each, measured in turns on the same machine.
+"""Images that the engine and PyTorch train on a second, measured in turns on the same machine.
 
-    python3 benchmarks/training/compare.py [--bench build/release/bin/engine_bench] [--rounds 7] [--seconds 3] [--net lenet]
+    python3 benchmarks/training/compare.py [--net lenet] [--threads 1 2] [--rounds 7] [--seconds 2] [--bench FILE] [--blas FOLDER]
 
-A step is forward, backward and the update of SGD with momentum and weight decay, on the same synthetic batch. Each side is a
-process of its own that waits for its turn, so that whatever else the machine does meets both alike. Figures are medians of
-images per second of processor time, which other processes disturb least, and of images per second of the wall's clock. Needs
-torch (Debian: python3-torch). The engine's side of a step is in engine_bench.cc.
+A step is forward, backward and the update of SGD with momentum and weight decay, always on the same synthetic batch. Each side is
+a process of its own that waits for its turn, so that whatever else the machine does meets all alike. README.md says how the
+figures are to be read. Needs torch (Debian: python3-torch) and a BLAS of its own class (Debian: libopenblas0-pthread): without
+one, Debian's torch falls back on the reference BLAS, and this program refuses to compare. The engine's side is engine_bench.cc.
 """
 
 import argparse
@@ -18,6 +18,10 @@ import sys
 import time
 
 BATCHES = {"lenet": 64, "cifar10_quick": 100}
+# A matrix product of a BLAS that makes use of the processor is faster, GFLOP/s; the reference BLAS is slower.
+LEAST_GEMM_GFLOPS = 20
+# Settings of a BLAS that somebody may have made for another program.
+LEFT_OUT = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def torch_net(name):
@@ -33,10 +37,26 @@ def torch_net(name):
         nn.Linear(1024, 64), nn.Linear(64, 10)), (3, 32, 32)
 
 
-def serve_torch(name, batch, seconds):
+def gemm_gflops():
+    """What one thread of torch does in matrix products; the best of three."""
+    import torch
+    size = 768
+    a = torch.rand(size, size)
+    times = []
+    for _ in range(3):
+        start = time.process_time()
+        torch.mm(a, a)
+        times.append(time.process_time() - start)
+    return 2 * size ** 3 / min(times) / 1e9
+
+
+def serve_torch(name, threads, seconds):
     """A round for each line on standard input, as engine_bench --wait does."""
     import torch
     torch.set_num_threads(1)
+    gflops = gemm_gflops()
+    print(json.dumps({"torch": torch.__version__, "gemm_gflops": round(gflops, 1)}), flush=True)
+    torch.set_num_threads(threads)
     torch.manual_seed(1)
     net, image = torch_net(name)
     rate = 0.01 if name == "lenet" else 0.001
@@ -45,6 +65,7 @@ def serve_torch(name, batch, seconds):
               {"params": [p for p in net.parameters() if p.dim() == 1], "lr": 2 * rate}]
     optimizer = torch.optim.SGD(groups, lr=rate, momentum=0.9, weight_decay=decay)
     loss = torch.nn.CrossEntropyLoss()
+    batch = BATCHES[name]
     data, labels = torch.rand(batch, *image), torch.randint(10, (batch,))
 
     def step():
@@ -64,46 +85,85 @@ def serve_torch(name, batch, seconds):
                           "images_per_cpu_second": images / (time.process_time() - cpu)}), flush=True)
 
 
+class Side:
+    """A process that measures a round when it is told to."""
+
+    def __init__(self, command, environment):
+        self.command = command
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+        self.rounds = []
+
+    def read(self):
+        line = self.process.stdout.readline()
+        if not line:
+            sys.exit(f"compare: {' '.join(self.command)} ended early")
+        return json.loads(line)
+
+    def measure(self):
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        self.rounds.append(self.read())
+
+    def values(self, figure):
+        return [entry[figure] for entry in self.rounds]
+
+    def end(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def start_sides(net, options):
+    environment = {key: value for key, value in os.environ.items() if key not in LEFT_OUT}
+    torch_environment = dict(environment)
+    if options.blas:
+        torch_environment["LD_LIBRARY_PATH"] = options.blas
+    sides = {}
+    for threads in options.threads:
+        shared = ["--net", net, "--threads", str(threads), "--seconds", str(options.seconds)]
+        sides["samovar", threads] = Side([options.bench, *shared, "--batch", str(BATCHES[net]), "--rounds", str(options.rounds),
+                                          "--wait"], environment)
+        side = sides["pytorch", threads] = Side([sys.executable, __file__, "--serve-torch", *shared], torch_environment)
+        about = side.read()
+        if about["gemm_gflops"] < LEAST_GEMM_GFLOPS and not options.any_blas:
+            sys.exit(f"compare: torch's matrix products do {about['gemm_gflops']} GFLOP/s, so its BLAS is none to compare with; "
+                     "install libopenblas0-pthread, or name a folder with another libblas.so.3 by --blas")
+    print(f"{net}, batch {BATCHES[net]}: torch {about['torch']}, matrix product {about['gemm_gflops']} GFLOP/s")
+    return sides
+
+
 def compare(net, options):
-    batch = BATCHES[net]
-    shared = ["--net", net, "--batch", str(batch), "--seconds", str(options.seconds)]
-    commands = {
-        "samovar": [options.bench, *shared, "--threads", "1", "--rounds", str(options.rounds), "--wait"],
-        "pytorch": [sys.executable, __file__, "--serve-torch", *shared],
-    }
-    sides = {name: subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-             for name, command in commands.items()}
-    rounds = {name: [] for name in sides}
+    sides = start_sides(net, options)
     for _ in range(options.rounds):
-        for name, side in sides.items():
-            side.stdin.write("\n")
-            side.stdin.flush()
-            line = side.stdout.readline()
-            if not line:
-                sys.exit(f"compare: {' '.join(commands[name])} ended early")
-            rounds[name].append(json.loads(line))
+        for side in sides.values():
+            side.measure()
     for side in sides.values():
-        side.stdin.close()
-        side.wait()
+        side.end()
     for figure in ("images_per_cpu_second", "images_per_second"):
-        values = {name: [entry[figure] for entry in entries] for name, entries in rounds.items()}
-        medians = {name: statistics.median(of) for name, of in values.items()}
-        ratios = sorted(a / b for a, b in zip(values["samovar"], values["pytorch"]))
-        print(f"{net} batch {batch}, {figure}: samovar {medians['samovar']:.0f}, pytorch {medians['pytorch']:.0f}, "
-              f"ratio {medians['samovar'] / medians['pytorch']:.2f} (by round {ratios[0]:.2f} to {ratios[-1]:.2f})", flush=True)
+        print(f"  {figure}")
+        for (name, threads), side in sides.items():
+            values = side.values(figure)
+            print(f"    {name}, threads {threads}: median {statistics.median(values):.0f} ({min(values):.0f} to {max(values):.0f})")
+        pairs = [(("samovar", threads), ("pytorch", threads)) for threads in options.threads]
+        pairs += [((name, threads), (name, options.threads[0])) for name in ("samovar", "pytorch") for threads in options.threads[1:]]
+        for over, under in pairs:
+            ratios = [a / b for a, b in zip(sides[over].values(figure), sides[under].values(figure))]
+            print(f"    {over[0]} {over[1]} / {under[0]} {under[1]}: median of the rounds' ratios {statistics.median(ratios):.2f} "
+                  f"({min(ratios):.2f} to {max(ratios):.2f})", flush=True)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bench", default="build/release/bin/engine_bench")
+    parser.add_argument("--bench", default="build/release/bin/engine_bench", help="the engine's side")
     parser.add_argument("--net", choices=sorted(BATCHES), help="both if not given")
-    parser.add_argument("--batch", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="numbers of threads of either side")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--seconds", type=float, default=2, help="length of a measurement")
+    parser.add_argument("--blas", help="folder of the libblas.so.3 for torch; the system's if not given")
+    parser.add_argument("--any-blas", action="store_true", help="compares with a slow BLAS, too")
     parser.add_argument("--serve-torch", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve_torch:
-        serve_torch(options.net, options.batch, options.seconds)
+        serve_torch(options.net, options.threads[0], options.seconds)
         return
     print("load before:", " ".join(f"{load:.2f}" for load in os.getloadavg()), flush=True)
     for net in [options.net] if options.net else BATCHES:

@@ -54,6 +54,12 @@ struct NetInput {
   std::vector<std::span<float>> tops;
 };
 
+// A blob as the last Forward left it. The memory is the net's; the next pass writes it.
+struct NetBlob {
+  Shape shape;
+  std::span<const float> values;
+};
+
 struct NetGraph;
 
 class Net {
@@ -93,6 +99,10 @@ class Net {
   // Of the last Forward. loss() is the sum over all tops of loss_weight times their values.
   std::span<const float> outputs() const;
   float loss() const;
+
+  // The blob of that name after the last Forward; if layers work on it in place, after the last of these. NOT_FOUND: there is none;
+  // FAILED_PRECONDITION: it is not written, since a convolution does the work of the layer that reads it (NetOptions::keep_blobs).
+  absl::StatusOr<NetBlob> FindBlob(const std::string& name) const;
 
   // Layers in net order, those that were inserted included.
   size_t layers() const;
