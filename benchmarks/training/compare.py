@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Images that the engine and PyTorch train on a second, measured in turns on the same machine.
 
-    python3 benchmarks/training/compare.py [--net lenet] [--threads 1 2] [--rounds 7] [--seconds 2] [--bench FILE] [--blas FOLDER]
+    python3 benchmarks/training/compare.py [--net lenet] [--threads 1 2] [--rounds 9] [--seconds 1] [--bench FILE] [--blas FOLDER]
 
 A step is forward, backward and the update of SGD with momentum and weight decay, always on the same synthetic batch. Each side is
 a process of its own that waits for its turn, so that whatever else the machine does meets all alike. README.md says how the
@@ -20,8 +20,11 @@ import time
 BATCHES = {"lenet": 64, "cifar10_quick": 100}
 # A matrix product of a BLAS that makes use of the processor is faster, GFLOP/s; the reference BLAS is slower.
 LEAST_GEMM_GFLOPS = 20
-# Settings of a BLAS that somebody may have made for another program.
-LEFT_OUT = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+# Settings of a BLAS that somebody may have made for another program; and the threads of each library that torch may use.
+LEFT_OUT = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+# A round is quiet if all other processes together used less than this many processors.
+QUIET = 0.1
 
 
 def torch_net(name):
@@ -85,6 +88,13 @@ def serve_torch(name, threads, seconds):
                           "images_per_cpu_second": images / (time.process_time() - cpu)}), flush=True)
 
 
+def busy_seconds():
+    """Of all processors, since the machine started."""
+    with open("/proc/stat", encoding="ascii") as stat:
+        user, nice, system, _, _, irq, softirq, steal = map(int, stat.readline().split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
 class Side:
     """A process that measures a round when it is told to."""
 
@@ -100,12 +110,16 @@ class Side:
         return json.loads(line)
 
     def measure(self):
+        start, busy = time.monotonic(), busy_seconds()
         self.process.stdin.write("\n")
         self.process.stdin.flush()
-        self.rounds.append(self.read())
+        entry = self.read()
+        used = entry["images_per_second"] / entry["images_per_cpu_second"]
+        entry["others"] = (busy_seconds() - busy) / (time.monotonic() - start) - used
+        self.rounds.append(entry)
 
-    def values(self, figure):
-        return [entry[figure] for entry in self.rounds]
+    def values(self, figure, quiet):
+        return [entry[figure] for entry in self.rounds if not quiet or entry["others"] < QUIET]
 
     def end(self):
         self.process.stdin.close()
@@ -114,11 +128,11 @@ class Side:
 
 def start_sides(net, options):
     environment = {key: value for key, value in os.environ.items() if key not in LEFT_OUT}
-    torch_environment = dict(environment)
-    if options.blas:
-        torch_environment["LD_LIBRARY_PATH"] = options.blas
     sides = {}
     for threads in options.threads:
+        torch_environment = {**environment, **{key: str(threads) for key in THREADS}}
+        if options.blas:
+            torch_environment["LD_LIBRARY_PATH"] = options.blas
         shared = ["--net", net, "--threads", str(threads), "--seconds", str(options.seconds)]
         sides["samovar", threads] = Side([options.bench, *shared, "--batch", str(BATCHES[net]), "--rounds", str(options.rounds),
                                           "--wait"], environment)
@@ -138,17 +152,30 @@ def compare(net, options):
             side.measure()
     for side in sides.values():
         side.end()
-    for figure in ("images_per_cpu_second", "images_per_second"):
-        print(f"  {figure}")
-        for (name, threads), side in sides.items():
-            values = side.values(figure)
-            print(f"    {name}, threads {threads}: median {statistics.median(values):.0f} ({min(values):.0f} to {max(values):.0f})")
-        pairs = [(("samovar", threads), ("pytorch", threads)) for threads in options.threads]
-        pairs += [((name, threads), (name, options.threads[0])) for name in ("samovar", "pytorch") for threads in options.threads[1:]]
-        for over, under in pairs:
-            ratios = [a / b for a, b in zip(sides[over].values(figure), sides[under].values(figure))]
-            print(f"    {over[0]} {over[1]} / {under[0]} {under[1]}: median of the rounds' ratios {statistics.median(ratios):.2f} "
-                  f"({min(ratios):.2f} to {max(ratios):.2f})", flush=True)
+    others = [entry["others"] for side in sides.values() for entry in side.rounds]
+    print(f"  others used {statistics.median(others):.2f} processors ({min(others):.2f} to {max(others):.2f})")
+    report(sides, options, "images_per_cpu_second", quiet=False)
+    report(sides, options, "images_per_second", quiet=False)
+    report(sides, options, "images_per_second", quiet=True)
+
+
+def spread(values, digits):
+    return f"median {statistics.median(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f}, {len(values)} rounds)"
+
+
+def report(sides, options, figure, quiet):
+    print(f"  {figure}, {'quiet' if quiet else 'all'} rounds")
+    for (name, threads), side in sides.items():
+        values = side.values(figure, quiet)
+        if values:
+            print(f"    {name}, threads {threads}: {spread(values, 0)}")
+    pairs = [(("samovar", threads), ("pytorch", threads)) for threads in options.threads]
+    pairs += [((name, threads), (name, options.threads[0])) for name in ("samovar", "pytorch") for threads in options.threads[1:]]
+    for over, under in pairs:
+        ratios = [a[figure] / b[figure] for a, b in zip(sides[over].rounds, sides[under].rounds)
+                  if not quiet or max(a["others"], b["others"]) < QUIET]
+        if ratios:
+            print(f"    {over[0]} {over[1]} / {under[0]} {under[1]}, ratios of the same round: {spread(ratios, 2)}", flush=True)
 
 
 def main():
@@ -156,8 +183,8 @@ def main():
     parser.add_argument("--bench", default="build/release/bin/engine_bench", help="the engine's side")
     parser.add_argument("--net", choices=sorted(BATCHES), help="both if not given")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="numbers of threads of either side")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=2, help="length of a measurement")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--seconds", type=float, default=1, help="length of a measurement")
     parser.add_argument("--blas", help="folder of the libblas.so.3 for torch; the system's if not given")
     parser.add_argument("--any-blas", action="store_true", help="compares with a slow BLAS, too")
     parser.add_argument("--serve-torch", action="store_true", help=argparse.SUPPRESS)
