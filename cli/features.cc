@@ -8,8 +8,6 @@
 #include <fstream>
 #include <iostream>
 #include <memory>
-#include <optional>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -90,7 +88,7 @@ class Extractor {
     SAMOVAR_ASSIGN_OR_RETURN(names_, reader->Names());
     for (int i = 0; i < options_.threads; ++i) {
       Lane lane;
-      SAMOVAR_ASSIGN_OR_RETURN(lane.net, BuildNetOf(model_, /*batch_size=*/1, nullptr));
+      SAMOVAR_ASSIGN_OR_RETURN(lane.net, BuildNetOf(model_, /*batch_size=*/1, nullptr, /*keep_blobs=*/true));
       SAMOVAR_ASSIGN_OR_RETURN(lane.feed, OpenFeedOf(model_));
       lane.tops = FedTops(model_, *lane.net);
       lanes_.push_back(std::move(lane));
@@ -117,18 +115,20 @@ class Extractor {
       SAMOVAR_RETURN_IF_ERROR(lane->net->Forward(0, /*seed=*/1, /*first_record=*/record));
       JsonLine line;
       line.Text("SampleID", names_[record]);
-      for (const std::string& blob : blobs_) line.Raw(blob, ValuesOf(*lane->net, blob));
+      for (const std::string& blob : blobs_) {
+        SAMOVAR_ASSIGN_OR_RETURN(const std::string values, ValuesOf(*lane->net, blob));
+        line.Raw(blob, values);
+      }
       absl::StrAppend(lines, line.Finish(), "\n");
     }
     return absl::OkStatus();
   }
 
-  static std::string ValuesOf(const Net& net, const std::string& blob) {
-    const std::optional<Net::BlobView> found = net.FindBlob(blob);
+  static absl::StatusOr<std::string> ValuesOf(const Net& net, const std::string& blob) {
+    const absl::StatusOr<NetBlob> found = net.FindBlob(blob);
+    if (!found.ok()) return found.status();
     std::string text = "[";
-    // CheckBlobs has seen to it that it is there.
-    const std::span<const float> values = found.has_value() ? found->values : std::span<const float>();
-    for (const float value : values) {
+    for (const float value : found->values) {
       if (text.size() > 1) text.push_back(',');
       AppendNumber(value, &text);
     }

@@ -58,11 +58,12 @@ absl::StatusOr<OpenModel> OpenModelFiles(const ModelFiles& files, caffe::Phase p
   return model;
 }
 
-absl::StatusOr<std::unique_ptr<Net>> BuildNetOf(const OpenModel& model, int batch_size, ThreadPool* pool) {
+absl::StatusOr<std::unique_ptr<Net>> BuildNetOf(const OpenModel& model, int batch_size, ThreadPool* pool, bool keep_blobs) {
   NetOptions options;
   options.phase = model.phase;
   options.batch_size = batch_size;
   options.pool = pool;
+  options.keep_blobs = keep_blobs;
   if (model.data.records() > 0) {
     std::vector<Shape>& tops = options.input_shapes[model.data.layer()];
     for (const v1::RecordTop& top : model.data.tops()) tops.emplace_back(top.shape().begin(), top.shape().end());

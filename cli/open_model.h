@@ -43,8 +43,9 @@ absl::StatusOr<OpenModel> OpenModelFiles(const ModelFiles& files, caffe::Phase p
 // The net as it is in the phase, upgraded. The first part of OpenModelFiles.
 absl::StatusOr<caffe::NetParameter> ReadNetInPhase(const std::string& path, caffe::Phase phase);
 
-// The net for batches of so many records (0: what its text says), with the model's weights. The pool outlives it.
-absl::StatusOr<std::unique_ptr<Net>> BuildNetOf(const OpenModel& model, int batch_size, ThreadPool* pool);
+// The net for batches of so many records (0: what its text says), with the model's weights. The pool outlives it. `keep_blobs` as
+// in NetOptions.
+absl::StatusOr<std::unique_ptr<Net>> BuildNetOf(const OpenModel& model, int batch_size, ThreadPool* pool, bool keep_blobs = false);
 
 // A feed of the model's records, in order. REQUIRES: model.data.records() > 0
 absl::StatusOr<std::unique_ptr<BatchFeed>> OpenFeedOf(const OpenModel& model);

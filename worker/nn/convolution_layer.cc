@@ -40,17 +40,25 @@ LayerOr CreateConvolutionLayer(const LayerContext& context) {
   return std::make_unique<ConvolutionLayer>(context.param, in[0], w);
 }
 
+namespace {
+
+Window WindowOfGroup(Window window, int64_t groups) {
+  window.channels /= groups;
+  return window;
+}
+
+}  // namespace
+
 ConvolutionLayer::ConvolutionLayer(const caffe::LayerParameter& param, int64_t batch_size, const Window& window)
     : window_(window),
       groups_(param.convolution_param().group()),
-      outputs_(param.convolution_param().num_output()),
-      group_outputs_(outputs_ / groups_),
-      group_taps_(window.channels / groups_ * window.taps()),
-      has_bias_(param.convolution_param().bias_term()) {
+      has_bias_(param.convolution_param().bias_term()),
+      plan_(WindowOfGroup(window, groups_), param.convolution_param().num_output() / groups_) {
   const caffe::ConvolutionParameter& conv = param.convolution_param();
-  AddTop({batch_size, outputs_, window_.out_h, window_.out_w});
-  AddParameter(param.name(), {outputs_, window_.channels / groups_, window_.kernel_h, window_.kernel_w}, conv.weight_filler());
-  if (has_bias_) AddParameter(param.name(), {outputs_}, conv.bias_filler());
+  const int64_t outputs = conv.num_output();
+  AddTop({batch_size, outputs, window_.out_h, window_.out_w});
+  AddParameter(param.name(), {outputs, plan_.window.channels, window_.kernel_h, window_.kernel_w}, conv.weight_filler());
+  if (has_bias_) AddParameter(param.name(), {outputs}, conv.bias_filler());
 }
 
 }  // namespace samovar

@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/caffe/suggest.h"
 #include "worker/nn/eigen.h"
 #include "worker/nn/net_builder.h"
 #include "worker/nn/net_graph.h"
@@ -83,6 +86,16 @@ void AddShared(NetGraph* graph, const LayerNode& node) {
   }
 }
 
+// Some layer writes the blob: none has absorbed its producer together with its reader (net_fusion.h).
+bool IsWritten(const NetGraph& graph, size_t blob) {
+  for (const LayerNode& node : graph.nodes) {
+    if (node.absorbed) continue;
+    const std::vector<size_t>& written = node.writes.empty() ? node.tops : node.writes;
+    if (std::find(written.begin(), written.end(), blob) != written.end()) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Net>> Net::Create(const caffe::NetParameter& net, const NetOptions& options) {
@@ -102,15 +115,6 @@ const std::vector<NetInput>& Net::inputs() const { return graph_->inputs; }
 const v1::NetOutputs& Net::output_specs() const { return graph_->output_specs; }
 std::span<const float> Net::outputs() const { return graph_->output_values; }
 float Net::loss() const { return graph_->loss; }
-
-std::optional<Net::BlobView> Net::FindBlob(absl::string_view name) const {
-  for (auto blob = graph_->blobs.rbegin(); blob != graph_->blobs.rend(); ++blob) {
-    if ((*blob)->name != name) continue;
-    const Blob& found = **blob;
-    return BlobView{{found.shape.begin(), found.shape.end()}, {found.data, static_cast<size_t>(found.elements())}};
-  }
-  return std::nullopt;
-}
 
 std::vector<std::string> Net::BlobNames() const {
   std::vector<std::string> names;
@@ -133,11 +137,26 @@ double Net::backward_flops(size_t layer) const {
 }
 void Net::SetObserver(std::function<void(size_t layer, bool forward)> after_layer) { graph_->after_layer = std::move(after_layer); }
 
+absl::StatusOr<NetBlob> Net::FindBlob(const std::string& name) const {
+  std::vector<std::string> names;
+  // Layers in place make blobs of the same name, one after the other.
+  for (size_t i = graph_->blobs.size(); i-- > 0;) {
+    const Blob& blob = *graph_->blobs[i];
+    names.push_back(blob.name);
+    if (blob.name != name) continue;
+    if (IsWritten(*graph_, i)) return NetBlob{blob.shape, {blob.data, static_cast<size_t>(blob.elements())}};
+    return absl::FailedPreconditionError(
+        absl::StrCat("blob \"", name, "\" is not kept: a convolution is computed together with the layers above it; create the net with ",
+                     "keep_blobs to read it"));
+  }
+  return absl::NotFoundError(absl::StrCat("the net has no blob \"", name, "\"", DidYouMean(name, names)));
+}
+
 absl::Status Net::Forward(uint64_t iteration, uint64_t seed, uint64_t first_record) {
   graph_->forward_done = false;
   graph_->pass = {iteration, seed, first_record, graph_->loop};
   for (size_t i = 0; i < graph_->nodes.size(); ++i) {
-    SAMOVAR_RETURN_IF_ERROR(graph_->nodes[i].layer->Forward(graph_->pass));
+    if (!graph_->nodes[i].absorbed) SAMOVAR_RETURN_IF_ERROR(graph_->nodes[i].layer->Forward(graph_->pass));
     if (graph_->after_layer) graph_->after_layer(i, /*forward=*/true);
   }
   SAMOVAR_ASSIGN_OR_RETURN(const double loss, SumLosses(*graph_, iteration));
@@ -158,7 +177,7 @@ absl::Status Net::Backward(absl::FunctionRef<void(uint64_t begin, uint64_t end)>
   for (auto node = graph_->nodes.rbegin(); node != graph_->nodes.rend(); ++node) {
     if (node->needs_backward) {
       SeedLoss(*graph_, *node);
-      node->layer->Backward(graph_->pass);
+      if (!node->absorbed) node->layer->Backward(graph_->pass);
       AddShared(graph_.get(), *node);
       if (graph_->after_layer) graph_->after_layer(static_cast<size_t>(node.base() - graph_->nodes.begin()) - 1, /*forward=*/false);
     }

@@ -17,7 +17,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -25,7 +24,6 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
 #include "caffe.pb.h"
 #include "common/base/thread_pool.h"
 #include "samovar/v1/job.pb.h"
@@ -44,6 +42,9 @@ struct NetOptions {
   int batch_size = 0;
   // Shares the work of each layer; outlives the net. Null: the caller's thread alone.
   ThreadPool* pool = nullptr;
+  // Every blob can be read after Forward. If not, a convolution may do the work of the ReLU and the pool right above it, and the
+  // blobs between them are not written; the net's outputs and gradients are the same but for rounding.
+  bool keep_blobs = false;
 };
 
 // A layer that is fed from outside, and the memory of its tops, in order. The caller fills them before Forward; they are zero at
@@ -51,6 +52,12 @@ struct NetOptions {
 struct NetInput {
   std::string layer;
   std::vector<std::span<float>> tops;
+};
+
+// A blob as the last Forward left it. The memory is the net's; the next pass writes it.
+struct NetBlob {
+  Shape shape;
+  std::span<const float> values;
 };
 
 struct NetGraph;
@@ -94,12 +101,9 @@ class Net {
   std::span<const float> outputs() const;
   float loss() const;
 
-  // What a blob holds after Forward; null if the net has none of this name. Where layers work in place, the last one's values.
-  struct BlobView {
-    std::vector<int64_t> shape;
-    std::span<const float> values;
-  };
-  std::optional<BlobView> FindBlob(absl::string_view name) const;
+  // The blob of that name after the last Forward; if layers work on it in place, after the last of these. NOT_FOUND: there is none;
+  // FAILED_PRECONDITION: it is not written, since a convolution does the work of the layer that reads it (NetOptions::keep_blobs).
+  absl::StatusOr<NetBlob> FindBlob(const std::string& name) const;
   // Names of the blobs that the net's text has, each once, in net order.
   std::vector<std::string> BlobNames() const;
 

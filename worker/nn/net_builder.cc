@@ -15,6 +15,7 @@
 #include "worker/nn/fed_layer.h"
 #include "worker/nn/layer_fields.h"
 #include "worker/nn/layer_registry.h"
+#include "worker/nn/net_fusion.h"
 #include "worker/nn/net_gradients.h"
 
 namespace samovar {
@@ -53,7 +54,10 @@ class Builder {
     std::vector<bool> carries_diff;
     SAMOVAR_RETURN_IF_ERROR(PlanGradients(graph_.get(), &carries_diff));
     SAMOVAR_RETURN_IF_ERROR(AllocateBlobs(carries_diff));
-    for (LayerNode& node : graph_->nodes) SAMOVAR_RETURN_IF_ERROR(BindLayer(&node));
+    if (!options_.keep_blobs) FuseLayers(graph_.get());
+    for (LayerNode& node : graph_->nodes) {
+      if (!node.absorbed) SAMOVAR_RETURN_IF_ERROR(BindLayer(&node));
+    }
     ListInputs();
     ListOutputs();
     return std::move(graph_);
@@ -330,7 +334,7 @@ class Builder {
   absl::Status BindLayer(LayerNode* node) {
     LayerBinding binding;
     for (size_t blob : node->bottoms) binding.bottoms.push_back(graph_->blobs[blob].get());
-    for (size_t blob : node->tops) binding.tops.push_back(graph_->blobs[blob].get());
+    for (size_t blob : node->writes.empty() ? node->tops : node->writes) binding.tops.push_back(graph_->blobs[blob].get());
     for (size_t i = 0; i < node->parameters.size(); ++i) {
       binding.weights.push_back(graph_->weights.data() + graph_->layout.blobs(node->parameters[i]).offset());
       binding.gradients.push_back(GradientOf(*node, i));

@@ -22,6 +22,10 @@ struct LayerNode {
   std::unique_ptr<Layer> layer;
   std::vector<size_t> bottoms;
   std::vector<size_t> tops;
+  // Tops of the last layer that this one has absorbed (net_fusion.h); empty if there is none.
+  std::vector<size_t> writes;
+  // A layer below does this one's work.
+  bool absorbed = false;
   // One entry a top.
   std::vector<float> loss_weights;
   // One entry a bottom: its diff is wanted.

@@ -1,7 +1,10 @@
 #include "worker/nn/pooling_kernel.h"
 
 #include <algorithm>
+#include <bit>
 #include <cfloat>
+
+#include "worker/nn/packet.h"
 
 namespace samovar {
 namespace {
@@ -20,89 +23,96 @@ Clip ClipWindow(const Window& w, int64_t oh, int64_t ow) {
           (h_end - h_begin) * (w_end - w_begin)};
 }
 
-bool IsTwoByTwo(const Window& w) {
-  return w.kernel_h == 2 && w.kernel_w == 2 && w.stride_h == 2 && w.stride_w == 2 && w.pad_h == 0 && w.pad_w == 0 &&
-         w.in_h == 2 * w.out_h && w.in_w == 2 * w.out_w;
+// body(clip, offset of the output) for every window.
+template <typename Body>
+inline void ForEachWindow(const Window& w, int64_t width, Body body) {
+  for (int64_t oh = 0; oh < w.out_h; ++oh) {
+    for (int64_t ow = 0; ow < w.out_w; ++ow) body(ClipWindow(w, oh, ow), (oh * w.out_w + ow) * width);
+  }
 }
 
-// The common case without clipping or branches, in a form that compilers turn into vector code.
-void TwoByTwoForward(const Window& w, const float* __restrict in, float* __restrict out, int32_t* __restrict at) {
-  for (int64_t oh = 0; oh < w.out_h; ++oh, out += w.out_w, at += w.out_w) {
-    const float* upper = in + 2 * oh * w.in_w;
-    const float* lower = upper + w.in_w;
-    const int32_t first = static_cast<int32_t>(2 * oh * w.in_w);
-    const int32_t width = static_cast<int32_t>(w.in_w);
-    for (int32_t ow = 0; ow < static_cast<int32_t>(w.out_w); ++ow) {
-      const float candidates[4] = {upper[2 * ow], upper[2 * ow + 1], lower[2 * ow], lower[2 * ow + 1]};
-      const int32_t place = first + 2 * ow;
-      float best = -FLT_MAX;
-      int32_t best_at = -1;
-      best_at = candidates[0] > best ? place : best_at;
-      best = candidates[0] > best ? candidates[0] : best;
-      best_at = candidates[1] > best ? place + 1 : best_at;
-      best = candidates[1] > best ? candidates[1] : best;
-      best_at = candidates[2] > best ? place + width : best_at;
-      best = candidates[2] > best ? candidates[2] : best;
-      best_at = candidates[3] > best ? place + width + 1 : best_at;
-      best = candidates[3] > best ? candidates[3] : best;
-      out[ow] = best;
-      at[ow] = best_at;
+Packet BroadcastBits(int32_t bits) { return Broadcast(std::bit_cast<float>(bits)); }
+
+Packet Relu(const Packet& x) { return Select(Less(Broadcast(0), x), x, Mul(Broadcast(0), x)); }
+
+template <PoolRelu kRelu>
+void MaxPool(const Window& w, int64_t packets, const float* in, float* out, float* at) {
+  const int64_t width = packets * kPacketSize;
+  ForEachWindow(w, width, [&](const Clip& clip, int64_t place) {
+    const int64_t begin = clip.h_begin * w.in_w + clip.w_begin;
+    const int64_t end = begin + (clip.h_end - clip.h_begin) * w.in_w;
+    const int64_t columns = clip.w_end - clip.w_begin;
+    for (int64_t c = 0; c < width; c += kPacketSize) {
+      Packet best = Broadcast(-FLT_MAX);
+      Packet best_at = BroadcastBits(-1);
+      for (int64_t row = begin; row < end; row += w.in_w) {
+        const float* values = in + row * width + c;
+        for (int64_t from = row; from < row + columns; ++from, values += width) {
+          Packet value = Load(values);
+          if (kRelu == PoolRelu::kBelow) value = Relu(value);
+          const Packet better = Less(best, value);
+          best = Select(better, value, best);
+          best_at = Select(better, BroadcastBits(static_cast<int32_t>(from)), best_at);
+        }
+      }
+      if (kRelu != PoolRelu::kNone) best_at = Select(Less(Broadcast(0), best), best_at, BroadcastBits(-1));
+      if (kRelu == PoolRelu::kAbove) best = Relu(best);
+      Store(out + place + c, best);
+      Store(at + place + c, best_at);
     }
-  }
+  });
 }
 
 }  // namespace
 
-void MaxPoolForward(const Window& w, const float* in, float* out, int32_t* at) {
-  if (IsTwoByTwo(w)) return TwoByTwoForward(w, in, out, at);
-  for (int64_t oh = 0; oh < w.out_h; ++oh) {
-    for (int64_t ow = 0; ow < w.out_w; ++ow, ++out, ++at) {
-      const Clip clip = ClipWindow(w, oh, ow);
-      *out = -FLT_MAX;
-      *at = -1;
+void MaxPoolForward(const Window& w, int64_t packets, PoolRelu relu, const float* in, float* out, float* at) {
+  switch (relu) {
+    case PoolRelu::kNone:
+      return MaxPool<PoolRelu::kNone>(w, packets, in, out, at);
+    case PoolRelu::kBelow:
+      return MaxPool<PoolRelu::kBelow>(w, packets, in, out, at);
+    case PoolRelu::kAbove:
+      return MaxPool<PoolRelu::kAbove>(w, packets, in, out, at);
+  }
+}
+
+void MaxPoolBackward(const Window& w, const float* out_diff, const float* at, float* in_diff) {
+  std::fill_n(in_diff, w.in_plane(), 0.0f);
+  for (int64_t i = 0; i < w.out_plane(); ++i) {
+    const int32_t place = std::bit_cast<int32_t>(at[i]);
+    if (place >= 0) in_diff[place] += out_diff[i];
+  }
+}
+
+void AveragePoolForward(const Window& w, int64_t packets, const float* in, float* out) {
+  const int64_t width = packets * kPacketSize;
+  ForEachWindow(w, width, [&](const Clip& clip, int64_t place) {
+    const Packet count = Broadcast(static_cast<float>(clip.count));
+    for (int64_t c = 0; c < width; c += kPacketSize) {
+      Packet sum = Broadcast(0);
+      for (int64_t y = clip.h_begin; y < clip.h_end; ++y) {
+        for (int64_t x = clip.w_begin; x < clip.w_end; ++x) sum = Add(sum, Load(in + (y * w.in_w + x) * width + c));
+      }
+      Store(out + place + c, Div(sum, count));
+    }
+  });
+}
+
+void AveragePoolBackward(const Window& w, int64_t packets, const float* out_diff, float* in_diff, int64_t in_row) {
+  const int64_t width = packets * kPacketSize;
+  for (int64_t y = 0; y < w.in_h; ++y) std::fill_n(in_diff + y * in_row, w.in_w * width, 0.0f);
+  ForEachWindow(w, width, [&](const Clip& clip, int64_t place) {
+    const Packet count = Broadcast(static_cast<float>(clip.count));
+    for (int64_t c = 0; c < width; c += kPacketSize) {
+      const Packet share = Div(Load(out_diff + place + c), count);
       for (int64_t y = clip.h_begin; y < clip.h_end; ++y) {
         for (int64_t x = clip.w_begin; x < clip.w_end; ++x) {
-          if (in[y * w.in_w + x] > *out) {
-            *out = in[y * w.in_w + x];
-            *at = static_cast<int32_t>(y * w.in_w + x);
-          }
+          float* to = in_diff + y * in_row + x * width + c;
+          Store(to, Add(Load(to), share));
         }
       }
     }
-  }
-}
-
-void MaxPoolBackward(const Window& w, const float* out_diff, const int32_t* at, float* in_diff) {
-  std::fill(in_diff, in_diff + w.in_plane(), 0.0f);
-  for (int64_t i = 0; i < w.out_plane(); ++i) {
-    if (at[i] >= 0) in_diff[at[i]] += out_diff[i];
-  }
-}
-
-void AveragePoolForward(const Window& w, const float* in, float* out) {
-  for (int64_t oh = 0; oh < w.out_h; ++oh) {
-    for (int64_t ow = 0; ow < w.out_w; ++ow, ++out) {
-      const Clip clip = ClipWindow(w, oh, ow);
-      float sum = 0;
-      for (int64_t y = clip.h_begin; y < clip.h_end; ++y) {
-        for (int64_t x = clip.w_begin; x < clip.w_end; ++x) sum += in[y * w.in_w + x];
-      }
-      *out = sum / static_cast<float>(clip.count);
-    }
-  }
-}
-
-void AveragePoolBackward(const Window& w, const float* out_diff, float* in_diff) {
-  std::fill(in_diff, in_diff + w.in_plane(), 0.0f);
-  for (int64_t oh = 0; oh < w.out_h; ++oh) {
-    for (int64_t ow = 0; ow < w.out_w; ++ow, ++out_diff) {
-      const Clip clip = ClipWindow(w, oh, ow);
-      const float share = *out_diff / static_cast<float>(clip.count);
-      for (int64_t y = clip.h_begin; y < clip.h_end; ++y) {
-        for (int64_t x = clip.w_begin; x < clip.w_end; ++x) in_diff[y * w.in_w + x] += share;
-      }
-    }
-  }
+  });
 }
 
 }  // namespace samovar

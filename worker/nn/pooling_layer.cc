@@ -1,59 +1,21 @@
 // Pooling, MAX or AVE. out = ceil((in + 2 pad - kernel) / stride) + 1 (floor with round_mode FLOOR); with padding, one less if the
 // last window would start beyond the image and its leading padding. A second top of MAX holds the maxima's places in their planes.
-#include "worker/nn/pooling_kernel.h"
+#include "worker/nn/pooling_layer.h"
+
+#include <bit>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
-#include "worker/nn/buffer.h"
+#include "worker/nn/channels_last.h"
 #include "worker/nn/layer_factories.h"
 #include "worker/nn/layer_fields.h"
+#include "worker/nn/packet.h"
+#include "worker/nn/pooling_kernel.h"
 
 namespace samovar {
 namespace {
 
-constexpr int64_t kRecordsPerPiece = 8;
-
-class PoolingLayer : public Layer {
- public:
-  PoolingLayer(int64_t batch_size, const Window& window, bool max, int tops) : window_(window), max_(max) {
-    for (int i = 0; i < tops; ++i) AddTop({batch_size, window.channels, window.out_h, window.out_w});
-  }
-
-  absl::Status Forward(const Pass& pass) override {
-    ForEachPlane(pass, [&](int64_t in, int64_t out) {
-      if (!max_) return AveragePoolForward(window_, bottom(0).data + in, top(0).data + out);
-      MaxPoolForward(window_, bottom(0).data + in, top(0).data + out, at_.data() + out);
-      if (binding().tops.size() == 1) return;
-      for (int64_t i = out; i < out + window_.out_plane(); ++i) top(1).data[i] = static_cast<float>(at_.data()[i]);
-    });
-    return absl::OkStatus();
-  }
-
-  void Backward(const Pass& pass) override {
-    ForEachPlane(pass, [&](int64_t in, int64_t out) {
-      if (!max_) return AveragePoolBackward(window_, top(0).diff + out, bottom(0).diff + in);
-      MaxPoolBackward(window_, top(0).diff + out, at_.data() + out, bottom(0).diff + in);
-    });
-  }
-
- private:
-  absl::Status Allocate() override { return max_ ? at_.Allocate(Elements(top(0).shape)) : absl::OkStatus(); }
-
-  // body(offset of the plane in the bottom, and in the top)
-  template <typename Body>
-  void ForEachPlane(const Pass& pass, Body body) {
-    pass.loop.Run(bottom(0).records(), kRecordsPerPiece, [&](int64_t begin, int64_t end, int64_t, int) {
-      for (int64_t plane = begin * window_.channels; plane < end * window_.channels; ++plane) {
-        body(plane * window_.in_plane(), plane * window_.out_plane());
-      }
-    });
-  }
-
-  const Window window_;
-  const bool max_;
-  // As top 0: where its value stood in the plane.
-  Buffer<int32_t> at_;
-};
+constexpr int64_t kRecordsPerPiece = 4;
 
 absl::Status ReadKernel(const caffe::PoolingParameter& pooling, Window* w) {
   SAMOVAR_RETURN_IF_ERROR(CheckHeightWidth("kernel", pooling.has_kernel_size(), pooling.has_kernel_h(), pooling.has_kernel_w()));
@@ -131,6 +93,63 @@ LayerOr CreatePoolingLayer(const LayerContext& context) {
   SAMOVAR_ASSIGN_OR_RETURN(w.out_h, OutputSize(w.in_h, w.kernel_h, w.stride_h, w.pad_h, any_pad, ceil));
   SAMOVAR_ASSIGN_OR_RETURN(w.out_w, OutputSize(w.in_w, w.kernel_w, w.stride_w, w.pad_w, any_pad, ceil));
   return std::make_unique<PoolingLayer>(in[0], w, max, context.param.top_size());
+}
+
+PoolingLayer::PoolingLayer(int64_t batch_size, const Window& window, bool max, int tops)
+    : window_(window), max_(max), packets_(PacketsFor(window.channels)), width_(packets_ * kPacketSize) {
+  for (int i = 0; i < tops; ++i) AddTop({batch_size, window.channels, window.out_h, window.out_w});
+}
+
+absl::Status PoolingLayer::Allocate() {
+  for (int thread = 0; thread < binding().threads; ++thread) {
+    Workspace& space = *spaces_.emplace_back(std::make_unique<Workspace>());
+    SAMOVAR_RETURN_IF_ERROR(space.in.Allocate(window_.in_plane() * width_));
+    SAMOVAR_RETURN_IF_ERROR(space.out.Allocate(window_.out_plane() * width_));
+    if (max_) SAMOVAR_RETURN_IF_ERROR(space.at.Allocate(window_.out_plane() * width_));
+  }
+  return max_ ? at_.Allocate(top(0).elements()) : absl::OkStatus();
+}
+
+absl::Status PoolingLayer::Forward(const Pass& pass) {
+  pass.loop.Run(bottom(0).records(), kRecordsPerPiece, [&](int64_t begin, int64_t end, int64_t, int thread) {
+    for (int64_t record = begin; record < end; ++record) ForwardRecord(record, spaces_[static_cast<size_t>(thread)].get());
+  });
+  return absl::OkStatus();
+}
+
+void PoolingLayer::ForwardRecord(int64_t record, Workspace* space) {
+  const int64_t to = record * top_record();
+  Transpose(bottom(0).data + record * bottom_record(), window_.channels, window_.in_plane(), window_.in_plane(), space->in.data(), width_);
+  if (max_) {
+    MaxPoolForward(window_, packets_, PoolRelu::kNone, space->in.data(), space->out.data(), space->at.data());
+    Transpose(space->at.data(), window_.out_plane(), window_.channels, width_, at_.data() + to, window_.out_plane());
+  } else {
+    AveragePoolForward(window_, packets_, space->in.data(), space->out.data());
+  }
+  Transpose(space->out.data(), window_.out_plane(), window_.channels, width_, top(0).data + to, window_.out_plane());
+  if (binding().tops.size() == 1) return;
+  for (int64_t i = to; i < to + top_record(); ++i) top(1).data[i] = static_cast<float>(std::bit_cast<int32_t>(at_.data()[i]));
+}
+
+void PoolingLayer::Backward(const Pass& pass) {
+  pass.loop.Run(bottom(0).records(), kRecordsPerPiece, [&](int64_t begin, int64_t end, int64_t, int thread) {
+    for (int64_t record = begin; record < end; ++record) BackwardRecord(record, spaces_[static_cast<size_t>(thread)].get());
+  });
+}
+
+void PoolingLayer::BackwardRecord(int64_t record, Workspace* space) {
+  const float* top_diff = top(0).diff + record * top_record();
+  const float* at = at_.data() + record * top_record();
+  float* bottom_diff = bottom(0).diff + record * bottom_record();
+  if (max_) {
+    for (int64_t c = 0; c < window_.channels; ++c) {
+      MaxPoolBackward(window_, top_diff + c * window_.out_plane(), at + c * window_.out_plane(), bottom_diff + c * window_.in_plane());
+    }
+    return;
+  }
+  Transpose(top_diff, window_.channels, window_.out_plane(), window_.out_plane(), space->out.data(), width_);
+  AveragePoolBackward(window_, packets_, space->out.data(), space->in.data(), window_.in_w * width_);
+  Transpose(space->in.data(), window_.in_plane(), window_.channels, width_, bottom_diff, window_.in_plane());
 }
 
 }  // namespace samovar

@@ -1,6 +1,7 @@
 // The net as a whole: layout, passes, threads.
 #include "worker/nn/net.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <string>
@@ -66,6 +67,43 @@ TEST_CASE("layers report their passes to an observer, and what these are worth i
   CHECK(net->backward_flops(5) == 4 * 500 * 3201);
   std::unique_ptr<Net> test = MakeNet(LeNetText(4), ImageOptions(caffe::TEST, 1, 28, 28));
   CHECK(test->backward_flops(3) == 0);
+}
+
+TEST_CASE("every blob of a net that keeps them can be read after a pass, by its name") {
+  NetOptions options = Digits();
+  options.keep_blobs = true;
+  std::unique_ptr<Net> net = MakeNet(LeNetText(4), options);
+  FillWeights(net.get(), 1, 0.05f);
+  FillRecords(net.get(), 2, 10);
+  REQUIRE_OK(net->Forward(0, 0));
+  const absl::StatusOr<NetBlob> conv = net->FindBlob("conv1");
+  REQUIRE_OK(conv);
+  CHECK(conv->shape == Shape{4, 20, 24, 24});
+  REQUIRE(conv->values.size() == 4 * 20 * 24 * 24);
+  const absl::StatusOr<NetBlob> pool = net->FindBlob("pool1");
+  REQUIRE_OK(pool);
+  REQUIRE(pool->shape == Shape{4, 20, 12, 12});
+  CHECK(pool->values[0] == std::max({conv->values[0], conv->values[1], conv->values[24], conv->values[25]}));
+  // ReLU worked in place.
+  const absl::StatusOr<NetBlob> ip = net->FindBlob("ip1");
+  REQUIRE_OK(ip);
+  CHECK(ip->shape == Shape{4, 500});
+  CHECK(std::all_of(ip->values.begin(), ip->values.end(), [](float x) { return x >= 0; }));
+  CHECK(std::any_of(ip->values.begin(), ip->values.end(), [](float x) { return x > 0; }));
+  const absl::StatusOr<NetBlob> data = net->FindBlob("data");
+  REQUIRE_OK(data);
+  CHECK(data->values.data() == DataOf(net.get()).data());
+  CHECK(net->FindBlob("loss")->values[0] == net->loss());
+}
+
+TEST_CASE("a blob that is not there, or not kept, is refused with what to do") {
+  std::unique_ptr<Net> net = MakeNet(LeNetText(4), Digits());
+  FillWeights(net.get(), 1, 0.05f);
+  FillRecords(net.get(), 2, 10);
+  REQUIRE_OK(net->Forward(0, 0));
+  REQUIRE_OK(net->FindBlob("pool1"));
+  REQUIRE_STATUS(net->FindBlob("conv1"), absl::StatusCode::kFailedPrecondition, "keep_blobs");
+  REQUIRE_STATUS(net->FindBlob("pol1"), absl::StatusCode::kNotFound, "did you mean \"pool1\"");
 }
 
 TEST_CASE("any number of threads computes the same bits") {

@@ -1,0 +1,178 @@
+// Images that the engine trains on a second: forward, backward and the solver's update of one net, in this process alone.
+//
+//     engine_bench --net lenet --batch 64 --threads 1 --rounds 5 --seconds 2 [--layers]
+//
+// Prints one JSON object a round, flushed, so that rounds may be interleaved with those of another system: with --wait it waits
+// for a line on standard input before each. Records are synthetic: pixels uniform in [0, 1), labels uniform. With --layers, a last
+// object has each layer's share of the time. images_per_cpu_second divides by the processor time of all threads instead: on a
+// machine that others use it is the steadier figure.
+#include <time.h>
+
+#include <chrono>
+#include <iostream>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/flags/parse.h"
+#include "absl/strings/str_format.h"
+#include "benchmarks/training/training_nets.h"
+#include "common/base/random.h"
+#include "common/base/status_macros.h"
+#include "common/base/thread_pool.h"
+#include "common/model/layout.h"
+#include "server/store/solver_rule.h"
+#include "worker/nn/net.h"
+
+ABSL_FLAG(std::string, net, "lenet", "lenet or cifar10_quick");
+ABSL_FLAG(int, batch, 64, "records of one step");
+ABSL_FLAG(int, threads, 1, "threads that share each step");
+ABSL_FLAG(int, rounds, 5, "measurements");
+ABSL_FLAG(double, seconds, 2, "length of a measurement");
+ABSL_FLAG(bool, wait, false, "waits for a line on standard input before each round");
+ABSL_FLAG(bool, layers, false, "also prints what each layer takes");
+
+namespace samovar {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double Seconds(Clock::duration duration) { return std::chrono::duration<double>(duration).count(); }
+
+// Processor time of all threads so far.
+double CpuSeconds() {
+  timespec time;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
+
+class Trainer {
+ public:
+  static absl::StatusOr<std::unique_ptr<Trainer>> Create(ThreadPool* pool) {
+    SAMOVAR_ASSIGN_OR_RETURN(const TrainingNet training, TrainingNetOf(absl::GetFlag(FLAGS_net)));
+    NetOptions options;
+    options.batch_size = absl::GetFlag(FLAGS_batch);
+    options.pool = pool;
+    options.input_shapes["input"] = {training.image, {}};
+    auto trainer = std::make_unique<Trainer>();
+    SAMOVAR_ASSIGN_OR_RETURN(trainer->net_, Net::Create(training.net, options));
+    SAMOVAR_ASSIGN_OR_RETURN(trainer->rule_, SolverRule::Create(training.solver));
+    SAMOVAR_RETURN_IF_ERROR(FillLayoutRange(trainer->net_->layout(), 1, 0, trainer->net_->weights()));
+    trainer->state_.resize(static_cast<size_t>(trainer->rule_->state_vectors()), std::vector<float>(trainer->net_->weights().size()));
+    trainer->FillRecords(training.classes);
+    return trainer;
+  }
+
+  Net& net() { return *net_; }
+
+  absl::Status Step() {
+    SAMOVAR_RETURN_IF_ERROR(net_->Forward(step_, 1));
+    SAMOVAR_RETURN_IF_ERROR(net_->Backward([](uint64_t, uint64_t) {}));
+    std::vector<std::span<float>> state(state_.begin(), state_.end());
+    for (const v1::ParameterBlob& blob : net_->layout().blobs()) {
+      uint32_t elements = 1;
+      for (int64_t dimension : blob.shape()) elements *= static_cast<uint32_t>(dimension);
+      const uint32_t begin = static_cast<uint32_t>(blob.offset());
+      rule_->Apply(step_, {begin, begin + elements, blob.lr_mult(), blob.decay_mult()}, net_->weights(), state, net_->gradients());
+    }
+    ++step_;
+    return absl::OkStatus();
+  }
+
+ private:
+  void FillRecords(int classes) {
+    const uint64_t key = DeriveKey(RandomStream::kFiller, {7});
+    const std::span<float> data = net_->inputs()[0].tops[0];
+    const std::span<float> labels = net_->inputs()[0].tops[1];
+    for (size_t i = 0; i < data.size(); ++i) data[i] = UnitFloat(Philox(key, 2, i)[0]);
+    for (size_t i = 0; i < labels.size(); ++i) {
+      labels[i] = static_cast<float>(Philox(key, 3, i)[0] % static_cast<uint32_t>(classes));
+    }
+  }
+
+  std::unique_ptr<Net> net_;
+  std::unique_ptr<const SolverRule> rule_;
+  std::vector<std::vector<float>> state_;
+  uint64_t step_ = 0;
+};
+
+absl::Status Round(int round, Trainer* trainer) {
+  const Clock::time_point start = Clock::now();
+  const double cpu_start = CpuSeconds();
+  int64_t steps = 0;
+  double seconds = 0;
+  while (seconds < absl::GetFlag(FLAGS_seconds)) {
+    SAMOVAR_RETURN_IF_ERROR(trainer->Step());
+    ++steps;
+    seconds = Seconds(Clock::now() - start);
+  }
+  const double images = static_cast<double>(steps) * trainer->net().batch_size();
+  std::cout << absl::StrFormat(
+                   R"({"system": "samovar", "net": "%s", "batch": %d, "threads": %d, "round": %d, "images_per_second": %.1f, )"
+                   R"("images_per_cpu_second": %.1f})",
+                   absl::GetFlag(FLAGS_net), trainer->net().batch_size(), absl::GetFlag(FLAGS_threads), round, images / seconds,
+                   images / (CpuSeconds() - cpu_start))
+            << std::endl;
+  return absl::OkStatus();
+}
+
+// What each layer takes, us of processor time an image, and its speed in GFLOP/s by its definition. A layer that a convolution has
+// absorbed takes 0.
+absl::Status PrintLayers(Trainer* trainer) {
+  constexpr int kSteps = 100;
+  Net& net = trainer->net();
+  std::vector<double> seconds[2] = {std::vector<double>(net.layers()), std::vector<double>(net.layers())};
+  double last = 0;
+  net.SetObserver([&](size_t layer, bool forward) {
+    const double now = CpuSeconds();
+    seconds[forward ? 0 : 1][layer] += now - last;
+    last = now;
+  });
+  const double start = CpuSeconds();
+  for (int step = 0; step < kSteps; ++step) {
+    last = CpuSeconds();
+    SAMOVAR_RETURN_IF_ERROR(trainer->Step());
+  }
+  const double images = kSteps * static_cast<double>(net.batch_size());
+  double rest = CpuSeconds() - start;
+  net.SetObserver(nullptr);
+  std::cout << "{\"layers\": [";
+  for (size_t i = 0; i < net.layers(); ++i) {
+    const double forward = seconds[0][i] / kSteps;
+    const double backward = seconds[1][i] / kSteps;
+    rest -= seconds[0][i] + seconds[1][i];
+    std::cout << absl::StrFormat(
+        "%s\n  {\"layer\": \"%s\", \"forward_us\": %.2f, \"forward_gflops\": %.1f, \"backward_us\": %.2f, \"backward_gflops\": %.1f}",
+        i == 0 ? "" : ",", net.layer(i).name(), 1e6 * forward / net.batch_size(), net.forward_flops(i) / std::max(forward, 1e-9) / 1e9,
+        1e6 * backward / net.batch_size(), net.backward_flops(i) / std::max(backward, 1e-9) / 1e9);
+  }
+  std::cout << absl::StrFormat("],\n \"rest_us\": %.2f}", 1e6 * rest / images) << std::endl;
+  return absl::OkStatus();
+}
+
+absl::Status Main() {
+  ThreadPool pool(absl::GetFlag(FLAGS_threads));
+  SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<Trainer> trainer, Trainer::Create(&pool));
+  for (int step = 0; step < 3; ++step) SAMOVAR_RETURN_IF_ERROR(trainer->Step());
+  for (int round = 0; round < absl::GetFlag(FLAGS_rounds); ++round) {
+    std::string line;
+    if (absl::GetFlag(FLAGS_wait) && !std::getline(std::cin, line)) break;
+    SAMOVAR_RETURN_IF_ERROR(Round(round, trainer.get()));
+  }
+  return absl::GetFlag(FLAGS_layers) ? PrintLayers(trainer.get()) : absl::OkStatus();
+}
+
+}  // namespace
+}  // namespace samovar
+
+int main(int argc, char** argv) {
+  absl::ParseCommandLine(argc, argv);
+  if (absl::GetFlag(FLAGS_batch) < 1 || absl::GetFlag(FLAGS_threads) < 1) {
+    std::cerr << "--batch and --threads must be 1 or more\n";
+    return 2;
+  }
+  const absl::Status status = samovar::Main();
+  if (!status.ok()) std::cerr << status << "\n";
+  return status.ok() ? 0 : 1;
+}

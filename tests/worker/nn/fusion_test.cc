@@ -1,0 +1,237 @@
+// Convolutions that do the work of the layers above them: nobody sees the difference.
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "tests/support/catch.h"
+#include "tests/support/status_matchers.h"
+#include "tests/worker/nn/test_net.h"
+#include "worker/nn/net_builder.h"
+#include "worker/nn/net_graph.h"
+
+namespace samovar {
+namespace {
+
+constexpr int kClasses = 3;
+constexpr char kRelu[] = R"(layer { name: "relu" type: "ReLU" bottom: "conv" top: "conv" })";
+
+std::string Conv(const std::string& fields) {
+  return absl::StrCat("layer { name: \"conv\" type: \"Convolution\" bottom: \"below\" top: \"conv\" convolution_param { ", fields, " } }");
+}
+std::string Relu(const std::string& bottom, const std::string& top, const std::string& fields = "") {
+  return absl::StrCat("layer { name: \"", top, "_relu\" type: \"ReLU\" bottom: \"", bottom, "\" top: \"", top, "\" relu_param { ", fields,
+                      " } }");
+}
+std::string Pool(const std::string& bottom, const std::string& top, const std::string& fields, const std::string& more = "") {
+  return absl::StrCat("layer { name: \"pool\" type: \"Pooling\" bottom: \"", bottom, "\" top: \"", top, "\" ", more, " pooling_param { ",
+                      fields, " } }");
+}
+
+// `layers` make `last` of "below", whose gradient is wanted: a layer that learns stands under it. `last` is an output of the net too.
+std::string NetText(int batch, const std::string& layers, const std::string& last) {
+  return absl::StrCat(DataText(batch), R"(
+      layer { name: "scale" type: "Scale" bottom: "data" top: "below" scale_param { bias_term: true } })", layers, R"(
+      layer { name: "seen" type: "Power" bottom: ")", last, R"(" top: "seen" }
+      layer { name: "ip" type: "InnerProduct" bottom: ")", last, R"(" top: "ip" inner_product_param { num_output: )", kClasses, R"( } }
+      layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" })");
+}
+
+struct Values {
+  std::vector<float> outputs;
+  std::vector<float> gradients;
+  v1::ParameterLayout layout;
+};
+
+Values Compute(const std::string& text, NetOptions options) {
+  std::unique_ptr<Net> net = MakeNet(text, options);
+  FillWeights(net.get(), 1, 0.5f);
+  FillRecords(net.get(), 2, kClasses);
+  std::vector<float> gradients = Gradients(net.get());
+  REQUIRE(std::all_of(gradients.begin(), gradients.end(), [](float x) { return std::isfinite(x); }));
+  return {{net->outputs().begin(), net->outputs().end()}, std::move(gradients), net->layout()};
+}
+
+// Largest difference of a blob's gradients, as a part of the blob's largest gradient.
+double Difference(const Values& a, const Values& b) {
+  double worst = 0;
+  for (const v1::ParameterBlob& blob : a.layout.blobs()) {
+    double largest = 0;
+    double difference = 0;
+    const int64_t elements = Elements(Shape(blob.shape().begin(), blob.shape().end()));
+    for (size_t i = blob.offset(); i < blob.offset() + static_cast<size_t>(elements); ++i) {
+      largest = std::max<double>(largest, std::abs(a.gradients[i]));
+      difference = std::max<double>(difference, std::abs(a.gradients[i] - b.gradients[i]));
+    }
+    if (difference > worst * largest) worst = difference / largest;
+  }
+  return worst;
+}
+
+// The same outputs, to the bit; the same gradients but for the order of sums; and any number of threads computes the same bits.
+void CheckFusion(const std::string& text, NetOptions options) {
+  const Values fused = Compute(text, options);
+  ThreadPool pool(2);
+  options.pool = &pool;
+  const Values by_two = Compute(text, options);
+  CHECK(by_two.outputs == fused.outputs);
+  CHECK(by_two.gradients == fused.gradients);
+  options.keep_blobs = true;
+  const Values kept = Compute(text, options);
+  CHECK(fused.outputs == kept.outputs);
+  CHECK(Difference(kept, fused) < 1e-5);
+  // Those of the layer below came all the way down.
+  CHECK(fused.gradients[0] != 0);
+}
+
+NetOptions Small() { return ImageOptions(caffe::TRAIN, 6, 11, 12); }
+
+std::vector<std::string> Absorbed(const std::string& text, const NetOptions& options = Small()) {
+  absl::StatusOr<std::unique_ptr<NetGraph>> graph = BuildNet(NetFromText(text), options);
+  REQUIRE_OK(graph);
+  std::vector<std::string> names;
+  for (const LayerNode& node : (*graph)->nodes) {
+    if (node.absorbed) names.push_back(node.param.name());
+  }
+  return names;
+}
+
+using Names = std::vector<std::string>;
+
+TEST_CASE("a convolution absorbs a ReLU, a pool, or both in either order") {
+  const std::string conv = Conv("num_output: 5 kernel_size: 3");
+  const std::string fields = "kernel_size: 2 stride: 2";
+  CHECK(Absorbed(NetText(2, conv + kRelu, "conv")) == Names{"relu"});
+  CHECK(Absorbed(NetText(2, conv + Pool("conv", "p", fields), "p")) == Names{"pool"});
+  CHECK(Absorbed(NetText(2, conv + kRelu + Pool("conv", "p", fields), "p")) == Names{"relu", "pool"});
+  CHECK(Absorbed(NetText(2, conv + Pool("conv", "p", fields) + Relu("p", "p"), "p")) == Names{"pool", "p_relu"});
+  CHECK(Absorbed(NetText(2, conv + kRelu + Pool("conv", "p", fields) + Relu("p", "q"), "q")) == Names{"relu", "pool"});
+}
+
+TEST_CASE("what others read, or what computes something else, is not absorbed") {
+  const std::string conv = Conv("num_output: 5 kernel_size: 3");
+  const std::string pool = Pool("r", "p", "kernel_size: 2 stride: 2");
+  const std::string reader = R"(layer { name: "reader" type: "Power" bottom: "conv" top: "read" })";
+  CHECK(Absorbed(NetText(2, conv + reader + Relu("conv", "r") + pool, "p")).empty());
+  const std::string relu_reader = R"(layer { name: "reader" type: "Power" bottom: "r" top: "read" })";
+  CHECK(Absorbed(NetText(2, conv + Relu("conv", "r") + relu_reader + pool, "p")) == Names{"r_relu"});
+  CHECK(Absorbed(NetText(2, conv + Relu("conv", "r", "negative_slope: 0.1") + pool, "p")).empty());
+  CHECK(Absorbed(NetText(2, conv + Relu("conv", "r") + Pool("r", "p", "kernel_size: 2", "top: \"at\""), "p")) == Names{"r_relu"});
+  CHECK(Absorbed(NetText(2, "layer { name: \"conv\" type: \"Convolution\" bottom: \"below\" top: \"conv\" loss_weight: 1 "
+                            "convolution_param { num_output: 5 kernel_size: 3 } }" + Relu("conv", "r") + pool, "p")).empty());
+}
+
+TEST_CASE("a net that is to keep its blobs runs each layer by itself") {
+  NetOptions options = Small();
+  options.keep_blobs = true;
+  const std::string layers = Conv("num_output: 5 kernel_size: 3") + kRelu + Pool("conv", "p", "kernel_size: 2 stride: 2");
+  CHECK(Absorbed(NetText(2, layers, "p"), options).empty());
+}
+
+TEST_CASE("convolutions of any geometry do what the layers that they absorb would do") {
+  const std::vector<std::string> steps = {
+      "",
+      Relu("conv", "last"),
+      Relu("conv", "last", "negative_slope: 0.1"),
+      Pool("conv", "last", "kernel_size: 2 stride: 2"),
+      Pool("conv", "last", "kernel_size: 3 stride: 2 pad: 1"),
+      Pool("conv", "last", "kernel_size: 3 stride: 1"),
+      Pool("conv", "last", "kernel_size: 3 stride: 2 round_mode: FLOOR"),
+      Pool("conv", "last", "pool: AVE kernel_size: 3 stride: 2"),
+      Pool("conv", "last", "pool: AVE kernel_size: 2 stride: 2 pad: 1"),
+      Pool("conv", "last", "global_pooling: true"),
+      kRelu + Pool("conv", "last", "kernel_size: 2 stride: 2 pad: 1"),
+      kRelu + Pool("conv", "last", "kernel_size: 2 stride: 1"),
+      kRelu + Pool("conv", "last", "pool: AVE kernel_size: 3 stride: 2 pad: 1"),
+      Pool("conv", "last", "kernel_size: 3 stride: 2") + Relu("last", "last"),
+      Pool("conv", "last", "kernel_size: 2 stride: 1") + Relu("last", "last"),
+      Pool("conv", "last", "pool: AVE kernel_size: 3 stride: 2") + Relu("last", "last"),
+      kRelu + Pool("conv", "last", "pool: AVE kernel_size: 2 stride: 2") + Relu("last", "last"),
+      Pool("conv", "p", "kernel_size: 2 stride: 2") + Relu("p", "last", "negative_slope: 0.2"),
+  };
+  const std::string fields = GENERATE(as<std::string>(),
+      "num_output: 5 kernel_size: 1", "num_output: 8 kernel_size: 3", "num_output: 9 kernel_size: 3 pad: 1",
+      "num_output: 20 kernel_size: 5 pad: 2", "num_output: 3 kernel_size: 5", "num_output: 7 kernel_size: 3 stride: 2",
+      "num_output: 7 kernel_size: 1 stride: 2", "num_output: 17 kernel_size: 3 pad: 3 stride: 2", "num_output: 10 kernel_size: 3 group: 2",
+      "num_output: 6 kernel_size: 3 pad: 1 group: 2 stride: 2", "num_output: 5 kernel_size: 3 dilation: 2",
+      "num_output: 4 kernel_size: 3 dilation: 2 pad: 2 stride: 2 group: 2", "num_output: 5 kernel_size: 3 bias_term: false",
+      "num_output: 6 kernel_h: 1 kernel_w: 4 pad_h: 0 pad_w: 2 stride_h: 1 stride_w: 1");
+  const int batch = GENERATE(1, 17);
+  for (const std::string& step : steps) {
+    INFO(fields << ", batch " << batch << ": " << step);
+    CheckFusion(NetText(batch, Conv(fields) + step, step.empty() ? "conv" : "last"), Small());
+  }
+}
+
+TEST_CASE("rows of a kernel that are longer than the registers are cut") {
+  for (const std::string pool : {"kernel_size: 2 stride: 2", "pool: AVE kernel_size: 3 stride: 2", "kernel_size: 4 stride: 3"}) {
+    INFO(pool);
+    CheckFusion(NetText(3, Conv("num_output: 12 kernel_size: 5 pad: 1 stride: 2") + kRelu + Pool("conv", "p", pool), "p"),
+                ImageOptions(caffe::TRAIN, 45, 14, 13));
+  }
+}
+
+TEST_CASE("layers in place around a convolution see what they would see without fusion") {
+  const std::string dropout = R"(layer { name: "drop" type: "Dropout" bottom: "conv" top: "conv" })";
+  const std::string sigmoid = R"(layer { name: "sigmoid" type: "Sigmoid" bottom: "p" top: "p" })";
+  const std::string max = Pool("conv", "p", "kernel_size: 2 stride: 2");
+  const std::string mean = Pool("conv", "p", "pool: AVE kernel_size: 2 stride: 2");
+  const std::string conv = Conv("num_output: 5 kernel_size: 3 pad: 1");
+  const std::string again = R"(layer { name: "again" type: "ReLU" bottom: "conv" top: "conv" })";
+  for (const std::string& layers :
+       {conv + kRelu + dropout + max, conv + dropout + kRelu + max, conv + kRelu + again + mean, conv + kRelu + mean + sigmoid,
+        conv + max + Relu("p", "p") + sigmoid, conv + mean + Relu("p", "p") + sigmoid}) {
+    INFO(layers);
+    CheckFusion(NetText(9, layers, "p"), Small());
+  }
+  // The convolution's own top has its bottom's name.
+  const std::string own = R"(
+      layer { name: "conv" type: "Convolution" bottom: "below" top: "below" convolution_param { num_output: 6 kernel_size: 3 pad: 1 } }
+      layer { name: "relu" type: "ReLU" bottom: "below" top: "below" })";
+  CheckFusion(NetText(9, own, "below"), Small());
+}
+
+TEST_CASE("a blob that two layers read has its values and both gradients") {
+  const std::string conv = Conv("num_output: 5 kernel_size: 3 pad: 1");
+  const std::string sum = R"(layer { name: "sum" type: "Eltwise" bottom: "r" bottom: "conv" top: "sum" })";
+  CheckFusion(NetText(9, conv + Relu("conv", "r") + sum, "sum"), Small());
+  const std::string pools = Relu("conv", "r") + Pool("r", "p", "kernel_size: 2 stride: 2") +
+      R"(layer { name: "mean" type: "Pooling" bottom: "r" top: "m" pooling_param { pool: AVE kernel_size: 2 stride: 2 } }
+         layer { name: "sum" type: "Eltwise" bottom: "m" bottom: "p" top: "sum" })";
+  CheckFusion(NetText(9, conv + pools, "sum"), Small());
+}
+
+TEST_CASE("convolutions one above the other may share their weights") {
+  auto conv = [](const std::string& name, const std::string& bottom) {
+    return absl::StrCat("layer { name: \"", name, "\" type: \"Convolution\" bottom: \"", bottom, "\" top: \"", name,
+                        "\" param { name: \"w\" } param { name: \"b\" } convolution_param { num_output: 6 kernel_size: 3 pad: 1 } }");
+  };
+  const std::string pool = Pool("r", "p", "kernel_size: 3 stride: 2");
+  CheckFusion(NetText(9, conv("one", "below") + Relu("one", "r") + pool + conv("two", "p") + Relu("two", "two"), "two"), Small());
+}
+
+TEST_CASE("a convolution that neither learns nor passes gradients on runs no backward") {
+  const std::string text = NetText(9, R"(layer { name: "conv" type: "Convolution" bottom: "below" top: "conv" propagate_down: false
+      param { lr_mult: 0 } param { lr_mult: 0 } convolution_param { num_output: 5 kernel_size: 3 } })" +
+      std::string(kRelu) + Pool("conv", "p", "kernel_size: 2 stride: 2"), "p");
+  NetOptions options = Small();
+  const Values fused = Compute(text, options);
+  options.keep_blobs = true;
+  const Values kept = Compute(text, options);
+  CHECK(fused.outputs == kept.outputs);
+  CHECK(fused.gradients == kept.gradients);
+}
+
+TEST_CASE("phase TEST computes what phase TRAIN does") {
+  const std::string text = NetText(9, Conv("num_output: 5 kernel_size: 3") + kRelu + Pool("conv", "p", "kernel_size: 2 stride: 2"), "p");
+  const Values train = Compute(text, Small());
+  std::unique_ptr<Net> net = MakeNet(text, ImageOptions(caffe::TEST, 6, 11, 12));
+  FillWeights(net.get(), 1, 0.5f);
+  FillRecords(net.get(), 2, kClasses);
+  REQUIRE_OK(net->Forward(0, 0));
+  CHECK(std::vector<float>(net->outputs().begin(), net->outputs().end()) == train.outputs);
+}
+
+}  // namespace
+}  // namespace samovar

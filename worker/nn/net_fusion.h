@@ -1,0 +1,12 @@
+// Which convolutions do the work of the layers above them.
+#pragma once
+
+#include "worker/nn/net_graph.h"
+
+namespace samovar {
+
+// Lets each convolution absorb the ReLU and the pool right above it (convolution_layer.h), where nobody sees the difference: each
+// blob between is read by the next of these layers alone and is no output of the net. Before layers are bound.
+void FuseLayers(NetGraph* graph);
+
+}  // namespace samovar
