@@ -8,6 +8,7 @@
 // machine that others use it is the steadier figure.
 #include <time.h>
 
+#include <algorithm>
 #include <chrono>
 #include <iostream>
 #include <memory>
@@ -117,37 +118,49 @@ absl::Status Round(int round, Trainer* trainer) {
   return absl::OkStatus();
 }
 
-// What each layer takes, us of processor time an image, and its speed in GFLOP/s by its definition. A layer that a convolution has
-// absorbed takes 0.
+// Time of one direction of one layer, in all steps.
+struct LayerTime {
+  double cpu = 0;
+  double wall = 0;
+};
+
+// What each layer takes, us of processor time and of the wall's clock an image, and its speed in GFLOP/s of processor time by its
+// definition. A layer that a convolution has absorbed takes 0. The rest is the solver's.
 absl::Status PrintLayers(Trainer* trainer) {
   constexpr int kSteps = 100;
   Net& net = trainer->net();
-  std::vector<double> seconds[2] = {std::vector<double>(net.layers()), std::vector<double>(net.layers())};
-  double last = 0;
-  net.SetObserver([&](size_t layer, bool forward) {
-    const double now = CpuSeconds();
-    seconds[forward ? 0 : 1][layer] += now - last;
-    last = now;
-  });
-  const double start = CpuSeconds();
+  std::vector<LayerTime> times[2] = {std::vector<LayerTime>(net.layers()), std::vector<LayerTime>(net.layers())};
+  LayerTime last;
+  const auto now = [] { return LayerTime{CpuSeconds(), Seconds(Clock::now().time_since_epoch())}; };
+  LayerTime rest;
+  const auto lap = [&](LayerTime* to) {
+    const LayerTime at = now();
+    to->cpu += at.cpu - last.cpu;
+    to->wall += at.wall - last.wall;
+    last = at;
+  };
+  net.SetObserver([&](size_t layer, bool forward) { lap(&times[forward ? 0 : 1][layer]); });
+  last = now();
   for (int step = 0; step < kSteps; ++step) {
-    last = CpuSeconds();
     SAMOVAR_RETURN_IF_ERROR(trainer->Step());
+    lap(&rest);
   }
-  const double images = kSteps * static_cast<double>(net.batch_size());
-  double rest = CpuSeconds() - start;
   net.SetObserver(nullptr);
+  const double images = kSteps * static_cast<double>(net.batch_size());
   std::cout << "{\"layers\": [";
   for (size_t i = 0; i < net.layers(); ++i) {
-    const double forward = seconds[0][i] / kSteps;
-    const double backward = seconds[1][i] / kSteps;
-    rest -= seconds[0][i] + seconds[1][i];
-    std::cout << absl::StrFormat(
-        "%s\n  {\"layer\": \"%s\", \"forward_us\": %.2f, \"forward_gflops\": %.1f, \"backward_us\": %.2f, \"backward_gflops\": %.1f}",
-        i == 0 ? "" : ",", net.layer(i).name(), 1e6 * forward / net.batch_size(), net.forward_flops(i) / std::max(forward, 1e-9) / 1e9,
-        1e6 * backward / net.batch_size(), net.backward_flops(i) / std::max(backward, 1e-9) / 1e9);
+    std::cout << absl::StrFormat("%s\n  {\"layer\": \"%s\"", i == 0 ? "" : ",", net.layer(i).name());
+    for (const bool forward : {true, false}) {
+      const LayerTime& time = times[forward ? 0 : 1][i];
+      const std::string direction = forward ? "forward" : "backward";
+      const double flops = kSteps * (forward ? net.forward_flops(i) : net.backward_flops(i));
+      std::cout << absl::StrFormat(", \"%s_us\": %.2f, \"%s_wall_us\": %.2f, \"%s_gflops\": %.1f", direction, 1e6 * time.cpu / images,
+                                   direction, 1e6 * time.wall / images, direction, flops / std::max(time.cpu, 1e-9) / 1e9);
+    }
+    std::cout << "}";
   }
-  std::cout << absl::StrFormat("],\n \"rest_us\": %.2f}", 1e6 * rest / images) << std::endl;
+  std::cout << absl::StrFormat("],\n \"rest_us\": %.2f, \"rest_wall_us\": %.2f}", 1e6 * rest.cpu / images, 1e6 * rest.wall / images)
+            << std::endl;
   return absl::OkStatus();
 }
 
