@@ -73,7 +73,7 @@ TEST_CASE("every solver that comes with Samovar loads without a warning, with a 
 
 TEST_CASE("every net that comes with Samovar loads by itself") {
   const std::vector<std::string> nets = Files(false);
-  CHECK(nets.size() == 6);
+  CHECK(nets.size() == 7);
   for (const std::string& path : nets) {
     INFO(path);
     REQUIRE_OK(LoadNet(path));
