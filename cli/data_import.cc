@@ -1,11 +1,10 @@
-#include <unistd.h>
-
 #include <iostream>
 #include <string>
 
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
 #include "cli/progress.h"
+#include "cli/record_progress.h"
 #include "common/data/cifar_import.h"
 #include "common/data/idx_import.h"
 #include "common/data/images_import.h"
@@ -22,11 +21,7 @@ bool IsUsers(const absl::Status& status) {
 ImportOptions SettingsFor(bool force) {
   ImportOptions settings;
   settings.force = force;
-  if (isatty(STDERR_FILENO)) {
-    settings.progress = [](uint64_t done, uint64_t total) {
-      std::cerr << "\r" << done << " of " << total << " records" << (done == total ? "\n" : "") << std::flush;
-    };
-  }
+  settings.progress = RecordProgress();
   return settings;
 }
 

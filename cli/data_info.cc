@@ -7,6 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
+#include "cli/record_progress.h"
 #include "common/base/status_macros.h"
 #include "common/data/dataset.h"
 
@@ -15,14 +16,18 @@ namespace {
 
 // Sets with more labels than this are described by their first and last one.
 constexpr size_t kMaxLabelsListed = 20;
+constexpr uint64_t kRecordsPerProgress = 10'000;
 
 absl::StatusOr<std::string> DescribeLabels(const Dataset& dataset) {
   std::map<int, uint64_t> counts;
   caffe::Datum datum;
+  const auto progress = RecordProgress();
   // Reads every record, which checks it too, but for the pixels of encoded ones.
   for (uint64_t position = 0; position < dataset.size(); ++position) {
     SAMOVAR_RETURN_IF_ERROR(dataset.ReadStored(position, &datum));
     ++counts[datum.label()];
+    const uint64_t done = position + 1;
+    if (progress && (done % kRecordsPerProgress == 0 || done == dataset.size())) progress(done, dataset.size());
   }
   if (counts.size() <= kMaxLabelsListed) return absl::StrJoin(counts, ", ", absl::PairFormatter(": "));
   return absl::StrCat(counts.size(), " labels from ", counts.begin()->first, " to ", counts.rbegin()->first);

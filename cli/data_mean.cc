@@ -1,5 +1,3 @@
-#include <unistd.h>
-
 #include <filesystem>
 #include <iostream>
 #include <string>
@@ -9,6 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
+#include "cli/record_progress.h"
 #include "common/base/status_macros.h"
 #include "common/caffe/mean_file.h"
 #include "common/data/dataset_mean.h"
@@ -18,6 +17,10 @@ namespace {
 
 absl::Status CheckOutput(const DataMeanOptions& options) {
   std::error_code error;
+  if (std::filesystem::is_directory(options.output, error)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(options.output, ": is a directory; name a file in it, for example mean.binaryproto"));
+  }
   if (!std::filesystem::exists(options.output, error) || options.force) return absl::OkStatus();
   return absl::AlreadyExistsError(absl::StrCat(options.output, ": exists already; --force replaces it"));
 }
@@ -25,13 +28,7 @@ absl::Status CheckOutput(const DataMeanOptions& options) {
 absl::StatusOr<DatasetMean> MeanOf(const DataMeanOptions& options) {
   SAMOVAR_RETURN_IF_ERROR(CheckOutput(options));
   SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Dataset> dataset, Dataset::Open(options.path));
-  std::function<void(uint64_t, uint64_t)> progress;
-  if (isatty(STDERR_FILENO)) {
-    progress = [](uint64_t done, uint64_t total) {
-      std::cerr << "\r" << done << " of " << total << " records" << (done == total ? "\n" : "") << std::flush;
-    };
-  }
-  return ComputeMean(*dataset, progress);
+  return ComputeMean(*dataset, RecordProgress());
 }
 
 }  // namespace

@@ -6,11 +6,12 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 
 namespace samovar {
 namespace {
 
-// "hdfs://host/x", "file:/x": a scheme of two letters at least.
+// "hdfs://host/x", "file://host/x": a scheme of two letters at least.
 bool IsUri(absl::string_view path) {
   const size_t colon = path.find(":/");
   if (colon == absl::string_view::npos || colon < 2) return false;
@@ -22,7 +23,17 @@ bool IsUri(absl::string_view path) {
 
 }  // namespace
 
-std::string FindFile(const std::string& path, const std::string& referring_file) {
+std::string WithoutFileScheme(const std::string& path) {
+  absl::string_view rest = path;
+  if (!absl::ConsumePrefix(&rest, "file:")) return path;
+  if (!absl::StartsWith(rest, "//")) return std::string(rest);
+  absl::string_view behind_host = rest.substr(2);
+  absl::ConsumePrefix(&behind_host, "localhost");
+  return absl::StartsWith(behind_host, "/") ? std::string(behind_host) : path;
+}
+
+std::string FindFile(const std::string& uri_or_path, const std::string& referring_file) {
+  const std::string path = WithoutFileScheme(uri_or_path);
   if (path.empty() || IsUri(path) || absl::StartsWith(path, "/")) return path;
   std::error_code ignored;
   if (std::filesystem::exists(path, ignored)) return path;

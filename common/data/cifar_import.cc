@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "caffe.pb.h"
@@ -20,6 +21,31 @@ constexpr int kClasses = 10;
 constexpr uint64_t kMaxFileBytes = uint64_t{1} << 30;
 constexpr uint64_t kMaxRecords = 100'000;  // keys have 5 digits
 
+std::string BatchName(size_t number) { return absl::StrCat("data_batch_", number, ".bin"); }
+
+// The training files in a directory: data_batch_1.bin and so on.
+absl::StatusOr<std::vector<std::string>> BatchesIn(const std::string& directory) {
+  std::error_code error;
+  size_t batches = 0;
+  for (fs::directory_iterator entry(directory, error), end; !error && entry != end; entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    batches += absl::StartsWith(name, "data_batch_") && absl::EndsWith(name, ".bin");
+  }
+  if (error) return ErrnoStatus(error.value(), "read", directory);
+  if (batches == 0) {
+    return absl::NotFoundError(absl::StrCat(directory, ": has no ", BatchName(1), "; name the directory into which the binary "
+                                            "version of CIFAR-10 was unpacked, or its files"));
+  }
+  std::vector<std::string> files;
+  for (size_t i = 1; i <= batches; ++i) {
+    files.push_back((fs::path(directory) / BatchName(i)).string());
+    if (fs::exists(files.back(), error)) continue;
+    return absl::NotFoundError(absl::StrCat(directory, ": has ", batches, " files data_batch_N.bin, but no ", BatchName(i),
+                                            "; unpack it anew, or name the files"));
+  }
+  return files;
+}
+
 absl::StatusOr<std::vector<std::string>> FilesOf(const std::vector<std::string>& inputs) {
   std::vector<std::string> files;
   std::error_code error;
@@ -28,16 +54,8 @@ absl::StatusOr<std::vector<std::string>> FilesOf(const std::vector<std::string>&
       files.push_back(input);
       continue;
     }
-    const size_t before = files.size();
-    for (int i = 1;; ++i) {
-      const std::string file = absl::StrCat(input, input.back() == '/' ? "" : "/", "data_batch_", i, ".bin");
-      if (!fs::exists(file, error)) break;
-      files.push_back(file);
-    }
-    if (files.size() == before) {
-      return absl::NotFoundError(absl::StrCat(input, ": has no data_batch_1.bin; name the directory into which the binary "
-                                                     "version of CIFAR-10 was unpacked, or its files"));
-    }
+    SAMOVAR_ASSIGN_OR_RETURN(const std::vector<std::string> batches, BatchesIn(input));
+    files.insert(files.end(), batches.begin(), batches.end());
   }
   if (files.empty()) return absl::InvalidArgumentError("there are no files to import");
   return files;

@@ -46,7 +46,7 @@ absl::StatusOr<std::shared_ptr<Dataset>> Dataset::Open(const std::string& path) 
   const std::string canonical_path = std::filesystem::canonical(path, error).string();
   if (error == std::errc::no_such_file_or_directory || error == std::errc::not_a_directory) {
     return absl::NotFoundError(
-        absl::StrCat(path, ": no such directory; import a data set with `samovar data import idx`"));
+        absl::StrCat(path, ": no such directory; make one with `samovar data import`"));
   }
   if (error) return absl::InvalidArgumentError(absl::StrCat(path, ": ", error.message()));
 
@@ -88,7 +88,7 @@ absl::Status Dataset::BuildIndex() {
   SAMOVAR_ASSIGN_OR_RETURN(const uint64_t count, transaction_.Count());
   if (count == 0) {
     return absl::InvalidArgumentError(
-        absl::StrCat(path_, ": has no records; import a data set with `samovar data import idx`"));
+        absl::StrCat(path_, ": has no records; make one with `samovar data import`"));
   }
   index_.reserve(count);
   SAMOVAR_ASSIGN_OR_RETURN(LmdbCursor cursor, transaction_.OpenCursor());
@@ -103,12 +103,16 @@ absl::Status Dataset::BuildIndex() {
 absl::StatusOr<std::vector<std::string>> Dataset::Keys() const {
   std::vector<std::string> keys;
   keys.reserve(index_.size());
-  SAMOVAR_ASSIGN_OR_RETURN(LmdbCursor cursor, transaction_.OpenCursor());
+  // A transaction of its own: a transaction is for one thread at a time.
+  SAMOVAR_ASSIGN_OR_RETURN(const LmdbTransaction transaction, environment_->BeginRead());
+  SAMOVAR_ASSIGN_OR_RETURN(LmdbCursor cursor, transaction.OpenCursor());
   SAMOVAR_ASSIGN_OR_RETURN(bool found, cursor.SeekAtLeast(""));
   while (found) {
     keys.emplace_back(cursor.key());
     SAMOVAR_ASSIGN_OR_RETURN(found, cursor.Next());
   }
+  if (keys.size() != index_.size())
+    return absl::DataLossError(absl::StrCat(path_, ": was changed while it was in use; restore it, or begin anew"));
   return keys;
 }
 
@@ -169,7 +173,8 @@ absl::Status Dataset::Decode(ImageChannels channels, caffe::Datum* datum) const 
   const RecordShape expected = shape(channels);
   if (image.shape.channels != expected.channels) {
     return absl::InvalidArgumentError(absl::StrCat("has ", image.shape.channels, " channels, but the first record has ",
-                                                   expected.channels, "; set force_color or force_gray in transform_param"));
+                                                   expected.channels, "; set force_color or force_gray in transform_param, or ",
+                                                   "import the images anew"));
   }
   datum->set_channels(image.shape.channels);
   datum->set_height(image.shape.height);

@@ -15,9 +15,9 @@
 namespace samovar {
 namespace {
 
-// Of a compressed data set, what is unpacked at a time is kept, so that neighbouring rows need not be unpacked again.
-constexpr size_t kChunkCacheBytes = 64 << 20;
 constexpr size_t kChunkCacheSlots = 12'421;
+// As many as an IterationSchedule takes.
+constexpr uint64_t kMaxRows = uint64_t{1} << 32;
 
 // Held over every call of the library, disk I/O included. Silences what it would print to stderr.
 class Library {
@@ -36,7 +36,8 @@ class Library {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Hdf5File>> Hdf5File::Open(const std::string& path, const std::vector<std::string>& names) {
+absl::StatusOr<std::unique_ptr<Hdf5File>> Hdf5File::Open(const std::string& path, const std::vector<std::string>& names,
+                                                         size_t cache_bytes) {
   std::error_code error;
   if (!std::filesystem::exists(path, error)) return absl::NotFoundError(absl::StrCat(path, ": no such file"));
   std::unique_ptr<Hdf5File> file(new Hdf5File(path));
@@ -47,7 +48,7 @@ absl::StatusOr<std::unique_ptr<Hdf5File>> Hdf5File::Open(const std::string& path
   if (file->file_ < 0)
     return absl::InvalidArgumentError(absl::StrCat(path, ": is not an HDF5 file, or cannot be read, or is damaged"));
   for (const std::string& name : names) {
-    SAMOVAR_RETURN_IF_ERROR(Annotate(file->OpenDataSet(name), absl::StrCat(path, ": data set \"", name, "\"")));
+    SAMOVAR_RETURN_IF_ERROR(Annotate(file->OpenDataSet(name, cache_bytes), absl::StrCat(path, ": data set \"", name, "\"")));
   }
   return file;
 }
@@ -58,10 +59,10 @@ Hdf5File::~Hdf5File() {
   if (file_ >= 0) H5Fclose(file_);
 }
 
-absl::Status Hdf5File::OpenDataSet(const std::string& name) {
+absl::Status Hdf5File::OpenDataSet(const std::string& name, size_t cache_bytes) {
   const Library library;
   const hid_t access = H5Pcreate(H5P_DATASET_ACCESS);
-  H5Pset_chunk_cache(access, kChunkCacheSlots, kChunkCacheBytes, 1.0);
+  H5Pset_chunk_cache(access, kChunkCacheSlots, cache_bytes, 1.0);
   const hid_t id = H5Dopen2(file_, name.c_str(), access);
   H5Pclose(access);
   if (id < 0) return absl::NotFoundError("is not in the file; it must have one for each top, of the top's name");
@@ -82,6 +83,8 @@ absl::Status Hdf5File::OpenDataSet(const std::string& name) {
 
 absl::Status Hdf5File::CheckShape(const std::vector<uint64_t>& dimensions) {
   if (dimensions.empty() || dimensions[0] == 0) return absl::InvalidArgumentError("has no rows");
+  if (dimensions[0] > kMaxRows)
+    return absl::InvalidArgumentError(absl::StrCat("has ", dimensions[0], " rows; at most ", kMaxRows, " can be read"));
   if (sets_.size() == 1) rows_ = dimensions[0];
   if (dimensions[0] != rows_) {
     return absl::InvalidArgumentError(absl::StrCat("has ", dimensions[0], " rows, but \"", sets_[0].name, "\" has ", rows_,
@@ -90,8 +93,7 @@ absl::Status Hdf5File::CheckShape(const std::vector<uint64_t>& dimensions) {
   uint64_t elements = 1;
   for (size_t i = 1; i < dimensions.size(); ++i) {
     if (dimensions[i] == 0 || dimensions[i] > kMaxRecordElements / elements) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("has rows of no values, or of more than ", kMaxRecordElements));
+      return absl::InvalidArgumentError(absl::StrCat("has rows of no values, or of more than ", kMaxRecordElements));
     }
     elements *= dimensions[i];
   }

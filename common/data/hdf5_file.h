@@ -16,9 +16,12 @@ namespace samovar {
 
 class Hdf5File {
  public:
-  // Opens the data sets of these names. NOT_FOUND: no such file or data set. INVALID_ARGUMENT: not an HDF5 file; a data set
-  // that has no rows, other rows than the first one, other values than numbers, or rows larger than kMaxRecordElements.
-  static absl::StatusOr<std::unique_ptr<Hdf5File>> Open(const std::string& path, const std::vector<std::string>& names);
+  // Opens the data sets of these names. Of each that is stored in compressed pieces, up to `cache_bytes` are kept unpacked, so
+  // that neighbouring rows need not be unpacked again; more costs memory.
+  // NOT_FOUND: no such file or data set. INVALID_ARGUMENT: not an HDF5 file; a data set that has no rows, more than 2^32, other
+  // rows than the first one, other values than numbers, or rows larger than kMaxRecordElements.
+  static absl::StatusOr<std::unique_ptr<Hdf5File>> Open(const std::string& path, const std::vector<std::string>& names,
+                                                        size_t cache_bytes = 64 << 20);
   ~Hdf5File();
   Hdf5File(const Hdf5File&) = delete;
   Hdf5File& operator=(const Hdf5File&) = delete;
@@ -41,7 +44,7 @@ class Hdf5File {
   };
 
   explicit Hdf5File(std::string path) : path_(std::move(path)) {}
-  absl::Status OpenDataSet(const std::string& name);
+  absl::Status OpenDataSet(const std::string& name, size_t cache_bytes);
   // Of the data set that was opened last.
   absl::Status CheckShape(const std::vector<uint64_t>& dimensions);
 

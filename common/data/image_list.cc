@@ -1,6 +1,7 @@
 #include "common/data/image_list.h"
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -10,6 +11,7 @@
 namespace samovar {
 namespace {
 
+constexpr absl::string_view kHdf5Signature("\x89HDF\r\n\x1a\n", 8);
 constexpr uint64_t kMaxListBytes = uint64_t{1} << 32;
 constexpr uint64_t kMaxImageBytes = uint64_t{1} << 30;
 
@@ -31,10 +33,10 @@ absl::StatusOr<std::vector<ListedImage>> ReadImageList(const std::string& path) 
     ++number;
     line = absl::StripAsciiWhitespace(line);
     if (line.empty()) continue;
-    images.emplace_back();
+    images.emplace_back().line = number;
     if (!ParseLine(line, &images.back())) {
       return absl::InvalidArgumentError(
-          absl::StrCat(path, ":", number, ": the line is not \"NAME LABEL\" with a whole number as label"));
+          absl::StrCat(PlaceOf(path, images.back()), ": the line is not \"NAME LABEL\" with a whole number as label"));
     }
   }
   if (images.empty()) {
@@ -45,6 +47,9 @@ absl::StatusOr<std::vector<ListedImage>> ReadImageList(const std::string& path) 
 
 absl::StatusOr<std::vector<std::string>> ReadFileList(const std::string& path) {
   SAMOVAR_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxListBytes));
+  if (absl::StartsWith(text, kHdf5Signature)) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": is an HDF5 file; name a text file that lists it, a line for each file"));
+  }
   std::vector<std::string> names;
   for (absl::string_view line : absl::StrSplit(text, '\n')) {
     line = absl::StripAsciiWhitespace(line);
@@ -54,8 +59,10 @@ absl::StatusOr<std::vector<std::string>> ReadFileList(const std::string& path) {
   return names;
 }
 
+std::string PlaceOf(const std::string& list, const ListedImage& image) { return absl::StrCat(list, ":", image.line); }
+
 std::string ImagePath(const std::string& root, const std::string& name) {
-  const bool joined = root.empty() || root.back() == '/' || name.front() == '/';
+  const bool joined = root.empty() || root.back() == '/' || name.empty() || name.front() == '/';
   return absl::StrCat(root, joined ? "" : "/", name);
 }
 

@@ -12,13 +12,18 @@ namespace samovar {
 struct ListedImage {
   std::string name;
   int label = 0;
+  // Of the list, from 1.
+  int line = 0;
 };
 
 // NOT_FOUND: no such file. INVALID_ARGUMENT: a line that is none, by its number; or there are none at all.
 absl::StatusOr<std::vector<ListedImage>> ReadImageList(const std::string& path);
 
-// The names in a file that lists files, a line each.
+// The names in a file that lists files, a line each. INVALID_ARGUMENT: there are none, or it is an HDF5 file itself.
 absl::StatusOr<std::vector<std::string>> ReadFileList(const std::string& path);
+
+// "LIST:LINE": how errors name an image of the list.
+std::string PlaceOf(const std::string& list, const ListedImage& image);
 
 // Root and name, put together as Caffe does, but with a "/" between them where both lack it.
 std::string ImagePath(const std::string& root, const std::string& name);

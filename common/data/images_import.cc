@@ -23,16 +23,38 @@ class ImagesImporter {
   ImagesImporter(const ImportImagesOptions& options, RecordImport* import) : options_(options), import_(import) {}
 
   absl::Status Add(uint64_t number, const ListedImage& listed) {
-    SAMOVAR_ASSIGN_OR_RETURN(std::string file, ReadImageFile(ImagePath(options_.root, listed.name)));
-    const absl::Status status = Convert(std::move(file), listed.label);
-    if (!status.ok()) return Annotate(status, listed.name);
-    return import_->Add(absl::StrFormat("%08d_%s", number, listed.name), datum_, image_.shape);
+    const absl::Status status = AddFrom(ImagePath(options_.root, listed.name), number, listed);
+    if (!status.ok()) return Annotate(status, PlaceOf(options_.list, listed));
+    return absl::OkStatus();
   }
 
  private:
+  absl::Status AddFrom(const std::string& path, uint64_t number, const ListedImage& listed) {
+    auto file = ReadImageFile(path);
+    if (absl::IsNotFound(file.status())) {
+      return absl::NotFoundError(absl::StrCat(file.status().message(), "; names in the list are taken from --root, or, if that "
+                                              "is not given, from the current directory"));
+    }
+    if (!file.ok()) return file.status();
+    SAMOVAR_RETURN_IF_ERROR(Annotate(Convert(*std::move(file), listed.label), path));
+    return import_->Add(absl::StrFormat("%08d_%s", number, listed.name), datum_, image_.shape);
+  }
+
+  // Fills image_. `as_stored`: the file is read to these channels by whoever decodes it as it is.
+  absl::Status Decode(absl::string_view file, bool* as_stored) {
+    const int channels = options_.gray ? 1 : 3;
+    if (options_.encoded) {
+      SAMOVAR_RETURN_IF_ERROR(DecodeImage(file, ImageChannels::kAsStored, &image_));
+      *as_stored = image_.shape.channels == channels;
+      if (*as_stored) return absl::OkStatus();
+    }
+    return DecodeImage(file, options_.gray ? ImageChannels::kGray : ImageChannels::kColour, &image_);
+  }
+
   // Fills datum_ and image_.
   absl::Status Convert(std::string file, int label) {
-    SAMOVAR_RETURN_IF_ERROR(DecodeImage(file, options_.gray ? ImageChannels::kGray : ImageChannels::kColour, &image_));
+    bool as_stored = false;
+    SAMOVAR_RETURN_IF_ERROR(Decode(file, &as_stored));
     const bool resize = options_.height > 0 && (image_.shape.height != options_.height || image_.shape.width != options_.width);
     if (resize) {
       Image resized;
@@ -41,18 +63,18 @@ class ImagesImporter {
     }
     datum_.Clear();
     datum_.set_label(label);
-    datum_.set_encoded(options_.encoded);
+    datum_.set_channels(image_.shape.channels);
+    datum_.set_height(image_.shape.height);
+    datum_.set_width(image_.shape.width);
     if (options_.encoded) {
-      if (resize || options_.gray) {
+      datum_.set_encoded(true);
+      if (resize || !as_stored) {
         SAMOVAR_ASSIGN_OR_RETURN(file, EncodeImage(image_, ImageFormatOf(file)));
       }
       datum_.set_data(std::move(file));
       return absl::OkStatus();
     }
     SAMOVAR_RETURN_IF_ERROR(CheckSameShape());
-    datum_.set_channels(image_.shape.channels);
-    datum_.set_height(image_.shape.height);
-    datum_.set_width(image_.shape.width);
     datum_.set_data(image_.data);
     return absl::OkStatus();
   }

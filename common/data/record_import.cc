@@ -22,6 +22,8 @@ namespace fs = std::filesystem;
 constexpr uint64_t kMaxRecords = 100'000'000;
 constexpr uint64_t kRecordsPerTransaction = 10'000;
 constexpr uint64_t kBytesPerTransaction = 64 << 20;
+// Decoded and resized, so many photographs take a few seconds.
+constexpr uint64_t kRecordsPerProgress = 1'000;
 
 absl::Status SystemError(const std::string& path, absl::string_view doing, int code) {
   const absl::StatusCode status_code = code == ENOSPC || code == EDQUOT ? absl::StatusCode::kResourceExhausted
@@ -152,6 +154,9 @@ absl::Status RecordImport::Add(std::string key, const caffe::Datum& datum, const
   summary_.max_label = std::max(summary_.max_label, datum.label());
   pending_.emplace_back(std::move(key), datum.SerializeAsString());
   pending_bytes_ += pending_.back().second.size();
+  if (options_.progress && (summary_.records % kRecordsPerProgress == 0 || summary_.records == total_)) {
+    options_.progress(summary_.records, total_);
+  }
   const bool full = pending_.size() >= kRecordsPerTransaction || pending_bytes_ >= kBytesPerTransaction;
   return full ? Flush() : absl::OkStatus();
 }
@@ -167,7 +172,6 @@ absl::Status RecordImport::Flush() {
   }));
   pending_.clear();
   pending_bytes_ = 0;
-  if (options_.progress) options_.progress(summary_.records, total_);
   return absl::OkStatus();
 }
 

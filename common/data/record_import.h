@@ -24,7 +24,7 @@ namespace samovar {
 struct ImportOptions {
   // Replace an existing LMDB.
   bool force = false;
-  // Told after each transaction how many of all records are written. May be empty.
+  // Told now and then, and at the end, how many of all records are taken. May be empty.
   std::function<void(uint64_t done, uint64_t total)> progress;
 };
 

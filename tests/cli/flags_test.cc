@@ -152,8 +152,39 @@ TEST_CASE("each subcommand fills its own options") {
   CHECK(std::get<ImportIdxOptions>(idx.parsed.flags).output == "o");
   CHECK(std::get<ImportIdxOptions>(idx.parsed.flags).force);
   CHECK(std::get<DataInfoOptions>(Cli("samovar data info d").parsed.flags).path == "d");
+  const auto cifar = Cli("samovar data import cifar10 --input a --input b --output o");
+  CHECK(std::get<ImportCifar10Options>(cifar.parsed.flags).inputs == std::vector<std::string>{"a", "b"});
+  CHECK(std::get<ImportCifar10Options>(cifar.parsed.flags).output == "o");
+  CHECK_FALSE(std::get<ImportCifar10Options>(cifar.parsed.flags).force);
+  const auto mean = Cli("samovar data mean d --output m --force");
+  CHECK(std::get<DataMeanOptions>(mean.parsed.flags).path == "d");
+  CHECK(std::get<DataMeanOptions>(mean.parsed.flags).output == "m");
+  CHECK(std::get<DataMeanOptions>(mean.parsed.flags).force);
   CHECK(std::get<CompletionFlags>(Cli("samovar completion zsh").parsed.flags).shell == "zsh");
   CHECK(std::holds_alternative<VersionFlags>(Cli("samovar version").parsed.flags));
+}
+
+TEST_CASE("an import of images takes all its flags, and a size of two numbers") {
+  const auto few = Cli("samovar data import images --list l --output o");
+  const ImportImagesOptions defaults = std::get<ImportImagesFlags>(few.parsed.flags).images;
+  CHECK(defaults.list == "l");
+  CHECK(defaults.root.empty());
+  CHECK(defaults.height == 0);
+  CHECK_FALSE((defaults.gray || defaults.encoded || defaults.shuffle));
+  const auto all = Cli(
+      "samovar data import images --list l --root r --output o --resize 256x128 --gray --encoded --shuffle --seed 9 --force");
+  const ImportImagesFlags flags = std::get<ImportImagesFlags>(all.parsed.flags);
+  CHECK(flags.images.root == "r");
+  CHECK(flags.output == "o");
+  CHECK(flags.images.height == 256);
+  CHECK(flags.images.width == 128);
+  CHECK((flags.images.gray && flags.images.encoded && flags.images.shuffle && flags.force));
+  CHECK(flags.images.seed == 9);
+  for (const char* const size : {"256", "256x", "x256", "0x5", "5x-1", "axb", "99999999999x1"}) {
+    CheckRefused(Cli(std::string("samovar data import images --list l --output o --resize ") + size), "is not HEIGHTxWIDTH");
+  }
+  CheckRefused(Cli("samovar data import images --output o"), "--list");
+  CheckRefused(Cli("samovar data mean d"), "--output");
 }
 
 TEST_CASE("the version is the program's name, number and instruction set") {

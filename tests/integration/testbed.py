@@ -113,8 +113,11 @@ SOLVER = {
 class Workspace:
     """A directory of its own with two LMDBs, net.prototxt and solver.prototxt; runs have it as their current directory."""
 
-    def __init__(self) -> None:
+    def __init__(self, empty: bool = False) -> None:
+        """`empty`: there is nothing in it."""
         self.path = pathlib.Path(tempfile.mkdtemp(prefix="samovar_itest_"))
+        if empty:
+            return
         for name, records, seed in (("train", TRAIN_RECORDS, 1), ("test", TEST_RECORDS, 2)):
             images, labels = write_idx(self.path, name, records, seed)
             self.check("data", "import", "idx", "--images", images, "--labels", labels, "--output", self.path / f"{name}_lmdb")

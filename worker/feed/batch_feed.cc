@@ -1,5 +1,6 @@
 #include "worker/feed/batch_feed.h"
 
+#include <limits>
 #include <numeric>
 #include <utility>
 

@@ -13,22 +13,32 @@
 namespace samovar {
 namespace {
 
+// Files that are open at a time: a process has not so many handles that a long list could have all of them.
+constexpr size_t kMaxOpen = 32;
+// Of all files together, for Hdf5File::Open; of each data set at least what the library has by itself.
+constexpr size_t kCacheBytes = size_t{256} << 20;
+constexpr size_t kMinCacheBytes = size_t{1} << 20;
+
 class Hdf5Reader : public RecordReader {
  public:
-  explicit Hdf5Reader(std::string source) : source_(std::move(source)) {}
+  // Of `files` files.
+  Hdf5Reader(std::string source, std::vector<std::string> names, size_t files)
+      : source_(std::move(source)),
+        names_(std::move(names)),
+        cache_bytes_(std::max(kMinCacheBytes, kCacheBytes / std::min(files, kMaxOpen) / names_.size())) {}
 
-  absl::Status Add(const std::string& path, const std::vector<std::string>& names) {
-    SAMOVAR_ASSIGN_OR_RETURN(std::unique_ptr<Hdf5File> file, Hdf5File::Open(path, names));
+  absl::Status Add(const std::string& path) {
+    SAMOVAR_ASSIGN_OR_RETURN(std::unique_ptr<Hdf5File> file, Hdf5File::Open(path, names_, cache_bytes_));
     if (files_.empty()) tops_ = file->row_shapes();
-    for (size_t i = 0; i < names.size(); ++i) {
+    for (size_t i = 0; i < names_.size(); ++i) {
       if (file->row_shapes()[i] == tops_[i]) continue;
-      return absl::InvalidArgumentError(absl::StrCat(path, ": the rows of \"", names[i], "\" are [",
-                                                     absl::StrJoin(file->row_shapes()[i], ", "), "], but in the first file [",
-                                                     absl::StrJoin(tops_[i], ", "), "]"));
+      return absl::InvalidArgumentError(absl::StrCat(path, ": the rows of \"", names_[i], "\" are [",
+                                                     absl::StrJoin(file->row_shapes()[i], ", "), "], but in ", files_[0].path,
+                                                     " [", absl::StrJoin(tops_[i], ", "), "]; make them alike"));
     }
     size_ += file->rows();
-    ends_.push_back(size_);
-    files_.push_back(std::move(file));
+    files_.push_back({path, size_, file->rows(), nullptr, 0});
+    Keep(&files_.back(), std::move(file));
     return absl::OkStatus();
   }
 
@@ -43,16 +53,52 @@ class Hdf5Reader : public RecordReader {
   }
 
   absl::Status Read(uint64_t position, const Draw&, std::span<float* const> tops) override {
-    const size_t file = static_cast<size_t>(std::upper_bound(ends_.begin(), ends_.end(), position) - ends_.begin());
-    const uint64_t row = position - (file == 0 ? 0 : ends_[file - 1]);
-    for (size_t i = 0; i < tops.size(); ++i) SAMOVAR_RETURN_IF_ERROR(files_[file]->ReadRow(i, row, tops[i]));
+    const auto listed = std::upper_bound(files_.begin(), files_.end(), position,
+                                         [](uint64_t at, const ListedFile& file) { return at < file.end; });
+    if (listed->file == nullptr) SAMOVAR_RETURN_IF_ERROR(Reopen(&*listed));
+    listed->last_use = ++uses_;
+    const uint64_t row = position - (listed->end - listed->rows);
+    for (size_t i = 0; i < tops.size(); ++i) SAMOVAR_RETURN_IF_ERROR(listed->file->ReadRow(i, row, tops[i]));
     return absl::OkStatus();
   }
 
  private:
+  struct ListedFile {
+    std::string path;
+    uint64_t end;   // the position behind its last row
+    uint64_t rows;  // at least 1
+    std::unique_ptr<Hdf5File> file;  // null: not open now
+    uint64_t last_use;
+  };
+
+  absl::Status Reopen(ListedFile* listed) {
+    SAMOVAR_ASSIGN_OR_RETURN(std::unique_ptr<Hdf5File> file, Hdf5File::Open(listed->path, names_, cache_bytes_));
+    if (file->rows() != listed->rows || file->row_shapes() != tops_)
+      return absl::DataLossError(absl::StrCat(listed->path, ": was changed while it was in use; restore it, or begin anew"));
+    Keep(listed, std::move(file));
+    return absl::OkStatus();
+  }
+
+  // Closes the one that was not used for longest if there are too many.
+  void Keep(ListedFile* listed, std::unique_ptr<Hdf5File> file) {
+    if (open_ == kMaxOpen) {
+      ListedFile* oldest = nullptr;
+      for (ListedFile& other : files_) {
+        if (other.file != nullptr && (oldest == nullptr || other.last_use < oldest->last_use)) oldest = &other;
+      }
+      oldest->file.reset();
+      --open_;
+    }
+    listed->file = std::move(file);
+    ++open_;
+  }
+
   const std::string source_;
-  std::vector<std::unique_ptr<Hdf5File>> files_;
-  std::vector<uint64_t> ends_;  // of each file, the position behind its last row
+  const std::vector<std::string> names_;
+  const size_t cache_bytes_;
+  std::vector<ListedFile> files_;
+  size_t open_ = 0;
+  uint64_t uses_ = 0;
   uint64_t size_ = 0;
   std::vector<TopShape> tops_;
 };
@@ -66,8 +112,8 @@ absl::StatusOr<std::unique_ptr<RecordReader>> OpenHdf5Reader(const caffe::LayerP
   }
   SAMOVAR_ASSIGN_OR_RETURN(const std::vector<std::string> files, ReadFileList(source));
   const std::vector<std::string> names(layer.top().begin(), layer.top().end());
-  auto reader = std::make_unique<Hdf5Reader>(source);
-  for (const std::string& file : files) SAMOVAR_RETURN_IF_ERROR(reader->Add(FindFile(file, source), names));
+  auto reader = std::make_unique<Hdf5Reader>(source, names, files.size());
+  for (const std::string& file : files) SAMOVAR_RETURN_IF_ERROR(Annotate(reader->Add(FindFile(file, source)), source));
   return reader;
 }
 

@@ -43,25 +43,33 @@ class ImageReader : public RecordReader {
     SAMOVAR_RETURN_IF_ERROR(Load(position));
     const auto* pixels = reinterpret_cast<const uint8_t*>(image_.data.data());
     const absl::Status status = transformer_->Apply(image_.shape, pixels, draw, tops[0]);
-    if (!status.ok()) return Annotate(status, images_[position].name);
+    if (!status.ok()) return Annotate(status, absl::StrCat(PlaceOf(source_, images_[position]), ": ", images_[position].name));
     if (tops.size() > 1) *tops[1] = static_cast<float>(images_[position].label);
     return absl::OkStatus();
   }
 
  private:
-  // Fills image_.
+  // Fills image_. Errors name the image and its line in the list.
   absl::Status Load(uint64_t position) {
-    const std::string path = FindFile(ImagePath(param_.root_folder(), images_[position].name), source_);
-    auto file = ReadImageFile(path);
-    if (!file.ok()) return Annotate(file.status(), source_);
-    const absl::Status decoded = DecodeImage(*file, param_.is_color() ? ImageChannels::kColour : ImageChannels::kGray, &image_);
-    if (!decoded.ok()) return Annotate(decoded, path);
+    const ListedImage& listed = images_[position];
+    const absl::Status status = Decode(FindFile(ImagePath(param_.root_folder(), listed.name), source_));
+    if (!status.ok()) return Annotate(status, PlaceOf(source_, listed));
     const int height = static_cast<int>(param_.new_height());
     const int width = static_cast<int>(param_.new_width());
     if (height == 0 || (height == image_.shape.height && width == image_.shape.width)) return absl::OkStatus();
     ResizeImage(image_, height, width, &resized_);
     std::swap(image_, resized_);
     return absl::OkStatus();
+  }
+
+  absl::Status Decode(const std::string& path) {
+    const auto file = ReadImageFile(path);
+    if (absl::IsNotFound(file.status())) {
+      return absl::NotFoundError(absl::StrCat(file.status().message(), "; names in the list are taken from image_data_param."
+                                              "root_folder, or, if that is empty, from the current directory or the list's"));
+    }
+    if (!file.ok()) return file.status();
+    return Annotate(DecodeImage(*file, param_.is_color() ? ImageChannels::kColour : ImageChannels::kGray, &image_), path);
   }
 
   const caffe::ImageDataParameter param_;

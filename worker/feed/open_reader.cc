@@ -5,8 +5,8 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
 #include "common/base/status_macros.h"
+#include "common/caffe/paths.h"
 #include "worker/feed/hdf5_reader.h"
 #include "worker/feed/image_reader.h"
 #include "worker/feed/lmdb_reader.h"
@@ -84,18 +84,14 @@ SourceField SourceFieldOf(const caffe::LayerParameter& layer) {
 absl::StatusOr<std::string> PathOf(const SourceField& source) {
   if (source.value->empty())
     return absl::InvalidArgumentError(absl::StrCat(source.field, " is missing; name ", source.what));
-  absl::string_view path = *source.value;
-  if (absl::ConsumePrefix(&path, "file:")) {
-    // "file:/a", "file:///a"
-    if (absl::StartsWith(path, "///")) path.remove_prefix(2);
-    return std::string(path);
-  }
+  std::string path = WithoutFileScheme(*source.value);
+  if (path.empty()) return absl::InvalidArgumentError(absl::StrCat(source.field, ": \"", *source.value, "\" names nothing"));
   const size_t colon = path.find(":/");
-  if (colon != absl::string_view::npos && colon >= 2 && path.substr(0, colon).find('/') == absl::string_view::npos) {
+  if (colon != std::string::npos && colon >= 2 && path.find('/') > colon) {
     return absl::UnimplementedError(absl::StrCat(source.field, ": ", path, " cannot be read from there; copy it to a local ",
                                                  "directory, the same on each machine, and name that"));
   }
-  return std::string(path);
+  return path;
 }
 
 absl::StatusOr<std::unique_ptr<RecordReader>> Open(const caffe::LayerParameter& layer, caffe::Phase phase,

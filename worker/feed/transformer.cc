@@ -38,34 +38,19 @@ absl::Status CheckParam(const caffe::TransformationParameter& param, const Recor
 // Maps 32 random bits to 0 ... count-1.
 int Choose(uint32_t bits, int count) { return static_cast<int>((uint64_t{bits} * static_cast<uint64_t>(count)) >> 32); }
 
-// The shape in which a blob has its data; 0x0x0 if it has more axes than a record.
-RecordShape ShapeOf(const caffe::BlobProto& blob) {
-  if (!blob.has_shape()) return blob.num() <= 1 ? RecordShape{blob.channels(), blob.height(), blob.width()} : RecordShape{};
-  std::vector<int64_t> dims(blob.shape().dim().begin(), blob.shape().dim().end());
-  while (dims.size() > 3 && dims[0] == 1) dims.erase(dims.begin());
-  const auto fits = [](int64_t dim) { return dim >= 1 && static_cast<size_t>(dim) <= kMaxRecordElements; };
-  if (dims.size() != 3 || !std::all_of(dims.begin(), dims.end(), fits)) return {};
-  return {static_cast<int>(dims[0]), static_cast<int>(dims[1]), static_cast<int>(dims[2])};
-}
-
 absl::StatusOr<std::vector<float>> ReadMean(const std::string& path, const RecordShape& input) {
-  SAMOVAR_ASSIGN_OR_RETURN(const caffe::BlobProto blob, ReadMeanFile(path));
-  const RecordShape shape = ShapeOf(blob);
+  const auto blob = ReadMeanFile(path);
+  if (absl::IsNotFound(blob.status())) {
+    return absl::NotFoundError(absl::StrCat(blob.status().message(), "; make it with `samovar data mean` from the data set"));
+  }
+  if (!blob.ok()) return blob.status();
+  const RecordShape shape = {blob->channels(), blob->height(), blob->width()};
   if (shape != input) {
     return absl::InvalidArgumentError(absl::StrCat(path, ": the mean is ", ToString(shape), ", but the records are ",
                                                    ToString(input), " (channels x height x width, before the crop); make it ",
                                                    "with `samovar data mean` from the data set itself"));
   }
-  std::vector<float> mean(blob.data().begin(), blob.data().end());
-  if (mean.empty()) mean.assign(blob.double_data().begin(), blob.double_data().end());
-  if (mean.size() != input.elements()) {
-    return absl::DataLossError(
-        absl::StrCat(path, ": has ", mean.size(), " values; its shape ", ToString(shape), " needs ", input.elements()));
-  }
-  for (const float value : mean) {
-    if (!std::isfinite(value)) return absl::DataLossError(absl::StrCat(path, ": has a value that is not finite"));
-  }
-  return mean;
+  return std::vector<float>(blob->data().begin(), blob->data().end());
 }
 
 // `in` and `out` do not overlap. The compiler makes vector code of all four loops.

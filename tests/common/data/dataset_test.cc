@@ -107,7 +107,7 @@ TEST_CASE_METHOD(Fixture, "an open data set is not disturbed by a writer") {
 TEST_CASE_METHOD(Fixture, "what is not a data set is refused with what it is") {
   SECTION("nothing") {
     REQUIRE_STATUS(Dataset::Open(path), absl::StatusCode::kNotFound,
-                   path + ": no such directory; import a data set with `samovar data import idx`");
+                   path + ": no such directory; make one with `samovar data import`");
   }
   SECTION("a file") {
     WriteBytes(path, "x");

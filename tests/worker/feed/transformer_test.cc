@@ -1,10 +1,13 @@
 #include "worker/feed/transformer.h"
 
+#include <algorithm>
 #include <limits>
 
+#include "common/caffe/mean_file.h"
 #include "tests/common/data/write_dataset.h"
 #include "tests/support/catch.h"
 #include "tests/support/status_matchers.h"
+#include "tests/support/temp_dir.h"
 
 namespace samovar {
 namespace {
@@ -152,10 +155,6 @@ TEST_CASE("parameters that cannot be are named") {
   const auto refused = [&](StatusCode code, const std::string& text) {
     REQUIRE_STATUS(Transformer::Create(param, caffe::TRAIN, kShape), code, text);
   };
-  SECTION("mean_file") {
-    param.set_mean_file("mean.binaryproto");
-    refused(StatusCode::kNotFound, "mean_file: cannot read mean.binaryproto");
-  }
   SECTION("crop larger than the record") {
     param.set_crop_size(5);
     refused(StatusCode::kInvalidArgument, "crop_size is 5, but the records are 2x5x4");
@@ -172,6 +171,127 @@ TEST_CASE("parameters that cannot be are named") {
     param.add_mean_value(std::numeric_limits<float>::quiet_NaN());
     refused(StatusCode::kInvalidArgument, "mean_value");
   }
+}
+
+// A mean image whose value i is first + i / 4.
+std::string WriteMean(const TempDir& directory, const RecordShape& shape, float first) {
+  caffe::BlobProto mean;
+  mean.set_num(1);
+  mean.set_channels(shape.channels);
+  mean.set_height(shape.height);
+  mean.set_width(shape.width);
+  for (size_t i = 0; i < shape.elements(); ++i) mean.add_data(first + 0.25f * static_cast<float>(i));
+  const std::string path = directory.File("mean.binaryproto");
+  REQUIRE_OK(WriteMeanFile(path, mean));
+  return path;
+}
+
+// The transform with the mean of WriteMean(kShape, 10), pixel by pixel.
+std::vector<float> ExpectedOfMean(const caffe::Datum& datum, float scale, int crop, int top, int left, bool mirrored) {
+  std::vector<float> out;
+  for (int c = 0; c < kShape.channels; ++c) {
+    for (int y = 0; y < crop; ++y) {
+      for (int x = 0; x < crop; ++x) {
+        const int index = (c * kShape.height + top + y) * kShape.width + left + (mirrored ? crop - 1 - x : x);
+        const auto pixel = static_cast<unsigned char>(datum.data()[static_cast<size_t>(index)]);
+        out.push_back((static_cast<float>(pixel) - (10 + 0.25f * static_cast<float>(index))) * scale);
+      }
+    }
+  }
+  return out;
+}
+
+TEST_CASE("a mean image is subtracted value by value, before the scale") {
+  const TempDir directory;
+  const caffe::Datum datum = MakeDatum(kShape, 0, 230);
+  caffe::TransformationParameter param;
+  param.set_mean_file(WriteMean(directory, kShape, 10));
+  param.set_scale(0.5f);
+  const std::vector<float> out = Apply(Make(param), datum);
+  for (size_t i = 0; i < kShape.elements(); ++i) {
+    const auto pixel = static_cast<unsigned char>(datum.data()[i]);
+    REQUIRE(out[i] == (static_cast<float>(pixel) - (10 + 0.25f * static_cast<float>(i))) * 0.5f);
+  }
+  caffe::Datum floats = datum;
+  floats.clear_data();
+  for (const char c : datum.data()) floats.add_float_data(static_cast<unsigned char>(c));
+  REQUIRE(Apply(Make(param), floats) == out);
+}
+
+TEST_CASE("the mean of a cropped or mirrored sample is that of the pixels it takes") {
+  const TempDir directory;
+  const caffe::Datum datum = MakeDatum(kShape, 0, 0);
+  caffe::TransformationParameter param;
+  param.set_mean_file(WriteMean(directory, kShape, 10));
+  param.set_crop_size(3);
+  param.set_mirror(true);
+  REQUIRE(Apply(Make(param, caffe::TEST), datum) == ExpectedOfMean(datum, 1, 3, 1, 0, false));
+  std::vector<std::vector<float>> views;
+  for (const int top : {0, 1, 2}) {
+    for (const int left : {0, 1}) {
+      for (const bool mirrored : {false, true}) views.push_back(ExpectedOfMean(datum, 1, 3, top, left, mirrored));
+    }
+  }
+  const Transformer transformer = Make(param);
+  std::vector<bool> seen(views.size());
+  for (uint64_t sample = 0; sample < 300; ++sample) {
+    const auto view = std::find(views.begin(), views.end(), Apply(transformer, datum, sample));
+    REQUIRE(view != views.end());
+    seen[static_cast<size_t>(view - views.begin())] = true;
+  }
+  REQUIRE(std::find(seen.begin(), seen.end(), false) == seen.end());
+}
+
+TEST_CASE("a mean file that cannot be read, or is not of the records' shape, is refused by name") {
+  using absl::StatusCode;
+  const TempDir directory;
+  caffe::TransformationParameter param;
+  param.set_mean_file(directory.File("mean.binaryproto"));
+  const auto refused = [&](StatusCode code, const std::string& text) {
+    REQUIRE_STATUS(Transformer::Create(param, caffe::TRAIN, kShape), code, "transform_param: mean_file: ");
+    REQUIRE_STATUS(Transformer::Create(param, caffe::TRAIN, kShape), code, text);
+  };
+  SECTION("missing") { refused(StatusCode::kNotFound, "mean.binaryproto: No such file or directory; make it with `samovar data mean`"); }
+  SECTION("garbage") {
+    WriteBytes(param.mean_file(), "\xff\xff\xff");
+    refused(StatusCode::kDataLoss, param.mean_file());
+  }
+  SECTION("another shape of as many values") {
+    WriteMean(directory, {2, 4, 5}, 0);
+    refused(StatusCode::kInvalidArgument, "the mean is 2x4x5, but the records are 2x5x4 (channels x height x width, before the crop)");
+  }
+  SECTION("the crop's shape") {
+    WriteMean(directory, {2, 3, 3}, 0);
+    param.set_crop_size(3);
+    refused(StatusCode::kInvalidArgument, "the mean is 2x3x3");
+  }
+  SECTION("fewer values than its shape says") {
+    caffe::BlobProto mean;
+    REQUIRE(mean.ParseFromString(ReadBytes(WriteMean(directory, kShape, 0))));
+    mean.mutable_data()->RemoveLast();
+    WriteBytes(param.mean_file(), mean.SerializeAsString());
+    refused(StatusCode::kDataLoss, "39 values");
+  }
+  SECTION("a value that is not finite") {
+    caffe::BlobProto mean;
+    REQUIRE(mean.ParseFromString(ReadBytes(WriteMean(directory, kShape, 0))));
+    mean.set_data(3, std::numeric_limits<float>::quiet_NaN());
+    WriteBytes(param.mean_file(), mean.SerializeAsString());
+    refused(StatusCode::kDataLoss, "not a finite number");
+  }
+}
+
+TEST_CASE("mean_file and mean_value exclude each other, and a mean_file records of other sizes") {
+  const TempDir directory;
+  caffe::TransformationParameter param;
+  param.set_mean_file(WriteMean(directory, kShape, 0));
+  param.set_crop_size(2);
+  std::vector<float> out(8);
+  REQUIRE_STATUS(Make(param).Apply(MakeDatum({2, 6, 6}, 0, 0), {1, 0, 0}, out.data()), absl::StatusCode::kInvalidArgument,
+                 "the mean_file's; resize the records");
+  param.add_mean_value(1);
+  REQUIRE_STATUS(Transformer::Create(param, caffe::TRAIN, kShape), absl::StatusCode::kInvalidArgument,
+                 "mean_file and mean_value exclude each other; keep one of them");
 }
 
 TEST_CASE("a record of another shape, or without its values, is refused") {

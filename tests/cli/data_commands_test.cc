@@ -1,0 +1,129 @@
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "absl/strings/match.h"
+#include "cli/commands.h"
+#include "cli/exit_codes.h"
+#include "common/caffe/mean_file.h"
+#include "common/data/image_encoder.h"
+#include "tests/cli/captured_output.h"
+#include "tests/support/catch.h"
+#include "tests/support/status_matchers.h"
+#include "tests/support/temp_dir.h"
+
+namespace samovar {
+namespace {
+
+void WriteFile(const std::string& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
+
+// A list of two PNG images, of gray 40 and 60.
+struct Fixture {
+  Fixture() {
+    for (const char value : {40, 60}) {
+      const auto png = EncodeImage({{3, 2, 4}, std::string(24, value)}, ImageFormat::kPng);
+      REQUIRE_OK(png);
+      WriteFile(directory.File(std::to_string(value) + ".png"), *png);
+    }
+    WriteFile(directory.File("list"), "40.png 0\n60.png 3\n");
+    images.images.list = directory.File("list");
+    images.images.root = directory.path();
+    images.output = directory.File("lmdb");
+    mean.path = images.output;
+    mean.output = directory.File("mean.binaryproto");
+  }
+
+  // Runs a command, which ends with this code; keeps what it printed. An error is one line.
+  template <class Command>
+  void Run(int exit_code, const Command& command) {
+    const CapturedOutput captured;
+    const int code = command();
+    out = captured.out();
+    err = captured.err();
+    INFO(out << err);
+    CHECK(code == exit_code);
+    CHECK(err.empty() == (exit_code == kExitOk));
+    CHECK(out.empty() == (exit_code != kExitOk));
+    if (!err.empty()) CHECK(absl::StartsWith(err, "samovar: error: "));
+  }
+  void Import(int exit_code) {
+    Run(exit_code, [&] { return RunImportImages(images); });
+  }
+  void Mean(int exit_code) {
+    Run(exit_code, [&] { return RunDataMean(mean); });
+  }
+
+  TempDir directory;
+  ImportImagesFlags images;
+  DataMeanOptions mean;
+  std::string out;
+  std::string err;
+};
+
+}  // namespace
+
+TEST_CASE_METHOD(Fixture, "an import says what it made, and the second one that it needs force") {
+  Import(kExitOk);
+  CHECK(absl::StartsWith(out, images.output + ": 2 records of 3x2x4, labels 0 to 3, "));
+  Import(kExitUsage);
+  CHECK(err == "samovar: error: " + images.output + ": exists already; --force replaces it\n");
+  images.force = true;
+  images.images.gray = true;
+  Import(kExitOk);
+  CHECK(absl::StrContains(out, "2 records of 1x2x4"));
+}
+
+TEST_CASE_METHOD(Fixture, "an import of files that are wrong ends with 2 and names them") {
+  WriteFile(directory.File("60.png"), "GIF89a");
+  Import(kExitUsage);
+  CHECK(absl::StrContains(err, directory.File("list") + ":2: " + directory.File("60.png") + ": the image is neither JPEG nor PNG"));
+  Run(kExitUsage, [&] { return RunImportCifar10({{directory.File("40.png")}, images.output, false}); });
+  CHECK(absl::StrContains(err, "40.png: has "));
+  CHECK_FALSE(std::filesystem::exists(images.output));
+}
+
+TEST_CASE_METHOD(Fixture, "an import of CIFAR-10 says what it made") {
+  WriteFile(directory.File("test_batch.bin"), std::string("\x07") + std::string(3072, 'x'));
+  Run(kExitOk, [&] { return RunImportCifar10({{directory.File("test_batch.bin")}, images.output, false}); });
+  CHECK(absl::StartsWith(out, images.output + ": 1 records of 3x32x32, labels 7 to 7, "));
+}
+
+TEST_CASE_METHOD(Fixture, "info describes records, encoded or not") {
+  Import(kExitOk);
+  Run(kExitOk, [&] { return RunDataInfo({images.output}); });
+  CHECK(out == "records  2\nshape    3x2x4 (channels x height x width)\nlabels   0: 1, 3: 1\n");
+  images.force = images.images.encoded = true;
+  Import(kExitOk);
+  Run(kExitOk, [&] { return RunDataInfo({images.output}); });
+  CHECK(absl::StrContains(out, "3x2x4 (channels x height x width) of the first; encoded (JPEG or PNG)"));
+  Run(kExitUsage, [&] { return RunDataInfo({directory.File("nowhere")}); });
+  CHECK(absl::StrContains(err, "nowhere: no such directory; make one with `samovar data import`"));
+}
+
+TEST_CASE_METHOD(Fixture, "a mean is written, its channels are said, and it is replaced by force only") {
+  Import(kExitOk);
+  Mean(kExitOk);
+  CHECK(out == mean.output + ": mean of 3x2x4; of the channels (mean_value) 50.0000, 50.0000, 50.0000\n");
+  const auto blob = ReadMeanFile(mean.output);
+  REQUIRE_OK(blob);
+  CHECK(blob->data_size() == 24);
+  CHECK(blob->data(23) == 50);
+  Mean(kExitUsage);
+  CHECK(err == "samovar: error: " + mean.output + ": exists already; --force replaces it\n");
+  mean.force = true;
+  Mean(kExitOk);
+}
+
+TEST_CASE_METHOD(Fixture, "a mean that cannot be computed or written ends with an error that names why") {
+  Mean(kExitUsage);
+  CHECK(absl::StrContains(err, "lmdb: no such directory"));
+  Import(kExitOk);
+  mean.output = directory.path();
+  Mean(kExitUsage);
+  CHECK(absl::StrContains(err, "is a directory; name a file in it"));
+  mean.output = directory.File("list") + "/mean.binaryproto";
+  Mean(kExitFailed);
+  CHECK(absl::StrContains(err, directory.File("list")));
+}
+
+}  // namespace samovar

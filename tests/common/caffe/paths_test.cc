@@ -1,0 +1,33 @@
+#include "common/caffe/paths.h"
+
+#include <filesystem>
+#include <fstream>
+
+#include "tests/support/catch.h"
+#include "tests/support/temp_dir.h"
+
+namespace samovar {
+
+TEST_CASE("the scheme of local files is taken off, and no other") {
+  for (const char* const uri : {"file:/a/b", "file:///a/b", "file://localhost/a/b", "/a/b"}) CHECK(WithoutFileScheme(uri) == "/a/b");
+  CHECK(WithoutFileScheme("file:a/b") == "a/b");
+  CHECK(WithoutFileScheme("file:").empty());
+  for (const char* const other : {"file://host/a", "file://localhosts/a", "hdfs:///a", "profile:/a", "a/file:/b"})
+    CHECK(WithoutFileScheme(other) == other);
+}
+
+TEST_CASE("a name is looked for from the current directory, then beside the file that has it") {
+  const TempDir directory;
+  std::ofstream(directory.File("there")) << "x";
+  const std::string net = directory.File("net.prototxt");
+  CHECK(FindFile("there", net) == directory.File("there"));
+  CHECK(FindFile("file:there", net) == directory.File("there"));
+  CHECK(FindFile("nowhere", net) == "nowhere");
+  CHECK(FindFile("/nowhere", net) == "/nowhere");
+  CHECK(FindFile("", net).empty());
+  CHECK(FindFile("hdfs://host/there", net) == "hdfs://host/there");
+  CHECK(ResolvePath("file:///a/../b", net) == "/b");
+  CHECK(ResolvePath("nowhere", net) == (std::filesystem::current_path() / "nowhere").string());
+}
+
+}  // namespace samovar

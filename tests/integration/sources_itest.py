@@ -1,0 +1,180 @@
+#!/usr/bin/env python3
+"""From files to a model: the same images through an LMDB with a mean image, as files, and as rows of HDF5 files."""
+
+import random
+import struct
+import unittest
+import zlib
+from typing import Dict, List, Sequence, Tuple
+
+import testbed
+from testbed import Run
+
+SIDE = 12
+CLASSES = 2
+COUNT = 120
+BATCH = 10
+
+NET = """name: "Colours"
+{data}
+layer {{
+  name: "conv" type: "Convolution" bottom: "data" top: "conv"
+  convolution_param {{ num_output: 4 kernel_size: 3 weight_filler {{ type: "xavier" }} }}
+}}
+layer {{ name: "relu" type: "ReLU" bottom: "conv" top: "conv" }}
+layer {{
+  name: "ip" type: "InnerProduct" bottom: "conv" top: "ip"
+  inner_product_param {{ num_output: 2 weight_filler {{ type: "xavier" }} }}
+}}
+layer {{ name: "accuracy" type: "Accuracy" bottom: "ip" bottom: "label" top: "accuracy" include {{ phase: TEST }} }}
+layer {{ name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" }}
+"""
+LMDB = """layer {{
+  name: "colours" type: "Data" top: "data" top: "label" include {{ phase: {phase} }}
+  transform_param {{ mean_file: "{mean}" crop_size: 8 mirror: true scale: 0.01 }}
+  data_param {{ source: "{source}" backend: LMDB batch_size: 10 }}
+}}"""
+IMAGES = """layer {{
+  name: "colours" type: "ImageData" top: "data" top: "label" include {{ phase: {phase} }}
+  transform_param {{ mean_value: 128 crop_size: 8 scale: 0.01 }}
+  image_data_param {{ source: "{source}" root_folder: "images/" batch_size: 10 new_height: 10 new_width: 10 shuffle: true }}
+}}"""
+HDF5 = """layer {{
+  name: "colours" type: "HDF5Data" top: "data" top: "label" include {{ phase: {phase} }}
+  hdf5_data_param {{ source: "{source}" batch_size: 10 }}
+}}"""
+ITERATIONS = 60
+
+
+def png(width: int, height: int, rows: List[bytes]) -> bytes:
+    """A PNG of 8-bit RGB."""
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    pixels = zlib.compress(b"".join(b"\0" + row for row in rows))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+def noisy_pixels(draw: random.Random, label: int, count: int) -> bytes:
+    """RGB: noise, with more of red (label 0) or of blue (1)."""
+    pixels = bytearray()
+    for _ in range(count):
+        pixel = [draw.randrange(120) for _ in range(3)]
+        pixel[0 if label == 0 else 2] += 100
+        pixels += bytes(pixel)
+    return bytes(pixels)
+
+
+def hdf5(sets: Dict[str, Tuple[Sequence[int], Sequence[float]]]) -> bytes:
+    """An HDF5 file with data sets of floats: name -> (dimensions, values). By the format's specification, its oldest form."""
+    undefined = (1 << 64) - 1
+
+    def header(messages: List[Tuple[int, bytes]]) -> bytes:
+        padded = [(kind, body + bytes(-len(body) % 8)) for kind, body in messages]
+        body = b"".join(struct.pack("<HHBxxx", kind, len(text), 0) + text for kind, text in padded)
+        return struct.pack("<BxHIIxxxx", 1, len(messages), 1, len(body)) + body
+
+    def data_set(dimensions: Sequence[int], address: int, size: int) -> bytes:
+        float32 = struct.pack("<BBBBIHHBBBBI", 0x11, 0x20, 0x1f, 0, 4, 0, 32, 23, 8, 0, 23, 127)
+        return header([(1, struct.pack(f"<BBBx4x{len(dimensions)}Q", 1, len(dimensions), 0, *dimensions)), (3, float32),
+                       (5, struct.pack("<BBBB", 2, 1, 0, 0)), (8, struct.pack("<BBQQ", 3, 1, address, size))])
+
+    def root(addresses: Dict[str, int]) -> bytes:
+        links = [(6, struct.pack("<BBB", 1, 0, len(name)) + name.encode() + struct.pack("<Q", address))
+                 for name, address in addresses.items()]
+        return header([(2, struct.pack("<BBQQ", 0, 0, undefined, undefined)), (10, bytes(2)), *links])
+
+    root_at = 96
+    end = root_at + len(root({name: 0 for name in sets}))
+    body, addresses = b"", {}
+    for name, (dimensions, values) in sets.items():
+        raw = struct.pack(f"<{len(values)}f", *values)
+        addresses[name] = end + len(body)
+        described = len(data_set(dimensions, 0, 0))
+        body += data_set(dimensions, addresses[name] + described, len(raw)) + raw + bytes(-len(raw) % 8)
+    superblock = b"\x89HDF\r\n\x1a\n" + struct.pack("<8BHHI", 0, 0, 0, 0, 0, 8, 8, 0, 4, 16, 0)
+    superblock += struct.pack("<4Q", 0, undefined, end + len(body), undefined) + struct.pack("<QQII16x", 0, root_at, 0, 0)
+    return superblock + root(addresses) + body
+
+
+class SourcesTest(testbed.TestCase):
+    def setUp(self):
+        self.workspace = testbed.Workspace(empty=True)
+        self.addCleanup(self.workspace.remove)
+        self.path = self.workspace.path
+        draw = random.Random(5)
+        self.images = [noisy_pixels(draw, number % CLASSES, SIDE * SIDE) for number in range(COUNT)]
+
+    def write_images(self) -> None:
+        """PNG files in a folder for each class, and list.txt."""
+        lines = []
+        for number, pixels in enumerate(self.images):
+            label = number % CLASSES
+            name = f"{('red', 'blue')[label]}/image {number}.png"
+            path = self.path / "images" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(png(SIDE, SIDE, [pixels[3 * SIDE * row:3 * SIDE * (row + 1)] for row in range(SIDE)]))
+            lines.append(f"{name} {label}\n")
+        (self.path / "list.txt").write_text("".join(lines), encoding="utf-8")
+
+    def assert_trains(self, layer: str, **names: str) -> None:
+        """Trains to accuracy 1, each iteration once."""
+        data = "\n".join(layer.format(phase=phase, **names) for phase in ("TRAIN", "TEST"))
+        (self.path / "net.prototxt").write_text(NET.format(data=data), encoding="utf-8")
+        self.workspace.write_solver(test_iter=COUNT // BATCH, test_interval=1000, base_lr=0.02, lr_policy='"fixed"', gamma=None,
+                                    power=None, momentum=0.5, display=20, max_iter=ITERATIONS)
+        with Run(self.workspace, as_json=False) as run:
+            self.assertEqual(run.await_exit(), 0, run.describe())
+        out = "\n".join(run.out)
+        self.assertRegex(out, rf"ledger: .* iterations 0\.\.{ITERATIONS - 1} exactly once")
+        self.assertIn(f"{ITERATIONS * BATCH} samples", out)
+        accuracies = testbed.lines_matching(run.out, r"Test net output #\d+: accuracy = ([\d.e-]+)")
+        self.assertEqual(float(accuracies[-1].group(1)), 1, run.describe())
+        self.assertEqual(run.err, [])
+
+    def test_images_become_an_lmdb_with_a_mean_image_and_then_a_model(self):
+        self.write_images()
+        for name, flags in (("raw", ()), ("encoded", ("--encoded", "--shuffle"))):
+            with self.subTest(name):
+                lmdb = f"{name}_lmdb"
+                made = self.workspace.check("data", "import", "images", "--list", "list.txt", "--root", "images", "--output", lmdb, *flags)
+                self.assertIn(f"{lmdb}: {COUNT} records of 3x{SIDE}x{SIDE}, labels 0 to 1", made)
+                info = self.workspace.check("data", "info", lmdb)
+                self.assertIn(f"3x{SIDE}x{SIDE}", info)
+                self.assertEqual("encoded" in info, name == "encoded", info)
+                self.assertIn(f"0: {COUNT // 2}, 1: {COUNT // 2}", info)
+                said = self.workspace.check("data", "mean", lmdb, "--output", f"{name}.binaryproto")
+                pixels = b"".join(self.images)
+                means = [sum(pixels[channel::3]) / (len(pixels) / 3) for channel in (2, 1, 0)]
+                self.assertIn(", ".join(f"{mean:.4f}" for mean in means), said)
+        # The same pixels, so the same mean.
+        self.assertEqual((self.path / "raw.binaryproto").read_bytes(), (self.path / "encoded.binaryproto").read_bytes())
+        self.assert_trains(LMDB, source="encoded_lmdb", mean="encoded.binaryproto")
+
+    def test_a_net_is_trained_on_image_files(self):
+        self.write_images()
+        self.assert_trains(IMAGES, source="list.txt")
+
+    def test_a_net_is_trained_on_the_rows_of_hdf5_files(self):
+        # Two files, of a third and of two thirds of the records; planes, around 0.
+        for name, begin, end in (("a.h5", 0, COUNT // 3), ("b.h5", COUNT // 3, COUNT)):
+            planes = [(image[at] - 128) / 100 for image in self.images[begin:end] for channel in range(3)
+                      for at in range(channel, len(image), 3)]
+            labels = [number % CLASSES for number in range(begin, end)]
+            (self.path / name).write_bytes(hdf5({"data": ((end - begin, 3, SIDE, SIDE), planes), "label": ((end - begin,), labels)}))
+        (self.path / "files.txt").write_text("a.h5\nb.h5\n", encoding="utf-8")
+        self.assert_trains(HDF5, source="files.txt")
+
+    def test_a_missing_image_is_named_with_its_line_before_anything_starts(self):
+        self.write_images()
+        (self.path / "images" / "blue" / "image 1.png").unlink()
+        before = self.workspace.entries()
+        done = self.workspace.command("data", "import", "images", "--list", "list.txt", "--root", "images", "--output", "lmdb")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("samovar: error: list.txt:2: cannot read images/blue/image 1.png: ", done.stderr)
+        self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+        self.assertEqual(self.workspace.entries(), before)
+
+
+if __name__ == "__main__":
+    unittest.main()
