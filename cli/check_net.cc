@@ -11,6 +11,7 @@
 #include "common/base/status_macros.h"
 #include "common/caffe/paths.h"
 #include "common/data/iteration_schedule.h"
+#include "worker/feed/batch_feed.h"
 #include "worker/feed/open_reader.h"
 #include "worker/nn/net.h"
 
@@ -72,10 +73,7 @@ absl::StatusOr<CheckedNet> CheckNet(const NetToCheck& net) {
   SAMOVAR_ASSIGN_OR_RETURN(checked.data, DescribeData(net));
   NetOptions options;
   options.phase = net.phase;
-  if (checked.data.records() > 0) {
-    std::vector<Shape>& tops = options.input_shapes[checked.data.layer()];
-    for (const v1::RecordTop& top : checked.data.tops()) tops.emplace_back(top.shape().begin(), top.shape().end());
-  }
+  options.input_shapes = TopShapesOf(checked.data);
   SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<Net> built, Net::Create(net.param, options));
   checked.data.set_batch_size(static_cast<uint32_t>(built->batch_size()));
   checked.layout = built->layout();

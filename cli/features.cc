@@ -1,11 +1,10 @@
 // `samovar features`: blobs of a net for every record, a JSON object a line.
-#include <unistd.h>
-
 #include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iostream>
 #include <memory>
 #include <string>
@@ -18,6 +17,7 @@
 #include "cli/exit_codes.h"
 #include "cli/json_line.h"
 #include "cli/open_model.h"
+#include "cli/record_progress.h"
 #include "common/base/status_macros.h"
 #include "common/caffe/suggest.h"
 #include "worker/feed/open_reader.h"
@@ -143,8 +143,8 @@ class Extractor {
   std::vector<Lane> lanes_;
 };
 
-// Writes all lines; `show_progress`: to stderr.
-absl::Status WriteAll(Extractor* extractor, int threads, bool show_progress, std::ostream* out) {
+// Writes all lines. `progress` may be empty.
+absl::Status WriteAll(Extractor* extractor, int threads, const std::function<void(uint64_t, uint64_t)>& progress, std::ostream* out) {
   const uint64_t step = kRowsPerPiece * static_cast<uint64_t>(threads) * 4;
   std::string lines;
   for (uint64_t begin = 0; begin < extractor->records(); begin += step) {
@@ -154,9 +154,7 @@ absl::Status WriteAll(Extractor* extractor, int threads, bool show_progress, std
     if (!out->write(lines.data(), static_cast<std::streamsize>(lines.size()))) {
       return absl::UnavailableError("the output cannot be written; is the disk full?");
     }
-    if (show_progress) {
-      std::cerr << "\r" << end << " of " << extractor->records() << " records" << (end == extractor->records() ? "\n" : "") << std::flush;
-    }
+    if (progress) progress(end, extractor->records());
   }
   out->flush();
   return out->good() ? absl::OkStatus() : absl::UnavailableError("the output cannot be written; is the disk full?");
@@ -169,7 +167,7 @@ absl::Status WriteFile(Extractor* extractor, const FeaturesOptions& options, con
   const std::filesystem::path unfinished = path.string() + ".unfinished";
   std::ofstream file(unfinished, std::ios::binary | std::ios::trunc);
   if (!file) return absl::PermissionDeniedError(absl::StrCat(unfinished.string(), ": cannot be written"));
-  absl::Status status = WriteAll(extractor, options.threads, isatty(STDERR_FILENO) != 0, &file);
+  absl::Status status = WriteAll(extractor, options.threads, RecordProgress(), &file);
   file.close();
   if (status.ok()) std::filesystem::rename(unfinished, path, error);
   if (status.ok() && error) status = absl::UnavailableError(absl::StrCat(path.string(), ": ", error.message()));
@@ -193,7 +191,7 @@ int RunFeatures(const FeaturesOptions& options) {
     return kExitUsage;
   }
   const absl::Status written = to_file ? WriteFile(extractor->get(), options, path)
-                                       : WriteAll(extractor->get(), options.threads, /*show_progress=*/false, &std::cout);
+                                       : WriteAll(extractor->get(), options.threads, /*progress=*/{}, &std::cout);
   if (!written.ok()) {
     PrintError(written.message());
     return kExitFailed;

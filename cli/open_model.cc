@@ -64,10 +64,7 @@ absl::StatusOr<std::unique_ptr<Net>> BuildNetOf(const OpenModel& model, int batc
   options.batch_size = batch_size;
   options.pool = pool;
   options.keep_blobs = keep_blobs;
-  if (model.data.records() > 0) {
-    std::vector<Shape>& tops = options.input_shapes[model.data.layer()];
-    for (const v1::RecordTop& top : model.data.tops()) tops.emplace_back(top.shape().begin(), top.shape().end());
-  }
+  options.input_shapes = TopShapesOf(model.data);
   SAMOVAR_ASSIGN_OR_RETURN(std::unique_ptr<Net> net, Net::Create(model.param, options));
   std::copy(model.weights.begin(), model.weights.end(), net->weights().begin());
   return net;

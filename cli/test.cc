@@ -1,6 +1,4 @@
 // `samovar test`: a model's outputs on all records of its data, on average.
-#include <unistd.h>
-
 #include <algorithm>
 #include <iostream>
 #include <memory>
@@ -12,6 +10,7 @@
 #include "cli/exit_codes.h"
 #include "cli/json_line.h"
 #include "cli/open_model.h"
+#include "cli/record_progress.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
 
@@ -25,10 +24,6 @@ struct TestResult {
   // One entry a value of the outputs.
   std::vector<double> means;
 };
-
-void ShowProgress(uint64_t done, uint64_t total) {
-  if (isatty(STDERR_FILENO)) std::cerr << "\r" << done << " of " << total << " records" << (done == total ? "\n" : "") << std::flush;
-}
 
 // What a net reports of a batch is a mean over its records; batches may differ in size.
 void AddOutputs(const Net& net, uint64_t records, std::vector<double>* sums) {
@@ -49,6 +44,7 @@ absl::StatusOr<TestResult> Test(const TestOptions& options) {
   TestResult result;
   result.outputs = model.outputs;
   const uint64_t all = model.data.records();
+  const auto progress = RecordProgress();
   const absl::Time start = SteadyNow();
   while (result.records < all) {
     const uint64_t batch = std::min(all - result.records, static_cast<uint64_t>(net->batch_size()));
@@ -59,7 +55,7 @@ absl::StatusOr<TestResult> Test(const TestOptions& options) {
     SAMOVAR_RETURN_IF_ERROR(net->Forward(0, /*seed=*/1, /*first_record=*/result.records));
     AddOutputs(*net, batch, &result.means);
     result.records += batch;
-    ShowProgress(result.records, all);
+    if (progress) progress(result.records, all);
   }
   for (double& mean : result.means) mean /= static_cast<double>(all);
   result.seconds = absl::ToDoubleSeconds(SteadyNow() - start);

@@ -50,6 +50,13 @@ absl::StatusOr<IterationSchedule> MakeSchedule(const BatchFeed::Options& options
 
 }  // namespace
 
+std::map<std::string, std::vector<TopShape>> TopShapesOf(const v1::DatasetSpec& data) {
+  if (data.records() == 0) return {};
+  std::vector<TopShape> tops;
+  for (const v1::RecordTop& top : data.tops()) tops.emplace_back(top.shape().begin(), top.shape().end());
+  return {{data.layer(), std::move(tops)}};
+}
+
 absl::StatusOr<std::unique_ptr<BatchFeed>> BatchFeed::Create(Options options) {
   const std::string context = absl::StrCat("data layer \"", options.spec.layer(), "\"");
   if (options.reader == nullptr) return absl::InvalidArgumentError(absl::StrCat(context, ": has no records to read"));

@@ -5,9 +5,11 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -18,6 +20,10 @@
 #include "worker/feed/record_reader.h"
 
 namespace samovar {
+
+// By the layer's name, the shapes of one record in each of its tops, as a net is built for them (NetOptions::input_shapes); empty if
+// there are no records.
+std::map<std::string, std::vector<TopShape>> TopShapesOf(const v1::DatasetSpec& data);
 
 class BatchFeed {
  public:

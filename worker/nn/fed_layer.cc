@@ -53,28 +53,6 @@ absl::StatusOr<int> BatchSizeOf(const caffe::LayerParameter& layer) {
   return static_cast<int>(batch.size);
 }
 
-absl::StatusOr<caffe::LayerParameter> FindDataLayer(const caffe::NetParameter& net) {
-  const caffe::LayerParameter* found = nullptr;
-  for (const caffe::LayerParameter& layer : net.layer()) {
-    if (!IsFedType(layer.type())) continue;
-    if (found != nullptr) {
-      return absl::InvalidArgumentError(absl::StrCat("net \"", net.name(), "\" has two data layers, \"", found->name(), "\" and \"",
-                                                     layer.name(), "\"; keep one for each phase"));
-    }
-    found = &layer;
-  }
-  if (found == nullptr) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("net \"", net.name(), "\" has no layer of type Data in this phase; add one with an LMDB source"));
-  }
-  if (found->type() == "Data" && found->data_param().backend() != caffe::DataParameter::LMDB) {
-    return absl::UnimplementedError(absl::StrCat("layer \"", found->name(),
-                                                 "\": data_param.backend LEVELDB (Caffe's default) is not offered; convert the data "
-                                                 "and write backend: LMDB"));
-  }
-  return *found;
-}
-
 // The fields of the data messages and transform_param are read, and refused, by the feed that fills the tops.
 LayerOr CreateFedLayer(const LayerContext& context) {
   if (static_cast<int>(context.fed_tops.size()) != context.param.top_size()) {

@@ -18,7 +18,4 @@ bool IsFedType(absl::string_view type);
 // INVALID_ARGUMENT: it says none, or more than 2^24; the message names the field.
 absl::StatusOr<int> BatchSizeOf(const caffe::LayerParameter& layer);
 
-// The net's only fed layer. INVALID_ARGUMENT: there is none, or several; UNIMPLEMENTED: its backend is not LMDB.
-absl::StatusOr<caffe::LayerParameter> FindDataLayer(const caffe::NetParameter& net);
-
 }  // namespace samovar

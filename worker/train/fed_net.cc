@@ -83,10 +83,7 @@ absl::StatusOr<std::unique_ptr<Net>> NetForBatch(const caffe::NetParameter& net,
   options.phase = phase;
   options.batch_size = batch_size;
   options.pool = pool;
-  if (data.records() > 0) {
-    std::vector<Shape>& tops = options.input_shapes[data.layer()];
-    for (const v1::RecordTop& top : data.tops()) tops.emplace_back(top.shape().begin(), top.shape().end());
-  }
+  options.input_shapes = TopShapesOf(data);
   return Net::Create(net, options);
 }
 
