@@ -4,10 +4,13 @@
 #include <variant>
 
 #include "cli/commands.h"
+#include "cli/exit_codes.h"
+#include "common/base/loader.h"
 #include "common/base/version.h"
 #include "common/rpc/grpc_log.h"
 #include "common/telemetry/log.h"
 #include "config/cli_flags.h"
+#include "worker/nn/engine.h"
 
 namespace samovar {
 namespace {
@@ -25,7 +28,7 @@ struct Runner {
   int operator()(const DataMeanOptions& options) const { return RunDataMean(options); }
   int operator()(const DataInfoOptions& options) const { return RunDataInfo(options); }
   int operator()(const VersionFlags&) const {
-    std::cout << "samovar " << Version() << " (" << InstructionSet() << ")\n";
+    std::cout << "samovar " << Version() << " (engine for " << EngineLevel() << ")\n";
     return EXIT_SUCCESS;
   }
   int operator()(const CompletionFlags& flags) const {
@@ -38,6 +41,10 @@ struct Runner {
 }  // namespace samovar
 
 int main(int argc, char** argv) {
+  if (const absl::Status status = samovar::KeepToInstructionSet(samovar::EngineLevel(), argv); !status.ok()) {
+    samovar::PrintError(status.message());
+    return samovar::kExitUsage;
+  }
   // What the user is to know is printed; the log is for the clients' libraries.
   if (!samovar::InitLogging({"samovar", "warning"}).ok()) return EXIT_FAILURE;
   samovar::RouteGrpcLog();

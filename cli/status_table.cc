@@ -46,10 +46,10 @@ std::string Servers(const v1::ClusterStatus& status) {
 }
 
 std::string Workers(const v1::ClusterStatus& status) {
-  std::vector<Cells> rows = {{"id", "name", "pid", "threads", "iterations", "last heard", "work"}};
+  std::vector<Cells> rows = {{"id", "name", "pid", "threads", "engine", "iterations", "last heard", "work"}};
   for (const v1::WorkerStatus& worker : status.workers()) {
     rows.push_back({absl::StrCat(worker.worker_id()), worker.name(), absl::StrCat(worker.pid()),
-                    absl::StrCat(worker.threads()), absl::StrCat(worker.iterations_done()),
+                    absl::StrCat(worker.threads()), worker.isa(), absl::StrCat(worker.iterations_done()),
                     absl::StrFormat("%.1f s ago", worker.silent_seconds()),
                     worker.leases().empty() ? "idle" : absl::StrJoin(worker.leases(), ", ")});
   }

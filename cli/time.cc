@@ -15,8 +15,8 @@
 #include "common/base/clock.h"
 #include "common/base/random.h"
 #include "common/base/status_macros.h"
-#include "common/base/version.h"
 #include "worker/feed/open_reader.h"
+#include "worker/nn/engine.h"
 #include "worker/nn/peak_flops.h"
 
 namespace samovar {
@@ -180,6 +180,10 @@ void Print(const TimeOptions& options, const Timing& timing) {
   for (size_t i = 0; i < timing.layers.size(); ++i) {
     const double forward = Median(timing.layers[i].forward);
     const double backward = Median(timing.layers[i].backward);
+    if (const size_t by = net.computed_by(i); by != i) {
+      std::cout << absl::StrFormat("%-20s %-16s   computed together with %s\n", net.layer(i).name(), net.layer(i).type(), net.layer(by).name());
+      continue;
+    }
     row(net.layer(i).name(), net.layer(i).type(), forward, backward, net.forward_flops(i) + net.backward_flops(i), forward + backward);
   }
   row("all", "", totals.forward_seconds, totals.backward_seconds, totals.flops, totals.pass_seconds);
@@ -187,7 +191,7 @@ void Print(const TimeOptions& options, const Timing& timing) {
       "batch of %d: median %.3f ms of %d passes, %.0f images/s\n"
       "peak of %d %s: %.1f GFLOP/s (%s)\n",
       net.batch_size(), 1e3 * totals.pass_seconds, options.iterations, net.batch_size() / totals.pass_seconds, options.threads,
-      options.threads == 1 ? "thread" : "threads", timing.peak_flops * 1e-9, InstructionSet());
+      options.threads == 1 ? "thread" : "threads", timing.peak_flops * 1e-9, EngineLevel());
 }
 
 void PrintJson(const TimeOptions& options, const Timing& timing) {
@@ -199,6 +203,7 @@ void PrintJson(const TimeOptions& options, const Timing& timing) {
     layer.Text("name", net.layer(i).name()).Text("type", net.layer(i).type());
     layer.Number("forward_ms", 1e3 * Median(timing.layers[i].forward)).Number("backward_ms", 1e3 * Median(timing.layers[i].backward));
     layer.Number("forward_flops", net.forward_flops(i)).Number("backward_flops", net.backward_flops(i));
+    if (const size_t by = net.computed_by(i); by != i) layer.Text("computed_by", net.layer(by).name());
     absl::StrAppend(&layers, layers.empty() ? "" : ",", layer.Finish());
   }
   JsonLine line;
@@ -208,7 +213,7 @@ void PrintJson(const TimeOptions& options, const Timing& timing) {
   line.Number("pass_ms", 1e3 * totals.pass_seconds).Number("images_per_second", net.batch_size() / totals.pass_seconds);
   line.Number("gflops", GigaFlops(totals.flops, totals.pass_seconds)).Number("peak_gflops", timing.peak_flops * 1e-9);
   line.Number("fraction_of_peak", totals.flops / totals.pass_seconds / timing.peak_flops);
-  line.Text("instruction_set", InstructionSet()).Raw("layers", absl::StrCat("[", layers, "]"));
+  line.Text("instruction_set", EngineLevel()).Raw("layers", absl::StrCat("[", layers, "]"));
   std::cout << line.Finish() << "\n";
 }
 

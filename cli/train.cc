@@ -17,6 +17,7 @@
 #include "cli/train_reporter.h"
 #include "cli/train_run.h"
 #include "cli/waker.h"
+#include "common/base/loader.h"
 #include "common/base/status_macros.h"
 
 namespace samovar {
@@ -41,10 +42,8 @@ std::unique_ptr<TrainReporter> ChooseReporter(bool json) {
 
 // Servers and workers are beside this program.
 absl::StatusOr<std::string> ProgramDir() {
-  std::error_code error;
-  const fs::path self = fs::read_symlink("/proc/self/exe", error);
-  if (error) return absl::InternalError(absl::StrCat("cannot find this program's place: ", error.message()));
-  const std::string directory = self.parent_path().string();
+  SAMOVAR_ASSIGN_OR_RETURN(const std::string self, ProgramPath());
+  const std::string directory = fs::path(self).parent_path().string();
   for (const char* program : {"samovar-server", "samovar-worker"}) {
     const std::string path = absl::StrCat(directory, "/", program);
     if (access(path.c_str(), X_OK) != 0) {

@@ -61,6 +61,11 @@ constexpr char kImportIdxExamples[] =
     "Example:\n"
     "  samovar data import idx --images t10k-images-idx3-ubyte.gz --labels t10k-labels-idx1-ubyte.gz --output "
     "mnist_test_lmdb";
+constexpr char kVersionExamples[] =
+    "The engine is built for x86-64-v2 (SSE 4.2), v3 (AVX2) and v4 (AVX-512), and the highest level that the CPU has is used.\n"
+    "On one level every machine computes the same bits; SAMOVAR_ISA in the environment lowers it, for this command and the\n"
+    "workers that it starts:\n"
+    "  SAMOVAR_ISA=v3 samovar train --solver config/models/lenet/lenet_solver.prototxt";
 constexpr char kImportCifar10Examples[] =
     "Examples: the training images, then the test images\n"
     "  samovar data import cifar10 --input cifar-10-batches-bin --output cifar10_train_lmdb\n"
@@ -292,7 +297,7 @@ void CliLine::AddDataMean(CLI::App* data) {
 }
 
 void CliLine::AddSmallCommands() {
-  line.AddCommand(line.app(), "version", "Shows the version", "");
+  line.AddCommand(line.app(), "version", "Shows the version, and the instruction-set level of the compute engine", kVersionExamples);
   completion_ = line.AddCommand(line.app(), "completion", "Writes a script that completes commands in a shell",
                                 kCompletionExamples);
   line.Require(completion_, completion_->add_option("shell", completion.shell, "Writes for this shell")

@@ -50,8 +50,7 @@ std::string OptionName(const CLI::Option& option) {
 
 CommandLine::CommandLine(const std::string& program, const std::string& description) : app_(description, program) {
   app_.set_help_flag("-h,--help", "Explains the command and its flags");
-  app_.set_version_flag("--version", absl::StrCat(program, " ", Version(), " (", InstructionSet(), ")"),
-                        "Shows the version");
+  app_.set_version_flag("--version", absl::StrCat(program, " ", Version()), "Shows the version");
   app_.get_formatter()->column_width(kFlagColumns);
   app_.allow_extras();
   app_.option_defaults()->always_capture_default();

@@ -29,15 +29,19 @@ container_kib() {
 
 least() { echo $(($1 < $2 ? $1 : $2)); }
 
-# The instruction-set level to compile for: v3 where the CPU has it, else v2.
+# The highest instruction-set level that this CPU has, of those that the compute engine is compiled for.
 cpu_level() {
-  local flags
+  local flags level=x86-64-v2
   flags=" $(awk -F: '/^flags/ {print $2; exit}' /proc/cpuinfo) "
-  for needed in avx2 fma bmi1 bmi2 f16c movbe abm; do
-    if [[ "$flags" != *" $needed "* ]]; then
-      echo x86-64-v2
-      return
-    fi
+  ! has_all avx2 fma bmi1 bmi2 f16c movbe abm || level=x86-64-v3
+  [[ "$level" == x86-64-v2 ]] || ! has_all avx512f avx512bw avx512cd avx512dq avx512vl || level=x86-64-v4
+  echo "$level"
+}
+
+# has_all FLAG...: whether all are among the caller's $flags.
+has_all() {
+  local needed
+  for needed in "$@"; do
+    [[ "$flags" == *" $needed "* ]] || return 1
   done
-  echo x86-64-v3
 }

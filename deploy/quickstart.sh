@@ -51,7 +51,7 @@ build() {
   local jobs
   jobs="${JOBS:-$(build_jobs)}"
   say "Building with $jobs compilers at a time (minutes, the first time; log: $logs/build.log)"
-  logged configure cmake --preset release -DSAMOVAR_ARCH="$(cpu_level)" || fail "cmake could not configure the build; see above"
+  logged configure cmake --preset release -DSAMOVAR_ENGINE_LEVELS="$(cpu_level)" || fail "cmake could not configure the build; see above"
   logged build cmake --build --preset release --parallel "$jobs" --target samovar samovar-server samovar-worker \
     || fail "the build failed; see above. If a compiler was killed, memory ran out: try again with JOBS=1"
   "$bin/samovar" version

@@ -8,12 +8,14 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/launch.h"
+#include "common/base/loader.h"
 #include "common/base/malloc_tuning.h"
 #include "common/base/signals.h"
 #include "common/base/stopper.h"
 #include "common/base/version.h"
 #include "common/telemetry/log.h"
 #include "config/worker_flags.h"
+#include "worker/nn/engine.h"
 #include "worker/train/worker.h"
 
 namespace samovar {
@@ -44,7 +46,7 @@ int Run(int argc, char** argv) {
       stopper.Stop();
     }
   };
-  LogInfo(absl::StrCat("version ", Version(), ", ", InstructionSet(), ", ", flags.threads, " threads, coordinator ",
+  LogInfo(absl::StrCat("version ", Version(), ", ", EngineLevel(), ", ", flags.threads, " threads, coordinator ",
                        flags.coordinator));
   Worker worker(options);
   std::thread runner([&worker] { worker.Run(); });
@@ -59,4 +61,10 @@ int Run(int argc, char** argv) {
 }  // namespace
 }  // namespace samovar
 
-int main(int argc, char** argv) { return samovar::Run(argc, argv); }
+int main(int argc, char** argv) {
+  if (const absl::Status status = samovar::KeepToInstructionSet(samovar::EngineLevel(), argv); !status.ok()) {
+    std::fprintf(stderr, "samovar-worker: %s\n", std::string(status.message()).c_str());
+    return 2;
+  }
+  return samovar::Run(argc, argv);
+}

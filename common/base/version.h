@@ -3,10 +3,7 @@
 
 namespace samovar {
 
-// "0.1.0"
+// Of this build: "0.1.0".
 const char* Version();
-
-// The instruction-set level that the program was compiled for: "x86-64-v3".
-const char* InstructionSet();
 
 }  // namespace samovar

@@ -32,7 +32,7 @@ MAY_INCLUDE = {
     "worker/feed/": ["worker/feed/", "common/"],
     # `check` builds nets and opens data as a worker would; it has no business with leases, nor inside a server.
     "cli/": ["cli/", "worker/nn/", "worker/feed/", "common/"],
-    "cli/main.cc": ["config/", "cli/", "common/"],
+    "cli/main.cc": ["config/", "cli/", "worker/nn/engine.h", "common/"],
     # Binds flags to option structs.
     "config/": ["config/", "cli/", "server/", "worker/", "common/"],
     "benchmarks/": ["benchmarks/", "config/", "cli/", "server/", "worker/", "common/"],
@@ -57,8 +57,7 @@ DOORS = [
     Door("HDF5", re.compile(r"(hdf5|H5\w*)\.h$"), ["common/caffe/hdf5_archive", "common/data/hdf5_file", "tests/common/caffe/hdf5_archive",
                                                    "tests/common/data/write_hdf5"],
          "use common/caffe/hdf5_archive.h or common/data/hdf5_file.h"),
-    Door("Eigen", re.compile(r"(unsupported/)?Eigen/"), ["worker/nn/", "server/store/solver_rule"],
-         "matrices belong into worker/nn and the solver rules"),
+    Door("Eigen", re.compile(r"(unsupported/)?Eigen/"), ["worker/nn/"], "matrices belong into the engine: a process has one Eigen, and one level of it"),
     Door("gRPC", re.compile(r"(grpcpp|grpc)/|.*\.grpc\.pb\.h$"),
          ["common/rpc/", "common/parameters/", "server/", "worker/train/", "worker/main.cc", "cli/", "tests/", "benchmarks/"],
          "only services and clients speak gRPC"),

@@ -109,13 +109,6 @@ class HouseRulesTest(unittest.TestCase):
             with self.subTest(path=path, header=header):
                 self.assert_only(f"{path}:1:", f"{party}'s", {path: f"#include <{header}>\n"})
 
-    def test_the_solver_rules_may_use_eigen(self):
-        found, _ = self.found_in(files={
-            "server/CMakeLists.txt": CLEAN["server/CMakeLists.txt"] + "add_subdirectory(store)\n",
-            "server/store/CMakeLists.txt": "samovar_library(store SOURCES solver_rule.cc)\n",
-            "server/store/solver_rule.cc": "#include <Eigen/Core>\n"})
-        self.assertEqual(found, [])
-
     def test_a_cycle_of_headers_is_found(self):
         found, _ = self.found_in(files={
             "common/base/clock.h": '#pragma once\n#include "common/data/lmdb.h"\n'})

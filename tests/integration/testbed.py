@@ -165,11 +165,17 @@ class Process:
 
     @property
     def is_worker(self) -> bool:
-        return bool(self.words) and self.words[0].endswith("samovar-worker")
+        return self.is_program("samovar-worker")
 
     @property
     def is_server(self) -> bool:
-        return bool(self.words) and self.words[0].endswith("samovar-server")
+        return self.is_program("samovar-server")
+
+    def is_program(self, name: str) -> bool:
+        # A program that keeps to a lower instruction set is run by the loader: the program's file is among the loader's arguments.
+        programs = [word for word in self.words if not word.startswith("-")]
+        loaded = bool(programs) and pathlib.Path(programs[0]).name.startswith("ld-")
+        return any(word.endswith(f"/{name}") for word in (programs if loaded else programs[:1]))
 
     @property
     def is_coordinator(self) -> bool:

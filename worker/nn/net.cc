@@ -89,7 +89,7 @@ void AddShared(NetGraph* graph, const LayerNode& node) {
 // Some layer writes the blob: none has absorbed its producer together with its reader (net_fusion.h).
 bool IsWritten(const NetGraph& graph, size_t blob) {
   for (const LayerNode& node : graph.nodes) {
-    if (node.absorbed) continue;
+    if (node.absorbed_by) continue;
     const std::vector<size_t>& written = node.writes.empty() ? node.tops : node.writes;
     if (std::find(written.begin(), written.end(), blob) != written.end()) return true;
   }
@@ -130,6 +130,7 @@ std::vector<std::string> Net::BlobNames() const {
 
 size_t Net::layers() const { return graph_->nodes.size(); }
 const caffe::LayerParameter& Net::layer(size_t layer) const { return graph_->nodes[layer].param; }
+size_t Net::computed_by(size_t layer) const { return graph_->nodes[layer].absorbed_by.value_or(layer); }
 double Net::forward_flops(size_t layer) const { return graph_->nodes[layer].layer->forward_flops(); }
 double Net::backward_flops(size_t layer) const {
   const bool runs = graph_->phase == caffe::TRAIN && graph_->nodes[layer].needs_backward;
@@ -156,7 +157,7 @@ absl::Status Net::Forward(uint64_t iteration, uint64_t seed, uint64_t first_reco
   graph_->forward_done = false;
   graph_->pass = {iteration, seed, first_record, graph_->loop};
   for (size_t i = 0; i < graph_->nodes.size(); ++i) {
-    if (!graph_->nodes[i].absorbed) SAMOVAR_RETURN_IF_ERROR(graph_->nodes[i].layer->Forward(graph_->pass));
+    if (!graph_->nodes[i].absorbed_by) SAMOVAR_RETURN_IF_ERROR(graph_->nodes[i].layer->Forward(graph_->pass));
     if (graph_->after_layer) graph_->after_layer(i, /*forward=*/true);
   }
   SAMOVAR_ASSIGN_OR_RETURN(const double loss, SumLosses(*graph_, iteration));
@@ -177,7 +178,7 @@ absl::Status Net::Backward(absl::FunctionRef<void(uint64_t begin, uint64_t end)>
   for (auto node = graph_->nodes.rbegin(); node != graph_->nodes.rend(); ++node) {
     if (node->needs_backward) {
       SeedLoss(*graph_, *node);
-      if (!node->absorbed) node->layer->Backward(graph_->pass);
+      if (!node->absorbed_by) node->layer->Backward(graph_->pass);
       AddShared(graph_.get(), *node);
       if (graph_->after_layer) graph_->after_layer(static_cast<size_t>(node.base() - graph_->nodes.begin()) - 1, /*forward=*/false);
     }

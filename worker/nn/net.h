@@ -28,6 +28,7 @@
 #include "common/base/thread_pool.h"
 #include "samovar/v1/job.pb.h"
 #include "samovar/v1/parameter.pb.h"
+#include "worker/nn/engine.h"
 #include "worker/nn/fed_layer.h"
 #include "worker/nn/shape.h"
 
@@ -62,7 +63,7 @@ struct NetBlob {
 
 struct NetGraph;
 
-class Net {
+class SAMOVAR_ENGINE_API Net {
  public:
   // `net` is filtered for the phase; Split layers are inserted here. INVALID_ARGUMENT: the net is wrong; UNIMPLEMENTED: it
   // asks for something that is not offered; RESOURCE_EXHAUSTED: no memory for its blobs. Messages name layer and field.
@@ -110,6 +111,8 @@ class Net {
   // Layers in net order, those that were inserted included.
   size_t layers() const;
   const caffe::LayerParameter& layer(size_t layer) const;
+  // The layer whose passes do the work of this one: itself, unless a convolution has absorbed it (NetOptions::keep_blobs).
+  size_t computed_by(size_t layer) const;
   // Multiplications and additions, counted apart, that one pass of the layer is worth: those of its matrix products as they are
   // defined, padding included; backward, those of the gradients that are wanted. 0 for layers without matrix products.
   double forward_flops(size_t layer) const;

@@ -56,7 +56,7 @@ class Builder {
     SAMOVAR_RETURN_IF_ERROR(AllocateBlobs(carries_diff));
     if (!options_.keep_blobs) FuseLayers(graph_.get());
     for (LayerNode& node : graph_->nodes) {
-      if (!node.absorbed) SAMOVAR_RETURN_IF_ERROR(BindLayer(&node));
+      if (!node.absorbed_by) SAMOVAR_RETURN_IF_ERROR(BindLayer(&node));
     }
     ListInputs();
     ListOutputs();

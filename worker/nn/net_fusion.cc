@@ -22,10 +22,11 @@ LayerNode* OnlyReader(NetGraph* graph, const LayerNode& node) {
 
 bool IsPlainRelu(const LayerNode& node) { return node.param.type() == "ReLU" && node.param.relu_param().negative_slope() == 0; }
 
-void Fuse(NetGraph* graph, LayerNode* node, ConvolutionLayer* convolution) {
+void Fuse(NetGraph* graph, size_t layer, ConvolutionLayer* convolution) {
+  LayerNode& node = graph->nodes[layer];
   AbsorbedSteps steps;
   std::vector<LayerNode*> absorbed;
-  LayerNode* next = OnlyReader(graph, *node);
+  LayerNode* next = OnlyReader(graph, node);
   if (next != nullptr && IsPlainRelu(*next)) {
     steps.relu = true;
     absorbed.push_back(next);
@@ -43,15 +44,15 @@ void Fuse(NetGraph* graph, LayerNode* node, ConvolutionLayer* convolution) {
   }
   if (absorbed.empty()) return;
   convolution->Absorb(std::move(steps));
-  for (LayerNode* above : absorbed) above->absorbed = true;
-  node->writes = absorbed.back()->tops;
+  for (LayerNode* above : absorbed) above->absorbed_by = layer;
+  node.writes = absorbed.back()->tops;
 }
 
 }  // namespace
 
 void FuseLayers(NetGraph* graph) {
-  for (LayerNode& node : graph->nodes) {
-    if (auto* convolution = dynamic_cast<ConvolutionLayer*>(node.layer.get())) Fuse(graph, &node, convolution);
+  for (size_t i = 0; i < graph->nodes.size(); ++i) {
+    if (auto* convolution = dynamic_cast<ConvolutionLayer*>(graph->nodes[i].layer.get())) Fuse(graph, i, convolution);
   }
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,8 +25,8 @@ struct LayerNode {
   std::vector<size_t> tops;
   // Tops of the last layer that this one has absorbed (net_fusion.h); empty if there is none.
   std::vector<size_t> writes;
-  // A layer below does this one's work.
-  bool absorbed = false;
+  // The layer below that does this one's work, if one does (net_fusion.h).
+  std::optional<size_t> absorbed_by;
   // One entry a top.
   std::vector<float> loss_weights;
   // One entry a bottom: its diff is wanted.

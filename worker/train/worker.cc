@@ -30,7 +30,7 @@ v1::JoinRequest Describe(const Worker::Options& options) {
   self.set_pid(static_cast<uint64_t>(getpid()));
   self.set_threads(static_cast<uint32_t>(options.threads));
   self.set_version(Version());
-  self.set_isa(InstructionSet());
+  self.set_isa(EngineLevel());
   return self;
 }
 

@@ -5,11 +5,11 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "common/model/layout.h"
 #include "tests/support/catch.h"
 #include "tests/support/status_matchers.h"
 #include "tests/worker/nn/test_net.h"
-#include "worker/nn/net_builder.h"
-#include "worker/nn/net_graph.h"
+#include "worker/nn/net.h"
 
 namespace samovar {
 namespace {
@@ -59,8 +59,7 @@ double Difference(const Values& a, const Values& b) {
   for (const v1::ParameterBlob& blob : a.layout.blobs()) {
     double largest = 0;
     double difference = 0;
-    const int64_t elements = Elements(Shape(blob.shape().begin(), blob.shape().end()));
-    for (size_t i = blob.offset(); i < blob.offset() + static_cast<size_t>(elements); ++i) {
+    for (size_t i = blob.offset(); i < blob.offset() + BlobElements(blob); ++i) {
       largest = std::max<double>(largest, std::abs(a.gradients[i]));
       difference = std::max<double>(difference, std::abs(a.gradients[i] - b.gradients[i]));
     }
@@ -88,11 +87,11 @@ void CheckFusion(const std::string& text, NetOptions options) {
 NetOptions Small() { return ImageOptions(caffe::TRAIN, 6, 11, 12); }
 
 std::vector<std::string> Absorbed(const std::string& text, const NetOptions& options = Small()) {
-  absl::StatusOr<std::unique_ptr<NetGraph>> graph = BuildNet(NetFromText(text), options);
-  REQUIRE_OK(graph);
+  const absl::StatusOr<std::unique_ptr<Net>> net = Net::Create(NetFromText(text), options);
+  REQUIRE_OK(net);
   std::vector<std::string> names;
-  for (const LayerNode& node : (*graph)->nodes) {
-    if (node.absorbed) names.push_back(node.param.name());
+  for (size_t i = 0; i < (*net)->layers(); ++i) {
+    if ((*net)->computed_by(i) != i) names.push_back((*net)->layer(i).name());
   }
   return names;
 }

@@ -1,0 +1,7 @@
+#include "worker/nn/engine.h"
+
+namespace samovar {
+
+const char* EngineLevel() { return SAMOVAR_ENGINE_LEVEL; }
+
+}  // namespace samovar
