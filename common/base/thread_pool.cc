@@ -1,6 +1,36 @@
 #include "common/base/thread_pool.h"
 
+#include <chrono>
+
 namespace samovar {
+namespace {
+
+// Longer than the serial work between two layers' loops, and short beside a time slice, should the processor be wanted elsewhere.
+constexpr std::chrono::microseconds kPatience{50};
+constexpr int kPausesPerLook = 16;
+
+// Waits until the value is one that is wanted, and returns it: looks for a while, then sleeps between the value's changes. Whoever
+// changes the value notifies.
+template <typename Wanted>
+uint32_t Await(const std::atomic<uint32_t>& value, Wanted wanted) {
+  uint32_t seen = value.load(std::memory_order_acquire);
+  if (wanted(seen)) return seen;
+  const auto end = std::chrono::steady_clock::now() + kPatience;
+  do {
+    for (int i = 0; i < kPausesPerLook; ++i) {
+      __builtin_ia32_pause();
+      seen = value.load(std::memory_order_acquire);
+      if (wanted(seen)) return seen;
+    }
+  } while (std::chrono::steady_clock::now() < end);
+  while (!wanted(seen)) {
+    value.wait(seen, std::memory_order_acquire);
+    seen = value.load(std::memory_order_acquire);
+  }
+  return seen;
+}
+
+}  // namespace
 
 ThreadPool::ThreadPool(int threads) {
   for (int thread = 1; thread < threads; ++thread) {
@@ -9,10 +39,10 @@ ThreadPool::ThreadPool(int threads) {
 }
 
 ThreadPool::~ThreadPool() {
-  {
-    absl::MutexLock lock(&mu_);
-    stopping_ = true;
-  }
+  stopping_ = true;
+  // A change, so that sleeping helpers see the flag.
+  gate_.fetch_add(kOneLoop);
+  gate_.notify_all();
   for (std::thread& helper : helpers_) helper.join();
 }
 
@@ -21,54 +51,33 @@ void ThreadPool::ParallelFor(int64_t pieces, absl::FunctionRef<void(int64_t, int
     for (int64_t piece = 0; piece < pieces; ++piece) body(piece, 0);
     return;
   }
-  {
-    absl::MutexLock lock(&mu_);
-    body_ = &body;
-    next_piece_ = 0;
-    pieces_ = pieces;
-    ++loop_;
-  }
-  RunPieces(body, 0);
-  // Wakes when the last helper has left the loop; helpers end by themselves, since pieces are finite.
-  mu_.LockWhen(absl::Condition(
-      +[](int* busy) { return *busy == 0; }, &busy_helpers_));
-  body_ = nullptr;
-  mu_.Unlock();
+  body_ = &body;
+  pieces_ = pieces;
+  next_piece_.store(0, std::memory_order_relaxed);
+  gate_.fetch_add(kOneLoop | kOpen, std::memory_order_release);
+  gate_.notify_all();
+  RunPieces(body, pieces, 0);
+  gate_.fetch_and(~kOpen, std::memory_order_relaxed);
+  // Helpers leave by themselves, since pieces are finite. What they have written is seen from here on.
+  Await(gate_, [](uint32_t gate) { return (gate & kInside) == 0; });
 }
 
-void ThreadPool::RunPieces(const absl::FunctionRef<void(int64_t, int)>& body, int thread) {
-  while (true) {
-    int64_t piece;
-    {
-      absl::MutexLock lock(&mu_);
-      if (next_piece_ >= pieces_) return;
-      piece = next_piece_++;
-    }
-    body(piece, thread);
-  }
+void ThreadPool::RunPieces(const absl::FunctionRef<void(int64_t, int)>& body, int64_t pieces, int thread) {
+  for (int64_t piece; (piece = next_piece_.fetch_add(1, std::memory_order_relaxed)) < pieces;) body(piece, thread);
 }
 
 void ThreadPool::HelperLoop(int thread) {
-  uint64_t joined = 0;
+  const auto number = [](uint32_t gate) { return gate / kOneLoop; };
+  uint32_t joined = number(0);
   while (true) {
-    const absl::FunctionRef<void(int64_t, int)>* body;
-    {
-      auto ready = [this, joined]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-        return stopping_ || (body_ != nullptr && loop_ != joined);
-      };
-      mu_.LockWhen(absl::Condition(&ready));
-      if (stopping_) {
-        mu_.Unlock();
-        return;
-      }
-      joined = loop_;
-      body = body_;
-      ++busy_helpers_;
-      mu_.Unlock();
-    }
-    RunPieces(*body, thread);
-    absl::MutexLock lock(&mu_);
-    --busy_helpers_;
+    uint32_t gate = Await(gate_, [&](uint32_t seen) { return ((seen & kOpen) != 0 && number(seen) != joined) || stopping_; });
+    if (stopping_) return;
+    if (!gate_.compare_exchange_strong(gate, gate + 1, std::memory_order_acquire)) continue;
+    joined = number(gate);
+    RunPieces(*body_, pieces_, thread);
+    const uint32_t before = gate_.fetch_sub(1, std::memory_order_release);
+    // The caller may sleep until the last is out.
+    if ((before & (kInside | kOpen)) == 1) gate_.notify_all();
   }
 }
 

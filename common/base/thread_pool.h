@@ -3,22 +3,24 @@
 // Results must not depend on the number of threads: callers cut work into pieces by the problem's size alone, and each piece
 // writes to memory of its own.
 //
+// A layer's loop takes some ten microseconds, as long as it takes to wake a thread. So whoever waits, a helper for the next loop
+// and the caller for the last piece, looks again and again for a while before it sleeps.
+//
 // Thread safety: ParallelFor may be called from one thread at a time.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <thread>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/functional/function_ref.h"
-#include "absl/synchronization/mutex.h"
 
 namespace samovar {
 
 class ThreadPool {
  public:
-  // The caller of ParallelFor is one of the threads, so `threads` - 1 are started. REQUIRES: threads >= 1
+  // The caller of ParallelFor is one of the threads, so `threads` - 1 are started. REQUIRES: 1 <= threads <= 256
   explicit ThreadPool(int threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
@@ -26,22 +28,26 @@ class ThreadPool {
 
   int threads() const { return static_cast<int>(helpers_.size()) + 1; }
 
-  // Calls body(piece, thread) for every piece in [0, pieces), thread in [0, threads()), and returns when all are done.
-  // Blocks. Must not be called from within a body.
+  // Calls body(piece, thread) for every piece in [0, pieces), thread in [0, threads()), and returns when all are done. A helper
+  // that comes too late for a piece is not waited for. Blocks. Must not be called from within a body.
   void ParallelFor(int64_t pieces, absl::FunctionRef<void(int64_t piece, int thread)> body);
 
  private:
   void HelperLoop(int thread);
-  void RunPieces(const absl::FunctionRef<void(int64_t, int)>& body, int thread) ABSL_LOCKS_EXCLUDED(mu_);
+  void RunPieces(const absl::FunctionRef<void(int64_t, int)>& body, int64_t pieces, int thread);
 
-  absl::Mutex mu_;
-  // The loop being run; null between loops. Raised by one at each loop so that a helper joins each loop once.
-  const absl::FunctionRef<void(int64_t, int)>* body_ ABSL_GUARDED_BY(mu_) = nullptr;
-  uint64_t loop_ ABSL_GUARDED_BY(mu_) = 0;
-  int64_t next_piece_ ABSL_GUARDED_BY(mu_) = 0;
-  int64_t pieces_ ABSL_GUARDED_BY(mu_) = 0;
-  int busy_helpers_ ABSL_GUARDED_BY(mu_) = 0;
-  bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+  // Who may touch what stands in the gate: the loop's number, whether the loop is open to helpers, and how many are inside.
+  // Helpers enter an open gate only. body_ and pieces_ are written while it is closed and nobody is inside, so whoever is inside
+  // may read them. Numbers repeat after four million loops; a helper that slept so long would miss one loop, at worst.
+  static constexpr uint32_t kInside = (1 << 9) - 1;
+  static constexpr uint32_t kOpen = 1 << 9;
+  static constexpr uint32_t kOneLoop = 1 << 10;
+
+  std::atomic<uint32_t> gate_{0};
+  std::atomic<bool> stopping_{false};
+  const absl::FunctionRef<void(int64_t, int)>* body_ = nullptr;
+  int64_t pieces_ = 0;
+  std::atomic<int64_t> next_piece_{0};
   std::vector<std::thread> helpers_;
 };
 

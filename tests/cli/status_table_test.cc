@@ -20,6 +20,7 @@ TEST_CASE("a cluster's status is shown in aligned tables") {
   worker->set_name("worker-0");
   worker->set_pid(43);
   worker->set_threads(1);
+  worker->set_isa("x86-64-v3");
   worker->set_iterations_done(500);
   worker->add_leases("train 500..520");
   worker->add_leases("test net 0 0..100");
@@ -39,8 +40,8 @@ TEST_CASE("a cluster's status is shown in aligned tables") {
         "  address         pid  apply threads  last heard\n"
         "  127.0.0.1:7100  41   2              1.2 s ago\n"
         "workers\n"
-        "  id  name      pid  threads  iterations  last heard  work\n"
-        "  7   worker-0  43   1        500         0.0 s ago   train 500..520, test net 0 0..100\n"
+        "  id  name      pid  threads  engine     iterations  last heard  work\n"
+        "  7   worker-0  43   1        x86-64-v3  500         0.0 s ago   train 500..520, test net 0 0..100\n"
         "jobs\n"
         "  id     state    iteration  loss  images/s  left  snapshots\n"
         "  lenet  RUNNING  500/2000   0.5   3107      31 s  500\n");
