@@ -12,9 +12,9 @@
 #include "worker/nn/buffer.h"
 #include "worker/nn/channels.h"
 #include "worker/nn/convolution_fields.h"
-#include "worker/nn/eigen.h"
 #include "worker/nn/im2col.h"
 #include "worker/nn/layer_factories.h"
+#include "worker/nn/product.h"
 
 namespace samovar {
 namespace {
@@ -38,7 +38,7 @@ class DeconvolutionLayer : public Layer {
 
   absl::Status Forward(const Pass& pass) override {
     pass.loop.Run(records(), per_piece_, [&](int64_t begin, int64_t end, int64_t, int thread) {
-      for (int64_t record = begin; record < end; ++record) ForwardRecord(record, columns(thread));
+      for (int64_t record = begin; record < end; ++record) ForwardRecord(record, columns(thread), packed(thread));
     });
     return absl::OkStatus();
   }
@@ -47,7 +47,7 @@ class DeconvolutionLayer : public Layer {
     if (wants_weights() || binding().propagate_down[0]) {
       pass.loop.Run(records(), per_piece_, [&](int64_t begin, int64_t end, int64_t piece, int thread) {
         if (wants_weights()) std::fill_n(partial(piece), weight_elements(), 0.0f);
-        for (int64_t record = begin; record < end; ++record) BackwardRecord(record, columns(thread), partial(piece));
+        for (int64_t record = begin; record < end; ++record) BackwardRecord(record, columns(thread), packed(thread), partial(piece));
       });
     }
     if (wants_weights()) SumPartials(pass);
@@ -58,6 +58,8 @@ class DeconvolutionLayer : public Layer {
   absl::Status Allocate() override {
     per_piece_ = RecordsPerPiece(static_cast<int>(records()));
     SAMOVAR_RETURN_IF_ERROR(columns_.Allocate(columns_stride() * binding().threads));
+    packed_stride_ = std::max({PackedFloats(forward_size()), PackedFloats(weights_size()), PackedFloats(data_size())});
+    SAMOVAR_RETURN_IF_ERROR(packed_.Allocate(packed_stride_ * binding().threads));
     return wants_weights() ? partials_.Allocate(partial_stride() * Pieces(records(), per_piece_)) : absl::OkStatus();
   }
 
@@ -67,6 +69,11 @@ class DeconvolutionLayer : public Layer {
   int64_t columns_stride() const { return (groups_ * group_taps_ * in_plane() + 15) / 16 * 16; }
   int64_t partial_stride() const { return (weight_elements() + 15) / 16 * 16; }
   bool wants_weights() const { return binding().gradients[0] != nullptr; }
+  // Of the products of a group of a record: its columns, the gradient of its weights, the gradient of its image.
+  ProductSize forward_size() const { return {group_taps_, in_plane(), group_channels_}; }
+  ProductSize weights_size() const { return {group_channels_, group_taps_, in_plane()}; }
+  ProductSize data_size() const { return {group_channels_, in_plane(), group_taps_}; }
+  float* packed(int thread) { return packed_.data() + thread * packed_stride_; }
   float* columns(int thread) { return columns_.data() + thread * columns_stride(); }
   // Gradient of the weights by a piece; null if it is not wanted.
   float* partial(int64_t piece) { return wants_weights() ? partials_.data() + piece * partial_stride() : nullptr; }
@@ -75,11 +82,12 @@ class DeconvolutionLayer : public Layer {
   // Channels of a group of a record, [C / group, P].
   int64_t image_of(int64_t record, int64_t group) const { return (record * channels_ + group * group_channels_) * in_plane(); }
 
-  void ForwardRecord(int64_t record, float* columns) {
+  void ForwardRecord(int64_t record, float* columns, float* packed) {
+    std::fill_n(columns, groups_ * group_taps_ * in_plane(), 0.0f);
     for (int64_t g = 0; g < groups_; ++g) {
-      const ConstMatrixMap weights(binding().weights[0] + weights_of(g), group_channels_, group_taps_);
-      const ConstMatrixMap x(bottom(0).data + image_of(record, g), group_channels_, in_plane());
-      MatrixMap(columns + g * group_taps_ * in_plane(), group_taps_, in_plane()).noalias() = weights.transpose() * x;
+      const Factor weights = {binding().weights[0] + weights_of(g), group_taps_};
+      const Factor x = {bottom(0).data + image_of(record, g), in_plane()};
+      AddProduct(forward_size(), Transposed(weights), x, columns + g * group_taps_ * in_plane(), in_plane(), packed);
     }
     const int64_t plane = window_.in_plane();
     float* y = top(0).data + record * window_.channels * plane;
@@ -87,17 +95,19 @@ class DeconvolutionLayer : public Layer {
     Col2im(window_, columns, in_plane(), y);
   }
 
-  void BackwardRecord(int64_t record, float* columns, float* partial) {
+  void BackwardRecord(int64_t record, float* columns, float* packed, float* partial) {
     Im2col(window_, top(0).diff + record * window_.channels * window_.in_plane(), columns, in_plane());
     for (int64_t g = 0; g < groups_; ++g) {
-      const ConstMatrixMap dy(columns + g * group_taps_ * in_plane(), group_taps_, in_plane());
+      const Factor dy = {columns + g * group_taps_ * in_plane(), in_plane()};
       if (partial != nullptr) {
-        const ConstMatrixMap x(bottom(0).data + image_of(record, g), group_channels_, in_plane());
-        MatrixMap(partial + weights_of(g), group_channels_, group_taps_).noalias() += x * dy.transpose();
+        const Factor x = {bottom(0).data + image_of(record, g), in_plane()};
+        AddProduct(weights_size(), x, Transposed(dy), partial + weights_of(g), group_taps_, packed);
       }
       if (binding().propagate_down[0]) {
-        const ConstMatrixMap weights(binding().weights[0] + weights_of(g), group_channels_, group_taps_);
-        MatrixMap(bottom(0).diff + image_of(record, g), group_channels_, in_plane()).noalias() = weights * dy;
+        const Factor weights = {binding().weights[0] + weights_of(g), group_taps_};
+        float* const diff = bottom(0).diff + image_of(record, g);
+        std::fill_n(diff, group_channels_ * in_plane(), 0.0f);
+        AddProduct(data_size(), weights, dy, diff, in_plane(), packed);
       }
     }
   }
@@ -133,6 +143,9 @@ class DeconvolutionLayer : public Layer {
   int64_t per_piece_ = 0;
   // Per thread: [num_output * taps, P].
   Buffer<float> columns_;
+  // Per thread: packed factors of one product.
+  int64_t packed_stride_ = 0;
+  Buffer<float> packed_;
   // Per piece, as the weights.
   Buffer<float> partials_;
 };

@@ -2,13 +2,16 @@
 // Weights W [N, K], or [K, N] with transpose; bias [N]; top: the leading axes and N.
 //   dW = dy^T x    db = column sums of dy    dx = dy W
 // Products are cut by columns of the result (rows of dW), each of which one piece sums whole: no partial sums to add.
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "worker/nn/buffer.h"
 #include "worker/nn/eigen.h"
 #include "worker/nn/layer_factories.h"
 #include "worker/nn/layer_fields.h"
+#include "worker/nn/product.h"
 
 namespace samovar {
 namespace {
@@ -42,8 +45,7 @@ class InnerProductLayer : public Layer {
   }
 
   absl::Status Forward(const Pass& pass) override {
-    const ConstMatrixMap in(bottom(0).data, rows_, inputs_);
-    pass.loop.Run(outputs_, kOutputsPerPiece, [&](int64_t begin, int64_t end, int64_t, int) {
+    pass.loop.Run(outputs_, kOutputsPerPiece, [&](int64_t begin, int64_t end, int64_t, int thread) {
       const int64_t count = end - begin;
       StridedMap out(top(0).data + begin, rows_, count, Eigen::OuterStride<>(outputs_));
       if (has_bias_) {
@@ -51,11 +53,7 @@ class InnerProductLayer : public Layer {
       } else {
         out.setZero();
       }
-      if (transpose_) {
-        out.noalias() += in * weights().middleCols(begin, count);
-      } else {
-        out.noalias() += in * weights().middleRows(begin, count).transpose();
-      }
+      AddProduct({rows_, count, inputs_}, {bottom(0).data, inputs_}, WeightsTo(begin), out.data(), outputs_, packed(thread));
     });
     return absl::OkStatus();
   }
@@ -69,22 +67,44 @@ class InnerProductLayer : public Layer {
  private:
   double products() const { return static_cast<double>(rows_) * static_cast<double>(inputs_) * static_cast<double>(outputs_); }
 
-  ConstMatrixMap weights() const {
-    return transpose_ ? ConstMatrixMap(binding().weights[0], inputs_, outputs_)
-                      : ConstMatrixMap(binding().weights[0], outputs_, inputs_);
+  absl::Status Allocate() override {
+    packed_stride_ = 0;
+    // Of whole pieces, and of the last one.
+    for (const int64_t count : {std::min(outputs_, kOutputsPerPiece), outputs_ % kOutputsPerPiece}) {
+      const ProductSize forward = {rows_, count, inputs_};
+      const ProductSize gradient = transpose_ ? ProductSize{inputs_, count, rows_} : ProductSize{count, inputs_, rows_};
+      packed_stride_ = std::max({packed_stride_, PackedFloats(forward), PackedFloats(gradient)});
+    }
+    for (const int64_t count : {std::min(inputs_, kInputsPerPiece), inputs_ % kInputsPerPiece}) {
+      packed_stride_ = std::max(packed_stride_, PackedFloats({rows_, count, outputs_}));
+    }
+    return packed_.Allocate(packed_stride_ * binding().threads);
+  }
+
+  float* packed(int thread) { return packed_.data() + thread * packed_stride_; }
+
+  // W^T [K, N] from output `begin` on.
+  Factor WeightsTo(int64_t begin) const {
+    return transpose_ ? Factor{binding().weights[0] + begin, outputs_} : Factor{binding().weights[0] + begin * inputs_, inputs_, true};
+  }
+  // W [N, K] from input `begin` on.
+  Factor WeightsFrom(int64_t begin) const {
+    return transpose_ ? Factor{binding().weights[0] + begin * outputs_, outputs_, true} : Factor{binding().weights[0] + begin, inputs_};
   }
 
   void WeightGradient(const Pass& pass) {
-    const ConstMatrixMap in(bottom(0).data, rows_, inputs_);
-    const ConstMatrixMap diff(top(0).diff, rows_, outputs_);
-    pass.loop.Run(outputs_, kOutputsPerPiece, [&](int64_t begin, int64_t end, int64_t, int) {
+    const Factor in = {bottom(0).data, inputs_};
+    pass.loop.Run(outputs_, kOutputsPerPiece, [&](int64_t begin, int64_t end, int64_t, int thread) {
       const int64_t count = end - begin;
+      const Factor diff = {top(0).diff + begin, outputs_};
       if (transpose_) {
-        StridedMap(binding().gradients[0] + begin, inputs_, count, Eigen::OuterStride<>(outputs_)).noalias() =
-            in.transpose() * diff.middleCols(begin, count);
+        StridedMap out(binding().gradients[0] + begin, inputs_, count, Eigen::OuterStride<>(outputs_));
+        out.setZero();
+        AddProduct({inputs_, count, rows_}, Transposed(in), diff, out.data(), outputs_, packed(thread));
       } else {
-        MatrixMap(binding().gradients[0] + begin * inputs_, count, inputs_).noalias() =
-            diff.middleCols(begin, count).transpose() * in;
+        MatrixMap out(binding().gradients[0] + begin * inputs_, count, inputs_);
+        out.setZero();
+        AddProduct({count, inputs_, rows_}, Transposed(diff), in, out.data(), inputs_, packed(thread));
       }
     });
   }
@@ -99,15 +119,11 @@ class InnerProductLayer : public Layer {
   }
 
   void DataGradient(const Pass& pass) {
-    const ConstMatrixMap diff(top(0).diff, rows_, outputs_);
-    pass.loop.Run(inputs_, kInputsPerPiece, [&](int64_t begin, int64_t end, int64_t, int) {
+    pass.loop.Run(inputs_, kInputsPerPiece, [&](int64_t begin, int64_t end, int64_t, int thread) {
       const int64_t count = end - begin;
       StridedMap out(bottom(0).diff + begin, rows_, count, Eigen::OuterStride<>(inputs_));
-      if (transpose_) {
-        out.noalias() = diff * weights().middleRows(begin, count).transpose();
-      } else {
-        out.noalias() = diff * weights().middleCols(begin, count);
-      }
+      out.setZero();
+      AddProduct({rows_, count, outputs_}, {top(0).diff, outputs_}, WeightsFrom(begin), out.data(), inputs_, packed(thread));
     });
   }
 
@@ -116,6 +132,10 @@ class InnerProductLayer : public Layer {
   const int64_t outputs_;
   const bool transpose_;
   const bool has_bias_;
+
+  // Per thread, of each of the products in turn.
+  int64_t packed_stride_ = 0;
+  Buffer<float> packed_;
 };
 
 }  // namespace
