@@ -2,11 +2,13 @@
 """Images that the engine and PyTorch train on a second, measured in turns on the same machine.
 
     python3 benchmarks/training/compare.py [--net lenet] [--threads 1 2] [--rounds 9] [--seconds 1] [--bench FILE] [--blas FOLDER]
+                                             [--python /usr/bin/python3 OTHER/bin/python]
 
 A step is forward, backward and the update of SGD with momentum and weight decay, always on the same synthetic batch. Each side is
 a process of its own that waits for its turn, so that whatever else the machine does meets all alike. README.md says how the
 figures are to be read. Needs torch (Debian: python3-torch) and a BLAS of its own class (Debian: libopenblas0-pthread): without
-one, Debian's torch falls back on the reference BLAS, and this program refuses to compare. The engine's side is engine_bench.cc.
+one, Debian's torch falls back on the reference BLAS, and this program refuses to compare. --python compares with the torch of each
+of these interpreters, side by side: a newer one of PyPI in a virtual environment, say. The engine's side is engine_bench.cc.
 """
 
 import argparse
@@ -136,12 +138,14 @@ def start_sides(net, options):
         shared = ["--net", net, "--threads", str(threads), "--seconds", str(options.seconds)]
         sides["samovar", threads] = Side([options.bench, *shared, "--batch", str(BATCHES[net]), "--rounds", str(options.rounds),
                                           "--wait"], environment)
-        side = sides["pytorch", threads] = Side([sys.executable, __file__, "--serve-torch", *shared], torch_environment)
-        about = side.read()
-        if about["gemm_gflops"] < LEAST_GEMM_GFLOPS and not options.any_blas:
-            sys.exit(f"compare: torch's matrix products do {about['gemm_gflops']} GFLOP/s, so its BLAS is none to compare with; "
-                     "install libopenblas0-pthread, or name a folder with another libblas.so.3 by --blas")
-    print(f"{net}, batch {BATCHES[net]}: torch {about['torch']}, matrix product {about['gemm_gflops']} GFLOP/s")
+        for python in options.python:
+            side = Side([python, __file__, "--serve-torch", *shared], torch_environment)
+            about = side.read()
+            if about["gemm_gflops"] < LEAST_GEMM_GFLOPS and not options.any_blas:
+                sys.exit(f"compare: torch's matrix products do {about['gemm_gflops']} GFLOP/s, so its BLAS is none to compare with; "
+                         "install libopenblas0-pthread, or name a folder with another libblas.so.3 by --blas")
+            sides[f"torch {about['torch']}", threads] = side
+            print(f"{net}, batch {BATCHES[net]}: torch {about['torch']}, matrix product {about['gemm_gflops']} GFLOP/s")
     return sides
 
 
@@ -152,6 +156,7 @@ def compare(net, options):
             side.measure()
     for side in sides.values():
         side.end()
+    print(f"  samovar: engine for {sides['samovar', options.threads[0]].rounds[0]['level']}")
     others = [entry["others"] for side in sides.values() for entry in side.rounds]
     print(f"  others used {statistics.median(others):.2f} processors ({min(others):.2f} to {max(others):.2f})")
     report(sides, options, "images_per_cpu_second", quiet=False)
@@ -169,8 +174,9 @@ def report(sides, options, figure, quiet):
         values = side.values(figure, quiet)
         if values:
             print(f"    {name}, threads {threads}: {spread(values, 0)}")
-    pairs = [(("samovar", threads), ("pytorch", threads)) for threads in options.threads]
-    pairs += [((name, threads), (name, options.threads[0])) for name in ("samovar", "pytorch") for threads in options.threads[1:]]
+    names = list(dict.fromkeys(name for name, _ in sides))
+    pairs = [(("samovar", threads), (name, threads)) for threads in options.threads for name in names if name != "samovar"]
+    pairs += [((name, threads), (name, options.threads[0])) for name in names for threads in options.threads[1:]]
     for over, under in pairs:
         ratios = [a[figure] / b[figure] for a, b in zip(sides[over].rounds, sides[under].rounds)
                   if not quiet or max(a["others"], b["others"]) < QUIET]
@@ -186,6 +192,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seconds", type=float, default=1, help="length of a measurement")
     parser.add_argument("--blas", help="folder of the libblas.so.3 for torch; the system's if not given")
+    parser.add_argument("--python", nargs="+", default=[sys.executable], help="interpreters that have torch, each another one")
     parser.add_argument("--any-blas", action="store_true", help="compares with a slow BLAS, too")
     parser.add_argument("--serve-torch", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -5,7 +5,7 @@
 // Prints one JSON object a round, flushed, so that rounds may be interleaved with those of another system: with --wait it waits
 // for a line on standard input before each. Records are synthetic: pixels uniform in [0, 1), labels uniform. With --layers, a last
 // object has each layer's share of the time. images_per_cpu_second divides by the processor time of all threads instead: on a
-// machine that others use it is the steadier figure.
+// machine that others use it is the steadier figure. SAMOVAR_ISA lowers the engine's instruction-set level, as it does for samovar.
 #include <time.h>
 
 #include <algorithm>
@@ -19,11 +19,13 @@
 #include "absl/flags/parse.h"
 #include "absl/strings/str_format.h"
 #include "benchmarks/training/training_nets.h"
+#include "common/base/loader.h"
 #include "common/base/random.h"
 #include "common/base/status_macros.h"
 #include "common/base/thread_pool.h"
 #include "common/model/layout.h"
 #include "server/store/solver_rule.h"
+#include "worker/nn/engine.h"
 #include "worker/nn/net.h"
 
 ABSL_FLAG(std::string, net, "lenet", "lenet or cifar10_quick");
@@ -62,6 +64,14 @@ class Trainer {
     SAMOVAR_RETURN_IF_ERROR(FillLayoutRange(trainer->net_->layout(), 1, 0, trainer->net_->weights()));
     trainer->state_.resize(static_cast<size_t>(trainer->rule_->state_vectors()), std::vector<float>(trainer->net_->weights().size()));
     trainer->FillRecords(training.classes);
+    trainer->pool_ = pool;
+    for (const v1::ParameterBlob& blob : trainer->net_->layout().blobs()) {
+      const uint64_t end = blob.offset() + BlobElements(blob);
+      for (uint64_t begin = blob.offset(); begin < end; begin += kSegmentFloats) {
+        trainer->segments_.push_back({static_cast<uint32_t>(begin), static_cast<uint32_t>(std::min(end, begin + kSegmentFloats)),
+                                      blob.lr_mult(), blob.decay_mult()});
+      }
+    }
     return trainer;
   }
 
@@ -71,12 +81,10 @@ class Trainer {
     SAMOVAR_RETURN_IF_ERROR(net_->Forward(step_, 1));
     SAMOVAR_RETURN_IF_ERROR(net_->Backward([](uint64_t, uint64_t) {}));
     std::vector<std::span<float>> state(state_.begin(), state_.end());
-    for (const v1::ParameterBlob& blob : net_->layout().blobs()) {
-      uint32_t elements = 1;
-      for (int64_t dimension : blob.shape()) elements *= static_cast<uint32_t>(dimension);
-      const uint32_t begin = static_cast<uint32_t>(blob.offset());
-      rule_->Apply(step_, {begin, begin + elements, blob.lr_mult(), blob.decay_mult()}, net_->weights(), state, net_->gradients());
-    }
+    // As a server does with as many apply threads: pieces of chunks side by side.
+    pool_->ParallelFor(static_cast<int64_t>(segments_.size()), [&](int64_t piece, int) {
+      rule_->Apply(step_, segments_[static_cast<size_t>(piece)], net_->weights(), state, net_->gradients());
+    });
     ++step_;
     return absl::OkStatus();
   }
@@ -92,8 +100,12 @@ class Trainer {
     }
   }
 
+  static constexpr uint64_t kSegmentFloats = 16 << 10;
+
+  ThreadPool* pool_ = nullptr;
   std::unique_ptr<Net> net_;
   std::unique_ptr<const SolverRule> rule_;
+  std::vector<RuleSegment> segments_;
   std::vector<std::vector<float>> state_;
   uint64_t step_ = 0;
 };
@@ -110,10 +122,10 @@ absl::Status Round(int round, Trainer* trainer) {
   }
   const double images = static_cast<double>(steps) * trainer->net().batch_size();
   std::cout << absl::StrFormat(
-                   R"({"system": "samovar", "net": "%s", "batch": %d, "threads": %d, "round": %d, "images_per_second": %.1f, )"
+                   R"({"system": "samovar", "net": "%s", "batch": %d, "threads": %d, "level": "%s", "round": %d, "images_per_second": %.1f, )"
                    R"("images_per_cpu_second": %.1f})",
-                   absl::GetFlag(FLAGS_net), trainer->net().batch_size(), absl::GetFlag(FLAGS_threads), round, images / seconds,
-                   images / (CpuSeconds() - cpu_start))
+                   absl::GetFlag(FLAGS_net), trainer->net().batch_size(), absl::GetFlag(FLAGS_threads), EngineLevel(), round,
+                   images / seconds, images / (CpuSeconds() - cpu_start))
             << std::endl;
   return absl::OkStatus();
 }
@@ -180,6 +192,10 @@ absl::Status Main() {
 }  // namespace samovar
 
 int main(int argc, char** argv) {
+  if (const absl::Status status = samovar::KeepToInstructionSet(samovar::EngineLevel(), argv); !status.ok()) {
+    std::cerr << status.message() << "\n";
+    return 2;
+  }
   absl::ParseCommandLine(argc, argv);
   if (absl::GetFlag(FLAGS_batch) < 1 || absl::GetFlag(FLAGS_threads) < 1) {
     std::cerr << "--batch and --threads must be 1 or more\n";
