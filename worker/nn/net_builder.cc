@@ -48,6 +48,7 @@ class Builder {
   absl::StatusOr<std::unique_ptr<NetGraph>> Build(const caffe::NetParameter& net) {
     SAMOVAR_RETURN_IF_ERROR(Start(net));
     const caffe::NetParameter split = InsertSplits(net);
+    SAMOVAR_ASSIGN_OR_RETURN(stated_batch_size_, StatedBatchSize(split));
     for (const caffe::LayerParameter& param : split.layer()) SAMOVAR_RETURN_IF_ERROR(AddLayer(param));
     SAMOVAR_RETURN_IF_ERROR(CheckLosses());
     SAMOVAR_RETURN_IF_ERROR(FinishParameters());
@@ -72,6 +73,14 @@ class Builder {
     return absl::OkStatus();
   }
 
+  // Of the first fed layer; 0 if there is none.
+  static absl::StatusOr<int> StatedBatchSize(const caffe::NetParameter& net) {
+    for (const caffe::LayerParameter& param : net.layer()) {
+      if (IsFedType(param.type())) return BatchSizeOf(param);
+    }
+    return 0;
+  }
+
   // Shapes of a fed layer's tops.
   absl::Status AddFedTops(LayerContext* context) {
     SAMOVAR_ASSIGN_OR_RETURN(const int stated, BatchSizeOf(context->param));
@@ -91,7 +100,7 @@ class Builder {
   absl::Status AddLayer(const caffe::LayerParameter& param) {
     LayerNode node;
     node.param = param;
-    LayerContext context{node.param, {}, options_.phase, graph_->nodes.size(), {}, options_.batch_size};
+    LayerContext context{node.param, {}, options_.phase, graph_->nodes.size(), {}, options_.batch_size, stated_batch_size_};
     if (IsFedType(param.type())) SAMOVAR_RETURN_IF_ERROR(AddFedTops(&context));
     for (const std::string& bottom : param.bottom()) {
       SAMOVAR_ASSIGN_OR_RETURN(const size_t blob, FindBottom(param, bottom));
@@ -379,6 +388,7 @@ class Builder {
 
   const NetOptions options_;
   std::unique_ptr<NetGraph> graph_;
+  int stated_batch_size_ = 0;
   std::map<std::string, size_t> blob_numbers_;
   // One entry a blob: the node that writes it.
   std::vector<size_t> producers_;
