@@ -60,7 +60,7 @@ class Builder {
       if (!node.absorbed) SAMOVAR_RETURN_IF_ERROR(BindLayer(&node));
     }
     ListInputs();
-    ListOutputs();
+    SAMOVAR_RETURN_IF_ERROR(ListOutputs());
     return std::move(graph_);
   }
 
@@ -367,7 +367,7 @@ class Builder {
     if (graph_->batch_size == 0) graph_->batch_size = static_cast<int>(graph_->blobs[0]->records());
   }
 
-  void ListOutputs() {
+  absl::Status ListOutputs() {
     std::map<std::string, std::pair<const Blob*, float>> by_name;
     for (const LayerNode& node : graph_->nodes) {
       for (size_t i = 0; i < node.tops.size(); ++i) {
@@ -375,7 +375,15 @@ class Builder {
         if (consumed_.count(node.tops[i]) == 0) by_name[blob->name] = {blob, node.loss_weights[i]};
       }
     }
+    // Each value has an entry of its own, here and in what a job says of its nets.
+    constexpr int64_t kMaxOutputs = 1 << 24;
+    int64_t values = 0;
     for (const auto& [name, output] : by_name) {
+      values += output.first->elements();
+      if (values > kMaxOutputs) {
+        return absl::InvalidArgumentError(absl::StrCat("the net has more than ", kMaxOutputs, " output values, ", output.first->elements(),
+                                                       " of them in \"", name, "\", which no layer reads; add a Silence layer that reads it"));
+      }
       graph_->outputs.push_back(output.first);
       for (int64_t value = 0; value < output.first->elements(); ++value) {
         v1::OutputSpec* spec = graph_->output_specs.add_outputs();
@@ -384,6 +392,7 @@ class Builder {
       }
     }
     graph_->output_values.assign(static_cast<size_t>(graph_->output_specs.outputs_size()), 0.0f);
+    return absl::OkStatus();
   }
 
   const NetOptions options_;
