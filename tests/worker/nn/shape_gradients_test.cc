@@ -35,9 +35,10 @@ TEST_CASE("layers in place below one that is in place too have the gradients tha
   }
 }
 
-// Of a blob whose diff has the memory of another, which a pass before filled.
+// Of a blob whose diff has the memory of another, which a pass before filled, these parts of it too.
 TEST_CASE("what slice and crop do not read has a gradient of 0 in every pass") {
-  const std::string blob = Learnt("a", {4, 6}) + R"(layer { name: "norm" type: "BatchNorm" bottom: "a" top: "a" })";
+  const std::string blob = Learnt("a", {4, 6}) + R"(
+      layer { name: "norm" type: "MVN" bottom: "a" top: "a" mvn_param { across_channels: true } })";
   CheckBlobGradients(blob + LayerText("Slice", {"a"}, {"x", "y"}, "slice_param { slice_point: 2 }") + RowLoss("y"));
   CheckBlobGradients(blob + Learnt("b", {4, 3}) + LayerText("Crop", {"a", "b"}, {"x"}, "crop_param { axis: 1 offset: 2 }") + RowLoss("x"));
 }
