@@ -10,6 +10,9 @@ void ResolveSources(const std::string& file, caffe::NetParameter* net) {
     if (layer.hdf5_data_param().has_source()) {
       layer.mutable_hdf5_data_param()->set_source(resolved(layer.hdf5_data_param().source()));
     }
+    if (layer.memory_data_param().has_source()) {
+      layer.mutable_memory_data_param()->set_source(resolved(layer.memory_data_param().source()));
+    }
     if (layer.infogain_loss_param().has_source()) {
       layer.mutable_infogain_loss_param()->set_source(resolved(layer.infogain_loss_param().source()));
     }

@@ -1,6 +1,6 @@
 // DummyData: tops filled as data_filler says (constant 0 if there is none): no bottoms, no gradient.
 // Shapes: shape, or the older num, channels, height and width; one for all tops or one each, as are the fillers. Axis 0 is the
-// batch. Constant tops are filled once, others in each pass: values are a function of seed, iteration, layer, top and their
+// batch (LayerContext::ForBatch). Constant tops are filled once, others in each pass: values are a function of seed, iteration, layer, top and their
 // place in the iteration.
 #include <span>
 #include <string>
@@ -100,9 +100,8 @@ LayerOr CreateDummyDataLayer(const LayerContext& context) {
   SAMOVAR_RETURN_IF_ERROR(CheckCounts(dummy, context.param.top_size()));
   std::vector<v1::ParameterBlob> blobs;
   for (int i = 0; i < context.param.top_size(); ++i) {
-    Shape shape = ShapeOfTop(dummy, i);
-    if (context.batch_size > 0 && !shape.empty()) shape[0] = context.batch_size;
-    SAMOVAR_RETURN_IF_ERROR(CheckShape(shape));
+    const Shape shape = context.ForBatch(ShapeOfTop(dummy, i));
+    SAMOVAR_RETURN_IF_ERROR(Annotate(CheckShape(shape), "dummy_data_param"));
     v1::ParameterBlob& blob = blobs.emplace_back();
     blob.set_layer(context.param.name());
     blob.set_index(static_cast<uint32_t>(i));

@@ -5,6 +5,7 @@
 //                                         first's, and both before those of later bottoms
 // stable_prod_grad false asks for y / xk instead of the product of the others: the same number, but NaN where xk is 0. The
 // product is taken in both cases.
+#include <cmath>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -156,6 +157,9 @@ LayerOr CreateEltwiseLayer(const LayerContext& context) {
   if (eltwise.coeff_size() > 0 && eltwise.coeff_size() != context.param.bottom_size()) {
     return absl::InvalidArgumentError(absl::StrCat("eltwise_param.coeff has ", eltwise.coeff_size(), " entries for ",
                                                    context.param.bottom_size(), " bottoms; give one each, or none"));
+  }
+  for (float coefficient : eltwise.coeff()) {
+    if (!std::isfinite(coefficient)) return absl::InvalidArgumentError("eltwise_param.coeff must be finite");
   }
   std::vector<float> coefficients(eltwise.coeff().begin(), eltwise.coeff().end());
   coefficients.resize(context.bottoms.size(), 1.0f);

@@ -72,8 +72,8 @@ LayerOr CreateInputLayer(const LayerContext& context) {
   std::vector<Shape> tops;
   for (int i = 0; i < context.param.top_size(); ++i) {
     const caffe::BlobShape& given = input.shape(input.shape_size() == 1 ? 0 : i);
-    Shape& shape = tops.emplace_back(given.dim().begin(), given.dim().end());
-    if (context.batch_size > 0 && !shape.empty()) shape[0] = context.batch_size;
+    tops.push_back(context.ForBatch(Shape(given.dim().begin(), given.dim().end())));
+    SAMOVAR_RETURN_IF_ERROR(Annotate(CheckShape(tops.back()), "input_param.shape"));
   }
   return std::make_unique<FedLayer>(tops);
 }

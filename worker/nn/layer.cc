@@ -4,6 +4,12 @@
 
 namespace samovar {
 
+Shape LayerContext::ForBatch(Shape stated) const {
+  if (batch_size == 0 || stated.empty()) return stated;
+  if (stated_batch_size == 0 || stated[0] == stated_batch_size) stated[0] = batch_size;
+  return stated;
+}
+
 absl::Status Layer::Bind(LayerBinding binding) {
   binding_ = std::move(binding);
   return Allocate();

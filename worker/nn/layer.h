@@ -44,6 +44,12 @@ struct LayerContext {
   std::vector<Shape> fed_tops;
   // Records of a batch if not what the layers say; 0 if so.
   int batch_size = 0;
+  // What the net's first fed layer says its batch is; 0 if there is no such layer.
+  int stated_batch_size = 0;
+
+  // For layers whose prototxt states whole shapes: the shape with the batch that is asked for. Beside a fed layer only what is as
+  // long as its batch is taken for one; an infogain matrix, say, is not.
+  Shape ForBatch(Shape stated) const;
 };
 
 // One pass over the net.

@@ -6,6 +6,7 @@
 // Backward computes s anew, which is cheaper than to keep it. A piece is a tile: all channels of some places of a record, or one
 // plane of it.
 #include <algorithm>
+#include <cmath>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
@@ -166,6 +167,9 @@ LayerOr CreateLrnLayer(const LayerContext& context) {
   SAMOVAR_RETURN_IF_ERROR(CheckFields(lrn, "lrn_param", {"local_size", "alpha", "beta", "norm_region", "k", "engine"}));
   if (lrn.engine() == caffe::LRNParameter::CUDNN) {
     return absl::UnimplementedError("lrn_param.engine CUDNN needs a GPU, which is not offered; remove the field");
+  }
+  if (!std::isfinite(lrn.alpha()) || !std::isfinite(lrn.beta()) || !std::isfinite(lrn.k())) {
+    return absl::InvalidArgumentError("lrn_param: alpha, beta and k must be finite");
   }
   if (lrn.local_size() % 2 == 0) {
     return absl::InvalidArgumentError(absl::StrCat("lrn_param.local_size is ", lrn.local_size(), "; give an odd number"));

@@ -48,6 +48,7 @@ class Builder {
   absl::StatusOr<std::unique_ptr<NetGraph>> Build(const caffe::NetParameter& net) {
     SAMOVAR_RETURN_IF_ERROR(Start(net));
     const caffe::NetParameter split = InsertSplits(net);
+    SAMOVAR_ASSIGN_OR_RETURN(stated_batch_size_, StatedBatchSize(split));
     for (const caffe::LayerParameter& param : split.layer()) SAMOVAR_RETURN_IF_ERROR(AddLayer(param));
     SAMOVAR_RETURN_IF_ERROR(CheckLosses());
     SAMOVAR_RETURN_IF_ERROR(FinishParameters());
@@ -59,7 +60,7 @@ class Builder {
       if (!node.absorbed_by) SAMOVAR_RETURN_IF_ERROR(BindLayer(&node));
     }
     ListInputs();
-    ListOutputs();
+    SAMOVAR_RETURN_IF_ERROR(ListOutputs());
     return std::move(graph_);
   }
 
@@ -70,6 +71,14 @@ class Builder {
     graph_->phase = options_.phase;
     graph_->loop = Loop(options_.pool);
     return absl::OkStatus();
+  }
+
+  // Of the first fed layer; 0 if there is none.
+  static absl::StatusOr<int> StatedBatchSize(const caffe::NetParameter& net) {
+    for (const caffe::LayerParameter& param : net.layer()) {
+      if (IsFedType(param.type())) return BatchSizeOf(param);
+    }
+    return 0;
   }
 
   // Shapes of a fed layer's tops.
@@ -91,7 +100,7 @@ class Builder {
   absl::Status AddLayer(const caffe::LayerParameter& param) {
     LayerNode node;
     node.param = param;
-    LayerContext context{node.param, {}, options_.phase, graph_->nodes.size(), {}, options_.batch_size};
+    LayerContext context{node.param, {}, options_.phase, graph_->nodes.size(), {}, options_.batch_size, stated_batch_size_};
     if (IsFedType(param.type())) SAMOVAR_RETURN_IF_ERROR(AddFedTops(&context));
     for (const std::string& bottom : param.bottom()) {
       SAMOVAR_ASSIGN_OR_RETURN(const size_t blob, FindBottom(param, bottom));
@@ -358,7 +367,7 @@ class Builder {
     if (graph_->batch_size == 0) graph_->batch_size = static_cast<int>(graph_->blobs[0]->records());
   }
 
-  void ListOutputs() {
+  absl::Status ListOutputs() {
     std::map<std::string, std::pair<const Blob*, float>> by_name;
     for (const LayerNode& node : graph_->nodes) {
       for (size_t i = 0; i < node.tops.size(); ++i) {
@@ -366,7 +375,15 @@ class Builder {
         if (consumed_.count(node.tops[i]) == 0) by_name[blob->name] = {blob, node.loss_weights[i]};
       }
     }
+    // Each value has an entry of its own, here and in what a job says of its nets.
+    constexpr int64_t kMaxOutputs = 1 << 24;
+    int64_t values = 0;
     for (const auto& [name, output] : by_name) {
+      values += output.first->elements();
+      if (values > kMaxOutputs) {
+        return absl::InvalidArgumentError(absl::StrCat("the net has more than ", kMaxOutputs, " output values, ", output.first->elements(),
+                                                       " of them in \"", name, "\", which no layer reads; add a Silence layer that reads it"));
+      }
       graph_->outputs.push_back(output.first);
       for (int64_t value = 0; value < output.first->elements(); ++value) {
         v1::OutputSpec* spec = graph_->output_specs.add_outputs();
@@ -375,10 +392,12 @@ class Builder {
       }
     }
     graph_->output_values.assign(static_cast<size_t>(graph_->output_specs.outputs_size()), 0.0f);
+    return absl::OkStatus();
   }
 
   const NetOptions options_;
   std::unique_ptr<NetGraph> graph_;
+  int stated_batch_size_ = 0;
   std::map<std::string, size_t> blob_numbers_;
   // One entry a blob: the node that writes it.
   std::vector<size_t> producers_;

@@ -24,22 +24,21 @@ void MarkWanted(NetGraph* graph) {
   }
 }
 
-// From the losses down: what has no loss above it, or only cut ways to it, runs no backward.
-void RestrictToLosses(NetGraph* graph) {
-  std::vector<bool> under_loss(graph->blobs.size(), false);
-  std::vector<bool> cut(graph->blobs.size(), false);
+// From the losses down: what no gradient reaches, or what would do nothing with one, runs no backward. A blob has one reader at most
+// (common/caffe/insert_splits.h), and none if it has a loss weight.
+void RestrictToLosses(NetGraph* graph, std::vector<bool>* carries_diff) {
   for (auto node = graph->nodes.rbegin(); node != graph->nodes.rend(); ++node) {
-    bool contributes = false;
-    bool all_cut = true;
-    for (size_t i = 0; i < node->tops.size(); ++i) {
-      contributes = contributes || node->loss_weights[i] != 0 || under_loss[node->tops[i]];
-      all_cut = all_cut && cut[node->tops[i]];
-    }
-    if (!contributes || all_cut) node->needs_backward = false;
+    bool reached = false;
+    for (size_t i = 0; i < node->tops.size(); ++i) reached = reached || node->loss_weights[i] != 0 || (*carries_diff)[node->tops[i]];
+    const bool learns = std::find(node->learns.begin(), node->learns.end(), true) != node->learns.end();
+    const bool passes_on = std::find(node->propagate_down.begin(), node->propagate_down.end(), true) != node->propagate_down.end();
+    node->needs_backward = node->needs_backward && reached && (learns || passes_on);
     for (size_t i = 0; i < node->bottoms.size(); ++i) {
-      if (!node->needs_backward) node->propagate_down[i] = false;
-      if (contributes) under_loss[node->bottoms[i]] = true;
-      if (!node->propagate_down[i]) cut[node->bottoms[i]] = true;
+      node->propagate_down[i] = node->propagate_down[i] && node->needs_backward;
+      (*carries_diff)[node->bottoms[i]] = node->propagate_down[i];
+    }
+    for (size_t i = 0; i < node->tops.size(); ++i) {
+      if (node->needs_backward && node->loss_weights[i] != 0) (*carries_diff)[node->tops[i]] = true;
     }
   }
 }
@@ -66,17 +65,9 @@ absl::Status CheckNode(const NetGraph& graph, const LayerNode& node, const std::
 }  // namespace
 
 absl::Status PlanGradients(NetGraph* graph, std::vector<bool>* carries_diff) {
-  MarkWanted(graph);
-  RestrictToLosses(graph);
   carries_diff->assign(graph->blobs.size(), false);
-  for (const LayerNode& node : graph->nodes) {
-    for (size_t i = 0; i < node.bottoms.size(); ++i) {
-      if (node.propagate_down[i]) (*carries_diff)[node.bottoms[i]] = true;
-    }
-    for (size_t i = 0; i < node.tops.size(); ++i) {
-      if (node.needs_backward && node.loss_weights[i] != 0) (*carries_diff)[node.tops[i]] = true;
-    }
-  }
+  MarkWanted(graph);
+  RestrictToLosses(graph, carries_diff);
   for (const LayerNode& node : graph->nodes) SAMOVAR_RETURN_IF_ERROR(CheckNode(*graph, node, *carries_diff));
   return absl::OkStatus();
 }

@@ -42,6 +42,12 @@ absl::Status ReadKernel(const caffe::PoolingParameter& pooling, Window* w) {
     return absl::InvalidArgumentError("pooling_param.kernel_size is missing or 0; give 1 or more");
   }
   if (w->stride_h < 1 || w->stride_w < 1) return absl::InvalidArgumentError("pooling_param.stride must be 1 or more");
+  // So that a window's values can be counted.
+  constexpr int64_t kMax = 1 << 24;
+  for (int64_t value : {w->kernel_h, w->kernel_w, w->stride_h, w->stride_w}) {
+    if (value <= kMax) continue;
+    return absl::InvalidArgumentError(absl::StrCat("pooling_param has kernel or stride ", value, "; give at most ", kMax));
+  }
   if (w->pad_h >= w->kernel_h || w->pad_w >= w->kernel_w) {
     return absl::InvalidArgumentError(absl::StrCat("pooling_param.pad ", w->pad_h, "x", w->pad_w,
                                                    " must be smaller than the kernel ", w->kernel_h, "x", w->kernel_w));

@@ -99,6 +99,7 @@ LayerOr CreateReductionLayer(const LayerContext& context) {
   const caffe::ReductionParameter& reduction = context.param.reduction_param();
   SAMOVAR_RETURN_IF_ERROR(CheckFields(reduction, "reduction_param", {"operation", "axis", "coeff"}));
   SAMOVAR_ASSIGN_OR_RETURN(const int axis, CanonicalAxis(context.bottoms[0], reduction.axis()));
+  if (!std::isfinite(reduction.coeff())) return absl::InvalidArgumentError("reduction_param.coeff must be finite");
   return std::make_unique<ReductionLayer>(context.bottoms[0], axis, reduction);
 }
 

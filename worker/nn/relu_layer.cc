@@ -1,5 +1,6 @@
 // ReLU: y = max(x, 0) + slope * min(x, 0); dx = dy * (x > 0 ? 1 : slope). In place or not.
-#include "absl/strings/str_cat.h"
+#include <cmath>
+
 #include "common/base/status_macros.h"
 #include "worker/nn/layer_factories.h"
 #include "worker/nn/layer_fields.h"
@@ -50,6 +51,7 @@ LayerOr CreateReluLayer(const LayerContext& context) {
   if (relu.engine() == caffe::ReLUParameter::CUDNN) {
     return absl::UnimplementedError("relu_param.engine CUDNN needs a GPU, which is not offered; remove the field");
   }
+  if (!std::isfinite(relu.negative_slope())) return absl::InvalidArgumentError("relu_param.negative_slope must be finite");
   return std::make_unique<ReluLayer>(context.bottoms[0], relu.negative_slope());
 }
 

@@ -1,5 +1,5 @@
 // Scale and Bias: y = s * x + b, with s and b spread over the other axes of x. x is seen as [outer, channels, inner], channels being
-// num_axes axes from `axis` on (-1: all from there).
+// num_axes axes from `axis` on (-1: all from there; 0: none, so that s and b are one number each for all of x).
 //   Scale   s is a parameter, or the second bottom; b is a parameter if bias_term, else 0
 //   Bias    s is 1; b is a parameter, or the second bottom
 // A second bottom's own shape says how many axes it covers; one without axes is one number for all of x.
@@ -108,10 +108,7 @@ absl::StatusOr<Covered> ReadAxes(const LayerContext& context, absl::string_view 
   const Shape& in = context.bottoms[0];
   const bool given = context.bottoms.size() > 1;
   if (!given && num_axes < -1) {
-    return absl::InvalidArgumentError(absl::StrCat(name, ".num_axes is ", num_axes, "; give 1 or more, or -1 for all from the axis on"));
-  }
-  if (!given && num_axes == 0) {
-    return absl::UnimplementedError(absl::StrCat(name, ".num_axes 0 makes a parameter without axes, which is not offered; give 1"));
+    return absl::InvalidArgumentError(absl::StrCat(name, ".num_axes is ", num_axes, "; give 0 or more, or -1 for all from the axis on"));
   }
   const Shape second = given ? context.bottoms[1] : Shape();
   if (given && second.empty()) return Covered{0, 0};
@@ -136,10 +133,6 @@ LayerOr CreateScaleLayer(const LayerContext& context) {
   const caffe::ScaleParameter& scale = context.param.scale_param();
   SAMOVAR_RETURN_IF_ERROR(CheckFields(scale, "scale_param", {"axis", "num_axes", "filler", "bias_term", "bias_filler"}));
   SAMOVAR_ASSIGN_OR_RETURN(const Covered covered, ReadAxes(context, "scale_param", scale.axis(), scale.num_axes()));
-  if (covered.axes == 0 && scale.bias_term()) {
-    return absl::UnimplementedError(
-        "scale_param.bias_term makes a parameter without axes, as the second bottom is, which is not offered; remove it");
-  }
   const Shape& in = context.bottoms[0];
   const Shape shape(in.begin() + covered.axis, in.begin() + covered.axis + covered.axes);
   const bool own = context.bottoms.size() == 1;

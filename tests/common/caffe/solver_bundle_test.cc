@@ -85,6 +85,43 @@ TEST_CASE("a net is found beside its solver, and its sources become absolute") {
         (std::filesystem::current_path() / "mean.binaryproto").string());
 }
 
+TEST_CASE("every field that names a file becomes absolute, whatever the layer's type") {
+  Files files;
+  for (const char* name : {"lmdb", "list", "matrix", "mean"}) files.Write(name, "");
+  std::filesystem::create_directory(files.File("images"));
+  const auto bundle = files.Load(R"(net_param {
+    layer { name: "a" type: "Data" data_param { source: "lmdb" } transform_param { mean_file: "mean" } }
+    layer { name: "b" type: "MemoryData" memory_data_param { source: "lmdb" } }
+    layer { name: "c" type: "HDF5Data" hdf5_data_param { source: "list" } }
+    layer { name: "d" type: "ImageData" image_data_param { source: "list" root_folder: "images" } }
+    layer { name: "e" type: "InfogainLoss" infogain_loss_param { source: "matrix" } } })");
+  REQUIRE_OK(bundle);
+  const auto layer = [&](int i) -> const caffe::LayerParameter& { return bundle->train_net.layer(i); };
+  CHECK(layer(0).data_param().source() == files.File("lmdb"));
+  CHECK(layer(0).transform_param().mean_file() == files.File("mean"));
+  CHECK(layer(1).memory_data_param().source() == files.File("lmdb"));
+  CHECK(layer(2).hdf5_data_param().source() == files.File("list"));
+  CHECK(layer(3).image_data_param().source() == files.File("list"));
+  CHECK(layer(3).image_data_param().root_folder() == files.File("images"));
+  CHECK(layer(4).infogain_loss_param().source() == files.File("matrix"));
+}
+
+TEST_CASE("a net's own state counts, below the solver's") {
+  Files files;
+  const std::string net = R"(net_param { state { level: 3 stage: "own" }
+      layer { name: "high" include { min_level: 3 stage: "own" } } layer { name: "low" include { max_level: 2 stage: "own" } }
+      layer { name: "both" include { stage: "own" stage: "solver" } } } )";
+  auto bundle = files.Load(net);
+  REQUIRE_OK(bundle);
+  REQUIRE(bundle->train_net.layer_size() == 1);
+  CHECK(FirstLayer(bundle->train_net) == "high");
+  bundle = files.Load(net + "train_state { level: 1 stage: \"solver\" }");
+  REQUIRE_OK(bundle);
+  REQUIRE(bundle->train_net.layer_size() == 2);
+  CHECK(FirstLayer(bundle->train_net) == "low");
+  CHECK(bundle->train_net.layer(1).name() == "both");
+}
+
 TEST_CASE("a path is taken from the current directory first, then from beside the file that names it") {
   TempDir dir;
   std::ofstream(dir.File("beside")) << "x";

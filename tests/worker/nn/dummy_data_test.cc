@@ -66,6 +66,21 @@ TEST_CASE("dummy data has the batch that is asked for, and does not depend on ho
   CHECK(parts == whole);
 }
 
+TEST_CASE("beside a data layer only what is as long as its batch changes with it") {
+  NetOptions options = ImageOptions(caffe::TEST, 1, 2, 2);
+  options.batch_size = 3;
+  std::unique_ptr<Net> net = MakeNet(DataText(5) + R"(
+      layer { name: "a" type: "InnerProduct" bottom: "data" top: "a" inner_product_param { num_output: 4 } }
+      layer { name: "h" type: "DummyData" top: "h" dummy_data_param { shape { dim: 4 dim: 4 } data_filler { value: 1 } } }
+      layer { name: "i" type: "InfogainLoss" bottom: "a" bottom: "label" bottom: "h" top: "i" }
+      layer { name: "b" type: "DummyData" top: "b" dummy_data_param { shape { dim: 5 dim: 4 } data_filler { value: 1 } } }
+      layer { name: "c" type: "Input" top: "c" input_param { shape { dim: 5 dim: 4 } } }
+      layer { name: "e" type: "Eltwise" bottom: "a" bottom: "b" bottom: "c" top: "e" })", options);
+  CHECK(net->batch_size() == 3);
+  REQUIRE_OK(net->Forward(0, 0));
+  CHECK(net->FindBlob("e")->shape == Shape{3, 4});
+}
+
 TEST_CASE("constant dummy data survives what stands above it in place") {
   std::unique_ptr<Net> net = DummyNet(Dummy("shape { dim: 2 } data_filler { value: 3 }") +
                                       R"(layer { name: "p" type: "Power" bottom: "x" top: "x" power_param { scale: 2 } })");
@@ -83,7 +98,7 @@ TEST_CASE("dummy data whose shapes or fillers do not fit is refused") {
   REQUIRE_STATUS(create("shape { dim: 1 } data_filler { } data_filler { }"), kInvalid, "data_filler is given 2 times");
   REQUIRE_STATUS(create("num: 1 channels: 1 height: 1"), kInvalid, "dummy_data_param.width is given 0 times");
   REQUIRE_STATUS(create("num: 1 shape { dim: 1 }"), kInvalid, "but not both");
-  REQUIRE_STATUS(create("shape { dim: 0 }"), kInvalid, "shape [0] is not positive");
+  REQUIRE_STATUS(create("shape { dim: 0 }"), kInvalid, "dummy_data_param: shape [0] is not positive");
   REQUIRE_STATUS(create("num: 4000000000 channels: 4000000000 height: 4000000000 width: 1"), kInvalid, "2^31");
   REQUIRE_STATUS(create("shape { dim: 1 } data_filler { type: \"magic\" }"), kInvalid, "unknown filler \"magic\"");
 }

@@ -1,6 +1,8 @@
 // Outputs of layers that compute each value from one, and of ArgMax and Silence, computed by hand.
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -84,6 +86,32 @@ TEST_CASE("Clip, Threshold, Swish and ELU have their values") {
   CheckNear(Apply(Layer("Swish", "swish_param { beta: 2 }"), {kLog3 / 2}), {0.375f * kLog3});
   CheckNear(Apply(Layer("ELU"), {-kLog2, 0, 3}), {-0.5, 0, 3});
   CheckNear(Apply(Layer("ELU", "elu_param { alpha: 2 }"), {-kLog2, 0, 3}), {-1, 0, 3});
+}
+
+// The gradient of the sum of what a layer makes of a record of channels, in place and not.
+std::vector<float> SlopesAt(const std::string& type, const std::string& fields, const std::vector<float>& at) {
+  std::vector<float> both[2];
+  for (const std::string top : {"x", "y"}) {
+    std::unique_ptr<Net> net = MakeNet(
+        absl::StrCat("layer { name: \"at\" type: \"Parameter\" top: \"x\" parameter_param { shape { dim: 1 dim: ", at.size(), " } } }",
+                     "layer { name: \"y\" type: \"", type, "\" bottom: \"x\" top: \"", top, "\" loss_weight: 1 ", fields, " }"),
+        NetOptions());
+    std::fill(net->weights().begin(), net->weights().end(), 0.25f);
+    std::copy(at.begin(), at.end(), net->weights().begin());
+    const std::vector<float> gradients = Gradients(net.get());
+    both[top == "y"].assign(gradients.begin(), gradients.begin() + static_cast<ptrdiff_t>(at.size()));
+  }
+  CHECK(both[0] == both[1]);
+  return both[1];
+}
+
+TEST_CASE("gradients at the kinks are those of the side that Caffe takes") {
+  CHECK(SlopesAt("ReLU", "", {-1, 0, 1}) == std::vector<float>{0, 0, 1});
+  CHECK(SlopesAt("ReLU", "relu_param { negative_slope: 0.5 }", {-1, 0, 1}) == std::vector<float>{0.5, 0.5, 1});
+  CHECK(SlopesAt("PReLU", "", {-1, 0, 1}) == std::vector<float>{0.25, 0.25, 1});
+  CHECK(SlopesAt("AbsVal", "", {-1, 0, 1}) == std::vector<float>{-1, 0, 1});
+  CHECK(SlopesAt("Clip", "clip_param { min: -1 max: 2 }", {-1.5, -1, 0, 2, 2.5}) == std::vector<float>{0, 1, 1, 1, 0});
+  CHECK(SlopesAt("ELU", "elu_param { alpha: 2 }", {0, 1}) == std::vector<float>{2, 1});
 }
 
 TEST_CASE("PReLU scales what is negative by its channel's slope, or by one for all") {

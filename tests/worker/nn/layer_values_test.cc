@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "tests/support/catch.h"
+#include "tests/worker/nn/input_net.h"
 #include "tests/worker/nn/single_layer.h"
 
 namespace samovar {
@@ -57,6 +58,39 @@ TEST_CASE("softmax loss is the mean of -log p over the labels that count") {
   CHECK(Run(loss + "ignore_label: 0 normalization: FULL } }", Image(2, 1, 1), scores, {}, labels)[0] == Approx((first + other) / 3));
   CHECK(Run(loss + "normalization: NONE } }", Image(2, 1, 1), scores, {}, labels)[0] == Approx(first + 2 * other));
   CHECK(Run(loss + "ignore_label: 0 } }", Image(2, 1, 1), {0, 0}, {}, {0})[0] == 0);
+}
+
+TEST_CASE("softmax and infogain losses over places in a record are divided by places, by records, or not at all") {
+  // Two records of two places of two classes that score alike: each place costs log 2. Three labels are not 0.
+  const Given scores{"a", {2, 2, 2}, std::vector<float>(8, 1.0f)};
+  const Given labels{"b", {2, 2}, {0, 1, 1, 1}};
+  const Given unit{"h", {2, 2}, {1, 0, 0, 1}};
+  const auto check = [&](const std::string& fields, double places) {
+    INFO(fields);
+    const std::string param = "loss_param { " + fields + " } }";
+    CHECK(Outputs({scores, labels}, R"(layer { name: "l" type: "SoftmaxWithLoss" bottom: "a" bottom: "b" top: "l" )" + param)[0] ==
+          Approx(places * std::log(2.0)));
+    CHECK(Outputs({scores, labels, unit}, R"(layer { name: "l" type: "InfogainLoss" bottom: "a" bottom: "b" bottom: "h" top: "l" )" + param)[0] ==
+          Approx(places * std::log(2.0)));
+  };
+  check("", 1);
+  check("normalization: FULL ignore_label: 0", 3 / 4.0);
+  check("normalization: VALID ignore_label: 0", 1);
+  check("normalization: BATCH_SIZE ignore_label: 0", 3 / 2.0);
+  check("normalization: NONE ignore_label: 0", 3);
+  check("normalize: true ignore_label: 0", 1);
+  check("normalize: false ignore_label: 0", 3 / 2.0);
+  check("normalize: true normalization: NONE", 4);
+}
+
+TEST_CASE("accuracy and the losses may have their classes along any axis") {
+  // Scores of three classes, last: the second record's second place is wrong.
+  const Given scores{"a", {2, 2, 3}, {9, 0, 0, 0, 9, 0, 0, 0, 9, 9, 0, 0}};
+  const Given labels{"b", {2, 2}, {0, 1, 2, 1}};
+  CHECK(Outputs({scores, labels}, R"(layer { name: "l" type: "Accuracy" bottom: "a" bottom: "b" top: "l" accuracy_param { axis: -1 } })")[0] == 0.75f);
+  const double right = std::log(1 + 2 * std::exp(-9.0));
+  const float loss = Outputs({scores, labels}, R"(layer { name: "l" type: "SoftmaxWithLoss" bottom: "a" bottom: "b" top: "l" softmax_param { axis: 2 } })")[0];
+  CHECK(loss == Approx((4 * right + 9) / 4));
 }
 
 TEST_CASE("a probability of zero costs the logarithm of the smallest float") {

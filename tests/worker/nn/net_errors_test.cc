@@ -4,6 +4,7 @@
 #include "tests/support/catch.h"
 #include "tests/support/status_matchers.h"
 #include "tests/worker/nn/test_net.h"
+#include "worker/nn/layer_registry.h"
 
 namespace samovar {
 namespace {
@@ -22,6 +23,10 @@ absl::Status Create(const std::string& layers) {
 TEST_CASE("a layer type that is not offered is named with those that are") {
   const absl::Status status = Create(R"(layer { name: "norm" type: "Imaginary" bottom: "data" top: "norm" })");
   REQUIRE_STATUS(status, kNotOffered, "layer \"norm\": type \"Imaginary\" is not offered; there are AbsVal, Accuracy, ");
+  for (const std::string type : {"BatchReindex", "Filter", "HDF5Output", "Im2col", "LSTM", "Python", "RNN", "SPP", "WindowData", "relu"}) {
+    REQUIRE_STATUS(Create("layer { name: \"x\" type: \"" + type + "\" bottom: \"data\" top: \"x\" }"), kNotOffered,
+                   "layer \"x\": type \"" + type + "\" is not offered; there are " + OfferedLayerTypes());
+  }
 }
 
 TEST_CASE("a bottom that no layer makes is answered with the nearest name") {
@@ -49,11 +54,11 @@ TEST_CASE("fields that would be ignored are refused") {
 }
 
 // Two layers that name their weights alike; `first` and `second` stand in their param messages.
-absl::Status Share(const std::string& first, const std::string& second, int second_outputs = 3) {
+absl::Status Share(const std::string& first, const std::string& second, const std::string& second_fields = "num_output: 3") {
   return Create(R"(layer { name: "a" type: "InnerProduct" bottom: "data" top: "a" param { name: "w" )" + first +
                 R"( } inner_product_param { num_output: 3 } }
       layer { name: "b" type: "InnerProduct" bottom: "data" top: "b" param { name: "w" )" +
-                second + " } inner_product_param { num_output: " + std::to_string(second_outputs) + R"( } }
+                second + " } inner_product_param { " + second_fields + R"( } }
       layer { name: "loss" type: "SoftmaxWithLoss" bottom: "a" bottom: "label" top: "loss" })");
 }
 
@@ -62,8 +67,10 @@ TEST_CASE("shared parameters must have one shape, and multipliers that agree") {
   REQUIRE_OK(Share("", "lr_mult: 2"));
   REQUIRE_STATUS(Share("lr_mult: 2", "lr_mult: 3"), kInvalid, "param \"w\" is that of layer \"a\" with lr_mult 2, but here it is 3");
   REQUIRE_STATUS(Share("decay_mult: 2", "decay_mult: 3"), kInvalid, "decay_mult 2, but here it is 3");
-  REQUIRE_STATUS(Share("", "", 4), kInvalid, "which has shape [3, 60], but here it is [4, 60]");
-  REQUIRE_STATUS(Share("", "share_mode: PERMISSIVE", 4), kInvalid, "[3, 60], but here it is [4, 60]");
+  REQUIRE_STATUS(Share("", "", "num_output: 4"), kInvalid, "which has shape [3, 60], but here it is [4, 60]");
+  REQUIRE_STATUS(Share("", "", "num_output: 3 transpose: true"), kInvalid, "which has shape [3, 60], but here it is [60, 3]");
+  REQUIRE_OK(Share("", "share_mode: PERMISSIVE", "num_output: 3 transpose: true"));
+  REQUIRE_STATUS(Share("", "share_mode: PERMISSIVE", "num_output: 4"), kInvalid, "[3, 60], but here it is [4, 60]");
 }
 
 TEST_CASE("a blob may be written twice in place only") {
@@ -86,6 +93,15 @@ TEST_CASE("a train net without a loss, or with a loss that has no gradient, is r
   REQUIRE_STATUS(Create(R"(layer { name: "r" type: "ReLU" bottom: "data" top: "r" })"), kInvalid, "no loss");
   REQUIRE_STATUS(Create(R"(layer { name: "head" type: "InnerProduct" bottom: "data" top: "head" inner_product_param { num_output: 3 } }
       layer { name: "a" type: "Accuracy" bottom: "head" bottom: "label" top: "a" loss_weight: 1 })"), kNotOffered, "no gradient");
+}
+
+TEST_CASE("a blob too large to be an output must be read by a layer") {
+  const auto create = [](const std::string& more) {
+    return Net::Create(NetFromText(DataText(2) + R"(layer { name: "t" type: "Tile" bottom: "data" top: "big" tile_param { tiles: 150000 } })" + more),
+                       ImageOptions(caffe::TEST, 3, 4, 5)).status();
+  };
+  REQUIRE_STATUS(create(""), kInvalid, "18000000 of them in \"big\", which no layer reads; add a Silence layer");
+  REQUIRE_OK(create(R"(layer { name: "s" type: "Silence" bottom: "big" })"));
 }
 
 TEST_CASE("a data layer needs a batch, and records of known shapes") {

@@ -170,6 +170,27 @@ TEST_CASE("gradients of blobs that do not learn, or have no loss above them, are
   CHECK(sum > 0);
 }
 
+TEST_CASE("a layer that is told to pass no gradient down, and has none to keep, runs no backward, nor does what is below") {
+  // Of the pool one top is read by such a layer, the other by none.
+  std::unique_ptr<Net> net = MakeNet(DataText(3) + R"(
+      layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param { num_output: 2 kernel_size: 1 } }
+      layer { name: "pool" type: "Pooling" bottom: "conv" top: "pool" top: "mask" pooling_param { kernel_size: 2 } }
+      layer { name: "relu" type: "ReLU" bottom: "pool" top: "pool" propagate_down: false }
+      layer { name: "head" type: "InnerProduct" bottom: "pool" top: "head" inner_product_param { num_output: 3 } }
+      layer { name: "loss" type: "SoftmaxWithLoss" bottom: "head" bottom: "label" top: "loss" })", ImageOptions(caffe::TRAIN, 1, 2, 2));
+  FillWeights(net.get(), 1);
+  FillRecords(net.get(), 2, 3);
+  std::vector<std::string> backward;
+  net->SetObserver([&](size_t layer, bool forward) {
+    if (!forward) backward.push_back(net->layer(layer).name());
+  });
+  const std::vector<float> gradients = Gradients(net.get());
+  CHECK(backward == std::vector<std::string>{"loss", "head"});
+  const auto head = gradients.begin() + 4;
+  CHECK(std::all_of(gradients.begin(), head, [](float gradient) { return gradient == 0; }));
+  CHECK(std::any_of(head, gradients.end(), [](float gradient) { return gradient != 0; }));
+}
+
 TEST_CASE("outputs are the tops that no layer reads, in alphabetical order") {
   std::unique_ptr<Net> net = MakeNet(DataText(2) + R"(
       layer { name: "head" type: "InnerProduct" bottom: "data" top: "head" inner_product_param { num_output: 3 } }

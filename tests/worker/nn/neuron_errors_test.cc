@@ -34,6 +34,7 @@ TEST_CASE("fields of element-wise layers out of their range are refused by name"
   REQUIRE_STATUS(CreateOne("Log", "log_param { base: -2 }"), kInvalid, "log_param.base is -2");
   REQUIRE_STATUS(CreateOne("Power", "power_param { power: nan }"), kInvalid, "power_param");
   REQUIRE_STATUS(CreateOne("Swish", "swish_param { beta: inf }"), kInvalid, "swish_param.beta");
+  REQUIRE_STATUS(CreateOne("ReLU", "relu_param { negative_slope: nan }"), kInvalid, "relu_param.negative_slope must be finite");
   REQUIRE_STATUS(CreateOne("ELU", "elu_param { alpha: nan }"), kInvalid, "elu_param.alpha");
   REQUIRE_STATUS(CreateOne("Threshold", "threshold_param { threshold: nan }"), kInvalid, "threshold_param.threshold");
   REQUIRE_STATUS(CreateOne("Sigmoid", "sigmoid_param { engine: CUDNN }"), kNotOffered, "sigmoid_param.engine CUDNN");

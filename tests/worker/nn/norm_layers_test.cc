@@ -129,6 +129,7 @@ TEST_CASE("scale multiplies along its axes and adds the bias that follows it") {
   CHECK(scale("axis: 0", {10, 100}) == std::vector<float>{10, 20, 30, 40, 500, 600, 700, 800});
   CHECK(scale("axis: -1 bias_term: true", {10, 100, 1, 2}) == std::vector<float>{11, 202, 31, 402, 51, 602, 71, 802});
   CHECK(scale("num_axes: -1", {1, 10, 100, 1000}) == std::vector<float>{1, 20, 300, 4000, 5, 60, 700, 8000});
+  CHECK(scale("num_axes: 0 bias_term: true", {10, 1}) == std::vector<float>{11, 21, 31, 41, 51, 61, 71, 81});
 }
 
 TEST_CASE("scale and bias may take a second bottom, whose shape says which axes it covers") {

@@ -70,6 +70,9 @@ TEST_CASE("pooling that leaves a window without input, or pads too much, is refu
   REQUIRE_STATUS(create("kernel_size: 2 pad: 2"), absl::StatusCode::kInvalidArgument, "pad 2x2 must be smaller");
   REQUIRE_STATUS(create("kernel_size: 9"), absl::StatusCode::kInvalidArgument, "pooling kernel 9 does not fit");
   REQUIRE_STATUS(create("stride: 2"), absl::StatusCode::kInvalidArgument, "kernel_size is missing");
+  REQUIRE_STATUS(create("pool: AVE kernel_size: 4294967295 pad: 4294967294 stride: 4294967295"), absl::StatusCode::kInvalidArgument,
+                 "pooling_param has kernel or stride 4294967295; give at most 16777216");
+  REQUIRE_STATUS(create("kernel_size: 16777216 pad: 16777215"), absl::StatusCode::kInvalidArgument, "more than 2^31 - 1 values");
   REQUIRE_STATUS(create("kernel_size: 2 kernel_h: 2 kernel_w: 2"), absl::StatusCode::kInvalidArgument, "not both");
   REQUIRE_STATUS(create("kernel_size: 2 pool: STOCHASTIC"), absl::StatusCode::kUnimplemented, "MAX and AVE");
 }

@@ -37,8 +37,7 @@ TEST_CASE("scale's and bias's refusals say which shape fits") {
   REQUIRE_STATUS(Create("Scale", "scale_param { axis: 4 }"), kInvalid, "axis 4 is outside of shape");
   REQUIRE_STATUS(Create("Scale", "scale_param { axis: 3 num_axes: 2 }"),
                  kInvalid, "scale_param.num_axes is 2, but 1 axes are left from axis 3 on");
-  REQUIRE_STATUS(Create("Scale", "scale_param { num_axes: -2 }"), kInvalid, "num_axes is -2; give 1 or more");
-  REQUIRE_STATUS(Create("Bias", "bias_param { num_axes: 0 }"), kNotOffered, "bias_param.num_axes 0 makes a parameter without axes");
+  REQUIRE_STATUS(Create("Scale", "scale_param { num_axes: -2 }"), kInvalid, "scale_param.num_axes is -2; give 0 or more");
   REQUIRE_STATUS(Create("Bias", "", {4}),
                  kInvalid, "the second bottom must have the shape [3] that the first has from axis 1 on; set bias_param.axis");
   REQUIRE_STATUS(Create("Scale", "", {3, 4, 5, 6}), kInvalid, "the second bottom has 4, but 3 axes are left");
@@ -47,6 +46,7 @@ TEST_CASE("scale's and bias's refusals say which shape fits") {
 TEST_CASE("normalisation's refusals say what to give") {
   REQUIRE_STATUS(Create("LRN", "lrn_param { local_size: 4 }"), kInvalid, "lrn_param.local_size is 4; give an odd number");
   REQUIRE_STATUS(Create("LRN", "lrn_param { local_size: 0 }"), kInvalid, "local_size is 0");
+  REQUIRE_STATUS(Create("LRN", "lrn_param { alpha: nan }"), kInvalid, "lrn_param: alpha, beta and k must be finite");
   REQUIRE_STATUS(Create("LRN", "lrn_param { norm_region: WITHIN_CHANNEL k: 2 }"),
                  kInvalid, "lrn_param.k is for norm_region ACROSS_CHANNELS");
   REQUIRE_STATUS(Create("LRN", "lrn_param { engine: CUDNN }"), kNotOffered, "lrn_param.engine CUDNN");
@@ -79,6 +79,7 @@ TEST_CASE("eltwise, concat and crop name the shapes that do not fit") {
                  kInvalid, "eltwise_param.coeff has 1 entries for 2 bottoms");
   REQUIRE_STATUS(Create("Eltwise", "eltwise_param { operation: PROD coeff: 1 coeff: 1 }", {2, 3, 4, 5}),
                  kInvalid, "coeff is for operation SUM; remove it");
+  REQUIRE_STATUS(Create("Eltwise", "eltwise_param { coeff: 1 coeff: inf }", {2, 3, 4, 5}), kInvalid, "eltwise_param.coeff must be finite");
   REQUIRE_STATUS(Create("Concat", "", {2, 3, 4, 6}), kInvalid, "[2, 3, 4, 5] and [2, 3, 4, 6], which may differ along axis 1 only");
   REQUIRE_STATUS(Create("Concat", "", {2, 3, 4}), kInvalid, "which may differ along axis 1 only");
   REQUIRE_STATUS(Create("Concat", "concat_param { concat_dim: 4 }", {2, 3, 4, 5}), kInvalid, "concat_dim 4 is outside");
@@ -117,6 +118,17 @@ TEST_CASE("flatten's, reshape's, tile's and reduction's refusals name the field"
   REQUIRE_STATUS(Create("Tile", ""), kInvalid, "tile_param.tiles is missing");
   REQUIRE_STATUS(Create("Tile", "tile_param { tiles: 2000000000 }"), kInvalid, "tile_param.tiles");
   REQUIRE_STATUS(Create("Reduction", "reduction_param { axis: -5 }"), kInvalid, "axis -5 is outside");
+  REQUIRE_STATUS(Create("Reduction", "reduction_param { coeff: nan }"), kInvalid, "reduction_param.coeff must be finite");
+}
+
+TEST_CASE("an input's refusal names the field") {
+  auto input = [](const std::string& shape) {
+    return StatusOfNet({}, R"(layer { name: "l" type: "Input" top: "x" input_param { )" + shape + " } }");
+  };
+  REQUIRE_STATUS(input("shape { dim: 2 dim: 0 }"), kInvalid, "layer \"l\" (Input): input_param.shape: shape [2, 0] is not positive");
+  REQUIRE_STATUS(input("shape { dim: -3 }"), kInvalid, "input_param.shape: shape [-3]");
+  REQUIRE_STATUS(input("shape { dim: 65536 dim: 65536 }"), kInvalid, "input_param.shape: shape [65536, 65536] has more than 2^31 - 1");
+  REQUIRE_STATUS(input(""), kInvalid, "input_param.shape is given 0 times");
 }
 
 TEST_CASE("parameter's and embed's refusals name the field") {
