@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "worker/nn/engine.h"
 #include "worker/nn/layer.h"
 
 namespace samovar {
@@ -15,6 +16,6 @@ namespace samovar {
 absl::StatusOr<std::unique_ptr<Layer>> CreateLayer(const LayerContext& context);
 
 // "Accuracy, Convolution, ..."
-std::string OfferedLayerTypes();
+SAMOVAR_ENGINE_API std::string OfferedLayerTypes();
 
 }  // namespace samovar

@@ -6,13 +6,14 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "worker/nn/engine.h"
 
 namespace samovar {
 
 using Shape = std::vector<int64_t>;
 
 // Values in a blob: the product of the dimensions, 1 for a shape without axes.
-int64_t Elements(const Shape& shape);
+SAMOVAR_ENGINE_API int64_t Elements(const Shape& shape);
 // The product of the dimensions [begin, end). REQUIRES: 0 <= begin, end <= axes
 int64_t Elements(const Shape& shape, int begin, int end);
 // Values that each record has: those of axes 1 and up. 1 for a shape without axes.
