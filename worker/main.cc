@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/launch.h"
 #include "common/base/loader.h"
-#include "common/base/malloc_tuning.h"
+#include "common/base/process_tuning.h"
 #include "common/base/signals.h"
 #include "common/base/stopper.h"
 #include "common/base/version.h"
@@ -32,7 +32,7 @@ int Run(int argc, char** argv) {
   Stopper stopper;
   const SignalWatcher signals([&stopper](int) { stopper.Stop(); });
   if (flags.die_with_parent) EndWithParent();
-  TuneMalloc();
+  TuneProcess();
 
   std::atomic<int> exit_code{0};
   Worker::Options options;
