@@ -59,7 +59,11 @@ void ParameterService::Register(grpc::ServerBuilder* builder) {
 
 void ParameterService::Start() { streams_.Start(); }
 
-void ParameterService::CancelStreams() { streams_.Cancel(); }
+void ParameterService::CancelStreams() {
+  streams_.Cancel();
+  // Their requests must be answered before they are gone.
+  store_.EndWaits();
+}
 
 void ParameterService::Shutdown() {
   streams_.Shutdown();

@@ -19,7 +19,7 @@ LeaseTable::Options Small(uint64_t max_iter) {
 }
 
 void CompleteAll(LeaseTable* table, const LeaseTable::Lease& lease, absl::Time now) {
-  for (uint64_t t = lease.range.begin; t < lease.range.end; ++t) table->Complete(lease.worker, t, now);
+  for (uint64_t t = lease.range.begin; t < lease.range.end; ++t) table->Complete(lease.worker, t, 0, now);
 }
 
 TEST_CASE("leases are disjoint and together all iterations") {
@@ -40,7 +40,7 @@ TEST_CASE("what a lost worker held goes to another, without what it had done") {
   LeaseTable table(Small(100), Ledger());
   const auto lost = table.Acquire(kAnna, 2, At(0));
   REQUIRE(lost->range.end - lost->range.begin >= 3);
-  table.Complete(kAnna, lost->range.begin, At(1));
+  table.Complete(kAnna, lost->range.begin, 0, At(1));
   table.Expire(At(5));
   CHECK(table.Holds(kAnna, lost->id));
   table.Expire(At(8));
@@ -100,9 +100,9 @@ TEST_CASE("a straggler's iterations are leased a second time, and the first resu
   CHECK(backup->range.begin == 0);
   CHECK(table.backups() >= 1);
   CompleteAll(&table, *backup, At(11));
-  CHECK_FALSE(table.Complete(kAnna, 0, At(12)));
+  CHECK(table.Complete(kAnna, 0, 0, At(12)) == LeaseTable::News::kNothing);
   for (const LeaseTable::Lease& lease : slow) {
-    for (uint64_t t = lease.range.begin; t < lease.range.end; ++t) table.Complete(kAnna, t, At(12));
+    for (uint64_t t = lease.range.begin; t < lease.range.end; ++t) table.Complete(kAnna, t, 0, At(12));
   }
   CHECK(table.complete());
   CHECK(table.releases() == 0);
@@ -170,7 +170,7 @@ TEST_CASE("whatever workers do and lose, every iteration is done in the end") {
         if (const auto lease = table.Acquire(worker, 4, At(time))) held.push_back(*lease);
       } else if (what < 90 && !held.empty()) {
         const LeaseTable::Lease lease = held[random() % held.size()];
-        table.Complete(lease.worker, lease.range.begin + random() % (lease.range.end - lease.range.begin), At(time));
+        table.Complete(lease.worker, lease.range.begin + random() % (lease.range.end - lease.range.begin), 0, At(time));
       } else if (what < 95) {
         table.ReleaseWorker(worker);
       } else if (what < 96) {
