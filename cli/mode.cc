@@ -23,11 +23,7 @@ std::vector<uint32_t> DivisorsOf(uint32_t number) {
 
 absl::StatusOr<uint32_t> ChooseParts(const ModeChoice& choice, const v1::JobSpec& spec) {
   const std::vector<uint32_t> divisors = DivisorsOf(spec.train_data().batch_size());
-  if (!choice.parts.has_value()) {
-    // Clipping needs the norm of a whole gradient, which nobody has when it comes in parts.
-    if (spec.solver().clip_gradients() >= 0) return 1;
-    return *std::prev(std::upper_bound(divisors.begin(), divisors.end(), kMaxDefaultParts));
-  }
+  if (!choice.parts.has_value()) return *std::prev(std::upper_bound(divisors.begin(), divisors.end(), kMaxDefaultParts));
   if (!std::binary_search(divisors.begin(), divisors.end(), *choice.parts)) {
     return absl::InvalidArgumentError(absl::StrCat("--parts ", *choice.parts, " does not divide the batch of ",
                                                    spec.train_data().batch_size(), " records; choose one of ",
@@ -67,7 +63,8 @@ absl::Status ApplyMode(const ModeChoice& choice, const std::string& solver_path,
   if (spec->solver().clip_gradients() >= 0) {
     return absl::InvalidArgumentError(
         absl::StrCat("clip_gradients needs the norm of the whole gradient, which in sync mode comes in ", parts,
-                     " parts from several workers; take --parts 1, or --mode async or bounded"));
+                     " parts from several workers; take --mode bounded --delay 0 (or sync with --parts 1), where one worker "
+                     "after the other has it, or --mode async"));
   }
   return BuildForPart(solver_path, spec);
 }

@@ -24,6 +24,8 @@ ChunkStore::Options StoreOptions(const ParameterService::Options& options) {
   ChunkStore::Options result;
   result.apply_threads = options.apply_threads;
   result.max_parameter_bytes = options.max_parameter_bytes != 0 ? options.max_parameter_bytes : DefaultParameterBytes();
+  result.hold = options.hold;
+  result.max_held_pulls = options.max_held_pulls;
   return result;
 }
 

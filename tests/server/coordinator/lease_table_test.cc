@@ -1,6 +1,8 @@
 #include "server/coordinator/lease_table.h"
 
+#include <array>
 #include <random>
+#include <vector>
 
 #include "tests/support/catch.h"
 
@@ -189,6 +191,41 @@ TEST_CASE("whatever workers do and lose, every iteration is done in the end") {
     }
     INFO("seed " << seed);
     REQUIRE(table.complete());
+  }
+}
+
+TEST_CASE("with a delay, workers that stand side by side have something to compute each") {
+  LeaseTable::Options options = Small(1000);
+  for (const auto& [delay, workers, length] : std::vector<std::array<uint64_t, 3>>{{0, 1, 4}, {0, 2, 1}, {6, 3, 3}, {6, 4, 2}, {2, 5, 1}}) {
+    options.delay = delay;
+    LeaseTable table(options, Ledger());
+    const auto lease = table.Acquire(kAnna, workers, At(0));
+    CHECK(lease->range.end - lease->range.begin == length);
+  }
+}
+
+TEST_CASE("with a delay, whoever waits for what a lost worker held is revoked, and gets that first") {
+  LeaseTable::Options options = Small(100);
+  options.delay = 1;
+  LeaseTable table(options, Ledger());
+  const auto lost = table.Acquire(kAnna, 2, At(0));
+  const auto reachable = table.Acquire(kBoris, 2, At(0));
+  REQUIRE(reachable->range == IterationRange{1, 2});
+  SECTION("one that can be done without it stays") {
+    table.ReleaseWorker(kAnna);
+    CHECK(table.TakeRevoked(kBoris).empty());
+  }
+  SECTION("one that cannot is revoked") {
+    table.Complete(kBoris, 1, 0, At(1));
+    const auto blocked = table.Acquire(kBoris, 2, At(1));
+    REQUIRE(blocked->range == IterationRange{2, 3});
+    table.Renew(kBoris, At(7));
+    table.Expire(At(7));
+    CHECK(table.TakeRevoked(kBoris) == std::vector<uint64_t>{blocked->id});
+    CHECK(table.Acquire(kBoris, 1, At(7))->range.begin == lost->range.begin);
+    // Once is enough.
+    table.Expire(At(7.5));
+    CHECK(table.TakeRevoked(kBoris).empty());
   }
 }
 
