@@ -24,8 +24,9 @@ inline constexpr uint32_t kDefaultDelay = 4;
 // The default is the largest divisor of the batch that is no larger.
 inline constexpr uint32_t kMaxDefaultParts = 8;
 
-// Makes the job's mode that of the choice. In sync mode the train net is built for a part's records, and what it reports becomes the job's.
-// INVALID_ARGUMENT: the mode and the job do not go together; the message says what does. `solver_path`: as for CheckJob.
+// Makes the job's mode that of the choice. In sync mode the train net is built for a part's records, and what it
+// reports becomes the job's. INVALID_ARGUMENT: the mode and the job do not go together; the message says what does.
+// `solver_path`: as for CheckJob.
 absl::Status ApplyMode(const ModeChoice& choice, const std::string& solver_path, v1::JobSpec* spec);
 
 // The same, as a choice that leaves nothing out.

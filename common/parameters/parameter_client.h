@@ -9,8 +9,8 @@
 // is not there (yet) or is overloaded is tried again with growing delays until the caller's limit; what was sent and not
 // answered is sent again, which is safe: a chunk applies an iteration once.
 //
-// A pull may have to wait for other workers' iterations. The server says so every few seconds, and is asked again; such requests
-// are counted apart from the others under way, so that no push stands behind them.
+// A pull may have to wait for other workers' iterations. The server says so every few seconds, and is asked again; such
+// requests are counted apart from the others under way, so that no push stands behind them.
 //
 // Thread safety: one operation at a time, by one thread at a time; a Stopper may be stopped from any.
 // Lock order: mu_ is a leaf lock, held while a payload is copied but not over a call of gRPC's.
@@ -40,8 +40,8 @@ namespace samovar {
 
 // How long a call may block.
 struct WaitLimit {
-  // By SteadyNow() (clock.h). Whenever a server answers that a pull has to wait for other workers, the time until the deadline begins
-  // anew.
+  // By SteadyNow() (clock.h). Whenever a server answers that a pull has to wait for other workers, the time until the
+  // deadline begins anew.
   absl::Time deadline = absl::InfiniteFuture();
   // Ends the wait within a tenth of a second. May be null.
   const Stopper* stopper = nullptr;
@@ -58,8 +58,8 @@ class ParameterClient final : private ServerStream::Owner {
  public:
   // Bytes of payload that a request carries at most, each way, unless one chunk is larger.
   static constexpr uint64_t kRequestBytes = 256 << 10;
-  // Requests under way on a stream; bounds what is in memory of copies. As many again may wait for other workers: together the
-  // requests of one stream that a server works on at a time.
+  // Requests under way on a stream; bounds what is in memory of copies. As many again may wait for other workers:
+  // together the requests of one stream that a server works on at a time.
   static constexpr size_t kMaxInFlight = 8;
 
   struct Options {

@@ -241,6 +241,7 @@ void Job::Verified(const Ledger& held_by_all, const v1::LedgerSummary& summary) 
     verified_ = true;
   } else {
     leases_->AddMissing(missing);
+    part_sums_.clear();
   }
   Changed();
 }

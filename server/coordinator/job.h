@@ -96,8 +96,9 @@ class Job {
   void Changed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { ++version_; }
   bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::optional<Checkpoint> DueCheckpoint() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Leasing stops before the second next checkpoint of either kind, so that none is passed over. In a job whose iterations are applied in
-  // order it stops at the next, until its weights are frozen: then all chunks hold the same iterations, and the checkpoint is exact.
+  // Leasing stops before the second next checkpoint of either kind, so that none is passed over. In a job whose
+  // iterations are applied in order it stops at the next, until its weights are frozen: then all chunks hold the same
+  // iterations, and the checkpoint is exact.
   void UpdateLimit() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void EndLocked(v1::JobState state, const std::string& cause, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Figures of an iteration that is done: the parts' means.

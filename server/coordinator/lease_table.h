@@ -16,7 +16,8 @@ class LeaseTable final : public TrainLeases {
   // `done`: iterations that every chunk holds already.
   LeaseTable(const Options& options, Ledger done);
 
-  // When nothing else is left, a range that another worker holds for longer than it should take is leased a second time.
+  // When nothing else is left, a range that another worker holds for longer than it should take is leased a second
+  // time.
   std::optional<Lease> Acquire(uint64_t worker, uint64_t workers, absl::Time now) override;
   void Renew(uint64_t worker, absl::Time now) override;
   News Complete(uint64_t worker, uint64_t t, uint32_t part, absl::Time now) override;

@@ -7,8 +7,8 @@
 namespace samovar {
 namespace {
 
-// A worker that asks for work while it holds a lease has reported its end by another call that is under way, or the answer that
-// brought the lease was lost. After this long it is the latter.
+// A worker that asks for work while it holds a lease has reported its end by another call that is under way, or the
+// answer that brought the lease was lost. After this long it is the latter.
 constexpr absl::Duration kDoubt = absl::Seconds(1);
 
 }  // namespace

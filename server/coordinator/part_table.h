@@ -1,11 +1,13 @@
-// PartTable leases the iterations of a job that come in parts: all workers compute the same iteration, each its parts of it.
+// PartTable leases the iterations of a job that come in parts: all workers compute the same iteration, each its parts
+// of it.
 //
-// It goes in rounds. A round is a range of iterations; whoever asks is given its share of the round's parts, for the whole range, as
-// long as there are any, and then begins the next round. So workers need not ask in between, and one that is done with its parts of
-// a round has those of the next at once; its pull waits for the others.
+// It goes in rounds. A round is a range of iterations; whoever asks is given its share of the round's parts, for the
+// whole range, as long as there are any, and then begins the next round. So workers need not ask in between, and one
+// that is done with its parts of a round has those of the next at once; its pull waits for the others.
 //
-// When a lease is lost all others are revoked, for their holders wait for parts that nobody computes; everything that is not done is
-// dealt again, in new rounds. A part that is computed twice is the same to the bit, and chunks drop the second.
+// When a lease is lost all others are revoked, for their holders wait for parts that nobody computes; everything that
+// is not done is dealt again, in new rounds. A part that is computed twice is the same to the bit, and chunks drop the
+// second.
 #pragma once
 
 #include <cstdint>
@@ -20,8 +22,8 @@ namespace samovar {
 
 class PartTable final : public TrainLeases {
  public:
-  // `parts` of each iteration, at least 1. `done`: iterations that every chunk holds already. Options.window and delay are not used:
-  // iterations are done in order.
+  // `parts` of each iteration, at least 1. `done`: iterations that every chunk holds already. Options.window and delay
+  // are not used: iterations are done in order.
   PartTable(const Options& options, uint32_t parts, Ledger done);
 
   std::optional<Lease> Acquire(uint64_t worker, uint64_t workers, absl::Time now) override;

@@ -1,7 +1,7 @@
 // TrainLeases decides who computes which iterations of a job, and when somebody else must.
 //
-// A state machine without clock, threads or I/O: callers pass the time. What it holds as done is what workers reported, a
-// hint: the chunks' ledgers decide in the end, and what they lack comes back through AddMissing.
+// A state machine without clock, threads or I/O: callers pass the time. What it holds as done is what workers reported,
+// a hint: the chunks' ledgers decide in the end, and what they lack comes back through AddMissing.
 //
 // Thread safety: none; guarded by its owner.
 #pragma once
@@ -28,8 +28,9 @@ class TrainLeases {
     // Leases are as long as a worker's pace fills this time, within [1, max_length] iterations.
     absl::Duration target = absl::Seconds(1);
     uint64_t max_length = 64;
-    // Iteration t cannot be computed before those below t - delay are done. Leases are short enough then that all workers have
-    // something to compute, and one that waits for what a lost worker held is revoked, lest all wait for what nobody computes.
+    // Iteration t cannot be computed before those below t - delay are done. Leases are short enough then that all
+    // workers have something to compute, and one that waits for what a lost worker held is revoked, lest all wait for
+    // what nobody computes.
     std::optional<uint64_t> delay;
   };
 
@@ -82,8 +83,8 @@ class TrainLeases {
 // Before a worker's pace is known.
 inline constexpr uint64_t kFirstLeaseLength = 4;
 
-// How fast iterations get done: a moving average. Reports bring several at the same moment, so that a batch of them is measured when the
-// next one begins.
+// How fast iterations get done: a moving average. Reports bring several at the same moment, so that a batch of them is
+// measured when the next one begins.
 class Pace {
  public:
   void Count(absl::Time now);

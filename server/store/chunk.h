@@ -9,9 +9,10 @@
 //   * the rate of a push is multiplied by min(1, 2 / (1 + s)) (after Zhang et al., "Staleness-aware async-SGD", 2016).
 // Together: 0.14 at s = 3, 0.10 at 7, 0.08 at 15.
 //
-// Parts. In a job whose iterations come in parts a chunk collects those of iteration t, t being its watermark, and applies their mean
-// when it has all of them. Nothing is ever late then. It keeps the weights from before its last update: a worker that computes a
-// part again, of an iteration that this chunk has and others lack, must find the weights of that iteration everywhere.
+// Parts. In a job whose iterations come in parts a chunk collects those of iteration t, t being its watermark, and
+// applies their mean when it has all of them. Nothing is ever late then. It keeps the weights from before its last
+// update: a worker that computes a part again, of an iteration that this chunk has and others lack, must find the
+// weights of that iteration everywhere.
 //
 // Thread safety: none. A chunk is touched by its own apply thread only (see apply_threads.h), hence without a lock.
 // Invariants:
@@ -46,8 +47,8 @@ class Chunk {
   Chunk(const Chunk&) = delete;
   Chunk& operator=(const Chunk&) = delete;
 
-  // Applies one iteration's gradient, or takes one part of it. Returns true if it was applied or taken, false if the chunk has it
-  // already.
+  // Applies one iteration's gradient, or takes one part of it. Returns true if it was applied or taken, false if the
+  // chunk has it already.
   //   INVALID_ARGUMENT     the gradient has another length, or NaN or infinity in it, or there is no such part: nothing is changed.
   //                        Or the sum of the parts overflows: all of them are dropped
   //   FAILED_PRECONDITION  iterations come in parts, and this one does not come next
@@ -55,8 +56,9 @@ class Chunk {
   absl::StatusOr<bool> Push(const SolverRule& rule, uint64_t t, uint64_t pulled_version, std::span<const float> gradient,
                             uint32_t part = 0);
 
-  // What a worker is given to compute with; see above. Returns the number of updates in it. `watermark`: in a job whose iterations come
-  // in parts, the iteration that is to be computed; if the chunk is no more than one further, what it was then.
+  // What a worker is given to compute with; see above. Returns the number of updates in it. `watermark`: in a job whose
+  // iterations come in parts, the iteration that is to be computed; if the chunk is no more than one further, what it
+  // was then.
   uint64_t AppendPulled(const SolverRule& rule, std::string* payload, std::optional<uint64_t> watermark = {}) const;
 
   const ChunkImage& image() const { return image_; }

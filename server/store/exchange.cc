@@ -120,8 +120,8 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
                                                    " and will not get to the watermark ", request_.watermark()));
   }
 
-  // Whether the chunks are awaited before any of them is pulled: only then is it known that the answer will not lie about, full
-  // of weights, for want of the last one.
+  // Whether the chunks are awaited before any of them is pulled: only then is it known that the answer will not lie
+  // about, full of weights, for want of the last one.
   bool AwaitsChunks() const {
     return request_.waits() && request_.watermark() > 0 && request_.push_size() == 0 && request_.pull_size() > 0;
   }

@@ -1,5 +1,5 @@
-// WatermarkWaits is who waits for one chunk to hold all iterations below some number. Nobody waits on a thread: what is to be done
-// then is kept here.
+// WatermarkWaits is who waits for one chunk to hold all iterations below some number. Nobody waits on a thread: what is
+// to be done then is kept here.
 //
 // Thread safety: none. It belongs to its chunk's apply thread, on which the callbacks run; they must not block.
 #pragma once

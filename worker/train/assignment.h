@@ -37,7 +37,8 @@ class Assignment {
   Net& net() { return *net_; }
   // Passes over the net that a gradient is the mean of: the solver's iter_size.
   uint32_t passes() const { return static_cast<uint32_t>(spec().solver().iter_size()); }
-  // Parts of an iteration that others may compute: more than one in sync mode only. The net is built for the records of a part's pass.
+  // Parts of an iteration that others may compute: more than one in sync mode only. The net is built for the records of
+  // a part's pass.
   uint32_t parts() const { return spec().mode() == v1::CONSISTENCY_SYNC ? spec().parts() : 1; }
   // Of the passes' gradients. Null if there is one pass.
   GradientSum* sum() { return sum_.get(); }

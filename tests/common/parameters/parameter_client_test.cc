@@ -437,7 +437,8 @@ TEST_CASE("a wait for other workers ends with its stopper") {
   REQUIRE_STATUS(pulled, absl::StatusCode::kCancelled, "stopped");
 }
 
-// More requests than a client has under way at a time: none of the pushes may stand behind pulls that wait for the other's pushes.
+// More requests than a client has under way at a time: none of the pushes may stand behind pulls that wait for the
+// other's pushes.
 TEST_CASE("two clients that wait for each other's parts both get on") {
   constexpr uint64_t kIterations = 5;
   TempDir dir;

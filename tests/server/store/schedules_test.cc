@@ -1,5 +1,6 @@
-// Random schedules: workers whose messages are late, come twice, in another order or not at all, and who are lost in between. Whatever
-// happens, each chunk has each iteration once, in sync mode with the same bits, in bounded mode from weights that are not too old.
+// Random schedules: workers whose messages are late, come twice, in another order or not at all, and who are lost in
+// between. Whatever happens, each chunk has each iteration once, in sync mode with the same bits, in bounded mode from
+// weights that are not too old.
 #include <algorithm>
 #include <cstring>
 #include <deque>
@@ -256,7 +257,8 @@ class Schedule {
   std::vector<Message> messages_;
   int losses_ = 0;
   absl::Mutex mu_;
-  // `pull` and `answered` are written by the store's threads and read here, but only after Settle: guarded by mu_ all the same.
+  // `pull` and `answered` are written by the store's threads and read here, but only after Settle: guarded by mu_ all
+  // the same.
   std::vector<Worker> workers_;
   // Last: its callbacks use the rest.
   ChunkStore store_;
