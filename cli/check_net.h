@@ -21,6 +21,8 @@ struct NetToCheck {
   const std::string& path;
   // The records, instead of what the data layer says; empty: what it says.
   std::string source = {};
+  // Records that the net is built for, instead of a batch of its data layer; 0: a batch.
+  int built_batch = 0;
 };
 
 // What coordinator and workers have to know of it.

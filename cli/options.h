@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/mode.h"
 #include "cli/open_model.h"
 #include "common/data/images_import.h"
 
@@ -17,6 +18,7 @@ struct TrainOptions {
   int workers = 2;
   // Threads that compute, for each worker.
   int threads = 1;
+  ModeChoice mode;
   // Unset: the solver's random_seed, or a random one.
   std::optional<uint64_t> seed;
   // Continue an earlier run, or give it up and begin anew. At most one.

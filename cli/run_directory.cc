@@ -176,7 +176,9 @@ absl::StatusOr<RunStart> ChooseStart(const std::optional<RunRecord>& last, int s
 }
 
 std::string FormatRecord(const RunRecord& record) {
-  return absl::StrCat("format: 1\nservers: ", record.servers, "\nseed: ", record.seed, "\nsnapshot: ", record.snapshot,
+  const auto number = [](const std::optional<uint32_t>& value) { return value.has_value() ? absl::StrCat(*value) : ""; };
+  return absl::StrCat("format: 1\nservers: ", record.servers, "\nseed: ", record.seed, "\nmode: ", record.mode.mode,
+                      "\ndelay: ", number(record.mode.delay), "\nparts: ", number(record.mode.parts), "\nsnapshot: ", record.snapshot,
                       "\nfinished: ", record.finished ? "yes" : "no", "\nsolver: ", record.solver, "\n");
 }
 
@@ -196,6 +198,11 @@ absl::StatusOr<RunRecord> ParseRecord(const std::string& text) {
   if (!absl::SimpleAtoi(values["seed"], &record.seed)) {
     return absl::DataLossError(absl::StrCat("seed is \"", values["seed"], "\""));
   }
+  // A record without a mode is of an asynchronous run.
+  record.mode.mode = values["mode"];
+  uint32_t number = 0;
+  if (absl::SimpleAtoi(values["delay"], &number)) record.mode.delay = number;
+  if (absl::SimpleAtoi(values["parts"], &number)) record.mode.parts = number;
   if (!absl::SimpleAtoi(values["snapshot"], &record.snapshot)) {
     return absl::DataLossError(absl::StrCat("snapshot is \"", values["snapshot"], "\""));
   }

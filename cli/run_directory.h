@@ -15,6 +15,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "cli/mode.h"
 
 namespace samovar {
 
@@ -24,6 +25,7 @@ struct RunRecord {
   std::string solver;
   int servers = 0;
   uint64_t seed = 0;
+  ModeChoice mode;
   // Iteration of the newest snapshot; 0: there is none.
   uint64_t snapshot = 0;
   // The run trained to its end.

@@ -9,6 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
+#include "cli/mode.h"
 #include "cli/progress.h"
 
 namespace samovar {
@@ -57,10 +58,10 @@ std::string Workers(const v1::ClusterStatus& status) {
 }
 
 std::string Jobs(const v1::ClusterStatus& status) {
-  std::vector<Cells> rows = {{"id", "state", "iteration", "loss", "images/s", "left", "snapshots", ""}};
+  std::vector<Cells> rows = {{"id", "state", "mode", "iteration", "loss", "images/s", "left", "snapshots", ""}};
   for (const v1::JobStatus& job : status.jobs()) {
     const bool running = job.state() == v1::JOB_STATE_RUNNING;
-    rows.push_back({job.job_id(), StateText(job.state()), absl::StrCat(job.iteration(), "/", job.max_iter()),
+    rows.push_back({job.job_id(), StateText(job.state()), ModeText(job), absl::StrCat(job.iteration(), "/", job.max_iter()),
                     job.completed_iterations() > 0 ? absl::StrFormat("%.4g", job.loss()) : "-",
                     absl::StrFormat("%.0f", job.images_per_second()),
                     running && job.eta_seconds() > 0 ? FormatDuration(job.eta_seconds()) : "-",

@@ -96,6 +96,8 @@ absl::StatusOr<std::unique_ptr<RunDirectory>> OpenDirectory(const std::string& p
 absl::StatusOr<Prepared> Prepare(const TrainOptions& options) {
   SAMOVAR_ASSIGN_OR_RETURN(CheckedJob job, CheckJob(options.solver, {options.weights, options.snapshot, options.resume}));
   SAMOVAR_ASSIGN_OR_RETURN(std::string program_dir, ProgramDir());
+  // What a run that is resumed was, its directory says.
+  if (!options.resume) SAMOVAR_RETURN_IF_ERROR(ApplyMode(options.mode, options.solver, &job.spec));
   for (const std::string& warning : job.warnings) PrintWarning(warning);
 
   const std::string state_dir = options.state.empty() ? absl::StrCat(job.snapshot_prefix, "_state") : options.state;
@@ -103,6 +105,10 @@ absl::StatusOr<Prepared> Prepare(const TrainOptions& options) {
   SAMOVAR_ASSIGN_OR_RETURN(prepared.directory, OpenDirectory(state_dir, options));
   SAMOVAR_ASSIGN_OR_RETURN(const RunStart start,
                            ChooseStart(prepared.directory->record(), options.servers, options.resume, options.restart));
+  if (start == RunStart::kResume) {
+    const ModeChoice& mode = options.mode.mode.empty() ? prepared.directory->record()->mode : options.mode;
+    SAMOVAR_RETURN_IF_ERROR(ApplyMode(mode, options.solver, &job.spec));
+  }
   SAMOVAR_RETURN_IF_ERROR(MakeModelDir(job.snapshot_prefix));
 
   TrainRun::Options& run = prepared.run;
@@ -110,6 +116,7 @@ absl::StatusOr<Prepared> Prepare(const TrainOptions& options) {
   run.record.solver = options.solver;
   run.record.servers = options.servers;
   run.record.seed = ChooseSeed(options, job.spec, start == RunStart::kResume ? &run.record : nullptr);
+  run.record.mode = ChoiceOf(job.spec);
   run.record.finished = false;
   if (start == RunStart::kFresh) SAMOVAR_RETURN_IF_ERROR(prepared.directory->Clear());
   SAMOVAR_RETURN_IF_ERROR(prepared.directory->MakeLogs());
@@ -139,6 +146,7 @@ RunFacts FactsOf(const TrainRun::Options& run) {
   facts.servers = run.cluster.servers;
   facts.workers = run.cluster.workers;
   facts.threads = run.cluster.threads;
+  facts.mode = ModeText(run.spec);
   facts.seed = run.spec.seed();
   facts.resumed_from = run.spec.resume() ? run.record.snapshot : run.first_iteration;
   facts.start = run.start;

@@ -29,7 +29,7 @@ class TextReporter : public TrainReporter {
     Line(absl::StrCat("job ", facts.job_id, ": ", facts.max_iter, " iterations",
                       facts.resumed_from > 0 ? absl::StrCat(", resumed from ", facts.resumed_from) : "", ", seed ",
                       facts.seed, "; ", Counted(facts.servers, "server"), ", ", Counted(facts.workers, "worker"),
-                      " of ", Counted(facts.threads, "thread")));
+                      " of ", Counted(facts.threads, "thread"), "; ", facts.mode));
     if (!facts.start.empty()) Line(absl::StrCat("weights: ", facts.start));
     Line(absl::StrCat("snapshots and logs: ", facts.state_dir));
   }
@@ -152,6 +152,7 @@ class JsonReporter : public TrainReporter {
               .Integer("servers", static_cast<uint64_t>(facts.servers))
               .Integer("workers", static_cast<uint64_t>(facts.workers))
               .Integer("threads", static_cast<uint64_t>(facts.threads))
+              .Text("mode", facts.mode)
               .Integer("seed", facts.seed)
               .Integer("resumed_from", facts.resumed_from)
               .Text("weights", facts.start)

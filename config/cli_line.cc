@@ -28,6 +28,7 @@ constexpr char kTrainExamples[] =
     "Examples:\n"
     "  samovar train --solver lenet_solver.prototxt\n"
     "  samovar train --solver lenet_solver.prototxt --workers 4 --threads 2 --seed 1\n"
+    "  samovar train --solver lenet_solver.prototxt --mode sync --workers 4\n"
     "  samovar train --solver lenet_solver.prototxt --resume\n"
     "Finetuning: rename the layers that are to be trained anew, then\n"
     "  samovar train --solver finetune_solver.prototxt --weights bvlc_reference_caffenet.caffemodel\n"
@@ -129,6 +130,28 @@ void CliLine::AddTrain() {
   train_->add_option("--threads", train.threads, "Gives each worker so many threads")
       ->type_name("N")
       ->check(Between(1, kMaxCount));
+  train_
+      ->add_option("--mode", train.mode.mode,
+                   "Chooses which weights an iteration is computed from: async, the newest there are, which is fastest; bounded, at "
+                   "most --delay iterations behind; sync, exactly those of the iteration before: all workers share each batch, and "
+                   "the model does not depend on their number, to the bit; without it async, or the mode of the run that is resumed")
+      ->type_name("MODE")
+      ->default_str("")
+      ->check(OneOf({"async", "bounded", "sync"}));
+  train_
+      ->add_option("--delay", train.mode.delay,
+                   absl::StrCat("With --mode bounded, lets an iteration miss so many that are under way; 0 computes one after the "
+                                "other; without it ", kDefaultDelay))
+      ->type_name("N")
+      ->default_str("")
+      ->check(Between(0, kMaxCount));
+  train_
+      ->add_option("--parts", train.mode.parts,
+                   absl::StrCat("With --mode sync, computes each batch in so many equal parts, which workers share; must divide "
+                                "batch_size; without it the largest divisor up to ", kMaxDefaultParts))
+      ->type_name("N")
+      ->default_str("")
+      ->check(Between(1, std::numeric_limits<uint32_t>::max()));
   train_
       ->add_option("--seed", train.seed,
                    "Draws initial weights and the order of records from this number; otherwise from the "

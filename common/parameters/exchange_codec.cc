@@ -89,7 +89,10 @@ size_t RequestBytes(const ExchangeHead& head, std::span<const PushedChunk> push,
                  VarintFieldBytes(ExchangeRequest::kIterationFieldNumber, head.iteration) +
                  VarintFieldBytes(ExchangeRequest::kFrozenFieldNumber, head.frozen ? 1 : 0) +
                  VarintFieldBytes(ExchangeRequest::kFrozenIterationFieldNumber, head.frozen_iteration) +
-                 VarintFieldBytes(ExchangeRequest::kVectorFieldNumber, head.vector);
+                 VarintFieldBytes(ExchangeRequest::kVectorFieldNumber, head.vector) +
+                 VarintFieldBytes(ExchangeRequest::kWaitsFieldNumber, head.waits ? 1 : 0) +
+                 VarintFieldBytes(ExchangeRequest::kWatermarkFieldNumber, head.watermark) +
+                 VarintFieldBytes(ExchangeRequest::kPartFieldNumber, head.part);
   for (const PushedChunk& chunk : push) {
     bytes += DelimitedFieldBytes(ExchangeRequest::kPushFieldNumber, ChunkBytes(chunk));
   }
@@ -180,6 +183,8 @@ bool ReadAnswerField(CodedInputStream* in, uint32_t tag, ExchangeAnswer* answer)
       return ReadNumber(in, &answer->applied);
     case Tag(ExchangeResponse::kDuplicatesFieldNumber, kVarint):
       return ReadNumber(in, &answer->duplicates);
+    case Tag(ExchangeResponse::kNotYetFieldNumber, kVarint):
+      return ReadNumber(in, &answer->not_yet);
     default:
       return SkipField(in, tag);
   }
@@ -218,6 +223,9 @@ grpc::ByteBuffer EncodeExchangeRequest(const ExchangeHead& head, std::span<const
   writer.VarintField(ExchangeRequest::kFrozenFieldNumber, head.frozen ? 1 : 0);
   writer.VarintField(ExchangeRequest::kFrozenIterationFieldNumber, head.frozen_iteration);
   writer.VarintField(ExchangeRequest::kVectorFieldNumber, head.vector);
+  writer.VarintField(ExchangeRequest::kWaitsFieldNumber, head.waits ? 1 : 0);
+  writer.VarintField(ExchangeRequest::kWatermarkFieldNumber, head.watermark);
+  writer.VarintField(ExchangeRequest::kPartFieldNumber, head.part);
   const grpc::Slice owned(slice, grpc::Slice::STEAL_REF);
   return grpc::ByteBuffer(&owned, 1);
 }

@@ -28,6 +28,9 @@ struct ExchangeHead {
   bool frozen = false;
   uint64_t frozen_iteration = 0;
   uint32_t vector = 0;
+  bool waits = false;
+  uint64_t watermark = 0;
+  uint32_t part = 0;
 };
 
 struct PushedChunk {
@@ -56,6 +59,7 @@ struct ExchangeAnswer {
   std::string message;
   uint32_t applied = 0;
   uint32_t duplicates = 0;
+  bool not_yet = false;
   std::vector<Weights> weights;
 };
 

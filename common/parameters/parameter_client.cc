@@ -58,8 +58,10 @@ void ParameterClient::ServeQueue() {
   while (queue_.Next(&tag, &ok)) ServerStream::Complete(static_cast<ServerStream::Event*>(tag), ok);
 }
 
-absl::Status ParameterClient::Pull(std::span<float> weights, const WaitLimit& limit) {
+absl::Status ParameterClient::Pull(std::span<float> weights, const WaitLimit& limit, const PulledWeights& which) {
   Operation operation;
+  operation.head.waits = which.wait;
+  operation.head.watermark = which.watermark;
   operation.weights = weights.data();
   return RunPull(std::move(operation), limit);
 }
@@ -92,10 +94,13 @@ absl::Status ParameterClient::RunPull(Operation operation, const WaitLimit& limi
 }
 
 void ParameterClient::StartPush(uint64_t iteration, uint64_t epoch, std::span<const float> gradients,
-                                std::span<float> weights) {
+                                std::span<float> weights, const PulledWeights& which, uint32_t part) {
   Operation operation;
   operation.head.iteration = iteration;
   operation.head.epoch = epoch;
+  operation.head.part = part;
+  operation.head.waits = which.wait;
+  operation.head.watermark = which.watermark;
   operation.gradients = gradients.data();
   operation.weights = weights.data();
   Begin(std::move(operation));
@@ -141,6 +146,7 @@ void ParameterClient::ClearLocked() {
   active_ = false;
   for (ServerQueue& server : servers_) {
     server.ready.clear();
+    server.ready_again.clear();
     server.in_flight.clear();
     server.last_error = absl::OkStatus();
   }
@@ -151,11 +157,12 @@ bool ParameterClient::FinishedLocked() const {
 }
 
 absl::StatusOr<ParameterClient::PushResult> ParameterClient::Await(const WaitLimit& limit) {
+  const absl::Duration patience = limit.deadline - SteadyNow();
   for (absl::Time now = SteadyNow();; now = SteadyNow()) {
     {
       absl::MutexLock lock(&mu_);
-      mu_.AwaitWithTimeout(absl::Condition(this, &ParameterClient::FinishedLocked),
-                           std::min(kTick, limit.deadline - now));
+      const absl::Time deadline = std::max(limit.deadline, operation_.told_to_wait + patience);
+      mu_.AwaitWithTimeout(absl::Condition(this, &ParameterClient::FinishedLocked), std::min(kTick, deadline - now));
       if (FinishedLocked()) {
         const bool was_active = active_;
         ClearLocked();
@@ -164,7 +171,7 @@ absl::StatusOr<ParameterClient::PushResult> ParameterClient::Await(const WaitLim
         return operation_.result;
       }
       const bool stopped = limit.stopper != nullptr && limit.stopper->stopped();
-      if (stopped || SteadyNow() >= limit.deadline) {
+      if (stopped || SteadyNow() >= std::max(deadline, operation_.told_to_wait + patience)) {
         const std::string unanswered = DescribeUnansweredLocked();
         ClearLocked();
         if (stopped) return absl::CancelledError(absl::StrCat("stopped; ", unanswered));
@@ -195,7 +202,7 @@ std::string ParameterClient::DescribeUnansweredLocked() const {
   std::vector<std::string> texts;
   for (size_t i = 0; i < servers_.size(); ++i) {
     const ServerQueue& server = servers_[i];
-    size_t chunks = server.ready.size();
+    size_t chunks = server.ready.size() + server.ready_again.size();
     for (const Request& request : server.in_flight) chunks += request.chunks.size();
     if (chunks == 0) continue;
     texts.push_back(absl::StrCat("server ", options_.servers[i], " has not answered for ", chunks, " chunks",
@@ -204,19 +211,30 @@ std::string ParameterClient::DescribeUnansweredLocked() const {
   return absl::StrCat("job ", options_.job_id, ": ", absl::StrJoin(texts, "; "));
 }
 
+std::deque<uint32_t>* ParameterClient::NextChunksLocked(ServerQueue* server) const {
+  if (!active_ || !operation_.error.ok()) return nullptr;
+  const size_t again = static_cast<size_t>(std::count_if(server->in_flight.begin(), server->in_flight.end(),
+                                                         [](const Request& request) { return request.again; }));
+  if (!server->ready.empty() && server->in_flight.size() - again < kMaxInFlight) return &server->ready;
+  if (!server->ready_again.empty() && again < kMaxInFlight) return &server->ready_again;
+  return nullptr;
+}
+
 bool ParameterClient::NextRequest(size_t index, grpc::ByteBuffer* request) {
   absl::MutexLock lock(&mu_);
   ServerQueue& server = servers_[index];
-  if (!active_ || !operation_.error.ok() || server.ready.empty() || server.in_flight.size() >= kMaxInFlight) return false;
+  std::deque<uint32_t>* const ready = NextChunksLocked(&server);
+  if (ready == nullptr) return false;
   Request next;
   next.sequence = next_sequence_++;
+  next.again = ready == &server.ready_again;
   uint64_t bytes = 0;
-  while (!server.ready.empty()) {
-    const uint32_t chunk = server.ready.front();
+  while (!ready->empty()) {
+    const uint32_t chunk = ready->front();
     bytes += plan_.size(chunk) * sizeof(float);
     if (!next.chunks.empty() && bytes > kRequestBytes) break;
     next.chunks.push_back(chunk);
-    server.ready.pop_front();
+    ready->pop_front();
   }
   *request = EncodeLocked(next);
   if (server.in_flight.empty()) server.last_progress = SteadyNow();
@@ -227,7 +245,7 @@ bool ParameterClient::NextRequest(size_t index, grpc::ByteBuffer* request) {
 grpc::ByteBuffer ParameterClient::EncodeLocked(const Request& request) {
   operation_.head.sequence = request.sequence;
   pushed_.clear();
-  if (operation_.gradients != nullptr) {
+  if (operation_.gradients != nullptr && !request.again) {
     for (uint32_t chunk : request.chunks) {
       pushed_.push_back({chunk, versions_[chunk], {operation_.gradients + plan_.begin(chunk), plan_.size(chunk)}});
     }
@@ -251,6 +269,15 @@ absl::Status ParameterClient::TakeResponse(size_t index, grpc::ByteBuffer* respo
     operation_.error = Annotate(error, absl::StrCat("server ", options_.servers[index]));
     return absl::OkStatus();
   }
+  operation_.result.applied += answer_.applied;
+  operation_.result.duplicates += answer_.duplicates;
+  if (answer_.not_yet) {
+    if (!operation_.head.waits) return absl::DataLossError("the answer says to wait where nothing was to wait for");
+    operation_.told_to_wait = server.last_progress;
+    server.ready_again.insert(server.ready_again.end(), request->chunks.begin(), request->chunks.end());
+    server.in_flight.erase(request);
+    return absl::OkStatus();
+  }
   SAMOVAR_RETURN_IF_ERROR(CheckWeightsLocked(*request));
   destinations_.clear();
   for (const ExchangeAnswer::Weights& weights : answer_.weights) {
@@ -264,8 +291,6 @@ absl::Status ParameterClient::TakeResponse(size_t index, grpc::ByteBuffer* respo
   if (!operation_.head.frozen) {
     for (const ExchangeAnswer::Weights& weights : answer_.weights) versions_[weights.chunk] = weights.version;
   }
-  operation_.result.applied += answer_.applied;
-  operation_.result.duplicates += answer_.duplicates;
   operation_.unfinished_chunks -= static_cast<uint32_t>(request->chunks.size());
   server.in_flight.erase(request);
   return absl::OkStatus();
@@ -302,10 +327,11 @@ bool ParameterClient::StreamEnded(size_t index, const absl::Status& status) {
   }
   // In their old order.
   for (auto request = server.in_flight.rbegin(); request != server.in_flight.rend(); ++request) {
-    server.ready.insert(server.ready.begin(), request->chunks.begin(), request->chunks.end());
+    std::deque<uint32_t>& ready = request->again ? server.ready_again : server.ready;
+    ready.insert(ready.begin(), request->chunks.begin(), request->chunks.end());
   }
   server.in_flight.clear();
-  return !server.ready.empty();
+  return !server.ready.empty() || !server.ready_again.empty();
 }
 
 }  // namespace samovar

@@ -9,6 +9,9 @@
 // is not there (yet) or is overloaded is tried again with growing delays until the caller's limit; what was sent and not
 // answered is sent again, which is safe: a chunk applies an iteration once.
 //
+// A pull may have to wait for other workers' iterations. The server says so every few seconds, and is asked again; such
+// requests are counted apart from the others under way, so that no push stands behind them.
+//
 // Thread safety: one operation at a time, by one thread at a time; a Stopper may be stopped from any.
 // Lock order: mu_ is a leaf lock, held while a payload is copied but not over a call of gRPC's.
 #pragma once
@@ -37,17 +40,26 @@ namespace samovar {
 
 // How long a call may block.
 struct WaitLimit {
-  // By SteadyNow() (clock.h).
+  // By SteadyNow() (clock.h). Whenever a server answers that a pull has to wait for other workers, the time until the
+  // deadline begins anew.
   absl::Time deadline = absl::InfiniteFuture();
   // Ends the wait within a tenth of a second. May be null.
   const Stopper* stopper = nullptr;
+};
+
+// Which weights a pull is to bring; by default those that there are.
+struct PulledWeights {
+  // They hold every iteration below `watermark`; the pull waits until they do. As in ExchangeRequest.waits.
+  bool wait = false;
+  uint64_t watermark = 0;
 };
 
 class ParameterClient final : private ServerStream::Owner {
  public:
   // Bytes of payload that a request carries at most, each way, unless one chunk is larger.
   static constexpr uint64_t kRequestBytes = 256 << 10;
-  // Requests under way on a stream; bounds what is in memory of copies.
+  // Requests under way on a stream; bounds what is in memory of copies. As many again may wait for other workers:
+  // together the requests of one stream that a server works on at a time.
   static constexpr size_t kMaxInFlight = 8;
 
   struct Options {
@@ -82,7 +94,7 @@ class ParameterClient final : private ServerStream::Owner {
   // After an error `weights` hold a mixture. REQUIRES: spans of elements() floats.
 
   // The live weights.
-  absl::Status Pull(std::span<float> weights, const WaitLimit& limit);
+  absl::Status Pull(std::span<float> weights, const WaitLimit& limit, const PulledWeights& which = {});
   // The copy that was frozen, or written as a snapshot, under the name of `iteration`.
   absl::Status PullFrozen(uint64_t iteration, std::span<float> weights, const WaitLimit& limit);
   // Of the same copy: the solver's history, vector 1 or 2. INVALID_ARGUMENT: the solver does not keep so many. Returns the
@@ -92,7 +104,9 @@ class ParameterClient final : private ServerStream::Owner {
   // Begins a push; an earlier one that was not awaited is abandoned. With weights (else an empty span) each chunk's new weights
   // are written there when the server has applied its gradient, which may be any time after Ready() has covered it.
   // Both spans stay valid until AwaitPush or AbandonPush has returned. Staleness is counted from the last pull of either kind.
-  void StartPush(uint64_t iteration, uint64_t epoch, std::span<const float> gradients, std::span<float> weights);
+  // `which`: of the new weights. `part`: what the gradients are of an iteration that comes in parts.
+  void StartPush(uint64_t iteration, uint64_t epoch, std::span<const float> gradients, std::span<float> weights,
+                 const PulledWeights& which = {}, uint32_t part = 0);
   // The gradients [begin, end) are final; each float is to be covered once. May send. Never waits for an answer.
   void Ready(uint64_t begin, uint64_t end);
   // REQUIRES: the ranges given to Ready cover all floats.
@@ -113,14 +127,19 @@ class ParameterClient final : private ServerStream::Owner {
     uint64_t lowest_version = UINT64_MAX;
     // The first error that repeating would not cure.
     absl::Status error;
+    // When a server last said that a pull has to wait.
+    absl::Time told_to_wait = absl::InfinitePast();
   };
   struct Request {
     uint64_t sequence = 0;
+    // The chunks are pushed, if the operation pushes at all, and the server has asked to repeat the pull.
+    bool again = false;
     std::vector<uint32_t> chunks;
   };
   struct ServerQueue {
-    // Chunks to be sent, in order, and requests that wait for their answer.
+    // Chunks to be sent, in order: for the first time, and again; and requests that wait for their answer.
     std::deque<uint32_t> ready;
+    std::deque<uint32_t> ready_again;
     std::vector<Request> in_flight;
     // When an answer came, or the first request after a time of rest was sent.
     absl::Time last_progress;
@@ -141,6 +160,8 @@ class ParameterClient final : private ServerStream::Owner {
   absl::StatusOr<PushResult> Await(const WaitLimit& limit) ABSL_LOCKS_EXCLUDED(mu_);
   void ReopenSilentStreams(absl::Time now) ABSL_LOCKS_EXCLUDED(mu_);
 
+  // The chunks that the next request is to be made of; null if there is none to be sent now.
+  std::deque<uint32_t>* NextChunksLocked(ServerQueue* server) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool FinishedLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void ClearLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   grpc::ByteBuffer EncodeLocked(const Request& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

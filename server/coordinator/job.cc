@@ -5,9 +5,12 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "common/base/status_macros.h"
 #include "common/model/layout.h"
+#include "server/coordinator/lease_table.h"
+#include "server/coordinator/part_table.h"
 #include "server/store/learning_rate.h"
 
 namespace samovar {
@@ -43,6 +46,14 @@ uint64_t SamplesOfIteration(const v1::JobSpec& spec) {
   return static_cast<uint64_t>(spec.solver().iter_size()) * spec.train_data().batch_size();
 }
 
+// Adds a part's outputs and loss to those of the parts before.
+void AddPart(const v1::TrainResult& part, v1::TrainResult* sum) {
+  sum->set_iteration(part.iteration());
+  sum->set_loss(sum->loss() + part.loss());
+  if (sum->outputs_size() < part.outputs_size()) sum->mutable_outputs()->Resize(part.outputs_size(), 0);
+  for (int i = 0; i < part.outputs_size(); ++i) sum->set_outputs(i, sum->outputs(i) + part.outputs(i));
+}
+
 // All records of the test net's data; of a net without data, test_iter batches.
 v1::DatasetSpec TestedData(const v1::JobSpec& spec, int net) {
   v1::DatasetSpec data = spec.test_data(net);
@@ -52,7 +63,36 @@ v1::DatasetSpec TestedData(const v1::JobSpec& spec, int net) {
   return data;
 }
 
+// REQUIRES: the training data was checked
+absl::Status CheckMode(const v1::JobSpec& spec) {
+  if (!v1::ConsistencyMode_IsValid(spec.mode())) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("mode ", static_cast<int>(spec.mode()), " is none that this coordinator knows"));
+  }
+  if (spec.delay() != 0 && spec.mode() != v1::CONSISTENCY_BOUNDED) {
+    return absl::InvalidArgumentError("delay is for the mode CONSISTENCY_BOUNDED only");
+  }
+  const bool sync = spec.mode() == v1::CONSISTENCY_SYNC;
+  if (sync != (spec.parts() != 0)) {
+    return absl::InvalidArgumentError("parts must be at least 1 in the mode CONSISTENCY_SYNC, and 0 in others");
+  }
+  if (!sync) return absl::OkStatus();
+  if (spec.train_data().batch_size() % spec.parts() != 0) {
+    return absl::InvalidArgumentError(absl::StrCat("parts ", spec.parts(), " must divide the batch of ",
+                                                   spec.train_data().batch_size(), " records"));
+  }
+  if (spec.parts() > 1 && spec.solver().clip_gradients() >= 0) {
+    return absl::InvalidArgumentError("clip_gradients needs whole gradients: set parts to 1, or choose another mode");
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
+
+uint32_t OrderedParts(const v1::JobSpec& spec) {
+  if (spec.mode() == v1::CONSISTENCY_SYNC) return spec.parts();
+  return spec.mode() == v1::CONSISTENCY_BOUNDED && spec.delay() == 0 ? 1 : 0;
+}
 
 absl::Status CheckJobSpec(const v1::JobSpec& spec) {
   const std::string& id = spec.job_id();
@@ -69,6 +109,7 @@ absl::Status CheckJobSpec(const v1::JobSpec& spec) {
   SAMOVAR_RETURN_IF_ERROR(CheckLearningRate(spec.solver()));
   SAMOVAR_RETURN_IF_ERROR(CheckLayout(spec.layout()));
   SAMOVAR_RETURN_IF_ERROR(CheckDataset(spec.train_data(), "train_data"));
+  SAMOVAR_RETURN_IF_ERROR(CheckMode(spec));
   if (spec.test_nets_size() != spec.test_data_size() || spec.test_nets_size() != spec.test_outputs_size()) {
     return absl::InvalidArgumentError("test_nets, test_data and test_outputs must have one entry each a test net");
   }
@@ -97,9 +138,14 @@ void Job::Start(Plan plan, absl::Time now) {
   if (state_ != v1::JOB_STATE_QUEUED) return;
   state_ = v1::JOB_STATE_RUNNING;
   cause_.clear();
-  LeaseTable::Options options;
+  TrainLeases::Options options;
   options.max_iter = max_iter();
-  leases_.emplace(options, plan.done);
+  if (spec_.mode() == v1::CONSISTENCY_BOUNDED) options.delay = spec_.delay();
+  if (const uint32_t parts = OrderedParts(spec_); parts > 0) {
+    leases_ = std::make_unique<PartTable>(options, parts, plan.done);
+  } else {
+    leases_ = std::make_unique<LeaseTable>(options, plan.done);
+  }
   const uint64_t begin = plan.done.watermark();
   const caffe::SolverParameter& solver = spec_.solver();
   const bool test_first = begin == 0 && solver.test_initialization() && solver.test_interval() > 0;
@@ -113,6 +159,7 @@ void Job::Start(Plan plan, absl::Time now) {
 }
 
 void Job::UpdateLimit() {
+  if (OrderedParts(spec_) > 0) return leases_->SetLimit(std::min(next_snapshot_, next_test_));
   const caffe::SolverParameter& solver = spec_.solver();
   uint64_t limit = std::min(NextMultiple(solver.snapshot(), next_snapshot_),
                             next_test_ == kNever ? kNever : NextMultiple(solver.test_interval(), next_test_));
@@ -194,6 +241,7 @@ void Job::Verified(const Ledger& held_by_all, const v1::LedgerSummary& summary) 
     verified_ = true;
   } else {
     leases_->AddMissing(missing);
+    part_sums_.clear();
   }
   Changed();
 }
@@ -202,7 +250,7 @@ void Job::EndLocked(v1::JobState state, const std::string& cause, absl::Time now
   if (state_ != v1::JOB_STATE_QUEUED && state_ != v1::JOB_STATE_RUNNING) return;
   state_ = state;
   cause_ = cause;
-  if (!leases_.has_value()) started_ = now;
+  if (leases_ == nullptr) started_ = now;
   ended_at_ = now;
   Changed();
 }
@@ -235,27 +283,38 @@ std::optional<v1::WorkLease> Job::Lease(uint64_t worker, uint64_t workers, absl:
   answer.set_lease_id(lease->id);
   answer.mutable_train()->set_begin(lease->range.begin);
   answer.mutable_train()->set_end(lease->range.end);
+  answer.mutable_parts()->Add(lease->parts.begin(), lease->parts.end());
   return answer;
+}
+
+void Job::TakeFigures(const v1::TrainResult& iteration) {
+  const float share = 1.0f / static_cast<float>(std::max(1u, OrderedParts(spec_)));
+  losses_.push_back(share * iteration.loss());
+  if (losses_.size() > static_cast<size_t>(std::max(1, spec_.solver().average_loss()))) losses_.pop_front();
+  if (iteration.iteration() < newest_iteration_ || iteration.outputs_size() != spec_.train_outputs().outputs_size()) return;
+  newest_iteration_ = iteration.iteration();
+  figures_.clear_outputs();
+  for (int i = 0; i < iteration.outputs_size(); ++i) {
+    v1::NamedValue* output = figures_.add_outputs();
+    output->set_name(spec_.train_outputs().outputs(i).name());
+    output->set_loss_weight(spec_.train_outputs().outputs(i).loss_weight());
+    output->set_value(share * iteration.outputs(i));
+  }
 }
 
 uint64_t Job::TakeTrainResults(uint64_t worker, const v1::WorkerReport& report, absl::Time now) {
   uint64_t new_iterations = 0;
-  const size_t average = static_cast<size_t>(std::max(1, spec_.solver().average_loss()));
   for (const v1::TrainResult& result : report.train()) {
-    if (result.job_id() != id() || !leases_->Complete(worker, result.iteration(), now)) continue;
-    ++new_iterations;
+    if (result.job_id() != id()) continue;
+    const TrainLeases::News news = leases_->Complete(worker, result.iteration(), result.part(), now);
+    if (news == TrainLeases::News::kNothing) continue;
     failures_in_a_row_ = 0;
-    losses_.push_back(result.loss());
-    if (losses_.size() > average) losses_.pop_front();
-    if (result.iteration() < newest_iteration_ || result.outputs_size() != spec_.train_outputs().outputs_size()) continue;
-    newest_iteration_ = result.iteration();
-    figures_.clear_outputs();
-    for (int i = 0; i < result.outputs_size(); ++i) {
-      v1::NamedValue* output = figures_.add_outputs();
-      output->set_name(spec_.train_outputs().outputs(i).name());
-      output->set_loss_weight(spec_.train_outputs().outputs(i).loss_weight());
-      output->set_value(result.outputs(i));
-    }
+    v1::TrainResult& sum = part_sums_[result.iteration()];
+    AddPart(result, &sum);
+    if (news == TrainLeases::News::kPart) continue;
+    ++new_iterations;
+    TakeFigures(sum);
+    part_sums_.erase(result.iteration());
   }
   if (new_iterations > 0 && now - marks_.back().time >= kMarkEvery) {
     marks_.push_back({now, leases_->done().size()});
@@ -307,14 +366,14 @@ uint64_t Job::Report(uint64_t worker, const std::string& worker_name, const v1::
 
 void Job::Renew(uint64_t worker, absl::Time now) {
   absl::MutexLock lock(&mu_);
-  if (!leases_.has_value()) return;
+  if (leases_ == nullptr) return;
   leases_->Renew(worker, now);
   for (TestPass& pass : passes_) pass.Renew(worker, now);
 }
 
 void Job::ReleaseWorker(uint64_t worker) {
   absl::MutexLock lock(&mu_);
-  if (!leases_.has_value()) return;
+  if (leases_ == nullptr) return;
   leases_->ReleaseWorker(worker);
   for (TestPass& pass : passes_) test_releases_ += static_cast<uint64_t>(pass.ReleaseWorker(worker));
   Changed();
@@ -322,18 +381,18 @@ void Job::ReleaseWorker(uint64_t worker) {
 
 void Job::Expire(absl::Time now) {
   absl::MutexLock lock(&mu_);
-  if (!leases_.has_value()) return;
+  if (leases_ == nullptr) return;
   leases_->Expire(now);
-  const absl::Duration term = LeaseTable::Options().term;
+  const absl::Duration term = TrainLeases::Options().term;
   for (TestPass& pass : passes_) test_releases_ += static_cast<uint64_t>(pass.Expire(term, now));
 }
 
 std::vector<uint64_t> Job::TakeRevoked(uint64_t worker) {
   absl::MutexLock lock(&mu_);
-  if (!leases_.has_value()) return {};
+  if (leases_ == nullptr) return {};
   std::vector<uint64_t> revoked = leases_->TakeRevoked(worker);
   if (state_ != v1::JOB_STATE_RUNNING) {
-    for (const LeaseTable::Lease& lease : leases_->LeasesOf(worker)) revoked.push_back(lease.id);
+    for (const TrainLeases::Lease& lease : leases_->LeasesOf(worker)) revoked.push_back(lease.id);
   }
   return revoked;
 }
@@ -342,8 +401,9 @@ std::vector<std::string> Job::LeaseNames(uint64_t worker) const {
   absl::MutexLock lock(&mu_);
   if (state_ != v1::JOB_STATE_RUNNING) return {};
   std::vector<std::string> names;
-  for (const LeaseTable::Lease& lease : leases_->LeasesOf(worker)) {
-    names.push_back(absl::StrCat("train ", lease.range.begin, "..", lease.range.end));
+  for (const TrainLeases::Lease& lease : leases_->LeasesOf(worker)) {
+    const std::string parts = lease.parts.empty() ? "" : absl::StrCat(" parts ", absl::StrJoin(lease.parts, ","));
+    names.push_back(absl::StrCat("train ", lease.range.begin, "..", lease.range.end, parts));
   }
   for (const TestPass& pass : passes_) {
     for (const v1::TestSlice& slice : pass.SlicesOf(worker)) {
@@ -379,11 +439,14 @@ v1::JobStatus Job::Status(absl::Time now) const {
   status.set_state(state_);
   status.set_cause(cause_);
   status.set_max_iter(max_iter());
+  status.set_mode(spec_.mode());
+  status.set_delay(spec_.delay());
+  status.set_parts(spec_.parts());
   status.set_chunk_elements(plan_.chunk_elements);
   status.set_resumed_from(plan_.resumed_from);
   status.set_epoch(plan_.epoch);
   for (const std::string& server : plan_.servers) status.add_servers(server);
-  if (!leases_.has_value()) return status;
+  if (leases_ == nullptr) return status;
   const Ledger& done = leases_->done();
   status.set_iteration(std::min(done.watermark(), max_iter()));
   status.set_completed_iterations(done.size());

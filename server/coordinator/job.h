@@ -8,6 +8,8 @@
 
 #include <cstdint>
 #include <deque>
+#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -17,8 +19,8 @@
 #include "absl/time/time.h"
 #include "samovar/v1/coordinator.pb.h"
 #include "samovar/v1/job.pb.h"
-#include "server/coordinator/lease_table.h"
 #include "server/coordinator/test_pass.h"
+#include "server/coordinator/train_leases.h"
 
 namespace samovar {
 
@@ -94,9 +96,13 @@ class Job {
   void Changed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { ++version_; }
   bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::optional<Checkpoint> DueCheckpoint() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Leasing stops before the second next checkpoint of either kind, so that none is passed over.
+  // Leasing stops before the second next checkpoint of either kind, so that none is passed over. In a job whose
+  // iterations are applied in order it stops at the next, until its weights are frozen: then all chunks hold the same
+  // iterations, and the checkpoint is exact.
   void UpdateLimit() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void EndLocked(v1::JobState state, const std::string& cause, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Figures of an iteration that is done: the parts' means.
+  void TakeFigures(const v1::TrainResult& iteration) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   uint64_t TakeTrainResults(uint64_t worker, const v1::WorkerReport& report, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void TakeTestResults(const v1::WorkerReport& report) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void TakeFailures(const std::string& worker_name, const v1::WorkerReport& report, absl::Time now)
@@ -111,7 +117,8 @@ class Job {
   v1::JobState state_ ABSL_GUARDED_BY(mu_) = v1::JOB_STATE_QUEUED;
   std::string cause_ ABSL_GUARDED_BY(mu_);
   Plan plan_ ABSL_GUARDED_BY(mu_);
-  std::optional<LeaseTable> leases_ ABSL_GUARDED_BY(mu_);
+  // Null until the job starts.
+  std::unique_ptr<TrainLeases> leases_ ABSL_GUARDED_BY(mu_);
 
   // Iterations of the next checkpoint of either kind; kNever if there is none before the last.
   uint64_t next_snapshot_ ABSL_GUARDED_BY(mu_) = 0;
@@ -123,6 +130,8 @@ class Job {
   uint64_t test_releases_ ABSL_GUARDED_BY(mu_) = 0;
 
   int failures_in_a_row_ ABSL_GUARDED_BY(mu_) = 0;
+  // Of iterations of which some parts are done: the sums of these parts' results.
+  std::map<uint64_t, v1::TrainResult> part_sums_ ABSL_GUARDED_BY(mu_);
   std::deque<float> losses_ ABSL_GUARDED_BY(mu_);
   uint64_t newest_iteration_ ABSL_GUARDED_BY(mu_) = 0;
   v1::JobStatus figures_ ABSL_GUARDED_BY(mu_);
@@ -134,6 +143,9 @@ class Job {
   absl::Time started_ ABSL_GUARDED_BY(mu_);
   absl::Time ended_at_ ABSL_GUARDED_BY(mu_);
 };
+
+// Parts of each iteration, if iterations are applied in order, as in OpenJobRequest.parts; else 0.
+uint32_t OrderedParts(const v1::JobSpec& spec);
 
 // INVALID_ARGUMENT names what a job from outside lacks or has wrong.
 absl::Status CheckJobSpec(const v1::JobSpec& spec);

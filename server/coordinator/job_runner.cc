@@ -149,6 +149,7 @@ absl::Status Runner::Open(const Placement& placement) {
     for (uint32_t chunk : plan.ChunksOf(static_cast<uint32_t>(server))) open.add_chunks(chunk);
     *open.mutable_solver() = spec.solver();
     open.set_seed(spec.seed());
+    open.set_parts(OrderedParts(spec));
     if (spec.has_initial_model() && !placement.restore) *open.mutable_initial_model() = spec.initial_model();
     open.set_restore(placement.restore);
     open.set_restore_iteration(placement.restore_iteration);

@@ -6,10 +6,6 @@
 namespace samovar {
 namespace {
 
-// Before a worker's pace is known.
-constexpr uint64_t kFirstLength = 4;
-// Weight of the newest interval in a worker's pace.
-constexpr double kPaceWeight = 0.2;
 // A lease is worth a second worker when it takes this many times what its iterations should take.
 constexpr int kBackupFactor = 3;
 
@@ -22,15 +18,17 @@ uint64_t LeaseTable::End() const {
 }
 
 uint64_t LeaseTable::LengthFor(uint64_t worker, uint64_t workers) const {
-  uint64_t length = kFirstLength;
   const auto pace = paces_.find(worker);
-  if (pace != paces_.end() && pace->second.per_iteration > absl::ZeroDuration()) {
-    length = static_cast<uint64_t>(std::max(1.0, absl::FDivDuration(options_.target, pace->second.per_iteration)));
-  }
+  const uint64_t length = pace == paces_.end() ? kFirstLeaseLength : pace->second.IterationsIn(options_.target);
   // Towards the end the rest is shared, so that all workers finish together.
   const uint64_t rest = options_.max_iter - std::min(options_.max_iter, done_.size());
   const uint64_t share = std::max<uint64_t>(1, rest / (2 * std::max<uint64_t>(1, workers)));
-  return std::clamp<uint64_t>(length, 1, std::min(options_.max_length, share));
+  uint64_t longest = std::min(options_.max_length, share);
+  // Side by side, the workers' ranges are no longer than the delay from the first one's beginning to the last one's.
+  if (options_.delay.has_value() && workers > 1) {
+    longest = std::min(longest, std::max<uint64_t>(1, *options_.delay / (workers - 1)));
+  }
+  return std::clamp<uint64_t>(length, 1, longest);
 }
 
 std::optional<IterationRange> LeaseTable::TakeReturned(uint64_t length) {
@@ -59,7 +57,7 @@ std::optional<IterationRange> LeaseTable::TakeBackup(uint64_t worker, uint64_t l
   for (auto& [id, entry] : leases_) {
     if (entry.lease.worker == worker || entry.backed_up) continue;
     const auto pace = paces_.find(entry.lease.worker);
-    const absl::Duration expected = pace == paces_.end() ? absl::ZeroDuration() : pace->second.per_iteration;
+    const absl::Duration expected = pace == paces_.end() ? absl::ZeroDuration() : pace->second.per_iteration();
     const std::vector<IterationRange> left = done_.Missing(entry.lease.range.begin, entry.lease.range.end);
     if (left.empty() || now - entry.progressed < std::max(options_.target, kBackupFactor * expected)) continue;
     entry.backed_up = true;
@@ -71,26 +69,13 @@ std::optional<IterationRange> LeaseTable::TakeBackup(uint64_t worker, uint64_t l
   return std::nullopt;
 }
 
-void LeaseTable::Pace::Count(absl::Time now) {
-  if (now != batch_time && batch_time != absl::InfinitePast()) {
-    if (before_batch != absl::InfinitePast()) {
-      const absl::Duration sample = (batch_time - before_batch) / batch_size;
-      per_iteration = per_iteration == absl::ZeroDuration() ? sample : (1 - kPaceWeight) * per_iteration + kPaceWeight * sample;
-    }
-    before_batch = batch_time;
-    batch_size = 0;
-  }
-  batch_time = now;
-  ++batch_size;
-}
-
-std::optional<LeaseTable::Lease> LeaseTable::Acquire(uint64_t worker, uint64_t workers, absl::Time now) {
+std::optional<TrainLeases::Lease> LeaseTable::Acquire(uint64_t worker, uint64_t workers, absl::Time now) {
   const uint64_t length = LengthFor(worker, workers);
   std::optional<IterationRange> range = TakeReturned(length);
   if (!range.has_value()) range = TakeFresh(length);
   if (!range.has_value()) range = TakeBackup(worker, length, now);
   if (!range.has_value()) return std::nullopt;
-  const Lease lease{next_id_++, worker, *range};
+  const Lease lease{next_id_++, worker, *range, {}};
   leases_[lease.id] = Entry{lease, now, now};
   return lease;
 }
@@ -105,8 +90,8 @@ bool LeaseTable::Finished(const Entry& entry) const {
   return done_.Missing(entry.lease.range.begin, entry.lease.range.end).empty();
 }
 
-bool LeaseTable::Complete(uint64_t worker, uint64_t t, absl::Time now) {
-  if (t >= options_.max_iter || !done_.Add(t)) return false;
+TrainLeases::News LeaseTable::Complete(uint64_t worker, uint64_t t, uint32_t part, absl::Time now) {
+  if (t >= options_.max_iter || part != 0 || !done_.Add(t)) return News::kNothing;
   paces_[worker].Count(now);
   for (auto entry = leases_.begin(); entry != leases_.end();) {
     const IterationRange& range = entry->second.lease.range;
@@ -122,7 +107,7 @@ bool LeaseTable::Complete(uint64_t worker, uint64_t t, absl::Time now) {
       ++entry;
     }
   }
-  return true;
+  return News::kIteration;
 }
 
 LeaseTable::Entries::iterator LeaseTable::EndLease(Entries::iterator entry, bool revoke) {
@@ -143,15 +128,27 @@ LeaseTable::Entries::iterator LeaseTable::EndLease(Entries::iterator entry, bool
   return next;
 }
 
+void LeaseTable::RevokeBlocked() {
+  if (!options_.delay.has_value()) return;
+  while (!returned_.empty() && done_.Contains(*returned_.begin())) returned_.erase(returned_.begin());
+  if (returned_.empty()) return;
+  const uint64_t reachable = *returned_.begin() + *options_.delay;
+  for (auto entry = leases_.begin(); entry != leases_.end();) {
+    entry = entry->second.lease.range.end - 1 > reachable ? EndLease(entry, /*revoke=*/true) : std::next(entry);
+  }
+}
+
 void LeaseTable::Release(uint64_t lease_id) {
   const auto entry = leases_.find(lease_id);
   if (entry != leases_.end()) EndLease(entry, /*revoke=*/false);
+  RevokeBlocked();
 }
 
 void LeaseTable::ReleaseWorker(uint64_t worker) {
   for (auto entry = leases_.begin(); entry != leases_.end();) {
     entry = entry->second.lease.worker == worker ? EndLease(entry, /*revoke=*/false) : std::next(entry);
   }
+  RevokeBlocked();
   paces_.erase(worker);
   revoked_.erase(worker);
 }
@@ -161,26 +158,16 @@ void LeaseTable::Expire(absl::Time now) {
     const bool expired = now - entry->second.renewed > options_.term || now - entry->second.progressed > options_.stall;
     entry = expired ? EndLease(entry, /*revoke=*/true) : std::next(entry);
   }
+  RevokeBlocked();
 }
 
 void LeaseTable::AddMissing(const std::vector<IterationRange>& ranges) {
-  Ledger missing;
-  for (const IterationRange& range : ranges) missing.AddRange(range.begin, std::min(range.end, options_.max_iter));
-  Ledger done;
-  for (const IterationRange& kept : missing.Missing(0, options_.max_iter)) {
-    uint64_t from = kept.begin;
-    for (const IterationRange& gap : done_.Missing(kept.begin, kept.end)) {
-      done.AddRange(from, gap.begin);
-      from = gap.end;
-    }
-    done.AddRange(from, kept.end);
-  }
   for (const IterationRange& range : ranges) {
     for (uint64_t t = range.begin; t < std::min(range.end, fresh_); ++t) {
       if (done_.Contains(t)) returned_.insert(t);
     }
   }
-  done_ = std::move(done);
+  done_ = Without(done_, ranges, options_.max_iter);
 }
 
 std::vector<uint64_t> LeaseTable::TakeRevoked(uint64_t worker) {
@@ -196,22 +183,12 @@ bool LeaseTable::Holds(uint64_t worker, uint64_t lease_id) const {
   return entry != leases_.end() && entry->second.lease.worker == worker;
 }
 
-std::vector<LeaseTable::Lease> LeaseTable::LeasesOf(uint64_t worker) const {
+std::vector<TrainLeases::Lease> LeaseTable::LeasesOf(uint64_t worker) const {
   std::vector<Lease> result;
   for (const auto& [id, entry] : leases_) {
     if (entry.lease.worker == worker) result.push_back(entry.lease);
   }
   return result;
-}
-
-Ledger HeldByAll(const std::vector<Ledger>& ledgers, uint64_t max_iter) {
-  Ledger missing;
-  for (const Ledger& ledger : ledgers) {
-    for (const IterationRange& range : ledger.Missing(0, max_iter)) missing.AddRange(range.begin, range.end);
-  }
-  Ledger held;
-  for (const IterationRange& range : missing.Missing(0, max_iter)) held.AddRange(range.begin, range.end);
-  return held;
 }
 
 }  // namespace samovar

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
 #include "common/model/layout.h"
 
 namespace samovar {
@@ -14,6 +15,11 @@ namespace {
 constexpr double kStalenessWeight = 0.05;
 
 float RateFactor(uint64_t staleness) { return std::min(1.0f, 2.0f / (1.0f + static_cast<float>(staleness))); }
+
+// What merging statistics of zero would do.
+void ScaleStatistics(const RuleSegment& segment, std::span<float> weights) {
+  for (size_t i = segment.begin; i < segment.end; ++i) weights[i] *= segment.moving_average_fraction;
+}
 
 bool UpdatedAlike(const RuleSegment& a, const RuleSegment& b) {
   return a.rule == b.rule && a.lr_mult == b.lr_mult && a.decay_mult == b.decay_mult &&
@@ -44,16 +50,31 @@ std::vector<RuleSegment> BuildSegments(const v1::ParameterLayout& layout, uint64
   return segments;
 }
 
-Chunk::Chunk(ChunkImage image, std::vector<RuleSegment> segments)
-    : image_(std::move(image)), state_(image_.state.begin(), image_.state.end()), segments_(std::move(segments)) {}
+Chunk::Chunk(ChunkImage image, std::vector<RuleSegment> segments, uint32_t parts)
+    : image_(std::move(image)),
+      state_(image_.state.begin(), image_.state.end()),
+      segments_(std::move(segments)),
+      parts_(parts),
+      pending_(std::max(1u, parts)) {}
 
-absl::StatusOr<bool> Chunk::Push(const SolverRule& rule, uint64_t t, uint64_t pulled_version,
-                                 std::span<const float> gradient) {
+absl::Status Chunk::CheckPart(uint64_t t, uint32_t part) const {
+  if (part >= std::max(1u, parts_)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("iterations of this job have ", std::max(1u, parts_), " parts; there is no part ", part));
+  }
+  if (parts_ == 0 || t <= image_.ledger.watermark()) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat("chunk ", image_.chunk, " takes iteration ", image_.ledger.watermark(),
+                                                    " next, not ", t, "; pull its weights first"));
+}
+
+absl::StatusOr<bool> Chunk::Push(const SolverRule& rule, uint64_t t, uint64_t pulled_version, std::span<const float> gradient,
+                                 uint32_t part) {
   if (gradient.size() != image_.weights.size()) {
     return absl::InvalidArgumentError(absl::StrCat("chunk ", image_.chunk, " has ", image_.weights.size(),
                                                    " floats, but the pushed gradient has ", gradient.size()));
   }
-  if (image_.ledger.Contains(t)) {
+  SAMOVAR_RETURN_IF_ERROR(CheckPart(t, part));
+  if (image_.ledger.Contains(t) || pending_.Holds(part)) {
     counters_.set_duplicates(counters_.duplicates() + 1);
     return false;
   }
@@ -62,15 +83,36 @@ absl::StatusOr<bool> Chunk::Push(const SolverRule& rule, uint64_t t, uint64_t pu
     return absl::InvalidArgumentError(absl::StrCat("the gradient of iteration ", t, " for chunk ", image_.chunk,
                                                    " has NaN or infinity in it; nothing of it was applied"));
   }
-  // A worker may have pulled from a server that was restored to an earlier version since: no staleness is known then.
-  const uint64_t staleness = image_.version > pulled_version ? image_.version - pulled_version : 0;
+  if (parts_ > 1) {
+    pending_.Add(part, gradient, segments_);
+    if (pending_.complete()) {
+      const std::vector<float> mean = pending_.TakeMean(segments_);
+      if (!AllFinite(mean)) {
+        counters_.set_rejected(counters_.rejected() + 1);
+        return absl::InvalidArgumentError(absl::StrCat("the gradients of iteration ", t, " for chunk ", image_.chunk,
+                                                       " add up to infinity; nothing of them was applied"));
+      }
+      Apply(rule, t, /*staleness=*/0, mean);
+    }
+  } else {
+    // A worker may have pulled from a server that was restored to an earlier version since: no staleness is known then.
+    const bool late = parts_ == 0 && image_.version > pulled_version;
+    Apply(rule, t, late ? image_.version - pulled_version : 0, gradient);
+  }
+  counters_.set_applied(counters_.applied() + 1);
+  return true;
+}
+
+void Chunk::Apply(const SolverRule& rule, uint64_t t, uint64_t staleness, std::span<const float> gradient) {
   counters_.set_staleness_sum(counters_.staleness_sum() + staleness);
   counters_.set_staleness_max(std::max(counters_.staleness_max(), staleness));
-
   staleness_ += kStalenessWeight * (static_cast<double>(staleness) - staleness_);
+  if (parts_ > 0) previous_weights_ = image_.weights;
 
   for (RuleSegment segment : segments_) {
     if (segment.rule == v1::UPDATE_RULE_MOVING_AVERAGE) {
+      // Once a part: the sum of the parts' statistics is what that many merges would have added.
+      for (uint32_t part = 1; part < parts_; ++part) ScaleStatistics(segment, image_.weights);
       MergeStatistics(segment, image_.weights, gradient);
     } else {
       segment.lr_mult *= RateFactor(staleness);
@@ -79,21 +121,27 @@ absl::StatusOr<bool> Chunk::Push(const SolverRule& rule, uint64_t t, uint64_t pu
   }
   image_.ledger.Add(t);
   ++image_.version;
-  counters_.set_applied(counters_.applied() + 1);
-  return true;
 }
 
-void Chunk::AppendPulled(const SolverRule& rule, std::string* payload) const {
+uint64_t Chunk::AppendPulled(const SolverRule& rule, std::string* payload, std::optional<uint64_t> watermark) const {
+  const auto append = [payload](const std::vector<float>& weights) {
+    payload->append(reinterpret_cast<const char*>(weights.data()), weights.size() * sizeof(float));
+  };
+  if (watermark.has_value() && *watermark + 1 == image_.ledger.watermark() && !previous_weights_.empty()) {
+    append(previous_weights_);
+    return image_.version - 1;
+  }
   const size_t begin = payload->size();
-  payload->append(reinterpret_cast<const char*>(image_.weights.data()), image_.weights.size() * sizeof(float));
+  append(image_.weights);
   const float factor = rule.LookaheadFactor(staleness_);
-  if (factor == 0) return;
+  if (factor == 0) return image_.version;
   const float* state = image_.state[0].data();
   char* pulled = payload->data() + begin;
   for (size_t i = 0; i < image_.weights.size(); ++i) {
     const float value = image_.weights[i] - factor * state[i];
     std::memcpy(pulled + i * sizeof(float), &value, sizeof(float));
   }
+  return image_.version;
 }
 
 void AddCounters(const v1::PushCounters& from, v1::PushCounters* sum) {

@@ -9,13 +9,20 @@
 //   * the rate of a push is multiplied by min(1, 2 / (1 + s)) (after Zhang et al., "Staleness-aware async-SGD", 2016).
 // Together: 0.14 at s = 3, 0.10 at 7, 0.08 at 15.
 //
+// Parts. In a job whose iterations come in parts a chunk collects those of iteration t, t being its watermark, and
+// applies their mean when it has all of them. Nothing is ever late then. It keeps the weights from before its last
+// update: a worker that computes a part again, of an iteration that this chunk has and others lack, must find the
+// weights of that iteration everywhere.
+//
 // Thread safety: none. A chunk is touched by its own apply thread only (see apply_threads.h), hence without a lock.
 // Invariants:
 //   (1) an update is in the weights if and only if its iteration is in the ledger.
 //   (2) image().version == image().ledger.size().
+//   (3) parts that wait for others are in none of the image: they are not in snapshots.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -24,6 +31,7 @@
 #include "absl/status/statusor.h"
 #include "samovar/v1/parameter.pb.h"
 #include "server/snapshot/chunk_image.h"
+#include "server/store/part_sum.h"
 #include "server/store/solver_rule.h"
 
 namespace samovar {
@@ -34,19 +42,24 @@ std::vector<RuleSegment> BuildSegments(const v1::ParameterLayout& layout, uint64
 
 class Chunk {
  public:
-  // `image` may be unfilled: version 0, with weights and states of the right length.
-  Chunk(ChunkImage image, std::vector<RuleSegment> segments);
+  // `image` may be unfilled: version 0, with weights and states of the right length. `parts`: as in OpenJobRequest.
+  Chunk(ChunkImage image, std::vector<RuleSegment> segments, uint32_t parts = 0);
   Chunk(const Chunk&) = delete;
   Chunk& operator=(const Chunk&) = delete;
 
-  // Applies one iteration's gradient. Returns true if it was applied, false if the ledger holds t already.
-  // INVALID_ARGUMENT, and nothing is changed: the gradient has another length, or NaN or infinity in it.
+  // Applies one iteration's gradient, or takes one part of it. Returns true if it was applied or taken, false if the
+  // chunk has it already.
+  //   INVALID_ARGUMENT     the gradient has another length, or NaN or infinity in it, or there is no such part: nothing is changed.
+  //                        Or the sum of the parts overflows: all of them are dropped
+  //   FAILED_PRECONDITION  iterations come in parts, and this one does not come next
   // `pulled_version` is the version that the gradient was computed from.
-  absl::StatusOr<bool> Push(const SolverRule& rule, uint64_t t, uint64_t pulled_version,
-                            std::span<const float> gradient);
+  absl::StatusOr<bool> Push(const SolverRule& rule, uint64_t t, uint64_t pulled_version, std::span<const float> gradient,
+                            uint32_t part = 0);
 
-  // What a worker is given to compute with; see above.
-  void AppendPulled(const SolverRule& rule, std::string* payload) const;
+  // What a worker is given to compute with; see above. Returns the number of updates in it. `watermark`: in a job whose
+  // iterations come in parts, the iteration that is to be computed; if the chunk is no more than one further, what it
+  // was then.
+  uint64_t AppendPulled(const SolverRule& rule, std::string* payload, std::optional<uint64_t> watermark = {}) const;
 
   const ChunkImage& image() const { return image_; }
   // What the chunk begins as, for whoever makes the job. REQUIRES: nothing was pushed yet; lengths stay.
@@ -55,10 +68,17 @@ class Chunk {
   const v1::PushCounters& counters() const { return counters_; }
 
  private:
+  absl::Status CheckPart(uint64_t t, uint32_t part) const;
+  void Apply(const SolverRule& rule, uint64_t t, uint64_t staleness, std::span<const float> gradient);
+
   ChunkImage image_;
   // Views of image_.state.
   const std::vector<std::span<float>> state_;
   const std::vector<RuleSegment> segments_;
+  const uint32_t parts_;
+  // Both unused without parts. Empty before the first update.
+  PartSum pending_;
+  std::vector<float> previous_weights_;
   v1::PushCounters counters_;
   // Moving average over the pushes. Not part of the image: it belongs to the present workers.
   double staleness_ = 0;

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "common/model/initial_values.h"
 #include "common/model/layout.h"
@@ -52,11 +53,15 @@ ChunkStore::ChunkStore(const Options& options, SnapshotStore* snapshots)
       snapshots_(snapshots),
       budget_(options.max_parameter_bytes),
       apply_threads_(options.apply_threads, options.max_queued),
-      frozen_reader_(1, options.max_queued) {}
+      frozen_reader_(1, options.max_queued),
+      expirer_([this] { ExpireWaits(); }) {}
 
 ChunkStore::~ChunkStore() { Stop(); }
 
 void ChunkStore::Stop() {
+  EndWaits();
+  stopper_.Stop();
+  if (expirer_.joinable()) expirer_.join();
   frozen_reader_.Stop();
   apply_threads_.Stop();
 }
@@ -74,6 +79,44 @@ absl::Status ChunkStore::ForEachChunk(const std::shared_ptr<HostedJob>& job,
   const auto done = [&walk]() { return walk->busy_threads == 0; };
   walk->mu.Await(absl::Condition(&done));
   return walk->status;
+}
+
+std::vector<std::shared_ptr<HostedJob>> ChunkStore::Jobs() const {
+  std::vector<std::shared_ptr<HostedJob>> jobs;
+  absl::MutexLock lock(&mu_);
+  for (const auto& [id, job] : jobs_) jobs.push_back(job);
+  return jobs;
+}
+
+void ChunkStore::ForEachWaits(const std::shared_ptr<HostedJob>& job, std::function<void(WatermarkWaits&)> visit) {
+  const size_t threads = static_cast<size_t>(apply_threads_.threads());
+  for (size_t thread = 0; thread < threads; ++thread) {
+    // A refusal means that the threads have ended: nothing waits.
+    apply_threads_
+        .PostControl(static_cast<int>(thread),
+                     [job, visit, thread, threads] {
+                       for (size_t index = thread; index < job->chunks(); index += threads) visit(job->waits(index));
+                     })
+        .IgnoreError();
+  }
+}
+
+void ChunkStore::ExpireWaits() {
+  while (!stopper_.WaitFor(options_.hold / 8)) {
+    if (held_pulls_.load(std::memory_order_relaxed) == 0) continue;
+    const absl::Time now = SteadyNow();
+    for (const std::shared_ptr<HostedJob>& job : Jobs()) {
+      ForEachWaits(job, [now](WatermarkWaits& waits) { waits.Expire(now); });
+    }
+  }
+}
+
+void ChunkStore::EndWaits() {
+  for (const std::shared_ptr<HostedJob>& job : Jobs()) {
+    ForEachWaits(job, [](WatermarkWaits& waits) {
+      waits.End(absl::UnavailableError("the parameter server is shutting down"));
+    });
+  }
 }
 
 absl::Status ChunkStore::AdmitEpoch(uint64_t epoch) {
@@ -242,15 +285,20 @@ absl::Status ChunkStore::ListSnapshots(const v1::ListSnapshotsRequest& request, 
 
 absl::Status ChunkStore::CloseJob(const v1::CloseJobRequest& request) {
   SAMOVAR_RETURN_IF_ERROR(AdmitEpoch(request.epoch()));
-  // Released after the lock: it may be large.
   std::shared_ptr<HostedJob> job;
-  absl::MutexLock lock(&mu_);
-  const auto idle = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return !opening_.contains(request.job_id()); };
-  mu_.Await(absl::Condition(&idle));
-  const auto found = jobs_.find(request.job_id());
-  if (found == jobs_.end()) return absl::OkStatus();
-  job = std::move(found->second);
-  jobs_.erase(found);
+  {
+    absl::MutexLock lock(&mu_);
+    const auto idle = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return !opening_.contains(request.job_id()); };
+    mu_.Await(absl::Condition(&idle));
+    const auto found = jobs_.find(request.job_id());
+    if (found == jobs_.end()) return absl::OkStatus();
+    job = std::move(found->second);
+    jobs_.erase(found);
+  }
+  // What waits for the job's chunks holds the job.
+  ForEachWaits(job, [id = job->id()](WatermarkWaits& waits) {
+    waits.End(absl::NotFoundError(absl::StrCat("job \"", id, "\" was closed on this server")));
+  });
   return absl::OkStatus();
 }
 

@@ -9,18 +9,23 @@
 // Lock order: mu_ is a leaf lock; it is not held while a task runs or is waited for.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
 #include <set>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "common/base/stopper.h"
 #include "samovar/v1/parameter.pb.h"
 #include "server/snapshot/snapshot_store.h"
 #include "server/store/apply_threads.h"
@@ -45,6 +50,10 @@ class ChunkStore {
     uint64_t max_parameter_bytes = uint64_t{1} << 32;
     // Requests that may wait for each apply thread; each holds its payloads meanwhile.
     size_t max_queued = 1024;
+    // Pulls that may wait for chunks to get somewhere; each holds a few hundred bytes meanwhile.
+    int max_held_pulls = 4096;
+    // How long one may wait.
+    absl::Duration hold = absl::Seconds(2);
   };
 
   // REQUIRES: apply_threads >= 1. The snapshot store outlives this.
@@ -63,6 +72,9 @@ class ChunkStore {
   // Does what the request asks and fills the response, errors included; then calls done, once, on the calling thread or
   // on one of the store's. `done` must not block.
   void Exchange(std::shared_ptr<ExchangeCall> call, std::function<void(std::shared_ptr<ExchangeCall>)> done);
+
+  // Answers the pulls that wait with UNAVAILABLE, and those that would have to wait later. Does not block.
+  void EndWaits();
 
   // Finishes what is queued and ends the threads. From then on, operations on chunks are refused with UNAVAILABLE.
   void Stop();
@@ -89,10 +101,19 @@ class ChunkStore {
   absl::Status ForEachChunk(const std::shared_ptr<HostedJob>& job,
                             absl::FunctionRef<absl::Status(size_t, Chunk&)> visit);
 
+  std::vector<std::shared_ptr<HostedJob>> Jobs() const ABSL_LOCKS_EXCLUDED(mu_);
+  // Calls visit for the waits of each of the job's chunks, on its thread. Does not wait for that.
+  void ForEachWaits(const std::shared_ptr<HostedJob>& job, std::function<void(WatermarkWaits&)> visit);
+  // Answers pulls that have waited for too long, until Stop.
+  void ExpireWaits();
+
   // Not guarded.
   const Options options_;
   SnapshotStore* const snapshots_;
   MemoryBudget budget_;
+  // A count only: orders nothing.
+  std::atomic<int> held_pulls_{0};
+  Stopper stopper_;
 
   mutable absl::Mutex mu_;
   uint64_t epoch_ ABSL_GUARDED_BY(mu_) = 0;
@@ -103,6 +124,7 @@ class ChunkStore {
   ApplyThreads apply_threads_;
   // Reads frozen copies: its tasks may do I/O, which must not hold up an apply thread.
   ApplyThreads frozen_reader_;
+  std::thread expirer_;
 };
 
 }  // namespace samovar

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/channel.h"
 #include "server/store/chunk_store.h"
@@ -22,9 +23,10 @@ static_assert(std::endian::native == std::endian::little, "payloads are little-e
 // A response must pass the channel's limit with room for all that is not payload.
 constexpr uint64_t kMaxPulledBytes = kMaxMessageBytes - (1 << 20);
 
-// One push or pull of a request, on the chunk at `index` of the job.
+// What is done with one entry of a request, on the chunk at `index` of the job.
 struct Step {
-  bool is_push;
+  enum class Kind { kPush, kPull, kAwait };
+  Kind kind;
   int entry;
   size_t index;
 };
@@ -74,6 +76,7 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
     response_.set_sequence(request_.sequence());
     absl::Status status = Admit();
     if (status.ok()) status = PrepareResponse();
+    if (status.ok() && AwaitsChunks()) status = BeginAwaiting();
     if (status.ok()) {
       PostSteps();
       if (request_.frozen() && request_.pull_size() > 0) PostFrozen();
@@ -95,6 +98,7 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
     if (request_.vector() != 0 && !request_.frozen()) {
       return absl::InvalidArgumentError("the solver's history is read from frozen copies only; set frozen, or vector to 0");
     }
+    if (request_.waits()) SAMOVAR_RETURN_IF_ERROR(CheckWatermark());
     if (request_.push_size() == 0) return absl::OkStatus();
 
     SAMOVAR_RETURN_IF_ERROR(store_->AdmitEpoch(request_.epoch()));
@@ -106,6 +110,29 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
       return absl::InvalidArgumentError(absl::StrCat("the request pushes ", request_.push_size(), " chunks, but ",
                                                      job_->chunks(), " of job \"", job_->id(), "\" are here"));
     }
+    return absl::OkStatus();
+  }
+
+  absl::Status CheckWatermark() const {
+    if (request_.frozen()) return absl::InvalidArgumentError("a frozen copy does not change; leave out waits, or frozen");
+    if (request_.watermark() <= job_->max_iter()) return absl::OkStatus();
+    return absl::InvalidArgumentError(absl::StrCat("job \"", job_->id(), "\" has max_iter ", job_->max_iter(),
+                                                   " and will not get to the watermark ", request_.watermark()));
+  }
+
+  // Whether the chunks are awaited before any of them is pulled: only then is it known that the answer will not lie
+  // about, full of weights, for want of the last one.
+  bool AwaitsChunks() const {
+    return request_.waits() && request_.watermark() > 0 && request_.push_size() == 0 && request_.pull_size() > 0;
+  }
+
+  absl::Status BeginAwaiting() {
+    const int limit = store_->options_.max_held_pulls;
+    if (store_->held_pulls_.fetch_add(1, std::memory_order_relaxed) >= limit) {
+      store_->held_pulls_.fetch_sub(1, std::memory_order_relaxed);
+      return absl::ResourceExhaustedError(absl::StrCat(limit, " pulls wait on this server already; try again later"));
+    }
+    awaiting_ = true;
     return absl::OkStatus();
   }
 
@@ -125,21 +152,22 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
   // Deals the steps to the apply threads, one task a thread: pushes before pulls.
   void PostSteps() {
     std::vector<std::vector<Step>> steps(store_->apply_threads_.threads());
-    const auto add = [&](bool is_push, int entry, uint32_t number) {
+    const auto add = [&](Step::Kind kind, int entry, uint32_t number) {
       const std::optional<size_t> index = job_->IndexOf(number);
       if (index.has_value()) {
-        steps[*index % steps.size()].push_back({is_push, entry, *index});
+        steps[*index % steps.size()].push_back({kind, entry, *index});
       } else {
-        Fail(RankOf(is_push, entry), absl::InvalidArgumentError(absl::StrCat("chunk ", number, " of job \"", job_->id(),
-                                                                             "\" is not on this server")));
+        Fail(RankOf(kind, entry), absl::InvalidArgumentError(absl::StrCat("chunk ", number, " of job \"", job_->id(),
+                                                                          "\" is not on this server")));
       }
     };
-    for (int i = 0; i < request_.push_size(); ++i) add(true, i, request_.push(i).chunk());
-    for (int i = 0; i < request_.pull_size() && !request_.frozen(); ++i) add(false, i, request_.pull(i));
+    for (int i = 0; i < request_.push_size(); ++i) add(Step::Kind::kPush, i, request_.push(i).chunk());
+    const Step::Kind kind = awaiting_ ? Step::Kind::kAwait : Step::Kind::kPull;
+    for (int i = 0; i < request_.pull_size() && !request_.frozen(); ++i) add(kind, i, request_.pull(i));
 
     for (size_t thread = 0; thread < steps.size(); ++thread) {
       if (steps[thread].empty()) continue;
-      const int rank = RankOf(steps[thread].front().is_push, steps[thread].front().entry);
+      const int rank = RankOf(steps[thread].front().kind, steps[thread].front().entry);
       BeginPart();
       const absl::Status posted = store_->apply_threads_.Post(
           static_cast<int>(thread), [self = shared_from_this(), mine = std::move(steps[thread])] {
@@ -155,34 +183,64 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
 
   void Run(const Step& step) {
     Chunk& chunk = job_->chunk(step.index);
-    if (step.is_push) {
-      Push(step.entry, chunk);
-    } else {
-      v1::ChunkData* data = response_.mutable_weights(step.entry);
-      data->set_chunk(chunk.image().chunk);
-      data->set_encoding(v1::ENCODING_FLOAT32);
-      data->set_version(chunk.image().version);
-      chunk.AppendPulled(job_->rule(), data->mutable_payload());
+    const bool there = !request_.waits() || chunk.image().ledger.watermark() >= request_.watermark();
+    switch (step.kind) {
+      case Step::Kind::kPush:
+        Push(step.entry, chunk);
+        job_->waits(step.index).Reached(chunk.image().ledger.watermark());
+        break;
+      case Step::Kind::kAwait:
+        if (!there) Await(step);
+        break;
+      case Step::Kind::kPull:
+        if (there) {
+          Pull(step.entry, chunk);
+        } else {
+          not_yet_.store(true, std::memory_order_relaxed);
+        }
+        break;
     }
+  }
+
+  void Await(const Step& step) {
+    BeginPart();
+    job_->waits(step.index)
+        .Add(request_.watermark(), SteadyNow() + store_->options_.hold,
+             [self = shared_from_this(), rank = RankOf(step.kind, step.entry)](const absl::Status& status) {
+               if (absl::IsDeadlineExceeded(status)) {
+                 self->not_yet_.store(true, std::memory_order_relaxed);
+               } else if (!status.ok()) {
+                 self->Fail(rank, status);
+               }
+               self->EndPart();
+             });
+  }
+
+  void Pull(int entry, const Chunk& chunk) {
+    v1::ChunkData* data = response_.mutable_weights(entry);
+    data->set_chunk(chunk.image().chunk);
+    data->set_encoding(v1::ENCODING_FLOAT32);
+    const auto watermark = request_.waits() ? std::optional(request_.watermark()) : std::nullopt;
+    data->set_version(chunk.AppendPulled(job_->rule(), data->mutable_payload(), watermark));
   }
 
   void Push(int entry, Chunk& chunk) {
     const v1::ChunkData& data = request_.push(entry);
     if (data.encoding() != v1::ENCODING_FLOAT32) {
-      return Fail(RankOf(true, entry),
+      return Fail(RankOf(Step::Kind::kPush, entry),
                   absl::InvalidArgumentError(
                       absl::StrCat("chunk ", data.chunk(), ": unknown encoding ", static_cast<int>(data.encoding()))));
     }
     if (data.payload().size() != chunk.image().weights.size() * sizeof(float)) {
-      return Fail(RankOf(true, entry),
+      return Fail(RankOf(Step::Kind::kPush, entry),
                   absl::InvalidArgumentError(absl::StrCat(
                       "chunk ", data.chunk(), ": the payload has ", data.payload().size(), " bytes, but ",
                       chunk.image().weights.size(), " floats are ", chunk.image().weights.size() * sizeof(float))));
     }
     std::vector<float> scratch;
     const absl::StatusOr<bool> applied =
-        chunk.Push(job_->rule(), request_.iteration(), data.version(), FloatsOf(data.payload(), &scratch));
-    if (!applied.ok()) return Fail(RankOf(true, entry), applied.status());
+        chunk.Push(job_->rule(), request_.iteration(), data.version(), FloatsOf(data.payload(), &scratch), request_.part());
+    if (!applied.ok()) return Fail(RankOf(Step::Kind::kPush, entry), applied.status());
     // Relaxed: read after the last EndPart, which orders them.
     (*applied ? applied_ : duplicates_).fetch_add(1, std::memory_order_relaxed);
   }
@@ -194,7 +252,7 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
       self->EndPart();
     });
     if (!posted.ok()) {
-      Fail(RankOf(false, 0), posted);
+      Fail(RankOf(Step::Kind::kPull, 0), posted);
       EndPart();
     }
   }
@@ -207,10 +265,10 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
       const uint32_t number = request_.pull(i);
       if (copy == nullptr) {
         auto image = store_->snapshots_->ReadChunk(request_.job_id(), request_.frozen_iteration(), number);
-        if (!image.ok()) return Fail(RankOf(false, i), image.status());
+        if (!image.ok()) return Fail(RankOf(Step::Kind::kPull, i), image.status());
         stored_bytes += image->weights.size() * sizeof(float);
         if (stored_bytes > kMaxPulledBytes) {
-          return Fail(RankOf(false, i), absl::InvalidArgumentError(absl::StrCat(
+          return Fail(RankOf(Step::Kind::kPull, i), absl::InvalidArgumentError(absl::StrCat(
                                             "the request pulls ", request_.pull_size(), " chunks; only ", i,
                                             " fit into a response, ask for the others in another request")));
         }
@@ -218,7 +276,7 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
       } else if (const std::optional<size_t> index = job_->IndexOf(number); index.has_value()) {
         Write(i, copy->chunks[*index]);
       } else {
-        Fail(RankOf(false, i), absl::InvalidArgumentError(absl::StrCat("chunk ", number, " of job \"", job_->id(),
+        Fail(RankOf(Step::Kind::kPull, i), absl::InvalidArgumentError(absl::StrCat("chunk ", number, " of job \"", job_->id(),
                                                                        "\" is not on this server")));
       }
     }
@@ -226,11 +284,13 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
 
   void Write(int entry, const ChunkImage& image) {
     const absl::Status status = WriteImage(image, request_.vector(), response_.mutable_weights(entry));
-    if (!status.ok()) Fail(RankOf(false, entry), status);
+    if (!status.ok()) Fail(RankOf(Step::Kind::kPull, entry), status);
   }
 
   // The place of an entry among all of the request's, so that the first error is the same whichever thread is faster.
-  int RankOf(bool is_push, int entry) const { return is_push ? entry : request_.push_size() + entry; }
+  int RankOf(Step::Kind kind, int entry) const {
+    return kind == Step::Kind::kPush ? entry : request_.push_size() + entry;
+  }
 
   void Fail(int rank, const absl::Status& status) {
     absl::MutexLock lock(&mu_);
@@ -243,7 +303,19 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
 
   // Acquire and release: the last one sees what all others wrote.
   void EndPart() {
-    if (parts_.fetch_sub(1, std::memory_order_acq_rel) == 1) Answer();
+    if (parts_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    if (!awaiting_) return Answer();
+    awaiting_ = false;
+    store_->held_pulls_.fetch_sub(1, std::memory_order_relaxed);
+    if (!MayPull()) return Answer();
+    BeginPart();
+    PostSteps();
+    EndPart();
+  }
+
+  bool MayPull() const {
+    absl::MutexLock lock(&mu_);
+    return first_error_.ok() && !not_yet_.load(std::memory_order_relaxed);
   }
 
   void Answer() {
@@ -251,7 +323,8 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
       absl::MutexLock lock(&mu_);
       response_.set_code(static_cast<int32_t>(first_error_.code()));
       response_.set_message(std::string(first_error_.message()));
-      if (!first_error_.ok()) response_.clear_weights();
+      response_.set_not_yet(first_error_.ok() && not_yet_.load(std::memory_order_relaxed));
+      if (!first_error_.ok() || response_.not_yet()) response_.clear_weights();
     }
     response_.set_applied(applied_.load(std::memory_order_relaxed));
     response_.set_duplicates(duplicates_.load(std::memory_order_relaxed));
@@ -268,12 +341,16 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
   // Null if only frozen chunks of a job that is not open are asked for.
   std::shared_ptr<HostedJob> job_;
 
+  // Whether this is about the chunks' getting there, and pulls come after it. Changes only between parts.
+  bool awaiting_ = false;
   // Start() itself is one part.
   std::atomic<int> parts_{1};
+  // Relaxed: read after the last EndPart, which orders it.
+  std::atomic<bool> not_yet_{false};
   std::atomic<uint32_t> applied_{0};
   std::atomic<uint32_t> duplicates_{0};
 
-  absl::Mutex mu_;
+  mutable absl::Mutex mu_;
   int first_error_rank_ ABSL_GUARDED_BY(mu_) = std::numeric_limits<int>::max();
   absl::Status first_error_ ABSL_GUARDED_BY(mu_);
 };

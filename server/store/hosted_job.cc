@@ -11,6 +11,8 @@ namespace samovar {
 namespace {
 
 constexpr uint32_t kSnapshotFormat = 1;
+// A batch is not cut finer; keeps sizes from overflowing.
+constexpr uint32_t kMaxParts = 1 << 16;
 
 absl::StatusOr<std::vector<uint32_t>> SortedChunks(const v1::OpenJobRequest& request, const ChunkPlan& plan) {
   std::vector<uint32_t> numbers(request.chunks().begin(), request.chunks().end());
@@ -48,12 +50,16 @@ absl::StatusOr<std::shared_ptr<HostedJob>> HostedJob::Create(const v1::OpenJobRe
     return absl::InvalidArgumentError(
         absl::StrCat(context, ": server_index ", request.server_index(), " is not below servers, ", request.servers()));
   }
+  if (request.parts() > kMaxParts) {
+    return absl::InvalidArgumentError(absl::StrCat(context, ": parts must be at most ", kMaxParts, ", not ", request.parts()));
+  }
   SAMOVAR_ASSIGN_OR_RETURN(std::vector<uint32_t> numbers, SortedChunks(request, *plan));
   auto rule = SolverRule::Create(request.solver());
   if (!rule.ok()) return Annotate(rule.status(), context);
 
   std::shared_ptr<HostedJob> job(new HostedJob(request, *plan, std::move(numbers), std::move(*rule)));
-  auto memory = budget->Reserve(job->bytes_);
+  const uint64_t beside = job->bytes_ / (1 + job->rule_->state_vectors()) * job->FloatsBesideImage();
+  auto memory = budget->Reserve(job->bytes_ + beside);
   if (!memory.ok()) return Annotate(memory.status(), context);
   job->memory_ = std::move(*memory);
   for (uint32_t number : job->numbers_) {
@@ -61,16 +67,31 @@ absl::StatusOr<std::shared_ptr<HostedJob>> HostedJob::Create(const v1::OpenJobRe
     image.chunk = number;
     image.weights.resize(plan->size(number));
     image.state.assign(job->rule_->state_vectors(), std::vector<float>(plan->size(number)));
-    const uint64_t begin = plan->begin(number);
-    job->chunks_.push_back(
-        std::make_unique<Chunk>(std::move(image), BuildSegments(request.layout(), begin, begin + plan->size(number))));
+    job->chunks_.push_back(job->MakeChunk(std::move(image)));
   }
   return job;
 }
 
 HostedJob::HostedJob(const v1::OpenJobRequest& request, ChunkPlan plan, std::vector<uint32_t> numbers,
                      std::unique_ptr<const SolverRule> rule)
-    : request_(request), plan_(plan), numbers_(std::move(numbers)), rule_(std::move(rule)), bytes_(CountBytes()) {}
+    : request_(request),
+      plan_(plan),
+      numbers_(std::move(numbers)),
+      rule_(std::move(rule)),
+      bytes_(CountBytes()),
+      waits_(numbers_.size()) {}
+
+std::unique_ptr<Chunk> HostedJob::MakeChunk(ChunkImage image) const {
+  const uint64_t begin = plan_.begin(image.chunk);
+  const uint64_t end = begin + plan_.size(image.chunk);
+  return std::make_unique<Chunk>(std::move(image), BuildSegments(layout(), begin, end), request_.parts());
+}
+
+uint64_t HostedJob::FloatsBesideImage() const {
+  if (request_.parts() == 0) return 0;
+  // The weights before the last update, the sum, and parts that came early.
+  return 1 + (request_.parts() > 1 ? request_.parts() : 0);
+}
 
 uint64_t HostedJob::CountBytes() const {
   uint64_t floats = 0;
@@ -90,6 +111,7 @@ absl::Status HostedJob::CheckSame(const v1::OpenJobRequest& request) const {
   if (numbers != numbers_) return differs("other chunks");
   if (request.solver().SerializeAsString() != request_.solver().SerializeAsString()) return differs("another solver");
   if (request.seed() != seed()) return differs("another seed");
+  if (request.parts() != request_.parts()) return differs("another number of parts");
   if (request.initial_model().SerializeAsString() != request_.initial_model().SerializeAsString()) {
     return differs("another initial model");
   }
@@ -122,7 +144,6 @@ absl::Status HostedJob::CheckSnapshot(const v1::SnapshotManifest& manifest) cons
 
 absl::Status HostedJob::Restore(size_t index, ChunkImage image) {
   const uint32_t number = numbers_[index];
-  const uint64_t begin = plan_.begin(number);
   const size_t size = plan_.size(number);
   const std::string context = absl::StrCat("stored chunk ", number, " of job \"", id(), "\"");
   if (image.state.size() != static_cast<size_t>(rule_->state_vectors())) {
@@ -133,7 +154,7 @@ absl::Status HostedJob::Restore(size_t index, ChunkImage image) {
   bool fits = image.chunk == number && image.weights.size() == size;
   for (const std::vector<float>& state : image.state) fits = fits && state.size() == size;
   if (!fits) return absl::DataLossError(absl::StrCat(context, " does not have ", size, " floats"));
-  chunks_[index] = std::make_unique<Chunk>(std::move(image), BuildSegments(layout(), begin, begin + size));
+  chunks_[index] = MakeChunk(std::move(image));
   return absl::OkStatus();
 }
 

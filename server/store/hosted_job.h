@@ -1,7 +1,7 @@
 // HostedJob is this server's share of one job: its settings, its live chunks and its frozen copies.
 //
-// Thread safety: settings are immutable. chunk(i) belongs to the apply thread i modulo their number; before the job is
-// published, to whoever makes it. Frozen copies are guarded by a leaf lock.
+// Thread safety: settings are immutable. chunk(i) and waits(i) belong to the apply thread i modulo their number; before
+// the job is published, to whoever makes it. Frozen copies are guarded by a leaf lock.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +20,7 @@
 #include "server/store/chunk.h"
 #include "server/store/memory_budget.h"
 #include "server/store/solver_rule.h"
+#include "server/store/watermark_waits.h"
 
 namespace samovar {
 
@@ -64,6 +65,8 @@ class HostedJob {
 
   size_t chunks() const { return chunks_.size(); }
   Chunk& chunk(size_t index) { return *chunks_[index]; }
+  // Pulls that wait for the chunk.
+  WatermarkWaits& waits(size_t index) { return waits_[index]; }
   // Place of a chunk among this server's, by its number; nothing if it is not here.
   std::optional<size_t> IndexOf(uint32_t number) const;
   uint32_t number(size_t index) const { return numbers_[index]; }
@@ -81,6 +84,9 @@ class HostedJob {
   HostedJob(const v1::OpenJobRequest& request, ChunkPlan plan, std::vector<uint32_t> numbers,
             std::unique_ptr<const SolverRule> rule);
   uint64_t CountBytes() const;
+  std::unique_ptr<Chunk> MakeChunk(ChunkImage image) const;
+  // Floats kept for each of the weights beside the image: what chunks in parts need.
+  uint64_t FloatsBesideImage() const;
 
   // The layout's and solver's copy; `chunks`, `restore` and `epoch` are not looked at again.
   const v1::OpenJobRequest request_;
@@ -91,6 +97,7 @@ class HostedJob {
   const uint64_t bytes_;
   MemoryBudget::Reservation memory_;
   std::vector<std::unique_ptr<Chunk>> chunks_;
+  std::vector<WatermarkWaits> waits_;
 
   mutable absl::Mutex mu_;
   bool freezing_ ABSL_GUARDED_BY(mu_) = false;

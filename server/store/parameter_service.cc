@@ -24,6 +24,8 @@ ChunkStore::Options StoreOptions(const ParameterService::Options& options) {
   ChunkStore::Options result;
   result.apply_threads = options.apply_threads;
   result.max_parameter_bytes = options.max_parameter_bytes != 0 ? options.max_parameter_bytes : DefaultParameterBytes();
+  result.hold = options.hold;
+  result.max_held_pulls = options.max_held_pulls;
   return result;
 }
 
@@ -59,7 +61,11 @@ void ParameterService::Register(grpc::ServerBuilder* builder) {
 
 void ParameterService::Start() { streams_.Start(); }
 
-void ParameterService::CancelStreams() { streams_.Cancel(); }
+void ParameterService::CancelStreams() {
+  streams_.Cancel();
+  // Their requests must be answered before they are gone.
+  store_.EndWaits();
+}
 
 void ParameterService::Shutdown() {
   streams_.Shutdown();

@@ -19,6 +19,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "server/snapshot/snapshot_store.h"
 #include "server/store/chunk_store.h"
 #include "server/store/exchange_stream.h"
@@ -38,6 +39,10 @@ class ParameterService final : public AsyncExchangeService {
     int queue_threads = 1;
     // Requests of one stream that may be under way at a time.
     int max_in_flight = 16;
+    // How long a pull may wait for chunks to get somewhere before it is answered with not_yet, and how many may. A
+    // client that is not answered for some time takes the server for hung, so that this must be well below that.
+    absl::Duration hold = absl::Seconds(2);
+    int max_held_pulls = 4096;
   };
 
   // INVALID_ARGUMENT: an option is out of range. Errors of the snapshot store.

@@ -10,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "cli/describe_job.h"
+#include "cli/mode.h"
 #include "common/data/idx_import.h"
 #include "tests/support/catch.h"
 #include "tests/support/status_matchers.h"
@@ -141,6 +142,53 @@ TEST_CASE("iter_size makes iterations larger, and older statistics count less af
   REQUIRE(job->spec.layout().blobs(0).layer() == "bn");
   CHECK(std::abs(job->spec.layout().blobs(0).moving_average_fraction() - 0.999f * 0.999f * 0.999f) < 1e-6f);
   CHECK(absl::StrContains(DescribeJob(*job), "2 a batch, 3 batches an iteration"));
+}
+
+TEST_CASE("a job gets the mode that was asked for, or what there is to ask for is said") {
+  SmallJob small;
+  small.WriteNet({{"batch_size: 2", "batch_size: 12"}});
+  const std::string solver = small.dir().File("solver.prototxt");
+  v1::JobSpec spec = small.Check()->spec;
+  REQUIRE_OK(ApplyMode({}, solver, &spec));
+  CHECK(ModeText(spec) == "async");
+  REQUIRE_OK(ApplyMode({"bounded", {}, {}}, solver, &spec));
+  CHECK(ModeText(spec) == "bounded, delay 4");
+  CHECK(spec.mode() == v1::CONSISTENCY_BOUNDED);
+
+  spec = small.Check()->spec;
+  // The largest divisor of 12 up to 8.
+  REQUIRE_OK(ApplyMode({"sync", {}, {}}, solver, &spec));
+  CHECK(ModeText(spec) == "sync in 6 parts");
+  CHECK(spec.mode() == v1::CONSISTENCY_SYNC);
+  CHECK(spec.train_data().batch_size() == 12);
+  CHECK(ChoiceOf(spec).parts == 6u);
+  CHECK(ChoiceOf(spec).mode == "sync");
+  REQUIRE_OK(ApplyMode({"sync", {}, 12}, solver, &spec));
+  CHECK(spec.parts() == 12);
+  REQUIRE_STATUS(ApplyMode({"sync", {}, 5}, solver, &spec), absl::StatusCode::kInvalidArgument,
+                 "--parts 5 does not divide the batch of 12 records; choose one of 1, 2, 3, 4, 6, 12");
+}
+
+TEST_CASE("a job with clip_gradients is not computed in parts") {
+  SmallJob small;
+  small.WriteSolver({{"max_iter: 20", "max_iter: 20 clip_gradients: 1"}});
+  v1::JobSpec spec = small.Check()->spec;
+  const std::string solver = small.dir().File("solver.prototxt");
+  REQUIRE_STATUS(ApplyMode({"sync", {}, {}}, solver, &spec), absl::StatusCode::kInvalidArgument, "--mode bounded --delay 0");
+  REQUIRE_OK(ApplyMode({"sync", {}, 1}, solver, &spec));
+  CHECK(ModeText(spec) == "sync in 1 part");
+}
+
+TEST_CASE("a net that cannot be built for the records of a part is refused before it is started") {
+  SmallJob small;
+  // Of a batch of 2 whatever the batch is.
+  small.WriteNet({{"layer { name: \"accuracy\"", R"(layer { name: "shape" type: "Reshape" bottom: "ip" top: "shape"
+                   include { phase: TRAIN } reshape_param { shape { dim: 2 dim: 3 } } }
+                   layer { name: "silence" type: "Silence" bottom: "shape" include { phase: TRAIN } }
+                   layer { name: "accuracy")"}});
+  v1::JobSpec spec = small.Check()->spec;
+  REQUIRE_STATUS(ApplyMode({"sync", {}, 2}, small.dir().File("solver.prototxt"), &spec), absl::StatusCode::kInvalidArgument,
+                 "TRAIN net for 1 records, one of 2 parts of the batch");
 }
 
 TEST_CASE("checking a job makes no files") {

@@ -110,6 +110,21 @@ TEST_CASE("resume and restart exclude each other") {
   CheckRefused(Cli("samovar train --solver s --resume --restart"), "--resume and --restart exclude each other");
 }
 
+TEST_CASE("train takes a mode, and what goes with it only with it") {
+  const auto mode = [](const std::string& flags) {
+    return std::get<TrainOptions>(Cli("samovar train --solver s " + flags).parsed.flags).mode;
+  };
+  CHECK(mode("").mode.empty());
+  CHECK(mode("--mode bounded").mode == "bounded");
+  CHECK_FALSE(mode("--mode bounded").delay.has_value());
+  CHECK(mode("--mode bounded --delay 0").delay == 0u);
+  CHECK(mode("--mode sync --parts 4").parts == 4u);
+  CheckRefused(Cli("samovar train --solver s --mode turbo"), "async, bounded, sync");
+  CheckRefused(Cli("samovar train --solver s --delay 3"), "--delay is for --mode bounded");
+  CheckRefused(Cli("samovar train --solver s --mode async --parts 2"), "--parts is for --mode sync");
+  CheckRefused(Cli("samovar train --solver s --mode sync --parts 0"), "--parts");
+}
+
 TEST_CASE("train begins from weights or from a snapshot, and a resumed run from neither") {
   const auto outcome = Cli("samovar train --solver s --weights a.caffemodel,b.caffemodel");
   REQUIRE_FALSE(outcome.parsed.exit_code.has_value());

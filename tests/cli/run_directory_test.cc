@@ -17,6 +17,7 @@ RunRecord Record() {
   record.solver = "a dir/solver: one.prototxt";
   record.servers = 2;
   record.seed = 18446744073709551615u;
+  record.mode = {"sync", std::nullopt, 8};
   record.snapshot = 500;
   return record;
 }
@@ -40,6 +41,9 @@ TEST_CASE("a run's record is there for the next run") {
   CHECK((*second)->record()->solver == Record().solver);
   CHECK((*second)->record()->servers == 2);
   CHECK((*second)->record()->seed == Record().seed);
+  CHECK((*second)->record()->mode.mode == "sync");
+  CHECK_FALSE((*second)->record()->mode.delay.has_value());
+  CHECK((*second)->record()->mode.parts == 8u);
   CHECK((*second)->record()->snapshot == 500);
   CHECK_FALSE((*second)->record()->finished);
 }

@@ -27,6 +27,8 @@ TEST_CASE("a cluster's status is shown in aligned tables") {
   v1::JobStatus* job = status.add_jobs();
   job->set_job_id("lenet");
   job->set_state(v1::JOB_STATE_RUNNING);
+  job->set_mode(v1::CONSISTENCY_BOUNDED);
+  job->set_delay(4);
   job->set_iteration(500);
   job->set_completed_iterations(501);
   job->set_max_iter(2000);
@@ -43,8 +45,8 @@ TEST_CASE("a cluster's status is shown in aligned tables") {
         "  id  name      pid  threads  engine     iterations  last heard  work\n"
         "  7   worker-0  43   1        x86-64-v3  500         0.0 s ago   train 500..520, test net 0 0..100\n"
         "jobs\n"
-        "  id     state    iteration  loss  images/s  left  snapshots\n"
-        "  lenet  RUNNING  500/2000   0.5   3107      31 s  500\n");
+        "  id     state    mode              iteration  loss  images/s  left  snapshots\n"
+        "  lenet  RUNNING  bounded, delay 4  500/2000   0.5   3107      31 s  500\n");
 }
 
 TEST_CASE("what a cluster lacks is said in words") {

@@ -15,12 +15,18 @@ absl::StatusOr<std::unique_ptr<Assignment>> Assignment::Create(const v1::GetAssi
 }
 
 absl::Status Assignment::Open() {
-  SAMOVAR_ASSIGN_OR_RETURN(FedNet trained, OpenFedNet(spec().train_net(), caffe::TRAIN, spec().train_data(),
-                                                      spec().train_outputs(), spec().seed(), pool_,
-                                                      parts()));
+  if (parts() == 0 || spec().train_data().batch_size() % parts() != 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("a batch of ", spec().train_data().batch_size(), " records has no ", parts(), " equal parts"));
+  }
+  v1::DatasetSpec part = spec().train_data();
+  part.set_batch_size(part.batch_size() / parts());
+  SAMOVAR_ASSIGN_OR_RETURN(FedNet trained, OpenFedNet(spec().train_net(), caffe::TRAIN, part, spec().train_outputs(),
+                                                      spec().seed(), pool_, passes() * parts(),
+                                                      parts() > 1 ? static_cast<int>(part.batch_size()) : 0));
   SAMOVAR_RETURN_IF_ERROR(CheckSameLayout(trained.net->layout(), spec().layout()));
   net_ = std::move(trained.net);
-  if (parts() > 1) sum_ = std::make_unique<GradientSum>(net_->layout());
+  if (passes() > 1) sum_ = std::make_unique<GradientSum>(net_->layout());
   batches_ = std::make_unique<BatchPrefetcher>(std::move(trained.feed));
 
   ParameterClient::Options options;

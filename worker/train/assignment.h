@@ -35,9 +35,12 @@ class Assignment {
   const v1::JobSpec& spec() const { return message_.spec(); }
   uint64_t epoch() const { return message_.epoch(); }
   Net& net() { return *net_; }
-  // Parts of an iteration, each a batch: the solver's iter_size.
-  uint32_t parts() const { return static_cast<uint32_t>(spec().solver().iter_size()); }
-  // Of the parts' gradients. Null if there is one part.
+  // Passes over the net that a gradient is the mean of: the solver's iter_size.
+  uint32_t passes() const { return static_cast<uint32_t>(spec().solver().iter_size()); }
+  // Parts of an iteration that others may compute: more than one in sync mode only. The net is built for the records of
+  // a part's pass.
+  uint32_t parts() const { return spec().mode() == v1::CONSISTENCY_SYNC ? spec().parts() : 1; }
+  // Of the passes' gradients. Null if there is one pass.
   GradientSum* sum() { return sum_.get(); }
   BatchPrefetcher& batches() { return *batches_; }
   ParameterClient& parameters() { return *parameters_; }

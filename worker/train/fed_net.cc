@@ -65,10 +65,11 @@ std::string Describe(const v1::ParameterLayout& layout, int blob) {
 }  // namespace
 
 absl::StatusOr<FedNet> OpenFedNet(const caffe::NetParameter& net, caffe::Phase phase, const v1::DatasetSpec& data,
-                                  const v1::NetOutputs& outputs, uint64_t seed, ThreadPool* pool, uint32_t parts) {
+                                  const v1::NetOutputs& outputs, uint64_t seed, ThreadPool* pool, uint32_t parts,
+                                  int batch_size) {
   FedNet result;
   SAMOVAR_ASSIGN_OR_RETURN(result.feed, OpenFeed(net, phase, data, seed, parts));
-  SAMOVAR_ASSIGN_OR_RETURN(result.net, NetForBatch(net, phase, data, /*batch_size=*/0, pool));
+  SAMOVAR_ASSIGN_OR_RETURN(result.net, NetForBatch(net, phase, data, batch_size, pool));
   if (static_cast<uint32_t>(result.net->batch_size()) != data.batch_size()) {
     return absl::InvalidArgumentError(absl::StrCat("net \"", net.name(), "\" has a batch of ", result.net->batch_size(),
                                                    ", but the job's data is in batches of ", data.batch_size()));

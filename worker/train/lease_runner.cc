@@ -1,7 +1,10 @@
 #include "worker/train/lease_runner.h"
 
+#include <algorithm>
+#include <optional>
 #include <span>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/clock.h"
@@ -27,38 +30,115 @@ void AddResults(const Net& net, uint32_t passes, v1::TrainResult* result) {
   result->set_loss(result->loss() + share * net.loss());
 }
 
-// One iteration. Its lease has others after it if `more`: their first batch and weights are fetched early.
-struct Iteration {
-  uint64_t t = 0;
-  bool more = false;
-  const HeldLease& held;
+// What the job's mode asks of the weights that iteration t is computed from.
+PulledWeights WeightsFor(const v1::JobSpec& spec, uint64_t t) {
+  switch (spec.mode()) {
+    case v1::CONSISTENCY_BOUNDED:
+      return {true, t - std::min<uint64_t>(t, spec.delay())};
+    case v1::CONSISTENCY_SYNC:
+      return {true, t};
+    default:
+      return {};
+  }
+}
+
+// What a lease asks for, one after the other: part after part of an iteration, iteration after iteration.
+class Steps {
+ public:
+  struct Step {
+    uint64_t t;
+    uint32_t part;
+    // Other parts of the iteration come after it; other iterations do.
+    bool more_parts;
+    bool more_iterations;
+  };
+
+  explicit Steps(const v1::WorkLease& lease) : range_(lease.train()), parts_(lease.parts().begin(), lease.parts().end()) {
+    // An iteration that is not in parts is its own part 0.
+    if (parts_.empty()) parts_.push_back(0);
+  }
+
+  uint64_t size() const { return (range_.end() - range_.begin()) * parts_.size(); }
+  Step at(uint64_t i) const {
+    const uint64_t t = range_.begin() + i / parts_.size();
+    const size_t place = i % parts_.size();
+    return {t, parts_[place], place + 1 < parts_.size(), t + 1 < range_.end()};
+  }
+
+ private:
+  const v1::IterationRange range_;
+  std::vector<uint32_t> parts_;
 };
 
-// The forward pass of one part of the iteration.
-absl::Status RunForward(const Iteration& iteration, uint32_t part, Assignment* assignment, v1::TrainResult* result) {
-  Net& net = assignment->net();
-  BatchPrefetcher& batches = assignment->batches();
-  SAMOVAR_RETURN_IF_ERROR(batches.Take(iteration.t, part, TopsOf(net, assignment->spec().train_data())));
-  const bool last = part + 1 == assignment->parts();
-  if (!last) {
-    batches.Start(iteration.t, part + 1);
-  } else if (iteration.more) {
-    batches.Start(iteration.t + 1, 0);
+// Computes the steps of one lease. The push of a step is under way while the next one's forward pass is computed.
+class TrainingRun {
+ public:
+  TrainingRun(const HeldLease& held, Assignment* assignment, Outbox* outbox)
+      : held_(held), assignment_(*assignment), outbox_(*outbox), steps_(held.lease) {}
+  ~TrainingRun() { assignment_.parameters().AbandonPush(); }
+
+  absl::Status Run();
+
+ private:
+  absl::Status RunStep(uint64_t number);
+  absl::Status RunForward(uint64_t number, uint32_t pass, v1::TrainResult* result);
+  absl::Status RunAndPushByLayer(uint64_t number, v1::TrainResult* result);
+  absl::Status RunAndPushWhole(uint64_t number, v1::TrainResult* result);
+  void StartPush(const Steps::Step& step, std::span<const float> gradients);
+  // Waits for the push that is under way, if any, and hands in its result.
+  absl::Status EndPush();
+
+  const HeldLease& held_;
+  Assignment& assignment_;
+  Outbox& outbox_;
+  const Steps steps_;
+  std::optional<v1::TrainResult> pushed_;
+};
+
+// The forward pass of one of the step's passes.
+absl::Status TrainingRun::RunForward(uint64_t number, uint32_t pass, v1::TrainResult* result) {
+  const Steps::Step step = steps_.at(number);
+  const uint32_t passes = assignment_.passes();
+  Net& net = assignment_.net();
+  BatchPrefetcher& batches = assignment_.batches();
+  const uint32_t batch = step.part * passes + pass;
+  SAMOVAR_RETURN_IF_ERROR(batches.Take(step.t, batch, TopsOf(net, assignment_.spec().train_data())));
+  if (pass + 1 < passes) {
+    batches.Start(step.t, batch + 1);
+  } else if (number + 1 < steps_.size()) {
+    const Steps::Step next = steps_.at(number + 1);
+    batches.Start(next.t, next.part * passes);
   }
-  const uint64_t first_record = uint64_t{part} * static_cast<uint64_t>(net.batch_size());
-  SAMOVAR_RETURN_IF_ERROR(net.Forward(iteration.t, assignment->spec().seed(), first_record));
-  AddResults(net, assignment->parts(), result);
+  const uint64_t first_record = uint64_t{batch} * static_cast<uint64_t>(net.batch_size());
+  SAMOVAR_RETURN_IF_ERROR(net.Forward(step.t, assignment_.spec().seed(), first_record));
+  AddResults(net, passes, result);
+  return absl::OkStatus();
+}
+
+void TrainingRun::StartPush(const Steps::Step& step, std::span<const float> gradients) {
+  // The weights of the next iteration come with its last part.
+  const bool pull = !step.more_parts && step.more_iterations;
+  assignment_.parameters().StartPush(step.t, held_.lease.epoch(), gradients,
+                                     pull ? assignment_.net().weights() : std::span<float>(),
+                                     WeightsFor(assignment_.spec(), step.t + 1), step.part);
+}
+
+absl::Status TrainingRun::EndPush() {
+  if (!pushed_.has_value()) return absl::OkStatus();
+  SAMOVAR_RETURN_IF_ERROR(assignment_.parameters().AwaitPush(LimitFor(held_)).status());
+  outbox_.Add(*std::move(pushed_));
+  pushed_.reset();
   return absl::OkStatus();
 }
 
 // Pushes each layer's gradients while those of the layers below are computed.
-absl::Status RunAndPushByLayer(const Iteration& iteration, Assignment* assignment, v1::TrainResult* result) {
-  Net& net = assignment->net();
-  ParameterClient& parameters = assignment->parameters();
-  SAMOVAR_RETURN_IF_ERROR(RunForward(iteration, /*part=*/0, assignment, result));
+absl::Status TrainingRun::RunAndPushByLayer(uint64_t number, v1::TrainResult* result) {
+  Net& net = assignment_.net();
+  ParameterClient& parameters = assignment_.parameters();
+  SAMOVAR_RETURN_IF_ERROR(RunForward(number, /*pass=*/0, result));
+  SAMOVAR_RETURN_IF_ERROR(EndPush());
   // A layer's weights are read for the last time before its gradients are ready, so that new ones may replace them at once.
-  parameters.StartPush(iteration.t, iteration.held.lease.epoch(), net.gradients(),
-                       iteration.more ? net.weights() : std::span<float>());
+  StartPush(steps_.at(number), net.gradients());
   const absl::Status backward =
       net.Backward([&parameters](uint64_t begin, uint64_t end) { parameters.Ready(begin, end); });
   if (!backward.ok()) parameters.AbandonPush();
@@ -66,56 +146,62 @@ absl::Status RunAndPushByLayer(const Iteration& iteration, Assignment* assignmen
 }
 
 // Of a solver with iter_size or clip_gradients no gradient is final before all are there.
-absl::Status RunAndPushWhole(const Iteration& iteration, Assignment* assignment, v1::TrainResult* result) {
-  Net& net = assignment->net();
-  const uint32_t parts = assignment->parts();
+absl::Status TrainingRun::RunAndPushWhole(uint64_t number, v1::TrainResult* result) {
+  Net& net = assignment_.net();
+  const uint32_t passes = assignment_.passes();
   std::span<float> gradients = net.gradients();
-  for (uint32_t part = 0; part < parts; ++part) {
-    if (iteration.held.ended.stopped()) return absl::CancelledError("the lease has ended");
-    SAMOVAR_RETURN_IF_ERROR(RunForward(iteration, part, assignment, result));
+  for (uint32_t pass = 0; pass < passes; ++pass) {
+    if (held_.ended.stopped()) return absl::CancelledError("the lease has ended");
+    SAMOVAR_RETURN_IF_ERROR(RunForward(number, pass, result));
+    if (pass == 0) SAMOVAR_RETURN_IF_ERROR(EndPush());
     SAMOVAR_RETURN_IF_ERROR(net.Backward([](uint64_t, uint64_t) {}));
-    if (parts == 1) break;
-    assignment->sum()->Add(net.gradients(), /*first=*/part == 0);
-    gradients = assignment->sum()->values();
+    if (passes == 1) break;
+    assignment_.sum()->Add(net.gradients(), /*first=*/pass == 0);
+    gradients = assignment_.sum()->values();
   }
-  ClipAndAverage(net.layout(), assignment->spec().solver().clip_gradients(), static_cast<int>(parts), gradients);
-  ParameterClient& parameters = assignment->parameters();
-  parameters.StartPush(iteration.t, iteration.held.lease.epoch(), gradients,
-                       iteration.more ? net.weights() : std::span<float>());
-  parameters.Ready(0, parameters.elements());
+  ClipAndAverage(net.layout(), assignment_.spec().solver().clip_gradients(), static_cast<int>(passes), gradients);
+  StartPush(steps_.at(number), gradients);
+  assignment_.parameters().Ready(0, assignment_.parameters().elements());
   return absl::OkStatus();
 }
 
-// Pulls first unless the net holds weights that came with the iteration before.
-absl::StatusOr<v1::TrainResult> RunIteration(const Iteration& iteration, bool pull_first, Assignment* assignment) {
-  ParameterClient& parameters = assignment->parameters();
-  if (pull_first) {
-    assignment->batches().Start(iteration.t, /*part=*/0);
-    SAMOVAR_RETURN_IF_ERROR(parameters.Pull(assignment->net().weights(), LimitFor(iteration.held)));
-  }
+absl::Status TrainingRun::RunStep(uint64_t number) {
+  const Steps::Step step = steps_.at(number);
   v1::TrainResult result;
-  result.set_job_id(iteration.held.lease.job_id());
-  result.set_lease_id(iteration.held.lease.lease_id());
-  result.set_iteration(iteration.t);
-  const bool whole = assignment->parts() > 1 || assignment->spec().solver().clip_gradients() >= 0;
-  SAMOVAR_RETURN_IF_ERROR(whole ? RunAndPushWhole(iteration, assignment, &result)
-                                : RunAndPushByLayer(iteration, assignment, &result));
-  SAMOVAR_RETURN_IF_ERROR(parameters.AwaitPush(LimitFor(iteration.held)).status());
-  return result;
+  result.set_job_id(held_.lease.job_id());
+  result.set_lease_id(held_.lease.lease_id());
+  result.set_iteration(step.t);
+  result.set_part(step.part);
+  const bool whole = assignment_.passes() > 1 || assignment_.spec().solver().clip_gradients() >= 0;
+  SAMOVAR_RETURN_IF_ERROR(whole ? RunAndPushWhole(number, &result) : RunAndPushByLayer(number, &result));
+  pushed_ = std::move(result);
+  // With the last part's push come the weights that the next pass needs.
+  return step.more_parts ? absl::OkStatus() : EndPush();
+}
+
+absl::Status TrainingRun::Run() {
+  const Steps::Step first = steps_.at(0);
+  assignment_.batches().Start(first.t, first.part * assignment_.passes());
+  const absl::Status pulled = assignment_.parameters().Pull(assignment_.net().weights(), LimitFor(held_),
+                                                            WeightsFor(assignment_.spec(), first.t));
+  SAMOVAR_RETURN_IF_ERROR(Annotate(pulled, absl::StrCat("iteration ", first.t)));
+  for (uint64_t number = 0; number < steps_.size(); ++number) {
+    if (held_.ended.stopped()) return absl::CancelledError("the lease has ended");
+    const absl::Status status = RunStep(number);
+    if (!status.ok()) return Annotate(status, absl::StrCat("iteration ", steps_.at(number).t));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status RunTraining(const HeldLease& held, Assignment* assignment, Outbox* outbox) {
-  const v1::IterationRange& range = held.lease.train();
+  for (const uint32_t part : held.lease.parts()) {
+    if (part < assignment->parts()) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("the lease has part ", part, " in it, the job has ", assignment->parts()));
+  }
   // The same name may stand for another copy by the next test, in another run of the job.
   assignment->ForgetFrozen();
-  for (uint64_t t = range.begin(); t < range.end(); ++t) {
-    if (held.ended.stopped()) return absl::CancelledError("the lease has ended");
-    const Iteration iteration = {t, /*more=*/t + 1 < range.end(), held};
-    absl::StatusOr<v1::TrainResult> result = RunIteration(iteration, /*pull_first=*/t == range.begin(), assignment);
-    if (!result.ok()) return Annotate(result.status(), absl::StrCat("iteration ", t));
-    outbox->Add(*std::move(result));
-  }
-  return absl::OkStatus();
+  return TrainingRun(held, assignment, outbox).Run();
 }
 
 absl::Status RunTest(const HeldLease& held, Assignment* assignment, Outbox* outbox) {

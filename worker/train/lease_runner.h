@@ -8,7 +8,8 @@
 
 namespace samovar {
 
-// Computes the lease's iterations, or tests its slice, and puts the results into the outbox as they come.
+// Computes the lease's iterations, or its parts of them, or tests its slice, and puts the results into the outbox as
+// they come.
 //
 // An iteration: its batch (filled in the background during the one before), the weights (which came with the answers to the
 // one before, if that was of the same lease), forward, backward while finished gradients leave, the servers' answers.

@@ -34,6 +34,7 @@ v1::ExchangeResponse MakeResponse() {
   response.set_sequence(300);
   response.set_applied(2);
   response.set_duplicates(1);
+  response.set_not_yet(true);
   for (uint32_t chunk : {7u, 0u}) {
     v1::ChunkData* data = response.add_weights();
     data->set_chunk(chunk);
@@ -57,6 +58,9 @@ TEST_CASE("an encoded request is what generated code reads") {
   head.frozen = true;
   head.frozen_iteration = 500;
   head.vector = 2;
+  head.waits = true;
+  head.watermark = 300;
+  head.part = 7;
 
   v1::ExchangeRequest request;
   REQUIRE(request.ParseFromString(BytesOf(EncodeExchangeRequest(head, push, pull))));
@@ -67,6 +71,9 @@ TEST_CASE("an encoded request is what generated code reads") {
   REQUIRE(request.frozen());
   REQUIRE(request.frozen_iteration() == head.frozen_iteration);
   REQUIRE(request.vector() == head.vector);
+  REQUIRE(request.waits());
+  REQUIRE(request.watermark() == head.watermark);
+  REQUIRE(request.part() == head.part);
   REQUIRE(std::vector<uint32_t>(request.pull().begin(), request.pull().end()) == pull);
   REQUIRE(request.push_size() == 2);
   for (int i = 0; i < 2; ++i) {
@@ -99,6 +106,7 @@ TEST_CASE("what generated code wrote is parsed, however it is cut into slices") 
     REQUIRE(answer.code == 0);
     REQUIRE(answer.applied == 2);
     REQUIRE(answer.duplicates == 1);
+    REQUIRE(answer.not_yet);
     REQUIRE(answer.weights.size() == 2);
     REQUIRE(answer.weights[0].chunk == 7);
     REQUIRE(answer.weights[0].version == uint64_t{1} << 40);

@@ -400,5 +400,80 @@ TEST_CASE("a client without servers is refused") {
   REQUIRE_STATUS(ParameterClient::Create(options), absl::StatusCode::kInvalidArgument, "server");
 }
 
+// Makes pulls wait for no longer than this before they have to ask again.
+constexpr absl::Duration kShortHold = absl::Milliseconds(50);
+
+TEST_CASE("a pull waits for other workers for longer than a server may be silent, and than the limit") {
+  TempDir dir;
+  ParameterServer server(dir.File("0"), MakeJob(1), 0, 0, kShortHold);
+  constexpr absl::Duration kPatience = absl::Milliseconds(400);
+  auto waiting = MakeClient({server.address()}, /*answer_timeout=*/kPatience);
+  auto pushing = MakeClient({server.address()});
+  std::vector<float> weights(kElements);
+  std::thread pusher([&] {
+    Stopper().WaitFor(3 * kPatience);
+    CHECK(Push(pushing.get(), 0, 1).ok());
+  });
+  const absl::Time begin = SteadyNow();
+  const absl::Status pulled = waiting->Pull(weights, Within(kPatience), {true, 1});
+  pusher.join();
+  REQUIRE_OK(pulled);
+  REQUIRE(SteadyNow() - begin >= 3 * kPatience);
+  REQUIRE(AllAre(weights, kInitial - kRate));
+}
+
+TEST_CASE("a wait for other workers ends with its stopper") {
+  TempDir dir;
+  ParameterServer server(dir.File("0"), MakeJob(1), 0, 0, kShortHold);
+  auto client = MakeClient({server.address()});
+  std::vector<float> weights(kElements);
+  Stopper stopper;
+  std::thread stops([&] {
+    Stopper().WaitFor(absl::Milliseconds(200));
+    stopper.Stop();
+  });
+  const absl::Status pulled = client->Pull(weights, WaitLimit{absl::InfiniteFuture(), &stopper}, {true, 1});
+  stops.join();
+  REQUIRE_STATUS(pulled, absl::StatusCode::kCancelled, "stopped");
+}
+
+// More requests than a client has under way at a time: none of the pushes may stand behind pulls that wait for the
+// other's pushes.
+TEST_CASE("two clients that wait for each other's parts both get on") {
+  constexpr uint64_t kIterations = 5;
+  TempDir dir;
+  v1::OpenJobRequest job = MakeJob(1);
+  constexpr uint64_t kLarge = 100 * ParameterClient::kRequestBytes / sizeof(float);
+  job.set_chunk_elements(ParameterClient::kRequestBytes / sizeof(float));
+  job.mutable_layout()->set_elements(kLarge);
+  job.mutable_layout()->mutable_blobs(0)->set_shape(0, kLarge);
+  job.set_parts(2);
+  ParameterServer server(dir.File("0"), job);
+  std::vector<std::vector<float>> weights(2, std::vector<float>(kLarge));
+  const auto work = [&](uint32_t part) {
+    ParameterClient::Options options{"job", kLarge, job.chunk_elements(), {server.address()}};
+    auto client = *ParameterClient::Create(options);
+    const std::vector<float> gradients(kLarge, part == 0 ? 1.0f : 3.0f);
+    for (uint64_t t = 0; t < kIterations; ++t) {
+      client->StartPush(t, 1, gradients, weights[part], {true, t + 1}, part);
+      // In opposite orders, the worst that may happen.
+      const uint64_t half = kLarge / 2;
+      client->Ready(part == 0 ? 0 : half, part == 0 ? half : kLarge);
+      client->Ready(part == 0 ? half : 0, part == 0 ? kLarge : half);
+      const auto pushed = client->AwaitPush(Soon());
+      CHECK(pushed.ok());
+    }
+  };
+  const absl::Time begin = SteadyNow();
+  std::thread first(work, 0);
+  std::thread second(work, 1);
+  first.join();
+  second.join();
+  for (uint32_t part = 0; part < 2; ++part) REQUIRE(AllAre(weights[part], kInitial - 2 * kRate * kIterations));
+  REQUIRE(server.Ledgers("job").counters().duplicates() == 0);
+  // Nothing was waited for until the server said that it takes too long: that is 2 s.
+  REQUIRE(SteadyNow() - begin < absl::Seconds(2 * kIterations));
+}
+
 }  // namespace
 }  // namespace samovar

@@ -19,10 +19,13 @@ namespace samovar {
 class ParameterServer {
  public:
   // `job`: as for OpenJob, for server `index` of job.servers(); its chunks are set here. `port` 0: any.
-  ParameterServer(const std::string& state_dir, v1::OpenJobRequest job, uint32_t index = 0, int port = 0) {
+  // `hold`: as in ParameterService::Options.
+  ParameterServer(const std::string& state_dir, v1::OpenJobRequest job, uint32_t index = 0, int port = 0,
+                  absl::Duration hold = absl::Seconds(2)) {
     ParameterService::Options options;
     options.apply_threads = 2;
     options.state_dir = state_dir;
+    options.hold = hold;
     auto created = ParameterService::Create(options);
     REQUIRE_OK(created);
     service_ = *std::move(created);

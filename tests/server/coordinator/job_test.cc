@@ -317,5 +317,73 @@ TEST_CASE("a job from outside is checked field by field") {
   REQUIRE_STATUS(CheckJobSpec(spec), absl::StatusCode::kInvalidArgument, "test_nets");
 }
 
+v1::JobSpec InParts(v1::JobSpec spec, uint32_t parts) {
+  spec.set_mode(v1::CONSISTENCY_SYNC);
+  spec.set_parts(parts);
+  return spec;
+}
+
+TEST_CASE("a job in parts reports the means of each iteration's parts") {
+  Job job(InParts(SpecOf(100), 2));
+  Start(&job);
+  const auto anna = job.Lease(kAnna, 2, At(0));
+  const auto boris = job.Lease(kBoris, 2, At(0));
+  REQUIRE(anna->parts_size() == 1);
+  REQUIRE(boris->parts(0) == 1);
+  CHECK(job.LeaseNames(kBoris) == std::vector<std::string>{"train 0..4 parts 1"});
+  v1::WorkerReport first = DoneOf(*anna, 1);
+  v1::WorkerReport second = DoneOf(*boris, 4);
+  for (v1::TrainResult& result : *second.mutable_train()) result.set_part(1);
+  CHECK(job.Report(kAnna, "anna", first, At(1)) == 0);
+  CHECK(job.Status(At(1)).completed_iterations() == 0);
+  CHECK(job.Report(kBoris, "boris", second, At(1)) == 4);
+  const v1::JobStatus status = job.Status(At(1));
+  CHECK(status.completed_iterations() == 4);
+  CHECK(status.samples() == 4 * kBatch);
+  CHECK(status.loss() == 2.5);
+  CHECK(status.outputs(0).value() == 2.5);
+  CHECK(status.mode() == v1::CONSISTENCY_SYNC);
+  CHECK(status.parts() == 2);
+}
+
+TEST_CASE("where iterations are applied in order, leasing stops at a checkpoint until it is frozen") {
+  v1::JobSpec spec = SpecOf(100);
+  spec.mutable_solver()->set_snapshot(10);
+  SECTION("in parts") { spec = InParts(spec, 1); }
+  SECTION("one after the other") {
+    spec.set_mode(v1::CONSISTENCY_BOUNDED);
+    spec.set_delay(0);
+  }
+  Job job(spec);
+  Start(&job);
+  CHECK(TrainAll(&job) == 10);
+  const auto checkpoint = job.TakeCheckpoint();
+  REQUIRE(checkpoint.has_value());
+  CHECK(checkpoint->iteration == 10);
+  CHECK_FALSE(job.Lease(kAnna, 1, At(2)).has_value());
+  job.CheckpointFrozen(*checkpoint, 1);
+  CHECK(TrainAll(&job) == 10);
+  // The next one waits for the end of the first.
+  CHECK_FALSE(job.TakeCheckpoint().has_value());
+  job.CheckpointEnded();
+  CHECK(job.TakeCheckpoint()->iteration == 20);
+}
+
+TEST_CASE("a mode that a job cannot have is refused") {
+  v1::JobSpec spec = SpecOf(100);
+  REQUIRE_OK(CheckJobSpec(InParts(spec, kBatch)));
+  REQUIRE_STATUS(CheckJobSpec(InParts(spec, 3)), absl::StatusCode::kInvalidArgument, "parts 3 must divide the batch of 10 records");
+  REQUIRE_STATUS(CheckJobSpec(InParts(spec, 0)), absl::StatusCode::kInvalidArgument, "parts must be at least 1");
+  v1::JobSpec clipped = InParts(spec, 2);
+  clipped.mutable_solver()->set_clip_gradients(1);
+  REQUIRE_STATUS(CheckJobSpec(clipped), absl::StatusCode::kInvalidArgument, "clip_gradients needs whole gradients");
+  clipped.set_parts(1);
+  REQUIRE_OK(CheckJobSpec(clipped));
+  spec.set_delay(1);
+  REQUIRE_STATUS(CheckJobSpec(spec), absl::StatusCode::kInvalidArgument, "delay is for the mode CONSISTENCY_BOUNDED");
+  spec.set_mode(static_cast<v1::ConsistencyMode>(7));
+  REQUIRE_STATUS(CheckJobSpec(spec), absl::StatusCode::kInvalidArgument, "mode 7 is none");
+}
+
 }  // namespace
 }  // namespace samovar

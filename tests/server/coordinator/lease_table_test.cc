@@ -1,6 +1,8 @@
 #include "server/coordinator/lease_table.h"
 
+#include <array>
 #include <random>
+#include <vector>
 
 #include "tests/support/catch.h"
 
@@ -19,7 +21,7 @@ LeaseTable::Options Small(uint64_t max_iter) {
 }
 
 void CompleteAll(LeaseTable* table, const LeaseTable::Lease& lease, absl::Time now) {
-  for (uint64_t t = lease.range.begin; t < lease.range.end; ++t) table->Complete(lease.worker, t, now);
+  for (uint64_t t = lease.range.begin; t < lease.range.end; ++t) table->Complete(lease.worker, t, 0, now);
 }
 
 TEST_CASE("leases are disjoint and together all iterations") {
@@ -40,7 +42,7 @@ TEST_CASE("what a lost worker held goes to another, without what it had done") {
   LeaseTable table(Small(100), Ledger());
   const auto lost = table.Acquire(kAnna, 2, At(0));
   REQUIRE(lost->range.end - lost->range.begin >= 3);
-  table.Complete(kAnna, lost->range.begin, At(1));
+  table.Complete(kAnna, lost->range.begin, 0, At(1));
   table.Expire(At(5));
   CHECK(table.Holds(kAnna, lost->id));
   table.Expire(At(8));
@@ -100,9 +102,9 @@ TEST_CASE("a straggler's iterations are leased a second time, and the first resu
   CHECK(backup->range.begin == 0);
   CHECK(table.backups() >= 1);
   CompleteAll(&table, *backup, At(11));
-  CHECK_FALSE(table.Complete(kAnna, 0, At(12)));
+  CHECK(table.Complete(kAnna, 0, 0, At(12)) == LeaseTable::News::kNothing);
   for (const LeaseTable::Lease& lease : slow) {
-    for (uint64_t t = lease.range.begin; t < lease.range.end; ++t) table.Complete(kAnna, t, At(12));
+    for (uint64_t t = lease.range.begin; t < lease.range.end; ++t) table.Complete(kAnna, t, 0, At(12));
   }
   CHECK(table.complete());
   CHECK(table.releases() == 0);
@@ -170,7 +172,7 @@ TEST_CASE("whatever workers do and lose, every iteration is done in the end") {
         if (const auto lease = table.Acquire(worker, 4, At(time))) held.push_back(*lease);
       } else if (what < 90 && !held.empty()) {
         const LeaseTable::Lease lease = held[random() % held.size()];
-        table.Complete(lease.worker, lease.range.begin + random() % (lease.range.end - lease.range.begin), At(time));
+        table.Complete(lease.worker, lease.range.begin + random() % (lease.range.end - lease.range.begin), 0, At(time));
       } else if (what < 95) {
         table.ReleaseWorker(worker);
       } else if (what < 96) {
@@ -189,6 +191,41 @@ TEST_CASE("whatever workers do and lose, every iteration is done in the end") {
     }
     INFO("seed " << seed);
     REQUIRE(table.complete());
+  }
+}
+
+TEST_CASE("with a delay, workers that stand side by side have something to compute each") {
+  LeaseTable::Options options = Small(1000);
+  for (const auto& [delay, workers, length] : std::vector<std::array<uint64_t, 3>>{{0, 1, 4}, {0, 2, 1}, {6, 3, 3}, {6, 4, 2}, {2, 5, 1}}) {
+    options.delay = delay;
+    LeaseTable table(options, Ledger());
+    const auto lease = table.Acquire(kAnna, workers, At(0));
+    CHECK(lease->range.end - lease->range.begin == length);
+  }
+}
+
+TEST_CASE("with a delay, whoever waits for what a lost worker held is revoked, and gets that first") {
+  LeaseTable::Options options = Small(100);
+  options.delay = 1;
+  LeaseTable table(options, Ledger());
+  const auto lost = table.Acquire(kAnna, 2, At(0));
+  const auto reachable = table.Acquire(kBoris, 2, At(0));
+  REQUIRE(reachable->range == IterationRange{1, 2});
+  SECTION("one that can be done without it stays") {
+    table.ReleaseWorker(kAnna);
+    CHECK(table.TakeRevoked(kBoris).empty());
+  }
+  SECTION("one that cannot is revoked") {
+    table.Complete(kBoris, 1, 0, At(1));
+    const auto blocked = table.Acquire(kBoris, 2, At(1));
+    REQUIRE(blocked->range == IterationRange{2, 3});
+    table.Renew(kBoris, At(7));
+    table.Expire(At(7));
+    CHECK(table.TakeRevoked(kBoris) == std::vector<uint64_t>{blocked->id});
+    CHECK(table.Acquire(kBoris, 1, At(7))->range.begin == lost->range.begin);
+    // Once is enough.
+    table.Expire(At(7.5));
+    CHECK(table.TakeRevoked(kBoris).empty());
   }
 }
 

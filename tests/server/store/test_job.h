@@ -86,6 +86,14 @@ inline v1::ExchangeRequest MakePull() {
   return request;
 }
 
+// Waits until all chunks hold the iterations below the watermark.
+inline v1::ExchangeRequest MakeWaitingPull(uint64_t watermark) {
+  v1::ExchangeRequest request = MakePull();
+  request.set_waits(true);
+  request.set_watermark(watermark);
+  return request;
+}
+
 inline v1::ExchangeRequest MakeFrozenPull(uint64_t iteration) {
   v1::ExchangeRequest request = MakePull();
   request.set_frozen(true);

@@ -3,6 +3,7 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -20,12 +21,16 @@ namespace samovar {
 
 class TestServer {
  public:
-  explicit TestServer(const std::string& state_dir, uint64_t max_parameter_bytes = 0) {
+  explicit TestServer(const std::string& state_dir, uint64_t max_parameter_bytes = 0)
+      : TestServer(state_dir, [max_parameter_bytes](ParameterService::Options* options) {
+          options->max_parameter_bytes = max_parameter_bytes;
+        }) {}
+  TestServer(const std::string& state_dir, const std::function<void(ParameterService::Options*)>& change) {
     ParameterService::Options options;
     options.apply_threads = 2;
     options.queue_threads = 2;
     options.state_dir = state_dir;
-    options.max_parameter_bytes = max_parameter_bytes;
+    change(&options);
     auto created = ParameterService::Create(options);
     REQUIRE_OK(created);
     service_ = *std::move(created);

@@ -10,6 +10,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -56,6 +57,14 @@ class FakeCoordinator final : public v1::CoordinatorService::Service {
     lease.mutable_train()->set_end(end);
     return Queue(lease);
   }
+  // Of a job whose iterations come in parts.
+  uint64_t QueueParts(uint64_t begin, uint64_t end, const std::vector<uint32_t>& parts) {
+    v1::WorkLease lease;
+    lease.mutable_train()->set_begin(begin);
+    lease.mutable_train()->set_end(end);
+    lease.mutable_parts()->Add(parts.begin(), parts.end());
+    return Queue(lease);
+  }
   uint64_t QueueTest(uint64_t frozen_iteration, uint64_t begin, uint64_t end) {
     v1::WorkLease lease;
     lease.mutable_test()->set_frozen_iteration(frozen_iteration);
@@ -85,6 +94,8 @@ class FakeCoordinator final : public v1::CoordinatorService::Service {
     int assignment_calls = 0;
     std::vector<uint64_t> leased;
     std::map<uint64_t, v1::TrainResult> train;
+    // By iteration and part.
+    std::map<std::pair<uint64_t, uint32_t>, v1::TrainResult> parts;
     std::vector<v1::TestResult> tests;
     std::vector<v1::WorkFailure> failures;
   };
@@ -166,7 +177,10 @@ class FakeCoordinator final : public v1::CoordinatorService::Service {
   }
   bool Hear(uint64_t worker, const v1::WorkerReport& report) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     if (workers_.count(worker) == 0) return false;
-    for (const v1::TrainResult& result : report.train()) seen_.train[result.iteration()] = result;
+    for (const v1::TrainResult& result : report.train()) {
+      seen_.train[result.iteration()] = result;
+      seen_.parts[{result.iteration(), result.part()}] = result;
+    }
     seen_.tests.insert(seen_.tests.end(), report.test().begin(), report.test().end());
     seen_.failures.insert(seen_.failures.end(), report.failures().begin(), report.failures().end());
     return true;

@@ -131,6 +131,7 @@ inline v1::OpenJobRequest OpenRequestFor(const v1::JobSpec& spec, uint32_t serve
   request.set_chunk_elements(kChunkElements);
   request.set_servers(servers);
   request.set_seed(spec.seed());
+  request.set_parts(spec.parts());
   *request.mutable_layout() = spec.layout();
   *request.mutable_solver() = spec.solver();
   return request;

@@ -129,6 +129,91 @@ TEST_CASE("one worker computes what a program without servers would") {
   REQUIRE(largest < 1e-6f);
 }
 
+// Five parts of two records each, dropout, and as many passes.
+void InParts(v1::JobSpec* spec, int passes) {
+  spec->set_mode(v1::CONSISTENCY_SYNC);
+  spec->set_parts(5);
+  spec->mutable_solver()->set_iter_size(passes);
+  spec->mutable_solver()->set_momentum(0.9f);
+  caffe::LayerParameter* dropout = spec->mutable_train_net()->add_layer();
+  // Before the loss, in place of the layer that was there.
+  dropout->set_name("drop");
+  dropout->set_type("Dropout");
+  dropout->add_bottom("ip1");
+  dropout->add_top("ip1");
+  for (int i = spec->train_net().layer_size() - 1; i > 3; --i) spec->mutable_train_net()->mutable_layer()->SwapElements(i, i - 1);
+}
+
+TEST_CASE("a worker computes its parts of a batch with the records and random numbers of the whole batch") {
+  for (const int passes : {1, 2}) {
+    SmallCluster cluster([passes](v1::JobSpec* spec) { InParts(spec, passes); });
+    std::vector<float> expected = cluster.Weights();
+    cluster.coordinator().QueueParts(0, 1, {0, 1, 2, 3, 4});
+    RunningWorker worker(cluster.coordinator().address());
+    const Seen seen = cluster.coordinator().Await([](const Seen& s) { return s.parts.size() == 5; });
+    worker.Stop();
+
+    const v1::JobSpec& spec = cluster.spec();
+    auto local = OpenFedNet(spec.train_net(), caffe::TRAIN, spec.train_data(), spec.train_outputs(), spec.seed(), nullptr,
+                            static_cast<uint32_t>(passes));
+    REQUIRE_OK(local);
+    Net& net = *local->net;
+    std::copy(expected.begin(), expected.end(), net.weights().begin());
+    std::vector<float> sum(kElements);
+    float loss = 0;
+    for (int pass = 0; pass < passes; ++pass) {
+      REQUIRE_OK(local->feed->FillIteration(0, static_cast<uint32_t>(pass), TopsOf(net, spec.train_data())));
+      REQUIRE_OK(net.Forward(0, spec.seed(), static_cast<uint64_t>(pass) * kBatch));
+      REQUIRE_OK(net.Backward([](uint64_t, uint64_t) {}));
+      for (size_t i = 0; i < sum.size(); ++i) sum[i] += net.gradients()[i] / static_cast<float>(passes);
+      loss += net.loss() / static_cast<float>(passes);
+    }
+    const std::vector<float> trained = cluster.Weights();
+    float largest = 0;
+    for (size_t i = 0; i < expected.size(); ++i) {
+      largest = std::max(largest, std::abs(trained[i] - (expected[i] - spec.solver().base_lr() * sum[i])));
+    }
+    // Roundings alone: other records or other dropout masks would differ by a hundred times more.
+    CHECK(largest < 1e-6f);
+    float reported = 0;
+    for (const auto& [id, result] : seen.parts) reported += result.loss() / 5;
+    CHECK(std::abs(reported - loss) < 1e-5f);
+  }
+}
+
+TEST_CASE("workers that share iterations in parts train what one trains alone, to the bit") {
+  std::vector<std::vector<float>> trained;
+  for (const size_t workers : {1, 2, 3}) {
+    SmallCluster cluster([](v1::JobSpec* spec) { InParts(spec, 1); });
+    const std::vector<std::vector<uint32_t>> shares = workers == 1   ? std::vector<std::vector<uint32_t>>{{0, 1, 2, 3, 4}}
+                                                      : workers == 2 ? std::vector<std::vector<uint32_t>>{{0, 3}, {1, 2, 4}}
+                                                                     : std::vector<std::vector<uint32_t>>{{4}, {1, 2}, {0, 3}};
+    for (const auto& [begin, end] : {std::pair(0, 7), std::pair(7, 20)}) {
+      for (const std::vector<uint32_t>& share : shares) {
+        cluster.coordinator().QueueParts(static_cast<uint64_t>(begin), static_cast<uint64_t>(end), share);
+      }
+    }
+    std::vector<std::unique_ptr<RunningWorker>> running;
+    for (size_t i = 0; i < workers; ++i) running.push_back(std::make_unique<RunningWorker>(cluster.coordinator().address()));
+    const Seen seen = cluster.coordinator().Await([](const Seen& s) { return s.parts.size() == 100; });
+    REQUIRE(seen.failures.empty());
+    REQUIRE(cluster.Applied() == 100 * kChunks);
+    running.clear();
+    trained.push_back(cluster.Weights());
+  }
+  CHECK(trained[0] == trained[1]);
+  CHECK(trained[0] == trained[2]);
+}
+
+TEST_CASE("a part that the job does not have is a lease that no worker can do") {
+  SmallCluster cluster([](v1::JobSpec* spec) { InParts(spec, 1); });
+  cluster.coordinator().QueueParts(0, 1, {5});
+  RunningWorker worker(cluster.coordinator().address());
+  const Seen seen = cluster.coordinator().Await([](const Seen& s) { return !s.failures.empty(); });
+  CHECK(seen.failures[0].permanent());
+  CHECK(seen.failures[0].message() == "the lease has part 5 in it, the job has 5");
+}
+
 TEST_CASE("gradients of iter_size batches are added, clipped by the norm of their sum, and divided") {
   for (const float limit : {-1.0f, 0.3f}) {
     SmallCluster cluster([limit](v1::JobSpec* spec) {

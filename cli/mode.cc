@@ -1,0 +1,83 @@
+#include "cli/mode.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "cli/check_net.h"
+#include "common/base/status_macros.h"
+
+namespace samovar {
+namespace {
+
+// Ascending.
+std::vector<uint32_t> DivisorsOf(uint32_t number) {
+  std::vector<uint32_t> divisors;
+  for (uint32_t i = 1; i <= number; ++i) {
+    if (number % i == 0) divisors.push_back(i);
+  }
+  return divisors;
+}
+
+absl::StatusOr<uint32_t> ChooseParts(const ModeChoice& choice, const v1::JobSpec& spec) {
+  const std::vector<uint32_t> divisors = DivisorsOf(spec.train_data().batch_size());
+  if (!choice.parts.has_value()) return *std::prev(std::upper_bound(divisors.begin(), divisors.end(), kMaxDefaultParts));
+  if (!std::binary_search(divisors.begin(), divisors.end(), *choice.parts)) {
+    return absl::InvalidArgumentError(absl::StrCat("--parts ", *choice.parts, " does not divide the batch of ",
+                                                   spec.train_data().batch_size(), " records; choose one of ",
+                                                   absl::StrJoin(divisors, ", ")));
+  }
+  return *choice.parts;
+}
+
+// Of a net whose outputs have a value for each record there are fewer in a part.
+absl::Status BuildForPart(const std::string& solver_path, v1::JobSpec* spec) {
+  NetToCheck net = {spec->train_net(), caffe::TRAIN, static_cast<uint32_t>(spec->solver().iter_size()), solver_path,
+                    spec->train_data().uri()};
+  net.built_batch = static_cast<int>(spec->train_data().batch_size() / spec->parts());
+  absl::StatusOr<CheckedNet> part = CheckNet(net);
+  SAMOVAR_RETURN_IF_ERROR(Annotate(
+      part.status(), absl::StrCat("TRAIN net for ", net.built_batch, " records, one of ", spec->parts(), " parts of the batch")));
+  *spec->mutable_train_outputs() = std::move(part->outputs);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status ApplyMode(const ModeChoice& choice, const std::string& solver_path, v1::JobSpec* spec) {
+  if (choice.mode == "bounded") {
+    spec->set_mode(v1::CONSISTENCY_BOUNDED);
+    spec->set_delay(choice.delay.value_or(kDefaultDelay));
+    return absl::OkStatus();
+  }
+  if (choice.mode != "sync") {
+    spec->set_mode(v1::CONSISTENCY_ASYNC);
+    return absl::OkStatus();
+  }
+  SAMOVAR_ASSIGN_OR_RETURN(const uint32_t parts, ChooseParts(choice, *spec));
+  spec->set_mode(v1::CONSISTENCY_SYNC);
+  spec->set_parts(parts);
+  if (parts == 1) return absl::OkStatus();
+  if (spec->solver().clip_gradients() >= 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("clip_gradients needs the norm of the whole gradient, which in sync mode comes in ", parts,
+                     " parts from several workers; take --mode bounded --delay 0 (or sync with --parts 1), where one worker "
+                     "after the other has it, or --mode async"));
+  }
+  return BuildForPart(solver_path, spec);
+}
+
+ModeChoice ChoiceOf(const v1::JobSpec& spec) {
+  switch (spec.mode()) {
+    case v1::CONSISTENCY_BOUNDED:
+      return {"bounded", spec.delay(), std::nullopt};
+    case v1::CONSISTENCY_SYNC:
+      return {"sync", std::nullopt, spec.parts()};
+    default:
+      return {"async", std::nullopt, std::nullopt};
+  }
+}
+
+}  // namespace samovar

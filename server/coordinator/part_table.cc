@@ -1,0 +1,144 @@
+#include "server/coordinator/part_table.h"
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+namespace samovar {
+namespace {
+
+// A worker that asks for work while it holds a lease has reported its end by another call that is under way, or the
+// answer that brought the lease was lost. After this long it is the latter.
+constexpr absl::Duration kDoubt = absl::Seconds(1);
+
+}  // namespace
+
+PartTable::PartTable(const Options& options, uint32_t parts, Ledger done)
+    : options_(options), parts_(parts), done_(std::move(done)), round_{done_.watermark(), done_.watermark()} {}
+
+bool PartTable::BeginRound() {
+  const uint64_t end = std::min(options_.max_iter, limit_);
+  // One round is computed, and one is dealt to those that are done with it.
+  if (done_.watermark() < round_.begin) return false;
+  uint64_t begin = std::max(round_.end, done_.watermark());
+  while (begin < end && done_.Contains(begin)) ++begin;
+  if (begin >= end) return false;
+  const uint64_t length = std::clamp<uint64_t>(pace_.IterationsIn(options_.target), 1, options_.max_length);
+  round_ = {begin, begin};
+  while (round_.end < end && round_.end - begin < length && !done_.Contains(round_.end)) ++round_.end;
+  free_.resize(parts_);
+  std::iota(free_.begin(), free_.end(), 0u);
+  return true;
+}
+
+PartTable::Entry* PartTable::UnfinishedOf(uint64_t worker) {
+  const auto held = std::find_if(leases_.begin(), leases_.end(),
+                                 [worker](const auto& entry) { return entry.second.lease.worker == worker; });
+  return held == leases_.end() ? nullptr : &held->second;
+}
+
+std::optional<TrainLeases::Lease> PartTable::Acquire(uint64_t worker, uint64_t workers, absl::Time now) {
+  if (Entry* held = UnfinishedOf(worker)) {
+    held->doubted = std::min(held->doubted, now);
+    if (now - held->doubted < kDoubt) return std::nullopt;
+    held->doubted = absl::InfiniteFuture();
+    return held->lease;
+  }
+  if (free_.empty() && !BeginRound()) return std::nullopt;
+  const uint64_t share = (parts_ + std::max<uint64_t>(1, workers) - 1) / std::max<uint64_t>(1, workers);
+  const auto taken = free_.begin() + static_cast<int64_t>(std::min<uint64_t>(share, free_.size()));
+  Lease lease{next_id_++, worker, round_, {free_.begin(), taken}};
+  free_.erase(free_.begin(), taken);
+  leases_[lease.id] = Entry{lease, now, now};
+  return lease;
+}
+
+void PartTable::Renew(uint64_t worker, absl::Time now) {
+  for (auto& [id, entry] : leases_) {
+    if (entry.lease.worker == worker) entry.renewed = now;
+  }
+}
+
+bool PartTable::Finished(const Lease& lease) const {
+  for (const IterationRange& left : done_.Missing(lease.range.begin, lease.range.end)) {
+    for (uint64_t t = left.begin; t < left.end; ++t) {
+      const auto found = done_parts_.find(t);
+      if (found == done_parts_.end()) return false;
+      for (uint32_t part : lease.parts) {
+        if (!found->second.contains(part)) return false;
+      }
+    }
+  }
+  return true;
+}
+
+TrainLeases::News PartTable::Complete(uint64_t worker, uint64_t t, uint32_t part, absl::Time now) {
+  if (t >= options_.max_iter || part >= parts_ || done_.Contains(t)) return News::kNothing;
+  std::set<uint32_t>& parts = done_parts_[t];
+  if (!parts.insert(part).second) return News::kNothing;
+  News news = News::kPart;
+  if (parts.size() == parts_) {
+    done_parts_.erase(t);
+    done_.Add(t);
+    pace_.Count(now);
+    news = News::kIteration;
+  }
+  for (auto entry = leases_.begin(); entry != leases_.end();) {
+    const Lease& lease = entry->second.lease;
+    if (t >= lease.range.begin && t < lease.range.end) entry->second.progressed = now;
+    if (!Finished(lease)) {
+      ++entry;
+      continue;
+    }
+    if (lease.worker != worker) revoked_[lease.worker].push_back(lease.id);
+    entry = leases_.erase(entry);
+  }
+  return news;
+}
+
+void PartTable::Restart() {
+  releases_ += leases_.size();
+  for (const auto& [id, entry] : std::exchange(leases_, {})) revoked_[entry.lease.worker].push_back(id);
+  free_.clear();
+  round_ = {done_.watermark(), done_.watermark()};
+}
+
+void PartTable::Release(uint64_t lease_id) {
+  if (leases_.contains(lease_id)) Restart();
+}
+
+void PartTable::ReleaseWorker(uint64_t worker) {
+  if (UnfinishedOf(worker) != nullptr) Restart();
+  revoked_.erase(worker);
+}
+
+void PartTable::Expire(absl::Time now) {
+  const bool lost = std::any_of(leases_.begin(), leases_.end(), [&](const auto& entry) {
+    return now - entry.second.renewed > options_.term || now - entry.second.progressed > options_.stall;
+  });
+  if (lost) Restart();
+}
+
+void PartTable::AddMissing(const std::vector<IterationRange>& ranges) {
+  done_ = Without(done_, ranges, options_.max_iter);
+  done_parts_.clear();
+  Restart();
+}
+
+std::vector<uint64_t> PartTable::TakeRevoked(uint64_t worker) {
+  const auto revoked = revoked_.find(worker);
+  if (revoked == revoked_.end()) return {};
+  std::vector<uint64_t> result = std::move(revoked->second);
+  revoked_.erase(revoked);
+  return result;
+}
+
+std::vector<TrainLeases::Lease> PartTable::LeasesOf(uint64_t worker) const {
+  std::vector<Lease> result;
+  for (const auto& [id, entry] : leases_) {
+    if (entry.lease.worker == worker) result.push_back(entry.lease);
+  }
+  return result;
+}
+
+}  // namespace samovar

@@ -1,0 +1,109 @@
+// TrainLeases decides who computes which iterations of a job, and when somebody else must.
+//
+// A state machine without clock, threads or I/O: callers pass the time. What it holds as done is what workers reported,
+// a hint: the chunks' ledgers decide in the end, and what they lack comes back through AddMissing.
+//
+// Thread safety: none; guarded by its owner.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "server/store/ledger.h"
+
+namespace samovar {
+
+class TrainLeases {
+ public:
+  struct Options {
+    uint64_t max_iter = 0;
+    // No iteration is leased at or beyond the lowest one not done plus this, so that ledgers stay small.
+    uint64_t window = 1024;
+    // A lease that is not renewed for this long goes to another worker.
+    absl::Duration term = absl::Seconds(6);
+    // A lease whose iterations do not get done for this long goes to another worker, however alive its holder seems.
+    absl::Duration stall = absl::Minutes(10);
+    // Leases are as long as a worker's pace fills this time, within [1, max_length] iterations.
+    absl::Duration target = absl::Seconds(1);
+    uint64_t max_length = 64;
+    // Iteration t cannot be computed before those below t - delay are done. Leases are short enough then that all
+    // workers have something to compute, and one that waits for what a lost worker held is revoked, lest all wait for
+    // what nobody computes.
+    std::optional<uint64_t> delay;
+  };
+
+  struct Lease {
+    uint64_t id = 0;
+    uint64_t worker = 0;
+    IterationRange range;
+    // Of a job whose iterations come in parts: those to compute of each. Else empty.
+    std::vector<uint32_t> parts;
+  };
+
+  // What a report has brought.
+  enum class News { kNothing, kPart, kIteration };
+
+  virtual ~TrainLeases() = default;
+
+  // A lease for the worker, lowest iterations first; none if there is nothing to do at present.
+  virtual std::optional<Lease> Acquire(uint64_t worker, uint64_t workers, absl::Time now) = 0;
+
+  // The worker lives: its leases run a full term from now.
+  virtual void Renew(uint64_t worker, absl::Time now) = 0;
+
+  // Iteration t, or this part of it, is in all chunks, says the worker. `part` is 0 where there are none.
+  virtual News Complete(uint64_t worker, uint64_t t, uint32_t part, absl::Time now) = 0;
+
+  // Gives back what of the lease, or of all the worker's leases, is not done.
+  virtual void Release(uint64_t lease_id) = 0;
+  virtual void ReleaseWorker(uint64_t worker) = 0;
+
+  // Gives back the leases that ran out. Their holders find them among TakeRevoked.
+  virtual void Expire(absl::Time now) = 0;
+
+  // No iteration at or beyond the limit is leased until it is raised.
+  virtual void SetLimit(uint64_t limit) = 0;
+
+  // These are not done after all.
+  virtual void AddMissing(const std::vector<IterationRange>& ranges) = 0;
+
+  // Leases of this worker that ended without its doing since the last call.
+  virtual std::vector<uint64_t> TakeRevoked(uint64_t worker) = 0;
+
+  virtual std::vector<Lease> LeasesOf(uint64_t worker) const = 0;
+
+  virtual const Ledger& done() const = 0;
+  virtual bool complete() const = 0;
+  // Leases that ended with work undone and were given out again.
+  virtual uint64_t releases() const = 0;
+};
+
+// Before a worker's pace is known.
+inline constexpr uint64_t kFirstLeaseLength = 4;
+
+// How fast iterations get done: a moving average. Reports bring several at the same moment, so that a batch of them is
+// measured when the next one begins.
+class Pace {
+ public:
+  void Count(absl::Time now);
+  // 0: not known yet.
+  absl::Duration per_iteration() const { return per_iteration_; }
+  // How many iterations fill the time; kFirstLeaseLength if that is not known.
+  uint64_t IterationsIn(absl::Duration time) const;
+
+ private:
+  absl::Time before_batch_ = absl::InfinitePast();
+  absl::Time batch_time_ = absl::InfinitePast();
+  int64_t batch_size_ = 0;
+  absl::Duration per_iteration_ = absl::ZeroDuration();
+};
+
+// The ledger without the ranges, up to max_iter.
+Ledger Without(const Ledger& ledger, const std::vector<IterationRange>& ranges, uint64_t max_iter);
+
+// The iterations below max_iter that every one of the ledgers holds.
+Ledger HeldByAll(const std::vector<Ledger>& ledgers, uint64_t max_iter);
+
+}  // namespace samovar

@@ -1,0 +1,49 @@
+// PartSum adds up the parts of one iteration's gradient for one chunk, in the order of their numbers, in whatever order
+// they come: float sums depend on the order, and the model must not depend on whose part was faster.
+//
+// A running sum of the parts from 0 without a gap, and copies of those that came early: at most as many vectors as
+// there are parts.
+//
+// Thread safety: none; as the chunk that it belongs to.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <vector>
+
+#include "server/store/solver_rule.h"
+
+namespace samovar {
+
+class PartSum {
+ public:
+  // REQUIRES: parts >= 1
+  explicit PartSum(uint32_t parts) : parts_(parts) {}
+
+  bool Holds(uint32_t part) const { return part < next_ || early_.contains(part); }
+
+  // Gradients are added. Statistics (UPDATE_RULE_MOVING_AVERAGE) are merged with those of the parts before, as the
+  // chunk merges them: s <- f s + pushed. REQUIRES: !Holds(part), part < parts, and `segments` cover the gradient
+  void Add(uint32_t part, std::span<const float> gradient, const std::vector<RuleSegment>& segments);
+
+  bool complete() const { return next_ == parts_; }
+
+  // The gradient of the whole batch's mean, which is the mean of the parts', and the merged statistics. What was added
+  // is gone. REQUIRES: complete()
+  std::vector<float> TakeMean(const std::vector<RuleSegment>& segments);
+
+  // What was added is gone.
+  void Clear();
+
+ private:
+  void AddNext(std::span<const float> gradient, const std::vector<RuleSegment>& segments);
+
+  const uint32_t parts_;
+  // Parts in the sum.
+  uint32_t next_ = 0;
+  std::vector<float> sum_;
+  std::map<uint32_t, std::vector<float>> early_;
+};
+
+}  // namespace samovar

@@ -1,0 +1,42 @@
+// WatermarkWaits is who waits for one chunk to hold all iterations below some number. Nobody waits on a thread: what is
+// to be done then is kept here.
+//
+// Thread safety: none. It belongs to its chunk's apply thread, on which the callbacks run; they must not block.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+
+namespace samovar {
+
+class WatermarkWaits {
+ public:
+  // Called once, with
+  //   OK                 the chunk is there
+  //   DEADLINE_EXCEEDED  it is not, and the time has passed
+  //   End's reason       it will not be
+  using Resume = std::function<void(const absl::Status&)>;
+
+  // REQUIRES: the chunk's watermark is below. After End, resumes at once.
+  void Add(uint64_t watermark, absl::Time deadline, Resume resume);
+  // The chunk's watermark has become this. O(log n) if nobody waits for it.
+  void Reached(uint64_t watermark);
+  void Expire(absl::Time now);
+  // Nobody waits any more, from now on. REQUIRES: !reason.ok()
+  void End(const absl::Status& reason);
+
+ private:
+  struct Wait {
+    absl::Time deadline;
+    Resume resume;
+  };
+  // By the watermark that is waited for.
+  std::multimap<uint64_t, Wait> waits_;
+  absl::Status ended_;
+};
+
+}  // namespace samovar

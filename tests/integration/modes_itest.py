@@ -1,0 +1,117 @@
+#!/usr/bin/env python3
+"""Modes of consistency, by what they promise: the same model to the bit, or weights that are not too old."""
+
+import json
+import signal
+import unittest
+
+import testbed
+from testbed import BATCH, END_SECONDS, Run
+
+ITERATIONS = 300
+CHECKPOINTS = {"snapshot": 100, "test_interval": 150}
+PARTS = 8
+
+
+class ModesTest(testbed.TestCase):
+    def train(self, name: str, *arguments, kill_at: int = 0, iterations: int = ITERATIONS, **fields) -> bytes:
+        """A run to its end, with two servers unless told otherwise. Returns the model."""
+        self.workspace.write_solver(max_iter=iterations, snapshot_prefix=f'"out/{name}"', **{**CHECKPOINTS, **fields})
+        with Run(self.workspace, *arguments, "--seed", 3) as run:
+            if kill_at:
+                run.await_iteration(kill_at)
+                run.workers()[0].kill()
+            self.succeeded = self.assert_success(run)
+        self.assert_exactly_once(self.succeeded, iterations, BATCH * fields.get("iter_size", 1))
+        self.started = run.events("started")[0]
+        self.tests = [(event["iteration"], event["outputs"]) for event in run.events("test")]
+        return self.model(name, iterations)
+
+    def model(self, name: str, iteration: int) -> bytes:
+        return (self.workspace.path / "out" / f"{name}_iter_{iteration}.caffemodel").read_bytes()
+
+    def pushes(self) -> dict:
+        return self.succeeded["ledger"]["pushes"]
+
+    def test_sync_the_model_does_not_depend_on_workers_and_servers(self):
+        # Whatever looks at a whole batch, or draws random numbers, is in it.
+        self.workspace.write_net(lambda text: text.replace(
+            'layer { name: "relu1"',
+            'layer { name: "bn" type: "BatchNorm" bottom: "ip1" top: "ip1" }\n'
+            'layer { name: "drop" type: "Dropout" bottom: "ip1" top: "ip1" }\nlayer { name: "relu1"'))
+        expected = self.train("by1", "--mode", "sync", "--workers", 1, iter_size=2)
+        self.assertEqual(self.started["mode"], f"sync in {PARTS} parts")
+        tests, snapshot = self.tests, self.model("by1", 100)
+        for workers, servers in ((2, 2), (3, 1), (4, 3)):
+            with self.subTest(workers=workers):
+                name = f"by{workers}"
+                self.assertEqual(self.train(name, "--mode", "sync", "--workers", workers, "--servers", servers, iter_size=2), expected)
+                self.assertEqual(self.model(name, 100), snapshot)
+                self.assertEqual([outputs for _, outputs in self.tests], [outputs for _, outputs in tests])
+                self.assertEqual(self.pushes()["staleness_max"], 0)
+
+    def test_sync_a_killed_worker_does_not_change_the_model(self):
+        expected = self.train("alive", "--mode", "sync", "--workers", 1, iterations=1200)
+        self.assertEqual(self.train("killed", "--mode", "sync", "--workers", 2, iterations=1200, kill_at=200), expected)
+        self.assertGreater(self.succeeded["releases"], 0)
+
+    def test_sync_a_run_that_is_resumed_ends_with_the_same_model(self):
+        expected = self.train("whole", "--mode", "sync", "--parts", 4, iterations=1500)
+        self.workspace.write_solver(max_iter=1500, snapshot_prefix='"out/halved"', **CHECKPOINTS)
+        with Run(self.workspace, "--seed", 3, "--mode", "sync", "--parts", 4, "--workers", 3) as run:
+            run.await_event("snapshot", lambda event: event["iteration"] >= 300)
+            run.signal(signal.SIGTERM)
+            self.assertEqual(run.await_exit(END_SECONDS), 143, run.describe())
+        # What it was, its state directory knows.
+        with Run(self.workspace, "--resume", "--workers", 2) as run:
+            self.assert_exactly_once(self.assert_success(run), 1500)
+        started = run.events("started")[0]
+        self.assertGreaterEqual(started["resumed_from"], 300)
+        self.assertEqual(started["mode"], "sync in 4 parts")
+        self.assertEqual(self.model("halved", 1500), expected)
+
+    def test_bounded_with_a_delay_of_0_is_what_one_worker_computes(self):
+        expected = self.train("alone", "--workers", 1)
+        for workers in (1, 2, 4):
+            with self.subTest(workers=workers):
+                self.assertEqual(self.train(f"by{workers}", "--mode", "bounded", "--delay", 0, "--workers", workers), expected)
+                self.assertEqual(self.pushes()["staleness_max"], 0)
+
+    def test_bounded_no_update_is_later_than_the_delay_allows(self):
+        for workers, delay in ((1, 1), (2, 1), (4, 3)):
+            with self.subTest(workers=workers):
+                self.train(f"by{workers}", "--mode", "bounded", "--delay", delay, "--workers", workers)
+                # An iteration misses up to `delay` before it, and as many after it may come first.
+                self.assertLessEqual(self.pushes()["staleness_max"], 2 * delay)
+
+    def test_bounded_a_killed_worker_holds_the_others_up_only_until_its_lease_runs_out(self):
+        self.train("killed", "--mode", "bounded", "--delay", 2, "--workers", 3, iterations=3000, kill_at=200)
+        self.assertGreater(self.succeeded["releases"], 0)
+
+    def test_the_mode_is_shown(self):
+        self.workspace.write_solver(max_iter=20, snapshot_prefix='"out/short"')
+        with Run(self.workspace, "--mode", "bounded", as_json=False) as run:
+            self.assertEqual(run.await_exit(), 0, run.describe())
+        self.assertTrue(testbed.lines_matching(run.out[:3], "2 workers of 1 thread; bounded, delay 4$"), run.describe())
+        self.workspace.write_solver(max_iter=1000000)
+        with Run(self.workspace, "--mode", "sync", "--parts", 2) as run:
+            address = run.await_event("ready")["coordinator"]
+            run.await_iteration(1)
+            job = json.loads(self.workspace.check("status", address, "--json"))["jobs"][0]
+            self.assertEqual((job["mode"], job["parts"]), ("CONSISTENCY_SYNC", 2))
+            self.assertIn("sync in 2 parts", self.workspace.check("status", address))
+            run.signal(signal.SIGTERM)
+            run.await_exit(END_SECONDS)
+
+    def test_a_mode_that_the_job_cannot_have_is_refused_before_anything_is_made(self):
+        self.workspace.write_solver(clip_gradients=1)
+        before = self.workspace.entries()
+        for arguments, text in ((("--parts", 2), "clip_gradients"), (("--parts", 5), "choose one of 1, 2, 4, 8, 16, 32")):
+            done = self.workspace.command("train", "--solver", "solver.prototxt", "--mode", "sync", *arguments)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn(text, done.stderr)
+        self.assertEqual(self.workspace.entries(), before)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,180 @@
+#include "server/coordinator/part_table.h"
+
+#include <algorithm>
+#include <map>
+#include <random>
+#include <set>
+#include <utility>
+
+#include "tests/support/catch.h"
+
+namespace samovar {
+namespace {
+
+constexpr uint64_t kAnna = 1;
+constexpr uint64_t kBoris = 2;
+constexpr uint64_t kClara = 3;
+
+using Lease = TrainLeases::Lease;
+using News = TrainLeases::News;
+using Parts = std::vector<uint32_t>;
+
+absl::Time At(double seconds) { return absl::UnixEpoch() + absl::Seconds(seconds); }
+
+PartTable TableOf(uint64_t max_iter, uint32_t parts) {
+  TrainLeases::Options options;
+  options.max_iter = max_iter;
+  return PartTable(options, parts, Ledger());
+}
+
+void CompleteAll(PartTable* table, const Lease& lease, absl::Time now) {
+  for (uint64_t t = lease.range.begin; t < lease.range.end; ++t) {
+    for (uint32_t part : lease.parts) table->Complete(lease.worker, t, part, now);
+  }
+}
+
+TEST_CASE("workers share the parts of the same iterations") {
+  PartTable table = TableOf(100, 8);
+  const auto anna = table.Acquire(kAnna, 3, At(0));
+  const auto boris = table.Acquire(kBoris, 3, At(0));
+  const auto clara = table.Acquire(kClara, 3, At(0));
+  CHECK(anna->parts == Parts{0, 1, 2});
+  CHECK(boris->parts == Parts{3, 4, 5});
+  CHECK(clara->parts == Parts{6, 7});
+  CHECK(anna->range == boris->range);
+  CHECK(anna->range == clara->range);
+  CHECK(anna->range.begin == 0);
+}
+
+TEST_CASE("an iteration is done when all of its parts are, each counted once") {
+  PartTable table = TableOf(100, 2);
+  const auto anna = table.Acquire(kAnna, 2, At(0));
+  table.Acquire(kBoris, 2, At(0));
+  CHECK(table.Complete(kAnna, 0, 0, At(1)) == News::kPart);
+  CHECK(table.Complete(kAnna, 0, 0, At(1)) == News::kNothing);
+  CHECK(table.Complete(kAnna, 0, 2, At(1)) == News::kNothing);
+  CHECK(table.done().size() == 0);
+  CHECK(table.Complete(kBoris, 0, 1, At(1)) == News::kIteration);
+  CHECK(table.Complete(kBoris, 0, 1, At(1)) == News::kNothing);
+  CHECK(table.Complete(kBoris, 100, 1, At(1)) == News::kNothing);
+  CHECK(table.done().watermark() == 1);
+}
+
+TEST_CASE("who is done with a round begins the next, but not the one after it") {
+  PartTable table = TableOf(100, 2);
+  const auto first = table.Acquire(kAnna, 2, At(0));
+  const auto other = table.Acquire(kBoris, 2, At(0));
+  CompleteAll(&table, *first, At(1));
+  const auto second = table.Acquire(kAnna, 2, At(1));
+  CHECK(second->range.begin == first->range.end);
+  CHECK(second->parts == Parts{0});
+  // There is a part left of the second round, and then nothing before the first one is done.
+  CHECK(table.Acquire(kClara, 2, At(1))->parts == Parts{1});
+  CHECK_FALSE(table.Acquire(4, 2, At(1)).has_value());
+  CompleteAll(&table, *other, At(1));
+  CHECK(table.Acquire(kBoris, 2, At(1))->range.begin == second->range.end);
+}
+
+TEST_CASE("when a worker is lost all others are revoked, and everything is dealt anew") {
+  PartTable table = TableOf(100, 4);
+  const auto anna = table.Acquire(kAnna, 2, At(0));
+  const auto boris = table.Acquire(kBoris, 2, At(0));
+  for (uint32_t part = 0; part < 4; ++part) table.Complete(part < 2 ? kAnna : kBoris, 0, part, At(1));
+  table.Complete(kBoris, 1, 2, At(1));
+  SECTION("it left") { table.ReleaseWorker(kAnna); }
+  SECTION("it failed") { table.Release(anna->id); }
+  SECTION("it was silent") {
+    table.Renew(kBoris, At(8));
+    table.Expire(At(9));
+  }
+  CHECK(table.TakeRevoked(kBoris) == std::vector<uint64_t>{boris->id});
+  CHECK(table.LeasesOf(kBoris).empty());
+  CHECK(table.releases() == 2);
+  const auto again = table.Acquire(kBoris, 1, At(9));
+  CHECK(again->range.begin == 1);
+  CHECK(again->parts == Parts{0, 1, 2, 3});
+  // What is done of it already is not counted twice.
+  CHECK(table.Complete(kBoris, 1, 2, At(10)) == News::kNothing);
+}
+
+TEST_CASE("a worker that asks again has reported on another way, or has never had its lease") {
+  PartTable table = TableOf(100, 2);
+  const auto lost = table.Acquire(kAnna, 1, At(0));
+  CHECK_FALSE(table.Acquire(kAnna, 1, At(5)).has_value());
+  SECTION("the report comes") {
+    CompleteAll(&table, *lost, At(5.1));
+    CHECK(table.Acquire(kAnna, 1, At(5.2))->range.begin == lost->range.end);
+  }
+  SECTION("the answer was lost") {
+    CHECK_FALSE(table.Acquire(kAnna, 1, At(5.9)).has_value());
+    CHECK(table.Acquire(kAnna, 1, At(6.1))->id == lost->id);
+  }
+}
+
+TEST_CASE("nothing is leased at the limit, and no part that all chunks hold") {
+  Ledger done;
+  done.AddRange(0, 10);
+  done.AddRange(12, 14);
+  TrainLeases::Options options;
+  options.max_iter = 30;
+  PartTable table(options, 2, done);
+  table.SetLimit(10);
+  CHECK_FALSE(table.Acquire(kAnna, 1, At(0)).has_value());
+  table.SetLimit(15);
+  const auto first = table.Acquire(kAnna, 1, At(0));
+  CHECK(first->range == IterationRange{10, 12});
+  CompleteAll(&table, *first, At(1));
+  const auto second = table.Acquire(kAnna, 1, At(1));
+  CHECK(second->range == IterationRange{14, 15});
+  CompleteAll(&table, *second, At(2));
+  table.AddMissing({{13, 14}});
+  CHECK(table.done().watermark() == 13);
+  CHECK(table.Acquire(kAnna, 1, At(2))->range == IterationRange{13, 14});
+}
+
+TEST_CASE("whatever workers do, all parts of all iterations get done") {
+  for (uint64_t seed = 0; seed < 300; ++seed) {
+    INFO("seed " << seed);
+    std::mt19937_64 random(seed);
+    const uint32_t parts = 1 + random() % 6;
+    PartTable table = TableOf(60, parts);
+    std::map<uint64_t, Lease> held;
+    double time = 0;
+    while (!table.complete()) {
+      time += static_cast<double>(random() % 200) / 1000;
+      const uint64_t worker = 1 + random() % 4;
+      switch (random() % 12) {
+        case 0:
+          if (random() % 4 == 0) {
+            held.erase(worker);
+            table.ReleaseWorker(worker);
+          }
+          break;
+        case 1:
+          table.Expire(At(time));
+          break;
+        default:
+          table.Renew(worker, At(time));
+          for (uint64_t id : table.TakeRevoked(worker)) {
+            if (held.contains(worker) && held[worker].id == id) held.erase(worker);
+          }
+          if (!held.contains(worker)) {
+            if (const auto lease = table.Acquire(worker, 4, At(time))) held[worker] = *lease;
+          } else {
+            // Iterations are done in order: with a part of t it is known that all below t are in all chunks.
+            const Lease& lease = held[worker];
+            uint64_t t = lease.range.begin;
+            while (t < lease.range.end && table.done().Contains(t)) ++t;
+            if (t < lease.range.end && table.done().watermark() >= t) {
+              for (uint32_t part : lease.parts) table.Complete(worker, t, part, At(time));
+            }
+            if (table.LeasesOf(worker).empty()) held.erase(worker);
+          }
+      }
+      REQUIRE(time < 10000);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace samovar

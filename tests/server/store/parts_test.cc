@@ -1,0 +1,152 @@
+// Iterations that come in parts, at one chunk.
+#include <google/protobuf/text_format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <numeric>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "server/store/chunk.h"
+#include "tests/support/catch.h"
+#include "tests/support/status_matchers.h"
+
+namespace samovar {
+namespace {
+
+using Floats = std::vector<float>;
+
+std::unique_ptr<const SolverRule> Rule(float momentum = 0.9f) {
+  caffe::SolverParameter solver;
+  REQUIRE(google::protobuf::TextFormat::ParseFromString("max_iter: 100 lr_policy: 'fixed' base_lr: 0.1", &solver));
+  solver.set_momentum(momentum);
+  auto rule = SolverRule::Create(solver);
+  REQUIRE_OK(rule);
+  return *std::move(rule);
+}
+
+// One weight that is learned and one that is a statistic, of which a push leaves a half.
+std::unique_ptr<Chunk> MakeChunk(uint32_t parts) {
+  ChunkImage image;
+  image.weights = {1, 8};
+  image.state = {{0, 0}};
+  RuleSegment learned{0, 1, 1, 1};
+  RuleSegment statistic{1, 2};
+  statistic.rule = v1::UPDATE_RULE_MOVING_AVERAGE;
+  statistic.moving_average_fraction = 0.5f;
+  return std::make_unique<Chunk>(std::move(image), std::vector<RuleSegment>{learned, statistic}, parts);
+}
+
+Floats Pulled(const Chunk& chunk, uint64_t watermark) {
+  const auto rule = Rule();
+  std::string payload;
+  chunk.AppendPulled(*rule, &payload, watermark);
+  Floats values(payload.size() / sizeof(float));
+  std::memcpy(values.data(), payload.data(), payload.size());
+  return values;
+}
+
+TEST_CASE("parts are added up in their order, in whatever order they come") {
+  const auto rule = Rule();
+  constexpr uint32_t kParts = 6;
+  std::mt19937 random(1);
+  // Of different magnitudes, so that another order of additions would show.
+  std::vector<Floats> parts;
+  for (uint32_t p = 0; p < kParts; ++p) {
+    parts.push_back({std::ldexp(1.0f + static_cast<float>(random() % 1000) / 999, static_cast<int>(random() % 20) - 10), 1});
+  }
+  float sum = parts[0][0];
+  for (uint32_t p = 1; p < kParts; ++p) sum += parts[p][0];
+
+  std::vector<uint32_t> order(kParts);
+  std::iota(order.begin(), order.end(), 0u);
+  do {
+    const auto chunk = MakeChunk(kParts);
+    for (uint32_t i = 0; i < kParts; ++i) {
+      REQUIRE(chunk->image().weights == Floats{1, 8});
+      REQUIRE(chunk->image().ledger.size() == 0);
+      const auto taken = chunk->Push(*rule, 0, 0, parts[order[i]], order[i]);
+      REQUIRE_OK(taken);
+      REQUIRE(*taken);
+      // Again, with nonsense in it.
+      REQUIRE_FALSE(*chunk->Push(*rule, 0, 0, Floats{99, 99}, order[i]));
+    }
+    REQUIRE(chunk->image().weights[0] == 1 - 0.1f * (sum / kParts));
+    REQUIRE(chunk->image().ledger.watermark() == 1);
+    REQUIRE(chunk->counters().applied() == kParts);
+    REQUIRE(chunk->counters().duplicates() == kParts);
+  } while (std::next_permutation(order.begin(), order.end()));
+}
+
+TEST_CASE("statistics of parts are merged as pushes one after the other would be") {
+  const auto rule = Rule();
+  const auto whole = MakeChunk(0);
+  const auto chunk = MakeChunk(3);
+  for (uint32_t p = 0; p < 3; ++p) {
+    REQUIRE_OK(whole->Push(*rule, p, p, Floats{0, static_cast<float>(p + 1)}));
+    REQUIRE_OK(chunk->Push(*rule, 0, 0, Floats{0, static_cast<float>(p + 1)}, p));
+  }
+  // Powers of two: exact.
+  REQUIRE(chunk->image().weights[1] == whole->image().weights[1]);
+}
+
+TEST_CASE("an iteration in one part is what an iteration without parts is") {
+  const auto rule = Rule();
+  const auto whole = MakeChunk(0);
+  const auto chunk = MakeChunk(1);
+  for (uint64_t t = 0; t < 20; ++t) {
+    const Floats gradient = {std::sin(static_cast<float>(t)), 0.3f};
+    REQUIRE_OK(whole->Push(*rule, t, t, gradient));
+    REQUIRE_OK(chunk->Push(*rule, t, t, gradient));
+    REQUIRE(chunk->image().weights == whole->image().weights);
+  }
+}
+
+TEST_CASE("the weights before the last update stay, for who computes it again") {
+  const auto rule = Rule();
+  const auto chunk = MakeChunk(2);
+  std::vector<Floats> history = {chunk->image().weights};
+  for (uint64_t t = 0; t < 5; ++t) {
+    REQUIRE(Pulled(*chunk, t) == history[t]);
+    REQUIRE_OK(chunk->Push(*rule, t, 0, Floats{1, 1}, 1));
+    REQUIRE(Pulled(*chunk, t) == history[t]);
+    REQUIRE_OK(chunk->Push(*rule, t, 0, Floats{3, 1}, 0));
+    history.push_back(chunk->image().weights);
+    REQUIRE(Pulled(*chunk, t) == history[t]);
+    REQUIRE(Pulled(*chunk, t + 1) == history[t + 1]);
+    // Whoever asks for more than that computes what everybody has.
+    if (t > 0) REQUIRE(Pulled(*chunk, t - 1) == history[t + 1]);
+  }
+}
+
+TEST_CASE("what is no part of the next iteration is refused") {
+  const auto rule = Rule();
+  const auto chunk = MakeChunk(2);
+  REQUIRE_STATUS(chunk->Push(*rule, 1, 0, Floats{1, 1}, 0), absl::StatusCode::kFailedPrecondition, "takes iteration 0 next, not 1");
+  REQUIRE_STATUS(chunk->Push(*rule, 0, 0, Floats{1, 1}, 2), absl::StatusCode::kInvalidArgument, "2 parts; there is no part 2");
+  REQUIRE_STATUS(MakeChunk(0)->Push(*rule, 0, 0, Floats{1, 1}, 1), absl::StatusCode::kInvalidArgument, "no part 1");
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  REQUIRE_STATUS(chunk->Push(*rule, 0, 0, Floats{nan, 1}, 0), absl::StatusCode::kInvalidArgument, "NaN");
+  REQUIRE(chunk->counters().rejected() == 1);
+  REQUIRE_OK(chunk->Push(*rule, 0, 0, Floats{1, 1}, 0));
+  REQUIRE_OK(chunk->Push(*rule, 0, 0, Floats{1, 1}, 1));
+  REQUIRE(chunk->image().ledger.watermark() == 1);
+}
+
+TEST_CASE("parts that overflow when they are added do not get into the model, and may come again") {
+  const auto rule = Rule(0);
+  const auto chunk = MakeChunk(2);
+  const float large = std::numeric_limits<float>::max();
+  REQUIRE_OK(chunk->Push(*rule, 0, 0, Floats{large, 0}, 0));
+  REQUIRE_STATUS(chunk->Push(*rule, 0, 0, Floats{large, 0}, 1), absl::StatusCode::kInvalidArgument, "add up to infinity");
+  REQUIRE(chunk->image().weights == Floats{1, 8});
+  for (uint32_t p = 0; p < 2; ++p) REQUIRE(*chunk->Push(*rule, 0, 0, Floats{1, 0}, p));
+  REQUIRE(chunk->image().weights[0] == 1 - 0.1f);
+}
+
+}  // namespace
+}  // namespace samovar

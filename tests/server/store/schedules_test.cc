@@ -1,0 +1,329 @@
+// Random schedules: workers whose messages are late, come twice, in another order or not at all, and who are lost in
+// between. Whatever happens, each chunk has each iteration once, in sync mode with the same bits, in bounded mode from
+// weights that are not too old.
+#include <algorithm>
+#include <cstring>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <random>
+#include <set>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
+#include "server/store/chunk_store.h"
+#include "server/store/solver_rule.h"
+#include "tests/server/store/test_job.h"
+#include "tests/support/catch.h"
+#include "tests/support/status_matchers.h"
+#include "tests/support/temp_dir.h"
+
+namespace samovar {
+namespace {
+
+using Weights = std::vector<float>;
+
+constexpr uint64_t kIterations = 8;
+
+// Momentum and a rate that is no power of two: rounding depends on everything.
+v1::OpenJobRequest JobOf(uint32_t parts) {
+  v1::OpenJobRequest job = MakeJob();
+  job.mutable_solver()->set_max_iter(kIterations);
+  job.mutable_solver()->set_base_lr(0.03f);
+  job.mutable_solver()->set_momentum(0.9f);
+  job.set_parts(parts);
+  return job;
+}
+
+struct Cell {
+  uint64_t t;
+  uint32_t part;
+  auto operator<=>(const Cell&) const = default;
+};
+
+// Depends on the weights of all chunks, so that one that is too new anywhere shows everywhere.
+Weights GradientOf(const Cell& cell, const Weights& weights) {
+  const float shared = weights[0] + weights[kChunkElements] + weights[2 * kChunkElements];
+  const float own = 0.1f + 0.37f * static_cast<float>(cell.part) + 0.011f * static_cast<float>(cell.t);
+  Weights gradient(weights.size());
+  for (size_t i = 0; i < weights.size(); ++i) gradient[i] = own * weights[i] + 0.01f * shared;
+  return gradient;
+}
+
+// What one worker without servers would compute.
+Weights Reference(uint32_t parts, Weights weights) {
+  auto rule = SolverRule::Create(JobOf(parts).solver());
+  REQUIRE_OK(rule);
+  Weights history(weights.size());
+  const std::vector<std::span<float>> state = {history};
+  for (uint64_t t = 0; t < kIterations; ++t) {
+    Weights sum = GradientOf({t, 0}, weights);
+    for (uint32_t part = 1; part < parts; ++part) {
+      const Weights more = GradientOf({t, part}, weights);
+      for (size_t i = 0; i < sum.size(); ++i) sum[i] += more[i];
+    }
+    for (float& value : sum) value /= static_cast<float>(parts);
+    (*rule)->Apply(t, {0, static_cast<uint32_t>(sum.size())}, weights, state, sum);
+  }
+  return weights;
+}
+
+class Schedule {
+ public:
+  struct Mode {
+    // As in OpenJobRequest.
+    uint32_t parts = 0;
+    uint64_t delay = 0;
+  };
+
+  Schedule(SnapshotStore* snapshots, uint64_t seed, Mode mode)
+      : mode_(mode), random_(seed), store_({.apply_threads = 2, .hold = absl::Hours(1)}, snapshots) {
+    v1::OpenJobResponse opened;
+    REQUIRE_OK(store_.OpenJob(JobOf(mode.parts), &opened));
+    workers_.resize(1 + random_() % 4);
+    for (uint64_t t = 0; t < kIterations; ++t) {
+      for (uint32_t part = 0; part < std::max(1u, mode.parts); ++part) undone_[{t, part}].insert({0, 1, 2});
+    }
+  }
+
+  void Run() {
+    Deal();
+    while (!undone_.empty() || !messages_.empty()) Step();
+  }
+
+  Weights FinalWeights() {
+    const v1::ExchangeResponse answer = Ask(MakePull());
+    return WeightsIn(answer);
+  }
+
+  v1::GetLedgersResponse Ledgers() {
+    v1::GetLedgersRequest request;
+    request.set_job_id("job");
+    v1::GetLedgersResponse response;
+    REQUIRE_OK(store_.GetLedgers(request, &response));
+    return response;
+  }
+
+ private:
+  struct Worker {
+    // Ascending.
+    std::deque<Cell> cells;
+    // The pull for the first of them that is under way, if any, and its answer, when it is there.
+    std::shared_ptr<ExchangeCall> pull;
+    bool answered = false;
+  };
+  struct Message {
+    size_t worker;
+    Cell cell;
+    v1::ExchangeRequest request;
+  };
+
+  bool Chance(int percent) { return static_cast<int>(random_() % 100) < percent; }
+
+  static Weights WeightsIn(const v1::ExchangeResponse& answer) {
+    REQUIRE(answer.code() == 0);
+    Weights weights;
+    for (const v1::ChunkData& data : answer.weights()) {
+      const Weights values = FloatsIn(data);
+      weights.insert(weights.end(), values.begin(), values.end());
+    }
+    REQUIRE(weights.size() == kElements);
+    return weights;
+  }
+
+  v1::ExchangeResponse Ask(v1::ExchangeRequest request) {
+    auto call = std::make_shared<ExchangeCall>();
+    call->request = std::move(request);
+    absl::Notification done;
+    store_.Exchange(call, [&done](std::shared_ptr<ExchangeCall>) { done.Notify(); });
+    done.WaitForNotification();
+    return call->response;
+  }
+
+  // All that can be answered is answered. Twice, for a pull that has waited is posted anew.
+  void Settle() {
+    for (int i = 0; i < 2; ++i) Ledgers();
+  }
+
+  // Deals what is not done, some of it twice. Pulls that wait are given up; messages that are under way stay.
+  void Deal() {
+    for (Worker& worker : workers_) worker = Worker();
+    for (const auto& [cell, chunks] : undone_) {
+      workers_[random_() % workers_.size()].cells.push_back(cell);
+      if (Chance(15)) workers_[random_() % workers_.size()].cells.push_back(cell);
+    }
+  }
+
+  void Step() {
+    if (losses_ < 3 && Chance(3)) return Lose(random_() % workers_.size());
+    if (!messages_.empty() && Chance(60)) return Deliver(random_() % messages_.size());
+    const size_t first = random_() % workers_.size();
+    for (size_t i = 0; i < workers_.size(); ++i) {
+      if (Advance((first + i) % workers_.size())) return;
+    }
+    if (!messages_.empty()) return Deliver(random_() % messages_.size());
+    // What was lost on its way: somebody computes it again.
+    REQUIRE_FALSE(undone_.empty());
+    REQUIRE(std::all_of(workers_.begin(), workers_.end(), [](const Worker& worker) { return worker.pull == nullptr; }));
+    Deal();
+  }
+
+  // Half of what the worker has sent does not arrive.
+  void Lose(size_t lost) {
+    ++losses_;
+    std::erase_if(messages_, [&](const Message& message) { return message.worker == lost && Chance(50); });
+    Deal();
+  }
+
+  // Whether the worker could do anything.
+  bool Advance(size_t number) {
+    Worker& worker = workers_[number];
+    if (worker.cells.empty()) return false;
+    if (worker.pull == nullptr) {
+      StartPull(&worker);
+      return true;
+    }
+    {
+      absl::MutexLock lock(&mu_);
+      if (!worker.answered) return false;
+    }
+    Compute(number);
+    return true;
+  }
+
+  void StartPull(Worker* worker) {
+    const uint64_t t = worker->cells.front().t;
+    auto call = std::make_shared<ExchangeCall>();
+    call->request = MakeWaitingPull(t - std::min(t, mode_.delay));
+    std::shuffle(call->request.mutable_pull()->begin(), call->request.mutable_pull()->end(), random_);
+    worker->pull = call;
+    store_.Exchange(call, [this, worker](std::shared_ptr<ExchangeCall> answered) {
+      absl::MutexLock lock(&mu_);
+      if (worker->pull == answered) worker->answered = true;
+    });
+    Settle();
+  }
+
+  void Compute(size_t number) {
+    Worker& worker = workers_[number];
+    const Cell cell = worker.cells.front();
+    v1::ExchangeResponse& answer = worker.pull->response;
+    std::sort(answer.mutable_weights()->begin(), answer.mutable_weights()->end(),
+              [](const v1::ChunkData& a, const v1::ChunkData& b) { return a.chunk() < b.chunk(); });
+    const Weights gradient = GradientOf(cell, WeightsIn(answer));
+    for (uint32_t chunk = 0; chunk < kChunks; ++chunk) {
+      const uint64_t version = answer.weights(static_cast<int>(chunk)).version();
+      REQUIRE(version + mode_.delay >= cell.t);
+      Message message{number, cell, {}};
+      message.request.set_job_id("job");
+      message.request.set_epoch(1);
+      message.request.set_iteration(cell.t);
+      message.request.set_part(cell.part);
+      const auto begin = gradient.begin() + chunk * kChunkElements;
+      AddPush(&message.request, chunk, {begin, begin + ChunkSize(chunk)});
+      message.request.mutable_push(0)->set_version(version);
+      messages_.push_back(std::move(message));
+    }
+    worker.cells.pop_front();
+    worker.pull.reset();
+    worker.answered = false;
+  }
+
+  void Deliver(size_t number) {
+    std::swap(messages_[number], messages_.back());
+    const Message message = messages_.back();
+    if (!Chance(25)) messages_.pop_back();
+    const v1::ExchangeResponse answer = Ask(message.request);
+    INFO(answer.message());
+    REQUIRE(answer.code() == 0);
+    Settle();
+    const auto undone = undone_.find(message.cell);
+    if (undone == undone_.end()) {
+      REQUIRE(answer.duplicates() == 1);
+      return;
+    }
+    REQUIRE(answer.applied() == (undone->second.erase(message.request.push(0).chunk()) ? 1 : 0));
+    if (undone->second.empty()) undone_.erase(undone);
+  }
+
+  const Mode mode_;
+  std::mt19937_64 random_;
+  // Cells, and the chunks that do not have them.
+  std::map<Cell, std::set<uint32_t>> undone_;
+  std::vector<Message> messages_;
+  int losses_ = 0;
+  absl::Mutex mu_;
+  // `pull` and `answered` are written by the store's threads and read here, but only after Settle: guarded by mu_ all
+  // the same.
+  std::vector<Worker> workers_;
+  // Last: its callbacks use the rest.
+  ChunkStore store_;
+};
+
+class Schedules {
+ public:
+  Schedules() {
+    auto snapshots = SnapshotStore::Open(dir_.File("snapshots"));
+    REQUIRE_OK(snapshots);
+    snapshots_ = *std::move(snapshots);
+  }
+
+  std::unique_ptr<Schedule> Run(uint64_t seed, Schedule::Mode mode) {
+    INFO("seed " << seed);
+    auto schedule = std::make_unique<Schedule>(snapshots_.get(), seed, mode);
+    schedule->Run();
+    const v1::GetLedgersResponse ledgers = schedule->Ledgers();
+    REQUIRE(ledgers.ledgers_size() == static_cast<int>(kChunks));
+    for (const v1::ChunkLedger& chunk : ledgers.ledgers()) {
+      REQUIRE(chunk.ledger().watermark() == kIterations);
+      REQUIRE(chunk.ledger().beyond().empty());
+    }
+    REQUIRE(ledgers.counters().applied() == kChunks * kIterations * std::max(1u, mode.parts));
+    return schedule;
+  }
+
+  Weights Initial() { return Schedule(snapshots_.get(), 0, {}).FinalWeights(); }
+
+ private:
+  TempDir dir_;
+  std::unique_ptr<SnapshotStore> snapshots_;
+};
+
+TEST_CASE("whatever the schedule, iterations in parts come to the same weights, to the bit") {
+  Schedules schedules;
+  for (const uint32_t parts : {1, 2, 3, 5}) {
+    const Weights expected = Reference(parts, schedules.Initial());
+    for (uint64_t seed = 0; seed < 120; ++seed) {
+      INFO("seed " << seed << ", " << parts << " parts");
+      REQUIRE(schedules.Run(seed, {parts, 0})->FinalWeights() == expected);
+    }
+  }
+}
+
+TEST_CASE("whatever the schedule, no gradient is later than the delay allows") {
+  Schedules schedules;
+  for (const uint64_t delay : {1, 2, 5}) {
+    uint64_t latest = 0;
+    for (uint64_t seed = 0; seed < 120; ++seed) {
+      const uint64_t staleness = schedules.Run(seed, {0, delay})->Ledgers().counters().staleness_max();
+      // Its weights miss up to `delay` iterations below it, and as many above it may be applied before it.
+      REQUIRE(staleness <= 2 * delay);
+      latest = std::max(latest, staleness);
+    }
+    // The schedules do make use of it.
+    CHECK(latest >= delay);
+  }
+}
+
+TEST_CASE("whatever the schedule, asynchronous chunks have each iteration once") {
+  Schedules schedules;
+  // A delay that makes nobody wait.
+  for (uint64_t seed = 0; seed < 120; ++seed) schedules.Run(seed, {0, kIterations});
+}
+
+}  // namespace
+}  // namespace samovar
