@@ -123,25 +123,25 @@ void Chunk::Apply(const SolverRule& rule, uint64_t t, uint64_t staleness, std::s
   ++image_.version;
 }
 
-uint64_t Chunk::AppendPulled(const SolverRule& rule, std::string* payload, std::optional<uint64_t> watermark) const {
-  const auto append = [payload](const std::vector<float>& weights) {
-    payload->append(reinterpret_cast<const char*>(weights.data()), weights.size() * sizeof(float));
-  };
-  if (watermark.has_value() && *watermark + 1 == image_.ledger.watermark() && !previous_weights_.empty()) {
-    append(previous_weights_);
-    return image_.version - 1;
+bool Chunk::PullsPrevious(std::optional<uint64_t> watermark) const {
+  return watermark.has_value() && *watermark + 1 == image_.ledger.watermark() && !previous_weights_.empty();
+}
+
+uint64_t Chunk::PulledVersion(std::optional<uint64_t> watermark) const { return image_.version - (PullsPrevious(watermark) ? 1 : 0); }
+
+void Chunk::WritePulled(const SolverRule& rule, std::optional<uint64_t> watermark, char* to) const {
+  const bool previous = PullsPrevious(watermark);
+  const std::vector<float>& weights = previous ? previous_weights_ : image_.weights;
+  const float factor = previous ? 0 : rule.LookaheadFactor(staleness_);
+  if (factor == 0) {
+    std::memcpy(to, weights.data(), weights.size() * sizeof(float));
+    return;
   }
-  const size_t begin = payload->size();
-  append(image_.weights);
-  const float factor = rule.LookaheadFactor(staleness_);
-  if (factor == 0) return image_.version;
   const float* state = image_.state[0].data();
-  char* pulled = payload->data() + begin;
-  for (size_t i = 0; i < image_.weights.size(); ++i) {
-    const float value = image_.weights[i] - factor * state[i];
-    std::memcpy(pulled + i * sizeof(float), &value, sizeof(float));
+  for (size_t i = 0; i < weights.size(); ++i) {
+    const float value = weights[i] - factor * state[i];
+    std::memcpy(to + i * sizeof(float), &value, sizeof(float));
   }
-  return image_.version;
 }
 
 void AddCounters(const v1::PushCounters& from, v1::PushCounters* sum) {

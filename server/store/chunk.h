@@ -56,10 +56,11 @@ class Chunk {
   absl::StatusOr<bool> Push(const SolverRule& rule, uint64_t t, uint64_t pulled_version, std::span<const float> gradient,
                             uint32_t part = 0);
 
-  // What a worker is given to compute with; see above. Returns the number of updates in it. `watermark`: in a job whose
-  // iterations come in parts, the iteration that is to be computed; if the chunk is no more than one further, what it
-  // was then.
-  uint64_t AppendPulled(const SolverRule& rule, std::string* payload, std::optional<uint64_t> watermark = {}) const;
+  // What a worker is given to compute with, see above, as little-endian floats at `to`; and the number of updates in it.
+  // `watermark`: in a job whose iterations come in parts, the iteration that is to be computed; if the chunk is no more
+  // than one further, what it was then.
+  void WritePulled(const SolverRule& rule, std::optional<uint64_t> watermark, char* to) const;
+  uint64_t PulledVersion(std::optional<uint64_t> watermark) const;
 
   const ChunkImage& image() const { return image_; }
   // What the chunk begins as, for whoever makes the job. REQUIRES: nothing was pushed yet; lengths stay.
@@ -68,6 +69,8 @@ class Chunk {
   const v1::PushCounters& counters() const { return counters_; }
 
  private:
+  // The weights are to be those of before the last iteration.
+  bool PullsPrevious(std::optional<uint64_t> watermark) const;
   absl::Status CheckPart(uint64_t t, uint32_t part) const;
   void Apply(const SolverRule& rule, uint64_t t, uint64_t staleness, std::span<const float> gradient);
 

@@ -29,6 +29,7 @@
 #include "samovar/v1/parameter.pb.h"
 #include "server/snapshot/snapshot_store.h"
 #include "server/store/apply_threads.h"
+#include "server/store/exchange_wire.h"
 #include "server/store/hosted_job.h"
 #include "server/store/memory_budget.h"
 
@@ -38,8 +39,10 @@ class InitialValues;
 
 // One request on its way through the server, with its answer.
 struct ExchangeCall {
-  v1::ExchangeRequest request;
+  ReceivedRequest request;
+  // Without its weights: these are encoded already, one entry for each chunk that was pulled.
   v1::ExchangeResponse response;
+  std::vector<grpc::Slice> weights;
 };
 
 class ChunkStore {

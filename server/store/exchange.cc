@@ -1,5 +1,4 @@
 #include <atomic>
-#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <limits>
@@ -18,8 +17,6 @@
 namespace samovar {
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "payloads are little-endian and used in place");
-
 // A response must pass the channel's limit with room for all that is not payload.
 constexpr uint64_t kMaxPulledBytes = kMaxMessageBytes - (1 << 20);
 
@@ -31,29 +28,24 @@ struct Step {
   size_t index;
 };
 
-// The gradient's floats where they lie in the message, or their copy in `scratch` if they lie askew.
-std::span<const float> FloatsOf(const std::string& payload, std::vector<float>* scratch) {
-  const size_t count = payload.size() / sizeof(float);
-  if (reinterpret_cast<uintptr_t>(payload.data()) % alignof(float) == 0) {
-    return {reinterpret_cast<const float*>(payload.data()), count};
-  }
-  scratch->resize(count);
-  std::memcpy(scratch->data(), payload.data(), payload.size());
-  return *scratch;
+// One entry of the response's weights but for its payload.
+v1::ChunkData HeadOf(uint32_t chunk, uint64_t version) {
+  v1::ChunkData data;
+  data.set_chunk(chunk);
+  data.set_encoding(v1::ENCODING_FLOAT32);
+  data.set_version(version);
+  return data;
 }
 
 // `vector` as in ExchangeRequest. INVALID_ARGUMENT: there is no such vector.
-absl::Status WriteImage(const ChunkImage& image, uint32_t vector, v1::ChunkData* data) {
+absl::StatusOr<grpc::Slice> EncodeImage(const ChunkImage& image, uint32_t vector) {
   if (vector > image.state.size()) {
     return absl::InvalidArgumentError(absl::StrCat("chunk ", image.chunk, " has no vector ", vector,
                                                    ": its solver keeps ", image.state.size(), " beside the weights"));
   }
   const std::vector<float>& values = vector == 0 ? image.weights : image.state[vector - 1];
-  data->set_chunk(image.chunk);
-  data->set_encoding(v1::ENCODING_FLOAT32);
-  data->set_version(image.version);
-  data->set_payload(values.data(), values.size() * sizeof(float));
-  return absl::OkStatus();
+  const size_t bytes = values.size() * sizeof(float);
+  return EncodeWeights(HeadOf(image.chunk, image.version), bytes, [&](char* payload) { std::memcpy(payload, values.data(), bytes); });
 }
 
 }  // namespace
@@ -69,7 +61,7 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
       : store_(store),
         call_(std::move(call)),
         done_(std::move(done)),
-        request_(call_->request),
+        request_(call_->request.message()),
         response_(call_->response) {}
 
   void Start() {
@@ -145,7 +137,7 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
                                                      kMaxPulledBytes / sizeof(float) / elements,
                                                      " fit into a response, ask for the others in another request"));
     }
-    for (int i = 0; i < request_.pull_size(); ++i) response_.add_weights();
+    call_->weights.resize(static_cast<size_t>(request_.pull_size()));
     return absl::OkStatus();
   }
 
@@ -217,11 +209,10 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
   }
 
   void Pull(int entry, const Chunk& chunk) {
-    v1::ChunkData* data = response_.mutable_weights(entry);
-    data->set_chunk(chunk.image().chunk);
-    data->set_encoding(v1::ENCODING_FLOAT32);
     const auto watermark = request_.waits() ? std::optional(request_.watermark()) : std::nullopt;
-    data->set_version(chunk.AppendPulled(job_->rule(), data->mutable_payload(), watermark));
+    call_->weights[static_cast<size_t>(entry)] =
+        EncodeWeights(HeadOf(chunk.image().chunk, chunk.PulledVersion(watermark)), chunk.image().weights.size() * sizeof(float),
+                      [&](char* payload) { chunk.WritePulled(job_->rule(), watermark, payload); });
   }
 
   void Push(int entry, Chunk& chunk) {
@@ -231,15 +222,17 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
                   absl::InvalidArgumentError(
                       absl::StrCat("chunk ", data.chunk(), ": unknown encoding ", static_cast<int>(data.encoding()))));
     }
-    if (data.payload().size() != chunk.image().weights.size() * sizeof(float)) {
+    const uint64_t bytes = call_->request.payload_bytes(entry);
+    if (bytes != chunk.image().weights.size() * sizeof(float)) {
       return Fail(RankOf(Step::Kind::kPush, entry),
                   absl::InvalidArgumentError(absl::StrCat(
-                      "chunk ", data.chunk(), ": the payload has ", data.payload().size(), " bytes, but ",
+                      "chunk ", data.chunk(), ": the payload has ", bytes, " bytes, but ",
                       chunk.image().weights.size(), " floats are ", chunk.image().weights.size() * sizeof(float))));
     }
-    std::vector<float> scratch;
-    const absl::StatusOr<bool> applied =
-        chunk.Push(job_->rule(), request_.iteration(), data.version(), FloatsOf(data.payload(), &scratch), request_.part());
+    // Kept for its memory, which a chunk's largest size bounds: fresh pages would cost more than the copy.
+    static thread_local std::vector<float> scratch;
+    const absl::StatusOr<bool> applied = chunk.Push(job_->rule(), request_.iteration(), data.version(),
+                                                    call_->request.Floats(entry, &scratch), request_.part());
     if (!applied.ok()) return Fail(RankOf(Step::Kind::kPush, entry), applied.status());
     // Relaxed: read after the last EndPart, which orders them.
     (*applied ? applied_ : duplicates_).fetch_add(1, std::memory_order_relaxed);
@@ -283,8 +276,9 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
   }
 
   void Write(int entry, const ChunkImage& image) {
-    const absl::Status status = WriteImage(image, request_.vector(), response_.mutable_weights(entry));
-    if (!status.ok()) Fail(RankOf(Step::Kind::kPull, entry), status);
+    absl::StatusOr<grpc::Slice> weights = EncodeImage(image, request_.vector());
+    if (!weights.ok()) return Fail(RankOf(Step::Kind::kPull, entry), weights.status());
+    call_->weights[static_cast<size_t>(entry)] = *std::move(weights);
   }
 
   // The place of an entry among all of the request's, so that the first error is the same whichever thread is faster.
@@ -324,12 +318,12 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
       response_.set_code(static_cast<int32_t>(first_error_.code()));
       response_.set_message(std::string(first_error_.message()));
       response_.set_not_yet(first_error_.ok() && not_yet_.load(std::memory_order_relaxed));
-      if (!first_error_.ok() || response_.not_yet()) response_.clear_weights();
+      if (!first_error_.ok() || response_.not_yet()) call_->weights.clear();
     }
     response_.set_applied(applied_.load(std::memory_order_relaxed));
     response_.set_duplicates(duplicates_.load(std::memory_order_relaxed));
     // The gradients are not needed any more, and the response may wait for a slow reader.
-    call_->request.clear_push();
+    call_->request.DropPayloads();
     done_(std::move(call_));
   }
 

@@ -3,6 +3,8 @@
 #include <deque>
 #include <utility>
 
+#include "common/rpc/status.h"
+
 namespace samovar {
 
 // ExchangeStream is one worker's stream, from the moment it is offered to gRPC until its last event.
@@ -58,18 +60,21 @@ class ExchangeStream : public std::enable_shared_from_this<ExchangeStream> {
   }
 
   void OnRead(bool ok) {
-    std::shared_ptr<ExchangeCall> call;
+    auto call = std::make_shared<ExchangeCall>();
+    absl::Status parsed;
+    if (ok) parsed = call->request.Parse(&received_);
+    received_.Clear();
     {
       absl::MutexLock lock(&mu_);
-      call = std::move(reading_);
       read_outstanding_ = false;
-      if (!ok) {
+      if (!ok || !parsed.ok()) {
         no_more_reads_ = true;
+        end_ = parsed;
       } else {
         ++under_way_;
       }
     }
-    if (ok) {
+    if (ok && parsed.ok()) {
       owner_->store_->Exchange(std::move(call), [self = shared_from_this()](std::shared_ptr<ExchangeCall> answered) {
         self->OnAnswered(std::move(answered));
       });
@@ -107,13 +112,13 @@ class ExchangeStream : public std::enable_shared_from_this<ExchangeStream> {
     for (Next next = Decide(&call); next != Next::kNothing; next = Decide(&call)) {
       switch (next) {
         case Next::kRead:
-          stream_.Read(&call->request, &read_);
+          stream_.Read(&received_, &read_);
           break;
         case Next::kWrite:
-          stream_.Write(call->response, &write_);
+          stream_.Write(EncodeResponse(call->response, call->weights), &write_);
           break;
         case Next::kFinish:
-          stream_.Finish(grpc::Status::OK, &finish_);
+          stream_.Finish(ToGrpcStatus(end_), &finish_);
           break;
         case Next::kNothing:
           break;
@@ -134,7 +139,6 @@ class ExchangeStream : public std::enable_shared_from_this<ExchangeStream> {
     const int pending = under_way_ + static_cast<int>(answers_.size());
     if (!read_outstanding_ && !ending && pending < owner_->options_.max_in_flight) {
       read_outstanding_ = true;
-      *call = reading_ = std::make_shared<ExchangeCall>();
       read_.reference = shared_from_this();
       return Next::kRead;
     }
@@ -149,7 +153,9 @@ class ExchangeStream : public std::enable_shared_from_this<ExchangeStream> {
   ExchangeStreams* const owner_;
   grpc::ServerCompletionQueue* const queue_;
   grpc::ServerContext context_;
-  grpc::ServerAsyncReaderWriter<v1::ExchangeResponse, v1::ExchangeRequest> stream_;
+  grpc::ServerAsyncReaderWriter<grpc::ByteBuffer, grpc::ByteBuffer> stream_;
+  // What gRPC reads into, while a read is outstanding.
+  grpc::ByteBuffer received_;
   Event accept_{this, &ExchangeStream::OnAccepted, nullptr};
   Event read_{this, &ExchangeStream::OnRead, nullptr};
   Event write_{this, &ExchangeStream::OnWritten, nullptr};
@@ -158,11 +164,11 @@ class ExchangeStream : public std::enable_shared_from_this<ExchangeStream> {
   absl::Mutex mu_;
   bool read_outstanding_ ABSL_GUARDED_BY(mu_) = false;
   bool write_outstanding_ ABSL_GUARDED_BY(mu_) = false;
-  // What gRPC reads into, while read_outstanding_.
-  std::shared_ptr<ExchangeCall> reading_ ABSL_GUARDED_BY(mu_);
   bool finish_begun_ ABSL_GUARDED_BY(mu_) = false;
-  // The peer has said its last request, or is gone.
+  // The peer has said its last request, or is gone, or has sent what is none.
   bool no_more_reads_ ABSL_GUARDED_BY(mu_) = false;
+  // What the stream ends with. Constant once no_more_reads_ is set.
+  absl::Status end_;
   // A write failed: nothing that is sent would arrive.
   bool broken_ ABSL_GUARDED_BY(mu_) = false;
   // Requests that the store works on.

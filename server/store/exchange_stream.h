@@ -22,8 +22,9 @@
 
 namespace samovar {
 
-// The service as gRPC sees it: Exchange is asynchronous, the rest is for a derived class to override.
-using AsyncExchangeService = v1::ParameterService::WithAsyncMethod_Exchange<v1::ParameterService::Service>;
+// The service as gRPC sees it: Exchange is asynchronous and its messages are bytes (exchange_wire.h), the rest is for a derived
+// class to override.
+using AsyncExchangeService = v1::ParameterService::WithRawMethod_Exchange<v1::ParameterService::Service>;
 
 class ExchangeStream;
 

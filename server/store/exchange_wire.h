@@ -2,13 +2,12 @@
 // slices that gRPC received, a response's are written once, into the slices that gRPC sends. All other fields go through
 // generated code, so that parameter.proto alone says what they are.
 //
-// Thread safety: a parsed request is immutable; the functions are stateless.
+// Thread safety: as a standard container; the functions are stateless.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
 
 #include <cstdint>
-#include <functional>
 #include <span>
 #include <vector>
 
@@ -29,6 +28,8 @@ class ReceivedRequest {
   // The payload's floats where they lie in the message or, if they lie in pieces or askew, their copy in `scratch`; a last
   // incomplete float is left out.
   std::span<const float> Floats(int push, std::vector<float>* scratch) const;
+  // Frees what gRPC received; from then on no payload may be asked for.
+  void DropPayloads() { slices_.clear(); }
 
  private:
   struct Payload {

@@ -3,12 +3,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <memory>
 #include <numeric>
 #include <random>
-#include <string>
 #include <vector>
 
 #include "server/store/chunk.h"
@@ -43,10 +41,8 @@ std::unique_ptr<Chunk> MakeChunk(uint32_t parts) {
 
 Floats Pulled(const Chunk& chunk, uint64_t watermark) {
   const auto rule = Rule();
-  std::string payload;
-  chunk.AppendPulled(*rule, &payload, watermark);
-  Floats values(payload.size() / sizeof(float));
-  std::memcpy(values.data(), payload.data(), payload.size());
+  Floats values(chunk.image().weights.size());
+  chunk.WritePulled(*rule, watermark, reinterpret_cast<char*>(values.data()));
   return values;
 }
 

@@ -17,6 +17,7 @@
 #include "absl/synchronization/notification.h"
 #include "server/store/chunk_store.h"
 #include "server/store/solver_rule.h"
+#include "tests/server/store/exchange_call.h"
 #include "tests/server/store/test_job.h"
 #include "tests/support/catch.h"
 #include "tests/support/status_matchers.h"
@@ -135,13 +136,12 @@ class Schedule {
     return weights;
   }
 
-  v1::ExchangeResponse Ask(v1::ExchangeRequest request) {
-    auto call = std::make_shared<ExchangeCall>();
-    call->request = std::move(request);
+  v1::ExchangeResponse Ask(const v1::ExchangeRequest& request) {
+    const auto call = MakeCall(request);
     absl::Notification done;
     store_.Exchange(call, [&done](std::shared_ptr<ExchangeCall>) { done.Notify(); });
     done.WaitForNotification();
-    return call->response;
+    return ResponseOf(*call);
   }
 
   // All that can be answered is answered. Twice, for a pull that has waited is posted anew.
@@ -197,9 +197,9 @@ class Schedule {
 
   void StartPull(Worker* worker) {
     const uint64_t t = worker->cells.front().t;
-    auto call = std::make_shared<ExchangeCall>();
-    call->request = MakeWaitingPull(t - std::min(t, mode_.delay));
-    std::shuffle(call->request.mutable_pull()->begin(), call->request.mutable_pull()->end(), random_);
+    v1::ExchangeRequest request = MakeWaitingPull(t - std::min(t, mode_.delay));
+    std::shuffle(request.mutable_pull()->begin(), request.mutable_pull()->end(), random_);
+    const auto call = MakeCall(request);
     worker->pull = call;
     store_.Exchange(call, [this, worker](std::shared_ptr<ExchangeCall> answered) {
       absl::MutexLock lock(&mu_);
@@ -211,7 +211,7 @@ class Schedule {
   void Compute(size_t number) {
     Worker& worker = workers_[number];
     const Cell cell = worker.cells.front();
-    v1::ExchangeResponse& answer = worker.pull->response;
+    v1::ExchangeResponse answer = ResponseOf(*worker.pull);
     std::sort(answer.mutable_weights()->begin(), answer.mutable_weights()->end(),
               [](const v1::ChunkData& a, const v1::ChunkData& b) { return a.chunk() < b.chunk(); });
     const Weights gradient = GradientOf(cell, WeightsIn(answer));

@@ -2,7 +2,6 @@
 #include <google/protobuf/text_format.h>
 
 #include <cmath>
-#include <cstring>
 #include <deque>
 #include <memory>
 #include <string>
@@ -33,11 +32,9 @@ std::unique_ptr<Chunk> OneWeight(float weight) {
 }
 
 float Pulled(const Chunk& chunk, const SolverRule& rule) {
-  std::string payload;
-  chunk.AppendPulled(rule, &payload);
-  REQUIRE(payload.size() == sizeof(float));
+  REQUIRE(chunk.image().weights.size() == 1);
   float value = 0;
-  std::memcpy(&value, payload.data(), sizeof(value));
+  chunk.WritePulled(rule, /*watermark=*/{}, reinterpret_cast<char*>(&value));
   return value;
 }
 
