@@ -47,6 +47,7 @@ absl::Status BuildForPart(const std::string& solver_path, v1::JobSpec* spec) {
 }  // namespace
 
 absl::Status ApplyMode(const ModeChoice& choice, const std::string& solver_path, v1::JobSpec* spec) {
+  spec->set_encoding(EncodingOf(choice.encoding));
   if (choice.mode == "bounded") {
     spec->set_mode(v1::CONSISTENCY_BOUNDED);
     spec->set_delay(choice.delay.value_or(kDefaultDelay));
@@ -72,11 +73,11 @@ absl::Status ApplyMode(const ModeChoice& choice, const std::string& solver_path,
 ModeChoice ChoiceOf(const v1::JobSpec& spec) {
   switch (spec.mode()) {
     case v1::CONSISTENCY_BOUNDED:
-      return {"bounded", spec.delay(), std::nullopt};
+      return {"bounded", spec.delay(), std::nullopt, EncodingName(spec.encoding())};
     case v1::CONSISTENCY_SYNC:
-      return {"sync", std::nullopt, spec.parts()};
+      return {"sync", std::nullopt, spec.parts(), EncodingName(spec.encoding())};
     default:
-      return {"async", std::nullopt, std::nullopt};
+      return {"async", std::nullopt, std::nullopt, EncodingName(spec.encoding())};
   }
 }
 

@@ -1,4 +1,4 @@
-// Which weights iterations are computed from: what the user asks for, what a job is told, and how it is said.
+// Which weights iterations are computed from, and how they travel: what the user asks for, what a job is told, and how it is said.
 #pragma once
 
 #include <cstdint>
@@ -6,6 +6,8 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "common/parameters/encoding.h"
 #include "samovar/v1/job.pb.h"
 
 namespace samovar {
@@ -18,6 +20,8 @@ struct ModeChoice {
   std::optional<uint32_t> delay;
   // Of sync.
   std::optional<uint32_t> parts;
+  // One of EncodingNames(); empty: float32, or that of the run that is resumed.
+  std::string encoding;
 };
 
 inline constexpr uint32_t kDefaultDelay = 4;
@@ -32,17 +36,14 @@ absl::Status ApplyMode(const ModeChoice& choice, const std::string& solver_path,
 // The same, as a choice that leaves nothing out.
 ModeChoice ChoiceOf(const v1::JobSpec& spec);
 
-// "async", "bounded, delay 4", "sync in 8 parts". `Message`: v1::JobSpec or v1::JobStatus
+// "async", "bounded, delay 4", "sync in 8 parts, bfloat16". `Message`: v1::JobSpec or v1::JobStatus
 template <typename Message>
 std::string ModeText(const Message& message) {
-  switch (message.mode()) {
-    case v1::CONSISTENCY_BOUNDED:
-      return "bounded, delay " + std::to_string(message.delay());
-    case v1::CONSISTENCY_SYNC:
-      return "sync in " + std::to_string(message.parts()) + (message.parts() == 1 ? " part" : " parts");
-    default:
-      return "async";
-  }
+  std::string text = "async";
+  if (message.mode() == v1::CONSISTENCY_BOUNDED) text = absl::StrCat("bounded, delay ", message.delay());
+  if (message.mode() == v1::CONSISTENCY_SYNC) text = absl::StrCat("sync in ", message.parts(), message.parts() == 1 ? " part" : " parts");
+  if (message.encoding() != v1::ENCODING_FLOAT32) absl::StrAppend(&text, ", ", EncodingName(message.encoding()));
+  return text;
 }
 
 }  // namespace samovar

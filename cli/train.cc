@@ -106,7 +106,9 @@ absl::StatusOr<Prepared> Prepare(const TrainOptions& options) {
   SAMOVAR_ASSIGN_OR_RETURN(const RunStart start,
                            ChooseStart(prepared.directory->record(), options.servers, options.resume, options.restart));
   if (start == RunStart::kResume) {
-    const ModeChoice& mode = options.mode.mode.empty() ? prepared.directory->record()->mode : options.mode;
+    const ModeChoice& before = prepared.directory->record()->mode;
+    ModeChoice mode = options.mode.mode.empty() ? before : options.mode;
+    mode.encoding = options.mode.encoding.empty() ? before.encoding : options.mode.encoding;
     SAMOVAR_RETURN_IF_ERROR(ApplyMode(mode, options.solver, &job.spec));
   }
   SAMOVAR_RETURN_IF_ERROR(MakeModelDir(job.snapshot_prefix));

@@ -5,6 +5,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "common/parameters/encoding.h"
 
 namespace samovar {
 namespace {
@@ -152,6 +153,14 @@ void CliLine::AddTrain() {
       ->type_name("N")
       ->default_str("")
       ->check(Between(1, std::numeric_limits<uint32_t>::max()));
+  train_
+      ->add_option("--encoding", train.mode.encoding,
+                   "Sends gradients and weights in this encoding: float32; bfloat16 or float16, half the bytes; int8, a quarter. All but "
+                   "the first are rounded at random so that their expectation is exact; without it float32, or that of the run that is "
+                   "resumed")
+      ->type_name("ENCODING")
+      ->default_str("")
+      ->check(OneOf(EncodingNames()));
   train_
       ->add_option("--seed", train.seed,
                    "Draws initial weights and the order of records from this number; otherwise from the "

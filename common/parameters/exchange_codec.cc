@@ -65,6 +65,11 @@ class Writer {
     std::memcpy(next_, data, bytes);
     next_ += bytes;
   }
+  // So many bytes, which the caller fills.
+  char* Room(size_t bytes) {
+    next_ += bytes;
+    return reinterpret_cast<char*>(next_ - bytes);
+  }
 
  private:
   uint8_t* next_;
@@ -72,8 +77,9 @@ class Writer {
 
 size_t ChunkBytes(const PushedChunk& push) {
   return VarintFieldBytes(ChunkData::kChunkFieldNumber, push.chunk) +
+         VarintFieldBytes(ChunkData::kEncodingFieldNumber, static_cast<uint64_t>(push.encoding)) +
          VarintFieldBytes(ChunkData::kVersionFieldNumber, push.version) +
-         DelimitedFieldBytes(ChunkData::kPayloadFieldNumber, push.gradient.size_bytes());
+         DelimitedFieldBytes(ChunkData::kPayloadFieldNumber, EncodedBytes(push.encoding, push.gradient.size()));
 }
 
 size_t PackedBytes(std::span<const uint32_t> values) {
@@ -92,7 +98,8 @@ size_t RequestBytes(const ExchangeHead& head, std::span<const PushedChunk> push,
                  VarintFieldBytes(ExchangeRequest::kVectorFieldNumber, head.vector) +
                  VarintFieldBytes(ExchangeRequest::kWaitsFieldNumber, head.waits ? 1 : 0) +
                  VarintFieldBytes(ExchangeRequest::kWatermarkFieldNumber, head.watermark) +
-                 VarintFieldBytes(ExchangeRequest::kPartFieldNumber, head.part);
+                 VarintFieldBytes(ExchangeRequest::kPartFieldNumber, head.part) +
+                 VarintFieldBytes(ExchangeRequest::kPullEncodingFieldNumber, static_cast<uint64_t>(head.pull_encoding));
   for (const PushedChunk& chunk : push) {
     bytes += DelimitedFieldBytes(ExchangeRequest::kPushFieldNumber, ChunkBytes(chunk));
   }
@@ -212,9 +219,11 @@ grpc::ByteBuffer EncodeExchangeRequest(const ExchangeHead& head, std::span<const
   for (const PushedChunk& chunk : push) {
     writer.DelimitedHead(ExchangeRequest::kPushFieldNumber, ChunkBytes(chunk));
     writer.VarintField(ChunkData::kChunkFieldNumber, chunk.chunk);
+    writer.VarintField(ChunkData::kEncodingFieldNumber, static_cast<uint64_t>(chunk.encoding));
     writer.VarintField(ChunkData::kVersionFieldNumber, chunk.version);
-    writer.DelimitedHead(ChunkData::kPayloadFieldNumber, chunk.gradient.size_bytes());
-    writer.Bytes(chunk.gradient.data(), chunk.gradient.size_bytes());
+    const size_t bytes = EncodedBytes(chunk.encoding, chunk.gradient.size());
+    writer.DelimitedHead(ChunkData::kPayloadFieldNumber, bytes);
+    EncodeFloats(chunk.encoding, chunk.gradient, chunk.key, writer.Room(bytes));
   }
   if (!pull.empty()) {
     writer.DelimitedHead(ExchangeRequest::kPullFieldNumber, PackedBytes(pull));
@@ -226,6 +235,7 @@ grpc::ByteBuffer EncodeExchangeRequest(const ExchangeHead& head, std::span<const
   writer.VarintField(ExchangeRequest::kWaitsFieldNumber, head.waits ? 1 : 0);
   writer.VarintField(ExchangeRequest::kWatermarkFieldNumber, head.watermark);
   writer.VarintField(ExchangeRequest::kPartFieldNumber, head.part);
+  writer.VarintField(ExchangeRequest::kPullEncodingFieldNumber, static_cast<uint64_t>(head.pull_encoding));
   const grpc::Slice owned(slice, grpc::Slice::STEAL_REF);
   return grpc::ByteBuffer(&owned, 1);
 }
@@ -244,16 +254,20 @@ absl::Status ParseExchangeResponse(grpc::ByteBuffer* response, size_t max_weight
   return absl::OkStatus();
 }
 
-absl::Status CopyPayloads(grpc::ByteBuffer* response, const ExchangeAnswer& answer,
-                          std::span<float* const> destinations) {
+absl::Status DecodePayloads(grpc::ByteBuffer* response, const ExchangeAnswer& answer,
+                            std::span<const std::span<float>> destinations) {
   grpc::ProtoBufferReader slices(response);
   CodedInputStream in(&slices);
+  std::vector<char> encoded;
   for (size_t i = 0; i < answer.weights.size(); ++i) {
     const ExchangeAnswer::Weights& weights = answer.weights[i];
-    if (!in.Skip(weights.payload_begin - in.CurrentPosition()) ||
-        !in.ReadRaw(destinations[i], weights.payload_bytes)) {
+    const bool as_is = weights.encoding == v1::ENCODING_FLOAT32;
+    if (!as_is) encoded.resize(static_cast<size_t>(weights.payload_bytes));
+    void* const to = as_is ? static_cast<void*>(destinations[i].data()) : encoded.data();
+    if (!in.Skip(weights.payload_begin - in.CurrentPosition()) || !in.ReadRaw(to, weights.payload_bytes)) {
       return Garbage("it changed while it was read");
     }
+    if (!as_is) DecodeFloats(static_cast<v1::Encoding>(weights.encoding), encoded.data(), destinations[i]);
   }
   return absl::OkStatus();
 }

@@ -16,6 +16,8 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "common/parameters/encoding.h"
+#include "samovar/v1/parameter.pb.h"
 
 namespace samovar {
 
@@ -31,12 +33,16 @@ struct ExchangeHead {
   bool waits = false;
   uint64_t watermark = 0;
   uint32_t part = 0;
+  v1::Encoding pull_encoding = v1::ENCODING_FLOAT32;
 };
 
 struct PushedChunk {
   uint32_t chunk = 0;
   uint64_t version = 0;
   std::span<const float> gradient;
+  v1::Encoding encoding = v1::ENCODING_FLOAT32;
+  // Of the rounding (encoding.h).
+  uint64_t key = 0;
 };
 
 // An ExchangeRequest. The gradients may change after the return.
@@ -66,8 +72,9 @@ struct ExchangeAnswer {
 // Replaces *answer. DATA_LOSS: not an ExchangeResponse, or one with more than `max_weights` chunks.
 absl::Status ParseExchangeResponse(grpc::ByteBuffer* response, size_t max_weights, ExchangeAnswer* answer);
 
-// Copies the payload of answer.weights[i] to destinations[i], which has room for it. REQUIRES: the answer was parsed from this
-// response.
-absl::Status CopyPayloads(grpc::ByteBuffer* response, const ExchangeAnswer& answer, std::span<float* const> destinations);
+// Decodes the payload of answer.weights[i] to destinations[i]. REQUIRES: the answer was parsed from this response, the encodings
+// are known, and the payloads as long as the destinations' floats are in them.
+absl::Status DecodePayloads(grpc::ByteBuffer* response, const ExchangeAnswer& answer,
+                            std::span<const std::span<float>> destinations);
 
 }  // namespace samovar

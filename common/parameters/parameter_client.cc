@@ -24,6 +24,9 @@ bool IsWorthRetrying(const absl::Status& status) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ParameterClient>> ParameterClient::Create(const Options& options) {
+  if (!IsEncoding(options.encoding)) {
+    return absl::InvalidArgumentError(absl::StrCat("encoding ", static_cast<int>(options.encoding), " is none that this version knows"));
+  }
   SAMOVAR_ASSIGN_OR_RETURN(const ChunkPlan plan,
                            ChunkPlan::Create(options.elements, options.chunk_elements,
                                              static_cast<uint32_t>(options.servers.size())));
@@ -112,6 +115,8 @@ void ParameterClient::Begin(Operation operation) {
   active_ = true;
   operation_ = std::move(operation);
   operation_.head.job_id = options_.job_id;
+  // Frozen copies are exact.
+  if (!operation_.head.frozen) operation_.head.pull_encoding = options_.encoding;
   operation_.unfinished_chunks = plan_.chunks();
   for (uint32_t chunk = 0; chunk < plan_.chunks(); ++chunk) uncovered_[chunk] = plan_.size(chunk);
 }
@@ -231,7 +236,7 @@ bool ParameterClient::NextRequest(size_t index, grpc::ByteBuffer* request) {
   uint64_t bytes = 0;
   while (!ready->empty()) {
     const uint32_t chunk = ready->front();
-    bytes += plan_.size(chunk) * sizeof(float);
+    bytes += EncodedBytes(options_.encoding, plan_.size(chunk));
     if (!next.chunks.empty() && bytes > kRequestBytes) break;
     next.chunks.push_back(chunk);
     ready->pop_front();
@@ -247,7 +252,8 @@ grpc::ByteBuffer ParameterClient::EncodeLocked(const Request& request) {
   pushed_.clear();
   if (operation_.gradients != nullptr && !request.again) {
     for (uint32_t chunk : request.chunks) {
-      pushed_.push_back({chunk, versions_[chunk], {operation_.gradients + plan_.begin(chunk), plan_.size(chunk)}});
+      pushed_.push_back({chunk, versions_[chunk], {operation_.gradients + plan_.begin(chunk), plan_.size(chunk)}, options_.encoding,
+                         GradientKey(options_.seed, operation_.head.iteration, operation_.head.part, chunk)});
     }
   }
   const std::span<const uint32_t> pull = operation_.weights != nullptr ? request.chunks : std::span<const uint32_t>();
@@ -281,9 +287,9 @@ absl::Status ParameterClient::TakeResponse(size_t index, grpc::ByteBuffer* respo
   SAMOVAR_RETURN_IF_ERROR(CheckWeightsLocked(*request));
   destinations_.clear();
   for (const ExchangeAnswer::Weights& weights : answer_.weights) {
-    destinations_.push_back(operation_.weights + plan_.begin(weights.chunk));
+    destinations_.push_back({operation_.weights + plan_.begin(weights.chunk), plan_.size(weights.chunk)});
   }
-  SAMOVAR_RETURN_IF_ERROR(CopyPayloads(response, answer_, destinations_));
+  SAMOVAR_RETURN_IF_ERROR(DecodePayloads(response, answer_, destinations_));
   for (const ExchangeAnswer::Weights& weights : answer_.weights) {
     operation_.lowest_version = std::min(operation_.lowest_version, weights.version);
   }
@@ -304,11 +310,12 @@ absl::Status ParameterClient::CheckWeightsLocked(const Request& request) const {
   }
   for (size_t i = 0; i < expected; ++i) {
     const ExchangeAnswer::Weights& weights = answer_.weights[i];
-    if (weights.chunk != request.chunks[i] || weights.encoding != v1::ENCODING_FLOAT32) {
+    const v1::Encoding encoding = operation_.head.pull_encoding;
+    if (weights.chunk != request.chunks[i] || weights.encoding != encoding) {
       return absl::DataLossError(absl::StrCat("the answer carries chunk ", weights.chunk, " in encoding ", weights.encoding,
-                                              " where chunk ", request.chunks[i], " in float32 was asked for"));
+                                              " where chunk ", request.chunks[i], " in ", EncodingName(encoding), " was asked for"));
     }
-    if (static_cast<uint64_t>(weights.payload_bytes) != plan_.size(weights.chunk) * sizeof(float)) {
+    if (static_cast<uint64_t>(weights.payload_bytes) != EncodedBytes(encoding, plan_.size(weights.chunk))) {
       return absl::DataLossError(absl::StrCat("chunk ", weights.chunk, " has ", weights.payload_bytes, " bytes instead of ",
                                               plan_.size(weights.chunk) * sizeof(float)));
     }

@@ -70,6 +70,9 @@ class ParameterClient final : private ServerStream::Owner {
     std::vector<std::string> servers;
     // A server that owes an answer and has sent none for so long is taken for hung: its stream is opened anew.
     absl::Duration answer_timeout = absl::Seconds(30);
+    // How gradients and live weights travel, and the seed of their rounding.
+    v1::Encoding encoding = v1::ENCODING_FLOAT32;
+    uint64_t seed = 0;
   };
 
   // How many of the pushed chunks were applied by the pushes that were answered, and how many had the iteration already.
@@ -78,7 +81,7 @@ class ParameterClient final : private ServerStream::Owner {
     uint32_t duplicates = 0;
   };
 
-  // INVALID_ARGUMENT: no servers, or a chunk size that is not one. Does not connect: the first operation does.
+  // INVALID_ARGUMENT: no servers, or a chunk size or an encoding that is not one. Does not connect: the first operation does.
   static absl::StatusOr<std::unique_ptr<ParameterClient>> Create(const Options& options);
   // Abandons what is under way. Does not wait for servers.
   ~ParameterClient() override;
@@ -186,7 +189,7 @@ class ParameterClient final : private ServerStream::Owner {
   std::vector<uint32_t> uncovered_ ABSL_GUARDED_BY(mu_);
   // Kept from call to call for their memory.
   std::vector<PushedChunk> pushed_ ABSL_GUARDED_BY(mu_);
-  std::vector<float*> destinations_ ABSL_GUARDED_BY(mu_);
+  std::vector<std::span<float>> destinations_ ABSL_GUARDED_BY(mu_);
   ExchangeAnswer answer_ ABSL_GUARDED_BY(mu_);
 
   std::thread thread_;

@@ -69,6 +69,10 @@ absl::Status CheckMode(const v1::JobSpec& spec) {
     return absl::InvalidArgumentError(
         absl::StrCat("mode ", static_cast<int>(spec.mode()), " is none that this coordinator knows"));
   }
+  if (!v1::Encoding_IsValid(spec.encoding())) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("encoding ", static_cast<int>(spec.encoding()), " is none that this coordinator knows"));
+  }
   if (spec.delay() != 0 && spec.mode() != v1::CONSISTENCY_BOUNDED) {
     return absl::InvalidArgumentError("delay is for the mode CONSISTENCY_BOUNDED only");
   }
@@ -442,6 +446,7 @@ v1::JobStatus Job::Status(absl::Time now) const {
   status.set_mode(spec_.mode());
   status.set_delay(spec_.delay());
   status.set_parts(spec_.parts());
+  status.set_encoding(spec_.encoding());
   status.set_chunk_elements(plan_.chunk_elements);
   status.set_resumed_from(plan_.resumed_from);
   status.set_epoch(plan_.epoch);

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
+#include "common/parameters/encoding.h"
 #include "common/rpc/channel.h"
 #include "server/store/chunk_store.h"
 
@@ -28,11 +29,18 @@ struct Step {
   size_t index;
 };
 
+// Of an apply thread, kept for their memory, which a chunk's largest size bounds: fresh pages would cost more than the copy.
+struct Scratch {
+  std::vector<char> bytes;
+  std::vector<float> floats;
+};
+thread_local Scratch scratch;
+
 // One entry of the response's weights but for its payload.
-v1::ChunkData HeadOf(uint32_t chunk, uint64_t version) {
+v1::ChunkData HeadOf(uint32_t chunk, uint64_t version, v1::Encoding encoding = v1::ENCODING_FLOAT32) {
   v1::ChunkData data;
   data.set_chunk(chunk);
-  data.set_encoding(v1::ENCODING_FLOAT32);
+  data.set_encoding(encoding);
   data.set_version(version);
   return data;
 }
@@ -89,6 +97,9 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
     if (job.ok()) job_ = *std::move(job);
     if (request_.vector() != 0 && !request_.frozen()) {
       return absl::InvalidArgumentError("the solver's history is read from frozen copies only; set frozen, or vector to 0");
+    }
+    if (!IsEncoding(request_.pull_encoding())) {
+      return absl::InvalidArgumentError(absl::StrCat("unknown pull_encoding ", static_cast<int>(request_.pull_encoding())));
     }
     if (request_.waits()) SAMOVAR_RETURN_IF_ERROR(CheckWatermark());
     if (request_.push_size() == 0) return absl::OkStatus();
@@ -210,32 +221,49 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
 
   void Pull(int entry, const Chunk& chunk) {
     const auto watermark = request_.waits() ? std::optional(request_.watermark()) : std::nullopt;
-    call_->weights[static_cast<size_t>(entry)] =
-        EncodeWeights(HeadOf(chunk.image().chunk, chunk.PulledVersion(watermark)), chunk.image().weights.size() * sizeof(float),
-                      [&](char* payload) { chunk.WritePulled(job_->rule(), watermark, payload); });
+    const uint32_t number = chunk.image().chunk;
+    const uint64_t version = chunk.PulledVersion(watermark);
+    const size_t floats = chunk.image().weights.size();
+    const v1::Encoding encoding = request_.pull_encoding();
+    const auto write = [&](char* payload) {
+      if (encoding == v1::ENCODING_FLOAT32) return chunk.WritePulled(job_->rule(), watermark, payload);
+      scratch.floats.resize(floats);
+      chunk.WritePulled(job_->rule(), watermark, reinterpret_cast<char*>(scratch.floats.data()));
+      EncodeFloats(encoding, scratch.floats, WeightsKey(job_->seed(), version, number), payload);
+    };
+    call_->weights[static_cast<size_t>(entry)] = EncodeWeights(HeadOf(number, version, encoding), EncodedBytes(encoding, floats), write);
   }
 
   void Push(int entry, Chunk& chunk) {
     const v1::ChunkData& data = request_.push(entry);
-    if (data.encoding() != v1::ENCODING_FLOAT32) {
-      return Fail(RankOf(Step::Kind::kPush, entry),
-                  absl::InvalidArgumentError(
-                      absl::StrCat("chunk ", data.chunk(), ": unknown encoding ", static_cast<int>(data.encoding()))));
-    }
-    const uint64_t bytes = call_->request.payload_bytes(entry);
-    if (bytes != chunk.image().weights.size() * sizeof(float)) {
-      return Fail(RankOf(Step::Kind::kPush, entry),
-                  absl::InvalidArgumentError(absl::StrCat(
-                      "chunk ", data.chunk(), ": the payload has ", bytes, " bytes, but ",
-                      chunk.image().weights.size(), " floats are ", chunk.image().weights.size() * sizeof(float))));
-    }
-    // Kept for its memory, which a chunk's largest size bounds: fresh pages would cost more than the copy.
-    static thread_local std::vector<float> scratch;
-    const absl::StatusOr<bool> applied = chunk.Push(job_->rule(), request_.iteration(), data.version(),
-                                                    call_->request.Floats(entry, &scratch), request_.part());
+    const absl::StatusOr<std::span<const float>> gradient = Decode(entry, chunk);
+    if (!gradient.ok()) return Fail(RankOf(Step::Kind::kPush, entry), gradient.status());
+    const absl::StatusOr<bool> applied =
+        chunk.Push(job_->rule(), request_.iteration(), data.version(), *gradient, request_.part());
     if (!applied.ok()) return Fail(RankOf(Step::Kind::kPush, entry), applied.status());
     // Relaxed: read after the last EndPart, which orders them.
     (*applied ? applied_ : duplicates_).fetch_add(1, std::memory_order_relaxed);
+  }
+
+  // A pushed gradient; valid until the next is decoded on this thread.
+  absl::StatusOr<std::span<const float>> Decode(int entry, const Chunk& chunk) const {
+    const v1::ChunkData& data = request_.push(entry);
+    if (!IsEncoding(data.encoding())) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("chunk ", data.chunk(), ": unknown encoding ", static_cast<int>(data.encoding())));
+    }
+    const size_t floats = chunk.image().weights.size();
+    const uint64_t bytes = call_->request.payload_bytes(entry);
+    if (bytes != EncodedBytes(data.encoding(), floats)) {
+      return absl::InvalidArgumentError(absl::StrCat("chunk ", data.chunk(), ": the payload has ", bytes, " bytes, but ", floats,
+                                                     " floats are ", EncodedBytes(data.encoding(), floats), " in ",
+                                                     EncodingName(data.encoding())));
+    }
+    const std::span<const char> payload = call_->request.Bytes(entry, &scratch.bytes);
+    if (data.encoding() == v1::ENCODING_FLOAT32) return std::span(reinterpret_cast<const float*>(payload.data()), floats);
+    scratch.floats.resize(floats);
+    DecodeFloats(data.encoding(), payload.data(), scratch.floats);
+    return scratch.floats;
   }
 
   void PostFrozen() {

@@ -97,19 +97,18 @@ absl::Status ReceivedRequest::Parse(grpc::ByteBuffer* buffer) {
   return absl::OkStatus();
 }
 
-std::span<const float> ReceivedRequest::Floats(int push, std::vector<float>* scratch) const {
+std::span<const char> ReceivedRequest::Bytes(int push, std::vector<char>* scratch) const {
   const Payload& payload = payloads_[static_cast<size_t>(push)];
-  const size_t count = payload.bytes / sizeof(float);
-  if (count == 0) return {};
+  if (payload.bytes == 0) return {};
   size_t slice = static_cast<size_t>(std::upper_bound(begins_.begin(), begins_.end(), payload.begin) - begins_.begin()) - 1;
   uint64_t offset = payload.begin - begins_[slice];
   const uint8_t* const first = slices_[slice].begin() + offset;
   if (offset + payload.bytes <= slices_[slice].size() && reinterpret_cast<uintptr_t>(first) % alignof(float) == 0) {
-    return {reinterpret_cast<const float*>(first), count};
+    return {reinterpret_cast<const char*>(first), payload.bytes};
   }
-  scratch->resize(count);
-  char* to = reinterpret_cast<char*>(scratch->data());
-  for (uint64_t left = count * sizeof(float); left > 0; ++slice, offset = 0) {
+  scratch->resize(payload.bytes);
+  char* to = scratch->data();
+  for (uint64_t left = payload.bytes; left > 0; ++slice, offset = 0) {
     const uint64_t bytes = std::min<uint64_t>(left, slices_[slice].size() - offset);
     std::memcpy(to, slices_[slice].begin() + offset, bytes);
     to += bytes;

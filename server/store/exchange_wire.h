@@ -25,9 +25,9 @@ class ReceivedRequest {
   // Its pushes have no payload; that of push(i) is payload i.
   const v1::ExchangeRequest& message() const { return message_; }
   uint64_t payload_bytes(int push) const { return payloads_[static_cast<size_t>(push)].bytes; }
-  // The payload's floats where they lie in the message or, if they lie in pieces or askew, their copy in `scratch`; a last
-  // incomplete float is left out.
-  std::span<const float> Floats(int push, std::vector<float>* scratch) const;
+  // The payload's bytes where they lie in the message or, if they lie in pieces or not at a float's boundary, their copy in
+  // `scratch`.
+  std::span<const char> Bytes(int push, std::vector<char>* scratch) const;
   // Frees what gRPC received; from then on no payload may be asked for.
   void DropPayloads() { slices_.clear(); }
 

@@ -34,6 +34,8 @@ absl::Status Assignment::Open() {
   options.elements = net_->layout().elements();
   options.chunk_elements = message_.chunk_elements();
   options.servers.assign(message_.servers().begin(), message_.servers().end());
+  options.encoding = spec().encoding();
+  options.seed = spec().seed();
   SAMOVAR_ASSIGN_OR_RETURN(parameters_, ParameterClient::Create(options));
   tests_.resize(static_cast<size_t>(spec().test_nets_size()));
   return absl::OkStatus();

@@ -48,7 +48,7 @@ v1::ExchangeResponse MakeResponse() {
 TEST_CASE("an encoded request is what generated code reads") {
   const std::vector<float> first(5, 1.5f);
   const std::vector<float> second(200, -2.0f);
-  const std::vector<PushedChunk> push = {{0, 0, first}, {300, uint64_t{1} << 50, second}};
+  const std::vector<PushedChunk> push = {{0, 0, first}, {300, uint64_t{1} << 50, second}, {1, 1, second, v1::ENCODING_INT8_BLOCKS, 77}};
   const std::vector<uint32_t> pull = {0, 1, 127, 128, UINT32_MAX};
   ExchangeHead head;
   head.sequence = 129;
@@ -61,6 +61,7 @@ TEST_CASE("an encoded request is what generated code reads") {
   head.waits = true;
   head.watermark = 300;
   head.part = 7;
+  head.pull_encoding = v1::ENCODING_BFLOAT16;
 
   v1::ExchangeRequest request;
   REQUIRE(request.ParseFromString(BytesOf(EncodeExchangeRequest(head, push, pull))));
@@ -74,8 +75,13 @@ TEST_CASE("an encoded request is what generated code reads") {
   REQUIRE(request.waits());
   REQUIRE(request.watermark() == head.watermark);
   REQUIRE(request.part() == head.part);
+  REQUIRE(request.pull_encoding() == v1::ENCODING_BFLOAT16);
   REQUIRE(std::vector<uint32_t>(request.pull().begin(), request.pull().end()) == pull);
-  REQUIRE(request.push_size() == 2);
+  REQUIRE(request.push_size() == 3);
+  std::string encoded(EncodedBytes(v1::ENCODING_INT8_BLOCKS, second.size()), 0);
+  EncodeFloats(v1::ENCODING_INT8_BLOCKS, second, 77, encoded.data());
+  REQUIRE(request.push(2).encoding() == v1::ENCODING_INT8_BLOCKS);
+  REQUIRE(request.push(2).payload() == encoded);
   for (int i = 0; i < 2; ++i) {
     REQUIRE(request.push(i).chunk() == push[i].chunk);
     REQUIRE(request.push(i).version() == push[i].version);
@@ -113,7 +119,7 @@ TEST_CASE("what generated code wrote is parsed, however it is cut into slices") 
     REQUIRE(answer.weights[0].payload_bytes == 107 * 4);
     std::vector<float> seven(107);
     std::vector<float> zero(100);
-    REQUIRE_OK(CopyPayloads(&buffer, answer, std::vector<float*>{seven.data(), zero.data()}));
+    REQUIRE_OK(DecodePayloads(&buffer, answer, std::vector<std::span<float>>{seven, zero}));
     REQUIRE(seven == std::vector<float>(107, 2.0f));
     REQUIRE(zero == std::vector<float>(100, 0.25f));
   }

@@ -392,6 +392,46 @@ TEST_CASE("a server that is too busy is asked again") {
   REQUIRE(AllAre(weights, 0));
 }
 
+TEST_CASE("in each encoding gradients and weights arrive next to what they were, and the same whoever sends them") {
+  for (const v1::Encoding encoding : {v1::ENCODING_BFLOAT16, v1::ENCODING_FLOAT16, v1::ENCODING_INT8_BLOCKS}) {
+    INFO(EncodingName(encoding));
+    TempDir dir;
+    v1::OpenJobRequest job = MakeJob(2);
+    job.mutable_solver()->set_base_lr(1);
+    ParameterServer first(dir.File("0"), job, 0);
+    ParameterServer second(dir.File("1"), job, 1);
+    const auto train = [&](uint64_t t, v1::Encoding sent) {
+      ParameterClient::Options options{"job", kElements, kChunkElements, {first.address(), second.address()}};
+      options.encoding = sent;
+      options.seed = 3;
+      const auto client = ParameterClient::Create(options);
+      REQUIRE_OK(client);
+      std::vector<float> weights(kElements, -1);
+      REQUIRE_OK((*client)->Pull(weights, Soon()));
+      const std::vector<float> gradients(kElements, 0.3f);
+      (*client)->StartPush(t, 1, gradients, weights);
+      (*client)->Ready(0, kElements);
+      REQUIRE_OK((*client)->AwaitPush(Soon()));
+      return weights;
+    };
+    const std::vector<float> rounded = train(0, encoding);
+    for (const float weight : rounded) REQUIRE(std::abs(weight - 0.2f) < 0.02f);
+    // On average nothing is lost, though no single value is exact.
+    const double mean = std::accumulate(rounded.begin(), rounded.end(), 0.0) / kElements;
+    CHECK(std::abs(mean - 0.2) < 2e-4);
+    // A repeated push is dropped, and the same version of the weights is rounded alike for all.
+    CHECK(train(0, encoding) == rounded);
+    // The servers' own weights are exact but for the gradient's rounding.
+    CHECK(train(0, v1::ENCODING_FLOAT32) != rounded);
+  }
+}
+
+TEST_CASE("an encoding that there is not is refused") {
+  ParameterClient::Options options{"job", kElements, kChunkElements, {"127.0.0.1:1"}};
+  options.encoding = static_cast<v1::Encoding>(9);
+  REQUIRE_STATUS(ParameterClient::Create(options), absl::StatusCode::kInvalidArgument, "encoding 9");
+}
+
 TEST_CASE("a client without servers is refused") {
   ParameterClient::Options options;
   options.job_id = "job";

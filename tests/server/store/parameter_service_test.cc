@@ -191,6 +191,9 @@ TEST_CASE_METHOD(Fixture, "requests that make no sense are answered with what is
   request = MakePush(3, 1);
   request.mutable_push(1)->set_encoding(static_cast<v1::Encoding>(99));
   REQUIRE_STATUS(client.AskForError(request), invalid, "unknown encoding 99");
+  v1::ExchangeRequest pull = MakePull();
+  pull.set_pull_encoding(static_cast<v1::Encoding>(99));
+  REQUIRE_STATUS(client.AskForError(pull), invalid, "unknown pull_encoding 99");
   request = MakePush(4, 1);
   AddPush(&request, 0, std::vector<float>(ChunkSize(0), 1));
   REQUIRE_STATUS(client.AskForError(request), invalid, "pushes 4 chunks");
