@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "common/base/launch.h"
 #include "common/base/malloc_tuning.h"
 #include "common/base/signals.h"
@@ -15,6 +16,10 @@
 
 namespace samovar {
 namespace {
+
+void Notify(absl::string_view lines) {
+  if (const absl::Status status = NotifyManager(lines); !status.ok()) LogWarning(status.message());
+}
 
 int Run(int argc, char** argv) {
   const Parsed<ServerFlags> parsed = ParseServerFlags(argc, argv);
@@ -48,9 +53,11 @@ int Run(int argc, char** argv) {
     LogError(status.message());
     return 1;
   }
+  Notify(absl::StrCat("READY=1\nSTATUS=serves at ", (*server)->address()));
   while (!stopper.WaitFor(absl::Hours(1))) {
   }
   LogInfo("stops");
+  Notify("STOPPING=1\nSTATUS=stops");
   (*server)->Shutdown();
   return 0;
 }
