@@ -1,5 +1,5 @@
 // samovar-server: binds flags to Server::Options, serves until SIGINT or SIGTERM.
-// Exit codes: 0 after an orderly end, 1 if it could not start, 2 for a mistake in the flags.
+// Exit codes: 0 after an orderly end, 1 if it could not start, 2 for a mistake in the flags or in the configuration.
 
 #include <cstdio>
 

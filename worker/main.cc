@@ -1,5 +1,5 @@
 // samovar-worker: binds flags to Worker::Options, works until SIGINT or SIGTERM.
-// Exit codes: 0 after an orderly end, 1 if whoever started it has gone, 2 for a mistake in the flags.
+// Exit codes: 0 after an orderly end, 1 if whoever started it has gone, 2 for a mistake in the flags or in the configuration.
 
 #include <atomic>
 #include <cstdio>

@@ -75,9 +75,10 @@ class BundleTest(testbed.TestCase):
         return done.stdout
 
     def test_there_is_no_libc_but_the_bundle_s(self):
-        found = [path.relative_to(self.root) for path in self.root.rglob("lib*.so*")]
+        bundle = self.root / PLACE[1:] / self.name
+        found = list(self.root.rglob("lib*.so*"))
         self.assertTrue(found)
-        self.assertEqual({str(path.parents[-4]) for path in found}, {f"{PLACE[1:]}/{self.name}"})
+        self.assertEqual([path for path in found if bundle not in path.parents], [])
 
     def test_programs_start_at_each_level_and_through_links(self):
         highest = self.assert_runs(self.samovar, "version").split()[-1].rstrip(")")
