@@ -13,6 +13,7 @@
 #include "absl/strings/string_view.h"
 #include "common/base/version.h"
 #include "common/caffe/suggest.h"
+#include "config/config_file.h"
 
 namespace samovar {
 namespace {
@@ -49,8 +50,8 @@ std::string OptionName(const CLI::Option& option) {
 }  // namespace
 
 CommandLine::CommandLine(const std::string& program, const std::string& description) : app_(description, program) {
-  app_.set_help_flag("-h,--help", "Explains the command and its flags");
-  app_.set_version_flag("--version", absl::StrCat(program, " ", Version()), "Shows the version");
+  app_.set_help_flag("-h,--help", "Explains the command and its flags")->configurable(false);
+  app_.set_version_flag("--version", absl::StrCat(program, " ", Version()), "Shows the version")->configurable(false);
   app_.get_formatter()->column_width(kFlagColumns);
   app_.allow_extras();
   app_.option_defaults()->always_capture_default();
@@ -65,6 +66,12 @@ CLI::App* CommandLine::AddCommand(CLI::App* parent, const std::string& name, con
 }
 
 void CommandLine::Require(CLI::App* command, CLI::Option* option) { required_.emplace_back(command, option); }
+
+void CommandLine::AcceptConfigFile() {
+  app_.add_option("--config", config_file_, "Reads flags that are not given from this file, in TOML: apply-threads = 4")
+      ->type_name("FILE")
+      ->configurable(false);
+}
 
 const CLI::App* CommandLine::command() const {
   const CLI::App* command = &app_;
@@ -114,6 +121,10 @@ std::optional<int> CommandLine::Parse(int argc, const char* const* argv) {
   } catch (const CLI::ParseError& error) {
     return UsageError(error.what());
   }
+  if (app_.get_option_no_throw("--config") != nullptr && app_.count("--config") > 0) {
+    const absl::Status status = ReadConfigFile(config_file_, &app_);
+    if (!status.ok()) return UsageError(std::string(status.message()));
+  }
   return CheckComplete();
 }
 
@@ -128,8 +139,10 @@ void AddProcessOptions(CLI::App* app, int* ready_fd, std::string* log_level, boo
   app->add_option("--ready-fd", *ready_fd, "Writes a line to this file descriptor as soon as the process is ready")
       ->type_name("FD")
       ->default_str("")
+      ->configurable(false)
       ->check(Between(0, INT_MAX));
-  app->add_flag("--die-with-parent", *die_with_parent, "Ends when the process that started it ends, however that ends");
+  app->add_flag("--die-with-parent", *die_with_parent, "Ends when the process that started it ends, however that ends")
+      ->configurable(false);
 }
 
 CLI::Validator AddressValidator(bool any_port) {

@@ -29,6 +29,9 @@ class CommandLine {
   // where the user wrote --slover.
   void Require(CLI::App* command, CLI::Option* option);
 
+  // Adds --config FILE: what the command line does not say is read from there; see config_file.h.
+  void AcceptConfigFile();
+
   // Parses, prints what there is to say, and returns what main is to return then; empty if the command is to be run.
   std::optional<int> Parse(int argc, const char* const* argv);
 
@@ -44,6 +47,8 @@ class CommandLine {
 
   CLI::App app_;
   std::vector<std::pair<CLI::App*, CLI::Option*>> required_;
+  // Empty: none.
+  std::string config_file_;
 };
 
 // Options that servers and workers have in common.

@@ -12,6 +12,12 @@ constexpr char kExamples[] =
     "Examples:\n"
     "  samovar-server --coordinator --listen 127.0.0.1:7100 --state /var/lib/samovar/0\n"
     "  samovar-server --join 127.0.0.1:7100 --state /var/lib/samovar/1\n"
+    "  samovar-server --config server.toml\n"
+    "where server.toml holds the same names without dashes, a line each; flags win over it:\n"
+    "  listen = \"127.0.0.1:7101\"\n"
+    "  join = \"127.0.0.1:7100\"\n"
+    "  state = \"/var/lib/samovar/1\"\n"
+    "  apply-threads = 4\n"
     "On one machine, \"samovar train\" starts its servers itself.";
 
 }  // namespace
@@ -22,6 +28,7 @@ Parsed<ServerFlags> ParseServerFlags(int argc, const char* const* argv) {
   CommandLine line("samovar-server", kDescription);
   CLI::App* app = line.app();
   app->footer(kExamples);
+  line.AcceptConfigFile();
   app->add_option("--listen", flags.listen, "Accepts connections here; with port 0 the system chooses one")
       ->type_name("HOST:PORT")
       ->check(AddressValidator(/*any_port=*/true));

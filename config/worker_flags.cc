@@ -12,6 +12,10 @@ constexpr char kDescription[] =
 constexpr char kExamples[] =
     "Examples:\n"
     "  samovar-worker --coordinator 127.0.0.1:7100 --threads 4\n"
+    "  samovar-worker --config worker.toml\n"
+    "where worker.toml holds the same names without dashes, a line each; flags win over it:\n"
+    "  coordinator = \"127.0.0.1:7100\"\n"
+    "  threads = 4\n"
     "On one machine, \"samovar train\" starts its workers itself.";
 
 }  // namespace
@@ -22,6 +26,7 @@ Parsed<WorkerFlags> ParseWorkerFlags(int argc, const char* const* argv) {
   CommandLine line("samovar-worker", kDescription);
   CLI::App* app = line.app();
   app->footer(kExamples);
+  line.AcceptConfigFile();
   line.Require(app, app->add_option("--coordinator", flags.coordinator, "Works for the cluster of this coordinator")
                         ->type_name("HOST:PORT")
                         ->check(AddressValidator(/*any_port=*/false)));

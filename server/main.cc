@@ -1,9 +1,10 @@
 // samovar-server: binds flags to Server::Options, serves until SIGINT or SIGTERM.
-// Exit codes: 0 after an orderly end, 1 if it could not start, 2 for a mistake in the flags.
+// Exit codes: 0 after an orderly end, 1 if it could not start, 2 for a mistake in the flags or in the configuration.
 
 #include <cstdio>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "common/base/launch.h"
 #include "common/base/process_tuning.h"
 #include "common/base/signals.h"
@@ -15,6 +16,10 @@
 
 namespace samovar {
 namespace {
+
+void Notify(absl::string_view lines) {
+  if (const absl::Status status = NotifyManager(lines); !status.ok()) LogWarning(status.message());
+}
 
 int Run(int argc, char** argv) {
   const Parsed<ServerFlags> parsed = ParseServerFlags(argc, argv);
@@ -48,9 +53,11 @@ int Run(int argc, char** argv) {
     LogError(status.message());
     return 1;
   }
+  Notify(absl::StrCat("READY=1\nSTATUS=serves at ", (*server)->address()));
   while (!stopper.WaitFor(absl::Hours(1))) {
   }
   LogInfo("stops");
+  Notify("STOPPING=1\nSTATUS=stops");
   (*server)->Shutdown();
   return 0;
 }

@@ -1,5 +1,5 @@
 // samovar-worker: binds flags to Worker::Options, works until SIGINT or SIGTERM.
-// Exit codes: 0 after an orderly end, 1 if whoever started it has gone, 2 for a mistake in the flags.
+// Exit codes: 0 after an orderly end, 1 if whoever started it has gone, 2 for a mistake in the flags or in the configuration.
 
 #include <atomic>
 #include <cstdio>
@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "common/base/launch.h"
 #include "common/base/loader.h"
 #include "common/base/process_tuning.h"
@@ -20,6 +21,10 @@
 
 namespace samovar {
 namespace {
+
+void Notify(absl::string_view lines) {
+  if (const absl::Status status = NotifyManager(lines); !status.ok()) LogWarning(status.message());
+}
 
 int Run(int argc, char** argv) {
   const Parsed<WorkerFlags> parsed = ParseWorkerFlags(argc, argv);
@@ -45,14 +50,17 @@ int Run(int argc, char** argv) {
       exit_code = 1;
       stopper.Stop();
     }
+    Notify(absl::StrCat("READY=1\nSTATUS=works for ", flags.coordinator));
   };
   LogInfo(absl::StrCat("version ", Version(), ", ", EngineLevel(), ", ", flags.threads, " threads, coordinator ",
                        flags.coordinator));
+  Notify(absl::StrCat("STATUS=joins ", flags.coordinator));
   Worker worker(options);
   std::thread runner([&worker] { worker.Run(); });
   while (!stopper.WaitFor(absl::Hours(1))) {
   }
   LogInfo("stops");
+  Notify("STOPPING=1\nSTATUS=stops");
   worker.Stop();
   runner.join();
   return exit_code;

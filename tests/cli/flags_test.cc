@@ -1,9 +1,11 @@
 #include <cstdio>
+#include <fstream>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "config/cli_flags.h"
 #include "config/server_flags.h"
@@ -248,6 +250,106 @@ TEST_CASE("a worker needs its coordinator") {
   CHECK_FALSE(worker.parsed.flags.die_with_parent);
   CheckRefused(Run(ParseWorkerFlags, "samovar-worker"), "samovar-worker: error: --coordinator is missing");
   CheckRefused(Run(ParseWorkerFlags, "samovar-worker --coordinator h:70000"), "there is no port 70000");
+}
+
+namespace {
+
+// A configuration file for one test.
+class ConfigFile {
+ public:
+  explicit ConfigFile(const std::string& text) : path_(dir_.File("server.toml")) { std::ofstream(path_) << text; }
+  const std::string& path() const { return path_; }
+
+ private:
+  const TempDir dir_;
+  const std::string path_;
+};
+
+Outcome<ServerFlags> Configured(const ConfigFile& file, const std::string& more = "") {
+  return Run(ParseServerFlags, absl::StrCat("samovar-server --config ", file.path(), " ", more));
+}
+
+// The text is refused, with the file, the line and these words.
+void CheckConfigRefused(const std::string& text, int line, const std::string& words) {
+  INFO(text);
+  const ConfigFile file(text);
+  CheckRefused(Configured(file), absl::StrCat("samovar-server: error: ", file.path(), ":", line, ": ", words));
+}
+
+}  // namespace
+
+TEST_CASE("a configuration file says what flags say") {
+  const ConfigFile file(
+      "# A server.\n"
+      "listen = \"127.0.0.1:7401\"   # here\n"
+      "\n"
+      "  join = '127.0.0.1:7400'\n"
+      "state = \"/var/lib/sam ovar\"\r\n"
+      "apply-threads = 8\n"
+      "allow-plaintext = true\n"
+      "log-level = \"debug\"");
+  const auto outcome = Configured(file);
+  INFO(outcome.err);
+  REQUIRE_FALSE(outcome.parsed.exit_code.has_value());
+  const ServerFlags& flags = outcome.parsed.flags;
+  CHECK(flags.listen == "127.0.0.1:7401");
+  CHECK(flags.join == "127.0.0.1:7400");
+  CHECK_FALSE(flags.coordinator);
+  CHECK(flags.state == "/var/lib/sam ovar");
+  CHECK(flags.apply_threads == 8);
+  CHECK(flags.allow_plaintext);
+  CHECK(flags.log_level == "debug");
+
+  const ConfigFile worker("coordinator = \"h:7400\"\nthreads = 4\nname = \"rack 1, left\"\n");
+  const auto configured = Run(ParseWorkerFlags, absl::StrCat("samovar-worker --config ", worker.path()));
+  REQUIRE_FALSE(configured.parsed.exit_code.has_value());
+  CHECK(configured.parsed.flags.coordinator == "h:7400");
+  CHECK(configured.parsed.flags.threads == 4);
+  CHECK(configured.parsed.flags.name == "rack 1, left");
+}
+
+TEST_CASE("flags win over the configuration file") {
+  const ConfigFile file("coordinator = true\nstate = \"a\"\napply-threads = 8\nallow-plaintext = true\n");
+  const auto outcome = Configured(file, "--state b --apply-threads 3 --allow-plaintext=false");
+  REQUIRE_FALSE(outcome.parsed.exit_code.has_value());
+  CHECK(outcome.parsed.flags.coordinator);
+  CHECK(outcome.parsed.flags.state == "b");
+  CHECK(outcome.parsed.flags.apply_threads == 3);
+  CHECK_FALSE(outcome.parsed.flags.allow_plaintext);
+}
+
+TEST_CASE("a mistake in a configuration file is named with its line") {
+  CheckConfigRefused("state = \"a\"\nlisen = \"127.0.0.1:1\"\n", 2, R"(unknown key "lisen"; did you mean "listen"?)");
+  CheckConfigRefused("apply_threads = 2\n", 1, R"(unknown key "apply_threads"; did you mean "apply-threads"?)");
+  CheckConfigRefused("\napply-threads = 0\n", 2, R"(apply-threads: "0" is not a whole number from 1 to 256)");
+  CheckConfigRefused("listen = \"nowhere\"\n", 1, R"(listen: "nowhere" is not HOST:PORT)");
+  CheckConfigRefused("log-level = \"inof\"\n", 1, R"(log-level: "inof" is none of trace, debug)");
+  CheckConfigRefused("coordinator = yes\n", 1, R"(coordinator: is true or false, not "yes")");
+  CheckConfigRefused("coordinator\n", 1, R"("coordinator" is not KEY = VALUE)");
+  CheckConfigRefused("state = [\"a\", \"b\"]\n", 1, "state: takes one value");
+  CheckConfigRefused("state = a b\n", 1, "state: takes one value");
+  CheckConfigRefused("state = \"a#b\"\n", 1, "state: has a quote too many or too few");
+  CheckConfigRefused("state = \"a\"\nstate = \"b\"\n", 2, "state comes twice");
+  CheckConfigRefused("[server]\nstate = \"a\"\n", 1, "[server]: there are no sections here");
+  CheckConfigRefused("server.state = \"a\"\n", 1, R"(unknown key "server.state")");
+  for (const char* const own : {"config", "help", "version", "ready-fd", "die-with-parent"}) {
+    CheckConfigRefused(absl::StrCat(own, " = 1\n"), 1, absl::StrCat(own, " is for the command line only"));
+  }
+}
+
+TEST_CASE("what neither flags nor the configuration file say is missing") {
+  CheckRefused(Configured(ConfigFile("coordinator = true\n")), "--state is missing");
+  CheckRefused(Configured(ConfigFile("state = \"a\"\n")), "either --coordinator or --join HOST:PORT must be given");
+}
+
+TEST_CASE("a configuration file that cannot be read is named") {
+  CheckRefused(Run(ParseServerFlags, "samovar-server --config /nonexistent/server.toml"), "/nonexistent/server.toml: No such file");
+  CheckRefused(Run(ParseServerFlags, "samovar-server --config /"), "/ is a directory");
+}
+
+TEST_CASE("the help of the services shows a configuration file") {
+  CHECK(absl::StrContains(Run(ParseServerFlags, "samovar-server --help").out, "apply-threads = 4"));
+  CHECK(absl::StrContains(Run(ParseWorkerFlags, "samovar-worker --help").out, "threads = 4"));
 }
 
 TEST_CASE("the completion script of bash completes commands and flags") {

@@ -1,16 +1,51 @@
 #include "common/base/launch.h"
 
 #include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#include <cstddef>
+#include <cstdlib>
+#include <cstring>
 #include <string>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "tests/support/catch.h"
+#include "tests/support/temp_dir.h"
 
 namespace samovar {
 namespace {
+
+// A service manager's end: a socket that NOTIFY_SOCKET names while this lives.
+class Manager {
+ public:
+  // "/path", or "@name" for an abstract one.
+  explicit Manager(const std::string& name) : fd_(socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0)) {
+    sockaddr_un address = {};
+    address.sun_family = AF_UNIX;
+    std::memcpy(address.sun_path, name.data(), name.size());
+    if (name.front() == '@') address.sun_path[0] = '\0';
+    const socklen_t size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + name.size());
+    REQUIRE(bind(fd_, reinterpret_cast<const sockaddr*>(&address), size) == 0);
+    setenv("NOTIFY_SOCKET", name.c_str(), /*overwrite=*/1);
+  }
+  ~Manager() {
+    unsetenv("NOTIFY_SOCKET");
+    close(fd_);
+  }
+
+  // The oldest message not read yet; "" if there is none.
+  std::string Next() {
+    char text[256];
+    const ssize_t bytes = recv(fd_, text, sizeof text, 0);
+    return bytes < 0 ? "" : std::string(text, static_cast<size_t>(bytes));
+  }
+
+ private:
+  const int fd_;
+};
 
 TEST_CASE("readiness is one line, and then the end of the pipe") {
   int ends[2];
@@ -31,6 +66,35 @@ TEST_CASE("a descriptor that cannot be written to is named") {
   const absl::Status status = ReportReady(fd, "ok");
   CHECK_FALSE(status.ok());
   CHECK(absl::StrContains(status.message(), absl::StrCat("descriptor ", fd)));
+}
+
+TEST_CASE("a service manager hears each message whole, in order") {
+  const TempDir dir;
+  for (const std::string& name : {dir.File("notify"), absl::StrCat("@samovar-launch-test-", getpid())}) {
+    INFO(name);
+    Manager manager(name);
+    CHECK(NotifyManager("READY=1\nSTATUS=serves at 127.0.0.1:7400").ok());
+    CHECK(NotifyManager("STOPPING=1").ok());
+    CHECK(manager.Next() == "READY=1\nSTATUS=serves at 127.0.0.1:7400");
+    CHECK(manager.Next() == "STOPPING=1");
+    CHECK(manager.Next() == "");
+  }
+}
+
+TEST_CASE("without a service manager there is nobody to notify") {
+  unsetenv("NOTIFY_SOCKET");
+  CHECK(NotifyManager("READY=1").ok());
+}
+
+TEST_CASE("a service manager that cannot be reached is named") {
+  for (const std::string& name : {std::string("/nonexistent/notify"), std::string("notify"), "/" + std::string(200, 'x')}) {
+    INFO(name);
+    setenv("NOTIFY_SOCKET", name.c_str(), /*overwrite=*/1);
+    const absl::Status status = NotifyManager("READY=1");
+    unsetenv("NOTIFY_SOCKET");
+    CHECK_FALSE(status.ok());
+    CHECK(absl::StrContains(status.message(), name));
+  }
 }
 
 }  // namespace
