@@ -169,6 +169,10 @@ absl::StatusOr<v1::HeartbeatResponse> Coordinator::Heartbeat(const v1::Heartbeat
   for (const std::shared_ptr<Job>& job : jobs_) {
     for (uint64_t lease : job->TakeRevoked(request.worker_id())) response.add_revoked_leases(lease);
   }
+  const std::shared_ptr<Job> current = CurrentLocked();
+  for (uint64_t lease : request.leases()) {
+    if (current == nullptr || !current->Holds(request.worker_id(), lease)) response.add_revoked_leases(lease);
+  }
   return response;
 }
 

@@ -401,6 +401,13 @@ std::vector<uint64_t> Job::TakeRevoked(uint64_t worker) {
   return revoked;
 }
 
+bool Job::Holds(uint64_t worker, uint64_t lease_id) const {
+  absl::MutexLock lock(&mu_);
+  if (state_ != v1::JOB_STATE_RUNNING) return false;
+  return leases_->Holds(worker, lease_id) ||
+         std::any_of(passes_.begin(), passes_.end(), [&](const TestPass& pass) { return pass.Holds(worker, lease_id); });
+}
+
 std::vector<std::string> Job::LeaseNames(uint64_t worker) const {
   absl::MutexLock lock(&mu_);
   if (state_ != v1::JOB_STATE_RUNNING) return {};

@@ -82,6 +82,8 @@ class Job {
   void Expire(absl::Time now);
   // Leases that the worker should stop working on.
   std::vector<uint64_t> TakeRevoked(uint64_t worker);
+  // Whether the lease is one that the worker should be working on.
+  bool Holds(uint64_t worker, uint64_t lease_id) const;
   // For the status: "train 120..128", "test net 0 300..400".
   std::vector<std::string> LeaseNames(uint64_t worker) const;
   // Empty unless the job is running.

@@ -27,13 +27,12 @@ class LeaseTable final : public TrainLeases {
   void SetLimit(uint64_t limit) override { limit_ = limit; }
   void AddMissing(const std::vector<IterationRange>& ranges) override;
   std::vector<uint64_t> TakeRevoked(uint64_t worker) override;
+  bool Holds(uint64_t worker, uint64_t lease_id) const override;
   std::vector<Lease> LeasesOf(uint64_t worker) const override;
   const Ledger& done() const override { return done_; }
   bool complete() const override { return done_.watermark() >= options_.max_iter; }
   uint64_t releases() const override { return releases_; }
 
-  // Whether the worker's lease is still its own.
-  bool Holds(uint64_t worker, uint64_t lease_id) const;
   // Iterations leased a second time while their first lease was running.
   uint64_t backups() const { return backups_; }
 

@@ -10,6 +10,8 @@ namespace {
 // A worker that asks for work while it holds a lease has reported its end by another call that is under way, or the
 // answer that brought the lease was lost. After this long it is the latter.
 constexpr absl::Duration kDoubt = absl::Seconds(1);
+// Parts that nobody has asked for within this time, though nothing else is to be done, are dealt to others.
+constexpr absl::Duration kComeForParts = absl::Seconds(2);
 
 }  // namespace
 
@@ -37,7 +39,8 @@ PartTable::Entry* PartTable::UnfinishedOf(uint64_t worker) {
   return held == leases_.end() ? nullptr : &held->second;
 }
 
-std::optional<TrainLeases::Lease> PartTable::Acquire(uint64_t worker, uint64_t workers, absl::Time now) {
+std::optional<TrainLeases::Lease> PartTable::Acquire(uint64_t worker, uint64_t, absl::Time now) {
+  crew_.insert(worker);
   if (Entry* held = UnfinishedOf(worker)) {
     held->doubted = std::min(held->doubted, now);
     if (now - held->doubted < kDoubt) return std::nullopt;
@@ -45,11 +48,12 @@ std::optional<TrainLeases::Lease> PartTable::Acquire(uint64_t worker, uint64_t w
     return held->lease;
   }
   if (free_.empty() && !BeginRound()) return std::nullopt;
-  const uint64_t share = (parts_ + std::max<uint64_t>(1, workers) - 1) / std::max<uint64_t>(1, workers);
-  const auto taken = free_.begin() + static_cast<int64_t>(std::min<uint64_t>(share, free_.size()));
+  const size_t share = (parts_ + crew_.size() - 1) / crew_.size();
+  const auto taken = free_.begin() + static_cast<int64_t>(std::min(share, free_.size()));
   Lease lease{next_id_++, worker, round_, {free_.begin(), taken}};
   free_.erase(free_.begin(), taken);
   leases_[lease.id] = Entry{lease, now, now};
+  changed_ = now;
   return lease;
 }
 
@@ -92,6 +96,7 @@ TrainLeases::News PartTable::Complete(uint64_t worker, uint64_t t, uint32_t part
     }
     if (lease.worker != worker) revoked_[lease.worker].push_back(lease.id);
     entry = leases_.erase(entry);
+    changed_ = now;
   }
   return news;
 }
@@ -108,7 +113,9 @@ void PartTable::Release(uint64_t lease_id) {
 }
 
 void PartTable::ReleaseWorker(uint64_t worker) {
-  if (UnfinishedOf(worker) != nullptr) Restart();
+  // Of the newest round some parts may have been left for it.
+  const bool awaited = crew_.erase(worker) != 0 && !free_.empty();
+  if (awaited || UnfinishedOf(worker) != nullptr) Restart();
   revoked_.erase(worker);
 }
 
@@ -116,7 +123,19 @@ void PartTable::Expire(absl::Time now) {
   const bool lost = std::any_of(leases_.begin(), leases_.end(), [&](const auto& entry) {
     return now - entry.second.renewed > options_.term || now - entry.second.progressed > options_.stall;
   });
-  if (lost) Restart();
+  const bool idle = WaitsForFreeParts(now);
+  if (idle) {
+    crew_.clear();
+    for (const auto& [id, entry] : leases_) crew_.insert(entry.lease.worker);
+  }
+  if (lost || idle) Restart();
+}
+
+bool PartTable::WaitsForFreeParts(absl::Time now) const {
+  if (free_.empty() || leases_.empty() || now - changed_ < kComeForParts) return false;
+  // Who is busy with an earlier round will come.
+  return std::all_of(leases_.begin(), leases_.end(),
+                     [this](const auto& entry) { return entry.second.lease.range == round_; });
 }
 
 void PartTable::AddMissing(const std::vector<IterationRange>& ranges) {
@@ -131,6 +150,11 @@ std::vector<uint64_t> PartTable::TakeRevoked(uint64_t worker) {
   std::vector<uint64_t> result = std::move(revoked->second);
   revoked_.erase(revoked);
   return result;
+}
+
+bool PartTable::Holds(uint64_t worker, uint64_t lease_id) const {
+  const auto entry = leases_.find(lease_id);
+  return entry != leases_.end() && entry->second.lease.worker == worker;
 }
 
 std::vector<TrainLeases::Lease> PartTable::LeasesOf(uint64_t worker) const {

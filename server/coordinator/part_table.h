@@ -5,6 +5,9 @@
 // whole range, as long as there are any, and then begins the next round. So workers need not ask in between, and one
 // that is done with its parts of a round has those of the next at once; its pull waits for the others.
 //
+// A share is that of a worker among those that ask for work. If one of them does not come for its share, and all others
+// wait for it, everything is dealt anew among those.
+//
 // When a lease is lost all others are revoked, for their holders wait for parts that nobody computes; everything that
 // is not done is dealt again, in new rounds. A part that is computed twice is the same to the bit, and chunks drop the
 // second.
@@ -35,6 +38,7 @@ class PartTable final : public TrainLeases {
   void SetLimit(uint64_t limit) override { limit_ = limit; }
   void AddMissing(const std::vector<IterationRange>& ranges) override;
   std::vector<uint64_t> TakeRevoked(uint64_t worker) override;
+  bool Holds(uint64_t worker, uint64_t lease_id) const override;
   std::vector<Lease> LeasesOf(uint64_t worker) const override;
   const Ledger& done() const override { return done_; }
   bool complete() const override { return done_.watermark() >= options_.max_iter; }
@@ -52,6 +56,8 @@ class PartTable final : public TrainLeases {
 
   // Makes the next iterations the round. False: they may not be leased now.
   bool BeginRound();
+  // Whether parts are left of the newest round, and all others of it are in the hands of workers that wait for them.
+  bool WaitsForFreeParts(absl::Time now) const;
   // The lease that the worker should still be busy with.
   Entry* UnfinishedOf(uint64_t worker);
   bool Finished(const Lease& lease) const;
@@ -67,6 +73,10 @@ class PartTable final : public TrainLeases {
   // The newest round, and its parts that nobody has.
   IterationRange round_;
   std::vector<uint32_t> free_;
+  // When a lease was last granted or done.
+  absl::Time changed_ = absl::InfinitePast();
+  // Workers that ask for work.
+  std::set<uint64_t> crew_;
   std::map<uint64_t, Entry> leases_;
   std::map<uint64_t, std::vector<uint64_t>> revoked_;
   Pace pace_;

@@ -72,6 +72,8 @@ class TrainLeases {
   // Leases of this worker that ended without its doing since the last call.
   virtual std::vector<uint64_t> TakeRevoked(uint64_t worker) = 0;
 
+  // Whether the worker's lease is still its own.
+  virtual bool Holds(uint64_t worker, uint64_t lease_id) const = 0;
   virtual std::vector<Lease> LeasesOf(uint64_t worker) const = 0;
 
   virtual const Ledger& done() const = 0;

@@ -129,8 +129,12 @@ void WorkerMembership::KeepKnown() {
 
 void WorkerMembership::SendHeartbeat() {
   v1::HeartbeatRequest request;
-  request.set_worker_id(worker_id());
-  if (request.worker_id() == 0) return;
+  {
+    absl::MutexLock lock(&mu_);
+    if (worker_id_ == 0) return;
+    request.set_worker_id(worker_id_);
+    if (held_ != nullptr) request.add_leases(held_->lease.lease_id());
+  }
   *request.mutable_report() = outbox_.Take();
   const absl::StatusOr<v1::HeartbeatResponse> response = client_.Heartbeat(request);
   if (!response.ok()) outbox_.PutBack(std::move(*request.mutable_report()));

@@ -82,6 +82,21 @@ TEST_CASE("a worker that is not known is told to join") {
   REQUIRE_STATUS(coordinator->Lease(lease), absl::StatusCode::kNotFound, "join again");
 }
 
+TEST_CASE("a worker that is busy with what it does not hold is told so with each heartbeat") {
+  const TempDir dir;
+  const auto coordinator = CoordinatorIn(dir);
+  v1::HeartbeatRequest heartbeat;
+  heartbeat.set_worker_id(coordinator->Join({}).worker_id());
+  CHECK(coordinator->Heartbeat(heartbeat)->revoked_leases().empty());
+  heartbeat.add_leases(7);
+  for (int i = 0; i < 2; ++i) {
+    const auto response = coordinator->Heartbeat(heartbeat);
+    REQUIRE_OK(response);
+    REQUIRE(response->revoked_leases_size() == 1);
+    CHECK(response->revoked_leases(0) == 7);
+  }
+}
+
 TEST_CASE("jobs wait in a queue, say what for, and have names of their own") {
   const TempDir dir;
   const auto coordinator = CoordinatorIn(dir);

@@ -326,6 +326,12 @@ v1::JobSpec InParts(v1::JobSpec spec, uint32_t parts) {
 TEST_CASE("a job in parts reports the means of each iteration's parts") {
   Job job(InParts(SpecOf(100), 2));
   Start(&job);
+  // Anna, who was given everything, comes back when Boris is known to ask for work, too.
+  const auto all = job.Lease(kAnna, 2, At(0));
+  job.Lease(kBoris, 2, At(0));
+  CHECK(job.Holds(kAnna, all->lease_id()));
+  job.ReleaseWorker(kAnna);
+  CHECK_FALSE(job.Holds(kAnna, all->lease_id()));
   const auto anna = job.Lease(kAnna, 2, At(0));
   const auto boris = job.Lease(kBoris, 2, At(0));
   REQUIRE(anna->parts_size() == 1);

@@ -27,6 +27,13 @@ PartTable TableOf(uint64_t max_iter, uint32_t parts) {
   return PartTable(options, parts, Ledger());
 }
 
+// The workers have asked for work before; then everything is dealt anew.
+void Meet(PartTable* table, const std::vector<uint64_t>& workers) {
+  for (uint64_t worker : workers) table->Acquire(worker, 1, At(0));
+  for (const Lease& lease : table->LeasesOf(workers[0])) table->Release(lease.id);
+  for (uint64_t worker : workers) table->TakeRevoked(worker);
+}
+
 void CompleteAll(PartTable* table, const Lease& lease, absl::Time now) {
   for (uint64_t t = lease.range.begin; t < lease.range.end; ++t) {
     for (uint32_t part : lease.parts) table->Complete(lease.worker, t, part, now);
@@ -35,6 +42,7 @@ void CompleteAll(PartTable* table, const Lease& lease, absl::Time now) {
 
 TEST_CASE("workers share the parts of the same iterations") {
   PartTable table = TableOf(100, 8);
+  Meet(&table, {kAnna, kBoris, kClara});
   const auto anna = table.Acquire(kAnna, 3, At(0));
   const auto boris = table.Acquire(kBoris, 3, At(0));
   const auto clara = table.Acquire(kClara, 3, At(0));
@@ -62,6 +70,7 @@ TEST_CASE("an iteration is done when all of its parts are, each counted once") {
 
 TEST_CASE("who is done with a round begins the next, but not the one after it") {
   PartTable table = TableOf(100, 2);
+  Meet(&table, {kAnna, kBoris});
   const auto first = table.Acquire(kAnna, 2, At(0));
   const auto other = table.Acquire(kBoris, 2, At(0));
   CompleteAll(&table, *first, At(1));
@@ -77,6 +86,8 @@ TEST_CASE("who is done with a round begins the next, but not the one after it") 
 
 TEST_CASE("when a worker is lost all others are revoked, and everything is dealt anew") {
   PartTable table = TableOf(100, 4);
+  Meet(&table, {kAnna, kBoris});
+  const uint64_t before = table.releases();
   const auto anna = table.Acquire(kAnna, 2, At(0));
   const auto boris = table.Acquire(kBoris, 2, At(0));
   for (uint32_t part = 0; part < 4; ++part) table.Complete(part < 2 ? kAnna : kBoris, 0, part, At(1));
@@ -89,12 +100,49 @@ TEST_CASE("when a worker is lost all others are revoked, and everything is dealt
   }
   CHECK(table.TakeRevoked(kBoris) == std::vector<uint64_t>{boris->id});
   CHECK(table.LeasesOf(kBoris).empty());
-  CHECK(table.releases() == 2);
+  CHECK(table.releases() == before + 2);
+  table.ReleaseWorker(kAnna);
   const auto again = table.Acquire(kBoris, 1, At(9));
   CHECK(again->range.begin == 1);
   CHECK(again->parts == Parts{0, 1, 2, 3});
   // What is done of it already is not counted twice.
   CHECK(table.Complete(kBoris, 1, 2, At(10)) == News::kNothing);
+}
+
+TEST_CASE("parts that were left for a worker that does not come are dealt to those that wait for them") {
+  PartTable table = TableOf(100, 4);
+  Meet(&table, {kAnna, kBoris});
+  const auto half = table.Acquire(kAnna, 2, At(10));
+  REQUIRE(half->parts == Parts{0, 1});
+  SECTION("it is lost, though it held nothing") { table.ReleaseWorker(kBoris); }
+  SECTION("it lives, but does not ask") {
+    for (double time = 10; time < 12; time += 0.25) {
+      table.Renew(kAnna, At(time));
+      table.Expire(At(time));
+      CHECK(table.Holds(kAnna, half->id));
+    }
+    table.Expire(At(12.5));
+  }
+  CHECK_FALSE(table.Holds(kAnna, half->id));
+  CHECK(table.TakeRevoked(kAnna) == std::vector<uint64_t>{half->id});
+  CHECK(table.Acquire(kAnna, 2, At(12.5))->parts == Parts{0, 1, 2, 3});
+}
+
+TEST_CASE("who is busy with an earlier round is waited for") {
+  PartTable table = TableOf(100, 4);
+  Meet(&table, {kAnna, kBoris});
+  const auto first = table.Acquire(kAnna, 2, At(0));
+  const auto busy = table.Acquire(kBoris, 2, At(0));
+  CompleteAll(&table, *first, At(1));
+  const auto second = table.Acquire(kAnna, 2, At(1));
+  for (double time = 1; time < 60; ++time) {
+    table.Renew(kAnna, At(time));
+    table.Renew(kBoris, At(time));
+    table.Expire(At(time));
+  }
+  CHECK(table.Holds(kBoris, busy->id));
+  CHECK(table.Holds(kAnna, second->id));
+  CHECK_FALSE(table.Holds(kBoris, second->id));
 }
 
 TEST_CASE("a worker that asks again has reported on another way, or has never had its lease") {

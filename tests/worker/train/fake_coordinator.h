@@ -92,6 +92,8 @@ class FakeCoordinator final : public v1::CoordinatorService::Service {
     int leaves = 0;
     int lease_calls = 0;
     int assignment_calls = 0;
+    // What the last heartbeat said the worker is busy with.
+    std::vector<uint64_t> busy_with;
     std::vector<uint64_t> leased;
     std::map<uint64_t, v1::TrainResult> train;
     // By iteration and part.
@@ -122,6 +124,7 @@ class FakeCoordinator final : public v1::CoordinatorService::Service {
                          v1::HeartbeatResponse* response) override {
     absl::MutexLock lock(&mu_);
     if (!Hear(request->worker_id(), request->report())) return Unknown();
+    seen_.busy_with.assign(request->leases().begin(), request->leases().end());
     response->mutable_revoked_leases()->Add(revoked_.begin(), revoked_.end());
     revoked_.clear();
     return grpc::Status::OK;

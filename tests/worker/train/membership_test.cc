@@ -32,6 +32,7 @@ TEST_CASE("a lease is held until it is revoked") {
   REQUIRE(answer->lease->lease.lease_id() == id);
   REQUIRE(answer->lease->lease.train().begin() == 5);
   REQUIRE_FALSE(answer->lease->ended.stopped());
+  coordinator.Await([id](const FakeCoordinator::Seen& seen) { return seen.busy_with == std::vector<uint64_t>{id}; });
   coordinator.Revoke(id);
   REQUIRE(answer->lease->ended.WaitFor(kSoon));
 }
