@@ -123,7 +123,8 @@ float ScaleOf(std::span<const float> block) {
   for (float value : block) largest = std::max(largest, std::bit_cast<uint32_t>(value) & 0x7FFFFFFFu);
   if (largest >= kInfinity) return std::numeric_limits<float>::quiet_NaN();
   const float magnitude = std::bit_cast<float>(largest);
-  return magnitude < 1e-30f ? 0 : magnitude / 127;
+  // Nor is 127 times the scale to be infinite.
+  return magnitude < 1e-30f ? 0 : std::min(magnitude, 3.4e38f) / 127;
 }
 
 void EncodeInt8Blocks(std::span<const float> values, uint64_t key, char* to) {

@@ -185,14 +185,14 @@ TEST_CASE("random bytes are an answer or an error, and payloads lie inside the m
     grpc::ByteBuffer buffer = BufferOf(bytes, 1 + draws[3] % 100);
     ExchangeAnswer answer;
     if (!ParseExchangeResponse(&buffer, 8, &answer).ok()) continue;
-    std::vector<std::vector<char>> rooms;
-    std::vector<float*> destinations;
-    for (const ExchangeAnswer::Weights& weights : answer.weights) {
+    std::vector<std::vector<float>> rooms;
+    for (ExchangeAnswer::Weights& weights : answer.weights) {
       REQUIRE(weights.payload_begin + weights.payload_bytes <= static_cast<int>(bytes.size()));
-      rooms.emplace_back(weights.payload_bytes + sizeof(float));
-      destinations.push_back(reinterpret_cast<float*>(rooms.back().data()));
+      // The client has checked both by then.
+      weights.encoding = v1::ENCODING_FLOAT32;
+      rooms.emplace_back(static_cast<size_t>(weights.payload_bytes) / sizeof(float) + 1);
     }
-    REQUIRE_OK(CopyPayloads(&buffer, answer, destinations));
+    REQUIRE_OK(DecodePayloads(&buffer, answer, std::vector<std::span<float>>(rooms.begin(), rooms.end())));
   }
 }
 
