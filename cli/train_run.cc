@@ -40,6 +40,8 @@ absl::Status TrainRun::Run() {
   channel_ = MakeChannel(cluster_->coordinator());
   absl::Status status = Submit();
   if (status.ok()) status = Follow();
+  // A client that has no call under way hears only every few seconds that its server wants to end, which waits for it.
+  channel_.reset();
   cluster_->Shutdown([this] { return interruption_.hurry(); });
   return status;
 }

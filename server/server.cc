@@ -19,7 +19,7 @@ namespace samovar {
 namespace {
 
 // Calls in progress get this long to end.
-constexpr std::chrono::seconds kDrain(5);
+constexpr std::chrono::seconds kDrain(2);
 constexpr absl::Duration kRegisterDeadline = absl::Seconds(2);
 constexpr absl::Duration kFirstRetry = absl::Milliseconds(100);
 // Threads that serve calls; watchers hold one each.

@@ -12,6 +12,10 @@
 namespace samovar {
 namespace {
 
+// How long the closing of a job waits for what still holds it, and how often it looks.
+constexpr absl::Duration kReleaseTimeout = absl::Seconds(2);
+constexpr absl::Duration kReleaseTick = absl::Milliseconds(1);
+
 // What ForEachChunk's threads share.
 struct ChunkWalk {
   ChunkWalk(std::shared_ptr<HostedJob> job, ApplyThreads* threads,
@@ -299,6 +303,13 @@ absl::Status ChunkStore::CloseJob(const v1::CloseJobRequest& request) {
   ForEachWaits(job, [id = job->id()](WatermarkWaits& waits) {
     waits.End(absl::NotFoundError(absl::StrCat("job \"", id, "\" was closed on this server")));
   });
+  // Requests that are being worked on hold it a moment longer. Whoever closes a job may open the next at once, and is to find the
+  // memory free.
+  const std::weak_ptr<HostedJob> held = job;
+  job.reset();
+  const absl::Time deadline = SteadyNow() + kReleaseTimeout;
+  while (!held.expired() && SteadyNow() < deadline && !stopper_.WaitFor(kReleaseTick)) {
+  }
   return absl::OkStatus();
 }
 

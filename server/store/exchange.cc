@@ -352,6 +352,8 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
     response_.set_duplicates(duplicates_.load(std::memory_order_relaxed));
     // The gradients are not needed any more, and the response may wait for a slow reader.
     call_->request.DropPayloads();
+    // Whoever has the answer may close the job, and finds its memory free.
+    job_.reset();
     done_(std::move(call_));
   }
 
