@@ -32,7 +32,7 @@ uint32_t Await(const std::atomic<uint32_t>& value, Wanted wanted) {
 
 }  // namespace
 
-ThreadPool::ThreadPool(int threads) {
+ThreadPool::ThreadPool(int threads) : shares_(static_cast<size_t>(threads)) {
   for (int thread = 1; thread < threads; ++thread) {
     helpers_.emplace_back([this, thread] { HelperLoop(thread); });
   }
@@ -52,18 +52,26 @@ void ThreadPool::ParallelFor(int64_t pieces, absl::FunctionRef<void(int64_t, int
     return;
   }
   body_ = &body;
-  pieces_ = pieces;
-  next_piece_.store(0, std::memory_order_relaxed);
+  const int64_t threads = this->threads();
+  for (int64_t thread = 0; thread < threads; ++thread) {
+    Share& share = shares_[static_cast<size_t>(thread)];
+    share.next.store(pieces * thread / threads, std::memory_order_relaxed);
+    share.end = pieces * (thread + 1) / threads;
+  }
   gate_.fetch_add(kOneLoop | kOpen, std::memory_order_release);
   gate_.notify_all();
-  RunPieces(body, pieces, 0);
+  RunPieces(body, 0);
   gate_.fetch_and(~kOpen, std::memory_order_relaxed);
   // Helpers leave by themselves, since pieces are finite. What they have written is seen from here on.
   Await(gate_, [](uint32_t gate) { return (gate & kInside) == 0; });
 }
 
-void ThreadPool::RunPieces(const absl::FunctionRef<void(int64_t, int)>& body, int64_t pieces, int thread) {
-  for (int64_t piece; (piece = next_piece_.fetch_add(1, std::memory_order_relaxed)) < pieces;) body(piece, thread);
+void ThreadPool::RunPieces(const absl::FunctionRef<void(int64_t, int)>& body, int thread) {
+  const size_t threads = shares_.size();
+  for (size_t i = 0; i < threads; ++i) {
+    Share& share = shares_[(static_cast<size_t>(thread) + i) % threads];
+    for (int64_t piece; (piece = share.next.fetch_add(1, std::memory_order_relaxed)) < share.end;) body(piece, thread);
+  }
 }
 
 void ThreadPool::HelperLoop(int thread) {
@@ -74,7 +82,7 @@ void ThreadPool::HelperLoop(int thread) {
     if (stopping_) return;
     if (!gate_.compare_exchange_strong(gate, gate + 1, std::memory_order_acquire)) continue;
     joined = number(gate);
-    RunPieces(*body_, pieces_, thread);
+    RunPieces(*body_, thread);
     const uint32_t before = gate_.fetch_sub(1, std::memory_order_release);
     // The caller may sleep until the last is out.
     if ((before & (kInside | kOpen)) == 1) gate_.notify_all();

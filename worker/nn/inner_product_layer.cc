@@ -16,8 +16,16 @@
 namespace samovar {
 namespace {
 
-constexpr int64_t kOutputsPerPiece = 128;
-constexpr int64_t kInputsPerPiece = 256;
+// Columns of a piece at most.
+constexpr int64_t kMostOutputs = 128;
+constexpr int64_t kMostInputs = 256;
+
+// Columns a piece: as few pieces as `most` allows, of nearly the same size, so that threads have as much to do.
+int64_t ColumnsPerPiece(int64_t columns, int64_t most) {
+  constexpr int64_t kWidth = 16;
+  const int64_t pieces = Pieces(columns, most);
+  return Pieces(Pieces(columns, pieces), kWidth) * kWidth;
+}
 
 class InnerProductLayer : public Layer {
  public:
@@ -26,7 +34,9 @@ class InnerProductLayer : public Layer {
         inputs_(Elements(context.bottoms[0], axis, static_cast<int>(context.bottoms[0].size()))),
         outputs_(context.param.inner_product_param().num_output()),
         transpose_(context.param.inner_product_param().transpose()),
-        has_bias_(context.param.inner_product_param().bias_term()) {
+        has_bias_(context.param.inner_product_param().bias_term()),
+        outputs_per_piece_(ColumnsPerPiece(outputs_, kMostOutputs)),
+        inputs_per_piece_(ColumnsPerPiece(inputs_, kMostInputs)) {
     const caffe::InnerProductParameter& ip = context.param.inner_product_param();
     Shape top(context.bottoms[0].begin(), context.bottoms[0].begin() + axis);
     top.push_back(outputs_);
@@ -45,7 +55,7 @@ class InnerProductLayer : public Layer {
   }
 
   absl::Status Forward(const Pass& pass) override {
-    pass.loop.Run(outputs_, kOutputsPerPiece, [&](int64_t begin, int64_t end, int64_t, int thread) {
+    pass.loop.Run(outputs_, outputs_per_piece_, [&](int64_t begin, int64_t end, int64_t, int thread) {
       const int64_t count = end - begin;
       StridedMap out(top(0).data + begin, rows_, count, Eigen::OuterStride<>(outputs_));
       if (has_bias_) {
@@ -70,12 +80,12 @@ class InnerProductLayer : public Layer {
   absl::Status Allocate() override {
     packed_stride_ = 0;
     // Of whole pieces, and of the last one.
-    for (const int64_t count : {std::min(outputs_, kOutputsPerPiece), outputs_ % kOutputsPerPiece}) {
+    for (const int64_t count : {std::min(outputs_, outputs_per_piece_), outputs_ % outputs_per_piece_}) {
       const ProductSize forward = {rows_, count, inputs_};
       const ProductSize gradient = transpose_ ? ProductSize{inputs_, count, rows_} : ProductSize{count, inputs_, rows_};
       packed_stride_ = std::max({packed_stride_, PackedFloats(forward), PackedFloats(gradient)});
     }
-    for (const int64_t count : {std::min(inputs_, kInputsPerPiece), inputs_ % kInputsPerPiece}) {
+    for (const int64_t count : {std::min(inputs_, inputs_per_piece_), inputs_ % inputs_per_piece_}) {
       packed_stride_ = std::max(packed_stride_, PackedFloats({rows_, count, outputs_}));
     }
     return packed_.Allocate(packed_stride_ * binding().threads);
@@ -94,7 +104,7 @@ class InnerProductLayer : public Layer {
 
   void WeightGradient(const Pass& pass) {
     const Factor in = {bottom(0).data, inputs_};
-    pass.loop.Run(outputs_, kOutputsPerPiece, [&](int64_t begin, int64_t end, int64_t, int thread) {
+    pass.loop.Run(outputs_, outputs_per_piece_, [&](int64_t begin, int64_t end, int64_t, int thread) {
       const int64_t count = end - begin;
       const Factor diff = {top(0).diff + begin, outputs_};
       if (transpose_) {
@@ -119,7 +129,7 @@ class InnerProductLayer : public Layer {
   }
 
   void DataGradient(const Pass& pass) {
-    pass.loop.Run(inputs_, kInputsPerPiece, [&](int64_t begin, int64_t end, int64_t, int thread) {
+    pass.loop.Run(inputs_, inputs_per_piece_, [&](int64_t begin, int64_t end, int64_t, int thread) {
       const int64_t count = end - begin;
       StridedMap out(bottom(0).diff + begin, rows_, count, Eigen::OuterStride<>(inputs_));
       out.setZero();
@@ -132,6 +142,8 @@ class InnerProductLayer : public Layer {
   const int64_t outputs_;
   const bool transpose_;
   const bool has_bias_;
+  const int64_t outputs_per_piece_;
+  const int64_t inputs_per_piece_;
 
   // Per thread, of each of the products in turn.
   int64_t packed_stride_ = 0;
