@@ -24,8 +24,9 @@ enum class Direction { kPush, kPull, kFused };
 
 class ServiceDriver {
  public:
-  // Starts `program`, with its state and log below `directory`.
-  static absl::StatusOr<std::unique_ptr<ServiceDriver>> Start(const std::string& program, const std::string& directory);
+  // Starts `program`, with its state and log below `directory`. Gradients and weights travel in the encoding.
+  static absl::StatusOr<std::unique_ptr<ServiceDriver>> Start(const std::string& program, const std::string& directory,
+                                                              v1::Encoding encoding);
   ~ServiceDriver();
 
   pid_t pid() const { return server_->pid(); }
@@ -42,6 +43,7 @@ class ServiceDriver {
  private:
   ServiceDriver() = default;
 
+  v1::Encoding encoding_ = v1::ENCODING_FLOAT32;
   Waker waker_;
   std::unique_ptr<ChildProcess> server_;
   std::string address_;

@@ -1,6 +1,8 @@
 // How fast weights and gradients move between a worker and a parameter server, beside plain TCP in the same run.
 //
-//     transport_bench [--rounds 7] [--seconds 0.2] [--sizes 4096,262144,...] [--server build/release/bin/samovar-server] [--json]
+//     transport_bench [--rounds 7] [--seconds 0.2] [--sizes 4096,262144,...] [--encoding bfloat16] [--json]
+//
+// Bytes are those of the model in float32, whatever it travels in.
 //
 // Every way of moving so many bytes has its turn in each round, so that whatever else the machine does meets all alike; figures are
 // medians over the rounds, ratios are of the same round. README.md says what the columns are.
@@ -31,6 +33,7 @@
 #include "common/base/clock.h"
 #include "common/base/process_tuning.h"
 #include "common/base/status_macros.h"
+#include "common/parameters/encoding.h"
 #include "common/telemetry/log.h"
 
 ABSL_FLAG(std::string, server, "build/release/bin/samovar-server", "the program to measure");
@@ -39,6 +42,7 @@ ABSL_FLAG(double, seconds, 0.2, "length of a turn");
 ABSL_FLAG(std::vector<std::string>, sizes, std::vector<std::string>({"4096", "262144", "1048576", "4194304", "16777216", "67108864"}),
           "bytes of the model");
 ABSL_FLAG(int, connections, 2, "the most connections at a time, from 1 to 4");
+ABSL_FLAG(std::string, encoding, "float32", "how gradients and weights travel: float32, bfloat16, float16, int8");
 ABSL_FLAG(bool, json, false, "prints one JSON object instead of a table");
 
 namespace samovar {
@@ -201,6 +205,10 @@ void PrintJson(const std::vector<uint64_t>& sizes, const Results& results) {
 }
 
 absl::Status Main(RawTcp* tcp) {
+  const std::vector<std::string> encodings = EncodingNames();
+  if (std::find(encodings.begin(), encodings.end(), absl::GetFlag(FLAGS_encoding)) == encodings.end()) {
+    return absl::InvalidArgumentError(absl::StrCat("--encoding is one of ", absl::StrJoin(encodings, ", ")));
+  }
   std::vector<uint64_t> sizes;
   for (const std::string& text : absl::GetFlag(FLAGS_sizes)) {
     uint64_t bytes = 0;
@@ -217,7 +225,7 @@ absl::Status Main(RawTcp* tcp) {
   Results results;
   absl::Status status;
   {
-    const auto service = ServiceDriver::Start(absl::GetFlag(FLAGS_server), directory);
+    const auto service = ServiceDriver::Start(absl::GetFlag(FLAGS_server), directory, EncodingOf(absl::GetFlag(FLAGS_encoding)));
     status = service.status();
     for (size_t i = 0; i < sizes.size() && status.ok(); ++i) status = MeasureSize(sizes[i], tcp, service->get(), &results);
   }
