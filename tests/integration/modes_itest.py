@@ -50,6 +50,15 @@ class ModesTest(testbed.TestCase):
                 self.assertEqual([outputs for _, outputs in self.tests], [outputs for _, outputs in tests])
                 self.assertEqual(self.pushes()["staleness_max"], 0)
 
+    def test_sync_an_encoding_changes_the_model_and_workers_still_do_not(self):
+        exact = self.train("exact", "--mode", "sync", "--workers", 1)
+        for encoding in ("bfloat16", "int8"):
+            with self.subTest(encoding=encoding):
+                one = self.train(f"{encoding}-1", "--mode", "sync", "--workers", 1, "--encoding", encoding)
+                self.assertEqual(self.started["mode"], f"sync in {PARTS} parts, {encoding}")
+                self.assertNotEqual(one, exact)
+                self.assertEqual(self.train(f"{encoding}-3", "--mode", "sync", "--workers", 3, "--encoding", encoding), one)
+
     def test_sync_a_killed_worker_does_not_change_the_model(self):
         expected = self.train("alive", "--mode", "sync", "--workers", 1, iterations=1200)
         self.assertEqual(self.train("killed", "--mode", "sync", "--workers", 2, iterations=1200, kill_at=200), expected)
