@@ -7,26 +7,12 @@
 #include <vector>
 
 #include "common/base/random.h"
+#include "tests/support/byte_buffers.h"
 #include "tests/support/catch.h"
 #include "tests/support/status_matchers.h"
 
 namespace samovar {
 namespace {
-
-std::string BytesOf(const grpc::ByteBuffer& buffer) {
-  std::vector<grpc::Slice> slices;
-  REQUIRE(buffer.Dump(&slices).ok());
-  std::string bytes;
-  for (const grpc::Slice& slice : slices) bytes.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
-  return bytes;
-}
-
-// In slices of at most `piece` bytes, as they come from a socket.
-grpc::ByteBuffer BufferOf(const std::string& bytes, size_t piece) {
-  std::vector<grpc::Slice> slices;
-  for (size_t i = 0; i < bytes.size(); i += piece) slices.emplace_back(bytes.substr(i, piece));
-  return grpc::ByteBuffer(slices.data(), slices.size());
-}
 
 std::string PayloadOf(const std::vector<float>& values) {
   return std::string(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float));
