@@ -2,6 +2,7 @@
 
 #include <hdf5.h>
 
+#include <bit>
 #include <cmath>
 #include <filesystem>
 
@@ -15,6 +16,8 @@
 namespace samovar {
 namespace {
 
+// Of the largest floating-point type.
+constexpr size_t kMaxNumberBytes = 16;
 constexpr size_t kChunkCacheSlots = 12'421;
 // As many as an IterationSchedule takes.
 constexpr uint64_t kMaxRows = uint64_t{1} << 32;
@@ -70,8 +73,13 @@ absl::Status Hdf5File::OpenDataSet(const std::string& name, size_t cache_bytes) 
 
   const hid_t type = H5Dget_type(id);
   const H5T_class_t kind = H5Tget_class(type);
+  const size_t bytes = H5Tget_size(type);
   H5Tclose(type);
   if (kind != H5T_INTEGER && kind != H5T_FLOAT) return absl::InvalidArgumentError("has other values than numbers");
+  // HDF5 1.10 believes a damaged size, and reads beyond what the file has.
+  if (!std::has_single_bit(bytes) || bytes > kMaxNumberBytes) {
+    return absl::InvalidArgumentError(absl::StrCat("has numbers of ", bytes, " bytes"));
+  }
 
   const hid_t space = H5Dget_space(id);
   const int axes = H5Sget_simple_extent_ndims(space);

@@ -137,9 +137,10 @@ void EncodeInt8Blocks(std::span<const float> values, uint64_t key, char* to) {
     ForGroups(block, [&](const float* group, size_t place, size_t count) {
       int8_t bytes[kGroup];
       EncodeGroup(group, key, static_cast<uint32_t>((begin + place) / 2), [&](size_t i, float value, uint32_t random) {
-        // Above 0, so that the conversion, which cuts off, rounds down. NaN: the scale says it.
+        // Above 0, so that the conversion, which cuts off, rounds down. NaN becomes -127, by the order of the arguments: the
+        // scale says it.
         const float up = (static_cast<float>(random) + 0.5f) * 0x1p-16f + 128;
-        const float shifted = std::min(std::max(value * steps, -127.0f), 127.0f) + up;
+        const float shifted = std::min(127.0f, std::max(-127.0f, value * steps)) + up;
         bytes[i] = static_cast<int8_t>(std::min(static_cast<int32_t>(shifted) - 128, 127));
       });
       std::memcpy(to + place, bytes, count);
