@@ -269,8 +269,8 @@ class DownloadTest(TestCase):
 
 # The shell's script: the machine's own root, to which all that is written goes into memory, and is forgotten.
 OVERLAY = """
-mount -t tmpfs none "$1" && mkdir "$1/upper" "$1/work" "$1/root" \
-  && mount -t overlay overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" "$1/root" && mount -t proc proc "$1/root/proc" || exit 77
+mount -t tmpfs none "$1" && mkdir "$1/upper" "$1/scratch" "$1/root" \
+  && mount -t overlay overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/scratch" "$1/root" && mount -t proc proc "$1/root/proc" || exit 77
 cp -r "$2" "$1/root/tmp/samovar-deploy" && cp "$3" "$1/root/tmp/samovar.tar.gz" || exit 1
 exec chroot "$1/root" bash -ec "$4"
 """
