@@ -42,6 +42,10 @@ Parsed<ServerFlags> ParseServerFlags(int argc, const char* const* argv) {
   app->add_option("--apply-threads", flags.apply_threads, "Sets the number of threads that apply gradients")
       ->type_name("N")
       ->check(Between(1, kMaxCount));
+  app->add_option("--server-patience", flags.server_patience,
+                  "Makes a coordinator's jobs wait so long for a server that they have lost before they fail")
+      ->type_name("MINUTES")
+      ->check(Between(1, kMaxCount));
   app->add_flag(
       "--allow-plaintext", flags.allow_plaintext,
       "Accepts that anybody on the network of a --listen address beyond this machine can read and change the training");

@@ -16,6 +16,8 @@ struct ServerFlags {
   // Directory of the snapshots; made if it does not exist.
   std::string state;
   int apply_threads = 2;
+  // Minutes that a coordinator's jobs wait for a server that they have lost.
+  int server_patience = 10;
   bool allow_plaintext = false;
   // File descriptor that takes "ADDRESS\n" when the server is ready; -1: none.
   int ready_fd = -1;

@@ -41,6 +41,7 @@ int Run(int argc, char** argv) {
   options.join = flags.join;
   options.state_dir = flags.state;
   options.apply_threads = flags.apply_threads;
+  options.server_patience = absl::Minutes(flags.server_patience);
   options.allow_plaintext = flags.allow_plaintext;
   absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(options);
   if (!server.ok()) {

@@ -1,6 +1,7 @@
 #include "server/coordinator/coordinator.h"
 
 #include <algorithm>
+#include <random>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -23,12 +24,20 @@ constexpr absl::Duration kWatchTick = absl::Milliseconds(200);
 constexpr absl::Duration kRetryInJob = absl::Milliseconds(20);
 constexpr absl::Duration kRetryIdle = absl::Milliseconds(200);
 
+// So that no worker of an earlier epoch is taken for one of this.
+constexpr uint64_t kWorkerIdsPerEpoch = 1'000'000;
+
 absl::Status UnknownWorker(uint64_t worker) {
   return absl::NotFoundError(absl::StrCat("worker ", worker, " is not known here (any more); it should join again"));
 }
 
 absl::Status UnknownJob(const std::string& job_id) {
   return absl::NotFoundError(absl::StrCat("there is no job \"", job_id.substr(0, 128), "\""));
+}
+
+uint64_t NewRun() {
+  std::random_device random;
+  return (uint64_t{random()} << 32 | random()) | 1;
 }
 
 // The servers of an ended job forget its chunks, frozen ones included. They may be gone.
@@ -44,13 +53,14 @@ void CloseAtServers(const Job& job, const Stopper& stopper) {
 
 absl::StatusOr<std::unique_ptr<Coordinator>> Coordinator::Create(const Options& options) {
   SAMOVAR_ASSIGN_OR_RETURN(const uint64_t epoch, NextEpoch(absl::StrCat(options.state_dir, "/coordinator")));
-  auto coordinator = std::unique_ptr<Coordinator>(new Coordinator(epoch));
+  auto coordinator = std::unique_ptr<Coordinator>(new Coordinator(options, epoch));
   coordinator->runner_ = std::thread([self = coordinator.get()] { self->RunJobs(); });
   coordinator->expirer_ = std::thread([self = coordinator.get()] { self->GiveUpSilent(); });
   return coordinator;
 }
 
-Coordinator::Coordinator(uint64_t epoch) : epoch_(epoch), started_(SteadyNow()) {}
+Coordinator::Coordinator(const Options& options, uint64_t epoch)
+    : options_(options), epoch_(epoch), started_(SteadyNow()), members_((epoch - 1) * kWorkerIdsPerEpoch + 1) {}
 
 void Coordinator::SetAddress(const std::string& address) {
   absl::MutexLock lock(&mu_);
@@ -94,7 +104,8 @@ void Coordinator::RunJobs() {
                             [this] {
                               absl::MutexLock lock(&mu_);
                               return static_cast<uint64_t>(members_.workers().size());
-                            }};
+                            },
+                            options_.server_patience};
   // The last job stays open at its servers until the next one begins, so that its final weights can be read.
   std::shared_ptr<Job> last;
   while (!stopper_.stopped()) {
@@ -237,6 +248,7 @@ absl::StatusOr<std::string> Coordinator::Submit(v1::JobSpec spec) {
     return absl::ResourceExhaustedError(absl::StrCat("more than ", kMaxQueuedJobs, " jobs are waiting; submit again later"));
   }
   ++submissions_;
+  spec.set_run(NewRun());
   auto job = std::make_shared<Job>(std::move(spec));
   if (CurrentLocked() != nullptr) job->SetCause("waits for the jobs that were submitted before it");
   jobs_.push_back(std::move(job));
@@ -246,7 +258,7 @@ absl::StatusOr<std::string> Coordinator::Submit(v1::JobSpec spec) {
 
 v1::JobStatus Coordinator::StatusOfLocked(const Job& job, absl::Time now) const {
   v1::JobStatus status = job.Status(now);
-  if (status.state() == v1::JOB_STATE_RUNNING && members_.workers().empty()) {
+  if (status.state() == v1::JOB_STATE_RUNNING && status.cause().empty() && members_.workers().empty()) {
     status.set_cause("waits for a worker: none has joined, or all have gone");
   }
   return status;

@@ -31,6 +31,8 @@ class Coordinator {
   struct Options {
     // The epoch is kept in `state_dir`/coordinator.
     std::string state_dir;
+    // How long a job waits for a server that it needs before it fails.
+    absl::Duration server_patience = absl::Minutes(10);
   };
   // Ended jobs that are remembered; older ones are forgotten.
   static constexpr size_t kMaxEndedJobs = 64;
@@ -68,7 +70,7 @@ class Coordinator {
   void Stop();
 
  private:
-  explicit Coordinator(uint64_t epoch);
+  Coordinator(const Options& options, uint64_t epoch);
 
   void RunJobs();
   void GiveUpSilent();
@@ -81,6 +83,7 @@ class Coordinator {
   void ForgetOldJobsLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   v1::JobStatus StatusOfLocked(const Job& job, absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
+  const Options options_;
   const uint64_t epoch_;
   const absl::Time started_;
   Stopper stopper_;

@@ -19,8 +19,12 @@ namespace {
 constexpr uint64_t kNever = Ledger::kMaxEnd;
 // Test leases have this bit, the training's have not.
 constexpr uint64_t kTestLease = uint64_t{1} << 63;
-// Failures of workers, with no iteration or test done in between, after which the job fails.
+// Failures of workers, with no iteration or test done in between, after which the job fails; not before some time has passed, in
+// which a server that was restarted is heard of: many workers fail at once then.
 constexpr int kMaxFailuresInARow = 20;
+constexpr absl::Duration kFailurePatience = absl::Seconds(15);
+// Notices that are kept.
+constexpr int kMaxNotices = 32;
 // The rate shown is that of the last seconds.
 constexpr absl::Duration kRateSpan = absl::Seconds(10);
 constexpr absl::Duration kMarkEvery = absl::Milliseconds(200);
@@ -127,7 +131,8 @@ std::string StateName(v1::JobState state) {
   return std::string(absl::StripPrefix(v1::JobState_Name(state), "JOB_STATE_"));
 }
 
-Job::Job(v1::JobSpec spec) : spec_(std::move(spec)), next_test_lease_(kTestLease + 1) {}
+Job::Job(v1::JobSpec spec, bool recovered)
+    : spec_(std::move(spec)), recovered_(recovered), next_test_lease_(kTestLease + 1) {}
 
 void Job::SetCause(const std::string& cause) {
   absl::MutexLock lock(&mu_);
@@ -159,6 +164,74 @@ void Job::Start(Plan plan, absl::Time now) {
   started_ = now;
   marks_.push_back({now, leases_->done().size()});
   UpdateLimit();
+  Changed();
+}
+
+void Job::Suspend(const std::string& cause) {
+  absl::MutexLock lock(&mu_);
+  if (state_ != v1::JOB_STATE_RUNNING || (suspended_ && cause == cause_)) return;
+  cause_ = cause;
+  if (!std::exchange(suspended_, true)) {
+    leases_->RevokeAll();
+    for (TestPass& pass : passes_) test_releases_ += static_cast<uint64_t>(pass.ReleaseAll());
+  }
+  Changed();
+}
+
+void Job::Resume() {
+  absl::MutexLock lock(&mu_);
+  if (state_ != v1::JOB_STATE_RUNNING || !std::exchange(suspended_, false)) return;
+  cause_.clear();
+  failures_in_a_row_ = 0;
+  Changed();
+}
+
+std::optional<uint64_t> Job::DropCheckpoint() {
+  const bool tested = std::all_of(passes_.begin(), passes_.end(), [](const TestPass& pass) { return pass.complete(); });
+  passes_.clear();
+  checkpoint_active_ = false;
+  verified_ = false;
+  if (tested) return std::nullopt;
+  // Of several test nets some may have their results; they come again.
+  auto* tests = figures_.mutable_tests();
+  tests->erase(std::remove_if(tests->begin(), tests->end(),
+                              [this](const v1::TestReport& report) { return report.iteration() == tested_iteration_; }),
+               tests->end());
+  return tested_iteration_;
+}
+
+void Job::Recovered(Plan plan, absl::Time now) {
+  absl::MutexLock lock(&mu_);
+  if (state_ != v1::JOB_STATE_RUNNING) return;
+  suspended_ = false;
+  cause_.clear();
+  failures_in_a_row_ = 0;
+  leases_->RevokeAll();
+  first_train_lease_ = last_train_lease_ + 1;
+  first_test_lease_ = next_test_lease_;
+  const uint64_t done_before = leases_->done().size();
+  leases_->AddMissing(plan.done.Missing(0, max_iter()));
+  const Ledger& done = leases_->done();
+  figures_.set_recoveries(figures_.recoveries() + 1);
+  figures_.set_repeated_iterations(figures_.repeated_iterations() + done_before - done.size());
+
+  const std::optional<uint64_t> untested = DropCheckpoint();
+  next_snapshot_ = std::min(next_snapshot_, NextMultiple(spec_.solver().snapshot(), done.watermark()));
+  if (untested.has_value() && *untested < max_iter()) next_test_ = std::min(next_test_, *untested);
+  plan.resumed_from = plan_.resumed_from;
+  plan_ = std::move(plan);
+  ++placement_;
+  part_sums_.clear();
+  newest_iteration_ = 0;
+  marks_ = {{now, done.size()}};
+  UpdateLimit();
+  Changed();
+}
+
+void Job::AddNotice(const std::string& notice) {
+  absl::MutexLock lock(&mu_);
+  figures_.add_notices(notice);
+  if (figures_.notices_size() > kMaxNotices) figures_.mutable_notices()->DeleteSubrange(0, 1);
   Changed();
 }
 
@@ -205,6 +278,7 @@ void Job::CheckpointFrozen(const Checkpoint& checkpoint, uint64_t workers) {
   if (checkpoint.iteration == next_test_) next_test_ = NextMultiple(spec_.solver().test_interval(), next_test_);
   UpdateLimit();
   if (!checkpoint.test) return;
+  tested_iteration_ = checkpoint.iteration;
   for (int net = 0; net < spec_.test_nets_size(); ++net) {
     passes_.emplace_back(checkpoint.iteration, static_cast<uint32_t>(net), TestedData(spec_, net), spec_.test_outputs(net), workers);
   }
@@ -246,6 +320,7 @@ void Job::Verified(const Ledger& held_by_all, const v1::LedgerSummary& summary) 
   } else {
     leases_->AddMissing(missing);
     part_sums_.clear();
+    marks_ = {{marks_.back().time, leases_->done().size()}};
   }
   Changed();
 }
@@ -271,7 +346,7 @@ bool Job::ended() const {
 
 std::optional<v1::WorkLease> Job::Lease(uint64_t worker, uint64_t workers, absl::Time now) {
   absl::MutexLock lock(&mu_);
-  if (state_ != v1::JOB_STATE_RUNNING) return std::nullopt;
+  if (state_ != v1::JOB_STATE_RUNNING || suspended_) return std::nullopt;
   v1::WorkLease answer;
   answer.set_job_id(id());
   answer.set_epoch(plan_.epoch);
@@ -284,6 +359,7 @@ std::optional<v1::WorkLease> Job::Lease(uint64_t worker, uint64_t workers, absl:
   }
   const auto lease = leases_->Acquire(worker, workers, now);
   if (!lease.has_value()) return std::nullopt;
+  last_train_lease_ = std::max(last_train_lease_, lease->id);
   answer.set_lease_id(lease->id);
   answer.mutable_train()->set_begin(lease->range.begin);
   answer.mutable_train()->set_end(lease->range.end);
@@ -309,7 +385,7 @@ void Job::TakeFigures(const v1::TrainResult& iteration) {
 uint64_t Job::TakeTrainResults(uint64_t worker, const v1::WorkerReport& report, absl::Time now) {
   uint64_t new_iterations = 0;
   for (const v1::TrainResult& result : report.train()) {
-    if (result.job_id() != id()) continue;
+    if (result.job_id() != id() || result.lease_id() < first_train_lease_) continue;
     const TrainLeases::News news = leases_->Complete(worker, result.iteration(), result.part(), now);
     if (news == TrainLeases::News::kNothing) continue;
     failures_in_a_row_ = 0;
@@ -329,7 +405,7 @@ uint64_t Job::TakeTrainResults(uint64_t worker, const v1::WorkerReport& report, 
 
 void Job::TakeTestResults(const v1::WorkerReport& report) {
   for (const v1::TestResult& result : report.test()) {
-    if (result.job_id() != id()) continue;
+    if (result.job_id() != id() || result.lease_id() < first_test_lease_) continue;
     for (TestPass& pass : passes_) {
       if (!pass.Complete(result)) continue;
       failures_in_a_row_ = 0;
@@ -347,12 +423,14 @@ void Job::TakeFailures(const std::string& worker_name, const v1::WorkerReport& r
   for (const v1::WorkFailure& failure : report.failures()) {
     if (failure.job_id() != id()) continue;
     ReleaseLease(failure.lease_id());
+    if (suspended_ && !failure.permanent()) continue;
+    if (failures_in_a_row_ == 0) first_failure_ = now;
     const std::string text = absl::StrCat("worker ", worker_name, ": ", failure.message());
     if (failure.permanent()) {
       EndLocked(v1::JOB_STATE_FAILED, text, now);
-    } else if (++failures_in_a_row_ >= kMaxFailuresInARow) {
+    } else if (++failures_in_a_row_ >= kMaxFailuresInARow && now - first_failure_ >= kFailurePatience) {
       EndLocked(v1::JOB_STATE_FAILED,
-                absl::StrCat("gave up after ", kMaxFailuresInARow, " failures without progress; the last: ", text),
+                absl::StrCat("gave up after ", failures_in_a_row_, " failures without progress; the last: ", text),
                 now);
     }
   }
@@ -403,7 +481,7 @@ std::vector<uint64_t> Job::TakeRevoked(uint64_t worker) {
 
 bool Job::Holds(uint64_t worker, uint64_t lease_id) const {
   absl::MutexLock lock(&mu_);
-  if (state_ != v1::JOB_STATE_RUNNING) return false;
+  if (state_ != v1::JOB_STATE_RUNNING || suspended_) return false;
   return leases_->Holds(worker, lease_id) ||
          std::any_of(passes_.begin(), passes_.end(), [&](const TestPass& pass) { return pass.Holds(worker, lease_id); });
 }
@@ -432,6 +510,7 @@ std::optional<v1::GetAssignmentResponse> Job::Assignment() const {
   assignment.set_epoch(plan_.epoch);
   assignment.set_chunk_elements(plan_.chunk_elements);
   for (const std::string& server : plan_.servers) assignment.add_servers(server);
+  assignment.set_placement(placement_);
   return assignment;
 }
 

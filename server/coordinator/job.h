@@ -42,17 +42,27 @@ class Job {
     bool test = false;
   };
 
-  // REQUIRES: CheckJobSpec(spec).ok()
-  explicit Job(v1::JobSpec spec);
+  // `recovered`: it ran under an earlier coordinator, and its servers may have it open. REQUIRES: CheckJobSpec(spec).ok()
+  explicit Job(v1::JobSpec spec, bool recovered = false);
 
   const v1::JobSpec& spec() const { return spec_; }
   const std::string& id() const { return spec_.job_id(); }
+  bool recovered() const { return recovered_; }
   uint64_t max_iter() const { return static_cast<uint64_t>(spec_.solver().max_iter()); }
 
   // --- for the runner ---
   // Of a QUEUED job: what it waits for.
   void SetCause(const std::string& cause);
   void Start(Plan plan, absl::Time now);
+  // Of a RUNNING job: nothing is leased, and workers drop what they are at, until Resume or Recovered. `cause` says what is waited for.
+  void Suspend(const std::string& cause);
+  // All is as it was.
+  void Resume();
+  // Servers were lost, and the job is open again. `plan.done` is what all chunks hold now; the rest is leased again. What was reported
+  // of leases from before counts no more, and a checkpoint that was under way is taken anew when it is due.
+  void Recovered(Plan plan, absl::Time now);
+  // For people: what has happened to the job.
+  void AddNotice(const std::string& notice);
   // Blocks until the runner has something to do, or for the given time.
   void AwaitWork(absl::Duration time);
   // The checkpoint that is due, at most one at a time. The one at max_iter comes when the ledgers were found complete.
@@ -110,9 +120,12 @@ class Job {
   void TakeFailures(const std::string& worker_name, const v1::WorkerReport& report, absl::Time now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void ReleaseLease(uint64_t lease_id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The checkpoint under way was not. Returns the iteration of its tests, if they are not done.
+  std::optional<uint64_t> DropCheckpoint() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   double ImagesPerSecond(absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const v1::JobSpec spec_;
+  const bool recovered_;
   mutable absl::Mutex mu_;
   // Raised by every change that a watcher would see.
   uint64_t version_ ABSL_GUARDED_BY(mu_) = 1;
@@ -121,6 +134,13 @@ class Job {
   Plan plan_ ABSL_GUARDED_BY(mu_);
   // Null until the job starts.
   std::unique_ptr<TrainLeases> leases_ ABSL_GUARDED_BY(mu_);
+  bool suspended_ ABSL_GUARDED_BY(mu_) = false;
+  // Raised by each Recovered.
+  uint64_t placement_ ABSL_GUARDED_BY(mu_) = 0;
+  // Leases before these are from before the last Recovered. The highest train lease so far.
+  uint64_t first_train_lease_ ABSL_GUARDED_BY(mu_) = 0;
+  uint64_t first_test_lease_ ABSL_GUARDED_BY(mu_) = 0;
+  uint64_t last_train_lease_ ABSL_GUARDED_BY(mu_) = 0;
 
   // Iterations of the next checkpoint of either kind; kNever if there is none before the last.
   uint64_t next_snapshot_ ABSL_GUARDED_BY(mu_) = 0;
@@ -128,10 +148,13 @@ class Job {
   bool checkpoint_active_ ABSL_GUARDED_BY(mu_) = false;
   bool verified_ ABSL_GUARDED_BY(mu_) = false;
   std::vector<TestPass> passes_ ABSL_GUARDED_BY(mu_);
+  // Of passes_.
+  uint64_t tested_iteration_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t next_test_lease_ ABSL_GUARDED_BY(mu_);
   uint64_t test_releases_ ABSL_GUARDED_BY(mu_) = 0;
 
   int failures_in_a_row_ ABSL_GUARDED_BY(mu_) = 0;
+  absl::Time first_failure_ ABSL_GUARDED_BY(mu_);
   // Of iterations of which some parts are done: the sums of these parts' results.
   std::map<uint64_t, v1::TrainResult> part_sums_ ABSL_GUARDED_BY(mu_);
   std::deque<float> losses_ ABSL_GUARDED_BY(mu_);

@@ -1,5 +1,6 @@
 #include "server/store/chunk_store.h"
 
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -164,6 +165,8 @@ absl::Status ChunkStore::OpenJob(const v1::OpenJobRequest& request, v1::OpenJobR
   std::shared_ptr<HostedJob> job = BeginOpen(request.job_id());
   if (job != nullptr) {
     SAMOVAR_RETURN_IF_ERROR(job->CheckSame(request));
+    // They belong to a coordinator, or to a checkpoint, that is no more.
+    job->ThawAll();
   } else {
     absl::StatusOr<std::shared_ptr<HostedJob>> made = MakeJob(request);
     EndOpen(request.job_id(), made.ok() ? *made : nullptr);
@@ -186,6 +189,7 @@ absl::StatusOr<std::shared_ptr<HostedJob>> ChunkStore::MakeJob(const v1::OpenJob
     SAMOVAR_RETURN_IF_ERROR(Annotate(initial.status(), absl::StrCat("job \"", job->id(), "\": initial model")));
     SAMOVAR_RETURN_IF_ERROR(Fill(job, *initial));
   }
+  SAMOVAR_RETURN_IF_ERROR(snapshots_->NotePlace(job->Describe()));
   return job;
 }
 
@@ -284,6 +288,11 @@ absl::Status ChunkStore::ListSnapshots(const v1::ListSnapshotsRequest& request, 
   if (!request.job_id().empty()) SAMOVAR_RETURN_IF_ERROR(CheckJobId(request.job_id()));
   SAMOVAR_ASSIGN_OR_RETURN(std::vector<v1::SnapshotInfo> snapshots, snapshots_->List(request.job_id()));
   for (v1::SnapshotInfo& info : snapshots) response->add_snapshots()->Swap(&info);
+  if (request.job_id().empty()) return absl::OkStatus();
+  const auto open = FindJob(request.job_id());
+  if (open.ok()) *response->mutable_open() = (*open)->Describe();
+  SAMOVAR_ASSIGN_OR_RETURN(const std::optional<v1::SnapshotInfo> place, snapshots_->Place(request.job_id()));
+  if (place.has_value()) *response->mutable_place() = *place;
   return absl::OkStatus();
 }
 

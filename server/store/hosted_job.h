@@ -53,6 +53,8 @@ class HostedJob {
 
   // What a snapshot of this share says of itself; `bytes` is left to the writer.
   v1::SnapshotManifest MakeManifest(uint64_t iteration) const;
+  // The share as MakeManifest describes it, of no iteration.
+  v1::SnapshotInfo Describe() const;
 
   const std::string& id() const { return request_.job_id(); }
   const v1::ParameterLayout& layout() const { return request_.layout(); }
@@ -79,6 +81,8 @@ class HostedJob {
   // Publishes the copy; null if it could not be made.
   void EndFreeze(uint64_t iteration, std::shared_ptr<const FrozenCopy> copy) ABSL_LOCKS_EXCLUDED(mu_);
   void Thaw(uint64_t iteration) ABSL_LOCKS_EXCLUDED(mu_);
+  // All copies; one that is being made is waited for.
+  void ThawAll() ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   HostedJob(const v1::OpenJobRequest& request, ChunkPlan plan, std::vector<uint32_t> numbers,
