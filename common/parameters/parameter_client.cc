@@ -36,29 +36,21 @@ absl::StatusOr<std::unique_ptr<ParameterClient>> ParameterClient::Create(const O
 ParameterClient::ParameterClient(const Options& options, const ChunkPlan& plan)
     : options_(options),
       plan_(plan),
+      events_([](void* tag, bool ok) { ServerStream::Complete(static_cast<ServerStream::Event*>(tag), ok); }),
       servers_(options.servers.size()),
       versions_(plan.chunks(), 0),
       uncovered_(plan.chunks(), 0) {
   ServerStream::Owner* const owner = this;
   for (size_t i = 0; i < options_.servers.size(); ++i) {
-    streams_.push_back(std::make_unique<ServerStream>(i, options_.servers[i], &queue_, owner));
+    streams_.push_back(std::make_unique<ServerStream>(i, options_.servers[i], events_.queue(), owner));
   }
-  thread_ = std::thread([this] { ServeQueue(); });
 }
 
 ParameterClient::~ParameterClient() {
   AbandonPush();
+  events_.ServeMeanwhile();
   for (auto& stream : streams_) stream->Close();
   for (auto& stream : streams_) stream->AwaitClosed();
-  // Only now: an operation begun on a queue that was shut down would be fatal.
-  queue_.Shutdown();
-  thread_.join();
-}
-
-void ParameterClient::ServeQueue() {
-  void* tag = nullptr;
-  bool ok = false;
-  while (queue_.Next(&tag, &ok)) ServerStream::Complete(static_cast<ServerStream::Event*>(tag), ok);
 }
 
 absl::Status ParameterClient::Pull(std::span<float> weights, const WaitLimit& limit, const PulledWeights& which) {
@@ -119,16 +111,20 @@ void ParameterClient::Begin(Operation operation) {
   if (!operation_.head.frozen) operation_.head.pull_encoding = options_.encoding;
   operation_.unfinished_chunks = plan_.chunks();
   for (uint32_t chunk = 0; chunk < plan_.chunks(); ++chunk) uncovered_[chunk] = plan_.size(chunk);
+  all_uncovered_ = plan_.elements();
 }
 
 void ParameterClient::Ready(uint64_t begin, uint64_t end) {
   uint32_t first = 0;
   uint32_t last = 0;
+  bool more_to_come = false;
   {
     absl::MutexLock lock(&mu_);
     if (!active_ || begin >= end) return;
     first = static_cast<uint32_t>(begin / plan_.chunk_elements());
     last = static_cast<uint32_t>((end - 1) / plan_.chunk_elements());
+    all_uncovered_ -= end - begin;
+    more_to_come = all_uncovered_ > 0;
     for (uint32_t chunk = first; chunk <= last; ++chunk) {
       const uint64_t from = std::max(begin, plan_.begin(chunk));
       const uint64_t to = std::min(end, plan_.begin(chunk) + plan_.size(chunk));
@@ -138,6 +134,8 @@ void ParameterClient::Ready(uint64_t begin, uint64_t end) {
   }
   const uint32_t wakes = std::min(last - first + 1, plan_.servers());
   for (uint32_t i = 0; i < wakes; ++i) streams_[plan_.server_of(first + i)]->Wake();
+  // Otherwise the caller is about to wait.
+  if (more_to_come) events_.ServeMeanwhile();
 }
 
 absl::StatusOr<ParameterClient::PushResult> ParameterClient::AwaitPush(const WaitLimit& limit) { return Await(limit); }
@@ -163,11 +161,20 @@ bool ParameterClient::FinishedLocked() const {
 
 absl::StatusOr<ParameterClient::PushResult> ParameterClient::Await(const WaitLimit& limit) {
   const absl::Duration patience = limit.deadline - SteadyNow();
-  for (absl::Time now = SteadyNow();; now = SteadyNow()) {
+  const auto deadline = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return std::max(limit.deadline, operation_.told_to_wait + patience); };
+  const auto finished = [this] {
+    absl::MutexLock lock(&mu_);
+    return FinishedLocked();
+  };
+  while (true) {
+    absl::Time until;
     {
       absl::MutexLock lock(&mu_);
-      const absl::Time deadline = std::max(limit.deadline, operation_.told_to_wait + patience);
-      mu_.AwaitWithTimeout(absl::Condition(this, &ParameterClient::FinishedLocked), std::min(kTick, deadline - now));
+      until = deadline();
+    }
+    events_.ServeUntil(finished, std::min(kTick, until - SteadyNow()));
+    {
+      absl::MutexLock lock(&mu_);
       if (FinishedLocked()) {
         const bool was_active = active_;
         ClearLocked();
@@ -176,7 +183,7 @@ absl::StatusOr<ParameterClient::PushResult> ParameterClient::Await(const WaitLim
         return operation_.result;
       }
       const bool stopped = limit.stopper != nullptr && limit.stopper->stopped();
-      if (stopped || SteadyNow() >= std::max(deadline, operation_.told_to_wait + patience)) {
+      if (stopped || SteadyNow() >= deadline()) {
         const std::string unanswered = DescribeUnansweredLocked();
         ClearLocked();
         if (stopped) return absl::CancelledError(absl::StrCat("stopped; ", unanswered));

@@ -23,7 +23,6 @@
 #include <memory>
 #include <span>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -33,6 +32,7 @@
 #include "absl/time/time.h"
 #include "common/base/stopper.h"
 #include "common/model/chunk_plan.h"
+#include "common/parameters/event_queue.h"
 #include "common/parameters/exchange_codec.h"
 #include "common/parameters/server_stream.h"
 
@@ -156,7 +156,6 @@ class ParameterClient final : private ServerStream::Owner {
   absl::Status TakeResponse(size_t server, grpc::ByteBuffer* response) override;
   bool StreamEnded(size_t server, const absl::Status& status) override;
 
-  void ServeQueue();
   void Begin(Operation operation) ABSL_LOCKS_EXCLUDED(mu_);
   // Pulls every chunk.
   absl::Status RunPull(Operation operation, const WaitLimit& limit);
@@ -175,7 +174,7 @@ class ParameterClient final : private ServerStream::Owner {
 
   const Options options_;
   const ChunkPlan plan_;
-  grpc::CompletionQueue queue_;
+  EventQueue events_;
   // Constant after construction.
   std::vector<std::unique_ptr<ServerStream>> streams_;
 
@@ -187,12 +186,11 @@ class ParameterClient final : private ServerStream::Owner {
   // Of each chunk: updates in the weights last pulled; floats that Ready has yet to cover.
   std::vector<uint64_t> versions_ ABSL_GUARDED_BY(mu_);
   std::vector<uint32_t> uncovered_ ABSL_GUARDED_BY(mu_);
+  uint64_t all_uncovered_ ABSL_GUARDED_BY(mu_) = 0;
   // Kept from call to call for their memory.
   std::vector<PushedChunk> pushed_ ABSL_GUARDED_BY(mu_);
   std::vector<std::span<float>> destinations_ ABSL_GUARDED_BY(mu_);
   ExchangeAnswer answer_ ABSL_GUARDED_BY(mu_);
-
-  std::thread thread_;
 };
 
 }  // namespace samovar
