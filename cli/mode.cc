@@ -48,6 +48,7 @@ absl::Status BuildForPart(const std::string& solver_path, v1::JobSpec* spec) {
 
 absl::Status ApplyMode(const ModeChoice& choice, const std::string& solver_path, v1::JobSpec* spec) {
   spec->set_encoding(EncodingOf(choice.encoding));
+  spec->set_on_numeric_failure(choice.on_numeric_failure == "skip" ? v1::NUMERIC_FAILURE_SKIP : v1::NUMERIC_FAILURE_FAIL);
   if (choice.mode == "bounded") {
     spec->set_mode(v1::CONSISTENCY_BOUNDED);
     spec->set_delay(choice.delay.value_or(kDefaultDelay));

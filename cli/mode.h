@@ -1,4 +1,5 @@
-// Which weights iterations are computed from, and how they travel: what the user asks for, what a job is told, and how it is said.
+// Which weights iterations are computed from, how they travel, and what becomes of gradients that are no numbers: what the user asks
+// for, what a job is told, and how it is said.
 #pragma once
 
 #include <cstdint>
@@ -22,6 +23,8 @@ struct ModeChoice {
   std::optional<uint32_t> parts;
   // One of EncodingNames(); empty: float32, or that of the run that is resumed.
   std::string encoding;
+  // "fail" or "skip".
+  std::string on_numeric_failure = "fail";
 };
 
 inline constexpr uint32_t kDefaultDelay = 4;

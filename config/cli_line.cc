@@ -162,6 +162,12 @@ void CliLine::AddTrain() {
       ->default_str("")
       ->check(OneOf(EncodingNames()));
   train_
+      ->add_option("--on-numeric-failure", train.mode.on_numeric_failure,
+                   "Ends the job when a loss or a gradient is NaN or infinite, and says where (fail); or counts that iteration as done "
+                   "without effect (skip), for which gradients are sent only when all of them are computed")
+      ->type_name("WHAT")
+      ->check(OneOf({"fail", "skip"}));
+  train_
       ->add_option("--seed", train.seed,
                    "Draws initial weights and the order of records from this number; otherwise from the "
                    "solver's random_seed, or a random one")

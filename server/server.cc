@@ -137,6 +137,7 @@ void Server::KeepRegistered() {
 Server::~Server() { Shutdown(); }
 
 void Server::Shutdown() {
+  if (std::exchange(ended_, true)) return;
   // 1. No more registrations, no more leases: jobs and watchers end.
   stopper_.Stop();
   if (registrar_.joinable()) registrar_.join();
@@ -146,7 +147,12 @@ void Server::Shutdown() {
     parameters_->CancelStreams();
     grpc_server_->Shutdown(std::chrono::system_clock::now() + kDrain);
   }
-  // 3. Queues, apply threads and storage.
+  // 3. What was applied since the last snapshots.
+  if (grpc_server_ != nullptr) {
+    const absl::Status saved = parameters_->SaveJobs();
+    if (!saved.ok()) LogWarning(absl::StrCat("jobs could not be saved: ", saved.message()));
+  }
+  // 4. Queues, apply threads and storage.
   if (parameters_ != nullptr) parameters_->Shutdown();
 }
 

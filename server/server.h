@@ -69,6 +69,7 @@ class Server {
   std::unique_ptr<StatusService> status_service_;
   std::unique_ptr<grpc::Server> grpc_server_;
   std::thread registrar_;
+  bool ended_ = false;
 };
 
 }  // namespace samovar

@@ -25,6 +25,7 @@ constexpr int kMaxFailuresInARow = 20;
 constexpr absl::Duration kFailurePatience = absl::Seconds(15);
 // Notices that are kept.
 constexpr int kMaxNotices = 32;
+constexpr uint64_t kSkippedTold = 4;
 // The rate shown is that of the last seconds.
 constexpr absl::Duration kRateSpan = absl::Seconds(10);
 constexpr absl::Duration kMarkEvery = absl::Milliseconds(200);
@@ -54,6 +55,7 @@ uint64_t SamplesOfIteration(const v1::JobSpec& spec) {
 void AddPart(const v1::TrainResult& part, v1::TrainResult* sum) {
   sum->set_iteration(part.iteration());
   sum->set_loss(sum->loss() + part.loss());
+  if (sum->skipped().empty()) sum->set_skipped(part.skipped());
   if (sum->outputs_size() < part.outputs_size()) sum->mutable_outputs()->Resize(part.outputs_size(), 0);
   for (int i = 0; i < part.outputs_size(); ++i) sum->set_outputs(i, sum->outputs(i) + part.outputs(i));
 }
@@ -230,9 +232,20 @@ void Job::Recovered(Plan plan, absl::Time now) {
 
 void Job::AddNotice(const std::string& notice) {
   absl::MutexLock lock(&mu_);
+  AddNoticeLocked(notice);
+}
+
+void Job::AddNoticeLocked(const std::string& notice) {
   figures_.add_notices(notice);
   if (figures_.notices_size() > kMaxNotices) figures_.mutable_notices()->DeleteSubrange(0, 1);
   Changed();
+}
+
+void Job::TakeSkipped(const v1::TrainResult& iteration) {
+  const uint64_t before = figures_.skipped_iterations();
+  figures_.set_skipped_iterations(before + 1);
+  // The first ones are told; a model that has diverged makes all the rest such.
+  if (before < kSkippedTold) AddNoticeLocked(absl::StrCat("iteration ", iteration.iteration(), " was skipped: ", iteration.skipped()));
 }
 
 void Job::UpdateLimit() {
@@ -393,7 +406,11 @@ uint64_t Job::TakeTrainResults(uint64_t worker, const v1::WorkerReport& report, 
     AddPart(result, &sum);
     if (news == TrainLeases::News::kPart) continue;
     ++new_iterations;
-    TakeFigures(sum);
+    if (sum.skipped().empty()) {
+      TakeFigures(sum);
+    } else {
+      TakeSkipped(sum);
+    }
     part_sums_.erase(result.iteration());
   }
   if (new_iterations > 0 && now - marks_.back().time >= kMarkEvery) {

@@ -113,6 +113,9 @@ class Job {
   // iterations, and the checkpoint is exact.
   void UpdateLimit() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void EndLocked(v1::JobState state, const std::string& cause, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void AddNoticeLocked(const std::string& notice) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Counts an iteration that was skipped, and says so.
+  void TakeSkipped(const v1::TrainResult& iteration) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Figures of an iteration that is done: the parts' means.
   void TakeFigures(const v1::TrainResult& iteration) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   uint64_t TakeTrainResults(uint64_t worker, const v1::WorkerReport& report, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

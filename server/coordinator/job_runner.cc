@@ -246,8 +246,9 @@ absl::Status Runner::TryToRecover(const absl::Status& loss) {
   job_.Recovered(PlanFor(placement_, opened.ledgers), SteadyNow());
   for (const std::string& notice : opened.notices) Notice(notice);
   const std::string back = opened.restored.has_value() ? absl::StrCat("to snapshot ", *opened.restored) : "to the beginning";
-  Notice(absl::StrCat("server ", absl::StrJoin(restarted, ", "), " was restarted; ",
-                      KeepsTogether() ? absl::StrCat("all servers have gone back ", back, "; ") : "",
+  const std::string lost = restarted.empty() ? std::string(loss.message())
+                                             : absl::StrCat("server ", absl::StrJoin(restarted, ", "), " was restarted");
+  Notice(absl::StrCat(lost, "; ", KeepsTogether() ? absl::StrCat("all servers have gone back ", back, "; ") : "",
                       job_.Status(SteadyNow()).repeated_iterations() - repeated_before, " iterations are computed again"));
   return absl::OkStatus();
 }
@@ -295,6 +296,7 @@ absl::Status Runner::Verify() {
       sum->set_applied(sum->applied() + response.counters().applied());
       sum->set_duplicates(sum->duplicates() + response.counters().duplicates());
       sum->set_rejected(sum->rejected() + response.counters().rejected());
+      sum->set_skipped(sum->skipped() + response.counters().skipped());
       sum->set_staleness_sum(sum->staleness_sum() + response.counters().staleness_sum());
       sum->set_staleness_max(std::max(sum->staleness_max(), response.counters().staleness_max()));
     }

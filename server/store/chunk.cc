@@ -74,10 +74,7 @@ absl::StatusOr<bool> Chunk::Push(const SolverRule& rule, uint64_t t, uint64_t pu
                                                    " floats, but the pushed gradient has ", gradient.size()));
   }
   SAMOVAR_RETURN_IF_ERROR(CheckPart(t, part));
-  if (image_.ledger.Contains(t) || pending_.Holds(part)) {
-    counters_.set_duplicates(counters_.duplicates() + 1);
-    return false;
-  }
+  if (Holds(t, part)) return false;
   if (!AllFinite(gradient)) {
     counters_.set_rejected(counters_.rejected() + 1);
     return absl::InvalidArgumentError(absl::StrCat("the gradient of iteration ", t, " for chunk ", image_.chunk,
@@ -85,15 +82,7 @@ absl::StatusOr<bool> Chunk::Push(const SolverRule& rule, uint64_t t, uint64_t pu
   }
   if (parts_ > 1) {
     pending_.Add(part, gradient, segments_);
-    if (pending_.complete()) {
-      const std::vector<float> mean = pending_.TakeMean(segments_);
-      if (!AllFinite(mean)) {
-        counters_.set_rejected(counters_.rejected() + 1);
-        return absl::InvalidArgumentError(absl::StrCat("the gradients of iteration ", t, " for chunk ", image_.chunk,
-                                                       " add up to infinity; nothing of them was applied"));
-      }
-      Apply(rule, t, /*staleness=*/0, mean);
-    }
+    SAMOVAR_RETURN_IF_ERROR(EndParts(&rule, t));
   } else {
     // A worker may have pulled from a server that was restored to an earlier version since: no staleness is known then.
     const bool late = parts_ == 0 && image_.version > pulled_version;
@@ -101,6 +90,49 @@ absl::StatusOr<bool> Chunk::Push(const SolverRule& rule, uint64_t t, uint64_t pu
   }
   counters_.set_applied(counters_.applied() + 1);
   return true;
+}
+
+bool Chunk::Holds(uint64_t t, uint32_t part) {
+  if (!image_.ledger.Contains(t) && !pending_.Holds(part)) return false;
+  counters_.set_duplicates(counters_.duplicates() + 1);
+  return true;
+}
+
+absl::StatusOr<bool> Chunk::Skip(uint64_t t, uint32_t part) {
+  SAMOVAR_RETURN_IF_ERROR(CheckPart(t, part));
+  if (Holds(t, part)) return false;
+  if (parts_ > 1) {
+    pending_.Skip(part);
+    SAMOVAR_RETURN_IF_ERROR(EndParts(nullptr, t));
+  } else {
+    if (parts_ > 0) previous_weights_ = image_.weights;
+    Enter(t);
+  }
+  counters_.set_skipped(counters_.skipped() + 1);
+  return true;
+}
+
+absl::Status Chunk::EndParts(const SolverRule* rule, uint64_t t) {
+  if (!pending_.complete()) return absl::OkStatus();
+  if (pending_.skipped()) {
+    pending_.Clear();
+    previous_weights_ = image_.weights;
+    Enter(t);
+    return absl::OkStatus();
+  }
+  const std::vector<float> mean = pending_.TakeMean(segments_);
+  if (!AllFinite(mean)) {
+    counters_.set_rejected(counters_.rejected() + 1);
+    return absl::InvalidArgumentError(absl::StrCat("the gradients of iteration ", t, " for chunk ", image_.chunk,
+                                                   " add up to infinity; nothing of them was applied"));
+  }
+  Apply(*rule, t, /*staleness=*/0, mean);
+  return absl::OkStatus();
+}
+
+void Chunk::Enter(uint64_t t) {
+  image_.ledger.Add(t);
+  ++image_.version;
 }
 
 void Chunk::Apply(const SolverRule& rule, uint64_t t, uint64_t staleness, std::span<const float> gradient) {
@@ -119,8 +151,7 @@ void Chunk::Apply(const SolverRule& rule, uint64_t t, uint64_t staleness, std::s
       rule.Apply(t, segment, image_.weights, state_, gradient);
     }
   }
-  image_.ledger.Add(t);
-  ++image_.version;
+  Enter(t);
 }
 
 bool Chunk::PullsPrevious(std::optional<uint64_t> watermark) const {
@@ -148,6 +179,7 @@ void AddCounters(const v1::PushCounters& from, v1::PushCounters* sum) {
   sum->set_applied(sum->applied() + from.applied());
   sum->set_duplicates(sum->duplicates() + from.duplicates());
   sum->set_rejected(sum->rejected() + from.rejected());
+  sum->set_skipped(sum->skipped() + from.skipped());
   sum->set_staleness_sum(sum->staleness_sum() + from.staleness_sum());
   sum->set_staleness_max(std::max(sum->staleness_max(), from.staleness_max()));
 }

@@ -16,7 +16,7 @@
 //
 // Thread safety: none. A chunk is touched by its own apply thread only (see apply_threads.h), hence without a lock.
 // Invariants:
-//   (1) an update is in the weights if and only if its iteration is in the ledger.
+//   (1) an update is in the weights if and only if its iteration is in the ledger; unless it was skipped: then it is in the ledger only.
 //   (2) image().version == image().ledger.size().
 //   (3) parts that wait for others are in none of the image: they are not in snapshots.
 #pragma once
@@ -56,6 +56,10 @@ class Chunk {
   absl::StatusOr<bool> Push(const SolverRule& rule, uint64_t t, uint64_t pulled_version, std::span<const float> gradient,
                             uint32_t part = 0);
 
+  // Enters one iteration, or one part of it, without an update: it then is in the ledger, and the weights are as before. Returns as Push
+  // does, and its errors but those of gradients. An iteration of which any part is skipped is skipped.
+  absl::StatusOr<bool> Skip(uint64_t t, uint32_t part = 0);
+
   // What a worker is given to compute with, see above, as little-endian floats at `to`; and the number of updates in it.
   // `watermark`: in a job whose iterations come in parts, the iteration that is to be computed; if the chunk is no more
   // than one further, what it was then.
@@ -72,6 +76,10 @@ class Chunk {
   // The weights are to be those of before the last iteration.
   bool PullsPrevious(std::optional<uint64_t> watermark) const;
   absl::Status CheckPart(uint64_t t, uint32_t part) const;
+  bool Holds(uint64_t t, uint32_t part);
+  // If all parts that wait are there: applies them, or enters that they are skipped.
+  absl::Status EndParts(const SolverRule* rule, uint64_t t);
+  void Enter(uint64_t t);
   void Apply(const SolverRule& rule, uint64_t t, uint64_t staleness, std::span<const float> gradient);
 
   ChunkImage image_;

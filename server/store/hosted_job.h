@@ -61,6 +61,8 @@ class HostedJob {
   const ChunkPlan& plan() const { return plan_; }
   const SolverRule& rule() const { return *rule_; }
   uint64_t seed() const { return request_.seed(); }
+  // Whether chunks apply iterations in their order, each in one part or more.
+  bool in_order() const { return request_.parts() > 0; }
   uint64_t max_iter() const { return static_cast<uint64_t>(request_.solver().max_iter()); }
   // Bytes of all weights and states.
   uint64_t bytes() const { return bytes_; }

@@ -145,6 +145,32 @@ TEST_CASE("a job whose server was restarted gives it its share again") {
   CheckComplete(RunToEnd(&cluster, &worker, "lenet"));
 }
 
+TEST_CASE("a server that ends in order saves what it has applied since the last snapshot, and keeps its identity") {
+  const TempDir dir;
+  TestCluster cluster(dir.path(), 2);
+  REQUIRE_OK(cluster.Submit(MakeSpec(200)));
+  TestWorker worker(cluster.coordinator());
+  std::atomic<bool> half = false;
+  std::thread watcher([&] {
+    cluster.Await("lenet", [](const v1::JobStatus& status) { return status.iteration() >= 100; });
+    half = true;
+  });
+  worker.WorkUntil([&] { return half.load(); });
+  watcher.join();
+  Server::Options options;
+  options.join = cluster.coordinator();
+  options.state_dir = dir.File("1");
+  cluster.Stop(1);
+  const auto again = Server::Start(options);
+  REQUIRE_OK(again);
+  const v1::JobStatus recovered = cluster.Await("lenet", [](const v1::JobStatus& status) { return status.recoveries() > 0; });
+  CHECK(recovered.repeated_iterations() == 0);
+  CHECK(recovered.iteration() >= 100);
+  REQUIRE(recovered.notices_size() >= 1);
+  CHECK_THAT(recovered.notices(0), Catch::Contains("restored from its snapshot"));
+  CheckComplete(RunToEnd(&cluster, &worker, "lenet"));
+}
+
 TEST_CASE("jobs run one after the other on the same servers") {
   const TempDir dir;
   TestCluster cluster(dir.path(), 2);

@@ -33,7 +33,7 @@ absl::Status Assignment::Open() {
   options.job_id = spec().job_id();
   options.elements = net_->layout().elements();
   options.chunk_elements = message_.chunk_elements();
-  options.servers.assign(message_.servers().begin(), message_.servers().end());
+  options.servers = servers_;
   options.encoding = spec().encoding();
   options.seed = spec().seed();
   SAMOVAR_ASSIGN_OR_RETURN(parameters_, ParameterClient::Create(options));
