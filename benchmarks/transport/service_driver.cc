@@ -54,9 +54,10 @@ absl::Status Call(const std::string& address,
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ServiceDriver>> ServiceDriver::Start(const std::string& program, const std::string& directory,
-                                                                    v1::Encoding encoding) {
+                                                                    v1::Encoding encoding, uint32_t channels) {
   std::unique_ptr<ServiceDriver> driver(new ServiceDriver());
   driver->encoding_ = encoding;
+  driver->channels_ = channels;
   ChildProcess::Options child;
   child.name = "server";
   child.program = program;
@@ -89,6 +90,7 @@ absl::Status ServiceDriver::Open(uint64_t elements, int clients, bool applies) {
   options.chunk_elements = job.chunk_elements();
   options.servers = {address_};
   options.encoding = encoding_;
+  options.channels = channels_;
   for (int i = 0; i < clients; ++i) {
     SAMOVAR_ASSIGN_OR_RETURN(std::unique_ptr<ParameterClient> client, ParameterClient::Create(options));
     clients_.push_back(std::move(client));

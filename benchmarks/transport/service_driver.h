@@ -26,7 +26,7 @@ class ServiceDriver {
  public:
   // Starts `program`, with its state and log below `directory`. Gradients and weights travel in the encoding.
   static absl::StatusOr<std::unique_ptr<ServiceDriver>> Start(const std::string& program, const std::string& directory,
-                                                              v1::Encoding encoding);
+                                                              v1::Encoding encoding, uint32_t channels);
   ~ServiceDriver();
 
   pid_t pid() const { return server_->pid(); }
@@ -44,6 +44,7 @@ class ServiceDriver {
   ServiceDriver() = default;
 
   v1::Encoding encoding_ = v1::ENCODING_FLOAT32;
+  uint32_t channels_ = 0;
   Waker waker_;
   std::unique_ptr<ChildProcess> server_;
   std::string address_;

@@ -43,6 +43,7 @@ ABSL_FLAG(std::vector<std::string>, sizes, std::vector<std::string>({"4096", "26
           "bytes of the model");
 ABSL_FLAG(int, connections, 2, "the most connections at a time, from 1 to 4");
 ABSL_FLAG(std::string, encoding, "float32", "how gradients and weights travel: float32, bfloat16, float16, int8");
+ABSL_FLAG(int, channels, 0, "channels of each connection of ours, from 1 to 8; 0: as the client chooses");
 ABSL_FLAG(bool, json, false, "prints one JSON object instead of a table");
 
 namespace samovar {
@@ -225,7 +226,8 @@ absl::Status Main(RawTcp* tcp) {
   Results results;
   absl::Status status;
   {
-    const auto service = ServiceDriver::Start(absl::GetFlag(FLAGS_server), directory, EncodingOf(absl::GetFlag(FLAGS_encoding)));
+    const auto service = ServiceDriver::Start(absl::GetFlag(FLAGS_server), directory, EncodingOf(absl::GetFlag(FLAGS_encoding)),
+                                              static_cast<uint32_t>(absl::GetFlag(FLAGS_channels)));
     status = service.status();
     for (size_t i = 0; i < sizes.size() && status.ok(); ++i) status = MeasureSize(sizes[i], tcp, service->get(), &results);
   }
