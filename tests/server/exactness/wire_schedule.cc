@@ -34,6 +34,7 @@ WireSchedule::Setup WireSchedule::SetupOf(uint64_t seed) {
   Setup setup;
   setup.servers = static_cast<uint32_t>(1 + random() % 3);
   setup.workers = static_cast<uint32_t>(1 + random() % 4);
+  setup.channels = static_cast<uint32_t>(1 + random() % 2);
   // Some schedules are of one kind of fault alone, most of all together.
   const auto chance = [&](int percent) { return random() % 4 == 0 ? 0 : percent; };
   setup.faults.overtaken = chance(30);
@@ -97,6 +98,7 @@ std::unique_ptr<ParameterClient> WireSchedule::MakeClient(const std::vector<std:
   options.elements = kWireElements;
   options.chunk_elements = kWireChunkElements;
   options.servers = servers;
+  options.channels = setup_.channels;
   options.encoding = scenario_.encoding;
   options.seed = 7;
   auto client = ParameterClient::Create(options);

@@ -56,6 +56,8 @@ class WireSchedule {
   struct Setup {
     uint32_t servers = 1;
     uint32_t workers = 1;
+    // Of each worker to each server.
+    uint32_t channels = 1;
     FaultLink::Faults faults;
     // Of each iteration that a worker computes, in percent.
     int dies = 0;
