@@ -1,6 +1,7 @@
 #include "tests/server/exactness/wire_schedule.h"
 
 #include <algorithm>
+#include <cstring>
 #include <filesystem>
 #include <numeric>
 #include <thread>
@@ -10,6 +11,7 @@
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "server/store/ledger.h"
+#include "tests/server/exactness/ask_server.h"
 #include "tests/support/catch.h"
 #include "tests/support/status_matchers.h"
 
@@ -248,20 +250,11 @@ void WireSchedule::RollBack() {
 }
 
 void WireSchedule::CheckServer(size_t server) {
-  const auto stub = v1::ParameterService::NewStub(MakeChannel(servers_[server]->address()));
-  grpc::ClientContext context;
-  context.set_wait_for_ready(true);
-  const auto stream = stub->Exchange(&context);
   const v1::GetLedgersResponse ledgers = servers_[server]->Ledgers("job");
   v1::ExchangeRequest pull;
   pull.set_job_id("job");
   for (const v1::ChunkLedger& chunk : ledgers.ledgers()) pull.add_pull(chunk.chunk());
-  v1::ExchangeResponse answer;
-  REQUIRE(stream->Write(pull));
-  REQUIRE(stream->Read(&answer));
-  REQUIRE(answer.code() == 0);
-  stream->WritesDone();
-  stream->Finish();
+  const v1::ExchangeResponse answer = AskServerOk(servers_[server]->address(), pull);
   REQUIRE(answer.weights_size() == ledgers.ledgers_size());
   Weights weights(kWireElements);
   for (int i = 0; i < ledgers.ledgers_size(); ++i) {

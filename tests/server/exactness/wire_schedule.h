@@ -4,6 +4,7 @@
 // Thread safety: none; asserts on the thread that runs it, which must be the test's own.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
