@@ -1,10 +1,11 @@
-// One request to one parameter server, on a stream of its own.
+// Requests to one parameter server, one after the other on a stream of their own.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "common/rpc/channel.h"
@@ -13,18 +14,24 @@
 
 namespace samovar {
 
-inline v1::ExchangeResponse AskServer(const std::string& address, const v1::ExchangeRequest& request) {
+inline std::vector<v1::ExchangeResponse> AskServerAll(const std::string& address, const std::vector<v1::ExchangeRequest>& requests) {
   const auto stub = v1::ParameterService::NewStub(MakeChannel(address));
   grpc::ClientContext context;
   SetDeadline(&context, absl::Seconds(60));
   context.set_wait_for_ready(true);
   const auto stream = stub->Exchange(&context);
-  v1::ExchangeResponse response;
-  REQUIRE(stream->Write(request));
-  REQUIRE(stream->Read(&response));
+  std::vector<v1::ExchangeResponse> responses(requests.size());
+  for (size_t i = 0; i < requests.size(); ++i) {
+    REQUIRE(stream->Write(requests[i]));
+    REQUIRE(stream->Read(&responses[i]));
+  }
   stream->WritesDone();
   stream->Finish();
-  return response;
+  return responses;
+}
+
+inline v1::ExchangeResponse AskServer(const std::string& address, const v1::ExchangeRequest& request) {
+  return AskServerAll(address, {request})[0];
 }
 
 // As AskServer, where success is expected.

@@ -240,6 +240,11 @@ v1::ExchangeRequest FaultLink::Recall() {
   return remembered_[random_() % remembered_.size()];
 }
 
+std::vector<v1::ExchangeRequest> FaultLink::remembered() const {
+  absl::MutexLock lock(&mu_);
+  return remembered_;
+}
+
 FaultLink::Counts FaultLink::counts() const {
   absl::MutexLock lock(&mu_);
   return counts_;

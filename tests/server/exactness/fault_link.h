@@ -62,6 +62,8 @@ class FaultLink final : public v1::ParameterService::Service {
   void Connect(const std::string& server) ABSL_LOCKS_EXCLUDED(mu_);
 
   Counts counts() const ABSL_LOCKS_EXCLUDED(mu_);
+  // Requests that passed: what may still be under way somewhere.
+  std::vector<v1::ExchangeRequest> remembered() const ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   using Stream = grpc::ServerReaderWriter<v1::ExchangeResponse, v1::ExchangeRequest>;

@@ -241,12 +241,22 @@ void WireSchedule::RollBack() {
   for (auto& link : links_) link->Connect("");
   for (size_t i = 0; i < servers_.size(); ++i) {
     Restart(i, snapshots_[i]);
+    if (Draw(2) == 0) DeliverLate(i);
     CheckServer(i);
   }
   std::set<uint64_t> missing;
   for (uint64_t t = checkpoint; t < kWireIterations; ++t) missing.insert(t);
   board_.ServerLost(missing, epoch_);
   for (size_t i = 0; i < servers_.size(); ++i) links_[i]->Connect(servers_[i]->address());
+}
+
+void WireSchedule::DeliverLate(size_t server) {
+  std::vector<v1::ExchangeRequest> pushes = links_[server]->remembered();
+  std::erase_if(pushes, [](const v1::ExchangeRequest& request) { return request.push().empty(); });
+  for (v1::ExchangeRequest& push : pushes) push.clear_pull();
+  for (const v1::ExchangeResponse& answer : AskServerAll(servers_[server]->address(), pushes)) {
+    REQUIRE(answer.code() == static_cast<int>(absl::StatusCode::kFailedPrecondition));
+  }
 }
 
 void WireSchedule::CheckServer(size_t server) {

@@ -83,6 +83,8 @@ class WireSchedule {
   void RollBack();
   void Persist(size_t server, uint64_t name);
   void Restart(size_t server, std::optional<uint64_t> snapshot);
+  // Pushes from before the servers went back arrive at last.
+  void DeliverLate(size_t server);
   // The server's ledgers, weights and counters agree.
   void CheckServer(size_t server);
   void CheckEnd();
