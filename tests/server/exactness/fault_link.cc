@@ -79,8 +79,8 @@ class FaultLink::Bag {
 // One stream on its way through the link: a thread each for what is read, and what is written, on both sides.
 class FaultLink::Passage {
  public:
-  Passage(FaultLink* link, grpc::ServerContext* context, Stream* client, std::shared_ptr<v1::ParameterService::Stub> stub)
-      : link_(link), client_context_(context), client_(client), stub_(std::move(stub)), server_(stub_->Exchange(&server_context_)) {}
+  Passage(FaultLink* link, grpc::ServerContext* context, Stream* client, v1::ParameterService::Stub* server)
+      : link_(link), client_context_(context), client_(client), server_(server->Exchange(&server_context_)) {}
 
   // Until the stream has ended on either side.
   void Run() {
@@ -157,7 +157,6 @@ class FaultLink::Passage {
   grpc::ServerContext* const client_context_;
   Stream* const client_;
   grpc::ClientContext server_context_;
-  const std::shared_ptr<v1::ParameterService::Stub> stub_;
   const std::unique_ptr<grpc::ClientReaderWriter<v1::ExchangeRequest, v1::ExchangeResponse>> server_;
   Bag<v1::ExchangeRequest> requests_{link_};
   Bag<v1::ExchangeResponse> answers_{link_};
@@ -183,19 +182,21 @@ FaultLink::~FaultLink() {
 
 void FaultLink::Connect(const std::string& server) {
   absl::MutexLock lock(&mu_);
-  server_ = nullptr;
+  connected_ = false;
   for (Passage* passage : open_) passage->Break();
   const auto closed = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return open_.empty(); };
   mu_.Await(absl::Condition(&closed));
-  if (!server.empty()) server_ = v1::ParameterService::NewStub(MakeChannel(server));
+  if (server.empty()) return;
+  stubs_.push_back(v1::ParameterService::NewStub(MakeChannel(server)));
+  connected_ = true;
 }
 
 grpc::Status FaultLink::Exchange(grpc::ServerContext* context, Stream* stream) {
   std::optional<Passage> passage;
   {
     absl::MutexLock lock(&mu_);
-    if (server_ == nullptr) return grpc::Status(grpc::StatusCode::UNAVAILABLE, "the link leads nowhere");
-    passage.emplace(this, context, stream, server_);
+    if (!connected_) return grpc::Status(grpc::StatusCode::UNAVAILABLE, "the link leads nowhere");
+    passage.emplace(this, context, stream, stubs_.back().get());
     open_.insert(&*passage);
   }
   passage->Run();

@@ -90,8 +90,9 @@ class FaultLink final : public v1::ParameterService::Service {
   Counts counts_ ABSL_GUARDED_BY(mu_);
   int broken_ ABSL_GUARDED_BY(mu_) = 0;
   std::vector<v1::ExchangeRequest> remembered_ ABSL_GUARDED_BY(mu_);
-  // Null: nowhere.
-  std::shared_ptr<v1::ParameterService::Stub> server_ ABSL_GUARDED_BY(mu_);
+  // The last one is that of the server; those of servers that were lost stay for whoever still holds them.
+  std::vector<std::unique_ptr<v1::ParameterService::Stub>> stubs_ ABSL_GUARDED_BY(mu_);
+  bool connected_ ABSL_GUARDED_BY(mu_) = false;
   std::set<Passage*> open_ ABSL_GUARDED_BY(mu_);
 
   // Last: its calls use the rest.
