@@ -62,7 +62,7 @@ ParameterClient::ParameterClient(const Options& options, const ChunkPlan& plan)
 
 ParameterClient::~ParameterClient() {
   AbandonPush();
-  events_.ServeMeanwhile();
+  events_.Poll();
   for (auto& stream : streams_) stream->Close();
   for (auto& stream : streams_) stream->AwaitClosed();
 }
@@ -149,7 +149,7 @@ void ParameterClient::Ready(uint64_t begin, uint64_t end) {
   const uint32_t wakes = std::min(last - first + 1, static_cast<uint32_t>(streams_.size()));
   for (uint32_t i = 0; i < wakes; ++i) streams_[StreamOf(first + i)]->Wake();
   // Otherwise the caller is about to wait.
-  if (more_to_come) events_.ServeMeanwhile();
+  if (more_to_come) events_.Poll();
 }
 
 absl::StatusOr<ParameterClient::PushResult> ParameterClient::AwaitPush(const WaitLimit& limit) { return Await(limit); }

@@ -58,7 +58,7 @@ struct PulledWeights {
 class ParameterClient final : private ServerStream::Owner {
  public:
   // Bytes of payload that a request carries at most, each way, unless one chunk is larger.
-  static constexpr uint64_t kRequestBytes = 256 << 10;
+  static constexpr uint64_t kRequestBytes = 128 << 10;
   // Requests under way on a stream; bounds what is in memory of copies. As many again may wait for other workers:
   // together the requests of one stream that a server works on at a time.
   static constexpr size_t kMaxInFlight = 8;
