@@ -4,11 +4,15 @@
 #include <iterator>
 #include <vector>
 
+#include "absl/time/time.h"
+
 namespace samovar {
 namespace {
 
 // How often, in percent, a worker is given what another one computes, though there is something that nobody does.
 constexpr uint64_t kTwicePercent = 15;
+// Far beyond what anything here takes.
+constexpr absl::Duration kNever = absl::Seconds(60);
 
 }  // namespace
 
@@ -75,7 +79,12 @@ bool LeaseBoard::Holds(const Lease& lease) const {
 
 void LeaseBoard::Fail(const std::string& failure) {
   absl::MutexLock lock(&mu_);
+  FailLocked(failure);
+}
+
+void LeaseBoard::FailLocked(const std::string& failure) {
   if (failure_.empty()) failure_ = failure;
+  revoked_->Stop();
 }
 
 void LeaseBoard::SetLimit(uint64_t limit) {
@@ -83,10 +92,15 @@ void LeaseBoard::SetLimit(uint64_t limit) {
   limit_ = limit;
 }
 
-void LeaseBoard::AwaitDone(size_t cells) const {
+void LeaseBoard::AwaitDone(size_t cells) {
   absl::MutexLock lock(&mu_);
   const auto there = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return !failure_.empty() || done_ >= cells; };
-  mu_.Await(absl::Condition(&there));
+  size_t before = 0;
+  do {
+    before = done_;
+    if (mu_.AwaitWithTimeout(absl::Condition(&there), kNever)) return;
+  } while (done_ > before);
+  FailLocked("nothing got done for a minute");
 }
 
 void LeaseBoard::ServerLost(const std::set<uint64_t>& iterations, uint64_t epoch) {

@@ -51,8 +51,8 @@ class LeaseBoard {
   // --- for whoever drives the test ---
   // Nothing at or beyond this iteration is dealt.
   void SetLimit(uint64_t limit) ABSL_LOCKS_EXCLUDED(mu_);
-  // Blocks until that many cells are done, or one has failed.
-  void AwaitDone(size_t cells) const ABSL_LOCKS_EXCLUDED(mu_);
+  // Blocks until that many cells are done, or one has failed; if nothing gets done for a minute, that is a failure.
+  void AwaitDone(size_t cells) ABSL_LOCKS_EXCLUDED(mu_);
   // A server was lost: the iterations are not done after all, and leases of before are void.
   void ServerLost(const std::set<uint64_t>& iterations, uint64_t epoch) ABSL_LOCKS_EXCLUDED(mu_);
   // No server will be lost any more: when all is done, workers may go.
@@ -66,6 +66,7 @@ class LeaseBoard {
     int holders = 0;
   };
 
+  void FailLocked(const std::string& failure) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool Ended() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool HasNews() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::optional<Cell> Choose() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

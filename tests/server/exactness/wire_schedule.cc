@@ -88,6 +88,7 @@ void WireSchedule::Run() {
   if (scenario_.losses == WireScenario::Losses::kServers) LoseServers();
   if (scenario_.losses == WireScenario::Losses::kRollback) RollBack();
   board_.Close();
+  board_.AwaitDone(kWireIterations * parts());
   for (std::thread& worker : workers) worker.join();
   INFO(board_.failure());
   REQUIRE(board_.failure().empty());
@@ -128,6 +129,7 @@ void WireSchedule::Work(uint64_t seed) {
     } else if (status.ok() || !board_.Holds(*lease)) {
       board_.Return(*lease);
     } else {
+      // Ends the others' work, too.
       board_.Fail(absl::StrCat("iteration ", lease->cell.t, " part ", lease->cell.part, ": ", status.ToString()));
     }
   }
