@@ -186,7 +186,6 @@ class ParameterClient final : private ServerStream::Owner {
 
   const Options options_;
   const ChunkPlan plan_;
-  EventQueue events_;
   // Constant after construction. Stream i is to server i modulo their number, and has the chunks that are i modulo the number of
   // streams.
   std::vector<std::unique_ptr<ServerStream>> streams_;
@@ -205,6 +204,9 @@ class ParameterClient final : private ServerStream::Owner {
   std::vector<PushedChunk> pushed_ ABSL_GUARDED_BY(mu_);
   std::vector<std::span<float>> destinations_ ABSL_GUARDED_BY(mu_);
   ExchangeAnswer answer_ ABSL_GUARDED_BY(mu_);
+
+  // Last: its thread may still be in the handler of a stream's last event when that stream is closed.
+  EventQueue events_;
 };
 
 }  // namespace samovar
