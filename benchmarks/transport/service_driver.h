@@ -14,8 +14,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "cli/child_process.h"
-#include "cli/waker.h"
+#include "benchmarks/support/server_process.h"
 #include "common/parameters/parameter_client.h"
 
 namespace samovar {
@@ -27,7 +26,6 @@ class ServiceDriver {
   // Starts `program`, with its state and log below `directory`. Gradients and weights travel in the encoding.
   static absl::StatusOr<std::unique_ptr<ServiceDriver>> Start(const std::string& program, const std::string& directory,
                                                               v1::Encoding encoding, uint32_t channels);
-  ~ServiceDriver();
 
   pid_t pid() const { return server_->pid(); }
 
@@ -45,9 +43,7 @@ class ServiceDriver {
 
   v1::Encoding encoding_ = v1::ENCODING_FLOAT32;
   uint32_t channels_ = 0;
-  Waker waker_;
-  std::unique_ptr<ChildProcess> server_;
-  std::string address_;
+  std::unique_ptr<ServerProcess> server_;
   int jobs_ = 0;
   std::string job_id_;
   bool applies_ = false;

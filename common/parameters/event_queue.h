@@ -32,13 +32,15 @@ class EventQueue {
 
   // Serves on the calling thread until done(), which is asked after each event, or until the time is over.
   void ServeUntil(absl::FunctionRef<bool()> done, absl::Duration time) ABSL_LOCKS_EXCLUDED(mu_);
-  // The caller will be busy with other things: the own thread is to serve until the next ServeUntil, from now on. Without this it
-  // takes over after a tenth of a second.
-  void ServeMeanwhile() ABSL_LOCKS_EXCLUDED(mu_);
+  // Handles what has come so far, on the calling thread. The caller will be busy with other things then, but something is under
+  // way: if it does not come back here or to ServeUntil within two milliseconds, the own thread takes over until the next
+  // ServeUntil. Without this it takes over a tenth of a second after the last ServeUntil.
+  void Poll() ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   void Run();
-  bool MustServeLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return ending_ || (wanted_ && !caller_serves_); }
+  void ServeOnThreadLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool WantedLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return ending_ || wanted_; }
   bool ThreadRestsLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return !thread_serves_; }
 
   const Handler handler_;
@@ -47,11 +49,12 @@ class EventQueue {
   absl::Mutex mu_;
   bool caller_serves_ ABSL_GUARDED_BY(mu_) = false;
   bool thread_serves_ ABSL_GUARDED_BY(mu_) = false;
+  // Something is under way that nobody waits for yet.
   bool wanted_ ABSL_GUARDED_BY(mu_) = false;
   bool ending_ ABSL_GUARDED_BY(mu_) = false;
-  // How often a caller has served.
+  // How often a caller has come.
   uint64_t turns_ ABSL_GUARDED_BY(mu_) = 0;
-  // Fetches the thread out of the queue; its address is the event's tag.
+  // While the thread serves: its event, whose tag is its address, fetches the thread out of the queue.
   std::optional<grpc::Alarm> relief_ ABSL_GUARDED_BY(mu_);
 
   std::thread thread_;

@@ -51,9 +51,9 @@ absl::StatusOr<std::unique_ptr<ParameterClient>> ParameterClient::Create(const O
 ParameterClient::ParameterClient(const Options& options, const ChunkPlan& plan)
     : options_(options),
       plan_(plan),
-      events_([](void* tag, bool ok) { ServerStream::Complete(static_cast<ServerStream::Event*>(tag), ok); }),
       versions_(plan.chunks(), 0),
-      uncovered_(plan.chunks(), 0) {
+      uncovered_(plan.chunks(), 0),
+      events_([](void* tag, bool ok) { ServerStream::Complete(static_cast<ServerStream::Event*>(tag), ok); }) {
   ServerStream::Owner* const owner = this;
   const size_t streams = options_.servers.size() * ChannelsOf(options_);
   for (size_t i = 0; i < streams; ++i) {
@@ -66,7 +66,7 @@ ParameterClient::ParameterClient(const Options& options, const ChunkPlan& plan)
 
 ParameterClient::~ParameterClient() {
   AbandonPush();
-  events_.ServeMeanwhile();
+  events_.Poll();
   for (auto& stream : streams_) stream->Close();
   for (auto& stream : streams_) stream->AwaitClosed();
 }
@@ -160,7 +160,7 @@ void ParameterClient::Ready(uint64_t begin, uint64_t end) {
   const uint32_t wakes = std::min(last - first + 1, static_cast<uint32_t>(streams_.size()));
   for (uint32_t i = 0; i < wakes; ++i) streams_[StreamOf(first + i)]->Wake();
   // Otherwise the caller is about to wait.
-  if (more_to_come) events_.ServeMeanwhile();
+  if (more_to_come) events_.Poll();
 }
 
 absl::StatusOr<ParameterClient::PushResult> ParameterClient::AwaitPush(const WaitLimit& limit) { return Await(limit); }

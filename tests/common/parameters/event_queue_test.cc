@@ -53,7 +53,7 @@ TEST_CASE("while nobody waits the queue's own thread handles events, and is reli
   EventQueue events(Handle);
   for (int round = 0; round < 50; ++round) {
     Event meanwhile;
-    events.ServeMeanwhile();
+    events.Poll();
     Begin(&events, &meanwhile);
     while (!meanwhile.handled) absl::SleepFor(absl::Milliseconds(1));
     REQUIRE(meanwhile.handler.load() != std::this_thread::get_id());
