@@ -18,7 +18,8 @@ static_assert(std::endian::native == std::endian::little, "encoded floats are li
 constexpr std::pair<v1::Encoding, const char*> kNames[] = {{v1::ENCODING_FLOAT32, "float32"},
                                                            {v1::ENCODING_BFLOAT16, "bfloat16"},
                                                            {v1::ENCODING_FLOAT16, "float16"},
-                                                           {v1::ENCODING_INT8_BLOCKS, "int8"}};
+                                                           {v1::ENCODING_INT8_BLOCKS, "int8"},
+                                                           {v1::ENCODING_SPARSE, "topk"}};
 
 // Values are encoded in blocks whose halves share random numbers: 16 bits each. The loops over them have no branches, so the
 // compiler makes vectors of them.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "absl/status/status.h"
+#include "common/base/stopper.h"
 #include "worker/train/assignment.h"
 #include "worker/train/membership.h"
 #include "worker/train/outbox.h"
@@ -18,6 +19,8 @@ namespace samovar {
 //   CANCELLED                        the lease has ended; what was under way is dropped
 //   INVALID_ARGUMENT, UNIMPLEMENTED  no other worker would fare better: a loss or a gradient is not finite, a bad net
 //   others                           servers or data cannot be reached
-absl::Status RunLease(const HeldLease& held, Assignment* assignment, Outbox* outbox);
+//
+// Pushes that keep a residual: once `leaving` is stopped, the next push is in full, and the return comes after it, with OK.
+absl::Status RunLease(const HeldLease& held, const Stopper& leaving, Assignment* assignment, Outbox* outbox);
 
 }  // namespace samovar

@@ -206,10 +206,10 @@ TEST_CASE("blocks of next to nothing are nothing") {
 }
 
 TEST_CASE("encodings have names for users") {
-  CHECK(EncodingNames() == std::vector<std::string>{"float32", "bfloat16", "float16", "int8"});
+  CHECK(EncodingNames() == std::vector<std::string>{"float32", "bfloat16", "float16", "int8", "topk"});
   for (const std::string& name : EncodingNames()) CHECK(EncodingName(EncodingOf(name)) == name);
   CHECK(IsEncoding(v1::ENCODING_INT8_BLOCKS));
-  CHECK_FALSE(IsEncoding(4));
+  CHECK_FALSE(IsEncoding(5));
   CHECK_FALSE(IsEncoding(-1));
 }
 
