@@ -44,11 +44,23 @@ absl::Status BuildForPart(const std::string& solver_path, v1::JobSpec* spec) {
   return absl::OkStatus();
 }
 
+absl::Status ApplyEncoding(const ModeChoice& choice, v1::JobSpec* spec) {
+  spec->set_encoding(EncodingOf(choice.encoding));
+  if (spec->encoding() != v1::ENCODING_SPARSE) return absl::OkStatus();
+  if (choice.mode == "sync") {
+    return absl::InvalidArgumentError(
+        "--encoding topk keeps parts of gradients at the worker that computed them, so that the model depends on who computes what, "
+        "and sync mode promises that it does not; take --mode async or bounded, or another encoding");
+  }
+  spec->set_topk_ratio(choice.topk_ratio.value_or(kDefaultTopkRatio));
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status ApplyMode(const ModeChoice& choice, const std::string& solver_path, v1::JobSpec* spec) {
-  spec->set_encoding(EncodingOf(choice.encoding));
   spec->set_on_numeric_failure(choice.on_numeric_failure == "skip" ? v1::NUMERIC_FAILURE_SKIP : v1::NUMERIC_FAILURE_FAIL);
+  SAMOVAR_RETURN_IF_ERROR(ApplyEncoding(choice, spec));
   if (choice.mode == "bounded") {
     spec->set_mode(v1::CONSISTENCY_BOUNDED);
     spec->set_delay(choice.delay.value_or(kDefaultDelay));
@@ -72,14 +84,16 @@ absl::Status ApplyMode(const ModeChoice& choice, const std::string& solver_path,
 }
 
 ModeChoice ChoiceOf(const v1::JobSpec& spec) {
-  switch (spec.mode()) {
-    case v1::CONSISTENCY_BOUNDED:
-      return {"bounded", spec.delay(), std::nullopt, EncodingName(spec.encoding())};
-    case v1::CONSISTENCY_SYNC:
-      return {"sync", std::nullopt, spec.parts(), EncodingName(spec.encoding())};
-    default:
-      return {"async", std::nullopt, std::nullopt, EncodingName(spec.encoding())};
+  ModeChoice choice = {"async", std::nullopt, std::nullopt, EncodingName(spec.encoding()), std::nullopt};
+  if (spec.mode() == v1::CONSISTENCY_BOUNDED) {
+    choice.mode = "bounded";
+    choice.delay = spec.delay();
+  } else if (spec.mode() == v1::CONSISTENCY_SYNC) {
+    choice.mode = "sync";
+    choice.parts = spec.parts();
   }
+  if (spec.encoding() == v1::ENCODING_SPARSE) choice.topk_ratio = spec.topk_ratio();
+  return choice;
 }
 
 }  // namespace samovar

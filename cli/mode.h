@@ -25,9 +25,12 @@ struct ModeChoice {
   std::string encoding;
   // "fail" or "skip".
   std::string on_numeric_failure = "fail";
+  // Of topk.
+  std::optional<double> topk_ratio;
 };
 
 inline constexpr uint32_t kDefaultDelay = 4;
+inline constexpr double kDefaultTopkRatio = 0.01;
 // The default is the largest divisor of the batch that is no larger.
 inline constexpr uint32_t kMaxDefaultParts = 8;
 
@@ -39,13 +42,14 @@ absl::Status ApplyMode(const ModeChoice& choice, const std::string& solver_path,
 // The same, as a choice that leaves nothing out.
 ModeChoice ChoiceOf(const v1::JobSpec& spec);
 
-// "async", "bounded, delay 4", "sync in 8 parts, bfloat16". `Message`: v1::JobSpec or v1::JobStatus
+// "async", "bounded, delay 4", "sync in 8 parts, bfloat16", "async, topk 0.01". `Message`: v1::JobSpec or v1::JobStatus
 template <typename Message>
 std::string ModeText(const Message& message) {
   std::string text = "async";
   if (message.mode() == v1::CONSISTENCY_BOUNDED) text = absl::StrCat("bounded, delay ", message.delay());
   if (message.mode() == v1::CONSISTENCY_SYNC) text = absl::StrCat("sync in ", message.parts(), message.parts() == 1 ? " part" : " parts");
   if (message.encoding() != v1::ENCODING_FLOAT32) absl::StrAppend(&text, ", ", EncodingName(message.encoding()));
+  if (message.encoding() == v1::ENCODING_SPARSE) absl::StrAppend(&text, " ", message.topk_ratio());
   return text;
 }
 

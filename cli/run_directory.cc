@@ -178,7 +178,9 @@ absl::StatusOr<RunStart> ChooseStart(const std::optional<RunRecord>& last, int s
 std::string FormatRecord(const RunRecord& record) {
   const auto number = [](const std::optional<uint32_t>& value) { return value.has_value() ? absl::StrCat(*value) : ""; };
   return absl::StrCat("format: 1\nservers: ", record.servers, "\nseed: ", record.seed, "\nmode: ", record.mode.mode,
-                      "\ndelay: ", number(record.mode.delay), "\nparts: ", number(record.mode.parts), "\nencoding: ", record.mode.encoding, "\nsnapshot: ", record.snapshot,
+                      "\ndelay: ", number(record.mode.delay), "\nparts: ", number(record.mode.parts), "\nencoding: ", record.mode.encoding,
+                      "\ntopk_ratio: ", record.mode.topk_ratio.has_value() ? absl::StrCat(*record.mode.topk_ratio) : "",
+                      "\nsnapshot: ", record.snapshot,
                       "\nfinished: ", record.finished ? "yes" : "no", "\nsolver: ", record.solver, "\n");
 }
 
@@ -201,6 +203,8 @@ absl::StatusOr<RunRecord> ParseRecord(const std::string& text) {
   // A record without a mode is of an asynchronous run.
   record.mode.mode = values["mode"];
   record.mode.encoding = values["encoding"];
+  double ratio = 0;
+  if (absl::SimpleAtod(values["topk_ratio"], &ratio)) record.mode.topk_ratio = ratio;
   uint32_t number = 0;
   if (absl::SimpleAtoi(values["delay"], &number)) record.mode.delay = number;
   if (absl::SimpleAtoi(values["parts"], &number)) record.mode.parts = number;

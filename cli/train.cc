@@ -108,7 +108,9 @@ absl::StatusOr<Prepared> Prepare(const TrainOptions& options) {
   if (start == RunStart::kResume) {
     const ModeChoice& before = prepared.directory->record()->mode;
     ModeChoice mode = options.mode.mode.empty() ? before : options.mode;
-    mode.encoding = options.mode.encoding.empty() ? before.encoding : options.mode.encoding;
+    const ModeChoice& encoding = options.mode.encoding.empty() ? before : options.mode;
+    mode.encoding = encoding.encoding;
+    mode.topk_ratio = options.mode.topk_ratio.has_value() ? options.mode.topk_ratio : encoding.topk_ratio;
     SAMOVAR_RETURN_IF_ERROR(ApplyMode(mode, options.solver, &job.spec));
   }
   SAMOVAR_RETURN_IF_ERROR(MakeModelDir(job.snapshot_prefix));

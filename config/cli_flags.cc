@@ -19,6 +19,7 @@ const char* ConflictOf(const TrainOptions& train) {
   if (train.resume && !train.weights.empty()) {
     return "--resume and --weights exclude each other: an earlier run continues with the weights that it has";
   }
+  if (train.mode.topk_ratio.has_value() && train.mode.encoding != "topk") return "--topk-ratio is for --encoding topk";
   if (train.mode.delay.has_value() && train.mode.mode != "bounded") return "--delay is for --mode bounded";
   if (train.mode.parts.has_value() && train.mode.mode != "sync") return "--parts is for --mode sync";
   return nullptr;

@@ -155,9 +155,9 @@ void CliLine::AddTrain() {
       ->check(Between(1, std::numeric_limits<uint32_t>::max()));
   train_
       ->add_option("--encoding", train.mode.encoding,
-                   "Sends gradients and weights in this encoding: float32; bfloat16 or float16, half the bytes; int8, a quarter. All but "
-                   "the first are rounded at random so that their expectation is exact; without it float32, or that of the run that is "
-                   "resumed")
+                   "Sends gradients and weights in this encoding: float32; bfloat16 or float16, half the bytes; int8, a quarter, "
+                   "these three rounded at random so that their expectation is exact; topk, of gradients only the largest values, "
+                   "others with later iterations, not with --mode sync; without it float32, or that of the run that is resumed")
       ->type_name("ENCODING")
       ->default_str("")
       ->check(OneOf(EncodingNames()));
@@ -167,6 +167,12 @@ void CliLine::AddTrain() {
                    "without effect (skip), for which gradients are sent only when all of them are computed")
       ->type_name("WHAT")
       ->check(OneOf({"fail", "skip"}));
+  train_
+      ->add_option("--topk-ratio", train.mode.topk_ratio,
+                   absl::StrCat("With --encoding topk, sends this part of each gradient's values, up to 1; without it ", kDefaultTopkRatio))
+      ->type_name("RATIO")
+      ->default_str("")
+      ->check(Ratio());
   train_
       ->add_option("--seed", train.seed,
                    "Draws initial weights and the order of records from this number; otherwise from the "

@@ -173,6 +173,16 @@ CLI::Validator Between(uint64_t least, uint64_t most) {
       "");
 }
 
+CLI::Validator Ratio() {
+  return CLI::Validator(
+      [](std::string& text) -> std::string {
+        double value = 0;
+        if (absl::SimpleAtod(text, &value) && value > 0 && value <= 1) return "";
+        return absl::StrCat("\"", text, "\" is not a number above 0 and at most 1");
+      },
+      "");
+}
+
 CLI::Validator OneOf(const std::vector<std::string>& choices) {
   return CLI::Validator(
       [choices](std::string& text) -> std::string {

@@ -59,6 +59,8 @@ void AddLogLevel(CLI::App* app, std::string* log_level);
 CLI::Validator AddressValidator(bool any_port);
 // The value is a whole number in [least, most].
 CLI::Validator Between(uint64_t least, uint64_t most);
+// The value is a number above 0 and at most 1.
+CLI::Validator Ratio();
 // The value is one of these.
 CLI::Validator OneOf(const std::vector<std::string>& choices);
 

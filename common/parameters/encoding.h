@@ -8,6 +8,7 @@
 //   bfloat16        2               2^-8
 //   float16         2               2^-11; steps of 6e-8 below 6.1e-5; what is beyond 65504 becomes 65504
 //   int8 blocks     1.016           1/127 of the largest of 256 neighbours
+//   sparse          5 a listed one  exact; its codec is in sparse_floats.h, since its length is not known beforehand
 //
 // NaN stays NaN; infinity stays infinity or becomes NaN. Thread safety: stateless.
 #pragma once
@@ -28,10 +29,11 @@ inline constexpr uint64_t kInt8Block = 256;
 // Whether this version knows the encoding, whose number came from outside.
 bool IsEncoding(int encoding);
 
-// Bytes that so many floats take. REQUIRES: IsEncoding(encoding)
+// Bytes that so many floats take; of ENCODING_SPARSE the most that they may. REQUIRES: IsEncoding(encoding)
 uint64_t EncodedBytes(v1::Encoding encoding, uint64_t floats);
 
-// Writes EncodedBytes(encoding, values.size()) bytes at `to`, which need not be aligned.
+// Writes EncodedBytes(encoding, values.size()) bytes at `to`, which need not be aligned. REQUIRES, here and below: the encoding is
+// not ENCODING_SPARSE
 void EncodeFloats(v1::Encoding encoding, std::span<const float> values, uint64_t key, char* to);
 
 // Reads as many bytes at `from`, which need not be aligned.
@@ -41,7 +43,7 @@ void DecodeFloats(v1::Encoding encoding, const char* from, std::span<float> valu
 uint64_t GradientKey(uint64_t seed, uint64_t iteration, uint32_t part, uint32_t chunk);
 uint64_t WeightsKey(uint64_t seed, uint64_t version, uint32_t chunk);
 
-// "float32", "bfloat16", "float16", "int8": what users call them.
+// "float32", "bfloat16", "float16", "int8", "topk": what users call them.
 std::vector<std::string> EncodingNames();
 // REQUIRES: IsEncoding(encoding)
 std::string EncodingName(v1::Encoding encoding);

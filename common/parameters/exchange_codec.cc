@@ -75,11 +75,15 @@ class Writer {
   uint8_t* next_;
 };
 
+size_t PayloadBytes(const PushedChunk& push) {
+  return push.payload.empty() ? EncodedBytes(push.encoding, push.gradient.size()) : push.payload.size();
+}
+
 size_t ChunkBytes(const PushedChunk& push) {
   return VarintFieldBytes(ChunkData::kChunkFieldNumber, push.chunk) +
          VarintFieldBytes(ChunkData::kEncodingFieldNumber, static_cast<uint64_t>(push.encoding)) +
          VarintFieldBytes(ChunkData::kVersionFieldNumber, push.version) +
-         DelimitedFieldBytes(ChunkData::kPayloadFieldNumber, EncodedBytes(push.encoding, push.gradient.size()));
+         DelimitedFieldBytes(ChunkData::kPayloadFieldNumber, PayloadBytes(push));
 }
 
 size_t PackedBytes(std::span<const uint32_t> values) {
@@ -176,6 +180,18 @@ bool ReadText(CodedInputStream* in, std::string* text) {
   return in->ReadString(text, kept) && in->Skip(length - kept);
 }
 
+// As generated code writes repeated numbers.
+bool ReadPacked(CodedInputStream* in, std::vector<uint32_t>* values) {
+  int length = 0;
+  if (!in->ReadVarintSizeAsInt(&length)) return false;
+  const CodedInputStream::Limit outer = in->PushLimit(length);
+  while (in->BytesUntilLimit() > 0) {
+    if (!ReadNumber(in, &values->emplace_back())) return false;
+  }
+  in->PopLimit(outer);
+  return true;
+}
+
 bool ReadAnswerField(CodedInputStream* in, uint32_t tag, ExchangeAnswer* answer) {
   switch (tag) {
     case Tag(ExchangeResponse::kSequenceFieldNumber, kVarint):
@@ -192,6 +208,8 @@ bool ReadAnswerField(CodedInputStream* in, uint32_t tag, ExchangeAnswer* answer)
       return ReadNumber(in, &answer->duplicates);
     case Tag(ExchangeResponse::kNotYetFieldNumber, kVarint):
       return ReadNumber(in, &answer->not_yet);
+    case Tag(ExchangeResponse::kDroppedFieldNumber, kDelimited):
+      return ReadPacked(in, &answer->dropped);
     default:
       return SkipField(in, tag);
   }
@@ -221,9 +239,13 @@ grpc::ByteBuffer EncodeExchangeRequest(const ExchangeHead& head, std::span<const
     writer.VarintField(ChunkData::kChunkFieldNumber, chunk.chunk);
     writer.VarintField(ChunkData::kEncodingFieldNumber, static_cast<uint64_t>(chunk.encoding));
     writer.VarintField(ChunkData::kVersionFieldNumber, chunk.version);
-    const size_t bytes = EncodedBytes(chunk.encoding, chunk.gradient.size());
+    const size_t bytes = PayloadBytes(chunk);
     writer.DelimitedHead(ChunkData::kPayloadFieldNumber, bytes);
-    EncodeFloats(chunk.encoding, chunk.gradient, chunk.key, writer.Room(bytes));
+    if (chunk.payload.empty()) {
+      EncodeFloats(chunk.encoding, chunk.gradient, chunk.key, writer.Room(bytes));
+    } else {
+      writer.Bytes(chunk.payload.data(), bytes);
+    }
   }
   if (!pull.empty()) {
     writer.DelimitedHead(ExchangeRequest::kPullFieldNumber, PackedBytes(pull));
@@ -240,14 +262,16 @@ grpc::ByteBuffer EncodeExchangeRequest(const ExchangeHead& head, std::span<const
   return grpc::ByteBuffer(&owned, 1);
 }
 
-absl::Status ParseExchangeResponse(grpc::ByteBuffer* response, size_t max_weights, ExchangeAnswer* answer) {
+absl::Status ParseExchangeResponse(grpc::ByteBuffer* response, size_t max_chunks, ExchangeAnswer* answer) {
   Clear(answer);
   grpc::ProtoBufferReader slices(response);
   if (!slices.status().ok()) return Garbage("it cannot be decompressed");
   CodedInputStream in(&slices);
   while (const uint32_t tag = in.ReadTag()) {
     if (!ReadAnswerField(&in, tag, answer)) return Garbage(absl::StrCat("it breaks off in field ", tag >> 3));
-    if (answer->weights.size() > max_weights) return Garbage(absl::StrCat("it has more than ", max_weights, " chunks"));
+    if (std::max(answer->weights.size(), answer->dropped.size()) > max_chunks) {
+      return Garbage(absl::StrCat("it has more than ", max_chunks, " chunks"));
+    }
   }
   // ReadTag also returns 0 for a tag that is none.
   if (!in.ConsumedEntireMessage()) return Garbage("it has an invalid tag");

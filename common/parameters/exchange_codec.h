@@ -43,6 +43,8 @@ struct PushedChunk {
   v1::Encoding encoding = v1::ENCODING_FLOAT32;
   // Of the rounding (encoding.h).
   uint64_t key = 0;
+  // If not empty, the payload itself, in place of the gradient.
+  std::span<const char> payload = {};
 };
 
 // An ExchangeRequest. The gradients may change after the return.
@@ -67,10 +69,12 @@ struct ExchangeAnswer {
   uint32_t duplicates = 0;
   bool not_yet = false;
   std::vector<Weights> weights;
+  // Chunks.
+  std::vector<uint32_t> dropped;
 };
 
-// Replaces *answer. DATA_LOSS: not an ExchangeResponse, or one with more than `max_weights` chunks.
-absl::Status ParseExchangeResponse(grpc::ByteBuffer* response, size_t max_weights, ExchangeAnswer* answer);
+// Replaces *answer. DATA_LOSS: not an ExchangeResponse, or one with more than `max_chunks` chunks.
+absl::Status ParseExchangeResponse(grpc::ByteBuffer* response, size_t max_chunks, ExchangeAnswer* answer);
 
 // Decodes the payload of answer.weights[i] to destinations[i]. REQUIRES: the answer was parsed from this response, the encodings
 // are known, and the payloads as long as the destinations' floats are in them.

@@ -36,6 +36,9 @@ absl::StatusOr<std::unique_ptr<ParameterClient>> ParameterClient::Create(const O
   if (!IsEncoding(options.encoding)) {
     return absl::InvalidArgumentError(absl::StrCat("encoding ", static_cast<int>(options.encoding), " is none that this version knows"));
   }
+  if (options.encoding == v1::ENCODING_SPARSE && !(options.topk_ratio > 0 && options.topk_ratio <= 1)) {
+    return absl::InvalidArgumentError(absl::StrCat("a top-k ratio must be above 0 and at most 1, not ", options.topk_ratio));
+  }
   if (options.channels > kMaxChannels) {
     return absl::InvalidArgumentError(absl::StrCat(options.channels, " channels to each server; at most ", kMaxChannels));
   }
@@ -48,9 +51,9 @@ absl::StatusOr<std::unique_ptr<ParameterClient>> ParameterClient::Create(const O
 ParameterClient::ParameterClient(const Options& options, const ChunkPlan& plan)
     : options_(options),
       plan_(plan),
-      events_([](void* tag, bool ok) { ServerStream::Complete(static_cast<ServerStream::Event*>(tag), ok); }),
       versions_(plan.chunks(), 0),
-      uncovered_(plan.chunks(), 0) {
+      uncovered_(plan.chunks(), 0),
+      events_([](void* tag, bool ok) { ServerStream::Complete(static_cast<ServerStream::Event*>(tag), ok); }) {
   ServerStream::Owner* const owner = this;
   const size_t streams = options_.servers.size() * ChannelsOf(options_);
   for (size_t i = 0; i < streams; ++i) {
@@ -58,6 +61,7 @@ ParameterClient::ParameterClient(const Options& options, const ChunkPlan& plan)
   }
   absl::MutexLock lock(&mu_);
   queues_.resize(streams);
+  if (keeps_residual()) feedback_ = std::make_unique<ErrorFeedback>(plan_, options_.topk_ratio, options_.whole);
 }
 
 ParameterClient::~ParameterClient() {
@@ -103,7 +107,7 @@ absl::Status ParameterClient::RunPull(Operation operation, const WaitLimit& limi
 }
 
 void ParameterClient::StartPush(uint64_t iteration, uint64_t epoch, std::span<const float> gradients,
-                                std::span<float> weights, const PulledWeights& which, uint32_t part) {
+                                std::span<float> weights, const PulledWeights& which, uint32_t part, bool in_full) {
   Operation operation;
   operation.head.iteration = iteration;
   operation.head.epoch = epoch;
@@ -113,6 +117,13 @@ void ParameterClient::StartPush(uint64_t iteration, uint64_t epoch, std::span<co
   operation.gradients = gradients.data();
   operation.weights = weights.data();
   Begin(std::move(operation));
+  absl::MutexLock lock(&mu_);
+  if (feedback_ != nullptr) feedback_->Begin(in_full);
+}
+
+double ParameterClient::ResidualNorm() const {
+  absl::MutexLock lock(&mu_);
+  return feedback_ == nullptr ? 0 : feedback_->Norm();
 }
 
 void ParameterClient::Begin(Operation operation) {
@@ -121,8 +132,8 @@ void ParameterClient::Begin(Operation operation) {
   active_ = true;
   operation_ = std::move(operation);
   operation_.head.job_id = options_.job_id;
-  // Frozen copies are exact.
-  if (!operation_.head.frozen) operation_.head.pull_encoding = options_.encoding;
+  // Frozen copies are exact, and no weights are left out.
+  if (!operation_.head.frozen && options_.encoding != v1::ENCODING_SPARSE) operation_.head.pull_encoding = options_.encoding;
   operation_.unfinished_chunks = plan_.chunks();
   for (uint32_t chunk = 0; chunk < plan_.chunks(); ++chunk) uncovered_[chunk] = plan_.size(chunk);
   all_uncovered_ = plan_.elements();
@@ -278,8 +289,18 @@ grpc::ByteBuffer ParameterClient::EncodeLocked(const Request& request) {
   pushed_.clear();
   if (operation_.gradients != nullptr && !request.again) {
     for (uint32_t chunk : request.chunks) {
-      pushed_.push_back({chunk, versions_[chunk], {operation_.gradients + plan_.begin(chunk), plan_.size(chunk)}, options_.encoding,
-                         GradientKey(options_.seed, operation_.head.iteration, operation_.head.part, chunk)});
+      PushedChunk& pushed = pushed_.emplace_back();
+      pushed.chunk = chunk;
+      pushed.version = versions_[chunk];
+      pushed.gradient = {operation_.gradients + plan_.begin(chunk), plan_.size(chunk)};
+      pushed.encoding = options_.encoding;
+      if (feedback_ != nullptr) {
+        const ErrorFeedback::Payload payload = feedback_->Encode(chunk, pushed.gradient);
+        pushed.encoding = payload.encoding;
+        pushed.payload = payload.bytes;
+      } else {
+        pushed.key = GradientKey(options_.seed, operation_.head.iteration, operation_.head.part, chunk);
+      }
     }
   }
   const std::span<const uint32_t> pull = operation_.weights != nullptr ? request.chunks : std::span<const uint32_t>();
@@ -303,6 +324,11 @@ absl::Status ParameterClient::TakeResponse(size_t index, grpc::ByteBuffer* respo
   }
   operation_.result.applied += answer_.applied;
   operation_.result.duplicates += answer_.duplicates;
+  if (feedback_ != nullptr && operation_.gradients != nullptr && !request->again) {
+    for (const uint32_t chunk : request->chunks) {
+      feedback_->Settle(chunk, std::find(answer_.dropped.begin(), answer_.dropped.end(), chunk) == answer_.dropped.end());
+    }
+  }
   if (answer_.not_yet) {
     if (!operation_.head.waits) return absl::DataLossError("the answer says to wait where nothing was to wait for");
     operation_.told_to_wait = queue.last_progress;

@@ -34,6 +34,7 @@
 #include "common/base/stopper.h"
 #include "common/model/chunk_plan.h"
 #include "common/parameters/event_queue.h"
+#include "common/parameters/error_feedback.h"
 #include "common/parameters/exchange_codec.h"
 #include "common/parameters/server_stream.h"
 
@@ -58,7 +59,7 @@ struct PulledWeights {
 class ParameterClient final : private ServerStream::Owner {
  public:
   // Bytes of payload that a request carries at most, each way, unless one chunk is larger.
-  static constexpr uint64_t kRequestBytes = 256 << 10;
+  static constexpr uint64_t kRequestBytes = 128 << 10;
   // Requests under way on a stream; bounds what is in memory of copies. As many again may wait for other workers:
   // together the requests of one stream that a server works on at a time.
   static constexpr size_t kMaxInFlight = 8;
@@ -81,6 +82,9 @@ class ParameterClient final : private ServerStream::Owner {
     // How gradients and live weights travel, and the seed of their rounding.
     v1::Encoding encoding = v1::ENCODING_FLOAT32;
     uint64_t seed = 0;
+    // Of ENCODING_SPARSE, in which gradients travel, not weights (error_feedback.h).
+    double topk_ratio = 0;
+    std::vector<FloatRange> whole = {};
   };
 
   // How many of the pushed chunks were applied by the pushes that were answered, and how many had the iteration already.
@@ -115,15 +119,20 @@ class ParameterClient final : private ServerStream::Owner {
   // Begins a push; an earlier one that was not awaited is abandoned. With weights (else an empty span) each chunk's new weights
   // are written there when the server has applied its gradient, which may be any time after Ready() has covered it.
   // Both spans stay valid until AwaitPush or AbandonPush has returned. Staleness is counted from the last pull of either kind.
-  // `which`: of the new weights. `part`: what the gradients are of an iteration that comes in parts.
+  // `which`: of the new weights. `part`: what the gradients are of an iteration that comes in parts. `in_full`: nothing of the gradients,
+  // and of what was kept of those before, is kept back.
   void StartPush(uint64_t iteration, uint64_t epoch, std::span<const float> gradients, std::span<float> weights,
-                 const PulledWeights& which = {}, uint32_t part = 0);
+                 const PulledWeights& which = {}, uint32_t part = 0, bool in_full = false);
   // The gradients [begin, end) are final; each float is to be covered once. May send. Never waits for an answer.
   void Ready(uint64_t begin, uint64_t end);
   // REQUIRES: the ranges given to Ready cover all floats.
   absl::StatusOr<PushResult> AwaitPush(const WaitLimit& limit);
   // Servers may or may not apply what was sent.
   void AbandonPush();
+
+  // Whether pushes keep something back, and the L2 norm of what is kept.
+  bool keeps_residual() const { return options_.encoding == v1::ENCODING_SPARSE; }
+  double ResidualNorm() const ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   // What all servers are asked at present.
@@ -186,12 +195,11 @@ class ParameterClient final : private ServerStream::Owner {
 
   const Options options_;
   const ChunkPlan plan_;
-  EventQueue events_;
   // Constant after construction. Stream i is to server i modulo their number, and has the chunks that are i modulo the number of
   // streams.
   std::vector<std::unique_ptr<ServerStream>> streams_;
 
-  absl::Mutex mu_;
+  mutable absl::Mutex mu_;
   bool active_ ABSL_GUARDED_BY(mu_) = false;
   Operation operation_ ABSL_GUARDED_BY(mu_);
   // By stream, as streams_.
@@ -201,10 +209,15 @@ class ParameterClient final : private ServerStream::Owner {
   std::vector<uint64_t> versions_ ABSL_GUARDED_BY(mu_);
   std::vector<uint32_t> uncovered_ ABSL_GUARDED_BY(mu_);
   uint64_t all_uncovered_ ABSL_GUARDED_BY(mu_) = 0;
+  // Null but with ENCODING_SPARSE.
+  std::unique_ptr<ErrorFeedback> feedback_ ABSL_GUARDED_BY(mu_);
   // Kept from call to call for their memory.
   std::vector<PushedChunk> pushed_ ABSL_GUARDED_BY(mu_);
   std::vector<std::span<float>> destinations_ ABSL_GUARDED_BY(mu_);
   ExchangeAnswer answer_ ABSL_GUARDED_BY(mu_);
+
+  // Last: its thread may still be in the handler of a stream's last event when that stream is closed.
+  EventQueue events_;
 };
 
 }  // namespace samovar

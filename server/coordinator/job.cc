@@ -79,6 +79,17 @@ absl::Status CheckMode(const v1::JobSpec& spec) {
     return absl::InvalidArgumentError(
         absl::StrCat("encoding ", static_cast<int>(spec.encoding()), " is none that this coordinator knows"));
   }
+  const bool sparse = spec.encoding() == v1::ENCODING_SPARSE;
+  const bool has_ratio = spec.topk_ratio() > 0 && spec.topk_ratio() <= 1;
+  if (sparse ? !has_ratio : spec.topk_ratio() != 0) {
+    return absl::InvalidArgumentError(absl::StrCat("topk_ratio must be above 0 and at most 1 with ENCODING_SPARSE, and 0 otherwise, not ",
+                                                   spec.topk_ratio()));
+  }
+  if (sparse && spec.mode() == v1::CONSISTENCY_SYNC) {
+    return absl::InvalidArgumentError(
+        "ENCODING_SPARSE keeps parts of gradients at the worker that computed them, so that the model depends on who computes what; "
+        "CONSISTENCY_SYNC promises that it does not");
+  }
   if (spec.delay() != 0 && spec.mode() != v1::CONSISTENCY_BOUNDED) {
     return absl::InvalidArgumentError("delay is for the mode CONSISTENCY_BOUNDED only");
   }
@@ -386,6 +397,7 @@ void Job::TakeFigures(const v1::TrainResult& iteration) {
   if (losses_.size() > static_cast<size_t>(std::max(1, spec_.solver().average_loss()))) losses_.pop_front();
   if (iteration.iteration() < newest_iteration_ || iteration.outputs_size() != spec_.train_outputs().outputs_size()) return;
   newest_iteration_ = iteration.iteration();
+  figures_.set_residual_norm(iteration.residual_norm());
   figures_.clear_outputs();
   for (int i = 0; i < iteration.outputs_size(); ++i) {
     v1::NamedValue* output = figures_.add_outputs();
@@ -550,6 +562,7 @@ v1::JobStatus Job::Status(absl::Time now) const {
   status.set_delay(spec_.delay());
   status.set_parts(spec_.parts());
   status.set_encoding(spec_.encoding());
+  status.set_topk_ratio(spec_.topk_ratio());
   status.set_chunk_elements(plan_.chunk_elements);
   status.set_resumed_from(plan_.resumed_from);
   status.set_epoch(plan_.epoch);

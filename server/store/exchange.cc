@@ -12,6 +12,7 @@
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "common/parameters/encoding.h"
+#include "common/parameters/sparse_floats.h"
 #include "common/rpc/channel.h"
 #include "server/store/chunk_store.h"
 
@@ -100,6 +101,9 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
     }
     if (!IsEncoding(request_.pull_encoding())) {
       return absl::InvalidArgumentError(absl::StrCat("unknown pull_encoding ", static_cast<int>(request_.pull_encoding())));
+    }
+    if (request_.pull_encoding() == v1::ENCODING_SPARSE) {
+      return absl::InvalidArgumentError("weights are not sparse; pull them in another encoding");
     }
     if (request_.waits()) SAMOVAR_RETURN_IF_ERROR(CheckWatermark());
     if (request_.push_size() == 0) return absl::OkStatus();
@@ -243,6 +247,9 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
     if (!applied.ok()) return Fail(RankOf(Step::Kind::kPush, entry), applied.status());
     // Relaxed: read after the last EndPart, which orders them.
     (*applied ? applied_ : duplicates_).fetch_add(1, std::memory_order_relaxed);
+    if (*applied) return;
+    absl::MutexLock lock(&mu_);
+    response_.add_dropped(data.chunk());
   }
 
   // A pushed gradient; valid until the next is decoded on this thread.
@@ -254,15 +261,20 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
     }
     const size_t floats = chunk.image().weights.size();
     const uint64_t bytes = call_->request.payload_bytes(entry);
-    if (bytes != EncodedBytes(data.encoding(), floats)) {
+    const bool sparse = data.encoding() == v1::ENCODING_SPARSE;
+    if (sparse ? bytes > EncodedBytes(data.encoding(), floats) : bytes != EncodedBytes(data.encoding(), floats)) {
       return absl::InvalidArgumentError(absl::StrCat("chunk ", data.chunk(), ": the payload has ", bytes, " bytes, but ", floats,
-                                                     " floats are ", EncodedBytes(data.encoding(), floats), " in ",
+                                                     " floats are ", sparse ? "at most " : "", EncodedBytes(data.encoding(), floats), " in ",
                                                      EncodingName(data.encoding())));
     }
     const std::span<const char> payload = call_->request.Bytes(entry, &scratch.bytes);
     if (data.encoding() == v1::ENCODING_FLOAT32) return std::span(reinterpret_cast<const float*>(payload.data()), floats);
     scratch.floats.resize(floats);
-    DecodeFloats(data.encoding(), payload.data(), scratch.floats);
+    if (!sparse) {
+      DecodeFloats(data.encoding(), payload.data(), scratch.floats);
+    } else if (const absl::Status decoded = DecodeSparse(payload, scratch.floats); !decoded.ok()) {
+      return Annotate(decoded, absl::StrCat("chunk ", data.chunk()));
+    }
     return scratch.floats;
   }
 

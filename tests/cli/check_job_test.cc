@@ -151,22 +151,34 @@ TEST_CASE("a job gets the mode that was asked for, or what there is to ask for i
   v1::JobSpec spec = small.Check()->spec;
   REQUIRE_OK(ApplyMode({}, solver, &spec));
   CHECK(ModeText(spec) == "async");
-  REQUIRE_OK(ApplyMode({"bounded", {}, {}, ""}, solver, &spec));
+  REQUIRE_OK(ApplyMode({"bounded", {}, {}, "", {}}, solver, &spec));
   CHECK(ModeText(spec) == "bounded, delay 4");
   CHECK(spec.mode() == v1::CONSISTENCY_BOUNDED);
 
   spec = small.Check()->spec;
   // The largest divisor of 12 up to 8.
-  REQUIRE_OK(ApplyMode({"sync", {}, {}, ""}, solver, &spec));
+  REQUIRE_OK(ApplyMode({"sync", {}, {}, "", {}}, solver, &spec));
   CHECK(ModeText(spec) == "sync in 6 parts");
   CHECK(spec.mode() == v1::CONSISTENCY_SYNC);
   CHECK(spec.train_data().batch_size() == 12);
   CHECK(ChoiceOf(spec).parts == 6u);
   CHECK(ChoiceOf(spec).mode == "sync");
-  REQUIRE_OK(ApplyMode({"sync", {}, 12, ""}, solver, &spec));
+  REQUIRE_OK(ApplyMode({"sync", {}, 12, "", {}}, solver, &spec));
   CHECK(spec.parts() == 12);
-  REQUIRE_STATUS(ApplyMode({"sync", {}, 5, ""}, solver, &spec), absl::StatusCode::kInvalidArgument,
+  REQUIRE_STATUS(ApplyMode({"sync", {}, 5, "", {}}, solver, &spec), absl::StatusCode::kInvalidArgument,
                  "--parts 5 does not divide the batch of 12 records; choose one of 1, 2, 3, 4, 6, 12");
+}
+
+TEST_CASE("topk has a ratio, and is not for sync mode") {
+  SmallJob small;
+  v1::JobSpec spec = small.Check()->spec;
+  const std::string solver = small.dir().File("solver.prototxt");
+  REQUIRE_OK(ApplyMode({"bounded", {}, {}, "topk", {}}, solver, &spec));
+  CHECK(ModeText(spec) == "bounded, delay 4, topk 0.01");
+  REQUIRE_OK(ApplyMode({"", {}, {}, "topk", 0.25}, solver, &spec));
+  CHECK(ModeText(spec) == "async, topk 0.25");
+  CHECK(ChoiceOf(spec).topk_ratio == 0.25);
+  REQUIRE_STATUS(ApplyMode({"sync", {}, {}, "topk", {}}, solver, &spec), absl::StatusCode::kInvalidArgument, "take --mode async");
 }
 
 TEST_CASE("a job with clip_gradients is not computed in parts") {
@@ -174,8 +186,8 @@ TEST_CASE("a job with clip_gradients is not computed in parts") {
   small.WriteSolver({{"max_iter: 20", "max_iter: 20 clip_gradients: 1"}});
   v1::JobSpec spec = small.Check()->spec;
   const std::string solver = small.dir().File("solver.prototxt");
-  REQUIRE_STATUS(ApplyMode({"sync", {}, {}, ""}, solver, &spec), absl::StatusCode::kInvalidArgument, "--mode bounded --delay 0");
-  REQUIRE_OK(ApplyMode({"sync", {}, 1, ""}, solver, &spec));
+  REQUIRE_STATUS(ApplyMode({"sync", {}, {}, "", {}}, solver, &spec), absl::StatusCode::kInvalidArgument, "--mode bounded --delay 0");
+  REQUIRE_OK(ApplyMode({"sync", {}, 1, "", {}}, solver, &spec));
   CHECK(ModeText(spec) == "sync in 1 part");
 }
 
@@ -187,7 +199,7 @@ TEST_CASE("a net that cannot be built for the records of a part is refused befor
                    layer { name: "silence" type: "Silence" bottom: "shape" include { phase: TRAIN } }
                    layer { name: "accuracy")"}});
   v1::JobSpec spec = small.Check()->spec;
-  REQUIRE_STATUS(ApplyMode({"sync", {}, 2, ""}, small.dir().File("solver.prototxt"), &spec), absl::StatusCode::kInvalidArgument,
+  REQUIRE_STATUS(ApplyMode({"sync", {}, 2, "", {}}, small.dir().File("solver.prototxt"), &spec), absl::StatusCode::kInvalidArgument,
                  "TRAIN net for 1 records, one of 2 parts of the batch");
 }
 

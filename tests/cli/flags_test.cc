@@ -123,6 +123,9 @@ TEST_CASE("train takes a mode, and what goes with it only with it") {
   CHECK(mode("--mode sync --parts 4").parts == 4u);
   CheckRefused(Cli("samovar train --solver s --mode turbo"), "async, bounded, sync");
   CheckRefused(Cli("samovar train --solver s --delay 3"), "--delay is for --mode bounded");
+  CHECK(mode("--encoding topk --topk-ratio 0.125").topk_ratio == 0.125);
+  CheckRefused(Cli("samovar train --solver s --topk-ratio 0.1"), "--topk-ratio is for --encoding topk");
+  CheckRefused(Cli("samovar train --solver s --encoding topk --topk-ratio 0"), "\"0\" is not a number above 0");
   CheckRefused(Cli("samovar train --solver s --mode async --parts 2"), "--parts is for --mode sync");
   CheckRefused(Cli("samovar train --solver s --mode sync --parts 0"), "--parts");
 }

@@ -33,6 +33,9 @@ class ModesTest(testbed.TestCase):
     def model(self, name: str, iteration: int) -> bytes:
         return (self.workspace.path / "out" / f"{name}_iter_{iteration}.caffemodel").read_bytes()
 
+    def accuracy_at(self, iteration: int) -> float:
+        return {output["name"]: output["value"] for output in dict(self.tests)[iteration]}["accuracy"]
+
     def pushes(self) -> dict:
         return self.succeeded["ledger"]["pushes"]
 
@@ -98,6 +101,25 @@ class ModesTest(testbed.TestCase):
     def test_bounded_a_killed_worker_holds_the_others_up_only_until_its_lease_runs_out(self):
         self.train("killed", "--mode", "bounded", "--delay", 2, "--workers", 3, iterations=3000, kill_at=200)
 
+    def test_topk_trains_as_far_and_says_what_it_keeps(self):
+        self.train("whole", "--workers", 2, iterations=600)
+        whole = self.accuracy_at(600)
+        for mode in (("--mode", "async"), ("--mode", "bounded", "--delay", 2)):
+            with self.subTest(mode=mode):
+                self.train("largest", *mode, "--workers", 2, "--encoding", "topk", "--topk-ratio", 0.05, iterations=600)
+                self.assertTrue(self.started["mode"].endswith(", topk 0.05"), self.started)
+                self.assertGreater(self.accuracy_at(600), whole - 0.1)
+        self.workspace.write_solver(max_iter=1000000)
+        with Run(self.workspace, "--encoding", "topk") as run:
+            address = run.await_event("ready")["coordinator"]
+            run.await_iteration(50)
+            self.assertRegex(self.workspace.check("status", address), "async, topk 0.01, residual [0-9]")
+            run.signal(signal.SIGTERM)
+            run.await_exit(END_SECONDS)
+
+    def test_topk_killed_workers_lose_what_they_kept_and_no_iteration(self):
+        self.train("killed", "--workers", 3, "--encoding", "topk", iterations=3000, kill_at=200)
+
     def test_the_mode_is_shown(self):
         self.workspace.write_solver(max_iter=20, snapshot_prefix='"out/short"')
         with Run(self.workspace, "--mode", "bounded", as_json=False) as run:
@@ -116,7 +138,8 @@ class ModesTest(testbed.TestCase):
     def test_a_mode_that_the_job_cannot_have_is_refused_before_anything_is_made(self):
         self.workspace.write_solver(clip_gradients=1)
         before = self.workspace.entries()
-        for arguments, text in ((("--parts", 2), "clip_gradients"), (("--parts", 5), "choose one of 1, 2, 4, 8, 16, 32")):
+        for arguments, text in ((("--parts", 2), "clip_gradients"), (("--parts", 5), "choose one of 1, 2, 4, 8, 16, 32"),
+                                (("--encoding", "topk"), "take --mode async")):
             done = self.workspace.command("train", "--solver", "solver.prototxt", "--mode", "sync", *arguments)
             self.assertEqual(done.returncode, 2)
             self.assertIn(text, done.stderr)

@@ -4,9 +4,22 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/model/layout.h"
 #include "worker/train/fed_net.h"
 
 namespace samovar {
+namespace {
+
+// Statistics, as ranges of the flat vector.
+std::vector<FloatRange> StatisticsOf(const v1::ParameterLayout& layout) {
+  std::vector<FloatRange> ranges;
+  for (const v1::ParameterBlob& blob : layout.blobs()) {
+    if (blob.rule() == v1::UPDATE_RULE_MOVING_AVERAGE) ranges.push_back({blob.offset(), blob.offset() + BlobElements(blob)});
+  }
+  return ranges;
+}
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<Assignment>> Assignment::Create(const v1::GetAssignmentResponse& message, ThreadPool* pool) {
   auto assignment = std::unique_ptr<Assignment>(new Assignment(message, pool));
@@ -36,6 +49,8 @@ absl::Status Assignment::Open() {
   options.servers = servers_;
   options.encoding = spec().encoding();
   options.seed = spec().seed();
+  options.topk_ratio = spec().topk_ratio();
+  options.whole = StatisticsOf(net_->layout());
   SAMOVAR_ASSIGN_OR_RETURN(parameters_, ParameterClient::Create(options));
   tests_.resize(static_cast<size_t>(spec().test_nets_size()));
   return absl::OkStatus();

@@ -44,6 +44,9 @@ PulledWeights WeightsFor(const v1::JobSpec& spec, uint64_t t) {
   }
 }
 
+// Near the end of a job a worker's next push may be its last: the last one of each lease that ends within this part of max_iter is in full.
+constexpr uint64_t kInFullAtEnd = 20;
+
 // What a lease asks for, one after the other: part after part of an iteration, iteration after iteration.
 class Steps {
  public:
@@ -75,8 +78,8 @@ class Steps {
 // Computes the steps of one lease. The push of a step is under way while the next one's forward pass is computed.
 class TrainingRun {
  public:
-  TrainingRun(const HeldLease& held, Assignment* assignment, Outbox* outbox)
-      : held_(held), assignment_(*assignment), outbox_(*outbox), steps_(held.lease) {}
+  TrainingRun(const HeldLease& held, const Stopper& leaving, Assignment* assignment, Outbox* outbox)
+      : held_(held), leaving_(leaving), assignment_(*assignment), outbox_(*outbox), steps_(held.lease) {}
   ~TrainingRun() { assignment_.parameters().AbandonPush(); }
 
   absl::Status Run();
@@ -91,16 +94,21 @@ class TrainingRun {
   absl::Status RunAndPushByLayer(uint64_t number, v1::TrainResult* result);
   absl::Status RunAndPushWhole(uint64_t number, v1::TrainResult* result);
   void StartPush(const Steps::Step& step, std::span<const float> gradients);
+  // Whether the step's push is to leave no residual: none may come after it.
+  bool PushesInFull(const Steps::Step& step);
   // Waits for the push that is under way, if any, and hands in its result.
   absl::Status EndPush();
 
   const HeldLease& held_;
+  const Stopper& leaving_;
   Assignment& assignment_;
   Outbox& outbox_;
   const Steps steps_;
   std::optional<v1::TrainResult> pushed_;
   // What is not finite in the step under way.
   std::optional<std::string> finding_;
+  // The last push was in full, since the worker leaves.
+  bool said_farewell_ = false;
 };
 
 bool TrainingRun::IsBad(std::optional<std::string> finding) {
@@ -134,17 +142,26 @@ absl::Status TrainingRun::RunForward(uint64_t number, uint32_t pass, v1::TrainRe
   return absl::OkStatus();
 }
 
+bool TrainingRun::PushesInFull(const Steps::Step& step) {
+  if (!assignment_.parameters().keeps_residual()) return false;
+  said_farewell_ = leaving_.stopped();
+  const uint64_t max_iter = static_cast<uint64_t>(assignment_.spec().solver().max_iter());
+  return said_farewell_ || (!step.more_iterations && step.t + max_iter / kInFullAtEnd + 1 >= max_iter);
+}
+
 void TrainingRun::StartPush(const Steps::Step& step, std::span<const float> gradients) {
+  const bool in_full = PushesInFull(step);
   // The weights of the next iteration come with its last part.
-  const bool pull = !step.more_parts && step.more_iterations;
+  const bool pull = !step.more_parts && step.more_iterations && !said_farewell_;
   assignment_.parameters().StartPush(step.t, held_.lease.epoch(), gradients,
                                      pull ? assignment_.net().weights() : std::span<float>(),
-                                     WeightsFor(assignment_.spec(), step.t + 1), step.part);
+                                     WeightsFor(assignment_.spec(), step.t + 1), step.part, in_full);
 }
 
 absl::Status TrainingRun::EndPush() {
   if (!pushed_.has_value()) return absl::OkStatus();
   SAMOVAR_RETURN_IF_ERROR(assignment_.parameters().AwaitPush(LimitFor(held_)).status());
+  pushed_->set_residual_norm(assignment_.parameters().ResidualNorm());
   outbox_.Add(*std::move(pushed_));
   pushed_.reset();
   return absl::OkStatus();
@@ -234,11 +251,12 @@ absl::Status TrainingRun::Run() {
     if (held_.ended.stopped()) return absl::CancelledError("the lease has ended");
     const absl::Status status = RunStep(number);
     if (!status.ok()) return Annotate(status, absl::StrCat("iteration ", steps_.at(number).t));
+    if (said_farewell_) return absl::OkStatus();
   }
   return absl::OkStatus();
 }
 
-absl::Status RunTraining(const HeldLease& held, Assignment* assignment, Outbox* outbox) {
+absl::Status RunTraining(const HeldLease& held, const Stopper& leaving, Assignment* assignment, Outbox* outbox) {
   for (const uint32_t part : held.lease.parts()) {
     if (part < assignment->parts()) continue;
     return absl::InvalidArgumentError(
@@ -246,7 +264,7 @@ absl::Status RunTraining(const HeldLease& held, Assignment* assignment, Outbox* 
   }
   // The same name may stand for another copy by the next test, in another run of the job.
   assignment->ForgetFrozen();
-  return TrainingRun(held, assignment, outbox).Run();
+  return TrainingRun(held, leaving, assignment, outbox).Run();
 }
 
 absl::Status RunTest(const HeldLease& held, Assignment* assignment, Outbox* outbox) {
@@ -269,11 +287,11 @@ absl::Status RunTest(const HeldLease& held, Assignment* assignment, Outbox* outb
 
 }  // namespace
 
-absl::Status RunLease(const HeldLease& held, Assignment* assignment, Outbox* outbox) {
+absl::Status RunLease(const HeldLease& held, const Stopper& leaving, Assignment* assignment, Outbox* outbox) {
   const v1::WorkLease& lease = held.lease;
   const bool empty = lease.has_train() ? lease.train().begin() >= lease.train().end() : lease.test().begin() >= lease.test().end();
   if (empty) return absl::InvalidArgumentError("the lease has no work in it that this version knows");
-  if (lease.has_train()) return RunTraining(held, assignment, outbox);
+  if (lease.has_train()) return RunTraining(held, leaving, assignment, outbox);
   const absl::Status tested = RunTest(held, assignment, outbox);
   return Annotate(tested, absl::StrCat("test at iteration ", lease.test().frozen_iteration()));
 }

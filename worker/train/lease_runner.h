@@ -2,6 +2,7 @@
 #pragma once
 
 #include "absl/status/status.h"
+#include "common/base/stopper.h"
 #include "worker/train/assignment.h"
 #include "worker/train/membership.h"
 #include "worker/train/outbox.h"
@@ -19,6 +20,8 @@ namespace samovar {
 //   INVALID_ARGUMENT, UNIMPLEMENTED  no other worker would fare better: a bad net; or a loss or a gradient is not finite, and the job
 //                                    does not say that such iterations are skipped
 //   others                           servers or data cannot be reached
-absl::Status RunLease(const HeldLease& held, Assignment* assignment, Outbox* outbox);
+//
+// Pushes that keep a residual: once `leaving` is stopped, the next push is in full, and the return comes after it, with OK.
+absl::Status RunLease(const HeldLease& held, const Stopper& leaving, Assignment* assignment, Outbox* outbox);
 
 }  // namespace samovar

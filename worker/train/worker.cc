@@ -17,6 +17,8 @@ constexpr absl::Duration kFirstRetry = absl::Milliseconds(100);
 constexpr absl::Duration kLongestRetry = absl::Seconds(5);
 constexpr absl::Duration kFirstFailureRest = absl::Milliseconds(500);
 constexpr absl::Duration kLongestFailureRest = absl::Seconds(10);
+// For the iteration with which a worker gives away what it has kept of its gradients.
+constexpr absl::Duration kFarewell = absl::Seconds(5);
 
 v1::JoinRequest Describe(const Worker::Options& options) {
   v1::JoinRequest self;
@@ -48,6 +50,11 @@ Worker::~Worker() { Stop(); }
 
 void Worker::Stop() {
   stopper_.Stop();
+  {
+    absl::MutexLock lock(&owing_mu_);
+    const auto settled = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(owing_mu_) { return !owing_; };
+    owing_mu_.AwaitWithTimeout(absl::Condition(&settled), kFarewell);
+  }
   membership_.Stop();
 }
 
@@ -101,7 +108,11 @@ void Worker::Work(const HeldLease& held) {
     LogInfo(absl::StrCat("job ", lease.job_id(), " has ended"));
     return;
   }
-  if (status.ok()) status = RunLease(held, assignment_.get(), &membership_.outbox());
+  if (status.ok()) {
+    SetOwing(lease.has_train() && assignment_->parameters().keeps_residual());
+    status = RunLease(held, stopper_, assignment_.get(), &membership_.outbox());
+    SetOwing(false);
+  }
   if (status.ok()) {
     failure_backoff_.Reset();
     return;
@@ -136,6 +147,11 @@ absl::Status Worker::Prepare(const v1::WorkLease& lease) {
   LogInfo(absl::StrCat("works for job ", lease.job_id(), ": ", assignment_->net().layout().elements(), " parameters on ",
                        message.servers_size(), " servers"));
   return absl::OkStatus();
+}
+
+void Worker::SetOwing(bool owing) {
+  absl::MutexLock lock(&owing_mu_);
+  owing_ = owing;
 }
 
 void Worker::Report(const v1::WorkLease& lease, const absl::Status& failure) {

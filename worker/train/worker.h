@@ -9,7 +9,9 @@
 #include <memory>
 #include <string>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
 #include "common/base/backoff.h"
 #include "common/base/stopper.h"
 #include "common/base/thread_pool.h"
@@ -38,7 +40,7 @@ class Worker {
   void Run();
 
   // Makes Run drop the iteration under way, give back its leases, and return. Takes up to a few seconds if the coordinator does
-  // not answer.
+  // not answer. If pushes keep a residual, blocks, for a few seconds at most, until an iteration was pushed in full.
   void Stop();
 
  private:
@@ -50,6 +52,7 @@ class Worker {
   // Makes assignment_ that of the lease's job. NOT_FOUND: the job has ended.
   absl::Status Prepare(const v1::WorkLease& lease);
   void Report(const v1::WorkLease& lease, const absl::Status& failure);
+  void SetOwing(bool owing) ABSL_LOCKS_EXCLUDED(owing_mu_);
 
   const Options options_;
   Stopper stopper_;
@@ -60,6 +63,10 @@ class Worker {
   // After failures of work, so that one bad worker does not use up a job's patience.
   Backoff failure_backoff_;
   bool told_joined_ = false;
+
+  absl::Mutex owing_mu_;
+  // A lease is being worked on that is to end with a push in full.
+  bool owing_ ABSL_GUARDED_BY(owing_mu_) = false;
 };
 
 }  // namespace samovar

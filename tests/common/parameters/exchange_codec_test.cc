@@ -34,7 +34,9 @@ v1::ExchangeResponse MakeResponse() {
 TEST_CASE("an encoded request is what generated code reads") {
   const std::vector<float> first(5, 1.5f);
   const std::vector<float> second(200, -2.0f);
-  const std::vector<PushedChunk> push = {{0, 0, first}, {300, uint64_t{1} << 50, second}, {1, 1, second, v1::ENCODING_INT8_BLOCKS, 77}};
+  const std::vector<char> sparse = {'a', 'b', 'c'};
+  const std::vector<PushedChunk> push = {{0, 0, first}, {300, uint64_t{1} << 50, second}, {1, 1, second, v1::ENCODING_INT8_BLOCKS, 77},
+                                         {2, 1, {}, v1::ENCODING_SPARSE, 0, sparse}};
   const std::vector<uint32_t> pull = {0, 1, 127, 128, UINT32_MAX};
   ExchangeHead head;
   head.sequence = 129;
@@ -63,11 +65,13 @@ TEST_CASE("an encoded request is what generated code reads") {
   REQUIRE(request.part() == head.part);
   REQUIRE(request.pull_encoding() == v1::ENCODING_BFLOAT16);
   REQUIRE(std::vector<uint32_t>(request.pull().begin(), request.pull().end()) == pull);
-  REQUIRE(request.push_size() == 3);
+  REQUIRE(request.push_size() == 4);
   std::string encoded(EncodedBytes(v1::ENCODING_INT8_BLOCKS, second.size()), 0);
   EncodeFloats(v1::ENCODING_INT8_BLOCKS, second, 77, encoded.data());
   REQUIRE(request.push(2).encoding() == v1::ENCODING_INT8_BLOCKS);
   REQUIRE(request.push(2).payload() == encoded);
+  REQUIRE(request.push(3).encoding() == v1::ENCODING_SPARSE);
+  REQUIRE(request.push(3).payload() == "abc");
   for (int i = 0; i < 2; ++i) {
     REQUIRE(request.push(i).chunk() == push[i].chunk);
     REQUIRE(request.push(i).version() == push[i].version);
@@ -125,6 +129,18 @@ TEST_CASE("an answer's code and text are parsed, and nothing of the answer befor
   REQUIRE(answer.sequence == 0);
   REQUIRE(answer.applied == 0);
   REQUIRE(answer.weights.empty());
+}
+
+TEST_CASE("chunks whose pushes were dropped are parsed, and no more of them than there are") {
+  v1::ExchangeResponse response;
+  for (const uint32_t chunk : {0u, 3u, 200'000u}) response.add_dropped(chunk);
+  for (size_t piece : {size_t{1}, size_t{64}}) {
+    grpc::ByteBuffer buffer = BufferOf(response.SerializeAsString(), piece);
+    ExchangeAnswer answer;
+    REQUIRE_OK(ParseExchangeResponse(&buffer, 3, &answer));
+    CHECK(answer.dropped == std::vector<uint32_t>{0, 3, 200'000});
+    REQUIRE_STATUS(ParseExchangeResponse(&buffer, 2, &answer), absl::StatusCode::kDataLoss, "more than 2 chunks");
+  }
 }
 
 TEST_CASE("fields that are not known are skipped") {

@@ -1,5 +1,7 @@
 #include "server/coordinator/job.h"
 
+#include <cmath>
+
 #include "tests/support/catch.h"
 #include "tests/support/status_matchers.h"
 
@@ -465,6 +467,18 @@ TEST_CASE("a mode that a job cannot have is refused") {
   REQUIRE_OK(CheckJobSpec(clipped));
   spec.set_delay(1);
   REQUIRE_STATUS(CheckJobSpec(spec), absl::StatusCode::kInvalidArgument, "delay is for the mode CONSISTENCY_BOUNDED");
+  spec.set_delay(0);
+  spec.set_topk_ratio(0.01);
+  REQUIRE_STATUS(CheckJobSpec(spec), absl::StatusCode::kInvalidArgument, "topk_ratio must be above 0");
+  spec.set_encoding(v1::ENCODING_SPARSE);
+  REQUIRE_OK(CheckJobSpec(spec));
+  for (const double ratio : {0.0, -1.0, 1.5, std::nan("")}) {
+    spec.set_topk_ratio(ratio);
+    REQUIRE_STATUS(CheckJobSpec(spec), absl::StatusCode::kInvalidArgument, "topk_ratio must be above 0");
+  }
+  spec = InParts(spec, 1);
+  spec.set_topk_ratio(0.01);
+  REQUIRE_STATUS(CheckJobSpec(spec), absl::StatusCode::kInvalidArgument, "CONSISTENCY_SYNC promises");
   spec.set_mode(static_cast<v1::ConsistencyMode>(7));
   REQUIRE_STATUS(CheckJobSpec(spec), absl::StatusCode::kInvalidArgument, "mode 7 is none");
 }

@@ -232,6 +232,13 @@ TEST_CASE_METHOD(Fixture, "requests that make no sense are answered with what is
   v1::ExchangeRequest pull = MakePull();
   pull.set_pull_encoding(static_cast<v1::Encoding>(99));
   REQUIRE_STATUS(client.AskForError(pull), invalid, "unknown pull_encoding 99");
+  pull.set_pull_encoding(v1::ENCODING_SPARSE);
+  REQUIRE_STATUS(client.AskForError(pull), invalid, "weights are not sparse");
+  request = MakePush(3, 1);
+  request.mutable_push(1)->set_encoding(v1::ENCODING_SPARSE);
+  REQUIRE_STATUS(client.AskForError(request), invalid, "chunk 1: the sparse payload lists");
+  request.mutable_push(1)->mutable_payload()->push_back('x');
+  REQUIRE_STATUS(client.AskForError(request), invalid, "at most 16384 in topk");
   request = MakePush(4, 1);
   AddPush(&request, 0, std::vector<float>(ChunkSize(0), 1));
   REQUIRE_STATUS(client.AskForError(request), invalid, "pushes 4 chunks");
@@ -258,7 +265,7 @@ TEST_CASE_METHOD(Fixture, "random messages never bring the server down") {
     for (uint32_t n = random() % 4; n > 0; --n) {
       v1::ChunkData* data = request.add_push();
       data->set_chunk(random() % 2 ? random() % 4 : static_cast<uint32_t>(random()));
-      data->set_encoding(static_cast<v1::Encoding>(random() % 2));
+      data->set_encoding(static_cast<v1::Encoding>(random() % 5));
       data->set_payload(std::string(random() % 3 == 0 ? ChunkSize(0) * 4 : random() % 50, static_cast<char>(random())));
     }
     for (uint32_t n = random() % 5; n > 0; --n)

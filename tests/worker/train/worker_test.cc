@@ -101,6 +101,44 @@ TEST_CASE("a worker trains what it leases, reports each iteration, and the loss 
   REQUIRE(seen.train.at(199).lease_id() == 3);
 }
 
+void KeepMost(v1::JobSpec* spec) {
+  spec->set_encoding(v1::ENCODING_SPARSE);
+  spec->set_topk_ratio(0.01);
+}
+
+TEST_CASE("of the largest hundredth of each gradient alone the loss falls too, and at the end nothing is kept") {
+  SmallCluster cluster([](v1::JobSpec* spec) {
+    KeepMost(spec);
+    spec->mutable_solver()->set_max_iter(300);
+  });
+  cluster.coordinator().QueueTraining(0, 100);
+  cluster.coordinator().QueueTraining(100, 300);
+  RunningWorker worker(cluster.coordinator().address());
+  const Seen seen = cluster.coordinator().Await([](const Seen& s) { return s.train.size() == 300; });
+  REQUIRE(seen.failures.empty());
+  CHECK(cluster.Applied() == 300 * kChunks);
+  CHECK(seen.train.at(299).loss() < 0.5f * seen.train.at(0).loss());
+  CHECK(seen.train.at(99).residual_norm() > 0);
+  CHECK(seen.train.at(298).residual_norm() > 0);
+  CHECK(seen.train.at(299).residual_norm() == 0);
+}
+
+TEST_CASE("a worker that is stopped gives away what it has kept of its gradients") {
+  SmallCluster cluster([](v1::JobSpec* spec) {
+    KeepMost(spec);
+    spec->mutable_solver()->set_max_iter(10'000'000);
+  });
+  cluster.coordinator().QueueTraining(0, 10'000'000);
+  RunningWorker worker(cluster.coordinator().address());
+  cluster.coordinator().Await([](const Seen& s) { return s.train.size() >= 20; });
+  worker.Stop();
+  const Seen seen = cluster.coordinator().Await([](const Seen&) { return true; });
+  const auto& [last, result] = *seen.train.rbegin();
+  CHECK(result.residual_norm() == 0);
+  CHECK(seen.train.at(last - 1).residual_norm() > 0);
+  CHECK(cluster.Applied() == seen.train.size() * kChunks);
+}
+
 TEST_CASE("one worker computes what a program without servers would") {
   SmallCluster cluster;
   std::vector<float> expected = cluster.Weights();

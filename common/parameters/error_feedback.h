@@ -1,0 +1,89 @@
+// ErrorFeedback sends the largest floats of each gradient and keeps the others, the residual, for the gradients after it.
+//
+// A chunk's push carries the k floats of (residual + gradient) that are largest by magnitude, k being a fixed ratio of the chunk's
+// floats; what is left is the new residual. So all that is sent, and the residual, add up to all gradients. A push may also
+// be in full: then nothing is left (Seide et al., "1-bit SGD", 2014; Aji and Heafield, "Sparse communication", 2017).
+//
+// Exactly once. A chunk's residual changes when it is known what became of the push, and no float of a gradient enters
+// the model twice:
+//   * applied: the residual is what was left.
+//   * dropped, since the chunk had that iteration from somebody else: the residual is what it was before, and the gradient of this
+//     iteration is forgotten, for the other's was applied.
+//   * unknown (the push was abandoned, or the chunk says that it has the iteration after the same was sent twice): what was sent of
+//     the residual is taken for sent, and the gradient is forgotten. If it did not arrive, so much of the residual is lost.
+// What is asked for twice in one push is the same bytes.
+//
+// Thread safety: none.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "common/model/chunk_plan.h"
+#include "samovar/v1/parameter.pb.h"
+
+namespace samovar {
+
+// Floats [begin, end) of the flat vector.
+struct FloatRange {
+  uint64_t begin = 0;
+  uint64_t end = 0;
+};
+
+class ErrorFeedback {
+ public:
+  // Takes two floats of memory for each of the plan's. `ratio`: in (0, 1]. `whole`: ascending and disjoint; they are always sent, beside the k:
+  // statistics, of which nothing may be kept back.
+  ErrorFeedback(const ChunkPlan& plan, double ratio, std::vector<FloatRange> whole);
+
+  // The push of another iteration. What became of the one before and was not told by Settle is unknown.
+  void Begin(bool in_full);
+
+  struct Payload {
+    v1::Encoding encoding = v1::ENCODING_SPARSE;
+    std::span<const char> bytes;
+  };
+  // What is sent of the chunk's gradient; the bytes are valid until Begin. REQUIRES: as many floats as the chunk has
+  Payload Encode(uint32_t chunk, std::span<const float> gradient);
+
+  // What became of it. REQUIRES: it was encoded
+  void Settle(uint32_t chunk, bool applied);
+
+  // The residual's L2 norm.
+  double Norm() const;
+  std::span<const float> residual() const { return residual_; }
+
+ private:
+  enum class Outcome { kApplied, kDropped, kUnknown };
+  struct Push {
+    // Encoded and not settled yet; encoded more than once.
+    bool open = false;
+    bool repeated = false;
+    v1::Encoding encoding = v1::ENCODING_SPARSE;
+    std::vector<char> payload;
+    // What is in it, ascending; of a push in full, all.
+    std::vector<uint32_t> places;
+    // Of the residual.
+    double squares = 0;
+  };
+
+  std::span<float> Of(std::vector<float>* vector, uint32_t chunk) const;
+  // The places of the k largest, and of those always sent, ascending.
+  void Select(uint32_t chunk, std::span<const float> values, std::vector<uint32_t>* places);
+  void End(uint32_t chunk, Outcome outcome);
+
+  const ChunkPlan plan_;
+  const double ratio_;
+  const std::vector<FloatRange> whole_;
+  bool in_full_ = false;
+  std::vector<float> residual_;
+  // Of chunks that are encoded: residual and gradient, what is sent set to zero.
+  std::vector<float> left_;
+  std::vector<Push> pushes_;
+  // Kept for their memory.
+  std::vector<uint32_t> magnitudes_;
+  std::vector<uint32_t> candidates_;
+};
+
+}  // namespace samovar
