@@ -23,10 +23,10 @@ struct ModeChoice {
   std::optional<uint32_t> parts;
   // One of EncodingNames(); empty: float32, or that of the run that is resumed.
   std::string encoding;
-  // "fail" or "skip".
-  std::string on_numeric_failure = "fail";
   // Of topk.
   std::optional<double> topk_ratio;
+  // "fail" or "skip".
+  std::string on_numeric_failure = "fail";
 };
 
 inline constexpr uint32_t kDefaultDelay = 4;

@@ -318,7 +318,7 @@ TEST_CASE("where chunks keep together all servers go back, and the model is that
   CHECK(training.FinalWeights() == expected);
 }
 
-TEST_CASE("while a server is silent nothing is leased and the status says who is waited for; when it is heard again nothing is lost") {
+TEST_CASE("while a server is silent nothing is leased and the status says who is waited for, and when it is heard again nothing is lost") {
   const TempDir dir;
   Fleet fleet(dir.path(), 2);
   Training training(&fleet, SpecOf(60, 0, v1::CONSISTENCY_ASYNC));
