@@ -18,6 +18,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "common/base/status_macros.h"
 
@@ -178,7 +179,10 @@ absl::StatusOr<RunStart> ChooseStart(const std::optional<RunRecord>& last, int s
 std::string FormatRecord(const RunRecord& record) {
   const auto number = [](const std::optional<uint32_t>& value) { return value.has_value() ? absl::StrCat(*value) : ""; };
   return absl::StrCat("format: 1\nservers: ", record.servers, "\nseed: ", record.seed, "\nmode: ", record.mode.mode,
-                      "\ndelay: ", number(record.mode.delay), "\nparts: ", number(record.mode.parts), "\nencoding: ", record.mode.encoding, "\nsnapshot: ", record.snapshot,
+                      "\ndelay: ", number(record.mode.delay), "\nparts: ", number(record.mode.parts), "\nencoding: ", record.mode.encoding,
+                      "\nstaleness_scaling: ", record.mode.staleness_scaling,
+                      "\ndelay_compensation: ", absl::StrFormat("%.9g", record.mode.delay_compensation.value_or(0)),
+                      "\nsnapshot: ", record.snapshot,
                       "\nfinished: ", record.finished ? "yes" : "no", "\nsolver: ", record.solver, "\n");
 }
 
@@ -201,6 +205,9 @@ absl::StatusOr<RunRecord> ParseRecord(const std::string& text) {
   // A record without a mode is of an asynchronous run.
   record.mode.mode = values["mode"];
   record.mode.encoding = values["encoding"];
+  record.mode.staleness_scaling = values["staleness_scaling"];
+  float lambda = 0;
+  if (absl::SimpleAtof(values["delay_compensation"], &lambda)) record.mode.delay_compensation = lambda;
   uint32_t number = 0;
   if (absl::SimpleAtoi(values["delay"], &number)) record.mode.delay = number;
   if (absl::SimpleAtoi(values["parts"], &number)) record.mode.parts = number;

@@ -109,6 +109,8 @@ absl::StatusOr<Prepared> Prepare(const TrainOptions& options) {
     const ModeChoice& before = prepared.directory->record()->mode;
     ModeChoice mode = options.mode.mode.empty() ? before : options.mode;
     mode.encoding = options.mode.encoding.empty() ? before.encoding : options.mode.encoding;
+    if (!options.mode.staleness_scaling.empty()) mode.staleness_scaling = options.mode.staleness_scaling;
+    if (options.mode.delay_compensation.has_value()) mode.delay_compensation = options.mode.delay_compensation;
     SAMOVAR_RETURN_IF_ERROR(ApplyMode(mode, options.solver, &job.spec));
   }
   SAMOVAR_RETURN_IF_ERROR(MakeModelDir(job.snapshot_prefix));

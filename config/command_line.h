@@ -59,6 +59,8 @@ void AddLogLevel(CLI::App* app, std::string* log_level);
 CLI::Validator AddressValidator(bool any_port);
 // The value is a whole number in [least, most].
 CLI::Validator Between(uint64_t least, uint64_t most);
+// A number, 0 to `most`, fractions allowed.
+CLI::Validator NumberUpTo(double most);
 // The value is one of these.
 CLI::Validator OneOf(const std::vector<std::string>& choices);
 

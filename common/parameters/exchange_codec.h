@@ -34,6 +34,8 @@ struct ExchangeHead {
   uint64_t watermark = 0;
   uint32_t part = 0;
   v1::Encoding pull_encoding = v1::ENCODING_FLOAT32;
+  bool apply = false;
+  double norm = 0;
 };
 
 struct PushedChunk {
@@ -45,9 +47,9 @@ struct PushedChunk {
   uint64_t key = 0;
 };
 
-// An ExchangeRequest. The gradients may change after the return.
+// An ExchangeRequest; `push`, `pull` and `squares` are its lists. The gradients may change after the return.
 grpc::ByteBuffer EncodeExchangeRequest(const ExchangeHead& head, std::span<const PushedChunk> push,
-                                       std::span<const uint32_t> pull);
+                                       std::span<const uint32_t> pull, std::span<const uint32_t> squares = {});
 
 // An ExchangeResponse; its payloads stay in the buffer.
 struct ExchangeAnswer {
@@ -60,6 +62,10 @@ struct ExchangeAnswer {
     int payload_begin = 0;
     int payload_bytes = 0;
   };
+  struct Squares {
+    uint32_t chunk = 0;
+    std::vector<double> sums;
+  };
   uint64_t sequence = 0;
   int32_t code = 0;
   std::string message;
@@ -67,10 +73,11 @@ struct ExchangeAnswer {
   uint32_t duplicates = 0;
   bool not_yet = false;
   std::vector<Weights> weights;
+  std::vector<Squares> squares;
 };
 
-// Replaces *answer. DATA_LOSS: not an ExchangeResponse, or one with more than `max_weights` chunks.
-absl::Status ParseExchangeResponse(grpc::ByteBuffer* response, size_t max_weights, ExchangeAnswer* answer);
+// Replaces *answer. DATA_LOSS: not an ExchangeResponse, or one with more than `max_chunks` chunks' weights or squares.
+absl::Status ParseExchangeResponse(grpc::ByteBuffer* response, size_t max_chunks, ExchangeAnswer* answer);
 
 // Decodes the payload of answer.weights[i] to destinations[i]. REQUIRES: the answer was parsed from this response, the encodings
 // are known, and the payloads as long as the destinations' floats are in them.
