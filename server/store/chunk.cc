@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/base/vector_level.h"
 #include "common/model/gradient_clip.h"
 #include "common/model/layout.h"
 #include "common/parameters/push_counters.h"
@@ -110,7 +111,7 @@ absl::Status Chunk::AddPart(const SolverRule& rule, uint64_t t, uint32_t part, s
   pending_.Add(part, gradient, segments_);
   if (!pending_.complete()) return absl::OkStatus();
   std::vector<float> mean = pending_.TakeMean(segments_);
-  if (!AllFinite(mean)) return Reject(t, "adds up to infinity, its parts together");
+  if (!AllFinite(mean)) return Reject(t, "has parts that add up to infinity");
   if (!options_.clip.has_value()) {
     Apply(rule, t, /*staleness=*/0, mean);
     return absl::OkStatus();
@@ -192,11 +193,13 @@ void Chunk::WritePulled(const SolverRule& rule, std::optional<uint64_t> watermar
   if (factor == 0) {
     std::memcpy(to, weights.data(), weights.size() * sizeof(float));
   } else {
-    const float* state = image_.state[0].data();
-    for (size_t i = 0; i < weights.size(); ++i) {
-      const float value = weights[i] - factor * state[i];
-      std::memcpy(to + i * sizeof(float), &value, sizeof(float));
-    }
+    AtVectorLevel([count = weights.size(), from = weights.data(), state = image_.state[0].data(), factor, to] {
+      char* __restrict target = to;
+      for (size_t i = 0; i < count; ++i) {
+        const float value = from[i] - factor * state[i];
+        std::memcpy(target + i * sizeof(float), &value, sizeof(float));
+      }
+    });
   }
   if (options_.delay_compensation > 0) given_.Keep(image_.version, to, weights.size());
 }

@@ -426,6 +426,33 @@ TEST_CASE("in each encoding gradients and weights arrive next to what they were,
   }
 }
 
+TEST_CASE("over several channels to each server every chunk goes and comes once") {
+  TempDir dir;
+  ParameterServer first(dir.File("0"), MakeJob(2), 0);
+  ParameterServer second(dir.File("1"), MakeJob(2), 1);
+  ParameterClient::Options options{"job", kElements, kChunkElements, {first.address(), second.address()}};
+  // More streams than chunks for the last.
+  for (const uint32_t channels : {2u, 3u, ParameterClient::kMaxChannels}) {
+    options.channels = channels;
+    const auto client = ParameterClient::Create(options);
+    REQUIRE_OK(client);
+    std::vector<float> weights(kElements, -1);
+    const auto pushed = Push(client->get(), channels, 2, weights);
+    REQUIRE_OK(pushed);
+    REQUIRE(pushed->applied == kChunks);
+    std::vector<float> pulled(kElements, -1);
+    REQUIRE_OK((*client)->Pull(pulled, Soon()));
+    REQUIRE(pulled == weights);
+  }
+  REQUIRE(first.Ledgers("job").counters().applied() + second.Ledgers("job").counters().applied() == 3 * kChunks);
+}
+
+TEST_CASE("more channels than there may be are refused") {
+  ParameterClient::Options options{"job", kElements, kChunkElements, {"127.0.0.1:1"}};
+  options.channels = ParameterClient::kMaxChannels + 1;
+  REQUIRE_STATUS(ParameterClient::Create(options), absl::StatusCode::kInvalidArgument, "9 channels");
+}
+
 TEST_CASE("an encoding that there is not is refused") {
   ParameterClient::Options options{"job", kElements, kChunkElements, {"127.0.0.1:1"}};
   options.encoding = static_cast<v1::Encoding>(9);

@@ -277,7 +277,7 @@ TEST_CASE("what a late worker holds is leased again when nothing else is left, n
     CHECK(table.speculative_wasted() == 1);
   }
   SECTION("the second is late as well") {
-    CHECK(table.Acquire(3, 3, At(time + 15))->range == late->range);
+    CHECK(table.Acquire(3, 3, At(time + 30))->range == late->range);
     CHECK(table.speculative() == 2);
     return;
   }
