@@ -49,9 +49,9 @@ absl::StatusOr<std::unique_ptr<ParameterClient>> ParameterClient::Create(const O
 ParameterClient::ParameterClient(const Options& options, const ChunkPlan& plan)
     : options_(options),
       plan_(plan),
-      events_([](void* tag, bool ok) { ServerStream::Complete(static_cast<ServerStream::Event*>(tag), ok); }),
       versions_(plan.chunks(), 0),
-      uncovered_(plan.chunks(), 0) {
+      uncovered_(plan.chunks(), 0),
+      events_([](void* tag, bool ok) { ServerStream::Complete(static_cast<ServerStream::Event*>(tag), ok); }) {
   ServerStream::Owner* const owner = this;
   const size_t streams = options_.servers.size() * ChannelsOf(options_);
   for (size_t i = 0; i < streams; ++i) {

@@ -58,7 +58,7 @@ struct PulledWeights {
 class ParameterClient final : private ServerStream::Owner {
  public:
   // Bytes of payload that a request carries at most, each way, unless one chunk is larger.
-  static constexpr uint64_t kRequestBytes = 256 << 10;
+  static constexpr uint64_t kRequestBytes = 128 << 10;
   // Requests under way on a stream; bounds what is in memory of copies. As many again may wait for other workers:
   // together the requests of one stream that a server works on at a time.
   static constexpr size_t kMaxInFlight = 8;
@@ -196,7 +196,6 @@ class ParameterClient final : private ServerStream::Owner {
 
   const Options options_;
   const ChunkPlan plan_;
-  EventQueue events_;
   // Constant after construction. Stream i is to server i modulo their number, and has the chunks that are i modulo the number of
   // streams.
   std::vector<std::unique_ptr<ServerStream>> streams_;
@@ -215,6 +214,9 @@ class ParameterClient final : private ServerStream::Owner {
   std::vector<PushedChunk> pushed_ ABSL_GUARDED_BY(mu_);
   std::vector<std::span<float>> destinations_ ABSL_GUARDED_BY(mu_);
   ExchangeAnswer answer_ ABSL_GUARDED_BY(mu_);
+
+  // Last: its thread may still be in the handler of a stream's last event when that stream is closed.
+  EventQueue events_;
 };
 
 }  // namespace samovar
