@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "common/parameters/push_counters.h"
 
 namespace samovar {
 namespace {
@@ -118,11 +119,16 @@ std::vector<std::string> SummaryLines(const v1::JobStatus& status) {
   lines.push_back(std::move(trained));
   lines.push_back(LedgerLine(status.ledger()));
   const v1::PushCounters& counters = status.ledger().counters();
-  const double mean = counters.applied() == 0 ? 0 : static_cast<double>(counters.staleness_sum()) / counters.applied();
   lines.push_back(
       absl::StrCat("pushes: ", counters.applied(), " applied, ", counters.duplicates(), " repeated and dropped, ",
                    counters.rejected(), " refused",
-                   absl::StrFormat("; staleness %.2f on average, %d at most", mean, counters.staleness_max())));
+                   absl::StrFormat("; staleness %.2f on average, median %d, 90 %% within %d, 99 %% within %d, %d at most",
+                                   MeanStaleness(counters), StalenessPercentile(counters, 50), StalenessPercentile(counters, 90),
+                                   StalenessPercentile(counters, 99), counters.staleness_max())));
+  if (status.speculative() > 0) {
+    lines.push_back(absl::StrCat("stragglers: ", status.speculative(), " pieces of work given to a second worker, ",
+                                 status.speculative_wasted(), " of them in vain"));
+  }
   return lines;
 }
 

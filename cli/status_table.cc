@@ -57,6 +57,11 @@ std::string Workers(const v1::ClusterStatus& status) {
   return Table(rows);
 }
 
+std::string StragglersText(const v1::JobStatus& job) {
+  if (job.speculative() == 0) return "";
+  return absl::StrCat(job.speculative(), " given to a second worker, ", job.speculative_wasted(), " in vain");
+}
+
 std::string Jobs(const v1::ClusterStatus& status) {
   std::vector<Cells> rows = {{"id", "state", "mode", "iteration", "loss", "images/s", "left", "snapshots", ""}};
   for (const v1::JobStatus& job : status.jobs()) {
@@ -68,7 +73,7 @@ std::string Jobs(const v1::ClusterStatus& status) {
                     absl::StrFormat("%.0f", job.images_per_second()),
                     running && job.eta_seconds() > 0 ? FormatDuration(job.eta_seconds()) : "-",
                     job.snapshots().empty() ? "-" : absl::StrJoin(job.snapshots(), " "),
-                    job.cause().empty() ? job.snapshot_error() : job.cause()});
+                    job.cause().empty() ? job.snapshot_error().empty() ? StragglersText(job) : job.snapshot_error() : job.cause()});
   }
   return Table(rows);
 }

@@ -111,6 +111,8 @@ absl::StatusOr<Prepared> Prepare(const TrainOptions& options) {
     const ModeChoice& encoding = options.mode.encoding.empty() ? before : options.mode;
     mode.encoding = encoding.encoding;
     mode.topk_ratio = options.mode.topk_ratio.has_value() ? options.mode.topk_ratio : encoding.topk_ratio;
+    if (!options.mode.staleness_scaling.empty()) mode.staleness_scaling = options.mode.staleness_scaling;
+    if (options.mode.delay_compensation.has_value()) mode.delay_compensation = options.mode.delay_compensation;
     SAMOVAR_RETURN_IF_ERROR(ApplyMode(mode, options.solver, &job.spec));
   }
   SAMOVAR_RETURN_IF_ERROR(MakeModelDir(job.snapshot_prefix));

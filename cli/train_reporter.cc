@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "cli/exit_codes.h"
 #include "cli/json_line.h"
+#include "common/parameters/push_counters.h"
 
 namespace samovar {
 namespace {
@@ -202,6 +203,10 @@ class JsonReporter : public TrainReporter {
                                 .Integer("duplicates", counters.duplicates())
                                 .Integer("rejected", counters.rejected())
                                 .Integer("staleness_sum", counters.staleness_sum())
+                                .Number("staleness_mean", MeanStaleness(counters))
+                                .Integer("staleness_median", StalenessPercentile(counters, 50))
+                                .Integer("staleness_90", StalenessPercentile(counters, 90))
+                                .Integer("staleness_99", StalenessPercentile(counters, 99))
                                 .Integer("staleness_max", counters.staleness_max());
     const JsonLine held = JsonLine()
                               .Integer("chunks", ledger.chunks())
@@ -214,6 +219,8 @@ class JsonReporter : public TrainReporter {
               .Number("seconds", status.seconds())
               .Integer("resumed_from", status.resumed_from())
               .Integer("releases", status.releases())
+              .Integer("speculative", status.speculative())
+              .Integer("speculative_wasted", status.speculative_wasted())
               .Raw("ledger", held.Finish()));
   }
 

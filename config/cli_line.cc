@@ -6,9 +6,13 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "common/parameters/encoding.h"
+#include "common/parameters/late_gradients.h"
 
 namespace samovar {
 namespace {
+
+// Far beyond what helps.
+constexpr double kMaxLambda = 1000;
 
 constexpr char kDescription[] =
     "Trains Caffe nets on this machine's processors with parameter servers and workers.\n"
@@ -167,6 +171,21 @@ void CliLine::AddTrain() {
       ->type_name("RATIO")
       ->default_str("")
       ->check(Ratio());
+  train_
+      ->add_option("--staleness-scaling", train.mode.staleness_scaling,
+                   "Lowers the rate of a gradient that comes s updates late: tempered, to 2 / (1 + s) of it; inverse, to 1 / s; none, "
+                   "not at all, which with momentum and several workers may diverge; without it tempered, or that of the run that is "
+                   "resumed")
+      ->type_name("HOW")
+      ->default_str("")
+      ->check(OneOf(StalenessScalingNames()));
+  train_
+      ->add_option("--delay-compensation", train.mode.delay_compensation,
+                   "Corrects late gradients for the updates that came between, to first order (DC-ASGD with this lambda, 0.04 say); "
+                   "servers keep 16 versions of the weights for it; without it 0, none, or that of the run that is resumed")
+      ->type_name("LAMBDA")
+      ->default_str("")
+      ->check(NumberUpTo(kMaxLambda));
   train_
       ->add_option("--seed", train.seed,
                    "Draws initial weights and the order of records from this number; otherwise from the "

@@ -183,6 +183,16 @@ CLI::Validator Ratio() {
       "");
 }
 
+CLI::Validator NumberUpTo(double most) {
+  return CLI::Validator(
+      [most](std::string& text) -> std::string {
+        double value = 0;
+        if (absl::SimpleAtod(text, &value) && value >= 0 && value <= most) return "";
+        return absl::StrCat("\"", text, "\" is not a number from 0 to ", most);
+      },
+      "");
+}
+
 CLI::Validator OneOf(const std::vector<std::string>& choices) {
   return CLI::Validator(
       [choices](std::string& text) -> std::string {

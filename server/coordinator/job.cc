@@ -9,6 +9,7 @@
 #include "absl/strings/strip.h"
 #include "common/base/status_macros.h"
 #include "common/model/layout.h"
+#include "common/parameters/late_gradients.h"
 #include "server/coordinator/lease_table.h"
 #include "server/coordinator/part_table.h"
 #include "server/store/learning_rate.h"
@@ -87,19 +88,14 @@ absl::Status CheckMode(const v1::JobSpec& spec) {
   if (spec.delay() != 0 && spec.mode() != v1::CONSISTENCY_BOUNDED) {
     return absl::InvalidArgumentError("delay is for the mode CONSISTENCY_BOUNDED only");
   }
+  SAMOVAR_RETURN_IF_ERROR(CheckLateGradients(spec.staleness_scaling(), spec.delay_compensation(), OrderedParts(spec) > 0));
   const bool sync = spec.mode() == v1::CONSISTENCY_SYNC;
   if (sync != (spec.parts() != 0)) {
     return absl::InvalidArgumentError("parts must be at least 1 in the mode CONSISTENCY_SYNC, and 0 in others");
   }
-  if (!sync) return absl::OkStatus();
-  if (spec.train_data().batch_size() % spec.parts() != 0) {
-    return absl::InvalidArgumentError(absl::StrCat("parts ", spec.parts(), " must divide the batch of ",
-                                                   spec.train_data().batch_size(), " records"));
-  }
-  if (spec.parts() > 1 && spec.solver().clip_gradients() >= 0) {
-    return absl::InvalidArgumentError("clip_gradients needs whole gradients: set parts to 1, or choose another mode");
-  }
-  return absl::OkStatus();
+  if (!sync || spec.train_data().batch_size() % spec.parts() == 0) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("parts ", spec.parts(), " must divide the batch of ",
+                                                 spec.train_data().batch_size(), " records"));
 }
 
 }  // namespace
@@ -239,6 +235,10 @@ bool Job::TestsDone() const {
 
 void Job::CheckpointEnded() {
   absl::MutexLock lock(&mu_);
+  for (const TestPass& pass : passes_) {
+    test_speculative_ += pass.speculative();
+    test_speculative_wasted_ += pass.speculative_wasted();
+  }
   passes_.clear();
   checkpoint_active_ = false;
 }
@@ -258,6 +258,12 @@ void Job::Verified(const Ledger& held_by_all, const v1::LedgerSummary& summary) 
     leases_->AddMissing(missing);
     part_sums_.clear();
   }
+  Changed();
+}
+
+void Job::TakeCounters(const v1::PushCounters& counters) {
+  absl::MutexLock lock(&mu_);
+  *figures_.mutable_ledger()->mutable_counters() = counters;
   Changed();
 }
 
@@ -339,11 +345,11 @@ uint64_t Job::TakeTrainResults(uint64_t worker, const v1::WorkerReport& report, 
   return new_iterations;
 }
 
-void Job::TakeTestResults(const v1::WorkerReport& report) {
+void Job::TakeTestResults(const v1::WorkerReport& report, absl::Time now) {
   for (const v1::TestResult& result : report.test()) {
     if (result.job_id() != id()) continue;
     for (TestPass& pass : passes_) {
-      if (!pass.Complete(result)) continue;
+      if (!pass.Complete(result, now)) continue;
       failures_in_a_row_ = 0;
       if (pass.complete()) *figures_.add_tests() = pass.Report();
     }
@@ -374,7 +380,7 @@ uint64_t Job::Report(uint64_t worker, const std::string& worker_name, const v1::
   absl::MutexLock lock(&mu_);
   if (state_ != v1::JOB_STATE_RUNNING) return 0;
   const uint64_t new_iterations = TakeTrainResults(worker, report, now);
-  TakeTestResults(report);
+  TakeTestResults(report, now);
   TakeFailures(worker_name, report, now);
   Changed();
   return new_iterations;
@@ -467,6 +473,8 @@ v1::JobStatus Job::Status(absl::Time now) const {
   status.set_parts(spec_.parts());
   status.set_encoding(spec_.encoding());
   status.set_topk_ratio(spec_.topk_ratio());
+  status.set_staleness_scaling(spec_.staleness_scaling());
+  status.set_delay_compensation(spec_.delay_compensation());
   status.set_chunk_elements(plan_.chunk_elements);
   status.set_resumed_from(plan_.resumed_from);
   status.set_epoch(plan_.epoch);
@@ -484,6 +492,12 @@ v1::JobStatus Job::Status(absl::Time now) const {
     status.set_eta_seconds(static_cast<double>(left) / status.images_per_second());
   }
   status.set_releases(leases_->releases() + test_releases_);
+  status.set_speculative(leases_->speculative() + test_speculative_);
+  status.set_speculative_wasted(leases_->speculative_wasted() + test_speculative_wasted_);
+  for (const TestPass& pass : passes_) {
+    status.set_speculative(status.speculative() + pass.speculative());
+    status.set_speculative_wasted(status.speculative_wasted() + pass.speculative_wasted());
+  }
   status.set_seconds(absl::ToDoubleSeconds((state_ == v1::JOB_STATE_RUNNING ? now : ended_at_) - started_));
   return status;
 }

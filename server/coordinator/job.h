@@ -68,6 +68,8 @@ class Job {
   bool AwaitsVerification() const;
   // What the servers' ledgers hold. Iterations that some chunk lacks are leased again.
   void Verified(const Ledger& held_by_all, const v1::LedgerSummary& summary);
+  // What the chunks have counted so far.
+  void TakeCounters(const v1::PushCounters& counters);
   // The first end counts.
   void End(v1::JobState state, const std::string& cause, absl::Time now);
   bool ended() const;
@@ -106,7 +108,7 @@ class Job {
   // Figures of an iteration that is done: the parts' means.
   void TakeFigures(const v1::TrainResult& iteration) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   uint64_t TakeTrainResults(uint64_t worker, const v1::WorkerReport& report, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void TakeTestResults(const v1::WorkerReport& report) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void TakeTestResults(const v1::WorkerReport& report, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void TakeFailures(const std::string& worker_name, const v1::WorkerReport& report, absl::Time now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void ReleaseLease(uint64_t lease_id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -130,6 +132,9 @@ class Job {
   std::vector<TestPass> passes_ ABSL_GUARDED_BY(mu_);
   uint64_t next_test_lease_ ABSL_GUARDED_BY(mu_);
   uint64_t test_releases_ ABSL_GUARDED_BY(mu_) = 0;
+  // Of the tests that have ended.
+  uint64_t test_speculative_ ABSL_GUARDED_BY(mu_) = 0;
+  uint64_t test_speculative_wasted_ ABSL_GUARDED_BY(mu_) = 0;
 
   int failures_in_a_row_ ABSL_GUARDED_BY(mu_) = 0;
   // Of iterations of which some parts are done: the sums of these parts' results.

@@ -12,6 +12,7 @@
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "common/model/chunk_plan.h"
+#include "common/parameters/push_counters.h"
 #include "common/telemetry/log.h"
 #include "server/coordinator/parameter_servers.h"
 
@@ -150,6 +151,8 @@ absl::Status Runner::Open(const Placement& placement) {
     *open.mutable_solver() = spec.solver();
     open.set_seed(spec.seed());
     open.set_parts(OrderedParts(spec));
+    open.set_staleness_scaling(spec.staleness_scaling());
+    open.set_delay_compensation(spec.delay_compensation());
     if (spec.has_initial_model() && !placement.restore) *open.mutable_initial_model() = spec.initial_model();
     open.set_restore(placement.restore);
     open.set_restore_iteration(placement.restore_iteration);
@@ -227,6 +230,12 @@ absl::Status Runner::BeginCheckpoint(const Job::Checkpoint& checkpoint) {
     if (!status.ok()) LogError(absl::StrCat("job ", job_.id(), ": snapshot at ", iteration, ": ", status.message()));
     job_.SnapshotEnded(iteration, status);
   }
+  // How late pushes come, for the status. Not worth an error.
+  if (const auto ledgers = servers_->GetLedgers(job_.id()); ledgers.ok()) {
+    v1::PushCounters counters;
+    for (const v1::GetLedgersResponse& response : *ledgers) AddCounters(response.counters(), &counters);
+    job_.TakeCounters(counters);
+  }
   return absl::OkStatus();
 }
 
@@ -255,12 +264,7 @@ absl::Status Runner::Verify() {
         SAMOVAR_ASSIGN_OR_RETURN(Ledger ledger, Ledger::FromProto(chunk.ledger()));
         ledgers.push_back(std::move(ledger));
       }
-      v1::PushCounters* sum = summary.mutable_counters();
-      sum->set_applied(sum->applied() + response.counters().applied());
-      sum->set_duplicates(sum->duplicates() + response.counters().duplicates());
-      sum->set_rejected(sum->rejected() + response.counters().rejected());
-      sum->set_staleness_sum(sum->staleness_sum() + response.counters().staleness_sum());
-      sum->set_staleness_max(std::max(sum->staleness_max(), response.counters().staleness_max()));
+      AddCounters(response.counters(), summary.mutable_counters());
     }
     return absl::OkStatus();
   }));

@@ -121,6 +121,14 @@ TEST_CASE("train takes a mode, and what goes with it only with it") {
   CHECK_FALSE(mode("--mode bounded").delay.has_value());
   CHECK(mode("--mode bounded --delay 0").delay == 0u);
   CHECK(mode("--mode sync --parts 4").parts == 4u);
+  CHECK(mode("").staleness_scaling.empty());
+  CHECK_FALSE(mode("").delay_compensation.has_value());
+  CHECK(mode("--staleness-scaling inverse").staleness_scaling == "inverse");
+  CHECK(mode("--delay-compensation 0.04").delay_compensation == 0.04f);
+  CheckRefused(Cli("samovar train --solver s --staleness-scaling half"), "tempered, none, inverse");
+  for (const char* lambda : {"-1", "nan", "1e9", "x"}) {
+    CheckRefused(Cli(std::string("samovar train --solver s --delay-compensation ") + lambda), "is not a number from 0 to 1000");
+  }
   CheckRefused(Cli("samovar train --solver s --mode turbo"), "async, bounded, sync");
   CheckRefused(Cli("samovar train --solver s --delay 3"), "--delay is for --mode bounded");
   CHECK(mode("--encoding topk --topk-ratio 0.125").topk_ratio == 0.125);

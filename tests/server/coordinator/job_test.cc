@@ -382,11 +382,16 @@ TEST_CASE("a mode that a job cannot have is refused") {
   REQUIRE_OK(CheckJobSpec(InParts(spec, kBatch)));
   REQUIRE_STATUS(CheckJobSpec(InParts(spec, 3)), absl::StatusCode::kInvalidArgument, "parts 3 must divide the batch of 10 records");
   REQUIRE_STATUS(CheckJobSpec(InParts(spec, 0)), absl::StatusCode::kInvalidArgument, "parts must be at least 1");
-  v1::JobSpec clipped = InParts(spec, 2);
-  clipped.mutable_solver()->set_clip_gradients(1);
-  REQUIRE_STATUS(CheckJobSpec(clipped), absl::StatusCode::kInvalidArgument, "clip_gradients needs whole gradients");
-  clipped.set_parts(1);
-  REQUIRE_OK(CheckJobSpec(clipped));
+  for (const uint32_t parts : {0, 1, 2}) {
+    v1::JobSpec late = parts == 0 ? spec : InParts(spec, parts);
+    late.set_delay_compensation(0.5f);
+    if (parts == 0) REQUIRE_OK(CheckJobSpec(late));
+    if (parts > 0) REQUIRE_STATUS(CheckJobSpec(late), absl::StatusCode::kInvalidArgument, "gradients that come late, and in this mode none does");
+    late.set_delay_compensation(-1);
+    REQUIRE_STATUS(CheckJobSpec(late), absl::StatusCode::kInvalidArgument, "delay_compensation must be at least 0, not -1");
+    late.set_staleness_scaling(static_cast<v1::StalenessScaling>(9));
+    REQUIRE_STATUS(CheckJobSpec(late), absl::StatusCode::kInvalidArgument, "staleness_scaling 9 is none");
+  }
   spec.set_delay(1);
   REQUIRE_STATUS(CheckJobSpec(spec), absl::StatusCode::kInvalidArgument, "delay is for the mode CONSISTENCY_BOUNDED");
   spec.set_delay(0);
