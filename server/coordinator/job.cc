@@ -77,7 +77,7 @@ Job::Job(v1::JobSpec spec, uint64_t number, const v1::JobRecord& record) : Job(s
   figures_.clear_loss();
   figures_.clear_images_per_second();
   figures_.clear_eta_seconds();
-  recovered_ = figures_.recovered() || figures_.state() == v1::JOB_STATE_RUNNING;
+  begun_ = recovered_ = record.begun();
   figures_.set_recovered(recovered_);
   Note(v1::JobEvent::KIND_STATE, recovered_ ? "the coordinator was started again, and takes the job up again"
                                             : "the coordinator was started again; the job still waits");
@@ -86,6 +86,12 @@ Job::Job(v1::JobSpec spec, uint64_t number, const v1::JobRecord& record) : Job(s
 void Job::Note(v1::JobEvent::Kind kind, const std::string& text) {
   events_.Add(kind, text, absl::Now());
   Changed();
+}
+
+void Job::Begin() {
+  absl::MutexLock lock(&mu_);
+  if (std::exchange(begun_, true)) return;
+  Note(v1::JobEvent::KIND_STATE, "its turn has come");
 }
 
 void Job::SetCause(const std::string& cause) {
@@ -453,6 +459,7 @@ v1::JobRecord Job::Record(absl::Time now) const {
   absl::MutexLock lock(&mu_);
   v1::JobRecord record;
   *record.mutable_status() = StatusLocked(now);
+  record.set_begun(begun_);
   for (v1::JobEvent& event : events_.After(0)) *record.add_events() = std::move(event);
   return record;
 }

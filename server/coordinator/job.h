@@ -52,13 +52,15 @@ class Job {
 
   const v1::JobSpec& spec() const { return spec_; }
   uint64_t number() const { return number_; }
-  // Whether the job was running under an earlier coordinator: its servers may hold it still, or snapshots of it.
+  // Whether the job was begun under an earlier coordinator: its servers may hold it still, or snapshots of it.
   bool recovered() const { return recovered_; }
   uint32_t weight() const { return spec_.weight() == 0 ? 1 : spec_.weight(); }
   const std::string& id() const { return spec_.job_id(); }
   uint64_t max_iter() const { return static_cast<uint64_t>(spec_.solver().max_iter()); }
 
   // --- for the runner ---
+  // Its servers are about to be asked to hold it.
+  void Begin();
   // Of a QUEUED job: what it waits for.
   void SetCause(const std::string& cause);
   void Start(Plan plan, absl::Time now);
@@ -169,6 +171,7 @@ class Job {
   // The part of the status that is not computed when it is asked for.
   v1::JobStatus figures_ ABSL_GUARDED_BY(mu_);
   EventLog events_ ABSL_GUARDED_BY(mu_);
+  bool begun_ ABSL_GUARDED_BY(mu_) = false;
   absl::Time started_ ABSL_GUARDED_BY(mu_);
   absl::Time ended_at_ ABSL_GUARDED_BY(mu_);
 };

@@ -136,8 +136,12 @@ void JobQueue::StartReady() {
 }
 
 void JobQueue::Save() {
-  if (table_ == nullptr) return;
   absl::MutexLock saving(&saving_mu_);
+  SaveHeld();
+}
+
+void JobQueue::SaveHeld() {
+  if (table_ == nullptr) return;
   std::vector<JobTable::Change> changes;
   std::vector<uint64_t> forgotten;
   {
@@ -170,6 +174,9 @@ void JobQueue::Save() {
 // --- A job's thread ---
 
 void JobQueue::RunOne(const std::shared_ptr<Job>& job) {
+  // Known before anything is done, and its end soon after: what has ended is not done again by the next coordinator.
+  job->Begin();
+  Save();
   // The name may have been another job's.
   CloseEverywhere(job->id());
   const bool ran = RunUnlessRefused(job.get());
@@ -184,6 +191,7 @@ void JobQueue::RunOne(const std::shared_ptr<Job>& job) {
       if (!ran) entry->refused_at = changes_;
     }
   }
+  Save();
   if (!stopper_.stopped()) CloseEnded(kKeptOpen);
   absl::MutexLock lock(&mu_);
   ending_.push_back(job->number());
@@ -265,6 +273,7 @@ void JobQueue::ForgetOldLocked() {
 
 absl::StatusOr<std::string> JobQueue::Submit(v1::JobSpec spec) {
   absl::MutexLock saving(&saving_mu_);
+  SaveHeld();
   JobTable::Entry stored;
   std::optional<uint64_t> replaced;
   {

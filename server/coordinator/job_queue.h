@@ -87,7 +87,9 @@ class JobQueue {
   void StartReady();
   // Empty: the job can start.
   std::string WhatItWaitsFor(const Entry& entry, size_t servers) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Tells the table what has happened since it was told last.
   void Save() ABSL_LOCKS_EXCLUDED(saving_mu_, mu_);
+  void SaveHeld() ABSL_EXCLUSIVE_LOCKS_REQUIRED(saving_mu_) ABSL_LOCKS_EXCLUDED(mu_);
 
   // A job's thread.
   void RunOne(const std::shared_ptr<Job>& job);

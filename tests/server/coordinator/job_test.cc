@@ -495,6 +495,7 @@ TEST_CASE("a job that was running is taken up again without the results that it 
   v1::JobRecord record;
   {
     Job job(WithTest(SpecOf(100), 4), 5);
+    job.Begin();
     Start(&job);
     for (uint64_t iteration : {4, 8}) job.SnapshotEnded(iteration, absl::OkStatus());
     record = job.Record(At(1));
