@@ -33,6 +33,10 @@ JobNews NewsFilter::Take(const v1::JobStatus& status) {
     displayed_iteration_ = status.iteration();
     displayed_seconds_ = status.seconds();
   }
+  // A job that was taken up again may have gone back.
+  tests_ = std::min(tests_, status.tests_size());
+  snapshots_ = std::min(snapshots_, status.snapshots_size());
+  displayed_iteration_ = std::min(displayed_iteration_, status.iteration());
   for (; tests_ < status.tests_size(); ++tests_) news.tests.push_back(status.tests(tests_));
   for (; snapshots_ < status.snapshots_size(); ++snapshots_) news.snapshots.push_back(status.snapshots(snapshots_));
   if (status.snapshot_error() != snapshot_error_) {
