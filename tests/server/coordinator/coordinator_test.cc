@@ -1,5 +1,8 @@
 #include "server/coordinator/coordinator.h"
 
+#include <sys/resource.h>
+
+#include <csignal>
 #include <thread>
 
 #include "absl/synchronization/notification.h"
@@ -264,6 +267,44 @@ TEST_CASE("a snapshot is asked for of running jobs only") {
   REQUIRE_OK(coordinator->Submit(SpecOf("lenet")));
   REQUIRE_STATUS(coordinator->Snapshot("lenet"), absl::StatusCode::kFailedPrecondition, "QUEUED");
   REQUIRE_STATUS(coordinator->Snapshot("lennet"), absl::StatusCode::kNotFound, R"("lenet")");
+}
+
+// While it lives, files of this process cannot grow beyond so many bytes: as on a disk that is full.
+class FullDisk {
+ public:
+  explicit FullDisk(rlim_t bytes) {
+    signal(SIGXFSZ, SIG_IGN);
+    REQUIRE(getrlimit(RLIMIT_FSIZE, &former_) == 0);
+    const rlimit small = {bytes, former_.rlim_max};
+    REQUIRE(setrlimit(RLIMIT_FSIZE, &small) == 0);
+  }
+  ~FullDisk() {
+    setrlimit(RLIMIT_FSIZE, &former_);
+    signal(SIGXFSZ, SIG_DFL);
+  }
+
+ private:
+  rlimit former_;
+};
+
+TEST_CASE("a full disk refuses a job, and the jobs that there are go on") {
+  const TempDir dir;
+  {
+    const auto coordinator = CoordinatorIn(dir);
+    REQUIRE_OK(coordinator->Submit(SpecOf("first")));
+    v1::JobSpec large = SpecOf("second");
+    large.mutable_solver()->set_snapshot_prefix(std::string(1 << 20, 'x'));
+    {
+      const FullDisk full(1 << 18);
+      REQUIRE_STATUS(coordinator->Submit(large), absl::StatusCode::kResourceExhausted, "nothing was submitted");
+      CHECK(coordinator->List().size() == 1);
+      REQUIRE_OK(coordinator->Cancel("first", "enough"));
+    }
+    REQUIRE_OK(coordinator->Submit(large));
+  }
+  const auto coordinator = CoordinatorIn(dir);
+  CHECK(coordinator->Get("first")->state() == v1::JOB_STATE_CANCELLED);
+  CHECK(coordinator->Get("second")->state() == v1::JOB_STATE_QUEUED);
 }
 
 }  // namespace
