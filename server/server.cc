@@ -63,6 +63,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Options& options) {
 absl::Status Server::StartServing() {
   ParameterService::Options parameters;
   parameters.apply_threads = options_.apply_threads;
+  // Whoever receives a gradient applies it, if it can.
+  parameters.queue_threads = options_.apply_threads;
   parameters.state_dir = options_.state_dir;
   SAMOVAR_ASSIGN_OR_RETURN(parameters_, ParameterService::Create(parameters));
 

@@ -18,9 +18,8 @@
 #include "absl/flags/flag.h"
 #include "absl/flags/parse.h"
 #include "absl/strings/str_format.h"
-#include "benchmarks/training/training_nets.h"
+#include "benchmarks/support/training_nets.h"
 #include "common/base/loader.h"
-#include "common/base/random.h"
 #include "common/base/status_macros.h"
 #include "common/base/thread_pool.h"
 #include "common/model/layout.h"
@@ -54,16 +53,10 @@ class Trainer {
  public:
   static absl::StatusOr<std::unique_ptr<Trainer>> Create(ThreadPool* pool) {
     SAMOVAR_ASSIGN_OR_RETURN(const TrainingNet training, TrainingNetOf(absl::GetFlag(FLAGS_net)));
-    NetOptions options;
-    options.batch_size = absl::GetFlag(FLAGS_batch);
-    options.pool = pool;
-    options.input_shapes["input"] = {training.image, {}};
     auto trainer = std::make_unique<Trainer>();
-    SAMOVAR_ASSIGN_OR_RETURN(trainer->net_, Net::Create(training.net, options));
+    SAMOVAR_ASSIGN_OR_RETURN(trainer->net_, MakeNet(training, absl::GetFlag(FLAGS_batch), pool));
     SAMOVAR_ASSIGN_OR_RETURN(trainer->rule_, SolverRule::Create(training.solver));
-    SAMOVAR_RETURN_IF_ERROR(FillLayoutRange(trainer->net_->layout(), 1, 0, trainer->net_->weights()));
     trainer->state_.resize(static_cast<size_t>(trainer->rule_->state_vectors()), std::vector<float>(trainer->net_->weights().size()));
-    trainer->FillRecords(training.classes);
     trainer->pool_ = pool;
     for (const v1::ParameterBlob& blob : trainer->net_->layout().blobs()) {
       const uint64_t end = blob.offset() + BlobElements(blob);
@@ -90,16 +83,6 @@ class Trainer {
   }
 
  private:
-  void FillRecords(int classes) {
-    const uint64_t key = DeriveKey(RandomStream::kFiller, {7});
-    const std::span<float> data = net_->inputs()[0].tops[0];
-    const std::span<float> labels = net_->inputs()[0].tops[1];
-    for (size_t i = 0; i < data.size(); ++i) data[i] = UnitFloat(Philox(key, 2, i)[0]);
-    for (size_t i = 0; i < labels.size(); ++i) {
-      labels[i] = static_cast<float>(Philox(key, 3, i)[0] % static_cast<uint32_t>(classes));
-    }
-  }
-
   static constexpr uint64_t kSegmentFloats = 16 << 10;
 
   ThreadPool* pool_ = nullptr;

@@ -14,8 +14,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "cli/child_process.h"
-#include "cli/waker.h"
+#include "benchmarks/support/server_process.h"
 #include "common/parameters/parameter_client.h"
 
 namespace samovar {
@@ -26,8 +25,7 @@ class ServiceDriver {
  public:
   // Starts `program`, with its state and log below `directory`. Gradients and weights travel in the encoding.
   static absl::StatusOr<std::unique_ptr<ServiceDriver>> Start(const std::string& program, const std::string& directory,
-                                                              v1::Encoding encoding);
-  ~ServiceDriver();
+                                                              v1::Encoding encoding, uint32_t channels);
 
   pid_t pid() const { return server_->pid(); }
 
@@ -44,9 +42,8 @@ class ServiceDriver {
   ServiceDriver() = default;
 
   v1::Encoding encoding_ = v1::ENCODING_FLOAT32;
-  Waker waker_;
-  std::unique_ptr<ChildProcess> server_;
-  std::string address_;
+  uint32_t channels_ = 0;
+  std::unique_ptr<ServerProcess> server_;
   int jobs_ = 0;
   std::string job_id_;
   bool applies_ = false;

@@ -1,6 +1,6 @@
 // How fast weights and gradients move between a worker and a parameter server, beside plain TCP in the same run.
 //
-//     transport_bench [--rounds 7] [--seconds 0.2] [--sizes 4096,262144,...] [--encoding bfloat16] [--json]
+//     transport_bench [--rounds 7] [--seconds 0.2] [--sizes 4096,262144,...] [--encoding bfloat16] [--peer COMMAND] [--json]
 //
 // Bytes are those of the model in float32, whatever it travels in.
 //
@@ -28,6 +28,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "benchmarks/transport/peer.h"
 #include "benchmarks/transport/raw_tcp.h"
 #include "benchmarks/transport/service_driver.h"
 #include "common/base/clock.h"
@@ -43,6 +44,8 @@ ABSL_FLAG(std::vector<std::string>, sizes, std::vector<std::string>({"4096", "26
           "bytes of the model");
 ABSL_FLAG(int, connections, 2, "the most connections at a time, from 1 to 4");
 ABSL_FLAG(std::string, encoding, "float32", "how gradients and weights travel: float32, bfloat16, float16, int8");
+ABSL_FLAG(int, channels, 0, "channels of each connection of ours, from 1 to 8; 0: as the client chooses");
+ABSL_FLAG(std::string, peer, "", "command of another system that has its turns, too; peer.h says what it reads and writes");
 ABSL_FLAG(bool, json, false, "prints one JSON object instead of a table");
 
 namespace samovar {
@@ -124,15 +127,35 @@ double RatioOf(const Results& results, const std::string& over, const std::strin
   return Median(values);
 }
 
-constexpr const char* kOurs[] = {"push", "pull", "fused", "push+apply", "fused+apply"};
 // What each is compared with.
-std::string TcpOf(const std::string& name) { return name == "pull" ? "tcp pull" : "tcp push"; }
+std::string TcpOf(const std::string& name) { return absl::EndsWith(name, "pull") ? "tcp pull" : "tcp push"; }
 
-absl::Status MeasureSize(uint64_t bytes, RawTcp* tcp, ServiceDriver* service, Results* results) {
+// All ways that were measured.
+std::vector<std::string> NamesOf(const Results& results, int connections, uint64_t bytes) {
+  std::vector<std::string> names;
+  for (const char* name : {"tcp push", "tcp pull", "peer push", "peer pull", "push", "pull", "fused", "push+apply", "fused+apply"}) {
+    if (results.contains(Label(name, connections, bytes))) names.push_back(name);
+  }
+  return names;
+}
+
+// The peer has one connection.
+absl::Status MeasurePeer(uint64_t bytes, Peer* peer, Results* results) {
+  for (const std::string kind : {"push", "pull"}) {
+    SAMOVAR_ASSIGN_OR_RETURN(const Peer::Answer answer, peer->Do(kind, bytes, absl::GetFlag(FLAGS_seconds)));
+    const double moved = static_cast<double>(bytes) * answer.calls;
+    (*results)[Label(absl::StrCat("peer ", kind), 1, bytes)].push_back(
+        {moved / answer.seconds, answer.calls / answer.seconds, answer.cpu_seconds / moved * 1e9});
+  }
+  return absl::OkStatus();
+}
+
+absl::Status MeasureSize(uint64_t bytes, RawTcp* tcp, ServiceDriver* service, Peer* peer, Results* results) {
   const int most = absl::GetFlag(FLAGS_connections);
   for (const bool applies : {false, true}) {
     SAMOVAR_RETURN_IF_ERROR(service->Open(bytes / sizeof(float), most, applies));
     for (int round = 0; round < absl::GetFlag(FLAGS_rounds); ++round) {
+      if (peer != nullptr && !applies) SAMOVAR_RETURN_IF_ERROR(MeasurePeer(bytes, peer, results));
       for (int n = 1; n <= most; ++n) {
         const auto run = [&](const std::string& name, pid_t peer, std::function<absl::Status(int)> call) -> absl::Status {
           SAMOVAR_ASSIGN_OR_RETURN(const Turn turn, Measure({name, n, bytes, std::move(call)}, peer));
@@ -161,9 +184,7 @@ void PrintTable(const std::vector<uint64_t>& sizes, const Results& results) {
   std::cout << absl::StrFormat("%10s %5s  %-12s %9s %10s %12s %10s\n", "bytes", "conn.", "way", "GB/s", "calls/s", "CPU s/GB", "of TCP");
   for (const uint64_t bytes : sizes) {
     for (int n = 1; n <= absl::GetFlag(FLAGS_connections); ++n) {
-      std::vector<std::string> names = {"tcp push", "tcp pull"};
-      names.insert(names.end(), std::begin(kOurs), std::end(kOurs));
-      for (const std::string& name : names) {
+      for (const std::string& name : NamesOf(results, n, bytes)) {
         const std::string label = Label(name, n, bytes);
         std::cout << absl::StrFormat("%10d %5d  %-12s %9.3f %10.0f %12.2f", bytes, n, name, MedianOf(results, label, &Turn::bytes_per_second) * 1e-9,
                                      MedianOf(results, label, &Turn::calls_per_second),
@@ -193,10 +214,11 @@ void PrintJson(const std::vector<uint64_t>& sizes, const Results& results) {
   fields.push_back(absl::StrFormat("\"tcp_bytes_per_second\":%.0f", fastest));
   for (const uint64_t bytes : sizes) {
     for (int n = 1; n <= absl::GetFlag(FLAGS_connections); ++n) {
-      for (const std::string name : {"tcp push", "tcp pull", "push", "pull", "fused", "push+apply", "fused+apply"}) {
+      for (const std::string& name : NamesOf(results, n, bytes)) {
         const std::string label = Label(name, n, bytes);
         const std::string key = JsonName(name, n, bytes);
         fields.push_back(absl::StrFormat("\"%s_bytes_per_second\":%.0f", key, MedianOf(results, label, &Turn::bytes_per_second)));
+        fields.push_back(absl::StrFormat("\"%s_calls_per_second\":%.0f", key, MedianOf(results, label, &Turn::calls_per_second)));
         fields.push_back(absl::StrFormat("\"%s_cpu_seconds_per_gigabyte\":%.3f", key, MedianOf(results, label, &Turn::cpu_seconds_per_gigabyte)));
       }
     }
@@ -225,9 +247,14 @@ absl::Status Main(RawTcp* tcp) {
   Results results;
   absl::Status status;
   {
-    const auto service = ServiceDriver::Start(absl::GetFlag(FLAGS_server), directory, EncodingOf(absl::GetFlag(FLAGS_encoding)));
+    std::unique_ptr<Peer> peer;
+    if (!absl::GetFlag(FLAGS_peer).empty()) {
+      SAMOVAR_ASSIGN_OR_RETURN(peer, Peer::Start(absl::GetFlag(FLAGS_peer)));
+    }
+    const auto service = ServiceDriver::Start(absl::GetFlag(FLAGS_server), directory, EncodingOf(absl::GetFlag(FLAGS_encoding)),
+                                              static_cast<uint32_t>(absl::GetFlag(FLAGS_channels)));
     status = service.status();
-    for (size_t i = 0; i < sizes.size() && status.ok(); ++i) status = MeasureSize(sizes[i], tcp, service->get(), &results);
+    for (size_t i = 0; i < sizes.size() && status.ok(); ++i) status = MeasureSize(sizes[i], tcp, service->get(), peer.get(), &results);
   }
   std::error_code ignored;
   std::filesystem::remove_all(directory, ignored);

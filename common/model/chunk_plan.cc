@@ -7,7 +7,7 @@
 namespace samovar {
 namespace {
 
-constexpr uint64_t kChunksPerThread = 4;
+constexpr uint64_t kChunksPerThread = 16;
 constexpr uint64_t kSizeStep = 1 << 10;
 constexpr uint64_t kUsualLargest = 64 << 10;
 constexpr uint64_t kManyChunks = 64 << 10;

@@ -16,9 +16,18 @@ namespace {
 // A wait looks at its stopper and at silent servers this often.
 constexpr absl::Duration kTick = absl::Milliseconds(100);
 
+// More channels are only made for who asks for them: each costs some of the rate where one thread serves them all.
+constexpr uint64_t kMostChosen = 4;
+
 // Whether a new stream may cure what ended one, or what a server answered.
 bool IsWorthRetrying(const absl::Status& status) {
   return IsTransient(status) || absl::IsInternal(status) || absl::IsUnknown(status);
+}
+
+uint32_t ChannelsOf(const ParameterClient::Options& options) {
+  if (options.channels > 0) return options.channels;
+  const uint64_t share = options.elements * sizeof(float) / options.servers.size();
+  return static_cast<uint32_t>(std::clamp<uint64_t>(share / ParameterClient::kBytesPerChannel, 1, kMostChosen));
 }
 
 }  // namespace
@@ -26,6 +35,9 @@ bool IsWorthRetrying(const absl::Status& status) {
 absl::StatusOr<std::unique_ptr<ParameterClient>> ParameterClient::Create(const Options& options) {
   if (!IsEncoding(options.encoding)) {
     return absl::InvalidArgumentError(absl::StrCat("encoding ", static_cast<int>(options.encoding), " is none that this version knows"));
+  }
+  if (options.channels > kMaxChannels) {
+    return absl::InvalidArgumentError(absl::StrCat(options.channels, " channels to each server; at most ", kMaxChannels));
   }
   SAMOVAR_ASSIGN_OR_RETURN(const ChunkPlan plan,
                            ChunkPlan::Create(options.elements, options.chunk_elements,
@@ -36,29 +48,23 @@ absl::StatusOr<std::unique_ptr<ParameterClient>> ParameterClient::Create(const O
 ParameterClient::ParameterClient(const Options& options, const ChunkPlan& plan)
     : options_(options),
       plan_(plan),
-      servers_(options.servers.size()),
       versions_(plan.chunks(), 0),
-      uncovered_(plan.chunks(), 0) {
+      uncovered_(plan.chunks(), 0),
+      events_([](void* tag, bool ok) { ServerStream::Complete(static_cast<ServerStream::Event*>(tag), ok); }) {
   ServerStream::Owner* const owner = this;
-  for (size_t i = 0; i < options_.servers.size(); ++i) {
-    streams_.push_back(std::make_unique<ServerStream>(i, options_.servers[i], &queue_, owner));
+  const size_t streams = options_.servers.size() * ChannelsOf(options_);
+  for (size_t i = 0; i < streams; ++i) {
+    streams_.push_back(std::make_unique<ServerStream>(i, AddressOf(i), events_.queue(), owner));
   }
-  thread_ = std::thread([this] { ServeQueue(); });
+  absl::MutexLock lock(&mu_);
+  queues_.resize(streams);
 }
 
 ParameterClient::~ParameterClient() {
   AbandonPush();
+  events_.Poll();
   for (auto& stream : streams_) stream->Close();
   for (auto& stream : streams_) stream->AwaitClosed();
-  // Only now: an operation begun on a queue that was shut down would be fatal.
-  queue_.Shutdown();
-  thread_.join();
-}
-
-void ParameterClient::ServeQueue() {
-  void* tag = nullptr;
-  bool ok = false;
-  while (queue_.Next(&tag, &ok)) ServerStream::Complete(static_cast<ServerStream::Event*>(tag), ok);
 }
 
 absl::Status ParameterClient::Pull(std::span<float> weights, const WaitLimit& limit, const PulledWeights& which) {
@@ -90,7 +96,7 @@ absl::Status ParameterClient::RunPull(Operation operation, const WaitLimit& limi
   Begin(std::move(operation));
   {
     absl::MutexLock lock(&mu_);
-    for (uint32_t chunk = 0; chunk < plan_.chunks(); ++chunk) servers_[plan_.server_of(chunk)].ready.push_back(chunk);
+    for (uint32_t chunk = 0; chunk < plan_.chunks(); ++chunk) queues_[StreamOf(chunk)].ready.push_back(chunk);
   }
   for (auto& stream : streams_) stream->Wake();
   return Await(limit).status();
@@ -119,25 +125,31 @@ void ParameterClient::Begin(Operation operation) {
   if (!operation_.head.frozen) operation_.head.pull_encoding = options_.encoding;
   operation_.unfinished_chunks = plan_.chunks();
   for (uint32_t chunk = 0; chunk < plan_.chunks(); ++chunk) uncovered_[chunk] = plan_.size(chunk);
+  all_uncovered_ = plan_.elements();
 }
 
 void ParameterClient::Ready(uint64_t begin, uint64_t end) {
   uint32_t first = 0;
   uint32_t last = 0;
+  bool more_to_come = false;
   {
     absl::MutexLock lock(&mu_);
     if (!active_ || begin >= end) return;
     first = static_cast<uint32_t>(begin / plan_.chunk_elements());
     last = static_cast<uint32_t>((end - 1) / plan_.chunk_elements());
+    all_uncovered_ -= end - begin;
+    more_to_come = all_uncovered_ > 0;
     for (uint32_t chunk = first; chunk <= last; ++chunk) {
       const uint64_t from = std::max(begin, plan_.begin(chunk));
       const uint64_t to = std::min(end, plan_.begin(chunk) + plan_.size(chunk));
       uncovered_[chunk] -= static_cast<uint32_t>(to - from);
-      if (uncovered_[chunk] == 0) servers_[plan_.server_of(chunk)].ready.push_back(chunk);
+      if (uncovered_[chunk] == 0) queues_[StreamOf(chunk)].ready.push_back(chunk);
     }
   }
-  const uint32_t wakes = std::min(last - first + 1, plan_.servers());
-  for (uint32_t i = 0; i < wakes; ++i) streams_[plan_.server_of(first + i)]->Wake();
+  const uint32_t wakes = std::min(last - first + 1, static_cast<uint32_t>(streams_.size()));
+  for (uint32_t i = 0; i < wakes; ++i) streams_[StreamOf(first + i)]->Wake();
+  // Otherwise the caller is about to wait.
+  if (more_to_come) events_.Poll();
 }
 
 absl::StatusOr<ParameterClient::PushResult> ParameterClient::AwaitPush(const WaitLimit& limit) { return Await(limit); }
@@ -149,11 +161,11 @@ void ParameterClient::AbandonPush() {
 
 void ParameterClient::ClearLocked() {
   active_ = false;
-  for (ServerQueue& server : servers_) {
-    server.ready.clear();
-    server.ready_again.clear();
-    server.in_flight.clear();
-    server.last_error = absl::OkStatus();
+  for (StreamQueue& queue : queues_) {
+    queue.ready.clear();
+    queue.ready_again.clear();
+    queue.in_flight.clear();
+    queue.last_error = absl::OkStatus();
   }
 }
 
@@ -163,11 +175,20 @@ bool ParameterClient::FinishedLocked() const {
 
 absl::StatusOr<ParameterClient::PushResult> ParameterClient::Await(const WaitLimit& limit) {
   const absl::Duration patience = limit.deadline - SteadyNow();
-  for (absl::Time now = SteadyNow();; now = SteadyNow()) {
+  const auto deadline = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return std::max(limit.deadline, operation_.told_to_wait + patience); };
+  const auto finished = [this] {
+    absl::MutexLock lock(&mu_);
+    return FinishedLocked();
+  };
+  while (true) {
+    absl::Time until;
     {
       absl::MutexLock lock(&mu_);
-      const absl::Time deadline = std::max(limit.deadline, operation_.told_to_wait + patience);
-      mu_.AwaitWithTimeout(absl::Condition(this, &ParameterClient::FinishedLocked), std::min(kTick, deadline - now));
+      until = deadline();
+    }
+    events_.ServeUntil(finished, std::min(kTick, until - SteadyNow()));
+    {
+      absl::MutexLock lock(&mu_);
       if (FinishedLocked()) {
         const bool was_active = active_;
         ClearLocked();
@@ -176,7 +197,7 @@ absl::StatusOr<ParameterClient::PushResult> ParameterClient::Await(const WaitLim
         return operation_.result;
       }
       const bool stopped = limit.stopper != nullptr && limit.stopper->stopped();
-      if (stopped || SteadyNow() >= std::max(deadline, operation_.told_to_wait + patience)) {
+      if (stopped || SteadyNow() >= deadline()) {
         const std::string unanswered = DescribeUnansweredLocked();
         ClearLocked();
         if (stopped) return absl::CancelledError(absl::StrCat("stopped; ", unanswered));
@@ -191,9 +212,9 @@ void ParameterClient::ReopenSilentStreams(absl::Time now) {
   std::vector<size_t> silent;
   {
     absl::MutexLock lock(&mu_);
-    for (size_t i = 0; i < servers_.size(); ++i) {
-      ServerQueue& server = servers_[i];
-      if (server.in_flight.empty() || now - server.last_progress < options_.answer_timeout) continue;
+    for (size_t i = 0; i < queues_.size(); ++i) {
+      StreamQueue& queue = queues_[i];
+      if (queue.in_flight.empty() || now - queue.last_progress < options_.answer_timeout) continue;
       silent.push_back(i);
     }
   }
@@ -205,34 +226,39 @@ void ParameterClient::ReopenSilentStreams(absl::Time now) {
 
 std::string ParameterClient::DescribeUnansweredLocked() const {
   std::vector<std::string> texts;
-  for (size_t i = 0; i < servers_.size(); ++i) {
-    const ServerQueue& server = servers_[i];
-    size_t chunks = server.ready.size() + server.ready_again.size();
-    for (const Request& request : server.in_flight) chunks += request.chunks.size();
+  for (size_t server = 0; server < options_.servers.size(); ++server) {
+    size_t chunks = 0;
+    absl::Status last_error;
+    for (size_t i = server; i < queues_.size(); i += options_.servers.size()) {
+      const StreamQueue& queue = queues_[i];
+      chunks += queue.ready.size() + queue.ready_again.size();
+      for (const Request& request : queue.in_flight) chunks += request.chunks.size();
+      if (last_error.ok()) last_error = queue.last_error;
+    }
     if (chunks == 0) continue;
-    texts.push_back(absl::StrCat("server ", options_.servers[i], " has not answered for ", chunks, " chunks",
-                                 server.last_error.ok() ? "" : ", last error: ", server.last_error.message()));
+    texts.push_back(absl::StrCat("server ", options_.servers[server], " has not answered for ", chunks, " chunks",
+                                 last_error.ok() ? "" : ", last error: ", last_error.message()));
   }
   return absl::StrCat("job ", options_.job_id, ": ", absl::StrJoin(texts, "; "));
 }
 
-std::deque<uint32_t>* ParameterClient::NextChunksLocked(ServerQueue* server) const {
+std::deque<uint32_t>* ParameterClient::NextChunksLocked(StreamQueue* queue) const {
   if (!active_ || !operation_.error.ok()) return nullptr;
-  const size_t again = static_cast<size_t>(std::count_if(server->in_flight.begin(), server->in_flight.end(),
+  const size_t again = static_cast<size_t>(std::count_if(queue->in_flight.begin(), queue->in_flight.end(),
                                                          [](const Request& request) { return request.again; }));
-  if (!server->ready.empty() && server->in_flight.size() - again < kMaxInFlight) return &server->ready;
-  if (!server->ready_again.empty() && again < kMaxInFlight) return &server->ready_again;
+  if (!queue->ready.empty() && queue->in_flight.size() - again < kMaxInFlight) return &queue->ready;
+  if (!queue->ready_again.empty() && again < kMaxInFlight) return &queue->ready_again;
   return nullptr;
 }
 
 bool ParameterClient::NextRequest(size_t index, grpc::ByteBuffer* request) {
   absl::MutexLock lock(&mu_);
-  ServerQueue& server = servers_[index];
-  std::deque<uint32_t>* const ready = NextChunksLocked(&server);
+  StreamQueue& queue = queues_[index];
+  std::deque<uint32_t>* const ready = NextChunksLocked(&queue);
   if (ready == nullptr) return false;
   Request next;
   next.sequence = next_sequence_++;
-  next.again = ready == &server.ready_again;
+  next.again = ready == &queue.ready_again;
   uint64_t bytes = 0;
   while (!ready->empty()) {
     const uint32_t chunk = ready->front();
@@ -242,8 +268,8 @@ bool ParameterClient::NextRequest(size_t index, grpc::ByteBuffer* request) {
     ready->pop_front();
   }
   *request = EncodeLocked(next);
-  if (server.in_flight.empty()) server.last_progress = SteadyNow();
-  server.in_flight.push_back(std::move(next));
+  if (queue.in_flight.empty()) queue.last_progress = SteadyNow();
+  queue.in_flight.push_back(std::move(next));
   return true;
 }
 
@@ -262,26 +288,26 @@ grpc::ByteBuffer ParameterClient::EncodeLocked(const Request& request) {
 
 absl::Status ParameterClient::TakeResponse(size_t index, grpc::ByteBuffer* response) {
   absl::MutexLock lock(&mu_);
-  ServerQueue& server = servers_[index];
-  server.last_progress = SteadyNow();
+  StreamQueue& queue = queues_[index];
+  queue.last_progress = SteadyNow();
   SAMOVAR_RETURN_IF_ERROR(ParseExchangeResponse(response, plan_.chunks(), &answer_));
-  const auto request = std::find_if(server.in_flight.begin(), server.in_flight.end(),
+  const auto request = std::find_if(queue.in_flight.begin(), queue.in_flight.end(),
                                     [this](const Request& sent) { return sent.sequence == answer_.sequence; });
   // An answer to what was abandoned.
-  if (request == server.in_flight.end()) return absl::OkStatus();
+  if (request == queue.in_flight.end()) return absl::OkStatus();
   if (answer_.code != 0) {
     const absl::Status error(static_cast<absl::StatusCode>(answer_.code), answer_.message);
     if (IsWorthRetrying(error)) return error;
-    operation_.error = Annotate(error, absl::StrCat("server ", options_.servers[index]));
+    operation_.error = Annotate(error, absl::StrCat("server ", AddressOf(index)));
     return absl::OkStatus();
   }
   operation_.result.applied += answer_.applied;
   operation_.result.duplicates += answer_.duplicates;
   if (answer_.not_yet) {
     if (!operation_.head.waits) return absl::DataLossError("the answer says to wait where nothing was to wait for");
-    operation_.told_to_wait = server.last_progress;
-    server.ready_again.insert(server.ready_again.end(), request->chunks.begin(), request->chunks.end());
-    server.in_flight.erase(request);
+    operation_.told_to_wait = queue.last_progress;
+    queue.ready_again.insert(queue.ready_again.end(), request->chunks.begin(), request->chunks.end());
+    queue.in_flight.erase(request);
     return absl::OkStatus();
   }
   SAMOVAR_RETURN_IF_ERROR(CheckWeightsLocked(*request));
@@ -298,7 +324,7 @@ absl::Status ParameterClient::TakeResponse(size_t index, grpc::ByteBuffer* respo
     for (const ExchangeAnswer::Weights& weights : answer_.weights) versions_[weights.chunk] = weights.version;
   }
   operation_.unfinished_chunks -= static_cast<uint32_t>(request->chunks.size());
-  server.in_flight.erase(request);
+  queue.in_flight.erase(request);
   return absl::OkStatus();
 }
 
@@ -326,19 +352,19 @@ absl::Status ParameterClient::CheckWeightsLocked(const Request& request) const {
 bool ParameterClient::StreamEnded(size_t index, const absl::Status& status) {
   absl::MutexLock lock(&mu_);
   if (!active_) return false;
-  ServerQueue& server = servers_[index];
-  server.last_error = status;
+  StreamQueue& queue = queues_[index];
+  queue.last_error = status;
   if (!IsWorthRetrying(status)) {
-    operation_.error = Annotate(status, absl::StrCat("server ", options_.servers[index]));
+    operation_.error = Annotate(status, absl::StrCat("server ", AddressOf(index)));
     return false;
   }
   // In their old order.
-  for (auto request = server.in_flight.rbegin(); request != server.in_flight.rend(); ++request) {
-    std::deque<uint32_t>& ready = request->again ? server.ready_again : server.ready;
+  for (auto request = queue.in_flight.rbegin(); request != queue.in_flight.rend(); ++request) {
+    std::deque<uint32_t>& ready = request->again ? queue.ready_again : queue.ready;
     ready.insert(ready.begin(), request->chunks.begin(), request->chunks.end());
   }
-  server.in_flight.clear();
-  return !server.ready.empty() || !server.ready_again.empty();
+  queue.in_flight.clear();
+  return !queue.ready.empty() || !queue.ready_again.empty();
 }
 
 }  // namespace samovar

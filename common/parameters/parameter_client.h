@@ -1,4 +1,5 @@
-// ParameterClient pulls and pushes one job's parameters: a long-lived stream to each of the job's servers.
+// ParameterClient pulls and pushes one job's parameters: a few long-lived streams to each of the job's servers, each on a
+// connection of its own, that the chunks are dealt to.
 //
 //   client->Pull(weights, limit);                              // weights of all chunks
 //   client->StartPush(t, epoch, gradients, weights);           // gradients of iteration t; weights: fused with a pull
@@ -23,7 +24,6 @@
 #include <memory>
 #include <span>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -33,6 +33,7 @@
 #include "absl/time/time.h"
 #include "common/base/stopper.h"
 #include "common/model/chunk_plan.h"
+#include "common/parameters/event_queue.h"
 #include "common/parameters/exchange_codec.h"
 #include "common/parameters/server_stream.h"
 
@@ -57,10 +58,14 @@ struct PulledWeights {
 class ParameterClient final : private ServerStream::Owner {
  public:
   // Bytes of payload that a request carries at most, each way, unless one chunk is larger.
-  static constexpr uint64_t kRequestBytes = 256 << 10;
+  static constexpr uint64_t kRequestBytes = 128 << 10;
   // Requests under way on a stream; bounds what is in memory of copies. As many again may wait for other workers:
   // together the requests of one stream that a server works on at a time.
   static constexpr size_t kMaxInFlight = 8;
+
+  // One connection is bound by one thread's work at the server, and by one congestion window.
+  static constexpr uint32_t kMaxChannels = 8;
+  static constexpr uint64_t kBytesPerChannel = 16 << 20;
 
   struct Options {
     std::string job_id;
@@ -68,6 +73,9 @@ class ParameterClient final : private ServerStream::Owner {
     uint32_t chunk_elements = 0;
     // Chunk c is at servers[c modulo their number], "host:port".
     std::vector<std::string> servers;
+    // Connections to each server, at most kMaxChannels; 0: one for each kBytesPerChannel of its share of the model, and no
+    // more than four.
+    uint32_t channels = 0;
     // A server that owes an answer and has sent none for so long is taken for hung: its stream is opened anew.
     absl::Duration answer_timeout = absl::Seconds(30);
     // How gradients and live weights travel, and the seed of their rounding.
@@ -81,7 +89,7 @@ class ParameterClient final : private ServerStream::Owner {
     uint32_t duplicates = 0;
   };
 
-  // INVALID_ARGUMENT: no servers, or a chunk size or an encoding that is not one. Does not connect: the first operation does.
+  // INVALID_ARGUMENT: no servers, or a chunk size, an encoding or a number of channels that is not one. Does not connect: the first operation does.
   static absl::StatusOr<std::unique_ptr<ParameterClient>> Create(const Options& options);
   // Abandons what is under way. Does not wait for servers.
   ~ParameterClient() override;
@@ -139,7 +147,8 @@ class ParameterClient final : private ServerStream::Owner {
     bool again = false;
     std::vector<uint32_t> chunks;
   };
-  struct ServerQueue {
+  // Of one stream.
+  struct StreamQueue {
     // Chunks to be sent, in order: for the first time, and again; and requests that wait for their answer.
     std::deque<uint32_t> ready;
     std::deque<uint32_t> ready_again;
@@ -151,12 +160,14 @@ class ParameterClient final : private ServerStream::Owner {
 
   ParameterClient(const Options& options, const ChunkPlan& plan);
 
-  // ServerStream::Owner.
-  bool NextRequest(size_t server, grpc::ByteBuffer* request) override;
-  absl::Status TakeResponse(size_t server, grpc::ByteBuffer* response) override;
-  bool StreamEnded(size_t server, const absl::Status& status) override;
+  size_t StreamOf(uint32_t chunk) const { return chunk % streams_.size(); }
+  const std::string& AddressOf(size_t stream) const { return options_.servers[stream % options_.servers.size()]; }
 
-  void ServeQueue();
+  // ServerStream::Owner.
+  bool NextRequest(size_t stream, grpc::ByteBuffer* request) override;
+  absl::Status TakeResponse(size_t stream, grpc::ByteBuffer* response) override;
+  bool StreamEnded(size_t stream, const absl::Status& status) override;
+
   void Begin(Operation operation) ABSL_LOCKS_EXCLUDED(mu_);
   // Pulls every chunk.
   absl::Status RunPull(Operation operation, const WaitLimit& limit);
@@ -164,7 +175,7 @@ class ParameterClient final : private ServerStream::Owner {
   void ReopenSilentStreams(absl::Time now) ABSL_LOCKS_EXCLUDED(mu_);
 
   // The chunks that the next request is to be made of; null if there is none to be sent now.
-  std::deque<uint32_t>* NextChunksLocked(ServerQueue* server) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  std::deque<uint32_t>* NextChunksLocked(StreamQueue* queue) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool FinishedLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void ClearLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   grpc::ByteBuffer EncodeLocked(const Request& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -175,24 +186,27 @@ class ParameterClient final : private ServerStream::Owner {
 
   const Options options_;
   const ChunkPlan plan_;
-  grpc::CompletionQueue queue_;
-  // Constant after construction.
+  // Constant after construction. Stream i is to server i modulo their number, and has the chunks that are i modulo the number of
+  // streams.
   std::vector<std::unique_ptr<ServerStream>> streams_;
 
   absl::Mutex mu_;
   bool active_ ABSL_GUARDED_BY(mu_) = false;
   Operation operation_ ABSL_GUARDED_BY(mu_);
-  std::vector<ServerQueue> servers_ ABSL_GUARDED_BY(mu_);
+  // By stream, as streams_.
+  std::vector<StreamQueue> queues_ ABSL_GUARDED_BY(mu_);
   uint64_t next_sequence_ ABSL_GUARDED_BY(mu_) = 1;
   // Of each chunk: updates in the weights last pulled; floats that Ready has yet to cover.
   std::vector<uint64_t> versions_ ABSL_GUARDED_BY(mu_);
   std::vector<uint32_t> uncovered_ ABSL_GUARDED_BY(mu_);
+  uint64_t all_uncovered_ ABSL_GUARDED_BY(mu_) = 0;
   // Kept from call to call for their memory.
   std::vector<PushedChunk> pushed_ ABSL_GUARDED_BY(mu_);
   std::vector<std::span<float>> destinations_ ABSL_GUARDED_BY(mu_);
   ExchangeAnswer answer_ ABSL_GUARDED_BY(mu_);
 
-  std::thread thread_;
+  // Last: its thread may still be in the handler of a stream's last event when that stream is closed.
+  EventQueue events_;
 };
 
 }  // namespace samovar

@@ -7,8 +7,8 @@
 
 namespace samovar {
 
-ApplyThreads::ApplyThreads(int threads, size_t max_queued) : max_queued_(max_queued) {
-  for (int i = 0; i < threads; ++i) {
+ApplyThreads::ApplyThreads(int lanes, size_t max_queued) : max_queued_(max_queued) {
+  for (int i = 0; i < lanes; ++i) {
     lanes_.push_back(std::make_unique<Lane>());
     lanes_.back()->thread = std::thread(&ApplyThreads::Run, lanes_.back().get());
   }
@@ -16,35 +16,55 @@ ApplyThreads::ApplyThreads(int threads, size_t max_queued) : max_queued_(max_que
 
 ApplyThreads::~ApplyThreads() { Stop(); }
 
-absl::Status ApplyThreads::Post(int thread, Task task) { return Enqueue(thread, max_queued_, std::move(task)); }
-
-absl::Status ApplyThreads::PostControl(int thread, Task task) {
-  return Enqueue(thread, std::numeric_limits<size_t>::max(), std::move(task));
+absl::Status ApplyThreads::RunOrPost(int number, Task task) {
+  Lane& lane = *lanes_[static_cast<size_t>(number)];
+  {
+    absl::MutexLock lock(&lane.mu);
+    if (lane.running || lane.stopping || !lane.queue.empty()) return EnqueueLocked(&lane, max_queued_, std::move(task));
+    lane.running = true;
+  }
+  task();
+  absl::MutexLock lock(&lane.mu);
+  lane.running = false;
+  return absl::OkStatus();
 }
 
-absl::Status ApplyThreads::Enqueue(int thread, size_t limit, Task task) {
-  Lane& lane = *lanes_[thread];
+absl::Status ApplyThreads::Post(int number, Task task) {
+  Lane& lane = *lanes_[static_cast<size_t>(number)];
   absl::MutexLock lock(&lane.mu);
-  if (lane.stopping) return absl::UnavailableError("the parameter server is shutting down");
-  if (lane.queue.size() >= limit) {
+  return EnqueueLocked(&lane, max_queued_, std::move(task));
+}
+
+absl::Status ApplyThreads::PostControl(int number, Task task) {
+  Lane& lane = *lanes_[static_cast<size_t>(number)];
+  absl::MutexLock lock(&lane.mu);
+  return EnqueueLocked(&lane, std::numeric_limits<size_t>::max(), std::move(task));
+}
+
+absl::Status ApplyThreads::EnqueueLocked(Lane* lane, size_t limit, Task task) {
+  if (lane->stopping) return absl::UnavailableError("the parameter server is shutting down");
+  if (lane->queue.size() >= limit) {
     return absl::ResourceExhaustedError(
         absl::StrCat("the parameter server is behind: ", limit, " requests wait for one thread; try again later"));
   }
-  lane.queue.push_back(std::move(task));
+  lane->queue.push_back(std::move(task));
   return absl::OkStatus();
 }
 
 void ApplyThreads::Run(Lane* lane) {
+  absl::MutexLock lock(&lane->mu);
   while (true) {
-    Task task;
-    {
-      absl::MutexLock lock(&lane->mu);
-      lane->mu.Await(absl::Condition(lane, &Lane::HasWorkOrStops));
-      if (lane->queue.empty()) return;
-      task = std::move(lane->queue.front());
-      lane->queue.pop_front();
-    }
+    lane->mu.Await(absl::Condition(lane, &Lane::MayRunOrStops));
+    if (lane->queue.empty()) return;
+    Task task = std::move(lane->queue.front());
+    lane->queue.pop_front();
+    lane->running = true;
+    lane->mu.Unlock();
     task();
+    // What it holds may end here, and that may post.
+    task = nullptr;
+    lane->mu.Lock();
+    lane->running = false;
   }
 }
 

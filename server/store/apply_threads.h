@@ -1,8 +1,9 @@
-// ApplyThreads runs tasks on a fixed number of threads, each with a queue of its own: what is posted to one thread runs
-// there, in order. Data that only one thread's tasks touch needs no lock.
+// ApplyThreads runs tasks in a fixed number of lanes: one lane's tasks run one after the other, so that data which only they touch
+// needs no lock. Each lane has a thread; but who posts a task to a lane that rests may run it there and then, for to wake a thread
+// takes longer than most tasks do.
 //
-// Thread safety: public methods may be called from any thread, except where said. Lock order: each queue's lock is a
-// leaf.
+// Thread safety: public methods may be called from any thread, except where said. Lock order: each lane's lock is a leaf, and
+// is not held while a task runs.
 #pragma once
 
 #include <cstdint>
@@ -22,21 +23,24 @@ class ApplyThreads {
  public:
   using Task = std::function<void()>;
 
-  // At most `max_queued` tasks of Post wait for each thread. REQUIRES: threads >= 1
-  ApplyThreads(int threads, size_t max_queued);
+  // At most `max_queued` tasks of Post wait in each lane. REQUIRES: lanes >= 1
+  ApplyThreads(int lanes, size_t max_queued);
   // As Stop().
   ~ApplyThreads();
   ApplyThreads(const ApplyThreads&) = delete;
   ApplyThreads& operator=(const ApplyThreads&) = delete;
 
-  int threads() const { return static_cast<int>(lanes_.size()); }
+  int lanes() const { return static_cast<int>(lanes_.size()); }
 
-  // Never blocks. RESOURCE_EXHAUSTED: the thread's queue is full. UNAVAILABLE: stopped. The task is dropped in both
-  // cases.
-  absl::Status Post(int thread, Task task);
+  // Queues the task for the lane's thread. Never blocks. RESOURCE_EXHAUSTED: the lane's queue is full. UNAVAILABLE: stopped. The
+  // task is dropped in both cases.
+  absl::Status Post(int lane, Task task);
+
+  // As Post, but runs the task on the calling thread, before it returns, if the lane rests. Tasks should be short.
+  absl::Status RunOrPost(int lane, Task task);
 
   // As Post, but not refused for a full queue: for the few tasks of the server's own making.
-  absl::Status PostControl(int thread, Task task);
+  absl::Status PostControl(int lane, Task task);
 
   // Runs what is queued, then ends the threads. Blocks. Idempotent. Not to be called from a task.
   void Stop();
@@ -45,13 +49,15 @@ class ApplyThreads {
   struct Lane {
     absl::Mutex mu;
     std::deque<Task> queue ABSL_GUARDED_BY(mu);
+    // A task is being run.
+    bool running ABSL_GUARDED_BY(mu) = false;
     bool stopping ABSL_GUARDED_BY(mu) = false;
     std::thread thread;
 
-    bool HasWorkOrStops() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) { return stopping || !queue.empty(); }
+    bool MayRunOrStops() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) { return !running && (stopping || !queue.empty()); }
   };
 
-  absl::Status Enqueue(int thread, size_t limit, Task task);
+  static absl::Status EnqueueLocked(Lane* lane, size_t limit, Task task) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lane->mu);
   static void Run(Lane* lane);
 
   const size_t max_queued_;

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/base/vector_level.h"
 #include "common/model/layout.h"
 
 namespace samovar {
@@ -137,11 +138,13 @@ void Chunk::WritePulled(const SolverRule& rule, std::optional<uint64_t> watermar
     std::memcpy(to, weights.data(), weights.size() * sizeof(float));
     return;
   }
-  const float* state = image_.state[0].data();
-  for (size_t i = 0; i < weights.size(); ++i) {
-    const float value = weights[i] - factor * state[i];
-    std::memcpy(to + i * sizeof(float), &value, sizeof(float));
-  }
+  AtVectorLevel([count = weights.size(), from = weights.data(), state = image_.state[0].data(), factor, to] {
+    char* __restrict target = to;
+    for (size_t i = 0; i < count; ++i) {
+      const float value = from[i] - factor * state[i];
+      std::memcpy(target + i * sizeof(float), &value, sizeof(float));
+    }
+  });
 }
 
 void AddCounters(const v1::PushCounters& from, v1::PushCounters* sum) {

@@ -41,7 +41,7 @@ void EndThread(ChunkWalk* walk, const absl::Status& status) {
 // Visits one chunk, then queues the thread's next one behind what has come in meanwhile.
 void VisitFrom(const std::shared_ptr<ChunkWalk>& walk, size_t index) {
   if (index >= walk->job->chunks()) return EndThread(walk.get(), absl::OkStatus());
-  const int threads = walk->threads->threads();
+  const int threads = walk->threads->lanes();
   const absl::Status posted = walk->threads->PostControl(static_cast<int>(index % threads), [walk, index, threads] {
     const absl::Status status = walk->visit(index, walk->job->chunk(index));
     if (!status.ok()) return EndThread(walk.get(), status);
@@ -73,7 +73,7 @@ void ChunkStore::Stop() {
 absl::Status ChunkStore::ForEachChunk(const std::shared_ptr<HostedJob>& job,
                                       absl::FunctionRef<absl::Status(size_t, Chunk&)> visit) {
   auto walk = std::make_shared<ChunkWalk>(job, &apply_threads_, visit);
-  const int threads = apply_threads_.threads();
+  const int threads = apply_threads_.lanes();
   {
     absl::MutexLock lock(&walk->mu);
     walk->busy_threads = threads;
@@ -93,7 +93,7 @@ std::vector<std::shared_ptr<HostedJob>> ChunkStore::Jobs() const {
 }
 
 void ChunkStore::ForEachWaits(const std::shared_ptr<HostedJob>& job, std::function<void(WatermarkWaits&)> visit) {
-  const size_t threads = static_cast<size_t>(apply_threads_.threads());
+  const size_t threads = static_cast<size_t>(apply_threads_.lanes());
   for (size_t thread = 0; thread < threads; ++thread) {
     // A refusal means that the threads have ended: nothing waits.
     apply_threads_

@@ -154,7 +154,7 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
 
   // Deals the steps to the apply threads, one task a thread: pushes before pulls.
   void PostSteps() {
-    std::vector<std::vector<Step>> steps(store_->apply_threads_.threads());
+    std::vector<std::vector<Step>> steps(store_->apply_threads_.lanes());
     const auto add = [&](Step::Kind kind, int entry, uint32_t number) {
       const std::optional<size_t> index = job_->IndexOf(number);
       if (index.has_value()) {
@@ -172,7 +172,7 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
       if (steps[thread].empty()) continue;
       const int rank = RankOf(steps[thread].front().kind, steps[thread].front().entry);
       BeginPart();
-      const absl::Status posted = store_->apply_threads_.Post(
+      const absl::Status posted = store_->apply_threads_.RunOrPost(
           static_cast<int>(thread), [self = shared_from_this(), mine = std::move(steps[thread])] {
             for (const Step& step : mine) self->Run(step);
             self->EndPart();

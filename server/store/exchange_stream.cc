@@ -3,6 +3,7 @@
 #include <deque>
 #include <utility>
 
+#include "common/rpc/next_event.h"
 #include "common/rpc/status.h"
 
 namespace samovar {
@@ -196,7 +197,7 @@ void ExchangeStreams::Start() {
 void ExchangeStreams::ServeQueue(grpc::ServerCompletionQueue* queue) {
   void* tag = nullptr;
   bool ok = false;
-  while (queue->Next(&tag, &ok)) ExchangeStream::Complete(static_cast<ExchangeStream::Event*>(tag), ok);
+  while (NextEvent(queue, absl::InfiniteDuration(), &tag, &ok) == grpc::CompletionQueue::GOT_EVENT) ExchangeStream::Complete(static_cast<ExchangeStream::Event*>(tag), ok);
 }
 
 void ExchangeStreams::Accept(grpc::ServerCompletionQueue* queue) {

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 
+#include "common/base/vector_level.h"
 #include "server/store/solver_rules.h"
 
 namespace samovar {
@@ -19,36 +20,43 @@ inline float Decayed(float gradient, float weight, float decay) {
 
 // `update` is u = update(g, h), which also advances the float of history h.
 template <Decay kKind, typename Update>
-void LoopWithOneHistory(size_t count, float decay, float* __restrict weights, float* __restrict history,
-                        const float* __restrict gradient, Update update) {
-  for (size_t i = 0; i < count; ++i) {
-    weights[i] -= update(Decayed<kKind>(gradient[i], weights[i], decay), history[i]);
-  }
+void LoopWithOneHistory(const SegmentPass& pass, Update update) {
+  AtVectorLevel([pass, update] {
+    float* __restrict weights = pass.weights;
+    float* __restrict history = pass.state[0];
+    const float* __restrict gradient = pass.gradient;
+    for (size_t i = 0; i < pass.count; ++i) {
+      weights[i] -= update(Decayed<kKind>(gradient[i], weights[i], pass.decay), history[i]);
+    }
+  });
 }
 
 // As above with u = update(g, h1, h2).
 template <Decay kKind, typename Update>
-void LoopWithTwoHistories(size_t count, float decay, float* __restrict weights, float* __restrict first,
-                          float* __restrict second, const float* __restrict gradient, Update update) {
-  for (size_t i = 0; i < count; ++i) {
-    weights[i] -= update(Decayed<kKind>(gradient[i], weights[i], decay), first[i], second[i]);
-  }
+void LoopWithTwoHistories(const SegmentPass& pass, Update update) {
+  AtVectorLevel([pass, update] {
+    float* __restrict weights = pass.weights;
+    float* __restrict first = pass.state[0];
+    float* __restrict second = pass.state[1];
+    const float* __restrict gradient = pass.gradient;
+    for (size_t i = 0; i < pass.count; ++i) {
+      weights[i] -= update(Decayed<kKind>(gradient[i], weights[i], pass.decay), first[i], second[i]);
+    }
+  });
 }
 
 template <typename Update>
 void RunWithOneHistory(const SegmentPass& pass, Update update) {
-  const auto loop = pass.decay_kind == Decay::kNone ? &LoopWithOneHistory<Decay::kNone, Update>
-                    : pass.decay_kind == Decay::kL1 ? &LoopWithOneHistory<Decay::kL1, Update>
-                                                    : &LoopWithOneHistory<Decay::kL2, Update>;
-  loop(pass.count, pass.decay, pass.weights, pass.state[0], pass.gradient, update);
+  if (pass.decay_kind == Decay::kNone) return LoopWithOneHistory<Decay::kNone>(pass, update);
+  if (pass.decay_kind == Decay::kL1) return LoopWithOneHistory<Decay::kL1>(pass, update);
+  LoopWithOneHistory<Decay::kL2>(pass, update);
 }
 
 template <typename Update>
 void RunWithTwoHistories(const SegmentPass& pass, Update update) {
-  const auto loop = pass.decay_kind == Decay::kNone ? &LoopWithTwoHistories<Decay::kNone, Update>
-                    : pass.decay_kind == Decay::kL1 ? &LoopWithTwoHistories<Decay::kL1, Update>
-                                                    : &LoopWithTwoHistories<Decay::kL2, Update>;
-  loop(pass.count, pass.decay, pass.weights, pass.state[0], pass.state[1], pass.gradient, update);
+  if (pass.decay_kind == Decay::kNone) return LoopWithTwoHistories<Decay::kNone>(pass, update);
+  if (pass.decay_kind == Decay::kL1) return LoopWithTwoHistories<Decay::kL1>(pass, update);
+  LoopWithTwoHistories<Decay::kL2>(pass, update);
 }
 
 }  // namespace samovar

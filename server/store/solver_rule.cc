@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/base/vector_level.h"
 #include "common/model/solver_history.h"
 #include "server/store/learning_rate.h"
 #include "server/store/solver_rules.h"
@@ -98,17 +99,22 @@ void CaffeRule::Apply(uint64_t t, const RuleSegment& segment, std::span<float> w
 }
 
 void MergeStatistics(const RuleSegment& segment, std::span<float> weights, std::span<const float> pushed) {
-  const float fraction = segment.moving_average_fraction;
-  float* __restrict target = weights.data();
-  const float* __restrict source = pushed.data();
-  for (size_t i = segment.begin; i < segment.end; ++i) target[i] = fraction * target[i] + source[i];
+  AtVectorLevel([=] {
+    float* __restrict target = weights.data();
+    const float* __restrict source = pushed.data();
+    for (size_t i = segment.begin; i < segment.end; ++i) target[i] = segment.moving_average_fraction * target[i] + source[i];
+  });
 }
 
 bool AllFinite(std::span<const float> values) {
   // An exponent of all ones is NaN or infinity. In integers, since a float reduction would not be vectorised.
   constexpr uint32_t kExponent = 0x7F800000;
   uint32_t found = 0;
-  for (float value : values) found |= static_cast<uint32_t>((std::bit_cast<uint32_t>(value) & kExponent) == kExponent);
+  AtVectorLevel([values, &found] {
+    uint32_t any = 0;
+    for (float value : values) any |= static_cast<uint32_t>((std::bit_cast<uint32_t>(value) & kExponent) == kExponent);
+    found = any;
+  });
   return found == 0;
 }
 

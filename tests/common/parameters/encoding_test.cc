@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <string>
 #include <vector>
 
 #include "common/base/random.h"
+#include "common/base/vector_level.h"
 #include "tests/support/catch.h"
 
 namespace samovar {
@@ -103,6 +105,62 @@ TEST_CASE("on average what arrives is what was sent") {
         CHECK(std::abs(sums[i] / kKeys - values[i]) < bound);
       }
     }
+  }
+}
+
+// Every kind of float: of each exponent a few, NaN and infinity among them.
+std::vector<float> AllKinds() {
+  std::vector<float> values;
+  for (uint32_t i = 0; i < 4111; ++i) {
+    const uint32_t bits = Philox(3, 9, i)[0];
+    values.push_back(std::bit_cast<float>((bits & 0x807FFFFFu) | (i % 256) << 23));
+  }
+  return values;
+}
+
+std::string Encoded(v1::Encoding encoding, const std::vector<float>& values, VectorLevel level) {
+  SetVectorLevel(level);
+  std::string bytes(EncodedBytes(encoding, values.size()), 'x');
+  EncodeFloats(encoding, values, 77, bytes.data());
+  SetVectorLevel(HighestVectorLevel());
+  return bytes;
+}
+
+std::vector<float> Decoded(v1::Encoding encoding, const std::string& bytes, size_t floats, VectorLevel level) {
+  SetVectorLevel(level);
+  std::vector<float> values(floats);
+  DecodeFloats(encoding, bytes.data(), values);
+  SetVectorLevel(HighestVectorLevel());
+  return values;
+}
+
+TEST_CASE("encoding and decoding give the same bits with and without AVX2") {
+  for (const v1::Encoding encoding : kRounding) {
+    for (const std::vector<float>& values : {AllKinds(), Values(4111, 1), Values(4111, 3e-6f), Values(100, 1)}) {
+      const std::string bytes = Encoded(encoding, values, VectorLevel::kV2);
+      CHECK(bytes == Encoded(encoding, values, HighestVectorLevel()));
+      const std::vector<float> low = Decoded(encoding, bytes, values.size(), VectorLevel::kV2);
+      const std::vector<float> high = Decoded(encoding, bytes, values.size(), HighestVectorLevel());
+      CHECK(std::memcmp(low.data(), high.data(), low.size() * sizeof(float)) == 0);
+    }
+  }
+}
+
+TEST_CASE("each of binary16's values is decoded to what it stands for") {
+  std::string bytes;
+  for (uint32_t half = 0; half < 0x10000; ++half) bytes += {static_cast<char>(half & 0xFF), static_cast<char>(half >> 8)};
+  for (const VectorLevel level : {VectorLevel::kV2, HighestVectorLevel()}) {
+    const std::vector<float> values = Decoded(v1::ENCODING_FLOAT16, bytes, 0x10000, level);
+    size_t wrong = 0;
+    for (uint32_t half = 0; half < 0x10000; ++half) {
+      const int exponent = static_cast<int>(half >> 10 & 31);
+      const double mantissa = half & 0x3FF;
+      const double magnitude = exponent == 0 ? std::ldexp(mantissa, -24) : std::ldexp(1024 + mantissa, exponent - 25);
+      const float value = values[half];
+      const bool right = exponent < 31 ? std::abs(static_cast<double>(value)) == magnitude : mantissa == 0 ? std::isinf(value) : std::isnan(value);
+      if (!right || std::signbit(value) != (half >= 0x8000)) ++wrong;
+    }
+    CHECK(wrong == 0);
   }
 }
 

@@ -425,6 +425,33 @@ TEST_CASE("in each encoding gradients and weights arrive next to what they were,
   }
 }
 
+TEST_CASE("over several channels to each server every chunk goes and comes once") {
+  TempDir dir;
+  ParameterServer first(dir.File("0"), MakeJob(2), 0);
+  ParameterServer second(dir.File("1"), MakeJob(2), 1);
+  ParameterClient::Options options{"job", kElements, kChunkElements, {first.address(), second.address()}};
+  // More streams than chunks for the last.
+  for (const uint32_t channels : {2u, 3u, ParameterClient::kMaxChannels}) {
+    options.channels = channels;
+    const auto client = ParameterClient::Create(options);
+    REQUIRE_OK(client);
+    std::vector<float> weights(kElements, -1);
+    const auto pushed = Push(client->get(), channels, 2, weights);
+    REQUIRE_OK(pushed);
+    REQUIRE(pushed->applied == kChunks);
+    std::vector<float> pulled(kElements, -1);
+    REQUIRE_OK((*client)->Pull(pulled, Soon()));
+    REQUIRE(pulled == weights);
+  }
+  REQUIRE(first.Ledgers("job").counters().applied() + second.Ledgers("job").counters().applied() == 3 * kChunks);
+}
+
+TEST_CASE("more channels than there may be are refused") {
+  ParameterClient::Options options{"job", kElements, kChunkElements, {"127.0.0.1:1"}};
+  options.channels = ParameterClient::kMaxChannels + 1;
+  REQUIRE_STATUS(ParameterClient::Create(options), absl::StatusCode::kInvalidArgument, "9 channels");
+}
+
 TEST_CASE("an encoding that there is not is refused") {
   ParameterClient::Options options{"job", kElements, kChunkElements, {"127.0.0.1:1"}};
   options.encoding = static_cast<v1::Encoding>(9);
@@ -490,25 +517,29 @@ TEST_CASE("two clients that wait for each other's parts both get on") {
   // Nobody is told to ask again.
   ParameterServer server(dir.File("0"), job, 0, 0, absl::Hours(1));
   std::vector<std::vector<float>> weights(2, std::vector<float>(kLarge));
+  // Asserted when the threads have ended: Catch's assertions are for one thread.
+  std::vector<absl::Status> pushed(2);
   const auto work = [&](uint32_t part) {
     ParameterClient::Options options{"job", kLarge, job.chunk_elements(), {server.address()}};
     auto client = *ParameterClient::Create(options);
     const std::vector<float> gradients(kLarge, part == 0 ? 1.0f : 3.0f);
-    for (uint64_t t = 0; t < kIterations; ++t) {
+    for (uint64_t t = 0; t < kIterations && pushed[part].ok(); ++t) {
       client->StartPush(t, 1, gradients, weights[part], {true, t + 1}, part);
       // In opposite orders, the worst that may happen.
       const uint64_t half = kLarge / 2;
       client->Ready(part == 0 ? 0 : half, part == 0 ? half : kLarge);
       client->Ready(part == 0 ? half : 0, part == 0 ? kLarge : half);
-      const auto pushed = client->AwaitPush(Soon());
-      CHECK(pushed.ok());
+      pushed[part] = client->AwaitPush(Soon()).status();
     }
   };
   std::thread first(work, 0);
   std::thread second(work, 1);
   first.join();
   second.join();
-  for (uint32_t part = 0; part < 2; ++part) REQUIRE(AllAre(weights[part], kInitial - 2 * kRate * kIterations));
+  for (uint32_t part = 0; part < 2; ++part) {
+    REQUIRE_OK(pushed[part]);
+    REQUIRE(AllAre(weights[part], kInitial - 2 * kRate * kIterations));
+  }
   REQUIRE(server.Ledgers("job").counters().duplicates() == 0);
 }
 

@@ -63,10 +63,10 @@ class ParameterServer {
     v1::FreezeResponse response;
     REQUIRE(service_->Freeze(nullptr, &request, &response).ok());
   }
-  void Persist(const std::string& job_id, uint64_t iteration) {
+  void Persist(const std::string& job_id, uint64_t iteration, uint64_t epoch = 1) {
     v1::PersistRequest request;
     request.set_job_id(job_id);
-    request.set_epoch(1);
+    request.set_epoch(epoch);
     request.set_iteration(iteration);
     request.set_keep(2);
     v1::PersistResponse response;

@@ -1,6 +1,12 @@
-#include "benchmarks/training/training_nets.h"
+#include "benchmarks/support/training_nets.h"
+
+#include <span>
+
 
 #include "absl/strings/str_cat.h"
+#include "common/base/random.h"
+#include "common/base/status_macros.h"
+#include "common/model/layout.h"
 #include "google/protobuf/text_format.h"
 
 namespace samovar {
@@ -60,6 +66,23 @@ absl::StatusOr<TrainingNet> TrainingNetOf(const std::string& name) {
   if (name == "lenet") return Parse(kLeNet, kLeNetSolver, {1, 28, 28});
   if (name == "cifar10_quick") return Parse(kQuick, kQuickSolver, {3, 32, 32});
   return absl::NotFoundError(absl::StrCat("no net \"", name, "\"; there are lenet and cifar10_quick"));
+}
+
+absl::StatusOr<std::unique_ptr<Net>> MakeNet(const TrainingNet& training, int batch_size, ThreadPool* pool) {
+  NetOptions options;
+  options.batch_size = batch_size;
+  options.pool = pool;
+  options.input_shapes["input"] = {training.image, {}};
+  SAMOVAR_ASSIGN_OR_RETURN(std::unique_ptr<Net> net, Net::Create(training.net, options));
+  SAMOVAR_RETURN_IF_ERROR(FillLayoutRange(net->layout(), 1, 0, net->weights()));
+  const uint64_t key = DeriveKey(RandomStream::kFiller, {7});
+  const std::span<float> data = net->inputs()[0].tops[0];
+  const std::span<float> labels = net->inputs()[0].tops[1];
+  for (size_t i = 0; i < data.size(); ++i) data[i] = UnitFloat(Philox(key, 2, i)[0]);
+  for (size_t i = 0; i < labels.size(); ++i) {
+    labels[i] = static_cast<float>(Philox(key, 3, i)[0] % static_cast<uint32_t>(training.classes));
+  }
+  return net;
 }
 
 }  // namespace samovar

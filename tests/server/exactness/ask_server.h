@@ -1,0 +1,50 @@
+// Requests to one parameter server, one after the other on a stream of their own.
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "common/rpc/channel.h"
+#include "samovar/v1/parameter.grpc.pb.h"
+#include "tests/support/catch.h"
+
+namespace samovar {
+
+inline std::vector<v1::ExchangeResponse> AskServerAll(const std::string& address, const std::vector<v1::ExchangeRequest>& requests) {
+  const auto stub = v1::ParameterService::NewStub(MakeChannel(address));
+  grpc::ClientContext context;
+  SetDeadline(&context, absl::Seconds(60));
+  context.set_wait_for_ready(true);
+  const auto stream = stub->Exchange(&context);
+  std::vector<v1::ExchangeResponse> responses(requests.size());
+  for (size_t i = 0; i < requests.size(); ++i) {
+    REQUIRE(stream->Write(requests[i]));
+    REQUIRE(stream->Read(&responses[i]));
+  }
+  stream->WritesDone();
+  stream->Finish();
+  return responses;
+}
+
+inline v1::ExchangeResponse AskServer(const std::string& address, const v1::ExchangeRequest& request) {
+  return AskServerAll(address, {request})[0];
+}
+
+// As AskServer, where success is expected.
+inline v1::ExchangeResponse AskServerOk(const std::string& address, const v1::ExchangeRequest& request) {
+  v1::ExchangeResponse response = AskServer(address, request);
+  INFO(response.message());
+  REQUIRE(response.code() == 0);
+  return response;
+}
+
+inline absl::Status AskServerForError(const std::string& address, const v1::ExchangeRequest& request) {
+  const v1::ExchangeResponse response = AskServer(address, request);
+  return absl::Status(static_cast<absl::StatusCode>(response.code()), response.message());
+}
+
+}  // namespace samovar
