@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 
 #include <csignal>
+#include <filesystem>
 #include <thread>
 
 #include "absl/synchronization/notification.h"
@@ -269,7 +270,7 @@ TEST_CASE("a snapshot is asked for of running jobs only") {
   REQUIRE_STATUS(coordinator->Snapshot("lennet"), absl::StatusCode::kNotFound, R"("lenet")");
 }
 
-// While it lives, files of this process cannot grow beyond so many bytes: as on a disk that is full.
+// While it lives, no file of this process can grow beyond so many bytes: the file's size now, as on a disk that is full.
 class FullDisk {
  public:
   explicit FullDisk(rlim_t bytes) {
@@ -295,7 +296,7 @@ TEST_CASE("a full disk refuses a job, and the jobs that there are go on") {
     v1::JobSpec large = SpecOf("second");
     large.mutable_solver()->set_snapshot_prefix(std::string(1 << 20, 'x'));
     {
-      const FullDisk full(1 << 18);
+      const FullDisk full(std::filesystem::file_size(dir.File("coordinator/jobs/data.mdb")));
       REQUIRE_STATUS(coordinator->Submit(large), absl::StatusCode::kResourceExhausted, "nothing was submitted");
       CHECK(coordinator->List().size() == 1);
       REQUIRE_OK(coordinator->Cancel("first", "enough"));
