@@ -184,11 +184,12 @@ void JobQueue::RunOne(const std::shared_ptr<Job>& job) {
   if (job->ended() && job->Status(SteadyNow()).servers().empty()) CloseEverywhere(job->id());
   {
     absl::MutexLock lock(&mu_);
-    ++changes_;
+    ++returns_;
+    // If it was refused, what others give back is waited for; without others two may have been in each other's way.
+    if (ran || !OthersRunLocked(*job)) ++changes_;
     if (Entry* entry = EntryOfLocked(job->number())) {
       entry->at_runner = false;
       entry->open = job->ended();
-      if (!ran) entry->refused_at = changes_;
     }
   }
   Save();
@@ -199,20 +200,33 @@ void JobQueue::RunOne(const std::shared_ptr<Job>& job) {
 
 bool JobQueue::RunUnlessRefused(Job* job) {
   while (true) {
+    uint64_t changes = 0;
+    uint64_t returns = 0;
+    {
+      absl::MutexLock lock(&mu_);
+      changes = changes_;
+      returns = returns_;
+    }
     const absl::Status status = RunJob(job, options_.epoch, options_.cluster, stopper_);
     if (!absl::IsResourceExhausted(status)) return true;
     CloseEverywhere(job->id());
     if (CloseEnded(0) > 0) continue;
     absl::MutexLock lock(&mu_);
-    const bool others = std::any_of(jobs_.begin(), jobs_.end(),
-                                    [job](const Entry& entry) { return entry.at_runner && entry.job.get() != job; });
-    if (others) {
+    if (OthersRunLocked(*job)) {
       job->SetCause(absl::StrCat("waits until another job has ended, for memory: ", status.message()));
-    } else {
-      job->End(v1::JOB_STATE_FAILED, absl::StrCat("does not fit into its servers' memory: ", status.message()), SteadyNow());
+      if (Entry* entry = EntryOfLocked(job->number())) entry->refused_at = changes;
+      return false;
     }
-    return !others;
+    // Others may have had the memory while the servers were asked.
+    if (returns_ != returns) continue;
+    job->End(v1::JOB_STATE_FAILED, absl::StrCat("does not fit into its servers' memory: ", status.message()), SteadyNow());
+    return true;
   }
+}
+
+bool JobQueue::OthersRunLocked(const Job& job) const {
+  return std::any_of(jobs_.begin(), jobs_.end(),
+                     [&](const Entry& entry) { return entry.at_runner && entry.job.get() != &job; });
 }
 
 void JobQueue::CloseEverywhere(const std::string& job_id) {

@@ -74,7 +74,7 @@ class JobQueue {
     bool at_runner = false;
     // Ended, and its chunks may still be in its servers' memory.
     bool open = false;
-    // Value of changes_ when servers had no memory for it; 0: they were not asked.
+    // Value of changes_ before servers were asked that had no memory for it; 0: they were not asked.
     uint64_t refused_at = 0;
   };
 
@@ -100,6 +100,8 @@ class JobQueue {
   // Servers forget ended jobs but for the newest `keep`. Returns how many that were.
   int CloseEnded(int keep) ABSL_LOCKS_EXCLUDED(closing_mu_, mu_);
 
+  // Whether a thread has another job.
+  bool OthersRunLocked(const Job& job) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   Entry* FindLocked(const std::string& job_id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Null: another job has taken its name.
   Entry* EntryOfLocked(uint64_t number) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -123,8 +125,10 @@ class JobQueue {
   uint64_t last_number_ ABSL_GUARDED_BY(mu_) = 0;
   // Numbers that the table is to forget.
   std::vector<uint64_t> forgotten_ ABSL_GUARDED_BY(mu_);
-  // Raised whenever servers may have more memory than before.
+  // Raised whenever servers may have more memory than before: jobs that were refused are tried again.
   uint64_t changes_ ABSL_GUARDED_BY(mu_) = 1;
+  // Times that a thread was done with its job, refused or not.
+  uint64_t returns_ ABSL_GUARDED_BY(mu_) = 0;
   // Numbers of jobs whose threads are about to end.
   std::vector<uint64_t> ending_ ABSL_GUARDED_BY(mu_);
 
