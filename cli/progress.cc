@@ -27,6 +27,13 @@ JobNews NewsFilter::Take(const v1::JobStatus& status) {
     started_ = true;
     displayed_iteration_ = status.resumed_from();
   }
+  // A job that was taken up again by another coordinator may have gone back.
+  tests_ = std::min(tests_, status.tests_size());
+  snapshots_ = std::min(snapshots_, status.snapshots_size());
+  if (started_ && status.seconds() < displayed_seconds_) {
+    displayed_iteration_ = status.iteration();
+    displayed_seconds_ = status.seconds();
+  }
   const uint64_t interval = static_cast<uint64_t>(std::max(display_, 0));
   if (started_ && interval > 0 && status.iteration() / interval > displayed_iteration_ / interval) {
     news.display_iterations = status.iteration() - displayed_iteration_;

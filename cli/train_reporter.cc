@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "cli/exit_codes.h"
 #include "cli/json_line.h"
+#include "cli/mode.h"
 #include "common/parameters/push_counters.h"
 
 namespace samovar {
@@ -36,6 +37,14 @@ class TextReporter : public TrainReporter {
   }
 
   void Ready(const std::string& coordinator) override { Line(absl::StrCat("coordinator: ", coordinator)); }
+
+  void Watching(const std::string& net, const v1::JobStatus& status, const std::string& coordinator) override {
+    Line(absl::StrCat("Solving ", net));
+    Line(absl::StrCat("job ", status.job_id(), ": ", status.max_iter(), " iterations; ", ModeText(status), "; weight ", status.weight()));
+    Line(absl::StrCat("coordinator: ", coordinator));
+  }
+
+  void Waits(const std::string& cause) override { Line(cause); }
 
   void Progress(const v1::JobStatus& status, const JobNews& news) override {
     if (news.display_iterations > 0) Display(status, news);
@@ -96,6 +105,9 @@ class TerminalReporter : public TextReporter {
   TerminalReporter(std::ostream* out, std::function<int()> columns) : TextReporter(out), columns_(std::move(columns)) {}
 
   ~TerminalReporter() override { BeforeError(); }
+
+  // The living line says it.
+  void Waits(const std::string&) override {}
 
   void Progress(const v1::JobStatus& status, const JobNews& news) override {
     TextReporter::Progress(status, news);
@@ -161,6 +173,18 @@ class JsonReporter : public TrainReporter {
   }
 
   void Ready(const std::string& coordinator) override { Write(Event("ready").Text("coordinator", coordinator)); }
+
+  void Watching(const std::string& net, const v1::JobStatus& status, const std::string& coordinator) override {
+    Write(Event("watching")
+              .Text("net", net)
+              .Text("job_id", status.job_id())
+              .Text("coordinator", coordinator)
+              .Integer("max_iter", status.max_iter())
+              .Text("mode", ModeText(status))
+              .Integer("weight", status.weight()));
+  }
+
+  void Waits(const std::string& cause) override { Write(Event("waiting").Text("cause", cause)); }
 
   void Progress(const v1::JobStatus& status, const JobNews& news) override {
     for (const v1::TestReport& report : news.tests) {

@@ -44,7 +44,7 @@ std::vector<std::string> CommandNames(const CLI::App& app) {
 
 // How a user names the option: "--solver", or "address" for a positional one.
 std::string OptionName(const CLI::Option& option) {
-  return option.get_positional() ? option.get_name() : absl::StrCat("--", option.get_lnames().front());
+  return option.get_positional() ? option.get_name(/*positional=*/true) : absl::StrCat("--", option.get_lnames().front());
 }
 
 }  // namespace

@@ -27,9 +27,12 @@ class Server {
     // Whether this server runs the jobs. One of a cluster's does; the others name it in `join`.
     bool is_coordinator = false;
     std::string join;
-    // Snapshots and the coordinator's epoch; made if it is not there.
+    // Snapshots, and the coordinator's epoch and jobs; made if it is not there.
     std::string state_dir;
     int apply_threads = 1;
+    // Of the coordinator: as Coordinator::Options.
+    int max_running_jobs = 4;
+    bool forget_jobs = false;
     // The operator accepts traffic without encryption beyond this machine.
     bool allow_plaintext = false;
   };

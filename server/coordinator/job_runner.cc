@@ -14,6 +14,7 @@
 #include "common/model/chunk_plan.h"
 #include "common/parameters/push_counters.h"
 #include "common/telemetry/log.h"
+#include "server/coordinator/job_spec.h"
 #include "server/coordinator/parameter_servers.h"
 
 namespace samovar {
@@ -44,7 +45,8 @@ class Runner {
   Runner(Job* job, uint64_t epoch, const ClusterView& cluster, const Stopper& stopper)
       : job_(*job), epoch_(epoch), cluster_(cluster), stopper_(stopper) {}
 
-  void Run();
+  // As RunJob.
+  absl::Status Run();
 
  private:
   absl::StatusOr<std::vector<Membership::Server>> AwaitServers();
@@ -299,24 +301,25 @@ absl::Status Runner::Train() {
   return absl::OkStatus();
 }
 
-void Runner::Run() {
+absl::Status Runner::Run() {
   absl::Status status = [&]() -> absl::Status {
     SAMOVAR_ASSIGN_OR_RETURN(std::vector<Membership::Server> servers, AwaitServers());
     SAMOVAR_ASSIGN_OR_RETURN(const Placement placement, Place(std::move(servers)));
     SAMOVAR_RETURN_IF_ERROR(Open(placement));
     return Train();
   }();
-  if (status.ok() || job_.ended()) return;
-  const v1::JobState state = stopper_.stopped() ? v1::JOB_STATE_CANCELLED : v1::JOB_STATE_FAILED;
-  const std::string line = absl::StrCat("job ", job_.id(), " ", StateName(state), ": ", status.message());
-  state == v1::JOB_STATE_FAILED ? LogError(line) : LogInfo(line);
-  job_.End(state, std::string(status.message()), SteadyNow());
+  if (status.ok() || job_.ended()) return absl::OkStatus();
+  if (stopper_.stopped()) return absl::CancelledError("the coordinator is stopping");
+  if (absl::IsResourceExhausted(status) && !job_.running()) return status;
+  LogError(absl::StrCat("job ", job_.id(), " FAILED: ", status.message()));
+  job_.End(v1::JOB_STATE_FAILED, std::string(status.message()), SteadyNow());
+  return absl::OkStatus();
 }
 
 }  // namespace
 
-void RunJob(Job* job, uint64_t epoch, const ClusterView& cluster, const Stopper& stopper) {
-  Runner(job, epoch, cluster, stopper).Run();
+absl::Status RunJob(Job* job, uint64_t epoch, const ClusterView& cluster, const Stopper& stopper) {
+  return Runner(job, epoch, cluster, stopper).Run();
 }
 
 }  // namespace samovar

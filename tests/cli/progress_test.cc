@@ -66,6 +66,29 @@ TEST_CASE("a resumed job's first display counts from where it resumed") {
   CHECK(filter.Take(status).display_iterations == 150);
 }
 
+TEST_CASE("a job that has gone back is told anew from there") {
+  NewsFilter filter(100);
+  v1::JobStatus status = Running(1000, 50);
+  *status.add_tests() = Test(0);
+  *status.add_tests() = Test(500);
+  status.add_snapshots(500);
+  CHECK(filter.Take(status).tests.size() == 2);
+  // Another coordinator has taken it up from its snapshot, and shows no test before it.
+  status = Running(500, 1);
+  *status.add_tests() = Test(0);
+  status.add_snapshots(500);
+  CHECK(filter.Take(status).display_iterations == 0);
+  *status.add_tests() = Test(550);
+  status.set_iteration(600);
+  status.set_seconds(3);
+  const JobNews news = filter.Take(status);
+  CHECK(news.display_iterations == 100);
+  CHECK(news.display_seconds == 2);
+  REQUIRE(news.tests.size() == 1);
+  CHECK(news.tests[0].iteration() == 550);
+  CHECK(news.snapshots.empty());
+}
+
 TEST_CASE("tests, snapshots and errors are news once") {
   NewsFilter filter(0);
   v1::JobStatus status = Running(500, 1);
