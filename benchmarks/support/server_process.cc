@@ -30,13 +30,18 @@ absl::Status Call(const std::string& address,
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ServerProcess>> ServerProcess::Start(const std::string& program, const std::string& directory,
-                                                                    std::optional<int> processor) {
+                                                                    std::optional<int> processor, const std::string& join) {
   std::unique_ptr<ServerProcess> server(new ServerProcess());
   ChildProcess::Options child;
   child.name = "server";
   child.program = program;
-  child.arguments = {"--listen", "127.0.0.1:0", "--coordinator", "--state", absl::StrCat(directory, "/state"), "--apply-threads", "1",
+  child.arguments = {"--listen", "127.0.0.1:0", "--state", absl::StrCat(directory, "/state"), "--apply-threads", "1",
                      "--log-level", "warning", "--die-with-parent"};
+  if (join.empty()) {
+    child.arguments.push_back("--coordinator");
+  } else {
+    child.arguments.insert(child.arguments.end(), {"--join", join});
+  }
   child.reports_ready = true;
   child.log_path = absl::StrCat(directory, "/server.log");
   child.waker = &server->waker_;

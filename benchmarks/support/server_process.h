@@ -19,9 +19,11 @@ namespace samovar {
 
 class ServerProcess {
  public:
-  // Starts `program` with one apply thread, its state and log below `directory`. With `processor` it is bound to that one.
+  // Starts `program` with one apply thread, its state and log below `directory`. With `processor` it is bound to that one. Without
+  // `join`, the address of a coordinator, it is one itself.
   static absl::StatusOr<std::unique_ptr<ServerProcess>> Start(const std::string& program, const std::string& directory,
-                                                              std::optional<int> processor = std::nullopt);
+                                                              std::optional<int> processor = std::nullopt,
+                                                              const std::string& join = "");
   // The one at this address, which goes on running.
   static std::unique_ptr<ServerProcess> At(const std::string& address);
   // Ends it, if Start began it.

@@ -1,0 +1,235 @@
+// What the coordinator of a large cluster has to do, and how long workers wait for it: a real coordinator and real servers, and many
+// workers that join, lease, send heartbeats and report as real ones do, but sleep where those compute and push nothing.
+//
+//     control_plane_bench [--workers 64] [--servers 4] [--iteration_ms 100] [--seconds 20] [--json]
+#include <stdlib.h>
+
+#include <algorithm>
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/flags/parse.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "benchmarks/support/server_process.h"
+#include "cli/check_job.h"
+#include "common/base/clock.h"
+#include "common/base/status_macros.h"
+#include "common/rpc/channel.h"
+#include "common/rpc/status.h"
+#include "common/telemetry/log.h"
+#include "samovar/v1/job.grpc.pb.h"
+#include "worker/train/membership.h"
+
+ABSL_FLAG(std::string, server, "build/release/bin/samovar-server", "the servers' program");
+ABSL_FLAG(int, workers, 64, "workers, each with two threads of this process");
+ABSL_FLAG(int, servers, 4, "parameter servers beside the coordinator");
+ABSL_FLAG(double, iteration_ms, 100, "what an iteration takes a worker");
+ABSL_FLAG(double, seconds, 20, "length of the measurement, after a quarter as long to get going");
+ABSL_FLAG(bool, json, false, "prints one JSON object instead of a table");
+
+namespace samovar {
+namespace {
+
+constexpr char kNet[] = R"(
+  layer { name: "data" type: "DummyData" top: "data" top: "label"
+          dummy_data_param { shape { dim: 64 dim: 16 } shape { dim: 64 } } }
+  layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip" inner_product_param { num_output: 10 } }
+  layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" })";
+constexpr char kSolver[] =
+    "net: \"net.prototxt\" base_lr: 0.01 lr_policy: \"fixed\" max_iter: 100000000 display: 0 snapshot_prefix: \"control\"";
+
+absl::StatusOr<v1::JobSpec> MakeJob(const std::string& directory) {
+  std::ofstream(absl::StrCat(directory, "/net.prototxt")) << kNet;
+  const std::string solver = absl::StrCat(directory, "/solver.prototxt");
+  std::ofstream(solver) << kSolver;
+  SAMOVAR_ASSIGN_OR_RETURN(CheckedJob job, CheckJob(solver));
+  job.spec.set_servers(static_cast<uint32_t>(absl::GetFlag(FLAGS_servers)));
+  job.spec.set_seed(1);
+  return job.spec;
+}
+
+double CpuSecondsOf(pid_t pid) {
+  double seconds = 0;
+  std::error_code error;
+  for (const auto& task : std::filesystem::directory_iterator(absl::StrCat("/proc/", pid, "/task"), error)) {
+    std::ifstream stat(task.path() / "schedstat");
+    double nanoseconds = 0;
+    stat >> nanoseconds;
+    seconds += 1e-9 * nanoseconds;
+  }
+  return seconds;
+}
+
+// A worker that sleeps. Figures are of the time while `measuring`.
+class SimulatedWorker {
+ public:
+  SimulatedWorker(const std::string& coordinator, int number, const std::atomic<bool>* measuring)
+      : membership_(coordinator, SelfOf(number)), measuring_(*measuring), thread_([this] { Run(); }) {}
+  ~SimulatedWorker() { Stop(); }
+
+  void Stop() {
+    stopper_.Stop();
+    membership_.Stop();
+    if (thread_.joinable()) thread_.join();
+  }
+
+  // After Stop.
+  const std::vector<double>& waits() const { return waits_; }
+  uint64_t iterations() const { return iterations_; }
+  uint64_t nothing_to_do() const { return nothing_to_do_; }
+
+ private:
+  static v1::JoinRequest SelfOf(int number) {
+    v1::JoinRequest self;
+    self.set_name(absl::StrCat("simulated-", number));
+    self.set_threads(1);
+    self.set_isa("x86-64-v3");
+    return self;
+  }
+
+  void Run() {
+    while (!stopper_.stopped()) {
+      if (!membership_.joined() && !membership_.Join().ok()) {
+        stopper_.WaitFor(absl::Milliseconds(100));
+        continue;
+      }
+      const absl::Time asked = SteadyNow();
+      const auto answer = membership_.AskForLease();
+      if (!answer.ok()) continue;
+      if (answer->lease == nullptr) {
+        nothing_to_do_ += measuring_ ? 1 : 0;
+        stopper_.WaitFor(answer->retry_after);
+        continue;
+      }
+      if (measuring_) waits_.push_back(absl::ToDoubleSeconds(SteadyNow() - asked));
+      Work(*answer->lease);
+    }
+  }
+
+  void Work(const HeldLease& held) {
+    const v1::IterationRange range = held.lease.train();
+    for (uint64_t t = range.begin(); t < range.end() && !held.ended.stopped(); ++t) {
+      if (held.ended.WaitFor(absl::Milliseconds(absl::GetFlag(FLAGS_iteration_ms)))) return;
+      v1::TrainResult result;
+      result.set_job_id(held.lease.job_id());
+      result.set_lease_id(held.lease.lease_id());
+      result.set_iteration(t);
+      result.add_outputs(1);
+      result.set_loss(1);
+      membership_.outbox().Add(std::move(result));
+      iterations_ += measuring_ ? 1 : 0;
+    }
+  }
+
+  WorkerMembership membership_;
+  const std::atomic<bool>& measuring_;
+  Stopper stopper_;
+  std::vector<double> waits_;
+  uint64_t iterations_ = 0;
+  uint64_t nothing_to_do_ = 0;
+  std::thread thread_;
+};
+
+double Quantile(std::vector<double>* values, double part) {
+  const auto at = values->begin() + static_cast<int64_t>(part * static_cast<double>(values->size() - 1));
+  std::nth_element(values->begin(), at, values->end());
+  return *at;
+}
+
+absl::Status Submit(const std::string& coordinator, const v1::JobSpec& spec) {
+  const auto stub = v1::JobService::NewStub(MakeChannel(coordinator));
+  grpc::ClientContext context;
+  SetDeadline(&context, absl::Seconds(30));
+  v1::SubmitRequest request;
+  *request.mutable_spec() = spec;
+  v1::SubmitResponse response;
+  return FromGrpcStatus(stub->Submit(&context, request, &response));
+}
+
+absl::Status Measure(const std::string& directory) {
+  const std::string program = absl::GetFlag(FLAGS_server);
+  SAMOVAR_ASSIGN_OR_RETURN(const auto coordinator, ServerProcess::Start(program, absl::StrCat(directory, "/coordinator")));
+  std::vector<std::unique_ptr<ServerProcess>> servers;
+  for (int i = 0; i < absl::GetFlag(FLAGS_servers); ++i) {
+    SAMOVAR_ASSIGN_OR_RETURN(auto server, ServerProcess::Start(program, absl::StrCat(directory, "/server-", i), std::nullopt,
+                                                               coordinator->address()));
+    servers.push_back(std::move(server));
+  }
+  SAMOVAR_ASSIGN_OR_RETURN(const v1::JobSpec spec, MakeJob(directory));
+  SAMOVAR_RETURN_IF_ERROR(Submit(coordinator->address(), spec));
+
+  std::atomic<bool> measuring = false;
+  std::vector<std::unique_ptr<SimulatedWorker>> workers;
+  for (int i = 0; i < absl::GetFlag(FLAGS_workers); ++i) {
+    workers.push_back(std::make_unique<SimulatedWorker>(coordinator->address(), i, &measuring));
+  }
+  const absl::Duration length = absl::Seconds(absl::GetFlag(FLAGS_seconds));
+  const Stopper nobody;
+  nobody.WaitFor(length / 4);
+  measuring = true;
+  const absl::Time start = SteadyNow();
+  const double cpu_start = CpuSecondsOf(coordinator->pid());
+  nobody.WaitFor(length);
+  const double cpu = CpuSecondsOf(coordinator->pid()) - cpu_start;
+  measuring = false;
+  const double seconds = absl::ToDoubleSeconds(SteadyNow() - start);
+
+  std::vector<double> waits;
+  uint64_t iterations = 0;
+  uint64_t nothing_to_do = 0;
+  for (auto& worker : workers) {
+    worker->Stop();
+    waits.insert(waits.end(), worker->waits().begin(), worker->waits().end());
+    iterations += worker->iterations();
+    nothing_to_do += worker->nothing_to_do();
+  }
+  if (waits.empty()) return absl::UnavailableError("no worker was given a lease");
+  double waited = 0;
+  for (const double wait : waits) waited += wait;
+  std::cout << absl::StrFormat(
+      absl::GetFlag(FLAGS_json)
+          ? R"({"workers":%d,"coordinator_cpu_share":%.4f,"iterations_per_second":%.1f,"leases_per_second":%.1f,"wait_median_ms":%.2f,)"
+            R"("wait_p99_ms":%.2f,"wait_longest_ms":%.2f,"waiting_share":%.5f,"answers_without_work":%d})"
+            "\n"
+          : "%d workers: coordinator %.4f of a processor; %.1f iterations/s, %.1f leases/s; a lease is waited for %.2f ms (median), %.2f "
+            "(99th percentile), %.2f (longest), %.5f of a worker's time; %d answers without work\n",
+      absl::GetFlag(FLAGS_workers), cpu / seconds, static_cast<double>(iterations) / seconds, static_cast<double>(waits.size()) / seconds,
+      1e3 * Quantile(&waits, 0.5), 1e3 * Quantile(&waits, 0.99), 1e3 * Quantile(&waits, 1), waited / seconds / absl::GetFlag(FLAGS_workers),
+      static_cast<int>(nothing_to_do));
+  return absl::OkStatus();
+}
+
+absl::Status Main() {
+  if (absl::GetFlag(FLAGS_workers) < 1 || absl::GetFlag(FLAGS_servers) < 1) {
+    return absl::InvalidArgumentError("--workers and --servers must be 1 or more");
+  }
+  char directory[] = "/dev/shm/control_plane_bench.XXXXXX";
+  if (mkdtemp(directory) == nullptr) return absl::ErrnoToStatus(errno, "cannot make a directory in /dev/shm");
+  std::error_code ignored;
+  std::filesystem::create_directories(absl::StrCat(directory, "/coordinator"), ignored);
+  for (int i = 0; i < absl::GetFlag(FLAGS_servers); ++i) {
+    std::filesystem::create_directories(absl::StrCat(directory, "/server-", i), ignored);
+  }
+  const absl::Status status = Measure(directory);
+  std::filesystem::remove_all(directory, ignored);
+  return status;
+}
+
+}  // namespace
+}  // namespace samovar
+
+int main(int argc, char** argv) {
+  absl::ParseCommandLine(argc, argv);
+  if (!samovar::InitLogging({"control_plane_bench", "warning"}).ok()) return 1;
+  const absl::Status status = samovar::Main();
+  if (!status.ok()) std::cerr << "control_plane_bench: " << status.message() << "\n";
+  return status.ok() ? 0 : 1;
+}
