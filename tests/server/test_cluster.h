@@ -79,6 +79,8 @@ class TestCluster {
   absl::Status Submit(const v1::JobSpec& spec) {
     grpc::ClientContext context;
     SetDeadline(&context, absl::Seconds(30));
+    // On a busy machine a connection may take longer than its first attempt.
+    context.set_wait_for_ready(true);
     v1::SubmitRequest request;
     *request.mutable_spec() = spec;
     v1::SubmitResponse response;
@@ -88,6 +90,7 @@ class TestCluster {
   v1::JobStatus Await(const std::string& job_id, std::function<bool(const v1::JobStatus&)> until) {
     grpc::ClientContext context;
     SetDeadline(&context, absl::Seconds(60));
+    context.set_wait_for_ready(true);
     v1::WatchRequest request;
     request.set_job_id(job_id);
     request.set_interval_ms(50);

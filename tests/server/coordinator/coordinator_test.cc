@@ -132,9 +132,11 @@ TEST_CASE("a watcher sees a job's end, whoever ends it") {
   const TempDir dir;
   const auto coordinator = CoordinatorIn(dir);
   REQUIRE_OK(coordinator->Submit(SpecOf("cancelled")));
-  std::thread canceller([&] { CHECK(coordinator->Cancel("cancelled", "").ok()); });
+  absl::Status cancelled;
+  std::thread canceller([&] { cancelled = coordinator->Cancel("cancelled", ""); });
   const v1::JobStatus end = EndOf(*coordinator, "cancelled");
   canceller.join();
+  REQUIRE_OK(cancelled);
   CHECK(end.state() == v1::JOB_STATE_CANCELLED);
   CHECK(end.cause() == "cancelled by a user");
 }
