@@ -89,7 +89,7 @@ TEST_CASE("a usage error says which help to read") {
 }
 
 TEST_CASE("what is missing is named") {
-  CheckRefused(Cli("samovar"), "samovar needs a command: train, check, test, features, time, status, data, version, completion");
+  CheckRefused(Cli("samovar"), "samovar needs a command: train, check, test, features, time, status, submit, jobs, watch, logs, cancel, model, data, version, completion");
   CheckRefused(Cli("samovar data"), "samovar data needs a command: import, mean, info");
   CheckRefused(Cli("samovar train"), "--solver is missing");
   CheckRefused(Cli("samovar status"), "address is missing");
