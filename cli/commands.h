@@ -24,6 +24,25 @@ int RunTime(const TimeOptions& options);
 // Shows what a coordinator knows of its cluster.
 int RunStatus(const StatusOptions& options);
 
+// Submits a job to a cluster.
+int RunSubmit(const SubmitOptions& options);
+
+// Lists a cluster's jobs.
+int RunJobs(const JobsOptions& options);
+
+// Shows how a job goes until it has ended. As RunTrain: on the main thread, before any other exists; so RunSubmit and
+// RunModelExport.
+int RunWatch(const WatchOptions& options);
+
+// Ends a job.
+int RunCancel(const CancelOptions& options);
+
+// Tells what has happened to a job.
+int RunLogs(const LogsOptions& options);
+
+// Writes the model and the solver's state of a job, which may be running.
+int RunModelExport(const ModelExportOptions& options);
+
 int RunImportIdx(const ImportIdxOptions& options);
 int RunImportCifar10(const ImportCifar10Options& options);
 int RunImportImages(const ImportImagesFlags& options);

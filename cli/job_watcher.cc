@@ -2,9 +2,11 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "common/base/backoff.h"
+#include "common/base/clock.h"
 
 namespace samovar {
 namespace {
@@ -59,15 +61,27 @@ bool JobWatcher::WatchOnce() {
     {
       absl::MutexLock lock(&mu_);
       newest_ = std::move(status);
+      failure_ = grpc::Status::OK;
+      failing_since_ = absl::InfiniteFuture();
     }
     status.Clear();
     waker_->Notify();
   }
-  // Why the call ended does not matter: it is made again, and whether the coordinator lives is seen by its process.
-  reader->Finish();
+  const grpc::Status end = reader->Finish();
   absl::MutexLock lock(&mu_);
   call_ = nullptr;
-  return ended;
+  if (ended) return true;
+  // It is made again. A coordinator that is started again is there soon.
+  failure_ = end;
+  failing_since_ = std::min(failing_since_, SteadyNow());
+  waker_->Notify();
+  return end.error_code() == grpc::StatusCode::NOT_FOUND;
+}
+
+grpc::Status JobWatcher::Failure(absl::Duration patience) const {
+  absl::MutexLock lock(&mu_);
+  const bool final = failure_.error_code() == grpc::StatusCode::NOT_FOUND;
+  return final || SteadyNow() - failing_since_ > patience ? failure_ : grpc::Status::OK;
 }
 
 void JobWatcher::Run() {

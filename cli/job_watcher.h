@@ -32,9 +32,13 @@ class JobWatcher {
   // The newest status, if it came since the last call. It holds the whole history, so that none before it is missed.
   std::optional<v1::JobStatus> Take();
 
+  // Why no status came, if none has come for so long since a call failed, or if calling again will not help: the job is not
+  // known. OK otherwise.
+  grpc::Status Failure(absl::Duration patience) const;
+
  private:
   void Run();
-  // One call, until it ends. Returns true if the job's last status has come.
+  // One call, until it ends. Returns true if there is nothing more to come.
   bool WatchOnce();
 
   const std::unique_ptr<v1::JobService::Stub> stub_;
@@ -42,8 +46,11 @@ class JobWatcher {
   const absl::Duration interval_;
   Waker* const waker_;
   Stopper stopper_;
-  absl::Mutex mu_;
+  mutable absl::Mutex mu_;
   std::optional<v1::JobStatus> newest_ ABSL_GUARDED_BY(mu_);
+  // How the last call ended, and since when none has brought a status; OK and never if the last one did.
+  grpc::Status failure_ ABSL_GUARDED_BY(mu_);
+  absl::Time failing_since_ ABSL_GUARDED_BY(mu_) = absl::InfiniteFuture();
   // The call in progress, to be cancelled by the destructor; null if there is none.
   grpc::ClientContext* call_ ABSL_GUARDED_BY(mu_) = nullptr;
   std::thread thread_;

@@ -60,7 +60,8 @@ absl::Status LocalCluster::StartServer(int index) {
   child.program = absl::StrCat(options_.program_dir, "/samovar-server");
   child.arguments = {"--listen", "127.0.0.1:0"};
   if (index == 0) {
-    child.arguments.push_back("--coordinator");
+    // What is to be resumed, the run's directory says.
+    child.arguments.insert(child.arguments.end(), {"--coordinator", "--forget-jobs"});
   } else {
     child.arguments.insert(child.arguments.end(), {"--join", coordinator_});
   }

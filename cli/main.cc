@@ -22,6 +22,12 @@ struct Runner {
   int operator()(const FeaturesOptions& options) const { return RunFeatures(options); }
   int operator()(const TimeOptions& options) const { return RunTime(options); }
   int operator()(const StatusOptions& options) const { return RunStatus(options); }
+  int operator()(const SubmitOptions& options) const { return RunSubmit(options); }
+  int operator()(const JobsOptions& options) const { return RunJobs(options); }
+  int operator()(const WatchOptions& options) const { return RunWatch(options); }
+  int operator()(const CancelOptions& options) const { return RunCancel(options); }
+  int operator()(const LogsOptions& options) const { return RunLogs(options); }
+  int operator()(const ModelExportOptions& options) const { return RunModelExport(options); }
   int operator()(const ImportIdxOptions& options) const { return RunImportIdx(options); }
   int operator()(const ImportCifar10Options& options) const { return RunImportCifar10(options); }
   int operator()(const ImportImagesFlags& options) const { return RunImportImages(options); }

@@ -56,6 +56,14 @@ absl::Status ApplyEncoding(const ModeChoice& choice, v1::JobSpec* spec) {
   return absl::OkStatus();
 }
 
+// What is to be done about late gradients, if the mode has any.
+absl::Status ApplyLateGradients(const ModeChoice& choice, v1::JobSpec* spec) {
+  spec->set_staleness_scaling(StalenessScalingOf(choice.staleness_scaling));
+  spec->set_delay_compensation(choice.delay_compensation.value_or(0));
+  const bool in_order = spec->mode() == v1::CONSISTENCY_SYNC || (spec->mode() == v1::CONSISTENCY_BOUNDED && spec->delay() == 0);
+  return CheckLateGradients(spec->staleness_scaling(), spec->delay_compensation(), in_order);
+}
+
 }  // namespace
 
 absl::Status ApplyMode(const ModeChoice& choice, const std::string& solver_path, v1::JobSpec* spec) {
@@ -64,27 +72,22 @@ absl::Status ApplyMode(const ModeChoice& choice, const std::string& solver_path,
   if (choice.mode == "bounded") {
     spec->set_mode(v1::CONSISTENCY_BOUNDED);
     spec->set_delay(choice.delay.value_or(kDefaultDelay));
-    return absl::OkStatus();
+    return ApplyLateGradients(choice, spec);
   }
   if (choice.mode != "sync") {
     spec->set_mode(v1::CONSISTENCY_ASYNC);
-    return absl::OkStatus();
+    return ApplyLateGradients(choice, spec);
   }
   SAMOVAR_ASSIGN_OR_RETURN(const uint32_t parts, ChooseParts(choice, *spec));
   spec->set_mode(v1::CONSISTENCY_SYNC);
   spec->set_parts(parts);
-  if (parts == 1) return absl::OkStatus();
-  if (spec->solver().clip_gradients() >= 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("clip_gradients needs the norm of the whole gradient, which in sync mode comes in ", parts,
-                     " parts from several workers; take --mode bounded --delay 0 (or sync with --parts 1), where one worker "
-                     "after the other has it, or --mode async"));
-  }
-  return BuildForPart(solver_path, spec);
+  SAMOVAR_RETURN_IF_ERROR(ApplyLateGradients(choice, spec));
+  return parts == 1 ? absl::OkStatus() : BuildForPart(solver_path, spec);
 }
 
 ModeChoice ChoiceOf(const v1::JobSpec& spec) {
-  ModeChoice choice = {"async", std::nullopt, std::nullopt, EncodingName(spec.encoding()), std::nullopt};
+  ModeChoice choice;
+  choice.mode = "async";
   if (spec.mode() == v1::CONSISTENCY_BOUNDED) {
     choice.mode = "bounded";
     choice.delay = spec.delay();
@@ -93,6 +96,9 @@ ModeChoice ChoiceOf(const v1::JobSpec& spec) {
     choice.parts = spec.parts();
   }
   if (spec.encoding() == v1::ENCODING_SPARSE) choice.topk_ratio = spec.topk_ratio();
+  choice.encoding = EncodingName(spec.encoding());
+  choice.staleness_scaling = StalenessScalingName(spec.staleness_scaling());
+  choice.delay_compensation = spec.delay_compensation();
   return choice;
 }
 

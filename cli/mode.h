@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "common/parameters/encoding.h"
+#include "common/parameters/late_gradients.h"
 #include "samovar/v1/job.pb.h"
 
 namespace samovar {
@@ -25,6 +26,10 @@ struct ModeChoice {
   std::string encoding;
   // Of topk.
   std::optional<double> topk_ratio;
+  // Of async, and of bounded with a delay. One of StalenessScalingNames(); empty: tempered, or that of the run that is resumed.
+  std::string staleness_scaling = "";
+  // Likewise. 0: none.
+  std::optional<float> delay_compensation = std::nullopt;
   // "fail" or "skip".
   std::string on_numeric_failure = "fail";
 };
@@ -42,12 +47,17 @@ absl::Status ApplyMode(const ModeChoice& choice, const std::string& solver_path,
 // The same, as a choice that leaves nothing out.
 ModeChoice ChoiceOf(const v1::JobSpec& spec);
 
-// "async", "bounded, delay 4", "sync in 8 parts, bfloat16", "async, topk 0.01". `Message`: v1::JobSpec or v1::JobStatus
+// "async", "bounded, delay 4", "sync in 8 parts, bfloat16", "async, staleness inverse, compensation 0.04", "async, topk 0.01". `Message`:
+// v1::JobSpec or v1::JobStatus
 template <typename Message>
 std::string ModeText(const Message& message) {
   std::string text = "async";
   if (message.mode() == v1::CONSISTENCY_BOUNDED) text = absl::StrCat("bounded, delay ", message.delay());
   if (message.mode() == v1::CONSISTENCY_SYNC) text = absl::StrCat("sync in ", message.parts(), message.parts() == 1 ? " part" : " parts");
+  if (message.staleness_scaling() != v1::STALENESS_SCALING_TEMPERED) {
+    absl::StrAppend(&text, ", staleness ", StalenessScalingName(message.staleness_scaling()));
+  }
+  if (message.delay_compensation() != 0) absl::StrAppend(&text, ", compensation ", message.delay_compensation());
   if (message.encoding() != v1::ENCODING_FLOAT32) absl::StrAppend(&text, ", ", EncodingName(message.encoding()));
   if (message.encoding() == v1::ENCODING_SPARSE) absl::StrAppend(&text, " ", message.topk_ratio());
   return text;

@@ -12,22 +12,27 @@
 
 namespace samovar {
 
-struct TrainOptions {
+// What a job is, wherever it runs.
+struct JobOptions {
   std::string solver;
-  int servers = 2;
-  int workers = 2;
-  // Threads that compute, for each worker.
-  int threads = 1;
   ModeChoice mode;
   // Unset: the solver's random_seed, or a random one.
   std::optional<uint64_t> seed;
-  // Continue an earlier run, or give it up and begin anew. At most one.
+  // Continue an earlier run.
   bool resume = false;
-  bool restart = false;
   // .caffemodel files, separated by commas, to begin from; empty: the solver's `weights`, or the fillers.
   std::string weights;
   // A .solverstate file to continue from. Not together with weights or resume.
   std::string snapshot;
+};
+
+struct TrainOptions : JobOptions {
+  int servers = 2;
+  int workers = 2;
+  // Threads that compute, for each worker.
+  int threads = 1;
+  // Give an earlier run up and begin anew. Not together with resume.
+  bool restart = false;
   // Directory of snapshots and logs; empty: "<snapshot_prefix>_state".
   std::string state;
   bool json = false;
@@ -68,9 +73,60 @@ struct TimeOptions {
   bool json = false;
 };
 
+// Of the commands that talk to a cluster, `coordinator` is its coordinator's "HOST:PORT".
+
 struct StatusOptions {
-  // The coordinator's "HOST:PORT".
-  std::string address;
+  std::string coordinator;
+  bool json = false;
+};
+
+struct SubmitOptions : JobOptions {
+  std::string coordinator;
+  // The job's id; empty: from the solver's snapshot_prefix.
+  std::string name;
+  // Unset: those of the job that is resumed, or all that have registered.
+  std::optional<int> servers;
+  int weight = 1;
+  // Snapshots that each server keeps.
+  int keep_snapshots = 2;
+  // Stay, and show how the job goes.
+  bool watch = false;
+  bool json = false;
+};
+
+struct JobsOptions {
+  std::string coordinator;
+  bool json = false;
+};
+
+struct WatchOptions {
+  std::string job;
+  std::string coordinator;
+  bool json = false;
+};
+
+struct CancelOptions {
+  std::string job;
+  std::string coordinator;
+  bool json = false;
+};
+
+struct LogsOptions {
+  std::string job;
+  std::string coordinator;
+  // Go on until the job has ended.
+  bool follow = false;
+  bool json = false;
+};
+
+struct ModelExportOptions {
+  std::string job;
+  std::string coordinator;
+  // The .caffemodel to be written; the .solverstate is put beside it.
+  std::string output;
+  // A snapshot that there is; unset: the job as it is now.
+  std::optional<uint64_t> iteration;
+  bool force = false;
   bool json = false;
 };
 

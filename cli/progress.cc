@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "common/parameters/push_counters.h"
 
 namespace samovar {
 namespace {
@@ -25,6 +26,13 @@ JobNews NewsFilter::Take(const v1::JobStatus& status) {
   if (!started_ && status.state() != v1::JOB_STATE_QUEUED) {
     started_ = true;
     displayed_iteration_ = status.resumed_from();
+  }
+  // A job that was taken up again by another coordinator may have gone back.
+  tests_ = std::min(tests_, status.tests_size());
+  snapshots_ = std::min(snapshots_, status.snapshots_size());
+  if (started_ && status.seconds() < displayed_seconds_) {
+    displayed_iteration_ = status.iteration();
+    displayed_seconds_ = status.seconds();
   }
   const uint64_t interval = static_cast<uint64_t>(std::max(display_, 0));
   if (started_ && interval > 0 && status.iteration() / interval > displayed_iteration_ / interval) {
@@ -118,11 +126,16 @@ std::vector<std::string> SummaryLines(const v1::JobStatus& status) {
   lines.push_back(std::move(trained));
   lines.push_back(LedgerLine(status.ledger()));
   const v1::PushCounters& counters = status.ledger().counters();
-  const double mean = counters.applied() == 0 ? 0 : static_cast<double>(counters.staleness_sum()) / counters.applied();
   lines.push_back(
       absl::StrCat("pushes: ", counters.applied(), " applied, ", counters.duplicates(), " repeated and dropped, ",
                    counters.rejected(), " refused",
-                   absl::StrFormat("; staleness %.2f on average, %d at most", mean, counters.staleness_max())));
+                   absl::StrFormat("; staleness %.2f on average, median %d, 90 %% within %d, 99 %% within %d, %d at most",
+                                   MeanStaleness(counters), StalenessPercentile(counters, 50), StalenessPercentile(counters, 90),
+                                   StalenessPercentile(counters, 99), counters.staleness_max())));
+  if (status.speculative() > 0) {
+    lines.push_back(absl::StrCat("stragglers: ", status.speculative(), " pieces of work given to a second worker, ",
+                                 status.speculative_wasted(), " of them in vain"));
+  }
   return lines;
 }
 

@@ -18,6 +18,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "common/base/status_macros.h"
 
@@ -180,6 +181,8 @@ std::string FormatRecord(const RunRecord& record) {
   return absl::StrCat("format: 1\nservers: ", record.servers, "\nseed: ", record.seed, "\nmode: ", record.mode.mode,
                       "\ndelay: ", number(record.mode.delay), "\nparts: ", number(record.mode.parts), "\nencoding: ", record.mode.encoding,
                       "\ntopk_ratio: ", record.mode.topk_ratio.has_value() ? absl::StrCat(*record.mode.topk_ratio) : "",
+                      "\nstaleness_scaling: ", record.mode.staleness_scaling,
+                      "\ndelay_compensation: ", absl::StrFormat("%.9g", record.mode.delay_compensation.value_or(0)),
                       "\nsnapshot: ", record.snapshot,
                       "\nfinished: ", record.finished ? "yes" : "no", "\nsolver: ", record.solver, "\n");
 }
@@ -205,6 +208,9 @@ absl::StatusOr<RunRecord> ParseRecord(const std::string& text) {
   record.mode.encoding = values["encoding"];
   double ratio = 0;
   if (absl::SimpleAtod(values["topk_ratio"], &ratio)) record.mode.topk_ratio = ratio;
+  record.mode.staleness_scaling = values["staleness_scaling"];
+  float lambda = 0;
+  if (absl::SimpleAtof(values["delay_compensation"], &lambda)) record.mode.delay_compensation = lambda;
   uint32_t number = 0;
   if (absl::SimpleAtoi(values["delay"], &number)) record.mode.delay = number;
   if (absl::SimpleAtoi(values["parts"], &number)) record.mode.parts = number;

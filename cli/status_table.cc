@@ -33,10 +33,6 @@ std::string Table(const std::vector<Cells>& rows) {
   return table;
 }
 
-std::string StateText(v1::JobState state) {
-  return std::string(absl::StripPrefix(v1::JobState_Name(state), "JOB_STATE_"));
-}
-
 std::string Servers(const v1::ClusterStatus& status) {
   std::vector<Cells> rows = {{"address", "pid", "apply threads", "last heard"}};
   for (const v1::ServerStatus& server : status.servers()) {
@@ -57,6 +53,11 @@ std::string Workers(const v1::ClusterStatus& status) {
   return Table(rows);
 }
 
+std::string StragglersText(const v1::JobStatus& job) {
+  if (job.speculative() == 0) return "";
+  return absl::StrCat(job.speculative(), " given to a second worker, ", job.speculative_wasted(), " in vain");
+}
+
 std::string Jobs(const v1::ClusterStatus& status) {
   std::vector<Cells> rows = {{"id", "state", "mode", "iteration", "loss", "images/s", "left", "snapshots", ""}};
   for (const v1::JobStatus& job : status.jobs()) {
@@ -68,7 +69,7 @@ std::string Jobs(const v1::ClusterStatus& status) {
                     absl::StrFormat("%.0f", job.images_per_second()),
                     running && job.eta_seconds() > 0 ? FormatDuration(job.eta_seconds()) : "-",
                     job.snapshots().empty() ? "-" : absl::StrJoin(job.snapshots(), " "),
-                    job.cause().empty() ? job.snapshot_error() : job.cause()});
+                    job.cause().empty() ? job.snapshot_error().empty() ? StragglersText(job) : job.snapshot_error() : job.cause()});
   }
   return Table(rows);
 }
@@ -78,6 +79,24 @@ std::string Section(const std::string& name, int count, const std::string& table
 }
 
 }  // namespace
+
+std::string StateText(v1::JobState state) {
+  return std::string(absl::StripPrefix(v1::JobState_Name(state), "JOB_STATE_"));
+}
+
+std::string JobsTable(const v1::ListJobsResponse& jobs) {
+  if (jobs.jobs().empty()) return "no jobs\n";
+  std::vector<Cells> rows = {{"id", "state", "iteration", "images/s", "left", "workers", "weight", ""}};
+  for (const v1::JobStatus& job : jobs.jobs()) {
+    const bool running = job.state() == v1::JOB_STATE_RUNNING;
+    rows.push_back({job.job_id(), StateText(job.state()), absl::StrCat(job.iteration(), "/", job.max_iter()),
+                    running ? absl::StrFormat("%.0f", job.images_per_second()) : "-",
+                    running && job.eta_seconds() > 0 ? FormatDuration(job.eta_seconds()) : "-",
+                    running ? absl::StrCat(job.workers()) : "-", absl::StrCat(job.weight()),
+                    job.cause().empty() ? job.snapshot_error() : job.cause()});
+  }
+  return Table(rows);
+}
 
 std::string StatusTable(const v1::ClusterStatus& status) {
   return absl::StrCat(

@@ -1,4 +1,4 @@
-// A cluster's status as tables for people.
+// A cluster's status and its jobs as tables for people.
 #pragma once
 
 #include <string>
@@ -7,7 +7,11 @@
 
 namespace samovar {
 
-// Ends with a newline.
+// Both end with a newline.
 std::string StatusTable(const v1::ClusterStatus& status);
+std::string JobsTable(const v1::ListJobsResponse& jobs);
+
+// "RUNNING" for JOB_STATE_RUNNING.
+std::string StateText(v1::JobState state);
 
 }  // namespace samovar

@@ -1,20 +1,18 @@
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
-#include <iostream>
-#include <random>
 #include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "cli/check_job.h"
+#include "cli/choose_reporter.h"
+#include "cli/choose_seed.h"
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
 #include "cli/interruption.h"
 #include "cli/run_directory.h"
-#include "cli/train_reporter.h"
 #include "cli/train_run.h"
 #include "cli/waker.h"
 #include "common/base/loader.h"
@@ -25,20 +23,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kDefaultColumns = 80;
 constexpr int kMaxApplyThreads = 4;
-
-int TerminalColumns() {
-  winsize size = {};
-  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return kDefaultColumns;
-  return size.ws_col;
-}
-
-std::unique_ptr<TrainReporter> ChooseReporter(bool json) {
-  if (json) return MakeJsonReporter(&std::cout);
-  if (isatty(STDOUT_FILENO)) return MakeTerminalReporter(&std::cout, TerminalColumns);
-  return MakeLogReporter(&std::cout, absl::Now, getpid());
-}
 
 // Servers and workers are beside this program.
 absl::StatusOr<std::string> ProgramDir() {
@@ -58,13 +43,6 @@ absl::StatusOr<std::string> ProgramDir() {
 int ChooseApplyThreads(int servers) {
   const int processors = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   return std::clamp(processors / 2 / servers, 1, kMaxApplyThreads);
-}
-
-uint64_t ChooseSeed(const TrainOptions& options, const v1::JobSpec& spec, const RunRecord* resumed) {
-  if (options.seed.has_value()) return *options.seed;
-  if (resumed != nullptr) return resumed->seed;
-  if (spec.solver().random_seed() >= 0) return static_cast<uint64_t>(spec.solver().random_seed());
-  return std::random_device()();
 }
 
 absl::Status MakeModelDir(const std::string& snapshot_prefix) {
@@ -111,6 +89,8 @@ absl::StatusOr<Prepared> Prepare(const TrainOptions& options) {
     const ModeChoice& encoding = options.mode.encoding.empty() ? before : options.mode;
     mode.encoding = encoding.encoding;
     mode.topk_ratio = options.mode.topk_ratio.has_value() ? options.mode.topk_ratio : encoding.topk_ratio;
+    if (!options.mode.staleness_scaling.empty()) mode.staleness_scaling = options.mode.staleness_scaling;
+    if (options.mode.delay_compensation.has_value()) mode.delay_compensation = options.mode.delay_compensation;
     SAMOVAR_RETURN_IF_ERROR(ApplyMode(mode, options.solver, &job.spec));
   }
   SAMOVAR_RETURN_IF_ERROR(MakeModelDir(job.snapshot_prefix));
@@ -119,7 +99,8 @@ absl::StatusOr<Prepared> Prepare(const TrainOptions& options) {
   if (start == RunStart::kResume) run.record = *prepared.directory->record();
   run.record.solver = options.solver;
   run.record.servers = options.servers;
-  run.record.seed = ChooseSeed(options, job.spec, start == RunStart::kResume ? &run.record : nullptr);
+  const bool keeps_seed = start == RunStart::kResume && !options.seed.has_value();
+  run.record.seed = ChooseSeed(keeps_seed ? run.record.seed : options.seed, job.spec.solver());
   run.record.mode = ChoiceOf(job.spec);
   run.record.finished = false;
   if (start == RunStart::kFresh) SAMOVAR_RETURN_IF_ERROR(prepared.directory->Clear());

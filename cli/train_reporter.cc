@@ -8,6 +8,8 @@
 #include "absl/strings/str_cat.h"
 #include "cli/exit_codes.h"
 #include "cli/json_line.h"
+#include "cli/mode.h"
+#include "common/parameters/push_counters.h"
 
 namespace samovar {
 namespace {
@@ -35,6 +37,14 @@ class TextReporter : public TrainReporter {
   }
 
   void Ready(const std::string& coordinator) override { Line(absl::StrCat("coordinator: ", coordinator)); }
+
+  void Watching(const std::string& net, const v1::JobStatus& status, const std::string& coordinator) override {
+    Line(absl::StrCat("Solving ", net));
+    Line(absl::StrCat("job ", status.job_id(), ": ", status.max_iter(), " iterations; ", ModeText(status), "; weight ", status.weight()));
+    Line(absl::StrCat("coordinator: ", coordinator));
+  }
+
+  void Waits(const std::string& cause) override { Line(cause); }
 
   void Progress(const v1::JobStatus& status, const JobNews& news) override {
     if (news.display_iterations > 0) Display(status, news);
@@ -95,6 +105,9 @@ class TerminalReporter : public TextReporter {
   TerminalReporter(std::ostream* out, std::function<int()> columns) : TextReporter(out), columns_(std::move(columns)) {}
 
   ~TerminalReporter() override { BeforeError(); }
+
+  // The living line says it.
+  void Waits(const std::string&) override {}
 
   void Progress(const v1::JobStatus& status, const JobNews& news) override {
     TextReporter::Progress(status, news);
@@ -161,6 +174,18 @@ class JsonReporter : public TrainReporter {
 
   void Ready(const std::string& coordinator) override { Write(Event("ready").Text("coordinator", coordinator)); }
 
+  void Watching(const std::string& net, const v1::JobStatus& status, const std::string& coordinator) override {
+    Write(Event("watching")
+              .Text("net", net)
+              .Text("job_id", status.job_id())
+              .Text("coordinator", coordinator)
+              .Integer("max_iter", status.max_iter())
+              .Text("mode", ModeText(status))
+              .Integer("weight", status.weight()));
+  }
+
+  void Waits(const std::string& cause) override { Write(Event("waiting").Text("cause", cause)); }
+
   void Progress(const v1::JobStatus& status, const JobNews& news) override {
     for (const v1::TestReport& report : news.tests) {
       Write(Event("test")
@@ -202,6 +227,10 @@ class JsonReporter : public TrainReporter {
                                 .Integer("duplicates", counters.duplicates())
                                 .Integer("rejected", counters.rejected())
                                 .Integer("staleness_sum", counters.staleness_sum())
+                                .Number("staleness_mean", MeanStaleness(counters))
+                                .Integer("staleness_median", StalenessPercentile(counters, 50))
+                                .Integer("staleness_90", StalenessPercentile(counters, 90))
+                                .Integer("staleness_99", StalenessPercentile(counters, 99))
                                 .Integer("staleness_max", counters.staleness_max());
     const JsonLine held = JsonLine()
                               .Integer("chunks", ledger.chunks())
@@ -214,6 +243,8 @@ class JsonReporter : public TrainReporter {
               .Number("seconds", status.seconds())
               .Integer("resumed_from", status.resumed_from())
               .Integer("releases", status.releases())
+              .Integer("speculative", status.speculative())
+              .Integer("speculative_wasted", status.speculative_wasted())
               .Raw("ledger", held.Finish()));
   }
 

@@ -42,6 +42,10 @@ class TrainReporter {
   virtual void Started(const RunFacts& facts) = 0;
   // All processes are up. `coordinator` is where the status can be asked for.
   virtual void Ready(const std::string& coordinator) = 0;
+  // A job of a cluster is followed from now on; `net` is its net's name.
+  virtual void Watching(const std::string& net, const v1::JobStatus& status, const std::string& coordinator) = 0;
+  // It is queued, for this reason.
+  virtual void Waits(const std::string& cause) = 0;
   virtual void Progress(const v1::JobStatus& status, const JobNews& news) = 0;
   // Something went wrong that the run survives.
   virtual void Warning(const std::string& text) = 0;

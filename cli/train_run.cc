@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "cli/follow_job.h"
 #include "cli/job_watcher.h"
 #include "cli/model_export.h"
 #include "common/base/clock.h"
@@ -74,16 +75,7 @@ absl::StatusOr<bool> TrainRun::Take(const v1::JobStatus& status) {
   progress_ = status.completed_iterations() + static_cast<uint64_t>(status.tests_size() + status.snapshots_size());
   reporter_.Progress(status, news);
   for (uint64_t iteration : news.snapshots) SAMOVAR_RETURN_IF_ERROR(TakeSnapshot(iteration, status));
-  switch (status.state()) {
-    case v1::JOB_STATE_SUCCEEDED:
-      return true;
-    case v1::JOB_STATE_FAILED:
-      return absl::AbortedError(status.cause());
-    case v1::JOB_STATE_CANCELLED:
-      return absl::AbortedError(absl::StrCat("the job was cancelled: ", status.cause()));
-    default:
-      return false;
-  }
+  return HasSucceeded(status);
 }
 
 absl::Status TrainRun::TakeSnapshot(uint64_t iteration, const v1::JobStatus& status) {

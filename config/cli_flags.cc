@@ -6,23 +6,28 @@ namespace samovar {
 namespace {
 
 // What is wrong with flags that do not go together; null if nothing is.
-const char* ConflictOf(const TrainOptions& train) {
-  if (train.resume && train.restart) {
-    return "--resume and --restart exclude each other: continue the earlier run, or give it up";
-  }
-  if (!train.weights.empty() && !train.snapshot.empty()) {
+const char* ConflictInJob(const JobOptions& job) {
+  if (!job.weights.empty() && !job.snapshot.empty()) {
     return "--weights and --snapshot exclude each other: a .solverstate names its model; with --weights training begins at 0";
   }
-  if (train.resume && !train.snapshot.empty()) {
+  if (job.resume && !job.snapshot.empty()) {
     return "--resume and --snapshot exclude each other: --resume continues from the run's own last snapshot";
   }
-  if (train.resume && !train.weights.empty()) {
+  if (job.resume && !job.weights.empty()) {
     return "--resume and --weights exclude each other: an earlier run continues with the weights that it has";
   }
-  if (train.mode.topk_ratio.has_value() && train.mode.encoding != "topk") return "--topk-ratio is for --encoding topk";
-  if (train.mode.delay.has_value() && train.mode.mode != "bounded") return "--delay is for --mode bounded";
-  if (train.mode.parts.has_value() && train.mode.mode != "sync") return "--parts is for --mode sync";
+  if (job.mode.topk_ratio.has_value() && job.mode.encoding != "topk") return "--topk-ratio is for --encoding topk";
+  if (job.mode.delay.has_value() && job.mode.mode != "bounded") return "--delay is for --mode bounded";
+  if (job.mode.parts.has_value() && job.mode.mode != "sync") return "--parts is for --mode sync";
   return nullptr;
+}
+
+const char* ConflictOf(const CliLine& cli) {
+  if (cli.train.resume && cli.train.restart) {
+    return "--resume and --restart exclude each other: continue the earlier run, or give it up";
+  }
+  const char* conflict = ConflictInJob(cli.train);
+  return conflict != nullptr ? conflict : ConflictInJob(cli.submit);
 }
 
 }  // namespace
@@ -32,7 +37,7 @@ Parsed<CliFlags> ParseCliFlags(int argc, const char* const* argv) {
   Parsed<CliFlags> parsed;
   parsed.exit_code = cli.line.Parse(argc, argv);
   if (!parsed.exit_code.has_value()) {
-    const char* conflict = ConflictOf(cli.train);
+    const char* conflict = ConflictOf(cli);
     if (conflict != nullptr) parsed.exit_code = cli.line.UsageError(conflict);
   }
   parsed.flags = cli.Chosen();

@@ -6,9 +6,13 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "common/parameters/encoding.h"
+#include "common/parameters/late_gradients.h"
 
 namespace samovar {
 namespace {
+
+// Far beyond what helps.
+constexpr double kMaxLambda = 1000;
 
 constexpr char kDescription[] =
     "Trains Caffe nets on this machine's processors with parameter servers and workers.\n"
@@ -59,6 +63,36 @@ constexpr char kStatusExamples[] =
     "Examples:\n"
     "  samovar status 127.0.0.1:7100\n"
     "  samovar status 127.0.0.1:7100 --json";
+constexpr char kSubmitExamples[] =
+    "The solver, its nets and its data are checked here; workers find the data under the same paths. The cluster keeps the job, even\n"
+    "if its coordinator is started again. Models are fetched with \"samovar model export\".\n"
+    "Examples:\n"
+    "  samovar submit 127.0.0.1:7100 --solver lenet_solver.prototxt\n"
+    "  samovar submit 127.0.0.1:7100 --solver lenet_solver.prototxt --name lenet-sync --mode sync --weight 3 --watch\n"
+    "  samovar submit 127.0.0.1:7100 --solver lenet_solver.prototxt --name lenet-sync --resume";
+constexpr char kJobsExamples[] =
+    "Examples:\n"
+    "  samovar jobs 127.0.0.1:7100\n"
+    "  samovar jobs 127.0.0.1:7100 --json";
+constexpr char kWatchExamples[] =
+    "On a terminal one line shows the progress; into a file or a pipe goes a log in Caffe's format. An interrupt (Ctrl-C) does not end\n"
+    "the job. Exit codes: 0 the job has succeeded, 1 it has failed or was cancelled.\n"
+    "Examples:\n"
+    "  samovar watch lenet 127.0.0.1:7100\n"
+    "  samovar watch lenet 127.0.0.1:7100 > lenet.log";
+constexpr char kLogsExamples[] =
+    "Events are: submission, start and end, tests, snapshots, workers that were lost, and work that is given out again.\n"
+    "Examples:\n"
+    "  samovar logs lenet 127.0.0.1:7100\n"
+    "  samovar logs lenet 127.0.0.1:7100 --follow";
+constexpr char kCancelExamples[] =
+    "Its snapshots stay, and \"samovar submit --resume\" goes on from the last.\n"
+    "Example:\n"
+    "  samovar cancel lenet 127.0.0.1:7100";
+constexpr char kModelExportExamples[] =
+    "Examples:\n"
+    "  samovar model export lenet 127.0.0.1:7100 --output lenet.caffemodel\n"
+    "  samovar model export lenet 127.0.0.1:7100 --output lenet_5000.caffemodel --iteration 5000";
 constexpr char kImportIdxExamples[] =
     "Example:\n"
     "  samovar data import idx --images t10k-images-idx3-ubyte.gz --labels t10k-labels-idx1-ubyte.gz --output "
@@ -112,16 +146,101 @@ CliLine::CliLine() : line("samovar", kDescription) {
   AddFeatures();
   AddTime();
   AddStatus();
+  AddSubmit();
+  AddJobCommands();
+  AddModelExport();
   AddData();
   AddSmallCommands();
+}
+
+void CliLine::AddJobFlags(CLI::App* command, JobOptions* job) {
+  line.Require(
+      command,
+      command->add_option("--solver", job->solver, "Reads the solver from this prototxt file")->type_name("FILE"));
+  command
+      ->add_option("--mode", job->mode.mode,
+                   "Chooses which weights an iteration is computed from: async, the newest there are, which is fastest; bounded, at "
+                   "most --delay iterations behind; sync, exactly those of the iteration before: all workers share each batch, and "
+                   "the model does not depend on their number, to the bit; without it async, or the mode of the run that is resumed")
+      ->type_name("MODE")
+      ->default_str("")
+      ->check(OneOf({"async", "bounded", "sync"}));
+  command
+      ->add_option("--delay", job->mode.delay,
+                   absl::StrCat("With --mode bounded, lets an iteration miss so many that are under way; 0 computes one after the "
+                                "other; without it ", kDefaultDelay))
+      ->type_name("N")
+      ->default_str("")
+      ->check(Between(0, kMaxCount));
+  command
+      ->add_option("--parts", job->mode.parts,
+                   absl::StrCat("With --mode sync, computes each batch in so many equal parts, which workers share; must divide "
+                                "batch_size; without it the largest divisor up to ", kMaxDefaultParts))
+      ->type_name("N")
+      ->default_str("")
+      ->check(Between(1, std::numeric_limits<uint32_t>::max()));
+  command
+      ->add_option("--encoding", job->mode.encoding,
+                   "Sends gradients and weights in this encoding: float32; bfloat16 or float16, half the bytes; int8, a quarter, "
+                   "these three rounded at random so that their expectation is exact; topk, of gradients only the largest values, "
+                   "others with later iterations, not with --mode sync; without it float32, or that of the run that is resumed")
+      ->type_name("ENCODING")
+      ->default_str("")
+      ->check(OneOf(EncodingNames()));
+  command
+      ->add_option("--topk-ratio", job->mode.topk_ratio,
+                   absl::StrCat("With --encoding topk, sends this part of each gradient's values, up to 1; without it ", kDefaultTopkRatio))
+      ->type_name("RATIO")
+      ->default_str("")
+      ->check(Ratio());
+  command
+      ->add_option("--staleness-scaling", job->mode.staleness_scaling,
+                   "Lowers the rate of a gradient that comes s updates late: tempered, to 2 / (1 + s) of it; inverse, to 1 / s; none, "
+                   "not at all, which with momentum and several workers may diverge; without it tempered, or that of the run that is "
+                   "resumed")
+      ->type_name("HOW")
+      ->default_str("")
+      ->check(OneOf(StalenessScalingNames()));
+  command
+      ->add_option("--delay-compensation", job->mode.delay_compensation,
+                   "Corrects late gradients for the updates that came between, to first order (DC-ASGD with this lambda, 0.04 say); "
+                   "servers keep 16 versions of the weights for it; without it 0, none, or that of the run that is resumed")
+      ->type_name("LAMBDA")
+      ->default_str("")
+      ->check(NumberUpTo(kMaxLambda));
+  command
+      ->add_option("--on-numeric-failure", job->mode.on_numeric_failure,
+                   "Ends the job when a loss or a gradient is NaN or infinite, and says where (fail); or counts that iteration as done "
+                   "without effect (skip), for which gradients are sent only when all of them are computed")
+      ->type_name("WHAT")
+      ->check(OneOf({"fail", "skip"}));
+  command
+      ->add_option("--seed", job->seed,
+                   "Draws initial weights and the order of records from this number; otherwise from the "
+                   "solver's random_seed, or a random one")
+      ->type_name("N")
+      ->default_str("")
+      ->check(Between(0, std::numeric_limits<uint64_t>::max()));
+  command
+      ->add_option("--weights", job->weights,
+                   "Begins from the weights of these .caffemodel files (finetuning): each layer takes those of the layer of "
+                   "its name, the others keep their fillers; several files are separated by commas, the last that has a "
+                   "layer counts; replaces the solver's weights")
+      ->type_name("FILE[,FILE...]")
+      ->default_str("");
+  command
+      ->add_option("--snapshot", job->snapshot,
+                   "Continues at the iteration of this .solverstate file, from its history and the model that it names; "
+                   "to continue an interrupted run of Samovar itself, --resume is exact")
+      ->type_name("FILE")
+      ->default_str("");
+  command->add_flag("--resume", job->resume, "Continues the earlier run from its last snapshot");
 }
 
 void CliLine::AddTrain() {
   train_ = line.AddCommand(line.app(), "train", "Trains a net on this machine, from a solver file to a model",
                            kTrainExamples);
-  line.Require(
-      train_,
-      train_->add_option("--solver", train.solver, "Reads the solver from this prototxt file")->type_name("FILE"));
+  AddJobFlags(train_, &train);
   train_->add_option("--servers", train.servers, "Starts so many parameter servers, which share the model")
       ->type_name("N")
       ->check(Between(1, kMaxCount));
@@ -131,69 +250,6 @@ void CliLine::AddTrain() {
   train_->add_option("--threads", train.threads, "Gives each worker so many threads")
       ->type_name("N")
       ->check(Between(1, kMaxCount));
-  train_
-      ->add_option("--mode", train.mode.mode,
-                   "Chooses which weights an iteration is computed from: async, the newest there are, which is fastest; bounded, at "
-                   "most --delay iterations behind; sync, exactly those of the iteration before: all workers share each batch, and "
-                   "the model does not depend on their number, to the bit; without it async, or the mode of the run that is resumed")
-      ->type_name("MODE")
-      ->default_str("")
-      ->check(OneOf({"async", "bounded", "sync"}));
-  train_
-      ->add_option("--delay", train.mode.delay,
-                   absl::StrCat("With --mode bounded, lets an iteration miss so many that are under way; 0 computes one after the "
-                                "other; without it ", kDefaultDelay))
-      ->type_name("N")
-      ->default_str("")
-      ->check(Between(0, kMaxCount));
-  train_
-      ->add_option("--parts", train.mode.parts,
-                   absl::StrCat("With --mode sync, computes each batch in so many equal parts, which workers share; must divide "
-                                "batch_size; without it the largest divisor up to ", kMaxDefaultParts))
-      ->type_name("N")
-      ->default_str("")
-      ->check(Between(1, std::numeric_limits<uint32_t>::max()));
-  train_
-      ->add_option("--encoding", train.mode.encoding,
-                   "Sends gradients and weights in this encoding: float32; bfloat16 or float16, half the bytes; int8, a quarter, "
-                   "these three rounded at random so that their expectation is exact; topk, of gradients only the largest values, "
-                   "others with later iterations, not with --mode sync; without it float32, or that of the run that is resumed")
-      ->type_name("ENCODING")
-      ->default_str("")
-      ->check(OneOf(EncodingNames()));
-  train_
-      ->add_option("--on-numeric-failure", train.mode.on_numeric_failure,
-                   "Ends the job when a loss or a gradient is NaN or infinite, and says where (fail); or counts that iteration as done "
-                   "without effect (skip), for which gradients are sent only when all of them are computed")
-      ->type_name("WHAT")
-      ->check(OneOf({"fail", "skip"}));
-  train_
-      ->add_option("--topk-ratio", train.mode.topk_ratio,
-                   absl::StrCat("With --encoding topk, sends this part of each gradient's values, up to 1; without it ", kDefaultTopkRatio))
-      ->type_name("RATIO")
-      ->default_str("")
-      ->check(Ratio());
-  train_
-      ->add_option("--seed", train.seed,
-                   "Draws initial weights and the order of records from this number; otherwise from the "
-                   "solver's random_seed, or a random one")
-      ->type_name("N")
-      ->default_str("")
-      ->check(Between(0, std::numeric_limits<uint64_t>::max()));
-  train_
-      ->add_option("--weights", train.weights,
-                   "Begins from the weights of these .caffemodel files (finetuning): each layer takes those of the layer of "
-                   "its name, the others keep their fillers; several files are separated by commas, the last that has a "
-                   "layer counts; replaces the solver's weights")
-      ->type_name("FILE[,FILE...]")
-      ->default_str("");
-  train_
-      ->add_option("--snapshot", train.snapshot,
-                   "Continues at the iteration of this .solverstate file, from its history and the model that it names; "
-                   "to continue an interrupted run of Samovar itself, --resume is exact")
-      ->type_name("FILE")
-      ->default_str("");
-  train_->add_flag("--resume", train.resume, "Continues the earlier run from its last snapshot");
   train_->add_flag("--restart", train.restart,
                    "Begins anew and removes the snapshots of an earlier run that did not finish");
   train_
@@ -258,10 +314,82 @@ void CliLine::AddTime() {
 void CliLine::AddStatus() {
   status_ = line.AddCommand(line.app(), "status", "Shows the servers, workers and jobs of a running cluster",
                             kStatusExamples);
-  line.Require(status_, status_->add_option("address", status.address, "Asks the coordinator at this HOST:PORT")
+  AddCoordinator(status_, &status.coordinator);
+  status_->add_flag("--json", status.json, "Writes the whole status as JSON");
+}
+
+void CliLine::AddCoordinator(CLI::App* command, std::string* address) {
+  line.Require(command, command->add_option("address,--coordinator", *address, "Asks the coordinator at this HOST:PORT")
                             ->type_name("ADDRESS")
                             ->check(AddressValidator(/*any_port=*/false)));
-  status_->add_flag("--json", status.json, "Writes the whole status as JSON");
+}
+
+void CliLine::AddJob(CLI::App* command, std::string* job, std::string* address) {
+  line.Require(command, command->add_option("job", *job, "Means the job of this id")->type_name("JOB"));
+  AddCoordinator(command, address);
+}
+
+void CliLine::AddSubmit() {
+  submit_ = line.AddCommand(line.app(), "submit", "Submits a job to a running cluster", kSubmitExamples);
+  AddCoordinator(submit_, &submit.coordinator);
+  AddJobFlags(submit_, &submit);
+  submit_
+      ->add_option("--name", submit.name,
+                   "Names the job, in commands, files and snapshots; otherwise the end of the solver's snapshot_prefix does")
+      ->type_name("NAME");
+  submit_
+      ->add_option("--servers", submit.servers,
+                   "Shares the model among so many of the cluster's servers; without it, among all that have registered")
+      ->type_name("N")
+      ->default_str("")
+      ->check(Between(1, kMaxCount));
+  submit_
+      ->add_option("--weight", submit.weight,
+                   "Gives the job, while others run as well, workers' time in proportion to this: one of weight 3 gets three times as "
+                   "much as one of weight 1")
+      ->type_name("N")
+      ->check(Between(1, 1000));
+  submit_->add_option("--keep-snapshots", submit.keep_snapshots, "Keeps so many snapshots on each server")
+      ->type_name("N")
+      ->check(Between(1, kMaxCount));
+  submit_->add_flag("--watch", submit.watch, "Stays and shows how the job goes, as train does; an interrupt does not end the job");
+  submit_->add_flag("--json", submit.json, "Reports what happens as one JSON object a line");
+}
+
+void CliLine::AddJobCommands() {
+  jobs_ = line.AddCommand(line.app(), "jobs", "Lists the jobs of a running cluster", kJobsExamples);
+  AddCoordinator(jobs_, &jobs.coordinator);
+  jobs_->add_flag("--json", jobs.json, "Writes all that is known of the jobs as JSON");
+  watch_ = line.AddCommand(line.app(), "watch", "Shows how a job of a cluster goes until it has ended", kWatchExamples);
+  AddJob(watch_, &watch.job, &watch.coordinator);
+  watch_->add_flag("--json", watch.json, "Reports what happens as one JSON object a line");
+  logs_ = line.AddCommand(line.app(), "logs", "Tells what has happened to a job of a cluster", kLogsExamples);
+  AddJob(logs_, &logs.job, &logs.coordinator);
+  logs_->add_flag("--follow", logs.follow, "Goes on until the job has ended");
+  logs_->add_flag("--json", logs.json, "Writes each event as one JSON object a line");
+  cancel_ = line.AddCommand(line.app(), "cancel", "Ends a job of a cluster", kCancelExamples);
+  AddJob(cancel_, &cancel.job, &cancel.coordinator);
+  cancel_->add_flag("--json", cancel.json, "Prints one JSON object");
+}
+
+void CliLine::AddModelExport() {
+  CLI::App* model = line.AddCommand(line.app(), "model", "Gets models out of a cluster", "");
+  model_export_ = line.AddCommand(model, "export", "Writes the model and the solver's state of a job, which may be running",
+                                  kModelExportExamples);
+  AddJob(model_export_, &model_export.job, &model_export.coordinator);
+  line.Require(model_export_, model_export_
+                                  ->add_option("--output", model_export.output,
+                                               "Writes the model into this file, a .caffemodel, or with .h5 behind it in HDF5; the "
+                                               ".solverstate is put beside it")
+                                  ->type_name("FILE"));
+  model_export_
+      ->add_option("--iteration", model_export.iteration,
+                   "Takes this snapshot of the job; otherwise a running job makes a new one, and one that has ended gives its last")
+      ->type_name("N")
+      ->default_str("")
+      ->check(Between(0, std::numeric_limits<uint64_t>::max()));
+  model_export_->add_flag("--force", model_export.force, "Replaces files that are there already");
+  model_export_->add_flag("--json", model_export.json, "Reports what was written as one JSON object a line");
 }
 
 void CliLine::AddData() {
@@ -357,6 +485,12 @@ CliFlags CliLine::Chosen() const {
   if (command == features_) return features;
   if (command == time_) return time;
   if (command == status_) return status;
+  if (command == submit_) return submit;
+  if (command == jobs_) return jobs;
+  if (command == watch_) return watch;
+  if (command == logs_) return logs;
+  if (command == cancel_) return cancel;
+  if (command == model_export_) return model_export;
   if (command == import_idx_) return import_idx;
   if (command == import_cifar10_) return import_cifar10;
   if (command == import_images_) return import_images;

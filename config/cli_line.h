@@ -19,6 +19,12 @@ struct CliLine {
   FeaturesOptions features;
   TimeOptions time;
   StatusOptions status;
+  SubmitOptions submit;
+  JobsOptions jobs;
+  WatchOptions watch;
+  LogsOptions logs;
+  CancelOptions cancel;
+  ModelExportOptions model_export;
   ImportIdxOptions import_idx;
   ImportCifar10Options import_cifar10;
   ImportImagesFlags import_images;
@@ -30,6 +36,11 @@ struct CliLine {
   CliFlags Chosen() const;
 
  private:
+  // Flags that say what a job is.
+  void AddJobFlags(CLI::App* command, JobOptions* job);
+  // The coordinator's address: the last word, or a flag.
+  void AddCoordinator(CLI::App* command, std::string* address);
+  void AddJob(CLI::App* command, std::string* job, std::string* address);
   void AddTrain();
   void AddCheck();
   void AddModelFiles(CLI::App* command, ModelFiles* files);
@@ -37,6 +48,9 @@ struct CliLine {
   void AddFeatures();
   void AddTime();
   void AddStatus();
+  void AddSubmit();
+  void AddJobCommands();
+  void AddModelExport();
   void AddData();
   void AddImportCifar10(CLI::App* importers);
   void AddImportImages(CLI::App* importers);
@@ -49,6 +63,12 @@ struct CliLine {
   CLI::App* features_ = nullptr;
   CLI::App* time_ = nullptr;
   CLI::App* status_ = nullptr;
+  CLI::App* submit_ = nullptr;
+  CLI::App* jobs_ = nullptr;
+  CLI::App* watch_ = nullptr;
+  CLI::App* logs_ = nullptr;
+  CLI::App* cancel_ = nullptr;
+  CLI::App* model_export_ = nullptr;
   CLI::App* import_idx_ = nullptr;
   CLI::App* import_cifar10_ = nullptr;
   CLI::App* import_images_ = nullptr;

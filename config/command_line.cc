@@ -44,7 +44,7 @@ std::vector<std::string> CommandNames(const CLI::App& app) {
 
 // How a user names the option: "--solver", or "address" for a positional one.
 std::string OptionName(const CLI::Option& option) {
-  return option.get_positional() ? option.get_name() : absl::StrCat("--", option.get_lnames().front());
+  return option.get_positional() ? option.get_name(/*positional=*/true) : absl::StrCat("--", option.get_lnames().front());
 }
 
 }  // namespace
@@ -179,6 +179,16 @@ CLI::Validator Ratio() {
         double value = 0;
         if (absl::SimpleAtod(text, &value) && value > 0 && value <= 1) return "";
         return absl::StrCat("\"", text, "\" is not a number above 0 and at most 1");
+      },
+      "");
+}
+
+CLI::Validator NumberUpTo(double most) {
+  return CLI::Validator(
+      [most](std::string& text) -> std::string {
+        double value = 0;
+        if (absl::SimpleAtod(text, &value) && value >= 0 && value <= most) return "";
+        return absl::StrCat("\"", text, "\" is not a number from 0 to ", most);
       },
       "");
 }

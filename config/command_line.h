@@ -61,6 +61,8 @@ CLI::Validator AddressValidator(bool any_port);
 CLI::Validator Between(uint64_t least, uint64_t most);
 // The value is a number above 0 and at most 1.
 CLI::Validator Ratio();
+// A number, 0 to `most`, fractions allowed.
+CLI::Validator NumberUpTo(double most);
 // The value is one of these.
 CLI::Validator OneOf(const std::vector<std::string>& choices);
 

@@ -37,7 +37,8 @@ Parsed<ServerFlags> ParseServerFlags(int argc, const char* const* argv) {
       ->type_name("HOST:PORT")
       ->check(AddressValidator(/*any_port=*/false));
   line.Require(app,
-               app->add_option("--state", flags.state, "Keeps snapshots in this directory, and makes it if need be")
+               app->add_option("--state", flags.state,
+                               "Keeps snapshots in this directory, a coordinator also its jobs, and makes it if need be")
                    ->type_name("DIR"));
   app->add_option("--apply-threads", flags.apply_threads, "Sets the number of threads that apply gradients")
       ->type_name("N")
@@ -46,6 +47,12 @@ Parsed<ServerFlags> ParseServerFlags(int argc, const char* const* argv) {
                   "Makes a coordinator's jobs wait so long for a server that they have lost before they fail")
       ->type_name("MINUTES")
       ->check(Between(1, kMaxCount));
+  app->add_option("--max-running-jobs", flags.max_running_jobs,
+                  "With --coordinator, runs so many jobs at the same time; others wait")
+      ->type_name("N")
+      ->check(Between(1, kMaxCount));
+  app->add_flag("--forget-jobs", flags.forget_jobs,
+                "With --coordinator, keeps jobs in memory alone, instead of going on with them when it is started again");
   app->add_flag(
       "--allow-plaintext", flags.allow_plaintext,
       "Accepts that anybody on the network of a --listen address beyond this machine can read and change the training");

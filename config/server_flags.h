@@ -13,11 +13,14 @@ struct ServerFlags {
   // Either this server is the coordinator, or `join` is the coordinator's "HOST:PORT".
   bool coordinator = false;
   std::string join;
-  // Directory of the snapshots; made if it does not exist.
+  // Directory of the snapshots, and of the coordinator's jobs; made if it does not exist.
   std::string state;
   int apply_threads = 2;
   // Minutes that a coordinator's jobs wait for a server that they have lost.
   int server_patience = 10;
+  // Of the coordinator.
+  int max_running_jobs = 4;
+  bool forget_jobs = false;
   bool allow_plaintext = false;
   // File descriptor that takes "ADDRESS\n" when the server is ready; -1: none.
   int ready_fd = -1;

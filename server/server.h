@@ -28,9 +28,12 @@ class Server {
     // Whether this server runs the jobs. One of a cluster's does; the others name it in `join`.
     bool is_coordinator = false;
     std::string join;
-    // Snapshots, the server's identity and the coordinator's epoch; made if it is not there.
+    // Snapshots, the server's identity, and the coordinator's epoch and jobs; made if it is not there.
     std::string state_dir;
     int apply_threads = 1;
+    // Of the coordinator: as Coordinator::Options.
+    int max_running_jobs = 4;
+    bool forget_jobs = false;
     // How long a coordinator's jobs wait for a server that they need before they fail.
     absl::Duration server_patience = absl::Minutes(10);
     // The operator accepts traffic without encryption beyond this machine.

@@ -19,4 +19,4 @@ cmake --preset tsan -DSAMOVAR_TESTS=ON
 cmake --build --preset tsan --parallel "${JOBS:-$(build_jobs)}" --target "${programs[@]}" -- --quiet
 export SAMOVAR_FAULT_SEEDS="${SAMOVAR_FAULT_SEEDS:-10}"
 exec ctest --test-dir build/tsan --output-on-failure --parallel "$((2 * $(nproc)))" \
-  --tests-regex "^($(IFS='|'; echo "${programs[*]}")): " "$@"
+  --tests-regex "^($(IFS='|'; echo "${programs[*]}")):" "$@"

@@ -108,7 +108,7 @@ absl::StatusOr<Figures> MeasureRule(const Rule& rule, const ChunkPlan& plan) {
     image.state.assign(static_cast<size_t>(solver_rule->state_vectors()), std::vector<float>(plan.size(number)));
     RuleSegment segment;
     segment.end = plan.size(number);
-    chunks.push_back(std::make_unique<Chunk>(std::move(image), std::vector<RuleSegment>{segment}));
+    chunks.push_back(std::make_unique<Chunk>(std::move(image), std::vector<RuleSegment>{segment}, Chunk::Options()));
   }
   const size_t arrays = 2 + static_cast<size_t>(solver_rule->state_vectors());
   // The gradient is read; weights and history are read and written.

@@ -18,6 +18,7 @@ namespace {
 
 using google::protobuf::io::CodedInputStream;
 using v1::ChunkData;
+using v1::ChunkSquares;
 using v1::ExchangeRequest;
 using v1::ExchangeResponse;
 
@@ -43,6 +44,17 @@ size_t DelimitedFieldBytes(int field, size_t bytes) {
   return VarintBytes(Tag(field, kDelimited)) + VarintBytes(bytes) + bytes;
 }
 
+size_t DoubleFieldBytes(int field, double value) {
+  return std::bit_cast<uint64_t>(value) == 0 ? 0 : VarintBytes(Tag(field, kFixed64)) + sizeof(double);
+}
+
+// A list of numbers; an empty one is left out.
+size_t PackedFieldBytes(int field, std::span<const uint32_t> values) {
+  size_t bytes = 0;
+  for (uint32_t value : values) bytes += VarintBytes(value);
+  return values.empty() ? 0 : DelimitedFieldBytes(field, bytes);
+}
+
 class Writer {
  public:
   explicit Writer(uint8_t* begin) : next_(begin) {}
@@ -59,6 +71,18 @@ class Writer {
   void DelimitedHead(int field, size_t bytes) {
     Varint(Tag(field, kDelimited));
     Varint(bytes);
+  }
+  void DoubleField(int field, double value) {
+    if (std::bit_cast<uint64_t>(value) == 0) return;
+    Varint(Tag(field, kFixed64));
+    Bytes(&value, sizeof(value));
+  }
+  void PackedField(int field, std::span<const uint32_t> values) {
+    if (values.empty()) return;
+    size_t bytes = 0;
+    for (uint32_t value : values) bytes += VarintBytes(value);
+    DelimitedHead(field, bytes);
+    for (uint32_t value : values) Varint(value);
   }
   void Bytes(const void* data, size_t bytes) {
     if (bytes == 0) return;
@@ -86,13 +110,8 @@ size_t ChunkBytes(const PushedChunk& push) {
          DelimitedFieldBytes(ChunkData::kPayloadFieldNumber, PayloadBytes(push));
 }
 
-size_t PackedBytes(std::span<const uint32_t> values) {
-  size_t bytes = 0;
-  for (uint32_t value : values) bytes += VarintBytes(value);
-  return bytes;
-}
-
-size_t RequestBytes(const ExchangeHead& head, std::span<const PushedChunk> push, std::span<const uint32_t> pull) {
+size_t RequestBytes(const ExchangeHead& head, std::span<const PushedChunk> push, std::span<const uint32_t> pull,
+                    std::span<const uint32_t> squares) {
   size_t bytes = VarintFieldBytes(ExchangeRequest::kSequenceFieldNumber, head.sequence) +
                  DelimitedFieldBytes(ExchangeRequest::kJobIdFieldNumber, head.job_id.size()) +
                  VarintFieldBytes(ExchangeRequest::kEpochFieldNumber, head.epoch) +
@@ -103,11 +122,14 @@ size_t RequestBytes(const ExchangeHead& head, std::span<const PushedChunk> push,
                  VarintFieldBytes(ExchangeRequest::kWaitsFieldNumber, head.waits ? 1 : 0) +
                  VarintFieldBytes(ExchangeRequest::kWatermarkFieldNumber, head.watermark) +
                  VarintFieldBytes(ExchangeRequest::kPartFieldNumber, head.part) +
-                 VarintFieldBytes(ExchangeRequest::kPullEncodingFieldNumber, static_cast<uint64_t>(head.pull_encoding));
+                 VarintFieldBytes(ExchangeRequest::kPullEncodingFieldNumber, static_cast<uint64_t>(head.pull_encoding)) +
+                 VarintFieldBytes(ExchangeRequest::kApplyFieldNumber, head.apply ? 1 : 0) +
+                 DoubleFieldBytes(ExchangeRequest::kNormFieldNumber, head.norm) +
+                 PackedFieldBytes(ExchangeRequest::kPullFieldNumber, pull) +
+                 PackedFieldBytes(ExchangeRequest::kSquaresFieldNumber, squares);
   for (const PushedChunk& chunk : push) {
     bytes += DelimitedFieldBytes(ExchangeRequest::kPushFieldNumber, ChunkBytes(chunk));
   }
-  if (!pull.empty()) bytes += DelimitedFieldBytes(ExchangeRequest::kPullFieldNumber, PackedBytes(pull));
   return bytes;
 }
 
@@ -161,16 +183,40 @@ bool ReadWeightsField(CodedInputStream* in, uint32_t tag, ExchangeAnswer::Weight
   }
 }
 
-bool ReadWeights(CodedInputStream* in, ExchangeAnswer::Weights* weights) {
+// A message within the message, whose fields `read_field` reads into *part.
+template <typename Part>
+bool ReadPart(CodedInputStream* in, bool (*read_field)(CodedInputStream*, uint32_t, Part*), Part* part) {
   int length = 0;
   if (!in->ReadVarintSizeAsInt(&length)) return false;
   const CodedInputStream::Limit outer = in->PushLimit(length);
   while (in->BytesUntilLimit() > 0) {
     const uint32_t tag = in->ReadTag();
-    if (tag == 0 || !ReadWeightsField(in, tag, weights)) return false;
+    if (tag == 0 || !read_field(in, tag, part)) return false;
   }
   in->PopLimit(outer);
   return true;
+}
+
+bool ReadSums(CodedInputStream* in, std::vector<double>* sums) {
+  int length = 0;
+  if (!in->ReadVarintSizeAsInt(&length) || length % sizeof(double) != 0) return false;
+  for (int i = 0; i < length / static_cast<int>(sizeof(double)); ++i) {
+    uint64_t bits = 0;
+    if (!in->ReadLittleEndian64(&bits)) return false;
+    sums->push_back(std::bit_cast<double>(bits));
+  }
+  return true;
+}
+
+bool ReadSquaresField(CodedInputStream* in, uint32_t tag, ExchangeAnswer::Squares* squares) {
+  switch (tag) {
+    case Tag(ChunkSquares::kChunkFieldNumber, kVarint):
+      return ReadNumber(in, &squares->chunk);
+    case Tag(ChunkSquares::kSumsFieldNumber, kDelimited):
+      return ReadSums(in, &squares->sums);
+    default:
+      return SkipField(in, tag);
+  }
 }
 
 bool ReadText(CodedInputStream* in, std::string* text) {
@@ -201,7 +247,7 @@ bool ReadAnswerField(CodedInputStream* in, uint32_t tag, ExchangeAnswer* answer)
     case Tag(ExchangeResponse::kMessageFieldNumber, kDelimited):
       return ReadText(in, &answer->message);
     case Tag(ExchangeResponse::kWeightsFieldNumber, kDelimited):
-      return ReadWeights(in, &answer->weights.emplace_back());
+      return ReadPart(in, &ReadWeightsField, &answer->weights.emplace_back());
     case Tag(ExchangeResponse::kAppliedFieldNumber, kVarint):
       return ReadNumber(in, &answer->applied);
     case Tag(ExchangeResponse::kDuplicatesFieldNumber, kVarint):
@@ -210,6 +256,8 @@ bool ReadAnswerField(CodedInputStream* in, uint32_t tag, ExchangeAnswer* answer)
       return ReadNumber(in, &answer->not_yet);
     case Tag(ExchangeResponse::kDroppedFieldNumber, kDelimited):
       return ReadPacked(in, &answer->dropped);
+    case Tag(ExchangeResponse::kSquaresFieldNumber, kDelimited):
+      return ReadPart(in, &ReadSquaresField, &answer->squares.emplace_back());
     default:
       return SkipField(in, tag);
   }
@@ -225,8 +273,8 @@ void Clear(ExchangeAnswer* answer) {
 }  // namespace
 
 grpc::ByteBuffer EncodeExchangeRequest(const ExchangeHead& head, std::span<const PushedChunk> push,
-                                       std::span<const uint32_t> pull) {
-  const grpc_slice raw = grpc_slice_malloc(RequestBytes(head, push, pull));
+                                       std::span<const uint32_t> pull, std::span<const uint32_t> squares) {
+  const grpc_slice raw = grpc_slice_malloc(RequestBytes(head, push, pull, squares));
   grpc_slice slice = raw;
   Writer writer(GRPC_SLICE_START_PTR(slice));
   writer.VarintField(ExchangeRequest::kSequenceFieldNumber, head.sequence);
@@ -247,10 +295,7 @@ grpc::ByteBuffer EncodeExchangeRequest(const ExchangeHead& head, std::span<const
       writer.Bytes(chunk.payload.data(), bytes);
     }
   }
-  if (!pull.empty()) {
-    writer.DelimitedHead(ExchangeRequest::kPullFieldNumber, PackedBytes(pull));
-    for (uint32_t chunk : pull) writer.Varint(chunk);
-  }
+  writer.PackedField(ExchangeRequest::kPullFieldNumber, pull);
   writer.VarintField(ExchangeRequest::kFrozenFieldNumber, head.frozen ? 1 : 0);
   writer.VarintField(ExchangeRequest::kFrozenIterationFieldNumber, head.frozen_iteration);
   writer.VarintField(ExchangeRequest::kVectorFieldNumber, head.vector);
@@ -258,6 +303,9 @@ grpc::ByteBuffer EncodeExchangeRequest(const ExchangeHead& head, std::span<const
   writer.VarintField(ExchangeRequest::kWatermarkFieldNumber, head.watermark);
   writer.VarintField(ExchangeRequest::kPartFieldNumber, head.part);
   writer.VarintField(ExchangeRequest::kPullEncodingFieldNumber, static_cast<uint64_t>(head.pull_encoding));
+  writer.PackedField(ExchangeRequest::kSquaresFieldNumber, squares);
+  writer.VarintField(ExchangeRequest::kApplyFieldNumber, head.apply ? 1 : 0);
+  writer.DoubleField(ExchangeRequest::kNormFieldNumber, head.norm);
   const grpc::Slice owned(slice, grpc::Slice::STEAL_REF);
   return grpc::ByteBuffer(&owned, 1);
 }
@@ -269,7 +317,7 @@ absl::Status ParseExchangeResponse(grpc::ByteBuffer* response, size_t max_chunks
   CodedInputStream in(&slices);
   while (const uint32_t tag = in.ReadTag()) {
     if (!ReadAnswerField(&in, tag, answer)) return Garbage(absl::StrCat("it breaks off in field ", tag >> 3));
-    if (std::max(answer->weights.size(), answer->dropped.size()) > max_chunks) {
+    if (std::max({answer->weights.size(), answer->dropped.size(), answer->squares.size()}) > max_chunks) {
       return Garbage(absl::StrCat("it has more than ", max_chunks, " chunks"));
     }
   }

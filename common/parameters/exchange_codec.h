@@ -34,6 +34,8 @@ struct ExchangeHead {
   uint64_t watermark = 0;
   uint32_t part = 0;
   v1::Encoding pull_encoding = v1::ENCODING_FLOAT32;
+  bool apply = false;
+  double norm = 0;
 };
 
 struct PushedChunk {
@@ -47,9 +49,9 @@ struct PushedChunk {
   std::span<const char> payload = {};
 };
 
-// An ExchangeRequest. The gradients may change after the return.
+// An ExchangeRequest; `push`, `pull` and `squares` are its lists. The gradients may change after the return.
 grpc::ByteBuffer EncodeExchangeRequest(const ExchangeHead& head, std::span<const PushedChunk> push,
-                                       std::span<const uint32_t> pull);
+                                       std::span<const uint32_t> pull, std::span<const uint32_t> squares = {});
 
 // An ExchangeResponse; its payloads stay in the buffer.
 struct ExchangeAnswer {
@@ -62,6 +64,10 @@ struct ExchangeAnswer {
     int payload_begin = 0;
     int payload_bytes = 0;
   };
+  struct Squares {
+    uint32_t chunk = 0;
+    std::vector<double> sums;
+  };
   uint64_t sequence = 0;
   int32_t code = 0;
   std::string message;
@@ -71,6 +77,7 @@ struct ExchangeAnswer {
   std::vector<Weights> weights;
   // Chunks.
   std::vector<uint32_t> dropped;
+  std::vector<Squares> squares;
 };
 
 // Replaces *answer. DATA_LOSS: not an ExchangeResponse, or one with more than `max_chunks` chunks.

@@ -7,6 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
+#include "common/model/gradient_clip.h"
 #include "common/rpc/status.h"
 #include "samovar/v1/parameter.pb.h"
 
@@ -104,6 +105,33 @@ absl::Status ParameterClient::RunPull(Operation operation, const WaitLimit& limi
   }
   for (auto& stream : streams_) stream->Wake();
   return Await(limit).status();
+}
+
+absl::StatusOr<std::vector<double>> ParameterClient::PullSquares(uint64_t iteration, const WaitLimit& limit) {
+  Operation operation;
+  operation.head.iteration = iteration;
+  operation.squares.resize(plan_.chunks());
+  SAMOVAR_RETURN_IF_ERROR(RunPull(std::move(operation), limit));
+  absl::MutexLock lock(&mu_);
+  std::vector<double> all;
+  for (const std::vector<double>& sums : operation_.squares) {
+    if (sums.empty()) return std::vector<double>();
+    all.insert(all.end(), sums.begin(), sums.end());
+  }
+  return all;
+}
+
+absl::Status ParameterClient::ApplyAndPull(uint64_t iteration, uint64_t epoch, double norm, std::span<float> weights,
+                                           const WaitLimit& limit) {
+  Operation operation;
+  operation.head.iteration = iteration;
+  operation.head.epoch = epoch;
+  operation.head.apply = true;
+  operation.head.norm = norm;
+  operation.head.waits = true;
+  operation.head.watermark = iteration + 1;
+  operation.weights = weights.data();
+  return RunPull(std::move(operation), limit);
 }
 
 void ParameterClient::StartPush(uint64_t iteration, uint64_t epoch, std::span<const float> gradients,
@@ -303,8 +331,10 @@ grpc::ByteBuffer ParameterClient::EncodeLocked(const Request& request) {
       }
     }
   }
-  const std::span<const uint32_t> pull = operation_.weights != nullptr ? request.chunks : std::span<const uint32_t>();
-  return EncodeExchangeRequest(operation_.head, pushed_, pull);
+  const std::span<const uint32_t> none;
+  const std::span<const uint32_t> pull = operation_.weights != nullptr ? request.chunks : none;
+  const std::span<const uint32_t> squares = operation_.squares.empty() ? none : request.chunks;
+  return EncodeExchangeRequest(operation_.head, pushed_, pull, squares);
 }
 
 absl::Status ParameterClient::TakeResponse(size_t index, grpc::ByteBuffer* response) {
@@ -330,13 +360,17 @@ absl::Status ParameterClient::TakeResponse(size_t index, grpc::ByteBuffer* respo
     }
   }
   if (answer_.not_yet) {
-    if (!operation_.head.waits) return absl::DataLossError("the answer says to wait where nothing was to wait for");
+    if (!operation_.head.waits && operation_.squares.empty()) {
+      return absl::DataLossError("the answer says to wait where nothing was to wait for");
+    }
     operation_.told_to_wait = queue.last_progress;
     queue.ready_again.insert(queue.ready_again.end(), request->chunks.begin(), request->chunks.end());
     queue.in_flight.erase(request);
     return absl::OkStatus();
   }
   SAMOVAR_RETURN_IF_ERROR(CheckWeightsLocked(*request));
+  SAMOVAR_RETURN_IF_ERROR(CheckSquaresLocked(*request));
+  for (ExchangeAnswer::Squares& squares : answer_.squares) operation_.squares[squares.chunk] = std::move(squares.sums);
   destinations_.clear();
   for (const ExchangeAnswer::Weights& weights : answer_.weights) {
     destinations_.push_back({operation_.weights + plan_.begin(weights.chunk), plan_.size(weights.chunk)});
@@ -373,6 +407,17 @@ absl::Status ParameterClient::CheckWeightsLocked(const Request& request) const {
     }
   }
   return absl::OkStatus();
+}
+
+absl::Status ParameterClient::CheckSquaresLocked(const Request& request) const {
+  const size_t expected = operation_.squares.empty() ? 0 : request.chunks.size();
+  bool right = answer_.squares.size() == expected;
+  for (size_t i = 0; i < expected && right; ++i) {
+    const ExchangeAnswer::Squares& squares = answer_.squares[i];
+    right = squares.chunk == request.chunks[i] &&
+            (squares.sums.empty() || squares.sums.size() == SquaresBlocks(plan_.size(squares.chunk)));
+  }
+  return right ? absl::OkStatus() : absl::DataLossError("the answer carries other sums of squares than were asked for");
 }
 
 bool ParameterClient::StreamEnded(size_t index, const absl::Status& status) {

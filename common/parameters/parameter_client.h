@@ -134,6 +134,13 @@ class ParameterClient final : private ServerStream::Owner {
   bool keeps_residual() const { return options_.encoding == v1::ENCODING_SPARSE; }
   double ResidualNorm() const ABSL_LOCKS_EXCLUDED(mu_);
 
+  // Both for a job that its servers clip (ExchangeRequest.squares), when a part of iteration `iteration` has been pushed.
+  // The sums of squares of its gradient, in the order of the flat vector; waits for the parts of other workers. Empty: all chunks have
+  // applied the iteration, and some have all parts of the next.
+  absl::StatusOr<std::vector<double>> PullSquares(uint64_t iteration, const WaitLimit& limit);
+  // Has the iteration applied, as a gradient of this norm, where it is not, and pulls the weights that hold it and none beyond.
+  absl::Status ApplyAndPull(uint64_t iteration, uint64_t epoch, double norm, std::span<float> weights, const WaitLimit& limit);
+
  private:
   // What all servers are asked at present.
   struct Operation {
@@ -141,6 +148,8 @@ class ParameterClient final : private ServerStream::Owner {
     // Null: nothing is pushed, or pulled.
     const float* gradients = nullptr;
     float* weights = nullptr;
+    // Of each chunk. Empty: they are not asked for.
+    std::vector<std::vector<double>> squares;
     uint32_t unfinished_chunks = 0;
     PushResult result;
     // The smallest number of updates in a chunk that came back.
@@ -188,8 +197,9 @@ class ParameterClient final : private ServerStream::Owner {
   bool FinishedLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void ClearLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   grpc::ByteBuffer EncodeLocked(const Request& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Whether the answer carries exactly the weights that the request asked for.
+  // Whether the answer carries exactly the weights, or squares, that the request asked for.
   absl::Status CheckWeightsLocked(const Request& request) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status CheckSquaresLocked(const Request& request) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // "server A: 3 chunks unanswered, ...; server B: ..."
   std::string DescribeUnansweredLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 

@@ -1,7 +1,7 @@
 #include "server/coordinator/coordinator.h"
 
 #include <algorithm>
-#include <random>
+#include <map>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -10,14 +10,12 @@
 #include "common/base/version.h"
 #include "common/telemetry/log.h"
 #include "server/coordinator/epoch_file.h"
-#include "server/coordinator/job_runner.h"
-#include "server/coordinator/parameter_servers.h"
 
 namespace samovar {
 namespace {
 
 constexpr absl::Duration kExpiryTick = absl::Milliseconds(250);
-constexpr absl::Duration kQueueTick = absl::Milliseconds(50);
+constexpr absl::Duration kIntervalTick = absl::Milliseconds(50);
 // A watcher looks at whether it was cancelled this often.
 constexpr absl::Duration kWatchTick = absl::Milliseconds(200);
 // A worker without work asks again after this long; with no job at all, there is no haste.
@@ -31,36 +29,44 @@ absl::Status UnknownWorker(uint64_t worker) {
   return absl::NotFoundError(absl::StrCat("worker ", worker, " is not known here (any more); it should join again"));
 }
 
-absl::Status UnknownJob(const std::string& job_id) {
-  return absl::NotFoundError(absl::StrCat("there is no job \"", job_id.substr(0, 128), "\""));
-}
-
-uint64_t NewRun() {
-  std::random_device random;
-  return (uint64_t{random()} << 32 | random()) | 1;
-}
-
-// The servers of an ended job forget its chunks, frozen ones included. They may be gone.
-void CloseAtServers(const Job& job, const Stopper& stopper) {
-  const v1::JobStatus status = job.Status(SteadyNow());
-  if (status.servers_size() == 0) return;
-  const ParameterServers servers({status.servers().begin(), status.servers().end()}, &stopper);
-  const absl::Status closed = servers.CloseJob(job.id(), status.epoch());
-  if (!closed.ok()) LogWarning(absl::StrCat("job ", job.id(), ": could not be closed: ", closed.message()));
+// Whether something in the report is about the job.
+bool Mentions(const v1::WorkerReport& report, const std::string& job_id) {
+  const auto names = [&job_id](const auto& entry) { return entry.job_id() == job_id; };
+  return std::any_of(report.train().begin(), report.train().end(), names) ||
+         std::any_of(report.test().begin(), report.test().end(), names) ||
+         std::any_of(report.failures().begin(), report.failures().end(), names);
 }
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Coordinator>> Coordinator::Create(const Options& options) {
-  SAMOVAR_ASSIGN_OR_RETURN(const uint64_t epoch, NextEpoch(absl::StrCat(options.state_dir, "/coordinator")));
+  const std::string directory = absl::StrCat(options.state_dir, "/coordinator");
+  SAMOVAR_ASSIGN_OR_RETURN(const uint64_t epoch, NextEpoch(directory));
   auto coordinator = std::unique_ptr<Coordinator>(new Coordinator(options, epoch));
-  coordinator->runner_ = std::thread([self = coordinator.get()] { self->RunJobs(); });
+  JobQueue::Options queue;
+  if (!options.forget_jobs) queue.table_dir = absl::StrCat(directory, "/jobs");
+  queue.max_running = options.max_running;
+  queue.epoch = epoch;
+  queue.cluster = coordinator->View();
+  SAMOVAR_ASSIGN_OR_RETURN(coordinator->queue_, JobQueue::Create(queue));
+  coordinator->queue_->Start();
   coordinator->expirer_ = std::thread([self = coordinator.get()] { self->GiveUpSilent(); });
   return coordinator;
 }
 
 Coordinator::Coordinator(const Options& options, uint64_t epoch)
     : options_(options), epoch_(epoch), started_(SteadyNow()), members_((epoch - 1) * kWorkerIdsPerEpoch + 1) {}
+
+ClusterView Coordinator::View() const {
+  return {[this] {
+            absl::MutexLock lock(&mu_);
+            return members_.servers();
+          },
+          [this] {
+            absl::MutexLock lock(&mu_);
+            return static_cast<uint64_t>(members_.workers().size());
+          }};
+}
 
 void Coordinator::SetAddress(const std::string& address) {
   absl::MutexLock lock(&mu_);
@@ -71,59 +77,8 @@ Coordinator::~Coordinator() { Stop(); }
 
 void Coordinator::Stop() {
   stopper_.Stop();
-  if (runner_.joinable()) runner_.join();
+  if (queue_ != nullptr) queue_->Stop();
   if (expirer_.joinable()) expirer_.join();
-}
-
-std::shared_ptr<Job> Coordinator::CurrentLocked() const {
-  for (const std::shared_ptr<Job>& job : jobs_) {
-    if (!job->ended()) return job;
-  }
-  return nullptr;
-}
-
-std::shared_ptr<Job> Coordinator::FindLocked(const std::string& job_id) const {
-  for (const std::shared_ptr<Job>& job : jobs_) {
-    if (job->id() == job_id) return job;
-  }
-  return nullptr;
-}
-
-absl::StatusOr<std::shared_ptr<Job>> Coordinator::Find(const std::string& job_id) const {
-  absl::MutexLock lock(&mu_);
-  std::shared_ptr<Job> job = FindLocked(job_id);
-  if (job == nullptr) return UnknownJob(job_id);
-  return job;
-}
-
-void Coordinator::RunJobs() {
-  const ClusterView cluster{[this] {
-                              absl::MutexLock lock(&mu_);
-                              return members_.servers();
-                            },
-                            [this] {
-                              absl::MutexLock lock(&mu_);
-                              return static_cast<uint64_t>(members_.workers().size());
-                            },
-                            options_.server_patience};
-  // The last job stays open at its servers until the next one begins, so that its final weights can be read.
-  std::shared_ptr<Job> last;
-  while (!stopper_.stopped()) {
-    std::shared_ptr<Job> job;
-    {
-      absl::MutexLock lock(&mu_);
-      job = CurrentLocked();
-    }
-    if (job == nullptr) {
-      stopper_.WaitFor(kQueueTick);
-      continue;
-    }
-    if (last != nullptr) CloseAtServers(*last, stopper_);
-    RunJob(job.get(), epoch_, cluster, stopper_);
-    last = job;
-  }
-  absl::MutexLock lock(&mu_);
-  for (const std::shared_ptr<Job>& job : jobs_) job->End(v1::JOB_STATE_CANCELLED, "the coordinator was stopped", SteadyNow());
 }
 
 void Coordinator::GiveUpSilent() {
@@ -131,11 +86,13 @@ void Coordinator::GiveUpSilent() {
     absl::MutexLock lock(&mu_);
     const absl::Time now = SteadyNow();
     for (const Membership::Worker& worker : members_.ExpireWorkers(now)) {
-      LogWarning(absl::StrCat("worker ", worker.description.name(), " (", worker.id, ") has been silent for ",
-                              absl::ToInt64Seconds(now - worker.heard), " s: its leases go to others"));
-      for (const std::shared_ptr<Job>& job : jobs_) job->ReleaseWorker(worker.id);
+      const std::string news = absl::StrCat("worker ", worker.description.name(), " (", worker.id, ") has been silent for ",
+                                            absl::ToInt64Seconds(now - worker.heard), " s");
+      LogWarning(absl::StrCat(news, ": its leases go to others"));
+      for (const std::shared_ptr<Job>& job : queue_->All()) job->ReleaseWorker(worker.id, news);
+      shares_.Leave(worker.id, now);
     }
-    if (const std::shared_ptr<Job> job = CurrentLocked()) job->Expire(now);
+    for (const std::shared_ptr<Job>& job : queue_->Running()) job->Expire(now);
   }
 }
 
@@ -163,11 +120,13 @@ v1::JoinResponse Coordinator::Join(const v1::JoinRequest& request) {
 absl::Status Coordinator::HearLocked(uint64_t worker, const v1::WorkerReport& report, absl::Time now) {
   Membership::Worker* member = members_.Touch(worker, now);
   if (member == nullptr) return UnknownWorker(worker);
-  if (const std::shared_ptr<Job> job = CurrentLocked()) {
-    for (const v1::WorkFailure& failure : report.failures()) {
-      LogWarning(absl::StrCat("worker ", member->description.name(), ", job ", failure.job_id(), ": ", failure.message()));
+  for (const v1::WorkFailure& failure : report.failures()) {
+    LogWarning(absl::StrCat("worker ", member->description.name(), ", job ", failure.job_id(), ": ", failure.message()));
+  }
+  for (const std::shared_ptr<Job>& job : queue_->Running()) {
+    if (Mentions(report, job->id())) {
+      member->iterations_done += job->Report(worker, member->description.name(), report, now);
     }
-    member->iterations_done += job->Report(worker, member->description.name(), report, now);
     job->Renew(worker, now);
   }
   return absl::OkStatus();
@@ -177,14 +136,38 @@ absl::StatusOr<v1::HeartbeatResponse> Coordinator::Heartbeat(const v1::Heartbeat
   absl::MutexLock lock(&mu_);
   SAMOVAR_RETURN_IF_ERROR(HearLocked(request.worker_id(), request.report(), SteadyNow()));
   v1::HeartbeatResponse response;
-  for (const std::shared_ptr<Job>& job : jobs_) {
+  for (const std::shared_ptr<Job>& job : queue_->All()) {
     for (uint64_t lease : job->TakeRevoked(request.worker_id())) response.add_revoked_leases(lease);
   }
-  const std::shared_ptr<Job> current = CurrentLocked();
+  const std::vector<std::shared_ptr<Job>> running = queue_->Running();
   for (uint64_t lease : request.leases()) {
-    if (current == nullptr || !current->Holds(request.worker_id(), lease)) response.add_revoked_leases(lease);
+    const bool held = std::any_of(running.begin(), running.end(), [&](const std::shared_ptr<Job>& job) {
+      return job->Holds(request.worker_id(), lease);
+    });
+    if (!held) response.add_revoked_leases(lease);
   }
   return response;
+}
+
+std::optional<v1::WorkLease> Coordinator::LeaseLocked(const Membership::Worker& worker, absl::Time now) {
+  std::map<uint64_t, std::shared_ptr<Job>> jobs;
+  std::map<uint64_t, double> weights;
+  for (const std::shared_ptr<Job>& job : queue_->Running()) {
+    jobs[job->number()] = job;
+    weights[job->number()] = job->weight();
+  }
+  shares_.SetJobs(weights);
+  const std::optional<uint64_t> before = shares_.JobOf(worker.id);
+  for (uint64_t number : shares_.Offers(worker.id, now)) {
+    // With others to work for, not all workers are this job's.
+    const uint64_t workers = jobs.size() == 1 ? members_.workers().size() : shares_.WorkersOf(number) + 1;
+    std::optional<v1::WorkLease> lease = jobs.at(number)->Lease(worker.id, workers, now);
+    if (!lease.has_value()) continue;
+    if (before.has_value() && *before != number) jobs.at(*before)->WorkerWentOver(worker.id);
+    shares_.Took(worker.id, number, std::max(1u, worker.description.threads()), now);
+    return lease;
+  }
+  return std::nullopt;
 }
 
 absl::StatusOr<v1::LeaseResponse> Coordinator::Lease(const v1::LeaseRequest& request) {
@@ -192,20 +175,17 @@ absl::StatusOr<v1::LeaseResponse> Coordinator::Lease(const v1::LeaseRequest& req
   const absl::Time now = SteadyNow();
   SAMOVAR_RETURN_IF_ERROR(HearLocked(request.worker_id(), request.report(), now));
   v1::LeaseResponse response;
-  const std::shared_ptr<Job> job = CurrentLocked();
-  if (job != nullptr) {
-    if (auto lease = job->Lease(request.worker_id(), members_.workers().size(), now)) {
-      *response.mutable_lease() = std::move(*lease);
-      return response;
-    }
+  if (std::optional<v1::WorkLease> lease = LeaseLocked(*members_.Touch(request.worker_id(), now), now)) {
+    *response.mutable_lease() = *std::move(lease);
+    return response;
   }
-  const absl::Duration retry = job != nullptr ? kRetryInJob : kRetryIdle;
+  const absl::Duration retry = queue_->Running().empty() ? kRetryIdle : kRetryInJob;
   response.set_retry_after_ms(static_cast<uint32_t>(absl::ToInt64Milliseconds(retry)));
   return response;
 }
 
 absl::StatusOr<v1::GetAssignmentResponse> Coordinator::GetAssignment(const v1::GetAssignmentRequest& request) {
-  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Job> job, Find(request.job_id()));
+  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Job> job, queue_->Find(request.job_id()));
   std::optional<v1::GetAssignmentResponse> assignment = job->Assignment();
   if (!assignment.has_value()) return absl::NotFoundError(absl::StrCat("job \"", job->id(), "\" is not running"));
   return *std::move(assignment);
@@ -214,81 +194,73 @@ absl::StatusOr<v1::GetAssignmentResponse> Coordinator::GetAssignment(const v1::G
 void Coordinator::Leave(const v1::LeaveRequest& request) {
   absl::MutexLock lock(&mu_);
   if (!HearLocked(request.worker_id(), request.report(), SteadyNow()).ok()) return;
-  LogInfo(absl::StrCat("worker ", request.worker_id(), " has left"));
-  for (const std::shared_ptr<Job>& job : jobs_) job->ReleaseWorker(request.worker_id());
+  const std::string news = absl::StrCat("worker ", members_.workers().at(request.worker_id()).description.name(), " (",
+                                        request.worker_id(), ") has left");
+  LogInfo(news);
+  for (const std::shared_ptr<Job>& job : queue_->All()) job->ReleaseWorker(request.worker_id(), news);
+  shares_.Leave(request.worker_id(), SteadyNow());
   members_.Leave(request.worker_id());
 }
 
-void Coordinator::ForgetOldJobsLocked() {
-  size_t ended = static_cast<size_t>(
-      std::count_if(jobs_.begin(), jobs_.end(), [](const std::shared_ptr<Job>& job) { return job->ended(); }));
-  for (auto job = jobs_.begin(); job != jobs_.end() && ended > kMaxEndedJobs;) {
-    if ((*job)->ended()) {
-      job = jobs_.erase(job);
-      --ended;
-    } else {
-      ++job;
-    }
-  }
-}
-
-absl::StatusOr<std::string> Coordinator::Submit(v1::JobSpec spec) {
-  absl::MutexLock lock(&mu_);
-  if (spec.job_id().empty()) spec.set_job_id(absl::StrCat("job-", epoch_, "-", submissions_ + 1));
-  SAMOVAR_RETURN_IF_ERROR(CheckJobSpec(spec));
-  const std::string id = spec.job_id();
-  if (const std::shared_ptr<Job> other = FindLocked(id)) {
-    if (!other->ended()) {
-      return absl::AlreadyExistsError(absl::StrCat("a job \"", id, "\" has not ended; choose another id, or cancel that one"));
-    }
-    jobs_.erase(std::find(jobs_.begin(), jobs_.end(), other));
-  }
-  ForgetOldJobsLocked();
-  if (jobs_.size() >= kMaxEndedJobs + kMaxQueuedJobs) {
-    return absl::ResourceExhaustedError(absl::StrCat("more than ", kMaxQueuedJobs, " jobs are waiting; submit again later"));
-  }
-  ++submissions_;
-  spec.set_run(NewRun());
-  auto job = std::make_shared<Job>(std::move(spec));
-  if (CurrentLocked() != nullptr) job->SetCause("waits for the jobs that were submitted before it");
-  jobs_.push_back(std::move(job));
-  LogInfo(absl::StrCat("job ", id, ": submitted"));
-  return id;
-}
+absl::StatusOr<std::string> Coordinator::Submit(v1::JobSpec spec) { return queue_->Submit(std::move(spec)); }
 
 v1::JobStatus Coordinator::StatusOfLocked(const Job& job, absl::Time now) const {
   v1::JobStatus status = job.Status(now);
   if (status.state() == v1::JOB_STATE_RUNNING && status.cause().empty() && members_.workers().empty()) {
     status.set_cause("waits for a worker: none has joined, or all have gone");
   }
+  if (status.state() == v1::JOB_STATE_RUNNING) status.set_workers(static_cast<uint32_t>(shares_.WorkersOf(job.number())));
   return status;
 }
 
 absl::StatusOr<v1::JobStatus> Coordinator::Get(const std::string& job_id) const {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Job> job, queue_->Find(job_id));
   absl::MutexLock lock(&mu_);
-  const std::shared_ptr<Job> job = FindLocked(job_id);
-  if (job == nullptr) return UnknownJob(job_id);
   return StatusOfLocked(*job, SteadyNow());
 }
 
 std::vector<v1::JobStatus> Coordinator::List() const {
   absl::MutexLock lock(&mu_);
   std::vector<v1::JobStatus> result;
-  for (const std::shared_ptr<Job>& job : jobs_) result.push_back(StatusOfLocked(*job, SteadyNow()));
+  for (const std::shared_ptr<Job>& job : queue_->All()) result.push_back(StatusOfLocked(*job, SteadyNow()));
   return result;
 }
 
 absl::Status Coordinator::Cancel(const std::string& job_id, const std::string& reason) {
-  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Job> job, Find(job_id));
-  const std::string cause = reason.empty() ? "cancelled by a user" : reason.substr(0, 1024);
-  job->End(v1::JOB_STATE_CANCELLED, cause, SteadyNow());
-  LogInfo(absl::StrCat("job ", job_id, ": ", cause));
-  return absl::OkStatus();
+  return queue_->Cancel(job_id, reason.empty() ? "cancelled by a user" : reason.substr(0, 1024));
+}
+
+absl::StatusOr<v1::JobSpec> Coordinator::GetSpec(const std::string& job_id) const {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Job> job, queue_->Find(job_id));
+  return job->spec();
+}
+
+absl::StatusOr<uint64_t> Coordinator::Snapshot(const std::string& job_id) {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Job> job, queue_->Find(job_id));
+  return job->RequestSnapshot();
+}
+
+absl::Status Coordinator::Logs(const std::string& job_id, uint64_t after, bool follow,
+                               absl::FunctionRef<bool(const v1::JobEvent&)> send, absl::FunctionRef<bool()> cancelled) const {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Job> job, queue_->Find(job_id));
+  uint64_t version = 0;
+  while (!cancelled()) {
+    // Before the events are read: its end is among them.
+    const bool last = !follow || job->ended();
+    for (const v1::JobEvent& event : job->EventsAfter(after)) {
+      if (!send(event)) return absl::OkStatus();
+      after = event.number();
+    }
+    if (last) return absl::OkStatus();
+    if (stopper_.stopped()) return absl::UnavailableError("the coordinator is stopping");
+    version = job->AwaitChange(version, kWatchTick);
+  }
+  return absl::CancelledError("the reader has gone");
 }
 
 absl::Status Coordinator::Watch(const std::string& job_id, absl::Duration interval,
                                 absl::FunctionRef<bool(const v1::JobStatus&)> send, absl::FunctionRef<bool()> cancelled) const {
-  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Job> job, Find(job_id));
+  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Job> job, queue_->Find(job_id));
   uint64_t seen = 0;
   std::string seen_cause;
   while (!cancelled()) {
@@ -307,7 +279,7 @@ absl::Status Coordinator::Watch(const std::string& job_id, absl::Duration interv
       // The end of a job is not held back by the interval.
       const absl::Time until = SteadyNow() + interval;
       while (SteadyNow() < until && !cancelled() && !job->ended() && !stopper_.stopped()) {
-        stopper_.WaitFor(std::min(kQueueTick, until - SteadyNow()));
+        stopper_.WaitFor(std::min(kIntervalTick, until - SteadyNow()));
       }
     }
     if (stopping) return absl::UnavailableError("the coordinator is stopping");
@@ -330,7 +302,7 @@ v1::ClusterStatus Coordinator::Status() const {
     entry->set_pid(server.registration.pid());
     entry->set_silent_seconds(absl::ToDoubleSeconds(now - server.heard));
   }
-  const std::shared_ptr<Job> current = CurrentLocked();
+  const std::vector<std::shared_ptr<Job>> running = queue_->Running();
   for (const auto& [id, worker] : members_.workers()) {
     v1::WorkerStatus* entry = status.add_workers();
     entry->set_worker_id(id);
@@ -340,10 +312,12 @@ v1::ClusterStatus Coordinator::Status() const {
     entry->set_isa(worker.description.isa());
     entry->set_silent_seconds(absl::ToDoubleSeconds(now - worker.heard));
     entry->set_iterations_done(worker.iterations_done);
-    if (current == nullptr) continue;
-    for (std::string& name : current->LeaseNames(id)) entry->add_leases(std::move(name));
+    for (const std::shared_ptr<Job>& job : running) {
+      for (const std::string& name : job->LeaseNames(id)) entry->add_leases(absl::StrCat(job->id(), ": ", name));
+    }
   }
-  for (auto job = jobs_.rbegin(); job != jobs_.rend(); ++job) *status.add_jobs() = StatusOfLocked(**job, now);
+  const std::vector<std::shared_ptr<Job>> jobs = queue_->All();
+  for (auto job = jobs.rbegin(); job != jobs.rend(); ++job) *status.add_jobs() = StatusOfLocked(**job, now);
   return status;
 }
 

@@ -1,14 +1,14 @@
-// Coordinator knows the cluster's members and its jobs, and answers their calls. Jobs run one after the other, in the order of
-// their submission; a thread of its own takes each through its life (job_runner.h), another gives up the silent.
+// Coordinator knows the cluster's members and its jobs, and answers their calls. Workers are shared by the jobs that run
+// (fair_shares.h); a thread gives up the silent.
 //
-// Thread safety: public methods may be called from any thread; none but Watch blocks.
-// Lock order: mu_, then a Job's.
+// Thread safety: public methods may be called from any thread. Watch and Logs block, and Submit and Cancel wait for the disk; no
+// other does.
+// Lock order: mu_, then the queue's, then a Job's.
 #pragma once
 
 #include <cstdint>
-#include <deque>
-#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -21,7 +21,9 @@
 #include "samovar/v1/coordinator.pb.h"
 #include "samovar/v1/job.pb.h"
 #include "samovar/v1/status.pb.h"
+#include "server/coordinator/fair_shares.h"
 #include "server/coordinator/job.h"
+#include "server/coordinator/job_queue.h"
 #include "server/coordinator/membership.h"
 
 namespace samovar {
@@ -29,14 +31,15 @@ namespace samovar {
 class Coordinator {
  public:
   struct Options {
-    // The epoch is kept in `state_dir`/coordinator.
+    // The epoch is kept in `state_dir`/coordinator, the job table in `state_dir`/coordinator/jobs.
     std::string state_dir;
     // How long a job waits for a server that it needs before it fails.
     absl::Duration server_patience = absl::Minutes(10);
+    // As JobQueue::Options.
+    int max_running = 4;
+    // Without a job table: at its end the coordinator forgets its jobs.
+    bool forget_jobs = false;
   };
-  // Ended jobs that are remembered; older ones are forgotten.
-  static constexpr size_t kMaxEndedJobs = 64;
-  static constexpr size_t kMaxQueuedJobs = 256;
 
   static absl::StatusOr<std::unique_ptr<Coordinator>> Create(const Options& options);
   // As Stop().
@@ -60,27 +63,31 @@ class Coordinator {
   // In the order of their submission.
   std::vector<v1::JobStatus> List() const;
   absl::Status Cancel(const std::string& job_id, const std::string& reason);
+  absl::StatusOr<v1::JobSpec> GetSpec(const std::string& job_id) const;
+  // The iteration of the snapshot that is to come.
+  absl::StatusOr<uint64_t> Snapshot(const std::string& job_id);
   // Calls `send` with the job's status at once, at each change but not more often than `interval`, and after its end. Blocks
   // until then, until `send` returns false or `cancelled` true, or until the coordinator stops (UNAVAILABLE).
   absl::Status Watch(const std::string& job_id, absl::Duration interval, absl::FunctionRef<bool(const v1::JobStatus&)> send,
                      absl::FunctionRef<bool()> cancelled) const;
+  // Calls `send` with each of the job's events after number `after`; if `follow`, also with those to come, until it has ended.
+  // Blocks as Watch does.
+  absl::Status Logs(const std::string& job_id, uint64_t after, bool follow, absl::FunctionRef<bool(const v1::JobEvent&)> send,
+                    absl::FunctionRef<bool()> cancelled) const;
   v1::ClusterStatus Status() const;
 
-  // Ends running jobs as CANCELLED, wakes watchers and joins the threads. Idempotent.
+  // Wakes watchers and joins the threads. Jobs are left as they are. Idempotent.
   void Stop();
 
  private:
   Coordinator(const Options& options, uint64_t epoch);
 
-  void RunJobs();
+  ClusterView View() const;
   void GiveUpSilent();
-  // The first job that has not ended, if any.
-  std::shared_ptr<Job> CurrentLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  std::shared_ptr<Job> FindLocked(const std::string& job_id) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  absl::StatusOr<std::shared_ptr<Job>> Find(const std::string& job_id) const;
   // Takes a worker's report and renews its leases. NOT_FOUND: the worker is not known.
   absl::Status HearLocked(uint64_t worker, const v1::WorkerReport& report, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void ForgetOldJobsLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Work from the job whose turn it is.
+  std::optional<v1::WorkLease> LeaseLocked(const Membership::Worker& worker, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   v1::JobStatus StatusOfLocked(const Job& job, absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const Options options_;
@@ -91,11 +98,10 @@ class Coordinator {
   mutable absl::Mutex mu_;
   std::string address_ ABSL_GUARDED_BY(mu_);
   Membership members_ ABSL_GUARDED_BY(mu_);
-  // In the order of submission; ended ones stay until they are forgotten.
-  std::deque<std::shared_ptr<Job>> jobs_ ABSL_GUARDED_BY(mu_);
-  uint64_t submissions_ ABSL_GUARDED_BY(mu_) = 0;
+  FairShares shares_ ABSL_GUARDED_BY(mu_);
 
-  std::thread runner_;
+  // Set by Create.
+  std::unique_ptr<JobQueue> queue_;
   std::thread expirer_;
 };
 

@@ -3,12 +3,10 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
-#include "common/base/status_macros.h"
-#include "common/model/layout.h"
+#include "server/coordinator/job_spec.h"
 #include "server/coordinator/lease_table.h"
 #include "server/coordinator/part_table.h"
 #include "server/store/learning_rate.h"
@@ -19,6 +17,8 @@ namespace {
 constexpr uint64_t kNever = Ledger::kMaxEnd;
 // Test leases have this bit, the training's have not.
 constexpr uint64_t kTestLease = uint64_t{1} << 63;
+// Bits of a lease's id that the job itself counts with; its number stands above them.
+constexpr int kLeaseBits = 40;
 // Failures of workers, with no iteration or test done in between, after which the job fails; not before some time has passed, in
 // which a server that was restarted is heard of: many workers fail at once then.
 constexpr int kMaxFailuresInARow = 20;
@@ -26,38 +26,12 @@ constexpr absl::Duration kFailurePatience = absl::Seconds(15);
 // Notices that are kept.
 constexpr int kMaxNotices = 32;
 constexpr uint64_t kSkippedTold = 4;
-// The rate shown is that of the last seconds.
-constexpr absl::Duration kRateSpan = absl::Seconds(10);
-constexpr absl::Duration kMarkEvery = absl::Milliseconds(200);
-constexpr size_t kMaxJobIdLength = 64;
 
 // The first multiple of `interval` above t; kNever if the interval is 0.
 uint64_t NextMultiple(int64_t interval, uint64_t t) {
   if (interval <= 0) return kNever;
   const uint64_t step = static_cast<uint64_t>(interval);
   return (t / step + 1) * step;
-}
-
-absl::Status CheckDataset(const v1::DatasetSpec& data, const std::string& name) {
-  // A net without a data layer has no records.
-  if (data.uri().empty() != (data.records() == 0) || data.batch_size() == 0 || data.partitions() == 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(name, ": batch_size and partitions must be set, and both of uri and records or neither"));
-  }
-  return absl::OkStatus();
-}
-
-uint64_t SamplesOfIteration(const v1::JobSpec& spec) {
-  return static_cast<uint64_t>(spec.solver().iter_size()) * spec.train_data().batch_size();
-}
-
-// Adds a part's outputs and loss to those of the parts before.
-void AddPart(const v1::TrainResult& part, v1::TrainResult* sum) {
-  sum->set_iteration(part.iteration());
-  sum->set_loss(sum->loss() + part.loss());
-  if (sum->skipped().empty()) sum->set_skipped(part.skipped());
-  if (sum->outputs_size() < part.outputs_size()) sum->mutable_outputs()->Resize(part.outputs_size(), 0);
-  for (int i = 0; i < part.outputs_size(); ++i) sum->set_outputs(i, sum->outputs(i) + part.outputs(i));
 }
 
 // All records of the test net's data; of a net without data, test_iter batches.
@@ -69,83 +43,61 @@ v1::DatasetSpec TestedData(const v1::JobSpec& spec, int net) {
   return data;
 }
 
-// REQUIRES: the training data was checked
-absl::Status CheckMode(const v1::JobSpec& spec) {
-  if (!v1::ConsistencyMode_IsValid(spec.mode())) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("mode ", static_cast<int>(spec.mode()), " is none that this coordinator knows"));
-  }
-  if (!v1::Encoding_IsValid(spec.encoding())) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("encoding ", static_cast<int>(spec.encoding()), " is none that this coordinator knows"));
-  }
-  const bool sparse = spec.encoding() == v1::ENCODING_SPARSE;
-  const bool has_ratio = spec.topk_ratio() > 0 && spec.topk_ratio() <= 1;
-  if (sparse ? !has_ratio : spec.topk_ratio() != 0) {
-    return absl::InvalidArgumentError(absl::StrCat("topk_ratio must be above 0 and at most 1 with ENCODING_SPARSE, and 0 otherwise, not ",
-                                                   spec.topk_ratio()));
-  }
-  if (sparse && spec.mode() == v1::CONSISTENCY_SYNC) {
-    return absl::InvalidArgumentError(
-        "ENCODING_SPARSE keeps parts of gradients at the worker that computed them, so that the model depends on who computes what; "
-        "CONSISTENCY_SYNC promises that it does not");
-  }
-  if (spec.delay() != 0 && spec.mode() != v1::CONSISTENCY_BOUNDED) {
-    return absl::InvalidArgumentError("delay is for the mode CONSISTENCY_BOUNDED only");
-  }
-  const bool sync = spec.mode() == v1::CONSISTENCY_SYNC;
-  if (sync != (spec.parts() != 0)) {
-    return absl::InvalidArgumentError("parts must be at least 1 in the mode CONSISTENCY_SYNC, and 0 in others");
-  }
-  if (!sync) return absl::OkStatus();
-  if (spec.train_data().batch_size() % spec.parts() != 0) {
-    return absl::InvalidArgumentError(absl::StrCat("parts ", spec.parts(), " must divide the batch of ",
-                                                   spec.train_data().batch_size(), " records"));
-  }
-  if (spec.parts() > 1 && spec.solver().clip_gradients() >= 0) {
-    return absl::InvalidArgumentError("clip_gradients needs whole gradients: set parts to 1, or choose another mode");
-  }
-  return absl::OkStatus();
-}
+bool HasEnded(v1::JobState state) { return state != v1::JOB_STATE_QUEUED && state != v1::JOB_STATE_RUNNING; }
+
+uint64_t UnixMsNow() { return static_cast<uint64_t>(absl::ToUnixMillis(absl::Now())); }
 
 }  // namespace
-
-uint32_t OrderedParts(const v1::JobSpec& spec) {
-  if (spec.mode() == v1::CONSISTENCY_SYNC) return spec.parts();
-  return spec.mode() == v1::CONSISTENCY_BOUNDED && spec.delay() == 0 ? 1 : 0;
-}
-
-absl::Status CheckJobSpec(const v1::JobSpec& spec) {
-  const std::string& id = spec.job_id();
-  const bool id_ok = !id.empty() && id.size() <= kMaxJobIdLength && std::all_of(id.begin(), id.end(), [](unsigned char c) {
-    return absl::ascii_isalnum(c) || c == '-' || c == '_' || c == '.';
-  });
-  if (!id_ok) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("job id \"", id.substr(0, 2 * kMaxJobIdLength), "\": use 1 to 64 letters, digits, '-', '_' and '.'"));
-  }
-  if (spec.solver().max_iter() <= 0) return absl::InvalidArgumentError("solver.max_iter must be at least 1");
-  if (spec.solver().iter_size() <= 0) return absl::InvalidArgumentError("solver.iter_size must be at least 1");
-  if (spec.servers() == 0) return absl::InvalidArgumentError("servers must be at least 1");
-  SAMOVAR_RETURN_IF_ERROR(CheckLearningRate(spec.solver()));
-  SAMOVAR_RETURN_IF_ERROR(CheckLayout(spec.layout()));
-  SAMOVAR_RETURN_IF_ERROR(CheckDataset(spec.train_data(), "train_data"));
-  SAMOVAR_RETURN_IF_ERROR(CheckMode(spec));
-  if (spec.test_nets_size() != spec.test_data_size() || spec.test_nets_size() != spec.test_outputs_size()) {
-    return absl::InvalidArgumentError("test_nets, test_data and test_outputs must have one entry each a test net");
-  }
-  for (int i = 0; i < spec.test_data_size(); ++i) {
-    SAMOVAR_RETURN_IF_ERROR(CheckDataset(spec.test_data(i), absl::StrCat("test_data ", i)));
-  }
-  return absl::OkStatus();
-}
 
 std::string StateName(v1::JobState state) {
   return std::string(absl::StripPrefix(v1::JobState_Name(state), "JOB_STATE_"));
 }
 
-Job::Job(v1::JobSpec spec, bool recovered)
-    : spec_(std::move(spec)), recovered_(recovered), next_test_lease_(kTestLease + 1) {}
+Job::Job(v1::JobSpec spec, uint64_t number)
+    : spec_(std::move(spec)),
+      number_(number),
+      lease_base_(number << kLeaseBits),
+      progress_(&spec_),
+      requested_snapshot_(kNever),
+      next_test_lease_(kTestLease + 1) {
+  figures_.set_submitted_unix_ms(UnixMsNow());
+  events_.Add(v1::JobEvent::KIND_STATE, "submitted", absl::Now());
+}
+
+Job::Job(v1::JobSpec spec, uint64_t number, const v1::JobRecord& record) : Job(std::move(spec), number) {
+  absl::MutexLock lock(&mu_);
+  figures_ = record.status();
+  figures_.clear_servers();
+  events_.Restore(record.events());
+  if (HasEnded(figures_.state())) {
+    state_ = figures_.state();
+    cause_ = figures_.cause();
+    plan_.epoch = figures_.epoch();
+    plan_.chunk_elements = figures_.chunk_elements();
+    plan_.servers.assign(record.status().servers().begin(), record.status().servers().end());
+    plan_.resumed_from = figures_.resumed_from();
+    return;
+  }
+  // They are of what it did then.
+  figures_.clear_loss();
+  figures_.clear_images_per_second();
+  figures_.clear_eta_seconds();
+  begun_ = recovered_ = record.begun();
+  figures_.set_recovered(recovered_);
+  Note(v1::JobEvent::KIND_STATE, recovered_ ? "the coordinator was started again, and takes the job up again"
+                                            : "the coordinator was started again; the job still waits");
+}
+
+void Job::Note(v1::JobEvent::Kind kind, const std::string& text) {
+  events_.Add(kind, text, absl::Now());
+  Changed();
+}
+
+void Job::Begin() {
+  absl::MutexLock lock(&mu_);
+  if (std::exchange(begun_, true)) return;
+  Note(v1::JobEvent::KIND_STATE, "its turn has come");
+}
 
 void Job::SetCause(const std::string& cause) {
   absl::MutexLock lock(&mu_);
@@ -175,9 +127,22 @@ void Job::Start(Plan plan, absl::Time now) {
   next_test_ = spec_.test_nets_size() == 0 ? kNever : test_first ? 0 : NextMultiple(solver.test_interval(), begin);
   plan_ = std::move(plan);
   started_ = now;
-  marks_.push_back({now, leases_->done().size()});
+  progress_.Begin(leases_->done().size(), now);
+  if (recovered_) ForgetBeyond(begin);
+  if (figures_.started_unix_ms() == 0) figures_.set_started_unix_ms(UnixMsNow());
   UpdateLimit();
-  Changed();
+  Note(v1::JobEvent::KIND_STATE, absl::StrCat("runs on ", absl::StrJoin(plan_.servers, ", "),
+                                              begin > 0 ? absl::StrCat(", from iteration ", begin, " on") : ""));
+}
+
+void Job::ForgetBeyond(uint64_t iteration) {
+  auto* tests = figures_.mutable_tests();
+  tests->erase(std::remove_if(tests->begin(), tests->end(),
+                              [&](const v1::TestReport& test) { return iteration == 0 || test.iteration() > iteration; }),
+               tests->end());
+  auto* snapshots = figures_.mutable_snapshots();
+  snapshots->erase(std::remove_if(snapshots->begin(), snapshots->end(), [&](uint64_t at) { return at > iteration; }),
+                   snapshots->end());
 }
 
 void Job::Suspend(const std::string& cause) {
@@ -185,6 +150,7 @@ void Job::Suspend(const std::string& cause) {
   if (state_ != v1::JOB_STATE_RUNNING || (suspended_ && cause == cause_)) return;
   cause_ = cause;
   if (!std::exchange(suspended_, true)) {
+    Note(v1::JobEvent::KIND_STATE, cause);
     leases_->RevokeAll();
     for (TestPass& pass : passes_) test_releases_ += static_cast<uint64_t>(pass.ReleaseAll());
   }
@@ -213,7 +179,7 @@ std::optional<uint64_t> Job::DropCheckpoint() {
   return tested_iteration_;
 }
 
-void Job::Recovered(Plan plan, absl::Time now) {
+void Job::Recovered(Plan plan) {
   absl::MutexLock lock(&mu_);
   if (state_ != v1::JOB_STATE_RUNNING) return;
   suspended_ = false;
@@ -234,9 +200,7 @@ void Job::Recovered(Plan plan, absl::Time now) {
   plan.resumed_from = plan_.resumed_from;
   plan_ = std::move(plan);
   ++placement_;
-  part_sums_.clear();
-  newest_iteration_ = 0;
-  marks_ = {{now, done.size()}};
+  progress_.TakeBack(done.size());
   UpdateLimit();
   Changed();
 }
@@ -247,20 +211,21 @@ void Job::AddNotice(const std::string& notice) {
 }
 
 void Job::AddNoticeLocked(const std::string& notice) {
+  Note(v1::JobEvent::KIND_STATE, notice);
   figures_.add_notices(notice);
   if (figures_.notices_size() > kMaxNotices) figures_.mutable_notices()->DeleteSubrange(0, 1);
   Changed();
 }
 
-void Job::TakeSkipped(const v1::TrainResult& iteration) {
+void Job::TakeSkipped(uint64_t iteration, const std::string& finding) {
   const uint64_t before = figures_.skipped_iterations();
   figures_.set_skipped_iterations(before + 1);
   // The first ones are told; a model that has diverged makes all the rest such.
-  if (before < kSkippedTold) AddNoticeLocked(absl::StrCat("iteration ", iteration.iteration(), " was skipped: ", iteration.skipped()));
+  if (before < kSkippedTold) AddNoticeLocked(absl::StrCat("iteration ", iteration, " was skipped: ", finding));
 }
 
 void Job::UpdateLimit() {
-  if (OrderedParts(spec_) > 0) return leases_->SetLimit(std::min(next_snapshot_, next_test_));
+  if (OrderedParts(spec_) > 0) return leases_->SetLimit(std::min({next_snapshot_, next_test_, requested_snapshot_}));
   const caffe::SolverParameter& solver = spec_.solver();
   uint64_t limit = std::min(NextMultiple(solver.snapshot(), next_snapshot_),
                             next_test_ == kNever ? kNever : NextMultiple(solver.test_interval(), next_test_));
@@ -272,9 +237,9 @@ void Job::UpdateLimit() {
 std::optional<Job::Checkpoint> Job::DueCheckpoint() const {
   if (state_ != v1::JOB_STATE_RUNNING || checkpoint_active_) return std::nullopt;
   if (verified_) return Checkpoint{max_iter(), true, spec_.test_nets_size() > 0};
-  const uint64_t due = std::min(next_snapshot_, next_test_);
+  const uint64_t due = std::min({next_snapshot_, next_test_, requested_snapshot_});
   if (due > leases_->done().watermark() || due >= max_iter()) return std::nullopt;
-  return Checkpoint{due, due == next_snapshot_, due == next_test_};
+  return Checkpoint{due, due == next_snapshot_ || due == requested_snapshot_, due == next_test_};
 }
 
 bool Job::HasWork() const {
@@ -299,6 +264,7 @@ std::optional<Job::Checkpoint> Job::TakeCheckpoint() {
 void Job::CheckpointFrozen(const Checkpoint& checkpoint, uint64_t workers) {
   absl::MutexLock lock(&mu_);
   if (checkpoint.iteration == next_snapshot_) next_snapshot_ = NextMultiple(spec_.solver().snapshot(), next_snapshot_);
+  if (checkpoint.iteration == requested_snapshot_) requested_snapshot_ = kNever;
   if (checkpoint.iteration == next_test_) next_test_ = NextMultiple(spec_.solver().test_interval(), next_test_);
   UpdateLimit();
   if (!checkpoint.test) return;
@@ -313,10 +279,12 @@ void Job::SnapshotEnded(uint64_t iteration, const absl::Status& status) {
   if (status.ok()) {
     figures_.add_snapshots(iteration);
     figures_.clear_snapshot_error();
+    Note(v1::JobEvent::KIND_SNAPSHOT, absl::StrCat("snapshot at iteration ", iteration));
   } else {
     figures_.set_snapshot_error(absl::StrCat("snapshot at iteration ", iteration, ": ", status.message()));
+    figures_.set_failed_snapshot(iteration);
+    Note(v1::JobEvent::KIND_SNAPSHOT, absl::StrCat(figures_.snapshot_error(), "; training goes on"));
   }
-  Changed();
 }
 
 bool Job::TestsDone() const {
@@ -326,6 +294,10 @@ bool Job::TestsDone() const {
 
 void Job::CheckpointEnded() {
   absl::MutexLock lock(&mu_);
+  for (const TestPass& pass : passes_) {
+    test_speculative_ += pass.speculative();
+    test_speculative_wasted_ += pass.speculative_wasted();
+  }
   passes_.clear();
   checkpoint_active_ = false;
 }
@@ -341,21 +313,30 @@ void Job::Verified(const Ledger& held_by_all, const v1::LedgerSummary& summary) 
   const std::vector<IterationRange> missing = held_by_all.Missing(0, max_iter());
   if (missing.empty()) {
     verified_ = true;
+    Note(v1::JobEvent::KIND_STATE, absl::StrCat("the ledgers of all ", summary.chunks(), " chunks are complete"));
   } else {
+    Note(v1::JobEvent::KIND_LEASE,
+         absl::StrCat(max_iter() - held_by_all.size(), " iterations are missing in some chunk, and are leased again"));
     leases_->AddMissing(missing);
-    part_sums_.clear();
-    marks_ = {{marks_.back().time, leases_->done().size()}};
+    progress_.TakeBack(leases_->done().size());
   }
   Changed();
 }
 
+void Job::TakeCounters(const v1::PushCounters& counters) {
+  absl::MutexLock lock(&mu_);
+  *figures_.mutable_ledger()->mutable_counters() = counters;
+  Changed();
+}
+
 void Job::EndLocked(v1::JobState state, const std::string& cause, absl::Time now) {
-  if (state_ != v1::JOB_STATE_QUEUED && state_ != v1::JOB_STATE_RUNNING) return;
+  if (HasEnded(state_)) return;
   state_ = state;
   cause_ = cause;
   if (leases_ == nullptr) started_ = now;
   ended_at_ = now;
-  Changed();
+  figures_.set_ended_unix_ms(UnixMsNow());
+  Note(v1::JobEvent::KIND_STATE, cause.empty() ? StateName(state) : absl::StrCat(StateName(state), ": ", cause));
 }
 
 void Job::End(v1::JobState state, const std::string& cause, absl::Time now) {
@@ -365,7 +346,12 @@ void Job::End(v1::JobState state, const std::string& cause, absl::Time now) {
 
 bool Job::ended() const {
   absl::MutexLock lock(&mu_);
-  return state_ != v1::JOB_STATE_QUEUED && state_ != v1::JOB_STATE_RUNNING;
+  return HasEnded(state_);
+}
+
+bool Job::running() const {
+  absl::MutexLock lock(&mu_);
+  return state_ == v1::JOB_STATE_RUNNING;
 }
 
 std::optional<v1::WorkLease> Job::Lease(uint64_t worker, uint64_t workers, absl::Time now) {
@@ -376,7 +362,7 @@ std::optional<v1::WorkLease> Job::Lease(uint64_t worker, uint64_t workers, absl:
   answer.set_epoch(plan_.epoch);
   for (TestPass& pass : passes_) {
     if (const auto slice = pass.Acquire(next_test_lease_, worker, now)) {
-      answer.set_lease_id(next_test_lease_++);
+      answer.set_lease_id(Outside(next_test_lease_++));
       *answer.mutable_test() = *slice;
       return answer;
     }
@@ -384,61 +370,40 @@ std::optional<v1::WorkLease> Job::Lease(uint64_t worker, uint64_t workers, absl:
   const auto lease = leases_->Acquire(worker, workers, now);
   if (!lease.has_value()) return std::nullopt;
   last_train_lease_ = std::max(last_train_lease_, lease->id);
-  answer.set_lease_id(lease->id);
+  leased_end_ = std::max(leased_end_, lease->range.end);
+  answer.set_lease_id(Outside(lease->id));
   answer.mutable_train()->set_begin(lease->range.begin);
   answer.mutable_train()->set_end(lease->range.end);
   answer.mutable_parts()->Add(lease->parts.begin(), lease->parts.end());
   return answer;
 }
 
-void Job::TakeFigures(const v1::TrainResult& iteration) {
-  const float share = 1.0f / static_cast<float>(std::max(1u, OrderedParts(spec_)));
-  losses_.push_back(share * iteration.loss());
-  if (losses_.size() > static_cast<size_t>(std::max(1, spec_.solver().average_loss()))) losses_.pop_front();
-  if (iteration.iteration() < newest_iteration_ || iteration.outputs_size() != spec_.train_outputs().outputs_size()) return;
-  newest_iteration_ = iteration.iteration();
-  figures_.set_residual_norm(iteration.residual_norm());
-  figures_.clear_outputs();
-  for (int i = 0; i < iteration.outputs_size(); ++i) {
-    v1::NamedValue* output = figures_.add_outputs();
-    output->set_name(spec_.train_outputs().outputs(i).name());
-    output->set_loss_weight(spec_.train_outputs().outputs(i).loss_weight());
-    output->set_value(share * iteration.outputs(i));
-  }
-}
-
 uint64_t Job::TakeTrainResults(uint64_t worker, const v1::WorkerReport& report, absl::Time now) {
   uint64_t new_iterations = 0;
   for (const v1::TrainResult& result : report.train()) {
-    if (result.job_id() != id() || result.lease_id() < first_train_lease_) continue;
+    if (result.job_id() != id() || Inside(result.lease_id()) < first_train_lease_) continue;
     const TrainLeases::News news = leases_->Complete(worker, result.iteration(), result.part(), now);
     if (news == TrainLeases::News::kNothing) continue;
     failures_in_a_row_ = 0;
-    v1::TrainResult& sum = part_sums_[result.iteration()];
-    AddPart(result, &sum);
+    progress_.AddPart(result);
     if (news == TrainLeases::News::kPart) continue;
     ++new_iterations;
-    if (sum.skipped().empty()) {
-      TakeFigures(sum);
-    } else {
-      TakeSkipped(sum);
-    }
-    part_sums_.erase(result.iteration());
+    const std::string skipped = progress_.EndIteration(result.iteration());
+    if (!skipped.empty()) TakeSkipped(result.iteration(), skipped);
   }
-  if (new_iterations > 0 && now - marks_.back().time >= kMarkEvery) {
-    marks_.push_back({now, leases_->done().size()});
-    while (marks_.size() > 2 && now - marks_[1].time >= kRateSpan) marks_.pop_front();
-  }
+  if (new_iterations > 0) progress_.CountDone(leases_->done().size(), now);
   return new_iterations;
 }
 
-void Job::TakeTestResults(const v1::WorkerReport& report) {
+void Job::TakeTestResults(const v1::WorkerReport& report, absl::Time now) {
   for (const v1::TestResult& result : report.test()) {
-    if (result.job_id() != id() || result.lease_id() < first_test_lease_) continue;
+    if (result.job_id() != id() || Inside(result.lease_id()) < first_test_lease_) continue;
     for (TestPass& pass : passes_) {
-      if (!pass.Complete(result)) continue;
+      if (!pass.Complete(result, now)) continue;
       failures_in_a_row_ = 0;
-      if (pass.complete()) *figures_.add_tests() = pass.Report();
+      if (!pass.complete()) continue;
+      *figures_.add_tests() = pass.Report();
+      Note(v1::JobEvent::KIND_TEST, TestText(pass.Report()));
     }
   }
 }
@@ -451,10 +416,11 @@ void Job::ReleaseLease(uint64_t lease_id) {
 void Job::TakeFailures(const std::string& worker_name, const v1::WorkerReport& report, absl::Time now) {
   for (const v1::WorkFailure& failure : report.failures()) {
     if (failure.job_id() != id()) continue;
-    ReleaseLease(failure.lease_id());
+    ReleaseLease(Inside(failure.lease_id()));
     if (suspended_ && !failure.permanent()) continue;
     if (failures_in_a_row_ == 0) first_failure_ = now;
     const std::string text = absl::StrCat("worker ", worker_name, ": ", failure.message());
+    Note(v1::JobEvent::KIND_WORKER, text);
     if (failure.permanent()) {
       EndLocked(v1::JOB_STATE_FAILED, text, now);
     } else if (++failures_in_a_row_ >= kMaxFailuresInARow && now - first_failure_ >= kFailurePatience) {
@@ -469,7 +435,7 @@ uint64_t Job::Report(uint64_t worker, const std::string& worker_name, const v1::
   absl::MutexLock lock(&mu_);
   if (state_ != v1::JOB_STATE_RUNNING) return 0;
   const uint64_t new_iterations = TakeTrainResults(worker, report, now);
-  TakeTestResults(report);
+  TakeTestResults(report, now);
   TakeFailures(worker_name, report, now);
   Changed();
   return new_iterations;
@@ -482,20 +448,35 @@ void Job::Renew(uint64_t worker, absl::Time now) {
   for (TestPass& pass : passes_) pass.Renew(worker, now);
 }
 
-void Job::ReleaseWorker(uint64_t worker) {
+void Job::ReleaseWorker(uint64_t worker, const std::string& news) {
   absl::MutexLock lock(&mu_);
   if (leases_ == nullptr) return;
+  const std::vector<std::string> held = LeaseNamesLocked(worker);
+  if (!held.empty()) {
+    Note(v1::JobEvent::KIND_WORKER, absl::StrCat(news, "; others get what it held: ", absl::StrJoin(held, ", ")));
+  }
   leases_->ReleaseWorker(worker);
   for (TestPass& pass : passes_) test_releases_ += static_cast<uint64_t>(pass.ReleaseWorker(worker));
   Changed();
 }
 
+void Job::WorkerWentOver(uint64_t worker) {
+  absl::MutexLock lock(&mu_);
+  // Where all workers have parts of the same iterations, none is to wait for this one's.
+  if (leases_ != nullptr && OrderedParts(spec_) > 0) leases_->ReleaseWorker(worker);
+}
+
 void Job::Expire(absl::Time now) {
   absl::MutexLock lock(&mu_);
-  if (leases_ == nullptr) return;
+  if (state_ != v1::JOB_STATE_RUNNING) return;
+  const uint64_t before = leases_->releases() + test_releases_;
   leases_->Expire(now);
   const absl::Duration term = TrainLeases::Options().term;
   for (TestPass& pass : passes_) test_releases_ += static_cast<uint64_t>(pass.Expire(term, now));
+  const uint64_t expired = leases_->releases() + test_releases_ - before;
+  if (expired == 0) return;
+  Note(v1::JobEvent::KIND_LEASE, absl::StrCat(expired, expired == 1 ? " lease" : " leases",
+                                              " ended with work undone; others get it"));
 }
 
 std::vector<uint64_t> Job::TakeRevoked(uint64_t worker) {
@@ -505,18 +486,24 @@ std::vector<uint64_t> Job::TakeRevoked(uint64_t worker) {
   if (state_ != v1::JOB_STATE_RUNNING) {
     for (const TrainLeases::Lease& lease : leases_->LeasesOf(worker)) revoked.push_back(lease.id);
   }
+  for (uint64_t& lease : revoked) lease = Outside(lease);
   return revoked;
 }
 
 bool Job::Holds(uint64_t worker, uint64_t lease_id) const {
   absl::MutexLock lock(&mu_);
-  if (state_ != v1::JOB_STATE_RUNNING || suspended_) return false;
-  return leases_->Holds(worker, lease_id) ||
-         std::any_of(passes_.begin(), passes_.end(), [&](const TestPass& pass) { return pass.Holds(worker, lease_id); });
+  if (state_ != v1::JOB_STATE_RUNNING || suspended_ || Outside(Inside(lease_id)) != lease_id) return false;
+  const uint64_t id = Inside(lease_id);
+  return leases_->Holds(worker, id) ||
+         std::any_of(passes_.begin(), passes_.end(), [&](const TestPass& pass) { return pass.Holds(worker, id); });
 }
 
 std::vector<std::string> Job::LeaseNames(uint64_t worker) const {
   absl::MutexLock lock(&mu_);
+  return LeaseNamesLocked(worker);
+}
+
+std::vector<std::string> Job::LeaseNamesLocked(uint64_t worker) const {
   if (state_ != v1::JOB_STATE_RUNNING) return {};
   std::vector<std::string> names;
   for (const TrainLeases::Lease& lease : leases_->LeasesOf(worker)) {
@@ -543,16 +530,46 @@ std::optional<v1::GetAssignmentResponse> Job::Assignment() const {
   return assignment;
 }
 
-double Job::ImagesPerSecond(absl::Time now) const {
-  if (marks_.empty()) return 0;
-  const absl::Time until = state_ == v1::JOB_STATE_RUNNING ? now : marks_.back().time;
-  const double seconds = absl::ToDoubleSeconds(until - marks_.front().time);
-  const uint64_t iterations = leases_->done().size() - marks_.front().completed;
-  return seconds <= 0 ? 0 : static_cast<double>(iterations * SamplesOfIteration(spec_)) / seconds;
+absl::StatusOr<uint64_t> Job::RequestSnapshot() {
+  absl::MutexLock lock(&mu_);
+  if (state_ != v1::JOB_STATE_RUNNING) {
+    return absl::FailedPreconditionError(absl::StrCat("job \"", id(), "\" is ", StateName(state_), ", it does not run"));
+  }
+  if (requested_snapshot_ != kNever) return requested_snapshot_;
+  const uint64_t iteration = std::max(leased_end_, leases_->done().watermark());
+  if (verified_ || iteration >= max_iter()) return max_iter();
+  if (figures_.snapshots_size() > 0 && *figures_.snapshots().rbegin() == iteration) return iteration;
+  requested_snapshot_ = iteration;
+  UpdateLimit();
+  Note(v1::JobEvent::KIND_SNAPSHOT, absl::StrCat("a user asks for a snapshot: it will be of iteration ", iteration));
+  return iteration;
+}
+
+std::vector<v1::JobEvent> Job::EventsAfter(uint64_t number) const {
+  absl::MutexLock lock(&mu_);
+  return events_.After(number);
+}
+
+uint64_t Job::newest_event() const {
+  absl::MutexLock lock(&mu_);
+  return events_.newest();
+}
+
+v1::JobRecord Job::Record(absl::Time now) const {
+  absl::MutexLock lock(&mu_);
+  v1::JobRecord record;
+  *record.mutable_status() = StatusLocked(now);
+  record.set_begun(begun_);
+  for (v1::JobEvent& event : events_.After(0)) *record.add_events() = std::move(event);
+  return record;
 }
 
 v1::JobStatus Job::Status(absl::Time now) const {
   absl::MutexLock lock(&mu_);
+  return StatusLocked(now);
+}
+
+v1::JobStatus Job::StatusLocked(absl::Time now) const {
   v1::JobStatus status = figures_;
   status.set_job_id(id());
   status.set_state(state_);
@@ -563,6 +580,9 @@ v1::JobStatus Job::Status(absl::Time now) const {
   status.set_parts(spec_.parts());
   status.set_encoding(spec_.encoding());
   status.set_topk_ratio(spec_.topk_ratio());
+  status.set_staleness_scaling(spec_.staleness_scaling());
+  status.set_delay_compensation(spec_.delay_compensation());
+  status.set_weight(weight());
   status.set_chunk_elements(plan_.chunk_elements);
   status.set_resumed_from(plan_.resumed_from);
   status.set_epoch(plan_.epoch);
@@ -571,15 +591,15 @@ v1::JobStatus Job::Status(absl::Time now) const {
   const Ledger& done = leases_->done();
   status.set_iteration(std::min(done.watermark(), max_iter()));
   status.set_completed_iterations(done.size());
-  status.set_samples(done.size() * SamplesOfIteration(spec_));
   status.set_learning_rate(LearningRate(spec_.solver(), std::min(done.watermark(), max_iter() - 1)));
-  for (float loss : losses_) status.set_loss(status.loss() + loss / static_cast<double>(losses_.size()));
-  status.set_images_per_second(ImagesPerSecond(now));
-  if (status.images_per_second() > 0) {
-    const uint64_t left = (max_iter() - std::min(done.size(), max_iter())) * SamplesOfIteration(spec_);
-    status.set_eta_seconds(static_cast<double>(left) / status.images_per_second());
-  }
+  progress_.WriteTo(&status, done.size(), state_ == v1::JOB_STATE_RUNNING ? now : absl::InfinitePast());
   status.set_releases(leases_->releases() + test_releases_);
+  status.set_speculative(leases_->speculative() + test_speculative_);
+  status.set_speculative_wasted(leases_->speculative_wasted() + test_speculative_wasted_);
+  for (const TestPass& pass : passes_) {
+    status.set_speculative(status.speculative() + pass.speculative());
+    status.set_speculative_wasted(status.speculative_wasted() + pass.speculative_wasted());
+  }
   status.set_seconds(absl::ToDoubleSeconds((state_ == v1::JOB_STATE_RUNNING ? now : ended_at_) - started_));
   return status;
 }

@@ -1,24 +1,27 @@
 // Job is one training job as its coordinator sees it: its state, its leases, its tests, its checkpoints, its figures.
 //
 // Workers' calls change it (Lease, Report, Renew, ReleaseWorker); the job's runner (job_runner.h) drives it through its life
-// and does what needs the servers. Nothing here does I/O.
+// and does what needs the servers. Nothing here does I/O. Times that are passed are SteadyNow()'s (clock.h); what people see
+// is told by the wall clock.
 //
 // Thread safety: all methods may be called from any thread.
 #pragma once
 
 #include <cstdint>
-#include <deque>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "samovar/v1/coordinator.pb.h"
 #include "samovar/v1/job.pb.h"
+#include "samovar/v1/job_record.pb.h"
+#include "server/coordinator/event_log.h"
+#include "server/coordinator/job_figures.h"
 #include "server/coordinator/test_pass.h"
 #include "server/coordinator/train_leases.h"
 
@@ -42,15 +45,22 @@ class Job {
     bool test = false;
   };
 
-  // `recovered`: it ran under an earlier coordinator, and its servers may have it open. REQUIRES: CheckJobSpec(spec).ok()
-  explicit Job(v1::JobSpec spec, bool recovered = false);
+  // Its number is unique among the coordinator's jobs, and below 2^22. REQUIRES: CheckJobSpec(spec).ok()
+  explicit Job(v1::JobSpec spec, uint64_t number = 0);
+  // A job that an earlier coordinator has left: one that has ended, or one that waits, and may have been running.
+  Job(v1::JobSpec spec, uint64_t number, const v1::JobRecord& record);
 
   const v1::JobSpec& spec() const { return spec_; }
+  uint64_t number() const { return number_; }
+  uint32_t weight() const { return spec_.weight() == 0 ? 1 : spec_.weight(); }
   const std::string& id() const { return spec_.job_id(); }
+  // Whether the job was begun under an earlier coordinator: its servers may hold it still, or snapshots of it.
   bool recovered() const { return recovered_; }
   uint64_t max_iter() const { return static_cast<uint64_t>(spec_.solver().max_iter()); }
 
   // --- for the runner ---
+  // Its servers are about to be asked to hold it.
+  void Begin();
   // Of a QUEUED job: what it waits for.
   void SetCause(const std::string& cause);
   void Start(Plan plan, absl::Time now);
@@ -60,7 +70,7 @@ class Job {
   void Resume();
   // Servers were lost, and the job is open again. `plan.done` is what all chunks hold now; the rest is leased again. What was reported
   // of leases from before counts no more, and a checkpoint that was under way is taken anew when it is due.
-  void Recovered(Plan plan, absl::Time now);
+  void Recovered(Plan plan);
   // For people: what has happened to the job.
   void AddNotice(const std::string& notice);
   // Blocks until the runner has something to do, or for the given time.
@@ -78,9 +88,12 @@ class Job {
   bool AwaitsVerification() const;
   // What the servers' ledgers hold. Iterations that some chunk lacks are leased again.
   void Verified(const Ledger& held_by_all, const v1::LedgerSummary& summary);
+  // What the chunks have counted so far.
+  void TakeCounters(const v1::PushCounters& counters);
   // The first end counts.
   void End(v1::JobState state, const std::string& cause, absl::Time now);
   bool ended() const;
+  bool running() const;
 
   // --- for workers ---
   // Work for the worker: a slice of a test first, then iterations. None: nothing to do at present.
@@ -88,7 +101,10 @@ class Job {
   // Takes the part of the report that is about this job. Returns the number of iterations that were not known as done.
   uint64_t Report(uint64_t worker, const std::string& worker_name, const v1::WorkerReport& report, absl::Time now);
   void Renew(uint64_t worker, absl::Time now);
-  void ReleaseWorker(uint64_t worker);
+  // The worker is gone; `news` says who it was and why, for the log.
+  void ReleaseWorker(uint64_t worker, const std::string& news = "");
+  // The worker lives, and has gone over to another job. It holds no lease.
+  void WorkerWentOver(uint64_t worker);
   void Expire(absl::Time now);
   // Leases that the worker should stop working on.
   std::vector<uint64_t> TakeRevoked(uint64_t worker);
@@ -99,13 +115,29 @@ class Job {
   // Empty unless the job is running.
   std::optional<v1::GetAssignmentResponse> Assignment() const;
 
-  // --- for watchers ---
+  // --- for users ---
+  // Asks for a snapshot as soon as all iterations that are leased now are done. Returns its iteration, or max_iter if the
+  // last one comes as soon. FAILED_PRECONDITION: the job is not running.
+  absl::StatusOr<uint64_t> RequestSnapshot();
   v1::JobStatus Status(absl::Time now) const;
+  // Events with a higher number than this, oldest first.
+  std::vector<v1::JobEvent> EventsAfter(uint64_t number) const;
+  uint64_t newest_event() const;
+  // What is to be kept of the job over the coordinator's end. It changes in what matters with each event only.
+  v1::JobRecord Record(absl::Time now) const;
   // Blocks until the status has changed since `version`, or for the given time; returns the version now.
   uint64_t AwaitChange(uint64_t version, absl::Duration time) const;
 
  private:
   void Changed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { ++version_; }
+  void Note(v1::JobEvent::Kind kind, const std::string& text) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  v1::JobStatus StatusLocked(absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Of a job that was taken up again: results of iterations that it has not come to this time.
+  void ForgetBeyond(uint64_t iteration) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  std::vector<std::string> LeaseNamesLocked(uint64_t worker) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Ids of leases are unique among all jobs: a worker knows a lease by its id alone.
+  uint64_t Outside(uint64_t lease_id) const { return lease_id | lease_base_; }
+  uint64_t Inside(uint64_t lease_id) const { return lease_id & ~lease_base_; }
   bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::optional<Checkpoint> DueCheckpoint() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Leasing stops before the second next checkpoint of either kind, so that none is passed over. In a job whose
@@ -115,26 +147,26 @@ class Job {
   void EndLocked(v1::JobState state, const std::string& cause, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void AddNoticeLocked(const std::string& notice) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Counts an iteration that was skipped, and says so.
-  void TakeSkipped(const v1::TrainResult& iteration) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Figures of an iteration that is done: the parts' means.
-  void TakeFigures(const v1::TrainResult& iteration) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void TakeSkipped(uint64_t iteration, const std::string& finding) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   uint64_t TakeTrainResults(uint64_t worker, const v1::WorkerReport& report, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void TakeTestResults(const v1::WorkerReport& report) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void TakeTestResults(const v1::WorkerReport& report, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void TakeFailures(const std::string& worker_name, const v1::WorkerReport& report, absl::Time now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void ReleaseLease(uint64_t lease_id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // The checkpoint under way was not. Returns the iteration of its tests, if they are not done.
   std::optional<uint64_t> DropCheckpoint() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  double ImagesPerSecond(absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const v1::JobSpec spec_;
-  const bool recovered_;
+  const uint64_t number_;
+  const uint64_t lease_base_;
+  bool recovered_ = false;
   mutable absl::Mutex mu_;
   // Raised by every change that a watcher would see.
   uint64_t version_ ABSL_GUARDED_BY(mu_) = 1;
   v1::JobState state_ ABSL_GUARDED_BY(mu_) = v1::JOB_STATE_QUEUED;
   std::string cause_ ABSL_GUARDED_BY(mu_);
   Plan plan_ ABSL_GUARDED_BY(mu_);
+  JobFigures progress_ ABSL_GUARDED_BY(mu_);
   // Null until the job starts.
   std::unique_ptr<TrainLeases> leases_ ABSL_GUARDED_BY(mu_);
   bool suspended_ ABSL_GUARDED_BY(mu_) = false;
@@ -148,6 +180,10 @@ class Job {
   // Iterations of the next checkpoint of either kind; kNever if there is none before the last.
   uint64_t next_snapshot_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t next_test_ ABSL_GUARDED_BY(mu_) = 0;
+  // As RequestSnapshot has returned it; kNever if none is asked for.
+  uint64_t requested_snapshot_ ABSL_GUARDED_BY(mu_);
+  // Beyond the last iteration that was leased.
+  uint64_t leased_end_ ABSL_GUARDED_BY(mu_) = 0;
   bool checkpoint_active_ ABSL_GUARDED_BY(mu_) = false;
   bool verified_ ABSL_GUARDED_BY(mu_) = false;
   std::vector<TestPass> passes_ ABSL_GUARDED_BY(mu_);
@@ -155,28 +191,19 @@ class Job {
   uint64_t tested_iteration_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t next_test_lease_ ABSL_GUARDED_BY(mu_);
   uint64_t test_releases_ ABSL_GUARDED_BY(mu_) = 0;
+  // Of the tests that have ended.
+  uint64_t test_speculative_ ABSL_GUARDED_BY(mu_) = 0;
+  uint64_t test_speculative_wasted_ ABSL_GUARDED_BY(mu_) = 0;
 
   int failures_in_a_row_ ABSL_GUARDED_BY(mu_) = 0;
   absl::Time first_failure_ ABSL_GUARDED_BY(mu_);
-  // Of iterations of which some parts are done: the sums of these parts' results.
-  std::map<uint64_t, v1::TrainResult> part_sums_ ABSL_GUARDED_BY(mu_);
-  std::deque<float> losses_ ABSL_GUARDED_BY(mu_);
-  uint64_t newest_iteration_ ABSL_GUARDED_BY(mu_) = 0;
+  // The part of the status that is not computed when it is asked for.
   v1::JobStatus figures_ ABSL_GUARDED_BY(mu_);
-  struct Mark {
-    absl::Time time;
-    uint64_t completed = 0;
-  };
-  std::deque<Mark> marks_ ABSL_GUARDED_BY(mu_);
+  EventLog events_ ABSL_GUARDED_BY(mu_);
+  bool begun_ ABSL_GUARDED_BY(mu_) = false;
   absl::Time started_ ABSL_GUARDED_BY(mu_);
   absl::Time ended_at_ ABSL_GUARDED_BY(mu_);
 };
-
-// Parts of each iteration, if iterations are applied in order, as in OpenJobRequest.parts; else 0.
-uint32_t OrderedParts(const v1::JobSpec& spec);
-
-// INVALID_ARGUMENT names what a job from outside lacks or has wrong.
-absl::Status CheckJobSpec(const v1::JobSpec& spec);
 
 // "RUNNING" for JOB_STATE_RUNNING.
 std::string StateName(v1::JobState state);

@@ -5,7 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
-#include "server/coordinator/job.h"
+#include "server/coordinator/job_spec.h"
 #include "server/coordinator/parameter_servers.h"
 
 namespace samovar {
@@ -193,6 +193,8 @@ v1::OpenJobRequest JobOpener::RequestFor(const Placement& placement, const Chunk
   *open.mutable_solver() = spec_.solver();
   open.set_seed(spec_.seed());
   open.set_parts(OrderedParts(spec_));
+  open.set_staleness_scaling(spec_.staleness_scaling());
+  open.set_delay_compensation(spec_.delay_compensation());
   if (spec_.has_initial_model()) *open.mutable_initial_model() = spec_.initial_model();
   open.set_restore(restored.has_value());
   open.set_restore_iteration(restored.value_or(0));

@@ -10,8 +10,10 @@
 #include "absl/strings/str_join.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
+#include "common/parameters/push_counters.h"
 #include "common/telemetry/log.h"
 #include "server/coordinator/job_opener.h"
+#include "server/coordinator/job_spec.h"
 #include "server/coordinator/parameter_servers.h"
 
 namespace samovar {
@@ -55,7 +57,8 @@ class Runner {
   Runner(Job* job, uint64_t epoch, const ClusterView& cluster, const Stopper& stopper)
       : job_(*job), epoch_(epoch), cluster_(cluster), stopper_(stopper), opener_(job->spec(), epoch, &stopper) {}
 
-  void Run();
+  // As RunJob.
+  absl::Status Run();
 
  private:
   // Until the job runs.
@@ -243,7 +246,7 @@ absl::Status Runner::TryToRecover(const absl::Status& loss) {
   servers_ = std::make_unique<ParameterServers>(AddressesOf(placement_.servers), &stopper_);
   checkpoint_.reset();
   const uint64_t repeated_before = job_.Status(SteadyNow()).repeated_iterations();
-  job_.Recovered(PlanFor(placement_, opened.ledgers), SteadyNow());
+  job_.Recovered(PlanFor(placement_, opened.ledgers));
   for (const std::string& notice : opened.notices) Notice(notice);
   const std::string back = opened.restored.has_value() ? absl::StrCat("to snapshot ", *opened.restored) : "to the beginning";
   const std::string lost = restarted.empty() ? std::string(loss.message())
@@ -263,6 +266,12 @@ absl::Status Runner::BeginCheckpoint(const Job::Checkpoint& checkpoint) {
     const absl::Status status = servers_->Persist(job_.id(), epoch_, iteration, keep);
     if (!status.ok()) LogError(absl::StrCat("job ", job_.id(), ": snapshot at ", iteration, ": ", status.message()));
     job_.SnapshotEnded(iteration, status);
+  }
+  // How late pushes come, for the status. Not worth an error.
+  if (const auto ledgers = servers_->GetLedgers(job_.id()); ledgers.ok()) {
+    v1::PushCounters counters;
+    for (const v1::GetLedgersResponse& response : *ledgers) AddCounters(response.counters(), &counters);
+    job_.TakeCounters(counters);
   }
   return absl::OkStatus();
 }
@@ -292,13 +301,7 @@ absl::Status Runner::Verify() {
         SAMOVAR_ASSIGN_OR_RETURN(Ledger ledger, Ledger::FromProto(chunk.ledger()));
         ledgers.push_back(std::move(ledger));
       }
-      v1::PushCounters* sum = summary.mutable_counters();
-      sum->set_applied(sum->applied() + response.counters().applied());
-      sum->set_duplicates(sum->duplicates() + response.counters().duplicates());
-      sum->set_rejected(sum->rejected() + response.counters().rejected());
-      sum->set_skipped(sum->skipped() + response.counters().skipped());
-      sum->set_staleness_sum(sum->staleness_sum() + response.counters().staleness_sum());
-      sum->set_staleness_max(std::max(sum->staleness_max(), response.counters().staleness_max()));
+      AddCounters(response.counters(), summary.mutable_counters());
     }
     return absl::OkStatus();
   }));
@@ -336,20 +339,21 @@ absl::Status Runner::Train() {
   return absl::OkStatus();
 }
 
-void Runner::Run() {
+absl::Status Runner::Run() {
   absl::Status status = Begin();
   if (status.ok()) status = Train();
-  if (status.ok() || job_.ended()) return;
-  const v1::JobState state = stopper_.stopped() ? v1::JOB_STATE_CANCELLED : v1::JOB_STATE_FAILED;
-  const std::string line = absl::StrCat("job ", job_.id(), " ", StateName(state), ": ", status.message());
-  state == v1::JOB_STATE_FAILED ? LogError(line) : LogInfo(line);
-  job_.End(state, std::string(status.message()), SteadyNow());
+  if (status.ok() || job_.ended()) return absl::OkStatus();
+  if (stopper_.stopped()) return absl::CancelledError("the coordinator is stopping");
+  if (absl::IsResourceExhausted(status) && !job_.running()) return status;
+  LogError(absl::StrCat("job ", job_.id(), " FAILED: ", status.message()));
+  job_.End(v1::JOB_STATE_FAILED, std::string(status.message()), SteadyNow());
+  return absl::OkStatus();
 }
 
 }  // namespace
 
-void RunJob(Job* job, uint64_t epoch, const ClusterView& cluster, const Stopper& stopper) {
-  Runner(job, epoch, cluster, stopper).Run();
+absl::Status RunJob(Job* job, uint64_t epoch, const ClusterView& cluster, const Stopper& stopper) {
+  return Runner(job, epoch, cluster, stopper).Run();
 }
 
 }  // namespace samovar

@@ -6,6 +6,7 @@
 #include <functional>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "common/base/stopper.h"
 #include "server/coordinator/job.h"
@@ -21,8 +22,9 @@ struct ClusterView {
   absl::Duration patience = absl::Minutes(10);
 };
 
-// Blocks until the job has ended, or until the process stops. The job's end and its cause are in the job. `epoch` is the
-// coordinator's.
-void RunJob(Job* job, uint64_t epoch, const ClusterView& cluster, const Stopper& stopper);
+// Blocks until the job has ended, whose end and cause are in the job: then it returns OK. `epoch` is the coordinator's.
+//   RESOURCE_EXHAUSTED  the servers have no memory for the job now; it is QUEUED still, and may be open at some of them
+//   CANCELLED           the stopper was stopped; the job is as it was
+absl::Status RunJob(Job* job, uint64_t epoch, const ClusterView& cluster, const Stopper& stopper);
 
 }  // namespace samovar

@@ -39,18 +39,47 @@ grpc::Status JobService::Cancel(grpc::ServerContext*, const v1::CancelRequest* r
   return ToGrpcStatus(coordinator_.Cancel(request->job_id(), request->reason()));
 }
 
-grpc::Status JobService::Watch(grpc::ServerContext* context, const v1::WatchRequest* request,
-                               grpc::ServerWriter<v1::JobStatus>* writer) {
+grpc::Status JobService::AsWatcher(absl::FunctionRef<absl::Status()> call) {
   if (watchers_.fetch_add(1) >= kMaxWatchers) {
     watchers_.fetch_sub(1);
     return ToGrpcStatus(absl::ResourceExhaustedError(absl::StrCat("more than ", kMaxWatchers, " watchers; use Get")));
   }
   const absl::Cleanup leave = [this] { watchers_.fetch_sub(1); };
+  return ToGrpcStatus(call());
+}
+
+grpc::Status JobService::Watch(grpc::ServerContext* context, const v1::WatchRequest* request,
+                               grpc::ServerWriter<v1::JobStatus>* writer) {
   const uint32_t wanted = request->interval_ms() == 0 ? kDefaultIntervalMs : request->interval_ms();
   const absl::Duration interval = absl::Milliseconds(std::clamp(wanted, kMinIntervalMs, kMaxIntervalMs));
-  return ToGrpcStatus(coordinator_.Watch(
-      request->job_id(), interval, [&](const v1::JobStatus& status) { return writer->Write(status); },
-      [&] { return context->IsCancelled(); }));
+  return AsWatcher([&] {
+    return coordinator_.Watch(
+        request->job_id(), interval, [&](const v1::JobStatus& status) { return writer->Write(status); },
+        [&] { return context->IsCancelled(); });
+  });
+}
+
+grpc::Status JobService::GetSpec(grpc::ServerContext*, const v1::GetSpecRequest* request, v1::JobSpec* response) {
+  absl::StatusOr<v1::JobSpec> spec = coordinator_.GetSpec(request->job_id());
+  if (!spec.ok()) return ToGrpcStatus(spec.status());
+  *response = *std::move(spec);
+  return grpc::Status::OK;
+}
+
+grpc::Status JobService::Logs(grpc::ServerContext* context, const v1::LogsRequest* request,
+                              grpc::ServerWriter<v1::JobEvent>* writer) {
+  return AsWatcher([&] {
+    return coordinator_.Logs(
+        request->job_id(), request->after(), request->follow(), [&](const v1::JobEvent& event) { return writer->Write(event); },
+        [&] { return context->IsCancelled(); });
+  });
+}
+
+grpc::Status JobService::Snapshot(grpc::ServerContext*, const v1::SnapshotRequest* request, v1::SnapshotResponse* response) {
+  const absl::StatusOr<uint64_t> iteration = coordinator_.Snapshot(request->job_id());
+  if (!iteration.ok()) return ToGrpcStatus(iteration.status());
+  response->set_iteration(*iteration);
+  return grpc::Status::OK;
 }
 
 }  // namespace samovar

@@ -3,6 +3,7 @@
 
 #include <atomic>
 
+#include "absl/functional/function_ref.h"
 #include "samovar/v1/job.grpc.pb.h"
 #include "server/coordinator/coordinator.h"
 
@@ -21,8 +22,14 @@ class JobService final : public v1::JobService::Service {
   grpc::Status List(grpc::ServerContext*, const v1::ListJobsRequest*, v1::ListJobsResponse*) override;
   grpc::Status Cancel(grpc::ServerContext*, const v1::CancelRequest*, v1::CancelResponse*) override;
   grpc::Status Watch(grpc::ServerContext*, const v1::WatchRequest*, grpc::ServerWriter<v1::JobStatus>*) override;
+  grpc::Status GetSpec(grpc::ServerContext*, const v1::GetSpecRequest*, v1::JobSpec*) override;
+  grpc::Status Logs(grpc::ServerContext*, const v1::LogsRequest*, grpc::ServerWriter<v1::JobEvent>*) override;
+  grpc::Status Snapshot(grpc::ServerContext*, const v1::SnapshotRequest*, v1::SnapshotResponse*) override;
 
  private:
+  // Runs a call that blocks while it has something to send, unless too many do.
+  grpc::Status AsWatcher(absl::FunctionRef<absl::Status()> call);
+
   Coordinator& coordinator_;
   // A count only; orders nothing.
   std::atomic<int> watchers_{0};

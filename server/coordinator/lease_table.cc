@@ -4,12 +4,6 @@
 #include <utility>
 
 namespace samovar {
-namespace {
-
-// A lease is worth a second worker when it takes this many times what its iterations should take.
-constexpr int kBackupFactor = 3;
-
-}  // namespace
 
 LeaseTable::LeaseTable(const Options& options, Ledger done) : options_(options), done_(std::move(done)) {}
 
@@ -53,30 +47,63 @@ std::optional<IterationRange> LeaseTable::TakeFresh(uint64_t length) {
   return range;
 }
 
-std::optional<IterationRange> LeaseTable::TakeBackup(uint64_t worker, uint64_t length, absl::Time now) {
-  for (auto& [id, entry] : leases_) {
-    if (entry.lease.worker == worker || entry.backed_up) continue;
-    const auto pace = paces_.find(entry.lease.worker);
-    const absl::Duration expected = pace == paces_.end() ? absl::ZeroDuration() : pace->second.per_iteration();
-    const std::vector<IterationRange> left = done_.Missing(entry.lease.range.begin, entry.lease.range.end);
-    if (left.empty() || now - entry.progressed < std::max(options_.target, kBackupFactor * expected)) continue;
-    entry.backed_up = true;
-    IterationRange range = left.front();
-    range.end = std::min(range.end, range.begin + length);
-    backups_ += range.end - range.begin;
-    return range;
+absl::Duration LeaseTable::ExpectedFor(uint64_t worker) const {
+  const auto own = paces_.find(worker);
+  if (own != paces_.end() && own->second.per_iteration() > absl::ZeroDuration()) return own->second.per_iteration();
+  absl::Duration sum;
+  int known = 0;
+  for (const auto& [other, pace] : paces_) {
+    sum += pace.per_iteration();
+    known += pace.per_iteration() > absl::ZeroDuration() ? 1 : 0;
   }
-  return std::nullopt;
+  return known == 0 ? absl::ZeroDuration() : sum / known;
+}
+
+bool LeaseTable::Late(const Entry& entry, absl::Time now) const {
+  if (Blocked(LowestUndone(entry))) return false;
+  const absl::Duration expected = ExpectedFor(entry.lease.worker);
+  // Without anything to compare with, a lease's term is long for an iteration.
+  const absl::Duration patience = expected == absl::ZeroDuration() ? options_.term : std::max(options_.patience, kLateFactor * expected);
+  const absl::Time since = options_.delay.has_value() ? std::max(entry.progressed, advanced_) : entry.progressed;
+  return now - since > patience;
+}
+
+bool LeaseTable::InGoodHands(uint64_t t, uint64_t worker, absl::Time now) const {
+  return std::any_of(leases_.begin(), leases_.end(), [&](const auto& held) {
+    const Lease& lease = held.second.lease;
+    return lease.range.begin <= t && t < lease.range.end && (lease.worker == worker || !Late(held.second, now));
+  });
+}
+
+std::optional<IterationRange> LeaseTable::TakeLate(uint64_t worker, uint64_t length, absl::Time now) {
+  std::optional<IterationRange> lowest;
+  for (const auto& [id, entry] : leases_) {
+    if (entry.lease.worker == worker || !Late(entry, now)) continue;
+    for (const IterationRange& left : done_.Missing(entry.lease.range.begin, entry.lease.range.end)) {
+      IterationRange range{left.begin, left.begin};
+      while (range.begin < left.end && InGoodHands(range.begin, worker, now)) ++range.begin;
+      range.end = range.begin;
+      while (range.end < left.end && range.end - range.begin < length && !InGoodHands(range.end, worker, now)) ++range.end;
+      if (range.begin == range.end || (lowest.has_value() && lowest->begin <= range.begin)) continue;
+      lowest = range;
+    }
+  }
+  return lowest;
 }
 
 std::optional<TrainLeases::Lease> LeaseTable::Acquire(uint64_t worker, uint64_t workers, absl::Time now) {
   const uint64_t length = LengthFor(worker, workers);
-  std::optional<IterationRange> range = TakeReturned(length);
+  // What would only be waited with is no better than nothing.
+  const bool waits = Blocked(returned_.empty() ? fresh_ : std::min(fresh_, *returned_.begin()));
+  std::optional<IterationRange> late = waits ? TakeLate(worker, length, now) : std::nullopt;
+  std::optional<IterationRange> range = late;
+  if (!range.has_value()) range = TakeReturned(length);
   if (!range.has_value()) range = TakeFresh(length);
-  if (!range.has_value()) range = TakeBackup(worker, length, now);
+  if (!range.has_value()) range = late = TakeLate(worker, length, now);
   if (!range.has_value()) return std::nullopt;
+  if (late.has_value()) speculative_ += late->end - late->begin;
   const Lease lease{next_id_++, worker, *range, {}};
-  leases_[lease.id] = Entry{lease, now, now};
+  leases_[lease.id] = Entry{lease, now, now, late.has_value()};
   return lease;
 }
 
@@ -91,7 +118,9 @@ bool LeaseTable::Finished(const Entry& entry) const {
 }
 
 TrainLeases::News LeaseTable::Complete(uint64_t worker, uint64_t t, uint32_t part, absl::Time now) {
+  const uint64_t watermark = done_.watermark();
   if (t >= options_.max_iter || part != 0 || !done_.Add(t)) return News::kNothing;
+  if (done_.watermark() != watermark) advanced_ = now;
   paces_[worker].Count(now);
   for (auto entry = leases_.begin(); entry != leases_.end();) {
     const IterationRange& range = entry->second.lease.range;
@@ -100,6 +129,7 @@ TrainLeases::News LeaseTable::Complete(uint64_t worker, uint64_t t, uint32_t par
       continue;
     }
     entry->second.progressed = now;
+    if (entry->second.speculative && entry->second.lease.worker != worker) ++speculative_wasted_;
     if (Finished(entry->second)) {
       if (entry->second.lease.worker != worker) revoked_[entry->second.lease.worker].push_back(entry->first);
       entry = leases_.erase(entry);
@@ -163,6 +193,25 @@ void LeaseTable::Expire(absl::Time now) {
     entry = expired ? EndLease(entry, /*revoke=*/true) : std::next(entry);
   }
   RevokeBlocked();
+  RelieveLate(now);
+}
+
+void LeaseTable::RelieveLate(absl::Time now) {
+  if (!options_.delay.has_value()) return;
+  const uint64_t lowest = done_.watermark();
+  for (auto& [id, entry] : leases_) {
+    if (LowestUndone(entry) != lowest || entry.relieved || !Late(entry, now) || InGoodHands(lowest, /*worker=*/0, now)) continue;
+    // Of those that wait, the one whose turn is last.
+    auto waiting = leases_.end();
+    for (auto other = leases_.begin(); other != leases_.end(); ++other) {
+      if (other->second.lease.worker == entry.lease.worker || !Blocked(LowestUndone(other->second))) continue;
+      if (waiting == leases_.end() || other->second.lease.range.begin > waiting->second.lease.range.begin) waiting = other;
+    }
+    if (waiting == leases_.end()) continue;
+    entry.relieved = true;
+    EndLease(waiting, /*revoke=*/true);
+    return;
+  }
 }
 
 void LeaseTable::AddMissing(const std::vector<IterationRange>& ranges) {

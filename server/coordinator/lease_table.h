@@ -1,4 +1,4 @@
-// LeaseTable leases ranges of whole iterations, each to one worker.
+// LeaseTable leases ranges of whole iterations, each to one worker; what a late one holds, to another as well.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,6 @@ class LeaseTable final : public TrainLeases {
   // `done`: iterations that every chunk holds already.
   LeaseTable(const Options& options, Ledger done);
 
-  // When nothing else is left, a range that another worker holds for longer than it should take is leased a second
-  // time.
   std::optional<Lease> Acquire(uint64_t worker, uint64_t workers, absl::Time now) override;
   void Renew(uint64_t worker, absl::Time now) override;
   News Complete(uint64_t worker, uint64_t t, uint32_t part, absl::Time now) override;
@@ -33,9 +31,8 @@ class LeaseTable final : public TrainLeases {
   const Ledger& done() const override { return done_; }
   bool complete() const override { return done_.watermark() >= options_.max_iter; }
   uint64_t releases() const override { return releases_; }
-
-  // Iterations leased a second time while their first lease was running.
-  uint64_t backups() const { return backups_; }
+  uint64_t speculative() const override { return speculative_; }
+  uint64_t speculative_wasted() const override { return speculative_wasted_; }
 
  private:
   struct Entry {
@@ -43,17 +40,32 @@ class LeaseTable final : public TrainLeases {
     absl::Time renewed;
     // When it was granted, or last had an iteration done.
     absl::Time progressed;
-    bool backed_up = false;
+    // Others hold its iterations, too, and did so first.
+    bool speculative = false;
+    // One that waited for it was revoked.
+    bool relieved = false;
   };
   using Entries = std::map<uint64_t, Entry>;
 
   uint64_t LengthFor(uint64_t worker, uint64_t workers) const;
   std::optional<IterationRange> TakeReturned(uint64_t length);
   std::optional<IterationRange> TakeFresh(uint64_t length);
-  std::optional<IterationRange> TakeBackup(uint64_t worker, uint64_t length, absl::Time now);
+  // What a late worker holds, and no other that is in time.
+  std::optional<IterationRange> TakeLate(uint64_t worker, uint64_t length, absl::Time now);
+  bool Late(const Entry& entry, absl::Time now) const;
+  // What an iteration should take the worker: what it did, or what it does on average for others. 0: nobody has done any yet.
+  absl::Duration ExpectedFor(uint64_t worker) const;
+  // Of an unfinished lease.
+  uint64_t LowestUndone(const Entry& entry) const { return done_.Missing(entry.lease.range.begin, entry.lease.range.end).front().begin; }
+  // Whether the iteration cannot be computed before others are done.
+  bool Blocked(uint64_t t) const { return options_.delay.has_value() && t > done_.watermark() + *options_.delay; }
+  // Whether the iteration is held by someone who is in time, or by the worker itself.
+  bool InGoodHands(uint64_t t, uint64_t worker, absl::Time now) const;
   Entries::iterator EndLease(Entries::iterator entry, bool revoke);
   // Revokes the leases that cannot be done before the lowest iteration that was given back is.
   void RevokeBlocked();
+  // If a late lease holds up all beyond the delay, and nobody else has its iterations, revokes one that waits: its worker will ask.
+  void RelieveLate(absl::Time now);
   bool Finished(const Entry& entry) const;
 
   // First iteration that may not be leased now.
@@ -70,8 +82,11 @@ class LeaseTable final : public TrainLeases {
   std::map<uint64_t, Pace> paces_;
   std::map<uint64_t, std::vector<uint64_t>> revoked_;
   uint64_t next_id_ = 1;
+  // When the lowest iteration that is not done became another.
+  absl::Time advanced_ = absl::InfinitePast();
   uint64_t releases_ = 0;
-  uint64_t backups_ = 0;
+  uint64_t speculative_ = 0;
+  uint64_t speculative_wasted_ = 0;
 };
 
 }  // namespace samovar

@@ -52,7 +52,7 @@ std::optional<TrainLeases::Lease> PartTable::Acquire(uint64_t worker, uint64_t, 
   const auto taken = free_.begin() + static_cast<int64_t>(std::min(share, free_.size()));
   Lease lease{next_id_++, worker, round_, {free_.begin(), taken}};
   free_.erase(free_.begin(), taken);
-  leases_[lease.id] = Entry{lease, now, now};
+  leases_[lease.id] = Entry{lease, now, now, now};
   changed_ = now;
   return lease;
 }
@@ -80,11 +80,13 @@ TrainLeases::News PartTable::Complete(uint64_t worker, uint64_t t, uint32_t part
   if (t >= options_.max_iter || part >= parts_ || done_.Contains(t)) return News::kNothing;
   std::set<uint32_t>& parts = done_parts_[t];
   if (!parts.insert(part).second) return News::kNothing;
+  if (const auto replaced = replaced_.extract({t, part}); !replaced.empty() && replaced.mapped() == worker) ++speculative_wasted_;
   News news = News::kPart;
   if (parts.size() == parts_) {
     done_parts_.erase(t);
     done_.Add(t);
     pace_.Count(now);
+    advanced_ = now;
     news = News::kIteration;
   }
   for (auto entry = leases_.begin(); entry != leases_.end();) {
@@ -128,7 +130,46 @@ void PartTable::Expire(absl::Time now) {
     crew_.clear();
     for (const auto& [id, entry] : leases_) crew_.insert(entry.lease.worker);
   }
-  if (lost || idle) Restart();
+  if (lost || idle) return Restart();
+  if (const std::set<uint64_t> late = LateWorkers(now); !late.empty()) ReplaceLate(late);
+}
+
+bool PartTable::HoldsUp(const Entry& entry, uint64_t t) const {
+  const Lease& lease = entry.lease;
+  if (t < lease.range.begin || t >= lease.range.end) return false;
+  const auto done = done_parts_.find(t);
+  return done == done_parts_.end() ||
+         std::any_of(lease.parts.begin(), lease.parts.end(), [&](uint32_t part) { return !done->second.contains(part); });
+}
+
+std::set<uint64_t> PartTable::LateWorkers(absl::Time now) const {
+  const absl::Duration expected = pace_.per_iteration();
+  const absl::Duration patience = std::max(options_.patience, kLateFactor * expected);
+  // Without a pace there is nothing to compare with.
+  if (expected == absl::ZeroDuration() || now - advanced_ <= patience) return {};
+  std::set<uint64_t> late;
+  for (const auto& [id, entry] : leases_) {
+    if (!HoldsUp(entry, done_.watermark())) continue;
+    if (now - entry.granted <= patience) return {};
+    late.insert(entry.lease.worker);
+  }
+  return late.size() < crew_.size() ? late : std::set<uint64_t>();
+}
+
+void PartTable::ReplaceLate(const std::set<uint64_t>& workers) {
+  for (const auto& [id, entry] : leases_) {
+    if (!workers.contains(entry.lease.worker)) continue;
+    for (uint64_t t = entry.lease.range.begin; t < entry.lease.range.end; ++t) {
+      for (const uint32_t part : entry.lease.parts) {
+        const auto done = done_parts_.find(t);
+        if (done_.Contains(t) || (done != done_parts_.end() && done->second.contains(part))) continue;
+        replaced_[{t, part}] = entry.lease.worker;
+        ++speculative_;
+      }
+    }
+  }
+  for (const uint64_t worker : workers) crew_.erase(worker);
+  Restart();
 }
 
 bool PartTable::WaitsForFreeParts(absl::Time now) const {
@@ -141,6 +182,7 @@ bool PartTable::WaitsForFreeParts(absl::Time now) const {
 void PartTable::AddMissing(const std::vector<IterationRange>& ranges) {
   done_ = Without(done_, ranges, options_.max_iter);
   done_parts_.clear();
+  replaced_.clear();
   Restart();
 }
 

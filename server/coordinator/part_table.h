@@ -8,6 +8,9 @@
 // A share is that of a worker among those that ask for work. If one of them does not come for its share, and all others
 // wait for it, everything is dealt anew among those.
 //
+// When all others wait for one worker that is late, everything is dealt anew among them; if it still comes, the parts that it was first
+// with count.
+//
 // When a lease is lost all others are revoked, for their holders wait for parts that nobody computes; everything that
 // is not done is dealt again, in new rounds. A part that is computed twice is the same to the bit, and chunks drop the
 // second.
@@ -17,6 +20,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "server/coordinator/train_leases.h"
@@ -44,10 +48,13 @@ class PartTable final : public TrainLeases {
   const Ledger& done() const override { return done_; }
   bool complete() const override { return done_.watermark() >= options_.max_iter; }
   uint64_t releases() const override { return releases_; }
+  uint64_t speculative() const override { return speculative_; }
+  uint64_t speculative_wasted() const override { return speculative_wasted_; }
 
  private:
   struct Entry {
     Lease lease;
+    absl::Time granted;
     absl::Time renewed;
     // When it was granted, or last had a part done.
     absl::Time progressed;
@@ -59,6 +66,11 @@ class PartTable final : public TrainLeases {
   bool BeginRound();
   // Whether parts are left of the newest round, and all others of it are in the hands of workers that wait for them.
   bool WaitsForFreeParts(absl::Time now) const;
+  // The workers that hold up the lowest iteration that is not done, and are late with it; empty if nobody else is there to do it.
+  std::set<uint64_t> LateWorkers(absl::Time now) const;
+  bool HoldsUp(const Entry& entry, uint64_t t) const;
+  // Deals what they have not done to the others.
+  void ReplaceLate(const std::set<uint64_t>& workers);
   // The lease that the worker should still be busy with.
   Entry* UnfinishedOf(uint64_t worker);
   bool Finished(const Lease& lease) const;
@@ -81,8 +93,14 @@ class PartTable final : public TrainLeases {
   std::map<uint64_t, Entry> leases_;
   std::map<uint64_t, std::vector<uint64_t>> revoked_;
   Pace pace_;
+  // When an iteration was last done.
+  absl::Time advanced_ = absl::InfinitePast();
+  // Iterations and parts that were taken from late workers, and not done since: whom from.
+  std::map<std::pair<uint64_t, uint32_t>, uint64_t> replaced_;
   uint64_t next_id_ = 1;
   uint64_t releases_ = 0;
+  uint64_t speculative_ = 0;
+  uint64_t speculative_wasted_ = 0;
 };
 
 }  // namespace samovar

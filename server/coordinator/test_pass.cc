@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "server/coordinator/train_leases.h"
+
 namespace samovar {
 namespace {
 
@@ -41,13 +43,30 @@ v1::TestSlice TestPass::MessageOf(const Slice& slice) const {
 
 std::optional<v1::TestSlice> TestPass::Acquire(uint64_t lease_id, uint64_t worker, absl::Time now) {
   for (Slice& slice : slices_) {
-    if (slice.done || slice.lease_id != 0) continue;
-    slice.lease_id = lease_id;
-    slice.worker = worker;
-    slice.renewed = now;
-    return MessageOf(slice);
+    if (!slice.done && slice.lease_id == 0) return Grant(&slice, lease_id, worker, now);
+  }
+  for (Slice& slice : slices_) {
+    if (slice.done || slice.worker == worker || !Late(slice, now)) continue;
+    slice.late_lease_id = slice.lease_id;
+    ++speculative_;
+    return Grant(&slice, lease_id, worker, now);
   }
   return std::nullopt;
+}
+
+bool TestPass::Late(const Slice& slice, absl::Time now) const {
+  const TrainLeases::Options options;
+  // Without anything to compare with, a lease's term is long for a slice.
+  const bool known = longest_ > absl::ZeroDuration();
+  return now - slice.granted > (known ? std::max(options.patience, kLateFactor * longest_) : options.term);
+}
+
+v1::TestSlice TestPass::Grant(Slice* slice, uint64_t lease_id, uint64_t worker, absl::Time now) const {
+  slice->lease_id = lease_id;
+  slice->worker = worker;
+  slice->granted = now;
+  slice->renewed = now;
+  return MessageOf(*slice);
 }
 
 void TestPass::Renew(uint64_t worker, absl::Time now) {
@@ -56,13 +75,18 @@ void TestPass::Renew(uint64_t worker, absl::Time now) {
   }
 }
 
-bool TestPass::Complete(const v1::TestResult& result) {
+bool TestPass::Complete(const v1::TestResult& result, absl::Time now) {
   if (result.frozen_iteration() != frozen_iteration_ || result.net() != net_) return false;
   if (static_cast<size_t>(result.sums_size()) != sums_.size()) return false;
   for (Slice& slice : slices_) {
     if (slice.begin != result.begin() || slice.end != result.end()) continue;
     if (slice.done) return false;
     slice.done = true;
+    if (slice.late_lease_id != 0 && result.lease_id() == slice.late_lease_id) {
+      ++speculative_wasted_;
+    } else if (slice.lease_id != 0) {
+      longest_ = std::max(longest_, now - slice.granted);
+    }
     slice.lease_id = 0;
     --missing_;
     for (size_t i = 0; i < sums_.size(); ++i) sums_[i] += result.sums(static_cast<int>(i));

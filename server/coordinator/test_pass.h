@@ -1,5 +1,6 @@
 // TestPass tests one frozen copy of the weights on a whole test set: slices of it go to workers, their sums come back, each
-// slice counts once. A state machine without clock or threads. Thread safety: none; guarded by its owner.
+// slice counts once. A slice whose holder is late (train_leases.h) goes to another worker when nothing else is left; the first result
+// counts. A state machine without clock or threads. Thread safety: none; guarded by its owner.
 #pragma once
 
 #include <cstdint>
@@ -18,11 +19,11 @@ class TestPass {
   // REQUIRES: data.records() > 0, data.batch_size() > 0
   TestPass(uint64_t frozen_iteration, uint32_t net, const v1::DatasetSpec& data, const v1::NetOutputs& outputs, uint64_t workers);
 
-  // The next slice that nobody holds, if any, under the given lease.
+  // The next slice that nobody holds in time, if any, under the given lease.
   std::optional<v1::TestSlice> Acquire(uint64_t lease_id, uint64_t worker, absl::Time now);
   void Renew(uint64_t worker, absl::Time now);
   // Whether the result was one that this pass waited for.
-  bool Complete(const v1::TestResult& result);
+  bool Complete(const v1::TestResult& result, absl::Time now);
   // Slices that are given back for another worker. Returns how many.
   int Release(uint64_t lease_id);
   int ReleaseWorker(uint64_t worker);
@@ -30,6 +31,9 @@ class TestPass {
   int Expire(absl::Duration term, absl::Time now);
 
   bool complete() const { return missing_ == 0; }
+  // As TrainLeases counts them, in slices.
+  uint64_t speculative() const { return speculative_; }
+  uint64_t speculative_wasted() const { return speculative_wasted_; }
   std::vector<v1::TestSlice> SlicesOf(uint64_t worker) const;
   bool Holds(uint64_t worker, uint64_t lease_id) const;
   // Means over all records. REQUIRES: complete()
@@ -43,8 +47,13 @@ class TestPass {
     // 0: not leased.
     uint64_t lease_id = 0;
     uint64_t worker = 0;
+    absl::Time granted;
     absl::Time renewed;
+    // Of the holder that was late; 0: none.
+    uint64_t late_lease_id = 0;
   };
+  bool Late(const Slice& slice, absl::Time now) const;
+  v1::TestSlice Grant(Slice* slice, uint64_t lease_id, uint64_t worker, absl::Time now) const;
   v1::TestSlice MessageOf(const Slice& slice) const;
 
   const uint64_t frozen_iteration_;
@@ -54,6 +63,10 @@ class TestPass {
   std::vector<Slice> slices_;
   size_t missing_;
   std::vector<double> sums_;
+  // The longest that a slice has taken.
+  absl::Duration longest_;
+  uint64_t speculative_ = 0;
+  uint64_t speculative_wasted_ = 0;
 };
 
 }  // namespace samovar

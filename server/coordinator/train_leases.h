@@ -3,6 +3,10 @@
 // A state machine without clock, threads or I/O: callers pass the time. What it holds as done is what workers reported,
 // a hint: the chunks' ledgers decide in the end, and what they lack comes back through AddMissing.
 //
+// Stragglers. What a worker holds is leased to another as well if it is late (Options.patience, kLateFactor) and nothing is lost by
+// that: if the other has nothing else to do, or waits for just that. The first result counts; the chunks drop the second. A worker
+// that is slow as it always was is not late.
+//
 // Thread safety: none; guarded by its owner.
 #pragma once
 
@@ -25,6 +29,8 @@ class TrainLeases {
     absl::Duration term = absl::Seconds(6);
     // A lease whose iterations do not get done for this long goes to another worker, however alive its holder seems.
     absl::Duration stall = absl::Minutes(10);
+    // A holder is not late before this, which is a few heartbeats long: results come with them.
+    absl::Duration patience = absl::Seconds(2);
     // Leases are as long as a worker's pace fills this time, within [1, max_length] iterations.
     absl::Duration target = absl::Seconds(1);
     uint64_t max_length = 64;
@@ -63,7 +69,8 @@ class TrainLeases {
   // Takes all leases away from their holders, who find them among TakeRevoked.
   virtual void RevokeAll() = 0;
 
-  // Gives back the leases that ran out. Their holders find them among TakeRevoked.
+  // Gives back the leases that ran out, and those that wait for a late one and are to make up for it. Their holders find them
+  // among TakeRevoked.
   virtual void Expire(absl::Time now) = 0;
 
   // No iteration at or beyond the limit is leased until it is raised.
@@ -83,7 +90,13 @@ class TrainLeases {
   virtual bool complete() const = 0;
   // Leases that ended with work undone and were given out again.
   virtual uint64_t releases() const = 0;
+  // Iterations, or parts of them, that were leased a second time because their holder was late; and those of them that it did first.
+  virtual uint64_t speculative() const = 0;
+  virtual uint64_t speculative_wasted() const = 0;
 };
+
+// What takes so many times as long as it should is late.
+inline constexpr int kLateFactor = 2;
 
 // Before a worker's pace is known.
 inline constexpr uint64_t kFirstLeaseLength = 4;

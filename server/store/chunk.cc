@@ -7,7 +7,9 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/base/vector_level.h"
+#include "common/model/gradient_clip.h"
 #include "common/model/layout.h"
+#include "common/parameters/push_counters.h"
 
 namespace samovar {
 namespace {
@@ -15,7 +17,17 @@ namespace {
 // What one push counts in the moving average of staleness.
 constexpr double kStalenessWeight = 0.05;
 
-float RateFactor(uint64_t staleness) { return std::min(1.0f, 2.0f / (1.0f + static_cast<float>(staleness))); }
+float RateFactor(v1::StalenessScaling scaling, uint64_t staleness) {
+  const float s = static_cast<float>(staleness);
+  switch (scaling) {
+    case v1::STALENESS_SCALING_NONE:
+      return 1;
+    case v1::STALENESS_SCALING_INVERSE:
+      return 1 / std::max(1.0f, s);
+    default:
+      return std::min(1.0f, 2 / (1 + s));
+  }
+}
 
 // What merging statistics of zero would do.
 void ScaleStatistics(const RuleSegment& segment, std::span<float> weights) {
@@ -51,19 +63,19 @@ std::vector<RuleSegment> BuildSegments(const v1::ParameterLayout& layout, uint64
   return segments;
 }
 
-Chunk::Chunk(ChunkImage image, std::vector<RuleSegment> segments, uint32_t parts)
+Chunk::Chunk(ChunkImage image, std::vector<RuleSegment> segments, const Options& options)
     : image_(std::move(image)),
       state_(image_.state.begin(), image_.state.end()),
       segments_(std::move(segments)),
-      parts_(parts),
-      pending_(std::max(1u, parts)) {}
+      options_(options),
+      pending_(std::max(1u, options.parts)) {}
 
 absl::Status Chunk::CheckPart(uint64_t t, uint32_t part) const {
-  if (part >= std::max(1u, parts_)) {
+  if (part >= std::max(1u, options_.parts)) {
     return absl::InvalidArgumentError(
-        absl::StrCat("iterations of this job have ", std::max(1u, parts_), " parts; there is no part ", part));
+        absl::StrCat("iterations of this job have ", std::max(1u, options_.parts), " parts; there is no part ", part));
   }
-  if (parts_ == 0 || t <= image_.ledger.watermark()) return absl::OkStatus();
+  if (options_.parts == 0 || t <= image_.ledger.watermark()) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrCat("chunk ", image_.chunk, " takes iteration ", image_.ledger.watermark(),
                                                     " next, not ", t, "; pull its weights first"));
 }
@@ -76,25 +88,24 @@ absl::StatusOr<bool> Chunk::Push(const SolverRule& rule, uint64_t t, uint64_t pu
   }
   SAMOVAR_RETURN_IF_ERROR(CheckPart(t, part));
   if (Holds(t, part)) return false;
-  if (!AllFinite(gradient)) {
-    counters_.set_rejected(counters_.rejected() + 1);
-    return absl::InvalidArgumentError(absl::StrCat("the gradient of iteration ", t, " for chunk ", image_.chunk,
-                                                   " has NaN or infinity in it; nothing of it was applied"));
-  }
-  if (parts_ > 1) {
-    pending_.Add(part, gradient, segments_);
-    SAMOVAR_RETURN_IF_ERROR(EndParts(&rule, t));
-  } else {
-    // A worker may have pulled from a server that was restored to an earlier version since: no staleness is known then.
-    const bool late = parts_ == 0 && image_.version > pulled_version;
-    Apply(rule, t, late ? image_.version - pulled_version : 0, gradient);
-  }
-  counters_.set_applied(counters_.applied() + 1);
+  if (!AllFinite(gradient)) return Reject(t, "has NaN or infinity in it");
+  // A worker may have pulled from a server that was restored to an earlier version since: no staleness is known then.
+  const bool late = options_.parts == 0 && image_.version > pulled_version;
+  const uint64_t staleness = late ? image_.version - pulled_version : 0;
+  SAMOVAR_RETURN_IF_ERROR(options_.parts > 1 ? AddPart(rule, t, part, gradient)
+                                             : ApplyWhole(rule, t, pulled_version, staleness, gradient));
+  CountApplied(staleness, &counters_);
   return true;
 }
 
+absl::Status Chunk::Reject(uint64_t t, const std::string& what) {
+  counters_.set_rejected(counters_.rejected() + 1);
+  return absl::InvalidArgumentError(absl::StrCat("the gradient of iteration ", t, " for chunk ", image_.chunk, " ", what,
+                                                 "; nothing of it was applied"));
+}
+
 bool Chunk::Holds(uint64_t t, uint32_t part) {
-  if (!image_.ledger.Contains(t) && !pending_.Holds(part)) return false;
+  if (!image_.ledger.Contains(t) && summed_.empty() && !pending_.Holds(part)) return false;
   counters_.set_duplicates(counters_.duplicates() + 1);
   return true;
 }
@@ -102,15 +113,20 @@ bool Chunk::Holds(uint64_t t, uint32_t part) {
 absl::StatusOr<bool> Chunk::Skip(uint64_t t, uint32_t part) {
   SAMOVAR_RETURN_IF_ERROR(CheckPart(t, part));
   if (Holds(t, part)) return false;
-  if (parts_ > 1) {
+  if (options_.parts > 1) {
     pending_.Skip(part);
     SAMOVAR_RETURN_IF_ERROR(EndParts(nullptr, t));
   } else {
-    if (parts_ > 0) previous_weights_ = image_.weights;
+    if (options_.parts > 0) previous_weights_ = image_.weights;
     Enter(t);
   }
   counters_.set_skipped(counters_.skipped() + 1);
   return true;
+}
+
+absl::Status Chunk::AddPart(const SolverRule& rule, uint64_t t, uint32_t part, std::span<const float> gradient) {
+  pending_.Add(part, gradient, segments_);
+  return EndParts(&rule, t);
 }
 
 absl::Status Chunk::EndParts(const SolverRule* rule, uint64_t t) {
@@ -121,13 +137,18 @@ absl::Status Chunk::EndParts(const SolverRule* rule, uint64_t t) {
     Enter(t);
     return absl::OkStatus();
   }
-  const std::vector<float> mean = pending_.TakeMean(segments_);
-  if (!AllFinite(mean)) {
-    counters_.set_rejected(counters_.rejected() + 1);
-    return absl::InvalidArgumentError(absl::StrCat("the gradients of iteration ", t, " for chunk ", image_.chunk,
-                                                   " add up to infinity; nothing of them was applied"));
+  std::vector<float> mean = pending_.TakeMean(segments_);
+  if (!AllFinite(mean)) return Reject(t, "has parts that add up to infinity");
+  if (!options_.clip.has_value()) {
+    Apply(*rule, t, /*staleness=*/0, mean);
+    return absl::OkStatus();
   }
-  Apply(*rule, t, /*staleness=*/0, mean);
+  summed_ = std::move(mean);
+  squares_of_ = t;
+  squares_.assign(SquaresBlocks(summed_.size()), 0);
+  for (const RuleSegment& segment : segments_) {
+    if (segment.rule == v1::UPDATE_RULE_SOLVER) AddSquares(summed_, segment.begin, segment.end, squares_);
+  }
   return absl::OkStatus();
 }
 
@@ -136,19 +157,54 @@ void Chunk::Enter(uint64_t t) {
   ++image_.version;
 }
 
+std::span<const double> Chunk::Squares(uint64_t t) const {
+  return squares_of_ == t ? std::span<const double>(squares_) : std::span<const double>();
+}
+
+absl::Status Chunk::ApplyClipped(const SolverRule& rule, uint64_t t, double norm) {
+  if (image_.ledger.Contains(t)) return absl::OkStatus();
+  if (stage() != SummedStage(t)) {
+    return absl::FailedPreconditionError(absl::StrCat("chunk ", image_.chunk, " does not have all parts of iteration ", t, " yet"));
+  }
+  std::vector<float> gradient = std::exchange(summed_, {});
+  for (const RuleSegment& segment : segments_) {
+    if (segment.rule != v1::UPDATE_RULE_SOLVER) continue;
+    ClipAndDivide(options_.clip->limit, norm, options_.clip->passes,
+                  std::span(gradient).subspan(segment.begin, segment.end - segment.begin));
+  }
+  Apply(rule, t, /*staleness=*/0, gradient);
+  return absl::OkStatus();
+}
+
+absl::Status Chunk::ApplyWhole(const SolverRule& rule, uint64_t t, uint64_t pulled_version, uint64_t staleness,
+                               std::span<const float> gradient) {
+  const std::span<const float> pulled = staleness > 0 ? given_.Find(pulled_version) : std::span<const float>();
+  if (pulled.empty()) {
+    Apply(rule, t, staleness, gradient);
+    return absl::OkStatus();
+  }
+  std::vector<float> compensated = CompensateDelay(options_.delay_compensation, gradient, image_.weights, pulled);
+  // Statistics are no gradients.
+  for (const RuleSegment& segment : segments_) {
+    if (segment.rule == v1::UPDATE_RULE_SOLVER) continue;
+    std::copy(gradient.begin() + segment.begin, gradient.begin() + segment.end, compensated.begin() + segment.begin);
+  }
+  if (!AllFinite(compensated)) return Reject(t, "becomes infinite when its delay is compensated; choose a smaller lambda");
+  Apply(rule, t, staleness, compensated);
+  return absl::OkStatus();
+}
+
 void Chunk::Apply(const SolverRule& rule, uint64_t t, uint64_t staleness, std::span<const float> gradient) {
-  counters_.set_staleness_sum(counters_.staleness_sum() + staleness);
-  counters_.set_staleness_max(std::max(counters_.staleness_max(), staleness));
   staleness_ += kStalenessWeight * (static_cast<double>(staleness) - staleness_);
-  if (parts_ > 0) previous_weights_ = image_.weights;
+  if (options_.parts > 0) previous_weights_ = image_.weights;
 
   for (RuleSegment segment : segments_) {
     if (segment.rule == v1::UPDATE_RULE_MOVING_AVERAGE) {
       // Once a part: the sum of the parts' statistics is what that many merges would have added.
-      for (uint32_t part = 1; part < parts_; ++part) ScaleStatistics(segment, image_.weights);
+      for (uint32_t part = 1; part < options_.parts; ++part) ScaleStatistics(segment, image_.weights);
       MergeStatistics(segment, image_.weights, gradient);
     } else {
-      segment.lr_mult *= RateFactor(staleness);
+      segment.lr_mult *= RateFactor(options_.scaling, staleness);
       rule.Apply(t, segment, image_.weights, state_, gradient);
     }
   }
@@ -161,30 +217,22 @@ bool Chunk::PullsPrevious(std::optional<uint64_t> watermark) const {
 
 uint64_t Chunk::PulledVersion(std::optional<uint64_t> watermark) const { return image_.version - (PullsPrevious(watermark) ? 1 : 0); }
 
-void Chunk::WritePulled(const SolverRule& rule, std::optional<uint64_t> watermark, char* to) const {
+void Chunk::WritePulled(const SolverRule& rule, std::optional<uint64_t> watermark, char* to) {
   const bool previous = PullsPrevious(watermark);
   const std::vector<float>& weights = previous ? previous_weights_ : image_.weights;
   const float factor = previous ? 0 : rule.LookaheadFactor(staleness_);
   if (factor == 0) {
     std::memcpy(to, weights.data(), weights.size() * sizeof(float));
-    return;
+  } else {
+    AtVectorLevel([count = weights.size(), from = weights.data(), state = image_.state[0].data(), factor, to] {
+      char* __restrict target = to;
+      for (size_t i = 0; i < count; ++i) {
+        const float value = from[i] - factor * state[i];
+        std::memcpy(target + i * sizeof(float), &value, sizeof(float));
+      }
+    });
   }
-  AtVectorLevel([count = weights.size(), from = weights.data(), state = image_.state[0].data(), factor, to] {
-    char* __restrict target = to;
-    for (size_t i = 0; i < count; ++i) {
-      const float value = from[i] - factor * state[i];
-      std::memcpy(target + i * sizeof(float), &value, sizeof(float));
-    }
-  });
-}
-
-void AddCounters(const v1::PushCounters& from, v1::PushCounters* sum) {
-  sum->set_applied(sum->applied() + from.applied());
-  sum->set_duplicates(sum->duplicates() + from.duplicates());
-  sum->set_rejected(sum->rejected() + from.rejected());
-  sum->set_skipped(sum->skipped() + from.skipped());
-  sum->set_staleness_sum(sum->staleness_sum() + from.staleness_sum());
-  sum->set_staleness_max(std::max(sum->staleness_max(), from.staleness_max()));
+  if (options_.delay_compensation > 0) given_.Keep(image_.version, to, weights.size());
 }
 
 }  // namespace samovar

@@ -8,17 +8,23 @@
 //     "Pipelined backpropagation at scale", 2021);
 //   * the rate of a push is multiplied by min(1, 2 / (1 + s)) (after Zhang et al., "Staleness-aware async-SGD", 2016).
 // Together: 0.14 at s = 3, 0.10 at 7, 0.08 at 15.
+// A job may choose another factor for the rate, or none (v1::StalenessScaling); weights are pulled ahead all the same. It may also have
+// late gradients corrected for what came between (past_weights.h); their rate is lowered as that of others.
 //
 // Parts. In a job whose iterations come in parts a chunk collects those of iteration t, t being its watermark, and
 // applies their mean when it has all of them. Nothing is ever late then. It keeps the weights from before its last
 // update: a worker that computes a part again, of an iteration that this chunk has and others lack, must find the
 // weights of that iteration everywhere.
 //
+// Clipping. If the sum over all parts is to be clipped, the chunk holds it, and the sums of its squares, until it is told the norm
+// of the whole gradient. Each further part is a repetition then. The squares stay until those of the next iteration are there: whoever
+// computes a part again finds those of all chunks, or a chunk that is further and so knows that all have the iteration.
+//
 // Thread safety: none. A chunk is touched by its own apply thread only (see apply_threads.h), hence without a lock.
 // Invariants:
 //   (1) an update is in the weights if and only if its iteration is in the ledger; unless it was skipped: then it is in the ledger only.
 //   (2) image().version == image().ledger.size().
-//   (3) parts that wait for others are in none of the image: they are not in snapshots.
+//   (3) parts that wait for others, and sums that wait for their norm, are in none of the image: they are not in snapshots.
 #pragma once
 
 #include <cstdint>
@@ -32,6 +38,7 @@
 #include "samovar/v1/parameter.pb.h"
 #include "server/snapshot/chunk_image.h"
 #include "server/store/part_sum.h"
+#include "server/store/past_weights.h"
 #include "server/store/solver_rule.h"
 
 namespace samovar {
@@ -42,15 +49,29 @@ std::vector<RuleSegment> BuildSegments(const v1::ParameterLayout& layout, uint64
 
 class Chunk {
  public:
-  // `image` may be unfilled: version 0, with weights and states of the right length. `parts`: as in OpenJobRequest.
-  Chunk(ChunkImage image, std::vector<RuleSegment> segments, uint32_t parts = 0);
+  struct Clip {
+    // The solver's clip_gradients and iter_size.
+    float limit = 0;
+    int passes = 1;
+  };
+  // As in OpenJobRequest.
+  struct Options {
+    uint32_t parts = 0;
+    // Only with more than one part.
+    std::optional<Clip> clip = std::nullopt;
+    v1::StalenessScaling scaling = v1::STALENESS_SCALING_TEMPERED;
+    float delay_compensation = 0;
+  };
+
+  // `image` may be unfilled: version 0, with weights and states of the right length.
+  Chunk(ChunkImage image, std::vector<RuleSegment> segments, const Options& options);
   Chunk(const Chunk&) = delete;
   Chunk& operator=(const Chunk&) = delete;
 
   // Applies one iteration's gradient, or takes one part of it. Returns true if it was applied or taken, false if the
   // chunk has it already.
   //   INVALID_ARGUMENT     the gradient has another length, or NaN or infinity in it, or there is no such part: nothing is changed.
-  //                        Or the sum of the parts overflows: all of them are dropped
+  //                        Or the sum of the parts overflows: all of them are dropped. Or what compensates the delay does
   //   FAILED_PRECONDITION  iterations come in parts, and this one does not come next
   // `pulled_version` is the version that the gradient was computed from.
   absl::StatusOr<bool> Push(const SolverRule& rule, uint64_t t, uint64_t pulled_version, std::span<const float> gradient,
@@ -60,10 +81,22 @@ class Chunk {
   // does, and its errors but those of gradients. An iteration of which any part is skipped is skipped.
   absl::StatusOr<bool> Skip(uint64_t t, uint32_t part = 0);
 
+  // How far the chunk is: a number that grows. It is at `StageAt(watermark)` or beyond when it has applied all iterations below,
+  // at `SummedStage(t)` or beyond when it knows the sums of squares of iteration t.
+  static uint64_t StageAt(uint64_t watermark) { return 2 * watermark; }
+  static uint64_t SummedStage(uint64_t t) { return 2 * t + 1; }
+  uint64_t stage() const { return StageAt(image_.ledger.watermark()) + (summed_.empty() ? 0 : 1); }
+
+  // As ChunkSquares.sums. REQUIRES: stage() >= SummedStage(t)
+  std::span<const double> Squares(uint64_t t) const;
+  // Applies iteration t's sum, as part of a gradient of this norm. Nothing to do if it is applied already.
+  // FAILED_PRECONDITION: not all parts of it are here.
+  absl::Status ApplyClipped(const SolverRule& rule, uint64_t t, double norm);
+
   // What a worker is given to compute with, see above, as little-endian floats at `to`; and the number of updates in it.
   // `watermark`: in a job whose iterations come in parts, the iteration that is to be computed; if the chunk is no more
   // than one further, what it was then.
-  void WritePulled(const SolverRule& rule, std::optional<uint64_t> watermark, char* to) const;
+  void WritePulled(const SolverRule& rule, std::optional<uint64_t> watermark, char* to);
   uint64_t PulledVersion(std::optional<uint64_t> watermark) const;
 
   const ChunkImage& image() const { return image_; }
@@ -77,25 +110,32 @@ class Chunk {
   bool PullsPrevious(std::optional<uint64_t> watermark) const;
   absl::Status CheckPart(uint64_t t, uint32_t part) const;
   bool Holds(uint64_t t, uint32_t part);
-  // If all parts that wait are there: applies them, or enters that they are skipped.
+  absl::Status AddPart(const SolverRule& rule, uint64_t t, uint32_t part, std::span<const float> gradient);
+  // If all parts that wait are there: applies them, holds their sum to be clipped, or enters that they are skipped. `rule` may be
+  // null for the latter.
   absl::Status EndParts(const SolverRule* rule, uint64_t t);
   void Enter(uint64_t t);
+  absl::Status ApplyWhole(const SolverRule& rule, uint64_t t, uint64_t pulled_version, uint64_t staleness, std::span<const float> gradient);
+  absl::Status Reject(uint64_t t, const std::string& what);
   void Apply(const SolverRule& rule, uint64_t t, uint64_t staleness, std::span<const float> gradient);
 
   ChunkImage image_;
   // Views of image_.state.
   const std::vector<std::span<float>> state_;
   const std::vector<RuleSegment> segments_;
-  const uint32_t parts_;
-  // Both unused without parts. Empty before the first update.
+  const Options options_;
+  // These two unused without parts. Empty before the first update.
   PartSum pending_;
   std::vector<float> previous_weights_;
+  // Of a clipped job: the mean of all parts of the next iteration, until it is applied; and the squares of the last one that was summed.
+  std::vector<float> summed_;
+  std::optional<uint64_t> squares_of_;
+  std::vector<double> squares_;
+  // Empty without delay compensation.
+  PastWeights given_;
   v1::PushCounters counters_;
   // Moving average over the pushes. Not part of the image: it belongs to the present workers.
   double staleness_ = 0;
 };
-
-// Adds one chunk's counters to a sum.
-void AddCounters(const v1::PushCounters& from, v1::PushCounters* sum);
 
 }  // namespace samovar

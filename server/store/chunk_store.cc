@@ -11,6 +11,7 @@
 #include "common/base/status_macros.h"
 #include "common/model/initial_values.h"
 #include "common/model/layout.h"
+#include "common/parameters/push_counters.h"
 
 namespace samovar {
 namespace {

@@ -1,4 +1,5 @@
 #include <atomic>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <limits>
@@ -24,7 +25,7 @@ constexpr uint64_t kMaxPulledBytes = kMaxMessageBytes - (1 << 20);
 
 // What is done with one entry of a request, on the chunk at `index` of the job.
 struct Step {
-  enum class Kind { kPush, kPull, kAwait };
+  enum class Kind { kPush, kApply, kPull, kSquares, kAwait };
   Kind kind;
   int entry;
   size_t index;
@@ -62,7 +63,7 @@ absl::StatusOr<grpc::Slice> EncodeImage(const ChunkImage& image, uint32_t vector
 // ExchangeOperation is one ExchangeRequest being worked on by several threads; the one that ends last answers.
 //
 // Thread safety: Start() on one thread; after that the tasks it posted. A pulled chunk's place in the response is
-// written by one task only.
+// written by one task only, and so is that of a chunk's squares.
 class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation> {
  public:
   ExchangeOperation(ChunkStore* store, std::shared_ptr<ExchangeCall> call,
@@ -106,18 +107,22 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
       return absl::InvalidArgumentError("weights are not sparse; pull them in another encoding");
     }
     if (request_.waits()) SAMOVAR_RETURN_IF_ERROR(CheckWatermark());
-    if (request_.push_size() == 0) return absl::OkStatus();
+    if (request_.apply() || request_.squares_size() > 0) SAMOVAR_RETURN_IF_ERROR(CheckClipping());
+    if (request_.push_size() == 0 && !request_.apply()) return absl::OkStatus();
 
     SAMOVAR_RETURN_IF_ERROR(store_->AdmitEpoch(request_.epoch()));
-    if (request_.iteration() >= job_->max_iter()) {
-      return absl::InvalidArgumentError(absl::StrCat("iteration ", request_.iteration(), " is not one of job \"",
-                                                     job_->id(), "\", which has max_iter ", job_->max_iter()));
-    }
+    SAMOVAR_RETURN_IF_ERROR(CheckIteration());
     if (static_cast<size_t>(request_.push_size()) > job_->chunks()) {
       return absl::InvalidArgumentError(absl::StrCat("the request pushes ", request_.push_size(), " chunks, but ",
                                                      job_->chunks(), " of job \"", job_->id(), "\" are here"));
     }
     return absl::OkStatus();
+  }
+
+  absl::Status CheckIteration() const {
+    if (request_.iteration() < job_->max_iter()) return absl::OkStatus();
+    return absl::InvalidArgumentError(absl::StrCat("iteration ", request_.iteration(), " is not one of job \"",
+                                                   job_->id(), "\", which has max_iter ", job_->max_iter()));
   }
 
   absl::Status CheckWatermark() const {
@@ -127,10 +132,36 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
                                                    " and will not get to the watermark ", request_.watermark()));
   }
 
+  absl::Status CheckClipping() const {
+    if (job_ == nullptr || !job_->clips()) {
+      return absl::InvalidArgumentError("squares and apply are for jobs with clip_gradients and several parts");
+    }
+    SAMOVAR_RETURN_IF_ERROR(CheckIteration());
+    const bool squares = request_.squares_size() > 0;
+    if (request_.push_size() > 0 || request_.frozen() || (squares && (request_.apply() || request_.pull_size() > 0))) {
+      return absl::InvalidArgumentError("squares do not go together with anything else, apply only with a pull of live weights");
+    }
+    if (static_cast<size_t>(request_.squares_size()) > job_->chunks()) {
+      return absl::InvalidArgumentError(absl::StrCat("the request asks for the squares of ", request_.squares_size(), " chunks, but ",
+                                                     job_->chunks(), " of job \"", job_->id(), "\" are here"));
+    }
+    if (request_.apply() && !(std::isfinite(request_.norm()) && request_.norm() >= 0)) {
+      return absl::InvalidArgumentError(absl::StrCat("the norm of a gradient is at least 0, not ", request_.norm()));
+    }
+    return absl::OkStatus();
+  }
+
   // Whether the chunks are awaited before any of them is pulled: only then is it known that the answer will not lie
-  // about, full of weights, for want of the last one.
+  // about, full of weights, for want of the last one. What is applied first is there then.
   bool AwaitsChunks() const {
-    return request_.waits() && request_.watermark() > 0 && request_.push_size() == 0 && request_.pull_size() > 0;
+    if (request_.squares_size() > 0) return true;
+    return request_.waits() && request_.watermark() > 0 && request_.push_size() == 0 && request_.pull_size() > 0 && !request_.apply();
+  }
+
+  // Where the chunks are to be before anything of them is sent.
+  uint64_t AwaitedStage() const {
+    if (request_.squares_size() > 0) return Chunk::SummedStage(request_.iteration());
+    return request_.waits() ? Chunk::StageAt(request_.watermark()) : 0;
   }
 
   absl::Status BeginAwaiting() {
@@ -153,6 +184,7 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
                                                      " fit into a response, ask for the others in another request"));
     }
     call_->weights.resize(static_cast<size_t>(request_.pull_size()));
+    for (const uint32_t chunk : request_.squares()) response_.add_squares()->set_chunk(chunk);
     return absl::OkStatus();
   }
 
@@ -169,8 +201,11 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
       }
     };
     for (int i = 0; i < request_.push_size(); ++i) add(Step::Kind::kPush, i, request_.push(i).chunk());
+    for (int i = 0; i < request_.pull_size() && request_.apply(); ++i) add(Step::Kind::kApply, i, request_.pull(i));
     const Step::Kind kind = awaiting_ ? Step::Kind::kAwait : Step::Kind::kPull;
     for (int i = 0; i < request_.pull_size() && !request_.frozen(); ++i) add(kind, i, request_.pull(i));
+    const Step::Kind summed = awaiting_ ? Step::Kind::kAwait : Step::Kind::kSquares;
+    for (int i = 0; i < request_.squares_size(); ++i) add(summed, i, request_.squares(i));
 
     for (size_t thread = 0; thread < steps.size(); ++thread) {
       if (steps[thread].empty()) continue;
@@ -190,12 +225,23 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
 
   void Run(const Step& step) {
     Chunk& chunk = job_->chunk(step.index);
-    const bool there = !request_.waits() || chunk.image().ledger.watermark() >= request_.watermark();
+    const bool there = chunk.stage() >= AwaitedStage();
     switch (step.kind) {
       case Step::Kind::kPush:
         Push(step.entry, chunk);
-        job_->waits(step.index).Reached(chunk.image().ledger.watermark());
+        job_->waits(step.index).Reached(chunk.stage());
         break;
+      case Step::Kind::kApply:
+        if (const absl::Status applied = chunk.ApplyClipped(job_->rule(), request_.iteration(), request_.norm()); !applied.ok()) {
+          Fail(RankOf(step.kind, step.entry), applied);
+        }
+        job_->waits(step.index).Reached(chunk.stage());
+        break;
+      case Step::Kind::kSquares: {
+        const std::span<const double> sums = chunk.Squares(request_.iteration());
+        response_.mutable_squares(step.entry)->mutable_sums()->Add(sums.begin(), sums.end());
+        break;
+      }
       case Step::Kind::kAwait:
         if (!there) Await(step);
         break;
@@ -212,7 +258,7 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
   void Await(const Step& step) {
     BeginPart();
     job_->waits(step.index)
-        .Add(request_.watermark(), SteadyNow() + store_->options_.hold,
+        .Add(AwaitedStage(), SteadyNow() + store_->options_.hold,
              [self = shared_from_this(), rank = RankOf(step.kind, step.entry)](const absl::Status& status) {
                if (absl::IsDeadlineExceeded(status)) {
                  self->not_yet_.store(true, std::memory_order_relaxed);
@@ -223,7 +269,7 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
              });
   }
 
-  void Pull(int entry, const Chunk& chunk) {
+  void Pull(int entry, Chunk& chunk) {
     const auto watermark = request_.waits() ? std::optional(request_.watermark()) : std::nullopt;
     const uint32_t number = chunk.image().chunk;
     const uint64_t version = chunk.PulledVersion(watermark);
@@ -358,7 +404,10 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
       response_.set_code(static_cast<int32_t>(first_error_.code()));
       response_.set_message(std::string(first_error_.message()));
       response_.set_not_yet(first_error_.ok() && not_yet_.load(std::memory_order_relaxed));
-      if (!first_error_.ok() || response_.not_yet()) call_->weights.clear();
+      if (!first_error_.ok() || response_.not_yet()) {
+        call_->weights.clear();
+        response_.clear_squares();
+      }
     }
     response_.set_applied(applied_.load(std::memory_order_relaxed));
     response_.set_duplicates(duplicates_.load(std::memory_order_relaxed));

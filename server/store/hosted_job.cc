@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/model/layout.h"
+#include "common/parameters/late_gradients.h"
 
 namespace samovar {
 namespace {
@@ -53,6 +54,8 @@ absl::StatusOr<std::shared_ptr<HostedJob>> HostedJob::Create(const v1::OpenJobRe
   if (request.parts() > kMaxParts) {
     return absl::InvalidArgumentError(absl::StrCat(context, ": parts must be at most ", kMaxParts, ", not ", request.parts()));
   }
+  SAMOVAR_RETURN_IF_ERROR(Annotate(
+      CheckLateGradients(request.staleness_scaling(), request.delay_compensation(), request.parts() > 0), context));
   SAMOVAR_ASSIGN_OR_RETURN(std::vector<uint32_t> numbers, SortedChunks(request, *plan));
   auto rule = SolverRule::Create(request.solver());
   if (!rule.ok()) return Annotate(rule.status(), context);
@@ -84,11 +87,16 @@ HostedJob::HostedJob(const v1::OpenJobRequest& request, ChunkPlan plan, std::vec
 std::unique_ptr<Chunk> HostedJob::MakeChunk(ChunkImage image) const {
   const uint64_t begin = plan_.begin(image.chunk);
   const uint64_t end = begin + plan_.size(image.chunk);
-  return std::make_unique<Chunk>(std::move(image), BuildSegments(layout(), begin, end), request_.parts());
+  Chunk::Options options;
+  options.parts = request_.parts();
+  if (clips()) options.clip = {request_.solver().clip_gradients(), std::max(1, request_.solver().iter_size())};
+  options.scaling = request_.staleness_scaling();
+  options.delay_compensation = request_.delay_compensation();
+  return std::make_unique<Chunk>(std::move(image), BuildSegments(layout(), begin, end), options);
 }
 
 uint64_t HostedJob::FloatsBesideImage() const {
-  if (request_.parts() == 0) return 0;
+  if (request_.parts() == 0) return request_.delay_compensation() > 0 ? PastWeights::kVersions : 0;
   // The weights before the last update, the sum, and parts that came early.
   return 1 + (request_.parts() > 1 ? request_.parts() : 0);
 }
@@ -113,6 +121,8 @@ absl::Status HostedJob::CheckSame(const v1::OpenJobRequest& request) const {
   if (request.seed() != seed()) return differs("another seed");
   if (request.run() != request_.run()) return differs("weights of another run");
   if (request.parts() != request_.parts()) return differs("another number of parts");
+  if (request.staleness_scaling() != request_.staleness_scaling()) return differs("another staleness_scaling");
+  if (request.delay_compensation() != request_.delay_compensation()) return differs("another delay_compensation");
   if (request.initial_model().SerializeAsString() != request_.initial_model().SerializeAsString()) {
     return differs("another initial model");
   }

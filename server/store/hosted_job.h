@@ -63,6 +63,8 @@ class HostedJob {
   uint64_t seed() const { return request_.seed(); }
   // Whether chunks apply iterations in their order, each in one part or more.
   bool in_order() const { return request_.parts() > 0; }
+  // Whether the sum of an iteration's parts is clipped here.
+  bool clips() const { return request_.parts() > 1 && request_.solver().clip_gradients() >= 0; }
   uint64_t max_iter() const { return static_cast<uint64_t>(request_.solver().max_iter()); }
   // Bytes of all weights and states.
   uint64_t bytes() const { return bytes_; }
@@ -91,7 +93,7 @@ class HostedJob {
             std::unique_ptr<const SolverRule> rule);
   uint64_t CountBytes() const;
   std::unique_ptr<Chunk> MakeChunk(ChunkImage image) const;
-  // Floats kept for each of the weights beside the image: what chunks in parts need.
+  // Floats kept for each of the weights beside the image: what chunks in parts need, and delay compensation.
   uint64_t FloatsBesideImage() const;
 
   // The layout's and solver's copy; `chunks`, `restore` and `epoch` are not looked at again.

@@ -4,13 +4,13 @@
 
 namespace samovar {
 
-void WatermarkWaits::Add(uint64_t watermark, absl::Time deadline, Resume resume) {
+void WatermarkWaits::Add(uint64_t stage, absl::Time deadline, Resume resume) {
   if (!ended_.ok()) return resume(ended_);
-  waits_.emplace(watermark, Wait{deadline, std::move(resume)});
+  waits_.emplace(stage, Wait{deadline, std::move(resume)});
 }
 
-void WatermarkWaits::Reached(uint64_t watermark) {
-  while (!waits_.empty() && waits_.begin()->first <= watermark) {
+void WatermarkWaits::Reached(uint64_t stage) {
+  while (!waits_.empty() && waits_.begin()->first <= stage) {
     const auto first = waits_.extract(waits_.begin());
     first.mapped().resume(absl::OkStatus());
   }
@@ -30,7 +30,7 @@ void WatermarkWaits::Expire(absl::Time now) {
 
 void WatermarkWaits::End(const absl::Status& reason) {
   ended_ = reason;
-  for (auto& [watermark, wait] : std::exchange(waits_, {})) wait.resume(reason);
+  for (auto& [stage, wait] : std::exchange(waits_, {})) wait.resume(reason);
 }
 
 }  // namespace samovar

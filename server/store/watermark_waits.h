@@ -1,5 +1,5 @@
-// WatermarkWaits is who waits for one chunk to hold all iterations below some number. Nobody waits on a thread: what is
-// to be done then is kept here.
+// WatermarkWaits is who waits for one chunk to get to some stage (chunk.h). Nobody waits on a thread: what is to be done then is
+// kept here.
 //
 // Thread safety: none. It belongs to its chunk's apply thread, on which the callbacks run; they must not block.
 #pragma once
@@ -21,10 +21,10 @@ class WatermarkWaits {
   //   End's reason       it will not be
   using Resume = std::function<void(const absl::Status&)>;
 
-  // REQUIRES: the chunk's watermark is below. After End, resumes at once.
-  void Add(uint64_t watermark, absl::Time deadline, Resume resume);
-  // The chunk's watermark has become this. O(log n) if nobody waits for it.
-  void Reached(uint64_t watermark);
+  // REQUIRES: the chunk is at an earlier stage. After End, resumes at once.
+  void Add(uint64_t stage, absl::Time deadline, Resume resume);
+  // The chunk is at this stage now. O(log n) if nobody waits for it.
+  void Reached(uint64_t stage);
   void Expire(absl::Time now);
   // Nobody waits any more, from now on. REQUIRES: !reason.ok()
   void End(const absl::Status& reason);
@@ -34,7 +34,7 @@ class WatermarkWaits {
     absl::Time deadline;
     Resume resume;
   };
-  // By the watermark that is waited for.
+  // By the stage that is waited for.
   std::multimap<uint64_t, Wait> waits_;
   absl::Status ended_;
 };

@@ -181,14 +181,28 @@ TEST_CASE("topk has a ratio, and is not for sync mode") {
   REQUIRE_STATUS(ApplyMode({"sync", {}, {}, "topk", {}}, solver, &spec), absl::StatusCode::kInvalidArgument, "take --mode async");
 }
 
-TEST_CASE("a job with clip_gradients is not computed in parts") {
+TEST_CASE("what is to be done about late gradients goes with modes that have them") {
   SmallJob small;
-  small.WriteSolver({{"max_iter: 20", "max_iter: 20 clip_gradients: 1"}});
-  v1::JobSpec spec = small.Check()->spec;
   const std::string solver = small.dir().File("solver.prototxt");
-  REQUIRE_STATUS(ApplyMode({"sync", {}, {}, "", {}}, solver, &spec), absl::StatusCode::kInvalidArgument, "--mode bounded --delay 0");
-  REQUIRE_OK(ApplyMode({"sync", {}, 1, "", {}}, solver, &spec));
-  CHECK(ModeText(spec) == "sync in 1 part");
+  ModeChoice choice;
+  choice.staleness_scaling = "inverse";
+  choice.delay_compensation = 0.04f;
+  v1::JobSpec spec = small.Check()->spec;
+  REQUIRE_OK(ApplyMode(choice, solver, &spec));
+  CHECK(ModeText(spec) == "async, staleness inverse, compensation 0.04");
+  CHECK(ChoiceOf(spec).staleness_scaling == "inverse");
+  CHECK(ChoiceOf(spec).delay_compensation == 0.04f);
+  choice.mode = "bounded";
+  choice.delay = 1;
+  REQUIRE_OK(ApplyMode(choice, solver, &spec));
+  CHECK(spec.staleness_scaling() == v1::STALENESS_SCALING_INVERSE);
+  choice.delay = 0;
+  REQUIRE_STATUS(ApplyMode(choice, solver, &spec), absl::StatusCode::kInvalidArgument, "the mode async, or bounded with a delay of at least 1");
+  choice.mode = "sync";
+  choice.staleness_scaling = "";
+  REQUIRE_STATUS(ApplyMode(choice, solver, &spec), absl::StatusCode::kInvalidArgument, "gradients that come late");
+  choice.delay_compensation = 0;
+  REQUIRE_OK(ApplyMode(choice, solver, &spec));
 }
 
 TEST_CASE("a net that cannot be built for the records of a part is refused before it is started") {

@@ -89,10 +89,13 @@ TEST_CASE("a usage error says which help to read") {
 }
 
 TEST_CASE("what is missing is named") {
-  CheckRefused(Cli("samovar"), "samovar needs a command: train, check, test, features, time, status, data, version, completion");
+  CheckRefused(Cli("samovar"), "samovar needs a command: train, check, test, features, time, status, submit, jobs, watch, logs, cancel, model, data, version, completion");
   CheckRefused(Cli("samovar data"), "samovar data needs a command: import, mean, info");
   CheckRefused(Cli("samovar train"), "--solver is missing");
   CheckRefused(Cli("samovar status"), "address is missing");
+  CheckRefused(Cli("samovar logs"), "job is missing");
+  CheckRefused(Cli("samovar watch lenet"), "address is missing");
+  CheckRefused(Cli("samovar submit h:1 --solver s --parts 2"), "--parts is for --mode sync");
   CheckRefused(Cli("samovar train --solver"), "--solver");
 }
 
@@ -121,6 +124,14 @@ TEST_CASE("train takes a mode, and what goes with it only with it") {
   CHECK_FALSE(mode("--mode bounded").delay.has_value());
   CHECK(mode("--mode bounded --delay 0").delay == 0u);
   CHECK(mode("--mode sync --parts 4").parts == 4u);
+  CHECK(mode("").staleness_scaling.empty());
+  CHECK_FALSE(mode("").delay_compensation.has_value());
+  CHECK(mode("--staleness-scaling inverse").staleness_scaling == "inverse");
+  CHECK(mode("--delay-compensation 0.04").delay_compensation == 0.04f);
+  CheckRefused(Cli("samovar train --solver s --staleness-scaling half"), "tempered, none, inverse");
+  for (const char* lambda : {"-1", "nan", "1e9", "x"}) {
+    CheckRefused(Cli(std::string("samovar train --solver s --delay-compensation ") + lambda), "is not a number from 0 to 1000");
+  }
   CheckRefused(Cli("samovar train --solver s --mode turbo"), "async, bounded, sync");
   CheckRefused(Cli("samovar train --solver s --delay 3"), "--delay is for --mode bounded");
   CHECK(mode("--encoding topk --topk-ratio 0.125").topk_ratio == 0.125);
@@ -164,8 +175,31 @@ TEST_CASE("help is written to stdout, with examples, and is no error") {
 TEST_CASE("each subcommand fills its own options") {
   CHECK(std::get<CheckOptions>(Cli("samovar check s.prototxt").parsed.flags).solver == "s.prototxt");
   const auto status = Cli("samovar status 127.0.0.1:7100 --json");
-  CHECK(std::get<StatusOptions>(status.parsed.flags).address == "127.0.0.1:7100");
+  CHECK(std::get<StatusOptions>(status.parsed.flags).coordinator == "127.0.0.1:7100");
   CHECK(std::get<StatusOptions>(status.parsed.flags).json);
+  const auto submit = Cli("samovar submit 127.0.0.1:7100 --solver s --name n --servers 3 --weight 5 --mode bounded --delay 2 --seed 7 --watch");
+  const SubmitOptions& job = std::get<SubmitOptions>(submit.parsed.flags);
+  CHECK(job.coordinator == "127.0.0.1:7100");
+  CHECK(job.solver == "s");
+  CHECK(job.name == "n");
+  CHECK(job.servers == 3);
+  CHECK(job.weight == 5);
+  CHECK(job.mode.delay == 2u);
+  CHECK(job.seed == 7u);
+  CHECK(job.watch);
+  CHECK_FALSE(std::get<SubmitOptions>(Cli("samovar submit --solver s --coordinator h:1").parsed.flags).servers.has_value());
+  CHECK(std::get<JobsOptions>(Cli("samovar jobs --coordinator h:1").parsed.flags).coordinator == "h:1");
+  for (const char* line : {"samovar logs lenet h:1 --follow", "samovar logs lenet --coordinator h:1 --follow"}) {
+    const auto logs = Cli(line);
+    CHECK(std::get<LogsOptions>(logs.parsed.flags).job == "lenet");
+    CHECK(std::get<LogsOptions>(logs.parsed.flags).coordinator == "h:1");
+    CHECK(std::get<LogsOptions>(logs.parsed.flags).follow);
+  }
+  CHECK(std::get<WatchOptions>(Cli("samovar watch lenet h:1").parsed.flags).job == "lenet");
+  CHECK(std::get<CancelOptions>(Cli("samovar cancel lenet h:1").parsed.flags).job == "lenet");
+  const auto exported = Cli("samovar model export lenet h:1 --output f --iteration 500");
+  CHECK(std::get<ModelExportOptions>(exported.parsed.flags).output == "f");
+  CHECK(std::get<ModelExportOptions>(exported.parsed.flags).iteration == 500u);
   const auto idx = Cli("samovar data import idx --images i --labels l --output o --force");
   CHECK(std::get<ImportIdxOptions>(idx.parsed.flags).images == "i");
   CHECK(std::get<ImportIdxOptions>(idx.parsed.flags).labels == "l");

@@ -66,6 +66,29 @@ TEST_CASE("a resumed job's first display counts from where it resumed") {
   CHECK(filter.Take(status).display_iterations == 150);
 }
 
+TEST_CASE("a job that has gone back is told anew from there") {
+  NewsFilter filter(100);
+  v1::JobStatus status = Running(1000, 50);
+  *status.add_tests() = Test(0);
+  *status.add_tests() = Test(500);
+  status.add_snapshots(500);
+  CHECK(filter.Take(status).tests.size() == 2);
+  // Another coordinator has taken it up from its snapshot, and shows no test before it.
+  status = Running(500, 1);
+  *status.add_tests() = Test(0);
+  status.add_snapshots(500);
+  CHECK(filter.Take(status).display_iterations == 0);
+  *status.add_tests() = Test(550);
+  status.set_iteration(600);
+  status.set_seconds(3);
+  const JobNews news = filter.Take(status);
+  CHECK(news.display_iterations == 100);
+  CHECK(news.display_seconds == 2);
+  REQUIRE(news.tests.size() == 1);
+  CHECK(news.tests[0].iteration() == 550);
+  CHECK(news.snapshots.empty());
+}
+
 TEST_CASE("tests, snapshots and errors are news once") {
   NewsFilter filter(0);
   v1::JobStatus status = Running(500, 1);
@@ -149,10 +172,15 @@ TEST_CASE("the summary of a run counts what this run did") {
   status.mutable_ledger()->mutable_counters()->set_duplicates(3);
   status.mutable_ledger()->mutable_counters()->set_staleness_sum(1500);
   status.mutable_ledger()->mutable_counters()->set_staleness_max(4);
+  for (const uint64_t pushes : {100, 400, 400, 95, 5}) status.mutable_ledger()->mutable_counters()->add_staleness(pushes);
   CHECK(SummaryLines(status) ==
         Lines{"trained 500 iterations from 1500, 32000 samples, in 10.0 s (3200 samples/s)",
               "ledger: 2 chunks, each holds iterations 0..1999 exactly once",
-              "pushes: 1000 applied, 3 repeated and dropped, 0 refused; staleness 1.50 on average, 4 at most"});
+              "pushes: 1000 applied, 3 repeated and dropped, 0 refused; staleness 1.50 on average, median 1, "
+              "90 % within 2, 99 % within 3, 4 at most"});
+  status.set_speculative(7);
+  status.set_speculative_wasted(2);
+  CHECK(SummaryLines(status).back() == "stragglers: 7 pieces of work given to a second worker, 2 of them in vain");
 }
 
 }  // namespace samovar

@@ -54,4 +54,28 @@ TEST_CASE("what a cluster lacks is said in words") {
   CHECK(table.find("no servers\nno workers\nno jobs\n") != std::string::npos);
 }
 
+TEST_CASE("a cluster's jobs are shown in a table, with what they wait for") {
+  CHECK(JobsTable({}) == "no jobs\n");
+  v1::ListJobsResponse jobs;
+  v1::JobStatus* job = jobs.add_jobs();
+  job->set_job_id("lenet");
+  job->set_state(v1::JOB_STATE_RUNNING);
+  job->set_iteration(500);
+  job->set_max_iter(2000);
+  job->set_images_per_second(3107);
+  job->set_eta_seconds(31);
+  job->set_workers(2);
+  job->set_weight(3);
+  job = jobs.add_jobs();
+  job->set_job_id("cifar");
+  job->set_state(v1::JOB_STATE_QUEUED);
+  job->set_cause("waits for servers: 1 of 2 have registered");
+  job->set_max_iter(100);
+  job->set_weight(1);
+  CHECK(JobsTable(jobs) ==
+        "  id     state    iteration  images/s  left  workers  weight\n"
+        "  lenet  RUNNING  500/2000   3107      31 s  2        3\n"
+        "  cifar  QUEUED   0/100      -         -     -        1       waits for servers: 1 of 2 have registered\n");
+}
+
 }  // namespace samovar

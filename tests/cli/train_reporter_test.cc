@@ -99,6 +99,24 @@ TEST_CASE("a log names model, state and where weights come from as Caffe's does"
         "Snapshotting solver state to HDF5 file a_iter_5.solverstate.h5\n");
 }
 
+TEST_CASE("a job of a cluster is told as a run is, and what it waits for") {
+  v1::JobStatus status = Status();
+  status.set_job_id("lenet");
+  status.set_weight(3);
+  std::ostringstream log;
+  const auto reporter = MakeLogReporter(
+      &log, [] { return absl::UnixEpoch(); }, 42);
+  reporter->Watching("LeNet", status, "127.0.0.1:7100");
+  reporter->Waits("waits for servers: 1 of 2 have registered");
+  CHECK(log.str().find(" samovar] Solving LeNet\n") != std::string::npos);
+  CHECK(log.str().find(" samovar] job lenet: 2000 iterations; async; weight 3\n") != std::string::npos);
+  CHECK(log.str().find(" samovar] waits for servers: 1 of 2 have registered\n") != std::string::npos);
+  std::ostringstream json;
+  MakeJsonReporter(&json)->Waits("its turn");
+  CHECK(json.str() == R"({"event":"waiting","cause":"its turn"})"
+                      "\n");
+}
+
 TEST_CASE("JSON is one object a line") {
   std::ostringstream out;
   auto reporter = MakeJsonReporter(&out);

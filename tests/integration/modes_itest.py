@@ -56,6 +56,25 @@ class ModesTest(testbed.TestCase):
                 self.assertEqual([outputs for _, outputs in self.tests], [outputs for _, outputs in tests])
                 self.assertEqual(self.pushes()["staleness_max"], 0)
 
+    def test_sync_clipped_by_the_servers_the_model_does_not_depend_on_workers_and_servers(self):
+        # Below the norms of the first iterations.
+        clipped = {"clip_gradients": 0.5, "iter_size": 3}
+        expected = self.train("by1", "--mode", "sync", "--workers", 1, "--servers", 1, **clipped)
+        self.assertEqual(self.started["mode"], f"sync in {PARTS} parts")
+        snapshot = self.model("by1", 100)
+        for workers, servers in ((2, 2), (3, 3), (4, 1)):
+            with self.subTest(workers=workers):
+                name = f"by{workers}"
+                model = self.train(name, "--mode", "sync", "--workers", workers, "--servers", servers, **clipped)
+                self.assertEqual(model, expected)
+                self.assertEqual(self.model(name, 100), snapshot)
+        self.assertNotEqual(self.train("free", "--mode", "sync", iter_size=3), expected)
+
+    def test_sync_clipped_a_killed_worker_does_not_change_the_model(self):
+        expected = self.train("alive", "--mode", "sync", "--workers", 1, iterations=1200, clip_gradients=0.5)
+        killed = self.train("killed", "--mode", "sync", "--workers", 2, iterations=1200, kill_at=200, clip_gradients=0.5)
+        self.assertEqual(killed, expected)
+
     def test_sync_an_encoding_changes_the_model_and_workers_still_do_not(self):
         exact = self.train("exact", "--mode", "sync", "--workers", 1)
         for encoding in ("bfloat16", "int8"):
@@ -120,6 +139,22 @@ class ModesTest(testbed.TestCase):
     def test_topk_killed_workers_lose_what_they_kept_and_no_iteration(self):
         self.train("killed", "--workers", 3, "--encoding", "topk", iterations=3000, kill_at=200)
 
+    def test_what_is_done_about_late_gradients_is_chosen_and_shown_and_kept(self):
+        late = ("--staleness-scaling", "inverse", "--delay-compensation", 0.04)
+        self.workspace.write_solver(max_iter=600, snapshot=200)
+        with Run(self.workspace, "--workers", 3, *late) as run:
+            run.await_event("snapshot")
+            run.signal(signal.SIGTERM)
+            self.assertEqual(run.await_exit(END_SECONDS), 143, run.describe())
+        with Run(self.workspace, "--workers", 3, "--resume") as run:
+            succeeded = self.assert_success(run)
+        self.assert_exactly_once(succeeded, 600)
+        self.assertEqual(run.events("started")[0]["mode"], "async, staleness inverse, compensation 0.04")
+        pushes = succeeded["ledger"]["pushes"]
+        self.assertLessEqual(pushes["staleness_median"], pushes["staleness_90"])
+        self.assertLessEqual(pushes["staleness_90"], pushes["staleness_99"])
+        self.assertLessEqual(pushes["staleness_99"], pushes["staleness_max"])
+
     def test_the_mode_is_shown(self):
         self.workspace.write_solver(max_iter=20, snapshot_prefix='"out/short"')
         with Run(self.workspace, "--mode", "bounded", as_json=False) as run:
@@ -136,9 +171,9 @@ class ModesTest(testbed.TestCase):
             run.await_exit(END_SECONDS)
 
     def test_a_mode_that_the_job_cannot_have_is_refused_before_anything_is_made(self):
-        self.workspace.write_solver(clip_gradients=1)
         before = self.workspace.entries()
-        for arguments, text in ((("--parts", 2), "clip_gradients"), (("--parts", 5), "choose one of 1, 2, 4, 8, 16, 32"),
+        for arguments, text in ((("--delay-compensation", 0.04), "for gradients that come late"),
+                                (("--parts", 5), "choose one of 1, 2, 4, 8, 16, 32"),
                                 (("--encoding", "topk"), "take --mode async")):
             done = self.workspace.command("train", "--solver", "solver.prototxt", "--mode", "sync", *arguments)
             self.assertEqual(done.returncode, 2)

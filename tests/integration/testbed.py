@@ -12,6 +12,7 @@ import re
 import select
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import tempfile
@@ -331,6 +332,94 @@ class Run:
         for reader in self._readers:
             reader.join(END_SECONDS)
         return code
+
+
+class Cluster:
+    """Servers and workers that run on their own, as services do. Use it in a `with`: whatever is left at its end is killed.
+
+    Server 0 is the coordinator. It keeps its address and its state when it is killed and started again.
+    """
+
+    def __init__(self, workspace: Workspace, servers: int = 2, workers: int = 2, flags: Tuple[str, ...] = ()) -> None:
+        self._workspace = workspace
+        self._flags = flags
+        self._processes: List["subprocess.Popen[bytes]"] = []
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.address = f"127.0.0.1:{free.getsockname()[1]}"
+        self._started_workers = 0
+        try:
+            self.coordinator = self.start_coordinator()
+            self.servers = [self._start("samovar-server", "--join", self.address, "--state", f"server-{i}") for i in range(1, servers)]
+            self.workers = [self.start_worker() for _ in range(workers)]
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def __enter__(self) -> "Cluster":
+        return self
+
+    def __exit__(self, *_) -> None:
+        for process in self._processes:
+            if process.poll() is None:
+                process.kill()
+        for process in self._processes:
+            process.wait(END_SECONDS)
+
+    def _start(self, name: str, *arguments: str) -> "subprocess.Popen[bytes]":
+        """Returns when the process is ready."""
+        reader, writer = os.pipe()
+        try:
+            with open(self._workspace.path / "cluster.log", "ab") as log:
+                process = subprocess.Popen([program(name), *arguments, "--ready-fd", str(writer)], cwd=self._workspace.path,
+                                           stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[writer])
+            self._processes.append(process)
+            os.close(writer)
+            writer = -1
+            ready, _, _ = select.select([reader], [], [], COMMAND_SECONDS)
+            if not ready or not os.read(reader, 1):
+                raise AssertionError(f"{name} did not get ready\n{self.log()}")
+            return process
+        finally:
+            os.close(reader)
+            if writer >= 0:
+                os.close(writer)
+
+    def log(self) -> str:
+        return (self._workspace.path / "cluster.log").read_text(encoding="utf-8", errors="replace")
+
+    def start_coordinator(self) -> "subprocess.Popen[bytes]":
+        return self._start("samovar-server", "--coordinator", "--listen", self.address, "--state", "server-0", *self._flags)
+
+    def start_worker(self) -> "subprocess.Popen[bytes]":
+        self._started_workers += 1
+        return self._start("samovar-worker", "--coordinator", self.address, "--name", f"worker-{self._started_workers}")
+
+    def submit(self, *arguments, solver: str = "solver.prototxt") -> str:
+        return self._workspace.check("submit", self.address, "--solver", solver, *arguments)
+
+    def job(self, name: str) -> dict:
+        jobs = json.loads(self._workspace.check("jobs", self.address, "--json"))["jobs"]
+        return next(job for job in jobs if job["job_id"] == name)
+
+    def jobs(self) -> Dict[str, str]:
+        """State of each job, in the order of their submission."""
+        jobs = json.loads(self._workspace.check("jobs", self.address, "--json"))["jobs"]
+        return {job["job_id"]: job["state"].replace("JOB_STATE_", "") for job in jobs}
+
+    def await_job(self, name: str, such_that: Callable[[dict], bool]) -> dict:
+        """The job's status as soon as that holds."""
+        deadline = time.monotonic() + RUN_SECONDS
+        while True:
+            job = self.job(name)
+            if such_that(job):
+                return job
+            if time.monotonic() > deadline:
+                raise AssertionError(f"the job did not get there: {job}\n{self.log()[-4000:]}")
+            time.sleep(0.05)
+
+    def await_state(self, name: str, state: str) -> dict:
+        return self.await_job(name, lambda job: job["state"] == f"JOB_STATE_{state}")
 
 
 class TestCase(unittest.TestCase):

@@ -52,7 +52,7 @@ std::unique_ptr<Chunk> WholeNet(const SolverRule& rule, const v1::ParameterLayou
   ChunkImage image;
   image.weights.assign(weights.begin(), weights.end());
   image.state.assign(static_cast<size_t>(rule.state_vectors()), std::vector<float>(weights.size()));
-  return std::make_unique<Chunk>(std::move(image), BuildSegments(layout, 0, layout.elements()));
+  return std::make_unique<Chunk>(std::move(image), BuildSegments(layout, 0, layout.elements()), Chunk::Options());
 }
 
 // Takes `count` floats off the front.

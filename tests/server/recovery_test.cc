@@ -96,12 +96,23 @@ class Fleet {
   uint64_t incarnations_ = 0;
 };
 
+// As a coordinator's job table has a job, which an earlier one may have begun.
+v1::JobRecord RecordOf(bool begun) {
+  v1::JobRecord record;
+  record.mutable_status()->set_state(v1::JOB_STATE_QUEUED);
+  record.set_begun(begun);
+  return record;
+}
+
 // A job on its way, its runner on a thread of its own, and a worker on the test's.
 class Training {
  public:
   Training(Fleet* fleet, const v1::JobSpec& spec, uint64_t epoch = 1, bool recovered = false,
            absl::Duration patience = absl::Minutes(10))
-      : job(spec, recovered), view_(fleet->View(patience)), runner_([this, epoch] { RunJob(&job, epoch, view_, stopper_); }) {}
+      : job(spec, 0, RecordOf(recovered)), view_(fleet->View(patience)), runner_([this, epoch] {
+          // Nothing is short of memory here.
+          RunJob(&job, epoch, view_, stopper_).IgnoreError();
+        }) {}
   ~Training() { EndCoordinator(); }
 
   // As a coordinator that is killed leaves a job: open at its servers.
@@ -404,8 +415,8 @@ TEST_CASE("a restarted coordinator takes up a job where its servers are") {
       all.push_back(theirs()[0]);
       return all;
     };
-    Job job(spec, /*recovered=*/true);
-    RunJob(&job, 2, view, Stopper());
+    Job job(spec, 0, RecordOf(/*begun=*/true));
+    REQUIRE_OK(RunJob(&job, 2, view, Stopper()));
     const v1::JobStatus status = job.Status(SteadyNow());
     CHECK(status.state() == v1::JOB_STATE_FAILED);
     CHECK_THAT(status.cause(), Catch::Contains("the server that has share 1 of 2 of the model has not come back within 1s"));

@@ -56,13 +56,14 @@ inline v1::JobSpec MakeSpec(int max_iter) {
 
 class TestCluster {
  public:
-  // Server i keeps its state in `directory`/i. The first is the coordinator.
-  TestCluster(const std::string& directory, int servers) {
+  // Server i keeps its state in `directory`/i. The first is the coordinator; `keeps_jobs`: it takes up those of an earlier one.
+  TestCluster(const std::string& directory, int servers, bool keeps_jobs = false) {
     for (int i = 0; i < servers; ++i) {
       Server::Options options;
       options.is_coordinator = i == 0;
       options.join = i == 0 ? "" : servers_[0]->address();
       options.state_dir = absl::StrCat(directory, "/", i);
+      options.forget_jobs = !keeps_jobs;
       auto server = Server::Start(options);
       REQUIRE_OK(server);
       servers_.push_back(*std::move(server));
@@ -78,6 +79,8 @@ class TestCluster {
   absl::Status Submit(const v1::JobSpec& spec) {
     grpc::ClientContext context;
     SetDeadline(&context, absl::Seconds(30));
+    // On a busy machine a connection may take longer than its first attempt.
+    context.set_wait_for_ready(true);
     v1::SubmitRequest request;
     *request.mutable_spec() = spec;
     v1::SubmitResponse response;
@@ -87,6 +90,7 @@ class TestCluster {
   v1::JobStatus Await(const std::string& job_id, std::function<bool(const v1::JobStatus&)> until) {
     grpc::ClientContext context;
     SetDeadline(&context, absl::Seconds(60));
+    context.set_wait_for_ready(true);
     v1::WatchRequest request;
     request.set_job_id(job_id);
     request.set_interval_ms(50);
@@ -119,9 +123,7 @@ class TestCluster {
 class TestWorker {
  public:
   explicit TestWorker(const std::string& coordinator) : stub_(v1::CoordinatorService::NewStub(MakeChannel(coordinator))) {
-    v1::JoinRequest join;
-    join.set_name("test worker");
-    worker_id_ = Call(&v1::CoordinatorService::Stub::Join, join, v1::JoinResponse()).worker_id();
+    Join();
   }
 
   // Whether the next pushes to this server are left out, and yet reported.
@@ -134,7 +136,14 @@ class TestWorker {
     v1::LeaseRequest request;
     request.set_worker_id(worker_id_);
     request.mutable_report()->Swap(&report_);
-    const v1::LeaseResponse answer = Call(&v1::CoordinatorService::Stub::Lease, request, v1::LeaseResponse());
+    v1::LeaseResponse answer;
+    const absl::Status asked = Try(&v1::CoordinatorService::Stub::Lease, request, &answer);
+    if (absl::IsNotFound(asked)) {
+      // It sends no heartbeats: on a busy machine it is taken for dead at times.
+      Join();
+      return false;
+    }
+    REQUIRE_OK(asked);
     if (!answer.has_lease()) return false;
     Prepare(answer.lease().job_id());
     if (answer.lease().has_test()) {
@@ -151,13 +160,24 @@ class TestWorker {
 
  private:
   template <typename Request, typename Response>
-  Response Call(grpc::Status (v1::CoordinatorService::Stub::*method)(grpc::ClientContext*, const Request&, Response*),
-                const Request& request, Response response) {
+  absl::Status Try(grpc::Status (v1::CoordinatorService::Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                   const Request& request, Response* response) {
     grpc::ClientContext context;
     SetDeadline(&context, absl::Seconds(30));
     context.set_wait_for_ready(true);
-    REQUIRE_OK(FromGrpcStatus((*stub_.*method)(&context, request, &response)));
+    return FromGrpcStatus((*stub_.*method)(&context, request, response));
+  }
+  template <typename Request, typename Response>
+  Response Call(grpc::Status (v1::CoordinatorService::Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                const Request& request, Response response) {
+    REQUIRE_OK(Try(method, request, &response));
     return response;
+  }
+
+  void Join() {
+    v1::JoinRequest join;
+    join.set_name("test worker");
+    worker_id_ = Call(&v1::CoordinatorService::Stub::Join, join, v1::JoinResponse()).worker_id();
   }
 
   void Prepare(const std::string& job_id) {

@@ -41,6 +41,8 @@ class Assignment {
   // Parts of an iteration that others may compute: more than one in sync mode only. The net is built for the records of
   // a part's pass.
   uint32_t parts() const { return spec().mode() == v1::CONSISTENCY_SYNC ? spec().parts() : 1; }
+  // Whether servers clip the gradients: an iteration's parts are pushed as they are, and applied when the norm of their sum is known.
+  bool clipped_by_servers() const { return parts() > 1 && spec().solver().clip_gradients() >= 0; }
   // Of the passes' gradients. Null if there is one pass.
   GradientSum* sum() { return sum_.get(); }
   BatchPrefetcher& batches() { return *batches_; }

@@ -1,22 +1,12 @@
 #include "worker/train/gradient_sum.h"
 
-#include <cmath>
-
+#include "common/model/gradient_clip.h"
 #include "common/model/layout.h"
 
 namespace samovar {
 namespace {
 
 bool IsStatistic(const v1::ParameterBlob& blob) { return blob.rule() == v1::UPDATE_RULE_MOVING_AVERAGE; }
-
-double Norm(const v1::ParameterLayout& layout, std::span<const float> gradients) {
-  double sum = 0;
-  for (const v1::ParameterBlob& blob : layout.blobs()) {
-    if (IsStatistic(blob)) continue;
-    for (const float value : gradients.subspan(blob.offset(), BlobElements(blob))) sum += static_cast<double>(value) * value;
-  }
-  return std::sqrt(sum);
-}
 
 }  // namespace
 
@@ -31,17 +21,16 @@ void GradientSum::Add(std::span<const float> gradients, bool first) {
 }
 
 void ClipAndAverage(const v1::ParameterLayout& layout, float limit, int parts, std::span<float> gradients) {
-  float scale = 1.0f;
+  double norm = 0;
   if (limit >= 0) {
-    const double norm = Norm(layout, gradients);
-    if (norm > limit) scale = static_cast<float>(limit / norm);
+    std::vector<double> squares(SquaresBlocks(gradients.size()));
+    for (const v1::ParameterBlob& blob : layout.blobs()) {
+      if (!IsStatistic(blob)) AddSquares(gradients, blob.offset(), blob.offset() + BlobElements(blob), squares);
+    }
+    norm = NormOf(squares);
   }
-  if (scale == 1.0f && parts == 1) return;
-  // Twice rounded, as Caffe does it.
-  const float share = 1.0f / static_cast<float>(parts);
   for (const v1::ParameterBlob& blob : layout.blobs()) {
-    if (IsStatistic(blob)) continue;
-    for (float& value : gradients.subspan(blob.offset(), BlobElements(blob))) value = value * scale * share;
+    if (!IsStatistic(blob)) ClipAndDivide(limit, norm, parts, gradients.subspan(blob.offset(), BlobElements(blob)));
   }
 }
 

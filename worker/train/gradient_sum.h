@@ -27,8 +27,7 @@ class GradientSum {
   std::vector<float> values_;
 };
 
-// Scales the gradients down if their L2 norm exceeds `limit`, then divides them by `parts`. A negative limit is none.
-// The norm is summed in double, in the order of the vector: the same on every machine.
+// Scales the gradients down if their L2 norm exceeds `limit`, then divides them by `parts`, as gradient_clip.h says.
 void ClipAndAverage(const v1::ParameterLayout& layout, float limit, int parts, std::span<float> gradients);
 
 }  // namespace samovar

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
+#include "common/model/gradient_clip.h"
 #include "worker/train/fed_net.h"
 #include "worker/train/finite_check.h"
 #include "worker/train/gradient_sum.h"
@@ -98,6 +99,8 @@ class TrainingRun {
   bool PushesInFull(const Steps::Step& step);
   // Waits for the push that is under way, if any, and hands in its result.
   absl::Status EndPush();
+  // Of a job whose servers clip, when all of this worker's parts are pushed: sees to it that they apply iteration t, and pulls.
+  absl::Status ApplyClipped(uint64_t t);
 
   const HeldLease& held_;
   const Stopper& leaving_;
@@ -151,8 +154,8 @@ bool TrainingRun::PushesInFull(const Steps::Step& step) {
 
 void TrainingRun::StartPush(const Steps::Step& step, std::span<const float> gradients) {
   const bool in_full = PushesInFull(step);
-  // The weights of the next iteration come with its last part.
-  const bool pull = !step.more_parts && step.more_iterations && !said_farewell_;
+  // The weights of the next iteration come with its last part; from servers that clip, when they have applied it.
+  const bool pull = !step.more_parts && step.more_iterations && !said_farewell_ && !assignment_.clipped_by_servers();
   assignment_.parameters().StartPush(step.t, held_.lease.epoch(), gradients,
                                      pull ? assignment_.net().weights() : std::span<float>(),
                                      WeightsFor(assignment_.spec(), step.t + 1), step.part, in_full);
@@ -165,6 +168,14 @@ absl::Status TrainingRun::EndPush() {
   outbox_.Add(*std::move(pushed_));
   pushed_.reset();
   return absl::OkStatus();
+}
+
+absl::Status TrainingRun::ApplyClipped(uint64_t t) {
+  ParameterClient& parameters = assignment_.parameters();
+  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<double> squares, parameters.PullSquares(t, LimitFor(held_)));
+  const std::span<float> weights = assignment_.net().weights();
+  if (squares.empty()) return parameters.Pull(weights, LimitFor(held_), WeightsFor(assignment_.spec(), t + 1));
+  return parameters.ApplyAndPull(t, held_.lease.epoch(), NormOf(squares), weights, LimitFor(held_));
 }
 
 // Pushes each layer's gradients while those of the layers below are computed.
@@ -200,7 +211,9 @@ absl::Status TrainingRun::RunAndPushWhole(uint64_t number, v1::TrainResult* resu
     gradients = assignment_.sum()->values();
   }
   if (IsBad(FindBadGradient(gradients, 0, net.layout()))) return absl::InvalidArgumentError(*finding_);
-  ClipAndAverage(net.layout(), assignment_.spec().solver().clip_gradients(), static_cast<int>(passes), gradients);
+  if (!assignment_.clipped_by_servers()) {
+    ClipAndAverage(net.layout(), assignment_.spec().solver().clip_gradients(), static_cast<int>(passes), gradients);
+  }
   StartPush(steps_.at(number), gradients);
   assignment_.parameters().Ready(0, assignment_.parameters().elements());
   return absl::OkStatus();
@@ -214,14 +227,21 @@ absl::Status TrainingRun::RunStep(uint64_t number) {
   result.set_iteration(step.t);
   result.set_part(step.part);
   const bool skips = assignment_.spec().on_numeric_failure() == v1::NUMERIC_FAILURE_SKIP;
-  const bool whole = skips || assignment_.passes() > 1 || assignment_.spec().solver().clip_gradients() >= 0;
+  const bool clips = assignment_.spec().solver().clip_gradients() >= 0 && !assignment_.clipped_by_servers();
+  const bool whole = skips || assignment_.passes() > 1 || clips;
   finding_.reset();
   const absl::Status pushed = whole ? RunAndPushWhole(number, &result) : RunAndPushByLayer(number, &result);
   if (skips && finding_.has_value()) return SkipStep(number, std::move(result));
   SAMOVAR_RETURN_IF_ERROR(pushed);
   pushed_ = std::move(result);
+  if (step.more_parts) return absl::OkStatus();
   // With the last part's push come the weights that the next pass needs.
-  return step.more_parts ? absl::OkStatus() : EndPush();
+  if (!assignment_.clipped_by_servers()) return EndPush();
+  // It is not done before it is applied: whoever reads the ledgers, when all parts are reported, is to find it there.
+  SAMOVAR_RETURN_IF_ERROR(assignment_.parameters().AwaitPush(LimitFor(held_)).status());
+  SAMOVAR_RETURN_IF_ERROR(ApplyClipped(step.t));
+  outbox_.Add(*std::exchange(pushed_, std::nullopt));
+  return absl::OkStatus();
 }
 
 absl::Status TrainingRun::SkipStep(uint64_t number, v1::TrainResult result) {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "common/base/version.h"
 #include "common/telemetry/log.h"
@@ -44,6 +45,7 @@ Worker::Worker(const Options& options)
     : options_(options),
       pool_(options.threads),
       membership_(options.coordinator, Describe(options)),
+      assignments_(&pool_),
       failure_backoff_(kFirstFailureRest, kLongestFailureRest, static_cast<uint64_t>(getpid())) {}
 
 Worker::~Worker() { Stop(); }
@@ -101,16 +103,17 @@ std::shared_ptr<HeldLease> Worker::NextLease() {
 
 void Worker::Work(const HeldLease& held) {
   const v1::WorkLease& lease = held.lease;
-  absl::Status status = Prepare(lease);
-  if (absl::IsNotFound(status)) {
-    assignment_.reset();
+  const absl::StatusOr<Assignment*> assignment = Prepare(lease);
+  if (absl::IsNotFound(assignment.status())) {
+    assignments_.Drop(lease.job_id());
     // The coordinator need not be told what it has just said.
     LogInfo(absl::StrCat("job ", lease.job_id(), " has ended"));
     return;
   }
+  absl::Status status = assignment.status();
   if (status.ok()) {
-    SetOwing(lease.has_train() && assignment_->parameters().keeps_residual());
-    status = RunLease(held, stopper_, assignment_.get(), &membership_.outbox());
+    SetOwing(lease.has_train() && (*assignment)->parameters().keeps_residual());
+    status = RunLease(held, stopper_, *assignment, &membership_.outbox());
     SetOwing(false);
   }
   if (status.ok()) {
@@ -124,29 +127,23 @@ void Worker::Work(const HeldLease& held) {
   Report(lease, status);
 }
 
-absl::Status Worker::Prepare(const v1::WorkLease& lease) {
+absl::StatusOr<Assignment*> Worker::Prepare(const v1::WorkLease& lease) {
   v1::GetAssignmentRequest request;
   request.set_worker_id(membership_.worker_id());
   request.set_job_id(lease.job_id());
   // At each lease, since a job's name may have passed to another job. One small call a second or so.
   SAMOVAR_ASSIGN_OR_RETURN(const v1::GetAssignmentResponse message, membership_.client().GetAssignment(request));
   if (message.epoch() != lease.epoch()) {
-    assignment_.reset();
+    assignments_.Drop(lease.job_id());
     return absl::FailedPreconditionError(
         absl::StrCat("the lease is of epoch ", lease.epoch(), ", the job is of epoch ", message.epoch(), " by now"));
   }
-  if (assignment_ != nullptr && assignment_->IsFor(message)) return absl::OkStatus();
-  assignment_.reset();
-  auto assignment = Assignment::Create(message, &pool_);
-  if (!assignment.ok()) {
+  absl::StatusOr<Assignment*> assignment = assignments_.Get(message, SteadyNow());
+  if (absl::IsNotFound(assignment.status())) {
     // That a file is not found here does not mean that the job is not.
-    const bool missing = absl::IsNotFound(assignment.status());
-    return missing ? absl::FailedPreconditionError(assignment.status().message()) : assignment.status();
+    return absl::FailedPreconditionError(assignment.status().message());
   }
-  assignment_ = *std::move(assignment);
-  LogInfo(absl::StrCat("works for job ", lease.job_id(), ": ", assignment_->net().layout().elements(), " parameters on ",
-                       message.servers_size(), " servers"));
-  return absl::OkStatus();
+  return assignment;
 }
 
 void Worker::SetOwing(bool owing) {
@@ -165,7 +162,7 @@ void Worker::Report(const v1::WorkLease& lease, const absl::Status& failure) {
   membership_.outbox().Add(std::move(message));
   membership_.ReportNow();
   // Nothing that may have led to it is used again.
-  assignment_.reset();
+  assignments_.Drop(lease.job_id());
   stopper_.WaitFor(failure_backoff_.Next());
 }
 

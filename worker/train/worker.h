@@ -11,11 +11,12 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "common/base/backoff.h"
 #include "common/base/stopper.h"
 #include "common/base/thread_pool.h"
-#include "worker/train/assignment.h"
+#include "worker/train/assignment_cache.h"
 #include "worker/train/membership.h"
 
 namespace samovar {
@@ -49,8 +50,8 @@ class Worker {
   // Waits until there is a lease. Null: stopped, or to join again.
   std::shared_ptr<HeldLease> NextLease();
   void Work(const HeldLease& held);
-  // Makes assignment_ that of the lease's job. NOT_FOUND: the job has ended.
-  absl::Status Prepare(const v1::WorkLease& lease);
+  // The assignment of the lease's job. NOT_FOUND: the job has ended.
+  absl::StatusOr<Assignment*> Prepare(const v1::WorkLease& lease);
   void Report(const v1::WorkLease& lease, const absl::Status& failure);
   void SetOwing(bool owing) ABSL_LOCKS_EXCLUDED(owing_mu_);
 
@@ -58,8 +59,7 @@ class Worker {
   Stopper stopper_;
   ThreadPool pool_;
   WorkerMembership membership_;
-  // Of the job worked for last; null: of none.
-  std::unique_ptr<Assignment> assignment_;
+  AssignmentCache assignments_;
   // After failures of work, so that one bad worker does not use up a job's patience.
   Backoff failure_backoff_;
   bool told_joined_ = false;

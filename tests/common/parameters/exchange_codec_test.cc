@@ -50,9 +50,12 @@ TEST_CASE("an encoded request is what generated code reads") {
   head.watermark = 300;
   head.part = 7;
   head.pull_encoding = v1::ENCODING_BFLOAT16;
+  head.apply = true;
+  head.norm = 0.1;
+  const std::vector<uint32_t> squares = {5, 1000};
 
   v1::ExchangeRequest request;
-  REQUIRE(request.ParseFromString(BytesOf(EncodeExchangeRequest(head, push, pull))));
+  REQUIRE(request.ParseFromString(BytesOf(EncodeExchangeRequest(head, push, pull, squares))));
   REQUIRE(request.sequence() == head.sequence);
   REQUIRE(request.job_id() == head.job_id);
   REQUIRE(request.epoch() == head.epoch);
@@ -64,6 +67,9 @@ TEST_CASE("an encoded request is what generated code reads") {
   REQUIRE(request.watermark() == head.watermark);
   REQUIRE(request.part() == head.part);
   REQUIRE(request.pull_encoding() == v1::ENCODING_BFLOAT16);
+  REQUIRE(request.apply());
+  REQUIRE(request.norm() == head.norm);
+  REQUIRE(std::vector<uint32_t>(request.squares().begin(), request.squares().end()) == squares);
   REQUIRE(std::vector<uint32_t>(request.pull().begin(), request.pull().end()) == pull);
   REQUIRE(request.push_size() == 4);
   std::string encoded(EncodedBytes(v1::ENCODING_INT8_BLOCKS, second.size()), 0);
@@ -113,6 +119,30 @@ TEST_CASE("what generated code wrote is parsed, however it is cut into slices") 
     REQUIRE(seven == std::vector<float>(107, 2.0f));
     REQUIRE(zero == std::vector<float>(100, 0.25f));
   }
+}
+
+TEST_CASE("sums of squares are parsed, an empty list too, and broken ones are refused") {
+  v1::ExchangeResponse response;
+  v1::ChunkSquares* squares = response.add_squares();
+  squares->set_chunk(7);
+  for (const double sum : {0.1, 1e300}) squares->add_sums(sum);
+  response.add_squares()->set_chunk(300);
+  const std::string bytes = response.SerializeAsString();
+  for (size_t piece : {size_t{1}, size_t{5}, bytes.size()}) {
+    grpc::ByteBuffer buffer = BufferOf(bytes, piece);
+    ExchangeAnswer answer;
+    REQUIRE_OK(ParseExchangeResponse(&buffer, 2, &answer));
+    REQUIRE(answer.squares.size() == 2);
+    REQUIRE(answer.squares[0].chunk == 7);
+    REQUIRE(answer.squares[0].sums == std::vector<double>{0.1, 1e300});
+    REQUIRE(answer.squares[1].chunk == 300);
+    REQUIRE(answer.squares[1].sums.empty());
+    REQUIRE_STATUS(ParseExchangeResponse(&buffer, 1, &answer), absl::StatusCode::kDataLoss, "more than 1 chunks");
+  }
+  ExchangeAnswer answer;
+  // A list of 3 bytes.
+  grpc::ByteBuffer broken = BufferOf(std::string("\x4a\5\x12\3abc", 7), 64);
+  REQUIRE_STATUS(ParseExchangeResponse(&broken, 2, &answer), absl::StatusCode::kDataLoss, "field 9");
 }
 
 TEST_CASE("an answer's code and text are parsed, and nothing of the answer before stays") {

@@ -15,6 +15,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/clock.h"
+#include "common/model/gradient_clip.h"
 #include "samovar/v1/parameter.grpc.pb.h"
 #include "tests/common/parameters/parameter_server.h"
 #include "tests/support/temp_dir.h"
@@ -541,6 +542,43 @@ TEST_CASE("two clients that wait for each other's parts both get on") {
     REQUIRE(AllAre(weights[part], kInitial - 2 * kRate * kIterations));
   }
   REQUIRE(server.Ledgers("job").counters().duplicates() == 0);
+}
+
+TEST_CASE("clients that carry the squares of a clipped job come to the same norm, and to the same weights") {
+  constexpr uint64_t kIterations = 5;
+  TempDir dir;
+  v1::OpenJobRequest job = MakeJob(2);
+  job.set_parts(2);
+  // Half the norm of a gradient of ones.
+  job.mutable_solver()->set_clip_gradients(std::sqrt(static_cast<float>(kElements)) / 2);
+  ParameterServer one(dir.File("0"), job, 0);
+  ParameterServer other(dir.File("1"), job, 1);
+  std::vector<std::vector<float>> weights(2, std::vector<float>(kElements));
+  std::vector<std::vector<double>> norms(2);
+  const auto work = [&](uint32_t part) {
+    auto client = MakeClient({one.address(), other.address()});
+    const std::vector<float> gradients(kElements, part == 0 ? 0.5f : 1.5f);
+    for (uint64_t t = 0; t < kIterations; ++t) {
+      client->StartPush(t, 1, gradients, {}, {}, part);
+      client->Ready(0, kElements);
+      CHECK(client->AwaitPush(Soon()).ok());
+      const auto squares = client->PullSquares(t, Soon());
+      CHECK(squares.ok());
+      // The other may have got on meanwhile, and needs no norm then.
+      norms[part].push_back(squares->empty() ? 0 : NormOf(*squares));
+      CHECK(client->ApplyAndPull(t, 1, norms[part].back(), weights[part], Soon()).ok());
+    }
+  };
+  std::thread first(work, 0);
+  std::thread second(work, 1);
+  first.join();
+  second.join();
+  for (uint32_t part = 0; part < 2; ++part) {
+    for (const double norm : norms[part]) REQUIRE((norm == std::sqrt(static_cast<double>(kElements)) || norm == 0));
+    // The limit is a float.
+    for (const float weight : weights[part]) REQUIRE(weight == Approx(kInitial - 0.5f * kRate * kIterations).epsilon(1e-6));
+  }
+  REQUIRE(weights[0] == weights[1]);
 }
 
 }  // namespace

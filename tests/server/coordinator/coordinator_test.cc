@@ -1,5 +1,9 @@
 #include "server/coordinator/coordinator.h"
 
+#include <sys/resource.h>
+
+#include <csignal>
+#include <filesystem>
 #include <thread>
 
 #include "absl/synchronization/notification.h"
@@ -108,8 +112,7 @@ TEST_CASE("jobs wait in a queue, say what for, and have names of their own") {
   CHECK_FALSE(unnamed->empty());
   CHECK(coordinator->List().size() == 3);
   CHECK(coordinator->Get("second")->state() == v1::JOB_STATE_QUEUED);
-  CHECK(coordinator->Get("second")->cause() == "waits for the jobs that were submitted before it");
-  // The first says that it lacks servers as soon as its runner has looked.
+  // The first says that it lacks servers as soon as somebody has looked.
   REQUIRE_OK(coordinator->Watch(
       "first", absl::Milliseconds(1),
       [](const v1::JobStatus& status) { return status.cause() != "waits for servers: 0 of 2 have registered"; },
@@ -122,21 +125,37 @@ TEST_CASE("jobs wait in a queue, say what for, and have names of their own") {
       [](const v1::JobStatus& status) { return status.cause() != "waits for servers: 1 of 2 have registered"; },
       [] { return false; }));
   REQUIRE_STATUS(coordinator->Get("third"), absl::StatusCode::kNotFound, "third");
+  REQUIRE_STATUS(coordinator->Get("secnod"), absl::StatusCode::kNotFound, R"(did you mean "second"?)");
 }
 
 TEST_CASE("a watcher sees a job's end, whoever ends it") {
   const TempDir dir;
   const auto coordinator = CoordinatorIn(dir);
   REQUIRE_OK(coordinator->Submit(SpecOf("cancelled")));
-  REQUIRE_OK(coordinator->Submit(SpecOf("stopped")));
-  std::thread canceller([&] { CHECK(coordinator->Cancel("cancelled", "").ok()); });
-  v1::JobStatus end = EndOf(*coordinator, "cancelled");
+  absl::Status cancelled;
+  std::thread canceller([&] { cancelled = coordinator->Cancel("cancelled", ""); });
+  const v1::JobStatus end = EndOf(*coordinator, "cancelled");
   canceller.join();
+  REQUIRE_OK(cancelled);
   CHECK(end.state() == v1::JOB_STATE_CANCELLED);
   CHECK(end.cause() == "cancelled by a user");
+}
+
+TEST_CASE("a job does not end with its coordinator, and its watchers are told that") {
+  const TempDir dir;
+  const auto coordinator = CoordinatorIn(dir);
+  REQUIRE_OK(coordinator->Submit(SpecOf("lenet")));
   coordinator->Stop();
-  end = EndOf(*coordinator, "stopped");
-  CHECK(end.state() == v1::JOB_STATE_CANCELLED);
+  v1::JobState last = v1::JOB_STATE_UNSPECIFIED;
+  const absl::Status watched = coordinator->Watch(
+      "lenet", absl::Milliseconds(1),
+      [&](const v1::JobStatus& status) {
+        last = status.state();
+        return true;
+      },
+      [] { return false; });
+  REQUIRE_STATUS(watched, absl::StatusCode::kUnavailable, "stopping");
+  CHECK(last == v1::JOB_STATE_QUEUED);
 }
 
 TEST_CASE("a name is free again when its job has ended") {
@@ -151,13 +170,15 @@ TEST_CASE("a name is free again when its job has ended") {
 
 TEST_CASE("ended jobs are forgotten in the end") {
   const TempDir dir;
-  const auto coordinator = CoordinatorIn(dir);
-  for (size_t i = 0; i < 2 * Coordinator::kMaxEndedJobs; ++i) {
+  auto created = Coordinator::Create({.state_dir = dir.path(), .forget_jobs = true});
+  REQUIRE_OK(created);
+  const std::unique_ptr<Coordinator> coordinator = *std::move(created);
+  for (size_t i = 0; i < 2 * JobQueue::kMaxEndedJobs; ++i) {
     const std::string id = "job" + std::to_string(i);
     REQUIRE_OK(coordinator->Submit(SpecOf(id)));
     REQUIRE_OK(coordinator->Cancel(id, ""));
   }
-  CHECK(coordinator->List().size() <= Coordinator::kMaxEndedJobs + 1);
+  CHECK(coordinator->List().size() <= JobQueue::kMaxEndedJobs + 1);
 }
 
 TEST_CASE("the status shows servers, workers and jobs") {
@@ -181,6 +202,116 @@ TEST_CASE("the status shows servers, workers and jobs") {
   CHECK(status.workers(0).name() == "anna");
   REQUIRE(status.jobs_size() == 1);
   CHECK(status.jobs(0).job_id() == "lenet");
+}
+
+TEST_CASE("a coordinator that is started again knows its jobs") {
+  const TempDir dir;
+  {
+    const auto coordinator = CoordinatorIn(dir);
+    for (const char* id : {"ended", "waiting", "replaced"}) REQUIRE_OK(coordinator->Submit(SpecOf(id)));
+    REQUIRE_OK(coordinator->Cancel("ended", "no longer needed"));
+    REQUIRE_OK(coordinator->Cancel("replaced", ""));
+    REQUIRE_OK(coordinator->Submit(SpecOf("replaced")));
+  }
+  const auto coordinator = CoordinatorIn(dir);
+  const std::vector<v1::JobStatus> jobs = coordinator->List();
+  REQUIRE(jobs.size() == 3);
+  CHECK(jobs[0].job_id() == "ended");
+  CHECK(jobs[0].state() == v1::JOB_STATE_CANCELLED);
+  CHECK(jobs[0].cause() == "no longer needed");
+  CHECK(jobs[0].ended_unix_ms() >= jobs[0].submitted_unix_ms());
+  CHECK(jobs[1].job_id() == "waiting");
+  CHECK(jobs[1].state() == v1::JOB_STATE_QUEUED);
+  CHECK_FALSE(jobs[1].recovered());
+  CHECK(jobs[2].job_id() == "replaced");
+  CHECK(jobs[2].state() == v1::JOB_STATE_QUEUED);
+  v1::JobSpec kept = *coordinator->GetSpec("waiting");
+  // What the coordinator has added.
+  CHECK(kept.run() != 0);
+  kept.clear_run();
+  CHECK(kept.SerializeAsString() == SpecOf("waiting").SerializeAsString());
+  // New names do not meet old ones.
+  REQUIRE_OK(coordinator->Submit(SpecOf("")));
+  CHECK(coordinator->List().size() == 4);
+}
+
+std::vector<std::string> LogOf(const Coordinator& coordinator, const std::string& id) {
+  std::vector<std::string> lines;
+  REQUIRE_OK(coordinator.Logs(
+      id, 0, /*follow=*/false,
+      [&](const v1::JobEvent& event) {
+        lines.push_back(event.text());
+        return true;
+      },
+      [] { return false; }));
+  return lines;
+}
+
+TEST_CASE("a job's log is there after a restart, and goes on") {
+  const TempDir dir;
+  REQUIRE_OK(CoordinatorIn(dir)->Submit(SpecOf("lenet")));
+  const auto coordinator = CoordinatorIn(dir);
+  std::vector<std::string> followed;
+  std::thread canceller([&] { CHECK(coordinator->Cancel("lenet", "enough").ok()); });
+  const absl::Status end = coordinator->Logs(
+      "lenet", 1, /*follow=*/true,
+      [&](const v1::JobEvent& event) {
+        followed.push_back(event.text());
+        return true;
+      },
+      [] { return false; });
+  canceller.join();
+  REQUIRE_OK(end);
+  REQUIRE(followed.size() == 2);
+  CHECK(followed[0] == "the coordinator was started again; the job still waits");
+  CHECK(followed[1] == "CANCELLED: enough");
+  CHECK(LogOf(*coordinator, "lenet").front() == "submitted");
+}
+
+TEST_CASE("a snapshot is asked for of running jobs only") {
+  const TempDir dir;
+  const auto coordinator = CoordinatorIn(dir);
+  REQUIRE_OK(coordinator->Submit(SpecOf("lenet")));
+  REQUIRE_STATUS(coordinator->Snapshot("lenet"), absl::StatusCode::kFailedPrecondition, "QUEUED");
+  REQUIRE_STATUS(coordinator->Snapshot("lennet"), absl::StatusCode::kNotFound, R"("lenet")");
+}
+
+// While it lives, no file of this process can grow beyond so many bytes: the file's size now, as on a disk that is full.
+class FullDisk {
+ public:
+  explicit FullDisk(rlim_t bytes) {
+    signal(SIGXFSZ, SIG_IGN);
+    REQUIRE(getrlimit(RLIMIT_FSIZE, &former_) == 0);
+    const rlimit small = {bytes, former_.rlim_max};
+    REQUIRE(setrlimit(RLIMIT_FSIZE, &small) == 0);
+  }
+  ~FullDisk() {
+    setrlimit(RLIMIT_FSIZE, &former_);
+    signal(SIGXFSZ, SIG_DFL);
+  }
+
+ private:
+  rlimit former_;
+};
+
+TEST_CASE("a full disk refuses a job, and the jobs that there are go on") {
+  const TempDir dir;
+  {
+    const auto coordinator = CoordinatorIn(dir);
+    REQUIRE_OK(coordinator->Submit(SpecOf("first")));
+    v1::JobSpec large = SpecOf("second");
+    large.mutable_solver()->set_snapshot_prefix(std::string(1 << 20, 'x'));
+    {
+      const FullDisk full(std::filesystem::file_size(dir.File("coordinator/jobs/data.mdb")));
+      REQUIRE_STATUS(coordinator->Submit(large), absl::StatusCode::kResourceExhausted, "nothing was submitted");
+      CHECK(coordinator->List().size() == 1);
+      REQUIRE_OK(coordinator->Cancel("first", "enough"));
+    }
+    REQUIRE_OK(coordinator->Submit(large));
+  }
+  const auto coordinator = CoordinatorIn(dir);
+  CHECK(coordinator->Get("first")->state() == v1::JOB_STATE_CANCELLED);
+  CHECK(coordinator->Get("second")->state() == v1::JOB_STATE_QUEUED);
 }
 
 }  // namespace

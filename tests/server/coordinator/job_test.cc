@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "server/coordinator/job_spec.h"
+
 #include "tests/support/catch.h"
 #include "tests/support/status_matchers.h"
 
@@ -269,7 +271,7 @@ TEST_CASE("a test that was under way when servers were lost is made anew, once, 
   Job::Plan plan;
   plan.epoch = 3;
   plan.servers = {"127.0.0.1:2"};
-  job.Recovered(plan, At(2));
+  job.Recovered(plan);
   CHECK(job.Assignment()->servers(0) == "127.0.0.1:2");
   CHECK(job.Assignment()->placement() == 1);
   const auto again = job.TakeCheckpoint();
@@ -460,11 +462,16 @@ TEST_CASE("a mode that a job cannot have is refused") {
   REQUIRE_OK(CheckJobSpec(InParts(spec, kBatch)));
   REQUIRE_STATUS(CheckJobSpec(InParts(spec, 3)), absl::StatusCode::kInvalidArgument, "parts 3 must divide the batch of 10 records");
   REQUIRE_STATUS(CheckJobSpec(InParts(spec, 0)), absl::StatusCode::kInvalidArgument, "parts must be at least 1");
-  v1::JobSpec clipped = InParts(spec, 2);
-  clipped.mutable_solver()->set_clip_gradients(1);
-  REQUIRE_STATUS(CheckJobSpec(clipped), absl::StatusCode::kInvalidArgument, "clip_gradients needs whole gradients");
-  clipped.set_parts(1);
-  REQUIRE_OK(CheckJobSpec(clipped));
+  for (const uint32_t parts : {0, 1, 2}) {
+    v1::JobSpec late = parts == 0 ? spec : InParts(spec, parts);
+    late.set_delay_compensation(0.5f);
+    if (parts == 0) REQUIRE_OK(CheckJobSpec(late));
+    if (parts > 0) REQUIRE_STATUS(CheckJobSpec(late), absl::StatusCode::kInvalidArgument, "gradients that come late, and in this mode none does");
+    late.set_delay_compensation(-1);
+    REQUIRE_STATUS(CheckJobSpec(late), absl::StatusCode::kInvalidArgument, "delay_compensation must be at least 0, not -1");
+    late.set_staleness_scaling(static_cast<v1::StalenessScaling>(9));
+    REQUIRE_STATUS(CheckJobSpec(late), absl::StatusCode::kInvalidArgument, "staleness_scaling 9 is none");
+  }
   spec.set_delay(1);
   REQUIRE_STATUS(CheckJobSpec(spec), absl::StatusCode::kInvalidArgument, "delay is for the mode CONSISTENCY_BOUNDED");
   spec.set_delay(0);
@@ -481,6 +488,150 @@ TEST_CASE("a mode that a job cannot have is refused") {
   REQUIRE_STATUS(CheckJobSpec(spec), absl::StatusCode::kInvalidArgument, "CONSISTENCY_SYNC promises");
   spec.set_mode(static_cast<v1::ConsistencyMode>(7));
   REQUIRE_STATUS(CheckJobSpec(spec), absl::StatusCode::kInvalidArgument, "mode 7 is none");
+}
+
+TEST_CASE("leases of two jobs have different ids") {
+  Job first(SpecOf(10), 1);
+  Job second(SpecOf(10), 2);
+  Start(&first);
+  Start(&second);
+  const uint64_t one = first.Lease(kAnna, 1, At(0))->lease_id();
+  const uint64_t other = second.Lease(kAnna, 1, At(0))->lease_id();
+  CHECK(one != other);
+  CHECK(first.Holds(kAnna, one));
+  CHECK_FALSE(first.Holds(kAnna, other));
+  CHECK(second.Holds(kAnna, other));
+  v1::WorkerReport report;
+  v1::WorkFailure* failure = report.add_failures();
+  failure->set_job_id("lenet");
+  failure->set_lease_id(other);
+  second.Report(kAnna, "anna", report, At(1));
+  CHECK_FALSE(second.Holds(kAnna, other));
+  second.End(v1::JOB_STATE_CANCELLED, "", At(1));
+}
+
+TEST_CASE("a snapshot that is asked for comes when all that was leased by then is done") {
+  Job job(SpecOf(100));
+  Start(&job);
+  const auto lease = job.Lease(kAnna, 1, At(0));
+  const auto iteration = job.RequestSnapshot();
+  REQUIRE_OK(iteration);
+  CHECK(*iteration == lease->train().end());
+  CHECK(*job.RequestSnapshot() == *iteration);
+  CHECK_FALSE(job.TakeCheckpoint().has_value());
+  job.Report(kAnna, "anna", DoneOf(*lease), At(1));
+  const auto checkpoint = job.TakeCheckpoint();
+  REQUIRE(checkpoint.has_value());
+  CHECK(checkpoint->iteration == *iteration);
+  CHECK(checkpoint->persist);
+  CHECK_FALSE(checkpoint->test);
+  job.CheckpointFrozen(*checkpoint, 1);
+  job.SnapshotEnded(checkpoint->iteration, absl::OkStatus());
+  job.CheckpointEnded();
+  CHECK_FALSE(job.TakeCheckpoint().has_value());
+  // Nothing has been leased since: that one is the newest there can be.
+  CHECK(*job.RequestSnapshot() == *iteration);
+  CHECK_FALSE(job.TakeCheckpoint().has_value());
+}
+
+TEST_CASE("a snapshot that is asked for in a job of parts holds the iterations before it and no other") {
+  v1::JobSpec spec = SpecOf(100);
+  spec.set_mode(v1::CONSISTENCY_SYNC);
+  spec.set_parts(1);
+  Job job(spec);
+  Start(&job);
+  const auto lease = job.Lease(kAnna, 1, At(0));
+  const auto iteration = job.RequestSnapshot();
+  REQUIRE_OK(iteration);
+  CHECK(*iteration == lease->train().end());
+  job.Report(kAnna, "anna", DoneOf(*lease), At(1));
+  CHECK_FALSE(job.Lease(kAnna, 1, At(1)).has_value());
+  const auto checkpoint = job.TakeCheckpoint();
+  REQUIRE(checkpoint.has_value());
+  job.CheckpointFrozen(*checkpoint, 1);
+  CHECK(job.Lease(kAnna, 1, At(1)).has_value());
+}
+
+TEST_CASE("a job's log tells what happened to it, and whose work others got") {
+  Job job(WithTest(SpecOf(8), 4));
+  Start(&job);
+  const auto test = job.TakeCheckpoint();
+  REQUIRE(test.has_value());
+  job.CheckpointFrozen(*test, 1);
+  while (const auto lease = job.Lease(kBoris, 1, At(0))) {
+    if (!lease->has_test()) break;
+    job.Report(kBoris, "boris", TestedOf(*lease, 0.5), At(0));
+  }
+  job.ReleaseWorker(kBoris, "worker boris has left");
+  job.SnapshotEnded(4, absl::ResourceExhaustedError("the disk is full"));
+  job.End(v1::JOB_STATE_FAILED, "no more", At(1));
+  std::vector<std::string> texts;
+  for (const v1::JobEvent& event : job.EventsAfter(0)) {
+    CHECK(event.number() == texts.size() + 1);
+    texts.push_back(event.text());
+  }
+  REQUIRE(texts.size() == 6);
+  CHECK(texts[0] == "submitted");
+  CHECK(texts[1] == "runs on 127.0.0.1:1");
+  CHECK(texts[2] == "test of net 0 at iteration 0 with 100 records: accuracy = 0.5");
+  CHECK(texts[3] == "worker boris has left; others get what it held: train 0..4");
+  CHECK(texts[4] == "snapshot at iteration 4: the disk is full; training goes on");
+  CHECK(texts[5] == "FAILED: no more");
+  CHECK(job.EventsAfter(5).size() == 1);
+}
+
+TEST_CASE("a log of many events keeps the newest") {
+  EventLog log;
+  for (size_t i = 0; i < EventLog::kMaxEvents + 3; ++i) log.Add(v1::JobEvent::KIND_TEST, "test", absl::UnixEpoch());
+  CHECK(log.After(0).size() == EventLog::kMaxEvents);
+  CHECK(log.After(0).front().number() == 4);
+  CHECK(log.newest() == EventLog::kMaxEvents + 3);
+}
+
+TEST_CASE("a job that was running is taken up again without the results that it has not come to") {
+  v1::JobRecord record;
+  {
+    Job job(WithTest(SpecOf(100), 4), 5);
+    job.Begin();
+    Start(&job);
+    for (uint64_t iteration : {4, 8}) job.SnapshotEnded(iteration, absl::OkStatus());
+    record = job.Record(At(1));
+  }
+  CHECK(record.status().state() == v1::JOB_STATE_RUNNING);
+  record.mutable_status()->add_tests()->set_iteration(4);
+  record.mutable_status()->add_tests()->set_iteration(8);
+  Job job(WithTest(SpecOf(100), 4), 5, record);
+  CHECK(job.recovered());
+  CHECK(job.Status(At(2)).state() == v1::JOB_STATE_QUEUED);
+  Job::Plan plan;
+  plan.servers = {"127.0.0.1:1"};
+  plan.done.AddRange(0, 4);
+  job.Start(plan, At(3));
+  const v1::JobStatus status = job.Status(At(3));
+  CHECK(status.recovered());
+  REQUIRE(status.tests_size() == 1);
+  CHECK(status.tests(0).iteration() == 4);
+  REQUIRE(status.snapshots_size() == 1);
+  CHECK(status.snapshots(0) == 4);
+}
+
+TEST_CASE("a job that had ended is as it was") {
+  v1::JobRecord record;
+  {
+    Job job(SpecOf(10), 5);
+    Start(&job);
+    TrainAll(&job);
+    job.End(v1::JOB_STATE_SUCCEEDED, "", At(2));
+    record = job.Record(At(2));
+  }
+  const Job job(SpecOf(10), 5, record);
+  CHECK(job.ended());
+  CHECK_FALSE(job.recovered());
+  const v1::JobStatus status = job.Status(At(100));
+  CHECK(status.SerializeAsString() == record.status().SerializeAsString());
+  CHECK(status.completed_iterations() == 10);
+  CHECK(status.servers_size() == 1);
+  CHECK(job.newest_event() == record.events().rbegin()->number());
 }
 
 }  // namespace

@@ -100,7 +100,7 @@ TEST_CASE("a straggler's iterations are leased a second time, and the first resu
   const auto backup = table.Acquire(kBoris, 2, At(10));
   REQUIRE(backup.has_value());
   CHECK(backup->range.begin == 0);
-  CHECK(table.backups() >= 1);
+  CHECK(table.speculative() >= 1);
   CompleteAll(&table, *backup, At(11));
   CHECK(table.Complete(kAnna, 0, 0, At(12)) == LeaseTable::News::kNothing);
   for (const LeaseTable::Lease& lease : slow) {
@@ -227,6 +227,138 @@ TEST_CASE("with a delay, whoever waits for what a lost worker held is revoked, a
     table.Expire(At(7.5));
     CHECK(table.TakeRevoked(kBoris).empty());
   }
+}
+
+LeaseTable::Options OneEach(uint64_t max_iter) {
+  LeaseTable::Options options = Small(max_iter);
+  options.max_length = 1;
+  return options;
+}
+
+// Two workers that do an iteration a second, each with leases of one iteration, until `done` are done.
+double TrainTogether(LeaseTable* table, uint64_t done) {
+  double time = 0;
+  while (table->done().size() < done) {
+    const auto anna = table->Acquire(kAnna, 2, At(time));
+    const auto boris = table->Acquire(kBoris, 2, At(time));
+    time += 1;
+    for (const auto& lease : {anna, boris}) CompleteAll(table, *lease, At(time));
+  }
+  return time;
+}
+
+TEST_CASE("what a late worker holds is leased again when nothing else is left, not before, and not for ever") {
+  LeaseTable table(OneEach(11), Ledger());
+  const double time = TrainTogether(&table, 8);
+  const auto late = table.Acquire(kAnna, 2, At(time));
+  // There is other work.
+  for (int i = 0; i < 2; ++i) {
+    const auto other = table.Acquire(kBoris, 2, At(time + 10 + i));
+    REQUIRE(other.has_value());
+    CHECK(other->range.begin == late->range.begin + 1 + static_cast<uint64_t>(i));
+    CompleteAll(&table, *other, At(time + 10 + i));
+  }
+  CHECK(table.speculative() == 0);
+  const auto again = table.Acquire(kBoris, 2, At(time + 12));
+  REQUIRE(again.has_value());
+  CHECK(again->range == late->range);
+  CHECK(table.speculative() == 1);
+  // The second is in time.
+  CHECK_FALSE(table.Acquire(3, 3, At(time + 13)).has_value());
+  SECTION("the second is first") {
+    CompleteAll(&table, *again, At(time + 13));
+    CHECK(table.Complete(kAnna, late->range.begin, 0, At(time + 14)) == LeaseTable::News::kNothing);
+    CHECK(table.TakeRevoked(kAnna) == std::vector<uint64_t>{late->id});
+    CHECK(table.speculative_wasted() == 0);
+  }
+  SECTION("the first is first") {
+    CompleteAll(&table, *late, At(time + 13));
+    CHECK(table.TakeRevoked(kBoris) == std::vector<uint64_t>{again->id});
+    CHECK(table.speculative_wasted() == 1);
+  }
+  SECTION("the second is late as well") {
+    CHECK(table.Acquire(3, 3, At(time + 30))->range == late->range);
+    CHECK(table.speculative() == 2);
+    return;
+  }
+  CHECK(table.complete());
+  CHECK(table.releases() == 0);
+}
+
+TEST_CASE("a worker that is slow as ever is not late") {
+  LeaseTable table(OneEach(4), Ledger());
+  // Ten seconds each.
+  for (uint64_t t = 0; t < 3; ++t) {
+    const auto lease = table.Acquire(kAnna, 2, At(10.0 * static_cast<double>(t)));
+    CompleteAll(&table, *lease, At(10.0 * static_cast<double>(t + 1)));
+  }
+  REQUIRE(table.Acquire(kAnna, 2, At(30)).has_value());
+  CHECK_FALSE(table.Acquire(kBoris, 2, At(49)).has_value());
+  CHECK(table.Acquire(kBoris, 2, At(51)).has_value());
+}
+
+TEST_CASE("a worker that has done nothing yet is late by what others take") {
+  LeaseTable table(OneEach(5), Ledger());
+  const auto late = table.Acquire(kBoris, 2, At(0));
+  for (uint64_t t = 0; t < 4; ++t) CompleteAll(&table, *table.Acquire(kAnna, 2, At(2.0 * t)), At(2.0 * t + 2));
+  CHECK(table.Acquire(kAnna, 2, At(8))->range == late->range);
+}
+
+TEST_CASE("of a late range no more is leased again than nobody else has") {
+  LeaseTable::Options options = Small(1000);
+  LeaseTable table(options, Ledger());
+  table.SetLimit(4);
+  const auto late = table.Acquire(kAnna, 1, At(0));
+  REQUIRE(late->range == IterationRange{0, 4});
+  // Nobody has a pace: a lease's term is waited for.
+  CHECK_FALSE(table.Acquire(kBoris, 3, At(5)).has_value());
+  const auto all = table.Acquire(kBoris, 3, At(7));
+  CHECK(all->range == IterationRange{0, 4});
+  CHECK_FALSE(table.Acquire(3, 3, At(7)).has_value());
+  table.Release(all->id);
+  CHECK(table.Acquire(3, 3, At(7))->range == IterationRange{0, 4});
+}
+
+TEST_CASE("with a delay, one of those that wait for a late worker is revoked, and does what it holds") {
+  LeaseTable::Options options = OneEach(1000);
+  options.delay = 1;
+  LeaseTable table(options, Ledger());
+  const double time = TrainTogether(&table, 8);
+  const auto late = table.Acquire(kAnna, 2, At(time));
+  const auto next = table.Acquire(kBoris, 2, At(time));
+  CompleteAll(&table, *next, At(time + 1));
+  const auto waits = table.Acquire(kBoris, 2, At(time + 1));
+  REQUIRE(waits->range.begin == late->range.begin + 2);
+  table.Expire(At(time + 1.5));
+  CHECK(table.Holds(kBoris, waits->id));
+  // By heartbeats it is alive.
+  for (const uint64_t worker : {kAnna, kBoris}) table.Renew(worker, At(time + 3.5));
+  table.Expire(At(time + 3.5));
+  CHECK(table.TakeRevoked(kBoris) == std::vector<uint64_t>{waits->id});
+  CHECK(table.Holds(kAnna, late->id));
+  const auto again = table.Acquire(kBoris, 2, At(time + 4));
+  CHECK(again->range == late->range);
+  CHECK(table.speculative() == 1);
+  // Once is enough.
+  table.Expire(At(time + 4.5));
+  CHECK(table.Holds(kBoris, again->id));
+  CompleteAll(&table, *again, At(time + 5));
+  CHECK(table.Acquire(kBoris, 2, At(time + 5))->range == waits->range);
+}
+
+TEST_CASE("with a delay, whoever is idle does what a late worker holds, and nobody is revoked") {
+  LeaseTable::Options options = OneEach(1000);
+  options.delay = 1;
+  LeaseTable table(options, Ledger());
+  const double time = TrainTogether(&table, 8);
+  const auto late = table.Acquire(kAnna, 3, At(time));
+  CompleteAll(&table, *table.Acquire(kBoris, 3, At(time)), At(time + 1));
+  const auto waits = table.Acquire(kBoris, 3, At(time + 1));
+  for (const uint64_t worker : {kAnna, kBoris}) table.Renew(worker, At(time + 3.5));
+  CHECK(table.Acquire(3, 3, At(time + 3.5))->range == late->range);
+  table.Expire(At(time + 3.5));
+  CHECK(table.Holds(kBoris, waits->id));
+  CHECK(table.TakeRevoked(kBoris).empty());
 }
 
 }  // namespace

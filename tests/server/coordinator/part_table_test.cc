@@ -224,5 +224,94 @@ TEST_CASE("whatever workers do, all parts of all iterations get done") {
   }
 }
 
+// Rounds of one iteration each, one a second, half of it Anna's and half of it Boris's. Returns the time.
+double TrainTogether(PartTable* table, uint64_t rounds) {
+  double time = 0;
+  Meet(table, {kAnna, kBoris});
+  for (uint64_t round = 0; round < rounds; ++round) {
+    const auto anna = table->Acquire(kAnna, 2, At(time));
+    const auto boris = table->Acquire(kBoris, 2, At(time));
+    for (uint64_t t = anna->range.begin; t < anna->range.end; ++t) {
+      time += 1;
+      for (const auto& lease : {anna, boris}) {
+        for (uint32_t part : lease->parts) table->Complete(lease->worker, t, part, At(time));
+      }
+    }
+    for (const uint64_t worker : {kAnna, kBoris}) table->Renew(worker, At(time));
+  }
+  return time;
+}
+
+TEST_CASE("when all others wait for a late worker, everything is dealt anew among them") {
+  PartTable table = TableOf(100, 4);
+  const double time = TrainTogether(&table, 4);
+  const auto anna = table.Acquire(kAnna, 2, At(time));
+  const auto boris = table.Acquire(kBoris, 2, At(time));
+  REQUIRE(anna->range.end - anna->range.begin == 1);
+  const uint64_t t = anna->range.begin;
+  for (const uint32_t part : anna->parts) table.Complete(kAnna, t, part, At(time + 1));
+  table.Complete(kBoris, t, boris->parts[0], At(time + 1));
+  // By heartbeats it is alive.
+  const auto expire = [&](double when) {
+    for (const uint64_t worker : {kAnna, kBoris}) table.Renew(worker, At(when));
+    table.Expire(At(when));
+  };
+  expire(time + 1.9);
+  CHECK(table.Holds(kBoris, boris->id));
+  expire(time + 2.5);
+  CHECK_FALSE(table.Holds(kBoris, boris->id));
+  CHECK(table.speculative() == 1);
+  const auto again = table.Acquire(kAnna, 2, At(time + 3));
+  REQUIRE(again.has_value());
+  CHECK(again->range.begin == t);
+  CHECK(again->parts == Parts{0, 1, 2, 3});
+  SECTION("it stays away") {
+    CompleteAll(&table, *again, At(time + 4));
+    CHECK(table.speculative_wasted() == 0);
+  }
+  SECTION("it is first all the same") {
+    CHECK(table.Complete(kBoris, t, boris->parts[1], At(time + 3.5)) == News::kIteration);
+    CHECK(table.speculative_wasted() == 1);
+    CompleteAll(&table, *again, At(time + 4));
+    CHECK(table.speculative_wasted() == 1);
+  }
+  // It is welcome.
+  const auto next = table.Acquire(kBoris, 2, At(time + 5));
+  CHECK(next->parts == Parts{0, 1});
+  CHECK(table.done().watermark() == t + 1);
+}
+
+TEST_CASE("where all are late nobody is, and a pace that is slow is no lateness") {
+  PartTable table = TableOf(100, 2);
+  const double time = TrainTogether(&table, 4);
+  const auto anna = table.Acquire(kAnna, 2, At(time));
+  const auto boris = table.Acquire(kBoris, 2, At(time));
+  for (double when = time; when < time + 20; when += 0.5) {
+    for (const uint64_t worker : {kAnna, kBoris}) table.Renew(worker, At(when));
+    table.Expire(At(when));
+    REQUIRE(table.Holds(kAnna, anna->id));
+    REQUIRE(table.Holds(kBoris, boris->id));
+  }
+  CHECK(table.speculative() == 0);
+}
+
+TEST_CASE("one after the other, what a late worker holds goes to the one whose turn is next") {
+  PartTable table = TableOf(100, 1);
+  Meet(&table, {kAnna, kBoris});
+  double time = 0;
+  for (int round = 0; round < 4; ++round) {
+    const auto lease = table.Acquire(round % 2 == 0 ? kAnna : kBoris, 2, At(time));
+    for (uint64_t t = lease->range.begin; t < lease->range.end; ++t) table.Complete(lease->worker, t, 0, At(time += 1));
+  }
+  const auto late = table.Acquire(kAnna, 2, At(time));
+  const auto next = table.Acquire(kBoris, 2, At(time));
+  REQUIRE(next->range.begin == late->range.end);
+  for (const uint64_t worker : {kAnna, kBoris}) table.Renew(worker, At(time + 2.5));
+  table.Expire(At(time + 2.5));
+  CHECK(table.TakeRevoked(kBoris) == std::vector<uint64_t>{next->id});
+  CHECK(table.Acquire(kBoris, 2, At(time + 3))->range.begin == late->range.begin);
+  CHECK(table.speculative() == late->range.end - late->range.begin);
+}
+
 }  // namespace
 }  // namespace samovar

@@ -43,8 +43,8 @@ TEST_CASE("slices are all records once, and the mean weighs a short one by its r
   CHECK(next == 1050);
   for (const v1::TestSlice& slice : slices) {
     CHECK_FALSE(pass.complete());
-    CHECK(pass.Complete(ResultOf(slice, slice.end() == 1050 ? 1.0 : 0.0)));
-    CHECK_FALSE(pass.Complete(ResultOf(slice, 1.0)));
+    CHECK(pass.Complete(ResultOf(slice, slice.end() == 1050 ? 1.0 : 0.0), At(0)));
+    CHECK_FALSE(pass.Complete(ResultOf(slice, 1.0), At(0)));
   }
   REQUIRE(pass.complete());
   const v1::TestReport report = pass.Report();
@@ -65,7 +65,7 @@ TEST_CASE("a slice that is not tested in time goes to another worker") {
   CHECK_FALSE(pass.Holds(7, 1));
   REQUIRE(pass.Acquire(2, 8, At(12)).has_value());
   // The first worker's late result is as good.
-  CHECK(pass.Complete(ResultOf(*slice, 0.5)));
+  CHECK(pass.Complete(ResultOf(*slice, 0.5), At(13)));
   CHECK(pass.complete());
 }
 
@@ -74,17 +74,43 @@ TEST_CASE("results that do not belong to the pass change nothing") {
   const auto slice = pass.Acquire(1, 7, At(0));
   v1::TestResult wrong = ResultOf(*slice, 1);
   wrong.set_net(0);
-  CHECK_FALSE(pass.Complete(wrong));
+  CHECK_FALSE(pass.Complete(wrong, At(1)));
   wrong = ResultOf(*slice, 1);
   wrong.set_frozen_iteration(400);
-  CHECK_FALSE(pass.Complete(wrong));
+  CHECK_FALSE(pass.Complete(wrong, At(1)));
   wrong = ResultOf(*slice, 1);
   wrong.add_sums(1);
-  CHECK_FALSE(pass.Complete(wrong));
+  CHECK_FALSE(pass.Complete(wrong, At(1)));
   wrong = ResultOf(*slice, 1);
   wrong.set_end(99);
-  CHECK_FALSE(pass.Complete(wrong));
+  CHECK_FALSE(pass.Complete(wrong, At(1)));
   CHECK_FALSE(pass.complete());
+}
+
+TEST_CASE("a slice whose tester is late goes to another when no other is left, and the first result counts") {
+  TestPass pass(0, 0, Records(400), Accuracy(), 1);
+  std::vector<v1::TestSlice> slices;
+  for (uint64_t lease = 1; lease <= 3; ++lease) {
+    slices.push_back(*pass.Acquire(lease, 7, At(0)));
+    CHECK(pass.Complete(ResultOf(slices.back(), 0.5), At(2)));
+  }
+  const auto late = pass.Acquire(4, 7, At(2));
+  pass.Renew(7, At(5));
+  CHECK_FALSE(pass.Acquire(5, 8, At(5.9)).has_value());
+  CHECK_FALSE(pass.Acquire(5, 7, At(6.5)).has_value());
+  const auto again = pass.Acquire(5, 8, At(6.5));
+  REQUIRE(again.has_value());
+  CHECK(again->begin() == late->begin());
+  CHECK(pass.Holds(8, 5));
+  CHECK_FALSE(pass.Holds(7, 4));
+  CHECK(pass.speculative() == 1);
+  v1::TestResult result = ResultOf(*late, 0.5);
+  SECTION("the second is first") { result.set_lease_id(5); }
+  SECTION("the first is first") { result.set_lease_id(4); }
+  CHECK(pass.Complete(result, At(7)));
+  CHECK(pass.complete());
+  CHECK(pass.speculative_wasted() == (result.lease_id() == 4 ? 1 : 0));
+  CHECK_FALSE(pass.Complete(result, At(8)));
 }
 
 }  // namespace

@@ -36,10 +36,10 @@ std::unique_ptr<Chunk> MakeChunk(uint32_t parts) {
   RuleSegment statistic{1, 2};
   statistic.rule = v1::UPDATE_RULE_MOVING_AVERAGE;
   statistic.moving_average_fraction = 0.5f;
-  return std::make_unique<Chunk>(std::move(image), std::vector<RuleSegment>{learned, statistic}, parts);
+  return std::make_unique<Chunk>(std::move(image), std::vector<RuleSegment>{learned, statistic}, Chunk::Options{.parts = parts});
 }
 
-Floats Pulled(const Chunk& chunk, uint64_t watermark) {
+Floats Pulled(Chunk& chunk, uint64_t watermark) {
   const auto rule = Rule();
   Floats values(chunk.image().weights.size());
   chunk.WritePulled(*rule, watermark, reinterpret_cast<char*>(values.data()));

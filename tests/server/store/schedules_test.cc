@@ -1,6 +1,6 @@
 // Random schedules: workers whose messages are late, come twice, in another order or not at all, and who are lost in
-// between. Whatever happens, each chunk has each iteration once, in sync mode with the same bits, in bounded mode from
-// weights that are not too old.
+// between. Whatever happens, each chunk has each iteration once, in sync mode with the same bits, clipped or not, in bounded mode
+// from weights that are not too old.
 #include <algorithm>
 #include <cstring>
 #include <deque>
@@ -15,6 +15,7 @@
 
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
+#include "common/model/gradient_clip.h"
 #include "server/store/chunk_store.h"
 #include "server/store/solver_rule.h"
 #include "tests/server/store/exchange_call.h"
@@ -29,14 +30,19 @@ namespace {
 using Weights = std::vector<float>;
 
 constexpr uint64_t kIterations = 8;
+// Above the norm of some iterations' gradients, below that of others.
+constexpr float kLimit = 16;
+constexpr int kPasses = 3;
 
 // Momentum and a rate that is no power of two: rounding depends on everything.
-v1::OpenJobRequest JobOf(uint32_t parts) {
+v1::OpenJobRequest JobOf(uint32_t parts, bool clips = false) {
   v1::OpenJobRequest job = MakeJob();
   job.mutable_solver()->set_max_iter(kIterations);
   job.mutable_solver()->set_base_lr(0.03f);
   job.mutable_solver()->set_momentum(0.9f);
   job.set_parts(parts);
+  if (clips) job.mutable_solver()->set_clip_gradients(kLimit);
+  if (clips) job.mutable_solver()->set_iter_size(kPasses);
   return job;
 }
 
@@ -56,7 +62,7 @@ Weights GradientOf(const Cell& cell, const Weights& weights) {
 }
 
 // What one worker without servers would compute.
-Weights Reference(uint32_t parts, Weights weights) {
+Weights Reference(uint32_t parts, Weights weights, std::optional<float> limit = {}) {
   auto rule = SolverRule::Create(JobOf(parts).solver());
   REQUIRE_OK(rule);
   Weights history(weights.size());
@@ -68,6 +74,11 @@ Weights Reference(uint32_t parts, Weights weights) {
       for (size_t i = 0; i < sum.size(); ++i) sum[i] += more[i];
     }
     for (float& value : sum) value /= static_cast<float>(parts);
+    if (limit.has_value()) {
+      std::vector<double> squares(SquaresBlocks(sum.size()));
+      AddSquares(sum, 0, sum.size(), squares);
+      ClipAndDivide(*limit, NormOf(squares), kPasses, sum);
+    }
     (*rule)->Apply(t, {0, static_cast<uint32_t>(sum.size())}, weights, state, sum);
   }
   return weights;
@@ -79,12 +90,13 @@ class Schedule {
     // As in OpenJobRequest.
     uint32_t parts = 0;
     uint64_t delay = 0;
+    bool clips = false;
   };
 
   Schedule(SnapshotStore* snapshots, uint64_t seed, Mode mode)
       : mode_(mode), random_(seed), store_({.apply_threads = 2, .hold = absl::Hours(1)}, snapshots) {
     v1::OpenJobResponse opened;
-    REQUIRE_OK(store_.OpenJob(JobOf(mode.parts), &opened));
+    REQUIRE_OK(store_.OpenJob(JobOf(mode.parts, mode.clips), &opened));
     workers_.resize(1 + random_() % 4);
     for (uint64_t t = 0; t < kIterations; ++t) {
       for (uint32_t part = 0; part < std::max(1u, mode.parts); ++part) undone_[{t, part}].insert({0, 1, 2});
@@ -93,7 +105,7 @@ class Schedule {
 
   void Run() {
     Deal();
-    while (!undone_.empty() || !messages_.empty()) Step();
+    while (!undone_.empty() || !messages_.empty() || (mode_.clips && LowestUnapplied() < kIterations)) Step();
   }
 
   Weights FinalWeights() {
@@ -121,6 +133,12 @@ class Schedule {
     size_t worker;
     Cell cell;
     v1::ExchangeRequest request;
+  };
+  // Somebody who has asked for the squares of iteration t.
+  struct Carrier {
+    uint64_t t;
+    std::shared_ptr<ExchangeCall> call;
+    bool answered = false;
   };
 
   bool Chance(int percent) { return static_cast<int>(random_() % 100) < percent; }
@@ -161,15 +179,80 @@ class Schedule {
   void Step() {
     if (losses_ < 3 && Chance(3)) return Lose(random_() % workers_.size());
     if (!messages_.empty() && Chance(60)) return Deliver(random_() % messages_.size());
+    if (mode_.clips && carriers_.size() < 10 && Chance(20)) return StartCarrier(random_() % kIterations);
+    if (mode_.clips && Chance(50) && Carry()) return;
     const size_t first = random_() % workers_.size();
     for (size_t i = 0; i < workers_.size(); ++i) {
       if (Advance((first + i) % workers_.size())) return;
     }
     if (!messages_.empty()) return Deliver(random_() % messages_.size());
+    if (mode_.clips) {
+      if (Carry()) return;
+      const uint64_t t = LowestUnapplied();
+      if (undone_.lower_bound({t, 0}) == undone_.lower_bound({t + 1, 0})) return StartCarrier(t);
+      return Deal();
+    }
     // What was lost on its way: somebody computes it again.
     REQUIRE_FALSE(undone_.empty());
     REQUIRE(std::all_of(workers_.begin(), workers_.end(), [](const Worker& worker) { return worker.pull == nullptr; }));
     Deal();
+  }
+
+  uint64_t LowestUnapplied() {
+    uint64_t lowest = kIterations;
+    const v1::GetLedgersResponse ledgers = Ledgers();
+    for (const v1::ChunkLedger& chunk : ledgers.ledgers()) lowest = std::min(lowest, chunk.ledger().watermark());
+    return lowest;
+  }
+
+  void StartCarrier(uint64_t t) {
+    v1::ExchangeRequest request;
+    request.set_job_id("job");
+    request.set_iteration(t);
+    for (uint32_t chunk = 0; chunk < kChunks; ++chunk) request.add_squares(chunk);
+    const auto carrier = std::make_shared<Carrier>(Carrier{t, MakeCall(request)});
+    carriers_.push_back(carrier);
+    store_.Exchange(carrier->call, [this, carrier](std::shared_ptr<ExchangeCall>) {
+      absl::MutexLock lock(&mu_);
+      carrier->answered = true;
+    });
+    Settle();
+  }
+
+  // Sends on what one of the carriers was answered. Whether there is one.
+  bool Carry() {
+    std::shared_ptr<Carrier> answered;
+    {
+      absl::MutexLock lock(&mu_);
+      const auto found = std::find_if(carriers_.begin(), carriers_.end(), [](const auto& carrier) { return carrier->answered; });
+      if (found == carriers_.end()) return false;
+      answered = *found;
+      carriers_.erase(found);
+    }
+    const v1::ExchangeResponse answer = ResponseOf(*answered->call);
+    REQUIRE(answer.code() == 0);
+    std::vector<double> sums;
+    bool complete = true;
+    for (const v1::ChunkSquares& squares : answer.squares()) {
+      complete = complete && squares.sums_size() > 0;
+      sums.insert(sums.end(), squares.sums().begin(), squares.sums().end());
+    }
+    if (!complete) {
+      // As the protocol promises.
+      REQUIRE(LowestUnapplied() > answered->t);
+      return true;
+    }
+    for (uint32_t chunk = 0; chunk < kChunks; ++chunk) {
+      Message message{random_() % workers_.size(), {answered->t, 0}, {}};
+      message.request.set_job_id("job");
+      message.request.set_epoch(1);
+      message.request.set_iteration(answered->t);
+      message.request.set_apply(true);
+      message.request.set_norm(NormOf(sums));
+      message.request.add_pull(chunk);
+      messages_.push_back(std::move(message));
+    }
+    return true;
   }
 
   // Half of what the worker has sent does not arrive.
@@ -241,6 +324,7 @@ class Schedule {
     INFO(answer.message());
     REQUIRE(answer.code() == 0);
     Settle();
+    if (message.request.apply()) return;
     const auto undone = undone_.find(message.cell);
     if (undone == undone_.end()) {
       REQUIRE(answer.duplicates() == 1);
@@ -260,6 +344,8 @@ class Schedule {
   // `pull` and `answered` are written by the store's threads and read here, but only after Settle: guarded by mu_ all
   // the same.
   std::vector<Worker> workers_;
+  // `answered` likewise.
+  std::vector<std::shared_ptr<Carrier>> carriers_;
   // Last: its callbacks use the rest.
   ChunkStore store_;
 };
@@ -300,6 +386,18 @@ TEST_CASE("whatever the schedule, iterations in parts come to the same weights, 
     for (uint64_t seed = 0; seed < 120; ++seed) {
       INFO("seed " << seed << ", " << parts << " parts");
       REQUIRE(schedules.Run(seed, {parts, 0})->FinalWeights() == expected);
+    }
+  }
+}
+
+TEST_CASE("whatever the schedule, clipped iterations come to the same weights, to the bit") {
+  Schedules schedules;
+  for (const uint32_t parts : {2, 3}) {
+    const Weights expected = Reference(parts, schedules.Initial(), kLimit);
+    REQUIRE(expected != Reference(parts, schedules.Initial(), /*limit=*/-1));
+    for (uint64_t seed = 0; seed < 120; ++seed) {
+      INFO("seed " << seed << ", " << parts << " parts");
+      REQUIRE(schedules.Run(seed, {parts, 0, true})->FinalWeights() == expected);
     }
   }
 }

@@ -115,7 +115,7 @@ TEST_CASE("a chunk merges its statistics and leaves their history at zero") {
   RuleSegment statistics{1, 3, 1, 1};
   statistics.rule = v1::UPDATE_RULE_MOVING_AVERAGE;
   statistics.moving_average_fraction = 0.5f;
-  Chunk chunk(std::move(image), {{0, 1, 1, 1}, statistics});
+  Chunk chunk(std::move(image), {{0, 1, 1, 1}, statistics}, Chunk::Options());
   REQUIRE_OK(chunk.Push(**rule, 0, 0, std::vector<float>{1, 1, 1}));
   CHECK(chunk.image().weights[0] != 1);
   CHECK(chunk.image().weights[1] == 2);
@@ -135,7 +135,7 @@ class ChunkFixture {
     image.chunk = 5;
     image.weights = {1, 2, 3};
     image.state = {{0, 0, 0}};
-    chunk = std::make_unique<Chunk>(std::move(image), std::vector<RuleSegment>{{0, 3, 1, 1}});
+    chunk = std::make_unique<Chunk>(std::move(image), std::vector<RuleSegment>{{0, 3, 1, 1}}, Chunk::Options());
   }
 
   std::unique_ptr<const SolverRule> rule;

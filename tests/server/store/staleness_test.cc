@@ -24,14 +24,14 @@ std::unique_ptr<const SolverRule> Rule(double rate, const std::string& momentum)
   return *std::move(rule);
 }
 
-std::unique_ptr<Chunk> OneWeight(float weight) {
+std::unique_ptr<Chunk> OneWeight(float weight, const Chunk::Options& options = {}) {
   ChunkImage image;
   image.weights = {weight};
   image.state = {{0}};
-  return std::make_unique<Chunk>(std::move(image), std::vector<RuleSegment>{{0, 1, 1, 1}});
+  return std::make_unique<Chunk>(std::move(image), std::vector<RuleSegment>{{0, 1, 1, 1}}, options);
 }
 
-float Pulled(const Chunk& chunk, const SolverRule& rule) {
+float Pulled(Chunk& chunk, const SolverRule& rule) {
   REQUIRE(chunk.image().weights.size() == 1);
   float value = 0;
   chunk.WritePulled(rule, /*watermark=*/{}, reinterpret_cast<char*>(&value));
@@ -75,6 +75,84 @@ TEST_CASE("a push that is not late, or by one update, is applied with the full r
   step(4, 1, 0.5f);
   step(5, 5, 1);
   step(6, 0, 2.0f / 7);
+}
+
+TEST_CASE("a job may lower the rate of late pushes more, or not at all") {
+  const auto factor = [](v1::StalenessScaling scaling, uint64_t staleness) {
+    const auto rule = Rule(1, "0");
+    const auto chunk = OneWeight(0, {.scaling = scaling});
+    for (uint64_t t = 0; t < staleness; ++t) REQUIRE_OK(chunk->Push(*rule, t, t, std::vector<float>{0}));
+    REQUIRE_OK(chunk->Push(*rule, staleness, 0, std::vector<float>{1}));
+    return -chunk->image().weights[0];
+  };
+  for (const uint64_t staleness : {0, 1, 2, 9}) CHECK(factor(v1::STALENESS_SCALING_NONE, staleness) == 1);
+  CHECK(factor(v1::STALENESS_SCALING_INVERSE, 0) == 1);
+  CHECK(factor(v1::STALENESS_SCALING_INVERSE, 1) == 1);
+  CHECK(factor(v1::STALENESS_SCALING_INVERSE, 2) == 0.5f);
+  CHECK(factor(v1::STALENESS_SCALING_INVERSE, 8) == 0.125f);
+}
+
+TEST_CASE("delay compensation is g + lambda g g (w - v)") {
+  const std::vector<float> gradient = {0.3f, -1.7f, 2.5f, 1e-3f};
+  const std::vector<float> weights = {0.11f, -0.52f, 1.9f, 4.0f};
+  const std::vector<float> pulled = {0.2f, -0.5f, 1.25f, 4.0f};
+  const std::vector<float> compensated = CompensateDelay(0.04f, gradient, weights, pulled);
+  // In Python.
+  const std::vector<double> expected = {0.299676, -1.702312, 2.6625, 0.001};
+  for (size_t i = 0; i < expected.size(); ++i) CHECK(compensated[i] == Approx(expected[i]).epsilon(1e-6));
+}
+
+TEST_CASE("a late gradient is compensated for what came between its pull and its push, in the weights as they were given") {
+  const auto rule = Rule(0.5, "0");
+  const auto chunk = OneWeight(1, {.scaling = v1::STALENESS_SCALING_NONE, .delay_compensation = 0.25f});
+  REQUIRE(Pulled(*chunk, *rule) == 1);
+  // In time.
+  REQUIRE_OK(chunk->Push(*rule, 0, 0, std::vector<float>{4}));
+  REQUIRE(chunk->image().weights[0] == -1);
+  REQUIRE_OK(chunk->Push(*rule, 1, 1, std::vector<float>{-2}));
+  REQUIRE(chunk->image().weights[0] == 0);
+  // 2 late: g = 2 + 0.25 * 4 * (0 - 1) = 1.
+  REQUIRE_OK(chunk->Push(*rule, 2, 0, std::vector<float>{2}));
+  REQUIRE(chunk->image().weights[0] == -0.5f);
+  // Of a version that nobody was given here: as it is.
+  REQUIRE_OK(chunk->Push(*rule, 3, 2, std::vector<float>{2}));
+  REQUIRE(chunk->image().weights[0] == -1.5f);
+}
+
+TEST_CASE("statistics are not compensated, and what becomes infinite is refused") {
+  const auto rule = Rule(1, "0");
+  ChunkImage image;
+  image.weights = {0, 0};
+  image.state = {{0, 0}};
+  RuleSegment statistic{1, 2};
+  statistic.rule = v1::UPDATE_RULE_MOVING_AVERAGE;
+  statistic.moving_average_fraction = 1;
+  Chunk chunk(std::move(image), {RuleSegment{0, 1, 1, 1}, statistic},
+              {.scaling = v1::STALENESS_SCALING_NONE, .delay_compensation = 1});
+  std::vector<float> pulled(2);
+  chunk.WritePulled(*rule, {}, reinterpret_cast<char*>(pulled.data()));
+  REQUIRE_OK(chunk.Push(*rule, 0, 0, std::vector<float>{-1, 3e30f}));
+  // 2 + 4 * (1 - 0); the statistic's square would be infinite.
+  REQUIRE_OK(chunk.Push(*rule, 1, 0, std::vector<float>{2, 3e30f}));
+  REQUIRE(chunk.image().weights == std::vector<float>{1 - 6, 6e30f});
+  REQUIRE_STATUS(chunk.Push(*rule, 2, 0, std::vector<float>{1e30f, 0}), absl::StatusCode::kInvalidArgument, "smaller lambda");
+  REQUIRE(chunk.image().version == 2);
+  REQUIRE(chunk.counters().rejected() == 1);
+}
+
+TEST_CASE("a bounded number of versions is kept, the newest") {
+  PastWeights past;
+  for (uint64_t version = 0; version < 40; ++version) {
+    const float weight = static_cast<float>(version);
+    // Whoever is given the same again changes nothing.
+    for (int i = 0; i < 3; ++i) past.Keep(version, reinterpret_cast<const char*>(&weight), 1);
+  }
+  CHECK(past.Find(39 - PastWeights::kVersions).empty());
+  for (uint64_t version = 40 - PastWeights::kVersions; version < 40; ++version) {
+    REQUIRE(past.Find(version).size() == 1);
+    CHECK(past.Find(version)[0] == static_cast<float>(version));
+  }
+  CHECK(PastWeights().Find(0).empty());
 }
 
 TEST_CASE("without late pushes, or without momentum, the weights are pulled as they are") {

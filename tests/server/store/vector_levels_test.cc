@@ -49,7 +49,7 @@ Outcome Train(const std::string& solver_text, VectorLevel level) {
   statistics.rule = v1::UPDATE_RULE_MOVING_AVERAGE;
   statistics.moving_average_fraction = 0.9f;
   // Segments begin and end anywhere.
-  Chunk chunk(std::move(image), {{0, 501, 1, 1}, {501, 990, 2, 0}, statistics});
+  Chunk chunk(std::move(image), {{0, 501, 1, 1}, {501, 990, 2, 0}, statistics}, Chunk::Options());
   for (uint64_t t = 0; t < 6; ++t) REQUIRE_OK(chunk.Push(**rule, t, 0, Values(20 + t)));
   Outcome outcome;
   chunk.WritePulled(**rule, std::nullopt, reinterpret_cast<char*>(outcome.pulled.data()));

@@ -1,6 +1,6 @@
 // Tells ThreadSanitizer of the order that system libraries establish, which it cannot see: they are not instrumented.
 //
-// Abseil's mutexes and gRPC's completion queues are all that our threads meet at. This file defines functions with the names of
+// Abseil's mutexes and gRPC's completion queues are where our threads meet, and a few counts of who holds what. This file defines functions with the names of
 // theirs, which is what the loader then binds everyone to, gRPC itself included; each says what happens before what and calls the
 // library's own. Without it every access under an absl::Mutex would be reported; a suppression of those would hide our own races.
 //
@@ -16,6 +16,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 
@@ -153,6 +154,14 @@ void Notification::WaitForNotification() const {
   static const auto wait = OfLibrary(&Notification::WaitForNotification);
   (this->*wait)();
   __tsan_acquire(const_cast<Notification*>(this));
+}
+
+// Statuses share their text and count who holds it: whoever lets go of it happens before whoever does so last and frees it.
+void Status::UnrefNonInlined(uintptr_t text) {
+  static const auto unref = OfLibrary(&Status::UnrefNonInlined);
+  __tsan_release(reinterpret_cast<void*>(text));
+  __tsan_acquire(reinterpret_cast<void*>(text));
+  unref(text);
 }
 
 ABSL_NAMESPACE_END

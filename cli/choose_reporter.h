@@ -1,0 +1,13 @@
+// The reporter that suits who reads the standard output.
+#pragma once
+
+#include <memory>
+
+#include "cli/train_reporter.h"
+
+namespace samovar {
+
+// JSON if asked for; a living line on a terminal; otherwise a log in Caffe's format.
+std::unique_ptr<TrainReporter> ChooseReporter(bool json);
+
+}  // namespace samovar

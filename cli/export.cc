@@ -1,0 +1,122 @@
+#include <algorithm>
+#include <filesystem>
+#include <string>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
+#include "cli/choose_reporter.h"
+#include "cli/commands.h"
+#include "cli/exit_codes.h"
+#include "cli/interruption.h"
+#include "cli/job_client.h"
+#include "cli/job_watcher.h"
+#include "cli/model_export.h"
+#include "cli/status_table.h"
+#include "cli/waker.h"
+#include "common/base/clock.h"
+#include "common/base/status_macros.h"
+
+namespace samovar {
+namespace {
+
+constexpr absl::Duration kInterval = absl::Milliseconds(100);
+// For the iterations that are under way, and for the servers' disks.
+constexpr absl::Duration kSnapshotTimeout = absl::Minutes(2);
+
+bool HasSnapshot(const v1::JobStatus& status, uint64_t iteration) {
+  return std::find(status.snapshots().begin(), status.snapshots().end(), iteration) != status.snapshots().end();
+}
+
+// "lenet.caffemodel" -> "lenet.solverstate", "lenet.caffemodel.h5" -> "lenet.solverstate.h5"
+std::string StatePathFor(const std::string& model_path) {
+  const bool hdf5 = absl::EndsWith(model_path, ".h5");
+  std::string stem = model_path.substr(0, model_path.size() - (hdf5 ? 3 : 0));
+  stem = std::string(absl::StripSuffix(stem, ".caffemodel"));
+  return absl::StrCat(stem, ".solverstate", hdf5 ? ".h5" : "");
+}
+
+absl::Status CheckOutput(const ModelExportOptions& options) {
+  for (const std::string& path : {options.output, StatePathFor(options.output)}) {
+    std::error_code error;
+    if (options.force || !std::filesystem::exists(path, error)) continue;
+    return absl::AlreadyExistsError(absl::StrCat(path, " is there already; choose another --output, or replace it with --force"));
+  }
+  return absl::OkStatus();
+}
+
+// Has a running job make a snapshot, and waits for it. `status` is the job's at the end. Returns the snapshot's iteration.
+absl::StatusOr<uint64_t> MakeSnapshot(const JobClient& client, const std::string& job_id, Waker* waker,
+                                      const Interruption& interruption, v1::JobStatus* status) {
+  SAMOVAR_ASSIGN_OR_RETURN(const uint64_t iteration, client.Snapshot(job_id));
+  JobWatcher watcher(client.channel(), job_id, kInterval, waker);
+  const absl::Time deadline = SteadyNow() + kSnapshotTimeout;
+  while (SteadyNow() < deadline) {
+    if (interruption.signal() != 0) return absl::CancelledError("interrupted");
+    if (const auto news = watcher.Take()) {
+      *status = *news;
+      if (HasSnapshot(*status, iteration)) return iteration;
+      if (status->state() == v1::JOB_STATE_SUCCEEDED) return status->max_iter();
+      if (status->state() != v1::JOB_STATE_RUNNING) {
+        return absl::AbortedError(absl::StrCat("job ", job_id, " ended before the snapshot: ", status->cause()));
+      }
+      if (status->failed_snapshot() == iteration && !status->snapshot_error().empty()) {
+        return absl::UnavailableError(absl::StrCat("job ", job_id, ": ", status->snapshot_error()));
+      }
+    }
+    if (const grpc::Status failure = watcher.Failure(absl::Seconds(10)); !failure.ok()) return client.Explain(failure);
+    waker->Wait(std::min(deadline, SteadyNow() + absl::Seconds(1)));
+  }
+  return absl::DeadlineExceededError(absl::StrCat("job ", job_id, " did not come to iteration ", iteration, " in ",
+                                                  absl::FormatDuration(kSnapshotTimeout), " (", status->workers(),
+                                                  " workers compute for it); its snapshots are: ",
+                                                  absl::StrJoin(status->snapshots(), " "), "; take one with --iteration"));
+}
+
+absl::StatusOr<uint64_t> ChooseIteration(const ModelExportOptions& options, const JobClient& client, Waker* waker,
+                                         const Interruption& interruption, v1::JobStatus* status) {
+  if (options.iteration.has_value()) return *options.iteration;
+  if (status->state() == v1::JOB_STATE_RUNNING) return MakeSnapshot(client, options.job, waker, interruption, status);
+  if (status->state() == v1::JOB_STATE_SUCCEEDED) return status->max_iter();
+  if (status->snapshots().empty() || status->servers().empty()) {
+    return absl::FailedPreconditionError(absl::StrCat("job ", options.job, " is ", StateText(status->state()),
+                                                      " and has no snapshot, hence no model"));
+  }
+  return *status->snapshots().rbegin();
+}
+
+absl::Status Export(const ModelExportOptions& options, const JobClient& client, Waker* waker, const Interruption& interruption,
+                    TrainReporter* reporter) {
+  SAMOVAR_ASSIGN_OR_RETURN(const v1::JobSpec spec, client.GetSpec(options.job));
+  SAMOVAR_ASSIGN_OR_RETURN(v1::JobStatus status, client.Get(options.job));
+  SAMOVAR_ASSIGN_OR_RETURN(const uint64_t iteration, ChooseIteration(options, client, waker, interruption, &status));
+  SAMOVAR_RETURN_IF_ERROR(Annotate(ExportModel(spec, status, iteration, options.output, interruption.stopper()),
+                                   absl::StrCat("cannot write ", options.output)));
+  reporter->ModelWritten(iteration, options.output);
+  const std::string state = StatePathFor(options.output);
+  SAMOVAR_RETURN_IF_ERROR(Annotate(ExportSolverState(spec, status, iteration, options.output, state, interruption.stopper()),
+                                   absl::StrCat("cannot write ", state)));
+  reporter->SolverStateWritten(iteration, state);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+int RunModelExport(const ModelExportOptions& options) {
+  Waker waker;
+  // Before anything that starts a thread.
+  const Interruption interruption(&waker);
+  if (const absl::Status free = CheckOutput(options); !free.ok()) {
+    PrintError(free.message());
+    return kExitUsage;
+  }
+  const std::unique_ptr<TrainReporter> reporter = ChooseReporter(options.json);
+  const absl::Status status = Export(options, JobClient(options.coordinator), &waker, interruption, reporter.get());
+  if (status.ok()) return kExitOk;
+  reporter->Failed(std::string(status.message()));
+  PrintError(status.message());
+  return interruption.signal() != 0 ? kExitSignal + interruption.signal() : kExitFailed;
+}
+
+}  // namespace samovar

@@ -1,0 +1,58 @@
+// JobClient calls a cluster's coordinator. Every call has a deadline of seconds, but for Logs that follow.
+//
+// Messages of errors name the coordinator, and say what to do if nobody, or no coordinator, answers there.
+// Thread safety: all methods may be called from any thread.
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "samovar/v1/job.grpc.pb.h"
+#include "samovar/v1/status.grpc.pb.h"
+
+namespace samovar {
+
+class JobClient {
+ public:
+  // `address`: "HOST:PORT". Does not connect: the first call does.
+  explicit JobClient(const std::string& address);
+
+  const std::string& address() const { return address_; }
+  const std::shared_ptr<grpc::Channel>& channel() const { return channel_; }
+
+  // Statuses are those of job.proto and status.proto.
+  absl::StatusOr<std::string> Submit(const v1::JobSpec& spec) const;
+  absl::StatusOr<v1::JobStatus> Get(const std::string& job_id) const;
+  absl::StatusOr<v1::ListJobsResponse> List() const;
+  absl::Status Cancel(const std::string& job_id) const;
+  absl::StatusOr<v1::JobSpec> GetSpec(const std::string& job_id) const;
+  // Asks for a snapshot of a running job; returns its iteration.
+  absl::StatusOr<uint64_t> Snapshot(const std::string& job_id) const;
+  absl::StatusOr<v1::ClusterStatus> ClusterStatus() const;
+  // Calls `take` with each event; with `follow` until the job has ended.
+  absl::Status Logs(const std::string& job_id, bool follow, absl::FunctionRef<void(const v1::JobEvent&)> take) const;
+
+  // What a call's status says to the user.
+  absl::Status Explain(const grpc::Status& status) const;
+
+ private:
+  // Whether there is one, the next call says.
+  void AwaitConnection() const;
+  template <typename Response, typename Stub, typename Request>
+  absl::StatusOr<Response> Call(Stub& stub,
+                                grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                                const Request& request, absl::Duration deadline) const;
+
+  const std::string address_;
+  const std::shared_ptr<grpc::Channel> channel_;
+  const std::unique_ptr<v1::JobService::Stub> jobs_;
+  const std::unique_ptr<v1::StatusService::Stub> status_;
+};
+
+}  // namespace samovar

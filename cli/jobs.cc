@@ -1,0 +1,89 @@
+#include <iostream>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "cli/commands.h"
+#include "cli/exit_codes.h"
+#include "cli/job_client.h"
+#include "cli/json_line.h"
+#include "cli/proto_json.h"
+#include "cli/status_table.h"
+#include "common/base/status_macros.h"
+
+namespace samovar {
+namespace {
+
+absl::StatusOr<std::string> List(const JobsOptions& options) {
+  SAMOVAR_ASSIGN_OR_RETURN(const v1::ListJobsResponse jobs, JobClient(options.coordinator).List());
+  if (options.json) return ToJson(jobs);
+  return JobsTable(jobs);
+}
+
+absl::StatusOr<std::string> Cancel(const CancelOptions& options) {
+  const JobClient client(options.coordinator);
+  SAMOVAR_ASSIGN_OR_RETURN(const v1::JobStatus before, client.Get(options.job));
+  SAMOVAR_RETURN_IF_ERROR(client.Cancel(options.job));
+  SAMOVAR_ASSIGN_OR_RETURN(const v1::JobStatus after, client.Get(options.job));
+  if (options.json) {
+    return absl::StrCat(
+        JsonLine().Text("job_id", options.job).Text("state", StateText(after.state())).Text("cause", after.cause()).Finish(), "\n");
+  }
+  if (before.ended_unix_ms() != 0) return absl::StrCat("job ", options.job, " had ended before: ", StateText(after.state()), "\n");
+  return absl::StrCat("job ", options.job, " is ", StateText(after.state()), ", at iteration ", after.iteration(), "\n");
+}
+
+int Print(const absl::StatusOr<std::string>& text) {
+  if (!text.ok()) {
+    PrintError(text.status().message());
+    return kExitFailed;
+  }
+  std::cout << *text;
+  return kExitOk;
+}
+
+const char* KindName(v1::JobEvent::Kind kind) {
+  switch (kind) {
+    case v1::JobEvent::KIND_STATE:
+      return "state";
+    case v1::JobEvent::KIND_TEST:
+      return "test";
+    case v1::JobEvent::KIND_SNAPSHOT:
+      return "snapshot";
+    case v1::JobEvent::KIND_WORKER:
+      return "worker";
+    case v1::JobEvent::KIND_LEASE:
+      return "lease";
+    default:
+      return "other";
+  }
+}
+
+std::string EventText(const v1::JobEvent& event, bool json) {
+  if (json) {
+    return JsonLine()
+        .Integer("number", event.number())
+        .Integer("unix_ms", event.unix_ms())
+        .Text("kind", KindName(event.kind()))
+        .Text("text", event.text())
+        .Finish();
+  }
+  const absl::Time time = absl::FromUnixMillis(static_cast<int64_t>(event.unix_ms()));
+  return absl::StrCat(absl::FormatTime("%Y-%m-%d %H:%M:%E3S", time, absl::LocalTimeZone()), "  ", event.text());
+}
+
+}  // namespace
+
+int RunJobs(const JobsOptions& options) { return Print(List(options)); }
+
+int RunCancel(const CancelOptions& options) { return Print(Cancel(options)); }
+
+int RunLogs(const LogsOptions& options) {
+  const absl::Status status = JobClient(options.coordinator).Logs(options.job, options.follow, [&](const v1::JobEvent& event) {
+    std::cout << EventText(event, options.json) << std::endl;
+  });
+  if (status.ok()) return kExitOk;
+  PrintError(status.message());
+  return kExitFailed;
+}
+
+}  // namespace samovar

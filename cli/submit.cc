@@ -1,0 +1,112 @@
+#include <iostream>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "cli/check_job.h"
+#include "cli/choose_reporter.h"
+#include "cli/choose_seed.h"
+#include "cli/commands.h"
+#include "cli/exit_codes.h"
+#include "cli/follow_job.h"
+#include "cli/interruption.h"
+#include "cli/job_client.h"
+#include "cli/json_line.h"
+#include "cli/mode.h"
+#include "cli/waker.h"
+#include "common/base/status_macros.h"
+
+namespace samovar {
+namespace {
+
+// What was submitted under this name before, for a job that goes on from its snapshots; nothing if that is not known (any more).
+absl::StatusOr<std::optional<v1::JobSpec>> FindEarlier(const JobClient& client, const std::string& job_id) {
+  absl::StatusOr<v1::JobSpec> spec = client.GetSpec(job_id);
+  if (spec.ok()) return *std::move(spec);
+  if (absl::IsNotFound(spec.status())) return std::nullopt;
+  return spec.status();
+}
+
+// All of the job that the solver does not say. `registered`: servers of the cluster.
+absl::Status Complete(const SubmitOptions& options, const std::optional<v1::JobSpec>& earlier, int registered, v1::JobSpec* spec) {
+  ModeChoice mode = options.mode;
+  if (earlier.has_value()) {
+    const ModeChoice before = ChoiceOf(*earlier);
+    if (mode.mode.empty()) mode = before;
+    mode.encoding = options.mode.encoding.empty() ? before.encoding : options.mode.encoding;
+  }
+  SAMOVAR_RETURN_IF_ERROR(ApplyMode(mode, options.solver, spec));
+  const std::optional<uint64_t> seed = earlier.has_value() && !options.seed.has_value() ? earlier->seed() : options.seed;
+  spec->set_seed(ChooseSeed(seed, spec->solver()));
+  const int servers = earlier.has_value() ? static_cast<int>(earlier->servers()) : std::max(1, registered);
+  spec->set_servers(static_cast<uint32_t>(options.servers.value_or(servers)));
+  spec->set_resume(options.resume);
+  spec->set_weight(static_cast<uint32_t>(options.weight));
+  spec->set_keep_snapshots(static_cast<uint32_t>(options.keep_snapshots));
+  return absl::OkStatus();
+}
+
+void Report(const std::string& job_id, const SubmitOptions& options, const v1::JobSpec& spec) {
+  if (options.json) {
+    std::cout << JsonLine()
+                     .Text("event", "submitted")
+                     .Text("job_id", job_id)
+                     .Text("coordinator", options.coordinator)
+                     .Integer("servers", spec.servers())
+                     .Integer("seed", spec.seed())
+                     .Integer("weight", spec.weight())
+                     .Finish()
+              << std::endl;
+    return;
+  }
+  if (options.watch) return;
+  std::cout << "job " << job_id << " was submitted. To see how it goes: samovar watch " << job_id << " " << options.coordinator
+            << std::endl;
+}
+
+}  // namespace
+
+int RunSubmit(const SubmitOptions& options) {
+  Waker waker;
+  // Before anything that starts a thread.
+  const Interruption interruption(&waker);
+  const JobClient client(options.coordinator);
+  const std::unique_ptr<TrainReporter> reporter = ChooseReporter(options.json);
+  const auto fail = [&](const absl::Status& status, int code) {
+    if (options.json) reporter->Failed(std::string(status.message()));
+    PrintError(status.message());
+    return code;
+  };
+  // First, since checking a large net takes longer than finding out that nobody is there.
+  const absl::StatusOr<v1::ClusterStatus> cluster = client.ClusterStatus();
+  if (!cluster.ok()) return fail(cluster.status(), kExitFailed);
+  absl::StatusOr<CheckedJob> job = CheckJob(options.solver, {options.weights, options.snapshot, options.resume});
+  if (!job.ok()) return fail(job.status(), kExitUsage);
+  for (const std::string& warning : job->warnings) PrintWarning(warning);
+  v1::JobSpec& spec = job->spec;
+  if (!options.name.empty()) spec.set_job_id(options.name);
+  std::optional<v1::JobSpec> earlier;
+  if (options.resume) {
+    auto found = FindEarlier(client, spec.job_id());
+    if (!found.ok()) return fail(found.status(), kExitFailed);
+    earlier = *std::move(found);
+  }
+  if (const absl::Status complete = Complete(options, earlier, cluster->servers_size(), &spec); !complete.ok()) {
+    return fail(complete, kExitUsage);
+  }
+  const absl::StatusOr<std::string> id = client.Submit(spec);
+  if (!id.ok()) return fail(id.status(), kExitFailed);
+  Report(*id, options, spec);
+  return options.watch ? FollowJobAsCommand(client, *id, reporter.get(), &waker, interruption) : kExitOk;
+}
+
+int RunWatch(const WatchOptions& options) {
+  Waker waker;
+  // Before anything that starts a thread.
+  const Interruption interruption(&waker);
+  const JobClient client(options.coordinator);
+  const std::unique_ptr<TrainReporter> reporter = ChooseReporter(options.json);
+  return FollowJobAsCommand(client, options.job, reporter.get(), &waker, interruption);
+}
+
+}  // namespace samovar

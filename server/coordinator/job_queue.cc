@@ -1,0 +1,366 @@
+#include "server/coordinator/job_queue.h"
+
+#include <algorithm>
+#include <random>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/clock.h"
+#include "common/base/status_macros.h"
+#include "common/caffe/suggest.h"
+#include "common/telemetry/log.h"
+#include "server/coordinator/job_spec.h"
+#include "server/coordinator/parameter_servers.h"
+
+namespace samovar {
+namespace {
+
+constexpr absl::Duration kTick = absl::Milliseconds(50);
+constexpr absl::Duration kSaveEvery = absl::Milliseconds(500);
+// Of the ended jobs so many stay in their servers' memory, so that a last model that could not be written can be read.
+constexpr int kKeptOpen = 1;
+
+std::vector<std::string> LiveServers(const ClusterView& cluster) {
+  std::vector<std::string> addresses;
+  for (const Membership::Server& server : cluster.servers()) {
+    if (SteadyNow() - server.heard <= Membership::kServerTimeout) addresses.push_back(server.registration.address());
+  }
+  return addresses;
+}
+
+// Tells the snapshots of one submission from those of others of the same name. Not 0.
+uint64_t NewRun() {
+  std::random_device random;
+  return (uint64_t{random()} << 32 | random()) | 1;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<JobQueue>> JobQueue::Create(const Options& options) {
+  std::unique_ptr<JobTable> table;
+  if (!options.table_dir.empty()) {
+    SAMOVAR_ASSIGN_OR_RETURN(table, JobTable::Open(options.table_dir));
+  }
+  std::unique_ptr<JobQueue> queue(new JobQueue(options, std::move(table)));
+  SAMOVAR_RETURN_IF_ERROR(queue->Load());
+  return queue;
+}
+
+JobQueue::JobQueue(const Options& options, std::unique_ptr<JobTable> table) : options_(options), table_(std::move(table)) {}
+
+JobQueue::~JobQueue() { Stop(); }
+
+absl::Status JobQueue::Load() {
+  if (table_ == nullptr) return absl::OkStatus();
+  std::vector<std::string> damaged;
+  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<JobTable::Entry> entries, table_->Load(&damaged));
+  absl::MutexLock lock(&mu_);
+  for (const JobTable::Entry& stored : entries) {
+    last_number_ = std::max(last_number_, stored.number);
+    if (const absl::Status good = CheckJobSpec(stored.spec); !good.ok()) {
+      damaged.push_back(absl::StrCat("job number ", stored.number, " of the job table: ", good.message()));
+      continue;
+    }
+    Entry entry;
+    entry.job = std::make_shared<Job>(stored.spec, stored.number, stored.record);
+    entry.saved_event = stored.record.events().empty() ? 0 : stored.record.events().rbegin()->number();
+    LogInfo(absl::StrCat("job ", entry.job->id(), ": ", StateName(stored.record.status().state()),
+                         entry.job->recovered() ? ", is taken up again" : ""));
+    jobs_.push_back(std::move(entry));
+  }
+  for (const std::string& line : damaged) LogError(absl::StrCat(line, "; it is left out"));
+  return absl::OkStatus();
+}
+
+void JobQueue::Start() {
+  scheduler_ = std::thread([this] { Schedule(); });
+}
+
+void JobQueue::Stop() {
+  stopper_.Stop();
+  if (scheduler_.joinable()) scheduler_.join();
+}
+
+// --- The scheduler's thread ---
+
+void JobQueue::Schedule() {
+  absl::Time saved = absl::InfinitePast();
+  while (!stopper_.WaitFor(kTick)) {
+    JoinEnded();
+    StartReady();
+    if (SteadyNow() - saved < kSaveEvery) continue;
+    Save();
+    saved = SteadyNow();
+  }
+  for (auto& [number, runner] : runners_) runner.thread.join();
+  runners_.clear();
+  Save();
+}
+
+void JobQueue::JoinEnded() {
+  std::vector<uint64_t> ended;
+  {
+    absl::MutexLock lock(&mu_);
+    ended.swap(ending_);
+  }
+  for (uint64_t number : ended) {
+    runners_.at(number).thread.join();
+    runners_.erase(number);
+  }
+}
+
+std::string JobQueue::WhatItWaitsFor(const Entry& entry, size_t servers) const {
+  const v1::JobSpec& spec = entry.job->spec();
+  if (servers < spec.servers()) return absl::StrCat("waits for servers: ", servers, " of ", spec.servers(), " have registered");
+  for (const auto& [number, runner] : runners_) {
+    if (runner.job_id == spec.job_id()) return "waits until what is left of the former job of its name has ended";
+  }
+  if (runners_.size() >= static_cast<size_t>(options_.max_running)) {
+    return absl::StrCat("waits until one of the ", options_.max_running, " jobs that run has ended");
+  }
+  return "";
+}
+
+void JobQueue::StartReady() {
+  const size_t servers = LiveServers(options_.cluster).size();
+  absl::MutexLock lock(&mu_);
+  for (Entry& entry : jobs_) {
+    if (entry.at_runner || entry.job->ended() || entry.refused_at == changes_) continue;
+    const std::string awaited = WhatItWaitsFor(entry, servers);
+    entry.job->SetCause(awaited);
+    if (!awaited.empty()) continue;
+    entry.at_runner = true;
+    runners_[entry.job->number()] = {entry.job->id(), std::thread([this, job = entry.job] { RunOne(job); })};
+  }
+}
+
+void JobQueue::Save() {
+  absl::MutexLock saving(&saving_mu_);
+  SaveHeld();
+}
+
+void JobQueue::SaveHeld() {
+  if (table_ == nullptr) return;
+  std::vector<JobTable::Change> changes;
+  std::vector<uint64_t> forgotten;
+  {
+    absl::MutexLock lock(&mu_);
+    for (const Entry& entry : jobs_) {
+      if (entry.saved_event == entry.job->newest_event()) continue;
+      changes.push_back({entry.job->number(), entry.job->Record(SteadyNow())});
+    }
+    forgotten = forgotten_;
+  }
+  if (changes.empty() && forgotten.empty()) return;
+  const absl::Status saved = table_->Update(changes, forgotten);
+  if (!saved.ok()) {
+    if (!std::exchange(save_failed_, true)) {
+      LogError(absl::StrCat("what has happened to the jobs could not be written down, and is kept in memory until it can: ",
+                            saved.message()));
+    }
+    return;
+  }
+  if (std::exchange(save_failed_, false)) LogInfo("the job table can be written again");
+  absl::MutexLock lock(&mu_);
+  for (const JobTable::Change& change : changes) {
+    if (Entry* entry = EntryOfLocked(change.number)) entry->saved_event = change.record.events().rbegin()->number();
+  }
+  std::erase_if(forgotten_, [&](uint64_t number) {
+    return std::find(forgotten.begin(), forgotten.end(), number) != forgotten.end();
+  });
+}
+
+// --- A job's thread ---
+
+void JobQueue::RunOne(const std::shared_ptr<Job>& job) {
+  // Known before anything is done, and its end soon after: what has ended is not done again by the next coordinator.
+  job->Begin();
+  Save();
+  // The name may have been another job's.
+  if (!job->recovered()) CloseEverywhere(job->id());
+  const bool ran = RunUnlessRefused(job.get());
+  // One that ended before it ran does not know its servers.
+  if (job->ended() && job->Status(SteadyNow()).servers().empty()) CloseEverywhere(job->id());
+  {
+    absl::MutexLock lock(&mu_);
+    ++returns_;
+    // If it was refused, what others give back is waited for; without others two may have been in each other's way.
+    if (ran || !OthersRunLocked(*job)) ++changes_;
+    if (Entry* entry = EntryOfLocked(job->number())) {
+      entry->at_runner = false;
+      entry->open = job->ended();
+    }
+  }
+  Save();
+  if (!stopper_.stopped()) CloseEnded(kKeptOpen);
+  absl::MutexLock lock(&mu_);
+  ending_.push_back(job->number());
+}
+
+bool JobQueue::RunUnlessRefused(Job* job) {
+  while (true) {
+    uint64_t changes = 0;
+    uint64_t returns = 0;
+    {
+      absl::MutexLock lock(&mu_);
+      changes = changes_;
+      returns = returns_;
+    }
+    const absl::Status status = RunJob(job, options_.epoch, options_.cluster, stopper_);
+    if (!absl::IsResourceExhausted(status)) return true;
+    CloseEverywhere(job->id());
+    if (CloseEnded(0) > 0) continue;
+    absl::MutexLock lock(&mu_);
+    if (OthersRunLocked(*job)) {
+      job->SetCause(absl::StrCat("waits until another job has ended, for memory: ", status.message()));
+      if (Entry* entry = EntryOfLocked(job->number())) entry->refused_at = changes;
+      return false;
+    }
+    // Others may have had the memory while the servers were asked.
+    if (returns_ != returns) continue;
+    job->End(v1::JOB_STATE_FAILED, absl::StrCat("does not fit into its servers' memory: ", status.message()), SteadyNow());
+    return true;
+  }
+}
+
+bool JobQueue::OthersRunLocked(const Job& job) const {
+  return std::any_of(jobs_.begin(), jobs_.end(),
+                     [&](const Entry& entry) { return entry.at_runner && entry.job.get() != &job; });
+}
+
+void JobQueue::CloseEverywhere(const std::string& job_id) {
+  const ParameterServers servers(LiveServers(options_.cluster), &stopper_);
+  absl::MutexLock closing(&closing_mu_);
+  const absl::Status closed = servers.CloseJob(job_id, options_.epoch);
+  if (!closed.ok()) LogWarning(absl::StrCat("job ", job_id, ": could not be closed: ", closed.message()));
+}
+
+int JobQueue::CloseEnded(int keep) {
+  absl::MutexLock closing(&closing_mu_);
+  std::vector<v1::JobStatus> to_close;
+  {
+    absl::MutexLock lock(&mu_);
+    for (auto entry = jobs_.rbegin(); entry != jobs_.rend(); ++entry) {
+      if (!entry->open || keep-- > 0) continue;
+      entry->open = false;
+      to_close.push_back(entry->job->Status(SteadyNow()));
+    }
+  }
+  for (const v1::JobStatus& job : to_close) {
+    // They may be gone.
+    const ParameterServers servers({job.servers().begin(), job.servers().end()}, &stopper_);
+    const absl::Status closed = servers.CloseJob(job.job_id(), options_.epoch);
+    if (!closed.ok()) LogWarning(absl::StrCat("job ", job.job_id(), ": could not be closed: ", closed.message()));
+  }
+  return static_cast<int>(to_close.size());
+}
+
+// --- Calls ---
+
+JobQueue::Entry* JobQueue::FindLocked(const std::string& job_id) {
+  for (Entry& entry : jobs_) {
+    if (entry.job->id() == job_id) return &entry;
+  }
+  return nullptr;
+}
+
+JobQueue::Entry* JobQueue::EntryOfLocked(uint64_t number) {
+  const auto found =
+      std::find_if(jobs_.begin(), jobs_.end(), [number](const Entry& entry) { return entry.job->number() == number; });
+  return found == jobs_.end() ? nullptr : &*found;
+}
+
+void JobQueue::ForgetOldLocked() {
+  const auto may_go = [](const Entry& entry) { return entry.job->ended() && !entry.at_runner; };
+  auto ended = static_cast<size_t>(std::count_if(jobs_.begin(), jobs_.end(), may_go));
+  for (auto entry = jobs_.begin(); entry != jobs_.end() && ended > kMaxEndedJobs;) {
+    if (!may_go(*entry)) {
+      ++entry;
+      continue;
+    }
+    forgotten_.push_back(entry->job->number());
+    entry = jobs_.erase(entry);
+    --ended;
+  }
+}
+
+absl::StatusOr<std::string> JobQueue::Submit(v1::JobSpec spec) {
+  absl::MutexLock saving(&saving_mu_);
+  SaveHeld();
+  JobTable::Entry stored;
+  std::optional<uint64_t> replaced;
+  {
+    absl::MutexLock lock(&mu_);
+    stored.number = last_number_ + 1;
+    if (spec.job_id().empty()) spec.set_job_id(absl::StrCat("job-", options_.epoch, "-", stored.number));
+    SAMOVAR_RETURN_IF_ERROR(CheckJobSpec(spec));
+    if (const Entry* other = FindLocked(spec.job_id())) {
+      if (!other->job->ended()) {
+        return absl::AlreadyExistsError(
+            absl::StrCat("a job \"", spec.job_id(), "\" has not ended; choose another id, or cancel that one"));
+      }
+      replaced = other->job->number();
+    }
+    ForgetOldLocked();
+    if (jobs_.size() >= kMaxEndedJobs + kMaxQueuedJobs) {
+      return absl::ResourceExhaustedError(absl::StrCat("more than ", kMaxQueuedJobs, " jobs are waiting; submit again later"));
+    }
+  }
+  spec.set_run(NewRun());
+  const auto job = std::make_shared<Job>(std::move(spec), stored.number);
+  stored.spec = job->spec();
+  stored.record = job->Record(SteadyNow());
+  if (table_ != nullptr) {
+    SAMOVAR_RETURN_IF_ERROR(
+        Annotate(table_->Insert(stored, replaced), "the coordinator cannot write the job down, so that nothing was submitted"));
+  }
+  absl::MutexLock lock(&mu_);
+  last_number_ = stored.number;
+  if (replaced.has_value()) {
+    std::erase_if(jobs_, [&](const Entry& entry) { return entry.job->number() == *replaced; });
+    std::erase(forgotten_, *replaced);
+  }
+  Entry entry;
+  entry.job = job;
+  entry.saved_event = job->newest_event();
+  jobs_.push_back(std::move(entry));
+  LogInfo(absl::StrCat("job ", job->id(), ": submitted"));
+  return job->id();
+}
+
+absl::Status JobQueue::Cancel(const std::string& job_id, const std::string& cause) {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Job> job, Find(job_id));
+  job->End(v1::JOB_STATE_CANCELLED, cause, SteadyNow());
+  LogInfo(absl::StrCat("job ", job_id, ": ", cause));
+  Save();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<Job>> JobQueue::Find(const std::string& job_id) const {
+  absl::MutexLock lock(&mu_);
+  std::vector<std::string> ids;
+  for (const Entry& entry : jobs_) {
+    if (entry.job->id() == job_id) return entry.job;
+    ids.push_back(entry.job->id());
+  }
+  const std::string name = job_id.substr(0, 128);
+  return absl::NotFoundError(absl::StrCat("there is no job \"", name, "\"", DidYouMean(name, ids)));
+}
+
+std::vector<std::shared_ptr<Job>> JobQueue::All() const {
+  absl::MutexLock lock(&mu_);
+  std::vector<std::shared_ptr<Job>> jobs;
+  for (const Entry& entry : jobs_) jobs.push_back(entry.job);
+  return jobs;
+}
+
+std::vector<std::shared_ptr<Job>> JobQueue::Running() const {
+  absl::MutexLock lock(&mu_);
+  std::vector<std::shared_ptr<Job>> jobs;
+  for (const Entry& entry : jobs_) {
+    if (entry.at_runner && entry.job->running()) jobs.push_back(entry.job);
+  }
+  return jobs;
+}
+
+}  // namespace samovar

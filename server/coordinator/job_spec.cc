@@ -1,0 +1,95 @@
+#include "server/coordinator/job_spec.h"
+
+#include <algorithm>
+#include <string>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "common/model/layout.h"
+#include "common/parameters/late_gradients.h"
+#include "server/store/learning_rate.h"
+
+namespace samovar {
+namespace {
+
+constexpr size_t kMaxJobIdLength = 64;
+constexpr uint32_t kMaxWeight = 1000;
+
+absl::Status CheckDataset(const v1::DatasetSpec& data, const std::string& name) {
+  // A net without a data layer has no records.
+  if (data.uri().empty() != (data.records() == 0) || data.batch_size() == 0 || data.partitions() == 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(name, ": batch_size and partitions must be set, and both of uri and records or neither"));
+  }
+  return absl::OkStatus();
+}
+
+// REQUIRES: the training data was checked
+absl::Status CheckMode(const v1::JobSpec& spec) {
+  if (!v1::ConsistencyMode_IsValid(spec.mode())) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("mode ", static_cast<int>(spec.mode()), " is none that this coordinator knows"));
+  }
+  if (!v1::Encoding_IsValid(spec.encoding())) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("encoding ", static_cast<int>(spec.encoding()), " is none that this coordinator knows"));
+  }
+  const bool sparse = spec.encoding() == v1::ENCODING_SPARSE;
+  const bool has_ratio = spec.topk_ratio() > 0 && spec.topk_ratio() <= 1;
+  if (sparse ? !has_ratio : spec.topk_ratio() != 0) {
+    return absl::InvalidArgumentError(absl::StrCat("topk_ratio must be above 0 and at most 1 with ENCODING_SPARSE, and 0 otherwise, not ",
+                                                   spec.topk_ratio()));
+  }
+  if (sparse && spec.mode() == v1::CONSISTENCY_SYNC) {
+    return absl::InvalidArgumentError(
+        "ENCODING_SPARSE keeps parts of gradients at the worker that computed them, so that the model depends on who computes what; "
+        "CONSISTENCY_SYNC promises that it does not");
+  }
+  if (spec.delay() != 0 && spec.mode() != v1::CONSISTENCY_BOUNDED) {
+    return absl::InvalidArgumentError("delay is for the mode CONSISTENCY_BOUNDED only");
+  }
+  SAMOVAR_RETURN_IF_ERROR(CheckLateGradients(spec.staleness_scaling(), spec.delay_compensation(), OrderedParts(spec) > 0));
+  const bool sync = spec.mode() == v1::CONSISTENCY_SYNC;
+  if (sync != (spec.parts() != 0)) {
+    return absl::InvalidArgumentError("parts must be at least 1 in the mode CONSISTENCY_SYNC, and 0 in others");
+  }
+  if (!sync || spec.train_data().batch_size() % spec.parts() == 0) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("parts ", spec.parts(), " must divide the batch of ",
+                                                 spec.train_data().batch_size(), " records"));
+}
+
+}  // namespace
+
+uint32_t OrderedParts(const v1::JobSpec& spec) {
+  if (spec.mode() == v1::CONSISTENCY_SYNC) return spec.parts();
+  return spec.mode() == v1::CONSISTENCY_BOUNDED && spec.delay() == 0 ? 1 : 0;
+}
+
+absl::Status CheckJobSpec(const v1::JobSpec& spec) {
+  const std::string& id = spec.job_id();
+  const bool id_ok = !id.empty() && id.size() <= kMaxJobIdLength && std::all_of(id.begin(), id.end(), [](unsigned char c) {
+    return absl::ascii_isalnum(c) || c == '-' || c == '_' || c == '.';
+  });
+  if (!id_ok) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("job id \"", id.substr(0, 2 * kMaxJobIdLength), "\": use 1 to 64 letters, digits, '-', '_' and '.'"));
+  }
+  if (spec.solver().max_iter() <= 0) return absl::InvalidArgumentError("solver.max_iter must be at least 1");
+  if (spec.solver().iter_size() <= 0) return absl::InvalidArgumentError("solver.iter_size must be at least 1");
+  if (spec.servers() == 0) return absl::InvalidArgumentError("servers must be at least 1");
+  if (spec.weight() > kMaxWeight) return absl::InvalidArgumentError(absl::StrCat("weight must be at most ", kMaxWeight));
+  SAMOVAR_RETURN_IF_ERROR(CheckLearningRate(spec.solver()));
+  SAMOVAR_RETURN_IF_ERROR(CheckLayout(spec.layout()));
+  SAMOVAR_RETURN_IF_ERROR(CheckDataset(spec.train_data(), "train_data"));
+  SAMOVAR_RETURN_IF_ERROR(CheckMode(spec));
+  if (spec.test_nets_size() != spec.test_data_size() || spec.test_nets_size() != spec.test_outputs_size()) {
+    return absl::InvalidArgumentError("test_nets, test_data and test_outputs must have one entry each a test net");
+  }
+  for (int i = 0; i < spec.test_data_size(); ++i) {
+    SAMOVAR_RETURN_IF_ERROR(CheckDataset(spec.test_data(i), absl::StrCat("test_data ", i)));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace samovar

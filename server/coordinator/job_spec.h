@@ -1,0 +1,17 @@
+// What a coordinator makes of a JobSpec from outside.
+#pragma once
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "samovar/v1/job.pb.h"
+
+namespace samovar {
+
+// INVALID_ARGUMENT names what a job from outside lacks or has wrong.
+absl::Status CheckJobSpec(const v1::JobSpec& spec);
+
+// Parts of each iteration, if iterations are applied in order, as in OpenJobRequest.parts; else 0.
+uint32_t OrderedParts(const v1::JobSpec& spec);
+
+}  // namespace samovar

@@ -1,0 +1,117 @@
+#include "server/coordinator/job_table.h"
+
+#include <zlib.h>
+
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "common/base/status_macros.h"
+#include "common/data/lmdb.h"
+
+namespace samovar {
+namespace {
+
+constexpr uint32_t kFormat = 1;
+constexpr char kSpecPrefix = 's';
+constexpr char kRecordPrefix = 'r';
+
+std::string KeyOf(char prefix, uint64_t number) {
+  std::string key(1, prefix);
+  for (int shift = 56; shift >= 0; shift -= 8) key.push_back(static_cast<char>(number >> shift));
+  return key;
+}
+
+uint64_t NumberIn(absl::string_view key) {
+  uint64_t number = 0;
+  for (size_t i = 1; i < key.size(); ++i) number = number << 8 | static_cast<unsigned char>(key[i]);
+  return number;
+}
+
+uint32_t Crc(absl::string_view bytes) {
+  return static_cast<uint32_t>(
+      crc32_z(crc32(0, nullptr, 0), reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
+}
+
+template <typename Message>
+std::string ToValue(const Message& message) {
+  const std::string bytes = message.SerializeAsString();
+  std::string value;
+  for (int shift = 0; shift < 32; shift += 8) value.push_back(static_cast<char>(Crc(bytes) >> shift));
+  return value + bytes;
+}
+
+// Whether the value is what ToValue made.
+template <typename Message>
+bool FromValue(absl::string_view value, Message* message) {
+  if (value.size() < 4) return false;
+  uint32_t crc = 0;
+  for (int i = 3; i >= 0; --i) crc = crc << 8 | static_cast<unsigned char>(value[static_cast<size_t>(i)]);
+  value.remove_prefix(4);
+  return Crc(value) == crc && message->ParseFromArray(value.data(), static_cast<int>(value.size()));
+}
+
+absl::Status Forget(uint64_t number, LmdbTransaction* transaction) {
+  SAMOVAR_RETURN_IF_ERROR(transaction->Delete(KeyOf(kSpecPrefix, number)));
+  return transaction->Delete(KeyOf(kRecordPrefix, number));
+}
+
+absl::Status PutRecord(uint64_t number, v1::JobRecord record, LmdbTransaction* transaction) {
+  record.set_format(kFormat);
+  return transaction->Put(KeyOf(kRecordPrefix, number), ToValue(record));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<JobTable>> JobTable::Open(const std::string& directory) {
+  auto environment = LmdbEnvironment::Open(directory, {});
+  if (!environment.ok()) return Annotate(environment.status(), "job table");
+  return std::unique_ptr<JobTable>(new JobTable(*std::move(environment)));
+}
+
+JobTable::JobTable(std::unique_ptr<LmdbEnvironment> environment) : environment_(std::move(environment)) {}
+
+JobTable::~JobTable() = default;
+
+absl::StatusOr<std::vector<JobTable::Entry>> JobTable::Load(std::vector<std::string>* damaged) const {
+  std::vector<Entry> entries;
+  SAMOVAR_ASSIGN_OR_RETURN(LmdbTransaction transaction, environment_->BeginRead());
+  SAMOVAR_ASSIGN_OR_RETURN(LmdbCursor cursor, transaction.OpenCursor());
+  const std::string prefix(1, kRecordPrefix);
+  SAMOVAR_ASSIGN_OR_RETURN(bool found, cursor.SeekAtLeast(prefix));
+  while (found && absl::StartsWith(cursor.key(), prefix)) {
+    Entry entry;
+    entry.number = NumberIn(cursor.key());
+    SAMOVAR_ASSIGN_OR_RETURN(const std::optional<absl::string_view> spec, transaction.Get(KeyOf(kSpecPrefix, entry.number)));
+    if (!spec.has_value() || !FromValue(*spec, &entry.spec) || !FromValue(cursor.value(), &entry.record)) {
+      damaged->push_back(absl::StrCat(environment_->path(), ": the record of job number ", entry.number, " is damaged"));
+    } else if (entry.record.format() != kFormat) {
+      damaged->push_back(absl::StrCat(environment_->path(), ": job \"", entry.spec.job_id(), "\" was written by another version (format ",
+                                      entry.record.format(), ")"));
+    } else {
+      entries.push_back(std::move(entry));
+    }
+    SAMOVAR_ASSIGN_OR_RETURN(found, cursor.Next());
+  }
+  return entries;
+}
+
+absl::Status JobTable::Insert(const Entry& entry, std::optional<uint64_t> replaced) {
+  return environment_->Write([&](LmdbTransaction& transaction) -> absl::Status {
+    if (replaced.has_value()) SAMOVAR_RETURN_IF_ERROR(Forget(*replaced, &transaction));
+    SAMOVAR_RETURN_IF_ERROR(transaction.Put(KeyOf(kSpecPrefix, entry.number), ToValue(entry.spec)));
+    return PutRecord(entry.number, entry.record, &transaction);
+  });
+}
+
+absl::Status JobTable::Update(const std::vector<Change>& changes, const std::vector<uint64_t>& forgotten) {
+  return environment_->Write([&](LmdbTransaction& transaction) -> absl::Status {
+    for (const Change& change : changes) SAMOVAR_RETURN_IF_ERROR(PutRecord(change.number, change.record, &transaction));
+    for (uint64_t number : forgotten) SAMOVAR_RETURN_IF_ERROR(Forget(number, &transaction));
+    return absl::OkStatus();
+  });
+}
+
+}  // namespace samovar

@@ -1,0 +1,186 @@
+#include "server/coordinator/job_queue.h"
+
+#include <atomic>
+#include <thread>
+
+#include "absl/strings/match.h"
+#include "common/base/clock.h"
+#include "server/store/parameter_service.h"
+#include "tests/server/test_cluster.h"
+#include "tests/support/temp_dir.h"
+
+namespace samovar {
+namespace {
+
+// Weights, and momentum.
+constexpr uint64_t kJobBytes = 2 * kModelElements * sizeof(float);
+
+v1::JobSpec SpecOf(const std::string& id, uint64_t elements = kModelElements) {
+  v1::JobSpec spec = MakeSpec(10);
+  spec.set_job_id(id);
+  spec.set_servers(1);
+  spec.mutable_layout()->mutable_blobs(0)->set_shape(0, static_cast<int64_t>(elements));
+  spec.mutable_layout()->set_elements(elements);
+  return spec;
+}
+
+// One parameter server with little memory, and the jobs that want it.
+class SmallServer {
+ public:
+  explicit SmallServer(const std::string& directory, uint64_t bytes) {
+    ParameterService::Options options;
+    options.state_dir = directory;
+    options.max_parameter_bytes = bytes;
+    auto service = ParameterService::Create(options);
+    REQUIRE_OK(service);
+    service_ = *std::move(service);
+    grpc::ServerBuilder builder;
+    int port = 0;
+    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+    service_->Register(&builder);
+    server_ = builder.BuildAndStart();
+    REQUIRE(server_ != nullptr);
+    service_->Start();
+    JobQueue::Options queue;
+    queue.epoch = 1;
+    queue.cluster.servers = [address = absl::StrCat("127.0.0.1:", port)] {
+      Membership::Server server;
+      server.registration.set_address(address);
+      server.heard = SteadyNow();
+      return std::vector<Membership::Server>{server};
+    };
+    queue.cluster.workers = [] { return uint64_t{1}; };
+    auto jobs = JobQueue::Create(queue);
+    REQUIRE_OK(jobs);
+    jobs_ = *std::move(jobs);
+    jobs_->Start();
+  }
+  ~SmallServer() {
+    jobs_->Stop();
+    service_->CancelStreams();
+    server_->Shutdown();
+    service_->Shutdown();
+  }
+
+  JobQueue& jobs() { return *jobs_; }
+  // The status as soon as it is so; of state UNSPECIFIED if that takes too long.
+  v1::JobStatus Await(const std::string& id, const std::function<bool(const v1::JobStatus&)>& until) {
+    const auto job = jobs_->Find(id);
+    REQUIRE_OK(job);
+    const absl::Time deadline = SteadyNow() + absl::Seconds(60);
+    uint64_t version = 0;
+    while (SteadyNow() < deadline) {
+      const v1::JobStatus status = (*job)->Status(SteadyNow());
+      if (until(status)) return status;
+      version = (*job)->AwaitChange(version, absl::Seconds(1));
+    }
+    return v1::JobStatus();
+  }
+  v1::JobStatus AwaitState(const std::string& id, v1::JobState state) {
+    return Await(id, [state](const v1::JobStatus& status) { return status.state() == state; });
+  }
+
+ private:
+  std::unique_ptr<ParameterService> service_;
+  std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<JobQueue> jobs_;
+};
+
+TEST_CASE("a job that servers have no memory for waits until another has ended") {
+  const TempDir dir;
+  SmallServer cluster(dir.path(), 3 * kJobBytes / 2);
+  REQUIRE_OK(cluster.jobs().Submit(SpecOf("first")));
+  CHECK(cluster.AwaitState("first", v1::JOB_STATE_RUNNING).job_id() == "first");
+  REQUIRE_OK(cluster.jobs().Submit(SpecOf("second")));
+  const v1::JobStatus waiting =
+      cluster.Await("second", [](const v1::JobStatus& status) { return absl::StrContains(status.cause(), "memory"); });
+  CHECK(waiting.state() == v1::JOB_STATE_QUEUED);
+  CHECK_THAT(waiting.cause(), Catch::Contains("waits until another job has ended") && Catch::Contains("bytes are needed"));
+  REQUIRE_OK(cluster.jobs().Cancel("first", "enough"));
+  CHECK(cluster.AwaitState("second", v1::JOB_STATE_RUNNING).job_id() == "second");
+}
+
+TEST_CASE("a job that would never fit into the servers' memory fails") {
+  const TempDir dir;
+  SmallServer cluster(dir.path(), 3 * kJobBytes / 2);
+  REQUIRE_OK(cluster.jobs().Submit(SpecOf("large", 2 * kModelElements)));
+  const v1::JobStatus failed = cluster.AwaitState("large", v1::JOB_STATE_FAILED);
+  CHECK_THAT(failed.cause(), Catch::Contains("does not fit into its servers' memory") && Catch::Contains("use more servers"));
+}
+
+TEST_CASE("a name that was another job's is a new job's alone") {
+  const TempDir dir;
+  SmallServer cluster(dir.path(), 8 * kJobBytes);
+  REQUIRE_OK(cluster.jobs().Submit(SpecOf("lenet")));
+  cluster.AwaitState("lenet", v1::JOB_STATE_RUNNING);
+  REQUIRE_OK(cluster.jobs().Cancel("lenet", "another net"));
+  // Another size: servers would refuse it if they held the first one still.
+  REQUIRE_OK(cluster.jobs().Submit(SpecOf("lenet", kModelElements / 2)));
+  CHECK(cluster.AwaitState("lenet", v1::JOB_STATE_RUNNING).job_id() == "lenet");
+  CHECK(cluster.jobs().All().size() == 1);
+}
+
+TEST_CASE("jobs run side by side, each to a complete ledger") {
+  const TempDir dir;
+  TestCluster cluster(dir.path(), 2);
+  for (const char* id : {"one", "two"}) {
+    v1::JobSpec spec = MakeSpec(60);
+    spec.set_job_id(id);
+    REQUIRE_OK(cluster.Submit(spec));
+    cluster.Await(id, [](const v1::JobStatus& status) { return status.state() == v1::JOB_STATE_RUNNING; });
+  }
+  TestWorker worker(cluster.coordinator());
+  std::atomic<int> ended = 0;
+  std::vector<v1::JobStatus> last(2);
+  std::thread one([&] { last[0] = cluster.AwaitEnd("one"), ++ended; });
+  std::thread two([&] { last[1] = cluster.AwaitEnd("two"), ++ended; });
+  worker.WorkUntil([&] { return ended == 2; });
+  one.join();
+  two.join();
+  for (const v1::JobStatus& status : last) {
+    INFO(status.ShortDebugString());
+    CHECK(status.state() == v1::JOB_STATE_SUCCEEDED);
+    CHECK(status.ledger().complete_chunks() == 5);
+    CHECK(status.ledger().iterations() == 60);
+    CHECK(status.tests(0).outputs(0).value() == -60.0 / 1024);
+  }
+}
+
+TEST_CASE("a job that ran when its coordinator ended is taken up again") {
+  const TempDir dir;
+  v1::JobSpec spec = MakeSpec(100);
+  spec.mutable_solver()->set_snapshot(20);
+  {
+    TestCluster cluster(dir.path(), 2, /*keeps_jobs=*/true);
+    REQUIRE_OK(cluster.Submit(spec));
+    TestWorker worker(cluster.coordinator());
+    std::atomic<bool> enough = false;
+    std::thread watcher([&] {
+      cluster.Await("lenet", [](const v1::JobStatus& status) { return status.snapshots_size() >= 2; });
+      enough = true;
+    });
+    worker.WorkUntil([&] { return enough.load(); });
+    watcher.join();
+    cluster.Stop(1);
+    cluster.Stop(0);
+  }
+  TestCluster cluster(dir.path(), 2, /*keeps_jobs=*/true);
+  TestWorker worker(cluster.coordinator());
+  std::atomic<bool> ended = false;
+  v1::JobStatus last;
+  std::thread watcher([&] {
+    last = cluster.AwaitEnd("lenet");
+    ended = true;
+  });
+  worker.WorkUntil([&] { return ended.load(); });
+  watcher.join();
+  INFO(last.ShortDebugString());
+  CHECK(last.state() == v1::JOB_STATE_SUCCEEDED);
+  CHECK(last.recovered());
+  CHECK(last.resumed_from() >= 40);
+  CHECK(last.ledger().complete_chunks() == 5);
+  CHECK(last.tests(0).outputs(0).value() == -100.0 / 1024);
+}
+
+}  // namespace
+}  // namespace samovar

@@ -1,0 +1,49 @@
+// AssignmentCache keeps the assignments of the jobs that a worker worked for last, so that changing over from one to another costs
+// neither building nets nor opening data.
+//
+// Thread safety: one thread at a time.
+#pragma once
+
+#include <cstddef>
+#include <list>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/base/thread_pool.h"
+#include "samovar/v1/coordinator.pb.h"
+#include "worker/train/assignment.h"
+
+namespace samovar {
+
+class AssignmentCache {
+ public:
+  // Each has its nets and batches in memory: of more jobs, that which was worked for longest ago is closed.
+  static constexpr size_t kMaxOpen = 4;
+  // So is one that was not worked for in this time.
+  static constexpr absl::Duration kIdle = absl::Minutes(1);
+
+  // The pool outlives this.
+  explicit AssignmentCache(ThreadPool* pool) : pool_(pool) {}
+
+  // The job's assignment, opened if it is not, or is not open as the coordinator has it now. Belongs to the cache; valid until
+  // the next call. Errors of Assignment::Create.
+  absl::StatusOr<Assignment*> Get(const v1::GetAssignmentResponse& message, absl::Time now);
+  // Closes the job's, if it is open.
+  void Drop(const std::string& job_id);
+
+  size_t size() const { return open_.size(); }
+
+ private:
+  struct Entry {
+    std::unique_ptr<Assignment> assignment;
+    absl::Time used;
+  };
+
+  ThreadPool* const pool_;
+  // Worked for last comes first.
+  std::list<Entry> open_;
+};
+
+}  // namespace samovar
