@@ -67,6 +67,7 @@ absl::Status ApplyLateGradients(const ModeChoice& choice, v1::JobSpec* spec) {
 }  // namespace
 
 absl::Status ApplyMode(const ModeChoice& choice, const std::string& solver_path, v1::JobSpec* spec) {
+  spec->set_on_numeric_failure(choice.on_numeric_failure == "skip" ? v1::NUMERIC_FAILURE_SKIP : v1::NUMERIC_FAILURE_FAIL);
   SAMOVAR_RETURN_IF_ERROR(ApplyEncoding(choice, spec));
   if (choice.mode == "bounded") {
     spec->set_mode(v1::CONSISTENCY_BOUNDED);

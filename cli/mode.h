@@ -1,4 +1,5 @@
-// Which weights iterations are computed from, and how they travel: what the user asks for, what a job is told, and how it is said.
+// Which weights iterations are computed from, how they travel, and what becomes of gradients that are no numbers: what the user asks
+// for, what a job is told, and how it is said.
 #pragma once
 
 #include <cstdint>
@@ -29,6 +30,8 @@ struct ModeChoice {
   std::string staleness_scaling = "";
   // Likewise. 0: none.
   std::optional<float> delay_compensation = std::nullopt;
+  // "fail" or "skip".
+  std::string on_numeric_failure = "fail";
 };
 
 inline constexpr uint32_t kDefaultDelay = 4;

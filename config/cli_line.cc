@@ -209,6 +209,12 @@ void CliLine::AddJobFlags(CLI::App* command, JobOptions* job) {
       ->default_str("")
       ->check(NumberUpTo(kMaxLambda));
   command
+      ->add_option("--on-numeric-failure", job->mode.on_numeric_failure,
+                   "Ends the job when a loss or a gradient is NaN or infinite, and says where (fail); or counts that iteration as done "
+                   "without effect (skip), for which gradients are sent only when all of them are computed")
+      ->type_name("WHAT")
+      ->check(OneOf({"fail", "skip"}));
+  command
       ->add_option("--seed", job->seed,
                    "Draws initial weights and the order of records from this number; otherwise from the "
                    "solver's random_seed, or a random one")

@@ -43,6 +43,10 @@ Parsed<ServerFlags> ParseServerFlags(int argc, const char* const* argv) {
   app->add_option("--apply-threads", flags.apply_threads, "Sets the number of threads that apply gradients")
       ->type_name("N")
       ->check(Between(1, kMaxCount));
+  app->add_option("--server-patience", flags.server_patience,
+                  "Makes a coordinator's jobs wait so long for a server that they have lost before they fail")
+      ->type_name("MINUTES")
+      ->check(Between(1, kMaxCount));
   app->add_option("--max-running-jobs", flags.max_running_jobs,
                   "With --coordinator, runs so many jobs at the same time; others wait")
       ->type_name("N")

@@ -16,6 +16,8 @@ struct ServerFlags {
   // Directory of the snapshots, and of the coordinator's jobs; made if it does not exist.
   std::string state;
   int apply_threads = 2;
+  // Minutes that a coordinator's jobs wait for a server that they have lost.
+  int server_patience = 10;
   // Of the coordinator.
   int max_running_jobs = 4;
   bool forget_jobs = false;

@@ -1,7 +1,10 @@
 // samovar-server: binds flags to Server::Options, serves until SIGINT or SIGTERM.
+// It ends within 10 s, and saves what it can of running jobs in that time.
 // Exit codes: 0 after an orderly end, 1 if it could not start, 2 for a mistake in the flags or in the configuration.
 
 #include <cstdio>
+#include <cstdlib>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -16,6 +19,9 @@
 
 namespace samovar {
 namespace {
+
+// An orderly end takes no longer than this, whatever its models' sizes: who sends SIGTERM sends SIGKILL after a while.
+constexpr absl::Duration kEndLimit = absl::Seconds(9);
 
 void Notify(absl::string_view lines) {
   if (const absl::Status status = NotifyManager(lines); !status.ok()) LogWarning(status.message());
@@ -41,6 +47,7 @@ int Run(int argc, char** argv) {
   options.join = flags.join;
   options.state_dir = flags.state;
   options.apply_threads = flags.apply_threads;
+  options.server_patience = absl::Minutes(flags.server_patience);
   options.max_running_jobs = flags.max_running_jobs;
   options.forget_jobs = flags.forget_jobs;
   options.allow_plaintext = flags.allow_plaintext;
@@ -60,7 +67,16 @@ int Run(int argc, char** argv) {
   }
   LogInfo("stops");
   Notify("STOPPING=1\nSTATUS=stops");
+  // A snapshot that is being written then is dropped whole.
+  Stopper ended;
+  std::thread limit([&ended] {
+    if (ended.WaitFor(kEndLimit)) return;
+    LogWarning(absl::StrCat("still not done after ", absl::FormatDuration(kEndLimit), ": ends at once"));
+    std::_Exit(0);
+  });
   (*server)->Shutdown();
+  ended.Stop();
+  limit.join();
   return 0;
 }
 

@@ -14,6 +14,7 @@
 #include "common/rpc/channel.h"
 #include "common/rpc/status.h"
 #include "common/telemetry/log.h"
+#include "server/server_identity.h"
 
 namespace samovar {
 namespace {
@@ -41,13 +42,14 @@ std::string WithPort(const std::string& listen, int port) {
   return absl::StrCat(absl::string_view(listen).substr(0, colon), ":", port);
 }
 
-v1::RegisterServerRequest Registration(const std::string& address, int apply_threads) {
+v1::RegisterServerRequest Registration(const std::string& address, uint64_t identity, int apply_threads) {
   std::random_device random;
   v1::RegisterServerRequest request;
   request.set_address(address);
   request.set_apply_threads(static_cast<uint32_t>(apply_threads));
   request.set_pid(static_cast<uint64_t>(getpid()));
   request.set_incarnation(uint64_t{random()} << 32 | random());
+  request.set_identity(identity);
   return request;
 }
 
@@ -67,6 +69,7 @@ absl::Status Server::StartServing() {
   parameters.queue_threads = options_.apply_threads;
   parameters.state_dir = options_.state_dir;
   SAMOVAR_ASSIGN_OR_RETURN(parameters_, ParameterService::Create(parameters));
+  SAMOVAR_ASSIGN_OR_RETURN(identity_, ServerIdentity(options_.state_dir));
 
   grpc::ServerBuilder builder;
   ApplyServerLimits(&builder);
@@ -81,6 +84,7 @@ absl::Status Server::StartServing() {
   if (options_.is_coordinator) {
     Coordinator::Options coordinator;
     coordinator.state_dir = options_.state_dir;
+    coordinator.server_patience = options_.server_patience;
     coordinator.max_running = options_.max_running_jobs;
     coordinator.forget_jobs = options_.forget_jobs;
     SAMOVAR_ASSIGN_OR_RETURN(coordinator_, Coordinator::Create(coordinator));
@@ -104,7 +108,7 @@ absl::Status Server::StartServing() {
 }
 
 void Server::KeepRegistered() {
-  const v1::RegisterServerRequest request = Registration(address_, options_.apply_threads);
+  const v1::RegisterServerRequest request = Registration(address_, identity_, options_.apply_threads);
   // The coordinator's own server registers over the same road as all others.
   const std::string coordinator = options_.is_coordinator ? address_ : options_.join;
   const auto stub = v1::CoordinatorService::NewStub(MakeChannel(coordinator));
@@ -135,6 +139,7 @@ void Server::KeepRegistered() {
 Server::~Server() { Shutdown(); }
 
 void Server::Shutdown() {
+  if (std::exchange(ended_, true)) return;
   // 1. No more registrations, no more leases: jobs and watchers end.
   stopper_.Stop();
   if (registrar_.joinable()) registrar_.join();
@@ -144,7 +149,12 @@ void Server::Shutdown() {
     parameters_->CancelStreams();
     grpc_server_->Shutdown(std::chrono::system_clock::now() + kDrain);
   }
-  // 3. Queues, apply threads and storage.
+  // 3. What was applied since the last snapshots.
+  if (grpc_server_ != nullptr) {
+    const absl::Status saved = parameters_->SaveJobs();
+    if (!saved.ok()) LogWarning(absl::StrCat("jobs could not be saved: ", saved.message()));
+  }
+  // 4. Queues, apply threads and storage.
   if (parameters_ != nullptr) parameters_->Shutdown();
 }
 

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "common/base/stopper.h"
 #include "server/coordinator/coordinator.h"
 #include "server/coordinator/coordinator_service.h"
@@ -27,12 +28,14 @@ class Server {
     // Whether this server runs the jobs. One of a cluster's does; the others name it in `join`.
     bool is_coordinator = false;
     std::string join;
-    // Snapshots, and the coordinator's epoch and jobs; made if it is not there.
+    // Snapshots, the server's identity, and the coordinator's epoch and jobs; made if it is not there.
     std::string state_dir;
     int apply_threads = 1;
     // Of the coordinator: as Coordinator::Options.
     int max_running_jobs = 4;
     bool forget_jobs = false;
+    // How long a coordinator's jobs wait for a server that they need before they fail.
+    absl::Duration server_patience = absl::Minutes(10);
     // The operator accepts traffic without encryption beyond this machine.
     bool allow_plaintext = false;
   };
@@ -58,6 +61,8 @@ class Server {
 
   const Options options_;
   std::string address_;
+  // Kept in state_dir.
+  uint64_t identity_ = 0;
   Stopper stopper_;
   std::unique_ptr<ParameterService> parameters_;
   // Null unless is_coordinator.
@@ -67,6 +72,7 @@ class Server {
   std::unique_ptr<StatusService> status_service_;
   std::unique_ptr<grpc::Server> grpc_server_;
   std::thread registrar_;
+  bool ended_ = false;
 };
 
 }  // namespace samovar

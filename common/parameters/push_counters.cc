@@ -39,6 +39,7 @@ void AddCounters(const v1::PushCounters& from, v1::PushCounters* sum) {
   sum->set_applied(sum->applied() + from.applied());
   sum->set_duplicates(sum->duplicates() + from.duplicates());
   sum->set_rejected(sum->rejected() + from.rejected());
+  sum->set_skipped(sum->skipped() + from.skipped());
   sum->set_staleness_sum(sum->staleness_sum() + from.staleness_sum());
   sum->set_staleness_max(std::max(sum->staleness_max(), from.staleness_max()));
   // From the last, so that there is room at once.

@@ -22,6 +22,9 @@ constexpr absl::Duration kWatchTick = absl::Milliseconds(200);
 constexpr absl::Duration kRetryInJob = absl::Milliseconds(20);
 constexpr absl::Duration kRetryIdle = absl::Milliseconds(200);
 
+// So that no worker of an earlier epoch is taken for one of this.
+constexpr uint64_t kWorkerIdsPerEpoch = 1'000'000;
+
 absl::Status UnknownWorker(uint64_t worker) {
   return absl::NotFoundError(absl::StrCat("worker ", worker, " is not known here (any more); it should join again"));
 }
@@ -39,7 +42,7 @@ bool Mentions(const v1::WorkerReport& report, const std::string& job_id) {
 absl::StatusOr<std::unique_ptr<Coordinator>> Coordinator::Create(const Options& options) {
   const std::string directory = absl::StrCat(options.state_dir, "/coordinator");
   SAMOVAR_ASSIGN_OR_RETURN(const uint64_t epoch, NextEpoch(directory));
-  auto coordinator = std::unique_ptr<Coordinator>(new Coordinator(epoch));
+  auto coordinator = std::unique_ptr<Coordinator>(new Coordinator(options, epoch));
   JobQueue::Options queue;
   if (!options.forget_jobs) queue.table_dir = absl::StrCat(directory, "/jobs");
   queue.max_running = options.max_running;
@@ -51,7 +54,8 @@ absl::StatusOr<std::unique_ptr<Coordinator>> Coordinator::Create(const Options& 
   return coordinator;
 }
 
-Coordinator::Coordinator(uint64_t epoch) : epoch_(epoch), started_(SteadyNow()) {}
+Coordinator::Coordinator(const Options& options, uint64_t epoch)
+    : options_(options), epoch_(epoch), started_(SteadyNow()), members_((epoch - 1) * kWorkerIdsPerEpoch + 1) {}
 
 ClusterView Coordinator::View() const {
   return {[this] {
@@ -202,7 +206,7 @@ absl::StatusOr<std::string> Coordinator::Submit(v1::JobSpec spec) { return queue
 
 v1::JobStatus Coordinator::StatusOfLocked(const Job& job, absl::Time now) const {
   v1::JobStatus status = job.Status(now);
-  if (status.state() == v1::JOB_STATE_RUNNING && members_.workers().empty()) {
+  if (status.state() == v1::JOB_STATE_RUNNING && status.cause().empty() && members_.workers().empty()) {
     status.set_cause("waits for a worker: none has joined, or all have gone");
   }
   if (status.state() == v1::JOB_STATE_RUNNING) status.set_workers(static_cast<uint32_t>(shares_.WorkersOf(job.number())));

@@ -33,6 +33,8 @@ class Coordinator {
   struct Options {
     // The epoch is kept in `state_dir`/coordinator, the job table in `state_dir`/coordinator/jobs.
     std::string state_dir;
+    // How long a job waits for a server that it needs before it fails.
+    absl::Duration server_patience = absl::Minutes(10);
     // As JobQueue::Options.
     int max_running = 4;
     // Without a job table: at its end the coordinator forgets its jobs.
@@ -78,7 +80,7 @@ class Coordinator {
   void Stop();
 
  private:
-  explicit Coordinator(uint64_t epoch);
+  Coordinator(const Options& options, uint64_t epoch);
 
   ClusterView View() const;
   void GiveUpSilent();
@@ -88,6 +90,7 @@ class Coordinator {
   std::optional<v1::WorkLease> LeaseLocked(const Membership::Worker& worker, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   v1::JobStatus StatusOfLocked(const Job& job, absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
+  const Options options_;
   const uint64_t epoch_;
   const absl::Time started_;
   Stopper stopper_;

@@ -19,8 +19,13 @@ constexpr uint64_t kNever = Ledger::kMaxEnd;
 constexpr uint64_t kTestLease = uint64_t{1} << 63;
 // Bits of a lease's id that the job itself counts with; its number stands above them.
 constexpr int kLeaseBits = 40;
-// Failures of workers, with no iteration or test done in between, after which the job fails.
+// Failures of workers, with no iteration or test done in between, after which the job fails; not before some time has passed, in
+// which a server that was restarted is heard of: many workers fail at once then.
 constexpr int kMaxFailuresInARow = 20;
+constexpr absl::Duration kFailurePatience = absl::Seconds(15);
+// Notices that are kept.
+constexpr int kMaxNotices = 32;
+constexpr uint64_t kSkippedTold = 4;
 
 // The first multiple of `interval` above t; kNever if the interval is 0.
 uint64_t NextMultiple(int64_t interval, uint64_t t) {
@@ -140,6 +145,85 @@ void Job::ForgetBeyond(uint64_t iteration) {
                    snapshots->end());
 }
 
+void Job::Suspend(const std::string& cause) {
+  absl::MutexLock lock(&mu_);
+  if (state_ != v1::JOB_STATE_RUNNING || (suspended_ && cause == cause_)) return;
+  cause_ = cause;
+  if (!std::exchange(suspended_, true)) {
+    Note(v1::JobEvent::KIND_STATE, cause);
+    leases_->RevokeAll();
+    for (TestPass& pass : passes_) test_releases_ += static_cast<uint64_t>(pass.ReleaseAll());
+  }
+  Changed();
+}
+
+void Job::Resume() {
+  absl::MutexLock lock(&mu_);
+  if (state_ != v1::JOB_STATE_RUNNING || !std::exchange(suspended_, false)) return;
+  cause_.clear();
+  failures_in_a_row_ = 0;
+  Changed();
+}
+
+std::optional<uint64_t> Job::DropCheckpoint() {
+  const bool tested = std::all_of(passes_.begin(), passes_.end(), [](const TestPass& pass) { return pass.complete(); });
+  passes_.clear();
+  checkpoint_active_ = false;
+  verified_ = false;
+  if (tested) return std::nullopt;
+  // Of several test nets some may have their results; they come again.
+  auto* tests = figures_.mutable_tests();
+  tests->erase(std::remove_if(tests->begin(), tests->end(),
+                              [this](const v1::TestReport& report) { return report.iteration() == tested_iteration_; }),
+               tests->end());
+  return tested_iteration_;
+}
+
+void Job::Recovered(Plan plan) {
+  absl::MutexLock lock(&mu_);
+  if (state_ != v1::JOB_STATE_RUNNING) return;
+  suspended_ = false;
+  cause_.clear();
+  failures_in_a_row_ = 0;
+  leases_->RevokeAll();
+  first_train_lease_ = last_train_lease_ + 1;
+  first_test_lease_ = next_test_lease_;
+  const uint64_t done_before = leases_->done().size();
+  leases_->AddMissing(plan.done.Missing(0, max_iter()));
+  const Ledger& done = leases_->done();
+  figures_.set_recoveries(figures_.recoveries() + 1);
+  figures_.set_repeated_iterations(figures_.repeated_iterations() + done_before - done.size());
+
+  const std::optional<uint64_t> untested = DropCheckpoint();
+  next_snapshot_ = std::min(next_snapshot_, NextMultiple(spec_.solver().snapshot(), done.watermark()));
+  if (untested.has_value() && *untested < max_iter()) next_test_ = std::min(next_test_, *untested);
+  plan.resumed_from = plan_.resumed_from;
+  plan_ = std::move(plan);
+  ++placement_;
+  progress_.TakeBack(done.size());
+  UpdateLimit();
+  Changed();
+}
+
+void Job::AddNotice(const std::string& notice) {
+  absl::MutexLock lock(&mu_);
+  AddNoticeLocked(notice);
+}
+
+void Job::AddNoticeLocked(const std::string& notice) {
+  Note(v1::JobEvent::KIND_STATE, notice);
+  figures_.add_notices(notice);
+  if (figures_.notices_size() > kMaxNotices) figures_.mutable_notices()->DeleteSubrange(0, 1);
+  Changed();
+}
+
+void Job::TakeSkipped(uint64_t iteration, const std::string& finding) {
+  const uint64_t before = figures_.skipped_iterations();
+  figures_.set_skipped_iterations(before + 1);
+  // The first ones are told; a model that has diverged makes all the rest such.
+  if (before < kSkippedTold) AddNoticeLocked(absl::StrCat("iteration ", iteration, " was skipped: ", finding));
+}
+
 void Job::UpdateLimit() {
   if (OrderedParts(spec_) > 0) return leases_->SetLimit(std::min({next_snapshot_, next_test_, requested_snapshot_}));
   const caffe::SolverParameter& solver = spec_.solver();
@@ -184,6 +268,7 @@ void Job::CheckpointFrozen(const Checkpoint& checkpoint, uint64_t workers) {
   if (checkpoint.iteration == next_test_) next_test_ = NextMultiple(spec_.solver().test_interval(), next_test_);
   UpdateLimit();
   if (!checkpoint.test) return;
+  tested_iteration_ = checkpoint.iteration;
   for (int net = 0; net < spec_.test_nets_size(); ++net) {
     passes_.emplace_back(checkpoint.iteration, static_cast<uint32_t>(net), TestedData(spec_, net), spec_.test_outputs(net), workers);
   }
@@ -233,7 +318,7 @@ void Job::Verified(const Ledger& held_by_all, const v1::LedgerSummary& summary) 
     Note(v1::JobEvent::KIND_LEASE,
          absl::StrCat(max_iter() - held_by_all.size(), " iterations are missing in some chunk, and are leased again"));
     leases_->AddMissing(missing);
-    progress_.ForgetParts();
+    progress_.TakeBack(leases_->done().size());
   }
   Changed();
 }
@@ -271,7 +356,7 @@ bool Job::running() const {
 
 std::optional<v1::WorkLease> Job::Lease(uint64_t worker, uint64_t workers, absl::Time now) {
   absl::MutexLock lock(&mu_);
-  if (state_ != v1::JOB_STATE_RUNNING) return std::nullopt;
+  if (state_ != v1::JOB_STATE_RUNNING || suspended_) return std::nullopt;
   v1::WorkLease answer;
   answer.set_job_id(id());
   answer.set_epoch(plan_.epoch);
@@ -284,6 +369,7 @@ std::optional<v1::WorkLease> Job::Lease(uint64_t worker, uint64_t workers, absl:
   }
   const auto lease = leases_->Acquire(worker, workers, now);
   if (!lease.has_value()) return std::nullopt;
+  last_train_lease_ = std::max(last_train_lease_, lease->id);
   leased_end_ = std::max(leased_end_, lease->range.end);
   answer.set_lease_id(Outside(lease->id));
   answer.mutable_train()->set_begin(lease->range.begin);
@@ -295,14 +381,15 @@ std::optional<v1::WorkLease> Job::Lease(uint64_t worker, uint64_t workers, absl:
 uint64_t Job::TakeTrainResults(uint64_t worker, const v1::WorkerReport& report, absl::Time now) {
   uint64_t new_iterations = 0;
   for (const v1::TrainResult& result : report.train()) {
-    if (result.job_id() != id()) continue;
+    if (result.job_id() != id() || Inside(result.lease_id()) < first_train_lease_) continue;
     const TrainLeases::News news = leases_->Complete(worker, result.iteration(), result.part(), now);
     if (news == TrainLeases::News::kNothing) continue;
     failures_in_a_row_ = 0;
     progress_.AddPart(result);
     if (news == TrainLeases::News::kPart) continue;
     ++new_iterations;
-    progress_.EndIteration(result.iteration());
+    const std::string skipped = progress_.EndIteration(result.iteration());
+    if (!skipped.empty()) TakeSkipped(result.iteration(), skipped);
   }
   if (new_iterations > 0) progress_.CountDone(leases_->done().size(), now);
   return new_iterations;
@@ -310,7 +397,7 @@ uint64_t Job::TakeTrainResults(uint64_t worker, const v1::WorkerReport& report, 
 
 void Job::TakeTestResults(const v1::WorkerReport& report, absl::Time now) {
   for (const v1::TestResult& result : report.test()) {
-    if (result.job_id() != id()) continue;
+    if (result.job_id() != id() || Inside(result.lease_id()) < first_test_lease_) continue;
     for (TestPass& pass : passes_) {
       if (!pass.Complete(result, now)) continue;
       failures_in_a_row_ = 0;
@@ -330,13 +417,15 @@ void Job::TakeFailures(const std::string& worker_name, const v1::WorkerReport& r
   for (const v1::WorkFailure& failure : report.failures()) {
     if (failure.job_id() != id()) continue;
     ReleaseLease(Inside(failure.lease_id()));
+    if (suspended_ && !failure.permanent()) continue;
+    if (failures_in_a_row_ == 0) first_failure_ = now;
     const std::string text = absl::StrCat("worker ", worker_name, ": ", failure.message());
     Note(v1::JobEvent::KIND_WORKER, text);
     if (failure.permanent()) {
       EndLocked(v1::JOB_STATE_FAILED, text, now);
-    } else if (++failures_in_a_row_ >= kMaxFailuresInARow) {
+    } else if (++failures_in_a_row_ >= kMaxFailuresInARow && now - first_failure_ >= kFailurePatience) {
       EndLocked(v1::JOB_STATE_FAILED,
-                absl::StrCat("gave up after ", kMaxFailuresInARow, " failures without progress; the last: ", text),
+                absl::StrCat("gave up after ", failures_in_a_row_, " failures without progress; the last: ", text),
                 now);
     }
   }
@@ -403,7 +492,7 @@ std::vector<uint64_t> Job::TakeRevoked(uint64_t worker) {
 
 bool Job::Holds(uint64_t worker, uint64_t lease_id) const {
   absl::MutexLock lock(&mu_);
-  if (state_ != v1::JOB_STATE_RUNNING || Outside(Inside(lease_id)) != lease_id) return false;
+  if (state_ != v1::JOB_STATE_RUNNING || suspended_ || Outside(Inside(lease_id)) != lease_id) return false;
   const uint64_t id = Inside(lease_id);
   return leases_->Holds(worker, id) ||
          std::any_of(passes_.begin(), passes_.end(), [&](const TestPass& pass) { return pass.Holds(worker, id); });
@@ -437,6 +526,7 @@ std::optional<v1::GetAssignmentResponse> Job::Assignment() const {
   assignment.set_epoch(plan_.epoch);
   assignment.set_chunk_elements(plan_.chunk_elements);
   for (const std::string& server : plan_.servers) assignment.add_servers(server);
+  assignment.set_placement(placement_);
   return assignment;
 }
 

@@ -52,10 +52,10 @@ class Job {
 
   const v1::JobSpec& spec() const { return spec_; }
   uint64_t number() const { return number_; }
-  // Whether the job was begun under an earlier coordinator: its servers may hold it still, or snapshots of it.
-  bool recovered() const { return recovered_; }
   uint32_t weight() const { return spec_.weight() == 0 ? 1 : spec_.weight(); }
   const std::string& id() const { return spec_.job_id(); }
+  // Whether the job was begun under an earlier coordinator: its servers may hold it still, or snapshots of it.
+  bool recovered() const { return recovered_; }
   uint64_t max_iter() const { return static_cast<uint64_t>(spec_.solver().max_iter()); }
 
   // --- for the runner ---
@@ -64,6 +64,15 @@ class Job {
   // Of a QUEUED job: what it waits for.
   void SetCause(const std::string& cause);
   void Start(Plan plan, absl::Time now);
+  // Of a RUNNING job: nothing is leased, and workers drop what they are at, until Resume or Recovered. `cause` says what is waited for.
+  void Suspend(const std::string& cause);
+  // All is as it was.
+  void Resume();
+  // Servers were lost, and the job is open again. `plan.done` is what all chunks hold now; the rest is leased again. What was reported
+  // of leases from before counts no more, and a checkpoint that was under way is taken anew when it is due.
+  void Recovered(Plan plan);
+  // For people: what has happened to the job.
+  void AddNotice(const std::string& notice);
   // Blocks until the runner has something to do, or for the given time.
   void AwaitWork(absl::Duration time);
   // The checkpoint that is due, at most one at a time. The one at max_iter comes when the ledgers were found complete.
@@ -136,11 +145,16 @@ class Job {
   // iterations, and the checkpoint is exact.
   void UpdateLimit() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void EndLocked(v1::JobState state, const std::string& cause, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void AddNoticeLocked(const std::string& notice) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Counts an iteration that was skipped, and says so.
+  void TakeSkipped(uint64_t iteration, const std::string& finding) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   uint64_t TakeTrainResults(uint64_t worker, const v1::WorkerReport& report, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void TakeTestResults(const v1::WorkerReport& report, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void TakeFailures(const std::string& worker_name, const v1::WorkerReport& report, absl::Time now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void ReleaseLease(uint64_t lease_id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The checkpoint under way was not. Returns the iteration of its tests, if they are not done.
+  std::optional<uint64_t> DropCheckpoint() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const v1::JobSpec spec_;
   const uint64_t number_;
@@ -155,6 +169,13 @@ class Job {
   JobFigures progress_ ABSL_GUARDED_BY(mu_);
   // Null until the job starts.
   std::unique_ptr<TrainLeases> leases_ ABSL_GUARDED_BY(mu_);
+  bool suspended_ ABSL_GUARDED_BY(mu_) = false;
+  // Raised by each Recovered.
+  uint64_t placement_ ABSL_GUARDED_BY(mu_) = 0;
+  // Leases before these are from before the last Recovered. The highest train lease so far.
+  uint64_t first_train_lease_ ABSL_GUARDED_BY(mu_) = 0;
+  uint64_t first_test_lease_ ABSL_GUARDED_BY(mu_) = 0;
+  uint64_t last_train_lease_ ABSL_GUARDED_BY(mu_) = 0;
 
   // Iterations of the next checkpoint of either kind; kNever if there is none before the last.
   uint64_t next_snapshot_ ABSL_GUARDED_BY(mu_) = 0;
@@ -166,6 +187,8 @@ class Job {
   bool checkpoint_active_ ABSL_GUARDED_BY(mu_) = false;
   bool verified_ ABSL_GUARDED_BY(mu_) = false;
   std::vector<TestPass> passes_ ABSL_GUARDED_BY(mu_);
+  // Of passes_.
+  uint64_t tested_iteration_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t next_test_lease_ ABSL_GUARDED_BY(mu_);
   uint64_t test_releases_ ABSL_GUARDED_BY(mu_) = 0;
   // Of the tests that have ended.
@@ -173,6 +196,7 @@ class Job {
   uint64_t test_speculative_wasted_ ABSL_GUARDED_BY(mu_) = 0;
 
   int failures_in_a_row_ ABSL_GUARDED_BY(mu_) = 0;
+  absl::Time first_failure_ ABSL_GUARDED_BY(mu_);
   // The part of the status that is not computed when it is asked for.
   v1::JobStatus figures_ ABSL_GUARDED_BY(mu_);
   EventLog events_ ABSL_GUARDED_BY(mu_);

@@ -23,21 +23,30 @@ void JobFigures::AddPart(const v1::TrainResult& part) {
   v1::TrainResult& sum = part_sums_[part.iteration()];
   sum.set_loss(sum.loss() + part.loss());
   sum.set_residual_norm(part.residual_norm());
+  if (sum.skipped().empty()) sum.set_skipped(part.skipped());
   if (sum.outputs_size() < part.outputs_size()) sum.mutable_outputs()->Resize(part.outputs_size(), 0);
   for (int i = 0; i < part.outputs_size(); ++i) sum.set_outputs(i, sum.outputs(i) + part.outputs(i));
 }
 
-void JobFigures::EndIteration(uint64_t iteration) {
+std::string JobFigures::EndIteration(uint64_t iteration) {
   const v1::TrainResult sum = part_sums_[iteration];
   part_sums_.erase(iteration);
+  if (!sum.skipped().empty()) return sum.skipped();
   const float share = 1.0f / static_cast<float>(std::max(1u, OrderedParts(spec_)));
   losses_.push_back(share * sum.loss());
   if (losses_.size() > static_cast<size_t>(std::max(1, spec_.solver().average_loss()))) losses_.pop_front();
-  if (iteration < newest_iteration_ || sum.outputs_size() != spec_.train_outputs().outputs_size()) return;
+  if (iteration < newest_iteration_ || sum.outputs_size() != spec_.train_outputs().outputs_size()) return "";
   newest_iteration_ = iteration;
   residual_norm_ = sum.residual_norm();
   outputs_.clear();
   for (float output : sum.outputs()) outputs_.push_back(share * output);
+  return "";
+}
+
+void JobFigures::TakeBack(uint64_t done) {
+  part_sums_.clear();
+  newest_iteration_ = 0;
+  if (!marks_.empty()) marks_ = {{marks_.back().time, done}};
 }
 
 void JobFigures::CountDone(uint64_t done, absl::Time now) {

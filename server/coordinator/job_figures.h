@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <string>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -26,10 +27,10 @@ class JobFigures {
   void Begin(uint64_t done, absl::Time now);
   // A part of an iteration is done, the only one if iterations do not come in parts.
   void AddPart(const v1::TrainResult& part);
-  // The last part of the iteration was added.
-  void EndIteration(uint64_t iteration);
-  // Parts of iterations that are not done will come again.
-  void ForgetParts() { part_sums_.clear(); }
+  // The last part of the iteration was added. If the iteration was skipped, what was found in it; else empty.
+  std::string EndIteration(uint64_t iteration);
+  // So many iterations are done after all; the others come again, with all their parts.
+  void TakeBack(uint64_t done);
   // So many iterations are done in all.
   void CountDone(uint64_t done, absl::Time now);
 

@@ -1,6 +1,7 @@
 #include "server/coordinator/job_queue.h"
 
 #include <algorithm>
+#include <random>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -27,12 +28,10 @@ std::vector<std::string> LiveServers(const ClusterView& cluster) {
   return addresses;
 }
 
-// A job that was running goes on from its snapshots, if it has any.
-v1::JobSpec SpecToGoOnWith(const JobTable::Entry& entry) {
-  v1::JobSpec spec = entry.spec;
-  const v1::JobStatus& status = entry.record.status();
-  if (status.state() == v1::JOB_STATE_RUNNING && status.snapshots_size() > 0) spec.set_resume(true);
-  return spec;
+// Tells the snapshots of one submission from those of others of the same name. Not 0.
+uint64_t NewRun() {
+  std::random_device random;
+  return (uint64_t{random()} << 32 | random()) | 1;
 }
 
 }  // namespace
@@ -63,7 +62,7 @@ absl::Status JobQueue::Load() {
       continue;
     }
     Entry entry;
-    entry.job = std::make_shared<Job>(SpecToGoOnWith(stored), stored.number, stored.record);
+    entry.job = std::make_shared<Job>(stored.spec, stored.number, stored.record);
     entry.saved_event = stored.record.events().empty() ? 0 : stored.record.events().rbegin()->number();
     LogInfo(absl::StrCat("job ", entry.job->id(), ": ", StateName(stored.record.status().state()),
                          entry.job->recovered() ? ", is taken up again" : ""));
@@ -178,7 +177,7 @@ void JobQueue::RunOne(const std::shared_ptr<Job>& job) {
   job->Begin();
   Save();
   // The name may have been another job's.
-  CloseEverywhere(job->id());
+  if (!job->recovered()) CloseEverywhere(job->id());
   const bool ran = RunUnlessRefused(job.get());
   // One that ended before it ran does not know its servers.
   if (job->ended() && job->Status(SteadyNow()).servers().empty()) CloseEverywhere(job->id());
@@ -307,6 +306,7 @@ absl::StatusOr<std::string> JobQueue::Submit(v1::JobSpec spec) {
       return absl::ResourceExhaustedError(absl::StrCat("more than ", kMaxQueuedJobs, " jobs are waiting; submit again later"));
     }
   }
+  spec.set_run(NewRun());
   const auto job = std::make_shared<Job>(std::move(spec), stored.number);
   stored.spec = job->spec();
   stored.record = job->Record(SteadyNow());

@@ -1,7 +1,6 @@
 #include "server/coordinator/job_runner.h"
 
 #include <algorithm>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,9 +10,9 @@
 #include "absl/strings/str_join.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
-#include "common/model/chunk_plan.h"
 #include "common/parameters/push_counters.h"
 #include "common/telemetry/log.h"
+#include "server/coordinator/job_opener.h"
 #include "server/coordinator/job_spec.h"
 #include "server/coordinator/parameter_servers.h"
 
@@ -23,189 +22,176 @@ namespace {
 // How often silence and the stopper are looked at while nothing else happens.
 constexpr absl::Duration kTick = absl::Milliseconds(200);
 constexpr uint32_t kDefaultKeep = 2;
-// A checkpoint that the servers cannot take now is tried again after this long, until they are given up.
-constexpr absl::Duration kCheckpointRetry = absl::Seconds(1);
+// A call that the servers cannot answer now is repeated after this long.
+constexpr absl::Duration kRetry = absl::Seconds(1);
+// Servers register again within this time after their coordinator was restarted.
+constexpr absl::Duration kSettle = absl::Seconds(6);
 
-// Servers and chunks of a job, and where its weights come from.
-struct Placement {
-  std::vector<Membership::Server> servers;
-  uint32_t chunk_elements = 0;
-  bool restore = false;
-  uint64_t restore_iteration = 0;
-};
+// Whether the same call may succeed later: the server is not there, or was ended while it answered.
+bool IsPassing(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kDeadlineExceeded:
+    case absl::StatusCode::kCancelled:
+    case absl::StatusCode::kInternal:
+    case absl::StatusCode::kUnknown:
+      return true;
+    default:
+      return false;
+  }
+}
 
-std::vector<std::string> AddressesOf(const std::vector<Membership::Server>& servers) {
-  std::vector<std::string> addresses;
-  for (const Membership::Server& server : servers) addresses.push_back(server.registration.address());
-  return addresses;
+// Whether chunks of the job have gone with a server: it is not there, or does not know the job any more.
+bool IsLoss(const absl::Status& status) { return IsPassing(status) || absl::IsNotFound(status); }
+
+// How far the servers' chunks are apart.
+uint64_t SpreadOf(const std::vector<Ledger>& ledgers) {
+  const auto [low, high] = std::minmax_element(ledgers.begin(), ledgers.end(), [](const Ledger& a, const Ledger& b) {
+    return a.watermark() < b.watermark();
+  });
+  return high->watermark() - low->watermark();
 }
 
 class Runner {
  public:
   Runner(Job* job, uint64_t epoch, const ClusterView& cluster, const Stopper& stopper)
-      : job_(*job), epoch_(epoch), cluster_(cluster), stopper_(stopper) {}
+      : job_(*job), epoch_(epoch), cluster_(cluster), stopper_(stopper), opener_(job->spec(), epoch, &stopper) {}
 
   // As RunJob.
   absl::Status Run();
 
  private:
-  absl::StatusOr<std::vector<Membership::Server>> AwaitServers();
-  absl::StatusOr<Placement> Place(std::vector<Membership::Server> servers);
-  absl::StatusOr<Placement> PlaceRestored(std::vector<Membership::Server> servers);
-  absl::Status Open(const Placement& placement);
+  // Until the job runs.
+  absl::Status Begin();
+  absl::Status TryToBegin(absl::Time began);
+  absl::StatusOr<JobOpener::Opened> OpenAgain(const Placement& placement);
+  // The servers that have been heard of lately.
+  std::vector<Membership::Server> Heard() const;
+
+  // Until the job has ended.
   absl::Status Train();
-  absl::Status CheckServers() const;
+  absl::Status Step();
   absl::Status BeginCheckpoint(const Job::Checkpoint& checkpoint);
   absl::Status EndCheckpoint();
   absl::Status Verify();
-  // Repeats a call that failed for a passing reason until the servers are given up.
+  // UNAVAILABLE: a server that has chunks of the job is silent, or was restarted.
+  absl::Status CheckServers() const;
+  // Repeats a call that failed for a passing reason until a server is lost.
   absl::Status Insist(const std::string& what, absl::FunctionRef<absl::Status()> call) const;
+
+  // After the loss of servers: until all are back and have their shares again, or until patience ends.
+  absl::Status Recover(const absl::Status& loss);
+  absl::Status TryToRecover(const absl::Status& loss);
+
+  Job::Plan PlanFor(const Placement& placement, const std::vector<Ledger>& ledgers) const;
+  void Notice(const std::string& text);
+
+  // Whether chunks must not be further apart than training takes them: all servers go back together then.
+  bool KeepsTogether() const { return job_.spec().mode() != v1::CONSISTENCY_ASYNC; }
 
   Job& job_;
   const uint64_t epoch_;
   const ClusterView& cluster_;
   const Stopper& stopper_;
-  std::vector<Membership::Server> placed_;
+  JobOpener opener_;
+  Placement placement_;
   std::unique_ptr<ParameterServers> servers_;
   std::optional<Job::Checkpoint> checkpoint_;
 };
 
-absl::StatusOr<std::vector<Membership::Server>> Runner::AwaitServers() {
-  const size_t wanted = job_.spec().servers();
+std::vector<Membership::Server> Runner::Heard() const {
+  std::vector<Membership::Server> servers = cluster_.servers();
+  std::erase_if(servers, [](const Membership::Server& server) { return SteadyNow() - server.heard > Membership::kServerTimeout; });
+  return servers;
+}
+
+absl::Status Runner::Begin() {
+  const absl::Time began = SteadyNow();
   while (!stopper_.stopped() && !job_.ended()) {
-    std::vector<Membership::Server> servers;
-    for (Membership::Server& server : cluster_.servers()) {
-      if (SteadyNow() - server.heard <= Membership::kServerTimeout) servers.push_back(std::move(server));
+    const absl::Status status = TryToBegin(began);
+    if (!IsPassing(status)) return status;
+    // A job that never ran waits for servers for as long as it takes.
+    if (job_.recovered() && SteadyNow() - began > cluster_.patience) {
+      return absl::UnavailableError(absl::StrCat(status.message(), " within ", absl::FormatDuration(cluster_.patience),
+                                                 "; restart it with its state directory, and submit the job again to resume it"));
     }
-    // A resumed job needs the very servers that hold its snapshots, which may be any of those registered.
-    if (servers.size() >= wanted) return servers;
-    job_.SetCause(absl::StrCat("waits for servers: ", servers.size(), " of ", wanted, " have registered"));
+    job_.SetCause(std::string(status.message()));
     stopper_.WaitFor(kTick);
   }
   return absl::CancelledError("the coordinator is stopping");
 }
 
-absl::StatusOr<Placement> Runner::PlaceRestored(std::vector<Membership::Server> servers) {
+absl::Status Runner::TryToBegin(absl::Time began) {
   const v1::JobSpec& spec = job_.spec();
-  const ParameterServers all(AddressesOf(servers), &stopper_);
-  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<v1::ListSnapshotsResponse> lists, all.ListSnapshots(spec.job_id()));
-  // iteration -> place -> server that holds this place's chunks
-  std::map<uint64_t, std::map<uint32_t, size_t>> holders;
-  std::map<uint64_t, v1::SnapshotInfo> infos;
-  for (size_t i = 0; i < lists.size(); ++i) {
-    for (const v1::SnapshotInfo& info : lists[i].snapshots()) {
-      holders[info.iteration()][info.server_index()] = i;
-      infos[info.iteration()] = info;
-    }
+  // A resumed job needs the very servers that hold its snapshots, which may be any of those registered.
+  const std::vector<Membership::Server> heard = Heard();
+  if (heard.size() < spec.servers()) {
+    return absl::UnavailableError(absl::StrCat("waits for servers: ", heard.size(), " of ", spec.servers(), " have registered"));
   }
-  if (infos.empty()) {
-    return absl::NotFoundError(absl::StrCat("there is no snapshot of job \"", spec.job_id(), "\" to resume from"));
+  JobOpener::Opened opened;
+  if (job_.recovered()) {
+    SAMOVAR_ASSIGN_OR_RETURN(const std::vector<Share> shares, opener_.Ask(heard));
+    SAMOVAR_ASSIGN_OR_RETURN(placement_, opener_.PlaceAgain(shares, /*fill_up=*/SteadyNow() - began > kSettle));
+    SAMOVAR_ASSIGN_OR_RETURN(opened, OpenAgain(placement_));
+  } else if (spec.resume()) {
+    SAMOVAR_ASSIGN_OR_RETURN(const std::vector<Share> shares, opener_.Ask(heard));
+    SAMOVAR_ASSIGN_OR_RETURN(placement_, opener_.PlaceByNewestSnapshot(shares));
+    SAMOVAR_ASSIGN_OR_RETURN(opened, opener_.Open(placement_, JobOpener::Begin::kTogether));
+  } else {
+    placement_ = opener_.PlaceAnew(heard);
+    SAMOVAR_ASSIGN_OR_RETURN(opened, opener_.Open(placement_, JobOpener::Begin::kAnew));
   }
-  for (auto held = holders.rbegin(); held != holders.rend(); ++held) {
-    const v1::SnapshotInfo& info = infos[held->first];
-    if (info.servers() != spec.servers()) {
-      return absl::FailedPreconditionError(absl::StrCat("the snapshots of job \"", spec.job_id(), "\" are of ", info.servers(),
-                                                        " servers, the job asks for ", spec.servers(), "; resume it with ",
-                                                        info.servers(), " servers"));
-    }
-    if (held->second.size() < info.servers()) continue;
-    if (held->first > job_.max_iter()) {
-      return absl::FailedPreconditionError(absl::StrCat("the newest snapshot is of iteration ", held->first,
-                                                        ", beyond max_iter ", job_.max_iter()));
-    }
-    Placement placement;
-    for (const auto& [place, server] : held->second) placement.servers.push_back(servers[server]);
-    placement.chunk_elements = info.chunk_elements();
-    placement.restore = true;
-    placement.restore_iteration = held->first;
-    return placement;
-  }
-  return absl::FailedPreconditionError(absl::StrCat("no snapshot of job \"", spec.job_id(), "\" is held by all of its ",
-                                                    spec.servers(), " servers; start it without --resume"));
-}
-
-absl::StatusOr<Placement> Runner::Place(std::vector<Membership::Server> servers) {
-  const v1::JobSpec& spec = job_.spec();
-  if (spec.resume()) return PlaceRestored(std::move(servers));
-  Placement placement;
-  placement.servers.assign(servers.begin(), servers.begin() + spec.servers());
-  uint32_t threads = 0;
-  for (const Membership::Server& server : placement.servers) threads += std::max(1u, server.registration.apply_threads());
-  placement.chunk_elements = spec.chunk_elements() != 0 ? spec.chunk_elements()
-                                                        : ChunkPlan::ChooseChunkElements(spec.layout().elements(), threads);
-  return placement;
-}
-
-absl::Status Runner::Open(const Placement& placement) {
-  const v1::JobSpec& spec = job_.spec();
-  const uint32_t servers = static_cast<uint32_t>(placement.servers.size());
-  SAMOVAR_ASSIGN_OR_RETURN(const ChunkPlan plan,
-                           ChunkPlan::Create(spec.layout().elements(), placement.chunk_elements, servers));
-  placed_ = placement.servers;
-  servers_ = std::make_unique<ParameterServers>(AddressesOf(placed_), &stopper_);
-  const auto request = [&](size_t server) {
-    v1::OpenJobRequest open;
-    open.set_job_id(spec.job_id());
-    open.set_epoch(epoch_);
-    *open.mutable_layout() = spec.layout();
-    open.set_chunk_elements(placement.chunk_elements);
-    for (uint32_t chunk : plan.ChunksOf(static_cast<uint32_t>(server))) open.add_chunks(chunk);
-    *open.mutable_solver() = spec.solver();
-    open.set_seed(spec.seed());
-    open.set_parts(OrderedParts(spec));
-    open.set_staleness_scaling(spec.staleness_scaling());
-    open.set_delay_compensation(spec.delay_compensation());
-    if (spec.has_initial_model() && !placement.restore) *open.mutable_initial_model() = spec.initial_model();
-    open.set_restore(placement.restore);
-    open.set_restore_iteration(placement.restore_iteration);
-    open.set_servers(servers);
-    open.set_server_index(static_cast<uint32_t>(server));
-    return open;
-  };
-  std::vector<v1::OpenJobResponse> opened;
-  SAMOVAR_RETURN_IF_ERROR(Insist("opening the job at its servers", [&]() -> absl::Status {
-    SAMOVAR_ASSIGN_OR_RETURN(opened, servers_->OpenJob(request));
-    return absl::OkStatus();
-  }));
-  std::vector<Ledger> ledgers;
-  for (const v1::OpenJobResponse& response : opened) {
-    for (const v1::ChunkLedger& chunk : response.ledgers()) {
-      SAMOVAR_ASSIGN_OR_RETURN(Ledger ledger, Ledger::FromProto(chunk.ledger()));
-      ledgers.push_back(std::move(ledger));
-    }
-  }
-  if (ledgers.size() != plan.chunks()) {
-    return absl::InternalError(absl::StrCat("the servers opened ", ledgers.size(), " chunks of ", plan.chunks()));
-  }
-  Job::Plan started;
-  started.epoch = epoch_;
-  started.chunk_elements = placement.chunk_elements;
-  started.servers = AddressesOf(placed_);
-  started.done = HeldByAll(ledgers, job_.max_iter());
+  servers_ = std::make_unique<ParameterServers>(AddressesOf(placement_.servers), &stopper_);
+  Job::Plan plan = PlanFor(placement_, opened.ledgers);
   // A job that begins from a solver's state holds all iterations before it.
-  started.resumed_from = placement.restore ? placement.restore_iteration : started.done.watermark();
-  LogInfo(absl::StrCat("job ", job_.id(), ": ", plan.chunks(), " chunks of ", placement.chunk_elements, " floats at ",
-                       absl::StrJoin(started.servers, ", "), "; ", job_.max_iter() - started.done.size(), " iterations to do",
-                       placement.restore ? absl::StrCat(", resumed from snapshot ", placement.restore_iteration) : ""));
-  job_.Start(std::move(started), SteadyNow());
+  plan.resumed_from = opened.restored.value_or(plan.done.watermark());
+  LogInfo(absl::StrCat("job ", job_.id(), ": ", opened.ledgers.size(), " chunks of ", placement_.chunk_elements, " floats at ",
+                       absl::StrJoin(plan.servers, ", "), "; ", job_.max_iter() - plan.done.size(), " iterations to do",
+                       opened.restored.has_value() ? absl::StrCat(", from snapshot ", *opened.restored) : ""));
+  job_.Start(std::move(plan), SteadyNow());
+  for (const std::string& notice : opened.notices) Notice(notice);
+  if (job_.recovered()) Notice(absl::StrCat("the coordinator was restarted, as epoch ", epoch_, "; the job goes on"));
   return absl::OkStatus();
+}
+
+absl::StatusOr<JobOpener::Opened> Runner::OpenAgain(const Placement& placement) {
+  if (!KeepsTogether()) return opener_.Open(placement, JobOpener::Begin::kEachWithItsOwn);
+  SAMOVAR_ASSIGN_OR_RETURN(const bool open, opener_.IsOpenAtAll(placement));
+  if (!open) return opener_.Open(placement, JobOpener::Begin::kTogether);
+  SAMOVAR_ASSIGN_OR_RETURN(JobOpener::Opened opened, opener_.Open(placement, JobOpener::Begin::kEachWithItsOwn));
+  // The coordinator may have been lost while the servers went back: further apart than training takes chunks where iterations are
+  // applied in order.
+  if (OrderedParts(job_.spec()) > 0 && SpreadOf(opened.ledgers) > 1) return opener_.Open(placement, JobOpener::Begin::kTogether);
+  return opened;
+}
+
+Job::Plan Runner::PlanFor(const Placement& placement, const std::vector<Ledger>& ledgers) const {
+  Job::Plan plan;
+  plan.epoch = epoch_;
+  plan.chunk_elements = placement.chunk_elements;
+  plan.servers = AddressesOf(placement.servers);
+  plan.done = HeldByAll(ledgers, job_.max_iter());
+  return plan;
+}
+
+void Runner::Notice(const std::string& text) {
+  LogWarning(absl::StrCat("job ", job_.id(), ": ", text));
+  job_.AddNotice(text);
 }
 
 absl::Status Runner::CheckServers() const {
   const std::vector<Membership::Server> now = cluster_.servers();
-  for (const Membership::Server& placed : placed_) {
-    const std::string& address = placed.registration.address();
-    const auto found = std::find_if(now.begin(), now.end(), [&](const Membership::Server& server) {
-      return server.registration.address() == address;
-    });
-    if (found == now.end() || found->registration.incarnation() != placed.registration.incarnation()) {
-      return absl::DataLossError(absl::StrCat("server ", address, " was restarted and has lost its part of the model; resume the job "
-                                              "from its last snapshot"));
-    }
+  for (const Membership::Server& placed : placement_.servers) {
+    const Membership::Server* const found = Membership::FindSuccessor(now, placed.registration);
+    const std::string gone = absl::StrCat("server ", AddressOf(placed));
+    if (found == nullptr) return absl::UnavailableError(absl::StrCat(gone, " is gone"));
     const absl::Duration silent = SteadyNow() - found->heard;
     if (silent > Membership::kServerTimeout) {
-      return absl::UnavailableError(absl::StrCat("server ", address, " has been silent for ", absl::ToInt64Seconds(silent),
-                                                 " s; resume the job from its last snapshot when the server is back"));
+      return absl::UnavailableError(absl::StrCat(gone, " is gone since ", absl::ToInt64Seconds(silent),
+                                                 " s; waiting for it: restart it with its state directory"));
+    }
+    if (found->registration.incarnation() != placed.registration.incarnation()) {
+      return absl::UnavailableError(absl::StrCat(gone, " was restarted; its share of the model is being restored"));
     }
   }
   return absl::OkStatus();
@@ -214,11 +200,60 @@ absl::Status Runner::CheckServers() const {
 absl::Status Runner::Insist(const std::string& what, absl::FunctionRef<absl::Status()> call) const {
   while (true) {
     const absl::Status status = call();
-    if (!absl::IsUnavailable(status) && !absl::IsDeadlineExceeded(status)) return Annotate(status, what);
+    if (!IsPassing(status)) return Annotate(status, what);
     LogWarning(absl::StrCat("job ", job_.id(), ": ", what, " failed, will be repeated: ", status.message()));
     SAMOVAR_RETURN_IF_ERROR(CheckServers());
-    if (job_.ended() || stopper_.WaitFor(kCheckpointRetry)) return absl::CancelledError(what);
+    if (job_.ended() || stopper_.WaitFor(kRetry)) return absl::CancelledError(what);
   }
+}
+
+absl::Status Runner::Recover(const absl::Status& loss) {
+  LogWarning(absl::StrCat("job ", job_.id(), ": ", loss.message()));
+  const absl::Time began = SteadyNow();
+  while (!job_.ended() && !stopper_.stopped()) {
+    const absl::Status status = TryToRecover(loss);
+    if (!IsPassing(status)) return status;
+    if (SteadyNow() - began > cluster_.patience) {
+      return absl::UnavailableError(absl::StrCat(status.message(), "; given up after ", absl::FormatDuration(cluster_.patience),
+                                                 ": submit the job again to resume it from its last snapshot when its servers are back"));
+    }
+    job_.Suspend(std::string(status.message()));
+    stopper_.WaitFor(kTick);
+  }
+  return absl::CancelledError("the coordinator is stopping");
+}
+
+absl::Status Runner::TryToRecover(const absl::Status& loss) {
+  const absl::Status state = CheckServers();
+  // Silent and back, with all that it had.
+  if (state.ok() && !absl::IsNotFound(loss)) {
+    job_.Resume();
+    return absl::OkStatus();
+  }
+  const std::vector<Membership::Server> heard = Heard();
+  Placement placement = placement_;
+  std::vector<std::string> restarted;
+  for (Membership::Server& server : placement.servers) {
+    const Membership::Server* const found = Membership::FindSuccessor(heard, server.registration);
+    if (found == nullptr) return state;
+    if (found->registration.incarnation() != server.registration.incarnation()) restarted.push_back(AddressOf(*found));
+    server = *found;
+  }
+  job_.Suspend(std::string(state.ok() ? loss.message() : state.message()));
+  const auto begin = KeepsTogether() ? JobOpener::Begin::kTogether : JobOpener::Begin::kEachWithItsOwn;
+  SAMOVAR_ASSIGN_OR_RETURN(const JobOpener::Opened opened, opener_.Open(placement, begin));
+  placement_ = std::move(placement);
+  servers_ = std::make_unique<ParameterServers>(AddressesOf(placement_.servers), &stopper_);
+  checkpoint_.reset();
+  const uint64_t repeated_before = job_.Status(SteadyNow()).repeated_iterations();
+  job_.Recovered(PlanFor(placement_, opened.ledgers));
+  for (const std::string& notice : opened.notices) Notice(notice);
+  const std::string back = opened.restored.has_value() ? absl::StrCat("to snapshot ", *opened.restored) : "to the beginning";
+  const std::string lost = restarted.empty() ? std::string(loss.message())
+                                             : absl::StrCat("server ", absl::StrJoin(restarted, ", "), " was restarted");
+  Notice(absl::StrCat(lost, "; ", KeepsTogether() ? absl::StrCat("all servers have gone back ", back, "; ") : "",
+                      job_.Status(SteadyNow()).repeated_iterations() - repeated_before, " iterations are computed again"));
+  return absl::OkStatus();
 }
 
 absl::Status Runner::BeginCheckpoint(const Job::Checkpoint& checkpoint) {
@@ -284,30 +319,29 @@ absl::Status Runner::Verify() {
   return absl::OkStatus();
 }
 
+absl::Status Runner::Step() {
+  if (job_.AwaitsVerification()) return Verify();
+  if (checkpoint_.has_value() && job_.TestsDone()) return EndCheckpoint();
+  if (const auto checkpoint = job_.TakeCheckpoint()) return BeginCheckpoint(*checkpoint);
+  job_.AwaitWork(kTick);
+  return absl::OkStatus();
+}
+
 absl::Status Runner::Train() {
   while (!job_.ended()) {
     if (stopper_.stopped()) return absl::CancelledError("the coordinator is stopping");
-    SAMOVAR_RETURN_IF_ERROR(CheckServers());
-    if (job_.AwaitsVerification()) {
-      SAMOVAR_RETURN_IF_ERROR(Verify());
-    } else if (checkpoint_.has_value() && job_.TestsDone()) {
-      SAMOVAR_RETURN_IF_ERROR(EndCheckpoint());
-    } else if (const auto checkpoint = job_.TakeCheckpoint()) {
-      SAMOVAR_RETURN_IF_ERROR(BeginCheckpoint(*checkpoint));
-    } else {
-      job_.AwaitWork(kTick);
-    }
+    absl::Status status = CheckServers();
+    if (status.ok()) status = Step();
+    if (status.ok()) continue;
+    if (!IsLoss(status)) return status;
+    SAMOVAR_RETURN_IF_ERROR(Recover(status));
   }
   return absl::OkStatus();
 }
 
 absl::Status Runner::Run() {
-  absl::Status status = [&]() -> absl::Status {
-    SAMOVAR_ASSIGN_OR_RETURN(std::vector<Membership::Server> servers, AwaitServers());
-    SAMOVAR_ASSIGN_OR_RETURN(const Placement placement, Place(std::move(servers)));
-    SAMOVAR_RETURN_IF_ERROR(Open(placement));
-    return Train();
-  }();
+  absl::Status status = Begin();
+  if (status.ok()) status = Train();
   if (status.ok() || job_.ended()) return absl::OkStatus();
   if (stopper_.stopped()) return absl::CancelledError("the coordinator is stopping");
   if (absl::IsResourceExhausted(status) && !job_.running()) return status;

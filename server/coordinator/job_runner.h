@@ -1,5 +1,5 @@
 // RunJob takes a job through its life: it waits for servers, opens the job there, freezes, persists and thaws checkpoints while
-// workers train, compares the ledgers, and ends the job.
+// workers train, compares the ledgers, and ends the job. Servers that are lost on the way are waited for, and given their shares again.
 #pragma once
 
 #include <cstdint>
@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "common/base/stopper.h"
 #include "server/coordinator/job.h"
 #include "server/coordinator/membership.h"
@@ -17,6 +18,8 @@ namespace samovar {
 struct ClusterView {
   std::function<std::vector<Membership::Server>()> servers;
   std::function<uint64_t()> workers;
+  // How long a job waits for a server that it needs before it fails.
+  absl::Duration patience = absl::Minutes(10);
 };
 
 // Blocks until the job has ended, whose end and cause are in the job: then it returns OK. `epoch` is the coordinator's.

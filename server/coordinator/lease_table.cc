@@ -183,6 +183,10 @@ void LeaseTable::ReleaseWorker(uint64_t worker) {
   revoked_.erase(worker);
 }
 
+void LeaseTable::RevokeAll() {
+  for (auto entry = leases_.begin(); entry != leases_.end();) entry = EndLease(entry, /*revoke=*/true);
+}
+
 void LeaseTable::Expire(absl::Time now) {
   for (auto entry = leases_.begin(); entry != leases_.end();) {
     const bool expired = now - entry->second.renewed > options_.term || now - entry->second.progressed > options_.stall;

@@ -21,6 +21,7 @@ class LeaseTable final : public TrainLeases {
   News Complete(uint64_t worker, uint64_t t, uint32_t part, absl::Time now) override;
   void Release(uint64_t lease_id) override;
   void ReleaseWorker(uint64_t worker) override;
+  void RevokeAll() override;
   void Expire(absl::Time now) override;
   void SetLimit(uint64_t limit) override { limit_ = limit; }
   void AddMissing(const std::vector<IterationRange>& ranges) override;

@@ -6,15 +6,30 @@ namespace samovar {
 
 absl::Status Membership::RegisterServer(const v1::RegisterServerRequest& request, absl::Time now) {
   if (request.address().empty()) return absl::InvalidArgumentError("a server registered without its address");
-  const auto known = std::find_if(servers_.begin(), servers_.end(), [&](const Server& server) {
-    return server.registration.address() == request.address();
-  });
-  if (known == servers_.end()) {
+  const Server* const known = FindSuccessor(servers_, request);
+  if (known == nullptr) {
     servers_.push_back({request, now});
-  } else {
-    *known = {request, now};
+    return absl::OkStatus();
   }
+  const auto place = servers_.begin() + (known - servers_.data());
+  *place = {request, now};
+  // It may have come back on the address of yet another.
+  const auto other = std::find_if(servers_.begin(), servers_.end(), [&](const Server& server) {
+    return &server != &*place && server.registration.address() == request.address();
+  });
+  if (other != servers_.end()) servers_.erase(other);
   return absl::OkStatus();
+}
+
+const Membership::Server* Membership::FindSuccessor(const std::vector<Server>& servers,
+                                                    const v1::RegisterServerRequest& registration) {
+  const Server* by_address = nullptr;
+  for (const Server& server : servers) {
+    const bool same = registration.identity() != 0 && server.registration.identity() == registration.identity();
+    if (same) return &server;
+    if (server.registration.address() == registration.address()) by_address = &server;
+  }
+  return by_address;
 }
 
 const Membership::Server* Membership::FindServer(const std::string& address) const {

@@ -21,8 +21,8 @@ class Membership {
   static constexpr absl::Duration kHeartbeat = absl::Milliseconds(500);
   // Silence after which a worker is given up. Its leases run out at the same time.
   static constexpr absl::Duration kWorkerTimeout = absl::Seconds(6);
-  // Silence after which a job gives up a server that it needs.
-  static constexpr absl::Duration kServerTimeout = absl::Seconds(30);
+  // Silence after which a server is taken for gone: several renewals in a row did not come.
+  static constexpr absl::Duration kServerTimeout = absl::Seconds(10);
 
   struct Server {
     v1::RegisterServerRequest registration;
@@ -35,14 +35,21 @@ class Membership {
     uint64_t iterations_done = 0;
   };
 
-  // A new registration or a renewal. INVALID_ARGUMENT: no address.
+  // Worker ids begin there; see Join.
+  explicit Membership(uint64_t first_worker = 1) : next_worker_(first_worker) {}
+
+  // A new registration or a renewal. A server that has come back on another address, or another one on the address of one that
+  // was lost, takes the other's place. INVALID_ARGUMENT: no address.
   absl::Status RegisterServer(const v1::RegisterServerRequest& request, absl::Time now);
   // In the order of their first registration.
   const std::vector<Server>& servers() const { return servers_; }
   // Null if it never registered.
   const Server* FindServer(const std::string& address) const;
+  // Who is now what the registration was: the same server, wherever it is, or else who has its address. Null: nobody.
+  static const Server* FindSuccessor(const std::vector<Server>& servers, const v1::RegisterServerRequest& registration);
 
-  // Returns the new worker's id; ids are not used again.
+  // Returns the new worker's id; ids are not used again. Nor must they be by the next coordinator, who would take a worker of this
+  // one for its own.
   uint64_t Join(const v1::JoinRequest& request, absl::Time now);
   // Notes that the worker lives. Null if it is not (any more) known.
   Worker* Touch(uint64_t worker, absl::Time now);
@@ -54,7 +61,7 @@ class Membership {
  private:
   std::vector<Server> servers_;
   std::map<uint64_t, Worker> workers_;
-  uint64_t next_worker_ = 1;
+  uint64_t next_worker_;
 };
 
 }  // namespace samovar

@@ -52,8 +52,8 @@ struct Fan {
 };
 
 template <typename Request, typename Response>
-absl::StatusOr<std::vector<Response>> CallAll(const Fan& fan, AsyncMethod<Request, Response> method, absl::Duration timeout,
-                                              absl::FunctionRef<Request(size_t)> request) {
+std::vector<absl::StatusOr<Response>> CallEach(const Fan& fan, AsyncMethod<Request, Response> method, absl::Duration timeout,
+                                               absl::FunctionRef<Request(size_t)> request) {
   const size_t servers = fan.stubs.size();
   grpc::CompletionQueue queue;
   std::vector<Call> calls(servers);
@@ -65,8 +65,24 @@ absl::StatusOr<std::vector<Response>> CallAll(const Fan& fan, AsyncMethod<Reques
     readers[i]->Finish(&responses[i], &calls[i].status, &calls[i]);
   }
   AwaitAll(&queue, &calls, fan.stopper);
+  std::vector<absl::StatusOr<Response>> answers;
   for (size_t i = 0; i < servers; ++i) {
-    if (!calls[i].status.ok()) return Annotate(FromGrpcStatus(calls[i].status), absl::StrCat("server ", fan.addresses[i]));
+    if (calls[i].status.ok()) {
+      answers.push_back(std::move(responses[i]));
+    } else {
+      answers.push_back(Annotate(FromGrpcStatus(calls[i].status), absl::StrCat("server ", fan.addresses[i])));
+    }
+  }
+  return answers;
+}
+
+template <typename Request, typename Response>
+absl::StatusOr<std::vector<Response>> CallAll(const Fan& fan, AsyncMethod<Request, Response> method, absl::Duration timeout,
+                                              absl::FunctionRef<Request(size_t)> request) {
+  std::vector<Response> responses;
+  for (absl::StatusOr<Response>& answer : CallEach<Request, Response>(fan, method, timeout, request)) {
+    SAMOVAR_RETURN_IF_ERROR(answer.status());
+    responses.push_back(*std::move(answer));
   }
   return responses;
 }
@@ -78,9 +94,9 @@ ParameterServers::ParameterServers(std::vector<std::string> addresses, const Sto
   for (const std::string& address : addresses_) stubs_.push_back(v1::ParameterService::NewStub(MakeChannel(address)));
 }
 
-absl::StatusOr<std::vector<v1::OpenJobResponse>> ParameterServers::OpenJob(
+std::vector<absl::StatusOr<v1::OpenJobResponse>> ParameterServers::OpenJob(
     absl::FunctionRef<v1::OpenJobRequest(size_t)> request) const {
-  return CallAll<v1::OpenJobRequest, v1::OpenJobResponse>({stubs_, addresses_, *stopper_}, &Stub::AsyncOpenJob, kModelDeadline, request);
+  return CallEach<v1::OpenJobRequest, v1::OpenJobResponse>({stubs_, addresses_, *stopper_}, &Stub::AsyncOpenJob, kModelDeadline, request);
 }
 
 absl::StatusOr<std::vector<v1::ListSnapshotsResponse>> ParameterServers::ListSnapshots(const std::string& job_id) const {

@@ -25,8 +25,10 @@ class ParameterServers {
 
   const std::vector<std::string>& addresses() const { return addresses_; }
 
+  // Each server's answer or error, in the order of the addresses.
+  std::vector<absl::StatusOr<v1::OpenJobResponse>> OpenJob(absl::FunctionRef<v1::OpenJobRequest(size_t server)> request) const;
+
   // Answers in the order of the addresses. An error is that of the first server that has one, with its address.
-  absl::StatusOr<std::vector<v1::OpenJobResponse>> OpenJob(absl::FunctionRef<v1::OpenJobRequest(size_t server)> request) const;
   absl::StatusOr<std::vector<v1::ListSnapshotsResponse>> ListSnapshots(const std::string& job_id) const;
   absl::StatusOr<std::vector<v1::GetLedgersResponse>> GetLedgers(const std::string& job_id) const;
   absl::Status Freeze(const std::string& job_id, uint64_t epoch, uint64_t iteration) const;

@@ -1,6 +1,7 @@
 #include "server/coordinator/test_pass.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "server/coordinator/train_leases.h"
 
@@ -111,6 +112,12 @@ int TestPass::ReleaseWorker(uint64_t worker) {
     slice.lease_id = 0;
     ++released;
   }
+  return released;
+}
+
+int TestPass::ReleaseAll() {
+  int released = 0;
+  for (Slice& slice : slices_) released += std::exchange(slice.lease_id, 0) != 0 ? 1 : 0;
   return released;
 }
 

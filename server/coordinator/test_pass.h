@@ -27,6 +27,7 @@ class TestPass {
   // Slices that are given back for another worker. Returns how many.
   int Release(uint64_t lease_id);
   int ReleaseWorker(uint64_t worker);
+  int ReleaseAll();
   int Expire(absl::Duration term, absl::Time now);
 
   bool complete() const { return missing_ == 0; }

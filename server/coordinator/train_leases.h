@@ -66,6 +66,9 @@ class TrainLeases {
   virtual void Release(uint64_t lease_id) = 0;
   virtual void ReleaseWorker(uint64_t worker) = 0;
 
+  // Takes all leases away from their holders, who find them among TakeRevoked.
+  virtual void RevokeAll() = 0;
+
   // Gives back the leases that ran out, and those that wait for a late one and are to make up for it. Their holders find them
   // among TakeRevoked.
   virtual void Expire(absl::Time now) = 0;

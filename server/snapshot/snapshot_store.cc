@@ -2,6 +2,7 @@
 
 #include <zlib.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <optional>
@@ -21,6 +22,7 @@ static_assert(std::endian::native == std::endian::little, "records hold little-e
 
 constexpr char kManifestPrefix = 'm';
 constexpr char kChunkPrefix = 'c';
+constexpr char kPlacePrefix = 'p';
 
 // Big-endian, so that LMDB's order of keys is the order of numbers.
 template <typename Number>
@@ -137,17 +139,20 @@ absl::Status Remove(const v1::SnapshotManifest& manifest, LmdbTransaction* trans
   return transaction->Delete(ManifestKey(info.job_id(), info.iteration()));
 }
 
-// Removes what stands in the way of writing snapshot `iteration`: its former self, and all others but the `keep` - 1
-// newest.
-absl::Status MakeRoom(const std::string& job_id, uint64_t iteration, uint32_t keep, LmdbTransaction* transaction) {
+// Removes what stands in the way of writing a snapshot: its former self, and all others but `keep` - 1. Those of the same run
+// stay before others', and newer ones before older ones.
+absl::Status MakeRoom(const v1::SnapshotInfo& written, uint32_t keep, LmdbTransaction* transaction) {
   SAMOVAR_ASSIGN_OR_RETURN(std::vector<v1::SnapshotManifest> manifests,
-                           ReadManifests(*transaction, JobKey(kManifestPrefix, job_id)));
+                           ReadManifests(*transaction, JobKey(kManifestPrefix, written.job_id())));
+  std::reverse(manifests.begin(), manifests.end());
+  std::stable_partition(manifests.begin(), manifests.end(),
+                        [&](const v1::SnapshotManifest& manifest) { return manifest.info().run() == written.run(); });
   uint32_t kept = 1;
-  for (auto manifest = manifests.rbegin(); manifest != manifests.rend(); ++manifest) {
-    if (manifest->info().iteration() != iteration && kept < keep) {
+  for (const v1::SnapshotManifest& manifest : manifests) {
+    if (manifest.info().iteration() != written.iteration() && kept < keep) {
       ++kept;
     } else {
-      SAMOVAR_RETURN_IF_ERROR(Remove(*manifest, transaction));
+      SAMOVAR_RETURN_IF_ERROR(Remove(manifest, transaction));
     }
   }
   return absl::OkStatus();
@@ -172,7 +177,7 @@ absl::StatusOr<uint64_t> SnapshotStore::Write(const v1::SnapshotManifest& manife
   // May run more than once: the map grows when it is full.
   const absl::Status written = environment_->Write([&](LmdbTransaction& transaction) -> absl::Status {
     bytes = 0;
-    SAMOVAR_RETURN_IF_ERROR(MakeRoom(info.job_id(), info.iteration(), keep, &transaction));
+    SAMOVAR_RETURN_IF_ERROR(MakeRoom(info, keep, &transaction));
     for (const ChunkImage& image : chunks) {
       const std::string record = ToRecord(image).SerializeAsString();
       SAMOVAR_RETURN_IF_ERROR(transaction.Put(ChunkKey(info.job_id(), info.iteration(), image.chunk), record));
@@ -208,6 +213,24 @@ absl::StatusOr<ChunkImage> SnapshotStore::ReadChunk(const std::string& job_id, u
                                             " is damaged: ", image.status().message(), "; restore an older snapshot"));
   }
   return image;
+}
+
+absl::Status SnapshotStore::NotePlace(const v1::SnapshotInfo& place) {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::optional<v1::SnapshotInfo> noted, Place(place.job_id()));
+  const std::string bytes = place.SerializeAsString();
+  if (noted.has_value() && noted->SerializeAsString() == bytes) return absl::OkStatus();
+  const absl::Status written = environment_->Write(
+      [&](LmdbTransaction& transaction) { return transaction.Put(JobKey(kPlacePrefix, place.job_id()), bytes); });
+  return Annotate(written, absl::StrCat("noting this server's share of job \"", place.job_id(), "\""));
+}
+
+absl::StatusOr<std::optional<v1::SnapshotInfo>> SnapshotStore::Place(const std::string& job_id) const {
+  SAMOVAR_ASSIGN_OR_RETURN(LmdbTransaction transaction, environment_->BeginRead());
+  SAMOVAR_ASSIGN_OR_RETURN(std::optional<absl::string_view> bytes, transaction.Get(JobKey(kPlacePrefix, job_id)));
+  if (!bytes.has_value()) return std::nullopt;
+  v1::SnapshotInfo place;
+  if (place.ParseFromArray(bytes->data(), static_cast<int>(bytes->size()))) return place;
+  return absl::DataLossError(absl::StrCat("the note of this server's share of job \"", job_id, "\" cannot be parsed"));
 }
 
 absl::StatusOr<std::vector<v1::SnapshotInfo>> SnapshotStore::List(const std::string& job_id) const {

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -24,8 +25,8 @@ class SnapshotStore {
   static absl::StatusOr<std::unique_ptr<SnapshotStore>> Open(const std::string& directory);
   ~SnapshotStore();
 
-  // Writes chunks and manifest, and removes older snapshots of the job until `keep` are left: this one, and the others
-  // with the highest iterations. A snapshot of that name is replaced. Durable when it returns. Returns the bytes
+  // Writes chunks and manifest, and removes snapshots of the job until `keep` are left: this one, and of the others first those of
+  // the same run, then those with the highest iterations. A snapshot of that name is replaced. Durable when it returns. Returns the bytes
   // written.
   // RESOURCE_EXHAUSTED: the disk is full; the store is as before.
   // REQUIRES: keep >= 1, and the manifest's chunks are those given, in order.
@@ -37,6 +38,11 @@ class SnapshotStore {
 
   // NOT_FOUND: the snapshot has no such chunk. DATA_LOSS: the record is damaged; the message names the chunk.
   absl::StatusOr<ChunkImage> ReadChunk(const std::string& job_id, uint64_t iteration, uint32_t chunk) const;
+
+  // Remembers which share of a job this server holds, without iteration and bytes. Durable when it returns.
+  absl::Status NotePlace(const v1::SnapshotInfo& place);
+  // What was noted last for the job; nothing if it never was.
+  absl::StatusOr<std::optional<v1::SnapshotInfo>> Place(const std::string& job_id) const;
 
   // Of one job, or of all if the id is empty: by job, then oldest first.
   absl::StatusOr<std::vector<v1::SnapshotInfo>> List(const std::string& job_id) const;

@@ -87,10 +87,7 @@ absl::StatusOr<bool> Chunk::Push(const SolverRule& rule, uint64_t t, uint64_t pu
                                                    " floats, but the pushed gradient has ", gradient.size()));
   }
   SAMOVAR_RETURN_IF_ERROR(CheckPart(t, part));
-  if (image_.ledger.Contains(t) || !summed_.empty() || pending_.Holds(part)) {
-    counters_.set_duplicates(counters_.duplicates() + 1);
-    return false;
-  }
+  if (Holds(t, part)) return false;
   if (!AllFinite(gradient)) return Reject(t, "has NaN or infinity in it");
   // A worker may have pulled from a server that was restored to an earlier version since: no staleness is known then.
   const bool late = options_.parts == 0 && image_.version > pulled_version;
@@ -107,13 +104,43 @@ absl::Status Chunk::Reject(uint64_t t, const std::string& what) {
                                                  "; nothing of it was applied"));
 }
 
+bool Chunk::Holds(uint64_t t, uint32_t part) {
+  if (!image_.ledger.Contains(t) && summed_.empty() && !pending_.Holds(part)) return false;
+  counters_.set_duplicates(counters_.duplicates() + 1);
+  return true;
+}
+
+absl::StatusOr<bool> Chunk::Skip(uint64_t t, uint32_t part) {
+  SAMOVAR_RETURN_IF_ERROR(CheckPart(t, part));
+  if (Holds(t, part)) return false;
+  if (options_.parts > 1) {
+    pending_.Skip(part);
+    SAMOVAR_RETURN_IF_ERROR(EndParts(nullptr, t));
+  } else {
+    if (options_.parts > 0) previous_weights_ = image_.weights;
+    Enter(t);
+  }
+  counters_.set_skipped(counters_.skipped() + 1);
+  return true;
+}
+
 absl::Status Chunk::AddPart(const SolverRule& rule, uint64_t t, uint32_t part, std::span<const float> gradient) {
   pending_.Add(part, gradient, segments_);
+  return EndParts(&rule, t);
+}
+
+absl::Status Chunk::EndParts(const SolverRule* rule, uint64_t t) {
   if (!pending_.complete()) return absl::OkStatus();
+  if (pending_.skipped()) {
+    pending_.Clear();
+    previous_weights_ = image_.weights;
+    Enter(t);
+    return absl::OkStatus();
+  }
   std::vector<float> mean = pending_.TakeMean(segments_);
   if (!AllFinite(mean)) return Reject(t, "has parts that add up to infinity");
   if (!options_.clip.has_value()) {
-    Apply(rule, t, /*staleness=*/0, mean);
+    Apply(*rule, t, /*staleness=*/0, mean);
     return absl::OkStatus();
   }
   summed_ = std::move(mean);
@@ -123,6 +150,11 @@ absl::Status Chunk::AddPart(const SolverRule& rule, uint64_t t, uint32_t part, s
     if (segment.rule == v1::UPDATE_RULE_SOLVER) AddSquares(summed_, segment.begin, segment.end, squares_);
   }
   return absl::OkStatus();
+}
+
+void Chunk::Enter(uint64_t t) {
+  image_.ledger.Add(t);
+  ++image_.version;
 }
 
 std::span<const double> Chunk::Squares(uint64_t t) const {
@@ -176,8 +208,7 @@ void Chunk::Apply(const SolverRule& rule, uint64_t t, uint64_t staleness, std::s
       rule.Apply(t, segment, image_.weights, state_, gradient);
     }
   }
-  image_.ledger.Add(t);
-  ++image_.version;
+  Enter(t);
 }
 
 bool Chunk::PullsPrevious(std::optional<uint64_t> watermark) const {

@@ -22,7 +22,7 @@
 //
 // Thread safety: none. A chunk is touched by its own apply thread only (see apply_threads.h), hence without a lock.
 // Invariants:
-//   (1) an update is in the weights if and only if its iteration is in the ledger.
+//   (1) an update is in the weights if and only if its iteration is in the ledger; unless it was skipped: then it is in the ledger only.
 //   (2) image().version == image().ledger.size().
 //   (3) parts that wait for others, and sums that wait for their norm, are in none of the image: they are not in snapshots.
 #pragma once
@@ -77,6 +77,10 @@ class Chunk {
   absl::StatusOr<bool> Push(const SolverRule& rule, uint64_t t, uint64_t pulled_version, std::span<const float> gradient,
                             uint32_t part = 0);
 
+  // Enters one iteration, or one part of it, without an update: it then is in the ledger, and the weights are as before. Returns as Push
+  // does, and its errors but those of gradients. An iteration of which any part is skipped is skipped.
+  absl::StatusOr<bool> Skip(uint64_t t, uint32_t part = 0);
+
   // How far the chunk is: a number that grows. It is at `StageAt(watermark)` or beyond when it has applied all iterations below,
   // at `SummedStage(t)` or beyond when it knows the sums of squares of iteration t.
   static uint64_t StageAt(uint64_t watermark) { return 2 * watermark; }
@@ -105,7 +109,12 @@ class Chunk {
   // The weights are to be those of before the last iteration.
   bool PullsPrevious(std::optional<uint64_t> watermark) const;
   absl::Status CheckPart(uint64_t t, uint32_t part) const;
+  bool Holds(uint64_t t, uint32_t part);
   absl::Status AddPart(const SolverRule& rule, uint64_t t, uint32_t part, std::span<const float> gradient);
+  // If all parts that wait are there: applies them, holds their sum to be clipped, or enters that they are skipped. `rule` may be
+  // null for the latter.
+  absl::Status EndParts(const SolverRule* rule, uint64_t t);
+  void Enter(uint64_t t);
   absl::Status ApplyWhole(const SolverRule& rule, uint64_t t, uint64_t pulled_version, uint64_t staleness, std::span<const float> gradient);
   absl::Status Reject(uint64_t t, const std::string& what);
   void Apply(const SolverRule& rule, uint64_t t, uint64_t staleness, std::span<const float> gradient);

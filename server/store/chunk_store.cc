@@ -1,5 +1,8 @@
 #include "server/store/chunk_store.h"
 
+#include <algorithm>
+#include <limits>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -165,6 +168,8 @@ absl::Status ChunkStore::OpenJob(const v1::OpenJobRequest& request, v1::OpenJobR
   std::shared_ptr<HostedJob> job = BeginOpen(request.job_id());
   if (job != nullptr) {
     SAMOVAR_RETURN_IF_ERROR(job->CheckSame(request));
+    // They belong to a coordinator, or to a checkpoint, that is no more.
+    job->ThawAll();
   } else {
     absl::StatusOr<std::shared_ptr<HostedJob>> made = MakeJob(request);
     EndOpen(request.job_id(), made.ok() ? *made : nullptr);
@@ -187,6 +192,7 @@ absl::StatusOr<std::shared_ptr<HostedJob>> ChunkStore::MakeJob(const v1::OpenJob
     SAMOVAR_RETURN_IF_ERROR(Annotate(initial.status(), absl::StrCat("job \"", job->id(), "\": initial model")));
     SAMOVAR_RETURN_IF_ERROR(Fill(job, *initial));
   }
+  SAMOVAR_RETURN_IF_ERROR(snapshots_->NotePlace(job->Describe()));
   return job;
 }
 
@@ -274,6 +280,35 @@ absl::Status ChunkStore::Persist(const v1::PersistRequest& request, v1::PersistR
   return absl::OkStatus();
 }
 
+absl::Status ChunkStore::SaveJobs() {
+  absl::Status first;
+  for (const std::shared_ptr<HostedJob>& job : Jobs()) {
+    if (job->in_order() || job->chunks() == 0) continue;
+    const absl::Status saved = SaveJob(job);
+    if (first.ok()) first = saved;
+  }
+  return first;
+}
+
+absl::Status ChunkStore::SaveJob(const std::shared_ptr<HostedJob>& job) {
+  SAMOVAR_ASSIGN_OR_RETURN(const MemoryBudget::Reservation memory, budget_.Reserve(job->bytes()));
+  std::vector<ChunkImage> images(job->chunks());
+  SAMOVAR_RETURN_IF_ERROR(ForEachChunk(job, [&images](size_t index, Chunk& chunk) {
+    images[index] = chunk.image();
+    return absl::OkStatus();
+  }));
+  uint64_t held = Ledger::kMaxEnd;
+  for (const ChunkImage& image : images) held = std::min(held, image.ledger.watermark());
+  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<v1::SnapshotInfo> snapshots, snapshots_->List(job->id()));
+  const uint64_t run = job->Describe().run();
+  const bool newer = std::any_of(snapshots.begin(), snapshots.end(), [&](const v1::SnapshotInfo& info) {
+    return info.run() == run && info.iteration() >= held;
+  });
+  if (newer || held == 0) return absl::OkStatus();
+  // All others are kept: this one may be here alone, and it is the newest that all servers have that jobs are resumed from.
+  return snapshots_->Write(job->MakeManifest(held), images, std::numeric_limits<uint32_t>::max()).status();
+}
+
 absl::Status ChunkStore::Thaw(const v1::ThawRequest& request) {
   SAMOVAR_RETURN_IF_ERROR(AdmitEpoch(request.epoch()));
   SAMOVAR_ASSIGN_OR_RETURN(std::shared_ptr<HostedJob> job, FindJob(request.job_id()));
@@ -285,6 +320,32 @@ absl::Status ChunkStore::ListSnapshots(const v1::ListSnapshotsRequest& request, 
   if (!request.job_id().empty()) SAMOVAR_RETURN_IF_ERROR(CheckJobId(request.job_id()));
   SAMOVAR_ASSIGN_OR_RETURN(std::vector<v1::SnapshotInfo> snapshots, snapshots_->List(request.job_id()));
   for (v1::SnapshotInfo& info : snapshots) response->add_snapshots()->Swap(&info);
+  if (request.job_id().empty()) return absl::OkStatus();
+  const auto open = FindJob(request.job_id());
+  if (open.ok()) *response->mutable_open() = (*open)->Describe();
+  SAMOVAR_ASSIGN_OR_RETURN(const std::optional<v1::SnapshotInfo> place, snapshots_->Place(request.job_id()));
+  if (place.has_value()) *response->mutable_place() = *place;
+  return absl::OkStatus();
+}
+
+absl::Status ChunkStore::Skip(const v1::SkipRequest& request, v1::SkipResponse* response) {
+  SAMOVAR_RETURN_IF_ERROR(AdmitEpoch(request.epoch()));
+  SAMOVAR_ASSIGN_OR_RETURN(std::shared_ptr<HostedJob> job, FindJob(request.job_id()));
+  if (request.iteration() >= job->max_iter()) {
+    return absl::InvalidArgumentError(absl::StrCat("iteration ", request.iteration(), " is not one of job \"", job->id(),
+                                                   "\", which has max_iter ", job->max_iter()));
+  }
+  std::vector<char> skipped(job->chunks());
+  SAMOVAR_RETURN_IF_ERROR(ForEachChunk(job, [&](size_t index, Chunk& chunk) {
+    const absl::StatusOr<bool> entered = chunk.Skip(request.iteration(), request.part());
+    if (!entered.ok()) return entered.status();
+    skipped[index] = *entered ? 1 : 0;
+    job->waits(index).Reached(chunk.image().ledger.watermark());
+    return absl::OkStatus();
+  }));
+  const auto taken = static_cast<uint32_t>(std::count(skipped.begin(), skipped.end(), 1));
+  response->set_skipped(taken);
+  response->set_duplicates(static_cast<uint32_t>(skipped.size()) - taken);
   return absl::OkStatus();
 }
 

@@ -70,11 +70,17 @@ class ChunkStore {
   absl::Status Persist(const v1::PersistRequest& request, v1::PersistResponse* response);
   absl::Status Thaw(const v1::ThawRequest& request);
   absl::Status ListSnapshots(const v1::ListSnapshotsRequest& request, v1::ListSnapshotsResponse* response);
+  absl::Status Skip(const v1::SkipRequest& request, v1::SkipResponse* response);
   absl::Status CloseJob(const v1::CloseJobRequest& request);
 
   // Does what the request asks and fills the response, errors included; then calls done, once, on the calling thread or
   // on one of the store's. `done` must not block.
   void Exchange(std::shared_ptr<ExchangeCall> call, std::function<void(std::shared_ptr<ExchangeCall>)> done);
+
+  // Writes a snapshot of each job whose newest one lacks iterations that all chunks here hold, under their number. Of jobs whose
+  // iterations are applied in order it does not: a server's own snapshot is of no use to them. For a server that ends; blocks for the
+  // disk, and returns the first error. REQUIRES: nothing is pushed any more
+  absl::Status SaveJobs();
 
   // Answers the pulls that wait with UNAVAILABLE, and those that would have to wait later. Does not block.
   void EndWaits();
@@ -105,6 +111,7 @@ class ChunkStore {
                             absl::FunctionRef<absl::Status(size_t, Chunk&)> visit);
 
   std::vector<std::shared_ptr<HostedJob>> Jobs() const ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status SaveJob(const std::shared_ptr<HostedJob>& job);
   // Calls visit for the waits of each of the job's chunks, on its thread. Does not wait for that.
   void ForEachWaits(const std::shared_ptr<HostedJob>& job, std::function<void(WatermarkWaits&)> visit);
   // Answers pulls that have waited for too long, until Stop.

@@ -119,6 +119,7 @@ absl::Status HostedJob::CheckSame(const v1::OpenJobRequest& request) const {
   if (numbers != numbers_) return differs("other chunks");
   if (request.solver().SerializeAsString() != request_.solver().SerializeAsString()) return differs("another solver");
   if (request.seed() != seed()) return differs("another seed");
+  if (request.run() != request_.run()) return differs("weights of another run");
   if (request.parts() != request_.parts()) return differs("another number of parts");
   if (request.staleness_scaling() != request_.staleness_scaling()) return differs("another staleness_scaling");
   if (request.delay_compensation() != request_.delay_compensation()) return differs("another delay_compensation");
@@ -171,15 +172,21 @@ absl::Status HostedJob::Restore(size_t index, ChunkImage image) {
 v1::SnapshotManifest HostedJob::MakeManifest(uint64_t iteration) const {
   v1::SnapshotManifest manifest;
   manifest.set_format(kSnapshotFormat);
-  v1::SnapshotInfo* info = manifest.mutable_info();
-  info->set_job_id(id());
-  info->set_iteration(iteration);
-  info->set_chunk_elements(plan_.chunk_elements());
-  info->set_servers(request_.servers());
-  info->set_server_index(request_.server_index());
+  *manifest.mutable_info() = Describe();
+  manifest.mutable_info()->set_iteration(iteration);
   for (uint32_t number : numbers_) manifest.add_chunks(number);
   *manifest.mutable_layout() = layout();
   return manifest;
+}
+
+v1::SnapshotInfo HostedJob::Describe() const {
+  v1::SnapshotInfo info;
+  info.set_job_id(id());
+  info.set_chunk_elements(plan_.chunk_elements());
+  info.set_servers(request_.servers());
+  info.set_server_index(request_.server_index());
+  info.set_run(request_.run());
+  return info;
 }
 
 std::optional<size_t> HostedJob::IndexOf(uint32_t number) const {
@@ -217,6 +224,14 @@ void HostedJob::Thaw(uint64_t iteration) {
   if (found == frozen_.end()) return;
   copy = std::move(found->second);
   frozen_.erase(found);
+}
+
+void HostedJob::ThawAll() {
+  std::map<uint64_t, std::shared_ptr<const FrozenCopy>> copies;
+  absl::MutexLock lock(&mu_);
+  const auto idle = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return !freezing_; };
+  mu_.Await(absl::Condition(&idle));
+  copies.swap(frozen_);
 }
 
 }  // namespace samovar

@@ -53,12 +53,16 @@ class HostedJob {
 
   // What a snapshot of this share says of itself; `bytes` is left to the writer.
   v1::SnapshotManifest MakeManifest(uint64_t iteration) const;
+  // The share as MakeManifest describes it, of no iteration.
+  v1::SnapshotInfo Describe() const;
 
   const std::string& id() const { return request_.job_id(); }
   const v1::ParameterLayout& layout() const { return request_.layout(); }
   const ChunkPlan& plan() const { return plan_; }
   const SolverRule& rule() const { return *rule_; }
   uint64_t seed() const { return request_.seed(); }
+  // Whether chunks apply iterations in their order, each in one part or more.
+  bool in_order() const { return request_.parts() > 0; }
   // Whether the sum of an iteration's parts is clipped here.
   bool clips() const { return request_.parts() > 1 && request_.solver().clip_gradients() >= 0; }
   uint64_t max_iter() const { return static_cast<uint64_t>(request_.solver().max_iter()); }
@@ -81,6 +85,8 @@ class HostedJob {
   // Publishes the copy; null if it could not be made.
   void EndFreeze(uint64_t iteration, std::shared_ptr<const FrozenCopy> copy) ABSL_LOCKS_EXCLUDED(mu_);
   void Thaw(uint64_t iteration) ABSL_LOCKS_EXCLUDED(mu_);
+  // All copies; one that is being made is waited for.
+  void ThawAll() ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   HostedJob(const v1::OpenJobRequest& request, ChunkPlan plan, std::vector<uint32_t> numbers,

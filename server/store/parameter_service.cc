@@ -100,6 +100,10 @@ grpc::Status ParameterService::ListSnapshots(grpc::ServerContext*, const v1::Lis
   return ToGrpcStatus(store_.ListSnapshots(*request, response));
 }
 
+grpc::Status ParameterService::Skip(grpc::ServerContext*, const v1::SkipRequest* request, v1::SkipResponse* response) {
+  return ToGrpcStatus(store_.Skip(*request, response));
+}
+
 grpc::Status ParameterService::CloseJob(grpc::ServerContext*, const v1::CloseJobRequest* request,
                                         v1::CloseJobResponse*) {
   return ToGrpcStatus(store_.CloseJob(*request));

@@ -7,7 +7,8 @@
 //   ...
 //   1. (*service)->CancelStreams();   streams end at once, unary calls run on
 //   2. server->Shutdown(deadline);    returns when all calls have ended
-//   3. (*service)->Shutdown();        ends queues, apply threads and the store
+//   3. (*service)->SaveJobs();        what would be lost of running jobs, to the disk
+//   4. (*service)->Shutdown();        ends queues, apply threads and the store
 //
 // Thread safety: RPCs run concurrently; the methods above on one thread, in this order.
 #pragma once
@@ -55,6 +56,8 @@ class ParameterService final : public AsyncExchangeService {
   // After BuildAndStart.
   void Start();
   void CancelStreams();
+  // As ChunkStore::SaveJobs. May be left out.
+  absl::Status SaveJobs() { return store_.SaveJobs(); }
   // Idempotent. REQUIRES: the grpc::Server was shut down, or never built.
   void Shutdown();
 
@@ -65,6 +68,7 @@ class ParameterService final : public AsyncExchangeService {
   grpc::Status Thaw(grpc::ServerContext*, const v1::ThawRequest*, v1::ThawResponse*) override;
   grpc::Status ListSnapshots(grpc::ServerContext*, const v1::ListSnapshotsRequest*,
                              v1::ListSnapshotsResponse*) override;
+  grpc::Status Skip(grpc::ServerContext*, const v1::SkipRequest*, v1::SkipResponse*) override;
   grpc::Status CloseJob(grpc::ServerContext*, const v1::CloseJobRequest*, v1::CloseJobResponse*) override;
 
  private:

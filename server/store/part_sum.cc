@@ -16,7 +16,17 @@ void PartSum::Add(uint32_t part, std::span<const float> gradient, const std::vec
   }
 }
 
+void PartSum::Skip(uint32_t part) {
+  skipped_ = true;
+  Add(part, {}, {});
+}
+
 void PartSum::AddNext(std::span<const float> gradient, const std::vector<RuleSegment>& segments) {
+  // Parts are only counted then.
+  if (skipped_) {
+    ++next_;
+    return;
+  }
   if (next_++ == 0) {
     sum_.assign(gradient.begin(), gradient.end());
     return;
@@ -45,6 +55,7 @@ std::vector<float> PartSum::TakeMean(const std::vector<RuleSegment>& segments) {
 
 void PartSum::Clear() {
   next_ = 0;
+  skipped_ = false;
   sum_.clear();
   early_.clear();
 }

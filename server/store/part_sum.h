@@ -27,10 +27,15 @@ class PartSum {
   // chunk merges them: s <- f s + pushed. REQUIRES: !Holds(part), part < parts, and `segments` cover the gradient
   void Add(uint32_t part, std::span<const float> gradient, const std::vector<RuleSegment>& segments);
 
+  // The part has no gradient, and so the iteration has none. REQUIRES: as Add
+  void Skip(uint32_t part);
+
   bool complete() const { return next_ == parts_; }
+  // Whether a part was skipped: then there is no mean.
+  bool skipped() const { return skipped_; }
 
   // The gradient of the whole batch's mean, which is the mean of the parts', and the merged statistics. What was added
-  // is gone. REQUIRES: complete()
+  // is gone. REQUIRES: complete(), !skipped()
   std::vector<float> TakeMean(const std::vector<RuleSegment>& segments);
 
   // What was added is gone.
@@ -42,6 +47,7 @@ class PartSum {
   const uint32_t parts_;
   // Parts in the sum.
   uint32_t next_ = 0;
+  bool skipped_ = false;
   std::vector<float> sum_;
   std::map<uint32_t, std::vector<float>> early_;
 };

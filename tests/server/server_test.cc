@@ -125,23 +125,50 @@ TEST_CASE("to resume what was never begun fails with the reason, and so does ano
   CHECK(status.cause() == "the snapshots of job \"lenet\" are of 2 servers, the job asks for 1; resume it with 2 servers");
 }
 
-TEST_CASE("a job whose server was restarted ends with the way out") {
+TEST_CASE("a job whose server was restarted gives it its share again") {
   const TempDir dir;
   TestCluster cluster(dir.path(), 2);
-  REQUIRE_OK(cluster.Submit(MakeSpec(1000000)));
+  REQUIRE_OK(cluster.Submit(MakeSpec(100)));
   const v1::JobStatus running =
       cluster.Await("lenet", [](const v1::JobStatus& status) { return status.state() == v1::JOB_STATE_RUNNING; });
   CHECK(running.servers_size() == 2);
   Server::Options options;
-  options.listen = cluster.address(1);
+  // On another port.
   options.join = cluster.coordinator();
   options.state_dir = dir.File("1");
   cluster.Stop(1);
   const auto again = Server::Start(options);
   REQUIRE_OK(again);
-  const v1::JobStatus status = cluster.AwaitEnd("lenet");
-  CHECK(status.state() == v1::JOB_STATE_FAILED);
-  CHECK_THAT(status.cause(), Catch::Contains("was restarted") && Catch::Contains("resume"));
+  const v1::JobStatus recovered = cluster.Await("lenet", [](const v1::JobStatus& status) { return status.recoveries() > 0; });
+  CHECK(recovered.servers(1) == (*again)->address());
+  TestWorker worker(cluster.coordinator());
+  CheckComplete(RunToEnd(&cluster, &worker, "lenet"));
+}
+
+TEST_CASE("a server that ends in order saves what it has applied since the last snapshot, and keeps its identity") {
+  const TempDir dir;
+  TestCluster cluster(dir.path(), 2);
+  REQUIRE_OK(cluster.Submit(MakeSpec(200)));
+  TestWorker worker(cluster.coordinator());
+  std::atomic<bool> half = false;
+  std::thread watcher([&] {
+    cluster.Await("lenet", [](const v1::JobStatus& status) { return status.iteration() >= 100; });
+    half = true;
+  });
+  worker.WorkUntil([&] { return half.load(); });
+  watcher.join();
+  Server::Options options;
+  options.join = cluster.coordinator();
+  options.state_dir = dir.File("1");
+  cluster.Stop(1);
+  const auto again = Server::Start(options);
+  REQUIRE_OK(again);
+  const v1::JobStatus recovered = cluster.Await("lenet", [](const v1::JobStatus& status) { return status.recoveries() > 0; });
+  CHECK(recovered.repeated_iterations() == 0);
+  CHECK(recovered.iteration() >= 100);
+  REQUIRE(recovered.notices_size() >= 1);
+  CHECK_THAT(recovered.notices(0), Catch::Contains("restored from its snapshot"));
+  CheckComplete(RunToEnd(&cluster, &worker, "lenet"));
 }
 
 TEST_CASE("jobs run one after the other on the same servers") {

@@ -17,7 +17,7 @@ namespace samovar {
 namespace {
 
 // The weighted sum of the loss tops.
-absl::StatusOr<double> SumLosses(const NetGraph& graph, uint64_t iteration) {
+absl::StatusOr<double> SumLosses(const NetGraph& graph) {
   double loss = 0;
   for (const LayerNode& node : graph.nodes) {
     for (size_t i = 0; i < node.tops.size(); ++i) {
@@ -26,8 +26,8 @@ absl::StatusOr<double> SumLosses(const NetGraph& graph, uint64_t iteration) {
       double sum = 0;
       for (int64_t value = 0; value < top.elements(); ++value) sum += top.data[value];
       if (graph.phase == caffe::TRAIN && !std::isfinite(static_cast<float>(sum))) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("iteration ", iteration, ": the loss of layer \"", node.param.name(), "\" (top \"", top.name, "\") is ", sum,
+        return absl::OutOfRangeError(
+            absl::StrCat("the loss of layer \"", node.param.name(), "\" (top \"", top.name, "\") is ", sum,
                          "; training diverged or the data is not scaled: lower base_lr in the solver, or check transform_param.scale"));
       }
       loss += node.loss_weights[i] * sum;
@@ -160,7 +160,7 @@ absl::Status Net::Forward(uint64_t iteration, uint64_t seed, uint64_t first_reco
     if (!graph_->nodes[i].absorbed_by) SAMOVAR_RETURN_IF_ERROR(graph_->nodes[i].layer->Forward(graph_->pass));
     if (graph_->after_layer) graph_->after_layer(i, /*forward=*/true);
   }
-  SAMOVAR_ASSIGN_OR_RETURN(const double loss, SumLosses(*graph_, iteration));
+  SAMOVAR_ASSIGN_OR_RETURN(const double loss, SumLosses(*graph_));
   graph_->loss = static_cast<float>(loss);
   CopyOutputs(graph_.get());
   graph_->forward_done = true;

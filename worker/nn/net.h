@@ -88,7 +88,7 @@ class SAMOVAR_ENGINE_API Net {
   // One entry a value of outputs(): the tops that no layer consumes, in alphabetical order as in Caffe.
   const v1::NetOutputs& output_specs() const;
 
-  // INVALID_ARGUMENT: a label is not a class, or, in TRAIN, the loss is not finite; the message names layer and iteration. (A
+  // INVALID_ARGUMENT: a label is not a class. OUT_OF_RANGE: in TRAIN, the loss is not finite. The message names the layer. (A
   // test before the first statistics of many BatchNorm layers has no finite loss, and the training that follows does.)
   // `first_record`: number, within the iteration, of the first record of this pass, if the iteration takes several.
   absl::Status Forward(uint64_t iteration, uint64_t seed, uint64_t first_record = 0);

@@ -46,7 +46,7 @@ absl::Status Assignment::Open() {
   options.job_id = spec().job_id();
   options.elements = net_->layout().elements();
   options.chunk_elements = message_.chunk_elements();
-  options.servers.assign(message_.servers().begin(), message_.servers().end());
+  options.servers = servers_;
   options.encoding = spec().encoding();
   options.seed = spec().seed();
   options.topk_ratio = spec().topk_ratio();

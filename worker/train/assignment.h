@@ -34,6 +34,7 @@ class Assignment {
 
   const v1::JobSpec& spec() const { return message_.spec(); }
   uint64_t epoch() const { return message_.epoch(); }
+  const std::vector<std::string>& servers() const { return servers_; }
   Net& net() { return *net_; }
   // Passes over the net that a gradient is the mean of: the solver's iter_size.
   uint32_t passes() const { return static_cast<uint32_t>(spec().solver().iter_size()); }
@@ -54,7 +55,8 @@ class Assignment {
   void ForgetFrozen() { frozen_.reset(); }
 
  private:
-  explicit Assignment(const v1::GetAssignmentResponse& message, ThreadPool* pool) : message_(message), pool_(pool) {}
+  explicit Assignment(const v1::GetAssignmentResponse& message, ThreadPool* pool)
+      : message_(message), servers_(message.servers().begin(), message.servers().end()), pool_(pool) {}
   absl::Status Open();
 
   struct Frozen {
@@ -68,6 +70,7 @@ class Assignment {
   };
 
   const v1::GetAssignmentResponse message_;
+  const std::vector<std::string> servers_;
   ThreadPool* const pool_;
   std::unique_ptr<Net> net_;
   std::unique_ptr<GradientSum> sum_;

@@ -11,7 +11,9 @@
 #include "common/base/status_macros.h"
 #include "common/model/gradient_clip.h"
 #include "worker/train/fed_net.h"
+#include "worker/train/finite_check.h"
 #include "worker/train/gradient_sum.h"
+#include "worker/train/skip_iteration.h"
 
 namespace samovar {
 namespace {
@@ -85,6 +87,10 @@ class TrainingRun {
 
  private:
   absl::Status RunStep(uint64_t number);
+  // Enters the step in the ledgers without an update, in place of its push.
+  absl::Status SkipStep(uint64_t number, v1::TrainResult result);
+  // Whether there is something in the step's gradient that is not finite, which is noted: then it is of no use.
+  bool IsBad(std::optional<std::string> finding);
   absl::Status RunForward(uint64_t number, uint32_t pass, v1::TrainResult* result);
   absl::Status RunAndPushByLayer(uint64_t number, v1::TrainResult* result);
   absl::Status RunAndPushWhole(uint64_t number, v1::TrainResult* result);
@@ -102,9 +108,16 @@ class TrainingRun {
   Outbox& outbox_;
   const Steps steps_;
   std::optional<v1::TrainResult> pushed_;
+  // What is not finite in the step under way.
+  std::optional<std::string> finding_;
   // The last push was in full, since the worker leaves.
   bool said_farewell_ = false;
 };
+
+bool TrainingRun::IsBad(std::optional<std::string> finding) {
+  if (finding.has_value() && !finding_.has_value()) finding_ = std::move(finding);
+  return finding_.has_value();
+}
 
 // The forward pass of one of the step's passes.
 absl::Status TrainingRun::RunForward(uint64_t number, uint32_t pass, v1::TrainResult* result) {
@@ -121,7 +134,13 @@ absl::Status TrainingRun::RunForward(uint64_t number, uint32_t pass, v1::TrainRe
     batches.Start(next.t, next.part * passes);
   }
   const uint64_t first_record = uint64_t{batch} * static_cast<uint64_t>(net.batch_size());
-  SAMOVAR_RETURN_IF_ERROR(net.Forward(step.t, assignment_.spec().seed(), first_record));
+  const absl::Status forward = net.Forward(step.t, assignment_.spec().seed(), first_record);
+  // The loss is not finite.
+  if (absl::IsOutOfRange(forward)) {
+    finding_ = std::string(forward.message());
+    return absl::InvalidArgumentError(*finding_);
+  }
+  SAMOVAR_RETURN_IF_ERROR(forward);
   AddResults(net, passes, result);
   return absl::OkStatus();
 }
@@ -167,13 +186,17 @@ absl::Status TrainingRun::RunAndPushByLayer(uint64_t number, v1::TrainResult* re
   SAMOVAR_RETURN_IF_ERROR(EndPush());
   // A layer's weights are read for the last time before its gradients are ready, so that new ones may replace them at once.
   StartPush(steps_.at(number), net.gradients());
-  const absl::Status backward =
-      net.Backward([&parameters](uint64_t begin, uint64_t end) { parameters.Ready(begin, end); });
+  absl::Status backward = net.Backward([&](uint64_t begin, uint64_t end) {
+    const auto gradients = std::span<const float>(net.gradients()).subspan(begin, end - begin);
+    if (!IsBad(FindBadGradient(gradients, begin, net.layout()))) parameters.Ready(begin, end);
+  });
+  if (backward.ok() && finding_.has_value()) backward = absl::InvalidArgumentError(*finding_);
   if (!backward.ok()) parameters.AbandonPush();
   return backward;
 }
 
-// Of a solver with iter_size or clip_gradients no gradient is final before all are there.
+// Of a solver with iter_size or clip_gradients no gradient is final before all are there. Of a job that skips what is not finite none is
+// sent before all are known to be: chunks are to skip all of an iteration or nothing.
 absl::Status TrainingRun::RunAndPushWhole(uint64_t number, v1::TrainResult* result) {
   Net& net = assignment_.net();
   const uint32_t passes = assignment_.passes();
@@ -187,6 +210,7 @@ absl::Status TrainingRun::RunAndPushWhole(uint64_t number, v1::TrainResult* resu
     assignment_.sum()->Add(net.gradients(), /*first=*/pass == 0);
     gradients = assignment_.sum()->values();
   }
+  if (IsBad(FindBadGradient(gradients, 0, net.layout()))) return absl::InvalidArgumentError(*finding_);
   if (!assignment_.clipped_by_servers()) {
     ClipAndAverage(net.layout(), assignment_.spec().solver().clip_gradients(), static_cast<int>(passes), gradients);
   }
@@ -202,9 +226,13 @@ absl::Status TrainingRun::RunStep(uint64_t number) {
   result.set_lease_id(held_.lease.lease_id());
   result.set_iteration(step.t);
   result.set_part(step.part);
+  const bool skips = assignment_.spec().on_numeric_failure() == v1::NUMERIC_FAILURE_SKIP;
   const bool clips = assignment_.spec().solver().clip_gradients() >= 0 && !assignment_.clipped_by_servers();
-  const bool whole = assignment_.passes() > 1 || clips;
-  SAMOVAR_RETURN_IF_ERROR(whole ? RunAndPushWhole(number, &result) : RunAndPushByLayer(number, &result));
+  const bool whole = skips || assignment_.passes() > 1 || clips;
+  finding_.reset();
+  const absl::Status pushed = whole ? RunAndPushWhole(number, &result) : RunAndPushByLayer(number, &result);
+  if (skips && finding_.has_value()) return SkipStep(number, std::move(result));
+  SAMOVAR_RETURN_IF_ERROR(pushed);
   pushed_ = std::move(result);
   if (step.more_parts) return absl::OkStatus();
   // With the last part's push come the weights that the next pass needs.
@@ -214,6 +242,23 @@ absl::Status TrainingRun::RunStep(uint64_t number) {
   SAMOVAR_RETURN_IF_ERROR(ApplyClipped(step.t));
   outbox_.Add(*std::exchange(pushed_, std::nullopt));
   return absl::OkStatus();
+}
+
+absl::Status TrainingRun::SkipStep(uint64_t number, v1::TrainResult result) {
+  const Steps::Step step = steps_.at(number);
+  SAMOVAR_RETURN_IF_ERROR(EndPush());
+  v1::SkipRequest request;
+  request.set_job_id(held_.lease.job_id());
+  request.set_epoch(held_.lease.epoch());
+  request.set_iteration(step.t);
+  request.set_part(step.part);
+  SAMOVAR_RETURN_IF_ERROR(SkipIteration(assignment_.servers(), request, LimitFor(held_)));
+  result.clear_outputs();
+  result.clear_loss();
+  result.set_skipped(*finding_);
+  outbox_.Add(std::move(result));
+  if (step.more_parts || !step.more_iterations) return absl::OkStatus();
+  return assignment_.parameters().Pull(assignment_.net().weights(), LimitFor(held_), WeightsFor(assignment_.spec(), step.t + 1));
 }
 
 absl::Status TrainingRun::Run() {

@@ -17,7 +17,8 @@ namespace samovar {
 //
 // Returns when all is done, or with
 //   CANCELLED                        the lease has ended; what was under way is dropped
-//   INVALID_ARGUMENT, UNIMPLEMENTED  no other worker would fare better: a loss or a gradient is not finite, a bad net
+//   INVALID_ARGUMENT, UNIMPLEMENTED  no other worker would fare better: a bad net; or a loss or a gradient is not finite, and the job
+//                                    does not say that such iterations are skipped
 //   others                           servers or data cannot be reached
 //
 // Pushes that keep a residual: once `leaving` is stopped, the next push is in full, and the return comes after it, with OK.

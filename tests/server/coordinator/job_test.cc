@@ -226,6 +226,84 @@ TEST_CASE("a permanent failure ends the job with the worker's words, a passing o
   CHECK(job.Status(At(2)).cause() == "worker anna: layer loss: NaN");
 }
 
+TEST_CASE("failures end a job only if they go on for a while: when a server is restarted all workers fail at once") {
+  Job job(SpecOf(10));
+  Start(&job);
+  v1::WorkerReport report;
+  v1::WorkFailure* failure = report.add_failures();
+  failure->set_job_id("lenet");
+  failure->set_message("cannot open train_lmdb");
+  for (int i = 0; i < 100; ++i) job.Report(kAnna, "anna", report, At(1));
+  CHECK(job.Status(At(1)).state() == v1::JOB_STATE_RUNNING);
+  job.Report(kBoris, "boris", report, At(17));
+  CHECK(job.Status(At(17)).state() == v1::JOB_STATE_FAILED);
+  CHECK(job.Status(At(17)).cause() ==
+        "gave up after 101 failures without progress; the last: worker boris: cannot open train_lmdb");
+}
+
+TEST_CASE("a suspended job leases nothing, revokes what is leased, and does not count failures") {
+  Job job(SpecOf(10));
+  Start(&job);
+  const auto lease = job.Lease(kAnna, 1, At(0));
+  REQUIRE(lease.has_value());
+  job.Suspend("server a:1 is gone");
+  CHECK(job.Status(At(1)).state() == v1::JOB_STATE_RUNNING);
+  CHECK(job.Status(At(1)).cause() == "server a:1 is gone");
+  CHECK_FALSE(job.Lease(kBoris, 1, At(1)).has_value());
+  CHECK_FALSE(job.Holds(kAnna, lease->lease_id()));
+  CHECK(job.TakeRevoked(kAnna) == std::vector<uint64_t>{lease->lease_id()});
+  v1::WorkerReport report;
+  report.add_failures()->set_job_id("lenet");
+  for (int i = 0; i < 100; ++i) job.Report(kAnna, "anna", report, At(i));
+  CHECK(job.Status(At(100)).state() == v1::JOB_STATE_RUNNING);
+  job.Resume();
+  CHECK(job.Status(At(100)).cause().empty());
+  CHECK(job.Lease(kBoris, 1, At(100))->train().begin() == lease->train().begin());
+}
+
+TEST_CASE("a test that was under way when servers were lost is made anew, once, and old reports of it count nothing") {
+  Job job(WithTest(SpecOf(20), 5));
+  Start(&job);
+  REQUIRE(job.TakeCheckpoint().has_value());
+  job.CheckpointFrozen({0, false, true}, 1);
+  const auto old = job.Lease(kAnna, 1, At(1));
+  REQUIRE(old->has_test());
+  Job::Plan plan;
+  plan.epoch = 3;
+  plan.servers = {"127.0.0.1:2"};
+  job.Recovered(plan);
+  CHECK(job.Assignment()->servers(0) == "127.0.0.1:2");
+  CHECK(job.Assignment()->placement() == 1);
+  const auto again = job.TakeCheckpoint();
+  REQUIRE(again.has_value());
+  CHECK(again->iteration == 0);
+  CHECK(again->test);
+  job.CheckpointFrozen(*again, 1);
+  job.Report(kAnna, "anna", TestedOf(*old, 1), At(3));
+  CHECK(job.Status(At(3)).tests().empty());
+  while (const auto lease = job.Lease(kAnna, 1, At(3))) {
+    if (!lease->has_test()) break;
+    job.Report(kAnna, "anna", TestedOf(*lease, 1), At(3));
+  }
+  CHECK(job.Status(At(3)).tests_size() == 1);
+}
+
+TEST_CASE("a skipped iteration is done, counted and told, and its loss is in no mean") {
+  Job job(SpecOf(10));
+  Start(&job);
+  const auto lease = job.Lease(kAnna, 1, At(0));
+  v1::WorkerReport report = DoneOf(*lease, 2);
+  report.mutable_train(1)->set_skipped("the loss is nan (blob \"loss\")");
+  report.mutable_train(1)->clear_loss();
+  job.Report(kAnna, "anna", report, At(1));
+  const v1::JobStatus status = job.Status(At(1));
+  CHECK(status.completed_iterations() == static_cast<uint64_t>(report.train_size()));
+  CHECK(status.skipped_iterations() == 1);
+  REQUIRE(status.notices_size() == 1);
+  CHECK(status.notices(0) == "iteration 1 was skipped: the loss is nan (blob \"loss\")");
+  CHECK(status.loss() == 2);
+}
+
 TEST_CASE("repeated and foreign reports count nothing") {
   Job job(SpecOf(10));
   Start(&job);

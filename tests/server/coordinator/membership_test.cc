@@ -27,6 +27,35 @@ TEST_CASE("a server that registers again is renewed, not added") {
   REQUIRE_STATUS(membership.RegisterServer(Server("", 1), At(0)), absl::StatusCode::kInvalidArgument, "address");
 }
 
+TEST_CASE("a server is known by its identity, wherever it comes back, and else by its address") {
+  Membership membership;
+  v1::RegisterServerRequest first = Server("a:1", 1);
+  first.set_identity(7);
+  v1::RegisterServerRequest second = Server("b:1", 2);
+  second.set_identity(8);
+  REQUIRE_OK(membership.RegisterServer(first, At(0)));
+  REQUIRE_OK(membership.RegisterServer(second, At(0)));
+  // Back on another port.
+  v1::RegisterServerRequest moved = Server("a:2", 3);
+  moved.set_identity(7);
+  REQUIRE_OK(membership.RegisterServer(moved, At(1)));
+  REQUIRE(membership.servers().size() == 2);
+  CHECK(membership.FindServer("a:1") == nullptr);
+  CHECK(Membership::FindSuccessor(membership.servers(), first)->registration.incarnation() == 3);
+  // Another one in its place.
+  v1::RegisterServerRequest other = Server("a:2", 4);
+  other.set_identity(9);
+  REQUIRE_OK(membership.RegisterServer(other, At(2)));
+  REQUIRE(membership.servers().size() == 2);
+  CHECK(Membership::FindSuccessor(membership.servers(), moved)->registration.identity() == 9);
+  // Two that have changed their places: the second comes back where the first was.
+  second.set_address("a:2");
+  REQUIRE_OK(membership.RegisterServer(second, At(3)));
+  REQUIRE(membership.servers().size() == 1);
+  CHECK(membership.servers()[0].registration.identity() == 8);
+  CHECK(Membership::FindSuccessor(membership.servers(), Server("c:1", 5)) == nullptr);
+}
+
 TEST_CASE("a silent worker is forgotten and its id never given again") {
   Membership membership;
   v1::JoinRequest description;

@@ -22,11 +22,12 @@ ChunkImage MakeImage(uint32_t chunk, float value) {
   return image;
 }
 
-v1::SnapshotManifest MakeManifest(const std::string& job_id, uint64_t iteration) {
+v1::SnapshotManifest MakeManifest(const std::string& job_id, uint64_t iteration, uint64_t run = 0) {
   v1::SnapshotManifest manifest;
   manifest.set_format(1);
   manifest.mutable_info()->set_job_id(job_id);
   manifest.mutable_info()->set_iteration(iteration);
+  manifest.mutable_info()->set_run(run);
   manifest.add_chunks(4);
   manifest.add_chunks(7);
   return manifest;
@@ -42,9 +43,9 @@ struct Fixture {
     store = *std::move(opened);
   }
 
-  absl::StatusOr<uint64_t> Write(const std::string& job_id, uint64_t iteration, uint32_t keep, float value = 1) {
+  absl::StatusOr<uint64_t> Write(const std::string& job_id, uint64_t iteration, uint32_t keep, float value = 1, uint64_t run = 0) {
     const std::vector<ChunkImage> images = {MakeImage(4, value), MakeImage(7, value + 10)};
-    return store->Write(MakeManifest(job_id, iteration), images, keep);
+    return store->Write(MakeManifest(job_id, iteration, run), images, keep);
   }
 
   std::vector<uint64_t> Iterations(const std::string& job_id) {
@@ -123,6 +124,31 @@ TEST_CASE_METHOD(Fixture, "only the newest snapshots are kept, and other jobs' a
 TEST_CASE_METHOD(Fixture, "the snapshot just written is kept even if others have higher iterations") {
   for (uint64_t iteration : {1000, 2000, 500}) REQUIRE_OK(Write("job", iteration, 2));
   REQUIRE(Iterations("job") == std::vector<uint64_t>{500, 2000});
+}
+
+TEST_CASE_METHOD(Fixture, "snapshots of an earlier run go before those of this one, however new they are") {
+  for (uint64_t iteration : {1000, 2000}) REQUIRE_OK(Write("job", iteration, 2, 1, /*run=*/1));
+  REQUIRE_OK(Write("job", 100, 2, 1, /*run=*/2));
+  REQUIRE(Iterations("job") == std::vector<uint64_t>{100, 2000});
+  REQUIRE_OK(Write("job", 200, 2, 1, /*run=*/2));
+  REQUIRE(Iterations("job") == std::vector<uint64_t>{100, 200});
+}
+
+TEST_CASE_METHOD(Fixture, "which share of a job the server held is remembered") {
+  auto place = store->Place("job");
+  REQUIRE_OK(place);
+  REQUIRE_FALSE(place->has_value());
+  v1::SnapshotInfo share = MakeManifest("job", 0, 3).info();
+  share.set_server_index(2);
+  REQUIRE_OK(store->NotePlace(share));
+  REQUIRE_OK(Write("job", 500, 1));
+  Reopen();
+  place = store->Place("job");
+  REQUIRE_OK(place);
+  REQUIRE(place->has_value());
+  REQUIRE((*place)->server_index() == 2);
+  REQUIRE((*place)->run() == 3);
+  REQUIRE(Iterations("") == std::vector<uint64_t>{500});
 }
 
 TEST_CASE_METHOD(Fixture, "writing a snapshot again replaces it") {

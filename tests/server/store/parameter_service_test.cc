@@ -129,6 +129,44 @@ TEST_CASE_METHOD(Fixture, "four clients that push the same iterations apply each
   RequireMoved(WeightsIn(client.AskOk(MakePull())), kIterations);
 }
 
+TEST_CASE_METHOD(Fixture, "a skipped iteration is in every ledger once, and changes nothing") {
+  REQUIRE_OK(client.Open());
+  client.AskOk(MakePush(0, 1));
+  const std::vector<float> before = WeightsIn(client.AskOk(MakePull()));
+  auto skipped = client.Skip(1);
+  REQUIRE_OK(skipped);
+  CHECK(skipped->skipped() == kChunks);
+  skipped = client.Skip(1);
+  REQUIRE_OK(skipped);
+  CHECK(skipped->skipped() == 0);
+  CHECK(skipped->duplicates() == kChunks);
+  // Whoever computes it again comes too late.
+  CHECK(client.AskOk(MakePush(1, 1)).duplicates() == kChunks);
+  CHECK(WeightsIn(client.AskOk(MakePull())) == before);
+  auto ledgers = client.Ledgers();
+  REQUIRE_OK(ledgers);
+  for (const v1::ChunkLedger& ledger : ledgers->ledgers()) CHECK(ledger.ledger().watermark() == 2);
+  CHECK(ledgers->counters().skipped() == kChunks);
+  REQUIRE_STATUS(client.Skip(1000000), absl::StatusCode::kInvalidArgument, "is not one of job \"job\"");
+  REQUIRE_STATUS(client.Skip(2, /*part=*/1), absl::StatusCode::kInvalidArgument, "there is no part 1");
+}
+
+TEST_CASE_METHOD(Fixture, "opening an open job again releases its frozen copies, and the server knows which share it has") {
+  REQUIRE_OK(client.Open());
+  REQUIRE_OK(client.Freeze(7));
+  client.AskOk(MakeFrozenPull(7));
+  REQUIRE_OK(client.Open());
+  REQUIRE(client.AskForError(MakeFrozenPull(7)).code() == absl::StatusCode::kNotFound);
+  auto snapshots = client.Snapshots();
+  REQUIRE_OK(snapshots);
+  CHECK(snapshots->open().servers() == MakeJob().servers());
+  REQUIRE_OK(client.Close());
+  snapshots = client.Snapshots();
+  REQUIRE_OK(snapshots);
+  CHECK_FALSE(snapshots->has_open());
+  CHECK(snapshots->place().chunk_elements() == kChunkElements);
+}
+
 TEST_CASE_METHOD(Fixture, "an older epoch than one seen is refused, naming both") {
   v1::OpenJobRequest job = MakeJob();
   job.set_epoch(7);

@@ -46,6 +46,35 @@ Floats Pulled(Chunk& chunk, uint64_t watermark) {
   return values;
 }
 
+TEST_CASE("an iteration of which a part is skipped is in the ledger and changes nothing, whatever part it is") {
+  const auto rule = Rule();
+  for (const uint32_t skipped : {0u, 1u, 2u}) {
+    const auto chunk = MakeChunk(3);
+    const Floats before = chunk->image().weights;
+    for (const uint32_t part : {2u, 0u, 1u}) {
+      const auto taken = part == skipped ? chunk->Skip(0, part) : chunk->Push(*rule, 0, 0, Floats{1, 1}, part);
+      REQUIRE_OK(taken);
+      REQUIRE(*taken);
+    }
+    REQUIRE(chunk->image().ledger.watermark() == 1);
+    REQUIRE(chunk->image().version == 1);
+    REQUIRE(chunk->image().weights == before);
+    REQUIRE(chunk->counters().skipped() == 1);
+    // Whoever computes a part of it again finds the weights that it had, and is not heard.
+    REQUIRE(Pulled(*chunk, 0) == before);
+    const auto again = chunk->Push(*rule, 0, 0, Floats{1, 1}, 1);
+    REQUIRE_OK(again);
+    REQUIRE_FALSE(*again);
+    // The next one is applied as ever.
+    for (const uint32_t part : {0u, 1u, 2u}) REQUIRE_OK(chunk->Push(*rule, 1, 1, Floats{1, 1}, part));
+    REQUIRE(chunk->image().ledger.watermark() == 2);
+    REQUIRE(chunk->image().weights[0] == before[0] - 0.1f);
+  }
+  const auto chunk = MakeChunk(3);
+  REQUIRE_STATUS(chunk->Skip(1, 0), absl::StatusCode::kFailedPrecondition, "takes iteration 0 next");
+  REQUIRE_STATUS(chunk->Skip(0, 3), absl::StatusCode::kInvalidArgument, "there is no part 3");
+}
+
 TEST_CASE("parts are added up in their order, in whatever order they come") {
   const auto rule = Rule();
   constexpr uint32_t kParts = 6;

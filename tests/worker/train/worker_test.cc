@@ -412,6 +412,41 @@ TEST_CASE("a loss that is not finite is reported as what no worker can cure") {
   REQUIRE(seen.failures[0].code() == static_cast<int>(absl::StatusCode::kInvalidArgument));
   REQUIRE(seen.failures[0].lease_id() == 1);
   REQUIRE(absl::StrContains(seen.failures[0].message(), "iteration "));
+  const bool named = absl::StrContains(seen.failures[0].message(), "the loss of layer \"loss\" (top \"loss\") is ") ||
+                     absl::StrContains(seen.failures[0].message(), "the gradient of layer \"ip");
+  INFO(seen.failures[0].message());
+  REQUIRE(named);
+}
+
+TEST_CASE("where the job says so, an iteration that is not finite is entered in all ledgers and changes nothing") {
+  const uint32_t parts = GENERATE(0u, 5u);
+  SmallCluster cluster([parts](v1::JobSpec* spec) {
+    spec->mutable_solver()->set_base_lr(1e30f);
+    spec->set_on_numeric_failure(v1::NUMERIC_FAILURE_SKIP);
+    if (parts > 0) InParts(spec, 1);
+  });
+  if (parts == 0) {
+    cluster.coordinator().QueueTraining(0, 20);
+  } else {
+    cluster.coordinator().QueueParts(0, 20, {0, 1, 2, 3, 4});
+  }
+  RunningWorker worker(cluster.coordinator().address());
+  const Seen seen = cluster.coordinator().Await([](const Seen& s) { return s.train.contains(19) || !s.failures.empty(); });
+  worker.Stop();
+  INFO((seen.failures.empty() ? "" : seen.failures[0].message()));
+  REQUIRE(seen.failures.empty());
+  CHECK(seen.train.at(0).skipped().empty());
+  // Once diverged, always.
+  CHECK_THAT(seen.train.at(19).skipped(), Catch::Contains("the loss of layer") || Catch::Contains("the gradient of layer"));
+  CHECK(seen.train.at(19).loss() == 0);
+  for (int server : {0, 1}) {
+    const v1::GetLedgersResponse ledgers = cluster.server(server).Ledgers("small");
+    CHECK(ledgers.ledgers(0).ledger().watermark() == 20);
+    const uint64_t pushes = std::max(1u, parts) * 20u;
+    CHECK(ledgers.counters().applied() + ledgers.counters().skipped() == pushes);
+    CHECK(ledgers.counters().skipped() > 0);
+    CHECK(ledgers.counters().rejected() == 0);
+  }
 }
 
 TEST_CASE("a job whose net is another one here is refused, and the message says where they differ") {

@@ -1,0 +1,18 @@
+// Enters an iteration in the ledgers of a job's chunks without an update: see ParameterService.Skip.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "absl/status/status.h"
+#include "common/parameters/parameter_client.h"
+#include "samovar/v1/parameter.pb.h"
+
+namespace samovar {
+
+// At each of the servers, which may hold it already. Repeats what fails for a passing reason. DEADLINE_EXCEEDED, CANCELLED: the limit; or
+// the first server's error, with its address.
+absl::Status SkipIteration(std::span<const std::string> servers, const v1::SkipRequest& request, const WaitLimit& limit);
+
+}  // namespace samovar
