@@ -32,6 +32,11 @@ Parsed<ServerFlags> ParseServerFlags(int argc, const char* const* argv) {
   app->add_option("--listen", flags.listen, "Accepts connections here; with port 0 the system chooses one")
       ->type_name("HOST:PORT")
       ->check(AddressValidator(/*any_port=*/true));
+  app->add_option("--advertise", flags.advertise,
+                  "Tells others to connect to this address, instead of that of --listen. Where that is 0.0.0.0, a server that joins "
+                  "tells the address of its route to the coordinator, and a coordinator must be given one")
+      ->type_name("HOST:PORT")
+      ->check(AddressValidator(/*any_port=*/false));
   app->add_flag("--coordinator", flags.coordinator, "Makes this server the cluster's coordinator");
   app->add_option("--join", flags.join, "Joins the cluster of the coordinator at this address")
       ->type_name("HOST:PORT")

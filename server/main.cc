@@ -43,6 +43,7 @@ int Run(int argc, char** argv) {
 
   Server::Options options;
   options.listen = flags.listen;
+  options.advertise = flags.advertise;
   options.is_coordinator = flags.coordinator;
   options.join = flags.join;
   options.state_dir = flags.state;

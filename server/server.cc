@@ -6,14 +6,15 @@
 #include <random>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "common/base/backoff.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/status.h"
 #include "common/telemetry/log.h"
+#include "server/announced_address.h"
 #include "server/server_identity.h"
 
 namespace samovar {
@@ -31,8 +32,16 @@ absl::Status CheckOptions(const Server::Options& options) {
     return absl::InvalidArgumentError("a server either is the coordinator or joins one: give --coordinator or --join ADDRESS");
   }
   if (options.state_dir.empty()) return absl::InvalidArgumentError("a server needs a directory for its state: give --state DIR");
-  if (options.allow_plaintext) return absl::OkStatus();
-  return CheckLoopbackAddress(options.listen);
+  if (!options.allow_plaintext) SAMOVAR_RETURN_IF_ERROR(CheckLoopbackAddress(options.listen));
+  if (options.is_coordinator && options.advertise.empty() && ListensEverywhere(options.listen)) {
+    return absl::InvalidArgumentError(absl::StrCat("others cannot dial ", options.listen, ", which is every address of this machine; say "
+                                                   "which one leads to the coordinator: --advertise HOST:PORT"));
+  }
+  if (!options.advertise.empty() && ListensEverywhere(options.advertise)) {
+    return absl::InvalidArgumentError(absl::StrCat("--advertise: others cannot dial ", options.advertise,
+                                                   "; give a name or number of this machine that they know"));
+  }
+  return absl::OkStatus();
 }
 
 // "127.0.0.1:0" with the port that was really bound.
@@ -42,10 +51,10 @@ std::string WithPort(const std::string& listen, int port) {
   return absl::StrCat(absl::string_view(listen).substr(0, colon), ":", port);
 }
 
-v1::RegisterServerRequest Registration(const std::string& address, uint64_t identity, int apply_threads) {
+// All but the address.
+v1::RegisterServerRequest Registration(uint64_t identity, int apply_threads) {
   std::random_device random;
   v1::RegisterServerRequest request;
-  request.set_address(address);
   request.set_apply_threads(static_cast<uint32_t>(apply_threads));
   request.set_pid(static_cast<uint64_t>(getpid()));
   request.set_incarnation(uint64_t{random()} << 32 | random());
@@ -102,15 +111,29 @@ absl::Status Server::StartServing() {
   }
   parameters_->Start();
   address_ = WithPort(options_.listen, port);
-  if (coordinator_ != nullptr) coordinator_->SetAddress(address_);
+  if (coordinator_ != nullptr) coordinator_->SetAddress(options_.advertise.empty() ? address_ : options_.advertise);
   registrar_ = std::thread([this] { KeepRegistered(); });
   return absl::OkStatus();
 }
 
+absl::StatusOr<std::string> Server::AnnouncedAddress() const {
+  if (!options_.advertise.empty()) return options_.advertise;
+  if (!ListensEverywhere(address_)) return address_;
+  const absl::StatusOr<std::string> host = HostTowards(options_.join);
+  if (!host.ok()) return Annotate(host.status(), "by which address others reach this server is not known (--advertise HOST:PORT says it)");
+  return absl::StrCat(*host, absl::string_view(address_).substr(address_.rfind(':')));
+}
+
 void Server::KeepRegistered() {
-  const v1::RegisterServerRequest request = Registration(address_, identity_, options_.apply_threads);
+  v1::RegisterServerRequest request = Registration(identity_, options_.apply_threads);
+  // Known once, it stays: a server is known by it.
+  const auto know_address = [&]() -> absl::Status {
+    if (!request.address().empty()) return absl::OkStatus();
+    SAMOVAR_ASSIGN_OR_RETURN(*request.mutable_address(), AnnouncedAddress());
+    return absl::OkStatus();
+  };
   // The coordinator's own server registers over the same road as all others.
-  const std::string coordinator = options_.is_coordinator ? address_ : options_.join;
+  const std::string coordinator = options_.is_coordinator ? AnnouncedAddress().value_or(address_) : options_.join;
   const auto stub = v1::CoordinatorService::NewStub(MakeChannel(coordinator));
   Backoff backoff(kFirstRetry, Membership::kServerRenewal, request.incarnation());
   bool registered = false;
@@ -118,11 +141,12 @@ void Server::KeepRegistered() {
     grpc::ClientContext context;
     SetDeadline(&context, kRegisterDeadline);
     v1::RegisterServerResponse response;
-    const absl::Status status = FromGrpcStatus(stub->RegisterServer(&context, request, &response));
+    absl::Status status = know_address();
+    if (status.ok()) status = FromGrpcStatus(stub->RegisterServer(&context, request, &response));
     if (status.ok() != registered) {
       registered = status.ok();
       if (registered) {
-        LogInfo(absl::StrCat("registered at coordinator ", coordinator));
+        LogInfo(absl::StrCat("registered at coordinator ", coordinator, " as ", request.address()));
       } else {
         LogWarning(absl::StrCat("cannot register at coordinator ", coordinator, ", keeps trying: ", status.message()));
       }

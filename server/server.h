@@ -25,6 +25,9 @@ class Server {
   struct Options {
     // "host:port"; port 0: any free one.
     std::string listen = "127.0.0.1:0";
+    // "host:port" that others are told to dial. Empty: where this listens; of a server that joins and listens on all addresses of its
+    // machine, the one that leads to the coordinator.
+    std::string advertise;
     // Whether this server runs the jobs. One of a cluster's does; the others name it in `join`.
     bool is_coordinator = false;
     std::string join;
@@ -46,7 +49,7 @@ class Server {
   // As Shutdown().
   ~Server();
 
-  // What others dial: the host of `listen` and the real port.
+  // Where this listens: the host of `listen` and the real port.
   const std::string& address() const { return address_; }
 
   // Orderly end, within seconds: see the numbered list in the source. Idempotent.
@@ -56,6 +59,8 @@ class Server {
   explicit Server(const Options& options) : options_(options) {}
 
   absl::Status StartServing();
+  // What others dial. UNAVAILABLE: as HostTowards.
+  absl::StatusOr<std::string> AnnouncedAddress() const;
   // Registers at the coordinator again and again, so that it knows that this server lives.
   void KeepRegistered();
 

@@ -10,6 +10,8 @@
 #   --tarball PATH_OR_URL  samovar-VERSION-linux-x86_64.tar.gz
 #   --sha256 SUM           refuses a tarball that has another sum; a node that has it already downloads nothing
 #   --listen HOST:PORT     where a server or the coordinator listens; otherwise this node's name, and port 7401 or the coordinator's
+#   --advertise HOST:PORT  the address that others are told to connect to, if it is another than the one of --listen. With
+#                          --listen 0.0.0.0:PORT a server finds it out, and the coordinator takes the one of --coordinator
 #   --threads N            threads that compute (worker) or apply gradients (others); otherwise every processor, or 2
 #   --allow-plaintext      accepts that whoever reaches the port can read and change the training. Servers that listen beyond
 #                          this machine are installed only with it
@@ -22,7 +24,7 @@
 set -euo pipefail
 umask 022
 
-role='' coordinator='' tarball='' sum='' listen='' threads='' plaintext=no prefix=/opt/samovar root=''
+role='' coordinator='' tarball='' sum='' listen='' advertise='' threads='' plaintext=no prefix=/opt/samovar root=''
 user=samovar
 tries=5
 changes=0
@@ -51,9 +53,9 @@ parse() {
         shift
         continue
         ;;
-      --role | --coordinator | --tarball | --sha256 | --listen | --threads | --prefix | --root)
+      --role | --coordinator | --tarball | --sha256 | --listen | --advertise | --threads | --prefix | --root)
         (($# >= 2)) || wrong "$1 needs a value" ;;
-      *) wrong "unknown flag \"$1\"; there are --role, --coordinator, --tarball, --sha256, --listen, --threads, --allow-plaintext, --prefix and --root" ;;
+      *) wrong "unknown flag \"$1\"; there are --role, --coordinator, --tarball, --sha256, --listen, --advertise, --threads, --allow-plaintext, --prefix and --root" ;;
     esac
     case "$1" in
       --role) role="$2" ;;
@@ -61,6 +63,7 @@ parse() {
       --tarball) tarball="$2" ;;
       --sha256) sum="${2,,}" ;;
       --listen) listen="$2" ;;
+      --advertise) advertise="$2" ;;
       --threads) threads="$2" ;;
       --prefix) prefix="${2%/}" ;;
       --root) root="${2%/}" ;;
@@ -118,11 +121,17 @@ check() {
 
 # Where the role listens; a worker does nowhere.
 check_listen() {
-  [[ "$role" != worker ]] || { [[ -z "$listen" ]] || wrong "--listen: a worker listens nowhere"; return 0; }
+  if [[ "$role" == worker ]]; then
+    [[ -z "$listen$advertise" ]] || wrong "--listen and --advertise: a worker listens nowhere"
+    return
+  fi
   if [[ -z "$listen" && "$role" == coordinator ]]; then listen="$(reachable "${coordinator%:*}"):${coordinator##*:}"; fi
   if [[ -z "$listen" ]] && is_loopback "${coordinator%:*}"; then listen=127.0.0.1:7401; fi
   [[ -n "$listen" ]] || listen="$(reachable "$(hostname -f)"):7401"
   check_address --listen "$listen"
+  if [[ -z "$advertise" && "$role" == coordinator && "${listen%:*}" == 0.0.0.0 ]]; then advertise="$coordinator"; fi
+  [[ -z "$advertise" ]] || check_address --advertise "$advertise"
+  [[ "${advertise%:*}" != 0.0.0.0 ]] || wrong "--advertise: nobody can connect to 0.0.0.0"
   is_loopback "${listen%:*}" || [[ "$plaintext" == yes ]] \
     || wrong "$listen is not on loopback, and connections are plain text without a password: whoever reaches the port can read and change the training. Accept that with --allow-plaintext"
 }
@@ -239,6 +248,7 @@ configuration() {
   local edits=(-e "s,^listen = .*,listen = \"$listen\"," -e "s,^(join|coordinator) = \".*,\\1 = \"$coordinator\",")
   [[ "$role" != worker ]] || edits+=(-e "s,^threads = .*,threads = ${threads:-$(nproc)},")
   [[ "$role" == worker || -z "$threads" ]] || edits+=(-e "s,^apply-threads = .*,apply-threads = $threads,")
+  [[ -z "$advertise" ]] || edits+=(-e "s,^# advertise = .*,advertise = \"$advertise\",")
   [[ "$plaintext" == no ]] || edits+=(-e 's,^# (allow-plaintext = true),\1,')
   sed -E "${edits[@]}" "$root$prefix/$release/etc/$role.toml"
 }

@@ -7,8 +7,8 @@
 namespace samovar {
 namespace {
 
-// The rate shown is that of the last seconds.
-constexpr absl::Duration kRateSpan = absl::Seconds(10);
+// The rate shown is that of the last seconds: enough for slow nets, and few enough to show that a worker has come or gone.
+constexpr absl::Duration kRateSpan = absl::Seconds(5);
 constexpr absl::Duration kMarkEvery = absl::Milliseconds(200);
 
 }  // namespace

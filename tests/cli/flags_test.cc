@@ -252,11 +252,12 @@ TEST_CASE("a server is either coordinator or joins one") {
   const auto coordinator =
       Run(ParseServerFlags,
           "samovar-server --coordinator --state d --listen 127.0.0.1:7100 --apply-threads 8 --ready-fd 3 "
-          "--die-with-parent --allow-plaintext");
+          "--die-with-parent --allow-plaintext --advertise hn0:7100");
   REQUIRE_FALSE(coordinator.parsed.exit_code.has_value());
   CHECK(coordinator.parsed.flags.coordinator);
   CHECK(coordinator.parsed.flags.state == "d");
   CHECK(coordinator.parsed.flags.listen == "127.0.0.1:7100");
+  CHECK(coordinator.parsed.flags.advertise == "hn0:7100");
   CHECK(coordinator.parsed.flags.apply_threads == 8);
   CHECK(coordinator.parsed.flags.ready_fd == 3);
   CHECK(coordinator.parsed.flags.die_with_parent);
@@ -267,12 +268,14 @@ TEST_CASE("a server is either coordinator or joins one") {
   CHECK_FALSE(member.parsed.flags.coordinator);
   CHECK(member.parsed.flags.join == "127.0.0.1:7100");
   CHECK(member.parsed.flags.listen == "127.0.0.1:0");
+  CHECK(member.parsed.flags.advertise.empty());
   CHECK(member.parsed.flags.ready_fd == -1);
 
   CheckRefused(Run(ParseServerFlags, "samovar-server --state d"),
                "either --coordinator or --join HOST:PORT must be given");
   CheckRefused(Run(ParseServerFlags, "samovar-server --coordinator --join h:1 --state d"), "exclude each other");
   CheckRefused(Run(ParseServerFlags, "samovar-server --coordinator"), "--state is missing");
+  CheckRefused(Run(ParseServerFlags, "samovar-server --join h:1 --state d --advertise h:0"), "there is no port 0");
   CheckRefused(Run(ParseServerFlags, "samovar-server --cordinator --state d"), R"(did you mean "--coordinator"?)");
   CheckRefused(Run(ParseServerFlags, "samovar-server --coordinator --state d --ready-fd -2"), "--ready-fd");
 }

@@ -104,6 +104,8 @@ class InstallTest(TestCase):
             self.assertIn(line, server)
         for line in ('coordinator = "hn0-x:7400"', "threads = 6"):
             self.assertIn(line, worker)
+        for line in (*coordinator, *server):
+            self.assertFalse(line.startswith("advertise"), line)
         for role in ROLES:
             self.assertTrue((self.root / f"etc/systemd/system/samovar-{role}.service").is_file())
         self.assertTrue((self.root / "var/lib/samovar/coordinator").is_dir())
@@ -114,6 +116,16 @@ class InstallTest(TestCase):
         self.assertIn("ExecStart=/srv/samovar/current/bin/samovar-worker --config", self.text("etc/systemd/system/samovar-worker.service"))
         self.assertNotIn("/opt/samovar", self.text("etc/systemd/system/samovar-worker.service"))
         self.assertTrue((self.root / "srv/samovar/current/bin/samovar-worker").is_file())
+
+    def test_who_listens_everywhere_announces_what_others_can_dial(self):
+        own = socket.gethostname()
+        self.installed("coordinator", "--allow-plaintext", "--listen", "0.0.0.0:7400", coordinator=f"{own}:7400")
+        self.assertIn(f'\nlisten = "0.0.0.0:7400"\nadvertise = "{own}:7400"\n', self.text("etc/samovar/coordinator.toml"))
+        # The server itself finds out.
+        self.installed("server", "--allow-plaintext", "--listen", "0.0.0.0:7401")
+        self.assertIn('\nlisten = "0.0.0.0:7401"\n# advertise = ', self.text("etc/samovar/server.toml"))
+        self.installed("server", "--allow-plaintext", "--listen", "0.0.0.0:7401", "--advertise", "wn1-x:9401")
+        self.assertIn('\nlisten = "0.0.0.0:7401"\nadvertise = "wn1-x:9401"\n', self.text("etc/samovar/server.toml"))
 
     def test_an_edited_configuration_is_kept(self):
         self.installed("worker", "--threads", 6)
@@ -176,6 +188,8 @@ class MistakesTest(TestCase):
                 (("--threads", "0"), '"0" is not a number of threads'),
                 (("--prefix", "opt"), '"opt" is not an absolute path'),
                 (("--listen", "here"), '"here" is not HOST:PORT'),
+                (("--advertise", "here"), '"here" is not HOST:PORT'),
+                (("--advertise", "0.0.0.0:7401"), "nobody can connect to 0.0.0.0"),
                 (("--speed", "9"), 'unknown flag "--speed"'),
                 (("--threads",), "--threads needs a value")):
             with self.subTest(flags=flags):

@@ -1,8 +1,10 @@
 #include "server/server.h"
 
+#include <algorithm>
 #include <atomic>
 #include <thread>
 
+#include "absl/strings/str_replace.h"
 #include "samovar/v1/status.grpc.pb.h"
 #include "tests/server/test_cluster.h"
 #include "tests/support/temp_dir.h"
@@ -195,6 +197,27 @@ TEST_CASE("the status of the cluster is read by any client") {
   CHECK(status.coordinator() == cluster.coordinator());
 }
 
+TEST_CASE("a server is known by the address that it is told to advertise") {
+  const TempDir dir;
+  TestCluster cluster(dir.path(), 1);
+  Server::Options options;
+  options.join = cluster.coordinator();
+  options.state_dir = dir.File("1");
+  auto server = Server::Start(options);
+  REQUIRE_OK(server);
+  options.listen = (*server)->address();
+  server->reset();
+  // Another name for the same.
+  options.advertise = absl::StrReplaceAll(options.listen, {{"127.0.0.1", "localhost"}});
+  server = Server::Start(options);
+  REQUIRE_OK(server);
+  REQUIRE_OK(cluster.Submit(MakeSpec(1000000)));
+  const auto placed_there = [&](const v1::JobStatus& status) {
+    return std::find(status.servers().begin(), status.servers().end(), options.advertise) != status.servers().end();
+  };
+  CHECK(placed_there(cluster.Await("lenet", placed_there)));
+}
+
 TEST_CASE("a server says what is wrong with its options") {
   const TempDir dir;
   Server::Options options;
@@ -203,6 +226,12 @@ TEST_CASE("a server says what is wrong with its options") {
   options.is_coordinator = true;
   options.listen = "0.0.0.0:0";
   REQUIRE_STATUS(Server::Start(options), absl::StatusCode::kInvalidArgument, "loopback");
+  options.allow_plaintext = true;
+  REQUIRE_STATUS(Server::Start(options), absl::StatusCode::kInvalidArgument, "--advertise HOST:PORT");
+  options.advertise = "[::]:7400";
+  REQUIRE_STATUS(Server::Start(options), absl::StatusCode::kInvalidArgument, "others cannot dial [::]:7400");
+  options.advertise.clear();
+  options.allow_plaintext = false;
   options.listen = "127.0.0.1:0";
   const auto server = Server::Start(options);
   REQUIRE_OK(server);

@@ -25,7 +25,16 @@ absl::StatusOr<Response> CoordinatorClient::Call(grpc::Status (Stub::*method)(gr
 }
 
 absl::StatusOr<v1::JoinResponse> CoordinatorClient::Join(const v1::JoinRequest& request) {
-  return Call(&Stub::Join, request, kDeadline);
+  absl::StatusOr<v1::JoinResponse> response = Call(&Stub::Join, request, kDeadline);
+  if (!absl::IsUnavailable(response.status())) return response;
+  // A call fails at once after a connection has, and gRPC makes another one only while a call waits for it. So one does; if it waits in
+  // vain, the first one's error says more.
+  grpc::ClientContext context;
+  SetDeadline(&context, kDeadline);
+  context.set_wait_for_ready(true);
+  v1::JoinResponse late;
+  if (stub_->Join(&context, request, &late).ok()) return late;
+  return response;
 }
 
 absl::StatusOr<v1::HeartbeatResponse> CoordinatorClient::Heartbeat(const v1::HeartbeatRequest& request) {

@@ -25,6 +25,7 @@ class CoordinatorClient {
 
   // Statuses are those of coordinator.proto, and UNAVAILABLE or DEADLINE_EXCEEDED if the coordinator cannot be reached. Messages
   // name the coordinator.
+  // Join waits for a coordinator that cannot be reached, up to kDeadline.
   absl::StatusOr<v1::JoinResponse> Join(const v1::JoinRequest& request);
   absl::StatusOr<v1::HeartbeatResponse> Heartbeat(const v1::HeartbeatRequest& request);
   absl::StatusOr<v1::LeaseResponse> Lease(const v1::LeaseRequest& request);

@@ -112,5 +112,14 @@ TEST_CASE("a coordinator that is not there is named") {
   REQUIRE_OK(membership.Leave());
 }
 
+TEST_CASE("a coordinator that comes late is joined by the next call") {
+  FakeCoordinator coordinator;
+  coordinator.Stop();
+  WorkerMembership membership(coordinator.address(), Self());
+  REQUIRE_STATUS(membership.Join(), absl::StatusCode::kUnavailable, "Connection refused");
+  coordinator.Start();
+  REQUIRE_OK(membership.Join());
+}
+
 }  // namespace
 }  // namespace samovar
