@@ -155,6 +155,7 @@ absl::Status Runner::Open(const Placement& placement) {
     open.set_parts(OrderedParts(spec));
     open.set_staleness_scaling(spec.staleness_scaling());
     open.set_delay_compensation(spec.delay_compensation());
+    open.set_push_every(spec.push_every());
     if (spec.has_initial_model() && !placement.restore) *open.mutable_initial_model() = spec.initial_model();
     open.set_restore(placement.restore);
     open.set_restore_iteration(placement.restore_iteration);
