@@ -143,8 +143,8 @@ TEST_CASE("sums of squares are parsed, an empty list too, and broken ones are re
   }
   ExchangeAnswer answer;
   // A list of 3 bytes.
-  grpc::ByteBuffer broken = BufferOf(std::string("\x42\5\x12\3abc", 7), 64);
-  REQUIRE_STATUS(ParseExchangeResponse(&broken, 2, &answer), absl::StatusCode::kDataLoss, "field 8");
+  grpc::ByteBuffer broken = BufferOf(std::string("\x4a\5\x12\3abc", 7), 64);
+  REQUIRE_STATUS(ParseExchangeResponse(&broken, 2, &answer), absl::StatusCode::kDataLoss, "field 9");
 }
 
 TEST_CASE("an answer's code and text are parsed, and nothing of the answer before stays") {
