@@ -8,6 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "cli/check_net.h"
 #include "common/base/status_macros.h"
+#include "common/model/push_units.h"
 
 namespace samovar {
 namespace {
@@ -56,22 +57,24 @@ absl::Status ApplyEncoding(const ModeChoice& choice, v1::JobSpec* spec) {
   return absl::OkStatus();
 }
 
-// What is to be done about late gradients, if the mode has any.
+// What is to be done about late gradients, if the mode has any; and whether it goes together with push_every.
 absl::Status ApplyLateGradients(const ModeChoice& choice, v1::JobSpec* spec) {
   spec->set_staleness_scaling(StalenessScalingOf(choice.staleness_scaling));
   spec->set_delay_compensation(choice.delay_compensation.value_or(0));
   const bool in_order = spec->mode() == v1::CONSISTENCY_SYNC || (spec->mode() == v1::CONSISTENCY_BOUNDED && spec->delay() == 0);
-  return CheckLateGradients(spec->staleness_scaling(), spec->delay_compensation(), in_order);
+  SAMOVAR_RETURN_IF_ERROR(CheckLateGradients(spec->staleness_scaling(), spec->delay_compensation(), in_order));
+  return CheckPushUnits(*spec);
 }
 
 }  // namespace
 
 absl::Status ApplyMode(const ModeChoice& choice, const std::string& solver_path, v1::JobSpec* spec) {
   spec->set_on_numeric_failure(choice.on_numeric_failure == "skip" ? v1::NUMERIC_FAILURE_SKIP : v1::NUMERIC_FAILURE_FAIL);
+  spec->set_push_every(choice.push_every.value_or(1));
   SAMOVAR_RETURN_IF_ERROR(ApplyEncoding(choice, spec));
   if (choice.mode == "bounded") {
     spec->set_mode(v1::CONSISTENCY_BOUNDED);
-    spec->set_delay(choice.delay.value_or(kDefaultDelay));
+    spec->set_delay(choice.delay.value_or(kDefaultDelay * spec->push_every()));
     return ApplyLateGradients(choice, spec);
   }
   if (choice.mode != "sync") {
@@ -99,6 +102,7 @@ ModeChoice ChoiceOf(const v1::JobSpec& spec) {
   choice.encoding = EncodingName(spec.encoding());
   choice.staleness_scaling = StalenessScalingName(spec.staleness_scaling());
   choice.delay_compensation = spec.delay_compensation();
+  choice.push_every = std::max(1u, spec.push_every());
   return choice;
 }
 

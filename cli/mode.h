@@ -30,10 +30,13 @@ struct ModeChoice {
   std::string staleness_scaling = "";
   // Likewise. 0: none.
   std::optional<float> delay_compensation = std::nullopt;
+  // Iterations a push. None: 1, or that of the run that is resumed.
+  std::optional<uint32_t> push_every = std::nullopt;
   // "fail" or "skip".
   std::string on_numeric_failure = "fail";
 };
 
+// In pushes.
 inline constexpr uint32_t kDefaultDelay = 4;
 inline constexpr double kDefaultTopkRatio = 0.01;
 // The default is the largest divisor of the batch that is no larger.
@@ -47,13 +50,15 @@ absl::Status ApplyMode(const ModeChoice& choice, const std::string& solver_path,
 // The same, as a choice that leaves nothing out.
 ModeChoice ChoiceOf(const v1::JobSpec& spec);
 
-// "async", "bounded, delay 4", "sync in 8 parts, bfloat16", "async, staleness inverse, compensation 0.04", "async, topk 0.01". `Message`:
+// "async", "bounded, delay 4", "sync in 8 parts, bfloat16", "async, staleness inverse, compensation 0.04", "async, topk 0.01",
+// "async, a push every 8 iterations". `Message`:
 // v1::JobSpec or v1::JobStatus
 template <typename Message>
 std::string ModeText(const Message& message) {
   std::string text = "async";
   if (message.mode() == v1::CONSISTENCY_BOUNDED) text = absl::StrCat("bounded, delay ", message.delay());
   if (message.mode() == v1::CONSISTENCY_SYNC) text = absl::StrCat("sync in ", message.parts(), message.parts() == 1 ? " part" : " parts");
+  if (message.push_every() > 1) absl::StrAppend(&text, ", a push every ", message.push_every(), " iterations");
   if (message.staleness_scaling() != v1::STALENESS_SCALING_TEMPERED) {
     absl::StrAppend(&text, ", staleness ", StalenessScalingName(message.staleness_scaling()));
   }

@@ -183,6 +183,7 @@ std::string FormatRecord(const RunRecord& record) {
                       "\ntopk_ratio: ", record.mode.topk_ratio.has_value() ? absl::StrCat(*record.mode.topk_ratio) : "",
                       "\nstaleness_scaling: ", record.mode.staleness_scaling,
                       "\ndelay_compensation: ", absl::StrFormat("%.9g", record.mode.delay_compensation.value_or(0)),
+                      "\npush_every: ", number(record.mode.push_every),
                       "\nsnapshot: ", record.snapshot,
                       "\nfinished: ", record.finished ? "yes" : "no", "\nsolver: ", record.solver, "\n");
 }
@@ -214,6 +215,7 @@ absl::StatusOr<RunRecord> ParseRecord(const std::string& text) {
   uint32_t number = 0;
   if (absl::SimpleAtoi(values["delay"], &number)) record.mode.delay = number;
   if (absl::SimpleAtoi(values["parts"], &number)) record.mode.parts = number;
+  if (absl::SimpleAtoi(values["push_every"], &number)) record.mode.push_every = number;
   if (!absl::SimpleAtoi(values["snapshot"], &record.snapshot)) {
     return absl::DataLossError(absl::StrCat("snapshot is \"", values["snapshot"], "\""));
   }

@@ -34,6 +34,7 @@ absl::Status Complete(const SubmitOptions& options, const std::optional<v1::JobS
     const ModeChoice before = ChoiceOf(*earlier);
     if (mode.mode.empty()) mode = before;
     mode.encoding = options.mode.encoding.empty() ? before.encoding : options.mode.encoding;
+    mode.push_every = options.mode.push_every.has_value() ? options.mode.push_every : before.push_every;
   }
   SAMOVAR_RETURN_IF_ERROR(ApplyMode(mode, options.solver, spec));
   const std::optional<uint64_t> seed = earlier.has_value() && !options.seed.has_value() ? earlier->seed() : options.seed;

@@ -91,6 +91,7 @@ absl::StatusOr<Prepared> Prepare(const TrainOptions& options) {
     mode.topk_ratio = options.mode.topk_ratio.has_value() ? options.mode.topk_ratio : encoding.topk_ratio;
     if (!options.mode.staleness_scaling.empty()) mode.staleness_scaling = options.mode.staleness_scaling;
     if (options.mode.delay_compensation.has_value()) mode.delay_compensation = options.mode.delay_compensation;
+    mode.push_every = options.mode.push_every.has_value() ? options.mode.push_every : before.push_every;
     SAMOVAR_RETURN_IF_ERROR(ApplyMode(mode, options.solver, &job.spec));
   }
   SAMOVAR_RETURN_IF_ERROR(MakeModelDir(job.snapshot_prefix));

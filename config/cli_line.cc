@@ -5,6 +5,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "common/model/push_units.h"
 #include "common/parameters/encoding.h"
 #include "common/parameters/late_gradients.h"
 
@@ -168,7 +169,7 @@ void CliLine::AddJobFlags(CLI::App* command, JobOptions* job) {
   command
       ->add_option("--delay", job->mode.delay,
                    absl::StrCat("With --mode bounded, lets an iteration miss so many that are under way; 0 computes one after the "
-                                "other; without it ", kDefaultDelay))
+                                "other; without it ", kDefaultDelay, ", or as many pushes"))
       ->type_name("N")
       ->default_str("")
       ->check(Between(0, kMaxCount));
@@ -214,6 +215,14 @@ void CliLine::AddJobFlags(CLI::App* command, JobOptions* job) {
                    "without effect (skip), for which gradients are sent only when all of them are computed")
       ->type_name("WHAT")
       ->check(OneOf({"fail", "skip"}));
+  command
+      ->add_option("--push-every", job->mode.push_every,
+                   "For slow networks: a worker computes so many iterations one after the other, each from its own weights after a plain "
+                   "step of SGD, and pushes once, how far they have moved; servers add momentum from push to push; only for solvers of "
+                   "type SGD, not with --mode sync; must divide snapshot and test_interval; without it 1, or that of the run that is resumed")
+      ->type_name("K")
+      ->default_str("")
+      ->check(Between(1, kMaxPushEvery));
   command
       ->add_option("--seed", job->seed,
                    "Draws initial weights and the order of records from this number; otherwise from the "

@@ -125,6 +125,7 @@ size_t RequestBytes(const ExchangeHead& head, std::span<const PushedChunk> push,
                  VarintFieldBytes(ExchangeRequest::kPullEncodingFieldNumber, static_cast<uint64_t>(head.pull_encoding)) +
                  VarintFieldBytes(ExchangeRequest::kApplyFieldNumber, head.apply ? 1 : 0) +
                  DoubleFieldBytes(ExchangeRequest::kNormFieldNumber, head.norm) +
+                 VarintFieldBytes(ExchangeRequest::kIterationsFieldNumber, head.iterations) +
                  PackedFieldBytes(ExchangeRequest::kPullFieldNumber, pull) +
                  PackedFieldBytes(ExchangeRequest::kSquaresFieldNumber, squares);
   for (const PushedChunk& chunk : push) {
@@ -306,6 +307,7 @@ grpc::ByteBuffer EncodeExchangeRequest(const ExchangeHead& head, std::span<const
   writer.PackedField(ExchangeRequest::kSquaresFieldNumber, squares);
   writer.VarintField(ExchangeRequest::kApplyFieldNumber, head.apply ? 1 : 0);
   writer.DoubleField(ExchangeRequest::kNormFieldNumber, head.norm);
+  writer.VarintField(ExchangeRequest::kIterationsFieldNumber, head.iterations);
   const grpc::Slice owned(slice, grpc::Slice::STEAL_REF);
   return grpc::ByteBuffer(&owned, 1);
 }

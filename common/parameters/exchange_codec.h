@@ -36,6 +36,7 @@ struct ExchangeHead {
   v1::Encoding pull_encoding = v1::ENCODING_FLOAT32;
   bool apply = false;
   double norm = 0;
+  uint32_t iterations = 0;
 };
 
 struct PushedChunk {

@@ -135,11 +135,13 @@ absl::Status ParameterClient::ApplyAndPull(uint64_t iteration, uint64_t epoch, d
 }
 
 void ParameterClient::StartPush(uint64_t iteration, uint64_t epoch, std::span<const float> gradients,
-                                std::span<float> weights, const PulledWeights& which, uint32_t part, bool in_full) {
+                                std::span<float> weights, const PulledWeights& which, uint32_t part, bool in_full,
+                                uint32_t iterations) {
   Operation operation;
   operation.head.iteration = iteration;
   operation.head.epoch = epoch;
   operation.head.part = part;
+  operation.head.iterations = iterations;
   operation.head.waits = which.wait;
   operation.head.watermark = which.watermark;
   operation.gradients = gradients.data();

@@ -120,9 +120,10 @@ class ParameterClient final : private ServerStream::Owner {
   // are written there when the server has applied its gradient, which may be any time after Ready() has covered it.
   // Both spans stay valid until AwaitPush or AbandonPush has returned. Staleness is counted from the last pull of either kind.
   // `which`: of the new weights. `part`: what the gradients are of an iteration that comes in parts. `in_full`: nothing of the gradients,
-  // and of what was kept of those before, is kept back.
+  // and of what was kept of those before, is kept back. `iterations`: how many the push is of; then the gradients are a displacement, as
+  // ExchangeRequest.iterations says.
   void StartPush(uint64_t iteration, uint64_t epoch, std::span<const float> gradients, std::span<float> weights,
-                 const PulledWeights& which = {}, uint32_t part = 0, bool in_full = false);
+                 const PulledWeights& which = {}, uint32_t part = 0, bool in_full = false, uint32_t iterations = 1);
   // The gradients [begin, end) are final; each float is to be covered once. May send. Never waits for an answer.
   void Ready(uint64_t begin, uint64_t end);
   // REQUIRES: the ranges given to Ready cover all floats.

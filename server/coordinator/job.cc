@@ -6,10 +6,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
+#include "common/model/learning_rate.h"
 #include "server/coordinator/job_spec.h"
 #include "server/coordinator/lease_table.h"
 #include "server/coordinator/part_table.h"
-#include "server/store/learning_rate.h"
+#include "server/coordinator/unit_leases.h"
 
 namespace samovar {
 namespace {
@@ -117,6 +118,8 @@ void Job::Start(Plan plan, absl::Time now) {
   if (spec_.mode() == v1::CONSISTENCY_BOUNDED) options.delay = spec_.delay();
   if (const uint32_t parts = OrderedParts(spec_); parts > 0) {
     leases_ = std::make_unique<PartTable>(options, parts, plan.done);
+  } else if (spec_.push_every() > 1) {
+    leases_ = std::make_unique<UnitLeases>(options, spec_.push_every(), plan.done);
   } else {
     leases_ = std::make_unique<LeaseTable>(options, plan.done);
   }
@@ -582,6 +585,7 @@ v1::JobStatus Job::StatusLocked(absl::Time now) const {
   status.set_topk_ratio(spec_.topk_ratio());
   status.set_staleness_scaling(spec_.staleness_scaling());
   status.set_delay_compensation(spec_.delay_compensation());
+  status.set_push_every(spec_.push_every());
   status.set_weight(weight());
   status.set_chunk_elements(plan_.chunk_elements);
   status.set_resumed_from(plan_.resumed_from);

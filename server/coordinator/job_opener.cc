@@ -195,6 +195,7 @@ v1::OpenJobRequest JobOpener::RequestFor(const Placement& placement, const Chunk
   open.set_parts(OrderedParts(spec_));
   open.set_staleness_scaling(spec_.staleness_scaling());
   open.set_delay_compensation(spec_.delay_compensation());
+  open.set_push_every(spec_.push_every());
   if (spec_.has_initial_model()) *open.mutable_initial_model() = spec_.initial_model();
   open.set_restore(restored.has_value());
   open.set_restore_iteration(restored.value_or(0));

@@ -7,8 +7,9 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/model/layout.h"
+#include "common/model/learning_rate.h"
+#include "common/model/push_units.h"
 #include "common/parameters/late_gradients.h"
-#include "server/store/learning_rate.h"
 
 namespace samovar {
 namespace {
@@ -50,6 +51,7 @@ absl::Status CheckMode(const v1::JobSpec& spec) {
     return absl::InvalidArgumentError("delay is for the mode CONSISTENCY_BOUNDED only");
   }
   SAMOVAR_RETURN_IF_ERROR(CheckLateGradients(spec.staleness_scaling(), spec.delay_compensation(), OrderedParts(spec) > 0));
+  SAMOVAR_RETURN_IF_ERROR(CheckPushUnits(spec));
   const bool sync = spec.mode() == v1::CONSISTENCY_SYNC;
   if (sync != (spec.parts() != 0)) {
     return absl::InvalidArgumentError("parts must be at least 1 in the mode CONSISTENCY_SYNC, and 0 in others");

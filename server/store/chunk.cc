@@ -81,7 +81,7 @@ absl::Status Chunk::CheckPart(uint64_t t, uint32_t part) const {
 }
 
 absl::StatusOr<bool> Chunk::Push(const SolverRule& rule, uint64_t t, uint64_t pulled_version, std::span<const float> gradient,
-                                 uint32_t part) {
+                                 uint32_t part, uint64_t iterations) {
   if (gradient.size() != image_.weights.size()) {
     return absl::InvalidArgumentError(absl::StrCat("chunk ", image_.chunk, " has ", image_.weights.size(),
                                                    " floats, but the pushed gradient has ", gradient.size()));
@@ -91,9 +91,11 @@ absl::StatusOr<bool> Chunk::Push(const SolverRule& rule, uint64_t t, uint64_t pu
   if (!AllFinite(gradient)) return Reject(t, "has NaN or infinity in it");
   // A worker may have pulled from a server that was restored to an earlier version since: no staleness is known then.
   const bool late = options_.parts == 0 && image_.version > pulled_version;
-  const uint64_t staleness = late ? image_.version - pulled_version : 0;
+  // In pushes: versions count iterations, and only the last unit is shorter.
+  const uint64_t missed = late ? image_.version - pulled_version : 0;
+  const uint64_t staleness = (missed + options_.push_every - 1) / options_.push_every;
   SAMOVAR_RETURN_IF_ERROR(options_.parts > 1 ? AddPart(rule, t, part, gradient)
-                                             : ApplyWhole(rule, t, pulled_version, staleness, gradient));
+                                             : ApplyWhole(rule, {t, t + iterations}, pulled_version, staleness, gradient));
   CountApplied(staleness, &counters_);
   return true;
 }
@@ -118,7 +120,7 @@ absl::StatusOr<bool> Chunk::Skip(uint64_t t, uint32_t part) {
     SAMOVAR_RETURN_IF_ERROR(EndParts(nullptr, t));
   } else {
     if (options_.parts > 0) previous_weights_ = image_.weights;
-    Enter(t);
+    Enter({t, t + 1});
   }
   counters_.set_skipped(counters_.skipped() + 1);
   return true;
@@ -134,13 +136,13 @@ absl::Status Chunk::EndParts(const SolverRule* rule, uint64_t t) {
   if (pending_.skipped()) {
     pending_.Clear();
     previous_weights_ = image_.weights;
-    Enter(t);
+    Enter({t, t + 1});
     return absl::OkStatus();
   }
   std::vector<float> mean = pending_.TakeMean(segments_);
   if (!AllFinite(mean)) return Reject(t, "has parts that add up to infinity");
   if (!options_.clip.has_value()) {
-    Apply(*rule, t, /*staleness=*/0, mean);
+    Apply(*rule, {t, t + 1}, /*staleness=*/0, mean);
     return absl::OkStatus();
   }
   summed_ = std::move(mean);
@@ -152,9 +154,9 @@ absl::Status Chunk::EndParts(const SolverRule* rule, uint64_t t) {
   return absl::OkStatus();
 }
 
-void Chunk::Enter(uint64_t t) {
-  image_.ledger.Add(t);
-  ++image_.version;
+void Chunk::Enter(const IterationRange& unit) {
+  image_.ledger.AddRange(unit.begin, unit.end);
+  image_.version += unit.end - unit.begin;
 }
 
 std::span<const double> Chunk::Squares(uint64_t t) const {
@@ -172,15 +174,15 @@ absl::Status Chunk::ApplyClipped(const SolverRule& rule, uint64_t t, double norm
     ClipAndDivide(options_.clip->limit, norm, options_.clip->passes,
                   std::span(gradient).subspan(segment.begin, segment.end - segment.begin));
   }
-  Apply(rule, t, /*staleness=*/0, gradient);
+  Apply(rule, {t, t + 1}, /*staleness=*/0, gradient);
   return absl::OkStatus();
 }
 
-absl::Status Chunk::ApplyWhole(const SolverRule& rule, uint64_t t, uint64_t pulled_version, uint64_t staleness,
+absl::Status Chunk::ApplyWhole(const SolverRule& rule, const IterationRange& unit, uint64_t pulled_version, uint64_t staleness,
                                std::span<const float> gradient) {
   const std::span<const float> pulled = staleness > 0 ? given_.Find(pulled_version) : std::span<const float>();
   if (pulled.empty()) {
-    Apply(rule, t, staleness, gradient);
+    Apply(rule, unit, staleness, gradient);
     return absl::OkStatus();
   }
   std::vector<float> compensated = CompensateDelay(options_.delay_compensation, gradient, image_.weights, pulled);
@@ -189,26 +191,29 @@ absl::Status Chunk::ApplyWhole(const SolverRule& rule, uint64_t t, uint64_t pull
     if (segment.rule == v1::UPDATE_RULE_SOLVER) continue;
     std::copy(gradient.begin() + segment.begin, gradient.begin() + segment.end, compensated.begin() + segment.begin);
   }
-  if (!AllFinite(compensated)) return Reject(t, "becomes infinite when its delay is compensated; choose a smaller lambda");
-  Apply(rule, t, staleness, compensated);
+  if (!AllFinite(compensated)) return Reject(unit.begin, "becomes infinite when its delay is compensated; choose a smaller lambda");
+  Apply(rule, unit, staleness, compensated);
   return absl::OkStatus();
 }
 
-void Chunk::Apply(const SolverRule& rule, uint64_t t, uint64_t staleness, std::span<const float> gradient) {
+void Chunk::Apply(const SolverRule& rule, const IterationRange& unit, uint64_t staleness, std::span<const float> gradient) {
   staleness_ += kStalenessWeight * (static_cast<double>(staleness) - staleness_);
   if (options_.parts > 0) previous_weights_ = image_.weights;
 
   for (RuleSegment segment : segments_) {
     if (segment.rule == v1::UPDATE_RULE_MOVING_AVERAGE) {
-      // Once a part: the sum of the parts' statistics is what that many merges would have added.
-      for (uint32_t part = 1; part < options_.parts; ++part) ScaleStatistics(segment, image_.weights);
+      // Once a part, or an iteration: the sum of the statistics is what that many merges would have added.
+      const uint64_t merges = std::max<uint64_t>(options_.parts, unit.end - unit.begin);
+      for (uint64_t merge = 1; merge < merges; ++merge) ScaleStatistics(segment, image_.weights);
       MergeStatistics(segment, image_.weights, gradient);
+    } else if (options_.push_every > 1) {
+      rule.ApplyDisplacement(RateFactor(options_.scaling, staleness), segment, image_.weights, state_, gradient);
     } else {
       segment.lr_mult *= RateFactor(options_.scaling, staleness);
-      rule.Apply(t, segment, image_.weights, state_, gradient);
+      rule.Apply(unit.begin, segment, image_.weights, state_, gradient);
     }
   }
-  Enter(t);
+  Enter(unit);
 }
 
 bool Chunk::PullsPrevious(std::optional<uint64_t> watermark) const {

@@ -20,6 +20,9 @@
 // of the whole gradient. Each further part is a repetition then. The squares stay until those of the next iteration are there: whoever
 // computes a part again finds those of all chunks, or a chunk that is further and so knows that all have the iteration.
 //
+// Units. In a job with push_every above 1 a push is the displacement of a unit of iterations (common/model/push_units.h). All of them enter the
+// ledger with it. Staleness is that of pushes.
+//
 // Thread safety: none. A chunk is touched by its own apply thread only (see apply_threads.h), hence without a lock.
 // Invariants:
 //   (1) an update is in the weights if and only if its iteration is in the ledger; unless it was skipped: then it is in the ledger only.
@@ -61,6 +64,7 @@ class Chunk {
     std::optional<Clip> clip = std::nullopt;
     v1::StalenessScaling scaling = v1::STALENESS_SCALING_TEMPERED;
     float delay_compensation = 0;
+    uint32_t push_every = 1;
   };
 
   // `image` may be unfilled: version 0, with weights and states of the right length.
@@ -73,9 +77,11 @@ class Chunk {
   //   INVALID_ARGUMENT     the gradient has another length, or NaN or infinity in it, or there is no such part: nothing is changed.
   //                        Or the sum of the parts overflows: all of them are dropped. Or what compensates the delay does
   //   FAILED_PRECONDITION  iterations come in parts, and this one does not come next
-  // `pulled_version` is the version that the gradient was computed from.
+  // `pulled_version` is the version that the gradient was computed from. With push_every above 1 the `gradient` is the displacement of
+  // the unit of `iterations` iterations from t on, as ExchangeRequest.iterations says; all of them enter the ledger, or none.
+  // REQUIRES: each push is of a whole unit, and so was what the ledger holds at the start
   absl::StatusOr<bool> Push(const SolverRule& rule, uint64_t t, uint64_t pulled_version, std::span<const float> gradient,
-                            uint32_t part = 0);
+                            uint32_t part = 0, uint64_t iterations = 1);
 
   // Enters one iteration, or one part of it, without an update: it then is in the ledger, and the weights are as before. Returns as Push
   // does, and its errors but those of gradients. An iteration of which any part is skipped is skipped.
@@ -114,10 +120,11 @@ class Chunk {
   // If all parts that wait are there: applies them, holds their sum to be clipped, or enters that they are skipped. `rule` may be
   // null for the latter.
   absl::Status EndParts(const SolverRule* rule, uint64_t t);
-  void Enter(uint64_t t);
-  absl::Status ApplyWhole(const SolverRule& rule, uint64_t t, uint64_t pulled_version, uint64_t staleness, std::span<const float> gradient);
+  void Enter(const IterationRange& unit);
+  absl::Status ApplyWhole(const SolverRule& rule, const IterationRange& unit, uint64_t pulled_version, uint64_t staleness,
+                          std::span<const float> gradient);
   absl::Status Reject(uint64_t t, const std::string& what);
-  void Apply(const SolverRule& rule, uint64_t t, uint64_t staleness, std::span<const float> gradient);
+  void Apply(const SolverRule& rule, const IterationRange& unit, uint64_t staleness, std::span<const float> gradient);
 
   ChunkImage image_;
   // Views of image_.state.

@@ -192,6 +192,7 @@ absl::StatusOr<std::shared_ptr<HostedJob>> ChunkStore::MakeJob(const v1::OpenJob
     SAMOVAR_RETURN_IF_ERROR(Annotate(initial.status(), absl::StrCat("job \"", job->id(), "\": initial model")));
     SAMOVAR_RETURN_IF_ERROR(Fill(job, *initial));
   }
+  SAMOVAR_RETURN_IF_ERROR(job->CheckWholeUnits());
   SAMOVAR_RETURN_IF_ERROR(snapshots_->NotePlace(job->Describe()));
   return job;
 }

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <cstdint>
@@ -12,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
+#include "common/model/push_units.h"
 #include "common/parameters/encoding.h"
 #include "common/parameters/sparse_floats.h"
 #include "common/rpc/channel.h"
@@ -112,6 +114,7 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
 
     SAMOVAR_RETURN_IF_ERROR(store_->AdmitEpoch(request_.epoch()));
     SAMOVAR_RETURN_IF_ERROR(CheckIteration());
+    if (request_.push_size() > 0) SAMOVAR_RETURN_IF_ERROR(CheckUnit());
     if (static_cast<size_t>(request_.push_size()) > job_->chunks()) {
       return absl::InvalidArgumentError(absl::StrCat("the request pushes ", request_.push_size(), " chunks, but ",
                                                      job_->chunks(), " of job \"", job_->id(), "\" are here"));
@@ -123,6 +126,17 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
     if (request_.iteration() < job_->max_iter()) return absl::OkStatus();
     return absl::InvalidArgumentError(absl::StrCat("iteration ", request_.iteration(), " is not one of job \"",
                                                    job_->id(), "\", which has max_iter ", job_->max_iter()));
+  }
+
+  uint64_t Iterations() const { return std::max(1u, request_.iterations()); }
+
+  absl::Status CheckUnit() const {
+    const uint64_t t = request_.iteration();
+    const uint64_t end = UnitEnd(t, job_->push_every(), job_->max_iter());
+    if (BetweenUnits(t, job_->push_every(), job_->max_iter()) && t + Iterations() == end) return absl::OkStatus();
+    return absl::InvalidArgumentError(absl::StrCat(
+        "job \"", job_->id(), "\" takes whole units of ", job_->push_every(), " iterations (push_every), not a push of ", Iterations(),
+        " from ", t, " on"));
   }
 
   absl::Status CheckWatermark() const {
@@ -289,7 +303,7 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
     const absl::StatusOr<std::span<const float>> gradient = Decode(entry, chunk);
     if (!gradient.ok()) return Fail(RankOf(Step::Kind::kPush, entry), gradient.status());
     const absl::StatusOr<bool> applied =
-        chunk.Push(job_->rule(), request_.iteration(), data.version(), *gradient, request_.part());
+        chunk.Push(job_->rule(), request_.iteration(), data.version(), *gradient, request_.part(), Iterations());
     if (!applied.ok()) return Fail(RankOf(Step::Kind::kPush, entry), applied.status());
     // Relaxed: read after the last EndPart, which orders them.
     (*applied ? applied_ : duplicates_).fetch_add(1, std::memory_order_relaxed);

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/model/layout.h"
+#include "common/model/push_units.h"
 #include "common/parameters/late_gradients.h"
 
 namespace samovar {
@@ -56,6 +57,8 @@ absl::StatusOr<std::shared_ptr<HostedJob>> HostedJob::Create(const v1::OpenJobRe
   }
   SAMOVAR_RETURN_IF_ERROR(Annotate(
       CheckLateGradients(request.staleness_scaling(), request.delay_compensation(), request.parts() > 0), context));
+  SAMOVAR_RETURN_IF_ERROR(Annotate(
+      CheckPushUnits(request.push_every(), request.solver(), request.parts() > 0, request.delay_compensation()), context));
   SAMOVAR_ASSIGN_OR_RETURN(std::vector<uint32_t> numbers, SortedChunks(request, *plan));
   auto rule = SolverRule::Create(request.solver());
   if (!rule.ok()) return Annotate(rule.status(), context);
@@ -92,6 +95,7 @@ std::unique_ptr<Chunk> HostedJob::MakeChunk(ChunkImage image) const {
   if (clips()) options.clip = {request_.solver().clip_gradients(), std::max(1, request_.solver().iter_size())};
   options.scaling = request_.staleness_scaling();
   options.delay_compensation = request_.delay_compensation();
+  options.push_every = push_every();
   return std::make_unique<Chunk>(std::move(image), BuildSegments(layout(), begin, end), options);
 }
 
@@ -123,6 +127,7 @@ absl::Status HostedJob::CheckSame(const v1::OpenJobRequest& request) const {
   if (request.parts() != request_.parts()) return differs("another number of parts");
   if (request.staleness_scaling() != request_.staleness_scaling()) return differs("another staleness_scaling");
   if (request.delay_compensation() != request_.delay_compensation()) return differs("another delay_compensation");
+  if (request.push_every() != request_.push_every()) return differs("another push_every");
   if (request.initial_model().SerializeAsString() != request_.initial_model().SerializeAsString()) {
     return differs("another initial model");
   }
@@ -166,6 +171,20 @@ absl::Status HostedJob::Restore(size_t index, ChunkImage image) {
   for (const std::vector<float>& state : image.state) fits = fits && state.size() == size;
   if (!fits) return absl::DataLossError(absl::StrCat(context, " does not have ", size, " floats"));
   chunks_[index] = MakeChunk(std::move(image));
+  return absl::OkStatus();
+}
+
+absl::Status HostedJob::CheckWholeUnits() const {
+  for (const std::unique_ptr<Chunk>& chunk : chunks_) {
+    for (const IterationRange& missing : chunk->image().ledger.Missing(0, max_iter())) {
+      for (const uint64_t end : {missing.begin, missing.end}) {
+        if (BetweenUnits(end, push_every(), max_iter())) continue;
+        return absl::FailedPreconditionError(absl::StrCat("job \"", id(), "\" begins with weights that hold iterations up to ", end,
+                                                          ", which is no multiple of push_every ", push_every(),
+                                                          "; choose one that divides ", end, ", or 1"));
+      }
+    }
+  }
   return absl::OkStatus();
 }
 

@@ -4,6 +4,7 @@
 // the job is published, to whoever makes it. Frozen copies are guarded by a leaf lock.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -65,6 +66,10 @@ class HostedJob {
   bool in_order() const { return request_.parts() > 0; }
   // Whether the sum of an iteration's parts is clipped here.
   bool clips() const { return request_.parts() > 1 && request_.solver().clip_gradients() >= 0; }
+  // At least 1.
+  uint32_t push_every() const { return std::max(1u, request_.push_every()); }
+  // OK if what the chunks hold is whole units of push_every. FAILED_PRECONDITION says what to do if not.
+  absl::Status CheckWholeUnits() const;
   uint64_t max_iter() const { return static_cast<uint64_t>(request_.solver().max_iter()); }
   // Bytes of all weights and states.
   uint64_t bytes() const { return bytes_; }

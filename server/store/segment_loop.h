@@ -9,15 +9,6 @@
 
 namespace samovar {
 
-template <Decay kKind>
-inline float Decayed(float gradient, float weight, float decay) {
-  if constexpr (kKind == Decay::kL2) return gradient + decay * weight;
-  if constexpr (kKind == Decay::kL1) {
-    return gradient + decay * (static_cast<float>(weight > 0) - static_cast<float>(weight < 0));
-  }
-  return gradient;
-}
-
 // `update` is u = update(g, h), which also advances the float of history h.
 template <Decay kKind, typename Update>
 void LoopWithOneHistory(const SegmentPass& pass, Update update) {

@@ -7,8 +7,8 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/base/vector_level.h"
+#include "common/model/learning_rate.h"
 #include "common/model/solver_history.h"
-#include "server/store/learning_rate.h"
 #include "server/store/solver_rules.h"
 
 namespace samovar {
@@ -68,6 +68,16 @@ caffe::SolverParameter WithoutNets(const caffe::SolverParameter& solver) {
   return small;
 }
 
+SegmentPass PassOver(const RuleSegment& segment, std::span<float> weights, std::span<const std::span<float>> state,
+                     std::span<const float> pushed) {
+  SegmentPass pass;
+  pass.count = segment.end - segment.begin;
+  pass.weights = weights.data() + segment.begin;
+  for (size_t i = 0; i < state.size(); ++i) pass.state[i] = state[i].data() + segment.begin;
+  pass.gradient = pushed.data() + segment.begin;
+  return pass;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<const SolverRule>> SolverRule::Create(const caffe::SolverParameter& solver) {
@@ -82,20 +92,23 @@ absl::StatusOr<std::unique_ptr<const SolverRule>> SolverRule::Create(const caffe
   return MakeSgdRule(solver);
 }
 
-CaffeRule::CaffeRule(const caffe::SolverParameter& solver)
-    : solver_(WithoutNets(solver)), l1_(solver.regularization_type() == "L1") {}
+CaffeRule::CaffeRule(const caffe::SolverParameter& solver) : solver_(WithoutNets(solver)) {}
 
 void CaffeRule::Apply(uint64_t t, const RuleSegment& segment, std::span<float> weights,
                       std::span<const std::span<float>> state, std::span<const float> gradient) const {
-  SegmentPass pass;
-  pass.count = segment.end - segment.begin;
+  SegmentPass pass = PassOver(segment, weights, state, gradient);
   pass.rate = static_cast<float>(LearningRate(solver_, t)) * segment.lr_mult;
   pass.decay = solver_.weight_decay() * segment.decay_mult;
-  pass.decay_kind = pass.decay == 0 ? Decay::kNone : l1_ ? Decay::kL1 : Decay::kL2;
-  pass.weights = weights.data() + segment.begin;
-  for (size_t i = 0; i < state.size(); ++i) pass.state[i] = state[i].data() + segment.begin;
-  pass.gradient = gradient.data() + segment.begin;
+  pass.decay_kind = DecayOf(solver_, pass.decay);
   Run(t, pass);
+}
+
+void CaffeRule::ApplyDisplacement(float factor, const RuleSegment& segment, std::span<float> weights,
+                                  std::span<const std::span<float>> state, std::span<const float> displacement) const {
+  SegmentPass pass = PassOver(segment, weights, state, displacement);
+  pass.rate = factor;
+  // The iteration counts in Adam's rule only.
+  Run(/*t=*/0, pass);
 }
 
 void MergeStatistics(const RuleSegment& segment, std::span<float> weights, std::span<const float> pushed) {

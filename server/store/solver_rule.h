@@ -52,6 +52,14 @@ class SolverRule {
   // `gradient` overlaps none of the others.
   virtual void Apply(uint64_t t, const RuleSegment& segment, std::span<float> weights,
                      std::span<const std::span<float>> state, std::span<const float> gradient) const = 0;
+
+  // Moves one segment by what a worker's own steps have moved it by, rates and decay included, times `factor`. With momentum m and
+  // history h:
+  //   h <- m h + factor d
+  //   w <- w - h
+  // so that momentum, which those steps lack, goes on from push to push. REQUIRES: as Apply, and the solver's type is SGD
+  virtual void ApplyDisplacement(float factor, const RuleSegment& segment, std::span<float> weights, std::span<const std::span<float>> state,
+                                 std::span<const float> displacement) const = 0;
 };
 
 // Merges pushed statistics into one segment:

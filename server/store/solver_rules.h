@@ -9,12 +9,10 @@
 #include <memory>
 
 #include "caffe.pb.h"
+#include "common/model/weight_decay.h"
 #include "server/store/solver_rule.h"
 
 namespace samovar {
-
-// How weight decay enters a gradient.
-enum class Decay { kNone, kL1, kL2 };
 
 // One segment's arrays; `state` has as many as the rule keeps.
 struct SegmentPass {
@@ -36,6 +34,8 @@ class CaffeRule : public SolverRule {
 
   void Apply(uint64_t t, const RuleSegment& segment, std::span<float> weights, std::span<const std::span<float>> state,
              std::span<const float> gradient) const final;
+  void ApplyDisplacement(float factor, const RuleSegment& segment, std::span<float> weights, std::span<const std::span<float>> state,
+                         std::span<const float> displacement) const final;
 
  protected:
   virtual void Run(uint64_t t, const SegmentPass& pass) const = 0;
@@ -43,7 +43,6 @@ class CaffeRule : public SolverRule {
  private:
   // Without nets and other bulk.
   const caffe::SolverParameter solver_;
-  const bool l1_;
 };
 
 // REQUIRES, of all: the solver was checked by SolverRule::Create.

@@ -205,6 +205,32 @@ TEST_CASE("what is to be done about late gradients goes with modes that have the
   REQUIRE_OK(ApplyMode(choice, solver, &spec));
 }
 
+TEST_CASE("a job pushes every so many iterations, or what that does not go together with is said") {
+  SmallJob small;
+  const std::string solver = small.dir().File("solver.prototxt");
+  ModeChoice choice;
+  choice.push_every = 8;
+  v1::JobSpec spec = small.Check()->spec;
+  spec.mutable_solver()->set_snapshot(16);
+  spec.mutable_solver()->set_test_interval(8);
+  REQUIRE_OK(ApplyMode(choice, solver, &spec));
+  CHECK(ModeText(spec) == "async, a push every 8 iterations");
+  CHECK(ChoiceOf(spec).push_every == 8u);
+  choice.mode = "bounded";
+  REQUIRE_OK(ApplyMode(choice, solver, &spec));
+  CHECK(ModeText(spec) == "bounded, delay 32, a push every 8 iterations");
+  choice.delay = 7;
+  REQUIRE_STATUS(ApplyMode(choice, solver, &spec), absl::StatusCode::kInvalidArgument, "bounded with a delay of at least 8");
+  choice.mode = "sync";
+  REQUIRE_STATUS(ApplyMode(choice, solver, &spec), absl::StatusCode::kInvalidArgument, "take the mode async");
+  choice.mode = "";
+  spec.mutable_solver()->set_test_interval(12);
+  REQUIRE_STATUS(ApplyMode(choice, solver, &spec), absl::StatusCode::kInvalidArgument, "write test_interval: 16 in the solver, or choose push_every 4");
+  choice.push_every = 1;
+  REQUIRE_OK(ApplyMode(choice, solver, &spec));
+  CHECK(ModeText(spec) == "async");
+}
+
 TEST_CASE("a net that cannot be built for the records of a part is refused before it is started") {
   SmallJob small;
   // Of a batch of 2 whatever the batch is.

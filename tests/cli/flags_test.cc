@@ -132,6 +132,9 @@ TEST_CASE("train takes a mode, and what goes with it only with it") {
   for (const char* lambda : {"-1", "nan", "1e9", "x"}) {
     CheckRefused(Cli(std::string("samovar train --solver s --delay-compensation ") + lambda), "is not a number from 0 to 1000");
   }
+  CHECK_FALSE(mode("").push_every.has_value());
+  CHECK(mode("--push-every 8").push_every == 8u);
+  for (const char* count : {"0", "1001", "x"}) CheckRefused(Cli(std::string("samovar train --solver s --push-every ") + count), "--push-every");
   CheckRefused(Cli("samovar train --solver s --mode turbo"), "async, bounded, sync");
   CheckRefused(Cli("samovar train --solver s --delay 3"), "--delay is for --mode bounded");
   CHECK(mode("--encoding topk --topk-ratio 0.125").topk_ratio == 0.125);
@@ -177,7 +180,7 @@ TEST_CASE("each subcommand fills its own options") {
   const auto status = Cli("samovar status 127.0.0.1:7100 --json");
   CHECK(std::get<StatusOptions>(status.parsed.flags).coordinator == "127.0.0.1:7100");
   CHECK(std::get<StatusOptions>(status.parsed.flags).json);
-  const auto submit = Cli("samovar submit 127.0.0.1:7100 --solver s --name n --servers 3 --weight 5 --mode bounded --delay 2 --seed 7 --watch");
+  const auto submit = Cli("samovar submit 127.0.0.1:7100 --solver s --name n --servers 3 --weight 5 --mode bounded --delay 2 --push-every 2 --seed 7 --watch");
   const SubmitOptions& job = std::get<SubmitOptions>(submit.parsed.flags);
   CHECK(job.coordinator == "127.0.0.1:7100");
   CHECK(job.solver == "s");
@@ -185,6 +188,7 @@ TEST_CASE("each subcommand fills its own options") {
   CHECK(job.servers == 3);
   CHECK(job.weight == 5);
   CHECK(job.mode.delay == 2u);
+  CHECK(job.mode.push_every == 2u);
   CHECK(job.seed == 7u);
   CHECK(job.watch);
   CHECK_FALSE(std::get<SubmitOptions>(Cli("samovar submit --solver s --coordinator h:1").parsed.flags).servers.has_value());

@@ -155,6 +155,32 @@ class ModesTest(testbed.TestCase):
         self.assertLessEqual(pushes["staleness_90"], pushes["staleness_99"])
         self.assertLessEqual(pushes["staleness_99"], pushes["staleness_max"])
 
+    def test_push_every_8_trains_as_far_with_an_eighth_of_the_pushes(self):
+        # The last unit is of four.
+        iterations, checkpoints = 604, {"snapshot": 200, "test_interval": 200}
+        self.train("each", "--workers", 2, iterations=iterations, **checkpoints)
+        accuracy, chunks = self.accuracy_at(iterations), self.succeeded["ledger"]["chunks"]
+        self.assertEqual(self.pushes()["applied"], chunks * iterations)
+        for mode in (("--mode", "async"), ("--mode", "bounded")):
+            with self.subTest(mode=mode):
+                self.train("eighth", *mode, "--workers", 2, "--push-every", 8, iterations=iterations, **checkpoints)
+                self.assertTrue(self.started["mode"].endswith(", a push every 8 iterations"), self.started)
+                self.assertEqual(self.pushes()["applied"], chunks * 76)
+                self.assertGreater(self.accuracy_at(iterations), accuracy - 0.1)
+
+    def test_push_every_a_killed_worker_loses_its_unit_and_others_compute_it(self):
+        self.train("killed", "--workers", 3, "--push-every", 8, iterations=3000, kill_at=200, snapshot=400, test_interval=1000)
+
+    def test_push_every_is_kept_by_a_resumed_run(self):
+        self.workspace.write_solver(max_iter=600, snapshot=200, test_interval=200)
+        with Run(self.workspace, "--workers", 2, "--push-every", 8) as run:
+            run.await_event("snapshot")
+            run.signal(signal.SIGTERM)
+            self.assertEqual(run.await_exit(END_SECONDS), 143, run.describe())
+        with Run(self.workspace, "--workers", 2, "--resume") as run:
+            self.assert_exactly_once(self.assert_success(run), 600)
+        self.assertEqual(run.events("started")[0]["mode"], "async, a push every 8 iterations")
+
     def test_the_mode_is_shown(self):
         self.workspace.write_solver(max_iter=20, snapshot_prefix='"out/short"')
         with Run(self.workspace, "--mode", "bounded", as_json=False) as run:
@@ -173,6 +199,7 @@ class ModesTest(testbed.TestCase):
     def test_a_mode_that_the_job_cannot_have_is_refused_before_anything_is_made(self):
         before = self.workspace.entries()
         for arguments, text in ((("--delay-compensation", 0.04), "for gradients that come late"),
+                                (("--push-every", 8), "take the mode async"),
                                 (("--parts", 5), "choose one of 1, 2, 4, 8, 16, 32"),
                                 (("--encoding", "topk"), "take --mode async")):
             done = self.workspace.command("train", "--solver", "solver.prototxt", "--mode", "sync", *arguments)

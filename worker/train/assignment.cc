@@ -5,6 +5,8 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/model/layout.h"
+#include "common/model/learning_rate.h"
+#include "common/model/push_units.h"
 #include "worker/train/fed_net.h"
 
 namespace samovar {
@@ -40,6 +42,11 @@ absl::Status Assignment::Open() {
   SAMOVAR_RETURN_IF_ERROR(CheckSameLayout(trained.net->layout(), spec().layout()));
   net_ = std::move(trained.net);
   if (passes() > 1) sum_ = std::make_unique<GradientSum>(net_->layout());
+  if (spec().push_every() > 1) {
+    SAMOVAR_RETURN_IF_ERROR(CheckLearningRate(spec().solver()));
+    SAMOVAR_RETURN_IF_ERROR(CheckPushUnits(spec()));
+    local_steps_ = std::make_unique<LocalSteps>(spec().solver(), spec().layout());
+  }
   batches_ = std::make_unique<BatchPrefetcher>(std::move(trained.feed));
 
   ParameterClient::Options options;

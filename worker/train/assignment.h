@@ -20,6 +20,7 @@
 #include "worker/train/batch_prefetcher.h"
 #include "worker/train/evaluator.h"
 #include "worker/train/gradient_sum.h"
+#include "worker/train/local_steps.h"
 
 namespace samovar {
 
@@ -45,6 +46,8 @@ class Assignment {
   bool clipped_by_servers() const { return parts() > 1 && spec().solver().clip_gradients() >= 0; }
   // Of the passes' gradients. Null if there is one pass.
   GradientSum* sum() { return sum_.get(); }
+  // Null unless the job has push_every above 1.
+  LocalSteps* local_steps() { return local_steps_.get(); }
   BatchPrefetcher& batches() { return *batches_; }
   ParameterClient& parameters() { return *parameters_; }
 
@@ -74,6 +77,7 @@ class Assignment {
   ThreadPool* const pool_;
   std::unique_ptr<Net> net_;
   std::unique_ptr<GradientSum> sum_;
+  std::unique_ptr<LocalSteps> local_steps_;
   std::unique_ptr<BatchPrefetcher> batches_;
   std::unique_ptr<ParameterClient> parameters_;
   std::optional<Frozen> frozen_;

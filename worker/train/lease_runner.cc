@@ -10,9 +10,11 @@
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "common/model/gradient_clip.h"
+#include "common/model/push_units.h"
 #include "worker/train/fed_net.h"
 #include "worker/train/finite_check.h"
 #include "worker/train/gradient_sum.h"
+#include "worker/train/local_steps.h"
 #include "worker/train/skip_iteration.h"
 
 namespace samovar {
@@ -94,7 +96,16 @@ class TrainingRun {
   absl::Status RunForward(uint64_t number, uint32_t pass, v1::TrainResult* result);
   absl::Status RunAndPushByLayer(uint64_t number, v1::TrainResult* result);
   absl::Status RunAndPushWhole(uint64_t number, v1::TrainResult* result);
-  void StartPush(const Steps::Step& step, std::span<const float> gradients);
+  // Of a job with push_every: so many steps from this one on, a unit, and their push.
+  absl::Status RunUnit(uint64_t first, uint64_t count);
+  // Steps from this one on that end with a push: 1, or a unit's.
+  uint64_t StepsToPush(uint64_t number) const;
+  // All passes of a step, one after the other: its gradient, clipped and averaged unless that is left to the servers. Valid until the
+  // net computes again.
+  absl::StatusOr<std::span<const float>> ComputeWhole(uint64_t number, v1::TrainResult* result);
+  v1::TrainResult NewResult(const Steps::Step& step) const;
+  // `iterations`: as of StartPush of ParameterClient, ending with the step's.
+  void StartPush(const Steps::Step& step, std::span<const float> gradients, uint32_t iterations = 1);
   // Whether the step's push is to leave no residual: none may come after it.
   bool PushesInFull(const Steps::Step& step);
   // Waits for the push that is under way, if any, and hands in its result.
@@ -152,13 +163,13 @@ bool TrainingRun::PushesInFull(const Steps::Step& step) {
   return said_farewell_ || (!step.more_iterations && step.t + max_iter / kInFullAtEnd + 1 >= max_iter);
 }
 
-void TrainingRun::StartPush(const Steps::Step& step, std::span<const float> gradients) {
+void TrainingRun::StartPush(const Steps::Step& step, std::span<const float> gradients, uint32_t iterations) {
   const bool in_full = PushesInFull(step);
   // The weights of the next iteration come with its last part; from servers that clip, when they have applied it.
   const bool pull = !step.more_parts && step.more_iterations && !said_farewell_ && !assignment_.clipped_by_servers();
-  assignment_.parameters().StartPush(step.t, held_.lease.epoch(), gradients,
+  assignment_.parameters().StartPush(step.t + 1 - iterations, held_.lease.epoch(), gradients,
                                      pull ? assignment_.net().weights() : std::span<float>(),
-                                     WeightsFor(assignment_.spec(), step.t + 1), step.part, in_full);
+                                     WeightsFor(assignment_.spec(), step.t + 1), step.part, in_full, iterations);
 }
 
 absl::Status TrainingRun::EndPush() {
@@ -197,7 +208,7 @@ absl::Status TrainingRun::RunAndPushByLayer(uint64_t number, v1::TrainResult* re
 
 // Of a solver with iter_size or clip_gradients no gradient is final before all are there. Of a job that skips what is not finite none is
 // sent before all are known to be: chunks are to skip all of an iteration or nothing.
-absl::Status TrainingRun::RunAndPushWhole(uint64_t number, v1::TrainResult* result) {
+absl::StatusOr<std::span<const float>> TrainingRun::ComputeWhole(uint64_t number, v1::TrainResult* result) {
   Net& net = assignment_.net();
   const uint32_t passes = assignment_.passes();
   std::span<float> gradients = net.gradients();
@@ -214,18 +225,57 @@ absl::Status TrainingRun::RunAndPushWhole(uint64_t number, v1::TrainResult* resu
   if (!assignment_.clipped_by_servers()) {
     ClipAndAverage(net.layout(), assignment_.spec().solver().clip_gradients(), static_cast<int>(passes), gradients);
   }
+  return gradients;
+}
+
+absl::Status TrainingRun::RunAndPushWhole(uint64_t number, v1::TrainResult* result) {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::span<const float> gradients, ComputeWhole(number, result));
   StartPush(steps_.at(number), gradients);
   assignment_.parameters().Ready(0, assignment_.parameters().elements());
   return absl::OkStatus();
 }
 
-absl::Status TrainingRun::RunStep(uint64_t number) {
-  const Steps::Step step = steps_.at(number);
+v1::TrainResult TrainingRun::NewResult(const Steps::Step& step) const {
   v1::TrainResult result;
   result.set_job_id(held_.lease.job_id());
   result.set_lease_id(held_.lease.lease_id());
   result.set_iteration(step.t);
   result.set_part(step.part);
+  return result;
+}
+
+uint64_t TrainingRun::StepsToPush(uint64_t number) const {
+  const v1::JobSpec& spec = assignment_.spec();
+  if (spec.push_every() <= 1) return 1;
+  const uint64_t t = steps_.at(number).t;
+  return UnitEnd(t, spec.push_every(), static_cast<uint64_t>(spec.solver().max_iter())) - t;
+}
+
+absl::Status TrainingRun::RunUnit(uint64_t first, uint64_t count) {
+  const uint64_t end = first + count;
+  if (end > steps_.size()) return absl::InvalidArgumentError("the lease ends within a unit of push_every");
+  LocalSteps& local = *assignment_.local_steps();
+  std::vector<v1::TrainResult> results;
+  local.Begin();
+  for (uint64_t number = first; number < end; ++number) {
+    const Steps::Step step = steps_.at(number);
+    if (held_.ended.stopped()) return absl::CancelledError("the lease has ended");
+    SAMOVAR_ASSIGN_OR_RETURN(const std::span<const float> gradients, ComputeWhole(number, &results.emplace_back(NewResult(step))));
+    local.Step(step.t, gradients, assignment_.net().weights());
+  }
+  StartPush(steps_.at(end - 1), local.displacement(), static_cast<uint32_t>(count));
+  assignment_.parameters().Ready(0, assignment_.parameters().elements());
+  SAMOVAR_RETURN_IF_ERROR(assignment_.parameters().AwaitPush(LimitFor(held_)).status());
+  for (v1::TrainResult& result : results) {
+    result.set_residual_norm(assignment_.parameters().ResidualNorm());
+    outbox_.Add(std::move(result));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status TrainingRun::RunStep(uint64_t number) {
+  const Steps::Step step = steps_.at(number);
+  v1::TrainResult result = NewResult(step);
   const bool skips = assignment_.spec().on_numeric_failure() == v1::NUMERIC_FAILURE_SKIP;
   const bool clips = assignment_.spec().solver().clip_gradients() >= 0 && !assignment_.clipped_by_servers();
   const bool whole = skips || assignment_.passes() > 1 || clips;
@@ -267,11 +317,13 @@ absl::Status TrainingRun::Run() {
   const absl::Status pulled = assignment_.parameters().Pull(assignment_.net().weights(), LimitFor(held_),
                                                             WeightsFor(assignment_.spec(), first.t));
   SAMOVAR_RETURN_IF_ERROR(Annotate(pulled, absl::StrCat("iteration ", first.t)));
-  for (uint64_t number = 0; number < steps_.size(); ++number) {
+  for (uint64_t number = 0; number < steps_.size();) {
     if (held_.ended.stopped()) return absl::CancelledError("the lease has ended");
-    const absl::Status status = RunStep(number);
+    const uint64_t count = StepsToPush(number);
+    const absl::Status status = assignment_.local_steps() != nullptr ? RunUnit(number, count) : RunStep(number);
     if (!status.ok()) return Annotate(status, absl::StrCat("iteration ", steps_.at(number).t));
     if (said_farewell_) return absl::OkStatus();
+    number += count;
   }
   return absl::OkStatus();
 }

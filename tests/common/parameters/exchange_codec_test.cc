@@ -52,6 +52,7 @@ TEST_CASE("an encoded request is what generated code reads") {
   head.pull_encoding = v1::ENCODING_BFLOAT16;
   head.apply = true;
   head.norm = 0.1;
+  head.iterations = 8;
   const std::vector<uint32_t> squares = {5, 1000};
 
   v1::ExchangeRequest request;
@@ -69,6 +70,7 @@ TEST_CASE("an encoded request is what generated code reads") {
   REQUIRE(request.pull_encoding() == v1::ENCODING_BFLOAT16);
   REQUIRE(request.apply());
   REQUIRE(request.norm() == head.norm);
+  REQUIRE(request.iterations() == head.iterations);
   REQUIRE(std::vector<uint32_t>(request.squares().begin(), request.squares().end()) == squares);
   REQUIRE(std::vector<uint32_t>(request.pull().begin(), request.pull().end()) == pull);
   REQUIRE(request.push_size() == 4);

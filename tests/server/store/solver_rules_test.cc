@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "server/store/learning_rate.h"
+#include "common/model/learning_rate.h"
 #include "server/store/solver_rule.h"
 #include "tests/support/catch.h"
 #include "tests/support/status_matchers.h"

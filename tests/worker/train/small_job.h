@@ -132,6 +132,7 @@ inline v1::OpenJobRequest OpenRequestFor(const v1::JobSpec& spec, uint32_t serve
   request.set_servers(servers);
   request.set_seed(spec.seed());
   request.set_parts(spec.parts());
+  request.set_push_every(spec.push_every());
   *request.mutable_layout() = spec.layout();
   *request.mutable_solver() = spec.solver();
   return request;

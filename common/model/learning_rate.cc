@@ -1,4 +1,4 @@
-#include "server/store/learning_rate.h"
+#include "common/model/learning_rate.h"
 
 #include <algorithm>
 #include <cmath>

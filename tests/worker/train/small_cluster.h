@@ -1,0 +1,84 @@
+// Running workers and a cluster for them to train the small job on.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/clock.h"
+#include "common/parameters/parameter_client.h"
+#include "tests/common/parameters/parameter_server.h"
+#include "tests/support/temp_dir.h"
+#include "tests/worker/train/fake_coordinator.h"
+#include "tests/worker/train/small_job.h"
+#include "worker/train/worker.h"
+
+namespace samovar {
+
+// A worker on a thread of its own, as in the program.
+class RunningWorker {
+ public:
+  explicit RunningWorker(const std::string& coordinator, std::function<void()> on_joined = nullptr)
+      : worker_({coordinator, "tester", 1, std::move(on_joined)}), thread_([this] { worker_.Run(); }) {}
+  ~RunningWorker() { Stop(); }
+  void Stop() {
+    worker_.Stop();
+    if (thread_.joinable()) thread_.join();
+  }
+
+ private:
+  Worker worker_;
+  std::thread thread_;
+};
+
+// The small job on two servers, and its coordinator. Nothing is leased yet.
+class SmallCluster {
+ public:
+  SmallCluster() : SmallCluster([](v1::JobSpec*) {}) {}
+  explicit SmallCluster(const std::function<void(v1::JobSpec*)>& change) : spec_(MakeJob(dir_.path())) {
+    change(&spec_);
+    for (uint32_t i = 0; i < 2; ++i) {
+      servers_.push_back(std::make_unique<ParameterServer>(dir_.File(absl::StrCat("server", i)),
+                                                           OpenRequestFor(spec_, 2, FakeCoordinator::kEpoch), i));
+    }
+    coordinator_.SetAssignment(spec_, addresses(), kChunkElements);
+  }
+
+  const TempDir& dir() const { return dir_; }
+  const v1::JobSpec& spec() const { return spec_; }
+  FakeCoordinator& coordinator() { return coordinator_; }
+  ParameterServer& server(int index) { return *servers_[index]; }
+  std::vector<std::string> addresses() const { return {servers_[0]->address(), servers_[1]->address()}; }
+
+  std::unique_ptr<ParameterClient> Client() const {
+    ParameterClient::Options options;
+    options.job_id = spec_.job_id();
+    options.elements = kElements;
+    options.chunk_elements = kChunkElements;
+    options.servers = addresses();
+    auto client = ParameterClient::Create(options);
+    REQUIRE_OK(client);
+    return *std::move(client);
+  }
+  std::vector<float> Weights() const {
+    std::vector<float> weights(kElements);
+    REQUIRE_OK(Client()->Pull(weights, {SteadyNow() + absl::Seconds(60), nullptr}));
+    return weights;
+  }
+  // Applied pushes, of all chunks together.
+  uint64_t Applied() {
+    return server(0).Ledgers(spec_.job_id()).counters().applied() + server(1).Ledgers(spec_.job_id()).counters().applied();
+  }
+
+ private:
+  TempDir dir_;
+  v1::JobSpec spec_;
+  std::vector<std::unique_ptr<ParameterServer>> servers_;
+  FakeCoordinator coordinator_;
+};
+
+}  // namespace samovar
