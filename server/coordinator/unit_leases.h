@@ -25,6 +25,7 @@ class UnitLeases final : public TrainLeases {
   News Complete(uint64_t worker, uint64_t t, uint32_t part, absl::Time now) override;
   void Release(uint64_t lease_id) override { units_.Release(lease_id); }
   void ReleaseWorker(uint64_t worker) override { units_.ReleaseWorker(worker); }
+  void RevokeAll() override { units_.RevokeAll(); }
   void Expire(absl::Time now) override { units_.Expire(now); }
   // A limit within a unit keeps the whole unit back.
   void SetLimit(uint64_t limit) override { units_.SetLimit(limit / push_every_); }
