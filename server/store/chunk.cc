@@ -14,8 +14,11 @@
 namespace samovar {
 namespace {
 
-// What one push counts in the moving average of staleness.
+// What one push counts in the moving average of staleness, and how far above the average it counts at most: a worker that was stopped for a
+// while says nothing of how late the others' next pushes will be, and weights that are pulled too far ahead make training diverge as late
+// ones do.
 constexpr double kStalenessWeight = 0.05;
+double BoundedStaleness(uint64_t staleness, double average) { return std::min(static_cast<double>(staleness), 4 + 2 * average); }
 
 float RateFactor(v1::StalenessScaling scaling, uint64_t staleness) {
   const float s = static_cast<float>(staleness);
@@ -197,7 +200,7 @@ absl::Status Chunk::ApplyWhole(const SolverRule& rule, const IterationRange& uni
 }
 
 void Chunk::Apply(const SolverRule& rule, const IterationRange& unit, uint64_t staleness, std::span<const float> gradient) {
-  staleness_ += kStalenessWeight * (static_cast<double>(staleness) - staleness_);
+  staleness_ += kStalenessWeight * (BoundedStaleness(staleness, staleness_) - staleness_);
   if (options_.parts > 0) previous_weights_ = image_.weights;
 
   for (RuleSegment segment : segments_) {

@@ -5,7 +5,7 @@
 // at s = 3. Two things keep it near 0.1 for any s, and change nothing at s = 0:
 //   * weights are pulled as they will be when the gradient comes back, as far as is known: moved on by the momentum of as many
 //     updates as the chunk's pushes are late on average (0.07 at s = 3; linear weight prediction, Kosson et al.,
-//     "Pipelined backpropagation at scale", 2021);
+//     "Pipelined backpropagation at scale", 2021); a single push counts with 4 plus twice the average at most;
 //   * the rate of a push is multiplied by min(1, 2 / (1 + s)) (after Zhang et al., "Staleness-aware async-SGD", 2016).
 // Together: 0.14 at s = 3, 0.10 at 7, 0.08 at 15.
 // A job may choose another factor for the rate, or none (v1::StalenessScaling); weights are pulled ahead all the same. It may also have

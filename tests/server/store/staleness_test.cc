@@ -77,6 +77,17 @@ TEST_CASE("a push that is not late, or by one update, is applied with the full r
   step(6, 0, 2.0f / 7);
 }
 
+TEST_CASE("pushes of a worker that was away for long do not change what those are given that come in time") {
+  const auto rule = Rule(0.3, "0.9");
+  const auto chunk = OneWeight(1);
+  for (uint64_t t = 0; t < 800; ++t) {
+    const bool late = t % 20 == 19;
+    const float weight = Pulled(*chunk, *rule);
+    REQUIRE_OK(chunk->Push(*rule, t, late ? 0 : chunk->image().version, std::vector<float>{late ? 0 : weight}));
+  }
+  CHECK(std::abs(chunk->image().weights[0]) < 1e-6f);
+}
+
 TEST_CASE("a job may lower the rate of late pushes more, or not at all") {
   const auto factor = [](v1::StalenessScaling scaling, uint64_t staleness) {
     const auto rule = Rule(1, "0");
