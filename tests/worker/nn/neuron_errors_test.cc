@@ -113,7 +113,7 @@ TEST_CASE("scores that are not finite make a loss that is an error") {
     for (float label : {0.0f, 1.0f}) {
       std::fill(LabelsOf(net.get()).begin(), LabelsOf(net.get()).end(), label);
       std::fill(net->weights().begin(), net->weights().end(), std::numeric_limits<float>::quiet_NaN());
-      REQUIRE_STATUS(net->Forward(0, 0), kInvalid, "the loss of layer \"l\"");
+      REQUIRE_STATUS(net->Forward(0, 0), absl::StatusCode::kOutOfRange, "the loss of layer \"l\"");
     }
   }
 }
