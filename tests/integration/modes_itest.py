@@ -141,14 +141,14 @@ class ModesTest(testbed.TestCase):
 
     def test_what_is_done_about_late_gradients_is_chosen_and_shown_and_kept(self):
         late = ("--staleness-scaling", "inverse", "--delay-compensation", 0.04)
-        self.workspace.write_solver(max_iter=600, snapshot=200)
+        self.workspace.write_solver(max_iter=6000, snapshot=200)
         with Run(self.workspace, "--workers", 3, *late) as run:
             run.await_event("snapshot")
             run.signal(signal.SIGTERM)
             self.assertEqual(run.await_exit(END_SECONDS), 143, run.describe())
         with Run(self.workspace, "--workers", 3, "--resume") as run:
             succeeded = self.assert_success(run)
-        self.assert_exactly_once(succeeded, 600)
+        self.assert_exactly_once(succeeded, 6000)
         self.assertEqual(run.events("started")[0]["mode"], "async, staleness inverse, compensation 0.04")
         pushes = succeeded["ledger"]["pushes"]
         self.assertLessEqual(pushes["staleness_median"], pushes["staleness_90"])
@@ -172,13 +172,13 @@ class ModesTest(testbed.TestCase):
         self.train("killed", "--workers", 3, "--push-every", 8, iterations=3000, kill_at=200, snapshot=400, test_interval=1000)
 
     def test_push_every_is_kept_by_a_resumed_run(self):
-        self.workspace.write_solver(max_iter=600, snapshot=200, test_interval=200)
+        self.workspace.write_solver(max_iter=6000, snapshot=200, test_interval=2000)
         with Run(self.workspace, "--workers", 2, "--push-every", 8) as run:
             run.await_event("snapshot")
             run.signal(signal.SIGTERM)
             self.assertEqual(run.await_exit(END_SECONDS), 143, run.describe())
         with Run(self.workspace, "--workers", 2, "--resume") as run:
-            self.assert_exactly_once(self.assert_success(run), 600)
+            self.assert_exactly_once(self.assert_success(run), 6000)
         self.assertEqual(run.events("started")[0]["mode"], "async, a push every 8 iterations")
 
     def test_the_mode_is_shown(self):
