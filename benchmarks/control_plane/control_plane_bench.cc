@@ -18,6 +18,7 @@
 #include "absl/flags/parse.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "benchmarks/support/cpu_seconds.h"
 #include "benchmarks/support/server_process.h"
 #include "cli/check_job.h"
 #include "common/base/clock.h"
@@ -54,18 +55,6 @@ absl::StatusOr<v1::JobSpec> MakeJob(const std::string& directory) {
   job.spec.set_servers(static_cast<uint32_t>(absl::GetFlag(FLAGS_servers)));
   job.spec.set_seed(1);
   return job.spec;
-}
-
-double CpuSecondsOf(pid_t pid) {
-  double seconds = 0;
-  std::error_code error;
-  for (const auto& task : std::filesystem::directory_iterator(absl::StrCat("/proc/", pid, "/task"), error)) {
-    std::ifstream stat(task.path() / "schedstat");
-    double nanoseconds = 0;
-    stat >> nanoseconds;
-    seconds += 1e-9 * nanoseconds;
-  }
-  return seconds;
 }
 
 // A worker that sleeps. Figures are of the time while `measuring`.

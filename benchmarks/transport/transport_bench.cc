@@ -12,7 +12,6 @@
 #include <algorithm>
 #include <atomic>
 #include <filesystem>
-#include <fstream>
 #include <functional>
 #include <iostream>
 #include <map>
@@ -28,6 +27,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "benchmarks/support/cpu_seconds.h"
 #include "benchmarks/transport/peer.h"
 #include "benchmarks/transport/raw_tcp.h"
 #include "benchmarks/transport/service_driver.h"
@@ -69,19 +69,6 @@ struct Turn {
 double Median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
   return values[values.size() / 2];
-}
-
-// Processor time of a process, all its threads.
-double CpuSecondsOf(pid_t pid) {
-  double seconds = 0;
-  std::error_code error;
-  for (const auto& task : std::filesystem::directory_iterator(absl::StrCat("/proc/", pid, "/task"), error)) {
-    std::ifstream stat(task.path() / "schedstat");
-    double nanoseconds = 0;
-    stat >> nanoseconds;
-    seconds += 1e-9 * nanoseconds;
-  }
-  return seconds;
 }
 
 absl::StatusOr<Turn> Measure(const Way& way, pid_t peer) {

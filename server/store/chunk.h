@@ -23,7 +23,7 @@
 // Units. In a job with push_every above 1 a push is the displacement of a unit of iterations (common/model/push_units.h). All of them enter the
 // ledger with it. Staleness is that of pushes.
 //
-// Thread safety: none. A chunk is touched by its own apply thread only (see apply_threads.h), hence without a lock.
+// Thread safety: none. A chunk is touched by the tasks of its own lane only (see apply_threads.h), hence without a lock.
 // Invariants:
 //   (1) an update is in the weights if and only if its iteration is in the ledger; unless it was skipped: then it is in the ledger only.
 //   (2) image().version == image().ledger.size().

@@ -33,7 +33,7 @@ struct Step {
   size_t index;
 };
 
-// Of an apply thread, kept for their memory, which a chunk's largest size bounds: fresh pages would cost more than the copy.
+// Of a thread that runs tasks, kept for their memory, which a chunk's largest size bounds: fresh pages would cost more than the copy.
 struct Scratch {
   std::vector<char> bytes;
   std::vector<float> floats;
@@ -202,7 +202,7 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
     return absl::OkStatus();
   }
 
-  // Deals the steps to the apply threads, one task a thread: pushes before pulls.
+  // Deals the steps to the lanes, one task a lane: pushes before pulls.
   void PostSteps() {
     std::vector<std::vector<Step>> steps(store_->apply_threads_.lanes());
     const auto add = [&](Step::Kind kind, int entry, uint32_t number) {

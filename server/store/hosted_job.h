@@ -1,6 +1,6 @@
 // HostedJob is this server's share of one job: its settings, its live chunks and its frozen copies.
 //
-// Thread safety: settings are immutable. chunk(i) and waits(i) belong to the apply thread i modulo their number; before
+// Thread safety: settings are immutable. chunk(i) and waits(i) belong to the lane i modulo their number (apply_threads.h); before
 // the job is published, to whoever makes it. Frozen copies are guarded by a leaf lock.
 #pragma once
 

@@ -32,6 +32,13 @@ void Handle(void* tag, bool) {
 
 void Begin(EventQueue* events, Event* event) { event->alarm.Set(events->queue(), std::chrono::system_clock::now(), event); }
 
+// Whether the event is handled by somebody else in good time.
+bool IsHandled(const Event& event) {
+  const absl::Time end = absl::Now() + kPatience;
+  while (!event.handled && absl::Now() < end) absl::SleepFor(absl::Milliseconds(1));
+  return event.handled;
+}
+
 TEST_CASE("who waits for events handles them") {
   EventQueue events(Handle);
   std::vector<Event> several(100);
@@ -55,7 +62,7 @@ TEST_CASE("while nobody waits the queue's own thread handles events, and is reli
     Event meanwhile;
     events.Poll();
     Begin(&events, &meanwhile);
-    while (!meanwhile.handled) absl::SleepFor(absl::Milliseconds(1));
+    REQUIRE(IsHandled(meanwhile));
     REQUIRE(meanwhile.handler.load() != std::this_thread::get_id());
     // The thread is in the queue now, and must not take what this one waits for.
     Event awaited;
@@ -70,9 +77,7 @@ TEST_CASE("events that come when nobody has waited for long are handled, too") {
   EventQueue events(Handle);
   Event event;
   Begin(&events, &event);
-  const absl::Time end = absl::Now() + kPatience;
-  while (!event.handled && absl::Now() < end) absl::SleepFor(absl::Milliseconds(1));
-  REQUIRE(event.handled);
+  REQUIRE(IsHandled(event));
 }
 
 }  // namespace

@@ -6,40 +6,12 @@
 
 #include "common/base/clock.h"
 #include "common/parameters/parameter_client.h"
+#include "tests/common/parameters/client_job.h"
 #include "tests/common/parameters/parameter_server.h"
 #include "tests/support/temp_dir.h"
 
 namespace samovar {
 namespace {
-
-constexpr uint64_t kElements = 100'000;
-constexpr uint32_t kChunkElements = 4096;
-constexpr uint32_t kChunks = 25;
-// A rate of 1/1024 and whole-numbered gradients make all arithmetic exact, so that tests can compare with ==.
-constexpr float kRate = 1.0f / 1024;
-constexpr float kInitial = 0.5f;
-
-v1::OpenJobRequest MakeJob(uint32_t servers) {
-  v1::OpenJobRequest job;
-  job.set_job_id("job");
-  job.set_epoch(1);
-  job.set_chunk_elements(kChunkElements);
-  job.set_servers(servers);
-  job.mutable_layout()->set_elements(kElements);
-  v1::ParameterBlob* blob = job.mutable_layout()->add_blobs();
-  blob->set_layer("ip");
-  blob->add_shape(kElements);
-  blob->set_lr_mult(1);
-  blob->mutable_filler()->set_type("constant");
-  blob->mutable_filler()->set_value(kInitial);
-  job.mutable_solver()->set_base_lr(kRate);
-  job.mutable_solver()->set_lr_policy("fixed");
-  job.mutable_solver()->set_max_iter(1000);
-  return job;
-}
-
-// Far beyond what anything here takes.
-WaitLimit Soon() { return {SteadyNow() + absl::Seconds(60), nullptr}; }
 
 // Another worker's push, not sparse.
 void PushAll(const std::string& server, uint64_t t, float gradient) {
