@@ -84,6 +84,12 @@ class Training:
             time.sleep(POLL_SECONDS)
         raise AssertionError(f"no progress: {self.status()}\n{self.cluster.log_tails()}")
 
+    def await_time_or_progress(self, seconds: float, iterations: int) -> None:
+        """Until the time has passed, or so many iterations are done."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and done_of(self.status()) < iterations:
+            time.sleep(POLL_SECONDS)
+
     def kill_one(self, draw: random.Random, victims: List[str], outcome: Outcome) -> None:
         member = self.cluster.members[draw.choice(victims)]
         before = self.status()
@@ -115,13 +121,14 @@ class Training:
         outcome.model = self.cluster.model(self.workspace, self.mode, self.job)
 
 
-def train(workspace: pathlib.Path, name: str, mode: str, kills: int, draw: random.Random, victims: List[str]) -> Outcome:
+def train(workspace: pathlib.Path, name: str, mode: str, iterations: int, kills: int, draw: random.Random, victims: List[str]) -> Outcome:
     outcome = Outcome({}, b"")
     with clusters.Cluster(workspace / name, SERVERS, WORKERS) as cluster:
         training = Training(cluster, workspace, mode)
         training.await_progress()
-        for _ in range(kills):
-            time.sleep(draw.uniform(*CALM_SECONDS))
+        for kill in range(kills):
+            # However fast the machine is, the job is not to end before its last kill.
+            training.await_time_or_progress(draw.uniform(*CALM_SECONDS), iterations * (kill + 1) // (kills + 2))
             if ended(training.status()):
                 raise AssertionError(f"the job ended after {sum(outcome.kills.values())} kills: give it more --iterations")
             training.kill_one(draw, victims, outcome)
@@ -163,8 +170,8 @@ def main() -> int:
     victims = [name for name in names if ("coordinator" if name == "server-0" else name.split("-")[0]) in kinds]
     begin = time.monotonic()
     try:
-        undisturbed = train(workspace.path, "undisturbed", options.mode, 0, random.Random(0), victims)
-        disturbed = train(workspace.path, "disturbed", options.mode, options.kills, random.Random(options.seed), victims)
+        undisturbed = train(workspace.path, "undisturbed", options.mode, iterations, 0, random.Random(0), victims)
+        disturbed = train(workspace.path, "disturbed", options.mode, iterations, options.kills, random.Random(options.seed), victims)
         check(disturbed, undisturbed, options.mode, iterations)
     except AssertionError as error:
         print(f"FAILED: {error}")
