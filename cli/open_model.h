@@ -9,7 +9,7 @@
 #include "caffe.pb.h"
 #include "common/base/thread_pool.h"
 #include "samovar/v1/job.pb.h"
-#include "samovar/v1/parameter.pb.h"
+#include "samovar/v1/layout.pb.h"
 #include "worker/feed/batch_feed.h"
 #include "worker/nn/net.h"
 

@@ -13,7 +13,7 @@
 #include "absl/status/statusor.h"
 #include "cli/child_process.h"
 #include "cli/waker.h"
-#include "samovar/v1/parameter.pb.h"
+#include "samovar/v1/layout.pb.h"
 
 namespace samovar {
 

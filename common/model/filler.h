@@ -5,7 +5,7 @@
 #include <span>
 
 #include "absl/status/status.h"
-#include "samovar/v1/parameter.pb.h"
+#include "samovar/v1/layout.pb.h"
 
 namespace samovar {
 

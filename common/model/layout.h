@@ -6,7 +6,7 @@
 
 #include "absl/status/status.h"
 #include "absl/functional/function_ref.h"
-#include "samovar/v1/parameter.pb.h"
+#include "samovar/v1/layout.pb.h"
 
 namespace samovar {
 

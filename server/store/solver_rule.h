@@ -11,7 +11,7 @@
 
 #include "absl/status/statusor.h"
 #include "caffe.pb.h"
-#include "samovar/v1/parameter.pb.h"
+#include "samovar/v1/layout.pb.h"
 
 namespace samovar {
 

@@ -8,7 +8,7 @@ import testbed
 from testbed import END_SECONDS, Run
 
 # Long enough that there is a middle.
-ITERATIONS = 3000
+ITERATIONS = 5000
 MIDDLE = 300
 
 

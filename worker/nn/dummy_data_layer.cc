@@ -11,7 +11,7 @@
 #include "common/base/random.h"
 #include "common/base/status_macros.h"
 #include "common/model/filler.h"
-#include "samovar/v1/parameter.pb.h"
+#include "samovar/v1/layout.pb.h"
 #include "worker/nn/layer_factories.h"
 #include "worker/nn/layer_fields.h"
 

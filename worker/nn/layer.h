@@ -11,7 +11,7 @@
 
 #include "absl/status/status.h"
 #include "caffe.pb.h"
-#include "samovar/v1/parameter.pb.h"
+#include "samovar/v1/layout.pb.h"
 #include "worker/nn/pieces.h"
 #include "worker/nn/shape.h"
 

@@ -27,7 +27,7 @@
 #include "caffe.pb.h"
 #include "common/base/thread_pool.h"
 #include "samovar/v1/job.pb.h"
-#include "samovar/v1/parameter.pb.h"
+#include "samovar/v1/layout.pb.h"
 #include "worker/nn/engine.h"
 #include "worker/nn/fed_layer.h"
 #include "worker/nn/shape.h"

@@ -6,7 +6,7 @@
 #include <span>
 #include <string>
 
-#include "samovar/v1/parameter.pb.h"
+#include "samovar/v1/layout.pb.h"
 
 namespace samovar {
 

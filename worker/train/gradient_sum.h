@@ -8,7 +8,7 @@
 #include <span>
 #include <vector>
 
-#include "samovar/v1/parameter.pb.h"
+#include "samovar/v1/layout.pb.h"
 
 namespace samovar {
 
