@@ -1,6 +1,7 @@
 // Command line of samovar-worker.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "config/parsed.h"
@@ -14,6 +15,9 @@ struct WorkerFlags {
   std::string name;
   // Threads that compute.
   int threads = 1;
+  // Directory of the partitions' cache and its bound; empty: none.
+  std::string cache;
+  uint64_t cache_bytes = 0;
   // File descriptor that takes "ok\n" when the worker has joined; -1: none.
   int ready_fd = -1;
   std::string log_level = "info";

@@ -306,6 +306,11 @@ TEST_CASE("a worker needs its coordinator") {
   CHECK_FALSE(worker.parsed.flags.die_with_parent);
   CheckRefused(Run(ParseWorkerFlags, "samovar-worker"), "samovar-worker: error: --coordinator is missing");
   CheckRefused(Run(ParseWorkerFlags, "samovar-worker --coordinator h:70000"), "there is no port 70000");
+  const auto cached = Run(ParseWorkerFlags, "samovar-worker --coordinator h:1 --cache d --cache-bytes 20000000000").parsed.flags;
+  CHECK(cached.cache == "d");
+  CHECK(cached.cache_bytes == 20'000'000'000);
+  CheckRefused(Run(ParseWorkerFlags, "samovar-worker --coordinator h:1 --cache d"), "--cache DIR and --cache-bytes N go together");
+  CheckRefused(Run(ParseWorkerFlags, "samovar-worker --coordinator h:1 --cache-bytes 5"), "--cache DIR and --cache-bytes N go together");
 }
 
 namespace {

@@ -14,6 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "common/base/thread_pool.h"
+#include "common/data/partition_source.h"
 #include "common/parameters/parameter_client.h"
 #include "samovar/v1/coordinator.pb.h"
 #include "worker/nn/net.h"
@@ -27,8 +28,10 @@ namespace samovar {
 class Assignment {
  public:
   // INVALID_ARGUMENT, UNIMPLEMENTED: no worker can do this job; the message says why, a net that disagrees with the job's layout
-  // for one. Other codes: this one cannot. The pool outlives this.
-  static absl::StatusOr<std::unique_ptr<Assignment>> Create(const v1::GetAssignmentResponse& message, ThreadPool* pool);
+  // for one. Other codes: this one cannot. The pool outlives this, and so does
+  // what opens the partitions of data sets; null: they are read where they lie.
+  static absl::StatusOr<std::unique_ptr<Assignment>> Create(const v1::GetAssignmentResponse& message, ThreadPool* pool,
+                                                            PartitionSource* partitions = nullptr);
 
   // Whether this is still the assignment that the coordinator gives.
   bool IsFor(const v1::GetAssignmentResponse& message) const;
@@ -58,8 +61,8 @@ class Assignment {
   void ForgetFrozen() { frozen_.reset(); }
 
  private:
-  explicit Assignment(const v1::GetAssignmentResponse& message, ThreadPool* pool)
-      : message_(message), servers_(message.servers().begin(), message.servers().end()), pool_(pool) {}
+  Assignment(const v1::GetAssignmentResponse& message, ThreadPool* pool, PartitionSource* partitions)
+      : message_(message), servers_(message.servers().begin(), message.servers().end()), pool_(pool), partitions_(partitions) {}
   absl::Status Open();
 
   struct Frozen {
@@ -75,6 +78,7 @@ class Assignment {
   const v1::GetAssignmentResponse message_;
   const std::vector<std::string> servers_;
   ThreadPool* const pool_;
+  PartitionSource* const partitions_;
   std::unique_ptr<Net> net_;
   std::unique_ptr<GradientSum> sum_;
   std::unique_ptr<LocalSteps> local_steps_;

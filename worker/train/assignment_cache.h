@@ -24,8 +24,8 @@ class AssignmentCache {
   // So is one that was not worked for in this time.
   static constexpr absl::Duration kIdle = absl::Minutes(1);
 
-  // The pool outlives this.
-  explicit AssignmentCache(ThreadPool* pool) : pool_(pool) {}
+  // Of Assignment::Create; they outlive this.
+  explicit AssignmentCache(ThreadPool* pool, PartitionSource* partitions = nullptr) : pool_(pool), partitions_(partitions) {}
 
   // The job's assignment, opened if it is not, or is not open as the coordinator has it now. Belongs to the cache; valid until
   // the next call. Errors of Assignment::Create.
@@ -42,6 +42,7 @@ class AssignmentCache {
   };
 
   ThreadPool* const pool_;
+  PartitionSource* const partitions_;
   // Worked for last comes first.
   std::list<Entry> open_;
 };
