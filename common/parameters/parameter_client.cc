@@ -162,6 +162,7 @@ void ParameterClient::Begin(Operation operation) {
   active_ = true;
   operation_ = std::move(operation);
   operation_.head.job_id = options_.job_id;
+  if (operation_.gradients != nullptr || operation_.head.apply) operation_.head.opening = options_.opening;
   // Frozen copies are exact, and no weights are left out.
   if (!operation_.head.frozen && options_.encoding != v1::ENCODING_SPARSE) operation_.head.pull_encoding = options_.encoding;
   operation_.unfinished_chunks = plan_.chunks();

@@ -79,6 +79,8 @@ class ParameterClient final : private ServerStream::Owner {
     uint32_t channels = 0;
     // A server that owes an answer and has sent none for so long is taken for hung: its stream is opened anew.
     absl::Duration answer_timeout = absl::Seconds(30);
+    // Named with each push, as in ExchangeRequest.
+    uint64_t opening = 0;
     // How gradients and live weights travel, and the seed of their rounding.
     v1::Encoding encoding = v1::ENCODING_FLOAT32;
     uint64_t seed = 0;
@@ -104,7 +106,8 @@ class ParameterClient final : private ServerStream::Owner {
   //   DEADLINE_EXCEEDED  the limit's deadline has passed; the message names the servers that are waited for and their last error
   //   CANCELLED          the limit's stopper was stopped
   //   DATA_LOSS          a server's answer is garbage
-  //   or a server's own error: NOT_FOUND (the job is not open there), FAILED_PRECONDITION (the epoch is old),
+  //   or a server's own error: NOT_FOUND (the job is not open there), FAILED_PRECONDITION (the epoch is old, or the
+  //   opening another),
   //   INVALID_ARGUMENT (NaN or infinity in a gradient, say); the message names the server.
   // After an error `weights` hold a mixture. REQUIRES: spans of elements() floats.
 

@@ -64,7 +64,9 @@ class Runner {
   // Until the job runs.
   absl::Status Begin();
   absl::Status TryToBegin(absl::Time began);
-  absl::StatusOr<JobOpener::Opened> OpenAgain(const Placement& placement);
+  absl::StatusOr<JobOpener::Opened> OpenAgain(Placement* placement);
+  // As JobOpener::Open, as a new opening if iterations may be gone with it.
+  absl::StatusOr<JobOpener::Opened> Open(Placement* placement, JobOpener::Begin begin);
   // The servers that have been heard of lately.
   std::vector<Membership::Server> Heard() const;
 
@@ -132,14 +134,14 @@ absl::Status Runner::TryToBegin(absl::Time began) {
   if (job_.recovered()) {
     SAMOVAR_ASSIGN_OR_RETURN(const std::vector<Share> shares, opener_.Ask(heard));
     SAMOVAR_ASSIGN_OR_RETURN(placement_, opener_.PlaceAgain(shares, /*fill_up=*/SteadyNow() - began > kSettle));
-    SAMOVAR_ASSIGN_OR_RETURN(opened, OpenAgain(placement_));
+    SAMOVAR_ASSIGN_OR_RETURN(opened, OpenAgain(&placement_));
   } else if (spec.resume()) {
     SAMOVAR_ASSIGN_OR_RETURN(const std::vector<Share> shares, opener_.Ask(heard));
     SAMOVAR_ASSIGN_OR_RETURN(placement_, opener_.PlaceByNewestSnapshot(shares));
-    SAMOVAR_ASSIGN_OR_RETURN(opened, opener_.Open(placement_, JobOpener::Begin::kTogether));
+    SAMOVAR_ASSIGN_OR_RETURN(opened, Open(&placement_, JobOpener::Begin::kTogether));
   } else {
     placement_ = opener_.PlaceAnew(heard);
-    SAMOVAR_ASSIGN_OR_RETURN(opened, opener_.Open(placement_, JobOpener::Begin::kAnew));
+    SAMOVAR_ASSIGN_OR_RETURN(opened, Open(&placement_, JobOpener::Begin::kAnew));
   }
   servers_ = std::make_unique<ParameterServers>(AddressesOf(placement_.servers), &stopper_);
   Job::Plan plan = PlanFor(placement_, opened.ledgers);
@@ -154,15 +156,22 @@ absl::Status Runner::TryToBegin(absl::Time began) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<JobOpener::Opened> Runner::OpenAgain(const Placement& placement) {
-  if (!KeepsTogether()) return opener_.Open(placement, JobOpener::Begin::kEachWithItsOwn);
-  SAMOVAR_ASSIGN_OR_RETURN(const bool open, opener_.IsOpenAtAll(placement));
-  if (!open) return opener_.Open(placement, JobOpener::Begin::kTogether);
-  SAMOVAR_ASSIGN_OR_RETURN(JobOpener::Opened opened, opener_.Open(placement, JobOpener::Begin::kEachWithItsOwn));
+absl::StatusOr<JobOpener::Opened> Runner::OpenAgain(Placement* placement) {
+  if (!KeepsTogether()) return Open(placement, JobOpener::Begin::kEachWithItsOwn);
+  SAMOVAR_ASSIGN_OR_RETURN(const bool open, opener_.IsOpenAtAll(*placement));
+  if (!open) return Open(placement, JobOpener::Begin::kTogether);
+  SAMOVAR_ASSIGN_OR_RETURN(JobOpener::Opened opened, Open(placement, JobOpener::Begin::kEachWithItsOwn));
   // The coordinator may have been lost while the servers went back: further apart than training takes chunks where iterations are
   // applied in order.
-  if (OrderedParts(job_.spec()) > 0 && SpreadOf(opened.ledgers) > 1) return opener_.Open(placement, JobOpener::Begin::kTogether);
+  if (OrderedParts(job_.spec()) > 0 && SpreadOf(opened.ledgers) > 1) return Open(placement, JobOpener::Begin::kTogether);
   return opened;
+}
+
+absl::StatusOr<JobOpener::Opened> Runner::Open(Placement* placement, JobOpener::Begin begin) {
+  // What was pushed before must not arrive after servers have gone back. Where each goes on with what it has, ledgers tell all, and
+  // pushes need only be told from those of another run of this name.
+  if (KeepsTogether() || placement->opening == 0) placement->opening = cluster_.next_opening();
+  return opener_.Open(*placement, begin);
 }
 
 Job::Plan Runner::PlanFor(const Placement& placement, const std::vector<Ledger>& ledgers) const {
@@ -170,6 +179,7 @@ Job::Plan Runner::PlanFor(const Placement& placement, const std::vector<Ledger>&
   plan.epoch = epoch_;
   plan.chunk_elements = placement.chunk_elements;
   plan.servers = AddressesOf(placement.servers);
+  plan.opening = placement.opening;
   plan.done = HeldByAll(ledgers, job_.max_iter());
   return plan;
 }
@@ -241,7 +251,7 @@ absl::Status Runner::TryToRecover(const absl::Status& loss) {
   }
   job_.Suspend(std::string(state.ok() ? loss.message() : state.message()));
   const auto begin = KeepsTogether() ? JobOpener::Begin::kTogether : JobOpener::Begin::kEachWithItsOwn;
-  SAMOVAR_ASSIGN_OR_RETURN(const JobOpener::Opened opened, opener_.Open(placement, begin));
+  SAMOVAR_ASSIGN_OR_RETURN(const JobOpener::Opened opened, Open(&placement, begin));
   placement_ = std::move(placement);
   servers_ = std::make_unique<ParameterServers>(AddressesOf(placement_.servers), &stopper_);
   checkpoint_.reset();

@@ -168,6 +168,7 @@ absl::Status ChunkStore::OpenJob(const v1::OpenJobRequest& request, v1::OpenJobR
   std::shared_ptr<HostedJob> job = BeginOpen(request.job_id());
   if (job != nullptr) {
     SAMOVAR_RETURN_IF_ERROR(job->CheckSame(request));
+    SAMOVAR_RETURN_IF_ERROR(job->TakeOpening(request.opening()));
     // They belong to a coordinator, or to a checkpoint, that is no more.
     job->ThawAll();
   } else {
@@ -332,6 +333,7 @@ absl::Status ChunkStore::ListSnapshots(const v1::ListSnapshotsRequest& request, 
 absl::Status ChunkStore::Skip(const v1::SkipRequest& request, v1::SkipResponse* response) {
   SAMOVAR_RETURN_IF_ERROR(AdmitEpoch(request.epoch()));
   SAMOVAR_ASSIGN_OR_RETURN(std::shared_ptr<HostedJob> job, FindJob(request.job_id()));
+  SAMOVAR_RETURN_IF_ERROR(job->CheckOpening(request.opening()));
   if (request.iteration() >= job->max_iter()) {
     return absl::InvalidArgumentError(absl::StrCat("iteration ", request.iteration(), " is not one of job \"", job->id(),
                                                    "\", which has max_iter ", job->max_iter()));

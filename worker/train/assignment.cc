@@ -54,6 +54,7 @@ absl::Status Assignment::Open() {
   options.elements = net_->layout().elements();
   options.chunk_elements = message_.chunk_elements();
   options.servers = servers_;
+  options.opening = opening();
   options.encoding = spec().encoding();
   options.seed = spec().seed();
   options.topk_ratio = spec().topk_ratio();

@@ -35,6 +35,8 @@ class Assignment {
 
   const v1::JobSpec& spec() const { return message_.spec(); }
   uint64_t epoch() const { return message_.epoch(); }
+  // As in ExchangeRequest.
+  uint64_t opening() const { return message_.opening(); }
   const std::vector<std::string>& servers() const { return servers_; }
   Net& net() { return *net_; }
   // Passes over the net that a gradient is the mean of: the solver's iter_size.

@@ -139,12 +139,15 @@ TEST_CASE("exactness 2: of servers restored with different ledgers what is lease
 TEST_CASE("exactness 5: a coordinator that starts again has a higher epoch and what was leased before it is refused") {
   const TempDir dir;
   v1::JobStatus before;
+  uint64_t opening = 0;
   {
     TestCluster cluster(dir.path(), 2);
     REQUIRE_OK(cluster.Submit(MakeSpec(kIterations)));
     TestWorker worker(cluster.coordinator());
     before = RunToEnd(&cluster, &worker);
     CheckExact(before);
+    opening = worker.assignment().opening();
+    CHECK(opening > 0);
     cluster.Stop(1);
     cluster.Stop(0);
   }
@@ -163,6 +166,7 @@ TEST_CASE("exactness 5: a coordinator that starts again has a higher epoch and w
   }
   TestWorker worker(cluster.coordinator());
   CheckExact(RunToEnd(&cluster, &worker));
+  CHECK(worker.assignment().opening() > opening);
 }
 
 TEST_CASE("exactness 7: what was acknowledged and reported but is in no snapshot is computed again after servers were lost") {
