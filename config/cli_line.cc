@@ -61,6 +61,7 @@ constexpr char kTimeExamples[] =
     "  samovar time --model lenet_train_test.prototxt\n"
     "  samovar time --model cifar10_quick_train_test.prototxt --shape 3x32x32 --threads 2 --json";
 constexpr char kStatusExamples[] =
+    "Of a job, \"ahead\" says how many iterations a piece of the model held at the last checkpoint beyond the first that it lacked, at most.\n"
     "Examples:\n"
     "  samovar status 127.0.0.1:7100\n"
     "  samovar status 127.0.0.1:7100 --json";

@@ -326,9 +326,12 @@ void Job::Verified(const Ledger& held_by_all, const v1::LedgerSummary& summary) 
   Changed();
 }
 
-void Job::TakeCounters(const v1::PushCounters& counters) {
+void Job::TakeLedgers(const v1::LedgerSummary& summary) {
   absl::MutexLock lock(&mu_);
-  *figures_.mutable_ledger()->mutable_counters() = counters;
+  v1::LedgerSummary* const ledger = figures_.mutable_ledger();
+  *ledger->mutable_counters() = summary.counters();
+  ledger->set_watermark(summary.watermark());
+  ledger->set_beyond(summary.beyond());
   Changed();
 }
 

@@ -90,8 +90,8 @@ class Job {
   bool AwaitsVerification() const;
   // What the servers' ledgers hold. Iterations that some chunk lacks are leased again.
   void Verified(const Ledger& held_by_all, const v1::LedgerSummary& summary);
-  // What the chunks have counted so far.
-  void TakeCounters(const v1::PushCounters& counters);
+  // What the chunks have counted, and how far their ledgers are, before all are complete.
+  void TakeLedgers(const v1::LedgerSummary& summary);
   // The first end counts.
   void End(v1::JobState state, const std::string& cause, absl::Time now);
   bool ended() const;

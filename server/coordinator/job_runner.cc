@@ -76,6 +76,12 @@ class Runner {
   absl::Status BeginCheckpoint(const Job::Checkpoint& checkpoint);
   absl::Status EndCheckpoint();
   absl::Status Verify();
+  // Of all chunks of the job; `summary` says how far they are, not whether they are complete.
+  struct Held {
+    std::vector<Ledger> ledgers;
+    v1::LedgerSummary summary;
+  };
+  absl::StatusOr<Held> ReadLedgers() const;
   // UNAVAILABLE: a server that has chunks of the job is silent, or was restarted.
   absl::Status CheckServers() const;
   // Repeats a call that failed for a passing reason until a server is lost.
@@ -277,12 +283,8 @@ absl::Status Runner::BeginCheckpoint(const Job::Checkpoint& checkpoint) {
     if (!status.ok()) LogError(absl::StrCat("job ", job_.id(), ": snapshot at ", iteration, ": ", status.message()));
     job_.SnapshotEnded(iteration, status);
   }
-  // How late pushes come, for the status. Not worth an error.
-  if (const auto ledgers = servers_->GetLedgers(job_.id()); ledgers.ok()) {
-    v1::PushCounters counters;
-    for (const v1::GetLedgersResponse& response : *ledgers) AddCounters(response.counters(), &counters);
-    job_.TakeCounters(counters);
-  }
+  // How late pushes come, and how far chunks are apart, for the status. Not worth an error.
+  if (const absl::StatusOr<Held> held = ReadLedgers(); held.ok()) job_.TakeLedgers(held->summary);
   return absl::OkStatus();
 }
 
@@ -299,22 +301,33 @@ absl::Status Runner::EndCheckpoint() {
   return Insist("releasing the frozen weights", [&] { return servers_->Thaw(job_.id(), epoch_, iteration); });
 }
 
-absl::Status Runner::Verify() {
-  std::vector<Ledger> ledgers;
-  v1::LedgerSummary summary;
-  SAMOVAR_RETURN_IF_ERROR(Insist("reading the ledgers", [&]() -> absl::Status {
-    ledgers.clear();
-    summary.Clear();
-    SAMOVAR_ASSIGN_OR_RETURN(const std::vector<v1::GetLedgersResponse> responses, servers_->GetLedgers(job_.id()));
-    for (const v1::GetLedgersResponse& response : responses) {
-      for (const v1::ChunkLedger& chunk : response.ledgers()) {
-        SAMOVAR_ASSIGN_OR_RETURN(Ledger ledger, Ledger::FromProto(chunk.ledger()));
-        ledgers.push_back(std::move(ledger));
-      }
-      AddCounters(response.counters(), summary.mutable_counters());
+absl::StatusOr<Runner::Held> Runner::ReadLedgers() const {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<v1::GetLedgersResponse> responses, servers_->GetLedgers(job_.id()));
+  Held held;
+  uint64_t watermark = job_.max_iter();
+  uint64_t beyond = 0;
+  for (const v1::GetLedgersResponse& response : responses) {
+    for (const v1::ChunkLedger& chunk : response.ledgers()) {
+      SAMOVAR_ASSIGN_OR_RETURN(Ledger ledger, Ledger::FromProto(chunk.ledger()));
+      watermark = std::min(watermark, ledger.watermark());
+      beyond = std::max(beyond, ledger.size() - ledger.watermark());
+      held.ledgers.push_back(std::move(ledger));
     }
+    AddCounters(response.counters(), held.summary.mutable_counters());
+  }
+  held.summary.set_watermark(watermark);
+  held.summary.set_beyond(beyond);
+  return held;
+}
+
+absl::Status Runner::Verify() {
+  Held all;
+  SAMOVAR_RETURN_IF_ERROR(Insist("reading the ledgers", [&]() -> absl::Status {
+    SAMOVAR_ASSIGN_OR_RETURN(all, ReadLedgers());
     return absl::OkStatus();
   }));
+  const std::vector<Ledger>& ledgers = all.ledgers;
+  v1::LedgerSummary& summary = all.summary;
   Ledger whole;
   whole.AddRange(0, job_.max_iter());
   summary.set_chunks(static_cast<uint32_t>(ledgers.size()));
