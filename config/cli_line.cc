@@ -8,6 +8,7 @@
 #include "common/model/push_units.h"
 #include "common/parameters/encoding.h"
 #include "common/parameters/late_gradients.h"
+#include "config/worker_flags.h"
 
 namespace samovar {
 namespace {
@@ -260,6 +261,7 @@ void CliLine::AddTrain() {
   train_->add_option("--threads", train.threads, "Gives each worker so many threads")
       ->type_name("N")
       ->check(Between(1, kMaxCount));
+  train_->add_option("--channels", train.channels, kChannelsHelp)->type_name("N")->check(Between(0, kMaxChannels));
   train_->add_flag("--restart", train.restart,
                    "Begins anew and removes the snapshots of an earlier run that did not finish");
   train_

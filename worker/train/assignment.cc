@@ -23,8 +23,9 @@ std::vector<FloatRange> StatisticsOf(const v1::ParameterLayout& layout) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Assignment>> Assignment::Create(const v1::GetAssignmentResponse& message, ThreadPool* pool) {
-  auto assignment = std::unique_ptr<Assignment>(new Assignment(message, pool));
+absl::StatusOr<std::unique_ptr<Assignment>> Assignment::Create(const v1::GetAssignmentResponse& message, ThreadPool* pool,
+                                                                  uint32_t channels) {
+  auto assignment = std::unique_ptr<Assignment>(new Assignment(message, pool, channels));
   SAMOVAR_RETURN_IF_ERROR(assignment->Open());
   return assignment;
 }
@@ -55,6 +56,7 @@ absl::Status Assignment::Open() {
   options.chunk_elements = message_.chunk_elements();
   options.servers = servers_;
   options.opening = opening();
+  options.channels = channels_;
   options.encoding = spec().encoding();
   options.seed = spec().seed();
   options.topk_ratio = spec().topk_ratio();

@@ -27,8 +27,9 @@ namespace samovar {
 class Assignment {
  public:
   // INVALID_ARGUMENT, UNIMPLEMENTED: no worker can do this job; the message says why, a net that disagrees with the job's layout
-  // for one. Other codes: this one cannot. The pool outlives this.
-  static absl::StatusOr<std::unique_ptr<Assignment>> Create(const v1::GetAssignmentResponse& message, ThreadPool* pool);
+  // for one. Other codes: this one cannot. The pool outlives this. `channels` as in ParameterClient::Options.
+  static absl::StatusOr<std::unique_ptr<Assignment>> Create(const v1::GetAssignmentResponse& message, ThreadPool* pool,
+                                                            uint32_t channels = 0);
 
   // Whether this is still the assignment that the coordinator gives.
   bool IsFor(const v1::GetAssignmentResponse& message) const;
@@ -60,8 +61,8 @@ class Assignment {
   void ForgetFrozen() { frozen_.reset(); }
 
  private:
-  explicit Assignment(const v1::GetAssignmentResponse& message, ThreadPool* pool)
-      : message_(message), servers_(message.servers().begin(), message.servers().end()), pool_(pool) {}
+  Assignment(const v1::GetAssignmentResponse& message, ThreadPool* pool, uint32_t channels)
+      : message_(message), servers_(message.servers().begin(), message.servers().end()), pool_(pool), channels_(channels) {}
   absl::Status Open();
 
   struct Frozen {
@@ -77,6 +78,7 @@ class Assignment {
   const v1::GetAssignmentResponse message_;
   const std::vector<std::string> servers_;
   ThreadPool* const pool_;
+  const uint32_t channels_;
   std::unique_ptr<Net> net_;
   std::unique_ptr<GradientSum> sum_;
   std::unique_ptr<LocalSteps> local_steps_;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <list>
 #include <memory>
 #include <string>
@@ -24,8 +25,8 @@ class AssignmentCache {
   // So is one that was not worked for in this time.
   static constexpr absl::Duration kIdle = absl::Minutes(1);
 
-  // The pool outlives this.
-  explicit AssignmentCache(ThreadPool* pool) : pool_(pool) {}
+  // The pool outlives this. `channels` as in ParameterClient::Options.
+  explicit AssignmentCache(ThreadPool* pool, uint32_t channels = 0) : pool_(pool), channels_(channels) {}
 
   // The job's assignment, opened if it is not, or is not open as the coordinator has it now. Belongs to the cache; valid until
   // the next call. Errors of Assignment::Create.
@@ -42,6 +43,7 @@ class AssignmentCache {
   };
 
   ThreadPool* const pool_;
+  const uint32_t channels_;
   // Worked for last comes first.
   std::list<Entry> open_;
 };

@@ -45,7 +45,7 @@ Worker::Worker(const Options& options)
     : options_(options),
       pool_(options.threads),
       membership_(options.coordinator, Describe(options)),
-      assignments_(&pool_),
+      assignments_(&pool_, options.channels),
       failure_backoff_(kFirstFailureRest, kLongestFailureRest, static_cast<uint64_t>(getpid())) {}
 
 Worker::~Worker() { Stop(); }
