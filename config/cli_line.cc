@@ -171,14 +171,14 @@ void CliLine::AddJobFlags(CLI::App* command, JobOptions* job) {
   command
       ->add_option("--delay", job->mode.delay,
                    absl::StrCat("With --mode bounded, lets an iteration miss so many that are under way; 0 computes one after the "
-                                "other; without it ", kDefaultDelay, ", or as many pushes"))
+                                "other; without it ", kDefaultDelay, ", or as many pushes, or that of the run that is resumed"))
       ->type_name("N")
       ->default_str("")
       ->check(Between(0, kMaxCount));
   command
       ->add_option("--parts", job->mode.parts,
                    absl::StrCat("With --mode sync, computes each batch in so many equal parts, which workers share; must divide "
-                                "batch_size; without it the largest divisor up to ", kMaxDefaultParts))
+                                "batch_size; without it the largest divisor up to ", kMaxDefaultParts, ", or that of the run that is resumed"))
       ->type_name("N")
       ->default_str("")
       ->check(Between(1, std::numeric_limits<uint32_t>::max()));
@@ -192,7 +192,8 @@ void CliLine::AddJobFlags(CLI::App* command, JobOptions* job) {
       ->check(OneOf(EncodingNames()));
   command
       ->add_option("--topk-ratio", job->mode.topk_ratio,
-                   absl::StrCat("With --encoding topk, sends this part of each gradient's values, up to 1; without it ", kDefaultTopkRatio))
+                   absl::StrCat("With --encoding topk, sends this part of each gradient's values, up to 1; without it ", kDefaultTopkRatio,
+                                ", or that of the run that is resumed"))
       ->type_name("RATIO")
       ->default_str("")
       ->check(Ratio());
@@ -214,8 +215,10 @@ void CliLine::AddJobFlags(CLI::App* command, JobOptions* job) {
   command
       ->add_option("--on-numeric-failure", job->mode.on_numeric_failure,
                    "Ends the job when a loss or a gradient is NaN or infinite, and says where (fail); or counts that iteration as done "
-                   "without effect (skip), for which gradients are sent only when all of them are computed")
+                   "without effect (skip), for which gradients are sent only when all of them are computed; without it fail, or that of "
+                   "the run that is resumed")
       ->type_name("WHAT")
+      ->default_str("")
       ->check(OneOf({"fail", "skip"}));
   command
       ->add_option("--push-every", job->mode.push_every,
