@@ -156,6 +156,18 @@ double ParameterClient::ResidualNorm() const {
   return feedback_ == nullptr ? 0 : feedback_->Norm();
 }
 
+std::unique_ptr<ErrorFeedback> ParameterClient::ReleaseResidual() {
+  absl::MutexLock lock(&mu_);
+  // Nothing is encoded any more.
+  ClearLocked();
+  return std::move(feedback_);
+}
+
+void ParameterClient::AdoptResidual(std::unique_ptr<ErrorFeedback> residual) {
+  absl::MutexLock lock(&mu_);
+  feedback_ = std::move(residual);
+}
+
 void ParameterClient::Begin(Operation operation) {
   absl::MutexLock lock(&mu_);
   ClearLocked();

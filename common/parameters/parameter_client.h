@@ -101,6 +101,7 @@ class ParameterClient final : private ServerStream::Owner {
   ~ParameterClient() override;
 
   uint64_t elements() const { return plan_.elements(); }
+  uint32_t chunks() const { return plan_.chunks(); }
 
   // All operations block until they are done and return
   //   DEADLINE_EXCEEDED  the limit's deadline has passed; the message names the servers that are waited for and their last error
@@ -137,6 +138,10 @@ class ParameterClient final : private ServerStream::Owner {
   // Whether pushes keep something back, and the L2 norm of what is kept.
   bool keeps_residual() const { return options_.encoding == v1::ENCODING_SPARSE; }
   double ResidualNorm() const ABSL_LOCKS_EXCLUDED(mu_);
+  // What is kept goes from a client that is not used any more to the one that follows it, of the same chunks, ratio and statistics. Null:
+  // pushes keep nothing back. REQUIRES, of AdoptResidual: not null, and keeps_residual()
+  std::unique_ptr<ErrorFeedback> ReleaseResidual() ABSL_LOCKS_EXCLUDED(mu_);
+  void AdoptResidual(std::unique_ptr<ErrorFeedback> residual) ABSL_LOCKS_EXCLUDED(mu_);
 
   // Both for a job that its servers clip (ExchangeRequest.squares), when a part of iteration `iteration` has been pushed.
   // The sums of squares of its gradient, in the order of the flat vector; waits for the parts of other workers. Empty: all chunks have

@@ -540,6 +540,7 @@ std::optional<v1::GetAssignmentResponse> Job::Assignment() const {
   for (const std::string& server : plan_.servers) assignment.add_servers(server);
   assignment.set_placement(placement_);
   assignment.set_opening(plan_.opening);
+  assignment.mutable_incarnations()->Add(plan_.incarnations.begin(), plan_.incarnations.end());
   return assignment;
 }
 

@@ -34,6 +34,8 @@ class Job {
     uint64_t epoch = 0;
     uint32_t chunk_elements = 0;
     std::vector<std::string> servers;
+    // Of the servers, as they registered.
+    std::vector<uint64_t> incarnations;
     // As in OpenJobRequest.
     uint64_t opening = 0;
     // Iterations that all chunks hold already.

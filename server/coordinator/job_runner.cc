@@ -185,6 +185,7 @@ Job::Plan Runner::PlanFor(const Placement& placement, const std::vector<Ledger>&
   plan.epoch = epoch_;
   plan.chunk_elements = placement.chunk_elements;
   plan.servers = AddressesOf(placement.servers);
+  for (const Membership::Server& server : placement.servers) plan.incarnations.push_back(server.registration.incarnation());
   plan.opening = placement.opening;
   plan.done = HeldByAll(ledgers, job_.max_iter());
   return plan;

@@ -66,6 +66,22 @@ absl::Status Assignment::Open() {
   return absl::OkStatus();
 }
 
+void Assignment::AdoptKept(Kept kept) {
+  const v1::GetAssignmentResponse& before = kept.assignment;
+  const int servers = message_.servers_size();
+  const bool same = message_.opening() != 0 && before.opening() == message_.opening() &&
+                    before.chunk_elements() == message_.chunk_elements() && before.servers_size() == servers &&
+                    before.spec().SerializeAsString() == spec().SerializeAsString();
+  const bool known = before.incarnations_size() == servers && message_.incarnations_size() == servers;
+  if (kept.residual == nullptr || !same || !known) return;
+  const uint32_t chunks = parameters_->chunks();
+  for (uint32_t chunk = 0; chunk < chunks; ++chunk) {
+    const int server = static_cast<int>(chunk % static_cast<uint32_t>(servers));
+    if (before.incarnations(server) != message_.incarnations(server)) kept.residual->Forget(chunk);
+  }
+  parameters_->AdoptResidual(std::move(kept.residual));
+}
+
 bool Assignment::IsFor(const v1::GetAssignmentResponse& message) const {
   // Both come from the same coordinator, so that equal assignments have equal bytes; if not, it is only opened anew.
   return message.epoch() == epoch() && message.SerializeAsString() == message_.SerializeAsString();

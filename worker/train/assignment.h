@@ -14,6 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "common/base/thread_pool.h"
+#include "common/parameters/error_feedback.h"
 #include "common/parameters/parameter_client.h"
 #include "samovar/v1/coordinator.pb.h"
 #include "worker/nn/net.h"
@@ -30,6 +31,18 @@ class Assignment {
   // for one. Other codes: this one cannot. The pool outlives this. `channels` as in ParameterClient::Options.
   static absl::StatusOr<std::unique_ptr<Assignment>> Create(const v1::GetAssignmentResponse& message, ThreadPool* pool,
                                                             uint32_t channels = 0);
+
+  // What pushes of a job keep back at this worker.
+  struct Kept {
+    v1::GetAssignmentResponse assignment;
+    // Null: nothing.
+    std::unique_ptr<ErrorFeedback> residual;
+  };
+  // Takes it out of an assignment that is not used any more.
+  Kept ReleaseKept() { return {message_, parameters_->ReleaseResidual()}; }
+  // Goes on with what of it belongs to the same opening of the same job, and to servers that are the same processes: others have lost
+  // iterations, which are computed again, whole.
+  void AdoptKept(Kept kept);
 
   // Whether this is still the assignment that the coordinator gives.
   bool IsFor(const v1::GetAssignmentResponse& message) const;

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -31,7 +32,10 @@ class AssignmentCache {
   // The job's assignment, opened if it is not, or is not open as the coordinator has it now. Belongs to the cache; valid until
   // the next call. Errors of Assignment::Create.
   absl::StatusOr<Assignment*> Get(const v1::GetAssignmentResponse& message, absl::Time now);
-  // Closes the job's, if it is open.
+  // Closes the job's, if it is open. What it has kept of gradients (Assignment::Kept) goes to the next that Get opens, if that is of the
+  // same job.
+  void Close(const std::string& job_id);
+  // As Close, for a job that will not come again: nothing is kept.
   void Drop(const std::string& job_id);
 
   size_t size() const { return open_.size(); }
@@ -46,6 +50,8 @@ class AssignmentCache {
   const uint32_t channels_;
   // Worked for last comes first.
   std::list<Entry> open_;
+  // Of the last that Close has closed.
+  std::optional<Assignment::Kept> kept_;
 };
 
 }  // namespace samovar

@@ -162,7 +162,7 @@ void Worker::Report(const v1::WorkLease& lease, const absl::Status& failure) {
   membership_.outbox().Add(std::move(message));
   membership_.ReportNow();
   // Nothing that may have led to it is used again.
-  assignments_.Drop(lease.job_id());
+  assignments_.Close(lease.job_id());
   stopper_.WaitFor(failure_backoff_.Next());
 }
 
