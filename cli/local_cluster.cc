@@ -82,7 +82,7 @@ absl::StatusOr<std::unique_ptr<ChildProcess>> LocalCluster::StartWorker(const st
   child.program = absl::StrCat(options_.program_dir, "/samovar-worker");
   child.arguments = {
       "--coordinator", coordinator_,       "--name",           name, "--threads", absl::StrCat(options_.threads),
-      "--log-level",   options_.log_level, "--die-with-parent"};
+      "--channels",    absl::StrCat(options_.channels), "--log-level", options_.log_level, "--die-with-parent"};
   child.reports_ready = reports_ready;
   child.log_path = RunDirectory::LogPath(options_.state_dir, name);
   child.waker = options_.waker;

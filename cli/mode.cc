@@ -103,7 +103,29 @@ ModeChoice ChoiceOf(const v1::JobSpec& spec) {
   choice.staleness_scaling = StalenessScalingName(spec.staleness_scaling());
   choice.delay_compensation = spec.delay_compensation();
   choice.push_every = std::max(1u, spec.push_every());
+  choice.on_numeric_failure = spec.on_numeric_failure() == v1::NUMERIC_FAILURE_SKIP ? "skip" : "fail";
   return choice;
+}
+
+ModeChoice Resumed(const ModeChoice& asked, const ModeChoice& before) {
+  ModeChoice mode = asked;
+  if (asked.mode.empty() || asked.mode == before.mode) {
+    mode.mode = before.mode;
+    if (!asked.delay.has_value()) mode.delay = before.delay;
+    if (!asked.parts.has_value()) mode.parts = before.parts;
+  }
+  if (asked.encoding.empty() || asked.encoding == before.encoding) {
+    mode.encoding = before.encoding;
+    if (!asked.topk_ratio.has_value()) mode.topk_ratio = before.topk_ratio;
+  }
+  // Where iterations are applied in order nothing is late.
+  if (!(mode.mode == "sync" || (mode.mode == "bounded" && mode.delay == 0u))) {
+    if (asked.staleness_scaling.empty()) mode.staleness_scaling = before.staleness_scaling;
+    if (!asked.delay_compensation.has_value()) mode.delay_compensation = before.delay_compensation;
+  }
+  if (!asked.push_every.has_value()) mode.push_every = before.push_every;
+  if (asked.on_numeric_failure.empty()) mode.on_numeric_failure = before.on_numeric_failure;
+  return mode;
 }
 
 }  // namespace samovar

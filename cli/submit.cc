@@ -29,13 +29,7 @@ absl::StatusOr<std::optional<v1::JobSpec>> FindEarlier(const JobClient& client, 
 
 // All of the job that the solver does not say. `registered`: servers of the cluster.
 absl::Status Complete(const SubmitOptions& options, const std::optional<v1::JobSpec>& earlier, int registered, v1::JobSpec* spec) {
-  ModeChoice mode = options.mode;
-  if (earlier.has_value()) {
-    const ModeChoice before = ChoiceOf(*earlier);
-    if (mode.mode.empty()) mode = before;
-    mode.encoding = options.mode.encoding.empty() ? before.encoding : options.mode.encoding;
-    mode.push_every = options.mode.push_every.has_value() ? options.mode.push_every : before.push_every;
-  }
+  const ModeChoice mode = earlier.has_value() ? Resumed(options.mode, ChoiceOf(*earlier)) : options.mode;
   SAMOVAR_RETURN_IF_ERROR(ApplyMode(mode, options.solver, spec));
   const std::optional<uint64_t> seed = earlier.has_value() && !options.seed.has_value() ? earlier->seed() : options.seed;
   spec->set_seed(ChooseSeed(seed, spec->solver()));
@@ -78,12 +72,12 @@ int RunSubmit(const SubmitOptions& options) {
     PrintError(status.message());
     return code;
   };
-  // First, since checking a large net takes longer than finding out that nobody is there.
-  const absl::StatusOr<v1::ClusterStatus> cluster = client.ClusterStatus();
-  if (!cluster.ok()) return fail(cluster.status(), kExitFailed);
+  // First, since what is wrong here is wrong for every cluster.
   absl::StatusOr<CheckedJob> job = CheckJob(options.solver, {options.weights, options.snapshot, options.resume});
   if (!job.ok()) return fail(job.status(), kExitUsage);
   for (const std::string& warning : job->warnings) PrintWarning(warning);
+  const absl::StatusOr<v1::ClusterStatus> cluster = client.ClusterStatus();
+  if (!cluster.ok()) return fail(cluster.status(), kExitFailed);
   v1::JobSpec& spec = job->spec;
   if (!options.name.empty()) spec.set_job_id(options.name);
   std::optional<v1::JobSpec> earlier;

@@ -84,14 +84,7 @@ absl::StatusOr<Prepared> Prepare(const TrainOptions& options) {
   SAMOVAR_ASSIGN_OR_RETURN(const RunStart start,
                            ChooseStart(prepared.directory->record(), options.servers, options.resume, options.restart));
   if (start == RunStart::kResume) {
-    const ModeChoice& before = prepared.directory->record()->mode;
-    ModeChoice mode = options.mode.mode.empty() ? before : options.mode;
-    const ModeChoice& encoding = options.mode.encoding.empty() ? before : options.mode;
-    mode.encoding = encoding.encoding;
-    mode.topk_ratio = options.mode.topk_ratio.has_value() ? options.mode.topk_ratio : encoding.topk_ratio;
-    if (!options.mode.staleness_scaling.empty()) mode.staleness_scaling = options.mode.staleness_scaling;
-    if (options.mode.delay_compensation.has_value()) mode.delay_compensation = options.mode.delay_compensation;
-    mode.push_every = options.mode.push_every.has_value() ? options.mode.push_every : before.push_every;
+    const ModeChoice mode = Resumed(options.mode, prepared.directory->record()->mode);
     SAMOVAR_RETURN_IF_ERROR(ApplyMode(mode, options.solver, &job.spec));
   }
   SAMOVAR_RETURN_IF_ERROR(MakeModelDir(job.snapshot_prefix));
@@ -119,6 +112,7 @@ absl::StatusOr<Prepared> Prepare(const TrainOptions& options) {
   run.cluster.servers = options.servers;
   run.cluster.workers = options.workers;
   run.cluster.threads = options.threads;
+  run.cluster.channels = options.channels;
   run.cluster.apply_threads = ChooseApplyThreads(options.servers);
   run.cluster.log_level = options.log_level;
   return prepared;

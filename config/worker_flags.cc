@@ -19,6 +19,7 @@ constexpr char kExamples[] =
     "where worker.toml holds the same names without dashes, a line each; flags win over it:\n"
     "  coordinator = \"127.0.0.1:7100\"\n"
     "  threads = 4\n"
+    "  channels = 2\n"
     "On one machine, \"samovar train\" starts its workers itself.";
 
 }  // namespace
@@ -49,6 +50,7 @@ Parsed<WorkerFlags> ParseWorkerFlags(int argc, const char* const* argv) {
       ->type_name("N")
       ->default_str("")
       ->check(Between(1, std::numeric_limits<int64_t>::max()));
+  app->add_option("--channels", flags.channels, kChannelsHelp)->type_name("N")->check(Between(0, kMaxChannels));
   AddProcessOptions(app, &flags.ready_fd, &flags.log_level, &flags.die_with_parent);
 
   parsed.exit_code = line.Parse(argc, argv);

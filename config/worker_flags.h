@@ -8,6 +8,9 @@
 
 namespace samovar {
 
+// Largest number of connections to each server that can be asked for: ParameterClient's.
+inline constexpr int kMaxChannels = 8;
+
 struct WorkerFlags {
   // "HOST:PORT".
   std::string coordinator;
@@ -18,6 +21,8 @@ struct WorkerFlags {
   // Directory of the partitions' cache and its bound; empty: none.
   std::string cache;
   uint64_t cache_bytes = 0;
+  // Connections to each server; 0: by the model's size.
+  uint32_t channels = 0;
   // File descriptor that takes "ok\n" when the worker has joined; -1: none.
   int ready_fd = -1;
   std::string log_level = "info";

@@ -15,6 +15,7 @@
 #include "common/base/signals.h"
 #include "common/base/stopper.h"
 #include "common/base/version.h"
+#include "common/parameters/parameter_client.h"
 #include "common/telemetry/log.h"
 #include "config/worker_flags.h"
 #include "worker/feed/partition_cache.h"
@@ -23,6 +24,8 @@
 
 namespace samovar {
 namespace {
+
+static_assert(kMaxChannels == ParameterClient::kMaxChannels, "the flag takes what the client does");
 
 void Notify(absl::string_view lines) {
   if (const absl::Status status = NotifyManager(lines); !status.ok()) LogWarning(status.message());
@@ -60,6 +63,7 @@ int Run(int argc, char** argv) {
   options.name = flags.name;
   options.threads = flags.threads;
   options.partitions = cache.get();
+  options.channels = flags.channels;
   options.on_joined = [&] {
     if (const absl::Status status = ReportReady(flags.ready_fd, "ok"); !status.ok()) {
       LogError(status.message());

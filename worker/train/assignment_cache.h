@@ -5,8 +5,10 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -24,13 +26,17 @@ class AssignmentCache {
   // So is one that was not worked for in this time.
   static constexpr absl::Duration kIdle = absl::Minutes(1);
 
-  // Of Assignment::Create; they outlive this.
-  explicit AssignmentCache(ThreadPool* pool, PartitionSource* partitions = nullptr) : pool_(pool), partitions_(partitions) {}
+  // Of Assignment::Create; the pool and the partitions outlive this.
+  explicit AssignmentCache(ThreadPool* pool, uint32_t channels = 0, PartitionSource* partitions = nullptr)
+      : pool_(pool), channels_(channels), partitions_(partitions) {}
 
   // The job's assignment, opened if it is not, or is not open as the coordinator has it now. Belongs to the cache; valid until
   // the next call. Errors of Assignment::Create.
   absl::StatusOr<Assignment*> Get(const v1::GetAssignmentResponse& message, absl::Time now);
-  // Closes the job's, if it is open.
+  // Closes the job's, if it is open. What it has kept of gradients (Assignment::Kept) goes to the next that Get opens, if that is of the
+  // same job.
+  void Close(const std::string& job_id);
+  // As Close, for a job that will not come again: nothing is kept.
   void Drop(const std::string& job_id);
 
   size_t size() const { return open_.size(); }
@@ -42,9 +48,12 @@ class AssignmentCache {
   };
 
   ThreadPool* const pool_;
+  const uint32_t channels_;
   PartitionSource* const partitions_;
   // Worked for last comes first.
   std::list<Entry> open_;
+  // Of the last that Close has closed.
+  std::optional<Assignment::Kept> kept_;
 };
 
 }  // namespace samovar

@@ -34,6 +34,8 @@ class Worker {
     PartitionSource* partitions = nullptr;
     // Called once, after the first join, on Run's thread. May be null.
     std::function<void()> on_joined;
+    // Connections to each server, as in ParameterClient::Options.
+    uint32_t channels = 0;
   };
 
   explicit Worker(const Options& options);
