@@ -204,7 +204,7 @@ float Chunk::CountStaleness(uint64_t staleness) {
   staleness_ += kStalenessWeight * (bounded - staleness_);
   staleness_square_ += kStalenessWeight * (bounded * bounded - staleness_square_);
   const double usual = staleness_ + std::sqrt(std::max(0.0, staleness_square_ - staleness_ * staleness_));
-  return static_cast<float>(std::max(static_cast<double>(staleness), usual));
+  return static_cast<float>(std::max(static_cast<double>(staleness), usual - 1));
 }
 
 void Chunk::Apply(const SolverRule& rule, const IterationRange& unit, uint64_t staleness, std::span<const float> gradient) {

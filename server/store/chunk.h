@@ -7,7 +7,7 @@
 //     updates as the chunk's pushes are late on average (0.07 at s = 3; linear weight prediction, Kosson et al.,
 //     "Pipelined backpropagation at scale", 2021); a single push counts with 4 plus twice the average at most;
 //   * the rate of a push is multiplied by min(1, 2 / (1 + s)) (after Zhang et al., "Staleness-aware async-SGD", 2016), where s is not less
-//     than what is usual at the chunk, the average and a standard deviation: where workers wait for each other, or for a processor,
+//     than what is usual at the chunk, the average and a standard deviation, less one: where workers wait for each other, or for a processor,
 //     pushes come in bursts, of which the first are not late, but are followed by all the others before anybody has seen them. Without it
 //     8 workers with a bounded delay of 8 diverge nine times in ten (benchmarks/staleness/).
 // Together: 0.14 at s = 3, 0.10 at 7, 0.08 at 15.
