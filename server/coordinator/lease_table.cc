@@ -265,7 +265,7 @@ void LeaseTable::RelieveLate(absl::Time now) {
 
 void LeaseTable::AddMissing(const std::vector<IterationRange>& ranges) {
   const std::vector<IterationRange> ahead = ahead_.beyond();
-  const uint64_t leased_end = ahead.empty() ? fresh_ : ahead.back().end;
+  const uint64_t leased_end = std::max(fresh_, ahead.empty() ? ahead_.watermark() : ahead.back().end);
   for (const IterationRange& range : ranges) {
     for (uint64_t t = range.begin; t < std::min(range.end, leased_end); ++t) {
       if (done_.Contains(t) && (t < fresh_ || ahead_.Contains(t))) returned_.insert(t);
