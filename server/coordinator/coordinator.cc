@@ -1,7 +1,9 @@
 #include "server/coordinator/coordinator.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <map>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -29,6 +31,12 @@ absl::Status UnknownWorker(uint64_t worker) {
   return absl::NotFoundError(absl::StrCat("worker ", worker, " is not known here (any more); it should join again"));
 }
 
+absl::Status Remove(const std::string& directory) {
+  std::error_code error;
+  std::filesystem::remove_all(directory, error);
+  return error ? absl::ErrnoToStatus(error.value(), absl::StrCat("cannot remove ", directory)) : absl::OkStatus();
+}
+
 // Whether something in the report is about the job.
 bool Mentions(const v1::WorkerReport& report, const std::string& job_id) {
   const auto names = [&job_id](const auto& entry) { return entry.job_id() == job_id; };
@@ -44,7 +52,8 @@ absl::StatusOr<std::unique_ptr<Coordinator>> Coordinator::Create(const Options& 
   SAMOVAR_ASSIGN_OR_RETURN(const uint64_t epoch, NextEpoch(directory));
   auto coordinator = std::unique_ptr<Coordinator>(new Coordinator(options, epoch));
   JobQueue::Options queue;
-  if (!options.forget_jobs) queue.table_dir = absl::StrCat(directory, "/jobs");
+  queue.table_dir = absl::StrCat(directory, "/jobs");
+  if (options.forget_jobs) SAMOVAR_RETURN_IF_ERROR(Remove(queue.table_dir));
   queue.max_running = options.max_running;
   queue.epoch = epoch;
   queue.cluster = coordinator->View();

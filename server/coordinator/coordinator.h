@@ -37,7 +37,7 @@ class Coordinator {
     absl::Duration server_patience = absl::Minutes(10);
     // As JobQueue::Options.
     int max_running = 4;
-    // Without a job table: at its end the coordinator forgets its jobs.
+    // The coordinator begins without the jobs of an earlier one.
     bool forget_jobs = false;
   };
 

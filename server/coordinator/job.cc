@@ -216,7 +216,10 @@ void Job::AddNotice(const std::string& notice) {
 void Job::AddNoticeLocked(const std::string& notice) {
   Note(v1::JobEvent::KIND_STATE, notice);
   figures_.add_notices(notice);
-  if (figures_.notices_size() > kMaxNotices) figures_.mutable_notices()->DeleteSubrange(0, 1);
+  if (figures_.notices_size() > kMaxNotices) {
+    figures_.mutable_notices()->DeleteSubrange(0, 1);
+    figures_.set_dropped_notices(figures_.dropped_notices() + 1);
+  }
   Changed();
 }
 
