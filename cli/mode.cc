@@ -106,4 +106,24 @@ ModeChoice ChoiceOf(const v1::JobSpec& spec) {
   return choice;
 }
 
+ModeChoice Resumed(const ModeChoice& asked, const ModeChoice& before) {
+  ModeChoice mode = asked;
+  if (asked.mode.empty() || asked.mode == before.mode) {
+    mode.mode = before.mode;
+    if (!asked.delay.has_value()) mode.delay = before.delay;
+    if (!asked.parts.has_value()) mode.parts = before.parts;
+  }
+  if (asked.encoding.empty() || asked.encoding == before.encoding) {
+    mode.encoding = before.encoding;
+    if (!asked.topk_ratio.has_value()) mode.topk_ratio = before.topk_ratio;
+  }
+  // Where iterations are applied in order nothing is late.
+  if (!(mode.mode == "sync" || (mode.mode == "bounded" && mode.delay == 0u))) {
+    if (asked.staleness_scaling.empty()) mode.staleness_scaling = before.staleness_scaling;
+    if (!asked.delay_compensation.has_value()) mode.delay_compensation = before.delay_compensation;
+  }
+  if (!asked.push_every.has_value()) mode.push_every = before.push_every;
+  return mode;
+}
+
 }  // namespace samovar

@@ -50,6 +50,10 @@ absl::Status ApplyMode(const ModeChoice& choice, const std::string& solver_path,
 // The same, as a choice that leaves nothing out.
 ModeChoice ChoiceOf(const v1::JobSpec& spec);
 
+// Of a run that goes on: what the user asks for, and of what is left out what the run had before, where that has a meaning in the mode
+// that is asked for.
+ModeChoice Resumed(const ModeChoice& asked, const ModeChoice& before);
+
 // "async", "bounded, delay 4", "sync in 8 parts, bfloat16", "async, staleness inverse, compensation 0.04", "async, topk 0.01",
 // "async, a push every 8 iterations". `Message`:
 // v1::JobSpec or v1::JobStatus

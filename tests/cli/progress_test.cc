@@ -55,20 +55,20 @@ TEST_CASE("a display is due when the job passes a multiple of the interval, howe
 TEST_CASE("each notice is news once, also when older ones are no longer kept") {
   NewsFilter filter(0);
   v1::JobStatus status = Running(100, 1);
-  status.add_notices("a");
-  status.add_notices("b");
+  status.add_notices(std::string("a"));
+  status.add_notices(std::string("b"));
   CHECK(filter.Take(status).notices == Lines{"a", "b"});
   CHECK(filter.Take(status).notices.empty());
   status.set_dropped_notices(1);
   status.mutable_notices()->DeleteSubrange(0, 1);
-  status.add_notices("c");
+  status.add_notices(std::string("c"));
   CHECK(filter.Take(status).notices == Lines{"c"});
   // Another coordinator, whose record of the job lacks the last ones.
   status.set_dropped_notices(0);
   status.clear_notices();
-  status.add_notices("a");
+  status.add_notices(std::string("a"));
   CHECK(filter.Take(status).notices.empty());
-  status.add_notices("d");
+  status.add_notices(std::string("d"));
   CHECK(filter.Take(status).notices == Lines{"d"});
 }
 
