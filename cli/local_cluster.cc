@@ -94,7 +94,9 @@ absl::Status LocalCluster::StartServer(size_t index, bool again) {
 absl::Status LocalCluster::StartWorker(size_t index, bool again) {
   Member& worker = workers_[index];
   return Start(&worker, "samovar-worker",
-               {"--coordinator", coordinator_, "--name", worker.name, "--threads", absl::StrCat(options_.threads)}, !again);
+               {"--coordinator", coordinator_, "--name", worker.name, "--threads", absl::StrCat(options_.threads), "--channels",
+                absl::StrCat(options_.channels)},
+               !again);
 }
 
 absl::Status LocalCluster::NoteDeath(Member* member, absl::Time now) {

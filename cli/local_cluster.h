@@ -33,6 +33,8 @@ class LocalCluster {
     // Threads of each worker, and of each server.
     int threads = 1;
     int apply_threads = 1;
+    // Of each worker to each server; 0: by the model's size.
+    uint32_t channels = 0;
     std::string log_level = "info";
     // Time that each process may take until it is ready.
     absl::Duration start_timeout = absl::Seconds(60);

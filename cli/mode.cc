@@ -103,6 +103,7 @@ ModeChoice ChoiceOf(const v1::JobSpec& spec) {
   choice.staleness_scaling = StalenessScalingName(spec.staleness_scaling());
   choice.delay_compensation = spec.delay_compensation();
   choice.push_every = std::max(1u, spec.push_every());
+  choice.on_numeric_failure = spec.on_numeric_failure() == v1::NUMERIC_FAILURE_SKIP ? "skip" : "fail";
   return choice;
 }
 
@@ -123,6 +124,7 @@ ModeChoice Resumed(const ModeChoice& asked, const ModeChoice& before) {
     if (!asked.delay_compensation.has_value()) mode.delay_compensation = before.delay_compensation;
   }
   if (!asked.push_every.has_value()) mode.push_every = before.push_every;
+  if (asked.on_numeric_failure.empty()) mode.on_numeric_failure = before.on_numeric_failure;
   return mode;
 }
 

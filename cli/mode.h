@@ -32,8 +32,8 @@ struct ModeChoice {
   std::optional<float> delay_compensation = std::nullopt;
   // Iterations a push. None: 1, or that of the run that is resumed.
   std::optional<uint32_t> push_every = std::nullopt;
-  // "fail" or "skip".
-  std::string on_numeric_failure = "fail";
+  // "fail" or "skip"; empty: fail, or that of the run that is resumed.
+  std::string on_numeric_failure = "";
 };
 
 // In pushes.

@@ -35,6 +35,8 @@ struct TrainOptions : JobOptions {
   int workers = 2;
   // Threads that compute, for each worker.
   int threads = 1;
+  // Connections of each worker to each server; 0: by the model's size.
+  uint32_t channels = 0;
   // Give an earlier run up and begin anew. Not together with resume.
   bool restart = false;
   // Directory of snapshots and logs; empty: "<snapshot_prefix>_state".

@@ -184,7 +184,7 @@ std::string FormatRecord(const RunRecord& record) {
                       "\ntopk_ratio: ", record.mode.topk_ratio.has_value() ? absl::StrCat(*record.mode.topk_ratio) : "",
                       "\nstaleness_scaling: ", record.mode.staleness_scaling,
                       "\ndelay_compensation: ", absl::StrFormat("%.9g", record.mode.delay_compensation.value_or(0)),
-                      "\npush_every: ", number(record.mode.push_every),
+                      "\npush_every: ", number(record.mode.push_every), "\non_numeric_failure: ", record.mode.on_numeric_failure,
                       "\nsnapshot: ", record.snapshot,
                       "\nfinished: ", record.finished ? "yes" : "no", "\nsolver: ", record.solver, "\n");
 }
@@ -211,6 +211,7 @@ absl::StatusOr<RunRecord> ParseRecord(const std::string& text) {
   double ratio = 0;
   if (absl::SimpleAtod(values["topk_ratio"], &ratio)) record.mode.topk_ratio = ratio;
   record.mode.staleness_scaling = values["staleness_scaling"];
+  record.mode.on_numeric_failure = values["on_numeric_failure"];
   float lambda = 0;
   if (absl::SimpleAtof(values["delay_compensation"], &lambda)) record.mode.delay_compensation = lambda;
   uint32_t number = 0;

@@ -77,12 +77,12 @@ int RunSubmit(const SubmitOptions& options) {
     PrintError(status.message());
     return code;
   };
-  // First, since checking a large net takes longer than finding out that nobody is there.
-  const absl::StatusOr<v1::ClusterStatus> cluster = client.ClusterStatus();
-  if (!cluster.ok()) return fail(cluster.status(), kExitFailed);
+  // First, since what is wrong here is wrong for every cluster.
   absl::StatusOr<CheckedJob> job = CheckJob(options.solver, {options.weights, options.snapshot, options.resume, options.restore});
   if (!job.ok()) return fail(job.status(), kExitUsage);
   for (const std::string& warning : job->warnings) PrintWarning(warning);
+  const absl::StatusOr<v1::ClusterStatus> cluster = client.ClusterStatus();
+  if (!cluster.ok()) return fail(cluster.status(), kExitFailed);
   v1::JobSpec& spec = job->spec;
   if (!options.name.empty()) spec.set_job_id(options.name);
   std::optional<v1::JobSpec> earlier = job->restored;

@@ -119,6 +119,7 @@ absl::StatusOr<Prepared> Prepare(const TrainOptions& options) {
   run.cluster.servers = options.servers;
   run.cluster.workers = options.workers;
   run.cluster.threads = options.threads;
+  run.cluster.channels = options.channels;
   run.cluster.apply_threads = ChooseApplyThreads(options.servers);
   run.cluster.log_level = options.log_level;
   return prepared;

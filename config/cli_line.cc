@@ -8,6 +8,7 @@
 #include "common/model/push_units.h"
 #include "common/parameters/encoding.h"
 #include "common/parameters/late_gradients.h"
+#include "config/worker_flags.h"
 
 namespace samovar {
 namespace {
@@ -64,6 +65,7 @@ constexpr char kTimeExamples[] =
     "  samovar time --model lenet_train_test.prototxt\n"
     "  samovar time --model cifar10_quick_train_test.prototxt --shape 3x32x32 --threads 2 --json";
 constexpr char kStatusExamples[] =
+    "Of a job, \"ahead\" says how many iterations a piece of the model held at the last checkpoint beyond the first that it lacked, at most.\n"
     "Examples:\n"
     "  samovar status 127.0.0.1:7100\n"
     "  samovar status 127.0.0.1:7100 --json";
@@ -177,14 +179,14 @@ void CliLine::AddJobFlags(CLI::App* command, JobOptions* job) {
   command
       ->add_option("--delay", job->mode.delay,
                    absl::StrCat("With --mode bounded, lets an iteration miss so many that are under way; 0 computes one after the "
-                                "other; without it ", kDefaultDelay, ", or as many pushes"))
+                                "other; without it ", kDefaultDelay, ", or as many pushes, or that of the run that is resumed"))
       ->type_name("N")
       ->default_str("")
       ->check(Between(0, kMaxCount));
   command
       ->add_option("--parts", job->mode.parts,
                    absl::StrCat("With --mode sync, computes each batch in so many equal parts, which workers share; must divide "
-                                "batch_size; without it the largest divisor up to ", kMaxDefaultParts))
+                                "batch_size; without it the largest divisor up to ", kMaxDefaultParts, ", or that of the run that is resumed"))
       ->type_name("N")
       ->default_str("")
       ->check(Between(1, std::numeric_limits<uint32_t>::max()));
@@ -198,7 +200,8 @@ void CliLine::AddJobFlags(CLI::App* command, JobOptions* job) {
       ->check(OneOf(EncodingNames()));
   command
       ->add_option("--topk-ratio", job->mode.topk_ratio,
-                   absl::StrCat("With --encoding topk, sends this part of each gradient's values, up to 1; without it ", kDefaultTopkRatio))
+                   absl::StrCat("With --encoding topk, sends this part of each gradient's values, up to 1; without it ", kDefaultTopkRatio,
+                                ", or that of the run that is resumed"))
       ->type_name("RATIO")
       ->default_str("")
       ->check(Ratio());
@@ -220,8 +223,10 @@ void CliLine::AddJobFlags(CLI::App* command, JobOptions* job) {
   command
       ->add_option("--on-numeric-failure", job->mode.on_numeric_failure,
                    "Ends the job when a loss or a gradient is NaN or infinite, and says where (fail); or counts that iteration as done "
-                   "without effect (skip), for which gradients are sent only when all of them are computed")
+                   "without effect (skip), for which gradients are sent only when all of them are computed; without it fail, or that of "
+                   "the run that is resumed")
       ->type_name("WHAT")
+      ->default_str("")
       ->check(OneOf({"fail", "skip"}));
   command
       ->add_option("--push-every", job->mode.push_every,
@@ -279,6 +284,7 @@ void CliLine::AddTrain() {
   train_->add_option("--threads", train.threads, "Gives each worker so many threads")
       ->type_name("N")
       ->check(Between(1, kMaxCount));
+  train_->add_option("--channels", train.channels, kChannelsHelp)->type_name("N")->check(Between(0, kMaxChannels));
   train_->add_flag("--restart", train.restart,
                    "Begins anew and removes the snapshots of an earlier run that did not finish");
   train_

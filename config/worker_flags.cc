@@ -16,6 +16,7 @@ constexpr char kExamples[] =
     "where worker.toml holds the same names without dashes, a line each; flags win over it:\n"
     "  coordinator = \"127.0.0.1:7100\"\n"
     "  threads = 4\n"
+    "  channels = 2\n"
     "On one machine, \"samovar train\" starts its workers itself.";
 
 }  // namespace
@@ -35,6 +36,7 @@ Parsed<WorkerFlags> ParseWorkerFlags(int argc, const char* const* argv) {
   app->add_option("--threads", flags.threads, "Sets the number of threads that compute")
       ->type_name("N")
       ->check(Between(1, kMaxCount));
+  app->add_option("--channels", flags.channels, kChannelsHelp)->type_name("N")->check(Between(0, kMaxChannels));
   AddProcessOptions(app, &flags.ready_fd, &flags.log_level, &flags.die_with_parent);
 
   parsed.exit_code = line.Parse(argc, argv);

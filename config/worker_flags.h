@@ -1,11 +1,15 @@
 // Command line of samovar-worker.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "config/parsed.h"
 
 namespace samovar {
+
+// Largest number of connections to each server that can be asked for: ParameterClient's.
+inline constexpr int kMaxChannels = 8;
 
 struct WorkerFlags {
   // "HOST:PORT".
@@ -14,6 +18,8 @@ struct WorkerFlags {
   std::string name;
   // Threads that compute.
   int threads = 1;
+  // Connections to each server; 0: by the model's size.
+  uint32_t channels = 0;
   // File descriptor that takes "ok\n" when the worker has joined; -1: none.
   int ready_fd = -1;
   std::string log_level = "info";

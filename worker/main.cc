@@ -14,6 +14,7 @@
 #include "common/base/signals.h"
 #include "common/base/stopper.h"
 #include "common/base/version.h"
+#include "common/parameters/parameter_client.h"
 #include "common/telemetry/log.h"
 #include "config/worker_flags.h"
 #include "worker/nn/engine.h"
@@ -21,6 +22,8 @@
 
 namespace samovar {
 namespace {
+
+static_assert(kMaxChannels == ParameterClient::kMaxChannels, "the flag takes what the client does");
 
 void Notify(absl::string_view lines) {
   if (const absl::Status status = NotifyManager(lines); !status.ok()) LogWarning(status.message());
@@ -44,6 +47,7 @@ int Run(int argc, char** argv) {
   options.coordinator = flags.coordinator;
   options.name = flags.name;
   options.threads = flags.threads;
+  options.channels = flags.channels;
   options.on_joined = [&] {
     if (const absl::Status status = ReportReady(flags.ready_fd, "ok"); !status.ok()) {
       LogError(status.message());

@@ -61,6 +61,19 @@ absl::Status CheckData(const std::string& path, bool read_only) {
   return CheckLmdbFile(file, /*for_writing=*/!read_only);
 }
 
+// Gives the unnamed database its handle, and frees the slots of readers that were killed. Returns LMDB's code.
+int Prepare(MDB_env* environment) {
+  int dead = 0;
+  mdb_reader_check(environment, &dead);
+  MDB_txn* transaction = nullptr;
+  int code = mdb_txn_begin(environment, nullptr, MDB_RDONLY, &transaction);
+  if (code != MDB_SUCCESS) return code;
+  MDB_dbi database = 0;
+  code = mdb_dbi_open(transaction, nullptr, 0, &database);
+  mdb_txn_abort(transaction);
+  return code == MDB_SUCCESS && database != kMainDatabase ? MDB_BAD_DBI : code;
+}
+
 absl::StatusOr<MDB_env*> OpenWith(const std::string& path, unsigned flags, uint64_t map_bytes, int* code) {
   MDB_env* environment = nullptr;
   *code = mdb_env_create(&environment);
@@ -68,6 +81,7 @@ absl::StatusOr<MDB_env*> OpenWith(const std::string& path, unsigned flags, uint6
   *code = mdb_env_set_maxreaders(environment, kMaxReaders);
   if (*code == MDB_SUCCESS) *code = mdb_env_set_mapsize(environment, map_bytes);
   if (*code == MDB_SUCCESS) *code = mdb_env_open(environment, path.c_str(), flags, kFileMode);
+  if (*code == MDB_SUCCESS) *code = Prepare(environment);
   if (*code == MDB_SUCCESS) return environment;
   mdb_env_close(environment);
   return LmdbStatus(*code, path, "opening");
@@ -79,25 +93,13 @@ absl::StatusOr<MDB_env*> OpenRaw(const std::string& path, const LmdbEnvironment:
   // LMDB enlarges this to what the file needs; the size that the file names can be a terabyte.
   constexpr uint64_t kSmallestMap = 1 << 20;
   auto environment = OpenWith(path, MDB_RDONLY | MDB_NOTLS, kSmallestMap, &code);
-  if (code == EACCES || code == EPERM || code == EROFS) {
-    // The lock file cannot be written.
+  // The lock file cannot be written; or cannot be locked: LMDB tells readers apart by their process numbers, and one on another host of a
+  // network drive, or in another container, has ours.
+  const bool unwritable = code == EACCES || code == EPERM || code == EROFS;
+  if (unwritable || code == EAGAIN || code == ENOLCK) {
     environment = OpenWith(path, MDB_RDONLY | MDB_NOTLS | MDB_NOLOCK, kSmallestMap, &code);
   }
   return environment;
-}
-
-// Gives the unnamed database its handle, and frees the slots of readers that were killed.
-absl::Status Prepare(MDB_env* environment, const std::string& path) {
-  int dead = 0;
-  mdb_reader_check(environment, &dead);
-  MDB_txn* transaction = nullptr;
-  int code = mdb_txn_begin(environment, nullptr, MDB_RDONLY, &transaction);
-  if (code != MDB_SUCCESS) return LmdbStatus(code, path, "opening");
-  MDB_dbi database = 0;
-  code = mdb_dbi_open(transaction, nullptr, 0, &database);
-  mdb_txn_abort(transaction);
-  if (code == MDB_SUCCESS && database != kMainDatabase) code = MDB_BAD_DBI;
-  return LmdbStatus(code, path, "opening");
 }
 
 }  // namespace
@@ -237,10 +239,7 @@ absl::StatusOr<std::unique_ptr<LmdbEnvironment>> LmdbEnvironment::Open(const std
   SAMOVAR_ASSIGN_OR_RETURN(std::unique_ptr<Registration> registration, Registration::Create(directory));
   SAMOVAR_RETURN_IF_ERROR(CheckData(directory, options.read_only));
   SAMOVAR_ASSIGN_OR_RETURN(MDB_env * raw, OpenRaw(directory, options));
-  auto environment = std::unique_ptr<LmdbEnvironment>(
-      new LmdbEnvironment(directory, std::move(registration), raw, options.read_only));
-  SAMOVAR_RETURN_IF_ERROR(Prepare(raw, directory));
-  return environment;
+  return std::unique_ptr<LmdbEnvironment>(new LmdbEnvironment(directory, std::move(registration), raw, options.read_only));
 }
 
 LmdbEnvironment::LmdbEnvironment(std::string path, std::unique_ptr<Registration> registration, MDB_env* environment,

@@ -101,7 +101,8 @@ class LmdbEnvironment {
 
   // NOT_FOUND: no such directory, or it has no data.mdb (read-only). INVALID_ARGUMENT: not an LMDB.
   // DATA_LOSS: an LMDB that is damaged or truncated. FAILED_PRECONDITION: open in this process already.
-  // Read-only works without write access to the directory, then without LMDB's lock: nobody may write meanwhile.
+  // Read-only works without write access to the directory, and when a reader elsewhere has this process's number; then without LMDB's
+  // lock: nobody may write meanwhile.
   static absl::StatusOr<std::unique_ptr<LmdbEnvironment>> Open(const std::string& directory, const Options& options);
   // REQUIRES: no transaction is open.
   ~LmdbEnvironment();

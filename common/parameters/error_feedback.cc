@@ -122,6 +122,14 @@ void ErrorFeedback::End(uint32_t chunk, Outcome outcome) {
   for (const float value : residual) push.squares += static_cast<double>(value) * value;
 }
 
+void ErrorFeedback::Forget(uint32_t chunk) {
+  Push& push = pushes_[chunk];
+  push.open = false;
+  push.squares = 0;
+  const std::span<float> residual = Of(&residual_, chunk);
+  std::fill(residual.begin(), residual.end(), 0.0f);
+}
+
 double ErrorFeedback::Norm() const {
   double sum = 0;
   for (const Push& push : pushes_) sum += push.squares;

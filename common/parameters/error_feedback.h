@@ -11,6 +11,7 @@
 //     iteration is forgotten, for the other's was applied.
 //   * unknown (the push was abandoned, or the chunk says that it has the iteration after the same was sent twice): what was sent of
 //     the residual is taken for sent, and the gradient is forgotten. If it did not arrive, so much of the residual is lost.
+// A chunk that a server has restored may lack iterations whose gradients are in the residual: see Forget.
 // What is asked for twice in one push is the same bytes.
 //
 // Thread safety: none.
@@ -49,6 +50,9 @@ class ErrorFeedback {
 
   // What became of it. REQUIRES: it was encoded
   void Settle(uint32_t chunk, bool applied);
+
+  // The chunk's residual is lost: it is of iterations that the chunk has lost, and will have again from whoever computes them.
+  void Forget(uint32_t chunk);
 
   // The residual's L2 norm.
   double Norm() const;

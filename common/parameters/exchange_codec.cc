@@ -126,6 +126,7 @@ size_t RequestBytes(const ExchangeHead& head, std::span<const PushedChunk> push,
                  VarintFieldBytes(ExchangeRequest::kApplyFieldNumber, head.apply ? 1 : 0) +
                  DoubleFieldBytes(ExchangeRequest::kNormFieldNumber, head.norm) +
                  VarintFieldBytes(ExchangeRequest::kIterationsFieldNumber, head.iterations) +
+                 VarintFieldBytes(ExchangeRequest::kOpeningFieldNumber, head.opening) +
                  PackedFieldBytes(ExchangeRequest::kPullFieldNumber, pull) +
                  PackedFieldBytes(ExchangeRequest::kSquaresFieldNumber, squares);
   for (const PushedChunk& chunk : push) {
@@ -308,6 +309,7 @@ grpc::ByteBuffer EncodeExchangeRequest(const ExchangeHead& head, std::span<const
   writer.VarintField(ExchangeRequest::kApplyFieldNumber, head.apply ? 1 : 0);
   writer.DoubleField(ExchangeRequest::kNormFieldNumber, head.norm);
   writer.VarintField(ExchangeRequest::kIterationsFieldNumber, head.iterations);
+  writer.VarintField(ExchangeRequest::kOpeningFieldNumber, head.opening);
   const grpc::Slice owned(slice, grpc::Slice::STEAL_REF);
   return grpc::ByteBuffer(&owned, 1);
 }

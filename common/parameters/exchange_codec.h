@@ -37,6 +37,7 @@ struct ExchangeHead {
   bool apply = false;
   double norm = 0;
   uint32_t iterations = 0;
+  uint64_t opening = 0;
 };
 
 struct PushedChunk {

@@ -156,12 +156,25 @@ double ParameterClient::ResidualNorm() const {
   return feedback_ == nullptr ? 0 : feedback_->Norm();
 }
 
+std::unique_ptr<ErrorFeedback> ParameterClient::ReleaseResidual() {
+  absl::MutexLock lock(&mu_);
+  // Nothing is encoded any more.
+  ClearLocked();
+  return std::move(feedback_);
+}
+
+void ParameterClient::AdoptResidual(std::unique_ptr<ErrorFeedback> residual) {
+  absl::MutexLock lock(&mu_);
+  feedback_ = std::move(residual);
+}
+
 void ParameterClient::Begin(Operation operation) {
   absl::MutexLock lock(&mu_);
   ClearLocked();
   active_ = true;
   operation_ = std::move(operation);
   operation_.head.job_id = options_.job_id;
+  if (operation_.gradients != nullptr || operation_.head.apply) operation_.head.opening = options_.opening;
   // Frozen copies are exact, and no weights are left out.
   if (!operation_.head.frozen && options_.encoding != v1::ENCODING_SPARSE) operation_.head.pull_encoding = options_.encoding;
   operation_.unfinished_chunks = plan_.chunks();

@@ -79,6 +79,8 @@ class ParameterClient final : private ServerStream::Owner {
     uint32_t channels = 0;
     // A server that owes an answer and has sent none for so long is taken for hung: its stream is opened anew.
     absl::Duration answer_timeout = absl::Seconds(30);
+    // Named with each push, as in ExchangeRequest.
+    uint64_t opening = 0;
     // How gradients and live weights travel, and the seed of their rounding.
     v1::Encoding encoding = v1::ENCODING_FLOAT32;
     uint64_t seed = 0;
@@ -99,12 +101,14 @@ class ParameterClient final : private ServerStream::Owner {
   ~ParameterClient() override;
 
   uint64_t elements() const { return plan_.elements(); }
+  uint32_t chunks() const { return plan_.chunks(); }
 
   // All operations block until they are done and return
   //   DEADLINE_EXCEEDED  the limit's deadline has passed; the message names the servers that are waited for and their last error
   //   CANCELLED          the limit's stopper was stopped
   //   DATA_LOSS          a server's answer is garbage
-  //   or a server's own error: NOT_FOUND (the job is not open there), FAILED_PRECONDITION (the epoch is old),
+  //   or a server's own error: NOT_FOUND (the job is not open there), FAILED_PRECONDITION (the epoch is old, or the
+  //   opening another),
   //   INVALID_ARGUMENT (NaN or infinity in a gradient, say); the message names the server.
   // After an error `weights` hold a mixture. REQUIRES: spans of elements() floats.
 
@@ -134,6 +138,10 @@ class ParameterClient final : private ServerStream::Owner {
   // Whether pushes keep something back, and the L2 norm of what is kept.
   bool keeps_residual() const { return options_.encoding == v1::ENCODING_SPARSE; }
   double ResidualNorm() const ABSL_LOCKS_EXCLUDED(mu_);
+  // What is kept goes from a client that is not used any more to the one that follows it, of the same chunks, ratio and statistics. Null:
+  // pushes keep nothing back. REQUIRES, of AdoptResidual: not null, and keeps_residual()
+  std::unique_ptr<ErrorFeedback> ReleaseResidual() ABSL_LOCKS_EXCLUDED(mu_);
+  void AdoptResidual(std::unique_ptr<ErrorFeedback> residual) ABSL_LOCKS_EXCLUDED(mu_);
 
   // Both for a job that its servers clip (ExchangeRequest.squares), when a part of iteration `iteration` has been pushed.
   // The sums of squares of its gradient, in the order of the flat vector; waits for the parts of other workers. Empty: all chunks have

@@ -26,6 +26,8 @@ constexpr absl::Duration kRetryIdle = absl::Milliseconds(200);
 
 // So that no worker of an earlier epoch is taken for one of this.
 constexpr uint64_t kWorkerIdsPerEpoch = 1'000'000;
+// An opening's own number stands in these; the epoch above them.
+constexpr int kOpeningBits = 32;
 
 absl::Status UnknownWorker(uint64_t worker) {
   return absl::NotFoundError(absl::StrCat("worker ", worker, " is not known here (any more); it should join again"));
@@ -74,7 +76,9 @@ ClusterView Coordinator::View() const {
           [this] {
             absl::MutexLock lock(&mu_);
             return static_cast<uint64_t>(members_.workers().size());
-          }};
+          },
+          [this] { return (epoch_ << kOpeningBits) + openings_.fetch_add(1, std::memory_order_relaxed) + 1; },
+          options_.server_patience};
 }
 
 void Coordinator::SetAddress(const std::string& address) {

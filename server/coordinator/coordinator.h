@@ -6,6 +6,7 @@
 // Lock order: mu_, then the queue's, then a Job's.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -94,6 +95,8 @@ class Coordinator {
   const Options options_;
   const uint64_t epoch_;
   const absl::Time started_;
+  // A count only: orders nothing.
+  mutable std::atomic<uint64_t> openings_{0};
   Stopper stopper_;
 
   mutable absl::Mutex mu_;

@@ -368,9 +368,12 @@ void Job::Verified(const Ledger& held_by_all, const v1::LedgerSummary& summary) 
   Changed();
 }
 
-void Job::TakeCounters(const v1::PushCounters& counters) {
+void Job::TakeLedgers(const v1::LedgerSummary& summary) {
   absl::MutexLock lock(&mu_);
-  *figures_.mutable_ledger()->mutable_counters() = counters;
+  v1::LedgerSummary* const ledger = figures_.mutable_ledger();
+  *ledger->mutable_counters() = summary.counters();
+  ledger->set_watermark(summary.watermark());
+  ledger->set_beyond(summary.beyond());
   Changed();
 }
 
@@ -426,7 +429,7 @@ std::optional<v1::WorkLease> Job::Lease(uint64_t worker, uint64_t workers, absl:
 uint64_t Job::TakeTrainResults(uint64_t worker, const v1::WorkerReport& report, absl::Time now) {
   uint64_t new_iterations = 0;
   for (const v1::TrainResult& result : report.train()) {
-    if (result.job_id() != id() || Inside(result.lease_id()) < first_train_lease_) continue;
+    if (result.job_id() != id() || IsVoid(result.lease_id())) continue;
     const TrainLeases::News news = leases_->Complete(worker, result.iteration(), result.part(), now);
     if (news == TrainLeases::News::kNothing) continue;
     failures_in_a_row_ = 0;
@@ -442,7 +445,7 @@ uint64_t Job::TakeTrainResults(uint64_t worker, const v1::WorkerReport& report, 
 
 void Job::TakeTestResults(const v1::WorkerReport& report, absl::Time now) {
   for (const v1::TestResult& result : report.test()) {
-    if (result.job_id() != id() || Inside(result.lease_id()) < first_test_lease_) continue;
+    if (result.job_id() != id() || IsVoid(result.lease_id())) continue;
     for (TestPass& pass : passes_) {
       if (!pass.Complete(result, now)) continue;
       failures_in_a_row_ = 0;
@@ -451,6 +454,11 @@ void Job::TakeTestResults(const v1::WorkerReport& report, absl::Time now) {
       Note(v1::JobEvent::KIND_TEST, TestText(pass.Report()));
     }
   }
+}
+
+bool Job::IsVoid(uint64_t lease_id) const {
+  const uint64_t lease = Inside(lease_id);
+  return lease < ((lease & kTestLease) != 0 ? first_test_lease_ : first_train_lease_);
 }
 
 void Job::ReleaseLease(uint64_t lease_id) {
@@ -462,7 +470,8 @@ void Job::TakeFailures(const std::string& worker_name, const v1::WorkerReport& r
   for (const v1::WorkFailure& failure : report.failures()) {
     if (failure.job_id() != id()) continue;
     ReleaseLease(Inside(failure.lease_id()));
-    if (suspended_ && !failure.permanent()) continue;
+    // Servers that were lost, or have gone back since, refuse what was leased before.
+    if ((suspended_ || IsVoid(failure.lease_id())) && !failure.permanent()) continue;
     if (failures_in_a_row_ == 0) first_failure_ = now;
     const std::string text = absl::StrCat("worker ", worker_name, ": ", failure.message());
     Note(v1::JobEvent::KIND_WORKER, text);
@@ -572,6 +581,8 @@ std::optional<v1::GetAssignmentResponse> Job::Assignment() const {
   assignment.set_chunk_elements(plan_.chunk_elements);
   for (const std::string& server : plan_.servers) assignment.add_servers(server);
   assignment.set_placement(placement_);
+  assignment.set_opening(plan_.opening);
+  assignment.mutable_incarnations()->Add(plan_.incarnations.begin(), plan_.incarnations.end());
   return assignment;
 }
 

@@ -34,6 +34,10 @@ class Job {
     uint64_t epoch = 0;
     uint32_t chunk_elements = 0;
     std::vector<std::string> servers;
+    // Of the servers, as they registered.
+    std::vector<uint64_t> incarnations;
+    // As in OpenJobRequest.
+    uint64_t opening = 0;
     // Iterations that all chunks hold already.
     Ledger done;
     uint64_t resumed_from = 0;
@@ -94,8 +98,8 @@ class Job {
   bool AwaitsVerification() const;
   // What the servers' ledgers hold. Iterations that some chunk lacks are leased again.
   void Verified(const Ledger& held_by_all, const v1::LedgerSummary& summary);
-  // What the chunks have counted so far.
-  void TakeCounters(const v1::PushCounters& counters);
+  // What the chunks have counted, and how far their ledgers are, before all are complete.
+  void TakeLedgers(const v1::LedgerSummary& summary);
   // The first end counts.
   void End(v1::JobState state, const std::string& cause, absl::Time now);
   bool ended() const;
@@ -145,6 +149,8 @@ class Job {
   // Ids of leases are unique among all jobs: a worker knows a lease by its id alone.
   uint64_t Outside(uint64_t lease_id) const { return lease_id | lease_base_; }
   uint64_t Inside(uint64_t lease_id) const { return lease_id & ~lease_base_; }
+  // Whether the lease is from before the last Recovered.
+  bool IsVoid(uint64_t lease_id) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::optional<Checkpoint> DueCheckpoint() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // It will not be due again, unless the job goes back.

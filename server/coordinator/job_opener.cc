@@ -203,6 +203,7 @@ v1::OpenJobRequest JobOpener::RequestFor(const Placement& placement, const Chunk
   open.set_servers(plan.servers());
   open.set_server_index(static_cast<uint32_t>(place));
   open.set_run(placement.run);
+  open.set_opening(placement.opening);
   return open;
 }
 

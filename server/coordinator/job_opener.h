@@ -30,6 +30,7 @@ struct Placement {
   uint32_t chunk_elements = 0;
   // As in OpenJobRequest.
   uint64_t run = 0;
+  uint64_t opening = 0;
 };
 
 // What one server has of the job.

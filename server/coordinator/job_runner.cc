@@ -67,7 +67,9 @@ class Runner {
   // Until the job runs.
   absl::Status Begin();
   absl::Status TryToBegin(absl::Time began);
-  absl::StatusOr<JobOpener::Opened> OpenAgain(const Placement& placement);
+  absl::StatusOr<JobOpener::Opened> OpenAgain(Placement* placement);
+  // As JobOpener::Open, as a new opening if iterations may be gone with it.
+  absl::StatusOr<JobOpener::Opened> Open(Placement* placement, JobOpener::Begin begin);
   // The servers that have been heard of lately.
   std::vector<Membership::Server> Heard() const;
 
@@ -82,6 +84,12 @@ class Runner {
   void Keep(const Job::Checkpoint& checkpoint);
   absl::Status EndCheckpoint();
   absl::Status Verify();
+  // Of all chunks of the job; `summary` says how far they are, not whether they are complete.
+  struct Held {
+    std::vector<Ledger> ledgers;
+    v1::LedgerSummary summary;
+  };
+  absl::StatusOr<Held> ReadLedgers() const;
   // UNAVAILABLE: a server that has chunks of the job is silent, or was restarted.
   absl::Status CheckServers() const;
   // Repeats a call that failed for a passing reason until a server is lost.
@@ -144,14 +152,14 @@ absl::Status Runner::TryToBegin(absl::Time began) {
   if (job_.recovered()) {
     SAMOVAR_ASSIGN_OR_RETURN(const std::vector<Share> shares, opener_.Ask(heard));
     SAMOVAR_ASSIGN_OR_RETURN(placement_, opener_.PlaceAgain(shares, /*fill_up=*/SteadyNow() - began > kSettle));
-    SAMOVAR_ASSIGN_OR_RETURN(opened, OpenAgain(placement_));
+    SAMOVAR_ASSIGN_OR_RETURN(opened, OpenAgain(&placement_));
   } else if (spec.resume()) {
     SAMOVAR_ASSIGN_OR_RETURN(const std::vector<Share> shares, opener_.Ask(heard));
     SAMOVAR_ASSIGN_OR_RETURN(placement_, opener_.PlaceByNewestSnapshot(shares));
-    SAMOVAR_ASSIGN_OR_RETURN(opened, opener_.Open(placement_, JobOpener::Begin::kTogether));
+    SAMOVAR_ASSIGN_OR_RETURN(opened, Open(&placement_, JobOpener::Begin::kTogether));
   } else {
     placement_ = opener_.PlaceAnew(heard);
-    SAMOVAR_ASSIGN_OR_RETURN(opened, opener_.Open(placement_, JobOpener::Begin::kAnew));
+    SAMOVAR_ASSIGN_OR_RETURN(opened, Open(&placement_, JobOpener::Begin::kAnew));
   }
   servers_ = std::make_unique<ParameterServers>(AddressesOf(placement_.servers), &stopper_);
   Job::Plan plan = PlanFor(placement_, opened.ledgers);
@@ -166,15 +174,22 @@ absl::Status Runner::TryToBegin(absl::Time began) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<JobOpener::Opened> Runner::OpenAgain(const Placement& placement) {
-  if (!KeepsTogether()) return opener_.Open(placement, JobOpener::Begin::kEachWithItsOwn);
-  SAMOVAR_ASSIGN_OR_RETURN(const bool open, opener_.IsOpenAtAll(placement));
-  if (!open) return opener_.Open(placement, JobOpener::Begin::kTogether);
-  SAMOVAR_ASSIGN_OR_RETURN(JobOpener::Opened opened, opener_.Open(placement, JobOpener::Begin::kEachWithItsOwn));
+absl::StatusOr<JobOpener::Opened> Runner::OpenAgain(Placement* placement) {
+  if (!KeepsTogether()) return Open(placement, JobOpener::Begin::kEachWithItsOwn);
+  SAMOVAR_ASSIGN_OR_RETURN(const bool open, opener_.IsOpenAtAll(*placement));
+  if (!open) return Open(placement, JobOpener::Begin::kTogether);
+  SAMOVAR_ASSIGN_OR_RETURN(JobOpener::Opened opened, Open(placement, JobOpener::Begin::kEachWithItsOwn));
   // The coordinator may have been lost while the servers went back: further apart than training takes chunks where iterations are
   // applied in order.
-  if (OrderedParts(job_.spec()) > 0 && SpreadOf(opened.ledgers) > 1) return opener_.Open(placement, JobOpener::Begin::kTogether);
+  if (OrderedParts(job_.spec()) > 0 && SpreadOf(opened.ledgers) > 1) return Open(placement, JobOpener::Begin::kTogether);
   return opened;
+}
+
+absl::StatusOr<JobOpener::Opened> Runner::Open(Placement* placement, JobOpener::Begin begin) {
+  // What was pushed before must not arrive after servers have gone back. Where each goes on with what it has, ledgers tell all, and
+  // pushes need only be told from those of another run of this name.
+  if (KeepsTogether() || placement->opening == 0) placement->opening = cluster_.next_opening();
+  return opener_.Open(*placement, begin);
 }
 
 Job::Plan Runner::PlanFor(const Placement& placement, const std::vector<Ledger>& ledgers) const {
@@ -182,6 +197,8 @@ Job::Plan Runner::PlanFor(const Placement& placement, const std::vector<Ledger>&
   plan.epoch = epoch_;
   plan.chunk_elements = placement.chunk_elements;
   plan.servers = AddressesOf(placement.servers);
+  for (const Membership::Server& server : placement.servers) plan.incarnations.push_back(server.registration.incarnation());
+  plan.opening = placement.opening;
   plan.done = HeldByAll(ledgers, job_.max_iter());
   return plan;
 }
@@ -253,7 +270,7 @@ absl::Status Runner::TryToRecover(const absl::Status& loss) {
   }
   job_.Suspend(std::string(state.ok() ? loss.message() : state.message()));
   const auto begin = KeepsTogether() ? JobOpener::Begin::kTogether : JobOpener::Begin::kEachWithItsOwn;
-  SAMOVAR_ASSIGN_OR_RETURN(const JobOpener::Opened opened, opener_.Open(placement, begin));
+  SAMOVAR_ASSIGN_OR_RETURN(const JobOpener::Opened opened, Open(&placement, begin));
   placement_ = std::move(placement);
   servers_ = std::make_unique<ParameterServers>(AddressesOf(placement_.servers), &stopper_);
   checkpoint_.reset();
@@ -313,12 +330,8 @@ absl::Status Runner::BeginCheckpoint(const Job::Checkpoint& checkpoint) {
   checkpoint_ = checkpoint;
   job_.CheckpointFrozen(checkpoint, cluster_.workers());
   if (checkpoint.persist) Keep(checkpoint);
-  // How late pushes come, for the status. Not worth an error.
-  if (const auto ledgers = servers_->GetLedgers(job_.id()); ledgers.ok()) {
-    v1::PushCounters counters;
-    for (const v1::GetLedgersResponse& response : *ledgers) AddCounters(response.counters(), &counters);
-    job_.TakeCounters(counters);
-  }
+  // How late pushes come, and how far chunks are apart, for the status. Not worth an error.
+  if (const absl::StatusOr<Held> held = ReadLedgers(); held.ok()) job_.TakeLedgers(held->summary);
   return absl::OkStatus();
 }
 
@@ -335,22 +348,33 @@ absl::Status Runner::EndCheckpoint() {
   return Insist("releasing the frozen weights", [&] { return servers_->Thaw(job_.id(), epoch_, iteration); });
 }
 
-absl::Status Runner::Verify() {
-  std::vector<Ledger> ledgers;
-  v1::LedgerSummary summary;
-  SAMOVAR_RETURN_IF_ERROR(Insist("reading the ledgers", [&]() -> absl::Status {
-    ledgers.clear();
-    summary.Clear();
-    SAMOVAR_ASSIGN_OR_RETURN(const std::vector<v1::GetLedgersResponse> responses, servers_->GetLedgers(job_.id()));
-    for (const v1::GetLedgersResponse& response : responses) {
-      for (const v1::ChunkLedger& chunk : response.ledgers()) {
-        SAMOVAR_ASSIGN_OR_RETURN(Ledger ledger, Ledger::FromProto(chunk.ledger()));
-        ledgers.push_back(std::move(ledger));
-      }
-      AddCounters(response.counters(), summary.mutable_counters());
+absl::StatusOr<Runner::Held> Runner::ReadLedgers() const {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<v1::GetLedgersResponse> responses, servers_->GetLedgers(job_.id()));
+  Held held;
+  uint64_t watermark = job_.max_iter();
+  uint64_t beyond = 0;
+  for (const v1::GetLedgersResponse& response : responses) {
+    for (const v1::ChunkLedger& chunk : response.ledgers()) {
+      SAMOVAR_ASSIGN_OR_RETURN(Ledger ledger, Ledger::FromProto(chunk.ledger()));
+      watermark = std::min(watermark, ledger.watermark());
+      beyond = std::max(beyond, ledger.size() - ledger.watermark());
+      held.ledgers.push_back(std::move(ledger));
     }
+    AddCounters(response.counters(), held.summary.mutable_counters());
+  }
+  held.summary.set_watermark(watermark);
+  held.summary.set_beyond(beyond);
+  return held;
+}
+
+absl::Status Runner::Verify() {
+  Held all;
+  SAMOVAR_RETURN_IF_ERROR(Insist("reading the ledgers", [&]() -> absl::Status {
+    SAMOVAR_ASSIGN_OR_RETURN(all, ReadLedgers());
     return absl::OkStatus();
   }));
+  const std::vector<Ledger>& ledgers = all.ledgers;
+  v1::LedgerSummary& summary = all.summary;
   Ledger whole;
   whole.AddRange(0, job_.max_iter());
   summary.set_chunks(static_cast<uint32_t>(ledgers.size()));

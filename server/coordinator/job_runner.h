@@ -18,6 +18,8 @@ namespace samovar {
 struct ClusterView {
   std::function<std::vector<Membership::Server>()> servers;
   std::function<uint64_t()> workers;
+  // Another number with each call, higher than all before, across coordinators: names an opening (OpenJobRequest.opening).
+  std::function<uint64_t()> next_opening;
   // How long a job waits for a server that it needs before it fails.
   absl::Duration patience = absl::Minutes(10);
   // Frees what the servers hold of jobs that have ended; false: that was nothing. May be null.

@@ -18,6 +18,7 @@ namespace {
 constexpr char kManifestPrefix = 'm';
 constexpr char kChunkPrefix = 'c';
 constexpr char kPlacePrefix = 'p';
+constexpr absl::string_view kEpochKey = "e";
 
 // Big-endian, so that LMDB's order of keys is the order of numbers.
 template <typename Number>
@@ -71,6 +72,16 @@ absl::StatusOr<std::vector<v1::SnapshotManifest>> ReadManifests(const LmdbTransa
     SAMOVAR_ASSIGN_OR_RETURN(found, cursor.Next());
   }
   return manifests;
+}
+
+// As AppendNumber wrote it; 0 if it was not.
+absl::StatusOr<uint64_t> ReadEpoch(const LmdbTransaction& transaction) {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::optional<absl::string_view> bytes, transaction.Get(kEpochKey));
+  if (!bytes.has_value()) return 0;
+  if (bytes->size() != sizeof(uint64_t)) return absl::DataLossError("the note of the highest epoch is damaged");
+  uint64_t epoch = 0;
+  for (const char byte : *bytes) epoch = epoch << 8 | static_cast<unsigned char>(byte);
+  return epoch;
 }
 
 absl::Status Remove(const v1::SnapshotManifest& manifest, LmdbTransaction* transaction) {
@@ -173,6 +184,22 @@ absl::StatusOr<std::optional<v1::SnapshotInfo>> SnapshotStore::Place(const std::
   v1::SnapshotInfo place;
   if (place.ParseFromArray(bytes->data(), static_cast<int>(bytes->size()))) return place;
   return absl::DataLossError(absl::StrCat("the note of this server's share of job \"", job_id, "\" cannot be parsed"));
+}
+
+absl::Status SnapshotStore::NoteEpoch(uint64_t epoch) {
+  const absl::Status written = environment_->Write([&](LmdbTransaction& transaction) -> absl::Status {
+    SAMOVAR_ASSIGN_OR_RETURN(const uint64_t noted, ReadEpoch(transaction));
+    if (noted >= epoch) return absl::OkStatus();
+    std::string bytes;
+    AppendNumber(epoch, &bytes);
+    return transaction.Put(kEpochKey, bytes);
+  });
+  return Annotate(written, absl::StrCat("noting epoch ", epoch));
+}
+
+absl::StatusOr<uint64_t> SnapshotStore::Epoch() const {
+  SAMOVAR_ASSIGN_OR_RETURN(LmdbTransaction transaction, environment_->BeginRead());
+  return ReadEpoch(transaction);
 }
 
 absl::StatusOr<std::vector<v1::SnapshotInfo>> SnapshotStore::List(const std::string& job_id) const {

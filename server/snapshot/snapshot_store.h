@@ -1,5 +1,5 @@
-// SnapshotStore keeps a server's snapshots in an LMDB environment: one transaction each, so that one is all there or
-// not at all. Keys and records: README.md beside this file.
+// SnapshotStore keeps a server's snapshots in an LMDB environment, one transaction each, so that one is all there or
+// not at all; and what else the server must remember. Keys and records: README.md beside this file.
 //
 // Thread safety: all methods may be called from any thread; writers take turns. All of them do I/O.
 #pragma once
@@ -43,6 +43,11 @@ class SnapshotStore {
   absl::Status NotePlace(const v1::SnapshotInfo& place);
   // What was noted last for the job; nothing if it never was.
   absl::StatusOr<std::optional<v1::SnapshotInfo>> Place(const std::string& job_id) const;
+
+  // Remembers that a coordinator of this epoch was here. Durable when it returns. A lower one than was noted changes nothing.
+  absl::Status NoteEpoch(uint64_t epoch);
+  // The highest that was noted; 0 if none was.
+  absl::StatusOr<uint64_t> Epoch() const;
 
   // Of one job, or of all if the id is empty: by job, then oldest first.
   absl::StatusOr<std::vector<v1::SnapshotInfo>> List(const std::string& job_id) const;

@@ -69,6 +69,8 @@ ChunkStore::ChunkStore(const Options& options, SnapshotStore* snapshots)
     : options_(options),
       snapshots_(snapshots),
       budget_(options.max_parameter_bytes),
+      epoch_(options.epoch),
+      noted_epoch_(options.epoch),
       apply_threads_(options.apply_threads, options.max_queued),
       frozen_reader_(1, options.max_queued),
       expirer_([this] { ExpireWaits(); }) {}
@@ -142,9 +144,25 @@ absl::Status ChunkStore::AdmitEpoch(uint64_t epoch) {
     return absl::FailedPreconditionError(
         absl::StrCat("epoch ", epoch, " is older than ", epoch_,
                      ", the newest that this server has seen: the coordinator was replaced; "
-                     "join it again"));
+                     "join it again. If it was not, but has lost its state directory, write ", epoch_,
+                     " into coordinator/epoch there, and start it again"));
   }
   epoch_ = epoch;
+  return absl::OkStatus();
+}
+
+absl::Status ChunkStore::AdmitCoordinator(uint64_t epoch) {
+  SAMOVAR_RETURN_IF_ERROR(AdmitEpoch(epoch));
+  {
+    absl::MutexLock lock(&mu_);
+    if (epoch <= noted_epoch_) return absl::OkStatus();
+  }
+  if (const absl::Status noted = snapshots_->NoteEpoch(epoch); !noted.ok()) {
+    return absl::UnavailableError(absl::StrCat(noted.message(), "; this server waits for its disk, lest an older coordinator be obeyed when it "
+                                                                "is restarted"));
+  }
+  absl::MutexLock lock(&mu_);
+  noted_epoch_ = std::max(noted_epoch_, epoch);
   return absl::OkStatus();
 }
 
@@ -173,10 +191,11 @@ void ChunkStore::EndOpen(const std::string& job_id, std::shared_ptr<HostedJob> j
 
 absl::Status ChunkStore::OpenJob(const v1::OpenJobRequest& request, v1::OpenJobResponse* response) {
   SAMOVAR_RETURN_IF_ERROR(CheckJobId(request.job_id()));
-  SAMOVAR_RETURN_IF_ERROR(AdmitEpoch(request.epoch()));
+  SAMOVAR_RETURN_IF_ERROR(AdmitCoordinator(request.epoch()));
   std::shared_ptr<HostedJob> job = BeginOpen(request.job_id());
   if (job != nullptr) {
     SAMOVAR_RETURN_IF_ERROR(job->CheckSame(request));
+    SAMOVAR_RETURN_IF_ERROR(job->TakeOpening(request.opening()));
     // They belong to a coordinator, or to a checkpoint, that is no more.
     job->ThawAll();
   } else {
@@ -279,7 +298,7 @@ absl::Status ChunkStore::GetLedgers(const v1::GetLedgersRequest& request, v1::Ge
 }
 
 absl::Status ChunkStore::Freeze(const v1::FreezeRequest& request) {
-  SAMOVAR_RETURN_IF_ERROR(AdmitEpoch(request.epoch()));
+  SAMOVAR_RETURN_IF_ERROR(AdmitCoordinator(request.epoch()));
   SAMOVAR_ASSIGN_OR_RETURN(std::shared_ptr<HostedJob> job, FindJob(request.job_id()));
   if (!job->BeginFreeze(request.iteration())) return absl::OkStatus();
   auto copy = std::make_shared<FrozenCopy>();
@@ -300,7 +319,7 @@ absl::Status ChunkStore::Freeze(const v1::FreezeRequest& request) {
 
 absl::Status ChunkStore::Persist(const v1::PersistRequest& request, v1::PersistResponse* response) {
   if (request.keep() == 0) return absl::InvalidArgumentError("keep must be at least 1");
-  SAMOVAR_RETURN_IF_ERROR(AdmitEpoch(request.epoch()));
+  SAMOVAR_RETURN_IF_ERROR(AdmitCoordinator(request.epoch()));
   SAMOVAR_ASSIGN_OR_RETURN(std::shared_ptr<HostedJob> job, FindJob(request.job_id()));
   SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<const FrozenCopy> copy, FindFrozen(*job, request.iteration()));
   SAMOVAR_ASSIGN_OR_RETURN(const uint64_t bytes,
@@ -347,7 +366,7 @@ absl::Status ChunkStore::SaveJob(const std::shared_ptr<HostedJob>& job) {
 }
 
 absl::Status ChunkStore::Thaw(const v1::ThawRequest& request) {
-  SAMOVAR_RETURN_IF_ERROR(AdmitEpoch(request.epoch()));
+  SAMOVAR_RETURN_IF_ERROR(AdmitCoordinator(request.epoch()));
   SAMOVAR_ASSIGN_OR_RETURN(std::shared_ptr<HostedJob> job, FindJob(request.job_id()));
   job->Thaw(request.iteration());
   return absl::OkStatus();
@@ -368,6 +387,7 @@ absl::Status ChunkStore::ListSnapshots(const v1::ListSnapshotsRequest& request, 
 absl::Status ChunkStore::Skip(const v1::SkipRequest& request, v1::SkipResponse* response) {
   SAMOVAR_RETURN_IF_ERROR(AdmitEpoch(request.epoch()));
   SAMOVAR_ASSIGN_OR_RETURN(std::shared_ptr<HostedJob> job, FindJob(request.job_id()));
+  SAMOVAR_RETURN_IF_ERROR(job->CheckOpening(request.opening()));
   if (request.iteration() >= job->max_iter()) {
     return absl::InvalidArgumentError(absl::StrCat("iteration ", request.iteration(), " is not one of job \"", job->id(),
                                                    "\", which has max_iter ", job->max_iter()));
@@ -387,7 +407,7 @@ absl::Status ChunkStore::Skip(const v1::SkipRequest& request, v1::SkipResponse* 
 }
 
 absl::Status ChunkStore::CloseJob(const v1::CloseJobRequest& request) {
-  SAMOVAR_RETURN_IF_ERROR(AdmitEpoch(request.epoch()));
+  SAMOVAR_RETURN_IF_ERROR(AdmitCoordinator(request.epoch()));
   std::shared_ptr<HostedJob> job;
   {
     absl::MutexLock lock(&mu_);

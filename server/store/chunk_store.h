@@ -57,6 +57,8 @@ class ChunkStore {
     int max_held_pulls = 4096;
     // How long one may wait.
     absl::Duration hold = absl::Seconds(2);
+    // The highest epoch that the snapshot store has noted.
+    uint64_t epoch = 0;
   };
 
   // REQUIRES: apply_threads >= 1. The snapshot store outlives this.
@@ -92,8 +94,11 @@ class ChunkStore {
  private:
   friend class ExchangeOperation;
 
-  // FAILED_PRECONDITION: older than one seen.
+  // Of a worker's call. FAILED_PRECONDITION: older than one seen.
   absl::Status AdmitEpoch(uint64_t epoch) ABSL_LOCKS_EXCLUDED(mu_);
+  // Of a coordinator's call, which calls this before its workers do: as AdmitEpoch, and a later process of this server refuses older
+  // ones as well. Blocks for the disk if the epoch is new. UNAVAILABLE: the disk does not take it.
+  absl::Status AdmitCoordinator(uint64_t epoch) ABSL_LOCKS_EXCLUDED(mu_);
   // NOT_FOUND: not open.
   absl::StatusOr<std::shared_ptr<HostedJob>> FindJob(const std::string& job_id) const ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -129,7 +134,9 @@ class ChunkStore {
   Stopper stopper_;
 
   mutable absl::Mutex mu_;
-  uint64_t epoch_ ABSL_GUARDED_BY(mu_) = 0;
+  uint64_t epoch_ ABSL_GUARDED_BY(mu_);
+  // That the snapshot store has noted; at most epoch_.
+  uint64_t noted_epoch_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, std::shared_ptr<HostedJob>> jobs_ ABSL_GUARDED_BY(mu_);
   std::set<std::string> opening_ ABSL_GUARDED_BY(mu_);
 

@@ -113,6 +113,7 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
     if (request_.push_size() == 0 && !request_.apply()) return absl::OkStatus();
 
     SAMOVAR_RETURN_IF_ERROR(store_->AdmitEpoch(request_.epoch()));
+    SAMOVAR_RETURN_IF_ERROR(job_->CheckOpening(request_.opening()));
     SAMOVAR_RETURN_IF_ERROR(CheckIteration());
     if (request_.push_size() > 0) SAMOVAR_RETURN_IF_ERROR(CheckUnit());
     if (static_cast<size_t>(request_.push_size()) > job_->chunks()) {

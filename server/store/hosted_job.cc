@@ -85,7 +85,8 @@ HostedJob::HostedJob(const v1::OpenJobRequest& request, ChunkPlan plan, std::vec
       numbers_(std::move(numbers)),
       rule_(std::move(rule)),
       bytes_(CountBytes()),
-      waits_(numbers_.size()) {}
+      waits_(numbers_.size()),
+      opening_(request.opening()) {}
 
 std::unique_ptr<Chunk> HostedJob::MakeChunk(ChunkImage image) const {
   const uint64_t begin = plan_.begin(image.chunk);
@@ -132,6 +133,24 @@ absl::Status HostedJob::CheckSame(const v1::OpenJobRequest& request) const {
     return differs("another initial model");
   }
   return absl::OkStatus();
+}
+
+absl::Status HostedJob::TakeOpening(uint64_t opening) {
+  absl::MutexLock lock(&mu_);
+  if (opening < opening_) {
+    return absl::FailedPreconditionError(absl::StrCat("job \"", id(), "\" is open here as opening ", opening_, ", which is newer than ",
+                                                      opening, "; its coordinator has opened it again since"));
+  }
+  opening_ = opening;
+  return absl::OkStatus();
+}
+
+absl::Status HostedJob::CheckOpening(uint64_t opening) const {
+  absl::MutexLock lock(&mu_);
+  if (opening == 0 || opening_ == 0 || opening == opening_) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat("the push is of opening ", opening, " of job \"", id(), "\", which is open here as ",
+                                                    opening_, ": its servers began again since, perhaps with other weights; ask the "
+                                                    "coordinator for the assignment, and compute the iteration again"));
 }
 
 absl::Status HostedJob::CheckSnapshot(const v1::SnapshotManifest& manifest) const {

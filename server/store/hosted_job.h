@@ -1,7 +1,7 @@
 // HostedJob is this server's share of one job: its settings, its live chunks and its frozen copies.
 //
 // Thread safety: settings are immutable. chunk(i) and waits(i) belong to the lane i modulo their number (apply_threads.h); before
-// the job is published, to whoever makes it. Frozen copies are guarded by a leaf lock.
+// the job is published, to whoever makes it. Frozen copies and the opening are guarded by a leaf lock.
 #pragma once
 
 #include <algorithm>
@@ -71,6 +71,10 @@ class HostedJob {
   // OK if what the chunks hold is whole units of push_every. FAILED_PRECONDITION says what to do if not.
   absl::Status CheckWholeUnits() const;
   uint64_t max_iter() const { return static_cast<uint64_t>(request_.solver().max_iter()); }
+  // As OpenJobRequest.opening: the job is opened once more. FAILED_PRECONDITION: it is open as a higher one.
+  absl::Status TakeOpening(uint64_t opening) ABSL_LOCKS_EXCLUDED(mu_);
+  // Whether a push that names this opening may be applied. FAILED_PRECONDITION says what to do if not.
+  absl::Status CheckOpening(uint64_t opening) const ABSL_LOCKS_EXCLUDED(mu_);
   // Bytes of all weights and states.
   uint64_t bytes() const { return bytes_; }
 
@@ -101,7 +105,7 @@ class HostedJob {
   // Floats kept for each of the weights beside the image: what chunks in parts need, and delay compensation.
   uint64_t FloatsBesideImage() const;
 
-  // The layout's and solver's copy; `chunks`, `restore` and `epoch` are not looked at again.
+  // The layout's and solver's copy; `chunks`, `restore`, `epoch` and `opening` are not looked at again.
   const v1::OpenJobRequest request_;
   const ChunkPlan plan_;
   // Ascending.
@@ -113,6 +117,7 @@ class HostedJob {
   std::vector<WatermarkWaits> waits_;
 
   mutable absl::Mutex mu_;
+  uint64_t opening_ ABSL_GUARDED_BY(mu_);
   bool freezing_ ABSL_GUARDED_BY(mu_) = false;
   std::map<uint64_t, std::shared_ptr<const FrozenCopy>> frozen_ ABSL_GUARDED_BY(mu_);
 };

@@ -20,12 +20,13 @@ uint64_t DefaultParameterBytes() {
   return static_cast<uint64_t>(pages) * static_cast<uint64_t>(page_bytes) / 4 * 3;
 }
 
-ChunkStore::Options StoreOptions(const ParameterService::Options& options) {
+ChunkStore::Options StoreOptions(const ParameterService::Options& options, uint64_t epoch) {
   ChunkStore::Options result;
   result.apply_threads = options.apply_threads;
   result.max_parameter_bytes = options.max_parameter_bytes != 0 ? options.max_parameter_bytes : DefaultParameterBytes();
   result.hold = options.hold;
   result.max_held_pulls = options.max_held_pulls;
+  result.epoch = epoch;
   return result;
 }
 
@@ -44,12 +45,13 @@ absl::StatusOr<std::unique_ptr<ParameterService>> ParameterService::Create(const
     return absl::InvalidArgumentError("state_dir is empty; a server needs a place for its snapshots");
   SAMOVAR_ASSIGN_OR_RETURN(std::unique_ptr<SnapshotStore> snapshots,
                            SnapshotStore::Open(options.state_dir + "/snapshots"));
-  return std::unique_ptr<ParameterService>(new ParameterService(options, std::move(snapshots)));
+  SAMOVAR_ASSIGN_OR_RETURN(const uint64_t epoch, snapshots->Epoch());
+  return std::unique_ptr<ParameterService>(new ParameterService(options, epoch, std::move(snapshots)));
 }
 
-ParameterService::ParameterService(const Options& options, std::unique_ptr<SnapshotStore> snapshots)
+ParameterService::ParameterService(const Options& options, uint64_t epoch, std::unique_ptr<SnapshotStore> snapshots)
     : snapshots_(std::move(snapshots)),
-      store_(StoreOptions(options), snapshots_.get()),
+      store_(StoreOptions(options, epoch), snapshots_.get()),
       streams_({options.queue_threads, options.max_in_flight}, this, &store_) {}
 
 ParameterService::~ParameterService() { Shutdown(); }

@@ -32,7 +32,7 @@ class ParameterService final : public AsyncExchangeService {
   struct Options {
     // Threads that apply updates; chunks are dealt to them.
     int apply_threads = 1;
-    // Snapshots are kept in `state_dir`/snapshots.
+    // Snapshots are kept in `state_dir`/snapshots, and the highest epoch seen.
     std::string state_dir;
     // Bytes for weights, solver states and frozen copies of all jobs; 0: three quarters of the machine's memory.
     uint64_t max_parameter_bytes = 0;
@@ -73,7 +73,7 @@ class ParameterService final : public AsyncExchangeService {
   grpc::Status CloseJob(grpc::ServerContext*, const v1::CloseJobRequest*, v1::CloseJobResponse*) override;
 
  private:
-  ParameterService(const Options& options, std::unique_ptr<SnapshotStore> snapshots);
+  ParameterService(const Options& options, uint64_t epoch, std::unique_ptr<SnapshotStore> snapshots);
 
   const std::unique_ptr<SnapshotStore> snapshots_;
   ChunkStore store_;

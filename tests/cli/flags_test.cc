@@ -55,11 +55,12 @@ TEST_CASE("train has friendly defaults and takes all its flags") {
   CHECK(defaults.servers == 2);
   CHECK(defaults.workers == 2);
   CHECK(defaults.threads == 1);
+  CHECK(defaults.channels == 0);
   CHECK_FALSE(defaults.seed.has_value());
   CHECK_FALSE(defaults.resume);
 
   const auto outcome =
-      Cli("samovar train --solver=a.prototxt --servers 3 --workers 4 --threads 2 --seed 18446744073709551615 --resume "
+      Cli("samovar train --solver=a.prototxt --servers 3 --workers 4 --threads 2 --channels 8 --seed 18446744073709551615 --resume "
           "--state d "
           "--json --log-level debug");
   REQUIRE_FALSE(outcome.parsed.exit_code.has_value());
@@ -68,6 +69,7 @@ TEST_CASE("train has friendly defaults and takes all its flags") {
   CHECK(train.servers == 3);
   CHECK(train.workers == 4);
   CHECK(train.threads == 2);
+  CHECK(train.channels == 8);
   CHECK(train.seed == 18446744073709551615u);
   CHECK(train.resume);
   CHECK(train.state == "d");
@@ -103,6 +105,7 @@ TEST_CASE("values out of range are refused with the range") {
   CheckRefused(Cli("samovar train --solver s --workers 0"), R"(--workers: "0" is not a whole number from 1 to 256)");
   CheckRefused(Cli("samovar train --solver s --servers 257"), "from 1 to 256");
   CheckRefused(Cli("samovar train --solver s --threads -1"), "from 1 to 256");
+  CheckRefused(Cli("samovar train --solver s --channels 9"), R"(--channels: "9" is not a whole number from 0 to 8)");
   CheckRefused(Cli("samovar train --solver s --threads 1.5"), "from 1 to 256");
   CheckRefused(Cli("samovar train --solver s --seed -1"), "--seed");
   CheckRefused(Cli("samovar train --solver s --seed 18446744073709551616"), "--seed");
@@ -300,11 +303,12 @@ TEST_CASE("a server is either coordinator or joins one") {
 }
 
 TEST_CASE("a worker needs its coordinator") {
-  const auto worker = Run(ParseWorkerFlags, "samovar-worker --coordinator h:1 --name w --threads 4 --ready-fd 5");
+  const auto worker = Run(ParseWorkerFlags, "samovar-worker --coordinator h:1 --name w --threads 4 --channels 2 --ready-fd 5");
   REQUIRE_FALSE(worker.parsed.exit_code.has_value());
   CHECK(worker.parsed.flags.coordinator == "h:1");
   CHECK(worker.parsed.flags.name == "w");
   CHECK(worker.parsed.flags.threads == 4);
+  CHECK(worker.parsed.flags.channels == 2);
   CHECK(worker.parsed.flags.ready_fd == 5);
   CHECK_FALSE(worker.parsed.flags.die_with_parent);
   CheckRefused(Run(ParseWorkerFlags, "samovar-worker"), "samovar-worker: error: --coordinator is missing");
@@ -359,11 +363,12 @@ TEST_CASE("a configuration file says what flags say") {
   CHECK(flags.allow_plaintext);
   CHECK(flags.log_level == "debug");
 
-  const ConfigFile worker("coordinator = \"h:7400\"\nthreads = 4\nname = \"rack 1, left\"\n");
+  const ConfigFile worker("coordinator = \"h:7400\"\nthreads = 4\nchannels = 3\nname = \"rack 1, left\"\n");
   const auto configured = Run(ParseWorkerFlags, absl::StrCat("samovar-worker --config ", worker.path()));
   REQUIRE_FALSE(configured.parsed.exit_code.has_value());
   CHECK(configured.parsed.flags.coordinator == "h:7400");
   CHECK(configured.parsed.flags.threads == 4);
+  CHECK(configured.parsed.flags.channels == 3);
   CHECK(configured.parsed.flags.name == "rack 1, left");
 }
 

@@ -17,7 +17,7 @@ RunRecord Record() {
   record.solver = "a dir/solver: one.prototxt";
   record.servers = 2;
   record.seed = 18446744073709551615u;
-  record.mode = {"sync", std::nullopt, 8, "bfloat16", 0.125, "inverse", 0.04f, 8};
+  record.mode = {"sync", std::nullopt, 8, "bfloat16", 0.125, "inverse", 0.04f, 8, "skip"};
   record.snapshot = 500;
   return record;
 }
@@ -49,6 +49,7 @@ TEST_CASE("a run's record is there for the next run") {
   CHECK((*second)->record()->mode.staleness_scaling == "inverse");
   CHECK((*second)->record()->mode.delay_compensation == 0.04f);
   CHECK((*second)->record()->mode.push_every == 8u);
+  CHECK((*second)->record()->mode.on_numeric_failure == "skip");
   CHECK((*second)->record()->snapshot == 500);
   CHECK_FALSE((*second)->record()->finished);
 }

@@ -36,6 +36,8 @@ TEST_CASE("a cluster's status is shown in aligned tables") {
   job->set_images_per_second(3107);
   job->set_eta_seconds(31);
   job->add_snapshots(500);
+  job->mutable_ledger()->set_watermark(498);
+  job->mutable_ledger()->set_beyond(3);
   CHECK(StatusTable(status) ==
         "coordinator 127.0.0.1:7100, samovar 0.1.0, epoch 3, up 3 min 20 s\n"
         "servers\n"
@@ -45,8 +47,8 @@ TEST_CASE("a cluster's status is shown in aligned tables") {
         "  id  name      pid  threads  engine     iterations  last heard  work\n"
         "  7   worker-0  43   1        x86-64-v3  500         0.0 s ago   train 500..520, test net 0 0..100\n"
         "jobs\n"
-        "  id     state    mode              iteration  loss  images/s  left  snapshots\n"
-        "  lenet  RUNNING  bounded, delay 4  500/2000   0.5   3107      31 s  500\n");
+        "  id     state    mode              iteration  ahead  loss  images/s  left  snapshots\n"
+        "  lenet  RUNNING  bounded, delay 4  500/2000   3      0.5   3107      31 s  500\n");
 }
 
 TEST_CASE("what a cluster lacks is said in words") {

@@ -187,6 +187,7 @@ class RestartedCoordinatorTest(ClusterTestCase):
 
 class JobMistakesTest(ClusterTestCase):
     def test_nobody_at_the_address_is_an_error_that_says_what_to_do(self):
+        self.workspace.write_solver()
         for command in (["jobs"], ["watch", "small"], ["cancel", "small"], ["logs", "small"], ["submit", "--solver", "solver.prototxt"],
                         ["model", "export", "small", "--output", "small.caffemodel"], ["status"]):
             with self.subTest(command):
@@ -194,6 +195,12 @@ class JobMistakesTest(ClusterTestCase):
                 self.assertEqual(done.returncode, 1, done.stderr)
                 self.assertIn("no coordinator answers at 127.0.0.1:1", done.stderr)
                 self.assertIn("samovar-server --coordinator", done.stderr)
+
+    def test_a_wrong_solver_is_named_whether_a_coordinator_answers_or_not(self):
+        done = self.workspace.command("submit", "127.0.0.1:1", "--solver", "missing.prototxt")
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn("missing.prototxt", done.stderr)
+        self.assertNotIn("127.0.0.1:1", done.stderr)
 
     def test_wrong_names_and_wrong_files_change_nothing(self):
         self.workspace.write_solver(max_iter=1000000)

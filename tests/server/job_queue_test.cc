@@ -51,6 +51,7 @@ class SmallServer {
       return std::vector<Membership::Server>{server};
     };
     queue.cluster.workers = [] { return uint64_t{1}; };
+    queue.cluster.next_opening = [openings = std::make_shared<std::atomic<uint64_t>>(0)] { return ++*openings; };
     auto jobs = JobQueue::Create(queue);
     REQUIRE_OK(jobs);
     jobs_ = *std::move(jobs);
@@ -238,6 +239,21 @@ TEST_CASE("a job that ran when its coordinator ended is taken up again") {
   CHECK(last.resumed_from() >= 40);
   CHECK(last.ledger().complete_chunks() == 5);
   CHECK(last.tests(0).outputs(0).value() == -100.0 / 1024);
+}
+
+TEST_CASE("a job that ran when its coordinator ended fails if its servers do not come back within the patience for servers") {
+  const TempDir dir;
+  {
+    TestCluster cluster(dir.path(), 2, /*keeps_jobs=*/true);
+    REQUIRE_OK(cluster.Submit(MakeSpec(100)));
+    cluster.Await("lenet", [](const v1::JobStatus& status) { return status.state() == v1::JOB_STATE_RUNNING; });
+    cluster.Stop(1);
+    cluster.Stop(0);
+  }
+  TestCluster alone(dir.path(), 1, /*keeps_jobs=*/true, absl::Milliseconds(1));
+  const v1::JobStatus status = alone.AwaitEnd("lenet");
+  CHECK(status.state() == v1::JOB_STATE_FAILED);
+  CHECK_THAT(status.cause(), Catch::Contains("1 of 2 have registered within 1ms"));
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // Jobs whose servers and coordinators are lost on the way, on parameter servers that are really ended.
 
+#include <atomic>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -15,6 +16,7 @@
 #include "common/parameters/parameter_client.h"
 #include "samovar/v1/snapshot.pb.h"
 #include "server/coordinator/job_runner.h"
+#include "tests/server/exactness/ask_server.h"
 #include "tests/server/store/test_server.h"
 #include "tests/server/test_cluster.h"
 #include "tests/support/temp_dir.h"
@@ -85,7 +87,7 @@ class Fleet {
       absl::MutexLock lock(&mu_);
       return registrations_;
     };
-    return {servers, [] { return uint64_t{1}; }, patience};
+    return {servers, [] { return uint64_t{1}; }, [this] { return ++openings_; }, patience};
   }
 
  private:
@@ -94,6 +96,7 @@ class Fleet {
   absl::Mutex mu_;
   std::vector<Membership::Server> registrations_;
   uint64_t incarnations_ = 0;
+  std::atomic<uint64_t> openings_{0};
 };
 
 // As a coordinator's job table has a job, which an earlier one may have begun.
@@ -181,6 +184,7 @@ class Training {
       options.elements = kModelElements;
       options.chunk_elements = assignment.chunk_elements();
       options.servers.assign(assignment.servers().begin(), assignment.servers().end());
+      options.opening = assignment.opening();
       auto client = ParameterClient::Create(options);
       REQUIRE_OK(client);
       client_ = *std::move(client);
@@ -282,6 +286,51 @@ TEST_CASE("async: a server without a snapshot begins again with initial weights"
   CheckExactlyOnce(status);
   CHECK(status.repeated_iterations() >= 30);
   CHECK_THAT(training.Notices(), Catch::Contains("restored from initial weights"));
+}
+
+TEST_CASE("where chunks keep together a push from before the servers went back is refused by its opening") {
+  const v1::JobSpec spec = SpecOf(60, 20, v1::CONSISTENCY_BOUNDED);
+  const TempDir dir;
+  Fleet fleet(dir.path(), 2);
+  Training training(&fleet, spec);
+  training.WorkTo(30);
+  const auto before = training.job.Assignment();
+  REQUIRE(before.has_value());
+  fleet.Restart(1);
+  training.Work(25, [](const v1::JobStatus& status) { return status.recoveries() == 1 && status.iteration() == 25; });
+  const auto after = training.job.Assignment();
+  REQUIRE(after.has_value());
+  CHECK(after->epoch() == before->epoch());
+  CHECK(after->opening() > before->opening());
+  v1::ExchangeRequest late;
+  late.set_job_id("lenet");
+  late.set_epoch(before->epoch());
+  late.set_opening(before->opening());
+  late.set_iteration(25);
+  late.add_push()->set_payload(std::string(4096 * sizeof(float), 0));
+  REQUIRE_STATUS(AskServerForError(after->servers(0), late), absl::StatusCode::kFailedPrecondition, "is of opening");
+  CheckExactlyOnce(training.AwaitEnd());
+  CHECK(training.FinalWeights() == Undisturbed(spec));
+}
+
+TEST_CASE("async: servers that were not lost go on as the same opening, and another coordinator's is higher") {
+  const TempDir dir;
+  Fleet fleet(dir.path(), 2);
+  const v1::JobSpec spec = SpecOf(60, 20, v1::CONSISTENCY_ASYNC);
+  uint64_t opening = 0;
+  {
+    Training first(&fleet, spec);
+    first.WorkTo(10);
+    opening = first.job.Assignment()->opening();
+    CHECK(opening > 0);
+    fleet.Restart(1);
+    first.Work(15, [](const v1::JobStatus& status) { return status.recoveries() == 1 && status.iteration() == 15; });
+    CHECK(first.job.Assignment()->opening() == opening);
+  }
+  Training second(&fleet, spec, 2, true);
+  second.WorkTo(20);
+  CHECK(second.job.Assignment()->opening() > opening);
+  CheckExactlyOnce(second.AwaitEnd());
 }
 
 TEST_CASE("where chunks keep together all servers go back, and the model is that of an undisturbed run to the bit") {

@@ -57,13 +57,15 @@ inline v1::JobSpec MakeSpec(int max_iter) {
 class TestCluster {
  public:
   // Server i keeps its state in `directory`/i. The first is the coordinator; `keeps_jobs`: it takes up those of an earlier one.
-  TestCluster(const std::string& directory, int servers, bool keeps_jobs = false) {
+  // `patience`: as Server::Options::server_patience.
+  TestCluster(const std::string& directory, int servers, bool keeps_jobs = false, absl::Duration patience = absl::Minutes(10)) {
     for (int i = 0; i < servers; ++i) {
       Server::Options options;
       options.is_coordinator = i == 0;
       options.join = i == 0 ? "" : servers_[0]->address();
       options.state_dir = absl::StrCat(directory, "/", i);
       options.forget_jobs = !keeps_jobs;
+      options.server_patience = patience;
       auto server = Server::Start(options);
       REQUIRE_OK(server);
       servers_.push_back(*std::move(server));
@@ -130,6 +132,8 @@ class TestWorker {
   std::function<bool(uint64_t iteration, size_t server)> loses = [](uint64_t, size_t) { return false; };
   // Iterations that were computed.
   uint64_t computed = 0;
+  // Of the job that it worked for last.
+  const v1::GetAssignmentResponse& assignment() const { return assignment_; }
 
   // Asks for work once and does it; false if there was none.
   bool Step() {
@@ -195,6 +199,7 @@ class TestWorker {
     const auto stream = stub->Exchange(&context);
     request.set_job_id(assignment_.spec().job_id());
     request.set_epoch(assignment_.epoch());
+    request.set_opening(assignment_.opening());
     v1::ExchangeResponse response;
     REQUIRE(stream->Write(request));
     REQUIRE(stream->Read(&response));

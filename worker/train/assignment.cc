@@ -23,8 +23,9 @@ std::vector<FloatRange> StatisticsOf(const v1::ParameterLayout& layout) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Assignment>> Assignment::Create(const v1::GetAssignmentResponse& message, ThreadPool* pool) {
-  auto assignment = std::unique_ptr<Assignment>(new Assignment(message, pool));
+absl::StatusOr<std::unique_ptr<Assignment>> Assignment::Create(const v1::GetAssignmentResponse& message, ThreadPool* pool,
+                                                                  uint32_t channels) {
+  auto assignment = std::unique_ptr<Assignment>(new Assignment(message, pool, channels));
   SAMOVAR_RETURN_IF_ERROR(assignment->Open());
   return assignment;
 }
@@ -54,6 +55,8 @@ absl::Status Assignment::Open() {
   options.elements = net_->layout().elements();
   options.chunk_elements = message_.chunk_elements();
   options.servers = servers_;
+  options.opening = opening();
+  options.channels = channels_;
   options.encoding = spec().encoding();
   options.seed = spec().seed();
   options.topk_ratio = spec().topk_ratio();
@@ -61,6 +64,22 @@ absl::Status Assignment::Open() {
   SAMOVAR_ASSIGN_OR_RETURN(parameters_, ParameterClient::Create(options));
   tests_.resize(static_cast<size_t>(spec().test_nets_size()));
   return absl::OkStatus();
+}
+
+void Assignment::AdoptKept(Kept kept) {
+  const v1::GetAssignmentResponse& before = kept.assignment;
+  const int servers = message_.servers_size();
+  const bool same = message_.opening() != 0 && before.opening() == message_.opening() &&
+                    before.chunk_elements() == message_.chunk_elements() && before.servers_size() == servers &&
+                    before.spec().SerializeAsString() == spec().SerializeAsString();
+  const bool known = before.incarnations_size() == servers && message_.incarnations_size() == servers;
+  if (kept.residual == nullptr || !same || !known) return;
+  const uint32_t chunks = parameters_->chunks();
+  for (uint32_t chunk = 0; chunk < chunks; ++chunk) {
+    const int server = static_cast<int>(chunk % static_cast<uint32_t>(servers));
+    if (before.incarnations(server) != message_.incarnations(server)) kept.residual->Forget(chunk);
+  }
+  parameters_->AdoptResidual(std::move(kept.residual));
 }
 
 bool Assignment::IsFor(const v1::GetAssignmentResponse& message) const {

@@ -14,6 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "common/base/thread_pool.h"
+#include "common/parameters/error_feedback.h"
 #include "common/parameters/parameter_client.h"
 #include "samovar/v1/coordinator.pb.h"
 #include "worker/nn/net.h"
@@ -27,14 +28,29 @@ namespace samovar {
 class Assignment {
  public:
   // INVALID_ARGUMENT, UNIMPLEMENTED: no worker can do this job; the message says why, a net that disagrees with the job's layout
-  // for one. Other codes: this one cannot. The pool outlives this.
-  static absl::StatusOr<std::unique_ptr<Assignment>> Create(const v1::GetAssignmentResponse& message, ThreadPool* pool);
+  // for one. Other codes: this one cannot. The pool outlives this. `channels` as in ParameterClient::Options.
+  static absl::StatusOr<std::unique_ptr<Assignment>> Create(const v1::GetAssignmentResponse& message, ThreadPool* pool,
+                                                            uint32_t channels = 0);
+
+  // What pushes of a job keep back at this worker.
+  struct Kept {
+    v1::GetAssignmentResponse assignment;
+    // Null: nothing.
+    std::unique_ptr<ErrorFeedback> residual;
+  };
+  // Takes it out of an assignment that is not used any more.
+  Kept ReleaseKept() { return {message_, parameters_->ReleaseResidual()}; }
+  // Goes on with what of it belongs to the same opening of the same job, and to servers that are the same processes: others have lost
+  // iterations, which are computed again, whole.
+  void AdoptKept(Kept kept);
 
   // Whether this is still the assignment that the coordinator gives.
   bool IsFor(const v1::GetAssignmentResponse& message) const;
 
   const v1::JobSpec& spec() const { return message_.spec(); }
   uint64_t epoch() const { return message_.epoch(); }
+  // As in ExchangeRequest.
+  uint64_t opening() const { return message_.opening(); }
   const std::vector<std::string>& servers() const { return servers_; }
   Net& net() { return *net_; }
   // Passes over the net that a gradient is the mean of: the solver's iter_size.
@@ -58,8 +74,8 @@ class Assignment {
   void ForgetFrozen() { frozen_.reset(); }
 
  private:
-  explicit Assignment(const v1::GetAssignmentResponse& message, ThreadPool* pool)
-      : message_(message), servers_(message.servers().begin(), message.servers().end()), pool_(pool) {}
+  Assignment(const v1::GetAssignmentResponse& message, ThreadPool* pool, uint32_t channels)
+      : message_(message), servers_(message.servers().begin(), message.servers().end()), pool_(pool), channels_(channels) {}
   absl::Status Open();
 
   struct Frozen {
@@ -75,6 +91,7 @@ class Assignment {
   const v1::GetAssignmentResponse message_;
   const std::vector<std::string> servers_;
   ThreadPool* const pool_;
+  const uint32_t channels_;
   std::unique_ptr<Net> net_;
   std::unique_ptr<GradientSum> sum_;
   std::unique_ptr<LocalSteps> local_steps_;

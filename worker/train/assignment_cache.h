@@ -5,8 +5,10 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -24,13 +26,16 @@ class AssignmentCache {
   // So is one that was not worked for in this time.
   static constexpr absl::Duration kIdle = absl::Minutes(1);
 
-  // The pool outlives this.
-  explicit AssignmentCache(ThreadPool* pool) : pool_(pool) {}
+  // The pool outlives this. `channels` as in ParameterClient::Options.
+  explicit AssignmentCache(ThreadPool* pool, uint32_t channels = 0) : pool_(pool), channels_(channels) {}
 
   // The job's assignment, opened if it is not, or is not open as the coordinator has it now. Belongs to the cache; valid until
   // the next call. Errors of Assignment::Create.
   absl::StatusOr<Assignment*> Get(const v1::GetAssignmentResponse& message, absl::Time now);
-  // Closes the job's, if it is open.
+  // Closes the job's, if it is open. What it has kept of gradients (Assignment::Kept) goes to the next that Get opens, if that is of the
+  // same job.
+  void Close(const std::string& job_id);
+  // As Close, for a job that will not come again: nothing is kept.
   void Drop(const std::string& job_id);
 
   size_t size() const { return open_.size(); }
@@ -42,8 +47,11 @@ class AssignmentCache {
   };
 
   ThreadPool* const pool_;
+  const uint32_t channels_;
   // Worked for last comes first.
   std::list<Entry> open_;
+  // Of the last that Close has closed.
+  std::optional<Assignment::Kept> kept_;
 };
 
 }  // namespace samovar

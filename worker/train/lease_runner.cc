@@ -302,6 +302,7 @@ absl::Status TrainingRun::SkipStep(uint64_t number, v1::TrainResult result) {
   request.set_epoch(held_.lease.epoch());
   request.set_iteration(step.t);
   request.set_part(step.part);
+  request.set_opening(assignment_.opening());
   SAMOVAR_RETURN_IF_ERROR(SkipIteration(assignment_.servers(), request, LimitFor(held_)));
   result.clear_outputs();
   result.clear_loss();

@@ -45,7 +45,7 @@ Worker::Worker(const Options& options)
     : options_(options),
       pool_(options.threads),
       membership_(options.coordinator, Describe(options)),
-      assignments_(&pool_),
+      assignments_(&pool_, options.channels),
       failure_backoff_(kFirstFailureRest, kLongestFailureRest, static_cast<uint64_t>(getpid())) {}
 
 Worker::~Worker() { Stop(); }
@@ -162,7 +162,7 @@ void Worker::Report(const v1::WorkLease& lease, const absl::Status& failure) {
   membership_.outbox().Add(std::move(message));
   membership_.ReportNow();
   // Nothing that may have led to it is used again.
-  assignments_.Drop(lease.job_id());
+  assignments_.Close(lease.job_id());
   stopper_.WaitFor(failure_backoff_.Next());
 }
 

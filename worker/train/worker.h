@@ -32,6 +32,8 @@ class Worker {
     int threads = 1;
     // Called once, after the first join, on Run's thread. May be null.
     std::function<void()> on_joined;
+    // Connections to each server, as in ParameterClient::Options.
+    uint32_t channels = 0;
   };
 
   explicit Worker(const Options& options);

@@ -1,10 +1,13 @@
 #include "common/data/lmdb.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <filesystem>
 #include <thread>
 
@@ -238,6 +241,41 @@ TEST_CASE_METHOD(Fixture, "a directory that may only be read is opened without L
   REQUIRE_OK(environment);
   REQUIRE(Get(**environment, "a") == "1");
   if (is_root) REQUIRE_STATUS(for_writing, absl::StatusCode::kNotFound, "Permission denied");
+}
+
+TEST_CASE_METHOD(Fixture, "a reader elsewhere with this process's number does not keep it from reading") {
+  REQUIRE_OK(Put(*Open(), "a", "1"));
+  // Holds what LMDB locks for a reader of this process's number, as one on another host, or in another container, does.
+  std::array<int, 2> pipe_ends{};
+  REQUIRE(pipe(pipe_ends.data()) == 0);
+  const pid_t number = getpid();
+  const std::string lock_file = path + "/lock.mdb";
+  const pid_t other = fork();
+  REQUIRE(other >= 0);
+  if (other == 0) {
+    const int file = open(lock_file.c_str(), O_RDWR | O_CREAT, 0644);
+    struct flock lock = {};
+    lock.l_type = F_WRLCK;
+    lock.l_whence = SEEK_SET;
+    lock.l_start = number;
+    lock.l_len = 1;
+    const char answer = file >= 0 && fcntl(file, F_SETLK, &lock) == 0 ? 'y' : 'n';
+    if (write(pipe_ends[1], &answer, 1) != 1) _exit(1);
+    pause();
+    _exit(0);
+  }
+  char locked = 'n';
+  REQUIRE(read(pipe_ends[0], &locked, 1) == 1);
+  LmdbEnvironment::Options options;
+  options.read_only = true;
+  const auto environment = LmdbEnvironment::Open(path, options);
+  kill(other, SIGKILL);
+  waitpid(other, nullptr, 0);
+  close(pipe_ends[0]);
+  close(pipe_ends[1]);
+  REQUIRE(locked == 'y');
+  REQUIRE_OK(environment);
+  REQUIRE(Get(**environment, "a") == "1");
 }
 
 TEST_CASE_METHOD(Fixture, "a full disk is told as such and leaves the environment as it was") {

@@ -50,6 +50,24 @@ std::vector<float> Push(ErrorFeedback* feedback, uint32_t chunk, const std::vect
 
 std::vector<float> ResidualOf(const ErrorFeedback& feedback) { return {feedback.residual().begin(), feedback.residual().end()}; }
 
+TEST_CASE("what is forgotten of a chunk is not sent, and other chunks keep theirs") {
+  ErrorFeedback feedback(Plan(), 0.01, {});
+  feedback.Begin(/*in_full=*/false);
+  const std::vector<float> gradient = Gradient(0);
+  for (const uint32_t chunk : {0, 1}) {
+    Push(&feedback, chunk, gradient);
+    feedback.Settle(chunk, /*applied=*/true);
+  }
+  const double both = feedback.Norm();
+  feedback.Forget(0);
+  CHECK(feedback.Norm() > 0);
+  CHECK(feedback.Norm() < both);
+  feedback.Begin(/*in_full=*/true);
+  const std::vector<float> zeros(kElements);
+  CHECK(Push(&feedback, 0, zeros) == std::vector<float>(kChunk));
+  CHECK(Push(&feedback, 1, zeros) != std::vector<float>(kChunk));
+}
+
 TEST_CASE("what was sent and the residual add up to all gradients") {
   ErrorFeedback feedback(Plan(), 0.01, {});
   std::vector<double> gradients(kElements), sent(kElements);

@@ -53,6 +53,7 @@ TEST_CASE("an encoded request is what generated code reads") {
   head.apply = true;
   head.norm = 0.1;
   head.iterations = 8;
+  head.opening = uint64_t{3} << 32 | 1;
   const std::vector<uint32_t> squares = {5, 1000};
 
   v1::ExchangeRequest request;
@@ -71,6 +72,7 @@ TEST_CASE("an encoded request is what generated code reads") {
   REQUIRE(request.apply());
   REQUIRE(request.norm() == head.norm);
   REQUIRE(request.iterations() == head.iterations);
+  REQUIRE(request.opening() == head.opening);
   REQUIRE(std::vector<uint32_t>(request.squares().begin(), request.squares().end()) == squares);
   REQUIRE(std::vector<uint32_t>(request.pull().begin(), request.pull().end()) == pull);
   REQUIRE(request.push_size() == 4);

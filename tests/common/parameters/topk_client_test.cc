@@ -46,6 +46,29 @@ absl::StatusOr<ParameterClient::PushResult> PushMixture(ParameterClient* client,
   return client->AwaitPush(Soon());
 }
 
+TEST_CASE("what a client has kept goes to the client that follows it, and from there into the model") {
+  TempDir dir;
+  ParameterServer server(dir.File("0"), MakeJob(1));
+  auto before = MakeTopkClient({server.address()});
+  std::vector<float> weights(kElements);
+  REQUIRE_OK(before->Pull(weights, Soon()));
+  REQUIRE_OK(PushMixture(before.get(), 0, /*in_full=*/false, {}));
+  const double norm = before->ResidualNorm();
+  CHECK(norm > 0);
+  const auto after = MakeTopkClient({server.address()});
+  after->AdoptResidual(before->ReleaseResidual());
+  before.reset();
+  CHECK(after->ResidualNorm() == norm);
+  REQUIRE_OK(after->Pull(weights, Soon()));
+  REQUIRE_OK(PushMixture(after.get(), 1, /*in_full=*/true, weights));
+  std::vector<float> expected(kElements, kInitial);
+  for (const uint64_t t : {0, 1}) {
+    const std::vector<float> gradients = Mixture(t);
+    for (size_t i = 0; i < kElements; ++i) expected[i] -= kRate * gradients[i];
+  }
+  CHECK(weights == expected);
+}
+
 TEST_CASE("of the largest alone few weights change, and with a push in full all that was pushed is in them") {
   TempDir dir;
   ParameterServer first(dir.File("0"), MakeJob(2), 0);

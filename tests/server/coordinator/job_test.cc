@@ -288,6 +288,29 @@ TEST_CASE("a test that was under way when servers were lost is made anew, once, 
   CHECK(job.Status(At(3)).tests_size() == 1);
 }
 
+TEST_CASE("failures of leases from before the servers began again are not counted: what was computed then is refused there") {
+  Job job(SpecOf(10));
+  Start(&job);
+  v1::WorkerReport report;
+  v1::WorkFailure* failure = report.add_failures();
+  failure->set_job_id("lenet");
+  failure->set_lease_id(job.Lease(kAnna, 1, At(0))->lease_id());
+  Job::Plan plan;
+  plan.epoch = 3;
+  plan.servers = {"127.0.0.1:2"};
+  plan.opening = 9;
+  job.Recovered(plan);
+  CHECK(job.Assignment()->opening() == 9);
+  const uint64_t told = job.newest_event();
+  for (int i = 0; i < 100; ++i) job.Report(kAnna, "anna", report, At(1 + i));
+  CHECK(job.running());
+  CHECK(job.newest_event() == told);
+  // Those of a lease from after it are.
+  failure->set_lease_id(job.Lease(kAnna, 1, At(101))->lease_id());
+  for (int i = 0; i < 100; ++i) job.Report(kAnna, "anna", report, At(101 + i));
+  CHECK(job.ended());
+}
+
 TEST_CASE("a skipped iteration is done, counted and told, and its loss is in no mean") {
   Job job(SpecOf(10));
   Start(&job);

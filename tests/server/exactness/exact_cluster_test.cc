@@ -6,6 +6,7 @@
 #include <set>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "server/coordinator/train_leases.h"
@@ -139,12 +140,15 @@ TEST_CASE("exactness 2: of servers restored with different ledgers what is lease
 TEST_CASE("exactness 5: a coordinator that starts again has a higher epoch and what was leased before it is refused") {
   const TempDir dir;
   v1::JobStatus before;
+  uint64_t opening = 0;
   {
     TestCluster cluster(dir.path(), 2);
     REQUIRE_OK(cluster.Submit(MakeSpec(kIterations)));
     TestWorker worker(cluster.coordinator());
     before = RunToEnd(&cluster, &worker);
     CheckExact(before);
+    opening = worker.assignment().opening();
+    CHECK(opening > 0);
     cluster.Stop(1);
     cluster.Stop(0);
   }
@@ -163,6 +167,27 @@ TEST_CASE("exactness 5: a coordinator that starts again has a higher epoch and w
   }
   TestWorker worker(cluster.coordinator());
   CheckExact(RunToEnd(&cluster, &worker));
+  CHECK(worker.assignment().opening() > opening);
+}
+
+TEST_CASE("exactness 6: how far ledgers are ahead of what a chunk lacks is in the status") {
+  const TempDir dir;
+  TestCluster cluster(dir.path(), 2);
+  REQUIRE_OK(cluster.Submit(SpecWithSnapshots()));
+  TestWorker worker(cluster.coordinator());
+  worker.loses = [lost = false](uint64_t t, size_t server) mutable { return t == 4 && server == 1 && !std::exchange(lost, true); };
+  // Beyond the first snapshot's iteration, and not to the end, where what is lost is found out.
+  worker.WorkUntil([&] { return worker.computed > kSnapshot + 2; });
+  worker.Step();
+  const v1::JobStatus at_snapshot = cluster.Await("lenet", [](const v1::JobStatus& status) { return status.ledger().beyond() > 0; });
+  INFO(at_snapshot.ShortDebugString());
+  CHECK(at_snapshot.ledger().watermark() == 4);
+  CHECK(at_snapshot.ledger().beyond() >= kSnapshot - 5);
+  CHECK(at_snapshot.ledger().beyond() <= TrainLeases::Options().window);
+  const v1::JobStatus status = RunToEnd(&cluster, &worker);
+  CheckExact(status);
+  CHECK(status.ledger().watermark() == kIterations);
+  CHECK(status.ledger().beyond() == 0);
 }
 
 TEST_CASE("exactness 7: what was acknowledged and reported but is in no snapshot is computed again after servers were lost") {

@@ -29,12 +29,13 @@ struct Pair {
 
   ParameterServer& server_of(uint32_t chunk) { return chunk % 2 == 0 ? first : second; }
 
-  std::unique_ptr<ParameterClient> MakeClient() const {
+  std::unique_ptr<ParameterClient> MakeClient(uint64_t opening = 0) const {
     ParameterClient::Options options;
     options.job_id = "job";
     options.elements = kWireElements;
     options.chunk_elements = kWireChunkElements;
     options.servers = {first.address(), second.address()};
+    options.opening = opening;
     auto client = ParameterClient::Create(options);
     REQUIRE_OK(client);
     return *std::move(client);
@@ -162,6 +163,28 @@ TEST_CASE("exactness 5: servers keep the highest epoch that they have seen and r
   REQUIRE_OK(Push(client.get(), 0, gradient, {}, 3));
   REQUIRE_OK(Push(client.get(), 1, gradient, {}, 4));
   REQUIRE_STATUS(Push(client.get(), 2, gradient, {}, 3), code, "epoch 3 is older than 4");
+}
+
+TEST_CASE("exactness 5: a push from before the servers went back is refused in the same epoch") {
+  v1::OpenJobRequest job = MakeWireJob(2, 1, "SGD");
+  job.set_opening(1);
+  v1::ExchangeRequest late;
+  {
+    Pair servers(job);
+    REQUIRE_OK(Push(servers.MakeClient(1).get(), 0, WireGradient(0, 0, servers.Pull())));
+    late = PushTo(0, 1, WireGradient(1, 0, servers.Pull()));
+    late.set_opening(1);
+  }
+  // They begin again, and are one iteration further when the push arrives at last: chunk 0 would have iteration 1 from weights
+  // that are no more, and no weights left to compute it from.
+  job.set_opening(2);
+  Pair servers(job);
+  const auto client = servers.MakeClient(2);
+  REQUIRE_OK(Push(client.get(), 0, WireGradient(0, 0, servers.Pull())));
+  REQUIRE_STATUS(AskServerForError(servers.first.address(), late), absl::StatusCode::kFailedPrecondition, "is of opening 1");
+  CheckHolds(servers.Pull(), {0});
+  REQUIRE_OK(Push(client.get(), 1, WireGradient(1, 0, servers.Pull())));
+  CheckHolds(servers.Pull(), {0, 1});
 }
 
 TEST_CASE("exactness 6: no iteration is leased beyond the window so that ledgers stay small whatever is lost") {

@@ -51,7 +51,7 @@ std::optional<LeaseBoard::Lease> LeaseBoard::Take() {
   while (!Ended()) {
     if (const std::optional<Cell> cell = Choose()) {
       ++cells_[*cell].holders;
-      return Lease{*cell, epoch_, time_, revoked_};
+      return Lease{*cell, opening_, time_, revoked_};
     }
     mu_.Await(absl::Condition(this, &LeaseBoard::HasNews));
   }
@@ -103,7 +103,7 @@ void LeaseBoard::AwaitDone(size_t cells) {
   FailLocked("nothing got done for a minute");
 }
 
-void LeaseBoard::ServerLost(const std::set<uint64_t>& iterations, uint64_t epoch) {
+void LeaseBoard::ServerLost(const std::set<uint64_t>& iterations, uint64_t opening) {
   absl::MutexLock lock(&mu_);
   for (auto& [cell, state] : cells_) {
     state.holders = 0;
@@ -112,7 +112,7 @@ void LeaseBoard::ServerLost(const std::set<uint64_t>& iterations, uint64_t epoch
       --done_;
     }
   }
-  epoch_ = epoch;
+  opening_ = opening;
   ++time_;
   revoked_->Stop();
   revoked_ = std::make_shared<Stopper>();

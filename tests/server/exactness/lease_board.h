@@ -27,7 +27,8 @@ class LeaseBoard {
   };
   struct Lease {
     Cell cell;
-    uint64_t epoch = 0;
+    // As a coordinator's assignment names it.
+    uint64_t opening = 0;
     // Which of the times between losses of servers the lease belongs to.
     uint64_t time = 0;
     // Stopped when a server was lost: who waits for what was in it would wait in vain.
@@ -54,7 +55,7 @@ class LeaseBoard {
   // Blocks until that many cells are done, or one has failed; if nothing gets done for a minute, that is a failure.
   void AwaitDone(size_t cells) ABSL_LOCKS_EXCLUDED(mu_);
   // A server was lost: the iterations are not done after all, and leases of before are void.
-  void ServerLost(const std::set<uint64_t>& iterations, uint64_t epoch) ABSL_LOCKS_EXCLUDED(mu_);
+  void ServerLost(const std::set<uint64_t>& iterations, uint64_t opening) ABSL_LOCKS_EXCLUDED(mu_);
   // No server will be lost any more: when all is done, workers may go.
   void Close() ABSL_LOCKS_EXCLUDED(mu_);
   // Empty: none.
@@ -76,7 +77,7 @@ class LeaseBoard {
   std::map<Cell, State> cells_ ABSL_GUARDED_BY(mu_);
   size_t done_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t limit_ ABSL_GUARDED_BY(mu_) = UINT64_MAX;
-  uint64_t epoch_ ABSL_GUARDED_BY(mu_) = 1;
+  uint64_t opening_ ABSL_GUARDED_BY(mu_) = 1;
   uint64_t time_ ABSL_GUARDED_BY(mu_) = 0;
   std::shared_ptr<Stopper> revoked_ ABSL_GUARDED_BY(mu_) = std::make_shared<Stopper>();
   bool closed_ ABSL_GUARDED_BY(mu_) = false;

@@ -22,6 +22,8 @@ namespace {
 constexpr absl::Duration kNever = absl::Seconds(60);
 // Short, so that pulls that wait are told to come again.
 constexpr absl::Duration kHold = absl::Milliseconds(20);
+// The same all the time: what comes late is told by its opening.
+constexpr uint64_t kEpoch = 1;
 
 // Snapshots are written for real, but nothing here depends on a disk.
 std::filesystem::path StateParent() {
@@ -95,12 +97,13 @@ void WireSchedule::Run() {
   CheckEnd();
 }
 
-std::unique_ptr<ParameterClient> WireSchedule::MakeClient(const std::vector<std::string>& servers) const {
+std::unique_ptr<ParameterClient> WireSchedule::MakeClient(const std::vector<std::string>& servers, uint64_t opening) const {
   ParameterClient::Options options;
   options.job_id = "job";
   options.elements = kWireElements;
   options.chunk_elements = kWireChunkElements;
   options.servers = servers;
+  options.opening = opening;
   options.channels = setup_.channels;
   options.encoding = scenario_.encoding;
   options.seed = 7;
@@ -115,14 +118,16 @@ PulledWeights WireSchedule::WeightsFor(uint64_t t) const {
 
 void WireSchedule::Work(uint64_t seed) {
   std::mt19937_64 random(seed);
-  std::unique_ptr<ParameterClient> client = MakeClient(addresses_);
+  std::unique_ptr<ParameterClient> client;
+  uint64_t opening = 0;
   while (const std::optional<LeaseBoard::Lease> lease = board_.Take()) {
+    // As a worker does when it finds another opening in its assignment.
+    if (client == nullptr || lease->opening != opening) client = MakeClient(addresses_, opening = lease->opening);
     const absl::Status status = Compute(&client, *lease, &random);
     const bool dead = client == nullptr;
     if (dead) {
-      // Another worker in its place, that knows nothing of it.
+      // Another worker comes in its place, that knows nothing of it.
       ++workers_lost_;
-      client = MakeClient(addresses_);
     }
     if (status.ok() && !dead) {
       board_.Done(*lease);
@@ -154,7 +159,7 @@ absl::Status WireSchedule::Compute(std::unique_ptr<ParameterClient>* worker, con
 
   // Half of the pushes bring weights back.
   Weights fused((*random)() % 2 == 0 ? kWireElements : 0);
-  client->StartPush(t, lease.epoch, gradient, fused, WeightsFor(t), part);
+  client->StartPush(t, kEpoch, gradient, fused, WeightsFor(t), part);
   std::vector<uint32_t> chunks(kWireChunks);
   std::iota(chunks.begin(), chunks.end(), 0u);
   std::shuffle(chunks.begin(), chunks.end(), *random);
@@ -185,15 +190,16 @@ absl::Status WireSchedule::CheckPulled(const Weights& weights, uint64_t watermar
 }
 
 void WireSchedule::Persist(size_t server, uint64_t name) {
-  servers_[server]->Freeze("job", name, epoch_);
-  servers_[server]->Persist("job", name, epoch_);
+  servers_[server]->Freeze("job", name);
+  servers_[server]->Persist("job", name);
   snapshots_[server] = name;
 }
 
 void WireSchedule::Restart(size_t server, std::optional<uint64_t> snapshot) {
   servers_[server].reset();
   v1::OpenJobRequest job = MakeWireJob(setup_.servers, scenario_.parts, scenario_.solver);
-  job.set_epoch(epoch_);
+  job.set_epoch(kEpoch);
+  job.set_opening(opening_);
   job.set_restore(snapshot.has_value());
   job.set_restore_iteration(snapshot.value_or(0));
   servers_[server] = std::make_unique<ParameterServer>(dir_.File(absl::StrCat(server)), job, static_cast<uint32_t>(server), 0, kHold);
@@ -225,7 +231,7 @@ void WireSchedule::LoseServers() {
         for (uint64_t t = range.begin; t < range.end; ++t) missing.insert(t);
       }
     }
-    board_.ServerLost(missing, epoch_);
+    board_.ServerLost(missing, opening_);
     links_[server]->Connect(servers_[server]->address());
   }
 }
@@ -239,7 +245,7 @@ void WireSchedule::RollBack() {
   board_.SetLimit(UINT64_MAX);
   board_.AwaitDone(checkpoint * parts() + Draw((kWireIterations - checkpoint) * parts() + 1));
   ++servers_lost_;
-  ++epoch_;
+  ++opening_;
   for (auto& link : links_) link->Connect("");
   for (size_t i = 0; i < servers_.size(); ++i) {
     Restart(i, snapshots_[i]);
@@ -248,7 +254,7 @@ void WireSchedule::RollBack() {
   }
   std::set<uint64_t> missing;
   for (uint64_t t = checkpoint; t < kWireIterations; ++t) missing.insert(t);
-  board_.ServerLost(missing, epoch_);
+  board_.ServerLost(missing, opening_);
   for (size_t i = 0; i < servers_.size(); ++i) links_[i]->Connect(servers_[i]->address());
 }
 
@@ -300,9 +306,9 @@ void WireSchedule::CheckEnd() {
   // A server that was lost has lost its count.
   if (servers_lost_ == 0) REQUIRE(applied == kWireChunks * kWireIterations * parts());
   // As they are: what is frozen is neither encoded nor moved on.
-  for (auto& server : servers_) server->Freeze("job", kWireIterations + 100, epoch_);
+  for (auto& server : servers_) server->Freeze("job", kWireIterations + 100);
   final_weights_.assign(kWireElements, 0);
-  REQUIRE_OK(MakeClient(direct)->PullFrozen(kWireIterations + 100, final_weights_, {SteadyNow() + kNever, nullptr}));
+  REQUIRE_OK(MakeClient(direct, opening_)->PullFrozen(kWireIterations + 100, final_weights_, {SteadyNow() + kNever, nullptr}));
 }
 
 }  // namespace samovar

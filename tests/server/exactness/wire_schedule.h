@@ -27,7 +27,7 @@ struct WireScenario {
     kNone,
     // Servers one by one, each restored from what it last wrote itself, at a moment of its own; the others go on.
     kServers,
-    // All go back to a snapshot of the same iteration, with a higher epoch.
+    // All go back to a snapshot of the same iteration, as another opening in the same epoch.
     kRollback
   };
   // As in OpenJobRequest.
@@ -76,7 +76,7 @@ class WireSchedule {
   absl::Status Compute(std::unique_ptr<ParameterClient>* worker, const LeaseBoard::Lease& lease, std::mt19937_64* random) const;
   absl::Status CheckPulled(const Weights& weights, uint64_t watermark) const;
   PulledWeights WeightsFor(uint64_t t) const;
-  std::unique_ptr<ParameterClient> MakeClient(const std::vector<std::string>& servers) const;
+  std::unique_ptr<ParameterClient> MakeClient(const std::vector<std::string>& servers, uint64_t opening) const;
 
   // --- on the test's ---
   void LoseServers();
@@ -93,7 +93,7 @@ class WireSchedule {
   const Setup setup_;
   std::mt19937_64 random_;
   TempDir dir_;
-  uint64_t epoch_ = 1;
+  uint64_t opening_ = 1;
   std::vector<std::unique_ptr<ParameterServer>> servers_;
   // What each server wrote last.
   std::vector<std::optional<uint64_t>> snapshots_;

@@ -151,6 +151,19 @@ TEST_CASE_METHOD(Fixture, "which share of a job the server held is remembered") 
   REQUIRE(Iterations("") == std::vector<uint64_t>{500});
 }
 
+TEST_CASE_METHOD(Fixture, "the highest epoch that was noted is there when the store is opened again") {
+  CHECK(*store->Epoch() == 0);
+  const uint64_t high = uint64_t{1} << 40 | 200;
+  REQUIRE_OK(store->NoteEpoch(7));
+  REQUIRE_OK(store->NoteEpoch(high));
+  REQUIRE_OK(store->NoteEpoch(9));
+  CHECK(*store->Epoch() == high);
+  Reopen();
+  CHECK(*store->Epoch() == high);
+  // It is no snapshot.
+  CHECK(Iterations("").empty());
+}
+
 TEST_CASE_METHOD(Fixture, "writing a snapshot again replaces it") {
   REQUIRE_OK(Write("job", 500, 2, 1));
   REQUIRE_OK(Write("job", 500, 2, 30));

@@ -33,6 +33,7 @@ v1::ExchangeRequest MakeRequest() {
   for (uint32_t chunk : {3u, 1u << 20}) request.add_pull(chunk);
   request.set_frozen(true);
   request.set_frozen_iteration(500);
+  request.set_opening(uint64_t{3} << 32 | 1);
   return request;
 }
 

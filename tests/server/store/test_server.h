@@ -131,9 +131,10 @@ class TestClient {
     request.set_keep(keep);
     return Call(&v1::ParameterService::Stub::Persist, request, v1::PersistResponse());
   }
-  absl::StatusOr<v1::SkipResponse> Skip(uint64_t iteration, uint32_t part = 0) {
+  absl::StatusOr<v1::SkipResponse> Skip(uint64_t iteration, uint32_t part = 0, uint64_t opening = 0) {
     v1::SkipRequest request = Named<v1::SkipRequest>(iteration, 1);
     request.set_part(part);
+    request.set_opening(opening);
     return Call(&v1::ParameterService::Stub::Skip, request, v1::SkipResponse());
   }
   absl::StatusOr<v1::ListSnapshotsResponse> Snapshots(const std::string& job_id = "job") {

@@ -1,5 +1,9 @@
 #include "worker/train/assignment_cache.h"
 
+#include <vector>
+
+#include "common/base/clock.h"
+#include "tests/common/parameters/parameter_server.h"
 #include "tests/support/temp_dir.h"
 #include "tests/worker/train/small_job.h"
 
@@ -69,6 +73,71 @@ TEST_CASE("no more than a few assignments are open, and none that is not worked 
   CHECK(Get(&cache, jobs[more], more + 1) == last);
   Get(&cache, jobs[more], 1000);
   CHECK(cache.size() == 1);
+}
+
+// A job with --encoding topk, at two servers with a chunk each.
+struct SparseJob {
+  SparseJob() {
+    v1::JobSpec spec = MakeJob(dir.path());
+    spec.set_encoding(v1::ENCODING_SPARSE);
+    spec.set_topk_ratio(0.01);
+    for (uint32_t i = 0; i < 2; ++i) {
+      servers.push_back(std::make_unique<ParameterServer>(dir.File(absl::StrCat("server-", i)), OpenRequestFor(spec, 2, 1), i));
+      assignment.add_servers(servers[i]->address());
+      assignment.add_incarnations(100 + i);
+    }
+    *assignment.mutable_spec() = spec;
+    assignment.set_epoch(1);
+    assignment.set_chunk_elements(kChunkElements);
+    assignment.set_opening(5);
+    ParameterClient& client = Get(&cache, assignment, 0)->parameters();
+    std::vector<float> gradients(kElements);
+    for (size_t i = 0; i < kElements; ++i) gradients[i] = static_cast<float>(i % 7);
+    client.StartPush(0, 1, gradients, {});
+    client.Ready(0, kElements);
+    REQUIRE_OK(client.AwaitPush({SteadyNow() + absl::Seconds(60), nullptr}));
+    norm = client.ResidualNorm();
+    REQUIRE(norm > 0);
+    // As after a recovery.
+    assignment.set_placement(1);
+  }
+  double NormNow() { return Get(&cache, assignment, 1)->parameters().ResidualNorm(); }
+
+  TempDir dir;
+  std::vector<std::unique_ptr<ParameterServer>> servers;
+  ThreadPool pool{1};
+  AssignmentCache cache{&pool};
+  v1::GetAssignmentResponse assignment;
+  double norm = 0;
+};
+
+TEST_CASE_METHOD(SparseJob, "an assignment that is opened anew goes on with what was kept of gradients") {
+  SECTION("of all if no server is another process") { CHECK(NormNow() == norm); }
+  SECTION("after a failure, too") {
+    cache.Close("small");
+    CHECK(cache.size() == 0);
+    CHECK(NormNow() == norm);
+  }
+  SECTION("of those chunks alone whose servers are the same processes") {
+    assignment.set_incarnations(1, 200);
+    const double first = NormNow();
+    CHECK(first > 0);
+    CHECK(first < norm);
+    assignment.set_incarnations(0, 200);
+    CHECK(NormNow() == 0);
+  }
+  SECTION("not if the servers have gone back together") {
+    assignment.set_opening(6);
+    CHECK(NormNow() == 0);
+  }
+  SECTION("not if the job has ended") {
+    cache.Drop("small");
+    CHECK(NormNow() == 0);
+  }
+  SECTION("not if it is another job") {
+    assignment.mutable_spec()->set_run(9);
+    CHECK(NormNow() == 0);
+  }
 }
 
 }  // namespace

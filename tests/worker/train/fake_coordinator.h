@@ -43,11 +43,12 @@ class FakeCoordinator final : public v1::CoordinatorService::Service {
   std::string address() const { return absl::StrCat("127.0.0.1:", port_); }
 
   // What GetAssignment answers; NOT_FOUND before.
-  void SetAssignment(const v1::JobSpec& spec, const std::vector<std::string>& servers, uint32_t chunk_elements) {
+  void SetAssignment(const v1::JobSpec& spec, const std::vector<std::string>& servers, uint32_t chunk_elements, uint64_t opening = 0) {
     absl::MutexLock lock(&mu_);
     assignment_.emplace();
     *assignment_->mutable_spec() = spec;
     assignment_->set_epoch(kEpoch);
+    assignment_->set_opening(opening);
     assignment_->set_chunk_elements(chunk_elements);
     assignment_->mutable_servers()->Add(servers.begin(), servers.end());
   }

@@ -11,6 +11,9 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/clock.h"
 #include "common/parameters/parameter_client.h"
+#include "common/rpc/channel.h"
+#include "common/rpc/status.h"
+#include "samovar/v1/parameter.grpc.pb.h"
 #include "tests/common/parameters/parameter_server.h"
 #include "tests/support/temp_dir.h"
 #include "tests/worker/train/fake_coordinator.h"
@@ -68,6 +71,19 @@ class SmallCluster {
     std::vector<float> weights(kElements);
     REQUIRE_OK(Client()->Pull(weights, {SteadyNow() + absl::Seconds(60), nullptr}));
     return weights;
+  }
+  // The servers' job as another opening, of which the coordinator says nothing yet.
+  void OpenAgain(uint64_t opening) {
+    for (uint32_t i = 0; i < 2; ++i) {
+      v1::OpenJobRequest request = OpenRequestFor(spec_, 2, FakeCoordinator::kEpoch);
+      request.set_opening(opening);
+      request.set_server_index(i);
+      request.add_chunks(i);
+      grpc::ClientContext context;
+      context.set_wait_for_ready(true);
+      v1::OpenJobResponse response;
+      REQUIRE_OK(FromGrpcStatus(v1::ParameterService::NewStub(MakeChannel(servers_[i]->address()))->OpenJob(&context, request, &response)));
+    }
   }
   // Applied pushes, of all chunks together.
   uint64_t Applied() {

@@ -424,6 +424,30 @@ TEST_CASE("a lease of an old epoch is given back") {
   REQUIRE(seen.train.empty());
 }
 
+TEST_CASE("a lease of an earlier opening is given back, and the next one is of the opening that the assignment names by then") {
+  const bool skips = GENERATE(false, true);
+  SmallCluster cluster([skips](v1::JobSpec* spec) {
+    if (!skips) return;
+    spec->set_on_numeric_failure(v1::NUMERIC_FAILURE_SKIP);
+    spec->mutable_train_net()->mutable_layer(0)->mutable_transform_param()->set_scale(1e38f);
+  });
+  cluster.OpenAgain(2);
+  cluster.coordinator().SetAssignment(cluster.spec(), cluster.addresses(), kChunkElements, /*opening=*/1);
+  cluster.coordinator().QueueTraining(0, 5);
+  RunningWorker worker(cluster.coordinator().address());
+  Seen seen = cluster.coordinator().Await([](const Seen& s) { return !s.failures.empty(); });
+  REQUIRE_FALSE(seen.failures[0].permanent());
+  REQUIRE_THAT(seen.failures[0].message(), Catch::Contains("is of opening 1"));
+  REQUIRE(cluster.server(0).Ledgers("small").ledgers(0).ledger().watermark() == 0);
+
+  cluster.coordinator().SetAssignment(cluster.spec(), cluster.addresses(), kChunkElements, /*opening=*/2);
+  cluster.coordinator().QueueTraining(0, 5);
+  seen = cluster.coordinator().Await([](const Seen& s) { return s.train.contains(4); });
+  CHECK(seen.failures.size() == 1);
+  CHECK(seen.train.at(0).skipped().empty() == !skips);
+  for (int server : {0, 1}) CHECK(cluster.server(server).Ledgers("small").ledgers(0).ledger().watermark() == 5);
+}
+
 TEST_CASE("a lease of a job that has ended is dropped without a word") {
   FakeCoordinator coordinator;
   coordinator.QueueTraining(0, 5);

@@ -1,0 +1,97 @@
+// Openings: a push from before servers went back is told by the opening that it names.
+#include "tests/server/store/test_server.h"
+#include "tests/support/temp_dir.h"
+
+namespace samovar {
+namespace {
+
+constexpr auto kRefused = absl::StatusCode::kFailedPrecondition;
+
+v1::OpenJobRequest MakeJobAs(uint64_t opening) {
+  v1::OpenJobRequest job = MakeJob();
+  job.set_opening(opening);
+  return job;
+}
+
+template <typename Request>
+Request OfOpening(uint64_t opening, Request request) {
+  request.set_opening(opening);
+  return request;
+}
+
+struct Fixture {
+  uint64_t Watermark() {
+    auto ledgers = client.Ledgers();
+    REQUIRE_OK(ledgers);
+    return ledgers->ledgers(0).ledger().watermark();
+  }
+
+  TempDir directory;
+  TestServer server{directory.path()};
+  TestClient client{server};
+};
+
+TEST_CASE_METHOD(Fixture, "a push of another opening is refused, lower or higher, and a pull is not asked") {
+  REQUIRE_OK(client.Open(MakeJobAs(5)));
+  REQUIRE_STATUS(client.AskForError(OfOpening(4, MakePush(0, 1))), kRefused, "opening 4 of job \"job\", which is open here as 5");
+  REQUIRE_STATUS(client.AskForError(OfOpening(6, MakePush(0, 1))), kRefused, "opening 6 of job \"job\", which is open here as 5");
+  CHECK(Watermark() == 0);
+  client.AskOk(OfOpening(4, MakePull()));
+  client.AskOk(OfOpening(5, MakePush(0, 1)));
+  CHECK(Watermark() == 1);
+  // Not even what the ledger holds already: whoever asks is no longer to believe that it has a lease.
+  REQUIRE_STATUS(client.AskForError(OfOpening(4, MakePush(0, 1))), kRefused, "opening 4");
+}
+
+TEST_CASE_METHOD(Fixture, "a skip of another opening is refused") {
+  REQUIRE_OK(client.Open(MakeJobAs(5)));
+  REQUIRE_STATUS(client.Skip(0, 0, 4), kRefused, "opening 4");
+  CHECK(Watermark() == 0);
+  REQUIRE_OK(client.Skip(0, 0, 5));
+  CHECK(Watermark() == 1);
+}
+
+TEST_CASE_METHOD(Fixture, "the norm of a gradient of another opening is refused") {
+  v1::OpenJobRequest job = MakeJobAs(5);
+  job.set_parts(2);
+  job.mutable_solver()->set_clip_gradients(50);
+  REQUIRE_OK(client.Open(job));
+  for (const uint32_t part : {0, 1}) {
+    v1::ExchangeRequest push = OfOpening(5, MakePush(0, 1));
+    push.set_part(part);
+    client.AskOk(push);
+  }
+  v1::ExchangeRequest apply = MakeWaitingPull(1);
+  apply.set_epoch(1);
+  apply.set_apply(true);
+  apply.set_norm(100);
+  REQUIRE_STATUS(client.AskForError(OfOpening(4, apply)), kRefused, "opening 4");
+  CHECK(Watermark() == 0);
+  client.AskOk(OfOpening(5, apply));
+  CHECK(Watermark() == 1);
+}
+
+TEST_CASE_METHOD(Fixture, "where one side names no opening a push is taken") {
+  REQUIRE_OK(client.Open(MakeJobAs(5)));
+  client.AskOk(OfOpening(0, MakePush(0, 1)));
+  REQUIRE_OK(client.Close());
+  REQUIRE_OK(client.Open(MakeJobAs(0)));
+  client.AskOk(OfOpening(4, MakePush(0, 1)));
+  CHECK(Watermark() == 1);
+}
+
+TEST_CASE_METHOD(Fixture, "of an open job a higher opening replaces the lower one, and a lower one is refused") {
+  REQUIRE_OK(client.Open(MakeJobAs(5)));
+  client.AskOk(OfOpening(5, MakePush(0, 1)));
+  REQUIRE_OK(client.Open(MakeJobAs(5)));
+  REQUIRE_OK(client.Open(MakeJobAs(7)));
+  // What was there is there.
+  CHECK(Watermark() == 1);
+  REQUIRE_STATUS(client.AskForError(OfOpening(5, MakePush(1, 1))), kRefused, "opening 5");
+  REQUIRE_STATUS(client.Open(MakeJobAs(6)), kRefused, "open here as opening 7, which is newer than 6");
+  client.AskOk(OfOpening(7, MakePush(1, 1)));
+  CHECK(Watermark() == 2);
+}
+
+}  // namespace
+}  // namespace samovar
