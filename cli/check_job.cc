@@ -105,6 +105,10 @@ absl::StatusOr<CheckedJob> CheckJob(const std::string& solver_path, const StartF
   }
   SAMOVAR_ASSIGN_OR_RETURN(CheckedStart start, CheckStart(from, solver_path, bundle.solver, job.spec.layout()));
   if (start.initial_model.ByteSizeLong() > 0) *job.spec.mutable_initial_model() = std::move(start.initial_model);
+  if (start.restored.has_value()) {
+    job.spec.set_chunk_elements(start.restored->chunk_elements());
+    job.restored = std::move(*start.restored->mutable_spec());
+  }
   job.first_iteration = start.iteration;
   job.start = std::move(start.description);
   job.warnings.insert(job.warnings.end(), start.warnings.begin(), start.warnings.end());

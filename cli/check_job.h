@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,8 @@ struct CheckedJob {
   // The first iteration to be trained, and what is to be said of the files that weights come from (check_start.h).
   uint64_t first_iteration = 0;
   std::string start;
+  // The job that goes on if it begins from an exported snapshot: as its coordinator had it, without nets.
+  std::optional<v1::JobSpec> restored;
   // What is accepted and hardly intended.
   std::vector<std::string> warnings;
 };

@@ -6,6 +6,7 @@
 #include "absl/strings/str_split.h"
 #include "common/base/status_macros.h"
 #include "common/caffe/paths.h"
+#include "common/model/exported_snapshot.h"
 #include "common/model/initial_values.h"
 #include "common/model/solver_history.h"
 
@@ -37,12 +38,35 @@ std::string Describe(const InitialValues& values, const v1::InitialModel& model)
   return text;
 }
 
+absl::Status CheckThatSomethingIsLeft(const std::string& path, uint64_t iteration, const caffe::SolverParameter& solver) {
+  if (iteration < static_cast<uint64_t>(solver.max_iter())) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(path, " is of iteration ", iteration, ", and max_iter is ", solver.max_iter(),
+                                                 ": there is nothing left to train; raise max_iter in the solver"));
+}
+
+absl::StatusOr<CheckedStart> CheckExported(const std::string& path, const caffe::SolverParameter& solver,
+                                           const v1::ParameterLayout& layout) {
+  SAMOVAR_ASSIGN_OR_RETURN(const ExportedSnapshot snapshot, ExportedSnapshot::Find(ResolvePath(path, "")));
+  CheckedStart start;
+  start.initial_model.set_exported_snapshot(snapshot.directory());
+  start.iteration = snapshot.manifest().iteration();
+  SAMOVAR_RETURN_IF_ERROR(CheckThatSomethingIsLeft(snapshot.directory(), start.iteration, solver));
+  SAMOVAR_RETURN_IF_ERROR(snapshot.CheckFits(layout, solver));
+  SAMOVAR_RETURN_IF_ERROR(snapshot.CheckFiles());
+  start.restored = snapshot.manifest();
+  start.restored->clear_files();
+  start.description = absl::StrCat(snapshot.directory(), ", a snapshot of ", snapshot.manifest().files_size(), " servers, continues job ",
+                                   snapshot.manifest().spec().job_id(), " at iteration ", start.iteration);
+  return start;
+}
+
 }  // namespace
 
 absl::StatusOr<CheckedStart> CheckStart(const StartFrom& from, const std::string& solver_path,
                                         const caffe::SolverParameter& solver, const v1::ParameterLayout& layout) {
   CheckedStart start;
   if (from.resume) return start;
+  if (!from.restore.empty()) return CheckExported(from.restore, solver, layout);
   v1::InitialModel& model = start.initial_model;
   if (!from.snapshot.empty()) {
     model.set_solver_state(ResolvePath(from.snapshot, ""));
@@ -58,11 +82,7 @@ absl::StatusOr<CheckedStart> CheckStart(const StartFrom& from, const std::string
   // The model that the state names, if it was found so: servers need not look for it.
   *model.mutable_weights() = {values.paths().begin(), values.paths().end()};
   start.iteration = values.iteration();
-  if (start.iteration >= static_cast<uint64_t>(solver.max_iter())) {
-    return absl::InvalidArgumentError(absl::StrCat(model.solver_state(), " is of iteration ", start.iteration,
-                                                   ", and max_iter is ", solver.max_iter(),
-                                                   ": there is nothing left to train; raise max_iter in the solver"));
-  }
+  SAMOVAR_RETURN_IF_ERROR(CheckThatSomethingIsLeft(model.solver_state(), start.iteration, solver));
   if (values.filled_layers().empty()) {
     start.warnings.push_back(absl::StrCat(absl::StrJoin(values.paths(), ", "),
                                           ": no layer there has the name of a layer of the net, so nothing is taken "

@@ -1,13 +1,15 @@
-// What a job begins from, checked before anything is started: model files, or a .solverstate with its model.
+// What a job begins from, checked before anything is started: model files, a .solverstate with its model, or an exported snapshot.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "caffe.pb.h"
 #include "samovar/v1/parameter.pb.h"
+#include "samovar/v1/snapshot.pb.h"
 
 namespace samovar {
 
@@ -19,6 +21,8 @@ struct StartFrom {
   std::string snapshot;
   // An earlier run goes on: nothing is read.
   bool resume = false;
+  // A directory of an exported snapshot, or one with several, of which the newest is taken. Alone.
+  std::string restore = "";
 };
 
 struct CheckedStart {
@@ -26,6 +30,8 @@ struct CheckedStart {
   v1::InitialModel initial_model;
   // The first iteration to be trained.
   uint64_t iteration = 0;
+  // What an exported snapshot says of itself; without its files.
+  std::optional<v1::ExportManifest> restored;
   // For people, empty without files: "a.caffemodel fills conv1, ip1; ip2 keeps its fillers".
   std::string description;
   std::vector<std::string> warnings;

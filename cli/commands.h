@@ -43,6 +43,9 @@ int RunLogs(const LogsOptions& options);
 // Writes the model and the solver's state of a job, which may be running.
 int RunModelExport(const ModelExportOptions& options);
 
+// Has a running job export a snapshot; on the main thread likewise.
+int RunSnapshotExport(const SnapshotExportOptions& options);
+
 // Make data sets. As RunTrain: on the main thread, before any other exists; so RunDataPartition.
 int RunImportIdx(const ImportIdxOptions& options);
 int RunImportCifar10(const ImportCifar10Options& options);

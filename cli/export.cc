@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <filesystem>
+#include <iostream>
 #include <string>
 
 #include "absl/strings/match.h"
@@ -12,11 +13,13 @@
 #include "cli/interruption.h"
 #include "cli/job_client.h"
 #include "cli/job_watcher.h"
+#include "cli/json_line.h"
 #include "cli/model_export.h"
 #include "cli/status_table.h"
 #include "cli/waker.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
+#include "common/caffe/paths.h"
 
 namespace samovar {
 namespace {
@@ -46,23 +49,41 @@ absl::Status CheckOutput(const ModelExportOptions& options) {
   return absl::OkStatus();
 }
 
-// Has a running job make a snapshot, and waits for it. `status` is the job's at the end. Returns the snapshot's iteration.
-absl::StatusOr<uint64_t> MakeSnapshot(const JobClient& client, const std::string& job_id, Waker* waker,
-                                      const Interruption& interruption, v1::JobStatus* status) {
-  SAMOVAR_ASSIGN_OR_RETURN(const uint64_t iteration, client.Snapshot(job_id));
+// A snapshot that is asked for.
+struct Asked {
+  uint64_t iteration = 0;
+  // Where it is to be exported to; empty: nowhere.
+  std::string exported_to;
+
+  bool IsThere(const v1::JobStatus& status) const {
+    if (!exported_to.empty()) return status.exported_snapshot() == exported_to;
+    return HasSnapshot(status, iteration) || status.state() == v1::JOB_STATE_SUCCEEDED;
+  }
+  // Why it will not come; empty: it may.
+  std::string Error(const v1::JobStatus& status) const {
+    if (!exported_to.empty()) return status.failed_export() == iteration ? status.export_error() : "";
+    return status.failed_snapshot() == iteration ? status.snapshot_error() : "";
+  }
+};
+
+// Has a running job make a snapshot, and waits for it. `status` is the job's at the end.
+absl::StatusOr<Asked> MakeSnapshot(const JobClient& client, const std::string& job_id, const std::string& export_directory, Waker* waker,
+                                   const Interruption& interruption, v1::JobStatus* status) {
+  SAMOVAR_ASSIGN_OR_RETURN(const v1::SnapshotResponse response, client.Snapshot(job_id, export_directory));
+  const Asked asked = {response.iteration(), response.exported_to()};
+  const uint64_t iteration = asked.iteration;
   JobWatcher watcher(client.channel(), job_id, kInterval, waker);
   const absl::Time deadline = SteadyNow() + kSnapshotTimeout;
   while (SteadyNow() < deadline) {
     if (interruption.signal() != 0) return absl::CancelledError("interrupted");
     if (const auto news = watcher.Take()) {
       *status = *news;
-      if (HasSnapshot(*status, iteration)) return iteration;
-      if (status->state() == v1::JOB_STATE_SUCCEEDED) return status->max_iter();
+      if (asked.IsThere(*status)) return asked;
+      if (const std::string error = asked.Error(*status); !error.empty()) {
+        return absl::UnavailableError(absl::StrCat("job ", job_id, ": ", error));
+      }
       if (status->state() != v1::JOB_STATE_RUNNING) {
         return absl::AbortedError(absl::StrCat("job ", job_id, " ended before the snapshot: ", status->cause()));
-      }
-      if (status->failed_snapshot() == iteration && !status->snapshot_error().empty()) {
-        return absl::UnavailableError(absl::StrCat("job ", job_id, ": ", status->snapshot_error()));
       }
     }
     if (const grpc::Status failure = watcher.Failure(absl::Seconds(10)); !failure.ok()) return client.Explain(failure);
@@ -77,7 +98,10 @@ absl::StatusOr<uint64_t> MakeSnapshot(const JobClient& client, const std::string
 absl::StatusOr<uint64_t> ChooseIteration(const ModelExportOptions& options, const JobClient& client, Waker* waker,
                                          const Interruption& interruption, v1::JobStatus* status) {
   if (options.iteration.has_value()) return *options.iteration;
-  if (status->state() == v1::JOB_STATE_RUNNING) return MakeSnapshot(client, options.job, waker, interruption, status);
+  if (status->state() == v1::JOB_STATE_RUNNING) {
+    SAMOVAR_ASSIGN_OR_RETURN(const Asked asked, MakeSnapshot(client, options.job, "", waker, interruption, status));
+    return status->state() == v1::JOB_STATE_SUCCEEDED ? status->max_iter() : asked.iteration;
+  }
   if (status->state() == v1::JOB_STATE_SUCCEEDED) return status->max_iter();
   if (status->snapshots().empty() || status->servers().empty()) {
     return absl::FailedPreconditionError(absl::StrCat("job ", options.job, " is ", StateText(status->state()),
@@ -102,6 +126,27 @@ absl::Status Export(const ModelExportOptions& options, const JobClient& client, 
 }
 
 }  // namespace
+
+int RunSnapshotExport(const SnapshotExportOptions& options) {
+  Waker waker;
+  // Before anything that starts a thread.
+  const Interruption interruption(&waker);
+  v1::JobStatus status;
+  const absl::StatusOr<Asked> asked = MakeSnapshot(JobClient(options.coordinator), options.job, ResolvePath(options.output, ""), &waker,
+                                                   interruption, &status);
+  if (!asked.ok()) {
+    if (options.json) ChooseReporter(true)->Failed(std::string(asked.status().message()));
+    PrintError(asked.status().message());
+    return interruption.signal() != 0 ? kExitSignal + interruption.signal() : kExitFailed;
+  }
+  if (options.json) {
+    const JsonLine line = JsonLine().Text("event", "exported").Integer("iteration", asked->iteration).Text("path", asked->exported_to);
+    std::cout << line.Finish() << std::endl;
+  } else {
+    std::cout << "snapshot of iteration " << asked->iteration << ": " << asked->exported_to << std::endl;
+  }
+  return kExitOk;
+}
 
 int RunModelExport(const ModelExportOptions& options) {
   Waker waker;

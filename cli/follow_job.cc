@@ -41,7 +41,8 @@ absl::Status FollowJob(const JobClient& client, const std::string& job_id, Train
   while (true) {
     if (interruption.signal() != 0) return absl::CancelledError("interrupted");
     if (const auto status = watcher.Take()) {
-      if (status->state() == v1::JOB_STATE_QUEUED && status->cause() != cause) reporter->Waits(status->cause());
+      const bool waits = status->state() == v1::JOB_STATE_QUEUED && !status->cause().empty();
+      if (waits && status->cause() != cause) reporter->Waits(status->cause());
       cause = status->cause();
       reporter->Progress(*status, news.Take(*status));
       SAMOVAR_ASSIGN_OR_RETURN(const bool succeeded, HasSucceeded(*status));

@@ -83,10 +83,10 @@ absl::StatusOr<v1::JobSpec> JobClient::GetSpec(const std::string& job_id) const 
   return Call(*jobs_, &v1::JobService::Stub::GetSpec, RequestFor<v1::GetSpecRequest>(job_id), kDeadline);
 }
 
-absl::StatusOr<uint64_t> JobClient::Snapshot(const std::string& job_id) const {
-  SAMOVAR_ASSIGN_OR_RETURN(const v1::SnapshotResponse response, Call(*jobs_, &v1::JobService::Stub::Snapshot,
-                                                                     RequestFor<v1::SnapshotRequest>(job_id), kDeadline));
-  return response.iteration();
+absl::StatusOr<v1::SnapshotResponse> JobClient::Snapshot(const std::string& job_id, const std::string& export_directory) const {
+  v1::SnapshotRequest request = RequestFor<v1::SnapshotRequest>(job_id);
+  request.set_export_directory(export_directory);
+  return Call(*jobs_, &v1::JobService::Stub::Snapshot, request, kDeadline);
 }
 
 absl::StatusOr<v1::ClusterStatus> JobClient::ClusterStatus() const {

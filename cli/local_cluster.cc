@@ -1,8 +1,10 @@
 #include "cli/local_cluster.h"
 
 #include <signal.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -13,7 +15,7 @@
 namespace samovar {
 namespace {
 
-// A worker that lived so long starts anew with the first delay.
+// A process that lived so long starts anew with the first delay.
 constexpr absl::Duration kLongLife = absl::Seconds(10);
 
 std::string Obituary(const ChildProcess& process) {
@@ -34,75 +36,91 @@ LocalCluster::~LocalCluster() {
   Shutdown([] { return false; });
 }
 
+LocalCluster::Member LocalCluster::MakeMember(const std::string& name) const {
+  // So that those that die together do not come back together.
+  const uint64_t key = std::hash<std::string>{}(absl::StrCat(name, " ", getpid()));
+  const Backoff backoff(options_.first_restart_delay, options_.last_restart_delay, key);
+  return {name, backoff, nullptr, absl::InfinitePast(), absl::InfiniteFuture(), /*address=*/""};
+}
+
 absl::Status LocalCluster::StartAll() {
-  SAMOVAR_RETURN_IF_ERROR(StartServer(0));
-  SAMOVAR_ASSIGN_OR_RETURN(coordinator_, AwaitReady(servers_.front().get()));
-  for (int i = 1; i < options_.servers; ++i) SAMOVAR_RETURN_IF_ERROR(StartServer(i));
-  for (int i = 0; i < options_.workers; ++i) {
-    const std::string name = absl::StrCat("worker-", i);
-    SAMOVAR_ASSIGN_OR_RETURN(std::unique_ptr<ChildProcess> process, StartWorker(name, /*reports_ready=*/true));
-    const uint64_t key = static_cast<uint64_t>(process->pid());
-    const Backoff backoff(options_.first_restart_delay, options_.last_restart_delay, key);
-    workers_.push_back({name, std::move(process), backoff, SteadyNow(), absl::InfiniteFuture()});
+  for (int i = 0; i < options_.servers; ++i) servers_.push_back(MakeMember(absl::StrCat("server-", i)));
+  for (int i = 0; i < options_.workers; ++i) workers_.push_back(MakeMember(absl::StrCat("worker-", i)));
+  SAMOVAR_RETURN_IF_ERROR(StartServer(0, /*again=*/false));
+  SAMOVAR_ASSIGN_OR_RETURN(coordinator_, AwaitReady(servers_[0]));
+  servers_[0].address = coordinator_;
+  for (size_t i = 1; i < servers_.size(); ++i) SAMOVAR_RETURN_IF_ERROR(StartServer(i, /*again=*/false));
+  for (size_t i = 0; i < workers_.size(); ++i) SAMOVAR_RETURN_IF_ERROR(StartWorker(i, /*again=*/false));
+  for (size_t i = 1; i < servers_.size(); ++i) {
+    SAMOVAR_ASSIGN_OR_RETURN(servers_[i].address, AwaitReady(servers_[i]));
   }
-  for (size_t i = 1; i < servers_.size(); ++i) SAMOVAR_RETURN_IF_ERROR(AwaitReady(servers_[i].get()).status());
-  for (const Worker& worker : workers_) SAMOVAR_RETURN_IF_ERROR(AwaitReady(worker.process.get()).status());
+  for (const Member& worker : workers_) SAMOVAR_RETURN_IF_ERROR(AwaitReady(worker).status());
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::string> LocalCluster::AwaitReady(ChildProcess* process) {
-  return process->AwaitReady(SteadyNow() + options_.start_timeout, options_.interrupted);
+absl::StatusOr<std::string> LocalCluster::AwaitReady(const Member& member) {
+  return member.process->AwaitReady(SteadyNow() + options_.start_timeout, options_.interrupted);
 }
 
-absl::Status LocalCluster::StartServer(int index) {
+absl::Status LocalCluster::Start(Member* member, const std::string& program, std::vector<std::string> arguments, bool reports_ready) {
   ChildProcess::Options child;
-  child.name = absl::StrCat("server-", index);
-  child.program = absl::StrCat(options_.program_dir, "/samovar-server");
-  child.arguments = {"--listen", "127.0.0.1:0"};
-  if (index == 0) {
-    // What is to be resumed, the run's directory says.
-    child.arguments.insert(child.arguments.end(), {"--coordinator", "--forget-jobs"});
-  } else {
-    child.arguments.insert(child.arguments.end(), {"--join", coordinator_});
-  }
-  child.arguments.insert(child.arguments.end(), {"--state", RunDirectory::ServerDir(options_.state_dir, index),
-                                                 "--apply-threads", absl::StrCat(options_.apply_threads), "--log-level",
-                                                 options_.log_level, "--die-with-parent"});
-  child.reports_ready = true;
-  child.log_path = RunDirectory::LogPath(options_.state_dir, child.name);
-  child.waker = options_.waker;
-  SAMOVAR_ASSIGN_OR_RETURN(std::unique_ptr<ChildProcess> process, ChildProcess::Start(child));
-  servers_.push_back(std::move(process));
-  return absl::OkStatus();
-}
-
-absl::StatusOr<std::unique_ptr<ChildProcess>> LocalCluster::StartWorker(const std::string& name, bool reports_ready) {
-  ChildProcess::Options child;
-  child.name = name;
-  child.program = absl::StrCat(options_.program_dir, "/samovar-worker");
-  child.arguments = {
-      "--coordinator", coordinator_,       "--name",           name, "--threads", absl::StrCat(options_.threads),
-      "--channels",    absl::StrCat(options_.channels), "--log-level", options_.log_level, "--die-with-parent"};
+  child.name = member->name;
+  child.program = absl::StrCat(options_.program_dir, "/", program);
+  child.arguments = std::move(arguments);
+  child.arguments.insert(child.arguments.end(), {"--log-level", options_.log_level, "--die-with-parent"});
   child.reports_ready = reports_ready;
-  child.log_path = RunDirectory::LogPath(options_.state_dir, name);
+  child.log_path = RunDirectory::LogPath(options_.state_dir, member->name);
   child.waker = options_.waker;
-  return ChildProcess::Start(child);
+  SAMOVAR_ASSIGN_OR_RETURN(member->process, ChildProcess::Start(child));
+  member->started = SteadyNow();
+  return absl::OkStatus();
 }
 
-absl::Status LocalCluster::NoteDeath(Worker* worker, absl::Time now) {
-  const std::string obituary = Obituary(*worker->process);
+absl::Status LocalCluster::StartServer(size_t index, bool again) {
+  Member& server = servers_[index];
+  std::vector<std::string> arguments = {"--listen", server.address.empty() ? "127.0.0.1:0" : server.address};
+  if (index == 0) {
+    arguments.push_back("--coordinator");
+    // What of an earlier run is to be resumed, the run's directory says.
+    if (!again) arguments.push_back("--forget-jobs");
+  } else {
+    arguments.insert(arguments.end(), {"--join", coordinator_});
+  }
+  arguments.insert(arguments.end(), {"--state", RunDirectory::ServerDir(options_.state_dir, static_cast<int>(index)), "--apply-threads",
+                                     absl::StrCat(options_.apply_threads)});
+  return Start(&server, "samovar-server", std::move(arguments), !again);
+}
+
+absl::Status LocalCluster::StartWorker(size_t index, bool again) {
+  Member& worker = workers_[index];
+  return Start(&worker, "samovar-worker",
+               {"--coordinator", coordinator_, "--name", worker.name, "--threads", absl::StrCat(options_.threads), "--channels",
+                absl::StrCat(options_.channels)},
+               !again);
+}
+
+absl::Status LocalCluster::NoteDeath(Member* member, absl::Time now) {
+  const std::string obituary = Obituary(*member->process);
   if (++deaths_ >= options_.max_deaths) {
     return absl::UnavailableError(
-        absl::StrCat("workers died ", deaths_, " times while the job got nowhere; the last: ", obituary));
+        absl::StrCat("servers or workers died ", deaths_, " times while the job got nowhere; the last: ", obituary));
   }
-  if (now - worker->started >= kLongLife) worker->backoff.Reset();
-  const absl::Duration delay = worker->backoff.Next();
-  worker->process.reset();
-  worker->restart_at = now + delay;
+  const bool long_life = now - member->started >= kLongLife;
+  if (long_life) member->backoff.Reset();
+  const absl::Duration delay = member->backoff.Next();
+  member->process.reset();
+  member->restart_at = now + delay;
   if (options_.on_event) {
     options_.on_event(absl::StrCat(obituary, "; starting it again in ", absl::ToInt64Milliseconds(delay), " ms"));
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<bool> LocalCluster::Look(Member* member, absl::Time now) {
+  if (member->process != nullptr && member->process->ended()) SAMOVAR_RETURN_IF_ERROR(NoteDeath(member, now));
+  if (member->process != nullptr || now < member->restart_at) return false;
+  member->restart_at = absl::InfiniteFuture();
+  return true;
 }
 
 absl::Status LocalCluster::Supervise(absl::Time now, uint64_t progress) {
@@ -110,22 +128,22 @@ absl::Status LocalCluster::Supervise(absl::Time now, uint64_t progress) {
     progress_ = progress;
     deaths_ = 0;
   }
-  for (const std::unique_ptr<ChildProcess>& server : servers_) {
-    if (server->ended()) return absl::UnavailableError(Obituary(*server));
+  for (size_t i = 0; i < servers_.size(); ++i) {
+    SAMOVAR_ASSIGN_OR_RETURN(const bool start, Look(&servers_[i], now));
+    if (start) SAMOVAR_RETURN_IF_ERROR(StartServer(i, /*again=*/true));
   }
-  for (Worker& worker : workers_) {
-    if (worker.process != nullptr && worker.process->ended()) SAMOVAR_RETURN_IF_ERROR(NoteDeath(&worker, now));
-    if (worker.process != nullptr || now < worker.restart_at) continue;
-    SAMOVAR_ASSIGN_OR_RETURN(worker.process, StartWorker(worker.name, /*reports_ready=*/false));
-    worker.started = now;
-    worker.restart_at = absl::InfiniteFuture();
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    SAMOVAR_ASSIGN_OR_RETURN(const bool start, Look(&workers_[i], now));
+    if (start) SAMOVAR_RETURN_IF_ERROR(StartWorker(i, /*again=*/true));
   }
   return absl::OkStatus();
 }
 
 absl::Time LocalCluster::next_restart() const {
   absl::Time next = absl::InfiniteFuture();
-  for (const Worker& worker : workers_) next = std::min(next, worker.restart_at);
+  for (const auto* members : {&servers_, &workers_}) {
+    for (const Member& member : *members) next = std::min(next, member.restart_at);
+  }
   return next;
 }
 
@@ -140,17 +158,15 @@ void LocalCluster::EndAll(const std::vector<ChildProcess*>& processes, const std
 }
 
 void LocalCluster::Shutdown(const std::function<bool()>& hurry) {
-  std::vector<ChildProcess*> processes;
-  for (const Worker& worker : workers_) {
-    if (worker.process != nullptr) processes.push_back(worker.process.get());
+  for (std::vector<Member>* members : {&workers_, &servers_}) {
+    std::vector<ChildProcess*> processes;
+    for (const Member& member : *members) {
+      if (member.process != nullptr) processes.push_back(member.process.get());
+    }
+    EndAll(processes, hurry);
+    // Destructors kill and reap what is left.
+    members->clear();
   }
-  EndAll(processes, hurry);
-  // Destructors kill and reap what is left.
-  workers_.clear();
-  processes.clear();
-  for (const std::unique_ptr<ChildProcess>& server : servers_) processes.push_back(server.get());
-  EndAll(processes, hurry);
-  servers_.clear();
 }
 
 }  // namespace samovar

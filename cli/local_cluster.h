@@ -1,7 +1,7 @@
 // LocalCluster is the servers and workers of one run, as child processes on this machine.
 //
-// A worker that dies is started again: it holds nothing. A server that dies ends the run: its share of the model since
-// the last snapshot is gone.
+// One that dies is started again: a worker holds nothing, and a server has its snapshots, and its jobs if it is the coordinator, in its
+// state directory.
 //
 // Thread safety: none; one thread, which lives as long as the process (child_process.h).
 #pragma once
@@ -40,16 +40,16 @@ class LocalCluster {
     absl::Duration start_timeout = absl::Seconds(60);
     // Time that the workers, and then the servers, may take to end before they are killed.
     absl::Duration end_timeout = absl::Seconds(10);
-    // A worker that keeps dying is started again after these delays: the first, and at most the last.
+    // A process that keeps dying is started again after these delays: the first, and at most the last.
     absl::Duration first_restart_delay = absl::Milliseconds(500);
     absl::Duration last_restart_delay = absl::Seconds(10);
-    // So many deaths of workers while the job gets nowhere fail the run.
+    // So many deaths while the job gets nowhere fail the run.
     int max_deaths = 8;
     // Notified when a process ends; whoever waits for it calls Supervise then. Outlives the cluster.
     Waker* waker = nullptr;
     // Whether the user wants the run to end. Asked while processes are starting.
     std::function<bool()> interrupted;
-    // Told, in words, that a worker died and is started again.
+    // Told, in words, that a process died and is started again.
     std::function<void(const std::string&)> on_event;
   };
 
@@ -64,9 +64,8 @@ class LocalCluster {
   // Address of the coordinator, "host:port".
   const std::string& coordinator() const { return coordinator_; }
 
-  // Looks at all processes and starts workers again whose time has come. `progress` is any number that grows while the
-  // job gets on. UNAVAILABLE: a server died, or workers die again and again; the message says which, how, and where the
-  // log is.
+  // Looks at all processes and starts those again whose time has come. `progress` is any number that grows while the
+  // job gets on. UNAVAILABLE: they die again and again; the message says which, how, and where the log is.
   absl::Status Supervise(absl::Time now, uint64_t progress);
   // When Supervise has to be called at the latest, if the waker does not wake before.
   absl::Time next_restart() const;
@@ -76,28 +75,36 @@ class LocalCluster {
   void Shutdown(const std::function<bool()>& hurry);
 
  private:
-  // A worker's place; null while it waits for its restart.
-  struct Worker {
+  // A process's place.
+  struct Member {
     std::string name;
-    std::unique_ptr<ChildProcess> process;
     Backoff backoff;
+    // Null while it waits for its restart.
+    std::unique_ptr<ChildProcess> process;
     absl::Time started;
     absl::Time restart_at = absl::InfiniteFuture();
+    // Of a server, once it is ready: it is started again there, so that whoever talks to it need not be told.
+    std::string address;
   };
 
   explicit LocalCluster(Options options) : options_(std::move(options)) {}
   absl::Status StartAll();
-  absl::Status StartServer(int index);
-  absl::StatusOr<std::unique_ptr<ChildProcess>> StartWorker(const std::string& name, bool reports_ready);
-  absl::StatusOr<std::string> AwaitReady(ChildProcess* process);
-  absl::Status NoteDeath(Worker* worker, absl::Time now);
+  Member MakeMember(const std::string& name) const;
+  // `again`: in the place of one that died, and without waiting until it is ready.
+  absl::Status StartServer(size_t index, bool again);
+  absl::Status StartWorker(size_t index, bool again);
+  absl::Status Start(Member* member, const std::string& program, std::vector<std::string> arguments, bool reports_ready);
+  absl::StatusOr<std::string> AwaitReady(const Member& member);
+  // Whether the member's time to be started again has come.
+  absl::StatusOr<bool> Look(Member* member, absl::Time now);
+  absl::Status NoteDeath(Member* member, absl::Time now);
   void EndAll(const std::vector<ChildProcess*>& processes, const std::function<bool()>& hurry);
 
   const Options options_;
   std::string coordinator_;
-  std::vector<std::unique_ptr<ChildProcess>> servers_;
-  std::vector<Worker> workers_;
-  // Deaths of workers since the job last got on, and how far it had got then.
+  std::vector<Member> servers_;
+  std::vector<Member> workers_;
+  // Deaths since the job last got on, and how far it had got then.
   int deaths_ = 0;
   uint64_t progress_ = 0;
 };

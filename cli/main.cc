@@ -28,6 +28,7 @@ struct Runner {
   int operator()(const CancelOptions& options) const { return RunCancel(options); }
   int operator()(const LogsOptions& options) const { return RunLogs(options); }
   int operator()(const ModelExportOptions& options) const { return RunModelExport(options); }
+  int operator()(const SnapshotExportOptions& options) const { return RunSnapshotExport(options); }
   int operator()(const ImportIdxOptions& options) const { return RunImportIdx(options); }
   int operator()(const ImportCifar10Options& options) const { return RunImportCifar10(options); }
   int operator()(const ImportImagesFlags& options) const { return RunImportImages(options); }

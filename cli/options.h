@@ -24,6 +24,10 @@ struct JobOptions {
   std::string weights;
   // A .solverstate file to continue from. Not together with weights or resume.
   std::string snapshot;
+  // The directory of an exported snapshot to continue from, or one with several. Not together with any of the above.
+  std::string restore;
+  // Where snapshots are exported to; empty: nowhere.
+  std::string export_snapshots;
 };
 
 struct TrainOptions : JobOptions {
@@ -129,6 +133,14 @@ struct ModelExportOptions {
   // A snapshot that there is; unset: the job as it is now.
   std::optional<uint64_t> iteration;
   bool force = false;
+  bool json = false;
+};
+
+struct SnapshotExportOptions {
+  std::string job;
+  std::string coordinator;
+  // The snapshot becomes a directory in it.
+  std::string output;
   bool json = false;
 };
 

@@ -43,9 +43,12 @@ JobNews NewsFilter::Take(const v1::JobStatus& status) {
   }
   for (; tests_ < status.tests_size(); ++tests_) news.tests.push_back(status.tests(tests_));
   for (; snapshots_ < status.snapshots_size(); ++snapshots_) news.snapshots.push_back(status.snapshots(snapshots_));
-  if (status.snapshot_error() != snapshot_error_) {
-    news.snapshot_error = status.snapshot_error();
-    snapshot_error_ = status.snapshot_error();
+  if (status.snapshot_error() != snapshot_error_) news.snapshot_error = snapshot_error_ = status.snapshot_error();
+  if (status.export_error() != export_error_) news.export_error = export_error_ = status.export_error();
+  const uint64_t dropped = status.dropped_notices();
+  const uint64_t notices = dropped + static_cast<uint64_t>(status.notices_size());
+  for (notices_ = std::clamp(notices_, dropped, notices); notices_ < notices; ++notices_) {
+    news.notices.push_back(status.notices(static_cast<int>(notices_ - dropped)));
   }
   return news;
 }
@@ -70,6 +73,7 @@ std::string StatusLine(const v1::JobStatus& status) {
     return status.cause().empty() ? "starting" : status.cause();
   }
   std::string line = absl::StrCat("iteration ", status.iteration(), "/", status.max_iter());
+  if (!status.cause().empty() && status.state() == v1::JOB_STATE_RUNNING) return absl::StrCat(line, "  ", status.cause());
   if (status.completed_iterations() > status.resumed_from()) {
     absl::StrAppend(&line, absl::StrFormat("  loss %.4g", status.loss()));
   }
@@ -135,6 +139,14 @@ std::vector<std::string> SummaryLines(const v1::JobStatus& status) {
   if (status.speculative() > 0) {
     lines.push_back(absl::StrCat("stragglers: ", status.speculative(), " pieces of work given to a second worker, ",
                                  status.speculative_wasted(), " of them in vain"));
+  }
+  if (status.recoveries() > 0) {
+    lines.push_back(absl::StrCat("recoveries: servers were lost and came back ", status.recoveries(), " times, ",
+                                 status.repeated_iterations(), " iterations were computed again"));
+  }
+  if (status.skipped_iterations() > 0) {
+    lines.push_back(absl::StrCat("skipped: ", status.skipped_iterations(),
+                                 " iterations whose loss or gradient was not finite changed nothing"));
   }
   return lines;
 }

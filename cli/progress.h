@@ -22,6 +22,10 @@ struct JobNews {
   std::vector<uint64_t> snapshots;
   // Empty unless a snapshot failed in another way than before.
   std::string snapshot_error;
+  // The same of an export.
+  std::string export_error;
+  // What the user should know, oldest first.
+  std::vector<std::string> notices;
 };
 
 // NewsFilter tells what of a job's successive statuses has not been told yet. Thread safety: none.
@@ -40,6 +44,8 @@ class NewsFilter {
   int tests_ = 0;
   int snapshots_ = 0;
   std::string snapshot_error_;
+  std::string export_error_;
+  uint64_t notices_ = 0;
 };
 
 // "45 s", "3 min 20 s", "2 h 05 min".
@@ -48,8 +54,8 @@ std::string FormatDuration(double seconds);
 // "1.6 MiB"
 std::string FormatBytes(double bytes);
 
-// The line that a terminal shows: "iteration 523/2000  loss 0.341  3107 images/s  31 s left"; of a job that is not
-// running, what it waits for.
+// The line that a terminal shows: "iteration 523/2000  loss 0.341  3107 images/s  31 s left"; of a job that
+// waits, what for.
 std::string StatusLine(const v1::JobStatus& status);
 
 // "Iteration 500 (212.4 iter/s, 0.47s/100 iters), loss = 0.34", a line for each train output, "Iteration 500, lr =

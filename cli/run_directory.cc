@@ -162,8 +162,9 @@ absl::StatusOr<RunStart> ChooseStart(const std::optional<RunRecord>& last, int s
     }
     if (last->servers != servers) {
       return absl::FailedPreconditionError(absl::StrCat("the earlier run had ", last->servers,
-                                                        " servers, and its snapshots are ",
-                                                        "theirs; resume it with --servers ", last->servers));
+                                                        " servers, and its snapshots are theirs; resume it with --servers ",
+                                                        last->servers, ", or begin with --restore from a snapshot that it exported "
+                                                        "(--export-snapshots, or samovar snapshot export while it runs)"));
     }
     return RunStart::kResume;
   }

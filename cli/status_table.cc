@@ -58,6 +58,12 @@ std::string StragglersText(const v1::JobStatus& job) {
   return absl::StrCat(job.speculative(), " given to a second worker, ", job.speculative_wasted(), " in vain");
 }
 
+// What it waits for or why it ended, else what could not be kept of it.
+const std::string& RemarkOf(const v1::JobStatus& job) {
+  if (!job.cause().empty()) return job.cause();
+  return job.snapshot_error().empty() ? job.export_error() : job.snapshot_error();
+}
+
 std::string Jobs(const v1::ClusterStatus& status) {
   std::vector<Cells> rows = {{"id", "state", "mode", "iteration", "ahead", "loss", "images/s", "left", "snapshots", ""}};
   for (const v1::JobStatus& job : status.jobs()) {
@@ -70,7 +76,7 @@ std::string Jobs(const v1::ClusterStatus& status) {
                     absl::StrFormat("%.0f", job.images_per_second()),
                     running && job.eta_seconds() > 0 ? FormatDuration(job.eta_seconds()) : "-",
                     job.snapshots().empty() ? "-" : absl::StrJoin(job.snapshots(), " "),
-                    job.cause().empty() ? job.snapshot_error().empty() ? StragglersText(job) : job.snapshot_error() : job.cause()});
+                    RemarkOf(job).empty() ? StragglersText(job) : RemarkOf(job)});
   }
   return Table(rows);
 }
@@ -94,7 +100,7 @@ std::string JobsTable(const v1::ListJobsResponse& jobs) {
                     running ? absl::StrFormat("%.0f", job.images_per_second()) : "-",
                     running && job.eta_seconds() > 0 ? FormatDuration(job.eta_seconds()) : "-",
                     running ? absl::StrCat(job.workers()) : "-", absl::StrCat(job.weight()),
-                    job.cause().empty() ? job.snapshot_error() : job.cause()});
+                    RemarkOf(job)});
   }
   return Table(rows);
 }

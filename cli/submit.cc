@@ -15,6 +15,7 @@
 #include "cli/mode.h"
 #include "cli/waker.h"
 #include "common/base/status_macros.h"
+#include "common/caffe/paths.h"
 
 namespace samovar {
 namespace {
@@ -27,17 +28,21 @@ absl::StatusOr<std::optional<v1::JobSpec>> FindEarlier(const JobClient& client, 
   return spec.status();
 }
 
-// All of the job that the solver does not say. `registered`: servers of the cluster.
+// All of the job that the solver does not say. `earlier`: the job that it continues. `registered`: servers of the cluster.
 absl::Status Complete(const SubmitOptions& options, const std::optional<v1::JobSpec>& earlier, int registered, v1::JobSpec* spec) {
   const ModeChoice mode = earlier.has_value() ? Resumed(options.mode, ChoiceOf(*earlier)) : options.mode;
   SAMOVAR_RETURN_IF_ERROR(ApplyMode(mode, options.solver, spec));
   const std::optional<uint64_t> seed = earlier.has_value() && !options.seed.has_value() ? earlier->seed() : options.seed;
   spec->set_seed(ChooseSeed(seed, spec->solver()));
-  const int servers = earlier.has_value() ? static_cast<int>(earlier->servers()) : std::max(1, registered);
+  const int servers = options.resume && earlier.has_value() ? static_cast<int>(earlier->servers()) : std::max(1, registered);
   spec->set_servers(static_cast<uint32_t>(options.servers.value_or(servers)));
   spec->set_resume(options.resume);
   spec->set_weight(static_cast<uint32_t>(options.weight));
   spec->set_keep_snapshots(static_cast<uint32_t>(options.keep_snapshots));
+  spec->set_export_snapshots(ResolvePath(options.export_snapshots, ""));
+  if (options.resume && options.export_snapshots.empty() && earlier.has_value()) {
+    spec->set_export_snapshots(earlier->export_snapshots());
+  }
   return absl::OkStatus();
 }
 
@@ -73,14 +78,14 @@ int RunSubmit(const SubmitOptions& options) {
     return code;
   };
   // First, since what is wrong here is wrong for every cluster.
-  absl::StatusOr<CheckedJob> job = CheckJob(options.solver, {options.weights, options.snapshot, options.resume});
+  absl::StatusOr<CheckedJob> job = CheckJob(options.solver, {options.weights, options.snapshot, options.resume, options.restore});
   if (!job.ok()) return fail(job.status(), kExitUsage);
   for (const std::string& warning : job->warnings) PrintWarning(warning);
   const absl::StatusOr<v1::ClusterStatus> cluster = client.ClusterStatus();
   if (!cluster.ok()) return fail(cluster.status(), kExitFailed);
   v1::JobSpec& spec = job->spec;
   if (!options.name.empty()) spec.set_job_id(options.name);
-  std::optional<v1::JobSpec> earlier;
+  std::optional<v1::JobSpec> earlier = job->restored;
   if (options.resume) {
     auto found = FindEarlier(client, spec.job_id());
     if (!found.ok()) return fail(found.status(), kExitFailed);

@@ -17,6 +17,7 @@
 #include "cli/waker.h"
 #include "common/base/loader.h"
 #include "common/base/status_macros.h"
+#include "common/caffe/paths.h"
 
 namespace samovar {
 namespace {
@@ -72,10 +73,13 @@ absl::StatusOr<std::unique_ptr<RunDirectory>> OpenDirectory(const std::string& p
 }
 
 absl::StatusOr<Prepared> Prepare(const TrainOptions& options) {
-  SAMOVAR_ASSIGN_OR_RETURN(CheckedJob job, CheckJob(options.solver, {options.weights, options.snapshot, options.resume}));
+  SAMOVAR_ASSIGN_OR_RETURN(CheckedJob job, CheckJob(options.solver, {options.weights, options.snapshot, options.resume, options.restore}));
   SAMOVAR_ASSIGN_OR_RETURN(std::string program_dir, ProgramDir());
   // What a run that is resumed was, its directory says.
-  if (!options.resume) SAMOVAR_RETURN_IF_ERROR(ApplyMode(options.mode, options.solver, &job.spec));
+  if (!options.resume) {
+    const ModeChoice mode = job.restored.has_value() ? Resumed(options.mode, ChoiceOf(*job.restored)) : options.mode;
+    SAMOVAR_RETURN_IF_ERROR(ApplyMode(mode, options.solver, &job.spec));
+  }
   for (const std::string& warning : job.warnings) PrintWarning(warning);
 
   const std::string state_dir = options.state.empty() ? absl::StrCat(job.snapshot_prefix, "_state") : options.state;
@@ -93,8 +97,10 @@ absl::StatusOr<Prepared> Prepare(const TrainOptions& options) {
   if (start == RunStart::kResume) run.record = *prepared.directory->record();
   run.record.solver = options.solver;
   run.record.servers = options.servers;
-  const bool keeps_seed = start == RunStart::kResume && !options.seed.has_value();
-  run.record.seed = ChooseSeed(keeps_seed ? run.record.seed : options.seed, job.spec.solver());
+  std::optional<uint64_t> seed = options.seed;
+  if (!seed.has_value() && start == RunStart::kResume) seed = run.record.seed;
+  if (!seed.has_value() && job.restored.has_value()) seed = job.restored->seed();
+  run.record.seed = ChooseSeed(seed, job.spec.solver());
   run.record.mode = ChoiceOf(job.spec);
   run.record.finished = false;
   if (start == RunStart::kFresh) SAMOVAR_RETURN_IF_ERROR(prepared.directory->Clear());
@@ -104,6 +110,7 @@ absl::StatusOr<Prepared> Prepare(const TrainOptions& options) {
   run.spec.set_servers(static_cast<uint32_t>(options.servers));
   run.spec.set_seed(run.record.seed);
   run.spec.set_resume(start == RunStart::kResume);
+  run.spec.set_export_snapshots(ResolvePath(options.export_snapshots, ""));
   run.first_iteration = job.first_iteration;
   run.start = std::move(job.start);
   run.snapshot_prefix = std::move(job.snapshot_prefix);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <ostream>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -20,6 +21,14 @@ std::string Counted(int count, const std::string& what) {
 
 // As Caffe's log names it.
 const char* FormatName(const std::string& path) { return absl::EndsWith(path, ".h5") ? "HDF5" : "binary proto"; }
+
+std::vector<std::string> WarningsOf(const JobNews& news) {
+  std::vector<std::string> warnings = news.notices;
+  for (const std::string& error : {news.snapshot_error, news.export_error}) {
+    if (!error.empty()) warnings.push_back(error);
+  }
+  return warnings;
+}
 
 // What the two reporters for people share: the lines. They differ in how a line is written.
 class TextReporter : public TrainReporter {
@@ -51,7 +60,7 @@ class TextReporter : public TrainReporter {
     for (const v1::TestReport& report : news.tests) {
       for (const std::string& line : TestLines(report)) Line(line);
     }
-    if (!news.snapshot_error.empty()) Warning(news.snapshot_error);
+    for (const std::string& text : WarningsOf(news)) Warning(text);
   }
 
   void Warning(const std::string& text) override {
@@ -195,7 +204,7 @@ class JsonReporter : public TrainReporter {
                 .Raw("outputs", OutputsJson(report.outputs())));
     }
     for (uint64_t iteration : news.snapshots) Write(Event("snapshot").Integer("iteration", iteration));
-    if (!news.snapshot_error.empty()) Warning(news.snapshot_error);
+    for (const std::string& text : WarningsOf(news)) Warning(text);
     if (status.state() != v1::JOB_STATE_RUNNING) return;
     Write(Event("progress")
               .Integer("iteration", status.iteration())
@@ -245,6 +254,9 @@ class JsonReporter : public TrainReporter {
               .Integer("releases", status.releases())
               .Integer("speculative", status.speculative())
               .Integer("speculative_wasted", status.speculative_wasted())
+              .Integer("recoveries", status.recoveries())
+              .Integer("repeated_iterations", status.repeated_iterations())
+              .Integer("skipped_iterations", status.skipped_iterations())
               .Raw("ledger", held.Finish()));
   }
 

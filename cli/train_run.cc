@@ -1,11 +1,12 @@
 #include "cli/train_run.h"
 
+#include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "cli/follow_job.h"
 #include "cli/job_watcher.h"
-#include "cli/model_export.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/channel.h"
@@ -18,6 +19,7 @@ namespace {
 constexpr absl::Duration kWatchInterval = absl::Milliseconds(250);
 // The coordinator checks the job; large nets take a while.
 constexpr absl::Duration kSubmitDeadline = absl::Seconds(30);
+constexpr absl::Duration kSubmitRetry = absl::Milliseconds(200);
 
 }  // namespace
 
@@ -49,22 +51,40 @@ absl::Status TrainRun::Run() {
 
 absl::Status TrainRun::Submit() {
   const std::unique_ptr<v1::JobService::Stub> stub = v1::JobService::NewStub(channel_);
-  grpc::ClientContext context;
-  SetDeadline(&context, kSubmitDeadline);
-  v1::SubmitRequest request;
-  *request.mutable_spec() = options_.spec;
-  v1::SubmitResponse response;
-  return Annotate(FromGrpcStatus(stub->Submit(&context, request, &response)), "the coordinator refused the job");
+  const absl::Time deadline = SteadyNow() + kSubmitDeadline;
+  for (bool again = false;; again = true) {
+    grpc::ClientContext context;
+    SetDeadline(&context, kSubmitDeadline);
+    v1::SubmitRequest request;
+    *request.mutable_spec() = options_.spec;
+    v1::SubmitResponse response;
+    const absl::Status status = FromGrpcStatus(stub->Submit(&context, request, &response));
+    // A coordinator that died may have taken the job before.
+    if (status.ok() || (again && absl::IsAlreadyExists(status))) return absl::OkStatus();
+    if (interruption_.signal() != 0) return absl::CancelledError("interrupted");
+    if (!absl::IsUnavailable(status) || SteadyNow() > deadline) return Annotate(status, "the coordinator refused the job");
+    SAMOVAR_RETURN_IF_ERROR(cluster_->Supervise(SteadyNow(), progress_));
+    waker_.Wait(std::min(cluster_->next_restart(), SteadyNow() + kSubmitRetry));
+  }
 }
 
 absl::Status TrainRun::Follow() {
   JobWatcher watcher(channel_, options_.spec.job_id(), kWatchInterval, &waker_);
+  ModelWriter writer(&options_.spec, options_.snapshot_prefix, &waker_);
+  v1::JobStatus status;
+  bool succeeded = false;
   while (true) {
     if (interruption_.signal() != 0) return absl::CancelledError("interrupted");
-    if (const auto status = watcher.Take()) {
-      SAMOVAR_ASSIGN_OR_RETURN(const bool succeeded, Take(*status));
-      if (succeeded) return Finish(*status);
+    if (auto news = watcher.Take()) {
+      status = *std::move(news);
+      SAMOVAR_ASSIGN_OR_RETURN(succeeded, Take(status));
+      if (succeeded) unwritten_.push_back(status.max_iter());
     }
+    SAMOVAR_RETURN_IF_ERROR(WriteModels(status, &writer));
+    if (succeeded && !writer.busy()) return Finish(status);
+    // A coordinator that died is waited for; one that has lost the job with its disk is not.
+    const grpc::Status failure = watcher.Failure(absl::InfiniteDuration());
+    if (!failure.ok()) return Annotate(FromGrpcStatus(failure), "the coordinator has lost the job");
     SAMOVAR_RETURN_IF_ERROR(cluster_->Supervise(SteadyNow(), progress_));
     waker_.Wait(cluster_->next_restart());
   }
@@ -74,39 +94,37 @@ absl::StatusOr<bool> TrainRun::Take(const v1::JobStatus& status) {
   const JobNews news = news_.Take(status);
   progress_ = status.completed_iterations() + static_cast<uint64_t>(status.tests_size() + status.snapshots_size());
   reporter_.Progress(status, news);
-  for (uint64_t iteration : news.snapshots) SAMOVAR_RETURN_IF_ERROR(TakeSnapshot(iteration, status));
+  for (uint64_t iteration : news.snapshots) {
+    options_.record.snapshot = iteration;
+    SAMOVAR_RETURN_IF_ERROR(directory_.Save(options_.record));
+    // The last one's model is written when the job has succeeded, whether it could be kept as a snapshot or not.
+    if (iteration < status.max_iter()) unwritten_.push_back(iteration);
+  }
   return HasSucceeded(status);
 }
 
-absl::Status TrainRun::TakeSnapshot(uint64_t iteration, const v1::JobStatus& status) {
-  options_.record.snapshot = iteration;
-  SAMOVAR_RETURN_IF_ERROR(directory_.Save(options_.record));
-  // The last one's model is written by Finish, where failing to is an error.
-  if (iteration == status.max_iter()) return absl::OkStatus();
-  const absl::Status written = WriteModel(iteration, status);
-  if (!written.ok()) reporter_.Warning(std::string(written.message()));
+absl::Status TrainRun::WriteModels(const v1::JobStatus& status, ModelWriter* writer) {
+  if (const std::optional<ModelWriter::Written> written = writer->Take()) {
+    if (written->model.ok()) {
+      reporter_.ModelWritten(written->iteration, written->model_path);
+    } else if (written->iteration == status.max_iter()) {
+      return written->model;
+    } else {
+      reporter_.Warning(std::string(written->model.message()));
+    }
+    if (!written->state.ok()) {
+      reporter_.Warning(std::string(written->state.message()));
+    } else if (written->model.ok()) {
+      reporter_.SolverStateWritten(written->iteration, written->state_path);
+    }
+  }
+  if (writer->busy() || unwritten_.empty()) return absl::OkStatus();
+  writer->Start(unwritten_.front(), status);
+  unwritten_.pop_front();
   return absl::OkStatus();
-}
-
-absl::Status TrainRun::WriteModel(uint64_t iteration, const v1::JobStatus& status) {
-  const std::string path = ModelPath(options_.snapshot_prefix, iteration, options_.spec.solver());
-  SAMOVAR_RETURN_IF_ERROR(Annotate(ExportModel(options_.spec, status, iteration, path, interruption_.stopper()),
-                                   absl::StrCat("cannot write ", path)));
-  reporter_.ModelWritten(iteration, path);
-  WriteSolverState(iteration, status, path);
-  return absl::OkStatus();
-}
-
-void TrainRun::WriteSolverState(uint64_t iteration, const v1::JobStatus& status, const std::string& model_path) {
-  const std::string path = SolverStatePath(options_.snapshot_prefix, iteration, options_.spec.solver());
-  const absl::Status written =
-      ExportSolverState(options_.spec, status, iteration, model_path, path, interruption_.stopper());
-  if (written.ok()) return reporter_.SolverStateWritten(iteration, path);
-  reporter_.Warning(absl::StrCat("cannot write ", path, ": ", written.message()));
 }
 
 absl::Status TrainRun::Finish(const v1::JobStatus& status) {
-  SAMOVAR_RETURN_IF_ERROR(WriteModel(status.max_iter(), status));
   const v1::LedgerSummary& ledger = status.ledger();
   if (ledger.chunks() == 0 || ledger.complete_chunks() != ledger.chunks() || ledger.iterations() != status.max_iter()) {
     return absl::InternalError(LedgerLine(ledger));

@@ -6,6 +6,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <string>
 
@@ -13,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "cli/interruption.h"
 #include "cli/local_cluster.h"
+#include "cli/model_writer.h"
 #include "cli/run_directory.h"
 #include "cli/train_reporter.h"
 #include "cli/waker.h"
@@ -51,11 +53,9 @@ class TrainRun {
   absl::Status Follow();
   // Takes a new status. Returns true if the job has succeeded.
   absl::StatusOr<bool> Take(const v1::JobStatus& status);
-  absl::Status TakeSnapshot(uint64_t iteration, const v1::JobStatus& status);
+  // Tells what was written, and has the next model written. An error: the last one could not be. `status` is the newest.
+  absl::Status WriteModels(const v1::JobStatus& status, ModelWriter* writer);
   absl::Status Finish(const v1::JobStatus& status);
-  // Writes a model, and beside it the solver's state; failing to write the state is a warning.
-  absl::Status WriteModel(uint64_t iteration, const v1::JobStatus& status);
-  void WriteSolverState(uint64_t iteration, const v1::JobStatus& status, const std::string& model_path);
 
   Options options_;
   Waker& waker_;
@@ -67,6 +67,8 @@ class TrainRun {
   std::shared_ptr<grpc::Channel> channel_;
   // Grows while the job gets on.
   uint64_t progress_ = 0;
+  // Iterations of snapshots whose models have yet to be written, oldest first.
+  std::deque<uint64_t> unwritten_;
 };
 
 }  // namespace samovar

@@ -16,6 +16,9 @@ const char* ConflictInJob(const JobOptions& job) {
   if (job.resume && !job.weights.empty()) {
     return "--resume and --weights exclude each other: an earlier run continues with the weights that it has";
   }
+  if (!job.restore.empty() && (job.resume || !job.snapshot.empty() || !job.weights.empty())) {
+    return "--restore excludes --resume, --snapshot and --weights: an exported snapshot has all that training begins from";
+  }
   if (job.mode.topk_ratio.has_value() && job.mode.encoding != "topk") return "--topk-ratio is for --encoding topk";
   if (job.mode.delay.has_value() && job.mode.mode != "bounded") return "--delay is for --mode bounded";
   if (job.mode.parts.has_value() && job.mode.mode != "sync") return "--parts is for --mode sync";

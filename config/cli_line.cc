@@ -39,7 +39,10 @@ constexpr char kTrainExamples[] =
     "Finetuning: rename the layers that are to be trained anew, then\n"
     "  samovar train --solver finetune_solver.prototxt --weights bvlc_reference_caffenet.caffemodel\n"
     "Continuing what Caffe trained, or a finished run with a larger max_iter:\n"
-    "  samovar train --solver lenet_solver.prototxt --snapshot lenet_iter_5000.solverstate";
+    "  samovar train --solver lenet_solver.prototxt --snapshot lenet_iter_5000.solverstate\n"
+    "Continuing on other machines, or with another number of servers:\n"
+    "  samovar train --solver lenet_solver.prototxt --export-snapshots snapshots\n"
+    "  samovar train --solver lenet_solver.prototxt --restore snapshots --servers 4";
 constexpr char kCheckExamples[] =
     "Example:\n"
     "  samovar check examples/mnist/lenet_solver.prototxt";
@@ -95,6 +98,10 @@ constexpr char kModelExportExamples[] =
     "Examples:\n"
     "  samovar model export lenet 127.0.0.1:7100 --output lenet.caffemodel\n"
     "  samovar model export lenet 127.0.0.1:7100 --output lenet_5000.caffemodel --iteration 5000";
+constexpr char kSnapshotExportExamples[] =
+    "Examples: a job of any number of servers goes on with two\n"
+    "  samovar snapshot export lenet 127.0.0.1:7100 --output /shared/snapshots\n"
+    "  samovar submit 127.0.0.1:7100 --solver lenet_solver.prototxt --restore /shared/snapshots/lenet_iter_5000 --servers 2";
 constexpr char kVersionExamples[] =
     "The engine is built for x86-64-v2 (SSE 4.2), v3 (AVX2) and v4 (AVX-512), and the highest level that the CPU has is used.\n"
     "On one level every machine computes the same bits; SAMOVAR_ISA in the environment lowers it, for this command and the\n"
@@ -118,6 +125,7 @@ CliLine::CliLine() : line("samovar", kDescription) {
   AddSubmit();
   AddJobCommands();
   AddModelExport();
+  AddSnapshotExport();
   AddData();
   AddSmallCommands();
 }
@@ -215,6 +223,18 @@ void CliLine::AddJobFlags(CLI::App* command, JobOptions* job) {
       ->type_name("FILE")
       ->default_str("");
   command->add_flag("--resume", job->resume, "Continues the earlier run from its last snapshot");
+  command
+      ->add_option("--export-snapshots", job->export_snapshots,
+                   "Exports each snapshot as well, to a directory JOB_iter_N in this one, which all servers must find under this path; "
+                   "as many are kept as of other snapshots")
+      ->type_name("DIR")
+      ->default_str("");
+  command
+      ->add_option("--restore", job->restore,
+                   "Continues, exactly, from an exported snapshot, on any number of servers, in its mode and with its seed unless others "
+                   "are given; of a directory that has several it takes the newest")
+      ->type_name("DIR")
+      ->default_str("");
 }
 
 void CliLine::AddTrain() {
@@ -373,6 +393,20 @@ void CliLine::AddModelExport() {
   model_export_->add_flag("--json", model_export.json, "Reports what was written as one JSON object a line");
 }
 
+void CliLine::AddSnapshotExport() {
+  CLI::App* snapshot = line.AddCommand(line.app(), "snapshot", "Gets snapshots out of a cluster", "");
+  snapshot_export_ = line.AddCommand(snapshot, "export", "Has a running job write a snapshot that any number of servers can go on from",
+                                     kSnapshotExportExamples);
+  AddJob(snapshot_export_, &snapshot_export.job, &snapshot_export.coordinator);
+  line.Require(snapshot_export_, snapshot_export_
+                                     ->add_option("--output", snapshot_export.output,
+                                                  "Makes the snapshot's directory, JOB_iter_N, in this one, which all servers must "
+                                                  "find under this path; older ones of the job there are removed, as with "
+                                                  "--export-snapshots")
+                                     ->type_name("DIR"));
+  snapshot_export_->add_flag("--json", snapshot_export.json, "Prints one JSON object");
+}
+
 void CliLine::AddSmallCommands() {
   line.AddCommand(line.app(), "version", "Shows the version, and the instruction-set level of the compute engine", kVersionExamples);
   completion_ = line.AddCommand(line.app(), "completion", "Writes a script that completes commands in a shell",
@@ -396,6 +430,7 @@ CliFlags CliLine::Chosen() const {
   if (command == logs_) return logs;
   if (command == cancel_) return cancel;
   if (command == model_export_) return model_export;
+  if (command == snapshot_export_) return snapshot_export;
   if (command == import_idx_) return import_idx;
   if (command == import_cifar10_) return import_cifar10;
   if (command == import_images_) return import_images;

@@ -25,6 +25,7 @@ struct CliLine {
   LogsOptions logs;
   CancelOptions cancel;
   ModelExportOptions model_export;
+  SnapshotExportOptions snapshot_export;
   ImportIdxOptions import_idx;
   ImportCifar10Options import_cifar10;
   ImportImagesFlags import_images;
@@ -52,6 +53,7 @@ struct CliLine {
   void AddSubmit();
   void AddJobCommands();
   void AddModelExport();
+  void AddSnapshotExport();
   void AddData();
   void AddImportCifar10(CLI::App* importers);
   void AddImportImages(CLI::App* importers);
@@ -71,6 +73,7 @@ struct CliLine {
   CLI::App* logs_ = nullptr;
   CLI::App* cancel_ = nullptr;
   CLI::App* model_export_ = nullptr;
+  CLI::App* snapshot_export_ = nullptr;
   CLI::App* import_idx_ = nullptr;
   CLI::App* import_cifar10_ = nullptr;
   CLI::App* import_images_ = nullptr;

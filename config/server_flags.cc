@@ -57,7 +57,7 @@ Parsed<ServerFlags> ParseServerFlags(int argc, const char* const* argv) {
       ->type_name("N")
       ->check(Between(1, kMaxCount));
   app->add_flag("--forget-jobs", flags.forget_jobs,
-                "With --coordinator, keeps jobs in memory alone, instead of going on with them when it is started again");
+                "With --coordinator, begins without the jobs of its earlier starts, instead of going on with them");
   app->add_flag(
       "--allow-plaintext", flags.allow_plaintext,
       "Accepts that anybody on the network of a --listen address beyond this machine can read and change the training");

@@ -40,6 +40,8 @@ std::string TemporaryName(const std::string& path) {
   return absl::StrCat(path, ".", getpid(), ".", counter.fetch_add(1, std::memory_order_relaxed), ".tmp");
 }
 
+}  // namespace
+
 absl::Status WriteAll(const std::string& path, absl::string_view bytes, int fd) {
   while (!bytes.empty()) {
     const ssize_t written = ::write(fd, bytes.data(), bytes.size());
@@ -48,8 +50,6 @@ absl::Status WriteAll(const std::string& path, absl::string_view bytes, int fd) 
   }
   return absl::OkStatus();
 }
-
-}  // namespace
 
 absl::Status WriteFileAtomically(const std::string& path, const std::function<absl::Status(int fd)>& write) {
   const std::string directory = DirectoryOf(path);

@@ -18,7 +18,10 @@ namespace samovar {
 // the system says.
 absl::Status WriteFileAtomically(const std::string& path, const std::function<absl::Status(int fd)>& write);
 
-// The same with these bytes.
+// Writes all of the bytes at the file's position; an error names `path`.
+absl::Status WriteAll(const std::string& path, absl::string_view bytes, int fd);
+
+// As WriteFileAtomically, with these bytes.
 absl::Status WriteBytesAtomically(const std::string& path, absl::string_view bytes);
 
 // The same with the message in binary. INVALID_ARGUMENT: larger than 2 GiB, which is protobuf's limit, or lacks a

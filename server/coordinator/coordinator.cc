@@ -1,7 +1,9 @@
 #include "server/coordinator/coordinator.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <map>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -31,6 +33,12 @@ absl::Status UnknownWorker(uint64_t worker) {
   return absl::NotFoundError(absl::StrCat("worker ", worker, " is not known here (any more); it should join again"));
 }
 
+absl::Status Remove(const std::string& directory) {
+  std::error_code error;
+  std::filesystem::remove_all(directory, error);
+  return error ? absl::ErrnoToStatus(error.value(), absl::StrCat("cannot remove ", directory)) : absl::OkStatus();
+}
+
 // Whether something in the report is about the job.
 bool Mentions(const v1::WorkerReport& report, const std::string& job_id) {
   const auto names = [&job_id](const auto& entry) { return entry.job_id() == job_id; };
@@ -46,7 +54,8 @@ absl::StatusOr<std::unique_ptr<Coordinator>> Coordinator::Create(const Options& 
   SAMOVAR_ASSIGN_OR_RETURN(const uint64_t epoch, NextEpoch(directory));
   auto coordinator = std::unique_ptr<Coordinator>(new Coordinator(options, epoch));
   JobQueue::Options queue;
-  if (!options.forget_jobs) queue.table_dir = absl::StrCat(directory, "/jobs");
+  queue.table_dir = absl::StrCat(directory, "/jobs");
+  if (options.forget_jobs) SAMOVAR_RETURN_IF_ERROR(Remove(queue.table_dir));
   queue.max_running = options.max_running;
   queue.epoch = epoch;
   queue.cluster = coordinator->View();
@@ -239,9 +248,12 @@ absl::StatusOr<v1::JobSpec> Coordinator::GetSpec(const std::string& job_id) cons
   return job->spec();
 }
 
-absl::StatusOr<uint64_t> Coordinator::Snapshot(const std::string& job_id) {
+absl::StatusOr<uint64_t> Coordinator::Snapshot(const std::string& job_id, const std::string& export_to) {
+  if (!export_to.empty() && export_to.front() != '/') {
+    return absl::InvalidArgumentError(absl::StrCat("the directory \"", export_to, "\" to export to is no absolute path"));
+  }
   SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Job> job, queue_->Find(job_id));
-  return job->RequestSnapshot();
+  return job->RequestSnapshot(export_to);
 }
 
 absl::Status Coordinator::Logs(const std::string& job_id, uint64_t after, bool follow,

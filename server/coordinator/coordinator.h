@@ -38,7 +38,7 @@ class Coordinator {
     absl::Duration server_patience = absl::Minutes(10);
     // As JobQueue::Options.
     int max_running = 4;
-    // Without a job table: at its end the coordinator forgets its jobs.
+    // The coordinator begins without the jobs of an earlier one.
     bool forget_jobs = false;
   };
 
@@ -66,7 +66,8 @@ class Coordinator {
   absl::Status Cancel(const std::string& job_id, const std::string& reason);
   absl::StatusOr<v1::JobSpec> GetSpec(const std::string& job_id) const;
   // The iteration of the snapshot that is to come.
-  absl::StatusOr<uint64_t> Snapshot(const std::string& job_id);
+  // As Job::RequestSnapshot. INVALID_ARGUMENT: `export_to` is neither empty nor an absolute path.
+  absl::StatusOr<uint64_t> Snapshot(const std::string& job_id, const std::string& export_to = "");
   // Calls `send` with the job's status at once, at each change but not more often than `interval`, and after its end. Blocks
   // until then, until `send` returns false or `cancelled` true, or until the coordinator stops (UNAVAILABLE).
   absl::Status Watch(const std::string& job_id, absl::Duration interval, absl::FunctionRef<bool(const v1::JobStatus&)> send,

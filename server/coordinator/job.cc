@@ -229,7 +229,10 @@ void Job::AddNotice(const std::string& notice) {
 void Job::AddNoticeLocked(const std::string& notice) {
   Note(v1::JobEvent::KIND_STATE, notice);
   figures_.add_notices(notice);
-  if (figures_.notices_size() > kMaxNotices) figures_.mutable_notices()->DeleteSubrange(0, 1);
+  if (figures_.notices_size() > kMaxNotices) {
+    figures_.mutable_notices()->DeleteSubrange(0, 1);
+    figures_.set_dropped_notices(figures_.dropped_notices() + 1);
+  }
   Changed();
 }
 
@@ -252,10 +255,11 @@ void Job::UpdateLimit() {
 
 std::optional<Job::Checkpoint> Job::DueCheckpoint() const {
   if (state_ != v1::JOB_STATE_RUNNING || checkpoint_active_) return std::nullopt;
-  if (verified_) return Checkpoint{max_iter(), true, spec_.test_nets_size() > 0};
+  if (verified_) return Checkpoint{max_iter(), true, spec_.test_nets_size() > 0, requested_export_};
   const uint64_t due = std::min({next_snapshot_, next_test_, requested_snapshot_});
   if (due > leases_->done().watermark() || due >= max_iter()) return std::nullopt;
-  return Checkpoint{due, due == next_snapshot_ || due == requested_snapshot_, due == next_test_};
+  const bool requested = due == requested_snapshot_;
+  return Checkpoint{due, due == next_snapshot_ || requested, due == next_test_, requested ? requested_export_ : ""};
 }
 
 bool Job::HasWork() const {
@@ -277,12 +281,19 @@ std::optional<Job::Checkpoint> Job::TakeCheckpoint() {
   return due;
 }
 
-void Job::CheckpointFrozen(const Checkpoint& checkpoint, uint64_t workers) {
-  absl::MutexLock lock(&mu_);
+void Job::PassCheckpoint(const Checkpoint& checkpoint) {
   if (checkpoint.iteration == next_snapshot_) next_snapshot_ = NextMultiple(spec_.solver().snapshot(), next_snapshot_);
-  if (checkpoint.iteration == requested_snapshot_) requested_snapshot_ = kNever;
+  if (checkpoint.iteration == requested_snapshot_) {
+    requested_snapshot_ = kNever;
+    requested_export_.clear();
+  }
   if (checkpoint.iteration == next_test_) next_test_ = NextMultiple(spec_.solver().test_interval(), next_test_);
   UpdateLimit();
+}
+
+void Job::CheckpointFrozen(const Checkpoint& checkpoint, uint64_t workers) {
+  absl::MutexLock lock(&mu_);
+  PassCheckpoint(checkpoint);
   if (!checkpoint.test) return;
   tested_iteration_ = checkpoint.iteration;
   for (int net = 0; net < spec_.test_nets_size(); ++net) {
@@ -290,16 +301,47 @@ void Job::CheckpointFrozen(const Checkpoint& checkpoint, uint64_t workers) {
   }
 }
 
+void Job::CheckpointRefused(const Checkpoint& checkpoint, const absl::Status& status) {
+  absl::MutexLock lock(&mu_);
+  checkpoint_active_ = false;
+  if (checkpoint.persist) SnapshotFailed(checkpoint.iteration, status);
+  if (checkpoint.iteration == max_iter()) return;
+  PassCheckpoint(checkpoint);
+  if (checkpoint.test) AddNoticeLocked(absl::StrCat("the test at iteration ", checkpoint.iteration, " is left out: ", status.message()));
+}
+
+void Job::SnapshotFailed(uint64_t iteration, const absl::Status& status) {
+  const std::string error = absl::StrCat("snapshot at iteration ", iteration, ": ", status.message());
+  // The last one is tried again and again.
+  if (error == figures_.snapshot_error()) return;
+  figures_.set_snapshot_error(error);
+  figures_.set_failed_snapshot(iteration);
+  Note(v1::JobEvent::KIND_SNAPSHOT, absl::StrCat(error, "; training goes on"));
+}
+
 void Job::SnapshotEnded(uint64_t iteration, const absl::Status& status) {
   absl::MutexLock lock(&mu_);
   if (status.ok()) {
-    figures_.add_snapshots(iteration);
+    // A user may have asked for the same once more, to be exported.
+    const bool there = figures_.snapshots_size() > 0 && *figures_.snapshots().rbegin() == iteration;
+    if (!there) figures_.add_snapshots(iteration);
     figures_.clear_snapshot_error();
     Note(v1::JobEvent::KIND_SNAPSHOT, absl::StrCat("snapshot at iteration ", iteration));
   } else {
-    figures_.set_snapshot_error(absl::StrCat("snapshot at iteration ", iteration, ": ", status.message()));
-    figures_.set_failed_snapshot(iteration);
-    Note(v1::JobEvent::KIND_SNAPSHOT, absl::StrCat(figures_.snapshot_error(), "; training goes on"));
+    SnapshotFailed(iteration, status);
+  }
+}
+
+void Job::ExportEnded(uint64_t iteration, const absl::StatusOr<std::string>& exported) {
+  absl::MutexLock lock(&mu_);
+  if (exported.ok()) {
+    figures_.set_exported_snapshot(*exported);
+    figures_.clear_export_error();
+    Note(v1::JobEvent::KIND_SNAPSHOT, absl::StrCat("snapshot at iteration ", iteration, " was exported to ", *exported));
+  } else {
+    figures_.set_export_error(absl::StrCat("snapshot at iteration ", iteration, ": ", exported.status().message()));
+    figures_.set_failed_export(iteration);
+    Note(v1::JobEvent::KIND_SNAPSHOT, absl::StrCat(figures_.export_error(), "; training goes on"));
   }
 }
 
@@ -557,15 +599,27 @@ std::optional<v1::GetAssignmentResponse> Job::Assignment() const {
   return assignment;
 }
 
-absl::StatusOr<uint64_t> Job::RequestSnapshot() {
+absl::StatusOr<uint64_t> Job::RequestSnapshot(const std::string& export_to) {
   absl::MutexLock lock(&mu_);
   if (state_ != v1::JOB_STATE_RUNNING) {
     return absl::FailedPreconditionError(absl::StrCat("job \"", id(), "\" is ", StateName(state_), ", it does not run"));
   }
+  if (!export_to.empty()) {
+    if (!requested_export_.empty() && requested_export_ != export_to) {
+      return absl::FailedPreconditionError(absl::StrCat("job \"", id(), "\" is about to export a snapshot to ", requested_export_,
+                                                        "; ask again when it has"));
+    }
+    if (verified_) {
+      return absl::FailedPreconditionError(absl::StrCat("job \"", id(), "\" is done but for its last snapshot and tests"));
+    }
+    requested_export_ = export_to;
+    figures_.clear_export_error();
+  }
   if (requested_snapshot_ != kNever) return requested_snapshot_;
   const uint64_t iteration = std::max(leased_end_, leases_->done().watermark());
   if (verified_ || iteration >= max_iter()) return max_iter();
-  if (figures_.snapshots_size() > 0 && *figures_.snapshots().rbegin() == iteration) return iteration;
+  const bool there = figures_.snapshots_size() > 0 && *figures_.snapshots().rbegin() == iteration;
+  if (there && export_to.empty()) return iteration;
   requested_snapshot_ = iteration;
   UpdateLimit();
   Note(v1::JobEvent::KIND_SNAPSHOT, absl::StrCat("a user asks for a snapshot: it will be of iteration ", iteration));

@@ -47,6 +47,8 @@ class Job {
     uint64_t iteration = 0;
     bool persist = false;
     bool test = false;
+    // Where a user wants the snapshot exported to; empty: nowhere.
+    std::string export_to = "";
   };
 
   // Its number is unique among the coordinator's jobs, and below 2^22. REQUIRES: CheckJobSpec(spec).ok()
@@ -83,8 +85,12 @@ class Job {
   std::optional<Checkpoint> TakeCheckpoint();
   // The weights are frozen: training may go on beyond the checkpoint, and its tests begin, shared by that many workers.
   void CheckpointFrozen(const Checkpoint& checkpoint, uint64_t workers);
+  // The servers have no memory for a copy of the weights. The checkpoint is passed over; the one at max_iter is due again.
+  void CheckpointRefused(const Checkpoint& checkpoint, const absl::Status& status);
   // An OK status: the snapshot is durable at all servers.
   void SnapshotEnded(uint64_t iteration, const absl::Status& status);
+  // The snapshot's directory, or why it has none.
+  void ExportEnded(uint64_t iteration, const absl::StatusOr<std::string>& exported);
   // Whether all tests of the checkpoint have their results.
   bool TestsDone() const;
   void CheckpointEnded();
@@ -121,8 +127,9 @@ class Job {
 
   // --- for users ---
   // Asks for a snapshot as soon as all iterations that are leased now are done. Returns its iteration, or max_iter if the
-  // last one comes as soon. FAILED_PRECONDITION: the job is not running.
-  absl::StatusOr<uint64_t> RequestSnapshot();
+  // last one comes as soon. With `export_to`, a directory, it is exported as well. FAILED_PRECONDITION: the job is not running, or a
+  // snapshot that was asked for before is exported to elsewhere.
+  absl::StatusOr<uint64_t> RequestSnapshot(const std::string& export_to = "");
   v1::JobStatus Status(absl::Time now) const;
   // Events with a higher number than this, oldest first.
   std::vector<v1::JobEvent> EventsAfter(uint64_t number) const;
@@ -146,6 +153,9 @@ class Job {
   bool IsVoid(uint64_t lease_id) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::optional<Checkpoint> DueCheckpoint() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // It will not be due again, unless the job goes back.
+  void PassCheckpoint(const Checkpoint& checkpoint) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void SnapshotFailed(uint64_t iteration, const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Leasing stops before the second next checkpoint of either kind, so that none is passed over. In a job whose
   // iterations are applied in order it stops at the next, until its weights are frozen: then all chunks hold the same
   // iterations, and the checkpoint is exact.
@@ -188,6 +198,8 @@ class Job {
   uint64_t next_test_ ABSL_GUARDED_BY(mu_) = 0;
   // As RequestSnapshot has returned it; kNever if none is asked for.
   uint64_t requested_snapshot_ ABSL_GUARDED_BY(mu_);
+  // Where to; empty: nowhere.
+  std::string requested_export_ ABSL_GUARDED_BY(mu_);
   // Beyond the last iteration that was leased.
   uint64_t leased_end_ ABSL_GUARDED_BY(mu_) = 0;
   bool checkpoint_active_ ABSL_GUARDED_BY(mu_) = false;

@@ -79,7 +79,8 @@ absl::StatusOr<Placement> JobOpener::PlaceByNewestSnapshot(const std::vector<Sha
     if (info.servers() != spec_.servers()) {
       return absl::FailedPreconditionError(absl::StrCat("the snapshots of job \"", spec_.job_id(), "\" are of ", info.servers(),
                                                         " servers, the job asks for ", spec_.servers(), "; resume it with ",
-                                                        info.servers(), " servers"));
+                                                        info.servers(), " servers, or begin a job from a snapshot that was exported "
+                                                        "(--restore), with any number"));
     }
     if (held->second.size() < info.servers()) continue;
     const auto max_iter = static_cast<uint64_t>(spec_.solver().max_iter());

@@ -198,6 +198,8 @@ void JobQueue::RunOne(const std::shared_ptr<Job>& job) {
 }
 
 bool JobQueue::RunUnlessRefused(Job* job) {
+  ClusterView cluster = options_.cluster;
+  cluster.free_memory = [this] { return CloseEnded(0) > 0; };
   while (true) {
     uint64_t changes = 0;
     uint64_t returns = 0;
@@ -206,7 +208,7 @@ bool JobQueue::RunUnlessRefused(Job* job) {
       changes = changes_;
       returns = returns_;
     }
-    const absl::Status status = RunJob(job, options_.epoch, options_.cluster, stopper_);
+    const absl::Status status = RunJob(job, options_.epoch, cluster, stopper_);
     if (!absl::IsResourceExhausted(status)) return true;
     CloseEverywhere(job->id());
     if (CloseEnded(0) > 0) continue;

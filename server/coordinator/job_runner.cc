@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -15,6 +16,7 @@
 #include "server/coordinator/job_opener.h"
 #include "server/coordinator/job_spec.h"
 #include "server/coordinator/parameter_servers.h"
+#include "server/coordinator/snapshot_exporter.h"
 
 namespace samovar {
 namespace {
@@ -55,7 +57,8 @@ uint64_t SpreadOf(const std::vector<Ledger>& ledgers) {
 class Runner {
  public:
   Runner(Job* job, uint64_t epoch, const ClusterView& cluster, const Stopper& stopper)
-      : job_(*job), epoch_(epoch), cluster_(cluster), stopper_(stopper), opener_(job->spec(), epoch, &stopper) {}
+      : job_(*job), epoch_(epoch), cluster_(cluster), stopper_(stopper), opener_(job->spec(), epoch, &stopper),
+        exporter_(&job->spec(), epoch) {}
 
   // As RunJob.
   absl::Status Run();
@@ -74,6 +77,11 @@ class Runner {
   absl::Status Train();
   absl::Status Step();
   absl::Status BeginCheckpoint(const Job::Checkpoint& checkpoint);
+  absl::Status Freeze(uint64_t iteration) const;
+  // The servers have no memory for it: the job goes on without, and if there is nothing more to do, waits for memory.
+  absl::Status RefuseCheckpoint(const Job::Checkpoint& checkpoint, const absl::Status& refusal);
+  // Writes what is frozen where it is to be kept. What fails, the job is told.
+  void Keep(const Job::Checkpoint& checkpoint);
   absl::Status EndCheckpoint();
   absl::Status Verify();
   // Of all chunks of the job; `summary` says how far they are, not whether they are complete.
@@ -102,9 +110,12 @@ class Runner {
   const ClusterView& cluster_;
   const Stopper& stopper_;
   JobOpener opener_;
+  const SnapshotExporter exporter_;
   Placement placement_;
   std::unique_ptr<ParameterServers> servers_;
   std::optional<Job::Checkpoint> checkpoint_;
+  // Since when the last checkpoint has been refused.
+  std::optional<absl::Time> refused_since_;
 };
 
 std::vector<Membership::Server> Runner::Heard() const {
@@ -115,6 +126,7 @@ std::vector<Membership::Server> Runner::Heard() const {
 
 absl::Status Runner::Begin() {
   const absl::Time began = SteadyNow();
+  job_.SetCause("its servers are asked to hold it");
   while (!stopper_.stopped() && !job_.ended()) {
     const absl::Status status = TryToBegin(began);
     if (!IsPassing(status)) return status;
@@ -273,17 +285,51 @@ absl::Status Runner::TryToRecover(const absl::Status& loss) {
   return absl::OkStatus();
 }
 
+absl::Status Runner::Freeze(uint64_t iteration) const {
+  return Insist("freezing the weights", [&] { return servers_->Freeze(job_.id(), epoch_, iteration); });
+}
+
+absl::Status Runner::RefuseCheckpoint(const Job::Checkpoint& checkpoint, const absl::Status& refusal) {
+  LogError(absl::StrCat("job ", job_.id(), ": checkpoint at ", checkpoint.iteration, ": ", refusal.message()));
+  // Some servers may have had the memory.
+  SAMOVAR_RETURN_IF_ERROR(
+      Insist("releasing the frozen weights", [&] { return servers_->Thaw(job_.id(), epoch_, checkpoint.iteration); }));
+  job_.CheckpointRefused(checkpoint, refusal);
+  if (checkpoint.iteration < job_.max_iter()) return absl::OkStatus();
+  if (!refused_since_.has_value()) refused_since_ = SteadyNow();
+  if (SteadyNow() - *refused_since_ > cluster_.patience) {
+    return absl::ResourceExhaustedError(absl::StrCat("all iterations are done, but there was no memory for the last snapshot within ",
+                                                     absl::FormatDuration(cluster_.patience), ": ", refusal.message(),
+                                                     "; submit the job again to resume it when other jobs have ended"));
+  }
+  stopper_.WaitFor(kRetry);
+  return absl::OkStatus();
+}
+
+void Runner::Keep(const Job::Checkpoint& checkpoint) {
+  const uint64_t iteration = checkpoint.iteration;
+  const uint32_t keep = job_.spec().keep_snapshots() == 0 ? kDefaultKeep : job_.spec().keep_snapshots();
+  const absl::Status status = servers_->Persist(job_.id(), epoch_, iteration, keep);
+  if (!status.ok()) LogError(absl::StrCat("job ", job_.id(), ": snapshot at ", iteration, ": ", status.message()));
+  job_.SnapshotEnded(iteration, status);
+  for (const std::string& directory : std::set<std::string>{job_.spec().export_snapshots(), checkpoint.export_to}) {
+    if (directory.empty()) continue;
+    const absl::StatusOr<std::string> exported = exporter_.Export(placement_, *servers_, iteration, directory, keep);
+    if (!exported.ok()) LogError(absl::StrCat("job ", job_.id(), ": snapshot at ", iteration, ": ", exported.status().message()));
+    job_.ExportEnded(iteration, exported);
+  }
+}
+
 absl::Status Runner::BeginCheckpoint(const Job::Checkpoint& checkpoint) {
   const uint64_t iteration = checkpoint.iteration;
-  SAMOVAR_RETURN_IF_ERROR(Insist("freezing the weights", [&] { return servers_->Freeze(job_.id(), epoch_, iteration); }));
+  absl::Status frozen = Freeze(iteration);
+  if (absl::IsResourceExhausted(frozen) && cluster_.free_memory && cluster_.free_memory()) frozen = Freeze(iteration);
+  if (absl::IsResourceExhausted(frozen)) return RefuseCheckpoint(checkpoint, frozen);
+  SAMOVAR_RETURN_IF_ERROR(frozen);
+  refused_since_.reset();
   checkpoint_ = checkpoint;
   job_.CheckpointFrozen(checkpoint, cluster_.workers());
-  if (checkpoint.persist) {
-    const uint32_t keep = job_.spec().keep_snapshots() == 0 ? kDefaultKeep : job_.spec().keep_snapshots();
-    const absl::Status status = servers_->Persist(job_.id(), epoch_, iteration, keep);
-    if (!status.ok()) LogError(absl::StrCat("job ", job_.id(), ": snapshot at ", iteration, ": ", status.message()));
-    job_.SnapshotEnded(iteration, status);
-  }
+  if (checkpoint.persist) Keep(checkpoint);
   // How late pushes come, and how far chunks are apart, for the status. Not worth an error.
   if (const absl::StatusOr<Held> held = ReadLedgers(); held.ok()) job_.TakeLedgers(held->summary);
   return absl::OkStatus();

@@ -22,6 +22,8 @@ struct ClusterView {
   std::function<uint64_t()> next_opening;
   // How long a job waits for a server that it needs before it fails.
   absl::Duration patience = absl::Minutes(10);
+  // Frees what the servers hold of jobs that have ended; false: that was nothing. May be null.
+  std::function<bool()> free_memory = nullptr;
 };
 
 // Blocks until the job has ended, whose end and cause are in the job: then it returns OK. `epoch` is the coordinator's.

@@ -5,6 +5,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "common/model/exported_snapshot.h"
 #include "common/rpc/status.h"
 
 namespace samovar {
@@ -76,9 +77,12 @@ grpc::Status JobService::Logs(grpc::ServerContext* context, const v1::LogsReques
 }
 
 grpc::Status JobService::Snapshot(grpc::ServerContext*, const v1::SnapshotRequest* request, v1::SnapshotResponse* response) {
-  const absl::StatusOr<uint64_t> iteration = coordinator_.Snapshot(request->job_id());
+  const absl::StatusOr<uint64_t> iteration = coordinator_.Snapshot(request->job_id(), request->export_directory());
   if (!iteration.ok()) return ToGrpcStatus(iteration.status());
   response->set_iteration(*iteration);
+  if (!request->export_directory().empty()) {
+    response->set_exported_to(ExportPath(request->export_directory(), request->job_id(), *iteration));
+  }
   return grpc::Status::OK;
 }
 

@@ -66,6 +66,19 @@ absl::Status CheckMode(const v1::JobSpec& spec) {
                                                  spec.train_data().batch_size(), " records"));
 }
 
+absl::Status CheckExports(const v1::JobSpec& spec) {
+  const v1::InitialModel& initial = spec.initial_model();
+  for (const std::string& path : {spec.export_snapshots(), initial.exported_snapshot()}) {
+    if (path.empty() || (path.front() == '/' && path.find('\0') == std::string::npos)) continue;
+    return absl::InvalidArgumentError(absl::StrCat("export_snapshots and initial_model.exported_snapshot must be absolute paths, not \"",
+                                                   path, "\""));
+  }
+  if (initial.exported_snapshot().empty()) return absl::OkStatus();
+  if (spec.chunk_elements() != 0 && initial.weights().empty() && initial.solver_state().empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      "initial_model.exported_snapshot goes with chunk_elements, which is the snapshot's, and without other files");
+}
+
 }  // namespace
 
 uint32_t OrderedParts(const v1::JobSpec& spec) {
@@ -90,6 +103,7 @@ absl::Status CheckJobSpec(const v1::JobSpec& spec) {
   SAMOVAR_RETURN_IF_ERROR(CheckLayout(spec.layout()));
   SAMOVAR_RETURN_IF_ERROR(CheckDataset(spec.train_data(), "train_data"));
   SAMOVAR_RETURN_IF_ERROR(CheckMode(spec));
+  SAMOVAR_RETURN_IF_ERROR(CheckExports(spec));
   if (spec.test_nets_size() != spec.test_data_size() || spec.test_nets_size() != spec.test_outputs_size()) {
     return absl::InvalidArgumentError("test_nets, test_data and test_outputs must have one entry each a test net");
   }

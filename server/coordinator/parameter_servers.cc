@@ -143,6 +143,19 @@ absl::Status ParameterServers::Persist(const std::string& job_id, uint64_t epoch
       .status();
 }
 
+absl::StatusOr<std::vector<v1::ExportResponse>> ParameterServers::Export(const std::string& job_id, uint64_t epoch,
+                                                                        uint64_t iteration, const std::string& directory) const {
+  const auto request = [&](size_t) {
+    v1::ExportRequest message;
+    message.set_job_id(job_id);
+    message.set_epoch(epoch);
+    message.set_iteration(iteration);
+    message.set_directory(directory);
+    return message;
+  };
+  return CallAll<v1::ExportRequest, v1::ExportResponse>({stubs_, addresses_, *stopper_}, &Stub::AsyncExport, kModelDeadline, request);
+}
+
 absl::Status ParameterServers::Thaw(const std::string& job_id, uint64_t epoch, uint64_t iteration) const {
   const auto request = [&](size_t) {
     v1::ThawRequest message;

@@ -33,6 +33,9 @@ class ParameterServers {
   absl::StatusOr<std::vector<v1::GetLedgersResponse>> GetLedgers(const std::string& job_id) const;
   absl::Status Freeze(const std::string& job_id, uint64_t epoch, uint64_t iteration) const;
   absl::Status Persist(const std::string& job_id, uint64_t epoch, uint64_t iteration, uint32_t keep) const;
+  // Of each server: what it has written into the directory.
+  absl::StatusOr<std::vector<v1::ExportResponse>> Export(const std::string& job_id, uint64_t epoch, uint64_t iteration,
+                                                         const std::string& directory) const;
   absl::Status Thaw(const std::string& job_id, uint64_t epoch, uint64_t iteration) const;
   absl::Status CloseJob(const std::string& job_id, uint64_t epoch) const;
 

@@ -1,10 +1,6 @@
 #include "server/snapshot/snapshot_store.h"
 
-#include <zlib.h>
-
 #include <algorithm>
-#include <bit>
-#include <cstring>
 #include <optional>
 #include <utility>
 
@@ -14,11 +10,10 @@
 #include "absl/strings/string_view.h"
 #include "common/base/status_macros.h"
 #include "common/data/lmdb.h"
+#include "server/snapshot/chunk_record.h"
 
 namespace samovar {
 namespace {
-
-static_assert(std::endian::native == std::endian::little, "records hold little-endian floats as they are in memory");
 
 constexpr char kManifestPrefix = 'm';
 constexpr char kChunkPrefix = 'c';
@@ -53,59 +48,6 @@ std::string ChunkKey(const std::string& job_id, uint64_t iteration, uint32_t chu
 
 std::string NameOf(const std::string& job_id, uint64_t iteration) {
   return absl::StrCat("snapshot ", iteration, " of job \"", job_id, "\"");
-}
-
-uint32_t Crc(const v1::ChunkRecord& record) {
-  uLong crc = crc32(0, nullptr, 0);
-  const auto add = [&crc](const std::string& bytes) {
-    crc = crc32_z(crc, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size());
-  };
-  add(record.weights());
-  for (const std::string& state : record.state()) add(state);
-  return static_cast<uint32_t>(crc);
-}
-
-v1::ChunkRecord ToRecord(const ChunkImage& image) {
-  v1::ChunkRecord record;
-  record.set_chunk(image.chunk);
-  *record.mutable_ledger() = image.ledger.ToProto();
-  record.set_version(image.version);
-  record.set_weights(image.weights.data(), image.weights.size() * sizeof(float));
-  for (const std::vector<float>& state : image.state) record.add_state(state.data(), state.size() * sizeof(float));
-  record.set_crc32(Crc(record));
-  return record;
-}
-
-std::vector<float> ToFloats(const std::string& bytes) {
-  std::vector<float> floats(bytes.size() / sizeof(float));
-  std::memcpy(floats.data(), bytes.data(), floats.size() * sizeof(float));
-  return floats;
-}
-
-// What a stored record says; the error is what is wrong with it.
-absl::StatusOr<ChunkImage> FromRecord(absl::string_view bytes, uint32_t chunk) {
-  v1::ChunkRecord record;
-  if (!record.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())))
-    return absl::DataLossError("it cannot be parsed");
-  if (record.chunk() != chunk) return absl::DataLossError(absl::StrCat("it says that it is chunk ", record.chunk()));
-  if (Crc(record) != record.crc32()) return absl::DataLossError("its checksum is wrong");
-  auto ledger = Ledger::FromProto(record.ledger());
-  if (!ledger.ok()) return absl::DataLossError(ledger.status().message());
-  if (ledger->size() != record.version()) {
-    return absl::DataLossError(
-        absl::StrCat("its ledger holds ", ledger->size(), " iterations, its version is ", record.version()));
-  }
-  ChunkImage image;
-  image.chunk = chunk;
-  image.weights = ToFloats(record.weights());
-  for (const std::string& state : record.state()) {
-    if (state.size() != record.weights().size())
-      return absl::DataLossError("its solver state has another length than its weights");
-    image.state.push_back(ToFloats(state));
-  }
-  image.ledger = *std::move(ledger);
-  image.version = record.version();
-  return image;
 }
 
 absl::StatusOr<v1::SnapshotManifest> ParseManifest(absl::string_view bytes, const std::string& name) {
@@ -190,7 +132,7 @@ absl::StatusOr<uint64_t> SnapshotStore::Write(const v1::SnapshotManifest& manife
     bytes = 0;
     SAMOVAR_RETURN_IF_ERROR(MakeRoom(info, keep, &transaction));
     for (const ChunkImage& image : chunks) {
-      const std::string record = ToRecord(image).SerializeAsString();
+      const std::string record = MakeChunkRecord(image);
       SAMOVAR_RETURN_IF_ERROR(transaction.Put(ChunkKey(info.job_id(), info.iteration(), image.chunk), record));
       bytes += record.size();
     }
@@ -218,7 +160,7 @@ absl::StatusOr<ChunkImage> SnapshotStore::ReadChunk(const std::string& job_id, u
     return absl::NotFoundError(
         absl::StrCat("chunk ", chunk, " of ", NameOf(job_id, iteration), " is not in this server's store"));
   }
-  absl::StatusOr<ChunkImage> image = FromRecord(*bytes, chunk);
+  absl::StatusOr<ChunkImage> image = ParseChunkRecord(*bytes, chunk);
   if (!image.ok()) {
     return absl::DataLossError(absl::StrCat("chunk ", chunk, " of ", NameOf(job_id, iteration),
                                             " is damaged: ", image.status().message(), "; restore an older snapshot"));

@@ -9,9 +9,12 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
+#include "common/model/exported_snapshot.h"
 #include "common/model/initial_values.h"
 #include "common/model/layout.h"
 #include "common/parameters/push_counters.h"
+#include "server/snapshot/chunk_record.h"
+#include "server/snapshot/share_export.h"
 
 namespace samovar {
 namespace {
@@ -35,6 +38,12 @@ struct ChunkWalk {
   int busy_threads ABSL_GUARDED_BY(mu) = 0;
   absl::Status status ABSL_GUARDED_BY(mu);
 };
+
+absl::StatusOr<std::shared_ptr<const FrozenCopy>> FindFrozen(const HostedJob& job, uint64_t iteration) {
+  std::shared_ptr<const FrozenCopy> copy = job.frozen(iteration);
+  if (copy != nullptr) return copy;
+  return absl::NotFoundError(absl::StrCat("job \"", job.id(), "\" has no frozen copy ", iteration, " here; freeze it first"));
+}
 
 void EndThread(ChunkWalk* walk, const absl::Status& status) {
   absl::MutexLock lock(&walk->mu);
@@ -206,6 +215,8 @@ absl::StatusOr<std::shared_ptr<HostedJob>> ChunkStore::MakeJob(const v1::OpenJob
   SAMOVAR_ASSIGN_OR_RETURN(std::shared_ptr<HostedJob> job, HostedJob::Create(request, &budget_));
   if (request.restore()) {
     SAMOVAR_RETURN_IF_ERROR(RestoreChunks(job.get(), request.restore_iteration()));
+  } else if (!request.initial_model().exported_snapshot().empty()) {
+    SAMOVAR_RETURN_IF_ERROR(Annotate(RestoreExported(request, job.get()), absl::StrCat("job \"", job->id(), "\"")));
   } else {
     auto initial = InitialValues::Read(request.initial_model(), job->layout(), job->rule().state_vectors());
     SAMOVAR_RETURN_IF_ERROR(Annotate(initial.status(), absl::StrCat("job \"", job->id(), "\": initial model")));
@@ -250,6 +261,27 @@ absl::Status ChunkStore::RestoreChunks(HostedJob* job, uint64_t iteration) {
   return absl::OkStatus();
 }
 
+absl::Status ChunkStore::RestoreExported(const v1::OpenJobRequest& request, HostedJob* job) {
+  SAMOVAR_ASSIGN_OR_RETURN(const ExportedSnapshot snapshot, ExportedSnapshot::Open(request.initial_model().exported_snapshot()));
+  SAMOVAR_RETURN_IF_ERROR(snapshot.CheckFits(job->layout(), request.solver()));
+  if (snapshot.manifest().chunk_elements() != request.chunk_elements()) {
+    return absl::InvalidArgumentError(absl::StrCat(snapshot.directory(), " has chunks of ", snapshot.manifest().chunk_elements(),
+                                                   " floats, the job of ", request.chunk_elements()));
+  }
+  for (size_t index = 0; index < job->chunks(); ++index) {
+    const uint32_t number = job->number(index);
+    SAMOVAR_ASSIGN_OR_RETURN(const std::string record, snapshot.ReadRecord(number));
+    absl::StatusOr<ChunkImage> image = ParseChunkRecord(record, number);
+    if (!image.ok() || !AllFinite(image->weights)) {
+      return absl::DataLossError(absl::StrCat("chunk ", number, " of ", snapshot.directory(), " is damaged: ",
+                                              image.ok() ? "it has NaN or infinity" : image.status().message(),
+                                              "; begin from another snapshot"));
+    }
+    SAMOVAR_RETURN_IF_ERROR(job->Restore(index, *std::move(image)));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ChunkStore::GetLedgers(const v1::GetLedgersRequest& request, v1::GetLedgersResponse* response) {
   SAMOVAR_ASSIGN_OR_RETURN(std::shared_ptr<HostedJob> job, FindJob(request.job_id()));
   std::vector<v1::ChunkLedger> ledgers(job->chunks());
@@ -289,14 +321,18 @@ absl::Status ChunkStore::Persist(const v1::PersistRequest& request, v1::PersistR
   if (request.keep() == 0) return absl::InvalidArgumentError("keep must be at least 1");
   SAMOVAR_RETURN_IF_ERROR(AdmitCoordinator(request.epoch()));
   SAMOVAR_ASSIGN_OR_RETURN(std::shared_ptr<HostedJob> job, FindJob(request.job_id()));
-  const std::shared_ptr<const FrozenCopy> copy = job->frozen(request.iteration());
-  if (copy == nullptr) {
-    return absl::NotFoundError(
-        absl::StrCat("job \"", job->id(), "\" has no frozen copy ", request.iteration(), " here; freeze it first"));
-  }
+  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<const FrozenCopy> copy, FindFrozen(*job, request.iteration()));
   SAMOVAR_ASSIGN_OR_RETURN(const uint64_t bytes,
                            snapshots_->Write(job->MakeManifest(request.iteration()), copy->chunks, request.keep()));
   response->set_bytes(bytes);
+  return absl::OkStatus();
+}
+
+absl::Status ChunkStore::Export(const v1::ExportRequest& request, v1::ExportResponse* response) {
+  SAMOVAR_RETURN_IF_ERROR(AdmitEpoch(request.epoch()));
+  SAMOVAR_ASSIGN_OR_RETURN(std::shared_ptr<HostedJob> job, FindJob(request.job_id()));
+  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<const FrozenCopy> copy, FindFrozen(*job, request.iteration()));
+  SAMOVAR_ASSIGN_OR_RETURN(*response->mutable_file(), ExportShare(request.directory(), job->Describe(), copy->chunks));
   return absl::OkStatus();
 }
 

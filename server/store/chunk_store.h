@@ -70,6 +70,7 @@ class ChunkStore {
   absl::Status GetLedgers(const v1::GetLedgersRequest& request, v1::GetLedgersResponse* response);
   absl::Status Freeze(const v1::FreezeRequest& request);
   absl::Status Persist(const v1::PersistRequest& request, v1::PersistResponse* response);
+  absl::Status Export(const v1::ExportRequest& request, v1::ExportResponse* response);
   absl::Status Thaw(const v1::ThawRequest& request);
   absl::Status ListSnapshots(const v1::ListSnapshotsRequest& request, v1::ListSnapshotsResponse* response);
   absl::Status Skip(const v1::SkipRequest& request, v1::SkipResponse* response);
@@ -109,6 +110,8 @@ class ChunkStore {
   // With the fillers' values, and what the model files give in their place.
   absl::Status Fill(const std::shared_ptr<HostedJob>& job, const InitialValues& initial);
   absl::Status RestoreChunks(HostedJob* job, uint64_t iteration);
+  // From the directory of an exported snapshot.
+  absl::Status RestoreExported(const v1::OpenJobRequest& request, HostedJob* job);
 
   // Calls visit(index, chunk) for each of the job's chunks on its own thread, one at a time with others' work in
   // between, and blocks until all are done. Returns the first error; visits stop on a thread that met one.

@@ -93,6 +93,10 @@ grpc::Status ParameterService::Persist(grpc::ServerContext*, const v1::PersistRe
   return ToGrpcStatus(store_.Persist(*request, response));
 }
 
+grpc::Status ParameterService::Export(grpc::ServerContext*, const v1::ExportRequest* request, v1::ExportResponse* response) {
+  return ToGrpcStatus(store_.Export(*request, response));
+}
+
 grpc::Status ParameterService::Thaw(grpc::ServerContext*, const v1::ThawRequest* request, v1::ThawResponse*) {
   return ToGrpcStatus(store_.Thaw(*request));
 }

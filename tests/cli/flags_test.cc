@@ -91,7 +91,7 @@ TEST_CASE("a usage error says which help to read") {
 }
 
 TEST_CASE("what is missing is named") {
-  CheckRefused(Cli("samovar"), "samovar needs a command: train, check, test, features, time, status, submit, jobs, watch, logs, cancel, model, data, version, completion");
+  CheckRefused(Cli("samovar"), "samovar needs a command: train, check, test, features, time, status, submit, jobs, watch, logs, cancel, model, snapshot, data, version, completion");
   CheckRefused(Cli("samovar data"), "samovar data needs a command: import, partition, mean, info");
   CheckRefused(Cli("samovar train"), "--solver is missing");
   CheckRefused(Cli("samovar status"), "address is missing");
@@ -158,6 +158,21 @@ TEST_CASE("train begins from weights or from a snapshot, and a resumed run from 
   CheckRefused(Cli("samovar train --solver s --weights a --snapshot b"), "--weights and --snapshot exclude each other");
   CheckRefused(Cli("samovar train --solver s --weights a --resume"), "--resume and --weights exclude each other");
   CheckRefused(Cli("samovar train --solver s --snapshot a --resume"), "--resume and --snapshot exclude each other");
+  for (const char* other : {"--resume", "--weights a", "--snapshot a"}) {
+    CheckRefused(Cli(absl::StrCat("samovar submit h:1 --solver s --restore d ", other)), "--restore excludes");
+  }
+}
+
+TEST_CASE("snapshots are exported to a directory, of a job as it goes or once") {
+  const auto submitted = Cli("samovar submit h:1 --solver s --export-snapshots out --restore in");
+  REQUIRE_FALSE(submitted.parsed.exit_code.has_value());
+  CHECK(std::get<SubmitOptions>(submitted.parsed.flags).export_snapshots == "out");
+  CHECK(std::get<SubmitOptions>(submitted.parsed.flags).restore == "in");
+  const auto exported = Cli("samovar snapshot export lenet 127.0.0.1:7100 --output out");
+  REQUIRE_FALSE(exported.parsed.exit_code.has_value());
+  CHECK(std::get<SnapshotExportOptions>(exported.parsed.flags).job == "lenet");
+  CHECK(std::get<SnapshotExportOptions>(exported.parsed.flags).output == "out");
+  CheckRefused(Cli("samovar snapshot export lenet 127.0.0.1:7100"), "--output");
 }
 
 TEST_CASE("unexpected arguments are named") {

@@ -21,8 +21,8 @@ namespace samovar {
 namespace {
 
 constexpr absl::Duration kLong = absl::Seconds(60);
-constexpr char kReadyServer[] = "echo 127.0.0.1:7100 >&3; exec 3>&-\n";
-// A restarted worker has no descriptor to report on.
+// A process that is started again has no descriptor to report on.
+constexpr char kReadyServer[] = "case \"$*\" in *--ready-fd*) echo 127.0.0.1:7100 >&3; exec 3>&-;; esac\n";
 constexpr char kReadyWorker[] = "case \"$*\" in *--ready-fd*) echo ok >&3; exec 3>&-;; esac\n";
 
 // Clusters of scripts that write their arguments and process numbers to the log.
@@ -66,6 +66,13 @@ class ScriptCluster {
     std::ifstream file(dir_.File(absl::StrCat("logs/", process, ".log")));
     const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
     return absl::StrSplit(text, '\n');
+  }
+
+  // The line of that number, from 0, as soon as there is a whole one.
+  std::string AwaitLine(const std::string& process, size_t number) {
+    const absl::Time deadline = SteadyNow() + kLong;
+    while (Log(process).size() < number + 2 && SteadyNow() < deadline) waker_.Wait(SteadyNow() + absl::Milliseconds(10));
+    return Log(process).at(number);
   }
 
   pid_t PidOf(const std::string& process) const { return std::stoi(Log(process).at(1).substr(4)); }
@@ -142,7 +149,7 @@ TEST_CASE("workers that die again and again while nothing gets done fail the run
   cluster.options().max_deaths = 4;
   REQUIRE_OK(cluster.Start());
   const absl::Status status = cluster.SuperviseUntil(100);
-  REQUIRE_STATUS(status, absl::StatusCode::kUnavailable, "workers died 4 times while the job got nowhere");
+  REQUIRE_STATUS(status, absl::StatusCode::kUnavailable, "died 4 times while the job got nowhere");
   REQUIRE_STATUS(status, absl::StatusCode::kUnavailable, "exit code 3");
   REQUIRE_STATUS(status, absl::StatusCode::kUnavailable, "ends with: cannot compute");
 }
@@ -154,13 +161,32 @@ TEST_CASE("workers may die as often as they like while the job gets on") {
   for (uint64_t progress = 1; progress <= 8; ++progress) REQUIRE_OK(cluster.SuperviseUntil(progress, progress));
 }
 
-TEST_CASE("a server that dies ends the run with an error that names it") {
+TEST_CASE("a server that dies is started again with its state and on its port, the coordinator with its jobs") {
   ScriptCluster cluster(absl::StrCat(kReadyServer, kStay), absl::StrCat(kReadyWorker, kStay));
   REQUIRE_OK(cluster.Start());
-  kill(cluster.PidOf("server-1"), SIGKILL);
-  const absl::Status status = cluster.SuperviseUntil(1);
-  REQUIRE_STATUS(status, absl::StatusCode::kUnavailable, "server-1");
-  REQUIRE_STATUS(status, absl::StatusCode::kUnavailable, "signal 9 (Killed)");
+  const std::string name = GENERATE("server-0", "server-1");
+  const std::vector<std::string> before = cluster.Log(name);
+  kill(cluster.PidOf(name), SIGKILL);
+  REQUIRE_OK(cluster.SuperviseUntil(1));
+  REQUIRE(cluster.events().size() == 1);
+  CHECK(absl::StrContains(cluster.events()[0], name));
+  CHECK(absl::StrContains(cluster.events()[0], "signal 9 (Killed)"));
+  REQUIRE_OK(cluster->Supervise(cluster->next_restart(), 0));
+  CHECK(cluster->next_restart() == absl::InfiniteFuture());
+  const std::string again = cluster.AwaitLine(name, 2);
+  CHECK(absl::StrContains(again, "--listen 127.0.0.1:7100 "));
+  CHECK(absl::StrContains(again, absl::StrCat("/", name, " ")));
+  CHECK(absl::StrContains(before.front(), "--forget-jobs") == (name == "server-0"));
+  CHECK_FALSE(absl::StrContains(again, "--forget-jobs"));
+}
+
+TEST_CASE("servers that die again and again while nothing gets done fail the run") {
+  ScriptCluster cluster(absl::StrCat(kReadyServer, "exit 4\n"), absl::StrCat(kReadyWorker, kStay));
+  cluster.options().max_deaths = 5;
+  REQUIRE_OK(cluster.Start());
+  const absl::Status status = cluster.SuperviseUntil(100);
+  REQUIRE_STATUS(status, absl::StatusCode::kUnavailable, "died 5 times while the job got nowhere");
+  REQUIRE_STATUS(status, absl::StatusCode::kUnavailable, "exit code 4");
 }
 
 TEST_CASE("a server that does not start is an error that quotes its log") {

@@ -52,6 +52,32 @@ TEST_CASE("a display is due when the job passes a multiple of the interval, howe
   CHECK(filter.Take(Running(400, 4)).display_iterations == 50);
 }
 
+TEST_CASE("each notice is news once, also when older ones are no longer kept") {
+  NewsFilter filter(0);
+  v1::JobStatus status = Running(100, 1);
+  status.add_notices(std::string("a"));
+  status.add_notices(std::string("b"));
+  CHECK(filter.Take(status).notices == Lines{"a", "b"});
+  CHECK(filter.Take(status).notices.empty());
+  status.set_dropped_notices(1);
+  status.mutable_notices()->DeleteSubrange(0, 1);
+  status.add_notices(std::string("c"));
+  CHECK(filter.Take(status).notices == Lines{"c"});
+  // Another coordinator, whose record of the job lacks the last ones.
+  status.set_dropped_notices(0);
+  status.clear_notices();
+  status.add_notices(std::string("a"));
+  CHECK(filter.Take(status).notices.empty());
+  status.add_notices(std::string("d"));
+  CHECK(filter.Take(status).notices == Lines{"d"});
+}
+
+TEST_CASE("a running job that waits shows what for") {
+  v1::JobStatus status = Running(500, 10);
+  status.set_cause("server 10.0.0.7:7100 is gone");
+  CHECK(StatusLine(status) == "iteration 500/2000  server 10.0.0.7:7100 is gone");
+}
+
 TEST_CASE("without an interval nothing is displayed") {
   NewsFilter filter(0);
   CHECK(filter.Take(Running(2000, 1)).display_iterations == 0);

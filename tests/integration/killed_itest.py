@@ -35,6 +35,70 @@ class KilledWorkerTest(testbed.TestCase):
             self.assert_exactly_once(self.assert_success(run), ITERATIONS)
 
 
+class KilledServerTest(testbed.TestCase):
+    """Servers are started again, and go on with their snapshots."""
+
+    def setUp(self):
+        super().setUp()
+        self.workspace.write_solver(max_iter=ITERATIONS, snapshot=500)
+
+    def model(self) -> bytes:
+        return (self.workspace.path / "out" / f"small_iter_{ITERATIONS}.caffemodel").read_bytes()
+
+    def survive(self, such_that, *arguments) -> Run:
+        """Kills the processes for which that holds when there is a snapshot; the run is to succeed all the same."""
+        with Run(self.workspace, *arguments) as run:
+            run.await_event("snapshot")
+            killed = [process for process in run.children() if such_that(process)]
+            for process in killed:
+                process.kill()
+            self.assert_all_end(killed)
+            succeeded = self.assert_success(run)
+        self.assert_exactly_once(succeeded, ITERATIONS)
+        return run
+
+    def told(self, run: Run) -> str:
+        return "\n".join(event["message"] for event in run.events("warning"))
+
+    def test_a_run_survives_the_death_of_a_server(self):
+        run = self.survive(lambda process: process.is_server and not process.is_coordinator)
+        self.assertIn("server-1", self.told(run))
+        self.assertIn("signal 9", self.told(run))
+        self.assertIn("its share of the model was restored from its snapshot", self.told(run))
+        self.assertIn("iterations are computed again", self.told(run))
+        self.assertGreater(self.last_accuracy(run), 0.9)
+
+    def test_a_run_survives_the_death_of_its_coordinator(self):
+        run = self.survive(lambda process: process.is_coordinator)
+        self.assertIn("server-0", self.told(run))
+        self.assertIn("the coordinator was restarted", self.told(run))
+        self.assertGreater(self.last_accuracy(run), 0.9)
+
+    def test_a_run_survives_the_death_of_all_its_processes(self):
+        run = self.survive(lambda process: True)
+        for name in ("server-0", "server-1", "worker-0", "worker-1"):
+            self.assertIn(name, self.told(run))
+
+    def test_a_sync_run_survives_the_death_of_servers_to_the_bit(self):
+        with Run(self.workspace, "--mode", "sync") as run:
+            self.assert_success(run)
+        undisturbed = self.model()
+        for such_that in (lambda process: process.is_server and not process.is_coordinator,
+                          lambda process: process.is_coordinator):
+            self.survive(such_that, "--mode", "sync")
+            self.assertEqual(self.model(), undisturbed)
+
+    def test_a_server_that_dies_before_there_is_a_snapshot_begins_again(self):
+        self.workspace.write_solver(max_iter=ITERATIONS)
+        with Run(self.workspace) as run:
+            run.await_iteration(MIDDLE)
+            next(process for process in run.servers() if not process.is_coordinator).kill()
+            run.await_event("warning", lambda event: "from initial weights" in event["message"])
+            succeeded = self.assert_success(run)
+        self.assert_exactly_once(succeeded, ITERATIONS)
+        self.assertGreaterEqual(succeeded["repeated_iterations"], MIDDLE)
+
+
 class KilledRunTest(testbed.TestCase):
     def setUp(self):
         super().setUp()
@@ -73,27 +137,6 @@ class KilledRunTest(testbed.TestCase):
             children = run.children()
             run.signal(signal.SIGKILL)
             self.assert_all_end(children)
-
-    def test_a_killed_server_ends_the_run_which_can_be_resumed(self):
-        with Run(self.workspace) as run:
-            run.await_event("snapshot")
-            children = run.children()
-            next(process for process in children if process.is_server and not process.is_coordinator).kill()
-            self.assertEqual(run.await_exit(), 1, run.describe())
-            self.assert_all_end(children)
-        error = "\n".join(run.err)
-        self.assertIn("server-1", error)
-        self.assertIn("--resume", error)
-        self.assertEqual(len(run.events("failed")), 1)
-        self.assert_resumes()
-
-    def test_a_killed_coordinator_ends_the_run_which_can_be_resumed(self):
-        with Run(self.workspace) as run:
-            run.await_event("snapshot")
-            next(process for process in run.children() if process.is_coordinator).kill()
-            self.assertEqual(run.await_exit(), 1, run.describe())
-        self.assertIn("--resume", "\n".join(run.err))
-        self.assert_resumes("--workers", 1)
 
     def test_an_interrupted_run_can_be_begun_anew(self):
         with Run(self.workspace) as run:

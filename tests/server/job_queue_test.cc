@@ -5,6 +5,7 @@
 
 #include "absl/strings/match.h"
 #include "common/base/clock.h"
+#include "common/parameters/parameter_client.h"
 #include "server/store/parameter_service.h"
 #include "tests/server/test_cluster.h"
 #include "tests/support/temp_dir.h"
@@ -107,6 +108,63 @@ TEST_CASE("a job that would never fit into the servers' memory fails") {
   REQUIRE_OK(cluster.jobs().Submit(SpecOf("large", 2 * kModelElements)));
   const v1::JobStatus failed = cluster.AwaitState("large", v1::JOB_STATE_FAILED);
   CHECK_THAT(failed.cause(), Catch::Contains("does not fit into its servers' memory") && Catch::Contains("use more servers"));
+}
+
+// Leases what there is of a job, pushes gradients and reports them.
+void Compute(Job* job) {
+  const auto lease = job->Lease(1, 1, SteadyNow());
+  if (!lease.has_value()) return;
+  const v1::GetAssignmentResponse assignment = *job->Assignment();
+  ParameterClient::Options options;
+  options.job_id = job->id();
+  options.elements = kModelElements;
+  options.chunk_elements = assignment.chunk_elements();
+  options.servers.assign(assignment.servers().begin(), assignment.servers().end());
+  const auto client = ParameterClient::Create(options);
+  REQUIRE_OK(client);
+  const std::vector<float> ones(kModelElements, 1.0f);
+  v1::WorkerReport report;
+  for (uint64_t t = lease->train().begin(); t < lease->train().end(); ++t) {
+    (*client)->StartPush(t, assignment.epoch(), ones, {});
+    (*client)->Ready(0, kModelElements);
+    REQUIRE_OK((*client)->AwaitPush({SteadyNow() + absl::Seconds(30)}));
+    v1::TrainResult* result = report.add_train();
+    result->set_job_id(job->id());
+    result->set_lease_id(lease->lease_id());
+    result->set_iteration(t);
+  }
+  job->Report(1, "worker", report, SteadyNow());
+}
+
+TEST_CASE("a job whose snapshots servers have no memory for trains on, and its last snapshot is taken when they have") {
+  const TempDir dir;
+  SmallServer cluster(dir.path(), 5 * kJobBytes / 2);
+  v1::JobSpec spec = SpecOf("first");
+  spec.mutable_solver()->set_snapshot(4);
+  spec.clear_test_nets();
+  spec.clear_test_data();
+  spec.clear_test_outputs();
+  REQUIRE_OK(cluster.jobs().Submit(spec));
+  REQUIRE_OK(cluster.jobs().Submit(SpecOf("second")));
+  for (const char* id : {"first", "second"}) CHECK(cluster.AwaitState(id, v1::JOB_STATE_RUNNING).job_id() == id);
+  const auto job = *cluster.jobs().Find("first");
+  while (job->Status(SteadyNow()).completed_iterations() < 10) {
+    Compute(job.get());
+    if (job->Status(SteadyNow()).completed_iterations() < 4) continue;
+    // The refusal lets training go on.
+    const v1::JobStatus refused = cluster.Await("first", [](const v1::JobStatus& status) { return status.failed_snapshot() > 0; });
+    CHECK(refused.state() == v1::JOB_STATE_RUNNING);
+    CHECK_THAT(refused.snapshot_error(), Catch::Contains("freezing job \"first\"") && Catch::Contains("bytes are needed"));
+  }
+  const v1::JobStatus done = cluster.Await("first", [](const v1::JobStatus& status) { return status.failed_snapshot() == 10; });
+  CHECK(done.state() == v1::JOB_STATE_RUNNING);
+  CHECK(done.snapshots().empty());
+  // It would stay in memory for a while, were there enough.
+  REQUIRE_OK(cluster.jobs().Cancel("second", "enough"));
+  const v1::JobStatus end = cluster.AwaitState("first", v1::JOB_STATE_SUCCEEDED);
+  CHECK(end.snapshot_error().empty());
+  REQUIRE(end.snapshots_size() == 1);
+  CHECK(end.snapshots(0) == 10);
 }
 
 TEST_CASE("a name that was another job's is a new job's alone") {

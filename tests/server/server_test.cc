@@ -124,7 +124,8 @@ TEST_CASE("to resume what was never begun fails with the reason, and so does ano
   REQUIRE_OK(cluster.Submit(spec));
   status = cluster.AwaitEnd("lenet");
   CHECK(status.state() == v1::JOB_STATE_FAILED);
-  CHECK(status.cause() == "the snapshots of job \"lenet\" are of 2 servers, the job asks for 1; resume it with 2 servers");
+  CHECK_THAT(status.cause(), Catch::Contains("the snapshots of job \"lenet\" are of 2 servers, the job asks for 1; resume it with 2 servers") &&
+                                 Catch::Contains("--restore"));
 }
 
 TEST_CASE("a job whose server was restarted gives it its share again") {
@@ -142,7 +143,8 @@ TEST_CASE("a job whose server was restarted gives it its share again") {
   const auto again = Server::Start(options);
   REQUIRE_OK(again);
   const v1::JobStatus recovered = cluster.Await("lenet", [](const v1::JobStatus& status) { return status.recoveries() > 0; });
-  CHECK(recovered.servers(1) == (*again)->address());
+  // Whichever of the two registered first.
+  CHECK(std::count(recovered.servers().begin(), recovered.servers().end(), (*again)->address()) == 1);
   TestWorker worker(cluster.coordinator());
   CheckComplete(RunToEnd(&cluster, &worker, "lenet"));
 }

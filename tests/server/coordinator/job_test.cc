@@ -580,6 +580,68 @@ TEST_CASE("a snapshot that is asked for comes when all that was leased by then i
   CHECK_FALSE(job.TakeCheckpoint().has_value());
 }
 
+TEST_CASE("a snapshot is exported where the user who asks for it wants it") {
+  Job job(SpecOf(100));
+  Start(&job);
+  const auto lease = job.Lease(kAnna, 1, At(0));
+  const auto iteration = job.RequestSnapshot("/shared");
+  REQUIRE_OK(iteration);
+  CHECK(*job.RequestSnapshot("/shared") == *iteration);
+  CHECK(*job.RequestSnapshot() == *iteration);
+  REQUIRE_STATUS(job.RequestSnapshot("/elsewhere"), absl::StatusCode::kFailedPrecondition, "about to export a snapshot to /shared");
+  job.Report(kAnna, "anna", DoneOf(*lease), At(1));
+  const auto checkpoint = job.TakeCheckpoint();
+  REQUIRE(checkpoint.has_value());
+  CHECK(checkpoint->iteration == *iteration);
+  CHECK(checkpoint->export_to == "/shared");
+  job.CheckpointFrozen(*checkpoint, 1);
+  job.SnapshotEnded(checkpoint->iteration, absl::OkStatus());
+  job.ExportEnded(checkpoint->iteration, absl::ResourceExhaustedError("the disk is full"));
+  CHECK(job.Status(At(2)).failed_export() == *iteration);
+  CHECK_THAT(job.Status(At(2)).export_error(), Catch::Contains("the disk is full"));
+  job.CheckpointEnded();
+  // The same iteration once more, since it is not there yet.
+  CHECK(*job.RequestSnapshot("/elsewhere") == *iteration);
+  CHECK(job.Status(At(2)).export_error().empty());
+  const auto again = job.TakeCheckpoint();
+  REQUIRE(again.has_value());
+  CHECK(again->export_to == "/elsewhere");
+  job.CheckpointFrozen(*again, 1);
+  job.SnapshotEnded(again->iteration, absl::OkStatus());
+  job.ExportEnded(again->iteration, std::string("/elsewhere/lenet_iter_1"));
+  CHECK(job.Status(At(2)).exported_snapshot() == "/elsewhere/lenet_iter_1");
+  job.CheckpointEnded();
+  CHECK_FALSE(job.TakeCheckpoint().has_value());
+}
+
+TEST_CASE("a checkpoint that servers have no memory for is passed over, and the next one is due in its time") {
+  v1::JobSpec spec = SpecOf(100);
+  spec.mutable_solver()->set_snapshot(10);
+  Job job(spec);
+  Start(&job);
+  const auto work_to = [&](uint64_t iteration) {
+    while (job.Status(At(1)).iteration() < iteration) {
+      const auto lease = job.Lease(kAnna, 1, At(0));
+      REQUIRE(lease.has_value());
+      job.Report(kAnna, "anna", DoneOf(*lease), At(1));
+    }
+  };
+  work_to(10);
+  const auto refused = job.TakeCheckpoint();
+  REQUIRE(refused.has_value());
+  CHECK(refused->iteration == 10);
+  job.CheckpointRefused(*refused, absl::ResourceExhaustedError("no memory"));
+  CHECK_THAT(job.Status(At(1)).snapshot_error(), Catch::Contains("snapshot at iteration 10: no memory"));
+  CHECK(job.Status(At(1)).failed_snapshot() == 10);
+  work_to(20);
+  const auto next = job.TakeCheckpoint();
+  REQUIRE(next.has_value());
+  CHECK(next->iteration == 20);
+  job.CheckpointFrozen(*next, 1);
+  job.SnapshotEnded(20, absl::OkStatus());
+  CHECK(job.Status(At(1)).snapshot_error().empty());
+}
+
 TEST_CASE("a snapshot that is asked for in a job of parts holds the iterations before it and no other") {
   v1::JobSpec spec = SpecOf(100);
   spec.set_mode(v1::CONSISTENCY_SYNC);

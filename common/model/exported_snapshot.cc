@@ -1,0 +1,236 @@
+#include "common/model/exported_snapshot.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <limits>
+#include <optional>
+#include <system_error>
+#include <utility>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "common/base/status_macros.h"
+#include "common/caffe/read_file.h"
+#include "common/caffe/write_file.h"
+#include "common/model/chunk_plan.h"
+#include "common/model/layout.h"
+#include "common/model/solver_history.h"
+#include "google/protobuf/io/tokenizer.h"
+#include "google/protobuf/text_format.h"
+
+namespace samovar {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr uint32_t kFormat = 1;
+constexpr char kManifest[] = "manifest";
+constexpr char kChunksSuffix[] = ".chunks";
+constexpr char kChecksumLine[] = "\ncrc32: ";
+constexpr uint64_t kMaxManifestBytes = uint64_t{256} << 20;
+// Weights and histories of the largest chunk are 3 MiB; the rest is for its ledger.
+constexpr uint64_t kMaxRecordBytes = uint64_t{64} << 20;
+
+uint32_t Crc(absl::string_view bytes) {
+  return static_cast<uint32_t>(crc32_z(crc32(0, nullptr, 0), reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
+}
+
+// Protobuf's text parser would write to stderr.
+class Silence : public google::protobuf::io::ErrorCollector {
+ public:
+  void AddError(int, int, const std::string&) override {}
+};
+
+absl::StatusOr<v1::ExportManifest> ParseManifest(const std::string& text) {
+  const size_t end = text.rfind(kChecksumLine);
+  if (end == std::string::npos) return absl::DataLossError("it has no checksum, so that its end is missing");
+  const absl::string_view checked = absl::string_view(text).substr(0, end + 1);
+  if (absl::string_view(text).substr(end) != absl::StrCat(kChecksumLine, Crc(checked), "\n")) {
+    return absl::DataLossError("its checksum is wrong");
+  }
+  v1::ExportManifest manifest;
+  Silence silence;
+  google::protobuf::TextFormat::Parser parser;
+  parser.RecordErrorsTo(&silence);
+  if (!parser.ParseFromString(text, &manifest)) return absl::DataLossError("it cannot be parsed");
+  return manifest;
+}
+
+// A file of the snapshot, with the size that the manifest says. The caller closes it.
+absl::StatusOr<int> OpenFile(const std::string& path, uint64_t bytes) {
+  SAMOVAR_ASSIGN_OR_RETURN(const int fd, OpenForReading(path, std::numeric_limits<int64_t>::max()));
+  struct stat found = {};
+  if (fstat(fd, &found) == 0 && static_cast<uint64_t>(found.st_size) == bytes) return fd;
+  close(fd);
+  return absl::DataLossError(absl::StrCat(path, " has ", found.st_size, " bytes, its snapshot's manifest says ", bytes,
+                                          "; it was cut or changed: take another snapshot"));
+}
+
+absl::StatusOr<std::string> ReadRecordAt(int fd, const std::string& path, const v1::ExportedChunk& chunk) {
+  std::string record(chunk.bytes(), '\0');
+  for (size_t done = 0; done < record.size();) {
+    const ssize_t count = pread(fd, record.data() + done, record.size() - done, static_cast<off_t>(chunk.offset() + done));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return ErrnoStatus(errno, "read", path);
+    if (count == 0) break;
+    done += static_cast<size_t>(count);
+  }
+  if (Crc(record) == chunk.crc32()) return record;
+  return absl::DataLossError(
+      absl::StrCat(path, " is damaged: the checksum of chunk ", chunk.chunk(), " is wrong; take another snapshot"));
+}
+
+// Whether the name is that of a file in the directory.
+bool IsPlainName(const std::string& name) {
+  return !name.empty() && name.front() != '.' && name.find('/') == std::string::npos && name.find('\0') == std::string::npos;
+}
+
+}  // namespace
+
+absl::StatusOr<ExportedSnapshot> ExportedSnapshot::Open(const std::string& directory) {
+  const std::string path = absl::StrCat(directory, "/", kManifest);
+  const absl::StatusOr<std::string> text = ReadFile(path, kMaxManifestBytes);
+  if (absl::IsNotFound(text.status())) {
+    return absl::NotFoundError(absl::StrCat(directory, " is no exported snapshot: it has no manifest, which is written last"));
+  }
+  SAMOVAR_RETURN_IF_ERROR(text.status());
+  absl::StatusOr<v1::ExportManifest> manifest = ParseManifest(*text);
+  absl::Status status = manifest.status();
+  if (status.ok() && manifest->format() != kFormat) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(path, " has format ", manifest->format(), "; this version of samovar reads format ", kFormat));
+  }
+  if (status.ok()) {
+    ExportedSnapshot snapshot(directory, *std::move(manifest));
+    status = snapshot.FindPlaces();
+    if (status.ok()) return snapshot;
+  }
+  return absl::DataLossError(absl::StrCat(path, " is damaged: ", status.message(), "; take another snapshot"));
+}
+
+absl::StatusOr<ExportedSnapshot> ExportedSnapshot::Find(const std::string& path) {
+  std::error_code error;
+  if (fs::exists(fs::path(path) / kManifest, error)) return Open(path);
+  std::optional<std::pair<uint64_t, std::string>> newest;
+  std::string job_id;
+  for (fs::directory_iterator entry(path, error), end; !error && entry != end; entry.increment(error)) {
+    if (!entry->is_directory(error)) continue;
+    const absl::StatusOr<ExportedSnapshot> snapshot = Open(entry->path().string());
+    // It is being written, or something else.
+    if (absl::IsNotFound(snapshot.status())) continue;
+    SAMOVAR_RETURN_IF_ERROR(snapshot.status());
+    const v1::ExportManifest& manifest = snapshot->manifest();
+    if (newest.has_value() && manifest.spec().job_id() != job_id) {
+      return absl::FailedPreconditionError(absl::StrCat(path, " has snapshots of the jobs \"", job_id, "\" and \"",
+                                                        manifest.spec().job_id(), "\"; name one of the directories in it"));
+    }
+    job_id = manifest.spec().job_id();
+    if (!newest.has_value() || manifest.iteration() > newest->first) newest = {manifest.iteration(), snapshot->directory()};
+  }
+  if (error) return ErrnoStatus(error.value(), "list", path);
+  if (newest.has_value()) return Open(newest->second);
+  return absl::NotFoundError(absl::StrCat(path, " neither is an exported snapshot nor has any in it: there is no manifest"));
+}
+
+absl::Status ExportedSnapshot::FindPlaces() {
+  const v1::ParameterLayout& layout = manifest_.spec().layout();
+  SAMOVAR_RETURN_IF_ERROR(CheckLayout(layout));
+  SAMOVAR_ASSIGN_OR_RETURN(const ChunkPlan plan, ChunkPlan::Create(layout.elements(), manifest_.chunk_elements(), 1));
+  uint64_t named = 0;
+  for (const v1::ExportedFile& file : manifest_.files()) named += static_cast<uint64_t>(file.chunks_size());
+  if (named != plan.chunks()) return absl::DataLossError(absl::StrCat("it names ", named, " of ", plan.chunks(), " chunks"));
+  places_.resize(plan.chunks());
+  for (int f = 0; f < manifest_.files_size(); ++f) {
+    const v1::ExportedFile& file = manifest_.files(f);
+    if (!IsPlainName(file.name())) return absl::DataLossError("a file in it has no plain name");
+    for (int i = 0; i < file.chunks_size(); ++i) {
+      const v1::ExportedChunk& chunk = file.chunks(i);
+      if (chunk.chunk() >= plan.chunks() || places_[chunk.chunk()].file >= 0) {
+        return absl::DataLossError(absl::StrCat("chunk ", chunk.chunk(), " is in it twice, or not of its net"));
+      }
+      if (chunk.bytes() > kMaxRecordBytes || chunk.offset() > file.bytes() || chunk.bytes() > file.bytes() - chunk.offset()) {
+        return absl::DataLossError(absl::StrCat("chunk ", chunk.chunk(), " is not inside ", file.name()));
+      }
+      places_[chunk.chunk()] = {f, i};
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ExportedSnapshot::CheckFits(const v1::ParameterLayout& layout, const caffe::SolverParameter& solver) const {
+  if (LayoutFingerprint(layout) != LayoutFingerprint(manifest_.spec().layout())) {
+    return absl::FailedPreconditionError(absl::StrCat(directory_, " is a snapshot of another net: its layers or their shapes differ; "
+                                                                  "begin from it with the net that wrote it"));
+  }
+  SAMOVAR_ASSIGN_OR_RETURN(const std::string type, SolverTypeOf(solver));
+  SAMOVAR_ASSIGN_OR_RETURN(const std::string written, SolverTypeOf(manifest_.spec().solver()));
+  if (type != written) {
+    return absl::FailedPreconditionError(absl::StrCat(directory_, " is a snapshot of a solver of type ", written, ", this one is ", type,
+                                                      "; begin from it with the type that wrote it"));
+  }
+  if (manifest_.iteration() <= static_cast<uint64_t>(std::max(0, solver.max_iter()))) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(directory_, " is of iteration ", manifest_.iteration(), ", beyond max_iter ",
+                                                    solver.max_iter()));
+}
+
+absl::Status ExportedSnapshot::CheckSizes() const {
+  for (const v1::ExportedFile& file : manifest_.files()) {
+    SAMOVAR_ASSIGN_OR_RETURN(const int fd, OpenFile(absl::StrCat(directory_, "/", file.name()), file.bytes()));
+    close(fd);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ExportedSnapshot::CheckFiles() const {
+  for (const v1::ExportedFile& file : manifest_.files()) {
+    const std::string path = absl::StrCat(directory_, "/", file.name());
+    SAMOVAR_ASSIGN_OR_RETURN(const int fd, OpenFile(path, file.bytes()));
+    const absl::Cleanup closing = [fd] { close(fd); };
+    for (const v1::ExportedChunk& chunk : file.chunks()) SAMOVAR_RETURN_IF_ERROR(ReadRecordAt(fd, path, chunk).status());
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> ExportedSnapshot::ReadRecord(uint32_t chunk) const {
+  const Place& place = places_[chunk];
+  const v1::ExportedFile& file = manifest_.files(place.file);
+  const std::string path = absl::StrCat(directory_, "/", file.name());
+  SAMOVAR_ASSIGN_OR_RETURN(const int fd, OpenFile(path, file.bytes()));
+  const absl::Cleanup closing = [fd] { close(fd); };
+  return ReadRecordAt(fd, path, file.chunks(place.index));
+}
+
+std::string ExportPath(const std::string& directory, const std::string& job_id, uint64_t iteration) {
+  return absl::StrCat(directory, "/", job_id, "_iter_", iteration);
+}
+
+absl::Status WriteExportManifest(const std::string& directory, v1::ExportManifest manifest) {
+  manifest.set_format(kFormat);
+  manifest.clear_crc32();
+  std::string text;
+  if (!google::protobuf::TextFormat::PrintToString(manifest, &text)) return absl::InternalError("the manifest cannot be printed");
+  absl::StrAppend(&text, absl::string_view(kChecksumLine).substr(1), Crc(text), "\n");
+  return WriteBytesAtomically(absl::StrCat(directory, "/", kManifest), text);
+}
+
+void RemoveExport(const std::string& directory) {
+  std::error_code error;
+  fs::remove(fs::path(directory) / kManifest, error);
+  std::vector<fs::path> files;
+  for (fs::directory_iterator entry(directory, error), end; !error && entry != end; entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    if (absl::EndsWith(name, kChunksSuffix) || absl::EndsWith(name, ".tmp")) files.push_back(entry->path());
+  }
+  for (const fs::path& file : files) fs::remove(file, error);
+  fs::remove(directory, error);
+}
+
+}  // namespace samovar

@@ -1,0 +1,73 @@
+// ExportedSnapshot is a snapshot of a job in a directory of its own, from which a job can begin on any number of servers:
+//
+//   manifest                 v1.ExportManifest as text, written last: without it the directory is no snapshot
+//   server-<i>-of-<n>.chunks what server i wrote: v1.ChunkRecords, whose places the manifest names
+//
+// Paths are those of a file system that all servers see. The command reads a snapshot to find what is wrong before anything is
+// started; each server reads the chunks of its share.
+//
+// Thread safety: immutable. All methods but the accessors do I/O.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "caffe.pb.h"
+#include "samovar/v1/layout.pb.h"
+#include "samovar/v1/snapshot.pb.h"
+
+namespace samovar {
+
+class ExportedSnapshot {
+ public:
+  // NOT_FOUND: there is no manifest; FAILED_PRECONDITION: it is of another format; DATA_LOSS: it is damaged. The message names it.
+  static absl::StatusOr<ExportedSnapshot> Open(const std::string& directory);
+  // The same, or, in a directory without a manifest, the snapshot of the highest iteration among its subdirectories.
+  // FAILED_PRECONDITION: these are of several jobs.
+  static absl::StatusOr<ExportedSnapshot> Find(const std::string& path);
+
+  const std::string& directory() const { return directory_; }
+  const v1::ExportManifest& manifest() const { return manifest_; }
+
+  // Whether a job can begin from it. FAILED_PRECONDITION: the net or the solver's type differs, or max_iter is before it.
+  absl::Status CheckFits(const v1::ParameterLayout& layout, const caffe::SolverParameter& solver) const;
+  // Whether all files are there, as long as they should be. NOT_FOUND: one is not; DATA_LOSS: one has another length.
+  absl::Status CheckSizes() const;
+  // Reads all files. NOT_FOUND: one is not there; DATA_LOSS: one is damaged or cut. The message names it.
+  absl::Status CheckFiles() const;
+  // The ChunkRecord of a chunk, serialised. Errors as CheckFiles. REQUIRES: the manifest's layout has such a chunk
+  absl::StatusOr<std::string> ReadRecord(uint32_t chunk) const;
+
+ private:
+  // Which file a chunk is in, and which of its chunks it is.
+  struct Place {
+    int file = -1;
+    int index = 0;
+  };
+
+  ExportedSnapshot(std::string directory, v1::ExportManifest manifest)
+      : directory_(std::move(directory)), manifest_(std::move(manifest)) {}
+  // The error is what is wrong with the manifest.
+  absl::Status FindPlaces();
+
+  std::string directory_;
+  v1::ExportManifest manifest_;
+  // By chunk.
+  std::vector<Place> places_;
+};
+
+// "<directory>/<job>_iter_<iteration>"
+std::string ExportPath(const std::string& directory, const std::string& job_id, uint64_t iteration);
+
+// Completes the snapshot in the directory, whose files are durable: sets format and checksum, and writes the manifest. Durable when it
+// returns. RESOURCE_EXHAUSTED: the disk is full.
+absl::Status WriteExportManifest(const std::string& directory, v1::ExportManifest manifest);
+
+// Removes a snapshot, the manifest first, or what is left of one; other files stay, and their directory.
+void RemoveExport(const std::string& directory);
+
+}  // namespace samovar

@@ -1,0 +1,72 @@
+#include "server/snapshot/chunk_record.h"
+
+#include <zlib.h>
+
+#include <bit>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "samovar/v1/snapshot.pb.h"
+
+namespace samovar {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "records hold little-endian floats as they are in memory");
+
+uint32_t Crc(const v1::ChunkRecord& record) {
+  uLong crc = crc32(0, nullptr, 0);
+  const auto add = [&crc](const std::string& bytes) {
+    crc = crc32_z(crc, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size());
+  };
+  add(record.weights());
+  for (const std::string& state : record.state()) add(state);
+  return static_cast<uint32_t>(crc);
+}
+
+std::vector<float> ToFloats(const std::string& bytes) {
+  std::vector<float> floats(bytes.size() / sizeof(float));
+  std::memcpy(floats.data(), bytes.data(), floats.size() * sizeof(float));
+  return floats;
+}
+
+}  // namespace
+
+std::string MakeChunkRecord(const ChunkImage& image) {
+  v1::ChunkRecord record;
+  record.set_chunk(image.chunk);
+  *record.mutable_ledger() = image.ledger.ToProto();
+  record.set_version(image.version);
+  record.set_weights(image.weights.data(), image.weights.size() * sizeof(float));
+  for (const std::vector<float>& state : image.state) record.add_state(state.data(), state.size() * sizeof(float));
+  record.set_crc32(Crc(record));
+  return record.SerializeAsString();
+}
+
+absl::StatusOr<ChunkImage> ParseChunkRecord(absl::string_view bytes, uint32_t chunk) {
+  v1::ChunkRecord record;
+  if (!record.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())))
+    return absl::DataLossError("it cannot be parsed");
+  if (record.chunk() != chunk) return absl::DataLossError(absl::StrCat("it says that it is chunk ", record.chunk()));
+  if (Crc(record) != record.crc32()) return absl::DataLossError("its checksum is wrong");
+  auto ledger = Ledger::FromProto(record.ledger());
+  if (!ledger.ok()) return absl::DataLossError(ledger.status().message());
+  if (ledger->size() != record.version()) {
+    return absl::DataLossError(
+        absl::StrCat("its ledger holds ", ledger->size(), " iterations, its version is ", record.version()));
+  }
+  ChunkImage image;
+  image.chunk = chunk;
+  image.weights = ToFloats(record.weights());
+  for (const std::string& state : record.state()) {
+    if (state.size() != record.weights().size())
+      return absl::DataLossError("its solver state has another length than its weights");
+    image.state.push_back(ToFloats(state));
+  }
+  image.ledger = *std::move(ledger);
+  image.version = record.version();
+  return image;
+}
+
+}  // namespace samovar

@@ -1,0 +1,42 @@
+#include "server/snapshot/share_export.h"
+
+#include <zlib.h>
+
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "common/caffe/write_file.h"
+#include "server/snapshot/chunk_record.h"
+
+namespace samovar {
+
+absl::StatusOr<v1::ExportedFile> ExportShare(const std::string& directory, const v1::SnapshotInfo& info,
+                                             std::span<const ChunkImage> chunks) {
+  if (!absl::StartsWith(directory, "/")) {
+    return absl::InvalidArgumentError(absl::StrCat("the directory \"", directory, "\" to export to is no absolute path"));
+  }
+  v1::ExportedFile file;
+  file.set_name(absl::StrCat("server-", info.server_index(), "-of-", info.servers(), ".chunks"));
+  const std::string path = absl::StrCat(directory, "/", file.name());
+  uint64_t offset = 0;
+  SAMOVAR_RETURN_IF_ERROR(WriteFileAtomically(path, [&](int fd) -> absl::Status {
+    for (const ChunkImage& image : chunks) {
+      const std::string record = MakeChunkRecord(image);
+      SAMOVAR_RETURN_IF_ERROR(WriteAll(path, record, fd));
+      v1::ExportedChunk* const place = file.add_chunks();
+      place->set_chunk(image.chunk);
+      place->set_offset(offset);
+      place->set_bytes(record.size());
+      place->set_crc32(static_cast<uint32_t>(
+          crc32_z(crc32(0, nullptr, 0), reinterpret_cast<const Bytef*>(record.data()), record.size())));
+      offset += record.size();
+    }
+    return absl::OkStatus();
+  }));
+  file.set_bytes(offset);
+  return file;
+}
+
+}  // namespace samovar

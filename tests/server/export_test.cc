@@ -1,0 +1,170 @@
+// Snapshots that are exported to a directory, and jobs that begin from them on other numbers of servers.
+
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <string>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "tests/server/test_cluster.h"
+#include "tests/support/temp_dir.h"
+
+namespace samovar {
+namespace {
+
+constexpr int kIterations = 60;
+
+v1::JobSpec SpecOf(uint32_t servers, const std::string& export_to) {
+  v1::JobSpec spec = MakeSpec(kIterations);
+  spec.set_servers(servers);
+  spec.set_export_snapshots(export_to);
+  spec.mutable_solver()->set_snapshot(20);
+  return spec;
+}
+
+v1::JobSpec SpecFrom(const std::string& snapshot, uint32_t servers) {
+  v1::JobSpec spec = SpecOf(servers, "");
+  spec.mutable_initial_model()->set_exported_snapshot(snapshot);
+  return spec;
+}
+
+// A worker on the test's thread, until the condition holds for the job's status or the job has ended; the last status.
+v1::JobStatus Work(TestCluster* cluster, TestWorker* worker, const std::function<bool(const v1::JobStatus&)>& until) {
+  std::atomic<bool> done = false;
+  v1::JobStatus last;
+  std::thread watcher([&] {
+    last = cluster->Await("lenet", until);
+    done = true;
+  });
+  worker->WorkUntil([&] { return done.load(); });
+  watcher.join();
+  return last;
+}
+
+v1::JobStatus WorkToEnd(TestCluster* cluster, TestWorker* worker) {
+  return Work(cluster, worker, [](const v1::JobStatus&) { return false; });
+}
+
+void CheckComplete(const v1::JobStatus& status) {
+  INFO(status.ShortDebugString());
+  CHECK(status.state() == v1::JOB_STATE_SUCCEEDED);
+  CHECK(status.ledger().chunks() == 5);
+  CHECK(status.ledger().complete_chunks() == 5);
+  CHECK(status.ledger().iterations() == kIterations);
+  REQUIRE(status.tests_size() >= 1);
+  // Each iteration moves each weight by -rate, exactly.
+  CHECK(status.tests(status.tests_size() - 1).outputs(0).value() == -kIterations / 1024.0);
+}
+
+std::set<std::string> NamesIn(const std::string& directory) {
+  std::set<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) names.insert(entry.path().filename().string());
+  return names;
+}
+
+// Leaves a snapshot of four servers behind, and returns its directory.
+std::string ExportOfFour(const TempDir& dir) {
+  TestCluster cluster(dir.File("four"), 4);
+  REQUIRE_OK(cluster.Submit(SpecOf(4, dir.File("exported"))));
+  TestWorker worker(cluster.coordinator());
+  const v1::JobStatus status =
+      Work(&cluster, &worker, [](const v1::JobStatus& status) { return !status.exported_snapshot().empty(); });
+  REQUIRE(status.state() == v1::JOB_STATE_RUNNING);
+  return status.exported_snapshot();
+}
+
+TEST_CASE("a job begins from a snapshot of four servers on any number of servers") {
+  const TempDir dir;
+  const std::string snapshot = ExportOfFour(dir);
+  for (const int servers : {2, 3, 7}) {
+    TestCluster cluster(dir.File(absl::StrCat(servers)), servers);
+    REQUIRE_OK(cluster.Submit(SpecFrom(snapshot, static_cast<uint32_t>(servers))));
+    TestWorker worker(cluster.coordinator());
+    const v1::JobStatus status = WorkToEnd(&cluster, &worker);
+    CheckComplete(status);
+    CHECK(status.resumed_from() >= 20);
+    CHECK(worker.computed <= kIterations - 20);
+  }
+}
+
+TEST_CASE("as many exported snapshots of a job are kept as of others, and nothing else is touched") {
+  const TempDir dir;
+  const std::string into = dir.File("exported");
+  std::filesystem::create_directories(absl::StrCat(into, "/other_iter_20"));
+  std::ofstream(absl::StrCat(into, "/lenet_iter_notes")) << "mine";
+  for (int run = 0; run < 2; ++run) {
+    TestCluster cluster(dir.File(absl::StrCat(run)), 2);
+    REQUIRE_OK(cluster.Submit(SpecOf(2, into)));
+    TestWorker worker(cluster.coordinator());
+    // In steps, so that no snapshot is left out for being late.
+    for (const int iteration : {20, 40, 60}) {
+      Work(&cluster, &worker, [&](const v1::JobStatus& status) {
+        return status.exported_snapshot() == absl::StrCat(into, "/lenet_iter_", iteration);
+      });
+    }
+    const v1::JobStatus status = WorkToEnd(&cluster, &worker);
+    CheckComplete(status);
+    CHECK(status.export_error().empty());
+    CHECK(NamesIn(into).size() == 4);
+    CHECK(NamesIn(into).contains("lenet_iter_60"));
+    CHECK(NamesIn(absl::StrCat(into, "/lenet_iter_60")) ==
+          std::set<std::string>{"manifest", "server-0-of-2.chunks", "server-1-of-2.chunks"});
+  }
+}
+
+TEST_CASE("an export that fails is shown, hurts nothing and leaves nothing behind") {
+  const TempDir dir;
+  std::ofstream(dir.File("file")) << "no directory";
+  TestCluster cluster(dir.File("cluster"), 2);
+  REQUIRE_OK(cluster.Submit(SpecOf(2, dir.File("file"))));
+  TestWorker worker(cluster.coordinator());
+  const v1::JobStatus status = WorkToEnd(&cluster, &worker);
+  CheckComplete(status);
+  CHECK(status.snapshot_error().empty());
+  CHECK(status.exported_snapshot().empty());
+  CHECK(status.failed_export() == kIterations);
+  CHECK_THAT(status.export_error(), Catch::Contains("snapshot at iteration 60") && Catch::Contains(dir.File("file")));
+}
+
+TEST_CASE("a snapshot that cannot be read fails the job that was to begin from it, and is named") {
+  const TempDir dir;
+  const std::string snapshot = ExportOfFour(dir);
+  const std::string file = absl::StrCat(snapshot, "/server-3-of-4.chunks");
+  v1::JobSpec spec = SpecFrom(snapshot, 2);
+  std::string named = file;
+  SECTION("cut") { std::filesystem::resize_file(file, 1000); }
+  SECTION("missing") { std::filesystem::remove(file); }
+  SECTION("without manifest") {
+    std::filesystem::remove(absl::StrCat(snapshot, "/manifest"));
+    named = "it has no manifest";
+  }
+  SECTION("of another chunk size") {
+    spec.set_chunk_elements(8192);
+    named = "has chunks of 4096 floats, the job of 8192";
+  }
+  SECTION("of another solver") {
+    spec.mutable_solver()->set_type("Adam");
+    named = "a solver of type SGD, this one is Adam";
+  }
+  TestCluster cluster(dir.File("two"), 2);
+  REQUIRE_OK(cluster.Submit(spec));
+  const v1::JobStatus status = cluster.AwaitEnd("lenet");
+  CHECK(status.state() == v1::JOB_STATE_FAILED);
+  CHECK_THAT(status.cause(), Catch::Contains(named));
+}
+
+TEST_CASE("a job that begins from an exported snapshot says which, and of which chunk size it is") {
+  const TempDir dir;
+  TestCluster cluster(dir.path(), 1);
+  v1::JobSpec spec = SpecFrom("relative/path", 1);
+  REQUIRE_STATUS(cluster.Submit(spec), absl::StatusCode::kInvalidArgument, "absolute paths");
+  spec = SpecFrom("/a/path", 1);
+  spec.clear_chunk_elements();
+  REQUIRE_STATUS(cluster.Submit(spec), absl::StatusCode::kInvalidArgument, "goes with chunk_elements");
+  REQUIRE_STATUS(cluster.Submit(SpecOf(1, "relative/path")), absl::StatusCode::kInvalidArgument, "absolute paths");
+}
+
+}  // namespace
+}  // namespace samovar
