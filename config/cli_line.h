@@ -28,6 +28,7 @@ struct CliLine {
   ImportIdxOptions import_idx;
   ImportCifar10Options import_cifar10;
   ImportImagesFlags import_images;
+  DataPartitionOptions data_partition;
   DataMeanOptions data_mean;
   DataInfoOptions data_info;
   CompletionFlags completion;
@@ -54,6 +55,7 @@ struct CliLine {
   void AddData();
   void AddImportCifar10(CLI::App* importers);
   void AddImportImages(CLI::App* importers);
+  void AddDataPartition(CLI::App* data);
   void AddDataMean(CLI::App* data);
   void AddSmallCommands();
 
@@ -72,6 +74,7 @@ struct CliLine {
   CLI::App* import_idx_ = nullptr;
   CLI::App* import_cifar10_ = nullptr;
   CLI::App* import_images_ = nullptr;
+  CLI::App* data_partition_ = nullptr;
   CLI::App* data_mean_ = nullptr;
   CLI::App* data_info_ = nullptr;
   CLI::App* completion_ = nullptr;

@@ -30,6 +30,8 @@ class Worker {
     std::string name;
     // Threads that compute, at least 1. Results do not depend on it.
     int threads = 1;
+    // Opens the partitions of partitioned data sets, and outlives the worker; null: they are read where they lie.
+    PartitionSource* partitions = nullptr;
     // Called once, after the first join, on Run's thread. May be null.
     std::function<void()> on_joined;
     // Connections to each server, as in ParameterClient::Options.
