@@ -21,6 +21,9 @@ namespace {
 // Partitions of the training data: enough for workers to have their own, each with several batches.
 constexpr uint64_t kMaxPartitions = 16;
 constexpr uint64_t kBatchesAPartition = 8;
+// Of a partitioned set: so many iterations in a row read a partition. Each lease ends with a block at the latest, so that short ones
+// cost calls; a window of 1024 iterations has 32 to choose from, so that long ones cost affinity.
+constexpr uint32_t kBlock = 32;
 
 uint32_t ChoosePartitions(uint64_t records, uint32_t batch_size) {
   const uint64_t partitions = records / (batch_size * kBatchesAPartition);
@@ -33,7 +36,12 @@ absl::Status DescribeRecords(const RecordReader& reader, caffe::Phase phase, uin
   spec->set_records(reader.size());
   for (const TopShape& top : reader.tops()) spec->add_tops()->mutable_shape()->Add(top.begin(), top.end());
   if (phase != caffe::TRAIN) return absl::OkStatus();
-  spec->set_partitions(ChoosePartitions(reader.size(), samples));
+  if (reader.partitions() > 1) {
+    spec->set_partitions(reader.partitions());
+    spec->set_block(kBlock);
+  } else {
+    spec->set_partitions(ChoosePartitions(reader.size(), samples));
+  }
   IterationSchedule::Options schedule;
   schedule.records = spec->records();
   schedule.batch_size = samples;

@@ -46,14 +46,18 @@ int RunModelExport(const ModelExportOptions& options);
 // Has a running job export a snapshot; on the main thread likewise.
 int RunSnapshotExport(const SnapshotExportOptions& options);
 
+// Make data sets. As RunTrain: on the main thread, before any other exists; so RunDataPartition.
 int RunImportIdx(const ImportIdxOptions& options);
 int RunImportCifar10(const ImportCifar10Options& options);
 int RunImportImages(const ImportImagesFlags& options);
 
-// Writes the mean of an LMDB's records into a file.
+// Cuts a data set into partitions.
+int RunDataPartition(const DataPartitionOptions& options);
+
+// Writes the mean of a data set's records into a file.
 int RunDataMean(const DataMeanOptions& options);
 
-// Describes an LMDB.
+// Describes a data set.
 int RunDataInfo(const DataInfoOptions& options);
 
 }  // namespace samovar

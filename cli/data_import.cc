@@ -3,9 +3,12 @@
 
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
+#include "cli/interruption.h"
 #include "cli/progress.h"
 #include "cli/record_progress.h"
+#include "cli/waker.h"
 #include "common/data/cifar_import.h"
+#include "common/data/dataset_partition.h"
 #include "common/data/idx_import.h"
 #include "common/data/images_import.h"
 
@@ -18,21 +21,26 @@ bool IsUsers(const absl::Status& status) {
          absl::IsDataLoss(status) || absl::IsUnimplemented(status) || absl::IsFailedPrecondition(status);
 }
 
-ImportOptions SettingsFor(bool force) {
+// Makes a data set and says what was made, or what was wrong. An interrupted one leaves nothing.
+template <typename Options, typename Make>
+int MakeSet(const Options& options, const Make& make) {
+  Waker waker;
+  const Interruption interruption(&waker);
   ImportOptions settings;
-  settings.force = force;
+  settings.force = options.force;
+  settings.partitions = options.partitions;
   settings.progress = RecordProgress();
-  return settings;
-}
-
-// Says what was made, or what was wrong.
-int Report(const std::string& output, const absl::StatusOr<ImportSummary>& summary) {
+  settings.stopper = &interruption.stopper();
+  const absl::StatusOr<ImportSummary> summary = make(settings);
   if (!summary.ok()) {
     PrintError(summary.status().message());
+    if (absl::IsCancelled(summary.status())) return kExitSignal + interruption.signal();
     return IsUsers(summary.status()) ? kExitUsage : kExitFailed;
   }
-  std::cout << output << ": " << summary->records << " records of " << (summary->same_shape ? "" : "different sizes, first ")
-            << ToString(summary->shape) << ", labels " << summary->min_label << " to " << summary->max_label << ", "
+  std::cout << options.output << ": " << summary->records << " records of " << (summary->same_shape ? "" : "different sizes, first ")
+            << ToString(summary->shape);
+  if (options.partitions > 0) std::cout << " in " << options.partitions << (options.partitions == 1 ? " partition" : " partitions");
+  std::cout << ", labels " << summary->min_label << " to " << summary->max_label << ", "
             << FormatBytes(static_cast<double>(summary->file_bytes)) << "\n";
   return kExitOk;
 }
@@ -40,15 +48,21 @@ int Report(const std::string& output, const absl::StatusOr<ImportSummary>& summa
 }  // namespace
 
 int RunImportIdx(const ImportIdxOptions& options) {
-  return Report(options.output, ImportIdx(options.images, options.labels, options.output, SettingsFor(options.force)));
+  return MakeSet(options, [&](const ImportOptions& settings) {
+    return ImportIdx(options.images, options.labels, options.output, settings);
+  });
 }
 
 int RunImportCifar10(const ImportCifar10Options& options) {
-  return Report(options.output, ImportCifar10(options.inputs, options.output, SettingsFor(options.force)));
+  return MakeSet(options, [&](const ImportOptions& settings) { return ImportCifar10(options.inputs, options.output, settings); });
 }
 
 int RunImportImages(const ImportImagesFlags& options) {
-  return Report(options.output, ImportImages(options.images, options.output, SettingsFor(options.force)));
+  return MakeSet(options, [&](const ImportOptions& settings) { return ImportImages(options.images, options.output, settings); });
+}
+
+int RunDataPartition(const DataPartitionOptions& options) {
+  return MakeSet(options, [&](const ImportOptions& settings) { return PartitionDataset(options.source, options.output, settings); });
 }
 
 }  // namespace samovar

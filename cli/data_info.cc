@@ -7,9 +7,11 @@
 #include "absl/strings/str_join.h"
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
+#include "cli/progress.h"
 #include "cli/record_progress.h"
 #include "common/base/status_macros.h"
 #include "common/data/dataset.h"
+#include "common/data/dataset_manifest.h"
 
 namespace samovar {
 namespace {
@@ -33,18 +35,46 @@ absl::StatusOr<std::string> DescribeLabels(const Dataset& dataset) {
   return absl::StrCat(counts.size(), " labels from ", counts.begin()->first, " to ", counts.rbegin()->first);
 }
 
-absl::StatusOr<std::string> Describe(const std::string& path) {
-  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Dataset> dataset, Dataset::Open(path));
+// Reads all files of a partitioned set.
+absl::Status Verify(const std::string& set, const v1::DatasetManifest& manifest) {
+  const auto progress = RecordProgress();
+  uint64_t records = 0;
+  for (const v1::DatasetPartition& partition : manifest.partitions()) {
+    SAMOVAR_RETURN_IF_ERROR(ReadPartition(set, partition, [](absl::string_view) { return absl::OkStatus(); }));
+    records += partition.records();
+    if (progress) progress(records, manifest.records());
+  }
+  return absl::OkStatus();
+}
+
+std::string DescribePartitions(const v1::DatasetManifest& manifest, bool verified) {
+  const uint64_t most = manifest.partitions(0).records();
+  const uint64_t least = manifest.partitions().rbegin()->records();
+  return absl::StrCat("stored   in ", manifest.partitions_size(), manifest.partitions_size() == 1 ? " partition" : " partitions", " of ",
+                      least == most ? "" : absl::StrCat(least, " to "), most, " records, ",
+                      FormatBytes(static_cast<double>(BytesOf(manifest))),
+                      verified ? "; all sizes and checksums are right" : "", "\n");
+}
+
+absl::StatusOr<std::string> Describe(const DataInfoOptions& options) {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Dataset> dataset, Dataset::Open(options.path));
+  const v1::DatasetManifest* const manifest = dataset->manifest();
+  if (options.verify && manifest == nullptr) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(options.path, ": is an LMDB, which has no checksums; only partitioned sets can be verified"));
+  }
+  // Before the records: a checksum tells more surely that a file is damaged.
+  if (options.verify) SAMOVAR_RETURN_IF_ERROR(Verify(options.path, *manifest));
   SAMOVAR_ASSIGN_OR_RETURN(const std::string labels, DescribeLabels(*dataset));
   return absl::StrCat("records  ", dataset->size(), "\nshape    ", ToString(dataset->shape()),
                       " (channels x height x width)", dataset->encoded() ? " of the first; encoded (JPEG or PNG)" : "",
-                      "\nlabels   ", labels, "\n");
+                      "\nlabels   ", labels, "\n", manifest == nullptr ? "" : DescribePartitions(*manifest, options.verify));
 }
 
 }  // namespace
 
 int RunDataInfo(const DataInfoOptions& options) {
-  const absl::StatusOr<std::string> description = Describe(options.path);
+  const absl::StatusOr<std::string> description = Describe(options);
   if (!description.ok()) {
     PrintError(description.status().message());
     return kExitUsage;

@@ -35,7 +35,8 @@ std::string DataText(const v1::DatasetSpec& data, int parts) {
   if (data.records() == 0) return absl::StrCat("no data layer, ", batch);
   std::vector<std::string> tops;
   for (const v1::RecordTop& top : data.tops()) tops.push_back(TopText(top));
-  return absl::StrCat(data.uri(), ": ", data.records(), " records of ", absl::StrJoin(tops, " and "), ", ", batch);
+  const std::string stored = data.block() > 1 ? absl::StrCat(" in ", data.partitions(), " partitions") : "";
+  return absl::StrCat(data.uri(), ": ", data.records(), " records of ", absl::StrJoin(tops, " and "), stored, ", ", batch);
 }
 
 std::string OutputsText(const v1::NetOutputs& outputs) {

@@ -32,6 +32,7 @@ struct Runner {
   int operator()(const ImportIdxOptions& options) const { return RunImportIdx(options); }
   int operator()(const ImportCifar10Options& options) const { return RunImportCifar10(options); }
   int operator()(const ImportImagesFlags& options) const { return RunImportImages(options); }
+  int operator()(const DataPartitionOptions& options) const { return RunDataPartition(options); }
   int operator()(const DataMeanOptions& options) const { return RunDataMean(options); }
   int operator()(const DataInfoOptions& options) const { return RunDataInfo(options); }
   int operator()(const VersionFlags&) const {

@@ -149,17 +149,30 @@ struct ImportIdxOptions {
   std::string labels;
   std::string output;
   bool force = false;
+  // Of a partitioned set; 0: an LMDB is made.
+  uint32_t partitions = 0;
 };
 
 struct ImportCifar10Options {
   std::vector<std::string> inputs;
   std::string output;
   bool force = false;
+  // Of a partitioned set; 0: an LMDB is made.
+  uint32_t partitions = 0;
 };
 
 struct ImportImagesFlags {
   ImportImagesOptions images;
   std::string output;
+  bool force = false;
+  // Of a partitioned set; 0: an LMDB is made.
+  uint32_t partitions = 0;
+};
+
+struct DataPartitionOptions {
+  std::string source;
+  std::string output;
+  uint32_t partitions = 0;
   bool force = false;
 };
 
@@ -171,6 +184,8 @@ struct DataMeanOptions {
 
 struct DataInfoOptions {
   std::string path;
+  // Compare the files of a partitioned set with its manifest.
+  bool verify = false;
 };
 
 }  // namespace samovar

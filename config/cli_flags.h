@@ -19,7 +19,8 @@ struct CompletionFlags {
 // What the one subcommand that was given is asked to do.
 using CliFlags = std::variant<VersionFlags, TrainOptions, CheckOptions, TestOptions, FeaturesOptions, TimeOptions, StatusOptions,
                               SubmitOptions, JobsOptions, WatchOptions, LogsOptions, CancelOptions, ModelExportOptions,
-                              SnapshotExportOptions, ImportIdxOptions, ImportCifar10Options, ImportImagesFlags, DataMeanOptions, DataInfoOptions, CompletionFlags>;
+                              SnapshotExportOptions, ImportIdxOptions, ImportCifar10Options, ImportImagesFlags, DataPartitionOptions,
+                              DataMeanOptions, DataInfoOptions, CompletionFlags>;
 
 Parsed<CliFlags> ParseCliFlags(int argc, const char* const* argv);
 

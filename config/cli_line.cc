@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <limits>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "common/model/push_units.h"
 #include "common/parameters/encoding.h"
@@ -103,48 +102,15 @@ constexpr char kSnapshotExportExamples[] =
     "Examples: a job of any number of servers goes on with two\n"
     "  samovar snapshot export lenet 127.0.0.1:7100 --output /shared/snapshots\n"
     "  samovar submit 127.0.0.1:7100 --solver lenet_solver.prototxt --restore /shared/snapshots/lenet_iter_5000 --servers 2";
-constexpr char kImportIdxExamples[] =
-    "Example:\n"
-    "  samovar data import idx --images t10k-images-idx3-ubyte.gz --labels t10k-labels-idx1-ubyte.gz --output "
-    "mnist_test_lmdb";
 constexpr char kVersionExamples[] =
     "The engine is built for x86-64-v2 (SSE 4.2), v3 (AVX2) and v4 (AVX-512), and the highest level that the CPU has is used.\n"
     "On one level every machine computes the same bits; SAMOVAR_ISA in the environment lowers it, for this command and the\n"
     "workers that it starts:\n"
     "  SAMOVAR_ISA=v3 samovar train --solver config/models/lenet/lenet_solver.prototxt";
-constexpr char kImportCifar10Examples[] =
-    "Examples: the training images, then the test images\n"
-    "  samovar data import cifar10 --input cifar-10-batches-bin --output cifar10_train_lmdb\n"
-    "  samovar data import cifar10 --input cifar-10-batches-bin/test_batch.bin --output cifar10_test_lmdb";
-constexpr char kImportImagesExamples[] =
-    "The list has a line for each image: its name, a space, its label, which is a whole number from 0. A net's images are all of\n"
-    "one size: resize them here, or crop them with crop_size in transform_param.\n"
-    "Examples:\n"
-    "  samovar data import images --list train.txt --root images --output train_lmdb --resize 256x256 --shuffle\n"
-    "  samovar data import images --list val.txt --root images --output val_lmdb --resize 256x256 --encoded";
-constexpr char kMeanExamples[] =
-    "Example:\n"
-    "  samovar data mean cifar10_train_lmdb --output mean.binaryproto";
-constexpr char kInfoExamples[] =
-    "Example:\n"
-    "  samovar data info mnist_test_lmdb";
 constexpr char kCompletionExamples[] =
     "Examples:\n"
     "  source <(samovar completion bash)\n"
     "  samovar completion zsh > ~/.zfunc/_samovar";
-
-}  // namespace
-
-namespace {
-
-// "HEIGHTxWIDTH"
-void ParseSize(const std::string& text, ImportImagesOptions* images) {
-  const size_t times = text.find('x');
-  if (times == std::string::npos || !absl::SimpleAtoi(text.substr(0, times), &images->height) ||
-      !absl::SimpleAtoi(text.substr(times + 1), &images->width) || images->height < 1 || images->width < 1) {
-    throw CLI::ValidationError("--resize", absl::StrCat("\"", text, "\" is not HEIGHTxWIDTH in pixels, for example 256x256"));
-  }
-}
 
 }  // namespace
 
@@ -441,82 +407,6 @@ void CliLine::AddSnapshotExport() {
   snapshot_export_->add_flag("--json", snapshot_export.json, "Prints one JSON object");
 }
 
-void CliLine::AddData() {
-  CLI::App* data = line.AddCommand(line.app(), "data", "Makes and describes the LMDBs that nets are trained on", "");
-  CLI::App* importers = line.AddCommand(data, "import", "Makes an LMDB from files of another format", "");
-  import_idx_ =
-      line.AddCommand(importers, "idx", "Makes an LMDB from the IDX files of MNIST and its relatives, gzipped or not",
-                      kImportIdxExamples);
-  line.Require(
-      import_idx_,
-      import_idx_->add_option("--images", import_idx.images, "Reads the images from this IDX file")->type_name("FILE"));
-  line.Require(
-      import_idx_,
-      import_idx_->add_option("--labels", import_idx.labels, "Reads the labels from this IDX file")->type_name("FILE"));
-  line.Require(
-      import_idx_,
-      import_idx_->add_option("--output", import_idx.output, "Makes the LMDB in this directory")->type_name("DIR"));
-  import_idx_->add_flag("--force", import_idx.force, "Replaces an LMDB that is there already");
-  AddImportCifar10(importers);
-  AddImportImages(importers);
-  AddDataMean(data);
-  data_info_ =
-      line.AddCommand(data, "info", "Describes an LMDB: its records, their shape and their labels", kInfoExamples);
-  line.Require(data_info_,
-               data_info_->add_option("lmdb", data_info.path, "Reads the LMDB in this directory")->type_name("DIR"));
-}
-
-void CliLine::AddImportCifar10(CLI::App* importers) {
-  import_cifar10_ =
-      line.AddCommand(importers, "cifar10", "Makes an LMDB from the binary version of CIFAR-10", kImportCifar10Examples);
-  line.Require(import_cifar10_,
-               import_cifar10_
-                   ->add_option("--input", import_cifar10.inputs,
-                                "Reads these files, one after the other; a directory stands for data_batch_1.bin, "
-                                "data_batch_2.bin and so on in it, the training images")
-                   ->type_name("FILE_OR_DIR"));
-  line.Require(import_cifar10_,
-               import_cifar10_->add_option("--output", import_cifar10.output, "Makes the LMDB in this directory")
-                   ->type_name("DIR"));
-  import_cifar10_->add_flag("--force", import_cifar10.force, "Replaces an LMDB that is there already");
-}
-
-void CliLine::AddImportImages(CLI::App* importers) {
-  import_images_ = line.AddCommand(importers, "images", "Makes an LMDB from JPEG and PNG files", kImportImagesExamples);
-  ImportImagesOptions& images = import_images.images;
-  line.Require(import_images_,
-               import_images_->add_option("--list", images.list, "Reads the images' names and labels from this file")
-                   ->type_name("FILE"));
-  import_images_->add_option("--root", images.root, "Takes the names in the list from this directory")
-      ->type_name("DIR");
-  line.Require(import_images_,
-               import_images_->add_option("--output", import_images.output, "Makes the LMDB in this directory")
-                   ->type_name("DIR"));
-  import_images_
-      ->add_option_function<std::string>(
-          "--resize", [this](const std::string& size) { ParseSize(size, &import_images.images); },
-          "Resizes all images to so many pixels")
-      ->type_name("HEIGHTxWIDTH");
-  import_images_->add_flag("--gray", images.gray, "Makes one channel of each image instead of three");
-  import_images_->add_flag("--encoded", images.encoded,
-                           "Keeps the images as JPEG or PNG: smaller, and decoded each time they are read");
-  import_images_->add_flag("--shuffle", images.shuffle, "Numbers the images in a random order");
-  import_images_->add_option("--seed", images.seed, "Draws that order from this number")
-      ->type_name("N")
-      ->check(Between(0, std::numeric_limits<uint64_t>::max()));
-  import_images_->add_flag("--force", import_images.force, "Replaces an LMDB that is there already");
-}
-
-void CliLine::AddDataMean(CLI::App* data) {
-  data_mean_ = line.AddCommand(data, "mean", "Writes the mean of an LMDB's records, for mean_file in transform_param",
-                               kMeanExamples);
-  line.Require(data_mean_,
-               data_mean_->add_option("lmdb", data_mean.path, "Reads the LMDB in this directory")->type_name("DIR"));
-  line.Require(data_mean_, data_mean_->add_option("--output", data_mean.output, "Writes this file, a .binaryproto")
-                               ->type_name("FILE"));
-  data_mean_->add_flag("--force", data_mean.force, "Replaces a file that is there already");
-}
-
 void CliLine::AddSmallCommands() {
   line.AddCommand(line.app(), "version", "Shows the version, and the instruction-set level of the compute engine", kVersionExamples);
   completion_ = line.AddCommand(line.app(), "completion", "Writes a script that completes commands in a shell",
@@ -544,6 +434,7 @@ CliFlags CliLine::Chosen() const {
   if (command == import_idx_) return import_idx;
   if (command == import_cifar10_) return import_cifar10;
   if (command == import_images_) return import_images;
+  if (command == data_partition_) return data_partition;
   if (command == data_mean_) return data_mean;
   if (command == data_info_) return data_info;
   if (command == completion_) return completion;

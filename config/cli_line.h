@@ -29,6 +29,7 @@ struct CliLine {
   ImportIdxOptions import_idx;
   ImportCifar10Options import_cifar10;
   ImportImagesFlags import_images;
+  DataPartitionOptions data_partition;
   DataMeanOptions data_mean;
   DataInfoOptions data_info;
   CompletionFlags completion;
@@ -56,6 +57,7 @@ struct CliLine {
   void AddData();
   void AddImportCifar10(CLI::App* importers);
   void AddImportImages(CLI::App* importers);
+  void AddDataPartition(CLI::App* data);
   void AddDataMean(CLI::App* data);
   void AddSmallCommands();
 
@@ -75,6 +77,7 @@ struct CliLine {
   CLI::App* import_idx_ = nullptr;
   CLI::App* import_cifar10_ = nullptr;
   CLI::App* import_images_ = nullptr;
+  CLI::App* data_partition_ = nullptr;
   CLI::App* data_mean_ = nullptr;
   CLI::App* data_info_ = nullptr;
   CLI::App* completion_ = nullptr;

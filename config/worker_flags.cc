@@ -1,5 +1,7 @@
 #include "config/worker_flags.h"
 
+#include <limits>
+
 #include "config/command_line.h"
 
 namespace samovar {
@@ -12,6 +14,7 @@ constexpr char kDescription[] =
 constexpr char kExamples[] =
     "Examples:\n"
     "  samovar-worker --coordinator 127.0.0.1:7100 --threads 4\n"
+    "  samovar-worker --coordinator 127.0.0.1:7100 --cache cache --cache-bytes 20000000000\n"
     "  samovar-worker --config worker.toml\n"
     "where worker.toml holds the same names without dashes, a line each; flags win over it:\n"
     "  coordinator = \"127.0.0.1:7100\"\n"
@@ -36,10 +39,25 @@ Parsed<WorkerFlags> ParseWorkerFlags(int argc, const char* const* argv) {
   app->add_option("--threads", flags.threads, "Sets the number of threads that compute")
       ->type_name("N")
       ->check(Between(1, kMaxCount));
+  app->add_option("--cache", flags.cache,
+                  "Copies partitions of partitioned data sets into this directory when they are needed, and reads them there; several "
+                  "workers may share it; without it they are read where they lie")
+      ->type_name("DIR")
+      ->default_str("");
+  app->add_option("--cache-bytes", flags.cache_bytes,
+                  "With --cache, keeps so many bytes there at most, and removes first what was used longest ago; must have room for a "
+                  "partition of each worker that shares the directory")
+      ->type_name("N")
+      ->default_str("")
+      ->check(Between(1, std::numeric_limits<int64_t>::max()));
   app->add_option("--channels", flags.channels, kChannelsHelp)->type_name("N")->check(Between(0, kMaxChannels));
   AddProcessOptions(app, &flags.ready_fd, &flags.log_level, &flags.die_with_parent);
 
   parsed.exit_code = line.Parse(argc, argv);
+  if (parsed.exit_code.has_value()) return parsed;
+  if (flags.cache.empty() != (flags.cache_bytes == 0)) {
+    parsed.exit_code = line.UsageError("--cache DIR and --cache-bytes N go together: where partitions are copied to, and how much at most");
+  }
   return parsed;
 }
 

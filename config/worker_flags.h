@@ -18,6 +18,9 @@ struct WorkerFlags {
   std::string name;
   // Threads that compute.
   int threads = 1;
+  // Directory of the partitions' cache and its bound; empty: none.
+  std::string cache;
+  uint64_t cache_bytes = 0;
   // Connections to each server; 0: by the model's size.
   uint32_t channels = 0;
   // File descriptor that takes "ok\n" when the worker has joined; -1: none.

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdio>
+#include <memory>
 #include <string>
 #include <thread>
 
@@ -17,6 +18,7 @@
 #include "common/parameters/parameter_client.h"
 #include "common/telemetry/log.h"
 #include "config/worker_flags.h"
+#include "worker/feed/partition_cache.h"
 #include "worker/nn/engine.h"
 #include "worker/train/worker.h"
 
@@ -42,11 +44,25 @@ int Run(int argc, char** argv) {
   if (flags.die_with_parent) EndWithParent();
   TuneProcess();
 
+  std::unique_ptr<PartitionCache> cache;
+  if (!flags.cache.empty()) {
+    PartitionCache::Options cache_options;
+    cache_options.directory = flags.cache;
+    cache_options.bytes = flags.cache_bytes;
+    absl::StatusOr<std::unique_ptr<PartitionCache>> created = PartitionCache::Create(cache_options);
+    if (!created.ok()) {
+      LogError(absl::StrCat("--cache: ", created.status().message()));
+      return 2;
+    }
+    cache = *std::move(created);
+  }
+
   std::atomic<int> exit_code{0};
   Worker::Options options;
   options.coordinator = flags.coordinator;
   options.name = flags.name;
   options.threads = flags.threads;
+  options.partitions = cache.get();
   options.channels = flags.channels;
   options.on_joined = [&] {
     if (const absl::Status status = ReportReady(flags.ready_fd, "ok"); !status.ok()) {
@@ -66,6 +82,8 @@ int Run(int argc, char** argv) {
   LogInfo("stops");
   Notify("STOPPING=1\nSTATUS=stops");
   worker.Stop();
+  // A copy may take long.
+  if (cache != nullptr) cache->Stop();
   runner.join();
   return exit_code;
 }

@@ -1,124 +1,137 @@
 #include "common/data/dataset.h"
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <limits>
-#include <map>
 #include <utility>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/mutex.h"
 #include "common/base/status_macros.h"
+#include "common/data/dataset_manifest.h"
 #include "common/data/image_decoder.h"
 
 namespace samovar {
 namespace {
-
-// The open data sets of the process, by canonical path. The lock is held while one is opened or closed, I/O included:
-// whoever opens the same directory meanwhile has to wait for it.
-struct OpenDatasets {
-  absl::Mutex mu;
-  std::map<std::string, std::weak_ptr<Dataset>> by_path ABSL_GUARDED_BY(mu);
-};
-
-OpenDatasets& AllOpen() {
-  static OpenDatasets* const all = new OpenDatasets;  // never destroyed: data sets may be static, too
-  return *all;
-}
 
 bool Parse(absl::string_view value, caffe::Datum* datum) {
   return value.size() <= static_cast<size_t>(std::numeric_limits<int>::max()) &&
          datum->ParseFromArray(value.data(), static_cast<int>(value.size()));
 }
 
-void Close(const std::string& canonical_path, Dataset* dataset) {
-  OpenDatasets& all = AllOpen();
-  absl::MutexLock l(&all.mu);
-  delete dataset;
-  all.by_path.erase(canonical_path);
-}
-
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<Dataset>> Dataset::Open(const std::string& path) {
+absl::StatusOr<std::shared_ptr<Dataset>> Dataset::Open(const std::string& path, PartitionSource* source) {
+  std::shared_ptr<Dataset> dataset(new Dataset(path, source));
+  SAMOVAR_RETURN_IF_ERROR(IsPartitioned(path) ? dataset->OpenSet() : dataset->OpenLmdb());
+  return dataset;
+}
+
+absl::Status Dataset::OpenLmdb() {
   std::error_code error;
-  const std::string canonical_path = std::filesystem::canonical(path, error).string();
-  if (error == std::errc::no_such_file_or_directory || error == std::errc::not_a_directory) {
-    return absl::NotFoundError(
-        absl::StrCat(path, ": no such directory; make one with `samovar data import`"));
+  if (!std::filesystem::exists(path_ + "/data.mdb", error) && std::filesystem::exists(absl::StrCat(path_, "/", PartitionName(0)), error)) {
+    return absl::NotFoundError(absl::StrCat(path_, "/", kManifestName, ": no such file, although there are partitions beside it; copy ",
+                                            "the whole set again, or make it anew with `samovar data partition`"));
   }
-  if (error) return absl::InvalidArgumentError(absl::StrCat(path, ": ", error.message()));
-
-  OpenDatasets& all = AllOpen();
-  absl::MutexLock l(&all.mu);
-  const auto known = all.by_path.find(canonical_path);
-  if (known != all.by_path.end()) {
-    if (std::shared_ptr<Dataset> open = known->second.lock()) return open;
-    // Its last owner is on the way to close it, and needs the lock.
-    const auto closed = [&] {
-      const auto entry = all.by_path.find(canonical_path);
-      return entry == all.by_path.end() || !entry->second.expired();
-    };
-    all.mu.Await(absl::Condition(&closed));
-    const auto reopened = all.by_path.find(canonical_path);
-    if (reopened != all.by_path.end()) {
-      if (std::shared_ptr<Dataset> open = reopened->second.lock()) return open;
-    }
-  }
-  SAMOVAR_ASSIGN_OR_RETURN(std::unique_ptr<Dataset> opened, OpenNew(path));
-  std::shared_ptr<Dataset> dataset(opened.release(),
-                                   [canonical_path](Dataset* closed) { Close(canonical_path, closed); });
-  all.by_path[canonical_path] = dataset;
-  return dataset;
+  SAMOVAR_ASSIGN_OR_RETURN(lmdb_, LmdbRecords::Open(path_));
+  cut_.records = lmdb_->size();
+  return ReadShape();
 }
 
-absl::StatusOr<std::unique_ptr<Dataset>> Dataset::OpenNew(const std::string& path) {
-  LmdbEnvironment::Options options;
-  options.read_only = true;
-  SAMOVAR_ASSIGN_OR_RETURN(std::unique_ptr<LmdbEnvironment> environment, LmdbEnvironment::Open(path, options));
-  SAMOVAR_ASSIGN_OR_RETURN(LmdbTransaction transaction, environment->BeginRead());
-  std::unique_ptr<Dataset> dataset(new Dataset(path, std::move(environment), std::move(transaction)));
-  SAMOVAR_RETURN_IF_ERROR(dataset->BuildIndex());
-  SAMOVAR_RETURN_IF_ERROR(dataset->ReadShape());
-  return dataset;
-}
-
-absl::Status Dataset::BuildIndex() {
-  SAMOVAR_ASSIGN_OR_RETURN(const uint64_t count, transaction_.Count());
-  if (count == 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(path_, ": has no records; make one with `samovar data import`"));
-  }
-  index_.reserve(count);
-  SAMOVAR_ASSIGN_OR_RETURN(LmdbCursor cursor, transaction_.OpenCursor());
-  SAMOVAR_ASSIGN_OR_RETURN(bool found, cursor.SeekAtLeast(""));
-  while (found) {
-    index_.push_back(cursor.value());
-    SAMOVAR_ASSIGN_OR_RETURN(found, cursor.Next());
-  }
+absl::Status Dataset::OpenSet() {
+  SAMOVAR_ASSIGN_OR_RETURN(v1::DatasetManifest manifest, ReadManifest(path_));
+  for (const v1::DatasetPartition& partition : manifest.partitions()) SAMOVAR_RETURN_IF_ERROR(CheckPartitionSize(path_, partition));
+  cut_ = {manifest.records(), static_cast<uint32_t>(manifest.partitions_size())};
+  shape_ = {static_cast<int>(manifest.channels()), static_cast<int>(manifest.height()), static_cast<int>(manifest.width())};
+  encoded_ = manifest.encoded();
+  manifest_ = std::make_unique<v1::DatasetManifest>(std::move(manifest));
   return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<const LmdbRecords>> Dataset::OpenPartition(uint32_t partition) const {
+  const v1::DatasetPartition& entry = manifest_->partitions(static_cast<int>(partition));
+  absl::StatusOr<std::shared_ptr<const LmdbRecords>> records;
+  if (source_ != nullptr) {
+    records = source_->Open(path_, entry);
+  } else {
+    SAMOVAR_RETURN_IF_ERROR(CheckPartitionSize(path_, entry));
+    records = LmdbRecords::Open(absl::StrCat(path_, "/", entry.directory()));
+  }
+  if (!records.ok() || (*records)->size() == entry.records()) return records;
+  return absl::DataLossError(absl::StrCat((*records)->path(), ": has ", (*records)->size(), " records, but ", entry.records(),
+                                          " by the manifest of ", path_, "; make the set anew with `samovar data partition`"));
+}
+
+std::shared_ptr<const LmdbRecords> Dataset::FindOpen(uint32_t partition) const {
+  absl::MutexLock l(&mu_);
+  if (source_ != nullptr) return last_ == partition ? last_records_.lock() : nullptr;
+  const auto found = std::find_if(open_.begin(), open_.end(), [&](const auto& open) { return open.first == partition; });
+  if (found == open_.end()) return nullptr;
+  std::rotate(open_.begin(), found, found + 1);
+  return open_.front().second;
+}
+
+absl::StatusOr<std::shared_ptr<const LmdbRecords>> Dataset::Partition(uint32_t partition) const {
+  if (lmdb_ != nullptr) return lmdb_;
+  if (std::shared_ptr<const LmdbRecords> open = FindOpen(partition)) return open;
+  // Two threads that come here with the same partition get the same.
+  SAMOVAR_ASSIGN_OR_RETURN(std::shared_ptr<const LmdbRecords> records, OpenPartition(partition));
+  std::shared_ptr<const LmdbRecords> closed;  // without the lock
+  absl::MutexLock l(&mu_);
+  if (source_ != nullptr) {
+    last_ = partition;
+    last_records_ = records;
+    return records;
+  }
+  if (open_.size() == kMaxOpen) {
+    closed = std::move(open_.back().second);
+    open_.pop_back();
+  }
+  open_.emplace(open_.begin(), partition, records);
+  return records;
+}
+
+absl::StatusOr<Dataset::Place> Dataset::Find(uint64_t position) const {
+  if (position >= size())
+    return absl::OutOfRangeError(absl::StrCat(path_, ": no record ", position, "; it has ", size()));
+  const uint32_t partition = cut_.Of(position);
+  SAMOVAR_ASSIGN_OR_RETURN(std::shared_ptr<const LmdbRecords> records, Partition(partition));
+  return Place{std::move(records), position - cut_.Begin(partition)};
 }
 
 absl::StatusOr<std::vector<std::string>> Dataset::Keys() const {
   std::vector<std::string> keys;
-  keys.reserve(index_.size());
-  // A transaction of its own: a transaction is for one thread at a time.
-  SAMOVAR_ASSIGN_OR_RETURN(const LmdbTransaction transaction, environment_->BeginRead());
-  SAMOVAR_ASSIGN_OR_RETURN(LmdbCursor cursor, transaction.OpenCursor());
-  SAMOVAR_ASSIGN_OR_RETURN(bool found, cursor.SeekAtLeast(""));
-  while (found) {
-    keys.emplace_back(cursor.key());
-    SAMOVAR_ASSIGN_OR_RETURN(found, cursor.Next());
+  keys.reserve(size());
+  for (uint32_t i = 0; i < partitions(); ++i) {
+    SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<const LmdbRecords> records, Partition(i));
+    SAMOVAR_RETURN_IF_ERROR(records->AppendKeys(&keys));
   }
-  if (keys.size() != index_.size())
-    return absl::DataLossError(absl::StrCat(path_, ": was changed while it was in use; restore it, or begin anew"));
   return keys;
+}
+
+absl::Status Dataset::ForEach(
+    absl::FunctionRef<absl::Status(const std::string&, absl::string_view, const caffe::Datum&)> visit) const {
+  caffe::Datum datum;
+  for (uint32_t i = 0; i < partitions(); ++i) {
+    SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<const LmdbRecords> records, Partition(i));
+    std::vector<std::string> keys;
+    SAMOVAR_RETURN_IF_ERROR(records->AppendKeys(&keys));
+    for (Place place{records, 0}; place.position < records->size(); ++place.position) {
+      SAMOVAR_RETURN_IF_ERROR(ReadStoredAt(place, &datum));
+      SAMOVAR_RETURN_IF_ERROR(visit(keys[place.position], place.value(), datum));
+    }
+  }
+  return absl::OkStatus();
+}
+
+std::string Dataset::NameOf(uint64_t position) const {
+  const absl::StatusOr<Place> place = Find(position);
+  return place.ok() ? place->Name() : absl::StrCat(path_, ", record ", position);
 }
 
 absl::Status Dataset::ReadShape() {
   caffe::Datum datum;
-  if (!Parse(index_[0], &datum))
+  if (!Parse(lmdb_->value(0), &datum))
     return absl::InvalidArgumentError(absl::StrCat(NameOf(0), ": not a Datum of Caffe; is this LMDB a data set?"));
   encoded_ = datum.encoded();
   if (encoded_) {
@@ -146,25 +159,29 @@ RecordShape Dataset::shape(ImageChannels channels) const {
   return {channels == ImageChannels::kColour ? 3 : 1, shape_.height, shape_.width};
 }
 
-absl::Status Dataset::ReadStored(uint64_t position, caffe::Datum* datum) const {
-  if (position >= size())
-    return absl::OutOfRangeError(absl::StrCat(path_, ": no record ", position, "; it has ", size()));
-  if (!Parse(index_[position], datum))
-    return absl::DataLossError(absl::StrCat(NameOf(position), ": not a Datum of Caffe"));
+absl::Status Dataset::ReadStoredAt(const Place& place, caffe::Datum* datum) const {
+  if (!Parse(place.value(), datum))
+    return absl::DataLossError(absl::StrCat(place.Name(), ": not a Datum of Caffe"));
   if (datum->encoded() != encoded_) {
-    return absl::DataLossError(absl::StrCat(NameOf(position), ": is ", datum->encoded() ? "" : "not ",
+    return absl::DataLossError(absl::StrCat(place.Name(), ": is ", datum->encoded() ? "" : "not ",
                                             "encoded, other than the first record"));
   }
   if (encoded_) return absl::OkStatus();
   const absl::Status status = Check(*datum);
-  return status.ok() ? status : Annotate(status, NameOf(position));
+  return status.ok() ? status : Annotate(status, place.Name());
+}
+
+absl::Status Dataset::ReadStored(uint64_t position, caffe::Datum* datum) const {
+  SAMOVAR_ASSIGN_OR_RETURN(const Place place, Find(position));
+  return ReadStoredAt(place, datum);
 }
 
 absl::Status Dataset::Read(uint64_t position, caffe::Datum* datum, ImageChannels channels) const {
-  SAMOVAR_RETURN_IF_ERROR(ReadStored(position, datum));
+  SAMOVAR_ASSIGN_OR_RETURN(const Place place, Find(position));
+  SAMOVAR_RETURN_IF_ERROR(ReadStoredAt(place, datum));
   if (!encoded_) return absl::OkStatus();
   const absl::Status status = Decode(channels, datum);
-  return status.ok() ? status : Annotate(status, NameOf(position));
+  return status.ok() ? status : Annotate(status, place.Name());
 }
 
 absl::Status Dataset::Decode(ImageChannels channels, caffe::Datum* datum) const {
@@ -203,19 +220,6 @@ absl::Status Dataset::Check(const caffe::Datum& datum) const {
     if (!std::isfinite(value)) return absl::DataLossError("has a value that is not finite");
   }
   return absl::OkStatus();
-}
-
-std::string Dataset::NameOf(uint64_t position) const {
-  const std::string unnamed = absl::StrCat(path_, ", record ", position);
-  // A transaction of its own: a transaction is for one thread at a time.
-  const auto transaction = environment_->BeginRead();
-  if (!transaction.ok()) return unnamed;
-  auto cursor = transaction->OpenCursor();
-  if (!cursor.ok()) return unnamed;
-  bool found = cursor->SeekAtLeast("").value_or(false);
-  for (uint64_t i = 0; found && i < position; ++i) found = cursor->Next().value_or(false);
-  if (!found) return unnamed;
-  return absl::StrCat(path_, ", key \"", absl::CHexEscape(cursor->key()), "\"");
 }
 
 }  // namespace samovar

@@ -1,74 +1,112 @@
-// Dataset reads the records (caffe.Datum) of a Caffe LMDB by position. Positions number the records in the order of
-// keys, from 0.
+// Dataset reads the records (caffe.Datum) of a data set by position: of a Caffe LMDB, or of a partitioned data set, which is a
+// directory with a manifest and an LMDB for each partition (README.md). Positions number the records in the order of keys, from 0;
+// in a partitioned set, partition after partition, which are the positions in the LMDB that it was made of.
+//
+// An LMDB is open as long as the object lives. A set's partitions are opened when a record of theirs is read.
 //
 // Thread safety: all methods may be called from any thread.
-// Invariants:
-//   (1) one object a directory: opening it again while it is open gives the same one (LMDB's rule, see lmdb.h).
-//   (2) what it reads does not change: one read transaction stays open as long as the object lives.
-//   (3) index_[i] is the value at position i, inside the map. 16 bytes a record. Views instead of keys: a read is then
-//       a pointer away, and the map of a read-only environment never moves. Keys are looked up only to name them in
-//       errors.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
 #include "caffe.pb.h"
 #include "common/data/image.h"
-#include "common/data/lmdb.h"
+#include "common/data/lmdb_records.h"
+#include "common/data/partition_cut.h"
+#include "common/data/partition_source.h"
 #include "common/data/record_shape.h"
+#include "samovar/v1/dataset.pb.h"
 
 namespace samovar {
 
 class Dataset {
  public:
-  // Opens an LMDB directory for reading and lists its records: a few milliseconds for 60,000 small ones in memory.
-  // NOT_FOUND: no such directory. INVALID_ARGUMENT: not an LMDB, no records, or the first one is not a Datum or not an
-  // image. DATA_LOSS: a damaged file.
-  static absl::StatusOr<std::shared_ptr<Dataset>> Open(const std::string& path);
+  // Partitions that stay open where they lie: those that were read last. Each takes two file descriptors.
+  static constexpr size_t kMaxOpen = 64;
 
-  uint64_t size() const { return index_.size(); }
+  // Opens a directory. `source`: what opens a set's partitions, and outlives the object; null: they are opened where they lie.
+  // NOT_FOUND: no such directory, or a partition is missing. INVALID_ARGUMENT: neither an LMDB nor a partitioned set, no
+  // records, or the first one of an LMDB is not a Datum or not an image. DATA_LOSS: a damaged file, also the manifest.
+  static absl::StatusOr<std::shared_ptr<Dataset>> Open(const std::string& path, PartitionSource* source = nullptr);
+
+  uint64_t size() const { return cut_.records; }
   // Of the first record, decoded; all others must have the same, but encoded ones may differ in height and width.
   RecordShape shape(ImageChannels channels = ImageChannels::kAsStored) const;
   // Whether the first record is an encoded (JPEG, PNG) image.
   bool encoded() const { return encoded_; }
   // As given to the Open that made the object.
   const std::string& path() const { return path_; }
+  // Partitions that the set is stored in; 1 for an LMDB.
+  uint32_t partitions() const { return cut_.partitions; }
+  // Of a partitioned set; else null.
+  const v1::DatasetManifest* manifest() const { return manifest_.get(); }
 
   // Reads a record and decodes it, if it is encoded, to these channels: channels, height and width are set, and `data` holds
   // as many bytes, or, if it is empty, `float_data` as many finite floats. Reuse the Datum: its memory is kept. May read the
   // disk. DATA_LOSS: the value is not a Datum of this shape, or a damaged image; the message names path and key.
-  // INVALID_ARGUMENT, UNIMPLEMENTED: of DecodeImage. OUT_OF_RANGE: no such position.
+  // INVALID_ARGUMENT, UNIMPLEMENTED: of DecodeImage. OUT_OF_RANGE: no such position. Errors of opening its partition.
   absl::Status Read(uint64_t position, caffe::Datum* datum, ImageChannels channels = ImageChannels::kAsStored) const;
   // The same, but encoded records stay as they are, unread.
   absl::Status ReadStored(uint64_t position, caffe::Datum* datum) const;
 
-  // All keys, in order. DATA_LOSS: a damaged file.
+  // All keys, in order. DATA_LOSS: a damaged file. Errors of opening partitions.
   absl::StatusOr<std::vector<std::string>> Keys() const;
+  // Gives each record to `visit`, in order, as it is stored and parsed, but not decoded. Errors of ReadStored and of `visit`.
+  absl::Status ForEach(absl::FunctionRef<absl::Status(const std::string& key, absl::string_view value, const caffe::Datum& datum)> visit) const;
   // "PATH, key KEY": how errors name a record. Slow.
   std::string NameOf(uint64_t position) const;
 
  private:
-  Dataset(std::string path, std::unique_ptr<LmdbEnvironment> environment, LmdbTransaction transaction)
-      : path_(std::move(path)), environment_(std::move(environment)), transaction_(std::move(transaction)) {}
+  // A record, and the LMDB that it is in.
+  struct Place {
+    std::shared_ptr<const LmdbRecords> records;
+    uint64_t position = 0;
+    absl::string_view value() const { return records->value(position); }
+    std::string Name() const { return records->NameOf(position); }
+  };
 
-  static absl::StatusOr<std::unique_ptr<Dataset>> OpenNew(const std::string& path);
-  absl::Status BuildIndex();
+  Dataset(std::string path, PartitionSource* source) : path_(std::move(path)), source_(source) {}
+
+  absl::Status OpenLmdb();
+  absl::Status OpenSet();
   absl::Status ReadShape();
+  absl::StatusOr<std::shared_ptr<const LmdbRecords>> Partition(uint32_t partition) const ABSL_LOCKS_EXCLUDED(mu_);
+  // If it is open; else null.
+  std::shared_ptr<const LmdbRecords> FindOpen(uint32_t partition) const ABSL_LOCKS_EXCLUDED(mu_);
+  absl::StatusOr<std::shared_ptr<const LmdbRecords>> OpenPartition(uint32_t partition) const ABSL_LOCKS_EXCLUDED(mu_);
+  // OUT_OF_RANGE: no such position. Errors of opening its partition.
+  absl::StatusOr<Place> Find(uint64_t position) const;
+  absl::Status ReadStoredAt(const Place& place, caffe::Datum* datum) const;
   // What is wrong with a record of this set that is not encoded; the message does not name it.
   absl::Status Check(const caffe::Datum& datum) const;
   absl::Status Decode(ImageChannels channels, caffe::Datum* datum) const;
+
   const std::string path_;
-  const std::unique_ptr<LmdbEnvironment> environment_;
-  const LmdbTransaction transaction_;
-  std::vector<absl::string_view> index_;  // constant after Open
-  RecordShape shape_;                     // constant after Open
-  bool encoded_ = false;                  // constant after Open
+  PartitionSource* const source_;
+  // Constant after Open.
+  PartitionCut cut_;
+  std::unique_ptr<const v1::DatasetManifest> manifest_;
+  // Of an LMDB; else null.
+  std::shared_ptr<const LmdbRecords> lmdb_;
+  RecordShape shape_;
+  bool encoded_ = false;
+
+  mutable absl::Mutex mu_;  // held for no I/O
+  // Without a source: those that are open, with their numbers, the one that was read last first.
+  mutable std::vector<std::pair<uint32_t, std::shared_ptr<const LmdbRecords>>> open_ ABSL_GUARDED_BY(mu_);
+  // With a source, which decides what stays open: the partition that was read last.
+  mutable uint32_t last_ ABSL_GUARDED_BY(mu_) = 0;
+  mutable std::weak_ptr<const LmdbRecords> last_records_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace samovar

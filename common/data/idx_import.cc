@@ -40,7 +40,7 @@ absl::Status AddRecords(IdxFile* images, IdxFile* labels, RecordImport* import) 
 
 absl::StatusOr<ImportSummary> ImportIdx(const std::string& images_path, const std::string& labels_path,
                                         const std::string& lmdb_path, const ImportOptions& options) {
-  SAMOVAR_RETURN_IF_ERROR(RecordImport::CheckTarget(lmdb_path, options.force).status());
+  SAMOVAR_RETURN_IF_ERROR(CheckSetTarget(lmdb_path, options.force).status());
   SAMOVAR_ASSIGN_OR_RETURN(IdxFile images, IdxFile::Open(images_path, IdxFile::Kind::kImages));
   SAMOVAR_ASSIGN_OR_RETURN(IdxFile labels, IdxFile::Open(labels_path, IdxFile::Kind::kLabels));
   if (images.count() != labels.count()) {

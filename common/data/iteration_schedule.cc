@@ -1,7 +1,5 @@
 #include "common/data/iteration_schedule.h"
 
-#include <algorithm>
-
 #include "absl/strings/str_cat.h"
 #include "common/base/random.h"
 
@@ -21,33 +19,28 @@ absl::StatusOr<IterationSchedule> IterationSchedule::Create(const Options& optio
     return absl::InvalidArgumentError(absl::StrCat("partitions is ", options.partitions,
                                                    "; it must be 1 to the number of records, ", options.records));
   }
+  if (options.block < 1 || options.block > kMaxBlock)
+    return absl::InvalidArgumentError(absl::StrCat("block is ", options.block, "; it must be 1 to ", kMaxBlock));
   return IterationSchedule(options);
 }
 
-uint64_t IterationSchedule::PartitionSize(uint32_t partition) const {
-  return options_.records / options_.partitions + (partition < options_.records % options_.partitions ? 1 : 0);
-}
-
-uint64_t IterationSchedule::PartitionBegin(uint32_t partition) const {
-  return options_.records / options_.partitions * partition +
-         std::min<uint64_t>(partition, options_.records % options_.partitions);
-}
-
 uint32_t IterationSchedule::PartitionOf(uint64_t t) const {
-  // Partitions take turns. The last turn of a cycle of `records` iterations is short, and falls to the partitions that
+  // Partitions take turns. The last turn of a cycle of `records` blocks is short, and falls to the partitions that
   // have one record more: the first ones.
-  return static_cast<uint32_t>(t % options_.records % options_.partitions);
+  return static_cast<uint32_t>(t / options_.block % options_.records % options_.partitions);
 }
 
 void IterationSchedule::RecordsOf(uint64_t t, std::vector<uint64_t>* positions) const {
   const uint32_t partition = PartitionOf(t);
   const uint64_t size = PartitionSize(partition);
   const uint64_t batch = options_.batch_size;
-  // With n records in the partition, iteration t is its ((t / records) * n + r)th; each n of its iterations consume
-  // batch_size whole epochs. So it begins at record r * batch_size after epoch (t / records) * batch_size.
-  const uint64_t turns_in_cycle = t % options_.records / options_.partitions;
-  uint64_t epoch = t / options_.records * batch + turns_in_cycle * batch / size;
-  uint64_t offset = turns_in_cycle * batch % size;
+  const uint64_t block = t / options_.block;
+  // A partition of n records has n blocks in a cycle, so that each cycle consumes block * batch_size whole epochs of it, and each n
+  // of its iterations batch_size whole ones.
+  const uint64_t in_cycle = block % options_.records / options_.partitions * options_.block + t % options_.block;
+  const uint64_t after_whole = in_cycle % size * batch;
+  uint64_t epoch = (block / options_.records * options_.block + in_cycle / size) * batch + after_whole / size;
+  uint64_t offset = after_whole % size;
 
   const uint64_t begin = PartitionBegin(partition);
   positions->clear();

@@ -44,6 +44,18 @@ v1::DatasetSpec TestedData(const v1::JobSpec& spec, int net) {
   return data;
 }
 
+// Of data that are stored in partitions.
+std::optional<IterationSchedule> StoredSchedule(const v1::DatasetSpec& data) {
+  if (data.block() <= 1 || data.partitions() <= 1) return std::nullopt;
+  IterationSchedule::Options options;
+  options.records = data.records();
+  options.batch_size = data.batch_size();
+  options.partitions = data.partitions();
+  options.block = data.block();
+  absl::StatusOr<IterationSchedule> schedule = IterationSchedule::Create(options);
+  return schedule.ok() ? std::optional(*schedule) : std::nullopt;
+}
+
 bool HasEnded(v1::JobState state) { return state != v1::JOB_STATE_QUEUED && state != v1::JOB_STATE_RUNNING; }
 
 uint64_t UnixMsNow() { return static_cast<uint64_t>(absl::ToUnixMillis(absl::Now())); }
@@ -116,6 +128,7 @@ void Job::Start(Plan plan, absl::Time now) {
   TrainLeases::Options options;
   options.max_iter = max_iter();
   if (spec_.mode() == v1::CONSISTENCY_BOUNDED) options.delay = spec_.delay();
+  options.schedule = StoredSchedule(spec_.train_data());
   if (const uint32_t parts = OrderedParts(spec_); parts > 0) {
     leases_ = std::make_unique<PartTable>(options, parts, plan.done);
   } else if (spec_.push_every() > 1) {

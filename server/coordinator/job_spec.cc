@@ -6,6 +6,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/data/iteration_schedule.h"
 #include "common/model/layout.h"
 #include "common/model/learning_rate.h"
 #include "common/model/push_units.h"
@@ -22,6 +23,10 @@ absl::Status CheckDataset(const v1::DatasetSpec& data, const std::string& name) 
   if (data.uri().empty() != (data.records() == 0) || data.batch_size() == 0 || data.partitions() == 0) {
     return absl::InvalidArgumentError(
         absl::StrCat(name, ": batch_size and partitions must be set, and both of uri and records or neither"));
+  }
+  if (data.partitions() > std::max<uint64_t>(1, data.records()) || data.block() > IterationSchedule::kMaxBlock) {
+    return absl::InvalidArgumentError(absl::StrCat(name, ": partitions must be at most records, ", data.records(), ", and block at most ",
+                                                   IterationSchedule::kMaxBlock));
   }
   return absl::OkStatus();
 }

@@ -5,7 +5,9 @@
 
 namespace samovar {
 
-LeaseTable::LeaseTable(const Options& options, Ledger done) : options_(options), done_(std::move(done)) {}
+LeaseTable::LeaseTable(const Options& options, Ledger done) : options_(options), done_(std::move(done)) {
+  if (options_.schedule.has_value()) affinity_.emplace();
+}
 
 uint64_t LeaseTable::End() const {
   return std::min({options_.max_iter, done_.watermark() + options_.window, limit_});
@@ -29,21 +31,66 @@ std::optional<IterationRange> LeaseTable::TakeReturned(uint64_t length) {
   while (!returned_.empty() && done_.Contains(*returned_.begin())) returned_.erase(returned_.begin());
   if (returned_.empty() || *returned_.begin() >= End()) return std::nullopt;
   IterationRange range{*returned_.begin(), *returned_.begin()};
+  const uint64_t limit = std::min(End(), BlockEnd(range.begin));
   while (range.end - range.begin < length && !returned_.empty() && *returned_.begin() == range.end &&
-         range.end < End() && !done_.Contains(range.end)) {
+         range.end < limit && !done_.Contains(range.end)) {
     returned_.erase(returned_.begin());
     ++range.end;
   }
   return range;
 }
 
-std::optional<IterationRange> LeaseTable::TakeFresh(uint64_t length) {
+uint64_t LeaseTable::BlockEnd(uint64_t t) const {
+  if (!options_.schedule.has_value()) return Ledger::kMaxEnd;
+  const uint64_t block = options_.schedule->options().block;
+  return (t / block + 1) * block;
+}
+
+IterationRange LeaseTable::FirstFresh(uint64_t begin, uint64_t end, uint64_t length) const {
+  const auto fresh = [this](uint64_t t) { return !done_.Contains(t) && !ahead_.Contains(t); };
+  while (begin < end && !fresh(begin)) ++begin;
+  IterationRange range{begin, begin};
+  while (range.end < end && range.end - range.begin < length && fresh(range.end)) ++range.end;
+  return range;
+}
+
+IterationRange LeaseTable::ChooseBlock(uint64_t worker, uint64_t limit) const {
+  // No further than half the window, or the delay, beyond the lowest: so that comes to its turn before it holds up the others.
+  const uint64_t reach = std::min(options_.window, options_.delay.value_or(options_.window)) / 2;
+  const uint64_t end = std::min(limit, fresh_ + std::max<uint64_t>(1, reach));
+  IterationRange best;
+  std::optional<PartitionAffinity::Rank> best_rank;
+  for (uint64_t begin = fresh_; begin < end; begin = BlockEnd(begin)) {
+    const IterationRange range{begin, std::min(limit, BlockEnd(begin))};
+    // Whoever waits for what nobody has begun would wait for itself.
+    if (begin > fresh_ && options_.delay.has_value() && range.end - 1 > fresh_ + *options_.delay) break;
+    const IterationRange fresh = FirstFresh(range.begin, range.end, 1);
+    if (fresh.begin == fresh.end) continue;
+    const PartitionAffinity::Rank rank = affinity_->RankOf(worker, options_.schedule->PartitionOf(begin));
+    if (best_rank.has_value() && *best_rank <= rank) continue;
+    best = range;
+    best_rank = rank;
+  }
+  return best;
+}
+
+void LeaseTable::AdvanceFresh(uint64_t limit) {
+  while (fresh_ < limit && (done_.Contains(fresh_) || ahead_.Contains(fresh_))) ++fresh_;
+  if (affinity_.has_value()) ahead_.AddRange(0, fresh_);
+}
+
+std::optional<IterationRange> LeaseTable::TakeFresh(uint64_t worker, uint64_t length) {
   const uint64_t limit = End();
-  while (fresh_ < limit && done_.Contains(fresh_)) ++fresh_;
+  AdvanceFresh(limit);
   if (fresh_ >= limit) return std::nullopt;
-  IterationRange range{fresh_, fresh_};
-  while (range.end < limit && range.end - range.begin < length && !done_.Contains(range.end)) ++range.end;
-  fresh_ = range.end;
+  const IterationRange from = affinity_.has_value() ? ChooseBlock(worker, limit) : IterationRange{fresh_, limit};
+  const IterationRange range = FirstFresh(from.begin, from.end, length);
+  if (range.begin == fresh_) {
+    fresh_ = range.end;
+    AdvanceFresh(limit);
+  } else {
+    ahead_.AddRange(range.begin, range.end);
+  }
   return range;
 }
 
@@ -98,12 +145,13 @@ std::optional<TrainLeases::Lease> LeaseTable::Acquire(uint64_t worker, uint64_t 
   std::optional<IterationRange> late = waits ? TakeLate(worker, length, now) : std::nullopt;
   std::optional<IterationRange> range = late;
   if (!range.has_value()) range = TakeReturned(length);
-  if (!range.has_value()) range = TakeFresh(length);
+  if (!range.has_value()) range = TakeFresh(worker, length);
   if (!range.has_value()) range = late = TakeLate(worker, length, now);
   if (!range.has_value()) return std::nullopt;
   if (late.has_value()) speculative_ += late->end - late->begin;
   const Lease lease{next_id_++, worker, *range, {}};
   leases_[lease.id] = Entry{lease, now, now, late.has_value()};
+  if (affinity_.has_value()) affinity_->Had(worker, options_.schedule->PartitionOf(range->begin));
   return lease;
 }
 
@@ -181,6 +229,7 @@ void LeaseTable::ReleaseWorker(uint64_t worker) {
   RevokeBlocked();
   paces_.erase(worker);
   revoked_.erase(worker);
+  if (affinity_.has_value()) affinity_->Forget(worker);
 }
 
 void LeaseTable::RevokeAll() {
@@ -215,9 +264,11 @@ void LeaseTable::RelieveLate(absl::Time now) {
 }
 
 void LeaseTable::AddMissing(const std::vector<IterationRange>& ranges) {
+  const std::vector<IterationRange> ahead = ahead_.beyond();
+  const uint64_t leased_end = std::max(fresh_, ahead.empty() ? ahead_.watermark() : ahead.back().end);
   for (const IterationRange& range : ranges) {
-    for (uint64_t t = range.begin; t < std::min(range.end, fresh_); ++t) {
-      if (done_.Contains(t)) returned_.insert(t);
+    for (uint64_t t = range.begin; t < std::min(range.end, leased_end); ++t) {
+      if (done_.Contains(t) && (t < fresh_ || ahead_.Contains(t))) returned_.insert(t);
     }
   }
   done_ = Without(done_, ranges, options_.max_iter);

@@ -7,6 +7,7 @@
 #include <set>
 #include <vector>
 
+#include "server/coordinator/partition_affinity.h"
 #include "server/coordinator/train_leases.h"
 
 namespace samovar {
@@ -49,7 +50,16 @@ class LeaseTable final : public TrainLeases {
 
   uint64_t LengthFor(uint64_t worker, uint64_t workers) const;
   std::optional<IterationRange> TakeReturned(uint64_t length);
-  std::optional<IterationRange> TakeFresh(uint64_t length);
+  std::optional<IterationRange> TakeFresh(uint64_t worker, uint64_t length);
+  // Takes fresh_ beyond what was leased, or is done.
+  void AdvanceFresh(uint64_t limit);
+  // The first run of iterations in [begin, end) that were never leased and are not done, no longer than `length`; empty: none.
+  IterationRange FirstFresh(uint64_t begin, uint64_t end, uint64_t length) const;
+  // Where the block of an iteration ends; without partitions, nowhere.
+  uint64_t BlockEnd(uint64_t t) const;
+  // Of the blocks that may be begun now, the one that suits the worker best: its part of [fresh_, limit). REQUIRES: fresh_ < limit,
+  // and it was never leased
+  IterationRange ChooseBlock(uint64_t worker, uint64_t limit) const;
   // What a late worker holds, and no other that is in time.
   std::optional<IterationRange> TakeLate(uint64_t worker, uint64_t length, absl::Time now);
   bool Late(const Entry& entry, absl::Time now) const;
@@ -76,6 +86,9 @@ class LeaseTable final : public TrainLeases {
   uint64_t limit_ = Ledger::kMaxEnd;
   // Below this every iteration has been leased or was done at the start.
   uint64_t fresh_ = 0;
+  // With partitions: all below fresh_, and what was leased beyond it.
+  Ledger ahead_;
+  std::optional<PartitionAffinity> affinity_;
   // Given back: to be leased again before fresh ones.
   std::set<uint64_t> returned_;
   Entries leases_;

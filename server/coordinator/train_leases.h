@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "common/data/iteration_schedule.h"
 #include "server/store/ledger.h"
 
 namespace samovar {
@@ -38,6 +39,9 @@ class TrainLeases {
     // workers have something to compute, and one that waits for what a lost worker held is revoked, lest all wait for
     // what nobody computes.
     std::optional<uint64_t> delay;
+    // Of data that are stored in partitions, which workers may have to copy: leases keep within its blocks, and a worker is given
+    // preferably those of partitions that it has had. None: no two iterations are less alike to a worker than others.
+    std::optional<IterationSchedule> schedule;
   };
 
   struct Lease {

@@ -10,10 +10,19 @@ namespace {
 
 uint64_t UnitsIn(uint64_t iterations, uint32_t push_every) { return (iterations + push_every - 1) / push_every; }
 
+// None: units go over the ends of blocks.
+std::optional<IterationSchedule> OfUnits(const IterationSchedule& schedule, uint32_t push_every) {
+  IterationSchedule::Options options = schedule.options();
+  if (options.block % push_every != 0) return std::nullopt;
+  options.block /= push_every;
+  return *IterationSchedule::Create(options);
+}
+
 TrainLeases::Options OfUnits(TrainLeases::Options options, uint32_t push_every) {
   options.max_iter = UnitsIn(options.max_iter, push_every);
   options.stall *= push_every;
   if (options.delay.has_value()) options.delay = *options.delay / push_every;
+  if (options.schedule.has_value()) options.schedule = OfUnits(*options.schedule, push_every);
   return options;
 }
 

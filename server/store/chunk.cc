@@ -1,6 +1,7 @@
 #include "server/store/chunk.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <utility>
 
@@ -20,8 +21,7 @@ namespace {
 constexpr double kStalenessWeight = 0.05;
 double BoundedStaleness(uint64_t staleness, double average) { return std::min(static_cast<double>(staleness), 4 + 2 * average); }
 
-float RateFactor(v1::StalenessScaling scaling, uint64_t staleness) {
-  const float s = static_cast<float>(staleness);
+float RateFactor(v1::StalenessScaling scaling, float s) {
   switch (scaling) {
     case v1::STALENESS_SCALING_NONE:
       return 1;
@@ -199,8 +199,16 @@ absl::Status Chunk::ApplyWhole(const SolverRule& rule, const IterationRange& uni
   return absl::OkStatus();
 }
 
+float Chunk::CountStaleness(uint64_t staleness) {
+  const double bounded = BoundedStaleness(staleness, staleness_);
+  staleness_ += kStalenessWeight * (bounded - staleness_);
+  staleness_square_ += kStalenessWeight * (bounded * bounded - staleness_square_);
+  const double usual = staleness_ + std::sqrt(std::max(0.0, staleness_square_ - staleness_ * staleness_));
+  return static_cast<float>(std::max(static_cast<double>(staleness), usual - 1));
+}
+
 void Chunk::Apply(const SolverRule& rule, const IterationRange& unit, uint64_t staleness, std::span<const float> gradient) {
-  staleness_ += kStalenessWeight * (BoundedStaleness(staleness, staleness_) - staleness_);
+  const float counted = CountStaleness(staleness);
   if (options_.parts > 0) previous_weights_ = image_.weights;
 
   for (RuleSegment segment : segments_) {
@@ -210,9 +218,9 @@ void Chunk::Apply(const SolverRule& rule, const IterationRange& unit, uint64_t s
       for (uint64_t merge = 1; merge < merges; ++merge) ScaleStatistics(segment, image_.weights);
       MergeStatistics(segment, image_.weights, gradient);
     } else if (options_.push_every > 1) {
-      rule.ApplyDisplacement(RateFactor(options_.scaling, staleness), segment, image_.weights, state_, gradient);
+      rule.ApplyDisplacement(RateFactor(options_.scaling, counted), segment, image_.weights, state_, gradient);
     } else {
-      segment.lr_mult *= RateFactor(options_.scaling, staleness);
+      segment.lr_mult *= RateFactor(options_.scaling, counted);
       rule.Apply(unit.begin, segment, image_.weights, state_, gradient);
     }
   }

@@ -5,7 +5,6 @@ import argparse
 import collections
 import pathlib
 import random
-import shutil
 import sys
 import tempfile
 import time
@@ -158,7 +157,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="chooses which, and when")
     parser.add_argument("--mode", choices=("async", "bounded", "sync"), default="async", help="the job's")
     parser.add_argument("--iterations", type=int, help="the job's length; by default it fits the kills")
-    parser.add_argument("--victims", default="server,worker", help="kinds that are killed: coordinator, server, worker")
+    parser.add_argument("--victims", default="coordinator,server,worker", help="kinds that are killed: coordinator, server, worker")
     parser.add_argument("--keep", action="store_true", help="leaves the logs and states behind, and says where")
     options = parser.parse_args()
     iterations = options.iterations or (600 if options.mode == "sync" else 2000) * (options.kills + 1)

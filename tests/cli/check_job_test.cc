@@ -11,6 +11,7 @@
 #include "absl/strings/str_replace.h"
 #include "cli/describe_job.h"
 #include "cli/mode.h"
+#include "common/data/dataset_partition.h"
 #include "common/data/idx_import.h"
 #include "tests/support/catch.h"
 #include "tests/support/status_matchers.h"
@@ -118,6 +119,7 @@ TEST_CASE("a good solver becomes a job that can be submitted") {
   CHECK(spec.train_data().tops(1).shape().empty());
   CHECK(spec.train_data().batch_size() == 2);
   CHECK(spec.train_data().partitions() == 16);
+  CHECK(spec.train_data().block() == 0);
   REQUIRE(spec.test_nets_size() == 1);
   REQUIRE(spec.test_data_size() == 1);
   CHECK(spec.test_data(0).records() == 20);
@@ -255,6 +257,26 @@ TEST_CASE("a small set of records is one partition") {
   const auto job = small.Check();
   REQUIRE_OK(job);
   CHECK(job->spec.train_data().partitions() == 1);
+}
+
+TEST_CASE("a partitioned set keeps its partitions, and gives iterations to them in blocks, and of one partition it is cut as an LMDB is") {
+  const SmallJob small;
+  ImportOptions options;
+  options.force = true;
+  for (const uint32_t partitions : {5u, 1u}) {
+    options.partitions = partitions;
+    REQUIRE_OK(PartitionDataset(small.dir().File("train_lmdb"), small.dir().File("train_lmdb"), options));
+    REQUIRE_OK(PartitionDataset(small.dir().File("test_lmdb"), small.dir().File("test_lmdb"), options));
+    const auto job = small.Check();
+    REQUIRE_OK(job);
+    const v1::DatasetSpec& data = job->spec.train_data();
+    CHECK(data.records() == 400);
+    CHECK(data.partitions() == (partitions == 1 ? 16 : 5));
+    CHECK(data.block() == (partitions == 1 ? 0 : 32));
+    CHECK(absl::StrContains(DescribeJob(*job), "a label in 5 partitions, 2 a batch") == (partitions == 5));
+    CHECK(job->spec.test_data(0).partitions() == 1);
+    CHECK(job->spec.test_data(0).block() == 0);
+  }
 }
 
 TEST_CASE("what is wrong with the solver's text is named with file and line") {

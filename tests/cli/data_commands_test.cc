@@ -8,6 +8,7 @@
 #include "common/caffe/mean_file.h"
 #include "common/data/image_encoder.h"
 #include "tests/cli/captured_output.h"
+#include "tests/common/data/write_dataset.h"
 #include "tests/support/catch.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_dir.h"
@@ -98,6 +99,33 @@ TEST_CASE_METHOD(Fixture, "info describes records, encoded or not") {
   CHECK(absl::StrContains(out, "3x2x4 (channels x height x width) of the first; encoded (JPEG or PNG)"));
   Run(kExitUsage, [&] { return RunDataInfo({directory.File("nowhere")}); });
   CHECK(absl::StrContains(err, "nowhere: no such directory; make one with `samovar data import`"));
+}
+
+TEST_CASE_METHOD(Fixture, "a set in partitions is made of an LMDB or imported, described, verified and refused twice") {
+  Import(kExitOk);
+  DataPartitionOptions partition;
+  partition.source = images.output;
+  partition.output = directory.File("set");
+  partition.partitions = 2;
+  Run(kExitOk, [&] { return RunDataPartition(partition); });
+  CHECK(absl::StartsWith(out, partition.output + ": 2 records of 3x2x4 in 2 partitions, labels 0 to 3, "));
+  Run(kExitUsage, [&] { return RunDataPartition(partition); });
+  CHECK(err == "samovar: error: " + partition.output + ": exists already; --force replaces it\n");
+  partition.force = true;
+  partition.partitions = 3;
+  Run(kExitUsage, [&] { return RunDataPartition(partition); });
+  CHECK(absl::StrContains(err, "2 records, which cannot be in 3 partitions"));
+  Run(kExitOk, [&] { return RunDataInfo({partition.output, true}); });
+  CHECK(absl::StartsWith(out, "records  2\nshape    3x2x4 (channels x height x width)\nlabels   0: 1, 3: 1\nstored   in 2 partitions of 1 records, "));
+  CHECK(absl::StrContains(out, "; all sizes and checksums are right"));
+  Run(kExitUsage, [&] { return RunDataInfo({images.output, true}); });
+  CHECK(absl::StrContains(err, "is an LMDB, which has no checksums"));
+  const std::string made = ReadBytes(partition.output + "/manifest");
+  images.output = partition.output;
+  images.partitions = 2;
+  images.force = true;
+  Import(kExitOk);
+  CHECK(ReadBytes(partition.output + "/manifest") == made);
 }
 
 TEST_CASE_METHOD(Fixture, "a mean is written, its channels are said, and it is replaced by force only") {

@@ -92,7 +92,7 @@ TEST_CASE("a usage error says which help to read") {
 
 TEST_CASE("what is missing is named") {
   CheckRefused(Cli("samovar"), "samovar needs a command: train, check, test, features, time, status, submit, jobs, watch, logs, cancel, model, snapshot, data, version, completion");
-  CheckRefused(Cli("samovar data"), "samovar data needs a command: import, mean, info");
+  CheckRefused(Cli("samovar data"), "samovar data needs a command: import, partition, mean, info");
   CheckRefused(Cli("samovar train"), "--solver is missing");
   CheckRefused(Cli("samovar status"), "address is missing");
   CheckRefused(Cli("samovar logs"), "job is missing");
@@ -228,6 +228,18 @@ TEST_CASE("each subcommand fills its own options") {
   CHECK(std::get<ImportIdxOptions>(idx.parsed.flags).output == "o");
   CHECK(std::get<ImportIdxOptions>(idx.parsed.flags).force);
   CHECK(std::get<DataInfoOptions>(Cli("samovar data info d").parsed.flags).path == "d");
+  CHECK_FALSE(std::get<DataInfoOptions>(Cli("samovar data info d").parsed.flags).verify);
+  CHECK(std::get<DataInfoOptions>(Cli("samovar data info d --verify").parsed.flags).verify);
+  const auto partition = std::get<DataPartitionOptions>(Cli("samovar data partition s d --partitions 8 --force").parsed.flags);
+  CHECK(partition.source == "s");
+  CHECK(partition.output == "d");
+  CHECK(partition.partitions == 8);
+  CHECK(partition.force);
+  CheckRefused(Cli("samovar data partition s d"), "--partitions is missing");
+  CheckRefused(Cli("samovar data partition s --partitions 2"), "output is missing");
+  CheckRefused(Cli("samovar data partition s d --partitions 0"), "--partitions");
+  CHECK(std::get<ImportIdxOptions>(idx.parsed.flags).partitions == 0);
+  CHECK(std::get<ImportIdxOptions>(Cli("samovar data import idx --images i --labels l --output o --partitions 3").parsed.flags).partitions == 3);
   const auto cifar = Cli("samovar data import cifar10 --input a --input b --output o");
   CHECK(std::get<ImportCifar10Options>(cifar.parsed.flags).inputs == std::vector<std::string>{"a", "b"});
   CHECK(std::get<ImportCifar10Options>(cifar.parsed.flags).output == "o");
@@ -313,6 +325,11 @@ TEST_CASE("a worker needs its coordinator") {
   CHECK_FALSE(worker.parsed.flags.die_with_parent);
   CheckRefused(Run(ParseWorkerFlags, "samovar-worker"), "samovar-worker: error: --coordinator is missing");
   CheckRefused(Run(ParseWorkerFlags, "samovar-worker --coordinator h:70000"), "there is no port 70000");
+  const auto cached = Run(ParseWorkerFlags, "samovar-worker --coordinator h:1 --cache d --cache-bytes 20000000000").parsed.flags;
+  CHECK(cached.cache == "d");
+  CHECK(cached.cache_bytes == 20'000'000'000);
+  CheckRefused(Run(ParseWorkerFlags, "samovar-worker --coordinator h:1 --cache d"), "--cache DIR and --cache-bytes N go together");
+  CheckRefused(Run(ParseWorkerFlags, "samovar-worker --coordinator h:1 --cache-bytes 5"), "--cache DIR and --cache-bytes N go together");
 }
 
 namespace {

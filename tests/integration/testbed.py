@@ -391,9 +391,9 @@ class Cluster:
     def start_coordinator(self) -> "subprocess.Popen[bytes]":
         return self._start("samovar-server", "--coordinator", "--listen", self.address, "--state", "server-0", *self._flags)
 
-    def start_worker(self) -> "subprocess.Popen[bytes]":
+    def start_worker(self, *flags: str) -> "subprocess.Popen[bytes]":
         self._started_workers += 1
-        return self._start("samovar-worker", "--coordinator", self.address, "--name", f"worker-{self._started_workers}")
+        return self._start("samovar-worker", "--coordinator", self.address, "--name", f"worker-{self._started_workers}", *flags)
 
     def submit(self, *arguments, solver: str = "solver.prototxt") -> str:
         return self._workspace.check("submit", self.address, "--solver", solver, *arguments)

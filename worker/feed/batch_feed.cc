@@ -1,5 +1,6 @@
 #include "worker/feed/batch_feed.h"
 
+#include <algorithm>
 #include <limits>
 #include <numeric>
 #include <utility>
@@ -44,6 +45,7 @@ absl::StatusOr<IterationSchedule> MakeSchedule(const BatchFeed::Options& options
   schedule.batch_size = static_cast<uint32_t>(samples);
   // A test set is read in order, without partitions.
   schedule.partitions = options.phase == caffe::TRAIN ? options.spec.partitions() : 1;
+  schedule.block = std::max<uint32_t>(1, options.spec.block());
   schedule.seed = options.seed;
   return IterationSchedule::Create(schedule);
 }

@@ -20,6 +20,7 @@ class LmdbReader : public RecordReader {
 
   const std::string& source() const override { return dataset_->path(); }
   uint64_t size() const override { return dataset_->size(); }
+  uint32_t partitions() const override { return dataset_->partitions(); }
   const std::vector<TopShape>& tops() const override { return tops_; }
 
   absl::StatusOr<std::vector<std::string>> Names() const override { return dataset_->Keys(); }
@@ -62,13 +63,13 @@ absl::Status CheckMemoryData(const caffe::MemoryDataParameter& param, const Reco
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<RecordReader>> OpenLmdbReader(const caffe::LayerParameter& layer, caffe::Phase phase,
-                                                             const std::string& source) {
+                                                             const std::string& source, PartitionSource* partitions) {
   if (layer.top_size() != 1 && layer.top_size() != 2) {
     return absl::InvalidArgumentError(
         absl::StrCat("has ", layer.top_size(), " tops; it takes one for the records, and one for the labels"));
   }
   SAMOVAR_ASSIGN_OR_RETURN(const ImageChannels channels, ChannelsOf(layer));
-  SAMOVAR_ASSIGN_OR_RETURN(std::shared_ptr<Dataset> dataset, Dataset::Open(source));
+  SAMOVAR_ASSIGN_OR_RETURN(std::shared_ptr<Dataset> dataset, Dataset::Open(source, partitions));
   const RecordShape stored = dataset->shape(channels);
   auto transformer = Transformer::Create(layer.transform_param(), phase, stored);
   if (!transformer.ok()) return transformer.status();

@@ -76,9 +76,9 @@ SourceField SourceFieldOf(const caffe::LayerParameter& layer) {
     return {"hdf5_data_param.source", &layer.hdf5_data_param().source(), "a list of HDF5 files, a line each"};
   }
   if (layer.type() == "MemoryData") {
-    return {"memory_data_param.source", &layer.memory_data_param().source(), "the directory of an LMDB"};
+    return {"memory_data_param.source", &layer.memory_data_param().source(), "the directory of an LMDB or of a partitioned set"};
   }
-  return {"data_param.source", &layer.data_param().source(), "the directory of an LMDB"};
+  return {"data_param.source", &layer.data_param().source(), "the directory of an LMDB or of a partitioned set"};
 }
 
 absl::StatusOr<std::string> PathOf(const SourceField& source) {
@@ -95,11 +95,11 @@ absl::StatusOr<std::string> PathOf(const SourceField& source) {
 }
 
 absl::StatusOr<std::unique_ptr<RecordReader>> Open(const caffe::LayerParameter& layer, caffe::Phase phase,
-                                                   const std::string& source) {
+                                                   const std::string& source, PartitionSource* partitions) {
   SAMOVAR_RETURN_IF_ERROR(CheckOffered(layer));
   if (layer.type() == "ImageData") return OpenImageReader(layer, phase, source);
   if (layer.type() == "HDF5Data") return OpenHdf5Reader(layer, source);
-  return OpenLmdbReader(layer, phase, source);
+  return OpenLmdbReader(layer, phase, source, partitions);
 }
 
 }  // namespace
@@ -150,8 +150,8 @@ std::vector<std::string> FeedWarnings(const caffe::LayerParameter& layer) {
 }
 
 absl::StatusOr<std::unique_ptr<RecordReader>> OpenReader(const caffe::LayerParameter& layer, caffe::Phase phase,
-                                                         const std::string& source) {
-  auto reader = Open(layer, phase, source);
+                                                         const std::string& source, PartitionSource* partitions) {
+  auto reader = Open(layer, phase, source, partitions);
   if (!reader.ok()) return Annotate(reader.status(), NameOf(layer));
   return reader;
 }

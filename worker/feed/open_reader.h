@@ -1,10 +1,10 @@
 // From a net's data layer to the reader of its records.
 //
 //   type         source_class               records
-//   Data                                    Caffe LMDB (backend: LMDB)
+//   Data                                    Caffe LMDB (backend: LMDB), or partitioned set
 //   ImageData                               image files
 //   HDF5Data                                HDF5 files
-//   MemoryData   com.yahoo.ml.caffe.LMDB    Caffe LMDB, as CaffeOnSpark names it
+//   MemoryData   com.yahoo.ml.caffe.LMDB    the same, as CaffeOnSpark names it
 //
 // Other layers that bring data into a net are refused by name, with what to write instead. Layers whose values are in the
 // net itself (Input, DummyData) are none of these.
@@ -17,6 +17,7 @@
 
 #include "absl/status/statusor.h"
 #include "caffe.pb.h"
+#include "common/data/partition_source.h"
 #include "worker/feed/record_reader.h"
 
 namespace samovar {
@@ -36,9 +37,10 @@ absl::StatusOr<uint32_t> FeedBatchSize(const caffe::LayerParameter& layer);
 // Fields of the layer that are accepted and have no effect.
 std::vector<std::string> FeedWarnings(const caffe::LayerParameter& layer);
 
-// `source`: instead of the layer's own, as SourceOf gives it. Errors of SourceOf (but for a missing source) and of the
+// `source`: instead of the layer's own, as SourceOf gives it. `partitions`: what opens the partitions of partitioned sets, and
+// outlives the reader; null: they are read where they lie. Errors of SourceOf (but for a missing source) and of the
 // reader.
 absl::StatusOr<std::unique_ptr<RecordReader>> OpenReader(const caffe::LayerParameter& layer, caffe::Phase phase,
-                                                         const std::string& source);
+                                                         const std::string& source, PartitionSource* partitions = nullptr);
 
 }  // namespace samovar

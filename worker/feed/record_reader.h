@@ -31,6 +31,8 @@ class RecordReader {
   virtual const std::string& source() const = 0;
   // At least 1.
   virtual uint64_t size() const = 0;
+  // Partitions that the records are stored in, cut as in partition_cut.h; each may have to be fetched before it is read.
+  virtual uint32_t partitions() const { return 1; }
   // At least one.
   virtual const std::vector<TopShape>& tops() const = 0;
   // What the records are called where they come from, in order: an LMDB's keys, images' names, rows' numbers. May read the disk.

@@ -24,8 +24,8 @@ std::vector<FloatRange> StatisticsOf(const v1::ParameterLayout& layout) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Assignment>> Assignment::Create(const v1::GetAssignmentResponse& message, ThreadPool* pool,
-                                                                  uint32_t channels) {
-  auto assignment = std::unique_ptr<Assignment>(new Assignment(message, pool, channels));
+                                                                   uint32_t channels, PartitionSource* partitions) {
+  auto assignment = std::unique_ptr<Assignment>(new Assignment(message, pool, channels, partitions));
   SAMOVAR_RETURN_IF_ERROR(assignment->Open());
   return assignment;
 }
@@ -39,7 +39,7 @@ absl::Status Assignment::Open() {
   part.set_batch_size(part.batch_size() / parts());
   SAMOVAR_ASSIGN_OR_RETURN(FedNet trained, OpenFedNet(spec().train_net(), caffe::TRAIN, part, spec().train_outputs(),
                                                       spec().seed(), pool_, passes() * parts(),
-                                                      parts() > 1 ? static_cast<int>(part.batch_size()) : 0));
+                                                      parts() > 1 ? static_cast<int>(part.batch_size()) : 0, partitions_));
   SAMOVAR_RETURN_IF_ERROR(CheckSameLayout(trained.net->layout(), spec().layout()));
   net_ = std::move(trained.net);
   if (passes() > 1) sum_ = std::make_unique<GradientSum>(net_->layout());
@@ -97,7 +97,7 @@ absl::StatusOr<Evaluator*> Assignment::TestNet(uint32_t number, uint64_t iterati
   }
   Test& test = tests_[number];
   if (test.evaluator == nullptr) {
-    SAMOVAR_ASSIGN_OR_RETURN(test.evaluator, Evaluator::Create(spec(), number, pool_));
+    SAMOVAR_ASSIGN_OR_RETURN(test.evaluator, Evaluator::Create(spec(), number, pool_, partitions_));
   }
   if (test.iteration != iteration) {
     test.evaluator->SetWeights(frozen_->weights);

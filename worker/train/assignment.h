@@ -14,6 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "common/base/thread_pool.h"
+#include "common/data/partition_source.h"
 #include "common/parameters/error_feedback.h"
 #include "common/parameters/parameter_client.h"
 #include "samovar/v1/coordinator.pb.h"
@@ -28,9 +29,10 @@ namespace samovar {
 class Assignment {
  public:
   // INVALID_ARGUMENT, UNIMPLEMENTED: no worker can do this job; the message says why, a net that disagrees with the job's layout
-  // for one. Other codes: this one cannot. The pool outlives this. `channels` as in ParameterClient::Options.
+  // for one. Other codes: this one cannot. The pool outlives this, and so does what opens the partitions of data
+  // sets; null: they are read where they lie. `channels` as in ParameterClient::Options.
   static absl::StatusOr<std::unique_ptr<Assignment>> Create(const v1::GetAssignmentResponse& message, ThreadPool* pool,
-                                                            uint32_t channels = 0);
+                                                            uint32_t channels = 0, PartitionSource* partitions = nullptr);
 
   // What pushes of a job keep back at this worker.
   struct Kept {
@@ -74,8 +76,12 @@ class Assignment {
   void ForgetFrozen() { frozen_.reset(); }
 
  private:
-  Assignment(const v1::GetAssignmentResponse& message, ThreadPool* pool, uint32_t channels)
-      : message_(message), servers_(message.servers().begin(), message.servers().end()), pool_(pool), channels_(channels) {}
+  Assignment(const v1::GetAssignmentResponse& message, ThreadPool* pool, uint32_t channels, PartitionSource* partitions)
+      : message_(message),
+        servers_(message.servers().begin(), message.servers().end()),
+        pool_(pool),
+        channels_(channels),
+        partitions_(partitions) {}
   absl::Status Open();
 
   struct Frozen {
@@ -92,6 +98,7 @@ class Assignment {
   const std::vector<std::string> servers_;
   ThreadPool* const pool_;
   const uint32_t channels_;
+  PartitionSource* const partitions_;
   std::unique_ptr<Net> net_;
   std::unique_ptr<GradientSum> sum_;
   std::unique_ptr<LocalSteps> local_steps_;

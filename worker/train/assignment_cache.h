@@ -26,8 +26,9 @@ class AssignmentCache {
   // So is one that was not worked for in this time.
   static constexpr absl::Duration kIdle = absl::Minutes(1);
 
-  // The pool outlives this. `channels` as in ParameterClient::Options.
-  explicit AssignmentCache(ThreadPool* pool, uint32_t channels = 0) : pool_(pool), channels_(channels) {}
+  // Of Assignment::Create; the pool and the partitions outlive this.
+  explicit AssignmentCache(ThreadPool* pool, uint32_t channels = 0, PartitionSource* partitions = nullptr)
+      : pool_(pool), channels_(channels), partitions_(partitions) {}
 
   // The job's assignment, opened if it is not, or is not open as the coordinator has it now. Belongs to the cache; valid until
   // the next call. Errors of Assignment::Create.
@@ -48,6 +49,7 @@ class AssignmentCache {
 
   ThreadPool* const pool_;
   const uint32_t channels_;
+  PartitionSource* const partitions_;
   // Worked for last comes first.
   std::list<Entry> open_;
   // Of the last that Close has closed.

@@ -23,12 +23,14 @@ void AddOutputs(const Net& net, const v1::NetOutputs& full, double weight, std::
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Evaluator>> Evaluator::Create(const v1::JobSpec& spec, uint32_t number, ThreadPool* pool) {
+absl::StatusOr<std::unique_ptr<Evaluator>> Evaluator::Create(const v1::JobSpec& spec, uint32_t number, ThreadPool* pool,
+                                                             PartitionSource* partitions) {
   const int index = static_cast<int>(number);
   if (number >= static_cast<uint32_t>(std::min({spec.test_nets_size(), spec.test_data_size(), spec.test_outputs_size()}))) {
     return absl::InvalidArgumentError(absl::StrCat("the job has no test net ", number));
   }
-  auto test = OpenFedNet(spec.test_nets(index), caffe::TEST, spec.test_data(index), spec.test_outputs(index), spec.seed(), pool);
+  auto test = OpenFedNet(spec.test_nets(index), caffe::TEST, spec.test_data(index), spec.test_outputs(index), spec.seed(), pool,
+                         /*parts=*/1, /*batch_size=*/0, partitions);
   if (!test.ok()) return Annotate(test.status(), absl::StrCat("test net ", number));
   auto pieces = FindPieces(test->net->layout(), spec.layout());
   if (!pieces.ok()) return Annotate(pieces.status(), absl::StrCat("test net ", number));

@@ -20,8 +20,9 @@ namespace samovar {
 class Evaluator {
  public:
   // For test net `number` of the job. Errors as OpenFedNet's; INVALID_ARGUMENT also if the test net has parameters that the
-  // trained one has not. The pool outlives this.
-  static absl::StatusOr<std::unique_ptr<Evaluator>> Create(const v1::JobSpec& spec, uint32_t number, ThreadPool* pool);
+  // trained one has not. The pool outlives this. `partitions`: as in OpenReader.
+  static absl::StatusOr<std::unique_ptr<Evaluator>> Create(const v1::JobSpec& spec, uint32_t number, ThreadPool* pool,
+                                                           PartitionSource* partitions = nullptr);
 
   // `weights`: a flat vector of the job's layout.
   void SetWeights(std::span<const float> weights);

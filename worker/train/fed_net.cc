@@ -20,7 +20,8 @@ absl::Status DataFault(const absl::Status& status) {
 
 // Null: neither the net has a data layer, nor the job data.
 absl::StatusOr<std::unique_ptr<BatchFeed>> OpenFeed(const caffe::NetParameter& net, caffe::Phase phase,
-                                                    const v1::DatasetSpec& data, uint64_t seed, uint32_t parts) {
+                                                    const v1::DatasetSpec& data, uint64_t seed, uint32_t parts,
+                                                    PartitionSource* partitions) {
   SAMOVAR_ASSIGN_OR_RETURN(const caffe::LayerParameter* const layer, FindFedLayer(net));
   const std::string name = layer == nullptr ? "" : layer->name();
   if (name != data.layer() || (layer == nullptr) != (data.records() == 0)) {
@@ -29,7 +30,7 @@ absl::StatusOr<std::unique_ptr<BatchFeed>> OpenFeed(const caffe::NetParameter& n
                                                    "\""));
   }
   if (layer == nullptr) return nullptr;
-  auto reader = OpenReader(*layer, phase, data.uri());
+  auto reader = OpenReader(*layer, phase, data.uri(), partitions);
   if (!reader.ok()) return DataFault(reader.status());
   BatchFeed::Options options;
   options.reader = *std::move(reader);
@@ -66,9 +67,9 @@ std::string Describe(const v1::ParameterLayout& layout, int blob) {
 
 absl::StatusOr<FedNet> OpenFedNet(const caffe::NetParameter& net, caffe::Phase phase, const v1::DatasetSpec& data,
                                   const v1::NetOutputs& outputs, uint64_t seed, ThreadPool* pool, uint32_t parts,
-                                  int batch_size) {
+                                  int batch_size, PartitionSource* partitions) {
   FedNet result;
-  SAMOVAR_ASSIGN_OR_RETURN(result.feed, OpenFeed(net, phase, data, seed, parts));
+  SAMOVAR_ASSIGN_OR_RETURN(result.feed, OpenFeed(net, phase, data, seed, parts, partitions));
   SAMOVAR_ASSIGN_OR_RETURN(result.net, NetForBatch(net, phase, data, batch_size, pool));
   if (static_cast<uint32_t>(result.net->batch_size()) != data.batch_size()) {
     return absl::InvalidArgumentError(absl::StrCat("net \"", net.name(), "\" has a batch of ", result.net->batch_size(),

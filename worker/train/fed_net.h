@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "caffe.pb.h"
 #include "common/base/thread_pool.h"
+#include "common/data/partition_source.h"
 #include "samovar/v1/job.pb.h"
 #include "samovar/v1/layout.pb.h"
 #include "worker/feed/batch_feed.h"
@@ -23,12 +24,12 @@ struct FedNet {
 };
 
 // Builds the net for its records, which are opened. `outputs`: what the job expects the net to report. `parts`: batches
-// of an iteration. `batch_size`: of the net; 0: what its layers say. It must be the data's. INVALID_ARGUMENT,
-// UNIMPLEMENTED: the net is wrong, wherever it is built. Other codes: something is wrong on this machine, the data set
-// above all.
+// of an iteration. `batch_size`: of the net; 0: what its layers say. It must be the data's. `partitions`: as in OpenReader.
+// INVALID_ARGUMENT, UNIMPLEMENTED: the net is wrong, wherever it is built. Other codes: something is wrong on this machine,
+// the data set above all.
 absl::StatusOr<FedNet> OpenFedNet(const caffe::NetParameter& net, caffe::Phase phase, const v1::DatasetSpec& data,
                                   const v1::NetOutputs& outputs, uint64_t seed, ThreadPool* pool, uint32_t parts = 1,
-                                  int batch_size = 0);
+                                  int batch_size = 0, PartitionSource* partitions = nullptr);
 
 // The same net for batches of another size, with memory of its own.
 absl::StatusOr<std::unique_ptr<Net>> NetForBatch(const caffe::NetParameter& net, caffe::Phase phase, const v1::DatasetSpec& data,

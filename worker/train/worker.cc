@@ -45,7 +45,7 @@ Worker::Worker(const Options& options)
     : options_(options),
       pool_(options.threads),
       membership_(options.coordinator, Describe(options)),
-      assignments_(&pool_, options.channels),
+      assignments_(&pool_, options.channels, options.partitions),
       failure_backoff_(kFirstFailureRest, kLongestFailureRest, static_cast<uint64_t>(getpid())) {}
 
 Worker::~Worker() { Stop(); }
@@ -120,7 +120,7 @@ void Worker::Work(const HeldLease& held) {
     failure_backoff_.Reset();
     return;
   }
-  if (held.ended.stopped()) {
+  if (held.ended.stopped() || stopper_.stopped()) {
     LogDebug(absl::StrCat("job ", lease.job_id(), ": lease ", lease.lease_id(), " was dropped: ", status.message()));
     return;
   }

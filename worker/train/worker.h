@@ -34,6 +34,8 @@ class Worker {
     std::function<void()> on_joined;
     // Connections to each server, as in ParameterClient::Options.
     uint32_t channels = 0;
+    // Opens the partitions of partitioned data sets, and outlives the worker; null: they are read where they lie.
+    PartitionSource* partitions = nullptr;
   };
 
   explicit Worker(const Options& options);

@@ -63,16 +63,6 @@ TEST_CASE_METHOD(Fixture, "records larger than a page are read") {
   REQUIRE(datum.SerializeAsString() == MakeDatum(kLarge, 9, 99).SerializeAsString());
 }
 
-TEST_CASE_METHOD(Fixture, "a directory has one object, by whatever path, until its last owner lets it go") {
-  WriteDataset(path, kShape, 3);
-  auto dataset = Open();
-  const Dataset* const first = dataset.get();
-  std::filesystem::create_directory_symlink(path, directory.File("link"));
-  REQUIRE(Dataset::Open(directory.File("link"))->get() == first);
-  dataset.reset();
-  REQUIRE(Open()->size() == 3);
-}
-
 TEST_CASE_METHOD(Fixture, "threads may read, open and close at the same time") {
   WriteDataset(path, kShape, 50);
   std::vector<std::thread> threads;

@@ -11,8 +11,8 @@
 namespace samovar {
 namespace {
 
-IterationSchedule Make(uint64_t records, uint32_t batch_size, uint32_t partitions = 1, uint64_t seed = 1) {
-  auto schedule = IterationSchedule::Create({records, batch_size, partitions, seed});
+IterationSchedule Make(uint64_t records, uint32_t batch_size, uint32_t partitions = 1, uint64_t seed = 1, uint32_t block = 1) {
+  auto schedule = IterationSchedule::Create({records, batch_size, partitions, seed, block});
   REQUIRE_OK(schedule);
   return *schedule;
 }
@@ -110,6 +110,8 @@ TEST_CASE("the records of an iteration are fixed forever") {
           std::vector<uint64_t>{29144, 36850, 14562, 55657, 3211, 14375, 9258, 9600});
   REQUIRE(Records(Make(60'000, 8, 16, 7), 12'345) ==
           std::vector<uint64_t>{35535, 34072, 35195, 36247, 34931, 34197, 36090, 36917});
+  // Iteration 25 of block 385: that which follows 793 others of partition 1, as without blocks iteration 793 * 16 + 1.
+  REQUIRE(Records(Make(60'000, 8, 16, 7, 32), 12'345) == Records(Make(60'000, 8, 16, 7), 12'689));
 }
 
 TEST_CASE("seed, epoch and partition each give another order") {
@@ -145,11 +147,51 @@ TEST_CASE("a batch larger than the data set holds each record equally often, to 
 
 TEST_CASE("iterations far away are as good as any") {
   for (const uint64_t records : {uint64_t{1}, uint64_t{3}, uint64_t{60'000}, uint64_t{1} << 32}) {
-    const IterationSchedule schedule = Make(records, 1000, static_cast<uint32_t>(std::min<uint64_t>(records, 7)));
-    for (const uint64_t t : {uint64_t{1} << 40, std::numeric_limits<uint64_t>::max()}) {
-      const std::vector<uint64_t> positions = Records(schedule, t);
-      REQUIRE(positions.size() == 1000);
-      REQUIRE(*std::max_element(positions.begin(), positions.end()) < records);
+    const auto partitions = static_cast<uint32_t>(std::min<uint64_t>(records, 7));
+    for (const uint32_t block : {uint32_t{1}, IterationSchedule::kMaxBlock}) {
+      const IterationSchedule schedule = Make(records, 1000, partitions, 1, block);
+      for (const uint64_t t : {uint64_t{1} << 40, std::numeric_limits<uint64_t>::max()}) {
+        const std::vector<uint64_t> positions = Records(schedule, t);
+        REQUIRE(positions.size() == 1000);
+        REQUIRE(*std::max_element(positions.begin(), positions.end()) < records);
+      }
+    }
+  }
+}
+
+TEST_CASE("in blocks, consecutive iterations read one partition, and go on in its stream where its last block ended") {
+  const auto [records, batch, partitions, block] = GENERATE(table<uint64_t, uint32_t, uint32_t, uint32_t>(
+      {{103, 8, 4, 5}, {10, 3, 3, 32}, {7, 64, 3, 2}, {64, 1, 5, 7}, {2, 3, 2, 4}, {60, 7, 1, 9}}));
+  const IterationSchedule blocks = Make(records, batch, partitions, 1, block);
+  // What a partition reads does not depend on how its turns are dealt.
+  const IterationSchedule single = Make(records, batch, partitions, 1);
+  std::vector<std::vector<uint64_t>> streams(partitions), expected(partitions);
+  std::map<uint64_t, uint64_t> counts;
+  for (uint64_t t = 0; t < records * block; ++t) {
+    const uint32_t partition = blocks.PartitionOf(t);
+    REQUIRE(partition == t / block % records % partitions);
+    for (const uint64_t position : Records(blocks, t)) {
+      streams[partition].push_back(position);
+      ++counts[position];
+    }
+    const std::vector<uint64_t> of_single = Records(single, t);
+    std::vector<uint64_t>& stream = expected[single.PartitionOf(t)];
+    stream.insert(stream.end(), of_single.begin(), of_single.end());
+  }
+  REQUIRE(streams == expected);
+  // A whole cycle: every record as often as any other.
+  REQUIRE(counts.size() == records);
+  for (const auto& [position, count] : counts) REQUIRE(count == uint64_t{batch} * block);
+}
+
+TEST_CASE("partitions get their share of the blocks at any time, to within two") {
+  const IterationSchedule schedule = Make(103, 8, 4, 1, 16);
+  std::vector<double> counts(4);
+  for (uint64_t t = 0; t < 3000; ++t) {
+    ++counts[schedule.PartitionOf(t)];
+    for (uint32_t partition = 0; partition < 4; ++partition) {
+      const double share = static_cast<double>((t + 1) * schedule.PartitionSize(partition)) / 103;
+      REQUIRE(std::abs(counts[partition] - share) < 2 * 16);
     }
   }
 }
@@ -161,6 +203,7 @@ TEST_CASE("options out of range are named") {
   REQUIRE_STATUS(IterationSchedule::Create({10, 0, 1, 1}), absl::StatusCode::kInvalidArgument, "batch_size");
   REQUIRE_STATUS(IterationSchedule::Create({10, 8, 0, 1}), absl::StatusCode::kInvalidArgument, "partitions is 0");
   REQUIRE_STATUS(IterationSchedule::Create({10, 8, 11, 1}), absl::StatusCode::kInvalidArgument, "partitions is 11");
+  REQUIRE_STATUS(IterationSchedule::Create({10, 8, 1, 1, 0}), absl::StatusCode::kInvalidArgument, "block is 0");
 }
 
 }  // namespace

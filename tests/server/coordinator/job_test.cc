@@ -412,6 +412,12 @@ TEST_CASE("a job from outside is checked field by field") {
   spec.mutable_train_data()->clear_uri();
   REQUIRE_STATUS(CheckJobSpec(spec), absl::StatusCode::kInvalidArgument, "both of uri and records or neither");
   spec = SpecOf(10);
+  spec.mutable_train_data()->set_partitions(101);
+  REQUIRE_STATUS(CheckJobSpec(spec), absl::StatusCode::kInvalidArgument, "train_data: partitions must be at most records, 100");
+  spec.mutable_train_data()->set_partitions(100);
+  spec.mutable_train_data()->set_block(1 << 17);
+  REQUIRE_STATUS(CheckJobSpec(spec), absl::StatusCode::kInvalidArgument, "and block at most 65536");
+  spec = SpecOf(10);
   spec.mutable_solver()->set_iter_size(0);
   REQUIRE_STATUS(CheckJobSpec(spec), absl::StatusCode::kInvalidArgument, "iter_size");
   spec = SpecOf(10);
@@ -420,6 +426,23 @@ TEST_CASE("a job from outside is checked field by field") {
   spec = SpecOf(10);
   spec.add_test_nets();
   REQUIRE_STATUS(CheckJobSpec(spec), absl::StatusCode::kInvalidArgument, "test_nets");
+}
+
+TEST_CASE("iterations of stored partitions are leased in their blocks, to whoever had the partition") {
+  v1::JobSpec spec = SpecOf(1000);
+  spec.mutable_train_data()->set_partitions(2);
+  spec.mutable_train_data()->set_block(3);
+  Job job(spec);
+  Start(&job);
+  for (int i = 0; i < 10; ++i) {
+    for (const uint64_t worker : {kAnna, kBoris}) {
+      const auto lease = job.Lease(worker, 2, At(0.1 * i));
+      REQUIRE(lease.has_value());
+      CHECK(lease->train().begin() / 3 % 2 == (worker == kAnna ? 0 : 1));
+      CHECK(lease->train().end() == lease->train().begin() + 3);
+      job.Report(worker, "worker", DoneOf(*lease), At(0.1 * i));
+    }
+  }
 }
 
 v1::JobSpec InParts(v1::JobSpec spec, uint32_t parts) {

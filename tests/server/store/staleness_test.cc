@@ -73,8 +73,34 @@ TEST_CASE("a push that is not late, or by one update, is applied with the full r
   step(2, 2, 1);
   step(3, 0, 0.5f);
   step(4, 1, 0.5f);
-  step(5, 5, 1);
-  step(6, 0, 2.0f / 7);
+  step(5, 0, 2.0f / 6);
+}
+
+TEST_CASE("where pushes come in bursts, those that are not late are applied with a rate as low as is usual") {
+  const auto rule = Rule(1, "0");
+  const auto chunk = OneWeight(0);
+  const auto push = [&](uint64_t staleness, float gradient) {
+    const uint64_t version = chunk->image().version;
+    REQUIRE_OK(chunk->Push(*rule, version, version - staleness, std::vector<float>{gradient}));
+  };
+  for (int burst = 0; burst < 50; ++burst) {
+    for (uint64_t late = 0; late < 8; ++late) push(late, 0);
+  }
+  push(0, 1);
+  // 2 / (3.5 + 2.3): average and deviation of 0 ... 7. The averages follow the last burst.
+  CHECK(-chunk->image().weights[0] > 0.29f);
+  CHECK(-chunk->image().weights[0] < 0.37f);
+}
+
+TEST_CASE("workers that all wait for each other descend with momentum") {
+  const auto rule = Rule(0.15, "0.9");
+  const auto chunk = OneWeight(1);
+  for (uint64_t t = 0; t < 800;) {
+    const float weight = Pulled(*chunk, *rule);
+    const uint64_t version = chunk->image().version;
+    for (int worker = 0; worker < 8; ++worker, ++t) REQUIRE_OK(chunk->Push(*rule, t, version, std::vector<float>{weight}));
+  }
+  CHECK(std::abs(chunk->image().weights[0]) < 1e-6f);
 }
 
 TEST_CASE("pushes of a worker that was away for long do not change what those are given that come in time") {

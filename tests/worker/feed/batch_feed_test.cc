@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/data/dataset_partition.h"
 #include "tests/common/data/write_dataset.h"
 #include "tests/support/catch.h"
 #include "tests/support/status_matchers.h"
@@ -139,6 +140,28 @@ TEST_CASE_METHOD(Fixture, "a layer without labels has one top") {
   REQUIRE_OK(with->FillIteration(0, 0, batch.tops));
   REQUIRE_OK(without->FillIteration(0, 0, only));
   REQUIRE(batch.data == data);
+}
+
+TEST_CASE_METHOD(Fixture, "a partitioned set gives the batches of its source, in blocks of iterations as the spec says") {
+  spec.set_block(5);
+  const auto plain = Make();
+  ImportOptions options;
+  options.partitions = 3;
+  options.force = true;
+  REQUIRE_OK(PartitionDataset(path, directory.File("partitioned"), options));
+  path = directory.File("partitioned");
+  const auto stored = Make();
+  const auto schedule = IterationSchedule::Create({kRecords, kBatch, 3, seed, 5});
+  REQUIRE_OK(schedule);
+  Batch batch(kBatch), expected(kBatch);
+  std::vector<uint64_t> positions;
+  for (uint64_t t = 0; t < 60; ++t) {
+    REQUIRE_OK(plain->FillIteration(t, 0, expected.tops));
+    REQUIRE_OK(stored->FillIteration(t, 0, batch.tops));
+    REQUIRE(batch == expected);
+    schedule->RecordsOf(t, &positions);
+    for (size_t i = 0; i < kBatch; ++i) REQUIRE(batch.labels[i] == static_cast<float>(positions[i] % 10));
+  }
 }
 
 TEST_CASE_METHOD(Fixture, "parts of an iteration together are one larger batch") {

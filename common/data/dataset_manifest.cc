@@ -1,0 +1,182 @@
+#include "common/data/dataset_manifest.h"
+
+#include <unistd.h>
+#include <zlib.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <limits>
+#include <set>
+#include <vector>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "common/base/status_macros.h"
+#include "common/caffe/read_file.h"
+#include "common/caffe/write_file.h"
+#include "common/data/partition_cut.h"
+#include "common/data/record_shape.h"
+#include "google/protobuf/io/tokenizer.h"
+#include "google/protobuf/io/zero_copy_stream_impl_lite.h"
+#include "google/protobuf/text_format.h"
+
+namespace samovar {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr absl::string_view kAnew = "copy the whole set again, or make it anew with `samovar data partition`";
+// Of a manifest; with the most partitions and their longest names it has a quarter of that.
+constexpr uint64_t kMaxManifestBytes = 64 << 20;
+constexpr size_t kMaxNameLength = 64;
+constexpr size_t kPieceBytes = 1 << 20;
+
+std::string ManifestPath(const std::string& set) { return absl::StrCat(set, "/", kManifestName); }
+
+absl::Status Damaged(const std::string& set, absl::string_view what) {
+  return absl::DataLossError(absl::StrCat(ManifestPath(set), ": ", what, "; ", kAnew));
+}
+
+class FirstError : public google::protobuf::io::ErrorCollector {
+ public:
+  void AddError(int line, int column, const std::string& message) override {
+    if (text_.empty()) text_ = absl::StrCat("line ", line + 1, ", column ", column + 1, ": ", message);
+  }
+  void AddWarning(int, int, const std::string&) override {}
+  const std::string& text() const { return text_; }
+
+ private:
+  std::string text_;
+};
+
+// A name of one directory in the set, whatever the system makes of special characters.
+bool IsName(const std::string& name) {
+  if (name.empty() || name.size() > kMaxNameLength || name[0] == '.') return false;
+  return std::all_of(name.begin(), name.end(), [](unsigned char c) {
+    return absl::ascii_isalnum(c) || c == '-' || c == '_' || c == '.';
+  });
+}
+
+// What is wrong with it; empty: nothing.
+std::string FaultOf(const v1::DatasetManifest& manifest) {
+  const auto count = static_cast<uint64_t>(manifest.partitions_size());
+  if (count == 0 || count > kMaxSetPartitions) return absl::StrCat("has ", count, " partitions, not 1 to ", kMaxSetPartitions);
+  if (manifest.records() < count) return absl::StrCat("says that ", count, " partitions have ", manifest.records(), " records");
+  const auto fits = [](uint64_t size) { return size >= 1 && size <= kMaxRecordElements; };
+  if (!fits(manifest.channels()) || !fits(manifest.height()) || !fits(manifest.width()) ||
+      uint64_t{manifest.channels()} * manifest.height() > kMaxRecordElements ||
+      uint64_t{manifest.channels()} * manifest.height() * manifest.width() > kMaxRecordElements) {
+    return absl::StrCat("says that records are ", manifest.channels(), "x", manifest.height(), "x", manifest.width(),
+                        ", which cannot be");
+  }
+  const PartitionCut cut = {manifest.records(), static_cast<uint32_t>(count)};
+  std::set<std::string> names;
+  uint64_t bytes_left = std::numeric_limits<int64_t>::max();
+  for (int i = 0; i < manifest.partitions_size(); ++i) {
+    const v1::DatasetPartition& partition = manifest.partitions(i);
+    const std::string name = absl::StrCat("partition ", i, " (\"", absl::CHexEscape(partition.directory().substr(0, kMaxNameLength)), "\")");
+    if (!IsName(partition.directory())) return absl::StrCat(name, " is not named as a directory in the set");
+    if (!names.insert(partition.directory()).second) return absl::StrCat(name, " is there twice");
+    const uint64_t records = cut.Size(static_cast<uint32_t>(i));
+    if (partition.records() != records) {
+      return absl::StrCat(name, " has ", partition.records(), " records; of ", manifest.records(), " in ", count,
+                          " partitions it has ", records);
+    }
+    if (partition.bytes() == 0 || partition.bytes() > bytes_left) return absl::StrCat(name, " has ", partition.bytes(), " bytes");
+    bytes_left -= partition.bytes();
+  }
+  return "";
+}
+
+}  // namespace
+
+bool IsPartitioned(const std::string& directory) {
+  std::error_code error;
+  return fs::exists(ManifestPath(directory), error) && !fs::exists(absl::StrCat(directory, "/data.mdb"), error);
+}
+
+std::string PartitionName(uint32_t partition) { return absl::StrFormat("part-%05d", partition); }
+
+absl::StatusOr<v1::DatasetManifest> ReadManifest(const std::string& set) {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::string text, ReadFile(ManifestPath(set), kMaxManifestBytes));
+  FirstError error;
+  google::protobuf::TextFormat::Parser parser;
+  parser.RecordErrorsTo(&error);
+  parser.SetRecursionLimit(10);
+  // A later format is to be told by its number, not by the first field that is new.
+  parser.AllowUnknownField(true);
+  google::protobuf::io::ArrayInputStream input(text.data(), static_cast<int>(text.size()));
+  v1::DatasetManifest manifest;
+  if (!parser.Parse(&input, &manifest)) return Damaged(set, absl::StrCat("is not a manifest: ", error.text()));
+  if (manifest.format() > kManifestFormat) {
+    return absl::InvalidArgumentError(absl::StrCat(ManifestPath(set), ": is of format ", manifest.format(), ", and this version reads ",
+                                                   kManifestFormat, "; use a newer one, or make the set anew with this one"));
+  }
+  if (manifest.format() == 0) return Damaged(set, "does not say its format");
+  if (const std::string fault = FaultOf(manifest); !fault.empty()) return Damaged(set, fault);
+  return manifest;
+}
+
+absl::Status WriteManifest(const std::string& set, const v1::DatasetManifest& manifest) {
+  std::string text;
+  if (!google::protobuf::TextFormat::PrintToString(manifest, &text)) return absl::InternalError("the manifest cannot be printed");
+  return WriteBytesAtomically(ManifestPath(set), text);
+}
+
+uint64_t BytesOf(const v1::DatasetManifest& manifest) {
+  uint64_t bytes = 0;
+  for (const v1::DatasetPartition& partition : manifest.partitions()) bytes += partition.bytes();
+  return bytes;
+}
+
+std::string PartitionFile(const std::string& set, const v1::DatasetPartition& partition) {
+  return absl::StrCat(set, "/", partition.directory(), "/data.mdb");
+}
+
+absl::Status CheckPartitionSize(const std::string& set, const v1::DatasetPartition& partition) {
+  const std::string path = PartitionFile(set, partition);
+  std::error_code error;
+  const uint64_t bytes = fs::file_size(path, error);
+  if (error == std::errc::no_such_file_or_directory || error == std::errc::not_a_directory) {
+    return absl::NotFoundError(absl::StrCat(path, ": no such file, but the set's manifest names it; ", kAnew));
+  }
+  if (error) return ErrnoStatus(error.value(), "read", path);
+  if (bytes == partition.bytes()) return absl::OkStatus();
+  return absl::DataLossError(absl::StrCat(path, ": has ", bytes, " bytes, but ", partition.bytes(), " by the set's manifest; ", kAnew));
+}
+
+absl::StatusOr<uint32_t> ChecksumOf(const std::string& path, absl::FunctionRef<absl::Status(absl::string_view)> take) {
+  SAMOVAR_ASSIGN_OR_RETURN(const int fd, OpenForReading(path, std::numeric_limits<int64_t>::max()));
+  const absl::Cleanup close_file = [fd] { close(fd); };
+  std::vector<char> piece(kPieceBytes);
+  uLong crc = crc32(0, nullptr, 0);
+  for (;;) {
+    const ssize_t got = read(fd, piece.data(), piece.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return ErrnoStatus(errno, "read", path);
+    if (got == 0) return static_cast<uint32_t>(crc);
+    crc = crc32_z(crc, reinterpret_cast<const Bytef*>(piece.data()), static_cast<size_t>(got));
+    SAMOVAR_RETURN_IF_ERROR(take(absl::string_view(piece.data(), static_cast<size_t>(got))));
+  }
+}
+
+absl::Status ReadPartition(const std::string& set, const v1::DatasetPartition& partition,
+                           absl::FunctionRef<absl::Status(absl::string_view)> take) {
+  SAMOVAR_RETURN_IF_ERROR(CheckPartitionSize(set, partition));
+  const std::string path = PartitionFile(set, partition);
+  uint64_t bytes = 0;
+  SAMOVAR_ASSIGN_OR_RETURN(const uint32_t crc, ChecksumOf(path, [&](absl::string_view piece) {
+                             bytes += piece.size();
+                             // One that grows is not read for ever.
+                             return bytes <= partition.bytes() ? take(piece) : absl::DataLossError(absl::StrCat(path, ": grows while it is read"));
+                           }));
+  if (bytes == partition.bytes() && crc == partition.crc32()) return absl::OkStatus();
+  return absl::DataLossError(absl::StrFormat("%s: its checksum is %08x, but %08x by the set's manifest: it is damaged; %s", path, crc,
+                                             partition.crc32(), kAnew));
+}
+
+}  // namespace samovar

@@ -1,0 +1,48 @@
+// The manifest of a partitioned data set, a directory with an LMDB for each partition; README.md describes the format.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "samovar/v1/dataset.pb.h"
+
+namespace samovar {
+
+inline constexpr absl::string_view kManifestName = "manifest";
+inline constexpr uint32_t kManifestFormat = 1;
+inline constexpr uint32_t kMaxSetPartitions = 65'536;
+
+// Whether the directory is a partitioned data set, or was to be one: it has a manifest and no data.mdb.
+bool IsPartitioned(const std::string& directory);
+
+// "part-00007"
+std::string PartitionName(uint32_t partition);
+
+// Reads the set's manifest. Errors name the file and the partition and say what to do. NOT_FOUND: no manifest.
+// INVALID_ARGUMENT: of a later format. DATA_LOSS: not a manifest, or one that cannot be: names that lead elsewhere, sizes that do not
+// add up.
+absl::StatusOr<v1::DatasetManifest> ReadManifest(const std::string& set);
+
+// REQUIRES: the set's partitions are in place
+absl::Status WriteManifest(const std::string& set, const v1::DatasetManifest& manifest);
+
+// Of all partitions' data files.
+uint64_t BytesOf(const v1::DatasetManifest& manifest);
+
+// The path of a partition's data file.
+std::string PartitionFile(const std::string& set, const v1::DatasetPartition& partition);
+// Whether the file is there and as large as the manifest says. NOT_FOUND, DATA_LOSS: the message names it.
+absl::Status CheckPartitionSize(const std::string& set, const v1::DatasetPartition& partition);
+// Reads all of the file, piece by piece, and gives each piece to `take`; its first error ends it. DATA_LOSS: the file has not the
+// size and the checksum of the manifest.
+absl::Status ReadPartition(const std::string& set, const v1::DatasetPartition& partition,
+                           absl::FunctionRef<absl::Status(absl::string_view piece)> take);
+
+// CRC-32 (as in zlib) of a file; a piece of it is given to `take` as above.
+absl::StatusOr<uint32_t> ChecksumOf(const std::string& path, absl::FunctionRef<absl::Status(absl::string_view piece)> take);
+
+}  // namespace samovar

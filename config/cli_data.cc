@@ -1,0 +1,154 @@
+// The commands about data sets.
+#include <cstdint>
+#include <limits>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "common/data/dataset_manifest.h"
+#include "config/cli_line.h"
+
+namespace samovar {
+namespace {
+
+constexpr char kImportIdxExamples[] =
+    "Example:\n"
+    "  samovar data import idx --images t10k-images-idx3-ubyte.gz --labels t10k-labels-idx1-ubyte.gz --output "
+    "mnist_test_lmdb";
+constexpr char kImportCifar10Examples[] =
+    "Examples: the training images, then the test images\n"
+    "  samovar data import cifar10 --input cifar-10-batches-bin --output cifar10_train_lmdb\n"
+    "  samovar data import cifar10 --input cifar-10-batches-bin/test_batch.bin --output cifar10_test_lmdb";
+constexpr char kImportImagesExamples[] =
+    "The list has a line for each image: its name, a space, its label, which is a whole number from 0. A net's images are all of\n"
+    "one size: resize them here, or crop them with crop_size in transform_param.\n"
+    "Examples:\n"
+    "  samovar data import images --list train.txt --root images --output train_lmdb --resize 256x256 --shuffle\n"
+    "  samovar data import images --list val.txt --root images --output val_lmdb --resize 256x256 --encoded";
+constexpr char kMeanExamples[] =
+    "Example:\n"
+    "  samovar data mean cifar10_train_lmdb --output mean.binaryproto";
+constexpr char kInfoExamples[] =
+    "Reads every record. With --verify also every byte of a partitioned set's files: after copying one, for instance.\n"
+    "Examples:\n"
+    "  samovar data info mnist_test_lmdb\n"
+    "  samovar data info mnist_train_set --verify";
+constexpr char kPartitionExamples[] =
+    "A partitioned set is a directory with an LMDB for each partition and a manifest. It is named where an LMDB is: as source of a Data\n"
+    "layer, in commands. Workers with --cache copy partitions to their own disk when they need them, and are given iterations of those\n"
+    "that they have. Give each worker two or more partitions; positions and keys of the records stay as they are.\n"
+    "Examples:\n"
+    "  samovar data partition mnist_train_lmdb mnist_train_set --partitions 8\n"
+    "  samovar data info mnist_train_set --verify";
+
+// "HEIGHTxWIDTH"
+void ParseSize(const std::string& text, ImportImagesOptions* images) {
+  const size_t times = text.find('x');
+  if (times == std::string::npos || !absl::SimpleAtoi(text.substr(0, times), &images->height) ||
+      !absl::SimpleAtoi(text.substr(times + 1), &images->width) || images->height < 1 || images->width < 1) {
+    throw CLI::ValidationError("--resize", absl::StrCat("\"", text, "\" is not HEIGHTxWIDTH in pixels, for example 256x256"));
+  }
+}
+
+CLI::Option* AddPartitions(CLI::App* command, uint32_t* partitions, const std::string& description) {
+  return command->add_option("--partitions", *partitions, description)->type_name("P")->default_str("")->check(Between(1, kMaxSetPartitions));
+}
+
+void AddSetFlags(CLI::App* command, uint32_t* partitions, bool* force) {
+  AddPartitions(command, partitions, "Makes a partitioned set of so many LMDBs, as data partition does; without it, one LMDB");
+  command->add_flag("--force", *force, "Replaces a data set that is there already");
+}
+
+}  // namespace
+
+void CliLine::AddData() {
+  CLI::App* data = line.AddCommand(line.app(), "data", "Makes and describes the data sets that nets are trained on", "");
+  CLI::App* importers = line.AddCommand(data, "import", "Makes an LMDB from files of another format", "");
+  import_idx_ =
+      line.AddCommand(importers, "idx", "Makes an LMDB from the IDX files of MNIST and its relatives, gzipped or not",
+                      kImportIdxExamples);
+  line.Require(
+      import_idx_,
+      import_idx_->add_option("--images", import_idx.images, "Reads the images from this IDX file")->type_name("FILE"));
+  line.Require(
+      import_idx_,
+      import_idx_->add_option("--labels", import_idx.labels, "Reads the labels from this IDX file")->type_name("FILE"));
+  line.Require(
+      import_idx_,
+      import_idx_->add_option("--output", import_idx.output, "Makes the LMDB in this directory")->type_name("DIR"));
+  AddSetFlags(import_idx_, &import_idx.partitions, &import_idx.force);
+  AddImportCifar10(importers);
+  AddImportImages(importers);
+  AddDataPartition(data);
+  AddDataMean(data);
+  data_info_ =
+      line.AddCommand(data, "info", "Describes a data set: its records, their shape and their labels", kInfoExamples);
+  line.Require(data_info_, data_info_->add_option("set", data_info.path, "Reads the LMDB or the partitioned set in this directory")
+                               ->type_name("DIR"));
+  data_info_->add_flag("--verify", data_info.verify, "Compares the files of a partitioned set with the checksums in its manifest");
+}
+
+void CliLine::AddImportCifar10(CLI::App* importers) {
+  import_cifar10_ =
+      line.AddCommand(importers, "cifar10", "Makes an LMDB from the binary version of CIFAR-10", kImportCifar10Examples);
+  line.Require(import_cifar10_,
+               import_cifar10_
+                   ->add_option("--input", import_cifar10.inputs,
+                                "Reads these files, one after the other; a directory stands for data_batch_1.bin, "
+                                "data_batch_2.bin and so on in it, the training images")
+                   ->type_name("FILE_OR_DIR"));
+  line.Require(import_cifar10_,
+               import_cifar10_->add_option("--output", import_cifar10.output, "Makes the LMDB in this directory")
+                   ->type_name("DIR"));
+  AddSetFlags(import_cifar10_, &import_cifar10.partitions, &import_cifar10.force);
+}
+
+void CliLine::AddImportImages(CLI::App* importers) {
+  import_images_ = line.AddCommand(importers, "images", "Makes an LMDB from JPEG and PNG files", kImportImagesExamples);
+  ImportImagesOptions& images = import_images.images;
+  line.Require(import_images_,
+               import_images_->add_option("--list", images.list, "Reads the images' names and labels from this file")
+                   ->type_name("FILE"));
+  import_images_->add_option("--root", images.root, "Takes the names in the list from this directory")
+      ->type_name("DIR");
+  line.Require(import_images_,
+               import_images_->add_option("--output", import_images.output, "Makes the LMDB in this directory")
+                   ->type_name("DIR"));
+  import_images_
+      ->add_option_function<std::string>(
+          "--resize", [this](const std::string& size) { ParseSize(size, &import_images.images); },
+          "Resizes all images to so many pixels")
+      ->type_name("HEIGHTxWIDTH");
+  import_images_->add_flag("--gray", images.gray, "Makes one channel of each image instead of three");
+  import_images_->add_flag("--encoded", images.encoded,
+                           "Keeps the images as JPEG or PNG: smaller, and decoded each time they are read");
+  import_images_->add_flag("--shuffle", images.shuffle, "Numbers the images in a random order");
+  import_images_->add_option("--seed", images.seed, "Draws that order from this number")
+      ->type_name("N")
+      ->check(Between(0, std::numeric_limits<uint64_t>::max()));
+  AddSetFlags(import_images_, &import_images.partitions, &import_images.force);
+}
+
+void CliLine::AddDataPartition(CLI::App* data) {
+  data_partition_ = line.AddCommand(data, "partition", "Cuts a data set into partitions that workers can copy one by one", kPartitionExamples);
+  line.Require(data_partition_, data_partition_
+                                    ->add_option("source", data_partition.source,
+                                                 "Reads the LMDB, or the set of other partitions, in this directory")
+                                    ->type_name("SOURCE"));
+  line.Require(data_partition_,
+               data_partition_->add_option("output", data_partition.output, "Makes the set in this directory")->type_name("DEST"));
+  line.Require(data_partition_, AddPartitions(data_partition_, &data_partition.partitions,
+                                              "Makes so many partitions, of sizes that differ by one record at most"));
+  data_partition_->add_flag("--force", data_partition.force, "Replaces a data set that is there already");
+}
+
+void CliLine::AddDataMean(CLI::App* data) {
+  data_mean_ = line.AddCommand(data, "mean", "Writes the mean of a data set's records, for mean_file in transform_param",
+                               kMeanExamples);
+  line.Require(data_mean_, data_mean_->add_option("set", data_mean.path, "Reads the LMDB or the partitioned set in this directory")
+                               ->type_name("DIR"));
+  line.Require(data_mean_, data_mean_->add_option("--output", data_mean.output, "Writes this file, a .binaryproto")
+                               ->type_name("FILE"));
+  data_mean_->add_flag("--force", data_mean.force, "Replaces a file that is there already");
+}
+
+}  // namespace samovar
