@@ -140,6 +140,9 @@ class Job {
   uint64_t AwaitChange(uint64_t version, absl::Duration time) const;
 
  private:
+  // Test leases have this bit, the training's have not.
+  static constexpr uint64_t kTestLease = uint64_t{1} << 63;
+
   void Changed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { ++version_; }
   void Note(v1::JobEvent::Kind kind, const std::string& text) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   v1::JobStatus StatusLocked(absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -207,7 +210,7 @@ class Job {
   std::vector<TestPass> passes_ ABSL_GUARDED_BY(mu_);
   // Of passes_.
   uint64_t tested_iteration_ ABSL_GUARDED_BY(mu_) = 0;
-  uint64_t next_test_lease_ ABSL_GUARDED_BY(mu_);
+  uint64_t next_test_lease_ ABSL_GUARDED_BY(mu_) = kTestLease + 1;
   uint64_t test_releases_ ABSL_GUARDED_BY(mu_) = 0;
   // Of the tests that have ended.
   uint64_t test_speculative_ ABSL_GUARDED_BY(mu_) = 0;
