@@ -294,6 +294,11 @@ void Job::CheckpointFrozen(const Checkpoint& checkpoint, uint64_t workers) {
   }
 }
 
+void Job::CheckpointNotBegun() {
+  absl::MutexLock lock(&mu_);
+  checkpoint_active_ = false;
+}
+
 void Job::CheckpointRefused(const Checkpoint& checkpoint, const absl::Status& status) {
   absl::MutexLock lock(&mu_);
   checkpoint_active_ = false;

@@ -85,6 +85,8 @@ class Job {
   std::optional<Checkpoint> TakeCheckpoint();
   // The weights are frozen: training may go on beyond the checkpoint, and its tests begin, shared by that many workers.
   void CheckpointFrozen(const Checkpoint& checkpoint, uint64_t workers);
+  // A server is lost or silent: the checkpoint is due again.
+  void CheckpointNotBegun();
   // The servers have no memory for a copy of the weights. The checkpoint is passed over; the one at max_iter is due again.
   void CheckpointRefused(const Checkpoint& checkpoint, const absl::Status& status);
   // An OK status: the snapshot is durable at all servers.

@@ -83,6 +83,8 @@ class Runner {
   // Writes what is frozen where it is to be kept. What fails, the job is told.
   void Keep(const Job::Checkpoint& checkpoint);
   absl::Status EndCheckpoint();
+  // One of to_thaw_.
+  absl::Status Thaw();
   absl::Status Verify();
   // Of all chunks of the job; `summary` says how far they are, not whether they are complete.
   struct Held {
@@ -114,6 +116,8 @@ class Runner {
   Placement placement_;
   std::unique_ptr<ParameterServers> servers_;
   std::optional<Job::Checkpoint> checkpoint_;
+  // Frozen copies that nobody needs any more. Opening a job releases them as well.
+  std::vector<uint64_t> to_thaw_;
   // Since when the last checkpoint has been refused.
   std::optional<absl::Time> refused_since_;
 };
@@ -274,6 +278,7 @@ absl::Status Runner::TryToRecover(const absl::Status& loss) {
   placement_ = std::move(placement);
   servers_ = std::make_unique<ParameterServers>(AddressesOf(placement_.servers), &stopper_);
   checkpoint_.reset();
+  to_thaw_.clear();
   const uint64_t repeated_before = job_.Status(SteadyNow()).repeated_iterations();
   job_.Recovered(PlanFor(placement_, opened.ledgers));
   for (const std::string& notice : opened.notices) Notice(notice);
@@ -292,8 +297,7 @@ absl::Status Runner::Freeze(uint64_t iteration) const {
 absl::Status Runner::RefuseCheckpoint(const Job::Checkpoint& checkpoint, const absl::Status& refusal) {
   LogError(absl::StrCat("job ", job_.id(), ": checkpoint at ", checkpoint.iteration, ": ", refusal.message()));
   // Some servers may have had the memory.
-  SAMOVAR_RETURN_IF_ERROR(
-      Insist("releasing the frozen weights", [&] { return servers_->Thaw(job_.id(), epoch_, checkpoint.iteration); }));
+  to_thaw_.push_back(checkpoint.iteration);
   job_.CheckpointRefused(checkpoint, refusal);
   if (checkpoint.iteration < job_.max_iter()) return absl::OkStatus();
   if (!refused_since_.has_value()) refused_since_ = SteadyNow();
@@ -325,7 +329,10 @@ absl::Status Runner::BeginCheckpoint(const Job::Checkpoint& checkpoint) {
   absl::Status frozen = Freeze(iteration);
   if (absl::IsResourceExhausted(frozen) && cluster_.free_memory && cluster_.free_memory()) frozen = Freeze(iteration);
   if (absl::IsResourceExhausted(frozen)) return RefuseCheckpoint(checkpoint, frozen);
-  SAMOVAR_RETURN_IF_ERROR(frozen);
+  if (!frozen.ok()) {
+    job_.CheckpointNotBegun();
+    return frozen;
+  }
   refused_since_.reset();
   checkpoint_ = checkpoint;
   job_.CheckpointFrozen(checkpoint, cluster_.workers());
@@ -345,7 +352,15 @@ absl::Status Runner::EndCheckpoint() {
     job_.End(v1::JOB_STATE_SUCCEEDED, "", SteadyNow());
     return absl::OkStatus();
   }
-  return Insist("releasing the frozen weights", [&] { return servers_->Thaw(job_.id(), epoch_, iteration); });
+  to_thaw_.push_back(iteration);
+  return absl::OkStatus();
+}
+
+absl::Status Runner::Thaw() {
+  const uint64_t iteration = to_thaw_.back();
+  SAMOVAR_RETURN_IF_ERROR(Insist("releasing the frozen weights", [&] { return servers_->Thaw(job_.id(), epoch_, iteration); }));
+  to_thaw_.pop_back();
+  return absl::OkStatus();
 }
 
 absl::StatusOr<Runner::Held> Runner::ReadLedgers() const {
@@ -390,6 +405,7 @@ absl::Status Runner::Verify() {
 }
 
 absl::Status Runner::Step() {
+  if (!to_thaw_.empty()) return Thaw();
   if (job_.AwaitsVerification()) return Verify();
   if (checkpoint_.has_value() && job_.TestsDone()) return EndCheckpoint();
   if (const auto checkpoint = job_.TakeCheckpoint()) return BeginCheckpoint(*checkpoint);

@@ -15,6 +15,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/clock.h"
+#include "common/base/status_macros.h"
 #include "common/model/gradient_clip.h"
 #include "samovar/v1/parameter.grpc.pb.h"
 #include "tests/common/parameters/client_job.h"
@@ -525,25 +526,30 @@ TEST_CASE("clients that carry the squares of a clipped job come to the same norm
   ParameterServer other(dir.File("1"), job, 1);
   std::vector<std::vector<float>> weights(2, std::vector<float>(kElements));
   std::vector<std::vector<double>> norms(2);
+  std::vector<std::unique_ptr<ParameterClient>> clients;
+  for (int part = 0; part < 2; ++part) clients.push_back(MakeClient({one.address(), other.address()}));
+  // Asserted when the threads have ended: Catch's assertions are for one thread.
+  std::vector<absl::Status> done(2);
+  const auto step = [&](uint32_t part, uint64_t t, std::span<const float> gradients) -> absl::Status {
+    ParameterClient& client = *clients[part];
+    client.StartPush(t, 1, gradients, {}, {}, part);
+    client.Ready(0, kElements);
+    SAMOVAR_RETURN_IF_ERROR(client.AwaitPush(Soon()).status());
+    SAMOVAR_ASSIGN_OR_RETURN(const std::vector<double> squares, client.PullSquares(t, Soon()));
+    // The other may have got on meanwhile, and needs no norm then.
+    norms[part].push_back(squares.empty() ? 0 : NormOf(squares));
+    return client.ApplyAndPull(t, 1, norms[part].back(), weights[part], Soon());
+  };
   const auto work = [&](uint32_t part) {
-    auto client = MakeClient({one.address(), other.address()});
     const std::vector<float> gradients(kElements, part == 0 ? 0.5f : 1.5f);
-    for (uint64_t t = 0; t < kIterations; ++t) {
-      client->StartPush(t, 1, gradients, {}, {}, part);
-      client->Ready(0, kElements);
-      CHECK(client->AwaitPush(Soon()).ok());
-      const auto squares = client->PullSquares(t, Soon());
-      CHECK(squares.ok());
-      // The other may have got on meanwhile, and needs no norm then.
-      norms[part].push_back(squares->empty() ? 0 : NormOf(*squares));
-      CHECK(client->ApplyAndPull(t, 1, norms[part].back(), weights[part], Soon()).ok());
-    }
+    for (uint64_t t = 0; t < kIterations && done[part].ok(); ++t) done[part] = step(part, t, gradients);
   };
   std::thread first(work, 0);
   std::thread second(work, 1);
   first.join();
   second.join();
   for (uint32_t part = 0; part < 2; ++part) {
+    REQUIRE_OK(done[part]);
     for (const double norm : norms[part]) REQUIRE((norm == std::sqrt(static_cast<double>(kElements)) || norm == 0));
     // The limit is a float.
     for (const float weight : weights[part]) REQUIRE(weight == Approx(kInitial - 0.5f * kRate * kIterations).epsilon(1e-6));

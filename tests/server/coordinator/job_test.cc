@@ -614,7 +614,7 @@ TEST_CASE("a snapshot is exported where the user who asks for it wants it") {
   CHECK_FALSE(job.TakeCheckpoint().has_value());
 }
 
-TEST_CASE("a checkpoint that servers have no memory for is passed over, and the next one is due in its time") {
+TEST_CASE("a checkpoint whose servers were silent is due again; one that they have no memory for is passed over, and the next one is due in its time") {
   v1::JobSpec spec = SpecOf(100);
   spec.mutable_solver()->set_snapshot(10);
   Job job(spec);
@@ -627,6 +627,11 @@ TEST_CASE("a checkpoint that servers have no memory for is passed over, and the 
     }
   };
   work_to(10);
+  // A server was silent when it was asked for its copy, and was heard of again.
+  REQUIRE(job.TakeCheckpoint().has_value());
+  job.Suspend("a server is gone");
+  job.CheckpointNotBegun();
+  job.Resume();
   const auto refused = job.TakeCheckpoint();
   REQUIRE(refused.has_value());
   CHECK(refused->iteration == 10);
