@@ -614,7 +614,7 @@ TEST_CASE("a snapshot is exported where the user who asks for it wants it") {
   CHECK_FALSE(job.TakeCheckpoint().has_value());
 }
 
-TEST_CASE("a checkpoint whose servers were silent is due again; one that they have no memory for is passed over, and the next one is due in its time") {
+TEST_CASE("a checkpoint whose servers were silent is due again, and one that they have no memory for is passed over") {
   v1::JobSpec spec = SpecOf(100);
   spec.mutable_solver()->set_snapshot(10);
   Job job(spec);
