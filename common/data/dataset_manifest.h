@@ -1,4 +1,6 @@
 // The manifest of a partitioned data set, a directory with an LMDB for each partition; README.md describes the format.
+//
+// Thread safety: all functions may be called from any thread.
 #pragma once
 
 #include <cstdint>

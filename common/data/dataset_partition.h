@@ -1,4 +1,6 @@
 // Cuts a data set into partitions: a directory with an LMDB for each, and a manifest (README.md).
+//
+// Thread safety: one thread at a time for one destination.
 #pragma once
 
 #include <string>

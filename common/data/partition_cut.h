@@ -1,4 +1,6 @@
 // How records are cut into partitions: contiguous, of sizes that differ by one at most, larger ones first.
+//
+// Thread safety: immutable.
 #pragma once
 
 #include <algorithm>
