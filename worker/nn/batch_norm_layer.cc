@@ -7,6 +7,7 @@
 //                    dx = dy / sqrt(var + eps)
 // The latter is for phase TEST, or use_global_stats. In a TRAIN net it leaves the parameters as they are: statistics of which an
 // update keeps all (moving average fraction 1) and to which it adds 0, so that no rate and no decay of the net can move them.
+#include <algorithm>
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
@@ -47,8 +48,16 @@ class BatchNormLayer : public Layer {
           view_, begin, end, [=](int64_t c) { return normals[c]; },
           [=](int64_t i, const Normal& normal) { out[i] = (in[i] - normal.mean) * normal.inverse; });
     });
-    if (binding().gradients[2] != nullptr) *binding().gradients[2] = global_ ? 0.0f : 1.0f;
     return absl::OkStatus();
+  }
+
+  void WriteStatistics() override {
+    for (size_t i = 0; i < 2; ++i) {
+      float* gradient = binding().gradients[i];
+      std::fill_n(gradient, view_.channels, 0.0f);
+      if (!global_) std::copy_n(measured_.data() + static_cast<int64_t>(i) * view_.channels, view_.channels, gradient);
+    }
+    *binding().gradients[2] = global_ ? 0.0f : 1.0f;
   }
 
   void Backward(const Pass& pass) override {
@@ -63,7 +72,10 @@ class BatchNormLayer : public Layer {
     return shape.size() < 2 ? Channels{1, 1, Elements(shape)} : Channels::Of(shape, 1, 1);
   }
 
-  absl::Status Allocate() override { return normals_.Allocate(view_.channels); }
+  absl::Status Allocate() override {
+    SAMOVAR_RETURN_IF_ERROR(normals_.Allocate(view_.channels));
+    return global_ ? absl::OkStatus() : measured_.Allocate(2 * view_.channels);
+  }
 
   void SetNormal(int64_t c, double mean, double variance) {
     normals_.data()[c] = {static_cast<float>(mean), static_cast<float>(1 / std::sqrt(variance + eps_))};
@@ -84,21 +96,15 @@ class BatchNormLayer : public Layer {
     for (int64_t c = begin; c < end; ++c) {
       const double variance = variances[c - begin] / m;
       SetNormal(c, means[c - begin], variance);
-      if (binding().gradients[0] == nullptr) continue;
-      binding().gradients[0][c] = static_cast<float>(means[c - begin]);
-      binding().gradients[1][c] = static_cast<float>(variance * correction);
+      measured_.data()[c] = static_cast<float>(means[c - begin]);
+      measured_.data()[view_.channels + c] = static_cast<float>(variance * correction);
     }
   }
 
   void ReadTotals(int64_t begin, int64_t end) {
     const double total = *binding().weights[2];
     const double factor = total == 0 ? 0 : 1 / total;
-    for (int64_t c = begin; c < end; ++c) {
-      SetNormal(c, binding().weights[0][c] * factor, binding().weights[1][c] * factor);
-      if (binding().gradients[0] == nullptr) continue;
-      binding().gradients[0][c] = 0;
-      binding().gradients[1][c] = 0;
-    }
+    for (int64_t c = begin; c < end; ++c) SetNormal(c, binding().weights[0][c] * factor, binding().weights[1][c] * factor);
   }
 
   void BackwardByBatch(int64_t begin, int64_t end) {
@@ -134,6 +140,8 @@ class BatchNormLayer : public Layer {
   const double eps_;
   // Of the last Forward, one a channel.
   Buffer<Normal> normals_;
+  // Of the last Forward by the batch: the means [C], then the variances [C].
+  Buffer<float> measured_;
 };
 
 }  // namespace

@@ -106,12 +106,16 @@ class Layer {
   // RESOURCE_EXHAUSTED: no memory for the layer's buffers.
   absl::Status Bind(LayerBinding binding);
 
-  // Reads the bottoms' data, writes the tops' data; in phase TRAIN also the gradients of statistics (AddStatistic).
+  // Reads the bottoms' data, writes the tops' data. Writes no gradient: those of the pass before may still be on their way to servers.
   virtual absl::Status Forward(const Pass& pass) = 0;
 
-  // Reads the tops' diff, writes (does not add to) the wanted parameter gradients and the wanted bottoms' diff; leaves those of
-  // statistics as Forward wrote them. Called after Forward of the same pass, only if one of them is wanted.
+  // Reads the tops' diff, writes (does not add to) the wanted parameter gradients and the wanted bottoms' diff; not those of
+  // statistics. Called after Forward of the same pass, only if one of them is wanted.
   virtual void Backward(const Pass& pass) = 0;
+
+  // Writes the gradients of statistics (AddStatistic), as the last Forward measured them. Called in the net's backward pass, in phase
+  // TRAIN, whether or not Backward is.
+  virtual void WriteStatistics() {}
 
  protected:
   Layer() = default;

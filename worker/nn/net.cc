@@ -55,8 +55,8 @@ bool IsShared(const NetGraph& graph, int blob) {
   return std::any_of(graph.shared.begin(), graph.shared.end(), [&](const auto& shared) { return shared->blob == blob; });
 }
 
-// What does not learn has no gradient, whatever stood there before. Shared gradients are summed up apart, statistics were
-// measured by the forward pass.
+// What does not learn has no gradient, whatever stood there before. Shared gradients are summed up apart, statistics are written by
+// their layers.
 void ZeroFrozen(NetGraph* graph, const LayerNode& node) {
   for (size_t i = 0; i < node.learns.size(); ++i) {
     const v1::ParameterBlob& blob = graph->layout.blobs(node.parameters[i]);
@@ -73,15 +73,17 @@ void ZeroShared(NetGraph* graph) {
   }
 }
 
-// Adds what the node's backward pass wrote for parameters that it shares. The order of additions is that of the nodes.
+// Adds what the node wrote for parameters that it shares. The order of additions is that of the nodes.
 void AddShared(NetGraph* graph, const LayerNode& node) {
-  for (size_t i = 0; i < node.learns.size(); ++i) {
-    if (!node.learns[i]) continue;
+  for (size_t i = 0; i < node.parameters.size(); ++i) {
+    const bool statistic = graph->layout.blobs(node.parameters[i]).rule() == v1::UPDATE_RULE_MOVING_AVERAGE;
+    if (!statistic && !(node.needs_backward && node.learns[i])) continue;
+    const float share = statistic ? node.statistic_shares[i] : 1.0f;
     for (const auto& shared : graph->shared) {
       if (shared->blob != node.parameters[i]) continue;
       float* __restrict sum = graph->gradients.data() + graph->layout.blobs(shared->blob).offset();
       const float* __restrict part = shared->part.data();
-      for (int64_t k = 0; k < shared->part.size(); ++k) sum[k] += part[k];
+      for (int64_t k = 0; k < shared->part.size(); ++k) sum[k] += share * part[k];
     }
   }
 }
@@ -179,9 +181,10 @@ absl::Status Net::Backward(absl::FunctionRef<void(uint64_t begin, uint64_t end)>
     if (node->needs_backward) {
       SeedLoss(*graph_, *node);
       if (!node->absorbed_by) node->layer->Backward(graph_->pass);
-      AddShared(graph_.get(), *node);
       if (graph_->after_layer) graph_->after_layer(static_cast<size_t>(node.base() - graph_->nodes.begin()) - 1, /*forward=*/false);
     }
+    node->layer->WriteStatistics();
+    AddShared(graph_.get(), *node);
     ZeroFrozen(graph_.get(), *node);
     if (node->end > node->begin) ready(node->begin, node->end);
   }

@@ -75,8 +75,9 @@ class SAMOVAR_ENGINE_API Net {
   // Blobs in net order; those of a layer follow each other.
   const v1::ParameterLayout& layout() const;
 
-  // The caller fills the weights before Forward; they are zero at first. Gradients are written (not added to) by the passes;
-  // those of blobs that do not learn (lr_mult 0, or no loss above them) are zero, those of statistics are what was measured.
+  // The caller fills the weights before Forward; they are zero at first. Gradients are written (not added to) by Backward alone, so
+  // that those of one pass can be sent while the next one's Forward runs; those of blobs that do not learn (lr_mult 0, or no loss
+  // above them) are zero, those of statistics are what Forward measured.
   std::span<float> weights();
   std::span<float> gradients();
 

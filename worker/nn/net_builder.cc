@@ -224,10 +224,7 @@ class Builder {
 
   absl::Status AddParameter(const v1::ParameterBlob& parameter, const caffe::ParamSpec& spec) {
     const bool statistic = parameter.rule() == v1::UPDATE_RULE_MOVING_AVERAGE;
-    if (statistic && spec.has_lr_mult() && spec.lr_mult() != 0) {
-      return absl::InvalidArgumentError(absl::StrCat("param: lr_mult is ", spec.lr_mult(),
-                                                     ", but these parameters are measured, not learnt; write lr_mult: 0 or nothing"));
-    }
+    if (statistic) SAMOVAR_RETURN_IF_ERROR(CheckStatistic(spec));
     v1::ParameterBlob* blob = graph_->layout.add_blobs();
     *blob = parameter;
     blob->set_lr_mult(statistic ? 0 : spec.lr_mult());
@@ -242,9 +239,12 @@ class Builder {
   absl::Status ShareParameter(const LayerNode& node, const v1::ParameterBlob& parameter, const caffe::ParamSpec& spec, int owned) {
     v1::ParameterBlob* blob = graph_->layout.mutable_blobs(owned);
     const std::string context = absl::StrCat("param \"", spec.name(), "\" is that of layer \"", blob->layer(), "\"");
-    if (parameter.rule() == v1::UPDATE_RULE_MOVING_AVERAGE) {
-      return absl::UnimplementedError(absl::StrCat(context, ": measured statistics cannot be shared; give them different names"));
+    const bool statistic = parameter.rule() == v1::UPDATE_RULE_MOVING_AVERAGE;
+    if (statistic != (blob->rule() == v1::UPDATE_RULE_MOVING_AVERAGE)) {
+      return absl::InvalidArgumentError(absl::StrCat(context, ", but one of the two is learnt and the other one measured (the statistics ",
+                                                     "of a BatchNorm layer); give them different names"));
     }
+    if (statistic) SAMOVAR_RETURN_IF_ERROR(CheckStatistic(spec));
     const Shape ours = ShapeOf(parameter);
     const Shape theirs = ShapeOf(*blob);
     const bool permissive = spec.share_mode() == caffe::ParamSpec::PERMISSIVE;
@@ -252,6 +252,25 @@ class Builder {
       return absl::InvalidArgumentError(absl::StrCat(context, ", which has shape ", ToString(theirs), ", but here it is ", ToString(ours),
                                                      permissive ? "" : " (share_mode PERMISSIVE asks for equal counts only)"));
     }
+    if (!statistic) SAMOVAR_RETURN_IF_ERROR(ShareMultipliers(spec, owned, context));
+    // Each layer keeps its fraction of what the one before it has left.
+    if (statistic) blob->set_moving_average_fraction(blob->moving_average_fraction() * parameter.moving_average_fraction());
+    v1::SharedParameter* shared = graph_->layout.add_shared();
+    shared->set_layer(node.param.name());
+    shared->set_index(parameter.index());
+    shared->set_blob(static_cast<uint32_t>(owned));
+    return absl::OkStatus();
+  }
+
+  // Statistics are measured: no rate and no decay moves them.
+  static absl::Status CheckStatistic(const caffe::ParamSpec& spec) {
+    if (!spec.has_lr_mult() || spec.lr_mult() == 0) return absl::OkStatus();
+    return absl::InvalidArgumentError(absl::StrCat("param: lr_mult is ", spec.lr_mult(),
+                                                   ", but these parameters are measured, not learnt; write lr_mult: 0 or nothing"));
+  }
+
+  absl::Status ShareMultipliers(const caffe::ParamSpec& spec, int owned, const std::string& context) {
+    v1::ParameterBlob* blob = graph_->layout.mutable_blobs(owned);
     auto& given = multipliers_given_[static_cast<size_t>(owned)];
     if (spec.has_lr_mult() && std::exchange(given.first, true) && blob->lr_mult() != spec.lr_mult()) {
       return absl::InvalidArgumentError(absl::StrCat(context, " with lr_mult ", blob->lr_mult(), ", but here it is ", spec.lr_mult()));
@@ -262,10 +281,6 @@ class Builder {
     }
     if (spec.has_lr_mult()) blob->set_lr_mult(spec.lr_mult());
     if (spec.has_decay_mult()) blob->set_decay_mult(spec.decay_mult());
-    v1::SharedParameter* shared = graph_->layout.add_shared();
-    shared->set_layer(node.param.name());
-    shared->set_index(parameter.index());
-    shared->set_blob(static_cast<uint32_t>(owned));
     return absl::OkStatus();
   }
 
@@ -273,6 +288,15 @@ class Builder {
   absl::Status FinishParameters() {
     for (LayerNode& node : graph_->nodes) {
       for (int blob : node.parameters) node.learns.push_back(graph_->layout.blobs(blob).lr_mult() != 0);
+    }
+    // By blob: what later layers keep of a measurement.
+    std::map<int, float> kept;
+    for (auto node = graph_->nodes.rbegin(); node != graph_->nodes.rend(); ++node) {
+      for (size_t i = 0; i < node->parameters.size(); ++i) {
+        float& share = kept.try_emplace(node->parameters[i], 1.0f).first->second;
+        node->statistic_shares.push_back(share);
+        share *= node->layer->parameters()[i].moving_average_fraction();
+      }
     }
     std::set<int> seen;
     for (const v1::SharedParameter& shared : graph_->layout.shared()) {

@@ -34,6 +34,9 @@ struct LayerNode {
   // One entry a parameter: its place in layout.blobs, which may be another layer's; and whether it learns (lr_mult is not 0).
   std::vector<int> parameters;
   std::vector<bool> learns;
+  // One entry a parameter that is a statistic: what its measurement counts in the blob's gradient. 1 but for a shared one, where the
+  // layers after this one keep only a part of it, each its moving average fraction.
+  std::vector<float> statistic_shares;
   // Some gradient of this layer is wanted, and a loss stands above it.
   bool needs_backward = false;
   // The parameters that it owns are the floats [begin, end) of the flat vector, in layout.blobs from first_blob on.

@@ -14,6 +14,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "tests/support/catch.h"
+#include "tests/support/status_matchers.h"
 #include "tests/worker/nn/blob_gradients.h"
 #include "tests/worker/nn/test_net.h"
 #include "worker/nn/layer_registry.h"
@@ -152,6 +153,25 @@ TEST_CASE("gradients of windows, products and lookups agree with differences on 
 TEST_CASE("gradients of layers that join, cut and rearrange agree with differences on every shape") { CheckRows(ShapeRows()); }
 
 TEST_CASE("gradients of losses agree with differences on every shape and for every normalization") { CheckRows(LossRows()); }
+
+TEST_CASE("the forward pass of no layer writes gradients, which may still be on their way to servers") {
+  for (const auto& rows : {NeuronRows(), ProductRows(), ShapeRows(), LossRows()}) {
+    for (const MatrixRow& row : rows) {
+      for (const std::string& fields : row.fields) {
+        for (const std::vector<MatrixBottom>& bottoms : row.bottoms) {
+          const MatrixCase tested{row, fields, bottoms};
+          INFO(NetText(tested));
+          std::unique_ptr<Net> net = NetOfBlobs(NetText(tested), ValuesOf(tested));
+          Gradients(net.get());
+          const std::vector<float> sent(net->gradients().size(), 1234.5f);
+          std::copy(sent.begin(), sent.end(), net->gradients().begin());
+          REQUIRE_OK(net->Forward(1, 2));
+          CHECK(std::equal(sent.begin(), sent.end(), net->gradients().begin()));
+        }
+      }
+    }
+  }
+}
 
 TEST_CASE("every layer type that has a gradient is among those that are checked, on three shapes or more") {
   const std::set<std::string> without = {"Accuracy", "ArgMax", "Data", "DummyData", "HDF5Data", "ImageData",

@@ -1,4 +1,5 @@
 // Values of the layers that normalise and scale, worked out by hand, and batch norm's statistics.
+#include <algorithm>
 #include <cmath>
 #include <string>
 #include <vector>
@@ -63,7 +64,6 @@ TEST_CASE("batch norm measures mean, unbiased variance and 1, which a moving ave
   }
   REQUIRE_OK(net->Forward(0, 0));
   const std::vector<double> measured = {4, 3, 5 * 4.0 / 3, 3 * 4.0 / 3, 1};
-  CheckNear({net->gradients().begin(), net->gradients().begin() + 5}, measured);
   REQUIRE_OK(net->Backward([](uint64_t, uint64_t) {}));
   CheckNear({net->gradients().begin(), net->gradients().begin() + 5}, measured);
   // Two updates by the server's rule; the totals are then divided by 1.5.
@@ -84,8 +84,50 @@ TEST_CASE("batch norm of one value a channel measures a variance of 0") {
       layer { name: "loss" type: "InnerProduct" bottom: "x" top: "loss" loss_weight: 1 inner_product_param { num_output: 1 } })";
   std::unique_ptr<Net> net = MakeNet(text, NetOptions());
   std::fill(net->inputs()[0].tops[0].begin(), net->inputs()[0].tops[0].end(), 7.0f);
-  REQUIRE_OK(net->Forward(0, 0));
-  CheckNear({net->gradients().begin(), net->gradients().begin() + 7}, {7, 7, 7, 0, 0, 0, 1});
+  const std::vector<float> gradients = Gradients(net.get());
+  CheckNear({gradients.begin(), gradients.begin() + 7}, {7, 7, 7, 0, 0, 0, 1});
+}
+
+TEST_CASE("batch norm measures where nothing below it learns and no loss is above it") {
+  std::unique_ptr<Net> net = MakeNet(std::string(kInput) + R"(layer { name: "norm" type: "BatchNorm" bottom: "a" top: "x" }
+      layer { name: "quiet" type: "Silence" bottom: "x" }
+      layer { name: "w" type: "Parameter" top: "w" parameter_param { shape { dim: 1 } } }
+      layer { name: "loss" type: "Reduction" bottom: "w" top: "loss" loss_weight: 1 })", NetOptions());
+  std::copy(kValues.begin(), kValues.end(), net->inputs()[0].tops[0].begin());
+  const std::vector<float> gradients = Gradients(net.get());
+  CheckNear({gradients.begin(), gradients.begin() + 5}, {4, 3, 5 * 4.0 / 3, 3 * 4.0 / 3, 1});
+}
+
+TEST_CASE("towers that share batch norm's statistics move them one after the other, as Caffe does") {
+  auto tower = [](const std::string& name, const std::string& bottom, const std::string& fields) {
+    return absl::StrCat("layer { name: \"", name, "\" type: \"BatchNorm\" bottom: \"", bottom, "\" top: \"", name, "\" ",
+                        "param { name: \"mean\" lr_mult: 0 } param { name: \"variance\" } param { name: \"factor\" } batch_norm_param { ",
+                        fields, " } }\nlayer { name: \"loss_", name, "\" type: \"Reduction\" bottom: \"", name, "\" top: \"loss_", name,
+                        "\" loss_weight: 1 }\n");
+  };
+  const std::string second = R"(layer { name: "in2" type: "Input" top: "b" input_param { shape { dim: 2 dim: 2 dim: 1 dim: 2 } } })";
+  std::unique_ptr<Net> net = MakeNet(absl::StrCat(kInput, second, tower("x", "a", "moving_average_fraction: 0.5"),
+                                                  tower("y", "b", "moving_average_fraction: 0.25")), NetOptions());
+  REQUIRE_OK(CheckLayout(net->layout()));
+  REQUIRE(net->layout().elements() == 5);
+  std::copy(kValues.begin(), kValues.end(), net->inputs()[0].tops[0].begin());
+  std::transform(kValues.begin(), kValues.end(), net->inputs()[1].tops[0].begin(), [](float value) { return 2 * value; });
+  const std::vector<float> gradients = Gradients(net.get());
+  // What is there is kept by half, the first tower's measurement is added; a quarter of that is kept, the second tower's is added.
+  for (const v1::ParameterBlob& blob : net->layout().blobs()) CHECK(blob.moving_average_fraction() == 0.125f);
+  CheckNear(gradients, {4 / 4.0 + 8, 3 / 4.0 + 6, 5 * 4.0 / 3 * (0.25 + 4), 3 * 4.0 / 3 * (0.25 + 4), 1.25});
+}
+
+TEST_CASE("batch norm's statistics are not shared with what is learnt, nor between different numbers of channels") {
+  auto status = [](const std::string& layers) { return Net::Create(NetFromText(kInput + layers), NetOptions()).status(); };
+  const std::string norm = R"(layer { name: "norm" type: "BatchNorm" bottom: "a" top: "x" param { name: "m" } })";
+  const absl::Status learnt = status(R"(layer { name: "scale" type: "Bias" bottom: "a" top: "y" param { name: "m" } })" + norm);
+  CHECK(learnt.code() == absl::StatusCode::kInvalidArgument);
+  CHECK_THAT(std::string(learnt.message()), Catch::Contains("one of the two is learnt and the other one measured"));
+  const absl::Status channels = status(norm + R"(layer { name: "join" type: "Concat" bottom: "a" bottom: "x" top: "z" }
+      layer { name: "norm2" type: "BatchNorm" bottom: "z" top: "y" param { name: "m" } })");
+  CHECK(channels.code() == absl::StatusCode::kInvalidArgument);
+  CHECK_THAT(std::string(channels.message()), Catch::Contains("which has shape"));
 }
 
 TEST_CASE("batch norm with a scale factor of 0 takes mean and variance for 0") {
