@@ -397,7 +397,7 @@ absl::Status ChunkStore::Skip(const v1::SkipRequest& request, v1::SkipResponse* 
     const absl::StatusOr<bool> entered = chunk.Skip(request.iteration(), request.part());
     if (!entered.ok()) return entered.status();
     skipped[index] = *entered ? 1 : 0;
-    job->waits(index).Reached(chunk.image().ledger.watermark());
+    job->waits(index).Reached(chunk.stage());
     return absl::OkStatus();
   }));
   const auto taken = static_cast<uint32_t>(std::count(skipped.begin(), skipped.end(), 1));

@@ -107,6 +107,28 @@ TEST_CASE("more pulls than a server holds are refused, those that need not wait 
   REQUIRE(HoldsWeights(first.AskOk(MakeWaitingPull(1)), 1));
 }
 
+TEST_CASE("a pull that waits for an iteration is answered when the iteration is skipped, whole or in its last part") {
+  const uint32_t parts = GENERATE(0u, 1u, 2u);
+  TempDir dir;
+  TestServer server(dir.path(), LongHold);
+  TestClient waiting(server);
+  TestClient skipping(server);
+  v1::OpenJobRequest job = MakeJob();
+  job.set_parts(parts);
+  REQUIRE_OK(skipping.Open(job));
+  REQUIRE(waiting.Send(MakeWaitingPull(1)));
+  v1::ExchangeResponse answer;
+  std::future<bool> received = std::async(std::launch::async, [&] { return waiting.Receive(&answer); });
+  for (uint32_t part = 0; part < std::max(1u, parts); ++part) REQUIRE_OK(skipping.Skip(0, part));
+  // Within any deadline but the hold itself.
+  const bool woken = received.wait_for(std::chrono::seconds(30)) == std::future_status::ready;
+  if (!woken) server.Stop();
+  REQUIRE(woken);
+  REQUIRE(received.get());
+  REQUIRE_FALSE(answer.not_yet());
+  REQUIRE(HoldsWeights(answer, 1));
+}
+
 TEST_CASE("what waits for a job ends with the job") {
   TempDir dir;
   TestServer server(dir.path(), LongHold);
