@@ -8,8 +8,8 @@
 namespace samovar {
 namespace {
 
-// A coordinator that is busy, or being started again, gets so long to take the connection: a single attempt to connect is
-// given up after a tenth of a second (channel.cc).
+// A coordinator that is busy, or being started again, gets so long to take the connection: a single attempt to connect
+// is given up after a tenth of a second (channel.cc).
 constexpr absl::Duration kConnect = absl::Seconds(3);
 // Somebody waits at a terminal.
 constexpr absl::Duration kDeadline = absl::Seconds(5);
@@ -31,18 +31,20 @@ JobClient::JobClient(const std::string& address)
       jobs_(v1::JobService::NewStub(channel_)),
       status_(v1::StatusService::NewStub(channel_)) {}
 
-void JobClient::AwaitConnection() const { channel_->WaitForConnected(absl::ToChronoTime(absl::Now() + kConnect)); }
+void JobClient::AwaitConnection() const { channel_->WaitForConnected(DeadlineIn(kConnect)); }
 
 absl::Status JobClient::Explain(const grpc::Status& status) const {
   const absl::Status cause = FromGrpcStatus(status);
   if (absl::IsUnavailable(cause) || absl::IsDeadlineExceeded(cause)) {
-    return absl::Status(cause.code(), absl::StrCat("no coordinator answers at ", address_, " (", cause.message(),
-                                                   "); look whether samovar-server --coordinator runs there, and listens on "
-                                                   "that address"));
+    return absl::Status(cause.code(),
+                        absl::StrCat("no coordinator answers at ", address_, " (", cause.message(),
+                                     "); look whether samovar-server --coordinator runs there, and listens on "
+                                     "that address"));
   }
   if (absl::IsUnimplemented(cause)) {
-    return absl::Status(cause.code(), absl::StrCat(address_, " is no coordinator, or one of an older version; name the server of "
-                                                             "the cluster that was started with --coordinator"));
+    return absl::Status(cause.code(), absl::StrCat(address_,
+                                                   " is no coordinator, or one of an older version; name the server of "
+                                                   "the cluster that was started with --coordinator"));
   }
   return Annotate(cause, absl::StrCat("coordinator ", address_));
 }
@@ -83,7 +85,8 @@ absl::StatusOr<v1::JobSpec> JobClient::GetSpec(const std::string& job_id) const 
   return Call(*jobs_, &v1::JobService::Stub::GetSpec, RequestFor<v1::GetSpecRequest>(job_id), kDeadline);
 }
 
-absl::StatusOr<v1::SnapshotResponse> JobClient::Snapshot(const std::string& job_id, const std::string& export_directory) const {
+absl::StatusOr<v1::SnapshotResponse> JobClient::Snapshot(const std::string& job_id,
+                                                         const std::string& export_directory) const {
   v1::SnapshotRequest request = RequestFor<v1::SnapshotRequest>(job_id);
   request.set_export_directory(export_directory);
   return Call(*jobs_, &v1::JobService::Stub::Snapshot, request, kDeadline);

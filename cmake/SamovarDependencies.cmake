@@ -1,7 +1,7 @@
 # Third parties, all from the distribution's packages (deploy/packages.txt); nothing is downloaded.
 # After this file the following targets exist, whatever the distribution names them:
 #   samovar::grpc samovar::protobuf samovar::lmdb samovar::eigen samovar::spdlog samovar::cli11 samovar::catch2 samovar::zlib
-#   samovar::jpeg samovar::png samovar::hdf5 absl::*
+#   samovar::crypto samovar::jpeg samovar::png samovar::hdf5 absl::*
 
 find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
@@ -11,6 +11,8 @@ find_package(Eigen3 REQUIRED NO_MODULE)
 find_package(spdlog REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(ZLIB REQUIRED)
+# SHA-256. gRPC stands on it as well.
+find_package(OpenSSL REQUIRED COMPONENTS Crypto)
 find_package(JPEG REQUIRED)
 find_package(PNG REQUIRED)
 pkg_check_modules(LMDB REQUIRED IMPORTED_TARGET GLOBAL lmdb)
@@ -24,6 +26,7 @@ add_library(samovar::eigen ALIAS Eigen3::Eigen)
 add_library(samovar::spdlog ALIAS spdlog::spdlog)
 add_library(samovar::cli11 ALIAS CLI11::CLI11)
 add_library(samovar::zlib ALIAS ZLIB::ZLIB)
+add_library(samovar::crypto ALIAS OpenSSL::Crypto)
 add_library(samovar::jpeg ALIAS JPEG::JPEG)
 add_library(samovar::png ALIAS PNG::PNG)
 

@@ -2,7 +2,6 @@
 
 #include <unistd.h>
 
-#include <chrono>
 #include <random>
 #include <utility>
 
@@ -21,7 +20,7 @@ namespace samovar {
 namespace {
 
 // Calls in progress get this long to end.
-constexpr std::chrono::seconds kDrain(2);
+constexpr absl::Duration kDrain = absl::Seconds(2);
 constexpr absl::Duration kRegisterDeadline = absl::Seconds(2);
 constexpr absl::Duration kFirstRetry = absl::Milliseconds(100);
 // Threads that serve calls; watchers hold one each.
@@ -29,12 +28,15 @@ constexpr int kMaxThreads = 256;
 
 absl::Status CheckOptions(const Server::Options& options) {
   if (options.is_coordinator == !options.join.empty()) {
-    return absl::InvalidArgumentError("a server either is the coordinator or joins one: give --coordinator or --join ADDRESS");
+    return absl::InvalidArgumentError(
+        "a server either is the coordinator or joins one: give --coordinator or --join ADDRESS");
   }
-  if (options.state_dir.empty()) return absl::InvalidArgumentError("a server needs a directory for its state: give --state DIR");
+  if (options.state_dir.empty())
+    return absl::InvalidArgumentError("a server needs a directory for its state: give --state DIR");
   if (!options.allow_plaintext) SAMOVAR_RETURN_IF_ERROR(CheckLoopbackAddress(options.listen));
   if (options.is_coordinator && options.advertise.empty() && ListensEverywhere(options.listen)) {
-    return absl::InvalidArgumentError(absl::StrCat("others cannot dial ", options.listen, ", which is every address of this machine; say "
+    return absl::InvalidArgumentError(absl::StrCat("others cannot dial ", options.listen,
+                                                   ", which is every address of this machine; say "
                                                    "which one leads to the coordinator: --advertise HOST:PORT"));
   }
   if (!options.advertise.empty() && ListensEverywhere(options.advertise)) {
@@ -106,8 +108,9 @@ absl::Status Server::StartServing() {
   }
   grpc_server_ = builder.BuildAndStart();
   if (grpc_server_ == nullptr || port == 0) {
-    return absl::UnavailableError(absl::StrCat("cannot listen on ", options_.listen,
-                                               "; is another process using the port, or is the address not this machine's?"));
+    return absl::UnavailableError(
+        absl::StrCat("cannot listen on ", options_.listen,
+                     "; is another process using the port, or is the address not this machine's?"));
   }
   parameters_->Start();
   address_ = WithPort(options_.listen, port);
@@ -120,7 +123,9 @@ absl::StatusOr<std::string> Server::AnnouncedAddress() const {
   if (!options_.advertise.empty()) return options_.advertise;
   if (!ListensEverywhere(address_)) return address_;
   const absl::StatusOr<std::string> host = HostTowards(options_.join);
-  if (!host.ok()) return Annotate(host.status(), "by which address others reach this server is not known (--advertise HOST:PORT says it)");
+  if (!host.ok())
+    return Annotate(host.status(),
+                    "by which address others reach this server is not known (--advertise HOST:PORT says it)");
   return absl::StrCat(*host, absl::string_view(address_).substr(address_.rfind(':')));
 }
 
@@ -171,7 +176,7 @@ void Server::Shutdown() {
   // 2. Workers' streams end; other calls are drained.
   if (grpc_server_ != nullptr) {
     parameters_->CancelStreams();
-    grpc_server_->Shutdown(std::chrono::system_clock::now() + kDrain);
+    grpc_server_->Shutdown(DeadlineIn(kDrain));
   }
   // 3. What was applied since the last snapshots.
   if (grpc_server_ != nullptr) {

@@ -6,6 +6,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "common/base/steady_condition.h"
 
 namespace samovar {
 
@@ -19,6 +20,7 @@ class Stopper {
   void Stop() {
     absl::MutexLock lock(&mu_);
     stopped_ = true;
+    changed_.NotifyAll();
   }
 
   bool stopped() const {
@@ -29,12 +31,12 @@ class Stopper {
   // Blocks for at most the given time. Returns true as soon as Stop() has been called.
   bool WaitFor(absl::Duration time) const {
     absl::MutexLock lock(&mu_);
-    mu_.AwaitWithTimeout(absl::Condition(&stopped_), time);
-    return stopped_;
+    return changed_.WaitFor(&mu_, time, [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return stopped_; });
   }
 
  private:
   mutable absl::Mutex mu_;
+  mutable SteadyCondition changed_;
   bool stopped_ ABSL_GUARDED_BY(mu_) = false;
 };
 

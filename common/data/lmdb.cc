@@ -93,8 +93,8 @@ absl::StatusOr<MDB_env*> OpenRaw(const std::string& path, const LmdbEnvironment:
   // LMDB enlarges this to what the file needs; the size that the file names can be a terabyte.
   constexpr uint64_t kSmallestMap = 1 << 20;
   auto environment = OpenWith(path, MDB_RDONLY | MDB_NOTLS, kSmallestMap, &code);
-  // The lock file cannot be written; or cannot be locked: LMDB tells readers apart by their process numbers, and one on another host of a
-  // network drive, or in another container, has ours.
+  // The lock file cannot be written; or cannot be locked: LMDB tells readers apart by their process numbers, and one on
+  // another host of a network drive, or in another container, has ours.
   const bool unwritable = code == EACCES || code == EPERM || code == EROFS;
   if (unwritable || code == EAGAIN || code == ENOLCK) {
     environment = OpenWith(path, MDB_RDONLY | MDB_NOTLS | MDB_NOLOCK, kSmallestMap, &code);
@@ -239,7 +239,8 @@ absl::StatusOr<std::unique_ptr<LmdbEnvironment>> LmdbEnvironment::Open(const std
   SAMOVAR_ASSIGN_OR_RETURN(std::unique_ptr<Registration> registration, Registration::Create(directory));
   SAMOVAR_RETURN_IF_ERROR(CheckData(directory, options.read_only));
   SAMOVAR_ASSIGN_OR_RETURN(MDB_env * raw, OpenRaw(directory, options));
-  return std::unique_ptr<LmdbEnvironment>(new LmdbEnvironment(directory, std::move(registration), raw, options.read_only));
+  return std::unique_ptr<LmdbEnvironment>(
+      new LmdbEnvironment(directory, std::move(registration), raw, options.read_only));
 }
 
 LmdbEnvironment::LmdbEnvironment(std::string path, std::unique_ptr<Registration> registration, MDB_env* environment,
@@ -263,13 +264,15 @@ absl::StatusOr<LmdbTransaction> LmdbEnvironment::BeginRead() {
 void LmdbEnvironment::EndRead() {
   absl::MutexLock l(&mu_);
   --readers_;
+  if (readers_ == 0) read_.NotifyAll();
 }
 
 absl::Status LmdbEnvironment::Write(absl::FunctionRef<absl::Status(LmdbTransaction&)> body) {
   if (read_only_) return absl::FailedPreconditionError(absl::StrCat(path_, ": is open for reading only"));
   {
     absl::MutexLock l(&mu_);
-    mu_.Await(absl::Condition(+[](bool* writing) { return !*writing; }, &writing_));
+    mu_.Await(absl::Condition(
+        +[](bool* writing) { return !*writing; }, &writing_));
     writing_ = true;
   }
   absl::Status status;
@@ -305,8 +308,8 @@ absl::Status LmdbEnvironment::GrowMap() {
   // LMDB moves the map, so that no transaction of this process may be open. New readers are not held up meanwhile: a
   // thread that has one transaction open may always open another.
   absl::MutexLock l(&mu_);
-  const auto no_readers = +[](int* readers) { return *readers == 0; };
-  if (!mu_.AwaitWithTimeout(absl::Condition(no_readers, &readers_), kLongestWaitForReaders)) {
+  const auto no_readers = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return readers_ == 0; };
+  if (!read_.WaitFor(&mu_, kLongestWaitForReaders, no_readers)) {
     return absl::UnavailableError(
         absl::StrCat(path_, ": cannot be enlarged while it is read; try again when the readers are done"));
   }

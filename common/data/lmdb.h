@@ -17,6 +17,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
+#include "common/base/steady_condition.h"
 
 struct MDB_env;
 struct MDB_txn;
@@ -101,8 +102,8 @@ class LmdbEnvironment {
 
   // NOT_FOUND: no such directory, or it has no data.mdb (read-only). INVALID_ARGUMENT: not an LMDB.
   // DATA_LOSS: an LMDB that is damaged or truncated. FAILED_PRECONDITION: open in this process already.
-  // Read-only works without write access to the directory, and when a reader elsewhere has this process's number; then without LMDB's
-  // lock: nobody may write meanwhile.
+  // Read-only works without write access to the directory, and when a reader elsewhere has this process's number; then
+  // without LMDB's lock: nobody may write meanwhile.
   static absl::StatusOr<std::unique_ptr<LmdbEnvironment>> Open(const std::string& directory, const Options& options);
   // REQUIRES: no transaction is open.
   ~LmdbEnvironment();
@@ -138,6 +139,8 @@ class LmdbEnvironment {
 
   absl::Mutex mu_;  // a leaf lock; held over mdb_txn_begin of a reader and over enlarging the map, not over disk I/O
   int readers_ ABSL_GUARDED_BY(mu_) = 0;
+  // The last reader has ended.
+  SteadyCondition read_;
   bool writing_ ABSL_GUARDED_BY(mu_) = false;
 };
 

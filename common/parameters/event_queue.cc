@@ -24,6 +24,8 @@ EventQueue::~EventQueue() {
   {
     absl::MutexLock lock(&mu_);
     ending_ = true;
+    ended_.NotifyAll();
+    awaited_.NotifyAll();
     if (thread_serves_) relief_->Cancel();
   }
   thread_.join();
@@ -36,7 +38,7 @@ EventQueue::~EventQueue() {
 void EventQueue::Poll() {
   {
     absl::MutexLock lock(&mu_);
-    wanted_ = true;
+    if (!std::exchange(wanted_, true)) awaited_.NotifyAll();
     ++turns_;
     if (thread_serves_) return;
     caller_serves_ = true;
@@ -73,8 +75,8 @@ void EventQueue::Run() {
   while (!ending_) {
     const uint64_t turns = turns_;
     if (rests < kShortRests) {
-      mu_.AwaitWithTimeout(absl::Condition(&ending_), kShortRest);
-    } else if (mu_.AwaitWithTimeout(absl::Condition(this, &EventQueue::WantedLocked), kRest)) {
+      ended_.WaitFor(&mu_, kShortRest, [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return ending_; });
+    } else if (awaited_.WaitFor(&mu_, kRest, [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return ending_ || wanted_; })) {
       rests = 0;
       continue;
     }

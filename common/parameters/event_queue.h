@@ -14,6 +14,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "common/base/steady_condition.h"
 
 namespace samovar {
 
@@ -40,13 +41,15 @@ class EventQueue {
  private:
   void Run();
   void ServeOnThreadLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  bool WantedLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return ending_ || wanted_; }
   bool ThreadRestsLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return !thread_serves_; }
 
   const Handler handler_;
   grpc::CompletionQueue queue_;
 
   absl::Mutex mu_;
+  // ending_ has become true; that or wanted_ has.
+  SteadyCondition ended_;
+  SteadyCondition awaited_;
   bool caller_serves_ ABSL_GUARDED_BY(mu_) = false;
   bool thread_serves_ ABSL_GUARDED_BY(mu_) = false;
   // Something is under way that nobody waits for yet.

@@ -47,7 +47,8 @@ void ServerStream::Close() {
   {
     absl::MutexLock lock(&mu_);
     closing_ = true;
-    if (state_ == State::kStarting || state_ == State::kOpen) BreakLocked(absl::CancelledError("the client is closing"));
+    if (state_ == State::kStarting || state_ == State::kOpen)
+      BreakLocked(absl::CancelledError("the client is closing"));
     if (alarm_.has_value()) alarm_->Cancel();
   }
   Advance();
@@ -188,7 +189,7 @@ void ServerStream::OnFinished(bool) {
     }
     state_ = State::kResting;
     // Under the lock, so that Close finds it. Setting an alarm does not call back.
-    alarm_.emplace(queue_, absl::ToChronoTime(absl::Now() + backoff_.Next()), &rested_);
+    alarm_.emplace(queue_, DeadlineIn(backoff_.Next()), &rested_);
   }
 }
 

@@ -1,5 +1,7 @@
 #include "common/rpc/channel.h"
 
+#include <grpc/support/time.h>
+
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -47,16 +49,20 @@ void ApplyServerLimits(grpc::ServerBuilder* builder) {
   builder->AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kKeepaliveMs / 2);
 }
 
-void SetDeadline(grpc::ClientContext* context, absl::Duration timeout) {
-  context->set_deadline(absl::ToChronoTime(absl::Now() + timeout));
+gpr_timespec DeadlineIn(absl::Duration time) {
+  if (time == absl::InfiniteDuration()) return gpr_inf_future(GPR_CLOCK_MONOTONIC);
+  const gpr_timespec span = gpr_time_from_nanos(absl::ToInt64Nanoseconds(time), GPR_TIMESPAN);
+  return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), span);
 }
+
+void SetDeadline(grpc::ClientContext* context, absl::Duration timeout) { context->set_deadline(DeadlineIn(timeout)); }
 
 absl::Status CheckLoopbackAddress(const std::string& address) {
   if (absl::StartsWith(address, "unix:")) return absl::OkStatus();
   const size_t colon = address.rfind(':');
   int port = 0;
-  if (colon == std::string::npos || !absl::SimpleAtoi(absl::string_view(address).substr(colon + 1), &port) || port < 0 ||
-      port > 65535) {
+  if (colon == std::string::npos || !absl::SimpleAtoi(absl::string_view(address).substr(colon + 1), &port) ||
+      port < 0 || port > 65535) {
     return absl::InvalidArgumentError(absl::StrCat("address \"", address, "\" is not HOST:PORT"));
   }
   if (!IsLoopbackHost(absl::string_view(address).substr(0, colon))) {

@@ -1,18 +1,18 @@
 // Channels, deadlines and limits that all clients and servers of ours share.
 #pragma once
 
+#include <grpcpp/grpcpp.h>
+
 #include <memory>
 #include <string>
-
-#include <grpcpp/grpcpp.h>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 
 namespace samovar {
 
-// Largest message that either side accepts, in bytes. The data plane's messages stay far below it; a job's description with
-// its nets is the largest.
+// Largest message that either side accepts, in bytes. The data plane's messages stay far below it; a job's description
+// with its nets is the largest.
 inline constexpr int kMaxMessageBytes = 64 << 20;
 
 // Deadline of a control-plane call that does no heavy work.
@@ -25,11 +25,14 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address);
 // Sets limits and keepalive of a server to match MakeChannel's.
 void ApplyServerLimits(grpc::ServerBuilder* builder);
 
+// That long from now, on the steady clock, for whatever of gRPC takes a moment.
+gpr_timespec DeadlineIn(absl::Duration time);
+
 // The call ends with DEADLINE_EXCEEDED that long from now.
 void SetDeadline(grpc::ClientContext* context, absl::Duration timeout);
 
-// INVALID_ARGUMENT unless the address is "host:port" whose host is loopback (127.x.x.x, ::1, localhost) or "unix:PATH": plain
-// text is for this machine only. The message says what to do.
+// INVALID_ARGUMENT unless the address is "host:port" whose host is loopback (127.x.x.x, ::1, localhost) or "unix:PATH":
+// plain text is for this machine only. The message says what to do.
 absl::Status CheckLoopbackAddress(const std::string& address);
 
 }  // namespace samovar

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <chrono>
 
+#include "common/rpc/channel.h"
+
 namespace samovar {
 namespace {
 
@@ -24,8 +26,7 @@ grpc::CompletionQueue::NextStatus NextEvent(grpc::CompletionQueue* queue, absl::
     sched_yield();
   } while (Clock::now() < end);
   if (time <= kPatience) return grpc::CompletionQueue::TIMEOUT;
-  if (time == absl::InfiniteDuration()) return queue->AsyncNext(tag, ok, gpr_inf_future(GPR_CLOCK_MONOTONIC));
-  return queue->AsyncNext(tag, ok, absl::ToChronoTime(absl::Now() + time - kPatience));
+  return queue->AsyncNext(tag, ok, DeadlineIn(time - kPatience));
 }
 
 }  // namespace samovar

@@ -146,9 +146,10 @@ void Job::Start(Plan plan, absl::Time now) {
 
 void Job::ForgetBeyond(uint64_t iteration) {
   auto* tests = figures_.mutable_tests();
-  tests->erase(std::remove_if(tests->begin(), tests->end(),
-                              [&](const v1::TestReport& test) { return iteration == 0 || test.iteration() > iteration; }),
-               tests->end());
+  tests->erase(
+      std::remove_if(tests->begin(), tests->end(),
+                     [&](const v1::TestReport& test) { return iteration == 0 || test.iteration() > iteration; }),
+      tests->end());
   auto* snapshots = figures_.mutable_snapshots();
   snapshots->erase(std::remove_if(snapshots->begin(), snapshots->end(), [&](uint64_t at) { return at > iteration; }),
                    snapshots->end());
@@ -259,12 +260,13 @@ bool Job::HasWork() const {
   if (state_ != v1::JOB_STATE_RUNNING) return true;
   if (!verified_ && leases_->complete()) return true;
   if (DueCheckpoint().has_value()) return true;
-  return checkpoint_active_ && std::all_of(passes_.begin(), passes_.end(), [](const TestPass& pass) { return pass.complete(); });
+  return checkpoint_active_ &&
+         std::all_of(passes_.begin(), passes_.end(), [](const TestPass& pass) { return pass.complete(); });
 }
 
 void Job::AwaitWork(absl::Duration time) {
   absl::MutexLock lock(&mu_);
-  mu_.AwaitWithTimeout(absl::Condition(this, &Job::HasWork), time);
+  changed_.WaitFor(&mu_, time, [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return HasWork(); });
 }
 
 std::optional<Job::Checkpoint> Job::TakeCheckpoint() {
@@ -290,7 +292,8 @@ void Job::CheckpointFrozen(const Checkpoint& checkpoint, uint64_t workers) {
   if (!checkpoint.test) return;
   tested_iteration_ = checkpoint.iteration;
   for (int net = 0; net < spec_.test_nets_size(); ++net) {
-    passes_.emplace_back(checkpoint.iteration, static_cast<uint32_t>(net), TestedData(spec_, net), spec_.test_outputs(net), workers);
+    passes_.emplace_back(checkpoint.iteration, static_cast<uint32_t>(net), TestedData(spec_, net),
+                         spec_.test_outputs(net), workers);
   }
 }
 
@@ -305,7 +308,8 @@ void Job::CheckpointRefused(const Checkpoint& checkpoint, const absl::Status& st
   if (checkpoint.persist) SnapshotFailed(checkpoint.iteration, status);
   if (checkpoint.iteration == max_iter()) return;
   PassCheckpoint(checkpoint);
-  if (checkpoint.test) AddNoticeLocked(absl::StrCat("the test at iteration ", checkpoint.iteration, " is left out: ", status.message()));
+  if (checkpoint.test)
+    AddNoticeLocked(absl::StrCat("the test at iteration ", checkpoint.iteration, " is left out: ", status.message()));
 }
 
 void Job::SnapshotFailed(uint64_t iteration, const absl::Status& status) {
@@ -335,7 +339,8 @@ void Job::ExportEnded(uint64_t iteration, const absl::StatusOr<std::string>& exp
   if (exported.ok()) {
     figures_.set_exported_snapshot(*exported);
     figures_.clear_export_error();
-    Note(v1::JobEvent::KIND_SNAPSHOT, absl::StrCat("snapshot at iteration ", iteration, " was exported to ", *exported));
+    Note(v1::JobEvent::KIND_SNAPSHOT,
+         absl::StrCat("snapshot at iteration ", iteration, " was exported to ", *exported));
   } else {
     figures_.set_export_error(absl::StrCat("snapshot at iteration ", iteration, ": ", exported.status().message()));
     figures_.set_failed_export(iteration);
@@ -430,15 +435,17 @@ std::optional<v1::GetAssignmentResponse> Job::Assignment() const {
 absl::StatusOr<uint64_t> Job::RequestSnapshot(const std::string& export_to) {
   absl::MutexLock lock(&mu_);
   if (state_ != v1::JOB_STATE_RUNNING) {
-    return absl::FailedPreconditionError(absl::StrCat("job \"", id(), "\" is ", StateName(state_), ", it does not run"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("job \"", id(), "\" is ", StateName(state_), ", it does not run"));
   }
   if (!export_to.empty()) {
     if (!requested_export_.empty() && requested_export_ != export_to) {
-      return absl::FailedPreconditionError(absl::StrCat("job \"", id(), "\" is about to export a snapshot to ", requested_export_,
-                                                        "; ask again when it has"));
+      return absl::FailedPreconditionError(absl::StrCat("job \"", id(), "\" is about to export a snapshot to ",
+                                                        requested_export_, "; ask again when it has"));
     }
     if (verified_) {
-      return absl::FailedPreconditionError(absl::StrCat("job \"", id(), "\" is done but for its last snapshot and tests"));
+      return absl::FailedPreconditionError(
+          absl::StrCat("job \"", id(), "\" is done but for its last snapshot and tests"));
     }
     requested_export_ = export_to;
     figures_.clear_export_error();
@@ -517,7 +524,7 @@ v1::JobStatus Job::StatusLocked(absl::Time now) const {
 uint64_t Job::AwaitChange(uint64_t version, absl::Duration time) const {
   absl::MutexLock lock(&mu_);
   const auto changed = [this, version]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return version_ != version; };
-  mu_.AwaitWithTimeout(absl::Condition(&changed), time);
+  changed_.WaitFor(&mu_, time, changed);
   return version_;
 }
 

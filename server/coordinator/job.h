@@ -1,8 +1,8 @@
 // Job is one training job as its coordinator sees it: its state, its leases, its tests, its checkpoints, its figures.
 //
-// Workers' calls change it (Lease, Report, Renew, ReleaseWorker); the job's runner (job_runner.h) drives it through its life
-// and does what needs the servers. Nothing here does I/O. Times that are passed are SteadyNow()'s (clock.h); what people see
-// is told by the wall clock.
+// Workers' calls change it (Lease, Report, Renew, ReleaseWorker); the job's runner (job_runner.h) drives it through its
+// life and does what needs the servers. Nothing here does I/O. Times that are passed are SteadyNow()'s (clock.h); what
+// people see is told by the wall clock.
 //
 // Thread safety: all methods may be called from any thread.
 #pragma once
@@ -17,6 +17,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "common/base/steady_condition.h"
 #include "samovar/v1/coordinator.pb.h"
 #include "samovar/v1/job.pb.h"
 #include "samovar/v1/job_record.pb.h"
@@ -70,12 +71,14 @@ class Job {
   // Of a QUEUED job: what it waits for.
   void SetCause(const std::string& cause);
   void Start(Plan plan, absl::Time now);
-  // Of a RUNNING job: nothing is leased, and workers drop what they are at, until Resume or Recovered. `cause` says what is waited for.
+  // Of a RUNNING job: nothing is leased, and workers drop what they are at, until Resume or Recovered. `cause` says
+  // what is waited for.
   void Suspend(const std::string& cause);
   // All is as it was.
   void Resume();
-  // Servers were lost, and the job is open again. `plan.done` is what all chunks hold now; the rest is leased again. What was reported
-  // of leases from before counts no more, and a checkpoint that was under way is taken anew when it is due.
+  // Servers were lost, and the job is open again. `plan.done` is what all chunks hold now; the rest is leased again.
+  // What was reported of leases from before counts no more, and a checkpoint that was under way is taken anew when it
+  // is due.
   void Recovered(Plan plan);
   // For people: what has happened to the job.
   void AddNotice(const std::string& notice);
@@ -87,7 +90,8 @@ class Job {
   void CheckpointFrozen(const Checkpoint& checkpoint, uint64_t workers);
   // A server is lost or silent: the checkpoint is due again.
   void CheckpointNotBegun();
-  // The servers have no memory for a copy of the weights. The checkpoint is passed over; the one at max_iter is due again.
+  // The servers have no memory for a copy of the weights. The checkpoint is passed over; the one at max_iter is due
+  // again.
   void CheckpointRefused(const Checkpoint& checkpoint, const absl::Status& status);
   // An OK status: the snapshot is durable at all servers.
   void SnapshotEnded(uint64_t iteration, const absl::Status& status);
@@ -128,9 +132,9 @@ class Job {
   std::optional<v1::GetAssignmentResponse> Assignment() const;
 
   // --- for users ---
-  // Asks for a snapshot as soon as all iterations that are leased now are done. Returns its iteration, or max_iter if the
-  // last one comes as soon. With `export_to`, a directory, it is exported as well. FAILED_PRECONDITION: the job is not running, or a
-  // snapshot that was asked for before is exported to elsewhere.
+  // Asks for a snapshot as soon as all iterations that are leased now are done. Returns its iteration, or max_iter if
+  // the last one comes as soon. With `export_to`, a directory, it is exported as well. FAILED_PRECONDITION: the job is
+  // not running, or a snapshot that was asked for before is exported to elsewhere.
   absl::StatusOr<uint64_t> RequestSnapshot(const std::string& export_to = "");
   v1::JobStatus Status(absl::Time now) const;
   // Events with a higher number than this, oldest first.
@@ -145,7 +149,10 @@ class Job {
   // Test leases have this bit, the training's have not.
   static constexpr uint64_t kTestLease = uint64_t{1} << 63;
 
-  void Changed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { ++version_; }
+  void Changed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    ++version_;
+    changed_.NotifyAll();
+  }
   void Note(v1::JobEvent::Kind kind, const std::string& text) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   v1::JobStatus StatusLocked(absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Of a job that was taken up again: results of iterations that it has not come to this time.
@@ -169,7 +176,8 @@ class Job {
   void AddNoticeLocked(const std::string& notice) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Counts an iteration that was skipped, and says so.
   void TakeSkipped(uint64_t iteration, const std::string& finding) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  uint64_t TakeTrainResults(uint64_t worker, const v1::WorkerReport& report, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  uint64_t TakeTrainResults(uint64_t worker, const v1::WorkerReport& report, absl::Time now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void TakeTestResults(const v1::WorkerReport& report, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void TakeFailures(const std::string& worker_name, const v1::WorkerReport& report, absl::Time now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -182,6 +190,8 @@ class Job {
   const uint64_t lease_base_;
   bool recovered_ = false;
   mutable absl::Mutex mu_;
+  // Told by Changed.
+  mutable SteadyCondition changed_;
   // Raised by every change that a watcher would see.
   uint64_t version_ ABSL_GUARDED_BY(mu_) = 1;
   v1::JobState state_ ABSL_GUARDED_BY(mu_) = v1::JOB_STATE_QUEUED;

@@ -1,6 +1,5 @@
 #include "server/coordinator/parameter_servers.h"
 
-#include <chrono>
 #include <utility>
 
 #include "common/base/status_macros.h"
@@ -13,14 +12,15 @@ namespace {
 using Stub = v1::ParameterService::Stub;
 using Stubs = std::vector<std::unique_ptr<Stub>>;
 template <typename Request, typename Response>
-using AsyncMethod = std::unique_ptr<grpc::ClientAsyncResponseReader<Response>> (Stub::*)(grpc::ClientContext*, const Request&,
-                                                                                       grpc::CompletionQueue*);
+using AsyncMethod = std::unique_ptr<grpc::ClientAsyncResponseReader<Response>> (Stub::*)(grpc::ClientContext*,
+                                                                                         const Request&,
+                                                                                         grpc::CompletionQueue*);
 
 // For calls that read, fill or write a whole model.
 constexpr absl::Duration kModelDeadline = absl::Minutes(5);
 
 // The stopper is looked at this often while answers are awaited.
-constexpr std::chrono::milliseconds kStopTick(100);
+constexpr absl::Duration kStopTick = absl::Milliseconds(100);
 
 struct Call {
   grpc::ClientContext context;
@@ -32,7 +32,7 @@ void AwaitAll(grpc::CompletionQueue* queue, std::vector<Call>* calls, const Stop
   for (size_t ended = 0; ended < calls->size();) {
     void* tag = nullptr;
     bool ok = false;
-    const auto next = queue->AsyncNext(&tag, &ok, std::chrono::system_clock::now() + kStopTick);
+    const auto next = queue->AsyncNext(&tag, &ok, DeadlineIn(kStopTick));
     if (next == grpc::CompletionQueue::GOT_EVENT) ++ended;
     if (!stopper.stopped()) continue;
     for (Call& call : *calls) call.context.TryCancel();
@@ -52,8 +52,8 @@ struct Fan {
 };
 
 template <typename Request, typename Response>
-std::vector<absl::StatusOr<Response>> CallEach(const Fan& fan, AsyncMethod<Request, Response> method, absl::Duration timeout,
-                                               absl::FunctionRef<Request(size_t)> request) {
+std::vector<absl::StatusOr<Response>> CallEach(const Fan& fan, AsyncMethod<Request, Response> method,
+                                               absl::Duration timeout, absl::FunctionRef<Request(size_t)> request) {
   const size_t servers = fan.stubs.size();
   grpc::CompletionQueue queue;
   std::vector<Call> calls(servers);
@@ -77,8 +77,8 @@ std::vector<absl::StatusOr<Response>> CallEach(const Fan& fan, AsyncMethod<Reque
 }
 
 template <typename Request, typename Response>
-absl::StatusOr<std::vector<Response>> CallAll(const Fan& fan, AsyncMethod<Request, Response> method, absl::Duration timeout,
-                                              absl::FunctionRef<Request(size_t)> request) {
+absl::StatusOr<std::vector<Response>> CallAll(const Fan& fan, AsyncMethod<Request, Response> method,
+                                              absl::Duration timeout, absl::FunctionRef<Request(size_t)> request) {
   std::vector<Response> responses;
   for (absl::StatusOr<Response>& answer : CallEach<Request, Response>(fan, method, timeout, request)) {
     SAMOVAR_RETURN_IF_ERROR(answer.status());
@@ -96,17 +96,19 @@ ParameterServers::ParameterServers(std::vector<std::string> addresses, const Sto
 
 std::vector<absl::StatusOr<v1::OpenJobResponse>> ParameterServers::OpenJob(
     absl::FunctionRef<v1::OpenJobRequest(size_t)> request) const {
-  return CallEach<v1::OpenJobRequest, v1::OpenJobResponse>({stubs_, addresses_, *stopper_}, &Stub::AsyncOpenJob, kModelDeadline, request);
+  return CallEach<v1::OpenJobRequest, v1::OpenJobResponse>({stubs_, addresses_, *stopper_}, &Stub::AsyncOpenJob,
+                                                           kModelDeadline, request);
 }
 
-absl::StatusOr<std::vector<v1::ListSnapshotsResponse>> ParameterServers::ListSnapshots(const std::string& job_id) const {
+absl::StatusOr<std::vector<v1::ListSnapshotsResponse>> ParameterServers::ListSnapshots(
+    const std::string& job_id) const {
   const auto request = [&](size_t) {
     v1::ListSnapshotsRequest message;
     message.set_job_id(job_id);
     return message;
   };
-  return CallAll<v1::ListSnapshotsRequest, v1::ListSnapshotsResponse>({stubs_, addresses_, *stopper_}, &Stub::AsyncListSnapshots,
-                                                                      kControlDeadline, request);
+  return CallAll<v1::ListSnapshotsRequest, v1::ListSnapshotsResponse>(
+      {stubs_, addresses_, *stopper_}, &Stub::AsyncListSnapshots, kControlDeadline, request);
 }
 
 absl::StatusOr<std::vector<v1::GetLedgersResponse>> ParameterServers::GetLedgers(const std::string& job_id) const {
@@ -115,8 +117,8 @@ absl::StatusOr<std::vector<v1::GetLedgersResponse>> ParameterServers::GetLedgers
     message.set_job_id(job_id);
     return message;
   };
-  return CallAll<v1::GetLedgersRequest, v1::GetLedgersResponse>({stubs_, addresses_, *stopper_}, &Stub::AsyncGetLedgers, kControlDeadline,
-                                                                request);
+  return CallAll<v1::GetLedgersRequest, v1::GetLedgersResponse>({stubs_, addresses_, *stopper_}, &Stub::AsyncGetLedgers,
+                                                                kControlDeadline, request);
 }
 
 absl::Status ParameterServers::Freeze(const std::string& job_id, uint64_t epoch, uint64_t iteration) const {
@@ -127,10 +129,13 @@ absl::Status ParameterServers::Freeze(const std::string& job_id, uint64_t epoch,
     message.set_iteration(iteration);
     return message;
   };
-  return CallAll<v1::FreezeRequest, v1::FreezeResponse>({stubs_, addresses_, *stopper_}, &Stub::AsyncFreeze, kModelDeadline, request).status();
+  return CallAll<v1::FreezeRequest, v1::FreezeResponse>({stubs_, addresses_, *stopper_}, &Stub::AsyncFreeze,
+                                                        kModelDeadline, request)
+      .status();
 }
 
-absl::Status ParameterServers::Persist(const std::string& job_id, uint64_t epoch, uint64_t iteration, uint32_t keep) const {
+absl::Status ParameterServers::Persist(const std::string& job_id, uint64_t epoch, uint64_t iteration,
+                                       uint32_t keep) const {
   const auto request = [&](size_t) {
     v1::PersistRequest message;
     message.set_job_id(job_id);
@@ -139,12 +144,14 @@ absl::Status ParameterServers::Persist(const std::string& job_id, uint64_t epoch
     message.set_keep(keep);
     return message;
   };
-  return CallAll<v1::PersistRequest, v1::PersistResponse>({stubs_, addresses_, *stopper_}, &Stub::AsyncPersist, kModelDeadline, request)
+  return CallAll<v1::PersistRequest, v1::PersistResponse>({stubs_, addresses_, *stopper_}, &Stub::AsyncPersist,
+                                                          kModelDeadline, request)
       .status();
 }
 
 absl::StatusOr<std::vector<v1::ExportResponse>> ParameterServers::Export(const std::string& job_id, uint64_t epoch,
-                                                                        uint64_t iteration, const std::string& directory) const {
+                                                                         uint64_t iteration,
+                                                                         const std::string& directory) const {
   const auto request = [&](size_t) {
     v1::ExportRequest message;
     message.set_job_id(job_id);
@@ -153,7 +160,8 @@ absl::StatusOr<std::vector<v1::ExportResponse>> ParameterServers::Export(const s
     message.set_directory(directory);
     return message;
   };
-  return CallAll<v1::ExportRequest, v1::ExportResponse>({stubs_, addresses_, *stopper_}, &Stub::AsyncExport, kModelDeadline, request);
+  return CallAll<v1::ExportRequest, v1::ExportResponse>({stubs_, addresses_, *stopper_}, &Stub::AsyncExport,
+                                                        kModelDeadline, request);
 }
 
 absl::Status ParameterServers::Thaw(const std::string& job_id, uint64_t epoch, uint64_t iteration) const {
@@ -164,7 +172,9 @@ absl::Status ParameterServers::Thaw(const std::string& job_id, uint64_t epoch, u
     message.set_iteration(iteration);
     return message;
   };
-  return CallAll<v1::ThawRequest, v1::ThawResponse>({stubs_, addresses_, *stopper_}, &Stub::AsyncThaw, kControlDeadline, request).status();
+  return CallAll<v1::ThawRequest, v1::ThawResponse>({stubs_, addresses_, *stopper_}, &Stub::AsyncThaw, kControlDeadline,
+                                                    request)
+      .status();
 }
 
 absl::Status ParameterServers::CloseJob(const std::string& job_id, uint64_t epoch) const {
@@ -174,7 +184,8 @@ absl::Status ParameterServers::CloseJob(const std::string& job_id, uint64_t epoc
     message.set_epoch(epoch);
     return message;
   };
-  return CallAll<v1::CloseJobRequest, v1::CloseJobResponse>({stubs_, addresses_, *stopper_}, &Stub::AsyncCloseJob, kControlDeadline, request)
+  return CallAll<v1::CloseJobRequest, v1::CloseJobResponse>({stubs_, addresses_, *stopper_}, &Stub::AsyncCloseJob,
+                                                            kControlDeadline, request)
       .status();
 }
 

@@ -37,7 +37,9 @@ v1::JoinRequest Describe(const Worker::Options& options) {
   return self;
 }
 
-bool IsPermanent(const absl::Status& status) { return absl::IsInvalidArgument(status) || absl::IsUnimplemented(status); }
+bool IsPermanent(const absl::Status& status) {
+  return absl::IsInvalidArgument(status) || absl::IsUnimplemented(status);
+}
 
 }  // namespace
 
@@ -55,7 +57,7 @@ void Worker::Stop() {
   {
     absl::MutexLock lock(&owing_mu_);
     const auto settled = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(owing_mu_) { return !owing_; };
-    owing_mu_.AwaitWithTimeout(absl::Condition(&settled), kFarewell);
+    settled_.WaitFor(&owing_mu_, kFarewell, settled);
   }
   membership_.Stop();
 }
@@ -149,6 +151,7 @@ absl::StatusOr<Assignment*> Worker::Prepare(const v1::WorkLease& lease) {
 void Worker::SetOwing(bool owing) {
   absl::MutexLock lock(&owing_mu_);
   owing_ = owing;
+  if (!owing_) settled_.NotifyAll();
 }
 
 void Worker::Report(const v1::WorkLease& lease, const absl::Status& failure) {

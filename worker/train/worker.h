@@ -1,5 +1,5 @@
-// Worker is one samovar-worker: asks its coordinator for work and does it, until it is stopped. It holds nothing that matters:
-// whatever it has not reported is computed by somebody else.
+// Worker is one samovar-worker: asks its coordinator for work and does it, until it is stopped. It holds nothing that
+// matters: whatever it has not reported is computed by somebody else.
 //
 // Thread safety: Run on one thread, once; Stop from any.
 #pragma once
@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "common/base/backoff.h"
+#include "common/base/steady_condition.h"
 #include "common/base/stopper.h"
 #include "common/base/thread_pool.h"
 #include "worker/train/assignment_cache.h"
@@ -41,11 +42,13 @@ class Worker {
   explicit Worker(const Options& options);
   ~Worker();
 
-  // Works until Stop. Errors do not end it: they are reported to the coordinator, or logged and tried again after a while.
+  // Works until Stop. Errors do not end it: they are reported to the coordinator, or logged and tried again after a
+  // while.
   void Run();
 
-  // Makes Run drop the iteration under way, give back its leases, and return. Takes up to a few seconds if the coordinator does
-  // not answer. If pushes keep a residual, blocks, for a few seconds at most, until an iteration was pushed in full.
+  // Makes Run drop the iteration under way, give back its leases, and return. Takes up to a few seconds if the
+  // coordinator does not answer. If pushes keep a residual, blocks, for a few seconds at most, until an iteration was
+  // pushed in full.
   void Stop();
 
  private:
@@ -71,6 +74,8 @@ class Worker {
   absl::Mutex owing_mu_;
   // A lease is being worked on that is to end with a push in full.
   bool owing_ ABSL_GUARDED_BY(owing_mu_) = false;
+  // Nothing is owed any more.
+  SteadyCondition settled_;
 };
 
 }  // namespace samovar
