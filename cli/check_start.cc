@@ -5,6 +5,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "common/base/status_macros.h"
+#include "common/caffe/file_digest.h"
 #include "common/caffe/paths.h"
 #include "common/model/exported_snapshot.h"
 #include "common/model/initial_values.h"
@@ -38,9 +39,11 @@ std::string Describe(const InitialValues& values, const v1::InitialModel& model)
   return text;
 }
 
-absl::Status CheckThatSomethingIsLeft(const std::string& path, uint64_t iteration, const caffe::SolverParameter& solver) {
+absl::Status CheckThatSomethingIsLeft(const std::string& path, uint64_t iteration,
+                                      const caffe::SolverParameter& solver) {
   if (iteration < static_cast<uint64_t>(solver.max_iter())) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(path, " is of iteration ", iteration, ", and max_iter is ", solver.max_iter(),
+  return absl::InvalidArgumentError(absl::StrCat(path, " is of iteration ", iteration, ", and max_iter is ",
+                                                 solver.max_iter(),
                                                  ": there is nothing left to train; raise max_iter in the solver"));
 }
 
@@ -49,14 +52,16 @@ absl::StatusOr<CheckedStart> CheckExported(const std::string& path, const caffe:
   SAMOVAR_ASSIGN_OR_RETURN(const ExportedSnapshot snapshot, ExportedSnapshot::Find(ResolvePath(path, "")));
   CheckedStart start;
   start.initial_model.set_exported_snapshot(snapshot.directory());
+  SAMOVAR_ASSIGN_OR_RETURN(*start.initial_model.add_digests(), DigestOfFile(snapshot.manifest_path()));
   start.iteration = snapshot.manifest().iteration();
   SAMOVAR_RETURN_IF_ERROR(CheckThatSomethingIsLeft(snapshot.directory(), start.iteration, solver));
   SAMOVAR_RETURN_IF_ERROR(snapshot.CheckFits(layout, solver));
   SAMOVAR_RETURN_IF_ERROR(snapshot.CheckFiles());
   start.restored = snapshot.manifest();
   start.restored->clear_files();
-  start.description = absl::StrCat(snapshot.directory(), ", a snapshot of ", snapshot.manifest().files_size(), " servers, continues job ",
-                                   snapshot.manifest().spec().job_id(), " at iteration ", start.iteration);
+  start.description =
+      absl::StrCat(snapshot.directory(), ", a snapshot of ", snapshot.manifest().files_size(),
+                   " servers, continues job ", snapshot.manifest().spec().job_id(), " at iteration ", start.iteration);
   return start;
 }
 
@@ -81,6 +86,7 @@ absl::StatusOr<CheckedStart> CheckStart(const StartFrom& from, const std::string
   SAMOVAR_ASSIGN_OR_RETURN(const InitialValues values, InitialValues::Read(model, layout, vectors));
   // The model that the state names, if it was found so: servers need not look for it.
   *model.mutable_weights() = {values.paths().begin(), values.paths().end()};
+  *model.mutable_digests() = {values.digests().begin(), values.digests().end()};
   start.iteration = values.iteration();
   SAMOVAR_RETURN_IF_ERROR(CheckThatSomethingIsLeft(model.solver_state(), start.iteration, solver));
   if (values.filled_layers().empty()) {

@@ -40,7 +40,8 @@ constexpr uint64_t kMaxManifestBytes = uint64_t{256} << 20;
 constexpr uint64_t kMaxRecordBytes = uint64_t{64} << 20;
 
 uint32_t Crc(absl::string_view bytes) {
-  return static_cast<uint32_t>(crc32_z(crc32(0, nullptr, 0), reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
+  return static_cast<uint32_t>(
+      crc32_z(crc32(0, nullptr, 0), reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
 }
 
 // Protobuf's text parser would write to stderr.
@@ -65,6 +66,8 @@ absl::StatusOr<v1::ExportManifest> ParseManifest(const std::string& text) {
 }
 
 // A file of the snapshot, with the size that the manifest says. The caller closes it.
+std::string ManifestPath(const std::string& directory) { return absl::StrCat(directory, "/", kManifest); }
+
 absl::StatusOr<int> OpenFile(const std::string& path, uint64_t bytes) {
   SAMOVAR_ASSIGN_OR_RETURN(const int fd, OpenForReading(path, std::numeric_limits<int64_t>::max()));
   struct stat found = {};
@@ -77,7 +80,8 @@ absl::StatusOr<int> OpenFile(const std::string& path, uint64_t bytes) {
 absl::StatusOr<std::string> ReadRecordAt(int fd, const std::string& path, const v1::ExportedChunk& chunk) {
   std::string record(chunk.bytes(), '\0');
   for (size_t done = 0; done < record.size();) {
-    const ssize_t count = pread(fd, record.data() + done, record.size() - done, static_cast<off_t>(chunk.offset() + done));
+    const ssize_t count =
+        pread(fd, record.data() + done, record.size() - done, static_cast<off_t>(chunk.offset() + done));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return ErrnoStatus(errno, "read", path);
     if (count == 0) break;
@@ -90,16 +94,20 @@ absl::StatusOr<std::string> ReadRecordAt(int fd, const std::string& path, const 
 
 // Whether the name is that of a file in the directory.
 bool IsPlainName(const std::string& name) {
-  return !name.empty() && name.front() != '.' && name.find('/') == std::string::npos && name.find('\0') == std::string::npos;
+  return !name.empty() && name.front() != '.' && name.find('/') == std::string::npos &&
+         name.find('\0') == std::string::npos;
 }
 
 }  // namespace
 
+std::string ExportedSnapshot::manifest_path() const { return ManifestPath(directory_); }
+
 absl::StatusOr<ExportedSnapshot> ExportedSnapshot::Open(const std::string& directory) {
-  const std::string path = absl::StrCat(directory, "/", kManifest);
+  const std::string path = ManifestPath(directory);
   const absl::StatusOr<std::string> text = ReadFile(path, kMaxManifestBytes);
   if (absl::IsNotFound(text.status())) {
-    return absl::NotFoundError(absl::StrCat(directory, " is no exported snapshot: it has no manifest, which is written last"));
+    return absl::NotFoundError(
+        absl::StrCat(directory, " is no exported snapshot: it has no manifest, which is written last"));
   }
   SAMOVAR_RETURN_IF_ERROR(text.status());
   absl::StatusOr<v1::ExportManifest> manifest = ParseManifest(*text);
@@ -130,14 +138,17 @@ absl::StatusOr<ExportedSnapshot> ExportedSnapshot::Find(const std::string& path)
     const v1::ExportManifest& manifest = snapshot->manifest();
     if (newest.has_value() && manifest.spec().job_id() != job_id) {
       return absl::FailedPreconditionError(absl::StrCat(path, " has snapshots of the jobs \"", job_id, "\" and \"",
-                                                        manifest.spec().job_id(), "\"; name one of the directories in it"));
+                                                        manifest.spec().job_id(),
+                                                        "\"; name one of the directories in it"));
     }
     job_id = manifest.spec().job_id();
-    if (!newest.has_value() || manifest.iteration() > newest->first) newest = {manifest.iteration(), snapshot->directory()};
+    if (!newest.has_value() || manifest.iteration() > newest->first)
+      newest = {manifest.iteration(), snapshot->directory()};
   }
   if (error) return ErrnoStatus(error.value(), "list", path);
   if (newest.has_value()) return Open(newest->second);
-  return absl::NotFoundError(absl::StrCat(path, " neither is an exported snapshot nor has any in it: there is no manifest"));
+  return absl::NotFoundError(
+      absl::StrCat(path, " neither is an exported snapshot nor has any in it: there is no manifest"));
 }
 
 absl::Status ExportedSnapshot::FindPlaces() {
@@ -146,7 +157,8 @@ absl::Status ExportedSnapshot::FindPlaces() {
   SAMOVAR_ASSIGN_OR_RETURN(const ChunkPlan plan, ChunkPlan::Create(layout.elements(), manifest_.chunk_elements(), 1));
   uint64_t named = 0;
   for (const v1::ExportedFile& file : manifest_.files()) named += static_cast<uint64_t>(file.chunks_size());
-  if (named != plan.chunks()) return absl::DataLossError(absl::StrCat("it names ", named, " of ", plan.chunks(), " chunks"));
+  if (named != plan.chunks())
+    return absl::DataLossError(absl::StrCat("it names ", named, " of ", plan.chunks(), " chunks"));
   places_.resize(plan.chunks());
   for (int f = 0; f < manifest_.files_size(); ++f) {
     const v1::ExportedFile& file = manifest_.files(f);
@@ -156,7 +168,8 @@ absl::Status ExportedSnapshot::FindPlaces() {
       if (chunk.chunk() >= plan.chunks() || places_[chunk.chunk()].file >= 0) {
         return absl::DataLossError(absl::StrCat("chunk ", chunk.chunk(), " is in it twice, or not of its net"));
       }
-      if (chunk.bytes() > kMaxRecordBytes || chunk.offset() > file.bytes() || chunk.bytes() > file.bytes() - chunk.offset()) {
+      if (chunk.bytes() > kMaxRecordBytes || chunk.offset() > file.bytes() ||
+          chunk.bytes() > file.bytes() - chunk.offset()) {
         return absl::DataLossError(absl::StrCat("chunk ", chunk.chunk(), " is not inside ", file.name()));
       }
       places_[chunk.chunk()] = {f, i};
@@ -165,20 +178,24 @@ absl::Status ExportedSnapshot::FindPlaces() {
   return absl::OkStatus();
 }
 
-absl::Status ExportedSnapshot::CheckFits(const v1::ParameterLayout& layout, const caffe::SolverParameter& solver) const {
+absl::Status ExportedSnapshot::CheckFits(const v1::ParameterLayout& layout,
+                                         const caffe::SolverParameter& solver) const {
   if (LayoutFingerprint(layout) != LayoutFingerprint(manifest_.spec().layout())) {
-    return absl::FailedPreconditionError(absl::StrCat(directory_, " is a snapshot of another net: its layers or their shapes differ; "
-                                                                  "begin from it with the net that wrote it"));
+    return absl::FailedPreconditionError(
+        absl::StrCat(directory_,
+                     " is a snapshot of another net: its layers or their shapes differ; "
+                     "begin from it with the net that wrote it"));
   }
   SAMOVAR_ASSIGN_OR_RETURN(const std::string type, SolverTypeOf(solver));
   SAMOVAR_ASSIGN_OR_RETURN(const std::string written, SolverTypeOf(manifest_.spec().solver()));
   if (type != written) {
-    return absl::FailedPreconditionError(absl::StrCat(directory_, " is a snapshot of a solver of type ", written, ", this one is ", type,
+    return absl::FailedPreconditionError(absl::StrCat(directory_, " is a snapshot of a solver of type ", written,
+                                                      ", this one is ", type,
                                                       "; begin from it with the type that wrote it"));
   }
   if (manifest_.iteration() <= static_cast<uint64_t>(std::max(0, solver.max_iter()))) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat(directory_, " is of iteration ", manifest_.iteration(), ", beyond max_iter ",
-                                                    solver.max_iter()));
+  return absl::FailedPreconditionError(
+      absl::StrCat(directory_, " is of iteration ", manifest_.iteration(), ", beyond max_iter ", solver.max_iter()));
 }
 
 absl::Status ExportedSnapshot::CheckSizes() const {
@@ -194,7 +211,8 @@ absl::Status ExportedSnapshot::CheckFiles() const {
     const std::string path = absl::StrCat(directory_, "/", file.name());
     SAMOVAR_ASSIGN_OR_RETURN(const int fd, OpenFile(path, file.bytes()));
     const absl::Cleanup closing = [fd] { close(fd); };
-    for (const v1::ExportedChunk& chunk : file.chunks()) SAMOVAR_RETURN_IF_ERROR(ReadRecordAt(fd, path, chunk).status());
+    for (const v1::ExportedChunk& chunk : file.chunks())
+      SAMOVAR_RETURN_IF_ERROR(ReadRecordAt(fd, path, chunk).status());
   }
   return absl::OkStatus();
 }
@@ -216,9 +234,10 @@ absl::Status WriteExportManifest(const std::string& directory, v1::ExportManifes
   manifest.set_format(kFormat);
   manifest.clear_crc32();
   std::string text;
-  if (!google::protobuf::TextFormat::PrintToString(manifest, &text)) return absl::InternalError("the manifest cannot be printed");
+  if (!google::protobuf::TextFormat::PrintToString(manifest, &text))
+    return absl::InternalError("the manifest cannot be printed");
   absl::StrAppend(&text, absl::string_view(kChecksumLine).substr(1), Crc(text), "\n");
-  return WriteBytesAtomically(absl::StrCat(directory, "/", kManifest), text);
+  return WriteBytesAtomically(ManifestPath(directory), text);
 }
 
 void RemoveExport(const std::string& directory) {

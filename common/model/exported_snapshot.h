@@ -1,10 +1,11 @@
-// ExportedSnapshot is a snapshot of a job in a directory of its own, from which a job can begin on any number of servers:
+// ExportedSnapshot is a snapshot of a job in a directory of its own, from which a job can begin on any number of
+// servers:
 //
 //   manifest                 v1.ExportManifest as text, written last: without it the directory is no snapshot
 //   server-<i>-of-<n>.chunks what server i wrote: v1.ChunkRecords, whose places the manifest names
 //
-// Paths are those of a file system that all servers see. The command reads a snapshot to find what is wrong before anything is
-// started; each server reads the chunks of its share.
+// Paths are those of a file system that all servers see. The command reads a snapshot to find what is wrong before
+// anything is started; each server reads the chunks of its share.
 //
 // Thread safety: immutable. All methods but the accessors do I/O.
 #pragma once
@@ -24,16 +25,19 @@ namespace samovar {
 
 class ExportedSnapshot {
  public:
-  // NOT_FOUND: there is no manifest; FAILED_PRECONDITION: it is of another format; DATA_LOSS: it is damaged. The message names it.
+  // NOT_FOUND: there is no manifest; FAILED_PRECONDITION: it is of another format; DATA_LOSS: it is damaged. The
+  // message names it.
   static absl::StatusOr<ExportedSnapshot> Open(const std::string& directory);
   // The same, or, in a directory without a manifest, the snapshot of the highest iteration among its subdirectories.
   // FAILED_PRECONDITION: these are of several jobs.
   static absl::StatusOr<ExportedSnapshot> Find(const std::string& path);
 
   const std::string& directory() const { return directory_; }
+  std::string manifest_path() const;
   const v1::ExportManifest& manifest() const { return manifest_; }
 
-  // Whether a job can begin from it. FAILED_PRECONDITION: the net or the solver's type differs, or max_iter is before it.
+  // Whether a job can begin from it. FAILED_PRECONDITION: the net or the solver's type differs, or max_iter is before
+  // it.
   absl::Status CheckFits(const v1::ParameterLayout& layout, const caffe::SolverParameter& solver) const;
   // Whether all files are there, as long as they should be. NOT_FOUND: one is not; DATA_LOSS: one has another length.
   absl::Status CheckSizes() const;
@@ -63,8 +67,8 @@ class ExportedSnapshot {
 // "<directory>/<job>_iter_<iteration>"
 std::string ExportPath(const std::string& directory, const std::string& job_id, uint64_t iteration);
 
-// Completes the snapshot in the directory, whose files are durable: sets format and checksum, and writes the manifest. Durable when it
-// returns. RESOURCE_EXHAUSTED: the disk is full.
+// Completes the snapshot in the directory, whose files are durable: sets format and checksum, and writes the manifest.
+// Durable when it returns. RESOURCE_EXHAUSTED: the disk is full.
 absl::Status WriteExportManifest(const std::string& directory, v1::ExportManifest manifest);
 
 // Removes a snapshot, the manifest first, or what is left of one; other files stay, and their directory.

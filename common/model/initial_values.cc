@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/status_macros.h"
+#include "common/caffe/file_digest.h"
 #include "common/caffe/model_file.h"
 #include "common/caffe/paths.h"
 #include "common/caffe/solver_state_file.h"
@@ -66,10 +67,10 @@ absl::Status CheckBlob(const caffe::BlobProto& source, const v1::ParameterBlob& 
   // Layers that share a blob may see it in other shapes of the same length.
   const bool fits = owned ? ShapesAgree(source, target) : true;
   if (!fits || CountValues(source) != BlobElements(target)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        name, " is ", ShapeText(ShapeOf(source)), " in the file and ",
-        ShapeText({target.shape().begin(), target.shape().end()}),
-        " in the net; to train the layer from its fillers give it another name, else make the two alike"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(name, " is ", ShapeText(ShapeOf(source)), " in the file and ",
+                     ShapeText({target.shape().begin(), target.shape().end()}),
+                     " in the net; to train the layer from its fillers give it another name, else make the two alike"));
   }
   if (!ValuesAreFinite(source)) {
     return absl::InvalidArgumentError(absl::StrCat(name, " has NaN or infinity in it; take another model"));
@@ -91,9 +92,9 @@ absl::Status CheckCount(const caffe::LayerParameter& source, const std::map<uint
   }
   const size_t held = static_cast<size_t>(source.blobs_size());
   if (held >= needed && held <= targets.size()) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(
-      "layer \"", source.name(), "\" has ", source.blobs_size(), " blobs in the file and ", targets.size(),
-      " in the net (is bias_term the same?); to train the layer from its fillers give it another name"));
+  return absl::InvalidArgumentError(
+      absl::StrCat("layer \"", source.name(), "\" has ", source.blobs_size(), " blobs in the file and ", targets.size(),
+                   " in the net (is bias_term the same?); to train the layer from its fillers give it another name"));
 }
 
 }  // namespace
@@ -104,16 +105,25 @@ absl::StatusOr<InitialValues> InitialValues::Read(const v1::InitialModel& initia
   values.paths_.assign(initial.weights().begin(), initial.weights().end());
   if (!initial.solver_state().empty()) {
     SAMOVAR_ASSIGN_OR_RETURN(values.state_, ReadSolverState(initial.solver_state()));
-    SAMOVAR_RETURN_IF_ERROR(
-        Annotate(CheckSolverState(*values.state_, layout, vectors), initial.solver_state()));
+    SAMOVAR_RETURN_IF_ERROR(Annotate(CheckSolverState(*values.state_, layout, vectors), initial.solver_state()));
     if (values.paths_.empty()) {
       SAMOVAR_ASSIGN_OR_RETURN(std::string learned, FindLearnedNet(*values.state_, initial.solver_state()));
       values.paths_.push_back(std::move(learned));
     }
   }
+  std::vector<std::string> files = values.paths_;
+  if (!initial.solver_state().empty()) files.push_back(initial.solver_state());
   for (const std::string& path : values.paths_) {
     SAMOVAR_ASSIGN_OR_RETURN(caffe::NetParameter model, ReadModel(path));
     SAMOVAR_RETURN_IF_ERROR(Annotate(values.AddModel(std::move(model), layout), path));
+  }
+  // After the reading: content that was replaced meanwhile is not taken for what was read.
+  for (size_t i = 0; i < files.size(); ++i) {
+    SAMOVAR_ASSIGN_OR_RETURN(values.digests_.emplace_back(), DigestOfFile(files[i]));
+    if (initial.digests().empty()) continue;
+    const std::string& expected =
+        i < static_cast<size_t>(initial.digests_size()) ? initial.digests(static_cast<int>(i)) : "";
+    SAMOVAR_RETURN_IF_ERROR(CheckDigest(files[i], values.digests_[i], expected));
   }
   values.NameLayers(layout);
   return values;

@@ -1,10 +1,10 @@
 // InitialValues is what model files give to a net before it is trained: weights by the names of its layers and, with a
-// .solverstate, the solver's history and the iteration to continue at. The command reads them to find what is wrong before
-// anything is started; each server reads them to fill its chunks.
+// .solverstate, the solver's history and the iteration to continue at. The command reads them to find what is wrong
+// before anything is started; each server reads them to fill its chunks.
 //
-// How blobs are matched is Caffe's way: a layer of a file gives its blobs to the net's layer of the same name; layers that
-// only one of the two has are left alone; a layer that both have must agree in the number of its blobs and their shapes.
-// A blob that several layers share is its owner's.
+// How blobs are matched is Caffe's way: a layer of a file gives its blobs to the net's layer of the same name; layers
+// that only one of the two has are left alone; a layer that both have must agree in the number of its blobs and their
+// shapes. A blob that several layers share is its owner's.
 //
 // Thread safety: immutable.
 #pragma once
@@ -26,9 +26,10 @@ class InitialValues {
   // Nothing: all weights come from their fillers, all history is zero.
   InitialValues() = default;
 
-  // Reads the files. `vectors` of history is what the solver keeps (solver_history.h).
-  // INVALID_ARGUMENT: a blob, or the state, does not fit or is not finite; the message names file, layer, blob and both
-  // shapes. Otherwise errors of ReadModel and ReadSolverState. REQUIRES: CheckLayout(layout).ok()
+  // Reads the files, and compares them with initial.digests() if there are any. `vectors` of history is what the solver
+  // keeps (solver_history.h). INVALID_ARGUMENT: a blob, or the state, does not fit or is not finite; the message names
+  // file, layer, blob and both shapes. FAILED_PRECONDITION: a file holds something else than its digest says. Otherwise
+  // errors of ReadModel and ReadSolverState. REQUIRES: CheckLayout(layout).ok()
   static absl::StatusOr<InitialValues> Read(const v1::InitialModel& initial, const v1::ParameterLayout& layout,
                                             int vectors);
 
@@ -41,6 +42,8 @@ class InitialValues {
   // Where training begins: the .solverstate's iteration, else 0.
   uint64_t iteration() const { return state_.has_value() ? static_cast<uint64_t>(state_->iter()) : 0; }
 
+  // Of what was read, as in InitialModel.
+  const std::vector<std::string>& digests() const { return digests_; }
   // The model files that were read, in order.
   const std::vector<std::string>& paths() const { return paths_; }
   // For people: layers of the net whose weights come from a file, and those that keep their fillers, in net order.
@@ -59,6 +62,7 @@ class InitialValues {
   void NameLayers(const v1::ParameterLayout& layout);
 
   std::vector<std::string> paths_;
+  std::vector<std::string> digests_;
   // One for each path.
   std::vector<caffe::NetParameter> models_;
   // One for each of the layout's blobs; none if there are no models.

@@ -25,8 +25,8 @@ absl::Status CheckDataset(const v1::DatasetSpec& data, const std::string& name) 
         absl::StrCat(name, ": batch_size and partitions must be set, and both of uri and records or neither"));
   }
   if (data.partitions() > std::max<uint64_t>(1, data.records()) || data.block() > IterationSchedule::kMaxBlock) {
-    return absl::InvalidArgumentError(absl::StrCat(name, ": partitions must be at most records, ", data.records(), ", and block at most ",
-                                                   IterationSchedule::kMaxBlock));
+    return absl::InvalidArgumentError(absl::StrCat(name, ": partitions must be at most records, ", data.records(),
+                                                   ", and block at most ", IterationSchedule::kMaxBlock));
   }
   return absl::OkStatus();
 }
@@ -44,37 +44,45 @@ absl::Status CheckMode(const v1::JobSpec& spec) {
   const bool sparse = spec.encoding() == v1::ENCODING_SPARSE;
   const bool has_ratio = spec.topk_ratio() > 0 && spec.topk_ratio() <= 1;
   if (sparse ? !has_ratio : spec.topk_ratio() != 0) {
-    return absl::InvalidArgumentError(absl::StrCat("topk_ratio must be above 0 and at most 1 with ENCODING_SPARSE, and 0 otherwise, not ",
-                                                   spec.topk_ratio()));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "topk_ratio must be above 0 and at most 1 with ENCODING_SPARSE, and 0 otherwise, not ", spec.topk_ratio()));
   }
   if (sparse && spec.mode() == v1::CONSISTENCY_SYNC) {
     return absl::InvalidArgumentError(
-        "ENCODING_SPARSE keeps parts of gradients at the worker that computed them, so that the model depends on who computes what; "
+        "ENCODING_SPARSE keeps parts of gradients at the worker that computed them, so that the model depends on who "
+        "computes what; "
         "CONSISTENCY_SYNC promises that it does not");
   }
   if (spec.delay() != 0 && spec.mode() != v1::CONSISTENCY_BOUNDED) {
     return absl::InvalidArgumentError("delay is for the mode CONSISTENCY_BOUNDED only");
   }
-  SAMOVAR_RETURN_IF_ERROR(CheckLateGradients(spec.staleness_scaling(), spec.delay_compensation(), OrderedParts(spec) > 0));
+  SAMOVAR_RETURN_IF_ERROR(
+      CheckLateGradients(spec.staleness_scaling(), spec.delay_compensation(), OrderedParts(spec) > 0));
   SAMOVAR_RETURN_IF_ERROR(CheckPushUnits(spec));
   const bool sync = spec.mode() == v1::CONSISTENCY_SYNC;
   if (sync != (spec.parts() != 0)) {
     return absl::InvalidArgumentError("parts must be at least 1 in the mode CONSISTENCY_SYNC, and 0 in others");
   }
   if (!sync || spec.train_data().batch_size() % spec.parts() == 0) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("parts ", spec.parts(), " must divide the batch of ",
-                                                 spec.train_data().batch_size(), " records"));
+  return absl::InvalidArgumentError(
+      absl::StrCat("parts ", spec.parts(), " must divide the batch of ", spec.train_data().batch_size(), " records"));
 }
 
 absl::Status CheckExports(const v1::JobSpec& spec) {
   const v1::InitialModel& initial = spec.initial_model();
   for (const std::string& path : {spec.export_snapshots(), initial.exported_snapshot()}) {
     if (path.empty() || (path.front() == '/' && path.find('\0') == std::string::npos)) continue;
-    return absl::InvalidArgumentError(absl::StrCat("export_snapshots and initial_model.exported_snapshot must be absolute paths, not \"",
-                                                   path, "\""));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "export_snapshots and initial_model.exported_snapshot must be absolute paths, not \"", path, "\""));
   }
+  const bool digests_fit =
+      std::all_of(initial.digests().begin(), initial.digests().end(), [](const std::string& digest) {
+        return digest.size() == 64 && std::all_of(digest.begin(), digest.end(), absl::ascii_isxdigit);
+      });
+  if (!digests_fit) return absl::InvalidArgumentError("initial_model.digests must be 64 hexadecimal digits each");
   if (initial.exported_snapshot().empty()) return absl::OkStatus();
-  if (spec.chunk_elements() != 0 && initial.weights().empty() && initial.solver_state().empty()) return absl::OkStatus();
+  if (spec.chunk_elements() != 0 && initial.weights().empty() && initial.solver_state().empty())
+    return absl::OkStatus();
   return absl::InvalidArgumentError(
       "initial_model.exported_snapshot goes with chunk_elements, which is the snapshot's, and without other files");
 }
@@ -88,17 +96,19 @@ uint32_t OrderedParts(const v1::JobSpec& spec) {
 
 absl::Status CheckJobSpec(const v1::JobSpec& spec) {
   const std::string& id = spec.job_id();
-  const bool id_ok = !id.empty() && id.size() <= kMaxJobIdLength && std::all_of(id.begin(), id.end(), [](unsigned char c) {
-    return absl::ascii_isalnum(c) || c == '-' || c == '_' || c == '.';
-  });
+  const bool id_ok =
+      !id.empty() && id.size() <= kMaxJobIdLength && std::all_of(id.begin(), id.end(), [](unsigned char c) {
+        return absl::ascii_isalnum(c) || c == '-' || c == '_' || c == '.';
+      });
   if (!id_ok) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("job id \"", id.substr(0, 2 * kMaxJobIdLength), "\": use 1 to 64 letters, digits, '-', '_' and '.'"));
+    return absl::InvalidArgumentError(absl::StrCat("job id \"", id.substr(0, 2 * kMaxJobIdLength),
+                                                   "\": use 1 to 64 letters, digits, '-', '_' and '.'"));
   }
   if (spec.solver().max_iter() <= 0) return absl::InvalidArgumentError("solver.max_iter must be at least 1");
   if (spec.solver().iter_size() <= 0) return absl::InvalidArgumentError("solver.iter_size must be at least 1");
   if (spec.servers() == 0) return absl::InvalidArgumentError("servers must be at least 1");
-  if (spec.weight() > kMaxWeight) return absl::InvalidArgumentError(absl::StrCat("weight must be at most ", kMaxWeight));
+  if (spec.weight() > kMaxWeight)
+    return absl::InvalidArgumentError(absl::StrCat("weight must be at most ", kMaxWeight));
   SAMOVAR_RETURN_IF_ERROR(CheckLearningRate(spec.solver()));
   SAMOVAR_RETURN_IF_ERROR(CheckLayout(spec.layout()));
   SAMOVAR_RETURN_IF_ERROR(CheckDataset(spec.train_data(), "train_data"));

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
+#include "common/caffe/file_digest.h"
 #include "common/model/exported_snapshot.h"
 #include "common/model/initial_values.h"
 #include "common/model/layout.h"
@@ -42,7 +43,8 @@ struct ChunkWalk {
 absl::StatusOr<std::shared_ptr<const FrozenCopy>> FindFrozen(const HostedJob& job, uint64_t iteration) {
   std::shared_ptr<const FrozenCopy> copy = job.frozen(iteration);
   if (copy != nullptr) return copy;
-  return absl::NotFoundError(absl::StrCat("job \"", job.id(), "\" has no frozen copy ", iteration, " here; freeze it first"));
+  return absl::NotFoundError(
+      absl::StrCat("job \"", job.id(), "\" has no frozen copy ", iteration, " here; freeze it first"));
 }
 
 void EndThread(ChunkWalk* walk, const absl::Status& status) {
@@ -132,9 +134,8 @@ void ChunkStore::ExpireWaits() {
 
 void ChunkStore::EndWaits() {
   for (const std::shared_ptr<HostedJob>& job : Jobs()) {
-    ForEachWaits(job, [](WatermarkWaits& waits) {
-      waits.End(absl::UnavailableError("the parameter server is shutting down"));
-    });
+    ForEachWaits(
+        job, [](WatermarkWaits& waits) { waits.End(absl::UnavailableError("the parameter server is shutting down")); });
   }
 }
 
@@ -144,8 +145,8 @@ absl::Status ChunkStore::AdmitEpoch(uint64_t epoch) {
     return absl::FailedPreconditionError(
         absl::StrCat("epoch ", epoch, " is older than ", epoch_,
                      ", the newest that this server has seen: the coordinator was replaced; "
-                     "join it again. If it was not, but has lost its state directory, write ", epoch_,
-                     " into coordinator/epoch there, and start it again"));
+                     "join it again. If it was not, but has lost its state directory, write ",
+                     epoch_, " into coordinator/epoch there, and start it again"));
   }
   epoch_ = epoch;
   return absl::OkStatus();
@@ -158,8 +159,10 @@ absl::Status ChunkStore::AdmitCoordinator(uint64_t epoch) {
     if (epoch <= noted_epoch_) return absl::OkStatus();
   }
   if (const absl::Status noted = snapshots_->NoteEpoch(epoch); !noted.ok()) {
-    return absl::UnavailableError(absl::StrCat(noted.message(), "; this server waits for its disk, lest an older coordinator be obeyed when it "
-                                                                "is restarted"));
+    return absl::UnavailableError(
+        absl::StrCat(noted.message(),
+                     "; this server waits for its disk, lest an older coordinator be obeyed when it "
+                     "is restarted"));
   }
   absl::MutexLock lock(&mu_);
   noted_epoch_ = std::max(noted_epoch_, epoch);
@@ -262,11 +265,17 @@ absl::Status ChunkStore::RestoreChunks(HostedJob* job, uint64_t iteration) {
 }
 
 absl::Status ChunkStore::RestoreExported(const v1::OpenJobRequest& request, HostedJob* job) {
-  SAMOVAR_ASSIGN_OR_RETURN(const ExportedSnapshot snapshot, ExportedSnapshot::Open(request.initial_model().exported_snapshot()));
+  SAMOVAR_ASSIGN_OR_RETURN(const ExportedSnapshot snapshot,
+                           ExportedSnapshot::Open(request.initial_model().exported_snapshot()));
+  if (!request.initial_model().digests().empty()) {
+    SAMOVAR_ASSIGN_OR_RETURN(const std::string found, DigestOfFile(snapshot.manifest_path()));
+    SAMOVAR_RETURN_IF_ERROR(CheckDigest(snapshot.manifest_path(), found, request.initial_model().digests(0)));
+  }
   SAMOVAR_RETURN_IF_ERROR(snapshot.CheckFits(job->layout(), request.solver()));
   if (snapshot.manifest().chunk_elements() != request.chunk_elements()) {
-    return absl::InvalidArgumentError(absl::StrCat(snapshot.directory(), " has chunks of ", snapshot.manifest().chunk_elements(),
-                                                   " floats, the job of ", request.chunk_elements()));
+    return absl::InvalidArgumentError(absl::StrCat(snapshot.directory(), " has chunks of ",
+                                                   snapshot.manifest().chunk_elements(), " floats, the job of ",
+                                                   request.chunk_elements()));
   }
   for (size_t index = 0; index < job->chunks(); ++index) {
     const uint32_t number = job->number(index);
@@ -361,7 +370,8 @@ absl::Status ChunkStore::SaveJob(const std::shared_ptr<HostedJob>& job) {
     return info.run() == run && info.iteration() >= held;
   });
   if (newer || held == 0) return absl::OkStatus();
-  // All others are kept: this one may be here alone, and it is the newest that all servers have that jobs are resumed from.
+  // All others are kept: this one may be here alone, and it is the newest that all servers have that jobs are resumed
+  // from.
   return snapshots_->Write(job->MakeManifest(held), images, std::numeric_limits<uint32_t>::max()).status();
 }
 
@@ -389,8 +399,8 @@ absl::Status ChunkStore::Skip(const v1::SkipRequest& request, v1::SkipResponse* 
   SAMOVAR_ASSIGN_OR_RETURN(std::shared_ptr<HostedJob> job, FindJob(request.job_id()));
   SAMOVAR_RETURN_IF_ERROR(job->CheckOpening(request.opening()));
   if (request.iteration() >= job->max_iter()) {
-    return absl::InvalidArgumentError(absl::StrCat("iteration ", request.iteration(), " is not one of job \"", job->id(),
-                                                   "\", which has max_iter ", job->max_iter()));
+    return absl::InvalidArgumentError(absl::StrCat("iteration ", request.iteration(), " is not one of job \"",
+                                                   job->id(), "\", which has max_iter ", job->max_iter()));
   }
   std::vector<char> skipped(job->chunks());
   SAMOVAR_RETURN_IF_ERROR(ForEachChunk(job, [&](size_t index, Chunk& chunk) {
@@ -422,8 +432,8 @@ absl::Status ChunkStore::CloseJob(const v1::CloseJobRequest& request) {
   ForEachWaits(job, [id = job->id()](WatermarkWaits& waits) {
     waits.End(absl::NotFoundError(absl::StrCat("job \"", id, "\" was closed on this server")));
   });
-  // Requests that are being worked on hold it a moment longer. Whoever closes a job may open the next at once, and is to find the
-  // memory free.
+  // Requests that are being worked on hold it a moment longer. Whoever closes a job may open the next at once, and is
+  // to find the memory free.
   const std::weak_ptr<HostedJob> held = job;
   job.reset();
   const absl::Time deadline = SteadyNow() + kReleaseTimeout;

@@ -68,6 +68,21 @@ class KilledServerTest(testbed.TestCase):
         self.assertIn("iterations are computed again", self.told(run))
         self.assertGreater(self.last_accuracy(run), 0.9)
 
+    def test_weights_that_were_replaced_meanwhile_are_not_mixed_into_the_model(self):
+        self.workspace.write_solver(max_iter=1)
+        for seed, name in ((1, "first"), (2, "second")):
+            with Run(self.workspace, "--seed", seed, "--state", name, "--restart") as run:
+                self.assert_success(run)
+            (self.workspace.path / "out" / "small_iter_1.caffemodel").rename(self.workspace.path / f"{name}.caffemodel")
+        # Nothing is kept before the end: a server that is started again begins with the file.
+        self.workspace.write_solver(max_iter=100 * ITERATIONS, snapshot=0)
+        with Run(self.workspace, "--weights", "first.caffemodel") as run:
+            run.await_iteration(MIDDLE)
+            (self.workspace.path / "second.caffemodel").rename(self.workspace.path / "first.caffemodel")
+            next(process for process in run.servers() if not process.is_coordinator).kill()
+            self.assertEqual(run.await_exit(), 1, run.describe())
+            self.assertIn("first.caffemodel: its content is not what the job was submitted with", run.describe())
+
     def test_a_run_survives_the_death_of_its_coordinator(self):
         run = self.survive(lambda process: process.is_coordinator)
         self.assertIn("server-0", self.told(run))

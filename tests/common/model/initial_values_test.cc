@@ -217,6 +217,20 @@ TEST_CASE_METHOD(Fixture, "garbage is refused by the file's name") {
   REQUIRE_STATUS(Read(), absl::StatusCode::kDataLoss, "a.caffemodel");
 }
 
+TEST_CASE_METHOD(Fixture, "a file that holds something else than its digest says is refused, though it fits") {
+  initial.add_weights(Write(Model()));
+  const auto first = Read();
+  REQUIRE_OK(first);
+  REQUIRE(first->digests().size() == 1);
+  initial.add_digests(first->digests()[0]);
+  REQUIRE_OK(Read());
+
+  caffe::NetParameter other = Model();
+  other.mutable_layer(0)->mutable_blobs(0)->set_data(0, 2);
+  Write(other);
+  REQUIRE_STATUS(Read(), absl::StatusCode::kFailedPrecondition, initial.weights(0));
+}
+
 TEST_CASE_METHOD(Fixture, "without files nothing is written") {
   CHECK(WeightsOver(-1) == std::vector<float>(12, -1));
   auto values = Read();

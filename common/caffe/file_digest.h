@@ -1,0 +1,17 @@
+// What a file holds, told from what it held before. A path is a name, and files are replaced under their names.
+#pragma once
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace samovar {
+
+// Of all bytes of a regular file, as Digest::Hex. Errors as ReadFile's.
+absl::StatusOr<std::string> DigestOfFile(const std::string& path);
+
+// FAILED_PRECONDITION, which names the file and says what to do, unless the digests are equal.
+absl::Status CheckDigest(const std::string& path, const std::string& found, const std::string& expected);
+
+}  // namespace samovar
