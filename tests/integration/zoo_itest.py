@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Nets of all kinds that Caffe's users have, and all models that come with Samovar, train a few iterations on made-up data."""
 
+import hashlib
 import pathlib
 import random
 import re
@@ -78,6 +79,25 @@ class ShippedModelsTest(ZooCase):
                 (self.workspace.path / solver.name).write_text(text)
                 with self.subTest(solver=solver.name):
                     self.train(solver.name, batch=2)
+
+    def test_every_shipped_net_becomes_the_same_model_again_in_each_exact_mode(self):
+        self.make_data()
+        path = self.workspace.path
+        nets = sorted(MODELS.glob("*/*_train_test.prototxt"))
+        self.assertTrue(nets)
+        for net in nets:
+            (path / "net.prototxt").write_text(re.sub(r"batch_size: \d+", "batch_size: 4", net.read_text()))
+            for mode in (("--mode", "sync", "--parts", 2), ("--mode", "bounded", "--delay", 0)):
+                models = []
+                for workers in (1, 1, 2):
+                    self.workspace.write_solver(max_iter=ITERATIONS, test_iter=None, test_interval=0, snapshot_prefix='"out/again"')
+                    with Run(self.workspace, *mode, "--seed", 5, "--servers", 1, "--workers", workers) as run:
+                        self.assert_success(run)
+                    model = path / "out" / f"again_iter_{ITERATIONS}.caffemodel"
+                    models.append(hashlib.sha256(model.read_bytes()).hexdigest())
+                    model.unlink()
+                with self.subTest(net=net.name, mode=mode[1]):
+                    self.assertEqual(len(set(models)), 1, models)
 
 
 DATA = """layer { name: "in" type: "Data" top: "data" top: "label" include { phase: %s }

@@ -15,6 +15,7 @@
 #include "worker/train/finite_check.h"
 #include "worker/train/gradient_sum.h"
 #include "worker/train/local_steps.h"
+#include "worker/train/sent_spans.h"
 #include "worker/train/skip_iteration.h"
 
 namespace samovar {
@@ -81,8 +82,13 @@ class Steps {
 // Computes the steps of one lease. The push of a step is under way while the next one's forward pass is computed.
 class TrainingRun {
  public:
-  TrainingRun(const HeldLease& held, const Stopper& leaving, Assignment* assignment, Outbox* outbox)
-      : held_(held), leaving_(leaving), assignment_(*assignment), outbox_(*outbox), steps_(held.lease) {}
+  TrainingRun(const HeldLease& held, const Stopper& leaving, bool check_sent, Assignment* assignment, Outbox* outbox)
+      : held_(held),
+        leaving_(leaving),
+        assignment_(*assignment),
+        outbox_(*outbox),
+        steps_(held.lease),
+        sent_(check_sent) {}
   ~TrainingRun() { assignment_.parameters().AbandonPush(); }
 
   absl::Status Run();
@@ -108,7 +114,11 @@ class TrainingRun {
   void StartPush(const Steps::Step& step, std::span<const float> gradients, uint32_t iterations = 1);
   // Whether the step's push is to leave no residual: none may come after it.
   bool PushesInFull(const Steps::Step& step);
-  // Waits for the push that is under way, if any, and hands in its result.
+  // All gradients are final, and are sent.
+  void PushAll(std::span<const float> gradients);
+  // Waits for the push that is under way.
+  absl::Status AwaitPush();
+  // The same, if there is one, and hands in its result.
   absl::Status EndPush();
   // Of a job whose servers clip, when all of this worker's parts are pushed: sees to it that they apply iteration t, and pulls.
   absl::Status ApplyClipped(uint64_t t);
@@ -121,6 +131,8 @@ class TrainingRun {
   std::optional<v1::TrainResult> pushed_;
   // What is not finite in the step under way.
   std::optional<std::string> finding_;
+  // Of the push under way.
+  SentSpans sent_;
   // The last push was in full, since the worker leaves.
   bool said_farewell_ = false;
 };
@@ -172,9 +184,19 @@ void TrainingRun::StartPush(const Steps::Step& step, std::span<const float> grad
                                      WeightsFor(assignment_.spec(), step.t + 1), step.part, in_full, iterations);
 }
 
+void TrainingRun::PushAll(std::span<const float> gradients) {
+  sent_.Add(0, gradients);
+  assignment_.parameters().Ready(0, assignment_.parameters().elements());
+}
+
+absl::Status TrainingRun::AwaitPush() {
+  SAMOVAR_RETURN_IF_ERROR(assignment_.parameters().AwaitPush(LimitFor(held_)).status());
+  return sent_.Check();
+}
+
 absl::Status TrainingRun::EndPush() {
   if (!pushed_.has_value()) return absl::OkStatus();
-  SAMOVAR_RETURN_IF_ERROR(assignment_.parameters().AwaitPush(LimitFor(held_)).status());
+  SAMOVAR_RETURN_IF_ERROR(AwaitPush());
   pushed_->set_residual_norm(assignment_.parameters().ResidualNorm());
   outbox_.Add(*std::move(pushed_));
   pushed_.reset();
@@ -199,10 +221,15 @@ absl::Status TrainingRun::RunAndPushByLayer(uint64_t number, v1::TrainResult* re
   StartPush(steps_.at(number), net.gradients());
   absl::Status backward = net.Backward([&](uint64_t begin, uint64_t end) {
     const auto gradients = std::span<const float>(net.gradients()).subspan(begin, end - begin);
-    if (!IsBad(FindBadGradient(gradients, begin, net.layout()))) parameters.Ready(begin, end);
+    if (IsBad(FindBadGradient(gradients, begin, net.layout()))) return;
+    sent_.Add(begin, gradients);
+    parameters.Ready(begin, end);
   });
   if (backward.ok() && finding_.has_value()) backward = absl::InvalidArgumentError(*finding_);
-  if (!backward.ok()) parameters.AbandonPush();
+  if (!backward.ok()) {
+    parameters.AbandonPush();
+    sent_.Clear();
+  }
   return backward;
 }
 
@@ -231,7 +258,7 @@ absl::StatusOr<std::span<const float>> TrainingRun::ComputeWhole(uint64_t number
 absl::Status TrainingRun::RunAndPushWhole(uint64_t number, v1::TrainResult* result) {
   SAMOVAR_ASSIGN_OR_RETURN(const std::span<const float> gradients, ComputeWhole(number, result));
   StartPush(steps_.at(number), gradients);
-  assignment_.parameters().Ready(0, assignment_.parameters().elements());
+  PushAll(gradients);
   return absl::OkStatus();
 }
 
@@ -264,8 +291,8 @@ absl::Status TrainingRun::RunUnit(uint64_t first, uint64_t count) {
     local.Step(step.t, gradients, assignment_.net().weights());
   }
   StartPush(steps_.at(end - 1), local.displacement(), static_cast<uint32_t>(count));
-  assignment_.parameters().Ready(0, assignment_.parameters().elements());
-  SAMOVAR_RETURN_IF_ERROR(assignment_.parameters().AwaitPush(LimitFor(held_)).status());
+  PushAll(local.displacement());
+  SAMOVAR_RETURN_IF_ERROR(AwaitPush());
   for (v1::TrainResult& result : results) {
     result.set_residual_norm(assignment_.parameters().ResidualNorm());
     outbox_.Add(std::move(result));
@@ -288,7 +315,7 @@ absl::Status TrainingRun::RunStep(uint64_t number) {
   // With the last part's push come the weights that the next pass needs.
   if (!assignment_.clipped_by_servers()) return EndPush();
   // It is not done before it is applied: whoever reads the ledgers, when all parts are reported, is to find it there.
-  SAMOVAR_RETURN_IF_ERROR(assignment_.parameters().AwaitPush(LimitFor(held_)).status());
+  SAMOVAR_RETURN_IF_ERROR(AwaitPush());
   SAMOVAR_RETURN_IF_ERROR(ApplyClipped(step.t));
   outbox_.Add(*std::exchange(pushed_, std::nullopt));
   return absl::OkStatus();
@@ -329,7 +356,8 @@ absl::Status TrainingRun::Run() {
   return absl::OkStatus();
 }
 
-absl::Status RunTraining(const HeldLease& held, const Stopper& leaving, Assignment* assignment, Outbox* outbox) {
+absl::Status RunTraining(const HeldLease& held, const Stopper& leaving, bool check_sent, Assignment* assignment,
+                         Outbox* outbox) {
   for (const uint32_t part : held.lease.parts()) {
     if (part < assignment->parts()) continue;
     return absl::InvalidArgumentError(
@@ -337,7 +365,7 @@ absl::Status RunTraining(const HeldLease& held, const Stopper& leaving, Assignme
   }
   // The same name may stand for another copy by the next test, in another run of the job.
   assignment->ForgetFrozen();
-  return TrainingRun(held, leaving, assignment, outbox).Run();
+  return TrainingRun(held, leaving, check_sent, assignment, outbox).Run();
 }
 
 absl::Status RunTest(const HeldLease& held, Assignment* assignment, Outbox* outbox) {
@@ -360,11 +388,12 @@ absl::Status RunTest(const HeldLease& held, Assignment* assignment, Outbox* outb
 
 }  // namespace
 
-absl::Status RunLease(const HeldLease& held, const Stopper& leaving, Assignment* assignment, Outbox* outbox) {
+absl::Status RunLease(const HeldLease& held, const Stopper& leaving, bool check_sent, Assignment* assignment,
+                      Outbox* outbox) {
   const v1::WorkLease& lease = held.lease;
   const bool empty = lease.has_train() ? lease.train().begin() >= lease.train().end() : lease.test().begin() >= lease.test().end();
   if (empty) return absl::InvalidArgumentError("the lease has no work in it that this version knows");
-  if (lease.has_train()) return RunTraining(held, leaving, assignment, outbox);
+  if (lease.has_train()) return RunTraining(held, leaving, check_sent, assignment, outbox);
   const absl::Status tested = RunTest(held, assignment, outbox);
   return Annotate(tested, absl::StrCat("test at iteration ", lease.test().frozen_iteration()));
 }

@@ -12,16 +12,20 @@ namespace samovar {
 // Computes the lease's iterations, or its parts of them, or tests its slice, and puts the results into the outbox as
 // they come.
 //
-// An iteration: its batch (filled in the background during the one before), the weights (which came with the answers to the
-// one before, if that was of the same lease), forward, backward while finished gradients leave, the servers' answers.
+// An iteration: its batch (filled in the background during the one before), the weights (which came with the answers to
+// the one before, if that was of the same lease), forward, backward while finished gradients leave, the servers'
+// answers.
 //
 // Returns when all is done, or with
 //   CANCELLED                        the lease has ended; what was under way is dropped
-//   INVALID_ARGUMENT, UNIMPLEMENTED  no other worker would fare better: a bad net; or a loss or a gradient is not finite, and the job
+//   INVALID_ARGUMENT, UNIMPLEMENTED  no other worker would fare better: a bad net; or a loss or a gradient is not
+//   finite, and the job
 //                                    does not say that such iterations are skipped
 //   others                           servers or data cannot be reached
 //
-// Pushes that keep a residual: once `leaving` is stopped, the next push is in full, and the return comes after it, with OK.
-absl::Status RunLease(const HeldLease& held, const Stopper& leaving, Assignment* assignment, Outbox* outbox);
+// Pushes that keep a residual: once `leaving` is stopped, the next push is in full, and the return comes after it, with
+// OK. `check_sent`: see to it that no gradient is written while it is being sent (sent_spans.h); INTERNAL if one was.
+absl::Status RunLease(const HeldLease& held, const Stopper& leaving, bool check_sent, Assignment* assignment,
+                      Outbox* outbox);
 
 }  // namespace samovar

@@ -115,7 +115,7 @@ void Worker::Work(const HeldLease& held) {
   absl::Status status = assignment.status();
   if (status.ok()) {
     SetOwing(lease.has_train() && (*assignment)->parameters().keeps_residual());
-    status = RunLease(held, stopper_, *assignment, &membership_.outbox());
+    status = RunLease(held, stopper_, options_.check_sent, *assignment, &membership_.outbox());
     SetOwing(false);
   }
   if (status.ok()) {

@@ -19,6 +19,7 @@
 #include "common/base/thread_pool.h"
 #include "worker/train/assignment_cache.h"
 #include "worker/train/membership.h"
+#include "worker/train/sent_spans.h"
 
 namespace samovar {
 
@@ -37,6 +38,8 @@ class Worker {
     uint32_t channels = 0;
     // Opens the partitions of partitioned data sets, and outlives the worker; null: they are read where they lie.
     PartitionSource* partitions = nullptr;
+    // As RunLease says.
+    bool check_sent = SentSpans::kByDefault;
   };
 
   explicit Worker(const Options& options);

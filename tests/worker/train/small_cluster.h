@@ -26,7 +26,8 @@ namespace samovar {
 class RunningWorker {
  public:
   explicit RunningWorker(const std::string& coordinator, std::function<void()> on_joined = nullptr)
-      : worker_({.coordinator = coordinator, .name = "tester", .on_joined = std::move(on_joined)}), thread_([this] { worker_.Run(); }) {}
+      : worker_({.coordinator = coordinator, .name = "tester", .on_joined = std::move(on_joined), .check_sent = true}),
+        thread_([this] { worker_.Run(); }) {}
   ~RunningWorker() { Stop(); }
   void Stop() {
     worker_.Stop();
