@@ -20,6 +20,7 @@
 #include "cli/record_progress.h"
 #include "common/base/status_macros.h"
 #include "common/caffe/suggest.h"
+#include "common/caffe/write_file.h"
 #include "worker/feed/open_reader.h"
 
 namespace samovar {
@@ -65,7 +66,8 @@ class Extractor {
     pool_.ParallelFor(pieces, [&](int64_t piece, int thread) {
       const uint64_t from = begin + static_cast<uint64_t>(piece) * kRowsPerPiece;
       const auto at = static_cast<size_t>(piece);
-      statuses[at] = ExtractOn(&lanes_[static_cast<size_t>(thread)], from, std::min(end, from + kRowsPerPiece), &texts[at]);
+      statuses[at] =
+          ExtractOn(&lanes_[static_cast<size_t>(thread)], from, std::min(end, from + kRowsPerPiece), &texts[at]);
     });
     for (size_t i = 0; i < texts.size(); ++i) {
       SAMOVAR_RETURN_IF_ERROR(statuses[i]);
@@ -80,11 +82,13 @@ class Extractor {
   absl::Status Open() {
     SAMOVAR_ASSIGN_OR_RETURN(model_, OpenModelFiles(options_.files, caffe::TEST));
     if (records() == 0) {
-      return absl::InvalidArgumentError(absl::StrCat(options_.files.model, ": the net has no data layer in phase TEST; name a net ",
+      return absl::InvalidArgumentError(absl::StrCat(options_.files.model,
+                                                     ": the net has no data layer in phase TEST; name a net ",
                                                      "as it is trained, with a Data layer"));
     }
     SAMOVAR_ASSIGN_OR_RETURN(const caffe::LayerParameter* const layer, FindFedLayer(model_.param));
-    SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<RecordReader> reader, OpenReader(*layer, caffe::TEST, model_.data.uri()));
+    SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<RecordReader> reader,
+                             OpenReader(*layer, caffe::TEST, model_.data.uri()));
     SAMOVAR_ASSIGN_OR_RETURN(names_, reader->Names());
     for (int i = 0; i < options_.threads; ++i) {
       Lane lane;
@@ -103,8 +107,8 @@ class Extractor {
     const std::vector<std::string> known = lanes_[0].net->BlobNames();
     for (const std::string& blob : blobs_) {
       if (std::find(known.begin(), known.end(), blob) != known.end()) continue;
-      return absl::InvalidArgumentError(absl::StrCat(options_.files.model, ": the net has no blob \"", blob, "\" among ",
-                                                     absl::StrJoin(known, ", "), DidYouMean(blob, known)));
+      return absl::InvalidArgumentError(absl::StrCat(options_.files.model, ": the net has no blob \"", blob,
+                                                     "\" among ", absl::StrJoin(known, ", "), DidYouMean(blob, known)));
     }
     return absl::OkStatus();
   }
@@ -144,7 +148,8 @@ class Extractor {
 };
 
 // Writes all lines. `progress` may be empty.
-absl::Status WriteAll(Extractor* extractor, int threads, const std::function<void(uint64_t, uint64_t)>& progress, std::ostream* out) {
+absl::Status WriteAll(Extractor* extractor, int threads, const std::function<void(uint64_t, uint64_t)>& progress,
+                      std::ostream* out) {
   const uint64_t step = kRowsPerPiece * static_cast<uint64_t>(threads) * 4;
   std::string lines;
   for (uint64_t begin = 0; begin < extractor->records(); begin += step) {
@@ -169,8 +174,8 @@ absl::Status WriteFile(Extractor* extractor, const FeaturesOptions& options, con
   if (!file) return absl::PermissionDeniedError(absl::StrCat(unfinished.string(), ": cannot be written"));
   absl::Status status = WriteAll(extractor, options.threads, RecordProgress(), &file);
   file.close();
-  if (status.ok()) std::filesystem::rename(unfinished, path, error);
-  if (status.ok() && error) status = absl::UnavailableError(absl::StrCat(path.string(), ": ", error.message()));
+  if (status.ok() && file.fail()) status = absl::UnavailableError("the output cannot be written; is the disk full?");
+  if (status.ok()) status = PublishFile(unfinished, path);
   if (!status.ok()) std::filesystem::remove(unfinished, error);
   return Annotate(status, path.string());
 }

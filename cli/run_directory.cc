@@ -21,6 +21,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "common/base/status_macros.h"
+#include "common/caffe/write_file.h"
 
 namespace samovar {
 namespace {
@@ -29,7 +30,6 @@ namespace fs = std::filesystem;
 
 constexpr char kLock[] = "lock";
 constexpr char kRecord[] = "run";
-constexpr char kRecordTemp[] = "run.new";
 constexpr char kLogs[] = "logs";
 constexpr char kServer[] = "server-";
 constexpr int kMaxServers = 1 << 16;
@@ -40,7 +40,9 @@ bool IsServerDir(absl::string_view name) {
 }
 
 bool IsOurs(absl::string_view name) {
-  return name == kLock || name == kRecord || name == kRecordTemp || name == kLogs || IsServerDir(name);
+  // A run that was killed while it wrote its record has left an unfinished one.
+  const bool unfinished = absl::StartsWith(name, absl::StrCat(kRecord, ".")) && absl::EndsWith(name, ".tmp");
+  return name == kLock || name == kRecord || unfinished || name == kLogs || IsServerDir(name);
 }
 
 absl::Status SystemError(const std::error_code& error, const std::string& what, const std::string& path) {
@@ -121,14 +123,7 @@ absl::StatusOr<std::unique_ptr<RunDirectory>> RunDirectory::Open(const std::stri
 RunDirectory::~RunDirectory() { close(lock_fd_); }
 
 absl::Status RunDirectory::Save(const RunRecord& record) {
-  const std::string temporary = absl::StrCat(path_, "/", kRecordTemp);
-  std::ofstream file(temporary, std::ios::binary | std::ios::trunc);
-  file << FormatRecord(record);
-  file.close();
-  if (!file) return absl::UnavailableError(absl::StrCat("cannot write ", temporary, "; is the disk full?"));
-  std::error_code error;
-  fs::rename(temporary, absl::StrCat(path_, "/", kRecord), error);
-  if (error) return SystemError(error, "replace the record in", path_);
+  SAMOVAR_RETURN_IF_ERROR(WriteBytesAtomically(absl::StrCat(path_, "/", kRecord), FormatRecord(record)));
   record_ = record;
   return absl::OkStatus();
 }
@@ -161,10 +156,11 @@ absl::StatusOr<RunStart> ChooseStart(const std::optional<RunRecord>& last, int s
                                                         "; start without --resume"));
     }
     if (last->servers != servers) {
-      return absl::FailedPreconditionError(absl::StrCat("the earlier run had ", last->servers,
-                                                        " servers, and its snapshots are theirs; resume it with --servers ",
-                                                        last->servers, ", or begin with --restore from a snapshot that it exported "
-                                                        "(--export-snapshots, or samovar snapshot export while it runs)"));
+      return absl::FailedPreconditionError(
+          absl::StrCat("the earlier run had ", last->servers,
+                       " servers, and its snapshots are theirs; resume it with --servers ", last->servers,
+                       ", or begin with --restore from a snapshot that it exported "
+                       "(--export-snapshots, or samovar snapshot export while it runs)"));
     }
     return RunStart::kResume;
   }
@@ -178,14 +174,17 @@ absl::StatusOr<RunStart> ChooseStart(const std::optional<RunRecord>& last, int s
 }
 
 std::string FormatRecord(const RunRecord& record) {
-  const auto number = [](const std::optional<uint32_t>& value) { return value.has_value() ? absl::StrCat(*value) : ""; };
+  const auto number = [](const std::optional<uint32_t>& value) {
+    return value.has_value() ? absl::StrCat(*value) : "";
+  };
   return absl::StrCat("format: 1\nservers: ", record.servers, "\nseed: ", record.seed, "\nmode: ", record.mode.mode,
-                      "\ndelay: ", number(record.mode.delay), "\nparts: ", number(record.mode.parts), "\nencoding: ", record.mode.encoding,
+                      "\ndelay: ", number(record.mode.delay), "\nparts: ", number(record.mode.parts),
+                      "\nencoding: ", record.mode.encoding,
                       "\ntopk_ratio: ", record.mode.topk_ratio.has_value() ? absl::StrCat(*record.mode.topk_ratio) : "",
                       "\nstaleness_scaling: ", record.mode.staleness_scaling,
                       "\ndelay_compensation: ", absl::StrFormat("%.9g", record.mode.delay_compensation.value_or(0)),
-                      "\npush_every: ", number(record.mode.push_every), "\non_numeric_failure: ", record.mode.on_numeric_failure,
-                      "\nsnapshot: ", record.snapshot,
+                      "\npush_every: ", number(record.mode.push_every),
+                      "\non_numeric_failure: ", record.mode.on_numeric_failure, "\nsnapshot: ", record.snapshot,
                       "\nfinished: ", record.finished ? "yes" : "no", "\nsolver: ", record.solver, "\n");
 }
 

@@ -1,6 +1,7 @@
 // samovar-server: binds flags to Server::Options, serves until SIGINT or SIGTERM.
 // It ends within 10 s, and saves what it can of running jobs in that time.
-// Exit codes: 0 after an orderly end, 1 if it could not start, 2 for a mistake in the flags or in the configuration.
+// Exit codes: 0 after an orderly end, 1 if it could not start, or if that time was too short for what was to be saved,
+// 2 for a mistake in the flags or in the configuration.
 
 #include <cstdio>
 #include <cstdlib>
@@ -57,8 +58,8 @@ int Run(int argc, char** argv) {
     LogError(server.status().message());
     return absl::IsInvalidArgument(server.status()) ? 2 : 1;
   }
-  LogInfo(absl::StrCat("serves at ", (*server)->address(), flags.coordinator ? " as the coordinator" : "", ", state in ",
-                       flags.state, ", ", flags.apply_threads, " apply threads"));
+  LogInfo(absl::StrCat("serves at ", (*server)->address(), flags.coordinator ? " as the coordinator" : "",
+                       ", state in ", flags.state, ", ", flags.apply_threads, " apply threads"));
   if (const absl::Status status = ReportReady(flags.ready_fd, (*server)->address()); !status.ok()) {
     LogError(status.message());
     return 1;
@@ -72,8 +73,9 @@ int Run(int argc, char** argv) {
   Stopper ended;
   std::thread limit([&ended] {
     if (ended.WaitFor(kEndLimit)) return;
-    LogWarning(absl::StrCat("still not done after ", absl::FormatDuration(kEndLimit), ": ends at once"));
-    std::_Exit(0);
+    LogWarning(absl::StrCat("still not done after ", absl::FormatDuration(kEndLimit),
+                            ": ends at once; what was not saved yet is computed again from the last snapshots"));
+    std::_Exit(1);
   });
   (*server)->Shutdown();
   ended.Stop();

@@ -61,13 +61,22 @@ absl::Status WriteFileAtomically(const std::string& path, const std::function<ab
   const int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   if (fd < 0) return ErrnoStatus(errno, "write", temporary);
   absl::Cleanup remove = [&temporary] { unlink(temporary.c_str()); };
-  absl::Status written = write(fd);
-  if (written.ok() && fsync(fd) != 0) written = ErrnoStatus(errno, "write", path);
-  if (close(fd) != 0 && written.ok()) written = ErrnoStatus(errno, "write", path);
+  const absl::Status written = write(fd);
+  if (close(fd) != 0 && written.ok()) return ErrnoStatus(errno, "write", path);
   SAMOVAR_RETURN_IF_ERROR(written);
-  if (rename(temporary.c_str(), path.c_str()) != 0) return ErrnoStatus(errno, "write", path);
+  SAMOVAR_RETURN_IF_ERROR(PublishFile(temporary, path));
   std::move(remove).Cancel();
-  return SyncDirectory(directory);
+  return absl::OkStatus();
+}
+
+absl::Status PublishFile(const std::string& written, const std::string& path) {
+  const int fd = open(written.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return ErrnoStatus(errno, "open", written);
+  const int error = fsync(fd) == 0 ? 0 : errno;
+  close(fd);
+  if (error != 0) return ErrnoStatus(error, "write", path);
+  if (rename(written.c_str(), path.c_str()) != 0) return ErrnoStatus(errno, "write", path);
+  return SyncDirectory(DirectoryOf(path));
 }
 
 absl::Status WriteBytesAtomically(const std::string& path, absl::string_view bytes) {

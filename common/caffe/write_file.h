@@ -18,6 +18,10 @@ namespace samovar {
 // the system says.
 absl::Status WriteFileAtomically(const std::string& path, const std::function<absl::Status(int fd)>& write);
 
+// Makes a file that is written, under another name on the same disk, the file `path`, in place of what was there: as
+// WriteFileAtomically. The file stays under its other name if that fails.
+absl::Status PublishFile(const std::string& written, const std::string& path);
+
 // Writes all of the bytes at the file's position; an error names `path`.
 absl::Status WriteAll(const std::string& path, absl::string_view bytes, int fd);
 

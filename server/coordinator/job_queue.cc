@@ -39,14 +39,15 @@ uint64_t NewRun() {
 absl::StatusOr<std::unique_ptr<JobQueue>> JobQueue::Create(const Options& options) {
   std::unique_ptr<JobTable> table;
   if (!options.table_dir.empty()) {
-    SAMOVAR_ASSIGN_OR_RETURN(table, JobTable::Open(options.table_dir));
+    SAMOVAR_ASSIGN_OR_RETURN(table, JobTable::Open(options.table_dir, options.epoch));
   }
   std::unique_ptr<JobQueue> queue(new JobQueue(options, std::move(table)));
   SAMOVAR_RETURN_IF_ERROR(queue->Load());
   return queue;
 }
 
-JobQueue::JobQueue(const Options& options, std::unique_ptr<JobTable> table) : options_(options), table_(std::move(table)) {}
+JobQueue::JobQueue(const Options& options, std::unique_ptr<JobTable> table)
+    : options_(options), table_(std::move(table)) {}
 
 JobQueue::~JobQueue() { Stop(); }
 
@@ -89,12 +90,12 @@ void JobQueue::Schedule() {
     JoinEnded();
     StartReady();
     if (SteadyNow() - saved < kSaveEvery) continue;
-    Save();
+    Save().IgnoreError();  // it is logged, and tried again
     saved = SteadyNow();
   }
   for (auto& [number, runner] : runners_) runner.thread.join();
   runners_.clear();
-  Save();
+  Save().IgnoreError();
 }
 
 void JobQueue::JoinEnded() {
@@ -111,7 +112,8 @@ void JobQueue::JoinEnded() {
 
 std::string JobQueue::WhatItWaitsFor(const Entry& entry, size_t servers) const {
   const v1::JobSpec& spec = entry.job->spec();
-  if (servers < spec.servers()) return absl::StrCat("waits for servers: ", servers, " of ", spec.servers(), " have registered");
+  if (servers < spec.servers())
+    return absl::StrCat("waits for servers: ", servers, " of ", spec.servers(), " have registered");
   for (const auto& [number, runner] : runners_) {
     if (runner.job_id == spec.job_id()) return "waits until what is left of the former job of its name has ended";
   }
@@ -134,13 +136,13 @@ void JobQueue::StartReady() {
   }
 }
 
-void JobQueue::Save() {
+absl::Status JobQueue::Save() {
   absl::MutexLock saving(&saving_mu_);
-  SaveHeld();
+  return SaveHeld();
 }
 
-void JobQueue::SaveHeld() {
-  if (table_ == nullptr) return;
+absl::Status JobQueue::SaveHeld() {
+  if (table_ == nullptr) return absl::OkStatus();
   std::vector<JobTable::Change> changes;
   std::vector<uint64_t> forgotten;
   {
@@ -151,14 +153,15 @@ void JobQueue::SaveHeld() {
     }
     forgotten = forgotten_;
   }
-  if (changes.empty() && forgotten.empty()) return;
+  if (changes.empty() && forgotten.empty()) return absl::OkStatus();
   const absl::Status saved = table_->Update(changes, forgotten);
   if (!saved.ok()) {
     if (!std::exchange(save_failed_, true)) {
-      LogError(absl::StrCat("what has happened to the jobs could not be written down, and is kept in memory until it can: ",
-                            saved.message()));
+      LogError(
+          absl::StrCat("what has happened to the jobs could not be written down, and is kept in memory until it can: ",
+                       saved.message()));
     }
-    return;
+    return saved;
   }
   if (std::exchange(save_failed_, false)) LogInfo("the job table can be written again");
   absl::MutexLock lock(&mu_);
@@ -168,6 +171,7 @@ void JobQueue::SaveHeld() {
   std::erase_if(forgotten_, [&](uint64_t number) {
     return std::find(forgotten.begin(), forgotten.end(), number) != forgotten.end();
   });
+  return absl::OkStatus();
 }
 
 // --- A job's thread ---
@@ -175,7 +179,7 @@ void JobQueue::SaveHeld() {
 void JobQueue::RunOne(const std::shared_ptr<Job>& job) {
   // Known before anything is done, and its end soon after: what has ended is not done again by the next coordinator.
   job->Begin();
-  Save();
+  Save().IgnoreError();
   // The name may have been another job's.
   if (!job->recovered()) CloseEverywhere(job->id());
   const bool ran = RunUnlessRefused(job.get());
@@ -191,7 +195,7 @@ void JobQueue::RunOne(const std::shared_ptr<Job>& job) {
       entry->open = job->ended();
     }
   }
-  Save();
+  Save().IgnoreError();
   if (!stopper_.stopped()) CloseEnded(kKeptOpen);
   absl::MutexLock lock(&mu_);
   ending_.push_back(job->number());
@@ -220,7 +224,8 @@ bool JobQueue::RunUnlessRefused(Job* job) {
     }
     // Others may have had the memory while the servers were asked.
     if (returns_ != returns) continue;
-    job->End(v1::JOB_STATE_FAILED, absl::StrCat("does not fit into its servers' memory: ", status.message()), SteadyNow());
+    job->End(v1::JOB_STATE_FAILED, absl::StrCat("does not fit into its servers' memory: ", status.message()),
+             SteadyNow());
     return true;
   }
 }
@@ -288,7 +293,7 @@ void JobQueue::ForgetOldLocked() {
 
 absl::StatusOr<std::string> JobQueue::Submit(v1::JobSpec spec) {
   absl::MutexLock saving(&saving_mu_);
-  SaveHeld();
+  SaveHeld().IgnoreError();
   JobTable::Entry stored;
   std::optional<uint64_t> replaced;
   {
@@ -305,7 +310,8 @@ absl::StatusOr<std::string> JobQueue::Submit(v1::JobSpec spec) {
     }
     ForgetOldLocked();
     if (jobs_.size() >= kMaxEndedJobs + kMaxQueuedJobs) {
-      return absl::ResourceExhaustedError(absl::StrCat("more than ", kMaxQueuedJobs, " jobs are waiting; submit again later"));
+      return absl::ResourceExhaustedError(
+          absl::StrCat("more than ", kMaxQueuedJobs, " jobs are waiting; submit again later"));
     }
   }
   spec.set_run(NewRun());
@@ -313,8 +319,8 @@ absl::StatusOr<std::string> JobQueue::Submit(v1::JobSpec spec) {
   stored.spec = job->spec();
   stored.record = job->Record(SteadyNow());
   if (table_ != nullptr) {
-    SAMOVAR_RETURN_IF_ERROR(
-        Annotate(table_->Insert(stored, replaced), "the coordinator cannot write the job down, so that nothing was submitted"));
+    SAMOVAR_RETURN_IF_ERROR(Annotate(table_->Insert(stored, replaced),
+                                     "the coordinator cannot write the job down, so that nothing was submitted"));
   }
   absl::MutexLock lock(&mu_);
   last_number_ = stored.number;
@@ -334,8 +340,9 @@ absl::Status JobQueue::Cancel(const std::string& job_id, const std::string& caus
   SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Job> job, Find(job_id));
   job->End(v1::JOB_STATE_CANCELLED, cause, SteadyNow());
   LogInfo(absl::StrCat("job ", job_id, ": ", cause));
-  Save();
-  return absl::OkStatus();
+  return Annotate(Save(), absl::StrCat("job \"", job_id,
+                                       "\" is cancelled, but the coordinator cannot write that down yet, and would "
+                                       "take the job up again if it were started anew"));
 }
 
 absl::StatusOr<std::shared_ptr<Job>> JobQueue::Find(const std::string& job_id) const {

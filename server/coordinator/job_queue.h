@@ -1,11 +1,12 @@
 // JobQueue is all jobs of a coordinator: it takes new ones, runs several at the same time, each on a thread of its own
-// (job_runner.h), in the order of their submission, and keeps them in the job table, so that the next start of the coordinator
-// goes on with them.
+// (job_runner.h), in the order of their submission, and keeps them in the job table, so that the next start of the
+// coordinator goes on with them.
 //
 // A job that needs more servers than there are, or more memory than they have at present, lets others pass.
 //
-// Thread safety: public methods may be called from any thread. Submit and Cancel wait for the disk, no other method does.
-// Lock order: saving_mu_ and closing_mu_, which are held over I/O; then mu_; then a Job's. The cluster view is called without any.
+// Thread safety: public methods may be called from any thread. Submit and Cancel wait for the disk, no other method
+// does. Lock order: saving_mu_ and closing_mu_, which are held over I/O; then mu_; then a Job's. The cluster view is
+// called without any.
 #pragma once
 
 #include <cstdint>
@@ -52,8 +53,8 @@ class JobQueue {
   // Ends the threads. Jobs that run are as they are: the next start takes them up again. Idempotent.
   void Stop();
 
-  // Returns the job's id once the table holds the job. Statuses are job.proto's; RESOURCE_EXHAUSTED also if the table's disk
-  // is full. Nothing was submitted then.
+  // Returns the job's id once the table holds the job. Statuses are job.proto's; RESOURCE_EXHAUSTED also if the table's
+  // disk is full. Nothing was submitted then.
   absl::StatusOr<std::string> Submit(v1::JobSpec spec);
   // Ends the job, and returns when the table knows.
   absl::Status Cancel(const std::string& job_id, const std::string& cause);
@@ -88,8 +89,9 @@ class JobQueue {
   // Empty: the job can start.
   std::string WhatItWaitsFor(const Entry& entry, size_t servers) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Tells the table what has happened since it was told last.
-  void Save() ABSL_LOCKS_EXCLUDED(saving_mu_, mu_);
-  void SaveHeld() ABSL_EXCLUSIVE_LOCKS_REQUIRED(saving_mu_) ABSL_LOCKS_EXCLUDED(mu_);
+  // Writes down what has happened to the jobs. What cannot be written is logged, and written the next time.
+  absl::Status Save() ABSL_LOCKS_EXCLUDED(saving_mu_, mu_);
+  absl::Status SaveHeld() ABSL_EXCLUSIVE_LOCKS_REQUIRED(saving_mu_) ABSL_LOCKS_EXCLUDED(mu_);
 
   // A job's thread.
   void RunOne(const std::shared_ptr<Job>& job);

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "common/base/status_macros.h"
@@ -17,6 +18,7 @@ namespace {
 constexpr uint32_t kFormat = 1;
 constexpr char kSpecPrefix = 's';
 constexpr char kRecordPrefix = 'r';
+constexpr char kEpochKey[] = "e";
 
 std::string KeyOf(char prefix, uint64_t number) {
   std::string key(1, prefix);
@@ -53,6 +55,19 @@ bool FromValue(absl::string_view value, Message* message) {
   return Crc(value) == crc && message->ParseFromArray(value.data(), static_cast<int>(value.size()));
 }
 
+// Of the coordinator that opened the table last; 0 if none has, in a table of an earlier version.
+absl::StatusOr<uint64_t> EpochIn(LmdbTransaction& transaction) {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::optional<absl::string_view> stored, transaction.Get(kEpochKey));
+  uint64_t epoch = 0;
+  if (!stored.has_value() || absl::SimpleAtoi(*stored, &epoch)) return epoch;
+  return absl::DataLossError("the epoch that is stored is not a number");
+}
+
+absl::Status TakenBy(uint64_t last, uint64_t epoch) {
+  return absl::FailedPreconditionError(absl::StrCat(
+      "the coordinator of epoch ", last, " has taken it, and this one is of epoch ", epoch, "; end one of the two"));
+}
+
 absl::Status Forget(uint64_t number, LmdbTransaction* transaction) {
   SAMOVAR_RETURN_IF_ERROR(transaction->Delete(KeyOf(kSpecPrefix, number)));
   return transaction->Delete(KeyOf(kRecordPrefix, number));
@@ -65,13 +80,28 @@ absl::Status PutRecord(uint64_t number, v1::JobRecord record, LmdbTransaction* t
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<JobTable>> JobTable::Open(const std::string& directory) {
+absl::StatusOr<std::unique_ptr<JobTable>> JobTable::Open(const std::string& directory, uint64_t epoch) {
   auto environment = LmdbEnvironment::Open(directory, {});
   if (!environment.ok()) return Annotate(environment.status(), "job table");
-  return std::unique_ptr<JobTable>(new JobTable(*std::move(environment)));
+  std::unique_ptr<JobTable> table(new JobTable(*std::move(environment), epoch));
+  const absl::Status taken = table->environment_->Write([epoch](LmdbTransaction& transaction) -> absl::Status {
+    SAMOVAR_ASSIGN_OR_RETURN(const uint64_t last, EpochIn(transaction));
+    if (last > epoch) return TakenBy(last, epoch);
+    return transaction.Put(kEpochKey, absl::StrCat(epoch));
+  });
+  SAMOVAR_RETURN_IF_ERROR(Annotate(taken, "job table"));
+  return table;
 }
 
-JobTable::JobTable(std::unique_ptr<LmdbEnvironment> environment) : environment_(std::move(environment)) {}
+JobTable::JobTable(std::unique_ptr<LmdbEnvironment> environment, uint64_t epoch)
+    : environment_(std::move(environment)), epoch_(epoch) {}
+
+absl::Status JobTable::Write(absl::FunctionRef<absl::Status(LmdbTransaction&)> body) {
+  return environment_->Write([&](LmdbTransaction& transaction) -> absl::Status {
+    SAMOVAR_ASSIGN_OR_RETURN(const uint64_t last, EpochIn(transaction));
+    return last == epoch_ ? body(transaction) : TakenBy(last, epoch_);
+  });
+}
 
 JobTable::~JobTable() = default;
 
@@ -84,12 +114,14 @@ absl::StatusOr<std::vector<JobTable::Entry>> JobTable::Load(std::vector<std::str
   while (found && absl::StartsWith(cursor.key(), prefix)) {
     Entry entry;
     entry.number = NumberIn(cursor.key());
-    SAMOVAR_ASSIGN_OR_RETURN(const std::optional<absl::string_view> spec, transaction.Get(KeyOf(kSpecPrefix, entry.number)));
+    SAMOVAR_ASSIGN_OR_RETURN(const std::optional<absl::string_view> spec,
+                             transaction.Get(KeyOf(kSpecPrefix, entry.number)));
     if (!spec.has_value() || !FromValue(*spec, &entry.spec) || !FromValue(cursor.value(), &entry.record)) {
-      damaged->push_back(absl::StrCat(environment_->path(), ": the record of job number ", entry.number, " is damaged"));
+      damaged->push_back(
+          absl::StrCat(environment_->path(), ": the record of job number ", entry.number, " is damaged"));
     } else if (entry.record.format() != kFormat) {
-      damaged->push_back(absl::StrCat(environment_->path(), ": job \"", entry.spec.job_id(), "\" was written by another version (format ",
-                                      entry.record.format(), ")"));
+      damaged->push_back(absl::StrCat(environment_->path(), ": job \"", entry.spec.job_id(),
+                                      "\" was written by another version (format ", entry.record.format(), ")"));
     } else {
       entries.push_back(std::move(entry));
     }
@@ -99,7 +131,7 @@ absl::StatusOr<std::vector<JobTable::Entry>> JobTable::Load(std::vector<std::str
 }
 
 absl::Status JobTable::Insert(const Entry& entry, std::optional<uint64_t> replaced) {
-  return environment_->Write([&](LmdbTransaction& transaction) -> absl::Status {
+  return Write([&](LmdbTransaction& transaction) -> absl::Status {
     if (replaced.has_value()) SAMOVAR_RETURN_IF_ERROR(Forget(*replaced, &transaction));
     SAMOVAR_RETURN_IF_ERROR(transaction.Put(KeyOf(kSpecPrefix, entry.number), ToValue(entry.spec)));
     return PutRecord(entry.number, entry.record, &transaction);
@@ -107,7 +139,7 @@ absl::Status JobTable::Insert(const Entry& entry, std::optional<uint64_t> replac
 }
 
 absl::Status JobTable::Update(const std::vector<Change>& changes, const std::vector<uint64_t>& forgotten) {
-  return environment_->Write([&](LmdbTransaction& transaction) -> absl::Status {
+  return Write([&](LmdbTransaction& transaction) -> absl::Status {
     for (const Change& change : changes) SAMOVAR_RETURN_IF_ERROR(PutRecord(change.number, change.record, &transaction));
     for (uint64_t number : forgotten) SAMOVAR_RETURN_IF_ERROR(Forget(number, &transaction));
     return absl::OkStatus();

@@ -3,8 +3,10 @@
 // Each job has a number, by which it is found: jobs are numbered in the order of their submission. Records, by key:
 //   's' NUMBER  the v1.JobSpec, written once
 //   'r' NUMBER  the v1.JobRecord, written anew whenever something has happened to the job
-// NUMBER is 8 bytes, big-endian, so that LMDB's order of keys is the order of submission. A value is the message, serialised, behind
-// its CRC-32 (as in zlib; 4 bytes, little-endian).
+//   'e'         the epoch of the coordinator that opened the table last, in decimal digits: who finds another one there
+//   writes no more
+// NUMBER is 8 bytes, big-endian, so that LMDB's order of keys is the order of submission. A value is the message,
+// serialised, behind its CRC-32 (as in zlib; 4 bytes, little-endian).
 //
 // Thread safety: all methods may be called from any thread; writers take turns. All of them do I/O.
 #pragma once
@@ -15,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "samovar/v1/job_record.pb.h"
@@ -22,6 +25,7 @@
 namespace samovar {
 
 class LmdbEnvironment;
+class LmdbTransaction;
 
 class JobTable {
  public:
@@ -35,24 +39,30 @@ class JobTable {
     v1::JobRecord record;
   };
 
-  // Opens the table in a directory, which is made if it is not there. A directory belongs to one table at a time.
-  static absl::StatusOr<std::unique_ptr<JobTable>> Open(const std::string& directory);
+  // Opens the table in a directory, which is made if it is not there, for the coordinator of that epoch.
+  // FAILED_PRECONDITION: one of a higher epoch has opened it.
+  static absl::StatusOr<std::unique_ptr<JobTable>> Open(const std::string& directory, uint64_t epoch);
   ~JobTable();
 
-  // All jobs, in the order of their numbers. A record that is damaged, or of a format that is not known, is left out: `damaged`
-  // gets a line for each that says so.
+  // All jobs, in the order of their numbers. A record that is damaged, or of a format that is not known, is left out:
+  // `damaged` gets a line for each that says so.
   absl::StatusOr<std::vector<Entry>> Load(std::vector<std::string>* damaged) const;
 
   // All are durable when they return OK. RESOURCE_EXHAUSTED: the disk is full; the table is as before.
-  // A new job, which takes the place of `replaced`.
+  // FAILED_PRECONDITION: another coordinator has opened it since; the table is as that one has it. A new job, which
+  // takes the place of `replaced`.
   absl::Status Insert(const Entry& entry, std::optional<uint64_t> replaced);
   // Jobs that are in the table, with what is new of them, and jobs that it is to forget.
   absl::Status Update(const std::vector<Change>& changes, const std::vector<uint64_t>& forgotten);
 
  private:
-  explicit JobTable(std::unique_ptr<LmdbEnvironment> environment);
+  JobTable(std::unique_ptr<LmdbEnvironment> environment, uint64_t epoch);
+
+  // A write, if the table is still this coordinator's.
+  absl::Status Write(absl::FunctionRef<absl::Status(LmdbTransaction&)> body);
 
   const std::unique_ptr<LmdbEnvironment> environment_;
+  const uint64_t epoch_;
 };
 
 }  // namespace samovar

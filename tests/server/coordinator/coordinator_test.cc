@@ -69,6 +69,14 @@ TEST_CASE("a damaged epoch file is refused by name") {
   REQUIRE_STATUS(NextEpoch(dir.path()), absl::StatusCode::kDataLoss, path);
 }
 
+TEST_CASE("an epoch that cannot be raised is refused, for 0 would come after it") {
+  const TempDir dir;
+  FILE* file = fopen(dir.File("epoch").c_str(), "w");
+  fputs("18446744073709551615\n", file);
+  fclose(file);
+  REQUIRE_STATUS(NextEpoch(dir.path()), absl::StatusCode::kDataLoss, dir.File("epoch"));
+}
+
 TEST_CASE("a worker that is not known is told to join") {
   const TempDir dir;
   const auto coordinator = CoordinatorIn(dir);
@@ -276,7 +284,8 @@ TEST_CASE("a snapshot is asked for of running jobs only") {
   REQUIRE_STATUS(coordinator->Snapshot("lennet"), absl::StatusCode::kNotFound, R"("lenet")");
 }
 
-// While it lives, no file of this process can grow beyond so many bytes: the file's size now, as on a disk that is full.
+// While it lives, no file of this process can grow beyond so many bytes: the file's size now, as on a disk that is
+// full.
 class FullDisk {
  public:
   explicit FullDisk(rlim_t bytes) {
@@ -305,8 +314,12 @@ TEST_CASE("a full disk refuses a job, and the jobs that there are go on") {
       const FullDisk full(std::filesystem::file_size(dir.File("coordinator/jobs/data.mdb")));
       REQUIRE_STATUS(coordinator->Submit(large), absl::StatusCode::kResourceExhausted, "nothing was submitted");
       CHECK(coordinator->List().size() == 1);
-      REQUIRE_OK(coordinator->Cancel("first", "enough"));
+      // A coordinator that is started again would not know of it: that is no success.
+      REQUIRE_STATUS(coordinator->Cancel("first", "enough"), absl::StatusCode::kResourceExhausted,
+                     "cannot write that down");
+      CHECK(coordinator->Get("first")->state() == v1::JOB_STATE_CANCELLED);
     }
+    REQUIRE_OK(coordinator->Cancel("first", "enough"));
     REQUIRE_OK(coordinator->Submit(large));
   }
   const auto coordinator = CoordinatorIn(dir);

@@ -1,5 +1,7 @@
 #include "server/coordinator/job_table.h"
 
+#include <filesystem>
+
 #include "common/data/lmdb.h"
 #include "tests/support/catch.h"
 #include "tests/support/status_matchers.h"
@@ -17,10 +19,16 @@ JobTable::Entry EntryOf(uint64_t number, const std::string& id) {
   return entry;
 }
 
-std::unique_ptr<JobTable> TableIn(const TempDir& dir) {
-  auto table = JobTable::Open(dir.path());
+std::unique_ptr<JobTable> TableIn(const TempDir& dir, uint64_t epoch = 1) {
+  auto table = JobTable::Open(dir.path(), epoch);
   REQUIRE_OK(table);
   return *std::move(table);
+}
+
+// The file of a table that a coordinator of that epoch has opened and closed.
+std::string Prepared(const TempDir& dir, uint64_t epoch) {
+  TableIn(dir, epoch);
+  return dir.File("data.mdb");
 }
 
 std::vector<JobTable::Entry> EntriesOf(const JobTable& table, size_t damaged = 0) {
@@ -51,6 +59,24 @@ TEST_CASE("a job table has what was written, in the order of submission") {
   CHECK(entries[0].record.status().cause() == "no data");
   CHECK(entries[1].number == 301);
   CHECK(entries[1].record.status().state() == v1::JOB_STATE_QUEUED);
+}
+
+TEST_CASE("a job table that a later coordinator has opened is refused to an earlier one") {
+  const TempDir dir;
+  REQUIRE_OK(TableIn(dir, 5)->Insert(EntryOf(1, "job"), {}));
+  REQUIRE_STATUS(JobTable::Open(dir.path(), 4), absl::StatusCode::kFailedPrecondition, "epoch 5");
+  CHECK(EntriesOf(*TableIn(dir, 6)).size() == 1);
+}
+
+TEST_CASE("a coordinator whose successor has opened the job table writes no more") {
+  const TempDir dir, moved;
+  // The successor has another process, and so another path to the same file.
+  std::filesystem::create_hard_link(Prepared(dir, 4), moved.File("data.mdb"));
+  const auto former = TableIn(dir, 4);
+  REQUIRE_OK(former->Insert(EntryOf(1, "job"), {}));
+  REQUIRE_OK(TableIn(moved, 5)->Insert(EntryOf(3, "new"), {}));
+  REQUIRE_STATUS(former->Insert(EntryOf(2, "late"), {}), absl::StatusCode::kFailedPrecondition, "epoch 5");
+  REQUIRE_STATUS(former->Update({}, {1}), absl::StatusCode::kFailedPrecondition, "epoch 5");
 }
 
 TEST_CASE("a damaged record is named and left out, and the others are read") {

@@ -1,0 +1,61 @@
+#include "server/snapshot/chunk_record.h"
+
+#include "samovar/v1/snapshot.pb.h"
+#include "tests/support/catch.h"
+#include "tests/support/status_matchers.h"
+
+namespace samovar {
+namespace {
+
+ChunkImage Image() {
+  ChunkImage image;
+  image.chunk = 4;
+  image.weights = {1, 2, 3};
+  image.state = {{4, 5, 6}};
+  image.ledger.AddRange(0, 5);
+  image.ledger.Add(9);
+  image.version = 6;
+  return image;
+}
+
+TEST_CASE("a chunk's record is read as it was made") {
+  const auto read = ParseChunkRecord(MakeChunkRecord(Image()), 4);
+  REQUIRE_OK(read);
+  CHECK(read->weights == Image().weights);
+  CHECK(read->state == Image().state);
+  CHECK(read->ledger.Contains(9));
+  CHECK(read->version == 6);
+}
+
+TEST_CASE("a record whose ledger says something else, however plausible, is damaged") {
+  v1::ChunkRecord record;
+  REQUIRE(record.ParseFromString(MakeChunkRecord(Image())));
+  ChunkImage other = Image();
+  other.ledger = Ledger();
+  other.ledger.AddRange(0, 5);
+  other.ledger.Add(8);
+  *record.mutable_ledger() = other.ledger.ToProto();
+  REQUIRE_STATUS(ParseChunkRecord(record.SerializeAsString(), 4), absl::StatusCode::kDataLoss, "checksum");
+}
+
+TEST_CASE("a record whose version is not the number of its iterations is refused, whoever made it") {
+  ChunkImage image = Image();
+  image.version = 7;
+  REQUIRE_STATUS(ParseChunkRecord(MakeChunkRecord(image), 4), absl::StatusCode::kDataLoss,
+                 "its ledger holds 6 iterations, its version is 7");
+}
+
+TEST_CASE("a record with one bit changed anywhere is refused, or is the same") {
+  const std::string whole = MakeChunkRecord(Image());
+  for (size_t bit = 0; bit < 8 * whole.size(); ++bit) {
+    std::string damaged = whole;
+    damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << (bit % 8)));
+    const auto read = ParseChunkRecord(damaged, 4);
+    if (!read.ok()) continue;
+    INFO("bit " << bit);
+    REQUIRE(MakeChunkRecord(*read) == whole);
+  }
+}
+
+}  // namespace
+}  // namespace samovar
