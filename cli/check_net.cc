@@ -82,6 +82,7 @@ absl::StatusOr<CheckedNet> CheckNet(const NetToCheck& net) {
   NetOptions options;
   options.phase = net.phase;
   options.batch_size = net.built_batch;
+  options.parts = static_cast<int>(net.of_parts);
   options.input_shapes = TopShapesOf(checked.data);
   SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<Net> built, Net::Create(net.param, options));
   checked.data.set_batch_size(static_cast<uint32_t>(built->batch_size()));

@@ -23,6 +23,8 @@ struct NetToCheck {
   std::string source = {};
   // Records that the net is built for, instead of a batch of its data layer; 0: a batch.
   int built_batch = 0;
+  // Equal parts of a batch that these records are one of (NetOptions::parts).
+  uint32_t of_parts = 1;
 };
 
 // What coordinator and workers have to know of it.

@@ -38,6 +38,7 @@ absl::Status BuildForPart(const std::string& solver_path, v1::JobSpec* spec) {
   NetToCheck net = {spec->train_net(), caffe::TRAIN, static_cast<uint32_t>(spec->solver().iter_size()), solver_path,
                     spec->train_data().uri()};
   net.built_batch = static_cast<int>(spec->train_data().batch_size() / spec->parts());
+  net.of_parts = spec->parts();
   absl::StatusOr<CheckedNet> part = CheckNet(net);
   SAMOVAR_RETURN_IF_ERROR(Annotate(
       part.status(), absl::StrCat("TRAIN net for ", net.built_batch, " records, one of ", spec->parts(), " parts of the batch")));

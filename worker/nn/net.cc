@@ -30,7 +30,7 @@ absl::StatusOr<double> SumLosses(const NetGraph& graph) {
             absl::StrCat("the loss of layer \"", node.param.name(), "\" (top \"", top.name, "\") is ", sum,
                          "; training diverged or the data is not scaled: lower base_lr in the solver, or check transform_param.scale"));
       }
-      loss += node.loss_weights[i] * sum;
+      loss += double{node.loss_weights[i]} * node.loss_factors[i] * sum;
     }
   }
   return loss;
@@ -38,14 +38,18 @@ absl::StatusOr<double> SumLosses(const NetGraph& graph) {
 
 void CopyOutputs(NetGraph* graph) {
   auto next = graph->output_values.begin();
-  for (const Blob* blob : graph->outputs) next = std::copy(blob->data, blob->data + blob->elements(), next);
+  for (size_t i = 0; i < graph->outputs.size(); ++i) {
+    const Blob& blob = *graph->outputs[i];
+    const float factor = graph->factors_of_outputs[i];
+    next = std::transform(blob.data, blob.data + blob.elements(), next, [factor](float value) { return factor * value; });
+  }
 }
 
 // What the loss is multiplied by is the gradient of the loss by its top.
 void SeedLoss(const NetGraph& graph, const LayerNode& node) {
   for (size_t i = 0; i < node.tops.size(); ++i) {
     const Blob& top = *graph.blobs[node.tops[i]];
-    if (node.loss_weights[i] != 0) std::fill_n(top.diff, top.elements(), node.loss_weights[i]);
+    if (node.loss_weights[i] != 0) std::fill_n(top.diff, top.elements(), node.loss_weights[i] * node.loss_factors[i]);
   }
 }
 

@@ -41,6 +41,9 @@ struct NetOptions {
   std::map<std::string, std::vector<Shape>> input_shapes;
   // Records of a batch; 0: what the layers say. The last records of a data set, fewer than a batch, take a net of their own.
   int batch_size = 0;
+  // The net is of one of so many equal parts of a batch, whose gradients, losses and outputs are averaged: a loss that is a sum over
+  // records counts so many times, and one of which the parts' mean is not the whole batch's is refused (UNIMPLEMENTED).
+  int parts = 1;
   // Shares the work of each layer; outlives the net. Null: the caller's thread alone.
   ThreadPool* pool = nullptr;
   // Every blob can be read after Forward. If not, a convolution may do the work of the ReLU and the pool right above it, and the

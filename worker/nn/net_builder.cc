@@ -17,6 +17,7 @@
 #include "worker/nn/layer_registry.h"
 #include "worker/nn/net_fusion.h"
 #include "worker/nn/net_gradients.h"
+#include "worker/nn/net_parts.h"
 
 namespace samovar {
 namespace {
@@ -52,6 +53,8 @@ class Builder {
     for (const caffe::LayerParameter& param : split.layer()) SAMOVAR_RETURN_IF_ERROR(AddLayer(param));
     SAMOVAR_RETURN_IF_ERROR(CheckLosses());
     SAMOVAR_RETURN_IF_ERROR(FinishParameters());
+    FindBatchSize();
+    SAMOVAR_RETURN_IF_ERROR(PlanParts(options_.parts, graph_.get()));
     std::vector<bool> carries_diff;
     SAMOVAR_RETURN_IF_ERROR(PlanGradients(graph_.get(), &carries_diff));
     SAMOVAR_RETURN_IF_ERROR(AllocateBlobs(carries_diff));
@@ -377,10 +380,16 @@ class Builder {
     return Annotate(node->layer->Bind(std::move(binding)), NameOf(node->param));
   }
 
+  void FindBatchSize() {
+    const Blob* of = graph_->blobs[0].get();
+    const auto fed = std::find_if(graph_->nodes.begin(), graph_->nodes.end(), [](const LayerNode& node) { return IsFedType(node.param.type()); });
+    if (fed != graph_->nodes.end()) of = graph_->blobs[fed->tops[0]].get();
+    graph_->batch_size = static_cast<int>(of->records());
+  }
+
   void ListInputs() {
     for (const LayerNode& node : graph_->nodes) {
       const bool fed = IsFedType(node.param.type());
-      if (fed && graph_->batch_size == 0) graph_->batch_size = static_cast<int>(graph_->blobs[node.tops[0]]->records());
       if (!fed && node.param.type() != "Input") continue;
       NetInput& input = graph_->inputs.emplace_back(NetInput{node.param.name(), {}});
       for (size_t top : node.tops) {
@@ -388,31 +397,36 @@ class Builder {
         input.tops.emplace_back(blob.data, static_cast<size_t>(blob.elements()));
       }
     }
-    if (graph_->batch_size == 0) graph_->batch_size = static_cast<int>(graph_->blobs[0]->records());
   }
 
   absl::Status ListOutputs() {
-    std::map<std::string, std::pair<const Blob*, float>> by_name;
+    struct Output {
+      const Blob* blob;
+      float loss_weight;
+      float factor;
+    };
+    std::map<std::string, Output> by_name;
     for (const LayerNode& node : graph_->nodes) {
       for (size_t i = 0; i < node.tops.size(); ++i) {
         const Blob* blob = graph_->blobs[node.tops[i]].get();
-        if (consumed_.count(node.tops[i]) == 0) by_name[blob->name] = {blob, node.loss_weights[i]};
+        if (consumed_.count(node.tops[i]) == 0) by_name[blob->name] = {blob, node.loss_weights[i], graph_->output_factors[node.tops[i]]};
       }
     }
     // Each value has an entry of its own, here and in what a job says of its nets.
     constexpr int64_t kMaxOutputs = 1 << 24;
     int64_t values = 0;
     for (const auto& [name, output] : by_name) {
-      values += output.first->elements();
+      values += output.blob->elements();
       if (values > kMaxOutputs) {
-        return absl::InvalidArgumentError(absl::StrCat("the net has more than ", kMaxOutputs, " output values, ", output.first->elements(),
+        return absl::InvalidArgumentError(absl::StrCat("the net has more than ", kMaxOutputs, " output values, ", output.blob->elements(),
                                                        " of them in \"", name, "\", which no layer reads; add a Silence layer that reads it"));
       }
-      graph_->outputs.push_back(output.first);
-      for (int64_t value = 0; value < output.first->elements(); ++value) {
+      graph_->outputs.push_back(output.blob);
+      graph_->factors_of_outputs.push_back(output.factor);
+      for (int64_t value = 0; value < output.blob->elements(); ++value) {
         v1::OutputSpec* spec = graph_->output_specs.add_outputs();
         spec->set_name(name);
-        spec->set_loss_weight(output.second);
+        spec->set_loss_weight(output.loss_weight);
       }
     }
     graph_->output_values.assign(static_cast<size_t>(graph_->output_specs.outputs_size()), 0.0f);

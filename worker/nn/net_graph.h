@@ -29,6 +29,8 @@ struct LayerNode {
   std::optional<size_t> absorbed_by;
   // One entry a top.
   std::vector<float> loss_weights;
+  // One entry a top: how often its loss counts, in a net of a part of the batch (net_parts.h).
+  std::vector<float> loss_factors;
   // One entry a bottom: its diff is wanted.
   std::vector<bool> propagate_down;
   // One entry a parameter: its place in layout.blobs, which may be another layer's; and whether it learns (lr_mult is not 0).
@@ -75,6 +77,10 @@ struct NetGraph {
   std::vector<NetInput> inputs;
 
   std::vector<const Blob*> outputs;
+  // One entry a blob: what its values count for as an output, in a net of a part of the batch (net_parts.h).
+  std::vector<float> output_factors;
+  // One entry an output: that of its blob.
+  std::vector<float> factors_of_outputs;
   v1::NetOutputs output_specs;
 
   std::function<void(size_t layer, bool forward)> after_layer;

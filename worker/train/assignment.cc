@@ -39,7 +39,7 @@ absl::Status Assignment::Open() {
   part.set_batch_size(part.batch_size() / parts());
   SAMOVAR_ASSIGN_OR_RETURN(FedNet trained, OpenFedNet(spec().train_net(), caffe::TRAIN, part, spec().train_outputs(),
                                                       spec().seed(), pool_, passes() * parts(),
-                                                      parts() > 1 ? static_cast<int>(part.batch_size()) : 0, partitions_));
+                                                      parts() > 1 ? static_cast<int>(part.batch_size()) : 0, partitions_, parts()));
   SAMOVAR_RETURN_IF_ERROR(CheckSameLayout(trained.net->layout(), spec().layout()));
   net_ = std::move(trained.net);
   if (passes() > 1) sum_ = std::make_unique<GradientSum>(net_->layout());
