@@ -2,6 +2,8 @@
 #include <iostream>
 #include <map>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -10,6 +12,7 @@
 #include "cli/progress.h"
 #include "cli/record_progress.h"
 #include "common/base/status_macros.h"
+#include "common/base/thread_pool.h"
 #include "common/data/dataset.h"
 #include "common/data/dataset_manifest.h"
 
@@ -20,19 +23,62 @@ namespace {
 constexpr size_t kMaxLabelsListed = 20;
 constexpr uint64_t kRecordsPerProgress = 10'000;
 
-absl::StatusOr<std::string> DescribeLabels(const Dataset& dataset) {
-  std::map<int, uint64_t> counts;
-  caffe::Datum datum;
-  const auto progress = RecordProgress();
-  // Reads every record, which checks it too, but for the pixels of encoded ones.
-  for (uint64_t position = 0; position < dataset.size(); ++position) {
-    SAMOVAR_RETURN_IF_ERROR(dataset.ReadStored(position, &datum));
-    ++counts[datum.label()];
-    const uint64_t done = position + 1;
-    if (progress && (done % kRecordsPerProgress == 0 || done == dataset.size())) progress(done, dataset.size());
+// What the records have, all of them.
+struct Records {
+  std::map<int, uint64_t> labels;
+  RecordShape least, most;
+
+  void Add(int label, const RecordShape& shape) {
+    ++labels[label];
+    least.height = std::min(least.height, shape.height);
+    least.width = std::min(least.width, shape.width);
+    most.height = std::max(most.height, shape.height);
+    most.width = std::max(most.width, shape.width);
   }
+};
+
+// Reads every record, which checks it too; the images of encoded ones only if `decode`.
+absl::StatusOr<Records> ReadAll(const Dataset& dataset, bool decode) {
+  struct Read {
+    absl::Status status;
+    int label = 0;
+    RecordShape shape;
+  };
+  ThreadPool pool(static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 64u)));
+  std::vector<caffe::Datum> datums(static_cast<size_t>(pool.threads()));
+  std::vector<Read> reads;
+  Records records;
+  records.least = records.most = dataset.shape();
+  const auto progress = RecordProgress();
+  const bool shapes = decode || !dataset.encoded();
+  for (uint64_t begin = 0; begin < dataset.size(); begin += reads.size()) {
+    reads.assign(std::min(kRecordsPerProgress, dataset.size() - begin), Read());
+    pool.ParallelFor(static_cast<int64_t>(reads.size()), [&](int64_t i, int thread) {
+      caffe::Datum& datum = datums[static_cast<size_t>(thread)];
+      Read& read = reads[static_cast<size_t>(i)];
+      const uint64_t position = begin + static_cast<uint64_t>(i);
+      read.status = decode ? dataset.Read(position, &datum) : dataset.ReadStored(position, &datum);
+      read.label = datum.label();
+      read.shape = shapes ? RecordShape{datum.channels(), datum.height(), datum.width()} : dataset.shape();
+    });
+    for (const Read& read : reads) {
+      SAMOVAR_RETURN_IF_ERROR(read.status);
+      records.Add(read.label, read.shape);
+    }
+    if (progress) progress(begin + reads.size(), dataset.size());
+  }
+  return records;
+}
+
+std::string DescribeLabels(const std::map<int, uint64_t>& counts) {
   if (counts.size() <= kMaxLabelsListed) return absl::StrJoin(counts, ", ", absl::PairFormatter(": "));
   return absl::StrCat(counts.size(), " labels from ", counts.begin()->first, " to ", counts.rbegin()->first);
+}
+
+std::string DescribeSizes(const Records& records) {
+  if (records.least == records.most) return "";
+  return absl::StrCat("sizes    from ", records.least.height, " to ", records.most.height, " high and from ", records.least.width, " to ",
+                      records.most.width, " wide; a net needs one: set crop_size in its transform_param\n");
 }
 
 // Reads all files of a partitioned set.
@@ -65,10 +111,10 @@ absl::StatusOr<std::string> Describe(const DataInfoOptions& options) {
   }
   // Before the records: a checksum tells more surely that a file is damaged.
   if (options.verify) SAMOVAR_RETURN_IF_ERROR(Verify(options.path, *manifest));
-  SAMOVAR_ASSIGN_OR_RETURN(const std::string labels, DescribeLabels(*dataset));
+  SAMOVAR_ASSIGN_OR_RETURN(const Records records, ReadAll(*dataset, !options.quick));
   return absl::StrCat("records  ", dataset->size(), "\nshape    ", ToString(dataset->shape()),
                       " (channels x height x width)", dataset->encoded() ? " of the first; encoded (JPEG or PNG)" : "",
-                      "\nlabels   ", labels, "\n", manifest == nullptr ? "" : DescribePartitions(*manifest, options.verify));
+                      "\n", DescribeSizes(records), "labels   ", DescribeLabels(records.labels), "\n", manifest == nullptr ? "" : DescribePartitions(*manifest, options.verify));
 }
 
 }  // namespace

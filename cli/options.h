@@ -186,6 +186,8 @@ struct DataInfoOptions {
   std::string path;
   // Compare the files of a partitioned set with its manifest.
   bool verify = false;
+  // Leave encoded images undecoded: damaged ones are not found.
+  bool quick = false;
 };
 
 }  // namespace samovar

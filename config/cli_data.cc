@@ -28,7 +28,7 @@ constexpr char kMeanExamples[] =
     "Example:\n"
     "  samovar data mean cifar10_train_lmdb --output mean.binaryproto";
 constexpr char kInfoExamples[] =
-    "Reads every record. With --verify also every byte of a partitioned set's files: after copying one, for instance.\n"
+    "Reads every record, and decodes its image, so that whatever training would stumble over is found. With --verify also every byte of a partitioned set's files: after copying one, for instance.\n"
     "Examples:\n"
     "  samovar data info mnist_test_lmdb\n"
     "  samovar data info mnist_train_set --verify";
@@ -85,6 +85,7 @@ void CliLine::AddData() {
   line.Require(data_info_, data_info_->add_option("set", data_info.path, "Reads the LMDB or the partitioned set in this directory")
                                ->type_name("DIR"));
   data_info_->add_flag("--verify", data_info.verify, "Compares the files of a partitioned set with the checksums in its manifest");
+  data_info_->add_flag("--quick", data_info.quick, "Does not decode encoded images, which takes long for many: damaged ones are not found");
 }
 
 void CliLine::AddImportCifar10(CLI::App* importers) {

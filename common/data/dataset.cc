@@ -14,6 +14,13 @@
 namespace samovar {
 namespace {
 
+// One factor at a time, so that the product cannot overflow.
+bool CanBe(const RecordShape& shape) {
+  const auto fits = [](int size) { return size >= 1 && static_cast<size_t>(size) <= kMaxRecordElements; };
+  return fits(shape.channels) && fits(shape.height) && fits(shape.width) &&
+         static_cast<size_t>(shape.channels) * static_cast<size_t>(shape.height) <= kMaxRecordElements && shape.elements() <= kMaxRecordElements;
+}
+
 bool Parse(absl::string_view value, caffe::Datum* datum) {
   return value.size() <= static_cast<size_t>(std::numeric_limits<int>::max()) &&
          datum->ParseFromArray(value.data(), static_cast<int>(value.size()));
@@ -142,11 +149,7 @@ absl::Status Dataset::ReadShape() {
     return absl::OkStatus();
   }
   shape_ = {datum.channels(), datum.height(), datum.width()};
-  // One factor at a time, so that the product cannot overflow.
-  const auto fits = [](int size) { return size >= 1 && static_cast<size_t>(size) <= kMaxRecordElements; };
-  if (!fits(shape_.channels) || !fits(shape_.height) || !fits(shape_.width) ||
-      static_cast<size_t>(shape_.channels) * shape_.height > kMaxRecordElements ||
-      shape_.elements() > kMaxRecordElements) {
+  if (!CanBe(shape_)) {
     return absl::InvalidArgumentError(absl::StrCat(NameOf(0), ": a record of shape ", ToString(shape_),
                                                    " (channels x height x width) cannot be; is this LMDB a data set?"));
   }
@@ -203,16 +206,16 @@ absl::Status Dataset::Decode(ImageChannels channels, caffe::Datum* datum) const 
 
 absl::Status Dataset::Check(const caffe::Datum& datum) const {
   const RecordShape shape = {datum.channels(), datum.height(), datum.width()};
-  if (shape != shape_) {
+  if (shape.channels != shape_.channels || !CanBe(shape)) {
     return absl::DataLossError(
         absl::StrCat("has shape ", ToString(shape), ", but the first record has ", ToString(shape_)));
   }
   if (!datum.data().empty()) {
-    if (datum.data().size() == shape_.elements()) return absl::OkStatus();
+    if (datum.data().size() == shape.elements()) return absl::OkStatus();
     return absl::DataLossError(absl::StrCat("has ", datum.data().size(), " bytes of data; its shape ", ToString(shape),
                                             " needs ", shape.elements()));
   }
-  if (static_cast<size_t>(datum.float_data_size()) != shape_.elements()) {
+  if (static_cast<size_t>(datum.float_data_size()) != shape.elements()) {
     return absl::DataLossError(absl::StrCat("has no data and ", datum.float_data_size(), " float_data; its shape ",
                                             ToString(shape), " needs ", shape.elements()));
   }

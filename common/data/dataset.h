@@ -40,7 +40,7 @@ class Dataset {
   static absl::StatusOr<std::shared_ptr<Dataset>> Open(const std::string& path, PartitionSource* source = nullptr);
 
   uint64_t size() const { return cut_.records; }
-  // Of the first record, decoded; all others must have the same, but encoded ones may differ in height and width.
+  // Of the first record, decoded; all others have as many channels, and may differ in height and width.
   RecordShape shape(ImageChannels channels = ImageChannels::kAsStored) const;
   // Whether the first record is an encoded (JPEG, PNG) image.
   bool encoded() const { return encoded_; }
@@ -53,7 +53,7 @@ class Dataset {
 
   // Reads a record and decodes it, if it is encoded, to these channels: channels, height and width are set, and `data` holds
   // as many bytes, or, if it is empty, `float_data` as many finite floats. Reuse the Datum: its memory is kept. May read the
-  // disk. DATA_LOSS: the value is not a Datum of this shape, or a damaged image; the message names path and key.
+  // disk. DATA_LOSS: the value is not a Datum whose values are as many as its shape says, or a damaged image; the message names path and key.
   // INVALID_ARGUMENT, UNIMPLEMENTED: of DecodeImage. OUT_OF_RANGE: no such position. Errors of opening its partition.
   absl::Status Read(uint64_t position, caffe::Datum* datum, ImageChannels channels = ImageChannels::kAsStored) const;
   // The same, but encoded records stay as they are, unread.

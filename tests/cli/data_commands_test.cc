@@ -101,6 +101,28 @@ TEST_CASE_METHOD(Fixture, "info describes records, encoded or not") {
   CHECK(absl::StrContains(err, "nowhere: no such directory; make one with `samovar data import`"));
 }
 
+TEST_CASE_METHOD(Fixture, "info finds an image that cannot be decoded by its key, unless it is quick, and says that sizes differ") {
+  const std::string path = directory.File("images");
+  const auto encoded = [](const std::string& image) {
+    caffe::Datum datum;
+    datum.set_encoded(true);
+    datum.set_data(image);
+    return datum.SerializeAsString();
+  };
+  const auto first = EncodeImage({{3, 2, 4}, std::string(24, 'a')}, ImageFormat::kPng);
+  const auto other = EncodeImage({{3, 5, 3}, std::string(45, 'b')}, ImageFormat::kPng);
+  REQUIRE_OK(first);
+  REQUIRE_OK(other);
+  WriteRecords(path, {{"1", encoded(*first)}, {"2", encoded(*other)}});
+  Run(kExitOk, [&] { return RunDataInfo({path}); });
+  CHECK(absl::StrContains(out, "sizes    from 2 to 5 high and from 3 to 4 wide; a net needs one: set crop_size in its transform_param\n"));
+  WriteRecords(path, {{"3", encoded(first->substr(0, first->size() / 2))}});
+  Run(kExitUsage, [&] { return RunDataInfo({path}); });
+  CHECK(absl::StrContains(err, path + ", key \"3\": the PNG is damaged"));
+  Run(kExitOk, [&] { return RunDataInfo({path, /*verify=*/false, /*quick=*/true}); });
+  CHECK(absl::StrContains(out, "records  3\n"));
+}
+
 TEST_CASE_METHOD(Fixture, "a set in partitions is made of an LMDB or imported, described, verified and refused twice") {
   Import(kExitOk);
   DataPartitionOptions partition;

@@ -77,7 +77,7 @@ absl::StatusOr<std::vector<double>> Evaluator::Sums(uint64_t begin, uint64_t end
     const uint64_t records = std::min(end - begin, static_cast<uint64_t>(test_.net->batch_size()));
     SAMOVAR_ASSIGN_OR_RETURN(Net* const net, NetFor(records));
     if (test_.feed != nullptr) {
-      SAMOVAR_RETURN_IF_ERROR(test_.feed->FillRange(begin, begin + records, TopsOf(*net, data_)));
+      SAMOVAR_RETURN_IF_ERROR(FinalIfDamaged(test_.feed->FillRange(begin, begin + records, TopsOf(*net, data_))));
     }
     SAMOVAR_RETURN_IF_ERROR(net->Forward(iteration, seed_, /*first_record=*/begin));
     AddOutputs(*net, test_.net->output_specs(), static_cast<double>(records), &sums);

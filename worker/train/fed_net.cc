@@ -67,10 +67,10 @@ std::string Describe(const v1::ParameterLayout& layout, int blob) {
 
 absl::StatusOr<FedNet> OpenFedNet(const caffe::NetParameter& net, caffe::Phase phase, const v1::DatasetSpec& data,
                                   const v1::NetOutputs& outputs, uint64_t seed, ThreadPool* pool, uint32_t parts,
-                                  int batch_size, PartitionSource* partitions) {
+                                  int batch_size, PartitionSource* partitions, uint32_t of_parts) {
   FedNet result;
   SAMOVAR_ASSIGN_OR_RETURN(result.feed, OpenFeed(net, phase, data, seed, parts, partitions));
-  SAMOVAR_ASSIGN_OR_RETURN(result.net, NetForBatch(net, phase, data, batch_size, pool));
+  SAMOVAR_ASSIGN_OR_RETURN(result.net, NetForBatch(net, phase, data, batch_size, pool, of_parts));
   if (static_cast<uint32_t>(result.net->batch_size()) != data.batch_size()) {
     return absl::InvalidArgumentError(absl::StrCat("net \"", net.name(), "\" has a batch of ", result.net->batch_size(),
                                                    ", but the job's data is in batches of ", data.batch_size()));
@@ -80,11 +80,12 @@ absl::StatusOr<FedNet> OpenFedNet(const caffe::NetParameter& net, caffe::Phase p
 }
 
 absl::StatusOr<std::unique_ptr<Net>> NetForBatch(const caffe::NetParameter& net, caffe::Phase phase, const v1::DatasetSpec& data,
-                                                 int batch_size, ThreadPool* pool) {
+                                                 int batch_size, ThreadPool* pool, uint32_t of_parts) {
   NetOptions options;
   options.phase = phase;
   options.batch_size = batch_size;
   options.pool = pool;
+  options.parts = static_cast<int>(of_parts);
   options.input_shapes = TopShapesOf(data);
   return Net::Create(net, options);
 }
@@ -94,6 +95,12 @@ std::span<const std::span<float>> TopsOf(const Net& net, const v1::DatasetSpec& 
     if (data.records() > 0 && input.layer == data.layer()) return input.tops;
   }
   return {};
+}
+
+absl::Status FinalIfDamaged(const absl::Status& fed) {
+  if (!absl::IsDataLoss(fed)) return fed;
+  return absl::InvalidArgumentError(
+      absl::StrCat(fed.message(), "; `samovar data info` finds damaged records: mend or remove it, or make the data set anew"));
 }
 
 absl::Status CheckSameLayout(const v1::ParameterLayout& ours, const v1::ParameterLayout& jobs) {

@@ -149,7 +149,7 @@ absl::Status TrainingRun::RunForward(uint64_t number, uint32_t pass, v1::TrainRe
   Net& net = assignment_.net();
   BatchPrefetcher& batches = assignment_.batches();
   const uint32_t batch = step.part * passes + pass;
-  SAMOVAR_RETURN_IF_ERROR(batches.Take(step.t, batch, TopsOf(net, assignment_.spec().train_data())));
+  SAMOVAR_RETURN_IF_ERROR(FinalIfDamaged(batches.Take(step.t, batch, TopsOf(net, assignment_.spec().train_data()))));
   if (pass + 1 < passes) {
     batches.Start(step.t, batch + 1);
   } else if (number + 1 < steps_.size()) {

@@ -18,7 +18,7 @@ namespace samovar {
 //
 // Returns when all is done, or with
 //   CANCELLED                        the lease has ended; what was under way is dropped
-//   INVALID_ARGUMENT, UNIMPLEMENTED  no other worker would fare better: a bad net; or a loss or a gradient is not
+//   INVALID_ARGUMENT, UNIMPLEMENTED  no other worker would fare better: a bad net; a damaged record; or a loss or a gradient is not
 //   finite, and the job
 //                                    does not say that such iterations are skipped
 //   others                           servers or data cannot be reached

@@ -153,6 +153,18 @@ TEST_CASE_METHOD(Fixture, "a first record that cannot be is refused by key") {
   }
 }
 
+TEST_CASE_METHOD(Fixture, "records that are not encoded may differ in height and width, as encoded ones may") {
+  Write(MakeDatum(kShape, 0, 0), "a");
+  Write(MakeDatum({1, 6, 3}, 0, 0), "b");
+  const auto dataset = Open();
+  CHECK(dataset->shape() == kShape);
+  caffe::Datum datum;
+  REQUIRE_OK(dataset->Read(1, &datum));
+  CHECK(datum.height() == 6);
+  CHECK(datum.width() == 3);
+  CHECK(datum.data().size() == 18);
+}
+
 TEST_CASE_METHOD(Fixture, "a damaged record behind the first is refused by path and key when it is read") {
   caffe::Datum datum = MakeDatum(kShape, 0, 0);
   Write(datum, "a");
@@ -161,9 +173,20 @@ TEST_CASE_METHOD(Fixture, "a damaged record behind the first is refused by path 
     WriteRecords(path, {{"b", "\xff\xff\xff"}});
     expected = "not a Datum";
   }
-  SECTION("another shape") {
-    Write(MakeDatum({1, 5, 4}, 0, 0), "b");
-    expected = "has shape 1x5x4, but the first record has 1x4x5";
+  SECTION("other channels") {
+    Write(MakeDatum({2, 4, 5}, 0, 0), "b");
+    expected = "has shape 2x4x5, but the first record has 1x4x5";
+  }
+  SECTION("a shape past all bounds") {
+    datum.set_height(1 << 20);
+    datum.set_width(1 << 20);
+    Write(datum, "b");
+    expected = "has shape 1x1048576x1048576, but the first record has 1x4x5";
+  }
+  SECTION("less data than its shape needs") {
+    datum.set_height(5);
+    Write(datum, "b");
+    expected = "has 20 bytes of data; its shape 1x5x5 needs 25";
   }
   SECTION("no data") {
     datum.clear_data();

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "tests/worker/train/small_cluster.h"
 #include "worker/train/fed_net.h"
 
@@ -29,6 +31,38 @@ TEST_CASE("a worker trains what it leases, reports each iteration, and the loss 
   REQUIRE(seen.train.at(0).outputs(0) == seen.train.at(0).loss());
   REQUIRE(seen.train.at(0).lease_id() == 1);
   REQUIRE(seen.train.at(199).lease_id() == 3);
+}
+
+TEST_CASE("a damaged record ends the job at once, and the report names the data set and the key") {
+  SmallCluster cluster;
+  const std::string path = cluster.spec().train_data().uri();
+  {
+    auto environment = LmdbEnvironment::Open(path, {});
+    REQUIRE_OK(environment);
+    REQUIRE_OK((*environment)->Write([](LmdbTransaction& transaction) { return transaction.Put("00000050", "rubbish"); }));
+  }
+  // An epoch is nine and a half batches.
+  cluster.coordinator().QueueTraining(0, 20);
+  RunningWorker worker(cluster.coordinator().address());
+  const Seen seen = cluster.coordinator().Await([](const Seen& s) { return !s.failures.empty(); });
+  CHECK(seen.failures[0].permanent());
+  CHECK(absl::StrContains(seen.failures[0].message(), absl::StrCat(path, ", key \"00000050\": not a Datum of Caffe")));
+}
+
+TEST_CASE("a damaged test record ends the job at once, too") {
+  SmallCluster cluster;
+  const std::string path = cluster.spec().test_data(0).uri();
+  {
+    auto environment = LmdbEnvironment::Open(path, {});
+    REQUIRE_OK(environment);
+    REQUIRE_OK((*environment)->Write([](LmdbTransaction& transaction) { return transaction.Put("00000020", "rubbish"); }));
+  }
+  for (int i = 0; i < 2; ++i) cluster.server(i).Freeze("small", 0, FakeCoordinator::kEpoch);
+  cluster.coordinator().QueueTest(0, 0, kTestRecords);
+  RunningWorker worker(cluster.coordinator().address());
+  const Seen seen = cluster.coordinator().Await([](const Seen& s) { return !s.failures.empty(); });
+  CHECK(seen.failures[0].permanent());
+  CHECK(absl::StrContains(seen.failures[0].message(), absl::StrCat(path, ", key \"00000020\": not a Datum of Caffe")));
 }
 
 void KeepMost(v1::JobSpec* spec) {
