@@ -2,10 +2,22 @@
 
 #include <iostream>
 
+#include "common/base/printable.h"
+
 namespace samovar {
+namespace {
 
-void PrintError(absl::string_view text) { std::cerr << "samovar: error: " << text << std::endl; }
+// Of a message. Checks list many mistakes.
+constexpr size_t kMaxBytes = 1 << 20;
 
-void PrintWarning(absl::string_view text) { std::cerr << "samovar: warning: " << text << std::endl; }
+}  // namespace
+
+void PrintError(absl::string_view text) {
+  std::cerr << "samovar: error: " << PrintableLines(text, kMaxBytes) << std::endl;
+}
+
+void PrintWarning(absl::string_view text) {
+  std::cerr << "samovar: warning: " << PrintableLines(text, kMaxBytes) << std::endl;
+}
 
 }  // namespace samovar

@@ -35,7 +35,7 @@ absl::Status FollowJob(const JobClient& client, const std::string& job_id, Train
   SAMOVAR_ASSIGN_OR_RETURN(const v1::JobSpec spec, client.GetSpec(job_id));
   SAMOVAR_ASSIGN_OR_RETURN(const v1::JobStatus first, client.Get(job_id));
   reporter->Watching(spec.train_net().name(), first, client.address());
-  NewsFilter news(spec.solver().display());
+  NewsFilter news;
   std::string cause;
   JobWatcher watcher(client.channel(), job_id, kInterval, waker);
   while (true) {

@@ -43,14 +43,28 @@ std::optional<v1::JobStatus> JobWatcher::Take() {
   return std::exchange(newest_, std::nullopt);
 }
 
+void JobWatcher::TakeStatusLocked(v1::JobStatus status) {
+  for (const v1::DisplayLine& line : status.displays()) first_display_ = std::max(first_display_, line.iteration() + 1);
+  if (newest_.has_value()) {
+    // Nobody has taken the lines of the status before.
+    google::protobuf::RepeatedPtrField<v1::DisplayLine> lines;
+    lines.Swap(newest_->mutable_displays());
+    lines.MergeFrom(status.displays());
+    lines.Swap(status.mutable_displays());
+  }
+  newest_ = std::move(status);
+}
+
 bool JobWatcher::WatchOnce() {
   grpc::ClientContext context;
+  v1::WatchRequest request;
   {
     absl::MutexLock lock(&mu_);
     if (stopper_.stopped()) return true;
     call_ = &context;
+    request.set_first_display(first_display_);
   }
-  v1::WatchRequest request;
+  request.set_displays(true);
   request.set_job_id(job_id_);
   request.set_interval_ms(static_cast<uint32_t>(absl::ToInt64Milliseconds(interval_)));
   const std::unique_ptr<grpc::ClientReader<v1::JobStatus>> reader = stub_->Watch(&context, request);
@@ -60,7 +74,7 @@ bool JobWatcher::WatchOnce() {
     ended = Ended(status);
     {
       absl::MutexLock lock(&mu_);
-      newest_ = std::move(status);
+      TakeStatusLocked(std::move(status));
       failure_ = grpc::Status::OK;
       failing_since_ = absl::InfiniteFuture();
     }

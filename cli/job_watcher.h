@@ -29,7 +29,8 @@ class JobWatcher {
   JobWatcher(const JobWatcher&) = delete;
   JobWatcher& operator=(const JobWatcher&) = delete;
 
-  // The newest status, if it came since the last call. It holds the whole history, so that none before it is missed.
+  // The newest status, if it came since the last call. It holds the whole history, so that none before it is missed;
+  // its displays are all that came since the last call.
   std::optional<v1::JobStatus> Take();
 
   // Why no status came, if none has come for so long since a call failed, or if calling again will not help: the job is not
@@ -38,6 +39,7 @@ class JobWatcher {
 
  private:
   void Run();
+  void TakeStatusLocked(v1::JobStatus status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // One call, until it ends. Returns true if there is nothing more to come.
   bool WatchOnce();
 
@@ -48,6 +50,8 @@ class JobWatcher {
   Stopper stopper_;
   mutable absl::Mutex mu_;
   std::optional<v1::JobStatus> newest_ ABSL_GUARDED_BY(mu_);
+  // Iteration from which on no line of the display has come.
+  uint64_t first_display_ ABSL_GUARDED_BY(mu_) = 0;
   // How the last call ended, and since when none has brought a status; OK and never if the last one did.
   grpc::Status failure_ ABSL_GUARDED_BY(mu_);
   absl::Time failing_since_ ABSL_GUARDED_BY(mu_) = absl::InfiniteFuture();

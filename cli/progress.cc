@@ -23,23 +23,19 @@ std::string OutputText(const v1::NamedValue& output) {
 
 JobNews NewsFilter::Take(const v1::JobStatus& status) {
   JobNews news;
-  if (!started_ && status.state() != v1::JOB_STATE_QUEUED) {
-    started_ = true;
-    displayed_iteration_ = status.resumed_from();
-  }
   // A job that was taken up again by another coordinator may have gone back.
   tests_ = std::min(tests_, status.tests_size());
   snapshots_ = std::min(snapshots_, status.snapshots_size());
-  if (started_ && status.seconds() < displayed_seconds_) {
-    displayed_iteration_ = status.iteration();
-    displayed_seconds_ = status.seconds();
-  }
-  const uint64_t interval = static_cast<uint64_t>(std::max(display_, 0));
-  if (started_ && interval > 0 && status.iteration() / interval > displayed_iteration_ / interval) {
-    news.display_iterations = status.iteration() - displayed_iteration_;
-    news.display_seconds = status.seconds() - displayed_seconds_;
-    displayed_iteration_ = status.iteration();
-    displayed_seconds_ = status.seconds();
+  for (const v1::DisplayLine& line : status.displays()) {
+    if (displayed_.has_value() && line.iteration() <= displayed_->iteration()) continue;
+    Display display{line, 0, line.seconds()};
+    if (displayed_.has_value()) {
+      display.iterations = line.iteration() - displayed_->iteration();
+      // Another coordinator has begun to count anew.
+      display.seconds = line.seconds() - (line.seconds() < displayed_->seconds() ? 0 : displayed_->seconds());
+    }
+    displayed_ = line;
+    news.displays.push_back(std::move(display));
   }
   for (; tests_ < status.tests_size(); ++tests_) news.tests.push_back(status.tests(tests_));
   for (; snapshots_ < status.snapshots_size(); ++snapshots_) news.snapshots.push_back(status.snapshots(snapshots_));
@@ -85,16 +81,17 @@ std::string StatusLine(const v1::JobStatus& status) {
   return line;
 }
 
-std::vector<std::string> DisplayLines(const v1::JobStatus& status, const JobNews& news) {
-  const double iterations = static_cast<double>(news.display_iterations);
-  const double seconds = std::max(news.display_seconds, 1e-6);
+std::vector<std::string> DisplayLines(const Display& display) {
+  const v1::DisplayLine& line = display.line;
+  const double iterations = static_cast<double>(display.iterations);
+  const double seconds = std::max(display.seconds, 1e-6);
   std::vector<std::string> lines;
-  lines.push_back(absl::StrCat("Iteration ", status.iteration(), " (", iterations / seconds, " iter/s, ", seconds, "s/",
-                               news.display_iterations, " iters), loss = ", status.loss()));
-  for (int i = 0; i < status.outputs_size(); ++i) {
-    lines.push_back(absl::StrCat("    Train net output #", i, ": ", OutputText(status.outputs(i))));
+  lines.push_back(absl::StrCat("Iteration ", line.iteration(), " (", iterations / seconds, " iter/s, ", seconds, "s/",
+                               display.iterations, " iters), loss = ", line.loss()));
+  for (int i = 0; i < line.outputs_size(); ++i) {
+    lines.push_back(absl::StrCat("    Train net output #", i, ": ", OutputText(line.outputs(i))));
   }
-  lines.push_back(absl::StrCat("Iteration ", status.iteration(), ", lr = ", status.learning_rate()));
+  lines.push_back(absl::StrCat("Iteration ", line.iteration(), ", lr = ", line.learning_rate()));
   return lines;
 }
 

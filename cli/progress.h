@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,11 +14,18 @@
 
 namespace samovar {
 
+// One line of the solver's display, and the iterations and seconds since the one before; of the first, 0 and since the
+// job's start.
+struct Display {
+  v1::DisplayLine line;
+  uint64_t iterations = 0;
+  double seconds = 0;
+};
+
 // What is new in a status.
 struct JobNews {
-  // Iterations and seconds since the last display; 0 iterations if none is due.
-  uint64_t display_iterations = 0;
-  double display_seconds = 0;
+  // What the solver's display shows, in the order of iterations.
+  std::vector<Display> displays;
   std::vector<v1::TestReport> tests;
   std::vector<uint64_t> snapshots;
   // Empty unless a snapshot failed in another way than before.
@@ -31,16 +39,11 @@ struct JobNews {
 // NewsFilter tells what of a job's successive statuses has not been told yet. Thread safety: none.
 class NewsFilter {
  public:
-  // A display is due when the job passes a multiple of `display` iterations; never if it is 0.
-  explicit NewsFilter(int display) : display_(display) {}
-
   JobNews Take(const v1::JobStatus& status);
 
  private:
-  const int display_;
-  bool started_ = false;
-  uint64_t displayed_iteration_ = 0;
-  double displayed_seconds_ = 0;
+  // The newest line that was told.
+  std::optional<v1::DisplayLine> displayed_;
   int tests_ = 0;
   int snapshots_ = 0;
   std::string snapshot_error_;
@@ -60,7 +63,7 @@ std::string StatusLine(const v1::JobStatus& status);
 
 // "Iteration 500 (212.4 iter/s, 0.47s/100 iters), loss = 0.34", a line for each train output, "Iteration 500, lr =
 // 0.0096".
-std::vector<std::string> DisplayLines(const v1::JobStatus& status, const JobNews& news);
+std::vector<std::string> DisplayLines(const Display& display);
 
 // "Iteration 500, Testing net (#0)", "    Test net output #0: accuracy = 0.87", ...
 std::vector<std::string> TestLines(const v1::TestReport& report);

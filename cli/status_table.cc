@@ -15,6 +15,9 @@
 namespace samovar {
 namespace {
 
+// A server renews its registration every 2 s.
+constexpr double kServerTimeoutSeconds = 10;
+
 using Cells = std::vector<std::string>;
 
 // Columns as wide as their widest cell; the last one is not padded.
@@ -86,6 +89,12 @@ std::string Section(const std::string& name, int count, const std::string& table
 }
 
 }  // namespace
+
+int LiveServers(const v1::ClusterStatus& status) {
+  return static_cast<int>(
+      std::count_if(status.servers().begin(), status.servers().end(),
+                    [](const v1::ServerStatus& server) { return server.silent_seconds() <= kServerTimeoutSeconds; }));
+}
 
 std::string StateText(v1::JobState state) {
   return std::string(absl::StripPrefix(v1::JobState_Name(state), "JOB_STATE_"));

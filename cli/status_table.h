@@ -11,6 +11,9 @@ namespace samovar {
 std::string StatusTable(const v1::ClusterStatus& status);
 std::string JobsTable(const v1::ListJobsResponse& jobs);
 
+// The cluster's servers that have been heard of lately, as its coordinator takes them for there.
+int LiveServers(const v1::ClusterStatus& status);
+
 // "RUNNING" for JOB_STATE_RUNNING.
 std::string StateText(v1::JobState state);
 

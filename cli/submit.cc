@@ -13,6 +13,7 @@
 #include "cli/job_client.h"
 #include "cli/json_line.h"
 #include "cli/mode.h"
+#include "cli/status_table.h"
 #include "cli/waker.h"
 #include "common/base/status_macros.h"
 #include "common/caffe/paths.h"
@@ -28,7 +29,8 @@ absl::StatusOr<std::optional<v1::JobSpec>> FindEarlier(const JobClient& client, 
   return spec.status();
 }
 
-// All of the job that the solver does not say. `earlier`: the job that it continues. `registered`: servers of the cluster.
+// All of the job that the solver does not say. `earlier`: the job that it continues. `registered`: servers of the
+// cluster that live.
 absl::Status Complete(const SubmitOptions& options, const std::optional<v1::JobSpec>& earlier, int registered, v1::JobSpec* spec) {
   const ModeChoice mode = earlier.has_value() ? Resumed(options.mode, ChoiceOf(*earlier)) : options.mode;
   SAMOVAR_RETURN_IF_ERROR(ApplyMode(mode, options.solver, spec));
@@ -91,7 +93,7 @@ int RunSubmit(const SubmitOptions& options) {
     if (!found.ok()) return fail(found.status(), kExitFailed);
     earlier = *std::move(found);
   }
-  if (const absl::Status complete = Complete(options, earlier, cluster->servers_size(), &spec); !complete.ok()) {
+  if (const absl::Status complete = Complete(options, earlier, LiveServers(*cluster), &spec); !complete.ok()) {
     return fail(complete, kExitUsage);
   }
   const absl::StatusOr<std::string> id = client.Submit(spec);

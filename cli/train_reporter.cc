@@ -55,11 +55,15 @@ class TextReporter : public TrainReporter {
 
   void Waits(const std::string& cause) override { Line(cause); }
 
-  void Progress(const v1::JobStatus& status, const JobNews& news) override {
-    if (news.display_iterations > 0) Display(status, news);
+  void Progress(const v1::JobStatus&, const JobNews& news) override {
+    // As Caffe does, an iteration's test before its display.
+    auto display = news.displays.begin();
     for (const v1::TestReport& report : news.tests) {
+      for (; display != news.displays.end() && display->line.iteration() < report.iteration(); ++display)
+        Show(*display);
       for (const std::string& line : TestLines(report)) Line(line);
     }
+    for (; display != news.displays.end(); ++display) Show(*display);
     for (const std::string& text : WarningsOf(news)) Warning(text);
   }
 
@@ -85,7 +89,7 @@ class TextReporter : public TrainReporter {
 
  protected:
   virtual void Line(const std::string& text) = 0;
-  virtual void Display(const v1::JobStatus&, const JobNews&) {}
+  virtual void Show(const Display&) {}
   // Makes room on the terminal for what goes to stderr.
   virtual void BeforeError() { out_.flush(); }
 
@@ -100,8 +104,8 @@ class LogReporter : public TextReporter {
  protected:
   void Line(const std::string& text) override { out_ << GlogPrefix(now_(), pid_) << text << std::endl; }
 
-  void Display(const v1::JobStatus& status, const JobNews& news) override {
-    for (const std::string& line : DisplayLines(status, news)) Line(line);
+  void Show(const Display& display) override {
+    for (const std::string& line : DisplayLines(display)) Line(line);
   }
 
  private:
@@ -202,6 +206,14 @@ class JsonReporter : public TrainReporter {
                 .Integer("net", report.net())
                 .Integer("records", report.records())
                 .Raw("outputs", OutputsJson(report.outputs())));
+    }
+    for (const Display& display : news.displays) {
+      Write(Event("display")
+                .Integer("iteration", display.line.iteration())
+                .Number("loss", display.line.loss())
+                .Number("learning_rate", display.line.learning_rate())
+                .Raw("outputs", OutputsJson(display.line.outputs()))
+                .Number("seconds", display.line.seconds()));
     }
     for (uint64_t iteration : news.snapshots) Write(Event("snapshot").Integer("iteration", iteration));
     for (const std::string& text : WarningsOf(news)) Warning(text);

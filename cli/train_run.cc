@@ -29,8 +29,7 @@ TrainRun::TrainRun(Options options, Waker* waker, const Interruption* interrupti
       waker_(*waker),
       interruption_(*interruption),
       directory_(*directory),
-      reporter_(*reporter),
-      news_(options_.spec.solver().display()) {
+      reporter_(*reporter) {
   options_.cluster.waker = waker;
   options_.cluster.interrupted = [interruption] { return interruption->signal() != 0; };
   options_.cluster.on_event = [reporter](const std::string& text) { reporter->Warning(text); };

@@ -74,6 +74,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Options& options) {
 }
 
 absl::Status Server::StartServing() {
+  SAMOVAR_ASSIGN_OR_RETURN(state_lock_, StateLock::Take(options_.state_dir));
   ParameterService::Options parameters;
   parameters.apply_threads = options_.apply_threads;
   // Whoever receives a gradient applies it, if it can.

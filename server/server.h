@@ -6,6 +6,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -16,6 +17,7 @@
 #include "server/coordinator/coordinator_service.h"
 #include "server/coordinator/job_service.h"
 #include "server/monitor/status_service.h"
+#include "server/state_lock.h"
 #include "server/store/parameter_service.h"
 
 namespace samovar {
@@ -44,7 +46,8 @@ class Server {
   };
 
   // Serves from its return on; a server that joins registers in the background and keeps trying.
-  // INVALID_ARGUMENT: an option is wrong. UNAVAILABLE: the address cannot be listened on.
+  // INVALID_ARGUMENT: an option is wrong. FAILED_PRECONDITION: another process has the state directory. UNAVAILABLE:
+  // the address cannot be listened on.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const Options& options);
   // As Shutdown().
   ~Server();
@@ -66,6 +69,8 @@ class Server {
 
   const Options options_;
   std::string address_;
+  // Of state_dir. Before all that writes there, so that it is released after them.
+  std::optional<StateLock> state_lock_;
   // Kept in state_dir.
   uint64_t identity_ = 0;
   Stopper stopper_;

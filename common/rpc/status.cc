@@ -2,23 +2,19 @@
 
 #include <string>
 
-#include "absl/strings/string_view.h"
+#include "common/base/printable.h"
 
 namespace samovar {
-namespace {
-
-constexpr size_t kMaxTextBytes = 4096;
-
-}  // namespace
-
 grpc::Status ToGrpcStatus(const absl::Status& status) {
   if (status.ok()) return grpc::Status::OK;
-  return grpc::Status(static_cast<grpc::StatusCode>(status.code()), std::string(status.message().substr(0, kMaxTextBytes)));
+  return grpc::Status(static_cast<grpc::StatusCode>(status.code()),
+                      PrintableLines(status.message(), kMaxPeerTextBytes));
 }
 
 absl::Status FromGrpcStatus(const grpc::Status& status) {
   if (status.ok()) return absl::OkStatus();
-  return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
+  return absl::Status(static_cast<absl::StatusCode>(status.error_code()),
+                      PrintableLines(status.error_message(), kMaxPeerTextBytes));
 }
 
 bool IsTransient(const absl::Status& status) {

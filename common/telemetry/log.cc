@@ -4,12 +4,17 @@
 #include <spdlog/spdlog.h>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/printable.h"
 
 namespace samovar {
 namespace {
 
+constexpr size_t kMaxLineBytes = 16 << 10;
+
 void Write(spdlog::level::level_enum level, absl::string_view text) {
-  spdlog::log(level, spdlog::string_view_t(text.data(), text.size()));
+  // Much of it comes from peers and files: each entry is one line.
+  const std::string line = Printable(text, kMaxLineBytes);
+  spdlog::log(level, spdlog::string_view_t(line.data(), line.size()));
 }
 
 }  // namespace

@@ -8,8 +8,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/clock.h"
+#include "common/base/printable.h"
 #include "common/base/status_macros.h"
 #include "common/base/version.h"
+#include "common/model/epochs.h"
 #include "common/telemetry/log.h"
 #include "server/coordinator/epoch_file.h"
 
@@ -26,8 +28,6 @@ constexpr absl::Duration kRetryIdle = absl::Milliseconds(200);
 
 // So that no worker of an earlier epoch is taken for one of this.
 constexpr uint64_t kWorkerIdsPerEpoch = 1'000'000;
-// An opening's own number stands in these; the epoch above them.
-constexpr int kOpeningBits = 32;
 
 absl::Status UnknownWorker(uint64_t worker) {
   return absl::NotFoundError(absl::StrCat("worker ", worker, " is not known here (any more); it should join again"));
@@ -126,7 +126,8 @@ v1::JoinResponse Coordinator::Join(const v1::JoinRequest& request) {
   response.set_worker_id(members_.Join(request, SteadyNow()));
   response.set_epoch(epoch_);
   response.set_heartbeat_ms(static_cast<uint32_t>(absl::ToInt64Milliseconds(Membership::kHeartbeat)));
-  LogInfo(absl::StrCat("worker ", request.name(), " has joined as ", response.worker_id()));
+  LogInfo(
+      absl::StrCat("worker ", Printable(request.name(), kMaxPeerNameBytes), " has joined as ", response.worker_id()));
   return response;
 }
 
@@ -134,7 +135,8 @@ absl::Status Coordinator::HearLocked(uint64_t worker, const v1::WorkerReport& re
   Membership::Worker* member = members_.Touch(worker, now);
   if (member == nullptr) return UnknownWorker(worker);
   for (const v1::WorkFailure& failure : report.failures()) {
-    LogWarning(absl::StrCat("worker ", member->description.name(), ", job ", failure.job_id(), ": ", failure.message()));
+    LogWarning(absl::StrCat("worker ", member->description.name(), ", job ",
+                            Printable(failure.job_id(), kMaxPeerNameBytes), ": ", Printable(failure.message())));
   }
   for (const std::shared_ptr<Job>& job : queue_->Running()) {
     if (Mentions(report, job->id())) {
@@ -240,7 +242,7 @@ std::vector<v1::JobStatus> Coordinator::List() const {
 }
 
 absl::Status Coordinator::Cancel(const std::string& job_id, const std::string& reason) {
-  return queue_->Cancel(job_id, reason.empty() ? "cancelled by a user" : reason.substr(0, 1024));
+  return queue_->Cancel(job_id, reason.empty() ? "cancelled by a user" : Printable(reason, 1024));
 }
 
 absl::StatusOr<v1::JobSpec> Coordinator::GetSpec(const std::string& job_id) const {
@@ -275,7 +277,9 @@ absl::Status Coordinator::Logs(const std::string& job_id, uint64_t after, bool f
 }
 
 absl::Status Coordinator::Watch(const std::string& job_id, absl::Duration interval,
-                                absl::FunctionRef<bool(const v1::JobStatus&)> send, absl::FunctionRef<bool()> cancelled) const {
+                                std::optional<uint64_t> first_display,
+                                absl::FunctionRef<bool(const v1::JobStatus&)> send,
+                                absl::FunctionRef<bool()> cancelled) const {
   SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Job> job, queue_->Find(job_id));
   uint64_t seen = 0;
   std::string seen_cause;
@@ -291,6 +295,12 @@ absl::Status Coordinator::Watch(const std::string& job_id, absl::Duration interv
     if (version != seen || status.cause() != seen_cause || ended) {
       seen = version;
       seen_cause = status.cause();
+      if (first_display.has_value()) {
+        for (v1::DisplayLine& line : job->DisplaysFrom(*first_display)) {
+          first_display = line.iteration() + 1;
+          *status.add_displays() = std::move(line);
+        }
+      }
       if (!send(status) || ended) return absl::OkStatus();
       // The end of a job is not held back by the interval.
       const absl::Time until = SteadyNow() + interval;

@@ -68,10 +68,11 @@ class Coordinator {
   // The iteration of the snapshot that is to come.
   // As Job::RequestSnapshot. INVALID_ARGUMENT: `export_to` is neither empty nor an absolute path.
   absl::StatusOr<uint64_t> Snapshot(const std::string& job_id, const std::string& export_to = "");
-  // Calls `send` with the job's status at once, at each change but not more often than `interval`, and after its end. Blocks
-  // until then, until `send` returns false or `cancelled` true, or until the coordinator stops (UNAVAILABLE).
-  absl::Status Watch(const std::string& job_id, absl::Duration interval, absl::FunctionRef<bool(const v1::JobStatus&)> send,
-                     absl::FunctionRef<bool()> cancelled) const;
+  // Calls `send` with the job's status at once, at each change but not more often than `interval`, and after its end.
+  // Blocks until then, until `send` returns false or `cancelled` true, or until the coordinator stops (UNAVAILABLE).
+  // With `first_display`, each line of the solver's display from that iteration on is in one of the statuses.
+  absl::Status Watch(const std::string& job_id, absl::Duration interval, std::optional<uint64_t> first_display,
+                     absl::FunctionRef<bool(const v1::JobStatus&)> send, absl::FunctionRef<bool()> cancelled) const;
   // Calls `send` with each of the job's events after number `after`; if `follow`, also with those to come, until it has ended.
   // Blocks as Watch does.
   absl::Status Logs(const std::string& job_id, uint64_t after, bool follow, absl::FunctionRef<bool(const v1::JobEvent&)> send,

@@ -1,13 +1,12 @@
 #include "server/coordinator/epoch_file.h"
 
-#include <limits>
-
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/caffe/read_file.h"
 #include "common/caffe/write_file.h"
+#include "common/model/epochs.h"
 
 namespace samovar {
 namespace {
@@ -23,11 +22,9 @@ absl::StatusOr<uint64_t> NextEpoch(const std::string& directory) {
   if (!text.ok() && !absl::IsNotFound(text.status())) return text.status();
   if (text.ok()) {
     const bool number = absl::SimpleAtoi(absl::StripAsciiWhitespace(*text), &epoch);
-    if (!number || epoch == std::numeric_limits<uint64_t>::max()) {
-      return absl::DataLossError(
-          absl::StrCat(path,
-                       " does not hold a number that can be raised; write one into it that is larger than "
-                       "any epoch in the servers' logs"));
+    if (!number || epoch >= kMaxEpoch) {
+      return absl::DataLossError(absl::StrCat(path, " does not hold a number below ", kMaxEpoch,
+                                              "; write one into it that is larger than any epoch in the servers' logs"));
     }
   }
   ++epoch;

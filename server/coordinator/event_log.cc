@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/base/printable.h"
 
 namespace samovar {
 
@@ -19,7 +20,7 @@ void EventLog::Add(v1::JobEvent::Kind kind, const std::string& text, absl::Time 
   event.set_number(++newest_);
   event.set_unix_ms(static_cast<uint64_t>(absl::ToUnixMillis(now)));
   event.set_kind(kind);
-  event.set_text(text.substr(0, kMaxTextBytes));
+  event.set_text(Printable(text, kMaxTextBytes));
   events_.push_back(std::move(event));
   if (events_.size() > kMaxEvents) events_.pop_front();
 }

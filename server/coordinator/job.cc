@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
+#include "common/base/printable.h"
 #include "common/model/learning_rate.h"
 #include "server/coordinator/job_spec.h"
 #include "server/coordinator/lease_table.h"
@@ -73,6 +74,7 @@ Job::Job(v1::JobSpec spec, uint64_t number)
 Job::Job(v1::JobSpec spec, uint64_t number, const v1::JobRecord& record) : Job(std::move(spec), number) {
   absl::MutexLock lock(&mu_);
   figures_ = record.status();
+  figures_.set_cause(Printable(figures_.cause()));
   figures_.clear_servers();
   events_.Restore(record.events());
   if (HasEnded(figures_.state())) {
@@ -136,7 +138,7 @@ void Job::Start(Plan plan, absl::Time now) {
   next_test_ = spec_.test_nets_size() == 0 ? kNever : test_first ? 0 : NextMultiple(solver.test_interval(), begin);
   plan_ = std::move(plan);
   started_ = now;
-  progress_.Begin(leases_->done().size(), now);
+  progress_.Begin(leases_->done().size(), leases_->done().watermark(), now);
   if (recovered_) ForgetBeyond(begin);
   if (figures_.started_unix_ms() == 0) figures_.set_started_unix_ms(UnixMsNow());
   UpdateLimit();
@@ -519,6 +521,11 @@ v1::JobStatus Job::StatusLocked(absl::Time now) const {
   }
   status.set_seconds(absl::ToDoubleSeconds((state_ == v1::JOB_STATE_RUNNING ? now : ended_at_) - started_));
   return status;
+}
+
+std::vector<v1::DisplayLine> Job::DisplaysFrom(uint64_t iteration) const {
+  absl::MutexLock lock(&mu_);
+  return progress_.displays().From(iteration);
 }
 
 uint64_t Job::AwaitChange(uint64_t version, absl::Duration time) const {

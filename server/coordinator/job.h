@@ -137,6 +137,8 @@ class Job {
   // not running, or a snapshot that was asked for before is exported to elsewhere.
   absl::StatusOr<uint64_t> RequestSnapshot(const std::string& export_to = "");
   v1::JobStatus Status(absl::Time now) const;
+  // As DisplayLog::From.
+  std::vector<v1::DisplayLine> DisplaysFrom(uint64_t iteration) const;
   // Events with a higher number than this, oldest first.
   std::vector<v1::JobEvent> EventsAfter(uint64_t number) const;
   uint64_t newest_event() const;

@@ -1,6 +1,7 @@
 #include "server/coordinator/job_figures.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "server/coordinator/job_spec.h"
 
@@ -17,13 +18,19 @@ uint64_t JobFigures::SamplesOfIteration() const {
   return static_cast<uint64_t>(spec_.solver().iter_size()) * spec_.train_data().batch_size();
 }
 
-void JobFigures::Begin(uint64_t done, absl::Time now) { marks_.push_back({now, done}); }
+void JobFigures::Begin(uint64_t done, uint64_t first, absl::Time now) {
+  marks_.push_back({now, done});
+  began_ = now;
+  displays_.Begin(first);
+}
 
 void JobFigures::AddPart(const v1::TrainResult& part) {
   v1::TrainResult& sum = part_sums_[part.iteration()];
   sum.set_loss(sum.loss() + part.loss());
   sum.set_residual_norm(part.residual_norm());
   if (sum.skipped().empty()) sum.set_skipped(part.skipped());
+  // What a worker reports of another net is left out.
+  if (part.outputs_size() != spec_.train_outputs().outputs_size()) return;
   if (sum.outputs_size() < part.outputs_size()) sum.mutable_outputs()->Resize(part.outputs_size(), 0);
   for (int i = 0; i < part.outputs_size(); ++i) sum.set_outputs(i, sum.outputs(i) + part.outputs(i));
 }
@@ -31,8 +38,14 @@ void JobFigures::AddPart(const v1::TrainResult& part) {
 std::string JobFigures::EndIteration(uint64_t iteration) {
   const v1::TrainResult sum = part_sums_[iteration];
   part_sums_.erase(iteration);
-  if (!sum.skipped().empty()) return sum.skipped();
+  if (!sum.skipped().empty()) {
+    displays_.Add(iteration, {0, {}, true});
+    return sum.skipped();
+  }
   const float share = 1.0f / static_cast<float>(std::max(1u, OrderedParts(spec_)));
+  DisplayLog::Result result{share * sum.loss(), {}, false};
+  for (float output : sum.outputs()) result.outputs.push_back(share * output);
+  displays_.Add(iteration, std::move(result));
   losses_.push_back(share * sum.loss());
   if (losses_.size() > static_cast<size_t>(std::max(1, spec_.solver().average_loss()))) losses_.pop_front();
   if (iteration < newest_iteration_ || sum.outputs_size() != spec_.train_outputs().outputs_size()) return "";
@@ -53,6 +66,10 @@ void JobFigures::CountDone(uint64_t done, absl::Time now) {
   if (now - marks_.back().time < kMarkEvery) return;
   marks_.push_back({now, done});
   while (marks_.size() > 2 && now - marks_[1].time >= kRateSpan) marks_.pop_front();
+}
+
+void JobFigures::Advance(uint64_t watermark, absl::Time now) {
+  displays_.Advance(watermark, absl::ToDoubleSeconds(now - began_));
 }
 
 double JobFigures::ImagesPerSecond(uint64_t done, absl::Time until) const {

@@ -12,19 +12,21 @@
 #include "absl/time/time.h"
 #include "samovar/v1/coordinator.pb.h"
 #include "samovar/v1/job.pb.h"
+#include "server/coordinator/display_log.h"
 
 namespace samovar {
 
 class JobFigures {
  public:
   // The spec outlives this.
-  explicit JobFigures(const v1::JobSpec* spec) : spec_(*spec) {}
+  explicit JobFigures(const v1::JobSpec* spec) : spec_(*spec), displays_(spec) {}
 
   // Records that an iteration consumes.
   uint64_t SamplesOfIteration() const;
 
   // The job begins, with so many iterations done.
-  void Begin(uint64_t done, absl::Time now);
+  // From `first` on none is.
+  void Begin(uint64_t done, uint64_t first, absl::Time now);
   // A part of an iteration is done, the only one if iterations do not come in parts.
   void AddPart(const v1::TrainResult& part);
   // The last part of the iteration was added. If the iteration was skipped, what was found in it; else empty.
@@ -33,6 +35,10 @@ class JobFigures {
   void TakeBack(uint64_t done);
   // So many iterations are done in all.
   void CountDone(uint64_t done, absl::Time now);
+  // All iterations below the watermark are done.
+  void Advance(uint64_t watermark, absl::Time now);
+
+  const DisplayLog& displays() const { return displays_; }
 
   // Loss, outputs, rate and the time that is left. `until`: now, or the infinite past if the job has ended.
   void WriteTo(v1::JobStatus* status, uint64_t done, absl::Time until) const;
@@ -56,6 +62,8 @@ class JobFigures {
   // Of what the worker that reported it keeps of its gradients.
   double residual_norm_ = 0;
   std::deque<Mark> marks_;
+  absl::Time began_;
+  DisplayLog displays_;
 };
 
 }  // namespace samovar

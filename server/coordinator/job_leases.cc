@@ -3,6 +3,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/base/printable.h"
 #include "server/coordinator/job.h"
 #include "server/coordinator/job_spec.h"
 
@@ -51,9 +52,11 @@ uint64_t Job::TakeTrainResults(uint64_t worker, const v1::WorkerReport& report, 
     if (news == TrainLeases::News::kPart) continue;
     ++new_iterations;
     const std::string skipped = progress_.EndIteration(result.iteration());
-    if (!skipped.empty()) TakeSkipped(result.iteration(), skipped);
+    if (!skipped.empty()) TakeSkipped(result.iteration(), Printable(skipped));
   }
-  if (new_iterations > 0) progress_.CountDone(leases_->done().size(), now);
+  if (new_iterations == 0) return 0;
+  progress_.CountDone(leases_->done().size(), now);
+  progress_.Advance(leases_->done().watermark(), now);
   return new_iterations;
 }
 
@@ -87,7 +90,7 @@ void Job::TakeFailures(const std::string& worker_name, const v1::WorkerReport& r
     // Servers that were lost, or have gone back since, refuse what was leased before.
     if ((suspended_ || IsVoid(failure.lease_id())) && !failure.permanent()) continue;
     if (failures_in_a_row_ == 0) first_failure_ = now;
-    const std::string text = absl::StrCat("worker ", worker_name, ": ", failure.message());
+    const std::string text = absl::StrCat("worker ", worker_name, ": ", Printable(failure.message()));
     Note(v1::JobEvent::KIND_WORKER, text);
     if (failure.permanent()) {
       EndLocked(v1::JOB_STATE_FAILED, text, now);

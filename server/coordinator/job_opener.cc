@@ -207,9 +207,9 @@ v1::OpenJobRequest JobOpener::RequestFor(const Placement& placement, const Chunk
   return open;
 }
 
-absl::Status JobOpener::CloseAt(const std::vector<Membership::Server>& servers) const {
+absl::Status JobOpener::CloseAt(const std::vector<Membership::Server>& servers, uint64_t before_opening) const {
   if (servers.empty()) return absl::OkStatus();
-  return ParameterServers(AddressesOf(servers), &stopper_).CloseJob(spec_.job_id(), epoch_);
+  return ParameterServers(AddressesOf(servers), &stopper_).CloseJob(spec_.job_id(), epoch_, before_opening);
 }
 
 absl::StatusOr<JobOpener::Opened> JobOpener::Open(const Placement& placement, Begin begin) {
@@ -229,7 +229,7 @@ absl::StatusOr<JobOpener::Opened> JobOpener::Open(const Placement& placement, Be
       open.reset();
     }
     SAMOVAR_ASSIGN_OR_RETURN(const std::vector<std::optional<uint64_t>> choice, Choose(placement, shares, damaged, begin));
-    SAMOVAR_RETURN_IF_ERROR(CloseAt(closed));
+    SAMOVAR_RETURN_IF_ERROR(CloseAt(closed, placement.opening));
     const std::vector<absl::StatusOr<v1::OpenJobResponse>> answers =
         servers.OpenJob([&](size_t place) { return RequestFor(placement, plan, place, choice[place]); });
     const size_t damaged_before = damaged.size();

@@ -99,7 +99,7 @@ class JobOpener {
   absl::StatusOr<std::vector<std::optional<uint64_t>>> Choose(const Placement& placement, const std::vector<Share>& shares,
                                                               const Damaged& damaged, Begin begin) const;
   v1::OpenJobRequest RequestFor(const Placement& placement, const ChunkPlan& plan, size_t place, std::optional<uint64_t> restored) const;
-  absl::Status CloseAt(const std::vector<Membership::Server>& servers) const;
+  absl::Status CloseAt(const std::vector<Membership::Server>& servers, uint64_t before_opening) const;
 
   const v1::JobSpec& spec_;
   const uint64_t epoch_;

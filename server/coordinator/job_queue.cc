@@ -58,12 +58,19 @@ absl::Status JobQueue::Load() {
   absl::MutexLock lock(&mu_);
   for (const JobTable::Entry& stored : entries) {
     last_number_ = std::max(last_number_, stored.number);
-    if (const absl::Status good = CheckJobSpec(stored.spec); !good.ok()) {
+    const absl::Status good = CheckJobSpec(stored.spec);
+    // Without a name nobody could ask for it.
+    if (!good.ok() && !CheckJobName(stored.spec.job_id()).ok()) {
       damaged.push_back(absl::StrCat("job number ", stored.number, " of the job table: ", good.message()));
       continue;
     }
     Entry entry;
     entry.job = std::make_shared<Job>(stored.spec, stored.number, stored.record);
+    if (!good.ok()) {
+      const std::string cause = absl::StrCat("the job table has a job that cannot be taken up: ", good.message());
+      if (!entry.job->ended()) LogError(absl::StrCat("job ", entry.job->id(), " FAILED: ", cause));
+      entry.job->End(v1::JOB_STATE_FAILED, cause, SteadyNow());
+    }
     entry.saved_event = stored.record.events().empty() ? 0 : stored.record.events().rbegin()->number();
     LogInfo(absl::StrCat("job ", entry.job->id(), ": ", StateName(stored.record.status().state()),
                          entry.job->recovered() ? ", is taken up again" : ""));
@@ -238,7 +245,7 @@ bool JobQueue::OthersRunLocked(const Job& job) const {
 void JobQueue::CloseEverywhere(const std::string& job_id) {
   const ParameterServers servers(LiveServers(options_.cluster), &stopper_);
   absl::MutexLock closing(&closing_mu_);
-  const absl::Status closed = servers.CloseJob(job_id, options_.epoch);
+  const absl::Status closed = servers.CloseJob(job_id, options_.epoch, options_.cluster.next_opening());
   if (!closed.ok()) LogWarning(absl::StrCat("job ", job_id, ": could not be closed: ", closed.message()));
 }
 
@@ -256,7 +263,7 @@ int JobQueue::CloseEnded(int keep) {
   for (const v1::JobStatus& job : to_close) {
     // They may be gone.
     const ParameterServers servers({job.servers().begin(), job.servers().end()}, &stopper_);
-    const absl::Status closed = servers.CloseJob(job.job_id(), options_.epoch);
+    const absl::Status closed = servers.CloseJob(job.job_id(), options_.epoch, options_.cluster.next_opening());
     if (!closed.ok()) LogWarning(absl::StrCat("job ", job.job_id(), ": could not be closed: ", closed.message()));
   }
   return static_cast<int>(to_close.size());

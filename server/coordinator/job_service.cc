@@ -1,6 +1,7 @@
 #include "server/coordinator/job_service.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
@@ -55,8 +56,8 @@ grpc::Status JobService::Watch(grpc::ServerContext* context, const v1::WatchRequ
   const absl::Duration interval = absl::Milliseconds(std::clamp(wanted, kMinIntervalMs, kMaxIntervalMs));
   return AsWatcher([&] {
     return coordinator_.Watch(
-        request->job_id(), interval, [&](const v1::JobStatus& status) { return writer->Write(status); },
-        [&] { return context->IsCancelled(); });
+        request->job_id(), interval, request->displays() ? std::optional(request->first_display()) : std::nullopt,
+        [&](const v1::JobStatus& status) { return writer->Write(status); }, [&] { return context->IsCancelled(); });
   });
 }
 

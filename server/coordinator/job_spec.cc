@@ -5,6 +5,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/printable.h"
 #include "common/base/status_macros.h"
 #include "common/data/iteration_schedule.h"
 #include "common/model/layout.h"
@@ -17,6 +18,39 @@ namespace {
 
 constexpr size_t kMaxJobIdLength = 64;
 constexpr uint32_t kMaxWeight = 1000;
+// What numbers and texts of a job may come to: far beyond what is of use, and far below what overflows or fills a
+// memory.
+constexpr uint64_t kMaxRecords = uint64_t{1} << 40;
+constexpr uint32_t kMaxBatch = 1 << 24;
+constexpr uint32_t kMaxPartitions = 1 << 24;
+constexpr int kMaxPasses = 1 << 20;
+constexpr int kMaxAverageLoss = 1'000'000;
+constexpr uint32_t kMaxServers = 4096;
+constexpr int kMaxTestNets = 64;
+constexpr int kMaxOutputs = 100'000;
+constexpr size_t kMaxNameBytes = 1024;
+constexpr size_t kMaxPathBytes = 4096;
+
+absl::Status CheckAtMost(const std::string& name, uint64_t value, uint64_t most) {
+  if (value <= most) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(name, " must be at most ", most, ", not ", value));
+}
+
+absl::Status CheckText(const std::string& name, const std::string& text, size_t max_bytes) {
+  if (text.size() <= max_bytes && Printable(text, max_bytes) == text) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(name, " must be at most ", max_bytes,
+                                                 " bytes of UTF-8 without control characters, not \"",
+                                                 Printable(text, kMaxPeerNameBytes), "\""));
+}
+
+absl::Status CheckOutputs(const v1::NetOutputs& outputs, const std::string& name) {
+  SAMOVAR_RETURN_IF_ERROR(
+      CheckAtMost(absl::StrCat(name, ": their number"), static_cast<uint64_t>(outputs.outputs_size()), kMaxOutputs));
+  for (const v1::OutputSpec& output : outputs.outputs()) {
+    SAMOVAR_RETURN_IF_ERROR(CheckText(absl::StrCat(name, ": a name"), output.name(), kMaxNameBytes));
+  }
+  return absl::OkStatus();
+}
 
 absl::Status CheckDataset(const v1::DatasetSpec& data, const std::string& name) {
   // A net without a data layer has no records.
@@ -24,6 +58,10 @@ absl::Status CheckDataset(const v1::DatasetSpec& data, const std::string& name) 
     return absl::InvalidArgumentError(
         absl::StrCat(name, ": batch_size and partitions must be set, and both of uri and records or neither"));
   }
+  SAMOVAR_RETURN_IF_ERROR(CheckText(absl::StrCat(name, ": uri"), data.uri(), kMaxPathBytes));
+  SAMOVAR_RETURN_IF_ERROR(CheckAtMost(absl::StrCat(name, ": records"), data.records(), kMaxRecords));
+  SAMOVAR_RETURN_IF_ERROR(CheckAtMost(absl::StrCat(name, ": batch_size"), data.batch_size(), kMaxBatch));
+  SAMOVAR_RETURN_IF_ERROR(CheckAtMost(absl::StrCat(name, ": partitions"), data.partitions(), kMaxPartitions));
   if (data.partitions() > std::max<uint64_t>(1, data.records()) || data.block() > IterationSchedule::kMaxBlock) {
     return absl::InvalidArgumentError(absl::StrCat(name, ": partitions must be at most records, ", data.records(),
                                                    ", and block at most ", IterationSchedule::kMaxBlock));
@@ -72,8 +110,9 @@ absl::Status CheckExports(const v1::JobSpec& spec) {
   const v1::InitialModel& initial = spec.initial_model();
   for (const std::string& path : {spec.export_snapshots(), initial.exported_snapshot()}) {
     if (path.empty() || (path.front() == '/' && path.find('\0') == std::string::npos)) continue;
-    return absl::InvalidArgumentError(absl::StrCat(
-        "export_snapshots and initial_model.exported_snapshot must be absolute paths, not \"", path, "\""));
+    return absl::InvalidArgumentError(
+        absl::StrCat("export_snapshots and initial_model.exported_snapshot must be absolute paths, not \"",
+                     Printable(path, kMaxPeerNameBytes), "\""));
   }
   const bool digests_fit =
       std::all_of(initial.digests().begin(), initial.digests().end(), [](const std::string& digest) {
@@ -94,23 +133,37 @@ uint32_t OrderedParts(const v1::JobSpec& spec) {
   return spec.mode() == v1::CONSISTENCY_BOUNDED && spec.delay() == 0 ? 1 : 0;
 }
 
-absl::Status CheckJobSpec(const v1::JobSpec& spec) {
-  const std::string& id = spec.job_id();
-  const bool id_ok =
-      !id.empty() && id.size() <= kMaxJobIdLength && std::all_of(id.begin(), id.end(), [](unsigned char c) {
-        return absl::ascii_isalnum(c) || c == '-' || c == '_' || c == '.';
-      });
+absl::Status CheckJobName(const std::string& id) {
+  const bool id_ok = !id.empty() && id.size() <= kMaxJobIdLength && std::all_of(id.begin(), id.end(), [](unsigned char c) {
+    return absl::ascii_isalnum(c) || c == '-' || c == '_' || c == '.';
+  });
   if (!id_ok) {
-    return absl::InvalidArgumentError(absl::StrCat("job id \"", id.substr(0, 2 * kMaxJobIdLength),
+    return absl::InvalidArgumentError(absl::StrCat("job id \"", Printable(id, 2 * kMaxJobIdLength),
                                                    "\": use 1 to 64 letters, digits, '-', '_' and '.'"));
   }
+  return absl::OkStatus();
+}
+
+absl::Status CheckJobSpec(const v1::JobSpec& spec) {
+  SAMOVAR_RETURN_IF_ERROR(CheckJobName(spec.job_id()));
   if (spec.solver().max_iter() <= 0) return absl::InvalidArgumentError("solver.max_iter must be at least 1");
   if (spec.solver().iter_size() <= 0) return absl::InvalidArgumentError("solver.iter_size must be at least 1");
+  SAMOVAR_RETURN_IF_ERROR(
+      CheckAtMost("solver.iter_size", static_cast<uint64_t>(spec.solver().iter_size()), kMaxPasses));
+  SAMOVAR_RETURN_IF_ERROR(CheckAtMost(
+      "solver.average_loss", static_cast<uint64_t>(std::max(0, spec.solver().average_loss())), kMaxAverageLoss));
+  SAMOVAR_RETURN_IF_ERROR(CheckAtMost("servers", spec.servers(), kMaxServers));
+  SAMOVAR_RETURN_IF_ERROR(
+      CheckAtMost("the number of test nets", static_cast<uint64_t>(spec.test_nets_size()), kMaxTestNets));
   if (spec.servers() == 0) return absl::InvalidArgumentError("servers must be at least 1");
   if (spec.weight() > kMaxWeight)
     return absl::InvalidArgumentError(absl::StrCat("weight must be at most ", kMaxWeight));
   SAMOVAR_RETURN_IF_ERROR(CheckLearningRate(spec.solver()));
   SAMOVAR_RETURN_IF_ERROR(CheckLayout(spec.layout()));
+  for (const v1::ParameterBlob& blob : spec.layout().blobs()) {
+    SAMOVAR_RETURN_IF_ERROR(CheckText("the name of a layer", blob.layer(), kMaxNameBytes));
+  }
+  SAMOVAR_RETURN_IF_ERROR(CheckOutputs(spec.train_outputs(), "train_outputs"));
   SAMOVAR_RETURN_IF_ERROR(CheckDataset(spec.train_data(), "train_data"));
   SAMOVAR_RETURN_IF_ERROR(CheckMode(spec));
   SAMOVAR_RETURN_IF_ERROR(CheckExports(spec));
@@ -119,6 +172,7 @@ absl::Status CheckJobSpec(const v1::JobSpec& spec) {
   }
   for (int i = 0; i < spec.test_data_size(); ++i) {
     SAMOVAR_RETURN_IF_ERROR(CheckDataset(spec.test_data(i), absl::StrCat("test_data ", i)));
+    SAMOVAR_RETURN_IF_ERROR(CheckOutputs(spec.test_outputs(i), absl::StrCat("test_outputs ", i)));
   }
   return absl::OkStatus();
 }

@@ -2,10 +2,15 @@
 
 #include <algorithm>
 
+#include "common/base/printable.h"
+
 namespace samovar {
 
 absl::Status Membership::RegisterServer(const v1::RegisterServerRequest& request, absl::Time now) {
   if (request.address().empty()) return absl::InvalidArgumentError("a server registered without its address");
+  if (Printable(request.address(), kMaxPeerNameBytes) != request.address()) {
+    return absl::InvalidArgumentError("a server registered with an address that is too long, or no text");
+  }
   const Server* const known = FindSuccessor(servers_, request);
   if (known == nullptr) {
     servers_.push_back({request, now});
@@ -41,7 +46,11 @@ const Membership::Server* Membership::FindServer(const std::string& address) con
 
 uint64_t Membership::Join(const v1::JoinRequest& request, absl::Time now) {
   const uint64_t id = next_worker_++;
-  workers_[id] = Worker{id, request, now};
+  v1::JoinRequest description = request;
+  for (std::string* text : {description.mutable_name(), description.mutable_version(), description.mutable_isa()}) {
+    *text = Printable(*text, kMaxPeerNameBytes);
+  }
+  workers_[id] = Worker{id, description, now};
   return id;
 }
 

@@ -177,11 +177,12 @@ absl::Status ParameterServers::Thaw(const std::string& job_id, uint64_t epoch, u
       .status();
 }
 
-absl::Status ParameterServers::CloseJob(const std::string& job_id, uint64_t epoch) const {
+absl::Status ParameterServers::CloseJob(const std::string& job_id, uint64_t epoch, uint64_t before_opening) const {
   const auto request = [&](size_t) {
     v1::CloseJobRequest message;
     message.set_job_id(job_id);
     message.set_epoch(epoch);
+    message.set_before_opening(before_opening);
     return message;
   };
   return CallAll<v1::CloseJobRequest, v1::CloseJobResponse>({stubs_, addresses_, *stopper_}, &Stub::AsyncCloseJob,

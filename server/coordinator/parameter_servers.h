@@ -37,7 +37,8 @@ class ParameterServers {
   absl::StatusOr<std::vector<v1::ExportResponse>> Export(const std::string& job_id, uint64_t epoch, uint64_t iteration,
                                                          const std::string& directory) const;
   absl::Status Thaw(const std::string& job_id, uint64_t epoch, uint64_t iteration) const;
-  absl::Status CloseJob(const std::string& job_id, uint64_t epoch) const;
+  // Where it is open as a lower opening than this.
+  absl::Status CloseJob(const std::string& job_id, uint64_t epoch, uint64_t before_opening) const;
 
  private:
   const std::vector<std::string> addresses_;

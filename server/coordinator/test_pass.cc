@@ -10,6 +10,8 @@ namespace {
 
 // Enough that workers of different speeds finish together.
 constexpr uint64_t kSlicesPerWorker = 4;
+// More of them do not get smaller slices.
+constexpr uint64_t kMaxWorkers = 4096;
 
 }  // namespace
 
@@ -20,13 +22,15 @@ TestPass::TestPass(uint64_t frozen_iteration, uint32_t net, const v1::DatasetSpe
       records_(data.records()),
       outputs_(outputs),
       sums_(static_cast<size_t>(outputs.outputs_size())) {
-  const uint64_t batches = (data.records() + data.batch_size() - 1) / data.batch_size();
-  const uint64_t wanted = std::max<uint64_t>(1, workers) * kSlicesPerWorker;
+  const uint64_t batches = data.records() / data.batch_size() + (data.records() % data.batch_size() != 0 ? 1 : 0);
+  const uint64_t wanted = std::clamp<uint64_t>(workers, 1, kMaxWorkers) * kSlicesPerWorker;
+  // Rounded down: at most twice as many slices as are wanted.
   const uint64_t step = std::max<uint64_t>(1, batches / wanted) * data.batch_size();
-  for (uint64_t begin = 0; begin < data.records(); begin += step) {
+  for (uint64_t begin = 0; begin < data.records();) {
     Slice slice;
     slice.begin = begin;
-    slice.end = std::min(begin + step, data.records());
+    slice.end = begin + std::min(step, data.records() - begin);
+    begin = slice.end;
     slices_.push_back(slice);
   }
   missing_ = slices_.size();

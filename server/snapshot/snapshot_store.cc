@@ -10,6 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "common/base/status_macros.h"
 #include "common/data/lmdb.h"
+#include "common/model/epochs.h"
 #include "server/snapshot/chunk_record.h"
 
 namespace samovar {
@@ -81,7 +82,8 @@ absl::StatusOr<uint64_t> ReadEpoch(const LmdbTransaction& transaction) {
   if (bytes->size() != sizeof(uint64_t)) return absl::DataLossError("the note of the highest epoch is damaged");
   uint64_t epoch = 0;
   for (const char byte : *bytes) epoch = epoch << 8 | static_cast<unsigned char>(byte);
-  return epoch;
+  // No coordinator comes to such an epoch: a stranger's call was noted, which would shut all coordinators out.
+  return epoch > kMaxEpoch ? 0 : epoch;
 }
 
 absl::Status Remove(const v1::SnapshotManifest& manifest, LmdbTransaction* transaction) {

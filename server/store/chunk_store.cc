@@ -10,6 +10,7 @@
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "common/caffe/file_digest.h"
+#include "common/model/epochs.h"
 #include "common/model/exported_snapshot.h"
 #include "common/model/initial_values.h"
 #include "common/model/layout.h"
@@ -47,6 +48,13 @@ absl::StatusOr<std::shared_ptr<const FrozenCopy>> FindFrozen(const HostedJob& jo
       absl::StrCat("job \"", job.id(), "\" has no frozen copy ", iteration, " here; freeze it first"));
 }
 
+// An opening is a number of its coordinator's epoch, or of an earlier one.
+absl::Status CheckOpeningOf(const v1::OpenJobRequest& request) {
+  if (request.opening() >> kOpeningBits <= request.epoch()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("job \"", request.job_id(), "\": opening ", request.opening(),
+                                                 " is none of a coordinator in epoch ", request.epoch()));
+}
+
 void EndThread(ChunkWalk* walk, const absl::Status& status) {
   absl::MutexLock lock(&walk->mu);
   --walk->busy_threads;
@@ -72,7 +80,6 @@ ChunkStore::ChunkStore(const Options& options, SnapshotStore* snapshots)
       snapshots_(snapshots),
       budget_(options.max_parameter_bytes),
       epoch_(options.epoch),
-      noted_epoch_(options.epoch),
       apply_threads_(options.apply_threads, options.max_queued),
       frozen_reader_(1, options.max_queued),
       expirer_([this] { ExpireWaits(); }) {}
@@ -139,34 +146,50 @@ void ChunkStore::EndWaits() {
   }
 }
 
-absl::Status ChunkStore::AdmitEpoch(uint64_t epoch) {
-  absl::MutexLock lock(&mu_);
-  if (epoch < epoch_) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("epoch ", epoch, " is older than ", epoch_,
-                     ", the newest that this server has seen: the coordinator was replaced; "
-                     "join it again. If it was not, but has lost its state directory, write ",
-                     epoch_, " into coordinator/epoch there, and start it again"));
+absl::Status ChunkStore::CheckEpochLocked(uint64_t epoch) const {
+  if (epoch > kMaxEpoch || (epoch > epoch_ && epoch - epoch_ > kMaxEpochStep)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("no coordinator has come to epoch ", epoch, "; the newest that this server has seen is ", epoch_));
   }
-  epoch_ = epoch;
-  return absl::OkStatus();
+  if (epoch >= epoch_) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("epoch ", epoch, " is older than ", epoch_,
+                   ", the newest that this server has seen: the coordinator was replaced; "
+                   "join it again. If it was not, but has lost its state directory, write ",
+                   epoch_, " into coordinator/epoch there, and start it again"));
+}
+
+absl::Status ChunkStore::CheckEpoch(uint64_t epoch) const {
+  absl::MutexLock lock(&mu_);
+  return CheckEpochLocked(epoch);
 }
 
 absl::Status ChunkStore::AdmitCoordinator(uint64_t epoch) {
-  SAMOVAR_RETURN_IF_ERROR(AdmitEpoch(epoch));
   {
     absl::MutexLock lock(&mu_);
-    if (epoch <= noted_epoch_) return absl::OkStatus();
+    SAMOVAR_RETURN_IF_ERROR(CheckEpochLocked(epoch));
+    if (epoch == epoch_) return absl::OkStatus();
   }
   if (const absl::Status noted = snapshots_->NoteEpoch(epoch); !noted.ok()) {
     return absl::UnavailableError(
         absl::StrCat(noted.message(),
-                     "; this server waits for its disk, lest an older coordinator be obeyed when it "
-                     "is restarted"));
+                     "; this server waits for its disk, because once it is restarted it would "
+                     "obey an older coordinator"));
   }
   absl::MutexLock lock(&mu_);
-  noted_epoch_ = std::max(noted_epoch_, epoch);
+  SAMOVAR_RETURN_IF_ERROR(CheckEpochLocked(epoch));
+  epoch_ = epoch;
   return absl::OkStatus();
+}
+
+absl::Status ChunkStore::AdmitWorker(uint64_t epoch) const {
+  absl::MutexLock lock(&mu_);
+  if (epoch > epoch_) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("epoch ", epoch, " is newer than ", epoch_,
+                     ", the newest of a coordinator that has called this server; join the coordinator again"));
+  }
+  return CheckEpochLocked(epoch);
 }
 
 absl::StatusOr<std::shared_ptr<HostedJob>> ChunkStore::FindJob(const std::string& job_id) const {
@@ -194,10 +217,13 @@ void ChunkStore::EndOpen(const std::string& job_id, std::shared_ptr<HostedJob> j
 
 absl::Status ChunkStore::OpenJob(const v1::OpenJobRequest& request, v1::OpenJobResponse* response) {
   SAMOVAR_RETURN_IF_ERROR(CheckJobId(request.job_id()));
-  SAMOVAR_RETURN_IF_ERROR(AdmitCoordinator(request.epoch()));
+  SAMOVAR_RETURN_IF_ERROR(CheckEpoch(request.epoch()));
+  SAMOVAR_RETURN_IF_ERROR(CheckOpeningOf(request));
   std::shared_ptr<HostedJob> job = BeginOpen(request.job_id());
   if (job != nullptr) {
     SAMOVAR_RETURN_IF_ERROR(job->CheckSame(request));
+    SAMOVAR_RETURN_IF_ERROR(job->CheckNewOpening(request.opening()));
+    SAMOVAR_RETURN_IF_ERROR(AdmitCoordinator(request.epoch()));
     SAMOVAR_RETURN_IF_ERROR(job->TakeOpening(request.opening()));
     // They belong to a coordinator, or to a checkpoint, that is no more.
     job->ThawAll();
@@ -226,6 +252,7 @@ absl::StatusOr<std::shared_ptr<HostedJob>> ChunkStore::MakeJob(const v1::OpenJob
     SAMOVAR_RETURN_IF_ERROR(Fill(job, *initial));
   }
   SAMOVAR_RETURN_IF_ERROR(job->CheckWholeUnits());
+  SAMOVAR_RETURN_IF_ERROR(AdmitCoordinator(request.epoch()));
   SAMOVAR_RETURN_IF_ERROR(snapshots_->NotePlace(job->Describe()));
   return job;
 }
@@ -307,8 +334,9 @@ absl::Status ChunkStore::GetLedgers(const v1::GetLedgersRequest& request, v1::Ge
 }
 
 absl::Status ChunkStore::Freeze(const v1::FreezeRequest& request) {
-  SAMOVAR_RETURN_IF_ERROR(AdmitCoordinator(request.epoch()));
+  SAMOVAR_RETURN_IF_ERROR(CheckEpoch(request.epoch()));
   SAMOVAR_ASSIGN_OR_RETURN(std::shared_ptr<HostedJob> job, FindJob(request.job_id()));
+  SAMOVAR_RETURN_IF_ERROR(AdmitCoordinator(request.epoch()));
   if (!job->BeginFreeze(request.iteration())) return absl::OkStatus();
   auto copy = std::make_shared<FrozenCopy>();
   absl::Status status;
@@ -328,9 +356,10 @@ absl::Status ChunkStore::Freeze(const v1::FreezeRequest& request) {
 
 absl::Status ChunkStore::Persist(const v1::PersistRequest& request, v1::PersistResponse* response) {
   if (request.keep() == 0) return absl::InvalidArgumentError("keep must be at least 1");
-  SAMOVAR_RETURN_IF_ERROR(AdmitCoordinator(request.epoch()));
+  SAMOVAR_RETURN_IF_ERROR(CheckEpoch(request.epoch()));
   SAMOVAR_ASSIGN_OR_RETURN(std::shared_ptr<HostedJob> job, FindJob(request.job_id()));
   SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<const FrozenCopy> copy, FindFrozen(*job, request.iteration()));
+  SAMOVAR_RETURN_IF_ERROR(AdmitCoordinator(request.epoch()));
   SAMOVAR_ASSIGN_OR_RETURN(const uint64_t bytes,
                            snapshots_->Write(job->MakeManifest(request.iteration()), copy->chunks, request.keep()));
   response->set_bytes(bytes);
@@ -338,7 +367,7 @@ absl::Status ChunkStore::Persist(const v1::PersistRequest& request, v1::PersistR
 }
 
 absl::Status ChunkStore::Export(const v1::ExportRequest& request, v1::ExportResponse* response) {
-  SAMOVAR_RETURN_IF_ERROR(AdmitEpoch(request.epoch()));
+  SAMOVAR_RETURN_IF_ERROR(CheckEpoch(request.epoch()));
   SAMOVAR_ASSIGN_OR_RETURN(std::shared_ptr<HostedJob> job, FindJob(request.job_id()));
   SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<const FrozenCopy> copy, FindFrozen(*job, request.iteration()));
   SAMOVAR_ASSIGN_OR_RETURN(*response->mutable_file(), ExportShare(request.directory(), job->Describe(), copy->chunks));
@@ -376,8 +405,9 @@ absl::Status ChunkStore::SaveJob(const std::shared_ptr<HostedJob>& job) {
 }
 
 absl::Status ChunkStore::Thaw(const v1::ThawRequest& request) {
-  SAMOVAR_RETURN_IF_ERROR(AdmitCoordinator(request.epoch()));
+  SAMOVAR_RETURN_IF_ERROR(CheckEpoch(request.epoch()));
   SAMOVAR_ASSIGN_OR_RETURN(std::shared_ptr<HostedJob> job, FindJob(request.job_id()));
+  SAMOVAR_RETURN_IF_ERROR(AdmitCoordinator(request.epoch()));
   job->Thaw(request.iteration());
   return absl::OkStatus();
 }
@@ -395,7 +425,7 @@ absl::Status ChunkStore::ListSnapshots(const v1::ListSnapshotsRequest& request, 
 }
 
 absl::Status ChunkStore::Skip(const v1::SkipRequest& request, v1::SkipResponse* response) {
-  SAMOVAR_RETURN_IF_ERROR(AdmitEpoch(request.epoch()));
+  SAMOVAR_RETURN_IF_ERROR(AdmitWorker(request.epoch()));
   SAMOVAR_ASSIGN_OR_RETURN(std::shared_ptr<HostedJob> job, FindJob(request.job_id()));
   SAMOVAR_RETURN_IF_ERROR(job->CheckOpening(request.opening()));
   if (request.iteration() >= job->max_iter()) {
@@ -416,17 +446,30 @@ absl::Status ChunkStore::Skip(const v1::SkipRequest& request, v1::SkipResponse* 
   return absl::OkStatus();
 }
 
+std::shared_ptr<HostedJob> ChunkStore::FindToClose(const v1::CloseJobRequest& request) const {
+  const auto idle = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return !opening_.contains(request.job_id()); };
+  mu_.Await(absl::Condition(&idle));
+  const auto found = jobs_.find(request.job_id());
+  if (found == jobs_.end()) return nullptr;
+  // It was opened after the call was made, which has been under way for long.
+  if (request.before_opening() != 0 && found->second->opening() >= request.before_opening()) return nullptr;
+  return found->second;
+}
+
 absl::Status ChunkStore::CloseJob(const v1::CloseJobRequest& request) {
-  SAMOVAR_RETURN_IF_ERROR(AdmitCoordinator(request.epoch()));
+  SAMOVAR_RETURN_IF_ERROR(CheckEpoch(request.epoch()));
   std::shared_ptr<HostedJob> job;
   {
     absl::MutexLock lock(&mu_);
-    const auto idle = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return !opening_.contains(request.job_id()); };
-    mu_.Await(absl::Condition(&idle));
-    const auto found = jobs_.find(request.job_id());
-    if (found == jobs_.end()) return absl::OkStatus();
-    job = std::move(found->second);
-    jobs_.erase(found);
+    job = FindToClose(request);
+  }
+  if (job == nullptr) return absl::OkStatus();
+  SAMOVAR_RETURN_IF_ERROR(AdmitCoordinator(request.epoch()));
+  {
+    absl::MutexLock lock(&mu_);
+    // Another call may have closed it meanwhile, and a third opened it again.
+    if (FindToClose(request) != job) return absl::OkStatus();
+    jobs_.erase(request.job_id());
   }
   // What waits for the job's chunks holds the job.
   ForEachWaits(job, [id = job->id()](WatermarkWaits& waits) {

@@ -94,11 +94,17 @@ class ChunkStore {
  private:
   friend class ExchangeOperation;
 
-  // Of a worker's call. FAILED_PRECONDITION: older than one seen.
-  absl::Status AdmitEpoch(uint64_t epoch) ABSL_LOCKS_EXCLUDED(mu_);
-  // Of a coordinator's call, which calls this before its workers do: as AdmitEpoch, and a later process of this server refuses older
-  // ones as well. Blocks for the disk if the epoch is new. UNAVAILABLE: the disk does not take it.
+  // Of a coordinator's call; changes nothing. FAILED_PRECONDITION: older than one seen. INVALID_ARGUMENT: no
+  // coordinator has come to it.
+  absl::Status CheckEpoch(uint64_t epoch) const ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status CheckEpochLocked(uint64_t epoch) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Of a coordinator's call that will be done: as CheckEpoch, and older ones are refused from now on, also by a later
+  // process of this server. Blocks for the disk if the epoch is new. UNAVAILABLE: the disk does not take it; nothing is
+  // changed. REQUIRES: all else of the request was checked
   absl::Status AdmitCoordinator(uint64_t epoch) ABSL_LOCKS_EXCLUDED(mu_);
+  // Of a worker's call, which comes after its coordinator's. FAILED_PRECONDITION: older, or newer than what
+  // coordinators called with.
+  absl::Status AdmitWorker(uint64_t epoch) const ABSL_LOCKS_EXCLUDED(mu_);
   // NOT_FOUND: not open.
   absl::StatusOr<std::shared_ptr<HostedJob>> FindJob(const std::string& job_id) const ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -106,6 +112,8 @@ class ChunkStore {
   // the claim, which EndOpen ends.
   std::shared_ptr<HostedJob> BeginOpen(const std::string& job_id) ABSL_LOCKS_EXCLUDED(mu_);
   void EndOpen(const std::string& job_id, std::shared_ptr<HostedJob> job) ABSL_LOCKS_EXCLUDED(mu_);
+  // Null: it is not open, or not what the call was to close. Waits while the job is being opened.
+  std::shared_ptr<HostedJob> FindToClose(const v1::CloseJobRequest& request) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::StatusOr<std::shared_ptr<HostedJob>> MakeJob(const v1::OpenJobRequest& request);
   // With the fillers' values, and what the model files give in their place.
   absl::Status Fill(const std::shared_ptr<HostedJob>& job, const InitialValues& initial);
@@ -134,9 +142,8 @@ class ChunkStore {
   Stopper stopper_;
 
   mutable absl::Mutex mu_;
+  // The snapshot store has noted it.
   uint64_t epoch_ ABSL_GUARDED_BY(mu_);
-  // That the snapshot store has noted; at most epoch_.
-  uint64_t noted_epoch_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, std::shared_ptr<HostedJob>> jobs_ ABSL_GUARDED_BY(mu_);
   std::set<std::string> opening_ ABSL_GUARDED_BY(mu_);
 

@@ -112,7 +112,7 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
     if (request_.apply() || request_.squares_size() > 0) SAMOVAR_RETURN_IF_ERROR(CheckClipping());
     if (request_.push_size() == 0 && !request_.apply()) return absl::OkStatus();
 
-    SAMOVAR_RETURN_IF_ERROR(store_->AdmitEpoch(request_.epoch()));
+    SAMOVAR_RETURN_IF_ERROR(store_->AdmitWorker(request_.epoch()));
     SAMOVAR_RETURN_IF_ERROR(job_->CheckOpening(request_.opening()));
     SAMOVAR_RETURN_IF_ERROR(CheckIteration());
     if (request_.push_size() > 0) SAMOVAR_RETURN_IF_ERROR(CheckUnit());

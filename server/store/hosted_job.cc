@@ -135,14 +135,28 @@ absl::Status HostedJob::CheckSame(const v1::OpenJobRequest& request) const {
   return absl::OkStatus();
 }
 
+absl::Status HostedJob::CheckNewOpeningLocked(uint64_t opening) const {
+  if (opening >= opening_) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat("job \"", id(), "\" is open here as opening ", opening_,
+                                                    ", which is newer than ", opening,
+                                                    "; its coordinator has opened it again since"));
+}
+
+absl::Status HostedJob::CheckNewOpening(uint64_t opening) const {
+  absl::MutexLock lock(&mu_);
+  return CheckNewOpeningLocked(opening);
+}
+
 absl::Status HostedJob::TakeOpening(uint64_t opening) {
   absl::MutexLock lock(&mu_);
-  if (opening < opening_) {
-    return absl::FailedPreconditionError(absl::StrCat("job \"", id(), "\" is open here as opening ", opening_, ", which is newer than ",
-                                                      opening, "; its coordinator has opened it again since"));
-  }
+  SAMOVAR_RETURN_IF_ERROR(CheckNewOpeningLocked(opening));
   opening_ = opening;
   return absl::OkStatus();
+}
+
+uint64_t HostedJob::opening() const {
+  absl::MutexLock lock(&mu_);
+  return opening_;
 }
 
 absl::Status HostedJob::CheckOpening(uint64_t opening) const {

@@ -73,6 +73,10 @@ class HostedJob {
   uint64_t max_iter() const { return static_cast<uint64_t>(request_.solver().max_iter()); }
   // As OpenJobRequest.opening: the job is opened once more. FAILED_PRECONDITION: it is open as a higher one.
   absl::Status TakeOpening(uint64_t opening) ABSL_LOCKS_EXCLUDED(mu_);
+  // As TakeOpening, but changes nothing.
+  absl::Status CheckNewOpening(uint64_t opening) const ABSL_LOCKS_EXCLUDED(mu_);
+  // The newest.
+  uint64_t opening() const ABSL_LOCKS_EXCLUDED(mu_);
   // Whether a push that names this opening may be applied. FAILED_PRECONDITION says what to do if not.
   absl::Status CheckOpening(uint64_t opening) const ABSL_LOCKS_EXCLUDED(mu_);
   // Bytes of all weights and states.
@@ -98,6 +102,7 @@ class HostedJob {
   void ThawAll() ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
+  absl::Status CheckNewOpeningLocked(uint64_t opening) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   HostedJob(const v1::OpenJobRequest& request, ChunkPlan plan, std::vector<uint32_t> numbers,
             std::unique_ptr<const SolverRule> rule);
   uint64_t CountBytes() const;

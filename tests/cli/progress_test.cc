@@ -31,6 +31,15 @@ v1::JobStatus Running(uint64_t iteration, double seconds) {
   return status;
 }
 
+void AddDisplay(v1::JobStatus* status, uint64_t iteration, double seconds) {
+  v1::DisplayLine* line = status->add_displays();
+  line->set_iteration(iteration);
+  line->set_seconds(seconds);
+  line->set_loss(0.5);
+  line->set_learning_rate(0.01);
+  AddOutput(line->mutable_outputs(), "loss", 0.375, 1);
+}
+
 v1::TestReport Test(uint64_t iteration) {
   v1::TestReport report;
   report.set_iteration(iteration);
@@ -41,19 +50,28 @@ v1::TestReport Test(uint64_t iteration) {
 
 }  // namespace
 
-TEST_CASE("a display is due when the job passes a multiple of the interval, however far") {
-  NewsFilter filter(100);
-  CHECK(filter.Take(Running(0, 0)).display_iterations == 0);
-  CHECK(filter.Take(Running(99, 1)).display_iterations == 0);
-  const JobNews news = filter.Take(Running(350, 2));
-  CHECK(news.display_iterations == 350);
-  CHECK(news.display_seconds == 2);
-  CHECK(filter.Take(Running(399, 3)).display_iterations == 0);
-  CHECK(filter.Take(Running(400, 4)).display_iterations == 50);
+TEST_CASE("each line of the display is news once, in order, with the time since the one before") {
+  NewsFilter filter;
+  v1::JobStatus status = Running(150, 2);
+  AddDisplay(&status, 0, 0.5);
+  AddDisplay(&status, 100, 1);
+  std::vector<Display> displays = filter.Take(status).displays;
+  REQUIRE(displays.size() == 2);
+  CHECK(displays[0].line.iteration() == 0);
+  CHECK(displays[0].iterations == 0);
+  CHECK(displays[1].line.iteration() == 100);
+  CHECK(displays[1].iterations == 100);
+  CHECK(displays[1].seconds == 0.5);
+  // A coordinator that was started again knows them once more, and counts seconds anew.
+  AddDisplay(&status, 200, 0.25);
+  displays = filter.Take(status).displays;
+  REQUIRE(displays.size() == 1);
+  CHECK(displays[0].line.iteration() == 200);
+  CHECK(displays[0].seconds == 0.25);
 }
 
 TEST_CASE("each notice is news once, also when older ones are no longer kept") {
-  NewsFilter filter(0);
+  NewsFilter filter;
   v1::JobStatus status = Running(100, 1);
   status.add_notices(std::string("a"));
   status.add_notices(std::string("b"));
@@ -78,22 +96,8 @@ TEST_CASE("a running job that waits shows what for") {
   CHECK(StatusLine(status) == "iteration 500/2000  server 10.0.0.7:7100 is gone");
 }
 
-TEST_CASE("without an interval nothing is displayed") {
-  NewsFilter filter(0);
-  CHECK(filter.Take(Running(2000, 1)).display_iterations == 0);
-}
-
-TEST_CASE("a resumed job's first display counts from where it resumed") {
-  NewsFilter filter(100);
-  v1::JobStatus status = Running(1000, 0);
-  status.set_resumed_from(1000);
-  CHECK(filter.Take(status).display_iterations == 0);
-  status.set_iteration(1150);
-  CHECK(filter.Take(status).display_iterations == 150);
-}
-
 TEST_CASE("a job that has gone back is told anew from there") {
-  NewsFilter filter(100);
+  NewsFilter filter;
   v1::JobStatus status = Running(1000, 50);
   *status.add_tests() = Test(0);
   *status.add_tests() = Test(500);
@@ -103,20 +107,18 @@ TEST_CASE("a job that has gone back is told anew from there") {
   status = Running(500, 1);
   *status.add_tests() = Test(0);
   status.add_snapshots(500);
-  CHECK(filter.Take(status).display_iterations == 0);
+  CHECK(filter.Take(status).tests.empty());
   *status.add_tests() = Test(550);
   status.set_iteration(600);
   status.set_seconds(3);
   const JobNews news = filter.Take(status);
-  CHECK(news.display_iterations == 100);
-  CHECK(news.display_seconds == 2);
   REQUIRE(news.tests.size() == 1);
   CHECK(news.tests[0].iteration() == 550);
   CHECK(news.snapshots.empty());
 }
 
 TEST_CASE("tests, snapshots and errors are news once") {
-  NewsFilter filter(0);
+  NewsFilter filter;
   v1::JobStatus status = Running(500, 1);
   *status.add_tests() = Test(0);
   *status.add_tests() = Test(500);
@@ -136,12 +138,12 @@ TEST_CASE("tests, snapshots and errors are news once") {
 }
 
 TEST_CASE("training is displayed in the lines of Caffe's log") {
-  JobNews news;
-  news.display_iterations = 100;
-  news.display_seconds = 0.5;
-  CHECK(DisplayLines(Running(500, 2.5), news) == Lines{"Iteration 500 (200 iter/s, 0.5s/100 iters), loss = 0.5",
-                                                       "    Train net output #0: loss = 0.375 (* 1 = 0.375 loss)",
-                                                       "Iteration 500, lr = 0.01"});
+  v1::JobStatus status;
+  AddDisplay(&status, 500, 2.5);
+  CHECK(DisplayLines({status.displays(0), 100, 0.5}) ==
+        Lines{"Iteration 500 (200 iter/s, 0.5s/100 iters), loss = 0.5",
+              "    Train net output #0: loss = 0.375 (* 1 = 0.375 loss)", "Iteration 500, lr = 0.01"});
+  CHECK(DisplayLines({status.displays(0), 0, 0.5})[0] == "Iteration 500 (0 iter/s, 0.5s/0 iters), loss = 0.5");
 }
 
 TEST_CASE("tests are told in the lines of Caffe's log") {

@@ -4,6 +4,12 @@
 
 namespace samovar {
 
+TEST_CASE("a server that was not heard of lately is not counted for a job that names no number") {
+  v1::ClusterStatus status;
+  for (const double silent : {0.0, 2.5, 9.0, 11.0, 5000.0}) status.add_servers()->set_silent_seconds(silent);
+  CHECK(LiveServers(status) == 3);
+}
+
 TEST_CASE("a cluster's status is shown in aligned tables") {
   v1::ClusterStatus status;
   status.set_version("0.1.0");

@@ -4,10 +4,13 @@
 
 #include <csignal>
 #include <filesystem>
+#include <functional>
 #include <thread>
 
+#include "absl/strings/match.h"
 #include "absl/synchronization/notification.h"
 #include "server/coordinator/epoch_file.h"
+#include "server/coordinator/job_table.h"
 #include "tests/support/catch.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_dir.h"
@@ -44,7 +47,7 @@ std::unique_ptr<Coordinator> CoordinatorIn(const TempDir& dir) {
 v1::JobStatus EndOf(const Coordinator& coordinator, const std::string& id) {
   v1::JobStatus last;
   REQUIRE_OK(coordinator.Watch(
-      id, absl::Milliseconds(1),
+      id, absl::Milliseconds(1), std::nullopt,
       [&](const v1::JobStatus& status) {
         last = status;
         return true;
@@ -122,14 +125,14 @@ TEST_CASE("jobs wait in a queue, say what for, and have names of their own") {
   CHECK(coordinator->Get("second")->state() == v1::JOB_STATE_QUEUED);
   // The first says that it lacks servers as soon as somebody has looked.
   REQUIRE_OK(coordinator->Watch(
-      "first", absl::Milliseconds(1),
+      "first", absl::Milliseconds(1), std::nullopt,
       [](const v1::JobStatus& status) { return status.cause() != "waits for servers: 0 of 2 have registered"; },
       [] { return false; }));
   v1::RegisterServerRequest server;
   server.set_address("127.0.0.1:1");
   REQUIRE_OK(coordinator->RegisterServer(server));
   REQUIRE_OK(coordinator->Watch(
-      "first", absl::Milliseconds(1),
+      "first", absl::Milliseconds(1), std::nullopt,
       [](const v1::JobStatus& status) { return status.cause() != "waits for servers: 1 of 2 have registered"; },
       [] { return false; }));
   REQUIRE_STATUS(coordinator->Get("third"), absl::StatusCode::kNotFound, "third");
@@ -156,7 +159,7 @@ TEST_CASE("a job does not end with its coordinator, and its watchers are told th
   coordinator->Stop();
   v1::JobState last = v1::JOB_STATE_UNSPECIFIED;
   const absl::Status watched = coordinator->Watch(
-      "lenet", absl::Milliseconds(1),
+      "lenet", absl::Milliseconds(1), std::nullopt,
       [&](const v1::JobStatus& status) {
         last = status.state();
         return true;
@@ -302,6 +305,80 @@ class FullDisk {
  private:
   rlimit former_;
 };
+
+TEST_CASE("a job whose numbers or texts are beyond all measure is refused, and names which") {
+  const TempDir dir;
+  const auto coordinator = CoordinatorIn(dir);
+  const auto refused = [&](const std::function<void(v1::JobSpec*)>& change, const std::string& what) {
+    v1::JobSpec spec = SpecOf("job");
+    change(&spec);
+    REQUIRE_STATUS(coordinator->Submit(spec).status(), absl::StatusCode::kInvalidArgument, what);
+  };
+  const auto add_test = [](v1::JobSpec* spec) {
+    spec->add_test_nets();
+    spec->add_test_outputs();
+    *spec->add_test_data() = spec->train_data();
+    return spec->mutable_test_data(0);
+  };
+  refused([&](v1::JobSpec* spec) { add_test(spec)->set_records(UINT64_MAX); }, "test_data 0: records must be at most");
+  refused([&](v1::JobSpec* spec) { add_test(spec)->set_batch_size(UINT32_MAX); },
+          "test_data 0: batch_size must be at most");
+  refused([](v1::JobSpec* spec) { spec->mutable_train_data()->set_records(uint64_t{1} << 63); },
+          "train_data: records must be at most");
+  refused([](v1::JobSpec* spec) { spec->mutable_train_data()->set_uri("a\n" + std::string(1 << 20, 'x')); }, "a\\nxxx");
+  refused([](v1::JobSpec* spec) { spec->set_servers(UINT32_MAX); }, "servers must be at most");
+  refused([](v1::JobSpec* spec) { spec->mutable_solver()->set_average_loss(INT32_MAX); },
+          "solver.average_loss must be at most");
+  refused([](v1::JobSpec* spec) { spec->mutable_solver()->set_iter_size(INT32_MAX); },
+          "solver.iter_size must be at most");
+  refused([](v1::JobSpec* spec) { spec->mutable_layout()->mutable_blobs(0)->set_layer("\x1b[2J"); }, "\\x1b[2J");
+  refused([](v1::JobSpec* spec) { spec->mutable_train_outputs()->add_outputs()->set_name(std::string(1 << 20, 'n')); },
+          "train_outputs");
+}
+
+TEST_CASE("a job in the table that cannot be taken up is FAILED with the reason, and the others go on") {
+  const TempDir dir;
+  {
+    const auto table = JobTable::Open(dir.path() + "/coordinator/jobs", 1);
+    REQUIRE_OK(table.status());
+    JobTable::Entry entry;
+    entry.number = 1;
+    entry.spec = SpecOf("bad");
+    entry.spec.add_test_nets();
+    entry.spec.add_test_outputs();
+    *entry.spec.add_test_data() = entry.spec.train_data();
+    entry.spec.mutable_test_data(0)->set_records(UINT64_MAX);
+    entry.record.set_begun(true);
+    entry.record.mutable_status()->set_state(v1::JOB_STATE_RUNNING);
+    REQUIRE_OK((*table)->Insert(entry, {}));
+    entry.number = 2;
+    entry.spec = SpecOf("good");
+    REQUIRE_OK((*table)->Insert(entry, {}));
+  }
+  const auto coordinator = CoordinatorIn(dir);
+  const auto bad = coordinator->Get("bad");
+  REQUIRE_OK(bad);
+  CHECK(bad->state() == v1::JOB_STATE_FAILED);
+  CHECK(absl::StrContains(bad->cause(), "test_data 0: records must be at most"));
+  const auto good = coordinator->Get("good");
+  REQUIRE_OK(good);
+  CHECK(good->state() == v1::JOB_STATE_QUEUED);
+}
+
+TEST_CASE("what peers call themselves is short, and one line") {
+  const TempDir dir;
+  const auto coordinator = CoordinatorIn(dir);
+  v1::JoinRequest join;
+  join.set_name("a\nE server: forged\x1b[2J" + std::string(1 << 20, 'x'));
+  coordinator->Join(join);
+  const v1::ClusterStatus status = coordinator->Status();
+  REQUIRE(status.workers_size() == 1);
+  CHECK(status.workers(0).name().size() < 400);
+  CHECK(absl::StartsWith(status.workers(0).name(), "a\\nE server: forged\\x1b[2Jxxx"));
+  v1::RegisterServerRequest server;
+  server.set_address("host\n:1");
+  CHECK_FALSE(coordinator->RegisterServer(server).ok());
+}
 
 TEST_CASE("a full disk refuses a job, and the jobs that there are go on") {
   const TempDir dir;

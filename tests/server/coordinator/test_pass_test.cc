@@ -30,6 +30,25 @@ v1::TestResult ResultOf(const v1::TestSlice& slice, double mean) {
   return result;
 }
 
+TEST_CASE("a test set of any size has a bounded number of slices") {
+  for (const uint64_t records : {UINT64_MAX, UINT64_MAX - 1, uint64_t{1} << 63, uint64_t{1} << 40}) {
+    v1::DatasetSpec data = Records(records);
+    data.set_batch_size(2);
+    for (const uint64_t workers : {uint64_t{0}, uint64_t{1}, UINT64_MAX}) {
+      TestPass pass(500, 0, data, Accuracy(), workers);
+      uint64_t slices = 0;
+      uint64_t next = 0;
+      while (const auto slice = pass.Acquire(++slices, 7, At(0))) {
+        CHECK(slice->begin() == next);
+        next = slice->end();
+        if (slices > 40) break;
+      }
+      CHECK(next > 0);
+      if (workers < 2) CHECK(next == records);
+    }
+  }
+}
+
 TEST_CASE("slices are all records once, and the mean weighs a short one by its records") {
   TestPass pass(500, 0, Records(1050), Accuracy(), 2);
   uint64_t next = 0;

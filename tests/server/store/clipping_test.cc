@@ -172,7 +172,8 @@ TEST_CASE_METHOD(Fixture, "what does not go together is refused") {
   client.AskOk(MakePart(0, 0, 1));
   v1::ExchangeRequest newer = MakePart(0, 0, 1);
   newer.set_epoch(2);
-  client.AskOk(newer);
+  REQUIRE_STATUS(client.AskForError(newer), absl::StatusCode::kFailedPrecondition, "epoch 2 is newer than 1");
+  REQUIRE_OK(client.Freeze(0, 2));
   REQUIRE_STATUS(client.AskForError(MakeApply(0, 1)), absl::StatusCode::kFailedPrecondition, "epoch 1 is older");
 }
 

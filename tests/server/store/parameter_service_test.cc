@@ -178,6 +178,8 @@ TEST_CASE_METHOD(Fixture, "an older epoch than one seen is refused, naming both"
   REQUIRE_STATUS(client.AskForError(MakePush(0, 1)), code, "epoch 1 is older than 7");
   v1::ExchangeRequest newer = MakePush(0, 1);
   newer.set_epoch(9);
+  REQUIRE_STATUS(client.AskForError(newer), code, "epoch 9 is newer than 7");
+  REQUIRE_OK(client.Freeze(0, 9));
   client.AskOk(newer);
   REQUIRE_STATUS(client.Freeze(0, 8), code, "epoch 8 is older than 9");
   // A pull alone belongs to no lease.

@@ -126,8 +126,8 @@ class TestClient {
   absl::Status Thaw(uint64_t iteration) {
     return Call(&v1::ParameterService::Stub::Thaw, Named<v1::ThawRequest>(iteration, 1), v1::ThawResponse()).status();
   }
-  absl::StatusOr<v1::PersistResponse> Persist(uint64_t iteration, uint32_t keep) {
-    v1::PersistRequest request = Named<v1::PersistRequest>(iteration, 1);
+  absl::StatusOr<v1::PersistResponse> Persist(uint64_t iteration, uint32_t keep, uint64_t epoch = 1) {
+    v1::PersistRequest request = Named<v1::PersistRequest>(iteration, epoch);
     request.set_keep(keep);
     return Call(&v1::ParameterService::Stub::Persist, request, v1::PersistResponse());
   }
@@ -142,10 +142,11 @@ class TestClient {
     request.set_job_id(job_id);
     return Call(&v1::ParameterService::Stub::ListSnapshots, request, v1::ListSnapshotsResponse());
   }
-  absl::Status Close(uint64_t epoch = 1) {
+  absl::Status Close(uint64_t epoch = 1, uint64_t before_opening = 0, const std::string& job_id = "job") {
     v1::CloseJobRequest request;
-    request.set_job_id("job");
+    request.set_job_id(job_id);
     request.set_epoch(epoch);
+    request.set_before_opening(before_opening);
     return Call(&v1::ParameterService::Stub::CloseJob, request, v1::CloseJobResponse()).status();
   }
 

@@ -1,0 +1,66 @@
+#include "common/base/printable.h"
+
+#include <algorithm>
+#include <cstdint>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace samovar {
+namespace {
+
+// Bytes of the character that the text begins with; 0 if these are no UTF-8. C1 control characters, which terminals
+// obey, count as none.
+size_t CharacterBytes(absl::string_view text) {
+  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned char first = byte(0);
+  if (first < 0x80) return 1;
+  const size_t bytes = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+  if (first < 0xc2 || first > 0xf4 || bytes > text.size()) return 0;
+  uint32_t code = first & (0x7fu >> bytes);
+  for (size_t i = 1; i < bytes; ++i) {
+    if ((byte(i) & 0xc0) != 0x80) return 0;
+    code = code << 6 | (byte(i) & 0x3fu);
+  }
+  constexpr uint32_t kLowest[] = {0, 0, 0xa0, 0x800, 0x10000};
+  const bool surrogate = code >= 0xd800 && code < 0xe000;
+  return code < kLowest[bytes] || code > 0x10ffff || surrogate ? 0 : bytes;
+}
+
+std::string Escaped(unsigned char byte) {
+  switch (byte) {
+    case '\n':
+      return "\\n";
+    case '\r':
+      return "\\r";
+    case '\t':
+      return "\\t";
+    default:
+      return absl::StrFormat("\\x%02x", byte);
+  }
+}
+
+std::string Show(absl::string_view text, size_t max_bytes, bool keep_lines) {
+  std::string shown;
+  size_t next = 0;
+  while (next < text.size()) {
+    const size_t bytes = CharacterBytes(text.substr(next));
+    const auto first = static_cast<unsigned char>(text[next]);
+    const bool harmless =
+        bytes > 1 || (bytes == 1 && first >= 0x20 && first != 0x7f) || (keep_lines && (first == '\n' || first == '\t'));
+    const std::string character = harmless ? std::string(text.substr(next, bytes)) : Escaped(first);
+    if (shown.size() + character.size() > max_bytes)
+      return absl::StrCat(shown, "... (", text.size() - next, " bytes more)");
+    shown += character;
+    next += std::max<size_t>(1, bytes);
+  }
+  return shown;
+}
+
+}  // namespace
+
+std::string Printable(absl::string_view text, size_t max_bytes) { return Show(text, max_bytes, false); }
+
+std::string PrintableLines(absl::string_view text, size_t max_bytes) { return Show(text, max_bytes, true); }
+
+}  // namespace samovar

@@ -1,0 +1,23 @@
+// Text of a peer, a file or a user as it may be shown: what would end a line, move a cursor, or fill a log is made
+// harmless.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "absl/strings/string_view.h"
+
+namespace samovar {
+
+// A text that a peer gives as a reason, or as a name.
+inline constexpr size_t kMaxPeerTextBytes = 4096;
+inline constexpr size_t kMaxPeerNameBytes = 256;
+
+// The text with control characters, and bytes that are no UTF-8, written as \n, \t, \r or \xNN, so that it is one line
+// of UTF-8. If it is longer than `max_bytes` only its beginning is there, and how many bytes follow. Text that is
+// harmless stays as it is.
+std::string Printable(absl::string_view text, size_t max_bytes = kMaxPeerTextBytes);
+// The same, with its lines.
+std::string PrintableLines(absl::string_view text, size_t max_bytes);
+
+}  // namespace samovar

@@ -1,0 +1,61 @@
+// DisplayLog is what a solver's `display` shows of a job: a line for each multiple of it, in order, each once, with
+// that iteration's own outputs, and the mean loss of the solver.average_loss iterations that end with it. A line is
+// there when all iterations up to it are done, however late somebody asks. Iterations that are computed again, since
+// servers were lost, are not shown again.
+//
+// Thread safety: none; guarded by its owner.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "samovar/v1/job.pb.h"
+
+namespace samovar {
+
+class DisplayLog {
+ public:
+  // The newest lines are kept: so many, with so many output values in all.
+  static constexpr size_t kMaxLines = 10000;
+  static constexpr size_t kMaxValues = 100000;
+
+  // What is known of an iteration that is done.
+  struct Result {
+    double loss = 0;
+    // In the order of JobSpec.train_outputs, or none.
+    std::vector<float> outputs;
+    // It has no loss that counts.
+    bool skipped = false;
+  };
+
+  // The spec outlives this.
+  explicit DisplayLog(const v1::JobSpec* spec) : spec_(*spec) {}
+
+  // The job computes the iterations from `first` on. Before any Add.
+  void Begin(uint64_t first) { next_ = first; }
+  void Add(uint64_t iteration, Result result);
+  // All iterations below `watermark` are done, at `seconds` since the job's start.
+  void Advance(uint64_t watermark, double seconds);
+  // Lines of this iteration and later ones, as far as they are kept.
+  std::vector<v1::DisplayLine> From(uint64_t iteration) const;
+
+ private:
+  void AddLine(uint64_t iteration, const Result& result, double seconds);
+
+  const v1::JobSpec& spec_;
+  // The lowest iteration that was not shown yet.
+  uint64_t next_ = 0;
+  // Results of iterations from next_ on.
+  std::map<uint64_t, Result> results_;
+  // Of the last solver.average_loss iterations below next_: losses of those that are known and were not skipped, by
+  // iteration.
+  std::deque<std::pair<uint64_t, double>> losses_;
+  double loss_sum_ = 0;
+  std::deque<v1::DisplayLine> lines_;
+  size_t values_ = 0;
+};
+
+}  // namespace samovar
