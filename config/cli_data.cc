@@ -19,7 +19,8 @@ constexpr char kImportCifar10Examples[] =
     "  samovar data import cifar10 --input cifar-10-batches-bin --output cifar10_train_lmdb\n"
     "  samovar data import cifar10 --input cifar-10-batches-bin/test_batch.bin --output cifar10_test_lmdb";
 constexpr char kImportImagesExamples[] =
-    "The list has a line for each image: its name, a space, its label, which is a whole number from 0. A net's images are all of\n"
+    "The list has a line for each image: its name, a space, its label, which is a whole number from 0. A net's images "
+    "are all of\n"
     "one size: resize them here, or crop them with crop_size in transform_param.\n"
     "Examples:\n"
     "  samovar data import images --list train.txt --root images --output train_lmdb --resize 256x256 --shuffle\n"
@@ -28,13 +29,16 @@ constexpr char kMeanExamples[] =
     "Example:\n"
     "  samovar data mean cifar10_train_lmdb --output mean.binaryproto";
 constexpr char kInfoExamples[] =
-    "Reads every record, and decodes its image, so that whatever training would stumble over is found. With --verify also every byte of a partitioned set's files: after copying one, for instance.\n"
+    "Reads every record, and decodes its image, so that whatever training would stumble over is found. With --verify "
+    "also every byte of a partitioned set's files: after copying one, for instance.\n"
     "Examples:\n"
     "  samovar data info mnist_test_lmdb\n"
     "  samovar data info mnist_train_set --verify";
 constexpr char kPartitionExamples[] =
-    "A partitioned set is a directory with an LMDB for each partition and a manifest. It is named where an LMDB is: as source of a Data\n"
-    "layer, in commands. Workers with --cache copy partitions to their own disk when they need them, and are given iterations of those\n"
+    "A partitioned set is a directory with an LMDB for each partition and a manifest. It is named where an LMDB is: as "
+    "source of a Data\n"
+    "layer, in commands. Workers with --cache copy partitions to their own disk when they need them, and are given "
+    "iterations of those\n"
     "that they have. Give each worker two or more partitions; positions and keys of the records stay as they are.\n"
     "Examples:\n"
     "  samovar data partition mnist_train_lmdb mnist_train_set --partitions 8\n"
@@ -45,23 +49,29 @@ void ParseSize(const std::string& text, ImportImagesOptions* images) {
   const size_t times = text.find('x');
   if (times == std::string::npos || !absl::SimpleAtoi(text.substr(0, times), &images->height) ||
       !absl::SimpleAtoi(text.substr(times + 1), &images->width) || images->height < 1 || images->width < 1) {
-    throw CLI::ValidationError("--resize", absl::StrCat("\"", text, "\" is not HEIGHTxWIDTH in pixels, for example 256x256"));
+    throw CLI::ValidationError("--resize",
+                               absl::StrCat("\"", text, "\" is not HEIGHTxWIDTH in pixels, for example 256x256"));
   }
 }
 
 CLI::Option* AddPartitions(CLI::App* command, uint32_t* partitions, const std::string& description) {
-  return command->add_option("--partitions", *partitions, description)->type_name("P")->default_str("")->check(Between(1, kMaxSetPartitions));
+  return command->add_option("--partitions", *partitions, description)
+      ->type_name("P")
+      ->default_str("")
+      ->check(Between(1, kMaxSetPartitions));
 }
 
 void AddSetFlags(CLI::App* command, uint32_t* partitions, bool* force) {
-  AddPartitions(command, partitions, "Makes a partitioned set of so many LMDBs, as data partition does; without it, one LMDB");
+  AddPartitions(command, partitions,
+                "Makes a partitioned set of so many LMDBs, as data partition does; without it, one LMDB");
   command->add_flag("--force", *force, "Replaces a data set that is there already");
 }
 
 }  // namespace
 
 void CliLine::AddData() {
-  CLI::App* data = line.AddCommand(line.app(), "data", "Makes and describes the data sets that nets are trained on", "");
+  CLI::App* data =
+      line.AddCommand(line.app(), "data", "Makes and describes the data sets that nets are trained on", "");
   CLI::App* importers = line.AddCommand(data, "import", "Makes an LMDB from files of another format", "");
   import_idx_ =
       line.AddCommand(importers, "idx", "Makes an LMDB from the IDX files of MNIST and its relatives, gzipped or not",
@@ -72,9 +82,9 @@ void CliLine::AddData() {
   line.Require(
       import_idx_,
       import_idx_->add_option("--labels", import_idx.labels, "Reads the labels from this IDX file")->type_name("FILE"));
-  line.Require(
-      import_idx_,
-      import_idx_->add_option("--output", import_idx.output, "Makes the LMDB in this directory")->type_name("DIR"));
+  line.Require(import_idx_, import_idx_->add_option("--output", import_idx.output, "Makes the LMDB in this directory")
+                                ->type_name("DIR")
+                                ->transform(LocalPathValidator()));
   AddSetFlags(import_idx_, &import_idx.partitions, &import_idx.force);
   AddImportCifar10(importers);
   AddImportImages(importers);
@@ -82,15 +92,18 @@ void CliLine::AddData() {
   AddDataMean(data);
   data_info_ =
       line.AddCommand(data, "info", "Describes a data set: its records, their shape and their labels", kInfoExamples);
-  line.Require(data_info_, data_info_->add_option("set", data_info.path, "Reads the LMDB or the partitioned set in this directory")
-                               ->type_name("DIR"));
-  data_info_->add_flag("--verify", data_info.verify, "Compares the files of a partitioned set with the checksums in its manifest");
-  data_info_->add_flag("--quick", data_info.quick, "Does not decode encoded images, which takes long for many: damaged ones are not found");
+  line.Require(data_info_,
+               data_info_->add_option("set", data_info.path, "Reads the LMDB or the partitioned set in this directory")
+                   ->type_name("DIR"));
+  data_info_->add_flag("--verify", data_info.verify,
+                       "Compares the files of a partitioned set with the checksums in its manifest");
+  data_info_->add_flag("--quick", data_info.quick,
+                       "Does not decode encoded images, which takes long for many: damaged ones are not found");
 }
 
 void CliLine::AddImportCifar10(CLI::App* importers) {
-  import_cifar10_ =
-      line.AddCommand(importers, "cifar10", "Makes an LMDB from the binary version of CIFAR-10", kImportCifar10Examples);
+  import_cifar10_ = line.AddCommand(importers, "cifar10", "Makes an LMDB from the binary version of CIFAR-10",
+                                    kImportCifar10Examples);
   line.Require(import_cifar10_,
                import_cifar10_
                    ->add_option("--input", import_cifar10.inputs,
@@ -99,7 +112,8 @@ void CliLine::AddImportCifar10(CLI::App* importers) {
                    ->type_name("FILE_OR_DIR"));
   line.Require(import_cifar10_,
                import_cifar10_->add_option("--output", import_cifar10.output, "Makes the LMDB in this directory")
-                   ->type_name("DIR"));
+                   ->type_name("DIR")
+                   ->transform(LocalPathValidator()));
   AddSetFlags(import_cifar10_, &import_cifar10.partitions, &import_cifar10.force);
 }
 
@@ -113,7 +127,8 @@ void CliLine::AddImportImages(CLI::App* importers) {
       ->type_name("DIR");
   line.Require(import_images_,
                import_images_->add_option("--output", import_images.output, "Makes the LMDB in this directory")
-                   ->type_name("DIR"));
+                   ->type_name("DIR")
+                   ->transform(LocalPathValidator()));
   import_images_
       ->add_option_function<std::string>(
           "--resize", [this](const std::string& size) { ParseSize(size, &import_images.images); },
@@ -130,25 +145,29 @@ void CliLine::AddImportImages(CLI::App* importers) {
 }
 
 void CliLine::AddDataPartition(CLI::App* data) {
-  data_partition_ = line.AddCommand(data, "partition", "Cuts a data set into partitions that workers can copy one by one", kPartitionExamples);
+  data_partition_ = line.AddCommand(
+      data, "partition", "Cuts a data set into partitions that workers can copy one by one", kPartitionExamples);
   line.Require(data_partition_, data_partition_
                                     ->add_option("source", data_partition.source,
                                                  "Reads the LMDB, or the set of other partitions, in this directory")
                                     ->type_name("SOURCE"));
   line.Require(data_partition_,
-               data_partition_->add_option("output", data_partition.output, "Makes the set in this directory")->type_name("DEST"));
+               data_partition_->add_option("output", data_partition.output, "Makes the set in this directory")
+                   ->type_name("DEST"));
   line.Require(data_partition_, AddPartitions(data_partition_, &data_partition.partitions,
                                               "Makes so many partitions, of sizes that differ by one record at most"));
   data_partition_->add_flag("--force", data_partition.force, "Replaces a data set that is there already");
 }
 
 void CliLine::AddDataMean(CLI::App* data) {
-  data_mean_ = line.AddCommand(data, "mean", "Writes the mean of a data set's records, for mean_file in transform_param",
-                               kMeanExamples);
-  line.Require(data_mean_, data_mean_->add_option("set", data_mean.path, "Reads the LMDB or the partitioned set in this directory")
-                               ->type_name("DIR"));
+  data_mean_ = line.AddCommand(
+      data, "mean", "Writes the mean of a data set's records, for mean_file in transform_param", kMeanExamples);
+  line.Require(data_mean_,
+               data_mean_->add_option("set", data_mean.path, "Reads the LMDB or the partitioned set in this directory")
+                   ->type_name("DIR"));
   line.Require(data_mean_, data_mean_->add_option("--output", data_mean.output, "Writes this file, a .binaryproto")
-                               ->type_name("FILE"));
+                               ->type_name("FILE")
+                               ->transform(LocalPathValidator()));
   data_mean_->add_flag("--force", data_mean.force, "Replaces a file that is there already");
 }
 

@@ -28,7 +28,8 @@ constexpr char kExamples[] =
     "interrupted.";
 
 constexpr char kTrainExamples[] =
-    "Files: models are written as SNAPSHOT_PREFIX_iter_N.caffemodel, with SNAPSHOT_PREFIX_iter_N.solverstate beside it, at "
+    "Files: models are written as SNAPSHOT_PREFIX_iter_N.caffemodel, with SNAPSHOT_PREFIX_iter_N.solverstate beside "
+    "it, at "
     "each snapshot\n"
     "and at the end. Snapshots of the servers and the logs of all processes are kept in the state directory.\n"
     "Examples:\n"
@@ -55,21 +56,25 @@ constexpr char kFeaturesExamples[] =
     "  {\"SampleID\":\"00000007\",\"accuracy\":[1.0],\"loss\":[0.028],\"label\":[2.0]}\n"
     "Rows come in the order of keys, one for each record. The file is DIR/features.jsonl.\n"
     "Example:\n"
-    "  samovar features --model lenet_train_test.prototxt --weights lenet_iter_10000.caffemodel --blobs accuracy,loss \\\n"
+    "  samovar features --model lenet_train_test.prototxt --weights lenet_iter_10000.caffemodel --blobs accuracy,loss "
+    "\\\n"
     "      --label label --output features";
 constexpr char kTimeExamples[] =
-    "Shows the median of each layer's forward and backward pass; of layers with matrix products also the rate, and what part it\n"
+    "Shows the median of each layer's forward and backward pass; of layers with matrix products also the rate, and "
+    "what part it\n"
     "is of the peak that this machine reaches just then. Reading data and updating weights are not in it.\n"
     "Examples:\n"
     "  samovar time --model lenet_train_test.prototxt\n"
     "  samovar time --model cifar10_quick_train_test.prototxt --shape 3x32x32 --threads 2 --json";
 constexpr char kStatusExamples[] =
-    "Of a job, \"ahead\" says how many iterations a piece of the model held at the last checkpoint beyond the first that it lacked, at most.\n"
+    "Of a job, \"ahead\" says how many iterations a piece of the model held at the last checkpoint beyond the first "
+    "that it lacked, at most.\n"
     "Examples:\n"
     "  samovar status 127.0.0.1:7100\n"
     "  samovar status 127.0.0.1:7100 --json";
 constexpr char kSubmitExamples[] =
-    "The solver, its nets and its data are checked here; workers find the data under the same paths. The cluster keeps the job, even\n"
+    "The solver, its nets and its data are checked here; workers find the data under the same paths. The cluster keeps "
+    "the job, even\n"
     "if its coordinator is started again. Models are fetched with \"samovar model export\".\n"
     "Examples:\n"
     "  samovar submit 127.0.0.1:7100 --solver lenet_solver.prototxt\n"
@@ -80,13 +85,15 @@ constexpr char kJobsExamples[] =
     "  samovar jobs 127.0.0.1:7100\n"
     "  samovar jobs 127.0.0.1:7100 --json";
 constexpr char kWatchExamples[] =
-    "On a terminal one line shows the progress; into a file or a pipe goes a log in Caffe's format. An interrupt (Ctrl-C) does not end\n"
+    "On a terminal one line shows the progress; into a file or a pipe goes a log in Caffe's format. An interrupt "
+    "(Ctrl-C) does not end\n"
     "the job. Exit codes: 0 the job has succeeded, 1 it has failed or was cancelled.\n"
     "Examples:\n"
     "  samovar watch lenet 127.0.0.1:7100\n"
     "  samovar watch lenet 127.0.0.1:7100 > lenet.log";
 constexpr char kLogsExamples[] =
-    "Events are: submission, start and end, tests, snapshots, workers that were lost, and work that is given out again.\n"
+    "Events are: submission, start and end, tests, snapshots, workers that were lost, and work that is given out "
+    "again.\n"
     "Examples:\n"
     "  samovar logs lenet 127.0.0.1:7100\n"
     "  samovar logs lenet 127.0.0.1:7100 --follow";
@@ -101,10 +108,13 @@ constexpr char kModelExportExamples[] =
 constexpr char kSnapshotExportExamples[] =
     "Examples: a job of any number of servers goes on with two\n"
     "  samovar snapshot export lenet 127.0.0.1:7100 --output /shared/snapshots\n"
-    "  samovar submit 127.0.0.1:7100 --solver lenet_solver.prototxt --restore /shared/snapshots/lenet_iter_5000 --servers 2";
+    "  samovar submit 127.0.0.1:7100 --solver lenet_solver.prototxt --restore /shared/snapshots/lenet_iter_5000 "
+    "--servers 2";
 constexpr char kVersionExamples[] =
-    "The engine is built for x86-64-v2 (SSE 4.2), v3 (AVX2) and v4 (AVX-512), and the highest level that the CPU has is used.\n"
-    "On one level every machine computes the same bits; SAMOVAR_ISA in the environment lowers it, for this command and the\n"
+    "The engine is built for x86-64-v2 (SSE 4.2), v3 (AVX2) and v4 (AVX-512), and the highest level that the CPU has "
+    "is used.\n"
+    "On one level every machine computes the same bits; SAMOVAR_ISA in the environment lowers it, for this command and "
+    "the\n"
     "workers that it starts:\n"
     "  SAMOVAR_ISA=v3 samovar train --solver config/models/lenet/lenet_solver.prototxt";
 constexpr char kCompletionExamples[] =
@@ -136,69 +146,89 @@ void CliLine::AddJobFlags(CLI::App* command, JobOptions* job) {
       command->add_option("--solver", job->solver, "Reads the solver from this prototxt file")->type_name("FILE"));
   command
       ->add_option("--mode", job->mode.mode,
-                   "Chooses which weights an iteration is computed from: async, the newest there are, which is fastest; bounded, at "
-                   "most --delay iterations behind; sync, exactly those of the iteration before: all workers share each batch, and "
-                   "the model does not depend on their number, to the bit; without it async, or the mode of the run that is resumed")
+                   "Chooses which weights an iteration is computed from: async, the newest there are, which is "
+                   "fastest; bounded, at "
+                   "most --delay iterations behind; sync, exactly those of the iteration before: all workers share "
+                   "each batch, and "
+                   "the model does not depend on their number, to the bit; without it async, or the mode of the run "
+                   "that is resumed")
       ->type_name("MODE")
       ->default_str("")
       ->check(OneOf({"async", "bounded", "sync"}));
   command
-      ->add_option("--delay", job->mode.delay,
-                   absl::StrCat("With --mode bounded, lets an iteration miss so many that are under way; 0 computes one after the "
-                                "other; without it ", kDefaultDelay, ", or as many pushes, or that of the run that is resumed"))
+      ->add_option(
+          "--delay", job->mode.delay,
+          absl::StrCat(
+              "With --mode bounded, lets an iteration miss so many that are under way; 0 computes one after the "
+              "other; without it ",
+              kDefaultDelay, ", or as many pushes, or that of the run that is resumed"))
       ->type_name("N")
       ->default_str("")
       ->check(Between(0, kMaxCount));
   command
-      ->add_option("--parts", job->mode.parts,
-                   absl::StrCat("With --mode sync, computes each batch in so many equal parts, which workers share; must divide "
-                                "batch_size; without it the largest divisor up to ", kMaxDefaultParts, ", or that of the run that is resumed"))
+      ->add_option(
+          "--parts", job->mode.parts,
+          absl::StrCat("With --mode sync, computes each batch in so many equal parts, which workers share; must divide "
+                       "batch_size; without it the largest divisor up to ",
+                       kMaxDefaultParts, ", or that of the run that is resumed"))
       ->type_name("N")
       ->default_str("")
       ->check(Between(1, std::numeric_limits<uint32_t>::max()));
   command
-      ->add_option("--encoding", job->mode.encoding,
-                   "Sends gradients and weights in this encoding: float32; bfloat16 or float16, half the bytes; int8, a quarter, "
-                   "these three rounded at random so that their expectation is exact; topk, of gradients only the largest values, "
-                   "others with later iterations, not with --mode sync; without it float32, or that of the run that is resumed")
+      ->add_option(
+          "--encoding", job->mode.encoding,
+          "Sends gradients and weights in this encoding: float32; bfloat16 or float16, half the bytes; int8, a "
+          "quarter, "
+          "these three rounded at random so that their expectation is exact; topk, of gradients only the largest "
+          "values, "
+          "others with later iterations, not with --mode sync; without it float32, or that of the run that is resumed")
       ->type_name("ENCODING")
       ->default_str("")
       ->check(OneOf(EncodingNames()));
   command
       ->add_option("--topk-ratio", job->mode.topk_ratio,
-                   absl::StrCat("With --encoding topk, sends this part of each gradient's values, up to 1; without it ", kDefaultTopkRatio,
-                                ", or that of the run that is resumed"))
+                   absl::StrCat("With --encoding topk, sends this part of each gradient's values, up to 1; without it ",
+                                kDefaultTopkRatio, ", or that of the run that is resumed"))
       ->type_name("RATIO")
       ->default_str("")
       ->check(Ratio());
   command
       ->add_option("--staleness-scaling", job->mode.staleness_scaling,
-                   "Lowers the rate of a gradient that comes s updates late: tempered, to 2 / (1 + s) of it; inverse, to 1 / s; none, "
-                   "not at all, which with momentum and several workers may diverge; without it tempered, or that of the run that is "
+                   "Lowers the rate of a gradient that comes s updates late: tempered, to 2 / (1 + s) of it; inverse, "
+                   "to 1 / s; none, "
+                   "not at all, which with momentum and several workers may diverge; without it tempered, or that of "
+                   "the run that is "
                    "resumed")
       ->type_name("HOW")
       ->default_str("")
       ->check(OneOf(StalenessScalingNames()));
   command
-      ->add_option("--delay-compensation", job->mode.delay_compensation,
-                   "Corrects late gradients for the updates that came between, to first order (DC-ASGD with this lambda, 0.04 say); "
-                   "servers keep 16 versions of the weights for it; without it 0, none, or that of the run that is resumed")
+      ->add_option(
+          "--delay-compensation", job->mode.delay_compensation,
+          "Corrects late gradients for the updates that came between, to first order (DC-ASGD with this lambda, 0.04 "
+          "say); "
+          "servers keep 16 versions of the weights for it; without it 0, none, or that of the run that is resumed")
       ->type_name("LAMBDA")
       ->default_str("")
       ->check(NumberUpTo(kMaxLambda));
   command
       ->add_option("--on-numeric-failure", job->mode.on_numeric_failure,
-                   "Ends the job when a loss or a gradient is NaN or infinite, and says where (fail); or counts that iteration as done "
-                   "without effect (skip), for which gradients are sent only when all of them are computed; without it fail, or that of "
+                   "Ends the job when a loss or a gradient is NaN or infinite, and says where (fail); or counts that "
+                   "iteration as done "
+                   "without effect (skip), for which gradients are sent only when all of them are computed; without it "
+                   "fail, or that of "
                    "the run that is resumed")
       ->type_name("WHAT")
       ->default_str("")
       ->check(OneOf({"fail", "skip"}));
   command
       ->add_option("--push-every", job->mode.push_every,
-                   "For slow networks: a worker computes so many iterations one after the other, each from its own weights after a plain "
-                   "step of SGD, and pushes once, how far they have moved; servers add momentum from push to push; only for solvers of "
-                   "type SGD, not with --mode sync; must divide snapshot and test_interval; without it 1, or that of the run that is resumed")
+                   "For slow networks: a worker computes so many iterations one after the other, each from its own "
+                   "weights after a plain "
+                   "step of SGD, and pushes once, how far they have moved; servers add momentum from push to push; "
+                   "only for solvers of "
+                   "type SGD, not with --mode sync; must divide snapshot and test_interval; without it 1, or that of "
+                   "the run that is resumed")
       ->type_name("K")
       ->default_str("")
       ->check(Between(1, kMaxPushEvery));
@@ -210,30 +240,37 @@ void CliLine::AddJobFlags(CLI::App* command, JobOptions* job) {
       ->default_str("")
       ->check(Between(0, std::numeric_limits<uint64_t>::max()));
   command
-      ->add_option("--weights", job->weights,
-                   "Begins from the weights of these .caffemodel files (finetuning): each layer takes those of the layer of "
-                   "its name, the others keep their fillers; several files are separated by commas, the last that has a "
-                   "layer counts; replaces the solver's weights")
+      ->add_option(
+          "--weights", job->weights,
+          "Begins from the weights of these .caffemodel files (finetuning): each layer takes those of the layer of "
+          "its name, the others keep their fillers; several files are separated by commas, the last that has a "
+          "layer counts; replaces the solver's weights")
       ->type_name("FILE[,FILE...]")
       ->default_str("");
   command
-      ->add_option("--snapshot", job->snapshot,
-                   "Continues at the iteration of this .solverstate file, from its history and the model that it names; "
-                   "to continue an interrupted run of Samovar itself, --resume is exact")
+      ->add_option(
+          "--snapshot", job->snapshot,
+          "Continues at the iteration of this .solverstate file, from its history and the model that it names; "
+          "to continue an interrupted run of Samovar itself, --resume is exact")
       ->type_name("FILE")
+      ->transform(LocalPathValidator())
       ->default_str("");
   command->add_flag("--resume", job->resume, "Continues the earlier run from its last snapshot");
   command
       ->add_option("--export-snapshots", job->export_snapshots,
-                   "Exports each snapshot as well, to a directory JOB_iter_N in this one, which all servers must find under this path; "
+                   "Exports each snapshot as well, to a directory JOB_iter_N in this one, which all servers must find "
+                   "under this path; "
                    "as many are kept as of other snapshots")
       ->type_name("DIR")
+      ->transform(LocalPathValidator())
       ->default_str("");
   command
       ->add_option("--restore", job->restore,
-                   "Continues, exactly, from an exported snapshot, on any number of servers, in its mode and with its seed unless others "
+                   "Continues, exactly, from an exported snapshot, on any number of servers, in its mode and with its "
+                   "seed unless others "
                    "are given; of a directory that has several it takes the newest")
       ->type_name("DIR")
+      ->transform(LocalPathValidator())
       ->default_str("");
 }
 
@@ -256,7 +293,8 @@ void CliLine::AddTrain() {
   train_
       ->add_option("--state", train.state,
                    "Keeps snapshots and logs in this directory instead of SNAPSHOT_PREFIX_state")
-      ->type_name("DIR");
+      ->type_name("DIR")
+      ->transform(LocalPathValidator());
   train_->add_flag("--json", train.json, "Reports what happens as one JSON object a line");
   AddLogLevel(train_, &train.log_level);
 }
@@ -270,19 +308,24 @@ void CliLine::AddCheck() {
 }
 
 void CliLine::AddModelFiles(CLI::App* command, ModelFiles* files) {
-  line.Require(command, command->add_option("--model", files->model, "Reads the net from this prototxt file, as it is in phase TEST")
-                            ->type_name("FILE"));
+  line.Require(
+      command,
+      command->add_option("--model", files->model, "Reads the net from this prototxt file, as it is in phase TEST")
+          ->type_name("FILE"));
   line.Require(command, command->add_option("--weights", files->weights, "Reads the weights from this .caffemodel file")
                             ->type_name("FILE"));
   command
-      ->add_option("--data", files->data, "Reads records from here (an LMDB's directory, a list of files) instead of where the net says")
+      ->add_option("--data", files->data,
+                   "Reads records from here (an LMDB's directory, a list of files) instead of where the net says")
       ->type_name("PATH");
 }
 
 void CliLine::AddTest() {
   test_ = line.AddCommand(line.app(), "test", "Tests a trained model on all records of its data", kTestExamples);
   AddModelFiles(test_, &test.files);
-  test_->add_option("--threads", test.threads, "Computes with so many threads")->type_name("N")->check(Between(1, kMaxCount));
+  test_->add_option("--threads", test.threads, "Computes with so many threads")
+      ->type_name("N")
+      ->check(Between(1, kMaxCount));
   test_->add_flag("--json", test.json, "Prints one JSON object");
 }
 
@@ -291,24 +334,34 @@ void CliLine::AddFeatures() {
   AddModelFiles(features_, &features.files);
   line.Require(features_, features_->add_option("--blobs", features.blobs, "Writes these blobs, separated by commas")
                               ->type_name("NAME[,NAME...]"));
-  features_->add_option("--label", features.label, "Writes this blob last, the one that holds the label")->type_name("NAME");
-  line.Require(features_, features_->add_option("--output", features.output, "Writes features.jsonl into this directory; - prints the rows")
-                              ->type_name("DIR"));
-  features_->add_option("--threads", features.threads, "Computes with so many threads")->type_name("N")->check(Between(1, kMaxCount));
+  features_->add_option("--label", features.label, "Writes this blob last, the one that holds the label")
+      ->type_name("NAME");
+  line.Require(
+      features_,
+      features_->add_option("--output", features.output, "Writes features.jsonl into this directory; - prints the rows")
+          ->type_name("DIR")
+          ->transform(LocalPathValidator()));
+  features_->add_option("--threads", features.threads, "Computes with so many threads")
+      ->type_name("N")
+      ->check(Between(1, kMaxCount));
   features_->add_flag("--force", features.force, "Replaces a file that is there already");
 }
 
 void CliLine::AddTime() {
   time_ = line.AddCommand(line.app(), "time", "Measures how long each layer of a net takes", kTimeExamples);
-  line.Require(time_, time_->add_option("--model", time.model, "Reads the net from this prototxt file")->type_name("FILE"));
+  line.Require(time_,
+               time_->add_option("--model", time.model, "Reads the net from this prototxt file")->type_name("FILE"));
   time_->add_option("--phase", time.phase, "Takes the net as it is in this phase; TEST has no backward pass")
       ->type_name("TRAIN|TEST")
       ->check(OneOf({"TRAIN", "TEST"}));
-  time_->add_option("--shape", time.shape, "Makes up records of this shape instead of reading data")->type_name("CxHxW");
+  time_->add_option("--shape", time.shape, "Makes up records of this shape instead of reading data")
+      ->type_name("CxHxW");
   time_->add_option("--iterations", time.iterations, "Takes the median of so many passes")
       ->type_name("N")
       ->check(Between(1, 1'000'000));
-  time_->add_option("--threads", time.threads, "Computes with so many threads")->type_name("N")->check(Between(1, kMaxCount));
+  time_->add_option("--threads", time.threads, "Computes with so many threads")
+      ->type_name("N")
+      ->check(Between(1, kMaxCount));
   time_->add_flag("--json", time.json, "Prints one JSON object");
 }
 
@@ -335,25 +388,29 @@ void CliLine::AddSubmit() {
   AddCoordinator(submit_, &submit.coordinator);
   AddJobFlags(submit_, &submit);
   submit_
-      ->add_option("--name", submit.name,
-                   "Names the job, in commands, files and snapshots; otherwise the end of the solver's snapshot_prefix does")
+      ->add_option(
+          "--name", submit.name,
+          "Names the job, in commands, files and snapshots; otherwise the end of the solver's snapshot_prefix does")
       ->type_name("NAME");
   submit_
-      ->add_option("--servers", submit.servers,
-                   "Shares the model among so many of the cluster's servers; without it, among all that have registered")
+      ->add_option(
+          "--servers", submit.servers,
+          "Shares the model among so many of the cluster's servers; without it, among all that have registered")
       ->type_name("N")
       ->default_str("")
       ->check(Between(1, kMaxCount));
   submit_
       ->add_option("--weight", submit.weight,
-                   "Gives the job, while others run as well, workers' time in proportion to this: one of weight 3 gets three times as "
+                   "Gives the job, while others run as well, workers' time in proportion to this: one of weight 3 gets "
+                   "three times as "
                    "much as one of weight 1")
       ->type_name("N")
       ->check(Between(1, 1000));
   submit_->add_option("--keep-snapshots", submit.keep_snapshots, "Keeps so many snapshots on each server")
       ->type_name("N")
       ->check(Between(1, kMaxCount));
-  submit_->add_flag("--watch", submit.watch, "Stays and shows how the job goes, as train does; an interrupt does not end the job");
+  submit_->add_flag("--watch", submit.watch,
+                    "Stays and shows how the job goes, as train does; an interrupt does not end the job");
   submit_->add_flag("--json", submit.json, "Reports what happens as one JSON object a line");
 }
 
@@ -375,17 +432,20 @@ void CliLine::AddJobCommands() {
 
 void CliLine::AddModelExport() {
   CLI::App* model = line.AddCommand(line.app(), "model", "Gets models out of a cluster", "");
-  model_export_ = line.AddCommand(model, "export", "Writes the model and the solver's state of a job, which may be running",
-                                  kModelExportExamples);
+  model_export_ = line.AddCommand(
+      model, "export", "Writes the model and the solver's state of a job, which may be running", kModelExportExamples);
   AddJob(model_export_, &model_export.job, &model_export.coordinator);
-  line.Require(model_export_, model_export_
-                                  ->add_option("--output", model_export.output,
-                                               "Writes the model into this file, a .caffemodel, or with .h5 behind it in HDF5; the "
-                                               ".solverstate is put beside it")
-                                  ->type_name("FILE"));
+  line.Require(model_export_,
+               model_export_
+                   ->add_option("--output", model_export.output,
+                                "Writes the model into this file, a .caffemodel, or with .h5 behind it in HDF5; the "
+                                ".solverstate is put beside it")
+                   ->type_name("FILE")
+                   ->transform(LocalPathValidator()));
   model_export_
       ->add_option("--iteration", model_export.iteration,
-                   "Takes this snapshot of the job; otherwise a running job makes a new one, and one that has ended gives its last")
+                   "Takes this snapshot of the job; otherwise a running job makes a new one, and one that has ended "
+                   "gives its last")
       ->type_name("N")
       ->default_str("")
       ->check(Between(0, std::numeric_limits<uint64_t>::max()));
@@ -395,20 +455,24 @@ void CliLine::AddModelExport() {
 
 void CliLine::AddSnapshotExport() {
   CLI::App* snapshot = line.AddCommand(line.app(), "snapshot", "Gets snapshots out of a cluster", "");
-  snapshot_export_ = line.AddCommand(snapshot, "export", "Has a running job write a snapshot that any number of servers can go on from",
+  snapshot_export_ = line.AddCommand(snapshot, "export",
+                                     "Has a running job write a snapshot that any number of servers can go on from",
                                      kSnapshotExportExamples);
   AddJob(snapshot_export_, &snapshot_export.job, &snapshot_export.coordinator);
-  line.Require(snapshot_export_, snapshot_export_
-                                     ->add_option("--output", snapshot_export.output,
-                                                  "Makes the snapshot's directory, JOB_iter_N, in this one, which all servers must "
-                                                  "find under this path; older ones of the job there are removed, as with "
-                                                  "--export-snapshots")
-                                     ->type_name("DIR"));
+  line.Require(snapshot_export_,
+               snapshot_export_
+                   ->add_option("--output", snapshot_export.output,
+                                "Makes the snapshot's directory, JOB_iter_N, in this one, which all servers must "
+                                "find under this path; older ones of the job there are removed, as with "
+                                "--export-snapshots")
+                   ->type_name("DIR")
+                   ->transform(LocalPathValidator()));
   snapshot_export_->add_flag("--json", snapshot_export.json, "Prints one JSON object");
 }
 
 void CliLine::AddSmallCommands() {
-  line.AddCommand(line.app(), "version", "Shows the version, and the instruction-set level of the compute engine", kVersionExamples);
+  line.AddCommand(line.app(), "version", "Shows the version, and the instruction-set level of the compute engine",
+                  kVersionExamples);
   completion_ = line.AddCommand(line.app(), "completion", "Writes a script that completes commands in a shell",
                                 kCompletionExamples);
   line.Require(completion_, completion_->add_option("shell", completion.shell, "Writes for this shell")

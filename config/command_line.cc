@@ -12,6 +12,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 #include "common/base/version.h"
+#include "common/caffe/paths.h"
 #include "common/caffe/suggest.h"
 #include "config/config_file.h"
 
@@ -44,7 +45,8 @@ std::vector<std::string> CommandNames(const CLI::App& app) {
 
 // How a user names the option: "--solver", or "address" for a positional one.
 std::string OptionName(const CLI::Option& option) {
-  return option.get_positional() ? option.get_name(/*positional=*/true) : absl::StrCat("--", option.get_lnames().front());
+  return option.get_positional() ? option.get_name(/*positional=*/true)
+                                 : absl::StrCat("--", option.get_lnames().front());
 }
 
 }  // namespace
@@ -191,6 +193,16 @@ CLI::Validator NumberUpTo(double most) {
         return absl::StrCat("\"", text, "\" is not a number from 0 to ", most);
       },
       "");
+}
+
+CLI::Validator LocalPathValidator() {
+  const auto check = [](std::string& path) {
+    absl::StatusOr<std::string> local = LocalPath(path);
+    if (!local.ok()) return std::string(local.status().message());
+    path = *std::move(local);
+    return std::string();
+  };
+  return CLI::Validator(check, "", "LocalPath");
 }
 
 CLI::Validator OneOf(const std::vector<std::string>& choices) {

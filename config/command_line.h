@@ -16,7 +16,8 @@ namespace samovar {
 inline constexpr int kMaxCount = 256;
 // What --channels says, wherever it is said.
 inline constexpr char kChannelsHelp[] =
-    "Opens so many connections to each server, for networks and models whose traffic one does not carry; 0 chooses by the model's size";
+    "Opens so many connections to each server, for networks and models whose traffic one does not carry; 0 chooses by "
+    "the model's size";
 
 class CommandLine {
  public:
@@ -66,6 +67,9 @@ CLI::Validator Between(uint64_t least, uint64_t most);
 CLI::Validator Ratio();
 // A number, 0 to `most`, fractions allowed.
 CLI::Validator NumberUpTo(double most);
+// To be given to transform(): the value is a path of this machine; "file:" is taken off, another scheme is refused
+// (LocalPath).
+CLI::Validator LocalPathValidator();
 // The value is one of these.
 CLI::Validator OneOf(const std::vector<std::string>& choices);
 

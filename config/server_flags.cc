@@ -33,7 +33,8 @@ Parsed<ServerFlags> ParseServerFlags(int argc, const char* const* argv) {
       ->type_name("HOST:PORT")
       ->check(AddressValidator(/*any_port=*/true));
   app->add_option("--advertise", flags.advertise,
-                  "Tells others to connect to this address, instead of that of --listen. Where that is 0.0.0.0, a server that joins "
+                  "Tells others to connect to this address, instead of that of --listen. Where that is 0.0.0.0, a "
+                  "server that joins "
                   "tells the address of its route to the coordinator, and a coordinator must be given one")
       ->type_name("HOST:PORT")
       ->check(AddressValidator(/*any_port=*/false));
@@ -41,10 +42,11 @@ Parsed<ServerFlags> ParseServerFlags(int argc, const char* const* argv) {
   app->add_option("--join", flags.join, "Joins the cluster of the coordinator at this address")
       ->type_name("HOST:PORT")
       ->check(AddressValidator(/*any_port=*/false));
-  line.Require(app,
-               app->add_option("--state", flags.state,
-                               "Keeps snapshots in this directory, a coordinator also its jobs, and makes it if need be")
-                   ->type_name("DIR"));
+  line.Require(
+      app, app->add_option("--state", flags.state,
+                           "Keeps snapshots in this directory, a coordinator also its jobs, and makes it if need be")
+               ->type_name("DIR")
+               ->transform(LocalPathValidator()));
   app->add_option("--apply-threads", flags.apply_threads, "Sets the number of threads that apply gradients")
       ->type_name("N")
       ->check(Between(1, kMaxCount));

@@ -40,12 +40,15 @@ Parsed<WorkerFlags> ParseWorkerFlags(int argc, const char* const* argv) {
       ->type_name("N")
       ->check(Between(1, kMaxCount));
   app->add_option("--cache", flags.cache,
-                  "Copies partitions of partitioned data sets into this directory when they are needed, and reads them there; several "
+                  "Copies partitions of partitioned data sets into this directory when they are needed, and reads them "
+                  "there; several "
                   "workers may share it; without it they are read where they lie")
       ->type_name("DIR")
+      ->transform(LocalPathValidator())
       ->default_str("");
   app->add_option("--cache-bytes", flags.cache_bytes,
-                  "With --cache, keeps so many bytes there at most, and removes first what was used longest ago; must have room for a "
+                  "With --cache, keeps so many bytes there at most, and removes first what was used longest ago; must "
+                  "have room for a "
                   "partition of each worker that shares the directory")
       ->type_name("N")
       ->default_str("")
@@ -56,7 +59,8 @@ Parsed<WorkerFlags> ParseWorkerFlags(int argc, const char* const* argv) {
   parsed.exit_code = line.Parse(argc, argv);
   if (parsed.exit_code.has_value()) return parsed;
   if (flags.cache.empty() != (flags.cache_bytes == 0)) {
-    parsed.exit_code = line.UsageError("--cache DIR and --cache-bytes N go together: where partitions are copied to, and how much at most");
+    parsed.exit_code = line.UsageError(
+        "--cache DIR and --cache-bytes N go together: where partitions are copied to, and how much at most");
   }
   return parsed;
 }

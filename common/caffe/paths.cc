@@ -5,6 +5,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 
@@ -30,6 +31,14 @@ std::string WithoutFileScheme(const std::string& path) {
   absl::string_view behind_host = rest.substr(2);
   absl::ConsumePrefix(&behind_host, "localhost");
   return absl::StartsWith(behind_host, "/") ? std::string(behind_host) : path;
+}
+
+absl::StatusOr<std::string> LocalPath(const std::string& path) {
+  std::string local = WithoutFileScheme(path);
+  if (!IsUri(local)) return local;
+  return absl::InvalidArgumentError(
+      absl::StrCat(path, ": the scheme \"", local.substr(0, local.find(':')),
+                   ":\" is not offered; give a path of this machine, with or without \"file:\""));
 }
 
 std::string FindFile(const std::string& uri_or_path, const std::string& referring_file) {

@@ -3,15 +3,22 @@
 
 #include <string>
 
+#include "absl/status/statusor.h"
+
 namespace samovar {
 
-// "/a" of "file:/a", "file:///a" and "file://localhost/a", and "a" of "file:a"; all else stays as it is, so that what begins
-// with "file:" still names another machine.
+// "/a" of "file:/a", "file:///a" and "file://localhost/a", and "a" of "file:a"; all else stays as it is, so that what
+// begins with "file:" still names another machine.
 std::string WithoutFileScheme(const std::string& path);
+
+// A user's path that is to be written, or read as a whole directory: without the scheme of local files.
+// INVALID_ARGUMENT, with the schemes that there are, for any other: it would become a folder of the name "hdfs:".
+absl::StatusOr<std::string> LocalPath(const std::string& path);
 
 // The absolute path of `path`, which stands in the file `referring_file`. A relative path is taken from the current
 // directory, as Caffe does, or, if there is nothing, from the directory of referring_file; if there is nothing either,
-// the result is the one from the current directory, and whoever opens it reports that. "file:" is taken off; another URI
+// the result is the one from the current directory, and whoever opens it reports that. "file:" is taken off; another
+// URI
 // ("hdfs://...") and an empty path stay as they are.
 std::string ResolvePath(const std::string& path, const std::string& referring_file);
 

@@ -6,8 +6,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/status_macros.h"
-#include "common/caffe/read_file.h"
 #include "common/caffe/text_errors.h"
+#include "common/caffe/text_file.h"
 #include "google/protobuf/io/tokenizer.h"
 #include "google/protobuf/io/zero_copy_stream_impl_lite.h"
 #include "google/protobuf/text_format.h"
@@ -24,9 +24,9 @@ class FirstError : public google::protobuf::io::ErrorCollector {
 
   void AddError(int line, int column, const std::string& message) override {
     if (!message_.empty()) return;
-    message_ = line < 0 ? absl::StrCat(file_, ": ", message)
-                        : absl::StrCat(file_, ":", line + 1, ":", ByteColumn(LineOf(text_, line), column), ": ",
-                                       message);
+    message_ = line < 0
+                   ? absl::StrCat(file_, ": ", message)
+                   : absl::StrCat(file_, ":", line + 1, ":", ByteColumn(LineOf(text_, line), column), ": ", message);
   }
   void AddWarning(int, int, const std::string&) override {}
 
@@ -62,7 +62,7 @@ absl::StatusOr<Message> Parse(absl::string_view text, const std::string& file, s
 
 template <typename Message>
 absl::StatusOr<Message> Read(const std::string& path, std::unique_ptr<SourceMap>* source_map) {
-  SAMOVAR_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxTextBytes));
+  SAMOVAR_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path, kMaxTextBytes));
   return Parse<Message>(text, path, source_map);
 }
 

@@ -13,6 +13,7 @@
 #include "common/base/status_macros.h"
 #include "common/caffe/net_filter.h"
 #include "common/caffe/net_sources.h"
+#include "common/caffe/paths.h"
 #include "common/caffe/prototxt.h"
 #include "common/caffe/solver_checks.h"
 #include "common/caffe/upgrade_net.h"
@@ -37,6 +38,7 @@ class BundleLoader {
   absl::StatusOr<SolverBundle> Load() && {
     SAMOVAR_RETURN_IF_ERROR(ReadSolver());
     SAMOVAR_RETURN_IF_ERROR(CheckSolver(solver_, *source_map_, &bundle_.warnings));
+    SAMOVAR_RETURN_IF_ERROR(TakePrefix());
     SAMOVAR_RETURN_IF_ERROR(LoadTrainNet());
     SAMOVAR_RETURN_IF_ERROR(LoadTestNets());
     FillSolver();
@@ -61,6 +63,14 @@ class BundleLoader {
     }
     SAMOVAR_RETURN_IF_ERROR(solver.status());
     solver_ = *std::move(solver);
+    return absl::OkStatus();
+  }
+
+  absl::Status TakePrefix() {
+    if (!solver_.has_snapshot_prefix()) return absl::OkStatus();
+    const absl::StatusOr<std::string> local = LocalPath(solver_.snapshot_prefix());
+    if (!local.ok()) return Wrong("snapshot_prefix", local.status().message());
+    solver_.set_snapshot_prefix(*local);
     return absl::OkStatus();
   }
 
@@ -120,7 +130,8 @@ class BundleLoader {
     for (int i = 0; i < 4; ++i) {
       if (!set[i]) continue;
       bundle_.warnings.push_back(absl::StrCat(where({{"layer", layer}, {name}, {fields[i]}}), ": ", fields[i],
-                                              " has no effect in ", name, " of a layer, as in Caffe; write it in "
+                                              " has no effect in ", name,
+                                              " of a layer, as in Caffe; write it in "
                                               "transform_param"));
     }
   }
@@ -140,9 +151,9 @@ class BundleLoader {
     absl::StatusOr<caffe::NetParameter> net = FilterNet(source.net, merged);
     if (!net.ok()) return Annotate(net.status(), source.file);
     if (net->layer_size() == 0) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(source.named_at, ": no layer of the net belongs to phase ", caffe::Phase_Name(merged.phase()),
-                       "; look at the include and exclude rules"));
+      return absl::InvalidArgumentError(absl::StrCat(source.named_at, ": no layer of the net belongs to phase ",
+                                                     caffe::Phase_Name(merged.phase()),
+                                                     "; look at the include and exclude rules"));
     }
     ResolveSources(source.file, &*net);
     return net;

@@ -12,6 +12,7 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/caffe/paths.h"
 #include "common/caffe/read_file.h"
 #include "common/caffe/read_message.h"
 #include "google/protobuf/io/zero_copy_stream_impl.h"
@@ -52,6 +53,7 @@ absl::Status WriteAll(const std::string& path, absl::string_view bytes, int fd) 
 }
 
 absl::Status WriteFileAtomically(const std::string& path, const std::function<absl::Status(int fd)>& write) {
+  SAMOVAR_RETURN_IF_ERROR(LocalPath(path).status());
   const std::string directory = DirectoryOf(path);
   std::error_code error;
   std::filesystem::create_directories(directory, error);

@@ -7,6 +7,7 @@
 #include "absl/strings/str_split.h"
 #include "common/base/status_macros.h"
 #include "common/caffe/read_file.h"
+#include "common/caffe/text_file.h"
 
 namespace samovar {
 namespace {
@@ -26,7 +27,7 @@ bool ParseLine(absl::string_view line, ListedImage* image) {
 }  // namespace
 
 absl::StatusOr<std::vector<ListedImage>> ReadImageList(const std::string& path) {
-  SAMOVAR_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxListBytes));
+  SAMOVAR_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path, kMaxListBytes));
   std::vector<ListedImage> images;
   int number = 0;
   for (absl::string_view line : absl::StrSplit(text, '\n')) {
@@ -46,9 +47,10 @@ absl::StatusOr<std::vector<ListedImage>> ReadImageList(const std::string& path) 
 }
 
 absl::StatusOr<std::vector<std::string>> ReadFileList(const std::string& path) {
-  SAMOVAR_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxListBytes));
+  SAMOVAR_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path, kMaxListBytes));
   if (absl::StartsWith(text, kHdf5Signature)) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": is an HDF5 file; name a text file that lists it, a line for each file"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": is an HDF5 file; name a text file that lists it, a line for each file"));
   }
   std::vector<std::string> names;
   for (absl::string_view line : absl::StrSplit(text, '\n')) {

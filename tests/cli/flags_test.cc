@@ -49,6 +49,20 @@ void CheckRefused(const Outcome<T>& outcome, const std::string& text) {
 
 }  // namespace
 
+TEST_CASE(
+    "a path that is written or kept is of this machine: its scheme is taken off, or refused before anything begins") {
+  CHECK(std::get<TrainOptions>(Cli("samovar train --solver s --state file:///d").parsed.flags).state == "/d");
+  for (const char* const line :
+       {"train --solver s --state wasb:///d", "train --solver s --export-snapshots hdfs://n/d",
+        "train --solver s --restore abfs://c/d", "train --solver s --snapshot wasb:///d.solverstate",
+        "features --model m --weights w --blobs b --output wasb:///x",
+        "model export j localhost:1 --output wasb:///m.caffemodel", "snapshot export j localhost:1 --output wasb:///m",
+        "data import idx --images i --labels l --output wasb:///x", "data mean s --output wasb:///mean"}) {
+    INFO(line);
+    CheckRefused(Cli(absl::StrCat("samovar ", line)), "not offered");
+  }
+}
+
 TEST_CASE("train has friendly defaults and takes all its flags") {
   const TrainOptions defaults = std::get<TrainOptions>(Cli("samovar train --solver s").parsed.flags);
   CHECK(defaults.solver == "s");
@@ -60,7 +74,8 @@ TEST_CASE("train has friendly defaults and takes all its flags") {
   CHECK_FALSE(defaults.resume);
 
   const auto outcome =
-      Cli("samovar train --solver=a.prototxt --servers 3 --workers 4 --threads 2 --channels 8 --seed 18446744073709551615 --resume "
+      Cli("samovar train --solver=a.prototxt --servers 3 --workers 4 --threads 2 --channels 8 --seed "
+          "18446744073709551615 --resume "
           "--state d "
           "--json --log-level debug");
   REQUIRE_FALSE(outcome.parsed.exit_code.has_value());
@@ -91,7 +106,9 @@ TEST_CASE("a usage error says which help to read") {
 }
 
 TEST_CASE("what is missing is named") {
-  CheckRefused(Cli("samovar"), "samovar needs a command: train, check, test, features, time, status, submit, jobs, watch, logs, cancel, model, snapshot, data, version, completion");
+  CheckRefused(Cli("samovar"),
+               "samovar needs a command: train, check, test, features, time, status, submit, jobs, watch, logs, "
+               "cancel, model, snapshot, data, version, completion");
   CheckRefused(Cli("samovar data"), "samovar data needs a command: import, partition, mean, info");
   CheckRefused(Cli("samovar train"), "--solver is missing");
   CheckRefused(Cli("samovar status"), "address is missing");
@@ -133,11 +150,13 @@ TEST_CASE("train takes a mode, and what goes with it only with it") {
   CHECK(mode("--delay-compensation 0.04").delay_compensation == 0.04f);
   CheckRefused(Cli("samovar train --solver s --staleness-scaling half"), "tempered, none, inverse");
   for (const char* lambda : {"-1", "nan", "1e9", "x"}) {
-    CheckRefused(Cli(std::string("samovar train --solver s --delay-compensation ") + lambda), "is not a number from 0 to 1000");
+    CheckRefused(Cli(std::string("samovar train --solver s --delay-compensation ") + lambda),
+                 "is not a number from 0 to 1000");
   }
   CHECK_FALSE(mode("").push_every.has_value());
   CHECK(mode("--push-every 8").push_every == 8u);
-  for (const char* count : {"0", "1001", "x"}) CheckRefused(Cli(std::string("samovar train --solver s --push-every ") + count), "--push-every");
+  for (const char* count : {"0", "1001", "x"})
+    CheckRefused(Cli(std::string("samovar train --solver s --push-every ") + count), "--push-every");
   CheckRefused(Cli("samovar train --solver s --mode turbo"), "async, bounded, sync");
   CheckRefused(Cli("samovar train --solver s --delay 3"), "--delay is for --mode bounded");
   CHECK(mode("--encoding topk --topk-ratio 0.125").topk_ratio == 0.125);
@@ -198,7 +217,9 @@ TEST_CASE("each subcommand fills its own options") {
   const auto status = Cli("samovar status 127.0.0.1:7100 --json");
   CHECK(std::get<StatusOptions>(status.parsed.flags).coordinator == "127.0.0.1:7100");
   CHECK(std::get<StatusOptions>(status.parsed.flags).json);
-  const auto submit = Cli("samovar submit 127.0.0.1:7100 --solver s --name n --servers 3 --weight 5 --mode bounded --delay 2 --push-every 2 --seed 7 --watch");
+  const auto submit =
+      Cli("samovar submit 127.0.0.1:7100 --solver s --name n --servers 3 --weight 5 --mode bounded --delay 2 "
+          "--push-every 2 --seed 7 --watch");
   const SubmitOptions& job = std::get<SubmitOptions>(submit.parsed.flags);
   CHECK(job.coordinator == "127.0.0.1:7100");
   CHECK(job.solver == "s");
@@ -209,7 +230,8 @@ TEST_CASE("each subcommand fills its own options") {
   CHECK(job.mode.push_every == 2u);
   CHECK(job.seed == 7u);
   CHECK(job.watch);
-  CHECK_FALSE(std::get<SubmitOptions>(Cli("samovar submit --solver s --coordinator h:1").parsed.flags).servers.has_value());
+  CHECK_FALSE(
+      std::get<SubmitOptions>(Cli("samovar submit --solver s --coordinator h:1").parsed.flags).servers.has_value());
   CHECK(std::get<JobsOptions>(Cli("samovar jobs --coordinator h:1").parsed.flags).coordinator == "h:1");
   for (const char* line : {"samovar logs lenet h:1 --follow", "samovar logs lenet --coordinator h:1 --follow"}) {
     const auto logs = Cli(line);
@@ -230,7 +252,8 @@ TEST_CASE("each subcommand fills its own options") {
   CHECK(std::get<DataInfoOptions>(Cli("samovar data info d").parsed.flags).path == "d");
   CHECK_FALSE(std::get<DataInfoOptions>(Cli("samovar data info d").parsed.flags).verify);
   CHECK(std::get<DataInfoOptions>(Cli("samovar data info d --verify").parsed.flags).verify);
-  const auto partition = std::get<DataPartitionOptions>(Cli("samovar data partition s d --partitions 8 --force").parsed.flags);
+  const auto partition =
+      std::get<DataPartitionOptions>(Cli("samovar data partition s d --partitions 8 --force").parsed.flags);
   CHECK(partition.source == "s");
   CHECK(partition.output == "d");
   CHECK(partition.partitions == 8);
@@ -239,7 +262,9 @@ TEST_CASE("each subcommand fills its own options") {
   CheckRefused(Cli("samovar data partition s --partitions 2"), "output is missing");
   CheckRefused(Cli("samovar data partition s d --partitions 0"), "--partitions");
   CHECK(std::get<ImportIdxOptions>(idx.parsed.flags).partitions == 0);
-  CHECK(std::get<ImportIdxOptions>(Cli("samovar data import idx --images i --labels l --output o --partitions 3").parsed.flags).partitions == 3);
+  CHECK(std::get<ImportIdxOptions>(
+            Cli("samovar data import idx --images i --labels l --output o --partitions 3").parsed.flags)
+            .partitions == 3);
   const auto cifar = Cli("samovar data import cifar10 --input a --input b --output o");
   CHECK(std::get<ImportCifar10Options>(cifar.parsed.flags).inputs == std::vector<std::string>{"a", "b"});
   CHECK(std::get<ImportCifar10Options>(cifar.parsed.flags).output == "o");
@@ -259,8 +284,9 @@ TEST_CASE("an import of images takes all its flags, and a size of two numbers") 
   CHECK(defaults.root.empty());
   CHECK(defaults.height == 0);
   CHECK_FALSE((defaults.gray || defaults.encoded || defaults.shuffle));
-  const auto all = Cli(
-      "samovar data import images --list l --root r --output o --resize 256x128 --gray --encoded --shuffle --seed 9 --force");
+  const auto all =
+      Cli("samovar data import images --list l --root r --output o --resize 256x128 --gray --encoded --shuffle --seed "
+          "9 --force");
   const ImportImagesFlags flags = std::get<ImportImagesFlags>(all.parsed.flags);
   CHECK(flags.images.root == "r");
   CHECK(flags.output == "o");
@@ -269,7 +295,8 @@ TEST_CASE("an import of images takes all its flags, and a size of two numbers") 
   CHECK((flags.images.gray && flags.images.encoded && flags.images.shuffle && flags.force));
   CHECK(flags.images.seed == 9);
   for (const char* const size : {"256", "256x", "x256", "0x5", "5x-1", "axb", "99999999999x1"}) {
-    CheckRefused(Cli(std::string("samovar data import images --list l --output o --resize ") + size), "is not HEIGHTxWIDTH");
+    CheckRefused(Cli(std::string("samovar data import images --list l --output o --resize ") + size),
+                 "is not HEIGHTxWIDTH");
   }
   CheckRefused(Cli("samovar data import images --output o"), "--list");
   CheckRefused(Cli("samovar data mean d"), "--output");
@@ -315,7 +342,8 @@ TEST_CASE("a server is either coordinator or joins one") {
 }
 
 TEST_CASE("a worker needs its coordinator") {
-  const auto worker = Run(ParseWorkerFlags, "samovar-worker --coordinator h:1 --name w --threads 4 --channels 2 --ready-fd 5");
+  const auto worker =
+      Run(ParseWorkerFlags, "samovar-worker --coordinator h:1 --name w --threads 4 --channels 2 --ready-fd 5");
   REQUIRE_FALSE(worker.parsed.exit_code.has_value());
   CHECK(worker.parsed.flags.coordinator == "h:1");
   CHECK(worker.parsed.flags.name == "w");
@@ -325,11 +353,14 @@ TEST_CASE("a worker needs its coordinator") {
   CHECK_FALSE(worker.parsed.flags.die_with_parent);
   CheckRefused(Run(ParseWorkerFlags, "samovar-worker"), "samovar-worker: error: --coordinator is missing");
   CheckRefused(Run(ParseWorkerFlags, "samovar-worker --coordinator h:70000"), "there is no port 70000");
-  const auto cached = Run(ParseWorkerFlags, "samovar-worker --coordinator h:1 --cache d --cache-bytes 20000000000").parsed.flags;
+  const auto cached =
+      Run(ParseWorkerFlags, "samovar-worker --coordinator h:1 --cache d --cache-bytes 20000000000").parsed.flags;
   CHECK(cached.cache == "d");
   CHECK(cached.cache_bytes == 20'000'000'000);
-  CheckRefused(Run(ParseWorkerFlags, "samovar-worker --coordinator h:1 --cache d"), "--cache DIR and --cache-bytes N go together");
-  CheckRefused(Run(ParseWorkerFlags, "samovar-worker --coordinator h:1 --cache-bytes 5"), "--cache DIR and --cache-bytes N go together");
+  CheckRefused(Run(ParseWorkerFlags, "samovar-worker --coordinator h:1 --cache d"),
+               "--cache DIR and --cache-bytes N go together");
+  CheckRefused(Run(ParseWorkerFlags, "samovar-worker --coordinator h:1 --cache-bytes 5"),
+               "--cache DIR and --cache-bytes N go together");
 }
 
 namespace {
@@ -424,7 +455,8 @@ TEST_CASE("what neither flags nor the configuration file say is missing") {
 }
 
 TEST_CASE("a configuration file that cannot be read is named") {
-  CheckRefused(Run(ParseServerFlags, "samovar-server --config /nonexistent/server.toml"), "/nonexistent/server.toml: No such file");
+  CheckRefused(Run(ParseServerFlags, "samovar-server --config /nonexistent/server.toml"),
+               "/nonexistent/server.toml: No such file");
   CheckRefused(Run(ParseServerFlags, "samovar-server --config /"), "/ is a directory");
 }
 

@@ -111,6 +111,11 @@ class WrongTextTest(MistakeTest):
         self.workspace.write_solver(lr_policy='"inf"')
         self.assert_train_and_check_refuse("solver.prototxt:", '"inf"', '"inv"')
 
+    def test_a_prefix_at_a_place_that_cannot_be_written(self):
+        self.workspace.write_solver(snapshot_prefix='"wasb:///models/m"')
+        self.assert_train_and_check_refuse("solver.prototxt:", '"wasb:"', "not offered")
+        self.assertFalse((self.workspace.path / "wasb:").exists())
+
     def test_no_end(self):
         self.workspace.write_solver(max_iter=None)
         self.assert_train_and_check_refuse("max_iter")

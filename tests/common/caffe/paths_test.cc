@@ -4,16 +4,27 @@
 #include <fstream>
 
 #include "tests/support/catch.h"
+#include "tests/support/status_matchers.h"
 #include "tests/support/temp_dir.h"
 
 namespace samovar {
 
 TEST_CASE("the scheme of local files is taken off, and no other") {
-  for (const char* const uri : {"file:/a/b", "file:///a/b", "file://localhost/a/b", "/a/b"}) CHECK(WithoutFileScheme(uri) == "/a/b");
+  for (const char* const uri : {"file:/a/b", "file:///a/b", "file://localhost/a/b", "/a/b"})
+    CHECK(WithoutFileScheme(uri) == "/a/b");
   CHECK(WithoutFileScheme("file:a/b") == "a/b");
   CHECK(WithoutFileScheme("file:").empty());
   for (const char* const other : {"file://host/a", "file://localhosts/a", "hdfs:///a", "profile:/a", "a/file:/b"})
     CHECK(WithoutFileScheme(other) == other);
+}
+
+TEST_CASE("a path to be written is of this machine, and another scheme is refused with what there is") {
+  for (const char* const path : {"out/a", "/out/a", "C:/a", "a:b/c"}) CHECK(LocalPath(path).value() == path);
+  CHECK(LocalPath("file:///out/a").value() == "/out/a");
+  for (const char* const uri : {"wasb:///a", "hdfs://host/a", "abfss://c@h/a", "s3://b/a", "file://host/a"}) {
+    INFO(uri);
+    REQUIRE_STATUS(LocalPath(uri), absl::StatusCode::kInvalidArgument, "is not offered");
+  }
 }
 
 TEST_CASE("a name is looked for from the current directory, then beside the file that has it") {

@@ -21,6 +21,19 @@ std::string NetError(const std::string& text) { return std::string(ParseNet(text
 
 }  // namespace
 
+TEST_CASE("a byte order mark in front of a text is not seen, and that of another encoding is named") {
+  const TempDir directory;
+  const std::string path = directory.File("net.prototxt");
+  std::ofstream(path, std::ios::binary) << "\xef\xbb\xbfname: \"n\"\nnam: 1\n";
+  REQUIRE_STATUS(ReadNetFile(path), absl::StatusCode::kInvalidArgument, path + ":2:1: ");
+  std::ofstream(path, std::ios::binary) << "\xef\xbb\xbfname: \"n\"\n";
+  REQUIRE_OK(ReadNetFile(path));
+  for (const std::string& mark : {std::string("\xff\xfe"), std::string("\xfe\xff")}) {
+    std::ofstream(path, std::ios::binary) << mark << "n";
+    REQUIRE_STATUS(ReadNetFile(path), absl::StatusCode::kInvalidArgument, "UTF-8");
+  }
+}
+
 TEST_CASE("a net in text is read with Caffe's fields and defaults") {
   const auto net = ParseNet(R"(
     name: "n"  # a comment
@@ -68,8 +81,7 @@ TEST_CASE("an unknown enum value is reported with the values there are") {
 }
 
 TEST_CASE("a value of the wrong kind is reported with the kind that is right") {
-  CHECK(NetError("layer { name: conv1 }") ==
-        "net.prototxt:1:15: name must be a text in double quotes, not \"conv1\"");
+  CHECK(NetError("layer { name: conv1 }") == "net.prototxt:1:15: name must be a text in double quotes, not \"conv1\"");
   CHECK(NetError("layer { data_param { batch_size: -3 } }") ==
         "net.prototxt:1:34: batch_size must be a whole number from 0 to 4294967295, not \"-3\"");
   CHECK(NetError("layer { data_param { batch_size: 1.5 } }") ==
@@ -112,8 +124,7 @@ TEST_CASE("a value given twice and a missing colon or brace are reported") {
         "net.prototxt:3:1: expected a field of layer or its \"}\", found the end of the file");
   CHECK(NetError("}") == "net.prototxt:1:1: expected a field of the net, found \"}\"");
   CHECK(NetError("layer: 3") == "net.prototxt:1:8: expected \"{\" after layer, found \"3\"");
-  CHECK(NetError("name { }") ==
-        "net.prototxt:1:6: name must be a text in double quotes, written name: ...");
+  CHECK(NetError("name { }") == "net.prototxt:1:6: name must be a text in double quotes, written name: ...");
 }
 
 TEST_CASE("an open text and a missing required field are reported") {
@@ -141,8 +152,9 @@ TEST_CASE("deep nesting is an error, not a crash") {
 }
 
 TEST_CASE("garbage is an error with an explanation, not a crash") {
-  const std::string valid = "layer { name: \"a\" data_param { source: 'x' backend: LMDB batch_size: 64 } "
-                            "loss_weight: [1.5, 2] include { phase: TEST } } state < level: -3 >";
+  const std::string valid =
+      "layer { name: \"a\" data_param { source: 'x' backend: LMDB batch_size: 64 } "
+      "loss_weight: [1.5, 2] include { phase: TEST } } state < level: -3 >";
   std::mt19937 random(7);
   for (int i = 0; i < 3000; ++i) {
     std::string text = valid;
@@ -163,9 +175,9 @@ TEST_CASE("files that cannot be read are errors that name them") {
   REQUIRE_STATUS(ReadNetFile(dir.File("none.prototxt")), absl::StatusCode::kNotFound, dir.File("none.prototxt"));
   REQUIRE_STATUS(ReadSolverFile(dir.path()), absl::StatusCode::kInvalidArgument, "is a directory");
   std::ofstream(dir.File("solver.prototxt")) << "base_lr: 0.01\nmax_iters: 3\n";
-  REQUIRE_STATUS(ReadSolverFile(dir.File("solver.prototxt")), absl::StatusCode::kInvalidArgument,
-                 dir.File("solver.prototxt") +
-                     ":2:1: unknown field \"max_iters\" in the solver; did you mean \"max_iter\"?");
+  REQUIRE_STATUS(
+      ReadSolverFile(dir.File("solver.prototxt")), absl::StatusCode::kInvalidArgument,
+      dir.File("solver.prototxt") + ":2:1: unknown field \"max_iters\" in the solver; did you mean \"max_iter\"?");
 }
 
 TEST_CASE("a source map says where fields stand") {

@@ -18,6 +18,14 @@ struct Fixture {
   std::string path = directory.File("list.txt");
 };
 
+TEST_CASE_METHOD(Fixture, "a byte order mark is not part of the first name") {
+  const auto images = Read(
+      "\xef\xbb\xbf"
+      "a.png 0\n");
+  REQUIRE_OK(images);
+  REQUIRE((*images)[0].name == "a.png");
+}
+
 TEST_CASE_METHOD(Fixture, "a line is a name and, behind its last space, a label") {
   const auto images = Read("a.png 0\n\n  cats and dogs/b c.jpg \t 12 \r\n/abs.png -3\nlast.png\t7");
   REQUIRE_OK(images);
@@ -33,7 +41,8 @@ TEST_CASE_METHOD(Fixture, "a line is a name and, behind its last space, a label"
 }
 
 TEST_CASE_METHOD(Fixture, "a line without a name or a whole number as label is refused by its number") {
-  for (const char* const line : {"b.png", "b.png one", "b.png 1.5", "7", "b.png 99999999999", "\x01\xff\xfe", "b.png 1 x"}) {
+  for (const char* const line :
+       {"b.png", "b.png one", "b.png 1.5", "7", "b.png 99999999999", "\x01\xff\xfe", "b.png 1 x"}) {
     INFO(line);
     REQUIRE_STATUS(Read(std::string("a.png 0\n\n") + line + "\nc.png 1\n"), absl::StatusCode::kInvalidArgument,
                    path + ":3: the line is not \"NAME LABEL\"");
