@@ -84,6 +84,7 @@ absl::StatusOr<CheckedStart> CheckStart(const StartFrom& from, const std::string
 
   SAMOVAR_ASSIGN_OR_RETURN(const int vectors, HistoryVectors(solver));
   SAMOVAR_ASSIGN_OR_RETURN(const InitialValues values, InitialValues::Read(model, layout, vectors));
+  SAMOVAR_RETURN_IF_ERROR(values.CheckHistory(solver, model, layout));
   // The model that the state names, if it was found so: servers need not look for it.
   *model.mutable_weights() = {values.paths().begin(), values.paths().end()};
   *model.mutable_digests() = {values.digests().begin(), values.digests().end()};

@@ -177,6 +177,12 @@ void InitialValues::CopyHistory(const v1::ParameterLayout& layout, int vector, u
   if (state_.has_value()) samovar::CopyHistory(*state_, layout, vector, begin, out);
 }
 
+absl::Status InitialValues::CheckHistory(const caffe::SolverParameter& solver, const v1::InitialModel& initial,
+                                         const v1::ParameterLayout& layout) const {
+  if (!state_.has_value()) return absl::OkStatus();
+  return Annotate(CheckHistoryIsOf(solver, *state_, layout), initial.solver_state());
+}
+
 absl::StatusOr<std::string> FindLearnedNet(const caffe::SolverState& state, const std::string& state_path) {
   const std::string& written = state.learned_net();
   if (written.empty()) {

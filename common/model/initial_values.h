@@ -39,6 +39,10 @@ class InitialValues {
   // The same for a vector of history, 0 or 1. Without a .solverstate nothing is written.
   void CopyHistory(const v1::ParameterLayout& layout, int vector, uint64_t begin, std::span<float> out) const;
 
+  // As CheckHistoryIsOf, with the .solverstate's name; OK without one.
+  absl::Status CheckHistory(const caffe::SolverParameter& solver, const v1::InitialModel& initial,
+                            const v1::ParameterLayout& layout) const;
+
   // Where training begins: the .solverstate's iteration, else 0.
   uint64_t iteration() const { return state_.has_value() ? static_cast<uint64_t>(state_->iter()) : 0; }
 

@@ -1,11 +1,12 @@
-#include "common/caffe/solver_checks.h"
 #include "common/model/solver_history.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/status_macros.h"
+#include "common/caffe/solver_checks.h"
 #include "common/model/blob_values.h"
 #include "common/model/layout.h"
 
@@ -21,8 +22,8 @@ int CurrentStep(const caffe::SolverParameter& solver, uint64_t iteration) {
   const int64_t last = static_cast<int64_t>(iteration) - 1;
   if (solver.lr_policy() == "step" && solver.stepsize() > 0) return static_cast<int>(last / solver.stepsize());
   if (solver.lr_policy() != "multistep") return 0;
-  return static_cast<int>(std::count_if(solver.stepvalue().begin(), solver.stepvalue().end(),
-                                        [last](int value) { return value <= last; }));
+  return static_cast<int>(
+      std::count_if(solver.stepvalue().begin(), solver.stepvalue().end(), [last](int value) { return value <= last; }));
 }
 
 }  // namespace
@@ -53,12 +54,32 @@ absl::Status CheckSolverState(const caffe::SolverState& state, const v1::Paramet
     const std::string name =
         absl::StrCat("history blob ", i, ", of layer \"", blob.layer(), "\", blob ", blob.index(), ",");
     if (CountValues(state.history(i)) != BlobElements(blob)) {
-      return absl::InvalidArgumentError(absl::StrCat(name, " has ", CountValues(state.history(i)), " values instead of ",
-                                                     BlobElements(blob), "; continue with the net that wrote it"));
+      return absl::InvalidArgumentError(absl::StrCat(name, " has ", CountValues(state.history(i)),
+                                                     " values instead of ", BlobElements(blob),
+                                                     "; continue with the net that wrote it"));
     }
     if (!ValuesAreFinite(state.history(i))) {
       return absl::InvalidArgumentError(absl::StrCat(name, " has NaN or infinity in it; continue from an earlier one"));
     }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckHistoryIsOf(const caffe::SolverParameter& solver, const caffe::SolverState& state,
+                              const v1::ParameterLayout& layout) {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::string type, SolverTypeOf(solver));
+  const int blobs = layout.blobs_size();
+  for (int i = 0; i < state.history_size(); ++i) {
+    const bool squares = type == "AdaGrad" || type == "RMSProp" || type == "AdaDelta" || (type == "Adam" && i >= blobs);
+    if (!squares) continue;
+    std::vector<float> values(static_cast<size_t>(CountValues(state.history(i))));
+    CopyValues(state.history(i), 0, values);
+    if (std::all_of(values.begin(), values.end(), [](float value) { return value >= 0; })) continue;
+    return absl::InvalidArgumentError(absl::StrCat(
+        "history blob ", i, ", of layer \"", layout.blobs(i % blobs).layer(),
+        "\", has negative values, and a solver of type ", type,
+        " keeps means of squares there: another type of solver wrote it; continue with that type, or begin with "
+        "--weights and the model beside it"));
   }
   return absl::OkStatus();
 }

@@ -28,6 +28,12 @@ absl::StatusOr<int> HistoryVectors(const caffe::SolverParameter& solver);
 // another length or with values that are not finite (the message names layer and blob), or an iteration below 0.
 absl::Status CheckSolverState(const caffe::SolverState& state, const v1::ParameterLayout& layout, int vectors);
 
+// Whether a solver of this type can have written the history: INVALID_ARGUMENT if a vector in which it keeps squares
+// has values below 0. SGD's and AdaGrad's states are of one form, and training from the other's diverges. REQUIRES:
+// CheckSolverState(state, layout, vectors).ok()
+absl::Status CheckHistoryIsOf(const caffe::SolverParameter& solver, const caffe::SolverState& state,
+                              const v1::ParameterLayout& layout);
+
 // Writes the floats [begin, begin + out.size()) of a vector of history (0 or 1).
 // REQUIRES: CheckSolverState(state, layout, vectors).ok(), vector < vectors
 void CopyHistory(const caffe::SolverState& state, const v1::ParameterLayout& layout, int vector, uint64_t begin,

@@ -91,6 +91,27 @@ TEST_CASE("a state that is not of this solver or net is refused with what differ
   REQUIRE_STATUS(CheckSolverState(other, Layout(), 2), invalid, "iteration is -1");
 }
 
+TEST_CASE("a state with values below 0 where a solver keeps squares is another solver's") {
+  for (const char* type : {"SGD", "Nesterov", "AdaGrad", "RMSProp", "AdaDelta", "Adam"}) {
+    INFO(type);
+    const int vectors = *HistoryVectors(Solver(type));
+    std::vector<std::vector<float>> history(kHistory.begin(), kHistory.begin() + vectors);
+    REQUIRE_OK(CheckHistoryIsOf(Solver(type), MakeSolverState(Solver(type), Layout(), 5, "m", history), Layout()));
+    // Adam's first vector is a mean of gradients, and those of SGD and Nesterov are.
+    const bool first =
+        std::string(type) == "AdaGrad" || std::string(type) == "RMSProp" || std::string(type) == "AdaDelta";
+    history[0][5] = -1;
+    const absl::Status status =
+        CheckHistoryIsOf(Solver(type), MakeSolverState(Solver(type), Layout(), 5, "m", history), Layout());
+    REQUIRE(status.ok() == !first);
+    if (vectors == 1) continue;
+    history[0][5] = 1;
+    history[1][5] = -1;
+    REQUIRE_STATUS(CheckHistoryIsOf(Solver(type), MakeSolverState(Solver(type), Layout(), 5, "m", history), Layout()),
+                   absl::StatusCode::kInvalidArgument, "layer \"ip\", has negative values");
+  }
+}
+
 TEST_CASE("a state says how many steps of its rate Caffe has taken by then") {
   caffe::SolverParameter solver = Solver("SGD");
   solver.set_lr_policy("multistep");
