@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -25,7 +26,6 @@ JobNews NewsFilter::Take(const v1::JobStatus& status) {
   JobNews news;
   // A job that was taken up again by another coordinator may have gone back.
   tests_ = std::min(tests_, status.tests_size());
-  snapshots_ = std::min(snapshots_, status.snapshots_size());
   for (const v1::DisplayLine& line : status.displays()) {
     if (displayed_.has_value() && line.iteration() <= displayed_->iteration()) continue;
     Display display{line, 0, line.seconds()};
@@ -38,7 +38,10 @@ JobNews NewsFilter::Take(const v1::JobStatus& status) {
     news.displays.push_back(std::move(display));
   }
   for (; tests_ < status.tests_size(); ++tests_) news.tests.push_back(status.tests(tests_));
-  for (; snapshots_ < status.snapshots_size(); ++snapshots_) news.snapshots.push_back(status.snapshots(snapshots_));
+  // Old ones leave the list. One that a job has gone back before comes again.
+  const std::set<uint64_t> snapshots(status.snapshots().begin(), status.snapshots().end());
+  std::set_difference(snapshots.begin(), snapshots.end(), snapshots_.begin(), snapshots_.end(), std::back_inserter(news.snapshots));
+  snapshots_ = snapshots;
   if (status.snapshot_error() != snapshot_error_) news.snapshot_error = snapshot_error_ = status.snapshot_error();
   if (status.export_error() != export_error_) news.export_error = export_error_ = status.export_error();
   const uint64_t dropped = status.dropped_notices();

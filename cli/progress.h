@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -45,7 +46,8 @@ class NewsFilter {
   // The newest line that was told.
   std::optional<v1::DisplayLine> displayed_;
   int tests_ = 0;
-  int snapshots_ = 0;
+  // Those that the last status listed.
+  std::set<uint64_t> snapshots_;
   std::string snapshot_error_;
   std::string export_error_;
   uint64_t notices_ = 0;

@@ -110,6 +110,7 @@ absl::StatusOr<Prepared> Prepare(const TrainOptions& options) {
   run.spec.set_servers(static_cast<uint32_t>(options.servers));
   run.spec.set_seed(run.record.seed);
   run.spec.set_resume(start == RunStart::kResume);
+  run.spec.set_fetches_snapshots(true);
   run.spec.set_export_snapshots(ResolvePath(options.export_snapshots, ""));
   run.first_iteration = job.first_iteration;
   run.start = std::move(job.start);
@@ -135,6 +136,7 @@ RunFacts FactsOf(const TrainRun::Options& run) {
   facts.threads = run.cluster.threads;
   facts.mode = ModeText(run.spec);
   facts.seed = run.spec.seed();
+  facts.resumes = run.spec.resume();
   facts.resumed_from = run.spec.resume() ? run.record.snapshot : run.first_iteration;
   facts.start = run.start;
   facts.state_dir = run.cluster.state_dir;
@@ -155,7 +157,7 @@ std::string ResumeHint(const TrainOptions& options, uint64_t snapshot) {
 int RunTrain(const TrainOptions& options) {
   Waker waker;
   // Before anything that starts a thread.
-  const Interruption interruption(&waker);
+  const Interruption interruption(&waker, /*takes_hangups=*/true);
   const std::unique_ptr<TrainReporter> reporter = ChooseReporter(options.json);
   absl::StatusOr<Prepared> prepared = Prepare(options);
   if (!prepared.ok()) {
@@ -168,7 +170,7 @@ int RunTrain(const TrainOptions& options) {
   const absl::Status status = run.Run();
   if (status.ok()) return kExitOk;
 
-  const std::string hint = ResumeHint(options, run.snapshot());
+  const std::string hint = run.finished() ? "" : ResumeHint(options, run.snapshot());
   const std::string text = absl::StrCat(status.message(), hint.empty() ? "" : "; ", hint);
   reporter->Failed(text);
   PrintError(text);

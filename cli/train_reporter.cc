@@ -38,7 +38,7 @@ class TextReporter : public TrainReporter {
   void Started(const RunFacts& facts) override {
     Line(absl::StrCat("Solving ", facts.net));
     Line(absl::StrCat("job ", facts.job_id, ": ", facts.max_iter, " iterations",
-                      facts.resumed_from > 0 ? absl::StrCat(", resumed from ", facts.resumed_from) : "", ", seed ",
+                      facts.resumes ? ", resumed" : facts.resumed_from > 0 ? absl::StrCat(", from ", facts.resumed_from) : "", ", seed ",
                       facts.seed, "; ", Counted(facts.servers, "server"), ", ", Counted(facts.workers, "worker"),
                       " of ", Counted(facts.threads, "thread"), "; ", facts.mode));
     if (!facts.start.empty()) Line(absl::StrCat("weights: ", facts.start));
@@ -46,6 +46,8 @@ class TextReporter : public TrainReporter {
   }
 
   void Ready(const std::string& coordinator) override { Line(absl::StrCat("coordinator: ", coordinator)); }
+
+  void Resumed(uint64_t iteration) override { Line(absl::StrCat("resumed from iteration ", iteration)); }
 
   void Watching(const std::string& net, const v1::JobStatus& status, const std::string& coordinator) override {
     Line(absl::StrCat("Solving ", net));
@@ -186,6 +188,8 @@ class JsonReporter : public TrainReporter {
   }
 
   void Ready(const std::string& coordinator) override { Write(Event("ready").Text("coordinator", coordinator)); }
+
+  void Resumed(uint64_t iteration) override { Write(Event("resumed").Integer("iteration", iteration)); }
 
   void Watching(const std::string& net, const v1::JobStatus& status, const std::string& coordinator) override {
     Write(Event("watching")

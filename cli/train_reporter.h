@@ -27,8 +27,10 @@ struct RunFacts {
   // As ModeText says it.
   std::string mode;
   uint64_t seed = 0;
-  // Iteration of the snapshot that it continues from; 0: from initial weights.
+  // Iteration of the snapshot that it continues from; 0: from initial weights. Of a run that `resumes` the newest one that is known of:
+  // servers that were ended in an orderly way may hold a newer one.
   uint64_t resumed_from = 0;
+  bool resumes = false;
   // Which files weights come from, in words; empty: from none.
   std::string start;
   std::string state_dir;
@@ -42,6 +44,8 @@ class TrainReporter {
   virtual void Started(const RunFacts& facts) = 0;
   // All processes are up. `coordinator` is where the status can be asked for.
   virtual void Ready(const std::string& coordinator) = 0;
+  // A run that resumes goes on from this iteration.
+  virtual void Resumed(uint64_t iteration) = 0;
   // A job of a cluster is followed from now on; `net` is its net's name.
   virtual void Watching(const std::string& net, const v1::JobStatus& status, const std::string& coordinator) = 0;
   // It is queued, for this reason.

@@ -8,10 +8,14 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "cli/interruption.h"
 #include "cli/local_cluster.h"
 #include "cli/model_writer.h"
@@ -41,20 +45,30 @@ class TrainRun {
   TrainRun(Options options, Waker* waker, const Interruption* interruption, RunDirectory* directory,
            TrainReporter* reporter);
 
-  // Trains, writes the models, and ends all processes. CANCELLED: interrupted by a signal; any other error: the run
-  // failed, and the message says why.
+  // Trains, writes the models, and ends all processes. A hang-up has a snapshot taken and its model written. CANCELLED: interrupted by a
+  // signal, after which a last snapshot was taken, for half a minute at most, or until the second signal. Any other error: the run failed,
+  // or not all models that the solver asks for could be written, and the message says why.
   absl::Status Run();
 
   // Iteration of the newest snapshot, from which the run could be resumed; 0: there is none.
   uint64_t snapshot() const { return options_.record.snapshot; }
+  // Whether it trained to its end and wrote the last model.
+  bool finished() const { return options_.record.finished; }
 
  private:
   absl::Status Submit();
   absl::Status Follow();
   // Takes a new status. Returns true if the job has succeeded.
   absl::StatusOr<bool> Take(const v1::JobStatus& status);
-  // Tells what was written, and has the next model written. An error: the last one could not be. `status` is the newest.
-  absl::Status WriteModels(const v1::JobStatus& status, ModelWriter* writer);
+  // Tells what was written, and has the next model written; one that could not be is tried again for a while. `status` is the newest.
+  void WriteModels(const v1::JobStatus& status, ModelWriter* writer);
+  void TakeWritten(const ModelWriter::Written& written);
+  // The servers need not keep them for this run.
+  void Acknowledge(const std::set<uint64_t>& iterations);
+  // Asks for a snapshot; after the `last` one training goes no further. Its iteration, or why there will be none.
+  absl::StatusOr<uint64_t> AskForSnapshot(bool last);
+  // Takes hang-ups and interruptions. False: the run is to end now.
+  bool GoesOn(const v1::JobStatus& status);
   absl::Status Finish(const v1::JobStatus& status);
 
   Options options_;
@@ -69,6 +83,18 @@ class TrainRun {
   uint64_t progress_ = 0;
   // Iterations of snapshots whose models have yet to be written, oldest first.
   std::deque<uint64_t> unwritten_;
+  // Those of which the files are written, or are given up.
+  std::set<uint64_t> handled_;
+  // What could not be written, in words.
+  std::vector<std::string> missing_;
+  // Since when the oldest cannot be written, and when it is tried again.
+  std::optional<absl::Time> failing_since_;
+  absl::Time retry_at_ = absl::InfiniteFuture();
+  bool resumed_told_ = false;
+  int hangups_ = 0;
+  // Once interrupted: when it ends in any case, and the snapshot that is waited for.
+  std::optional<absl::Time> end_at_;
+  std::optional<uint64_t> last_asked_;
 };
 
 }  // namespace samovar

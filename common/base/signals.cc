@@ -11,20 +11,21 @@ namespace {
 // Sent by the destructor to the watcher's own thread.
 constexpr int kEndSignal = SIGUSR2;
 
-sigset_t WatchedSignals() {
+sigset_t WatchedSignals(bool hangups) {
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGINT);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, kEndSignal);
+  if (hangups) sigaddset(&signals, SIGHUP);
   return signals;
 }
 
 }  // namespace
 
-SignalWatcher::SignalWatcher(std::function<void(int)> on_signal) {
+SignalWatcher::SignalWatcher(std::function<void(int)> on_signal, bool hangups) {
   signal(SIGPIPE, SIG_IGN);
-  const sigset_t signals = WatchedSignals();
+  const sigset_t signals = WatchedSignals(hangups);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   thread_ = std::thread([signals, on_signal = std::move(on_signal)] {
     int number = 0;

@@ -250,12 +250,18 @@ absl::StatusOr<v1::JobSpec> Coordinator::GetSpec(const std::string& job_id) cons
   return job->spec();
 }
 
-absl::StatusOr<uint64_t> Coordinator::Snapshot(const std::string& job_id, const std::string& export_to) {
+absl::StatusOr<uint64_t> Coordinator::Snapshot(const std::string& job_id, const std::string& export_to, bool last) {
   if (!export_to.empty() && export_to.front() != '/') {
     return absl::InvalidArgumentError(absl::StrCat("the directory \"", export_to, "\" to export to is no absolute path"));
   }
   SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Job> job, queue_->Find(job_id));
-  return job->RequestSnapshot(export_to);
+  return job->RequestSnapshot(export_to, last);
+}
+
+absl::Status Coordinator::AcknowledgeSnapshots(const std::string& job_id, const std::set<uint64_t>& snapshots) {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Job> job, queue_->Find(job_id));
+  job->Acknowledge(snapshots);
+  return absl::OkStatus();
 }
 
 absl::Status Coordinator::Logs(const std::string& job_id, uint64_t after, bool follow,

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -67,7 +68,9 @@ class Coordinator {
   absl::StatusOr<v1::JobSpec> GetSpec(const std::string& job_id) const;
   // The iteration of the snapshot that is to come.
   // As Job::RequestSnapshot. INVALID_ARGUMENT: `export_to` is neither empty nor an absolute path.
-  absl::StatusOr<uint64_t> Snapshot(const std::string& job_id, const std::string& export_to = "");
+  absl::StatusOr<uint64_t> Snapshot(const std::string& job_id, const std::string& export_to = "", bool last = false);
+  // As Job::Acknowledge.
+  absl::Status AcknowledgeSnapshots(const std::string& job_id, const std::set<uint64_t>& snapshots);
   // Calls `send` with the job's status at once, at each change but not more often than `interval`, and after its end.
   // Blocks until then, until `send` returns false or `cancelled` true, or until the coordinator stops (UNAVAILABLE).
   // With `first_display`, each line of the solver's display from that iteration on is in one of the statuses.

@@ -66,7 +66,8 @@ Job::Job(v1::JobSpec spec, uint64_t number)
       number_(number),
       lease_base_(number << kLeaseBits),
       progress_(&spec_),
-      requested_snapshot_(kNever) {
+      requested_snapshot_(kNever),
+      holds_(spec_.fetches_snapshots()) {
   figures_.set_submitted_unix_ms(UnixMsNow());
   events_.Add(v1::JobEvent::KIND_STATE, "submitted", absl::Now());
 }
@@ -239,15 +240,7 @@ void Job::TakeSkipped(uint64_t iteration, const std::string& finding) {
   if (before < kSkippedTold) AddNoticeLocked(absl::StrCat("iteration ", iteration, " was skipped: ", finding));
 }
 
-void Job::UpdateLimit() {
-  if (OrderedParts(spec_) > 0) return leases_->SetLimit(std::min({next_snapshot_, next_test_, requested_snapshot_}));
-  const caffe::SolverParameter& solver = spec_.solver();
-  uint64_t limit = std::min(NextMultiple(solver.snapshot(), next_snapshot_),
-                            next_test_ == kNever ? kNever : NextMultiple(solver.test_interval(), next_test_));
-  // The first test is of the initial weights.
-  if (next_test_ == 0) limit = 0;
-  leases_->SetLimit(limit);
-}
+void Job::UpdateLimit() { leases_->SetLimit(std::min({next_snapshot_, next_test_, requested_snapshot_, stop_at_})); }
 
 std::optional<Job::Checkpoint> Job::DueCheckpoint() const {
   if (state_ != v1::JOB_STATE_RUNNING || checkpoint_active_) return std::nullopt;
@@ -258,12 +251,16 @@ std::optional<Job::Checkpoint> Job::DueCheckpoint() const {
   return Checkpoint{due, due == next_snapshot_ || requested, due == next_test_, requested ? requested_export_ : ""};
 }
 
+std::optional<Job::Checkpoint> Job::TakeableCheckpoint() const {
+  std::optional<Checkpoint> due = DueCheckpoint();
+  return due.has_value() && IsHeldBack(*due) ? std::nullopt : due;
+}
+
 bool Job::HasWork() const {
   if (state_ != v1::JOB_STATE_RUNNING) return true;
   if (!verified_ && leases_->complete()) return true;
-  if (DueCheckpoint().has_value()) return true;
-  return checkpoint_active_ &&
-         std::all_of(passes_.begin(), passes_.end(), [](const TestPass& pass) { return pass.complete(); });
+  if (TakeableCheckpoint().has_value()) return true;
+  return checkpoint_active_ && std::all_of(passes_.begin(), passes_.end(), [](const TestPass& pass) { return pass.complete(); });
 }
 
 void Job::AwaitWork(absl::Duration time) {
@@ -273,7 +270,7 @@ void Job::AwaitWork(absl::Duration time) {
 
 std::optional<Job::Checkpoint> Job::TakeCheckpoint() {
   absl::MutexLock lock(&mu_);
-  const std::optional<Checkpoint> due = DueCheckpoint();
+  const std::optional<Checkpoint> due = TakeableCheckpoint();
   if (due.has_value()) checkpoint_active_ = true;
   return due;
 }
@@ -312,42 +309,6 @@ void Job::CheckpointRefused(const Checkpoint& checkpoint, const absl::Status& st
   PassCheckpoint(checkpoint);
   if (checkpoint.test)
     AddNoticeLocked(absl::StrCat("the test at iteration ", checkpoint.iteration, " is left out: ", status.message()));
-}
-
-void Job::SnapshotFailed(uint64_t iteration, const absl::Status& status) {
-  const std::string error = absl::StrCat("snapshot at iteration ", iteration, ": ", status.message());
-  // The last one is tried again and again.
-  if (error == figures_.snapshot_error()) return;
-  figures_.set_snapshot_error(error);
-  figures_.set_failed_snapshot(iteration);
-  Note(v1::JobEvent::KIND_SNAPSHOT, absl::StrCat(error, "; training goes on"));
-}
-
-void Job::SnapshotEnded(uint64_t iteration, const absl::Status& status) {
-  absl::MutexLock lock(&mu_);
-  if (status.ok()) {
-    // A user may have asked for the same once more, to be exported.
-    const bool there = figures_.snapshots_size() > 0 && *figures_.snapshots().rbegin() == iteration;
-    if (!there) figures_.add_snapshots(iteration);
-    figures_.clear_snapshot_error();
-    Note(v1::JobEvent::KIND_SNAPSHOT, absl::StrCat("snapshot at iteration ", iteration));
-  } else {
-    SnapshotFailed(iteration, status);
-  }
-}
-
-void Job::ExportEnded(uint64_t iteration, const absl::StatusOr<std::string>& exported) {
-  absl::MutexLock lock(&mu_);
-  if (exported.ok()) {
-    figures_.set_exported_snapshot(*exported);
-    figures_.clear_export_error();
-    Note(v1::JobEvent::KIND_SNAPSHOT,
-         absl::StrCat("snapshot at iteration ", iteration, " was exported to ", *exported));
-  } else {
-    figures_.set_export_error(absl::StrCat("snapshot at iteration ", iteration, ": ", exported.status().message()));
-    figures_.set_failed_export(iteration);
-    Note(v1::JobEvent::KIND_SNAPSHOT, absl::StrCat(figures_.export_error(), "; training goes on"));
-  }
 }
 
 bool Job::TestsDone() const {
@@ -434,35 +395,6 @@ std::optional<v1::GetAssignmentResponse> Job::Assignment() const {
   return assignment;
 }
 
-absl::StatusOr<uint64_t> Job::RequestSnapshot(const std::string& export_to) {
-  absl::MutexLock lock(&mu_);
-  if (state_ != v1::JOB_STATE_RUNNING) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("job \"", id(), "\" is ", StateName(state_), ", it does not run"));
-  }
-  if (!export_to.empty()) {
-    if (!requested_export_.empty() && requested_export_ != export_to) {
-      return absl::FailedPreconditionError(absl::StrCat("job \"", id(), "\" is about to export a snapshot to ",
-                                                        requested_export_, "; ask again when it has"));
-    }
-    if (verified_) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("job \"", id(), "\" is done but for its last snapshot and tests"));
-    }
-    requested_export_ = export_to;
-    figures_.clear_export_error();
-  }
-  if (requested_snapshot_ != kNever) return requested_snapshot_;
-  const uint64_t iteration = std::max(leased_end_, leases_->done().watermark());
-  if (verified_ || iteration >= max_iter()) return max_iter();
-  const bool there = figures_.snapshots_size() > 0 && *figures_.snapshots().rbegin() == iteration;
-  if (there && export_to.empty()) return iteration;
-  requested_snapshot_ = iteration;
-  UpdateLimit();
-  Note(v1::JobEvent::KIND_SNAPSHOT, absl::StrCat("a user asks for a snapshot: it will be of iteration ", iteration));
-  return iteration;
-}
-
 std::vector<v1::JobEvent> Job::EventsAfter(uint64_t number) const {
   absl::MutexLock lock(&mu_);
   return events_.After(number);
@@ -491,7 +423,7 @@ v1::JobStatus Job::StatusLocked(absl::Time now) const {
   v1::JobStatus status = figures_;
   status.set_job_id(id());
   status.set_state(state_);
-  status.set_cause(cause_);
+  status.set_cause(cause_.empty() ? HeldBackText() : cause_);
   status.set_max_iter(max_iter());
   status.set_mode(spec_.mode());
   status.set_delay(spec_.delay());

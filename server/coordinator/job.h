@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -95,6 +96,14 @@ class Job {
   void CheckpointRefused(const Checkpoint& checkpoint, const absl::Status& status);
   // An OK status: the snapshot is durable at all servers.
   void SnapshotEnded(uint64_t iteration, const absl::Status& status);
+  // Of the snapshots that were written all servers hold these; the others are gone.
+  void SnapshotsHeld(const std::set<uint64_t>& held);
+  // Iterations of the snapshots that the client has yet to fetch.
+  std::set<uint64_t> unfetched() const;
+  // Nothing is held any more for a client that fetches nothing while training waits for it.
+  void ReviewHold(absl::Time now);
+  // Of a RUNNING job: what it waits for, while nothing of it is taken back; empty: for nothing.
+  void SetWait(const std::string& cause);
   // The snapshot's directory, or why it has none.
   void ExportEnded(uint64_t iteration, const absl::StatusOr<std::string>& exported);
   // Whether all tests of the checkpoint have their results.
@@ -132,10 +141,13 @@ class Job {
   std::optional<v1::GetAssignmentResponse> Assignment() const;
 
   // --- for users ---
-  // Asks for a snapshot as soon as all iterations that are leased now are done. Returns its iteration, or max_iter if
-  // the last one comes as soon. With `export_to`, a directory, it is exported as well. FAILED_PRECONDITION: the job is
-  // not running, or a snapshot that was asked for before is exported to elsewhere.
-  absl::StatusOr<uint64_t> RequestSnapshot(const std::string& export_to = "");
+  // Asks for a snapshot as soon as all iterations that are leased now are done. Returns its iteration, or max_iter if the last one comes
+  // as soon. With `export_to`, a directory, it is exported as well. FAILED_PRECONDITION: the job is not running, or a snapshot that was
+  // asked for before is exported to elsewhere.
+  // `last`: the job goes no further than that.
+  absl::StatusOr<uint64_t> RequestSnapshot(const std::string& export_to = "", bool last = false);
+  // The client has these snapshots.
+  void Acknowledge(const std::set<uint64_t>& fetched);
   v1::JobStatus Status(absl::Time now) const;
   // As DisplayLog::From.
   std::vector<v1::DisplayLine> DisplaysFrom(uint64_t iteration) const;
@@ -150,6 +162,8 @@ class Job {
  private:
   // Test leases have this bit, the training's have not.
   static constexpr uint64_t kTestLease = uint64_t{1} << 63;
+  // As in JobSpec.fetches_snapshots.
+  static constexpr int kMaxUnfetched = 3;
 
   void Changed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     ++version_;
@@ -167,12 +181,17 @@ class Job {
   bool IsVoid(uint64_t lease_id) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::optional<Checkpoint> DueCheckpoint() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The same, unless it waits for the client.
+  std::optional<Checkpoint> TakeableCheckpoint() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Whether a further snapshot would be one too many that the client has not fetched.
+  bool IsHeldBack(const Checkpoint& due) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Empty: it is not.
+  std::string HeldBackText() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // It will not be due again, unless the job goes back.
   void PassCheckpoint(const Checkpoint& checkpoint) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void SnapshotFailed(uint64_t iteration, const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Leasing stops before the second next checkpoint of either kind, so that none is passed over. In a job whose
-  // iterations are applied in order it stops at the next, until its weights are frozen: then all chunks hold the same
-  // iterations, and the checkpoint is exact.
+  // Leasing stops at the next checkpoint of either kind until its weights are frozen: so all chunks hold the iterations before it and no
+  // other then, and what is labelled N is N, in every mode and with any number of workers.
   void UpdateLimit() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void EndLocked(v1::JobState state, const std::string& cause, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void AddNoticeLocked(const std::string& notice) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -215,11 +234,16 @@ class Job {
   uint64_t next_test_ ABSL_GUARDED_BY(mu_) = 0;
   // As RequestSnapshot has returned it; kNever if none is asked for.
   uint64_t requested_snapshot_ ABSL_GUARDED_BY(mu_);
+  // Nothing beyond is leased any more.
+  uint64_t stop_at_ ABSL_GUARDED_BY(mu_) = Ledger::kMaxEnd;
   // Where to; empty: nowhere.
   std::string requested_export_ ABSL_GUARDED_BY(mu_);
   // Beyond the last iteration that was leased.
   uint64_t leased_end_ ABSL_GUARDED_BY(mu_) = 0;
   bool checkpoint_active_ ABSL_GUARDED_BY(mu_) = false;
+  // Whether snapshots are held for the client, and since when training waits for it.
+  bool holds_ ABSL_GUARDED_BY(mu_);
+  std::optional<absl::Time> held_back_since_ ABSL_GUARDED_BY(mu_);
   bool verified_ ABSL_GUARDED_BY(mu_) = false;
   std::vector<TestPass> passes_ ABSL_GUARDED_BY(mu_);
   // Of passes_.

@@ -16,6 +16,7 @@
 #include "server/coordinator/job_opener.h"
 #include "server/coordinator/job_spec.h"
 #include "server/coordinator/parameter_servers.h"
+#include "server/coordinator/retention.h"
 #include "server/coordinator/snapshot_exporter.h"
 
 namespace samovar {
@@ -23,7 +24,6 @@ namespace {
 
 // How often silence and the stopper are looked at while nothing else happens.
 constexpr absl::Duration kTick = absl::Milliseconds(200);
-constexpr uint32_t kDefaultKeep = 2;
 // A call that the servers cannot answer now is repeated after this long.
 constexpr absl::Duration kRetry = absl::Seconds(1);
 // Servers register again within this time after their coordinator was restarted.
@@ -80,8 +80,13 @@ class Runner {
   absl::Status Freeze(uint64_t iteration) const;
   // The servers have no memory for it: the job goes on without, and if there is nothing more to do, waits for memory.
   absl::Status RefuseCheckpoint(const Job::Checkpoint& checkpoint, const absl::Status& refusal);
-  // Writes what is frozen where it is to be kept. What fails, the job is told.
-  void Keep(const Job::Checkpoint& checkpoint);
+  // Writes what is frozen where it is to be kept. What fails, the job is told. OK: it is durable at all servers.
+  absl::Status Keep(const Job::Checkpoint& checkpoint);
+  absl::Status Persist(uint64_t iteration);
+  // Has the servers remove the snapshots that nobody needs, and tells the job which ones there are.
+  void Retain();
+  // The last snapshot could not be written, and all else is done: writes it when it can be.
+  absl::Status WriteLast();
   absl::Status EndCheckpoint();
   // One of to_thaw_.
   absl::Status Thaw();
@@ -120,6 +125,9 @@ class Runner {
   std::vector<uint64_t> to_thaw_;
   // Since when the last checkpoint has been refused.
   std::optional<absl::Time> refused_since_;
+  // Whether the snapshot of the checkpoint under way is durable; since when the last one could not be written.
+  bool durable_ = false;
+  std::optional<absl::Time> unwritten_since_;
 };
 
 std::vector<Membership::Server> Runner::Heard() const {
@@ -174,6 +182,7 @@ absl::Status Runner::TryToBegin(absl::Time began) {
                        opened.restored.has_value() ? absl::StrCat(", from snapshot ", *opened.restored) : ""));
   job_.Start(std::move(plan), SteadyNow());
   for (const std::string& notice : opened.notices) Notice(notice);
+  if (job_.recovered()) Retain();
   if (job_.recovered()) Notice(absl::StrCat("the coordinator was restarted, as epoch ", epoch_, "; the job goes on"));
   return absl::OkStatus();
 }
@@ -278,9 +287,11 @@ absl::Status Runner::TryToRecover(const absl::Status& loss) {
   placement_ = std::move(placement);
   servers_ = std::make_unique<ParameterServers>(AddressesOf(placement_.servers), &stopper_);
   checkpoint_.reset();
+  unwritten_since_.reset();
   to_thaw_.clear();
   const uint64_t repeated_before = job_.Status(SteadyNow()).repeated_iterations();
   job_.Recovered(PlanFor(placement_, opened.ledgers));
+  Retain();
   for (const std::string& notice : opened.notices) Notice(notice);
   const std::string back = opened.restored.has_value() ? absl::StrCat("to snapshot ", *opened.restored) : "to the beginning";
   const std::string lost = restarted.empty() ? std::string(loss.message())
@@ -310,18 +321,62 @@ absl::Status Runner::RefuseCheckpoint(const Job::Checkpoint& checkpoint, const a
   return absl::OkStatus();
 }
 
-void Runner::Keep(const Job::Checkpoint& checkpoint) {
-  const uint64_t iteration = checkpoint.iteration;
-  const uint32_t keep = job_.spec().keep_snapshots() == 0 ? kDefaultKeep : job_.spec().keep_snapshots();
-  const absl::Status status = servers_->Persist(job_.id(), epoch_, iteration, keep);
+void Runner::Retain() {
+  const absl::StatusOr<std::vector<Share>> shares = opener_.Ask(placement_.servers);
+  if (!shares.ok()) {
+    LogWarning(absl::StrCat("job ", job_.id(), ": its snapshots could not be listed, and all stay: ", shares.status().message()));
+    return;
+  }
+  std::vector<std::vector<v1::SnapshotInfo>> held;
+  for (const Share& share : *shares) held.push_back(share.snapshots);
+  const std::set<SnapshotId> keep = SnapshotsToKeep(held, {placement_.run, KeptSnapshots(job_.spec()), job_.unfetched()});
+  if (const absl::Status removed = servers_->RetainSnapshots(job_.id(), epoch_, keep); !removed.ok()) {
+    LogWarning(absl::StrCat("job ", job_.id(), ": old snapshots could not be removed: ", removed.message()));
+  }
+  std::set<uint64_t> there = CompleteSnapshots(held, placement_.run);
+  std::erase_if(there, [&](uint64_t iteration) { return !keep.contains({placement_.run, iteration}); });
+  job_.SnapshotsHeld(there);
+}
+
+absl::Status Runner::Persist(uint64_t iteration) {
+  const absl::Status status = servers_->Persist(job_.id(), epoch_, iteration);
   if (!status.ok()) LogError(absl::StrCat("job ", job_.id(), ": snapshot at ", iteration, ": ", status.message()));
   job_.SnapshotEnded(iteration, status);
+  Retain();
+  return status;
+}
+
+absl::Status Runner::Keep(const Job::Checkpoint& checkpoint) {
+  const uint64_t iteration = checkpoint.iteration;
+  const absl::Status status = Persist(iteration);
   for (const std::string& directory : std::set<std::string>{job_.spec().export_snapshots(), checkpoint.export_to}) {
     if (directory.empty()) continue;
-    const absl::StatusOr<std::string> exported = exporter_.Export(placement_, *servers_, iteration, directory, keep);
+    const absl::StatusOr<std::string> exported =
+        exporter_.Export(placement_, *servers_, iteration, directory, KeptSnapshots(job_.spec()));
     if (!exported.ok()) LogError(absl::StrCat("job ", job_.id(), ": snapshot at ", iteration, ": ", exported.status().message()));
     job_.ExportEnded(iteration, exported);
   }
+  return status;
+}
+
+absl::Status Runner::WriteLast() {
+  if (!unwritten_since_.has_value()) unwritten_since_ = SteadyNow();
+  const absl::Status status = Persist(checkpoint_->iteration);
+  durable_ = status.ok();
+  if (status.ok()) {
+    unwritten_since_.reset();
+    job_.SetWait("");
+    return status;
+  }
+  job_.SetWait(absl::StrCat(IsPassing(status) ? "waits for the last snapshot: " : "waits for disk: ", status.message()));
+  if (SteadyNow() - *unwritten_since_ > cluster_.patience) {
+    return absl::ResourceExhaustedError(absl::StrCat("all iterations are done, but the last snapshot could not be written within ",
+                                                     absl::FormatDuration(cluster_.patience), ": ", status.message(),
+                                                     "; make room there, and submit the job again to resume it from its last snapshot"));
+  }
+  stopper_.WaitFor(kRetry);
+  // Chunks that went with a server are gone; a server that is silent is looked for before the next attempt.
+  return absl::IsNotFound(status) ? status : absl::OkStatus();
 }
 
 absl::Status Runner::BeginCheckpoint(const Job::Checkpoint& checkpoint) {
@@ -336,7 +391,7 @@ absl::Status Runner::BeginCheckpoint(const Job::Checkpoint& checkpoint) {
   refused_since_.reset();
   checkpoint_ = checkpoint;
   job_.CheckpointFrozen(checkpoint, cluster_.workers());
-  if (checkpoint.persist) Keep(checkpoint);
+  durable_ = !checkpoint.persist || Keep(checkpoint).ok();
   // How late pushes come, and how far chunks are apart, for the status. Not worth an error.
   if (const absl::StatusOr<Held> held = ReadLedgers(); held.ok()) job_.TakeLedgers(held->summary);
   return absl::OkStatus();
@@ -344,10 +399,11 @@ absl::Status Runner::BeginCheckpoint(const Job::Checkpoint& checkpoint) {
 
 absl::Status Runner::EndCheckpoint() {
   const uint64_t iteration = checkpoint_->iteration;
+  if (iteration == job_.max_iter() && !durable_) return WriteLast();
   checkpoint_.reset();
   job_.CheckpointEnded();
   if (iteration == job_.max_iter()) {
-    // The last copy stays in memory until the job is closed: the model can be read even if it could not be written.
+    // The last copy stays in memory until the job is closed, so that clients need not read the disk.
     LogInfo(absl::StrCat("job ", job_.id(), ": done"));
     job_.End(v1::JOB_STATE_SUCCEEDED, "", SteadyNow());
     return absl::OkStatus();
@@ -409,6 +465,7 @@ absl::Status Runner::Step() {
   if (job_.AwaitsVerification()) return Verify();
   if (checkpoint_.has_value() && job_.TestsDone()) return EndCheckpoint();
   if (const auto checkpoint = job_.TakeCheckpoint()) return BeginCheckpoint(*checkpoint);
+  job_.ReviewHold(SteadyNow());
   job_.AwaitWork(kTick);
   return absl::OkStatus();
 }

@@ -77,8 +77,13 @@ grpc::Status JobService::Logs(grpc::ServerContext* context, const v1::LogsReques
   });
 }
 
+grpc::Status JobService::AcknowledgeSnapshots(grpc::ServerContext*, const v1::AcknowledgeSnapshotsRequest* request,
+                                              v1::AcknowledgeSnapshotsResponse*) {
+  return ToGrpcStatus(coordinator_.AcknowledgeSnapshots(request->job_id(), {request->snapshots().begin(), request->snapshots().end()}));
+}
+
 grpc::Status JobService::Snapshot(grpc::ServerContext*, const v1::SnapshotRequest* request, v1::SnapshotResponse* response) {
-  const absl::StatusOr<uint64_t> iteration = coordinator_.Snapshot(request->job_id(), request->export_directory());
+  const absl::StatusOr<uint64_t> iteration = coordinator_.Snapshot(request->job_id(), request->export_directory(), request->last());
   if (!iteration.ok()) return ToGrpcStatus(iteration.status());
   response->set_iteration(*iteration);
   if (!request->export_directory().empty()) {

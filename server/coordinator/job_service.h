@@ -25,6 +25,8 @@ class JobService final : public v1::JobService::Service {
   grpc::Status GetSpec(grpc::ServerContext*, const v1::GetSpecRequest*, v1::JobSpec*) override;
   grpc::Status Logs(grpc::ServerContext*, const v1::LogsRequest*, grpc::ServerWriter<v1::JobEvent>*) override;
   grpc::Status Snapshot(grpc::ServerContext*, const v1::SnapshotRequest*, v1::SnapshotResponse*) override;
+  grpc::Status AcknowledgeSnapshots(grpc::ServerContext*, const v1::AcknowledgeSnapshotsRequest*,
+                                    v1::AcknowledgeSnapshotsResponse*) override;
 
  private:
   // Runs a call that blocks while it has something to send, unless too many do.

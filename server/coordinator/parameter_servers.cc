@@ -134,18 +134,33 @@ absl::Status ParameterServers::Freeze(const std::string& job_id, uint64_t epoch,
       .status();
 }
 
-absl::Status ParameterServers::Persist(const std::string& job_id, uint64_t epoch, uint64_t iteration,
-                                       uint32_t keep) const {
+absl::Status ParameterServers::Persist(const std::string& job_id, uint64_t epoch, uint64_t iteration) const {
   const auto request = [&](size_t) {
     v1::PersistRequest message;
     message.set_job_id(job_id);
     message.set_epoch(epoch);
     message.set_iteration(iteration);
-    message.set_keep(keep);
     return message;
   };
   return CallAll<v1::PersistRequest, v1::PersistResponse>({stubs_, addresses_, *stopper_}, &Stub::AsyncPersist,
                                                           kModelDeadline, request)
+      .status();
+}
+
+absl::Status ParameterServers::RetainSnapshots(const std::string& job_id, uint64_t epoch, const std::set<SnapshotId>& keep) const {
+  const auto request = [&](size_t) {
+    v1::RetainSnapshotsRequest message;
+    message.set_job_id(job_id);
+    message.set_epoch(epoch);
+    for (const auto& [run, iteration] : keep) {
+      v1::SnapshotName* const name = message.add_keep();
+      name->set_run(run);
+      name->set_iteration(iteration);
+    }
+    return message;
+  };
+  return CallAll<v1::RetainSnapshotsRequest, v1::RetainSnapshotsResponse>({stubs_, addresses_, *stopper_}, &Stub::AsyncRetainSnapshots,
+                                                                          kControlDeadline, request)
       .status();
 }
 

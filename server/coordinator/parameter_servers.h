@@ -7,6 +7,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,7 @@
 #include "absl/time/time.h"
 #include "common/base/stopper.h"
 #include "samovar/v1/parameter.grpc.pb.h"
+#include "server/coordinator/retention.h"
 
 namespace samovar {
 
@@ -32,7 +34,8 @@ class ParameterServers {
   absl::StatusOr<std::vector<v1::ListSnapshotsResponse>> ListSnapshots(const std::string& job_id) const;
   absl::StatusOr<std::vector<v1::GetLedgersResponse>> GetLedgers(const std::string& job_id) const;
   absl::Status Freeze(const std::string& job_id, uint64_t epoch, uint64_t iteration) const;
-  absl::Status Persist(const std::string& job_id, uint64_t epoch, uint64_t iteration, uint32_t keep) const;
+  absl::Status Persist(const std::string& job_id, uint64_t epoch, uint64_t iteration) const;
+  absl::Status RetainSnapshots(const std::string& job_id, uint64_t epoch, const std::set<SnapshotId>& keep) const;
   // Of each server: what it has written into the directory.
   absl::StatusOr<std::vector<v1::ExportResponse>> Export(const std::string& job_id, uint64_t epoch, uint64_t iteration,
                                                          const std::string& directory) const;

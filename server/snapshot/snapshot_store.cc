@@ -94,22 +94,11 @@ absl::Status Remove(const v1::SnapshotManifest& manifest, LmdbTransaction* trans
   return transaction->Delete(ManifestKey(info.job_id(), info.iteration()));
 }
 
-// Removes what stands in the way of writing a snapshot: its former self, and all others but `keep` - 1. Those of the same run
-// stay before others', and newer ones before older ones.
-absl::Status MakeRoom(const v1::SnapshotInfo& written, uint32_t keep, LmdbTransaction* transaction) {
-  SAMOVAR_ASSIGN_OR_RETURN(std::vector<v1::SnapshotManifest> manifests,
-                           ReadManifests(*transaction, JobKey(kManifestPrefix, written.job_id())));
-  std::reverse(manifests.begin(), manifests.end());
-  std::stable_partition(manifests.begin(), manifests.end(),
-                        [&](const v1::SnapshotManifest& manifest) { return manifest.info().run() == written.run(); });
-  uint32_t kept = 1;
-  for (const v1::SnapshotManifest& manifest : manifests) {
-    if (manifest.info().iteration() != written.iteration() && kept < keep) {
-      ++kept;
-    } else {
-      SAMOVAR_RETURN_IF_ERROR(Remove(manifest, transaction));
-    }
-  }
+// Removes the snapshot of that name, if there is one.
+absl::Status RemoveFormer(const v1::SnapshotInfo& written, LmdbTransaction* transaction) {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<v1::SnapshotManifest> manifests,
+                           ReadManifests(*transaction, ManifestKey(written.job_id(), written.iteration())));
+  for (const v1::SnapshotManifest& manifest : manifests) SAMOVAR_RETURN_IF_ERROR(Remove(manifest, transaction));
   return absl::OkStatus();
 }
 
@@ -125,14 +114,13 @@ SnapshotStore::SnapshotStore(std::unique_ptr<LmdbEnvironment> environment) : env
 
 SnapshotStore::~SnapshotStore() = default;
 
-absl::StatusOr<uint64_t> SnapshotStore::Write(const v1::SnapshotManifest& manifest, std::span<const ChunkImage> chunks,
-                                              uint32_t keep) {
+absl::StatusOr<uint64_t> SnapshotStore::Write(const v1::SnapshotManifest& manifest, std::span<const ChunkImage> chunks) {
   const v1::SnapshotInfo& info = manifest.info();
   uint64_t bytes = 0;
   // May run more than once: the map grows when it is full.
   const absl::Status written = environment_->Write([&](LmdbTransaction& transaction) -> absl::Status {
     bytes = 0;
-    SAMOVAR_RETURN_IF_ERROR(MakeRoom(info, keep, &transaction));
+    SAMOVAR_RETURN_IF_ERROR(RemoveFormer(info, &transaction));
     for (const ChunkImage& image : chunks) {
       const std::string record = MakeChunkRecord(image);
       SAMOVAR_RETURN_IF_ERROR(transaction.Put(ChunkKey(info.job_id(), info.iteration(), image.chunk), record));
@@ -144,6 +132,23 @@ absl::StatusOr<uint64_t> SnapshotStore::Write(const v1::SnapshotManifest& manife
   });
   if (!written.ok()) return Annotate(written, absl::StrCat("writing ", NameOf(info.job_id(), info.iteration())));
   return bytes;
+}
+
+absl::StatusOr<uint32_t> SnapshotStore::Retain(const std::string& job_id, const std::set<SnapshotId>& keep) {
+  uint32_t removed = 0;
+  const absl::Status written = environment_->Write([&](LmdbTransaction& transaction) -> absl::Status {
+    removed = 0;
+    SAMOVAR_ASSIGN_OR_RETURN(const std::vector<v1::SnapshotManifest> manifests,
+                             ReadManifests(transaction, JobKey(kManifestPrefix, job_id)));
+    for (const v1::SnapshotManifest& manifest : manifests) {
+      if (keep.contains({manifest.info().run(), manifest.info().iteration()})) continue;
+      SAMOVAR_RETURN_IF_ERROR(Remove(manifest, &transaction));
+      ++removed;
+    }
+    return keep.empty() ? transaction.Delete(JobKey(kPlacePrefix, job_id)) : absl::OkStatus();
+  });
+  if (!written.ok()) return Annotate(written, absl::StrCat("removing old snapshots of job \"", job_id, "\""));
+  return removed;
 }
 
 absl::StatusOr<v1::SnapshotManifest> SnapshotStore::ReadManifest(const std::string& job_id, uint64_t iteration) const {

@@ -7,8 +7,10 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -25,13 +27,17 @@ class SnapshotStore {
   static absl::StatusOr<std::unique_ptr<SnapshotStore>> Open(const std::string& directory);
   ~SnapshotStore();
 
-  // Writes chunks and manifest, and removes snapshots of the job until `keep` are left: this one, and of the others first those of
-  // the same run, then those with the highest iterations. A snapshot of that name is replaced. Durable when it returns. Returns the bytes
-  // written.
+  // Writes chunks and manifest. A snapshot of that job and iteration is replaced, all others stay. Durable when it returns. Returns the
+  // bytes written.
   // RESOURCE_EXHAUSTED: the disk is full; the store is as before.
-  // REQUIRES: keep >= 1, and the manifest's chunks are those given, in order.
-  absl::StatusOr<uint64_t> Write(const v1::SnapshotManifest& manifest, std::span<const ChunkImage> chunks,
-                                 uint32_t keep);
+  // REQUIRES: the manifest's chunks are those given, in order.
+  absl::StatusOr<uint64_t> Write(const v1::SnapshotManifest& manifest, std::span<const ChunkImage> chunks);
+
+  // A run and an iteration of it.
+  using SnapshotId = std::pair<uint64_t, uint64_t>;
+  // Removes the job's snapshots but these, all of them or none; with none to keep, also what NotePlace noted. Durable when it returns.
+  // Returns how many were removed. RESOURCE_EXHAUSTED: the disk is full; the store is as before.
+  absl::StatusOr<uint32_t> Retain(const std::string& job_id, const std::set<SnapshotId>& keep);
 
   // NOT_FOUND: no such snapshot. DATA_LOSS: the manifest is damaged.
   absl::StatusOr<v1::SnapshotManifest> ReadManifest(const std::string& job_id, uint64_t iteration) const;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 #include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -355,14 +356,27 @@ absl::Status ChunkStore::Freeze(const v1::FreezeRequest& request) {
 }
 
 absl::Status ChunkStore::Persist(const v1::PersistRequest& request, v1::PersistResponse* response) {
-  if (request.keep() == 0) return absl::InvalidArgumentError("keep must be at least 1");
   SAMOVAR_RETURN_IF_ERROR(CheckEpoch(request.epoch()));
   SAMOVAR_ASSIGN_OR_RETURN(std::shared_ptr<HostedJob> job, FindJob(request.job_id()));
   SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<const FrozenCopy> copy, FindFrozen(*job, request.iteration()));
   SAMOVAR_RETURN_IF_ERROR(AdmitCoordinator(request.epoch()));
   SAMOVAR_ASSIGN_OR_RETURN(const uint64_t bytes,
-                           snapshots_->Write(job->MakeManifest(request.iteration()), copy->chunks, request.keep()));
+                           snapshots_->Write(job->MakeManifest(request.iteration()), copy->chunks));
   response->set_bytes(bytes);
+  return absl::OkStatus();
+}
+
+absl::Status ChunkStore::RetainSnapshots(const v1::RetainSnapshotsRequest& request, v1::RetainSnapshotsResponse* response) {
+  SAMOVAR_RETURN_IF_ERROR(CheckJobId(request.job_id()));
+  SAMOVAR_RETURN_IF_ERROR(CheckEpoch(request.epoch()));
+  if (request.keep().empty() && FindJob(request.job_id()).ok()) {
+    return absl::FailedPreconditionError(absl::StrCat("job \"", request.job_id(), "\" is open here, and would have no snapshot left"));
+  }
+  SAMOVAR_RETURN_IF_ERROR(AdmitCoordinator(request.epoch()));
+  std::set<SnapshotStore::SnapshotId> keep;
+  for (const v1::SnapshotName& name : request.keep()) keep.emplace(name.run(), name.iteration());
+  SAMOVAR_ASSIGN_OR_RETURN(const uint32_t removed, snapshots_->Retain(request.job_id(), keep));
+  response->set_removed(removed);
   return absl::OkStatus();
 }
 
@@ -399,9 +413,7 @@ absl::Status ChunkStore::SaveJob(const std::shared_ptr<HostedJob>& job) {
     return info.run() == run && info.iteration() >= held;
   });
   if (newer || held == 0) return absl::OkStatus();
-  // All others are kept: this one may be here alone, and it is the newest that all servers have that jobs are resumed
-  // from.
-  return snapshots_->Write(job->MakeManifest(held), images, std::numeric_limits<uint32_t>::max()).status();
+  return snapshots_->Write(job->MakeManifest(held), images).status();
 }
 
 absl::Status ChunkStore::Thaw(const v1::ThawRequest& request) {

@@ -70,6 +70,7 @@ class ChunkStore {
   absl::Status GetLedgers(const v1::GetLedgersRequest& request, v1::GetLedgersResponse* response);
   absl::Status Freeze(const v1::FreezeRequest& request);
   absl::Status Persist(const v1::PersistRequest& request, v1::PersistResponse* response);
+  absl::Status RetainSnapshots(const v1::RetainSnapshotsRequest& request, v1::RetainSnapshotsResponse* response);
   absl::Status Export(const v1::ExportRequest& request, v1::ExportResponse* response);
   absl::Status Thaw(const v1::ThawRequest& request);
   absl::Status ListSnapshots(const v1::ListSnapshotsRequest& request, v1::ListSnapshotsResponse* response);

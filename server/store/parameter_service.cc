@@ -93,6 +93,11 @@ grpc::Status ParameterService::Persist(grpc::ServerContext*, const v1::PersistRe
   return ToGrpcStatus(store_.Persist(*request, response));
 }
 
+grpc::Status ParameterService::RetainSnapshots(grpc::ServerContext*, const v1::RetainSnapshotsRequest* request,
+                                               v1::RetainSnapshotsResponse* response) {
+  return ToGrpcStatus(store_.RetainSnapshots(*request, response));
+}
+
 grpc::Status ParameterService::Export(grpc::ServerContext*, const v1::ExportRequest* request, v1::ExportResponse* response) {
   return ToGrpcStatus(store_.Export(*request, response));
 }

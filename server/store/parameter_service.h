@@ -65,6 +65,7 @@ class ParameterService final : public AsyncExchangeService {
   grpc::Status GetLedgers(grpc::ServerContext*, const v1::GetLedgersRequest*, v1::GetLedgersResponse*) override;
   grpc::Status Freeze(grpc::ServerContext*, const v1::FreezeRequest*, v1::FreezeResponse*) override;
   grpc::Status Persist(grpc::ServerContext*, const v1::PersistRequest*, v1::PersistResponse*) override;
+  grpc::Status RetainSnapshots(grpc::ServerContext*, const v1::RetainSnapshotsRequest*, v1::RetainSnapshotsResponse*) override;
   grpc::Status Export(grpc::ServerContext*, const v1::ExportRequest*, v1::ExportResponse*) override;
   grpc::Status Thaw(grpc::ServerContext*, const v1::ThawRequest*, v1::ThawResponse*) override;
   grpc::Status ListSnapshots(grpc::ServerContext*, const v1::ListSnapshotsRequest*,

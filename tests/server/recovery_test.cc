@@ -1,7 +1,10 @@
 // Jobs whose servers and coordinators are lost on the way, on parameter servers that are really ended.
 
+#include <sys/mount.h>
+
 #include <atomic>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <memory>
 #include <string>
@@ -509,6 +512,86 @@ TEST_CASE("a resumed job goes on from the snapshot before a damaged one, and the
   CheckExactlyOnce(status);
   CHECK(status.resumed_from() == 20);
   CHECK_THAT(second.Notices(), Catch::Contains("is damaged") && Catch::Contains("the snapshot before it is taken"));
+}
+
+// A small disk at a directory, which can be filled. Needs the right to mount.
+class SmallDisk {
+ public:
+  explicit SmallDisk(const std::string& path) : path_(path) {
+    std::filesystem::create_directories(path);
+    there_ = mount("none", path.c_str(), "tmpfs", 0, "size=2m") == 0;
+  }
+  ~SmallDisk() {
+    if (there_) umount2(path_.c_str(), MNT_DETACH);
+  }
+  bool there() const { return there_; }
+  void Fill() {
+    std::ofstream file(path_ + "/filler", std::ios::binary);
+    const std::vector<char> block(1024);
+    while (file.write(block.data(), static_cast<std::streamsize>(block.size())).flush()) {
+    }
+  }
+  void Free() { std::filesystem::remove(path_ + "/filler"); }
+
+ private:
+  const std::string path_;
+  bool there_ = false;
+};
+
+TEST_CASE("what all servers hold is kept while one server's disk is full, and is what they go back to") {
+  const TempDir dir;
+  SmallDisk disk(dir.File("1"));
+  if (!disk.there()) {
+    WARN("no small disk can be mounted here");
+    return;
+  }
+  Fleet fleet(dir.path(), 2);
+  Training training(&fleet, SpecOf(120, 10, v1::CONSISTENCY_BOUNDED));
+  training.WorkTo(20);
+  training.Work(20, [](const v1::JobStatus& status) { return HasSnapshot(status, 20); });
+  disk.Fill();
+  // The other server takes all of these.
+  training.Work(90, [](const v1::JobStatus& status) { return status.iteration() == 90 && status.failed_snapshot() == 90; });
+  CHECK(training.Status().snapshots_size() == 2);
+  CHECK(HasSnapshot(training.Status(), 20));
+  fleet.Kill(1);
+  disk.Free();
+  fleet.Start(1);
+  const v1::JobStatus status = training.AwaitEnd();
+  CheckExactlyOnce(status);
+  CHECK(status.repeated_iterations() == 70);
+  CHECK_THAT(training.Notices(), Catch::Contains("all servers have gone back to snapshot 20"));
+}
+
+TEST_CASE("a job has succeeded when all servers have its last snapshot: until then it waits for the disk that is full") {
+  const TempDir dir;
+  SmallDisk disk(dir.File("1"));
+  if (!disk.there()) {
+    WARN("no small disk can be mounted here");
+    return;
+  }
+  Fleet fleet(dir.path(), 2);
+  {
+    Training training(&fleet, SpecOf(40, 20, v1::CONSISTENCY_ASYNC));
+    training.WorkTo(20);
+    training.Work(20, [](const v1::JobStatus& status) { return HasSnapshot(status, 20); });
+    disk.Fill();
+    training.Work(40, [](const v1::JobStatus& status) { return !status.cause().empty(); });
+    CHECK(training.Status().state() == v1::JOB_STATE_RUNNING);
+    CHECK_THAT(training.Status().cause(), Catch::Contains("waits for disk: server") && Catch::Contains("No space left"));
+    CHECK_FALSE(HasSnapshot(training.Status(), 40));
+    disk.Free();
+    const v1::JobStatus status = training.AwaitEnd();
+    CheckExactlyOnce(status);
+    CHECK(HasSnapshot(status, 40));
+  }
+  Training impatient(&fleet, SpecOf(60, 20, v1::CONSISTENCY_ASYNC), 2, false, absl::Milliseconds(1));
+  impatient.WorkTo(20);
+  disk.Fill();
+  const v1::JobStatus failed = impatient.AwaitEnd();
+  CHECK(failed.state() == v1::JOB_STATE_FAILED);
+  CHECK_THAT(failed.cause(), Catch::Contains("the last snapshot could not be written") && Catch::Contains("No space left"));
+  CHECK_FALSE(HasSnapshot(failed, 60));
 }
 
 }  // namespace

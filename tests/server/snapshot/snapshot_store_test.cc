@@ -43,10 +43,9 @@ struct Fixture {
     store = *std::move(opened);
   }
 
-  absl::StatusOr<uint64_t> Write(const std::string& job_id, uint64_t iteration, uint32_t keep, float value = 1,
-                                 uint64_t run = 0) {
+  absl::StatusOr<uint64_t> Write(const std::string& job_id, uint64_t iteration, float value = 1, uint64_t run = 0) {
     const std::vector<ChunkImage> images = {MakeImage(4, value), MakeImage(7, value + 10)};
-    return store->Write(MakeManifest(job_id, iteration, run), images, keep);
+    return store->Write(MakeManifest(job_id, iteration, run), images);
   }
 
   std::vector<uint64_t> Iterations(const std::string& job_id) {
@@ -86,7 +85,7 @@ struct Fixture {
 };
 
 TEST_CASE_METHOD(Fixture, "a snapshot is read as it was written, after a restart too") {
-  auto bytes = Write("job", 500, 3);
+  auto bytes = Write("job", 500);
   REQUIRE_OK(bytes);
   Reopen();
   auto manifest = store->ReadManifest("job", 500);
@@ -104,35 +103,52 @@ TEST_CASE_METHOD(Fixture, "a snapshot is read as it was written, after a restart
 }
 
 TEST_CASE_METHOD(Fixture, "what is not there is not found, by name") {
-  REQUIRE_OK(Write("job", 500, 3));
+  REQUIRE_OK(Write("job", 500));
   const auto code = absl::StatusCode::kNotFound;
   REQUIRE_STATUS(store->ReadManifest("job", 501), code, "snapshot 501 of job \"job\"");
   REQUIRE_STATUS(store->ReadManifest("jo", 500), code, "snapshot 500 of job \"jo\"");
   REQUIRE_STATUS(store->ReadChunk("job", 500, 5), code, "chunk 5 of snapshot 500");
 }
 
-TEST_CASE_METHOD(Fixture, "only the newest snapshots are kept, and other jobs' are left alone") {
-  REQUIRE_OK(Write("other", 1, 1));
-  REQUIRE_OK(Write("job2", 1, 1));
+TEST_CASE_METHOD(Fixture, "writing removes nothing, and other snapshots of the job stay until they are told to go") {
+  REQUIRE_OK(Write("other", 1));
+  REQUIRE_OK(Write("job2", 1));
   // 300 and 5: the order is that of numbers, not of text.
-  for (uint64_t iteration : {5, 100, 300, 1000}) REQUIRE_OK(Write("job", iteration, 2));
+  for (uint64_t iteration : {5, 100, 300, 1000}) REQUIRE_OK(Write("job", iteration));
+  REQUIRE(Iterations("job") == std::vector<uint64_t>{5, 100, 300, 1000});
+  const auto removed = store->Retain("job", {{0, 300}, {0, 1000}, {0, 4000}});
+  REQUIRE_OK(removed);
+  REQUIRE(*removed == 2);
   REQUIRE(Iterations("job") == std::vector<uint64_t>{300, 1000});
   REQUIRE(Iterations("other") == std::vector<uint64_t>{1});
   REQUIRE(Iterations("") == std::vector<uint64_t>{300, 1000, 1, 1});
   REQUIRE_STATUS(store->ReadChunk("job", 100, 4), absl::StatusCode::kNotFound, "chunk 4");
 }
 
-TEST_CASE_METHOD(Fixture, "the snapshot just written is kept even if others have higher iterations") {
-  for (uint64_t iteration : {1000, 2000, 500}) REQUIRE_OK(Write("job", iteration, 2));
-  REQUIRE(Iterations("job") == std::vector<uint64_t>{500, 2000});
+TEST_CASE_METHOD(Fixture, "a snapshot that is written again takes the place of its former self") {
+  REQUIRE_OK(Write("job", 500, 1, /*run=*/1));
+  REQUIRE_OK(Write("job", 500, 2, /*run=*/2));
+  REQUIRE(Iterations("job") == std::vector<uint64_t>{500});
+  const auto image = store->ReadChunk("job", 500, 4);
+  REQUIRE_OK(image);
+  REQUIRE(image->weights[0] == 2);
 }
 
-TEST_CASE_METHOD(Fixture, "snapshots of an earlier run go before those of this one, however new they are") {
-  for (uint64_t iteration : {1000, 2000}) REQUIRE_OK(Write("job", iteration, 2, 1, /*run=*/1));
-  REQUIRE_OK(Write("job", 100, 2, 1, /*run=*/2));
-  REQUIRE(Iterations("job") == std::vector<uint64_t>{100, 2000});
-  REQUIRE_OK(Write("job", 200, 2, 1, /*run=*/2));
-  REQUIRE(Iterations("job") == std::vector<uint64_t>{100, 200});
+TEST_CASE_METHOD(Fixture, "a snapshot is kept by its run, not by its iteration alone") {
+  REQUIRE_OK(Write("job", 100, 1, /*run=*/1));
+  REQUIRE_OK(Write("job", 200, 1, /*run=*/2));
+  REQUIRE_OK(store->Retain("job", {{2, 100}, {2, 200}}));
+  REQUIRE(Iterations("job") == std::vector<uint64_t>{200});
+}
+
+TEST_CASE_METHOD(Fixture, "of a job that keeps no snapshot nothing is left") {
+  REQUIRE_OK(Write("job", 100));
+  REQUIRE_OK(store->NotePlace(MakeManifest("job", 0).info()));
+  REQUIRE_OK(store->Retain("job", {}));
+  REQUIRE(Iterations("job").empty());
+  const auto place = store->Place("job");
+  REQUIRE_OK(place);
+  REQUIRE_FALSE(place->has_value());
 }
 
 TEST_CASE_METHOD(Fixture, "which share of a job the server held is remembered") {
@@ -142,7 +158,7 @@ TEST_CASE_METHOD(Fixture, "which share of a job the server held is remembered") 
   v1::SnapshotInfo share = MakeManifest("job", 0, 3).info();
   share.set_server_index(2);
   REQUIRE_OK(store->NotePlace(share));
-  REQUIRE_OK(Write("job", 500, 1));
+  REQUIRE_OK(Write("job", 500));
   Reopen();
   place = store->Place("job");
   REQUIRE_OK(place);
@@ -166,8 +182,8 @@ TEST_CASE_METHOD(Fixture, "the highest epoch that was noted is there when the st
 }
 
 TEST_CASE_METHOD(Fixture, "writing a snapshot again replaces it") {
-  REQUIRE_OK(Write("job", 500, 2, 1));
-  REQUIRE_OK(Write("job", 500, 2, 30));
+  REQUIRE_OK(Write("job", 500, 1));
+  REQUIRE_OK(Write("job", 500, 30));
   REQUIRE(Iterations("job") == std::vector<uint64_t>{500});
   auto image = store->ReadChunk("job", 500, 4);
   REQUIRE_OK(image);
@@ -175,7 +191,7 @@ TEST_CASE_METHOD(Fixture, "writing a snapshot again replaces it") {
 }
 
 TEST_CASE_METHOD(Fixture, "a damaged record is refused, naming the chunk and what is wrong; the others are read") {
-  REQUIRE_OK(Write("job", 500, 2));
+  REQUIRE_OK(Write("job", 500));
   const auto code = absl::StatusCode::kDataLoss;
   Damage([](v1::ChunkRecord* record) {
     if (record->chunk() != 7) return false;
@@ -186,21 +202,21 @@ TEST_CASE_METHOD(Fixture, "a damaged record is refused, naming the chunk and wha
                  "chunk 7 of snapshot 500 of job \"job\" is damaged: its checksum");
   REQUIRE_OK(store->ReadChunk("job", 500, 4));
 
-  REQUIRE_OK(Write("job", 500, 2));
+  REQUIRE_OK(Write("job", 500));
   Damage([](v1::ChunkRecord* record) {
     (*record->mutable_state(0))[0] ^= 1;
     return true;
   });
   REQUIRE_STATUS(store->ReadChunk("job", 500, 4), code, "its checksum");
 
-  REQUIRE_OK(Write("job", 500, 2));
+  REQUIRE_OK(Write("job", 500));
   Damage([](v1::ChunkRecord* record) {
     record->mutable_ledger()->set_watermark(2);
     return true;
   });
   REQUIRE_STATUS(store->ReadChunk("job", 500, 4), code, "its checksum");
 
-  REQUIRE_OK(Write("job", 500, 2));
+  REQUIRE_OK(Write("job", 500));
   Damage([](v1::ChunkRecord* record) {
     record->set_chunk(record->chunk() + 1);
     return true;
@@ -221,17 +237,17 @@ TEST_CASE_METHOD(Fixture, "a snapshot larger than the first map is stored, since
     images.push_back(std::move(image));
     manifest.add_chunks(chunk);
   }
-  REQUIRE_OK(store->Write(manifest, images, 1));
+  REQUIRE_OK(store->Write(manifest, images));
   auto image = store->ReadChunk("job", 1, 39);
   REQUIRE_OK(image);
   REQUIRE(image->weights == images[39].weights);
 }
 
 TEST_CASE_METHOD(Fixture, "readers see whole snapshots while others are written") {
-  REQUIRE_OK(Write("job", 0, 1, 0));
+  REQUIRE_OK(Write("job", 0, 0));
   std::thread writer([this] {
     for (int i = 1; i <= 50; ++i) {
-      if (!Write("job", 0, 1, static_cast<float>(i)).ok()) return;
+      if (!Write("job", 0, static_cast<float>(i)).ok()) return;
     }
   });
   for (int i = 0; i < 50; ++i) {

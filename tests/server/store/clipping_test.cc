@@ -131,7 +131,7 @@ TEST_CASE_METHOD(Fixture, "a sum that is not there yet cannot be applied, and no
   REQUIRE_STATUS(client.AskForError(MakeApply(1, 1)), absl::StatusCode::kFailedPrecondition, "iteration 1");
   // What waits for its norm is in no snapshot.
   REQUIRE_OK(client.Freeze(7));
-  REQUIRE_OK(client.Persist(7, 1));
+  REQUIRE_OK(client.Persist(7));
   REQUIRE_OK(client.Close());
   v1::OpenJobRequest again = ClippedJob();
   again.set_restore(true);

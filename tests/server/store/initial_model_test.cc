@@ -80,7 +80,7 @@ TEST_CASE("a snapshot of any solver, restored after a restart, goes on to the bi
       REQUIRE_OK(client.Open(job));
       for (uint64_t t : {0, 1, 2, 5}) client.AskOk(RandomPush(t));
       REQUIRE_OK(client.Freeze(6));
-      REQUIRE_OK(client.Persist(6, 2));
+      REQUIRE_OK(client.Persist(6));
       for (uint64_t t : {4, 3, 6}) client.AskOk(RandomPush(t));
       expected = Flat(client.AskOk(MakePull()));
     }
@@ -187,7 +187,7 @@ TEST_CASE_METHOD(Fixture, "a solver's history is pulled from frozen and from sto
   REQUIRE_OK(client.Open(job));
   client.AskOk(RandomPush(0));
   REQUIRE_OK(client.Freeze(1));
-  REQUIRE_OK(client.Persist(1, 1));
+  REQUIRE_OK(client.Persist(1));
   const std::vector<float> frozen = Flat(client.AskOk(PullVector(1, 1)));
   REQUIRE(frozen != std::vector<float>(kElements, 0));
   REQUIRE_STATUS(client.AskForError(PullVector(1, 2)), invalid, "no vector 2: its solver keeps 1");

@@ -342,7 +342,7 @@ TEST_CASE_METHOD(Fixture, "a copy frozen while clients push holds exactly the up
   });
   for (uint64_t name = 0; name < 10; ++name) {
     REQUIRE_OK(client.Freeze(name));
-    REQUIRE_OK(client.Persist(name, 20));
+    REQUIRE_OK(client.Persist(name));
   }
   pusher.join();
   server.Stop();
@@ -371,7 +371,7 @@ TEST_CASE_METHOD(Fixture, "a frozen copy is pulled as it was, from memory and th
   // The name exists: nothing is copied anew.
   REQUIRE_OK(client.Freeze(1));
   RequireMoved(WeightsIn(client.AskOk(MakeFrozenPull(1))), 1);
-  REQUIRE_OK(client.Persist(1, 3));
+  REQUIRE_OK(client.Persist(1));
   REQUIRE_OK(client.Thaw(1));
   REQUIRE_OK(client.Thaw(1));
   RequireMoved(WeightsIn(client.AskOk(MakeFrozenPull(1))), 1);
@@ -383,8 +383,7 @@ TEST_CASE_METHOD(Fixture, "a frozen copy is pulled as it was, from memory and th
   REQUIRE_OK(client.Freeze(9));
   REQUIRE_OK(client.Thaw(9));
   REQUIRE_STATUS(client.AskForError(MakeFrozenPull(9)), absl::StatusCode::kNotFound, "snapshot 9");
-  REQUIRE_STATUS(client.Persist(9, 1), absl::StatusCode::kNotFound, "no frozen copy 9");
-  REQUIRE_STATUS(client.Persist(1, 0), absl::StatusCode::kInvalidArgument, "keep");
+  REQUIRE_STATUS(client.Persist(9), absl::StatusCode::kNotFound, "no frozen copy 9");
 }
 
 TEST_CASE("a job restored after a restart goes on as if nothing had happened") {
@@ -398,7 +397,7 @@ TEST_CASE("a job restored after a restart goes on as if nothing had happened") {
     REQUIRE_OK(client.Open(job));
     for (uint64_t t : {0, 1, 2, 5}) client.AskOk(MakePush(t, 1));
     REQUIRE_OK(client.Freeze(6));
-    REQUIRE_OK(client.Persist(6, 2));
+    REQUIRE_OK(client.Persist(6));
     client.AskOk(MakePush(3, 1));
     expected = WeightsIn(client.AskOk(MakePull()));
   }
@@ -421,7 +420,7 @@ TEST_CASE("a job restored after a restart goes on as if nothing had happened") {
 TEST_CASE_METHOD(Fixture, "a snapshot that does not fit the job is refused with what differs") {
   REQUIRE_OK(client.Open());
   REQUIRE_OK(client.Freeze(6));
-  REQUIRE_OK(client.Persist(6, 2));
+  REQUIRE_OK(client.Persist(6));
   REQUIRE_OK(client.Close());
   v1::OpenJobRequest job = MakeJob();
   job.set_restore(true);

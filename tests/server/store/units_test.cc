@@ -184,7 +184,7 @@ TEST_CASE_METHOD(Fixture, "a snapshot that ends within a unit is not restored") 
   REQUIRE_OK(client.Open(JobOfUnits(2)));
   CHECK(client.AskOk(PushOf(0, 2)).applied() == kChunks);
   REQUIRE_OK(client.Freeze(2));
-  REQUIRE_OK(client.Persist(2, 1));
+  REQUIRE_OK(client.Persist(2));
   REQUIRE_OK(client.Close());
   v1::OpenJobRequest job = JobOfUnits(4);
   job.set_restore(true);
