@@ -68,7 +68,6 @@ class ParameterServer {
     request.set_job_id(job_id);
     request.set_epoch(epoch);
     request.set_iteration(iteration);
-    request.set_keep(2);
     v1::PersistResponse response;
     REQUIRE(service_->Persist(nullptr, &request, &response).ok());
   }

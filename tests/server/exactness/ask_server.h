@@ -34,17 +34,22 @@ inline v1::ExchangeResponse AskServer(const std::string& address, const v1::Exch
   return AskServerAll(address, {request})[0];
 }
 
-// As AskServer, where success is expected. The coordinator of the request's epoch has called the server before, as it always has.
-inline v1::ExchangeResponse AskServerOk(const std::string& address, const v1::ExchangeRequest& request) {
+// The coordinator of that epoch calls the server, as it does before it leases anything. There is nothing to thaw.
+inline void CallAsCoordinator(const std::string& address, const std::string& job_id, uint64_t epoch) {
   grpc::ClientContext context;
   SetDeadline(&context, absl::Seconds(60));
   context.set_wait_for_ready(true);
   v1::ThawRequest thaw;
-  thaw.set_job_id(request.job_id());
-  thaw.set_epoch(request.epoch());
+  thaw.set_job_id(job_id);
+  thaw.set_epoch(epoch);
   thaw.set_iteration(UINT64_MAX);
   v1::ThawResponse thawed;
   v1::ParameterService::NewStub(MakeChannel(address))->Thaw(&context, thaw, &thawed);
+}
+
+// As AskServer, where success is expected. The coordinator of the request's epoch has called the server before, as it always has.
+inline v1::ExchangeResponse AskServerOk(const std::string& address, const v1::ExchangeRequest& request) {
+  CallAsCoordinator(address, request.job_id(), request.epoch());
   v1::ExchangeResponse response = AskServer(address, request);
   INFO(response.message());
   REQUIRE(response.code() == 0);

@@ -160,8 +160,10 @@ TEST_CASE("exactness 5: servers keep the highest epoch that they have seen and r
   REQUIRE_STATUS(AskServerForError(servers.first.address(), PushTo(0, 0, gradient, 0, 2)), code, "epoch 2 is older than 3");
   const v1::GetLedgersResponse ledgers = servers.first.Ledgers("job");
   CHECK(ledgers.counters().applied() == 1);
-  REQUIRE_OK(Push(client.get(), 0, gradient, {}, 3));
-  REQUIRE_OK(Push(client.get(), 1, gradient, {}, 4));
+  for (const uint64_t epoch : {3, 4}) {
+    for (const std::string& address : {servers.first.address(), servers.second.address()}) CallAsCoordinator(address, "job", epoch);
+    REQUIRE_OK(Push(client.get(), epoch - 3, gradient, {}, epoch));
+  }
   REQUIRE_STATUS(Push(client.get(), 2, gradient, {}, 3), code, "epoch 3 is older than 4");
 }
 
