@@ -1,5 +1,6 @@
 #include "cli/check_job.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <map>
@@ -14,6 +15,7 @@
 #include "common/caffe/solver_bundle.h"
 #include "common/model/layout.h"
 #include "worker/feed/open_reader.h"
+#include "worker/nn/layer_registry.h"
 
 namespace samovar {
 namespace {
@@ -80,6 +82,16 @@ void AddFeedWarnings(const caffe::NetParameter& net, std::vector<std::string>* w
   for (std::string& warning : FeedWarnings(**layer)) warnings->push_back(std::move(warning));
 }
 
+// A layer of several nets is named once.
+void AddUnusedWarnings(const caffe::NetParameter& net, std::vector<std::string>* warnings) {
+  for (const caffe::LayerParameter& layer : net.layer()) {
+    for (const std::string& field : UnusedFields(layer)) {
+      std::string warning = absl::StrCat("layer \"", layer.name(), "\" (", layer.type(), "): ", field, " has no effect on a layer of this type");
+      if (std::find(warnings->begin(), warnings->end(), warning) == warnings->end()) warnings->push_back(std::move(warning));
+    }
+  }
+}
+
 }  // namespace
 
 std::string JobIdOf(const std::string& snapshot_prefix) {
@@ -99,6 +111,8 @@ absl::StatusOr<CheckedJob> CheckJob(const std::string& solver_path, const StartF
   job.spec.set_mode(v1::CONSISTENCY_ASYNC);
   const auto parts = static_cast<uint32_t>(bundle.solver.iter_size());
   AddFeedWarnings(bundle.train_net, &job.warnings);
+  AddUnusedWarnings(bundle.train_net, &job.warnings);
+  for (const caffe::NetParameter& test_net : bundle.test_nets) AddUnusedWarnings(test_net, &job.warnings);
   SAMOVAR_RETURN_IF_ERROR(AddTrainNet({bundle.train_net, caffe::TRAIN, parts, solver_path}, &job.spec));
   for (const caffe::NetParameter& test_net : bundle.test_nets) {
     SAMOVAR_RETURN_IF_ERROR(AddTestNet({test_net, caffe::TEST, 1, solver_path}, &job.spec));

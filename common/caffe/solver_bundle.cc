@@ -1,5 +1,6 @@
 #include "common/caffe/solver_bundle.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -213,6 +214,9 @@ class BundleLoader {
   }
 
   absl::Status LoadTestNets() {
+    // CaffeOnSpark's way to test nothing.
+    const bool idle = std::all_of(solver_.test_iter().begin(), solver_.test_iter().end(), [](int batches) { return batches == 0; });
+    if (solver_.test_iter_size() > 0 && idle && solver_.test_interval() == 0) return absl::OkStatus();
     SAMOVAR_RETURN_IF_ERROR(CheckTests());
     for (int i = 0; i < solver_.test_net_param_size(); ++i) {
       SAMOVAR_ASSIGN_OR_RETURN(const NetSource source, FromSolver("test_net_param", i, solver_.test_net_param(i)));

@@ -112,8 +112,7 @@ class Checker {
   }
 
   void CheckStepValues() {
-    // Without any, the rate would never change.
-    Needs("stepvalue", solver_.stepvalue_size() > 0, 0, "stepvalue: 5000 stepvalue: 7000");
+    if (solver_.stepvalue_size() == 0) Warn("lr_policy", "lr_policy \"multistep\" without stepvalue never changes the rate");
     for (int i = 0; i < solver_.stepvalue_size(); ++i) {
       if (solver_.stepvalue(i) > (i == 0 ? -1 : solver_.stepvalue(i - 1))) continue;
       errors_.push_back(absl::StrCat(source_map_.Where(solver_, "stepvalue", i),

@@ -24,6 +24,16 @@ absl::Status CheckFields(const google::protobuf::Message& message, absl::string_
   return absl::OkStatus();
 }
 
+std::vector<std::string> ParamFields(const caffe::LayerParameter& layer) {
+  std::vector<const google::protobuf::FieldDescriptor*> set;
+  layer.GetReflection()->ListFields(layer, &set);
+  std::vector<std::string> names;
+  for (const auto* field : set) {
+    if (!field->is_repeated() && field->cpp_type() == google::protobuf::FieldDescriptor::CPPTYPE_MESSAGE) names.push_back(field->name());
+  }
+  return names;
+}
+
 absl::Status CheckHeightWidth(absl::string_view name, bool plain, bool height, bool width) {
   if (plain && (height || width)) {
     return absl::InvalidArgumentError(

@@ -1,5 +1,7 @@
 #include "worker/nn/layer_registry.h"
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 #include <vector>
 
@@ -117,7 +119,9 @@ absl::Status CheckBlobs(const LayerType& type, const caffe::LayerParameter& para
 }
 
 absl::StatusOr<std::unique_ptr<Layer>> Create(const LayerType& type, const LayerContext& context) {
-  SAMOVAR_RETURN_IF_ERROR(CheckFields(context.param, "",
+  caffe::LayerParameter used = context.param;
+  for (const std::string& field : UnusedFields(used)) used.GetReflection()->ClearField(&used, used.GetDescriptor()->FindFieldByName(field));
+  SAMOVAR_RETURN_IF_ERROR(CheckFields(used, "",
                                       {"name", "type", "bottom", "top", "loss_weight", "param", "phase", "propagate_down",
                                        type.param, type.second_param, "source_class"}));
   SAMOVAR_RETURN_IF_ERROR(CheckBlobs(type, context.param));
@@ -140,6 +144,20 @@ absl::StatusOr<std::unique_ptr<Layer>> CreateLayer(const LayerContext& context) 
   absl::StatusOr<std::unique_ptr<Layer>> layer = Create(*type, context);
   if (!layer.ok()) return Annotate(layer.status(), Describe(context));
   return layer;
+}
+
+std::vector<std::string> UnusedFields(const caffe::LayerParameter& layer) {
+  const LayerType* type = Find(layer.type());
+  if (type == nullptr) return {};
+  std::vector<std::string> unused;
+  for (const std::string& field : ParamFields(layer)) {
+    // Only what belongs to some type: another message is not known to be without effect.
+    const bool of_a_type = std::any_of(std::begin(kTypes), std::end(kTypes), [&field](const LayerType& other) {
+      return field == other.param || field == other.second_param;
+    });
+    if (of_a_type && field != type->param && field != type->second_param) unused.push_back(field);
+  }
+  return unused;
 }
 
 std::string OfferedLayerTypes() {

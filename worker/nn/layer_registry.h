@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "worker/nn/engine.h"
@@ -14,6 +15,9 @@ namespace samovar {
 // what is); INVALID_ARGUMENT: fields, number of blobs or shapes are wrong. Messages begin with the layer's name and type, and
 // its bottoms with their shapes.
 absl::StatusOr<std::unique_ptr<Layer>> CreateLayer(const LayerContext& context);
+
+// Fields of the layer that belong to layers of other types, and have no effect, as in Caffe: "loss_param" in an EuclideanLoss.
+SAMOVAR_ENGINE_API std::vector<std::string> UnusedFields(const caffe::LayerParameter& layer);
 
 // "Accuracy, Convolution, ..."
 SAMOVAR_ENGINE_API std::string OfferedLayerTypes();

@@ -111,14 +111,24 @@ class Builder {
       context.bottoms.push_back(graph_->blobs[blob]->shape);
     }
     SAMOVAR_ASSIGN_OR_RETURN(node.layer, CreateLayer(context));
-    if (!layer_names_.insert(param.name()).second) {
-      return absl::InvalidArgumentError(absl::StrCat("two layers are named \"", param.name(), "\"; rename one"));
-    }
+    SAMOVAR_RETURN_IF_ERROR(CheckName(node));
     SAMOVAR_RETURN_IF_ERROR(Annotate(CheckGeneralFields(param), NameOf(param)));
     for (int i = 0; i < param.top_size(); ++i) SAMOVAR_RETURN_IF_ERROR(AddTop(i, &node));
     SAMOVAR_RETURN_IF_ERROR(Annotate(SetLossWeights(&node), NameOf(param)));
     SAMOVAR_RETURN_IF_ERROR(Annotate(AddParameters(&node), NameOf(param)));
     graph_->nodes.push_back(std::move(node));
+    return absl::OkStatus();
+  }
+
+  // Weights go by the layer's name, in files and among nets. Layers without weights may have one name.
+  absl::Status CheckName(const LayerNode& node) {
+    if (node.layer->parameters().empty()) return absl::OkStatus();
+    for (const LayerNode& other : graph_->nodes) {
+      if (other.param.name() != node.param.name() || other.layer->parameters().empty()) continue;
+      const auto top = [](const LayerNode& of) { return absl::StrCat(NameOf(of.param), " with top \"", of.param.top(0), "\""); };
+      return absl::InvalidArgumentError(absl::StrCat("two layers with weights are named \"", node.param.name(), "\": ", top(other), " and ",
+                                                     top(node), "; rename one"));
+    }
     return absl::OkStatus();
   }
 
@@ -441,7 +451,6 @@ class Builder {
   std::vector<size_t> producers_;
   // Blobs that some layer reads.
   std::set<size_t> consumed_;
-  std::set<std::string> layer_names_;
   // Blob of the layout that had a parameter's name first.
   std::map<std::string, int> param_owners_;
   // One entry a blob of the layout: lr_mult and decay_mult were written down by a layer.

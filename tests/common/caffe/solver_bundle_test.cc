@@ -209,6 +209,10 @@ TEST_CASE("test nets, test_iter, test_state and test_interval must agree") {
                  "solver.prototxt:3:1: test_iter must be at least 1, not 0");
   REQUIRE_STATUS(files.Load(net + "test_iter: 1 test_interval: 1 test_state { } test_state { }"),
                  absl::StatusCode::kInvalidArgument, "there are 1 tests (values of test_iter), but 2");
+  // CaffeOnSpark's way to test nothing.
+  const auto untested = files.Load(net + "test_iter: 0 test_interval: 0");
+  REQUIRE_OK(untested);
+  CHECK(untested->test_nets.empty());
   const auto idle = files.Load(net + "test_interval: 10");
   REQUIRE_OK(idle);
   REQUIRE(idle->warnings.size() == 1);

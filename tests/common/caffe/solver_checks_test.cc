@@ -88,7 +88,7 @@ TEST_CASE("each learning-rate policy needs its fields") {
   CHECK(PolicyMessage("lr_policy: \"multistep\" gamma: 0.1 stepvalue: 50 stepvalue: 40") ==
         "s.prototxt:2:49: stepvalue must ascend from 0 up, and 40 does not");
   for (const char* good : {"\"step\" gamma: 0.1 stepsize: 10", "\"exp\" gamma: 0.9", "\"inv\" gamma: 0.1 power: 0.75",
-                           "\"multistep\" gamma: 0.1 stepvalue: 5 stepvalue: 7", "\"poly\" power: 1",
+                           "\"multistep\" gamma: 0.1 stepvalue: 5 stepvalue: 7", "\"multistep\" gamma: 0.1", "\"poly\" power: 1",
                            "\"sigmoid\" gamma: -0.1 stepsize: 50"}) {
     CHECK(PolicyMessage(std::string("lr_policy: ") + good) == "");
   }

@@ -174,6 +174,8 @@ TEST_CASE("a server's refusal is told with the server's name, and the next opera
   auto client = MakeClient({server.address()});
   std::vector<float> weights(kElements);
   REQUIRE_STATUS(Push(client.get(), 0, NAN), absl::StatusCode::kInvalidArgument, server.address());
+  // The coordinator of that epoch calls first, as it always does.
+  server.Freeze("job", 0, 5);
   REQUIRE_OK(Push(client.get(), 1, 1, weights, /*epoch=*/5));
   REQUIRE_STATUS(Push(client.get(), 2, 1, weights, /*epoch=*/4), absl::StatusCode::kFailedPrecondition, "epoch");
   REQUIRE_OK(client->Pull(weights, Soon()));

@@ -170,7 +170,7 @@ TEST_CASE_METHOD(Fixture, "which share of a job the server held is remembered") 
 
 TEST_CASE_METHOD(Fixture, "the highest epoch that was noted is there when the store is opened again") {
   CHECK(*store->Epoch() == 0);
-  const uint64_t high = uint64_t{1} << 40 | 200;
+  const uint64_t high = uint64_t{1} << 24 | 200;
   REQUIRE_OK(store->NoteEpoch(7));
   REQUIRE_OK(store->NoteEpoch(high));
   REQUIRE_OK(store->NoteEpoch(9));

@@ -80,7 +80,7 @@ TEST_CASE("a call that is refused shuts no coordinator out, whatever epoch it na
     job = MakeJobIn(5);
     job.set_opening(UINT64_MAX);
     REQUIRE_STATUS(client.Open(job), absl::StatusCode::kInvalidArgument, "none of a coordinator in epoch 5");
-    CHECK_FALSE(client.Persist(7, 1, strange).ok());
+    CHECK_FALSE(client.Persist(7, strange).ok());
     v1::ExchangeRequest push = MakePush(0, 1);
     push.set_epoch(strange);
     CHECK_FALSE(client.AskForError(push).ok());

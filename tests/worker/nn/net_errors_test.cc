@@ -45,9 +45,7 @@ TEST_CASE("errors of shapes name the layer, its bottoms and their shapes") {
                  kInvalid, "2^31");
 }
 
-TEST_CASE("fields that would be ignored are refused") {
-  REQUIRE_STATUS(Create(R"(layer { name: "r" type: "ReLU" bottom: "data" top: "r" dropout_param { dropout_ratio: 0.5 } })"), kNotOffered,
-                 "field \"dropout_param\" is not offered");
+TEST_CASE("fields of the layer's own type that would be ignored are refused") {
   REQUIRE_STATUS(Create(R"(layer { name: "c" type: "Convolution" bottom: "data" top: "c" convolution_param { num_output: 1 kernel_size: 1 axis: 2 } })"),
                  kNotOffered, "convolution_param.axis 2");
   REQUIRE_STATUS(Create(R"(layer { name: "r" type: "ReLU" bottom: "data" top: "r" phase: TEST })"), kNotOffered, "phase TEST");
@@ -78,12 +76,26 @@ TEST_CASE("a blob may be written twice in place only") {
                  kInvalid, "top \"head\" is already a top of layer \"head\"");
 }
 
+TEST_CASE("layers of one name are accepted as long as no two of them have weights, which go by their names") {
+  REQUIRE_OK(Create(std::string(kHead) + R"(layer { name: "relu" type: "ReLU" bottom: "data" top: "r" }
+      layer { name: "relu" type: "ReLU" bottom: "r" top: "s" } layer { name: "head" type: "ReLU" bottom: "s" top: "t" })"));
+}
+
+TEST_CASE("fields of layers of other types have no effect, and are told apart from what is not offered") {
+  const std::string text = std::string(kHead) + R"(layer { name: "relu" type: "ReLU" bottom: "data" top: "r" loss_param { normalize: true } pooling_param { } })";
+  REQUIRE_OK(Create(text));
+  const caffe::NetParameter net = NetFromText(text);
+  CHECK(UnusedFields(net.layer(net.layer_size() - 1)) == std::vector<std::string>{"loss_param", "pooling_param"});
+  CHECK(UnusedFields(net.layer(0)).empty());
+}
+
 TEST_CASE("numbers of blobs, parameters and weights must fit") {
   REQUIRE_STATUS(Create(R"(layer { name: "l" type: "SoftmaxWithLoss" bottom: "data" top: "l" })"), kInvalid, "it has 1 bottoms and needs 2");
   REQUIRE_STATUS(Create(R"(layer { name: "r" type: "ReLU" bottom: "data" })"), kInvalid, "it has 0 tops and needs 1");
   REQUIRE_STATUS(Create(R"(layer { name: "r" type: "ReLU" bottom: "data" top: "r" param { lr_mult: 1 } })"), kInvalid, "1 param entries, but 0");
   REQUIRE_STATUS(Create(R"(layer { name: "r" type: "ReLU" bottom: "data" top: "r" loss_weight: 1 loss_weight: 2 })"), kInvalid, "loss_weight");
-  REQUIRE_STATUS(Create(std::string(kHead) + R"(layer { name: "head" type: "ReLU" bottom: "data" top: "r" })"), kInvalid, "two layers are named \"head\"");
+  REQUIRE_STATUS(Create(std::string(kHead) + R"(layer { name: "head" type: "PReLU" bottom: "data" top: "r" })"), kInvalid,
+                 "two layers with weights are named \"head\": layer \"head\" (InnerProduct) with top \"head\" and layer \"head\" (PReLU) with top \"r\"; rename one");
   REQUIRE_STATUS(Create(R"(layer { name: "p" type: "InnerProduct" bottom: "data" top: "p" inner_product_param { } })"), kInvalid, "num_output");
   REQUIRE_STATUS(Create(R"(layer { name: "p" type: "InnerProduct" bottom: "data" top: "p" inner_product_param { num_output: 1 axis: 4 } })"), kInvalid,
                  "axis 4 is outside");
