@@ -22,7 +22,7 @@ class Digest {
   // A field: its length first, so that fields which follow each other are not taken for others with the same bytes.
   void AddField(absl::string_view bytes);
 
-  // Of all that was added: 64 lower-case hexadecimal digits. Call it once, at the end.
+  // The digest of all that was added: 64 lower-case hexadecimal digits. Call it once, at the end.
   std::string Hex();
 
  private:

@@ -8,7 +8,7 @@
 
 namespace samovar {
 
-// Of all bytes of a regular file, as Digest::Hex. Errors as ReadFile's.
+// The digest of all bytes of a regular file, as Digest::Hex gives it. Errors as ReadFile's.
 absl::StatusOr<std::string> DigestOfFile(const std::string& path);
 
 // FAILED_PRECONDITION, which names the file and says what to do, unless the digests are equal.

@@ -46,7 +46,7 @@ class InitialValues {
   // Where training begins: the .solverstate's iteration, else 0.
   uint64_t iteration() const { return state_.has_value() ? static_cast<uint64_t>(state_->iter()) : 0; }
 
-  // Of what was read, as in InitialModel.
+  // The digests of the files that were read, as in InitialModel.
   const std::vector<std::string>& digests() const { return digests_; }
   // The model files that were read, in order.
   const std::vector<std::string>& paths() const { return paths_; }

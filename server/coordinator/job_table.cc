@@ -55,7 +55,7 @@ bool FromValue(absl::string_view value, Message* message) {
   return Crc(value) == crc && message->ParseFromArray(value.data(), static_cast<int>(value.size()));
 }
 
-// Of the coordinator that opened the table last; 0 if none has, in a table of an earlier version.
+// The epoch of the coordinator that opened the table last; 0 if none has, in a table of an earlier version.
 absl::StatusOr<uint64_t> EpochIn(LmdbTransaction& transaction) {
   SAMOVAR_ASSIGN_OR_RETURN(const std::optional<absl::string_view> stored, transaction.Get(kEpochKey));
   uint64_t epoch = 0;
