@@ -210,6 +210,8 @@ void TrainRun::TakeWritten(const ModelWriter::Written& written) {
 
 void TrainRun::WriteModels(const v1::JobStatus& status, ModelWriter* writer) {
   if (const std::optional<ModelWriter::Written> written = writer->Take()) TakeWritten(*written);
+  // Another coordinator may have listed anew what was being written.
+  while (!writer->busy() && !unwritten_.empty() && handled_.contains(unwritten_.front())) unwritten_.pop_front();
   if (writer->busy() || unwritten_.empty() || (failing_since_.has_value() && SteadyNow() < retry_at_)) return;
   retry_at_ = absl::InfiniteFuture();
   writer->Start(unwritten_.front(), status);

@@ -96,6 +96,9 @@ class Job {
   void CheckpointRefused(const Checkpoint& checkpoint, const absl::Status& status);
   // An OK status: the snapshot is durable at all servers.
   void SnapshotEnded(uint64_t iteration, const absl::Status& status);
+  // All servers hold these of the job's run. Those that are not listed yet are listed, and held for the client: a
+  // coordinator may have died before its job table had them.
+  void SnapshotsFound(const std::set<uint64_t>& found);
   // Of the snapshots that were written all servers hold these; the others are gone.
   void SnapshotsHeld(const std::set<uint64_t>& held);
   // Iterations of the snapshots that the client has yet to fetch.

@@ -329,11 +329,12 @@ void Runner::Retain() {
   }
   std::vector<std::vector<v1::SnapshotInfo>> held;
   for (const Share& share : *shares) held.push_back(share.snapshots);
+  std::set<uint64_t> there = CompleteSnapshots(held, placement_.run);
+  job_.SnapshotsFound(there);
   const std::set<SnapshotId> keep = SnapshotsToKeep(held, {placement_.run, KeptSnapshots(job_.spec()), job_.unfetched()});
   if (const absl::Status removed = servers_->RetainSnapshots(job_.id(), epoch_, keep); !removed.ok()) {
     LogWarning(absl::StrCat("job ", job_.id(), ": old snapshots could not be removed: ", removed.message()));
   }
-  std::set<uint64_t> there = CompleteSnapshots(held, placement_.run);
   std::erase_if(there, [&](uint64_t iteration) { return !keep.contains({placement_.run, iteration}); });
   job_.SnapshotsHeld(there);
 }

@@ -22,6 +22,15 @@ void KeepIf(google::protobuf::RepeatedField<uint64_t>* iterations, const Wanted&
       iterations->end());
 }
 
+// Keeps them in order, each once.
+void Insert(uint64_t iteration, google::protobuf::RepeatedField<uint64_t>* iterations) {
+  const auto place = std::lower_bound(iterations->begin(), iterations->end(), iteration);
+  if (place != iterations->end() && *place == iteration) return;
+  const auto index = place - iterations->begin();
+  iterations->Add(iteration);
+  std::rotate(iterations->begin() + index, iterations->end() - 1, iterations->end());
+}
+
 }  // namespace
 
 void Job::SnapshotFailed(uint64_t iteration, const absl::Status& status) {
@@ -38,12 +47,9 @@ void Job::SnapshotEnded(uint64_t iteration, const absl::Status& status) {
   absl::MutexLock lock(&mu_);
   if (status.ok()) {
     // A user may have asked for the same once more, to be exported.
-    const bool there = figures_.snapshots_size() > 0 && *figures_.snapshots().rbegin() == iteration;
-    if (!there) figures_.add_snapshots(iteration);
+    Insert(iteration, figures_.mutable_snapshots());
+    if (holds_) Insert(iteration, figures_.mutable_unfetched_snapshots());
     figures_.clear_snapshot_error();
-    auto* const unfetched = figures_.mutable_unfetched_snapshots();
-    if (holds_ && std::find(unfetched->begin(), unfetched->end(), iteration) == unfetched->end())
-      unfetched->Add(iteration);
     if (leases_ != nullptr) UpdateLimit();
     Note(v1::JobEvent::KIND_SNAPSHOT, absl::StrCat("snapshot at iteration ", iteration));
   } else {
@@ -63,6 +69,19 @@ void Job::ExportEnded(uint64_t iteration, const absl::StatusOr<std::string>& exp
     figures_.set_failed_export(iteration);
     Note(v1::JobEvent::KIND_SNAPSHOT, absl::StrCat(figures_.export_error(), "; training goes on"));
   }
+}
+
+void Job::SnapshotsFound(const std::set<uint64_t>& found) {
+  absl::MutexLock lock(&mu_);
+  if (leases_ == nullptr) return;
+  const std::set<uint64_t> listed(figures_.snapshots().begin(), figures_.snapshots().end());
+  for (uint64_t iteration : found) {
+    if (iteration > leases_->done().watermark() || listed.contains(iteration)) continue;
+    Insert(iteration, figures_.mutable_snapshots());
+    if (holds_) Insert(iteration, figures_.mutable_unfetched_snapshots());
+    Note(v1::JobEvent::KIND_SNAPSHOT, absl::StrCat("snapshot at iteration ", iteration));
+  }
+  UpdateLimit();
 }
 
 void Job::SnapshotsHeld(const std::set<uint64_t>& held) {

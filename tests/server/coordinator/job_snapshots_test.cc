@@ -150,5 +150,26 @@ TEST_CASE("another coordinator holds on to what the client has yet to fetch") {
   CHECK(job.unfetched() == std::set<uint64_t>{10, 20, 30});
 }
 
+TEST_CASE("another coordinator lists and holds the snapshots that the one before did not live to record") {
+  v1::JobRecord record;
+  {
+    Training training(SpecOf(100, 10, v1::CONSISTENCY_SYNC));
+    training.Go();
+    training.job.Acknowledge({10});
+    record = training.job.Record(At(1));
+  }
+  Job job(SpecOf(100, 10, v1::CONSISTENCY_SYNC), 0, record);
+  Job::Plan plan;
+  plan.servers = {"127.0.0.1:1"};
+  plan.done.AddRange(0, 50);
+  job.Start(plan, At(0));
+  // One beyond what the job holds is not a snapshot of it.
+  job.SnapshotsFound({10, 20, 40, 50, 60});
+  const v1::JobStatus status = job.Status(At(1));
+  CHECK(std::vector<uint64_t>(status.snapshots().begin(), status.snapshots().end()) ==
+        std::vector<uint64_t>{10, 20, 30, 40, 50});
+  CHECK(job.unfetched() == std::set<uint64_t>{20, 30, 40, 50});
+}
+
 }  // namespace
 }  // namespace samovar
