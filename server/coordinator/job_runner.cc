@@ -291,13 +291,13 @@ absl::Status Runner::TryToRecover(const absl::Status& loss) {
   to_thaw_.clear();
   const uint64_t repeated_before = job_.Status(SteadyNow()).repeated_iterations();
   job_.Recovered(PlanFor(placement_, opened.ledgers));
-  Retain();
   for (const std::string& notice : opened.notices) Notice(notice);
   const std::string back = opened.restored.has_value() ? absl::StrCat("to snapshot ", *opened.restored) : "to the beginning";
   const std::string lost = restarted.empty() ? std::string(loss.message())
                                              : absl::StrCat("server ", absl::StrJoin(restarted, ", "), " was restarted");
   Notice(absl::StrCat(lost, "; ", KeepsTogether() ? absl::StrCat("all servers have gone back ", back, "; ") : "",
                       job_.Status(SteadyNow()).repeated_iterations() - repeated_before, " iterations are computed again"));
+  Retain();
   return absl::OkStatus();
 }
 
