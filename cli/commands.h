@@ -37,6 +37,9 @@ int RunWatch(const WatchOptions& options);
 // Ends a job.
 int RunCancel(const CancelOptions& options);
 
+// Forgets an ended job.
+int RunForget(const ForgetOptions& options);
+
 // Tells what has happened to a job.
 int RunLogs(const LogsOptions& options);
 

@@ -81,6 +81,10 @@ absl::Status JobClient::Cancel(const std::string& job_id) const {
   return Call(*jobs_, &v1::JobService::Stub::Cancel, RequestFor<v1::CancelRequest>(job_id), kDeadline).status();
 }
 
+absl::Status JobClient::Forget(const std::string& job_id) const {
+  return Call(*jobs_, &v1::JobService::Stub::Forget, RequestFor<v1::ForgetRequest>(job_id), kDeadline).status();
+}
+
 absl::StatusOr<v1::JobSpec> JobClient::GetSpec(const std::string& job_id) const {
   return Call(*jobs_, &v1::JobService::Stub::GetSpec, RequestFor<v1::GetSpecRequest>(job_id), kDeadline);
 }

@@ -31,9 +31,11 @@ class JobClient {
   absl::StatusOr<v1::JobStatus> Get(const std::string& job_id) const;
   absl::StatusOr<v1::ListJobsResponse> List() const;
   absl::Status Cancel(const std::string& job_id) const;
+  absl::Status Forget(const std::string& job_id) const;
   absl::StatusOr<v1::JobSpec> GetSpec(const std::string& job_id) const;
   // Asks for a snapshot of a running job, which is to be exported to a directory if one is given.
-  absl::StatusOr<v1::SnapshotResponse> Snapshot(const std::string& job_id, const std::string& export_directory = "") const;
+  absl::StatusOr<v1::SnapshotResponse> Snapshot(const std::string& job_id,
+                                                const std::string& export_directory = "") const;
   absl::StatusOr<v1::ClusterStatus> ClusterStatus() const;
   // Calls `take` with each event; with `follow` until the job has ended.
   absl::Status Logs(const std::string& job_id, bool follow, absl::FunctionRef<void(const v1::JobEvent&)> take) const;

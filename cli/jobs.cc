@@ -25,11 +25,17 @@ absl::StatusOr<std::string> Cancel(const CancelOptions& options) {
   SAMOVAR_RETURN_IF_ERROR(client.Cancel(options.job));
   SAMOVAR_ASSIGN_OR_RETURN(const v1::JobStatus after, client.Get(options.job));
   if (options.json) {
-    return absl::StrCat(
-        JsonLine().Text("job_id", options.job).Text("state", StateText(after.state())).Text("cause", after.cause()).Finish(), "\n");
+    return absl::StrCat(JsonLine()
+                            .Text("job_id", options.job)
+                            .Text("state", StateText(after.state()))
+                            .Text("cause", after.cause())
+                            .Finish(),
+                        "\n");
   }
-  if (before.ended_unix_ms() != 0) return absl::StrCat("job ", options.job, " had ended before: ", StateText(after.state()), "\n");
-  return absl::StrCat("job ", options.job, " is ", StateText(after.state()), ", at iteration ", after.iteration(), "\n");
+  if (before.ended_unix_ms() != 0)
+    return absl::StrCat("job ", options.job, " had ended before: ", StateText(after.state()), "\n");
+  return absl::StrCat("job ", options.job, " is ", StateText(after.state()), ", at iteration ", after.iteration(),
+                      "\n");
 }
 
 int Print(const absl::StatusOr<std::string>& text) {
@@ -77,10 +83,17 @@ int RunJobs(const JobsOptions& options) { return Print(List(options)); }
 
 int RunCancel(const CancelOptions& options) { return Print(Cancel(options)); }
 
+int RunForget(const ForgetOptions& options) {
+  const absl::Status status = JobClient(options.coordinator).Forget(options.job);
+  if (!status.ok()) return Print(status);
+  return Print(absl::StrCat("job ", options.job, " is forgotten; its servers remove its snapshots\n"));
+}
+
 int RunLogs(const LogsOptions& options) {
-  const absl::Status status = JobClient(options.coordinator).Logs(options.job, options.follow, [&](const v1::JobEvent& event) {
-    std::cout << EventText(event, options.json) << std::endl;
-  });
+  const absl::Status status =
+      JobClient(options.coordinator).Logs(options.job, options.follow, [&](const v1::JobEvent& event) {
+        std::cout << EventText(event, options.json) << std::endl;
+      });
   if (status.ok()) return kExitOk;
   PrintError(status.message());
   return kExitFailed;

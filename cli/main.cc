@@ -26,6 +26,7 @@ struct Runner {
   int operator()(const JobsOptions& options) const { return RunJobs(options); }
   int operator()(const WatchOptions& options) const { return RunWatch(options); }
   int operator()(const CancelOptions& options) const { return RunCancel(options); }
+  int operator()(const ForgetOptions& options) const { return RunForget(options); }
   int operator()(const LogsOptions& options) const { return RunLogs(options); }
   int operator()(const ModelExportOptions& options) const { return RunModelExport(options); }
   int operator()(const SnapshotExportOptions& options) const { return RunSnapshotExport(options); }

@@ -117,6 +117,11 @@ struct CancelOptions {
   bool json = false;
 };
 
+struct ForgetOptions {
+  std::string job;
+  std::string coordinator;
+};
+
 struct LogsOptions {
   std::string job;
   std::string coordinator;

@@ -98,9 +98,14 @@ constexpr char kLogsExamples[] =
     "  samovar logs lenet 127.0.0.1:7100\n"
     "  samovar logs lenet 127.0.0.1:7100 --follow";
 constexpr char kCancelExamples[] =
-    "Its snapshots stay, and \"samovar submit --resume\" goes on from the last.\n"
+    "Its snapshots stay until it is forgotten, and \"samovar submit --resume\" goes on from the last.\n"
     "Example:\n"
     "  samovar cancel lenet 127.0.0.1:7100";
+constexpr char kForgetExamples[] =
+    "What was exported stays; --resume has nothing left to go on from. Servers that are away remove theirs when they "
+    "are back.\n"
+    "Example:\n"
+    "  samovar forget lenet 127.0.0.1:7100";
 constexpr char kModelExportExamples[] =
     "Examples:\n"
     "  samovar model export lenet 127.0.0.1:7100 --output lenet.caffemodel\n"
@@ -428,6 +433,9 @@ void CliLine::AddJobCommands() {
   cancel_ = line.AddCommand(line.app(), "cancel", "Ends a job of a cluster", kCancelExamples);
   AddJob(cancel_, &cancel.job, &cancel.coordinator);
   cancel_->add_flag("--json", cancel.json, "Prints one JSON object");
+  forget_ = line.AddCommand(line.app(), "forget", "Forgets an ended job of a cluster, and removes its snapshots",
+                            kForgetExamples);
+  AddJob(forget_, &forget.job, &forget.coordinator);
 }
 
 void CliLine::AddModelExport() {
@@ -493,6 +501,7 @@ CliFlags CliLine::Chosen() const {
   if (command == watch_) return watch;
   if (command == logs_) return logs;
   if (command == cancel_) return cancel;
+  if (command == forget_) return forget;
   if (command == model_export_) return model_export;
   if (command == snapshot_export_) return snapshot_export;
   if (command == import_idx_) return import_idx;

@@ -24,6 +24,7 @@ struct CliLine {
   WatchOptions watch;
   LogsOptions logs;
   CancelOptions cancel;
+  ForgetOptions forget;
   ModelExportOptions model_export;
   SnapshotExportOptions snapshot_export;
   ImportIdxOptions import_idx;
@@ -72,6 +73,7 @@ struct CliLine {
   CLI::App* watch_ = nullptr;
   CLI::App* logs_ = nullptr;
   CLI::App* cancel_ = nullptr;
+  CLI::App* forget_ = nullptr;
   CLI::App* model_export_ = nullptr;
   CLI::App* snapshot_export_ = nullptr;
   CLI::App* import_idx_ = nullptr;

@@ -5,6 +5,9 @@
 namespace samovar {
 namespace {
 
+// Their list is one message.
+constexpr int kMaxEndedJobs = 1000;
+
 constexpr char kDescription[] =
     "Holds a share of the parameters of training jobs, applies the solver to the gradients that workers push,\n"
     "and keeps snapshots. One server of a cluster is its coordinator: it runs the jobs and hands out the work.";
@@ -58,6 +61,11 @@ Parsed<ServerFlags> ParseServerFlags(int argc, const char* const* argv) {
                   "With --coordinator, runs so many jobs at the same time; others wait")
       ->type_name("N")
       ->check(Between(1, kMaxCount));
+  app->add_option("--keep-ended-jobs", flags.keep_ended_jobs,
+                  "With --coordinator, remembers so many ended jobs; of those that ended before, servers remove the "
+                  "snapshots")
+      ->type_name("N")
+      ->check(Between(1, kMaxEndedJobs));
   app->add_flag("--forget-jobs", flags.forget_jobs,
                 "With --coordinator, begins without the jobs of its earlier starts, instead of going on with them");
   app->add_flag(

@@ -22,6 +22,8 @@ struct ServerFlags {
   int server_patience = 10;
   // Of the coordinator.
   int max_running_jobs = 4;
+  // Ended jobs that are remembered with their snapshots.
+  int keep_ended_jobs = 64;
   bool forget_jobs = false;
   bool allow_plaintext = false;
   // File descriptor that takes "ADDRESS\n" when the server is ready; -1: none.

@@ -51,6 +51,7 @@ int Run(int argc, char** argv) {
   options.apply_threads = flags.apply_threads;
   options.server_patience = absl::Minutes(flags.server_patience);
   options.max_running_jobs = flags.max_running_jobs;
+  options.keep_ended_jobs = flags.keep_ended_jobs;
   options.forget_jobs = flags.forget_jobs;
   options.allow_plaintext = flags.allow_plaintext;
   absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(options);

@@ -98,6 +98,7 @@ absl::Status Server::StartServing() {
     coordinator.state_dir = options_.state_dir;
     coordinator.server_patience = options_.server_patience;
     coordinator.max_running = options_.max_running_jobs;
+    coordinator.max_ended = options_.keep_ended_jobs;
     coordinator.forget_jobs = options_.forget_jobs;
     SAMOVAR_ASSIGN_OR_RETURN(coordinator_, Coordinator::Create(coordinator));
     coordinator_service_ = std::make_unique<CoordinatorService>(coordinator_.get());

@@ -27,8 +27,8 @@ class Server {
   struct Options {
     // "host:port"; port 0: any free one.
     std::string listen = "127.0.0.1:0";
-    // "host:port" that others are told to dial. Empty: where this listens; of a server that joins and listens on all addresses of its
-    // machine, the one that leads to the coordinator.
+    // "host:port" that others are told to dial. Empty: where this listens; of a server that joins and listens on all
+    // addresses of its machine, the one that leads to the coordinator.
     std::string advertise;
     // Whether this server runs the jobs. One of a cluster's does; the others name it in `join`.
     bool is_coordinator = false;
@@ -38,6 +38,7 @@ class Server {
     int apply_threads = 1;
     // Of the coordinator: as Coordinator::Options.
     int max_running_jobs = 4;
+    int keep_ended_jobs = JobQueue::kMaxEndedJobs;
     bool forget_jobs = false;
     // How long a coordinator's jobs wait for a server that they need before they fail.
     absl::Duration server_patience = absl::Minutes(10);

@@ -14,6 +14,7 @@
 #include "common/model/epochs.h"
 #include "common/telemetry/log.h"
 #include "server/coordinator/epoch_file.h"
+#include "server/coordinator/snapshot_exporter.h"
 
 namespace samovar {
 namespace {
@@ -57,6 +58,7 @@ absl::StatusOr<std::unique_ptr<Coordinator>> Coordinator::Create(const Options& 
   queue.table_dir = absl::StrCat(directory, "/jobs");
   if (options.forget_jobs) SAMOVAR_RETURN_IF_ERROR(Remove(queue.table_dir));
   queue.max_running = options.max_running;
+  queue.max_ended = options.max_ended;
   queue.epoch = epoch;
   queue.cluster = coordinator->View();
   SAMOVAR_ASSIGN_OR_RETURN(coordinator->queue_, JobQueue::Create(queue));
@@ -99,8 +101,8 @@ void Coordinator::GiveUpSilent() {
     absl::MutexLock lock(&mu_);
     const absl::Time now = SteadyNow();
     for (const Membership::Worker& worker : members_.ExpireWorkers(now)) {
-      const std::string news = absl::StrCat("worker ", worker.description.name(), " (", worker.id, ") has been silent for ",
-                                            absl::ToInt64Seconds(now - worker.heard), " s");
+      const std::string news = absl::StrCat("worker ", worker.description.name(), " (", worker.id,
+                                            ") has been silent for ", absl::ToInt64Seconds(now - worker.heard), " s");
       LogWarning(absl::StrCat(news, ": its leases go to others"));
       for (const std::shared_ptr<Job>& job : queue_->All()) job->ReleaseWorker(worker.id, news);
       shares_.Leave(worker.id, now);
@@ -217,14 +219,18 @@ void Coordinator::Leave(const v1::LeaveRequest& request) {
   members_.Leave(request.worker_id());
 }
 
-absl::StatusOr<std::string> Coordinator::Submit(v1::JobSpec spec) { return queue_->Submit(std::move(spec)); }
+absl::StatusOr<std::string> Coordinator::Submit(v1::JobSpec spec) {
+  SAMOVAR_RETURN_IF_ERROR(CheckExportDirectory(spec));
+  return queue_->Submit(std::move(spec));
+}
 
 v1::JobStatus Coordinator::StatusOfLocked(const Job& job, absl::Time now) const {
   v1::JobStatus status = job.Status(now);
   if (status.state() == v1::JOB_STATE_RUNNING && status.cause().empty() && members_.workers().empty()) {
     status.set_cause("waits for a worker: none has joined, or all have gone");
   }
-  if (status.state() == v1::JOB_STATE_RUNNING) status.set_workers(static_cast<uint32_t>(shares_.WorkersOf(job.number())));
+  if (status.state() == v1::JOB_STATE_RUNNING)
+    status.set_workers(static_cast<uint32_t>(shares_.WorkersOf(job.number())));
   return status;
 }
 
@@ -245,6 +251,8 @@ absl::Status Coordinator::Cancel(const std::string& job_id, const std::string& r
   return queue_->Cancel(job_id, reason.empty() ? "cancelled by a user" : Printable(reason, 1024));
 }
 
+absl::Status Coordinator::Forget(const std::string& job_id) { return queue_->Forget(job_id); }
+
 absl::StatusOr<v1::JobSpec> Coordinator::GetSpec(const std::string& job_id) const {
   SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Job> job, queue_->Find(job_id));
   return job->spec();
@@ -252,7 +260,8 @@ absl::StatusOr<v1::JobSpec> Coordinator::GetSpec(const std::string& job_id) cons
 
 absl::StatusOr<uint64_t> Coordinator::Snapshot(const std::string& job_id, const std::string& export_to, bool last) {
   if (!export_to.empty() && export_to.front() != '/') {
-    return absl::InvalidArgumentError(absl::StrCat("the directory \"", export_to, "\" to export to is no absolute path"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("the directory \"", export_to, "\" to export to is no absolute path"));
   }
   SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Job> job, queue_->Find(job_id));
   return job->RequestSnapshot(export_to, last);
@@ -265,7 +274,8 @@ absl::Status Coordinator::AcknowledgeSnapshots(const std::string& job_id, const 
 }
 
 absl::Status Coordinator::Logs(const std::string& job_id, uint64_t after, bool follow,
-                               absl::FunctionRef<bool(const v1::JobEvent&)> send, absl::FunctionRef<bool()> cancelled) const {
+                               absl::FunctionRef<bool(const v1::JobEvent&)> send,
+                               absl::FunctionRef<bool()> cancelled) const {
   SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Job> job, queue_->Find(job_id));
   uint64_t version = 0;
   while (!cancelled()) {

@@ -1,9 +1,8 @@
-// Coordinator knows the cluster's members and its jobs, and answers their calls. Workers are shared by the jobs that run
-// (fair_shares.h); a thread gives up the silent.
+// Coordinator knows the cluster's members and its jobs, and answers their calls. Workers are shared by the jobs that
+// run (fair_shares.h); a thread gives up the silent.
 //
-// Thread safety: public methods may be called from any thread. Watch and Logs block, and Submit and Cancel wait for the disk; no
-// other does.
-// Lock order: mu_, then the queue's, then a Job's.
+// Thread safety: public methods may be called from any thread. Watch and Logs block, and Submit, Cancel and Forget wait
+// for the disk; no other does. Lock order: mu_, then the queue's, then a Job's.
 #pragma once
 
 #include <atomic>
@@ -39,6 +38,7 @@ class Coordinator {
     absl::Duration server_patience = absl::Minutes(10);
     // As JobQueue::Options.
     int max_running = 4;
+    int max_ended = JobQueue::kMaxEndedJobs;
     // The coordinator begins without the jobs of an earlier one.
     bool forget_jobs = false;
   };
@@ -65,6 +65,7 @@ class Coordinator {
   // In the order of their submission.
   std::vector<v1::JobStatus> List() const;
   absl::Status Cancel(const std::string& job_id, const std::string& reason);
+  absl::Status Forget(const std::string& job_id);
   absl::StatusOr<v1::JobSpec> GetSpec(const std::string& job_id) const;
   // The iteration of the snapshot that is to come.
   // As Job::RequestSnapshot. INVALID_ARGUMENT: `export_to` is neither empty nor an absolute path.
@@ -76,10 +77,10 @@ class Coordinator {
   // With `first_display`, each line of the solver's display from that iteration on is in one of the statuses.
   absl::Status Watch(const std::string& job_id, absl::Duration interval, std::optional<uint64_t> first_display,
                      absl::FunctionRef<bool(const v1::JobStatus&)> send, absl::FunctionRef<bool()> cancelled) const;
-  // Calls `send` with each of the job's events after number `after`; if `follow`, also with those to come, until it has ended.
-  // Blocks as Watch does.
-  absl::Status Logs(const std::string& job_id, uint64_t after, bool follow, absl::FunctionRef<bool(const v1::JobEvent&)> send,
-                    absl::FunctionRef<bool()> cancelled) const;
+  // Calls `send` with each of the job's events after number `after`; if `follow`, also with those to come, until it has
+  // ended. Blocks as Watch does.
+  absl::Status Logs(const std::string& job_id, uint64_t after, bool follow,
+                    absl::FunctionRef<bool(const v1::JobEvent&)> send, absl::FunctionRef<bool()> cancelled) const;
   v1::ClusterStatus Status() const;
 
   // Wakes watchers and joins the threads. Jobs are left as they are. Idempotent.
@@ -91,9 +92,11 @@ class Coordinator {
   ClusterView View() const;
   void GiveUpSilent();
   // Takes a worker's report and renews its leases. NOT_FOUND: the worker is not known.
-  absl::Status HearLocked(uint64_t worker, const v1::WorkerReport& report, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status HearLocked(uint64_t worker, const v1::WorkerReport& report, absl::Time now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Work from the job whose turn it is.
-  std::optional<v1::WorkLease> LeaseLocked(const Membership::Worker& worker, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  std::optional<v1::WorkLease> LeaseLocked(const Membership::Worker& worker, absl::Time now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   v1::JobStatus StatusOfLocked(const Job& job, absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const Options options_;

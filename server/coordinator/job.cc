@@ -376,6 +376,11 @@ bool Job::ended() const {
   return HasEnded(state_);
 }
 
+std::pair<absl::Time, uint64_t> Job::EndTimes() const {
+  absl::MutexLock lock(&mu_);
+  return {ended_at_, figures_.ended_unix_ms()};
+}
+
 bool Job::running() const {
   absl::MutexLock lock(&mu_);
   return state_ == v1::JOB_STATE_RUNNING;

@@ -12,6 +12,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -121,6 +122,8 @@ class Job {
   // The first end counts.
   void End(v1::JobState state, const std::string& cause, absl::Time now);
   bool ended() const;
+  // When it ended: by the steady clock, InfinitePast if that was before this coordinator's start; and in ms since 1970.
+  std::pair<absl::Time, uint64_t> EndTimes() const;
   bool running() const;
 
   // --- for workers ---
@@ -264,7 +267,7 @@ class Job {
   EventLog events_ ABSL_GUARDED_BY(mu_);
   bool begun_ ABSL_GUARDED_BY(mu_) = false;
   absl::Time started_ ABSL_GUARDED_BY(mu_);
-  absl::Time ended_at_ ABSL_GUARDED_BY(mu_);
+  absl::Time ended_at_ ABSL_GUARDED_BY(mu_) = absl::InfinitePast();
 };
 
 // "RUNNING" for JOB_STATE_RUNNING.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <random>
+#include <tuple>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -47,7 +48,7 @@ absl::StatusOr<std::unique_ptr<JobQueue>> JobQueue::Create(const Options& option
 }
 
 JobQueue::JobQueue(const Options& options, std::unique_ptr<JobTable> table)
-    : options_(options), table_(std::move(table)) {}
+    : options_(options), table_(std::move(table)), cleaner_(options.epoch, options.cluster) {}
 
 JobQueue::~JobQueue() { Stop(); }
 
@@ -55,6 +56,7 @@ absl::Status JobQueue::Load() {
   if (table_ == nullptr) return absl::OkStatus();
   std::vector<std::string> damaged;
   SAMOVAR_ASSIGN_OR_RETURN(const std::vector<JobTable::Entry> entries, table_->Load(&damaged));
+  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<JobTable::Forgotten> forgotten, table_->LoadForgotten());
   absl::MutexLock lock(&mu_);
   for (const JobTable::Entry& stored : entries) {
     last_number_ = std::max(last_number_, stored.number);
@@ -76,16 +78,22 @@ absl::Status JobQueue::Load() {
                          entry.job->recovered() ? ", is taken up again" : ""));
     jobs_.push_back(std::move(entry));
   }
+  for (const JobTable::Forgotten& job : forgotten) {
+    last_number_ = std::max(last_number_, job.number);
+    if (FindLocked(job.job_id) == nullptr) cleaner_.Forget(job.job_id);
+  }
   for (const std::string& line : damaged) LogError(absl::StrCat(line, "; it is left out"));
   return absl::OkStatus();
 }
 
 void JobQueue::Start() {
   scheduler_ = std::thread([this] { Schedule(); });
+  cleaner_.Start();
 }
 
 void JobQueue::Stop() {
   stopper_.Stop();
+  cleaner_.Stop();
   if (scheduler_.joinable()) scheduler_.join();
 }
 
@@ -124,6 +132,7 @@ std::string JobQueue::WhatItWaitsFor(const Entry& entry, size_t servers) const {
   for (const auto& [number, runner] : runners_) {
     if (runner.job_id == spec.job_id()) return "waits until what is left of the former job of its name has ended";
   }
+  if (cleaner_.Cleans(spec.job_id())) return "waits until the snapshots of a forgotten job of its name are removed";
   if (runners_.size() >= static_cast<size_t>(options_.max_running)) {
     return absl::StrCat("waits until one of the ", options_.max_running, " jobs that run has ended");
   }
@@ -149,9 +158,8 @@ absl::Status JobQueue::Save() {
 }
 
 absl::Status JobQueue::SaveHeld() {
-  if (table_ == nullptr) return absl::OkStatus();
   std::vector<JobTable::Change> changes;
-  std::vector<uint64_t> forgotten;
+  std::vector<JobTable::Forgotten> forgotten;
   {
     absl::MutexLock lock(&mu_);
     for (const Entry& entry : jobs_) {
@@ -161,7 +169,7 @@ absl::Status JobQueue::SaveHeld() {
     forgotten = forgotten_;
   }
   if (changes.empty() && forgotten.empty()) return absl::OkStatus();
-  const absl::Status saved = table_->Update(changes, forgotten);
+  const absl::Status saved = table_ == nullptr ? absl::OkStatus() : table_->Update(changes, forgotten);
   if (!saved.ok()) {
     if (!std::exchange(save_failed_, true)) {
       LogError(
@@ -175,9 +183,11 @@ absl::Status JobQueue::SaveHeld() {
   for (const JobTable::Change& change : changes) {
     if (Entry* entry = EntryOfLocked(change.number)) entry->saved_event = change.record.events().rbegin()->number();
   }
-  std::erase_if(forgotten_, [&](uint64_t number) {
-    return std::find(forgotten.begin(), forgotten.end(), number) != forgotten.end();
-  });
+  // Nothing of them is removed before: a coordinator that is started again must not list a job without its snapshots.
+  for (const JobTable::Forgotten& job : forgotten) {
+    std::erase_if(forgotten_, [&job](const JobTable::Forgotten& other) { return other.number == job.number; });
+    if (FindLocked(job.job_id) == nullptr) cleaner_.Forget(job.job_id);
+  }
   return absl::OkStatus();
 }
 
@@ -284,18 +294,64 @@ JobQueue::Entry* JobQueue::EntryOfLocked(uint64_t number) {
   return found == jobs_.end() ? nullptr : &*found;
 }
 
-void JobQueue::ForgetOldLocked() {
-  const auto may_go = [](const Entry& entry) { return entry.job->ended() && !entry.at_runner; };
-  auto ended = static_cast<size_t>(std::count_if(jobs_.begin(), jobs_.end(), may_go));
-  for (auto entry = jobs_.begin(); entry != jobs_.end() && ended > kMaxEndedJobs;) {
-    if (!may_go(*entry)) {
-      ++entry;
-      continue;
+void JobQueue::ForgetLocked(std::deque<Entry>::iterator entry) {
+  forgotten_.push_back({entry->job->number(), entry->job->id()});
+  LogInfo(absl::StrCat("job ", entry->job->id(), ": forgotten"));
+  jobs_.erase(entry);
+}
+
+void JobQueue::ForgetOldLocked(std::optional<uint64_t> kept) {
+  // By when they ended: a long job that has just ended is not old.
+  std::vector<std::tuple<absl::Time, uint64_t, uint64_t>> ended;
+  for (const Entry& entry : jobs_) {
+    if (entry.job->ended() && !entry.at_runner && entry.job->number() != kept) {
+      const auto [at, unix_ms] = entry.job->EndTimes();
+      ended.emplace_back(at, unix_ms, entry.job->number());
     }
-    forgotten_.push_back(entry->job->number());
-    entry = jobs_.erase(entry);
-    --ended;
   }
+  const auto bound = static_cast<size_t>(options_.max_ended);
+  if (ended.size() <= bound) return;
+  std::sort(ended.begin(), ended.end());
+  for (size_t i = 0; i + bound < ended.size(); ++i) {
+    ForgetLocked(std::find_if(jobs_.begin(), jobs_.end(),
+                              [&](const Entry& entry) { return entry.job->number() == std::get<2>(ended[i]); }));
+  }
+}
+
+absl::Status JobQueue::CheckLeftBehind(const std::string& job_id) const {
+  const absl::Status unknown = Find(job_id).status();
+  SAMOVAR_RETURN_IF_ERROR(CheckJobName(job_id));
+  const ParameterServers servers(LiveServers(options_.cluster), &stopper_);
+  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<v1::ListSnapshotsResponse> lists, servers.ListSnapshots(job_id));
+  const bool found = std::any_of(lists.begin(), lists.end(), [](const v1::ListSnapshotsResponse& list) {
+    return list.snapshots_size() > 0 || list.has_place();
+  });
+  return found ? absl::OkStatus() : unknown;
+}
+
+absl::Status JobQueue::Forget(const std::string& job_id) {
+  if (!Find(job_id).ok()) SAMOVAR_RETURN_IF_ERROR(CheckLeftBehind(job_id));
+  absl::MutexLock saving(&saving_mu_);
+  {
+    absl::MutexLock lock(&mu_);
+    const auto entry =
+        std::find_if(jobs_.begin(), jobs_.end(), [&](const Entry& entry) { return entry.job->id() == job_id; });
+    if (entry == jobs_.end()) {
+      forgotten_.push_back({++last_number_, job_id});
+    } else if (!entry->job->ended() || entry->at_runner) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "job \"", job_id, "\" ",
+          entry->job->ended() ? "is just ending; ask again in a moment" : "has not ended; cancel it first"));
+    } else {
+      ForgetLocked(entry);
+    }
+  }
+  const absl::Status saved = SaveHeld();
+  if (saved.ok()) return saved;
+  return absl::UnavailableError(absl::StrCat("job \"", job_id,
+                                             "\" is forgotten, but the coordinator cannot write that down yet; its "
+                                             "snapshots are removed when it can: ",
+                                             saved.message()));
 }
 
 absl::StatusOr<std::string> JobQueue::Submit(v1::JobSpec spec) {
@@ -315,8 +371,8 @@ absl::StatusOr<std::string> JobQueue::Submit(v1::JobSpec spec) {
       }
       replaced = other->job->number();
     }
-    ForgetOldLocked();
-    if (jobs_.size() >= kMaxEndedJobs + kMaxQueuedJobs) {
+    ForgetOldLocked(replaced);
+    if (jobs_.size() >= static_cast<size_t>(options_.max_ended) + kMaxQueuedJobs) {
       return absl::ResourceExhaustedError(
           absl::StrCat("more than ", kMaxQueuedJobs, " jobs are waiting; submit again later"));
     }
@@ -331,10 +387,10 @@ absl::StatusOr<std::string> JobQueue::Submit(v1::JobSpec spec) {
   }
   absl::MutexLock lock(&mu_);
   last_number_ = stored.number;
-  if (replaced.has_value()) {
-    std::erase_if(jobs_, [&](const Entry& entry) { return entry.job->number() == *replaced; });
-    std::erase(forgotten_, *replaced);
-  }
+  if (replaced.has_value()) std::erase_if(jobs_, [&](const Entry& entry) { return entry.job->number() == *replaced; });
+  // Its snapshots are the new job's to go on with, or to replace.
+  std::erase_if(forgotten_, [&](const JobTable::Forgotten& other) { return other.job_id == job->id(); });
+  cleaner_.Keep(job->id());
   Entry entry;
   entry.job = job;
   entry.saved_event = job->newest_event();

@@ -4,15 +4,16 @@
 //
 // A job that needs more servers than there are, or more memory than they have at present, lets others pass.
 //
-// Thread safety: public methods may be called from any thread. Submit and Cancel wait for the disk, no other method
-// does. Lock order: saving_mu_ and closing_mu_, which are held over I/O; then mu_; then a Job's. The cluster view is
-// called without any.
+// Thread safety: public methods may be called from any thread. Submit, Cancel and Forget wait for the disk, no other
+// method does. Lock order: saving_mu_ and closing_mu_, which are held over I/O; then mu_; then a Job's. The cluster
+// view is called without any.
 #pragma once
 
 #include <cstdint>
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -26,21 +27,25 @@
 #include "server/coordinator/job.h"
 #include "server/coordinator/job_runner.h"
 #include "server/coordinator/job_table.h"
+#include "server/coordinator/snapshot_cleaner.h"
 
 namespace samovar {
 
 class JobQueue {
  public:
+  // Unless set.
+  static constexpr int kMaxEndedJobs = 64;
   struct Options {
     // Directory of the job table; empty: jobs are forgotten when the process ends.
     std::string table_dir;
     // Jobs that run at the same time; more cost memory of servers and workers.
     int max_running = 4;
+    // Ended jobs that are remembered, at least 1. When more have ended, those that ended first are forgotten as the
+    // next job is submitted, and servers remove their snapshots.
+    int max_ended = kMaxEndedJobs;
     uint64_t epoch = 0;
     ClusterView cluster;
   };
-  // Ended jobs that are remembered; older ones are forgotten.
-  static constexpr size_t kMaxEndedJobs = 64;
   static constexpr size_t kMaxQueuedJobs = 256;
 
   // Opens the table and takes up what it holds. Errors of the table.
@@ -58,6 +63,9 @@ class JobQueue {
   absl::StatusOr<std::string> Submit(v1::JobSpec spec);
   // Ends the job, and returns when the table knows.
   absl::Status Cancel(const std::string& job_id, const std::string& cause);
+  // Forgets an ended job, and returns when the table has; servers remove its snapshots after that. Asks servers for the
+  // snapshots of a name that is not known. Statuses are job.proto's.
+  absl::Status Forget(const std::string& job_id);
 
   // NOT_FOUND: the message suggests a name that is like it.
   absl::StatusOr<std::shared_ptr<Job>> Find(const std::string& job_id) const;
@@ -107,7 +115,11 @@ class JobQueue {
   Entry* FindLocked(const std::string& job_id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Null: another job has taken its name.
   Entry* EntryOfLocked(uint64_t number) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void ForgetOldLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // All but the newest ended jobs, and but for that one.
+  void ForgetOldLocked(std::optional<uint64_t> kept) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void ForgetLocked(std::deque<Entry>::iterator entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Of a name that no job has: whether a server has snapshots of it.
+  absl::Status CheckLeftBehind(const std::string& job_id) const ABSL_LOCKS_EXCLUDED(mu_);
 
   const Options options_;
   // Null: none is kept.
@@ -125,8 +137,8 @@ class JobQueue {
   // In the order of submission; ended ones stay until they are forgotten.
   std::deque<Entry> jobs_ ABSL_GUARDED_BY(mu_);
   uint64_t last_number_ ABSL_GUARDED_BY(mu_) = 0;
-  // Numbers that the table is to forget.
-  std::vector<uint64_t> forgotten_ ABSL_GUARDED_BY(mu_);
+  // Jobs that the table is to forget.
+  std::vector<JobTable::Forgotten> forgotten_ ABSL_GUARDED_BY(mu_);
   // Raised whenever servers may have more memory than before: jobs that were refused are tried again.
   uint64_t changes_ ABSL_GUARDED_BY(mu_) = 1;
   // Times that a thread was done with its job, refused or not.
@@ -140,6 +152,7 @@ class JobQueue {
   };
   // The scheduler's, by the job's number.
   std::map<uint64_t, Runner> runners_;
+  SnapshotCleaner cleaner_;
   std::thread scheduler_;
 };
 

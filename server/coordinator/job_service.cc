@@ -41,6 +41,10 @@ grpc::Status JobService::Cancel(grpc::ServerContext*, const v1::CancelRequest* r
   return ToGrpcStatus(coordinator_.Cancel(request->job_id(), request->reason()));
 }
 
+grpc::Status JobService::Forget(grpc::ServerContext*, const v1::ForgetRequest* request, v1::ForgetResponse*) {
+  return ToGrpcStatus(coordinator_.Forget(request->job_id()));
+}
+
 grpc::Status JobService::AsWatcher(absl::FunctionRef<absl::Status()> call) {
   if (watchers_.fetch_add(1) >= kMaxWatchers) {
     watchers_.fetch_sub(1);
@@ -72,18 +76,21 @@ grpc::Status JobService::Logs(grpc::ServerContext* context, const v1::LogsReques
                               grpc::ServerWriter<v1::JobEvent>* writer) {
   return AsWatcher([&] {
     return coordinator_.Logs(
-        request->job_id(), request->after(), request->follow(), [&](const v1::JobEvent& event) { return writer->Write(event); },
-        [&] { return context->IsCancelled(); });
+        request->job_id(), request->after(), request->follow(),
+        [&](const v1::JobEvent& event) { return writer->Write(event); }, [&] { return context->IsCancelled(); });
   });
 }
 
 grpc::Status JobService::AcknowledgeSnapshots(grpc::ServerContext*, const v1::AcknowledgeSnapshotsRequest* request,
                                               v1::AcknowledgeSnapshotsResponse*) {
-  return ToGrpcStatus(coordinator_.AcknowledgeSnapshots(request->job_id(), {request->snapshots().begin(), request->snapshots().end()}));
+  return ToGrpcStatus(
+      coordinator_.AcknowledgeSnapshots(request->job_id(), {request->snapshots().begin(), request->snapshots().end()}));
 }
 
-grpc::Status JobService::Snapshot(grpc::ServerContext*, const v1::SnapshotRequest* request, v1::SnapshotResponse* response) {
-  const absl::StatusOr<uint64_t> iteration = coordinator_.Snapshot(request->job_id(), request->export_directory(), request->last());
+grpc::Status JobService::Snapshot(grpc::ServerContext*, const v1::SnapshotRequest* request,
+                                  v1::SnapshotResponse* response) {
+  const absl::StatusOr<uint64_t> iteration =
+      coordinator_.Snapshot(request->job_id(), request->export_directory(), request->last());
   if (!iteration.ok()) return ToGrpcStatus(iteration.status());
   response->set_iteration(*iteration);
   if (!request->export_directory().empty()) {

@@ -21,6 +21,7 @@ class JobService final : public v1::JobService::Service {
   grpc::Status Get(grpc::ServerContext*, const v1::GetJobStatusRequest*, v1::JobStatus*) override;
   grpc::Status List(grpc::ServerContext*, const v1::ListJobsRequest*, v1::ListJobsResponse*) override;
   grpc::Status Cancel(grpc::ServerContext*, const v1::CancelRequest*, v1::CancelResponse*) override;
+  grpc::Status Forget(grpc::ServerContext*, const v1::ForgetRequest*, v1::ForgetResponse*) override;
   grpc::Status Watch(grpc::ServerContext*, const v1::WatchRequest*, grpc::ServerWriter<v1::JobStatus>*) override;
   grpc::Status GetSpec(grpc::ServerContext*, const v1::GetSpecRequest*, v1::JobSpec*) override;
   grpc::Status Logs(grpc::ServerContext*, const v1::LogsRequest*, grpc::ServerWriter<v1::JobEvent>*) override;

@@ -18,6 +18,7 @@ namespace {
 constexpr uint32_t kFormat = 1;
 constexpr char kSpecPrefix = 's';
 constexpr char kRecordPrefix = 'r';
+constexpr char kForgottenPrefix = 'f';
 constexpr char kEpochKey[] = "e";
 
 std::string KeyOf(char prefix, uint64_t number) {
@@ -68,9 +69,38 @@ absl::Status TakenBy(uint64_t last, uint64_t epoch) {
       "the coordinator of epoch ", last, " has taken it, and this one is of epoch ", epoch, "; end one of the two"));
 }
 
-absl::Status Forget(uint64_t number, LmdbTransaction* transaction) {
+absl::Status Remove(uint64_t number, LmdbTransaction* transaction) {
   SAMOVAR_RETURN_IF_ERROR(transaction->Delete(KeyOf(kSpecPrefix, number)));
   return transaction->Delete(KeyOf(kRecordPrefix, number));
+}
+
+// Those that are damaged are left out.
+absl::StatusOr<std::vector<JobTable::Forgotten>> ForgottenIn(const LmdbTransaction& transaction) {
+  std::vector<JobTable::Forgotten> jobs;
+  SAMOVAR_ASSIGN_OR_RETURN(LmdbCursor cursor, transaction.OpenCursor());
+  const std::string prefix(1, kForgottenPrefix);
+  SAMOVAR_ASSIGN_OR_RETURN(bool found, cursor.SeekAtLeast(prefix));
+  while (found && absl::StartsWith(cursor.key(), prefix)) {
+    v1::ForgottenJob job;
+    if (FromValue(cursor.value(), &job)) jobs.push_back({NumberIn(cursor.key()), job.job_id()});
+    SAMOVAR_ASSIGN_OR_RETURN(found, cursor.Next());
+  }
+  return jobs;
+}
+
+absl::Status Forget(const std::vector<JobTable::Forgotten>& jobs, LmdbTransaction* transaction) {
+  if (jobs.empty()) return absl::OkStatus();
+  for (const JobTable::Forgotten& job : jobs) {
+    SAMOVAR_RETURN_IF_ERROR(Remove(job.number, transaction));
+    v1::ForgottenJob record;
+    record.set_job_id(job.job_id);
+    SAMOVAR_RETURN_IF_ERROR(transaction->Put(KeyOf(kForgottenPrefix, job.number), ToValue(record)));
+  }
+  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<JobTable::Forgotten> all, ForgottenIn(*transaction));
+  for (size_t i = 0; i + JobTable::kMaxForgotten < all.size(); ++i) {
+    SAMOVAR_RETURN_IF_ERROR(transaction->Delete(KeyOf(kForgottenPrefix, all[i].number)));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status PutRecord(uint64_t number, v1::JobRecord record, LmdbTransaction* transaction) {
@@ -130,19 +160,28 @@ absl::StatusOr<std::vector<JobTable::Entry>> JobTable::Load(std::vector<std::str
   return entries;
 }
 
+absl::StatusOr<std::vector<JobTable::Forgotten>> JobTable::LoadForgotten() const {
+  SAMOVAR_ASSIGN_OR_RETURN(LmdbTransaction transaction, environment_->BeginRead());
+  return ForgottenIn(transaction);
+}
+
 absl::Status JobTable::Insert(const Entry& entry, std::optional<uint64_t> replaced) {
   return Write([&](LmdbTransaction& transaction) -> absl::Status {
-    if (replaced.has_value()) SAMOVAR_RETURN_IF_ERROR(Forget(*replaced, &transaction));
+    if (replaced.has_value()) SAMOVAR_RETURN_IF_ERROR(Remove(*replaced, &transaction));
+    SAMOVAR_ASSIGN_OR_RETURN(const std::vector<Forgotten> forgotten, ForgottenIn(transaction));
+    for (const Forgotten& job : forgotten) {
+      if (job.job_id != entry.spec.job_id()) continue;
+      SAMOVAR_RETURN_IF_ERROR(transaction.Delete(KeyOf(kForgottenPrefix, job.number)));
+    }
     SAMOVAR_RETURN_IF_ERROR(transaction.Put(KeyOf(kSpecPrefix, entry.number), ToValue(entry.spec)));
     return PutRecord(entry.number, entry.record, &transaction);
   });
 }
 
-absl::Status JobTable::Update(const std::vector<Change>& changes, const std::vector<uint64_t>& forgotten) {
+absl::Status JobTable::Update(const std::vector<Change>& changes, const std::vector<Forgotten>& forgotten) {
   return Write([&](LmdbTransaction& transaction) -> absl::Status {
     for (const Change& change : changes) SAMOVAR_RETURN_IF_ERROR(PutRecord(change.number, change.record, &transaction));
-    for (uint64_t number : forgotten) SAMOVAR_RETURN_IF_ERROR(Forget(number, &transaction));
-    return absl::OkStatus();
+    return Forget(forgotten, &transaction);
   });
 }
 

@@ -3,6 +3,7 @@
 // Each job has a number, by which it is found: jobs are numbered in the order of their submission. Records, by key:
 //   's' NUMBER  the v1.JobSpec, written once
 //   'r' NUMBER  the v1.JobRecord, written anew whenever something has happened to the job
+//   'f' NUMBER  a v1.ForgottenJob: the job of this number was forgotten, and servers may still have snapshots of it
 //   'e'         the epoch of the coordinator that opened the table last, in decimal digits: who finds another one there
 //   writes no more
 // NUMBER is 8 bytes, big-endian, so that LMDB's order of keys is the order of submission. A value is the message,
@@ -38,6 +39,12 @@ class JobTable {
     uint64_t number = 0;
     v1::JobRecord record;
   };
+  struct Forgotten {
+    uint64_t number = 0;
+    std::string job_id;
+  };
+  // So many forgotten jobs are remembered; the oldest go first.
+  static constexpr size_t kMaxForgotten = 10'000;
 
   // Opens the table in a directory, which is made if it is not there, for the coordinator of that epoch.
   // FAILED_PRECONDITION: one of a higher epoch has opened it.
@@ -48,12 +55,15 @@ class JobTable {
   // `damaged` gets a line for each that says so.
   absl::StatusOr<std::vector<Entry>> Load(std::vector<std::string>* damaged) const;
 
+  // Jobs that were forgotten, in the order of their numbers.
+  absl::StatusOr<std::vector<Forgotten>> LoadForgotten() const;
+
   // All are durable when they return OK. RESOURCE_EXHAUSTED: the disk is full; the table is as before.
   // FAILED_PRECONDITION: another coordinator has opened it since; the table is as that one has it. A new job, which
-  // takes the place of `replaced`.
+  // takes the place of `replaced`, and of the forgotten ones of its name.
   absl::Status Insert(const Entry& entry, std::optional<uint64_t> replaced);
-  // Jobs that are in the table, with what is new of them, and jobs that it is to forget.
-  absl::Status Update(const std::vector<Change>& changes, const std::vector<uint64_t>& forgotten);
+  // Jobs that are in the table, with what is new of them, and jobs that it is to forget, which need not be in it.
+  absl::Status Update(const std::vector<Change>& changes, const std::vector<Forgotten>& forgotten);
 
  private:
   JobTable(std::unique_ptr<LmdbEnvironment> environment, uint64_t epoch);

@@ -114,7 +114,8 @@ SnapshotStore::SnapshotStore(std::unique_ptr<LmdbEnvironment> environment) : env
 
 SnapshotStore::~SnapshotStore() = default;
 
-absl::StatusOr<uint64_t> SnapshotStore::Write(const v1::SnapshotManifest& manifest, std::span<const ChunkImage> chunks) {
+absl::StatusOr<uint64_t> SnapshotStore::Write(const v1::SnapshotManifest& manifest,
+                                              std::span<const ChunkImage> chunks) {
   const v1::SnapshotInfo& info = manifest.info();
   uint64_t bytes = 0;
   // May run more than once: the map grows when it is full.
@@ -191,6 +192,23 @@ absl::StatusOr<std::optional<v1::SnapshotInfo>> SnapshotStore::Place(const std::
   v1::SnapshotInfo place;
   if (place.ParseFromArray(bytes->data(), static_cast<int>(bytes->size()))) return place;
   return absl::DataLossError(absl::StrCat("the note of this server's share of job \"", job_id, "\" cannot be parsed"));
+}
+
+absl::StatusOr<std::vector<v1::SnapshotInfo>> SnapshotStore::Places() const {
+  SAMOVAR_ASSIGN_OR_RETURN(LmdbTransaction transaction, environment_->BeginRead());
+  SAMOVAR_ASSIGN_OR_RETURN(LmdbCursor cursor, transaction.OpenCursor());
+  const std::string prefix(1, kPlacePrefix);
+  SAMOVAR_ASSIGN_OR_RETURN(bool found, cursor.SeekAtLeast(prefix));
+  std::vector<v1::SnapshotInfo> places;
+  while (found && absl::StartsWith(cursor.key(), prefix)) {
+    // One that is damaged hides no other.
+    v1::SnapshotInfo place;
+    if (place.ParseFromArray(cursor.value().data(), static_cast<int>(cursor.value().size()))) {
+      places.push_back(std::move(place));
+    }
+    SAMOVAR_ASSIGN_OR_RETURN(found, cursor.Next());
+  }
+  return places;
 }
 
 absl::Status SnapshotStore::NoteEpoch(uint64_t epoch) {

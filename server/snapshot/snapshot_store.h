@@ -27,16 +27,15 @@ class SnapshotStore {
   static absl::StatusOr<std::unique_ptr<SnapshotStore>> Open(const std::string& directory);
   ~SnapshotStore();
 
-  // Writes chunks and manifest. A snapshot of that job and iteration is replaced, all others stay. Durable when it returns. Returns the
-  // bytes written.
-  // RESOURCE_EXHAUSTED: the disk is full; the store is as before.
-  // REQUIRES: the manifest's chunks are those given, in order.
+  // Writes chunks and manifest. A snapshot of that job and iteration is replaced, all others stay. Durable when it
+  // returns. Returns the bytes written. RESOURCE_EXHAUSTED: the disk is full; the store is as before. REQUIRES: the
+  // manifest's chunks are those given, in order.
   absl::StatusOr<uint64_t> Write(const v1::SnapshotManifest& manifest, std::span<const ChunkImage> chunks);
 
   // A run and an iteration of it.
   using SnapshotId = std::pair<uint64_t, uint64_t>;
-  // Removes the job's snapshots but these, all of them or none; with none to keep, also what NotePlace noted. Durable when it returns.
-  // Returns how many were removed. RESOURCE_EXHAUSTED: the disk is full; the store is as before.
+  // Removes the job's snapshots but these, all of them or none; with none to keep, also what NotePlace noted. Durable
+  // when it returns. Returns how many were removed. RESOURCE_EXHAUSTED: the disk is full; the store is as before.
   absl::StatusOr<uint32_t> Retain(const std::string& job_id, const std::set<SnapshotId>& keep);
 
   // NOT_FOUND: no such snapshot. DATA_LOSS: the manifest is damaged.
@@ -49,8 +48,11 @@ class SnapshotStore {
   absl::Status NotePlace(const v1::SnapshotInfo& place);
   // What was noted last for the job; nothing if it never was.
   absl::StatusOr<std::optional<v1::SnapshotInfo>> Place(const std::string& job_id) const;
+  // Of all jobs, by job.
+  absl::StatusOr<std::vector<v1::SnapshotInfo>> Places() const;
 
-  // Remembers that a coordinator of this epoch was here. Durable when it returns. A lower one than was noted changes nothing.
+  // Remembers that a coordinator of this epoch was here. Durable when it returns. A lower one than was noted changes
+  // nothing.
   absl::Status NoteEpoch(uint64_t epoch);
   // The highest that was noted; 0 if none was.
   absl::StatusOr<uint64_t> Epoch() const;

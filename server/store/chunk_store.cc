@@ -366,11 +366,13 @@ absl::Status ChunkStore::Persist(const v1::PersistRequest& request, v1::PersistR
   return absl::OkStatus();
 }
 
-absl::Status ChunkStore::RetainSnapshots(const v1::RetainSnapshotsRequest& request, v1::RetainSnapshotsResponse* response) {
+absl::Status ChunkStore::RetainSnapshots(const v1::RetainSnapshotsRequest& request,
+                                         v1::RetainSnapshotsResponse* response) {
   SAMOVAR_RETURN_IF_ERROR(CheckJobId(request.job_id()));
   SAMOVAR_RETURN_IF_ERROR(CheckEpoch(request.epoch()));
   if (request.keep().empty() && FindJob(request.job_id()).ok()) {
-    return absl::FailedPreconditionError(absl::StrCat("job \"", request.job_id(), "\" is open here, and would have no snapshot left"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("job \"", request.job_id(), "\" is open here, and would have no snapshot left"));
   }
   SAMOVAR_RETURN_IF_ERROR(AdmitCoordinator(request.epoch()));
   std::set<SnapshotStore::SnapshotId> keep;
@@ -428,7 +430,11 @@ absl::Status ChunkStore::ListSnapshots(const v1::ListSnapshotsRequest& request, 
   if (!request.job_id().empty()) SAMOVAR_RETURN_IF_ERROR(CheckJobId(request.job_id()));
   SAMOVAR_ASSIGN_OR_RETURN(std::vector<v1::SnapshotInfo> snapshots, snapshots_->List(request.job_id()));
   for (v1::SnapshotInfo& info : snapshots) response->add_snapshots()->Swap(&info);
-  if (request.job_id().empty()) return absl::OkStatus();
+  if (request.job_id().empty()) {
+    SAMOVAR_ASSIGN_OR_RETURN(std::vector<v1::SnapshotInfo> places, snapshots_->Places());
+    for (v1::SnapshotInfo& place : places) response->add_places()->Swap(&place);
+    return absl::OkStatus();
+  }
   const auto open = FindJob(request.job_id());
   if (open.ok()) *response->mutable_open() = (*open)->Describe();
   SAMOVAR_ASSIGN_OR_RETURN(const std::optional<v1::SnapshotInfo> place, snapshots_->Place(request.job_id()));

@@ -108,7 +108,7 @@ TEST_CASE("a usage error says which help to read") {
 TEST_CASE("what is missing is named") {
   CheckRefused(Cli("samovar"),
                "samovar needs a command: train, check, test, features, time, status, submit, jobs, watch, logs, "
-               "cancel, model, snapshot, data, version, completion");
+               "cancel, forget, model, snapshot, data, version, completion");
   CheckRefused(Cli("samovar data"), "samovar data needs a command: import, partition, mean, info");
   CheckRefused(Cli("samovar train"), "--solver is missing");
   CheckRefused(Cli("samovar status"), "address is missing");
@@ -241,6 +241,7 @@ TEST_CASE("each subcommand fills its own options") {
   }
   CHECK(std::get<WatchOptions>(Cli("samovar watch lenet h:1").parsed.flags).job == "lenet");
   CHECK(std::get<CancelOptions>(Cli("samovar cancel lenet h:1").parsed.flags).job == "lenet");
+  CHECK(std::get<ForgetOptions>(Cli("samovar forget lenet h:1").parsed.flags).coordinator == "h:1");
   const auto exported = Cli("samovar model export lenet h:1 --output f --iteration 500");
   CHECK(std::get<ModelExportOptions>(exported.parsed.flags).output == "f");
   CHECK(std::get<ModelExportOptions>(exported.parsed.flags).iteration == 500u);

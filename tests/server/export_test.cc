@@ -60,7 +60,8 @@ void CheckComplete(const v1::JobStatus& status) {
 
 std::set<std::string> NamesIn(const std::string& directory) {
   std::set<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(directory)) names.insert(entry.path().filename().string());
+  for (const auto& entry : std::filesystem::directory_iterator(directory))
+    names.insert(entry.path().filename().string());
   return names;
 }
 
@@ -89,29 +90,93 @@ TEST_CASE("a job begins from a snapshot of four servers on any number of servers
   }
 }
 
-TEST_CASE("as many exported snapshots of a job are kept as of others, and nothing else is touched") {
+// Trains in steps, so that no snapshot is left out for being late.
+v1::JobStatus ExportAll(TestCluster* cluster, const v1::JobSpec& spec, const std::vector<int>& iterations) {
+  REQUIRE_OK(cluster->Submit(spec));
+  TestWorker worker(cluster->coordinator());
+  for (const int iteration : iterations) {
+    Work(cluster, &worker, [&](const v1::JobStatus& status) {
+      return status.exported_snapshot() == absl::StrCat(spec.export_snapshots(), "/lenet_iter_", iteration);
+    });
+  }
+  const v1::JobStatus status = WorkToEnd(cluster, &worker);
+  CheckComplete(status);
+  return status;
+}
+
+std::string ContentOf(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+TEST_CASE("as many exported snapshots of a run are kept as of others, and nothing else is touched") {
   const TempDir dir;
   const std::string into = dir.File("exported");
   std::filesystem::create_directories(absl::StrCat(into, "/other_iter_20"));
   std::ofstream(absl::StrCat(into, "/lenet_iter_notes")) << "mine";
-  for (int run = 0; run < 2; ++run) {
-    TestCluster cluster(dir.File(absl::StrCat(run)), 2);
-    REQUIRE_OK(cluster.Submit(SpecOf(2, into)));
-    TestWorker worker(cluster.coordinator());
-    // In steps, so that no snapshot is left out for being late.
-    for (const int iteration : {20, 40, 60}) {
-      Work(&cluster, &worker, [&](const v1::JobStatus& status) {
-        return status.exported_snapshot() == absl::StrCat(into, "/lenet_iter_", iteration);
-      });
-    }
-    const v1::JobStatus status = WorkToEnd(&cluster, &worker);
-    CheckComplete(status);
-    CHECK(status.export_error().empty());
-    CHECK(NamesIn(into).size() == 4);
-    CHECK(NamesIn(into).contains("lenet_iter_60"));
-    CHECK(NamesIn(absl::StrCat(into, "/lenet_iter_60")) ==
-          std::set<std::string>{"manifest", "server-0-of-2.chunks", "server-1-of-2.chunks"});
+  TestCluster cluster(dir.File("cluster"), 2);
+  const v1::JobStatus status = ExportAll(&cluster, SpecOf(2, into), {20, 40, 60});
+  CHECK(status.export_error().empty());
+  CHECK(NamesIn(into) == std::set<std::string>{"lenet_iter_40", "lenet_iter_60", "lenet_iter_notes", "other_iter_20"});
+  CHECK(NamesIn(absl::StrCat(into, "/lenet_iter_60")) ==
+        std::set<std::string>{"manifest", "server-0-of-2.chunks", "server-1-of-2.chunks"});
+}
+
+TEST_CASE("a second run of a name does not begin where another run has exported to, which stays as it is") {
+  const TempDir dir;
+  const std::string into = dir.File("exported");
+  TestCluster cluster(dir.File("cluster"), 2);
+  ExportAll(&cluster, SpecOf(2, into), {20, 40, 60});
+  const std::string manifest = ContentOf(absl::StrCat(into, "/lenet_iter_60/manifest"));
+  REQUIRE_STATUS(cluster.Submit(SpecOf(2, into)), absl::StatusCode::kFailedPrecondition,
+                 absl::StrCat(into, "/lenet_iter_"));
+  REQUIRE_STATUS(cluster.Submit(SpecOf(2, into)), absl::StatusCode::kFailedPrecondition,
+                 "another run of job \"lenet\"");
+  // From iteration 40 on it would come to 60.
+  v1::JobSpec again = SpecFrom(absl::StrCat(into, "/lenet_iter_40"), 2);
+  again.set_export_snapshots(into);
+  REQUIRE_STATUS(cluster.Submit(again), absl::StatusCode::kFailedPrecondition,
+                 "lenet_iter_60 is a snapshot of another run");
+  CHECK(ContentOf(absl::StrCat(into, "/lenet_iter_60/manifest")) == manifest);
+  REQUIRE_OK(cluster.Submit(SpecOf(2, dir.File("elsewhere"))));
+}
+
+TEST_CASE("a run that begins from another's exported snapshot exports beside it, and removes only its own") {
+  const TempDir dir;
+  const std::string into = dir.File("exported");
+  TestCluster cluster(dir.File("cluster"), 2);
+  ExportAll(&cluster, SpecOf(2, into), {20, 40, 60});
+  for (const char* name :
+       {"/lenet_iter_60/manifest", "/lenet_iter_60/server-0-of-2.chunks", "/lenet_iter_60/server-1-of-2.chunks"}) {
+    std::filesystem::remove(absl::StrCat(into, name));
   }
+  v1::JobSpec from = SpecFrom(absl::StrCat(into, "/lenet_iter_40"), 2);
+  from.set_export_snapshots(into);
+  from.set_keep_snapshots(1);
+  from.mutable_solver()->set_snapshot(10);
+  const v1::JobStatus status = ExportAll(&cluster, from, {50, 60});
+  CHECK(status.export_error().empty());
+  CHECK(NamesIn(into) == std::set<std::string>{"lenet_iter_40", "lenet_iter_60"});
+}
+
+TEST_CASE("a snapshot of another run that came in the way meanwhile is not overwritten") {
+  const TempDir dir;
+  const std::string into = dir.File("exported");
+  {
+    TestCluster other(dir.File("other"), 2);
+    ExportAll(&other, SpecOf(2, dir.File("others")), {20, 40, 60});
+  }
+  TestCluster cluster(dir.File("cluster"), 2);
+  REQUIRE_OK(cluster.Submit(SpecOf(2, into)));
+  std::filesystem::create_directories(into);
+  std::filesystem::copy(dir.File("others/lenet_iter_60"), absl::StrCat(into, "/lenet_iter_60"),
+                        std::filesystem::copy_options::recursive);
+  const std::string manifest = ContentOf(absl::StrCat(into, "/lenet_iter_60/manifest"));
+  TestWorker worker(cluster.coordinator());
+  const v1::JobStatus status = WorkToEnd(&cluster, &worker);
+  CheckComplete(status);
+  CHECK_THAT(status.export_error(), Catch::Contains("lenet_iter_60 is a snapshot of another run"));
+  CHECK(ContentOf(absl::StrCat(into, "/lenet_iter_60/manifest")) == manifest);
 }
 
 TEST_CASE("an export that fails is shown, hurts nothing and leaves nothing behind") {

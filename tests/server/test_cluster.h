@@ -56,27 +56,35 @@ inline v1::JobSpec MakeSpec(int max_iter) {
 
 class TestCluster {
  public:
-  // Server i keeps its state in `directory`/i. The first is the coordinator; `keeps_jobs`: it takes up those of an earlier one.
-  // `patience`: as Server::Options::server_patience.
-  TestCluster(const std::string& directory, int servers, bool keeps_jobs = false, absl::Duration patience = absl::Minutes(10)) {
+  // Server i keeps its state in `directory`/i. The first is the coordinator; `keeps_jobs`: it takes up those of an
+  // earlier one. `patience`, `keep_ended_jobs`: as in Server::Options.
+  TestCluster(const std::string& directory, int servers, bool keeps_jobs = false,
+              absl::Duration patience = absl::Minutes(10), int keep_ended_jobs = JobQueue::kMaxEndedJobs)
+      : servers_(static_cast<size_t>(servers)) {
     for (int i = 0; i < servers; ++i) {
       Server::Options options;
       options.is_coordinator = i == 0;
-      options.join = i == 0 ? "" : servers_[0]->address();
       options.state_dir = absl::StrCat(directory, "/", i);
       options.forget_jobs = !keeps_jobs;
       options.server_patience = patience;
-      auto server = Server::Start(options);
-      REQUIRE_OK(server);
-      servers_.push_back(*std::move(server));
+      options.keep_ended_jobs = keep_ended_jobs;
+      options_.push_back(options);
+      Start(static_cast<size_t>(i));
     }
-    jobs_ = v1::JobService::NewStub(MakeChannel(coordinator()));
   }
 
   const std::string& coordinator() const { return servers_[0]->address(); }
   const std::string& address(size_t i) const { return servers_[i]->address(); }
   // Orderly end.
   void Stop(size_t i) { servers_[i].reset(); }
+  // With its state directory, on another port.
+  void Start(size_t i) {
+    if (i != 0) options_[i].join = coordinator();
+    auto server = Server::Start(options_[i]);
+    REQUIRE_OK(server);
+    servers_[i] = *std::move(server);
+    if (i == 0) jobs_ = v1::JobService::NewStub(MakeChannel(coordinator()));
+  }
 
   absl::Status Submit(const v1::JobSpec& spec) {
     grpc::ClientContext context;
@@ -88,7 +96,17 @@ class TestCluster {
     v1::SubmitResponse response;
     return FromGrpcStatus(jobs_->Submit(&context, request, &response));
   }
-  // Blocks until `until` holds for the job's status, or the job ends; returns the last status, of state UNSPECIFIED if the watch failed.
+  absl::Status Forget(const std::string& job_id) {
+    grpc::ClientContext context;
+    SetDeadline(&context, absl::Seconds(30));
+    context.set_wait_for_ready(true);
+    v1::ForgetRequest request;
+    request.set_job_id(job_id);
+    v1::ForgetResponse response;
+    return FromGrpcStatus(jobs_->Forget(&context, request, &response));
+  }
+  // Blocks until `until` holds for the job's status, or the job ends; returns the last status, of state UNSPECIFIED if
+  // the watch failed.
   v1::JobStatus Await(const std::string& job_id, std::function<bool(const v1::JobStatus&)> until) {
     grpc::ClientContext context;
     SetDeadline(&context, absl::Seconds(60));
@@ -117,6 +135,7 @@ class TestCluster {
   }
 
  private:
+  std::vector<Server::Options> options_;
   std::vector<std::unique_ptr<Server>> servers_;
   std::unique_ptr<v1::JobService::Stub> jobs_;
 };
@@ -124,7 +143,8 @@ class TestCluster {
 // Pushes a gradient of 1 for each iteration, and reports the mean of the frozen weights as a test's result.
 class TestWorker {
  public:
-  explicit TestWorker(const std::string& coordinator) : stub_(v1::CoordinatorService::NewStub(MakeChannel(coordinator))) {
+  explicit TestWorker(const std::string& coordinator)
+      : stub_(v1::CoordinatorService::NewStub(MakeChannel(coordinator))) {
     Join();
   }
 
@@ -164,7 +184,8 @@ class TestWorker {
 
  private:
   template <typename Request, typename Response>
-  absl::Status Try(grpc::Status (v1::CoordinatorService::Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+  absl::Status Try(grpc::Status (v1::CoordinatorService::Stub::*method)(grpc::ClientContext*, const Request&,
+                                                                        Response*),
                    const Request& request, Response* response) {
     grpc::ClientContext context;
     SetDeadline(&context, absl::Seconds(30));
@@ -223,8 +244,10 @@ class TestWorker {
       v1::ExchangeRequest request;
       request.set_iteration(t);
       for (uint32_t chunk : plan.ChunksOf(static_cast<uint32_t>(s))) {
-        const std::vector<float> ones(std::min<uint64_t>(assignment_.chunk_elements(),
-                                                         kModelElements - uint64_t{chunk} * assignment_.chunk_elements()), 1.0f);
+        const std::vector<float> ones(
+            std::min<uint64_t>(assignment_.chunk_elements(),
+                               kModelElements - uint64_t{chunk} * assignment_.chunk_elements()),
+            1.0f);
         v1::ChunkData* push = request.add_push();
         // Computed from the newest weights: never late.
         push->set_version(std::numeric_limits<uint64_t>::max());

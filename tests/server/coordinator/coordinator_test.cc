@@ -184,12 +184,23 @@ TEST_CASE("ended jobs are forgotten in the end") {
   auto created = Coordinator::Create({.state_dir = dir.path(), .forget_jobs = true});
   REQUIRE_OK(created);
   const std::unique_ptr<Coordinator> coordinator = *std::move(created);
-  for (size_t i = 0; i < 2 * JobQueue::kMaxEndedJobs; ++i) {
+  for (int i = 0; i < 2 * JobQueue::kMaxEndedJobs; ++i) {
     const std::string id = "job" + std::to_string(i);
     REQUIRE_OK(coordinator->Submit(SpecOf(id)));
     REQUIRE_OK(coordinator->Cancel(id, ""));
   }
   CHECK(coordinator->List().size() <= JobQueue::kMaxEndedJobs + 1);
+}
+
+TEST_CASE("the job that ended first is forgotten first, whenever it was submitted") {
+  const TempDir dir;
+  const auto coordinator = *Coordinator::Create({.state_dir = dir.path(), .max_ended = 2});
+  for (const char* id : {"long", "short", "shorter"}) REQUIRE_OK(coordinator->Submit(SpecOf(id)));
+  for (const char* id : {"shorter", "short", "long"}) REQUIRE_OK(coordinator->Cancel(id, ""));
+  REQUIRE_OK(coordinator->Submit(SpecOf("next")));
+  std::vector<std::string> ids;
+  for (const v1::JobStatus& job : coordinator->List()) ids.push_back(job.job_id());
+  CHECK(ids == std::vector<std::string>{"long", "short", "next"});
 }
 
 TEST_CASE("the status shows servers, workers and jobs") {

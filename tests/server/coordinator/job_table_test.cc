@@ -49,7 +49,7 @@ TEST_CASE("a job table has what was written, in the order of submission") {
     v1::JobRecord ended;
     ended.mutable_status()->set_state(v1::JOB_STATE_FAILED);
     ended.mutable_status()->set_cause("no data");
-    REQUIRE_OK(table->Update({{7, ended}}, {2}));
+    REQUIRE_OK(table->Update({{7, ended}}, {{2, "forgotten"}}));
     REQUIRE_OK(table->Insert(EntryOf(301, "job300"), 300));
   }
   const auto entries = EntriesOf(*TableIn(dir));
@@ -76,7 +76,30 @@ TEST_CASE("a coordinator whose successor has opened the job table writes no more
   REQUIRE_OK(former->Insert(EntryOf(1, "job"), {}));
   REQUIRE_OK(TableIn(moved, 5)->Insert(EntryOf(3, "new"), {}));
   REQUIRE_STATUS(former->Insert(EntryOf(2, "late"), {}), absl::StatusCode::kFailedPrecondition, "epoch 5");
-  REQUIRE_STATUS(former->Update({}, {1}), absl::StatusCode::kFailedPrecondition, "epoch 5");
+  REQUIRE_STATUS(former->Update({}, {{1, "lenet"}}), absl::StatusCode::kFailedPrecondition, "epoch 5");
+}
+
+TEST_CASE("forgotten jobs are remembered until their name is a job's again, and no more of them than the newest") {
+  const TempDir dir;
+  {
+    const auto table = TableIn(dir);
+    REQUIRE_OK(table->Insert(EntryOf(1, "first"), {}));
+    REQUIRE_OK(table->Update({}, {{1, "first"}, {2, "second"}}));
+    REQUIRE_OK(table->Insert(EntryOf(3, "second"), {}));
+  }
+  const auto table = TableIn(dir);
+  CHECK(EntriesOf(*table).size() == 1);
+  auto forgotten = table->LoadForgotten();
+  REQUIRE_OK(forgotten);
+  REQUIRE(forgotten->size() == 1);
+  CHECK(forgotten->front().job_id == "first");
+  std::vector<JobTable::Forgotten> many;
+  for (uint64_t i = 0; i < JobTable::kMaxForgotten; ++i) many.push_back({10 + i, std::to_string(i)});
+  REQUIRE_OK(table->Update({}, many));
+  forgotten = table->LoadForgotten();
+  REQUIRE_OK(forgotten);
+  CHECK(forgotten->size() == JobTable::kMaxForgotten);
+  CHECK(forgotten->front().job_id == "0");
 }
 
 TEST_CASE("a damaged record is named and left out, and the others are read") {
