@@ -10,9 +10,12 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "cli/check_net.h"
 #include "common/base/status_macros.h"
+#include "common/caffe/error_list.h"
 #include "common/caffe/solver_bundle.h"
+#include "common/caffe/utf8_fields.h"
 #include "common/model/layout.h"
 #include "worker/feed/open_reader.h"
 #include "worker/nn/layer_registry.h"
@@ -26,33 +29,45 @@ std::string BlobName(const v1::ParameterBlob& blob) { return absl::StrCat(blob.l
 
 std::string ShapeText(const v1::ParameterBlob& blob) { return absl::StrJoin(blob.shape(), "x"); }
 
+// What a message about the layer of that name begins with; the first one with parameters has the name.
+std::string PlaceOf(const NetToCheck& net, const std::string& layer) {
+  int number = 0;
+  while (number < net.param.layer_size() && net.param.layer(number).name() != layer) ++number;
+  return net.origin->Prefix(number);
+}
+
 // A test net computes with the train net's weights, layer by layer: it may lack some, but have none of its own.
-absl::Status CheckSharesWeights(const v1::ParameterLayout& train, const v1::ParameterLayout& test) {
+absl::Status CheckSharesWeights(const v1::ParameterLayout& train, const NetToCheck& net,
+                                const v1::ParameterLayout& test) {
   std::map<std::string, const v1::ParameterBlob*> trained;
   for (const v1::ParameterBlob& blob : train.blobs()) trained[BlobName(blob)] = &blob;
+  ErrorList errors;
   for (const v1::ParameterBlob& blob : test.blobs()) {
     const auto found = trained.find(BlobName(blob));
     if (found == trained.end()) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "layer \"", blob.layer(), "\" has parameters that the TRAIN net does not train; give it the name of the ",
-          "layer whose weights it is to use"));
-    }
-    if (ShapeText(*found->second) != ShapeText(blob)) {
-      return absl::InvalidArgumentError(absl::StrCat("layer \"", blob.layer(), "\": parameter ", blob.index(), " is ",
-                                                     ShapeText(blob), ", in the TRAIN net it is ",
-                                                     ShapeText(*found->second), "; make the two layers alike"));
+      errors.Add(absl::InvalidArgumentError(
+          absl::StrCat(PlaceOf(net, blob.layer()), "layer \"", blob.layer(),
+                       "\" has parameters that the TRAIN net does not train; give it the name of ",
+                       "the layer whose weights it is to use")));
+    } else if (ShapeText(*found->second) != ShapeText(blob)) {
+      errors.Add(absl::InvalidArgumentError(absl::StrCat(
+          PlaceOf(net, blob.layer()), "layer \"", blob.layer(), "\": parameter ", blob.index(), " is ", ShapeText(blob),
+          ", in the TRAIN net it is ", ShapeText(*found->second), "; make the two layers alike")));
     }
   }
-  return absl::OkStatus();
+  return errors.ToStatus();
 }
 
 absl::Status AddTrainNet(const NetToCheck& net, v1::JobSpec* spec) {
   absl::StatusOr<CheckedNet> checked = CheckNet(net);
-  SAMOVAR_RETURN_IF_ERROR(Annotate(checked.status(), "TRAIN net"));
+  SAMOVAR_RETURN_IF_ERROR(checked.status());
+  const std::string place = net.origin->Prefix(-1);
   if (checked->layout.elements() == 0) {
-    return absl::InvalidArgumentError("TRAIN net: no layer has parameters, so there is nothing to train");
+    return absl::InvalidArgumentError(absl::StrCat(place, "no layer has parameters, so there is nothing to train"));
   }
-  SAMOVAR_RETURN_IF_ERROR(Annotate(CheckLayout(checked->layout), "TRAIN net"));
+  if (const absl::Status status = CheckLayout(checked->layout); !status.ok()) {
+    return absl::Status(status.code(), absl::StrCat(place, status.message()));
+  }
   *spec->mutable_train_net() = net.param;
   *spec->mutable_train_data() = std::move(checked->data);
   *spec->mutable_layout() = std::move(checked->layout);
@@ -65,15 +80,40 @@ absl::Status AddTrainNet(const NetToCheck& net, v1::JobSpec* spec) {
   return absl::OkStatus();
 }
 
-absl::Status AddTestNet(const NetToCheck& net, v1::JobSpec* spec) {
-  const std::string name = absl::StrCat("TEST net #", spec->test_nets_size());
-  absl::StatusOr<CheckedNet> checked = CheckNet(net);
-  SAMOVAR_RETURN_IF_ERROR(Annotate(checked.status(), name));
-  SAMOVAR_RETURN_IF_ERROR(Annotate(CheckSharesWeights(spec->layout(), checked->layout), name));
+// `trained`: the train net is in the job.
+absl::Status AddTestNet(const NetToCheck& net, bool trained, v1::JobSpec* spec) {
+  SAMOVAR_ASSIGN_OR_RETURN(CheckedNet checked, CheckNet(net));
+  if (trained) SAMOVAR_RETURN_IF_ERROR(CheckSharesWeights(spec->layout(), net, checked.layout));
   *spec->add_test_nets() = net.param;
-  *spec->add_test_data() = std::move(checked->data);
-  *spec->add_test_outputs() = std::move(checked->outputs);
+  *spec->add_test_data() = std::move(checked.data);
+  *spec->add_test_outputs() = std::move(checked.outputs);
   return absl::OkStatus();
+}
+
+// Adds the errors of a test net, but for those of layers that are wrong in the train net as well.
+void AddTestErrors(const absl::Status& status, const NetOrigin& train, const NetOrigin& test, ErrorList* errors) {
+  for (const absl::string_view line : absl::StrSplit(status.message(), '\n')) {
+    const absl::string_view place = line.substr(0, line.find(absl::StrCat(": ", test.name, ": ")));
+    if (errors->HasLineThatBegins(absl::StrCat(place, ": ", train.name, ": "))) continue;
+    errors->Add(absl::Status(status.code(), line));
+  }
+}
+
+// Builds all nets of the solver, so that what is wrong with them is told at once.
+absl::Status AddNets(const SolverBundle& bundle, v1::JobSpec* spec) {
+  const auto parts = static_cast<uint32_t>(bundle.solver.iter_size());
+  ErrorList errors;
+  NetToCheck train = {bundle.train_net, caffe::TRAIN, parts, bundle.solver_path};
+  train.origin = &bundle.train_origin;
+  const absl::Status trained = AddTrainNet(train, spec);
+  errors.Add(trained);
+  for (size_t i = 0; i < bundle.test_nets.size(); ++i) {
+    NetToCheck test = {bundle.test_nets[i], caffe::TEST, 1, bundle.solver_path};
+    test.origin = &bundle.test_origins[i];
+    const absl::Status tested = AddTestNet(test, trained.ok(), spec);
+    if (!tested.ok()) AddTestErrors(tested, bundle.train_origin, bundle.test_origins[i], &errors);
+  }
+  return errors.ToStatus();
 }
 
 void AddFeedWarnings(const caffe::NetParameter& net, std::vector<std::string>* warnings) {
@@ -83,11 +123,14 @@ void AddFeedWarnings(const caffe::NetParameter& net, std::vector<std::string>* w
 }
 
 // A layer of several nets is named once.
-void AddUnusedWarnings(const caffe::NetParameter& net, std::vector<std::string>* warnings) {
-  for (const caffe::LayerParameter& layer : net.layer()) {
+void AddUnusedWarnings(const caffe::NetParameter& net, const NetOrigin& origin, std::vector<std::string>* warnings) {
+  for (int i = 0; i < net.layer_size(); ++i) {
+    const caffe::LayerParameter& layer = net.layer(i);
     for (const std::string& field : UnusedFields(layer)) {
-      std::string warning = absl::StrCat("layer \"", layer.name(), "\" (", layer.type(), "): ", field, " has no effect on a layer of this type");
-      if (std::find(warnings->begin(), warnings->end(), warning) == warnings->end()) warnings->push_back(std::move(warning));
+      std::string warning = absl::StrCat(origin.layers[static_cast<size_t>(i)], ": layer \"", layer.name(), "\" (",
+                                         layer.type(), "): ", field, " has no effect on a layer of this type");
+      if (std::find(warnings->begin(), warnings->end(), warning) == warnings->end())
+        warnings->push_back(std::move(warning));
     }
   }
 }
@@ -109,14 +152,12 @@ absl::StatusOr<CheckedJob> CheckJob(const std::string& solver_path, const StartF
   job.warnings = std::move(bundle.warnings);
   job.spec.set_job_id(JobIdOf(job.snapshot_prefix));
   job.spec.set_mode(v1::CONSISTENCY_ASYNC);
-  const auto parts = static_cast<uint32_t>(bundle.solver.iter_size());
   AddFeedWarnings(bundle.train_net, &job.warnings);
-  AddUnusedWarnings(bundle.train_net, &job.warnings);
-  for (const caffe::NetParameter& test_net : bundle.test_nets) AddUnusedWarnings(test_net, &job.warnings);
-  SAMOVAR_RETURN_IF_ERROR(AddTrainNet({bundle.train_net, caffe::TRAIN, parts, solver_path}, &job.spec));
-  for (const caffe::NetParameter& test_net : bundle.test_nets) {
-    SAMOVAR_RETURN_IF_ERROR(AddTestNet({test_net, caffe::TEST, 1, solver_path}, &job.spec));
+  AddUnusedWarnings(bundle.train_net, bundle.train_origin, &job.warnings);
+  for (size_t i = 0; i < bundle.test_nets.size(); ++i) {
+    AddUnusedWarnings(bundle.test_nets[i], bundle.test_origins[i], &job.warnings);
   }
+  SAMOVAR_RETURN_IF_ERROR(AddNets(bundle, &job.spec));
   SAMOVAR_ASSIGN_OR_RETURN(CheckedStart start, CheckStart(from, solver_path, bundle.solver, job.spec.layout()));
   if (start.initial_model.ByteSizeLong() > 0) *job.spec.mutable_initial_model() = std::move(start.initial_model);
   if (start.restored.has_value()) {
@@ -126,9 +167,12 @@ absl::StatusOr<CheckedJob> CheckJob(const std::string& solver_path, const StartF
   job.first_iteration = start.iteration;
   job.start = std::move(start.description);
   job.warnings.insert(job.warnings.end(), start.warnings.begin(), start.warnings.end());
+  job.train_origin = std::move(bundle.train_origin);
   *job.spec.mutable_solver() = std::move(bundle.solver);
   // They are in the initial model, as paths that do not depend on where one is.
   job.spec.mutable_solver()->clear_weights();
+  // Relative names were UTF-8 where they stood; the current directory may not be.
+  SAMOVAR_RETURN_IF_ERROR(CheckUtf8Fields(job.spec, [&](const auto&) { return solver_path; }));
   return job;
 }
 

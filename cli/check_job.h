@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "cli/check_start.h"
+#include "common/caffe/net_origin.h"
 #include "samovar/v1/job.pb.h"
 
 namespace samovar {
@@ -22,13 +23,15 @@ struct CheckedJob {
   std::string start;
   // The job that goes on if it begins from an exported snapshot: as its coordinator had it, without nets.
   std::optional<v1::JobSpec> restored;
+  // Where the layers of the net that is trained stand.
+  NetOrigin train_origin;
   // What is accepted and hardly intended.
   std::vector<std::string> warnings;
 };
 
 // Reads the solver, opens the data of each of its nets, builds the nets, compares them, and reads the model files that
-// training is to begin from. The message of an error names the file, layer or field and says what to do. Takes the time and the memory of building the nets; makes and
-// changes nothing.
+// training is to begin from. The message of an error names the file, layer or field and says what to do. Takes the time
+// and the memory of building the nets; makes and changes nothing.
 absl::StatusOr<CheckedJob> CheckJob(const std::string& solver_path, const StartFrom& from = {});
 
 // A job id from the last part of the path prefix: what is not allowed in an id becomes '-'. Two runs with the same

@@ -49,11 +49,10 @@ absl::Status DescribeRecords(const RecordReader& reader, caffe::Phase phase, uin
   return Annotate(IterationSchedule::Create(schedule).status(), absl::StrCat("layer \"", spec->layer(), "\""));
 }
 
-// Opens the records of the net's data layer, if it has one, and describes them.
-absl::StatusOr<v1::DatasetSpec> DescribeData(const NetToCheck& net) {
+// Opens the records of the data layer, if there is one, and describes them.
+absl::StatusOr<v1::DatasetSpec> DescribeData(const NetToCheck& net, const caffe::LayerParameter* layer) {
   v1::DatasetSpec spec;
   spec.set_partitions(1);
-  SAMOVAR_ASSIGN_OR_RETURN(const caffe::LayerParameter* const layer, FindFedLayer(net.param));
   if (layer == nullptr) return spec;
   spec.set_layer(layer->name());
   std::string source = net.source;
@@ -78,8 +77,19 @@ absl::StatusOr<v1::DatasetSpec> DescribeData(const NetToCheck& net) {
 
 absl::StatusOr<CheckedNet> CheckNet(const NetToCheck& net) {
   CheckedNet checked;
-  SAMOVAR_ASSIGN_OR_RETURN(checked.data, DescribeData(net));
+  const auto layer = FindFedLayer(net.param);
+  if (!layer.ok()) {
+    const std::string place = net.origin == nullptr ? "" : net.origin->Prefix(-1);
+    return absl::Status(layer.status().code(), absl::StrCat(place, layer.status().message()));
+  }
   NetOptions options;
+  options.origin = net.origin;
+  absl::StatusOr<v1::DatasetSpec> data = DescribeData(net, *layer);
+  if (data.ok()) {
+    checked.data = *std::move(data);
+  } else {
+    options.input_errors[(*layer)->name()] = data.status();
+  }
   options.phase = net.phase;
   options.batch_size = net.built_batch;
   options.parts = static_cast<int>(net.of_parts);

@@ -6,6 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "caffe.pb.h"
+#include "common/caffe/net_origin.h"
 #include "samovar/v1/job.pb.h"
 #include "samovar/v1/layout.pb.h"
 
@@ -25,6 +26,8 @@ struct NetToCheck {
   int built_batch = 0;
   // Equal parts of a batch that these records are one of (NetOptions::parts).
   uint32_t of_parts = 1;
+  // Where the net stands, for messages; null: not known.
+  const NetOrigin* origin = nullptr;
 };
 
 // What coordinator and workers have to know of it.
@@ -34,8 +37,9 @@ struct CheckedNet {
   v1::NetOutputs outputs;
 };
 
-// Opens the records of the net's data layer, if it has one, and builds the net for them. The message of an error names the
-// layer and says what to do. Takes the time and the memory of building the net; makes and changes nothing.
+// Opens the records of the net's data layer, if it has one, and builds the net for them. The message of an error names
+// the layers and says what to do, a line each (Net::Create). Takes the time and the memory of building the net; makes
+// and changes nothing.
 absl::StatusOr<CheckedNet> CheckNet(const NetToCheck& net);
 
 }  // namespace samovar

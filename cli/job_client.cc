@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/caffe/utf8_fields.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/status.h"
 
@@ -62,6 +63,8 @@ absl::StatusOr<Response> JobClient::Call(Stub& stub,
 }
 
 absl::StatusOr<std::string> JobClient::Submit(const v1::JobSpec& spec) const {
+  // Else no more than "cannot be parsed" would come back.
+  SAMOVAR_RETURN_IF_ERROR(CheckUtf8Fields(spec, [](const auto&) { return "the job"; }));
   v1::SubmitRequest request;
   *request.mutable_spec() = spec;
   SAMOVAR_ASSIGN_OR_RETURN(const v1::SubmitResponse response,

@@ -8,6 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "cli/check_net.h"
 #include "common/base/status_macros.h"
+#include "common/caffe/net_origin.h"
 #include "common/model/push_units.h"
 
 namespace samovar {
@@ -24,7 +25,8 @@ std::vector<uint32_t> DivisorsOf(uint32_t number) {
 
 absl::StatusOr<uint32_t> ChooseParts(const ModeChoice& choice, const v1::JobSpec& spec) {
   const std::vector<uint32_t> divisors = DivisorsOf(spec.train_data().batch_size());
-  if (!choice.parts.has_value()) return *std::prev(std::upper_bound(divisors.begin(), divisors.end(), kMaxDefaultParts));
+  if (!choice.parts.has_value())
+    return *std::prev(std::upper_bound(divisors.begin(), divisors.end(), kMaxDefaultParts));
   if (!std::binary_search(divisors.begin(), divisors.end(), *choice.parts)) {
     return absl::InvalidArgumentError(absl::StrCat("--parts ", *choice.parts, " does not divide the batch of ",
                                                    spec.train_data().batch_size(), " records; choose one of ",
@@ -34,15 +36,18 @@ absl::StatusOr<uint32_t> ChooseParts(const ModeChoice& choice, const v1::JobSpec
 }
 
 // Of a net whose outputs have a value for each record there are fewer in a part.
-absl::Status BuildForPart(const std::string& solver_path, v1::JobSpec* spec) {
+absl::Status BuildForPart(const std::string& solver_path, const NetOrigin* train_origin, v1::JobSpec* spec) {
   NetToCheck net = {spec->train_net(), caffe::TRAIN, static_cast<uint32_t>(spec->solver().iter_size()), solver_path,
                     spec->train_data().uri()};
   net.built_batch = static_cast<int>(spec->train_data().batch_size() / spec->parts());
   net.of_parts = spec->parts();
-  absl::StatusOr<CheckedNet> part = CheckNet(net);
-  SAMOVAR_RETURN_IF_ERROR(Annotate(
-      part.status(), absl::StrCat("TRAIN net for ", net.built_batch, " records, one of ", spec->parts(), " parts of the batch")));
-  *spec->mutable_train_outputs() = std::move(part->outputs);
+  NetOrigin origin;
+  if (train_origin != nullptr) origin = *train_origin;
+  origin.name =
+      absl::StrCat("TRAIN net for ", net.built_batch, " records, one of ", spec->parts(), " parts of the batch");
+  net.origin = &origin;
+  SAMOVAR_ASSIGN_OR_RETURN(CheckedNet part, CheckNet(net));
+  *spec->mutable_train_outputs() = std::move(part.outputs);
   return absl::OkStatus();
 }
 
@@ -51,7 +56,8 @@ absl::Status ApplyEncoding(const ModeChoice& choice, v1::JobSpec* spec) {
   if (spec->encoding() != v1::ENCODING_SPARSE) return absl::OkStatus();
   if (choice.mode == "sync") {
     return absl::InvalidArgumentError(
-        "--encoding topk keeps parts of gradients at the worker that computed them, so that the model depends on who computes what, "
+        "--encoding topk keeps parts of gradients at the worker that computed them, so that the model depends on who "
+        "computes what, "
         "and sync mode promises that it does not; take --mode async or bounded, or another encoding");
   }
   spec->set_topk_ratio(choice.topk_ratio.value_or(kDefaultTopkRatio));
@@ -62,15 +68,18 @@ absl::Status ApplyEncoding(const ModeChoice& choice, v1::JobSpec* spec) {
 absl::Status ApplyLateGradients(const ModeChoice& choice, v1::JobSpec* spec) {
   spec->set_staleness_scaling(StalenessScalingOf(choice.staleness_scaling));
   spec->set_delay_compensation(choice.delay_compensation.value_or(0));
-  const bool in_order = spec->mode() == v1::CONSISTENCY_SYNC || (spec->mode() == v1::CONSISTENCY_BOUNDED && spec->delay() == 0);
+  const bool in_order =
+      spec->mode() == v1::CONSISTENCY_SYNC || (spec->mode() == v1::CONSISTENCY_BOUNDED && spec->delay() == 0);
   SAMOVAR_RETURN_IF_ERROR(CheckLateGradients(spec->staleness_scaling(), spec->delay_compensation(), in_order));
   return CheckPushUnits(*spec);
 }
 
 }  // namespace
 
-absl::Status ApplyMode(const ModeChoice& choice, const std::string& solver_path, v1::JobSpec* spec) {
-  spec->set_on_numeric_failure(choice.on_numeric_failure == "skip" ? v1::NUMERIC_FAILURE_SKIP : v1::NUMERIC_FAILURE_FAIL);
+absl::Status ApplyMode(const ModeChoice& choice, const std::string& solver_path, v1::JobSpec* spec,
+                       const NetOrigin* train_origin) {
+  spec->set_on_numeric_failure(choice.on_numeric_failure == "skip" ? v1::NUMERIC_FAILURE_SKIP
+                                                                   : v1::NUMERIC_FAILURE_FAIL);
   spec->set_push_every(choice.push_every.value_or(1));
   SAMOVAR_RETURN_IF_ERROR(ApplyEncoding(choice, spec));
   if (choice.mode == "bounded") {
@@ -86,7 +95,7 @@ absl::Status ApplyMode(const ModeChoice& choice, const std::string& solver_path,
   spec->set_mode(v1::CONSISTENCY_SYNC);
   spec->set_parts(parts);
   SAMOVAR_RETURN_IF_ERROR(ApplyLateGradients(choice, spec));
-  return parts == 1 ? absl::OkStatus() : BuildForPart(solver_path, spec);
+  return parts == 1 ? absl::OkStatus() : BuildForPart(solver_path, train_origin, spec);
 }
 
 ModeChoice ChoiceOf(const v1::JobSpec& spec) {

@@ -1,5 +1,5 @@
-// Which weights iterations are computed from, how they travel, and what becomes of gradients that are no numbers: what the user asks
-// for, what a job is told, and how it is said.
+// Which weights iterations are computed from, how they travel, and what becomes of gradients that are no numbers: what
+// the user asks for, what a job is told, and how it is said.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "common/caffe/net_origin.h"
 #include "common/parameters/encoding.h"
 #include "common/parameters/late_gradients.h"
 #include "samovar/v1/job.pb.h"
@@ -26,7 +27,8 @@ struct ModeChoice {
   std::string encoding;
   // Of topk.
   std::optional<double> topk_ratio;
-  // Of async, and of bounded with a delay. One of StalenessScalingNames(); empty: tempered, or that of the run that is resumed.
+  // Of async, and of bounded with a delay. One of StalenessScalingNames(); empty: tempered, or that of the run that is
+  // resumed.
   std::string staleness_scaling = "";
   // Likewise. 0: none.
   std::optional<float> delay_compensation = std::nullopt;
@@ -44,24 +46,25 @@ inline constexpr uint32_t kMaxDefaultParts = 8;
 
 // Makes the job's mode that of the choice. In sync mode the train net is built for a part's records, and what it
 // reports becomes the job's. INVALID_ARGUMENT: the mode and the job do not go together; the message says what does.
-// `solver_path`: as for CheckJob.
-absl::Status ApplyMode(const ModeChoice& choice, const std::string& solver_path, v1::JobSpec* spec);
+// `solver_path`: as for CheckJob. `train_origin`: where the train net's layers stand, for messages; null: not known.
+absl::Status ApplyMode(const ModeChoice& choice, const std::string& solver_path, v1::JobSpec* spec,
+                       const NetOrigin* train_origin = nullptr);
 
 // The same, as a choice that leaves nothing out.
 ModeChoice ChoiceOf(const v1::JobSpec& spec);
 
-// Of a run that goes on: what the user asks for, and of what is left out what the run had before, where that has a meaning in the mode
-// that is asked for.
+// Of a run that goes on: what the user asks for, and of what is left out what the run had before, where that has a
+// meaning in the mode that is asked for.
 ModeChoice Resumed(const ModeChoice& asked, const ModeChoice& before);
 
-// "async", "bounded, delay 4", "sync in 8 parts, bfloat16", "async, staleness inverse, compensation 0.04", "async, topk 0.01",
-// "async, a push every 8 iterations". `Message`:
-// v1::JobSpec or v1::JobStatus
+// "async", "bounded, delay 4", "sync in 8 parts, bfloat16", "async, staleness inverse, compensation 0.04", "async, topk
+// 0.01", "async, a push every 8 iterations". `Message`: v1::JobSpec or v1::JobStatus
 template <typename Message>
 std::string ModeText(const Message& message) {
   std::string text = "async";
   if (message.mode() == v1::CONSISTENCY_BOUNDED) text = absl::StrCat("bounded, delay ", message.delay());
-  if (message.mode() == v1::CONSISTENCY_SYNC) text = absl::StrCat("sync in ", message.parts(), message.parts() == 1 ? " part" : " parts");
+  if (message.mode() == v1::CONSISTENCY_SYNC)
+    text = absl::StrCat("sync in ", message.parts(), message.parts() == 1 ? " part" : " parts");
   if (message.push_every() > 1) absl::StrAppend(&text, ", a push every ", message.push_every(), " iterations");
   if (message.staleness_scaling() != v1::STALENESS_SCALING_TEMPERED) {
     absl::StrAppend(&text, ", staleness ", StalenessScalingName(message.staleness_scaling()));

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "cli/check_net.h"
+#include "cli/exit_codes.h"
 #include "common/base/status_macros.h"
 #include "common/caffe/net_filter.h"
 #include "common/caffe/net_sources.h"
@@ -21,8 +22,8 @@ absl::Status ReadWeights(const std::string& path, OpenModel* model) {
   initial.add_weights(path);
   SAMOVAR_ASSIGN_OR_RETURN(const InitialValues values, InitialValues::Read(initial, model->layout, /*vectors=*/1));
   if (!values.other_layers().empty()) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": has no weights for layer \"", values.other_layers().front(), "\"",
-                                                   values.other_layers().size() > 1 ? " and others" : "",
+    return absl::InvalidArgumentError(absl::StrCat(path, ": has no weights for layer \"", values.other_layers().front(),
+                                                   "\"", values.other_layers().size() > 1 ? " and others" : "",
                                                    " of the net; was it trained with another net?"));
   }
   values.CopyWeights(model->layout, 0, model->weights);
@@ -31,39 +32,49 @@ absl::Status ReadWeights(const std::string& path, OpenModel* model) {
 
 }  // namespace
 
-absl::StatusOr<caffe::NetParameter> ReadNetInPhase(const std::string& path, caffe::Phase phase) {
-  SAMOVAR_ASSIGN_OR_RETURN(const caffe::NetParameter whole, LoadNet(path));
+absl::StatusOr<caffe::NetParameter> ReadNetInPhase(const std::string& path, caffe::Phase phase, NetOrigin* origin) {
+  std::vector<std::string> layers;
+  SAMOVAR_ASSIGN_OR_RETURN(const caffe::NetParameter whole, LoadNet(path, &layers));
   caffe::NetState state = whole.state();
   state.set_phase(phase);
-  absl::StatusOr<caffe::NetParameter> net = FilterNet(whole, state);
+  std::vector<int> kept;
+  absl::StatusOr<caffe::NetParameter> net = FilterNet(whole, state, &kept);
   if (!net.ok()) return Annotate(net.status(), path);
   if (net->layer_size() == 0) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": no layer of the net belongs to phase ", caffe::Phase_Name(phase)));
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": no layer of the net belongs to phase ", caffe::Phase_Name(phase)));
   }
-  ResolveSources(path, &*net);
+  origin->file = path;
+  for (const int layer : kept) origin->layers.push_back(std::move(layers[static_cast<size_t>(layer)]));
+  std::vector<std::string> warnings;
+  ResolveSources(path, *origin, &*net, &warnings);
+  for (const std::string& warning : warnings) PrintWarning(warning);
   return net;
 }
 
 absl::StatusOr<OpenModel> OpenModelFiles(const ModelFiles& files, caffe::Phase phase) {
   OpenModel model;
   model.phase = phase;
-  SAMOVAR_ASSIGN_OR_RETURN(model.param, ReadNetInPhase(files.model, phase));
-  absl::StatusOr<CheckedNet> checked = CheckNet({model.param, phase, /*parts=*/1, files.model, files.data});
-  SAMOVAR_RETURN_IF_ERROR(Annotate(checked.status(), files.model));
-  model.data = std::move(checked->data);
-  model.layout = std::move(checked->layout);
-  model.outputs = std::move(checked->outputs);
+  SAMOVAR_ASSIGN_OR_RETURN(model.param, ReadNetInPhase(files.model, phase, &model.origin));
+  NetToCheck net = {model.param, phase, /*parts=*/1, files.model, files.data};
+  net.origin = &model.origin;
+  SAMOVAR_ASSIGN_OR_RETURN(CheckedNet checked, CheckNet(net));
+  model.data = std::move(checked.data);
+  model.layout = std::move(checked.layout);
+  model.outputs = std::move(checked.outputs);
   model.weights.resize(model.layout.elements());
   if (!files.weights.empty()) SAMOVAR_RETURN_IF_ERROR(ReadWeights(files.weights, &model));
   return model;
 }
 
-absl::StatusOr<std::unique_ptr<Net>> BuildNetOf(const OpenModel& model, int batch_size, ThreadPool* pool, bool keep_blobs) {
+absl::StatusOr<std::unique_ptr<Net>> BuildNetOf(const OpenModel& model, int batch_size, ThreadPool* pool,
+                                                bool keep_blobs) {
   NetOptions options;
   options.phase = model.phase;
   options.batch_size = batch_size;
   options.pool = pool;
   options.keep_blobs = keep_blobs;
+  options.origin = &model.origin;
   options.input_shapes = TopShapesOf(model.data);
   SAMOVAR_ASSIGN_OR_RETURN(std::unique_ptr<Net> net, Net::Create(model.param, options));
   std::copy(model.weights.begin(), model.weights.end(), net->weights().begin());

@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "caffe.pb.h"
 #include "common/base/thread_pool.h"
+#include "common/caffe/net_origin.h"
 #include "samovar/v1/job.pb.h"
 #include "samovar/v1/layout.pb.h"
 #include "worker/feed/batch_feed.h"
@@ -27,6 +28,7 @@ struct ModelFiles {
 struct OpenModel {
   // Filtered for the phase; names of files in it are absolute.
   caffe::NetParameter param;
+  NetOrigin origin;
   caffe::Phase phase = caffe::TEST;
   // No records: the net has no data layer.
   v1::DatasetSpec data;
@@ -36,16 +38,17 @@ struct OpenModel {
   std::vector<float> weights;
 };
 
-// Reads the net as it is in the phase, opens its records and reads its weights, of which each layer with parameters must have
-// its own. The message of an error names file and layer.
+// Reads the net as it is in the phase, opens its records and reads its weights, of which each layer with parameters
+// must have its own. The message of an error names file and layer.
 absl::StatusOr<OpenModel> OpenModelFiles(const ModelFiles& files, caffe::Phase phase);
 
-// The net as it is in the phase, upgraded. The first part of OpenModelFiles.
-absl::StatusOr<caffe::NetParameter> ReadNetInPhase(const std::string& path, caffe::Phase phase);
+// The net as it is in the phase, upgraded, and where its layers stand. The first part of OpenModelFiles.
+absl::StatusOr<caffe::NetParameter> ReadNetInPhase(const std::string& path, caffe::Phase phase, NetOrigin* origin);
 
-// The net for batches of so many records (0: what its text says), with the model's weights. The pool outlives it. `keep_blobs` as
-// in NetOptions.
-absl::StatusOr<std::unique_ptr<Net>> BuildNetOf(const OpenModel& model, int batch_size, ThreadPool* pool, bool keep_blobs = false);
+// The net for batches of so many records (0: what its text says), with the model's weights. The pool outlives it.
+// `keep_blobs` as in NetOptions.
+absl::StatusOr<std::unique_ptr<Net>> BuildNetOf(const OpenModel& model, int batch_size, ThreadPool* pool,
+                                                bool keep_blobs = false);
 
 // A feed of the model's records, in order. REQUIRES: model.data.records() > 0
 absl::StatusOr<std::unique_ptr<BatchFeed>> OpenFeedOf(const OpenModel& model);

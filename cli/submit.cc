@@ -21,7 +21,8 @@
 namespace samovar {
 namespace {
 
-// What was submitted under this name before, for a job that goes on from its snapshots; nothing if that is not known (any more).
+// What was submitted under this name before, for a job that goes on from its snapshots; nothing if that is not known
+// (any more).
 absl::StatusOr<std::optional<v1::JobSpec>> FindEarlier(const JobClient& client, const std::string& job_id) {
   absl::StatusOr<v1::JobSpec> spec = client.GetSpec(job_id);
   if (spec.ok()) return *std::move(spec);
@@ -31,12 +32,15 @@ absl::StatusOr<std::optional<v1::JobSpec>> FindEarlier(const JobClient& client, 
 
 // All of the job that the solver does not say. `earlier`: the job that it continues. `registered`: servers of the
 // cluster that live.
-absl::Status Complete(const SubmitOptions& options, const std::optional<v1::JobSpec>& earlier, int registered, v1::JobSpec* spec) {
+absl::Status Complete(const SubmitOptions& options, const std::optional<v1::JobSpec>& earlier, int registered,
+                      const NetOrigin& train_origin, v1::JobSpec* spec) {
   const ModeChoice mode = earlier.has_value() ? Resumed(options.mode, ChoiceOf(*earlier)) : options.mode;
-  SAMOVAR_RETURN_IF_ERROR(ApplyMode(mode, options.solver, spec));
-  const std::optional<uint64_t> seed = earlier.has_value() && !options.seed.has_value() ? earlier->seed() : options.seed;
+  SAMOVAR_RETURN_IF_ERROR(ApplyMode(mode, options.solver, spec, &train_origin));
+  const std::optional<uint64_t> seed =
+      earlier.has_value() && !options.seed.has_value() ? earlier->seed() : options.seed;
   spec->set_seed(ChooseSeed(seed, spec->solver()));
-  const int servers = options.resume && earlier.has_value() ? static_cast<int>(earlier->servers()) : std::max(1, registered);
+  const int servers =
+      options.resume && earlier.has_value() ? static_cast<int>(earlier->servers()) : std::max(1, registered);
   spec->set_servers(static_cast<uint32_t>(options.servers.value_or(servers)));
   spec->set_resume(options.resume);
   spec->set_weight(static_cast<uint32_t>(options.weight));
@@ -62,8 +66,8 @@ void Report(const std::string& job_id, const SubmitOptions& options, const v1::J
     return;
   }
   if (options.watch) return;
-  std::cout << "job " << job_id << " was submitted. To see how it goes: samovar watch " << job_id << " " << options.coordinator
-            << std::endl;
+  std::cout << "job " << job_id << " was submitted. To see how it goes: samovar watch " << job_id << " "
+            << options.coordinator << std::endl;
 }
 
 }  // namespace
@@ -80,7 +84,8 @@ int RunSubmit(const SubmitOptions& options) {
     return code;
   };
   // First, since what is wrong here is wrong for every cluster.
-  absl::StatusOr<CheckedJob> job = CheckJob(options.solver, {options.weights, options.snapshot, options.resume, options.restore});
+  absl::StatusOr<CheckedJob> job =
+      CheckJob(options.solver, {options.weights, options.snapshot, options.resume, options.restore});
   if (!job.ok()) return fail(job.status(), kExitUsage);
   for (const std::string& warning : job->warnings) PrintWarning(warning);
   const absl::StatusOr<v1::ClusterStatus> cluster = client.ClusterStatus();
@@ -93,7 +98,8 @@ int RunSubmit(const SubmitOptions& options) {
     if (!found.ok()) return fail(found.status(), kExitFailed);
     earlier = *std::move(found);
   }
-  if (const absl::Status complete = Complete(options, earlier, LiveServers(*cluster), &spec); !complete.ok()) {
+  if (const absl::Status complete = Complete(options, earlier, LiveServers(*cluster), job->train_origin, &spec);
+      !complete.ok()) {
     return fail(complete, kExitUsage);
   }
   const absl::StatusOr<std::string> id = client.Submit(spec);

@@ -64,7 +64,7 @@ absl::StatusOr<OpenModel> WithoutData(const TimeOptions& options, caffe::Phase p
   OpenModel model;
   model.phase = phase;
   SAMOVAR_ASSIGN_OR_RETURN(const std::vector<int64_t> shape, ParseShape(options.shape));
-  SAMOVAR_ASSIGN_OR_RETURN(model.param, ReadNetInPhase(options.model, phase));
+  SAMOVAR_ASSIGN_OR_RETURN(model.param, ReadNetInPhase(options.model, phase, &model.origin));
   SAMOVAR_ASSIGN_OR_RETURN(const caffe::LayerParameter* const layer, FindFedLayer(model.param));
   if (layer == nullptr) return absl::InvalidArgumentError("--shape is for nets with a data layer; this one has none: remove it");
   model.data.set_layer(layer->name());

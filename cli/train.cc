@@ -73,12 +73,13 @@ absl::StatusOr<std::unique_ptr<RunDirectory>> OpenDirectory(const std::string& p
 }
 
 absl::StatusOr<Prepared> Prepare(const TrainOptions& options) {
-  SAMOVAR_ASSIGN_OR_RETURN(CheckedJob job, CheckJob(options.solver, {options.weights, options.snapshot, options.resume, options.restore}));
+  SAMOVAR_ASSIGN_OR_RETURN(
+      CheckedJob job, CheckJob(options.solver, {options.weights, options.snapshot, options.resume, options.restore}));
   SAMOVAR_ASSIGN_OR_RETURN(std::string program_dir, ProgramDir());
   // What a run that is resumed was, its directory says.
   if (!options.resume) {
     const ModeChoice mode = job.restored.has_value() ? Resumed(options.mode, ChoiceOf(*job.restored)) : options.mode;
-    SAMOVAR_RETURN_IF_ERROR(ApplyMode(mode, options.solver, &job.spec));
+    SAMOVAR_RETURN_IF_ERROR(ApplyMode(mode, options.solver, &job.spec, &job.train_origin));
   }
   for (const std::string& warning : job.warnings) PrintWarning(warning);
 
@@ -89,7 +90,7 @@ absl::StatusOr<Prepared> Prepare(const TrainOptions& options) {
                            ChooseStart(prepared.directory->record(), options.servers, options.resume, options.restart));
   if (start == RunStart::kResume) {
     const ModeChoice mode = Resumed(options.mode, prepared.directory->record()->mode);
-    SAMOVAR_RETURN_IF_ERROR(ApplyMode(mode, options.solver, &job.spec));
+    SAMOVAR_RETURN_IF_ERROR(ApplyMode(mode, options.solver, &job.spec, &job.train_origin));
   }
   SAMOVAR_RETURN_IF_ERROR(MakeModelDir(job.snapshot_prefix));
 
@@ -143,8 +144,13 @@ RunFacts FactsOf(const TrainRun::Options& run) {
   return facts;
 }
 
-std::string ResumeHint(const TrainOptions& options, uint64_t snapshot) {
+// `failed`: the run was not interrupted. `resumed_from`: the snapshot that it went on from; 0: none.
+std::string ResumeHint(const TrainOptions& options, bool failed, uint64_t resumed_from, uint64_t snapshot) {
   if (snapshot == 0) return "";
+  if (failed && snapshot == resumed_from) {
+    return absl::StrCat("--resume went no further than the snapshot of iteration ", snapshot,
+                        ", and will not before the cause is mended; --restart begins anew, without it");
+  }
   std::string hint = absl::StrCat("continue from the snapshot of iteration ", snapshot,
                                   " with: samovar train --solver ", options.solver, " --resume");
   if (options.servers != TrainOptions().servers) absl::StrAppend(&hint, " --servers ", options.servers);
@@ -165,12 +171,14 @@ int RunTrain(const TrainOptions& options) {
     PrintError(prepared.status().message());
     return kExitUsage;
   }
+  const uint64_t resumed_from = prepared->run.spec.resume() ? prepared->run.record.snapshot : 0;
   reporter->Started(FactsOf(prepared->run));
   TrainRun run(std::move(prepared->run), &waker, &interruption, prepared->directory.get(), reporter.get());
   const absl::Status status = run.Run();
   if (status.ok()) return kExitOk;
 
-  const std::string hint = run.finished() ? "" : ResumeHint(options, run.snapshot());
+  const std::string hint =
+      run.finished() ? "" : ResumeHint(options, interruption.signal() == 0, resumed_from, run.snapshot());
   const std::string text = absl::StrCat(status.message(), hint.empty() ? "" : "; ", hint);
   reporter->Failed(text);
   PrintError(text);

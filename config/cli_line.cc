@@ -143,6 +143,8 @@ CliLine::CliLine() : line("samovar", kDescription) {
   AddSnapshotExport();
   AddData();
   AddSmallCommands();
+  for (CLI::App* command : {train_, check_, submit_, watch_, logs_, cancel_, model_export_, snapshot_export_})
+    line.RequireUtf8(command);
 }
 
 void CliLine::AddJobFlags(CLI::App* command, JobOptions* job) {

@@ -11,9 +11,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
+#include "common/base/utf8.h"
 #include "common/base/version.h"
 #include "common/caffe/paths.h"
 #include "common/caffe/suggest.h"
+#include "common/caffe/utf8_fields.h"
 #include "config/config_file.h"
 
 namespace samovar {
@@ -68,6 +70,8 @@ CLI::App* CommandLine::AddCommand(CLI::App* parent, const std::string& name, con
 }
 
 void CommandLine::Require(CLI::App* command, CLI::Option* option) { required_.emplace_back(command, option); }
+
+void CommandLine::RequireUtf8(CLI::App* command) { utf8_.push_back(command); }
 
 void CommandLine::AcceptConfigFile() {
   app_.add_option("--config", config_file_, "Reads flags that are not given from this file, in TOML: apply-threads = 4")
@@ -127,7 +131,12 @@ std::optional<int> CommandLine::Parse(int argc, const char* const* argv) {
     const absl::Status status = ReadConfigFile(config_file_, &app_);
     if (!status.ok()) return UsageError(std::string(status.message()));
   }
-  return CheckComplete();
+  const std::optional<int> incomplete = CheckComplete();
+  if (incomplete.has_value() || std::find(utf8_.begin(), utf8_.end(), command()) == utf8_.end()) return incomplete;
+  for (int i = 1; i < argc; ++i) {
+    if (!IsUtf8(argv[i])) return UsageError(NotUtf8(argv[i]));
+  }
+  return std::nullopt;
 }
 
 void AddLogLevel(CLI::App* app, std::string* log_level) {

@@ -33,6 +33,9 @@ class CommandLine {
   // where the user wrote --slover.
   void Require(CLI::App* command, CLI::Option* option);
 
+  // The command gives its names and paths to other processes: arguments that are not UTF-8 are refused.
+  void RequireUtf8(CLI::App* command);
+
   // Adds --config FILE: what the command line does not say is read from there; see config_file.h.
   void AcceptConfigFile();
 
@@ -51,6 +54,7 @@ class CommandLine {
 
   CLI::App app_;
   std::vector<std::pair<CLI::App*, CLI::Option*>> required_;
+  std::vector<const CLI::App*> utf8_;
   // Empty: none.
   std::string config_file_;
 };

@@ -57,18 +57,24 @@ absl::Status KeepToInstructionSet(absl::string_view in_use, char** argv) {
   if (wish == nullptr || *wish == '\0') return absl::OkStatus();
   const size_t wanted = PlaceOf(wish);
   if (wanted == std::size(kLevels)) {
-    return absl::InvalidArgumentError(absl::StrCat("SAMOVAR_ISA is \"", wish, "\"; the levels are v2 (SSE 4.2), v3 (AVX2) and v4 (AVX-512)"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("SAMOVAR_ISA is \"", wish, "\"; the levels are v2 (SSE 4.2), v3 (AVX2) and v4 (AVX-512)"));
   }
-  const size_t used = absl::StartsWith(in_use, kLevelPrefix) ? PlaceOf(in_use.substr(kLevelPrefix.size())) : std::size(kLevels);
+  const size_t used =
+      absl::StartsWith(in_use, kLevelPrefix) ? PlaceOf(in_use.substr(kLevelPrefix.size())) : std::size(kLevels);
   if (wanted == used) return absl::OkStatus();
   if (wanted > used) {
-    return absl::FailedPreconditionError(absl::StrCat("SAMOVAR_ISA is ", wish, ", but this CPU or this build has no more than ", in_use,
+    return absl::FailedPreconditionError(absl::StrCat("SAMOVAR_ISA is ", wish,
+                                                      ", but this CPU or this build has no more than ", in_use,
                                                       ": SAMOVAR_ISA can only lower the level"));
   }
   // A loader that was told so already has found no such library.
   std::error_code error;
   if (IsLoader(fs::read_symlink("/proc/self/exe", error))) {
-    return absl::FailedPreconditionError(absl::StrCat("SAMOVAR_ISA is ", wish, ", but this build of the engine begins at ", in_use));
+    return absl::FailedPreconditionError(absl::StrCat("SAMOVAR_ISA is ", wish,
+                                                      ", but this build of the engine begins at ", in_use,
+                                                      "; build it for lower levels as well: cmake --preset release ",
+                                                      "-DSAMOVAR_ENGINE_LEVELS=\"x86-64-v2;x86-64-v3;x86-64-v4\""));
   }
   return RunAgain(MaskOf(wanted), argv);
 }
@@ -79,8 +85,8 @@ absl::StatusOr<std::string> ProgramPath() {
   if (error) return absl::InternalError(absl::StrCat("cannot find this program's place: ", error.message()));
   if (IsLoader(self)) self = program_invocation_name;
   if (!self.is_absolute()) {
-    return absl::InternalError(absl::StrCat("cannot find this program's place: the loader was run without --argv0 and its path (",
-                                            self.string(), ")"));
+    return absl::InternalError(absl::StrCat(
+        "cannot find this program's place: the loader was run without --argv0 and its path (", self.string(), ")"));
   }
   return self.string();
 }

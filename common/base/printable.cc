@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "common/base/utf8.h"
 
 namespace samovar {
 namespace {
@@ -12,19 +13,9 @@ namespace {
 // Bytes of the character that the text begins with; 0 if these are no UTF-8. C1 control characters, which terminals
 // obey, count as none.
 size_t CharacterBytes(absl::string_view text) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char first = byte(0);
-  if (first < 0x80) return 1;
-  const size_t bytes = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
-  if (first < 0xc2 || first > 0xf4 || bytes > text.size()) return 0;
-  uint32_t code = first & (0x7fu >> bytes);
-  for (size_t i = 1; i < bytes; ++i) {
-    if ((byte(i) & 0xc0) != 0x80) return 0;
-    code = code << 6 | (byte(i) & 0x3fu);
-  }
-  constexpr uint32_t kLowest[] = {0, 0, 0xa0, 0x800, 0x10000};
-  const bool surrogate = code >= 0xd800 && code < 0xe000;
-  return code < kLowest[bytes] || code > 0x10ffff || surrogate ? 0 : bytes;
+  uint32_t code = 0;
+  const size_t bytes = Utf8CharacterBytes(text, &code);
+  return code >= 0x80 && code < 0xa0 ? 0 : bytes;
 }
 
 std::string Escaped(unsigned char byte) {

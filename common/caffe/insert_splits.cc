@@ -80,14 +80,17 @@ void AddSplit(const caffe::LayerParameter& layer, int top, const Takers& takers,
 
 }  // namespace
 
-caffe::NetParameter InsertSplits(const caffe::NetParameter& net) {
+SplitNet InsertSplitsInto(const caffe::NetParameter& net) {
   Wiring wiring(net);
-  caffe::NetParameter result = net;
+  SplitNet split;
+  caffe::NetParameter& result = split.net;
+  result = net;
   result.clear_layer();
   for (int i = 0; i < net.layer_size(); ++i) {
     const caffe::LayerParameter& layer = net.layer(i);
     caffe::LayerParameter* copy = result.add_layer();
     *copy = layer;
+    split.sources.push_back({i, false});
     for (int j = 0; j < layer.bottom_size(); ++j) {
       const Top* source = wiring.SourceOf(i, j);
       Takers* takers = source == nullptr ? nullptr : wiring.SplitOf(*source);
@@ -103,9 +106,12 @@ caffe::NetParameter InsertSplits(const caffe::NetParameter& net) {
         ++takers->given;
       }
       AddSplit(layer, j, *takers, &result);
+      split.sources.push_back({i, true});
     }
   }
-  return result;
+  return split;
 }
+
+caffe::NetParameter InsertSplits(const caffe::NetParameter& net) { return InsertSplitsInto(net).net; }
 
 }  // namespace samovar

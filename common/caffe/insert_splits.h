@@ -1,9 +1,24 @@
 // Split layers, which Caffe adds to a net where more than one layer takes the same blob.
 #pragma once
 
+#include <vector>
+
 #include "caffe.pb.h"
 
 namespace samovar {
+
+// A net with its splits, and what each layer of it is to the net that somebody wrote.
+struct SplitNet {
+  struct Source {
+    // The written layer that it is or, if it was inserted, whose top it splits.
+    int layer = 0;
+    bool inserted = false;
+  };
+
+  caffe::NetParameter net;
+  // One entry a layer of `net`.
+  std::vector<Source> sources;
+};
 
 // The net with a layer of type "Split" behind each layer that has a top taken more than once, for each such top. It is
 // named "<blob>_<layer>_<index of the top>_split", and its tops "<that>_0", "<that>_1" and so on, in the order of the
@@ -13,5 +28,6 @@ namespace samovar {
 // A bottom that no layer before makes stays as it is; whoever builds the net reports it. The net's layers are its
 // filtered ones (net_filter.h). A net that has its splits is returned unchanged.
 caffe::NetParameter InsertSplits(const caffe::NetParameter& net);
+SplitNet InsertSplitsInto(const caffe::NetParameter& net);
 
 }  // namespace samovar

@@ -29,21 +29,25 @@ bool Belongs(const caffe::LayerParameter& layer, const caffe::NetState& state) {
 
 }  // namespace
 
-absl::StatusOr<caffe::NetParameter> FilterNet(const caffe::NetParameter& net, const caffe::NetState& state) {
+absl::StatusOr<caffe::NetParameter> FilterNet(const caffe::NetParameter& net, const caffe::NetState& state,
+                                              std::vector<int>* kept) {
   caffe::NetParameter filtered = net;
   filtered.clear_layer();
   *filtered.mutable_state() = state;
-  for (const caffe::LayerParameter& layer : net.layer()) {
+  if (kept != nullptr) kept->clear();
+  for (int i = 0; i < net.layer_size(); ++i) {
+    const caffe::LayerParameter& layer = net.layer(i);
     if (layer.include_size() > 0 && layer.exclude_size() > 0) {
       return absl::InvalidArgumentError(
           absl::StrCat("layer \"", layer.name(), "\" has include and exclude rules; keep those of one kind"));
     }
     if (!Belongs(layer, state)) continue;
-    caffe::LayerParameter* kept = filtered.add_layer();
-    *kept = layer;
-    kept->clear_include();
-    kept->clear_exclude();
-    if (!kept->has_phase()) kept->set_phase(state.phase());
+    caffe::LayerParameter* copy = filtered.add_layer();
+    *copy = layer;
+    copy->clear_include();
+    copy->clear_exclude();
+    if (!copy->has_phase()) copy->set_phase(state.phase());
+    if (kept != nullptr) kept->push_back(i);
   }
   return filtered;
 }

@@ -1,11 +1,26 @@
 #include "common/caffe/net_sources.h"
 
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
 #include "common/caffe/paths.h"
 
 namespace samovar {
-void ResolveSources(const std::string& file, caffe::NetParameter* net) {
-  const auto resolved = [&file](const std::string& path) { return ResolvePath(path, file); };
-  for (caffe::LayerParameter& layer : *net->mutable_layer()) {
+
+void ResolveSources(const std::string& file, const NetOrigin& origin, caffe::NetParameter* net,
+                    std::vector<std::string>* warnings) {
+  for (int i = 0; i < net->layer_size(); ++i) {
+    caffe::LayerParameter& layer = *net->mutable_layer(i);
+    const auto resolved = [&](const std::string& path) {
+      const std::string passed_over = DescribePassedOver(path, file);
+      if (!passed_over.empty()) {
+        std::string warning =
+            absl::StrCat(origin.layers[static_cast<size_t>(i)], ": layer \"", layer.name(), "\": ", passed_over);
+        if (std::find(warnings->begin(), warnings->end(), warning) == warnings->end())
+          warnings->push_back(std::move(warning));
+      }
+      return ResolvePath(path, file);
+    };
     if (layer.data_param().has_source()) layer.mutable_data_param()->set_source(resolved(layer.data_param().source()));
     if (layer.hdf5_data_param().has_source()) {
       layer.mutable_hdf5_data_param()->set_source(resolved(layer.hdf5_data_param().source()));

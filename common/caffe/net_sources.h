@@ -2,12 +2,16 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "caffe.pb.h"
+#include "common/caffe/net_origin.h"
 
 namespace samovar {
 
 // Makes the names of the files and directories that layers read absolute, as ResolvePath does; they stand in `file`.
-void ResolveSources(const std::string& file, caffe::NetParameter* net);
+// Adds to `warnings`, with the layer's place, which of two that differ is taken; each warning is there once.
+void ResolveSources(const std::string& file, const NetOrigin& origin, caffe::NetParameter* net,
+                    std::vector<std::string>* warnings);
 
 }  // namespace samovar

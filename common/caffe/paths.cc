@@ -1,6 +1,9 @@
 #include "common/caffe/paths.h"
 
+#include <algorithm>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <system_error>
 
 #include "absl/strings/ascii.h"
@@ -20,6 +23,16 @@ bool IsUri(absl::string_view path) {
     if (!absl::ascii_isalnum(static_cast<unsigned char>(c))) return false;
   }
   return true;
+}
+
+bool HaveSameContent(const std::filesystem::path& a, const std::filesystem::path& b) {
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(a, error) || !std::filesystem::is_regular_file(b, error)) return false;
+  if (std::filesystem::file_size(a, error) != std::filesystem::file_size(b, error) || error) return false;
+  std::ifstream first(a, std::ios::binary), second(b, std::ios::binary);
+  const std::istreambuf_iterator<char> end;
+  return std::equal(std::istreambuf_iterator<char>(first), end, std::istreambuf_iterator<char>(second), end) &&
+         !first.bad() && !second.bad();
 }
 
 }  // namespace
@@ -48,6 +61,24 @@ std::string FindFile(const std::string& uri_or_path, const std::string& referrin
   if (std::filesystem::exists(path, ignored)) return path;
   const std::filesystem::path beside = std::filesystem::path(referring_file).parent_path() / path;
   return std::filesystem::exists(beside, ignored) ? beside.string() : path;
+}
+
+std::string FindPassedOver(const std::string& uri_or_path, const std::string& referring_file) {
+  const std::string path = WithoutFileScheme(uri_or_path);
+  if (path.empty() || IsUri(path) || absl::StartsWith(path, "/")) return "";
+  const std::filesystem::path beside = std::filesystem::path(referring_file).parent_path() / path;
+  std::error_code error;
+  if (!std::filesystem::exists(path, error) || !std::filesystem::exists(beside, error)) return "";
+  if (std::filesystem::equivalent(path, beside, error) || error) return "";
+  return HaveSameContent(path, beside) ? "" : beside.string();
+}
+
+std::string DescribePassedOver(const std::string& path, const std::string& referring_file) {
+  const std::string other = FindPassedOver(path, referring_file);
+  if (other.empty()) return "";
+  return absl::StrCat("there are two of the name ", path,
+                      ", and they differ: the one in the current directory is taken, as Caffe does, and ", other,
+                      ", beside ", referring_file, ", is not; write a path that names one of them");
 }
 
 std::string ResolvePath(const std::string& path, const std::string& referring_file) {

@@ -22,6 +22,12 @@ absl::StatusOr<std::string> LocalPath(const std::string& path);
 // ("hdfs://...") and an empty path stay as they are.
 std::string ResolvePath(const std::string& path, const std::string& referring_file);
 
+// The file (or directory) that FindFile passes over, since the current directory has another one of that name: the one
+// beside referring_file. Empty if there is none, if it is the same, or a file with the same content.
+std::string FindPassedOver(const std::string& path, const std::string& referring_file);
+// "", or why somebody who wrote the path may mean that file: what is taken, what not, and what to do.
+std::string DescribePassedOver(const std::string& path, const std::string& referring_file);
+
 // Like ResolvePath, but relative to the current directory if `path` and `referring_file` are: for people to read.
 std::string FindFile(const std::string& path, const std::string& referring_file);
 

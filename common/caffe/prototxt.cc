@@ -3,11 +3,14 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/status_macros.h"
+#include "common/base/utf8.h"
 #include "common/caffe/text_errors.h"
 #include "common/caffe/text_file.h"
+#include "common/caffe/utf8_fields.h"
 #include "google/protobuf/io/tokenizer.h"
 #include "google/protobuf/io/zero_copy_stream_impl_lite.h"
 #include "google/protobuf/text_format.h"
@@ -43,18 +46,23 @@ absl::StatusOr<Message> Parse(absl::string_view text, const std::string& file, s
   if (text.size() > kMaxTextBytes) {
     return absl::InvalidArgumentError(absl::StrCat(file, ": more than ", kMaxTextBytes, " bytes of text"));
   }
-  auto locations = std::make_unique<SourceMap>(file, source_map == nullptr ? std::string() : std::string(text));
+  auto locations = std::make_unique<SourceMap>(file, std::string(text));
   FirstError first(text, file);
   google::protobuf::TextFormat::Parser parser;
   parser.RecordErrorsTo(&first);
   parser.SetRecursionLimit(kMaxTextDepth);
-  if (source_map != nullptr) parser.WriteLocationsTo(locations->tree());
+  parser.WriteLocationsTo(locations->tree());
   google::protobuf::io::ArrayInputStream input(text.data(), static_cast<int>(text.size()));
   Message message;
   if (!parser.Parse(&input, &message)) {
     std::vector<std::string> errors = FindTextErrors(text, *Message::descriptor(), file, kMaxTextErrors);
     if (errors.empty()) errors.push_back(first.message());
     return absl::InvalidArgumentError(absl::StrJoin(errors, "\n"));
+  }
+  // A comment may be in any encoding. An escape can make any byte.
+  if (!IsUtf8(text) || absl::StrContains(text, '\\')) {
+    SAMOVAR_RETURN_IF_ERROR(
+        CheckUtf8Fields(message, [&](const auto& path) { return locations->WherePath(message, path); }));
   }
   if (source_map != nullptr) *source_map = std::move(locations);
   return message;

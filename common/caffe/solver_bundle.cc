@@ -12,6 +12,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "common/base/status_macros.h"
+#include "common/caffe/error_list.h"
 #include "common/caffe/net_filter.h"
 #include "common/caffe/net_sources.h"
 #include "common/caffe/paths.h"
@@ -29,6 +30,8 @@ struct NetSource {
   std::string file;
   // Where in the solver it is named: "file:line:column".
   std::string named_at;
+  // Where its layers stand, one entry each.
+  std::vector<std::string> layers;
 };
 
 // Reads a solver's nets, as Caffe assigns them to training and to tests.
@@ -38,10 +41,14 @@ class BundleLoader {
 
   absl::StatusOr<SolverBundle> Load() && {
     SAMOVAR_RETURN_IF_ERROR(ReadSolver());
-    SAMOVAR_RETURN_IF_ERROR(CheckSolver(solver_, *source_map_, &bundle_.warnings));
-    SAMOVAR_RETURN_IF_ERROR(TakePrefix());
-    SAMOVAR_RETURN_IF_ERROR(LoadTrainNet());
-    SAMOVAR_RETURN_IF_ERROR(LoadTestNets());
+    ErrorList errors;
+    errors.Add(CheckSolver(solver_, *source_map_, &bundle_.warnings));
+    errors.Add(TakePrefix());
+    const absl::Status train_net = LoadTrainNet();
+    errors.Add(train_net);
+    // Which nets are tested depends on the one that is trained.
+    if (train_net.ok()) errors.Add(LoadTestNets());
+    SAMOVAR_RETURN_IF_ERROR(errors.ToStatus());
     FillSolver();
     return std::move(bundle_);
   }
@@ -79,6 +86,8 @@ class BundleLoader {
     NetSource source;
     source.named_at = At(field, index);
     source.file = FindFile(name, bundle_.solver_path);
+    const std::string passed_over = DescribePassedOver(name, bundle_.solver_path);
+    if (!passed_over.empty()) bundle_.warnings.push_back(absl::StrCat(source.named_at, ": ", field, ": ", passed_over));
     std::unique_ptr<SourceMap> source_map;
     absl::StatusOr<caffe::NetParameter> net = ReadNetFile(source.file, &source_map);
     if (absl::IsNotFound(net.status())) {
@@ -111,7 +120,7 @@ class BundleLoader {
       return absl::InvalidArgumentError(absl::StrCat(where({}), ": the net has no layers"));
     }
     WarnOfIdleTransforms(where, source->net);
-    return UpgradeNet(where, &source->net);
+    return UpgradeNet(where, &source->net, &source->layers);
   }
 
   // Caffe moves them from there in its old form ("layers") only.
@@ -137,9 +146,9 @@ class BundleLoader {
     }
   }
 
-  // The net in the solver's state, with absolute paths. `state` comes above the net's own.
-  absl::StatusOr<caffe::NetParameter> InState(const NetSource& source, caffe::Phase phase,
-                                              const caffe::NetState& state) {
+  // The net in the solver's state, with absolute paths, and where its layers stand. `state` comes above the net's own.
+  absl::StatusOr<caffe::NetParameter> InState(const NetSource& source, caffe::Phase phase, const caffe::NetState& state,
+                                              NetOrigin* origin) {
     caffe::NetState merged;
     merged.set_phase(phase);
     merged.MergeFrom(source.net.state());
@@ -149,14 +158,18 @@ class BundleLoader {
           absl::StrCat(source.named_at,
                        ": the net that is trained is in phase TEST; remove the phase from its state and train_state"));
     }
-    absl::StatusOr<caffe::NetParameter> net = FilterNet(source.net, merged);
+    std::vector<int> kept;
+    absl::StatusOr<caffe::NetParameter> net = FilterNet(source.net, merged, &kept);
     if (!net.ok()) return Annotate(net.status(), source.file);
     if (net->layer_size() == 0) {
       return absl::InvalidArgumentError(absl::StrCat(source.named_at, ": no layer of the net belongs to phase ",
                                                      caffe::Phase_Name(merged.phase()),
                                                      "; look at the include and exclude rules"));
     }
-    ResolveSources(source.file, &*net);
+    origin->file = source.file;
+    origin->layers.clear();
+    for (const int layer : kept) origin->layers.push_back(source.layers[static_cast<size_t>(layer)]);
+    ResolveSources(source.file, *origin, &*net, &bundle_.warnings);
     return net;
   }
 
@@ -172,7 +185,9 @@ class BundleLoader {
                    absl::StrCat("the net to train is given more than once; keep one of ", absl::StrJoin(given, ", ")));
     }
     SAMOVAR_ASSIGN_OR_RETURN(NetSource source, TrainSource());
-    SAMOVAR_ASSIGN_OR_RETURN(bundle_.train_net, InState(source, caffe::TRAIN, solver_.train_state()));
+    bundle_.train_origin.name = "TRAIN net";
+    SAMOVAR_ASSIGN_OR_RETURN(bundle_.train_net,
+                             InState(source, caffe::TRAIN, solver_.train_state(), &bundle_.train_origin));
     if (solver_.has_net() || solver_.has_net_param()) generic_ = std::move(source);
     return absl::OkStatus();
   }
@@ -215,7 +230,8 @@ class BundleLoader {
 
   absl::Status LoadTestNets() {
     // CaffeOnSpark's way to test nothing.
-    const bool idle = std::all_of(solver_.test_iter().begin(), solver_.test_iter().end(), [](int batches) { return batches == 0; });
+    const bool idle =
+        std::all_of(solver_.test_iter().begin(), solver_.test_iter().end(), [](int batches) { return batches == 0; });
     if (solver_.test_iter_size() > 0 && idle && solver_.test_interval() == 0) return absl::OkStatus();
     SAMOVAR_RETURN_IF_ERROR(CheckTests());
     for (int i = 0; i < solver_.test_net_param_size(); ++i) {
@@ -236,8 +252,11 @@ class BundleLoader {
     const int index = static_cast<int>(bundle_.test_nets.size());
     const caffe::NetState state =
         solver_.test_state_size() > 0 ? solver_.test_state(index) : caffe::NetState::default_instance();
-    SAMOVAR_ASSIGN_OR_RETURN(caffe::NetParameter net, InState(source, caffe::TEST, state));
+    NetOrigin origin;
+    origin.name = absl::StrCat("TEST net #", index);
+    SAMOVAR_ASSIGN_OR_RETURN(caffe::NetParameter net, InState(source, caffe::TEST, state, &origin));
     bundle_.test_nets.push_back(std::move(net));
+    bundle_.test_origins.push_back(std::move(origin));
     return absl::OkStatus();
   }
 
@@ -269,7 +288,10 @@ class BundleLoader {
     std::vector<std::string> paths;
     for (const std::string& names : solver_.weights()) {
       for (absl::string_view name : absl::StrSplit(names, ',')) {
-        paths.push_back(ResolvePath(std::string(absl::StripAsciiWhitespace(name)), bundle_.solver_path));
+        const std::string path(absl::StripAsciiWhitespace(name));
+        const std::string passed_over = DescribePassedOver(path, bundle_.solver_path);
+        if (!passed_over.empty()) bundle_.warnings.push_back(absl::StrCat(At("weights"), ": weights: ", passed_over));
+        paths.push_back(ResolvePath(path, bundle_.solver_path));
       }
     }
     solver_.mutable_weights()->Assign(paths.begin(), paths.end());

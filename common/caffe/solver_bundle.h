@@ -6,6 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "caffe.pb.h"
+#include "common/caffe/net_origin.h"
 #include "common/caffe/paths.h"
 
 namespace samovar {
@@ -22,6 +23,9 @@ struct SolverBundle {
   // ImageData, WindowData and HDF5Data layers are absolute paths.
   caffe::NetParameter train_net;
   std::vector<caffe::NetParameter> test_nets;
+  // Where their layers stand: "TRAIN net", and one entry a test net, "TEST net #0".
+  NetOrigin train_origin;
+  std::vector<NetOrigin> test_origins;
 
   // As LoadSolver got it.
   std::string solver_path;

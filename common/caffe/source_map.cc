@@ -41,11 +41,18 @@ int ByteColumn(absl::string_view line, int column) {
   return bytes + 1;
 }
 
-SourceMap::SourceMap(std::string file, std::string text) : file_(std::move(file)), text_(std::move(text)) {}
+SourceMap::SourceMap(std::string file, std::string text) : file_(std::move(file)), text_(std::move(text)), lines_{0} {
+  for (size_t end = text_.find('\n'); end != std::string::npos; end = text_.find('\n', end + 1))
+    lines_.push_back(end + 1);
+}
 
 std::string SourceMap::Format(TextFormat::ParseLocation location) const {
   if (location.line < 0) return file_;
-  return absl::StrCat(file_, ":", location.line + 1, ":", ByteColumn(LineOf(text_, location.line), location.column));
+  // Not LineOf, which walks the text from its beginning: a net has as many places to name as it has layers.
+  const auto line = static_cast<size_t>(location.line);
+  const absl::string_view rest =
+      line < lines_.size() ? absl::string_view(text_).substr(lines_[line]) : absl::string_view();
+  return absl::StrCat(file_, ":", location.line + 1, ":", ByteColumn(rest.substr(0, rest.find('\n')), location.column));
 }
 
 std::string SourceMap::WherePath(const Message& message, const std::vector<FieldStep>& path) const {

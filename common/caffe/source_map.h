@@ -54,6 +54,8 @@ class SourceMap {
 
   const std::string file_;
   const std::string text_;
+  // Where each line of the text begins.
+  std::vector<size_t> lines_;
   google::protobuf::TextFormat::ParseInfoTree tree_;
 };
 

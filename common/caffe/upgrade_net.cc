@@ -1,11 +1,14 @@
 #include "common/caffe/upgrade_net.h"
 
 #include <memory>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/caffe/error_list.h"
 #include "common/caffe/prototxt.h"
 
 namespace samovar {
@@ -48,19 +51,18 @@ absl::Status CheckRules(const NetLocator& where, absl::string_view field, int in
                absl::StrCat("layer \"", layer.name(), "\" has include and exclude rules; keep those of one kind"));
 }
 
-absl::Status CheckLayers(const NetLocator& where, const caffe::NetParameter& net) {
+void CheckLayers(const NetLocator& where, const caffe::NetParameter& net, ErrorList* errors) {
   for (int i = 0; i < net.layers_size(); ++i) {
     const V1LayerParameter& layer = net.layers(i);
     if (layer.type() == V1LayerParameter::NONE) {
-      return Wrong(where({{"layers", i}, {"type"}}),
-                   absl::StrCat("layer \"", layer.name(), "\" has no type; write for example type: CONVOLUTION"));
+      errors->Add(Wrong(where({{"layers", i}, {"type"}}),
+                        absl::StrCat("layer \"", layer.name(), "\" has no type; write for example type: CONVOLUTION")));
     }
-    SAMOVAR_RETURN_IF_ERROR(CheckRules(where, "layers", i, layer));
+    errors->Add(CheckRules(where, "layers", i, layer));
   }
   for (int i = 0; i < net.layer_size(); ++i) {
-    SAMOVAR_RETURN_IF_ERROR(CheckRules(where, "layer", i, net.layer(i)));
+    errors->Add(CheckRules(where, "layer", i, net.layer(i)));
   }
-  return absl::OkStatus();
 }
 
 // One shape an input, in either form; input_shape counts if there are both.
@@ -239,6 +241,15 @@ void UpgradeBatchNorm(caffe::NetParameter* net) {
   }
 }
 
+// One entry a layer that Upgrade makes of the net.
+std::vector<std::string> PlacesOfLayers(const NetLocator& where, const caffe::NetParameter& net) {
+  std::vector<std::string> places;
+  if (net.input_size() > 0) places.push_back(where({{"input", 0}}));
+  for (int i = 0; i < net.layers_size(); ++i) places.push_back(where({{"layers", i}}));
+  for (int i = 0; i < net.layer_size(); ++i) places.push_back(where({{"layer", i}}));
+  return places;
+}
+
 void Upgrade(caffe::NetParameter* net) {
   UpgradeLayers(net);
   UpgradeInputs(net);
@@ -247,10 +258,13 @@ void Upgrade(caffe::NetParameter* net) {
 
 }  // namespace
 
-absl::Status UpgradeNet(const NetLocator& where, caffe::NetParameter* net) {
+absl::Status UpgradeNet(const NetLocator& where, caffe::NetParameter* net, std::vector<std::string>* layers) {
   SAMOVAR_RETURN_IF_ERROR(CheckForms(where, *net));
-  SAMOVAR_RETURN_IF_ERROR(CheckLayers(where, *net));
-  SAMOVAR_RETURN_IF_ERROR(CheckInputs(where, *net));
+  ErrorList errors;
+  CheckLayers(where, *net, &errors);
+  errors.Add(CheckInputs(where, *net));
+  SAMOVAR_RETURN_IF_ERROR(errors.ToStatus());
+  if (layers != nullptr) *layers = PlacesOfLayers(where, *net);
   Upgrade(net);
   return absl::OkStatus();
 }
@@ -261,11 +275,11 @@ absl::Status UpgradeModel(caffe::NetParameter* model) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<caffe::NetParameter> LoadNet(const std::string& path) {
+absl::StatusOr<caffe::NetParameter> LoadNet(const std::string& path, std::vector<std::string>* layers) {
   std::unique_ptr<SourceMap> source_map;
   SAMOVAR_ASSIGN_OR_RETURN(caffe::NetParameter net, ReadNetFile(path, &source_map));
   const auto where = [&](const std::vector<FieldStep>& steps) { return source_map->WherePath(net, steps); };
-  SAMOVAR_RETURN_IF_ERROR(UpgradeNet(where, &net));
+  SAMOVAR_RETURN_IF_ERROR(UpgradeNet(where, &net, layers));
   return net;
 }
 

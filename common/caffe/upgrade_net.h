@@ -28,14 +28,15 @@ using NetLocator = std::function<std::string(const std::vector<FieldStep>& path)
 
 // Upgrades a net that somebody wrote. INVALID_ARGUMENT, with where it stands: a net with "layers" and "layer", a layer
 // in the first form (V0), one without a type, with include and exclude rules, or inputs whose shapes do not fit them.
-// The net is unchanged then.
-absl::Status UpgradeNet(const NetLocator& where, caffe::NetParameter* net);
+// The net is unchanged then. With `layers`, it is set to where each layer of the upgraded net stands; what was made of
+// the net's inputs stands where the first of them does.
+absl::Status UpgradeNet(const NetLocator& where, caffe::NetParameter* net, std::vector<std::string>* layers = nullptr);
 
 // Upgrades a model's net, of which only names and blobs count: types and shapes of inputs may be missing.
 // INVALID_ARGUMENT: a net with "layers" and "layer", or in the first form.
 absl::Status UpgradeModel(caffe::NetParameter* model);
 
-// ReadNetFile, upgraded: what everybody wants who does not need to know where the fields stand.
-absl::StatusOr<caffe::NetParameter> LoadNet(const std::string& path);
+// ReadNetFile, upgraded. With `layers`, as UpgradeNet.
+absl::StatusOr<caffe::NetParameter> LoadNet(const std::string& path, std::vector<std::string>* layers = nullptr);
 
 }  // namespace samovar

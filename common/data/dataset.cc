@@ -26,6 +26,15 @@ bool Parse(absl::string_view value, caffe::Datum* datum) {
          datum->ParseFromArray(value.data(), static_cast<int>(value.size()));
 }
 
+// INVALID_ARGUMENT if the bytes, which are taken for values, are those of an image file.
+absl::Status CheckNoImageFile(absl::string_view data) {
+  const ImageFormat format = ImageFormatOf(data);
+  if (format == ImageFormat::kUnknown) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("looks like a ", format == ImageFormat::kJpeg ? "JPEG" : "PNG", " image (", data.size(),
+                                                 " bytes), but its field `encoded` is not set; make the records anew with encoded: ",
+                                                 "true, or with `samovar data import images`"));
+}
+
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<Dataset>> Dataset::Open(const std::string& path, PartitionSource* source) {
@@ -150,6 +159,7 @@ absl::Status Dataset::ReadShape() {
   }
   shape_ = {datum.channels(), datum.height(), datum.width()};
   if (!CanBe(shape_)) {
+    SAMOVAR_RETURN_IF_ERROR(Annotate(CheckNoImageFile(datum.data()), NameOf(0)));
     return absl::InvalidArgumentError(absl::StrCat(NameOf(0), ": a record of shape ", ToString(shape_),
                                                    " (channels x height x width) cannot be; is this LMDB a data set?"));
   }
@@ -212,6 +222,7 @@ absl::Status Dataset::Check(const caffe::Datum& datum) const {
   }
   if (!datum.data().empty()) {
     if (datum.data().size() == shape.elements()) return absl::OkStatus();
+    SAMOVAR_RETURN_IF_ERROR(CheckNoImageFile(datum.data()));
     return absl::DataLossError(absl::StrCat("has ", datum.data().size(), " bytes of data; its shape ", ToString(shape),
                                             " needs ", shape.elements()));
   }

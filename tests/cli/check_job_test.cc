@@ -1,14 +1,18 @@
 #include "cli/check_job.h"
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <string>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
 #include "cli/describe_job.h"
 #include "cli/mode.h"
 #include "common/data/dataset_partition.h"
@@ -180,7 +184,8 @@ TEST_CASE("topk has a ratio, and is not for sync mode") {
   REQUIRE_OK(ApplyMode({"", {}, {}, "topk", 0.25}, solver, &spec));
   CHECK(ModeText(spec) == "async, topk 0.25");
   CHECK(ChoiceOf(spec).topk_ratio == 0.25);
-  REQUIRE_STATUS(ApplyMode({"sync", {}, {}, "topk", {}}, solver, &spec), absl::StatusCode::kInvalidArgument, "take --mode async");
+  REQUIRE_STATUS(ApplyMode({"sync", {}, {}, "topk", {}}, solver, &spec), absl::StatusCode::kInvalidArgument,
+                 "take --mode async");
 }
 
 TEST_CASE("what is to be done about late gradients goes with modes that have them") {
@@ -199,7 +204,8 @@ TEST_CASE("what is to be done about late gradients goes with modes that have the
   REQUIRE_OK(ApplyMode(choice, solver, &spec));
   CHECK(spec.staleness_scaling() == v1::STALENESS_SCALING_INVERSE);
   choice.delay = 0;
-  REQUIRE_STATUS(ApplyMode(choice, solver, &spec), absl::StatusCode::kInvalidArgument, "the mode async, or bounded with a delay of at least 1");
+  REQUIRE_STATUS(ApplyMode(choice, solver, &spec), absl::StatusCode::kInvalidArgument,
+                 "the mode async, or bounded with a delay of at least 1");
   choice.mode = "sync";
   choice.staleness_scaling = "";
   REQUIRE_STATUS(ApplyMode(choice, solver, &spec), absl::StatusCode::kInvalidArgument, "gradients that come late");
@@ -222,12 +228,14 @@ TEST_CASE("a job pushes every so many iterations, or what that does not go toget
   REQUIRE_OK(ApplyMode(choice, solver, &spec));
   CHECK(ModeText(spec) == "bounded, delay 32, a push every 8 iterations");
   choice.delay = 7;
-  REQUIRE_STATUS(ApplyMode(choice, solver, &spec), absl::StatusCode::kInvalidArgument, "bounded with a delay of at least 8");
+  REQUIRE_STATUS(ApplyMode(choice, solver, &spec), absl::StatusCode::kInvalidArgument,
+                 "bounded with a delay of at least 8");
   choice.mode = "sync";
   REQUIRE_STATUS(ApplyMode(choice, solver, &spec), absl::StatusCode::kInvalidArgument, "take the mode async");
   choice.mode = "";
   spec.mutable_solver()->set_test_interval(12);
-  REQUIRE_STATUS(ApplyMode(choice, solver, &spec), absl::StatusCode::kInvalidArgument, "write test_interval: 16 in the solver, or choose push_every 4");
+  REQUIRE_STATUS(ApplyMode(choice, solver, &spec), absl::StatusCode::kInvalidArgument,
+                 "write test_interval: 16 in the solver, or choose push_every 4");
   choice.push_every = 1;
   REQUIRE_OK(ApplyMode(choice, solver, &spec));
   CHECK(ModeText(spec) == "async");
@@ -241,8 +249,8 @@ TEST_CASE("a net that cannot be built for the records of a part is refused befor
                    layer { name: "silence" type: "Silence" bottom: "shape" include { phase: TRAIN } }
                    layer { name: "accuracy")"}});
   v1::JobSpec spec = small.Check()->spec;
-  REQUIRE_STATUS(ApplyMode({"sync", {}, 2, "", {}}, small.dir().File("solver.prototxt"), &spec), absl::StatusCode::kInvalidArgument,
-                 "TRAIN net for 1 records, one of 2 parts of the batch");
+  REQUIRE_STATUS(ApplyMode({"sync", {}, 2, "", {}}, small.dir().File("solver.prototxt"), &spec),
+                 absl::StatusCode::kInvalidArgument, "TRAIN net for 1 records, one of 2 parts of the batch");
 }
 
 TEST_CASE("checking a job makes no files") {
@@ -259,7 +267,9 @@ TEST_CASE("a small set of records is one partition") {
   CHECK(job->spec.train_data().partitions() == 1);
 }
 
-TEST_CASE("a partitioned set keeps its partitions, and gives iterations to them in blocks, and of one partition it is cut as an LMDB is") {
+TEST_CASE(
+    "a partitioned set keeps its partitions, and gives iterations to them in blocks, and of one partition it is cut as "
+    "an LMDB is") {
   const SmallJob small;
   ImportOptions options;
   options.force = true;
@@ -340,6 +350,84 @@ TEST_CASE("a test net whose layer has another shape than the train net's is refu
                    "include { phase: TEST }\n  transform_param { scale: 0.00390625 }"}});
   REQUIRE_STATUS(small.Check(), absl::StatusCode::kInvalidArgument,
                  "layer \"ip\": parameter 0 is 3x30, in the TRAIN net it is 3x16");
+}
+
+namespace {
+
+// "<the net's path>:line:column: " of the first layer whose text begins so.
+std::string PlaceOf(const SmallJob& small, const std::string& layer) {
+  std::ifstream file(small.dir().File("net.prototxt"));
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  const size_t at = text.find(layer);
+  REQUIRE(at != std::string::npos);
+  const auto line = 1 + std::count(text.begin(), text.begin() + static_cast<ptrdiff_t>(at), '\n');
+  return absl::StrCat(small.dir().File("net.prototxt"), ":", line, ":1: ");
+}
+
+}  // namespace
+
+TEST_CASE(
+    "all layers of both nets that are wrong are told at once, each once, at their places, and nothing that follows "
+    "from them") {
+  SmallJob small;
+  small.WriteNet({{"inner_product_param { num_output: 3", "inner_product_param { axis: 7 num_output: 3"},
+                  {"type: \"Accuracy\"", "type: \"Acuracy\""},
+                  {"layer { name: \"loss\"",
+                   "layer { name: \"odd\" type: \"ReLU\" bottom: \"dato\" top: \"odd\" }\nlayer { name: \"loss\""}});
+  const absl::Status status = small.Check().status();
+  CHECK(status.code() == absl::StatusCode::kInvalidArgument);
+  const std::vector<std::string> lines = absl::StrSplit(status.message(), '\n');
+  REQUIRE(lines.size() == 3);
+  CHECK_THAT(lines[0], Catch::StartsWith(PlaceOf(small, "layer {\n  name: \"ip\"") +
+                                         "TRAIN net: layer \"ip\" (InnerProduct), bottom \"data\" [2, 1, 4, 4]: "));
+  CHECK_THAT(lines[1],
+             Catch::StartsWith(
+                 PlaceOf(small, "layer { name: \"odd\"") +
+                 "TRAIN net: layer \"odd\" (ReLU): no layer before it has a top \"dato\"; did you mean \"data\"?"));
+  CHECK_THAT(lines[2], Catch::StartsWith(PlaceOf(small, "layer { name: \"accuracy\"") +
+                                         "TEST net #0: layer \"accuracy\": type \"Acuracy\" is not offered"));
+}
+
+TEST_CASE("what is wrong with the solver and with its net's text is told at once") {
+  SmallJob small;
+  small.WriteSolver({{"max_iter: 20", "max_iter: -20"}});
+  small.WriteNet({{"bottom: \"data\" top: \"ip\"", "botom: \"data\" top: \"ip\""}});
+  const absl::Status status = small.Check().status();
+  CHECK_THAT(std::string(status.message()),
+             Catch::Contains("max_iter") && Catch::Contains("botom") && Catch::Contains("did you mean \"bottom\""));
+}
+
+TEST_CASE("records that cannot be read are told beside layers that are wrong whatever the records are") {
+  SmallJob small;
+  small.WriteNet({{"train_lmdb", "no_such_lmdb"}, {"type: \"SoftmaxWithLoss\"", "type: \"SoftmaxWithLos\""}});
+  const absl::Status status = small.Check().status();
+  CHECK_THAT(std::string(status.message()),
+             Catch::Contains(PlaceOf(small, "layer {\n  name: \"data\"") + "TRAIN net: layer \"data\"") &&
+                 Catch::Contains("\"SoftmaxWithLos\" is not offered"));
+}
+
+TEST_CASE("a blob that several layers take has the user's name in errors") {
+  SmallJob small;
+  small.WriteNet({{"layer { name: \"loss\" type: \"SoftmaxWithLoss\" bottom: \"ip\" bottom: \"label\"",
+                   "layer { name: \"loss\" type: \"SoftmaxWithLoss\" bottom: \"ip\" bottom: \"data\""}});
+  const absl::Status status = small.Check().status();
+  CHECK_THAT(std::string(status.message()),
+             Catch::Contains("layer \"loss\" (SoftmaxWithLoss), bottom \"ip\" [2, 3] and \"data\" [2, 1, 4, 4]: "));
+  CHECK_THAT(std::string(status.message()), !Catch::Contains("_split"));
+}
+
+TEST_CASE("two layers with weights of one name are refused with the places of both") {
+  SmallJob small;
+  small.WriteNet({{"layer { name: \"accuracy\"",
+                   "layer { name: \"ip\" type: \"InnerProduct\" bottom: \"ip\" top: \"top\" inner_product_param { "
+                   "num_output: 3 } }\nlayer { name: \"accuracy\""}});
+  const std::string first = PlaceOf(small, "layer {\n  name: \"ip\"");
+  REQUIRE_STATUS(
+      small.Check(), absl::StatusCode::kInvalidArgument,
+      absl::StrCat(PlaceOf(small, "layer { name: \"ip\""),
+                   "TRAIN net: two layers with weights are named \"ip\": layer \"ip\" (InnerProduct) with top \"ip\" (",
+                   first.substr(0, first.size() - 2),
+                   ") and layer \"ip\" (InnerProduct) with top \"top\"; rename one"));
 }
 
 TEST_CASE("a job's description names nets, data, parameters and files") {

@@ -3,6 +3,8 @@
 
 import os
 import random
+import shutil
+import subprocess
 import unittest
 
 import testbed
@@ -87,6 +89,14 @@ class WrongTextTest(MistakeTest):
         self.workspace.write_net(lambda text: text.replace("num_output: 16", "num_ouput: 16").replace("bottom: \"ip2\"", "botom: \"ip2\"", 1))
         self.assert_train_and_check_refuse("num_ouput", "botom", most_lines=2)
 
+    def test_mistakes_in_several_layers_are_reported_at_once_with_their_places(self):
+        net = self.workspace.write_net(lambda text: text.replace('type: "ReLU"', 'type: "RelU"').replace('bottom: "pool1"', 'bottom: "pool2"'))
+        text = net.read_text(encoding="utf-8").splitlines()
+        places = [max(line for line in range(1, number + 1) if text[line - 1].startswith("layer"))
+                  for number, line in enumerate(text, start=1) if "RelU" in line or "pool2" in line]
+        self.assertEqual(len(places), 2)
+        self.assert_train_and_check_refuse(*(f"net.prototxt:{line}:1: TRAIN net: " for line in places), '"RelU"', '"pool2"', most_lines=2)
+
     def test_an_unknown_type_of_layer(self):
         self.workspace.write_net(lambda text: text.replace('type: "ReLU"', 'type: "RelU"'))
         self.assert_train_and_check_refuse('"relu1"', '"RelU"', "ReLU")
@@ -119,6 +129,54 @@ class WrongTextTest(MistakeTest):
     def test_no_end(self):
         self.workspace.write_solver(max_iter=None)
         self.assert_train_and_check_refuse("max_iter")
+
+
+class WrongNameTest(MistakeTest):
+    LATIN = os.fsdecode(b"latin-\xe4")
+
+    def assert_not_utf8(self, *arguments):
+        for part in (rb"latin-\xe4", b"is not UTF-8"):
+            before = self.workspace.entries()
+            done = subprocess.run([testbed.program("samovar"), *arguments], cwd=self.workspace.path, capture_output=True, check=False,
+                                  timeout=testbed.COMMAND_SECONDS)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn(part, done.stderr)
+            self.assertEqual(self.workspace.entries(), before)
+
+    def test_a_path_in_another_encoding_is_refused_before_anything_is_started(self):
+        shutil.copytree(self.workspace.path / "train_lmdb", self.workspace.path / self.LATIN)
+        solver = (self.workspace.path / "solver.prototxt").read_bytes()
+        (self.workspace.path / "latin.prototxt").write_bytes(solver.replace(b'"out/', b'"latin-\xe4/'))
+        for command in (("train", "--solver"), ("check",)):
+            self.assert_not_utf8(*command, self.LATIN + "/solver.prototxt")
+            self.assert_not_utf8(*command, "latin.prototxt")
+        net = (self.workspace.path / "net.prototxt").read_bytes()
+        (self.workspace.path / "net.prototxt").write_bytes(net.replace(b'"train_lmdb"', b'"latin-\xe4"'))
+        self.assert_not_utf8("check", "solver.prototxt")
+
+    def test_a_current_directory_in_another_encoding_is_refused(self):
+        workspace = self.workspace.path / self.LATIN
+        workspace.mkdir()
+        for name in ("solver.prototxt", "net.prototxt", "train_lmdb", "test_lmdb"):
+            (self.workspace.path / name).rename(workspace / name)
+        done = subprocess.run([testbed.program("samovar"), "train", "--solver", "solver.prototxt"], cwd=workspace, capture_output=True,
+                              check=False, timeout=testbed.COMMAND_SECONDS)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn(rb"latin-\xe4/train_lmdb", done.stderr)
+        self.assertIn(b"is not UTF-8", done.stderr)
+
+    def test_a_net_beside_the_solver_does_not_lose_silently_to_one_in_the_current_directory(self):
+        (self.workspace.path / "sub").mkdir()
+        for name in ("solver.prototxt", "net.prototxt"):
+            shutil.copy(self.workspace.path / name, self.workspace.path / "sub" / name)
+        same = self.workspace.command("check", "sub/solver.prototxt")
+        self.assertEqual((same.returncode, same.stderr), (0, ""))
+        with open(self.workspace.path / "sub" / "net.prototxt", "a", encoding="utf-8") as net:
+            net.write("# another one\n")
+        other = self.workspace.command("check", "sub/solver.prototxt")
+        self.assertEqual(other.returncode, 0)
+        for part in ("warning: sub/solver.prototxt:", "net.prototxt", "in the current directory is taken", "sub/net.prototxt, beside"):
+            self.assertIn(part, other.stderr)
 
 
 class WrongFlagTest(MistakeTest):

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Runs that do not begin from fillers: continued from a model and its .solverstate, and finetuned from another net's model."""
 
+import signal
 import unittest
 from typing import Dict, Iterator, List, Tuple
 
 import testbed
-from testbed import Run
+from testbed import END_SECONDS, Run
 
 
 def fields(message: bytes) -> Iterator[Tuple[int, object]]:
@@ -99,6 +100,20 @@ class StartTest(testbed.TestCase):
             self.assertEqual(len(before[layer]), 2)
         self.assertNotEqual(after["ip2_new"], before["ip2"])
         self.assertGreater(self.last_accuracy(run), 0.9)
+
+    def test_a_resumed_run_that_fails_at_once_does_not_advise_what_has_just_failed(self):
+        self.workspace.write_solver(max_iter=1000000)
+        with Run(self.workspace) as run:
+            run.await_iteration(20)
+            run.signal(signal.SIGTERM)
+            self.assertEqual(run.await_exit(END_SECONDS), 143)
+            self.assertIn("continue from the snapshot of iteration ", run.describe())
+        self.workspace.write_solver(max_iter=1000000, base_lr=1e30, snapshot=0)
+        with Run(self.workspace, "--resume") as run:
+            self.assertEqual(run.await_exit(), 1)
+            failed = run.events("failed")[-1]["message"]
+        self.assertRegex(failed, r"training diverged.*; --resume went no further than the snapshot of iteration \d+")
+        self.assertNotIn("continue from", failed)
 
     def test_files_that_do_not_fit_are_refused_before_anything_is_started(self):
         self.workspace.write_solver(max_iter=20)

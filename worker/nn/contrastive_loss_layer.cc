@@ -1,7 +1,7 @@
 // ContrastiveLoss: pairs a, b of records; d = |a - b|. N are the records, weight is the top's diff.
 //   label not 0 (similar)   loss d^2 / (2 N)                  da = (a - b) * weight / N
-//   label 0                 loss max(margin - d, 0)^2 / (2 N) da = -(margin - d) / (d + 1e-4) * (a - b) * weight / N if d < margin
-//   legacy_version          loss max(margin - d^2, 0) / (2 N) da = -(a - b) * weight / N if d^2 < margin
+//   label 0                 loss max(margin - d, 0)^2 / (2 N) da = -(margin - d) / (d + 1e-4) * (a - b) * weight / N if
+//   d < margin legacy_version          loss max(margin - d^2, 0) / (2 N) da = -(a - b) * weight / N if d^2 < margin
 // db = -da. Bottoms: a [N, ...], b likewise, labels, one each, cut to whole numbers.
 #include <algorithm>
 #include <cmath>
@@ -60,9 +60,9 @@ class ContrastiveLossLayer : public Layer {
     for (int64_t i = 0; i < bottom(2).elements(); ++i) {
       const float label = bottom(2).data[i];
       if (label > -1e9f && label < 1e9f) continue;
-      return absl::InvalidArgumentError(absl::StrCat("layer \"", name_, "\": record ", i, " of iteration ", pass.iteration, " has label ",
-                                                     label, " in blob \"", bottom(2).name,
-                                                     "\"; write 0 for pairs that differ and 1 for those that are similar"));
+      return absl::InvalidArgumentError(absl::StrCat(
+          "layer \"", name_, "\": record ", i, " of iteration ", pass.iteration, " has label ", label, " in blob \"",
+          bottom(2).written_name, "\"; write 0 for pairs that differ and 1 for those that are similar"));
     }
     return absl::OkStatus();
   }
@@ -115,13 +115,15 @@ class ContrastiveLossLayer : public Layer {
 LayerOr CreateContrastiveLossLayer(const LayerContext& context) {
   const caffe::ContrastiveLossParameter& contrastive = context.param.contrastive_loss_param();
   SAMOVAR_RETURN_IF_ERROR(CheckFields(contrastive, "contrastive_loss_param", {"margin", "legacy_version"}));
-  if (!std::isfinite(contrastive.margin())) return absl::InvalidArgumentError("contrastive_loss_param.margin must be finite");
+  if (!std::isfinite(contrastive.margin()))
+    return absl::InvalidArgumentError("contrastive_loss_param.margin must be finite");
   const Shape& a = context.bottoms[0];
   const Shape& b = context.bottoms[1];
   const auto records = [](const Shape& shape) { return shape.empty() ? 1 : shape[0]; };
   if (records(a) != records(b) || RecordElements(a) != RecordElements(b)) {
-    return absl::InvalidArgumentError(absl::StrCat("the first two bottoms have ", records(a), " records of ", RecordElements(a),
-                                                   " values and ", records(b), " of ", RecordElements(b), "; they must have the same"));
+    return absl::InvalidArgumentError(absl::StrCat("the first two bottoms have ", records(a), " records of ",
+                                                   RecordElements(a), " values and ", records(b), " of ",
+                                                   RecordElements(b), "; they must have the same"));
   }
   SAMOVAR_RETURN_IF_ERROR(CheckLabelCount(context.bottoms[2], records(a)));
   return std::make_unique<ContrastiveLossLayer>(context);

@@ -1,5 +1,5 @@
-// Embed: each value of the bottom, a whole number below input_dim, becomes the row of the weights of that number, plus the bias.
-// Weights [input_dim, num_output], bias [num_output]; top: the bottom's shape and num_output.
+// Embed: each value of the bottom, a whole number below input_dim, becomes the row of the weights of that number, plus
+// the bias. Weights [input_dim, num_output], bias [num_output]; top: the bottom's shape and num_output.
 //   dW[r] = sum of the dy whose value is r, in their order    db = sum of dy    no gradient for the bottom
 // A piece of the weights' gradient is a range of columns, which it sums whole.
 #include <algorithm>
@@ -62,10 +62,12 @@ class EmbedLayer : public Layer {
   absl::Status CheckValues(const Pass& pass) const {
     for (int64_t i = 0; i < values_; ++i) {
       const float value = bottom(0).data[i];
-      if (value >= 0 && value < static_cast<float>(inputs_) && value == static_cast<float>(static_cast<int64_t>(value))) continue;
-      return absl::InvalidArgumentError(absl::StrCat("iteration ", pass.iteration, ": layer \"", name_, "\" (Embed): its bottom \"",
-                                                     bottom(0).name, "\" has the value ", value, "; it must be a whole number from 0 to ",
-                                                     inputs_ - 1, " (embed_param.input_dim is ", inputs_, ")"));
+      if (value >= 0 && value < static_cast<float>(inputs_) && value == static_cast<float>(static_cast<int64_t>(value)))
+        continue;
+      return absl::InvalidArgumentError(
+          absl::StrCat("iteration ", pass.iteration, ": layer \"", name_, "\" (Embed): its bottom \"",
+                       bottom(0).written_name, "\" has the value ", value, "; it must be a whole number from 0 to ",
+                       inputs_ - 1, " (embed_param.input_dim is ", inputs_, ")"));
     }
     return absl::OkStatus();
   }
@@ -73,7 +75,8 @@ class EmbedLayer : public Layer {
   void WeightGradient(int64_t begin, int64_t end) {
     float* gradient = binding().gradients[0];
     const float* dy = top(0).diff;
-    for (int64_t row = 0; row < inputs_; ++row) std::fill(gradient + row * outputs_ + begin, gradient + row * outputs_ + end, 0.0f);
+    for (int64_t row = 0; row < inputs_; ++row)
+      std::fill(gradient + row * outputs_ + begin, gradient + row * outputs_ + end, 0.0f);
     for (int64_t i = 0; i < values_; ++i) {
       float* to = gradient + RowOf(i) * outputs_;
       const float* from = dy + i * outputs_;
@@ -84,7 +87,8 @@ class EmbedLayer : public Layer {
 
   void BiasGradient(int64_t begin, int64_t end) {
     double sums[Channels::kMaxPerPiece];
-    SumChannels({values_, outputs_, 1}, begin, end, sums, [dy = top(0).diff](int64_t i, int64_t) { return double{dy[i]}; });
+    SumChannels({values_, outputs_, 1}, begin, end, sums,
+                [dy = top(0).diff](int64_t i, int64_t) { return double{dy[i]}; });
     for (int64_t j = begin; j < end; ++j) binding().gradients[1][j] = static_cast<float>(sums[j - begin]);
   }
 
@@ -101,11 +105,13 @@ LayerOr CreateEmbedLayer(const LayerContext& context) {
   const caffe::EmbedParameter& embed = context.param.embed_param();
   SAMOVAR_RETURN_IF_ERROR(
       CheckFields(embed, "embed_param", {"num_output", "input_dim", "bias_term", "weight_filler", "bias_filler"}));
-  if (embed.num_output() < 1) return absl::InvalidArgumentError("embed_param.num_output is missing or 0; give 1 or more");
+  if (embed.num_output() < 1)
+    return absl::InvalidArgumentError("embed_param.num_output is missing or 0; give 1 or more");
   // Floats hold whole numbers up to 2^24.
   constexpr uint32_t kMaxInputs = 1 << 24;
   if (embed.input_dim() < 1 || embed.input_dim() > kMaxInputs) {
-    return absl::InvalidArgumentError(absl::StrCat("embed_param.input_dim is ", embed.input_dim(), "; give 1 to ", kMaxInputs));
+    return absl::InvalidArgumentError(
+        absl::StrCat("embed_param.input_dim is ", embed.input_dim(), "; give 1 to ", kMaxInputs));
   }
   return std::make_unique<EmbedLayer>(context);
 }

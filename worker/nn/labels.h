@@ -31,10 +31,10 @@ inline absl::Status CheckLabels(const std::string& layer, const Pass& pass, cons
     const bool integral = label > -1e9f && label < 1e9f;
     if (integral && has_ignore && LabelAt(labels.data, i) == ignore) continue;
     if (integral && LabelAt(labels.data, i) >= 0 && label >= 0 && LabelAt(labels.data, i) < classes) continue;
-    return absl::InvalidArgumentError(absl::StrCat(
-        "layer \"", layer, "\": record ", i / labels.record_elements(), " of iteration ", pass.iteration, " has label ", label,
-        " in blob \"", labels.name, "\", but there are ", classes, " classes, 0 to ", classes - 1,
-        "; correct the data, or num_output of the layer below"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("layer \"", layer, "\": record ", i / labels.record_elements(), " of iteration ", pass.iteration,
+                     " has label ", label, " in blob \"", labels.written_name, "\", but there are ", classes,
+                     " classes, 0 to ", classes - 1, "; correct the data, or num_output of the layer below"));
   }
   return absl::OkStatus();
 }

@@ -21,6 +21,8 @@ namespace samovar {
 struct Blob {
   std::string name;
   Shape shape;
+  // The name in the net's text, for messages: `name`, but for the tops of a Split layer that was inserted.
+  std::string written_name;
   float* data = nullptr;
   // The loss's gradient by `data`; null if no layer below wants it.
   float* diff = nullptr;
@@ -46,9 +48,11 @@ struct LayerContext {
   int batch_size = 0;
   // What the net's first fed layer says its batch is; 0 if there is no such layer.
   int stated_batch_size = 0;
+  // The bottoms' names in the net's text, for messages.
+  std::vector<std::string> bottom_names;
 
-  // For layers whose prototxt states whole shapes: the shape with the batch that is asked for. Beside a fed layer only what is as
-  // long as its batch is taken for one; an infogain matrix, say, is not.
+  // For layers whose prototxt states whole shapes: the shape with the batch that is asked for. Beside a fed layer only
+  // what is as long as its batch is taken for one; an infogain matrix, say, is not.
   Shape ForBatch(Shape stated) const;
 };
 
@@ -65,7 +69,8 @@ struct Pass {
 struct LayerBinding {
   std::vector<Blob*> bottoms;
   std::vector<Blob*> tops;
-  // One entry a parameter blob: its weights and its gradient in the flat vectors. The gradient is null if it is not wanted.
+  // One entry a parameter blob: its weights and its gradient in the flat vectors. The gradient is null if it is not
+  // wanted.
   std::vector<const float*> weights;
   std::vector<float*> gradients;
   // One entry a bottom: Backward is to write its diff.
@@ -94,27 +99,28 @@ class Layer {
   virtual bool has_backward() const { return true; }
   // Whether Backward can write the diff of this bottom.
   virtual bool has_gradient_of_bottom(size_t bottom) const { return bottom == 0; }
-  // Whether Backward takes account of this top's diff. One that does so for several tops finds null diffs among them where no
-  // loss depends on a top.
+  // Whether Backward takes account of this top's diff. One that does so for several tops finds null diffs among them
+  // where no loss depends on a top.
   virtual bool has_gradient_through_top(size_t top) const { return top == 0; }
 
-  // Multiplications and additions, counted apart, that the definition of a pass asks for, however the layer goes about it; filled
-  // in by layers whose work is matrix products. Backward's depend on what is wanted, which Bind says.
+  // Multiplications and additions, counted apart, that the definition of a pass asks for, however the layer goes about
+  // it; filled in by layers whose work is matrix products. Backward's depend on what is wanted, which Bind says.
   virtual double forward_flops() const { return 0; }
   virtual double backward_flops() const { return 0; }
 
   // RESOURCE_EXHAUSTED: no memory for the layer's buffers.
   absl::Status Bind(LayerBinding binding);
 
-  // Reads the bottoms' data, writes the tops' data. Writes no gradient: those of the pass before may still be on their way to servers.
+  // Reads the bottoms' data, writes the tops' data. Writes no gradient: those of the pass before may still be on their
+  // way to servers.
   virtual absl::Status Forward(const Pass& pass) = 0;
 
-  // Reads the tops' diff, writes (does not add to) the wanted parameter gradients and the wanted bottoms' diff; not those of
-  // statistics. Called after Forward of the same pass, only if one of them is wanted.
+  // Reads the tops' diff, writes (does not add to) the wanted parameter gradients and the wanted bottoms' diff; not
+  // those of statistics. Called after Forward of the same pass, only if one of them is wanted.
   virtual void Backward(const Pass& pass) = 0;
 
-  // Writes the gradients of statistics (AddStatistic), as the last Forward measured them. Called in the net's backward pass, in phase
-  // TRAIN, whether or not Backward is.
+  // Writes the gradients of statistics (AddStatistic), as the last Forward measured them. Called in the net's backward
+  // pass, in phase TRAIN, whether or not Backward is.
   virtual void WriteStatistics() {}
 
  protected:
@@ -126,8 +132,9 @@ class Layer {
   // For factories.
   void AddTop(Shape shape) { top_shapes_.push_back(std::move(shape)); }
   void AddParameter(const std::string& layer, const Shape& shape, const caffe::FillerParameter& filler);
-  // A parameter, zero at first, that is not learnt but measured: its "gradient" is the measurement of one pass, which the server
-  // merges as a moving average (v1::UPDATE_RULE_MOVING_AVERAGE). Bound in every TRAIN net, whatever backward asks.
+  // A parameter, zero at first, that is not learnt but measured: its "gradient" is the measurement of one pass, which
+  // the server merges as a moving average (v1::UPDATE_RULE_MOVING_AVERAGE). Bound in every TRAIN net, whatever backward
+  // asks.
   void AddStatistic(const std::string& layer, const Shape& shape, float moving_average_fraction);
 
   const LayerBinding& binding() const { return binding_; }

@@ -95,7 +95,7 @@ std::string Describe(const LayerContext& context) {
   const caffe::LayerParameter& param = context.param;
   std::string text = absl::StrCat("layer \"", param.name(), "\" (", param.type(), ")");
   for (int i = 0; i < param.bottom_size(); ++i) {
-    absl::StrAppend(&text, i == 0 ? ", bottom " : " and ", "\"", param.bottom(i), "\" ",
+    absl::StrAppend(&text, i == 0 ? ", bottom " : " and ", "\"", context.bottom_names[static_cast<size_t>(i)], "\" ",
                     ToString(context.bottoms[static_cast<size_t>(i)]));
   }
   return text;
@@ -108,8 +108,8 @@ std::string CountText(int min, int max) {
 
 absl::Status CheckBlobs(const LayerType& type, const caffe::LayerParameter& param) {
   if (param.bottom_size() < type.min_bottoms || param.bottom_size() > type.max_bottoms) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("it has ", param.bottom_size(), " bottoms and needs ", CountText(type.min_bottoms, type.max_bottoms)));
+    return absl::InvalidArgumentError(absl::StrCat("it has ", param.bottom_size(), " bottoms and needs ",
+                                                   CountText(type.min_bottoms, type.max_bottoms)));
   }
   if (param.top_size() < type.min_tops || param.top_size() > type.max_tops) {
     return absl::InvalidArgumentError(
@@ -118,13 +118,18 @@ absl::Status CheckBlobs(const LayerType& type, const caffe::LayerParameter& para
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::unique_ptr<Layer>> Create(const LayerType& type, const LayerContext& context) {
-  caffe::LayerParameter used = context.param;
-  for (const std::string& field : UnusedFields(used)) used.GetReflection()->ClearField(&used, used.GetDescriptor()->FindFieldByName(field));
+absl::Status CheckText(const LayerType& type, const caffe::LayerParameter& param) {
+  caffe::LayerParameter used = param;
+  for (const std::string& field : UnusedFields(used))
+    used.GetReflection()->ClearField(&used, used.GetDescriptor()->FindFieldByName(field));
   SAMOVAR_RETURN_IF_ERROR(CheckFields(used, "",
-                                      {"name", "type", "bottom", "top", "loss_weight", "param", "phase", "propagate_down",
-                                       type.param, type.second_param, "source_class"}));
-  SAMOVAR_RETURN_IF_ERROR(CheckBlobs(type, context.param));
+                                      {"name", "type", "bottom", "top", "loss_weight", "param", "phase",
+                                       "propagate_down", type.param, type.second_param, "source_class"}));
+  return CheckBlobs(type, param);
+}
+
+absl::StatusOr<std::unique_ptr<Layer>> Create(const LayerType& type, const LayerContext& context) {
+  SAMOVAR_RETURN_IF_ERROR(CheckText(type, context.param));
   SAMOVAR_ASSIGN_OR_RETURN(std::unique_ptr<Layer> layer, type.create(context));
   for (const Shape& shape : layer->top_shapes()) SAMOVAR_RETURN_IF_ERROR(CheckShape(shape));
   for (const v1::ParameterBlob& blob : layer->parameters()) {
@@ -133,14 +138,22 @@ absl::StatusOr<std::unique_ptr<Layer>> Create(const LayerType& type, const Layer
   return layer;
 }
 
+absl::Status UnknownType(const caffe::LayerParameter& param) {
+  return absl::UnimplementedError(absl::StrCat("layer \"", param.name(), "\": type \"", param.type(),
+                                               "\" is not offered; there are ", OfferedLayerTypes()));
+}
+
 }  // namespace
+
+absl::Status CheckLayer(const caffe::LayerParameter& layer) {
+  const LayerType* type = Find(layer.type());
+  if (type == nullptr) return UnknownType(layer);
+  return Annotate(CheckText(*type, layer), absl::StrCat("layer \"", layer.name(), "\" (", layer.type(), ")"));
+}
 
 absl::StatusOr<std::unique_ptr<Layer>> CreateLayer(const LayerContext& context) {
   const LayerType* type = Find(context.param.type());
-  if (type == nullptr) {
-    return absl::UnimplementedError(absl::StrCat("layer \"", context.param.name(), "\": type \"", context.param.type(),
-                                                 "\" is not offered; there are ", OfferedLayerTypes()));
-  }
+  if (type == nullptr) return UnknownType(context.param);
   absl::StatusOr<std::unique_ptr<Layer>> layer = Create(*type, context);
   if (!layer.ok()) return Annotate(layer.status(), Describe(context));
   return layer;

@@ -26,9 +26,10 @@ absl::StatusOr<double> SumLosses(const NetGraph& graph) {
       double sum = 0;
       for (int64_t value = 0; value < top.elements(); ++value) sum += top.data[value];
       if (graph.phase == caffe::TRAIN && !std::isfinite(static_cast<float>(sum))) {
-        return absl::OutOfRangeError(
-            absl::StrCat("the loss of layer \"", node.param.name(), "\" (top \"", top.name, "\") is ", sum,
-                         "; training diverged or the data is not scaled: lower base_lr in the solver, or check transform_param.scale"));
+        return absl::OutOfRangeError(absl::StrCat("the loss of layer \"", node.written_name, "\" (top \"",
+                                                  top.written_name, "\") is ", sum,
+                                                  "; training diverged or the data is not scaled: lower base_lr in the "
+                                                  "solver, or check transform_param.scale"));
       }
       loss += double{node.loss_weights[i]} * node.loss_factors[i] * sum;
     }
@@ -41,7 +42,8 @@ void CopyOutputs(NetGraph* graph) {
   for (size_t i = 0; i < graph->outputs.size(); ++i) {
     const Blob& blob = *graph->outputs[i];
     const float factor = graph->factors_of_outputs[i];
-    next = std::transform(blob.data, blob.data + blob.elements(), next, [factor](float value) { return factor * value; });
+    next =
+        std::transform(blob.data, blob.data + blob.elements(), next, [factor](float value) { return factor * value; });
   }
 }
 
@@ -56,11 +58,12 @@ void SeedLoss(const NetGraph& graph, const LayerNode& node) {
 int64_t ElementsOf(const v1::ParameterBlob& blob) { return Elements(Shape(blob.shape().begin(), blob.shape().end())); }
 
 bool IsShared(const NetGraph& graph, int blob) {
-  return std::any_of(graph.shared.begin(), graph.shared.end(), [&](const auto& shared) { return shared->blob == blob; });
+  return std::any_of(graph.shared.begin(), graph.shared.end(),
+                     [&](const auto& shared) { return shared->blob == blob; });
 }
 
-// What does not learn has no gradient, whatever stood there before. Shared gradients are summed up apart, statistics are written by
-// their layers.
+// What does not learn has no gradient, whatever stood there before. Shared gradients are summed up apart, statistics
+// are written by their layers.
 void ZeroFrozen(NetGraph* graph, const LayerNode& node) {
   for (size_t i = 0; i < node.learns.size(); ++i) {
     const v1::ParameterBlob& blob = graph->layout.blobs(node.parameters[i]);
@@ -142,7 +145,9 @@ double Net::backward_flops(size_t layer) const {
   const bool runs = graph_->phase == caffe::TRAIN && graph_->nodes[layer].needs_backward;
   return runs ? graph_->nodes[layer].layer->backward_flops() : 0;
 }
-void Net::SetObserver(std::function<void(size_t layer, bool forward)> after_layer) { graph_->after_layer = std::move(after_layer); }
+void Net::SetObserver(std::function<void(size_t layer, bool forward)> after_layer) {
+  graph_->after_layer = std::move(after_layer);
+}
 
 absl::StatusOr<NetBlob> Net::FindBlob(const std::string& name) const {
   std::vector<std::string> names;
@@ -152,9 +157,10 @@ absl::StatusOr<NetBlob> Net::FindBlob(const std::string& name) const {
     names.push_back(blob.name);
     if (blob.name != name) continue;
     if (IsWritten(*graph_, i)) return NetBlob{blob.shape, {blob.data, static_cast<size_t>(blob.elements())}};
-    return absl::FailedPreconditionError(
-        absl::StrCat("blob \"", name, "\" is not kept: a convolution is computed together with the layers above it; create the net with ",
-                     "keep_blobs to read it"));
+    return absl::FailedPreconditionError(absl::StrCat(
+        "blob \"", name,
+        "\" is not kept: a convolution is computed together with the layers above it; create the net with ",
+        "keep_blobs to read it"));
   }
   return absl::NotFoundError(absl::StrCat("the net has no blob \"", name, "\"", DidYouMean(name, names)));
 }
@@ -185,7 +191,8 @@ absl::Status Net::Backward(absl::FunctionRef<void(uint64_t begin, uint64_t end)>
     if (node->needs_backward) {
       SeedLoss(*graph_, *node);
       if (!node->absorbed_by) node->layer->Backward(graph_->pass);
-      if (graph_->after_layer) graph_->after_layer(static_cast<size_t>(node.base() - graph_->nodes.begin()) - 1, /*forward=*/false);
+      if (graph_->after_layer)
+        graph_->after_layer(static_cast<size_t>(node.base() - graph_->nodes.begin()) - 1, /*forward=*/false);
     }
     node->layer->WriteStatistics();
     AddShared(graph_.get(), *node);

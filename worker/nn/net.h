@@ -1,11 +1,11 @@
 // Net computes a Caffe net's outputs, and the gradient of its loss, from one flat vector of weights.
 //
-// The weights and the gradients of all layers lie in two flat vectors, blob after blob in net order, as layout() says; a
-// layer works on its part of them in place, so that what is pulled from a server is computed with, and what is computed is
-// pushed, without a copy.
+// The weights and the gradients of all layers lie in two flat vectors, blob after blob in net order, as layout() says;
+// a layer works on its part of them in place, so that what is pulled from a server is computed with, and what is
+// computed is pushed, without a copy.
 //
-// Results depend on the weights, the records, the seed and the iteration alone: work is cut into pieces by the problem's size
-// and the pieces' sums are added in piece order, so any number of threads gives the same bits.
+// Results depend on the weights, the records, the seed and the iteration alone: work is cut into pieces by the
+// problem's size and the pieces' sums are added in piece order, so any number of threads gives the same bits.
 //
 // Thread safety: one thread at a time; that thread and the pool's do the work.
 // Invariants:
@@ -26,6 +26,7 @@
 #include "absl/status/statusor.h"
 #include "caffe.pb.h"
 #include "common/base/thread_pool.h"
+#include "common/caffe/net_origin.h"
 #include "samovar/v1/job.pb.h"
 #include "samovar/v1/layout.pb.h"
 #include "worker/nn/engine.h"
@@ -36,23 +37,29 @@ namespace samovar {
 
 struct NetOptions {
   caffe::Phase phase = caffe::TRAIN;
-  // Of each layer that a feed fills (fed_layer.h), by its name: what its tops get of one record, after the transform. A label is
-  // the shape without axes.
+  // Of each layer that a feed fills (fed_layer.h), by its name: what its tops get of one record, after the transform. A
+  // label is the shape without axes.
   std::map<std::string, std::vector<Shape>> input_shapes;
-  // Records of a batch; 0: what the layers say. The last records of a data set, fewer than a batch, take a net of their own.
+  // Records of a batch; 0: what the layers say. The last records of a data set, fewer than a batch, take a net of their
+  // own.
   int batch_size = 0;
-  // The net is of one of so many equal parts of a batch, whose gradients, losses and outputs are averaged: a loss that is a sum over
-  // records counts so many times, and one of which the parts' mean is not the whole batch's is refused (UNIMPLEMENTED).
+  // The net is of one of so many equal parts of a batch, whose gradients, losses and outputs are averaged: a loss that
+  // is a sum over records counts so many times, and one of which the parts' mean is not the whole batch's is refused
+  // (UNIMPLEMENTED).
   int parts = 1;
   // Shares the work of each layer; outlives the net. Null: the caller's thread alone.
   ThreadPool* pool = nullptr;
-  // Every blob can be read after Forward. If not, a convolution may do the work of the ReLU and the pool right above it, and the
-  // blobs between them are not written; the net's outputs and gradients are the same but for rounding.
+  // Every blob can be read after Forward. If not, a convolution may do the work of the ReLU and the pool right above
+  // it, and the blobs between them are not written; the net's outputs and gradients are the same but for rounding.
   bool keep_blobs = false;
+  // For messages: where the net's layers stand. Null: not known. Not used after Create.
+  const NetOrigin* origin = nullptr;
+  // By fed layers' names: why there are no input_shapes. It is told beside all else that is wrong with the net.
+  std::map<std::string, absl::Status> input_errors;
 };
 
-// A layer that is fed from outside, and the memory of its tops, in order. The caller fills them before Forward; they are zero at
-// first.
+// A layer that is fed from outside, and the memory of its tops, in order. The caller fills them before Forward; they
+// are zero at first.
 struct NetInput {
   std::string layer;
   std::vector<std::span<float>> tops;
@@ -68,8 +75,10 @@ struct NetGraph;
 
 class SAMOVAR_ENGINE_API Net {
  public:
-  // `net` is filtered for the phase; Split layers are inserted here. INVALID_ARGUMENT: the net is wrong; UNIMPLEMENTED: it
-  // asks for something that is not offered; RESOURCE_EXHAUSTED: no memory for its blobs. Messages name layer and field.
+  // `net` is filtered for the phase; Split layers are inserted here. INVALID_ARGUMENT: the net is wrong; UNIMPLEMENTED:
+  // it asks for something that is not offered; RESOURCE_EXHAUSTED: no memory for its blobs. Messages name layer and
+  // field, where the layer stands, and blobs as the net's text does. All layers that are wrong are told, a line each;
+  // of a layer that is wrong, and of those that take its tops, only what does not follow from that.
   static absl::StatusOr<std::unique_ptr<Net>> Create(const caffe::NetParameter& net, const NetOptions& options);
   ~Net();
   Net(const Net&) = delete;
@@ -78,9 +87,9 @@ class SAMOVAR_ENGINE_API Net {
   // Blobs in net order; those of a layer follow each other.
   const v1::ParameterLayout& layout() const;
 
-  // The caller fills the weights before Forward; they are zero at first. Gradients are written (not added to) by Backward alone, so
-  // that those of one pass can be sent while the next one's Forward runs; those of blobs that do not learn (lr_mult 0, or no loss
-  // above them) are zero, those of statistics are what Forward measured.
+  // The caller fills the weights before Forward; they are zero at first. Gradients are written (not added to) by
+  // Backward alone, so that those of one pass can be sent while the next one's Forward runs; those of blobs that do not
+  // learn (lr_mult 0, or no loss above them) are zero, those of statistics are what Forward measured.
   std::span<float> weights();
   std::span<float> gradients();
 
@@ -92,22 +101,24 @@ class SAMOVAR_ENGINE_API Net {
   // One entry a value of outputs(): the tops that no layer consumes, in alphabetical order as in Caffe.
   const v1::NetOutputs& output_specs() const;
 
-  // INVALID_ARGUMENT: a label is not a class. OUT_OF_RANGE: in TRAIN, the loss is not finite. The message names the layer. (A
-  // test before the first statistics of many BatchNorm layers has no finite loss, and the training that follows does.)
-  // `first_record`: number, within the iteration, of the first record of this pass, if the iteration takes several.
+  // INVALID_ARGUMENT: a label is not a class. OUT_OF_RANGE: in TRAIN, the loss is not finite. The message names the
+  // layer. (A test before the first statistics of many BatchNorm layers has no finite loss, and the training that
+  // follows does.) `first_record`: number, within the iteration, of the first record of this pass, if the iteration
+  // takes several.
   absl::Status Forward(uint64_t iteration, uint64_t seed, uint64_t first_record = 0);
 
-  // Gradients of the loss that the last Forward computed. Calls ready(begin, end) when the gradients [begin, end) of the flat
-  // vector are final: once for each layer with parameters, last layer first; together they cover the vector exactly once.
-  // FAILED_PRECONDITION: phase TEST, or no successful Forward came before.
+  // Gradients of the loss that the last Forward computed. Calls ready(begin, end) when the gradients [begin, end) of
+  // the flat vector are final: once for each layer with parameters, last layer first; together they cover the vector
+  // exactly once. FAILED_PRECONDITION: phase TEST, or no successful Forward came before.
   absl::Status Backward(absl::FunctionRef<void(uint64_t begin, uint64_t end)> ready);
 
   // Of the last Forward. loss() is the sum over all tops of loss_weight times their values.
   std::span<const float> outputs() const;
   float loss() const;
 
-  // The blob of that name after the last Forward; if layers work on it in place, after the last of these. NOT_FOUND: there is none;
-  // FAILED_PRECONDITION: it is not written, since a convolution does the work of the layer that reads it (NetOptions::keep_blobs).
+  // The blob of that name after the last Forward; if layers work on it in place, after the last of these. NOT_FOUND:
+  // there is none; FAILED_PRECONDITION: it is not written, since a convolution does the work of the layer that reads it
+  // (NetOptions::keep_blobs).
   absl::StatusOr<NetBlob> FindBlob(const std::string& name) const;
   // Names of the blobs that the net's text has, each once, in net order.
   std::vector<std::string> BlobNames() const;
@@ -115,14 +126,16 @@ class SAMOVAR_ENGINE_API Net {
   // Layers in net order, those that were inserted included.
   size_t layers() const;
   const caffe::LayerParameter& layer(size_t layer) const;
-  // The layer whose passes do the work of this one: itself, unless a convolution has absorbed it (NetOptions::keep_blobs).
+  // The layer whose passes do the work of this one: itself, unless a convolution has absorbed it
+  // (NetOptions::keep_blobs).
   size_t computed_by(size_t layer) const;
-  // Multiplications and additions, counted apart, that one pass of the layer is worth: those of its matrix products as they are
-  // defined, padding included; backward, those of the gradients that are wanted. 0 for layers without matrix products.
+  // Multiplications and additions, counted apart, that one pass of the layer is worth: those of its matrix products as
+  // they are defined, padding included; backward, those of the gradients that are wanted. 0 for layers without matrix
+  // products.
   double forward_flops(size_t layer) const;
   double backward_flops(size_t layer) const;
-  // Called on the caller's thread after each layer's part of a pass, for whoever measures. Null: nobody. A layer that the net
-  // does not run, backward, is not reported.
+  // Called on the caller's thread after each layer's part of a pass, for whoever measures. Null: nobody. A layer that
+  // the net does not run, backward, is not reported.
   void SetObserver(std::function<void(size_t layer, bool forward)> after_layer);
 
  private:

@@ -20,6 +20,11 @@ namespace samovar {
 // One layer, its blobs by number, and what the backward pass asks of it.
 struct LayerNode {
   caffe::LayerParameter param;
+  // The layer in the net's text, for messages: where it stands ("net.prototxt:12:1: ", or nothing), its name, and
+  // `layer "ip" (InnerProduct)`. An inserted Split is told as the layer whose top it splits.
+  std::string place;
+  std::string written_name;
+  std::string written;
   std::unique_ptr<Layer> layer;
   std::vector<size_t> bottoms;
   std::vector<size_t> tops;
@@ -33,11 +38,12 @@ struct LayerNode {
   std::vector<float> loss_factors;
   // One entry a bottom: its diff is wanted.
   std::vector<bool> propagate_down;
-  // One entry a parameter: its place in layout.blobs, which may be another layer's; and whether it learns (lr_mult is not 0).
+  // One entry a parameter: its place in layout.blobs, which may be another layer's; and whether it learns (lr_mult is
+  // not 0).
   std::vector<int> parameters;
   std::vector<bool> learns;
-  // One entry a parameter that is a statistic: what its measurement counts in the blob's gradient. 1 but for a shared one, where the
-  // layers after this one keep only a part of it, each its moving average fraction.
+  // One entry a parameter that is a statistic: what its measurement counts in the blob's gradient. 1 but for a shared
+  // one, where the layers after this one keep only a part of it, each its moving average fraction.
   std::vector<float> statistic_shares;
   // Some gradient of this layer is wanted, and a loss stands above it.
   bool needs_backward = false;

@@ -75,7 +75,8 @@ Of KindOf(const NetGraph& graph, const LayerNode& node, size_t top, const Kinds&
   if (type == "Split") return bottoms[0];
   const auto is = [](Of kind) { return [kind](Of other) { return kind == other; }; };
   if (std::all_of(bottoms.begin(), bottoms.end(), is(Of::kNone))) return Of::kNone;
-  if (!std::all_of(bottoms.begin(), bottoms.end(), [](Of kind) { return kind == Of::kNone || kind == Of::kRecords; })) return Of::kMixed;
+  if (!std::all_of(bottoms.begin(), bottoms.end(), [](Of kind) { return kind == Of::kNone || kind == Of::kRecords; }))
+    return Of::kMixed;
   const Shape& shape = graph.blobs[node.bottoms[0]]->shape;
   if (absl::EndsWith(type, "Loss")) return top == 0 ? OfLoss(node.param, shape) : Of::kRecords;
   if (type == "Accuracy") return Of::kMean;
@@ -84,16 +85,19 @@ Of KindOf(const NetGraph& graph, const LayerNode& node, size_t top, const Kinds&
 }
 
 absl::Status Refuse(const LayerNode& node, Of kind, int parts) {
-  const std::string name = absl::StrCat("layer \"", node.param.name(), "\" (", node.param.type(), ")");
+  const std::string name = absl::StrCat(node.place, node.written);
   if (kind == Of::kValid) {
-    return absl::UnimplementedError(
-        absl::StrCat(name, ": with ignore_label and normalization VALID the loss is divided by the number of labels that count, and the ", parts,
-                     " parts of a batch in sync mode have different ones; write loss_param { normalization: FULL } or BATCH_SIZE, or take "
-                     "--parts 1, or --mode async or bounded"));
+    return absl::UnimplementedError(absl::StrCat(
+        name,
+        ": with ignore_label and normalization VALID the loss is divided by the number of labels that count, and the ",
+        parts,
+        " parts of a batch in sync mode have different ones; write loss_param { normalization: FULL } or BATCH_SIZE, "
+        "or take "
+        "--parts 1, or --mode async or bounded"));
   }
-  return absl::UnimplementedError(
-      absl::StrCat(name, ": its loss is neither a mean nor a sum over the records, so that it cannot be put together from the ", parts,
-                   " parts of a batch in sync mode; take --parts 1, or --mode async or bounded"));
+  return absl::UnimplementedError(absl::StrCat(
+      name, ": its loss is neither a mean nor a sum over the records, so that it cannot be put together from the ",
+      parts, " parts of a batch in sync mode; take --parts 1, or --mode async or bounded"));
 }
 
 }  // namespace

@@ -96,4 +96,17 @@ TEST_CASE("a bottom that nobody makes is left for the net's builder to report") 
   CHECK(Wiring(Split(R"(layer { name: "b" bottom: "x" bottom: "x" top: "y" })")) == "b: x x -> y\n");
 }
 
+TEST_CASE("each layer of a net with splits is known by the written layer that it is, or whose top it splits") {
+  const auto net = ParseNet(R"(
+    layer { name: "a" top: "x" } layer { name: "b" bottom: "x" top: "y" } layer { name: "c" bottom: "x" top: "z" })",
+                            "net");
+  REQUIRE_OK(net);
+  const SplitNet split = InsertSplitsInto(*net);
+  std::string sources;
+  for (const SplitNet::Source& source : split.sources)
+    sources += std::to_string(source.layer) + (source.inserted ? "+ " : " ");
+  CHECK(sources == "0 0+ 1 2 ");
+  CHECK(split.net.layer_size() == 4);
+}
+
 }  // namespace samovar

@@ -90,4 +90,14 @@ TEST_CASE("a layer with rules of both kinds is refused by name") {
   REQUIRE_STATUS(FilterNet(net, State(caffe::TEST)), absl::StatusCode::kInvalidArgument, "layer \"odd\"");
 }
 
+TEST_CASE("the layers that are kept are told by their numbers in the whole net") {
+  const auto net = Net(
+      R"(layer { name: "a" } layer { name: "b" include { phase: TEST } } layer { name: "c" exclude { phase: TEST } })");
+  std::vector<int> kept;
+  REQUIRE_OK(FilterNet(net, State(caffe::TRAIN), &kept));
+  CHECK(kept == std::vector<int>{0, 2});
+  REQUIRE_OK(FilterNet(net, State(caffe::TEST), &kept));
+  CHECK(kept == std::vector<int>{0, 1});
+}
+
 }  // namespace samovar

@@ -41,4 +41,34 @@ TEST_CASE("a name is looked for from the current directory, then beside the file
   CHECK(ResolvePath("nowhere", net) == (std::filesystem::current_path() / "nowhere").string());
 }
 
+TEST_CASE(
+    "of two files of one name the one in the current directory is taken, and the other one is told if it differs") {
+  const TempDir directory;
+  const std::filesystem::path before = std::filesystem::current_path();
+  std::filesystem::create_directory(directory.File("here"));
+  std::filesystem::create_directory(directory.File("there"));
+  std::filesystem::current_path(directory.File("here"));
+  const std::string solver = directory.File("there/solver.prototxt");
+  const auto passed_over = [&](const std::string& here, const std::string& there) {
+    std::ofstream("net.prototxt") << here;
+    std::ofstream(directory.File("there/net.prototxt")) << there;
+    return FindPassedOver("net.prototxt", solver);
+  };
+  CHECK(FindPassedOver("net.prototxt", solver).empty());
+  CHECK(passed_over("one", "one").empty());
+  CHECK(passed_over("one", "two") == directory.File("there/net.prototxt"));
+  CHECK(passed_over("one", "longer") == directory.File("there/net.prototxt"));
+  CHECK(FindFile("net.prototxt", solver) == "net.prototxt");
+  CHECK_THAT(DescribePassedOver("net.prototxt", solver), Catch::Contains("the one in the current directory is taken") &&
+                                                             Catch::Contains(directory.File("there/net.prototxt")));
+  // The same file by two ways is one.
+  CHECK(FindPassedOver("net.prototxt", directory.File("here/solver.prototxt")).empty());
+  CHECK(FindPassedOver(directory.File("here/net.prototxt"), solver).empty());
+  // Of directories nothing is compared but whether they are one.
+  std::filesystem::create_directory("lmdb");
+  std::filesystem::create_directory(directory.File("there/lmdb"));
+  CHECK(FindPassedOver("lmdb", solver) == directory.File("there/lmdb"));
+  std::filesystem::current_path(before);
+}
+
 }  // namespace samovar

@@ -201,4 +201,14 @@ TEST_CASE("a suggestion is near, whatever the case, or there is none") {
   CHECK(DidYouMean(std::string(100000, 'a'), {"ab"}) == "");
 }
 
+TEST_CASE("a text of a net that is not UTF-8 is refused with its place, whatever the encoding of comments") {
+  REQUIRE_OK(ParseNet("# gr\xfc\xdf\nlayer { name: \"a\" }", "net"));
+  REQUIRE_STATUS(ParseNet("layer {\n  name: \"a\" data_param { source: \"latin-\xe4/lmdb\" }\n}", "net"),
+                 absl::StatusCode::kInvalidArgument, "net:2:26: source: \"latin-\\xe4/lmdb\" is not UTF-8");
+  REQUIRE_STATUS(ParseNet("layer { name: \"a\\xe4\" }", "net"), absl::StatusCode::kInvalidArgument,
+                 "net:1:9: name: \"a\\xe4\" is not UTF-8");
+  REQUIRE_STATUS(ParseSolver("net: \"\xe4\"\nsnapshot_prefix: \"\xe4\"", "solver"), absl::StatusCode::kInvalidArgument,
+                 "solver:2:1: snapshot_prefix: ");
+}
+
 }  // namespace samovar

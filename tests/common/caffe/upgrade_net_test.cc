@@ -268,4 +268,24 @@ TEST_CASE("what CaffeOnSpark added has its numbers") {
   CHECK(absl::StrContains(layer.SerializeAsString(), "\x8a\xf1\x04\x04LMDB\xd2\xf1\x04"));
 }
 
+TEST_CASE("each layer of an upgraded net is known by its place in the text") {
+  const TempDir dir;
+  const auto places = [&dir](const std::string& text) {
+    std::ofstream(dir.File("net.prototxt")) << text;
+    std::vector<std::string> layers;
+    const auto net = LoadNet(dir.File("net.prototxt"), &layers);
+    REQUIRE_OK(net);
+    REQUIRE(layers.size() == static_cast<size_t>(net->layer_size()));
+    for (std::string& layer : layers) layer.erase(0, dir.File("net.prototxt").size());
+    return layers;
+  };
+  CHECK(places("name: \"n\"\nlayer { name: \"a\" }\n  layer { name: \"b\" }\n") ==
+        std::vector<std::string>{":2:1", ":3:3"});
+  CHECK(places("layers { name: \"a\" type: RELU }\nlayers { name: \"b\" type: RELU }\n") ==
+        std::vector<std::string>{":1:1", ":2:1"});
+  // The layer of the inputs is the first, wherever they stand.
+  CHECK(places("layer { name: \"a\" }\ninput: \"x\" input_shape { dim: 1 }\n") ==
+        std::vector<std::string>{":2:1", ":1:1"});
+}
+
 }  // namespace samovar

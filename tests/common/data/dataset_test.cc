@@ -165,6 +165,23 @@ TEST_CASE_METHOD(Fixture, "records that are not encoded may differ in height and
   CHECK(datum.data().size() == 18);
 }
 
+TEST_CASE_METHOD(Fixture, "an image file in a record that is not marked as encoded is recognised by its first bytes") {
+  caffe::Datum datum;
+  SECTION("a JPEG in a first record without a shape") {
+    datum.set_data("\xff\xd8\xff\xe0 and so on");
+    Write(datum, "a");
+    REQUIRE_STATUS(Dataset::Open(path), absl::StatusCode::kInvalidArgument,
+                   "key \"a\": looks like a JPEG image (14 bytes), but its field `encoded` is not set; make the records anew with encoded: true");
+  }
+  SECTION("a PNG in a record that has one") {
+    Write(MakeDatum(kShape, 5, 50), "a");
+    datum = MakeDatum(kShape, 5, 50);
+    datum.set_data("\x89PNG\r\n\x1a\n and so on");
+    Write(datum, "b");
+    REQUIRE_STATUS(Open()->Read(1, &datum), absl::StatusCode::kInvalidArgument, "key \"b\": looks like a PNG image (18 bytes), but its field `encoded` is not set");
+  }
+}
+
 TEST_CASE_METHOD(Fixture, "a damaged record behind the first is refused by path and key when it is read") {
   caffe::Datum datum = MakeDatum(kShape, 0, 0);
   Write(datum, "a");
