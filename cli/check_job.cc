@@ -12,6 +12,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "cli/check_net.h"
+#include "cli/model_size.h"
 #include "common/base/status_macros.h"
 #include "common/caffe/error_list.h"
 #include "common/caffe/solver_bundle.h"
@@ -158,6 +159,7 @@ absl::StatusOr<CheckedJob> CheckJob(const std::string& solver_path, const StartF
     AddUnusedWarnings(bundle.test_nets[i], bundle.test_origins[i], &job.warnings);
   }
   SAMOVAR_RETURN_IF_ERROR(AddNets(bundle, &job.spec));
+  SAMOVAR_RETURN_IF_ERROR(Annotate(CheckModelSize(bundle.solver, bundle.train_net, job.spec.layout()), solver_path));
   SAMOVAR_ASSIGN_OR_RETURN(CheckedStart start, CheckStart(from, solver_path, bundle.solver, job.spec.layout()));
   if (start.initial_model.ByteSizeLong() > 0) *job.spec.mutable_initial_model() = std::move(start.initial_model);
   if (start.restored.has_value()) {

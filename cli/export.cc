@@ -20,6 +20,7 @@
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "common/caffe/paths.h"
+#include "common/caffe/write_file.h"
 
 namespace samovar {
 namespace {
@@ -44,7 +45,8 @@ absl::Status CheckOutput(const ModelExportOptions& options) {
   for (const std::string& path : {options.output, StatePathFor(options.output)}) {
     std::error_code error;
     if (options.force || !std::filesystem::exists(path, error)) continue;
-    return absl::AlreadyExistsError(absl::StrCat(path, " is there already; choose another --output, or replace it with --force"));
+    return absl::AlreadyExistsError(
+        absl::StrCat(path, " is there already; choose another --output, or replace it with --force"));
   }
   return absl::OkStatus();
 }
@@ -67,8 +69,9 @@ struct Asked {
 };
 
 // Has a running job make a snapshot, and waits for it. `status` is the job's at the end.
-absl::StatusOr<Asked> MakeSnapshot(const JobClient& client, const std::string& job_id, const std::string& export_directory, Waker* waker,
-                                   const Interruption& interruption, v1::JobStatus* status) {
+absl::StatusOr<Asked> MakeSnapshot(const JobClient& client, const std::string& job_id,
+                                   const std::string& export_directory, Waker* waker, const Interruption& interruption,
+                                   v1::JobStatus* status) {
   SAMOVAR_ASSIGN_OR_RETURN(const v1::SnapshotResponse response, client.Snapshot(job_id, export_directory));
   const Asked asked = {response.iteration(), response.exported_to()};
   const uint64_t iteration = asked.iteration;
@@ -89,10 +92,10 @@ absl::StatusOr<Asked> MakeSnapshot(const JobClient& client, const std::string& j
     if (const grpc::Status failure = watcher.Failure(absl::Seconds(10)); !failure.ok()) return client.Explain(failure);
     waker->Wait(std::min(deadline, SteadyNow() + absl::Seconds(1)));
   }
-  return absl::DeadlineExceededError(absl::StrCat("job ", job_id, " did not come to iteration ", iteration, " in ",
-                                                  absl::FormatDuration(kSnapshotTimeout), " (", status->workers(),
-                                                  " workers compute for it); its snapshots are: ",
-                                                  absl::StrJoin(status->snapshots(), " "), "; take one with --iteration"));
+  return absl::DeadlineExceededError(absl::StrCat(
+      "job ", job_id, " did not come to iteration ", iteration, " in ", absl::FormatDuration(kSnapshotTimeout), " (",
+      status->workers(), " workers compute for it); its snapshots are: ", absl::StrJoin(status->snapshots(), " "),
+      "; take one with --iteration"));
 }
 
 absl::StatusOr<uint64_t> ChooseIteration(const ModelExportOptions& options, const JobClient& client, Waker* waker,
@@ -104,23 +107,23 @@ absl::StatusOr<uint64_t> ChooseIteration(const ModelExportOptions& options, cons
   }
   if (status->state() == v1::JOB_STATE_SUCCEEDED) return status->max_iter();
   if (status->snapshots().empty() || status->servers().empty()) {
-    return absl::FailedPreconditionError(absl::StrCat("job ", options.job, " is ", StateText(status->state()),
-                                                      " and has no snapshot, hence no model"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("job ", options.job, " is ", StateText(status->state()), " and has no snapshot, hence no model"));
   }
   return *status->snapshots().rbegin();
 }
 
-absl::Status Export(const ModelExportOptions& options, const JobClient& client, Waker* waker, const Interruption& interruption,
-                    TrainReporter* reporter) {
+absl::Status Export(const ModelExportOptions& options, const JobClient& client, Waker* waker,
+                    const Interruption& interruption, TrainReporter* reporter) {
   SAMOVAR_ASSIGN_OR_RETURN(const v1::JobSpec spec, client.GetSpec(options.job));
   SAMOVAR_ASSIGN_OR_RETURN(v1::JobStatus status, client.Get(options.job));
   SAMOVAR_ASSIGN_OR_RETURN(const uint64_t iteration, ChooseIteration(options, client, waker, interruption, &status));
-  SAMOVAR_RETURN_IF_ERROR(Annotate(ExportModel(spec, status, iteration, options.output, interruption.stopper()),
-                                   absl::StrCat("cannot write ", options.output)));
+  SAMOVAR_RETURN_IF_ERROR(
+      CannotWrite(options.output, ExportModel(spec, status, iteration, options.output, interruption.stopper())));
   reporter->ModelWritten(iteration, options.output);
   const std::string state = StatePathFor(options.output);
-  SAMOVAR_RETURN_IF_ERROR(Annotate(ExportSolverState(spec, status, iteration, options.output, state, interruption.stopper()),
-                                   absl::StrCat("cannot write ", state)));
+  SAMOVAR_RETURN_IF_ERROR(
+      CannotWrite(state, ExportSolverState(spec, status, iteration, options.output, state, interruption.stopper())));
   reporter->SolverStateWritten(iteration, state);
   return absl::OkStatus();
 }
@@ -132,15 +135,16 @@ int RunSnapshotExport(const SnapshotExportOptions& options) {
   // Before anything that starts a thread.
   const Interruption interruption(&waker);
   v1::JobStatus status;
-  const absl::StatusOr<Asked> asked = MakeSnapshot(JobClient(options.coordinator), options.job, ResolvePath(options.output, ""), &waker,
-                                                   interruption, &status);
+  const absl::StatusOr<Asked> asked = MakeSnapshot(JobClient(options.coordinator), options.job,
+                                                   ResolvePath(options.output, ""), &waker, interruption, &status);
   if (!asked.ok()) {
     if (options.json) ChooseReporter(true)->Failed(std::string(asked.status().message()));
     PrintError(asked.status().message());
     return interruption.signal() != 0 ? kExitSignal + interruption.signal() : kExitFailed;
   }
   if (options.json) {
-    const JsonLine line = JsonLine().Text("event", "exported").Integer("iteration", asked->iteration).Text("path", asked->exported_to);
+    const JsonLine line =
+        JsonLine().Text("event", "exported").Integer("iteration", asked->iteration).Text("path", asked->exported_to);
     std::cout << line.Finish() << std::endl;
   } else {
     std::cout << "snapshot of iteration " << asked->iteration << ": " << asked->exported_to << std::endl;

@@ -5,7 +5,9 @@
 
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
+#include "common/base/fault_report.h"
 #include "common/base/loader.h"
+#include "common/base/open_files.h"
 #include "common/base/version.h"
 #include "common/rpc/grpc_log.h"
 #include "common/telemetry/log.h"
@@ -51,6 +53,11 @@ struct Runner {
 
 int main(int argc, char** argv) {
   if (const absl::Status status = samovar::KeepToInstructionSet(samovar::EngineLevel(), argv); !status.ok()) {
+    samovar::PrintError(status.message());
+    return samovar::kExitUsage;
+  }
+  samovar::ReportFaults("samovar", samovar::kExitFailed);
+  if (const absl::Status status = samovar::RaiseOpenFileLimit(); !status.ok()) {
     samovar::PrintError(status.message());
     return samovar::kExitUsage;
   }

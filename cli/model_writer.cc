@@ -2,9 +2,8 @@
 
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "cli/model_export.h"
-#include "common/base/status_macros.h"
+#include "common/caffe/write_file.h"
 
 namespace samovar {
 
@@ -42,11 +41,10 @@ ModelWriter::Written ModelWriter::Write(uint64_t iteration, const v1::JobStatus&
   written.iteration = iteration;
   written.model_path = ModelPath(snapshot_prefix_, iteration, spec_.solver());
   written.state_path = SolverStatePath(snapshot_prefix_, iteration, spec_.solver());
-  written.model = Annotate(ExportModel(spec_, status, iteration, written.model_path, stopper_),
-                           absl::StrCat("cannot write ", written.model_path));
+  written.model = CannotWrite(written.model_path, ExportModel(spec_, status, iteration, written.model_path, stopper_));
   if (!written.model.ok()) return written;
-  written.state = Annotate(ExportSolverState(spec_, status, iteration, written.model_path, written.state_path, stopper_),
-                           absl::StrCat("cannot write ", written.state_path));
+  written.state = CannotWrite(written.state_path, ExportSolverState(spec_, status, iteration, written.model_path,
+                                                                    written.state_path, stopper_));
   return written;
 }
 

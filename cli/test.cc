@@ -1,5 +1,6 @@
 // `samovar test`: a model's outputs on all records of its data, on average.
 #include <algorithm>
+#include <cmath>
 #include <iostream>
 #include <memory>
 #include <vector>
@@ -29,14 +30,16 @@ struct TestResult {
 void AddOutputs(const Net& net, uint64_t records, std::vector<double>* sums) {
   const std::span<const float> outputs = net.outputs();
   sums->resize(outputs.size());
-  for (size_t i = 0; i < outputs.size(); ++i) (*sums)[i] += static_cast<double>(outputs[i]) * static_cast<double>(records);
+  for (size_t i = 0; i < outputs.size(); ++i)
+    (*sums)[i] += static_cast<double>(outputs[i]) * static_cast<double>(records);
 }
 
 absl::StatusOr<TestResult> Test(const TestOptions& options) {
   SAMOVAR_ASSIGN_OR_RETURN(const OpenModel model, OpenModelFiles(options.files, caffe::TEST));
   if (model.data.records() == 0) {
-    return absl::InvalidArgumentError(absl::StrCat(options.files.model, ": the net has no data layer in phase TEST, so there is ",
-                                                   "nothing to test it on; name a net as it is trained, with a Data layer"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(options.files.model, ": the net has no data layer in phase TEST, so there is ",
+                     "nothing to test it on; name a net as it is trained, with a Data layer"));
   }
   ThreadPool pool(options.threads);
   SAMOVAR_ASSIGN_OR_RETURN(std::unique_ptr<Net> net, BuildNetOf(model, /*batch_size=*/0, &pool));
@@ -83,8 +86,22 @@ void PrintJson(const TestOptions& options, const TestResult& result) {
   }
   JsonLine line;
   line.Text("model", options.files.model).Text("weights", options.files.weights).Integer("records", result.records);
-  line.Raw("outputs", outputs.Finish()).Number("images_per_second", static_cast<double>(result.records) / result.seconds);
+  line.Raw("outputs", outputs.Finish())
+      .Number("images_per_second", static_cast<double>(result.records) / result.seconds);
   std::cout << line.Finish() << "\n";
+}
+
+// OK if all outputs are numbers.
+absl::Status CheckFinite(const TestOptions& options, const TestResult& result) {
+  for (int i = 0; i < result.outputs.outputs_size(); ++i) {
+    const double mean = result.means[static_cast<size_t>(i)];
+    if (std::isfinite(mean)) continue;
+    return absl::OutOfRangeError(absl::StrCat("output \"", result.outputs.outputs(i).name(), "\" is ", mean, " over ",
+                                              result.records, " records; look at the weights of ",
+                                              options.files.weights,
+                                              ", whose training may have diverged, and at the data"));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -100,7 +117,10 @@ int RunTest(const TestOptions& options) {
   } else {
     Print(*result);
   }
-  return kExitOk;
+  const absl::Status finite = CheckFinite(options, *result);
+  if (finite.ok()) return kExitOk;
+  PrintError(finite.message());
+  return kExitFailed;
 }
 
 }  // namespace samovar

@@ -1,6 +1,7 @@
 // samovar-server: binds flags to Server::Options, serves until SIGINT or SIGTERM.
 // It ends within 10 s, and saves what it can of running jobs in that time.
-// Exit codes: 0 after an orderly end, 1 if it could not start, or if that time was too short for what was to be saved,
+// Exit codes: 0 after an orderly end, 1 if it could not start, if a file that it has mapped cannot be
+// read any more (the line on stderr names it), or if that time was too short for what was to be saved,
 // 2 for a mistake in the flags or in the configuration.
 
 #include <cstdio>
@@ -9,7 +10,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "common/base/fault_report.h"
 #include "common/base/launch.h"
+#include "common/base/open_files.h"
 #include "common/base/process_tuning.h"
 #include "common/base/signals.h"
 #include "common/base/stopper.h"
@@ -34,6 +37,11 @@ int Run(int argc, char** argv) {
   const ServerFlags& flags = parsed.flags;
   if (const absl::Status status = InitLogging({"server", flags.log_level}); !status.ok()) {
     std::fprintf(stderr, "samovar-server: %s\n", std::string(status.message()).c_str());
+    return 2;
+  }
+  ReportFaults("samovar-server", 1);
+  if (const absl::Status status = RaiseOpenFileLimit(); !status.ok()) {
+    LogError(status.message());
     return 2;
   }
   Stopper stopper;

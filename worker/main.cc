@@ -1,5 +1,7 @@
 // samovar-worker: binds flags to Worker::Options, works until SIGINT or SIGTERM.
-// Exit codes: 0 after an orderly end, 1 if whoever started it has gone, 2 for a mistake in the flags or in the configuration.
+// Exit codes: 0 after an orderly end, 1 if whoever started it has gone, or if a file that it reads
+// was cut or is damaged beyond what can be survived (the line on stderr names it), 2 for a mistake in the flags or in
+// the configuration.
 
 #include <atomic>
 #include <cstdio>
@@ -9,13 +11,16 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "common/base/fault_report.h"
 #include "common/base/launch.h"
 #include "common/base/loader.h"
+#include "common/base/open_files.h"
 #include "common/base/process_tuning.h"
 #include "common/base/signals.h"
 #include "common/base/stopper.h"
 #include "common/base/version.h"
 #include "common/parameters/parameter_client.h"
+#include "common/rpc/grpc_log.h"
 #include "common/telemetry/log.h"
 #include "config/worker_flags.h"
 #include "worker/feed/partition_cache.h"
@@ -39,10 +44,16 @@ int Run(int argc, char** argv) {
     std::fprintf(stderr, "samovar-worker: %s\n", std::string(status.message()).c_str());
     return 2;
   }
+  ReportFaults("samovar-worker", 1);
+  if (const absl::Status status = RaiseOpenFileLimit(); !status.ok()) {
+    LogError(status.message());
+    return 2;
+  }
   Stopper stopper;
   const SignalWatcher signals([&stopper](int) { stopper.Stop(); });
   if (flags.die_with_parent) EndWithParent();
   TuneProcess();
+  RouteGrpcLog();
 
   std::unique_ptr<PartitionCache> cache;
   if (!flags.cache.empty()) {

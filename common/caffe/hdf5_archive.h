@@ -18,6 +18,9 @@
 
 namespace samovar {
 
+// The largest file that is read: as large as a machine's memory can be.
+inline constexpr uint64_t kMaxHdf5Bytes = uint64_t{1} << 38;
+
 // The bytes begin as a file in HDF5 does.
 bool IsHdf5(absl::string_view bytes);
 

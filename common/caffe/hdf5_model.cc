@@ -22,7 +22,10 @@ namespace {
 constexpr int kMaxBlobsOfLayer = 1024;
 constexpr int kMaxDepth = 16;
 constexpr int kMaxGroups = 100000;
-constexpr int64_t kMaxValues = std::numeric_limits<int32_t>::max() / static_cast<int64_t>(sizeof(float));
+// 256 GiB of them.
+constexpr int64_t kMaxValues = int64_t{1} << 36;
+// What a blob in memory can have.
+constexpr int64_t kMaxValuesOfBlob = std::numeric_limits<int32_t>::max();
 
 absl::Status Damaged(const std::string& path, absl::string_view what) {
   return absl::DataLossError(absl::StrCat("\"", path, "\" ", what, "; the file is damaged, or of another kind"));
@@ -81,8 +84,9 @@ class Decoder {
   absl::Status Blob(const std::string& path, caffe::BlobProto* blob) {
     SAMOVAR_ASSIGN_OR_RETURN(const std::vector<int64_t> shape, file_.ShapeOfFloats(path));
     const int64_t values = ElementsOf(shape);
-    if (values < 0 || values > kMaxValues - values_) {
-      return Damaged(path, absl::StrCat("has more values than a model can have, ", kMaxValues, " in all"));
+    if (values < 0 || values > kMaxValues - values_ || values > kMaxValuesOfBlob) {
+      return Damaged(path, absl::StrCat("has more values than a model can have, ", kMaxValues, " in all and ",
+                                        kMaxValuesOfBlob, " in a blob"));
     }
     values_ += values;
     blob->mutable_shape()->mutable_dim()->Assign(shape.begin(), shape.end());
@@ -131,10 +135,14 @@ class Decoder {
 };
 
 absl::Status WriteBlob(const std::string& path, const caffe::BlobProto& blob, Hdf5Archive* file) {
+  if (blob.double_data_size() == 0 && ElementsOf(ShapeOf(blob)) == blob.data_size()) {
+    return file->WriteFloats(path, ShapeOf(blob), std::span(blob.data().data(), static_cast<size_t>(blob.data_size())));
+  }
   caffe::BlobProto floats = blob;
   const absl::Status fits = CheckBlob(path, &floats);
   if (!fits.ok()) return absl::InvalidArgumentError(fits.message());
-  return file->WriteFloats(path, ShapeOf(floats), std::span(floats.data().data(), floats.data().size()));
+  return file->WriteFloats(path, ShapeOf(floats),
+                           std::span(floats.data().data(), static_cast<size_t>(floats.data_size())));
 }
 
 bool IsPath(const std::string& name) {

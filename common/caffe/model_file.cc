@@ -18,7 +18,7 @@ namespace samovar {
 namespace {
 
 absl::StatusOr<bool> BeginsAsHdf5(const std::string& path) {
-  SAMOVAR_ASSIGN_OR_RETURN(const int fd, OpenForReading(path, kMaxMessageBytes));
+  SAMOVAR_ASSIGN_OR_RETURN(const int fd, OpenForReading(path, kMaxHdf5Bytes));
   const absl::Cleanup close_file = [fd] { close(fd); };
   char start[8];
   const ssize_t got = pread(fd, start, sizeof(start), 0);
@@ -42,14 +42,14 @@ absl::Status CheckModel(caffe::NetParameter* model) {
 absl::Status WriteModel(const std::string& path, const caffe::NetParameter& model) {
   if (!absl::EndsWith(path, ".h5")) return WriteMessageAtomically(path, model);
   const absl::StatusOr<std::string> bytes = EncodeHdf5Model(model);
-  if (!bytes.ok()) return Annotate(bytes.status(), absl::StrCat("cannot write ", path));
+  if (!bytes.ok()) return CannotWrite(path, bytes.status());
   return WriteBytesAtomically(path, *bytes);
 }
 
 absl::StatusOr<caffe::NetParameter> ReadModel(const std::string& path) {
   SAMOVAR_ASSIGN_OR_RETURN(const bool hdf5, BeginsAsHdf5(path));
   if (hdf5) {
-    SAMOVAR_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path, kMaxMessageBytes));
+    SAMOVAR_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path, kMaxHdf5Bytes));
     absl::StatusOr<caffe::NetParameter> model = DecodeHdf5Model(bytes);
     if (!model.ok()) return Annotate(model.status(), path);
     return model;

@@ -45,10 +45,14 @@ absl::StatusOr<int> OpenForReading(const std::string& path, uint64_t max_bytes) 
 absl::StatusOr<std::string> ReadFile(const std::string& path, uint64_t max_bytes) {
   SAMOVAR_ASSIGN_OR_RETURN(const int fd, OpenForReading(path, max_bytes));
   const absl::Cleanup close_file = [fd] { close(fd); };
+  struct stat info;
+  if (fstat(fd, &info) != 0) return ErrnoStatus(errno, "read", path);
   std::string bytes;
+  // As much as the loop below asks for, so that nothing is copied while it grows.
+  constexpr size_t kPiece = 64 << 10;
+  bytes.reserve(static_cast<size_t>(info.st_size) + kPiece);
   // The file may grow while it is read, and then is no file that one wants to read.
   while (bytes.size() <= max_bytes) {
-    constexpr size_t kPiece = 64 << 10;
     const size_t done = bytes.size();
     bytes.resize(done + kPiece);
     const ssize_t got = read(fd, bytes.data() + done, kPiece);

@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/caffe/blob_proto.h"
+#include "common/caffe/hdf5_archive.h"
 #include "common/caffe/hdf5_model.h"
 #include "common/caffe/read_file.h"
 #include "common/caffe/read_message.h"
@@ -22,7 +23,7 @@ absl::Status CheckHistory(caffe::SolverState* state) {
 }
 
 absl::StatusOr<caffe::SolverState> ReadHdf5(const std::string& path) {
-  SAMOVAR_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path, kMaxMessageBytes));
+  SAMOVAR_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path, kMaxHdf5Bytes));
   return DecodeHdf5State(bytes);
 }
 
@@ -56,7 +57,7 @@ absl::StatusOr<caffe::SolverState> ReadSolverState(const std::string& path) {
 absl::Status WriteSolverState(const std::string& path, const caffe::SolverState& state) {
   if (absl::EndsWith(path, kHdf5Suffix)) {
     const absl::StatusOr<std::string> bytes = EncodeHdf5State(state);
-    if (!bytes.ok()) return Annotate(bytes.status(), absl::StrCat("cannot write ", path));
+    if (!bytes.ok()) return CannotWrite(path, bytes.status());
     return WriteBytesAtomically(path, *bytes);
   }
   caffe::SolverState checked = state;

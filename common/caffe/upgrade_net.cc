@@ -1,5 +1,6 @@
 #include "common/caffe/upgrade_net.h"
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
@@ -20,6 +21,8 @@ using google::protobuf::FieldDescriptor;
 
 constexpr int kDimsOfInput = 4;
 constexpr int kParamsOfBatchNorm = 3;
+// A hundred times what the deepest nets have. Building one takes tens of microseconds a layer.
+constexpr int kMaxLayers = 100'000;
 
 absl::Status Wrong(const std::string& where, absl::string_view message) {
   return absl::InvalidArgumentError(where.empty() ? std::string(message) : absl::StrCat(where, ": ", message));
@@ -29,6 +32,11 @@ absl::Status Wrong(const std::string& where, absl::string_view message) {
 
 // What no net may have, written by whom it may be.
 absl::Status CheckForms(const NetLocator& where, const caffe::NetParameter& net) {
+  if (net.layers_size() > kMaxLayers || net.layer_size() > kMaxLayers) {
+    const int layers = std::max(net.layers_size(), net.layer_size());
+    return Wrong(where({{net.layers_size() > kMaxLayers ? "layers" : "layer", kMaxLayers}}),
+                 absl::StrCat("the net has ", layers, " layers; at most ", kMaxLayers, " can be"));
+  }
   if (net.layers_size() > 0 && net.layer_size() > 0) {
     return Wrong(where({{"layers", 0}}),
                  "the net has \"layers\", of Caffe's old form, and \"layer\"; write all of them as layer { type: "

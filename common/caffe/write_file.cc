@@ -10,6 +10,7 @@
 #include <system_error>
 
 #include "absl/cleanup/cleanup.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/caffe/paths.h"
@@ -42,6 +43,11 @@ std::string TemporaryName(const std::string& path) {
 }
 
 }  // namespace
+
+absl::Status CannotWrite(const std::string& path, const absl::Status& status) {
+  const std::string context = absl::StrCat("cannot write ", path);
+  return absl::StartsWith(status.message(), context) ? status : Annotate(status, context);
+}
 
 absl::Status WriteAll(const std::string& path, absl::string_view bytes, int fd) {
   while (!bytes.empty()) {

@@ -32,4 +32,8 @@ absl::Status WriteBytesAtomically(const std::string& path, absl::string_view byt
 // required field.
 absl::Status WriteMessageAtomically(const std::string& path, const google::protobuf::MessageLite& message);
 
+// The status with "cannot write PATH: " before its message, unless it begins so already; an OK status is returned as it
+// is.
+absl::Status CannotWrite(const std::string& path, const absl::Status& status);
+
 }  // namespace samovar

@@ -1,7 +1,7 @@
 // Hdf5File reads data sets of an HDF5 file row by row: axis 0 is the record. Of this room, the only door to <hdf5.h>.
 //
-// Thread safety: all methods may be called from any thread; they take turns, process-wide, since the library may be built
-// for one thread only.
+// Thread safety: all methods may be called from any thread; they take turns, process-wide, since the library may be
+// built for one thread only.
 #pragma once
 
 #include <cstdint>
@@ -16,10 +16,11 @@ namespace samovar {
 
 class Hdf5File {
  public:
-  // Opens the data sets of these names. Of each that is stored in compressed pieces, up to `cache_bytes` are kept unpacked, so
-  // that neighbouring rows need not be unpacked again; more costs memory.
-  // NOT_FOUND: no such file or data set. INVALID_ARGUMENT: not an HDF5 file; a data set that has no rows, more than 2^32, other
-  // rows than the first one, other values than numbers, or rows larger than kMaxRecordElements.
+  // Opens the data sets of these names. Of each that is stored in compressed pieces, up to `cache_bytes` are kept
+  // unpacked, so that neighbouring rows need not be unpacked again; more costs memory. NOT_FOUND: no such file or data
+  // set. INVALID_ARGUMENT: not an HDF5 file; a data set that has no rows, more than 2^32, other rows than the first
+  // one, other values than numbers, or rows larger than kMaxRecordElements. DATA_LOSS: the file is damaged, or a data
+  // set lies elsewhere: behind a link, or in another file.
   static absl::StatusOr<std::unique_ptr<Hdf5File>> Open(const std::string& path, const std::vector<std::string>& names,
                                                         size_t cache_bytes = 64 << 20);
   ~Hdf5File();
@@ -50,6 +51,7 @@ class Hdf5File {
 
   const std::string path_;
   int64_t file_ = -1;
+  uint64_t file_bytes_ = 0;
   std::vector<DataSet> sets_;
   uint64_t rows_ = 0;
   std::vector<std::vector<int64_t>> row_shapes_;

@@ -272,7 +272,8 @@ class Checker {
 }  // namespace
 
 absl::Status CheckLmdbFile(const std::string& data_file, bool for_writing) {
-  const int file = open(data_file.c_str(), O_RDONLY | O_CLOEXEC);
+  // Not blocking: the name may be that of a pipe that nobody writes to.
+  const int file = open(data_file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (file < 0) return LmdbStatus(errno, data_file, "opening");
   struct stat status;
   absl::Status result;

@@ -42,6 +42,11 @@ def program(name: str) -> str:
     return str(pathlib.Path(directory).resolve() / name)
 
 
+def with_open_files(words: List[str], most: Optional[int]) -> List[str]:
+    """The command, in a shell that lets it open no more files than that; None: as many as the test may."""
+    return words if most is None else ["bash", "-c", f'ulimit -n {most} && exec "$0" "$@"', *words]
+
+
 # --- Data ------------------------------------------------------------------------------------------------------------------------
 
 def write_idx(directory: pathlib.Path, name: str, records: int, seed: int) -> Tuple[pathlib.Path, pathlib.Path]:
@@ -237,11 +242,12 @@ def children_of(parent: int) -> List[Process]:
 class Run:
     """A `samovar train` in the background. Use it in a `with`: whatever is left at its end is killed."""
 
-    def __init__(self, workspace: Workspace, *arguments, solver="solver.prototxt", as_json: bool = True) -> None:
+    def __init__(self, workspace: Workspace, *arguments, solver="solver.prototxt", as_json: bool = True,
+                 open_files: Optional[int] = None) -> None:
         words = [program("samovar"), "train", "--solver", str(solver), *map(str, arguments)]
         if as_json:
             words.append("--json")
-        self._popen = subprocess.Popen(words, cwd=workspace.path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        self._popen = subprocess.Popen(with_open_files(words, open_files), cwd=workspace.path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                        stderr=subprocess.PIPE, text=True)
         self.pid = self._popen.pid
         self.out: List[str] = []
@@ -340,8 +346,10 @@ class Cluster:
     Server 0 is the coordinator. It keeps its address and its state when it is killed and started again.
     """
 
-    def __init__(self, workspace: Workspace, servers: int = 2, workers: int = 2, flags: Tuple[str, ...] = ()) -> None:
+    def __init__(self, workspace: Workspace, servers: int = 2, workers: int = 2, flags: Tuple[str, ...] = (),
+                 open_files: Optional[int] = None) -> None:
         self._workspace = workspace
+        self._open_files = open_files
         self._flags = flags
         self._processes: List["subprocess.Popen[bytes]"] = []
         with socket.socket() as free:
@@ -371,7 +379,8 @@ class Cluster:
         reader, writer = os.pipe()
         try:
             with open(self._workspace.path / "cluster.log", "ab") as log:
-                process = subprocess.Popen([program(name), *arguments, "--ready-fd", str(writer)], cwd=self._workspace.path,
+                words = with_open_files([program(name), *arguments, "--ready-fd", str(writer)], self._open_files)
+                process = subprocess.Popen(words, cwd=self._workspace.path,
                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[writer])
             self._processes.append(process)
             os.close(writer)

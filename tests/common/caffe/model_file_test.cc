@@ -10,6 +10,7 @@
 
 #include "absl/strings/match.h"
 #include "common/caffe/prototxt.h"
+#include "common/caffe/write_file.h"
 #include "tests/support/catch.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_dir.h"
@@ -28,9 +29,7 @@ std::string Bytes(const std::string& path) {
   return std::string(std::istreambuf_iterator<char>(in), {});
 }
 
-void WriteBytes(const std::string& path, const std::string& bytes) {
-  std::ofstream(path, std::ios::binary) << bytes;
-}
+void WriteBytes(const std::string& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
 
 // What a reader sees of a model with this one blob, whoever wrote the file.
 absl::Status ReadBlob(const std::string& blob) {
@@ -201,6 +200,14 @@ TEST_CASE("every truncation of a model and any noise in it is an error or a mode
     const auto model = ReadModel(path);
     if (!model.ok()) CHECK(absl::StrContains(model.status().message(), path));
   }
+}
+
+TEST_CASE("what cannot be written is said once, whoever says it") {
+  const absl::Status once = absl::ResourceExhaustedError("cannot write out/m: No space left on device");
+  CHECK(CannotWrite("out/m", once) == once);
+  CHECK(CannotWrite("out/m", absl::UnavailableError("server 1 does not answer")).message() ==
+        "cannot write out/m: server 1 does not answer");
+  REQUIRE_OK(CannotWrite("out/m", absl::OkStatus()));
 }
 
 }  // namespace samovar

@@ -288,4 +288,14 @@ TEST_CASE("each layer of an upgraded net is known by its place in the text") {
         std::vector<std::string>{":2:1", ":1:1"});
 }
 
+TEST_CASE("a net of more layers than anybody means is refused before it is built") {
+  caffe::NetParameter net;
+  for (int i = 0; i < 100'000; ++i) net.add_layer()->set_type("ReLU");
+  const auto where = [](const std::vector<FieldStep>& path) { return "net:" + std::to_string(path.back().index); };
+  REQUIRE_OK(UpgradeNet(where, &net));
+  net.add_layer();
+  REQUIRE_STATUS(UpgradeNet(where, &net), absl::StatusCode::kInvalidArgument,
+                 "net:100000: the net has 100001 layers; at most 100000 can be");
+}
+
 }  // namespace samovar

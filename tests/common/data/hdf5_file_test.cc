@@ -1,5 +1,7 @@
 #include "common/data/hdf5_file.h"
 
+#include <cstring>
+#include <fstream>
 #include <limits>
 
 #include "tests/common/data/write_dataset.h"
@@ -46,7 +48,8 @@ TEST_CASE_METHOD(Fixture, "rows are read in any order, of each data set that was
   }
 }
 
-TEST_CASE_METHOD(Fixture, "whole numbers, doubles, numbers of the other byte order and compressed pieces are read as floats") {
+TEST_CASE_METHOD(Fixture,
+                 "whole numbers, doubles, numbers of the other byte order and compressed pieces are read as floats") {
   for (const hid_t type : {H5T_STD_I8LE, H5T_STD_U16BE, H5T_STD_I64LE, H5T_NATIVE_DOUBLE, H5T_IEEE_F32BE}) {
     WriteHdf5(path, {{"data", {7, 5}, Counting(35), type}});
     REQUIRE(Row(*Open({"data"}), 0, 5, 5) == Counting(5, 25));
@@ -60,15 +63,18 @@ TEST_CASE_METHOD(Fixture, "a data set may lie in a group") {
   const hid_t file = H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
   H5Gclose(H5Gcreate2(file, "train", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
   H5Fclose(file);
-  REQUIRE_STATUS(Hdf5File::Open(path, {"train"}), absl::StatusCode::kNotFound, "data set \"train\": is not in the file");
-  REQUIRE_STATUS(Hdf5File::Open(path, {"train/x"}), absl::StatusCode::kNotFound, "data set \"train/x\": is not in the file");
+  REQUIRE_STATUS(Hdf5File::Open(path, {"train"}), absl::StatusCode::kNotFound,
+                 "data set \"train\": is not in the file");
+  REQUIRE_STATUS(Hdf5File::Open(path, {"train/x"}), absl::StatusCode::kNotFound,
+                 "data set \"train/x\": is not in the file");
 }
 
 TEST_CASE_METHOD(Fixture, "a file that is missing, or none of this format, or truncated, is refused by name") {
   REQUIRE_STATUS(Hdf5File::Open(path, {"data"}), absl::StatusCode::kNotFound, path + ": no such file");
   WriteBytes(path, "this is text");
   REQUIRE_STATUS(Hdf5File::Open(path, {"data"}), absl::StatusCode::kInvalidArgument, path + ": is not an HDF5 file");
-  REQUIRE_STATUS(Hdf5File::Open(directory.path(), {"data"}), absl::StatusCode::kInvalidArgument, "is not an HDF5 file");
+  REQUIRE_STATUS(Hdf5File::Open(directory.path(), {"data"}), absl::StatusCode::kInvalidArgument,
+                 directory.path() + " is a directory; name a file");
   WriteHdf5(path, {{"data", {100, 50}, Counting(5000)}});
   const std::string whole = ReadBytes(path);
   WriteBytes(path, whole.substr(0, whole.size() / 2));
@@ -79,20 +85,24 @@ TEST_CASE_METHOD(Fixture, "data sets that are not rows of numbers are refused by
   using absl::StatusCode;
   const Hdf5Set label{"label", {4}, {0, 1, 0, 1}};
   SECTION("missing") {
-    RequireRefused({label}, StatusCode::kNotFound, "data set \"data\": is not in the file; it must have one for each top");
+    RequireRefused({label}, StatusCode::kNotFound,
+                   "data set \"data\": is not in the file; it must have one for each top");
   }
   SECTION("other rows") {
     RequireRefused({{"data", {5, 2}, Counting(10)}, label}, StatusCode::kInvalidArgument,
                    "data set \"label\": has 4 rows, but \"data\" has 5");
   }
-  SECTION("a single number") { RequireRefused({{"data", {}, {1}}, label}, StatusCode::kInvalidArgument, "has no rows"); }
+  SECTION("a single number") {
+    RequireRefused({{"data", {}, {1}}, label}, StatusCode::kInvalidArgument, "has no rows");
+  }
   SECTION("no rows") { RequireRefused({{"data", {0, 3}, {}}, label}, StatusCode::kInvalidArgument, "has no rows"); }
   SECTION("rows of nothing") {
     RequireRefused({{"data", {4, 0}, {}}, label}, StatusCode::kInvalidArgument, "rows of no values");
   }
   SECTION("rows that are too large") {
     // Nothing is written, so the file stays small.
-    RequireRefused({{"data", {4, 1 << 15, 1 << 14}, {}, H5T_NATIVE_FLOAT, 1}, label}, StatusCode::kInvalidArgument, "more than");
+    RequireRefused({{"data", {4, 1 << 15, 1 << 14}, {}, H5T_NATIVE_FLOAT, 1}, label}, StatusCode::kInvalidArgument,
+                   "more than");
   }
   SECTION("too many rows") {
     RequireRefused({{"data", {hsize_t{1} << 40}, {}, H5T_NATIVE_FLOAT, 1000}, label}, StatusCode::kInvalidArgument,
@@ -137,7 +147,61 @@ TEST_CASE_METHOD(Fixture, "a damaged piece is an error of the row that lies in i
   const auto file = Open({"data"});
   std::vector<float> out(1000);
   REQUIRE_OK(file->ReadRow(0, 0, out.data()));
-  REQUIRE_STATUS(file->ReadRow(0, 3, out.data()), absl::StatusCode::kDataLoss, "row 3: cannot be read; the file is damaged");
+  REQUIRE_STATUS(file->ReadRow(0, 3, out.data()), absl::StatusCode::kDataLoss,
+                 "row 3: cannot be read; the file is damaged");
+}
+
+TEST_CASE_METHOD(Fixture, "links to elsewhere and values in other files are not followed") {
+  const std::string other = directory.File("other.h5");
+  WriteHdf5(other, {{"data", {4}, {1, 2, 3, 4}}});
+  std::ofstream(directory.File("raw"), std::ios::binary) << std::string(16, '\0');
+  const hid_t file = H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+  REQUIRE(H5Lcreate_external(other.c_str(), "/data", file, "external", H5P_DEFAULT, H5P_DEFAULT) >= 0);
+  REQUIRE(H5Lcreate_soft("/nowhere", file, "soft", H5P_DEFAULT, H5P_DEFAULT) >= 0);
+  const hsize_t rows = 4;
+  const hid_t space = H5Screate_simple(1, &rows, nullptr);
+  const hid_t properties = H5Pcreate(H5P_DATASET_CREATE);
+  REQUIRE(H5Pset_external(properties, directory.File("raw").c_str(), 0, 16) >= 0);
+  H5Dclose(H5Dcreate2(file, "raw", H5T_NATIVE_FLOAT, space, H5P_DEFAULT, properties, H5P_DEFAULT));
+  H5Pclose(properties);
+  H5Sclose(space);
+  REQUIRE(H5Fclose(file) >= 0);
+  REQUIRE_STATUS(Hdf5File::Open(path, {"external"}), absl::StatusCode::kDataLoss,
+                 path + ": data set \"external\": \"external\" is a link to elsewhere");
+  REQUIRE_STATUS(Hdf5File::Open(path, {"soft"}), absl::StatusCode::kDataLoss, "\"soft\" is a link to elsewhere");
+  REQUIRE_STATUS(Hdf5File::Open(path, {"raw"}), absl::StatusCode::kDataLoss, "\"raw\" has its values elsewhere");
+}
+
+TEST_CASE_METHOD(Fixture, "a file that the library would not come back from is refused before it sees it") {
+  WriteHdf5(path, {{"data", {4, 5}, Counting(20)}});
+  const std::string whole = ReadBytes(path);
+  const auto refused = [&](size_t at, const std::string& bytes, const std::string& what) {
+    WriteBytes(path, whole.substr(0, at) + bytes + whole.substr(at + bytes.size()));
+    REQUIRE_STATUS(Hdf5File::Open(path, {"data"}), absl::StatusCode::kDataLoss, what);
+  };
+  // The first free block of the root group's names, which is made to follow itself. Behind "HEAP" stand a version and
+  // three zeros, the names' size, the first free block and the names' place.
+  const size_t heap = whole.find("HEAP");
+  REQUIRE(heap != std::string::npos);
+  uint64_t free_block = 0, names = 0;
+  std::memcpy(&free_block, whole.data() + heap + 16, sizeof(free_block));
+  std::memcpy(&names, whole.data() + heap + 24, sizeof(names));
+  refused(names + free_block, std::string(reinterpret_cast<const char*>(&free_block), 8), "list of free space");
+  // Half as many values as the shape says: the layout message has the address, and behind it the bytes of the values.
+  const size_t size = whole.find(std::string("\x50\0\0\0\0\0\0\0", 8));
+  REQUIRE(size != std::string::npos);
+  refused(size, std::string("\x28", 1), "should have 80 bytes by its shape, and has 40");
+}
+
+TEST_CASE_METHOD(Fixture, "pieces that say to be larger than what they are pieces of are not read") {
+  WriteHdf5(path, {{"data", {4, 5}, Counting(20), H5T_NATIVE_FLOAT, 2}});
+  std::string bytes = ReadBytes(path);
+  // Rows, columns and bytes of a value, 4 bytes each.
+  const size_t at = bytes.find(std::string("\2\0\0\0\5\0\0\0\4\0\0\0", 12));
+  REQUIRE(at != std::string::npos);
+  bytes[at + 6] = '\1';
+  WriteBytes(path, bytes);
+  REQUIRE_STATUS(Hdf5File::Open(path, {"data"}), absl::StatusCode::kDataLoss, "\"data\" has pieces larger than itself");
 }
 
 TEST_CASE_METHOD(Fixture, "whichever byte of a file is wrong, its rows are read or refused") {

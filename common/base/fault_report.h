@@ -1,0 +1,24 @@
+// What is left to say when a file that this process has mapped cannot be read any more: it was cut by somebody else, or
+// its disk is full. The kernel then ends the process by SIGBUS, without a word.
+#pragma once
+
+#include <string>
+
+namespace samovar {
+
+// From now on a SIGBUS ends the process with `exit_code` and a line on stderr that begins with the program's name and
+// names the file, and so does a SIGSEGV while a FaultContext exists on the thread. Every other fault ends it as before.
+// Call once, at the start of main. No effect in builds with sanitizers, which have handlers of their own.
+void ReportFaults(const char* program, int exit_code);
+
+// While it exists, a fault on this thread is told as damage of the file: for calls of a library that believes what a
+// file says. Not to be nested. `file` outlives it.
+class FaultContext {
+ public:
+  explicit FaultContext(const std::string& file);
+  ~FaultContext();
+  FaultContext(const FaultContext&) = delete;
+  FaultContext& operator=(const FaultContext&) = delete;
+};
+
+}  // namespace samovar
