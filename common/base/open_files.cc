@@ -51,6 +51,9 @@ void OnConnectionRefused(void (*report)(uint64_t limit)) { g_report = report; }
 
 }  // namespace samovar
 
+// Sanitizers have their own accept4.
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+
 // Stands in for the C library's accept4, in every program that links this file. A connection for which there is no file
 // any more, or which would take one that the process needs for itself, is taken and closed at once, so that its peer
 // knows and comes again; EINTR has the caller accept the next one. Without that gRPC would see EMFILE, and never accept
@@ -69,3 +72,5 @@ extern "C" __attribute__((visibility("default"))) int accept4(int listener, sock
   errno = connection >= 0 ? EINTR : EAGAIN;
   return -1;
 }
+
+#endif

@@ -98,7 +98,8 @@ absl::Status WriteMessageAtomically(const std::string& path, const google::proto
   }
   if (message.ByteSizeLong() > kMaxMessageBytes) {
     return absl::InvalidArgumentError(absl::StrCat("cannot write ", path, ": it has ", message.ByteSizeLong(),
-                                                   " bytes, and the format at most ", kMaxMessageBytes));
+                                                   " bytes, and the format at most ", kMaxMessageBytes,
+                                                   "; a name that ends with .h5 makes it HDF5"));
   }
   return WriteFileAtomically(path, [&](int fd) {
     google::protobuf::io::FileOutputStream output(fd);
