@@ -35,17 +35,19 @@ uint32_t ChannelsOf(const ParameterClient::Options& options) {
 
 absl::StatusOr<std::unique_ptr<ParameterClient>> ParameterClient::Create(const Options& options) {
   if (!IsEncoding(options.encoding)) {
-    return absl::InvalidArgumentError(absl::StrCat("encoding ", static_cast<int>(options.encoding), " is none that this version knows"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("encoding ", static_cast<int>(options.encoding), " is none that this version knows"));
   }
   if (options.encoding == v1::ENCODING_SPARSE && !(options.topk_ratio > 0 && options.topk_ratio <= 1)) {
-    return absl::InvalidArgumentError(absl::StrCat("a top-k ratio must be above 0 and at most 1, not ", options.topk_ratio));
+    return absl::InvalidArgumentError(
+        absl::StrCat("a top-k ratio must be above 0 and at most 1, not ", options.topk_ratio));
   }
   if (options.channels > kMaxChannels) {
-    return absl::InvalidArgumentError(absl::StrCat(options.channels, " channels to each server; at most ", kMaxChannels));
+    return absl::InvalidArgumentError(
+        absl::StrCat(options.channels, " channels to each server; at most ", kMaxChannels));
   }
-  SAMOVAR_ASSIGN_OR_RETURN(const ChunkPlan plan,
-                           ChunkPlan::Create(options.elements, options.chunk_elements,
-                                             static_cast<uint32_t>(options.servers.size())));
+  SAMOVAR_ASSIGN_OR_RETURN(const ChunkPlan plan, ChunkPlan::Create(options.elements, options.chunk_elements,
+                                                                   static_cast<uint32_t>(options.servers.size())));
   return std::unique_ptr<ParameterClient>(new ParameterClient(options, plan));
 }
 
@@ -176,8 +178,11 @@ void ParameterClient::Begin(Operation operation) {
   operation_.head.job_id = options_.job_id;
   if (operation_.gradients != nullptr || operation_.head.apply) operation_.head.opening = options_.opening;
   // Frozen copies are exact, and no weights are left out.
-  if (!operation_.head.frozen && options_.encoding != v1::ENCODING_SPARSE) operation_.head.pull_encoding = options_.encoding;
+  if (!operation_.head.frozen && options_.encoding != v1::ENCODING_SPARSE)
+    operation_.head.pull_encoding = options_.encoding;
   operation_.unfinished_chunks = plan_.chunks();
+  operation_.unpushed_chunks = operation_.gradients == nullptr ? 0 : plan_.chunks();
+  operation_.begun = SteadyNow();
   for (uint32_t chunk = 0; chunk < plan_.chunks(); ++chunk) uncovered_[chunk] = plan_.size(chunk);
   all_uncovered_ = plan_.elements();
 }
@@ -219,6 +224,7 @@ void ParameterClient::ClearLocked() {
     queue.ready.clear();
     queue.ready_again.clear();
     queue.in_flight.clear();
+    queue.told_to_wait = absl::InfinitePast();
     queue.last_error = absl::OkStatus();
   }
 }
@@ -227,9 +233,33 @@ bool ParameterClient::FinishedLocked() const {
   return !active_ || operation_.unfinished_chunks == 0 || !operation_.error.ok();
 }
 
+absl::Time ParameterClient::DeadlineLocked(const WaitLimit& limit, absl::Duration patience) const {
+  absl::Time earliest = absl::InfiniteFuture();
+  for (const StreamQueue& queue : queues_) {
+    if (queue.outstanding()) earliest = std::min(earliest, std::max(limit.deadline, queue.told_to_wait + patience));
+  }
+  return earliest == absl::InfiniteFuture() ? limit.deadline : earliest;
+}
+
+Waiting ParameterClient::WaitingLocked(absl::Time now) const {
+  Waiting waiting;
+  const size_t servers = options_.servers.size();
+  for (size_t server = 0; server < servers; ++server) {
+    absl::Duration silent;
+    for (size_t i = server; i < queues_.size(); i += servers) {
+      if (!queues_[i].outstanding()) continue;
+      silent = std::max(silent, now - queues_[i].owed_since.value_or(operation_.begun));
+      waiting.for_workers = waiting.for_workers || now - queues_[i].told_to_wait < Waiting::kSilence;
+    }
+    if (silent >= Waiting::kSilence) waiting.silent.push_back({AddressOf(server), silent});
+  }
+  waiting.for_workers = waiting.for_workers && waiting.silent.empty();
+  waiting.pushed = operation_.gradients != nullptr && operation_.unpushed_chunks == 0;
+  return waiting;
+}
+
 absl::StatusOr<ParameterClient::PushResult> ParameterClient::Await(const WaitLimit& limit) {
   const absl::Duration patience = limit.deadline - SteadyNow();
-  const auto deadline = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return std::max(limit.deadline, operation_.told_to_wait + patience); };
   const auto finished = [this] {
     absl::MutexLock lock(&mu_);
     return FinishedLocked();
@@ -238,9 +268,10 @@ absl::StatusOr<ParameterClient::PushResult> ParameterClient::Await(const WaitLim
     absl::Time until;
     {
       absl::MutexLock lock(&mu_);
-      until = deadline();
+      until = DeadlineLocked(limit, patience);
     }
     events_.ServeUntil(finished, std::min(kTick, until - SteadyNow()));
+    Waiting waiting;
     {
       absl::MutexLock lock(&mu_);
       if (FinishedLocked()) {
@@ -251,13 +282,15 @@ absl::StatusOr<ParameterClient::PushResult> ParameterClient::Await(const WaitLim
         return operation_.result;
       }
       const bool stopped = limit.stopper != nullptr && limit.stopper->stopped();
-      if (stopped || SteadyNow() >= deadline()) {
+      if (stopped || SteadyNow() >= DeadlineLocked(limit, patience)) {
         const std::string unanswered = DescribeUnansweredLocked();
         ClearLocked();
         if (stopped) return absl::CancelledError(absl::StrCat("stopped; ", unanswered));
         return absl::DeadlineExceededError(unanswered);
       }
+      if (limit.told) waiting = WaitingLocked(SteadyNow());
     }
+    if (limit.told) limit.told(waiting);
     ReopenSilentStreams(SteadyNow());
   }
 }
@@ -323,6 +356,7 @@ bool ParameterClient::NextRequest(size_t index, grpc::ByteBuffer* request) {
   }
   *request = EncodeLocked(next);
   if (queue.in_flight.empty()) queue.last_progress = SteadyNow();
+  if (!queue.owed_since.has_value()) queue.owed_since = SteadyNow();
   queue.in_flight.push_back(std::move(next));
   return true;
 }
@@ -359,6 +393,9 @@ absl::Status ParameterClient::TakeResponse(size_t index, grpc::ByteBuffer* respo
   SAMOVAR_RETURN_IF_ERROR(ParseExchangeResponse(response, plan_.chunks(), &answer_));
   const auto request = std::find_if(queue.in_flight.begin(), queue.in_flight.end(),
                                     [this](const Request& sent) { return sent.sequence == answer_.sequence; });
+  // The oldest request is answered first, as a rule.
+  queue.owed_since.reset();
+  if (queue.in_flight.size() > 1) queue.owed_since = queue.last_progress;
   // An answer to what was abandoned.
   if (request == queue.in_flight.end()) return absl::OkStatus();
   if (answer_.code != 0) {
@@ -371,14 +408,18 @@ absl::Status ParameterClient::TakeResponse(size_t index, grpc::ByteBuffer* respo
   operation_.result.duplicates += answer_.duplicates;
   if (feedback_ != nullptr && operation_.gradients != nullptr && !request->again) {
     for (const uint32_t chunk : request->chunks) {
-      feedback_->Settle(chunk, std::find(answer_.dropped.begin(), answer_.dropped.end(), chunk) == answer_.dropped.end());
+      feedback_->Settle(chunk,
+                        std::find(answer_.dropped.begin(), answer_.dropped.end(), chunk) == answer_.dropped.end());
     }
+  }
+  if (operation_.gradients != nullptr && !request->again) {
+    operation_.unpushed_chunks -= static_cast<uint32_t>(request->chunks.size());
   }
   if (answer_.not_yet) {
     if (!operation_.head.waits && operation_.squares.empty()) {
       return absl::DataLossError("the answer says to wait where nothing was to wait for");
     }
-    operation_.told_to_wait = queue.last_progress;
+    queue.told_to_wait = queue.last_progress;
     queue.ready_again.insert(queue.ready_again.end(), request->chunks.begin(), request->chunks.end());
     queue.in_flight.erase(request);
     return absl::OkStatus();
@@ -413,12 +454,13 @@ absl::Status ParameterClient::CheckWeightsLocked(const Request& request) const {
     const ExchangeAnswer::Weights& weights = answer_.weights[i];
     const v1::Encoding encoding = operation_.head.pull_encoding;
     if (weights.chunk != request.chunks[i] || weights.encoding != encoding) {
-      return absl::DataLossError(absl::StrCat("the answer carries chunk ", weights.chunk, " in encoding ", weights.encoding,
-                                              " where chunk ", request.chunks[i], " in ", EncodingName(encoding), " was asked for"));
+      return absl::DataLossError(absl::StrCat("the answer carries chunk ", weights.chunk, " in encoding ",
+                                              weights.encoding, " where chunk ", request.chunks[i], " in ",
+                                              EncodingName(encoding), " was asked for"));
     }
     if (static_cast<uint64_t>(weights.payload_bytes) != EncodedBytes(encoding, plan_.size(weights.chunk))) {
-      return absl::DataLossError(absl::StrCat("chunk ", weights.chunk, " has ", weights.payload_bytes, " bytes instead of ",
-                                              plan_.size(weights.chunk) * sizeof(float)));
+      return absl::DataLossError(absl::StrCat("chunk ", weights.chunk, " has ", weights.payload_bytes,
+                                              " bytes instead of ", plan_.size(weights.chunk) * sizeof(float)));
     }
   }
   return absl::OkStatus();

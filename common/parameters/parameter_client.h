@@ -1,14 +1,14 @@
-// ParameterClient pulls and pushes one job's parameters: a few long-lived streams to each of the job's servers, each on a
-// connection of its own, that the chunks are dealt to.
+// ParameterClient pulls and pushes one job's parameters: a few long-lived streams to each of the job's servers, each on
+// a connection of its own, that the chunks are dealt to.
 //
 //   client->Pull(weights, limit);                              // weights of all chunks
 //   client->StartPush(t, epoch, gradients, weights);           // gradients of iteration t; weights: fused with a pull
 //   net->Backward([&](begin, end) { client->Ready(begin, end); });  // chunks leave as soon as they are complete
 //   client->AwaitPush(limit);                                  // all chunks have iteration t, weights are the new ones
 //
-// Several requests are under way at a time, each of at most kRequestBytes or one chunk. A stream that breaks, a server that
-// is not there (yet) or is overloaded is tried again with growing delays until the caller's limit; what was sent and not
-// answered is sent again, which is safe: a chunk applies an iteration once.
+// Several requests are under way at a time, each of at most kRequestBytes or one chunk. A stream that breaks, a server
+// that is not there (yet) or is overloaded is tried again with growing delays until the caller's limit; what was sent
+// and not answered is sent again, which is safe: a chunk applies an iteration once.
 //
 // A pull may have to wait for other workers' iterations. The server says so every few seconds, and is asked again; such
 // requests are counted apart from the others under way, so that no push stands behind them.
@@ -22,6 +22,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -31,23 +32,14 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
-#include "common/base/stopper.h"
 #include "common/model/chunk_plan.h"
-#include "common/parameters/event_queue.h"
 #include "common/parameters/error_feedback.h"
+#include "common/parameters/event_queue.h"
 #include "common/parameters/exchange_codec.h"
 #include "common/parameters/server_stream.h"
+#include "common/parameters/wait_limit.h"
 
 namespace samovar {
-
-// How long a call may block.
-struct WaitLimit {
-  // By SteadyNow() (clock.h). Whenever a server answers that a pull has to wait for other workers, the time until the
-  // deadline begins anew.
-  absl::Time deadline = absl::InfiniteFuture();
-  // Ends the wait within a tenth of a second. May be null.
-  const Stopper* stopper = nullptr;
-};
 
 // Which weights a pull is to bring; by default those that there are.
 struct PulledWeights {
@@ -74,8 +66,8 @@ class ParameterClient final : private ServerStream::Owner {
     uint32_t chunk_elements = 0;
     // Chunk c is at servers[c modulo their number], "host:port".
     std::vector<std::string> servers;
-    // Connections to each server, at most kMaxChannels; 0: one for each kBytesPerChannel of its share of the model, and no
-    // more than four.
+    // Connections to each server, at most kMaxChannels; 0: one for each kBytesPerChannel of its share of the model, and
+    // no more than four.
     uint32_t channels = 0;
     // A server that owes an answer and has sent none for so long is taken for hung: its stream is opened anew.
     absl::Duration answer_timeout = absl::Seconds(30);
@@ -89,13 +81,15 @@ class ParameterClient final : private ServerStream::Owner {
     std::vector<FloatRange> whole = {};
   };
 
-  // How many of the pushed chunks were applied by the pushes that were answered, and how many had the iteration already.
+  // How many of the pushed chunks were applied by the pushes that were answered, and how many had the iteration
+  // already.
   struct PushResult {
     uint32_t applied = 0;
     uint32_t duplicates = 0;
   };
 
-  // INVALID_ARGUMENT: no servers, or a chunk size, an encoding or a number of channels that is not one. Does not connect: the first operation does.
+  // INVALID_ARGUMENT: no servers, or a chunk size, an encoding or a number of channels that is not one. Does not
+  // connect: the first operation does.
   static absl::StatusOr<std::unique_ptr<ParameterClient>> Create(const Options& options);
   // Abandons what is under way. Does not wait for servers.
   ~ParameterClient() override;
@@ -104,10 +98,9 @@ class ParameterClient final : private ServerStream::Owner {
   uint32_t chunks() const { return plan_.chunks(); }
 
   // All operations block until they are done and return
-  //   DEADLINE_EXCEEDED  the limit's deadline has passed; the message names the servers that are waited for and their last error
-  //   CANCELLED          the limit's stopper was stopped
-  //   DATA_LOSS          a server's answer is garbage
-  //   or a server's own error: NOT_FOUND (the job is not open there), FAILED_PRECONDITION (the epoch is old, or the
+  //   DEADLINE_EXCEEDED  the limit's deadline has passed; the message names the servers that are waited for and their
+  //   last error CANCELLED          the limit's stopper was stopped DATA_LOSS          a server's answer is garbage or
+  //   a server's own error: NOT_FOUND (the job is not open there), FAILED_PRECONDITION (the epoch is old, or the
   //   opening another),
   //   INVALID_ARGUMENT (NaN or infinity in a gradient, say); the message names the server.
   // After an error `weights` hold a mixture. REQUIRES: spans of elements() floats.
@@ -116,16 +109,17 @@ class ParameterClient final : private ServerStream::Owner {
   absl::Status Pull(std::span<float> weights, const WaitLimit& limit, const PulledWeights& which = {});
   // The copy that was frozen, or written as a snapshot, under the name of `iteration`.
   absl::Status PullFrozen(uint64_t iteration, std::span<float> weights, const WaitLimit& limit);
-  // Of the same copy: the solver's history, vector 1 or 2. INVALID_ARGUMENT: the solver does not keep so many. Returns the
-  // smallest number of updates that a chunk of the copy holds.
-  absl::StatusOr<uint64_t> PullHistory(uint64_t iteration, uint32_t vector, std::span<float> values, const WaitLimit& limit);
+  // Of the same copy: the solver's history, vector 1 or 2. INVALID_ARGUMENT: the solver does not keep so many. Returns
+  // the smallest number of updates that a chunk of the copy holds.
+  absl::StatusOr<uint64_t> PullHistory(uint64_t iteration, uint32_t vector, std::span<float> values,
+                                       const WaitLimit& limit);
 
-  // Begins a push; an earlier one that was not awaited is abandoned. With weights (else an empty span) each chunk's new weights
-  // are written there when the server has applied its gradient, which may be any time after Ready() has covered it.
-  // Both spans stay valid until AwaitPush or AbandonPush has returned. Staleness is counted from the last pull of either kind.
-  // `which`: of the new weights. `part`: what the gradients are of an iteration that comes in parts. `in_full`: nothing of the gradients,
-  // and of what was kept of those before, is kept back. `iterations`: how many the push is of; then the gradients are a displacement, as
-  // ExchangeRequest.iterations says.
+  // Begins a push; an earlier one that was not awaited is abandoned. With weights (else an empty span) each chunk's new
+  // weights are written there when the server has applied its gradient, which may be any time after Ready() has covered
+  // it. Both spans stay valid until AwaitPush or AbandonPush has returned. Staleness is counted from the last pull of
+  // either kind. `which`: of the new weights. `part`: what the gradients are of an iteration that comes in parts.
+  // `in_full`: nothing of the gradients, and of what was kept of those before, is kept back. `iterations`: how many the
+  // push is of; then the gradients are a displacement, as ExchangeRequest.iterations says.
   void StartPush(uint64_t iteration, uint64_t epoch, std::span<const float> gradients, std::span<float> weights,
                  const PulledWeights& which = {}, uint32_t part = 0, bool in_full = false, uint32_t iterations = 1);
   // The gradients [begin, end) are final; each float is to be covered once. May send. Never waits for an answer.
@@ -138,17 +132,19 @@ class ParameterClient final : private ServerStream::Owner {
   // Whether pushes keep something back, and the L2 norm of what is kept.
   bool keeps_residual() const { return options_.encoding == v1::ENCODING_SPARSE; }
   double ResidualNorm() const ABSL_LOCKS_EXCLUDED(mu_);
-  // What is kept goes from a client that is not used any more to the one that follows it, of the same chunks, ratio and statistics. Null:
-  // pushes keep nothing back. REQUIRES, of AdoptResidual: not null, and keeps_residual()
+  // What is kept goes from a client that is not used any more to the one that follows it, of the same chunks, ratio and
+  // statistics. Null: pushes keep nothing back. REQUIRES, of AdoptResidual: not null, and keeps_residual()
   std::unique_ptr<ErrorFeedback> ReleaseResidual() ABSL_LOCKS_EXCLUDED(mu_);
   void AdoptResidual(std::unique_ptr<ErrorFeedback> residual) ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Both for a job that its servers clip (ExchangeRequest.squares), when a part of iteration `iteration` has been pushed.
-  // The sums of squares of its gradient, in the order of the flat vector; waits for the parts of other workers. Empty: all chunks have
-  // applied the iteration, and some have all parts of the next.
+  // Both for a job that its servers clip (ExchangeRequest.squares), when a part of iteration `iteration` has been
+  // pushed. The sums of squares of its gradient, in the order of the flat vector; waits for the parts of other workers.
+  // Empty: all chunks have applied the iteration, and some have all parts of the next.
   absl::StatusOr<std::vector<double>> PullSquares(uint64_t iteration, const WaitLimit& limit);
-  // Has the iteration applied, as a gradient of this norm, where it is not, and pulls the weights that hold it and none beyond.
-  absl::Status ApplyAndPull(uint64_t iteration, uint64_t epoch, double norm, std::span<float> weights, const WaitLimit& limit);
+  // Has the iteration applied, as a gradient of this norm, where it is not, and pulls the weights that hold it and none
+  // beyond.
+  absl::Status ApplyAndPull(uint64_t iteration, uint64_t epoch, double norm, std::span<float> weights,
+                            const WaitLimit& limit);
 
  private:
   // What all servers are asked at present.
@@ -160,13 +156,14 @@ class ParameterClient final : private ServerStream::Owner {
     // Of each chunk. Empty: they are not asked for.
     std::vector<std::vector<double>> squares;
     uint32_t unfinished_chunks = 0;
+    // Chunks whose gradients no server has acknowledged yet.
+    uint32_t unpushed_chunks = 0;
+    absl::Time begun;
     PushResult result;
     // The smallest number of updates in a chunk that came back.
     uint64_t lowest_version = UINT64_MAX;
     // The first error that repeating would not cure.
     absl::Status error;
-    // When a server last said that a pull has to wait.
-    absl::Time told_to_wait = absl::InfinitePast();
   };
   struct Request {
     uint64_t sequence = 0;
@@ -182,7 +179,13 @@ class ParameterClient final : private ServerStream::Owner {
     std::vector<Request> in_flight;
     // When an answer came, or the first request after a time of rest was sent.
     absl::Time last_progress;
+    // Since when the server owes an answer, whether or not somebody still waits for it.
+    std::optional<absl::Time> owed_since;
+    // When the server last said that a pull has to wait.
+    absl::Time told_to_wait = absl::InfinitePast();
     absl::Status last_error;
+
+    bool outstanding() const { return !ready.empty() || !ready_again.empty() || !in_flight.empty(); }
   };
 
   ParameterClient(const Options& options, const ChunkPlan& plan);
@@ -204,6 +207,9 @@ class ParameterClient final : private ServerStream::Owner {
   // The chunks that the next request is to be made of; null if there is none to be sent now.
   std::deque<uint32_t>* NextChunksLocked(StreamQueue* queue) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool FinishedLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The earliest of what `limit` gives the servers that owe answers.
+  absl::Time DeadlineLocked(const WaitLimit& limit, absl::Duration patience) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  Waiting WaitingLocked(absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void ClearLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   grpc::ByteBuffer EncodeLocked(const Request& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Whether the answer carries exactly the weights, or squares, that the request asked for.
@@ -214,8 +220,8 @@ class ParameterClient final : private ServerStream::Owner {
 
   const Options options_;
   const ChunkPlan plan_;
-  // Constant after construction. Stream i is to server i modulo their number, and has the chunks that are i modulo the number of
-  // streams.
+  // Constant after construction. Stream i is to server i modulo their number, and has the chunks that are i modulo the
+  // number of streams.
   std::vector<std::unique_ptr<ServerStream>> streams_;
 
   mutable absl::Mutex mu_;

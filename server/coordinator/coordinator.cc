@@ -107,7 +107,8 @@ void Coordinator::GiveUpSilent() {
       for (const std::shared_ptr<Job>& job : queue_->All()) job->ReleaseWorker(worker.id, news);
       shares_.Leave(worker.id, now);
     }
-    for (const std::shared_ptr<Job>& job : queue_->Running()) job->Expire(now);
+    const auto name_of = [this](uint64_t worker) ABSL_NO_THREAD_SAFETY_ANALYSIS { return NameOfLocked(worker); };
+    for (const std::shared_ptr<Job>& job : queue_->Running()) job->Expire(now, name_of);
   }
 }
 
@@ -133,6 +134,11 @@ v1::JoinResponse Coordinator::Join(const v1::JoinRequest& request) {
   return response;
 }
 
+std::string Coordinator::NameOfLocked(uint64_t worker) const {
+  const auto member = members_.workers().find(worker);
+  return member == members_.workers().end() ? absl::StrCat(worker) : member->second.description.name();
+}
+
 absl::Status Coordinator::HearLocked(uint64_t worker, const v1::WorkerReport& report, absl::Time now) {
   Membership::Worker* member = members_.Touch(worker, now);
   if (member == nullptr) return UnknownWorker(worker);
@@ -151,7 +157,13 @@ absl::Status Coordinator::HearLocked(uint64_t worker, const v1::WorkerReport& re
 
 absl::StatusOr<v1::HeartbeatResponse> Coordinator::Heartbeat(const v1::HeartbeatRequest& request) {
   absl::MutexLock lock(&mu_);
-  SAMOVAR_RETURN_IF_ERROR(HearLocked(request.worker_id(), request.report(), SteadyNow()));
+  const absl::Time now = SteadyNow();
+  SAMOVAR_RETURN_IF_ERROR(HearLocked(request.worker_id(), request.report(), now));
+  const std::string name = NameOfLocked(request.worker_id());
+  for (const std::shared_ptr<Job>& job : queue_->Running()) {
+    const bool waits = request.wait().job_id() == job->id();
+    job->TakeWait(request.worker_id(), name, waits ? request.wait() : v1::WorkerWait(), now);
+  }
   v1::HeartbeatResponse response;
   for (const std::shared_ptr<Job>& job : queue_->All()) {
     for (uint64_t lease : job->TakeRevoked(request.worker_id())) response.add_revoked_leases(lease);

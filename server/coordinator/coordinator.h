@@ -91,6 +91,8 @@ class Coordinator {
 
   ClusterView View() const;
   void GiveUpSilent();
+  // Of a worker; its number if it has gone.
+  std::string NameOfLocked(uint64_t worker) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Takes a worker's report and renews its leases. NOT_FOUND: the worker is not known.
   absl::Status HearLocked(uint64_t worker, const v1::WorkerReport& report, absl::Time now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

@@ -429,6 +429,7 @@ v1::JobStatus Job::StatusLocked(absl::Time now) const {
   status.set_job_id(id());
   status.set_state(state_);
   status.set_cause(cause_.empty() ? HeldBackText() : cause_);
+  if (status.cause().empty()) status.set_cause(SilenceText(now));
   status.set_max_iter(max_iter());
   status.set_mode(spec_.mode());
   status.set_delay(spec_.delay());

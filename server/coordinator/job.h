@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -16,6 +17,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
@@ -25,6 +27,7 @@
 #include "samovar/v1/job_record.pb.h"
 #include "server/coordinator/event_log.h"
 #include "server/coordinator/job_figures.h"
+#include "server/coordinator/silent_links.h"
 #include "server/coordinator/test_pass.h"
 #include "server/coordinator/train_leases.h"
 
@@ -132,11 +135,14 @@ class Job {
   // Takes the part of the report that is about this job. Returns the number of iterations that were not known as done.
   uint64_t Report(uint64_t worker, const std::string& worker_name, const v1::WorkerReport& report, absl::Time now);
   void Renew(uint64_t worker, absl::Time now);
+  // What the worker, called `name`, says that it waits for.
+  void TakeWait(uint64_t worker, const std::string& name, const v1::WorkerWait& wait, absl::Time now);
   // The worker is gone; `news` says who it was and why, for the log.
   void ReleaseWorker(uint64_t worker, const std::string& news = "");
   // The worker lives, and has gone over to another job. It holds no lease.
   void WorkerWentOver(uint64_t worker);
-  void Expire(absl::Time now);
+  // Takes back leases that ran out, or that others wait for. `name_of`: of a worker.
+  void Expire(absl::Time now, absl::FunctionRef<std::string(uint64_t)> name_of);
   // Leases that the worker should stop working on.
   std::vector<uint64_t> TakeRevoked(uint64_t worker);
   // Whether the lease is one that the worker should be working on.
@@ -191,6 +197,9 @@ class Job {
   std::optional<Checkpoint> TakeableCheckpoint() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Whether a further snapshot would be one too many that the client has not fetched.
   bool IsHeldBack(const Checkpoint& due) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void TellLate(uint64_t worker, const std::string& name, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // What holds the job up, if no iteration has been done for some seconds.
+  std::string SilenceText(absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Empty: it is not.
   std::string HeldBackText() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // It will not be due again, unless the job goes back.
@@ -260,6 +269,11 @@ class Job {
   uint64_t test_speculative_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t test_speculative_wasted_ ABSL_GUARDED_BY(mu_) = 0;
 
+  SilentLinks silent_links_ ABSL_GUARDED_BY(mu_);
+  // Workers that were found late, and have not said since what they wait for: when.
+  std::map<uint64_t, absl::Time> late_ ABSL_GUARDED_BY(mu_);
+  // When an iteration was last done.
+  absl::Time advanced_ ABSL_GUARDED_BY(mu_) = absl::InfinitePast();
   int failures_in_a_row_ ABSL_GUARDED_BY(mu_) = 0;
   absl::Time first_failure_ ABSL_GUARDED_BY(mu_);
   // The part of the status that is not computed when it is asked for.

@@ -10,10 +10,14 @@
 namespace samovar {
 namespace {
 
-// Failures of workers, with no iteration or test done in between, after which the job fails; not before some time has passed, in
-// which a server that was restarted is heard of: many workers fail at once then.
+// Failures of workers, with no iteration or test done in between, after which the job fails; not before some time has
+// passed, in which a server that was restarted is heard of: many workers fail at once then.
 constexpr int kMaxFailuresInARow = 20;
 constexpr absl::Duration kFailurePatience = absl::Seconds(15);
+// A late worker says why with its next heartbeat; if it does not within this time, that it is late is told without.
+constexpr absl::Duration kLateNews = absl::Seconds(2);
+// A job of which no iteration was done for so long says what it waits for.
+constexpr absl::Duration kStandstill = absl::Seconds(3);
 
 }  // namespace
 
@@ -55,6 +59,7 @@ uint64_t Job::TakeTrainResults(uint64_t worker, const v1::WorkerReport& report, 
     if (!skipped.empty()) TakeSkipped(result.iteration(), Printable(skipped));
   }
   if (new_iterations == 0) return 0;
+  advanced_ = now;
   progress_.CountDone(leases_->done().size(), now);
   progress_.Advance(leases_->done().watermark(), now);
   return new_iterations;
@@ -119,6 +124,27 @@ void Job::Renew(uint64_t worker, absl::Time now) {
   for (TestPass& pass : passes_) pass.Renew(worker, now);
 }
 
+void Job::TakeWait(uint64_t worker, const std::string& name, const v1::WorkerWait& wait, absl::Time now) {
+  absl::MutexLock lock(&mu_);
+  if (state_ != v1::JOB_STATE_RUNNING) return;
+  if (wait.for_workers()) leases_->Waits(worker, now);
+  for (const std::string& news : silent_links_.Take(worker, name, wait, plan_.servers, now)) {
+    Note(v1::JobEvent::KIND_WORKER, news);
+  }
+  if (late_.erase(worker) != 0) TellLate(worker, name, now);
+}
+
+void Job::TellLate(uint64_t worker, const std::string& name, absl::Time now) {
+  const std::string silence = silent_links_.TextOf(worker, now);
+  AddNoticeLocked(absl::StrCat("worker ", name, " is late", silence.empty() ? "" : absl::StrCat(": ", silence),
+                               "; others do its share"));
+}
+
+std::string Job::SilenceText(absl::Time now) const {
+  const bool stands = state_ == v1::JOB_STATE_RUNNING && now - std::max(advanced_, started_) > kStandstill;
+  return stands ? silent_links_.Text(now) : "";
+}
+
 void Job::ReleaseWorker(uint64_t worker, const std::string& news) {
   absl::MutexLock lock(&mu_);
   if (leases_ == nullptr) return;
@@ -127,6 +153,8 @@ void Job::ReleaseWorker(uint64_t worker, const std::string& news) {
     Note(v1::JobEvent::KIND_WORKER, absl::StrCat(news, "; others get what it held: ", absl::StrJoin(held, ", ")));
   }
   leases_->ReleaseWorker(worker);
+  silent_links_.Forget(worker);
+  late_.erase(worker);
   for (TestPass& pass : passes_) test_releases_ += static_cast<uint64_t>(pass.ReleaseWorker(worker));
   Changed();
 }
@@ -137,17 +165,26 @@ void Job::WorkerWentOver(uint64_t worker) {
   if (leases_ != nullptr && OrderedParts(spec_) > 0) leases_->ReleaseWorker(worker);
 }
 
-void Job::Expire(absl::Time now) {
+void Job::Expire(absl::Time now, absl::FunctionRef<std::string(uint64_t)> name_of) {
   absl::MutexLock lock(&mu_);
   if (state_ != v1::JOB_STATE_RUNNING) return;
   const uint64_t before = leases_->releases() + test_releases_;
   leases_->Expire(now);
   const absl::Duration term = TrainLeases::Options().term;
   for (TestPass& pass : passes_) test_releases_ += static_cast<uint64_t>(pass.Expire(term, now));
+  for (uint64_t worker : leases_->TakeLate()) late_.emplace(worker, now);
+  for (auto late = late_.begin(); late != late_.end();) {
+    if (now - late->second < kLateNews) {
+      ++late;
+      continue;
+    }
+    TellLate(late->first, name_of(late->first), now);
+    late = late_.erase(late);
+  }
   const uint64_t expired = leases_->releases() + test_releases_ - before;
   if (expired == 0) return;
-  Note(v1::JobEvent::KIND_LEASE, absl::StrCat(expired, expired == 1 ? " lease" : " leases",
-                                              " ended with work undone; others get it"));
+  Note(v1::JobEvent::KIND_LEASE,
+       absl::StrCat(expired, expired == 1 ? " lease" : " leases", " ended with work undone; others get it"));
 }
 
 std::vector<uint64_t> Job::TakeRevoked(uint64_t worker) {

@@ -9,9 +9,7 @@ LeaseTable::LeaseTable(const Options& options, Ledger done) : options_(options),
   if (options_.schedule.has_value()) affinity_.emplace();
 }
 
-uint64_t LeaseTable::End() const {
-  return std::min({options_.max_iter, done_.watermark() + options_.window, limit_});
-}
+uint64_t LeaseTable::End() const { return std::min({options_.max_iter, done_.watermark() + options_.window, limit_}); }
 
 uint64_t LeaseTable::LengthFor(uint64_t worker, uint64_t workers) const {
   const auto pace = paces_.find(worker);
@@ -55,7 +53,8 @@ IterationRange LeaseTable::FirstFresh(uint64_t begin, uint64_t end, uint64_t len
 }
 
 IterationRange LeaseTable::ChooseBlock(uint64_t worker, uint64_t limit) const {
-  // No further than half the window, or the delay, beyond the lowest: so that comes to its turn before it holds up the others.
+  // No further than half the window, or the delay, beyond the lowest: so that comes to its turn before it holds up the
+  // others.
   const uint64_t reach = std::min(options_.window, options_.delay.value_or(options_.window)) / 2;
   const uint64_t end = std::min(limit, fresh_ + std::max<uint64_t>(1, reach));
   IterationRange best;
@@ -110,7 +109,8 @@ bool LeaseTable::Late(const Entry& entry, absl::Time now) const {
   if (Blocked(LowestUndone(entry))) return false;
   const absl::Duration expected = ExpectedFor(entry.lease.worker);
   // Without anything to compare with, a lease's term is long for an iteration.
-  const absl::Duration patience = expected == absl::ZeroDuration() ? options_.term : std::max(options_.patience, kLateFactor * expected);
+  const absl::Duration patience =
+      expected == absl::ZeroDuration() ? options_.term : std::max(options_.patience, kLateFactor * expected);
   const absl::Time since = options_.delay.has_value() ? std::max(entry.progressed, advanced_) : entry.progressed;
   return now - since > patience;
 }
@@ -130,7 +130,8 @@ std::optional<IterationRange> LeaseTable::TakeLate(uint64_t worker, uint64_t len
       IterationRange range{left.begin, left.begin};
       while (range.begin < left.end && InGoodHands(range.begin, worker, now)) ++range.begin;
       range.end = range.begin;
-      while (range.end < left.end && range.end - range.begin < length && !InGoodHands(range.end, worker, now)) ++range.end;
+      while (range.end < left.end && range.end - range.begin < length && !InGoodHands(range.end, worker, now))
+        ++range.end;
       if (range.begin == range.end || (lowest.has_value() && lowest->begin <= range.begin)) continue;
       lowest = range;
     }
@@ -138,7 +139,16 @@ std::optional<IterationRange> LeaseTable::TakeLate(uint64_t worker, uint64_t len
   return lowest;
 }
 
+bool LeaseTable::LeftOut(uint64_t worker, absl::Time now) const {
+  if (!suspects_.Rests(worker, now)) return false;
+  return std::any_of(leases_.begin(), leases_.end(), [&](const auto& entry) {
+    const uint64_t other = entry.second.lease.worker;
+    return other != worker && !suspects_.Rests(other, now);
+  });
+}
+
 std::optional<TrainLeases::Lease> LeaseTable::Acquire(uint64_t worker, uint64_t workers, absl::Time now) {
+  if (LeftOut(worker, now)) return std::nullopt;
   const uint64_t length = LengthFor(worker, workers);
   // What would only be waited with is no better than nothing.
   const bool waits = Blocked(returned_.empty() ? fresh_ : std::min(fresh_, *returned_.begin()));
@@ -150,7 +160,7 @@ std::optional<TrainLeases::Lease> LeaseTable::Acquire(uint64_t worker, uint64_t 
   if (!range.has_value()) return std::nullopt;
   if (late.has_value()) speculative_ += late->end - late->begin;
   const Lease lease{next_id_++, worker, *range, {}};
-  leases_[lease.id] = Entry{lease, now, now, late.has_value()};
+  leases_[lease.id] = Entry{lease, now, now, now, late.has_value()};
   if (affinity_.has_value()) affinity_->Had(worker, options_.schedule->PartitionOf(range->begin));
   return lease;
 }
@@ -180,6 +190,7 @@ TrainLeases::News LeaseTable::Complete(uint64_t worker, uint64_t t, uint32_t par
     if (entry->second.speculative && entry->second.lease.worker != worker) ++speculative_wasted_;
     if (Finished(entry->second)) {
       if (entry->second.lease.worker != worker) revoked_[entry->second.lease.worker].push_back(entry->first);
+      if (entry->second.lease.worker == worker) suspects_.Clear(worker, entry->second.granted);
       entry = leases_.erase(entry);
     } else {
       ++entry;
@@ -229,6 +240,7 @@ void LeaseTable::ReleaseWorker(uint64_t worker) {
   RevokeBlocked();
   paces_.erase(worker);
   revoked_.erase(worker);
+  suspects_.Clear(worker);
   if (affinity_.has_value()) affinity_->Forget(worker);
 }
 
@@ -237,10 +249,14 @@ void LeaseTable::RevokeAll() {
 }
 
 void LeaseTable::Expire(absl::Time now) {
+  bool stalled = false;
   for (auto entry = leases_.begin(); entry != leases_.end();) {
-    const bool expired = now - entry->second.renewed > options_.term || now - entry->second.progressed > options_.stall;
+    const bool stalls = now - entry->second.progressed > options_.stall;
+    stalled = stalled || stalls;
+    const bool expired = stalls || now - entry->second.renewed > options_.term;
     entry = expired ? EndLease(entry, /*revoke=*/true) : std::next(entry);
   }
+  if (stalled) options_.stall *= 2;
   RevokeBlocked();
   RelieveLate(now);
 }
@@ -249,15 +265,18 @@ void LeaseTable::RelieveLate(absl::Time now) {
   if (!options_.delay.has_value()) return;
   const uint64_t lowest = done_.watermark();
   for (auto& [id, entry] : leases_) {
-    if (LowestUndone(entry) != lowest || entry.relieved || !Late(entry, now) || InGoodHands(lowest, /*worker=*/0, now)) continue;
+    if (LowestUndone(entry) != lowest || entry.relieved || !Late(entry, now) || InGoodHands(lowest, /*worker=*/0, now))
+      continue;
     // Of those that wait, the one whose turn is last.
     auto waiting = leases_.end();
     for (auto other = leases_.begin(); other != leases_.end(); ++other) {
       if (other->second.lease.worker == entry.lease.worker || !Blocked(LowestUndone(other->second))) continue;
-      if (waiting == leases_.end() || other->second.lease.range.begin > waiting->second.lease.range.begin) waiting = other;
+      if (waiting == leases_.end() || other->second.lease.range.begin > waiting->second.lease.range.begin)
+        waiting = other;
     }
     if (waiting == leases_.end()) continue;
     entry.relieved = true;
+    if (suspects_.Add(entry.lease.worker, now)) late_.push_back(entry.lease.worker);
     EndLease(waiting, /*revoke=*/true);
     return;
   }

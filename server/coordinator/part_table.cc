@@ -40,6 +40,8 @@ PartTable::Entry* PartTable::UnfinishedOf(uint64_t worker) {
 }
 
 std::optional<TrainLeases::Lease> PartTable::Acquire(uint64_t worker, uint64_t, absl::Time now) {
+  const bool others = crew_.size() > crew_.count(worker);
+  if (others && UnfinishedOf(worker) == nullptr && suspects_.Rests(worker, now)) return std::nullopt;
   crew_.insert(worker);
   if (Entry* held = UnfinishedOf(worker)) {
     held->doubted = std::min(held->doubted, now);
@@ -80,7 +82,8 @@ TrainLeases::News PartTable::Complete(uint64_t worker, uint64_t t, uint32_t part
   if (t >= options_.max_iter || part >= parts_ || done_.Contains(t)) return News::kNothing;
   std::set<uint32_t>& parts = done_parts_[t];
   if (!parts.insert(part).second) return News::kNothing;
-  if (const auto replaced = replaced_.extract({t, part}); !replaced.empty() && replaced.mapped() == worker) ++speculative_wasted_;
+  if (const auto replaced = replaced_.extract({t, part}); !replaced.empty() && replaced.mapped() == worker)
+    ++speculative_wasted_;
   News news = News::kPart;
   if (parts.size() == parts_) {
     done_parts_.erase(t);
@@ -97,6 +100,7 @@ TrainLeases::News PartTable::Complete(uint64_t worker, uint64_t t, uint32_t part
       continue;
     }
     if (lease.worker != worker) revoked_[lease.worker].push_back(lease.id);
+    if (lease.worker == worker) suspects_.Clear(worker, entry->second.granted);
     entry = leases_.erase(entry);
     changed_ = now;
   }
@@ -119,27 +123,37 @@ void PartTable::ReleaseWorker(uint64_t worker) {
   const bool awaited = crew_.erase(worker) != 0 && !free_.empty();
   if (awaited || UnfinishedOf(worker) != nullptr) Restart();
   revoked_.erase(worker);
+  waiting_.erase(worker);
+  suspects_.Clear(worker);
 }
 
 void PartTable::Expire(absl::Time now) {
-  const bool lost = std::any_of(leases_.begin(), leases_.end(), [&](const auto& entry) {
-    return now - entry.second.renewed > options_.term || now - entry.second.progressed > options_.stall;
-  });
+  const bool stalled = std::any_of(leases_.begin(), leases_.end(),
+                                   [&](const auto& entry) { return now - entry.second.progressed > options_.stall; });
+  if (stalled) options_.stall *= 2;
+  const bool lost = stalled || std::any_of(leases_.begin(), leases_.end(), [&](const auto& entry) {
+                      return now - entry.second.renewed > options_.term;
+                    });
   const bool idle = WaitsForFreeParts(now);
   if (idle) {
     crew_.clear();
     for (const auto& [id, entry] : leases_) crew_.insert(entry.lease.worker);
   }
   if (lost || idle) return Restart();
-  if (const std::set<uint64_t> late = LateWorkers(now); !late.empty()) ReplaceLate(late);
+  if (const std::set<uint64_t> late = LateWorkers(now); !late.empty()) ReplaceLate(late, now);
+}
+
+bool PartTable::WaitsForOthers(uint64_t worker, absl::Time now) const {
+  const auto said = waiting_.find(worker);
+  return said != waiting_.end() && now - said->second <= options_.news;
 }
 
 bool PartTable::HoldsUp(const Entry& entry, uint64_t t) const {
   const Lease& lease = entry.lease;
   if (t < lease.range.begin || t >= lease.range.end) return false;
   const auto done = done_parts_.find(t);
-  return done == done_parts_.end() ||
-         std::any_of(lease.parts.begin(), lease.parts.end(), [&](uint32_t part) { return !done->second.contains(part); });
+  return done == done_parts_.end() || std::any_of(lease.parts.begin(), lease.parts.end(),
+                                                  [&](uint32_t part) { return !done->second.contains(part); });
 }
 
 std::set<uint64_t> PartTable::LateWorkers(absl::Time now) const {
@@ -149,14 +163,14 @@ std::set<uint64_t> PartTable::LateWorkers(absl::Time now) const {
   if (expected == absl::ZeroDuration() || now - advanced_ <= patience) return {};
   std::set<uint64_t> late;
   for (const auto& [id, entry] : leases_) {
-    if (!HoldsUp(entry, done_.watermark())) continue;
+    if (!HoldsUp(entry, done_.watermark()) || WaitsForOthers(entry.lease.worker, now)) continue;
     if (now - entry.granted <= patience) return {};
     late.insert(entry.lease.worker);
   }
   return late.size() < crew_.size() ? late : std::set<uint64_t>();
 }
 
-void PartTable::ReplaceLate(const std::set<uint64_t>& workers) {
+void PartTable::ReplaceLate(const std::set<uint64_t>& workers, absl::Time now) {
   for (const auto& [id, entry] : leases_) {
     if (!workers.contains(entry.lease.worker)) continue;
     for (uint64_t t = entry.lease.range.begin; t < entry.lease.range.end; ++t) {
@@ -168,7 +182,10 @@ void PartTable::ReplaceLate(const std::set<uint64_t>& workers) {
       }
     }
   }
-  for (const uint64_t worker : workers) crew_.erase(worker);
+  for (const uint64_t worker : workers) {
+    crew_.erase(worker);
+    if (suspects_.Add(worker, now)) late_.push_back(worker);
+  }
   Restart();
 }
 

@@ -8,8 +8,8 @@
 // A share is that of a worker among those that ask for work. If one of them does not come for its share, and all others
 // wait for it, everything is dealt anew among those.
 //
-// When all others wait for one worker that is late, everything is dealt anew among them; if it still comes, the parts that it was first
-// with count.
+// When all others wait for one worker that is late, everything is dealt anew among them, and it is left out for a
+// while; if it still comes, the parts that it was first with count.
 //
 // When a lease is lost all others are revoked, for their holders wait for parts that nobody computes; everything that
 // is not done is dealt again, in new rounds. A part that is computed twice is the same to the bit, and chunks drop the
@@ -23,6 +23,7 @@
 #include <utility>
 #include <vector>
 
+#include "server/coordinator/suspects.h"
 #include "server/coordinator/train_leases.h"
 
 namespace samovar {
@@ -35,6 +36,7 @@ class PartTable final : public TrainLeases {
 
   std::optional<Lease> Acquire(uint64_t worker, uint64_t workers, absl::Time now) override;
   void Renew(uint64_t worker, absl::Time now) override;
+  void Waits(uint64_t worker, absl::Time now) override { waiting_[worker] = now; }
   News Complete(uint64_t worker, uint64_t t, uint32_t part, absl::Time now) override;
   void Release(uint64_t lease_id) override;
   void ReleaseWorker(uint64_t worker) override;
@@ -42,6 +44,7 @@ class PartTable final : public TrainLeases {
   void Expire(absl::Time now) override;
   void SetLimit(uint64_t limit) override { limit_ = limit; }
   void AddMissing(const std::vector<IterationRange>& ranges) override;
+  std::vector<uint64_t> TakeLate() override { return std::exchange(late_, {}); }
   std::vector<uint64_t> TakeRevoked(uint64_t worker) override;
   bool Holds(uint64_t worker, uint64_t lease_id) const override;
   std::vector<Lease> LeasesOf(uint64_t worker) const override;
@@ -66,18 +69,20 @@ class PartTable final : public TrainLeases {
   bool BeginRound();
   // Whether parts are left of the newest round, and all others of it are in the hands of workers that wait for them.
   bool WaitsForFreeParts(absl::Time now) const;
-  // The workers that hold up the lowest iteration that is not done, and are late with it; empty if nobody else is there to do it.
+  // The workers that hold up the lowest iteration that is not done, and are late with it; empty if nobody else is there
+  // to do it.
   std::set<uint64_t> LateWorkers(absl::Time now) const;
   bool HoldsUp(const Entry& entry, uint64_t t) const;
   // Deals what they have not done to the others.
-  void ReplaceLate(const std::set<uint64_t>& workers);
+  void ReplaceLate(const std::set<uint64_t>& workers, absl::Time now);
+  bool WaitsForOthers(uint64_t worker, absl::Time now) const;
   // The lease that the worker should still be busy with.
   Entry* UnfinishedOf(uint64_t worker);
   bool Finished(const Lease& lease) const;
   // Drops all leases: what is not done is dealt anew.
   void Restart();
 
-  const Options options_;
+  Options options_;
   const uint32_t parts_;
   Ledger done_;
   // Of iterations that are not done: the parts that are.
@@ -92,6 +97,10 @@ class PartTable final : public TrainLeases {
   std::set<uint64_t> crew_;
   std::map<uint64_t, Entry> leases_;
   std::map<uint64_t, std::vector<uint64_t>> revoked_;
+  // When each worker has last said that it waits for others.
+  std::map<uint64_t, absl::Time> waiting_;
+  Suspects suspects_;
+  std::vector<uint64_t> late_;
   Pace pace_;
   // When an iteration was last done.
   absl::Time advanced_ = absl::InfinitePast();

@@ -28,10 +28,13 @@ class TrainLeases {
     uint64_t window = 1024;
     // A lease that is not renewed for this long goes to another worker.
     absl::Duration term = absl::Seconds(6);
-    // A lease whose iterations do not get done for this long goes to another worker, however alive its holder seems.
+    // A lease whose iterations do not get done for this long goes to another worker, however alive its holder seems; then
+    // the time is doubled, for an iteration may take longer.
     absl::Duration stall = absl::Minutes(10);
     // A holder is not late before this, which is a few heartbeats long: results come with them.
     absl::Duration patience = absl::Seconds(2);
+    // That a worker waits for others is true for so long after it has said so, which it does with each heartbeat.
+    absl::Duration news = absl::Seconds(2);
     // Leases are as long as a worker's pace fills this time, within [1, max_length] iterations.
     absl::Duration target = absl::Seconds(1);
     uint64_t max_length = 64;
@@ -63,6 +66,9 @@ class TrainLeases {
   // The worker lives: its leases run a full term from now.
   virtual void Renew(uint64_t worker, absl::Time now) = 0;
 
+  // The worker waits for what other workers have yet to push: it is not the one that is late.
+  virtual void Waits(uint64_t worker, absl::Time now) = 0;
+
   // Iteration t, or this part of it, is in all chunks, says the worker. `part` is 0 where there are none.
   virtual News Complete(uint64_t worker, uint64_t t, uint32_t part, absl::Time now) = 0;
 
@@ -82,6 +88,10 @@ class TrainLeases {
 
   // These are not done after all.
   virtual void AddMissing(const std::vector<IterationRange>& ranges) = 0;
+
+  // Workers that were found late since the last call, and were not known as such: others do what they held, and they are left
+  // out for a while (suspects.h).
+  virtual std::vector<uint64_t> TakeLate() = 0;
 
   // Leases of this worker that ended without its doing since the last call.
   virtual std::vector<uint64_t> TakeRevoked(uint64_t worker) = 0;

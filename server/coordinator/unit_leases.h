@@ -22,6 +22,7 @@ class UnitLeases final : public TrainLeases {
 
   std::optional<Lease> Acquire(uint64_t worker, uint64_t workers, absl::Time now) override;
   void Renew(uint64_t worker, absl::Time now) override { units_.Renew(worker, now); }
+  void Waits(uint64_t worker, absl::Time now) override { units_.Waits(worker, now); }
   News Complete(uint64_t worker, uint64_t t, uint32_t part, absl::Time now) override;
   void Release(uint64_t lease_id) override { units_.Release(lease_id); }
   void ReleaseWorker(uint64_t worker) override { units_.ReleaseWorker(worker); }
@@ -30,6 +31,7 @@ class UnitLeases final : public TrainLeases {
   // A limit within a unit keeps the whole unit back.
   void SetLimit(uint64_t limit) override { units_.SetLimit(limit / push_every_); }
   void AddMissing(const std::vector<IterationRange>& ranges) override;
+  std::vector<uint64_t> TakeLate() override { return units_.TakeLate(); }
   std::vector<uint64_t> TakeRevoked(uint64_t worker) override { return units_.TakeRevoked(worker); }
   bool Holds(uint64_t worker, uint64_t lease_id) const override { return units_.Holds(worker, lease_id); }
   std::vector<Lease> LeasesOf(uint64_t worker) const override;

@@ -56,7 +56,7 @@ class ChunkStore {
     // Pulls that may wait for chunks to get somewhere; each holds a few hundred bytes meanwhile.
     int max_held_pulls = 4096;
     // How long one may wait.
-    absl::Duration hold = absl::Seconds(2);
+    absl::Duration hold = absl::Seconds(1);
     // The highest epoch that the snapshot store has noted.
     uint64_t epoch = 0;
   };

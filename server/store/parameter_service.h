@@ -42,7 +42,7 @@ class ParameterService final : public AsyncExchangeService {
     int max_in_flight = 16;
     // How long a pull may wait for chunks to get somewhere before it is answered with not_yet, and how many may. A
     // client that is not answered for some time takes the server for hung, so that this must be well below that.
-    absl::Duration hold = absl::Seconds(2);
+    absl::Duration hold = absl::Seconds(1);
     int max_held_pulls = 4096;
   };
 

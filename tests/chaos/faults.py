@@ -31,6 +31,8 @@ WORKERS = ("worker-1", "worker-2")
 # What a fault lasts: long enough that a worker, and that a server, is given up.
 WORKER_CUT_SECONDS = 9
 SERVER_CUT_SECONDS = 14
+# Iterations that the others are to do while a worker is cut off.
+GONE_ON = 50
 ENDED = ("JOB_STATE_SUCCEEDED", "JOB_STATE_FAILED", "JOB_STATE_CANCELLED")
 
 
@@ -80,10 +82,14 @@ class Cluster:
 
     def cut(self, one: str, other: str) -> None:
         """Neither's packets get to the other any more; nobody is told."""
-        for name, peer in ((one, other), (other, one)):
-            self.hosts[name].check("ip", "neigh", "replace", self.hosts[peer].address, "lladdr", "02:00:00:00:00:99", "dev", "eth0",
-                                   "nud", "permanent")
-            self._cut.append([name, self.hosts[peer].address])
+        self.cut_one_way(one, other)
+        self.cut_one_way(other, one)
+
+    def cut_one_way(self, sender: str, receiver: str) -> None:
+        """The sender's packets do not get to the receiver any more; nobody is told."""
+        self.hosts[sender].check("ip", "neigh", "replace", self.hosts[receiver].address, "lladdr", "02:00:00:00:00:99", "dev", "eth0",
+                                 "nud", "permanent")
+        self._cut.append([sender, self.hosts[receiver].address])
 
     def mend(self) -> None:
         for name, address in self._cut:
@@ -189,6 +195,31 @@ def cut_for(one: str, other: str, seconds: float) -> Callable[[Cluster, Watch], 
     return fault
 
 
+def cut_one_way(sender: str, receiver: str) -> Callable[[Cluster, Watch], str]:
+    """Until the status has named who is cut off from whom, and the others have gone on without."""
+    def fault(cluster: Cluster, watch: Watch) -> str:
+        worker, server = sorted((sender, receiver), reverse=True)
+        address = cluster.address(server)
+        cluster.cut_one_way(sender, receiver)
+        named = watch.wait(lambda status: any(f"worker {worker} is late" in notice and f"no answer from server {address}" in notice
+                                              for notice in status["notices"]), "the status names who is cut off")
+        goal = int(named["completed_iterations"]) + GONE_ON
+        watch.wait(lambda status: int(status["completed_iterations"]) >= goal, "the others have gone on")
+        cluster.mend()
+        return ""
+    return fault
+
+
+def cut_crosswise(cluster: Cluster, watch: Watch) -> str:
+    """Each worker from another server, so that none can finish an iteration, until the status has named both."""
+    for worker, server in (("worker-1", "server-1"), ("worker-2", "server-2")):
+        cluster.cut_one_way(worker, server)
+    watch.wait(lambda status: all(f"worker {worker} has had no answer from server {cluster.hosts[server].address}" in status["cause"]
+                                  for worker, server in (("worker-1", "server-1"), ("worker-2", "server-2"))), "the cause names both")
+    cluster.mend()
+    return ""
+
+
 def ask_to_end(name: str) -> Callable[[Cluster, Watch], str]:
     def fault(cluster: Cluster, _: Watch) -> str:
         begin = time.monotonic()
@@ -251,6 +282,10 @@ ROWS = [
      cut_for("server-1", "coordinator", SERVER_CUT_SECONDS), "SUCCEEDED"),
     (f"no network between a worker and a server for {WORKER_CUT_SECONDS} s", "sync", {},
      cut_for("worker-1", "server-1", WORKER_CUT_SECONDS), "SUCCEEDED"),
+    ("no network from a worker to a server", "sync", {}, cut_one_way("worker-1", "server-1"), "SUCCEEDED"),
+    ("no network from a server to a worker", "sync", {}, cut_one_way("server-1", "worker-1"), "SUCCEEDED"),
+    ("no network from a worker to a server", "bounded --delay 2", {}, cut_one_way("worker-1", "server-1"), "SUCCEEDED"),
+    ("no network from each worker to another server", "sync", {}, cut_crosswise, "SUCCEEDED"),
     (f"no network between two servers for {SERVER_CUT_SECONDS} s", "sync", {},
      cut_for("server-1", "server-2", SERVER_CUT_SECONDS), "SUCCEEDED"),
     ("a worker gets SIGTERM, and is started again", "async", {}, ask_to_end("worker-1"), "SUCCEEDED"),

@@ -21,11 +21,13 @@
 namespace samovar {
 namespace {
 
-// Servers that do not answer for so long are reported: the coordinator knows more, and others may reach them. Longer than it
-// takes the coordinator to give up a server.
+// Servers that do not answer for so long are reported: the coordinator knows more, and others may reach them. Longer
+// than it takes the coordinator to give up a server.
 constexpr absl::Duration kServersTimeout = absl::Seconds(60);
 
-WaitLimit LimitFor(const HeldLease& held) { return {SteadyNow() + kServersTimeout, &held.ended}; }
+WaitLimit LimitFor(const HeldLease& held) {
+  return {SteadyNow() + kServersTimeout, &held.ended, [&held](const Waiting& waiting) { held.waiting.Set(waiting); }};
+}
 
 // Adds what a pass reports to the means over an iteration's passes.
 void AddResults(const Net& net, uint32_t passes, v1::TrainResult* result) {
@@ -48,7 +50,8 @@ PulledWeights WeightsFor(const v1::JobSpec& spec, uint64_t t) {
   }
 }
 
-// Near the end of a job a worker's next push may be its last: the last one of each lease that ends within this part of max_iter is in full.
+// Near the end of a job a worker's next push may be its last: the last one of each lease that ends within this part of
+// max_iter is in full.
 constexpr uint64_t kInFullAtEnd = 20;
 
 // What a lease asks for, one after the other: part after part of an iteration, iteration after iteration.
@@ -62,7 +65,8 @@ class Steps {
     bool more_iterations;
   };
 
-  explicit Steps(const v1::WorkLease& lease) : range_(lease.train()), parts_(lease.parts().begin(), lease.parts().end()) {
+  explicit Steps(const v1::WorkLease& lease)
+      : range_(lease.train()), parts_(lease.parts().begin(), lease.parts().end()) {
     // An iteration that is not in parts is its own part 0.
     if (parts_.empty()) parts_.push_back(0);
   }
@@ -106,8 +110,8 @@ class TrainingRun {
   absl::Status RunUnit(uint64_t first, uint64_t count);
   // Steps from this one on that end with a push: 1, or a unit's.
   uint64_t StepsToPush(uint64_t number) const;
-  // All passes of a step, one after the other: its gradient, clipped and averaged unless that is left to the servers. Valid until the
-  // net computes again.
+  // All passes of a step, one after the other: its gradient, clipped and averaged unless that is left to the servers.
+  // Valid until the net computes again.
   absl::StatusOr<std::span<const float>> ComputeWhole(uint64_t number, v1::TrainResult* result);
   v1::TrainResult NewResult(const Steps::Step& step) const;
   // `iterations`: as of StartPush of ParameterClient, ending with the step's.
@@ -117,10 +121,13 @@ class TrainingRun {
   // All gradients are final, and are sent.
   void PushAll(std::span<const float> gradients);
   // Waits for the push that is under way.
-  absl::Status AwaitPush();
-  // The same, if there is one, and hands in its result.
+  absl::Status AwaitPush(const WaitLimit& limit);
+  // The same, if there is one, and hands in its result: as soon as all servers hold the gradients, though the weights
+  // of the next iteration may have to wait for other workers.
   absl::Status EndPush();
-  // Of a job whose servers clip, when all of this worker's parts are pushed: sees to it that they apply iteration t, and pulls.
+  void HandIn();
+  // Of a job whose servers clip, when all of this worker's parts are pushed: sees to it that they apply iteration t,
+  // and pulls.
   absl::Status ApplyClipped(uint64_t t);
 
   const HeldLease& held_;
@@ -149,6 +156,7 @@ absl::Status TrainingRun::RunForward(uint64_t number, uint32_t pass, v1::TrainRe
   Net& net = assignment_.net();
   BatchPrefetcher& batches = assignment_.batches();
   const uint32_t batch = step.part * passes + pass;
+  held_.waiting.Clear();
   SAMOVAR_RETURN_IF_ERROR(FinalIfDamaged(batches.Take(step.t, batch, TopsOf(net, assignment_.spec().train_data()))));
   if (pass + 1 < passes) {
     batches.Start(step.t, batch + 1);
@@ -189,17 +197,27 @@ void TrainingRun::PushAll(std::span<const float> gradients) {
   assignment_.parameters().Ready(0, assignment_.parameters().elements());
 }
 
-absl::Status TrainingRun::AwaitPush() {
-  SAMOVAR_RETURN_IF_ERROR(assignment_.parameters().AwaitPush(LimitFor(held_)).status());
+absl::Status TrainingRun::AwaitPush(const WaitLimit& limit) {
+  SAMOVAR_RETURN_IF_ERROR(assignment_.parameters().AwaitPush(limit).status());
   return sent_.Check();
+}
+
+void TrainingRun::HandIn() {
+  if (!pushed_.has_value()) return;
+  pushed_->set_residual_norm(assignment_.parameters().ResidualNorm());
+  outbox_.Add(*std::move(pushed_));
+  pushed_.reset();
 }
 
 absl::Status TrainingRun::EndPush() {
   if (!pushed_.has_value()) return absl::OkStatus();
-  SAMOVAR_RETURN_IF_ERROR(AwaitPush());
-  pushed_->set_residual_norm(assignment_.parameters().ResidualNorm());
-  outbox_.Add(*std::move(pushed_));
-  pushed_.reset();
+  WaitLimit limit = LimitFor(held_);
+  limit.told = [this](const Waiting& waiting) {
+    held_.waiting.Set(waiting);
+    if (waiting.pushed) HandIn();
+  };
+  SAMOVAR_RETURN_IF_ERROR(AwaitPush(limit));
+  HandIn();
   return absl::OkStatus();
 }
 
@@ -217,7 +235,8 @@ absl::Status TrainingRun::RunAndPushByLayer(uint64_t number, v1::TrainResult* re
   ParameterClient& parameters = assignment_.parameters();
   SAMOVAR_RETURN_IF_ERROR(RunForward(number, /*pass=*/0, result));
   SAMOVAR_RETURN_IF_ERROR(EndPush());
-  // A layer's weights are read for the last time before its gradients are ready, so that new ones may replace them at once.
+  // A layer's weights are read for the last time before its gradients are ready, so that new ones may replace them at
+  // once.
   StartPush(steps_.at(number), net.gradients());
   absl::Status backward = net.Backward([&](uint64_t begin, uint64_t end) {
     const auto gradients = std::span<const float>(net.gradients()).subspan(begin, end - begin);
@@ -233,8 +252,8 @@ absl::Status TrainingRun::RunAndPushByLayer(uint64_t number, v1::TrainResult* re
   return backward;
 }
 
-// Of a solver with iter_size or clip_gradients no gradient is final before all are there. Of a job that skips what is not finite none is
-// sent before all are known to be: chunks are to skip all of an iteration or nothing.
+// Of a solver with iter_size or clip_gradients no gradient is final before all are there. Of a job that skips what is
+// not finite none is sent before all are known to be: chunks are to skip all of an iteration or nothing.
 absl::StatusOr<std::span<const float>> TrainingRun::ComputeWhole(uint64_t number, v1::TrainResult* result) {
   Net& net = assignment_.net();
   const uint32_t passes = assignment_.passes();
@@ -287,12 +306,13 @@ absl::Status TrainingRun::RunUnit(uint64_t first, uint64_t count) {
   for (uint64_t number = first; number < end; ++number) {
     const Steps::Step step = steps_.at(number);
     if (held_.ended.stopped()) return absl::CancelledError("the lease has ended");
-    SAMOVAR_ASSIGN_OR_RETURN(const std::span<const float> gradients, ComputeWhole(number, &results.emplace_back(NewResult(step))));
+    SAMOVAR_ASSIGN_OR_RETURN(const std::span<const float> gradients,
+                             ComputeWhole(number, &results.emplace_back(NewResult(step))));
     local.Step(step.t, gradients, assignment_.net().weights());
   }
   StartPush(steps_.at(end - 1), local.displacement(), static_cast<uint32_t>(count));
   PushAll(local.displacement());
-  SAMOVAR_RETURN_IF_ERROR(AwaitPush());
+  SAMOVAR_RETURN_IF_ERROR(AwaitPush(LimitFor(held_)));
   for (v1::TrainResult& result : results) {
     result.set_residual_norm(assignment_.parameters().ResidualNorm());
     outbox_.Add(std::move(result));
@@ -315,7 +335,7 @@ absl::Status TrainingRun::RunStep(uint64_t number) {
   // With the last part's push come the weights that the next pass needs.
   if (!assignment_.clipped_by_servers()) return EndPush();
   // It is not done before it is applied: whoever reads the ledgers, when all parts are reported, is to find it there.
-  SAMOVAR_RETURN_IF_ERROR(AwaitPush());
+  SAMOVAR_RETURN_IF_ERROR(AwaitPush(LimitFor(held_)));
   SAMOVAR_RETURN_IF_ERROR(ApplyClipped(step.t));
   outbox_.Add(*std::exchange(pushed_, std::nullopt));
   return absl::OkStatus();
@@ -336,7 +356,8 @@ absl::Status TrainingRun::SkipStep(uint64_t number, v1::TrainResult result) {
   result.set_skipped(*finding_);
   outbox_.Add(std::move(result));
   if (step.more_parts || !step.more_iterations) return absl::OkStatus();
-  return assignment_.parameters().Pull(assignment_.net().weights(), LimitFor(held_), WeightsFor(assignment_.spec(), step.t + 1));
+  return assignment_.parameters().Pull(assignment_.net().weights(), LimitFor(held_),
+                                       WeightsFor(assignment_.spec(), step.t + 1));
 }
 
 absl::Status TrainingRun::Run() {
@@ -388,10 +409,19 @@ absl::Status RunTest(const HeldLease& held, Assignment* assignment, Outbox* outb
 
 }  // namespace
 
+void AwaitServers(const HeldLease& held, absl::Time deadline, const Stopper& leaving, Assignment* assignment) {
+  WaitLimit limit = LimitFor(held);
+  limit.deadline = deadline;
+  limit.stopper = &leaving;
+  const absl::Status answered = assignment->parameters().Pull(assignment->net().weights(), limit);
+  if (answered.ok()) held.waiting.Clear();
+}
+
 absl::Status RunLease(const HeldLease& held, const Stopper& leaving, bool check_sent, Assignment* assignment,
                       Outbox* outbox) {
   const v1::WorkLease& lease = held.lease;
-  const bool empty = lease.has_train() ? lease.train().begin() >= lease.train().end() : lease.test().begin() >= lease.test().end();
+  const bool empty =
+      lease.has_train() ? lease.train().begin() >= lease.train().end() : lease.test().begin() >= lease.test().end();
   if (empty) return absl::InvalidArgumentError("the lease has no work in it that this version knows");
   if (lease.has_train()) return RunTraining(held, leaving, check_sent, assignment, outbox);
   const absl::Status tested = RunTest(held, assignment, outbox);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "common/base/stopper.h"
 #include "worker/train/assignment.h"
 #include "worker/train/membership.h"
@@ -18,8 +19,8 @@ namespace samovar {
 //
 // Returns when all is done, or with
 //   CANCELLED                        the lease has ended; what was under way is dropped
-//   INVALID_ARGUMENT, UNIMPLEMENTED  no other worker would fare better: a bad net; a damaged record; or a loss or a gradient is not
-//   finite, and the job
+//   INVALID_ARGUMENT, UNIMPLEMENTED  no other worker would fare better: a bad net; a damaged record; or a loss or a
+//   gradient is not finite, and the job
 //                                    does not say that such iterations are skipped
 //   others                           servers or data cannot be reached
 //
@@ -27,5 +28,10 @@ namespace samovar {
 // OK. `check_sent`: see to it that no gradient is written while it is being sent (sent_spans.h); INTERNAL if one was.
 absl::Status RunLease(const HeldLease& held, const Stopper& leaving, bool check_sent, Assignment* assignment,
                       Outbox* outbox);
+
+// Blocks until all servers of the assignment answer again, `deadline` (by SteadyNow()) has passed, or `leaving` is
+// stopped. The heartbeats tell which server is silent meanwhile. Writes over the net's weights, which the next lease
+// pulls anew.
+void AwaitServers(const HeldLease& held, absl::Time deadline, const Stopper& leaving, Assignment* assignment);
 
 }  // namespace samovar

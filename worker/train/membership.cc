@@ -42,7 +42,8 @@ uint64_t WorkerMembership::worker_id() const {
 absl::Status WorkerMembership::Join() {
   SAMOVAR_ASSIGN_OR_RETURN(const v1::JoinResponse response, client_.Join(self_));
   if (response.worker_id() == 0) {
-    return absl::InternalError(absl::StrCat("coordinator ", client_.address(), ": answered a join without a worker id"));
+    return absl::InternalError(
+        absl::StrCat("coordinator ", client_.address(), ": answered a join without a worker id"));
   }
   {
     absl::MutexLock lock(&mu_);
@@ -133,7 +134,11 @@ void WorkerMembership::SendHeartbeat() {
     absl::MutexLock lock(&mu_);
     if (worker_id_ == 0) return;
     request.set_worker_id(worker_id_);
-    if (held_ != nullptr) request.add_leases(held_->lease.lease_id());
+    if (held_ != nullptr) {
+      request.add_leases(held_->lease.lease_id());
+      *request.mutable_wait() = held_->waiting.Get();
+      request.mutable_wait()->set_job_id(held_->lease.job_id());
+    }
   }
   *request.mutable_report() = outbox_.Take();
   const absl::StatusOr<v1::HeartbeatResponse> response = client_.Heartbeat(request);
@@ -172,7 +177,8 @@ void WorkerMembership::Lost(uint64_t worker_id) {
     worker_id_ = 0;
     if (held_ != nullptr) held_->ended.Stop();
   }
-  LogWarning(absl::StrCat("coordinator ", client_.address(), " does not know worker ", worker_id, " any more; joins again"));
+  LogWarning(
+      absl::StrCat("coordinator ", client_.address(), " does not know worker ", worker_id, " any more; joins again"));
 }
 
 }  // namespace samovar

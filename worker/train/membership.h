@@ -1,5 +1,5 @@
-// WorkerMembership is the worker as its coordinator knows it: joins, keeps itself known by heartbeats, asks for leases, reports
-// what was done, and learns which leases it has lost.
+// WorkerMembership is the worker as its coordinator knows it: joins, keeps itself known by heartbeats, asks for leases,
+// reports what was done, and learns which leases it has lost.
 //
 // Thread safety: Join, AskForLease and Leave on one thread; Stop from any. A thread of its own sends the heartbeats.
 // Lock order: mu_, then those of the outbox and of a lease's stopper; no call is made while it is held.
@@ -21,13 +21,17 @@
 #include "samovar/v1/coordinator.pb.h"
 #include "worker/train/coordinator_client.h"
 #include "worker/train/outbox.h"
+#include "worker/train/wait_note.h"
 
 namespace samovar {
 
-// Work that this worker holds until `ended` is stopped: the lease was revoked, the worker is not known any more, or it stops.
+// Work that this worker holds until `ended` is stopped: the lease was revoked, the worker is not known any more, or it
+// stops.
 struct HeldLease {
   v1::WorkLease lease;
   Stopper ended;
+  // Set by the work, read by the heartbeats.
+  mutable WaitNote waiting;
 };
 
 class WorkerMembership {
@@ -52,8 +56,8 @@ class WorkerMembership {
     std::shared_ptr<HeldLease> lease;
     absl::Duration retry_after;
   };
-  // Reports, and asks for work. The lease before is taken for done. An error may mean that the worker is not joined any more:
-  // the coordinator does not know it, or it has left, since it may hold a lease that it was never told of.
+  // Reports, and asks for work. The lease before is taken for done. An error may mean that the worker is not joined any
+  // more: the coordinator does not know it, or it has left, since it may hold a lease that it was never told of.
   absl::StatusOr<Answer> AskForLease();
 
   // Reports at once instead of with the next heartbeat.

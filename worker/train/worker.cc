@@ -18,6 +18,9 @@ constexpr absl::Duration kFirstRetry = absl::Milliseconds(100);
 constexpr absl::Duration kLongestRetry = absl::Seconds(5);
 constexpr absl::Duration kFirstFailureRest = absl::Milliseconds(500);
 constexpr absl::Duration kLongestFailureRest = absl::Seconds(10);
+// A worker whose lease went to others, because a server did not answer it, asks for no other before the server does, or
+// before this time has passed: its next job may have other servers.
+constexpr absl::Duration kSilentServerPatience = absl::Seconds(30);
 // For the iteration with which a worker gives away what it has kept of its gradients.
 constexpr absl::Duration kFarewell = absl::Seconds(5);
 
@@ -124,6 +127,9 @@ void Worker::Work(const HeldLease& held) {
   }
   if (held.ended.stopped() || stopper_.stopped()) {
     LogDebug(absl::StrCat("job ", lease.job_id(), ": lease ", lease.lease_id(), " was dropped: ", status.message()));
+    // The next lease would end in the same way.
+    if (assignment.ok() && held.waiting.HasSilentServer())
+      AwaitServers(held, SteadyNow() + kSilentServerPatience, stopper_, *assignment);
     return;
   }
   Report(lease, status);

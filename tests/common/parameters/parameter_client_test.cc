@@ -248,7 +248,8 @@ TEST_CASE("a wait ends when its stopper is stopped") {
   std::vector<float> weights(kElements);
   Stopper stopper;
   std::thread stopping([&stopper] { stopper.Stop(); });
-  REQUIRE_STATUS(client->Pull(weights, WaitLimit{absl::InfiniteFuture(), &stopper}), absl::StatusCode::kCancelled, "stopped");
+  REQUIRE_STATUS(client->Pull(weights, WaitLimit{absl::InfiniteFuture(), &stopper}), absl::StatusCode::kCancelled,
+                 "stopped");
   stopping.join();
 }
 
@@ -462,6 +463,45 @@ TEST_CASE("a pull waits for other workers for longer than a server may be silent
   REQUIRE(AllAre(weights, kInitial - kRate));
 }
 
+TEST_CASE("a server that is silent is given no more time by another that says to wait, and is told from it") {
+  TempDir dir;
+  v1::OpenJobRequest job = MakeJob(2);
+  ParameterServer waits(dir.File("0"), job, 0, 0, kShortHold);
+  // Takes requests and never answers.
+  OddServer silent([](const v1::ExchangeRequest&, v1::ExchangeResponse*) { return false; });
+  auto client = MakeClient({waits.address(), silent.address()});
+  std::vector<float> weights(kElements);
+  std::vector<Waiting> told;
+  WaitLimit limit = Within(2 * Waiting::kSilence);
+  limit.told = [&told](const Waiting& waiting) { told.push_back(waiting); };
+  REQUIRE_STATUS(client->Pull(weights, limit, {true, 1}), absl::StatusCode::kDeadlineExceeded, silent.address());
+  REQUIRE(!told.empty());
+  CHECK(told.front().silent.empty());
+  REQUIRE(told.back().silent.size() == 1);
+  CHECK(told.back().silent[0].address == silent.address());
+  CHECK(told.back().silent[0].silent >= Waiting::kSilence);
+  CHECK_FALSE(told.back().for_workers);
+  CHECK_FALSE(told.back().pushed);
+}
+
+TEST_CASE("that all servers hold a push is told while its pull waits for other workers") {
+  TempDir dir;
+  v1::OpenJobRequest job = MakeJob(1);
+  job.set_parts(2);
+  ParameterServer server(dir.File("0"), job, 0, 0, kShortHold);
+  auto client = MakeClient({server.address()});
+  std::vector<float> weights(kElements);
+  const std::vector<float> gradients(kElements, 1.0f);
+  Stopper stopper;
+  WaitLimit limit{absl::InfiniteFuture(), &stopper};
+  limit.told = [&stopper](const Waiting& waiting) {
+    if (waiting.pushed && waiting.for_workers) stopper.Stop();
+  };
+  client->StartPush(0, 1, gradients, weights, {true, 1}, /*part=*/0);
+  client->Ready(0, kElements);
+  REQUIRE_STATUS(client->AwaitPush(limit), absl::StatusCode::kCancelled, "stopped");
+}
+
 TEST_CASE("a wait for other workers ends with its stopper") {
   TempDir dir;
   ParameterServer server(dir.File("0"), MakeJob(1), 0, 0, kShortHold);
@@ -554,7 +594,8 @@ TEST_CASE("clients that carry the squares of a clipped job come to the same norm
     REQUIRE_OK(done[part]);
     for (const double norm : norms[part]) REQUIRE((norm == std::sqrt(static_cast<double>(kElements)) || norm == 0));
     // The limit is a float.
-    for (const float weight : weights[part]) REQUIRE(weight == Approx(kInitial - 0.5f * kRate * kIterations).epsilon(1e-6));
+    for (const float weight : weights[part])
+      REQUIRE(weight == Approx(kInitial - 0.5f * kRate * kIterations).epsilon(1e-6));
   }
   REQUIRE(weights[0] == weights[1]);
 }

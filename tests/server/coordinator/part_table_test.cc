@@ -281,6 +281,73 @@ TEST_CASE("when all others wait for a late worker, everything is dealt anew amon
   CHECK(table.done().watermark() == t + 1);
 }
 
+TEST_CASE("who waits for others is not late with them, though all of its parts count as undone") {
+  PartTable table = TableOf(100, 2);
+  const double time = TrainTogether(&table, 4);
+  const auto anna = table.Acquire(kAnna, 2, At(time));
+  const auto boris = table.Acquire(kBoris, 2, At(time));
+  for (double when = time; when < time + 4; when += 0.5) {
+    for (const uint64_t worker : {kAnna, kBoris}) table.Renew(worker, At(when));
+    table.Waits(kAnna, At(when));
+    table.Expire(At(when));
+  }
+  CHECK_FALSE(table.Holds(kBoris, boris->id));
+  CHECK(table.TakeLate() == std::vector<uint64_t>{kBoris});
+  CHECK(table.TakeLate().empty());
+  CHECK(table.Acquire(kAnna, 2, At(time + 4))->parts == Parts{0, 1});
+  CHECK_FALSE(table.Holds(kAnna, anna->id));
+}
+
+TEST_CASE("a worker that is late again and again is left out for longer and longer, but not when it is the only one") {
+  PartTable table = TableOf(1000000, 2);
+  double time = TrainTogether(&table, 4);
+  const double begin = time;
+  int idle = 0;
+  // Boris can do nothing, and asks for work all the time; Anna does all that she is given within a tenth of a second.
+  while (time < begin + 100) {
+    table.Acquire(kBoris, 2, At(time));
+    const auto anna = table.Acquire(kAnna, 2, At(time));
+    idle += anna.has_value() ? 0 : 1;
+    time += 0.1;
+    for (const uint64_t worker : {kAnna, kBoris}) table.Renew(worker, At(time));
+    if (anna.has_value()) CompleteAll(&table, *anna, At(time));
+    table.TakeRevoked(kBoris);
+    table.Expire(At(time));
+  }
+  // Some two seconds are lost each time that Boris is given a share: after 2, 4, 8, 16, 32 s.
+  CHECK(table.speculative() > 0);
+  CHECK(idle > 0);
+  CHECK(idle < 200);
+  table.ReleaseWorker(kAnna);
+  // One that holds a lease is asked twice whether it knows of it.
+  table.Acquire(kBoris, 1, At(time));
+  CHECK(table.Acquire(kBoris, 1, At(time + 1.5)).has_value());
+}
+
+TEST_CASE("an iteration may take longer than a lease may stall: the time is doubled each time") {
+  PartTable table = TableOf(100, 1);
+  constexpr double kIterationSeconds = 1500;
+  double time = 0;
+  int stalls = 0;
+  while (table.done().size() == 0 && stalls < 10) {
+    const auto lease = table.Acquire(kAnna, 1, At(time));
+    REQUIRE(lease.has_value());
+    const double end = time + kIterationSeconds;
+    for (; time < end && table.Holds(kAnna, lease->id); time += 5) {
+      table.Renew(kAnna, At(time));
+      table.Expire(At(time));
+    }
+    if (table.Holds(kAnna, lease->id)) {
+      table.Complete(kAnna, 0, 0, At(time));
+    } else {
+      ++stalls;
+    }
+    table.TakeRevoked(kAnna);
+  }
+  CHECK(table.done().size() == 1);
+  CHECK(stalls == 2);
+}
+
 TEST_CASE("where all are late nobody is, and a pace that is slow is no lateness") {
   PartTable table = TableOf(100, 2);
   const double time = TrainTogether(&table, 4);
