@@ -100,15 +100,21 @@ void Coordinator::GiveUpSilent() {
   while (!stopper_.WaitFor(kExpiryTick)) {
     absl::MutexLock lock(&mu_);
     const absl::Time now = SteadyNow();
-    for (const Membership::Worker& worker : members_.ExpireWorkers(now)) {
-      const std::string news = absl::StrCat("worker ", worker.description.name(), " (", worker.id,
-                                            ") has been silent for ", absl::ToInt64Seconds(now - worker.heard), " s");
-      LogWarning(absl::StrCat(news, ": its leases go to others"));
-      for (const std::shared_ptr<Job>& job : queue_->All()) job->ReleaseWorker(worker.id, news);
-      shares_.Leave(worker.id, now);
-    }
+    GiveUpSilentLocked(now);
     const auto name_of = [this](uint64_t worker) ABSL_NO_THREAD_SAFETY_ANALYSIS { return NameOfLocked(worker); };
     for (const std::shared_ptr<Job>& job : queue_->Running()) job->Expire(now, name_of);
+  }
+}
+
+void Coordinator::GiveUpSilentLocked(absl::Time now) {
+  for (const Membership::Worker& worker : members_.ExpireWorkers(now)) {
+    const std::string name = absl::StrCat("worker ", worker.description.name(), " (", worker.id, ")");
+    const int64_t silent = absl::ToInt64Seconds(now - worker.heard);
+    const std::string news =
+        worker.replaced ? absl::StrCat(name, " was started again") : absl::StrCat(name, " has been silent for ", silent, " s");
+    LogWarning(absl::StrCat(news, ": its leases go to others"));
+    for (const std::shared_ptr<Job>& job : queue_->All()) job->ReleaseWorker(worker.id, news);
+    shares_.Leave(worker.id, now);
   }
 }
 
@@ -126,7 +132,9 @@ absl::StatusOr<v1::RegisterServerResponse> Coordinator::RegisterServer(const v1:
 v1::JoinResponse Coordinator::Join(const v1::JoinRequest& request) {
   absl::MutexLock lock(&mu_);
   v1::JoinResponse response;
-  response.set_worker_id(members_.Join(request, SteadyNow()));
+  const absl::Time now = SteadyNow();
+  response.set_worker_id(members_.Join(request, now));
+  GiveUpSilentLocked(now);
   response.set_epoch(epoch_);
   response.set_heartbeat_ms(static_cast<uint32_t>(absl::ToInt64Milliseconds(Membership::kHeartbeat)));
   LogInfo(

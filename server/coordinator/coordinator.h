@@ -91,6 +91,7 @@ class Coordinator {
 
   ClusterView View() const;
   void GiveUpSilent();
+  void GiveUpSilentLocked(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Of a worker; its number if it has gone.
   std::string NameOfLocked(uint64_t worker) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Takes a worker's report and renews its leases. NOT_FOUND: the worker is not known.

@@ -50,6 +50,9 @@ uint64_t Membership::Join(const v1::JoinRequest& request, absl::Time now) {
   for (std::string* text : {description.mutable_name(), description.mutable_version(), description.mutable_isa()}) {
     *text = Printable(*text, kMaxPeerNameBytes);
   }
+  for (auto& [other, worker] : workers_) {
+    if (worker.description.name() == description.name()) worker.replaced = true;
+  }
   workers_[id] = Worker{id, description, now};
   return id;
 }
@@ -64,7 +67,7 @@ Membership::Worker* Membership::Touch(uint64_t worker, absl::Time now) {
 std::vector<Membership::Worker> Membership::ExpireWorkers(absl::Time now) {
   std::vector<Worker> expired;
   for (auto worker = workers_.begin(); worker != workers_.end();) {
-    if (now - worker->second.heard > kWorkerTimeout) {
+    if (now - worker->second.heard > (worker->second.replaced ? kReplacedTimeout : kWorkerTimeout)) {
       expired.push_back(worker->second);
       worker = workers_.erase(worker);
     } else {

@@ -17,10 +17,12 @@ namespace samovar {
 class Membership {
  public:
   // A server that registers so often is heard of in time; a worker likewise with its heartbeats.
-  static constexpr absl::Duration kServerRenewal = absl::Seconds(2);
-  static constexpr absl::Duration kHeartbeat = absl::Milliseconds(500);
+  static constexpr absl::Duration kServerRenewal = absl::Milliseconds(500);
+  static constexpr absl::Duration kHeartbeat = absl::Milliseconds(250);
   // Silence after which a worker is given up. Its leases run out at the same time.
   static constexpr absl::Duration kWorkerTimeout = absl::Seconds(6);
+  // The same of one whose name has joined again since: it was started again.
+  static constexpr absl::Duration kReplacedTimeout = 4 * kHeartbeat;
   // Silence after which a server is taken for gone: several renewals in a row did not come.
   static constexpr absl::Duration kServerTimeout = absl::Seconds(10);
 
@@ -33,6 +35,8 @@ class Membership {
     v1::JoinRequest description;
     absl::Time heard;
     uint64_t iterations_done = 0;
+    // Another has joined under its name since.
+    bool replaced = false;
   };
 
   // Worker ids begin there; see Join.
@@ -49,7 +53,7 @@ class Membership {
   static const Server* FindSuccessor(const std::vector<Server>& servers, const v1::RegisterServerRequest& registration);
 
   // Returns the new worker's id; ids are not used again. Nor must they be by the next coordinator, who would take a worker of this
-  // one for its own.
+  // one for its own. Others of this name are given up if they are silent for kReplacedTimeout.
   uint64_t Join(const v1::JoinRequest& request, absl::Time now);
   // Notes that the worker lives. Null if it is not (any more) known.
   Worker* Touch(uint64_t worker, absl::Time now);

@@ -34,7 +34,9 @@ class Outcome:
     status: dict
     model: bytes
     kills: collections.Counter = field(default_factory=collections.Counter)
+    # Seconds until iterations were done again, from when the process was back, and from its end.
     recoveries: List[float] = field(default_factory=list)
+    outages: List[float] = field(default_factory=list)
 
     @property
     def accuracy(self) -> float:
@@ -58,6 +60,8 @@ class Training:
         self.workspace = workspace
         self.job = cluster.submit(workspace, mode, SERVERS)
         self.causes = set()
+        # How long a killed process is away; None: it differs.
+        self.away: Optional[float] = None
 
     def status(self) -> Optional[dict]:
         status = self.cluster.status(self.job)
@@ -93,9 +97,10 @@ class Training:
         member = self.cluster.members[draw.choice(victims)]
         before = self.status()
         member.end()
+        killed_at = time.monotonic()
         outcome.kills[member.kind] += 1
         print(f"killed {member.name} at about {done_of(before)} iterations", flush=True)
-        time.sleep(draw.uniform(*AWAY_SECONDS))
+        time.sleep(draw.uniform(*AWAY_SECONDS) if self.away is None else self.away)
         if member.kind == "server" and draw.randrange(MOVED) == 0:
             member.port = clusters.free_port()
         member.start()
@@ -105,6 +110,7 @@ class Training:
         seconds = self.await_progress(before["recoveries"] + 1 if lost else 0)
         if seconds is not None:
             outcome.recoveries.append(seconds)
+            outcome.outages.append(time.monotonic() - killed_at)
 
     def finish(self, outcome: Outcome) -> None:
         deadline = time.monotonic() + 4 * testbed.RUN_SECONDS
@@ -120,10 +126,12 @@ class Training:
         outcome.model = self.cluster.model(self.workspace, self.mode, self.job)
 
 
-def train(workspace: pathlib.Path, name: str, mode: str, iterations: int, kills: int, draw: random.Random, victims: List[str]) -> Outcome:
+def train(workspace: pathlib.Path, name: str, mode: str, iterations: int, kills: int, draw: random.Random, victims: List[str],
+          away: Optional[float] = None) -> Outcome:
     outcome = Outcome({}, b"")
     with clusters.Cluster(workspace / name, SERVERS, WORKERS) as cluster:
         training = Training(cluster, workspace, mode)
+        training.away = away
         training.await_progress()
         for kill in range(kills):
             # However fast the machine is, the job is not to end before its last kill.
@@ -158,6 +166,7 @@ def main() -> int:
     parser.add_argument("--mode", choices=("async", "bounded", "sync"), default="async", help="the job's")
     parser.add_argument("--iterations", type=int, help="the job's length; by default it fits the kills")
     parser.add_argument("--victims", default="coordinator,server,worker", help="kinds that are killed: coordinator, server, worker")
+    parser.add_argument("--away", type=float, help="seconds that a killed process is away; by default up to one")
     parser.add_argument("--keep", action="store_true", help="leaves the logs and states behind, and says where")
     options = parser.parse_args()
     iterations = options.iterations or (600 if options.mode == "sync" else 2000) * (options.kills + 1)
@@ -170,7 +179,7 @@ def main() -> int:
     begin = time.monotonic()
     try:
         undisturbed = train(workspace.path, "undisturbed", options.mode, iterations, 0, random.Random(0), victims)
-        disturbed = train(workspace.path, "disturbed", options.mode, iterations, options.kills, random.Random(options.seed), victims)
+        disturbed = train(workspace.path, "disturbed", options.mode, iterations, options.kills, random.Random(options.seed), victims, options.away)
         check(disturbed, undisturbed, options.mode, iterations)
     except AssertionError as error:
         print(f"FAILED: {error}")
@@ -184,8 +193,10 @@ def main() -> int:
         print(f"notice: {notice}")
     kills = ", ".join(f"{count} {kind}" for kind, count in sorted(disturbed.kills.items()))
     waits = sorted(disturbed.recoveries) or [0.0]
+    outages = sorted(disturbed.outages) or [0.0]
     print(f"OK mode {options.mode}, seed {options.seed}: {sum(disturbed.kills.values())} kills ({kills}), recovery "
-          f"{waits[len(waits) // 2]:.1f} s in the middle and {waits[-1]:.1f} s at most, {disturbed.status['repeated_iterations']} of "
+          f"{waits[len(waits) // 2]:.1f} s in the middle and {waits[-1]:.1f} s at most (from the kill "
+          f"{outages[len(outages) // 2]:.1f} s and {outages[-1]:.1f} s), {disturbed.status['repeated_iterations']} of "
           f"{iterations} iterations computed again, {time.monotonic() - begin:.0f} s in all")
     return 0
 

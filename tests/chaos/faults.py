@@ -62,6 +62,10 @@ class Cluster:
     def address(self, name: str) -> str:
         return f"{self.hosts[name].address}:{self.ports[name]}"
 
+    def words_before(self, name: str) -> List[str]:
+        """Of a command that runs the process's own."""
+        return []
+
     def start(self, name: str) -> None:
         coordinator = f"coordinator:{PORT}"
         if name in WORKERS:
@@ -70,7 +74,7 @@ class Cluster:
             words = ["samovar-server", "--listen", self.address(name), "--allow-plaintext", "--state", "/var/tmp/samovar"]
             words += ["--coordinator"] if name == "coordinator" else ["--join", coordinator]
         # In the directory that all hosts share.
-        entered = ["sh", "-c", 'cd "$0" && exec "$@"', self.shared, self.release / "bin" / words[0], *words[1:]]
+        entered = ["sh", "-c", 'cd "$0" && exec "$@"', self.shared, *self.words_before(name), self.release / "bin" / words[0], *words[1:]]
         self._started[name] = self.hosts[name].popen(entered, self._scratch / f"{name}.log")
 
     def end(self, name: str, number: int = signal.SIGKILL) -> int:

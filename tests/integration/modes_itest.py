@@ -103,6 +103,14 @@ class ModesTest(testbed.TestCase):
         self.assertEqual(started["mode"], "sync in 4 parts")
         self.assertEqual(self.model("halved", 1500), expected)
 
+    def test_a_snapshot_of_an_iteration_is_the_model_of_a_run_that_ends_there(self):
+        for mode in (("--mode", "async", "--workers", 1), ("--mode", "bounded", "--delay", 0), ("--mode", "sync")):
+            name = mode[1]
+            self.train(name, *mode)
+            for iteration in (100, 200):
+                whole = self.train(f"{name}-{iteration}", *mode, "--restart", iterations=iteration)
+                self.assertEqual(self.model(name, iteration), whole, f"{mode} at {iteration}")
+
     def test_bounded_with_a_delay_of_0_is_what_one_worker_computes(self):
         expected = self.train("alone", "--workers", 1)
         for workers in (1, 2, 4):

@@ -15,7 +15,7 @@ namespace samovar {
 namespace {
 
 constexpr absl::Duration kFirstRetry = absl::Milliseconds(100);
-constexpr absl::Duration kLongestRetry = absl::Seconds(5);
+constexpr absl::Duration kLongestRetry = absl::Seconds(1);
 constexpr absl::Duration kFirstFailureRest = absl::Milliseconds(500);
 constexpr absl::Duration kLongestFailureRest = absl::Seconds(10);
 // A worker whose lease went to others, because a server did not answer it, asks for no other before the server does, or

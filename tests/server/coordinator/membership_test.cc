@@ -61,9 +61,13 @@ TEST_CASE("a silent worker is forgotten and its id never given again") {
   v1::JoinRequest description;
   description.set_name("anna");
   const uint64_t anna = membership.Join(description, At(0));
-  const uint64_t boris = membership.Join(description, At(0));
+  v1::JoinRequest other;
+  other.set_name("boris");
+  const uint64_t boris = membership.Join(other, At(0));
   CHECK(anna != boris);
   REQUIRE(membership.Touch(boris, At(5)) != nullptr);
+  REQUIRE(membership.Touch(anna, At(0.5)) != nullptr);
+  CHECK(membership.ExpireWorkers(At(6)).empty());
   const auto expired = membership.ExpireWorkers(At(7));
   REQUIRE(expired.size() == 1);
   CHECK(expired[0].id == anna);
@@ -72,6 +76,25 @@ TEST_CASE("a silent worker is forgotten and its id never given again") {
   const uint64_t again = membership.Join(description, At(7));
   CHECK(again != anna);
   CHECK(again != boris);
+}
+
+TEST_CASE("a worker that was killed is given up when its name joins again, unless it lives") {
+  Membership membership;
+  v1::JoinRequest description;
+  description.set_name("anna");
+  const uint64_t killed = membership.Join(description, At(0));
+  CHECK(membership.ExpireWorkers(At(2)).empty());
+  const uint64_t again = membership.Join(description, At(2));
+  const auto expired = membership.ExpireWorkers(At(2));
+  REQUIRE(expired.size() == 1);
+  CHECK(expired[0].id == killed);
+  CHECK(expired[0].replaced);
+  // Two of one name that both live stay.
+  const uint64_t twin = membership.Join(description, At(2.1));
+  for (double time = 2.2; time < 10; time += 0.5) {
+    for (const uint64_t worker : {again, twin}) CHECK(membership.Touch(worker, At(time)) != nullptr);
+    CHECK(membership.ExpireWorkers(At(time + 0.4)).empty());
+  }
 }
 
 }  // namespace
