@@ -22,7 +22,7 @@ class Membership {
   // Silence after which a worker is given up. Its leases run out at the same time.
   static constexpr absl::Duration kWorkerTimeout = absl::Seconds(6);
   // The same of one whose name has joined again since: it was started again.
-  static constexpr absl::Duration kReplacedTimeout = 4 * kHeartbeat;
+  static constexpr absl::Duration kReplacedTimeout = absl::Seconds(1);
   // Silence after which a server is taken for gone: several renewals in a row did not come.
   static constexpr absl::Duration kServerTimeout = absl::Seconds(10);
 

@@ -153,6 +153,7 @@ TEST_CASE("exactness 5: servers keep the highest epoch that they have seen and r
   const Weights gradient = WireGradient(0, 0, servers.Pull());
   // The first server alone hears of epoch 3.
   AskServerOk(servers.first.address(), PushTo(0, 0, gradient, 0, 3));
+  CallAsCoordinator(servers.second.address(), "job", 2);
   const auto code = absl::StatusCode::kFailedPrecondition;
   REQUIRE_STATUS(Push(client.get(), 1, gradient, {}, 2), code, "epoch 2 is older than 3");
   REQUIRE_STATUS(AskServerForError(servers.first.address(), PushTo(2, 0, gradient, 0, 2)), code, "epoch 2 is older than 3");
