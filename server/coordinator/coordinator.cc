@@ -110,8 +110,8 @@ void Coordinator::GiveUpSilentLocked(absl::Time now) {
   for (const Membership::Worker& worker : members_.ExpireWorkers(now)) {
     const std::string name = absl::StrCat("worker ", worker.description.name(), " (", worker.id, ")");
     const int64_t silent = absl::ToInt64Seconds(now - worker.heard);
-    const std::string news =
-        worker.replaced ? absl::StrCat(name, " was started again") : absl::StrCat(name, " has been silent for ", silent, " s");
+    const std::string news = worker.replaced ? absl::StrCat(name, " was started again")
+                                             : absl::StrCat(name, " has been silent for ", silent, " s");
     LogWarning(absl::StrCat(news, ": its leases go to others"));
     for (const std::shared_ptr<Job>& job : queue_->All()) job->ReleaseWorker(worker.id, news);
     shares_.Leave(worker.id, now);
@@ -158,7 +158,6 @@ absl::Status Coordinator::HearLocked(uint64_t worker, const v1::WorkerReport& re
     if (Mentions(report, job->id())) {
       member->iterations_done += job->Report(worker, member->description.name(), report, now);
     }
-    job->Renew(worker, now);
   }
   return absl::OkStatus();
 }
@@ -178,6 +177,7 @@ absl::StatusOr<v1::HeartbeatResponse> Coordinator::Heartbeat(const v1::Heartbeat
   }
   const std::vector<std::shared_ptr<Job>> running = queue_->Running();
   for (uint64_t lease : request.leases()) {
+    for (const std::shared_ptr<Job>& job : running) job->Renew(request.worker_id(), lease, now);
     const bool held = std::any_of(running.begin(), running.end(), [&](const std::shared_ptr<Job>& job) {
       return job->Holds(request.worker_id(), lease);
     });

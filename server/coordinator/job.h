@@ -134,7 +134,7 @@ class Job {
   std::optional<v1::WorkLease> Lease(uint64_t worker, uint64_t workers, absl::Time now);
   // Takes the part of the report that is about this job. Returns the number of iterations that were not known as done.
   uint64_t Report(uint64_t worker, const std::string& worker_name, const v1::WorkerReport& report, absl::Time now);
-  void Renew(uint64_t worker, absl::Time now);
+  void Renew(uint64_t worker, uint64_t lease_id, absl::Time now);
   // What the worker, called `name`, says that it waits for.
   void TakeWait(uint64_t worker, const std::string& name, const v1::WorkerWait& wait, absl::Time now);
   // The worker is gone; `news` says who it was and why, for the log.

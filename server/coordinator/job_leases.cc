@@ -117,11 +117,11 @@ uint64_t Job::Report(uint64_t worker, const std::string& worker_name, const v1::
   return new_iterations;
 }
 
-void Job::Renew(uint64_t worker, absl::Time now) {
+void Job::Renew(uint64_t worker, uint64_t lease_id, absl::Time now) {
   absl::MutexLock lock(&mu_);
   if (leases_ == nullptr) return;
-  leases_->Renew(worker, now);
-  for (TestPass& pass : passes_) pass.Renew(worker, now);
+  leases_->Renew(worker, Inside(lease_id), now);
+  for (TestPass& pass : passes_) pass.Renew(worker, Inside(lease_id), now);
 }
 
 void Job::TakeWait(uint64_t worker, const std::string& name, const v1::WorkerWait& wait, absl::Time now) {

@@ -110,6 +110,10 @@ bool Job::IsHeldBack(const Checkpoint& due) const {
 }
 
 std::string Job::HeldBackText() const {
+  if (state_ == v1::JOB_STATE_RUNNING && leases_->done().watermark() >= stop_at_ && stop_at_ < max_iter()) {
+    return absl::StrCat("goes no further than iteration ", stop_at_,
+                        ", of which a last snapshot was asked for: cancel the job, and resume it");
+  }
   const std::optional<Checkpoint> due = state_ == v1::JOB_STATE_RUNNING ? DueCheckpoint() : std::nullopt;
   if (!due.has_value() || !IsHeldBack(*due)) return "";
   return absl::StrCat("waits until its client has fetched the snapshots of iterations ",

@@ -20,7 +20,7 @@ class LeaseTable final : public TrainLeases {
   LeaseTable(const Options& options, Ledger done);
 
   std::optional<Lease> Acquire(uint64_t worker, uint64_t workers, absl::Time now) override;
-  void Renew(uint64_t worker, absl::Time now) override;
+  void Renew(uint64_t worker, uint64_t lease_id, absl::Time now) override;
   // Which iterations are waited for is known without.
   void Waits(uint64_t, absl::Time) override {}
   News Complete(uint64_t worker, uint64_t t, uint32_t part, absl::Time now) override;

@@ -59,10 +59,9 @@ std::optional<TrainLeases::Lease> PartTable::Acquire(uint64_t worker, uint64_t, 
   return lease;
 }
 
-void PartTable::Renew(uint64_t worker, absl::Time now) {
-  for (auto& [id, entry] : leases_) {
-    if (entry.lease.worker == worker) entry.renewed = now;
-  }
+void PartTable::Renew(uint64_t worker, uint64_t lease_id, absl::Time now) {
+  const auto entry = leases_.find(lease_id);
+  if (entry != leases_.end() && entry->second.lease.worker == worker) entry->second.renewed = now;
 }
 
 bool PartTable::Finished(const Lease& lease) const {

@@ -35,7 +35,7 @@ class PartTable final : public TrainLeases {
   PartTable(const Options& options, uint32_t parts, Ledger done);
 
   std::optional<Lease> Acquire(uint64_t worker, uint64_t workers, absl::Time now) override;
-  void Renew(uint64_t worker, absl::Time now) override;
+  void Renew(uint64_t worker, uint64_t lease_id, absl::Time now) override;
   void Waits(uint64_t worker, absl::Time now) override { waiting_[worker] = now; }
   News Complete(uint64_t worker, uint64_t t, uint32_t part, absl::Time now) override;
   void Release(uint64_t lease_id) override;

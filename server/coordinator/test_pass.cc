@@ -73,9 +73,9 @@ v1::TestSlice TestPass::Grant(Slice* slice, uint64_t lease_id, uint64_t worker, 
   return MessageOf(*slice);
 }
 
-void TestPass::Renew(uint64_t worker, absl::Time now) {
+void TestPass::Renew(uint64_t worker, uint64_t lease_id, absl::Time now) {
   for (Slice& slice : slices_) {
-    if (slice.lease_id != 0 && slice.worker == worker) slice.renewed = now;
+    if (slice.lease_id != 0 && slice.lease_id == lease_id && slice.worker == worker) slice.renewed = now;
   }
 }
 

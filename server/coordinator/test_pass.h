@@ -21,7 +21,7 @@ class TestPass {
 
   // The next slice that nobody holds in time, if any, under the given lease.
   std::optional<v1::TestSlice> Acquire(uint64_t lease_id, uint64_t worker, absl::Time now);
-  void Renew(uint64_t worker, absl::Time now);
+  void Renew(uint64_t worker, uint64_t lease_id, absl::Time now);
   // Whether the result was one that this pass waited for.
   bool Complete(const v1::TestResult& result, absl::Time now);
   // Slices that are given back for another worker. Returns how many.

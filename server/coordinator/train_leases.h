@@ -63,8 +63,9 @@ class TrainLeases {
   // A lease for the worker, lowest iterations first; none if there is nothing to do at present.
   virtual std::optional<Lease> Acquire(uint64_t worker, uint64_t workers, absl::Time now) = 0;
 
-  // The worker lives: its leases run a full term from now.
-  virtual void Renew(uint64_t worker, absl::Time now) = 0;
+  // The worker lives, and knows of this lease: if it is its own it runs a full term from now. One of which it was never told, since
+  // the answer was lost, runs out.
+  virtual void Renew(uint64_t worker, uint64_t lease_id, absl::Time now) = 0;
 
   // The worker waits for what other workers have yet to push: it is not the one that is late.
   virtual void Waits(uint64_t worker, absl::Time now) = 0;

@@ -21,7 +21,7 @@ class UnitLeases final : public TrainLeases {
   UnitLeases(const Options& options, uint32_t push_every, Ledger done);
 
   std::optional<Lease> Acquire(uint64_t worker, uint64_t workers, absl::Time now) override;
-  void Renew(uint64_t worker, absl::Time now) override { units_.Renew(worker, now); }
+  void Renew(uint64_t worker, uint64_t lease_id, absl::Time now) override { units_.Renew(worker, lease_id, now); }
   void Waits(uint64_t worker, absl::Time now) override { units_.Waits(worker, now); }
   News Complete(uint64_t worker, uint64_t t, uint32_t part, absl::Time now) override;
   void Release(uint64_t lease_id) override { units_.Release(lease_id); }

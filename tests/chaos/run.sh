@@ -13,7 +13,7 @@ case " $* " in
   *) exec python3 -B "$here/chaos.py" "$@" ;;
 esac
 build="$(dirname "$SAMOVAR_BIN_DIR")"
-export SAMOVAR_SETTABLE_CLOCK="${SAMOVAR_SETTABLE_CLOCK:-$(find "$build/tests/support/clock" -name '*settable_clock.so' -print -quit)}"
+export SAMOVAR_SETTABLE_CLOCK="${SAMOVAR_SETTABLE_CLOCK:-$(find "$build" -name '*settable_clock.so' -print -quit)}"
 if [ -n "${SAMOVAR_BUNDLE:-}" ]; then exec python3 -B "$here/storm.py" "$@"; fi
 scratch="$(mktemp -d)"
 trap 'rm -rf "$scratch"' EXIT

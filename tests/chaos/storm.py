@@ -34,6 +34,8 @@ RECORDS = SIDE * SIDE
 BATCH = 16
 EPOCH = RECORDS // BATCH
 OUTPUTS = 4
+# Of an iteration in sync mode; each is a pass of BatchNorm.
+PARTS = 8
 RATE = 0.25
 LOSS_WEIGHT = 1 / 1024
 # The gradient of a batch is BATCH * OUTPUTS numbers of LOSS_WEIGHT; clipped to one of them, it is an eighth.
@@ -57,7 +59,7 @@ layer { name: "no_norm" type: "Silence" bottom: "norm" }
 """
 
 MODES = {"async": ["--staleness-scaling", "none"], "bounded": ["--mode", "bounded", "--delay", "8", "--staleness-scaling", "none"],
-         "sync": ["--mode", "sync"]}
+         "sync": ["--mode", "sync", "--parts", str(PARTS)]}
 # A fault is followed by the next after so long.
 CALM_SECONDS = (0.5, 3.0)
 STALL_SECONDS = (1.0, 60.0)
@@ -68,9 +70,8 @@ CLOCK_SECONDS = 3600
 DISK_BYTES = 64 << 20
 POLL_SECONDS = 0.1
 # A job's length at first, and what it is to last: it is made longer until it does.
-FIRST_EPOCHS = 64
+FIRST_EPOCHS = 1024
 JOB_SECONDS = 45
-# The floats of the model that may be wrong: none.
 
 
 @dataclass
@@ -135,13 +136,14 @@ def blobs_of(model: bytes) -> Dict[str, List[Tuple[float, ...]]]:
     return blobs
 
 
-def wrong_floats(model: bytes, epochs: int, kind: Kind) -> List[str]:
+def wrong_floats(model: bytes, epochs: int, kind: Kind, parts: int) -> List[str]:
     """Each float that is not what so many epochs make of it."""
     blobs = blobs_of(model)
     expected = {"count": [(-RATE * LOSS_WEIGHT * kind.share * epochs,) * (OUTPUTS * RECORDS)]}
     if kind.norm:
-        # Of each batch the mean is one pixel's, and the factor counts batches. The variance is no power of two: it is left out.
-        expected["norm"] = [(epochs * EPOCH / RECORDS,), None, (float(epochs * EPOCH),)]
+        # Of each part of a batch the mean is one pixel's, and the factor counts them. The variance is no power of two: it is left out.
+        merges = epochs * EPOCH * parts
+        expected["norm"] = [(merges / RECORDS,), None, (float(merges),)]
     wrong = []
     for layer, all_values in expected.items():
         for index, values in enumerate(all_values):
@@ -177,8 +179,12 @@ class Cluster(faults.Cluster):
             file.write(struct.pack("<q", seconds * 10**9))
 
     def signal(self, name: str, number: int) -> None:
-        for process in testbed.children_of(self._started[name].pid):
+        entered = self._started[name]
+        for process in testbed.children_of(entered.pid):
             process.kill(number)
+        # What has entered the host stops with what it has started there.
+        if number == faults.signal.SIGCONT:
+            entered.send_signal(number)
 
 
 def between(draw: random.Random, limits: Tuple[float, float]) -> float:
@@ -295,10 +301,10 @@ class Storm:
         if ledger["chunks"] == 0 or ledger["complete_chunks"] != ledger["chunks"] or int(ledger["iterations"]) != iterations:
             raise AssertionError(f"{job}: {ledger}")
         model = self.cluster.shared / f"{job}.caffemodel"
-        done = self.cluster.samovar("model", "export", f"coordinator:{PORT}", job, "--output", model)
+        done = self.cluster.samovar("model", "export", job, f"coordinator:{PORT}", "--output", model)
         if done.returncode != 0:
             raise AssertionError(f"{job} is not exported: {done.stderr}")
-        wrong = wrong_floats(model.read_bytes(), epochs, kind)
+        wrong = wrong_floats(model.read_bytes(), epochs, kind, PARTS if self.mode == "sync" else 1)
         if wrong:
             raise AssertionError(f"{job} ({kind.name}): {len(wrong)} wrong floats: {'; '.join(wrong[:3])}\n{self.cluster.log_tails()}")
         self.floats += OUTPUTS * RECORDS + (2 if kind.norm else 0)

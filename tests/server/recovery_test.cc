@@ -137,7 +137,6 @@ class Training {
     const absl::Time deadline = SteadyNow() + absl::Seconds(100);
     uint64_t version = 0;
     while (!job.ended() && !done(Status()) && SteadyNow() < deadline) {
-      job.Renew(kWorker, SteadyNow());
       if (!Step(end)) version = job.AwaitChange(version, absl::Milliseconds(20));
     }
   }

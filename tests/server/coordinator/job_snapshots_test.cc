@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "server/coordinator/job.h"
 #include "tests/support/catch.h"
 #include "tests/support/status_matchers.h"
@@ -130,6 +131,7 @@ TEST_CASE("after a last snapshot that is asked for training goes no further, aft
   CHECK(*again == *asked);
   CHECK(training.Go() == std::vector<uint64_t>{*asked});
   CHECK(training.job.Status(At(1)).iteration() == *asked);
+  CHECK_THAT(training.Cause(), Catch::Contains(absl::StrCat("goes no further than iteration ", *asked)));
 
   Training other(SpecOf(100, 0, v1::CONSISTENCY_ASYNC));
   REQUIRE(other.job.Lease(kAnna, 1, At(1)).has_value());

@@ -4,6 +4,7 @@
 #include <random>
 #include <vector>
 
+#include "tests/server/coordinator/renew_all.h"
 #include "tests/support/catch.h"
 
 namespace samovar {
@@ -59,11 +60,11 @@ TEST_CASE("a renewed lease stays, but not for ever without progress") {
   LeaseTable table(Small(100), Ledger());
   const auto lease = table.Acquire(kAnna, 1, At(0));
   for (int second = 1; second < 600; ++second) {
-    table.Renew(kAnna, At(second));
+    RenewAll(&table, kAnna, At(second));
     table.Expire(At(second));
     REQUIRE(table.Holds(kAnna, lease->id));
   }
-  table.Renew(kAnna, At(601));
+  RenewAll(&table, kAnna, At(601));
   table.Expire(At(601));
   CHECK_FALSE(table.Holds(kAnna, lease->id));
 }
@@ -196,7 +197,8 @@ TEST_CASE("whatever workers do and lose, every iteration is done in the end") {
 
 TEST_CASE("with a delay, workers that stand side by side have something to compute each") {
   LeaseTable::Options options = Small(1000);
-  for (const auto& [delay, workers, length] : std::vector<std::array<uint64_t, 3>>{{0, 1, 4}, {0, 2, 1}, {6, 3, 3}, {6, 4, 2}, {2, 5, 1}}) {
+  for (const auto& [delay, workers, length] :
+       std::vector<std::array<uint64_t, 3>>{{0, 1, 4}, {0, 2, 1}, {6, 3, 3}, {6, 4, 2}, {2, 5, 1}}) {
     options.delay = delay;
     LeaseTable table(options, Ledger());
     const auto lease = table.Acquire(kAnna, workers, At(0));
@@ -219,7 +221,7 @@ TEST_CASE("with a delay, whoever waits for what a lost worker held is revoked, a
     table.Complete(kBoris, 1, 0, At(1));
     const auto blocked = table.Acquire(kBoris, 2, At(1));
     REQUIRE(blocked->range == IterationRange{2, 3});
-    table.Renew(kBoris, At(7));
+    RenewAll(&table, kBoris, At(7));
     table.Expire(At(7));
     CHECK(table.TakeRevoked(kBoris) == std::vector<uint64_t>{blocked->id});
     CHECK(table.Acquire(kBoris, 1, At(7))->range.begin == lost->range.begin);
@@ -332,7 +334,7 @@ TEST_CASE("with a delay, one of those that wait for a late worker is revoked, an
   table.Expire(At(time + 1.5));
   CHECK(table.Holds(kBoris, waits->id));
   // By heartbeats it is alive.
-  for (const uint64_t worker : {kAnna, kBoris}) table.Renew(worker, At(time + 3.5));
+  for (const uint64_t worker : {kAnna, kBoris}) RenewAll(&table, worker, At(time + 3.5));
   table.Expire(At(time + 3.5));
   CHECK(table.TakeRevoked(kBoris) == std::vector<uint64_t>{waits->id});
   CHECK(table.Holds(kAnna, late->id));
@@ -354,7 +356,7 @@ TEST_CASE("with a delay, whoever is idle does what a late worker holds, and nobo
   const auto late = table.Acquire(kAnna, 3, At(time));
   CompleteAll(&table, *table.Acquire(kBoris, 3, At(time)), At(time + 1));
   const auto waits = table.Acquire(kBoris, 3, At(time + 1));
-  for (const uint64_t worker : {kAnna, kBoris}) table.Renew(worker, At(time + 3.5));
+  for (const uint64_t worker : {kAnna, kBoris}) RenewAll(&table, worker, At(time + 3.5));
   CHECK(table.Acquire(3, 3, At(time + 3.5))->range == late->range);
   table.Expire(At(time + 3.5));
   CHECK(table.Holds(kBoris, waits->id));

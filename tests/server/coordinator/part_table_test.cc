@@ -6,6 +6,7 @@
 #include <set>
 #include <utility>
 
+#include "tests/server/coordinator/renew_all.h"
 #include "tests/support/catch.h"
 
 namespace samovar {
@@ -95,7 +96,7 @@ TEST_CASE("when a worker is lost all others are revoked, and everything is dealt
   SECTION("it left") { table.ReleaseWorker(kAnna); }
   SECTION("it failed") { table.Release(anna->id); }
   SECTION("it was silent") {
-    table.Renew(kBoris, At(8));
+    RenewAll(&table, kBoris, At(8));
     table.Expire(At(9));
   }
   CHECK(table.TakeRevoked(kBoris) == std::vector<uint64_t>{boris->id});
@@ -109,6 +110,21 @@ TEST_CASE("when a worker is lost all others are revoked, and everything is dealt
   CHECK(table.Complete(kBoris, 1, 2, At(10)) == News::kNothing);
 }
 
+TEST_CASE("a lease that its worker does not name runs out, for the answer that brought it was lost") {
+  PartTable table = TableOf(100, 4);
+  Meet(&table, {kAnna, kBoris});
+  const auto anna = table.Acquire(kAnna, 2, At(0));
+  const auto boris = table.Acquire(kBoris, 2, At(0));
+  for (double time = 1; time < 7; ++time) {
+    table.Renew(kAnna, anna->id, At(time));
+    // Nor does another worker's name help.
+    table.Renew(kAnna, boris->id, At(time));
+    table.Renew(kBoris, boris->id + 100, At(time));
+  }
+  table.Expire(At(7));
+  CHECK_FALSE(table.Holds(kBoris, boris->id));
+}
+
 TEST_CASE("parts that were left for a worker that does not come are dealt to those that wait for them") {
   PartTable table = TableOf(100, 4);
   Meet(&table, {kAnna, kBoris});
@@ -117,7 +133,7 @@ TEST_CASE("parts that were left for a worker that does not come are dealt to tho
   SECTION("it is lost, though it held nothing") { table.ReleaseWorker(kBoris); }
   SECTION("it lives, but does not ask") {
     for (double time = 10; time < 12; time += 0.25) {
-      table.Renew(kAnna, At(time));
+      RenewAll(&table, kAnna, At(time));
       table.Expire(At(time));
       CHECK(table.Holds(kAnna, half->id));
     }
@@ -136,8 +152,8 @@ TEST_CASE("who is busy with an earlier round is waited for") {
   CompleteAll(&table, *first, At(1));
   const auto second = table.Acquire(kAnna, 2, At(1));
   for (double time = 1; time < 60; ++time) {
-    table.Renew(kAnna, At(time));
-    table.Renew(kBoris, At(time));
+    RenewAll(&table, kAnna, At(time));
+    RenewAll(&table, kBoris, At(time));
     table.Expire(At(time));
   }
   CHECK(table.Holds(kBoris, busy->id));
@@ -202,7 +218,7 @@ TEST_CASE("whatever workers do, all parts of all iterations get done") {
           table.Expire(At(time));
           break;
         default:
-          table.Renew(worker, At(time));
+          RenewAll(&table, worker, At(time));
           for (uint64_t id : table.TakeRevoked(worker)) {
             if (held.contains(worker) && held[worker].id == id) held.erase(worker);
           }
@@ -237,7 +253,7 @@ double TrainTogether(PartTable* table, uint64_t rounds) {
         for (uint32_t part : lease->parts) table->Complete(lease->worker, t, part, At(time));
       }
     }
-    for (const uint64_t worker : {kAnna, kBoris}) table->Renew(worker, At(time));
+    for (const uint64_t worker : {kAnna, kBoris}) RenewAll(table, worker, At(time));
   }
   return time;
 }
@@ -253,7 +269,7 @@ TEST_CASE("when all others wait for a late worker, everything is dealt anew amon
   table.Complete(kBoris, t, boris->parts[0], At(time + 1));
   // By heartbeats it is alive.
   const auto expire = [&](double when) {
-    for (const uint64_t worker : {kAnna, kBoris}) table.Renew(worker, At(when));
+    for (const uint64_t worker : {kAnna, kBoris}) RenewAll(&table, worker, At(when));
     table.Expire(At(when));
   };
   expire(time + 1.9);
@@ -287,7 +303,7 @@ TEST_CASE("who waits for others is not late with them, though all of its parts c
   const auto anna = table.Acquire(kAnna, 2, At(time));
   const auto boris = table.Acquire(kBoris, 2, At(time));
   for (double when = time; when < time + 4; when += 0.5) {
-    for (const uint64_t worker : {kAnna, kBoris}) table.Renew(worker, At(when));
+    for (const uint64_t worker : {kAnna, kBoris}) RenewAll(&table, worker, At(when));
     table.Waits(kAnna, At(when));
     table.Expire(At(when));
   }
@@ -309,7 +325,7 @@ TEST_CASE("a worker that is late again and again is left out for longer and long
     const auto anna = table.Acquire(kAnna, 2, At(time));
     idle += anna.has_value() ? 0 : 1;
     time += 0.1;
-    for (const uint64_t worker : {kAnna, kBoris}) table.Renew(worker, At(time));
+    for (const uint64_t worker : {kAnna, kBoris}) RenewAll(&table, worker, At(time));
     if (anna.has_value()) CompleteAll(&table, *anna, At(time));
     table.TakeRevoked(kBoris);
     table.Expire(At(time));
@@ -334,7 +350,7 @@ TEST_CASE("an iteration may take longer than a lease may stall: the time is doub
     REQUIRE(lease.has_value());
     const double end = time + kIterationSeconds;
     for (; time < end && table.Holds(kAnna, lease->id); time += 5) {
-      table.Renew(kAnna, At(time));
+      RenewAll(&table, kAnna, At(time));
       table.Expire(At(time));
     }
     if (table.Holds(kAnna, lease->id)) {
@@ -354,7 +370,7 @@ TEST_CASE("where all are late nobody is, and a pace that is slow is no lateness"
   const auto anna = table.Acquire(kAnna, 2, At(time));
   const auto boris = table.Acquire(kBoris, 2, At(time));
   for (double when = time; when < time + 20; when += 0.5) {
-    for (const uint64_t worker : {kAnna, kBoris}) table.Renew(worker, At(when));
+    for (const uint64_t worker : {kAnna, kBoris}) RenewAll(&table, worker, At(when));
     table.Expire(At(when));
     REQUIRE(table.Holds(kAnna, anna->id));
     REQUIRE(table.Holds(kBoris, boris->id));
@@ -373,7 +389,7 @@ TEST_CASE("one after the other, what a late worker holds goes to the one whose t
   const auto late = table.Acquire(kAnna, 2, At(time));
   const auto next = table.Acquire(kBoris, 2, At(time));
   REQUIRE(next->range.begin == late->range.end);
-  for (const uint64_t worker : {kAnna, kBoris}) table.Renew(worker, At(time + 2.5));
+  for (const uint64_t worker : {kAnna, kBoris}) RenewAll(&table, worker, At(time + 2.5));
   table.Expire(At(time + 2.5));
   CHECK(table.TakeRevoked(kBoris) == std::vector<uint64_t>{next->id});
   CHECK(table.Acquire(kBoris, 2, At(time + 3))->range.begin == late->range.begin);

@@ -78,7 +78,7 @@ TEST_CASE("a slice that is not tested in time goes to another worker") {
   const auto slice = pass.Acquire(1, 7, At(0));
   REQUIRE(slice.has_value());
   CHECK_FALSE(pass.Acquire(2, 8, At(1)).has_value());
-  pass.Renew(7, At(5));
+  pass.Renew(7, 1, At(5));
   CHECK(pass.Expire(absl::Seconds(6), At(10)) == 0);
   CHECK(pass.Expire(absl::Seconds(6), At(12)) == 1);
   CHECK_FALSE(pass.Holds(7, 1));
@@ -114,7 +114,7 @@ TEST_CASE("a slice whose tester is late goes to another when no other is left, a
     CHECK(pass.Complete(ResultOf(slices.back(), 0.5), At(2)));
   }
   const auto late = pass.Acquire(4, 7, At(2));
-  pass.Renew(7, At(5));
+  pass.Renew(7, 4, At(5));
   CHECK_FALSE(pass.Acquire(5, 8, At(5.9)).has_value());
   CHECK_FALSE(pass.Acquire(5, 7, At(6.5)).has_value());
   const auto again = pass.Acquire(5, 8, At(6.5));

@@ -208,7 +208,7 @@ TEST_CASE("exactness 6: no iteration is leased beyond the window so that ledgers
       const auto lease = table.Acquire(worker, 6, now);
       if (random() % 4 == 0) table.ReleaseWorker(worker);
       // The others are alive, but slow.
-      for (uint64_t other = 1; other <= 6; ++other) table.Renew(other, now);
+      for (uint64_t other = 1; other <= 6; ++other) RenewAll(&table, other, now);
       if (!lease.has_value()) {
         table.ReleaseWorker(worker);
         continue;
