@@ -12,6 +12,7 @@
 #include "common/parameters/parameter_client.h"
 #include "server/coordinator/lease_table.h"
 #include "tests/common/parameters/parameter_server.h"
+#include "tests/server/coordinator/renew_all.h"
 #include "tests/server/exactness/ask_server.h"
 #include "tests/server/exactness/wire_job.h"
 #include "tests/support/temp_dir.h"
