@@ -9,7 +9,7 @@
 namespace samovar {
 
 int RunCheck(const CheckOptions& options) {
-  const absl::StatusOr<CheckedJob> job = CheckJob(options.solver);
+  const absl::StatusOr<CheckedJob> job = CheckJob(options.solver, {}, options.choice);
   if (!job.ok()) {
     PrintError(job.status().message());
     return kExitUsage;

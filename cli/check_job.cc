@@ -117,10 +117,22 @@ absl::Status AddNets(const SolverBundle& bundle, v1::JobSpec* spec) {
   return errors.ToStatus();
 }
 
+// So many batches that a test has each record once (test_plan.h). A net without a data layer has no records to be all
+// of.
+void TakeAllRecords(const v1::JobSpec& spec, caffe::SolverParameter* solver) {
+  for (int net = 0; net < spec.test_data_size(); ++net) {
+    const v1::DatasetSpec& data = spec.test_data(net);
+    const uint64_t batches = (data.records() + data.batch_size() - 1) / data.batch_size();
+    if (batches > 0) solver->set_test_iter(net, static_cast<int>(std::min<uint64_t>(batches, INT32_MAX)));
+  }
+}
+
 void AddFeedWarnings(const caffe::NetParameter& net, std::vector<std::string>* warnings) {
-  const auto layer = FindFedLayer(net);
-  if (!layer.ok() || *layer == nullptr) return;
-  for (std::string& warning : FeedWarnings(**layer)) warnings->push_back(std::move(warning));
+  const auto layers = FindFedLayers(net);
+  if (!layers.ok()) return;
+  for (const caffe::LayerParameter* layer : *layers) {
+    for (std::string& warning : FeedWarnings(*layer)) warnings->push_back(std::move(warning));
+  }
 }
 
 // A layer of several nets is named once.
@@ -146,8 +158,8 @@ std::string JobIdOf(const std::string& snapshot_prefix) {
   return id.empty() ? "job" : id;
 }
 
-absl::StatusOr<CheckedJob> CheckJob(const std::string& solver_path, const StartFrom& from) {
-  SAMOVAR_ASSIGN_OR_RETURN(SolverBundle bundle, LoadSolver(solver_path));
+absl::StatusOr<CheckedJob> CheckJob(const std::string& solver_path, const StartFrom& from, const JobChoice& choice) {
+  SAMOVAR_ASSIGN_OR_RETURN(SolverBundle bundle, LoadSolver(solver_path, choice.state));
   CheckedJob job;
   job.snapshot_prefix = bundle.solver.snapshot_prefix();
   job.warnings = std::move(bundle.warnings);
@@ -170,6 +182,7 @@ absl::StatusOr<CheckedJob> CheckJob(const std::string& solver_path, const StartF
   job.start = std::move(start.description);
   job.warnings.insert(job.warnings.end(), start.warnings.begin(), start.warnings.end());
   job.train_origin = std::move(bundle.train_origin);
+  if (choice.test_all) TakeAllRecords(job.spec, &bundle.solver);
   *job.spec.mutable_solver() = std::move(bundle.solver);
   // They are in the initial model, as paths that do not depend on where one is.
   job.spec.mutable_solver()->clear_weights();

@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "cli/check_start.h"
+#include "common/caffe/net_filter.h"
 #include "common/caffe/net_origin.h"
 #include "samovar/v1/job.pb.h"
 
@@ -29,10 +30,19 @@ struct CheckedJob {
   std::vector<std::string> warnings;
 };
 
+// What a command says of the job beside the solver.
+struct JobChoice {
+  // Of the net that is trained.
+  StateChoice state;
+  // Each test takes all records, whatever test_iter is.
+  bool test_all = false;
+};
+
 // Reads the solver, opens the data of each of its nets, builds the nets, compares them, and reads the model files that
 // training is to begin from. The message of an error names the file, layer or field and says what to do. Takes the time
 // and the memory of building the nets; makes and changes nothing.
-absl::StatusOr<CheckedJob> CheckJob(const std::string& solver_path, const StartFrom& from = {});
+absl::StatusOr<CheckedJob> CheckJob(const std::string& solver_path, const StartFrom& from = {},
+                                    const JobChoice& choice = {});
 
 // A job id from the last part of the path prefix: what is not allowed in an id becomes '-'. Two runs with the same
 // prefix have the same id, so that the second finds the snapshots of the first.

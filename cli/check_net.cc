@@ -11,7 +11,7 @@
 #include "common/base/status_macros.h"
 #include "common/caffe/paths.h"
 #include "common/data/iteration_schedule.h"
-#include "worker/feed/batch_feed.h"
+#include "worker/feed/net_feed.h"
 #include "worker/feed/open_reader.h"
 #include "worker/nn/net.h"
 
@@ -21,8 +21,8 @@ namespace {
 // Partitions of the training data: enough for workers to have their own, each with several batches.
 constexpr uint64_t kMaxPartitions = 16;
 constexpr uint64_t kBatchesAPartition = 8;
-// Of a partitioned set: so many iterations in a row read a partition. Each lease ends with a block at the latest, so that short ones
-// cost calls; a window of 1024 iterations has 32 to choose from, so that long ones cost affinity.
+// Of a partitioned set: so many iterations in a row read a partition. Each lease ends with a block at the latest, so
+// that short ones cost calls; a window of 1024 iterations has 32 to choose from, so that long ones cost affinity.
 constexpr uint32_t kBlock = 32;
 
 uint32_t ChoosePartitions(uint64_t records, uint32_t batch_size) {
@@ -30,70 +30,119 @@ uint32_t ChoosePartitions(uint64_t records, uint32_t batch_size) {
   return static_cast<uint32_t>(std::clamp<uint64_t>(partitions, 1, kMaxPartitions));
 }
 
-// What a layer's records are to the job. `samples`: those of an iteration.
-absl::Status DescribeRecords(const RecordReader& reader, caffe::Phase phase, uint32_t samples, v1::DatasetSpec* spec) {
-  spec->set_uri(reader.source());
-  spec->set_records(reader.size());
-  for (const TopShape& top : reader.tops()) spec->add_tops()->mutable_shape()->Add(top.begin(), top.end());
-  if (phase != caffe::TRAIN) return absl::OkStatus();
-  if (reader.partitions() > 1) {
-    spec->set_partitions(reader.partitions());
-    spec->set_block(kBlock);
-  } else {
-    spec->set_partitions(ChoosePartitions(reader.size(), samples));
+// A data layer, as it is found here.
+struct FoundLayer {
+  std::string name;
+  std::string source;
+  uint32_t batch_size = 0;
+  std::unique_ptr<RecordReader> reader;
+};
+
+absl::StatusOr<FoundLayer> FindLayer(const NetToCheck& net, const caffe::LayerParameter& layer) {
+  FoundLayer found;
+  found.name = layer.name();
+  found.source = net.source;
+  if (found.source.empty()) {
+    SAMOVAR_ASSIGN_OR_RETURN(found.source, SourceOf(layer));
+    found.source = ResolvePath(found.source, net.path);
   }
-  IterationSchedule::Options schedule;
-  schedule.records = spec->records();
-  schedule.batch_size = samples;
-  schedule.partitions = spec->partitions();
-  return Annotate(IterationSchedule::Create(schedule).status(), absl::StrCat("layer \"", spec->layer(), "\""));
+  SAMOVAR_ASSIGN_OR_RETURN(found.batch_size, FeedBatchSize(layer));
+  if (uint64_t{found.batch_size} * net.parts > std::numeric_limits<uint32_t>::max()) {
+    return absl::InvalidArgumentError(absl::StrCat("layer \"", layer.name(), "\": an iteration of ", net.parts, " x ",
+                                                   found.batch_size, " records (iter_size x batch_size) cannot be"));
+  }
+  SAMOVAR_ASSIGN_OR_RETURN(found.reader, OpenReader(layer, net.phase, found.source));
+  return found;
 }
 
-// Opens the records of the data layer, if there is one, and describes them.
-absl::StatusOr<v1::DatasetSpec> DescribeData(const NetToCheck& net, const caffe::LayerParameter* layer) {
-  v1::DatasetSpec spec;
-  spec.set_partitions(1);
-  if (layer == nullptr) return spec;
-  spec.set_layer(layer->name());
-  std::string source = net.source;
-  if (source.empty()) {
-    SAMOVAR_ASSIGN_OR_RETURN(source, SourceOf(*layer));
-    source = ResolvePath(source, net.path);
+// How the layers' records are dealt to iterations: all of them alike, so that they keep together.
+void PlanOrder(const NetToCheck& net, const std::vector<FoundLayer>& layers, v1::DatasetSpec* spec) {
+  const FoundLayer& first = layers[0];
+  const bool alike = std::all_of(layers.begin(), layers.end(), [&first](const FoundLayer& layer) {
+    return layer.reader->size() == first.reader->size() && layer.batch_size == first.batch_size;
+  });
+  spec->set_partitions(1);
+  spec->set_in_order(!alike);
+  if (!alike || net.phase != caffe::TRAIN) return;
+  uint32_t stored = 1;
+  for (const FoundLayer& layer : layers) stored = std::max(stored, layer.reader->partitions());
+  if (stored > 1) {
+    spec->set_partitions(stored);
+    spec->set_block(kBlock);
+  } else {
+    spec->set_partitions(ChoosePartitions(first.reader->size(), first.batch_size * net.parts));
   }
-  SAMOVAR_ASSIGN_OR_RETURN(const uint32_t batch_size, FeedBatchSize(*layer));
-  const uint64_t samples = uint64_t{batch_size} * net.parts;
-  if (samples > std::numeric_limits<uint32_t>::max()) {
-    return absl::InvalidArgumentError(absl::StrCat("layer \"", layer->name(), "\": an iteration of ", net.parts, " x ", batch_size,
-                                                   " records (iter_size x batch_size) cannot be"));
+}
+
+// `order`: what all layers have in common.
+absl::StatusOr<v1::DatasetSpec> DescribeLayer(const NetToCheck& net, const FoundLayer& found, v1::DatasetSpec order) {
+  order.set_layer(found.name);
+  order.set_batch_size(found.batch_size);
+  order.set_uri(found.reader->source());
+  order.set_records(found.reader->size());
+  for (const TopShape& top : found.reader->tops()) order.add_tops()->mutable_shape()->Add(top.begin(), top.end());
+  if (net.phase != caffe::TRAIN) return order;
+  IterationSchedule::Options schedule;
+  schedule.records = order.records();
+  schedule.batch_size = found.batch_size * net.parts;
+  schedule.partitions = order.partitions();
+  SAMOVAR_RETURN_IF_ERROR(Annotate(IterationSchedule::Create(schedule).status(), absl::StrCat("layer \"", found.name, "\"")));
+  return order;
+}
+
+// Describes the records of the net's data layers.
+absl::StatusOr<v1::DatasetSpec> DescribeData(const NetToCheck& net, const std::vector<FoundLayer>& layers) {
+  v1::DatasetSpec order;
+  PlanOrder(net, layers, &order);
+  SAMOVAR_ASSIGN_OR_RETURN(v1::DatasetSpec spec, DescribeLayer(net, layers[0], order));
+  for (size_t i = 1; i < layers.size(); ++i) {
+    SAMOVAR_ASSIGN_OR_RETURN(*spec.add_further(), DescribeLayer(net, layers[i], order));
   }
-  spec.set_batch_size(batch_size);
-  SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<RecordReader> reader,
-                           OpenReader(*layer, net.phase, source));
-  SAMOVAR_RETURN_IF_ERROR(DescribeRecords(*reader, net.phase, static_cast<uint32_t>(samples), &spec));
   return spec;
+}
+
+// Opens the records of the data layers, and describes them; what is wrong with a layer's goes to the options.
+v1::DatasetSpec OpenData(const NetToCheck& net, const std::vector<const caffe::LayerParameter*>& layers, NetOptions* options) {
+  v1::DatasetSpec none;
+  none.set_partitions(1);
+  std::vector<FoundLayer> found;
+  for (const caffe::LayerParameter* layer : layers) {
+    absl::StatusOr<FoundLayer> next = FindLayer(net, *layer);
+    if (!next.ok()) {
+      options->input_errors[layer->name()] = next.status();
+      continue;
+    }
+    options->input_shapes[layer->name()] = next->reader->tops();
+    found.push_back(*std::move(next));
+  }
+  if (!options->input_errors.empty() || found.empty()) return none;
+  if (!net.source.empty() && layers.size() > 1) {
+    options->input_errors[layers[1]->name()] = absl::InvalidArgumentError(
+        absl::StrCat("layer \"", layers[1]->name(), "\": the net has ", layers.size(), " data layers, so that other records cannot be named ",
+                     "for it; write their sources into a copy of the net"));
+    return none;
+  }
+  absl::StatusOr<v1::DatasetSpec> data = DescribeData(net, found);
+  if (data.ok()) return *std::move(data);
+  options->input_errors[layers[0]->name()] = data.status();
+  return none;
 }
 
 }  // namespace
 
 absl::StatusOr<CheckedNet> CheckNet(const NetToCheck& net) {
   CheckedNet checked;
-  const auto layer = FindFedLayer(net.param);
-  if (!layer.ok()) {
+  const auto layers = FindFedLayers(net.param);
+  if (!layers.ok()) {
     const std::string place = net.origin == nullptr ? "" : net.origin->Prefix(-1);
-    return absl::Status(layer.status().code(), absl::StrCat(place, layer.status().message()));
+    return absl::Status(layers.status().code(), absl::StrCat(place, layers.status().message()));
   }
   NetOptions options;
   options.origin = net.origin;
-  absl::StatusOr<v1::DatasetSpec> data = DescribeData(net, *layer);
-  if (data.ok()) {
-    checked.data = *std::move(data);
-  } else {
-    options.input_errors[(*layer)->name()] = data.status();
-  }
+  checked.data = OpenData(net, *layers, &options);
   options.phase = net.phase;
   options.batch_size = net.built_batch;
   options.parts = static_cast<int>(net.of_parts);
-  options.input_shapes = TopShapesOf(checked.data);
   SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<Net> built, Net::Create(net.param, options));
   checked.data.set_batch_size(static_cast<uint32_t>(built->batch_size()));
   checked.layout = built->layout();

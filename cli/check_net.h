@@ -20,7 +20,7 @@ struct NetToCheck {
   uint32_t parts;
   // The file that names come from: relative ones are looked for beside it, too.
   const std::string& path;
-  // The records, instead of what the data layer says; empty: what it says.
+  // The records, instead of what the data layer says, of which there must be one then; empty: what they say.
   std::string source = {};
   // Records that the net is built for, instead of a batch of its data layer; 0: a batch.
   int built_batch = 0;
@@ -37,7 +37,7 @@ struct CheckedNet {
   v1::NetOutputs outputs;
 };
 
-// Opens the records of the net's data layer, if it has one, and builds the net for them. The message of an error names
+// Opens the records of the net's data layers, if it has any, and builds the net for them. The message of an error names
 // the layers and says what to do, a line each (Net::Create). Takes the time and the memory of building the net; makes
 // and changes nothing.
 absl::StatusOr<CheckedNet> CheckNet(const NetToCheck& net);

@@ -20,7 +20,8 @@ std::string SolverText(const caffe::SolverParameter& solver) {
                                   " (", solver.lr_policy(), ")");
   if (solver.momentum() != 0) absl::StrAppend(&text, ", momentum ", solver.momentum());
   if (solver.weight_decay() != 0) absl::StrAppend(&text, ", weight_decay ", solver.weight_decay());
-  if (solver.clip_gradients() >= 0) absl::StrAppend(&text, ", gradients clipped to a norm of ", solver.clip_gradients());
+  if (solver.clip_gradients() >= 0)
+    absl::StrAppend(&text, ", gradients clipped to a norm of ", solver.clip_gradients());
   return text;
 }
 
@@ -28,15 +29,27 @@ std::string TopText(const v1::RecordTop& top) {
   return top.shape().empty() ? "a label" : absl::StrJoin(top.shape(), "x");
 }
 
-// `parts`: batches of an iteration.
-std::string DataText(const v1::DatasetSpec& data, int parts) {
+// One layer's. `parts`: batches of an iteration.
+std::string LayerText(const v1::DatasetSpec& data, int parts) {
   const std::string batch =
       absl::StrCat(data.batch_size(), " a batch", parts > 1 ? absl::StrCat(", ", parts, " batches an iteration") : "");
   if (data.records() == 0) return absl::StrCat("no data layer, ", batch);
   std::vector<std::string> tops;
   for (const v1::RecordTop& top : data.tops()) tops.push_back(TopText(top));
   const std::string stored = data.block() > 1 ? absl::StrCat(" in ", data.partitions(), " partitions") : "";
-  return absl::StrCat(data.uri(), ": ", data.records(), " records of ", absl::StrJoin(tops, " and "), stored, ", ", batch);
+  return absl::StrCat(data.uri(), ": ", data.records(), " records of ", absl::StrJoin(tops, " and "), stored, ", ",
+                      batch);
+}
+
+// A row for each data layer.
+std::string DataRows(const v1::DatasetSpec& data, int parts) {
+  std::string rows = Row("", LayerText(data, parts));
+  for (const v1::DatasetSpec& further : data.further()) absl::StrAppend(&rows, Row("", LayerText(further, parts)));
+  if (data.further().empty()) return rows;
+  return rows +
+         Row("", data.in_order()
+                     ? "data layers of different batches or lengths: each is read in its own order, as Caffe does"
+                     : "data layers keep together: record i of one is with record i of the others");
 }
 
 std::string OutputsText(const v1::NetOutputs& outputs) {
@@ -45,26 +58,17 @@ std::string OutputsText(const v1::NetOutputs& outputs) {
 }
 
 std::string TrainText(const v1::JobSpec& spec) {
-  const std::string text = absl::StrCat(spec.train_net().name(), ", ", spec.train_net().layer_size(), " layers, outputs ",
-                                        OutputsText(spec.train_outputs()));
+  const std::string text = absl::StrCat(spec.train_net().name(), ", ", spec.train_net().layer_size(),
+                                        " layers, outputs ", OutputsText(spec.train_outputs()));
   if (spec.train_data().records() == 0) return text;
-  const double samples = static_cast<double>(spec.solver().max_iter()) * spec.solver().iter_size() * spec.train_data().batch_size();
+  const double samples =
+      static_cast<double>(spec.solver().max_iter()) * spec.solver().iter_size() * spec.train_data().batch_size();
   return text + absl::StrFormat("; %.2f epochs", samples / static_cast<double>(spec.train_data().records()));
 }
 
-// Caffe tests test_iter batches; we test all records, which is the same if the two agree.
 std::string TestText(const v1::JobSpec& spec, int net) {
-  std::string text =
-      absl::StrCat(spec.test_nets(net).name(), ", ", spec.test_nets(net).layer_size(), " layers, outputs ",
-                   OutputsText(spec.test_outputs(net)), "; every ", spec.solver().test_interval(), " iterations");
-  const v1::DatasetSpec& data = spec.test_data(net);
-  const uint64_t asked =
-      static_cast<uint64_t>(net < spec.solver().test_iter_size() ? spec.solver().test_iter(net) : 0) *
-      data.batch_size();
-  if (data.records() != 0 && asked != data.records()) {
-    absl::StrAppend(&text, " with all ", data.records(), " records (test_iter and batch_size ask for ", asked, ")");
-  }
-  return text;
+  return absl::StrCat(spec.test_nets(net).name(), ", ", spec.test_nets(net).layer_size(), " layers, outputs ",
+                      OutputsText(spec.test_outputs(net)), "; ", TestedText(spec, net));
 }
 
 std::string ParameterTable(const v1::ParameterLayout& layout) {
@@ -79,13 +83,28 @@ std::string ParameterTable(const v1::ParameterLayout& layout) {
 
 }  // namespace
 
+std::string TestedText(const v1::JobSpec& spec, int net) {
+  const std::string when = absl::StrCat("every ", spec.solver().test_interval(), " iterations");
+  const v1::DatasetSpec& data = spec.test_data(net);
+  const uint64_t asked = static_cast<uint64_t>(spec.solver().test_iter(net)) * data.batch_size();
+  if (data.records() == 0) return absl::StrCat(when, " with ", asked, " records");
+  if (asked < data.records()) {
+    return absl::StrCat(
+        when, " with ", asked, " of ", data.records(),
+        " records (test_iter x batch_size), a test going on where the one before has stopped; --test-all takes all");
+  }
+  return absl::StrCat(
+      when, " with all ", data.records(), " records",
+      asked == data.records() ? "" : absl::StrCat(", each once (test_iter x batch_size is ", asked, ")"));
+}
+
 std::string DescribeJob(const CheckedJob& job) {
   const v1::JobSpec& spec = job.spec;
   const double bytes = static_cast<double>(spec.layout().elements()) * sizeof(float);
   std::string text = Row("solver", SolverText(spec.solver()));
-  absl::StrAppend(&text, Row("train", TrainText(spec)), Row("", DataText(spec.train_data(), spec.solver().iter_size())));
+  absl::StrAppend(&text, Row("train", TrainText(spec)), DataRows(spec.train_data(), spec.solver().iter_size()));
   for (int i = 0; i < spec.test_nets_size(); ++i) {
-    absl::StrAppend(&text, Row(absl::StrCat("test #", i), TestText(spec, i)), Row("", DataText(spec.test_data(i), /*parts=*/1)));
+    absl::StrAppend(&text, Row(absl::StrCat("test #", i), TestText(spec, i)), DataRows(spec.test_data(i), /*parts=*/1));
   }
   absl::StrAppend(&text, Row("model", absl::StrCat(spec.layout().elements(), " parameters, ", FormatBytes(bytes))),
                   ParameterTable(spec.layout()));

@@ -44,7 +44,7 @@ void AppendNumber(float value, std::string* out) {
 // One thread's net, with a batch of one record, so that all values of a blob are that record's.
 struct Lane {
   std::unique_ptr<Net> net;
-  std::unique_ptr<BatchFeed> feed;
+  std::unique_ptr<NetFeed> feed;
   std::vector<std::span<float>> tops;
 };
 
@@ -86,9 +86,10 @@ class Extractor {
                                                      ": the net has no data layer in phase TEST; name a net ",
                                                      "as it is trained, with a Data layer"));
     }
-    SAMOVAR_ASSIGN_OR_RETURN(const caffe::LayerParameter* const layer, FindFedLayer(model_.param));
+    SAMOVAR_ASSIGN_OR_RETURN(const std::vector<const caffe::LayerParameter*> layers, FindFedLayers(model_.param));
+    // Rows are called what the first data layer's records are.
     SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<RecordReader> reader,
-                             OpenReader(*layer, caffe::TEST, model_.data.uri()));
+                             OpenReader(*layers[0], caffe::TEST, model_.data.uri()));
     SAMOVAR_ASSIGN_OR_RETURN(names_, reader->Names());
     for (int i = 0; i < options_.threads; ++i) {
       Lane lane;

@@ -1,6 +1,7 @@
 #include "cli/mode.h"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -24,12 +25,14 @@ std::vector<uint32_t> DivisorsOf(uint32_t number) {
 }
 
 absl::StatusOr<uint32_t> ChooseParts(const ModeChoice& choice, const v1::JobSpec& spec) {
-  const std::vector<uint32_t> divisors = DivisorsOf(spec.train_data().batch_size());
+  // Each data layer's batch is cut into the parts.
+  uint32_t batch = spec.train_data().batch_size();
+  for (const v1::DatasetSpec& further : spec.train_data().further()) batch = std::gcd(batch, further.batch_size());
+  const std::vector<uint32_t> divisors = DivisorsOf(batch);
   if (!choice.parts.has_value())
     return *std::prev(std::upper_bound(divisors.begin(), divisors.end(), kMaxDefaultParts));
   if (!std::binary_search(divisors.begin(), divisors.end(), *choice.parts)) {
-    return absl::InvalidArgumentError(absl::StrCat("--parts ", *choice.parts, " does not divide the batch of ",
-                                                   spec.train_data().batch_size(), " records; choose one of ",
+    return absl::InvalidArgumentError(absl::StrCat("--parts ", *choice.parts, " does not divide the batch of ", batch, " records; choose one of ",
                                                    absl::StrJoin(divisors, ", ")));
   }
   return *choice.parts;
@@ -37,8 +40,7 @@ absl::StatusOr<uint32_t> ChooseParts(const ModeChoice& choice, const v1::JobSpec
 
 // Of a net whose outputs have a value for each record there are fewer in a part.
 absl::Status BuildForPart(const std::string& solver_path, const NetOrigin* train_origin, v1::JobSpec* spec) {
-  NetToCheck net = {spec->train_net(), caffe::TRAIN, static_cast<uint32_t>(spec->solver().iter_size()), solver_path,
-                    spec->train_data().uri()};
+  NetToCheck net = {spec->train_net(), caffe::TRAIN, static_cast<uint32_t>(spec->solver().iter_size()), solver_path};
   net.built_batch = static_cast<int>(spec->train_data().batch_size() / spec->parts());
   net.of_parts = spec->parts();
   NetOrigin origin;

@@ -12,7 +12,6 @@
 #include "common/caffe/net_sources.h"
 #include "common/caffe/upgrade_net.h"
 #include "common/model/initial_values.h"
-#include "worker/feed/open_reader.h"
 
 namespace samovar {
 namespace {
@@ -32,17 +31,18 @@ absl::Status ReadWeights(const std::string& path, OpenModel* model) {
 
 }  // namespace
 
-absl::StatusOr<caffe::NetParameter> ReadNetInPhase(const std::string& path, caffe::Phase phase, NetOrigin* origin) {
+absl::StatusOr<caffe::NetParameter> ReadNetInPhase(const std::string& path, caffe::Phase phase, const StateChoice& choice, NetOrigin* origin) {
   std::vector<std::string> layers;
   SAMOVAR_ASSIGN_OR_RETURN(const caffe::NetParameter whole, LoadNet(path, &layers));
   caffe::NetState state = whole.state();
   state.set_phase(phase);
+  ApplyState(choice, &state);
   std::vector<int> kept;
   absl::StatusOr<caffe::NetParameter> net = FilterNet(whole, state, &kept);
   if (!net.ok()) return Annotate(net.status(), path);
   if (net->layer_size() == 0) {
     return absl::InvalidArgumentError(
-        absl::StrCat(path, ": no layer of the net belongs to phase ", caffe::Phase_Name(phase)));
+        absl::StrCat(path, ": no layer of the net belongs to phase ", caffe::Phase_Name(phase), StateFlags(choice)));
   }
   origin->file = path;
   for (const int layer : kept) origin->layers.push_back(std::move(layers[static_cast<size_t>(layer)]));
@@ -55,7 +55,7 @@ absl::StatusOr<caffe::NetParameter> ReadNetInPhase(const std::string& path, caff
 absl::StatusOr<OpenModel> OpenModelFiles(const ModelFiles& files, caffe::Phase phase) {
   OpenModel model;
   model.phase = phase;
-  SAMOVAR_ASSIGN_OR_RETURN(model.param, ReadNetInPhase(files.model, phase, &model.origin));
+  SAMOVAR_ASSIGN_OR_RETURN(model.param, ReadNetInPhase(files.model, phase, files.state, &model.origin));
   NetToCheck net = {model.param, phase, /*parts=*/1, files.model, files.data};
   net.origin = &model.origin;
   SAMOVAR_ASSIGN_OR_RETURN(CheckedNet checked, CheckNet(net));
@@ -81,20 +81,20 @@ absl::StatusOr<std::unique_ptr<Net>> BuildNetOf(const OpenModel& model, int batc
   return net;
 }
 
-absl::StatusOr<std::unique_ptr<BatchFeed>> OpenFeedOf(const OpenModel& model) {
-  SAMOVAR_ASSIGN_OR_RETURN(const caffe::LayerParameter* const layer, FindFedLayer(model.param));
-  BatchFeed::Options options;
-  SAMOVAR_ASSIGN_OR_RETURN(options.reader, OpenReader(*layer, model.phase, model.data.uri()));
+absl::StatusOr<std::unique_ptr<NetFeed>> OpenFeedOf(const OpenModel& model) {
+  NetFeed::Options options;
   options.phase = model.phase;
-  options.spec = model.data;
-  return BatchFeed::Create(std::move(options));
+  return NetFeed::Open(model.param, model.data, options);
 }
 
 std::vector<std::span<float>> FedTops(const OpenModel& model, const Net& net) {
-  for (const NetInput& input : net.inputs()) {
-    if (input.layer == model.data.layer()) return input.tops;
+  std::vector<std::span<float>> tops;
+  for (const v1::DatasetSpec* layer : LayersOf(model.data)) {
+    for (const NetInput& input : net.inputs()) {
+      if (input.layer == layer->layer()) tops.insert(tops.end(), input.tops.begin(), input.tops.end());
+    }
   }
-  return {};
+  return tops;
 }
 
 }  // namespace samovar

@@ -8,10 +8,11 @@
 #include "absl/status/statusor.h"
 #include "caffe.pb.h"
 #include "common/base/thread_pool.h"
+#include "common/caffe/net_filter.h"
 #include "common/caffe/net_origin.h"
 #include "samovar/v1/job.pb.h"
 #include "samovar/v1/layout.pb.h"
-#include "worker/feed/batch_feed.h"
+#include "worker/feed/net_feed.h"
 #include "worker/nn/net.h"
 
 namespace samovar {
@@ -23,6 +24,7 @@ struct ModelFiles {
   std::string weights;
   // Records instead of those that the net's data layer names; empty: those.
   std::string data;
+  StateChoice state = {};
 };
 
 struct OpenModel {
@@ -43,7 +45,7 @@ struct OpenModel {
 absl::StatusOr<OpenModel> OpenModelFiles(const ModelFiles& files, caffe::Phase phase);
 
 // The net as it is in the phase, upgraded, and where its layers stand. The first part of OpenModelFiles.
-absl::StatusOr<caffe::NetParameter> ReadNetInPhase(const std::string& path, caffe::Phase phase, NetOrigin* origin);
+absl::StatusOr<caffe::NetParameter> ReadNetInPhase(const std::string& path, caffe::Phase phase, const StateChoice& choice, NetOrigin* origin);
 
 // The net for batches of so many records (0: what its text says), with the model's weights. The pool outlives it.
 // `keep_blobs` as in NetOptions.
@@ -51,7 +53,7 @@ absl::StatusOr<std::unique_ptr<Net>> BuildNetOf(const OpenModel& model, int batc
                                                 bool keep_blobs = false);
 
 // A feed of the model's records, in order. REQUIRES: model.data.records() > 0
-absl::StatusOr<std::unique_ptr<BatchFeed>> OpenFeedOf(const OpenModel& model);
+absl::StatusOr<std::unique_ptr<NetFeed>> OpenFeedOf(const OpenModel& model);
 
 // Where the feed's records go in the net. REQUIRES: the net is one of the model's.
 std::vector<std::span<float>> FedTops(const OpenModel& model, const Net& net);

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/check_job.h"
 #include "cli/mode.h"
 #include "cli/open_model.h"
 #include "common/data/images_import.h"
@@ -28,6 +29,7 @@ struct JobOptions {
   std::string restore;
   // Where snapshots are exported to; empty: nowhere.
   std::string export_snapshots;
+  JobChoice choice;
 };
 
 struct TrainOptions : JobOptions {
@@ -48,6 +50,7 @@ struct TrainOptions : JobOptions {
 
 struct CheckOptions {
   std::string solver;
+  JobChoice choice;
 };
 
 struct TestOptions {
@@ -72,6 +75,7 @@ struct TimeOptions {
   std::string model;
   // "TRAIN" or "TEST".
   std::string phase = "TRAIN";
+  StateChoice state;
   // Of the records, "CxHxW", instead of reading data; empty: data is read.
   std::string shape;
   int iterations = 20;

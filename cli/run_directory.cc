@@ -184,8 +184,9 @@ std::string FormatRecord(const RunRecord& record) {
                       "\nstaleness_scaling: ", record.mode.staleness_scaling,
                       "\ndelay_compensation: ", absl::StrFormat("%.9g", record.mode.delay_compensation.value_or(0)),
                       "\npush_every: ", number(record.mode.push_every),
-                      "\non_numeric_failure: ", record.mode.on_numeric_failure, "\nsnapshot: ", record.snapshot,
-                      "\nfinished: ", record.finished ? "yes" : "no", "\nsolver: ", record.solver, "\n");
+                      "\non_numeric_failure: ", record.mode.on_numeric_failure, "\nstate_flags:", record.state_flags,
+                      "\nsnapshot: ", record.snapshot, "\nfinished: ", record.finished ? "yes" : "no",
+                      "\nsolver: ", record.solver, "\n");
 }
 
 absl::StatusOr<RunRecord> ParseRecord(const std::string& text) {
@@ -209,6 +210,7 @@ absl::StatusOr<RunRecord> ParseRecord(const std::string& text) {
   record.mode.encoding = values["encoding"];
   double ratio = 0;
   if (absl::SimpleAtod(values["topk_ratio"], &ratio)) record.mode.topk_ratio = ratio;
+  if (const std::string& flags = values["state_flags"]; !flags.empty()) record.state_flags = absl::StrCat(" ", flags);
   record.mode.staleness_scaling = values["staleness_scaling"];
   record.mode.on_numeric_failure = values["on_numeric_failure"];
   float lambda = 0;

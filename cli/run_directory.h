@@ -26,6 +26,8 @@ struct RunRecord {
   int servers = 0;
   uint64_t seed = 0;
   ModeChoice mode;
+  // The state of its net, as StateFlags says it.
+  std::string state_flags;
   // Iteration of the newest snapshot; 0: there is none.
   uint64_t snapshot = 0;
   // The run trained to its end.

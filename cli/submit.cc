@@ -52,6 +52,12 @@ absl::Status Complete(const SubmitOptions& options, const std::optional<v1::JobS
   return absl::OkStatus();
 }
 
+// Whether the trained nets are in one state, if that of the earlier job is known.
+bool SameState(const v1::JobSpec& earlier, const v1::JobSpec& spec) {
+  return earlier.train_net().layer_size() == 0 ||
+         earlier.train_net().state().SerializeAsString() == spec.train_net().state().SerializeAsString();
+}
+
 void Report(const std::string& job_id, const SubmitOptions& options, const v1::JobSpec& spec) {
   if (options.json) {
     std::cout << JsonLine()
@@ -85,7 +91,7 @@ int RunSubmit(const SubmitOptions& options) {
   };
   // First, since what is wrong here is wrong for every cluster.
   absl::StatusOr<CheckedJob> job =
-      CheckJob(options.solver, {options.weights, options.snapshot, options.resume, options.restore});
+      CheckJob(options.solver, {options.weights, options.snapshot, options.resume, options.restore}, options.choice);
   if (!job.ok()) return fail(job.status(), kExitUsage);
   for (const std::string& warning : job->warnings) PrintWarning(warning);
   const absl::StatusOr<v1::ClusterStatus> cluster = client.ClusterStatus();
@@ -97,6 +103,12 @@ int RunSubmit(const SubmitOptions& options) {
     auto found = FindEarlier(client, spec.job_id());
     if (!found.ok()) return fail(found.status(), kExitFailed);
     earlier = *std::move(found);
+  }
+  if (options.resume && earlier.has_value() && !SameState(*earlier, spec)) {
+    return fail(absl::FailedPreconditionError(absl::StrCat(
+                    "job ", spec.job_id(), " was submitted with other stages or another level of its net; ",
+                    "give the --stage and --level that it had")),
+                kExitUsage);
   }
   if (const absl::Status complete = Complete(options, earlier, LiveServers(*cluster), job->train_origin, &spec);
       !complete.ok()) {

@@ -14,6 +14,7 @@
 #include "cli/record_progress.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
+#include "common/model/test_plan.h"
 
 namespace samovar {
 namespace {
@@ -43,10 +44,10 @@ absl::StatusOr<TestResult> Test(const TestOptions& options) {
   }
   ThreadPool pool(options.threads);
   SAMOVAR_ASSIGN_OR_RETURN(std::unique_ptr<Net> net, BuildNetOf(model, /*batch_size=*/0, &pool));
-  SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<BatchFeed> feed, OpenFeedOf(model));
+  SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<NetFeed> feed, OpenFeedOf(model));
   TestResult result;
   result.outputs = model.outputs;
-  const uint64_t all = model.data.records();
+  const uint64_t all = WholeTest(model.data);
   const auto progress = RecordProgress();
   const absl::Time start = SteadyNow();
   while (result.records < all) {

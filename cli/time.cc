@@ -1,4 +1,5 @@
-// `samovar time`: how long each layer of a net takes, forward and backward, and how that compares with the machine's peak.
+// `samovar time`: how long each layer of a net takes, forward and backward, and how that compares with the machine's
+// peak.
 #include <algorithm>
 #include <iostream>
 #include <memory>
@@ -59,19 +60,31 @@ absl::StatusOr<std::vector<int64_t>> ParseShape(const std::string& text) {
   return shape;
 }
 
-// The net without its data: records of the given shape, labels of 0.
+// The net without its data: records of the given shape in each data layer, labels of 0.
 absl::StatusOr<OpenModel> WithoutData(const TimeOptions& options, caffe::Phase phase) {
   OpenModel model;
   model.phase = phase;
-  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<int64_t> shape, ParseShape(options.shape));
-  SAMOVAR_ASSIGN_OR_RETURN(model.param, ReadNetInPhase(options.model, phase, &model.origin));
-  SAMOVAR_ASSIGN_OR_RETURN(const caffe::LayerParameter* const layer, FindFedLayer(model.param));
-  if (layer == nullptr) return absl::InvalidArgumentError("--shape is for nets with a data layer; this one has none: remove it");
-  model.data.set_layer(layer->name());
-  model.data.set_records(1);
-  for (int top = 0; top < layer->top_size(); ++top) {
-    v1::RecordTop* record = model.data.add_tops();
-    if (top == 0) record->mutable_shape()->Add(shape.begin(), shape.end());
+  std::vector<std::vector<int64_t>> shapes;
+  for (const absl::string_view text : absl::StrSplit(options.shape, ',')) {
+    SAMOVAR_ASSIGN_OR_RETURN(shapes.emplace_back(), ParseShape(std::string(text)));
+  }
+  SAMOVAR_ASSIGN_OR_RETURN(model.param, ReadNetInPhase(options.model, phase, options.state, &model.origin));
+  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<const caffe::LayerParameter*> layers, FindFedLayers(model.param));
+  if (layers.empty())
+    return absl::InvalidArgumentError("--shape is for nets with a data layer; this one has none: remove it");
+  if (shapes.size() != 1 && shapes.size() != layers.size()) {
+    return absl::InvalidArgumentError(absl::StrCat("--shape has ", shapes.size(), " shapes for ", layers.size(),
+                                                   " data layers; give one, or one for each"));
+  }
+  for (size_t i = 0; i < layers.size(); ++i) {
+    v1::DatasetSpec* const data = i == 0 ? &model.data : model.data.add_further();
+    data->set_layer(layers[i]->name());
+    data->set_records(1);
+    const std::vector<int64_t>& shape = shapes[shapes.size() == 1 ? 0 : i];
+    for (int top = 0; top < layers[i]->top_size(); ++top) {
+      v1::RecordTop* record = data->add_tops();
+      if (top == 0) record->mutable_shape()->Add(shape.begin(), shape.end());
+    }
   }
   return model;
 }
@@ -79,10 +92,11 @@ absl::StatusOr<OpenModel> WithoutData(const TimeOptions& options, caffe::Phase p
 absl::StatusOr<OpenModel> Open(const TimeOptions& options) {
   const caffe::Phase phase = options.phase == "TEST" ? caffe::TEST : caffe::TRAIN;
   if (!options.shape.empty()) return WithoutData(options, phase);
-  absl::StatusOr<OpenModel> model = OpenModelFiles({options.model, "", ""}, phase);
+  absl::StatusOr<OpenModel> model = OpenModelFiles({options.model, "", "", options.state}, phase);
   if (model.ok()) return model;
-  return absl::Status(model.status().code(),
-                      absl::StrCat(model.status().message(), "; without data a net is timed with --shape CHANNELSxHEIGHTxWIDTH"));
+  return absl::Status(
+      model.status().code(),
+      absl::StrCat(model.status().message(), "; without data a net is timed with --shape CHANNELSxHEIGHTxWIDTH"));
 }
 
 // Values as weights of a net in training might be; zeros would let layers skip work.
@@ -96,13 +110,15 @@ absl::Status FillInputs(const TimeOptions& options, const OpenModel& model, Net*
   if (model.data.records() > 0 && options.shape.empty()) {
     OpenModel in_order = model;
     in_order.phase = caffe::TEST;
-    SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<BatchFeed> feed, OpenFeedOf(in_order));
-    if (static_cast<uint64_t>(net->batch_size()) <= model.data.records()) {
-      return feed->FillRange(0, static_cast<uint64_t>(net->batch_size()), FedTops(model, *net));
-    }
+    SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<NetFeed> feed, OpenFeedOf(in_order));
+    return feed->FillRange(0, static_cast<uint64_t>(net->batch_size()), FedTops(model, *net));
   }
   for (const NetInput& input : net->inputs()) {
-    // Further tops are labels: the first class.
+    // Further data layers and further tops may be labels: the first class.
+    const auto& further = model.data.further();
+    if (std::any_of(further.begin(), further.end(),
+                    [&input](const v1::DatasetSpec& data) { return data.layer() == input.layer; }))
+      continue;
     const std::span<float> values = input.tops[0];
     for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(Philox(2, 0, i)[0] % 256) / 256.0f;
   }
@@ -170,8 +186,10 @@ Totals TotalsOf(const Timing& timing) {
 void Print(const TimeOptions& options, const Timing& timing) {
   const Totals totals = TotalsOf(timing);
   const Net& net = *timing.net;
-  std::cout << absl::StrFormat("%-20s %-16s %11s %11s %9s %9s\n", "layer", "type", "forward ms", "backward ms", "GFLOP/s", "of peak");
-  const auto row = [&](const std::string& name, const std::string& type, double forward, double backward, double flops, double seconds) {
+  std::cout << absl::StrFormat("%-20s %-16s %11s %11s %9s %9s\n", "layer", "type", "forward ms", "backward ms",
+                               "GFLOP/s", "of peak");
+  const auto row = [&](const std::string& name, const std::string& type, double forward, double backward, double flops,
+                       double seconds) {
     const double rate = GigaFlops(flops, seconds);
     std::cout << absl::StrFormat("%-20s %-16s %11.3f %11.3f", name, type, 1e3 * forward, 1e3 * backward);
     if (rate > 0) std::cout << absl::StrFormat(" %9.1f %8.0f%%", rate, 100 * rate * 1e9 / timing.peak_flops);
@@ -181,17 +199,19 @@ void Print(const TimeOptions& options, const Timing& timing) {
     const double forward = Median(timing.layers[i].forward);
     const double backward = Median(timing.layers[i].backward);
     if (const size_t by = net.computed_by(i); by != i) {
-      std::cout << absl::StrFormat("%-20s %-16s   computed together with %s\n", net.layer(i).name(), net.layer(i).type(), net.layer(by).name());
+      std::cout << absl::StrFormat("%-20s %-16s   computed together with %s\n", net.layer(i).name(),
+                                   net.layer(i).type(), net.layer(by).name());
       continue;
     }
-    row(net.layer(i).name(), net.layer(i).type(), forward, backward, net.forward_flops(i) + net.backward_flops(i), forward + backward);
+    row(net.layer(i).name(), net.layer(i).type(), forward, backward, net.forward_flops(i) + net.backward_flops(i),
+        forward + backward);
   }
   row("all", "", totals.forward_seconds, totals.backward_seconds, totals.flops, totals.pass_seconds);
   std::cout << absl::StrFormat(
       "batch of %d: median %.3f ms of %d passes, %.0f images/s\n"
       "peak of %d %s: %.1f GFLOP/s (%s)\n",
-      net.batch_size(), 1e3 * totals.pass_seconds, options.iterations, net.batch_size() / totals.pass_seconds, options.threads,
-      options.threads == 1 ? "thread" : "threads", timing.peak_flops * 1e-9, EngineLevel());
+      net.batch_size(), 1e3 * totals.pass_seconds, options.iterations, net.batch_size() / totals.pass_seconds,
+      options.threads, options.threads == 1 ? "thread" : "threads", timing.peak_flops * 1e-9, EngineLevel());
 }
 
 void PrintJson(const TimeOptions& options, const Timing& timing) {
@@ -201,14 +221,18 @@ void PrintJson(const TimeOptions& options, const Timing& timing) {
   for (size_t i = 0; i < timing.layers.size(); ++i) {
     JsonLine layer;
     layer.Text("name", net.layer(i).name()).Text("type", net.layer(i).type());
-    layer.Number("forward_ms", 1e3 * Median(timing.layers[i].forward)).Number("backward_ms", 1e3 * Median(timing.layers[i].backward));
+    layer.Number("forward_ms", 1e3 * Median(timing.layers[i].forward))
+        .Number("backward_ms", 1e3 * Median(timing.layers[i].backward));
     layer.Number("forward_flops", net.forward_flops(i)).Number("backward_flops", net.backward_flops(i));
     if (const size_t by = net.computed_by(i); by != i) layer.Text("computed_by", net.layer(by).name());
     absl::StrAppend(&layers, layers.empty() ? "" : ",", layer.Finish());
   }
   JsonLine line;
-  line.Text("model", options.model).Text("phase", options.phase).Integer("threads", static_cast<uint64_t>(options.threads));
-  line.Integer("batch_size", static_cast<uint64_t>(net.batch_size())).Integer("iterations", static_cast<uint64_t>(options.iterations));
+  line.Text("model", options.model)
+      .Text("phase", options.phase)
+      .Integer("threads", static_cast<uint64_t>(options.threads));
+  line.Integer("batch_size", static_cast<uint64_t>(net.batch_size()))
+      .Integer("iterations", static_cast<uint64_t>(options.iterations));
   line.Number("forward_ms", 1e3 * totals.forward_seconds).Number("backward_ms", 1e3 * totals.backward_seconds);
   line.Number("pass_ms", 1e3 * totals.pass_seconds).Number("images_per_second", net.batch_size() / totals.pass_seconds);
   line.Number("gflops", GigaFlops(totals.flops, totals.pass_seconds)).Number("peak_gflops", timing.peak_flops * 1e-9);

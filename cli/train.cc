@@ -10,6 +10,7 @@
 #include "cli/choose_reporter.h"
 #include "cli/choose_seed.h"
 #include "cli/commands.h"
+#include "cli/describe_job.h"
 #include "cli/exit_codes.h"
 #include "cli/interruption.h"
 #include "cli/run_directory.h"
@@ -72,9 +73,19 @@ absl::StatusOr<std::unique_ptr<RunDirectory>> OpenDirectory(const std::string& p
   return RunDirectory::Open(path);
 }
 
+// Another state may be another net.
+absl::Status CheckSameState(const RunRecord& before, const std::string& flags) {
+  if (before.state_flags == flags) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("the run that is to be resumed had ",
+                   before.state_flags.empty() ? "neither --stage nor --level" : before.state_flags.substr(1),
+                   "; resume it so, or begin anew with --restart"));
+}
+
 absl::StatusOr<Prepared> Prepare(const TrainOptions& options) {
   SAMOVAR_ASSIGN_OR_RETURN(
-      CheckedJob job, CheckJob(options.solver, {options.weights, options.snapshot, options.resume, options.restore}));
+      CheckedJob job,
+      CheckJob(options.solver, {options.weights, options.snapshot, options.resume, options.restore}, options.choice));
   SAMOVAR_ASSIGN_OR_RETURN(std::string program_dir, ProgramDir());
   // What a run that is resumed was, its directory says.
   if (!options.resume) {
@@ -88,7 +99,9 @@ absl::StatusOr<Prepared> Prepare(const TrainOptions& options) {
   SAMOVAR_ASSIGN_OR_RETURN(prepared.directory, OpenDirectory(state_dir, options));
   SAMOVAR_ASSIGN_OR_RETURN(const RunStart start,
                            ChooseStart(prepared.directory->record(), options.servers, options.resume, options.restart));
+  const std::string state_flags = StateFlags(options.choice.state);
   if (start == RunStart::kResume) {
+    SAMOVAR_RETURN_IF_ERROR(CheckSameState(*prepared.directory->record(), state_flags));
     const ModeChoice mode = Resumed(options.mode, prepared.directory->record()->mode);
     SAMOVAR_RETURN_IF_ERROR(ApplyMode(mode, options.solver, &job.spec, &job.train_origin));
   }
@@ -103,6 +116,7 @@ absl::StatusOr<Prepared> Prepare(const TrainOptions& options) {
   if (!seed.has_value() && job.restored.has_value()) seed = job.restored->seed();
   run.record.seed = ChooseSeed(seed, job.spec.solver());
   run.record.mode = ChoiceOf(job.spec);
+  run.record.state_flags = state_flags;
   run.record.finished = false;
   if (start == RunStart::kFresh) SAMOVAR_RETURN_IF_ERROR(prepared.directory->Clear());
   SAMOVAR_RETURN_IF_ERROR(prepared.directory->MakeLogs());
@@ -139,6 +153,7 @@ RunFacts FactsOf(const TrainRun::Options& run) {
   facts.seed = run.spec.seed();
   facts.resumes = run.spec.resume();
   facts.resumed_from = run.spec.resume() ? run.record.snapshot : run.first_iteration;
+  for (int net = 0; net < run.spec.test_nets_size(); ++net) facts.tests.push_back(TestedText(run.spec, net));
   facts.start = run.start;
   facts.state_dir = run.cluster.state_dir;
   return facts;
@@ -155,6 +170,7 @@ std::string ResumeHint(const TrainOptions& options, bool failed, uint64_t resume
                                   " with: samovar train --solver ", options.solver, " --resume");
   if (options.servers != TrainOptions().servers) absl::StrAppend(&hint, " --servers ", options.servers);
   if (!options.state.empty()) absl::StrAppend(&hint, " --state ", options.state);
+  absl::StrAppend(&hint, StateFlags(options.choice.state), options.choice.test_all ? " --test-all" : "");
   return hint;
 }
 

@@ -38,10 +38,13 @@ class TextReporter : public TrainReporter {
   void Started(const RunFacts& facts) override {
     Line(absl::StrCat("Solving ", facts.net));
     Line(absl::StrCat("job ", facts.job_id, ": ", facts.max_iter, " iterations",
-                      facts.resumes ? ", resumed" : facts.resumed_from > 0 ? absl::StrCat(", from ", facts.resumed_from) : "", ", seed ",
-                      facts.seed, "; ", Counted(facts.servers, "server"), ", ", Counted(facts.workers, "worker"),
-                      " of ", Counted(facts.threads, "thread"), "; ", facts.mode));
+                      facts.resumes            ? ", resumed"
+                      : facts.resumed_from > 0 ? absl::StrCat(", from ", facts.resumed_from)
+                                               : "",
+                      ", seed ", facts.seed, "; ", Counted(facts.servers, "server"), ", ",
+                      Counted(facts.workers, "worker"), " of ", Counted(facts.threads, "thread"), "; ", facts.mode));
     if (!facts.start.empty()) Line(absl::StrCat("weights: ", facts.start));
+    for (size_t net = 0; net < facts.tests.size(); ++net) Line(absl::StrCat("test net #", net, ": ", facts.tests[net]));
     Line(absl::StrCat("snapshots and logs: ", facts.state_dir));
   }
 
@@ -51,7 +54,8 @@ class TextReporter : public TrainReporter {
 
   void Watching(const std::string& net, const v1::JobStatus& status, const std::string& coordinator) override {
     Line(absl::StrCat("Solving ", net));
-    Line(absl::StrCat("job ", status.job_id(), ": ", status.max_iter(), " iterations; ", ModeText(status), "; weight ", status.weight()));
+    Line(absl::StrCat("job ", status.job_id(), ": ", status.max_iter(), " iterations; ", ModeText(status), "; weight ",
+                      status.weight()));
     Line(absl::StrCat("coordinator: ", coordinator));
   }
 

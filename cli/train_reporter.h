@@ -27,10 +27,12 @@ struct RunFacts {
   // As ModeText says it.
   std::string mode;
   uint64_t seed = 0;
-  // Iteration of the snapshot that it continues from; 0: from initial weights. Of a run that `resumes` the newest one that is known of:
-  // servers that were ended in an orderly way may hold a newer one.
+  // Iteration of the snapshot that it continues from; 0: from initial weights. Of a run that `resumes` the newest one
+  // that is known of: servers that were ended in an orderly way may hold a newer one.
   uint64_t resumed_from = 0;
   bool resumes = false;
+  // One entry a test net: as TestedText says it.
+  std::vector<std::string> tests;
   // Which files weights come from, in words; empty: from none.
   std::string start;
   std::string state_dir;

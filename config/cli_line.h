@@ -46,6 +46,9 @@ struct CliLine {
   void AddJob(CLI::App* command, std::string* job, std::string* address);
   void AddTrain();
   void AddCheck();
+  // The state of a net; for a job, what else is chosen beside the solver.
+  void AddState(CLI::App* command, StateChoice* state);
+  void AddJobChoice(CLI::App* command, JobChoice* choice);
   void AddModelFiles(CLI::App* command, ModelFiles* files);
   void AddTest();
   void AddFeatures();

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <string>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 
 namespace samovar {
 namespace {
@@ -28,6 +30,18 @@ bool Belongs(const caffe::LayerParameter& layer, const caffe::NetState& state) {
 }
 
 }  // namespace
+
+void ApplyState(const StateChoice& choice, caffe::NetState* state) {
+  for (const absl::string_view stage : absl::StrSplit(choice.stages, ',', absl::SkipWhitespace())) {
+    state->add_stage(std::string(absl::StripAsciiWhitespace(stage)));
+  }
+  if (choice.level.has_value()) state->set_level(*choice.level);
+}
+
+std::string StateFlags(const StateChoice& choice) {
+  return absl::StrCat(choice.stages.empty() ? "" : absl::StrCat(" --stage ", choice.stages),
+                      choice.level.has_value() ? absl::StrCat(" --level ", *choice.level) : "");
+}
 
 absl::StatusOr<caffe::NetParameter> FilterNet(const caffe::NetParameter& net, const caffe::NetState& state,
                                               std::vector<int>* kept) {

@@ -37,7 +37,7 @@ struct NetSource {
 // Reads a solver's nets, as Caffe assigns them to training and to tests.
 class BundleLoader {
  public:
-  explicit BundleLoader(const std::string& path) { bundle_.solver_path = path; }
+  BundleLoader(const std::string& path, const StateChoice& choice) : choice_(choice) { bundle_.solver_path = path; }
 
   absl::StatusOr<SolverBundle> Load() && {
     SAMOVAR_RETURN_IF_ERROR(ReadSolver());
@@ -186,8 +186,10 @@ class BundleLoader {
     }
     SAMOVAR_ASSIGN_OR_RETURN(NetSource source, TrainSource());
     bundle_.train_origin.name = "TRAIN net";
+    caffe::NetState state = solver_.train_state();
+    ApplyState(choice_, &state);
     SAMOVAR_ASSIGN_OR_RETURN(bundle_.train_net,
-                             InState(source, caffe::TRAIN, solver_.train_state(), &bundle_.train_origin));
+                             InState(source, caffe::TRAIN, state, &bundle_.train_origin));
     if (solver_.has_net() || solver_.has_net_param()) generic_ = std::move(source);
     return absl::OkStatus();
   }
@@ -297,6 +299,7 @@ class BundleLoader {
     solver_.mutable_weights()->Assign(paths.begin(), paths.end());
   }
 
+  const StateChoice choice_;
   SolverBundle bundle_;
   caffe::SolverParameter solver_;
   std::unique_ptr<SourceMap> source_map_;
@@ -306,6 +309,8 @@ class BundleLoader {
 
 }  // namespace
 
-absl::StatusOr<SolverBundle> LoadSolver(const std::string& path) { return BundleLoader(path).Load(); }
+absl::StatusOr<SolverBundle> LoadSolver(const std::string& path, const StateChoice& choice) {
+  return BundleLoader(path, choice).Load();
+}
 
 }  // namespace samovar

@@ -6,6 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "caffe.pb.h"
+#include "common/caffe/net_filter.h"
 #include "common/caffe/net_origin.h"
 #include "common/caffe/paths.h"
 
@@ -37,9 +38,11 @@ struct SolverBundle {
 // Reads the solver and the nets that it names (or holds), as paths.h finds them. All that is wrong with the solver's
 // values is reported at once, a line each, with file, line and column of the value.
 //
+// `choice` is added to the solver's train_state, as in Caffe: tests have the solver's test_state alone.
+//
 // NOT_FOUND: a file is not there. INVALID_ARGUMENT: text or values are wrong. UNIMPLEMENTED: a setting of Caffe's that
 // is not offered (its effect would be missed); the message says what to write. What the layers of the nets mean is not
 // looked at here.
-absl::StatusOr<SolverBundle> LoadSolver(const std::string& path);
+absl::StatusOr<SolverBundle> LoadSolver(const std::string& path, const StateChoice& choice = {});
 
 }  // namespace samovar

@@ -30,15 +30,6 @@ uint64_t NextMultiple(int64_t interval, uint64_t t) {
   return (t / step + 1) * step;
 }
 
-// All records of the test net's data; of a net without data, test_iter batches.
-v1::DatasetSpec TestedData(const v1::JobSpec& spec, int net) {
-  v1::DatasetSpec data = spec.test_data(net);
-  if (data.records() != 0) return data;
-  const int batches = net < spec.solver().test_iter_size() ? std::max(1, spec.solver().test_iter(net)) : 1;
-  data.set_records(static_cast<uint64_t>(batches) * data.batch_size());
-  return data;
-}
-
 // Of data that are stored in partitions.
 std::optional<IterationSchedule> StoredSchedule(const v1::DatasetSpec& data) {
   if (data.block() <= 1 || data.partitions() <= 1) return std::nullopt;
@@ -260,7 +251,8 @@ bool Job::HasWork() const {
   if (state_ != v1::JOB_STATE_RUNNING) return true;
   if (!verified_ && leases_->complete()) return true;
   if (TakeableCheckpoint().has_value()) return true;
-  return checkpoint_active_ && std::all_of(passes_.begin(), passes_.end(), [](const TestPass& pass) { return pass.complete(); });
+  return checkpoint_active_ &&
+         std::all_of(passes_.begin(), passes_.end(), [](const TestPass& pass) { return pass.complete(); });
 }
 
 void Job::AwaitWork(absl::Duration time) {
@@ -291,7 +283,8 @@ void Job::CheckpointFrozen(const Checkpoint& checkpoint, uint64_t workers) {
   if (!checkpoint.test) return;
   tested_iteration_ = checkpoint.iteration;
   for (int net = 0; net < spec_.test_nets_size(); ++net) {
-    passes_.emplace_back(checkpoint.iteration, static_cast<uint32_t>(net), TestedData(spec_, net),
+    passes_.emplace_back(checkpoint.iteration, static_cast<uint32_t>(net),
+                         RecordsOfTest(spec_, net, checkpoint.iteration), spec_.test_data(net).batch_size(),
                          spec_.test_outputs(net), workers);
   }
 }

@@ -30,6 +30,7 @@ constexpr int kMaxTestNets = 64;
 constexpr int kMaxOutputs = 100'000;
 constexpr size_t kMaxNameBytes = 1024;
 constexpr size_t kMaxPathBytes = 4096;
+constexpr uint64_t kMaxFurther = 63;
 
 absl::Status CheckAtMost(const std::string& name, uint64_t value, uint64_t most) {
   if (value <= most) return absl::OkStatus();
@@ -52,7 +53,7 @@ absl::Status CheckOutputs(const v1::NetOutputs& outputs, const std::string& name
   return absl::OkStatus();
 }
 
-absl::Status CheckDataset(const v1::DatasetSpec& data, const std::string& name) {
+absl::Status CheckLayerData(const v1::DatasetSpec& data, const std::string& name) {
   // A net without a data layer has no records.
   if (data.uri().empty() != (data.records() == 0) || data.batch_size() == 0 || data.partitions() == 0) {
     return absl::InvalidArgumentError(
@@ -65,6 +66,28 @@ absl::Status CheckDataset(const v1::DatasetSpec& data, const std::string& name) 
   if (data.partitions() > std::max<uint64_t>(1, data.records()) || data.block() > IterationSchedule::kMaxBlock) {
     return absl::InvalidArgumentError(absl::StrCat(name, ": partitions must be at most records, ", data.records(),
                                                    ", and block at most ", IterationSchedule::kMaxBlock));
+  }
+  return absl::OkStatus();
+}
+
+// Of all data layers of a net.
+absl::Status CheckDataset(const v1::DatasetSpec& data, const std::string& name) {
+  SAMOVAR_RETURN_IF_ERROR(CheckLayerData(data, name));
+  SAMOVAR_RETURN_IF_ERROR(CheckAtMost(absl::StrCat(name, ": the number of further data layers"),
+                                      static_cast<uint64_t>(data.further_size()), kMaxFurther));
+  for (int i = 0; i < data.further_size(); ++i) {
+    const v1::DatasetSpec& further = data.further(i);
+    const std::string its_name = absl::StrCat(name, ": further ", i);
+    SAMOVAR_RETURN_IF_ERROR(CheckLayerData(further, its_name));
+    const bool alike = further.partitions() == data.partitions() && further.block() == data.block() &&
+                       further.in_order() == data.in_order();
+    const bool together =
+        data.in_order() || (further.records() == data.records() && further.batch_size() == data.batch_size());
+    if (data.records() > 0 && further.records() > 0 && further.further().empty() && alike && together) continue;
+    return absl::InvalidArgumentError(absl::StrCat(its_name,
+                                                   ": it must have records, the first one's partitions, block and "
+                                                   "in_order, the same records and batch_size unless in_order, and no "
+                                                   "further ones"));
   }
   return absl::OkStatus();
 }
@@ -101,7 +124,10 @@ absl::Status CheckMode(const v1::JobSpec& spec) {
   if (sync != (spec.parts() != 0)) {
     return absl::InvalidArgumentError("parts must be at least 1 in the mode CONSISTENCY_SYNC, and 0 in others");
   }
-  if (!sync || spec.train_data().batch_size() % spec.parts() == 0) return absl::OkStatus();
+  const auto divides = [&spec](const v1::DatasetSpec& data) { return data.batch_size() % spec.parts() == 0; };
+  const auto& further = spec.train_data().further();
+  if (!sync || (divides(spec.train_data()) && std::all_of(further.begin(), further.end(), divides)))
+    return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrCat("parts ", spec.parts(), " must divide the batch of ", spec.train_data().batch_size(), " records"));
 }
@@ -134,9 +160,10 @@ uint32_t OrderedParts(const v1::JobSpec& spec) {
 }
 
 absl::Status CheckJobName(const std::string& id) {
-  const bool id_ok = !id.empty() && id.size() <= kMaxJobIdLength && std::all_of(id.begin(), id.end(), [](unsigned char c) {
-    return absl::ascii_isalnum(c) || c == '-' || c == '_' || c == '.';
-  });
+  const bool id_ok =
+      !id.empty() && id.size() <= kMaxJobIdLength && std::all_of(id.begin(), id.end(), [](unsigned char c) {
+        return absl::ascii_isalnum(c) || c == '-' || c == '_' || c == '.';
+      });
   if (!id_ok) {
     return absl::InvalidArgumentError(absl::StrCat("job id \"", Printable(id, 2 * kMaxJobIdLength),
                                                    "\": use 1 to 64 letters, digits, '-', '_' and '.'"));

@@ -15,21 +15,21 @@ constexpr uint64_t kMaxWorkers = 4096;
 
 }  // namespace
 
-TestPass::TestPass(uint64_t frozen_iteration, uint32_t net, const v1::DatasetSpec& data, const v1::NetOutputs& outputs,
-                   uint64_t workers)
+TestPass::TestPass(uint64_t frozen_iteration, uint32_t net, const TestedRange& range, uint32_t batch_size,
+                   const v1::NetOutputs& outputs, uint64_t workers)
     : frozen_iteration_(frozen_iteration),
       net_(net),
-      records_(data.records()),
+      records_(range.count),
       outputs_(outputs),
       sums_(static_cast<size_t>(outputs.outputs_size())) {
-  const uint64_t batches = data.records() / data.batch_size() + (data.records() % data.batch_size() != 0 ? 1 : 0);
+  const uint64_t batches = range.count / batch_size + (range.count % batch_size != 0 ? 1 : 0);
   const uint64_t wanted = std::clamp<uint64_t>(workers, 1, kMaxWorkers) * kSlicesPerWorker;
   // Rounded down: at most twice as many slices as are wanted.
-  const uint64_t step = std::max<uint64_t>(1, batches / wanted) * data.batch_size();
-  for (uint64_t begin = 0; begin < data.records();) {
+  const uint64_t step = std::max<uint64_t>(1, batches / wanted) * batch_size;
+  for (uint64_t begin = range.first; begin < range.first + range.count;) {
     Slice slice;
     slice.begin = begin;
-    slice.end = begin + std::min(step, data.records() - begin);
+    slice.end = begin + std::min(step, range.first + range.count - begin);
     begin = slice.end;
     slices_.push_back(slice);
   }

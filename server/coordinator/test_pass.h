@@ -1,6 +1,7 @@
-// TestPass tests one frozen copy of the weights on a whole test set: slices of it go to workers, their sums come back, each
-// slice counts once. A slice whose holder is late (train_leases.h) goes to another worker when nothing else is left; the first result
-// counts. A state machine without clock or threads. Thread safety: none; guarded by its owner.
+// TestPass tests one frozen copy of the weights on the records of a test: slices of them go to workers, their sums come
+// back, each slice counts once. A slice whose holder is late (train_leases.h) goes to another worker when nothing else
+// is left; the first result counts. A state machine without clock or threads. Thread safety: none; guarded by its
+// owner.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "common/model/test_plan.h"
 #include "samovar/v1/coordinator.pb.h"
 #include "samovar/v1/job.pb.h"
 
@@ -15,9 +17,10 @@ namespace samovar {
 
 class TestPass {
  public:
-  // `net`: the test net's number. `workers`: how many share the work; the slices are several for each.
-  // REQUIRES: data.records() > 0, data.batch_size() > 0
-  TestPass(uint64_t frozen_iteration, uint32_t net, const v1::DatasetSpec& data, const v1::NetOutputs& outputs, uint64_t workers);
+  // `net`: the test net's number. `workers`: how many share the work; the slices are several for each, of whole
+  // batches. REQUIRES: range.count > 0, batch_size > 0
+  TestPass(uint64_t frozen_iteration, uint32_t net, const TestedRange& range, uint32_t batch_size,
+           const v1::NetOutputs& outputs, uint64_t workers);
 
   // The next slice that nobody holds in time, if any, under the given lease.
   std::optional<v1::TestSlice> Acquire(uint64_t lease_id, uint64_t worker, absl::Time now);

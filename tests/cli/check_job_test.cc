@@ -76,7 +76,11 @@ class SmallJob {
   void WriteSolver(const Changes& changes) { Write("solver.prototxt", kSolver, changes); }
   void WriteNet(const Changes& changes) { Write("net.prototxt", kNet, changes); }
 
-  absl::StatusOr<CheckedJob> Check() const { return CheckJob(dir_.File("solver.prototxt")); }
+  void ReplaceNet(const std::string& text) { Write("net.prototxt", text, {}); }
+
+  absl::StatusOr<CheckedJob> Check(const JobChoice& choice = {}) const {
+    return CheckJob(dir_.File("solver.prototxt"), {}, choice);
+  }
   const TempDir& dir() const { return dir_; }
 
  private:
@@ -289,6 +293,65 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("two data layers of one length and batch keep together; of others each is read in its own order") {
+  SmallJob small;
+  constexpr char kTwo[] = R"(
+layer {
+  name: "data" type: "Data" top: "data" include { phase: TRAIN }
+  data_param { source: "$DIR/train_lmdb" batch_size: 2 backend: LMDB }
+}
+layer {
+  name: "labels" type: "Data" top: "pixels" top: "label" include { phase: TRAIN }
+  data_param { source: "$DIR/LABELS" batch_size: BATCH backend: LMDB }
+}
+layer { name: "silence" type: "Silence" bottom: "pixels" include { phase: TRAIN } }
+layer {
+  name: "data" type: "Data" top: "data" top: "label" include { phase: TEST }
+  data_param { source: "$DIR/test_lmdb" batch_size: 5 backend: LMDB }
+}
+layer {
+  name: "ip" type: "InnerProduct" bottom: "data" top: "ip"
+  inner_product_param { num_output: 3 weight_filler { type: "xavier" } }
+}
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" }
+)";
+  small.ReplaceNet(absl::StrReplaceAll(kTwo, {{"LABELS", "train_lmdb"}, {"BATCH", "2"}}));
+  auto job = small.Check();
+  REQUIRE_OK(job);
+  v1::DatasetSpec data = job->spec.train_data();
+  REQUIRE(data.further_size() == 1);
+  CHECK(data.further(0).layer() == "labels");
+  CHECK(data.further(0).tops_size() == 2);
+  CHECK(data.further(0).partitions() == data.partitions());
+  CHECK_FALSE(data.in_order());
+  CHECK(absl::StrContains(DescribeJob(*job), "record i of one is with record i of the others"));
+  CHECK(job->spec.test_data(0).further().empty());
+
+  ImportOptions options;
+  options.partitions = 5;
+  REQUIRE_OK(PartitionDataset(small.dir().File("train_lmdb"), small.dir().File("train_set"), options));
+  small.ReplaceNet(absl::StrReplaceAll(kTwo, {{"LABELS", "train_set"}, {"BATCH", "2"}}));
+  job = small.Check();
+  REQUIRE_OK(job);
+  data = job->spec.train_data();
+  CHECK(data.partitions() == 5);
+  CHECK(data.further(0).partitions() == 5);
+  CHECK(data.block() == 32);
+
+  small.ReplaceNet(absl::StrReplaceAll(kTwo, {{"LABELS", "test_lmdb"}, {"BATCH", "2"}}));
+  job = small.Check();
+  REQUIRE_OK(job);
+  data = job->spec.train_data();
+  CHECK(data.in_order());
+  CHECK(data.further(0).in_order());
+  CHECK(data.partitions() == 1);
+  CHECK(data.further(0).records() == 20);
+  CHECK(absl::StrContains(DescribeJob(*job), "each is read in its own order"));
+
+  small.ReplaceNet(absl::StrReplaceAll(kTwo, {{"LABELS", "train_lmdb"}, {"BATCH", "3"}}));
+  REQUIRE_STATUS(small.Check(), absl::StatusCode::kInvalidArgument, "layer \"loss\"");
+}
+
 TEST_CASE("what is wrong with the solver's text is named with file and line") {
   SmallJob small;
   small.WriteSolver({{"max_iter", "max_itr"}});
@@ -443,12 +506,38 @@ TEST_CASE("a job's description names nets, data, parameters and files") {
   CHECK_FALSE(absl::StrContains(text, "ask for"));
 }
 
-TEST_CASE("a description says if the whole test set is more than the solver asks for") {
+TEST_CASE("a description says which records a test takes, and --test-all takes all") {
   SmallJob small;
   small.WriteSolver({{"test_iter: 4", "test_iter: 1"}});
-  const auto job = small.Check();
+  auto job = small.Check();
   REQUIRE_OK(job);
-  CHECK(absl::StrContains(DescribeJob(*job), "with all 20 records (test_iter and batch_size ask for 5)"));
+  CHECK(absl::StrContains(DescribeJob(*job),
+                          "with 5 of 20 records (test_iter x batch_size), a test going on where the one before"));
+  JobChoice choice;
+  choice.test_all = true;
+  job = small.Check(choice);
+  REQUIRE_OK(job);
+  CHECK(job->spec.solver().test_iter(0) == 4);
+  CHECK(absl::StrContains(DescribeJob(*job), "with all 20 records"));
+  small.WriteSolver({{"test_iter: 4", "test_iter: 100"}});
+  job = small.Check();
+  REQUIRE_OK(job);
+  CHECK(absl::StrContains(DescribeJob(*job), "with all 20 records, each once (test_iter x batch_size is 500)"));
+}
+
+TEST_CASE("stages and a level choose layers of the net that is trained, and not of those that test it") {
+  SmallJob small;
+  small.WriteNet({{"num_output: 3",
+                   "num_output: 3 } include { not_stage: \"wide\" } include { phase: TEST } }\n"
+                   "layer { name: \"ip\" type: \"InnerProduct\" bottom: \"data\" top: \"ip\" "
+                   "include { phase: TRAIN stage: \"wide\" min_level: 2 } inner_product_param { num_output: 4"}});
+  JobChoice choice;
+  choice.state = {"wide,other", 2};
+  REQUIRE_STATUS(small.Check(choice), absl::StatusCode::kInvalidArgument,
+                 "TEST net #0: layer \"ip\": parameter 0 is 3x16, in the TRAIN net it is 4x16");
+  REQUIRE_OK(small.Check());
+  choice.state.level = 1;
+  REQUIRE_STATUS(small.Check(choice), absl::StatusCode::kInvalidArgument, "layer \"loss\"");
 }
 
 TEST_CASE("job ids come from the snapshot prefix") {

@@ -278,6 +278,23 @@ TEST_CASE("each subcommand fills its own options") {
   CHECK(std::holds_alternative<VersionFlags>(Cli("samovar version").parsed.flags));
 }
 
+TEST_CASE(
+    "each command that builds a net takes stages and a level, and each that trains one takes tests of all records") {
+  const StateChoice state = {"a,b", -1};
+  const std::string flags = " --stage a,b --level -1";
+  CHECK(std::get<TrainOptions>(Cli("samovar train --solver s --test-all" + flags).parsed.flags).choice.state == state);
+  CHECK(std::get<TrainOptions>(Cli("samovar train --solver s --test-all" + flags).parsed.flags).choice.test_all);
+  CHECK(std::get<SubmitOptions>(Cli("samovar submit localhost:1 --solver s --test-all" + flags).parsed.flags)
+            .choice.state == state);
+  CHECK(std::get<CheckOptions>(Cli("samovar check s --test-all" + flags).parsed.flags).choice.state == state);
+  CHECK(std::get<TestOptions>(Cli("samovar test --model m --weights w" + flags).parsed.flags).files.state == state);
+  CHECK(
+      std::get<FeaturesOptions>(Cli("samovar features --model m --weights w --blobs b --output o" + flags).parsed.flags)
+          .files.state == state);
+  CHECK(std::get<TimeOptions>(Cli("samovar time --model m" + flags).parsed.flags).state == state);
+  CHECK(std::get<TimeOptions>(Cli("samovar time --model m").parsed.flags).state == StateChoice());
+}
+
 TEST_CASE("an import of images takes all its flags, and a size of two numbers") {
   const auto few = Cli("samovar data import images --list l --output o");
   const ImportImagesOptions defaults = std::get<ImportImagesFlags>(few.parsed.flags).images;

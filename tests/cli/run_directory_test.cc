@@ -18,6 +18,7 @@ RunRecord Record() {
   record.servers = 2;
   record.seed = 18446744073709551615u;
   record.mode = {"sync", std::nullopt, 8, "bfloat16", 0.125, "inverse", 0.04f, 8, "skip"};
+  record.state_flags = " --stage a,b --level 2";
   record.snapshot = 500;
   return record;
 }

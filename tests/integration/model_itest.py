@@ -56,6 +56,36 @@ class ModelTest(testbed.TestCase):
         one_thread = self.model_command("features", "--blobs", "accuracy,loss,ip2", "--label", "label", "--output", "-")
         self.assertEqual([json.loads(line) for line in one_thread.stdout.splitlines()], rows)
 
+    def test_a_stage_chooses_the_layers_of_each_command(self):
+        staged = '  include {{ {rule}: "slim" }}\n  inner_product_param {{{{ num_output: {count} '
+
+        def change(text):
+            head, tail = text.split('  inner_product_param { num_output: 64 ')
+            begin = head.rindex("layer {")
+            layer = head[begin:]
+            slim, wide = (layer + staged.format(rule=rule, count=count).replace("{{", "{") + tail[:tail.index("\nlayer {") + 1]
+                          for rule, count in (("stage", 8), ("not_stage", 64)))
+            return head[:begin] + slim + wide + tail[tail.index("\nlayer {") + 1:]
+
+        self.workspace.write_net(change)
+        self.workspace.write_solver(max_iter=4, test_iter=None, test_interval=None, snapshot_prefix='"out/slim"')
+        self.assertIn("64x1024", self.workspace.check("check", "solver.prototxt"))
+        self.assertIn("8x1024", self.workspace.check("check", "solver.prototxt", "--stage", "slim"))
+        with Run(self.workspace, "--stage", "slim,other", "--level", 1) as run:
+            self.assert_success(run)
+        slim = {"--weights": "out/slim_iter_4.caffemodel"}
+        self.assert_refused(self.model_command("test", **slim), '"ip1"', "64", "8")
+        for command in (("test",), ("features", "--blobs", "ip1", "--output", "-")):
+            done = self.model_command(*command, "--stage", "slim", **slim)
+            self.assertEqual(done.returncode, 0, done.stderr)
+        timed = json.loads(self.workspace.check("time", "--model", "net.prototxt", "--iterations", 1, "--stage", "slim", "--json"))
+        other = json.loads(self.workspace.check("time", "--model", "net.prototxt", "--iterations", 1, "--json"))
+        flops = [{layer["name"]: layer["forward_flops"] for layer in times["layers"]}["ip1"] for times in (timed, other)]
+        self.assertEqual(flops[1], 8 * flops[0])
+        # A run goes on as the net that it was begun with.
+        again = self.workspace.command("train", "--solver", "solver.prototxt", "--resume")
+        self.assert_refused(again, "--stage slim,other --level 1")
+
     def test_what_does_not_fit_is_named(self):
         self.assert_refused(self.model_command("features", "--blobs", "acuracy", "--output", "rows"), 'did you mean "accuracy"?', "ip1")
         self.assert_refused(self.model_command("test", **{"--weights": "missing.caffemodel"}), "missing.caffemodel")

@@ -8,6 +8,7 @@ import zlib
 from typing import Dict, List, Sequence, Tuple
 
 import testbed
+from model_blobs import blobs_of
 from testbed import Run
 
 SIDE = 12
@@ -97,6 +98,17 @@ def hdf5(sets: Dict[str, Tuple[Sequence[int], Sequence[float]]]) -> bytes:
     return superblock + root(addresses) + body
 
 
+def in_two_layers(net: str) -> str:
+    """testbed.NET with labels of data layers of their own."""
+    for phase, source, batch in (("TRAIN", "train_labels", testbed.BATCH), ("TEST", "test_labels", 50)):
+        net += f"""layer {{ name: "labels" type: "Data" top: "label" include {{ phase: {phase} }}
+  data_param {{ source: "{source}" backend: LMDB batch_size: {batch} }} }}
+"""
+    head, *layers = net.replace('top: "data" top: "label"', 'top: "data"').split("\nlayer {")
+    labels = [layer for layer in layers if '"labels"' in layer]
+    return "\nlayer {".join([head, *labels, *(layer for layer in layers if layer not in labels)])
+
+
 class SourcesTest(testbed.TestCase):
     def setUp(self):
         self.workspace = testbed.Workspace(empty=True)
@@ -164,6 +176,28 @@ class SourcesTest(testbed.TestCase):
             (self.path / name).write_bytes(hdf5({"data": ((end - begin, 3, SIDE, SIDE), planes), "label": ((end - begin,), labels)}))
         (self.path / "files.txt").write_text("a.h5\nb.h5\n", encoding="utf-8")
         self.assert_trains(HDF5, source="files.txt")
+
+    def test_labels_from_an_lmdb_of_their_own_train_the_same_model(self):
+        # Pictures with their labels; the labels once more, as pictures of one pixel.
+        for name, records in (("train", 200), ("test", 100)):
+            images, labels = testbed.write_idx(self.path, name, records, seed=len(name))
+            label_bytes = labels.read_bytes()[8:]
+            pixels = self.path / f"{name}-pixels"
+            pixels.write_bytes(struct.pack(">IIII", 0x00000803, records, 1, 1) + label_bytes)
+            for lmdb, pictures in ((f"{name}_lmdb", images), (f"{name}_labels", pixels)):
+                self.workspace.check("data", "import", "idx", "--images", pictures, "--labels", labels, "--output", lmdb)
+        models = []
+        for name in ("one", "two"):
+            self.workspace.write_net(lambda text: text if name == "one" else in_two_layers(text))
+            self.workspace.write_solver(max_iter=30, test_interval=15, test_iter=1, snapshot_prefix=f'"out/{name}"')
+            with Run(self.workspace, "--mode", "sync", as_json=False) as run:
+                self.assertEqual(run.await_exit(), 0, run.describe())
+            tests = [match.group(1) for match in testbed.lines_matching(run.out, r"(Test net output #\d+: .*)")]
+            self.assertEqual(len(tests), 6, run.describe())
+            models.append((tests, blobs_of((self.path / "out" / f"{name}_iter_30.caffemodel").read_bytes())))
+        for layer in ("conv1", "ip1", "ip2"):
+            self.assertEqual(models[0][1][layer], models[1][1][layer], layer)
+        self.assertEqual(models[0][0], models[1][0])
 
     def test_a_missing_image_is_named_with_its_line_before_anything_starts(self):
         self.write_images()

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <numeric>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -20,16 +19,17 @@ std::string ShapeText(const Dims& dims) {
 // The records must be those that the job was submitted with: else iterations would depend on who computes them.
 absl::Status CheckRecords(const RecordReader& reader, const v1::DatasetSpec& spec) {
   if (reader.size() != spec.records()) {
-    return absl::FailedPreconditionError(absl::StrCat(reader.source(), ": has ", reader.size(), " records here, but had ",
-                                                      spec.records(), " where the job was submitted"));
+    return absl::FailedPreconditionError(absl::StrCat(reader.source(), ": has ", reader.size(),
+                                                      " records here, but had ", spec.records(),
+                                                      " where the job was submitted"));
   }
   std::vector<std::string> here, there;
   for (const TopShape& top : reader.tops()) here.push_back(ShapeText(top));
   for (const v1::RecordTop& top : spec.tops()) there.push_back(ShapeText(top.shape()));
   if (here != there) {
-    return absl::FailedPreconditionError(absl::StrCat(reader.source(), ": its records are ", absl::StrJoin(here, " and "),
-                                                      " here, but were ", absl::StrJoin(there, " and "),
-                                                      " where the job was submitted"));
+    return absl::FailedPreconditionError(absl::StrCat(reader.source(), ": its records are ",
+                                                      absl::StrJoin(here, " and "), " here, but were ",
+                                                      absl::StrJoin(there, " and "), " where the job was submitted"));
   }
   return absl::OkStatus();
 }
@@ -37,27 +37,20 @@ absl::Status CheckRecords(const RecordReader& reader, const v1::DatasetSpec& spe
 absl::StatusOr<IterationSchedule> MakeSchedule(const BatchFeed::Options& options) {
   const uint64_t samples = uint64_t{options.spec.batch_size()} * options.parts;
   if (options.parts == 0 || samples > std::numeric_limits<uint32_t>::max()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("an iteration of ", options.parts, " batches of ", options.spec.batch_size(), " records cannot be"));
+    return absl::InvalidArgumentError(absl::StrCat("an iteration of ", options.parts, " batches of ",
+                                                   options.spec.batch_size(), " records cannot be"));
   }
   IterationSchedule::Options schedule;
   schedule.records = options.reader->size();
   schedule.batch_size = static_cast<uint32_t>(samples);
-  // A test set is read in order, without partitions.
-  schedule.partitions = options.phase == caffe::TRAIN ? options.spec.partitions() : 1;
+  // What is read in order is so without partitions.
+  schedule.partitions = options.phase == caffe::TRAIN && !options.spec.in_order() ? options.spec.partitions() : 1;
   schedule.block = std::max<uint32_t>(1, options.spec.block());
   schedule.seed = options.seed;
   return IterationSchedule::Create(schedule);
 }
 
 }  // namespace
-
-std::map<std::string, std::vector<TopShape>> TopShapesOf(const v1::DatasetSpec& data) {
-  if (data.records() == 0) return {};
-  std::vector<TopShape> tops;
-  for (const v1::RecordTop& top : data.tops()) tops.emplace_back(top.shape().begin(), top.shape().end());
-  return {{data.layer(), std::move(tops)}};
-}
 
 absl::StatusOr<std::unique_ptr<BatchFeed>> BatchFeed::Create(Options options) {
   const std::string context = absl::StrCat("data layer \"", options.spec.layer(), "\"");
@@ -73,13 +66,22 @@ BatchFeed::BatchFeed(Options options, IterationSchedule schedule)
   for (const TopShape& top : tops()) elements_.push_back(ElementsOf(top));
 }
 
+void BatchFeed::ListRecords(uint64_t t) {
+  if (listed_ == t) return;
+  listed_ = t;
+  if (!options_.spec.in_order()) return schedule_.RecordsOf(t, &positions_);
+  const uint64_t samples = schedule_.options().batch_size;
+  positions_.resize(samples);
+  for (uint64_t i = 0; i < samples; ++i) positions_[i] = (t % records() * samples + i) % records();
+}
+
 absl::Status BatchFeed::FillIteration(uint64_t t, uint32_t part, std::span<const std::span<float>> tops) {
   if (options_.phase != caffe::TRAIN)
     return absl::FailedPreconditionError("a feed of phase TEST has no iterations; fill ranges");
   if (part >= options_.parts)
-    return absl::InvalidArgumentError(absl::StrCat("an iteration has ", options_.parts, " parts; there is no part ", part));
-  if (listed_ != t) schedule_.RecordsOf(t, &positions_);
-  listed_ = t;
+    return absl::InvalidArgumentError(
+        absl::StrCat("an iteration has ", options_.parts, " parts; there is no part ", part));
+  ListRecords(t);
   const uint64_t first = uint64_t{part} * batch_size();
   return Fill(std::span(positions_).subspan(first, batch_size()), t, first, tops);
 }
@@ -87,12 +89,12 @@ absl::Status BatchFeed::FillIteration(uint64_t t, uint32_t part, std::span<const
 absl::Status BatchFeed::FillRange(uint64_t begin, uint64_t end, std::span<const std::span<float>> tops) {
   if (options_.phase != caffe::TEST)
     return absl::FailedPreconditionError("a feed of phase TRAIN shuffles; fill iterations");
-  if (begin > end || end > options_.reader->size()) {
-    return absl::OutOfRangeError(absl::StrCat(options_.reader->source(), ": no records ", begin, " to ", end,
-                                              " (exclusive); it has ", options_.reader->size()));
+  if (begin > end) {
+    return absl::OutOfRangeError(
+        absl::StrCat(options_.reader->source(), ": no records ", begin, " to ", end, " (exclusive)"));
   }
   positions_.resize(end - begin);
-  std::iota(positions_.begin(), positions_.end(), begin);
+  for (uint64_t i = 0; i < positions_.size(); ++i) positions_[i] = (begin % records() + i) % records();
   return Fill(positions_, /*iteration=*/0, /*first_sample=*/0, tops);
 }
 
@@ -103,8 +105,9 @@ absl::Status BatchFeed::CheckTops(uint64_t samples, std::span<const std::span<fl
   }
   for (size_t i = 0; i < tops.size(); ++i) {
     if (tops[i].size() == samples * elements_[i]) continue;
-    return absl::InvalidArgumentError(absl::StrCat("top ", i, " has room for ", tops[i].size(), " values, but ", samples,
-                                                   " samples of ", elements_[i], " need ", samples * elements_[i]));
+    return absl::InvalidArgumentError(absl::StrCat("top ", i, " has room for ", tops[i].size(), " values, but ",
+                                                   samples, " samples of ", elements_[i], " need ",
+                                                   samples * elements_[i]));
   }
   return absl::OkStatus();
 }

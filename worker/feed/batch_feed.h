@@ -1,11 +1,10 @@
-// BatchFeed fills the tops of a net's data layer: reads and transforms the records of a batch, and lays them out sample after
-// sample, [batch, ...] floats a top.
+// BatchFeed fills the tops of a net's data layer: reads and transforms the records of a batch, and lays them out sample
+// after sample, [batch, ...] floats a top.
 //
 // Thread safety: one thread at a time.
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -21,10 +20,6 @@
 
 namespace samovar {
 
-// By the layer's name, the shapes of one record in each of its tops, as a net is built for them (NetOptions::input_shapes); empty if
-// there are no records.
-std::map<std::string, std::vector<TopShape>> TopShapesOf(const v1::DatasetSpec& data);
-
 class BatchFeed {
  public:
   struct Options {
@@ -36,26 +31,30 @@ class BatchFeed {
     uint64_t seed = 0;
   };
 
-  // FAILED_PRECONDITION: the records are not what the spec says (their number or shapes). INVALID_ARGUMENT: the spec's batch or
-  // partitions. The message names the data layer.
+  // FAILED_PRECONDITION: the records are not what the spec says (their number or shapes). INVALID_ARGUMENT: the spec's
+  // batch or partitions. The message names the data layer.
   static absl::StatusOr<std::unique_ptr<BatchFeed>> Create(Options options);
 
   const std::vector<TopShape>& tops() const { return options_.reader->tops(); }
+  uint64_t records() const { return options_.reader->size(); }
   // Samples of one part.
   uint32_t batch_size() const { return options_.spec.batch_size(); }
 
-  // One part of the batch of iteration t: batch_size() samples, shuffled and augmented, a pure function of (spec, parts, seed,
-  // t, part). Sample i of part p is sample p * batch_size() + i of the iteration. `tops`: one span a top, batch_size() records
-  // long. REQUIRES: phase TRAIN. INVALID_ARGUMENT: spans of other sizes, or no such part. DATA_LOSS: a damaged record.
+  // One part of the batch of iteration t: batch_size() samples, shuffled unless the spec says in_order, and augmented,
+  // a pure function of (spec, parts, seed, t, part). Sample i of part p is sample p * batch_size() + i of the
+  // iteration. `tops`: one span a top, batch_size() records long. REQUIRES: phase TRAIN. INVALID_ARGUMENT: spans of
+  // other sizes, or no such part. DATA_LOSS: a damaged record.
   absl::Status FillIteration(uint64_t t, uint32_t part, std::span<const std::span<float>> tops);
 
-  // Records begin ... end-1 in their own order, not shuffled; each span is end - begin records long.
-  // REQUIRES: phase TEST. OUT_OF_RANGE: beyond the last record; else as above.
+  // Records begin ... end-1 in their own order, not shuffled; each span is end - begin records long. After the last
+  // record comes the first again. REQUIRES: phase TEST. OUT_OF_RANGE: end is before begin; else as above.
   absl::Status FillRange(uint64_t begin, uint64_t end, std::span<const std::span<float>> tops);
 
  private:
   BatchFeed(Options options, IterationSchedule schedule);
 
+  // The records of iteration t, into positions_.
+  void ListRecords(uint64_t t);
   absl::Status CheckTops(uint64_t samples, std::span<const std::span<float>> tops) const;
   // Fills sample after sample; `first_sample` is the number of the first one in its iteration.
   absl::Status Fill(std::span<const uint64_t> positions, uint64_t iteration, uint64_t first_sample,

@@ -32,9 +32,9 @@ absl::Status CheckMemoryData(const caffe::LayerParameter& layer) {
     return absl::UnimplementedError(
         "a MemoryData layer is filled by a program that Caffe is a part of; use type: \"Data\" with an LMDB");
   }
-  return absl::UnimplementedError(
-      absl::StrCat("source_class ", layer.source_class(), " is not offered; make an LMDB of the images with `samovar data import ",
-                   "images` and use source_class: \"", kLmdbClass, "\", or type: \"Data\""));
+  return absl::UnimplementedError(absl::StrCat(
+      "source_class ", layer.source_class(), " is not offered; make an LMDB of the images with `samovar data import ",
+      "images` and use source_class: \"", kLmdbClass, "\", or type: \"Data\""));
 }
 
 // OK: records of this layer can be read.
@@ -46,10 +46,10 @@ absl::Status CheckOffered(const caffe::LayerParameter& layer) {
   }
   if (layer.type() == "MemoryData") return CheckMemoryData(layer);
   if (layer.type() == "CoSData") {
-    return absl::UnimplementedError(
-        absl::StrCat("layer type CoSData", layer.has_source_class() ? absl::StrCat(" (", layer.source_class(), ")") : "",
-                     " reads data frames of Spark and is not offered; make an LMDB of the images with `samovar data import ",
-                     "images` and use type: \"Data\""));
+    return absl::UnimplementedError(absl::StrCat(
+        "layer type CoSData", layer.has_source_class() ? absl::StrCat(" (", layer.source_class(), ")") : "",
+        " reads data frames of Spark and is not offered; make an LMDB of the images with `samovar data import ",
+        "images` and use type: \"Data\""));
   }
   if (layer.type() == "WindowData") {
     return absl::UnimplementedError(
@@ -70,13 +70,15 @@ struct SourceField {
 };
 SourceField SourceFieldOf(const caffe::LayerParameter& layer) {
   if (layer.type() == "ImageData") {
-    return {"image_data_param.source", &layer.image_data_param().source(), "a list of images, a line \"NAME LABEL\" each"};
+    return {"image_data_param.source", &layer.image_data_param().source(),
+            "a list of images, a line \"NAME LABEL\" each"};
   }
   if (layer.type() == "HDF5Data") {
     return {"hdf5_data_param.source", &layer.hdf5_data_param().source(), "a list of HDF5 files, a line each"};
   }
   if (layer.type() == "MemoryData") {
-    return {"memory_data_param.source", &layer.memory_data_param().source(), "the directory of an LMDB or of a partitioned set"};
+    return {"memory_data_param.source", &layer.memory_data_param().source(),
+            "the directory of an LMDB or of a partitioned set"};
   }
   return {"data_param.source", &layer.data_param().source(), "the directory of an LMDB or of a partitioned set"};
 }
@@ -85,10 +87,12 @@ absl::StatusOr<std::string> PathOf(const SourceField& source) {
   if (source.value->empty())
     return absl::InvalidArgumentError(absl::StrCat(source.field, " is missing; name ", source.what));
   std::string path = WithoutFileScheme(*source.value);
-  if (path.empty()) return absl::InvalidArgumentError(absl::StrCat(source.field, ": \"", *source.value, "\" names nothing"));
+  if (path.empty())
+    return absl::InvalidArgumentError(absl::StrCat(source.field, ": \"", *source.value, "\" names nothing"));
   const size_t colon = path.find(":/");
   if (colon != std::string::npos && colon >= 2 && path.find('/') > colon) {
-    return absl::UnimplementedError(absl::StrCat(source.field, ": ", path, " cannot be read from there; copy it to a local ",
+    return absl::UnimplementedError(absl::StrCat(source.field, ": ", path,
+                                                 " cannot be read from there; copy it to a local ",
                                                  "directory, the same on each machine, and name that"));
   }
   return path;
@@ -104,16 +108,17 @@ absl::StatusOr<std::unique_ptr<RecordReader>> Open(const caffe::LayerParameter& 
 
 }  // namespace
 
-absl::StatusOr<const caffe::LayerParameter*> FindFedLayer(const caffe::NetParameter& net) {
-  const caffe::LayerParameter* found = nullptr;
+absl::StatusOr<std::vector<const caffe::LayerParameter*>> FindFedLayers(const caffe::NetParameter& net) {
+  std::vector<const caffe::LayerParameter*> found;
   for (const caffe::LayerParameter& layer : net.layer()) {
     if (!IsFed(layer)) continue;
-    if (found != nullptr) {
-      return absl::InvalidArgumentError(absl::StrCat("the net has two data layers, \"", found->name(), "\" and \"", layer.name(),
-                                                     "\"; read all tops from one (HDF5Data has as many as wanted), or mark ",
-                                                     "them with include { phase: ... }"));
+    const auto same = [&layer](const caffe::LayerParameter* other) { return other->name() == layer.name(); };
+    if (std::any_of(found.begin(), found.end(), same)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("the net has two data layers \"", layer.name(),
+                       "\" in one phase; rename one, or mark them with include { phase: ... }"));
     }
-    found = &layer;
+    found.push_back(&layer);
   }
   return found;
 }

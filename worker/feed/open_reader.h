@@ -6,8 +6,8 @@
 //   HDF5Data                                HDF5 files
 //   MemoryData   com.yahoo.ml.caffe.LMDB    the same, as CaffeOnSpark names it
 //
-// Other layers that bring data into a net are refused by name, with what to write instead. Layers whose values are in the
-// net itself (Input, DummyData) are none of these.
+// Other layers that bring data into a net are refused by name, with what to write instead. Layers whose values are in
+// the net itself (Input, DummyData) are none of these.
 #pragma once
 
 #include <cstdint>
@@ -22,10 +22,10 @@
 
 namespace samovar {
 
-// The net's data layer; null: it has none. INVALID_ARGUMENT: it has several.
-absl::StatusOr<const caffe::LayerParameter*> FindFedLayer(const caffe::NetParameter& net);
+// The net's data layers, in net order, if it has any. INVALID_ARGUMENT: two have one name.
+absl::StatusOr<std::vector<const caffe::LayerParameter*>> FindFedLayers(const caffe::NetParameter& net);
 
-// All that follow REQUIRE a layer that FindFedLayer found. Messages begin with the layer's name.
+// All that follow REQUIRE a layer that FindFedLayers found. Messages begin with the layer's name.
 
 // Where the layer says that its records are: a path; "file:" is taken off. INVALID_ARGUMENT: it says nothing.
 // UNIMPLEMENTED: a layer, a backend or a place that is not offered.
@@ -37,10 +37,11 @@ absl::StatusOr<uint32_t> FeedBatchSize(const caffe::LayerParameter& layer);
 // Fields of the layer that are accepted and have no effect.
 std::vector<std::string> FeedWarnings(const caffe::LayerParameter& layer);
 
-// `source`: instead of the layer's own, as SourceOf gives it. `partitions`: what opens the partitions of partitioned sets, and
-// outlives the reader; null: they are read where they lie. Errors of SourceOf (but for a missing source) and of the
-// reader.
+// `source`: instead of the layer's own, as SourceOf gives it. `partitions`: what opens the partitions of partitioned
+// sets, and outlives the reader; null: they are read where they lie. Errors of SourceOf (but for a missing source) and
+// of the reader.
 absl::StatusOr<std::unique_ptr<RecordReader>> OpenReader(const caffe::LayerParameter& layer, caffe::Phase phase,
-                                                         const std::string& source, PartitionSource* partitions = nullptr);
+                                                         const std::string& source,
+                                                         PartitionSource* partitions = nullptr);
 
 }  // namespace samovar

@@ -40,8 +40,8 @@ struct NetOptions {
   // Of each layer that a feed fills (fed_layer.h), by its name: what its tops get of one record, after the transform. A
   // label is the shape without axes.
   std::map<std::string, std::vector<Shape>> input_shapes;
-  // Records of a batch; 0: what the layers say. The last records of a data set, fewer than a batch, take a net of their
-  // own.
+  // Records of a batch; 0: what the layers say. Of several fed layers it is the first one's, and those of the others
+  // are in proportion. The last records of a data set, fewer than a batch, take a net of their own.
   int batch_size = 0;
   // The net is of one of so many equal parts of a batch, whose gradients, losses and outputs are averaged: a loss that
   // is a sum over records counts so many times, and one of which the parts' mean is not the whole batch's is refused

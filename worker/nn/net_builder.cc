@@ -87,6 +87,16 @@ class Builder {
     return status.ok() ? status : absl::Status(status.code(), absl::StrCat(place, status.message()));
   }
 
+  // Records of a fed layer in a pass: of the layers after the first in proportion to their own batches.
+  absl::StatusOr<int> BatchOf(const LayerContext& context, int stated) const {
+    if (options_.batch_size <= 0) return stated;
+    const int64_t product = int64_t{stated} * options_.batch_size;
+    if (stated_batch_size_ > 0 && product % stated_batch_size_ == 0) return static_cast<int>(product / stated_batch_size_);
+    return absl::InvalidArgumentError(absl::StrCat(NameOf(context.param), ": its batch is ", stated, " records where the first data layer's is ",
+                                                   stated_batch_size_, ", so that there is no pass with ", options_.batch_size,
+                                                   " records of the first; give the layers the same batch_size"));
+  }
+
   // Shapes of a fed layer's tops.
   absl::Status AddFedTops(LayerContext* context) {
     const auto unread = options_.input_errors.find(context->param.name());
@@ -97,7 +107,7 @@ class Builder {
       return absl::InvalidArgumentError(
           absl::StrCat(NameOf(context->param), ": the shapes of its records are not known"));
     }
-    const int batch_size = options_.batch_size > 0 ? options_.batch_size : stated;
+    SAMOVAR_ASSIGN_OR_RETURN(const int batch_size, BatchOf(*context, stated));
     for (const Shape& record : shapes->second) {
       Shape& shape = context->fed_tops.emplace_back(Shape{batch_size});
       shape.insert(shape.end(), record.begin(), record.end());

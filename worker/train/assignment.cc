@@ -16,30 +16,29 @@ namespace {
 std::vector<FloatRange> StatisticsOf(const v1::ParameterLayout& layout) {
   std::vector<FloatRange> ranges;
   for (const v1::ParameterBlob& blob : layout.blobs()) {
-    if (blob.rule() == v1::UPDATE_RULE_MOVING_AVERAGE) ranges.push_back({blob.offset(), blob.offset() + BlobElements(blob)});
+    if (blob.rule() == v1::UPDATE_RULE_MOVING_AVERAGE)
+      ranges.push_back({blob.offset(), blob.offset() + BlobElements(blob)});
   }
   return ranges;
 }
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Assignment>> Assignment::Create(const v1::GetAssignmentResponse& message, ThreadPool* pool,
-                                                                   uint32_t channels, PartitionSource* partitions) {
+absl::StatusOr<std::unique_ptr<Assignment>> Assignment::Create(const v1::GetAssignmentResponse& message,
+                                                               ThreadPool* pool, uint32_t channels,
+                                                               PartitionSource* partitions) {
   auto assignment = std::unique_ptr<Assignment>(new Assignment(message, pool, channels, partitions));
   SAMOVAR_RETURN_IF_ERROR(assignment->Open());
   return assignment;
 }
 
 absl::Status Assignment::Open() {
-  if (parts() == 0 || spec().train_data().batch_size() % parts() != 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("a batch of ", spec().train_data().batch_size(), " records has no ", parts(), " equal parts"));
-  }
   v1::DatasetSpec part = spec().train_data();
-  part.set_batch_size(part.batch_size() / parts());
-  SAMOVAR_ASSIGN_OR_RETURN(FedNet trained, OpenFedNet(spec().train_net(), caffe::TRAIN, part, spec().train_outputs(),
-                                                      spec().seed(), pool_, passes() * parts(),
-                                                      parts() > 1 ? static_cast<int>(part.batch_size()) : 0, partitions_, parts()));
+  SAMOVAR_RETURN_IF_ERROR(DivideBatches(parts(), &part));
+  SAMOVAR_ASSIGN_OR_RETURN(
+      FedNet trained,
+      OpenFedNet(spec().train_net(), caffe::TRAIN, part, spec().train_outputs(), spec().seed(), pool_,
+                 passes() * parts(), parts() > 1 ? static_cast<int>(part.batch_size()) : 0, partitions_, parts()));
   SAMOVAR_RETURN_IF_ERROR(CheckSameLayout(trained.net->layout(), spec().layout()));
   net_ = std::move(trained.net);
   if (passes() > 1) sum_ = std::make_unique<GradientSum>(net_->layout());

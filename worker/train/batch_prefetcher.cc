@@ -7,9 +7,9 @@
 
 namespace samovar {
 
-BatchPrefetcher::BatchPrefetcher(std::unique_ptr<BatchFeed> feed) : feed_(std::move(feed)) {
+BatchPrefetcher::BatchPrefetcher(std::unique_ptr<NetFeed> feed) : feed_(std::move(feed)) {
   if (feed_ == nullptr) return;
-  for (const TopShape& top : feed_->tops()) buffers_.emplace_back(feed_->batch_size() * ElementsOf(top));
+  for (const size_t elements : feed_->BatchElements()) buffers_.emplace_back(elements);
   tops_.assign(buffers_.begin(), buffers_.end());
   thread_ = std::thread([this] { FillLoop(); });
 }

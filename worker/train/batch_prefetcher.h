@@ -14,23 +14,24 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
-#include "worker/feed/batch_feed.h"
+#include "worker/feed/net_feed.h"
 
 namespace samovar {
 
 class BatchPrefetcher {
  public:
   // `feed` may be null: then all batches are empty, without tops.
-  explicit BatchPrefetcher(std::unique_ptr<BatchFeed> feed);
+  explicit BatchPrefetcher(std::unique_ptr<NetFeed> feed);
   // Waits for a batch that is being filled.
   ~BatchPrefetcher();
   BatchPrefetcher(const BatchPrefetcher&) = delete;
   BatchPrefetcher& operator=(const BatchPrefetcher&) = delete;
 
-  // Begins to fill the batch of part `part` of iteration t, unless it is there. Replaces one that was not taken. Does not block.
+  // Begins to fill the batch of part `part` of iteration t, unless it is there. Replaces one that was not taken. Does
+  // not block.
   void Start(uint64_t t, uint32_t part);
-  // That batch; waits until it is filled (as long as the disk takes), beginning now if Start did not. `tops`: one span a top of
-  // the feed. Errors of the feed.
+  // That batch; waits until it is filled (as long as the disk takes), beginning now if Start did not. `tops`: one span
+  // a top of the feed. Errors of the feed.
   absl::Status Take(uint64_t t, uint32_t part, std::span<const std::span<float>> tops);
 
  private:
@@ -41,7 +42,7 @@ class BatchPrefetcher {
   bool WantedLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return stopping_ || wanted_.has_value(); }
   bool IdleLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return !filling_ && !wanted_.has_value(); }
 
-  const std::unique_ptr<BatchFeed> feed_;
+  const std::unique_ptr<NetFeed> feed_;
 
   absl::Mutex mu_;
   // To be filled next, and whether one is being filled.

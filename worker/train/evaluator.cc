@@ -6,17 +6,19 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/model/layout.h"
+#include "common/model/test_plan.h"
 
 namespace samovar {
 
 namespace {
 
-// Adds the net's outputs, weighted, to those of the full net. Where a net of fewer records has fewer values of an output, the
-// last ones get nothing.
+// Adds the net's outputs, weighted, to those of the full net. Where a net of fewer records has fewer values of an
+// output, the last ones get nothing.
 void AddOutputs(const Net& net, const v1::NetOutputs& full, double weight, std::vector<double>* sums) {
   int from = 0;
   for (int to = 0; to < full.outputs_size(); ++to) {
-    if (from == net.output_specs().outputs_size() || net.output_specs().outputs(from).name() != full.outputs(to).name()) continue;
+    if (from == net.output_specs().outputs_size() || net.output_specs().outputs(from).name() != full.outputs(to).name())
+      continue;
     (*sums)[static_cast<size_t>(to)] += static_cast<double>(net.outputs()[static_cast<size_t>(from++)]) * weight;
   }
 }
@@ -26,26 +28,31 @@ void AddOutputs(const Net& net, const v1::NetOutputs& full, double weight, std::
 absl::StatusOr<std::unique_ptr<Evaluator>> Evaluator::Create(const v1::JobSpec& spec, uint32_t number, ThreadPool* pool,
                                                              PartitionSource* partitions) {
   const int index = static_cast<int>(number);
-  if (number >= static_cast<uint32_t>(std::min({spec.test_nets_size(), spec.test_data_size(), spec.test_outputs_size()}))) {
+  if (number >=
+      static_cast<uint32_t>(std::min({spec.test_nets_size(), spec.test_data_size(), spec.test_outputs_size()}))) {
     return absl::InvalidArgumentError(absl::StrCat("the job has no test net ", number));
   }
-  auto test = OpenFedNet(spec.test_nets(index), caffe::TEST, spec.test_data(index), spec.test_outputs(index), spec.seed(), pool,
-                         /*parts=*/1, /*batch_size=*/0, partitions);
+  auto test =
+      OpenFedNet(spec.test_nets(index), caffe::TEST, spec.test_data(index), spec.test_outputs(index), spec.seed(), pool,
+                 /*parts=*/1, /*batch_size=*/0, partitions);
   if (!test.ok()) return Annotate(test.status(), absl::StrCat("test net ", number));
   auto pieces = FindPieces(test->net->layout(), spec.layout());
   if (!pieces.ok()) return Annotate(pieces.status(), absl::StrCat("test net ", number));
-  return std::unique_ptr<Evaluator>(new Evaluator(spec.test_nets(index), spec.test_data(index), pool, *std::move(test), *std::move(pieces), spec.seed()));
+  return std::unique_ptr<Evaluator>(new Evaluator(spec.test_nets(index), spec.test_data(index), pool, *std::move(test),
+                                                  *std::move(pieces), spec.seed()));
 }
 
 absl::StatusOr<std::vector<Evaluator::Piece>> Evaluator::FindPieces(const v1::ParameterLayout& test,
                                                                     const v1::ParameterLayout& job) {
   std::vector<Piece> pieces;
   for (const v1::ParameterBlob& blob : test.blobs()) {
-    const auto trained = std::find_if(job.blobs().begin(), job.blobs().end(), [&blob](const v1::ParameterBlob& candidate) {
-      return candidate.layer() == blob.layer() && candidate.index() == blob.index();
-    });
+    const auto trained =
+        std::find_if(job.blobs().begin(), job.blobs().end(), [&blob](const v1::ParameterBlob& candidate) {
+          return candidate.layer() == blob.layer() && candidate.index() == blob.index();
+        });
     if (trained == job.blobs().end() || BlobElements(*trained) != BlobElements(blob)) {
-      return absl::InvalidArgumentError(absl::StrCat("layer \"", blob.layer(), "\": the trained net has no parameters of this name ",
+      return absl::InvalidArgumentError(absl::StrCat("layer \"", blob.layer(),
+                                                     "\": the trained net has no parameters of this name ",
                                                      "and size; use the same name and settings in both phases"));
     }
     pieces.push_back({trained->offset(), blob.offset(), BlobElements(blob)});
@@ -70,7 +77,12 @@ absl::StatusOr<Net*> Evaluator::NetFor(uint64_t records) {
   return rest_.get();
 }
 
-absl::StatusOr<std::vector<double>> Evaluator::Sums(uint64_t begin, uint64_t end, uint64_t iteration, const Stopper& ended) {
+absl::StatusOr<std::vector<double>> Evaluator::Sums(uint64_t begin, uint64_t end, uint64_t iteration,
+                                                    const Stopper& ended) {
+  if (test_.feed != nullptr && end - begin > WholeTest(data_)) {
+    return absl::OutOfRangeError(
+        absl::StrCat("the lease has ", end - begin, " records, but the test set has ", data_.records(), " records"));
+  }
   std::vector<double> sums(test_.net->outputs().size(), 0);
   while (begin < end) {
     if (ended.stopped()) return absl::CancelledError("the lease has ended");

@@ -19,16 +19,17 @@ namespace samovar {
 
 class Evaluator {
  public:
-  // For test net `number` of the job. Errors as OpenFedNet's; INVALID_ARGUMENT also if the test net has parameters that the
-  // trained one has not. The pool outlives this. `partitions`: as in OpenReader.
+  // For test net `number` of the job. Errors as OpenFedNet's; INVALID_ARGUMENT also if the test net has parameters that
+  // the trained one has not. The pool outlives this. `partitions`: as in OpenReader.
   static absl::StatusOr<std::unique_ptr<Evaluator>> Create(const v1::JobSpec& spec, uint32_t number, ThreadPool* pool,
                                                            PartitionSource* partitions = nullptr);
 
   // `weights`: a flat vector of the job's layout.
   void SetWeights(std::span<const float> weights);
 
-  // For each output value, the sum over the records [begin, end) of what it is on average. CANCELLED: `ended` was stopped.
-  // Errors of the feed and the net. REQUIRES: begin < end
+  // For each output value, the sum over the records [begin, end) of what it is on average. CANCELLED: `ended` was
+  // stopped. OUT_OF_RANGE: more records than the test set has; after its last one comes the first again. Errors of the
+  // feed and the net. REQUIRES: begin < end
   absl::StatusOr<std::vector<double>> Sums(uint64_t begin, uint64_t end, uint64_t iteration, const Stopper& ended);
 
  private:
@@ -45,7 +46,8 @@ class Evaluator {
 
   static absl::StatusOr<std::vector<Piece>> FindPieces(const v1::ParameterLayout& test, const v1::ParameterLayout& job);
 
-  // The net for batches of so many records: the full one's, or that of the last records of the set, which is made when needed.
+  // The net for batches of so many records: the full one's, or that of the last records of the set, which is made when
+  // needed.
   absl::StatusOr<Net*> NetFor(uint64_t records);
 
   const caffe::NetParameter param_;

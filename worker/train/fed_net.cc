@@ -12,33 +12,15 @@
 namespace samovar {
 namespace {
 
-// Another worker's copy may be good: whatever is wrong with the data here is not the net's fault.
-absl::Status DataFault(const absl::Status& status) {
-  if (!absl::IsInvalidArgument(status) && !absl::IsUnimplemented(status)) return status;
-  return absl::FailedPreconditionError(status.message());
-}
-
 // Null: neither the net has a data layer, nor the job data.
-absl::StatusOr<std::unique_ptr<BatchFeed>> OpenFeed(const caffe::NetParameter& net, caffe::Phase phase,
-                                                    const v1::DatasetSpec& data, uint64_t seed, uint32_t parts,
-                                                    PartitionSource* partitions) {
-  SAMOVAR_ASSIGN_OR_RETURN(const caffe::LayerParameter* const layer, FindFedLayer(net));
-  const std::string name = layer == nullptr ? "" : layer->name();
-  if (name != data.layer() || (layer == nullptr) != (data.records() == 0)) {
-    return absl::InvalidArgumentError(absl::StrCat("net \"", net.name(), "\" has the data layer \"", name,
-                                                   "\", but the job has ", data.records(), " records for \"", data.layer(),
-                                                   "\""));
-  }
-  if (layer == nullptr) return nullptr;
-  auto reader = OpenReader(*layer, phase, data.uri(), partitions);
-  if (!reader.ok()) return DataFault(reader.status());
-  BatchFeed::Options options;
-  options.reader = *std::move(reader);
-  options.phase = phase;
-  options.spec = data;
-  options.parts = parts;
-  options.seed = seed;
-  return BatchFeed::Create(std::move(options));
+absl::StatusOr<std::unique_ptr<NetFeed>> OpenFeed(const caffe::NetParameter& net, caffe::Phase phase,
+                                                  const v1::DatasetSpec& data, uint64_t seed, uint32_t parts,
+                                                  PartitionSource* partitions) {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<const caffe::LayerParameter*> layers, FindFedLayers(net));
+  if (data.records() > 0) return NetFeed::Open(net, data, {phase, parts, seed, partitions});
+  if (layers.empty()) return nullptr;
+  return absl::InvalidArgumentError(absl::StrCat("net \"", net.name(), "\" has the data layer \"", layers[0]->name(),
+                                                 "\", but the job has no records"));
 }
 
 absl::Status CheckOutputs(const v1::NetOutputs& ours, const v1::NetOutputs& jobs) {
@@ -79,8 +61,9 @@ absl::StatusOr<FedNet> OpenFedNet(const caffe::NetParameter& net, caffe::Phase p
   return result;
 }
 
-absl::StatusOr<std::unique_ptr<Net>> NetForBatch(const caffe::NetParameter& net, caffe::Phase phase, const v1::DatasetSpec& data,
-                                                 int batch_size, ThreadPool* pool, uint32_t of_parts) {
+absl::StatusOr<std::unique_ptr<Net>> NetForBatch(const caffe::NetParameter& net, caffe::Phase phase,
+                                                 const v1::DatasetSpec& data, int batch_size, ThreadPool* pool,
+                                                 uint32_t of_parts) {
   NetOptions options;
   options.phase = phase;
   options.batch_size = batch_size;
@@ -90,17 +73,20 @@ absl::StatusOr<std::unique_ptr<Net>> NetForBatch(const caffe::NetParameter& net,
   return Net::Create(net, options);
 }
 
-std::span<const std::span<float>> TopsOf(const Net& net, const v1::DatasetSpec& data) {
-  for (const NetInput& input : net.inputs()) {
-    if (data.records() > 0 && input.layer == data.layer()) return input.tops;
+std::vector<std::span<float>> TopsOf(const Net& net, const v1::DatasetSpec& data) {
+  std::vector<std::span<float>> tops;
+  for (const v1::DatasetSpec* layer : LayersOf(data)) {
+    for (const NetInput& input : net.inputs()) {
+      if (input.layer == layer->layer()) tops.insert(tops.end(), input.tops.begin(), input.tops.end());
+    }
   }
-  return {};
+  return tops;
 }
 
 absl::Status FinalIfDamaged(const absl::Status& fed) {
   if (!absl::IsDataLoss(fed)) return fed;
-  return absl::InvalidArgumentError(
-      absl::StrCat(fed.message(), "; `samovar data info` finds damaged records: mend or remove it, or make the data set anew"));
+  return absl::InvalidArgumentError(absl::StrCat(
+      fed.message(), "; `samovar data info` finds damaged records: mend or remove it, or make the data set anew"));
 }
 
 absl::Status CheckSameLayout(const v1::ParameterLayout& ours, const v1::ParameterLayout& jobs) {
@@ -108,9 +94,9 @@ absl::Status CheckSameLayout(const v1::ParameterLayout& ours, const v1::Paramete
     const std::string here = Describe(ours, i);
     const std::string there = Describe(jobs, i);
     if (here == there) continue;
-    return absl::InvalidArgumentError(absl::StrCat("the net's parameters are not those that the job was submitted with: ",
-                                                   here, " here, ", there,
-                                                   " there; are the command and the workers of the same version?"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("the net's parameters are not those that the job was submitted with: ", here, " here, ", there,
+                     " there; are the command and the workers of the same version?"));
   }
   if (ours.elements() != jobs.elements()) {
     return absl::InvalidArgumentError(absl::StrCat("the net has ", ours.elements(), " parameters here, but ",

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -12,35 +13,36 @@
 #include "common/data/partition_source.h"
 #include "samovar/v1/job.pb.h"
 #include "samovar/v1/layout.pb.h"
-#include "worker/feed/batch_feed.h"
+#include "worker/feed/net_feed.h"
 #include "worker/nn/net.h"
 
 namespace samovar {
 
 struct FedNet {
   // Null: the net has no data layer.
-  std::unique_ptr<BatchFeed> feed;
+  std::unique_ptr<NetFeed> feed;
   std::unique_ptr<Net> net;
 };
 
 // Builds the net for its records, which are opened. `outputs`: what the job expects the net to report. `parts`: batches
-// of an iteration. `batch_size`: of the net; 0: what its layers say. It must be the data's. `partitions`: as in OpenReader. `of_parts`:
-// equal parts of a batch that the net's batch is one of (NetOptions::parts).
-// INVALID_ARGUMENT, UNIMPLEMENTED: the net is wrong, wherever it is built. Other codes: something is wrong on this machine,
-// the data set above all.
+// of an iteration. `batch_size`: of the net; 0: what its layers say. It must be the data's. `partitions`: as in
+// OpenReader. `of_parts`: equal parts of a batch that the net's batch is one of (NetOptions::parts). INVALID_ARGUMENT,
+// UNIMPLEMENTED: the net is wrong, wherever it is built. Other codes: something is wrong on this machine, the data set
+// above all.
 absl::StatusOr<FedNet> OpenFedNet(const caffe::NetParameter& net, caffe::Phase phase, const v1::DatasetSpec& data,
                                   const v1::NetOutputs& outputs, uint64_t seed, ThreadPool* pool, uint32_t parts = 1,
                                   int batch_size = 0, PartitionSource* partitions = nullptr, uint32_t of_parts = 1);
 
 // The same net for batches of another size, with memory of its own.
-absl::StatusOr<std::unique_ptr<Net>> NetForBatch(const caffe::NetParameter& net, caffe::Phase phase, const v1::DatasetSpec& data,
-                                                 int batch_size, ThreadPool* pool, uint32_t of_parts = 1);
+absl::StatusOr<std::unique_ptr<Net>> NetForBatch(const caffe::NetParameter& net, caffe::Phase phase,
+                                                 const v1::DatasetSpec& data, int batch_size, ThreadPool* pool,
+                                                 uint32_t of_parts = 1);
 
-// The tops of the net that the job's feed fills: those of the data layer. None: the net has none.
-std::span<const std::span<float>> TopsOf(const Net& net, const v1::DatasetSpec& data);
+// The tops of the net that the job's feed fills: those of the data layers, in net order. None: the net has none.
+std::vector<std::span<float>> TopsOf(const Net& net, const v1::DatasetSpec& data);
 
-// What a feed says, for whoever decides whether to try again: a record that is damaged (DATA_LOSS) is as damaged the next time, so that it
-// is INVALID_ARGUMENT.
+// What a feed says, for whoever decides whether to try again: a record that is damaged (DATA_LOSS) is as damaged the
+// next time, so that it is INVALID_ARGUMENT.
 absl::Status FinalIfDamaged(const absl::Status& fed);
 
 // INVALID_ARGUMENT unless the blobs have the same names, places and shapes; the message names the first that differs.

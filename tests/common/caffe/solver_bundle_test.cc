@@ -68,6 +68,29 @@ TEST_CASE("the LeNet that comes with Samovar loads without a warning") {
   CHECK(bundle->solver.test_iter(0) == 100);
 }
 
+TEST_CASE("stages and a level of the command are added to train_state, and test nets have theirs alone") {
+  Files files;
+  files.Write("staged.prototxt", R"(
+layer { name: "always" type: "Input" top: "a" }
+layer { name: "staged" type: "Input" top: "b" include { stage: "one" stage: "two" min_level: 3 } })");
+  files.Write(
+      "solver.prototxt",
+      absl::StrCat(kSolver,
+                   R"(net: "staged.prototxt" test_iter: 1 test_interval: 5 train_state { stage: "two" level: 1 })"));
+  const auto layers = [&](const StateChoice& choice) {
+    const auto bundle = LoadSolver(files.File("solver.prototxt"), choice);
+    REQUIRE_OK(bundle);
+    CHECK(bundle->test_nets[0].layer_size() == 1);
+    return bundle->train_net.layer_size();
+  };
+  CHECK(layers({}) == 1);
+  CHECK(layers({"one", std::nullopt}) == 1);
+  CHECK(layers({"one", 3}) == 2);
+  CHECK(layers({" zero , one ", 3}) == 2);
+  CHECK(StateFlags({"a,b", 2}) == " --stage a,b --level 2");
+  CHECK(StateFlags({}).empty());
+}
+
 TEST_CASE("a net is found beside its solver, and its sources become absolute") {
   Files files;
   std::filesystem::create_directory(files.File("train_lmdb"));

@@ -3,7 +3,6 @@
 #include <cmath>
 
 #include "server/coordinator/job_spec.h"
-
 #include "tests/support/catch.h"
 #include "tests/support/status_matchers.h"
 
@@ -42,7 +41,7 @@ v1::JobSpec SpecOf(int max_iter) {
 
 v1::JobSpec WithTest(v1::JobSpec spec, int interval) {
   spec.mutable_solver()->set_test_interval(interval);
-  spec.mutable_solver()->add_test_iter(1);
+  spec.mutable_solver()->add_test_iter(10);
   spec.add_test_nets();
   *spec.add_test_data() = spec.train_data();
   spec.add_test_outputs()->add_outputs()->set_name("accuracy");
@@ -142,7 +141,8 @@ TEST_CASE("a job's end waits for the ledgers: what they lack is leased again") {
   CHECK(last->persist);
 }
 
-TEST_CASE("checkpoints come in order, each once, and training goes on beyond one when its weights are frozen, not before") {
+TEST_CASE(
+    "checkpoints come in order, each once, and training goes on beyond one when its weights are frozen, not before") {
   v1::JobSpec spec = WithTest(SpecOf(100), 20);
   spec.mutable_solver()->set_test_initialization(false);
   spec.mutable_solver()->set_snapshot(30);
@@ -290,7 +290,8 @@ TEST_CASE("a test that was under way when servers were lost is made anew, once, 
   CHECK(job.Status(At(3)).tests_size() == 1);
 }
 
-TEST_CASE("failures of leases from before the servers began again are not counted: what was computed then is refused there") {
+TEST_CASE(
+    "failures of leases from before the servers began again are not counted: what was computed then is refused there") {
   Job job(SpecOf(10));
   Start(&job);
   v1::WorkerReport report;
@@ -392,6 +393,64 @@ TEST_CASE("a net without a data layer is tested for test_iter batches") {
   CHECK(records == 3 * kBatch);
 }
 
+TEST_CASE("a test of fewer records than there are goes on where the test before it has stopped") {
+  v1::JobSpec spec = WithTest(SpecOf(100), 50);
+  spec.mutable_solver()->set_test_iter(0, 3);
+  Job job(spec);
+  Start(&job);
+  for (const uint64_t iteration : {uint64_t{0}, uint64_t{50}, uint64_t{100}}) {
+    job.CheckpointFrozen({iteration, /*persist=*/false, /*test=*/true}, 1);
+    uint64_t next = iteration / 50 * 3 * kBatch;
+    const uint64_t end = next + 3 * kBatch;
+    while (!job.TestsDone()) {
+      const auto lease = job.Lease(kAnna, 1, At(1));
+      REQUIRE(lease.has_value());
+      REQUIRE(lease->has_test());
+      CHECK(lease->test().begin() == next);
+      next = lease->test().end();
+      job.Report(kAnna, "anna", TestedOf(*lease, 0.75), At(2));
+    }
+    CHECK(next == end);
+    job.CheckpointEnded();
+  }
+  CHECK(job.Status(At(2)).tests(2).records() == 3 * kBatch);
+}
+
+TEST_CASE("data layers beside the first one must keep together with it, or all be read in order") {
+  v1::JobSpec spec = SpecOf(20);
+  v1::DatasetSpec* const further = spec.mutable_train_data()->add_further();
+  *further = SpecOf(20).train_data();
+  further->set_layer("label");
+  REQUIRE_OK(CheckJobSpec(spec));
+  using absl::StatusCode;
+  const auto refused = [&spec](auto change) {
+    v1::JobSpec changed = spec;
+    change(&changed, changed.mutable_train_data()->mutable_further(0));
+    REQUIRE_STATUS(CheckJobSpec(changed), StatusCode::kInvalidArgument, "train_data: further 0");
+  };
+  refused([](v1::JobSpec*, v1::DatasetSpec* data) { data->set_records(99); });
+  refused([](v1::JobSpec*, v1::DatasetSpec* data) { data->set_batch_size(kBatch + 1); });
+  refused([](v1::JobSpec*, v1::DatasetSpec* data) { data->set_batch_size(0); });
+  refused([](v1::JobSpec*, v1::DatasetSpec* data) { data->set_partitions(2); });
+  refused([](v1::JobSpec*, v1::DatasetSpec* data) { data->set_in_order(true); });
+  refused([](v1::JobSpec*, v1::DatasetSpec* data) { *data->add_further() = SpecOf(20).train_data(); });
+  refused([](v1::JobSpec*, v1::DatasetSpec* data) { data->set_uri("a\nb"); });
+  spec.mutable_train_data()->set_in_order(true);
+  further->set_in_order(true);
+  further->set_records(33);
+  further->set_batch_size(15);
+  REQUIRE_OK(CheckJobSpec(spec));
+  REQUIRE_OK(CheckJobSpec([&] {
+    v1::JobSpec parts = spec;
+    parts.set_mode(v1::CONSISTENCY_SYNC);
+    parts.set_parts(5);
+    return parts;
+  }()));
+  spec.set_mode(v1::CONSISTENCY_SYNC);
+  spec.set_parts(2);
+  REQUIRE_STATUS(CheckJobSpec(spec), StatusCode::kInvalidArgument, "parts 2 must divide the batch");
+}
+
 TEST_CASE("watchers are woken by changes") {
   Job job(SpecOf(10));
   const uint64_t seen = job.AwaitChange(0, absl::InfiniteDuration());
@@ -415,7 +474,8 @@ TEST_CASE("a job from outside is checked field by field") {
   REQUIRE_STATUS(CheckJobSpec(spec), absl::StatusCode::kInvalidArgument, "both of uri and records or neither");
   spec = SpecOf(10);
   spec.mutable_train_data()->set_partitions(101);
-  REQUIRE_STATUS(CheckJobSpec(spec), absl::StatusCode::kInvalidArgument, "train_data: partitions must be at most records, 100");
+  REQUIRE_STATUS(CheckJobSpec(spec), absl::StatusCode::kInvalidArgument,
+                 "train_data: partitions must be at most records, 100");
   spec.mutable_train_data()->set_partitions(100);
   spec.mutable_train_data()->set_block(1 << 17);
   REQUIRE_STATUS(CheckJobSpec(spec), absl::StatusCode::kInvalidArgument, "and block at most 65536");
@@ -508,15 +568,19 @@ TEST_CASE("where iterations are applied in order, leasing stops at a checkpoint 
 TEST_CASE("a mode that a job cannot have is refused") {
   v1::JobSpec spec = SpecOf(100);
   REQUIRE_OK(CheckJobSpec(InParts(spec, kBatch)));
-  REQUIRE_STATUS(CheckJobSpec(InParts(spec, 3)), absl::StatusCode::kInvalidArgument, "parts 3 must divide the batch of 10 records");
+  REQUIRE_STATUS(CheckJobSpec(InParts(spec, 3)), absl::StatusCode::kInvalidArgument,
+                 "parts 3 must divide the batch of 10 records");
   REQUIRE_STATUS(CheckJobSpec(InParts(spec, 0)), absl::StatusCode::kInvalidArgument, "parts must be at least 1");
   for (const uint32_t parts : {0, 1, 2}) {
     v1::JobSpec late = parts == 0 ? spec : InParts(spec, parts);
     late.set_delay_compensation(0.5f);
     if (parts == 0) REQUIRE_OK(CheckJobSpec(late));
-    if (parts > 0) REQUIRE_STATUS(CheckJobSpec(late), absl::StatusCode::kInvalidArgument, "gradients that come late, and in this mode none does");
+    if (parts > 0)
+      REQUIRE_STATUS(CheckJobSpec(late), absl::StatusCode::kInvalidArgument,
+                     "gradients that come late, and in this mode none does");
     late.set_delay_compensation(-1);
-    REQUIRE_STATUS(CheckJobSpec(late), absl::StatusCode::kInvalidArgument, "delay_compensation must be at least 0, not -1");
+    REQUIRE_STATUS(CheckJobSpec(late), absl::StatusCode::kInvalidArgument,
+                   "delay_compensation must be at least 0, not -1");
     late.set_staleness_scaling(static_cast<v1::StalenessScaling>(9));
     REQUIRE_STATUS(CheckJobSpec(late), absl::StatusCode::kInvalidArgument, "staleness_scaling 9 is none");
   }
@@ -590,7 +654,8 @@ TEST_CASE("a snapshot is exported where the user who asks for it wants it") {
   REQUIRE_OK(iteration);
   CHECK(*job.RequestSnapshot("/shared") == *iteration);
   CHECK(*job.RequestSnapshot() == *iteration);
-  REQUIRE_STATUS(job.RequestSnapshot("/elsewhere"), absl::StatusCode::kFailedPrecondition, "about to export a snapshot to /shared");
+  REQUIRE_STATUS(job.RequestSnapshot("/elsewhere"), absl::StatusCode::kFailedPrecondition,
+                 "about to export a snapshot to /shared");
   job.Report(kAnna, "anna", DoneOf(*lease), At(1));
   const auto checkpoint = job.TakeCheckpoint();
   REQUIRE(checkpoint.has_value());

@@ -7,12 +7,7 @@ namespace {
 
 absl::Time At(double seconds) { return absl::UnixEpoch() + absl::Seconds(seconds); }
 
-v1::DatasetSpec Records(uint64_t records) {
-  v1::DatasetSpec data;
-  data.set_records(records);
-  data.set_batch_size(100);
-  return data;
-}
+constexpr uint32_t kBatch = 100;
 
 v1::NetOutputs Accuracy() {
   v1::NetOutputs outputs;
@@ -32,10 +27,8 @@ v1::TestResult ResultOf(const v1::TestSlice& slice, double mean) {
 
 TEST_CASE("a test set of any size has a bounded number of slices") {
   for (const uint64_t records : {UINT64_MAX, UINT64_MAX - 1, uint64_t{1} << 63, uint64_t{1} << 40}) {
-    v1::DatasetSpec data = Records(records);
-    data.set_batch_size(2);
     for (const uint64_t workers : {uint64_t{0}, uint64_t{1}, UINT64_MAX}) {
-      TestPass pass(500, 0, data, Accuracy(), workers);
+      TestPass pass(500, 0, {0, records}, /*batch_size=*/2, Accuracy(), workers);
       uint64_t slices = 0;
       uint64_t next = 0;
       while (const auto slice = pass.Acquire(++slices, 7, At(0))) {
@@ -50,7 +43,7 @@ TEST_CASE("a test set of any size has a bounded number of slices") {
 }
 
 TEST_CASE("slices are all records once, and the mean weighs a short one by its records") {
-  TestPass pass(500, 0, Records(1050), Accuracy(), 2);
+  TestPass pass(500, 0, {0, 1050}, kBatch, Accuracy(), 2);
   uint64_t next = 0;
   uint64_t lease = 1;
   std::vector<v1::TestSlice> slices;
@@ -74,7 +67,7 @@ TEST_CASE("slices are all records once, and the mean weighs a short one by its r
 }
 
 TEST_CASE("a slice that is not tested in time goes to another worker") {
-  TestPass pass(0, 0, Records(100), Accuracy(), 1);
+  TestPass pass(0, 0, {0, 100}, kBatch, Accuracy(), 1);
   const auto slice = pass.Acquire(1, 7, At(0));
   REQUIRE(slice.has_value());
   CHECK_FALSE(pass.Acquire(2, 8, At(1)).has_value());
@@ -89,7 +82,7 @@ TEST_CASE("a slice that is not tested in time goes to another worker") {
 }
 
 TEST_CASE("results that do not belong to the pass change nothing") {
-  TestPass pass(500, 1, Records(100), Accuracy(), 1);
+  TestPass pass(500, 1, {0, 100}, kBatch, Accuracy(), 1);
   const auto slice = pass.Acquire(1, 7, At(0));
   v1::TestResult wrong = ResultOf(*slice, 1);
   wrong.set_net(0);
@@ -107,7 +100,7 @@ TEST_CASE("results that do not belong to the pass change nothing") {
 }
 
 TEST_CASE("a slice whose tester is late goes to another when no other is left, and the first result counts") {
-  TestPass pass(0, 0, Records(400), Accuracy(), 1);
+  TestPass pass(0, 0, {0, 400}, kBatch, Accuracy(), 1);
   std::vector<v1::TestSlice> slices;
   for (uint64_t lease = 1; lease <= 3; ++lease) {
     slices.push_back(*pass.Acquire(lease, 7, At(0)));

@@ -63,7 +63,8 @@ TEST_CASE("each type of layer opens its own kind of source") {
     REQUIRE_OK(reader);
     REQUIRE((*reader)->size() == size);
     REQUIRE((*reader)->tops() == std::vector<TopShape>{{3, 2, 2}});
-    REQUIRE_STATUS(OpenReader(layer, caffe::TRAIN, directory.File("nowhere")), absl::StatusCode::kNotFound, "layer \"feed\": ");
+    REQUIRE_STATUS(OpenReader(layer, caffe::TRAIN, directory.File("nowhere")), absl::StatusCode::kNotFound,
+                   "layer \"feed\": ");
   };
   check("Data", "lmdb", 4);
   check("MemoryData", "lmdb", 4);
@@ -71,22 +72,24 @@ TEST_CASE("each type of layer opens its own kind of source") {
   check("HDF5Data", "files.txt", 7);
 }
 
-TEST_CASE("a net has one data layer, or none, and several are refused by their names") {
-  const auto none = FindFedLayer(NetOf({"Input", "DummyData", "ReLU"}));
+TEST_CASE("a net has any number of data layers, and two of one name are refused") {
+  const auto none = FindFedLayers(NetOf({"Input", "DummyData", "ReLU"}));
   REQUIRE_OK(none);
-  REQUIRE(*none == nullptr);
+  REQUIRE(none->empty());
   for (const char* const type : {"Data", "ImageData", "HDF5Data", "MemoryData", "CoSData", "WindowData", "Python"}) {
     INFO(type);
     const caffe::NetParameter net = NetOf({"DummyData", type});
-    const auto found = FindFedLayer(net);
+    const auto found = FindFedLayers(net);
     REQUIRE_OK(found);
-    REQUIRE(*found == &net.layer(1));
+    REQUIRE(*found == std::vector<const caffe::LayerParameter*>{&net.layer(1)});
   }
   // A Python layer that takes something computes.
   caffe::NetParameter net = NetOf({"Data", "Python"});
-  REQUIRE_STATUS(FindFedLayer(net), absl::StatusCode::kInvalidArgument, "two data layers, \"l0\" and \"l1\"");
+  REQUIRE(FindFedLayers(net)->size() == 2);
+  net.mutable_layer(1)->set_name("l0");
+  REQUIRE_STATUS(FindFedLayers(net), absl::StatusCode::kInvalidArgument, "two data layers \"l0\" in one phase");
   net.mutable_layer(1)->add_bottom("data");
-  REQUIRE_OK(FindFedLayer(net));
+  REQUIRE(FindFedLayers(net)->size() == 1);
 }
 
 TEST_CASE("a source is a path, with or without a scheme of files, and other places are refused with what to do") {
@@ -99,16 +102,22 @@ TEST_CASE("a source is a path, with or without a scheme of files, and other plac
   }
   REQUIRE(*source("file:a/b") == "a/b");
   REQUIRE(*source("a:b/c:/d") == "a:b/c:/d");
-  for (const char* const text : {"hdfs:///mnist", "hdfs://host:8020/mnist", "wasb://c@a/mnist", "abfss://c@a/m", "file://host/a"}) {
+  for (const char* const text :
+       {"hdfs:///mnist", "hdfs://host:8020/mnist", "wasb://c@a/mnist", "abfss://c@a/m", "file://host/a"}) {
     INFO(text);
-    REQUIRE_STATUS(source(text), StatusCode::kUnimplemented,
-                   std::string("layer \"feed\": memory_data_param.source: ") + text + " cannot be read from there; copy it");
+    REQUIRE_STATUS(
+        source(text), StatusCode::kUnimplemented,
+        std::string("layer \"feed\": memory_data_param.source: ") + text + " cannot be read from there; copy it");
   }
-  REQUIRE_STATUS(source(""), StatusCode::kInvalidArgument, "memory_data_param.source is missing; name the directory of an LMDB");
+  REQUIRE_STATUS(source(""), StatusCode::kInvalidArgument,
+                 "memory_data_param.source is missing; name the directory of an LMDB");
   REQUIRE_STATUS(source("file:"), StatusCode::kInvalidArgument, "names nothing");
-  REQUIRE_STATUS(SourceOf(LayerOf("ImageData")), StatusCode::kInvalidArgument, "image_data_param.source is missing; name a list");
-  REQUIRE_STATUS(SourceOf(LayerOf("HDF5Data")), StatusCode::kInvalidArgument, "hdf5_data_param.source is missing; name a list");
-  REQUIRE_STATUS(SourceOf(LayerOf("Data")), StatusCode::kInvalidArgument, "data_param.source is missing; name the directory");
+  REQUIRE_STATUS(SourceOf(LayerOf("ImageData")), StatusCode::kInvalidArgument,
+                 "image_data_param.source is missing; name a list");
+  REQUIRE_STATUS(SourceOf(LayerOf("HDF5Data")), StatusCode::kInvalidArgument,
+                 "hdf5_data_param.source is missing; name a list");
+  REQUIRE_STATUS(SourceOf(LayerOf("Data")), StatusCode::kInvalidArgument,
+                 "data_param.source is missing; name the directory");
 }
 
 TEST_CASE("layers that are not offered say what to write instead") {

@@ -12,7 +12,7 @@ namespace {
 
 constexpr size_t kValues = kBatch * kSide * kSide;
 
-std::unique_ptr<BatchFeed> MakeFeed(const v1::JobSpec& spec) {
+std::unique_ptr<NetFeed> MakeFeed(const v1::JobSpec& spec) {
   auto fed = OpenFedNet(spec.train_net(), caffe::TRAIN, spec.train_data(), spec.train_outputs(), spec.seed(), nullptr);
   REQUIRE_OK(fed);
   return std::move(fed->feed);
@@ -35,7 +35,8 @@ TEST_CASE("a batch is the feed's own, whether it was started before or not, or a
   }
 }
 
-TEST_CASE("the parts of an iteration are batches of their own, and together the batch of an iteration as large as all") {
+TEST_CASE(
+    "the parts of an iteration are batches of their own, and together the batch of an iteration as large as all") {
   TempDir dir;
   const v1::JobSpec spec = MakeJob(dir.path());
   const auto feed_of = [&](uint32_t batch, uint32_t parts) {
@@ -47,7 +48,8 @@ TEST_CASE("the parts of an iteration are batches of their own, and together the 
     REQUIRE_OK(fed);
     return std::move(fed->feed);
   };
-  std::vector<float> whole(kValues), whole_labels(kBatch), part(kValues / 2), part_labels(kBatch / 2), joined, joined_labels;
+  std::vector<float> whole(kValues), whole_labels(kBatch), part(kValues / 2), part_labels(kBatch / 2), joined,
+      joined_labels;
   BatchPrefetcher one(feed_of(kBatch, 1));
   REQUIRE_OK(one.Take(3, 0, std::vector<std::span<float>>{whole, whole_labels}));
   BatchPrefetcher two(feed_of(kBatch / 2, 2));
@@ -58,7 +60,8 @@ TEST_CASE("the parts of an iteration are batches of their own, and together the 
   }
   REQUIRE(joined == whole);
   REQUIRE(joined_labels == whole_labels);
-  REQUIRE_STATUS(two.Take(3, 2, std::vector<std::span<float>>{part, part_labels}), absl::StatusCode::kInvalidArgument, "no part 2");
+  REQUIRE_STATUS(two.Take(3, 2, std::vector<std::span<float>>{part, part_labels}), absl::StatusCode::kInvalidArgument,
+                 "no part 2");
 }
 
 TEST_CASE("without a feed batches are empty") {
@@ -80,7 +83,8 @@ TEST_CASE("the feed's error comes with its batch, and the next batch is filled a
   {
     auto environment = LmdbEnvironment::Open(spec.train_data().uri(), {});
     REQUIRE_OK(environment);
-    REQUIRE_OK((*environment)->Write([](LmdbTransaction& transaction) { return transaction.Put("00000050", "rubbish"); }));
+    REQUIRE_OK(
+        (*environment)->Write([](LmdbTransaction& transaction) { return transaction.Put("00000050", "rubbish"); }));
   }
   BatchPrefetcher batches(MakeFeed(spec));
   std::vector<float> data(kValues), labels(kBatch);
