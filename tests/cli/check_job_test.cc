@@ -293,7 +293,7 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("two data layers of one length and batch keep together; of others each is read in its own order") {
+TEST_CASE("two data layers of one length and batch keep together, and of others each is read in its own order") {
   SmallJob small;
   constexpr char kTwo[] = R"(
 layer {
