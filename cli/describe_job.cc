@@ -7,6 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "cli/model_export.h"
 #include "cli/progress.h"
+#include "common/model/last_snapshot.h"
 #include "common/model/layout.h"
 #include "common/model/solver_history.h"
 
@@ -113,8 +114,10 @@ std::string DescribeJob(const CheckedJob& job) {
   const double server_bytes = 2 * bytes * (1 + HistoryVectors(spec.solver()).value_or(1));
   absl::StrAppend(&text, Row("memory", absl::StrCat(FormatBytes(2 * bytes), " of parameters in each worker, ",
                                                     FormatBytes(server_bytes), " at most in all servers together")));
-  const std::string model =
-      ModelPath(job.snapshot_prefix, static_cast<uint64_t>(spec.solver().max_iter()), spec.solver());
+  const auto max_iter = static_cast<uint64_t>(spec.solver().max_iter());
+  const std::string model = WritesLastSnapshot(spec.solver())
+                                ? ModelPath(job.snapshot_prefix, max_iter, spec.solver())
+                                : absl::StrCat(ModelPath(job.snapshot_prefix, max_iter, spec.solver()), " is not written (snapshot_after_train: false)");
   absl::StrAppend(&text,
                   Row("files", spec.solver().snapshot() > 0
                                    ? absl::StrCat(model, ", and one every ", spec.solver().snapshot(), " iterations")

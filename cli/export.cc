@@ -19,6 +19,7 @@
 #include "cli/waker.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
+#include "common/model/last_snapshot.h"
 #include "common/caffe/paths.h"
 #include "common/caffe/write_file.h"
 
@@ -98,14 +99,15 @@ absl::StatusOr<Asked> MakeSnapshot(const JobClient& client, const std::string& j
       "; take one with --iteration"));
 }
 
-absl::StatusOr<uint64_t> ChooseIteration(const ModelExportOptions& options, const JobClient& client, Waker* waker,
-                                         const Interruption& interruption, v1::JobStatus* status) {
+// `solver`: the job's.
+absl::StatusOr<uint64_t> ChooseIteration(const ModelExportOptions& options, const caffe::SolverParameter& solver, const JobClient& client,
+                                         Waker* waker, const Interruption& interruption, v1::JobStatus* status) {
   if (options.iteration.has_value()) return *options.iteration;
   if (status->state() == v1::JOB_STATE_RUNNING) {
     SAMOVAR_ASSIGN_OR_RETURN(const Asked asked, MakeSnapshot(client, options.job, "", waker, interruption, status));
     return status->state() == v1::JOB_STATE_SUCCEEDED ? status->max_iter() : asked.iteration;
   }
-  if (status->state() == v1::JOB_STATE_SUCCEEDED) return status->max_iter();
+  if (status->state() == v1::JOB_STATE_SUCCEEDED && WritesLastSnapshot(solver)) return status->max_iter();
   if (status->snapshots().empty() || status->servers().empty()) {
     return absl::FailedPreconditionError(
         absl::StrCat("job ", options.job, " is ", StateText(status->state()), " and has no snapshot, hence no model"));
@@ -117,7 +119,7 @@ absl::Status Export(const ModelExportOptions& options, const JobClient& client, 
                     const Interruption& interruption, TrainReporter* reporter) {
   SAMOVAR_ASSIGN_OR_RETURN(const v1::JobSpec spec, client.GetSpec(options.job));
   SAMOVAR_ASSIGN_OR_RETURN(v1::JobStatus status, client.Get(options.job));
-  SAMOVAR_ASSIGN_OR_RETURN(const uint64_t iteration, ChooseIteration(options, client, waker, interruption, &status));
+  SAMOVAR_ASSIGN_OR_RETURN(const uint64_t iteration, ChooseIteration(options, spec.solver(), client, waker, interruption, &status));
   SAMOVAR_RETURN_IF_ERROR(
       CannotWrite(options.output, ExportModel(spec, status, iteration, options.output, interruption.stopper())));
   reporter->ModelWritten(iteration, options.output);

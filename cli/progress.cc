@@ -108,7 +108,10 @@ std::vector<std::string> TestLines(const v1::TestReport& report) {
 }
 
 std::string LedgerLine(const v1::LedgerSummary& ledger) {
-  if (ledger.complete_chunks() != ledger.chunks() || ledger.chunks() == 0 || ledger.iterations() == 0) {
+  if (ledger.complete_chunks() == ledger.chunks() && ledger.chunks() > 0 && ledger.iterations() == 0) {
+    return absl::StrCat("ledger: ", ledger.chunks(), ledger.chunks() == 1 ? " chunk, it holds" : " chunks, each holds", " no iteration");
+  }
+  if (ledger.complete_chunks() != ledger.chunks() || ledger.chunks() == 0) {
     return absl::StrCat("ledger: only ", ledger.complete_chunks(), " of ", ledger.chunks(), " chunks hold exactly the ",
                         ledger.iterations(), " iterations");
   }

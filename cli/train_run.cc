@@ -10,6 +10,7 @@
 #include "cli/job_watcher.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
+#include "common/model/last_snapshot.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/status.h"
 #include "samovar/v1/job.grpc.pb.h"
@@ -99,7 +100,7 @@ absl::Status TrainRun::Follow() {
     if (auto news = watcher.Take()) {
       status = *std::move(news);
       SAMOVAR_ASSIGN_OR_RETURN(succeeded, Take(status));
-      if (succeeded) unwritten_.push_back(status.max_iter());
+      if (succeeded && WritesLastSnapshot(options_.spec.solver())) unwritten_.push_back(status.max_iter());
     }
     if (!GoesOn(status)) return absl::CancelledError("interrupted");
     WriteModels(status, &writer);

@@ -125,7 +125,7 @@ class Checker {
     if (!solver_.has_max_iter()) {
       Wrong("max_iter", "max_iter is missing; write for example max_iter: 10000");
     } else {
-      AtLeast("max_iter", solver_.max_iter(), 1);
+      AtLeast("max_iter", solver_.max_iter(), 0);
     }
     AtLeast("display", solver_.display(), 0);
     AtLeast("average_loss", solver_.average_loss(), 1);
@@ -230,12 +230,16 @@ class Checker {
   }
 
   void WarnOfSnapshots() {
-    if (solver_.snapshot() > solver_.max_iter()) {
+    if (solver_.max_iter() == 0) Warn("max_iter", "max_iter: 0 trains nothing: the model is tested and written as it begins");
+    if (solver_.snapshot() > solver_.max_iter() && solver_.max_iter() > 0) {
       Warn("snapshot", absl::StrCat("snapshot: ", solver_.snapshot(), " is beyond max_iter: ", solver_.max_iter(),
                                     "; there will be no snapshot before the end"));
     }
     if (!solver_.snapshot_after_train() && (solver_.snapshot() == 0 || solver_.snapshot() > solver_.max_iter())) {
-      Warn("snapshot_after_train", "snapshot_after_train: false, and no snapshot before: no model will be written");
+      Warn("snapshot_after_train", "snapshot_after_train: false, and no snapshot before: no model will be written, and what was trained is lost");
+    } else if (!solver_.snapshot_after_train() && solver_.max_iter() % solver_.snapshot() != 0) {
+      Warn("snapshot_after_train", absl::StrCat("snapshot_after_train: false: the last model will be of iteration ",
+                                                solver_.max_iter() / solver_.snapshot() * solver_.snapshot(), ", not of ", solver_.max_iter()));
     }
   }
 

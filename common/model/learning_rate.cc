@@ -60,7 +60,7 @@ absl::Status CheckPolicy(const caffe::SolverParameter& solver) {
     return CheckGamma(solver);
   }
   if (policy == "poly") {
-    if (solver.max_iter() <= 0) return Wrong(solver, absl::StrCat("needs max_iter > 0, not ", solver.max_iter()));
+    if (solver.max_iter() < 0) return Wrong(solver, absl::StrCat("needs max_iter >= 0, not ", solver.max_iter()));
     SAMOVAR_RETURN_IF_ERROR(CheckPower(solver));
     if (solver.power() < 0) return Wrong(solver, absl::StrCat("needs power >= 0, not ", solver.power()));
     return absl::OkStatus();
@@ -83,7 +83,7 @@ double ComputeRate(const caffe::SolverParameter& solver, double t) {
     const auto& values = solver.stepvalue();
     return base * std::pow(gamma, std::upper_bound(values.begin(), values.end(), t) - values.begin());
   }
-  if (policy == "poly") return base * std::pow(std::max(0.0, 1.0 - t / solver.max_iter()), solver.power());
+  if (policy == "poly") return base * std::pow(std::max(0.0, 1.0 - t / std::max(1, solver.max_iter())), solver.power());
   if (policy == "sigmoid") return base / (1.0 + std::exp(-gamma * (t - solver.stepsize())));
   return base;
 }

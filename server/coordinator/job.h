@@ -246,6 +246,8 @@ class Job {
 
   // Iterations of the next checkpoint of either kind; kNever if there is none before the last.
   uint64_t next_snapshot_ ABSL_GUARDED_BY(mu_) = 0;
+  // A user asked for a snapshot so late that it may be the last one, which is written then whatever the solver says.
+  bool last_requested_ ABSL_GUARDED_BY(mu_) = false;
   uint64_t next_test_ ABSL_GUARDED_BY(mu_) = 0;
   // As RequestSnapshot has returned it; kNever if none is asked for.
   uint64_t requested_snapshot_ ABSL_GUARDED_BY(mu_);

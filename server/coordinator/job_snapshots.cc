@@ -158,6 +158,7 @@ absl::StatusOr<uint64_t> Job::RequestSnapshot(const std::string& export_to, bool
           absl::StrCat("job \"", id(), "\" is done but for its last snapshot and tests"));
     }
     requested_export_ = export_to;
+    last_requested_ = true;
     figures_.clear_export_error();
   }
   const auto stop_at = [&](uint64_t iteration) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
@@ -168,7 +169,10 @@ absl::StatusOr<uint64_t> Job::RequestSnapshot(const std::string& export_to, bool
   };
   if (requested_snapshot_ != kNever) return stop_at(requested_snapshot_);
   const uint64_t iteration = std::max(leased_end_, leases_->done().watermark());
-  if (verified_ || iteration >= max_iter()) return max_iter();
+  if (verified_ || iteration >= max_iter()) {
+    last_requested_ = true;
+    return max_iter();
+  }
   const bool there = figures_.snapshots_size() > 0 && *figures_.snapshots().rbegin() == iteration;
   if (there && export_to.empty()) return stop_at(iteration);
   requested_snapshot_ = stop_at(iteration);

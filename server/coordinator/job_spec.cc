@@ -173,7 +173,7 @@ absl::Status CheckJobName(const std::string& id) {
 
 absl::Status CheckJobSpec(const v1::JobSpec& spec) {
   SAMOVAR_RETURN_IF_ERROR(CheckJobName(spec.job_id()));
-  if (spec.solver().max_iter() <= 0) return absl::InvalidArgumentError("solver.max_iter must be at least 1");
+  if (spec.solver().max_iter() < 0) return absl::InvalidArgumentError("solver.max_iter must be at least 0");
   if (spec.solver().iter_size() <= 0) return absl::InvalidArgumentError("solver.iter_size must be at least 1");
   SAMOVAR_RETURN_IF_ERROR(
       CheckAtMost("solver.iter_size", static_cast<uint64_t>(spec.solver().iter_size()), kMaxPasses));

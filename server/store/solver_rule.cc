@@ -44,8 +44,8 @@ absl::Status CheckCommon(const caffe::SolverParameter& solver) {
     return absl::InvalidArgumentError(
         absl::StrCat("solver: unknown regularization_type \"", regularization, "\"; there are L1 and L2"));
   }
-  if (solver.max_iter() <= 0) {
-    return absl::InvalidArgumentError(absl::StrCat("solver: max_iter must be above 0, not ", solver.max_iter()));
+  if (solver.max_iter() < 0) {
+    return absl::InvalidArgumentError(absl::StrCat("solver: max_iter must be at least 0, not ", solver.max_iter()));
   }
   return CheckLearningRate(solver);
 }

@@ -186,6 +186,9 @@ TEST_CASE("the ledger line says what every chunk holds") {
   CHECK(LedgerLine(ledger) == "ledger: 106 chunks, each holds iterations 0..1999 exactly once");
   ledger.set_complete_chunks(105);
   CHECK(LedgerLine(ledger) == "ledger: only 105 of 106 chunks hold exactly the 2000 iterations");
+  ledger.set_complete_chunks(106);
+  ledger.set_iterations(0);
+  CHECK(LedgerLine(ledger) == "ledger: 106 chunks, each holds no iteration");
   CHECK(LedgerLine(v1::LedgerSummary()) == "ledger: only 0 of 0 chunks hold exactly the 0 iterations");
 }
 

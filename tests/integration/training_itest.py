@@ -54,6 +54,27 @@ class TrainingTest(testbed.TestCase):
         for event in run.events("model"):
             self.assertTrue((self.workspace.path / event["path"]).is_file())
 
+    def test_without_a_snapshot_after_training_the_last_model_is_that_of_the_last_multiple(self):
+        self.workspace.write_solver(max_iter=50, snapshot=20, snapshot_after_train="false")
+        said = self.workspace.check("check", "solver.prototxt")
+        self.assertIn("out/small_iter_50.caffemodel is not written (snapshot_after_train: false)", said)
+        with Run(self.workspace) as run:
+            self.assert_exactly_once(self.assert_success(run), 50)
+            self.assertEqual([event["iteration"] for event in run.events("model")], [20, 40], run.describe())
+        models = sorted(path.name for path in (self.workspace.path / "out").glob("*.*"))
+        self.assertEqual(models, [f"small_iter_{n}.{kind}" for n in (20, 40) for kind in ("caffemodel", "solverstate")])
+
+    def test_a_solver_of_no_iterations_tests_and_writes_the_model_that_it_begins_with(self):
+        for mode, policy in (("async", '"poly"'), ("sync", '"fixed"')):
+            with self.subTest(mode):
+                self.workspace.write_solver(max_iter=0, lr_policy=policy, power=1, snapshot_prefix=f'"out/{mode}"')
+                with Run(self.workspace, "--mode", mode, as_json=False) as run:
+                    self.assertEqual(run.await_exit(), 0, run.describe())
+                self.assertEqual(len(testbed.lines_matching(run.out, r"Iteration 0, Testing net \(#0\)")), 1, run.describe())
+                self.assertRegex("\n".join(run.out), r"ledger: \d+ chunks?, (each|it) holds no iteration")
+                self.assertTrue((self.workspace.path / "out" / f"{mode}_iter_0.caffemodel").is_file())
+                self.assertTrue((self.workspace.path / "out" / f"{mode}_iter_0.solverstate").is_file())
+
     def test_one_worker_and_three_train_on_the_same_samples_to_the_same_accuracy(self):
         accuracies = {}
         for workers in (1, 3):

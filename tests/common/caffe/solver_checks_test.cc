@@ -62,9 +62,9 @@ TEST_CASE("values out of range are reported where they stand") {
   CHECK(Message("iter_size: 0") == "s.prototxt:3:1: iter_size must be at least 1, not 0");
   CHECK(Message("regularization_type: \"L3\"") ==
         "s.prototxt:3:1: unknown regularization_type \"L3\", expected one of L1, L2; did you mean \"L1\"?");
-  REQUIRE_STATUS(Check("base_lr: nan max_iter: 0 lr_policy: \"fixed\""), absl::StatusCode::kInvalidArgument,
+  REQUIRE_STATUS(Check("base_lr: nan max_iter: -1 lr_policy: \"fixed\""), absl::StatusCode::kInvalidArgument,
                  "s.prototxt:1:1: base_lr must be a finite number and at least 0, not nan\n"
-                 "s.prototxt:1:14: max_iter must be at least 1, not 0");
+                 "s.prototxt:1:14: max_iter must be at least 0, not -1");
 }
 
 TEST_CASE("each learning-rate policy needs its fields") {
@@ -164,7 +164,10 @@ TEST_CASE("settings without an effect are warned of") {
   CHECK(Warnings("snapshot: 5000") ==
         "s.prototxt:3:1: snapshot: 5000 is beyond max_iter: 100; there will be no snapshot before the end");
   CHECK(Warnings("snapshot_after_train: false") ==
-        "s.prototxt:3:1: snapshot_after_train: false, and no snapshot before: no model will be written");
+        "s.prototxt:3:1: snapshot_after_train: false, and no snapshot before: no model will be written, and what was trained is lost");
+  CHECK(Warnings("snapshot_after_train: false snapshot: 30") ==
+        "s.prototxt:3:1: snapshot_after_train: false: the last model will be of iteration 90, not of 100");
+  CHECK(Warnings("snapshot_after_train: false snapshot: 50").empty());
 }
 
 }  // namespace samovar

@@ -393,6 +393,47 @@ TEST_CASE("a net without a data layer is tested for test_iter batches") {
   CHECK(records == 3 * kBatch);
 }
 
+TEST_CASE("a job of no iterations is tested and written as it begins") {
+  Job job(WithTest(SpecOf(0), 50));
+  REQUIRE_OK(CheckJobSpec(WithTest(SpecOf(0), 50)));
+  Start(&job);
+  CHECK_FALSE(job.Lease(kAnna, 1, At(1)).has_value());
+  REQUIRE(job.AwaitsVerification());
+  job.Verified(Ledger(), v1::LedgerSummary());
+  const auto last = job.TakeCheckpoint();
+  REQUIRE(last.has_value());
+  CHECK(last->iteration == 0);
+  CHECK(last->persist);
+  CHECK(last->test);
+  CHECK(job.Status(At(2)).learning_rate() == Approx(0.1));
+}
+
+TEST_CASE("with snapshot_after_train: false the end is written if it is a multiple of snapshot, or if a user asks for it") {
+  const auto last_of = [](int snapshot, bool asked) {
+    v1::JobSpec spec = SpecOf(20);
+    spec.mutable_solver()->set_snapshot_after_train(false);
+    spec.mutable_solver()->set_snapshot(snapshot);
+    Job job(spec);
+    Start(&job);
+    while (TrainAll(&job) > 0) {
+      if (const auto checkpoint = job.TakeCheckpoint()) {
+        job.CheckpointFrozen(*checkpoint, 1);
+        job.CheckpointEnded();
+      }
+    }
+    if (asked) CHECK(*job.RequestSnapshot("") == 20);
+    Ledger held;
+    held.AddRange(0, 20);
+    job.Verified(held, v1::LedgerSummary());
+    return *job.TakeCheckpoint();
+  };
+  CHECK_FALSE(last_of(0, false).persist);
+  CHECK_FALSE(last_of(15, false).persist);
+  CHECK(last_of(10, false).persist);
+  CHECK(last_of(15, true).persist);
+  CHECK(last_of(0, false).iteration == 20);
+}
+
 TEST_CASE("a test of fewer records than there are goes on where the test before it has stopped") {
   v1::JobSpec spec = WithTest(SpecOf(100), 50);
   spec.mutable_solver()->set_test_iter(0, 3);
