@@ -102,7 +102,7 @@ void AddTestErrors(const absl::Status& status, const NetOrigin& train, const Net
 
 // Builds all nets of the solver, so that what is wrong with them is told at once.
 absl::Status AddNets(const SolverBundle& bundle, v1::JobSpec* spec) {
-  const auto parts = static_cast<uint32_t>(bundle.solver.iter_size());
+  const auto parts = static_cast<uint32_t>(std::max(1, bundle.solver.iter_size()));
   ErrorList errors;
   NetToCheck train = {bundle.train_net, caffe::TRAIN, parts, bundle.solver_path};
   train.origin = &bundle.train_origin;
@@ -148,18 +148,9 @@ void AddUnusedWarnings(const caffe::NetParameter& net, const NetOrigin& origin, 
   }
 }
 
-}  // namespace
-
-std::string JobIdOf(const std::string& snapshot_prefix) {
-  std::string id = snapshot_prefix.substr(snapshot_prefix.find_last_of('/') + 1).substr(0, kMaxJobIdLength);
-  for (char& c : id) {
-    if (!absl::ascii_isalnum(static_cast<unsigned char>(c)) && c != '-' && c != '_' && c != '.') c = '-';
-  }
-  return id.empty() ? "job" : id;
-}
-
-absl::StatusOr<CheckedJob> CheckJob(const std::string& solver_path, const StartFrom& from, const JobChoice& choice) {
-  SAMOVAR_ASSIGN_OR_RETURN(SolverBundle bundle, LoadSolver(solver_path, choice.state));
+// `values`: what is wrong with the solver's values; nets and data are looked at all the same.
+absl::StatusOr<CheckedJob> CheckAll(const std::string& solver_path, const StartFrom& from, const JobChoice& choice, absl::Status* values) {
+  SAMOVAR_ASSIGN_OR_RETURN(SolverBundle bundle, LoadSolver(solver_path, choice.state, values));
   CheckedJob job;
   job.snapshot_prefix = bundle.solver.snapshot_prefix();
   job.warnings = std::move(bundle.warnings);
@@ -189,6 +180,24 @@ absl::StatusOr<CheckedJob> CheckJob(const std::string& solver_path, const StartF
   // Relative names were UTF-8 where they stood; the current directory may not be.
   SAMOVAR_RETURN_IF_ERROR(CheckUtf8Fields(job.spec, [&](const auto&) { return solver_path; }));
   return job;
+}
+
+}  // namespace
+
+std::string JobIdOf(const std::string& snapshot_prefix) {
+  std::string id = snapshot_prefix.substr(snapshot_prefix.find_last_of('/') + 1).substr(0, kMaxJobIdLength);
+  for (char& c : id) {
+    if (!absl::ascii_isalnum(static_cast<unsigned char>(c)) && c != '-' && c != '_' && c != '.') c = '-';
+  }
+  return id.empty() ? "job" : id;
+}
+
+absl::StatusOr<CheckedJob> CheckJob(const std::string& solver_path, const StartFrom& from, const JobChoice& choice) {
+  absl::Status values;
+  absl::StatusOr<CheckedJob> job = CheckAll(solver_path, from, choice, &values);
+  if (values.ok()) return job;
+  return absl::Status(values.code(), absl::StrCat(values.message(), "\n",
+                                                  job.ok() ? "nets and data have no fault" : std::string(job.status().message())));
 }
 
 }  // namespace samovar

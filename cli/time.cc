@@ -16,6 +16,7 @@
 #include "common/base/clock.h"
 #include "common/base/random.h"
 #include "common/base/status_macros.h"
+#include "common/caffe/paths.h"
 #include "worker/feed/open_reader.h"
 #include "worker/nn/engine.h"
 #include "worker/nn/peak_flops.h"
@@ -89,11 +90,22 @@ absl::StatusOr<OpenModel> WithoutData(const TimeOptions& options, caffe::Phase p
   return model;
 }
 
+// Whether the net is there, and the records of its data layers are not.
+bool LacksData(const TimeOptions& options, caffe::Phase phase) {
+  const absl::StatusOr<caffe::NetParameter> net = ReadNetInPhase(options.model, phase, options.state);
+  if (!net.ok()) return false;
+  const auto layers = FindFedLayers(*net);
+  return layers.ok() && std::any_of(layers->begin(), layers->end(), [&](const caffe::LayerParameter* layer) {
+           const absl::StatusOr<std::string> source = SourceOf(*layer);
+           return !source.ok() || !OpenReader(*layer, phase, ResolvePath(*source, options.model)).ok();
+         });
+}
+
 absl::StatusOr<OpenModel> Open(const TimeOptions& options) {
   const caffe::Phase phase = options.phase == "TEST" ? caffe::TEST : caffe::TRAIN;
   if (!options.shape.empty()) return WithoutData(options, phase);
   absl::StatusOr<OpenModel> model = OpenModelFiles({options.model, "", "", options.state}, phase);
-  if (model.ok()) return model;
+  if (model.ok() || !LacksData(options, phase)) return model;
   return absl::Status(
       model.status().code(),
       absl::StrCat(model.status().message(), "; without data a net is timed with --shape CHANNELSxHEIGHTxWIDTH"));

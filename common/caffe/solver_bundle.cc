@@ -39,10 +39,15 @@ class BundleLoader {
  public:
   BundleLoader(const std::string& path, const StateChoice& choice) : choice_(choice) { bundle_.solver_path = path; }
 
-  absl::StatusOr<SolverBundle> Load() && {
+  absl::StatusOr<SolverBundle> Load(absl::Status* values) && {
     SAMOVAR_RETURN_IF_ERROR(ReadSolver());
     ErrorList errors;
-    errors.Add(CheckSolver(solver_, *source_map_, &bundle_.warnings));
+    const absl::Status checked = CheckSolver(solver_, *source_map_, &bundle_.warnings);
+    if (values != nullptr) {
+      *values = checked;
+    } else {
+      errors.Add(checked);
+    }
     errors.Add(TakePrefix());
     const absl::Status train_net = LoadTrainNet();
     errors.Add(train_net);
@@ -309,8 +314,8 @@ class BundleLoader {
 
 }  // namespace
 
-absl::StatusOr<SolverBundle> LoadSolver(const std::string& path, const StateChoice& choice) {
-  return BundleLoader(path, choice).Load();
+absl::StatusOr<SolverBundle> LoadSolver(const std::string& path, const StateChoice& choice, absl::Status* values) {
+  return BundleLoader(path, choice).Load(values);
 }
 
 }  // namespace samovar

@@ -11,6 +11,7 @@
 #include "common/base/status_macros.h"
 #include "common/caffe/error_list.h"
 #include "common/caffe/prototxt.h"
+#include "common/caffe/upgrade_v0_net.h"
 
 namespace samovar {
 namespace {
@@ -42,13 +43,6 @@ absl::Status CheckForms(const NetLocator& where, const caffe::NetParameter& net)
                  "the net has \"layers\", of Caffe's old form, and \"layer\"; write all of them as layer { type: "
                  "\"...\" }");
   }
-  for (int i = 0; i < net.layers_size(); ++i) {
-    if (!net.layers(i).has_layer()) continue;
-    return Wrong(where({{"layers", i}, {"layer"}}),
-                 absl::StrCat("layer \"", net.layers(i).layer().name(),
-                              "\" is in Caffe's first (V0) form; upgrade the file with caffe's upgrade_net_proto_text, "
-                              "or upgrade_net_proto_binary if it is a model"));
-  }
   return absl::OkStatus();
 }
 
@@ -73,14 +67,34 @@ void CheckLayers(const NetLocator& where, const caffe::NetParameter& net, ErrorL
   }
 }
 
-// One shape an input, in either form; input_shape counts if there are both.
+bool Contains(const google::protobuf::RepeatedPtrField<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+// Whether some layer reads the blob, and none makes it.
+template <typename Layers>
+bool IsMissing(const Layers& layers, const std::string& blob) {
+  bool read = false;
+  for (const auto& layer : layers) {
+    if (Contains(layer.top(), blob)) return false;
+    read = read || Contains(layer.bottom(), blob);
+  }
+  return read;
+}
+
+// One shape an input, in either form; input_shape counts if there are both. Inputs without shapes are dropped, as in Caffe, which some
+// nets have beside an Input layer.
 absl::Status CheckInputs(const NetLocator& where, const caffe::NetParameter& net) {
   const int inputs = net.input_size();
   if (inputs == 0) return absl::OkStatus();
   if (net.input_shape_size() == 0 && net.input_dim_size() == 0) {
-    return Wrong(where({{"input", 0}}), absl::StrCat("input \"", net.input(0),
-                                                     "\" has no shape; write for example input_shape { dim: 1 dim: 3 "
-                                                     "dim: 32 dim: 32 }"));
+    for (int i = 0; i < inputs; ++i) {
+      if (!IsMissing(net.layer(), net.input(i)) && !IsMissing(net.layers(), net.input(i))) continue;
+      return Wrong(where({{"input", i}}), absl::StrCat("input \"", net.input(i),
+                                                       "\" has no shape; write for example input_shape { dim: 1 dim: 3 "
+                                                       "dim: 32 dim: 32 }"));
+    }
+    return absl::OkStatus();
   }
   if (net.input_shape_size() > 0 && net.input_shape_size() != inputs) {
     return Wrong(where({{"input_shape"}}), absl::StrCat("there are ", inputs, " values of input, but ",
@@ -252,8 +266,11 @@ void UpgradeBatchNorm(caffe::NetParameter* net) {
 // One entry a layer that Upgrade makes of the net.
 std::vector<std::string> PlacesOfLayers(const NetLocator& where, const caffe::NetParameter& net) {
   std::vector<std::string> places;
-  if (net.input_size() > 0) places.push_back(where({{"input", 0}}));
-  for (int i = 0; i < net.layers_size(); ++i) places.push_back(where({{"layers", i}}));
+  const bool has_shapes = net.input_shape_size() + net.input_dim_size() > 0;
+  if (net.input_size() > 0 && has_shapes) places.push_back(where({{"input", 0}}));
+  for (int i = 0; i < net.layers_size(); ++i) {
+    if (!IsV0Padding(net.layers(i))) places.push_back(where({{"layers", i}}));
+  }
   for (int i = 0; i < net.layer_size(); ++i) places.push_back(where({{"layer", i}}));
   return places;
 }
@@ -268,17 +285,22 @@ void Upgrade(caffe::NetParameter* net) {
 
 absl::Status UpgradeNet(const NetLocator& where, caffe::NetParameter* net, std::vector<std::string>* layers) {
   SAMOVAR_RETURN_IF_ERROR(CheckForms(where, *net));
+  const bool first_form = IsV0Net(*net);
   ErrorList errors;
-  CheckLayers(where, *net, &errors);
+  // What is made of layers of the first form passes this check.
+  if (!first_form) CheckLayers(where, *net, &errors);
   errors.Add(CheckInputs(where, *net));
   SAMOVAR_RETURN_IF_ERROR(errors.ToStatus());
   if (layers != nullptr) *layers = PlacesOfLayers(where, *net);
+  if (first_form) SAMOVAR_RETURN_IF_ERROR(UpgradeV0Net(where, net));
   Upgrade(net);
   return absl::OkStatus();
 }
 
 absl::Status UpgradeModel(caffe::NetParameter* model) {
-  SAMOVAR_RETURN_IF_ERROR(CheckForms([](const std::vector<FieldStep>&) { return std::string(); }, *model));
+  const auto nowhere = [](const std::vector<FieldStep>&) { return std::string(); };
+  SAMOVAR_RETURN_IF_ERROR(CheckForms(nowhere, *model));
+  if (IsV0Net(*model)) SAMOVAR_RETURN_IF_ERROR(UpgradeV0Net(nowhere, model));
   Upgrade(model);
   return absl::OkStatus();
 }

@@ -97,6 +97,11 @@ class ModelTest(testbed.TestCase):
         self.assert_refused(self.model_command("test", **{"--model": "other.prototxt"}), 'no weights for layer "other"')
         self.workspace.write_net(lambda text: text.replace("test_lmdb", "gone_lmdb").replace("train_lmdb", "gone_lmdb"), "gone.prototxt")
         self.assert_refused(self.workspace.command("time", "--model", "gone.prototxt"), "gone_lmdb", "--shape")
+        # Without data that net would be as wrong.
+        self.workspace.write_net(lambda text: text.replace("kernel_size: 5", "kernel_size: 50"), "large.prototxt")
+        wrong = self.workspace.command("time", "--model", "large.prototxt")
+        self.assert_refused(wrong, '"conv1"')
+        self.assertNotIn("--shape", wrong.stderr)
 
     def test_time_reports_each_layer(self):
         for arguments in ((), ("--shape", "1x20x20")):

@@ -195,8 +195,7 @@ TEST_CASE("old nets that cannot be upgraded are refused where it stands") {
         "net.prototxt:2:1: the net has \"layers\", of Caffe's old form, and \"layer\"; write all of them as layer { "
         "type: \"...\" }");
   CHECK(Error("layers { type: RELU }\nlayers {\n  bottom: 'x' layer { name: 'conv1' type: 'conv' } }") ==
-        "net.prototxt:3:15: layer \"conv1\" is in Caffe's first (V0) form; upgrade the file with caffe's "
-        "upgrade_net_proto_text, or upgrade_net_proto_binary if it is a model");
+        "net.prototxt:1:1: the net has layers of Caffe's first form and of its second; write all of them as layer { type: \"...\" }");
   CHECK(Error("\nlayers { name: 'a' }") ==
         "net.prototxt:2:1: layer \"a\" has no type; write for example type: CONVOLUTION");
   CHECK(Error("layers { name: 'a'\n type: NONE }") ==
@@ -208,13 +207,67 @@ TEST_CASE("old nets that cannot be upgraded are refused where it stands") {
 }
 
 TEST_CASE("inputs without their shapes are refused where they stand") {
-  CHECK(Error("name: 'n'\ninput: 'data' layer { }") ==
+  CHECK(Error("name: 'n'\ninput: 'data' layer { bottom: 'data' }") ==
         "net.prototxt:2:1: input \"data\" has no shape; write for example input_shape { dim: 1 dim: 3 dim: 32 dim: 32 "
         "}");
   CHECK(Error("input: 'a' input: 'b'\ninput_dim: 1\ninput_dim: 2 layer { }") ==
         "net.prototxt:3:1: there are 2 values of input, but 2 of input_dim; write four for each");
   CHECK(Error("input: 'a' input: 'b'\ninput_shape { dim: 1 } layer { }") ==
         "net.prototxt:2:1: there are 2 values of input, but 1 of input_shape; write one for each");
+}
+
+TEST_CASE("an input without a shape beside a layer that makes it is dropped, as Caffe does") {
+  CheckSame("input: 'data' layer { name: 'a' type: 'Input' top: 'data' input_param { shape { dim: 1 } } } layer { name: 'b' type: 'ReLU' bottom: 'data' }",
+            "layer { name: 'a' type: 'Input' top: 'data' input_param { shape { dim: 1 } } } layer { name: 'b' type: 'ReLU' bottom: 'data' }");
+  CheckSame("input: 'unread' layers { name: 'b' type: RELU bottom: 'a' top: 'a' }", "layers { name: 'b' type: RELU bottom: 'a' top: 'a' }");
+}
+
+TEST_CASE("a net of the first form is that of the present one, with padding layers joined to what is above them") {
+  CheckSame(R"(name: 'old'
+    layers { layer { name: 'd' type: 'data' source: 'lmdb' batchsize: 64 scale: 0.5 meanfile: 'mean' cropsize: 20 mirror: true rand_skip: 3 } top: 'data' top: 'label' }
+    layers { layer { name: 'p1' type: 'padding' pad: 2 } bottom: 'data' top: 'p1' }
+    layers { layer { name: 'c1' type: 'conv' num_output: 8 kernelsize: 5 stride: 2 group: 2 biasterm: false
+                     weight_filler { type: 'gaussian' std: 0.01 } blobs_lr: 1 blobs_lr: 2 weight_decay: 1 weight_decay: 0 } bottom: 'p1' top: 'c1' }
+    layers { layer { name: 'r1' type: 'relu' } bottom: 'c1' top: 'c1' }
+    layers { layer { name: 'm1' type: 'pool' pool: AVE kernelsize: 3 stride: 2 pad: 1 } bottom: 'c1' top: 'm1' }
+    layers { layer { name: 'n1' type: 'lrn' local_size: 3 alpha: 0.1 beta: 0.5 } bottom: 'm1' top: 'n1' }
+    layers { layer { name: 'o1' type: 'dropout' dropout_ratio: 0.25 } bottom: 'n1' top: 'n1' }
+    layers { layer { name: 'i1' type: 'innerproduct' num_output: 10 bias_filler { value: 1 } } bottom: 'n1' top: 'i1' }
+    layers { layer { name: 'x1' type: 'concat' concat_dim: 0 } bottom: 'i1' bottom: 'i1' top: 'x1' }
+    layers { layer { name: 'l1' type: 'softmax_loss' } bottom: 'x1' bottom: 'label' })",
+            R"(name: 'old'
+    layer { name: 'd' type: 'Data' top: 'data' top: 'label' data_param { source: 'lmdb' batch_size: 64 rand_skip: 3 }
+            transform_param { scale: 0.5 mean_file: 'mean' crop_size: 20 mirror: true } }
+    layer { name: 'c1' type: 'Convolution' bottom: 'data' top: 'c1' param { lr_mult: 1 decay_mult: 1 } param { lr_mult: 2 decay_mult: 0 }
+            convolution_param { num_output: 8 kernel_size: 5 stride: 2 pad: 2 group: 2 bias_term: false weight_filler { type: 'gaussian' std: 0.01 } } }
+    layer { name: 'r1' type: 'ReLU' bottom: 'c1' top: 'c1' }
+    layer { name: 'm1' type: 'Pooling' bottom: 'c1' top: 'm1' pooling_param { pool: AVE kernel_size: 3 stride: 2 pad: 1 } }
+    layer { name: 'n1' type: 'LRN' bottom: 'm1' top: 'n1' lrn_param { local_size: 3 alpha: 0.1 beta: 0.5 } }
+    layer { name: 'o1' type: 'Dropout' bottom: 'n1' top: 'n1' dropout_param { dropout_ratio: 0.25 } }
+    layer { name: 'i1' type: 'InnerProduct' bottom: 'n1' top: 'i1' inner_product_param { num_output: 10 bias_filler { value: 1 } } }
+    layer { name: 'x1' type: 'Concat' bottom: 'i1' bottom: 'i1' top: 'x1' concat_param { concat_dim: 0 } }
+    layer { name: 'l1' type: 'SoftmaxWithLoss' bottom: 'x1' bottom: 'label' })");
+}
+
+TEST_CASE("all fields of the data layers of the first form find their places") {
+  CheckSame("layers { layer { name: 'a' type: 'images' source: 's' batchsize: 2 shuffle_images: true new_height: 3 new_width: 4 rand_skip: 5 } }",
+            "layer { name: 'a' type: 'ImageData' image_data_param { source: 's' batch_size: 2 shuffle: true new_height: 3 new_width: 4 rand_skip: 5 } }");
+  CheckSame("layers { layer { name: 'a' type: 'window_data' source: 's' batchsize: 2 det_fg_threshold: 0.1 det_bg_threshold: 0.2 det_fg_fraction: 0.3 "
+            "det_context_pad: 4 det_crop_mode: 'square' } }",
+            "layer { name: 'a' type: 'WindowData' window_data_param { source: 's' batch_size: 2 fg_threshold: 0.1 bg_threshold: 0.2 fg_fraction: 0.3 "
+            "context_pad: 4 crop_mode: 'square' } }");
+  CheckSame("layers { layer { name: 'a' type: 'hdf5_data' source: 's' batchsize: 2 } } layers { layer { name: 'b' type: 'infogain_loss' source: 'h' } }",
+            "layer { name: 'a' type: 'HDF5Data' hdf5_data_param { source: 's' batch_size: 2 } } "
+            "layer { name: 'b' type: 'InfogainLoss' infogain_loss_param { source: 'h' } }");
+}
+
+TEST_CASE("what is wrong in a net of the first form is named where it stands, behind padding layers too") {
+  CHECK(Error("layers { layer { name: 'p' type: 'padding' } bottom: 'a' top: 'b' }\nlayers { layer { name: 'r' type: 'relu' } bottom: 'b' top: 'c' }") ==
+        "net.prototxt:2:1: layer \"r\" reads the padding layer \"p\"; only a conv or pool layer with one bottom can");
+  CHECK(Error("layers { layer { name: 'p' type: 'padding' } bottom: 'a' top: 'b' }\nlayers { layer { name: 'r' type: 'relu'\n kernelsize: 3 } }") ==
+        "net.prototxt:3:2: layer \"r\": kernelsize has no meaning for type \"relu\"; remove it");
+  CHECK(Error("layers { layer { name: 'r'\n type: 'convv' } }") ==
+        "net.prototxt:2:2: layer \"r\" has the type \"convv\", which Caffe's first form does not have; did you mean \"conv\"?");
 }
 
 TEST_CASE("a model's net is upgraded with its blobs, whatever its layers are") {
