@@ -149,7 +149,8 @@ void AddUnusedWarnings(const caffe::NetParameter& net, const NetOrigin& origin, 
 }
 
 // `values`: what is wrong with the solver's values; nets and data are looked at all the same.
-absl::StatusOr<CheckedJob> CheckAll(const std::string& solver_path, const StartFrom& from, const JobChoice& choice, absl::Status* values) {
+absl::StatusOr<CheckedJob> CheckAll(const std::string& solver_path, const StartFrom& from, const JobChoice& choice,
+                                    absl::Status* values) {
   SAMOVAR_ASSIGN_OR_RETURN(SolverBundle bundle, LoadSolver(solver_path, choice.state, values));
   CheckedJob job;
   job.snapshot_prefix = bundle.solver.snapshot_prefix();
@@ -196,8 +197,9 @@ absl::StatusOr<CheckedJob> CheckJob(const std::string& solver_path, const StartF
   absl::Status values;
   absl::StatusOr<CheckedJob> job = CheckAll(solver_path, from, choice, &values);
   if (values.ok()) return job;
-  return absl::Status(values.code(), absl::StrCat(values.message(), "\n",
-                                                  job.ok() ? "nets and data have no fault" : std::string(job.status().message())));
+  return absl::Status(values.code(),
+                      absl::StrCat(values.message(), "\n",
+                                   job.ok() ? "nets and data have no fault" : std::string(job.status().message())));
 }
 
 }  // namespace samovar

@@ -52,6 +52,7 @@ int RunSnapshotExport(const SnapshotExportOptions& options);
 // Make data sets. As RunTrain: on the main thread, before any other exists; so RunDataPartition.
 int RunImportIdx(const ImportIdxOptions& options);
 int RunImportCifar10(const ImportCifar10Options& options);
+int RunImportLevelDb(const ImportLevelDbOptions& options);
 int RunImportImages(const ImportImagesFlags& options);
 
 // Cuts a data set into partitions.

@@ -11,6 +11,7 @@
 #include "common/data/dataset_partition.h"
 #include "common/data/idx_import.h"
 #include "common/data/images_import.h"
+#include "common/data/leveldb_import.h"
 
 namespace samovar {
 namespace {
@@ -55,6 +56,10 @@ int RunImportIdx(const ImportIdxOptions& options) {
 
 int RunImportCifar10(const ImportCifar10Options& options) {
   return MakeSet(options, [&](const ImportOptions& settings) { return ImportCifar10(options.inputs, options.output, settings); });
+}
+
+int RunImportLevelDb(const ImportLevelDbOptions& options) {
+  return MakeSet(options, [&](const ImportOptions& settings) { return ImportLevelDb(options.input, options.output, settings); });
 }
 
 int RunImportImages(const ImportImagesFlags& options) {

@@ -117,7 +117,8 @@ std::string DescribeJob(const CheckedJob& job) {
   const auto max_iter = static_cast<uint64_t>(spec.solver().max_iter());
   const std::string model = WritesLastSnapshot(spec.solver())
                                 ? ModelPath(job.snapshot_prefix, max_iter, spec.solver())
-                                : absl::StrCat(ModelPath(job.snapshot_prefix, max_iter, spec.solver()), " is not written (snapshot_after_train: false)");
+                                : absl::StrCat(ModelPath(job.snapshot_prefix, max_iter, spec.solver()),
+                                               " is not written (snapshot_after_train: false)");
   absl::StrAppend(&text,
                   Row("files", spec.solver().snapshot() > 0
                                    ? absl::StrCat(model, ", and one every ", spec.solver().snapshot(), " iterations")

@@ -19,7 +19,6 @@
 #include "cli/waker.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
-#include "common/model/last_snapshot.h"
 #include "common/caffe/paths.h"
 #include "common/caffe/write_file.h"
 
@@ -100,8 +99,9 @@ absl::StatusOr<Asked> MakeSnapshot(const JobClient& client, const std::string& j
 }
 
 // `solver`: the job's.
-absl::StatusOr<uint64_t> ChooseIteration(const ModelExportOptions& options, const caffe::SolverParameter& solver, const JobClient& client,
-                                         Waker* waker, const Interruption& interruption, v1::JobStatus* status) {
+absl::StatusOr<uint64_t> ChooseIteration(const ModelExportOptions& options, const caffe::SolverParameter& solver,
+                                         const JobClient& client, Waker* waker, const Interruption& interruption,
+                                         v1::JobStatus* status) {
   if (options.iteration.has_value()) return *options.iteration;
   if (status->state() == v1::JOB_STATE_RUNNING) {
     SAMOVAR_ASSIGN_OR_RETURN(const Asked asked, MakeSnapshot(client, options.job, "", waker, interruption, status));

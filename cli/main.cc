@@ -34,6 +34,7 @@ struct Runner {
   int operator()(const SnapshotExportOptions& options) const { return RunSnapshotExport(options); }
   int operator()(const ImportIdxOptions& options) const { return RunImportIdx(options); }
   int operator()(const ImportCifar10Options& options) const { return RunImportCifar10(options); }
+  int operator()(const ImportLevelDbOptions& options) const { return RunImportLevelDb(options); }
   int operator()(const ImportImagesFlags& options) const { return RunImportImages(options); }
   int operator()(const DataPartitionOptions& options) const { return RunDataPartition(options); }
   int operator()(const DataMeanOptions& options) const { return RunDataMean(options); }

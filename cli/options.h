@@ -170,6 +170,14 @@ struct ImportCifar10Options {
   uint32_t partitions = 0;
 };
 
+struct ImportLevelDbOptions {
+  std::string input;
+  std::string output;
+  bool force = false;
+  // Of a partitioned set; 0: an LMDB is made.
+  uint32_t partitions = 0;
+};
+
 struct ImportImagesFlags {
   ImportImagesOptions images;
   std::string output;

@@ -40,7 +40,8 @@ JobNews NewsFilter::Take(const v1::JobStatus& status) {
   for (; tests_ < status.tests_size(); ++tests_) news.tests.push_back(status.tests(tests_));
   // Old ones leave the list. One that a job has gone back before comes again.
   const std::set<uint64_t> snapshots(status.snapshots().begin(), status.snapshots().end());
-  std::set_difference(snapshots.begin(), snapshots.end(), snapshots_.begin(), snapshots_.end(), std::back_inserter(news.snapshots));
+  std::set_difference(snapshots.begin(), snapshots.end(), snapshots_.begin(), snapshots_.end(),
+                      std::back_inserter(news.snapshots));
   snapshots_ = snapshots;
   if (status.snapshot_error() != snapshot_error_) news.snapshot_error = snapshot_error_ = status.snapshot_error();
   if (status.export_error() != export_error_) news.export_error = export_error_ = status.export_error();
@@ -72,7 +73,8 @@ std::string StatusLine(const v1::JobStatus& status) {
     return status.cause().empty() ? "starting" : status.cause();
   }
   std::string line = absl::StrCat("iteration ", status.iteration(), "/", status.max_iter());
-  if (!status.cause().empty() && status.state() == v1::JOB_STATE_RUNNING) return absl::StrCat(line, "  ", status.cause());
+  if (!status.cause().empty() && status.state() == v1::JOB_STATE_RUNNING)
+    return absl::StrCat(line, "  ", status.cause());
   if (status.completed_iterations() > status.resumed_from()) {
     absl::StrAppend(&line, absl::StrFormat("  loss %.4g", status.loss()));
   }
@@ -109,7 +111,8 @@ std::vector<std::string> TestLines(const v1::TestReport& report) {
 
 std::string LedgerLine(const v1::LedgerSummary& ledger) {
   if (ledger.complete_chunks() == ledger.chunks() && ledger.chunks() > 0 && ledger.iterations() == 0) {
-    return absl::StrCat("ledger: ", ledger.chunks(), ledger.chunks() == 1 ? " chunk, it holds" : " chunks, each holds", " no iteration");
+    return absl::StrCat("ledger: ", ledger.chunks(), ledger.chunks() == 1 ? " chunk, it holds" : " chunks, each holds",
+                        " no iteration");
   }
   if (ledger.complete_chunks() != ledger.chunks() || ledger.chunks() == 0) {
     return absl::StrCat("ledger: only ", ledger.complete_chunks(), " of ", ledger.chunks(), " chunks hold exactly the ",
@@ -133,12 +136,12 @@ std::vector<std::string> SummaryLines(const v1::JobStatus& status) {
   lines.push_back(std::move(trained));
   lines.push_back(LedgerLine(status.ledger()));
   const v1::PushCounters& counters = status.ledger().counters();
-  lines.push_back(
-      absl::StrCat("pushes: ", counters.applied(), " applied, ", counters.duplicates(), " repeated and dropped, ",
-                   counters.rejected(), " refused",
-                   absl::StrFormat("; staleness %.2f on average, median %d, 90 %% within %d, 99 %% within %d, %d at most",
-                                   MeanStaleness(counters), StalenessPercentile(counters, 50), StalenessPercentile(counters, 90),
-                                   StalenessPercentile(counters, 99), counters.staleness_max())));
+  lines.push_back(absl::StrCat(
+      "pushes: ", counters.applied(), " applied, ", counters.duplicates(), " repeated and dropped, ",
+      counters.rejected(), " refused",
+      absl::StrFormat("; staleness %.2f on average, median %d, 90 %% within %d, 99 %% within %d, %d at most",
+                      MeanStaleness(counters), StalenessPercentile(counters, 50), StalenessPercentile(counters, 90),
+                      StalenessPercentile(counters, 99), counters.staleness_max())));
   if (status.speculative() > 0) {
     lines.push_back(absl::StrCat("stragglers: ", status.speculative(), " pieces of work given to a second worker, ",
                                  status.speculative_wasted(), " of them in vain"));

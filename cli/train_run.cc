@@ -85,7 +85,8 @@ absl::Status TrainRun::Submit() {
     // A coordinator that died may have taken the job before.
     if (status.ok() || (again && absl::IsAlreadyExists(status))) return absl::OkStatus();
     if (interruption_.signal() != 0) return absl::CancelledError("interrupted");
-    if (!absl::IsUnavailable(status) || SteadyNow() > deadline) return Annotate(status, "the coordinator refused the job");
+    if (!absl::IsUnavailable(status) || SteadyNow() > deadline)
+      return Annotate(status, "the coordinator refused the job");
     SAMOVAR_RETURN_IF_ERROR(cluster_->Supervise(SteadyNow(), progress_));
     waker_.Wait(std::min(cluster_->next_restart(), SteadyNow() + kSubmitRetry));
   }
@@ -127,8 +128,9 @@ absl::StatusOr<uint64_t> TrainRun::AskForSnapshot(bool last) {
 bool TrainRun::GoesOn(const v1::JobStatus& status) {
   if (const int hangups = interruption_.hangups(); std::exchange(hangups_, hangups) != hangups) {
     const absl::StatusOr<uint64_t> asked = AskForSnapshot(/*last=*/false);
-    reporter_.Warning(asked.ok() ? absl::StrCat("hang-up: a snapshot of iteration ", *asked, " is taken, and training goes on")
-                                 : absl::StrCat("hang-up: no snapshot is taken: ", asked.status().message()));
+    reporter_.Warning(asked.ok()
+                          ? absl::StrCat("hang-up: a snapshot of iteration ", *asked, " is taken, and training goes on")
+                          : absl::StrCat("hang-up: no snapshot is taken: ", asked.status().message()));
   }
   if (interruption_.signal() == 0) return true;
   if (interruption_.hurry()) return false;
@@ -139,7 +141,8 @@ bool TrainRun::GoesOn(const v1::JobStatus& status) {
     const absl::StatusOr<uint64_t> asked = AskForSnapshot(/*last=*/true);
     if (asked.ok()) {
       last_asked_ = *asked;
-      reporter_.Warning(absl::StrCat("interrupted: a last snapshot is taken, of iteration ", *asked, "; a second signal ends the run at once"));
+      reporter_.Warning(absl::StrCat("interrupted: a last snapshot is taken, of iteration ", *asked,
+                                     "; a second signal ends the run at once"));
     } else {
       reporter_.Warning(absl::StrCat("interrupted: no last snapshot is taken: ", asked.status().message()));
     }
@@ -192,9 +195,11 @@ void TrainRun::TakeWritten(const ModelWriter::Written& written) {
   const absl::Status& failure = written.model.ok() ? written.state : written.model;
   if (failure.ok()) {
     failing_since_.reset();
-  } else if (const absl::Time now = SteadyNow(); MayPass(failure) && now - failing_since_.value_or(now) < kWritePatience) {
+  } else if (const absl::Time now = SteadyNow();
+             MayPass(failure) && now - failing_since_.value_or(now) < kWritePatience) {
     if (!failing_since_.has_value()) {
-      reporter_.Warning(absl::StrCat(failure.message(), "; it is tried again for ", absl::FormatDuration(kWritePatience)));
+      reporter_.Warning(
+          absl::StrCat(failure.message(), "; it is tried again for ", absl::FormatDuration(kWritePatience)));
     }
     failing_since_ = failing_since_.value_or(now);
     retry_at_ = now + kWriteRetry;
@@ -228,7 +233,8 @@ absl::Status TrainRun::Finish(const v1::JobStatus& status) {
   options_.record.finished = missing_.empty();
   SAMOVAR_RETURN_IF_ERROR(directory_.Save(options_.record));
   if (!missing_.empty()) {
-    return absl::DataLossError(absl::StrCat("trained to the end, but some files could not be written: ", absl::StrJoin(missing_, "; ")));
+    return absl::DataLossError(
+        absl::StrCat("trained to the end, but some files could not be written: ", absl::StrJoin(missing_, "; ")));
   }
   reporter_.Succeeded(status);
   return absl::OkStatus();

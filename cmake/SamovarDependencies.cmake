@@ -2,6 +2,7 @@
 # After this file the following targets exist, whatever the distribution names them:
 #   samovar::grpc samovar::protobuf samovar::lmdb samovar::eigen samovar::spdlog samovar::cli11 samovar::catch2 samovar::zlib
 #   samovar::crypto samovar::jpeg samovar::png samovar::hdf5 absl::*
+# And, where it is installed, samovar::leveldb, with SAMOVAR_LEVELDB set: for `samovar data import leveldb` alone.
 
 find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
@@ -18,6 +19,19 @@ find_package(PNG REQUIRED)
 pkg_check_modules(LMDB REQUIRED IMPORTED_TARGET GLOBAL lmdb)
 # The library for one process, not the one for MPI.
 pkg_search_module(HDF5 REQUIRED IMPORTED_TARGET GLOBAL hdf5-serial hdf5)
+
+# Debian packages it without a pkg-config file.
+find_library(SAMOVAR_LEVELDB_LIBRARY leveldb)
+find_path(SAMOVAR_LEVELDB_INCLUDE leveldb/db.h)
+set(SAMOVAR_LEVELDB OFF)
+if(SAMOVAR_LEVELDB_LIBRARY AND SAMOVAR_LEVELDB_INCLUDE)
+  set(SAMOVAR_LEVELDB ON)
+  add_library(samovar::leveldb UNKNOWN IMPORTED GLOBAL)
+  set_target_properties(samovar::leveldb PROPERTIES IMPORTED_LOCATION "${SAMOVAR_LEVELDB_LIBRARY}"
+    INTERFACE_INCLUDE_DIRECTORIES "${SAMOVAR_LEVELDB_INCLUDE}" INTERFACE_COMPILE_DEFINITIONS SAMOVAR_HAS_LEVELDB)
+else()
+  message(STATUS "LevelDB is not installed (libleveldb-dev): `samovar data import leveldb` is left out.")
+endif()
 
 add_library(samovar::protobuf ALIAS protobuf::libprotobuf)
 add_library(samovar::lmdb ALIAS PkgConfig::LMDB)

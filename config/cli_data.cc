@@ -18,6 +18,10 @@ constexpr char kImportCifar10Examples[] =
     "Examples: the training images, then the test images\n"
     "  samovar data import cifar10 --input cifar-10-batches-bin --output cifar10_train_lmdb\n"
     "  samovar data import cifar10 --input cifar-10-batches-bin/test_batch.bin --output cifar10_test_lmdb";
+constexpr char kImportLevelDbExamples[] =
+    "Caffe's siamese example keeps pairs so, of two channels, labelled 1 where both are of one class.\n"
+    "Example:\n"
+    "  samovar data import leveldb --input mnist_siamese_train_leveldb --output mnist_siamese_train_lmdb";
 constexpr char kImportImagesExamples[] =
     "The list has a line for each image: its name, a space, its label, which is a whole number from 0. A net's images "
     "are all of\n"
@@ -87,6 +91,7 @@ void CliLine::AddData() {
                                 ->transform(LocalPathValidator()));
   AddSetFlags(import_idx_, &import_idx.partitions, &import_idx.force);
   AddImportCifar10(importers);
+  AddImportLevelDb(importers);
   AddImportImages(importers);
   AddDataPartition(data);
   AddDataMean(data);
@@ -115,6 +120,16 @@ void CliLine::AddImportCifar10(CLI::App* importers) {
                    ->type_name("DIR")
                    ->transform(LocalPathValidator()));
   AddSetFlags(import_cifar10_, &import_cifar10.partitions, &import_cifar10.force);
+}
+
+void CliLine::AddImportLevelDb(CLI::App* importers) {
+  import_leveldb_ = line.AddCommand(importers, "leveldb", "Makes an LMDB from a LevelDB of Caffe, with the same keys and values", kImportLevelDbExamples);
+  line.Require(import_leveldb_,
+               import_leveldb_->add_option("--input", import_leveldb.input, "Reads the LevelDB in this directory, and leaves it as it is")->type_name("DIR"));
+  line.Require(import_leveldb_, import_leveldb_->add_option("--output", import_leveldb.output, "Makes the LMDB in this directory")
+                                    ->type_name("DIR")
+                                    ->transform(LocalPathValidator()));
+  AddSetFlags(import_leveldb_, &import_leveldb.partitions, &import_leveldb.force);
 }
 
 void CliLine::AddImportImages(CLI::App* importers) {

@@ -17,11 +17,11 @@ struct CompletionFlags {
 };
 
 // What the one subcommand that was given is asked to do.
-using CliFlags =
-    std::variant<VersionFlags, TrainOptions, CheckOptions, TestOptions, FeaturesOptions, TimeOptions, StatusOptions,
-                 SubmitOptions, JobsOptions, WatchOptions, LogsOptions, CancelOptions, ForgetOptions,
-                 ModelExportOptions, SnapshotExportOptions, ImportIdxOptions, ImportCifar10Options, ImportImagesFlags,
-                 DataPartitionOptions, DataMeanOptions, DataInfoOptions, CompletionFlags>;
+using CliFlags = std::variant<VersionFlags, TrainOptions, CheckOptions, TestOptions, FeaturesOptions, TimeOptions,
+                              StatusOptions, SubmitOptions, JobsOptions, WatchOptions, LogsOptions, CancelOptions,
+                              ForgetOptions, ModelExportOptions, SnapshotExportOptions, ImportIdxOptions,
+                              ImportCifar10Options, ImportLevelDbOptions, ImportImagesFlags, DataPartitionOptions,
+                              DataMeanOptions, DataInfoOptions, CompletionFlags>;
 
 Parsed<CliFlags> ParseCliFlags(int argc, const char* const* argv);
 

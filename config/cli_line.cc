@@ -438,6 +438,7 @@ CliFlags CliLine::Chosen() const {
   if (command == snapshot_export_) return snapshot_export;
   if (command == import_idx_) return import_idx;
   if (command == import_cifar10_) return import_cifar10;
+  if (command == import_leveldb_) return import_leveldb;
   if (command == import_images_) return import_images;
   if (command == data_partition_) return data_partition;
   if (command == data_mean_) return data_mean;

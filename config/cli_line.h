@@ -29,6 +29,7 @@ struct CliLine {
   SnapshotExportOptions snapshot_export;
   ImportIdxOptions import_idx;
   ImportCifar10Options import_cifar10;
+  ImportLevelDbOptions import_leveldb;
   ImportImagesFlags import_images;
   DataPartitionOptions data_partition;
   DataMeanOptions data_mean;
@@ -60,6 +61,7 @@ struct CliLine {
   void AddSnapshotExport();
   void AddData();
   void AddImportCifar10(CLI::App* importers);
+  void AddImportLevelDb(CLI::App* importers);
   void AddImportImages(CLI::App* importers);
   void AddDataPartition(CLI::App* data);
   void AddDataMean(CLI::App* data);
@@ -81,6 +83,7 @@ struct CliLine {
   CLI::App* snapshot_export_ = nullptr;
   CLI::App* import_idx_ = nullptr;
   CLI::App* import_cifar10_ = nullptr;
+  CLI::App* import_leveldb_ = nullptr;
   CLI::App* import_images_ = nullptr;
   CLI::App* data_partition_ = nullptr;
   CLI::App* data_mean_ = nullptr;

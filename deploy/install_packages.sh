@@ -43,7 +43,8 @@ apt() {
 }
 
 [[ -r "$list" ]] || fail "cannot read the list of packages $list"
-mapfile -t packages < <(sed -e 's/#.*//' -e 's/[[:space:]]//g' -e '/^$/d' "$list")
+mapfile -t packages < <(sed -e 's/#.*//' -e '/[[:space:]]optional[[:space:]]*$/d' -e 's/[[:space:]]//g' -e '/^$/d' "$list")
+mapfile -t optional < <(sed -n -e 's/#.*//' -e 's/^[[:space:]]*\([^[:space:]]*\)[[:space:]]*[[:space:]]optional[[:space:]]*$/\1/p' "$list")
 ((${#packages[@]} > 0)) || fail "$list names no package"
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
@@ -76,6 +77,12 @@ for package in "${missing[@]}"; do
     fi
     fail "no package source has $package; $hint"
   fi
+done
+
+# They come with the others, and nothing fails for them.
+for package in "${optional[@]}"; do
+  is_installed "$package" || apt install -y --no-install-recommends -qq "$package" \
+    || printf 'install_packages: the optional package %s was not installed; its message is above\n' "$package" >&2
 done
 
 with_retries apt install -y --no-install-recommends -qq "${missing[@]}" \

@@ -42,7 +42,9 @@ struct SolverBundle {
 //
 // NOT_FOUND: a file is not there. INVALID_ARGUMENT: text or values are wrong. UNIMPLEMENTED: a setting of Caffe's that
 // is not offered (its effect would be missed); the message says what to write. What the layers of the nets mean is not
-// looked at here. `values`: takes what is wrong with the solver's values, and the nets are read all the same; null: the call fails then.
-absl::StatusOr<SolverBundle> LoadSolver(const std::string& path, const StateChoice& choice = {}, absl::Status* values = nullptr);
+// looked at here. `values`: takes what is wrong with the solver's values, and the nets are read all the same; null: the
+// call fails then.
+absl::StatusOr<SolverBundle> LoadSolver(const std::string& path, const StateChoice& choice = {},
+                                        absl::Status* values = nullptr);
 
 }  // namespace samovar

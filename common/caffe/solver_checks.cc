@@ -112,7 +112,8 @@ class Checker {
   }
 
   void CheckStepValues() {
-    if (solver_.stepvalue_size() == 0) Warn("lr_policy", "lr_policy \"multistep\" without stepvalue never changes the rate");
+    if (solver_.stepvalue_size() == 0)
+      Warn("lr_policy", "lr_policy \"multistep\" without stepvalue never changes the rate");
     for (int i = 0; i < solver_.stepvalue_size(); ++i) {
       if (solver_.stepvalue(i) > (i == 0 ? -1 : solver_.stepvalue(i - 1))) continue;
       errors_.push_back(absl::StrCat(source_map_.Where(solver_, "stepvalue", i),
@@ -184,8 +185,8 @@ class Checker {
   void CheckClipping() {
     const float limit = solver_.clip_gradients();
     if (limit < 0 || (std::isfinite(limit) && limit > 0)) return;
-    Wrong("clip_gradients", absl::StrCat("clip_gradients must be a finite number above 0, or -1 for no limit, not ",
-                                         limit));
+    Wrong("clip_gradients",
+          absl::StrCat("clip_gradients must be a finite number above 0, or -1 for no limit, not ", limit));
   }
 
   void CheckWeights() {
@@ -230,16 +231,20 @@ class Checker {
   }
 
   void WarnOfSnapshots() {
-    if (solver_.max_iter() == 0) Warn("max_iter", "max_iter: 0 trains nothing: the model is tested and written as it begins");
+    if (solver_.max_iter() == 0)
+      Warn("max_iter", "max_iter: 0 trains nothing: the model is tested and written as it begins");
     if (solver_.snapshot() > solver_.max_iter() && solver_.max_iter() > 0) {
       Warn("snapshot", absl::StrCat("snapshot: ", solver_.snapshot(), " is beyond max_iter: ", solver_.max_iter(),
                                     "; there will be no snapshot before the end"));
     }
     if (!solver_.snapshot_after_train() && (solver_.snapshot() == 0 || solver_.snapshot() > solver_.max_iter())) {
-      Warn("snapshot_after_train", "snapshot_after_train: false, and no snapshot before: no model will be written, and what was trained is lost");
+      Warn("snapshot_after_train",
+           "snapshot_after_train: false, and no snapshot before: no model will be written, and what was trained is "
+           "lost");
     } else if (!solver_.snapshot_after_train() && solver_.max_iter() % solver_.snapshot() != 0) {
-      Warn("snapshot_after_train", absl::StrCat("snapshot_after_train: false: the last model will be of iteration ",
-                                                solver_.max_iter() / solver_.snapshot() * solver_.snapshot(), ", not of ", solver_.max_iter()));
+      Warn("snapshot_after_train",
+           absl::StrCat("snapshot_after_train: false: the last model will be of iteration ",
+                        solver_.max_iter() / solver_.snapshot() * solver_.snapshot(), ", not of ", solver_.max_iter()));
     }
   }
 

@@ -82,8 +82,8 @@ bool IsMissing(const Layers& layers, const std::string& blob) {
   return read;
 }
 
-// One shape an input, in either form; input_shape counts if there are both. Inputs without shapes are dropped, as in Caffe, which some
-// nets have beside an Input layer.
+// One shape an input, in either form; input_shape counts if there are both. Inputs without shapes are dropped, as in
+// Caffe, which some nets have beside an Input layer.
 absl::Status CheckInputs(const NetLocator& where, const caffe::NetParameter& net) {
   const int inputs = net.input_size();
   if (inputs == 0) return absl::OkStatus();

@@ -10,6 +10,7 @@
 #include "common/base/status_macros.h"
 #include "common/data/dataset_manifest.h"
 #include "common/data/image_decoder.h"
+#include "common/data/leveldb_import.h"
 
 namespace samovar {
 namespace {
@@ -49,6 +50,7 @@ absl::Status Dataset::OpenLmdb() {
     return absl::NotFoundError(absl::StrCat(path_, "/", kManifestName, ": no such file, although there are partitions beside it; copy ",
                                             "the whole set again, or make it anew with `samovar data partition`"));
   }
+  if (IsLevelDb(path_)) return absl::InvalidArgumentError(absl::StrCat(path_, ": is a LevelDB; ", LevelDbAdvice(path_)));
   SAMOVAR_ASSIGN_OR_RETURN(lmdb_, LmdbRecords::Open(path_));
   cut_.records = lmdb_->size();
   return ReadShape();

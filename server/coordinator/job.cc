@@ -236,7 +236,9 @@ void Job::UpdateLimit() { leases_->SetLimit(std::min({next_snapshot_, next_test_
 
 std::optional<Job::Checkpoint> Job::DueCheckpoint() const {
   if (state_ != v1::JOB_STATE_RUNNING || checkpoint_active_) return std::nullopt;
-  if (verified_) return Checkpoint{max_iter(), WritesLastSnapshot(spec_.solver()) || last_requested_, spec_.test_nets_size() > 0, requested_export_};
+  if (verified_)
+    return Checkpoint{max_iter(), WritesLastSnapshot(spec_.solver()) || last_requested_, spec_.test_nets_size() > 0,
+                      requested_export_};
   const uint64_t due = std::min({next_snapshot_, next_test_, requested_snapshot_});
   if (due > leases_->done().watermark() || due >= max_iter()) return std::nullopt;
   const bool requested = due == requested_snapshot_;
@@ -442,7 +444,8 @@ v1::JobStatus Job::StatusLocked(absl::Time now) const {
   const Ledger& done = leases_->done();
   status.set_iteration(std::min(done.watermark(), max_iter()));
   status.set_completed_iterations(done.size());
-  status.set_learning_rate(LearningRate(spec_.solver(), std::min(done.watermark(), std::max<uint64_t>(1, max_iter()) - 1)));
+  status.set_learning_rate(
+      LearningRate(spec_.solver(), std::min(done.watermark(), std::max<uint64_t>(1, max_iter()) - 1)));
   progress_.WriteTo(&status, done.size(), state_ == v1::JOB_STATE_RUNNING ? now : absl::InfinitePast());
   status.set_releases(leases_->releases() + test_releases_);
   status.set_speculative(leases_->speculative() + test_speculative_);

@@ -153,10 +153,10 @@ class Job {
   std::optional<v1::GetAssignmentResponse> Assignment() const;
 
   // --- for users ---
-  // Asks for a snapshot as soon as all iterations that are leased now are done. Returns its iteration, or max_iter if the last one comes
-  // as soon. With `export_to`, a directory, it is exported as well. FAILED_PRECONDITION: the job is not running, or a snapshot that was
-  // asked for before is exported to elsewhere.
-  // `last`: the job goes no further than that.
+  // Asks for a snapshot as soon as all iterations that are leased now are done. Returns its iteration, or max_iter if
+  // the last one comes as soon. With `export_to`, a directory, it is exported as well. FAILED_PRECONDITION: the job is
+  // not running, or a snapshot that was asked for before is exported to elsewhere. `last`: the job goes no further than
+  // that.
   absl::StatusOr<uint64_t> RequestSnapshot(const std::string& export_to = "", bool last = false);
   // The client has these snapshots.
   void Acknowledge(const std::set<uint64_t>& fetched);
@@ -205,8 +205,8 @@ class Job {
   // It will not be due again, unless the job goes back.
   void PassCheckpoint(const Checkpoint& checkpoint) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void SnapshotFailed(uint64_t iteration, const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Leasing stops at the next checkpoint of either kind until its weights are frozen: so all chunks hold the iterations before it and no
-  // other then, and what is labelled N is N, in every mode and with any number of workers.
+  // Leasing stops at the next checkpoint of either kind until its weights are frozen: so all chunks hold the iterations
+  // before it and no other then, and what is labelled N is N, in every mode and with any number of workers.
   void UpdateLimit() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void EndLocked(v1::JobState state, const std::string& cause, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void AddNoticeLocked(const std::string& notice) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

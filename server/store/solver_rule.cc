@@ -115,7 +115,8 @@ void MergeStatistics(const RuleSegment& segment, std::span<float> weights, std::
   AtVectorLevel([=] {
     float* __restrict target = weights.data();
     const float* __restrict source = pushed.data();
-    for (size_t i = segment.begin; i < segment.end; ++i) target[i] = segment.moving_average_fraction * target[i] + source[i];
+    for (size_t i = segment.begin; i < segment.end; ++i)
+      target[i] = segment.moving_average_fraction * target[i] + source[i];
   });
 }
 

@@ -295,6 +295,16 @@ TEST_CASE(
   CHECK(std::get<TimeOptions>(Cli("samovar time --model m").parsed.flags).state == StateChoice());
 }
 
+TEST_CASE("an import of a LevelDB names both ends") {
+  const auto level = Cli("samovar data import leveldb --input a --output b --partitions 3 --force");
+  const auto& options = std::get<ImportLevelDbOptions>(level.parsed.flags);
+  CHECK(options.input == "a");
+  CHECK(options.output == "b");
+  CHECK(options.partitions == 3);
+  CHECK(options.force);
+  CheckRefused(Cli("samovar data import leveldb --output b"), "--input");
+}
+
 TEST_CASE("an import of images takes all its flags, and a size of two numbers") {
   const auto few = Cli("samovar data import images --list l --output o");
   const ImportImagesOptions defaults = std::get<ImportImagesFlags>(few.parsed.flags).images;

@@ -203,7 +203,8 @@ TEST_CASE("the summary of a run counts what this run did") {
   status.mutable_ledger()->mutable_counters()->set_duplicates(3);
   status.mutable_ledger()->mutable_counters()->set_staleness_sum(1500);
   status.mutable_ledger()->mutable_counters()->set_staleness_max(4);
-  for (const uint64_t pushes : {100, 400, 400, 95, 5}) status.mutable_ledger()->mutable_counters()->add_staleness(pushes);
+  for (const uint64_t pushes : {100, 400, 400, 95, 5})
+    status.mutable_ledger()->mutable_counters()->add_staleness(pushes);
   CHECK(SummaryLines(status) ==
         Lines{"trained 500 iterations from 1500, 32000 samples, in 10.0 s (3200 samples/s)",
               "ledger: 2 chunks, each holds iterations 0..1999 exactly once",

@@ -7,6 +7,7 @@ import unittest
 import zlib
 from typing import Dict, List, Sequence, Tuple
 
+import leveldb_files
 import testbed
 from model_blobs import blobs_of
 from testbed import Run
@@ -45,6 +46,17 @@ HDF5 = """layer {{
   hdf5_data_param {{ source: "{source}" batch_size: 10 }}
 }}"""
 ITERATIONS = 60
+# As Caffe's examples/siamese has it: the two channels of a record are a pair.
+SIAMESE = """name: "Pairs"
+layer {{ name: "pair_data" type: "Data" top: "pair_data" top: "sim" transform_param {{ scale: 0.00390625 }}
+  data_param {{ {data} batch_size: 20 }} }}
+layer {{ name: "slice_pair" type: "Slice" bottom: "pair_data" top: "data" top: "data_p" slice_param {{ slice_dim: 1 slice_point: 1 }} }}
+layer {{ name: "feat" type: "InnerProduct" bottom: "data" top: "feat" param {{ name: "feat_w" }} param {{ name: "feat_b" }}
+  inner_product_param {{ num_output: 2 weight_filler {{ type: "xavier" }} }} }}
+layer {{ name: "feat_p" type: "InnerProduct" bottom: "data_p" top: "feat_p" param {{ name: "feat_w" }} param {{ name: "feat_b" }}
+  inner_product_param {{ num_output: 2 weight_filler {{ type: "xavier" }} }} }}
+layer {{ name: "loss" type: "ContrastiveLoss" bottom: "feat" bottom: "feat_p" bottom: "sim" top: "loss" contrastive_loss_param {{ margin: 1 }} }}
+"""
 
 
 def png(width: int, height: int, rows: List[bytes]) -> bytes:
@@ -176,6 +188,35 @@ class SourcesTest(testbed.TestCase):
             (self.path / name).write_bytes(hdf5({"data": ((end - begin, 3, SIDE, SIDE), planes), "label": ((end - begin,), labels)}))
         (self.path / "files.txt").write_text("a.h5\nb.h5\n", encoding="utf-8")
         self.assert_trains(HDF5, source="files.txt")
+
+    def test_pairs_of_caffes_siamese_script_are_imported_from_their_leveldb_and_trained_on(self):
+        draw = random.Random(3)
+        pairs = []
+        for number in range(200):
+            classes = [draw.randrange(2), draw.randrange(2)]
+            pixels = b"".join(bytes(draw.randrange(100) + (120 if (at < 32) == (one == 0) else 0) for at in range(64)) for one in classes)
+            datum = b"\x08\2\x10\x08\x18\x08" + b"\x22" + leveldb_files.sized(pixels) + b"\x28" + bytes([classes[0] == classes[1]])
+            pairs.append((b"%08d" % number, datum))
+        leveldb_files.write(self.path / "pairs_leveldb", pairs)
+        before = {path.name: path.read_bytes() for path in (self.path / "pairs_leveldb").iterdir()}
+        (self.path / "net.prototxt").write_text(SIAMESE.format(data='source: "pairs_leveldb" backend: LEVELDB'), encoding="utf-8")
+        self.workspace.write_solver(max_iter=100, test_iter=None, test_interval=None, base_lr=0.01, lr_policy='"fixed"', display=1)
+        refused = self.workspace.command("check", "solver.prototxt")
+        self.assertEqual(refused.returncode, 2)
+        source = self.path / "pairs_leveldb"
+        advice = f'make an LMDB of it with `samovar data import leveldb --input {source} --output {source}_lmdb`, and write source: "{source}_lmdb" backend: LMDB'
+        self.assertIn(advice, refused.stderr)
+        made = self.workspace.command("data", "import", "leveldb", "--input", source, "--output", f"{source}_lmdb")
+        if "built without LevelDB" in made.stderr:
+            self.skipTest("this build has no LevelDB")
+        self.assertEqual(made.returncode, 0, made.stderr)
+        self.assertIn("200 records of 2x8x8, labels 0 to 1", made.stdout)
+        self.assertEqual({path.name: path.read_bytes() for path in source.iterdir()}, before)
+        (self.path / "net.prototxt").write_text(SIAMESE.format(data=f'source: "{source}_lmdb" backend: LMDB'), encoding="utf-8")
+        with Run(self.workspace, as_json=False) as run:
+            self.assertEqual(run.await_exit(), 0, run.describe())
+        losses = [float(match.group(1)) for match in testbed.lines_matching(run.out, r"Train net output #0: loss = ([\d.e-]+)")]
+        self.assertLess(sum(losses[-10:]), sum(losses[:10]) / 3, run.describe())
 
     def test_labels_from_an_lmdb_of_their_own_train_the_same_model(self):
         # Pictures with their labels; the labels once more, as pictures of one pixel.

@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
+#include <system_error>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/caffe/paths.h"
+#include "common/data/leveldb_import.h"
 #include "worker/feed/hdf5_reader.h"
 #include "worker/feed/image_reader.h"
 #include "worker/feed/lmdb_reader.h"
@@ -40,9 +43,11 @@ absl::Status CheckMemoryData(const caffe::LayerParameter& layer) {
 // OK: records of this layer can be read.
 absl::Status CheckOffered(const caffe::LayerParameter& layer) {
   if (layer.type() == "Data" && layer.data_param().backend() != caffe::DataParameter::LMDB) {
-    return absl::UnimplementedError(
-        absl::StrCat("data_param.backend is LEVELDB", layer.data_param().has_backend() ? "" : " (Caffe's default)",
-                     ", which is not offered; make an LMDB with `samovar data import` and write backend: LMDB"));
+    const std::string& source = layer.data_param().source();
+    std::error_code error;
+    return absl::UnimplementedError(absl::StrCat(
+        "data_param.backend is LEVELDB", layer.data_param().has_backend() ? "" : " (Caffe's default)", ", which is not read in training; ",
+        std::filesystem::exists(source + "/data.mdb", error) ? absl::StrCat(source, " is an LMDB: write backend: LMDB") : LevelDbAdvice(source)));
   }
   if (layer.type() == "MemoryData") return CheckMemoryData(layer);
   if (layer.type() == "CoSData") {

@@ -180,7 +180,8 @@ TEST_CASE("files that are no model are errors that say what they are") {
   caffe::NetParameter first;
   first.add_layers()->mutable_layer()->set_name("a");
   WriteBytes(path, first.SerializeAsString());
-  REQUIRE_STATUS(ReadModel(path), absl::StatusCode::kInvalidArgument, path + ": layer \"a\" has the type \"\", which Caffe's first form does not have");
+  REQUIRE_STATUS(ReadModel(path), absl::StatusCode::kInvalidArgument,
+                 path + ": layer \"a\" has the type \"\", which Caffe's first form does not have");
 }
 
 TEST_CASE("every truncation of a model and any noise in it is an error or a model, not a crash") {

@@ -293,7 +293,9 @@ TEST_CASE("an old net that cannot be upgraded is refused where it stands, in its
   Files files;
   files.Write("net.prototxt", "name: \"old\"\n  layers { layer { name: \"conv1\" type: \"cnv\" } }");
   REQUIRE_STATUS(files.Load("net: \"net.prototxt\""), absl::StatusCode::kInvalidArgument,
-                 files.File("net.prototxt") + ":2:34: layer \"conv1\" has the type \"cnv\", which Caffe's first form does not have; did you mean \"conv\"?");
+                 files.File("net.prototxt") +
+                     ":2:34: layer \"conv1\" has the type \"cnv\", which Caffe's first form does not have; did you "
+                     "mean \"conv\"?");
   REQUIRE_STATUS(files.Load("net_param {\n layer { }\n\n layers { type: RELU } }"), absl::StatusCode::kInvalidArgument,
                  files.File("solver.prototxt") + ":5:2: the net has \"layers\", of Caffe's old form, and \"layer\"");
   REQUIRE_STATUS(

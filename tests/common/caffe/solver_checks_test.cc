@@ -53,8 +53,7 @@ TEST_CASE("missing values are named with what to write") {
 
 TEST_CASE("values out of range are reported where they stand") {
   CHECK(Message("momentum: 1") == "s.prototxt:3:1: momentum must be at least 0 and below 1, not 1");
-  CHECK(Message("  weight_decay: -1") ==
-        "s.prototxt:3:3: weight_decay must be a finite number and at least 0, not -1");
+  CHECK(Message("  weight_decay: -1") == "s.prototxt:3:3: weight_decay must be a finite number and at least 0, not -1");
   CHECK(Message("display: -1") == "s.prototxt:3:1: display must be at least 0, not -1");
   CHECK(Message("snapshot: -1") == "s.prototxt:3:1: snapshot must be at least 0, not -1");
   CHECK(Message("test_interval: -1") == "s.prototxt:3:1: test_interval must be at least 0, not -1");
@@ -88,8 +87,8 @@ TEST_CASE("each learning-rate policy needs its fields") {
   CHECK(PolicyMessage("lr_policy: \"multistep\" gamma: 0.1 stepvalue: 50 stepvalue: 40") ==
         "s.prototxt:2:49: stepvalue must ascend from 0 up, and 40 does not");
   for (const char* good : {"\"step\" gamma: 0.1 stepsize: 10", "\"exp\" gamma: 0.9", "\"inv\" gamma: 0.1 power: 0.75",
-                           "\"multistep\" gamma: 0.1 stepvalue: 5 stepvalue: 7", "\"multistep\" gamma: 0.1", "\"poly\" power: 1",
-                           "\"sigmoid\" gamma: -0.1 stepsize: 50"}) {
+                           "\"multistep\" gamma: 0.1 stepvalue: 5 stepvalue: 7", "\"multistep\" gamma: 0.1",
+                           "\"poly\" power: 1", "\"sigmoid\" gamma: -0.1 stepsize: 50"}) {
     CHECK(PolicyMessage(std::string("lr_policy: ") + good) == "");
   }
 }
@@ -155,8 +154,7 @@ TEST_CASE("a type that does not exist or is given twice is refused") {
 TEST_CASE("settings without an effect are warned of") {
   CHECK(Warnings("device_id: 1") == "s.prototxt:3:1: device_id has no effect on CPUs");
   CHECK(Warnings("momentum2: 0.9") == "s.prototxt:3:1: momentum2 has no effect with type: \"SGD\"");
-  CHECK(Warnings("rms_decay: 0.9 type: \"Adam\"") ==
-        "s.prototxt:3:1: rms_decay has no effect with type: \"Adam\"");
+  CHECK(Warnings("rms_decay: 0.9 type: \"Adam\"") == "s.prototxt:3:1: rms_decay has no effect with type: \"Adam\"");
   CHECK(Warnings("snapshot_diff: true") ==
         "s.prototxt:3:1: snapshot_diff has no effect: models are written without gradients");
   CHECK(Warnings("debug_info: true") == "s.prototxt:3:1: debug_info has no effect");
@@ -164,7 +162,8 @@ TEST_CASE("settings without an effect are warned of") {
   CHECK(Warnings("snapshot: 5000") ==
         "s.prototxt:3:1: snapshot: 5000 is beyond max_iter: 100; there will be no snapshot before the end");
   CHECK(Warnings("snapshot_after_train: false") ==
-        "s.prototxt:3:1: snapshot_after_train: false, and no snapshot before: no model will be written, and what was trained is lost");
+        "s.prototxt:3:1: snapshot_after_train: false, and no snapshot before: no model will be written, and what was "
+        "trained is lost");
   CHECK(Warnings("snapshot_after_train: false snapshot: 30") ==
         "s.prototxt:3:1: snapshot_after_train: false: the last model will be of iteration 90, not of 100");
   CHECK(Warnings("snapshot_after_train: false snapshot: 50").empty());

@@ -195,7 +195,8 @@ TEST_CASE("old nets that cannot be upgraded are refused where it stands") {
         "net.prototxt:2:1: the net has \"layers\", of Caffe's old form, and \"layer\"; write all of them as layer { "
         "type: \"...\" }");
   CHECK(Error("layers { type: RELU }\nlayers {\n  bottom: 'x' layer { name: 'conv1' type: 'conv' } }") ==
-        "net.prototxt:1:1: the net has layers of Caffe's first form and of its second; write all of them as layer { type: \"...\" }");
+        "net.prototxt:1:1: the net has layers of Caffe's first form and of its second; write all of them as layer { "
+        "type: \"...\" }");
   CHECK(Error("\nlayers { name: 'a' }") ==
         "net.prototxt:2:1: layer \"a\" has no type; write for example type: CONVOLUTION");
   CHECK(Error("layers { name: 'a'\n type: NONE }") ==
@@ -217,9 +218,13 @@ TEST_CASE("inputs without their shapes are refused where they stand") {
 }
 
 TEST_CASE("an input without a shape beside a layer that makes it is dropped, as Caffe does") {
-  CheckSame("input: 'data' layer { name: 'a' type: 'Input' top: 'data' input_param { shape { dim: 1 } } } layer { name: 'b' type: 'ReLU' bottom: 'data' }",
-            "layer { name: 'a' type: 'Input' top: 'data' input_param { shape { dim: 1 } } } layer { name: 'b' type: 'ReLU' bottom: 'data' }");
-  CheckSame("input: 'unread' layers { name: 'b' type: RELU bottom: 'a' top: 'a' }", "layers { name: 'b' type: RELU bottom: 'a' top: 'a' }");
+  CheckSame(
+      "input: 'data' layer { name: 'a' type: 'Input' top: 'data' input_param { shape { dim: 1 } } } layer { name: 'b' "
+      "type: 'ReLU' bottom: 'data' }",
+      "layer { name: 'a' type: 'Input' top: 'data' input_param { shape { dim: 1 } } } layer { name: 'b' type: 'ReLU' "
+      "bottom: 'data' }");
+  CheckSame("input: 'unread' layers { name: 'b' type: RELU bottom: 'a' top: 'a' }",
+            "layers { name: 'b' type: RELU bottom: 'a' top: 'a' }");
 }
 
 TEST_CASE("a net of the first form is that of the present one, with padding layers joined to what is above them") {
@@ -250,24 +255,35 @@ TEST_CASE("a net of the first form is that of the present one, with padding laye
 }
 
 TEST_CASE("all fields of the data layers of the first form find their places") {
-  CheckSame("layers { layer { name: 'a' type: 'images' source: 's' batchsize: 2 shuffle_images: true new_height: 3 new_width: 4 rand_skip: 5 } }",
-            "layer { name: 'a' type: 'ImageData' image_data_param { source: 's' batch_size: 2 shuffle: true new_height: 3 new_width: 4 rand_skip: 5 } }");
-  CheckSame("layers { layer { name: 'a' type: 'window_data' source: 's' batchsize: 2 det_fg_threshold: 0.1 det_bg_threshold: 0.2 det_fg_fraction: 0.3 "
-            "det_context_pad: 4 det_crop_mode: 'square' } }",
-            "layer { name: 'a' type: 'WindowData' window_data_param { source: 's' batch_size: 2 fg_threshold: 0.1 bg_threshold: 0.2 fg_fraction: 0.3 "
-            "context_pad: 4 crop_mode: 'square' } }");
-  CheckSame("layers { layer { name: 'a' type: 'hdf5_data' source: 's' batchsize: 2 } } layers { layer { name: 'b' type: 'infogain_loss' source: 'h' } }",
-            "layer { name: 'a' type: 'HDF5Data' hdf5_data_param { source: 's' batch_size: 2 } } "
-            "layer { name: 'b' type: 'InfogainLoss' infogain_loss_param { source: 'h' } }");
+  CheckSame(
+      "layers { layer { name: 'a' type: 'images' source: 's' batchsize: 2 shuffle_images: true new_height: 3 "
+      "new_width: 4 rand_skip: 5 } }",
+      "layer { name: 'a' type: 'ImageData' image_data_param { source: 's' batch_size: 2 shuffle: true new_height: 3 "
+      "new_width: 4 rand_skip: 5 } }");
+  CheckSame(
+      "layers { layer { name: 'a' type: 'window_data' source: 's' batchsize: 2 det_fg_threshold: 0.1 det_bg_threshold: "
+      "0.2 det_fg_fraction: 0.3 "
+      "det_context_pad: 4 det_crop_mode: 'square' } }",
+      "layer { name: 'a' type: 'WindowData' window_data_param { source: 's' batch_size: 2 fg_threshold: 0.1 "
+      "bg_threshold: 0.2 fg_fraction: 0.3 "
+      "context_pad: 4 crop_mode: 'square' } }");
+  CheckSame(
+      "layers { layer { name: 'a' type: 'hdf5_data' source: 's' batchsize: 2 } } layers { layer { name: 'b' type: "
+      "'infogain_loss' source: 'h' } }",
+      "layer { name: 'a' type: 'HDF5Data' hdf5_data_param { source: 's' batch_size: 2 } } "
+      "layer { name: 'b' type: 'InfogainLoss' infogain_loss_param { source: 'h' } }");
 }
 
 TEST_CASE("what is wrong in a net of the first form is named where it stands, behind padding layers too") {
-  CHECK(Error("layers { layer { name: 'p' type: 'padding' } bottom: 'a' top: 'b' }\nlayers { layer { name: 'r' type: 'relu' } bottom: 'b' top: 'c' }") ==
+  CHECK(Error("layers { layer { name: 'p' type: 'padding' } bottom: 'a' top: 'b' }\nlayers { layer { name: 'r' type: "
+              "'relu' } bottom: 'b' top: 'c' }") ==
         "net.prototxt:2:1: layer \"r\" reads the padding layer \"p\"; only a conv or pool layer with one bottom can");
-  CHECK(Error("layers { layer { name: 'p' type: 'padding' } bottom: 'a' top: 'b' }\nlayers { layer { name: 'r' type: 'relu'\n kernelsize: 3 } }") ==
+  CHECK(Error("layers { layer { name: 'p' type: 'padding' } bottom: 'a' top: 'b' }\nlayers { layer { name: 'r' type: "
+              "'relu'\n kernelsize: 3 } }") ==
         "net.prototxt:3:2: layer \"r\": kernelsize has no meaning for type \"relu\"; remove it");
   CHECK(Error("layers { layer { name: 'r'\n type: 'convv' } }") ==
-        "net.prototxt:2:2: layer \"r\" has the type \"convv\", which Caffe's first form does not have; did you mean \"conv\"?");
+        "net.prototxt:2:2: layer \"r\" has the type \"convv\", which Caffe's first form does not have; did you mean "
+        "\"conv\"?");
 }
 
 TEST_CASE("a model's net is upgraded with its blobs, whatever its layers are") {

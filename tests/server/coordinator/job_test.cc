@@ -408,7 +408,8 @@ TEST_CASE("a job of no iterations is tested and written as it begins") {
   CHECK(job.Status(At(2)).learning_rate() == Approx(0.1));
 }
 
-TEST_CASE("with snapshot_after_train: false the end is written if it is a multiple of snapshot, or if a user asks for it") {
+TEST_CASE(
+    "with snapshot_after_train: false the end is written if it is a multiple of snapshot, or if a user asks for it") {
   const auto last_of = [](int snapshot, bool asked) {
     v1::JobSpec spec = SpecOf(20);
     spec.mutable_solver()->set_snapshot_after_train(false);
