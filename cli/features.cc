@@ -45,7 +45,6 @@ void AppendNumber(float value, std::string* out) {
 struct Lane {
   std::unique_ptr<Net> net;
   std::unique_ptr<NetFeed> feed;
-  std::vector<std::span<float>> tops;
 };
 
 class Extractor {
@@ -91,11 +90,13 @@ class Extractor {
     SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<RecordReader> reader,
                              OpenReader(*layers[0], caffe::TEST, model_.data.uri()));
     SAMOVAR_ASSIGN_OR_RETURN(names_, reader->Names());
+    // A record is a batch; where layers' batches differ there may be no such one.
+    v1::DatasetSpec single = model_.data;
+    if (DivideBatches(single.batch_size(), &single).ok()) model_.data = single;
     for (int i = 0; i < options_.threads; ++i) {
       Lane lane;
       SAMOVAR_ASSIGN_OR_RETURN(lane.net, BuildNetOf(model_, /*batch_size=*/1, nullptr, /*keep_blobs=*/true));
       SAMOVAR_ASSIGN_OR_RETURN(lane.feed, OpenFeedOf(model_));
-      lane.tops = FedTops(model_, *lane.net);
       lanes_.push_back(std::move(lane));
     }
     return CheckBlobs();
@@ -116,7 +117,8 @@ class Extractor {
 
   absl::Status ExtractOn(Lane* lane, uint64_t begin, uint64_t end, std::string* lines) const {
     for (uint64_t record = begin; record < end; ++record) {
-      SAMOVAR_RETURN_IF_ERROR(lane->feed->FillRange(record, record + 1, lane->tops));
+      SAMOVAR_RETURN_IF_ERROR(FitToRecord(record, lane->feed.get(), lane->net.get()));
+      SAMOVAR_RETURN_IF_ERROR(lane->feed->FillRange(record, record + 1, FedTops(model_, *lane->net)));
       SAMOVAR_RETURN_IF_ERROR(lane->net->Forward(0, /*seed=*/1, /*first_record=*/record));
       JsonLine line;
       line.Text("SampleID", names_[record]);

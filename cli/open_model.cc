@@ -87,6 +87,12 @@ absl::StatusOr<std::unique_ptr<NetFeed>> OpenFeedOf(const OpenModel& model) {
   return NetFeed::Open(model.param, model.data, options);
 }
 
+absl::Status FitToRecord(uint64_t begin, NetFeed* feed, Net* net) {
+  if (!feed->adapts()) return absl::OkStatus();
+  SAMOVAR_ASSIGN_OR_RETURN(const ShapesByLayer shapes, feed->AdaptToRecord(begin));
+  return net->input_shapes() == shapes ? absl::OkStatus() : net->Reshape(shapes);
+}
+
 std::vector<std::span<float>> FedTops(const OpenModel& model, const Net& net) {
   std::vector<std::span<float>> tops;
   for (const v1::DatasetSpec* layer : LayersOf(model.data)) {

@@ -55,6 +55,9 @@ absl::StatusOr<std::unique_ptr<Net>> BuildNetOf(const OpenModel& model, int batc
 // A feed of the model's records, in order. REQUIRES: model.data.records() > 0
 absl::StatusOr<std::unique_ptr<NetFeed>> OpenFeedOf(const OpenModel& model);
 
+// Makes the net one for the records from `begin` on, where they may have sizes of their own.
+absl::Status FitToRecord(uint64_t begin, NetFeed* feed, Net* net);
+
 // Where the feed's records go in the net. REQUIRES: the net is one of the model's.
 std::vector<std::span<float>> FedTops(const OpenModel& model, const Net& net);
 

@@ -55,6 +55,7 @@ absl::StatusOr<TestResult> Test(const TestOptions& options) {
     if (batch < static_cast<uint64_t>(net->batch_size())) {
       SAMOVAR_ASSIGN_OR_RETURN(net, BuildNetOf(model, static_cast<int>(batch), &pool));
     }
+    SAMOVAR_RETURN_IF_ERROR(FitToRecord(result.records, feed.get(), net.get()));
     SAMOVAR_RETURN_IF_ERROR(feed->FillRange(result.records, result.records + batch, FedTops(model, *net)));
     SAMOVAR_RETURN_IF_ERROR(net->Forward(0, /*seed=*/1, /*first_record=*/result.records));
     AddOutputs(*net, batch, &result.means);

@@ -46,6 +46,15 @@ HDF5 = """layer {{
   hdf5_data_param {{ source: "{source}" batch_size: 10 }}
 }}"""
 ITERATIONS = 60
+SIZES = """name: "Sizes"
+layer { name: "data" SOURCE top: "data" top: "label" transform_param { mean_value: 100 scale: 0.01 mirror: true } }
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param { num_output: 4 kernel_size: 3 weight_filler { type: "xavier" } } }
+layer { name: "relu" type: "ReLU" bottom: "conv" top: "conv" }
+layer { name: "pool" type: "Pooling" bottom: "conv" top: "pool" pooling_param { pool: AVE global_pooling: true } }
+layer { name: "ip" type: "InnerProduct" bottom: "pool" top: "ip" inner_product_param { num_output: 2 weight_filler { type: "xavier" } } }
+layer { name: "accuracy" type: "Accuracy" bottom: "ip" bottom: "label" top: "accuracy" include { phase: TEST } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" }
+"""
 # As Caffe's examples/siamese has it: the two channels of a record are a pair.
 SIAMESE = """name: "Pairs"
 layer {{ name: "pair_data" type: "Data" top: "pair_data" top: "sim" transform_param {{ scale: 0.00390625 }}
@@ -188,6 +197,43 @@ class SourcesTest(testbed.TestCase):
             (self.path / name).write_bytes(hdf5({"data": ((end - begin, 3, SIDE, SIDE), planes), "label": ((end - begin,), labels)}))
         (self.path / "files.txt").write_text("a.h5\nb.h5\n", encoding="utf-8")
         self.assert_trains(HDF5, source="files.txt")
+
+    def test_images_of_several_sizes_are_trained_on_one_by_one(self):
+        draw = random.Random(8)
+        lines = []
+        for number in range(60):
+            width, height, label = draw.randrange(6, 14), draw.randrange(6, 14), number % CLASSES
+            pixels = noisy_pixels(draw, label, width * height)
+            name = f"{number}.png"
+            (self.path / name).write_bytes(png(width, height, [pixels[3 * width * row:3 * width * (row + 1)] for row in range(height)]))
+            lines.append(f"{name} {label}\n")
+        (self.path / "list.txt").write_text("".join(lines), encoding="utf-8")
+        for name, flags in (("raw", ()), ("encoded", ("--encoded",))):
+            made = self.workspace.check("data", "import", "images", "--list", "list.txt", "--output", f"{name}_lmdb", *flags)
+            self.assertIn("60 records of different sizes", made)
+        sources = {"raw": 'type: "Data" data_param { source: "raw_lmdb" backend: LMDB batch_size: 1 }',
+                   "encoded": 'type: "Data" data_param { source: "encoded_lmdb" backend: LMDB batch_size: 1 }',
+                   "files": 'type: "ImageData" image_data_param { source: "list.txt" batch_size: 1 }'}
+        models = {}
+        for name, source in sources.items():
+            (self.path / "net.prototxt").write_text(SIZES.replace("SOURCE", source), encoding="utf-8")
+            self.workspace.write_solver(max_iter=120, test_iter=60, test_interval=120, base_lr=0.05, lr_policy='"fixed"', momentum=0.5,
+                                        snapshot_prefix=f'"out/{name}"')
+            with Run(self.workspace, "--mode", "sync", as_json=False) as run:
+                self.assertEqual(run.await_exit(), 0, run.describe())
+            accuracies = testbed.lines_matching(run.out, r"Test net output #\d+: accuracy = ([\d.e-]+)")
+            self.assertGreater(float(accuracies[-1].group(1)), 0.9, run.describe())
+            models[name] = blobs_of((self.path / "out" / f"{name}_iter_120.caffemodel").read_bytes())
+            files = ("--model", "net.prototxt", "--weights", f"out/{name}_iter_120.caffemodel")
+            self.assertIn(f"accuracy = {float(accuracies[-1].group(1)):.4g}"[:14], self.workspace.check("test", *files))
+            rows = self.workspace.check("features", *files, "--blobs", "ip", "--output", "-").splitlines()
+            self.assertEqual(len(rows), 60)
+        self.assertEqual(models["raw"], models["encoded"])
+        self.assertEqual(models["raw"], models["files"])
+        (self.path / "net.prototxt").write_text(SIZES.replace("SOURCE", sources["raw"].replace("size: 1", "size: 2")), encoding="utf-8")
+        with Run(self.workspace, "--restart", as_json=False) as run:
+            self.assertEqual(run.await_exit(), 1, run.describe())
+            self.assertIn("resize them to one size, set crop_size in transform_param, or train with batch_size: 1", run.describe())
 
     def test_pairs_of_caffes_siamese_script_are_imported_from_their_leveldb_and_trained_on(self):
         draw = random.Random(3)

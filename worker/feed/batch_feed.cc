@@ -63,7 +63,24 @@ absl::StatusOr<std::unique_ptr<BatchFeed>> BatchFeed::Create(Options options) {
 
 BatchFeed::BatchFeed(Options options, IterationSchedule schedule)
     : options_(std::move(options)), schedule_(std::move(schedule)) {
+  CountElements();
+}
+
+void BatchFeed::CountElements() {
+  elements_.clear();
   for (const TopShape& top : tops()) elements_.push_back(ElementsOf(top));
+}
+
+absl::Status BatchFeed::AdaptToRecord(uint64_t position) {
+  SAMOVAR_RETURN_IF_ERROR(options_.reader->Adapt(position % records()));
+  CountElements();
+  return absl::OkStatus();
+}
+
+absl::Status BatchFeed::AdaptToIteration(uint64_t t, uint32_t part) {
+  if (part >= options_.parts) return absl::InvalidArgumentError(absl::StrCat("an iteration has ", options_.parts, " parts; there is no part ", part));
+  ListRecords(t);
+  return AdaptToRecord(positions_[part]);
 }
 
 void BatchFeed::ListRecords(uint64_t t) {

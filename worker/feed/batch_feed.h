@@ -40,6 +40,13 @@ class BatchFeed {
   // Samples of one part.
   uint32_t batch_size() const { return options_.spec.batch_size(); }
 
+  // Whether records may have shapes of their own: a batch is one record, which is as large as it is stored.
+  bool adapts() const { return batch_size() == 1 && options_.reader->adapts(); }
+  // From now on tops() are those of the one record of this part of iteration t, or of record `position` of a test, which goes on after the
+  // last with the first. REQUIRES: adapts(). Errors as below.
+  absl::Status AdaptToIteration(uint64_t t, uint32_t part);
+  absl::Status AdaptToRecord(uint64_t position);
+
   // One part of the batch of iteration t: batch_size() samples, shuffled unless the spec says in_order, and augmented,
   // a pure function of (spec, parts, seed, t, part). Sample i of part p is sample p * batch_size() + i of the
   // iteration. `tops`: one span a top, batch_size() records long. REQUIRES: phase TRAIN. INVALID_ARGUMENT: spans of
@@ -53,6 +60,7 @@ class BatchFeed {
  private:
   BatchFeed(Options options, IterationSchedule schedule);
 
+  void CountElements();
   // The records of iteration t, into positions_.
   void ListRecords(uint64_t t);
   absl::Status CheckTops(uint64_t samples, std::span<const std::span<float>> tops) const;
@@ -62,7 +70,7 @@ class BatchFeed {
 
   const Options options_;
   const IterationSchedule schedule_;
-  std::vector<size_t> elements_;  // of a record in each top; constant after construction
+  std::vector<size_t> elements_;  // of a record in each top
 
   // Which iteration's records positions_ holds.
   std::optional<uint64_t> listed_;

@@ -39,6 +39,16 @@ class ImageReader : public RecordReader {
     return names;
   }
 
+  bool adapts() const override { return transformer_->adapts(); }
+
+  absl::Status Adapt(uint64_t position) override {
+    SAMOVAR_RETURN_IF_ERROR(Load(position));
+    SAMOVAR_RETURN_IF_ERROR(transformer_->Adapt(image_.shape));
+    tops_[0] = {image_.shape.channels, image_.shape.height, image_.shape.width};
+    loaded_ = position;
+    return absl::OkStatus();
+  }
+
   absl::Status Read(uint64_t position, const Draw& draw, std::span<float* const> tops) override {
     SAMOVAR_RETURN_IF_ERROR(Load(position));
     const auto* pixels = reinterpret_cast<const uint8_t*>(image_.data.data());
@@ -49,8 +59,9 @@ class ImageReader : public RecordReader {
   }
 
  private:
-  // Fills image_. Errors name the image and its line in the list.
+  // Fills image_, unless Adapt has just done so. Errors name the image and its line in the list.
   absl::Status Load(uint64_t position) {
+    if (std::exchange(loaded_, std::nullopt) == position) return absl::OkStatus();
     const ListedImage& listed = images_[position];
     const absl::Status status = Decode(FindFile(ImagePath(param_.root_folder(), listed.name), source_));
     if (!status.ok()) return Annotate(status, PlaceOf(source_, listed));
@@ -77,6 +88,8 @@ class ImageReader : public RecordReader {
   const std::vector<ListedImage> images_;
   std::optional<Transformer> transformer_;  // set by Start
   std::vector<TopShape> tops_;
+  // What image_ holds, if Adapt has read it.
+  std::optional<uint64_t> loaded_;
 
   // Kept for their memory.
   Image image_;

@@ -1,5 +1,6 @@
 #include "worker/feed/lmdb_reader.h"
 
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -25,8 +26,19 @@ class LmdbReader : public RecordReader {
 
   absl::StatusOr<std::vector<std::string>> Names() const override { return dataset_->Keys(); }
 
+  bool adapts() const override { return transformer_.adapts(); }
+
+  absl::Status Adapt(uint64_t position) override {
+    SAMOVAR_RETURN_IF_ERROR(Load(position));
+    const RecordShape shape = {datum_.channels(), datum_.height(), datum_.width()};
+    if (const absl::Status status = transformer_.Adapt(shape); !status.ok()) return Annotate(status, dataset_->NameOf(position));
+    tops_[0] = {shape.channels, shape.height, shape.width};
+    loaded_ = position;
+    return absl::OkStatus();
+  }
+
   absl::Status Read(uint64_t position, const Draw& draw, std::span<float* const> tops) override {
-    SAMOVAR_RETURN_IF_ERROR(dataset_->Read(position, &datum_, channels_));
+    SAMOVAR_RETURN_IF_ERROR(Load(position));
     const absl::Status status = transformer_.Apply(datum_, draw, tops[0]);
     if (!status.ok()) return Annotate(status, dataset_->NameOf(position));
     if (tops.size() > 1) *tops[1] = static_cast<float>(datum_.label());
@@ -34,9 +46,17 @@ class LmdbReader : public RecordReader {
   }
 
  private:
+  // Fills datum_, unless Adapt has just done so.
+  absl::Status Load(uint64_t position) {
+    if (std::exchange(loaded_, std::nullopt) == position) return absl::OkStatus();
+    return dataset_->Read(position, &datum_, channels_);
+  }
+
   const std::shared_ptr<Dataset> dataset_;
   const ImageChannels channels_;
-  const Transformer transformer_;
+  Transformer transformer_;
+  // What datum_ holds, if Adapt has read it.
+  std::optional<uint64_t> loaded_;
   std::vector<TopShape> tops_;
   caffe::Datum datum_;  // kept for its memory
 };

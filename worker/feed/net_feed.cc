@@ -1,5 +1,6 @@
 #include "worker/feed/net_feed.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -76,7 +77,33 @@ absl::StatusOr<std::unique_ptr<NetFeed>> NetFeed::Open(const caffe::NetParameter
     feed.seed = options.seed;
     SAMOVAR_ASSIGN_OR_RETURN(feeds.emplace_back(), BatchFeed::Create(std::move(feed)));
   }
-  return std::unique_ptr<NetFeed>(new NetFeed(std::move(feeds)));
+  std::vector<std::string> names;
+  for (const caffe::LayerParameter* layer : layers) names.push_back(layer->name());
+  return std::unique_ptr<NetFeed>(new NetFeed(std::move(feeds), std::move(names)));
+}
+
+bool NetFeed::adapts() const {
+  const auto one_record = [](const auto& feed) { return feed->batch_size() == 1; };
+  return std::all_of(feeds_.begin(), feeds_.end(), one_record) &&
+         std::any_of(feeds_.begin(), feeds_.end(), [](const auto& feed) { return feed->adapts(); });
+}
+
+template <typename Adapt>
+absl::StatusOr<ShapesByLayer> NetFeed::AdaptEach(Adapt adapt) {
+  ShapesByLayer shapes;
+  for (size_t i = 0; i < feeds_.size(); ++i) {
+    if (feeds_[i]->adapts()) SAMOVAR_RETURN_IF_ERROR(adapt(feeds_[i].get()));
+    shapes[layers_[i]] = feeds_[i]->tops();
+  }
+  return shapes;
+}
+
+absl::StatusOr<ShapesByLayer> NetFeed::AdaptToIteration(uint64_t t, uint32_t part) {
+  return AdaptEach([&](BatchFeed* feed) { return feed->AdaptToIteration(t, part); });
+}
+
+absl::StatusOr<ShapesByLayer> NetFeed::AdaptToRecord(uint64_t begin) {
+  return AdaptEach([&](BatchFeed* feed) { return feed->AdaptToRecord(begin); });
 }
 
 std::vector<size_t> NetFeed::BatchElements() const {

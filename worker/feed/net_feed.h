@@ -58,6 +58,13 @@ class NetFeed {
   uint64_t records() const { return feeds_[0]->records(); }
   uint32_t batch_size() const { return feeds_[0]->batch_size(); }
 
+  // Whether the records of some layer may have shapes of their own, and no batch has more than one.
+  bool adapts() const;
+  // From now on these are the records that tops are for: those of a part of iteration t, or of the test's batch from `begin` on. Their
+  // shapes. REQUIRES: adapts(). Errors as below.
+  absl::StatusOr<ShapesByLayer> AdaptToIteration(uint64_t t, uint32_t part);
+  absl::StatusOr<ShapesByLayer> AdaptToRecord(uint64_t begin);
+
   // As BatchFeed's, of each layer its own batch.
   absl::Status FillIteration(uint64_t t, uint32_t part, std::span<const std::span<float>> tops);
   // begin and end count records of the first layer; another one whose batches are r times as large reads r * begin to r
@@ -65,13 +72,17 @@ class NetFeed {
   absl::Status FillRange(uint64_t begin, uint64_t end, std::span<const std::span<float>> tops);
 
  private:
-  explicit NetFeed(std::vector<std::unique_ptr<BatchFeed>> feeds) : feeds_(std::move(feeds)) {}
+  NetFeed(std::vector<std::unique_ptr<BatchFeed>> feeds, std::vector<std::string> layers) : feeds_(std::move(feeds)), layers_(std::move(layers)) {}
 
+  template <typename Adapt>
+  absl::StatusOr<ShapesByLayer> AdaptEach(Adapt adapt);
   // Calls fill(feed, its tops) for each layer, until one fails.
   template <typename Fill>
   absl::Status FillEach(std::span<const std::span<float>> tops, Fill fill);
 
   const std::vector<std::unique_ptr<BatchFeed>> feeds_;
+  // Their layers' names.
+  const std::vector<std::string> layers_;
 };
 
 }  // namespace samovar

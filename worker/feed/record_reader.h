@@ -37,6 +37,13 @@ class RecordReader {
   virtual const std::vector<TopShape>& tops() const = 0;
   // What the records are called where they come from, in order: an LMDB's keys, images' names, rows' numbers. May read the disk.
   virtual absl::StatusOr<std::vector<std::string>> Names() const = 0;
+  // Whether records may have shapes of their own, so that Adapt can be called.
+  virtual bool adapts() const { return false; }
+  // From now on tops() are those of this record, which may be read from the disk, and others cannot be read. Errors of Read.
+  virtual absl::Status Adapt(uint64_t position) {
+    (void)position;
+    return absl::OkStatus();
+  }
   // Writes one record, ElementsOf(tops()[i]) values to tops[i]. The record and the draw alone decide what is written. May
   // read the disk. REQUIRES: position < size(); tops has as many entries as tops().
   // DATA_LOSS: a damaged record. Others: it cannot be read, or does not fit the layer; the message names it.

@@ -105,13 +105,21 @@ Transformer::Transformer(const caffe::TransformationParameter& param, caffe::Pha
   if (cropped_) output_.height = output_.width = static_cast<int>(param.crop_size());
 }
 
+absl::Status Transformer::Adapt(const RecordShape& shape) {
+  if (shape.channels != input_.channels) {
+    return absl::InvalidArgumentError(absl::StrCat("a record has shape ", ToString(shape), "; expected ", input_.channels, " channels"));
+  }
+  input_ = output_ = shape;
+  return absl::OkStatus();
+}
+
 absl::Status Transformer::CheckShape(const RecordShape& shape) const {
   if (shape == input_) return absl::OkStatus();
   const std::string differs = absl::StrCat("a record has shape ", ToString(shape), "; expected ", ToString(input_));
   if (shape.channels != input_.channels) return absl::InvalidArgumentError(differs);
   if (!cropped_) {
     return absl::InvalidArgumentError(
-        absl::StrCat(differs, ", the first record's; resize them to one size, or set crop_size in transform_param"));
+        absl::StrCat(differs, ", the first record's; resize them to one size, set crop_size in transform_param, or train with batch_size: 1"));
   }
   if (!mean_image_.empty()) {
     return absl::InvalidArgumentError(

@@ -7,10 +7,10 @@
 // down). Mirror: in TRAIN with probability 1/2. In TEST never, other than in Caffe, where a test with `mirror: true`
 // has another result each time.
 // Draws are keyed by (seed, iteration, sample), so they do not depend on who transforms the sample, nor when.
-// Records of other sizes than the first are taken if a crop makes them alike and there is no mean_file.
+// Records of other sizes than the first are taken if a crop makes them alike and there is no mean_file; without either, after Adapt.
 // force_color and force_gray tell how encoded images are decoded and have no effect here.
 //
-// Thread safety: immutable.
+// Thread safety: one thread at a time.
 #pragma once
 
 #include <cstdint>
@@ -39,6 +39,11 @@ class Transformer {
                                             const RecordShape& input);
 
   RecordShape output_shape() const { return output_; }
+
+  // Whether there is neither a crop nor a mean_file, so that samples are as large as their records.
+  bool adapts() const { return !cropped_ && mean_image_.empty(); }
+  // From now on records have this shape. REQUIRES: adapts(). INVALID_ARGUMENT: other channels.
+  absl::Status Adapt(const RecordShape& shape);
 
   // Writes output_shape().elements() floats to `out`.
   // INVALID_ARGUMENT: the record's shape is not the input's, or it is encoded.

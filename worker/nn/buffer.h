@@ -36,6 +36,11 @@ class Buffer {
     return absl::OkStatus();
   }
 
+  void Swap(Buffer& other) {
+    std::swap(data_, other.data_);
+    std::swap(elements_, other.elements_);
+  }
+
   T* data() { return data_; }
   const T* data() const { return data_; }
   int64_t size() const { return elements_; }

@@ -110,10 +110,25 @@ bool IsWritten(const NetGraph& graph, size_t blob) {
 absl::StatusOr<std::unique_ptr<Net>> Net::Create(const caffe::NetParameter& net, const NetOptions& options) {
   ConfigureEigen();
   SAMOVAR_ASSIGN_OR_RETURN(std::unique_ptr<NetGraph> graph, BuildNet(net, options));
-  return std::unique_ptr<Net>(new Net(std::move(graph)));
+  return std::unique_ptr<Net>(new Net(net, options, std::move(graph)));
 }
 
-Net::Net(std::unique_ptr<NetGraph> graph) : graph_(std::move(graph)) {}
+Net::Net(const caffe::NetParameter& param, const NetOptions& options, std::unique_ptr<NetGraph> graph)
+    : param_(param), options_(options), graph_(std::move(graph)) {
+  // It lives no longer than Create.
+  options_.origin = nullptr;
+}
+
+absl::Status Net::Reshape(const std::map<std::string, std::vector<Shape>>& input_shapes) {
+  NetOptions options = options_;
+  options.input_shapes = input_shapes;
+  SAMOVAR_ASSIGN_OR_RETURN(std::unique_ptr<NetGraph> graph, RebuildNet(param_, options, graph_.get()));
+  graph->after_layer = std::move(graph_->after_layer);
+  graph_ = std::move(graph);
+  options_ = std::move(options);
+  return absl::OkStatus();
+}
+
 Net::~Net() = default;
 
 const v1::ParameterLayout& Net::layout() const { return graph_->layout; }

@@ -10,7 +10,7 @@
 // Thread safety: one thread at a time; that thread and the pool's do the work.
 // Invariants:
 //   (1) weights().size() == gradients().size() == layout().elements().
-//   (2) after Create no method allocates memory that grows with the problem.
+//   (2) after Create no method but Reshape allocates memory that grows with the problem.
 #pragma once
 
 #include <cstdint>
@@ -87,6 +87,13 @@ class SAMOVAR_ENGINE_API Net {
   // Blobs in net order; those of a layer follow each other.
   const v1::ParameterLayout& layout() const;
 
+  // The net for records of other shapes, given as in NetOptions::input_shapes. Weights and gradients stay where and what they are, so that
+  // spans of them stay valid; inputs() and blobs are others, and no backward pass is left to be done. As much work as Create.
+  // INVALID_ARGUMENT: the net cannot be for these, or its parameters or outputs would be others; it is as it was then.
+  absl::Status Reshape(const std::map<std::string, std::vector<Shape>>& input_shapes);
+  // What the net is for at present.
+  const std::map<std::string, std::vector<Shape>>& input_shapes() const { return options_.input_shapes; }
+
   // The caller fills the weights before Forward; they are zero at first. Gradients are written (not added to) by
   // Backward alone, so that those of one pass can be sent while the next one's Forward runs; those of blobs that do not
   // learn (lr_mult 0, or no loss above them) are zero, those of statistics are what Forward measured.
@@ -139,8 +146,10 @@ class SAMOVAR_ENGINE_API Net {
   void SetObserver(std::function<void(size_t layer, bool forward)> after_layer);
 
  private:
-  explicit Net(std::unique_ptr<NetGraph> graph);
+  Net(const caffe::NetParameter& param, const NetOptions& options, std::unique_ptr<NetGraph> graph);
 
+  const caffe::NetParameter param_;
+  NetOptions options_;
   std::unique_ptr<NetGraph> graph_;
 };
 

@@ -36,8 +36,15 @@ using Bottom = std::optional<size_t>;
 
 class Builder {
  public:
-  explicit Builder(const NetOptions& options)
-      : options_(options), graph_(std::make_unique<NetGraph>()), parameters_(graph_.get()) {}
+  // `former`: the graph whose weights and gradients the new one takes over; null: it makes its own.
+  explicit Builder(const NetOptions& options, NetGraph* former = nullptr)
+      : options_(options), former_(former), graph_(std::make_unique<NetGraph>()), parameters_(graph_.get()) {}
+  ~Builder() {
+    // Not built.
+    if (graph_ != nullptr && taken_over_) SwapParameters();
+  }
+  Builder(const Builder&) = delete;
+  Builder& operator=(const Builder&) = delete;
 
   absl::StatusOr<std::unique_ptr<NetGraph>> Build(const caffe::NetParameter& net) {
     const std::string place = PlaceOf(-1);
@@ -59,6 +66,7 @@ class Builder {
     }
     ListInputs();
     SAMOVAR_RETURN_IF_ERROR(AtPlace(place, ListOutputs()));
+    if (former_ != nullptr) SAMOVAR_RETURN_IF_ERROR(CheckSameOutputs());
     return std::move(graph_);
   }
 
@@ -306,9 +314,43 @@ class Builder {
       if (memory.diff == i && has_diff[i]) blob.diff = std::exchange(next, next + padded(blob));
       if (memory.diff != i && train && carries_diff[i]) blob.diff = graph_->blobs[memory.diff]->diff;
     }
+    if (former_ != nullptr) {
+      SAMOVAR_RETURN_IF_ERROR(CheckSameParameters());
+      SwapParameters();
+      return absl::OkStatus();
+    }
     const int64_t elements = static_cast<int64_t>(graph_->layout.elements());
     SAMOVAR_RETURN_IF_ERROR(Annotate(graph_->weights.Allocate(elements), "weights of the net"));
     return Annotate(graph_->gradients.Allocate(elements), "gradients of the net");
+  }
+
+  absl::Status CheckSameOutputs() const {
+    const v1::NetOutputs& ours = graph_->output_specs;
+    const v1::NetOutputs& theirs = former_->output_specs;
+    if (ours.outputs_size() == theirs.outputs_size()) return absl::OkStatus();
+    return absl::InvalidArgumentError(absl::StrCat("the net reports ", ours.outputs_size(), " values for this record, and ", theirs.outputs_size(),
+                                                   " for others: with records of several sizes, tops whose length depends on the size must be "
+                                                   "read by a layer; add a Silence layer that reads them"));
+  }
+
+  void SwapParameters() {
+    graph_->weights.Swap(former_->weights);
+    graph_->gradients.Swap(former_->gradients);
+    taken_over_ = !taken_over_;
+  }
+
+  // Parameters must not depend on the size of the records.
+  absl::Status CheckSameParameters() const {
+    const auto& ours = graph_->layout.blobs();
+    const auto& theirs = former_->layout.blobs();
+    for (int i = 0; i < std::min(ours.size(), theirs.size()); ++i) {
+      if (ours[i].layer() == theirs[i].layer() && ShapeOf(ours[i]) == ShapeOf(theirs[i])) continue;
+      return absl::InvalidArgumentError(absl::StrCat("layer \"", ours[i].layer(), "\": its parameter ", ours[i].index(), " is ",
+                                                     ToString(ShapeOf(ours[i])), " for this record, and ", ToString(ShapeOf(theirs[i])),
+                                                     " for others: records of several sizes need layers whose weights do not depend on the "
+                                                     "size; resize them to one size, or set crop_size in transform_param"));
+    }
+    return absl::OkStatus();
   }
 
   // Where a layer writes the gradient of its parameter i; null if it is not wanted.
@@ -394,6 +436,8 @@ class Builder {
   }
 
   const NetOptions options_;
+  NetGraph* const former_;
+  bool taken_over_ = false;
   std::unique_ptr<NetGraph> graph_;
   int stated_batch_size_ = 0;
   ErrorList errors_;
@@ -412,6 +456,10 @@ class Builder {
 
 absl::StatusOr<std::unique_ptr<NetGraph>> BuildNet(const caffe::NetParameter& net, const NetOptions& options) {
   return Builder(options).Build(net);
+}
+
+absl::StatusOr<std::unique_ptr<NetGraph>> RebuildNet(const caffe::NetParameter& net, const NetOptions& options, NetGraph* former) {
+  return Builder(options, former).Build(net);
 }
 
 }  // namespace samovar

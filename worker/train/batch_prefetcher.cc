@@ -31,10 +31,30 @@ void BatchPrefetcher::Start(uint64_t t, uint32_t part) {
   wanted_ = batch;
 }
 
+absl::StatusOr<ShapesByLayer> BatchPrefetcher::AwaitShapes(uint64_t t, uint32_t part) {
+  Start(t, part);
+  absl::MutexLock lock(&mu_);
+  Await();
+  if (!status_.ok()) {
+    held_.reset();
+    return status_;
+  }
+  return shapes_;
+}
+
+absl::Status BatchPrefetcher::Fill(const BatchId& batch) {
+  if (!feed_->adapts()) return feed_->FillIteration(batch.first, batch.second, tops_);
+  SAMOVAR_ASSIGN_OR_RETURN(shapes_, feed_->AdaptToIteration(batch.first, batch.second));
+  const std::vector<size_t> elements = feed_->BatchElements();
+  for (size_t i = 0; i < elements.size(); ++i) buffers_[i].resize(elements[i]);
+  tops_.assign(buffers_.begin(), buffers_.end());
+  return feed_->FillIteration(batch.first, batch.second, tops_);
+}
+
 absl::Status BatchPrefetcher::Take(uint64_t t, uint32_t part, std::span<const std::span<float>> tops) {
   Start(t, part);
   absl::MutexLock lock(&mu_);
-  mu_.Await(absl::Condition(this, &BatchPrefetcher::IdleLocked));
+  Await();
   held_.reset();
   SAMOVAR_RETURN_IF_ERROR(status_);
   const auto same_size = [](std::span<float> a, std::span<float> b) { return a.size() == b.size(); };
@@ -56,7 +76,7 @@ void BatchPrefetcher::FillLoop() {
       wanted_.reset();
       filling_ = true;
     }
-    absl::Status status = feed_->FillIteration(batch.first, batch.second, tops_);
+    absl::Status status = Fill(batch);
     absl::MutexLock lock(&mu_);
     filling_ = false;
     status_ = std::move(status);

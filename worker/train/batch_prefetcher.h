@@ -13,6 +13,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "worker/feed/net_feed.h"
 
@@ -30,6 +31,9 @@ class BatchPrefetcher {
   // Begins to fill the batch of part `part` of iteration t, unless it is there. Replaces one that was not taken. Does
   // not block.
   void Start(uint64_t t, uint32_t part);
+  // The shapes of that batch's records, of a feed that adapts; waits as Take does, which is to follow. Errors of the feed.
+  absl::StatusOr<ShapesByLayer> AwaitShapes(uint64_t t, uint32_t part);
+  bool adapts() const { return feed_ != nullptr && feed_->adapts(); }
   // That batch; waits until it is filled (as long as the disk takes), beginning now if Start did not. `tops`: one span
   // a top of the feed. Errors of the feed.
   absl::Status Take(uint64_t t, uint32_t part, std::span<const std::span<float>> tops);
@@ -39,6 +43,9 @@ class BatchPrefetcher {
   using BatchId = std::pair<uint64_t, uint32_t>;
 
   void FillLoop();
+  // The feed's batch, into buffers_.
+  absl::Status Fill(const BatchId& batch);
+  void Await() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { mu_.Await(absl::Condition(this, &BatchPrefetcher::IdleLocked)); }
   bool WantedLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return stopping_ || wanted_.has_value(); }
   bool IdleLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return !filling_ && !wanted_.has_value(); }
 
@@ -55,7 +62,8 @@ class BatchPrefetcher {
 
   // Belong to the thread while filling_, else to the caller of Take.
   std::vector<std::vector<float>> buffers_;  // one a top
-  std::vector<std::span<float>> tops_;       // the buffers; constant after construction
+  std::vector<std::span<float>> tops_;       // the buffers
+  ShapesByLayer shapes_;                     // of a feed that adapts: those of the records in the buffers
 
   std::thread thread_;
 };

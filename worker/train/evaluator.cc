@@ -88,6 +88,11 @@ absl::StatusOr<std::vector<double>> Evaluator::Sums(uint64_t begin, uint64_t end
     if (ended.stopped()) return absl::CancelledError("the lease has ended");
     const uint64_t records = std::min(end - begin, static_cast<uint64_t>(test_.net->batch_size()));
     SAMOVAR_ASSIGN_OR_RETURN(Net* const net, NetFor(records));
+    if (test_.feed != nullptr && test_.feed->adapts()) {
+      const absl::StatusOr<ShapesByLayer> shapes = test_.feed->AdaptToRecord(begin);
+      SAMOVAR_RETURN_IF_ERROR(FinalIfDamaged(shapes.status()));
+      SAMOVAR_RETURN_IF_ERROR(FitNet(*shapes, net));
+    }
     if (test_.feed != nullptr) {
       SAMOVAR_RETURN_IF_ERROR(FinalIfDamaged(test_.feed->FillRange(begin, begin + records, TopsOf(*net, data_))));
     }

@@ -83,6 +83,11 @@ std::vector<std::span<float>> TopsOf(const Net& net, const v1::DatasetSpec& data
   return tops;
 }
 
+absl::Status FitNet(const ShapesByLayer& shapes, Net* net) {
+  if (net->input_shapes() == shapes) return absl::OkStatus();
+  return net->Reshape(shapes);
+}
+
 absl::Status FinalIfDamaged(const absl::Status& fed) {
   if (!absl::IsDataLoss(fed)) return fed;
   return absl::InvalidArgumentError(absl::StrCat(

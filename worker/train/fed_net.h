@@ -41,6 +41,9 @@ absl::StatusOr<std::unique_ptr<Net>> NetForBatch(const caffe::NetParameter& net,
 // The tops of the net that the job's feed fills: those of the data layers, in net order. None: the net has none.
 std::vector<std::span<float>> TopsOf(const Net& net, const v1::DatasetSpec& data);
 
+// Makes the net one for records of these shapes, if it is not.
+absl::Status FitNet(const ShapesByLayer& shapes, Net* net);
+
 // What a feed says, for whoever decides whether to try again: a record that is damaged (DATA_LOSS) is as damaged the
 // next time, so that it is INVALID_ARGUMENT.
 absl::Status FinalIfDamaged(const absl::Status& fed);

@@ -157,6 +157,11 @@ absl::Status TrainingRun::RunForward(uint64_t number, uint32_t pass, v1::TrainRe
   BatchPrefetcher& batches = assignment_.batches();
   const uint32_t batch = step.part * passes + pass;
   held_.waiting.Clear();
+  if (batches.adapts()) {
+    const absl::StatusOr<ShapesByLayer> shapes = batches.AwaitShapes(step.t, batch);
+    SAMOVAR_RETURN_IF_ERROR(FinalIfDamaged(shapes.status()));
+    SAMOVAR_RETURN_IF_ERROR(FitNet(*shapes, &net));
+  }
   SAMOVAR_RETURN_IF_ERROR(FinalIfDamaged(batches.Take(step.t, batch, TopsOf(net, assignment_.spec().train_data()))));
   if (pass + 1 < passes) {
     batches.Start(step.t, batch + 1);

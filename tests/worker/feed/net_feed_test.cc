@@ -151,6 +151,45 @@ TEST_CASE_METHOD(Fixture, "there is no part of a batch that is a fraction of a r
                  "a batch of 1 records has no 2 equal parts");
 }
 
+TEST_CASE_METHOD(Fixture, "records of several sizes come one by one, each as large as it is, and other batches refuse them") {
+  Add(1, 1);
+  std::vector<std::pair<std::string, std::string>> written;
+  const RecordShape shapes[] = {{1, 2, 3}, {1, 4, 1}, {1, 1, 1}};
+  for (int i = 0; i < 3; ++i) written.emplace_back(RecordKey(static_cast<uint64_t>(i)), MakeDatum(shapes[i], i, 10 * i).SerializeAsString());
+  WriteRecords(directory.File("sizes"), written);
+  data.set_uri(directory.File("sizes"));
+  data.set_records(3);
+  data.mutable_tops(0)->clear_shape();
+  for (const int dim : {1, 2, 3}) data.mutable_tops(0)->add_shape(dim);
+  SetInOrder();
+  const auto feed = Open();
+  REQUIRE(feed->adapts());
+  for (const uint64_t t : {0, 1, 2, 3, 1}) {
+    const RecordShape& shape = shapes[t % 3];
+    const auto adapted = feed->AdaptToIteration(t, 0);
+    REQUIRE_OK(adapted);
+    CHECK(*adapted == ShapesByLayer{{"l0", {{shape.channels, shape.height, shape.width}}}});
+    Values expected;
+    for (size_t i = 0; i < shape.elements(); ++i) expected.push_back(static_cast<float>(10 * (t % 3) + i));
+    CHECK(Iteration(feed.get(), t) == std::vector<Values>{expected});
+  }
+  phase = caffe::TEST;
+  const auto test = Open();
+  REQUIRE_OK(test->AdaptToRecord(4));
+  CHECK(Filled({4}, [&](auto tops) { return test->FillRange(4, 5, tops); }) == std::vector<Values>{{10, 11, 12, 13}});
+  data.set_batch_size(2);
+  const auto pairs = Open();
+  CHECK_FALSE(pairs->adapts());
+  Values two(12);
+  const std::vector<std::span<float>> tops = {two};
+  REQUIRE_STATUS(pairs->FillRange(0, 2, tops), absl::StatusCode::kInvalidArgument, "or train with batch_size: 1");
+  data.set_batch_size(1);
+  net.mutable_layer(0)->mutable_transform_param()->set_crop_size(1);
+  data.mutable_tops(0)->clear_shape();
+  for (int axis = 0; axis < 3; ++axis) data.mutable_tops(0)->add_shape(1);
+  CHECK_FALSE(Open()->adapts());
+}
+
 TEST_CASE_METHOD(Fixture, "a net with other data layers than the job's is refused by their names") {
   Add(6, 2);
   Add(6, 2);
