@@ -86,7 +86,8 @@ absl::StatusOr<v1::DatasetSpec> DescribeLayer(const NetToCheck& net, const Found
   schedule.records = order.records();
   schedule.batch_size = found.batch_size * net.parts;
   schedule.partitions = order.partitions();
-  SAMOVAR_RETURN_IF_ERROR(Annotate(IterationSchedule::Create(schedule).status(), absl::StrCat("layer \"", found.name, "\"")));
+  SAMOVAR_RETURN_IF_ERROR(
+      Annotate(IterationSchedule::Create(schedule).status(), absl::StrCat("layer \"", found.name, "\"")));
   return order;
 }
 
@@ -102,7 +103,8 @@ absl::StatusOr<v1::DatasetSpec> DescribeData(const NetToCheck& net, const std::v
 }
 
 // Opens the records of the data layers, and describes them; what is wrong with a layer's goes to the options.
-v1::DatasetSpec OpenData(const NetToCheck& net, const std::vector<const caffe::LayerParameter*>& layers, NetOptions* options) {
+v1::DatasetSpec OpenData(const NetToCheck& net, const std::vector<const caffe::LayerParameter*>& layers,
+                         NetOptions* options) {
   v1::DatasetSpec none;
   none.set_partitions(1);
   std::vector<FoundLayer> found;
@@ -117,9 +119,9 @@ v1::DatasetSpec OpenData(const NetToCheck& net, const std::vector<const caffe::L
   }
   if (!options->input_errors.empty() || found.empty()) return none;
   if (!net.source.empty() && layers.size() > 1) {
-    options->input_errors[layers[1]->name()] = absl::InvalidArgumentError(
-        absl::StrCat("layer \"", layers[1]->name(), "\": the net has ", layers.size(), " data layers, so that other records cannot be named ",
-                     "for it; write their sources into a copy of the net"));
+    options->input_errors[layers[1]->name()] = absl::InvalidArgumentError(absl::StrCat(
+        "layer \"", layers[1]->name(), "\": the net has ", layers.size(),
+        " data layers, so that other records cannot be named ", "for it; write their sources into a copy of the net"));
     return none;
   }
   absl::StatusOr<v1::DatasetSpec> data = DescribeData(net, found);

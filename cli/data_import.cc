@@ -38,9 +38,10 @@ int MakeSet(const Options& options, const Make& make) {
     if (absl::IsCancelled(summary.status())) return kExitSignal + interruption.signal();
     return IsUsers(summary.status()) ? kExitUsage : kExitFailed;
   }
-  std::cout << options.output << ": " << summary->records << " records of " << (summary->same_shape ? "" : "different sizes, first ")
-            << ToString(summary->shape);
-  if (options.partitions > 0) std::cout << " in " << options.partitions << (options.partitions == 1 ? " partition" : " partitions");
+  std::cout << options.output << ": " << summary->records << " records of "
+            << (summary->same_shape ? "" : "different sizes, first ") << ToString(summary->shape);
+  if (options.partitions > 0)
+    std::cout << " in " << options.partitions << (options.partitions == 1 ? " partition" : " partitions");
   std::cout << ", labels " << summary->min_label << " to " << summary->max_label << ", "
             << FormatBytes(static_cast<double>(summary->file_bytes)) << "\n";
   return kExitOk;
@@ -55,19 +56,24 @@ int RunImportIdx(const ImportIdxOptions& options) {
 }
 
 int RunImportCifar10(const ImportCifar10Options& options) {
-  return MakeSet(options, [&](const ImportOptions& settings) { return ImportCifar10(options.inputs, options.output, settings); });
+  return MakeSet(
+      options, [&](const ImportOptions& settings) { return ImportCifar10(options.inputs, options.output, settings); });
 }
 
 int RunImportLevelDb(const ImportLevelDbOptions& options) {
-  return MakeSet(options, [&](const ImportOptions& settings) { return ImportLevelDb(options.input, options.output, settings); });
+  return MakeSet(options,
+                 [&](const ImportOptions& settings) { return ImportLevelDb(options.input, options.output, settings); });
 }
 
 int RunImportImages(const ImportImagesFlags& options) {
-  return MakeSet(options, [&](const ImportOptions& settings) { return ImportImages(options.images, options.output, settings); });
+  return MakeSet(options,
+                 [&](const ImportOptions& settings) { return ImportImages(options.images, options.output, settings); });
 }
 
 int RunDataPartition(const DataPartitionOptions& options) {
-  return MakeSet(options, [&](const ImportOptions& settings) { return PartitionDataset(options.source, options.output, settings); });
+  return MakeSet(options, [&](const ImportOptions& settings) {
+    return PartitionDataset(options.source, options.output, settings);
+  });
 }
 
 }  // namespace samovar

@@ -32,8 +32,8 @@ absl::StatusOr<uint32_t> ChooseParts(const ModeChoice& choice, const v1::JobSpec
   if (!choice.parts.has_value())
     return *std::prev(std::upper_bound(divisors.begin(), divisors.end(), kMaxDefaultParts));
   if (!std::binary_search(divisors.begin(), divisors.end(), *choice.parts)) {
-    return absl::InvalidArgumentError(absl::StrCat("--parts ", *choice.parts, " does not divide the batch of ", batch, " records; choose one of ",
-                                                   absl::StrJoin(divisors, ", ")));
+    return absl::InvalidArgumentError(absl::StrCat("--parts ", *choice.parts, " does not divide the batch of ", batch,
+                                                   " records; choose one of ", absl::StrJoin(divisors, ", ")));
   }
   return *choice.parts;
 }

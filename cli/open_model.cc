@@ -31,7 +31,8 @@ absl::Status ReadWeights(const std::string& path, OpenModel* model) {
 
 }  // namespace
 
-absl::StatusOr<caffe::NetParameter> ReadNetInPhase(const std::string& path, caffe::Phase phase, const StateChoice& choice, NetOrigin* origin) {
+absl::StatusOr<caffe::NetParameter> ReadNetInPhase(const std::string& path, caffe::Phase phase,
+                                                   const StateChoice& choice, NetOrigin* origin) {
   std::vector<std::string> layers;
   SAMOVAR_ASSIGN_OR_RETURN(const caffe::NetParameter whole, LoadNet(path, &layers));
   caffe::NetState state = whole.state();

@@ -45,7 +45,8 @@ struct OpenModel {
 absl::StatusOr<OpenModel> OpenModelFiles(const ModelFiles& files, caffe::Phase phase);
 
 // The net as it is in the phase, upgraded, and where its layers stand. The first part of OpenModelFiles.
-absl::StatusOr<caffe::NetParameter> ReadNetInPhase(const std::string& path, caffe::Phase phase, const StateChoice& choice, NetOrigin* origin);
+absl::StatusOr<caffe::NetParameter> ReadNetInPhase(const std::string& path, caffe::Phase phase,
+                                                   const StateChoice& choice, NetOrigin* origin);
 
 // The net for batches of so many records (0: what its text says), with the model's weights. The pool outlives it.
 // `keep_blobs` as in NetOptions.

@@ -92,7 +92,8 @@ absl::StatusOr<OpenModel> WithoutData(const TimeOptions& options, caffe::Phase p
 
 // Whether the net is there, and the records of its data layers are not.
 bool LacksData(const TimeOptions& options, caffe::Phase phase) {
-  const absl::StatusOr<caffe::NetParameter> net = ReadNetInPhase(options.model, phase, options.state);
+  NetOrigin origin;
+  const absl::StatusOr<caffe::NetParameter> net = ReadNetInPhase(options.model, phase, options.state, &origin);
   if (!net.ok()) return false;
   const auto layers = FindFedLayers(*net);
   return layers.ok() && std::any_of(layers->begin(), layers->end(), [&](const caffe::LayerParameter* layer) {

@@ -123,12 +123,17 @@ void CliLine::AddImportCifar10(CLI::App* importers) {
 }
 
 void CliLine::AddImportLevelDb(CLI::App* importers) {
-  import_leveldb_ = line.AddCommand(importers, "leveldb", "Makes an LMDB from a LevelDB of Caffe, with the same keys and values", kImportLevelDbExamples);
+  import_leveldb_ =
+      line.AddCommand(importers, "leveldb", "Makes an LMDB from a LevelDB of Caffe, with the same keys and values",
+                      kImportLevelDbExamples);
+  line.Require(import_leveldb_, import_leveldb_
+                                    ->add_option("--input", import_leveldb.input,
+                                                 "Reads the LevelDB in this directory, and leaves it as it is")
+                                    ->type_name("DIR"));
   line.Require(import_leveldb_,
-               import_leveldb_->add_option("--input", import_leveldb.input, "Reads the LevelDB in this directory, and leaves it as it is")->type_name("DIR"));
-  line.Require(import_leveldb_, import_leveldb_->add_option("--output", import_leveldb.output, "Makes the LMDB in this directory")
-                                    ->type_name("DIR")
-                                    ->transform(LocalPathValidator()));
+               import_leveldb_->add_option("--output", import_leveldb.output, "Makes the LMDB in this directory")
+                   ->type_name("DIR")
+                   ->transform(LocalPathValidator()));
   AddSetFlags(import_leveldb_, &import_leveldb.partitions, &import_leveldb.force);
 }
 

@@ -193,8 +193,7 @@ class BundleLoader {
     bundle_.train_origin.name = "TRAIN net";
     caffe::NetState state = solver_.train_state();
     ApplyState(choice_, &state);
-    SAMOVAR_ASSIGN_OR_RETURN(bundle_.train_net,
-                             InState(source, caffe::TRAIN, state, &bundle_.train_origin));
+    SAMOVAR_ASSIGN_OR_RETURN(bundle_.train_net, InState(source, caffe::TRAIN, state, &bundle_.train_origin));
     if (solver_.has_net() || solver_.has_net_param()) generic_ = std::move(source);
     return absl::OkStatus();
   }

@@ -116,11 +116,13 @@ const Target* FindTarget(const std::string& field, const std::string& type) {
 }
 
 // Numbers change between signed, unsigned and repeated; enums keep their names.
-void CopyField(const google::protobuf::Message& from, const FieldDescriptor* source, google::protobuf::Message* to, const FieldDescriptor* target) {
+void CopyField(const google::protobuf::Message& from, const FieldDescriptor* source, google::protobuf::Message* to,
+               const FieldDescriptor* target) {
   const auto* const read = from.GetReflection();
   const auto* const write = to->GetReflection();
   const auto number = [&]() -> uint32_t {
-    return source->cpp_type() == FieldDescriptor::CPPTYPE_INT32 ? static_cast<uint32_t>(read->GetInt32(from, source)) : read->GetUInt32(from, source);
+    return source->cpp_type() == FieldDescriptor::CPPTYPE_INT32 ? static_cast<uint32_t>(read->GetInt32(from, source))
+                                                                : read->GetUInt32(from, source);
   };
   switch (target->cpp_type()) {
     case FieldDescriptor::CPPTYPE_UINT32:
@@ -140,15 +142,16 @@ void CopyField(const google::protobuf::Message& from, const FieldDescriptor* sou
   }
 }
 
-absl::Status UpgradeLayer(const Where& where, int index, const V1LayerParameter& connection, V1LayerParameter* upgraded) {
+absl::Status UpgradeLayer(const Where& where, int index, const V1LayerParameter& connection,
+                          V1LayerParameter* upgraded) {
   const V0LayerParameter& layer = connection.layer();
   const auto type = Types().find(layer.type());
   if (type == Types().end()) {
     std::vector<std::string> names = {kPadding};
     for (const auto& [name, unused] : Types()) names.push_back(name);
     return Wrong(where({{"layers", index}, {"layer"}, {"type"}}),
-                 absl::StrCat("layer \"", layer.name(), "\" has the type \"", layer.type(), "\", which Caffe's first form does not have",
-                              DidYouMean(layer.type(), names)));
+                 absl::StrCat("layer \"", layer.name(), "\" has the type \"", layer.type(),
+                              "\", which Caffe's first form does not have", DidYouMean(layer.type(), names)));
   }
   upgraded->set_name(layer.name());
   upgraded->set_type(type->second);
@@ -164,28 +167,33 @@ absl::Status UpgradeLayer(const Where& where, int index, const V1LayerParameter&
     const Target* const target = FindTarget(field->name(), layer.type());
     if (target == nullptr) {
       return Wrong(where({{"layers", index}, {"layer"}, {field->name()}}),
-                   absl::StrCat("layer \"", layer.name(), "\": ", field->name(), " has no meaning for type \"", layer.type(), "\"; remove it"));
+                   absl::StrCat("layer \"", layer.name(), "\": ", field->name(), " has no meaning for type \"",
+                                layer.type(), "\"; remove it"));
     }
     google::protobuf::Message* message = upgraded;
     if (*target->message != '\0') {
-      message = upgraded->GetReflection()->MutableMessage(upgraded, upgraded->GetDescriptor()->FindFieldByName(target->message));
+      message = upgraded->GetReflection()->MutableMessage(upgraded,
+                                                          upgraded->GetDescriptor()->FindFieldByName(target->message));
     }
     CopyField(layer, field, message, message->GetDescriptor()->FindFieldByName(target->to));
   }
   return absl::OkStatus();
 }
 
-// Takes the padding layer below the connection's layer, if there is one, into it. `last`: by blob, the layer that wrote it last.
-absl::Status JoinPadding(const Where& where, int index, const caffe::NetParameter& net, const std::map<std::string, int>& last,
-                         V1LayerParameter* connection) {
+// Takes the padding layer below the connection's layer, if there is one, into it. `last`: by blob, the layer that wrote
+// it last.
+absl::Status JoinPadding(const Where& where, int index, const caffe::NetParameter& net,
+                         const std::map<std::string, int>& last, V1LayerParameter* connection) {
   for (int i = 0; i < connection->bottom_size(); ++i) {
     const auto below = last.find(connection->bottom(i));
     if (below == last.end() || !IsV0Padding(net.layers(below->second))) continue;
     const V1LayerParameter& padding = net.layers(below->second);
     const std::string& type = connection->layer().type();
-    if ((type != "conv" && type != "pool") || connection->bottom_size() != 1 || padding.bottom_size() != 1 || padding.top_size() != 1) {
-      return Wrong(where({{"layers", index}}), absl::StrCat("layer \"", connection->layer().name(), "\" reads the padding layer \"",
-                                                            padding.layer().name(), "\"; only a conv or pool layer with one bottom can"));
+    if ((type != "conv" && type != "pool") || connection->bottom_size() != 1 || padding.bottom_size() != 1 ||
+        padding.top_size() != 1) {
+      return Wrong(where({{"layers", index}}),
+                   absl::StrCat("layer \"", connection->layer().name(), "\" reads the padding layer \"",
+                                padding.layer().name(), "\"; only a conv or pool layer with one bottom can"));
     }
     connection->mutable_layer()->set_pad(padding.layer().pad());
     connection->set_bottom(i, padding.bottom(0));
@@ -198,7 +206,8 @@ absl::Status JoinPadding(const Where& where, int index, const caffe::NetParamete
 bool IsV0Padding(const V1LayerParameter& layer) { return layer.layer().type() == kPadding; }
 
 bool IsV0Net(const caffe::NetParameter& net) {
-  return std::any_of(net.layers().begin(), net.layers().end(), [](const V1LayerParameter& layer) { return layer.has_layer(); });
+  return std::any_of(net.layers().begin(), net.layers().end(),
+                     [](const V1LayerParameter& layer) { return layer.has_layer(); });
 }
 
 absl::Status UpgradeV0Net(const Where& where, caffe::NetParameter* net) {
@@ -207,7 +216,9 @@ absl::Status UpgradeV0Net(const Where& where, caffe::NetParameter* net) {
   for (int i = 0; i < net->layers_size(); ++i) {
     V1LayerParameter connection = net->layers(i);
     if (!connection.has_layer()) {
-      return Wrong(where({{"layers", i}}), "the net has layers of Caffe's first form and of its second; write all of them as layer { type: \"...\" }");
+      return Wrong(
+          where({{"layers", i}}),
+          "the net has layers of Caffe's first form and of its second; write all of them as layer { type: \"...\" }");
     }
     SAMOVAR_RETURN_IF_ERROR(JoinPadding(where, i, *net, last, &connection));
     for (const std::string& top : connection.top()) last[top] = i;

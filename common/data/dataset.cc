@@ -19,7 +19,8 @@ namespace {
 bool CanBe(const RecordShape& shape) {
   const auto fits = [](int size) { return size >= 1 && static_cast<size_t>(size) <= kMaxRecordElements; };
   return fits(shape.channels) && fits(shape.height) && fits(shape.width) &&
-         static_cast<size_t>(shape.channels) * static_cast<size_t>(shape.height) <= kMaxRecordElements && shape.elements() <= kMaxRecordElements;
+         static_cast<size_t>(shape.channels) * static_cast<size_t>(shape.height) <= kMaxRecordElements &&
+         shape.elements() <= kMaxRecordElements;
 }
 
 bool Parse(absl::string_view value, caffe::Datum* datum) {
@@ -31,9 +32,10 @@ bool Parse(absl::string_view value, caffe::Datum* datum) {
 absl::Status CheckNoImageFile(absl::string_view data) {
   const ImageFormat format = ImageFormatOf(data);
   if (format == ImageFormat::kUnknown) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("looks like a ", format == ImageFormat::kJpeg ? "JPEG" : "PNG", " image (", data.size(),
-                                                 " bytes), but its field `encoded` is not set; make the records anew with encoded: ",
-                                                 "true, or with `samovar data import images`"));
+  return absl::InvalidArgumentError(
+      absl::StrCat("looks like a ", format == ImageFormat::kJpeg ? "JPEG" : "PNG", " image (", data.size(),
+                   " bytes), but its field `encoded` is not set; make the records anew with encoded: ",
+                   "true, or with `samovar data import images`"));
 }
 
 }  // namespace
@@ -46,11 +48,14 @@ absl::StatusOr<std::shared_ptr<Dataset>> Dataset::Open(const std::string& path, 
 
 absl::Status Dataset::OpenLmdb() {
   std::error_code error;
-  if (!std::filesystem::exists(path_ + "/data.mdb", error) && std::filesystem::exists(absl::StrCat(path_, "/", PartitionName(0)), error)) {
-    return absl::NotFoundError(absl::StrCat(path_, "/", kManifestName, ": no such file, although there are partitions beside it; copy ",
+  if (!std::filesystem::exists(path_ + "/data.mdb", error) &&
+      std::filesystem::exists(absl::StrCat(path_, "/", PartitionName(0)), error)) {
+    return absl::NotFoundError(absl::StrCat(path_, "/", kManifestName,
+                                            ": no such file, although there are partitions beside it; copy ",
                                             "the whole set again, or make it anew with `samovar data partition`"));
   }
-  if (IsLevelDb(path_)) return absl::InvalidArgumentError(absl::StrCat(path_, ": is a LevelDB; ", LevelDbAdvice(path_)));
+  if (IsLevelDb(path_))
+    return absl::InvalidArgumentError(absl::StrCat(path_, ": is a LevelDB; ", LevelDbAdvice(path_)));
   SAMOVAR_ASSIGN_OR_RETURN(lmdb_, LmdbRecords::Open(path_));
   cut_.records = lmdb_->size();
   return ReadShape();
@@ -58,9 +63,11 @@ absl::Status Dataset::OpenLmdb() {
 
 absl::Status Dataset::OpenSet() {
   SAMOVAR_ASSIGN_OR_RETURN(v1::DatasetManifest manifest, ReadManifest(path_));
-  for (const v1::DatasetPartition& partition : manifest.partitions()) SAMOVAR_RETURN_IF_ERROR(CheckPartitionSize(path_, partition));
+  for (const v1::DatasetPartition& partition : manifest.partitions())
+    SAMOVAR_RETURN_IF_ERROR(CheckPartitionSize(path_, partition));
   cut_ = {manifest.records(), static_cast<uint32_t>(manifest.partitions_size())};
-  shape_ = {static_cast<int>(manifest.channels()), static_cast<int>(manifest.height()), static_cast<int>(manifest.width())};
+  shape_ = {static_cast<int>(manifest.channels()), static_cast<int>(manifest.height()),
+            static_cast<int>(manifest.width())};
   encoded_ = manifest.encoded();
   manifest_ = std::make_unique<v1::DatasetManifest>(std::move(manifest));
   return absl::OkStatus();
@@ -76,14 +83,16 @@ absl::StatusOr<std::shared_ptr<const LmdbRecords>> Dataset::OpenPartition(uint32
     records = LmdbRecords::Open(absl::StrCat(path_, "/", entry.directory()));
   }
   if (!records.ok() || (*records)->size() == entry.records()) return records;
-  return absl::DataLossError(absl::StrCat((*records)->path(), ": has ", (*records)->size(), " records, but ", entry.records(),
-                                          " by the manifest of ", path_, "; make the set anew with `samovar data partition`"));
+  return absl::DataLossError(absl::StrCat((*records)->path(), ": has ", (*records)->size(), " records, but ",
+                                          entry.records(), " by the manifest of ", path_,
+                                          "; make the set anew with `samovar data partition`"));
 }
 
 std::shared_ptr<const LmdbRecords> Dataset::FindOpen(uint32_t partition) const {
   absl::MutexLock l(&mu_);
   if (source_ != nullptr) return last_ == partition ? last_records_.lock() : nullptr;
-  const auto found = std::find_if(open_.begin(), open_.end(), [&](const auto& open) { return open.first == partition; });
+  const auto found =
+      std::find_if(open_.begin(), open_.end(), [&](const auto& open) { return open.first == partition; });
   if (found == open_.end()) return nullptr;
   std::rotate(open_.begin(), found, found + 1);
   return open_.front().second;
@@ -175,11 +184,10 @@ RecordShape Dataset::shape(ImageChannels channels) const {
 }
 
 absl::Status Dataset::ReadStoredAt(const Place& place, caffe::Datum* datum) const {
-  if (!Parse(place.value(), datum))
-    return absl::DataLossError(absl::StrCat(place.Name(), ": not a Datum of Caffe"));
+  if (!Parse(place.value(), datum)) return absl::DataLossError(absl::StrCat(place.Name(), ": not a Datum of Caffe"));
   if (datum->encoded() != encoded_) {
-    return absl::DataLossError(absl::StrCat(place.Name(), ": is ", datum->encoded() ? "" : "not ",
-                                            "encoded, other than the first record"));
+    return absl::DataLossError(
+        absl::StrCat(place.Name(), ": is ", datum->encoded() ? "" : "not ", "encoded, other than the first record"));
   }
   if (encoded_) return absl::OkStatus();
   const absl::Status status = Check(*datum);
@@ -204,9 +212,9 @@ absl::Status Dataset::Decode(ImageChannels channels, caffe::Datum* datum) const 
   SAMOVAR_RETURN_IF_ERROR(DecodeImage(datum->data(), channels, &image));
   const RecordShape expected = shape(channels);
   if (image.shape.channels != expected.channels) {
-    return absl::InvalidArgumentError(absl::StrCat("has ", image.shape.channels, " channels, but the first record has ",
-                                                   expected.channels, "; set force_color or force_gray in transform_param, or ",
-                                                   "import the images anew"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("has ", image.shape.channels, " channels, but the first record has ", expected.channels,
+                     "; set force_color or force_gray in transform_param, or ", "import the images anew"));
   }
   datum->set_channels(image.shape.channels);
   datum->set_height(image.shape.height);

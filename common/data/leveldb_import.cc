@@ -47,10 +47,11 @@ namespace {
 // What a key may have in LMDB.
 constexpr size_t kMaxKeyBytes = 511;
 
-// LevelDB's files under their names in another directory, where LevelDB may add and remove some: those that they lead to stay as they are.
+// LevelDB's files under their names in another directory, where LevelDB may add and remove some: those that they lead
+// to stay as they are.
 class LinkedCopy {
  public:
-  static absl::StatusOr<std::unique_ptr<LinkedCopy>> Make(const std::string& source, const std::string& beside) {
+  static absl::StatusOr<std::unique_ptr<LinkedCopy> > Make(const std::string& source, const std::string& beside) {
     auto copy = std::make_unique<LinkedCopy>();
     SAMOVAR_ASSIGN_OR_RETURN(copy->directory_, StagedDirectory::Create(absl::StrCat(beside, ".leveldb")));
     std::error_code error;
@@ -61,7 +62,8 @@ class LinkedCopy {
       fs::create_symlink(fs::absolute(entry->path(), error), absl::StrCat(copy->path(), "/", name), error);
       if (error) break;
     }
-    if (error) return absl::FailedPreconditionError(absl::StrCat(source, ": its files cannot be read: ", error.message()));
+    if (error)
+      return absl::FailedPreconditionError(absl::StrCat(source, ": its files cannot be read: ", error.message()));
     return copy;
   }
 
@@ -71,7 +73,9 @@ class LinkedCopy {
   std::unique_ptr<StagedDirectory> directory_;
 };
 
-std::string KeyText(const leveldb::Slice& key) { return absl::StrCat("key \"", Printable(key.ToString(), kMaxKeyBytes), "\""); }
+std::string KeyText(const leveldb::Slice& key) {
+  return absl::StrCat("key \"", Printable(key.ToString(), kMaxKeyBytes), "\"");
+}
 
 absl::Status FromLevelDb(const leveldb::Status& status, const std::string& source) {
   if (status.ok()) return absl::OkStatus();
@@ -88,7 +92,8 @@ absl::StatusOr<RecordShape> ShapeOf(const caffe::Datum& datum) {
   const RecordShape shape = {datum.channels(), datum.height(), datum.width()};
   const size_t values = datum.data().empty() ? static_cast<size_t>(datum.float_data_size()) : datum.data().size();
   if (shape.channels < 1 || shape.height < 1 || shape.width < 1 || values != shape.elements()) {
-    return absl::DataLossError(absl::StrCat("has ", values, " values; its shape is ", ToString(shape), " (channels x height x width)"));
+    return absl::DataLossError(
+        absl::StrCat("has ", values, " values; its shape is ", ToString(shape), " (channels x height x width)"));
   }
   return shape;
 }
@@ -96,7 +101,8 @@ absl::StatusOr<RecordShape> ShapeOf(const caffe::Datum& datum) {
 absl::Status AddRecord(const leveldb::Iterator& at, RecordImport* import) {
   const leveldb::Slice key = at.key();
   if (key.empty() || key.size() > kMaxKeyBytes) {
-    return absl::InvalidArgumentError(absl::StrCat("has ", key.size(), " bytes; LMDB takes keys of 1 to ", kMaxKeyBytes));
+    return absl::InvalidArgumentError(
+        absl::StrCat("has ", key.size(), " bytes; LMDB takes keys of 1 to ", kMaxKeyBytes));
   }
   std::string value = at.value().ToString();
   caffe::Datum datum;
@@ -118,12 +124,15 @@ absl::StatusOr<uint64_t> CountRecords(leveldb::DB* db, const leveldb::ReadOption
 
 bool HasLevelDb() { return true; }
 
-absl::StatusOr<ImportSummary> ImportLevelDb(const std::string& source, const std::string& lmdb_path, const ImportOptions& options) {
+absl::StatusOr<ImportSummary> ImportLevelDb(const std::string& source, const std::string& lmdb_path,
+                                            const ImportOptions& options) {
   SAMOVAR_ASSIGN_OR_RETURN(const std::string target, CheckSetTarget(lmdb_path, options.force));
   std::error_code error;
   if (!fs::exists(source, error)) return absl::NotFoundError(absl::StrCat(source, ": no such directory"));
   if (!IsLevelDb(source)) {
-    return absl::InvalidArgumentError(absl::StrCat(source, ": is not a LevelDB", fs::exists(source + "/data.mdb", error) ? ", but an LMDB, which needs no import" : ""));
+    return absl::InvalidArgumentError(
+        absl::StrCat(source, ": is not a LevelDB",
+                     fs::exists(source + "/data.mdb", error) ? ", but an LMDB, which needs no import" : ""));
   }
   SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<LinkedCopy> copy, LinkedCopy::Make(source, target));
   leveldb::Options settings;
@@ -137,7 +146,8 @@ absl::StatusOr<ImportSummary> ImportLevelDb(const std::string& source, const std
   read.verify_checksums = true;
   read.fill_cache = false;
   SAMOVAR_ASSIGN_OR_RETURN(const uint64_t records, CountRecords(db.get(), read, source));
-  SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<RecordImport> import, RecordImport::Begin(lmdb_path, records, options));
+  SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<RecordImport> import,
+                           RecordImport::Begin(lmdb_path, records, options));
   const std::unique_ptr<leveldb::Iterator> at(db->NewIterator(read));
   for (at->SeekToFirst(); at->Valid(); at->Next()) {
     const absl::Status added = AddRecord(*at, import.get());

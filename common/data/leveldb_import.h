@@ -1,7 +1,8 @@
-// Import of a LevelDB of Caffe's Datums, as convert_imageset, convert_mnist_siamese_data and others write it, into a Caffe LMDB: the same
-// keys, the same values, byte by byte.
+// Import of a LevelDB of Caffe's Datums, as convert_imageset, convert_mnist_siamese_data and others write it, into a
+// Caffe LMDB: the same keys, the same values, byte by byte.
 //
-// The LevelDB is not changed: it is opened through links in a directory beside the target, since LevelDB writes where it opens.
+// The LevelDB is not changed: it is opened through links in a directory beside the target, since LevelDB writes where
+// it opens.
 #pragma once
 
 #include <string>
@@ -20,8 +21,9 @@ bool IsLevelDb(const std::string& directory);
 // The command that makes an LMDB of the LevelDB, and what to write in the net then.
 std::string LevelDbAdvice(const std::string& source);
 
-// Errors of RecordImport. NOT_FOUND: no such directory. INVALID_ARGUMENT: no LevelDB, or one without records. DATA_LOSS: damaged, or a
-// value is no Datum; the message names the key. UNIMPLEMENTED: see HasLevelDb.
-absl::StatusOr<ImportSummary> ImportLevelDb(const std::string& source, const std::string& lmdb_path, const ImportOptions& options);
+// Errors of RecordImport. NOT_FOUND: no such directory. INVALID_ARGUMENT: no LevelDB, or one without records.
+// DATA_LOSS: damaged, or a value is no Datum; the message names the key. UNIMPLEMENTED: see HasLevelDb.
+absl::StatusOr<ImportSummary> ImportLevelDb(const std::string& source, const std::string& lmdb_path,
+                                            const ImportOptions& options);
 
 }  // namespace samovar

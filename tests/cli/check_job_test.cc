@@ -354,7 +354,7 @@ layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "
 
 TEST_CASE("a solver that asks for a GPU, or has wrong values, has its nets and data checked all the same") {
   SmallJob small;
-  small.WriteSolver({{"max_iter: 20", "max_iter: 20 solver_mode: GPU"}});
+  small.WriteSolver({{"solver_mode: CPU", "solver_mode: GPU"}});
   auto job = small.Check();
   REQUIRE_STATUS(job, absl::StatusCode::kUnimplemented, "solver_mode: GPU is not offered");
   CHECK(absl::StrContains(job.status().message(), "\nnets and data have no fault"));

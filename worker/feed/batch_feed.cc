@@ -78,7 +78,9 @@ absl::Status BatchFeed::AdaptToRecord(uint64_t position) {
 }
 
 absl::Status BatchFeed::AdaptToIteration(uint64_t t, uint32_t part) {
-  if (part >= options_.parts) return absl::InvalidArgumentError(absl::StrCat("an iteration has ", options_.parts, " parts; there is no part ", part));
+  if (part >= options_.parts)
+    return absl::InvalidArgumentError(
+        absl::StrCat("an iteration has ", options_.parts, " parts; there is no part ", part));
   ListRecords(t);
   return AdaptToRecord(positions_[part]);
 }

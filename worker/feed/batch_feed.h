@@ -42,8 +42,8 @@ class BatchFeed {
 
   // Whether records may have shapes of their own: a batch is one record, which is as large as it is stored.
   bool adapts() const { return batch_size() == 1 && options_.reader->adapts(); }
-  // From now on tops() are those of the one record of this part of iteration t, or of record `position` of a test, which goes on after the
-  // last with the first. REQUIRES: adapts(). Errors as below.
+  // From now on tops() are those of the one record of this part of iteration t, or of record `position` of a test,
+  // which goes on after the last with the first. REQUIRES: adapts(). Errors as below.
   absl::Status AdaptToIteration(uint64_t t, uint32_t part);
   absl::Status AdaptToRecord(uint64_t position);
 

@@ -53,7 +53,8 @@ class ImageReader : public RecordReader {
     SAMOVAR_RETURN_IF_ERROR(Load(position));
     const auto* pixels = reinterpret_cast<const uint8_t*>(image_.data.data());
     const absl::Status status = transformer_->Apply(image_.shape, pixels, draw, tops[0]);
-    if (!status.ok()) return Annotate(status, absl::StrCat(PlaceOf(source_, images_[position]), ": ", images_[position].name));
+    if (!status.ok())
+      return Annotate(status, absl::StrCat(PlaceOf(source_, images_[position]), ": ", images_[position].name));
     if (tops.size() > 1) *tops[1] = static_cast<float>(images_[position].label);
     return absl::OkStatus();
   }
@@ -76,11 +77,14 @@ class ImageReader : public RecordReader {
   absl::Status Decode(const std::string& path) {
     const auto file = ReadImageFile(path);
     if (absl::IsNotFound(file.status())) {
-      return absl::NotFoundError(absl::StrCat(file.status().message(), "; names in the list are taken from image_data_param."
-                                              "root_folder, or, if that is empty, from the current directory or the list's"));
+      return absl::NotFoundError(
+          absl::StrCat(file.status().message(),
+                       "; names in the list are taken from image_data_param."
+                       "root_folder, or, if that is empty, from the current directory or the list's"));
     }
     if (!file.ok()) return file.status();
-    return Annotate(DecodeImage(*file, param_.is_color() ? ImageChannels::kColour : ImageChannels::kGray, &image_), path);
+    return Annotate(DecodeImage(*file, param_.is_color() ? ImageChannels::kColour : ImageChannels::kGray, &image_),
+                    path);
   }
 
   const caffe::ImageDataParameter param_;
@@ -106,8 +110,8 @@ absl::Status CheckParam(const caffe::LayerParameter& layer) {
     return absl::InvalidArgumentError("image_data_param: new_height and new_width belong together; write both or none");
   }
   if (param.new_width() > 0 && param.new_height() > kMaxRecordElements / 3 / param.new_width()) {
-    return absl::InvalidArgumentError(absl::StrCat("image_data_param: images of ", param.new_height(), "x", param.new_width(),
-                                                   " are larger than a record may be"));
+    return absl::InvalidArgumentError(absl::StrCat("image_data_param: images of ", param.new_height(), "x",
+                                                   param.new_width(), " are larger than a record may be"));
   }
   return absl::OkStatus();
 }

@@ -31,7 +31,8 @@ class LmdbReader : public RecordReader {
   absl::Status Adapt(uint64_t position) override {
     SAMOVAR_RETURN_IF_ERROR(Load(position));
     const RecordShape shape = {datum_.channels(), datum_.height(), datum_.width()};
-    if (const absl::Status status = transformer_.Adapt(shape); !status.ok()) return Annotate(status, dataset_->NameOf(position));
+    if (const absl::Status status = transformer_.Adapt(shape); !status.ok())
+      return Annotate(status, dataset_->NameOf(position));
     tops_[0] = {shape.channels, shape.height, shape.width};
     loaded_ = position;
     return absl::OkStatus();
@@ -65,19 +66,21 @@ absl::StatusOr<ImageChannels> ChannelsOf(const caffe::LayerParameter& layer) {
   const caffe::TransformationParameter& param = layer.transform_param();
   const bool colour = param.force_color() || layer.data_param().force_encoded_color();
   if (colour && param.force_gray()) {
-    return absl::InvalidArgumentError("transform_param: force_color and force_gray exclude each other; keep one of them");
+    return absl::InvalidArgumentError(
+        "transform_param: force_color and force_gray exclude each other; keep one of them");
   }
   return colour ? ImageChannels::kColour : param.force_gray() ? ImageChannels::kGray : ImageChannels::kAsStored;
 }
 
 // What CaffeOnSpark is told in the net, since its net is built before it sees the data.
-absl::Status CheckMemoryData(const caffe::MemoryDataParameter& param, const RecordShape& stored, const RecordShape& output) {
+absl::Status CheckMemoryData(const caffe::MemoryDataParameter& param, const RecordShape& stored,
+                             const RecordShape& output) {
   const RecordShape said = {static_cast<int>(param.channels()), static_cast<int>(param.height()),
                             static_cast<int>(param.width())};
   if (said == stored || said == output) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("memory_data_param says ", ToString(said), " (channels x height x width), but the ",
-                                                 "records are ", ToString(stored), "; write channels: ", stored.channels,
-                                                 " height: ", stored.height, " width: ", stored.width));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "memory_data_param says ", ToString(said), " (channels x height x width), but the ", "records are ",
+      ToString(stored), "; write channels: ", stored.channels, " height: ", stored.height, " width: ", stored.width));
 }
 
 }  // namespace

@@ -60,8 +60,8 @@ class NetFeed {
 
   // Whether the records of some layer may have shapes of their own, and no batch has more than one.
   bool adapts() const;
-  // From now on these are the records that tops are for: those of a part of iteration t, or of the test's batch from `begin` on. Their
-  // shapes. REQUIRES: adapts(). Errors as below.
+  // From now on these are the records that tops are for: those of a part of iteration t, or of the test's batch from
+  // `begin` on. Their shapes. REQUIRES: adapts(). Errors as below.
   absl::StatusOr<ShapesByLayer> AdaptToIteration(uint64_t t, uint32_t part);
   absl::StatusOr<ShapesByLayer> AdaptToRecord(uint64_t begin);
 
@@ -72,7 +72,8 @@ class NetFeed {
   absl::Status FillRange(uint64_t begin, uint64_t end, std::span<const std::span<float>> tops);
 
  private:
-  NetFeed(std::vector<std::unique_ptr<BatchFeed>> feeds, std::vector<std::string> layers) : feeds_(std::move(feeds)), layers_(std::move(layers)) {}
+  NetFeed(std::vector<std::unique_ptr<BatchFeed>> feeds, std::vector<std::string> layers)
+      : feeds_(std::move(feeds)), layers_(std::move(layers)) {}
 
   template <typename Adapt>
   absl::StatusOr<ShapesByLayer> AdaptEach(Adapt adapt);

@@ -46,8 +46,10 @@ absl::Status CheckOffered(const caffe::LayerParameter& layer) {
     const std::string& source = layer.data_param().source();
     std::error_code error;
     return absl::UnimplementedError(absl::StrCat(
-        "data_param.backend is LEVELDB", layer.data_param().has_backend() ? "" : " (Caffe's default)", ", which is not read in training; ",
-        std::filesystem::exists(source + "/data.mdb", error) ? absl::StrCat(source, " is an LMDB: write backend: LMDB") : LevelDbAdvice(source)));
+        "data_param.backend is LEVELDB", layer.data_param().has_backend() ? "" : " (Caffe's default)",
+        ", which is not read in training; ",
+        std::filesystem::exists(source + "/data.mdb", error) ? absl::StrCat(source, " is an LMDB: write backend: LMDB")
+                                                             : LevelDbAdvice(source)));
   }
   if (layer.type() == "MemoryData") return CheckMemoryData(layer);
   if (layer.type() == "CoSData") {

@@ -1,4 +1,5 @@
-// RecordReader reads the records of one data layer, wherever they come from, as the net takes them: one value array a top.
+// RecordReader reads the records of one data layer, wherever they come from, as the net takes them: one value array a
+// top.
 //
 // Thread safety: one thread at a time. Several readers may read the same files.
 #pragma once
@@ -31,22 +32,25 @@ class RecordReader {
   virtual const std::string& source() const = 0;
   // At least 1.
   virtual uint64_t size() const = 0;
-  // Partitions that the records are stored in, cut as in partition_cut.h; each may have to be fetched before it is read.
+  // Partitions that the records are stored in, cut as in partition_cut.h; each may have to be fetched before it is
+  // read.
   virtual uint32_t partitions() const { return 1; }
   // At least one.
   virtual const std::vector<TopShape>& tops() const = 0;
-  // What the records are called where they come from, in order: an LMDB's keys, images' names, rows' numbers. May read the disk.
+  // What the records are called where they come from, in order: an LMDB's keys, images' names, rows' numbers. May read
+  // the disk.
   virtual absl::StatusOr<std::vector<std::string>> Names() const = 0;
   // Whether records may have shapes of their own, so that Adapt can be called.
   virtual bool adapts() const { return false; }
-  // From now on tops() are those of this record, which may be read from the disk, and others cannot be read. Errors of Read.
+  // From now on tops() are those of this record, which may be read from the disk, and others cannot be read. Errors of
+  // Read.
   virtual absl::Status Adapt(uint64_t position) {
     (void)position;
     return absl::OkStatus();
   }
-  // Writes one record, ElementsOf(tops()[i]) values to tops[i]. The record and the draw alone decide what is written. May
-  // read the disk. REQUIRES: position < size(); tops has as many entries as tops().
-  // DATA_LOSS: a damaged record. Others: it cannot be read, or does not fit the layer; the message names it.
+  // Writes one record, ElementsOf(tops()[i]) values to tops[i]. The record and the draw alone decide what is written.
+  // May read the disk. REQUIRES: position < size(); tops has as many entries as tops(). DATA_LOSS: a damaged record.
+  // Others: it cannot be read, or does not fit the layer; the message names it.
   virtual absl::Status Read(uint64_t position, const Draw& draw, std::span<float* const> tops) = 0;
 };
 

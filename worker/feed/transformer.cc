@@ -19,9 +19,9 @@ absl::Status CheckParam(const caffe::TransformationParameter& param, const Recor
   if (!std::isfinite(param.scale())) return absl::InvalidArgumentError("transform_param: scale is not a finite number");
   const int means = param.mean_value_size();
   if (means != 0 && means != 1 && means != input.channels) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("transform_param: mean_value is given ", means, " times; give it once, or once for each of the ",
-                     input.channels, " channels"));
+    return absl::InvalidArgumentError(absl::StrCat("transform_param: mean_value is given ", means,
+                                                   " times; give it once, or once for each of the ", input.channels,
+                                                   " channels"));
   }
   for (const float mean : param.mean_value()) {
     if (!std::isfinite(mean)) return absl::InvalidArgumentError("transform_param: mean_value is not a finite number");
@@ -41,13 +41,15 @@ int Choose(uint32_t bits, int count) { return static_cast<int>((uint64_t{bits} *
 absl::StatusOr<std::vector<float>> ReadMean(const std::string& path, const RecordShape& input) {
   const auto blob = ReadMeanFile(path);
   if (absl::IsNotFound(blob.status())) {
-    return absl::NotFoundError(absl::StrCat(blob.status().message(), "; make it with `samovar data mean` from the data set"));
+    return absl::NotFoundError(
+        absl::StrCat(blob.status().message(), "; make it with `samovar data mean` from the data set"));
   }
   if (!blob.ok()) return blob.status();
   const RecordShape shape = {blob->channels(), blob->height(), blob->width()};
   if (shape != input) {
     return absl::InvalidArgumentError(absl::StrCat(path, ": the mean is ", ToString(shape), ", but the records are ",
-                                                   ToString(input), " (channels x height x width, before the crop); make it ",
+                                                   ToString(input),
+                                                   " (channels x height x width, before the crop); make it ",
                                                    "with `samovar data mean` from the data set itself"));
   }
   return std::vector<float>(blob->data().begin(), blob->data().end());
@@ -107,7 +109,8 @@ Transformer::Transformer(const caffe::TransformationParameter& param, caffe::Pha
 
 absl::Status Transformer::Adapt(const RecordShape& shape) {
   if (shape.channels != input_.channels) {
-    return absl::InvalidArgumentError(absl::StrCat("a record has shape ", ToString(shape), "; expected ", input_.channels, " channels"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("a record has shape ", ToString(shape), "; expected ", input_.channels, " channels"));
   }
   input_ = output_ = shape;
   return absl::OkStatus();
@@ -118,8 +121,9 @@ absl::Status Transformer::CheckShape(const RecordShape& shape) const {
   const std::string differs = absl::StrCat("a record has shape ", ToString(shape), "; expected ", ToString(input_));
   if (shape.channels != input_.channels) return absl::InvalidArgumentError(differs);
   if (!cropped_) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(differs, ", the first record's; resize them to one size, set crop_size in transform_param, or train with batch_size: 1"));
+    return absl::InvalidArgumentError(absl::StrCat(differs,
+                                                   ", the first record's; resize them to one size, set crop_size in "
+                                                   "transform_param, or train with batch_size: 1"));
   }
   if (!mean_image_.empty()) {
     return absl::InvalidArgumentError(

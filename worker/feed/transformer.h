@@ -7,8 +7,8 @@
 // down). Mirror: in TRAIN with probability 1/2. In TEST never, other than in Caffe, where a test with `mirror: true`
 // has another result each time.
 // Draws are keyed by (seed, iteration, sample), so they do not depend on who transforms the sample, nor when.
-// Records of other sizes than the first are taken if a crop makes them alike and there is no mean_file; without either, after Adapt.
-// force_color and force_gray tell how encoded images are decoded and have no effect here.
+// Records of other sizes than the first are taken if a crop makes them alike and there is no mean_file; without either,
+// after Adapt. force_color and force_gray tell how encoded images are decoded and have no effect here.
 //
 // Thread safety: one thread at a time.
 #pragma once

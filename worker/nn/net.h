@@ -87,9 +87,10 @@ class SAMOVAR_ENGINE_API Net {
   // Blobs in net order; those of a layer follow each other.
   const v1::ParameterLayout& layout() const;
 
-  // The net for records of other shapes, given as in NetOptions::input_shapes. Weights and gradients stay where and what they are, so that
-  // spans of them stay valid; inputs() and blobs are others, and no backward pass is left to be done. As much work as Create.
-  // INVALID_ARGUMENT: the net cannot be for these, or its parameters or outputs would be others; it is as it was then.
+  // The net for records of other shapes, given as in NetOptions::input_shapes. Weights and gradients stay where and
+  // what they are, so that spans of them stay valid; inputs() and blobs are others, and no backward pass is left to be
+  // done. As much work as Create. INVALID_ARGUMENT: the net cannot be for these, or its parameters or outputs would be
+  // others; it is as it was then.
   absl::Status Reshape(const std::map<std::string, std::vector<Shape>>& input_shapes);
   // What the net is for at present.
   const std::map<std::string, std::vector<Shape>>& input_shapes() const { return options_.input_shapes; }

@@ -30,6 +30,8 @@ std::string NameOf(const caffe::LayerParameter& param) {
   return absl::StrCat("layer \"", param.name(), "\" (", param.type(), ")");
 }
 
+Shape ShapeOf(const v1::ParameterBlob& blob) { return Shape(blob.shape().begin(), blob.shape().end()); }
+
 // A blob's number, or none if the layer that makes it is wrong, or there is no such layer: nothing can be said of
 // layers that take it.
 using Bottom = std::optional<size_t>;
@@ -99,9 +101,11 @@ class Builder {
   absl::StatusOr<int> BatchOf(const LayerContext& context, int stated) const {
     if (options_.batch_size <= 0) return stated;
     const int64_t product = int64_t{stated} * options_.batch_size;
-    if (stated_batch_size_ > 0 && product % stated_batch_size_ == 0) return static_cast<int>(product / stated_batch_size_);
-    return absl::InvalidArgumentError(absl::StrCat(NameOf(context.param), ": its batch is ", stated, " records where the first data layer's is ",
-                                                   stated_batch_size_, ", so that there is no pass with ", options_.batch_size,
+    if (stated_batch_size_ > 0 && product % stated_batch_size_ == 0)
+      return static_cast<int>(product / stated_batch_size_);
+    return absl::InvalidArgumentError(absl::StrCat(NameOf(context.param), ": its batch is ", stated,
+                                                   " records where the first data layer's is ", stated_batch_size_,
+                                                   ", so that there is no pass with ", options_.batch_size,
                                                    " records of the first; give the layers the same batch_size"));
   }
 
@@ -328,9 +332,10 @@ class Builder {
     const v1::NetOutputs& ours = graph_->output_specs;
     const v1::NetOutputs& theirs = former_->output_specs;
     if (ours.outputs_size() == theirs.outputs_size()) return absl::OkStatus();
-    return absl::InvalidArgumentError(absl::StrCat("the net reports ", ours.outputs_size(), " values for this record, and ", theirs.outputs_size(),
-                                                   " for others: with records of several sizes, tops whose length depends on the size must be "
-                                                   "read by a layer; add a Silence layer that reads them"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("the net reports ", ours.outputs_size(), " values for this record, and ", theirs.outputs_size(),
+                     " for others: with records of several sizes, tops whose length depends on the size must be "
+                     "read by a layer; add a Silence layer that reads them"));
   }
 
   void SwapParameters() {
@@ -345,10 +350,11 @@ class Builder {
     const auto& theirs = former_->layout.blobs();
     for (int i = 0; i < std::min(ours.size(), theirs.size()); ++i) {
       if (ours[i].layer() == theirs[i].layer() && ShapeOf(ours[i]) == ShapeOf(theirs[i])) continue;
-      return absl::InvalidArgumentError(absl::StrCat("layer \"", ours[i].layer(), "\": its parameter ", ours[i].index(), " is ",
-                                                     ToString(ShapeOf(ours[i])), " for this record, and ", ToString(ShapeOf(theirs[i])),
-                                                     " for others: records of several sizes need layers whose weights do not depend on the "
-                                                     "size; resize them to one size, or set crop_size in transform_param"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("layer \"", ours[i].layer(), "\": its parameter ", ours[i].index(), " is ",
+                       ToString(ShapeOf(ours[i])), " for this record, and ", ToString(ShapeOf(theirs[i])),
+                       " for others: records of several sizes need layers whose weights do not depend on the "
+                       "size; resize them to one size, or set crop_size in transform_param"));
     }
     return absl::OkStatus();
   }
@@ -458,7 +464,8 @@ absl::StatusOr<std::unique_ptr<NetGraph>> BuildNet(const caffe::NetParameter& ne
   return Builder(options).Build(net);
 }
 
-absl::StatusOr<std::unique_ptr<NetGraph>> RebuildNet(const caffe::NetParameter& net, const NetOptions& options, NetGraph* former) {
+absl::StatusOr<std::unique_ptr<NetGraph>> RebuildNet(const caffe::NetParameter& net, const NetOptions& options,
+                                                     NetGraph* former) {
   return Builder(options, former).Build(net);
 }
 

@@ -31,7 +31,8 @@ class BatchPrefetcher {
   // Begins to fill the batch of part `part` of iteration t, unless it is there. Replaces one that was not taken. Does
   // not block.
   void Start(uint64_t t, uint32_t part);
-  // The shapes of that batch's records, of a feed that adapts; waits as Take does, which is to follow. Errors of the feed.
+  // The shapes of that batch's records, of a feed that adapts; waits as Take does, which is to follow. Errors of the
+  // feed.
   absl::StatusOr<ShapesByLayer> AwaitShapes(uint64_t t, uint32_t part);
   bool adapts() const { return feed_ != nullptr && feed_->adapts(); }
   // That batch; waits until it is filled (as long as the disk takes), beginning now if Start did not. `tops`: one span

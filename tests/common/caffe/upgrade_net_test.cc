@@ -224,7 +224,7 @@ TEST_CASE("an input without a shape beside a layer that makes it is dropped, as 
       "layer { name: 'a' type: 'Input' top: 'data' input_param { shape { dim: 1 } } } layer { name: 'b' type: 'ReLU' "
       "bottom: 'data' }");
   CheckSame("input: 'unread' layers { name: 'b' type: RELU bottom: 'a' top: 'a' }",
-            "layers { name: 'b' type: RELU bottom: 'a' top: 'a' }");
+            "layer { name: 'b' type: 'ReLU' bottom: 'a' top: 'a' }");
 }
 
 TEST_CASE("a net of the first form is that of the present one, with padding layers joined to what is above them") {

@@ -25,13 +25,17 @@ TEST_CASE("what is no LevelDB is refused by name, and a LevelDB is known from it
   WriteDataset(dir.File("lmdb"), {1, 2, 2}, 3);
   CHECK_FALSE(IsLevelDb(dir.File("lmdb")));
   CHECK(LevelDbAdvice("/a/b/") ==
-        "make an LMDB of it with `samovar data import leveldb --input /a/b --output /a/b_lmdb`, and write source: \"/a/b_lmdb\" backend: LMDB");
+        "make an LMDB of it with `samovar data import leveldb --input /a/b --output /a/b_lmdb`, and write source: "
+        "\"/a/b_lmdb\" backend: LMDB");
   if (!HasLevelDb()) {
-    REQUIRE_STATUS(ImportLevelDb(dir.File("lmdb"), dir.File("to"), {}), absl::StatusCode::kUnimplemented, "install libleveldb-dev");
+    REQUIRE_STATUS(ImportLevelDb(dir.File("lmdb"), dir.File("to"), {}), absl::StatusCode::kUnimplemented,
+                   "install libleveldb-dev");
     return;
   }
-  REQUIRE_STATUS(ImportLevelDb(dir.File("nowhere"), dir.File("to"), {}), absl::StatusCode::kNotFound, dir.File("nowhere"));
-  REQUIRE_STATUS(ImportLevelDb(dir.File("lmdb"), dir.File("to"), {}), absl::StatusCode::kInvalidArgument, "an LMDB, which needs no import");
+  REQUIRE_STATUS(ImportLevelDb(dir.File("nowhere"), dir.File("to"), {}), absl::StatusCode::kNotFound,
+                 dir.File("nowhere"));
+  REQUIRE_STATUS(ImportLevelDb(dir.File("lmdb"), dir.File("to"), {}), absl::StatusCode::kInvalidArgument,
+                 "an LMDB, which needs no import");
   CHECK_FALSE(fs::exists(dir.File("to")));
 }
 
@@ -39,7 +43,8 @@ TEST_CASE("what is no LevelDB is refused by name, and a LevelDB is known from it
 
 using Records = std::map<std::string, std::string>;
 
-// As Caffe's converters write it: a batch of 1000 at a time. `compact`: all of it in sorted tables, else partly in the log.
+// As Caffe's converters write it: a batch of 1000 at a time. `compact`: all of it in sorted tables, else partly in the
+// log.
 void WriteLevelDb(const std::string& directory, const Records& records, bool compact) {
   leveldb::Options options;
   options.create_if_missing = true;
@@ -63,13 +68,15 @@ void WriteLevelDb(const std::string& directory, const Records& records, bool com
 // Pairs as convert_mnist_siamese_data makes them: two channels, labelled 1 if both images are of one class.
 Records Pairs(int count) {
   Records records;
-  for (int i = 0; i < count; ++i) records[RecordKey(static_cast<uint64_t>(i))] = MakeDatum({2, 8, 8}, i % 3 == 0 ? 1 : 0, i).SerializeAsString();
+  for (int i = 0; i < count; ++i)
+    records[RecordKey(static_cast<uint64_t>(i))] = MakeDatum({2, 8, 8}, i % 3 == 0 ? 1 : 0, i).SerializeAsString();
   return records;
 }
 
 std::map<std::string, std::string> FilesOf(const std::string& directory) {
   std::map<std::string, std::string> files;
-  for (const auto& entry : fs::directory_iterator(directory)) files[entry.path().filename().string()] = ReadBytes(entry.path().string());
+  for (const auto& entry : fs::directory_iterator(directory))
+    files[entry.path().filename().string()] = ReadBytes(entry.path().string());
   return files;
 }
 
@@ -117,7 +124,9 @@ TEST_CASE("what is wrong with a record of a LevelDB is named with its key, and n
   TempDir dir;
   Records records = Pairs(20);
   SECTION("no datum") { records["00000007"] = "\xff\xff"; }
-  SECTION("other values than its shape has") { records["00000007"] = MakeDatum({2, 8, 8}, 0, 0).SerializeAsString() + std::string("\x08\x03", 2); }
+  SECTION("other values than its shape has") {
+    records["00000007"] = MakeDatum({2, 8, 8}, 0, 0).SerializeAsString() + std::string("\x08\x03", 2);
+  }
   SECTION("an image that cannot be decoded") {
     caffe::Datum datum;
     datum.set_encoded(true);
@@ -134,7 +143,8 @@ TEST_CASE("what is wrong with a record of a LevelDB is named with its key, and n
 TEST_CASE("a damaged or an empty LevelDB is refused by name") {
   TempDir dir;
   WriteLevelDb(dir.File("empty"), {}, true);
-  REQUIRE_STATUS(ImportLevelDb(dir.File("empty"), dir.File("lmdb"), {}), absl::StatusCode::kInvalidArgument, dir.File("empty") + ": has no records");
+  REQUIRE_STATUS(ImportLevelDb(dir.File("empty"), dir.File("lmdb"), {}), absl::StatusCode::kInvalidArgument,
+                 dir.File("empty") + ": has no records");
   WriteLevelDb(dir.File("level"), Pairs(2500), true);
   for (const auto& entry : fs::directory_iterator(dir.File("level"))) {
     if (entry.path().extension() != ".ldb") continue;
@@ -142,7 +152,8 @@ TEST_CASE("a damaged or an empty LevelDB is refused by name") {
     bytes[100] = static_cast<char>(bytes[100] + 1);
     WriteBytes(entry.path().string(), bytes);
   }
-  REQUIRE_STATUS(ImportLevelDb(dir.File("level"), dir.File("lmdb"), {}), absl::StatusCode::kDataLoss, dir.File("level") + ": LevelDB says: Corruption");
+  REQUIRE_STATUS(ImportLevelDb(dir.File("level"), dir.File("lmdb"), {}), absl::StatusCode::kDataLoss,
+                 dir.File("level") + ": LevelDB says: Corruption");
   CHECK_FALSE(fs::exists(dir.File("lmdb")));
 }
 
@@ -150,7 +161,8 @@ TEST_CASE("a LevelDB where an LMDB is wanted is answered with the command that i
   TempDir dir;
   WriteLevelDb(dir.File("level"), Pairs(5), true);
   REQUIRE_STATUS(Dataset::Open(dir.File("level")), absl::StatusCode::kInvalidArgument,
-                 dir.File("level") + ": is a LevelDB; make an LMDB of it with `samovar data import leveldb --input " + dir.File("level"));
+                 dir.File("level") + ": is a LevelDB; make an LMDB of it with `samovar data import leveldb --input " +
+                     dir.File("level"));
 }
 
 #endif

@@ -506,7 +506,7 @@ TEST_CASE("a job from outside is checked field by field") {
   v1::JobSpec spec = SpecOf(10);
   spec.set_job_id("a/b");
   REQUIRE_STATUS(CheckJobSpec(spec), absl::StatusCode::kInvalidArgument, "job id");
-  spec = SpecOf(0);
+  spec = SpecOf(-1);
   REQUIRE_STATUS(CheckJobSpec(spec), absl::StatusCode::kInvalidArgument, "max_iter");
   spec = SpecOf(10);
   spec.mutable_train_data()->set_batch_size(0);

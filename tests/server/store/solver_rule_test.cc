@@ -44,7 +44,7 @@ TEST_CASE("a solver with a wrong value is refused with the field's name") {
   REQUIRE_STATUS(SolverRule::Create(Solver("weight_decay: inf")), invalid, "weight_decay");
   REQUIRE_STATUS(SolverRule::Create(Solver("regularization_type: 'L3'")), invalid, "\"L3\"");
   caffe::SolverParameter endless = Solver("");
-  endless.set_max_iter(0);
+  endless.set_max_iter(-1);
   REQUIRE_STATUS(SolverRule::Create(endless), invalid, "max_iter");
 }
 

@@ -151,11 +151,13 @@ TEST_CASE_METHOD(Fixture, "there is no part of a batch that is a fraction of a r
                  "a batch of 1 records has no 2 equal parts");
 }
 
-TEST_CASE_METHOD(Fixture, "records of several sizes come one by one, each as large as it is, and other batches refuse them") {
+TEST_CASE_METHOD(Fixture,
+                 "records of several sizes come one by one, each as large as it is, and other batches refuse them") {
   Add(1, 1);
   std::vector<std::pair<std::string, std::string>> written;
   const RecordShape shapes[] = {{1, 2, 3}, {1, 4, 1}, {1, 1, 1}};
-  for (int i = 0; i < 3; ++i) written.emplace_back(RecordKey(static_cast<uint64_t>(i)), MakeDatum(shapes[i], i, 10 * i).SerializeAsString());
+  for (int i = 0; i < 3; ++i)
+    written.emplace_back(RecordKey(static_cast<uint64_t>(i)), MakeDatum(shapes[i], i, 10 * i).SerializeAsString());
   WriteRecords(directory.File("sizes"), written);
   data.set_uri(directory.File("sizes"));
   data.set_records(3);

@@ -128,7 +128,9 @@ TEST_CASE("layers that are not offered say what to write instead") {
   };
   caffe::LayerParameter level = LayerOf("Data", "x");
   level.mutable_data_param()->clear_backend();
-  refused(level, "data_param.backend is LEVELDB (Caffe's default), which is not read in training; make an LMDB of it with `samovar data import leveldb --input "); 
+  refused(level,
+          "data_param.backend is LEVELDB (Caffe's default), which is not read in training; make an LMDB of it with "
+          "`samovar data import leveldb --input ");
   level.mutable_data_param()->set_backend(caffe::DataParameter::LEVELDB);
   refused(level, "data_param.backend is LEVELDB, which is not read in training; make an LMDB");
   caffe::LayerParameter memory = LayerOf("MemoryData", "x");

@@ -35,7 +35,7 @@ TEST_CASE("a bottom that no layer makes is answered with the nearest name") {
   REQUIRE_STATUS(Create(R"(layer { name: "r" type: "ReLU" bottom: "dato" top: "r" })"), kInvalid,
                  "layer \"r\" (ReLU): no layer before it has a top \"dato\"; did you mean \"data\"?");
   // Nothing is near.
-  const absl::Status far = Create(R"(layer { name: "r" type: "ReLU" bottom: "conv5_3" top: "r" })").status();
+  const absl::Status far = Create(R"(layer { name: "r" type: "ReLU" bottom: "conv5_3" top: "r" })");
   REQUIRE(absl::StrContains(far.message(), "no layer before it has a top \"conv5_3\""));
   REQUIRE_FALSE(absl::StrContains(far.message(), "did you mean"));
 }

@@ -22,7 +22,9 @@ layer { name: "ip" type: "InnerProduct" bottom: "p2" top: "ip" inner_product_par
 layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" })";
 }
 
-std::map<std::string, std::vector<Shape>> Records(int64_t height, int64_t width) { return {{"input", {{3, height, width}, {}}}}; }
+std::map<std::string, std::vector<Shape>> Records(int64_t height, int64_t width) {
+  return {{"input", {{3, height, width}, {}}}};
+}
 
 TEST_CASE("a net for records of another size computes what a net that was made for them does, from the same memory") {
   const auto net = MakeNet(Text(), ImageOptions(caffe::TRAIN, 3, 6, 7));
@@ -54,9 +56,10 @@ layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "
   const std::string shown = DataText(1) + R"(
 layer { name: "c1" type: "Convolution" bottom: "data" top: "c1" convolution_param { num_output: 2 kernel_size: 3 } }
 layer { name: "s" type: "Silence" bottom: "label" })";
-  for (const auto& [text, refusal] : {std::pair(fixed, "layer \"ip\": its parameter 0 is [4, 60] for this record, and [4, 126] for others"),
-                                      std::pair(shown, "add a Silence layer that reads them")}) {
-    const auto net = MakeNet(text, ImageOptions(caffe::TRAIN, 3, 6, 7));
+  for (const auto& [text, refusal] :
+       {std::pair(fixed, "layer \"ip\": its parameter 0 is [4, 60] for this record, and [4, 126] for others"),
+        std::pair(shown, "add a Silence layer that reads them")}) {
+    const auto net = MakeNet(text, ImageOptions(caffe::TEST, 3, 6, 7));
     FillWeights(net.get(), 1);
     FillRecords(net.get(), 2, 4);
     REQUIRE_OK(net->Forward(0, 1));
