@@ -21,6 +21,7 @@
 #include "common/base/status_macros.h"
 #include "common/caffe/paths.h"
 #include "common/caffe/write_file.h"
+#include "common/model/last_snapshot.h"
 
 namespace samovar {
 namespace {
@@ -119,7 +120,8 @@ absl::Status Export(const ModelExportOptions& options, const JobClient& client, 
                     const Interruption& interruption, TrainReporter* reporter) {
   SAMOVAR_ASSIGN_OR_RETURN(const v1::JobSpec spec, client.GetSpec(options.job));
   SAMOVAR_ASSIGN_OR_RETURN(v1::JobStatus status, client.Get(options.job));
-  SAMOVAR_ASSIGN_OR_RETURN(const uint64_t iteration, ChooseIteration(options, spec.solver(), client, waker, interruption, &status));
+  SAMOVAR_ASSIGN_OR_RETURN(const uint64_t iteration,
+                           ChooseIteration(options, spec.solver(), client, waker, interruption, &status));
   SAMOVAR_RETURN_IF_ERROR(
       CannotWrite(options.output, ExportModel(spec, status, iteration, options.output, interruption.stopper())));
   reporter->ModelWritten(iteration, options.output);

@@ -361,12 +361,12 @@ TEST_CASE("a solver that asks for a GPU, or has wrong values, has its nets and d
   small.WriteNet({{"test_lmdb", "tset_lmdb"}});
   job = small.Check();
   REQUIRE_STATUS(job, absl::StatusCode::kUnimplemented, "solver_mode: GPU is not offered");
-  CHECK(absl::StrContains(job.status().message(), "\nTEST net #0: layer \"data\""));
-  small.WriteSolver({{"max_iter: 20", "max_iter: 20 iter_size: 0 momentum: 2"}});
+  CHECK(absl::StrContains(job.status().message(), ": TEST net #0: layer \"data\""));
+  small.WriteSolver({{"max_iter: 20", "max_iter: 20 iter_size: 0"}, {"momentum: 0.9", "momentum: 2"}});
   job = small.Check();
   REQUIRE_STATUS(job, absl::StatusCode::kInvalidArgument, "momentum must be at least 0 and below 1");
   CHECK(absl::StrContains(job.status().message(), "iter_size must be at least 1"));
-  CHECK(absl::StrContains(job.status().message(), "\nTEST net #0: layer \"data\""));
+  CHECK(absl::StrContains(job.status().message(), ": TEST net #0: layer \"data\""));
 }
 
 TEST_CASE("what is wrong with the solver's text is named with file and line") {
