@@ -8,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "common/base/version.h"
 #include "common/base/backoff.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/channel.h"
@@ -61,6 +62,7 @@ v1::RegisterServerRequest Registration(uint64_t identity, int apply_threads) {
   request.set_pid(static_cast<uint64_t>(getpid()));
   request.set_incarnation(uint64_t{random()} << 32 | random());
   request.set_identity(identity);
+  request.set_version(Version());
   return request;
 }
 

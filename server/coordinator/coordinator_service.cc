@@ -1,5 +1,8 @@
 #include "server/coordinator/coordinator_service.h"
 
+#include "absl/strings/str_cat.h"
+#include "common/base/printable.h"
+#include "common/base/version.h"
 #include "common/rpc/status.h"
 
 namespace samovar {
@@ -12,14 +15,24 @@ grpc::Status Answer(absl::StatusOr<Response> result, Response* response) {
   return grpc::Status::OK;
 }
 
+absl::Status CheckVersion(const std::string& what, const std::string& version) {
+  if (FitsVersion(version)) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(what, "'s version \"", Printable(version, kMaxPeerNameBytes),
+                                                    "\" does not fit this coordinator's, ", Version(),
+                                                    "; install the same release on all machines"));
+}
+
 }  // namespace
 
 grpc::Status CoordinatorService::RegisterServer(grpc::ServerContext*, const v1::RegisterServerRequest* request,
                                                 v1::RegisterServerResponse* response) {
+  if (const absl::Status fits = CheckVersion("the server", request->version()); !fits.ok()) return ToGrpcStatus(fits);
   return Answer(coordinator_.RegisterServer(*request), response);
 }
 
-grpc::Status CoordinatorService::Join(grpc::ServerContext*, const v1::JoinRequest* request, v1::JoinResponse* response) {
+grpc::Status CoordinatorService::Join(grpc::ServerContext*, const v1::JoinRequest* request,
+                                      v1::JoinResponse* response) {
+  if (const absl::Status fits = CheckVersion("the worker", request->version()); !fits.ok()) return ToGrpcStatus(fits);
   *response = coordinator_.Join(*request);
   return grpc::Status::OK;
 }
@@ -29,7 +42,8 @@ grpc::Status CoordinatorService::Heartbeat(grpc::ServerContext*, const v1::Heart
   return Answer(coordinator_.Heartbeat(*request), response);
 }
 
-grpc::Status CoordinatorService::Lease(grpc::ServerContext*, const v1::LeaseRequest* request, v1::LeaseResponse* response) {
+grpc::Status CoordinatorService::Lease(grpc::ServerContext*, const v1::LeaseRequest* request,
+                                       v1::LeaseResponse* response) {
   return Answer(coordinator_.Lease(*request), response);
 }
 

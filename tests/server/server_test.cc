@@ -178,6 +178,31 @@ TEST_CASE("a server that ends in order saves what it has applied since the last 
   CheckComplete(RunToEnd(&cluster, &worker, "lenet"));
 }
 
+TEST_CASE("programs of another release are refused when they join") {
+  const TempDir dir;
+  TestCluster cluster(dir.path(), 1);
+  const auto stub = v1::CoordinatorService::NewStub(MakeChannel(cluster.coordinator()));
+  for (const std::string version : {"0.0.1", "99.0", "", "\x1b[31m"}) {
+    INFO(version);
+    grpc::ClientContext joins;
+    SetDeadline(&joins, absl::Seconds(30));
+    v1::JoinRequest join;
+    join.set_name("anna");
+    join.set_version(version);
+    v1::JoinResponse joined;
+    REQUIRE_STATUS(FromGrpcStatus(stub->Join(&joins, join, &joined)), absl::StatusCode::kFailedPrecondition,
+                   "install the same release");
+    grpc::ClientContext registers;
+    SetDeadline(&registers, absl::Seconds(30));
+    v1::RegisterServerRequest server;
+    server.set_address("127.0.0.1:1");
+    server.set_version(version);
+    v1::RegisterServerResponse registered;
+    REQUIRE_STATUS(FromGrpcStatus(stub->RegisterServer(&registers, server, &registered)),
+                   absl::StatusCode::kFailedPrecondition, "install the same release");
+  }
+}
+
 TEST_CASE("jobs run one after the other on the same servers") {
   const TempDir dir;
   TestCluster cluster(dir.path(), 2);

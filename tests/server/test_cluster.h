@@ -12,6 +12,7 @@
 #include "common/model/chunk_plan.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/status.h"
+#include "common/base/version.h"
 #include "samovar/v1/coordinator.grpc.pb.h"
 #include "samovar/v1/job.grpc.pb.h"
 #include "samovar/v1/parameter.grpc.pb.h"
@@ -202,6 +203,7 @@ class TestWorker {
   void Join() {
     v1::JoinRequest join;
     join.set_name("test worker");
+    join.set_version(Version());
     worker_id_ = Call(&v1::CoordinatorService::Stub::Join, join, v1::JoinResponse()).worker_id();
   }
 
