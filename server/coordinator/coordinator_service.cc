@@ -14,12 +14,22 @@ grpc::Status Answer(absl::StatusOr<Response> result, Response* response) {
 
 }  // namespace
 
+void CoordinatorService::AddTo(BoundedService* calls) {
+  calls->Add("/samovar.v1.CoordinatorService/RegisterServer", this, &CoordinatorService::RegisterServer);
+  calls->Add("/samovar.v1.CoordinatorService/Join", this, &CoordinatorService::Join);
+  calls->Add("/samovar.v1.CoordinatorService/Heartbeat", this, &CoordinatorService::Heartbeat);
+  calls->Add("/samovar.v1.CoordinatorService/Lease", this, &CoordinatorService::Lease);
+  calls->Add("/samovar.v1.CoordinatorService/GetAssignment", this, &CoordinatorService::GetAssignment);
+  calls->Add("/samovar.v1.CoordinatorService/Leave", this, &CoordinatorService::Leave);
+}
+
 grpc::Status CoordinatorService::RegisterServer(grpc::ServerContext*, const v1::RegisterServerRequest* request,
                                                 v1::RegisterServerResponse* response) {
   return Answer(coordinator_.RegisterServer(*request), response);
 }
 
-grpc::Status CoordinatorService::Join(grpc::ServerContext*, const v1::JoinRequest* request, v1::JoinResponse* response) {
+grpc::Status CoordinatorService::Join(grpc::ServerContext*, const v1::JoinRequest* request,
+                                      v1::JoinResponse* response) {
   *response = coordinator_.Join(*request);
   return grpc::Status::OK;
 }
@@ -29,7 +39,8 @@ grpc::Status CoordinatorService::Heartbeat(grpc::ServerContext*, const v1::Heart
   return Answer(coordinator_.Heartbeat(*request), response);
 }
 
-grpc::Status CoordinatorService::Lease(grpc::ServerContext*, const v1::LeaseRequest* request, v1::LeaseResponse* response) {
+grpc::Status CoordinatorService::Lease(grpc::ServerContext*, const v1::LeaseRequest* request,
+                                       v1::LeaseResponse* response) {
   return Answer(coordinator_.Lease(*request), response);
 }
 

@@ -2,8 +2,8 @@
 
 #include <cmath>
 
+#include "absl/strings/match.h"
 #include "server/coordinator/job_spec.h"
-
 #include "tests/support/catch.h"
 #include "tests/support/status_matchers.h"
 
@@ -142,7 +142,8 @@ TEST_CASE("a job's end waits for the ledgers: what they lack is leased again") {
   CHECK(last->persist);
 }
 
-TEST_CASE("checkpoints come in order, each once, and training goes on beyond one when its weights are frozen, not before") {
+TEST_CASE(
+    "checkpoints come in order, each once, and training goes on beyond one when its weights are frozen, not before") {
   v1::JobSpec spec = WithTest(SpecOf(100), 20);
   spec.mutable_solver()->set_test_initialization(false);
   spec.mutable_solver()->set_snapshot(30);
@@ -290,7 +291,8 @@ TEST_CASE("a test that was under way when servers were lost is made anew, once, 
   CHECK(job.Status(At(3)).tests_size() == 1);
 }
 
-TEST_CASE("failures of leases from before the servers began again are not counted: what was computed then is refused there") {
+TEST_CASE(
+    "failures of leases from before the servers began again are not counted: what was computed then is refused there") {
   Job job(SpecOf(10));
   Start(&job);
   v1::WorkerReport report;
@@ -415,7 +417,8 @@ TEST_CASE("a job from outside is checked field by field") {
   REQUIRE_STATUS(CheckJobSpec(spec), absl::StatusCode::kInvalidArgument, "both of uri and records or neither");
   spec = SpecOf(10);
   spec.mutable_train_data()->set_partitions(101);
-  REQUIRE_STATUS(CheckJobSpec(spec), absl::StatusCode::kInvalidArgument, "train_data: partitions must be at most records, 100");
+  REQUIRE_STATUS(CheckJobSpec(spec), absl::StatusCode::kInvalidArgument,
+                 "train_data: partitions must be at most records, 100");
   spec.mutable_train_data()->set_partitions(100);
   spec.mutable_train_data()->set_block(1 << 17);
   REQUIRE_STATUS(CheckJobSpec(spec), absl::StatusCode::kInvalidArgument, "and block at most 65536");
@@ -508,15 +511,19 @@ TEST_CASE("where iterations are applied in order, leasing stops at a checkpoint 
 TEST_CASE("a mode that a job cannot have is refused") {
   v1::JobSpec spec = SpecOf(100);
   REQUIRE_OK(CheckJobSpec(InParts(spec, kBatch)));
-  REQUIRE_STATUS(CheckJobSpec(InParts(spec, 3)), absl::StatusCode::kInvalidArgument, "parts 3 must divide the batch of 10 records");
+  REQUIRE_STATUS(CheckJobSpec(InParts(spec, 3)), absl::StatusCode::kInvalidArgument,
+                 "parts 3 must divide the batch of 10 records");
   REQUIRE_STATUS(CheckJobSpec(InParts(spec, 0)), absl::StatusCode::kInvalidArgument, "parts must be at least 1");
   for (const uint32_t parts : {0, 1, 2}) {
     v1::JobSpec late = parts == 0 ? spec : InParts(spec, parts);
     late.set_delay_compensation(0.5f);
     if (parts == 0) REQUIRE_OK(CheckJobSpec(late));
-    if (parts > 0) REQUIRE_STATUS(CheckJobSpec(late), absl::StatusCode::kInvalidArgument, "gradients that come late, and in this mode none does");
+    if (parts > 0)
+      REQUIRE_STATUS(CheckJobSpec(late), absl::StatusCode::kInvalidArgument,
+                     "gradients that come late, and in this mode none does");
     late.set_delay_compensation(-1);
-    REQUIRE_STATUS(CheckJobSpec(late), absl::StatusCode::kInvalidArgument, "delay_compensation must be at least 0, not -1");
+    REQUIRE_STATUS(CheckJobSpec(late), absl::StatusCode::kInvalidArgument,
+                   "delay_compensation must be at least 0, not -1");
     late.set_staleness_scaling(static_cast<v1::StalenessScaling>(9));
     REQUIRE_STATUS(CheckJobSpec(late), absl::StatusCode::kInvalidArgument, "staleness_scaling 9 is none");
   }
@@ -590,7 +597,8 @@ TEST_CASE("a snapshot is exported where the user who asks for it wants it") {
   REQUIRE_OK(iteration);
   CHECK(*job.RequestSnapshot("/shared") == *iteration);
   CHECK(*job.RequestSnapshot() == *iteration);
-  REQUIRE_STATUS(job.RequestSnapshot("/elsewhere"), absl::StatusCode::kFailedPrecondition, "about to export a snapshot to /shared");
+  REQUIRE_STATUS(job.RequestSnapshot("/elsewhere"), absl::StatusCode::kFailedPrecondition,
+                 "about to export a snapshot to /shared");
   job.Report(kAnna, "anna", DoneOf(*lease), At(1));
   const auto checkpoint = job.TakeCheckpoint();
   REQUIRE(checkpoint.has_value());
@@ -747,6 +755,28 @@ TEST_CASE("a job that had ended is as it was") {
   CHECK(status.completed_iterations() == 10);
   CHECK(status.servers_size() == 1);
   CHECK(job.newest_event() == record.events().rbegin()->number());
+}
+
+TEST_CASE("what a job's record says in words is bounded as what is said anew") {
+  v1::JobRecord record;
+  record.mutable_status()->set_state(v1::JOB_STATE_FAILED);
+  const std::string hostile = std::string(1 << 20, 'x') + "\x1b[2J\nforged";
+  record.mutable_status()->set_cause(hostile);
+  record.mutable_status()->set_snapshot_error(hostile);
+  for (int i = 0; i < 1000; ++i) record.mutable_status()->add_notices(hostile);
+  for (uint64_t number : {5, 4, 6}) {
+    record.add_events()->set_number(number);
+    record.mutable_events()->rbegin()->set_text(hostile);
+  }
+  for (uint64_t number = 7; number < 3000; ++number) record.add_events()->set_number(number);
+  const Job job(SpecOf(10), 1, record);
+  const v1::JobStatus status = job.Status(At(0));
+  CHECK(status.notices_size() == 32);
+  CHECK(status.dropped_notices() == 968);
+  CHECK(status.ByteSizeLong() < 34 * 5000);
+  CHECK_FALSE(absl::StrContains(status.cause(), "\n"));
+  CHECK(job.EventsAfter(0).size() == EventLog::kMaxEvents);
+  CHECK(job.newest_event() == 2999);
 }
 
 }  // namespace
