@@ -180,7 +180,7 @@ absl::Status WriteFile(Extractor* extractor, const FeaturesOptions& options, con
   if (status.ok() && file.fail()) status = absl::UnavailableError("the output cannot be written; is the disk full?");
   if (status.ok()) status = PublishFile(unfinished, path);
   if (!status.ok()) std::filesystem::remove(unfinished, error);
-  return Annotate(status, path.string());
+  return CannotWrite(path.string(), status);
 }
 
 }  // namespace

@@ -20,6 +20,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
+#include "common/base/list_directory.h"
 #include "common/base/status_macros.h"
 #include "common/caffe/write_file.h"
 
@@ -49,19 +50,9 @@ absl::Status SystemError(const std::error_code& error, const std::string& what, 
   return absl::ErrnoToStatus(error.value(), absl::StrCat("cannot ", what, " ", path));
 }
 
-absl::StatusOr<std::vector<std::string>> NamesIn(const std::string& path) {
-  std::vector<std::string> names;
-  std::error_code error;
-  for (fs::directory_iterator entry(path, error), end; !error && entry != end; entry.increment(error)) {
-    names.push_back(entry->path().filename().string());
-  }
-  if (error) return SystemError(error, "list", path);
-  return names;
-}
-
 // A directory that somebody named by mistake must not be taken over, nor cleared later.
 absl::Status CheckHoldsARun(const std::string& path) {
-  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<std::string> names, NamesIn(path));
+  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectory(path));
   for (const std::string& name : names) {
     if (IsOurs(name)) continue;
     return absl::InvalidArgumentError(
@@ -129,7 +120,7 @@ absl::Status RunDirectory::Save(const RunRecord& record) {
 }
 
 absl::Status RunDirectory::Clear() {
-  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<std::string> names, NamesIn(path_));
+  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectory(path_));
   for (const std::string& name : names) {
     if (!IsOurs(name) || name == kLock) continue;
     const std::string victim = absl::StrCat(path_, "/", name);

@@ -7,6 +7,7 @@ namespace {
 
 // Their list is one message.
 constexpr int kMaxEndedJobs = 1000;
+constexpr int kMaxMebibytes = 1 << 30;
 
 constexpr char kDescription[] =
     "Holds a share of the parameters of training jobs, applies the solver to the gradients that workers push,\n"
@@ -53,6 +54,12 @@ Parsed<ServerFlags> ParseServerFlags(int argc, const char* const* argv) {
   app->add_option("--apply-threads", flags.apply_threads, "Sets the number of threads that apply gradients")
       ->type_name("N")
       ->check(Between(1, kMaxCount));
+  app->add_option("--parameter-memory", flags.parameter_memory,
+                  "Holds so much of jobs' weights, solver states and frozen copies at most; 0 means three quarters of "
+                  "what the machine, its "
+                  "control group and its resource limits leave this process")
+      ->type_name("MIB")
+      ->check(Between(0, kMaxMebibytes));
   app->add_option("--server-patience", flags.server_patience,
                   "Makes a coordinator's jobs wait so long for a server that they have lost before they fail")
       ->type_name("MINUTES")

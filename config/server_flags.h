@@ -18,6 +18,8 @@ struct ServerFlags {
   // Directory of the snapshots, and of the coordinator's jobs; made if it does not exist.
   std::string state;
   int apply_threads = 2;
+  // MiB for parameters; 0: see ParameterService::Options.
+  int parameter_memory = 0;
   // Minutes that a coordinator's jobs wait for a server that they have lost.
   int server_patience = 10;
   // Of the coordinator.

@@ -57,6 +57,7 @@ int Run(int argc, char** argv) {
   options.join = flags.join;
   options.state_dir = flags.state;
   options.apply_threads = flags.apply_threads;
+  options.max_parameter_bytes = static_cast<uint64_t>(flags.parameter_memory) << 20;
   options.server_patience = absl::Minutes(flags.server_patience);
   options.max_running_jobs = flags.max_running_jobs;
   options.keep_ended_jobs = flags.keep_ended_jobs;

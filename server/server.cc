@@ -82,6 +82,7 @@ absl::Status Server::StartServing() {
   // Whoever receives a gradient applies it, if it can.
   parameters.queue_threads = options_.apply_threads;
   parameters.state_dir = options_.state_dir;
+  parameters.max_parameter_bytes = options_.max_parameter_bytes;
   SAMOVAR_ASSIGN_OR_RETURN(parameters_, ParameterService::Create(parameters));
   SAMOVAR_ASSIGN_OR_RETURN(identity_, ServerIdentity(options_.state_dir));
 
@@ -106,9 +107,10 @@ absl::Status Server::StartServing() {
     coordinator_service_ = std::make_unique<CoordinatorService>(coordinator_.get());
     job_service_ = std::make_unique<JobService>(coordinator_.get());
     status_service_ = std::make_unique<StatusService>(coordinator_.get());
-    builder.RegisterService(coordinator_service_.get());
-    builder.RegisterService(job_service_.get());
-    builder.RegisterService(status_service_.get());
+    coordinator_service_->AddTo(&coordinator_calls_);
+    job_service_->AddTo(&coordinator_calls_);
+    status_service_->AddTo(&coordinator_calls_);
+    builder.RegisterService(&coordinator_calls_);
   }
   grpc_server_ = builder.BuildAndStart();
   if (grpc_server_ == nullptr || port == 0) {

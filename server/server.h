@@ -13,6 +13,8 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "common/base/stopper.h"
+#include "common/rpc/bounded_service.h"
+#include "common/rpc/request_gate.h"
 #include "server/coordinator/coordinator.h"
 #include "server/coordinator/coordinator_service.h"
 #include "server/coordinator/job_service.h"
@@ -36,6 +38,8 @@ class Server {
     // Snapshots, the server's identity, and the coordinator's epoch and jobs; made if it is not there.
     std::string state_dir;
     int apply_threads = 1;
+    // As ParameterService::Options.
+    uint64_t max_parameter_bytes = 0;
     // Of the coordinator: as Coordinator::Options.
     int max_running_jobs = 4;
     int keep_ended_jobs = JobQueue::kMaxEndedJobs;
@@ -81,6 +85,9 @@ class Server {
   std::unique_ptr<CoordinatorService> coordinator_service_;
   std::unique_ptr<JobService> job_service_;
   std::unique_ptr<StatusService> status_service_;
+  // What the coordinator's services answer. Its gate is not that of the parameters' calls, which may take long.
+  RequestGate coordinator_gate_;
+  BoundedService coordinator_calls_{&coordinator_gate_};
   std::unique_ptr<grpc::Server> grpc_server_;
   std::thread registrar_;
   bool ended_ = false;

@@ -1,5 +1,6 @@
 #include "common/data/cifar_import.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 
@@ -7,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "caffe.pb.h"
+#include "common/base/list_directory.h"
 #include "common/base/status_macros.h"
 #include "common/caffe/read_file.h"
 
@@ -25,23 +27,22 @@ std::string BatchName(size_t number) { return absl::StrCat("data_batch_", number
 
 // The training files in a directory: data_batch_1.bin and so on.
 absl::StatusOr<std::vector<std::string>> BatchesIn(const std::string& directory) {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectory(directory));
   std::error_code error;
-  size_t batches = 0;
-  for (fs::directory_iterator entry(directory, error), end; !error && entry != end; entry.increment(error)) {
-    const std::string name = entry->path().filename().string();
-    batches += absl::StartsWith(name, "data_batch_") && absl::EndsWith(name, ".bin");
-  }
-  if (error) return ErrnoStatus(error.value(), "read", directory);
+  const auto batches = static_cast<size_t>(std::count_if(names.begin(), names.end(), [](const std::string& name) {
+    return absl::StartsWith(name, "data_batch_") && absl::EndsWith(name, ".bin");
+  }));
   if (batches == 0) {
-    return absl::NotFoundError(absl::StrCat(directory, ": has no ", BatchName(1), "; name the directory into which the binary "
+    return absl::NotFoundError(absl::StrCat(directory, ": has no ", BatchName(1),
+                                            "; name the directory into which the binary "
                                             "version of CIFAR-10 was unpacked, or its files"));
   }
   std::vector<std::string> files;
   for (size_t i = 1; i <= batches; ++i) {
     files.push_back((fs::path(directory) / BatchName(i)).string());
     if (fs::exists(files.back(), error)) continue;
-    return absl::NotFoundError(absl::StrCat(directory, ": has ", batches, " files data_batch_N.bin, but no ", BatchName(i),
-                                            "; unpack it anew, or name the files"));
+    return absl::NotFoundError(absl::StrCat(directory, ": has ", batches, " files data_batch_N.bin, but no ",
+                                            BatchName(i), "; unpack it anew, or name the files"));
   }
   return files;
 }
@@ -66,7 +67,8 @@ absl::StatusOr<uint64_t> RecordsIn(const std::string& file) {
   const uint64_t bytes = fs::file_size(file, error);
   if (error) return ErrnoStatus(error.value(), "read", file);
   if (bytes == 0 || bytes % kRecordBytes != 0) {
-    return absl::InvalidArgumentError(absl::StrCat(file, ": has ", bytes, " bytes; a file of the binary version of CIFAR-10 has ",
+    return absl::InvalidArgumentError(absl::StrCat(file, ": has ", bytes,
+                                                   " bytes; a file of the binary version of CIFAR-10 has ",
                                                    kRecordBytes, " for each record"));
   }
   return bytes / kRecordBytes;

@@ -8,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "common/base/list_directory.h"
 #include "common/base/printable.h"
 #include "common/base/status_macros.h"
 #include "common/data/image_decoder.h"
@@ -54,13 +55,14 @@ class LinkedCopy {
   static absl::StatusOr<std::unique_ptr<LinkedCopy> > Make(const std::string& source, const std::string& beside) {
     auto copy = std::make_unique<LinkedCopy>();
     SAMOVAR_ASSIGN_OR_RETURN(copy->directory_, StagedDirectory::Create(absl::StrCat(beside, ".leveldb")));
+    SAMOVAR_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectory(source));
     std::error_code error;
-    for (fs::directory_iterator entry(source, error), end; !error && entry != end; entry.increment(error)) {
-      const std::string name = entry->path().filename().string();
+    const fs::path absolute = fs::absolute(source, error);
+    for (const std::string& name : names) {
+      if (error) break;
       // They belong to whoever has it open.
       if (name == "LOCK" || absl::StartsWith(name, "LOG")) continue;
-      fs::create_symlink(fs::absolute(entry->path(), error), absl::StrCat(copy->path(), "/", name), error);
-      if (error) break;
+      fs::create_symlink(absolute / name, absl::StrCat(copy->path(), "/", name), error);
     }
     if (error)
       return absl::FailedPreconditionError(absl::StrCat(source, ": its files cannot be read: ", error.message()));

@@ -11,8 +11,10 @@
 #include <set>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "common/base/exceptions.h"
 #include "common/base/status_macros.h"
 #include "common/data/lmdb_check.h"
 #include "common/data/lmdb_errors.h"
@@ -275,6 +277,10 @@ absl::Status LmdbEnvironment::Write(absl::FunctionRef<absl::Status(LmdbTransacti
         +[](bool* writing) { return !*writing; }, &writing_));
     writing_ = true;
   }
+  const absl::Cleanup end = [this] {
+    absl::MutexLock l(&mu_);
+    writing_ = false;
+  };
   absl::Status status;
   for (bool map_full = true; map_full;) {
     status = WriteOnce(body, &map_full);
@@ -282,8 +288,6 @@ absl::Status LmdbEnvironment::Write(absl::FunctionRef<absl::Status(LmdbTransacti
     status = GrowMap();
     if (!status.ok()) break;
   }
-  absl::MutexLock l(&mu_);
-  writing_ = false;
   return status;
 }
 
@@ -293,7 +297,8 @@ absl::Status LmdbEnvironment::WriteOnce(absl::FunctionRef<absl::Status(LmdbTrans
   int code = mdb_txn_begin(environment_, nullptr, 0, &raw);
   if (code != MDB_SUCCESS) return LmdbStatus(code, path_, "writing");
   LmdbTransaction transaction(raw, nullptr, &path_);
-  const absl::Status status = body(transaction);
+  // A transaction that stayed open would shut out all that come later.
+  const absl::Status status = CatchExceptions([&] { return body(transaction); });
   if (transaction.map_full_ || !status.ok()) {
     mdb_txn_abort(raw);
     *map_full = transaction.map_full_;

@@ -5,12 +5,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/list_directory.h"
 #include "common/base/status_macros.h"
 #include "common/data/dataset_manifest.h"
 
@@ -29,23 +33,24 @@ absl::Status SystemError(const std::string& path, absl::string_view doing, int c
 
 // Whether a directory may be deleted as an LMDB: it holds data.mdb and lock.mdb at most.
 bool HoldsOnlyLmdb(const fs::path& directory) {
-  std::error_code error;
-  for (const fs::directory_entry& entry : fs::directory_iterator(directory, error)) {
-    if (entry.path().filename() != "data.mdb" && entry.path().filename() != "lock.mdb") return false;
-  }
-  return !error;
+  const absl::StatusOr<std::vector<std::string>> names = ListDirectory(directory.string());
+  return names.ok() && std::all_of(names->begin(), names->end(),
+                                   [](const std::string& name) { return name == "data.mdb" || name == "lock.mdb"; });
 }
 
 // Whether a directory may be deleted as a data set: it is an LMDB, or holds a manifest and partitions at most.
 bool HoldsOnlySet(const std::string& directory) {
   if (!IsPartitioned(directory)) return HoldsOnlyLmdb(directory);
-  std::error_code error;
-  for (const fs::directory_entry& entry : fs::directory_iterator(directory, error)) {
-    const std::string name = entry.path().filename().string();
-    const bool partition = entry.symlink_status(error).type() == fs::file_type::directory && absl::StartsWith(name, "part-");
-    if (partition ? !HoldsOnlyLmdb(entry.path()) : name != kManifestName) return false;
+  const absl::StatusOr<std::vector<std::string>> names = ListDirectory(directory);
+  if (!names.ok()) return false;
+  for (const std::string& name : *names) {
+    const fs::path path = fs::path(directory) / name;
+    std::error_code error;
+    const bool partition =
+        absl::StartsWith(name, "part-") && fs::symlink_status(path, error).type() == fs::file_type::directory;
+    if (partition ? !HoldsOnlyLmdb(path) : name != kManifestName) return false;
   }
-  return !error;
+  return true;
 }
 
 absl::Status SyncParent(const std::string& target) {

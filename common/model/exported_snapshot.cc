@@ -17,6 +17,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "common/base/list_directory.h"
 #include "common/base/status_macros.h"
 #include "common/caffe/read_file.h"
 #include "common/caffe/write_file.h"
@@ -129,9 +130,11 @@ absl::StatusOr<ExportedSnapshot> ExportedSnapshot::Find(const std::string& path)
   if (fs::exists(fs::path(path) / kManifest, error)) return Open(path);
   std::optional<std::pair<uint64_t, std::string>> newest;
   std::string job_id;
-  for (fs::directory_iterator entry(path, error), end; !error && entry != end; entry.increment(error)) {
-    if (!entry->is_directory(error)) continue;
-    const absl::StatusOr<ExportedSnapshot> snapshot = Open(entry->path().string());
+  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectory(path));
+  for (const std::string& name : names) {
+    const std::string directory = absl::StrCat(path, "/", name);
+    if (!fs::is_directory(directory, error)) continue;
+    const absl::StatusOr<ExportedSnapshot> snapshot = Open(directory);
     // It is being written, or something else.
     if (absl::IsNotFound(snapshot.status())) continue;
     SAMOVAR_RETURN_IF_ERROR(snapshot.status());
@@ -145,7 +148,6 @@ absl::StatusOr<ExportedSnapshot> ExportedSnapshot::Find(const std::string& path)
     if (!newest.has_value() || manifest.iteration() > newest->first)
       newest = {manifest.iteration(), snapshot->directory()};
   }
-  if (error) return ErrnoStatus(error.value(), "list", path);
   if (newest.has_value()) return Open(newest->second);
   return absl::NotFoundError(
       absl::StrCat(path, " neither is an exported snapshot nor has any in it: there is no manifest"));
@@ -243,12 +245,10 @@ absl::Status WriteExportManifest(const std::string& directory, v1::ExportManifes
 void RemoveExport(const std::string& directory) {
   std::error_code error;
   fs::remove(fs::path(directory) / kManifest, error);
-  std::vector<fs::path> files;
-  for (fs::directory_iterator entry(directory, error), end; !error && entry != end; entry.increment(error)) {
-    const std::string name = entry->path().filename().string();
-    if (absl::EndsWith(name, kChunksSuffix) || absl::EndsWith(name, ".tmp")) files.push_back(entry->path());
+  for (const std::string& name : ListDirectory(directory).value_or(std::vector<std::string>())) {
+    if (absl::EndsWith(name, kChunksSuffix) || absl::EndsWith(name, ".tmp"))
+      fs::remove(fs::path(directory) / name, error);
   }
-  for (const fs::path& file : files) fs::remove(file, error);
   fs::remove(directory, error);
 }
 

@@ -12,7 +12,7 @@
 #include "common/base/status_macros.h"
 #include "common/base/version.h"
 #include "common/model/epochs.h"
-#include "common/telemetry/log.h"
+#include "common/telemetry/deferred_log.h"
 #include "server/coordinator/epoch_file.h"
 #include "server/coordinator/snapshot_exporter.h"
 
@@ -98,31 +98,33 @@ void Coordinator::Stop() {
 
 void Coordinator::GiveUpSilent() {
   while (!stopper_.WaitFor(kExpiryTick)) {
+    DeferredLog log;
     absl::MutexLock lock(&mu_);
     const absl::Time now = SteadyNow();
-    GiveUpSilentLocked(now);
+    GiveUpSilentLocked(now, &log);
     const auto name_of = [this](uint64_t worker) ABSL_NO_THREAD_SAFETY_ANALYSIS { return NameOfLocked(worker); };
     for (const std::shared_ptr<Job>& job : queue_->Running()) job->Expire(now, name_of);
   }
 }
 
-void Coordinator::GiveUpSilentLocked(absl::Time now) {
+void Coordinator::GiveUpSilentLocked(absl::Time now, DeferredLog* log) {
   for (const Membership::Worker& worker : members_.ExpireWorkers(now)) {
     const std::string name = absl::StrCat("worker ", worker.description.name(), " (", worker.id, ")");
     const int64_t silent = absl::ToInt64Seconds(now - worker.heard);
     const std::string news = worker.replaced ? absl::StrCat(name, " was started again")
                                              : absl::StrCat(name, " has been silent for ", silent, " s");
-    LogWarning(absl::StrCat(news, ": its leases go to others"));
+    log->Warning(absl::StrCat(news, ": its leases go to others"));
     for (const std::shared_ptr<Job>& job : queue_->All()) job->ReleaseWorker(worker.id, news);
     shares_.Leave(worker.id, now);
   }
 }
 
 absl::StatusOr<v1::RegisterServerResponse> Coordinator::RegisterServer(const v1::RegisterServerRequest& request) {
+  DeferredLog log;
   absl::MutexLock lock(&mu_);
   const bool known = members_.FindServer(request.address()) != nullptr;
   SAMOVAR_RETURN_IF_ERROR(members_.RegisterServer(request, SteadyNow()));
-  if (!known) LogInfo(absl::StrCat("server ", request.address(), " has registered"));
+  if (!known) log.Info(absl::StrCat("server ", request.address(), " has registered"));
   v1::RegisterServerResponse response;
   response.set_epoch(epoch_);
   response.set_renew_ms(static_cast<uint32_t>(absl::ToInt64Milliseconds(Membership::kServerRenewal)));
@@ -130,14 +132,15 @@ absl::StatusOr<v1::RegisterServerResponse> Coordinator::RegisterServer(const v1:
 }
 
 v1::JoinResponse Coordinator::Join(const v1::JoinRequest& request) {
+  DeferredLog log;
   absl::MutexLock lock(&mu_);
   v1::JoinResponse response;
   const absl::Time now = SteadyNow();
   response.set_worker_id(members_.Join(request, now));
-  GiveUpSilentLocked(now);
+  GiveUpSilentLocked(now, &log);
   response.set_epoch(epoch_);
   response.set_heartbeat_ms(static_cast<uint32_t>(absl::ToInt64Milliseconds(Membership::kHeartbeat)));
-  LogInfo(
+  log.Info(
       absl::StrCat("worker ", Printable(request.name(), kMaxPeerNameBytes), " has joined as ", response.worker_id()));
   return response;
 }
@@ -147,15 +150,18 @@ std::string Coordinator::NameOfLocked(uint64_t worker) const {
   return member == members_.workers().end() ? absl::StrCat(worker) : member->second.description.name();
 }
 
-absl::Status Coordinator::HearLocked(uint64_t worker, const v1::WorkerReport& report, absl::Time now) {
+absl::Status Coordinator::HearLocked(uint64_t worker, const v1::WorkerReport& report, absl::Time now,
+                                     DeferredLog* log) {
   Membership::Worker* member = members_.Touch(worker, now);
   if (member == nullptr) return UnknownWorker(worker);
+  // Its leases had the ids that others have now.
+  const bool stale = report.epoch() != 0 && report.epoch() != epoch_;
   for (const v1::WorkFailure& failure : report.failures()) {
-    LogWarning(absl::StrCat("worker ", member->description.name(), ", job ",
-                            Printable(failure.job_id(), kMaxPeerNameBytes), ": ", Printable(failure.message())));
+    log->Warning(absl::StrCat("worker ", member->description.name(), ", job ",
+                              Printable(failure.job_id(), kMaxPeerNameBytes), ": ", Printable(failure.message())));
   }
   for (const std::shared_ptr<Job>& job : queue_->Running()) {
-    if (Mentions(report, job->id())) {
+    if (!stale && Mentions(report, job->id())) {
       member->iterations_done += job->Report(worker, member->description.name(), report, now);
     }
   }
@@ -163,9 +169,10 @@ absl::Status Coordinator::HearLocked(uint64_t worker, const v1::WorkerReport& re
 }
 
 absl::StatusOr<v1::HeartbeatResponse> Coordinator::Heartbeat(const v1::HeartbeatRequest& request) {
+  DeferredLog log;
   absl::MutexLock lock(&mu_);
   const absl::Time now = SteadyNow();
-  SAMOVAR_RETURN_IF_ERROR(HearLocked(request.worker_id(), request.report(), now));
+  SAMOVAR_RETURN_IF_ERROR(HearLocked(request.worker_id(), request.report(), now, &log));
   const std::string name = NameOfLocked(request.worker_id());
   for (const std::shared_ptr<Job>& job : queue_->Running()) {
     const bool waits = request.wait().job_id() == job->id();
@@ -208,9 +215,10 @@ std::optional<v1::WorkLease> Coordinator::LeaseLocked(const Membership::Worker& 
 }
 
 absl::StatusOr<v1::LeaseResponse> Coordinator::Lease(const v1::LeaseRequest& request) {
+  DeferredLog log;
   absl::MutexLock lock(&mu_);
   const absl::Time now = SteadyNow();
-  SAMOVAR_RETURN_IF_ERROR(HearLocked(request.worker_id(), request.report(), now));
+  SAMOVAR_RETURN_IF_ERROR(HearLocked(request.worker_id(), request.report(), now, &log));
   v1::LeaseResponse response;
   if (std::optional<v1::WorkLease> lease = LeaseLocked(*members_.Touch(request.worker_id(), now), now)) {
     *response.mutable_lease() = *std::move(lease);
@@ -229,11 +237,12 @@ absl::StatusOr<v1::GetAssignmentResponse> Coordinator::GetAssignment(const v1::G
 }
 
 void Coordinator::Leave(const v1::LeaveRequest& request) {
+  DeferredLog log;
   absl::MutexLock lock(&mu_);
-  if (!HearLocked(request.worker_id(), request.report(), SteadyNow()).ok()) return;
+  if (!HearLocked(request.worker_id(), request.report(), SteadyNow(), &log).ok()) return;
   const std::string news = absl::StrCat("worker ", members_.workers().at(request.worker_id()).description.name(), " (",
                                         request.worker_id(), ") has left");
-  LogInfo(news);
+  log.Info(news);
   for (const std::shared_ptr<Job>& job : queue_->All()) job->ReleaseWorker(request.worker_id(), news);
   shares_.Leave(request.worker_id(), SteadyNow());
   members_.Leave(request.worker_id());

@@ -19,6 +19,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "common/base/stopper.h"
+#include "common/telemetry/deferred_log.h"
 #include "samovar/v1/coordinator.pb.h"
 #include "samovar/v1/job.pb.h"
 #include "samovar/v1/status.pb.h"
@@ -91,11 +92,11 @@ class Coordinator {
 
   ClusterView View() const;
   void GiveUpSilent();
-  void GiveUpSilentLocked(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void GiveUpSilentLocked(absl::Time now, DeferredLog* log) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Of a worker; its number if it has gone.
   std::string NameOfLocked(uint64_t worker) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Takes a worker's report and renews its leases. NOT_FOUND: the worker is not known.
-  absl::Status HearLocked(uint64_t worker, const v1::WorkerReport& report, absl::Time now)
+  absl::Status HearLocked(uint64_t worker, const v1::WorkerReport& report, absl::Time now, DeferredLog* log)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Work from the job whose turn it is.
   std::optional<v1::WorkLease> LeaseLocked(const Membership::Worker& worker, absl::Time now)

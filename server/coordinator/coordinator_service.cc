@@ -24,6 +24,15 @@ absl::Status CheckVersion(const std::string& what, const std::string& version) {
 
 }  // namespace
 
+void CoordinatorService::AddTo(BoundedService* calls) {
+  calls->Add("/samovar.v1.CoordinatorService/RegisterServer", this, &CoordinatorService::RegisterServer);
+  calls->Add("/samovar.v1.CoordinatorService/Join", this, &CoordinatorService::Join);
+  calls->Add("/samovar.v1.CoordinatorService/Heartbeat", this, &CoordinatorService::Heartbeat);
+  calls->Add("/samovar.v1.CoordinatorService/Lease", this, &CoordinatorService::Lease);
+  calls->Add("/samovar.v1.CoordinatorService/GetAssignment", this, &CoordinatorService::GetAssignment);
+  calls->Add("/samovar.v1.CoordinatorService/Leave", this, &CoordinatorService::Leave);
+}
+
 grpc::Status CoordinatorService::RegisterServer(grpc::ServerContext*, const v1::RegisterServerRequest* request,
                                                 v1::RegisterServerResponse* response) {
   if (const absl::Status fits = CheckVersion("the server", request->version()); !fits.ok()) return ToGrpcStatus(fits);

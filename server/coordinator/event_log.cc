@@ -9,10 +9,11 @@
 namespace samovar {
 
 std::string TestText(const v1::TestReport& report) {
-  return absl::StrCat("test of net ", report.net(), " at iteration ", report.iteration(), " with ", report.records(), " records: ",
-                      absl::StrJoin(report.outputs(), ", ", [](std::string* out, const v1::NamedValue& output) {
-                        absl::StrAppend(out, output.name(), " = ", output.value());
-                      }));
+  return absl::StrCat(
+      "test of net ", report.net(), " at iteration ", report.iteration(), " with ", report.records(),
+      " records: ", absl::StrJoin(report.outputs(), ", ", [](std::string* out, const v1::NamedValue& output) {
+        absl::StrAppend(out, output.name(), " = ", output.value());
+      }));
 }
 
 void EventLog::Add(v1::JobEvent::Kind kind, const std::string& text, absl::Time now) {
@@ -26,8 +27,15 @@ void EventLog::Add(v1::JobEvent::Kind kind, const std::string& text, absl::Time 
 }
 
 void EventLog::Restore(const google::protobuf::RepeatedPtrField<v1::JobEvent>& events) {
-  events_.assign(events.begin(), events.end());
-  newest_ = events_.empty() ? 0 : events_.back().number();
+  events_.clear();
+  newest_ = 0;
+  for (const v1::JobEvent& event : events) {
+    if (event.number() <= newest_) continue;
+    newest_ = event.number();
+    events_.push_back(event);
+    events_.back().set_text(Printable(event.text(), kMaxTextBytes));
+    if (events_.size() > kMaxEvents) events_.pop_front();
+  }
 }
 
 std::vector<v1::JobEvent> EventLog::After(uint64_t number) const {

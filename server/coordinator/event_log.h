@@ -22,7 +22,7 @@ class EventLog {
 
   // `now`: by the wall clock.
   void Add(v1::JobEvent::Kind kind, const std::string& text, absl::Time now);
-  // Takes over what an earlier log held.
+  // Takes over what an earlier log held, within the same bounds.
   void Restore(const google::protobuf::RepeatedPtrField<v1::JobEvent>& events);
 
   // Number of the newest event; 0: there is none.

@@ -20,8 +20,6 @@ namespace {
 constexpr uint64_t kNever = Ledger::kMaxEnd;
 // Bits of a lease's id that the job itself counts with; its number stands above them.
 constexpr int kLeaseBits = 40;
-// Notices that are kept.
-constexpr int kMaxNotices = 32;
 constexpr uint64_t kSkippedTold = 4;
 
 // The first multiple of `interval` above t; kNever if the interval is 0.
@@ -67,7 +65,8 @@ Job::Job(v1::JobSpec spec, uint64_t number)
 Job::Job(v1::JobSpec spec, uint64_t number, const v1::JobRecord& record) : Job(std::move(spec), number) {
   absl::MutexLock lock(&mu_);
   figures_ = record.status();
-  figures_.set_cause(Printable(figures_.cause()));
+  BoundTexts(&figures_);
+  const std::vector<std::string> servers(figures_.servers().begin(), figures_.servers().end());
   figures_.clear_servers();
   events_.Restore(record.events());
   if (HasEnded(figures_.state())) {
@@ -75,7 +74,7 @@ Job::Job(v1::JobSpec spec, uint64_t number, const v1::JobRecord& record) : Job(s
     cause_ = figures_.cause();
     plan_.epoch = figures_.epoch();
     plan_.chunk_elements = figures_.chunk_elements();
-    plan_.servers.assign(record.status().servers().begin(), record.status().servers().end());
+    plan_.servers = servers;
     plan_.resumed_from = figures_.resumed_from();
     return;
   }
@@ -217,7 +216,7 @@ void Job::AddNotice(const std::string& notice) {
 
 void Job::AddNoticeLocked(const std::string& notice) {
   Note(v1::JobEvent::KIND_STATE, notice);
-  figures_.add_notices(notice);
+  figures_.add_notices(Printable(notice));
   if (figures_.notices_size() > kMaxNotices) {
     figures_.mutable_notices()->DeleteSubrange(0, 1);
     figures_.set_dropped_notices(figures_.dropped_notices() + 1);

@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/base/printable.h"
 #include "server/coordinator/job_spec.h"
 
 namespace samovar {
 namespace {
 
-// The rate shown is that of the last seconds: enough for slow nets, and few enough to show that a worker has come or gone.
+// The rate shown is that of the last seconds: enough for slow nets, and few enough to show that a worker has come or
+// gone.
 constexpr absl::Duration kRateSpan = absl::Seconds(5);
 constexpr absl::Duration kMarkEvery = absl::Milliseconds(200);
 
@@ -95,6 +97,23 @@ void JobFigures::WriteTo(v1::JobStatus* status, uint64_t done, absl::Time until)
   const uint64_t max_iter = static_cast<uint64_t>(spec_.solver().max_iter());
   const uint64_t left = (max_iter - std::min(done, max_iter)) * SamplesOfIteration();
   status->set_eta_seconds(static_cast<double>(left) / status->images_per_second());
+}
+
+void BoundTexts(v1::JobStatus* status) {
+  for (std::string* text : {status->mutable_cause(), status->mutable_snapshot_error(), status->mutable_export_error(),
+                            status->mutable_exported_snapshot()}) {
+    *text = Printable(*text);
+  }
+  if (const int beyond = status->notices_size() - kMaxNotices; beyond > 0) {
+    status->mutable_notices()->DeleteSubrange(0, beyond);
+    status->set_dropped_notices(status->dropped_notices() + static_cast<uint64_t>(beyond));
+  }
+  for (std::string& notice : *status->mutable_notices()) notice = Printable(notice);
+  for (v1::NamedValue& output : *status->mutable_outputs()) output.set_name(Printable(output.name()));
+  for (v1::TestReport& report : *status->mutable_tests()) {
+    for (v1::NamedValue& output : *report.mutable_outputs()) output.set_name(Printable(output.name()));
+  }
+  for (std::string& server : *status->mutable_servers()) server = Printable(server, kMaxPeerNameBytes);
 }
 
 }  // namespace samovar

@@ -66,4 +66,10 @@ class JobFigures {
   DisplayLog displays_;
 };
 
+// Notices of a job that are kept, the newest.
+inline constexpr int kMaxNotices = 32;
+
+// Brings what a status from the job table says in words within the bounds of what is written anew.
+void BoundTexts(v1::JobStatus* status);
+
 }  // namespace samovar

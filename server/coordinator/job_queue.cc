@@ -7,8 +7,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/clock.h"
+#include "common/base/exceptions.h"
 #include "common/base/status_macros.h"
 #include "common/caffe/suggest.h"
+#include "common/telemetry/deferred_log.h"
 #include "common/telemetry/log.h"
 #include "server/coordinator/job_spec.h"
 #include "server/coordinator/parameter_servers.h"
@@ -229,8 +231,13 @@ bool JobQueue::RunUnlessRefused(Job* job) {
       changes = changes_;
       returns = returns_;
     }
-    const absl::Status status = RunJob(job, options_.epoch, cluster, stopper_);
-    if (!absl::IsResourceExhausted(status)) return true;
+    const absl::Status status = CatchExceptions([&] { return RunJob(job, options_.epoch, cluster, stopper_); });
+    // Whatever was thrown, the others' threads go on.
+    if (!status.ok() && !absl::IsCancelled(status) && (job->running() || !absl::IsResourceExhausted(status))) {
+      LogError(absl::StrCat("job ", job->id(), " FAILED: ", status.message()));
+      job->End(v1::JOB_STATE_FAILED, std::string(status.message()), SteadyNow());
+    }
+    if (!absl::IsResourceExhausted(status) || job->ended()) return true;
     CloseEverywhere(job->id());
     if (CloseEnded(0) > 0) continue;
     absl::MutexLock lock(&mu_);
@@ -294,13 +301,13 @@ JobQueue::Entry* JobQueue::EntryOfLocked(uint64_t number) {
   return found == jobs_.end() ? nullptr : &*found;
 }
 
-void JobQueue::ForgetLocked(std::deque<Entry>::iterator entry) {
+void JobQueue::ForgetLocked(std::deque<Entry>::iterator entry, DeferredLog* log) {
   forgotten_.push_back({entry->job->number(), entry->job->id()});
-  LogInfo(absl::StrCat("job ", entry->job->id(), ": forgotten"));
+  log->Info(absl::StrCat("job ", entry->job->id(), ": forgotten"));
   jobs_.erase(entry);
 }
 
-void JobQueue::ForgetOldLocked(std::optional<uint64_t> kept) {
+void JobQueue::ForgetOldLocked(std::optional<uint64_t> kept, DeferredLog* log) {
   // By when they ended: a long job that has just ended is not old.
   std::vector<std::tuple<absl::Time, uint64_t, uint64_t>> ended;
   for (const Entry& entry : jobs_) {
@@ -314,7 +321,8 @@ void JobQueue::ForgetOldLocked(std::optional<uint64_t> kept) {
   std::sort(ended.begin(), ended.end());
   for (size_t i = 0; i + bound < ended.size(); ++i) {
     ForgetLocked(std::find_if(jobs_.begin(), jobs_.end(),
-                              [&](const Entry& entry) { return entry.job->number() == std::get<2>(ended[i]); }));
+                              [&](const Entry& entry) { return entry.job->number() == std::get<2>(ended[i]); }),
+                 log);
   }
 }
 
@@ -331,6 +339,7 @@ absl::Status JobQueue::CheckLeftBehind(const std::string& job_id) const {
 
 absl::Status JobQueue::Forget(const std::string& job_id) {
   if (!Find(job_id).ok()) SAMOVAR_RETURN_IF_ERROR(CheckLeftBehind(job_id));
+  DeferredLog log;
   absl::MutexLock saving(&saving_mu_);
   {
     absl::MutexLock lock(&mu_);
@@ -343,7 +352,7 @@ absl::Status JobQueue::Forget(const std::string& job_id) {
           "job \"", job_id, "\" ",
           entry->job->ended() ? "is just ending; ask again in a moment" : "has not ended; cancel it first"));
     } else {
-      ForgetLocked(entry);
+      ForgetLocked(entry, &log);
     }
   }
   const absl::Status saved = SaveHeld();
@@ -355,6 +364,7 @@ absl::Status JobQueue::Forget(const std::string& job_id) {
 }
 
 absl::StatusOr<std::string> JobQueue::Submit(v1::JobSpec spec) {
+  DeferredLog log;
   absl::MutexLock saving(&saving_mu_);
   SaveHeld().IgnoreError();
   JobTable::Entry stored;
@@ -371,7 +381,7 @@ absl::StatusOr<std::string> JobQueue::Submit(v1::JobSpec spec) {
       }
       replaced = other->job->number();
     }
-    ForgetOldLocked(replaced);
+    ForgetOldLocked(replaced, &log);
     if (jobs_.size() >= static_cast<size_t>(options_.max_ended) + kMaxQueuedJobs) {
       return absl::ResourceExhaustedError(
           absl::StrCat("more than ", kMaxQueuedJobs, " jobs are waiting; submit again later"));
@@ -395,7 +405,7 @@ absl::StatusOr<std::string> JobQueue::Submit(v1::JobSpec spec) {
   entry.job = job;
   entry.saved_event = job->newest_event();
   jobs_.push_back(std::move(entry));
-  LogInfo(absl::StrCat("job ", job->id(), ": submitted"));
+  log.Info(absl::StrCat("job ", job->id(), ": submitted"));
   return job->id();
 }
 

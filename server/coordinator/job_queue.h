@@ -23,6 +23,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "common/base/stopper.h"
+#include "common/telemetry/deferred_log.h"
 #include "samovar/v1/job.pb.h"
 #include "server/coordinator/job.h"
 #include "server/coordinator/job_runner.h"
@@ -116,8 +117,8 @@ class JobQueue {
   // Null: another job has taken its name.
   Entry* EntryOfLocked(uint64_t number) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // All but the newest ended jobs, and but for that one.
-  void ForgetOldLocked(std::optional<uint64_t> kept) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void ForgetLocked(std::deque<Entry>::iterator entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void ForgetOldLocked(std::optional<uint64_t> kept, DeferredLog* log) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void ForgetLocked(std::deque<Entry>::iterator entry, DeferredLog* log) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Of a name that no job has: whether a server has snapshots of it.
   absl::Status CheckLeftBehind(const std::string& job_id) const ABSL_LOCKS_EXCLUDED(mu_);
 

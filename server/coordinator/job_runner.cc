@@ -302,7 +302,7 @@ absl::Status Runner::TryToRecover(const absl::Status& loss) {
 }
 
 absl::Status Runner::Freeze(uint64_t iteration) const {
-  return Insist("freezing the weights", [&] { return servers_->Freeze(job_.id(), epoch_, iteration); });
+  return Insist("freezing the weights", [&] { return servers_->Freeze(job_.id(), epoch_, placement_.opening, iteration); });
 }
 
 absl::Status Runner::RefuseCheckpoint(const Job::Checkpoint& checkpoint, const absl::Status& refusal) {
@@ -332,7 +332,7 @@ void Runner::Retain() {
   std::set<uint64_t> there = CompleteSnapshots(held, placement_.run);
   job_.SnapshotsFound(there);
   const std::set<SnapshotId> keep = SnapshotsToKeep(held, {placement_.run, KeptSnapshots(job_.spec()), job_.unfetched()});
-  if (const absl::Status removed = servers_->RetainSnapshots(job_.id(), epoch_, keep); !removed.ok()) {
+  if (const absl::Status removed = servers_->RetainSnapshots(job_.id(), epoch_, placement_.opening, keep); !removed.ok()) {
     LogWarning(absl::StrCat("job ", job_.id(), ": old snapshots could not be removed: ", removed.message()));
   }
   std::erase_if(there, [&](uint64_t iteration) { return !keep.contains({placement_.run, iteration}); });
@@ -340,7 +340,7 @@ void Runner::Retain() {
 }
 
 absl::Status Runner::Persist(uint64_t iteration) {
-  const absl::Status status = servers_->Persist(job_.id(), epoch_, iteration);
+  const absl::Status status = servers_->Persist(job_.id(), epoch_, placement_.opening, iteration);
   if (!status.ok()) LogError(absl::StrCat("job ", job_.id(), ": snapshot at ", iteration, ": ", status.message()));
   job_.SnapshotEnded(iteration, status);
   Retain();
@@ -415,7 +415,7 @@ absl::Status Runner::EndCheckpoint() {
 
 absl::Status Runner::Thaw() {
   const uint64_t iteration = to_thaw_.back();
-  SAMOVAR_RETURN_IF_ERROR(Insist("releasing the frozen weights", [&] { return servers_->Thaw(job_.id(), epoch_, iteration); }));
+  SAMOVAR_RETURN_IF_ERROR(Insist("releasing the frozen weights", [&] { return servers_->Thaw(job_.id(), epoch_, placement_.opening, iteration); }));
   to_thaw_.pop_back();
   return absl::OkStatus();
 }

@@ -18,6 +18,19 @@ constexpr uint32_t kMaxIntervalMs = 3600 * 1000;
 
 }  // namespace
 
+void JobService::AddTo(BoundedService* calls) {
+  calls->Add("/samovar.v1.JobService/Submit", this, &JobService::Submit);
+  calls->Add("/samovar.v1.JobService/Get", this, &JobService::Get);
+  calls->Add("/samovar.v1.JobService/List", this, &JobService::List);
+  calls->Add("/samovar.v1.JobService/Cancel", this, &JobService::Cancel);
+  calls->Add("/samovar.v1.JobService/Forget", this, &JobService::Forget);
+  calls->Add("/samovar.v1.JobService/Watch", this, &JobService::Watch);
+  calls->Add("/samovar.v1.JobService/GetSpec", this, &JobService::GetSpec);
+  calls->Add("/samovar.v1.JobService/Logs", this, &JobService::Logs);
+  calls->Add("/samovar.v1.JobService/Snapshot", this, &JobService::Snapshot);
+  calls->Add("/samovar.v1.JobService/AcknowledgeSnapshots", this, &JobService::AcknowledgeSnapshots);
+}
+
 grpc::Status JobService::Submit(grpc::ServerContext*, const v1::SubmitRequest* request, v1::SubmitResponse* response) {
   absl::StatusOr<std::string> id = coordinator_.Submit(request->spec());
   if (!id.ok()) return ToGrpcStatus(id.status());
@@ -61,7 +74,11 @@ grpc::Status JobService::Watch(grpc::ServerContext* context, const v1::WatchRequ
   return AsWatcher([&] {
     return coordinator_.Watch(
         request->job_id(), interval, request->displays() ? std::optional(request->first_display()) : std::nullopt,
-        [&](const v1::JobStatus& status) { return writer->Write(status); }, [&] { return context->IsCancelled(); });
+        [&](const v1::JobStatus& status) {
+          const WriteDeadlines::Write write(&deadlines_, context, status.ByteSizeLong());
+          return writer->Write(status);
+        },
+        [&] { return context->IsCancelled(); });
   });
 }
 
@@ -77,7 +94,11 @@ grpc::Status JobService::Logs(grpc::ServerContext* context, const v1::LogsReques
   return AsWatcher([&] {
     return coordinator_.Logs(
         request->job_id(), request->after(), request->follow(),
-        [&](const v1::JobEvent& event) { return writer->Write(event); }, [&] { return context->IsCancelled(); });
+        [&](const v1::JobEvent& event) {
+          const WriteDeadlines::Write write(&deadlines_, context, event.ByteSizeLong());
+          return writer->Write(event);
+        },
+        [&] { return context->IsCancelled(); });
   });
 }
 

@@ -4,6 +4,8 @@
 #include <atomic>
 
 #include "absl/functional/function_ref.h"
+#include "common/rpc/bounded_service.h"
+#include "common/rpc/write_deadlines.h"
 #include "samovar/v1/job.grpc.pb.h"
 #include "server/coordinator/coordinator.h"
 
@@ -29,6 +31,9 @@ class JobService final : public v1::JobService::Service {
   grpc::Status AcknowledgeSnapshots(grpc::ServerContext*, const v1::AcknowledgeSnapshotsRequest*,
                                     v1::AcknowledgeSnapshotsResponse*) override;
 
+  // Serves its calls there.
+  void AddTo(BoundedService* calls);
+
  private:
   // Runs a call that blocks while it has something to send, unless too many do.
   grpc::Status AsWatcher(absl::FunctionRef<absl::Status()> call);
@@ -36,6 +41,8 @@ class JobService final : public v1::JobService::Service {
   Coordinator& coordinator_;
   // A count only; orders nothing.
   std::atomic<int> watchers_{0};
+  // A watcher that does not read makes room for others.
+  WriteDeadlines deadlines_;
 };
 
 }  // namespace samovar

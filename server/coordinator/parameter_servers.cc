@@ -121,11 +121,13 @@ absl::StatusOr<std::vector<v1::GetLedgersResponse>> ParameterServers::GetLedgers
                                                                 kControlDeadline, request);
 }
 
-absl::Status ParameterServers::Freeze(const std::string& job_id, uint64_t epoch, uint64_t iteration) const {
+absl::Status ParameterServers::Freeze(const std::string& job_id, uint64_t epoch, uint64_t opening,
+                                      uint64_t iteration) const {
   const auto request = [&](size_t) {
     v1::FreezeRequest message;
     message.set_job_id(job_id);
     message.set_epoch(epoch);
+    message.set_opening(opening);
     message.set_iteration(iteration);
     return message;
   };
@@ -134,11 +136,13 @@ absl::Status ParameterServers::Freeze(const std::string& job_id, uint64_t epoch,
       .status();
 }
 
-absl::Status ParameterServers::Persist(const std::string& job_id, uint64_t epoch, uint64_t iteration) const {
+absl::Status ParameterServers::Persist(const std::string& job_id, uint64_t epoch, uint64_t opening,
+                                       uint64_t iteration) const {
   const auto request = [&](size_t) {
     v1::PersistRequest message;
     message.set_job_id(job_id);
     message.set_epoch(epoch);
+    message.set_opening(opening);
     message.set_iteration(iteration);
     return message;
   };
@@ -147,11 +151,13 @@ absl::Status ParameterServers::Persist(const std::string& job_id, uint64_t epoch
       .status();
 }
 
-absl::Status ParameterServers::RetainSnapshots(const std::string& job_id, uint64_t epoch, const std::set<SnapshotId>& keep) const {
+absl::Status ParameterServers::RetainSnapshots(const std::string& job_id, uint64_t epoch, uint64_t opening,
+                                               const std::set<SnapshotId>& keep) const {
   const auto request = [&](size_t) {
     v1::RetainSnapshotsRequest message;
     message.set_job_id(job_id);
     message.set_epoch(epoch);
+    message.set_opening(opening);
     for (const auto& [run, iteration] : keep) {
       v1::SnapshotName* const name = message.add_keep();
       name->set_run(run);
@@ -159,18 +165,19 @@ absl::Status ParameterServers::RetainSnapshots(const std::string& job_id, uint64
     }
     return message;
   };
-  return CallAll<v1::RetainSnapshotsRequest, v1::RetainSnapshotsResponse>({stubs_, addresses_, *stopper_}, &Stub::AsyncRetainSnapshots,
-                                                                          kControlDeadline, request)
+  return CallAll<v1::RetainSnapshotsRequest, v1::RetainSnapshotsResponse>(
+             {stubs_, addresses_, *stopper_}, &Stub::AsyncRetainSnapshots, kControlDeadline, request)
       .status();
 }
 
 absl::StatusOr<std::vector<v1::ExportResponse>> ParameterServers::Export(const std::string& job_id, uint64_t epoch,
-                                                                         uint64_t iteration,
+                                                                         uint64_t opening, uint64_t iteration,
                                                                          const std::string& directory) const {
   const auto request = [&](size_t) {
     v1::ExportRequest message;
     message.set_job_id(job_id);
     message.set_epoch(epoch);
+    message.set_opening(opening);
     message.set_iteration(iteration);
     message.set_directory(directory);
     return message;
@@ -179,11 +186,13 @@ absl::StatusOr<std::vector<v1::ExportResponse>> ParameterServers::Export(const s
                                                         kModelDeadline, request);
 }
 
-absl::Status ParameterServers::Thaw(const std::string& job_id, uint64_t epoch, uint64_t iteration) const {
+absl::Status ParameterServers::Thaw(const std::string& job_id, uint64_t epoch, uint64_t opening,
+                                    uint64_t iteration) const {
   const auto request = [&](size_t) {
     v1::ThawRequest message;
     message.set_job_id(job_id);
     message.set_epoch(epoch);
+    message.set_opening(opening);
     message.set_iteration(iteration);
     return message;
   };

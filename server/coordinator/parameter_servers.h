@@ -2,8 +2,8 @@
 //
 // A server that cannot be reached makes the call fail at once (UNAVAILABLE); repeating it is the caller's affair.
 //
-// Thread safety: all methods may be called from any thread; each blocks until all servers have answered, its deadline, or
-// until the stopper stops (CANCELLED).
+// Thread safety: all methods may be called from any thread; each blocks until all servers have answered, its deadline,
+// or until the stopper stops (CANCELLED).
 #pragma once
 
 #include <memory>
@@ -28,18 +28,21 @@ class ParameterServers {
   const std::vector<std::string>& addresses() const { return addresses_; }
 
   // Each server's answer or error, in the order of the addresses.
-  std::vector<absl::StatusOr<v1::OpenJobResponse>> OpenJob(absl::FunctionRef<v1::OpenJobRequest(size_t server)> request) const;
+  std::vector<absl::StatusOr<v1::OpenJobResponse>> OpenJob(
+      absl::FunctionRef<v1::OpenJobRequest(size_t server)> request) const;
 
   // Answers in the order of the addresses. An error is that of the first server that has one, with its address.
   absl::StatusOr<std::vector<v1::ListSnapshotsResponse>> ListSnapshots(const std::string& job_id) const;
   absl::StatusOr<std::vector<v1::GetLedgersResponse>> GetLedgers(const std::string& job_id) const;
-  absl::Status Freeze(const std::string& job_id, uint64_t epoch, uint64_t iteration) const;
-  absl::Status Persist(const std::string& job_id, uint64_t epoch, uint64_t iteration) const;
-  absl::Status RetainSnapshots(const std::string& job_id, uint64_t epoch, const std::set<SnapshotId>& keep) const;
+  // `opening`: that of the job which is meant; 0: any.
+  absl::Status Freeze(const std::string& job_id, uint64_t epoch, uint64_t opening, uint64_t iteration) const;
+  absl::Status Persist(const std::string& job_id, uint64_t epoch, uint64_t opening, uint64_t iteration) const;
+  absl::Status RetainSnapshots(const std::string& job_id, uint64_t epoch, uint64_t opening,
+                               const std::set<SnapshotId>& keep) const;
   // Of each server: what it has written into the directory.
-  absl::StatusOr<std::vector<v1::ExportResponse>> Export(const std::string& job_id, uint64_t epoch, uint64_t iteration,
-                                                         const std::string& directory) const;
-  absl::Status Thaw(const std::string& job_id, uint64_t epoch, uint64_t iteration) const;
+  absl::StatusOr<std::vector<v1::ExportResponse>> Export(const std::string& job_id, uint64_t epoch, uint64_t opening,
+                                                         uint64_t iteration, const std::string& directory) const;
+  absl::Status Thaw(const std::string& job_id, uint64_t epoch, uint64_t opening, uint64_t iteration) const;
   // Where it is open as a lower opening than this.
   absl::Status CloseJob(const std::string& job_id, uint64_t epoch, uint64_t before_opening) const;
 

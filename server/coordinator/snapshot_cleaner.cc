@@ -93,7 +93,7 @@ absl::Status SnapshotCleaner::Clean(const Membership::Server& server, uint64_t a
     if (!Claim(name, after)) continue;
     // It may be in the server's memory still.
     absl::Status status = one.CloseJob(name, epoch_, cluster_.next_opening());
-    if (status.ok()) status = one.RetainSnapshots(name, epoch_, {});
+    if (status.ok()) status = one.RetainSnapshots(name, epoch_, /*opening=*/0, {});
     Release();
     if (first.ok()) first = Annotate(status, absl::StrCat("job ", name));
     if (stopper_.stopped()) break;

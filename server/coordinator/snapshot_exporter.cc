@@ -1,26 +1,28 @@
 #include "server/coordinator/snapshot_exporter.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <optional>
-#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/list_directory.h"
 #include "common/base/status_macros.h"
 #include "common/model/exported_snapshot.h"
+#include "common/telemetry/log.h"
 
 namespace samovar {
 namespace {
 
 // The directories whose names are those of a job's exported snapshots.
-std::vector<std::string> ExportsOf(const std::string& job_id, const std::string& into) {
+absl::StatusOr<std::vector<std::string>> ExportsOf(const std::string& job_id, const std::string& into) {
   std::vector<std::string> directories;
-  std::error_code error;
-  for (std::filesystem::directory_iterator entry(into, error), end; !error && entry != end; entry.increment(error)) {
-    const std::string name = entry->path().filename().string();
+  const absl::StatusOr<std::vector<std::string>> names = ListDirectory(into);
+  // It is made with the first export.
+  if (absl::IsNotFound(names.status())) return directories;
+  SAMOVAR_RETURN_IF_ERROR(names.status());
+  for (const std::string& name : *names) {
     if (absl::StartsWith(name, absl::StrCat(job_id, "_iter_"))) directories.push_back(absl::StrCat(into, "/", name));
   }
   return directories;
@@ -59,7 +61,7 @@ absl::Status SnapshotExporter::CheckOwn(const std::string& directory, uint64_t r
 absl::Status SnapshotExporter::Write(const Placement& placement, const ParameterServers& servers, uint64_t iteration,
                                      const std::string& directory) const {
   SAMOVAR_ASSIGN_OR_RETURN(std::vector<v1::ExportResponse> responses,
-                           servers.Export(spec_.job_id(), epoch_, iteration, directory));
+                           servers.Export(spec_.job_id(), epoch_, placement.opening, iteration, directory));
   v1::ExportManifest manifest;
   manifest.set_run(placement.run);
   manifest.set_iteration(iteration);
@@ -79,7 +81,12 @@ void SnapshotExporter::RemoveOld(const Placement& placement, const std::string& 
                                  uint32_t keep) const {
   // Iteration, directory.
   std::vector<std::pair<uint64_t, std::string>> others;
-  for (const std::string& directory : ExportsOf(spec_.job_id(), into)) {
+  const absl::StatusOr<std::vector<std::string>> exports = ExportsOf(spec_.job_id(), into);
+  if (!exports.ok()) {
+    LogWarning(absl::StrCat("job ", spec_.job_id(), ": old exports stay: ", exports.status().message()));
+    return;
+  }
+  for (const std::string& directory : *exports) {
     if (directory == written || directory == spec_.initial_model().exported_snapshot()) continue;
     const absl::StatusOr<ExportedSnapshot> other = ExportedSnapshot::Open(directory);
     const bool own =
@@ -98,7 +105,8 @@ absl::Status CheckExportDirectory(const v1::JobSpec& spec) {
     const absl::StatusOr<ExportedSnapshot> first = ExportedSnapshot::Open(spec.initial_model().exported_snapshot());
     if (first.ok()) begun_from = first->manifest();
   }
-  for (const std::string& directory : ExportsOf(spec.job_id(), spec.export_snapshots())) {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<std::string> exports, ExportsOf(spec.job_id(), spec.export_snapshots()));
+  for (const std::string& directory : exports) {
     const absl::StatusOr<ExportedSnapshot> there = ExportedSnapshot::Open(directory);
     // One that is not whole, or something else; whether it can be replaced is seen when its iteration comes.
     if (!there.ok() || there->manifest().spec().job_id() != spec.job_id()) continue;

@@ -1,6 +1,8 @@
 #include "server/snapshot/snapshot_store.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <iterator>
 #include <optional>
 #include <utility>
 
@@ -142,7 +144,11 @@ absl::StatusOr<uint32_t> SnapshotStore::Retain(const std::string& job_id, const 
     SAMOVAR_ASSIGN_OR_RETURN(const std::vector<v1::SnapshotManifest> manifests,
                              ReadManifests(transaction, JobKey(kManifestPrefix, job_id)));
     for (const v1::SnapshotManifest& manifest : manifests) {
-      if (keep.contains({manifest.info().run(), manifest.info().iteration()})) continue;
+      const SnapshotId id(manifest.info().run(), manifest.info().iteration());
+      // The set is in order, by run: the newest of a run is the last before the next run's.
+      const auto beyond = keep.upper_bound({id.first, UINT64_MAX});
+      const bool newer = beyond != keep.begin() && *std::prev(beyond) < id && std::prev(beyond)->first == id.first;
+      if (newer || keep.contains(id)) continue;
       SAMOVAR_RETURN_IF_ERROR(Remove(manifest, &transaction));
       ++removed;
     }

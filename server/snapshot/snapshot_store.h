@@ -34,8 +34,9 @@ class SnapshotStore {
 
   // A run and an iteration of it.
   using SnapshotId = std::pair<uint64_t, uint64_t>;
-  // Removes the job's snapshots but these, all of them or none; with none to keep, also what NotePlace noted. Durable
-  // when it returns. Returns how many were removed. RESOURCE_EXHAUSTED: the disk is full; the store is as before.
+  // Removes the job's snapshots but these, and but those of a run that are newer than all of these of that run, all of
+  // them or none; with none to keep, also what NotePlace noted. Durable when it returns. Returns how many were removed.
+  // RESOURCE_EXHAUSTED: the disk is full; the store is as before.
   absl::StatusOr<uint32_t> Retain(const std::string& job_id, const std::set<SnapshotId>& keep);
 
   // NOT_FOUND: no such snapshot. DATA_LOSS: the manifest is damaged.

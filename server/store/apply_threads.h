@@ -1,9 +1,9 @@
-// ApplyThreads runs tasks in a fixed number of lanes: one lane's tasks run one after the other, so that data which only they touch
-// needs no lock. Each lane has a thread; but who posts a task to a lane that rests may run it there and then, for to wake a thread
-// takes longer than most tasks do.
+// ApplyThreads runs tasks in a fixed number of lanes: one lane's tasks run one after the other, so that data which only
+// they touch needs no lock. Each lane has a thread; but who posts a task to a lane that rests may run it there and
+// then, for to wake a thread takes longer than most tasks do.
 //
-// Thread safety: public methods may be called from any thread, except where said. Lock order: each lane's lock is a leaf, and
-// is not held while a task runs.
+// Thread safety: public methods may be called from any thread, except where said. Lock order: each lane's lock is a
+// leaf, and is not held while a task runs.
 #pragma once
 
 #include <cstdint>
@@ -21,6 +21,7 @@ namespace samovar {
 
 class ApplyThreads {
  public:
+  // Throws nothing: what a task throws ends the process.
   using Task = std::function<void()>;
 
   // At most `max_queued` tasks of Post wait in each lane. REQUIRES: lanes >= 1
@@ -32,8 +33,8 @@ class ApplyThreads {
 
   int lanes() const { return static_cast<int>(lanes_.size()); }
 
-  // Queues the task for the lane's thread. Never blocks. RESOURCE_EXHAUSTED: the lane's queue is full. UNAVAILABLE: stopped. The
-  // task is dropped in both cases.
+  // Queues the task for the lane's thread. Never blocks. RESOURCE_EXHAUSTED: the lane's queue is full. UNAVAILABLE:
+  // stopped. The task is dropped in both cases.
   absl::Status Post(int lane, Task task);
 
   // As Post, but runs the task on the calling thread, before it returns, if the lane rests. Tasks should be short.

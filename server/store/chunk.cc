@@ -15,11 +15,13 @@
 namespace samovar {
 namespace {
 
-// What one push counts in the moving average of staleness, and how far above the average it counts at most: a worker that was stopped for a
-// while says nothing of how late the others' next pushes will be, and weights that are pulled too far ahead make training diverge as late
-// ones do.
+// What one push counts in the moving average of staleness, and how far above the average it counts at most: a worker
+// that was stopped for a while says nothing of how late the others' next pushes will be, and weights that are pulled
+// too far ahead make training diverge as late ones do.
 constexpr double kStalenessWeight = 0.05;
-double BoundedStaleness(uint64_t staleness, double average) { return std::min(static_cast<double>(staleness), 4 + 2 * average); }
+double BoundedStaleness(uint64_t staleness, double average) {
+  return std::min(static_cast<double>(staleness), 4 + 2 * average);
+}
 
 float RateFactor(v1::StalenessScaling scaling, float s) {
   switch (scaling) {
@@ -71,7 +73,11 @@ Chunk::Chunk(ChunkImage image, std::vector<RuleSegment> segments, const Options&
       state_(image_.state.begin(), image_.state.end()),
       segments_(std::move(segments)),
       options_(options),
-      pending_(std::max(1u, options.parts)) {}
+      pending_(std::max(1u, options.parts)) {
+  // So that the step which ends an iteration needs no memory: its parts were acknowledged.
+  if (options_.parts > 0) previous_weights_.reserve(image_.weights.size());
+  if (options_.clip.has_value()) squares_.reserve(SquaresBlocks(image_.weights.size()));
+}
 
 absl::Status Chunk::CheckPart(uint64_t t, uint32_t part) const {
   if (part >= std::max(1u, options_.parts)) {
@@ -79,12 +85,13 @@ absl::Status Chunk::CheckPart(uint64_t t, uint32_t part) const {
         absl::StrCat("iterations of this job have ", std::max(1u, options_.parts), " parts; there is no part ", part));
   }
   if (options_.parts == 0 || t <= image_.ledger.watermark()) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat("chunk ", image_.chunk, " takes iteration ", image_.ledger.watermark(),
-                                                    " next, not ", t, "; pull its weights first"));
+  return absl::FailedPreconditionError(absl::StrCat("chunk ", image_.chunk, " takes iteration ",
+                                                    image_.ledger.watermark(), " next, not ", t,
+                                                    "; pull its weights first"));
 }
 
-absl::StatusOr<bool> Chunk::Push(const SolverRule& rule, uint64_t t, uint64_t pulled_version, std::span<const float> gradient,
-                                 uint32_t part, uint64_t iterations) {
+absl::StatusOr<bool> Chunk::Push(const SolverRule& rule, uint64_t t, uint64_t pulled_version,
+                                 std::span<const float> gradient, uint32_t part, uint64_t iterations) {
   if (gradient.size() != image_.weights.size()) {
     return absl::InvalidArgumentError(absl::StrCat("chunk ", image_.chunk, " has ", image_.weights.size(),
                                                    " floats, but the pushed gradient has ", gradient.size()));
@@ -97,16 +104,17 @@ absl::StatusOr<bool> Chunk::Push(const SolverRule& rule, uint64_t t, uint64_t pu
   // In pushes: versions count iterations, and only the last unit is shorter.
   const uint64_t missed = late ? image_.version - pulled_version : 0;
   const uint64_t staleness = (missed + options_.push_every - 1) / options_.push_every;
-  SAMOVAR_RETURN_IF_ERROR(options_.parts > 1 ? AddPart(rule, t, part, gradient)
-                                             : ApplyWhole(rule, {t, t + iterations}, pulled_version, staleness, gradient));
+  SAMOVAR_RETURN_IF_ERROR(options_.parts > 1
+                              ? AddPart(rule, t, part, gradient)
+                              : ApplyWhole(rule, {t, t + iterations}, pulled_version, staleness, gradient));
   CountApplied(staleness, &counters_);
   return true;
 }
 
 absl::Status Chunk::Reject(uint64_t t, const std::string& what) {
   counters_.set_rejected(counters_.rejected() + 1);
-  return absl::InvalidArgumentError(absl::StrCat("the gradient of iteration ", t, " for chunk ", image_.chunk, " ", what,
-                                                 "; nothing of it was applied"));
+  return absl::InvalidArgumentError(absl::StrCat("the gradient of iteration ", t, " for chunk ", image_.chunk, " ",
+                                                 what, "; nothing of it was applied"));
 }
 
 bool Chunk::Holds(uint64_t t, uint32_t part) {
@@ -137,9 +145,9 @@ absl::Status Chunk::AddPart(const SolverRule& rule, uint64_t t, uint32_t part, s
 absl::Status Chunk::EndParts(const SolverRule* rule, uint64_t t) {
   if (!pending_.complete()) return absl::OkStatus();
   if (pending_.skipped()) {
-    pending_.Clear();
     previous_weights_ = image_.weights;
     Enter({t, t + 1});
+    pending_.Clear();
     return absl::OkStatus();
   }
   std::vector<float> mean = pending_.TakeMean(segments_);
@@ -148,9 +156,9 @@ absl::Status Chunk::EndParts(const SolverRule* rule, uint64_t t) {
     Apply(*rule, {t, t + 1}, /*staleness=*/0, mean);
     return absl::OkStatus();
   }
+  squares_.assign(SquaresBlocks(mean.size()), 0);
   summed_ = std::move(mean);
   squares_of_ = t;
-  squares_.assign(SquaresBlocks(summed_.size()), 0);
   for (const RuleSegment& segment : segments_) {
     if (segment.rule == v1::UPDATE_RULE_SOLVER) AddSquares(summed_, segment.begin, segment.end, squares_);
   }
@@ -169,7 +177,8 @@ std::span<const double> Chunk::Squares(uint64_t t) const {
 absl::Status Chunk::ApplyClipped(const SolverRule& rule, uint64_t t, double norm) {
   if (image_.ledger.Contains(t)) return absl::OkStatus();
   if (stage() != SummedStage(t)) {
-    return absl::FailedPreconditionError(absl::StrCat("chunk ", image_.chunk, " does not have all parts of iteration ", t, " yet"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("chunk ", image_.chunk, " does not have all parts of iteration ", t, " yet"));
   }
   std::vector<float> gradient = std::exchange(summed_, {});
   for (const RuleSegment& segment : segments_) {
@@ -181,8 +190,8 @@ absl::Status Chunk::ApplyClipped(const SolverRule& rule, uint64_t t, double norm
   return absl::OkStatus();
 }
 
-absl::Status Chunk::ApplyWhole(const SolverRule& rule, const IterationRange& unit, uint64_t pulled_version, uint64_t staleness,
-                               std::span<const float> gradient) {
+absl::Status Chunk::ApplyWhole(const SolverRule& rule, const IterationRange& unit, uint64_t pulled_version,
+                               uint64_t staleness, std::span<const float> gradient) {
   const std::span<const float> pulled = staleness > 0 ? given_.Find(pulled_version) : std::span<const float>();
   if (pulled.empty()) {
     Apply(rule, unit, staleness, gradient);
@@ -194,7 +203,8 @@ absl::Status Chunk::ApplyWhole(const SolverRule& rule, const IterationRange& uni
     if (segment.rule == v1::UPDATE_RULE_SOLVER) continue;
     std::copy(gradient.begin() + segment.begin, gradient.begin() + segment.end, compensated.begin() + segment.begin);
   }
-  if (!AllFinite(compensated)) return Reject(unit.begin, "becomes infinite when its delay is compensated; choose a smaller lambda");
+  if (!AllFinite(compensated))
+    return Reject(unit.begin, "becomes infinite when its delay is compensated; choose a smaller lambda");
   Apply(rule, unit, staleness, compensated);
   return absl::OkStatus();
 }
@@ -207,9 +217,12 @@ float Chunk::CountStaleness(uint64_t staleness) {
   return static_cast<float>(std::max(static_cast<double>(staleness), usual - 1));
 }
 
-void Chunk::Apply(const SolverRule& rule, const IterationRange& unit, uint64_t staleness, std::span<const float> gradient) {
+void Chunk::Apply(const SolverRule& rule, const IterationRange& unit, uint64_t staleness,
+                  std::span<const float> gradient) {
   const float counted = CountStaleness(staleness);
+  // All that may need memory comes first: without it nothing of the step is done.
   if (options_.parts > 0) previous_weights_ = image_.weights;
+  Enter(unit);
 
   for (RuleSegment segment : segments_) {
     if (segment.rule == v1::UPDATE_RULE_MOVING_AVERAGE) {
@@ -224,14 +237,15 @@ void Chunk::Apply(const SolverRule& rule, const IterationRange& unit, uint64_t s
       rule.Apply(unit.begin, segment, image_.weights, state_, gradient);
     }
   }
-  Enter(unit);
 }
 
 bool Chunk::PullsPrevious(std::optional<uint64_t> watermark) const {
   return watermark.has_value() && *watermark + 1 == image_.ledger.watermark() && !previous_weights_.empty();
 }
 
-uint64_t Chunk::PulledVersion(std::optional<uint64_t> watermark) const { return image_.version - (PullsPrevious(watermark) ? 1 : 0); }
+uint64_t Chunk::PulledVersion(std::optional<uint64_t> watermark) const {
+  return image_.version - (PullsPrevious(watermark) ? 1 : 0);
+}
 
 void Chunk::WritePulled(const SolverRule& rule, std::optional<uint64_t> watermark, char* to) {
   const bool previous = PullsPrevious(watermark);

@@ -7,8 +7,10 @@
 #include <utility>
 #include <vector>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/clock.h"
+#include "common/base/exceptions.h"
 #include "common/base/status_macros.h"
 #include "common/caffe/file_digest.h"
 #include "common/model/epochs.h"
@@ -62,14 +64,16 @@ void EndThread(ChunkWalk* walk, const absl::Status& status) {
   if (walk->status.ok()) walk->status = status;
 }
 
-// Visits one chunk, then queues the thread's next one behind what has come in meanwhile.
+// Visits one chunk, then queues the thread's next one behind what has come in meanwhile. Throws nothing.
 void VisitFrom(const std::shared_ptr<ChunkWalk>& walk, size_t index) {
   if (index >= walk->job->chunks()) return EndThread(walk.get(), absl::OkStatus());
   const int threads = walk->threads->lanes();
-  const absl::Status posted = walk->threads->PostControl(static_cast<int>(index % threads), [walk, index, threads] {
-    const absl::Status status = walk->visit(index, walk->job->chunk(index));
-    if (!status.ok()) return EndThread(walk.get(), status);
-    VisitFrom(walk, index + threads);
+  const absl::Status posted = CatchExceptions([&] {
+    return walk->threads->PostControl(static_cast<int>(index % threads), [walk, index, threads] {
+      const absl::Status status = CatchExceptions([&] { return walk->visit(index, walk->job->chunk(index)); });
+      if (!status.ok()) return EndThread(walk.get(), status);
+      VisitFrom(walk, index + threads);
+    });
   });
   if (!posted.ok()) EndThread(walk.get(), posted);
 }
@@ -79,7 +83,9 @@ void VisitFrom(const std::shared_ptr<ChunkWalk>& walk, size_t index) {
 ChunkStore::ChunkStore(const Options& options, SnapshotStore* snapshots)
     : options_(options),
       snapshots_(snapshots),
-      budget_(options.max_parameter_bytes),
+      budget_(options.max_parameter_bytes, "parameters",
+              "use more servers, end other jobs, or give the server more memory (--parameter-memory)"),
+      messages_(options.max_message_bytes, "messages", "try again later"),
       epoch_(options.epoch),
       apply_threads_(options.apply_threads, options.max_queued),
       frozen_reader_(1, options.max_queued),
@@ -124,7 +130,13 @@ void ChunkStore::ForEachWaits(const std::shared_ptr<HostedJob>& job, std::functi
     apply_threads_
         .PostControl(static_cast<int>(thread),
                      [job, visit, thread, threads] {
-                       for (size_t index = thread; index < job->chunks(); index += threads) visit(job->waits(index));
+                       for (size_t index = thread; index < job->chunks(); index += threads) {
+                         // What could not be told now is told when its time has passed.
+                         CatchExceptions([&] {
+                           visit(job->waits(index));
+                           return absl::OkStatus();
+                         }).IgnoreError();
+                       }
                      })
         .IgnoreError();
   }
@@ -133,10 +145,13 @@ void ChunkStore::ForEachWaits(const std::shared_ptr<HostedJob>& job, std::functi
 void ChunkStore::ExpireWaits() {
   while (!stopper_.WaitFor(options_.hold / 8)) {
     if (held_pulls_.load(std::memory_order_relaxed) == 0) continue;
-    const absl::Time now = SteadyNow();
-    for (const std::shared_ptr<HostedJob>& job : Jobs()) {
-      ForEachWaits(job, [now](WatermarkWaits& waits) { waits.Expire(now); });
-    }
+    // For want of memory it is done the next time.
+    CatchExceptions([this, now = SteadyNow()] {
+      for (const std::shared_ptr<HostedJob>& job : Jobs()) {
+        ForEachWaits(job, [now](WatermarkWaits& waits) { waits.Expire(now); });
+      }
+      return absl::OkStatus();
+    }).IgnoreError();
   }
 }
 
@@ -210,10 +225,26 @@ std::shared_ptr<HostedJob> ChunkStore::BeginOpen(const std::string& job_id) {
   return nullptr;
 }
 
-void ChunkStore::EndOpen(const std::string& job_id, std::shared_ptr<HostedJob> job) {
+void ChunkStore::EndOpen(const std::string& job_id) {
   absl::MutexLock lock(&mu_);
   opening_.erase(job_id);
-  if (job != nullptr) jobs_[job_id] = std::move(job);
+}
+
+absl::Status ChunkStore::OpenNew(const v1::OpenJobRequest& request) {
+  // Whatever is thrown meanwhile, the name is free again, and nothing of the job is left.
+  const absl::Cleanup release = [&] { EndOpen(request.job_id()); };
+  SAMOVAR_ASSIGN_OR_RETURN(std::shared_ptr<HostedJob> job, MakeJob(request));
+  absl::MutexLock lock(&mu_);
+  jobs_[request.job_id()] = std::move(job);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<HostedJob>> ChunkStore::FindOpening(const std::string& job_id, uint64_t epoch,
+                                                                   uint64_t opening) const {
+  SAMOVAR_RETURN_IF_ERROR(CheckEpoch(epoch));
+  SAMOVAR_ASSIGN_OR_RETURN(std::shared_ptr<HostedJob> job, FindJob(job_id));
+  SAMOVAR_RETURN_IF_ERROR(job->CheckOpening(opening));
+  return job;
 }
 
 absl::Status ChunkStore::OpenJob(const v1::OpenJobRequest& request, v1::OpenJobResponse* response) {
@@ -229,9 +260,7 @@ absl::Status ChunkStore::OpenJob(const v1::OpenJobRequest& request, v1::OpenJobR
     // They belong to a coordinator, or to a checkpoint, that is no more.
     job->ThawAll();
   } else {
-    absl::StatusOr<std::shared_ptr<HostedJob>> made = MakeJob(request);
-    EndOpen(request.job_id(), made.ok() ? *made : nullptr);
-    if (!made.ok()) return made.status();
+    SAMOVAR_RETURN_IF_ERROR(OpenNew(request));
   }
   v1::GetLedgersRequest question;
   question.set_job_id(request.job_id());
@@ -335,29 +364,29 @@ absl::Status ChunkStore::GetLedgers(const v1::GetLedgersRequest& request, v1::Ge
 }
 
 absl::Status ChunkStore::Freeze(const v1::FreezeRequest& request) {
-  SAMOVAR_RETURN_IF_ERROR(CheckEpoch(request.epoch()));
-  SAMOVAR_ASSIGN_OR_RETURN(std::shared_ptr<HostedJob> job, FindJob(request.job_id()));
+  SAMOVAR_ASSIGN_OR_RETURN(std::shared_ptr<HostedJob> job,
+                           FindOpening(request.job_id(), request.epoch(), request.opening()));
   SAMOVAR_RETURN_IF_ERROR(AdmitCoordinator(request.epoch()));
   if (!job->BeginFreeze(request.iteration())) return absl::OkStatus();
+  const absl::Cleanup end = [&job] { job->EndFreeze(); };
   auto copy = std::make_shared<FrozenCopy>();
-  absl::Status status;
-  if (auto memory = budget_.Reserve(job->bytes()); !memory.ok()) {
-    status = Annotate(memory.status(), absl::StrCat("freezing job \"", job->id(), "\" as ", request.iteration()));
-  } else {
-    copy->memory = std::move(*memory);
-    copy->chunks.resize(job->chunks());
-    status = ForEachChunk(job, [&copy](size_t index, Chunk& chunk) {
-      copy->chunks[index] = chunk.image();
-      return absl::OkStatus();
-    });
+  auto memory = budget_.Reserve(job->bytes());
+  if (!memory.ok()) {
+    return Annotate(memory.status(), absl::StrCat("freezing job \"", job->id(), "\" as ", request.iteration()));
   }
-  job->EndFreeze(request.iteration(), status.ok() ? std::move(copy) : nullptr);
-  return status;
+  copy->memory = *std::move(memory);
+  copy->chunks.resize(job->chunks());
+  SAMOVAR_RETURN_IF_ERROR(ForEachChunk(job, [&copy](size_t index, Chunk& chunk) {
+    copy->chunks[index] = chunk.image();
+    return absl::OkStatus();
+  }));
+  job->AddFrozen(request.iteration(), std::move(copy));
+  return absl::OkStatus();
 }
 
 absl::Status ChunkStore::Persist(const v1::PersistRequest& request, v1::PersistResponse* response) {
-  SAMOVAR_RETURN_IF_ERROR(CheckEpoch(request.epoch()));
-  SAMOVAR_ASSIGN_OR_RETURN(std::shared_ptr<HostedJob> job, FindJob(request.job_id()));
+  SAMOVAR_ASSIGN_OR_RETURN(std::shared_ptr<HostedJob> job,
+                           FindOpening(request.job_id(), request.epoch(), request.opening()));
   SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<const FrozenCopy> copy, FindFrozen(*job, request.iteration()));
   SAMOVAR_RETURN_IF_ERROR(AdmitCoordinator(request.epoch()));
   SAMOVAR_ASSIGN_OR_RETURN(const uint64_t bytes,
@@ -370,9 +399,12 @@ absl::Status ChunkStore::RetainSnapshots(const v1::RetainSnapshotsRequest& reque
                                          v1::RetainSnapshotsResponse* response) {
   SAMOVAR_RETURN_IF_ERROR(CheckJobId(request.job_id()));
   SAMOVAR_RETURN_IF_ERROR(CheckEpoch(request.epoch()));
-  if (request.keep().empty() && FindJob(request.job_id()).ok()) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("job \"", request.job_id(), "\" is open here, and would have no snapshot left"));
+  if (const auto open = FindJob(request.job_id()); open.ok()) {
+    SAMOVAR_RETURN_IF_ERROR((*open)->CheckOpening(request.opening()));
+    if (request.keep().empty()) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("job \"", request.job_id(), "\" is open here, and would have no snapshot left"));
+    }
   }
   SAMOVAR_RETURN_IF_ERROR(AdmitCoordinator(request.epoch()));
   std::set<SnapshotStore::SnapshotId> keep;
@@ -383,8 +415,8 @@ absl::Status ChunkStore::RetainSnapshots(const v1::RetainSnapshotsRequest& reque
 }
 
 absl::Status ChunkStore::Export(const v1::ExportRequest& request, v1::ExportResponse* response) {
-  SAMOVAR_RETURN_IF_ERROR(CheckEpoch(request.epoch()));
-  SAMOVAR_ASSIGN_OR_RETURN(std::shared_ptr<HostedJob> job, FindJob(request.job_id()));
+  SAMOVAR_ASSIGN_OR_RETURN(std::shared_ptr<HostedJob> job,
+                           FindOpening(request.job_id(), request.epoch(), request.opening()));
   SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<const FrozenCopy> copy, FindFrozen(*job, request.iteration()));
   SAMOVAR_ASSIGN_OR_RETURN(*response->mutable_file(), ExportShare(request.directory(), job->Describe(), copy->chunks));
   return absl::OkStatus();
@@ -419,8 +451,8 @@ absl::Status ChunkStore::SaveJob(const std::shared_ptr<HostedJob>& job) {
 }
 
 absl::Status ChunkStore::Thaw(const v1::ThawRequest& request) {
-  SAMOVAR_RETURN_IF_ERROR(CheckEpoch(request.epoch()));
-  SAMOVAR_ASSIGN_OR_RETURN(std::shared_ptr<HostedJob> job, FindJob(request.job_id()));
+  SAMOVAR_ASSIGN_OR_RETURN(std::shared_ptr<HostedJob> job,
+                           FindOpening(request.job_id(), request.epoch(), request.opening()));
   SAMOVAR_RETURN_IF_ERROR(AdmitCoordinator(request.epoch()));
   job->Thaw(request.iteration());
   return absl::OkStatus();

@@ -43,6 +43,9 @@ struct ExchangeCall {
   // Without its weights: these are encoded already, one entry for each chunk that was pulled.
   v1::ExchangeResponse response;
   std::vector<grpc::Slice> weights;
+  // For the request until it is answered, and for the weights until they are sent.
+  MemoryBudget::Reservation request_memory;
+  std::vector<MemoryBudget::Reservation> answer_memory;
 };
 
 class ChunkStore {
@@ -51,6 +54,8 @@ class ChunkStore {
     int apply_threads = 1;
     // Bytes that weights, states and frozen copies of all jobs may take together.
     uint64_t max_parameter_bytes = uint64_t{1} << 32;
+    // Bytes of requests that are being worked on, and of answers that clients have not taken yet, together.
+    uint64_t max_message_bytes = uint64_t{256} << 20;
     // Requests that may wait for each apply thread; each holds its payloads meanwhile.
     size_t max_queued = 1024;
     // Pulls that may wait for chunks to get somewhere; each holds a few hundred bytes meanwhile.
@@ -81,9 +86,9 @@ class ChunkStore {
   // on one of the store's. `done` must not block.
   void Exchange(std::shared_ptr<ExchangeCall> call, std::function<void(std::shared_ptr<ExchangeCall>)> done);
 
-  // Writes a snapshot of each job whose newest one lacks iterations that all chunks here hold, under their number. Of jobs whose
-  // iterations are applied in order it does not: a server's own snapshot is of no use to them. For a server that ends; blocks for the
-  // disk, and returns the first error. REQUIRES: nothing is pushed any more
+  // Writes a snapshot of each job whose newest one lacks iterations that all chunks here hold, under their number. Of
+  // jobs whose iterations are applied in order it does not: a server's own snapshot is of no use to them. For a server
+  // that ends; blocks for the disk, and returns the first error. REQUIRES: nothing is pushed any more
   absl::Status SaveJobs();
 
   // Answers the pulls that wait with UNAVAILABLE, and those that would have to wait later. Does not block.
@@ -112,7 +117,13 @@ class ChunkStore {
   // Claims the opening of a job: waits while another call opens it; returns the job if it is open by then, or null and
   // the claim, which EndOpen ends.
   std::shared_ptr<HostedJob> BeginOpen(const std::string& job_id) ABSL_LOCKS_EXCLUDED(mu_);
-  void EndOpen(const std::string& job_id, std::shared_ptr<HostedJob> job) ABSL_LOCKS_EXCLUDED(mu_);
+  void EndOpen(const std::string& job_id) ABSL_LOCKS_EXCLUDED(mu_);
+  // REQUIRES: the claim.
+  absl::Status OpenNew(const v1::OpenJobRequest& request) ABSL_LOCKS_EXCLUDED(mu_);
+  // Of a job's coordinator's call about its open chunks: the job, if the call means this opening of it. Changes
+  // nothing.
+  absl::StatusOr<std::shared_ptr<HostedJob>> FindOpening(const std::string& job_id, uint64_t epoch,
+                                                         uint64_t opening) const ABSL_LOCKS_EXCLUDED(mu_);
   // Null: it is not open, or not what the call was to close. Waits while the job is being opened.
   std::shared_ptr<HostedJob> FindToClose(const v1::CloseJobRequest& request) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::StatusOr<std::shared_ptr<HostedJob>> MakeJob(const v1::OpenJobRequest& request);
@@ -138,6 +149,7 @@ class ChunkStore {
   const Options options_;
   SnapshotStore* const snapshots_;
   MemoryBudget budget_;
+  MemoryBudget messages_;
   // A count only: orders nothing.
   std::atomic<int> held_pulls_{0};
   Stopper stopper_;

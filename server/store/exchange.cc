@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/clock.h"
+#include "common/base/exceptions.h"
 #include "common/base/status_macros.h"
 #include "common/model/push_units.h"
 #include "common/parameters/encoding.h"
@@ -33,7 +34,8 @@ struct Step {
   size_t index;
 };
 
-// Of a thread that runs tasks, kept for their memory, which a chunk's largest size bounds: fresh pages would cost more than the copy.
+// Of a thread that runs tasks, kept for their memory, which a chunk's largest size bounds: fresh pages would cost more
+// than the copy.
 struct Scratch {
   std::vector<char> bytes;
   std::vector<float> floats;
@@ -57,7 +59,8 @@ absl::StatusOr<grpc::Slice> EncodeImage(const ChunkImage& image, uint32_t vector
   }
   const std::vector<float>& values = vector == 0 ? image.weights : image.state[vector - 1];
   const size_t bytes = values.size() * sizeof(float);
-  return EncodeWeights(HeadOf(image.chunk, image.version), bytes, [&](char* payload) { std::memcpy(payload, values.data(), bytes); });
+  return EncodeWeights(HeadOf(image.chunk, image.version), bytes,
+                       [&](char* payload) { std::memcpy(payload, values.data(), bytes); });
 }
 
 }  // namespace
@@ -78,19 +81,49 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
 
   void Start() {
     response_.set_sequence(request_.sequence());
-    absl::Status status = Admit();
-    if (status.ok()) status = PrepareResponse();
-    if (status.ok() && AwaitsChunks()) status = BeginAwaiting();
-    if (status.ok()) {
-      PostSteps();
-      if (request_.frozen() && request_.pull_size() > 0) PostFrozen();
-    } else {
-      Fail(0, status);
-    }
+    absl::Status status = CatchExceptions([this] { return Begin(); });
+    if (!status.ok()) Fail(0, status);
     EndPart();
   }
 
  private:
+  absl::Status Begin() {
+    absl::Status status = ReserveRequest();
+    if (status.ok()) status = Admit();
+    if (status.ok()) status = PrepareResponse();
+    if (status.ok() && AwaitsChunks()) {
+      status = BeginAwaiting();
+    } else if (status.ok()) {
+      status = ReserveAnswer();
+    }
+    if (!status.ok()) return status;
+    PostSteps();
+    if (request_.frozen() && request_.pull_size() > 0) PostFrozen();
+    return absl::OkStatus();
+  }
+
+  absl::Status ReserveRequest() {
+    SAMOVAR_ASSIGN_OR_RETURN(call_->request_memory, store_->messages_.Reserve(call_->request.bytes()));
+    return absl::OkStatus();
+  }
+
+  // Before anything is pulled of an open job. What is read from the disk is counted as it comes.
+  absl::Status ReserveAnswer() {
+    if (job_ == nullptr) return absl::OkStatus();
+    const v1::Encoding encoding = request_.frozen() ? v1::ENCODING_FLOAT32 : request_.pull_encoding();
+    uint64_t bytes = 0;
+    for (const uint32_t number : request_.pull()) {
+      if (number < job_->plan().chunks()) bytes += EncodedBytes(encoding, job_->plan().size(number));
+    }
+    return ReserveAnswerBytes(bytes);
+  }
+  absl::Status ReserveAnswerBytes(uint64_t bytes) {
+    if (bytes == 0) return absl::OkStatus();
+    SAMOVAR_ASSIGN_OR_RETURN(MemoryBudget::Reservation memory, store_->messages_.Reserve(bytes));
+    call_->answer_memory.push_back(std::move(memory));
+    return absl::OkStatus();
+  }
+
   // Whether anything of the request may be done.
   absl::Status Admit() {
     SAMOVAR_RETURN_IF_ERROR(CheckJobId(request_.job_id()));
@@ -100,10 +133,12 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
     if (!job.ok() && needs_job) return job.status();
     if (job.ok()) job_ = *std::move(job);
     if (request_.vector() != 0 && !request_.frozen()) {
-      return absl::InvalidArgumentError("the solver's history is read from frozen copies only; set frozen, or vector to 0");
+      return absl::InvalidArgumentError(
+          "the solver's history is read from frozen copies only; set frozen, or vector to 0");
     }
     if (!IsEncoding(request_.pull_encoding())) {
-      return absl::InvalidArgumentError(absl::StrCat("unknown pull_encoding ", static_cast<int>(request_.pull_encoding())));
+      return absl::InvalidArgumentError(
+          absl::StrCat("unknown pull_encoding ", static_cast<int>(request_.pull_encoding())));
     }
     if (request_.pull_encoding() == v1::ENCODING_SPARSE) {
       return absl::InvalidArgumentError("weights are not sparse; pull them in another encoding");
@@ -135,13 +170,14 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
     const uint64_t t = request_.iteration();
     const uint64_t end = UnitEnd(t, job_->push_every(), job_->max_iter());
     if (BetweenUnits(t, job_->push_every(), job_->max_iter()) && t + Iterations() == end) return absl::OkStatus();
-    return absl::InvalidArgumentError(absl::StrCat(
-        "job \"", job_->id(), "\" takes whole units of ", job_->push_every(), " iterations (push_every), not a push of ", Iterations(),
-        " from ", t, " on"));
+    return absl::InvalidArgumentError(absl::StrCat("job \"", job_->id(), "\" takes whole units of ", job_->push_every(),
+                                                   " iterations (push_every), not a push of ", Iterations(), " from ",
+                                                   t, " on"));
   }
 
   absl::Status CheckWatermark() const {
-    if (request_.frozen()) return absl::InvalidArgumentError("a frozen copy does not change; leave out waits, or frozen");
+    if (request_.frozen())
+      return absl::InvalidArgumentError("a frozen copy does not change; leave out waits, or frozen");
     if (request_.watermark() <= job_->max_iter()) return absl::OkStatus();
     return absl::InvalidArgumentError(absl::StrCat("job \"", job_->id(), "\" has max_iter ", job_->max_iter(),
                                                    " and will not get to the watermark ", request_.watermark()));
@@ -154,11 +190,13 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
     SAMOVAR_RETURN_IF_ERROR(CheckIteration());
     const bool squares = request_.squares_size() > 0;
     if (request_.push_size() > 0 || request_.frozen() || (squares && (request_.apply() || request_.pull_size() > 0))) {
-      return absl::InvalidArgumentError("squares do not go together with anything else, apply only with a pull of live weights");
+      return absl::InvalidArgumentError(
+          "squares do not go together with anything else, apply only with a pull of live weights");
     }
     if (static_cast<size_t>(request_.squares_size()) > job_->chunks()) {
-      return absl::InvalidArgumentError(absl::StrCat("the request asks for the squares of ", request_.squares_size(), " chunks, but ",
-                                                     job_->chunks(), " of job \"", job_->id(), "\" are here"));
+      return absl::InvalidArgumentError(absl::StrCat("the request asks for the squares of ", request_.squares_size(),
+                                                     " chunks, but ", job_->chunks(), " of job \"", job_->id(),
+                                                     "\" are here"));
     }
     if (request_.apply() && !(std::isfinite(request_.norm()) && request_.norm() >= 0)) {
       return absl::InvalidArgumentError(absl::StrCat("the norm of a gradient is at least 0, not ", request_.norm()));
@@ -170,7 +208,8 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
   // about, full of weights, for want of the last one. What is applied first is there then.
   bool AwaitsChunks() const {
     if (request_.squares_size() > 0) return true;
-    return request_.waits() && request_.watermark() > 0 && request_.push_size() == 0 && request_.pull_size() > 0 && !request_.apply();
+    return request_.waits() && request_.watermark() > 0 && request_.push_size() == 0 && request_.pull_size() > 0 &&
+           !request_.apply();
   }
 
   // Where the chunks are to be before anything of them is sent.
@@ -226,16 +265,27 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
       if (steps[thread].empty()) continue;
       const int rank = RankOf(steps[thread].front().kind, steps[thread].front().entry);
       BeginPart();
-      const absl::Status posted = store_->apply_threads_.RunOrPost(
-          static_cast<int>(thread), [self = shared_from_this(), mine = std::move(steps[thread])] {
-            for (const Step& step : mine) self->Run(step);
-            self->EndPart();
-          });
+      const absl::Status posted = CatchExceptions([&] {
+        return store_->apply_threads_.RunOrPost(static_cast<int>(thread),
+                                                [self = shared_from_this(), rank, mine = std::move(steps[thread])] {
+                                                  self->RunAll(rank, mine);
+                                                  self->EndPart();
+                                                });
+      });
       if (!posted.ok()) {
         Fail(rank, posted);
         EndPart();
       }
     }
+  }
+
+  // What a step throws is the error of the request; each step leaves its chunk whole.
+  void RunAll(int rank, const std::vector<Step>& steps) {
+    const absl::Status status = CatchExceptions([&] {
+      for (const Step& step : steps) Run(step);
+      return absl::OkStatus();
+    });
+    if (!status.ok()) Fail(rank, status);
   }
 
   void Run(const Step& step) {
@@ -247,7 +297,8 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
         job_->waits(step.index).Reached(chunk.stage());
         break;
       case Step::Kind::kApply:
-        if (const absl::Status applied = chunk.ApplyClipped(job_->rule(), request_.iteration(), request_.norm()); !applied.ok()) {
+        if (const absl::Status applied = chunk.ApplyClipped(job_->rule(), request_.iteration(), request_.norm());
+            !applied.ok()) {
           Fail(RankOf(step.kind, step.entry), applied);
         }
         job_->waits(step.index).Reached(chunk.stage());
@@ -271,17 +322,24 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
   }
 
   void Await(const Step& step) {
+    const int rank = RankOf(step.kind, step.entry);
     BeginPart();
-    job_->waits(step.index)
-        .Add(AwaitedStage(), SteadyNow() + store_->options_.hold,
-             [self = shared_from_this(), rank = RankOf(step.kind, step.entry)](const absl::Status& status) {
-               if (absl::IsDeadlineExceeded(status)) {
-                 self->not_yet_.store(true, std::memory_order_relaxed);
-               } else if (!status.ok()) {
-                 self->Fail(rank, status);
-               }
-               self->EndPart();
-             });
+    const absl::Status waiting = CatchExceptions([&] {
+      job_->waits(step.index)
+          .Add(AwaitedStage(), SteadyNow() + store_->options_.hold,
+               [self = shared_from_this(), rank](const absl::Status& status) {
+                 if (absl::IsDeadlineExceeded(status)) {
+                   self->not_yet_.store(true, std::memory_order_relaxed);
+                 } else if (!status.ok()) {
+                   self->Fail(rank, status);
+                 }
+                 self->EndPart();
+               });
+      return absl::OkStatus();
+    });
+    if (waiting.ok()) return;
+    Fail(rank, waiting);
+    EndPart();
   }
 
   void Pull(int entry, Chunk& chunk) {
@@ -296,7 +354,8 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
       chunk.WritePulled(job_->rule(), watermark, reinterpret_cast<char*>(scratch.floats.data()));
       EncodeFloats(encoding, scratch.floats, WeightsKey(job_->seed(), version, number), payload);
     };
-    call_->weights[static_cast<size_t>(entry)] = EncodeWeights(HeadOf(number, version, encoding), EncodedBytes(encoding, floats), write);
+    call_->weights[static_cast<size_t>(entry)] =
+        EncodeWeights(HeadOf(number, version, encoding), EncodedBytes(encoding, floats), write);
   }
 
   void Push(int entry, Chunk& chunk) {
@@ -324,12 +383,13 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
     const uint64_t bytes = call_->request.payload_bytes(entry);
     const bool sparse = data.encoding() == v1::ENCODING_SPARSE;
     if (sparse ? bytes > EncodedBytes(data.encoding(), floats) : bytes != EncodedBytes(data.encoding(), floats)) {
-      return absl::InvalidArgumentError(absl::StrCat("chunk ", data.chunk(), ": the payload has ", bytes, " bytes, but ", floats,
-                                                     " floats are ", sparse ? "at most " : "", EncodedBytes(data.encoding(), floats), " in ",
-                                                     EncodingName(data.encoding())));
+      return absl::InvalidArgumentError(absl::StrCat(
+          "chunk ", data.chunk(), ": the payload has ", bytes, " bytes, but ", floats, " floats are ",
+          sparse ? "at most " : "", EncodedBytes(data.encoding(), floats), " in ", EncodingName(data.encoding())));
     }
     const std::span<const char> payload = call_->request.Bytes(entry, &scratch.bytes);
-    if (data.encoding() == v1::ENCODING_FLOAT32) return std::span(reinterpret_cast<const float*>(payload.data()), floats);
+    if (data.encoding() == v1::ENCODING_FLOAT32)
+      return std::span(reinterpret_cast<const float*>(payload.data()), floats);
     scratch.floats.resize(floats);
     if (!sparse) {
       DecodeFloats(data.encoding(), payload.data(), scratch.floats);
@@ -341,9 +401,15 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
 
   void PostFrozen() {
     BeginPart();
-    const absl::Status posted = store_->frozen_reader_.Post(0, [self = shared_from_this()] {
-      self->ReadFrozen();
-      self->EndPart();
+    const absl::Status posted = CatchExceptions([this] {
+      return store_->frozen_reader_.Post(0, [self = shared_from_this()] {
+        const absl::Status status = CatchExceptions([&self] {
+          self->ReadFrozen();
+          return absl::OkStatus();
+        });
+        if (!status.ok()) self->Fail(self->RankOf(Step::Kind::kPull, 0), status);
+        self->EndPart();
+      });
     });
     if (!posted.ok()) {
       Fail(RankOf(Step::Kind::kPull, 0), posted);
@@ -360,18 +426,24 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
       if (copy == nullptr) {
         auto image = store_->snapshots_->ReadChunk(request_.job_id(), request_.frozen_iteration(), number);
         if (!image.ok()) return Fail(RankOf(Step::Kind::kPull, i), image.status());
-        stored_bytes += image->weights.size() * sizeof(float);
+        const uint64_t bytes = image->weights.size() * sizeof(float);
+        if (const absl::Status memory = job_ == nullptr ? ReserveAnswerBytes(bytes) : absl::OkStatus(); !memory.ok()) {
+          return Fail(RankOf(Step::Kind::kPull, i), memory);
+        }
+        stored_bytes += bytes;
         if (stored_bytes > kMaxPulledBytes) {
-          return Fail(RankOf(Step::Kind::kPull, i), absl::InvalidArgumentError(absl::StrCat(
-                                            "the request pulls ", request_.pull_size(), " chunks; only ", i,
-                                            " fit into a response, ask for the others in another request")));
+          return Fail(
+              RankOf(Step::Kind::kPull, i),
+              absl::InvalidArgumentError(absl::StrCat("the request pulls ", request_.pull_size(), " chunks; only ", i,
+                                                      " fit into a response, ask for the others in another request")));
         }
         Write(i, *image);
       } else if (const std::optional<size_t> index = job_->IndexOf(number); index.has_value()) {
         Write(i, copy->chunks[*index]);
       } else {
-        Fail(RankOf(Step::Kind::kPull, i), absl::InvalidArgumentError(absl::StrCat("chunk ", number, " of job \"", job_->id(),
-                                                                       "\" is not on this server")));
+        Fail(RankOf(Step::Kind::kPull, i),
+             absl::InvalidArgumentError(
+                 absl::StrCat("chunk ", number, " of job \"", job_->id(), "\" is not on this server")));
       }
     }
   }
@@ -404,7 +476,12 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
     store_->held_pulls_.fetch_sub(1, std::memory_order_relaxed);
     if (!MayPull()) return Answer();
     BeginPart();
-    PostSteps();
+    const absl::Status pulled = CatchExceptions([this] {
+      SAMOVAR_RETURN_IF_ERROR(ReserveAnswer());
+      PostSteps();
+      return absl::OkStatus();
+    });
+    if (!pulled.ok()) Fail(0, pulled);
     EndPart();
   }
 
@@ -417,10 +494,15 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
     {
       absl::MutexLock lock(&mu_);
       response_.set_code(static_cast<int32_t>(first_error_.code()));
-      response_.set_message(std::string(first_error_.message()));
+      // The code says most of it.
+      CatchExceptions([this]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+        response_.set_message(std::string(first_error_.message()));
+        return absl::OkStatus();
+      }).IgnoreError();
       response_.set_not_yet(first_error_.ok() && not_yet_.load(std::memory_order_relaxed));
       if (!first_error_.ok() || response_.not_yet()) {
         call_->weights.clear();
+        call_->answer_memory.clear();
         response_.clear_squares();
       }
     }
@@ -428,6 +510,7 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
     response_.set_duplicates(duplicates_.load(std::memory_order_relaxed));
     // The gradients are not needed any more, and the response may wait for a slow reader.
     call_->request.DropPayloads();
+    call_->request_memory = MemoryBudget::Reservation();
     // Whoever has the answer may close the job, and finds its memory free.
     job_.reset();
     done_(std::move(call_));

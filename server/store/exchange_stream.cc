@@ -3,10 +3,19 @@
 #include <deque>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "common/base/exceptions.h"
 #include "common/rpc/next_event.h"
 #include "common/rpc/status.h"
+#include "common/telemetry/log.h"
 
 namespace samovar {
+namespace {
+
+// "ipv4:10.0.0.1:4711" without the port, so that all connections of a host are counted together.
+std::string HostOf(const std::string& peer) { return peer.substr(0, peer.rfind(':')); }
+
+}  // namespace
 
 // ExchangeStream is one worker's stream, from the moment it is offered to gRPC until its last event.
 //
@@ -33,7 +42,7 @@ class ExchangeStream : public std::enable_shared_from_this<ExchangeStream> {
       absl::MutexLock lock(&mu_);
       accept_.reference = shared_from_this();
     }
-    owner_->service_->RequestExchange(&context_, &stream_, queue_, queue_, &accept_);
+    owner_->method_.Request(&context_, &stream_, queue_, &accept_);
   }
 
   // An operation has ended. The stream may be gone when this returns.
@@ -56,31 +65,54 @@ class ExchangeStream : public std::enable_shared_from_this<ExchangeStream> {
   void OnAccepted(bool ok) {
     if (!ok) return;
     owner_->Accept(queue_);
-    if (!owner_->StreamOpened(this)) Cancel();
+    const absl::Status opened = owner_->StreamOpened(this, HostOf(context_.peer()));
+    if (absl::IsCancelled(opened)) {
+      Cancel();
+    } else if (!opened.ok()) {
+      absl::MutexLock lock(&mu_);
+      EndLocked(opened);
+    }
     Advance();
   }
 
   void OnRead(bool ok) {
-    auto call = std::make_shared<ExchangeCall>();
-    absl::Status parsed;
-    if (ok) parsed = call->request.Parse(&received_);
+    std::shared_ptr<ExchangeCall> call;
+    absl::Status status = CatchExceptions([&] {
+      call = std::make_shared<ExchangeCall>();
+      return ok ? call->request.Parse(&received_) : absl::OkStatus();
+    });
     received_.Clear();
+    const bool begun = ok && status.ok();
     {
       absl::MutexLock lock(&mu_);
       read_outstanding_ = false;
-      if (!ok || !parsed.ok()) {
-        no_more_reads_ = true;
-        end_ = parsed;
-      } else {
+      if (begun) {
         ++under_way_;
+      } else {
+        EndLocked(status);
       }
     }
-    if (ok && parsed.ok()) {
+    if (begun) Work(std::move(call));
+    Advance();
+  }
+
+  void Work(std::shared_ptr<ExchangeCall> call) {
+    const absl::Status status = CatchExceptions([&] {
       owner_->store_->Exchange(std::move(call), [self = shared_from_this()](std::shared_ptr<ExchangeCall> answered) {
         self->OnAnswered(std::move(answered));
       });
-    }
-    Advance();
+      return absl::OkStatus();
+    });
+    if (status.ok()) return;
+    absl::MutexLock lock(&mu_);
+    --under_way_;
+    EndLocked(status);
+  }
+
+  // Nothing more is read; what is under way is answered before the stream ends.
+  void EndLocked(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    if (std::exchange(no_more_reads_, true)) return;
+    end_ = status;
   }
 
   void OnAnswered(std::shared_ptr<ExchangeCall> call) {
@@ -95,6 +127,7 @@ class ExchangeStream : public std::enable_shared_from_this<ExchangeStream> {
   void OnWritten(bool ok) {
     {
       absl::MutexLock lock(&mu_);
+      owner_->deadlines_.End(write_deadline_);
       write_outstanding_ = false;
       answers_.pop_front();
       if (!ok) {
@@ -116,7 +149,7 @@ class ExchangeStream : public std::enable_shared_from_this<ExchangeStream> {
           stream_.Read(&received_, &read_);
           break;
         case Next::kWrite:
-          stream_.Write(EncodeResponse(call->response, call->weights), &write_);
+          BeginWrite(*call);
           break;
         case Next::kFinish:
           stream_.Finish(ToGrpcStatus(end_), &finish_);
@@ -125,6 +158,25 @@ class ExchangeStream : public std::enable_shared_from_this<ExchangeStream> {
           break;
       }
     }
+  }
+
+  void BeginWrite(const ExchangeCall& call) {
+    write_deadline_ = 0;
+    const absl::Status status = CatchExceptions([&] {
+      const grpc::ByteBuffer message = EncodeResponse(call.response, call.weights);
+      write_deadline_ = owner_->deadlines_.Begin(&context_, message.Length());
+      stream_.Write(message, &write_);
+      return absl::OkStatus();
+    });
+    if (status.ok()) return;
+    owner_->deadlines_.End(write_deadline_);
+    // The client learns that the stream is gone; what it had asked for it asks again.
+    std::shared_ptr<ExchangeStream> reference;
+    absl::MutexLock lock(&mu_);
+    reference = std::move(write_.reference);
+    write_outstanding_ = false;
+    broken_ = true;
+    answers_.clear();
   }
 
   // Chooses one operation to begin and marks it as outstanding, which gives the caller the right to begin it, on *call.
@@ -170,6 +222,8 @@ class ExchangeStream : public std::enable_shared_from_this<ExchangeStream> {
   bool no_more_reads_ ABSL_GUARDED_BY(mu_) = false;
   // What the stream ends with. Constant once no_more_reads_ is set.
   absl::Status end_;
+  // The outstanding write's; of the thread that begins or ends it. 0: there is none.
+  uint64_t write_deadline_ = 0;
   // A write failed: nothing that is sent would arrive.
   bool broken_ ABSL_GUARDED_BY(mu_) = false;
   // Requests that the store works on.
@@ -178,12 +232,19 @@ class ExchangeStream : public std::enable_shared_from_this<ExchangeStream> {
   std::deque<std::shared_ptr<ExchangeCall>> answers_ ABSL_GUARDED_BY(mu_);
 };
 
-ExchangeStreams::ExchangeStreams(const Options& options, AsyncExchangeService* service, ChunkStore* store)
-    : options_(options), service_(service), store_(store) {}
+ExchangeMethod::ExchangeMethod() {
+  AddMethod(new grpc::internal::RpcServiceMethod("/samovar.v1.ParameterService/Exchange",
+                                                 grpc::internal::RpcMethod::BIDI_STREAMING, nullptr));
+  MarkMethodRaw(0);
+}
+
+ExchangeStreams::ExchangeStreams(const Options& options, ChunkStore* store)
+    : options_(options), store_(store), deadlines_(options.write_patience) {}
 
 ExchangeStreams::~ExchangeStreams() { Shutdown(); }
 
-void ExchangeStreams::AddQueues(grpc::ServerBuilder* builder) {
+void ExchangeStreams::Register(grpc::ServerBuilder* builder) {
+  builder->RegisterService(&method_);
   for (int i = 0; i < options_.queue_threads; ++i) queues_.push_back(builder->AddCompletionQueue());
 }
 
@@ -197,7 +258,8 @@ void ExchangeStreams::Start() {
 void ExchangeStreams::ServeQueue(grpc::ServerCompletionQueue* queue) {
   void* tag = nullptr;
   bool ok = false;
-  while (NextEvent(queue, absl::InfiniteDuration(), &tag, &ok) == grpc::CompletionQueue::GOT_EVENT) ExchangeStream::Complete(static_cast<ExchangeStream::Event*>(tag), ok);
+  while (NextEvent(queue, absl::InfiniteDuration(), &tag, &ok) == grpc::CompletionQueue::GOT_EVENT)
+    ExchangeStream::Complete(static_cast<ExchangeStream::Event*>(tag), ok);
 }
 
 void ExchangeStreams::Accept(grpc::ServerCompletionQueue* queue) {
@@ -213,15 +275,36 @@ void ExchangeStreams::Accept(grpc::ServerCompletionQueue* queue) {
   })->Offer();
 }
 
-bool ExchangeStreams::StreamOpened(ExchangeStream* stream) {
-  absl::MutexLock lock(&mu_);
-  open_.insert(stream);
-  return !cancelling_;
+absl::Status ExchangeStreams::StreamOpened(ExchangeStream* stream, const std::string& host) {
+  absl::Status refusal;
+  {
+    absl::MutexLock lock(&mu_);
+    if (cancelling_) {
+      refusal = absl::CancelledError("the parameter server is shutting down");
+    } else if (open_.size() >= static_cast<size_t>(options_.max_streams)) {
+      refusal = absl::ResourceExhaustedError(
+          absl::StrCat(options_.max_streams, " streams are open on this server already; try again later"));
+    } else if (const auto count = open_a_host_.find(host);
+               count != open_a_host_.end() && count->second >= options_.max_streams_a_host) {
+      refusal = absl::ResourceExhaustedError(absl::StrCat(options_.max_streams_a_host, " streams of host ", host,
+                                                          " are open on this server already; end some of its clients"));
+    }
+    if (refusal.ok()) ++open_a_host_[host];
+    // One that is to be cancelled is known as well: it is there until its last event.
+    if (refusal.ok()) open_.emplace(stream, host);
+    if (std::exchange(refusing_, absl::IsResourceExhausted(refusal)) || !refusing_) return refusal;
+  }
+  LogWarning(absl::StrCat("a stream was refused: ", refusal.message()));
+  return refusal;
 }
 
 void ExchangeStreams::StreamEnding(ExchangeStream* stream) {
   absl::MutexLock lock(&mu_);
-  open_.erase(stream);
+  const auto found = open_.find(stream);
+  if (found == open_.end()) return;
+  const auto count = open_a_host_.find(found->second);
+  if (--count->second == 0) open_a_host_.erase(count);
+  open_.erase(found);
 }
 
 void ExchangeStreams::StreamEnded() {
@@ -233,7 +316,7 @@ void ExchangeStreams::Cancel() {
   absl::MutexLock lock(&mu_);
   cancelling_ = true;
   // Under the lock, since a stream leaves the set before it is destroyed. TryCancel does not call back.
-  for (ExchangeStream* stream : open_) stream->Cancel();
+  for (const auto& [stream, host] : open_) stream->Cancel();
 }
 
 void ExchangeStreams::Shutdown() {

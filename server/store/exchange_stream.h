@@ -10,21 +10,31 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <map>
 #include <memory>
-#include <set>
+#include <string>
 #include <thread>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "common/rpc/write_deadlines.h"
 #include "samovar/v1/parameter.grpc.pb.h"
 #include "server/store/chunk_store.h"
 
 namespace samovar {
 
-// The service as gRPC sees it: Exchange is asynchronous and its messages are bytes (exchange_wire.h), the rest is for a derived
-// class to override.
-using AsyncExchangeService = v1::ParameterService::WithRawMethod_Exchange<v1::ParameterService::Service>;
+// The method Exchange as gRPC sees it: asynchronous, and its messages are bytes (exchange_wire.h).
+class ExchangeMethod final : public grpc::Service {
+ public:
+  ExchangeMethod();
+
+  using Stream = grpc::ServerAsyncReaderWriter<grpc::ByteBuffer, grpc::ByteBuffer>;
+  // The next stream that a client opens is this one; `tag` comes out of the queue then.
+  void Request(grpc::ServerContext* context, Stream* stream, grpc::ServerCompletionQueue* queue, void* tag) {
+    RequestAsyncBidiStreaming(0, context, stream, queue, queue, tag);
+  }
+};
 
 class ExchangeStream;
 
@@ -34,17 +44,22 @@ class ExchangeStreams {
     int queue_threads = 1;
     // Requests of one stream that may be under way at a time.
     int max_in_flight = 16;
+    // Streams that may be open, of all clients and of those of one host. More are refused.
+    int max_streams = 4096;
+    int max_streams_a_host = 1024;
+    // As in WriteDeadlines.
+    absl::Duration write_patience = WriteDeadlines::kPatience;
   };
 
-  // Service and store outlive this.
-  ExchangeStreams(const Options& options, AsyncExchangeService* service, ChunkStore* store);
-  // REQUIRES: Shutdown() was called, or AddQueues() never.
+  // The store outlives this.
+  ExchangeStreams(const Options& options, ChunkStore* store);
+  // REQUIRES: Shutdown() was called, or Register() never.
   ~ExchangeStreams();
   ExchangeStreams(const ExchangeStreams&) = delete;
   ExchangeStreams& operator=(const ExchangeStreams&) = delete;
 
   // Before BuildAndStart.
-  void AddQueues(grpc::ServerBuilder* builder);
+  void Register(grpc::ServerBuilder* builder);
   // After BuildAndStart: accepts streams.
   void Start();
 
@@ -60,8 +75,8 @@ class ExchangeStreams {
 
   // Offers gRPC one more stream to accept on a queue, unless shutting down.
   void Accept(grpc::ServerCompletionQueue* queue) ABSL_LOCKS_EXCLUDED(mu_);
-  // False: the stream is to be cancelled at once.
-  bool StreamOpened(ExchangeStream* stream) ABSL_LOCKS_EXCLUDED(mu_);
+  // CANCELLED: the streams are being cancelled. RESOURCE_EXHAUSTED: there are too many.
+  absl::Status StreamOpened(ExchangeStream* stream, const std::string& host) ABSL_LOCKS_EXCLUDED(mu_);
   // Before a stream is destroyed.
   void StreamEnding(ExchangeStream* stream) ABSL_LOCKS_EXCLUDED(mu_);
   // After it.
@@ -69,16 +84,20 @@ class ExchangeStreams {
   static void ServeQueue(grpc::ServerCompletionQueue* queue);
 
   const Options options_;
-  AsyncExchangeService* const service_;
+  ExchangeMethod method_;
   ChunkStore* const store_;
+  WriteDeadlines deadlines_;
   std::vector<std::unique_ptr<grpc::ServerCompletionQueue>> queues_;
   std::vector<std::thread> threads_;
 
   absl::Mutex mu_;
   // Streams that exist, offered ones included.
   int streams_ ABSL_GUARDED_BY(mu_) = 0;
-  // Those that were accepted and have not ended.
-  std::set<ExchangeStream*> open_ ABSL_GUARDED_BY(mu_);
+  // Those that were accepted and have not ended, with their clients' hosts.
+  std::map<ExchangeStream*, std::string> open_ ABSL_GUARDED_BY(mu_);
+  std::map<std::string, int> open_a_host_ ABSL_GUARDED_BY(mu_);
+  // Whether the last stream was refused: told once.
+  bool refusing_ ABSL_GUARDED_BY(mu_) = false;
   bool cancelling_ ABSL_GUARDED_BY(mu_) = false;
 };
 

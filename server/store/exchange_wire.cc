@@ -11,6 +11,8 @@
 #include <cstring>
 #include <string>
 
+#include "absl/strings/str_cat.h"
+
 namespace samovar {
 namespace {
 
@@ -24,15 +26,26 @@ using v1::ExchangeResponse;
 
 static_assert(std::endian::native == std::endian::little, "payloads are little-endian and used in place");
 
-constexpr uint32_t DelimitedTag(int field) { return WireFormatLite::MakeTag(field, WireFormatLite::WIRETYPE_LENGTH_DELIMITED); }
+constexpr uint32_t DelimitedTag(int field) {
+  return WireFormatLite::MakeTag(field, WireFormatLite::WIRETYPE_LENGTH_DELIMITED);
+}
 constexpr uint32_t kPushTag = DelimitedTag(ExchangeRequest::kPushFieldNumber);
 constexpr uint32_t kPayloadTag = DelimitedTag(ChunkData::kPayloadFieldNumber);
 constexpr uint32_t kWeightsTag = DelimitedTag(ExchangeResponse::kWeightsFieldNumber);
 
+// What a request may have beside its payloads: as many chunks as their payloads leave room for have a third of it.
+constexpr size_t kMaxHeadBytes = 2 << 20;
+constexpr size_t kMaxPushes = 1 << 16;
+
 absl::Status Garbage() { return absl::InvalidArgumentError("the request is not an ExchangeRequest"); }
 
-// Copies a push but for its payload, whose place it tells. An absent payload is an empty one; of several the last counts, as in
-// generated code.
+absl::Status TooMuch() {
+  return absl::InvalidArgumentError(absl::StrCat("the request has more than ", kMaxPushes, " pushes, or more than ",
+                                                 kMaxHeadBytes, " bytes beside their payloads"));
+}
+
+// Copies a push but for its payload, whose place it tells. An absent payload is an empty one; of several the last
+// counts, as in generated code.
 bool CopyPush(CodedInputStream* in, uint64_t* payload_begin, uint64_t* payload_bytes, CodedOutputStream* out) {
   int length = 0;
   if (!in->ReadVarintSizeAsInt(&length)) return false;
@@ -78,6 +91,7 @@ absl::Status ReceivedRequest::Parse(grpc::ByteBuffer* buffer) {
       if (tag == kPushTag) {
         Payload payload;
         if (!CopyPush(&in, &payload.begin, &payload.bytes, &out)) return Garbage();
+        if (payloads_.size() == kMaxPushes) return TooMuch();
         payloads_.push_back(payload);
       } else if (!WireFormatLite::SkipField(&in, tag, &out)) {
         return Garbage();
@@ -86,6 +100,8 @@ absl::Status ReceivedRequest::Parse(grpc::ByteBuffer* buffer) {
     // ReadTag also returns 0 for a tag that is none.
     if (!in.ConsumedEntireMessage()) return Garbage();
   }
+  if (rest.size() > kMaxHeadBytes) return TooMuch();
+  bytes_ = buffer->Length();
   if (!message_.ParseFromString(rest)) return Garbage();
   if (static_cast<size_t>(message_.push_size()) != payloads_.size()) return Garbage();
   if (!buffer->Dump(&slices_).ok()) return Garbage();
@@ -100,7 +116,8 @@ absl::Status ReceivedRequest::Parse(grpc::ByteBuffer* buffer) {
 std::span<const char> ReceivedRequest::Bytes(int push, std::vector<char>* scratch) const {
   const Payload& payload = payloads_[static_cast<size_t>(push)];
   if (payload.bytes == 0) return {};
-  size_t slice = static_cast<size_t>(std::upper_bound(begins_.begin(), begins_.end(), payload.begin) - begins_.begin()) - 1;
+  size_t slice =
+      static_cast<size_t>(std::upper_bound(begins_.begin(), begins_.end(), payload.begin) - begins_.begin()) - 1;
   uint64_t offset = payload.begin - begins_[slice];
   const uint8_t* const first = slices_[slice].begin() + offset;
   if (offset + payload.bytes <= slices_[slice].size() && reinterpret_cast<uintptr_t>(first) % alignof(float) == 0) {
@@ -117,11 +134,13 @@ std::span<const char> ReceivedRequest::Bytes(int push, std::vector<char>* scratc
   return *scratch;
 }
 
-grpc::Slice EncodeWeights(const v1::ChunkData& data, uint64_t payload_bytes, absl::FunctionRef<void(char* payload)> write) {
+grpc::Slice EncodeWeights(const v1::ChunkData& data, uint64_t payload_bytes,
+                          absl::FunctionRef<void(char* payload)> write) {
   std::string head;
   {
     const std::string fields = data.SerializeAsString();
-    const uint64_t payload_head = CodedOutputStream::VarintSize32(kPayloadTag) + CodedOutputStream::VarintSize64(payload_bytes);
+    const uint64_t payload_head =
+        CodedOutputStream::VarintSize32(kPayloadTag) + CodedOutputStream::VarintSize64(payload_bytes);
     StringOutputStream string(&head);
     CodedOutputStream out(&string);
     out.WriteTag(kWeightsTag);

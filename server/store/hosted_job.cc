@@ -53,12 +53,14 @@ absl::StatusOr<std::shared_ptr<HostedJob>> HostedJob::Create(const v1::OpenJobRe
         absl::StrCat(context, ": server_index ", request.server_index(), " is not below servers, ", request.servers()));
   }
   if (request.parts() > kMaxParts) {
-    return absl::InvalidArgumentError(absl::StrCat(context, ": parts must be at most ", kMaxParts, ", not ", request.parts()));
+    return absl::InvalidArgumentError(
+        absl::StrCat(context, ": parts must be at most ", kMaxParts, ", not ", request.parts()));
   }
   SAMOVAR_RETURN_IF_ERROR(Annotate(
       CheckLateGradients(request.staleness_scaling(), request.delay_compensation(), request.parts() > 0), context));
   SAMOVAR_RETURN_IF_ERROR(Annotate(
-      CheckPushUnits(request.push_every(), request.solver(), request.parts() > 0, request.delay_compensation()), context));
+      CheckPushUnits(request.push_every(), request.solver(), request.parts() > 0, request.delay_compensation()),
+      context));
   SAMOVAR_ASSIGN_OR_RETURN(std::vector<uint32_t> numbers, SortedChunks(request, *plan));
   auto rule = SolverRule::Create(request.solver());
   if (!rule.ok()) return Annotate(rule.status(), context);
@@ -162,9 +164,10 @@ uint64_t HostedJob::opening() const {
 absl::Status HostedJob::CheckOpening(uint64_t opening) const {
   absl::MutexLock lock(&mu_);
   if (opening == 0 || opening_ == 0 || opening == opening_) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat("the push is of opening ", opening, " of job \"", id(), "\", which is open here as ",
-                                                    opening_, ": its servers began again since, perhaps with other weights; ask the "
-                                                    "coordinator for the assignment, and compute the iteration again"));
+  return absl::FailedPreconditionError(
+      absl::StrCat("the call is of opening ", opening, " of job \"", id(), "\", which is open here as ", opening_,
+                   ": its servers began again since, perhaps with other weights; ask the "
+                   "coordinator for the assignment, and compute the iteration again"));
 }
 
 absl::Status HostedJob::CheckSnapshot(const v1::SnapshotManifest& manifest) const {
@@ -212,9 +215,9 @@ absl::Status HostedJob::CheckWholeUnits() const {
     for (const IterationRange& missing : chunk->image().ledger.Missing(0, max_iter())) {
       for (const uint64_t end : {missing.begin, missing.end}) {
         if (BetweenUnits(end, push_every(), max_iter())) continue;
-        return absl::FailedPreconditionError(absl::StrCat("job \"", id(), "\" begins with weights that hold iterations up to ", end,
-                                                          ", which is no multiple of push_every ", push_every(),
-                                                          "; choose one that divides ", end, ", or 1"));
+        return absl::FailedPreconditionError(absl::StrCat(
+            "job \"", id(), "\" begins with weights that hold iterations up to ", end,
+            ", which is no multiple of push_every ", push_every(), "; choose one that divides ", end, ", or 1"));
       }
     }
   }
@@ -262,10 +265,14 @@ bool HostedJob::BeginFreeze(uint64_t iteration) {
   return true;
 }
 
-void HostedJob::EndFreeze(uint64_t iteration, std::shared_ptr<const FrozenCopy> copy) {
+void HostedJob::AddFrozen(uint64_t iteration, std::shared_ptr<const FrozenCopy> copy) {
+  absl::MutexLock lock(&mu_);
+  frozen_[iteration] = std::move(copy);
+}
+
+void HostedJob::EndFreeze() {
   absl::MutexLock lock(&mu_);
   freezing_ = false;
-  if (copy != nullptr) frozen_[iteration] = std::move(copy);
 }
 
 void HostedJob::Thaw(uint64_t iteration) {

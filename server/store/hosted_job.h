@@ -1,7 +1,8 @@
 // HostedJob is this server's share of one job: its settings, its live chunks and its frozen copies.
 //
-// Thread safety: settings are immutable. chunk(i) and waits(i) belong to the lane i modulo their number (apply_threads.h); before
-// the job is published, to whoever makes it. Frozen copies and the opening are guarded by a leaf lock.
+// Thread safety: settings are immutable. chunk(i) and waits(i) belong to the lane i modulo their number
+// (apply_threads.h); before the job is published, to whoever makes it. Frozen copies and the opening are guarded by a
+// leaf lock.
 #pragma once
 
 #include <algorithm>
@@ -77,7 +78,7 @@ class HostedJob {
   absl::Status CheckNewOpening(uint64_t opening) const ABSL_LOCKS_EXCLUDED(mu_);
   // The newest.
   uint64_t opening() const ABSL_LOCKS_EXCLUDED(mu_);
-  // Whether a push that names this opening may be applied. FAILED_PRECONDITION says what to do if not.
+  // Whether a call that names this opening may be done. FAILED_PRECONDITION says what to do if not.
   absl::Status CheckOpening(uint64_t opening) const ABSL_LOCKS_EXCLUDED(mu_);
   // Bytes of all weights and states.
   uint64_t bytes() const { return bytes_; }
@@ -93,10 +94,10 @@ class HostedJob {
   // A frozen copy, or null.
   std::shared_ptr<const FrozenCopy> frozen(uint64_t iteration) const ABSL_LOCKS_EXCLUDED(mu_);
   // Claims the making of a copy: waits while another is being made; returns false if this one exists by then. After
-  // true, EndFreeze must be called.
+  // true, EndFreeze must be called, with AddFrozen before it if the copy was made.
   bool BeginFreeze(uint64_t iteration) ABSL_LOCKS_EXCLUDED(mu_);
-  // Publishes the copy; null if it could not be made.
-  void EndFreeze(uint64_t iteration, std::shared_ptr<const FrozenCopy> copy) ABSL_LOCKS_EXCLUDED(mu_);
+  void AddFrozen(uint64_t iteration, std::shared_ptr<const FrozenCopy> copy) ABSL_LOCKS_EXCLUDED(mu_);
+  void EndFreeze() ABSL_LOCKS_EXCLUDED(mu_);
   void Thaw(uint64_t iteration) ABSL_LOCKS_EXCLUDED(mu_);
   // All copies; one that is being made is waited for.
   void ThawAll() ABSL_LOCKS_EXCLUDED(mu_);

@@ -64,13 +64,20 @@ void Ledger::AddRange(uint64_t begin, uint64_t end) {
     end = std::max(end, last->second);
     held += last->second - last->first;
   }
-  size_ += end - begin - held;
-  auto hint = ranges_.erase(first, last);
   if (begin == watermark_) {
+    ranges_.erase(first, last);
     watermark_ = end;
+  } else if (first == last) {
+    // The only step that needs memory; without it the ledger is as before.
+    ranges_.emplace_hint(last, begin, end);
   } else {
-    ranges_.emplace_hint(hint, begin, end);
+    auto merged = ranges_.extract(first++);
+    ranges_.erase(first, last);
+    merged.key() = begin;
+    merged.mapped() = end;
+    ranges_.insert(std::move(merged));
   }
+  size_ += end - begin - held;
 }
 
 void Ledger::Merge(const Ledger& other) {

@@ -1,11 +1,12 @@
-// MemoryBudget bounds what peers can make a server hold: jobs and frozen copies reserve their bytes before they
-// allocate.
+// MemoryBudget bounds what peers can make a server hold: jobs and frozen copies, requests and answers reserve their
+// bytes before they allocate.
 //
 // Thread safety: all methods may be called from any thread.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
@@ -38,15 +39,16 @@ class MemoryBudget {
     uint64_t bytes_ = 0;
   };
 
-  explicit MemoryBudget(uint64_t limit_bytes) : limit_(limit_bytes) {}
+  // `purpose`: "parameters"; `advice`: what to do when there is nothing left.
+  MemoryBudget(uint64_t limit_bytes, std::string purpose, std::string advice)
+      : limit_(limit_bytes), purpose_(std::move(purpose)), advice_(std::move(advice)) {}
 
   // RESOURCE_EXHAUSTED: less is left than asked for.
   absl::StatusOr<Reservation> Reserve(uint64_t bytes) {
     absl::MutexLock lock(&mu_);
     if (bytes > limit_ - used_) {
-      return absl::ResourceExhaustedError(absl::StrCat(
-          bytes, " bytes are needed, but ", used_, " of this server's ", limit_,
-          " bytes for parameters are in use; use more servers, end other jobs, or give the server more memory"));
+      return absl::ResourceExhaustedError(absl::StrCat(bytes, " bytes are needed, but ", used_, " of this server's ",
+                                                       limit_, " bytes for ", purpose_, " are in use; ", advice_));
     }
     used_ += bytes;
     return Reservation(this, bytes);
@@ -59,6 +61,8 @@ class MemoryBudget {
   }
 
   const uint64_t limit_;
+  const std::string purpose_;
+  const std::string advice_;
   absl::Mutex mu_;
   uint64_t used_ ABSL_GUARDED_BY(mu_) = 0;
 };

@@ -1,10 +1,10 @@
 #include "server/store/parameter_service.h"
 
-#include <unistd.h>
-
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/memory_limit.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/status.h"
 
@@ -12,18 +12,19 @@ namespace samovar {
 namespace {
 
 constexpr int kMaxThreads = 1024;
+// Some of the largest messages of both kinds.
+constexpr uint64_t kLeastMessageBytes = uint64_t{256} << 20;
 
-uint64_t DefaultParameterBytes() {
-  const long pages = sysconf(_SC_PHYS_PAGES);
-  const long page_bytes = sysconf(_SC_PAGESIZE);
-  if (pages <= 0 || page_bytes <= 0) return uint64_t{1} << 32;
-  return static_cast<uint64_t>(pages) * static_cast<uint64_t>(page_bytes) / 4 * 3;
-}
+// What is left is for messages, for the files that a job begins from, and for others.
+uint64_t DefaultParameterBytes() { return MemoryLimitBytes() / 4 * 3; }
 
 ChunkStore::Options StoreOptions(const ParameterService::Options& options, uint64_t epoch) {
   ChunkStore::Options result;
   result.apply_threads = options.apply_threads;
   result.max_parameter_bytes = options.max_parameter_bytes != 0 ? options.max_parameter_bytes : DefaultParameterBytes();
+  result.max_message_bytes = options.max_message_bytes != 0
+                                 ? options.max_message_bytes
+                                 : std::max(result.max_parameter_bytes / 4, kLeastMessageBytes);
   result.hold = options.hold;
   result.max_held_pulls = options.max_held_pulls;
   result.epoch = epoch;
@@ -52,13 +53,31 @@ absl::StatusOr<std::unique_ptr<ParameterService>> ParameterService::Create(const
 ParameterService::ParameterService(const Options& options, uint64_t epoch, std::unique_ptr<SnapshotStore> snapshots)
     : snapshots_(std::move(snapshots)),
       store_(StoreOptions(options, epoch), snapshots_.get()),
-      streams_({options.queue_threads, options.max_in_flight}, this, &store_) {}
+      calls_(&gate_),
+      streams_({options.queue_threads, options.max_in_flight, options.max_streams, options.max_streams_a_host,
+                options.write_patience},
+               &store_) {
+  AddCalls();
+}
+
+void ParameterService::AddCalls() {
+  calls_.Add("/samovar.v1.ParameterService/OpenJob", this, &ParameterService::OpenJob);
+  calls_.Add("/samovar.v1.ParameterService/GetLedgers", this, &ParameterService::GetLedgers);
+  calls_.Add("/samovar.v1.ParameterService/Freeze", this, &ParameterService::Freeze);
+  calls_.Add("/samovar.v1.ParameterService/Persist", this, &ParameterService::Persist);
+  calls_.Add("/samovar.v1.ParameterService/RetainSnapshots", this, &ParameterService::RetainSnapshots);
+  calls_.Add("/samovar.v1.ParameterService/Export", this, &ParameterService::Export);
+  calls_.Add("/samovar.v1.ParameterService/Thaw", this, &ParameterService::Thaw);
+  calls_.Add("/samovar.v1.ParameterService/ListSnapshots", this, &ParameterService::ListSnapshots);
+  calls_.Add("/samovar.v1.ParameterService/Skip", this, &ParameterService::Skip);
+  calls_.Add("/samovar.v1.ParameterService/CloseJob", this, &ParameterService::CloseJob);
+}
 
 ParameterService::~ParameterService() { Shutdown(); }
 
 void ParameterService::Register(grpc::ServerBuilder* builder) {
-  builder->RegisterService(this);
-  streams_.AddQueues(builder);
+  builder->RegisterService(&calls_);
+  streams_.Register(builder);
 }
 
 void ParameterService::Start() { streams_.Start(); }
@@ -98,7 +117,8 @@ grpc::Status ParameterService::RetainSnapshots(grpc::ServerContext*, const v1::R
   return ToGrpcStatus(store_.RetainSnapshots(*request, response));
 }
 
-grpc::Status ParameterService::Export(grpc::ServerContext*, const v1::ExportRequest* request, v1::ExportResponse* response) {
+grpc::Status ParameterService::Export(grpc::ServerContext*, const v1::ExportRequest* request,
+                                      v1::ExportResponse* response) {
   return ToGrpcStatus(store_.Export(*request, response));
 }
 

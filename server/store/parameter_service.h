@@ -21,21 +21,26 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "common/rpc/bounded_service.h"
+#include "common/rpc/request_gate.h"
 #include "server/snapshot/snapshot_store.h"
 #include "server/store/chunk_store.h"
 #include "server/store/exchange_stream.h"
 
 namespace samovar {
 
-class ParameterService final : public AsyncExchangeService {
+class ParameterService final : public v1::ParameterService::Service {
  public:
   struct Options {
     // Threads that apply updates; chunks are dealt to them.
     int apply_threads = 1;
     // Snapshots are kept in `state_dir`/snapshots, and the highest epoch seen.
     std::string state_dir;
-    // Bytes for weights, solver states and frozen copies of all jobs; 0: three quarters of the machine's memory.
+    // Bytes for weights, solver states and frozen copies of all jobs; 0: three quarters of MemoryLimitBytes().
     uint64_t max_parameter_bytes = 0;
+    // Bytes for requests that are being worked on and for answers that are not sent yet; 0: a quarter of those for
+    // parameters, but at least 256 MiB.
+    uint64_t max_message_bytes = 0;
     // Threads that serve the streams' sockets.
     int queue_threads = 1;
     // Requests of one stream that may be under way at a time.
@@ -44,6 +49,10 @@ class ParameterService final : public AsyncExchangeService {
     // client that is not answered for some time takes the server for hung, so that this must be well below that.
     absl::Duration hold = absl::Seconds(1);
     int max_held_pulls = 4096;
+    // As in ExchangeStreams::Options.
+    int max_streams = 4096;
+    int max_streams_a_host = 1024;
+    absl::Duration write_patience = WriteDeadlines::kPatience;
   };
 
   // INVALID_ARGUMENT: an option is out of range. Errors of the snapshot store.
@@ -65,7 +74,8 @@ class ParameterService final : public AsyncExchangeService {
   grpc::Status GetLedgers(grpc::ServerContext*, const v1::GetLedgersRequest*, v1::GetLedgersResponse*) override;
   grpc::Status Freeze(grpc::ServerContext*, const v1::FreezeRequest*, v1::FreezeResponse*) override;
   grpc::Status Persist(grpc::ServerContext*, const v1::PersistRequest*, v1::PersistResponse*) override;
-  grpc::Status RetainSnapshots(grpc::ServerContext*, const v1::RetainSnapshotsRequest*, v1::RetainSnapshotsResponse*) override;
+  grpc::Status RetainSnapshots(grpc::ServerContext*, const v1::RetainSnapshotsRequest*,
+                               v1::RetainSnapshotsResponse*) override;
   grpc::Status Export(grpc::ServerContext*, const v1::ExportRequest*, v1::ExportResponse*) override;
   grpc::Status Thaw(grpc::ServerContext*, const v1::ThawRequest*, v1::ThawResponse*) override;
   grpc::Status ListSnapshots(grpc::ServerContext*, const v1::ListSnapshotsRequest*,
@@ -75,9 +85,13 @@ class ParameterService final : public AsyncExchangeService {
 
  private:
   ParameterService(const Options& options, uint64_t epoch, std::unique_ptr<SnapshotStore> snapshots);
+  void AddCalls();
 
   const std::unique_ptr<SnapshotStore> snapshots_;
   ChunkStore store_;
+  RequestGate gate_;
+  // The calls but for Exchange.
+  BoundedService calls_;
   ExchangeStreams streams_;
 };
 

@@ -27,10 +27,12 @@ void PartSum::AddNext(std::span<const float> gradient, const std::vector<RuleSeg
     ++next_;
     return;
   }
-  if (next_++ == 0) {
+  if (next_ == 0) {
     sum_.assign(gradient.begin(), gradient.end());
+    ++next_;
     return;
   }
+  ++next_;
   float* __restrict sum = sum_.data();
   const float* __restrict added = gradient.data();
   for (const RuleSegment& segment : segments) {

@@ -338,16 +338,17 @@ TEST_CASE("the version is the program's name, number and instruction set") {
 }
 
 TEST_CASE("a server is either coordinator or joins one") {
-  const auto coordinator =
-      Run(ParseServerFlags,
-          "samovar-server --coordinator --state d --listen 127.0.0.1:7100 --apply-threads 8 --ready-fd 3 "
-          "--die-with-parent --allow-plaintext --advertise hn0:7100");
+  const auto coordinator = Run(ParseServerFlags,
+                               "samovar-server --coordinator --state d --listen 127.0.0.1:7100 --apply-threads 8 "
+                               "--parameter-memory 512 --ready-fd 3 "
+                               "--die-with-parent --allow-plaintext --advertise hn0:7100");
   REQUIRE_FALSE(coordinator.parsed.exit_code.has_value());
   CHECK(coordinator.parsed.flags.coordinator);
   CHECK(coordinator.parsed.flags.state == "d");
   CHECK(coordinator.parsed.flags.listen == "127.0.0.1:7100");
   CHECK(coordinator.parsed.flags.advertise == "hn0:7100");
   CHECK(coordinator.parsed.flags.apply_threads == 8);
+  CHECK(coordinator.parsed.flags.parameter_memory == 512);
   CHECK(coordinator.parsed.flags.ready_fd == 3);
   CHECK(coordinator.parsed.flags.die_with_parent);
   CHECK(coordinator.parsed.flags.allow_plaintext);

@@ -70,6 +70,7 @@ SOURCE_BUDGET = 500
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 # Homes and workspaces of people and machines. Taken apart so that the pattern does not find itself.
 MACHINE_PATH = re.compile(r"(?<![\w.~\-}])/(?:" + "|".join(["ho" + "me", "ro" + "ot", "Us" + "ers", "wo" + "rk"]) + r")/[\w.]")
+DIRECTORY_LISTER = "common/base/list_directory.cc"
 UNFINISHED = re.compile(r"\b(?:" + "|".join(["TO" + "DO", "FIX" + "ME", "X" + "XX"]) + r")\b")
 TEST_NAME = re.compile(r'\b(?:TEST_CASE|TEMPLATE_TEST_CASE|SCENARIO)\(\s*"((?:[^"\\]|\\.)*)"')
 
@@ -245,6 +246,16 @@ def check_unfinished(tree: Tree) -> Iterator[str]:
                 yield f'{file.path}:{number}: "{match.group(0)}": finish it, or leave it out'
 
 
+def check_directory_loops(tree: Tree) -> Iterator[str]:
+    """The file system's iterators throw in the middle of a loop; one function lists directories."""
+    for file in tree.files:
+        if not file.is_source or file.path.startswith("tests/") or file.path == DIRECTORY_LISTER:
+            continue
+        for number, text in enumerate(file.lines, start=1):
+            if "directory_iterator" in text:
+                yield f"{file.path}:{number}: loops over a directory; use ListDirectory (common/base/list_directory.h)"
+
+
 def size_warnings(tree: Tree) -> Iterator[str]:
     for file in tree.files:
         budget = HEADER_BUDGET if file.path.endswith(".h") else SOURCE_BUDGET
@@ -254,7 +265,7 @@ def size_warnings(tree: Tree) -> Iterator[str]:
 
 CHECKS: List[Callable[[Tree], Iterator[str]]] = [
     check_directions, check_doors, check_cycles, check_pragma_once, check_built, check_folders_built, check_test_names,
-    check_machine_paths, check_unfinished,
+    check_machine_paths, check_unfinished, check_directory_loops,
 ]
 
 

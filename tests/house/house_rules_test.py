@@ -148,6 +148,9 @@ class HouseRulesTest(unittest.TestCase):
     def test_unfinished_places_are_found(self):
         self.assert_only("cli/check.cc:2:", "finish it", {"cli/check.cc": "int x;\n// TO" + "DO: more\n"})
 
+    def test_loops_over_directories_are_found(self):
+        self.assert_only("cli/check.cc:1:", "ListDirectory", {"cli/check.cc": "for (auto& e : fs::directory_iterator(d)) {}\n"})
+
     def test_what_is_not_source_is_left_alone(self):
         found, _ = self.found_in(files={"build/release/gen.h": "int x;\n", "output/x.cc": "int x;\n", "data/y.cc": "int y;\n"})
         self.assertEqual(found, [])

@@ -181,9 +181,13 @@ TEST_CASE("a snapshot of another run that came in the way meanwhile is not overw
 
 TEST_CASE("an export that fails is shown, hurts nothing and leaves nothing behind") {
   const TempDir dir;
-  std::ofstream(dir.File("file")) << "no directory";
   TestCluster cluster(dir.File("cluster"), 2);
   REQUIRE_OK(cluster.Submit(SpecOf(2, dir.File("file"))));
+  std::ofstream(dir.File("file")) << "no directory";
+  // Had it been there before, the job would have been refused.
+  v1::JobSpec other = SpecOf(2, dir.File("file"));
+  other.set_job_id("other");
+  REQUIRE_STATUS(cluster.Submit(other), absl::StatusCode::kFailedPrecondition, "cannot list " + dir.File("file"));
   TestWorker worker(cluster.coordinator());
   const v1::JobStatus status = WorkToEnd(&cluster, &worker);
   CheckComplete(status);

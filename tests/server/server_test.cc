@@ -34,6 +34,42 @@ void CheckComplete(const v1::JobStatus& status) {
   CHECK(status.samples() == status.max_iter() * 10);
 }
 
+TEST_CASE(
+    "what a worker has from an earlier coordinator's lease is not taken for a result of the lease that has its id "
+    "now") {
+  const TempDir dir;
+  TestCluster cluster(dir.path(), 2);
+  REQUIRE_OK(cluster.Submit(MakeSpec(10)));
+  const auto running = [](const v1::JobStatus& status) { return status.state() == v1::JOB_STATE_RUNNING; };
+  const uint64_t epoch = cluster.Await("lenet", running).epoch();
+  const auto stub = v1::CoordinatorService::NewStub(MakeChannel(cluster.coordinator()));
+  const auto call = [&](auto method, const auto& request, auto response) {
+    grpc::ClientContext context;
+    SetDeadline(&context, absl::Seconds(30));
+    REQUIRE_OK(FromGrpcStatus((*stub.*method)(&context, request, &response)));
+    return response;
+  };
+  using Stub = v1::CoordinatorService::Stub;
+  v1::HeartbeatRequest heartbeat;
+  heartbeat.set_worker_id(call(&Stub::Join, v1::JoinRequest(), v1::JoinResponse()).worker_id());
+  v1::LeaseRequest ask;
+  ask.set_worker_id(heartbeat.worker_id());
+  const v1::WorkLease lease = call(&Stub::Lease, ask, v1::LeaseResponse()).lease();
+  REQUIRE(lease.has_train());
+  v1::TrainResult* const result = heartbeat.mutable_report()->add_train();
+  result->set_job_id("lenet");
+  result->set_lease_id(lease.lease_id());
+  result->set_iteration(lease.train().begin());
+  result->add_outputs(1);
+  const auto done_after = [&](uint64_t of_epoch) {
+    heartbeat.mutable_report()->set_epoch(of_epoch);
+    call(&Stub::Heartbeat, heartbeat, v1::HeartbeatResponse());
+    return cluster.Await("lenet", [](const v1::JobStatus&) { return true; }).completed_iterations();
+  };
+  CHECK(done_after(epoch + 1) == 0);
+  CHECK(done_after(epoch) == 1);
+}
+
 TEST_CASE("a job runs from its submission to its last snapshot and test") {
   const TempDir dir;
   TestCluster cluster(dir.path(), 2);
@@ -127,8 +163,10 @@ TEST_CASE("to resume what was never begun fails with the reason, and so does ano
   REQUIRE_OK(cluster.Submit(spec));
   status = cluster.AwaitEnd("lenet");
   CHECK(status.state() == v1::JOB_STATE_FAILED);
-  CHECK_THAT(status.cause(), Catch::Contains("the snapshots of job \"lenet\" are of 2 servers, the job asks for 1; resume it with 2 servers") &&
-                                 Catch::Contains("--restore"));
+  CHECK_THAT(status.cause(),
+             Catch::Contains(
+                 "the snapshots of job \"lenet\" are of 2 servers, the job asks for 1; resume it with 2 servers") &&
+                 Catch::Contains("--restore"));
 }
 
 TEST_CASE("a job whose server was restarted gives it its share again") {
@@ -145,7 +183,8 @@ TEST_CASE("a job whose server was restarted gives it its share again") {
   cluster.Stop(1);
   const auto again = Server::Start(options);
   REQUIRE_OK(again);
-  const v1::JobStatus recovered = cluster.Await("lenet", [](const v1::JobStatus& status) { return status.recoveries() > 0; });
+  const v1::JobStatus recovered =
+      cluster.Await("lenet", [](const v1::JobStatus& status) { return status.recoveries() > 0; });
   // Whichever of the two registered first.
   CHECK(std::count(recovered.servers().begin(), recovered.servers().end(), (*again)->address()) == 1);
   TestWorker worker(cluster.coordinator());

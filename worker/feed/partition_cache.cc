@@ -22,6 +22,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "common/base/clock.h"
+#include "common/base/list_directory.h"
 #include "common/base/status_macros.h"
 #include "common/caffe/read_file.h"
 #include "common/data/dataset_manifest.h"
@@ -104,9 +105,7 @@ absl::StatusOr<std::unique_ptr<PartitionCache>> PartitionCache::Create(const Opt
   if (error) return ErrnoStatus(error.value(), "make the directory", options.directory);
   std::unique_ptr<PartitionCache> cache(new PartitionCache(options));
   SAMOVAR_ASSIGN_OR_RETURN(const LockedFile lock, cache->LockDirectory());
-  std::vector<std::string> names;
-  for (const fs::directory_entry& found : fs::directory_iterator(options.directory, error)) names.push_back(found.path().filename());
-  if (error) return ErrnoStatus(error.value(), "read", options.directory);
+  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectory(options.directory));
   for (const std::string& name : names) {
     if (absl::EndsWith(name, kCopying) && BytesIn(name).has_value()) cache->RemoveLeftover(name);
   }
@@ -165,17 +164,16 @@ absl::Status PartitionCache::MakeRoom(uint64_t bytes) const {
   };
   std::vector<Used> entries;
   uint64_t total = bytes;
+  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectory(options_.directory));
   std::error_code error;
-  for (const fs::directory_entry& found : fs::directory_iterator(options_.directory, error)) {
-    const std::string name = found.path().filename();
+  for (const std::string& name : names) {
     const std::optional<uint64_t> entry_bytes = BytesIn(name);
     if (!entry_bytes.has_value()) continue;
     total += *entry_bytes;
     struct stat info;
-    if (absl::EndsWith(name, kCopying) || stat((found.path() / "data.mdb").c_str(), &info) != 0) continue;
+    if (absl::EndsWith(name, kCopying) || stat((PathOf(name) + "/data.mdb").c_str(), &info) != 0) continue;
     entries.push_back({info.st_mtim, name, *entry_bytes});
   }
-  if (error) return ErrnoStatus(error.value(), "read", options_.directory);
   std::sort(entries.begin(), entries.end(), [](const Used& a, const Used& b) {
     return std::tie(a.time.tv_sec, a.time.tv_nsec, a.name) < std::tie(b.time.tv_sec, b.time.tv_nsec, b.name);
   });

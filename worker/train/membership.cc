@@ -47,9 +47,8 @@ absl::Status WorkerMembership::Join() {
   }
   {
     absl::MutexLock lock(&mu_);
-    if (response.epoch() != epoch_) outbox_.Clear();
+    outbox_.Begin(response.epoch());
     worker_id_ = response.worker_id();
-    epoch_ = response.epoch();
     heartbeat_ = Clamped(response.heartbeat_ms(), kShortestHeartbeat, kLongestHeartbeat);
     revoked_early_.clear();
   }

@@ -87,7 +87,6 @@ class WorkerMembership {
 
   mutable absl::Mutex mu_;
   uint64_t worker_id_ ABSL_GUARDED_BY(mu_) = 0;
-  uint64_t epoch_ ABSL_GUARDED_BY(mu_) = 0;
   absl::Duration heartbeat_ ABSL_GUARDED_BY(mu_);
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
   std::shared_ptr<HeldLease> held_ ABSL_GUARDED_BY(mu_);

@@ -34,11 +34,13 @@ v1::WorkerReport Outbox::Take() {
   absl::MutexLock lock(&mu_);
   v1::WorkerReport taken;
   taken.Swap(&report_);
+  report_.set_epoch(taken.epoch());
   return taken;
 }
 
 void Outbox::PutBack(v1::WorkerReport report) {
   absl::MutexLock lock(&mu_);
+  if (report.epoch() != report_.epoch()) return;
   report.MergeFrom(report_);
   report_ = std::move(report);
   DropOldest(report_.mutable_train());
@@ -46,9 +48,11 @@ void Outbox::PutBack(v1::WorkerReport report) {
   DropOldest(report_.mutable_failures());
 }
 
-void Outbox::Clear() {
+void Outbox::Begin(uint64_t epoch) {
   absl::MutexLock lock(&mu_);
+  if (epoch == report_.epoch()) return;
   report_.Clear();
+  report_.set_epoch(epoch);
 }
 
 }  // namespace samovar

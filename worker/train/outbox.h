@@ -3,6 +3,8 @@
 // Thread safety: all methods may be called from any thread.
 #pragma once
 
+#include <cstdint>
+
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "samovar/v1/coordinator.pb.h"
@@ -11,21 +13,24 @@ namespace samovar {
 
 class Outbox {
  public:
-  // Results beyond these are dropped, oldest first, while the coordinator cannot be reached: it leases what it did not hear of
-  // again, and the servers drop what they have.
+  // Results beyond these are dropped, oldest first, while the coordinator cannot be reached: it leases what it did not
+  // hear of again, and the servers drop what they have.
   static constexpr int kMaxResults = 4096;
 
   void Add(v1::TrainResult result);
   void Add(v1::TestResult result);
   void Add(v1::WorkFailure failure);
 
-  // Everything since the last Take. If it does not arrive, PutBack: it goes before what came since.
+  // Everything since the last Take. If it does not arrive, PutBack: it goes before what came since. What was taken
+  // before a Begin does not come back: the coordinator that leased it is no more.
   v1::WorkerReport Take();
   void PutBack(v1::WorkerReport report);
-  void Clear();
+  // What comes from now on was leased by the coordinator of this epoch; what is there from before is dropped.
+  void Begin(uint64_t epoch);
 
  private:
   mutable absl::Mutex mu_;
+  // Its epoch is that of the coordinator.
   v1::WorkerReport report_ ABSL_GUARDED_BY(mu_);
 };
 

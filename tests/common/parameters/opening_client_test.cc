@@ -35,7 +35,7 @@ TEST_CASE("pushes of another opening than the servers' fail at once, and pulls d
   job.set_opening(2);
   const ParameterServer server(dir.File("0"), job);
   const auto late = MakeClient(server, 1);
-  REQUIRE_STATUS(Push(late.get(), 0), absl::StatusCode::kFailedPrecondition, "the push is of opening 1");
+  REQUIRE_STATUS(Push(late.get(), 0), absl::StatusCode::kFailedPrecondition, "the call is of opening 1");
   std::vector<float> weights(kElements);
   REQUIRE_OK(late->Pull(weights, Soon()));
   CHECK(weights[0] == kInitial);
@@ -53,7 +53,7 @@ TEST_CASE("a norm of another opening than the servers' fails at once") {
   for (const uint32_t part : {0, 1}) REQUIRE_OK(Push(client.get(), 0, part));
   std::vector<float> weights(kElements);
   REQUIRE_STATUS(MakeClient(server, 1)->ApplyAndPull(0, /*epoch=*/1, 1, weights, Soon()), absl::StatusCode::kFailedPrecondition,
-                 "the push is of opening 1");
+                 "the call is of opening 1");
   REQUIRE_OK(client->ApplyAndPull(0, /*epoch=*/1, 1, weights, Soon()));
   CHECK(weights[0] == kInitial - kRate);
 }

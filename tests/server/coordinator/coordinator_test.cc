@@ -1,14 +1,21 @@
 #include "server/coordinator/coordinator.h"
 
+#include <fcntl.h>
+#include <poll.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
+#include <atomic>
+#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <functional>
+#include <future>
 #include <thread>
 
 #include "absl/strings/match.h"
 #include "absl/synchronization/notification.h"
+#include "common/telemetry/log.h"
 #include "server/coordinator/epoch_file.h"
 #include "server/coordinator/job_table.h"
 #include "tests/support/catch.h"
@@ -201,6 +208,64 @@ TEST_CASE("the job that ended first is forgotten first, whenever it was submitte
   std::vector<std::string> ids;
   for (const v1::JobStatus& job : coordinator->List()) ids.push_back(job.job_id());
   CHECK(ids == std::vector<std::string>{"long", "short", "next"});
+}
+
+// Standard error is a pipe that is full, and that nobody reads before the end.
+class StuckStandardError {
+ public:
+  StuckStandardError() : saved_(dup(STDERR_FILENO)) {
+    REQUIRE(pipe2(ends_, O_CLOEXEC | O_NONBLOCK) == 0);
+    const std::string page(4096, '.');
+    while (write(ends_[1], page.data(), page.size()) > 0) {
+    }
+    REQUIRE(fcntl(ends_[1], F_SETFL, 0) == 0);
+    REQUIRE(dup2(ends_[1], STDERR_FILENO) >= 0);
+  }
+  // Reads what was written, until the threads that write are done.
+  void Drain(std::thread* writer) {
+    std::atomic<bool> ended = false;
+    std::thread reader([&] {
+      std::string page(4096, '.');
+      while (!ended) {
+        pollfd readable{ends_[0], POLLIN, 0};
+        if (poll(&readable, 1, 10) > 0) static_cast<void>(!read(ends_[0], page.data(), page.size()));
+      }
+    });
+    writer->join();
+    ended = true;
+    reader.join();
+  }
+  ~StuckStandardError() {
+    dup2(saved_, STDERR_FILENO);
+    for (const int fd : {ends_[0], ends_[1], saved_}) close(fd);
+  }
+
+ private:
+  int ends_[2] = {-1, -1};
+  const int saved_;
+};
+
+TEST_CASE("a standard error that nobody reads holds up whoever has something to log, and nobody else") {
+  const TempDir dir;
+  const auto coordinator = CoordinatorIn(dir);
+  REQUIRE_OK(InitLogging({"test", "info"}));
+  bool answered = false;
+  {
+    StuckStandardError stuck;
+    std::thread joining([&] {
+      v1::JoinRequest join;
+      join.set_name("anna");
+      coordinator->Join(join);
+    });
+    std::future<void> seen = std::async(std::launch::async, [&] {
+      while (coordinator->Status().workers_size() == 0) {
+      }
+    });
+    answered = seen.wait_for(std::chrono::seconds(30)) == std::future_status::ready;
+    stuck.Drain(&joining);
+  }
+  REQUIRE_OK(InitLogging({"test", "warning"}));
+  CHECK(answered);
 }
 
 TEST_CASE("the status shows servers, workers and jobs") {

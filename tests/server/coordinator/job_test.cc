@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "absl/strings/match.h"
 #include "server/coordinator/job_spec.h"
 #include "tests/support/catch.h"
 #include "tests/support/status_matchers.h"
@@ -854,6 +855,28 @@ TEST_CASE("a job that had ended is as it was") {
   CHECK(status.completed_iterations() == 10);
   CHECK(status.servers_size() == 1);
   CHECK(job.newest_event() == record.events().rbegin()->number());
+}
+
+TEST_CASE("what a job's record says in words is bounded as what is said anew") {
+  v1::JobRecord record;
+  record.mutable_status()->set_state(v1::JOB_STATE_FAILED);
+  const std::string hostile = std::string(1 << 20, 'x') + "\x1b[2J\nforged";
+  record.mutable_status()->set_cause(hostile);
+  record.mutable_status()->set_snapshot_error(hostile);
+  for (int i = 0; i < 1000; ++i) record.mutable_status()->add_notices(hostile);
+  for (uint64_t number : {5, 4, 6}) {
+    record.add_events()->set_number(number);
+    record.mutable_events()->rbegin()->set_text(hostile);
+  }
+  for (uint64_t number = 7; number < 3000; ++number) record.add_events()->set_number(number);
+  const Job job(SpecOf(10), 1, record);
+  const v1::JobStatus status = job.Status(At(0));
+  CHECK(status.notices_size() == 32);
+  CHECK(status.dropped_notices() == 968);
+  CHECK(status.ByteSizeLong() < 34 * 5000);
+  CHECK_FALSE(absl::StrContains(status.cause(), "\n"));
+  CHECK(job.EventsAfter(0).size() == EventLog::kMaxEvents);
+  CHECK(job.newest_event() == 2999);
 }
 
 }  // namespace

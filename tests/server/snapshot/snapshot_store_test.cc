@@ -141,6 +141,13 @@ TEST_CASE_METHOD(Fixture, "a snapshot is kept by its run, not by its iteration a
   REQUIRE(Iterations("job") == std::vector<uint64_t>{200});
 }
 
+TEST_CASE_METHOD(Fixture, "what was written after a list of those to keep was made stays") {
+  for (uint64_t iteration : {100, 200, 300, 400}) REQUIRE_OK(Write("job", iteration, 1, /*run=*/2));
+  REQUIRE_OK(Write("job", 500, 1, /*run=*/1));
+  REQUIRE_OK(store->Retain("job", {{2, 100}, {2, 300}}));
+  REQUIRE(Iterations("job") == std::vector<uint64_t>{100, 300, 400});
+}
+
 TEST_CASE_METHOD(Fixture, "of a job that keeps no snapshot nothing is left") {
   REQUIRE_OK(Write("job", 100));
   REQUIRE_OK(store->NotePlace(MakeManifest("job", 0).info()));

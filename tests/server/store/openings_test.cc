@@ -33,8 +33,10 @@ struct Fixture {
 
 TEST_CASE_METHOD(Fixture, "a push of another opening is refused, lower or higher, and a pull is not asked") {
   REQUIRE_OK(client.Open(MakeJobAs(5)));
-  REQUIRE_STATUS(client.AskForError(OfOpening(4, MakePush(0, 1))), kRefused, "opening 4 of job \"job\", which is open here as 5");
-  REQUIRE_STATUS(client.AskForError(OfOpening(6, MakePush(0, 1))), kRefused, "opening 6 of job \"job\", which is open here as 5");
+  REQUIRE_STATUS(client.AskForError(OfOpening(4, MakePush(0, 1))), kRefused,
+                 "opening 4 of job \"job\", which is open here as 5");
+  REQUIRE_STATUS(client.AskForError(OfOpening(6, MakePush(0, 1))), kRefused,
+                 "opening 6 of job \"job\", which is open here as 5");
   CHECK(Watermark() == 0);
   client.AskOk(OfOpening(4, MakePull()));
   client.AskOk(OfOpening(5, MakePush(0, 1)));
@@ -69,6 +71,44 @@ TEST_CASE_METHOD(Fixture, "the norm of a gradient of another opening is refused"
   CHECK(Watermark() == 0);
   client.AskOk(OfOpening(5, apply));
   CHECK(Watermark() == 1);
+}
+
+// A coordinator's call about opening 4 of job "job", at iteration 0.
+template <typename Request, typename Response>
+absl::Status Late(const TestServer& server,
+                  grpc::Status (v1::ParameterService::Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                  Request request, uint64_t opening = 4) {
+  const auto stub = v1::ParameterService::NewStub(MakeChannel(server.address()));
+  grpc::ClientContext context;
+  SetDeadline(&context, absl::Seconds(30));
+  context.set_wait_for_ready(true);
+  request.set_job_id("job");
+  request.set_epoch(1);
+  request.set_opening(opening);
+  Response response;
+  return FromGrpcStatus((*stub.*method)(&context, request, &response));
+}
+
+TEST_CASE_METHOD(Fixture, "a coordinator's call that comes late does nothing to what was opened since") {
+  using Stub = v1::ParameterService::Stub;
+  REQUIRE_OK(client.Open(MakeJobAs(5)));
+  REQUIRE_STATUS(Late(server, &Stub::Freeze, v1::FreezeRequest()), kRefused,
+                 "opening 4 of job \"job\", which is open here as 5");
+  CHECK(client.Persist(0).status().code() == absl::StatusCode::kNotFound);
+  REQUIRE_OK(Late(server, &Stub::Freeze, v1::FreezeRequest(), 5));
+  REQUIRE_STATUS(Late(server, &Stub::Persist, v1::PersistRequest()), kRefused, "opening 4");
+  CHECK(client.Snapshots()->snapshots().empty());
+  v1::ExportRequest to;
+  to.set_directory(directory.File("exported"));
+  REQUIRE_STATUS(Late(server, &Stub::Export, to), kRefused, "opening 4");
+  REQUIRE_STATUS(Late(server, &Stub::Thaw, v1::ThawRequest()), kRefused, "opening 4");
+  REQUIRE_OK(Late(server, &Stub::Persist, v1::PersistRequest(), 5));
+  v1::RetainSnapshotsRequest others;
+  others.add_keep()->set_run(7);
+  REQUIRE_STATUS(Late(server, &Stub::RetainSnapshots, others), kRefused, "opening 4");
+  CHECK(client.Snapshots()->snapshots_size() == 1);
+  REQUIRE_OK(Late(server, &Stub::RetainSnapshots, others, 5));
+  CHECK(client.Snapshots()->snapshots().empty());
 }
 
 TEST_CASE_METHOD(Fixture, "where one side names no opening a push is taken") {

@@ -1,5 +1,7 @@
 #include "worker/train/outbox.h"
 
+#include <utility>
+
 #include "tests/support/catch.h"
 
 namespace samovar {
@@ -33,6 +35,24 @@ TEST_CASE("what did not arrive goes before what came since") {
   REQUIRE(all.train_size() == 2);
   REQUIRE(all.train(0).iteration() == 1);
   REQUIRE(all.train(1).iteration() == 2);
+}
+
+TEST_CASE("what one coordinator leased does not come to the next one, though it was on its way meanwhile") {
+  Outbox outbox;
+  outbox.Begin(4);
+  outbox.Add(Iteration(1));
+  v1::WorkerReport on_its_way = outbox.Take();
+  CHECK(on_its_way.epoch() == 4);
+  outbox.Add(Iteration(2));
+  outbox.Begin(5);
+  outbox.Add(Iteration(3));
+  outbox.PutBack(std::move(on_its_way));
+  // Joining the same coordinator once more drops nothing.
+  outbox.Begin(5);
+  const v1::WorkerReport report = outbox.Take();
+  CHECK(report.epoch() == 5);
+  REQUIRE(report.train_size() == 1);
+  CHECK(report.train(0).iteration() == 3);
 }
 
 TEST_CASE("an outbox that is not emptied keeps the newest results") {
