@@ -197,9 +197,8 @@ absl::StatusOr<CheckedJob> CheckJob(const std::string& solver_path, const StartF
   absl::Status values;
   absl::StatusOr<CheckedJob> job = CheckAll(solver_path, from, choice, &values);
   if (values.ok()) return job;
-  return absl::Status(values.code(),
-                      absl::StrCat(values.message(), "\n",
-                                   job.ok() ? "nets and data have no fault" : std::string(job.status().message())));
+  if (job.ok()) return values;
+  return absl::Status(values.code(), absl::StrCat(values.message(), "\n", job.status().message()));
 }
 
 }  // namespace samovar

@@ -97,14 +97,22 @@ absl::Status TrainRun::Follow() {
   ModelWriter writer(&options_.spec, options_.snapshot_prefix, &waker_);
   v1::JobStatus status;
   bool succeeded = false;
+  // Why the job has ended, if it has in another way.
+  absl::Status failed;
   while (true) {
     if (auto news = watcher.Take()) {
       status = *std::move(news);
-      SAMOVAR_ASSIGN_OR_RETURN(succeeded, Take(status));
+      const absl::StatusOr<bool> taken = Take(status);
+      const bool runs = status.state() == v1::JOB_STATE_QUEUED || status.state() == v1::JOB_STATE_RUNNING;
+      if (runs) SAMOVAR_RETURN_IF_ERROR(taken.status());
+      failed = taken.status();
+      succeeded = taken.value_or(false);
       if (succeeded && WritesLastSnapshot(options_.spec.solver())) unwritten_.push_back(status.max_iter());
     }
     if (!GoesOn(status)) return absl::CancelledError("interrupted");
     WriteModels(status, &writer);
+    // The snapshots of a job that has failed are models that the solver asked for.
+    if (!failed.ok() && !writer.busy() && unwritten_.empty()) return failed;
     if (succeeded && !writer.busy() && unwritten_.empty()) return Finish(status);
     // A coordinator that died is waited for; one that has lost the job with its disk is not.
     const grpc::Status failure = watcher.Failure(absl::InfiniteDuration());

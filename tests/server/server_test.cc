@@ -51,7 +51,9 @@ TEST_CASE(
   };
   using Stub = v1::CoordinatorService::Stub;
   v1::HeartbeatRequest heartbeat;
-  heartbeat.set_worker_id(call(&Stub::Join, v1::JoinRequest(), v1::JoinResponse()).worker_id());
+  v1::JoinRequest join;
+  join.set_version(Version());
+  heartbeat.set_worker_id(call(&Stub::Join, join, v1::JoinResponse()).worker_id());
   v1::LeaseRequest ask;
   ask.set_worker_id(heartbeat.worker_id());
   const v1::WorkLease lease = call(&Stub::Lease, ask, v1::LeaseResponse()).lease();
@@ -76,6 +78,7 @@ TEST_CASE("a job runs from its submission to its last snapshot and test") {
   v1::JobSpec spec = MakeSpec(100);
   spec.mutable_solver()->set_snapshot(40);
   spec.mutable_solver()->set_test_interval(50);
+  spec.mutable_solver()->add_test_iter(5);
   REQUIRE_OK(cluster.Submit(spec));
   TestWorker worker(cluster.coordinator());
   const v1::JobStatus status = RunToEnd(&cluster, &worker, "lenet");
