@@ -163,6 +163,8 @@ absl::StatusOr<CheckedJob> CheckAll(const std::string& solver_path, const StartF
     AddUnusedWarnings(bundle.test_nets[i], bundle.test_origins[i], &job.warnings);
   }
   SAMOVAR_RETURN_IF_ERROR(AddNets(bundle, &job.spec));
+  // What follows depends on the values.
+  if (!values->ok()) return job;
   SAMOVAR_RETURN_IF_ERROR(Annotate(CheckModelSize(bundle.solver, bundle.train_net, job.spec.layout()), solver_path));
   SAMOVAR_ASSIGN_OR_RETURN(CheckedStart start, CheckStart(from, solver_path, bundle.solver, job.spec.layout()));
   if (start.initial_model.ByteSizeLong() > 0) *job.spec.mutable_initial_model() = std::move(start.initial_model);
