@@ -201,8 +201,8 @@ class Checker {
   // `room`: bytes from the end of the node's header to the end of the page.
   absl::Status CheckBranchNode(const Database& database, uint64_t page, int depth, const char* node, uint32_t room) {
     if (Load<uint16_t>(node + 6) > room) return DamagedPage(page, "has a key beyond its end");
-    const uint64_t child = Load<uint16_t>(node) | (uint64_t{Load<uint16_t>(node + 2)} << 16) |
-                           (uint64_t{Load<uint16_t>(node + 4)} << 32);
+    const uint64_t child =
+        Load<uint16_t>(node) | (uint64_t{Load<uint16_t>(node + 2)} << 16) | (uint64_t{Load<uint16_t>(node + 4)} << 32);
     return CheckTree(database, child, depth + 1);
   }
 

@@ -48,16 +48,19 @@ bool IsLoss(const absl::Status& status) { return IsPassing(status) || absl::IsNo
 
 // How far the servers' chunks are apart.
 uint64_t SpreadOf(const std::vector<Ledger>& ledgers) {
-  const auto [low, high] = std::minmax_element(ledgers.begin(), ledgers.end(), [](const Ledger& a, const Ledger& b) {
-    return a.watermark() < b.watermark();
-  });
+  const auto [low, high] = std::minmax_element(
+      ledgers.begin(), ledgers.end(), [](const Ledger& a, const Ledger& b) { return a.watermark() < b.watermark(); });
   return high->watermark() - low->watermark();
 }
 
 class Runner {
  public:
   Runner(Job* job, uint64_t epoch, const ClusterView& cluster, const Stopper& stopper)
-      : job_(*job), epoch_(epoch), cluster_(cluster), stopper_(stopper), opener_(job->spec(), epoch, &stopper),
+      : job_(*job),
+        epoch_(epoch),
+        cluster_(cluster),
+        stopper_(stopper),
+        opener_(job->spec(), epoch, &stopper),
         exporter_(&job->spec(), epoch) {}
 
   // As RunJob.
@@ -132,7 +135,9 @@ class Runner {
 
 std::vector<Membership::Server> Runner::Heard() const {
   std::vector<Membership::Server> servers = cluster_.servers();
-  std::erase_if(servers, [](const Membership::Server& server) { return SteadyNow() - server.heard > Membership::kServerTimeout; });
+  std::erase_if(servers, [](const Membership::Server& server) {
+    return SteadyNow() - server.heard > Membership::kServerTimeout;
+  });
   return servers;
 }
 
@@ -144,8 +149,9 @@ absl::Status Runner::Begin() {
     if (!IsPassing(status)) return status;
     // A job that never ran waits for servers for as long as it takes.
     if (job_.recovered() && SteadyNow() - began > cluster_.patience) {
-      return absl::UnavailableError(absl::StrCat(status.message(), " within ", absl::FormatDuration(cluster_.patience),
-                                                 "; restart it with its state directory, and submit the job again to resume it"));
+      return absl::UnavailableError(
+          absl::StrCat(status.message(), " within ", absl::FormatDuration(cluster_.patience),
+                       "; restart it with its state directory, and submit the job again to resume it"));
     }
     job_.SetCause(std::string(status.message()));
     stopper_.WaitFor(kTick);
@@ -158,7 +164,8 @@ absl::Status Runner::TryToBegin(absl::Time began) {
   // A resumed job needs the very servers that hold its snapshots, which may be any of those registered.
   const std::vector<Membership::Server> heard = Heard();
   if (heard.size() < spec.servers()) {
-    return absl::UnavailableError(absl::StrCat("waits for servers: ", heard.size(), " of ", spec.servers(), " have registered"));
+    return absl::UnavailableError(
+        absl::StrCat("waits for servers: ", heard.size(), " of ", spec.servers(), " have registered"));
   }
   JobOpener::Opened opened;
   if (job_.recovered()) {
@@ -177,8 +184,9 @@ absl::Status Runner::TryToBegin(absl::Time began) {
   Job::Plan plan = PlanFor(placement_, opened.ledgers);
   // A job that begins from a solver's state holds all iterations before it.
   plan.resumed_from = opened.restored.value_or(plan.done.watermark());
-  LogInfo(absl::StrCat("job ", job_.id(), ": ", opened.ledgers.size(), " chunks of ", placement_.chunk_elements, " floats at ",
-                       absl::StrJoin(plan.servers, ", "), "; ", job_.max_iter() - plan.done.size(), " iterations to do",
+  LogInfo(absl::StrCat("job ", job_.id(), ": ", opened.ledgers.size(), " chunks of ", placement_.chunk_elements,
+                       " floats at ", absl::StrJoin(plan.servers, ", "), "; ", job_.max_iter() - plan.done.size(),
+                       " iterations to do",
                        opened.restored.has_value() ? absl::StrCat(", from snapshot ", *opened.restored) : ""));
   job_.Start(std::move(plan), SteadyNow());
   for (const std::string& notice : opened.notices) Notice(notice);
@@ -192,15 +200,16 @@ absl::StatusOr<JobOpener::Opened> Runner::OpenAgain(Placement* placement) {
   SAMOVAR_ASSIGN_OR_RETURN(const bool open, opener_.IsOpenAtAll(*placement));
   if (!open) return Open(placement, JobOpener::Begin::kTogether);
   SAMOVAR_ASSIGN_OR_RETURN(JobOpener::Opened opened, Open(placement, JobOpener::Begin::kEachWithItsOwn));
-  // The coordinator may have been lost while the servers went back: further apart than training takes chunks where iterations are
-  // applied in order.
-  if (OrderedParts(job_.spec()) > 0 && SpreadOf(opened.ledgers) > 1) return Open(placement, JobOpener::Begin::kTogether);
+  // The coordinator may have been lost while the servers went back: further apart than training takes chunks where
+  // iterations are applied in order.
+  if (OrderedParts(job_.spec()) > 0 && SpreadOf(opened.ledgers) > 1)
+    return Open(placement, JobOpener::Begin::kTogether);
   return opened;
 }
 
 absl::StatusOr<JobOpener::Opened> Runner::Open(Placement* placement, JobOpener::Begin begin) {
-  // What was pushed before must not arrive after servers have gone back. Where each goes on with what it has, ledgers tell all, and
-  // pushes need only be told from those of another run of this name.
+  // What was pushed before must not arrive after servers have gone back. Where each goes on with what it has, ledgers
+  // tell all, and pushes need only be told from those of another run of this name.
   if (KeepsTogether() || placement->opening == 0) placement->opening = cluster_.next_opening();
   return opener_.Open(*placement, begin);
 }
@@ -210,7 +219,8 @@ Job::Plan Runner::PlanFor(const Placement& placement, const std::vector<Ledger>&
   plan.epoch = epoch_;
   plan.chunk_elements = placement.chunk_elements;
   plan.servers = AddressesOf(placement.servers);
-  for (const Membership::Server& server : placement.servers) plan.incarnations.push_back(server.registration.incarnation());
+  for (const Membership::Server& server : placement.servers)
+    plan.incarnations.push_back(server.registration.incarnation());
   plan.opening = placement.opening;
   plan.done = HeldByAll(ledgers, job_.max_iter());
   return plan;
@@ -256,8 +266,9 @@ absl::Status Runner::Recover(const absl::Status& loss) {
     const absl::Status status = TryToRecover(loss);
     if (!IsPassing(status)) return status;
     if (SteadyNow() - began > cluster_.patience) {
-      return absl::UnavailableError(absl::StrCat(status.message(), "; given up after ", absl::FormatDuration(cluster_.patience),
-                                                 ": submit the job again to resume it from its last snapshot when its servers are back"));
+      return absl::UnavailableError(
+          absl::StrCat(status.message(), "; given up after ", absl::FormatDuration(cluster_.patience),
+                       ": submit the job again to resume it from its last snapshot when its servers are back"));
     }
     job_.Suspend(std::string(status.message()));
     stopper_.WaitFor(kTick);
@@ -292,17 +303,21 @@ absl::Status Runner::TryToRecover(const absl::Status& loss) {
   const uint64_t repeated_before = job_.Status(SteadyNow()).repeated_iterations();
   job_.Recovered(PlanFor(placement_, opened.ledgers));
   for (const std::string& notice : opened.notices) Notice(notice);
-  const std::string back = opened.restored.has_value() ? absl::StrCat("to snapshot ", *opened.restored) : "to the beginning";
-  const std::string lost = restarted.empty() ? std::string(loss.message())
-                                             : absl::StrCat("server ", absl::StrJoin(restarted, ", "), " was restarted");
+  const std::string back =
+      opened.restored.has_value() ? absl::StrCat("to snapshot ", *opened.restored) : "to the beginning";
+  const std::string lost = restarted.empty()
+                               ? std::string(loss.message())
+                               : absl::StrCat("server ", absl::StrJoin(restarted, ", "), " was restarted");
   Notice(absl::StrCat(lost, "; ", KeepsTogether() ? absl::StrCat("all servers have gone back ", back, "; ") : "",
-                      job_.Status(SteadyNow()).repeated_iterations() - repeated_before, " iterations are computed again"));
+                      job_.Status(SteadyNow()).repeated_iterations() - repeated_before,
+                      " iterations are computed again"));
   Retain();
   return absl::OkStatus();
 }
 
 absl::Status Runner::Freeze(uint64_t iteration) const {
-  return Insist("freezing the weights", [&] { return servers_->Freeze(job_.id(), epoch_, placement_.opening, iteration); });
+  return Insist("freezing the weights",
+                [&] { return servers_->Freeze(job_.id(), epoch_, placement_.opening, iteration); });
 }
 
 absl::Status Runner::RefuseCheckpoint(const Job::Checkpoint& checkpoint, const absl::Status& refusal) {
@@ -313,9 +328,10 @@ absl::Status Runner::RefuseCheckpoint(const Job::Checkpoint& checkpoint, const a
   if (checkpoint.iteration < job_.max_iter()) return absl::OkStatus();
   if (!refused_since_.has_value()) refused_since_ = SteadyNow();
   if (SteadyNow() - *refused_since_ > cluster_.patience) {
-    return absl::ResourceExhaustedError(absl::StrCat("all iterations are done, but there was no memory for the last snapshot within ",
-                                                     absl::FormatDuration(cluster_.patience), ": ", refusal.message(),
-                                                     "; submit the job again to resume it when other jobs have ended"));
+    return absl::ResourceExhaustedError(
+        absl::StrCat("all iterations are done, but there was no memory for the last snapshot within ",
+                     absl::FormatDuration(cluster_.patience), ": ", refusal.message(),
+                     "; submit the job again to resume it when other jobs have ended"));
   }
   stopper_.WaitFor(kRetry);
   return absl::OkStatus();
@@ -324,15 +340,18 @@ absl::Status Runner::RefuseCheckpoint(const Job::Checkpoint& checkpoint, const a
 void Runner::Retain() {
   const absl::StatusOr<std::vector<Share>> shares = opener_.Ask(placement_.servers);
   if (!shares.ok()) {
-    LogWarning(absl::StrCat("job ", job_.id(), ": its snapshots could not be listed, and all stay: ", shares.status().message()));
+    LogWarning(absl::StrCat("job ", job_.id(),
+                            ": its snapshots could not be listed, and all stay: ", shares.status().message()));
     return;
   }
   std::vector<std::vector<v1::SnapshotInfo>> held;
   for (const Share& share : *shares) held.push_back(share.snapshots);
   std::set<uint64_t> there = CompleteSnapshots(held, placement_.run);
   job_.SnapshotsFound(there);
-  const std::set<SnapshotId> keep = SnapshotsToKeep(held, {placement_.run, KeptSnapshots(job_.spec()), job_.unfetched()});
-  if (const absl::Status removed = servers_->RetainSnapshots(job_.id(), epoch_, placement_.opening, keep); !removed.ok()) {
+  const std::set<SnapshotId> keep =
+      SnapshotsToKeep(held, {placement_.run, KeptSnapshots(job_.spec()), job_.unfetched()});
+  if (const absl::Status removed = servers_->RetainSnapshots(job_.id(), epoch_, placement_.opening, keep);
+      !removed.ok()) {
     LogWarning(absl::StrCat("job ", job_.id(), ": old snapshots could not be removed: ", removed.message()));
   }
   std::erase_if(there, [&](uint64_t iteration) { return !keep.contains({placement_.run, iteration}); });
@@ -354,7 +373,8 @@ absl::Status Runner::Keep(const Job::Checkpoint& checkpoint) {
     if (directory.empty()) continue;
     const absl::StatusOr<std::string> exported =
         exporter_.Export(placement_, *servers_, iteration, directory, KeptSnapshots(job_.spec()));
-    if (!exported.ok()) LogError(absl::StrCat("job ", job_.id(), ": snapshot at ", iteration, ": ", exported.status().message()));
+    if (!exported.ok())
+      LogError(absl::StrCat("job ", job_.id(), ": snapshot at ", iteration, ": ", exported.status().message()));
     job_.ExportEnded(iteration, exported);
   }
   return status;
@@ -369,11 +389,13 @@ absl::Status Runner::WriteLast() {
     job_.SetWait("");
     return status;
   }
-  job_.SetWait(absl::StrCat(IsPassing(status) ? "waits for the last snapshot: " : "waits for disk: ", status.message()));
+  job_.SetWait(
+      absl::StrCat(IsPassing(status) ? "waits for the last snapshot: " : "waits for disk: ", status.message()));
   if (SteadyNow() - *unwritten_since_ > cluster_.patience) {
-    return absl::ResourceExhaustedError(absl::StrCat("all iterations are done, but the last snapshot could not be written within ",
-                                                     absl::FormatDuration(cluster_.patience), ": ", status.message(),
-                                                     "; make room there, and submit the job again to resume it from its last snapshot"));
+    return absl::ResourceExhaustedError(
+        absl::StrCat("all iterations are done, but the last snapshot could not be written within ",
+                     absl::FormatDuration(cluster_.patience), ": ", status.message(),
+                     "; make room there, and submit the job again to resume it from its last snapshot"));
   }
   stopper_.WaitFor(kRetry);
   // Chunks that went with a server are gone; a server that is silent is looked for before the next attempt.
@@ -415,7 +437,8 @@ absl::Status Runner::EndCheckpoint() {
 
 absl::Status Runner::Thaw() {
   const uint64_t iteration = to_thaw_.back();
-  SAMOVAR_RETURN_IF_ERROR(Insist("releasing the frozen weights", [&] { return servers_->Thaw(job_.id(), epoch_, placement_.opening, iteration); }));
+  SAMOVAR_RETURN_IF_ERROR(Insist("releasing the frozen weights",
+                                 [&] { return servers_->Thaw(job_.id(), epoch_, placement_.opening, iteration); }));
   to_thaw_.pop_back();
   return absl::OkStatus();
 }

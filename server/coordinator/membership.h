@@ -42,8 +42,8 @@ class Membership {
   // Worker ids begin there; see Join.
   explicit Membership(uint64_t first_worker = 1) : next_worker_(first_worker) {}
 
-  // A new registration or a renewal. A server that has come back on another address, or another one on the address of one that
-  // was lost, takes the other's place. INVALID_ARGUMENT: no address.
+  // A new registration or a renewal. A server that has come back on another address, or another one on the address of
+  // one that was lost, takes the other's place. INVALID_ARGUMENT: no address.
   absl::Status RegisterServer(const v1::RegisterServerRequest& request, absl::Time now);
   // In the order of their first registration.
   const std::vector<Server>& servers() const { return servers_; }
@@ -52,8 +52,8 @@ class Membership {
   // Who is now what the registration was: the same server, wherever it is, or else who has its address. Null: nobody.
   static const Server* FindSuccessor(const std::vector<Server>& servers, const v1::RegisterServerRequest& registration);
 
-  // Returns the new worker's id; ids are not used again. Nor must they be by the next coordinator, who would take a worker of this
-  // one for its own. Others of this name are given up if they are silent for kReplacedTimeout.
+  // Returns the new worker's id; ids are not used again. Nor must they be by the next coordinator, who would take a
+  // worker of this one for its own. Others of this name are given up if they are silent for kReplacedTimeout.
   uint64_t Join(const v1::JoinRequest& request, absl::Time now);
   // Notes that the worker lives. Null if it is not (any more) known.
   Worker* Touch(uint64_t worker, absl::Time now);

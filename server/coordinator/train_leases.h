@@ -3,9 +3,9 @@
 // A state machine without clock, threads or I/O: callers pass the time. What it holds as done is what workers reported,
 // a hint: the chunks' ledgers decide in the end, and what they lack comes back through AddMissing.
 //
-// Stragglers. What a worker holds is leased to another as well if it is late (Options.patience, kLateFactor) and nothing is lost by
-// that: if the other has nothing else to do, or waits for just that. The first result counts; the chunks drop the second. A worker
-// that is slow as it always was is not late.
+// Stragglers. What a worker holds is leased to another as well if it is late (Options.patience, kLateFactor) and
+// nothing is lost by that: if the other has nothing else to do, or waits for just that. The first result counts; the
+// chunks drop the second. A worker that is slow as it always was is not late.
 //
 // Thread safety: none; guarded by its owner.
 #pragma once
@@ -28,8 +28,8 @@ class TrainLeases {
     uint64_t window = 1024;
     // A lease that is not renewed for this long goes to another worker.
     absl::Duration term = absl::Seconds(6);
-    // A lease whose iterations do not get done for this long goes to another worker, however alive its holder seems; then
-    // the time is doubled, for an iteration may take longer.
+    // A lease whose iterations do not get done for this long goes to another worker, however alive its holder seems;
+    // then the time is doubled, for an iteration may take longer.
     absl::Duration stall = absl::Minutes(10);
     // A holder is not late before this, which is a few heartbeats long: results come with them.
     absl::Duration patience = absl::Seconds(2);
@@ -42,8 +42,9 @@ class TrainLeases {
     // workers have something to compute, and one that waits for what a lost worker held is revoked, lest all wait for
     // what nobody computes.
     std::optional<uint64_t> delay;
-    // Of data that are stored in partitions, which workers may have to copy: leases keep within its blocks, and a worker is given
-    // preferably those of partitions that it has had. None: no two iterations are less alike to a worker than others.
+    // Of data that are stored in partitions, which workers may have to copy: leases keep within its blocks, and a
+    // worker is given preferably those of partitions that it has had. None: no two iterations are less alike to a
+    // worker than others.
     std::optional<IterationSchedule> schedule;
   };
 
@@ -63,8 +64,8 @@ class TrainLeases {
   // A lease for the worker, lowest iterations first; none if there is nothing to do at present.
   virtual std::optional<Lease> Acquire(uint64_t worker, uint64_t workers, absl::Time now) = 0;
 
-  // The worker lives, and knows of this lease: if it is its own it runs a full term from now. One of which it was never told, since
-  // the answer was lost, runs out.
+  // The worker lives, and knows of this lease: if it is its own it runs a full term from now. One of which it was never
+  // told, since the answer was lost, runs out.
   virtual void Renew(uint64_t worker, uint64_t lease_id, absl::Time now) = 0;
 
   // The worker waits for what other workers have yet to push: it is not the one that is late.
@@ -80,8 +81,8 @@ class TrainLeases {
   // Takes all leases away from their holders, who find them among TakeRevoked.
   virtual void RevokeAll() = 0;
 
-  // Gives back the leases that ran out, and those that wait for a late one and are to make up for it. Their holders find them
-  // among TakeRevoked.
+  // Gives back the leases that ran out, and those that wait for a late one and are to make up for it. Their holders
+  // find them among TakeRevoked.
   virtual void Expire(absl::Time now) = 0;
 
   // No iteration at or beyond the limit is leased until it is raised.
@@ -90,8 +91,8 @@ class TrainLeases {
   // These are not done after all.
   virtual void AddMissing(const std::vector<IterationRange>& ranges) = 0;
 
-  // Workers that were found late since the last call, and were not known as such: others do what they held, and they are left
-  // out for a while (suspects.h).
+  // Workers that were found late since the last call, and were not known as such: others do what they held, and they
+  // are left out for a while (suspects.h).
   virtual std::vector<uint64_t> TakeLate() = 0;
 
   // Leases of this worker that ended without its doing since the last call.
@@ -105,7 +106,8 @@ class TrainLeases {
   virtual bool complete() const = 0;
   // Leases that ended with work undone and were given out again.
   virtual uint64_t releases() const = 0;
-  // Iterations, or parts of them, that were leased a second time because their holder was late; and those of them that it did first.
+  // Iterations, or parts of them, that were leased a second time because their holder was late; and those of them that
+  // it did first.
   virtual uint64_t speculative() const = 0;
   virtual uint64_t speculative_wasted() const = 0;
 };

@@ -1,8 +1,8 @@
-// UnitLeases leases units of iterations (common/model/push_units.h): every lease begins with a unit and ends with one. A LeaseTable
-// of whole units; all that callers see is in iterations.
+// UnitLeases leases units of iterations (common/model/push_units.h): every lease begins with a unit and ends with one.
+// A LeaseTable of whole units; all that callers see is in iterations.
 //
-// Workers report iterations, each when its unit is pushed; a unit is done when all of its iterations are reported. Leases, lateness
-// and pace are those of units.
+// Workers report iterations, each when its unit is pushed; a unit is done when all of its iterations are reported.
+// Leases, lateness and pace are those of units.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,8 @@ namespace samovar {
 
 class UnitLeases final : public TrainLeases {
  public:
-  // `options` in iterations, but for the window and a lease's greatest length, which are so many units. `done`: iterations that every
-  // chunk holds already. REQUIRES: push_every >= 1; a delay is at least as long
+  // `options` in iterations, but for the window and a lease's greatest length, which are so many units. `done`:
+  // iterations that every chunk holds already. REQUIRES: push_every >= 1; a delay is at least as long
   UnitLeases(const Options& options, uint32_t push_every, Ledger done);
 
   std::optional<Lease> Acquire(uint64_t worker, uint64_t workers, absl::Time now) override;

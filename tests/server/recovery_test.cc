@@ -32,7 +32,8 @@ constexpr uint64_t kWorker = 1;
 // Parameter servers, and what a coordinator knows of them.
 class Fleet {
  public:
-  Fleet(const std::string& directory, size_t servers) : directory_(directory), servers_(servers), registrations_(servers) {
+  Fleet(const std::string& directory, size_t servers)
+      : directory_(directory), servers_(servers), registrations_(servers) {
     for (size_t i = 0; i < servers; ++i) Start(i);
   }
 
@@ -70,7 +71,8 @@ class Fleet {
     bool damaged = false;
     REQUIRE_OK((*environment)->Write([&](LmdbTransaction& transaction) -> absl::Status {
       auto cursor = transaction.OpenCursor();
-      for (auto found = cursor->SeekAtLeast("c"); found.ok() && *found && cursor->key()[0] == 'c'; found = cursor->Next()) {
+      for (auto found = cursor->SeekAtLeast("c"); found.ok() && *found && cursor->key()[0] == 'c';
+           found = cursor->Next()) {
         const std::string key(cursor->key());
         // The iteration is in the eight bytes before the chunk's four.
         const auto low = static_cast<unsigned char>(key[key.size() - 5]);
@@ -179,7 +181,8 @@ class Training {
   }
 
   // The gradient is 1 plus half the weights, so that the order of iterations shows in the last bits.
-  absl::Status Train(const v1::GetAssignmentResponse& assignment, const v1::WorkLease& lease, uint64_t end, v1::WorkerReport* report) {
+  absl::Status Train(const v1::GetAssignmentResponse& assignment, const v1::WorkLease& lease, uint64_t end,
+                     v1::WorkerReport* report) {
     if (client_ == nullptr || assignment.placement() != placement_) {
       ParameterClient::Options options;
       options.job_id = assignment.spec().job_id();
@@ -260,7 +263,8 @@ std::vector<float> Undisturbed(const v1::JobSpec& spec) {
   return training.FinalWeights();
 }
 
-TEST_CASE("async: a server that was killed begins again with its newest snapshot, and what it lacks is computed again") {
+TEST_CASE(
+    "async: a server that was killed begins again with its newest snapshot, and what it lacks is computed again") {
   const TempDir dir;
   Fleet fleet(dir.path(), 2);
   Training training(&fleet, SpecOf(100, 20, v1::CONSISTENCY_ASYNC));
@@ -273,7 +277,8 @@ TEST_CASE("async: a server that was killed begins again with its newest snapshot
   CHECK(status.recoveries() == 1);
   CHECK(status.repeated_iterations() == 10);
   CHECK_THAT(training.Notices(), Catch::Contains("its share of the model was restored from its snapshot 40") &&
-                                     Catch::Contains("was restarted") && Catch::Contains("iterations are computed again"));
+                                     Catch::Contains("was restarted") &&
+                                     Catch::Contains("iterations are computed again"));
 }
 
 TEST_CASE("async: a server without a snapshot begins again with initial weights") {
@@ -380,7 +385,9 @@ TEST_CASE("where chunks keep together all servers go back, and the model is that
   CHECK(training.FinalWeights() == expected);
 }
 
-TEST_CASE("while a server is silent nothing is leased and the status says who is waited for, and when it is heard again nothing is lost") {
+TEST_CASE(
+    "while a server is silent nothing is leased and the status says who is waited for, and when it is heard again "
+    "nothing is lost") {
   const TempDir dir;
   Fleet fleet(dir.path(), 2);
   Training training(&fleet, SpecOf(60, 0, v1::CONSISTENCY_ASYNC));
@@ -405,7 +412,8 @@ TEST_CASE("a job whose server does not come back within the limit fails, and say
   fleet.Kill(1);
   const v1::JobStatus status = training.AwaitEnd();
   CHECK(status.state() == v1::JOB_STATE_FAILED);
-  CHECK_THAT(status.cause(), Catch::Contains("is gone") && Catch::Contains("given up after 1s") && Catch::Contains("submit the job again"));
+  CHECK_THAT(status.cause(), Catch::Contains("is gone") && Catch::Contains("given up after 1s") &&
+                                 Catch::Contains("submit the job again"));
 }
 
 TEST_CASE("reports of leases from before a loss count nothing after it") {
@@ -470,7 +478,8 @@ TEST_CASE("a restarted coordinator takes up a job where its servers are") {
     REQUIRE_OK(RunJob(&job, 2, view, Stopper()));
     const v1::JobStatus status = job.Status(SteadyNow());
     CHECK(status.state() == v1::JOB_STATE_FAILED);
-    CHECK_THAT(status.cause(), Catch::Contains("the server that has share 1 of 2 of the model has not come back within 1s"));
+    CHECK_THAT(status.cause(),
+               Catch::Contains("the server that has share 1 of 2 of the model has not come back within 1s"));
   }
 }
 
@@ -550,7 +559,8 @@ TEST_CASE("what all servers hold is kept while one server's disk is full, and is
   training.Work(20, [](const v1::JobStatus& status) { return HasSnapshot(status, 20); });
   disk.Fill();
   // The other server takes all of these.
-  training.Work(90, [](const v1::JobStatus& status) { return status.iteration() == 90 && status.failed_snapshot() == 90; });
+  training.Work(90,
+                [](const v1::JobStatus& status) { return status.iteration() == 90 && status.failed_snapshot() == 90; });
   CHECK(training.Status().snapshots_size() == 2);
   CHECK(HasSnapshot(training.Status(), 20));
   fleet.Kill(1);
@@ -562,7 +572,8 @@ TEST_CASE("what all servers hold is kept while one server's disk is full, and is
   CHECK_THAT(training.Notices(), Catch::Contains("all servers have gone back to snapshot 20"));
 }
 
-TEST_CASE("a job has succeeded when all servers have its last snapshot: until then it waits for the disk that is full") {
+TEST_CASE(
+    "a job has succeeded when all servers have its last snapshot: until then it waits for the disk that is full") {
   const TempDir dir;
   SmallDisk disk(dir.File("1"));
   if (!disk.there()) {
@@ -577,7 +588,8 @@ TEST_CASE("a job has succeeded when all servers have its last snapshot: until th
     disk.Fill();
     training.Work(40, [](const v1::JobStatus& status) { return !status.cause().empty(); });
     CHECK(training.Status().state() == v1::JOB_STATE_RUNNING);
-    CHECK_THAT(training.Status().cause(), Catch::Contains("waits for disk: server") && Catch::Contains("No space left"));
+    CHECK_THAT(training.Status().cause(),
+               Catch::Contains("waits for disk: server") && Catch::Contains("No space left"));
     CHECK_FALSE(HasSnapshot(training.Status(), 40));
     disk.Free();
     const v1::JobStatus status = training.AwaitEnd();
@@ -589,7 +601,8 @@ TEST_CASE("a job has succeeded when all servers have its last snapshot: until th
   disk.Fill();
   const v1::JobStatus failed = impatient.AwaitEnd();
   CHECK(failed.state() == v1::JOB_STATE_FAILED);
-  CHECK_THAT(failed.cause(), Catch::Contains("the last snapshot could not be written") && Catch::Contains("No space left"));
+  CHECK_THAT(failed.cause(),
+             Catch::Contains("the last snapshot could not be written") && Catch::Contains("No space left"));
   CHECK_FALSE(HasSnapshot(failed, 60));
 }
 

@@ -9,10 +9,10 @@
 #include <string>
 #include <vector>
 
+#include "common/base/version.h"
 #include "common/model/chunk_plan.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/status.h"
-#include "common/base/version.h"
 #include "samovar/v1/coordinator.grpc.pb.h"
 #include "samovar/v1/job.grpc.pb.h"
 #include "samovar/v1/parameter.grpc.pb.h"

@@ -120,7 +120,8 @@ absl::StatusOr<PartitionCache::LockedFile> PartitionCache::LockDirectory() const
     SAMOVAR_ASSIGN_OR_RETURN(LockedFile lock, LockedFile::Open(PathOf("lock"), O_RDWR | O_CREAT, LOCK_EX));
     if (!lock.empty()) return lock;
     if (SteadyNow() > deadline) {
-      return absl::DeadlineExceededError(absl::StrCat(PathOf("lock"), ": another process has held it for ", absl::FormatDuration(kLockPatience)));
+      return absl::DeadlineExceededError(
+          absl::StrCat(PathOf("lock"), ": another process has held it for ", absl::FormatDuration(kLockPatience)));
     }
     if (stopper_.WaitFor(kLook)) return absl::CancelledError("the cache of partitions is closed");
   }
@@ -148,7 +149,8 @@ absl::StatusOr<PartitionCache::LockedFile> PartitionCache::FindEntry(const Entry
     fs::remove_all(PathOf(entry.name), ignored);
     return LockedFile();
   }
-  // Not the kernel's own idea of now, which is a few milliseconds coarse. If it cannot be set, the entry is removed early.
+  // Not the kernel's own idea of now, which is a few milliseconds coarse. If it cannot be set, the entry is removed
+  // early.
   timespec now;
   clock_gettime(CLOCK_REALTIME, &now);
   const timespec times[] = {now, now};
@@ -186,8 +188,9 @@ absl::Status PartitionCache::MakeRoom(uint64_t bytes) const {
     total -= used.bytes;
   }
   if (total <= options_.bytes) return absl::OkStatus();
-  return absl::UnavailableError(absl::StrCat(options_.directory, ": the partitions that are in use leave no room for ", bytes, " bytes of ",
-                                             options_.bytes, "; give --cache-bytes for one partition of each worker on this machine, and more"));
+  return absl::UnavailableError(
+      absl::StrCat(options_.directory, ": the partitions that are in use leave no room for ", bytes, " bytes of ",
+                   options_.bytes, "; give --cache-bytes for one partition of each worker on this machine, and more"));
 }
 
 absl::StatusOr<PartitionCache::LockedFile> PartitionCache::BeginCopy(const Entry& entry) const {
@@ -195,7 +198,8 @@ absl::StatusOr<PartitionCache::LockedFile> PartitionCache::BeginCopy(const Entry
   std::error_code error;
   if (fs::exists(PathOf(name), error)) {
     RemoveLeftover(name);
-    if (fs::exists(PathOf(name), error)) return absl::UnavailableError(absl::StrCat(PathOf(name), ": another process copies it"));
+    if (fs::exists(PathOf(name), error))
+      return absl::UnavailableError(absl::StrCat(PathOf(name), ": another process copies it"));
   }
   SAMOVAR_RETURN_IF_ERROR(MakeRoom(entry.bytes));
   fs::create_directory(PathOf(name), error);
@@ -213,7 +217,8 @@ absl::Status PartitionCache::Copy(const std::string& set, const v1::DatasetParti
   return fsync(file.fd()) == 0 ? absl::OkStatus() : ErrnoStatus(errno, "synchronise", path);
 }
 
-absl::StatusOr<PartitionCache::LockedFile> PartitionCache::Fetch(const std::string& set, const v1::DatasetPartition& partition,
+absl::StatusOr<PartitionCache::LockedFile> PartitionCache::Fetch(const std::string& set,
+                                                                 const v1::DatasetPartition& partition,
                                                                  const Entry& entry) const {
   const absl::Time begun = SteadyNow();
   for (;;) {
@@ -232,7 +237,8 @@ absl::StatusOr<PartitionCache::LockedFile> PartitionCache::Fetch(const std::stri
     const std::string copying = absl::StrCat(PathOf(entry.name), kCopying);
     if (file.empty()) {
       const bool copied = fs::exists(copying, error);
-      if (SteadyNow() - begun > (copied ? options_.copy_patience : options_.room_patience)) return absl::DeadlineExceededError(busy.message());
+      if (SteadyNow() - begun > (copied ? options_.copy_patience : options_.room_patience))
+        return absl::DeadlineExceededError(busy.message());
       if (stopper_.WaitFor(kLook)) return absl::CancelledError("the cache of partitions is closed");
       continue;
     }
@@ -251,17 +257,21 @@ absl::StatusOr<PartitionCache::LockedFile> PartitionCache::Fetch(const std::stri
   }
 }
 
-absl::StatusOr<std::shared_ptr<const LmdbRecords>> PartitionCache::Open(const std::string& set, const v1::DatasetPartition& partition) {
+absl::StatusOr<std::shared_ptr<const LmdbRecords>> PartitionCache::Open(const std::string& set,
+                                                                        const v1::DatasetPartition& partition) {
   if (partition.bytes() > options_.bytes) {
-    return absl::FailedPreconditionError(absl::StrCat(PartitionFile(set, partition), ": has ", partition.bytes(), " bytes, and the cache ",
-                                                      options_.directory, " at most ", options_.bytes,
-                                                      "; give a larger --cache-bytes, or cut the set into more partitions"));
+    return absl::FailedPreconditionError(absl::StrCat(
+        PartitionFile(set, partition), ": has ", partition.bytes(), " bytes, and the cache ", options_.directory,
+        " at most ", options_.bytes, "; give a larger --cache-bytes, or cut the set into more partitions"));
   }
   std::error_code error;
   const std::string canonical = fs::canonical(set, error).string();
   if (error) return ErrnoStatus(error.value(), "read", set);
-  const uLong of_set = crc32_z(crc32(0, nullptr, 0), reinterpret_cast<const Bytef*>(canonical.data()), canonical.size());
-  const Entry entry = {absl::StrFormat("%s-%08x-%d-%08x", partition.directory(), partition.crc32(), partition.bytes(), of_set), partition.bytes()};
+  const uLong of_set =
+      crc32_z(crc32(0, nullptr, 0), reinterpret_cast<const Bytef*>(canonical.data()), canonical.size());
+  const Entry entry = {
+      absl::StrFormat("%s-%08x-%d-%08x", partition.directory(), partition.crc32(), partition.bytes(), of_set),
+      partition.bytes()};
   std::shared_ptr<const Held> before;
   {
     absl::MutexLock l(&mu_);

@@ -72,8 +72,8 @@ TEST_CASE_METHOD(Fixture, "threads may read, open and close at the same time") {
       caffe::Datum datum;
       for (uint64_t position = 0; position < 50; ++position) {
         auto dataset = Dataset::Open(path);
-        const bool good = dataset.ok() && (*dataset)->Read(position, &datum).ok() &&
-                          datum.label() == static_cast<int>(position % 10);
+        const bool good =
+            dataset.ok() && (*dataset)->Read(position, &datum).ok() && datum.label() == static_cast<int>(position % 10);
         errors[i] += !good;
       }
     });
@@ -149,7 +149,8 @@ TEST_CASE_METHOD(Fixture, "a first record that cannot be is refused by key") {
     datum.set_encoded(true);
     datum.set_data("\x89PNG");
     Write(datum, "a");
-    REQUIRE_STATUS(Dataset::Open(path), absl::StatusCode::kInvalidArgument, "key \"a\": the image is neither JPEG nor PNG");
+    REQUIRE_STATUS(Dataset::Open(path), absl::StatusCode::kInvalidArgument,
+                   "key \"a\": the image is neither JPEG nor PNG");
   }
 }
 
@@ -171,14 +172,16 @@ TEST_CASE_METHOD(Fixture, "an image file in a record that is not marked as encod
     datum.set_data("\xff\xd8\xff\xe0 and so on");
     Write(datum, "a");
     REQUIRE_STATUS(Dataset::Open(path), absl::StatusCode::kInvalidArgument,
-                   "key \"a\": looks like a JPEG image (14 bytes), but its field `encoded` is not set; make the records anew with encoded: true");
+                   "key \"a\": looks like a JPEG image (14 bytes), but its field `encoded` is not set; make the "
+                   "records anew with encoded: true");
   }
   SECTION("a PNG in a record that has one") {
     Write(MakeDatum(kShape, 5, 50), "a");
     datum = MakeDatum(kShape, 5, 50);
     datum.set_data("\x89PNG\r\n\x1a\n and so on");
     Write(datum, "b");
-    REQUIRE_STATUS(Open()->Read(1, &datum), absl::StatusCode::kInvalidArgument, "key \"b\": looks like a PNG image (18 bytes), but its field `encoded` is not set");
+    REQUIRE_STATUS(Open()->Read(1, &datum), absl::StatusCode::kInvalidArgument,
+                   "key \"b\": looks like a PNG image (18 bytes), but its field `encoded` is not set");
   }
 }
 

@@ -52,8 +52,8 @@ TEST_CASE("a norm of another opening than the servers' fails at once") {
   const auto client = MakeClient(server, 2);
   for (const uint32_t part : {0, 1}) REQUIRE_OK(Push(client.get(), 0, part));
   std::vector<float> weights(kElements);
-  REQUIRE_STATUS(MakeClient(server, 1)->ApplyAndPull(0, /*epoch=*/1, 1, weights, Soon()), absl::StatusCode::kFailedPrecondition,
-                 "the call is of opening 1");
+  REQUIRE_STATUS(MakeClient(server, 1)->ApplyAndPull(0, /*epoch=*/1, 1, weights, Soon()),
+                 absl::StatusCode::kFailedPrecondition, "the call is of opening 1");
   REQUIRE_OK(client->ApplyAndPull(0, /*epoch=*/1, 1, weights, Soon()));
   CHECK(weights[0] == kInitial - kRate);
 }

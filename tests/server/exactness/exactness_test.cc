@@ -1,4 +1,5 @@
-// What makes it exact, point by point, each where a reader can see it happen; the table is in README.md beside this file.
+// What makes it exact, point by point, each where a reader can see it happen; the table is in README.md beside this
+// file.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -54,8 +55,8 @@ struct Pair {
 };
 
 // Pushes to all chunks at once; `weights` as in StartPush.
-absl::StatusOr<ParameterClient::PushResult> Push(ParameterClient* client, uint64_t t, const Weights& gradient, std::span<float> weights = {},
-                                                 uint64_t epoch = 1) {
+absl::StatusOr<ParameterClient::PushResult> Push(ParameterClient* client, uint64_t t, const Weights& gradient,
+                                                 std::span<float> weights = {}, uint64_t epoch = 1) {
   client->StartPush(t, epoch, gradient, weights);
   client->Ready(0, kWireElements);
   return client->AwaitPush(Soon());
@@ -86,11 +87,14 @@ void CheckHolds(const Weights& weights, const std::vector<uint64_t>& iterations,
   }
 }
 
-TEST_CASE("exactness 1: what a lost worker began is computed again from other weights and applied where it is missing alone") {
+TEST_CASE(
+    "exactness 1: what a lost worker began is computed again from other weights and applied where it is missing "
+    "alone") {
   Pair servers(MakeWireJob(2, 0, "SGD"));
   const Weights initial = servers.Pull();
   // The worker is lost when two chunks of the first server have its iteration 0.
-  for (uint32_t chunk : {0, 4}) CHECK(AskServerOk(servers.first.address(), PushTo(chunk, 0, WireGradient(0, 0, initial))).applied() == 1);
+  for (uint32_t chunk : {0, 4})
+    CHECK(AskServerOk(servers.first.address(), PushTo(chunk, 0, WireGradient(0, 0, initial))).applied() == 1);
 
   const auto client = servers.MakeClient();
   Weights weights(kWireElements);
@@ -130,7 +134,8 @@ TEST_CASE("exactness 4: an iteration waits for each of its parts however often o
   pull.set_waits(true);
   pull.set_watermark(1);
   // As many pushes as there are parts, and more.
-  for (uint32_t part : {1, 1, 2, 1, 2, 2, 1}) AskServerOk(servers.first.address(), PushTo(0, 0, WireGradient(0, part, initial), part));
+  for (uint32_t part : {1, 1, 2, 1, 2, 2, 1})
+    AskServerOk(servers.first.address(), PushTo(0, 0, WireGradient(0, part, initial), part));
   CHECK(servers.first.Ledgers("job").ledgers(0).ledger().watermark() == 0);
   CHECK(servers.first.Ledgers("job").counters().applied() == 2);
   CHECK(servers.first.Ledgers("job").counters().duplicates() == 5);
@@ -157,13 +162,16 @@ TEST_CASE("exactness 5: servers keep the highest epoch that they have seen and r
   CallAsCoordinator(servers.second.address(), "job", 2);
   const auto code = absl::StatusCode::kFailedPrecondition;
   REQUIRE_STATUS(Push(client.get(), 1, gradient, {}, 2), code, "epoch 2 is older than 3");
-  REQUIRE_STATUS(AskServerForError(servers.first.address(), PushTo(2, 0, gradient, 0, 2)), code, "epoch 2 is older than 3");
+  REQUIRE_STATUS(AskServerForError(servers.first.address(), PushTo(2, 0, gradient, 0, 2)), code,
+                 "epoch 2 is older than 3");
   // Not even what the ledger holds already: whoever asks is no longer to believe that it has a lease.
-  REQUIRE_STATUS(AskServerForError(servers.first.address(), PushTo(0, 0, gradient, 0, 2)), code, "epoch 2 is older than 3");
+  REQUIRE_STATUS(AskServerForError(servers.first.address(), PushTo(0, 0, gradient, 0, 2)), code,
+                 "epoch 2 is older than 3");
   const v1::GetLedgersResponse ledgers = servers.first.Ledgers("job");
   CHECK(ledgers.counters().applied() == 1);
   for (const uint64_t epoch : {3, 4}) {
-    for (const std::string& address : {servers.first.address(), servers.second.address()}) CallAsCoordinator(address, "job", epoch);
+    for (const std::string& address : {servers.first.address(), servers.second.address()})
+      CallAsCoordinator(address, "job", epoch);
     REQUIRE_OK(Push(client.get(), epoch - 3, gradient, {}, epoch));
   }
   REQUIRE_STATUS(Push(client.get(), 2, gradient, {}, 3), code, "epoch 3 is older than 4");
@@ -179,13 +187,14 @@ TEST_CASE("exactness 5: a push from before the servers went back is refused in t
     late = PushTo(0, 1, WireGradient(1, 0, servers.Pull()));
     late.set_opening(1);
   }
-  // They begin again, and are one iteration further when the push arrives at last: chunk 0 would have iteration 1 from weights
-  // that are no more, and no weights left to compute it from.
+  // They begin again, and are one iteration further when the push arrives at last: chunk 0 would have iteration 1 from
+  // weights that are no more, and no weights left to compute it from.
   job.set_opening(2);
   Pair servers(job);
   const auto client = servers.MakeClient(2);
   REQUIRE_OK(Push(client.get(), 0, WireGradient(0, 0, servers.Pull())));
-  REQUIRE_STATUS(AskServerForError(servers.first.address(), late), absl::StatusCode::kFailedPrecondition, "is of opening 1");
+  REQUIRE_STATUS(AskServerForError(servers.first.address(), late), absl::StatusCode::kFailedPrecondition,
+                 "is of opening 1");
   CheckHolds(servers.Pull(), {0});
   REQUIRE_OK(Push(client.get(), 1, WireGradient(1, 0, servers.Pull())));
   CheckHolds(servers.Pull(), {0, 1});
@@ -229,7 +238,8 @@ TEST_CASE("exactness 6: no iteration is leased beyond the window so that ledgers
   CHECK(LeaseTable::Options().window == 1024);
 }
 
-TEST_CASE("exactness 8: an iteration has its own rate in whatever order iterations come and wherever a server was restored") {
+TEST_CASE(
+    "exactness 8: an iteration has its own rate in whatever order iterations come and wherever a server was restored") {
   v1::OpenJobRequest job = MakeWireJob(2, 0, "SGD");
   job.mutable_solver()->set_momentum(0);
   job.mutable_solver()->set_weight_decay(0);
