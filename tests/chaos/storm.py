@@ -28,6 +28,7 @@ import faults
 import hosts
 import testbed
 from faults import PORT, SERVERS, WORKERS
+from model_blobs import blobs_of
 
 SIDE = 16
 RECORDS = SIDE * SIDE
@@ -93,52 +94,9 @@ def kinds_of(mode: str) -> List[Kind]:
 
 # --- The model ---------------------------------------------------------------------------------------------------------------------
 
-def fields_of(message: bytes):
-    """(number, value) of each field of a message in protobuf's wire format; values are numbers or bytes."""
-    at = 0
-
-    def varint() -> int:
-        nonlocal at
-        value = shift = 0
-        while True:
-            byte = message[at]
-            at += 1
-            value |= (byte & 127) << shift
-            shift += 7
-            if byte < 128:
-                return value
-
-    while at < len(message):
-        key = varint()
-        size = {0: None, 1: 8, 5: 4}.get(key & 7, -1)
-        if size is None:
-            yield key >> 3, varint()
-            continue
-        if size < 0:
-            size = varint()
-        yield key >> 3, message[at:at + size]
-        at += size
-
-
-def blobs_of(model: bytes) -> Dict[str, List[Tuple[float, ...]]]:
-    """Of a .caffemodel: the layers' blobs by name (NetParameter.layer, LayerParameter.name and .blobs, BlobProto.data)."""
-    blobs: Dict[str, List[Tuple[float, ...]]] = {}
-    for number, layer in fields_of(model):
-        if number != 100:
-            continue
-        name, found = "", []
-        for inner, value in fields_of(layer):
-            if inner == 1:
-                name = value.decode()
-            if inner == 7:
-                found.append(b"".join(data for blob, data in fields_of(value) if blob == 5))
-        blobs[name] = [struct.unpack(f"<{len(data) // 4}f", data) for data in found]
-    return blobs
-
-
 def wrong_floats(model: bytes, epochs: int, kind: Kind, parts: int) -> List[str]:
     """Each float that is not what so many epochs make of it."""
-    blobs = blobs_of(model)
+    blobs = {layer: [struct.unpack(f"<{len(data) // 4}f", data) for data in found] for layer, found in blobs_of(model).items()}
     expected = {"count": [(-RATE * LOSS_WEIGHT * kind.share * epochs,) * (OUTPUTS * RECORDS)]}
     if kind.norm:
         # Of each part of a batch the mean is one pixel's, and the factor counts them. The variance is no power of two: it is left out.
