@@ -14,7 +14,8 @@ namespace samovar {
 
 class Interruption {
  public:
-  // The waker, which outlives the object, is notified of each signal. `takes_hangups`: SIGHUP is counted instead of ending the process.
+  // The waker, which outlives the object, is notified of each signal. `takes_hangups`: SIGHUP is counted instead of
+  // ending the process.
   explicit Interruption(Waker* waker, bool takes_hangups = false);
 
   // Number of the first signal; 0: there was none.

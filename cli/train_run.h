@@ -45,9 +45,10 @@ class TrainRun {
   TrainRun(Options options, Waker* waker, const Interruption* interruption, RunDirectory* directory,
            TrainReporter* reporter);
 
-  // Trains, writes the models, and ends all processes. A hang-up has a snapshot taken and its model written. CANCELLED: interrupted by a
-  // signal, after which a last snapshot was taken, for half a minute at most, or until the second signal. Any other error: the run failed,
-  // or not all models that the solver asks for could be written, and the message says why.
+  // Trains, writes the models, and ends all processes. A hang-up has a snapshot taken and its model written. CANCELLED:
+  // interrupted by a signal, after which a last snapshot was taken, for half a minute at most, or until the second
+  // signal. Any other error: the run failed, or not all models that the solver asks for could be written, and the
+  // message says why.
   absl::Status Run();
 
   // Iteration of the newest snapshot, from which the run could be resumed; 0: there is none.
@@ -60,7 +61,8 @@ class TrainRun {
   absl::Status Follow();
   // Takes a new status. Returns true if the job has succeeded.
   absl::StatusOr<bool> Take(const v1::JobStatus& status);
-  // Tells what was written, and has the next model written; one that could not be is tried again for a while. `status` is the newest.
+  // Tells what was written, and has the next model written; one that could not be is tried again for a while. `status`
+  // is the newest.
   void WriteModels(const v1::JobStatus& status, ModelWriter* writer);
   void TakeWritten(const ModelWriter::Written& written);
   // The servers need not keep them for this run.

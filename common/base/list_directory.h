@@ -1,4 +1,4 @@
-// What is in a directory. Loops over std::filesystem's iterators throw when the file system fails in their middle; here
+// Lists a directory. Loops over std::filesystem's iterators throw when the file system fails in their middle; here
 // that is an error like others.
 #pragma once
 

@@ -1,7 +1,8 @@
 // SignalWatcher turns SIGINT and SIGTERM, and SIGHUP where it is asked to, into a call on an ordinary thread.
 //
-// Create it at the start of main, before any other thread exists: threads started later inherit the blocked signals, so that
-// only the watcher's thread takes them. SIGPIPE is ignored from then on: a peer that has gone shows as an error of the write.
+// Create it at the start of main, before any other thread exists: threads started later inherit the blocked signals, so
+// that only the watcher's thread takes them. SIGPIPE is ignored from then on: a peer that has gone shows as an error of
+// the write.
 #pragma once
 
 #include <functional>
@@ -11,8 +12,8 @@ namespace samovar {
 
 class SignalWatcher {
  public:
-  // on_signal(number) is called on the watcher's thread for each signal that arrives. Without `hangups` SIGHUP does what it does to any
-  // process: ends it.
+  // on_signal(number) is called on the watcher's thread for each signal that arrives. Without `hangups` SIGHUP does
+  // what it does to any process: ends it.
   explicit SignalWatcher(std::function<void(int signal)> on_signal, bool hangups = false);
   // Joins the thread; a call in progress is finished first.
   ~SignalWatcher();

@@ -20,8 +20,9 @@ absl::StatusOr<std::string> ReadTextFile(const std::string& path, uint64_t max_b
   if (absl::StartsWith(text, kUtf8Mark)) return text.substr(kUtf8Mark.size());
   for (const absl::string_view mark : kUtf16Marks) {
     if (!absl::StartsWith(text, mark)) continue;
-    return absl::InvalidArgumentError(absl::StrCat(
-        path, " begins with the byte order mark of UTF-16; save it in the encoding UTF-8, or convert it: iconv -f UTF-16 -t UTF-8"));
+    return absl::InvalidArgumentError(absl::StrCat(path,
+                                                   " begins with the byte order mark of UTF-16; save it in the "
+                                                   "encoding UTF-8, or convert it: iconv -f UTF-16 -t UTF-8"));
   }
   return text;
 }
