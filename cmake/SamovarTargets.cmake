@@ -68,7 +68,7 @@ function(samovar_engine name)
                           VISIBILITY_INLINES_HIDDEN ON)
     if(SAMOVAR_PCH)
       target_precompile_headers(${library} PRIVATE <algorithm> <cstdint> <functional> <memory> <string> <utility> <vector>
-        <absl/status/statusor.h> <absl/strings/str_cat.h> <caffe.pb.h> "${PROJECT_SOURCE_DIR}/worker/nn/eigen.h")
+        <absl/status/statusor.h> <absl/strings/str_cat.h> <caffe.pb.h> "${PROJECT_SOURCE_DIR}/worker/nn/kernels/eigen.h")
     endif()
     if(level STREQUAL lowest)
       add_library(${name} INTERFACE)

@@ -29,6 +29,9 @@ MAY_INCLUDE = {
     "worker/main.cc": ["config/", "worker/", "common/"],
     # The engine knows nothing of where its data comes from, nor the feed who computes.
     "worker/nn/": ["worker/nn/", "common/"],
+    # Layers know what a layer is, not the net that they are in; kernels know arrays and their shapes.
+    "worker/nn/layers/": ["worker/nn/layers/", "worker/nn/kernels/", "worker/nn/layer.h", "worker/nn/layer_factories.h", "worker/nn/shape.h", "common/"],
+    "worker/nn/kernels/": ["worker/nn/kernels/", "worker/nn/shape.h", "common/base/"],
     "worker/feed/": ["worker/feed/", "common/"],
     # `check` builds nets and opens data as a worker would; it has no business with leases, nor inside a server.
     "cli/": ["cli/", "worker/nn/", "worker/feed/", "common/"],
@@ -57,7 +60,7 @@ DOORS = [
     Door("HDF5", re.compile(r"(hdf5|H5\w*)\.h$"), ["common/caffe/hdf5_archive", "common/caffe/hdf5_guards", "common/data/hdf5_file",
                                                    "tests/common/caffe/hdf5_archive", "tests/common/data/write_hdf5"],
          "use common/caffe/hdf5_archive.h or common/data/hdf5_file.h"),
-    Door("Eigen", re.compile(r"(unsupported/)?Eigen/"), ["worker/nn/"], "matrices belong into the engine: a process has one Eigen, and one level of it"),
+    Door("Eigen", re.compile(r"(unsupported/)?Eigen/"), ["worker/nn/kernels/"], "matrices belong into the engine: a process has one Eigen, and one level of it"),
     Door("gRPC", re.compile(r"(grpcpp|grpc)/|.*\.grpc\.pb\.h$"),
          ["common/rpc/", "common/parameters/", "server/", "worker/train/", "worker/main.cc", "cli/", "tests/", "benchmarks/"],
          "only services and clients speak gRPC"),
@@ -191,18 +194,19 @@ def check_pragma_once(tree: Tree) -> Iterator[str]:
 
 
 def check_built(tree: Tree) -> Iterator[str]:
-    """Every .cc is named by the CMakeLists.txt of its folder, so that no test and no code exists without being compiled."""
+    """Every .cc is named by the CMakeLists.txt of its folder, or of the nearest one above that has one, so that no test and no code exists
+    without being compiled."""
     for file in tree.files:
-        if not file.path.endswith(".cc"):
-            continue
         path = pathlib.PurePosixPath(file.path)
-        lists = tree.root / path.parent / "CMakeLists.txt"
-        text = lists.read_text(encoding="utf-8") if lists.is_file() else ""
-        code = re.sub(r"#.*", "", text)
-        if str(path.parent) == "cmake":
-            continue  # Named by cmake/*.cmake.
-        if not re.search(rf"(?<![\w./-]){re.escape(path.name)}(?![\w./-])", code):
-            yield f"{file.path}:1: {path.parent}/CMakeLists.txt does not list it, so it is not built"
+        if path.suffix != ".cc" or str(path.parent) == "cmake":
+            continue  # Those in cmake are named by cmake/*.cmake.
+        folder = path.parent
+        while not tree.has(str(folder / "CMakeLists.txt")) and str(folder) != ".":
+            folder = folder.parent
+        lists = folder / "CMakeLists.txt"
+        code = re.sub(r"#.*", "", (tree.root / lists).read_text(encoding="utf-8") if tree.has(str(lists)) else "")
+        if not re.search(rf"(?<![\w./-]){re.escape(str(path.relative_to(folder)))}(?![\w./-])", code):
+            yield f"{file.path}:1: {lists} does not list it, so it is not built"
 
 
 def check_folders_built(tree: Tree) -> Iterator[str]:

@@ -20,8 +20,10 @@ CLEAN = {
     "common/data/lmdb.h": '#pragma once\n#include "common/base/clock.h"\n',
     "common/data/lmdb.cc": '#include "common/data/lmdb.h"\n#include <lmdb.h>\n',
     "worker/CMakeLists.txt": "add_subdirectory(nn)\nadd_subdirectory(train)\n",
-    "worker/nn/CMakeLists.txt": "samovar_library(samovar_worker_nn SOURCES net.h)\n",
-    "worker/nn/net.h": '#pragma once\n#include <Eigen/Core>\n#include "caffe.pb.h"\n',
+    "worker/nn/CMakeLists.txt": "samovar_library(samovar_worker_nn SOURCES net.h layers/relu_layer.cc kernels/eigen.h)\n",
+    "worker/nn/net.h": '#pragma once\n#include "worker/nn/kernels/eigen.h"\n#include "caffe.pb.h"\n',
+    "worker/nn/layers/relu_layer.cc": '#include "worker/nn/kernels/eigen.h"\n',
+    "worker/nn/kernels/eigen.h": "#pragma once\n#include <Eigen/Core>\n",
     "worker/train/CMakeLists.txt": "samovar_library(samovar_worker_train SOURCES loop.h)\n",
     "worker/train/loop.h": '#pragma once\n#include "samovar/v1/coordinator.grpc.pb.h"\n#include "worker/nn/net.h"\n',
     "server/CMakeLists.txt": "samovar_library(samovar_server SOURCES server.h)\nsamovar_program(samovar-server SOURCES main.cc)\n",
@@ -73,6 +75,8 @@ class HouseRulesTest(unittest.TestCase):
             ("worker/train/loop.h", "server/server.h"),
             ("worker/train/loop.h", "config/flags.h"),
             ("worker/nn/net.h", "worker/train/lease.h"),
+            ("worker/nn/layers/relu_layer.cc", "worker/nn/net.h"),
+            ("worker/nn/kernels/eigen.h", "worker/nn/layers/fields.h"),
             ("cli/check.cc", "server/server.h"),
             ("cli/check.cc", "worker/train/loop.h"),
             ("cli/check.cc", "config/flags.h"),
@@ -128,6 +132,10 @@ class HouseRulesTest(unittest.TestCase):
     def test_a_longer_name_does_not_list_a_shorter_one(self):
         self.assert_only("tests/common/clock_test.cc:1:", "does not list it",
                          {"tests/common/CMakeLists.txt": "samovar_test(clock_test SOURCES wall_clock_test.cc)\n"})
+
+    def test_a_list_names_files_of_folders_without_one_by_their_path(self):
+        self.assert_only("worker/nn/layers/relu_layer.cc:1:", "worker/nn/CMakeLists.txt does not list it",
+                         {"worker/nn/CMakeLists.txt": "samovar_library(samovar_worker_nn SOURCES net.h relu_layer.cc)\n"})
 
     def test_a_folder_that_is_not_added_is_found(self):
         self.assert_only("worker/nn/CMakeLists.txt:1:", "does not add this folder",

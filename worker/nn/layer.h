@@ -12,7 +12,7 @@
 #include "absl/status/status.h"
 #include "caffe.pb.h"
 #include "samovar/v1/layout.pb.h"
-#include "worker/nn/pieces.h"
+#include "worker/nn/kernels/pieces.h"
 #include "worker/nn/shape.h"
 
 namespace samovar {

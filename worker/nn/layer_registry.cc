@@ -9,7 +9,7 @@
 #include "absl/strings/string_view.h"
 #include "common/base/status_macros.h"
 #include "worker/nn/layer_factories.h"
-#include "worker/nn/layer_fields.h"
+#include "worker/nn/layers/layer_fields.h"
 
 namespace samovar {
 namespace {

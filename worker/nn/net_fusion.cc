@@ -4,8 +4,8 @@
 #include <utility>
 #include <vector>
 
-#include "worker/nn/convolution_layer.h"
-#include "worker/nn/pooling_layer.h"
+#include "worker/nn/layers/convolution_layer.h"
+#include "worker/nn/layers/pooling_layer.h"
 
 namespace samovar {
 namespace {

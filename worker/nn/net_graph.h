@@ -11,7 +11,7 @@
 #include "caffe.pb.h"
 #include "samovar/v1/job.pb.h"
 #include "samovar/v1/layout.pb.h"
-#include "worker/nn/buffer.h"
+#include "worker/nn/kernels/buffer.h"
 #include "worker/nn/layer.h"
 #include "worker/nn/net.h"
 

@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "worker/nn/fed_layer.h"
-#include "worker/nn/loss_normalization.h"
+#include "worker/nn/layers/loss_normalization.h"
 
 namespace samovar {
 namespace {

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "worker/nn/eigen.h"
+#include "worker/nn/kernels/eigen.h"
 
 namespace samovar {
 namespace {

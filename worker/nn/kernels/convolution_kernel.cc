@@ -1,0 +1,206 @@
+#include "worker/nn/kernels/convolution_kernel.h"
+
+#include <algorithm>
+
+#include "worker/nn/kernels/packet.h"
+#include "worker/nn/kernels/tile_kernel.h"
+
+namespace samovar {
+namespace {
+
+// Of [0, count), the i with 0 <= first + i * step < size.
+struct Range {
+  int64_t begin;
+  int64_t end;
+};
+
+Range Inside(int64_t first, int64_t step, int64_t size, int64_t count) {
+  const int64_t begin = first >= 0 ? 0 : (-first + step - 1) / step;
+  const int64_t end = first >= size ? 0 : (size - first + step - 1) / step;
+  const int64_t clipped = std::min(begin, count);
+  return {clipped, std::clamp(end, clipped, count)};
+}
+
+// Where channel c, kernel place (kh, kw) is: a run and a place in it.
+struct Tap {
+  int64_t run;
+  int64_t place;
+};
+
+Tap TapOf(const ConvolutionPlan& plan, int64_t c, int64_t kh, int64_t kw) {
+  if (plan.runs_per_row == 1) return {kh, kw * plan.window.channels + c};
+  return {kh * plan.runs_per_row + kw, c};
+}
+
+// body(index in the weights of one output, run, place) for all taps.
+template <typename Body>
+void ForEachTap(const ConvolutionPlan& plan, Body body) {
+  const Window& w = plan.window;
+  int64_t index = 0;
+  for (int64_t c = 0; c < w.channels; ++c) {
+    for (int64_t kh = 0; kh < w.kernel_h; ++kh) {
+      for (int64_t kw = 0; kw < w.kernel_w; ++kw, ++index) {
+        const Tap tap = TapOf(plan, c, kh, kw);
+        body(index, tap.run, tap.place);
+      }
+    }
+  }
+}
+
+// body(first packet, packets) for the blocks of the outputs.
+template <typename Body>
+void ForEachBlock(const ConvolutionPlan& plan, Body body) {
+  for (int64_t first = 0, packets; first < plan.packets; first += packets) {
+    packets = TilePackets(plan.packets - first);
+    body(first, packets);
+  }
+}
+
+}  // namespace
+
+ConvolutionPlan::ConvolutionPlan(const Window& w, int64_t outputs)
+    : window(w),
+      outputs(outputs),
+      packets(PacketsFor(outputs)),
+      width(packets * kPacketSize),
+      frame{w.channels, w.in_h, w.in_w, w.pad_h, w.pad_w},
+      runs_per_row(w.dilation_w == 1 ? 1 : w.kernel_w),
+      runs(w.kernel_h * runs_per_row),
+      run_length(w.dilation_w == 1 ? w.kernel_w * w.channels : w.channels) {
+  for (int64_t run = 0; run < runs; ++run) {
+    run_offsets.push_back(run / runs_per_row * w.dilation_h * frame.row() + run % runs_per_row * w.dilation_w * w.channels);
+    packed_runs.push_back(run * row_length());
+  }
+  row_blocks = CutRow(runs, PacketsFor(run_length));
+  for (int64_t oh = 0; oh < w.out_h; ++oh) row_offsets.push_back(oh * w.stride_h * frame.row());
+}
+
+bool ConvolutionPlan::CanFlip() const {
+  return window.stride_h == 1 && window.stride_w == 1 && window.pad_h <= window.dilation_h * (window.kernel_h - 1) &&
+         window.pad_w <= window.dilation_w * (window.kernel_w - 1);
+}
+
+ConvolutionPlan ConvolutionPlan::Flipped() const {
+  Window flipped = window;
+  flipped.channels = width;
+  std::swap(flipped.in_h, flipped.out_h);
+  std::swap(flipped.in_w, flipped.out_w);
+  flipped.pad_h = window.dilation_h * (window.kernel_h - 1) - window.pad_h;
+  flipped.pad_w = window.dilation_w * (window.kernel_w - 1) - window.pad_w;
+  return ConvolutionPlan(flipped, window.channels);
+}
+
+void PackWeights(const ConvolutionPlan& plan, const float* weights, float* packed) {
+  const int64_t taps = plan.runs * plan.run_length;
+  std::fill_n(packed, plan.dense_length(), 0.0f);
+  ForEachBlock(plan, [&](int64_t first, int64_t packets) {
+    const int64_t step = packets * kPacketSize;
+    const int64_t begin = first * kPacketSize;
+    for (int64_t o = begin; o < std::min(begin + step, plan.outputs); ++o) {
+      const float* from = weights + o * taps;
+      float* to = packed + begin * taps + o - begin;
+      ForEachTap(plan, [&](int64_t index, int64_t run, int64_t place) { to[(run * plan.run_length + place) * step] = from[index]; });
+    }
+  });
+}
+
+void PackFlippedWeights(const ConvolutionPlan& plan, const ConvolutionPlan& flipped, const float* weights, float* packed) {
+  const int64_t taps = flipped.runs * flipped.run_length;
+  const int64_t area = plan.window.taps();
+  std::fill_n(packed, flipped.dense_length(), 0.0f);
+  ForEachBlock(flipped, [&](int64_t first, int64_t packets) {
+    const int64_t step = packets * kPacketSize;
+    const int64_t begin = first * kPacketSize;
+    for (int64_t c = begin; c < std::min(begin + step, flipped.outputs); ++c) {
+      float* to = packed + begin * taps + c - begin;
+      for (int64_t o = 0; o < plan.outputs; ++o) {
+        const float* from = weights + (o * plan.window.channels + c) * area;
+        for (int64_t kh = 0; kh < plan.window.kernel_h; ++kh) {
+          for (int64_t kw = 0; kw < plan.window.kernel_w; ++kw) {
+            const Tap tap = TapOf(flipped, o, kh, kw);
+            to[(tap.run * flipped.run_length + tap.place) * step] = from[area - 1 - (kh * plan.window.kernel_w + kw)];
+          }
+        }
+      }
+    }
+  });
+}
+
+void PackWeightRows(const ConvolutionPlan& plan, const float* weights, float* rows) {
+  const int64_t taps = plan.runs * plan.run_length;
+  std::fill_n(rows, plan.outputs * plan.rows_length(), 0.0f);
+  for (int64_t o = 0; o < plan.outputs; ++o) {
+    const float* from = weights + o * taps;
+    float* to = rows + o * plan.rows_length();
+    ForEachTap(plan, [&](int64_t index, int64_t run, int64_t place) { to[run * plan.row_length() + place] = from[index]; });
+  }
+}
+
+void ForwardImage(const ConvolutionPlan& plan, const float* image, const float* packed, const float* bias, float* out) {
+  const Window& w = plan.window;
+  ForEachBlock(plan, [&](int64_t first, int64_t packets) {
+    const int64_t begin = first * kPacketSize;
+    TileProduct product;
+    product.a_step = 1;
+    product.a_tile = plan.step();
+    product.b_step = packets * kPacketSize;
+    product.b_row = plan.run_length * product.b_step;
+    product.depth = plan.run_length;
+    product.c_tile = plan.width;
+    product.bias = bias == nullptr ? nullptr : bias + begin;
+    for (int64_t oh = 0; oh < w.out_h; ++oh) {
+      // Rows of the kernel that see nothing but padding are left out.
+      const Range kernel = Inside(oh * w.stride_h - w.pad_h, w.dilation_h, w.in_h, w.kernel_h);
+      const int64_t run = kernel.begin * plan.runs_per_row;
+      product.a = image + plan.offset(oh, 0);
+      product.a_rows = plan.run_offsets.data() + run;
+      product.b = packed + begin * plan.runs * plan.run_length + run * product.b_row;
+      product.rows = (kernel.end - kernel.begin) * plan.runs_per_row;
+      product.c = out + oh * w.out_w * plan.width + begin;
+      RunTiles(product, w.out_w, packets);
+    }
+  });
+}
+
+void AddWeightGradient(const ConvolutionPlan& plan, const float* image, const float* diff, int64_t diff_row, float* gradient) {
+  const Window& w = plan.window;
+  ForEachBlock(plan, [&](int64_t first, int64_t packets) {
+    const int64_t begin = first * kPacketSize;
+    TileProduct product;
+    product.a_step = plan.step();
+    product.a_tile = 1;
+    product.b_step = plan.width;
+    product.b_row = diff_row;
+    product.depth = w.out_w;
+    product.c_tile = plan.width;
+    product.add = true;
+    for (int64_t run = 0; run < plan.runs; ++run) {
+      const Range rows = Inside(run / plan.runs_per_row * w.dilation_h - w.pad_h, w.stride_h, w.in_h, w.out_h);
+      product.a = image + plan.run_offsets[static_cast<size_t>(run)];
+      product.a_rows = plan.row_offsets.data() + rows.begin;
+      product.b = diff + rows.begin * diff_row + begin;
+      product.rows = rows.end - rows.begin;
+      product.c = gradient + run * plan.run_length * plan.width + begin;
+      RunTiles(product, plan.run_length, packets);
+    }
+  });
+}
+
+void UnpackDenseGradient(const ConvolutionPlan& plan, const float* gradient, float* weights) {
+  const int64_t taps = plan.runs * plan.run_length;
+  for (int64_t o = 0; o < plan.outputs; ++o) {
+    ForEachTap(plan, [&](int64_t index, int64_t run, int64_t place) {
+      weights[o * taps + index] = gradient[(run * plan.run_length + place) * plan.width + o];
+    });
+  }
+}
+
+void UnpackRowsGradient(const ConvolutionPlan& plan, const float* gradient, float* weights) {
+  const int64_t taps = plan.runs * plan.run_length;
+  for (int64_t o = 0; o < plan.outputs; ++o) {
+    const float* from = gradient + o * plan.rows_length();
+    ForEachTap(plan, [&](int64_t index, int64_t run, int64_t place) { weights[o * taps + index] = from[run * plan.row_length() + place]; });
+  }
+}
+
+}  // namespace samovar

@@ -1,0 +1,65 @@
+#include "worker/nn/kernels/lrn_kernel.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "worker/nn/kernels/eigen.h"
+
+namespace samovar {
+
+// std::sqrt becomes the exact vector instruction; Eigen's square root is an approximation that differs between makes of CPU.
+void NegativePower(const float* s, int64_t n, float beta, float* y) {
+  const float* __restrict in = s;
+  float* __restrict out = y;
+  if (beta == 0.75f) {
+    for (int64_t i = 0; i < n; ++i) {
+      const float root = std::sqrt(in[i]);
+      out[i] = 1 / (root * std::sqrt(root));
+    }
+  } else if (beta == 0.5f) {
+    for (int64_t i = 0; i < n; ++i) out[i] = 1 / std::sqrt(in[i]);
+  } else if (beta == 1) {
+    for (int64_t i = 0; i < n; ++i) out[i] = 1 / in[i];
+  } else {
+    std::copy(in, in + n, out);
+    LogInPlace(out, n);
+    for (int64_t i = 0; i < n; ++i) out[i] *= -beta;
+    ExpInPlace(out, n);
+  }
+}
+
+void SumAcross(const float* x, int64_t channels, int64_t width, int64_t half, double* running, float* sums) {
+  double* __restrict sum = running;
+  auto add = [&](int64_t channel, double sign) {
+    const float* __restrict row = x + channel * width;
+    for (int64_t i = 0; i < width; ++i) sum[i] += sign * row[i];
+  };
+  std::fill(sum, sum + width, 0.0);
+  for (int64_t c = 0; c < std::min(half, channels); ++c) add(c, 1);
+  for (int64_t c = 0; c < channels; ++c) {
+    if (c + half < channels) add(c + half, 1);
+    if (c - half - 1 >= 0) add(c - half - 1, -1);
+    float* __restrict out = sums + c * width;
+    for (int64_t i = 0; i < width; ++i) out[i] = static_cast<float>(sum[i]);
+  }
+}
+
+void SumWithin(const float* image, int64_t height, int64_t width, int64_t half, float* column, float* sums) {
+  float* __restrict sum = column;
+  for (int64_t y = 0; y < height; ++y) {
+    std::fill(sum, sum + width, 0.0f);
+    for (int64_t row = std::max<int64_t>(0, y - half); row <= std::min(height - 1, y + half); ++row) {
+      const float* __restrict from = image + row * width;
+      for (int64_t x = 0; x < width; ++x) sum[x] += from[x];
+    }
+    float* __restrict out = sums + y * width;
+    std::fill(out, out + width, 0.0f);
+    const int64_t reach = std::min(half, width - 1);
+    for (int64_t shift = -reach; shift <= reach; ++shift) {
+      const int64_t end = std::min(width, width - shift);
+      for (int64_t x = std::max<int64_t>(0, -shift); x < end; ++x) out[x] += sum[x + shift];
+    }
+  }
+}
+
+}  // namespace samovar

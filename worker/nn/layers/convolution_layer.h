@@ -1,0 +1,118 @@
+// ConvolutionLayer computes convolutions, and what stands right above them, one image at a time while it is in the cache.
+//
+// An image is turned to have its channels last, convolved (convolution_kernel.h), taken through the ReLU and the pool that the
+// layer has absorbed, if any, and turned back. Behind a max pool most outputs have no gradient: then the gradients are sums over the
+// winners (winner_list.h) rather than products of whole images.
+//
+// Sums over records are made per piece (pieces.h) and added in the order of the pieces.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "worker/nn/kernels/buffer.h"
+#include "worker/nn/kernels/convolution_kernel.h"
+#include "worker/nn/kernels/window.h"
+#include "worker/nn/kernels/winner_list.h"
+#include "worker/nn/layer.h"
+
+namespace samovar {
+
+struct PoolStep {
+  Window window;
+  bool max = false;
+};
+
+// What a convolution does beside its own work: ReLU of slope 0, pool, ReLU.
+struct AbsorbedSteps {
+  bool relu = false;
+  std::optional<PoolStep> pool;
+  bool relu_of_pool = false;
+};
+
+class ConvolutionLayer : public Layer {
+ public:
+  ConvolutionLayer(const caffe::LayerParameter& param, int64_t batch_size, const Window& window);
+
+  double forward_flops() const override;
+  double backward_flops() const override;
+
+  // Takes over the layers above. The top that is then bound is that of the last of them; those between are neither read nor
+  // written. Before Bind.
+  void Absorb(AbsorbedSteps steps) { absorbed_ = std::move(steps); }
+
+  absl::Status Forward(const Pass& pass) override;
+  void Backward(const Pass& pass) override;
+
+ private:
+  // What one thread needs for one image and group.
+  struct Workspace {
+    // Frame of the input; output [places, width]; frame of the output's gradient; the gradient of the input.
+    Buffer<float> image, out, diff, in_diff;
+    // Of the absorbed pool: [pooled places, width].
+    Buffer<float> pooled, at;
+    // [outputs of the group, places]
+    Buffer<float> planes;
+    WinnerList winners;
+  };
+
+  absl::Status Allocate() override;
+  absl::Status AllocateWorkspace(Workspace* space);
+
+  int64_t bottom_record() const { return window_.channels * window_.in_plane(); }
+  int64_t group_bottom() const { return plan_.window.channels * window_.in_plane(); }
+  const std::optional<PoolStep>& pool() const { return absorbed_.pool; }
+  int64_t top_plane() const { return pool() ? pool()->window.out_plane() : window_.out_plane(); }
+  int64_t top_record() const { return groups_ * plan_.outputs * top_plane(); }
+  int64_t group_top() const { return plan_.outputs * top_plane(); }
+  int64_t group_weights() const { return plan_.outputs * plan_.runs * plan_.run_length; }
+  bool wants_weights() const { return binding().gradients[0] != nullptr; }
+  bool wants_bias() const { return has_bias_ && binding().gradients[1] != nullptr; }
+  bool wants_data() const { return binding().propagate_down[0]; }
+  bool wants_any() const { return wants_weights() || wants_bias() || wants_data(); }
+  // The output's gradient is kept as a list of winners.
+  bool by_winners() const { return pool() && pool()->max && 2 * top_plane() <= window_.out_plane(); }
+  // ReLU's mask is not in the top's data: it is kept.
+  bool keeps_outputs() const { return absorbed_.relu && pool() && !pool()->max; }
+  int64_t weights_partial() const { return by_winners() ? plan_.outputs * plan_.rows_length() : plan_.dense_length(); }
+  // Gradient of a piece and group: weights, then bias.
+  float* partial(int64_t piece, int64_t group) { return partials_.data() + (piece * groups_ + group) * partial_stride_; }
+
+  void PackForPass(bool backward);
+  void ForwardGroup(int64_t record, int64_t group, Workspace* space);
+  void BackwardGroup(int64_t record, int64_t group, float* partial, Workspace* space);
+  void BackwardByWinners(int64_t record, int64_t group, float* partial, Workspace* space);
+  void BackwardDense(int64_t record, int64_t group, float* partial, Workspace* space);
+  // The top's gradient, or what a ReLU that wrote the top makes of it, in the workspace.
+  const float* MaskedTopDiff(int64_t top_offset, Workspace* space);
+  // The output's gradient, channels last, in its frame.
+  void SpreadDiff(int64_t record, int64_t group, Workspace* space);
+  void SumPartials(const Pass& pass);
+
+  const Window window_;
+  const int64_t groups_;
+  const bool has_bias_;
+  const ConvolutionPlan plan_;
+  AbsorbedSteps absorbed_;
+
+  int64_t records_per_piece_ = 0;
+  // Of the dense data gradient, if it can be had by a convolution; and the frame of the output's gradient.
+  std::optional<ConvolutionPlan> flipped_;
+  Frame diff_frame_;
+  // Per group, for the pass: weights for forward; for the data gradient, flipped or as rows; bias, a multiple of packets.
+  Buffer<float> packed_, packed_backward_, bias_;
+  int64_t packed_backward_stride_ = 0;
+  // Where each output's first run begins in the image, and where each output's rows of weights do.
+  std::vector<int32_t> place_offsets_, output_offsets_;
+  std::vector<std::unique_ptr<Workspace>> spaces_;
+  // As the top: places of the maxima, bits of int32. And the outputs behind ReLU: [records, groups, places, width].
+  Buffer<float> at_, outputs_;
+  // Per piece: see partial().
+  Buffer<float> partials_;
+  int64_t partial_stride_ = 0;
+};
+
+}  // namespace samovar

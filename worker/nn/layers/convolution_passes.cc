@@ -1,0 +1,169 @@
+// Memory, forward pass and sums of ConvolutionLayer. Its prototxt is read in convolution_layer.cc; convolution_gradients.cc has the
+// gradients of one image.
+#include <algorithm>
+#include <limits>
+
+#include "common/base/status_macros.h"
+#include "worker/nn/kernels/packet.h"
+#include "worker/nn/kernels/pooling_kernel.h"
+#include "worker/nn/layers/convolution_layer.h"
+
+namespace samovar {
+namespace {
+
+constexpr int64_t kForwardRecordsPerPiece = 4;
+
+// y = x > 0 ? x : 0 * x, as in relu_layer.cc.
+void Relu(float* x, int64_t packets) {
+  const Packet zero = Broadcast(0);
+  for (int64_t i = 0; i < packets * kPacketSize; i += kPacketSize) {
+    const Packet value = Load(x + i);
+    Store(x + i, Select(Less(zero, value), value, Mul(zero, value)));
+  }
+}
+
+}  // namespace
+
+double ConvolutionLayer::forward_flops() const {
+  const double outputs = static_cast<double>(Elements(top_shapes()[0]));
+  return outputs * (2 * static_cast<double>(plan_.runs * plan_.run_length) + (has_bias_ ? 1 : 0));
+}
+
+double ConvolutionLayer::backward_flops() const {
+  const double outputs = static_cast<double>(Elements(top_shapes()[0]));
+  const double products = 2 * outputs * static_cast<double>(plan_.runs * plan_.run_length);
+  return (wants_weights() ? products : 0) + (wants_bias() ? outputs : 0) + (wants_data() ? products : 0);
+}
+
+absl::Status ConvolutionLayer::Allocate() {
+  const int64_t records = bottom(0).records();
+  if (plan_.outputs * plan_.rows_length() > std::numeric_limits<int32_t>::max() ||
+      plan_.frame.elements() > std::numeric_limits<int32_t>::max()) {
+    return absl::ResourceExhaustedError("one image or the weights take more than 2^31 values; make num_output or the image smaller");
+  }
+  records_per_piece_ = RecordsPerPiece(static_cast<int>(records));
+  diff_frame_ = {plan_.width, window_.out_h, window_.out_w, 0, 0};
+  SAMOVAR_RETURN_IF_ERROR(packed_.Allocate(groups_ * plan_.dense_length()));
+  SAMOVAR_RETURN_IF_ERROR(bias_.Allocate(groups_ * plan_.width));
+  if (wants_data() && !by_winners() && plan_.CanFlip()) {
+    flipped_ = plan_.Flipped();
+    diff_frame_ = flipped_->frame;
+  }
+  if (wants_data()) {
+    packed_backward_stride_ = flipped_ ? flipped_->dense_length() : plan_.outputs * plan_.rows_length();
+    SAMOVAR_RETURN_IF_ERROR(packed_backward_.Allocate(groups_ * packed_backward_stride_));
+  }
+  for (int64_t oh = 0; oh < window_.out_h; ++oh) {
+    for (int64_t ow = 0; ow < window_.out_w; ++ow) place_offsets_.push_back(static_cast<int32_t>(plan_.offset(oh, ow)));
+  }
+  for (int64_t o = 0; o < plan_.outputs; ++o) output_offsets_.push_back(static_cast<int32_t>(o * plan_.rows_length()));
+  for (int thread = 0; thread < binding().threads; ++thread) {
+    SAMOVAR_RETURN_IF_ERROR(AllocateWorkspace(spaces_.emplace_back(std::make_unique<Workspace>()).get()));
+  }
+  if (pool() && pool()->max && wants_any()) SAMOVAR_RETURN_IF_ERROR(at_.Allocate(records * top_record()));
+  if (keeps_outputs() && wants_any()) SAMOVAR_RETURN_IF_ERROR(outputs_.Allocate(records * groups_ * plan_.output_elements()));
+  if (wants_weights() || wants_bias()) {
+    partial_stride_ = RoundUpToPackets(weights_partial()) + plan_.width;
+    SAMOVAR_RETURN_IF_ERROR(partials_.Allocate(partial_stride_ * groups_ * Pieces(records, records_per_piece_)));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ConvolutionLayer::AllocateWorkspace(Workspace* space) {
+  // A packet more: the last run is read in whole packets.
+  SAMOVAR_RETURN_IF_ERROR(space->image.Allocate(plan_.frame.elements() + kPacketSize));
+  SAMOVAR_RETURN_IF_ERROR(space->out.Allocate(plan_.output_elements()));
+  if (pool()) {
+    SAMOVAR_RETURN_IF_ERROR(space->pooled.Allocate(top_plane() * plan_.width));
+    SAMOVAR_RETURN_IF_ERROR(space->at.Allocate(top_plane() * plan_.width));
+  }
+  if (!wants_any()) return absl::OkStatus();
+  if (by_winners()) {
+    SAMOVAR_RETURN_IF_ERROR(space->winners.Allocate(plan_.outputs, window_.out_plane(), top_plane()));
+  } else {
+    SAMOVAR_RETURN_IF_ERROR(space->diff.Allocate(diff_frame_.elements()));
+    SAMOVAR_RETURN_IF_ERROR(space->planes.Allocate(plan_.outputs * std::max(window_.out_plane(), top_plane())));
+  }
+  if (!wants_data()) return absl::OkStatus();
+  return space->in_diff.Allocate(flipped_ ? flipped_->output_elements() : plan_.frame.elements() + kPacketSize);
+}
+
+void ConvolutionLayer::PackForPass(bool backward) {
+  for (int64_t g = 0; g < groups_; ++g) {
+    const float* weights = binding().weights[0] + g * group_weights();
+    float* packed_backward = packed_backward_.data() + g * packed_backward_stride_;
+    if (!backward) {
+      PackWeights(plan_, weights, packed_.data() + g * plan_.dense_length());
+      if (has_bias_) std::copy_n(binding().weights[1] + g * plan_.outputs, plan_.outputs, bias_.data() + g * plan_.width);
+    } else if (flipped_) {
+      PackFlippedWeights(plan_, *flipped_, weights, packed_backward);
+    } else {
+      PackWeightRows(plan_, weights, packed_backward);
+    }
+  }
+}
+
+absl::Status ConvolutionLayer::Forward(const Pass& pass) {
+  PackForPass(/*backward=*/false);
+  pass.loop.Run(bottom(0).records(), kForwardRecordsPerPiece, [&](int64_t begin, int64_t end, int64_t, int thread) {
+    for (int64_t record = begin; record < end; ++record) {
+      for (int64_t g = 0; g < groups_; ++g) ForwardGroup(record, g, spaces_[static_cast<size_t>(thread)].get());
+    }
+  });
+  return absl::OkStatus();
+}
+
+void ConvolutionLayer::ForwardGroup(int64_t record, int64_t group, Workspace* space) {
+  const float* in = bottom(0).data + record * bottom_record() + group * group_bottom();
+  const int64_t top_offset = record * top_record() + group * group_top();
+  float* out = space->out.data();
+  if (outputs_.size() > 0) out = outputs_.data() + (record * groups_ + group) * plan_.output_elements();
+  ToChannelsLast(in, plan_.window.channels, plan_.frame, space->image.data());
+  ForwardImage(plan_, space->image.data(), packed_.data() + group * plan_.dense_length(), bias_.data() + group * plan_.width, out);
+  if (pool() && pool()->max) {
+    const PoolRelu relu = absorbed_.relu ? PoolRelu::kBelow : absorbed_.relu_of_pool ? PoolRelu::kAbove : PoolRelu::kNone;
+    MaxPoolForward(pool()->window, plan_.packets, relu, out, space->pooled.data(), space->at.data());
+    if (at_.size() > 0) {
+      Transpose(space->at.data(), top_plane(), plan_.outputs, plan_.width, at_.data() + top_offset, top_plane());
+    }
+  } else {
+    if (absorbed_.relu) Relu(out, window_.out_plane() * plan_.packets);
+    if (pool()) AveragePoolForward(pool()->window, plan_.packets, out, space->pooled.data());
+    if (absorbed_.relu_of_pool) Relu(space->pooled.data(), top_plane() * plan_.packets);
+  }
+  Transpose(pool() ? space->pooled.data() : out, top_plane(), plan_.outputs, plan_.width, top(0).data + top_offset, top_plane());
+}
+
+void ConvolutionLayer::Backward(const Pass& pass) {
+  // A layer below may learn, yet be cut off.
+  if (!wants_any()) return;
+  if (wants_data()) PackForPass(/*backward=*/true);
+  pass.loop.Run(bottom(0).records(), records_per_piece_, [&](int64_t begin, int64_t end, int64_t piece, int thread) {
+    if (partial_stride_ > 0) std::fill_n(partial(piece, 0), groups_ * partial_stride_, 0.0f);
+    for (int64_t record = begin; record < end; ++record) {
+      for (int64_t g = 0; g < groups_; ++g) BackwardGroup(record, g, partial(piece, g), spaces_[static_cast<size_t>(thread)].get());
+    }
+  });
+  if (partial_stride_ > 0) SumPartials(pass);
+}
+
+void ConvolutionLayer::SumPartials(const Pass& pass) {
+  constexpr int64_t kElementsPerPiece = 8 << 10;
+  const int64_t pieces = Pieces(bottom(0).records(), records_per_piece_);
+  pass.loop.Run(groups_ * partial_stride_, kElementsPerPiece, [&](int64_t begin, int64_t end, int64_t, int) {
+    float* __restrict to = partial(0, 0);
+    for (int64_t piece = 1; piece < pieces; ++piece) {
+      const float* __restrict from = partial(piece, 0);
+      for (int64_t i = begin; i < end; ++i) to[i] += from[i];
+    }
+  });
+  for (int64_t g = 0; g < groups_; ++g) {
+    float* weights = wants_weights() ? binding().gradients[0] + g * group_weights() : nullptr;
+    if (weights != nullptr && by_winners()) UnpackRowsGradient(plan_, partial(0, g), weights);
+    if (weights != nullptr && !by_winners()) UnpackDenseGradient(plan_, partial(0, g), weights);
+    const float* bias = partial(0, g) + RoundUpToPackets(weights_partial());
+    if (wants_bias()) std::copy_n(bias, plan_.outputs, binding().gradients[1] + g * plan_.outputs);
+  }
+}
+
+}  // namespace samovar

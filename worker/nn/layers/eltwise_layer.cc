@@ -1,0 +1,169 @@
+// Eltwise: one value of each bottom makes one of the top. Bottoms have one shape.
+//   SUM    y = c1 x1 + c2 x2 + ...        dxk = ck dy
+//   PROD   y = x1 x2 ...                  dxk = dy times the product of the others
+//   MAX    y = max(x1, x2, ...)           dxk = dy where y is xk's, else 0; of equal values the second bottom's goes before the
+//                                         first's, and both before those of later bottoms
+// stable_prod_grad false asks for y / xk instead of the product of the others: the same number, but NaN where xk is 0. The
+// product is taken in both cases.
+#include <cmath>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "worker/nn/kernels/buffer.h"
+#include "worker/nn/layer_factories.h"
+#include "worker/nn/layers/layer_fields.h"
+
+namespace samovar {
+namespace {
+
+using Operation = caffe::EltwiseParameter::EltwiseOp;
+
+class EltwiseLayer : public Layer {
+ public:
+  EltwiseLayer(const LayerContext& context, std::vector<float> coefficients)
+      : operation_(context.param.eltwise_param().operation()),
+        coefficients_(std::move(coefficients)),
+        test_(context.phase == caffe::TEST) {
+    AddTop(context.bottoms[0]);
+  }
+
+  // The gradient of a product needs all bottoms.
+  bool can_work_in_place() const override { return test_ || operation_ != caffe::EltwiseParameter::PROD; }
+  bool has_gradient_of_bottom(size_t) const override { return true; }
+
+  absl::Status Forward(const Pass& pass) override {
+    Run(pass, [this](int64_t begin, int64_t end) {
+      if (operation_ == caffe::EltwiseParameter::SUM) return Sum(begin, end);
+      operation_ == caffe::EltwiseParameter::PROD ? Multiply(begin, end) : Maximum(begin, end);
+    });
+    return absl::OkStatus();
+  }
+
+  void Backward(const Pass& pass) override {
+    Run(pass, [this](int64_t begin, int64_t end) {
+      // In place the first bottom's diff is the top's: it comes last.
+      for (size_t k = binding().bottoms.size(); k-- > 0;) {
+        if (!binding().propagate_down[k]) continue;
+        if (operation_ == caffe::EltwiseParameter::SUM) {
+          SumGradient(k, begin, end);
+        } else if (operation_ == caffe::EltwiseParameter::PROD) {
+          ProductGradient(k, begin, end);
+        } else {
+          MaximumGradient(k, begin, end);
+        }
+      }
+    });
+  }
+
+ private:
+  absl::Status Allocate() override {
+    return operation_ == caffe::EltwiseParameter::MAX ? taken_.Allocate(top(0).elements()) : absl::OkStatus();
+  }
+
+  template <typename Body>
+  void Run(const Pass& pass, Body body) {
+    constexpr int64_t kElementsPerPiece = 32 << 10;
+    pass.loop.Run(top(0).elements(), kElementsPerPiece, [&](int64_t begin, int64_t end, int64_t, int) { body(begin, end); });
+  }
+
+  void Sum(int64_t begin, int64_t end) {
+    float* y = top(0).data;
+    for (size_t k = 0; k < binding().bottoms.size(); ++k) {
+      const float* x = bottom(k).data;
+      const float c = coefficients_[k];
+#pragma GCC ivdep
+      for (int64_t i = begin; i < end; ++i) y[i] = k == 0 ? c * x[i] : y[i] + c * x[i];
+    }
+  }
+
+  void Multiply(int64_t begin, int64_t end) {
+    float* y = top(0).data;
+    for (size_t k = 0; k < binding().bottoms.size(); ++k) {
+      const float* x = bottom(k).data;
+#pragma GCC ivdep
+      for (int64_t i = begin; i < end; ++i) y[i] = k == 0 ? x[i] : y[i] * x[i];
+    }
+  }
+
+  void Maximum(int64_t begin, int64_t end) {
+    const float* first = bottom(0).data;
+    const float* second = bottom(1).data;
+    float* y = top(0).data;
+    int32_t* taken = taken_.data();
+#pragma GCC ivdep
+    for (int64_t i = begin; i < end; ++i) {
+      taken[i] = first[i] > second[i] ? 0 : 1;
+      y[i] = first[i] > second[i] ? first[i] : second[i];
+    }
+    for (size_t k = 2; k < binding().bottoms.size(); ++k) {
+      const float* x = bottom(k).data;
+#pragma GCC ivdep
+      for (int64_t i = begin; i < end; ++i) {
+        taken[i] = x[i] > y[i] ? static_cast<int32_t>(k) : taken[i];
+        y[i] = x[i] > y[i] ? x[i] : y[i];
+      }
+    }
+  }
+
+  void SumGradient(size_t k, int64_t begin, int64_t end) {
+    const float* dy = top(0).diff;
+    float* dx = bottom(k).diff;
+    const float c = coefficients_[k];
+#pragma GCC ivdep
+    for (int64_t i = begin; i < end; ++i) dx[i] = c * dy[i];
+  }
+
+  void ProductGradient(size_t k, int64_t begin, int64_t end) {
+    const float* dy = top(0).diff;
+    float* dx = bottom(k).diff;
+    std::copy(dy + begin, dy + end, dx + begin);
+    for (size_t other = 0; other < binding().bottoms.size(); ++other) {
+      if (other == k) continue;
+      const float* x = bottom(other).data;
+#pragma GCC ivdep
+      for (int64_t i = begin; i < end; ++i) dx[i] *= x[i];
+    }
+  }
+
+  void MaximumGradient(size_t k, int64_t begin, int64_t end) {
+    const float* dy = top(0).diff;
+    const int32_t* taken = taken_.data();
+    float* dx = bottom(k).diff;
+#pragma GCC ivdep
+    for (int64_t i = begin; i < end; ++i) dx[i] = taken[i] == static_cast<int32_t>(k) ? dy[i] : 0.0f;
+  }
+
+  const Operation operation_;
+  const std::vector<float> coefficients_;
+  const bool test_;
+  // Of MAX: whose value the top has.
+  Buffer<int32_t> taken_;
+};
+
+}  // namespace
+
+LayerOr CreateEltwiseLayer(const LayerContext& context) {
+  const caffe::EltwiseParameter& eltwise = context.param.eltwise_param();
+  SAMOVAR_RETURN_IF_ERROR(CheckFields(eltwise, "eltwise_param", {"operation", "coeff", "stable_prod_grad"}));
+  for (const Shape& shape : context.bottoms) {
+    if (shape == context.bottoms[0]) continue;
+    return absl::InvalidArgumentError(absl::StrCat("the bottoms have shapes ", ToString(context.bottoms[0]), " and ", ToString(shape),
+                                                   ", but must have the same; check the layers that make them"));
+  }
+  if (eltwise.coeff_size() > 0 && eltwise.operation() != caffe::EltwiseParameter::SUM) {
+    return absl::InvalidArgumentError("eltwise_param.coeff is for operation SUM; remove it");
+  }
+  if (eltwise.coeff_size() > 0 && eltwise.coeff_size() != context.param.bottom_size()) {
+    return absl::InvalidArgumentError(absl::StrCat("eltwise_param.coeff has ", eltwise.coeff_size(), " entries for ",
+                                                   context.param.bottom_size(), " bottoms; give one each, or none"));
+  }
+  for (float coefficient : eltwise.coeff()) {
+    if (!std::isfinite(coefficient)) return absl::InvalidArgumentError("eltwise_param.coeff must be finite");
+  }
+  std::vector<float> coefficients(eltwise.coeff().begin(), eltwise.coeff().end());
+  coefficients.resize(context.bottoms.size(), 1.0f);
+  return std::make_unique<EltwiseLayer>(context, std::move(coefficients));
+}
+
+}  // namespace samovar

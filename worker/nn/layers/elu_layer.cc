@@ -1,0 +1,51 @@
+// ELU: y = x if x > 0, else alpha * (exp(x) - 1); dx = dy if x > 0, else dy * alpha * exp(x) = dy * (y + alpha).
+// In place if alpha >= 0, since then y > 0 says that x > 0.
+#include <cmath>
+
+#include "common/base/status_macros.h"
+#include "worker/nn/kernels/eigen.h"
+#include "worker/nn/layer_factories.h"
+#include "worker/nn/layers/elementwise_layer.h"
+#include "worker/nn/layers/layer_fields.h"
+
+namespace samovar {
+namespace {
+
+struct Elu {
+  float alpha;
+
+  BackwardReads reads() const { return alpha >= 0 ? BackwardReads::kTop : BackwardReads::kBottom; }
+
+  void Forward(const float* x, float* y, int64_t n) const {
+    float power[kElementwiseBlock];
+    ExpOfNegative(x, power, n);
+    ForEach(n, [&](int64_t i) { y[i] = x[i] > 0 ? x[i] : alpha * (power[i] - 1); });
+  }
+
+  void Backward(const float* v, const float* dy, float* dx, int64_t n) const {
+    if (reads() == BackwardReads::kTop) {
+      return ForEach(n, [=, this](int64_t i) { dx[i] = v[i] > 0 ? dy[i] : dy[i] * (v[i] + alpha); });
+    }
+    float power[kElementwiseBlock];
+    ExpOfNegative(v, power, n);
+    ForEach(n, [&](int64_t i) { dx[i] = v[i] > 0 ? dy[i] : dy[i] * (alpha * power[i]); });
+  }
+
+ private:
+  // exp(min(x, 0)); NaN stays NaN.
+  static void ExpOfNegative(const float* x, float* power, int64_t n) {
+    ForEach(n, [=](int64_t i) { power[i] = x[i] > 0 ? 0 : x[i]; });
+    ExpInPlace(power, n);
+  }
+};
+
+}  // namespace
+
+LayerOr CreateEluLayer(const LayerContext& context) {
+  const caffe::ELUParameter& elu = context.param.elu_param();
+  SAMOVAR_RETURN_IF_ERROR(CheckFields(elu, "elu_param", {"alpha"}));
+  if (!std::isfinite(elu.alpha())) return absl::InvalidArgumentError("elu_param.alpha must be finite");
+  return MakeElementwise(context, Elu{elu.alpha()});
+}
+
+}  // namespace samovar
