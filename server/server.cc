@@ -12,7 +12,6 @@
 #include "common/base/status_macros.h"
 #include "common/base/version.h"
 #include "common/rpc/channel.h"
-#include "common/rpc/status.h"
 #include "common/telemetry/log.h"
 #include "server/announced_address.h"
 #include "server/server_identity.h"
@@ -149,11 +148,13 @@ void Server::KeepRegistered() {
   Backoff backoff(kFirstRetry, Membership::kServerRenewal, request.incarnation());
   bool registered = false;
   while (!stopper_.stopped()) {
-    grpc::ClientContext context;
-    SetDeadline(&context, kRegisterDeadline);
     v1::RegisterServerResponse response;
     absl::Status status = know_address();
-    if (status.ok()) status = FromGrpcStatus(stub->RegisterServer(&context, request, &response));
+    if (status.ok()) {
+      status = CallOnceConnected(kRegisterDeadline, Membership::kServerRenewal, [&](grpc::ClientContext* context) {
+        return stub->RegisterServer(context, request, &response);
+      });
+    }
     if (status.ok() != registered) {
       registered = status.ok();
       if (registered) {

@@ -6,15 +6,19 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "common/rpc/status.h"
 
 namespace samovar {
 namespace {
 
 constexpr int kKeepaliveMs = 10'000;
 constexpr int kKeepaliveTimeoutMs = 10'000;
-// A peer that comes back is found within seconds, with gRPC's own jitter.
-constexpr int kMinReconnectMs = 100;
-constexpr int kMaxReconnectMs = 2'000;
+// A peer that refuses connections is tried again after the first of these, and then ever more seldom, down to once in
+// the last, with gRPC's own jitter: one that was started again is found within half a second.
+constexpr int kFirstReconnectMs = 100;
+constexpr int kLastReconnectMs = 500;
+// An attempt that nothing answers, of a host that is gone or of a peer that is busy, ends after this long.
+constexpr int kConnectTimeoutMs = 2'000;
 
 bool IsLoopbackHost(absl::string_view host) {
   if (host == "localhost" || host == "[::1]") return true;
@@ -31,9 +35,10 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
-  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kMinReconnectMs);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kMinReconnectMs);
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kMaxReconnectMs);
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kFirstReconnectMs);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kLastReconnectMs);
+  // What gRPC calls so is how long an attempt may take.
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectTimeoutMs);
   // Proxies of the environment are for the web, not for the cluster's own processes.
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
@@ -56,6 +61,18 @@ gpr_timespec DeadlineIn(absl::Duration time) {
 }
 
 void SetDeadline(grpc::ClientContext* context, absl::Duration timeout) { context->set_deadline(DeadlineIn(timeout)); }
+
+absl::Status CallOnceConnected(absl::Duration deadline, absl::Duration patience,
+                               absl::FunctionRef<grpc::Status(grpc::ClientContext*)> call) {
+  grpc::ClientContext context;
+  SetDeadline(&context, deadline);
+  const absl::Status status = FromGrpcStatus(call(&context));
+  if (!absl::IsUnavailable(status)) return status;
+  grpc::ClientContext patient;
+  SetDeadline(&patient, patience);
+  patient.set_wait_for_ready(true);
+  return call(&patient).ok() ? absl::OkStatus() : status;
+}
 
 absl::Status CheckLoopbackAddress(const std::string& address) {
   if (absl::StartsWith(address, "unix:")) return absl::OkStatus();

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 
@@ -30,6 +31,13 @@ gpr_timespec DeadlineIn(absl::Duration time);
 
 // The call ends with DEADLINE_EXCEEDED that long from now.
 void SetDeadline(grpc::ClientContext* context, absl::Duration timeout);
+
+// Makes the call, which takes no longer than the deadline. If the peer cannot be reached it is made again, and takes no
+// longer than the patience, most of it for a connection: gRPC fails a call at once after a connection has failed, and
+// makes another connection only while a call waits for it. Returns the first call's error, which says more than a
+// deadline, if the second one fails as well. The call must bear being repeated.
+absl::Status CallOnceConnected(absl::Duration deadline, absl::Duration patience,
+                               absl::FunctionRef<grpc::Status(grpc::ClientContext*)> call);
 
 // INVALID_ARGUMENT unless the address is "host:port" whose host is loopback (127.x.x.x, ::1, localhost) or "unix:PATH":
 // plain text is for this machine only. The message says what to do.

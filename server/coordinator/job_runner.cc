@@ -23,7 +23,7 @@ namespace samovar {
 namespace {
 
 // How often silence and the stopper are looked at while nothing else happens.
-constexpr absl::Duration kTick = absl::Milliseconds(200);
+constexpr absl::Duration kTick = absl::Milliseconds(50);
 // A call that the servers cannot answer now is repeated after this long.
 constexpr absl::Duration kRetry = absl::Seconds(1);
 // Servers register again within this time after their coordinator was restarted.

@@ -6,10 +6,10 @@ import collections
 import pathlib
 import random
 import sys
-import tempfile
+import threading
 import time
 from dataclasses import dataclass, field
-from typing import List, Optional
+from typing import Dict, List, Optional
 
 import cluster as clusters
 import testbed
@@ -18,7 +18,7 @@ SERVERS = 3
 WORKERS = 4
 # Of the accuracy on the test set, between a disturbed and an undisturbed asynchronous run.
 ACCURACY_TOLERANCE = 0.005
-POLL_SECONDS = 0.1
+POLL_SECONDS = 0.02
 # A kill comes this long after the one before, or after the cluster has recovered from it.
 CALM_SECONDS = (0.3, 2.0)
 # How long a killed process is away.
@@ -34,9 +34,8 @@ class Outcome:
     status: dict
     model: bytes
     kills: collections.Counter = field(default_factory=collections.Counter)
-    # Seconds until iterations were done again, from when the process was back, and from its end.
-    recoveries: List[float] = field(default_factory=list)
-    outages: List[float] = field(default_factory=list)
+    # Seconds from a process's end until iterations were done again, by its kind.
+    outages: Dict[str, List[float]] = field(default_factory=lambda: collections.defaultdict(list))
 
     @property
     def accuracy(self) -> float:
@@ -96,21 +95,22 @@ class Training:
     def kill_one(self, draw: random.Random, victims: List[str], outcome: Outcome) -> None:
         member = self.cluster.members[draw.choice(victims)]
         before = self.status()
+        if member.kind == "server" and draw.randrange(MOVED) == 0:
+            member.port = clusters.free_port()
         member.end()
         killed_at = time.monotonic()
         outcome.kills[member.kind] += 1
         print(f"killed {member.name} at about {done_of(before)} iterations", flush=True)
-        time.sleep(draw.uniform(*AWAY_SECONDS) if self.away is None else self.away)
-        if member.kind == "server" and draw.randrange(MOVED) == 0:
-            member.port = clusters.free_port()
-        member.start()
-        if draw.randrange(HURRIED) == 0:
-            return
-        lost = member.kind == "server" and before is not None
-        seconds = self.await_progress(before["recoveries"] + 1 if lost else 0)
-        if seconds is not None:
-            outcome.recoveries.append(seconds)
-            outcome.outages.append(time.monotonic() - killed_at)
+        back = threading.Timer(draw.uniform(*AWAY_SECONDS) if self.away is None else self.away, member.start)
+        back.start()
+        try:
+            if draw.randrange(HURRIED) == 0:
+                return
+            lost = member.kind == "server" and before is not None
+            if self.await_progress(before["recoveries"] + 1 if lost else 0):
+                outcome.outages[member.kind].append(time.monotonic() - killed_at)
+        finally:
+            back.join()
 
     def finish(self, outcome: Outcome) -> None:
         deadline = time.monotonic() + 4 * testbed.RUN_SECONDS
@@ -143,6 +143,11 @@ def train(workspace: pathlib.Path, name: str, mode: str, iterations: int, kills:
         for cause in sorted(training.causes):
             print(f"seen in the status: {cause}")
     return outcome
+
+
+def spread(seconds: List[float]) -> str:
+    ordered = sorted(seconds)
+    return f"{ordered[len(ordered) // 2]:.1f} s in the middle, {ordered[-1]:.1f} s at most" if ordered else "none"
 
 
 def check(disturbed: Outcome, undisturbed: Outcome, mode: str, iterations: int) -> None:
@@ -192,12 +197,11 @@ def main() -> int:
     for notice in disturbed.status["notices"]:
         print(f"notice: {notice}")
     kills = ", ".join(f"{count} {kind}" for kind, count in sorted(disturbed.kills.items()))
-    waits = sorted(disturbed.recoveries) or [0.0]
-    outages = sorted(disturbed.outages) or [0.0]
-    print(f"OK mode {options.mode}, seed {options.seed}: {sum(disturbed.kills.values())} kills ({kills}), recovery "
-          f"{waits[len(waits) // 2]:.1f} s in the middle and {waits[-1]:.1f} s at most (from the kill "
-          f"{outages[len(outages) // 2]:.1f} s and {outages[-1]:.1f} s), {disturbed.status['repeated_iterations']} of "
-          f"{iterations} iterations computed again, {time.monotonic() - begin:.0f} s in all")
+    for kind, seconds in sorted(disturbed.outages.items()):
+        print(f"from the end of a {kind} until iterations were done again: {spread(seconds)}")
+    print(f"OK mode {options.mode}, seed {options.seed}: {sum(disturbed.kills.values())} kills ({kills}), iterations were done again after "
+          f"{spread(sum(disturbed.outages.values(), []))}; {disturbed.status['repeated_iterations']} of {iterations} iterations computed again, "
+          f"{time.monotonic() - begin:.0f} s in all")
     return 0
 
 

@@ -25,15 +25,10 @@ absl::StatusOr<Response> CoordinatorClient::Call(grpc::Status (Stub::*method)(gr
 }
 
 absl::StatusOr<v1::JoinResponse> CoordinatorClient::Join(const v1::JoinRequest& request) {
-  absl::StatusOr<v1::JoinResponse> response = Call(&Stub::Join, request, kDeadline);
-  if (!absl::IsUnavailable(response.status())) return response;
-  // A call fails at once after a connection has, and gRPC makes another one only while a call waits for it. So one does; if it waits in
-  // vain, the first one's error says more.
-  grpc::ClientContext context;
-  SetDeadline(&context, kDeadline);
-  context.set_wait_for_ready(true);
-  v1::JoinResponse late;
-  if (stub_->Join(&context, request, &late).ok()) return late;
+  v1::JoinResponse response;
+  const absl::Status status = CallOnceConnected(
+      kDeadline, kDeadline, [&](grpc::ClientContext* context) { return stub_->Join(context, request, &response); });
+  if (!status.ok()) return Annotate(status, absl::StrCat("coordinator ", address_));
   return response;
 }
 

@@ -16,7 +16,7 @@ namespace {
 
 constexpr absl::Duration kFirstRetry = absl::Milliseconds(100);
 constexpr absl::Duration kLongestRetry = absl::Seconds(1);
-constexpr absl::Duration kFirstFailureRest = absl::Milliseconds(500);
+constexpr absl::Duration kFirstFailureRest = absl::Milliseconds(100);
 constexpr absl::Duration kLongestFailureRest = absl::Seconds(10);
 // A worker whose lease went to others, because a server did not answer it, asks for no other before the server does, or
 // before this time has passed: its next job may have other servers.
