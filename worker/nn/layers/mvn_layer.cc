@@ -7,8 +7,8 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "worker/nn/kernels/buffer.h"
-#include "worker/nn/kernels/channels.h"
 #include "worker/nn/kernels/rows.h"
+#include "worker/nn/kernels/sums.h"
 #include "worker/nn/layer_factories.h"
 #include "worker/nn/layers/layer_fields.h"
 
@@ -49,10 +49,10 @@ class MvnLayer : public Layer {
     const float* x = bottom(0).data + row * width_;
     float* y = top(0).data + row * width_;
     const double n = static_cast<double>(width_);
-    const double mean = SumInLanes(0, width_, [=](int64_t i) { return double{x[i]}; }) / n;
+    const double mean = SumOf<double>(width_, [=](int64_t i) { return double{x[i]}; }) / n;
     double inverse = 1;
     if (normalize_) {
-      const double variance = SumInLanes(0, width_, [=](int64_t i) { return (x[i] - mean) * (x[i] - mean); }) / n;
+      const double variance = SumOf<double>(width_, [=](int64_t i) { return (x[i] - mean) * (x[i] - mean); }) / n;
       inverse = 1 / (std::sqrt(variance) + eps_);
     }
     inverses_.data()[row] = static_cast<float>(inverse);
@@ -67,13 +67,13 @@ class MvnLayer : public Layer {
     const float* dy = top(0).diff + row * width_;
     float* dx = bottom(0).diff + row * width_;
     const double n = static_cast<double>(width_);
-    const float mean = static_cast<float>(SumInLanes(0, width_, [=](int64_t i) { return double{dy[i]}; }) / n);
+    const float mean = static_cast<float>(SumOf<double>(width_, [=](int64_t i) { return double{dy[i]}; }) / n);
     if (!normalize_) {
 #pragma GCC ivdep
       for (int64_t i = 0; i < width_; ++i) dx[i] = dy[i] - mean;
       return;
     }
-    const float product = static_cast<float>(SumInLanes(0, width_, [=](int64_t i) { return double{dy[i]} * y[i]; }) / n);
+    const float product = static_cast<float>(SumOf<double>(width_, [=](int64_t i) { return double{dy[i]} * y[i]; }) / n);
     const float inverse = inverses_.data()[row];
 #pragma GCC ivdep
     for (int64_t i = 0; i < width_; ++i) dx[i] = (dy[i] - mean - y[i] * product) * inverse;

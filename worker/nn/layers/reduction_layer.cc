@@ -8,8 +8,8 @@
 
 #include "common/base/status_macros.h"
 #include "worker/nn/kernels/buffer.h"
-#include "worker/nn/kernels/channels.h"
 #include "worker/nn/kernels/rows.h"
+#include "worker/nn/kernels/sums.h"
 #include "worker/nn/layer_factories.h"
 #include "worker/nn/layers/layer_fields.h"
 
@@ -31,7 +31,7 @@ class ReductionLayer : public Layer {
 
   absl::Status Forward(const Pass& pass) override {
     ForEachPart(pass, [this](int64_t row, int64_t part, int64_t begin, int64_t end) {
-      sums_.data()[row * parts_ + part] = SumOf(begin, end - begin);
+      sums_.data()[row * parts_ + part] = Reduced(begin, end - begin);
     });
     for (int64_t row = 0; row < rows_; ++row) {
       double sum = 0;
@@ -73,15 +73,15 @@ class ReductionLayer : public Layer {
     });
   }
 
-  double SumOf(int64_t begin, int64_t n) const {
-    const float* x = bottom(0).data;
+  double Reduced(int64_t begin, int64_t n) const {
+    const float* x = bottom(0).data + begin;
     if (operation_ == caffe::ReductionParameter::ASUM) {
-      return SumInLanes(begin, n, [=](int64_t i) { return double{std::abs(x[i])}; });
+      return SumOf<double>(n, [=](int64_t i) { return double{std::abs(x[i])}; });
     }
     if (operation_ == caffe::ReductionParameter::SUMSQ) {
-      return SumInLanes(begin, n, [=](int64_t i) { return double{x[i]} * x[i]; });
+      return SumOf<double>(n, [=](int64_t i) { return double{x[i]} * x[i]; });
     }
-    return SumInLanes(begin, n, [=](int64_t i) { return double{x[i]}; });
+    return SumOf<double>(n, [=](int64_t i) { return double{x[i]}; });
   }
 
   const int64_t rows_;
