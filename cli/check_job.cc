@@ -17,6 +17,7 @@
 #include "common/caffe/error_list.h"
 #include "common/caffe/solver_bundle.h"
 #include "common/caffe/utf8_fields.h"
+#include "common/model/job_data.h"
 #include "common/model/layout.h"
 #include "worker/feed/open_reader.h"
 #include "worker/nn/layer_registry.h"
@@ -78,7 +79,7 @@ absl::Status AddTrainNet(const NetToCheck& net, v1::JobSpec* spec) {
     blob.set_moving_average_fraction(std::pow(blob.moving_average_fraction(), parts));
   }
   *spec->mutable_train_outputs() = std::move(checked->outputs);
-  return absl::OkStatus();
+  return AddNetFiles(net.param, spec);
 }
 
 // `trained`: the train net is in the job.
@@ -88,7 +89,7 @@ absl::Status AddTestNet(const NetToCheck& net, bool trained, v1::JobSpec* spec) 
   *spec->add_test_nets() = net.param;
   *spec->add_test_data() = std::move(checked.data);
   *spec->add_test_outputs() = std::move(checked.outputs);
-  return absl::OkStatus();
+  return AddNetFiles(net.param, spec);
 }
 
 // Adds the errors of a test net, but for those of layers that are wrong in the train net as well.
@@ -171,6 +172,9 @@ absl::StatusOr<CheckedJob> CheckAll(const std::string& solver_path, const StartF
   if (start.restored.has_value()) {
     job.spec.set_chunk_elements(start.restored->chunk_elements());
     job.restored = std::move(*start.restored->mutable_spec());
+    for (const std::string& other : DescribeOtherData(*job.restored, job.spec)) {
+      job.warnings.push_back(absl::StrCat(other, "; what the snapshot has learned came from those"));
+    }
   }
   job.first_iteration = start.iteration;
   job.start = std::move(start.description);

@@ -80,6 +80,9 @@ absl::StatusOr<v1::DatasetSpec> DescribeLayer(const NetToCheck& net, const Found
   order.set_batch_size(found.batch_size);
   order.set_uri(found.reader->source());
   order.set_records(found.reader->size());
+  auto digest = found.reader->Digest(found.reader->size());
+  if (!digest.ok()) return Annotate(digest.status(), absl::StrCat("layer \"", found.name, "\""));
+  order.set_digest(*std::move(digest));
   for (const TopShape& top : found.reader->tops()) order.add_tops()->mutable_shape()->Add(top.begin(), top.end());
   if (net.phase != caffe::TRAIN) return order;
   IterationSchedule::Options schedule;

@@ -40,4 +40,18 @@ void ResolveSources(const std::string& file, const NetOrigin& origin, caffe::Net
   }
 }
 
+std::vector<std::string> FilesNamedIn(const caffe::NetParameter& net) {
+  std::vector<std::string> files;
+  const auto add = [&files](const std::string& path) {
+    if (std::find(files.begin(), files.end(), path) == files.end()) files.push_back(path);
+  };
+  for (const caffe::LayerParameter& layer : net.layer()) {
+    const std::string& type = layer.type();
+    const bool transforms = type == "Data" || type == "ImageData" || type == "MemoryData";
+    if (transforms && layer.transform_param().has_mean_file()) add(layer.transform_param().mean_file());
+    if (type == "InfogainLoss" && layer.infogain_loss_param().has_source()) add(layer.infogain_loss_param().source());
+  }
+  return files;
+}
+
 }  // namespace samovar

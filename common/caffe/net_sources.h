@@ -14,4 +14,8 @@ namespace samovar {
 void ResolveSources(const std::string& file, const NetOrigin& origin, caffe::NetParameter* net,
                     std::vector<std::string>* warnings);
 
+// The files that layers of the net read, besides records: mean images of data layers, matrices of InfogainLoss. Each
+// once, in net order, as the net names them.
+std::vector<std::string> FilesNamedIn(const caffe::NetParameter& net);
+
 }  // namespace samovar

@@ -11,6 +11,7 @@
 #include "common/data/dataset_manifest.h"
 #include "common/data/image_decoder.h"
 #include "common/data/leveldb_import.h"
+#include "common/data/records_digest.h"
 
 namespace samovar {
 namespace {
@@ -82,10 +83,19 @@ absl::StatusOr<std::shared_ptr<const LmdbRecords>> Dataset::OpenPartition(uint32
     SAMOVAR_RETURN_IF_ERROR(CheckPartitionSize(path_, entry));
     records = LmdbRecords::Open(absl::StrCat(path_, "/", entry.directory()));
   }
-  if (!records.ok() || (*records)->size() == entry.records()) return records;
-  return absl::DataLossError(absl::StrCat((*records)->path(), ": has ", (*records)->size(), " records, but ",
-                                          entry.records(), " by the manifest of ", path_,
-                                          "; make the set anew with `samovar data partition`"));
+  if (!records.ok()) return records;
+  if ((*records)->size() != entry.records()) {
+    return absl::DataLossError(absl::StrCat((*records)->path(), ": has ", (*records)->size(), " records, but ",
+                                            entry.records(), " by the manifest of ", path_,
+                                            "; make the set anew with `samovar data partition`"));
+  }
+  if (entry.sample().empty()) return records;
+  SAMOVAR_ASSIGN_OR_RETURN(const std::string sample, DigestOfRecords(**records, entry.records()));
+  if (sample == entry.sample()) return records;
+  return absl::DataLossError(
+      absl::StrCat((*records)->path(), ": has other records than the manifest of ", path_,
+                   " was made for (a sample of them differs); copy the whole set again, or make ",
+                   "it anew with `samovar data partition`"));
 }
 
 std::shared_ptr<const LmdbRecords> Dataset::FindOpen(uint32_t partition) const {

@@ -1,6 +1,7 @@
-// Dataset reads the records (caffe.Datum) of a data set by position: of a Caffe LMDB, or of a partitioned data set, which is a
-// directory with a manifest and an LMDB for each partition (README.md). Positions number the records in the order of keys, from 0;
-// in a partitioned set, partition after partition, which are the positions in the LMDB that it was made of.
+// Dataset reads the records (caffe.Datum) of a data set by position: of a Caffe LMDB, or of a partitioned data set,
+// which is a directory with a manifest and an LMDB for each partition (README.md). Positions number the records in the
+// order of keys, from 0; in a partitioned set, partition after partition, which are the positions in the LMDB that it
+// was made of.
 //
 // An LMDB is open as long as the object lives. A set's partitions are opened when a record of theirs is read.
 //
@@ -34,9 +35,10 @@ class Dataset {
   // Partitions that stay open where they lie: those that were read last. Each takes two file descriptors.
   static constexpr size_t kMaxOpen = 64;
 
-  // Opens a directory. `source`: what opens a set's partitions, and outlives the object; null: they are opened where they lie.
-  // NOT_FOUND: no such directory, or a partition is missing. INVALID_ARGUMENT: neither an LMDB nor a partitioned set, no
-  // records, or the first one of an LMDB is not a Datum or not an image. DATA_LOSS: a damaged file, also the manifest.
+  // Opens a directory. `source`: what opens a set's partitions, and outlives the object; null: they are opened where
+  // they lie. NOT_FOUND: no such directory, or a partition is missing. INVALID_ARGUMENT: neither an LMDB nor a
+  // partitioned set, no records, or the first one of an LMDB is not a Datum or not an image. DATA_LOSS: a damaged file,
+  // also the manifest.
   static absl::StatusOr<std::shared_ptr<Dataset>> Open(const std::string& path, PartitionSource* source = nullptr);
 
   uint64_t size() const { return cut_.records; }
@@ -50,19 +52,25 @@ class Dataset {
   uint32_t partitions() const { return cut_.partitions; }
   // Of a partitioned set; else null.
   const v1::DatasetManifest* manifest() const { return manifest_.get(); }
+  // Of an LMDB; else null.
+  const LmdbRecords* lmdb() const { return lmdb_.get(); }
 
-  // Reads a record and decodes it, if it is encoded, to these channels: channels, height and width are set, and `data` holds
-  // as many bytes, or, if it is empty, `float_data` as many finite floats. Reuse the Datum: its memory is kept. May read the
-  // disk. DATA_LOSS: the value is not a Datum whose values are as many as its shape says, or a damaged image; the message names path and key.
-  // INVALID_ARGUMENT, UNIMPLEMENTED: of DecodeImage. OUT_OF_RANGE: no such position. Errors of opening its partition.
+  // Reads a record and decodes it, if it is encoded, to these channels: channels, height and width are set, and `data`
+  // holds as many bytes, or, if it is empty, `float_data` as many finite floats. Reuse the Datum: its memory is kept.
+  // May read the disk. DATA_LOSS: the value is not a Datum whose values are as many as its shape says, or a damaged
+  // image; the message names path and key. INVALID_ARGUMENT, UNIMPLEMENTED: of DecodeImage. OUT_OF_RANGE: no such
+  // position. Errors of opening its partition.
   absl::Status Read(uint64_t position, caffe::Datum* datum, ImageChannels channels = ImageChannels::kAsStored) const;
   // The same, but encoded records stay as they are, unread.
   absl::Status ReadStored(uint64_t position, caffe::Datum* datum) const;
 
   // All keys, in order. DATA_LOSS: a damaged file. Errors of opening partitions.
   absl::StatusOr<std::vector<std::string>> Keys() const;
-  // Gives each record to `visit`, in order, as it is stored and parsed, but not decoded. Errors of ReadStored and of `visit`.
-  absl::Status ForEach(absl::FunctionRef<absl::Status(const std::string& key, absl::string_view value, const caffe::Datum& datum)> visit) const;
+  // Gives each record to `visit`, in order, as it is stored and parsed, but not decoded. Errors of ReadStored and of
+  // `visit`.
+  absl::Status ForEach(
+      absl::FunctionRef<absl::Status(const std::string& key, absl::string_view value, const caffe::Datum& datum)> visit)
+      const;
   // "PATH, key KEY": how errors name a record. Slow.
   std::string NameOf(uint64_t position) const;
 

@@ -37,8 +37,7 @@ absl::StatusOr<std::shared_ptr<const LmdbRecords>> LmdbRecords::Open(const std::
   std::error_code error;
   const std::string canonical_path = std::filesystem::canonical(path, error).string();
   if (error == std::errc::no_such_file_or_directory || error == std::errc::not_a_directory) {
-    return absl::NotFoundError(
-        absl::StrCat(path, ": no such directory; make one with `samovar data import`"));
+    return absl::NotFoundError(absl::StrCat(path, ": no such directory; make one with `samovar data import`"));
   }
   if (error) return absl::InvalidArgumentError(absl::StrCat(path, ": ", error.message()));
 
@@ -78,8 +77,7 @@ absl::StatusOr<std::unique_ptr<const LmdbRecords>> LmdbRecords::OpenNew(const st
 absl::Status LmdbRecords::BuildIndex() {
   SAMOVAR_ASSIGN_OR_RETURN(const uint64_t count, transaction_.Count());
   if (count == 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(path_, ": has no records; make one with `samovar data import`"));
+    return absl::InvalidArgumentError(absl::StrCat(path_, ": has no records; make one with `samovar data import`"));
   }
   index_.reserve(count);
   SAMOVAR_ASSIGN_OR_RETURN(LmdbCursor cursor, transaction_.OpenCursor());
@@ -102,6 +100,20 @@ absl::Status LmdbRecords::AppendKeys(std::vector<std::string>* keys) const {
     SAMOVAR_ASSIGN_OR_RETURN(found, cursor.Next());
   }
   if (keys->size() - before == index_.size()) return absl::OkStatus();
+  return absl::DataLossError(absl::StrCat(path_, ": was changed while it was in use; restore it, or begin anew"));
+}
+
+absl::StatusOr<std::vector<std::string>> LmdbRecords::KeysAt(std::span<const uint64_t> positions) const {
+  std::vector<std::string> keys;
+  // A transaction of its own: a transaction is for one thread at a time.
+  SAMOVAR_ASSIGN_OR_RETURN(const LmdbTransaction transaction, environment_->BeginRead());
+  SAMOVAR_ASSIGN_OR_RETURN(LmdbCursor cursor, transaction.OpenCursor());
+  SAMOVAR_ASSIGN_OR_RETURN(bool found, cursor.SeekAtLeast(""));
+  for (uint64_t at = 0; found && keys.size() < positions.size(); ++at) {
+    if (at == positions[keys.size()]) keys.emplace_back(cursor.key());
+    SAMOVAR_ASSIGN_OR_RETURN(found, cursor.Next());
+  }
+  if (keys.size() == positions.size()) return keys;
   return absl::DataLossError(absl::StrCat(path_, ": was changed while it was in use; restore it, or begin anew"));
 }
 

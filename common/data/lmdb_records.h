@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,8 @@ class LmdbRecords {
 
   // Appends all keys, in order. DATA_LOSS: a damaged file.
   absl::Status AppendKeys(std::vector<std::string>* keys) const;
+  // The keys at these positions, which ascend. Walks over all records up to the last one. DATA_LOSS: a damaged file.
+  absl::StatusOr<std::vector<std::string>> KeysAt(std::span<const uint64_t> positions) const;
   // "PATH, key KEY": how errors name a record. Slow.
   std::string NameOf(uint64_t position) const;
 

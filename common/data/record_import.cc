@@ -7,6 +7,8 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/data/dataset_manifest.h"
+#include "common/data/lmdb_records.h"
+#include "common/data/records_digest.h"
 
 namespace samovar {
 namespace {
@@ -22,7 +24,8 @@ constexpr uint64_t kRecordsPerProgress = 1'000;
 absl::Status CheckPartitions(uint64_t total, uint32_t partitions) {
   if (partitions <= total && partitions <= kMaxSetPartitions) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat("there are ", total, " records, which cannot be in ", partitions,
-                                                 " partitions; choose 1 to ", std::min<uint64_t>(total, kMaxSetPartitions)));
+                                                 " partitions; choose 1 to ",
+                                                 std::min<uint64_t>(total, kMaxSetPartitions)));
 }
 
 }  // namespace
@@ -42,7 +45,10 @@ absl::StatusOr<std::unique_ptr<RecordImport>> RecordImport::Begin(const std::str
 }
 
 RecordImport::RecordImport(std::string target, uint64_t total, const ImportOptions& options)
-    : target_(std::move(target)), total_(total), options_(options), cut_{total, std::max<uint32_t>(1, options.partitions)} {}
+    : target_(std::move(target)),
+      total_(total),
+      options_(options),
+      cut_{total, std::max<uint32_t>(1, options.partitions)} {}
 
 RecordImport::~RecordImport() = default;
 
@@ -64,6 +70,11 @@ absl::Status RecordImport::CloseCurrent() {
   SAMOVAR_RETURN_IF_ERROR(Flush());
   environment_.reset();
   const std::string directory = CurrentDirectory();
+  std::string sample;
+  if (options_.partitions > 0) {
+    SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<const LmdbRecords> records, LmdbRecords::Open(directory));
+    SAMOVAR_ASSIGN_OR_RETURN(sample, DigestOfRecords(*records, records->size()));
+  }
   std::error_code error;
   fs::remove(directory + "/lock.mdb", error);  // belongs to those who have the LMDB open: nobody
   const std::string file = directory + "/data.mdb";
@@ -76,6 +87,7 @@ absl::Status RecordImport::CloseCurrent() {
   partition.set_bytes(bytes);
   SAMOVAR_ASSIGN_OR_RETURN(const uint32_t crc, ChecksumOf(file, [this](absl::string_view) { return CheckStopped(); }));
   partition.set_crc32(crc);
+  partition.set_sample(sample);
   return absl::OkStatus();
 }
 
@@ -83,7 +95,8 @@ absl::Status RecordImport::Add(std::string key, const caffe::Datum& datum, const
   return AddSerialised(std::move(key), datum.SerializeAsString(), datum, shape);
 }
 
-absl::Status RecordImport::AddSerialised(std::string key, std::string value, const caffe::Datum& datum, const RecordShape& shape) {
+absl::Status RecordImport::AddSerialised(std::string key, std::string value, const caffe::Datum& datum,
+                                         const RecordShape& shape) {
   SAMOVAR_RETURN_IF_ERROR(CheckStopped());
   const uint64_t number = summary_.records++;
   if (number == 0) {
@@ -96,7 +109,8 @@ absl::Status RecordImport::AddSerialised(std::string key, std::string value, con
   summary_.max_label = std::max(summary_.max_label, datum.label());
   if (options_.partitions > 0) {
     if (number > 0 && key <= last_key_) {
-      return absl::InvalidArgumentError(absl::StrCat("key \"", absl::CHexEscape(key), "\" comes after \"", absl::CHexEscape(last_key_),
+      return absl::InvalidArgumentError(absl::StrCat("key \"", absl::CHexEscape(key), "\" comes after \"",
+                                                     absl::CHexEscape(last_key_),
                                                      "\"; partitions need ascending keys"));
     }
     last_key_ = key;

@@ -10,6 +10,7 @@
 #include "common/base/exceptions.h"
 #include "common/base/status_macros.h"
 #include "common/caffe/suggest.h"
+#include "common/model/job_data.h"
 #include "common/telemetry/deferred_log.h"
 #include "common/telemetry/log.h"
 #include "server/coordinator/job_spec.h"
@@ -369,6 +370,7 @@ absl::StatusOr<std::string> JobQueue::Submit(v1::JobSpec spec) {
   SaveHeld().IgnoreError();
   JobTable::Entry stored;
   std::optional<uint64_t> replaced;
+  std::vector<std::string> other_data;
   {
     absl::MutexLock lock(&mu_);
     stored.number = last_number_ + 1;
@@ -380,6 +382,7 @@ absl::StatusOr<std::string> JobQueue::Submit(v1::JobSpec spec) {
             absl::StrCat("a job \"", spec.job_id(), "\" has not ended; choose another id, or cancel that one"));
       }
       replaced = other->job->number();
+      if (spec.resume()) other_data = DescribeOtherData(other->job->spec(), spec);
     }
     ForgetOldLocked(replaced, &log);
     if (jobs_.size() >= static_cast<size_t>(options_.max_ended) + kMaxQueuedJobs) {
@@ -389,6 +392,8 @@ absl::StatusOr<std::string> JobQueue::Submit(v1::JobSpec spec) {
   }
   spec.set_run(NewRun());
   const auto job = std::make_shared<Job>(std::move(spec), stored.number);
+  // Damaged records may have been mended before it goes on, so that this is no mistake by itself.
+  for (const std::string& other : other_data) job->AddNotice(absl::StrCat("goes on with other data: ", other));
   stored.spec = job->spec();
   stored.record = job->Record(SteadyNow());
   if (table_ != nullptr) {

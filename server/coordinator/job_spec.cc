@@ -31,6 +31,8 @@ constexpr int kMaxOutputs = 100'000;
 constexpr size_t kMaxNameBytes = 1024;
 constexpr size_t kMaxPathBytes = 4096;
 constexpr uint64_t kMaxFurther = 63;
+constexpr uint64_t kMaxNetFiles = 10'000;
+constexpr size_t kDigestDigits = 64;
 
 absl::Status CheckAtMost(const std::string& name, uint64_t value, uint64_t most) {
   if (value <= most) return absl::OkStatus();
@@ -42,6 +44,10 @@ absl::Status CheckText(const std::string& name, const std::string& text, size_t 
   return absl::InvalidArgumentError(absl::StrCat(name, " must be at most ", max_bytes,
                                                  " bytes of UTF-8 without control characters, not \"",
                                                  Printable(text, kMaxPeerNameBytes), "\""));
+}
+
+bool IsDigest(const std::string& text) {
+  return text.size() == kDigestDigits && std::all_of(text.begin(), text.end(), absl::ascii_isxdigit);
 }
 
 absl::Status CheckOutputs(const v1::NetOutputs& outputs, const std::string& name) {
@@ -60,6 +66,8 @@ absl::Status CheckLayerData(const v1::DatasetSpec& data, const std::string& name
         absl::StrCat(name, ": batch_size and partitions must be set, and both of uri and records or neither"));
   }
   SAMOVAR_RETURN_IF_ERROR(CheckText(absl::StrCat(name, ": uri"), data.uri(), kMaxPathBytes));
+  if (!data.digest().empty() && !IsDigest(data.digest()))
+    return absl::InvalidArgumentError(absl::StrCat(name, ": digest must be 64 hexadecimal digits"));
   SAMOVAR_RETURN_IF_ERROR(CheckAtMost(absl::StrCat(name, ": records"), data.records(), kMaxRecords));
   SAMOVAR_RETURN_IF_ERROR(CheckAtMost(absl::StrCat(name, ": batch_size"), data.batch_size(), kMaxBatch));
   SAMOVAR_RETURN_IF_ERROR(CheckAtMost(absl::StrCat(name, ": partitions"), data.partitions(), kMaxPartitions));
@@ -140,16 +148,23 @@ absl::Status CheckExports(const v1::JobSpec& spec) {
         absl::StrCat("export_snapshots and initial_model.exported_snapshot must be absolute paths, not \"",
                      Printable(path, kMaxPeerNameBytes), "\""));
   }
-  const bool digests_fit =
-      std::all_of(initial.digests().begin(), initial.digests().end(), [](const std::string& digest) {
-        return digest.size() == 64 && std::all_of(digest.begin(), digest.end(), absl::ascii_isxdigit);
-      });
-  if (!digests_fit) return absl::InvalidArgumentError("initial_model.digests must be 64 hexadecimal digits each");
+  if (!std::all_of(initial.digests().begin(), initial.digests().end(), IsDigest))
+    return absl::InvalidArgumentError("initial_model.digests must be 64 hexadecimal digits each");
   if (initial.exported_snapshot().empty()) return absl::OkStatus();
   if (spec.chunk_elements() != 0 && initial.weights().empty() && initial.solver_state().empty())
     return absl::OkStatus();
   return absl::InvalidArgumentError(
       "initial_model.exported_snapshot goes with chunk_elements, which is the snapshot's, and without other files");
+}
+
+absl::Status CheckFilesOfNets(const v1::JobSpec& spec) {
+  SAMOVAR_RETURN_IF_ERROR(
+      CheckAtMost("the number of net_files", static_cast<uint64_t>(spec.net_files_size()), kMaxNetFiles));
+  for (const v1::NetFile& file : spec.net_files()) {
+    SAMOVAR_RETURN_IF_ERROR(CheckText("net_files: path", file.path(), kMaxPathBytes));
+    if (!IsDigest(file.digest())) return absl::InvalidArgumentError("net_files: digest must be 64 hexadecimal digits");
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -194,6 +209,7 @@ absl::Status CheckJobSpec(const v1::JobSpec& spec) {
   SAMOVAR_RETURN_IF_ERROR(CheckDataset(spec.train_data(), "train_data"));
   SAMOVAR_RETURN_IF_ERROR(CheckMode(spec));
   SAMOVAR_RETURN_IF_ERROR(CheckExports(spec));
+  SAMOVAR_RETURN_IF_ERROR(CheckFilesOfNets(spec));
   if (spec.test_nets_size() != spec.test_data_size() || spec.test_nets_size() != spec.test_outputs_size()) {
     return absl::InvalidArgumentError("test_nets, test_data and test_outputs must have one entry each a test net");
   }

@@ -11,27 +11,46 @@
 namespace samovar {
 namespace {
 
+// Of a digest: enough to tell two apart, for people.
+constexpr size_t kShownDigits = 12;
+
 template <typename Dims>
 std::string ShapeText(const Dims& dims) {
   return dims.empty() ? "a number" : absl::StrJoin(dims, "x");
 }
 
-// The records must be those that the job was submitted with: else iterations would depend on who computes them.
-absl::Status CheckRecords(const RecordReader& reader, const v1::DatasetSpec& spec) {
-  if (reader.size() != spec.records()) {
-    return absl::FailedPreconditionError(absl::StrCat(reader.source(), ": has ", reader.size(),
-                                                      " records here, but had ", spec.records(),
-                                                      " where the job was submitted"));
-  }
+// `differs`: what is found here, and what the job says: "has 3 records here, but had 4".
+absl::Status OtherRecords(const RecordReader& reader, absl::string_view differs) {
+  return absl::InvalidArgumentError(
+      absl::StrCat(reader.source(), ": ", differs,
+                   " where the job was submitted; put the same data there on each machine, or submit the job anew"));
+}
+
+// The records must be those that the job was submitted with: else iterations would depend on who computes them. Records
+// that were appended since are left alone.
+absl::Status CheckRecords(const v1::DatasetSpec& spec, RecordReader* reader) {
+  const bool fewer = reader->size() < spec.records();
+  const bool more = reader->size() > spec.records();
+  const auto other_number = [&] {
+    return OtherRecords(*reader, absl::StrCat("has ", reader->size(), " records here, but had ", spec.records()));
+  };
+  if (fewer || (more && spec.digest().empty())) return other_number();
   std::vector<std::string> here, there;
-  for (const TopShape& top : reader.tops()) here.push_back(ShapeText(top));
+  for (const TopShape& top : reader->tops()) here.push_back(ShapeText(top));
   for (const v1::RecordTop& top : spec.tops()) there.push_back(ShapeText(top.shape()));
   if (here != there) {
-    return absl::FailedPreconditionError(absl::StrCat(reader.source(), ": its records are ",
-                                                      absl::StrJoin(here, " and "), " here, but were ",
-                                                      absl::StrJoin(there, " and "), " where the job was submitted"));
+    return OtherRecords(*reader, absl::StrCat("its records are ", absl::StrJoin(here, " and "), " here, but were ",
+                                              absl::StrJoin(there, " and ")));
   }
-  return absl::OkStatus();
+  if (spec.digest().empty()) return absl::OkStatus();
+  SAMOVAR_ASSIGN_OR_RETURN(const std::string digest, reader->Digest(spec.records()));
+  if (digest == spec.digest()) return absl::OkStatus();
+  if (more) return other_number();
+  return OtherRecords(
+      *reader,
+      absl::StrCat("has other records of the same number and shape: a sample of them (names, sizes, values "
+                   "and labels) has the digest ",
+                   digest.substr(0, kShownDigits), "... here, but had ", spec.digest().substr(0, kShownDigits), "..."));
 }
 
 absl::StatusOr<IterationSchedule> MakeSchedule(const BatchFeed::Options& options) {
@@ -41,7 +60,7 @@ absl::StatusOr<IterationSchedule> MakeSchedule(const BatchFeed::Options& options
                                                    options.spec.batch_size(), " records cannot be"));
   }
   IterationSchedule::Options schedule;
-  schedule.records = options.reader->size();
+  schedule.records = options.spec.records();
   schedule.batch_size = static_cast<uint32_t>(samples);
   // What is read in order is so without partitions.
   schedule.partitions = options.phase == caffe::TRAIN && !options.spec.in_order() ? options.spec.partitions() : 1;
@@ -55,7 +74,7 @@ absl::StatusOr<IterationSchedule> MakeSchedule(const BatchFeed::Options& options
 absl::StatusOr<std::unique_ptr<BatchFeed>> BatchFeed::Create(Options options) {
   const std::string context = absl::StrCat("data layer \"", options.spec.layer(), "\"");
   if (options.reader == nullptr) return absl::InvalidArgumentError(absl::StrCat(context, ": has no records to read"));
-  SAMOVAR_RETURN_IF_ERROR(Annotate(CheckRecords(*options.reader, options.spec), context));
+  SAMOVAR_RETURN_IF_ERROR(Annotate(CheckRecords(options.spec, options.reader.get()), context));
   auto schedule = MakeSchedule(options);
   if (!schedule.ok()) return Annotate(schedule.status(), context);
   return std::unique_ptr<BatchFeed>(new BatchFeed(std::move(options), *std::move(schedule)));

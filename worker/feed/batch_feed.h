@@ -31,12 +31,13 @@ class BatchFeed {
     uint64_t seed = 0;
   };
 
-  // FAILED_PRECONDITION: the records are not what the spec says (their number or shapes). INVALID_ARGUMENT: the spec's
-  // batch or partitions. The message names the data layer.
+  // INVALID_ARGUMENT: the records are not those of the spec (their number, shapes or digest; records that were appended
+  // behind them are not read), or the spec's batch or partitions cannot be. Errors of RecordReader::Digest. The message
+  // names the data layer.
   static absl::StatusOr<std::unique_ptr<BatchFeed>> Create(Options options);
 
   const std::vector<TopShape>& tops() const { return options_.reader->tops(); }
-  uint64_t records() const { return options_.reader->size(); }
+  uint64_t records() const { return options_.spec.records(); }
   // Samples of one part.
   uint32_t batch_size() const { return options_.spec.batch_size(); }
 

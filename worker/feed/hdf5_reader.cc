@@ -9,6 +9,7 @@
 #include "common/caffe/paths.h"
 #include "common/data/hdf5_file.h"
 #include "common/data/image_list.h"
+#include "common/data/records_digest.h"
 
 namespace samovar {
 namespace {
@@ -27,17 +28,18 @@ class Hdf5Reader : public RecordReader {
         names_(std::move(names)),
         cache_bytes_(std::max(kMinCacheBytes, kCacheBytes / std::min(files, kMaxOpen) / names_.size())) {}
 
-  absl::Status Add(const std::string& path) {
+  // `name`: as the list has it.
+  absl::Status Add(const std::string& name, const std::string& path) {
     SAMOVAR_ASSIGN_OR_RETURN(std::unique_ptr<Hdf5File> file, Hdf5File::Open(path, names_, cache_bytes_));
     if (files_.empty()) tops_ = file->row_shapes();
     for (size_t i = 0; i < names_.size(); ++i) {
       if (file->row_shapes()[i] == tops_[i]) continue;
-      return absl::InvalidArgumentError(absl::StrCat(path, ": the rows of \"", names_[i], "\" are [",
-                                                     absl::StrJoin(file->row_shapes()[i], ", "), "], but in ", files_[0].path,
-                                                     " [", absl::StrJoin(tops_[i], ", "), "]; make them alike"));
+      return absl::InvalidArgumentError(
+          absl::StrCat(path, ": the rows of \"", names_[i], "\" are [", absl::StrJoin(file->row_shapes()[i], ", "),
+                       "], but in ", files_[0].path, " [", absl::StrJoin(tops_[i], ", "), "]; make them alike"));
     }
     size_ += file->rows();
-    files_.push_back({path, size_, file->rows(), nullptr, 0});
+    files_.push_back({name, path, size_, file->rows(), nullptr, 0});
     Keep(&files_.back(), std::move(file));
     return absl::OkStatus();
   }
@@ -52,6 +54,22 @@ class Hdf5Reader : public RecordReader {
     return names;
   }
 
+  absl::StatusOr<std::string> Digest(uint64_t count) override {
+    std::vector<std::string> files;
+    for (const ListedFile& file : files_) {
+      if (file.end - file.rows < count) files.push_back(file.name);
+    }
+    size_t elements = 0;
+    for (const TopShape& top : tops_) elements += ElementsOf(top);
+    std::vector<float> row(elements);
+    std::vector<float*> tops;
+    for (size_t i = 0, at = 0; i < tops_.size(); at += ElementsOf(tops_[i++])) tops.push_back(row.data() + at);
+    return DigestOfRows(files, count, [&](uint64_t position) -> absl::StatusOr<std::span<const float>> {
+      SAMOVAR_RETURN_IF_ERROR(Read(position, Draw{}, tops));
+      return row;
+    });
+  }
+
   absl::Status Read(uint64_t position, const Draw&, std::span<float* const> tops) override {
     const auto listed = std::upper_bound(files_.begin(), files_.end(), position,
                                          [](uint64_t at, const ListedFile& file) { return at < file.end; });
@@ -64,9 +82,10 @@ class Hdf5Reader : public RecordReader {
 
  private:
   struct ListedFile {
+    std::string name;  // as the list has it
     std::string path;
-    uint64_t end;   // the position behind its last row
-    uint64_t rows;  // at least 1
+    uint64_t end;                    // the position behind its last row
+    uint64_t rows;                   // at least 1
     std::unique_ptr<Hdf5File> file;  // null: not open now
     uint64_t last_use;
   };
@@ -74,7 +93,8 @@ class Hdf5Reader : public RecordReader {
   absl::Status Reopen(ListedFile* listed) {
     SAMOVAR_ASSIGN_OR_RETURN(std::unique_ptr<Hdf5File> file, Hdf5File::Open(listed->path, names_, cache_bytes_));
     if (file->rows() != listed->rows || file->row_shapes() != tops_)
-      return absl::DataLossError(absl::StrCat(listed->path, ": was changed while it was in use; restore it, or begin anew"));
+      return absl::DataLossError(
+          absl::StrCat(listed->path, ": was changed while it was in use; restore it, or begin anew"));
     Keep(listed, std::move(file));
     return absl::OkStatus();
   }
@@ -105,15 +125,18 @@ class Hdf5Reader : public RecordReader {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<RecordReader>> OpenHdf5Reader(const caffe::LayerParameter& layer, const std::string& source) {
+absl::StatusOr<std::unique_ptr<RecordReader>> OpenHdf5Reader(const caffe::LayerParameter& layer,
+                                                             const std::string& source) {
   if (layer.top_size() == 0) return absl::InvalidArgumentError("has no tops; name one for each data set of the files");
   if (layer.has_transform_param()) {
-    return absl::InvalidArgumentError("transform_param is not for HDF5Data; transform the values where the files are made");
+    return absl::InvalidArgumentError(
+        "transform_param is not for HDF5Data; transform the values where the files are made");
   }
   SAMOVAR_ASSIGN_OR_RETURN(const std::vector<std::string> files, ReadFileList(source));
   const std::vector<std::string> names(layer.top().begin(), layer.top().end());
   auto reader = std::make_unique<Hdf5Reader>(source, names, files.size());
-  for (const std::string& file : files) SAMOVAR_RETURN_IF_ERROR(Annotate(reader->Add(FindFile(file, source)), source));
+  for (const std::string& file : files)
+    SAMOVAR_RETURN_IF_ERROR(Annotate(reader->Add(file, FindFile(file, source)), source));
   return reader;
 }
 

@@ -9,6 +9,7 @@
 #include "common/data/image_decoder.h"
 #include "common/data/image_list.h"
 #include "common/data/image_resize.h"
+#include "common/data/records_digest.h"
 
 namespace samovar {
 namespace {
@@ -39,6 +40,10 @@ class ImageReader : public RecordReader {
     return names;
   }
 
+  absl::StatusOr<std::string> Digest(uint64_t count) override {
+    return DigestOfImages(source_, images_, count, [this](const ListedImage& image) { return PathOf(image); });
+  }
+
   bool adapts() const override { return transformer_->adapts(); }
 
   absl::Status Adapt(uint64_t position) override {
@@ -60,11 +65,15 @@ class ImageReader : public RecordReader {
   }
 
  private:
+  std::string PathOf(const ListedImage& image) const {
+    return FindFile(ImagePath(param_.root_folder(), image.name), source_);
+  }
+
   // Fills image_, unless Adapt has just done so. Errors name the image and its line in the list.
   absl::Status Load(uint64_t position) {
     if (std::exchange(loaded_, std::nullopt) == position) return absl::OkStatus();
     const ListedImage& listed = images_[position];
-    const absl::Status status = Decode(FindFile(ImagePath(param_.root_folder(), listed.name), source_));
+    const absl::Status status = Decode(PathOf(listed));
     if (!status.ok()) return Annotate(status, PlaceOf(source_, listed));
     const int height = static_cast<int>(param_.new_height());
     const int width = static_cast<int>(param_.new_width());

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/data/dataset.h"
+#include "common/data/records_digest.h"
 
 namespace samovar {
 namespace {
@@ -25,6 +26,8 @@ class LmdbReader : public RecordReader {
   const std::vector<TopShape>& tops() const override { return tops_; }
 
   absl::StatusOr<std::vector<std::string>> Names() const override { return dataset_->Keys(); }
+
+  absl::StatusOr<std::string> Digest(uint64_t count) override { return DigestOfDataset(*dataset_, count); }
 
   bool adapts() const override { return transformer_.adapts(); }
 

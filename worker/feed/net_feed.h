@@ -46,8 +46,8 @@ class NetFeed {
   };
 
   // Opens the records of the net's data layers, which are those of the spec. INVALID_ARGUMENT: the net has other data
-  // layers. Others: the records cannot be read here (OpenReader), or are not what the spec says (BatchFeed). REQUIRES:
-  // the spec has records.
+  // layers, or the records are not those of the spec (BatchFeed). Others: the records cannot be read here (OpenReader).
+  // REQUIRES: the spec has records.
   static absl::StatusOr<std::unique_ptr<NetFeed>> Open(const caffe::NetParameter& net, const v1::DatasetSpec& data,
                                                        const Options& options);
 

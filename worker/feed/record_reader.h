@@ -40,6 +40,9 @@ class RecordReader {
   // What the records are called where they come from, in order: an LMDB's keys, images' names, rows' numbers. May read
   // the disk.
   virtual absl::StatusOr<std::vector<std::string>> Names() const = 0;
+  // What tells the first `count` records from others, whatever they are called: common/data/records_digest.h. Reads the
+  // disk. REQUIRES: 1 <= count <= size(). Errors of reading a record.
+  virtual absl::StatusOr<std::string> Digest(uint64_t count) = 0;
   // Whether records may have shapes of their own, so that Adapt can be called.
   virtual bool adapts() const { return false; }
   // From now on tops() are those of this record, which may be read from the disk, and others cannot be read. Errors of

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/model/job_data.h"
 #include "common/model/layout.h"
 #include "common/model/learning_rate.h"
 #include "common/model/push_units.h"
@@ -39,6 +40,7 @@ absl::Status Assignment::Open() {
       FedNet trained,
       OpenFedNet(spec().train_net(), caffe::TRAIN, part, spec().train_outputs(), spec().seed(), pool_,
                  passes() * parts(), parts() > 1 ? static_cast<int>(part.batch_size()) : 0, partitions_, parts()));
+  SAMOVAR_RETURN_IF_ERROR(CheckNetFiles(spec().train_net(), spec()));
   SAMOVAR_RETURN_IF_ERROR(CheckSameLayout(trained.net->layout(), spec().layout()));
   net_ = std::move(trained.net);
   if (passes() > 1) sum_ = std::make_unique<GradientSum>(net_->layout());

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/model/job_data.h"
 #include "common/model/layout.h"
 #include "common/model/test_plan.h"
 
@@ -36,6 +37,7 @@ absl::StatusOr<std::unique_ptr<Evaluator>> Evaluator::Create(const v1::JobSpec& 
       OpenFedNet(spec.test_nets(index), caffe::TEST, spec.test_data(index), spec.test_outputs(index), spec.seed(), pool,
                  /*parts=*/1, /*batch_size=*/0, partitions);
   if (!test.ok()) return Annotate(test.status(), absl::StrCat("test net ", number));
+  SAMOVAR_RETURN_IF_ERROR(Annotate(CheckNetFiles(spec.test_nets(index), spec), absl::StrCat("test net ", number)));
   auto pieces = FindPieces(test->net->layout(), spec.layout());
   if (!pieces.ok()) return Annotate(pieces.status(), absl::StrCat("test net ", number));
   return std::unique_ptr<Evaluator>(new Evaluator(spec.test_nets(index), spec.test_data(index), pool, *std::move(test),

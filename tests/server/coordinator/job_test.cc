@@ -459,6 +459,24 @@ TEST_CASE("a test of fewer records than there are goes on where the test before 
   CHECK(job.Status(At(2)).tests(2).records() == 3 * kBatch);
 }
 
+TEST_CASE("digests of a job's data and files are digests, or the job is refused") {
+  v1::JobSpec spec = SpecOf(20);
+  spec.mutable_train_data()->set_digest(std::string(64, 'a'));
+  v1::NetFile* const file = spec.add_net_files();
+  file->set_path("/mean.binaryproto");
+  file->set_digest(std::string(64, '0'));
+  REQUIRE_OK(CheckJobSpec(spec));
+  const auto refused = [&spec](auto change, const std::string& words) {
+    v1::JobSpec changed = spec;
+    change(&changed);
+    REQUIRE_STATUS(CheckJobSpec(changed), absl::StatusCode::kInvalidArgument, words);
+  };
+  refused([](v1::JobSpec* job) { job->mutable_train_data()->set_digest("abc"); }, "train_data: digest");
+  refused([](v1::JobSpec* job) { job->mutable_train_data()->set_digest(std::string(64, 'g')); }, "train_data: digest");
+  refused([](v1::JobSpec* job) { job->mutable_net_files(0)->clear_digest(); }, "net_files: digest");
+  refused([](v1::JobSpec* job) { job->mutable_net_files(0)->set_path("a\nb"); }, "net_files: path");
+}
+
 TEST_CASE("data layers beside the first one must keep together with it, or all be read in order") {
   v1::JobSpec spec = SpecOf(20);
   v1::DatasetSpec* const further = spec.mutable_train_data()->add_further();
@@ -478,6 +496,7 @@ TEST_CASE("data layers beside the first one must keep together with it, or all b
   refused([](v1::JobSpec*, v1::DatasetSpec* data) { data->set_in_order(true); });
   refused([](v1::JobSpec*, v1::DatasetSpec* data) { *data->add_further() = SpecOf(20).train_data(); });
   refused([](v1::JobSpec*, v1::DatasetSpec* data) { data->set_uri("a\nb"); });
+  refused([](v1::JobSpec*, v1::DatasetSpec* data) { data->set_digest("abc"); });
   spec.mutable_train_data()->set_in_order(true);
   further->set_in_order(true);
   further->set_records(33);

@@ -38,6 +38,15 @@ struct Fixture {
     if (layer.top_size() > 1) spec.add_tops();
   }
 
+  // That of what is at `path` now.
+  void SetDigest() {
+    auto reader = OpenReader(layer, phase, path);
+    REQUIRE_OK(reader);
+    const auto digest = (*reader)->Digest((*reader)->size());
+    REQUIRE_OK(digest);
+    spec.set_digest(*digest);
+  }
+
   absl::StatusOr<std::unique_ptr<BatchFeed>> Create() const {
     BatchFeed::Options options;
     auto reader = OpenReader(layer, phase, path);
@@ -209,12 +218,56 @@ TEST_CASE_METHOD(Fixture, "training feeds fill iterations, test feeds fill range
 TEST_CASE_METHOD(Fixture, "a data set that is not what the job was submitted with is refused") {
   SECTION("other number of records") {
     spec.set_records(60'000);
-    REQUIRE_STATUS(Create(), absl::StatusCode::kFailedPrecondition,
+    REQUIRE_STATUS(Create(), absl::StatusCode::kInvalidArgument,
                    "has 25 records here, but had 60000 where the job was submitted");
   }
   SECTION("other shape") {
     SetShape({1, 28, 4});
-    REQUIRE_STATUS(Create(), absl::StatusCode::kFailedPrecondition, "1x28x4");
+    REQUIRE_STATUS(Create(), absl::StatusCode::kInvalidArgument, "1x28x4");
+  }
+}
+
+TEST_CASE_METHOD(Fixture, "records that are as many and as large as the job's, and others, are refused for good") {
+  SetDigest();
+  REQUIRE_OK(Create());
+  const std::string other = directory.File("other");
+  std::vector<std::pair<std::string, std::string>> records;
+  for (int i = 0; i < kRecords; ++i) {
+    records.emplace_back(RecordKey(static_cast<uint64_t>(i)), MakeDatum(kShape, (i + 1) % 10, i).SerializeAsString());
+  }
+  WriteRecords(other, records);
+  path = other;
+  REQUIRE_STATUS(Create(), absl::StatusCode::kInvalidArgument,
+                 other + ": has other records of the same number and shape");
+  SECTION("a job that does not say what they are takes them") {
+    spec.clear_digest();
+    REQUIRE_OK(Create());
+  }
+}
+
+TEST_CASE_METHOD(Fixture, "records that were appended since the job was submitted are not read") {
+  spec.set_partitions(1);
+  SetDigest();
+  const auto before = Make();
+  const std::string appended = directory.File("appended");
+  WriteDataset(appended, kShape, kRecords + 5);
+  path = appended;
+  const auto after = Make();
+  CHECK(after->records() == kRecords);
+  Batch here(kBatch), there(kBatch);
+  for (uint64_t t = 0; t < 20; ++t) {
+    REQUIRE_OK(before->FillIteration(t, 0, here.tops));
+    REQUIRE_OK(after->FillIteration(t, 0, there.tops));
+    REQUIRE(here == there);
+  }
+  SECTION("a test goes on after the job's last record with the first") {
+    phase = caffe::TEST;
+    REQUIRE_OK(Make()->FillRange(kRecords, kRecords + kBatch, there.tops));
+    CHECK(there.labels == std::vector<float>{0, 1, 2, 3});
+  }
+  SECTION("not when the others are not those of the job") {
+    spec.set_records(kRecords - 1);
+    REQUIRE_STATUS(Create(), absl::StatusCode::kInvalidArgument, "has 30 records here, but had 24");
   }
 }
 

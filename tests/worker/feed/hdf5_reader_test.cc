@@ -53,6 +53,18 @@ struct Fixture {
   caffe::LayerParameter layer;
 };
 
+TEST_CASE_METHOD(Fixture, "rows are told from others by their values, and what is appended leaves those before it") {
+  const auto expected = Open()->Digest(8);
+  REQUIRE_OK(expected);
+  CHECK(*Open()->Digest(8) == *expected);
+  WriteRows("c.h5", 8, 2);
+  WriteBytes(list, "a.h5\nb.h5\nc.h5\n");
+  CHECK(*Open()->Digest(8) == *expected);
+  CHECK(*Open()->Digest(10) != *expected);
+  WriteRows("b.h5", 4, 5);
+  CHECK(*Open()->Digest(8) != *expected);
+}
+
 TEST_CASE_METHOD(Fixture, "the rows of all files of the list are one sequence, a top for each data set of its name") {
   const auto reader = Open();
   REQUIRE(reader->source() == list);
@@ -88,7 +100,8 @@ TEST_CASE_METHOD(Fixture, "what is wrong with the layer, the list or a file is n
   using absl::StatusCode;
   SECTION("no tops") {
     layer.clear_top();
-    REQUIRE_STATUS(OpenHdf5Reader(layer, list), StatusCode::kInvalidArgument, "has no tops; name one for each data set");
+    REQUIRE_STATUS(OpenHdf5Reader(layer, list), StatusCode::kInvalidArgument,
+                   "has no tops; name one for each data set");
   }
   SECTION("a transform") {
     layer.mutable_transform_param()->set_scale(0.5f);
@@ -99,7 +112,8 @@ TEST_CASE_METHOD(Fixture, "what is wrong with the layer, the list or a file is n
     REQUIRE_STATUS(OpenHdf5Reader(layer, list), StatusCode::kNotFound, list);
   }
   SECTION("an HDF5 file in place of the list") {
-    REQUIRE_STATUS(OpenHdf5Reader(layer, directory.File("a.h5")), StatusCode::kInvalidArgument, "a.h5: is an HDF5 file");
+    REQUIRE_STATUS(OpenHdf5Reader(layer, directory.File("a.h5")), StatusCode::kInvalidArgument,
+                   "a.h5: is an HDF5 file");
   }
   SECTION("a missing file") {
     WriteBytes(list, "a.h5\nnowhere.h5\n");
@@ -115,7 +129,8 @@ TEST_CASE_METHOD(Fixture, "what is wrong with the layer, the list or a file is n
   }
   SECTION("rows of another shape than the first file's") {
     WriteHdf5(directory.File("b.h5"), {{"data", {5, 3}, Counting(15)}, {"label", {5}, Counting(5)}});
-    REQUIRE_STATUS(OpenHdf5Reader(layer, list), StatusCode::kInvalidArgument, "b.h5: the rows of \"data\" are [3], but in");
+    REQUIRE_STATUS(OpenHdf5Reader(layer, list), StatusCode::kInvalidArgument,
+                   "b.h5: the rows of \"data\" are [3], but in");
   }
 }
 

@@ -42,7 +42,8 @@ struct Fixture {
 
 std::vector<float> FromHexadecimal(const std::string& hexadecimal) {
   std::vector<float> values;
-  for (const char c : absl::HexStringToBytes(hexadecimal)) values.push_back(static_cast<float>(static_cast<unsigned char>(c)));
+  for (const char c : absl::HexStringToBytes(hexadecimal))
+    values.push_back(static_cast<float>(static_cast<unsigned char>(c)));
   return values;
 }
 
@@ -55,6 +56,16 @@ TEST_CASE_METHOD(Fixture, "records are the list's images, blue, green and red pl
   REQUIRE(record.Read(reader.get(), 2) == Values{CountingBytes(72, 100), {1}});
   REQUIRE(record.Read(reader.get(), 0) == Values{CountingBytes(72, 0), {5}});
   REQUIRE(record.Read(reader.get(), 1) == Values{CountingBytes(72, 50), {0}});
+}
+
+TEST_CASE_METHOD(Fixture, "an image that was replaced makes the records others") {
+  const auto expected = Open()->Digest(3);
+  REQUIRE_OK(expected);
+  CHECK(*Open()->Digest(3) == *expected);
+  WriteBytes(directory.File("i 1.png"), PngOf(kShape, 51));
+  CHECK(*Open()->Digest(3) != *expected);
+  std::filesystem::remove(directory.File("i 2.png"));
+  REQUIRE_STATUS(Open()->Digest(3), absl::StatusCode::kNotFound, list + ":4: ");
 }
 
 TEST_CASE_METHOD(Fixture, "labels are left out where the layer has one top") {
@@ -118,8 +129,8 @@ TEST_CASE_METHOD(Fixture, "images of different sizes are taken if a crop makes t
   const auto reader = Open(caffe::TEST);
   Record record(*reader);
   const std::vector<float> values = record.Read(reader.get(), 1)[0];
-  REQUIRE(values[0] == 3 * 3);           // the fourth row of nine
-  REQUIRE(values[9] == 27 + 3 * 3);      // of the second plane
+  REQUIRE(values[0] == 3 * 3);       // the fourth row of nine
+  REQUIRE(values[9] == 27 + 3 * 3);  // of the second plane
   WriteBytes(directory.File("i 2.png"), PngOf({3, 2, 9}, 0));
   REQUIRE_STATUS(record.TryRead(reader.get(), 2), absl::StatusCode::kInvalidArgument, "smaller than crop_size, 3");
 }
@@ -143,17 +154,20 @@ TEST_CASE_METHOD(Fixture, "what is wrong with an image is named with it and its 
   Record record(*reader);
   SECTION("missing") {
     std::filesystem::remove(last);
-    REQUIRE_STATUS(record.TryRead(reader.get(), 2), StatusCode::kNotFound, list + ":4: cannot read i 2.png: No such file");
+    REQUIRE_STATUS(record.TryRead(reader.get(), 2), StatusCode::kNotFound,
+                   list + ":4: cannot read i 2.png: No such file");
     REQUIRE_STATUS(record.TryRead(reader.get(), 2), StatusCode::kNotFound, "root_folder");
   }
   SECTION("truncated") {
     const std::string whole = ReadBytes(last);
     WriteBytes(last, whole.substr(0, whole.size() / 2));
-    REQUIRE_STATUS(record.TryRead(reader.get(), 2), StatusCode::kDataLoss, list + ":4: " + last + ": the PNG is damaged");
+    REQUIRE_STATUS(record.TryRead(reader.get(), 2), StatusCode::kDataLoss,
+                   list + ":4: " + last + ": the PNG is damaged");
   }
   SECTION("a truncated JPEG") {
     WriteBytes(last, absl::HexStringToBytes(kJpeg.file).substr(0, 300));
-    REQUIRE_STATUS(record.TryRead(reader.get(), 2), StatusCode::kDataLoss, list + ":4: " + last + ": the JPEG is damaged");
+    REQUIRE_STATUS(record.TryRead(reader.get(), 2), StatusCode::kDataLoss,
+                   list + ":4: " + last + ": the JPEG is damaged");
   }
   SECTION("text") {
     WriteBytes(last, "text");

@@ -442,17 +442,23 @@ TEST_CASE("a job whose net is another one here is refused, and the message says 
   REQUIRE(cluster.Applied() == 0);
 }
 
-TEST_CASE("a data set that is not here, or not the same, is this worker's trouble, not the job's") {
+TEST_CASE("a data set that is not here is this worker's trouble, and one that is not the job's is the job's end") {
   SmallCluster cluster;
   v1::JobSpec spec = cluster.spec();
-  SECTION("not here") { spec.mutable_train_data()->set_uri(cluster.dir().File("nowhere")); }
-  SECTION("not the same") { spec.mutable_train_data()->set_records(kTrainRecords + 1); }
+  bool permanent = true;
+  SECTION("not here") {
+    spec.mutable_train_data()->set_uri(cluster.dir().File("nowhere"));
+    permanent = false;
+  }
+  SECTION("fewer records") { spec.mutable_train_data()->set_records(kTrainRecords + 1); }
+  SECTION("others of the same number and shape") { spec.mutable_train_data()->set_digest(std::string(64, '0')); }
   cluster.coordinator().SetAssignment(spec, cluster.addresses(), kChunkElements);
   cluster.coordinator().QueueTraining(0, 5);
   RunningWorker worker(cluster.coordinator().address());
   const Seen seen = cluster.coordinator().Await([](const Seen& s) { return !s.failures.empty(); });
-  REQUIRE_FALSE(seen.failures[0].permanent());
+  REQUIRE(seen.failures[0].permanent() == permanent);
   REQUIRE(absl::StrContains(seen.failures[0].message(), spec.train_data().uri()));
+  REQUIRE(seen.train.empty());
 }
 
 TEST_CASE("a lease of an old epoch is given back") {
