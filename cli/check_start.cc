@@ -6,11 +6,11 @@
 #include "absl/strings/str_split.h"
 #include "cli/wrong_file.h"
 #include "common/base/status_macros.h"
-#include "common/caffe/file_digest.h"
-#include "common/caffe/paths.h"
 #include "common/model/exported_snapshot.h"
 #include "common/model/initial_values.h"
 #include "common/model/solver_history.h"
+#include "common/storage/file_digest.h"
+#include "common/storage/paths.h"
 
 namespace samovar {
 namespace {

@@ -7,11 +7,11 @@
 #include "cli/progress.h"
 #include "cli/record_progress.h"
 #include "cli/waker.h"
-#include "common/data/cifar_import.h"
-#include "common/data/dataset_partition.h"
-#include "common/data/idx_import.h"
-#include "common/data/images_import.h"
-#include "common/data/leveldb_import.h"
+#include "common/import/cifar_import.h"
+#include "common/import/dataset_partition.h"
+#include "common/import/idx_import.h"
+#include "common/import/images_import.h"
+#include "common/import/leveldb_import.h"
 
 namespace samovar {
 namespace {

@@ -10,7 +10,7 @@
 #include "cli/record_progress.h"
 #include "common/base/status_macros.h"
 #include "common/caffe/mean_file.h"
-#include "common/data/dataset_mean.h"
+#include "common/import/dataset_mean.h"
 
 namespace samovar {
 namespace {

@@ -19,9 +19,9 @@
 #include "cli/waker.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
-#include "common/caffe/paths.h"
-#include "common/caffe/write_file.h"
 #include "common/model/last_snapshot.h"
+#include "common/storage/paths.h"
+#include "common/storage/write_file.h"
 
 namespace samovar {
 namespace {

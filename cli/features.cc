@@ -19,8 +19,8 @@
 #include "cli/open_model.h"
 #include "cli/record_progress.h"
 #include "common/base/status_macros.h"
-#include "common/caffe/suggest.h"
-#include "common/caffe/write_file.h"
+#include "common/base/suggest.h"
+#include "common/storage/write_file.h"
 #include "worker/feed/open_reader.h"
 
 namespace samovar {

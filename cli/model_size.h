@@ -5,7 +5,7 @@
 
 #include "absl/status/status.h"
 #include "caffe.pb.h"
-#include "common/caffe/read_message.h"
+#include "common/storage/read_message.h"
 #include "samovar/v1/layout.pb.h"
 
 namespace samovar {

@@ -4,7 +4,7 @@
 
 #include "cli/model_export.h"
 #include "common/base/exceptions.h"
-#include "common/caffe/write_file.h"
+#include "common/storage/write_file.h"
 
 namespace samovar {
 

@@ -9,7 +9,7 @@
 #include "cli/check_job.h"
 #include "cli/mode.h"
 #include "cli/open_model.h"
-#include "common/data/images_import.h"
+#include "common/import/images_import.h"
 
 namespace samovar {
 

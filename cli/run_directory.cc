@@ -21,7 +21,7 @@
 #include "common/base/list_directory.h"
 #include "common/base/read_file.h"
 #include "common/base/status_macros.h"
-#include "common/caffe/write_file.h"
+#include "common/storage/write_file.h"
 
 namespace samovar {
 namespace {

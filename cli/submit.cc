@@ -16,7 +16,7 @@
 #include "cli/status_table.h"
 #include "cli/waker.h"
 #include "common/base/status_macros.h"
-#include "common/caffe/paths.h"
+#include "common/storage/paths.h"
 
 namespace samovar {
 namespace {

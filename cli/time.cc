@@ -16,7 +16,7 @@
 #include "common/base/clock.h"
 #include "common/base/random.h"
 #include "common/base/status_macros.h"
-#include "common/caffe/paths.h"
+#include "common/storage/paths.h"
 #include "worker/feed/open_reader.h"
 #include "worker/nn/engine.h"
 #include "worker/nn/peak_flops.h"

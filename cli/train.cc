@@ -19,7 +19,7 @@
 #include "cli/waker.h"
 #include "common/base/loader.h"
 #include "common/base/status_macros.h"
-#include "common/caffe/paths.h"
+#include "common/storage/paths.h"
 
 namespace samovar {
 namespace {

@@ -11,11 +11,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
+#include "common/base/suggest.h"
 #include "common/base/utf8.h"
 #include "common/base/version.h"
-#include "common/caffe/paths.h"
-#include "common/caffe/suggest.h"
 #include "common/caffe/utf8_fields.h"
+#include "common/storage/paths.h"
 #include "config/config_file.h"
 
 namespace samovar {

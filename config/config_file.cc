@@ -13,7 +13,7 @@
 #include "absl/strings/strip.h"
 #include "common/base/read_file.h"
 #include "common/base/status_macros.h"
-#include "common/caffe/suggest.h"
+#include "common/base/suggest.h"
 
 namespace samovar {
 namespace {

@@ -23,7 +23,7 @@
 #include "common/base/status_macros.h"
 #include "common/base/thread_pool.h"
 #include "common/model/layout.h"
-#include "server/store/solver_rule.h"
+#include "server/solver/solver_rule.h"
 #include "worker/nn/engine.h"
 #include "worker/nn/net.h"
 

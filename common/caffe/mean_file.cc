@@ -9,8 +9,8 @@
 #include "absl/strings/str_join.h"
 #include "common/base/status_macros.h"
 #include "common/caffe/blob_proto.h"
-#include "common/caffe/read_message.h"
-#include "common/caffe/write_file.h"
+#include "common/storage/read_message.h"
+#include "common/storage/write_file.h"
 
 namespace samovar {
 namespace {

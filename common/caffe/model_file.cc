@@ -10,9 +10,9 @@
 #include "common/caffe/blob_proto.h"
 #include "common/caffe/hdf5_archive.h"
 #include "common/caffe/hdf5_model.h"
-#include "common/caffe/read_message.h"
 #include "common/caffe/upgrade_net.h"
-#include "common/caffe/write_file.h"
+#include "common/storage/read_message.h"
+#include "common/storage/write_file.h"
 
 namespace samovar {
 namespace {

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
-#include "common/caffe/paths.h"
+#include "common/storage/paths.h"
 
 namespace samovar {
 

@@ -15,10 +15,10 @@
 #include "common/caffe/error_list.h"
 #include "common/caffe/net_filter.h"
 #include "common/caffe/net_sources.h"
-#include "common/caffe/paths.h"
 #include "common/caffe/prototxt.h"
 #include "common/caffe/solver_checks.h"
 #include "common/caffe/upgrade_net.h"
+#include "common/storage/paths.h"
 
 namespace samovar {
 namespace {

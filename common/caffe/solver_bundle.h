@@ -8,7 +8,7 @@
 #include "caffe.pb.h"
 #include "common/caffe/net_filter.h"
 #include "common/caffe/net_origin.h"
-#include "common/caffe/paths.h"
+#include "common/storage/paths.h"
 
 namespace samovar {
 

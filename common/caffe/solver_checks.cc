@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
-#include "common/caffe/suggest.h"
+#include "common/base/suggest.h"
 
 namespace samovar {
 namespace {

@@ -6,7 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
-#include "common/caffe/suggest.h"
+#include "common/base/suggest.h"
 
 namespace samovar {
 namespace {

@@ -10,7 +10,7 @@
 #include "common/base/status_macros.h"
 #include "common/data/dataset_manifest.h"
 #include "common/data/image_decoder.h"
-#include "common/data/leveldb_import.h"
+#include "common/data/leveldb_advice.h"
 #include "common/data/records_digest.h"
 
 namespace samovar {

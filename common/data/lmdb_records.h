@@ -17,7 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "common/data/lmdb.h"
+#include "common/storage/lmdb.h"
 
 namespace samovar {
 

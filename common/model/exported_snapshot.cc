@@ -20,10 +20,10 @@
 #include "common/base/list_directory.h"
 #include "common/base/read_file.h"
 #include "common/base/status_macros.h"
-#include "common/caffe/write_file.h"
 #include "common/model/chunk_plan.h"
 #include "common/model/layout.h"
 #include "common/model/solver_history.h"
+#include "common/storage/write_file.h"
 #include "google/protobuf/io/tokenizer.h"
 #include "google/protobuf/text_format.h"
 

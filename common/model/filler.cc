@@ -10,7 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "common/base/random.h"
 #include "common/base/status_macros.h"
-#include "common/caffe/suggest.h"
+#include "common/base/suggest.h"
 #include "common/model/layout.h"
 
 namespace samovar {

@@ -9,13 +9,13 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/status_macros.h"
-#include "common/caffe/file_digest.h"
 #include "common/caffe/model_file.h"
-#include "common/caffe/paths.h"
 #include "common/caffe/solver_state_file.h"
 #include "common/model/blob_values.h"
 #include "common/model/layout.h"
 #include "common/model/solver_history.h"
+#include "common/storage/file_digest.h"
+#include "common/storage/paths.h"
 
 namespace samovar {
 namespace {

@@ -6,8 +6,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
-#include "common/caffe/file_digest.h"
 #include "common/caffe/net_sources.h"
+#include "common/storage/file_digest.h"
 
 namespace samovar {
 namespace {

@@ -15,7 +15,7 @@
 #include "common/telemetry/deferred_log.h"
 #include "common/telemetry/guarded_turn.h"
 #include "server/coordinator/epoch_file.h"
-#include "server/coordinator/snapshot_exporter.h"
+#include "server/jobs/snapshot_exporter.h"
 
 namespace samovar {
 namespace {

@@ -23,10 +23,10 @@
 #include "samovar/v1/coordinator.pb.h"
 #include "samovar/v1/job.pb.h"
 #include "samovar/v1/status.pb.h"
-#include "server/coordinator/fair_shares.h"
-#include "server/coordinator/job.h"
-#include "server/coordinator/job_queue.h"
-#include "server/coordinator/membership.h"
+#include "server/cluster/membership.h"
+#include "server/jobs/job.h"
+#include "server/jobs/job_queue.h"
+#include "server/leases/fair_shares.h"
 
 namespace samovar {
 

@@ -5,8 +5,8 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/read_file.h"
 #include "common/base/status_macros.h"
-#include "common/caffe/write_file.h"
 #include "common/model/epochs.h"
+#include "common/storage/write_file.h"
 
 namespace samovar {
 namespace {

@@ -5,7 +5,7 @@
 #include <set>
 #include <vector>
 
-#include "server/store/ledger.h"
+#include "common/model/ledger.h"
 
 namespace samovar {
 

@@ -7,7 +7,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
-#include "common/caffe/write_file.h"
+#include "common/storage/write_file.h"
 #include "server/snapshot/chunk_record.h"
 
 namespace samovar {

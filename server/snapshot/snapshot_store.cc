@@ -11,8 +11,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "common/base/status_macros.h"
-#include "common/data/lmdb.h"
 #include "common/model/epochs.h"
+#include "common/storage/lmdb.h"
 #include "server/snapshot/chunk_record.h"
 
 namespace samovar {

@@ -51,9 +51,9 @@
 #include "absl/status/statusor.h"
 #include "samovar/v1/parameter.pb.h"
 #include "server/snapshot/chunk_image.h"
-#include "server/store/part_sum.h"
-#include "server/store/past_weights.h"
-#include "server/store/solver_rule.h"
+#include "server/solver/part_sum.h"
+#include "server/solver/past_weights.h"
+#include "server/solver/solver_rule.h"
 
 namespace samovar {
 

@@ -12,12 +12,12 @@
 #include "common/base/clock.h"
 #include "common/base/exceptions.h"
 #include "common/base/status_macros.h"
-#include "common/caffe/file_digest.h"
 #include "common/model/epochs.h"
 #include "common/model/exported_snapshot.h"
 #include "common/model/initial_values.h"
 #include "common/model/layout.h"
 #include "common/parameters/push_counters.h"
+#include "common/storage/file_digest.h"
 #include "server/snapshot/chunk_record.h"
 #include "server/snapshot/share_export.h"
 

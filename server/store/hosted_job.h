@@ -19,9 +19,9 @@
 #include "common/model/chunk_plan.h"
 #include "samovar/v1/parameter.pb.h"
 #include "samovar/v1/snapshot.pb.h"
+#include "server/solver/solver_rule.h"
 #include "server/store/chunk.h"
 #include "server/store/memory_budget.h"
-#include "server/store/solver_rule.h"
 #include "server/store/watermark_waits.h"
 
 namespace samovar {

@@ -6,7 +6,7 @@
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
 #include "common/caffe/mean_file.h"
-#include "common/data/image_encoder.h"
+#include "common/import/image_encoder.h"
 #include "tests/cli/captured_output.h"
 #include "tests/common/data/write_dataset.h"
 #include "tests/support/catch.h"

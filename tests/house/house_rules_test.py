@@ -13,12 +13,12 @@ import house_rules
 CLEAN = {
     "CMakeLists.txt": "add_subdirectory(common)\nadd_subdirectory(worker)\nadd_subdirectory(server)\nadd_subdirectory(cli)\n"
                       "add_subdirectory(config)\nadd_subdirectory(tests)\n",
-    "common/CMakeLists.txt": "add_subdirectory(base)\nadd_subdirectory(data)\n",
+    "common/CMakeLists.txt": "add_subdirectory(base)\nadd_subdirectory(storage)\n",
     "common/base/CMakeLists.txt": "samovar_library(samovar_common_base SOURCES clock.h)\n",
     "common/base/clock.h": "#pragma once\n#include <string>\n",
-    "common/data/CMakeLists.txt": "samovar_library(samovar_common_data SOURCES lmdb.cc lmdb.h)\n",
-    "common/data/lmdb.h": '#pragma once\n#include "common/base/clock.h"\n',
-    "common/data/lmdb.cc": '#include "common/data/lmdb.h"\n#include <lmdb.h>\n',
+    "common/storage/CMakeLists.txt": "samovar_library(samovar_common_storage SOURCES lmdb.cc lmdb.h)\n",
+    "common/storage/lmdb.h": '#pragma once\n#include "common/base/clock.h"\n',
+    "common/storage/lmdb.cc": '#include "common/storage/lmdb.h"\n#include <lmdb.h>\n',
     "worker/CMakeLists.txt": "add_subdirectory(nn)\nadd_subdirectory(train)\n",
     "worker/nn/CMakeLists.txt": "samovar_library(samovar_worker_nn SOURCES net.h layers/relu_layer.cc kernels/eigen.h)\n",
     "worker/nn/net.h": '#pragma once\n#include "worker/nn/kernels/eigen.h"\n#include "caffe.pb.h"\n',
@@ -68,6 +68,7 @@ class HouseRulesTest(unittest.TestCase):
             ("common/base/clock.h", "server/server.h"),
             ("common/base/clock.h", "worker/nn/net.h"),
             ("common/base/clock.h", "cli/check.h"),
+            ("common/base/clock.h", "common/caffe/prototxt.h"),
             ("common/base/clock.h", "config/flags.h"),
             ("server/server.h", "worker/nn/net.h"),
             ("server/server.h", "config/flags.h"),
@@ -94,8 +95,8 @@ class HouseRulesTest(unittest.TestCase):
 
     def test_paths_are_written_from_the_root(self):
         self.assert_only("cli/check.cc:1:", "climbs", {"cli/check.cc": '#include "../worker/nn/net.h"\n'})
-        self.assert_only("common/data/lmdb.cc:1:", "is a neighbour",
-                         {"common/data/lmdb.cc": '#include "lmdb.h"\n', "common/data/lmdb.h": "#pragma once\n"})
+        self.assert_only("common/storage/lmdb.cc:1:", "is a neighbour",
+                         {"common/storage/lmdb.cc": '#include "lmdb.h"\n', "common/storage/lmdb.h": "#pragma once\n"})
         self.assert_only("cli/check.cc:1:", "there is no", {"cli/check.cc": '#include "common/base/gone.h"\n'})
 
     def test_third_parties_have_one_door(self):
@@ -105,8 +106,8 @@ class HouseRulesTest(unittest.TestCase):
             ("server/main.cc", "fmt/core.h", "spdlog"),
             ("server/main.cc", "lmdb.h", "LMDB"),
             ("server/main.cc", "Eigen/Core", "Eigen"),
-            ("common/data/lmdb.cc", "grpcpp/grpcpp.h", "gRPC"),
-            ("common/data/lmdb.cc", "samovar/v1/job.grpc.pb.h", "gRPC"),
+            ("common/storage/lmdb.cc", "grpcpp/grpcpp.h", "gRPC"),
+            ("common/storage/lmdb.cc", "samovar/v1/job.grpc.pb.h", "gRPC"),
             ("tests/common/clock_test.cc", "catch2/catch.hpp", "Catch2"),
         ]
         for path, header, party in cases:
@@ -115,9 +116,10 @@ class HouseRulesTest(unittest.TestCase):
 
     def test_a_cycle_of_headers_is_found(self):
         found, _ = self.found_in(files={
-            "common/base/clock.h": '#pragma once\n#include "common/data/lmdb.h"\n'})
+            "common/storage/lmdb.h": '#pragma once\n#include "common/storage/read.h"\n',
+            "common/storage/read.h": '#pragma once\n#include "common/storage/lmdb.h"\n'})
         self.assertEqual(len(found), 1, found)
-        self.assertIn("common/base/clock.h -> common/data/lmdb.h -> common/base/clock.h", found[0])
+        self.assertIn("common/storage/lmdb.h -> common/storage/read.h -> common/storage/lmdb.h", found[0])
 
     def test_a_header_needs_pragma_once(self):
         self.assert_only("config/flags.h:1:", "#pragma once", {"config/flags.h": "#include <string>\n"})

@@ -17,8 +17,8 @@
 
 #include "common/caffe/prototxt.h"
 #include "common/model/layout.h"
+#include "server/solver/solver_rule.h"
 #include "server/store/chunk.h"
-#include "server/store/solver_rule.h"
 #include "worker/nn/net.h"
 
 namespace samovar {

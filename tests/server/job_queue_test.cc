@@ -1,4 +1,4 @@
-#include "server/coordinator/job_queue.h"
+#include "server/jobs/job_queue.h"
 
 #include <atomic>
 #include <functional>
@@ -8,7 +8,7 @@
 #include "absl/strings/match.h"
 #include "common/base/clock.h"
 #include "common/parameters/parameter_client.h"
-#include "server/coordinator/snapshot_cleaner.h"
+#include "server/jobs/snapshot_cleaner.h"
 #include "server/store/parameter_service.h"
 #include "tests/server/test_cluster.h"
 #include "tests/support/temp_dir.h"

@@ -8,10 +8,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/status_macros.h"
-#include "common/caffe/paths.h"
 #include "common/data/hdf5_file.h"
 #include "common/data/image_list.h"
 #include "common/data/records_digest.h"
+#include "common/storage/paths.h"
 
 namespace samovar {
 namespace {

@@ -8,11 +8,11 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
-#include "common/caffe/paths.h"
 #include "common/data/image_decoder.h"
 #include "common/data/image_list.h"
 #include "common/data/image_resize.h"
 #include "common/data/records_digest.h"
+#include "common/storage/paths.h"
 
 namespace samovar {
 namespace {

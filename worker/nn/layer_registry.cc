@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "common/base/status_macros.h"
-#include "common/caffe/suggest.h"
+#include "common/base/suggest.h"
 #include "common/model/filler.h"
 #include "worker/nn/layer_factories.h"
 #include "worker/nn/layers/layer_fields.h"

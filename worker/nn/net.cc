@@ -8,7 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
-#include "common/caffe/suggest.h"
+#include "common/base/suggest.h"
 #include "worker/nn/kernels/eigen.h"
 #include "worker/nn/net_builder.h"
 #include "worker/nn/net_graph.h"

@@ -10,7 +10,7 @@
 
 #include "absl/strings/match.h"
 #include "common/caffe/prototxt.h"
-#include "common/caffe/write_file.h"
+#include "common/storage/write_file.h"
 #include "tests/support/catch.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_dir.h"

@@ -8,7 +8,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_split.h"
-#include "common/caffe/suggest.h"
+#include "common/base/suggest.h"
 #include "common/caffe/text_errors.h"
 #include "tests/support/catch.h"
 #include "tests/support/status_matchers.h"

@@ -1,7 +1,7 @@
 #include "absl/strings/escaping.h"
 #include "common/data/image_decoder.h"
-#include "common/data/image_encoder.h"
 #include "common/data/image_resize.h"
+#include "common/import/image_encoder.h"
 #include "tests/common/data/golden_images.h"
 #include "tests/support/catch.h"
 #include "tests/support/status_matchers.h"

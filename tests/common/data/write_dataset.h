@@ -9,8 +9,8 @@
 
 #include "absl/strings/str_format.h"
 #include "caffe.pb.h"
-#include "common/data/lmdb.h"
 #include "common/data/record_shape.h"
+#include "common/storage/lmdb.h"
 #include "tests/support/status_matchers.h"
 
 namespace samovar {

@@ -17,7 +17,7 @@
 #include "absl/synchronization/notification.h"
 #include "common/telemetry/log.h"
 #include "server/coordinator/epoch_file.h"
-#include "server/coordinator/job_table.h"
+#include "server/jobs/job_table.h"
 #include "tests/support/catch.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_dir.h"

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "server/coordinator/train_leases.h"
+#include "server/leases/train_leases.h"
 #include "server/snapshot/snapshot_store.h"
 #include "tests/server/exactness/ask_server.h"
 #include "tests/server/test_cluster.h"

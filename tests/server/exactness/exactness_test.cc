@@ -11,11 +11,11 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/clock.h"
 #include "common/parameters/parameter_client.h"
-#include "server/coordinator/lease_table.h"
+#include "server/leases/lease_table.h"
 #include "tests/common/parameters/parameter_server.h"
-#include "tests/server/coordinator/renew_all.h"
 #include "tests/server/exactness/ask_server.h"
 #include "tests/server/exactness/wire_job.h"
+#include "tests/server/leases/renew_all.h"
 #include "tests/support/temp_dir.h"
 
 namespace samovar {

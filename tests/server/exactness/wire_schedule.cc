@@ -10,7 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
-#include "server/store/ledger.h"
+#include "common/model/ledger.h"
 #include "tests/server/exactness/ask_server.h"
 #include "tests/support/catch.h"
 #include "tests/support/status_matchers.h"

@@ -3,7 +3,7 @@
 #include <cstring>
 #include <thread>
 
-#include "common/data/lmdb.h"
+#include "common/storage/lmdb.h"
 #include "tests/support/catch.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_dir.h"

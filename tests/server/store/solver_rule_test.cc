@@ -1,4 +1,4 @@
-#include "server/store/solver_rule.h"
+#include "server/solver/solver_rule.h"
 
 #include <google/protobuf/text_format.h>
 

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "server/solver/solver_rule.h"
 #include "server/store/chunk.h"
-#include "server/store/solver_rule.h"
 #include "tests/support/catch.h"
 #include "tests/support/status_matchers.h"
 

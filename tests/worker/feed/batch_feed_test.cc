@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "common/data/dataset_partition.h"
+#include "common/import/dataset_partition.h"
 #include "tests/common/data/write_dataset.h"
 #include "tests/support/catch.h"
 #include "tests/support/status_matchers.h"

@@ -13,7 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/data/dataset.h"
 #include "common/data/dataset_manifest.h"
-#include "common/data/dataset_partition.h"
+#include "common/import/dataset_partition.h"
 #include "tests/common/data/write_dataset.h"
 #include "tests/support/catch.h"
 #include "tests/support/status_matchers.h"

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "common/data/image_encoder.h"
+#include "common/import/image_encoder.h"
 #include "tests/common/data/write_dataset.h"
 #include "tests/support/status_matchers.h"
 

@@ -4,8 +4,8 @@
 #include <memory>
 #include <vector>
 
+#include "server/solver/solver_rule.h"
 #include "server/store/chunk.h"
-#include "server/store/solver_rule.h"
 #include "tests/worker/train/small_cluster.h"
 #include "worker/train/fed_net.h"
 #include "worker/train/local_steps.h"

@@ -10,7 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "common/base/random.h"
-#include "common/data/lmdb.h"
+#include "common/storage/lmdb.h"
 #include "samovar/v1/job.pb.h"
 #include "samovar/v1/parameter.pb.h"
 #include "tests/support/catch.h"

@@ -1,0 +1,164 @@
+#include "common/import/record_import.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "common/data/dataset_manifest.h"
+#include "common/data/lmdb_records.h"
+#include "common/data/records_digest.h"
+
+namespace samovar {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr uint64_t kMaxRecords = 100'000'000;
+constexpr uint64_t kRecordsPerTransaction = 10'000;
+constexpr uint64_t kBytesPerTransaction = 64 << 20;
+// Decoded and resized, so many photographs take a few seconds.
+constexpr uint64_t kRecordsPerProgress = 1'000;
+
+absl::Status CheckPartitions(uint64_t total, uint32_t partitions) {
+  if (partitions <= total && partitions <= kMaxSetPartitions) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("there are ", total, " records, which cannot be in ", partitions,
+                                                 " partitions; choose 1 to ",
+                                                 std::min<uint64_t>(total, kMaxSetPartitions)));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<RecordImport>> RecordImport::Begin(const std::string& set_path, uint64_t total,
+                                                                  const ImportOptions& options) {
+  SAMOVAR_ASSIGN_OR_RETURN(std::string target, CheckSetTarget(set_path, options.force));
+  if (total > kMaxRecords) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("there are ", total, " records; keys of 8 digits allow ", kMaxRecords));
+  }
+  SAMOVAR_RETURN_IF_ERROR(CheckPartitions(total, options.partitions));
+  std::unique_ptr<RecordImport> import(new RecordImport(std::move(target), total, options));
+  SAMOVAR_ASSIGN_OR_RETURN(import->staging_, StagedDirectory::Create(import->target_));
+  SAMOVAR_RETURN_IF_ERROR(import->OpenNext());
+  return import;
+}
+
+RecordImport::RecordImport(std::string target, uint64_t total, const ImportOptions& options)
+    : target_(std::move(target)),
+      total_(total),
+      options_(options),
+      cut_{total, std::max<uint32_t>(1, options.partitions)} {}
+
+RecordImport::~RecordImport() = default;
+
+std::string RecordImport::CurrentDirectory() const {
+  return options_.partitions == 0 ? staging_->path() : absl::StrCat(staging_->path(), "/", PartitionName(current_));
+}
+
+absl::Status RecordImport::OpenNext() {
+  SAMOVAR_ASSIGN_OR_RETURN(environment_, LmdbEnvironment::Open(CurrentDirectory(), {}));
+  return absl::OkStatus();
+}
+
+absl::Status RecordImport::CheckStopped() const {
+  if (options_.stopper == nullptr || !options_.stopper->stopped()) return absl::OkStatus();
+  return absl::CancelledError("interrupted; nothing was made");
+}
+
+absl::Status RecordImport::CloseCurrent() {
+  SAMOVAR_RETURN_IF_ERROR(Flush());
+  environment_.reset();
+  const std::string directory = CurrentDirectory();
+  std::string sample;
+  if (options_.partitions > 0) {
+    SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<const LmdbRecords> records, LmdbRecords::Open(directory));
+    SAMOVAR_ASSIGN_OR_RETURN(sample, DigestOfRecords(*records, records->size()));
+  }
+  std::error_code error;
+  fs::remove(directory + "/lock.mdb", error);  // belongs to those who have the LMDB open: nobody
+  const std::string file = directory + "/data.mdb";
+  const uint64_t bytes = fs::file_size(file, error);
+  summary_.file_bytes += bytes;
+  if (options_.partitions == 0) return absl::OkStatus();
+  v1::DatasetPartition& partition = *manifest_.add_partitions();
+  partition.set_directory(PartitionName(current_));
+  partition.set_records(cut_.Size(current_));
+  partition.set_bytes(bytes);
+  SAMOVAR_ASSIGN_OR_RETURN(const uint32_t crc, ChecksumOf(file, [this](absl::string_view) { return CheckStopped(); }));
+  partition.set_crc32(crc);
+  partition.set_sample(sample);
+  return absl::OkStatus();
+}
+
+absl::Status RecordImport::Add(std::string key, const caffe::Datum& datum, const RecordShape& shape) {
+  return AddSerialised(std::move(key), datum.SerializeAsString(), datum, shape);
+}
+
+absl::Status RecordImport::AddSerialised(std::string key, std::string value, const caffe::Datum& datum,
+                                         const RecordShape& shape) {
+  SAMOVAR_RETURN_IF_ERROR(CheckStopped());
+  const uint64_t number = summary_.records++;
+  if (number == 0) {
+    summary_.shape = shape;
+    summary_.min_label = summary_.max_label = datum.label();
+    manifest_.set_encoded(datum.encoded());
+  }
+  summary_.same_shape = summary_.same_shape && shape == summary_.shape;
+  summary_.min_label = std::min(summary_.min_label, datum.label());
+  summary_.max_label = std::max(summary_.max_label, datum.label());
+  if (options_.partitions > 0) {
+    if (number > 0 && key <= last_key_) {
+      return absl::InvalidArgumentError(absl::StrCat("key \"", absl::CHexEscape(key), "\" comes after \"",
+                                                     absl::CHexEscape(last_key_),
+                                                     "\"; partitions need ascending keys"));
+    }
+    last_key_ = key;
+    if (number < total_ && cut_.Of(number) != current_) {
+      SAMOVAR_RETURN_IF_ERROR(CloseCurrent());
+      ++current_;
+      SAMOVAR_RETURN_IF_ERROR(OpenNext());
+    }
+  }
+  pending_.emplace_back(std::move(key), std::move(value));
+  pending_bytes_ += pending_.back().second.size();
+  if (options_.progress && (summary_.records % kRecordsPerProgress == 0 || summary_.records == total_)) {
+    options_.progress(summary_.records, total_);
+  }
+  const bool full = pending_.size() >= kRecordsPerTransaction || pending_bytes_ >= kBytesPerTransaction;
+  return full ? Flush() : absl::OkStatus();
+}
+
+absl::Status RecordImport::Flush() {
+  if (pending_.empty()) return absl::OkStatus();
+  SAMOVAR_RETURN_IF_ERROR(environment_->Write([&](LmdbTransaction& transaction) -> absl::Status {
+    for (const auto& [key, value] : pending_) {
+      SAMOVAR_RETURN_IF_ERROR(
+          Annotate(transaction.Put(key, value), absl::StrCat("key \"", absl::CHexEscape(key), "\"")));
+    }
+    return absl::OkStatus();
+  }));
+  pending_.clear();
+  pending_bytes_ = 0;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ImportSummary> RecordImport::Finish() {
+  SAMOVAR_RETURN_IF_ERROR(CloseCurrent());
+  if (options_.partitions > 0) {
+    if (summary_.records != total_) {
+      return absl::InvalidArgumentError(absl::StrCat("there were ", summary_.records, " records instead of ", total_));
+    }
+    manifest_.set_format(kManifestFormat);
+    manifest_.set_records(summary_.records);
+    manifest_.set_channels(static_cast<uint32_t>(summary_.shape.channels));
+    manifest_.set_height(static_cast<uint32_t>(summary_.shape.height));
+    manifest_.set_width(static_cast<uint32_t>(summary_.shape.width));
+    SAMOVAR_RETURN_IF_ERROR(WriteManifest(staging_->path(), manifest_));
+  }
+  SAMOVAR_RETURN_IF_ERROR(CheckStopped());
+  SAMOVAR_RETURN_IF_ERROR(staging_->MoveTo(target_));
+  return summary_;
+}
+
+}  // namespace samovar

@@ -1,0 +1,98 @@
+// RecordImport makes a data set of records, an LMDB or a partitioned set: what all importers have in common.
+//
+// The set is written beside its place and moved there when it is complete (staged_directory.h), so there is never half of one; what
+// a failed import has written is removed with the object.
+//
+// Thread safety: one thread at a time.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "caffe.pb.h"
+#include "common/base/stopper.h"
+#include "common/data/partition_cut.h"
+#include "common/data/record_shape.h"
+#include "common/import/staged_directory.h"
+#include "common/storage/lmdb.h"
+#include "samovar/v1/dataset.pb.h"
+
+namespace samovar {
+
+struct ImportOptions {
+  // Replace an existing data set.
+  bool force = false;
+  // Make a partitioned set of so many LMDBs; 0: an LMDB.
+  uint32_t partitions = 0;
+  // Told now and then, and at the end, how many of all records are taken. May be empty.
+  std::function<void(uint64_t done, uint64_t total)> progress;
+  // Ends the import when it is stopped. May be null.
+  const Stopper* stopper = nullptr;
+};
+
+struct ImportSummary {
+  uint64_t records = 0;
+  // Of the first record, and whether all others have the same.
+  RecordShape shape;
+  bool same_shape = true;
+  // Smallest and largest label seen.
+  int min_label = 0;
+  int max_label = 0;
+  // Of the data files.
+  uint64_t file_bytes = 0;
+};
+
+class RecordImport {
+ public:
+  // `total`: the number of records to come, for the progress, for the partitions, and for a bound: keys have 8 digits.
+  // Makes the parents of the directory. Errors of CheckSetTarget, and those of the system. INVALID_ARGUMENT: more partitions than
+  // records.
+  static absl::StatusOr<std::unique_ptr<RecordImport>> Begin(const std::string& set_path, uint64_t total, const ImportOptions& options);
+  ~RecordImport();
+  RecordImport(const RecordImport&) = delete;
+  RecordImport& operator=(const RecordImport&) = delete;
+
+  // Keys must differ, and ascend (bytewise) in a partitioned set. `shape`: of the record, decoded. RESOURCE_EXHAUSTED: the disk is
+  // full. CANCELLED: the stopper was stopped.
+  absl::Status Add(std::string key, const caffe::Datum& datum, const RecordShape& shape);
+  // The same with the datum as it is serialised.
+  absl::Status AddSerialised(std::string key, std::string value, const caffe::Datum& datum, const RecordShape& shape);
+
+  // Writes what is left and puts the set in its place. INVALID_ARGUMENT: other records than were announced.
+  absl::StatusOr<ImportSummary> Finish();
+
+ private:
+  RecordImport(std::string target, uint64_t total, const ImportOptions& options);
+  // Opens the LMDB that the next records go to.
+  absl::Status OpenNext();
+  // Writes what is pending and closes it.
+  absl::Status CloseCurrent();
+  absl::Status Flush();
+  absl::Status CheckStopped() const;
+  std::string CurrentDirectory() const;
+
+  const std::string target_;
+  const uint64_t total_;
+  const ImportOptions options_;
+  // Of an LMDB, one partition.
+  const PartitionCut cut_;
+  std::unique_ptr<StagedDirectory> staging_;
+  std::unique_ptr<LmdbEnvironment> environment_;
+  // The partition that environment_ is.
+  uint32_t current_ = 0;
+  std::string last_key_;
+  v1::DatasetManifest manifest_;
+  // Of the next transaction.
+  std::vector<std::pair<std::string, std::string>> pending_;
+  uint64_t pending_bytes_ = 0;
+  ImportSummary summary_;
+};
+
+}  // namespace samovar

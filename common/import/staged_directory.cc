@@ -1,0 +1,121 @@
+#include "common/import/staged_directory.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/list_directory.h"
+#include "common/base/status_macros.h"
+#include "common/data/dataset_manifest.h"
+
+namespace samovar {
+namespace {
+
+namespace fs = std::filesystem;
+
+absl::Status SystemError(const std::string& path, absl::string_view doing, int code) {
+  const absl::StatusCode status_code = code == ENOSPC || code == EDQUOT ? absl::StatusCode::kResourceExhausted
+                                       : code == EACCES || code == EPERM || code == EROFS
+                                           ? absl::StatusCode::kPermissionDenied
+                                           : absl::StatusCode::kUnknown;
+  return absl::Status(status_code, absl::StrCat(path, ": ", doing, " failed: ", std::strerror(code)));
+}
+
+// Whether a directory may be deleted as an LMDB: it holds data.mdb and lock.mdb at most.
+bool HoldsOnlyLmdb(const fs::path& directory) {
+  const absl::StatusOr<std::vector<std::string>> names = ListDirectory(directory.string());
+  return names.ok() && std::all_of(names->begin(), names->end(),
+                                   [](const std::string& name) { return name == "data.mdb" || name == "lock.mdb"; });
+}
+
+// Whether a directory may be deleted as a data set: it is an LMDB, or holds a manifest and partitions at most.
+bool HoldsOnlySet(const std::string& directory) {
+  if (!IsPartitioned(directory)) return HoldsOnlyLmdb(directory);
+  const absl::StatusOr<std::vector<std::string>> names = ListDirectory(directory);
+  if (!names.ok()) return false;
+  for (const std::string& name : *names) {
+    const fs::path path = fs::path(directory) / name;
+    std::error_code error;
+    const bool partition =
+        absl::StartsWith(name, "part-") && fs::symlink_status(path, error).type() == fs::file_type::directory;
+    if (partition ? !HoldsOnlyLmdb(path) : name != kManifestName) return false;
+  }
+  return true;
+}
+
+absl::Status SyncParent(const std::string& target) {
+  const fs::path parent = fs::path(target).parent_path();
+  const std::string directory = parent.empty() ? "." : parent.string();
+  const int file = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (file < 0) return SystemError(directory, "opening", errno);
+  const int code = fsync(file) == 0 ? 0 : errno;
+  close(file);
+  // EINVAL: a file system whose directories cannot be synced.
+  return code == 0 || code == EINVAL ? absl::OkStatus() : SystemError(directory, "syncing", code);
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> CheckSetTarget(const std::string& path, bool force) {
+  // "a/b/" means "a/b".
+  std::string target = path;
+  while (target.size() > 1 && target.back() == '/') target.pop_back();
+  if (target.empty()) return absl::InvalidArgumentError("the path of the data set is empty");
+  std::error_code error;
+  const fs::file_status status = fs::symlink_status(target, error);
+  if (status.type() == fs::file_type::not_found) return target;
+  if (error) return SystemError(target, "reading", error.value());
+  if (status.type() != fs::file_type::directory || !HoldsOnlySet(target)) {
+    return absl::AlreadyExistsError(
+        absl::StrCat(target, ": exists and is not an LMDB, so it is not replaced; choose another path"));
+  }
+  if (force || fs::is_empty(target, error)) return target;
+  return absl::AlreadyExistsError(absl::StrCat(target, ": exists already; --force replaces it"));
+}
+
+absl::StatusOr<std::unique_ptr<StagedDirectory>> StagedDirectory::Create(const std::string& target) {
+  const fs::path parent = fs::path(target).parent_path();
+  std::error_code error;
+  if (!parent.empty()) fs::create_directories(parent, error);
+  if (error) return SystemError(parent.string(), "making the directory", error.value());
+  // A number behind the process id: leavings of a killed process with the same id are in the way.
+  for (int attempt = 0;; ++attempt) {
+    const std::string path = absl::StrCat(target, ".importing-", getpid(), "-", attempt);
+    if (mkdir(path.c_str(), 0777) == 0) return std::unique_ptr<StagedDirectory>(new StagedDirectory(path));
+    if (errno != EEXIST) return SystemError(path, "making the directory", errno);
+  }
+}
+
+StagedDirectory::~StagedDirectory() {
+  std::error_code ignored;
+  fs::remove_all(path_, ignored);
+}
+
+absl::Status StagedDirectory::MoveTo(const std::string& target) {
+  if (rename(path_.c_str(), target.c_str()) == 0) return SyncParent(target);
+  if (errno != ENOTEMPTY && errno != EEXIST) return SystemError(target, "moving the LMDB to its place", errno);
+  // Changes places with what is there, which the destructor then removes.
+  if (renameat2(AT_FDCWD, path_.c_str(), AT_FDCWD, target.c_str(), RENAME_EXCHANGE) == 0) return SyncParent(target);
+  // A file system that cannot exchange.
+  const std::string former = absl::StrCat(path_, "-former");
+  if (rename(target.c_str(), former.c_str()) != 0) return SystemError(target, "moving it out of the way", errno);
+  const int code = rename(path_.c_str(), target.c_str()) == 0 ? 0 : errno;
+  if (code != 0) {
+    rename(former.c_str(), target.c_str());
+    return SystemError(target, "moving the LMDB to its place", code);
+  }
+  path_ = former;
+  return SyncParent(target);
+}
+
+}  // namespace samovar

@@ -1,0 +1,90 @@
+#include "common/storage/paths.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <system_error>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
+#include "common/storage/file_digest.h"
+
+namespace samovar {
+namespace {
+
+// "hdfs://host/x", "file://host/x": a scheme of two letters at least.
+bool IsUri(absl::string_view path) {
+  const size_t colon = path.find(":/");
+  if (colon == absl::string_view::npos || colon < 2) return false;
+  for (char c : path.substr(0, colon)) {
+    if (!absl::ascii_isalnum(static_cast<unsigned char>(c))) return false;
+  }
+  return true;
+}
+
+bool HaveSameContent(const std::filesystem::path& a, const std::filesystem::path& b) {
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(a, error) || !std::filesystem::is_regular_file(b, error)) return false;
+  if (std::filesystem::file_size(a, error) != std::filesystem::file_size(b, error) || error) return false;
+  const absl::StatusOr<std::string> first = DigestOfFile(a.string());
+  const absl::StatusOr<std::string> second = DigestOfFile(b.string());
+  return first.ok() && second.ok() && *first == *second;
+}
+
+}  // namespace
+
+std::string WithoutFileScheme(const std::string& path) {
+  absl::string_view rest = path;
+  if (!absl::ConsumePrefix(&rest, "file:")) return path;
+  if (!absl::StartsWith(rest, "//")) return std::string(rest);
+  absl::string_view behind_host = rest.substr(2);
+  absl::ConsumePrefix(&behind_host, "localhost");
+  return absl::StartsWith(behind_host, "/") ? std::string(behind_host) : path;
+}
+
+absl::StatusOr<std::string> LocalPath(const std::string& path) {
+  std::string local = WithoutFileScheme(path);
+  if (!IsUri(local)) return local;
+  return absl::InvalidArgumentError(
+      absl::StrCat(path, ": the scheme \"", local.substr(0, local.find(':')),
+                   ":\" is not offered; give a path of this machine, with or without \"file:\""));
+}
+
+std::string FindFile(const std::string& uri_or_path, const std::string& referring_file) {
+  const std::string path = WithoutFileScheme(uri_or_path);
+  if (path.empty() || IsUri(path) || absl::StartsWith(path, "/")) return path;
+  std::error_code ignored;
+  if (std::filesystem::exists(path, ignored)) return path;
+  const std::filesystem::path beside = std::filesystem::path(referring_file).parent_path() / path;
+  return std::filesystem::exists(beside, ignored) ? beside.string() : path;
+}
+
+std::string FindPassedOver(const std::string& uri_or_path, const std::string& referring_file) {
+  const std::string path = WithoutFileScheme(uri_or_path);
+  if (path.empty() || IsUri(path) || absl::StartsWith(path, "/")) return "";
+  const std::filesystem::path beside = std::filesystem::path(referring_file).parent_path() / path;
+  std::error_code error;
+  if (!std::filesystem::exists(path, error) || !std::filesystem::exists(beside, error)) return "";
+  if (std::filesystem::equivalent(path, beside, error) || error) return "";
+  return HaveSameContent(path, beside) ? "" : beside.string();
+}
+
+std::string DescribePassedOver(const std::string& path, const std::string& referring_file) {
+  const std::string other = FindPassedOver(path, referring_file);
+  if (other.empty()) return "";
+  return absl::StrCat("there are two of the name ", path,
+                      ", and they differ: the one in the current directory is taken, as Caffe does, and ", other,
+                      ", beside ", referring_file, ", is not; write a path that names one of them");
+}
+
+std::string ResolvePath(const std::string& path, const std::string& referring_file) {
+  const std::string found = FindFile(path, referring_file);
+  if (found.empty() || IsUri(found)) return found;
+  std::error_code error;
+  const std::filesystem::path absolute = std::filesystem::absolute(found, error);
+  return error ? found : absolute.lexically_normal().string();
+}
+
+}  // namespace samovar

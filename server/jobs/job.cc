@@ -1,0 +1,487 @@
+#include "server/jobs/job.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
+#include "common/base/printable.h"
+#include "common/model/last_snapshot.h"
+#include "common/model/learning_rate.h"
+#include "server/jobs/job_spec.h"
+#include "server/leases/lease_table.h"
+#include "server/leases/part_table.h"
+#include "server/leases/unit_leases.h"
+
+namespace samovar {
+namespace {
+
+constexpr uint64_t kNever = Ledger::kMaxEnd;
+// Bits of a lease's id that the job itself counts with; its number stands above them.
+constexpr int kLeaseBits = 40;
+constexpr uint64_t kSkippedTold = 4;
+
+// The first multiple of `interval` above t; kNever if the interval is 0.
+uint64_t NextMultiple(int64_t interval, uint64_t t) {
+  if (interval <= 0) return kNever;
+  const uint64_t step = static_cast<uint64_t>(interval);
+  return (t / step + 1) * step;
+}
+
+// Of data that are stored in partitions.
+std::optional<IterationSchedule> StoredSchedule(const v1::DatasetSpec& data) {
+  if (data.block() <= 1 || data.partitions() <= 1) return std::nullopt;
+  IterationSchedule::Options options;
+  options.records = data.records();
+  options.batch_size = data.batch_size();
+  options.partitions = data.partitions();
+  options.block = data.block();
+  absl::StatusOr<IterationSchedule> schedule = IterationSchedule::Create(options);
+  return schedule.ok() ? std::optional(*schedule) : std::nullopt;
+}
+
+bool HasEnded(v1::JobState state) { return state != v1::JOB_STATE_QUEUED && state != v1::JOB_STATE_RUNNING; }
+
+uint64_t UnixMsNow() { return static_cast<uint64_t>(absl::ToUnixMillis(absl::Now())); }
+
+}  // namespace
+
+std::string StateName(v1::JobState state) {
+  return std::string(absl::StripPrefix(v1::JobState_Name(state), "JOB_STATE_"));
+}
+
+Job::Job(v1::JobSpec spec, uint64_t number)
+    : spec_(std::move(spec)),
+      number_(number),
+      lease_base_(number << kLeaseBits),
+      progress_(&spec_),
+      requested_snapshot_(kNever),
+      holds_(spec_.fetches_snapshots()) {
+  figures_.set_submitted_unix_ms(UnixMsNow());
+  events_.Add(v1::JobEvent::KIND_STATE, "submitted", absl::Now());
+}
+
+Job::Job(v1::JobSpec spec, uint64_t number, const v1::JobRecord& record) : Job(std::move(spec), number) {
+  absl::MutexLock lock(&mu_);
+  figures_ = record.status();
+  BoundTexts(&figures_);
+  const std::vector<std::string> servers(figures_.servers().begin(), figures_.servers().end());
+  figures_.clear_servers();
+  events_.Restore(record.events());
+  progress_.displays().Restore(record.displays(),
+                               record.has_displayed() ? std::optional(record.displayed()) : std::nullopt);
+  if (HasEnded(figures_.state())) {
+    state_ = figures_.state();
+    cause_ = figures_.cause();
+    plan_.epoch = figures_.epoch();
+    plan_.chunk_elements = figures_.chunk_elements();
+    plan_.servers = servers;
+    plan_.resumed_from = figures_.resumed_from();
+    return;
+  }
+  // They are of what it did then.
+  figures_.clear_loss();
+  figures_.clear_images_per_second();
+  figures_.clear_eta_seconds();
+  begun_ = recovered_ = record.begun();
+  figures_.set_recovered(recovered_);
+  Note(v1::JobEvent::KIND_STATE, recovered_ ? "the coordinator was started again, and takes the job up again"
+                                            : "the coordinator was started again; the job still waits");
+}
+
+void Job::Note(v1::JobEvent::Kind kind, const std::string& text) {
+  events_.Add(kind, text, absl::Now());
+  Changed();
+}
+
+void Job::Begin() {
+  absl::MutexLock lock(&mu_);
+  if (std::exchange(begun_, true)) return;
+  Note(v1::JobEvent::KIND_STATE, "its turn has come");
+}
+
+void Job::SetCause(const std::string& cause) {
+  absl::MutexLock lock(&mu_);
+  // What a queued job waits for. The cause of its end stays: the runner may not have noticed yet that it was cancelled.
+  if (state_ != v1::JOB_STATE_QUEUED || cause == cause_) return;
+  cause_ = cause;
+  Changed();
+}
+
+void Job::Start(Plan plan, absl::Time now) {
+  absl::MutexLock lock(&mu_);
+  if (state_ != v1::JOB_STATE_QUEUED) return;
+  state_ = v1::JOB_STATE_RUNNING;
+  cause_.clear();
+  TrainLeases::Options options;
+  options.max_iter = max_iter();
+  if (spec_.mode() == v1::CONSISTENCY_BOUNDED) options.delay = spec_.delay();
+  options.schedule = StoredSchedule(spec_.train_data());
+  if (const uint32_t parts = OrderedParts(spec_); parts > 0) {
+    leases_ = std::make_unique<PartTable>(options, parts, plan.done);
+  } else if (spec_.push_every() > 1) {
+    leases_ = std::make_unique<UnitLeases>(options, spec_.push_every(), plan.done);
+  } else {
+    leases_ = std::make_unique<LeaseTable>(options, plan.done);
+  }
+  const uint64_t begin = plan.done.watermark();
+  const caffe::SolverParameter& solver = spec_.solver();
+  const bool test_first = begin == 0 && solver.test_initialization() && solver.test_interval() > 0;
+  next_snapshot_ = NextMultiple(solver.snapshot(), begin);
+  next_test_ = spec_.test_nets_size() == 0 ? kNever : test_first ? 0 : NextMultiple(solver.test_interval(), begin);
+  plan_ = std::move(plan);
+  started_ = now;
+  const auto lost = progress_.Begin(leases_->done().size(), leases_->done().watermark(), now);
+  if (recovered_) ForgetBeyond(begin);
+  if (figures_.started_unix_ms() == 0) figures_.set_started_unix_ms(UnixMsNow());
+  UpdateLimit();
+  Note(v1::JobEvent::KIND_STATE, absl::StrCat("runs on ", absl::StrJoin(plan_.servers, ", "),
+                                              begin > 0 ? absl::StrCat(", from iteration ", begin, " on") : ""));
+  if (lost.has_value()) {
+    AddNoticeLocked(absl::StrCat("what the display had to show of iterations ", lost->first, " to ", lost->second,
+                                 " was lost with the coordinator before this one; the iterations themselves are done"));
+  }
+}
+
+void Job::ForgetBeyond(uint64_t iteration) {
+  auto* tests = figures_.mutable_tests();
+  tests->erase(
+      std::remove_if(tests->begin(), tests->end(),
+                     [&](const v1::TestReport& test) { return iteration == 0 || test.iteration() > iteration; }),
+      tests->end());
+  auto* snapshots = figures_.mutable_snapshots();
+  snapshots->erase(std::remove_if(snapshots->begin(), snapshots->end(), [&](uint64_t at) { return at > iteration; }),
+                   snapshots->end());
+}
+
+void Job::Suspend(const std::string& cause) {
+  absl::MutexLock lock(&mu_);
+  if (state_ != v1::JOB_STATE_RUNNING || (suspended_ && cause == cause_)) return;
+  cause_ = cause;
+  if (!std::exchange(suspended_, true)) {
+    Note(v1::JobEvent::KIND_STATE, cause);
+    leases_->RevokeAll();
+    for (TestPass& pass : passes_) test_releases_ += static_cast<uint64_t>(pass.ReleaseAll());
+  }
+  Changed();
+}
+
+void Job::Resume() {
+  absl::MutexLock lock(&mu_);
+  if (state_ != v1::JOB_STATE_RUNNING || !std::exchange(suspended_, false)) return;
+  cause_.clear();
+  failures_in_a_row_ = 0;
+  Changed();
+}
+
+std::optional<uint64_t> Job::DropCheckpoint() {
+  const bool tested = std::all_of(passes_.begin(), passes_.end(), [](const TestPass& pass) { return pass.complete(); });
+  passes_.clear();
+  checkpoint_active_ = false;
+  verified_ = false;
+  if (tested) return std::nullopt;
+  // Of several test nets some may have their results; they come again.
+  auto* tests = figures_.mutable_tests();
+  tests->erase(std::remove_if(tests->begin(), tests->end(),
+                              [this](const v1::TestReport& report) { return report.iteration() == tested_iteration_; }),
+               tests->end());
+  return tested_iteration_;
+}
+
+void Job::Recovered(Plan plan) {
+  absl::MutexLock lock(&mu_);
+  if (state_ != v1::JOB_STATE_RUNNING) return;
+  suspended_ = false;
+  cause_.clear();
+  failures_in_a_row_ = 0;
+  leases_->RevokeAll();
+  first_train_lease_ = last_train_lease_ + 1;
+  first_test_lease_ = next_test_lease_;
+  const uint64_t done_before = leases_->done().size();
+  leases_->AddMissing(plan.done.Missing(0, max_iter()));
+  const Ledger& done = leases_->done();
+  figures_.set_recoveries(figures_.recoveries() + 1);
+  figures_.set_repeated_iterations(figures_.repeated_iterations() + done_before - done.size());
+
+  const std::optional<uint64_t> untested = DropCheckpoint();
+  next_snapshot_ = std::min(next_snapshot_, NextMultiple(spec_.solver().snapshot(), done.watermark()));
+  if (untested.has_value() && *untested < max_iter()) next_test_ = std::min(next_test_, *untested);
+  plan.resumed_from = plan_.resumed_from;
+  plan_ = std::move(plan);
+  ++placement_;
+  progress_.TakeBack(done.size());
+  UpdateLimit();
+  Changed();
+}
+
+void Job::AddNotice(const std::string& notice) {
+  absl::MutexLock lock(&mu_);
+  AddNoticeLocked(notice);
+}
+
+void Job::AddNoticeLocked(const std::string& notice) {
+  Note(v1::JobEvent::KIND_STATE, notice);
+  figures_.add_notices(Printable(notice));
+  if (figures_.notices_size() > kMaxNotices) {
+    figures_.mutable_notices()->DeleteSubrange(0, 1);
+    figures_.set_dropped_notices(figures_.dropped_notices() + 1);
+  }
+  Changed();
+}
+
+void Job::TakeSkipped(uint64_t iteration, const std::string& finding) {
+  const uint64_t before = figures_.skipped_iterations();
+  figures_.set_skipped_iterations(before + 1);
+  // The first ones are told; a model that has diverged makes all the rest such.
+  if (before < kSkippedTold) AddNoticeLocked(absl::StrCat("iteration ", iteration, " was skipped: ", finding));
+}
+
+void Job::UpdateLimit() { leases_->SetLimit(std::min({next_snapshot_, next_test_, requested_snapshot_, stop_at_})); }
+
+std::optional<Job::Checkpoint> Job::DueCheckpoint() const {
+  if (state_ != v1::JOB_STATE_RUNNING || checkpoint_active_) return std::nullopt;
+  if (verified_)
+    return Checkpoint{max_iter(), WritesLastSnapshot(spec_.solver()) || last_requested_, spec_.test_nets_size() > 0,
+                      requested_export_};
+  const uint64_t due = std::min({next_snapshot_, next_test_, requested_snapshot_});
+  if (due > leases_->done().watermark() || due >= max_iter()) return std::nullopt;
+  const bool requested = due == requested_snapshot_;
+  return Checkpoint{due, due == next_snapshot_ || requested, due == next_test_, requested ? requested_export_ : ""};
+}
+
+std::optional<Job::Checkpoint> Job::TakeableCheckpoint() const {
+  std::optional<Checkpoint> due = DueCheckpoint();
+  return due.has_value() && IsHeldBack(*due) ? std::nullopt : due;
+}
+
+bool Job::HasWork() const {
+  if (state_ != v1::JOB_STATE_RUNNING) return true;
+  if (!verified_ && leases_->complete()) return true;
+  if (TakeableCheckpoint().has_value()) return true;
+  return checkpoint_active_ &&
+         std::all_of(passes_.begin(), passes_.end(), [](const TestPass& pass) { return pass.complete(); });
+}
+
+void Job::AwaitWork(absl::Duration time) {
+  absl::MutexLock lock(&mu_);
+  changed_.WaitFor(&mu_, time, [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return HasWork(); });
+}
+
+std::optional<Job::Checkpoint> Job::TakeCheckpoint() {
+  absl::MutexLock lock(&mu_);
+  const std::optional<Checkpoint> due = TakeableCheckpoint();
+  if (due.has_value()) checkpoint_active_ = true;
+  return due;
+}
+
+void Job::PassCheckpoint(const Checkpoint& checkpoint) {
+  if (checkpoint.iteration == next_snapshot_) next_snapshot_ = NextMultiple(spec_.solver().snapshot(), next_snapshot_);
+  if (checkpoint.iteration == requested_snapshot_) {
+    requested_snapshot_ = kNever;
+    requested_export_.clear();
+  }
+  if (checkpoint.iteration == next_test_) next_test_ = NextMultiple(spec_.solver().test_interval(), next_test_);
+  UpdateLimit();
+}
+
+void Job::CheckpointFrozen(const Checkpoint& checkpoint, uint64_t workers) {
+  absl::MutexLock lock(&mu_);
+  PassCheckpoint(checkpoint);
+  if (!checkpoint.test) return;
+  tested_iteration_ = checkpoint.iteration;
+  for (int net = 0; net < spec_.test_nets_size(); ++net) {
+    passes_.emplace_back(checkpoint.iteration, static_cast<uint32_t>(net),
+                         RecordsOfTest(spec_, net, checkpoint.iteration), spec_.test_data(net).batch_size(),
+                         spec_.test_outputs(net), workers);
+  }
+}
+
+void Job::CheckpointNotBegun() {
+  absl::MutexLock lock(&mu_);
+  checkpoint_active_ = false;
+}
+
+void Job::CheckpointRefused(const Checkpoint& checkpoint, const absl::Status& status) {
+  absl::MutexLock lock(&mu_);
+  checkpoint_active_ = false;
+  if (checkpoint.persist) SnapshotFailed(checkpoint.iteration, status);
+  if (checkpoint.iteration == max_iter()) return;
+  PassCheckpoint(checkpoint);
+  if (checkpoint.test)
+    AddNoticeLocked(absl::StrCat("the test at iteration ", checkpoint.iteration, " is left out: ", status.message()));
+}
+
+bool Job::TestsDone() const {
+  absl::MutexLock lock(&mu_);
+  return std::all_of(passes_.begin(), passes_.end(), [](const TestPass& pass) { return pass.complete(); });
+}
+
+void Job::CheckpointEnded() {
+  absl::MutexLock lock(&mu_);
+  for (const TestPass& pass : passes_) {
+    test_speculative_ += pass.speculative();
+    test_speculative_wasted_ += pass.speculative_wasted();
+  }
+  passes_.clear();
+  checkpoint_active_ = false;
+}
+
+bool Job::AwaitsVerification() const {
+  absl::MutexLock lock(&mu_);
+  return state_ == v1::JOB_STATE_RUNNING && !verified_ && leases_->complete();
+}
+
+void Job::Verified(const Ledger& held_by_all, const v1::LedgerSummary& summary) {
+  absl::MutexLock lock(&mu_);
+  *figures_.mutable_ledger() = summary;
+  const std::vector<IterationRange> missing = held_by_all.Missing(0, max_iter());
+  if (missing.empty()) {
+    verified_ = true;
+    Note(v1::JobEvent::KIND_STATE, absl::StrCat("the ledgers of all ", summary.chunks(), " chunks are complete"));
+  } else {
+    Note(v1::JobEvent::KIND_LEASE,
+         absl::StrCat(max_iter() - held_by_all.size(), " iterations are missing in some chunk, and are leased again"));
+    leases_->AddMissing(missing);
+    progress_.TakeBack(leases_->done().size());
+  }
+  Changed();
+}
+
+void Job::TakeLedgers(const v1::LedgerSummary& summary) {
+  absl::MutexLock lock(&mu_);
+  v1::LedgerSummary* const ledger = figures_.mutable_ledger();
+  *ledger->mutable_counters() = summary.counters();
+  ledger->set_watermark(summary.watermark());
+  ledger->set_beyond(summary.beyond());
+  Changed();
+}
+
+void Job::EndLocked(v1::JobState state, const std::string& cause, absl::Time now) {
+  if (HasEnded(state_)) return;
+  state_ = state;
+  cause_ = cause;
+  if (leases_ == nullptr) started_ = now;
+  ended_at_ = now;
+  figures_.set_ended_unix_ms(UnixMsNow());
+  Note(v1::JobEvent::KIND_STATE, cause.empty() ? StateName(state) : absl::StrCat(StateName(state), ": ", cause));
+}
+
+void Job::End(v1::JobState state, const std::string& cause, absl::Time now) {
+  absl::MutexLock lock(&mu_);
+  EndLocked(state, cause, now);
+}
+
+bool Job::ended() const {
+  absl::MutexLock lock(&mu_);
+  return HasEnded(state_);
+}
+
+std::pair<absl::Time, uint64_t> Job::EndTimes() const {
+  absl::MutexLock lock(&mu_);
+  return {ended_at_, figures_.ended_unix_ms()};
+}
+
+bool Job::running() const {
+  absl::MutexLock lock(&mu_);
+  return state_ == v1::JOB_STATE_RUNNING;
+}
+
+std::optional<v1::GetAssignmentResponse> Job::Assignment() const {
+  absl::MutexLock lock(&mu_);
+  if (state_ != v1::JOB_STATE_RUNNING) return std::nullopt;
+  v1::GetAssignmentResponse assignment;
+  *assignment.mutable_spec() = spec_;
+  assignment.set_epoch(plan_.epoch);
+  assignment.set_chunk_elements(plan_.chunk_elements);
+  for (const std::string& server : plan_.servers) assignment.add_servers(server);
+  assignment.set_placement(placement_);
+  assignment.set_opening(plan_.opening);
+  assignment.mutable_incarnations()->Add(plan_.incarnations.begin(), plan_.incarnations.end());
+  return assignment;
+}
+
+std::vector<v1::JobEvent> Job::EventsAfter(uint64_t number) const {
+  absl::MutexLock lock(&mu_);
+  return events_.After(number);
+}
+
+uint64_t Job::newest_event() const {
+  absl::MutexLock lock(&mu_);
+  return events_.newest();
+}
+
+uint64_t Job::displays_end() const {
+  absl::MutexLock lock(&mu_);
+  return progress_.displays().end();
+}
+
+v1::JobRecord Job::Record(absl::Time now, uint64_t displays_from) const {
+  absl::MutexLock lock(&mu_);
+  v1::JobRecord record;
+  const DisplayLog& displays = progress_.displays();
+  for (v1::DisplayLine& line : displays.From(displays_from)) *record.add_displays() = std::move(line);
+  record.set_displays_from(displays.oldest());
+  if (displays.displayed().has_value()) record.set_displayed(*displays.displayed());
+  *record.mutable_status() = StatusLocked(now);
+  record.set_begun(begun_);
+  for (v1::JobEvent& event : events_.After(0)) *record.add_events() = std::move(event);
+  return record;
+}
+
+v1::JobStatus Job::Status(absl::Time now) const {
+  absl::MutexLock lock(&mu_);
+  return StatusLocked(now);
+}
+
+v1::JobStatus Job::StatusLocked(absl::Time now) const {
+  v1::JobStatus status = figures_;
+  status.set_job_id(id());
+  status.set_state(state_);
+  status.set_cause(cause_.empty() ? HeldBackText() : cause_);
+  if (status.cause().empty()) status.set_cause(SilenceText(now));
+  status.set_max_iter(max_iter());
+  status.set_mode(spec_.mode());
+  status.set_delay(spec_.delay());
+  status.set_parts(spec_.parts());
+  status.set_encoding(spec_.encoding());
+  status.set_topk_ratio(spec_.topk_ratio());
+  status.set_staleness_scaling(spec_.staleness_scaling());
+  status.set_delay_compensation(spec_.delay_compensation());
+  status.set_push_every(spec_.push_every());
+  status.set_weight(weight());
+  status.set_chunk_elements(plan_.chunk_elements);
+  status.set_resumed_from(plan_.resumed_from);
+  status.set_epoch(plan_.epoch);
+  for (const std::string& server : plan_.servers) status.add_servers(server);
+  if (leases_ == nullptr) return status;
+  const Ledger& done = leases_->done();
+  status.set_iteration(std::min(done.watermark(), max_iter()));
+  status.set_completed_iterations(done.size());
+  status.set_learning_rate(
+      LearningRate(spec_.solver(), std::min(done.watermark(), std::max<uint64_t>(1, max_iter()) - 1)));
+  progress_.WriteTo(&status, done.size(), state_ == v1::JOB_STATE_RUNNING ? now : absl::InfinitePast());
+  status.set_releases(leases_->releases() + test_releases_);
+  status.set_speculative(leases_->speculative() + test_speculative_);
+  status.set_speculative_wasted(leases_->speculative_wasted() + test_speculative_wasted_);
+  for (const TestPass& pass : passes_) {
+    status.set_speculative(status.speculative() + pass.speculative());
+    status.set_speculative_wasted(status.speculative_wasted() + pass.speculative_wasted());
+  }
+  status.set_seconds(absl::ToDoubleSeconds((state_ == v1::JOB_STATE_RUNNING ? now : ended_at_) - started_));
+  return status;
+}
+
+std::vector<v1::DisplayLine> Job::DisplaysFrom(uint64_t iteration) const {
+  absl::MutexLock lock(&mu_);
+  return progress_.displays().From(iteration);
+}
+
+uint64_t Job::AwaitChange(uint64_t version, absl::Duration time) const {
+  absl::MutexLock lock(&mu_);
+  const auto changed = [this, version]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return version_ != version; };
+  changed_.WaitFor(&mu_, time, changed);
+  return version_;
+}
+
+}  // namespace samovar

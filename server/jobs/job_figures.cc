@@ -1,0 +1,119 @@
+#include "server/jobs/job_figures.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/base/printable.h"
+#include "server/jobs/job_spec.h"
+
+namespace samovar {
+namespace {
+
+// The rate shown is that of the last seconds: enough for slow nets, and few enough to show that a worker has come or
+// gone.
+constexpr absl::Duration kRateSpan = absl::Seconds(5);
+constexpr absl::Duration kMarkEvery = absl::Milliseconds(200);
+
+}  // namespace
+
+uint64_t JobFigures::SamplesOfIteration() const {
+  return static_cast<uint64_t>(spec_.solver().iter_size()) * spec_.train_data().batch_size();
+}
+
+std::optional<std::pair<uint64_t, uint64_t>> JobFigures::Begin(uint64_t done, uint64_t first, absl::Time now) {
+  marks_.push_back({now, done});
+  began_ = now;
+  return displays_.Begin(first);
+}
+
+void JobFigures::AddPart(const v1::TrainResult& part) {
+  v1::TrainResult& sum = part_sums_[part.iteration()];
+  sum.set_loss(sum.loss() + part.loss());
+  sum.set_residual_norm(part.residual_norm());
+  if (sum.skipped().empty()) sum.set_skipped(part.skipped());
+  // What a worker reports of another net is left out.
+  if (part.outputs_size() != spec_.train_outputs().outputs_size()) return;
+  if (sum.outputs_size() < part.outputs_size()) sum.mutable_outputs()->Resize(part.outputs_size(), 0);
+  for (int i = 0; i < part.outputs_size(); ++i) sum.set_outputs(i, sum.outputs(i) + part.outputs(i));
+}
+
+std::string JobFigures::EndIteration(uint64_t iteration) {
+  const v1::TrainResult sum = part_sums_[iteration];
+  part_sums_.erase(iteration);
+  if (!sum.skipped().empty()) {
+    displays_.Add(iteration, {0, {}, true});
+    return sum.skipped();
+  }
+  const float share = 1.0f / static_cast<float>(std::max(1u, OrderedParts(spec_)));
+  DisplayLog::Result result{share * sum.loss(), {}, false};
+  for (float output : sum.outputs()) result.outputs.push_back(share * output);
+  displays_.Add(iteration, std::move(result));
+  losses_.push_back(share * sum.loss());
+  if (losses_.size() > static_cast<size_t>(std::max(1, spec_.solver().average_loss()))) losses_.pop_front();
+  if (iteration < newest_iteration_ || sum.outputs_size() != spec_.train_outputs().outputs_size()) return "";
+  newest_iteration_ = iteration;
+  residual_norm_ = sum.residual_norm();
+  outputs_.clear();
+  for (float output : sum.outputs()) outputs_.push_back(share * output);
+  return "";
+}
+
+void JobFigures::TakeBack(uint64_t done) {
+  part_sums_.clear();
+  newest_iteration_ = 0;
+  if (!marks_.empty()) marks_ = {{marks_.back().time, done}};
+}
+
+void JobFigures::CountDone(uint64_t done, absl::Time now) {
+  if (now - marks_.back().time < kMarkEvery) return;
+  marks_.push_back({now, done});
+  while (marks_.size() > 2 && now - marks_[1].time >= kRateSpan) marks_.pop_front();
+}
+
+void JobFigures::Advance(uint64_t watermark, absl::Time now) {
+  displays_.Advance(watermark, absl::ToDoubleSeconds(now - began_));
+}
+
+double JobFigures::ImagesPerSecond(uint64_t done, absl::Time until) const {
+  if (marks_.empty()) return 0;
+  const double seconds = absl::ToDoubleSeconds(std::max(until, marks_.back().time) - marks_.front().time);
+  return seconds <= 0 ? 0 : static_cast<double>((done - marks_.front().done) * SamplesOfIteration()) / seconds;
+}
+
+void JobFigures::WriteTo(v1::JobStatus* status, uint64_t done, absl::Time until) const {
+  for (float loss : losses_) status->set_loss(status->loss() + loss / static_cast<double>(losses_.size()));
+  if (!outputs_.empty()) status->clear_outputs();
+  for (size_t i = 0; i < outputs_.size(); ++i) {
+    const v1::OutputSpec& spec = spec_.train_outputs().outputs(static_cast<int>(i));
+    v1::NamedValue* output = status->add_outputs();
+    output->set_name(spec.name());
+    output->set_loss_weight(spec.loss_weight());
+    output->set_value(outputs_[i]);
+  }
+  status->set_residual_norm(residual_norm_);
+  status->set_samples((done - std::min(done, status->resumed_from())) * SamplesOfIteration());
+  status->set_images_per_second(ImagesPerSecond(done, until));
+  if (status->images_per_second() <= 0) return;
+  const uint64_t max_iter = static_cast<uint64_t>(spec_.solver().max_iter());
+  const uint64_t left = (max_iter - std::min(done, max_iter)) * SamplesOfIteration();
+  status->set_eta_seconds(static_cast<double>(left) / status->images_per_second());
+}
+
+void BoundTexts(v1::JobStatus* status) {
+  for (std::string* text : {status->mutable_cause(), status->mutable_snapshot_error(), status->mutable_export_error(),
+                            status->mutable_exported_snapshot()}) {
+    *text = Printable(*text);
+  }
+  if (const int beyond = status->notices_size() - kMaxNotices; beyond > 0) {
+    status->mutable_notices()->DeleteSubrange(0, beyond);
+    status->set_dropped_notices(status->dropped_notices() + static_cast<uint64_t>(beyond));
+  }
+  for (std::string& notice : *status->mutable_notices()) notice = Printable(notice);
+  for (v1::NamedValue& output : *status->mutable_outputs()) output.set_name(Printable(output.name()));
+  for (v1::TestReport& report : *status->mutable_tests()) {
+    for (v1::NamedValue& output : *report.mutable_outputs()) output.set_name(Printable(output.name()));
+  }
+  for (std::string& server : *status->mutable_servers()) server = Printable(server, kMaxPeerNameBytes);
+}
+
+}  // namespace samovar

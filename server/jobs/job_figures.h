@@ -1,0 +1,77 @@
+// JobFigures is how a job goes, by what its workers report: loss, outputs, rate.
+//
+// Callers pass the time (SteadyNow()). Thread safety: none; guarded by its owner.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "samovar/v1/coordinator.pb.h"
+#include "samovar/v1/job.pb.h"
+#include "server/jobs/display_log.h"
+
+namespace samovar {
+
+class JobFigures {
+ public:
+  // The spec outlives this.
+  explicit JobFigures(const v1::JobSpec* spec) : spec_(*spec), displays_(spec) {}
+
+  // Records that an iteration consumes.
+  uint64_t SamplesOfIteration() const;
+
+  // The job begins, with so many iterations done; from `first` on none is. Returns as DisplayLog::Begin.
+  std::optional<std::pair<uint64_t, uint64_t>> Begin(uint64_t done, uint64_t first, absl::Time now);
+  // A part of an iteration is done, the only one if iterations do not come in parts.
+  void AddPart(const v1::TrainResult& part);
+  // The last part of the iteration was added. If the iteration was skipped, what was found in it; else empty.
+  std::string EndIteration(uint64_t iteration);
+  // So many iterations are done after all; the others come again, with all their parts.
+  void TakeBack(uint64_t done);
+  // So many iterations are done in all.
+  void CountDone(uint64_t done, absl::Time now);
+  // All iterations below the watermark are done.
+  void Advance(uint64_t watermark, absl::Time now);
+
+  const DisplayLog& displays() const { return displays_; }
+  DisplayLog& displays() { return displays_; }
+
+  // Loss, outputs, rate and the time that is left. `until`: now, or the infinite past if the job has ended.
+  void WriteTo(v1::JobStatus* status, uint64_t done, absl::Time until) const;
+
+ private:
+  struct Mark {
+    absl::Time time;
+    uint64_t done = 0;
+  };
+
+  double ImagesPerSecond(uint64_t done, absl::Time until) const;
+
+  const v1::JobSpec& spec_;
+  // Of iterations of which some parts are done: the sums of these parts' results.
+  std::map<uint64_t, v1::TrainResult> part_sums_;
+  // Of the last iterations, as many as the solver's average_loss.
+  std::deque<float> losses_;
+  uint64_t newest_iteration_ = 0;
+  // Of the newest iteration, the means over its parts.
+  std::vector<float> outputs_;
+  // Of what the worker that reported it keeps of its gradients.
+  double residual_norm_ = 0;
+  std::deque<Mark> marks_;
+  absl::Time began_;
+  DisplayLog displays_;
+};
+
+// Notices of a job that are kept, the newest.
+inline constexpr int kMaxNotices = 32;
+
+// Brings what a status from the job table says in words within the bounds of what is written anew.
+void BoundTexts(v1::JobStatus* status);
+
+}  // namespace samovar

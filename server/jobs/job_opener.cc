@@ -1,0 +1,261 @@
+#include "server/jobs/job_opener.h"
+
+#include <algorithm>
+#include <map>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "server/cluster/parameter_servers.h"
+#include "server/jobs/job_spec.h"
+
+namespace samovar {
+namespace {
+
+// Snapshots that belong together: of one run, at one iteration.
+using SnapshotName = std::pair<uint64_t, uint64_t>;
+
+SnapshotName NameOf(const v1::SnapshotInfo& info) { return {info.iteration(), info.run()}; }
+
+absl::StatusOr<std::vector<Ledger>> LedgersOf(const std::vector<absl::StatusOr<v1::OpenJobResponse>>& answers) {
+  std::vector<Ledger> ledgers;
+  for (const absl::StatusOr<v1::OpenJobResponse>& answer : answers) {
+    for (const v1::ChunkLedger& chunk : answer->ledgers()) {
+      SAMOVAR_ASSIGN_OR_RETURN(Ledger ledger, Ledger::FromProto(chunk.ledger()));
+      ledgers.push_back(std::move(ledger));
+    }
+  }
+  return ledgers;
+}
+
+}  // namespace
+
+const std::string& AddressOf(const Membership::Server& server) { return server.registration.address(); }
+
+std::vector<std::string> AddressesOf(const std::vector<Membership::Server>& servers) {
+  std::vector<std::string> addresses;
+  for (const Membership::Server& server : servers) addresses.push_back(AddressOf(server));
+  return addresses;
+}
+
+absl::StatusOr<std::vector<Share>> JobOpener::Ask(const std::vector<Membership::Server>& servers) const {
+  const ParameterServers asked(AddressesOf(servers), &stopper_);
+  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<v1::ListSnapshotsResponse> lists, asked.ListSnapshots(spec_.job_id()));
+  std::vector<Share> shares(servers.size());
+  for (size_t i = 0; i < servers.size(); ++i) {
+    shares[i].server = servers[i];
+    if (lists[i].has_open()) shares[i].open = lists[i].open();
+    if (lists[i].has_place()) shares[i].place = lists[i].place();
+    shares[i].snapshots.assign(lists[i].snapshots().begin(), lists[i].snapshots().end());
+  }
+  return shares;
+}
+
+Placement JobOpener::PlaceAnew(const std::vector<Membership::Server>& servers) const {
+  Placement placement;
+  placement.servers.assign(servers.begin(), servers.begin() + spec_.servers());
+  placement.run = spec_.run();
+  uint32_t threads = 0;
+  for (const Membership::Server& server : placement.servers) threads += std::max(1u, server.registration.apply_threads());
+  placement.chunk_elements = spec_.chunk_elements() != 0 ? spec_.chunk_elements()
+                                                         : ChunkPlan::ChooseChunkElements(spec_.layout().elements(), threads);
+  return placement;
+}
+
+absl::StatusOr<Placement> JobOpener::PlaceByNewestSnapshot(const std::vector<Share>& shares) const {
+  // name -> place -> server that holds this place's chunks
+  std::map<SnapshotName, std::map<uint32_t, size_t>> holders;
+  std::map<SnapshotName, v1::SnapshotInfo> infos;
+  for (size_t i = 0; i < shares.size(); ++i) {
+    for (const v1::SnapshotInfo& info : shares[i].snapshots) {
+      holders[NameOf(info)][info.server_index()] = i;
+      infos[NameOf(info)] = info;
+    }
+  }
+  if (infos.empty()) {
+    return absl::NotFoundError(absl::StrCat("there is no snapshot of job \"", spec_.job_id(), "\" to resume from"));
+  }
+  for (auto held = holders.rbegin(); held != holders.rend(); ++held) {
+    const v1::SnapshotInfo& info = infos[held->first];
+    if (info.servers() != spec_.servers()) {
+      return absl::FailedPreconditionError(absl::StrCat("the snapshots of job \"", spec_.job_id(), "\" are of ", info.servers(),
+                                                        " servers, the job asks for ", spec_.servers(), "; resume it with ",
+                                                        info.servers(), " servers, or begin a job from a snapshot that was exported "
+                                                        "(--restore), with any number"));
+    }
+    if (held->second.size() < info.servers()) continue;
+    const auto max_iter = static_cast<uint64_t>(spec_.solver().max_iter());
+    if (info.iteration() > max_iter) {
+      return absl::FailedPreconditionError(absl::StrCat("the newest snapshot is of iteration ", info.iteration(),
+                                                        ", beyond max_iter ", max_iter));
+    }
+    Placement placement;
+    for (const auto& [place, server] : held->second) placement.servers.push_back(shares[server].server);
+    placement.chunk_elements = info.chunk_elements();
+    placement.run = info.run();
+    return placement;
+  }
+  return absl::FailedPreconditionError(absl::StrCat("no snapshot of job \"", spec_.job_id(), "\" is held by all of its ",
+                                                    spec_.servers(), " servers; start it without --resume"));
+}
+
+absl::StatusOr<Placement> JobOpener::PlaceAgain(const std::vector<Share>& shares, bool fill_up) const {
+  // What a server says of the share it has or had; a resumed job's run is that of what it was resumed from.
+  std::vector<std::optional<v1::SnapshotInfo>> claims;
+  bool snapshots = false;
+  uint32_t chunk_elements = 0;
+  uint64_t run = spec_.run();
+  for (const Share& share : shares) {
+    const std::optional<v1::SnapshotInfo>& claim = share.open.has_value() ? share.open : share.place;
+    const bool ours = claim.has_value() && claim->servers() == spec_.servers() && (spec_.resume() || claim->run() == spec_.run());
+    claims.push_back(ours ? claim : std::nullopt);
+    if (!ours) continue;
+    run = claim->run();
+    chunk_elements = claim->chunk_elements();
+    snapshots = snapshots || std::any_of(share.snapshots.begin(), share.snapshots.end(),
+                                         [&](const v1::SnapshotInfo& info) { return info.run() == run; });
+  }
+  std::vector<std::optional<size_t>> seats(spec_.servers());
+  for (size_t i = 0; i < claims.size(); ++i) {
+    if (claims[i].has_value() && (shares[i].open.has_value() || !seats[claims[i]->server_index()].has_value())) {
+      seats[claims[i]->server_index()] = i;
+    }
+  }
+  size_t next = 0;
+  for (uint32_t place = 0; place < seats.size(); ++place) {
+    if (seats[place].has_value()) continue;
+    while (next < claims.size() && claims[next].has_value()) ++next;
+    if (!fill_up || snapshots || next == claims.size()) {
+      return absl::UnavailableError(absl::StrCat("the server that has share ", place + 1, " of ", spec_.servers(),
+                                                 " of the model has not come back"));
+    }
+    seats[place] = next++;
+  }
+  Placement placement;
+  for (const std::optional<size_t>& seat : seats) placement.servers.push_back(shares[*seat].server);
+  if (chunk_elements == 0) return PlaceAnew(placement.servers);
+  placement.chunk_elements = chunk_elements;
+  placement.run = run;
+  return placement;
+}
+
+bool JobOpener::Fits(const v1::SnapshotInfo& info, const Placement& placement, size_t place) {
+  return info.run() == placement.run && info.chunk_elements() == placement.chunk_elements &&
+         info.servers() == placement.servers.size() && info.server_index() == place;
+}
+
+absl::StatusOr<bool> JobOpener::IsOpenAtAll(const Placement& placement) const {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<Share> shares, Ask(placement.servers));
+  size_t open = 0;
+  for (size_t place = 0; place < shares.size(); ++place) {
+    if (shares[place].open.has_value() && Fits(*shares[place].open, placement, place)) ++open;
+  }
+  return open == shares.size();
+}
+
+absl::StatusOr<std::vector<std::optional<uint64_t>>> JobOpener::Choose(const Placement& placement, const std::vector<Share>& shares,
+                                                                       const Damaged& damaged, Begin begin) const {
+  const size_t places = placement.servers.size();
+  std::vector<std::optional<uint64_t>> choice(places);
+  if (begin == Begin::kAnew) return choice;
+  std::vector<std::set<uint64_t>> usable(places);
+  for (size_t place = 0; place < places; ++place) {
+    for (const v1::SnapshotInfo& info : shares[place].snapshots) {
+      const bool good = Fits(info, placement, place) && !damaged.contains({place, info.iteration()});
+      if (good && info.iteration() <= static_cast<uint64_t>(spec_.solver().max_iter())) usable[place].insert(info.iteration());
+    }
+  }
+  if (begin == Begin::kTogether) {
+    std::set<uint64_t> common = usable[0];
+    for (const std::set<uint64_t>& one : usable) std::erase_if(common, [&](uint64_t iteration) { return !one.contains(iteration); });
+    usable.assign(places, common);
+  }
+  for (size_t place = 0; place < places; ++place) {
+    const bool stays = begin == Begin::kEachWithItsOwn && shares[place].open.has_value();
+    if (stays) continue;
+    if (!usable[place].empty()) {
+      choice[place] = *usable[place].rbegin();
+    } else if (spec_.resume()) {
+      return absl::NotFoundError(absl::StrCat("server ", AddressOf(placement.servers[place]), " has no snapshot left of job \"",
+                                              spec_.job_id(), "\" that the job could go on with, and how the model began is known to "
+                                              "the run before only; submit that one again"));
+    }
+  }
+  return choice;
+}
+
+v1::OpenJobRequest JobOpener::RequestFor(const Placement& placement, const ChunkPlan& plan, size_t place,
+                                         std::optional<uint64_t> restored) const {
+  v1::OpenJobRequest open;
+  open.set_job_id(spec_.job_id());
+  open.set_epoch(epoch_);
+  *open.mutable_layout() = spec_.layout();
+  open.set_chunk_elements(placement.chunk_elements);
+  for (uint32_t chunk : plan.ChunksOf(static_cast<uint32_t>(place))) open.add_chunks(chunk);
+  *open.mutable_solver() = spec_.solver();
+  open.set_seed(spec_.seed());
+  open.set_parts(OrderedParts(spec_));
+  open.set_staleness_scaling(spec_.staleness_scaling());
+  open.set_delay_compensation(spec_.delay_compensation());
+  open.set_push_every(spec_.push_every());
+  if (spec_.has_initial_model()) *open.mutable_initial_model() = spec_.initial_model();
+  open.set_restore(restored.has_value());
+  open.set_restore_iteration(restored.value_or(0));
+  open.set_servers(plan.servers());
+  open.set_server_index(static_cast<uint32_t>(place));
+  open.set_run(placement.run);
+  open.set_opening(placement.opening);
+  return open;
+}
+
+absl::Status JobOpener::CloseAt(const std::vector<Membership::Server>& servers, uint64_t before_opening) const {
+  if (servers.empty()) return absl::OkStatus();
+  return ParameterServers(AddressesOf(servers), &stopper_).CloseJob(spec_.job_id(), epoch_, before_opening);
+}
+
+absl::StatusOr<JobOpener::Opened> JobOpener::Open(const Placement& placement, Begin begin) {
+  SAMOVAR_ASSIGN_OR_RETURN(const ChunkPlan plan, ChunkPlan::Create(spec_.layout().elements(), placement.chunk_elements,
+                                                                   static_cast<uint32_t>(placement.servers.size())));
+  const ParameterServers servers(AddressesOf(placement.servers), &stopper_);
+  Opened opened;
+  Damaged damaged;
+  while (true) {
+    SAMOVAR_ASSIGN_OR_RETURN(std::vector<Share> shares, Ask(placement.servers));
+    // Whatever cannot stay as it is is closed.
+    std::vector<Membership::Server> closed;
+    for (size_t place = 0; place < shares.size(); ++place) {
+      std::optional<v1::SnapshotInfo>& open = shares[place].open;
+      if (!open.has_value() || (begin == Begin::kEachWithItsOwn && Fits(*open, placement, place))) continue;
+      closed.push_back(placement.servers[place]);
+      open.reset();
+    }
+    SAMOVAR_ASSIGN_OR_RETURN(const std::vector<std::optional<uint64_t>> choice, Choose(placement, shares, damaged, begin));
+    SAMOVAR_RETURN_IF_ERROR(CloseAt(closed, placement.opening));
+    const std::vector<absl::StatusOr<v1::OpenJobResponse>> answers =
+        servers.OpenJob([&](size_t place) { return RequestFor(placement, plan, place, choice[place]); });
+    const size_t damaged_before = damaged.size();
+    for (size_t place = 0; place < answers.size(); ++place) {
+      const absl::Status& status = answers[place].status();
+      if (status.ok()) continue;
+      // One that was removed since it was listed is passed over as well.
+      if (!choice[place].has_value() || !(absl::IsDataLoss(status) || absl::IsNotFound(status))) return status;
+      damaged.emplace(place, *choice[place]);
+      opened.notices.push_back(absl::StrCat(status.message(), "; the snapshot before it is taken"));
+    }
+    if (damaged.size() != damaged_before) continue;
+
+    SAMOVAR_ASSIGN_OR_RETURN(opened.ledgers, LedgersOf(answers));
+    if (opened.ledgers.size() != plan.chunks()) {
+      return absl::InternalError(absl::StrCat("the servers opened ", opened.ledgers.size(), " chunks of ", plan.chunks()));
+    }
+    if (begin == Begin::kTogether) opened.restored = choice[0];
+    for (size_t place = 0; begin == Begin::kEachWithItsOwn && place < shares.size(); ++place) {
+      if (shares[place].open.has_value()) continue;
+      const std::string source = choice[place].has_value() ? absl::StrCat("its snapshot ", *choice[place]) : "initial weights";
+      opened.notices.push_back(absl::StrCat("server ", AddressOf(placement.servers[place]), ": its share of the model was restored from ",
+                                            source));
+    }
+    return opened;
+  }
+}
+
+}  // namespace samovar

@@ -1,0 +1,501 @@
+#include "server/jobs/job_queue.h"
+
+#include <algorithm>
+#include <random>
+#include <tuple>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/clock.h"
+#include "common/base/exceptions.h"
+#include "common/base/status_macros.h"
+#include "common/base/suggest.h"
+#include "common/model/job_data.h"
+#include "common/telemetry/deferred_log.h"
+#include "common/telemetry/guarded_turn.h"
+#include "common/telemetry/log.h"
+#include "server/cluster/parameter_servers.h"
+#include "server/jobs/job_spec.h"
+
+namespace samovar {
+namespace {
+
+constexpr char kThread[] = "the jobs' scheduler";
+constexpr absl::Duration kTick = absl::Milliseconds(50);
+constexpr absl::Duration kSaveEvery = absl::Milliseconds(500);
+// Of the ended jobs so many stay in their servers' memory, so that a last model that could not be written can be read.
+constexpr int kKeptOpen = 1;
+
+std::vector<std::string> LiveServers(const ClusterView& cluster) {
+  std::vector<std::string> addresses;
+  for (const Membership::Server& server : cluster.servers()) {
+    if (SteadyNow() - server.heard <= Membership::kServerTimeout) addresses.push_back(server.registration.address());
+  }
+  return addresses;
+}
+
+// The iteration after that of the newest line in the record.
+uint64_t DisplaysEnd(const v1::JobRecord& record) {
+  return record.displays().empty() ? 0 : record.displays().rbegin()->iteration() + 1;
+}
+
+// Tells the snapshots of one submission from those of others of the same name. Not 0.
+uint64_t NewRun() {
+  std::random_device random;
+  return (uint64_t{random()} << 32 | random()) | 1;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<JobQueue>> JobQueue::Create(const Options& options) {
+  std::unique_ptr<JobTable> table;
+  if (!options.table_dir.empty()) {
+    SAMOVAR_ASSIGN_OR_RETURN(table, JobTable::Open(options.table_dir, options.epoch));
+  }
+  std::unique_ptr<JobQueue> queue(new JobQueue(options, std::move(table)));
+  SAMOVAR_RETURN_IF_ERROR(queue->Load());
+  return queue;
+}
+
+JobQueue::JobQueue(const Options& options, std::unique_ptr<JobTable> table)
+    : options_(options), table_(std::move(table)), cleaner_(options.epoch, options.cluster) {}
+
+JobQueue::~JobQueue() { Stop(); }
+
+absl::Status JobQueue::Load() {
+  if (table_ == nullptr) return absl::OkStatus();
+  std::vector<std::string> damaged;
+  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<JobTable::Entry> entries, table_->Load(&damaged));
+  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<JobTable::Forgotten> forgotten, table_->LoadForgotten());
+  absl::MutexLock lock(&mu_);
+  for (const JobTable::Entry& stored : entries) {
+    last_number_ = std::max(last_number_, stored.number);
+    const absl::Status good = CheckJobSpec(stored.spec);
+    // Without a name nobody could ask for it.
+    if (!good.ok() && !CheckJobName(stored.spec.job_id()).ok()) {
+      damaged.push_back(absl::StrCat("job number ", stored.number, " of the job table: ", good.message()));
+      continue;
+    }
+    Entry entry;
+    entry.job = std::make_shared<Job>(stored.spec, stored.number, stored.record);
+    if (!good.ok()) {
+      const std::string cause = absl::StrCat("the job table has a job that cannot be taken up: ", good.message());
+      if (!entry.job->ended()) LogError(absl::StrCat("job ", entry.job->id(), " FAILED: ", cause));
+      entry.job->End(v1::JOB_STATE_FAILED, cause, SteadyNow());
+    }
+    entry.saved_event = stored.record.events().empty() ? 0 : stored.record.events().rbegin()->number();
+    entry.saved_displays = DisplaysEnd(stored.record);
+    LogInfo(absl::StrCat("job ", entry.job->id(), ": ", StateName(stored.record.status().state()),
+                         entry.job->recovered() ? ", is taken up again" : ""));
+    jobs_.push_back(std::move(entry));
+  }
+  for (const JobTable::Forgotten& job : forgotten) {
+    last_number_ = std::max(last_number_, job.number);
+    if (FindLocked(job.job_id) == nullptr) cleaner_.Forget(job.job_id);
+  }
+  for (const std::string& line : damaged) LogError(absl::StrCat(line, "; it is left out"));
+  return absl::OkStatus();
+}
+
+void JobQueue::Start() {
+  scheduler_ = std::thread([this] { Schedule(); });
+  cleaner_.Start();
+}
+
+void JobQueue::Stop() {
+  stopper_.Stop();
+  cleaner_.Stop();
+  if (scheduler_.joinable()) scheduler_.join();
+}
+
+// --- The scheduler's thread ---
+
+void JobQueue::Schedule() {
+  absl::Time saved = absl::InfinitePast();
+  while (!stopper_.WaitFor(kTick)) {
+    RunTurn(kThread, [this] { JoinEnded(); });
+    RunTurn(kThread, [this] { StartReady(); });
+    if (SteadyNow() - saved < kSaveEvery) continue;
+    RunTurn(kThread, [this] { Save().IgnoreError(); });  // it is logged, and tried again
+    saved = SteadyNow();
+  }
+  for (auto& [number, runner] : runners_) runner.thread.join();
+  runners_.clear();
+  RunTurn(kThread, [this] { Save().IgnoreError(); });
+}
+
+void JobQueue::JoinEnded() {
+  std::vector<uint64_t> ended;
+  {
+    absl::MutexLock lock(&mu_);
+    ended = ending_;
+    // It keeps its memory, see StartRunnerLocked.
+    ending_.clear();
+  }
+  for (uint64_t number : ended) {
+    runners_.at(number).thread.join();
+    runners_.erase(number);
+  }
+}
+
+std::string JobQueue::WhatItWaitsFor(const Entry& entry, size_t servers) const {
+  const v1::JobSpec& spec = entry.job->spec();
+  if (servers < spec.servers())
+    return absl::StrCat("waits for servers: ", servers, " of ", spec.servers(), " have registered");
+  for (const auto& [number, runner] : runners_) {
+    if (runner.job_id == spec.job_id()) return "waits until what is left of the former job of its name has ended";
+  }
+  if (cleaner_.Cleans(spec.job_id())) return "waits until the snapshots of a forgotten job of its name are removed";
+  if (runners_.size() >= static_cast<size_t>(options_.max_running)) {
+    return absl::StrCat("waits until one of the ", options_.max_running, " jobs that run has ended");
+  }
+  return "";
+}
+
+void JobQueue::StartReady() {
+  const size_t servers = LiveServers(options_.cluster).size();
+  absl::MutexLock lock(&mu_);
+  for (Entry& entry : jobs_) {
+    if (entry.at_runner || entry.job->ended() || entry.refused_at == changes_) continue;
+    const std::string awaited = WhatItWaitsFor(entry, servers);
+    entry.job->SetCause(awaited);
+    if (!awaited.empty()) continue;
+    StartRunnerLocked(&entry);
+  }
+}
+
+void JobQueue::StartRunnerLocked(Entry* entry) {
+  const uint64_t number = entry->job->number();
+  Runner& runner = runners_[number];
+  const absl::Status started = CatchExceptions([&] {
+    // So that the thread's last step needs no memory.
+    ending_.reserve(runners_.size());
+    runner.job_id = entry->job->id();
+    runner.thread = std::thread([this, job = entry->job] { RunOne(job); });
+    return absl::OkStatus();
+  });
+  if (started.ok()) {
+    entry->at_runner = true;
+    return;
+  }
+  runners_.erase(number);
+  entry->job->SetCause(absl::StrCat("waits until the coordinator can start a thread for it: ", started.message()));
+}
+
+absl::Status JobQueue::Save() {
+  absl::MutexLock saving(&saving_mu_);
+  return SaveHeld();
+}
+
+absl::Status JobQueue::SaveHeld() {
+  std::vector<JobTable::Change> changes;
+  std::vector<JobTable::Forgotten> forgotten;
+  {
+    absl::MutexLock lock(&mu_);
+    for (const Entry& entry : jobs_) {
+      if (entry.saved_event == entry.job->newest_event() && entry.saved_displays >= entry.job->displays_end()) continue;
+      changes.push_back({entry.job->number(), entry.job->Record(SteadyNow(), entry.saved_displays)});
+    }
+    forgotten = forgotten_;
+  }
+  if (changes.empty() && forgotten.empty()) return absl::OkStatus();
+  const absl::Status saved = table_ == nullptr ? absl::OkStatus() : table_->Update(changes, forgotten);
+  if (!saved.ok()) {
+    if (!std::exchange(save_failed_, true)) {
+      LogError(
+          absl::StrCat("what has happened to the jobs could not be written down, and is kept in memory until it can: ",
+                       saved.message()));
+    }
+    return saved;
+  }
+  if (std::exchange(save_failed_, false)) LogInfo("the job table can be written again");
+  absl::MutexLock lock(&mu_);
+  for (const JobTable::Change& change : changes) {
+    Entry* entry = EntryOfLocked(change.number);
+    if (entry == nullptr) continue;
+    entry->saved_event = change.record.events().rbegin()->number();
+    entry->saved_displays = std::max(entry->saved_displays, DisplaysEnd(change.record));
+  }
+  // Nothing of them is removed before: a coordinator that is started again must not list a job without its snapshots.
+  for (const JobTable::Forgotten& job : forgotten) {
+    std::erase_if(forgotten_, [&job](const JobTable::Forgotten& other) { return other.number == job.number; });
+    if (FindLocked(job.job_id) == nullptr) cleaner_.Forget(job.job_id);
+  }
+  return absl::OkStatus();
+}
+
+// --- A job's thread ---
+
+void JobQueue::RunOne(const std::shared_ptr<Job>& job) {
+  bool ran = true;
+  const absl::Status status = CatchExceptions([&] {
+    // Known before anything is done, and its end soon after: what has ended is not done again by the next coordinator.
+    job->Begin();
+    Save().IgnoreError();
+    // The name may have been another job's.
+    if (!job->recovered()) CloseEverywhere(job->id());
+    ran = RunUnlessRefused(job.get());
+    // One that ended before it ran does not know its servers.
+    if (job->ended() && job->Status(SteadyNow()).servers().empty()) CloseEverywhere(job->id());
+    return absl::OkStatus();
+  });
+  if (!status.ok()) Fail(job.get(), status);
+  {
+    absl::MutexLock lock(&mu_);
+    ++returns_;
+    // If it was refused, what others give back is waited for; without others two may have been in each other's way.
+    if (ran || !OthersRunLocked(*job)) ++changes_;
+    if (Entry* entry = EntryOfLocked(job->number())) {
+      entry->at_runner = false;
+      entry->open = job->ended();
+    }
+  }
+  RunTurn("a job's thread", [this] {
+    Save().IgnoreError();
+    if (!stopper_.stopped()) CloseEnded(kKeptOpen);
+  });
+  absl::MutexLock lock(&mu_);
+  ending_.push_back(job->number());
+}
+
+void JobQueue::Fail(Job* job, const absl::Status& status) {
+  // That may need memory, too.
+  const auto fail = [&] {
+    LogError(absl::StrCat("job ", job->id(), " FAILED: ", status.message()));
+    job->End(v1::JOB_STATE_FAILED, std::string(status.message()), SteadyNow());
+  };
+  while (!job->ended() && !RunTurn("a job's thread", fail)) {
+    if (stopper_.WaitFor(kTick)) return;
+  }
+}
+
+bool JobQueue::RunUnlessRefused(Job* job) {
+  ClusterView cluster = options_.cluster;
+  cluster.free_memory = [this] { return CloseEnded(0) > 0; };
+  cluster.save = [this] { Save().IgnoreError(); };
+  while (true) {
+    uint64_t changes = 0;
+    uint64_t returns = 0;
+    {
+      absl::MutexLock lock(&mu_);
+      changes = changes_;
+      returns = returns_;
+    }
+    const absl::Status status = CatchExceptions([&] { return RunJob(job, options_.epoch, cluster, stopper_); });
+    // Whatever was thrown, the others' threads go on.
+    if (!status.ok() && !absl::IsCancelled(status) && (job->running() || !absl::IsResourceExhausted(status))) {
+      Fail(job, status);
+    }
+    if (!absl::IsResourceExhausted(status) || job->ended()) return true;
+    CloseEverywhere(job->id());
+    if (CloseEnded(0) > 0) continue;
+    absl::MutexLock lock(&mu_);
+    if (OthersRunLocked(*job)) {
+      job->SetCause(absl::StrCat("waits until another job has ended, for memory: ", status.message()));
+      if (Entry* entry = EntryOfLocked(job->number())) entry->refused_at = changes;
+      return false;
+    }
+    // Others may have had the memory while the servers were asked.
+    if (returns_ != returns) continue;
+    job->End(v1::JOB_STATE_FAILED, absl::StrCat("does not fit into its servers' memory: ", status.message()),
+             SteadyNow());
+    return true;
+  }
+}
+
+bool JobQueue::OthersRunLocked(const Job& job) const {
+  return std::any_of(jobs_.begin(), jobs_.end(),
+                     [&](const Entry& entry) { return entry.at_runner && entry.job.get() != &job; });
+}
+
+void JobQueue::CloseEverywhere(const std::string& job_id) {
+  const ParameterServers servers(LiveServers(options_.cluster), &stopper_);
+  absl::MutexLock closing(&closing_mu_);
+  const absl::Status closed = servers.CloseJob(job_id, options_.epoch, options_.cluster.next_opening());
+  if (!closed.ok()) LogWarning(absl::StrCat("job ", job_id, ": could not be closed: ", closed.message()));
+}
+
+int JobQueue::CloseEnded(int keep) {
+  absl::MutexLock closing(&closing_mu_);
+  std::vector<v1::JobStatus> to_close;
+  {
+    absl::MutexLock lock(&mu_);
+    for (auto entry = jobs_.rbegin(); entry != jobs_.rend(); ++entry) {
+      if (!entry->open || keep-- > 0) continue;
+      entry->open = false;
+      to_close.push_back(entry->job->Status(SteadyNow()));
+    }
+  }
+  for (const v1::JobStatus& job : to_close) {
+    // They may be gone.
+    const ParameterServers servers({job.servers().begin(), job.servers().end()}, &stopper_);
+    const absl::Status closed = servers.CloseJob(job.job_id(), options_.epoch, options_.cluster.next_opening());
+    if (!closed.ok()) LogWarning(absl::StrCat("job ", job.job_id(), ": could not be closed: ", closed.message()));
+  }
+  return static_cast<int>(to_close.size());
+}
+
+// --- Calls ---
+
+JobQueue::Entry* JobQueue::FindLocked(const std::string& job_id) {
+  for (Entry& entry : jobs_) {
+    if (entry.job->id() == job_id) return &entry;
+  }
+  return nullptr;
+}
+
+JobQueue::Entry* JobQueue::EntryOfLocked(uint64_t number) {
+  const auto found =
+      std::find_if(jobs_.begin(), jobs_.end(), [number](const Entry& entry) { return entry.job->number() == number; });
+  return found == jobs_.end() ? nullptr : &*found;
+}
+
+void JobQueue::ForgetLocked(std::deque<Entry>::iterator entry, DeferredLog* log) {
+  forgotten_.push_back({entry->job->number(), entry->job->id()});
+  log->Info(absl::StrCat("job ", entry->job->id(), ": forgotten"));
+  jobs_.erase(entry);
+}
+
+void JobQueue::ForgetOldLocked(std::optional<uint64_t> kept, DeferredLog* log) {
+  // By when they ended: a long job that has just ended is not old.
+  std::vector<std::tuple<absl::Time, uint64_t, uint64_t>> ended;
+  for (const Entry& entry : jobs_) {
+    if (entry.job->ended() && !entry.at_runner && entry.job->number() != kept) {
+      const auto [at, unix_ms] = entry.job->EndTimes();
+      ended.emplace_back(at, unix_ms, entry.job->number());
+    }
+  }
+  const auto bound = static_cast<size_t>(options_.max_ended);
+  if (ended.size() <= bound) return;
+  std::sort(ended.begin(), ended.end());
+  for (size_t i = 0; i + bound < ended.size(); ++i) {
+    ForgetLocked(std::find_if(jobs_.begin(), jobs_.end(),
+                              [&](const Entry& entry) { return entry.job->number() == std::get<2>(ended[i]); }),
+                 log);
+  }
+}
+
+absl::Status JobQueue::CheckLeftBehind(const std::string& job_id) const {
+  const absl::Status unknown = Find(job_id).status();
+  SAMOVAR_RETURN_IF_ERROR(CheckJobName(job_id));
+  const ParameterServers servers(LiveServers(options_.cluster), &stopper_);
+  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<v1::ListSnapshotsResponse> lists, servers.ListSnapshots(job_id));
+  const bool found = std::any_of(lists.begin(), lists.end(), [](const v1::ListSnapshotsResponse& list) {
+    return list.snapshots_size() > 0 || list.has_place();
+  });
+  return found ? absl::OkStatus() : unknown;
+}
+
+absl::Status JobQueue::Forget(const std::string& job_id) {
+  if (!Find(job_id).ok()) SAMOVAR_RETURN_IF_ERROR(CheckLeftBehind(job_id));
+  DeferredLog log;
+  absl::MutexLock saving(&saving_mu_);
+  {
+    absl::MutexLock lock(&mu_);
+    const auto entry =
+        std::find_if(jobs_.begin(), jobs_.end(), [&](const Entry& entry) { return entry.job->id() == job_id; });
+    if (entry == jobs_.end()) {
+      forgotten_.push_back({++last_number_, job_id});
+    } else if (!entry->job->ended() || entry->at_runner) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "job \"", job_id, "\" ",
+          entry->job->ended() ? "is just ending; ask again in a moment" : "has not ended; cancel it first"));
+    } else {
+      ForgetLocked(entry, &log);
+    }
+  }
+  const absl::Status saved = SaveHeld();
+  if (saved.ok()) return saved;
+  return absl::UnavailableError(absl::StrCat("job \"", job_id,
+                                             "\" is forgotten, but the coordinator cannot write that down yet; its "
+                                             "snapshots are removed when it can: ",
+                                             saved.message()));
+}
+
+absl::StatusOr<std::string> JobQueue::Submit(v1::JobSpec spec) {
+  DeferredLog log;
+  absl::MutexLock saving(&saving_mu_);
+  SaveHeld().IgnoreError();
+  JobTable::Entry stored;
+  std::optional<uint64_t> replaced;
+  std::vector<std::string> other_data;
+  {
+    absl::MutexLock lock(&mu_);
+    stored.number = last_number_ + 1;
+    if (spec.job_id().empty()) spec.set_job_id(absl::StrCat("job-", options_.epoch, "-", stored.number));
+    SAMOVAR_RETURN_IF_ERROR(CheckJobSpec(spec));
+    if (const Entry* other = FindLocked(spec.job_id())) {
+      if (!other->job->ended()) {
+        return absl::AlreadyExistsError(
+            absl::StrCat("a job \"", spec.job_id(), "\" has not ended; choose another id, or cancel that one"));
+      }
+      replaced = other->job->number();
+      if (spec.resume()) other_data = DescribeOtherData(other->job->spec(), spec);
+    }
+    ForgetOldLocked(replaced, &log);
+    if (jobs_.size() >= static_cast<size_t>(options_.max_ended) + kMaxQueuedJobs) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat("more than ", kMaxQueuedJobs, " jobs are waiting; submit again later"));
+    }
+  }
+  spec.set_run(NewRun());
+  const auto job = std::make_shared<Job>(std::move(spec), stored.number);
+  // Damaged records may have been mended before it goes on, so that this is no mistake by itself.
+  for (const std::string& other : other_data) job->AddNotice(absl::StrCat("goes on with other data: ", other));
+  stored.spec = job->spec();
+  stored.record = job->Record(SteadyNow());
+  if (table_ != nullptr) {
+    SAMOVAR_RETURN_IF_ERROR(Annotate(table_->Insert(stored, replaced),
+                                     "the coordinator cannot write the job down, so that nothing was submitted"));
+  }
+  absl::MutexLock lock(&mu_);
+  last_number_ = stored.number;
+  if (replaced.has_value()) std::erase_if(jobs_, [&](const Entry& entry) { return entry.job->number() == *replaced; });
+  // Its snapshots are the new job's to go on with, or to replace.
+  std::erase_if(forgotten_, [&](const JobTable::Forgotten& other) { return other.job_id == job->id(); });
+  cleaner_.Keep(job->id());
+  Entry entry;
+  entry.job = job;
+  entry.saved_event = job->newest_event();
+  jobs_.push_back(std::move(entry));
+  log.Info(absl::StrCat("job ", job->id(), ": submitted"));
+  return job->id();
+}
+
+absl::Status JobQueue::Cancel(const std::string& job_id, const std::string& cause) {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Job> job, Find(job_id));
+  job->End(v1::JOB_STATE_CANCELLED, cause, SteadyNow());
+  LogInfo(absl::StrCat("job ", job_id, ": ", cause));
+  return Annotate(Save(), absl::StrCat("job \"", job_id,
+                                       "\" is cancelled, but the coordinator cannot write that down yet, and would "
+                                       "take the job up again if it were started anew"));
+}
+
+absl::StatusOr<std::shared_ptr<Job>> JobQueue::Find(const std::string& job_id) const {
+  absl::MutexLock lock(&mu_);
+  std::vector<std::string> ids;
+  for (const Entry& entry : jobs_) {
+    if (entry.job->id() == job_id) return entry.job;
+    ids.push_back(entry.job->id());
+  }
+  const std::string name = job_id.substr(0, 128);
+  return absl::NotFoundError(absl::StrCat("there is no job \"", name, "\"", DidYouMean(name, ids)));
+}
+
+std::vector<std::shared_ptr<Job>> JobQueue::All() const {
+  absl::MutexLock lock(&mu_);
+  std::vector<std::shared_ptr<Job>> jobs;
+  for (const Entry& entry : jobs_) jobs.push_back(entry.job);
+  return jobs;
+}
+
+std::vector<std::shared_ptr<Job>> JobQueue::Running() const {
+  absl::MutexLock lock(&mu_);
+  std::vector<std::shared_ptr<Job>> jobs;
+  for (const Entry& entry : jobs_) {
+    if (entry.at_runner && entry.job->running()) jobs.push_back(entry.job);
+  }
+  return jobs;
+}
+
+}  // namespace samovar

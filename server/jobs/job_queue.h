@@ -1,0 +1,165 @@
+// JobQueue is all jobs of a coordinator: it takes new ones, runs several at the same time, each on a thread of its own
+// (job_runner.h), in the order of their submission, and keeps them in the job table, so that the next start of the
+// coordinator goes on with them.
+//
+// A job that needs more servers than there are, or more memory than they have at present, lets others pass.
+//
+// Thread safety: public methods may be called from any thread. Submit, Cancel and Forget wait for the disk, no other
+// method does. Lock order: saving_mu_ and closing_mu_, which are held over I/O; then mu_; then a Job's. The cluster
+// view is called without any.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "common/base/stopper.h"
+#include "common/telemetry/deferred_log.h"
+#include "samovar/v1/job.pb.h"
+#include "server/jobs/job.h"
+#include "server/jobs/job_runner.h"
+#include "server/jobs/job_table.h"
+#include "server/jobs/snapshot_cleaner.h"
+
+namespace samovar {
+
+class JobQueue {
+ public:
+  // Unless set.
+  static constexpr int kMaxEndedJobs = 64;
+  struct Options {
+    // Directory of the job table; empty: jobs are forgotten when the process ends.
+    std::string table_dir;
+    // Jobs that run at the same time; more cost memory of servers and workers.
+    int max_running = 4;
+    // Ended jobs that are remembered, at least 1. When more have ended, those that ended first are forgotten as the
+    // next job is submitted, and servers remove their snapshots.
+    int max_ended = kMaxEndedJobs;
+    uint64_t epoch = 0;
+    ClusterView cluster;
+  };
+  static constexpr size_t kMaxQueuedJobs = 256;
+
+  // Opens the table and takes up what it holds. Errors of the table.
+  static absl::StatusOr<std::unique_ptr<JobQueue>> Create(const Options& options);
+  // As Stop().
+  ~JobQueue();
+
+  // Begins to run jobs. The cluster view is called from now on, until Stop.
+  void Start();
+  // Ends the threads. Jobs that run are as they are: the next start takes them up again. Idempotent.
+  void Stop();
+
+  // Returns the job's id once the table holds the job. Statuses are job.proto's; RESOURCE_EXHAUSTED also if the table's
+  // disk is full. Nothing was submitted then.
+  absl::StatusOr<std::string> Submit(v1::JobSpec spec);
+  // Ends the job, and returns when the table knows.
+  absl::Status Cancel(const std::string& job_id, const std::string& cause);
+  // Forgets an ended job, and returns when the table has; servers remove its snapshots after that. Asks servers for the
+  // snapshots of a name that is not known. Statuses are job.proto's.
+  absl::Status Forget(const std::string& job_id);
+
+  // NOT_FOUND: the message suggests a name that is like it.
+  absl::StatusOr<std::shared_ptr<Job>> Find(const std::string& job_id) const;
+  // In the order of their submission.
+  std::vector<std::shared_ptr<Job>> All() const;
+  // Those that lease work.
+  std::vector<std::shared_ptr<Job>> Running() const;
+
+ private:
+  struct Entry {
+    std::shared_ptr<Job> job;
+    // Newest event that the table knows.
+    uint64_t saved_event = 0;
+    // The table has the display's lines of iterations below.
+    uint64_t saved_displays = 0;
+    // A thread has it.
+    bool at_runner = false;
+    // Ended, and its chunks may still be in its servers' memory.
+    bool open = false;
+    // Value of changes_ before servers were asked that had no memory for it; 0: they were not asked.
+    uint64_t refused_at = 0;
+  };
+
+  JobQueue(const Options& options, std::unique_ptr<JobTable> table);
+
+  absl::Status Load();
+  // The scheduler's thread.
+  void Schedule();
+  void JoinEnded();
+  void StartReady();
+  // Empty: the job can start.
+  std::string WhatItWaitsFor(const Entry& entry, size_t servers) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Tells the table what has happened since it was told last.
+  // Writes down what has happened to the jobs. What cannot be written is logged, and written the next time.
+  absl::Status Save() ABSL_LOCKS_EXCLUDED(saving_mu_, mu_);
+  absl::Status SaveHeld() ABSL_EXCLUSIVE_LOCKS_REQUIRED(saving_mu_) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // A job's thread. It has no memory, or the system no thread more: the job waits.
+  void StartRunnerLocked(Entry* entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void RunOne(const std::shared_ptr<Job>& job);
+  // Ends the job for what its thread could not do.
+  void Fail(Job* job, const absl::Status& status);
+  // False: the job waits until another one has ended.
+  bool RunUnlessRefused(Job* job);
+  // Servers forget what they hold under this name.
+  void CloseEverywhere(const std::string& job_id) ABSL_LOCKS_EXCLUDED(closing_mu_, mu_);
+  // Servers forget ended jobs but for the newest `keep`. Returns how many that were.
+  int CloseEnded(int keep) ABSL_LOCKS_EXCLUDED(closing_mu_, mu_);
+
+  // Whether a thread has another job.
+  bool OthersRunLocked(const Job& job) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  Entry* FindLocked(const std::string& job_id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Null: another job has taken its name.
+  Entry* EntryOfLocked(uint64_t number) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // All but the newest ended jobs, and but for that one.
+  void ForgetOldLocked(std::optional<uint64_t> kept, DeferredLog* log) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void ForgetLocked(std::deque<Entry>::iterator entry, DeferredLog* log) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Of a name that no job has: whether a server has snapshots of it.
+  absl::Status CheckLeftBehind(const std::string& job_id) const ABSL_LOCKS_EXCLUDED(mu_);
+
+  const Options options_;
+  // Null: none is kept.
+  const std::unique_ptr<JobTable> table_;
+  Stopper stopper_;
+
+  // One at a time writes the table, so that no older state comes after a newer one.
+  absl::Mutex saving_mu_;
+  // Told once, until it succeeds again.
+  bool save_failed_ ABSL_GUARDED_BY(saving_mu_) = false;
+  // No job of the same name is opened while an ended one is being closed.
+  absl::Mutex closing_mu_;
+
+  mutable absl::Mutex mu_;
+  // In the order of submission; ended ones stay until they are forgotten.
+  std::deque<Entry> jobs_ ABSL_GUARDED_BY(mu_);
+  uint64_t last_number_ ABSL_GUARDED_BY(mu_) = 0;
+  // Jobs that the table is to forget.
+  std::vector<JobTable::Forgotten> forgotten_ ABSL_GUARDED_BY(mu_);
+  // Raised whenever servers may have more memory than before: jobs that were refused are tried again.
+  uint64_t changes_ ABSL_GUARDED_BY(mu_) = 1;
+  // Times that a thread was done with its job, refused or not.
+  uint64_t returns_ ABSL_GUARDED_BY(mu_) = 0;
+  // Numbers of jobs whose threads are about to end. There is room for one of each thread.
+  std::vector<uint64_t> ending_ ABSL_GUARDED_BY(mu_);
+
+  struct Runner {
+    std::string job_id;
+    std::thread thread;
+  };
+  // The scheduler's, by the job's number.
+  std::map<uint64_t, Runner> runners_;
+  SnapshotCleaner cleaner_;
+  std::thread scheduler_;
+};
+
+}  // namespace samovar

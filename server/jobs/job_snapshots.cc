@@ -1,0 +1,185 @@
+// What a job does with its snapshots once they are taken: those that there are, those that its client has yet to fetch,
+// and those that users ask for.
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "server/jobs/job.h"
+
+namespace samovar {
+namespace {
+
+constexpr uint64_t kNever = Ledger::kMaxEnd;
+// As in JobSpec.fetches_snapshots.
+constexpr absl::Duration kFetchPatience = absl::Minutes(10);
+
+template <typename Wanted>
+void KeepIf(google::protobuf::RepeatedField<uint64_t>* iterations, const Wanted& wanted) {
+  iterations->erase(
+      std::remove_if(iterations->begin(), iterations->end(), [&](uint64_t iteration) { return !wanted(iteration); }),
+      iterations->end());
+}
+
+// Keeps them in order, each once.
+void Insert(uint64_t iteration, google::protobuf::RepeatedField<uint64_t>* iterations) {
+  const auto place = std::lower_bound(iterations->begin(), iterations->end(), iteration);
+  if (place != iterations->end() && *place == iteration) return;
+  const auto index = place - iterations->begin();
+  iterations->Add(iteration);
+  std::rotate(iterations->begin() + index, iterations->end() - 1, iterations->end());
+}
+
+}  // namespace
+
+void Job::SnapshotFailed(uint64_t iteration, const absl::Status& status) {
+  const std::string error = absl::StrCat("snapshot at iteration ", iteration, ": ", status.message());
+  // The last one is tried again and again.
+  if (error == figures_.snapshot_error()) return;
+  figures_.set_snapshot_error(error);
+  figures_.set_failed_snapshot(iteration);
+  Note(v1::JobEvent::KIND_SNAPSHOT,
+       absl::StrCat(error, iteration == max_iter() ? "; it is tried again" : "; training goes on"));
+}
+
+void Job::SnapshotEnded(uint64_t iteration, const absl::Status& status) {
+  absl::MutexLock lock(&mu_);
+  if (status.ok()) {
+    // A user may have asked for the same once more, to be exported.
+    Insert(iteration, figures_.mutable_snapshots());
+    if (holds_) Insert(iteration, figures_.mutable_unfetched_snapshots());
+    figures_.clear_snapshot_error();
+    if (leases_ != nullptr) UpdateLimit();
+    Note(v1::JobEvent::KIND_SNAPSHOT, absl::StrCat("snapshot at iteration ", iteration));
+  } else {
+    SnapshotFailed(iteration, status);
+  }
+}
+
+void Job::ExportEnded(uint64_t iteration, const absl::StatusOr<std::string>& exported) {
+  absl::MutexLock lock(&mu_);
+  if (exported.ok()) {
+    figures_.set_exported_snapshot(*exported);
+    figures_.clear_export_error();
+    Note(v1::JobEvent::KIND_SNAPSHOT,
+         absl::StrCat("snapshot at iteration ", iteration, " was exported to ", *exported));
+  } else {
+    figures_.set_export_error(absl::StrCat("snapshot at iteration ", iteration, ": ", exported.status().message()));
+    figures_.set_failed_export(iteration);
+    Note(v1::JobEvent::KIND_SNAPSHOT, absl::StrCat(figures_.export_error(), "; training goes on"));
+  }
+}
+
+void Job::SnapshotsFound(const std::set<uint64_t>& found) {
+  absl::MutexLock lock(&mu_);
+  if (leases_ == nullptr) return;
+  const std::set<uint64_t> listed(figures_.snapshots().begin(), figures_.snapshots().end());
+  for (uint64_t iteration : found) {
+    if (iteration > leases_->done().watermark() || listed.contains(iteration)) continue;
+    Insert(iteration, figures_.mutable_snapshots());
+    if (holds_) Insert(iteration, figures_.mutable_unfetched_snapshots());
+    Note(v1::JobEvent::KIND_SNAPSHOT, absl::StrCat("snapshot at iteration ", iteration));
+  }
+  UpdateLimit();
+}
+
+void Job::SnapshotsHeld(const std::set<uint64_t>& held) {
+  absl::MutexLock lock(&mu_);
+  const int before = figures_.snapshots_size();
+  KeepIf(figures_.mutable_snapshots(), [&](uint64_t iteration) { return held.contains(iteration); });
+  KeepIf(figures_.mutable_unfetched_snapshots(), [&](uint64_t iteration) { return held.contains(iteration); });
+  if (figures_.snapshots_size() != before) Changed();
+}
+
+void Job::Acknowledge(const std::set<uint64_t>& fetched) {
+  absl::MutexLock lock(&mu_);
+  KeepIf(figures_.mutable_unfetched_snapshots(), [&](uint64_t iteration) { return !fetched.contains(iteration); });
+  held_back_since_.reset();
+  if (leases_ != nullptr) UpdateLimit();
+  Changed();
+}
+
+std::set<uint64_t> Job::unfetched() const {
+  absl::MutexLock lock(&mu_);
+  return {figures_.unfetched_snapshots().begin(), figures_.unfetched_snapshots().end()};
+}
+
+bool Job::IsHeldBack(const Checkpoint& due) const {
+  return due.persist && due.iteration < max_iter() && figures_.unfetched_snapshots_size() >= kMaxUnfetched;
+}
+
+std::string Job::HeldBackText() const {
+  if (state_ == v1::JOB_STATE_RUNNING && leases_->done().watermark() >= stop_at_ && stop_at_ < max_iter()) {
+    return absl::StrCat("goes no further than iteration ", stop_at_,
+                        ", of which a last snapshot was asked for: cancel the job, and resume it");
+  }
+  const std::optional<Checkpoint> due = state_ == v1::JOB_STATE_RUNNING ? DueCheckpoint() : std::nullopt;
+  if (!due.has_value() || !IsHeldBack(*due)) return "";
+  return absl::StrCat("waits until its client has fetched the snapshots of iterations ",
+                      absl::StrJoin(figures_.unfetched_snapshots(), ", "));
+}
+
+void Job::ReviewHold(absl::Time now) {
+  absl::MutexLock lock(&mu_);
+  const std::optional<Checkpoint> due = state_ == v1::JOB_STATE_RUNNING ? DueCheckpoint() : std::nullopt;
+  if (!due.has_value() || !IsHeldBack(*due)) return held_back_since_.reset();
+  if (!held_back_since_.has_value()) held_back_since_ = now;
+  if (now - *held_back_since_ < kFetchPatience) return;
+  AddNoticeLocked(absl::StrCat("its client has fetched no snapshot for ", absl::FormatDuration(kFetchPatience),
+                               "; those of iterations ", absl::StrJoin(figures_.unfetched_snapshots(), ", "),
+                               " are no longer held for it, and training goes on"));
+  figures_.clear_unfetched_snapshots();
+  holds_ = false;
+  UpdateLimit();
+}
+
+void Job::SetWait(const std::string& cause) {
+  absl::MutexLock lock(&mu_);
+  if (state_ != v1::JOB_STATE_RUNNING || suspended_ || cause == cause_) return;
+  cause_ = cause;
+  if (!cause.empty()) Note(v1::JobEvent::KIND_SNAPSHOT, cause);
+  Changed();
+}
+
+absl::StatusOr<uint64_t> Job::RequestSnapshot(const std::string& export_to, bool last) {
+  absl::MutexLock lock(&mu_);
+  if (state_ != v1::JOB_STATE_RUNNING) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("job \"", id(), "\" is ", StateName(state_), ", it does not run"));
+  }
+  if (!export_to.empty()) {
+    if (!requested_export_.empty() && requested_export_ != export_to) {
+      return absl::FailedPreconditionError(absl::StrCat("job \"", id(), "\" is about to export a snapshot to ",
+                                                        requested_export_, "; ask again when it has"));
+    }
+    if (verified_) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("job \"", id(), "\" is done but for its last snapshot and tests"));
+    }
+    requested_export_ = export_to;
+    last_requested_ = true;
+    figures_.clear_export_error();
+  }
+  const auto stop_at = [&](uint64_t iteration) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    if (!last) return iteration;
+    stop_at_ = iteration;
+    UpdateLimit();
+    return iteration;
+  };
+  if (requested_snapshot_ != kNever) return stop_at(requested_snapshot_);
+  const uint64_t iteration = std::max(leased_end_, leases_->done().watermark());
+  if (verified_ || iteration >= max_iter()) {
+    last_requested_ = true;
+    return max_iter();
+  }
+  const bool there = figures_.snapshots_size() > 0 && *figures_.snapshots().rbegin() == iteration;
+  if (there && export_to.empty()) return stop_at(iteration);
+  requested_snapshot_ = stop_at(iteration);
+  UpdateLimit();
+  Note(v1::JobEvent::KIND_SNAPSHOT,
+       absl::StrCat("a user asks for a ", last ? "last " : "", "snapshot: it will be of iteration ", iteration));
+  return iteration;
+}
+
+}  // namespace samovar

@@ -1,0 +1,223 @@
+#include "server/jobs/job_spec.h"
+
+#include <algorithm>
+#include <string>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/printable.h"
+#include "common/base/status_macros.h"
+#include "common/data/iteration_schedule.h"
+#include "common/model/layout.h"
+#include "common/model/learning_rate.h"
+#include "common/model/push_units.h"
+#include "common/parameters/late_gradients.h"
+
+namespace samovar {
+namespace {
+
+constexpr size_t kMaxJobIdLength = 64;
+constexpr uint32_t kMaxWeight = 1000;
+// What numbers and texts of a job may come to: far beyond what is of use, and far below what overflows or fills a
+// memory.
+constexpr uint64_t kMaxRecords = uint64_t{1} << 40;
+constexpr uint32_t kMaxBatch = 1 << 24;
+constexpr uint32_t kMaxPartitions = 1 << 24;
+constexpr int kMaxPasses = 1 << 20;
+constexpr int kMaxAverageLoss = 1'000'000;
+constexpr uint32_t kMaxServers = 4096;
+constexpr int kMaxTestNets = 64;
+constexpr int kMaxOutputs = 100'000;
+constexpr size_t kMaxNameBytes = 1024;
+constexpr size_t kMaxPathBytes = 4096;
+constexpr uint64_t kMaxFurther = 63;
+constexpr uint64_t kMaxNetFiles = 10'000;
+constexpr size_t kDigestDigits = 64;
+
+absl::Status CheckAtMost(const std::string& name, uint64_t value, uint64_t most) {
+  if (value <= most) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(name, " must be at most ", most, ", not ", value));
+}
+
+absl::Status CheckText(const std::string& name, const std::string& text, size_t max_bytes) {
+  if (text.size() <= max_bytes && Printable(text, max_bytes) == text) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(name, " must be at most ", max_bytes,
+                                                 " bytes of UTF-8 without control characters, not \"",
+                                                 Printable(text, kMaxPeerNameBytes), "\""));
+}
+
+bool IsDigest(const std::string& text) {
+  return text.size() == kDigestDigits && std::all_of(text.begin(), text.end(), absl::ascii_isxdigit);
+}
+
+absl::Status CheckOutputs(const v1::NetOutputs& outputs, const std::string& name) {
+  SAMOVAR_RETURN_IF_ERROR(
+      CheckAtMost(absl::StrCat(name, ": their number"), static_cast<uint64_t>(outputs.outputs_size()), kMaxOutputs));
+  for (const v1::OutputSpec& output : outputs.outputs()) {
+    SAMOVAR_RETURN_IF_ERROR(CheckText(absl::StrCat(name, ": a name"), output.name(), kMaxNameBytes));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckLayerData(const v1::DatasetSpec& data, const std::string& name) {
+  // A net without a data layer has no records.
+  if (data.uri().empty() != (data.records() == 0) || data.batch_size() == 0 || data.partitions() == 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(name, ": batch_size and partitions must be set, and both of uri and records or neither"));
+  }
+  SAMOVAR_RETURN_IF_ERROR(CheckText(absl::StrCat(name, ": uri"), data.uri(), kMaxPathBytes));
+  if (!data.digest().empty() && !IsDigest(data.digest()))
+    return absl::InvalidArgumentError(absl::StrCat(name, ": digest must be 64 hexadecimal digits"));
+  SAMOVAR_RETURN_IF_ERROR(CheckAtMost(absl::StrCat(name, ": records"), data.records(), kMaxRecords));
+  SAMOVAR_RETURN_IF_ERROR(CheckAtMost(absl::StrCat(name, ": batch_size"), data.batch_size(), kMaxBatch));
+  SAMOVAR_RETURN_IF_ERROR(CheckAtMost(absl::StrCat(name, ": partitions"), data.partitions(), kMaxPartitions));
+  if (data.partitions() > std::max<uint64_t>(1, data.records()) || data.block() > IterationSchedule::kMaxBlock) {
+    return absl::InvalidArgumentError(absl::StrCat(name, ": partitions must be at most records, ", data.records(),
+                                                   ", and block at most ", IterationSchedule::kMaxBlock));
+  }
+  return absl::OkStatus();
+}
+
+// Of all data layers of a net.
+absl::Status CheckDataset(const v1::DatasetSpec& data, const std::string& name) {
+  SAMOVAR_RETURN_IF_ERROR(CheckLayerData(data, name));
+  SAMOVAR_RETURN_IF_ERROR(CheckAtMost(absl::StrCat(name, ": the number of further data layers"),
+                                      static_cast<uint64_t>(data.further_size()), kMaxFurther));
+  for (int i = 0; i < data.further_size(); ++i) {
+    const v1::DatasetSpec& further = data.further(i);
+    const std::string its_name = absl::StrCat(name, ": further ", i);
+    SAMOVAR_RETURN_IF_ERROR(CheckLayerData(further, its_name));
+    const bool alike = further.partitions() == data.partitions() && further.block() == data.block() &&
+                       further.in_order() == data.in_order();
+    const bool together =
+        data.in_order() || (further.records() == data.records() && further.batch_size() == data.batch_size());
+    if (data.records() > 0 && further.records() > 0 && further.further().empty() && alike && together) continue;
+    return absl::InvalidArgumentError(absl::StrCat(its_name,
+                                                   ": it must have records, the first one's partitions, block and "
+                                                   "in_order, the same records and batch_size unless in_order, and no "
+                                                   "further ones"));
+  }
+  return absl::OkStatus();
+}
+
+// REQUIRES: the training data was checked
+absl::Status CheckMode(const v1::JobSpec& spec) {
+  if (!v1::ConsistencyMode_IsValid(spec.mode())) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("mode ", static_cast<int>(spec.mode()), " is none that this coordinator knows"));
+  }
+  if (!v1::Encoding_IsValid(spec.encoding())) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("encoding ", static_cast<int>(spec.encoding()), " is none that this coordinator knows"));
+  }
+  const bool sparse = spec.encoding() == v1::ENCODING_SPARSE;
+  const bool has_ratio = spec.topk_ratio() > 0 && spec.topk_ratio() <= 1;
+  if (sparse ? !has_ratio : spec.topk_ratio() != 0) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "topk_ratio must be above 0 and at most 1 with ENCODING_SPARSE, and 0 otherwise, not ", spec.topk_ratio()));
+  }
+  if (sparse && spec.mode() == v1::CONSISTENCY_SYNC) {
+    return absl::InvalidArgumentError(
+        "ENCODING_SPARSE keeps parts of gradients at the worker that computed them, so that the model depends on who "
+        "computes what; "
+        "CONSISTENCY_SYNC promises that it does not");
+  }
+  if (spec.delay() != 0 && spec.mode() != v1::CONSISTENCY_BOUNDED) {
+    return absl::InvalidArgumentError("delay is for the mode CONSISTENCY_BOUNDED only");
+  }
+  SAMOVAR_RETURN_IF_ERROR(
+      CheckLateGradients(spec.staleness_scaling(), spec.delay_compensation(), OrderedParts(spec) > 0));
+  SAMOVAR_RETURN_IF_ERROR(CheckPushUnits(spec));
+  const bool sync = spec.mode() == v1::CONSISTENCY_SYNC;
+  if (sync != (spec.parts() != 0)) {
+    return absl::InvalidArgumentError("parts must be at least 1 in the mode CONSISTENCY_SYNC, and 0 in others");
+  }
+  const auto divides = [&spec](const v1::DatasetSpec& data) { return data.batch_size() % spec.parts() == 0; };
+  const auto& further = spec.train_data().further();
+  if (!sync || (divides(spec.train_data()) && std::all_of(further.begin(), further.end(), divides)))
+    return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("parts ", spec.parts(), " must divide the batch of ", spec.train_data().batch_size(), " records"));
+}
+
+absl::Status CheckExports(const v1::JobSpec& spec) {
+  const v1::InitialModel& initial = spec.initial_model();
+  for (const std::string& path : {spec.export_snapshots(), initial.exported_snapshot()}) {
+    if (path.empty() || (path.front() == '/' && path.find('\0') == std::string::npos)) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("export_snapshots and initial_model.exported_snapshot must be absolute paths, not \"",
+                     Printable(path, kMaxPeerNameBytes), "\""));
+  }
+  if (!std::all_of(initial.digests().begin(), initial.digests().end(), IsDigest))
+    return absl::InvalidArgumentError("initial_model.digests must be 64 hexadecimal digits each");
+  if (initial.exported_snapshot().empty()) return absl::OkStatus();
+  if (spec.chunk_elements() != 0 && initial.weights().empty() && initial.solver_state().empty())
+    return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      "initial_model.exported_snapshot goes with chunk_elements, which is the snapshot's, and without other files");
+}
+
+absl::Status CheckFilesOfNets(const v1::JobSpec& spec) {
+  SAMOVAR_RETURN_IF_ERROR(
+      CheckAtMost("the number of net_files", static_cast<uint64_t>(spec.net_files_size()), kMaxNetFiles));
+  for (const v1::NetFile& file : spec.net_files()) {
+    SAMOVAR_RETURN_IF_ERROR(CheckText("net_files: path", file.path(), kMaxPathBytes));
+    if (!IsDigest(file.digest())) return absl::InvalidArgumentError("net_files: digest must be 64 hexadecimal digits");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+uint32_t OrderedParts(const v1::JobSpec& spec) {
+  if (spec.mode() == v1::CONSISTENCY_SYNC) return spec.parts();
+  return spec.mode() == v1::CONSISTENCY_BOUNDED && spec.delay() == 0 ? 1 : 0;
+}
+
+absl::Status CheckJobName(const std::string& id) {
+  const bool id_ok =
+      !id.empty() && id.size() <= kMaxJobIdLength && std::all_of(id.begin(), id.end(), [](unsigned char c) {
+        return absl::ascii_isalnum(c) || c == '-' || c == '_' || c == '.';
+      });
+  if (!id_ok) {
+    return absl::InvalidArgumentError(absl::StrCat("job id \"", Printable(id, 2 * kMaxJobIdLength),
+                                                   "\": use 1 to 64 letters, digits, '-', '_' and '.'"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckJobSpec(const v1::JobSpec& spec) {
+  SAMOVAR_RETURN_IF_ERROR(CheckJobName(spec.job_id()));
+  if (spec.solver().max_iter() < 0) return absl::InvalidArgumentError("solver.max_iter must be at least 0");
+  if (spec.solver().iter_size() <= 0) return absl::InvalidArgumentError("solver.iter_size must be at least 1");
+  SAMOVAR_RETURN_IF_ERROR(
+      CheckAtMost("solver.iter_size", static_cast<uint64_t>(spec.solver().iter_size()), kMaxPasses));
+  SAMOVAR_RETURN_IF_ERROR(CheckAtMost(
+      "solver.average_loss", static_cast<uint64_t>(std::max(0, spec.solver().average_loss())), kMaxAverageLoss));
+  SAMOVAR_RETURN_IF_ERROR(CheckAtMost("servers", spec.servers(), kMaxServers));
+  SAMOVAR_RETURN_IF_ERROR(
+      CheckAtMost("the number of test nets", static_cast<uint64_t>(spec.test_nets_size()), kMaxTestNets));
+  if (spec.servers() == 0) return absl::InvalidArgumentError("servers must be at least 1");
+  if (spec.weight() > kMaxWeight)
+    return absl::InvalidArgumentError(absl::StrCat("weight must be at most ", kMaxWeight));
+  SAMOVAR_RETURN_IF_ERROR(CheckLearningRate(spec.solver()));
+  SAMOVAR_RETURN_IF_ERROR(CheckLayout(spec.layout()));
+  for (const v1::ParameterBlob& blob : spec.layout().blobs()) {
+    SAMOVAR_RETURN_IF_ERROR(CheckText("the name of a layer", blob.layer(), kMaxNameBytes));
+  }
+  SAMOVAR_RETURN_IF_ERROR(CheckOutputs(spec.train_outputs(), "train_outputs"));
+  SAMOVAR_RETURN_IF_ERROR(CheckDataset(spec.train_data(), "train_data"));
+  SAMOVAR_RETURN_IF_ERROR(CheckMode(spec));
+  SAMOVAR_RETURN_IF_ERROR(CheckExports(spec));
+  SAMOVAR_RETURN_IF_ERROR(CheckFilesOfNets(spec));
+  if (spec.test_nets_size() != spec.test_data_size() || spec.test_nets_size() != spec.test_outputs_size()) {
+    return absl::InvalidArgumentError("test_nets, test_data and test_outputs must have one entry each a test net");
+  }
+  for (int i = 0; i < spec.test_data_size(); ++i) {
+    SAMOVAR_RETURN_IF_ERROR(CheckDataset(spec.test_data(i), absl::StrCat("test_data ", i)));
+    SAMOVAR_RETURN_IF_ERROR(CheckOutputs(spec.test_outputs(i), absl::StrCat("test_outputs ", i)));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace samovar

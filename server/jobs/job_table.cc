@@ -1,0 +1,237 @@
+#include "server/jobs/job_table.h"
+
+#include <zlib.h>
+
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "common/base/status_macros.h"
+#include "common/storage/lmdb.h"
+
+namespace samovar {
+namespace {
+
+constexpr uint32_t kFormat = 1;
+constexpr char kSpecPrefix = 's';
+constexpr char kRecordPrefix = 'r';
+constexpr char kForgottenPrefix = 'f';
+constexpr char kDisplayPrefix = 'd';
+constexpr char kEpochKey[] = "e";
+
+void AppendNumber(uint64_t number, std::string* key) {
+  for (int shift = 56; shift >= 0; shift -= 8) key->push_back(static_cast<char>(number >> shift));
+}
+
+std::string KeyOf(char prefix, uint64_t number) {
+  std::string key(1, prefix);
+  AppendNumber(number, &key);
+  return key;
+}
+
+// A line of a job's display: behind the others of the job, in the order of iterations.
+std::string DisplayKey(uint64_t number, uint64_t iteration) {
+  std::string key = KeyOf(kDisplayPrefix, number);
+  AppendNumber(iteration, &key);
+  return key;
+}
+
+uint64_t NumberIn(absl::string_view key) {
+  uint64_t number = 0;
+  for (size_t i = 1; i < key.size(); ++i) number = number << 8 | static_cast<unsigned char>(key[i]);
+  return number;
+}
+
+uint32_t Crc(absl::string_view bytes) {
+  return static_cast<uint32_t>(
+      crc32_z(crc32(0, nullptr, 0), reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
+}
+
+template <typename Message>
+std::string ToValue(const Message& message) {
+  const std::string bytes = message.SerializeAsString();
+  std::string value;
+  for (int shift = 0; shift < 32; shift += 8) value.push_back(static_cast<char>(Crc(bytes) >> shift));
+  return value + bytes;
+}
+
+// Whether the value is what ToValue made.
+template <typename Message>
+bool FromValue(absl::string_view value, Message* message) {
+  if (value.size() < 4) return false;
+  uint32_t crc = 0;
+  for (int i = 3; i >= 0; --i) crc = crc << 8 | static_cast<unsigned char>(value[static_cast<size_t>(i)]);
+  value.remove_prefix(4);
+  return Crc(value) == crc && message->ParseFromArray(value.data(), static_cast<int>(value.size()));
+}
+
+// The epoch of the coordinator that opened the table last; 0 if none has, in a table of an earlier version.
+absl::StatusOr<uint64_t> EpochIn(LmdbTransaction& transaction) {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::optional<absl::string_view> stored, transaction.Get(kEpochKey));
+  uint64_t epoch = 0;
+  if (!stored.has_value() || absl::SimpleAtoi(*stored, &epoch)) return epoch;
+  return absl::DataLossError("the epoch that is stored is not a number");
+}
+
+absl::Status TakenBy(uint64_t last, uint64_t epoch) {
+  return absl::FailedPreconditionError(absl::StrCat(
+      "the coordinator of epoch ", last, " has taken it, and this one is of epoch ", epoch, "; end one of the two"));
+}
+
+// The display's lines of a job, those that are damaged left out.
+absl::Status AddDisplays(const LmdbTransaction& transaction, uint64_t number, v1::JobRecord* record) {
+  SAMOVAR_ASSIGN_OR_RETURN(LmdbCursor cursor, transaction.OpenCursor());
+  const std::string prefix = KeyOf(kDisplayPrefix, number);
+  SAMOVAR_ASSIGN_OR_RETURN(bool found, cursor.SeekAtLeast(prefix));
+  while (found && absl::StartsWith(cursor.key(), prefix)) {
+    v1::DisplayLine line;
+    if (FromValue(cursor.value(), &line)) *record->add_displays() = std::move(line);
+    SAMOVAR_ASSIGN_OR_RETURN(found, cursor.Next());
+  }
+  return absl::OkStatus();
+}
+
+// Those of iterations below `end`.
+absl::Status RemoveDisplays(uint64_t number, uint64_t end, LmdbTransaction* transaction) {
+  std::vector<std::string> keys;
+  {
+    SAMOVAR_ASSIGN_OR_RETURN(LmdbCursor cursor, transaction->OpenCursor());
+    const std::string prefix = KeyOf(kDisplayPrefix, number);
+    const std::string last = DisplayKey(number, end);
+    SAMOVAR_ASSIGN_OR_RETURN(bool found, cursor.SeekAtLeast(prefix));
+    while (found && absl::StartsWith(cursor.key(), prefix) && cursor.key() < last) {
+      keys.emplace_back(cursor.key());
+      SAMOVAR_ASSIGN_OR_RETURN(found, cursor.Next());
+    }
+  }
+  for (const std::string& key : keys) SAMOVAR_RETURN_IF_ERROR(transaction->Delete(key));
+  return absl::OkStatus();
+}
+
+absl::Status Remove(uint64_t number, LmdbTransaction* transaction) {
+  SAMOVAR_RETURN_IF_ERROR(RemoveDisplays(number, UINT64_MAX, transaction));
+  SAMOVAR_RETURN_IF_ERROR(transaction->Delete(KeyOf(kSpecPrefix, number)));
+  return transaction->Delete(KeyOf(kRecordPrefix, number));
+}
+
+// Those that are damaged are left out.
+absl::StatusOr<std::vector<JobTable::Forgotten>> ForgottenIn(const LmdbTransaction& transaction) {
+  std::vector<JobTable::Forgotten> jobs;
+  SAMOVAR_ASSIGN_OR_RETURN(LmdbCursor cursor, transaction.OpenCursor());
+  const std::string prefix(1, kForgottenPrefix);
+  SAMOVAR_ASSIGN_OR_RETURN(bool found, cursor.SeekAtLeast(prefix));
+  while (found && absl::StartsWith(cursor.key(), prefix)) {
+    v1::ForgottenJob job;
+    if (FromValue(cursor.value(), &job)) jobs.push_back({NumberIn(cursor.key()), job.job_id()});
+    SAMOVAR_ASSIGN_OR_RETURN(found, cursor.Next());
+  }
+  return jobs;
+}
+
+absl::Status Forget(const std::vector<JobTable::Forgotten>& jobs, LmdbTransaction* transaction) {
+  if (jobs.empty()) return absl::OkStatus();
+  for (const JobTable::Forgotten& job : jobs) {
+    SAMOVAR_RETURN_IF_ERROR(Remove(job.number, transaction));
+    v1::ForgottenJob record;
+    record.set_job_id(job.job_id);
+    SAMOVAR_RETURN_IF_ERROR(transaction->Put(KeyOf(kForgottenPrefix, job.number), ToValue(record)));
+  }
+  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<JobTable::Forgotten> all, ForgottenIn(*transaction));
+  for (size_t i = 0; i + JobTable::kMaxForgotten < all.size(); ++i) {
+    SAMOVAR_RETURN_IF_ERROR(transaction->Delete(KeyOf(kForgottenPrefix, all[i].number)));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status PutRecord(uint64_t number, v1::JobRecord record, LmdbTransaction* transaction) {
+  for (const v1::DisplayLine& line : record.displays()) {
+    SAMOVAR_RETURN_IF_ERROR(transaction->Put(DisplayKey(number, line.iteration()), ToValue(line)));
+  }
+  SAMOVAR_RETURN_IF_ERROR(RemoveDisplays(number, record.displays_from(), transaction));
+  record.clear_displays();
+  record.set_format(kFormat);
+  return transaction->Put(KeyOf(kRecordPrefix, number), ToValue(record));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<JobTable>> JobTable::Open(const std::string& directory, uint64_t epoch) {
+  auto environment = LmdbEnvironment::Open(directory, {});
+  if (!environment.ok()) return Annotate(environment.status(), "job table");
+  std::unique_ptr<JobTable> table(new JobTable(*std::move(environment), epoch));
+  const absl::Status taken = table->environment_->Write([epoch](LmdbTransaction& transaction) -> absl::Status {
+    SAMOVAR_ASSIGN_OR_RETURN(const uint64_t last, EpochIn(transaction));
+    if (last > epoch) return TakenBy(last, epoch);
+    return transaction.Put(kEpochKey, absl::StrCat(epoch));
+  });
+  SAMOVAR_RETURN_IF_ERROR(Annotate(taken, "job table"));
+  return table;
+}
+
+JobTable::JobTable(std::unique_ptr<LmdbEnvironment> environment, uint64_t epoch)
+    : environment_(std::move(environment)), epoch_(epoch) {}
+
+absl::Status JobTable::Write(absl::FunctionRef<absl::Status(LmdbTransaction&)> body) {
+  return environment_->Write([&](LmdbTransaction& transaction) -> absl::Status {
+    SAMOVAR_ASSIGN_OR_RETURN(const uint64_t last, EpochIn(transaction));
+    return last == epoch_ ? body(transaction) : TakenBy(last, epoch_);
+  });
+}
+
+JobTable::~JobTable() = default;
+
+absl::StatusOr<std::vector<JobTable::Entry>> JobTable::Load(std::vector<std::string>* damaged) const {
+  std::vector<Entry> entries;
+  SAMOVAR_ASSIGN_OR_RETURN(LmdbTransaction transaction, environment_->BeginRead());
+  SAMOVAR_ASSIGN_OR_RETURN(LmdbCursor cursor, transaction.OpenCursor());
+  const std::string prefix(1, kRecordPrefix);
+  SAMOVAR_ASSIGN_OR_RETURN(bool found, cursor.SeekAtLeast(prefix));
+  while (found && absl::StartsWith(cursor.key(), prefix)) {
+    Entry entry;
+    entry.number = NumberIn(cursor.key());
+    SAMOVAR_ASSIGN_OR_RETURN(const std::optional<absl::string_view> spec,
+                             transaction.Get(KeyOf(kSpecPrefix, entry.number)));
+    if (!spec.has_value() || !FromValue(*spec, &entry.spec) || !FromValue(cursor.value(), &entry.record)) {
+      damaged->push_back(
+          absl::StrCat(environment_->path(), ": the record of job number ", entry.number, " is damaged"));
+    } else if (entry.record.format() != kFormat) {
+      damaged->push_back(absl::StrCat(environment_->path(), ": job \"", entry.spec.job_id(),
+                                      "\" was written by another version (format ", entry.record.format(), ")"));
+    } else {
+      SAMOVAR_RETURN_IF_ERROR(AddDisplays(transaction, entry.number, &entry.record));
+      entries.push_back(std::move(entry));
+    }
+    SAMOVAR_ASSIGN_OR_RETURN(found, cursor.Next());
+  }
+  return entries;
+}
+
+absl::StatusOr<std::vector<JobTable::Forgotten>> JobTable::LoadForgotten() const {
+  SAMOVAR_ASSIGN_OR_RETURN(LmdbTransaction transaction, environment_->BeginRead());
+  return ForgottenIn(transaction);
+}
+
+absl::Status JobTable::Insert(const Entry& entry, std::optional<uint64_t> replaced) {
+  return Write([&](LmdbTransaction& transaction) -> absl::Status {
+    if (replaced.has_value()) SAMOVAR_RETURN_IF_ERROR(Remove(*replaced, &transaction));
+    SAMOVAR_ASSIGN_OR_RETURN(const std::vector<Forgotten> forgotten, ForgottenIn(transaction));
+    for (const Forgotten& job : forgotten) {
+      if (job.job_id != entry.spec.job_id()) continue;
+      SAMOVAR_RETURN_IF_ERROR(transaction.Delete(KeyOf(kForgottenPrefix, job.number)));
+    }
+    SAMOVAR_RETURN_IF_ERROR(transaction.Put(KeyOf(kSpecPrefix, entry.number), ToValue(entry.spec)));
+    return PutRecord(entry.number, entry.record, &transaction);
+  });
+}
+
+absl::Status JobTable::Update(const std::vector<Change>& changes, const std::vector<Forgotten>& forgotten) {
+  return Write([&](LmdbTransaction& transaction) -> absl::Status {
+    for (const Change& change : changes) SAMOVAR_RETURN_IF_ERROR(PutRecord(change.number, change.record, &transaction));
+    return Forget(forgotten, &transaction);
+  });
+}
+
+}  // namespace samovar
