@@ -171,10 +171,13 @@ absl::StatusOr<bool> TrainRun::Take(const v1::JobStatus& status) {
     SAMOVAR_RETURN_IF_ERROR(directory_.Save(options_.record));
     reporter_.Resumed(status.resumed_from());
   }
+  // Before it is told: who reads of a snapshot may end this run, and finds it to resume.
+  if (!news.snapshots.empty()) {
+    options_.record.snapshot = *news.snapshots.rbegin();
+    SAMOVAR_RETURN_IF_ERROR(directory_.Save(options_.record));
+  }
   reporter_.Progress(status, news);
   for (uint64_t iteration : news.snapshots) {
-    options_.record.snapshot = iteration;
-    SAMOVAR_RETURN_IF_ERROR(directory_.Save(options_.record));
     handled_.erase(iteration);
     // The last one's model is written when the job has succeeded.
     if (iteration < status.max_iter()) unwritten_.push_back(iteration);
