@@ -4,15 +4,13 @@
 // is what makes training diverge: on a quadratic, momentum 0.9 allows a rate of 3.8 over the curvature at s = 0, of 0.1
 // at s = 1 and of 0.035 at s = 3. Two things keep it near 0.1 for any s, and change nothing at s = 0:
 //   * weights are pulled as they will be when the gradient comes back, as far as is known: moved on by the momentum of
-//   as many
-//     updates as the chunk's pushes are late on average (0.07 at s = 3; linear weight prediction, Kosson et al.,
-//     "Pipelined backpropagation at scale", 2021); a single push counts with 4 plus twice the average at most;
+//     as many updates as the chunk's pushes are late on average (0.07 at s = 3; linear weight prediction, Kosson et
+//     al., "Pipelined backpropagation at scale", 2021); a single push counts with 4 plus twice the average at most;
 //   * the rate of a push is multiplied by min(1, 2 / (1 + s)) (after Zhang et al., "Staleness-aware async-SGD", 2016),
-//   where s is not less
-//     than what is usual at the chunk, the average and a standard deviation, less one: where workers wait for each
-//     other, or for a processor, pushes come in bursts, of which the first are not late, but are followed by all the
-//     others before anybody has seen them. Without it 8 workers with a bounded delay of 8 diverge nine times in ten
-//     (benchmarks/staleness/).
+//     where s is not less than what is usual at the chunk, the average and a standard deviation, less one: where
+//     workers wait for each other, or for a processor, pushes come in bursts, of which the first are not late, but are
+//     followed by all the others before anybody has seen them. Without it 8 workers with a bounded delay of 8 diverge
+//     nine times in ten (benchmarks/staleness/).
 // Together: 0.14 at s = 3, 0.10 at 7, 0.08 at 15.
 // A job may choose another factor for the rate, or none (v1::StalenessScaling); weights are pulled ahead all the same.
 // It may also have late gradients corrected for what came between (past_weights.h); their rate is lowered as that of
@@ -32,13 +30,14 @@
 // (common/model/push_units.h). All of them enter the ledger with it. Staleness is that of pushes.
 //
 // Thread safety: none. A chunk is touched by the tasks of its own lane only (see apply_threads.h), hence without a
-// lock. Invariants:
+// lock.
+//
+// Invariants:
 //   (1) an update is in the weights if and only if its iteration is in the ledger; unless it was skipped: then it is in
-//   the ledger, and
-//       among image().skipped, only.
+//       the ledger, and among image().skipped, only.
 //   (2) image().version == image().ledger.size().
 //   (3) parts that wait for others, and sums that wait for their norm, are in none of the image: they are not in
-//   snapshots.
+//       snapshots.
 #pragma once
 
 #include <cstdint>
@@ -85,12 +84,11 @@ class Chunk {
 
   // Applies one iteration's gradient, or takes one part of it. Returns true if it was applied or taken, false if the
   // chunk has it already.
-  //   INVALID_ARGUMENT     the gradient has another length, or NaN or infinity in it, or there is no such part, or what
-  //   compensates
-  //                        the delay overflows: nothing is changed
+  //   INVALID_ARGUMENT     the gradient has another length, or NaN or infinity in it, or there is no such part,
+  //                        or what compensates the delay overflows: nothing is changed
   //   FAILED_PRECONDITION  iterations come in parts, and this one does not come next
   //   ALREADY_EXISTS       iterations do not come in parts, and this one was skipped here: whoever pushes it has it
-  //   skipped elsewhere too
+  //                        skipped elsewhere, too
   // `pulled_version` is the version that the gradient was computed from. With push_every above 1 the `gradient` is the
   // displacement of the unit of `iterations` iterations from t on, as ExchangeRequest.iterations says; all of them
   // enter the ledger, or none. REQUIRES: each push is of a whole unit, and so was what the ledger holds at the start
