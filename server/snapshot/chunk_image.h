@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <vector>
 
 #include "server/store/ledger.h"
@@ -15,8 +16,11 @@ struct ChunkImage {
   // The solver's history; as many vectors as its rule keeps.
   std::vector<std::vector<float>> state;
   Ledger ledger;
-  // Updates that the weights contain.
+  // Iterations in the ledger, each counted whether it was skipped or not.
   uint64_t version = 0;
+  // Iterations in the ledger that changed nothing, since they were skipped: the highest kMaxSkipped.
+  static constexpr size_t kMaxSkipped = 1024;
+  std::set<uint64_t> skipped;
 };
 
 }  // namespace samovar

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "samovar/v1/snapshot.pb.h"
 
 namespace samovar {
@@ -24,7 +25,9 @@ uint32_t Crc(const v1::ChunkRecord& record, bool values_only = false) {
   };
   add(record.weights());
   for (const std::string& state : record.state()) add(state);
-  if (!values_only) add(absl::StrCat(record.chunk(), " ", record.version(), " ", record.ledger().SerializeAsString()));
+  if (values_only) return static_cast<uint32_t>(crc);
+  add(absl::StrCat(record.chunk(), " ", record.version(), " ", record.ledger().SerializeAsString()));
+  if (record.skipped_size() > 0) add(absl::StrCat(" skipped ", absl::StrJoin(record.skipped(), " ")));
   return static_cast<uint32_t>(crc);
 }
 
@@ -43,6 +46,7 @@ std::string MakeChunkRecord(const ChunkImage& image) {
   record.set_version(image.version);
   record.set_weights(image.weights.data(), image.weights.size() * sizeof(float));
   for (const std::vector<float>& state : image.state) record.add_state(state.data(), state.size() * sizeof(float));
+  record.mutable_skipped()->Add(image.skipped.begin(), image.skipped.end());
   record.set_crc32(Crc(record));
   return record.SerializeAsString();
 }
@@ -70,6 +74,7 @@ absl::StatusOr<ChunkImage> ParseChunkRecord(absl::string_view bytes, uint32_t ch
   }
   image.ledger = *std::move(ledger);
   image.version = record.version();
+  image.skipped.insert(record.skipped().begin(), record.skipped().end());
   return image;
 }
 

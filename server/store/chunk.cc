@@ -97,7 +97,11 @@ absl::StatusOr<bool> Chunk::Push(const SolverRule& rule, uint64_t t, uint64_t pu
                                                    " floats, but the pushed gradient has ", gradient.size()));
   }
   SAMOVAR_RETURN_IF_ERROR(CheckPart(t, part));
-  if (Holds(t, part)) return false;
+  if (Holds(t, part)) {
+    if (options_.parts > 0 || !image_.skipped.contains(t)) return false;
+    return absl::AlreadyExistsError(absl::StrCat("chunk ", image_.chunk, " has skipped iteration ", t,
+                                                 ": what an earlier lease computed for it was not finite"));
+  }
   if (!AllFinite(gradient)) return Reject(t, "has NaN or infinity in it");
   // A worker may have pulled from a server that was restored to an earlier version since: no staleness is known then.
   const bool late = options_.parts == 0 && image_.version > pulled_version;
@@ -125,13 +129,12 @@ bool Chunk::Holds(uint64_t t, uint32_t part) {
 
 absl::StatusOr<bool> Chunk::Skip(uint64_t t, uint32_t part) {
   SAMOVAR_RETURN_IF_ERROR(CheckPart(t, part));
-  if (Holds(t, part)) return false;
+  if (Holds(t, part)) return image_.ledger.Contains(t) ? image_.skipped.contains(t) : pending_.skipped();
   if (options_.parts > 1) {
     pending_.Skip(part);
     SAMOVAR_RETURN_IF_ERROR(EndParts(nullptr, t));
   } else {
-    if (options_.parts > 0) previous_weights_ = image_.weights;
-    Enter({t, t + 1});
+    EnterSkipped(t);
   }
   counters_.set_skipped(counters_.skipped() + 1);
   return true;
@@ -145,13 +148,11 @@ absl::Status Chunk::AddPart(const SolverRule& rule, uint64_t t, uint32_t part, s
 absl::Status Chunk::EndParts(const SolverRule* rule, uint64_t t) {
   if (!pending_.complete()) return absl::OkStatus();
   if (pending_.skipped()) {
-    previous_weights_ = image_.weights;
-    Enter({t, t + 1});
+    EnterSkipped(t);
     pending_.Clear();
     return absl::OkStatus();
   }
   std::vector<float> mean = pending_.TakeMean(segments_);
-  if (!AllFinite(mean)) return Reject(t, "has parts that add up to infinity");
   if (!options_.clip.has_value()) {
     Apply(*rule, {t, t + 1}, /*staleness=*/0, mean);
     return absl::OkStatus();
@@ -168,6 +169,13 @@ absl::Status Chunk::EndParts(const SolverRule* rule, uint64_t t) {
 void Chunk::Enter(const IterationRange& unit) {
   image_.ledger.AddRange(unit.begin, unit.end);
   image_.version += unit.end - unit.begin;
+}
+
+void Chunk::EnterSkipped(uint64_t t) {
+  if (options_.parts > 0) previous_weights_ = image_.weights;
+  image_.skipped.insert(t);
+  if (image_.skipped.size() > ChunkImage::kMaxSkipped) image_.skipped.erase(image_.skipped.begin());
+  Enter({t, t + 1});
 }
 
 std::span<const double> Chunk::Squares(uint64_t t) const {

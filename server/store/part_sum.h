@@ -4,6 +4,11 @@
 // A running sum of the parts from 0 without a gap, and copies of those that came early: at most as many vectors as
 // there are parts.
 //
+// Finite parts have a finite mean, however large they are: before a sum could overflow, it and all that is added to it
+// are scaled down by a power of two, which costs no accuracy but that of the smallest floats. So no iteration comes to
+// nothing in one chunk, where its sum is infinite, that other chunks have applied. Sums that cannot overflow are plain
+// float sums.
+//
 // Thread safety: none; as the chunk that it belongs to.
 #pragma once
 
@@ -43,12 +48,18 @@ class PartSum {
 
  private:
   void AddNext(std::span<const float> gradient, const std::vector<RuleSegment>& segments);
+  // Scales the sum down if it could overflow with the part.
+  void MakeRoom(std::span<const float> gradient, const std::vector<RuleSegment>& segments);
 
   const uint32_t parts_;
   // Parts in the sum.
   uint32_t next_ = 0;
   bool skipped_ = false;
   std::vector<float> sum_;
+  // The sum is of so much of each part: 1, or a power of two below 1 / parts_.
+  float scale_ = 1;
+  // Not less than any magnitude in the plain sum.
+  double bound_ = 0;
   std::map<uint32_t, std::vector<float>> early_;
 };
 

@@ -1,7 +1,9 @@
 #include "server/store/solver_rule.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
+#include <limits>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -13,6 +15,8 @@
 
 namespace samovar {
 namespace {
+
+constexpr float kLargest = std::numeric_limits<float>::max();
 
 // A factor of a decaying average.
 absl::Status CheckFactor(const char* field, float value) {
@@ -115,8 +119,10 @@ void MergeStatistics(const RuleSegment& segment, std::span<float> weights, std::
   AtVectorLevel([=] {
     float* __restrict target = weights.data();
     const float* __restrict source = pushed.data();
-    for (size_t i = segment.begin; i < segment.end; ++i)
-      target[i] = segment.moving_average_fraction * target[i] + source[i];
+    for (size_t i = segment.begin; i < segment.end; ++i) {
+      const float merged = segment.moving_average_fraction * target[i] + source[i];
+      target[i] = std::clamp(merged, -kLargest, kLargest);
+    }
   });
 }
 

@@ -39,8 +39,8 @@ class SolverRule {
   // Vectors of history that the rule keeps, each as long as the weights; zero at the start. 1 or 2.
   virtual int state_vectors() const = 0;
 
-  // Where the weights are going: if `updates` more updates came with gradients of zero, they would have moved by minus this times
-  // the first state vector. 0 for rules without momentum.
+  // Where the weights are going: if `updates` more updates came with gradients of zero, they would have moved by minus
+  // this times the first state vector. 0 for rules without momentum.
   virtual float LookaheadFactor(double updates) const {
     static_cast<void>(updates);
     return 0;
@@ -53,17 +53,20 @@ class SolverRule {
   virtual void Apply(uint64_t t, const RuleSegment& segment, std::span<float> weights,
                      std::span<const std::span<float>> state, std::span<const float> gradient) const = 0;
 
-  // Moves one segment by what a worker's own steps have moved it by, rates and decay included, times `factor`. With momentum m and
-  // history h:
+  // Moves one segment by what a worker's own steps have moved it by, rates and decay included, times `factor`. With
+  // momentum m and history h:
   //   h <- m h + factor d
   //   w <- w - h
-  // so that momentum, which those steps lack, goes on from push to push. REQUIRES: as Apply, and the solver's type is SGD
-  virtual void ApplyDisplacement(float factor, const RuleSegment& segment, std::span<float> weights, std::span<const std::span<float>> state,
+  // so that momentum, which those steps lack, goes on from push to push. REQUIRES: as Apply, and the solver's type is
+  // SGD
+  virtual void ApplyDisplacement(float factor, const RuleSegment& segment, std::span<float> weights,
+                                 std::span<const std::span<float>> state,
                                  std::span<const float> displacement) const = 0;
 };
 
 // Merges pushed statistics into one segment:
 //   w <- f * w + pushed,  f = the segment's moving_average_fraction
+// What would overflow stays at the largest float: finite statistics make no infinity of the model's.
 // REQUIRES: the segment lies within the spans, which do not overlap, and its rule is UPDATE_RULE_MOVING_AVERAGE.
 void MergeStatistics(const RuleSegment& segment, std::span<float> weights, std::span<const float> pushed);
 

@@ -101,6 +101,9 @@ class TrainingRun {
   absl::Status RunStep(uint64_t number);
   // Enters the step in the ledgers without an update, in place of its push.
   absl::Status SkipStep(uint64_t number, v1::TrainResult result);
+  // Some chunk has skipped the step that is pushed, for an earlier lease: has those skip it that have no update of it
+  // yet.
+  absl::Status SkipPushed(uint64_t number, const absl::Status& refusal);
   // Whether there is something in the step's gradient that is not finite, which is noted: then it is of no use.
   bool IsBad(std::optional<std::string> finding);
   absl::Status RunForward(uint64_t number, uint32_t pass, v1::TrainResult* result);
@@ -338,12 +341,23 @@ absl::Status TrainingRun::RunStep(uint64_t number) {
   pushed_ = std::move(result);
   if (step.more_parts) return absl::OkStatus();
   // With the last part's push come the weights that the next pass needs.
-  if (!assignment_.clipped_by_servers()) return EndPush();
+  if (!assignment_.clipped_by_servers()) {
+    const absl::Status ended = EndPush();
+    const bool skipped = skips && absl::IsAlreadyExists(ended) && pushed_.has_value();
+    return skipped ? SkipPushed(number, ended) : ended;
+  }
   // It is not done before it is applied: whoever reads the ledgers, when all parts are reported, is to find it there.
   SAMOVAR_RETURN_IF_ERROR(AwaitPush(LimitFor(held_)));
   SAMOVAR_RETURN_IF_ERROR(ApplyClipped(step.t));
   outbox_.Add(*std::exchange(pushed_, std::nullopt));
   return absl::OkStatus();
+}
+
+absl::Status TrainingRun::SkipPushed(uint64_t number, const absl::Status& refusal) {
+  assignment_.parameters().AbandonPush();
+  sent_.Clear();
+  finding_ = std::string(refusal.message());
+  return SkipStep(number, *std::exchange(pushed_, std::nullopt));
 }
 
 absl::Status TrainingRun::SkipStep(uint64_t number, v1::TrainResult result) {
@@ -355,7 +369,11 @@ absl::Status TrainingRun::SkipStep(uint64_t number, v1::TrainResult result) {
   request.set_iteration(step.t);
   request.set_part(step.part);
   request.set_opening(assignment_.opening());
-  SAMOVAR_RETURN_IF_ERROR(SkipIteration(assignment_.servers(), request, LimitFor(held_)));
+  SAMOVAR_ASSIGN_OR_RETURN(const SkippedChunks chunks, SkipIteration(assignment_.servers(), request, LimitFor(held_)));
+  if (chunks.updated > 0) {
+    absl::StrAppend(&*finding_, "; ", chunks.updated, " of ", chunks.updated + chunks.skipped,
+                    " chunks have an update of it from an earlier lease, which was finite, and keep it");
+  }
   result.clear_outputs();
   result.clear_loss();
   result.set_skipped(*finding_);

@@ -15,29 +15,35 @@ constexpr absl::Duration kDeadline = absl::Seconds(3);
 constexpr absl::Duration kFirstRest = absl::Milliseconds(20);
 constexpr absl::Duration kLongestRest = absl::Seconds(1);
 
-absl::Status SkipAt(v1::ParameterService::Stub* stub, const v1::SkipRequest& request) {
+absl::StatusOr<v1::SkipResponse> SkipAt(v1::ParameterService::Stub* stub, const v1::SkipRequest& request) {
   grpc::ClientContext context;
   SetDeadline(&context, kDeadline);
   v1::SkipResponse response;
-  return FromGrpcStatus(stub->Skip(&context, request, &response));
+  SAMOVAR_RETURN_IF_ERROR(FromGrpcStatus(stub->Skip(&context, request, &response)));
+  return response;
 }
 
 }  // namespace
 
-absl::Status SkipIteration(std::span<const std::string> servers, const v1::SkipRequest& request, const WaitLimit& limit) {
+absl::StatusOr<SkippedChunks> SkipIteration(std::span<const std::string> servers, const v1::SkipRequest& request,
+                                            const WaitLimit& limit) {
   const Stopper never;
   const Stopper& stopper = limit.stopper != nullptr ? *limit.stopper : never;
+  SkippedChunks chunks;
   for (const std::string& server : servers) {
     const auto stub = v1::ParameterService::NewStub(MakeChannel(server));
     Backoff backoff(kFirstRest, kLongestRest, request.iteration());
-    for (absl::Status status = SkipAt(stub.get(), request); !status.ok(); status = SkipAt(stub.get(), request)) {
-      status = Annotate(status, absl::StrCat("server ", server));
+    absl::StatusOr<v1::SkipResponse> response = SkipAt(stub.get(), request);
+    for (; !response.ok(); response = SkipAt(stub.get(), request)) {
+      const absl::Status status = Annotate(response.status(), absl::StrCat("server ", server));
       if (!IsTransient(status)) return status;
       if (SteadyNow() > limit.deadline) return absl::DeadlineExceededError(status.message());
       if (stopper.WaitFor(backoff.Next())) return absl::CancelledError("the lease has ended");
     }
+    chunks.skipped += response->skipped();
+    chunks.updated += response->duplicates();
   }
-  return absl::OkStatus();
+  return chunks;
 }
 
 }  // namespace samovar

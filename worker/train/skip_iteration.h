@@ -5,14 +5,22 @@
 #include <span>
 #include <string>
 
-#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "common/parameters/parameter_client.h"
 #include "samovar/v1/parameter.pb.h"
 
 namespace samovar {
 
-// At each of the servers, which may hold it already. Repeats what fails for a passing reason. DEADLINE_EXCEEDED, CANCELLED: the limit; or
-// the first server's error, with its address.
-absl::Status SkipIteration(std::span<const std::string> servers, const v1::SkipRequest& request, const WaitLimit& limit);
+// The job's chunks that hold the iteration without an update, and those that have an update of it already, which they
+// keep.
+struct SkippedChunks {
+  uint32_t skipped = 0;
+  uint32_t updated = 0;
+};
+
+// At each of the servers, which may hold it already. Repeats what fails for a passing reason. DEADLINE_EXCEEDED,
+// CANCELLED: the limit; or the first server's error, with its address.
+absl::StatusOr<SkippedChunks> SkipIteration(std::span<const std::string> servers, const v1::SkipRequest& request,
+                                            const WaitLimit& limit);
 
 }  // namespace samovar

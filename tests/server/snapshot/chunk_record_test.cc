@@ -15,6 +15,7 @@ ChunkImage Image() {
   image.ledger.AddRange(0, 5);
   image.ledger.Add(9);
   image.version = 6;
+  image.skipped = {2, 9};
   return image;
 }
 
@@ -25,6 +26,7 @@ TEST_CASE("a chunk's record is read as it was made") {
   CHECK(read->state == Image().state);
   CHECK(read->ledger.Contains(9));
   CHECK(read->version == 6);
+  CHECK(read->skipped == Image().skipped);
 }
 
 TEST_CASE("a record whose ledger says something else, however plausible, is damaged") {
@@ -35,6 +37,15 @@ TEST_CASE("a record whose ledger says something else, however plausible, is dama
   other.ledger.AddRange(0, 5);
   other.ledger.Add(8);
   *record.mutable_ledger() = other.ledger.ToProto();
+  REQUIRE_STATUS(ParseChunkRecord(record.SerializeAsString(), 4), absl::StatusCode::kDataLoss, "checksum");
+}
+
+TEST_CASE("a record that says of other iterations that they were skipped is damaged") {
+  v1::ChunkRecord record;
+  REQUIRE(record.ParseFromString(MakeChunkRecord(Image())));
+  record.set_skipped(0, 3);
+  REQUIRE_STATUS(ParseChunkRecord(record.SerializeAsString(), 4), absl::StatusCode::kDataLoss, "checksum");
+  record.clear_skipped();
   REQUIRE_STATUS(ParseChunkRecord(record.SerializeAsString(), 4), absl::StatusCode::kDataLoss, "checksum");
 }
 

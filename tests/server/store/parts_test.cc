@@ -36,7 +36,8 @@ std::unique_ptr<Chunk> MakeChunk(uint32_t parts) {
   RuleSegment statistic{1, 2};
   statistic.rule = v1::UPDATE_RULE_MOVING_AVERAGE;
   statistic.moving_average_fraction = 0.5f;
-  return std::make_unique<Chunk>(std::move(image), std::vector<RuleSegment>{learned, statistic}, Chunk::Options{.parts = parts});
+  return std::make_unique<Chunk>(std::move(image), std::vector<RuleSegment>{learned, statistic},
+                                 Chunk::Options{.parts = parts});
 }
 
 Floats Pulled(Chunk& chunk, uint64_t watermark) {
@@ -82,7 +83,8 @@ TEST_CASE("parts are added up in their order, in whatever order they come") {
   // Of different magnitudes, so that another order of additions would show.
   std::vector<Floats> parts;
   for (uint32_t p = 0; p < kParts; ++p) {
-    parts.push_back({std::ldexp(1.0f + static_cast<float>(random() % 1000) / 999, static_cast<int>(random() % 20) - 10), 1});
+    parts.push_back(
+        {std::ldexp(1.0f + static_cast<float>(random() % 1000) / 999, static_cast<int>(random() % 20) - 10), 1});
   }
   float sum = parts[0][0];
   for (uint32_t p = 1; p < kParts; ++p) sum += parts[p][0];
@@ -151,8 +153,10 @@ TEST_CASE("the weights before the last update stay, for who computes it again") 
 TEST_CASE("what is no part of the next iteration is refused") {
   const auto rule = Rule();
   const auto chunk = MakeChunk(2);
-  REQUIRE_STATUS(chunk->Push(*rule, 1, 0, Floats{1, 1}, 0), absl::StatusCode::kFailedPrecondition, "takes iteration 0 next, not 1");
-  REQUIRE_STATUS(chunk->Push(*rule, 0, 0, Floats{1, 1}, 2), absl::StatusCode::kInvalidArgument, "2 parts; there is no part 2");
+  REQUIRE_STATUS(chunk->Push(*rule, 1, 0, Floats{1, 1}, 0), absl::StatusCode::kFailedPrecondition,
+                 "takes iteration 0 next, not 1");
+  REQUIRE_STATUS(chunk->Push(*rule, 0, 0, Floats{1, 1}, 2), absl::StatusCode::kInvalidArgument,
+                 "2 parts; there is no part 2");
   REQUIRE_STATUS(MakeChunk(0)->Push(*rule, 0, 0, Floats{1, 1}, 1), absl::StatusCode::kInvalidArgument, "no part 1");
   const float nan = std::numeric_limits<float>::quiet_NaN();
   REQUIRE_STATUS(chunk->Push(*rule, 0, 0, Floats{nan, 1}, 0), absl::StatusCode::kInvalidArgument, "NaN");
@@ -162,15 +166,47 @@ TEST_CASE("what is no part of the next iteration is refused") {
   REQUIRE(chunk->image().ledger.watermark() == 1);
 }
 
-TEST_CASE("parts that overflow when they are added do not get into the model, and may come again") {
+TEST_CASE("finite parts have a finite mean, though their sum is infinite, in whatever order they come") {
   const auto rule = Rule(0);
-  const auto chunk = MakeChunk(2);
   const float large = std::numeric_limits<float>::max();
-  REQUIRE_OK(chunk->Push(*rule, 0, 0, Floats{large, 0}, 0));
-  REQUIRE_STATUS(chunk->Push(*rule, 0, 0, Floats{large, 0}, 1), absl::StatusCode::kInvalidArgument, "add up to infinity");
-  REQUIRE(chunk->image().weights == Floats{1, 8});
-  for (uint32_t p = 0; p < 2; ++p) REQUIRE(*chunk->Push(*rule, 0, 0, Floats{1, 0}, p));
-  REQUIRE(chunk->image().weights[0] == 1 - 0.1f);
+  // Powers of two: exact.
+  const float unit = std::ldexp(1.0f, 127);
+  for (const uint32_t last : {0u, 1u, 2u, 3u}) {
+    const auto chunk = MakeChunk(4);
+    const Floats parts = {unit, unit, unit / 2, -unit};
+    for (uint32_t p = 0; p < 4; ++p) {
+      if (p != last) REQUIRE(*chunk->Push(*rule, 0, 0, Floats{parts[p], large}, p));
+    }
+    REQUIRE(*chunk->Push(*rule, 0, 0, Floats{parts[last], large}, last));
+    REQUIRE(chunk->image().ledger.watermark() == 1);
+    REQUIRE(chunk->image().weights[0] == 1 - 0.1f * (unit * 0.375f));
+    // Statistics stay finite, too.
+    REQUIRE(chunk->image().weights[1] == large);
+    REQUIRE(chunk->counters().rejected() == 0);
+    // The next iteration is added up as ever.
+    const float before = chunk->image().weights[0];
+    for (uint32_t p = 0; p < 4; ++p) REQUIRE(*chunk->Push(*rule, 1, 1, Floats{unit / 8, 0}, p));
+    REQUIRE(chunk->image().weights[0] == before - 0.1f * (unit / 8));
+  }
+  for (const uint32_t count : {2u, 3u, 5u, 7u, 64u, 100u}) {
+    const auto chunk = MakeChunk(count);
+    for (uint32_t p = 0; p < count; ++p) REQUIRE(*chunk->Push(*rule, 0, 0, Floats{-large, 0}, p));
+    INFO(count << " parts");
+    REQUIRE(std::isfinite(chunk->image().weights[0]));
+    REQUIRE(chunk->image().weights[0] > 0.0999f * large);
+  }
+}
+
+TEST_CASE("an iteration that was skipped is told from one that was applied, also by who adds a part to it") {
+  const auto rule = Rule();
+  const auto chunk = MakeChunk(2);
+  REQUIRE(*chunk->Push(*rule, 0, 0, Floats{1, 1}, 0));
+  REQUIRE(*chunk->Skip(0, 1));
+  REQUIRE(*chunk->Skip(0, 1));
+  REQUIRE(chunk->image().skipped.contains(0));
+  for (const uint32_t part : {0u, 1u}) REQUIRE(*chunk->Push(*rule, 1, 1, Floats{1, 1}, part));
+  REQUIRE_FALSE(*chunk->Skip(1, 1));
+  REQUIRE(chunk->counters().skipped() == 1);
 }
 
 }  // namespace

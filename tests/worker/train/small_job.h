@@ -124,6 +124,22 @@ inline v1::JobSpec MakeJob(const std::string& directory) {
   return spec;
 }
 
+// Five parts of two records each, dropout, and as many passes.
+inline void InParts(v1::JobSpec* spec, int passes) {
+  spec->set_mode(v1::CONSISTENCY_SYNC);
+  spec->set_parts(5);
+  spec->mutable_solver()->set_iter_size(passes);
+  spec->mutable_solver()->set_momentum(0.9f);
+  caffe::LayerParameter* dropout = spec->mutable_train_net()->add_layer();
+  // Before the loss, in place of the layer that was there.
+  dropout->set_name("drop");
+  dropout->set_type("Dropout");
+  dropout->add_bottom("ip1");
+  dropout->add_top("ip1");
+  for (int i = spec->train_net().layer_size() - 1; i > 3; --i)
+    spec->mutable_train_net()->mutable_layer()->SwapElements(i, i - 1);
+}
+
 inline v1::OpenJobRequest OpenRequestFor(const v1::JobSpec& spec, uint32_t servers, uint64_t epoch) {
   v1::OpenJobRequest request;
   request.set_job_id(spec.job_id());

@@ -133,22 +133,6 @@ TEST_CASE("one worker computes what a program without servers would") {
   REQUIRE(largest < 1e-6f);
 }
 
-// Five parts of two records each, dropout, and as many passes.
-void InParts(v1::JobSpec* spec, int passes) {
-  spec->set_mode(v1::CONSISTENCY_SYNC);
-  spec->set_parts(5);
-  spec->mutable_solver()->set_iter_size(passes);
-  spec->mutable_solver()->set_momentum(0.9f);
-  caffe::LayerParameter* dropout = spec->mutable_train_net()->add_layer();
-  // Before the loss, in place of the layer that was there.
-  dropout->set_name("drop");
-  dropout->set_type("Dropout");
-  dropout->add_bottom("ip1");
-  dropout->add_top("ip1");
-  for (int i = spec->train_net().layer_size() - 1; i > 3; --i)
-    spec->mutable_train_net()->mutable_layer()->SwapElements(i, i - 1);
-}
-
 TEST_CASE("a worker computes its parts of a batch with the records and random numbers of the whole batch") {
   for (const int passes : {1, 2}) {
     SmallCluster cluster([passes](v1::JobSpec* spec) { InParts(spec, passes); });
@@ -387,46 +371,6 @@ TEST_CASE("a loss that is not finite is reported as what no worker can cure") {
                      absl::StrContains(seen.failures[0].message(), "the gradient of layer \"ip");
   INFO(seen.failures[0].message());
   REQUIRE(named);
-}
-
-TEST_CASE("where the job says so, an iteration that is not finite is entered in all ledgers and changes nothing") {
-  const uint32_t parts = GENERATE(0u, 5u);
-  SmallCluster cluster([parts](v1::JobSpec* spec) {
-    spec->mutable_solver()->set_base_lr(1e30f);
-    spec->set_on_numeric_failure(v1::NUMERIC_FAILURE_SKIP);
-    if (parts > 0) InParts(spec, 1);
-  });
-  if (parts == 0) {
-    cluster.coordinator().QueueTraining(0, 20);
-  } else {
-    cluster.coordinator().QueueParts(0, 20, {0, 1, 2, 3, 4});
-  }
-  RunningWorker worker(cluster.coordinator().address());
-  const Seen seen =
-      cluster.coordinator().Await([](const Seen& s) { return s.train.contains(19) || !s.failures.empty(); });
-  // What was reported may be the iteration's first part.
-  const absl::Time deadline = SteadyNow() + absl::Seconds(60);
-  for (int server : {0, 1}) {
-    while (cluster.server(server).Ledgers("small").ledgers(0).ledger().watermark() < 20 && SteadyNow() < deadline) {
-      absl::SleepFor(absl::Milliseconds(1));
-    }
-  }
-  worker.Stop();
-  INFO((seen.failures.empty() ? "" : seen.failures[0].message()));
-  REQUIRE(seen.failures.empty());
-  CHECK(seen.train.at(0).skipped().empty());
-  // Once diverged, always.
-  CHECK_THAT(seen.train.at(19).skipped(),
-             Catch::Contains("the loss of layer") || Catch::Contains("the gradient of layer"));
-  CHECK(seen.train.at(19).loss() == 0);
-  for (int server : {0, 1}) {
-    const v1::GetLedgersResponse ledgers = cluster.server(server).Ledgers("small");
-    CHECK(ledgers.ledgers(0).ledger().watermark() == 20);
-    const uint64_t pushes = std::max(1u, parts) * 20u;
-    CHECK(ledgers.counters().applied() + ledgers.counters().skipped() == pushes);
-    CHECK(ledgers.counters().skipped() > 0);
-    CHECK(ledgers.counters().rejected() == 0);
-  }
 }
 
 TEST_CASE("a job whose net is another one here is refused, and the message says where they differ") {
