@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "cli/run_directory.h"
 #include "common/base/clock.h"
+#include "common/base/memory_limit.h"
 #include "common/base/status_macros.h"
 
 namespace samovar {
@@ -22,6 +23,11 @@ std::string Obituary(const ChildProcess& process) {
   const std::string last = LastLine(process.log_path());
   return absl::StrCat(process.name(), " (process ", process.pid(), ") ended with ", process.DescribeEnd(), "; its log ",
                       process.log_path(), last.empty() ? " is empty" : absl::StrCat(" ends with: ", last));
+}
+
+// A server takes three quarters of what this machine leaves a process, unless it is told; several share them.
+uint64_t ParameterMebibytes(int servers) {
+  return std::max<uint64_t>(MemoryLimitBytes() / 4 * 3 / static_cast<uint64_t>(servers) >> 20, 1);
 }
 
 }  // namespace
@@ -62,7 +68,8 @@ absl::StatusOr<std::string> LocalCluster::AwaitReady(const Member& member) {
   return member.process->AwaitReady(SteadyNow() + options_.start_timeout, options_.interrupted);
 }
 
-absl::Status LocalCluster::Start(Member* member, const std::string& program, std::vector<std::string> arguments, bool reports_ready) {
+absl::Status LocalCluster::Start(Member* member, const std::string& program, std::vector<std::string> arguments,
+                                 bool reports_ready) {
   ChildProcess::Options child;
   child.name = member->name;
   child.program = absl::StrCat(options_.program_dir, "/", program);
@@ -86,16 +93,19 @@ absl::Status LocalCluster::StartServer(size_t index, bool again) {
   } else {
     arguments.insert(arguments.end(), {"--join", coordinator_});
   }
-  arguments.insert(arguments.end(), {"--state", RunDirectory::ServerDir(options_.state_dir, static_cast<int>(index)), "--apply-threads",
-                                     absl::StrCat(options_.apply_threads)});
+  arguments.insert(arguments.end(), {"--state", RunDirectory::ServerDir(options_.state_dir, static_cast<int>(index)),
+                                     "--apply-threads", absl::StrCat(options_.apply_threads)});
+  if (options_.servers > 1) {
+    arguments.insert(arguments.end(), {"--parameter-memory", absl::StrCat(ParameterMebibytes(options_.servers))});
+  }
   return Start(&server, "samovar-server", std::move(arguments), !again);
 }
 
 absl::Status LocalCluster::StartWorker(size_t index, bool again) {
   Member& worker = workers_[index];
   return Start(&worker, "samovar-worker",
-               {"--coordinator", coordinator_, "--name", worker.name, "--threads", absl::StrCat(options_.threads), "--channels",
-                absl::StrCat(options_.channels)},
+               {"--coordinator", coordinator_, "--name", worker.name, "--threads", absl::StrCat(options_.threads),
+                "--channels", absl::StrCat(options_.channels)},
                !again);
 }
 

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "common/base/backoff.h"
+#include "common/base/exceptions.h"
 #include "common/base/status_macros.h"
 #include "common/base/version.h"
 #include "common/rpc/channel.h"
@@ -89,6 +90,9 @@ absl::Status Server::StartServing() {
   ApplyServerLimits(&builder);
   grpc::ResourceQuota quota("samovar-server");
   quota.SetMaxThreads(kMaxThreads);
+  // Messages that clients are still sending, with those that are being worked on. Beyond it gRPC ends calls, whoever's
+  // they are, with RESOURCE_EXHAUSTED; workers repeat theirs.
+  quota.Resize(ParameterService::MessageBytes(parameters));
   builder.SetResourceQuota(quota);
   // Two servers must not share a port and each get half of the calls.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
@@ -147,14 +151,15 @@ void Server::KeepRegistered() {
   const auto stub = v1::CoordinatorService::NewStub(MakeChannel(coordinator));
   Backoff backoff(kFirstRetry, Membership::kServerRenewal, request.incarnation());
   bool registered = false;
-  while (!stopper_.stopped()) {
+  const auto register_once = [&]() -> absl::Status {
     v1::RegisterServerResponse response;
-    absl::Status status = know_address();
-    if (status.ok()) {
-      status = CallOnceConnected(kRegisterDeadline, Membership::kServerRenewal, [&](grpc::ClientContext* context) {
-        return stub->RegisterServer(context, request, &response);
-      });
-    }
+    SAMOVAR_RETURN_IF_ERROR(know_address());
+    return CallOnceConnected(kRegisterDeadline, Membership::kServerRenewal, [&](grpc::ClientContext* context) {
+      return stub->RegisterServer(context, request, &response);
+    });
+  };
+  while (!stopper_.stopped()) {
+    const absl::Status status = CatchExceptions(register_once);
     if (status.ok() != registered) {
       registered = status.ok();
       if (registered) {

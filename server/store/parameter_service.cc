@@ -16,15 +16,15 @@ constexpr int kMaxThreads = 1024;
 constexpr uint64_t kLeastMessageBytes = uint64_t{256} << 20;
 
 // What is left is for messages, for the files that a job begins from, and for others.
-uint64_t DefaultParameterBytes() { return MemoryLimitBytes() / 4 * 3; }
+uint64_t ParameterBytes(const ParameterService::Options& options) {
+  return options.max_parameter_bytes != 0 ? options.max_parameter_bytes : MemoryLimitBytes() / 4 * 3;
+}
 
 ChunkStore::Options StoreOptions(const ParameterService::Options& options, uint64_t epoch) {
   ChunkStore::Options result;
   result.apply_threads = options.apply_threads;
-  result.max_parameter_bytes = options.max_parameter_bytes != 0 ? options.max_parameter_bytes : DefaultParameterBytes();
-  result.max_message_bytes = options.max_message_bytes != 0
-                                 ? options.max_message_bytes
-                                 : std::max(result.max_parameter_bytes / 4, kLeastMessageBytes);
+  result.max_parameter_bytes = ParameterBytes(options);
+  result.max_message_bytes = ParameterService::MessageBytes(options);
   result.hold = options.hold;
   result.max_held_pulls = options.max_held_pulls;
   result.epoch = epoch;
@@ -37,6 +37,11 @@ absl::Status CheckCount(const char* name, int value) {
 }
 
 }  // namespace
+
+uint64_t ParameterService::MessageBytes(const Options& options) {
+  if (options.max_message_bytes != 0) return options.max_message_bytes;
+  return std::max(ParameterBytes(options) / 4, kLeastMessageBytes);
+}
 
 absl::StatusOr<std::unique_ptr<ParameterService>> ParameterService::Create(const Options& options) {
   SAMOVAR_RETURN_IF_ERROR(CheckCount("apply_threads", options.apply_threads));

@@ -55,6 +55,9 @@ class ParameterService final : public v1::ParameterService::Service {
     absl::Duration write_patience = WriteDeadlines::kPatience;
   };
 
+  // What max_message_bytes stands for: for a server that bounds with it what its clients are still sending, too.
+  static uint64_t MessageBytes(const Options& options);
+
   // INVALID_ARGUMENT: an option is out of range. Errors of the snapshot store.
   static absl::StatusOr<std::unique_ptr<ParameterService>> Create(const Options& options);
   // As Shutdown().

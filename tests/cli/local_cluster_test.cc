@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "common/base/clock.h"
+#include "common/base/memory_limit.h"
 #include "tests/cli/script.h"
 #include "tests/support/catch.h"
 #include "tests/support/status_matchers.h"
@@ -71,7 +72,8 @@ class ScriptCluster {
   // The line of that number, from 0, as soon as there is a whole one.
   std::string AwaitLine(const std::string& process, size_t number) {
     const absl::Time deadline = SteadyNow() + kLong;
-    while (Log(process).size() < number + 2 && SteadyNow() < deadline) waker_.Wait(SteadyNow() + absl::Milliseconds(10));
+    while (Log(process).size() < number + 2 && SteadyNow() < deadline)
+      waker_.Wait(SteadyNow() + absl::Milliseconds(10));
     return Log(process).at(number);
   }
 
@@ -104,6 +106,15 @@ TEST_CASE("a cluster starts its coordinator first and tells the others where it 
     CHECK(absl::StrContains(cluster.Log(process).front(), "--die-with-parent"));
   }
   CHECK(cluster->next_restart() == absl::InfiniteFuture());
+}
+
+TEST_CASE("the servers of a cluster share what one of them would take of this machine's memory") {
+  ScriptCluster cluster(kReadyServer, kReadyWorker);
+  REQUIRE_OK(cluster.Start());
+  const uint64_t share = MemoryLimitBytes() / 4 * 3 / 2 >> 20;
+  for (const char* server : {"server-0", "server-1"}) {
+    REQUIRE_THAT(cluster.Log(server).front(), Catch::Contains(absl::StrCat("--parameter-memory ", share, " ")));
+  }
 }
 
 TEST_CASE("shutting a cluster down leaves no process behind") {
