@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "cli/model_export.h"
+#include "common/base/exceptions.h"
 #include "common/caffe/write_file.h"
 
 namespace samovar {
@@ -17,7 +18,11 @@ ModelWriter::~ModelWriter() {
 
 void ModelWriter::Start(uint64_t iteration, const v1::JobStatus& status) {
   thread_ = std::thread([this, iteration, status] {
-    Written written = Write(iteration, status);
+    Written written;
+    written.model = CatchExceptions([&] {
+      written = Write(iteration, status);
+      return written.model;
+    });
     {
       absl::MutexLock lock(&mu_);
       written_ = std::move(written);

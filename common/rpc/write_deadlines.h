@@ -59,6 +59,8 @@ class WriteDeadlines {
   };
 
   void Watch();
+  // Ends the calls whose writes are overdue.
+  void EndOverdue();
 
   const absl::Duration patience_;
   Stopper stopper_;

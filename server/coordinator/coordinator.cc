@@ -13,6 +13,7 @@
 #include "common/base/version.h"
 #include "common/model/epochs.h"
 #include "common/telemetry/deferred_log.h"
+#include "common/telemetry/guarded_turn.h"
 #include "server/coordinator/epoch_file.h"
 #include "server/coordinator/snapshot_exporter.h"
 
@@ -98,12 +99,14 @@ void Coordinator::Stop() {
 
 void Coordinator::GiveUpSilent() {
   while (!stopper_.WaitFor(kExpiryTick)) {
-    DeferredLog log;
-    absl::MutexLock lock(&mu_);
-    const absl::Time now = SteadyNow();
-    GiveUpSilentLocked(now, &log);
-    const auto name_of = [this](uint64_t worker) ABSL_NO_THREAD_SAFETY_ANALYSIS { return NameOfLocked(worker); };
-    for (const std::shared_ptr<Job>& job : queue_->Running()) job->Expire(now, name_of);
+    RunTurn("the watch over workers", [this] {
+      DeferredLog log;
+      absl::MutexLock lock(&mu_);
+      const absl::Time now = SteadyNow();
+      GiveUpSilentLocked(now, &log);
+      const auto name_of = [this](uint64_t worker) ABSL_NO_THREAD_SAFETY_ANALYSIS { return NameOfLocked(worker); };
+      for (const std::shared_ptr<Job>& job : queue_->Running()) job->Expire(now, name_of);
+    });
   }
 }
 

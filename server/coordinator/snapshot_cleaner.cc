@@ -4,7 +4,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/clock.h"
+#include "common/base/exceptions.h"
 #include "common/base/status_macros.h"
+#include "common/telemetry/guarded_turn.h"
 #include "common/telemetry/log.h"
 #include "server/coordinator/parameter_servers.h"
 
@@ -56,28 +58,31 @@ void SnapshotCleaner::Release() {
 }
 
 void SnapshotCleaner::Run() {
-  while (!stopper_.WaitFor(kTick)) {
-    uint64_t last = 0;
-    {
-      absl::MutexLock lock(&mu_);
-      last = last_;
-    }
-    if (last == 0) continue;
-    for (const Membership::Server& server : cluster_.servers()) {
-      if (SteadyNow() - server.heard > Membership::kServerTimeout) continue;
-      const v1::RegisterServerRequest& registration = server.registration;
-      Cleaned& cleaned =
-          servers_[{registration.identity(), registration.identity() == 0 ? registration.address() : ""}];
-      if (cleaned.up_to == last || SteadyNow() < cleaned.retry_at) continue;
-      const absl::Status status = Clean(server, cleaned.up_to);
-      if (stopper_.stopped()) return;
-      if (status.ok()) {
-        cleaned.up_to = last;
-      } else {
-        cleaned.retry_at = SteadyNow() + kRetry;
-        LogWarning(
-            absl::StrCat("snapshots of forgotten jobs could not be removed, which is tried again: ", status.message()));
-      }
+  while (!stopper_.WaitFor(kTick)) RunTurn("the cleaner of snapshots", [this] { CleanAll(); });
+}
+
+void SnapshotCleaner::CleanAll() {
+  uint64_t last = 0;
+  {
+    absl::MutexLock lock(&mu_);
+    last = last_;
+  }
+  if (last == 0) return;
+  for (const Membership::Server& server : cluster_.servers()) {
+    if (SteadyNow() - server.heard > Membership::kServerTimeout) continue;
+    const v1::RegisterServerRequest& registration = server.registration;
+    Cleaned& cleaned = servers_[{registration.identity(), registration.identity() == 0 ? registration.address() : ""}];
+    if (cleaned.up_to == last || SteadyNow() < cleaned.retry_at) continue;
+    const absl::Status status = CatchExceptions([&] { return Clean(server, cleaned.up_to); });
+    // Clean may have been left by an exception.
+    Release();
+    if (stopper_.stopped()) return;
+    if (status.ok()) {
+      cleaned.up_to = last;
+    } else {
+      cleaned.retry_at = SteadyNow() + kRetry;
+      LogWarning(
+          absl::StrCat("snapshots of forgotten jobs could not be removed, which is tried again: ", status.message()));
     }
   }
 }

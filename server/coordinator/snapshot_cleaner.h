@@ -51,6 +51,8 @@ class SnapshotCleaner {
   };
 
   void Run();
+  // One look at all servers.
+  void CleanAll();
   // What the server has of forgotten jobs is removed. Blocks for its answers.
   absl::Status Clean(const Membership::Server& server, uint64_t after) ABSL_LOCKS_EXCLUDED(mu_);
   // False: the name was not forgotten after that number, or is a job's again.

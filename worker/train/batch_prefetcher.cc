@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/base/exceptions.h"
 #include "common/base/status_macros.h"
 
 namespace samovar {
@@ -76,7 +77,7 @@ void BatchPrefetcher::FillLoop() {
       wanted_.reset();
       filling_ = true;
     }
-    absl::Status status = Fill(batch);
+    absl::Status status = CatchExceptions([&] { return Fill(batch); });
     absl::MutexLock lock(&mu_);
     filling_ = false;
     status_ = std::move(status);

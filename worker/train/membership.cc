@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/telemetry/guarded_turn.h"
 #include "common/telemetry/log.h"
 
 namespace samovar {
@@ -121,7 +122,9 @@ void WorkerMembership::Stop() {
 void WorkerMembership::KeepKnown() {
   absl::Duration interval = kShortestHeartbeat;
   while (!stopper_.WaitFor(interval)) {
-    if (joined()) SendHeartbeat();
+    RunTurn("the heartbeat", [this] {
+      if (joined()) SendHeartbeat();
+    });
     absl::MutexLock lock(&mu_);
     interval = heartbeat_;
   }

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/clock.h"
+#include "common/base/exceptions.h"
 #include "common/base/status_macros.h"
 #include "common/base/version.h"
 #include "common/telemetry/log.h"
@@ -108,7 +109,12 @@ std::shared_ptr<HeldLease> Worker::NextLease() {
 
 void Worker::Work(const HeldLease& held) {
   const v1::WorkLease& lease = held.lease;
-  const absl::StatusOr<Assignment*> assignment = Prepare(lease);
+  absl::StatusOr<Assignment*> assignment = nullptr;
+  const absl::Status prepared = CatchExceptions([&] {
+    assignment = Prepare(lease);
+    return absl::OkStatus();
+  });
+  if (!prepared.ok()) assignment = prepared;
   if (absl::IsNotFound(assignment.status())) {
     assignments_.Drop(lease.job_id());
     // The coordinator need not be told what it has just said.
@@ -118,7 +124,8 @@ void Worker::Work(const HeldLease& held) {
   absl::Status status = assignment.status();
   if (status.ok()) {
     SetOwing(lease.has_train() && (*assignment)->parameters().keeps_residual());
-    status = RunLease(held, stopper_, options_.check_sent, *assignment, &membership_.outbox());
+    status = CatchExceptions(
+        [&] { return RunLease(held, stopper_, options_.check_sent, *assignment, &membership_.outbox()); });
     SetOwing(false);
   }
   if (status.ok()) {
