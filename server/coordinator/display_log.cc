@@ -2,9 +2,29 @@
 
 #include <algorithm>
 
+#include "common/base/printable.h"
 #include "common/model/learning_rate.h"
 
 namespace samovar {
+
+void DisplayLog::Restore(const google::protobuf::RepeatedPtrField<v1::DisplayLine>& lines,
+                         std::optional<uint64_t> displayed) {
+  displayed_ = displayed;
+  for (v1::DisplayLine line : lines) {
+    for (v1::NamedValue& output : *line.mutable_outputs()) output.set_name(Printable(output.name()));
+    if (line.iteration() >= end()) Keep(std::move(line));
+  }
+}
+
+std::optional<std::pair<uint64_t, uint64_t>> DisplayLog::Begin(uint64_t first) {
+  next_ = first;
+  const uint64_t from = displayed_.value_or(first);
+  displayed_ = std::max(from, first);
+  if (from >= first || Interval() == 0) return std::nullopt;
+  const uint64_t lost = (from + Interval() - 1) / Interval() * Interval();
+  if (lost >= first) return std::nullopt;
+  return std::pair(lost, (first - 1) / Interval() * Interval());
+}
 
 void DisplayLog::Add(uint64_t iteration, Result result) {
   if (iteration >= next_) results_[iteration] = std::move(result);
@@ -28,11 +48,12 @@ void DisplayLog::Advance(uint64_t watermark, double seconds) {
     AddLine(next_, found->second, seconds);
     results_.erase(found);
   }
+  displayed_ = std::max(displayed_.value_or(0), next_);
 }
 
 void DisplayLog::AddLine(uint64_t iteration, const Result& result, double seconds) {
-  const int display = spec_.solver().display();
-  if (display <= 0 || iteration % static_cast<uint64_t>(display) != 0 || losses_.empty()) return;
+  if (Interval() == 0 || iteration % Interval() != 0 || losses_.empty()) return;
+  if (iteration < displayed_.value_or(0)) return;
   v1::DisplayLine line;
   line.set_iteration(iteration);
   line.set_loss(loss_sum_ / static_cast<double>(losses_.size()));
@@ -45,7 +66,11 @@ void DisplayLog::AddLine(uint64_t iteration, const Result& result, double second
     output->set_loss_weight(spec.loss_weight());
     output->set_value(result.outputs[i]);
   }
-  values_ += result.outputs.size();
+  Keep(std::move(line));
+}
+
+void DisplayLog::Keep(v1::DisplayLine line) {
+  values_ += static_cast<size_t>(line.outputs_size());
   lines_.push_back(std::move(line));
   while (lines_.size() > 1 && (lines_.size() > kMaxLines || values_ > kMaxValues)) {
     values_ -= static_cast<size_t>(lines_.front().outputs_size());

@@ -69,6 +69,8 @@ Job::Job(v1::JobSpec spec, uint64_t number, const v1::JobRecord& record) : Job(s
   const std::vector<std::string> servers(figures_.servers().begin(), figures_.servers().end());
   figures_.clear_servers();
   events_.Restore(record.events());
+  progress_.displays().Restore(record.displays(),
+                               record.has_displayed() ? std::optional(record.displayed()) : std::nullopt);
   if (HasEnded(figures_.state())) {
     state_ = figures_.state();
     cause_ = figures_.cause();
@@ -130,12 +132,16 @@ void Job::Start(Plan plan, absl::Time now) {
   next_test_ = spec_.test_nets_size() == 0 ? kNever : test_first ? 0 : NextMultiple(solver.test_interval(), begin);
   plan_ = std::move(plan);
   started_ = now;
-  progress_.Begin(leases_->done().size(), leases_->done().watermark(), now);
+  const auto lost = progress_.Begin(leases_->done().size(), leases_->done().watermark(), now);
   if (recovered_) ForgetBeyond(begin);
   if (figures_.started_unix_ms() == 0) figures_.set_started_unix_ms(UnixMsNow());
   UpdateLimit();
   Note(v1::JobEvent::KIND_STATE, absl::StrCat("runs on ", absl::StrJoin(plan_.servers, ", "),
                                               begin > 0 ? absl::StrCat(", from iteration ", begin, " on") : ""));
+  if (lost.has_value()) {
+    AddNoticeLocked(absl::StrCat("what the display had to show of iterations ", lost->first, " to ", lost->second,
+                                 " was lost with the coordinator before this one; the iterations themselves are done"));
+  }
 }
 
 void Job::ForgetBeyond(uint64_t iteration) {
@@ -405,9 +411,18 @@ uint64_t Job::newest_event() const {
   return events_.newest();
 }
 
-v1::JobRecord Job::Record(absl::Time now) const {
+uint64_t Job::displays_end() const {
+  absl::MutexLock lock(&mu_);
+  return progress_.displays().end();
+}
+
+v1::JobRecord Job::Record(absl::Time now, uint64_t displays_from) const {
   absl::MutexLock lock(&mu_);
   v1::JobRecord record;
+  const DisplayLog& displays = progress_.displays();
+  for (v1::DisplayLine& line : displays.From(displays_from)) *record.add_displays() = std::move(line);
+  record.set_displays_from(displays.oldest());
+  if (displays.displayed().has_value()) record.set_displayed(*displays.displayed());
   *record.mutable_status() = StatusLocked(now);
   record.set_begun(begun_);
   for (v1::JobEvent& event : events_.After(0)) *record.add_events() = std::move(event);

@@ -20,10 +20,10 @@ uint64_t JobFigures::SamplesOfIteration() const {
   return static_cast<uint64_t>(spec_.solver().iter_size()) * spec_.train_data().batch_size();
 }
 
-void JobFigures::Begin(uint64_t done, uint64_t first, absl::Time now) {
+std::optional<std::pair<uint64_t, uint64_t>> JobFigures::Begin(uint64_t done, uint64_t first, absl::Time now) {
   marks_.push_back({now, done});
   began_ = now;
-  displays_.Begin(first);
+  return displays_.Begin(first);
 }
 
 void JobFigures::AddPart(const v1::TrainResult& part) {

@@ -6,7 +6,9 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -24,9 +26,8 @@ class JobFigures {
   // Records that an iteration consumes.
   uint64_t SamplesOfIteration() const;
 
-  // The job begins, with so many iterations done.
-  // From `first` on none is.
-  void Begin(uint64_t done, uint64_t first, absl::Time now);
+  // The job begins, with so many iterations done; from `first` on none is. Returns as DisplayLog::Begin.
+  std::optional<std::pair<uint64_t, uint64_t>> Begin(uint64_t done, uint64_t first, absl::Time now);
   // A part of an iteration is done, the only one if iterations do not come in parts.
   void AddPart(const v1::TrainResult& part);
   // The last part of the iteration was added. If the iteration was skipped, what was found in it; else empty.
@@ -39,6 +40,7 @@ class JobFigures {
   void Advance(uint64_t watermark, absl::Time now);
 
   const DisplayLog& displays() const { return displays_; }
+  DisplayLog& displays() { return displays_; }
 
   // Loss, outputs, rate and the time that is left. `until`: now, or the infinite past if the job has ended.
   void WriteTo(v1::JobStatus* status, uint64_t done, absl::Time until) const;

@@ -12,6 +12,7 @@
 #include "common/caffe/suggest.h"
 #include "common/model/job_data.h"
 #include "common/telemetry/deferred_log.h"
+#include "common/telemetry/guarded_turn.h"
 #include "common/telemetry/log.h"
 #include "server/coordinator/job_spec.h"
 #include "server/coordinator/parameter_servers.h"
@@ -19,6 +20,7 @@
 namespace samovar {
 namespace {
 
+constexpr char kThread[] = "the jobs' scheduler";
 constexpr absl::Duration kTick = absl::Milliseconds(50);
 constexpr absl::Duration kSaveEvery = absl::Milliseconds(500);
 // Of the ended jobs so many stay in their servers' memory, so that a last model that could not be written can be read.
@@ -30,6 +32,11 @@ std::vector<std::string> LiveServers(const ClusterView& cluster) {
     if (SteadyNow() - server.heard <= Membership::kServerTimeout) addresses.push_back(server.registration.address());
   }
   return addresses;
+}
+
+// The iteration after that of the newest line in the record.
+uint64_t DisplaysEnd(const v1::JobRecord& record) {
+  return record.displays().empty() ? 0 : record.displays().rbegin()->iteration() + 1;
 }
 
 // Tells the snapshots of one submission from those of others of the same name. Not 0.
@@ -77,6 +84,7 @@ absl::Status JobQueue::Load() {
       entry.job->End(v1::JOB_STATE_FAILED, cause, SteadyNow());
     }
     entry.saved_event = stored.record.events().empty() ? 0 : stored.record.events().rbegin()->number();
+    entry.saved_displays = DisplaysEnd(stored.record);
     LogInfo(absl::StrCat("job ", entry.job->id(), ": ", StateName(stored.record.status().state()),
                          entry.job->recovered() ? ", is taken up again" : ""));
     jobs_.push_back(std::move(entry));
@@ -105,22 +113,24 @@ void JobQueue::Stop() {
 void JobQueue::Schedule() {
   absl::Time saved = absl::InfinitePast();
   while (!stopper_.WaitFor(kTick)) {
-    JoinEnded();
-    StartReady();
+    RunTurn(kThread, [this] { JoinEnded(); });
+    RunTurn(kThread, [this] { StartReady(); });
     if (SteadyNow() - saved < kSaveEvery) continue;
-    Save().IgnoreError();  // it is logged, and tried again
+    RunTurn(kThread, [this] { Save().IgnoreError(); });  // it is logged, and tried again
     saved = SteadyNow();
   }
   for (auto& [number, runner] : runners_) runner.thread.join();
   runners_.clear();
-  Save().IgnoreError();
+  RunTurn(kThread, [this] { Save().IgnoreError(); });
 }
 
 void JobQueue::JoinEnded() {
   std::vector<uint64_t> ended;
   {
     absl::MutexLock lock(&mu_);
-    ended.swap(ending_);
+    ended = ending_;
+    // It keeps its memory, see StartRunnerLocked.
+    ending_.clear();
   }
   for (uint64_t number : ended) {
     runners_.at(number).thread.join();
@@ -150,9 +160,26 @@ void JobQueue::StartReady() {
     const std::string awaited = WhatItWaitsFor(entry, servers);
     entry.job->SetCause(awaited);
     if (!awaited.empty()) continue;
-    entry.at_runner = true;
-    runners_[entry.job->number()] = {entry.job->id(), std::thread([this, job = entry.job] { RunOne(job); })};
+    StartRunnerLocked(&entry);
   }
+}
+
+void JobQueue::StartRunnerLocked(Entry* entry) {
+  const uint64_t number = entry->job->number();
+  Runner& runner = runners_[number];
+  const absl::Status started = CatchExceptions([&] {
+    // So that the thread's last step needs no memory.
+    ending_.reserve(runners_.size());
+    runner.job_id = entry->job->id();
+    runner.thread = std::thread([this, job = entry->job] { RunOne(job); });
+    return absl::OkStatus();
+  });
+  if (started.ok()) {
+    entry->at_runner = true;
+    return;
+  }
+  runners_.erase(number);
+  entry->job->SetCause(absl::StrCat("waits until the coordinator can start a thread for it: ", started.message()));
 }
 
 absl::Status JobQueue::Save() {
@@ -166,8 +193,8 @@ absl::Status JobQueue::SaveHeld() {
   {
     absl::MutexLock lock(&mu_);
     for (const Entry& entry : jobs_) {
-      if (entry.saved_event == entry.job->newest_event()) continue;
-      changes.push_back({entry.job->number(), entry.job->Record(SteadyNow())});
+      if (entry.saved_event == entry.job->newest_event() && entry.saved_displays >= entry.job->displays_end()) continue;
+      changes.push_back({entry.job->number(), entry.job->Record(SteadyNow(), entry.saved_displays)});
     }
     forgotten = forgotten_;
   }
@@ -184,7 +211,10 @@ absl::Status JobQueue::SaveHeld() {
   if (std::exchange(save_failed_, false)) LogInfo("the job table can be written again");
   absl::MutexLock lock(&mu_);
   for (const JobTable::Change& change : changes) {
-    if (Entry* entry = EntryOfLocked(change.number)) entry->saved_event = change.record.events().rbegin()->number();
+    Entry* entry = EntryOfLocked(change.number);
+    if (entry == nullptr) continue;
+    entry->saved_event = change.record.events().rbegin()->number();
+    entry->saved_displays = std::max(entry->saved_displays, DisplaysEnd(change.record));
   }
   // Nothing of them is removed before: a coordinator that is started again must not list a job without its snapshots.
   for (const JobTable::Forgotten& job : forgotten) {
@@ -197,14 +227,19 @@ absl::Status JobQueue::SaveHeld() {
 // --- A job's thread ---
 
 void JobQueue::RunOne(const std::shared_ptr<Job>& job) {
-  // Known before anything is done, and its end soon after: what has ended is not done again by the next coordinator.
-  job->Begin();
-  Save().IgnoreError();
-  // The name may have been another job's.
-  if (!job->recovered()) CloseEverywhere(job->id());
-  const bool ran = RunUnlessRefused(job.get());
-  // One that ended before it ran does not know its servers.
-  if (job->ended() && job->Status(SteadyNow()).servers().empty()) CloseEverywhere(job->id());
+  bool ran = true;
+  const absl::Status status = CatchExceptions([&] {
+    // Known before anything is done, and its end soon after: what has ended is not done again by the next coordinator.
+    job->Begin();
+    Save().IgnoreError();
+    // The name may have been another job's.
+    if (!job->recovered()) CloseEverywhere(job->id());
+    ran = RunUnlessRefused(job.get());
+    // One that ended before it ran does not know its servers.
+    if (job->ended() && job->Status(SteadyNow()).servers().empty()) CloseEverywhere(job->id());
+    return absl::OkStatus();
+  });
+  if (!status.ok()) Fail(job.get(), status);
   {
     absl::MutexLock lock(&mu_);
     ++returns_;
@@ -215,15 +250,29 @@ void JobQueue::RunOne(const std::shared_ptr<Job>& job) {
       entry->open = job->ended();
     }
   }
-  Save().IgnoreError();
-  if (!stopper_.stopped()) CloseEnded(kKeptOpen);
+  RunTurn("a job's thread", [this] {
+    Save().IgnoreError();
+    if (!stopper_.stopped()) CloseEnded(kKeptOpen);
+  });
   absl::MutexLock lock(&mu_);
   ending_.push_back(job->number());
+}
+
+void JobQueue::Fail(Job* job, const absl::Status& status) {
+  // That may need memory, too.
+  const auto fail = [&] {
+    LogError(absl::StrCat("job ", job->id(), " FAILED: ", status.message()));
+    job->End(v1::JOB_STATE_FAILED, std::string(status.message()), SteadyNow());
+  };
+  while (!job->ended() && !RunTurn("a job's thread", fail)) {
+    if (stopper_.WaitFor(kTick)) return;
+  }
 }
 
 bool JobQueue::RunUnlessRefused(Job* job) {
   ClusterView cluster = options_.cluster;
   cluster.free_memory = [this] { return CloseEnded(0) > 0; };
+  cluster.save = [this] { Save().IgnoreError(); };
   while (true) {
     uint64_t changes = 0;
     uint64_t returns = 0;
@@ -235,8 +284,7 @@ bool JobQueue::RunUnlessRefused(Job* job) {
     const absl::Status status = CatchExceptions([&] { return RunJob(job, options_.epoch, cluster, stopper_); });
     // Whatever was thrown, the others' threads go on.
     if (!status.ok() && !absl::IsCancelled(status) && (job->running() || !absl::IsResourceExhausted(status))) {
-      LogError(absl::StrCat("job ", job->id(), " FAILED: ", status.message()));
-      job->End(v1::JOB_STATE_FAILED, std::string(status.message()), SteadyNow());
+      Fail(job, status);
     }
     if (!absl::IsResourceExhausted(status) || job->ended()) return true;
     CloseEverywhere(job->id());

@@ -80,6 +80,8 @@ class JobQueue {
     std::shared_ptr<Job> job;
     // Newest event that the table knows.
     uint64_t saved_event = 0;
+    // The table has the display's lines of iterations below.
+    uint64_t saved_displays = 0;
     // A thread has it.
     bool at_runner = false;
     // Ended, and its chunks may still be in its servers' memory.
@@ -102,8 +104,11 @@ class JobQueue {
   absl::Status Save() ABSL_LOCKS_EXCLUDED(saving_mu_, mu_);
   absl::Status SaveHeld() ABSL_EXCLUSIVE_LOCKS_REQUIRED(saving_mu_) ABSL_LOCKS_EXCLUDED(mu_);
 
-  // A job's thread.
+  // A job's thread. It has no memory, or the system no thread more: the job waits.
+  void StartRunnerLocked(Entry* entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void RunOne(const std::shared_ptr<Job>& job);
+  // Ends the job for what its thread could not do.
+  void Fail(Job* job, const absl::Status& status);
   // False: the job waits until another one has ended.
   bool RunUnlessRefused(Job* job);
   // Servers forget what they hold under this name.
@@ -144,7 +149,7 @@ class JobQueue {
   uint64_t changes_ ABSL_GUARDED_BY(mu_) = 1;
   // Times that a thread was done with its job, refused or not.
   uint64_t returns_ ABSL_GUARDED_BY(mu_) = 0;
-  // Numbers of jobs whose threads are about to end.
+  // Numbers of jobs whose threads are about to end. There is room for one of each thread.
   std::vector<uint64_t> ending_ ABSL_GUARDED_BY(mu_);
 
   struct Runner {

@@ -359,6 +359,8 @@ void Runner::Retain() {
 }
 
 absl::Status Runner::Persist(uint64_t iteration) {
+  // A later coordinator has no iteration below a snapshot computed again, so it must find what was to be shown of them.
+  if (cluster_.save != nullptr) cluster_.save();
   const absl::Status status = servers_->Persist(job_.id(), epoch_, placement_.opening, iteration);
   if (!status.ok()) LogError(absl::StrCat("job ", job_.id(), ": snapshot at ", iteration, ": ", status.message()));
   job_.SnapshotEnded(iteration, status);

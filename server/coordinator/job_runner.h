@@ -1,5 +1,6 @@
-// RunJob takes a job through its life: it waits for servers, opens the job there, freezes, persists and thaws checkpoints while
-// workers train, compares the ledgers, and ends the job. Servers that are lost on the way are waited for, and given their shares again.
+// RunJob takes a job through its life: it waits for servers, opens the job there, freezes, persists and thaws
+// checkpoints while workers train, compares the ledgers, and ends the job. Servers that are lost on the way are waited
+// for, and given their shares again.
 #pragma once
 
 #include <cstdint>
@@ -18,12 +19,15 @@ namespace samovar {
 struct ClusterView {
   std::function<std::vector<Membership::Server>()> servers;
   std::function<uint64_t()> workers;
-  // Another number with each call, higher than all before, across coordinators: names an opening (OpenJobRequest.opening).
+  // Another number with each call, higher than all before, across coordinators: names an opening
+  // (OpenJobRequest.opening).
   std::function<uint64_t()> next_opening;
   // How long a job waits for a server that it needs before it fails.
   absl::Duration patience = absl::Minutes(10);
   // Frees what the servers hold of jobs that have ended; false: that was nothing. May be null.
   std::function<bool()> free_memory = nullptr;
+  // Returns when the job table has all that is known of the jobs, if it can be written. May be null.
+  std::function<void()> save = nullptr;
 };
 
 // Blocks until the job has ended, whose end and cause are in the job: then it returns OK. `epoch` is the coordinator's.

@@ -19,11 +19,23 @@ constexpr uint32_t kFormat = 1;
 constexpr char kSpecPrefix = 's';
 constexpr char kRecordPrefix = 'r';
 constexpr char kForgottenPrefix = 'f';
+constexpr char kDisplayPrefix = 'd';
 constexpr char kEpochKey[] = "e";
+
+void AppendNumber(uint64_t number, std::string* key) {
+  for (int shift = 56; shift >= 0; shift -= 8) key->push_back(static_cast<char>(number >> shift));
+}
 
 std::string KeyOf(char prefix, uint64_t number) {
   std::string key(1, prefix);
-  for (int shift = 56; shift >= 0; shift -= 8) key.push_back(static_cast<char>(number >> shift));
+  AppendNumber(number, &key);
+  return key;
+}
+
+// A line of a job's display: behind the others of the job, in the order of iterations.
+std::string DisplayKey(uint64_t number, uint64_t iteration) {
+  std::string key = KeyOf(kDisplayPrefix, number);
+  AppendNumber(iteration, &key);
   return key;
 }
 
@@ -69,7 +81,38 @@ absl::Status TakenBy(uint64_t last, uint64_t epoch) {
       "the coordinator of epoch ", last, " has taken it, and this one is of epoch ", epoch, "; end one of the two"));
 }
 
+// The display's lines of a job, those that are damaged left out.
+absl::Status AddDisplays(const LmdbTransaction& transaction, uint64_t number, v1::JobRecord* record) {
+  SAMOVAR_ASSIGN_OR_RETURN(LmdbCursor cursor, transaction.OpenCursor());
+  const std::string prefix = KeyOf(kDisplayPrefix, number);
+  SAMOVAR_ASSIGN_OR_RETURN(bool found, cursor.SeekAtLeast(prefix));
+  while (found && absl::StartsWith(cursor.key(), prefix)) {
+    v1::DisplayLine line;
+    if (FromValue(cursor.value(), &line)) *record->add_displays() = std::move(line);
+    SAMOVAR_ASSIGN_OR_RETURN(found, cursor.Next());
+  }
+  return absl::OkStatus();
+}
+
+// Those of iterations below `end`.
+absl::Status RemoveDisplays(uint64_t number, uint64_t end, LmdbTransaction* transaction) {
+  std::vector<std::string> keys;
+  {
+    SAMOVAR_ASSIGN_OR_RETURN(LmdbCursor cursor, transaction->OpenCursor());
+    const std::string prefix = KeyOf(kDisplayPrefix, number);
+    const std::string last = DisplayKey(number, end);
+    SAMOVAR_ASSIGN_OR_RETURN(bool found, cursor.SeekAtLeast(prefix));
+    while (found && absl::StartsWith(cursor.key(), prefix) && cursor.key() < last) {
+      keys.emplace_back(cursor.key());
+      SAMOVAR_ASSIGN_OR_RETURN(found, cursor.Next());
+    }
+  }
+  for (const std::string& key : keys) SAMOVAR_RETURN_IF_ERROR(transaction->Delete(key));
+  return absl::OkStatus();
+}
+
 absl::Status Remove(uint64_t number, LmdbTransaction* transaction) {
+  SAMOVAR_RETURN_IF_ERROR(RemoveDisplays(number, UINT64_MAX, transaction));
   SAMOVAR_RETURN_IF_ERROR(transaction->Delete(KeyOf(kSpecPrefix, number)));
   return transaction->Delete(KeyOf(kRecordPrefix, number));
 }
@@ -104,6 +147,11 @@ absl::Status Forget(const std::vector<JobTable::Forgotten>& jobs, LmdbTransactio
 }
 
 absl::Status PutRecord(uint64_t number, v1::JobRecord record, LmdbTransaction* transaction) {
+  for (const v1::DisplayLine& line : record.displays()) {
+    SAMOVAR_RETURN_IF_ERROR(transaction->Put(DisplayKey(number, line.iteration()), ToValue(line)));
+  }
+  SAMOVAR_RETURN_IF_ERROR(RemoveDisplays(number, record.displays_from(), transaction));
+  record.clear_displays();
   record.set_format(kFormat);
   return transaction->Put(KeyOf(kRecordPrefix, number), ToValue(record));
 }
@@ -153,6 +201,7 @@ absl::StatusOr<std::vector<JobTable::Entry>> JobTable::Load(std::vector<std::str
       damaged->push_back(absl::StrCat(environment_->path(), ": job \"", entry.spec.job_id(),
                                       "\" was written by another version (format ", entry.record.format(), ")"));
     } else {
+      SAMOVAR_RETURN_IF_ERROR(AddDisplays(transaction, entry.number, &entry.record));
       entries.push_back(std::move(entry));
     }
     SAMOVAR_ASSIGN_OR_RETURN(found, cursor.Next());

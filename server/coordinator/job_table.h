@@ -51,8 +51,8 @@ class JobTable {
   static absl::StatusOr<std::unique_ptr<JobTable>> Open(const std::string& directory, uint64_t epoch);
   ~JobTable();
 
-  // All jobs, in the order of their numbers. A record that is damaged, or of a format that is not known, is left out:
-  // `damaged` gets a line for each that says so.
+  // All jobs, in the order of their numbers, with all lines of their displays that are kept. A record that is damaged,
+  // or of a format that is not known, is left out: `damaged` gets a line for each that says so.
   absl::StatusOr<std::vector<Entry>> Load(std::vector<std::string>* damaged) const;
 
   // Jobs that were forgotten, in the order of their numbers.
@@ -62,7 +62,8 @@ class JobTable {
   // FAILED_PRECONDITION: another coordinator has opened it since; the table is as that one has it. A new job, which
   // takes the place of `replaced`, and of the forgotten ones of its name.
   absl::Status Insert(const Entry& entry, std::optional<uint64_t> replaced);
-  // Jobs that are in the table, with what is new of them, and jobs that it is to forget, which need not be in it.
+  // Jobs that are in the table, with what is new of them, of the displays' lines only those that it has not yet; and
+  // jobs that it is to forget, which need not be in it.
   absl::Status Update(const std::vector<Change>& changes, const std::vector<Forgotten>& forgotten);
 
  private:

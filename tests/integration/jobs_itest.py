@@ -185,6 +185,32 @@ class RestartedCoordinatorTest(ClusterTestCase):
             self.assertIn("takes the job up again", self.command(cluster, "logs", "running").stdout)
 
 
+    def test_each_multiple_of_display_is_shown_once_in_order_to_who_watched_and_to_who_comes_later(self):
+        self.workspace.write_solver(max_iter=1500, snapshot=250, display=10, test_interval=1500)
+        for mode in ("async", "sync"):
+            with self.subTest(mode), Cluster(self.workspace) as cluster:
+                cluster.submit("--name", mode, "--mode", mode)
+                watcher = subprocess.Popen([program("samovar"), "watch", mode, cluster.address, "--json"], cwd=self.workspace.path,
+                                           stdout=subprocess.PIPE, text=True)
+                # Twice: a coordinator that was started again is lost as well.
+                for snapshot in (250, 750):
+                    cluster.await_job(mode, lambda job, due=snapshot: int(job["iteration"]) > due)
+                    cluster.coordinator.kill()
+                    cluster.coordinator.wait(END_SECONDS)
+                    cluster.coordinator = cluster.start_coordinator()
+                out, _ = watcher.communicate(timeout=END_SECONDS)
+                later = self.command(cluster, "watch", mode, "--json").stdout
+                for seen in (out, later):
+                    lines = [event for event in map(json.loads, seen.splitlines()) if event["event"] == "display"]
+                    self.assertEqual([line["iteration"] for line in lines], list(range(0, 1500, 10)))
+                    # Without average_loss a line's loss is that of its iteration's own outputs.
+                    for line in lines:
+                        outputs = {output["name"]: output["value"] for output in line["outputs"]}
+                        self.assertAlmostEqual(line["loss"], outputs["loss"], places=5)
+            for server in ("server-0", "server-1"):
+                testbed.shutil.rmtree(self.workspace.path / server)
+
+
 class JobMistakesTest(ClusterTestCase):
     def test_nobody_at_the_address_is_an_error_that_says_what_to_do(self):
         self.workspace.write_solver()

@@ -1,11 +1,14 @@
 #include "server/coordinator/job_queue.h"
 
 #include <atomic>
+#include <functional>
+#include <new>
 #include <thread>
 
 #include "absl/strings/match.h"
 #include "common/base/clock.h"
 #include "common/parameters/parameter_client.h"
+#include "server/coordinator/snapshot_cleaner.h"
 #include "server/store/parameter_service.h"
 #include "tests/server/test_cluster.h"
 #include "tests/support/temp_dir.h"
@@ -97,7 +100,8 @@ TEST_CASE("a job that servers have no memory for waits until another has ended")
   const v1::JobStatus waiting =
       cluster.Await("second", [](const v1::JobStatus& status) { return absl::StrContains(status.cause(), "memory"); });
   CHECK(waiting.state() == v1::JOB_STATE_QUEUED);
-  CHECK_THAT(waiting.cause(), Catch::Contains("waits until another job has ended") && Catch::Contains("bytes are needed"));
+  CHECK_THAT(waiting.cause(),
+             Catch::Contains("waits until another job has ended") && Catch::Contains("bytes are needed"));
   REQUIRE_OK(cluster.jobs().Cancel("first", "enough"));
   CHECK(cluster.AwaitState("second", v1::JOB_STATE_RUNNING).job_id() == "second");
 }
@@ -107,7 +111,107 @@ TEST_CASE("a job that would never fit into the servers' memory fails") {
   SmallServer cluster(dir.path(), 3 * kJobBytes / 2);
   REQUIRE_OK(cluster.jobs().Submit(SpecOf("large", 2 * kModelElements)));
   const v1::JobStatus failed = cluster.AwaitState("large", v1::JOB_STATE_FAILED);
-  CHECK_THAT(failed.cause(), Catch::Contains("does not fit into its servers' memory") && Catch::Contains("use more servers"));
+  CHECK_THAT(failed.cause(),
+             Catch::Contains("does not fit into its servers' memory") && Catch::Contains("use more servers"));
+}
+
+// What a coordinator's threads see of a cluster that has no memory for the answer, on threads but for one.
+struct ForgetfulCluster {
+  std::atomic<bool> refuses{false};
+  std::atomic<int> refused{0};
+  // Asked by it all the same.
+  std::atomic<std::thread::id> spared{};
+  std::atomic<int> answered{0};
+
+  std::vector<Membership::Server> Servers() {
+    if (refuses && spared.load() != std::this_thread::get_id()) {
+      ++refused;
+      throw std::bad_alloc();
+    }
+    ++answered;
+    Membership::Server server;
+    // Nobody listens there.
+    server.registration.set_address("127.0.0.1:1");
+    server.heard = SteadyNow();
+    return {server};
+  }
+  ClusterView View() {
+    ClusterView view;
+    view.servers = [this] { return Servers(); };
+    view.workers = [] { return uint64_t{1}; };
+    view.next_opening = [] { return uint64_t{1}; };
+    return view;
+  }
+};
+
+void Await(const std::function<bool()>& until) {
+  const absl::Time deadline = SteadyNow() + absl::Seconds(60);
+  while (!until()) {
+    REQUIRE(SteadyNow() < deadline);
+    std::this_thread::yield();
+  }
+}
+
+TEST_CASE("threads of the coordinator that find no memory go on when there is some again") {
+  ForgetfulCluster cluster;
+  cluster.refuses = true;
+  SECTION("the scheduler") {
+    JobQueue::Options options;
+    options.epoch = 1;
+    options.cluster = cluster.View();
+    auto queue = JobQueue::Create(options);
+    REQUIRE_OK(queue);
+    (*queue)->Start();
+    v1::JobSpec spec = SpecOf("patient");
+    spec.set_servers(2);
+    REQUIRE_OK((*queue)->Submit(spec));
+    Await([&] { return cluster.refused > 3; });
+    cluster.refuses = false;
+    const auto job = (*queue)->Find("patient");
+    REQUIRE_OK(job);
+    Await([&] { return (*job)->Status(SteadyNow()).cause() == "waits for servers: 1 of 2 have registered"; });
+  }
+  SECTION("the cleaner of snapshots") {
+    SnapshotCleaner cleaner(1, cluster.View());
+    cleaner.Forget("old");
+    cleaner.Start();
+    Await([&] { return cluster.refused > 1; });
+    CHECK_FALSE(cleaner.Cleans("old"));
+    cluster.refuses = false;
+    Await([&] { return cluster.answered > 0; });
+    cleaner.Stop();
+  }
+}
+
+TEST_CASE("a job whose thread finds no memory fails, and its name is free again") {
+  ForgetfulCluster cluster;
+  ClusterView view = cluster.View();
+  JobQueue::Options options;
+  options.epoch = 1;
+  options.cluster = view;
+  // The scheduler is the first that asks.
+  options.cluster.servers = [&] {
+    std::thread::id nobody{};
+    cluster.spared.compare_exchange_strong(nobody, std::this_thread::get_id());
+    return cluster.Servers();
+  };
+  auto queue = JobQueue::Create(options);
+  REQUIRE_OK(queue);
+  (*queue)->Start();
+  Await([&] { return cluster.answered > 0; });
+  cluster.refuses = true;
+  REQUIRE_OK((*queue)->Submit(SpecOf("unlucky")));
+  const auto job = (*queue)->Find("unlucky");
+  REQUIRE_OK(job);
+  Await([&] { return (*job)->ended(); });
+  const v1::JobStatus failed = (*job)->Status(SteadyNow());
+  CHECK(failed.state() == v1::JOB_STATE_FAILED);
+  CHECK_THAT(failed.cause(), Catch::Contains("out of memory"));
+  cluster.refuses = false;
+  REQUIRE_OK((*queue)->Submit(SpecOf("unlucky")));
+  const auto again = (*queue)->Find("unlucky");
+  REQUIRE_OK(again);
+  Await([&] { return (*again)->Record(SteadyNow()).begun(); });
 }
 
 // Leases what there is of a job, pushes gradients and reports them.
@@ -152,11 +256,14 @@ TEST_CASE("a job whose snapshots servers have no memory for trains on, and its l
     Compute(job.get());
     if (job->Status(SteadyNow()).completed_iterations() < 4) continue;
     // The refusal lets training go on.
-    const v1::JobStatus refused = cluster.Await("first", [](const v1::JobStatus& status) { return status.failed_snapshot() > 0; });
+    const v1::JobStatus refused =
+        cluster.Await("first", [](const v1::JobStatus& status) { return status.failed_snapshot() > 0; });
     CHECK(refused.state() == v1::JOB_STATE_RUNNING);
-    CHECK_THAT(refused.snapshot_error(), Catch::Contains("freezing job \"first\"") && Catch::Contains("bytes are needed"));
+    CHECK_THAT(refused.snapshot_error(),
+               Catch::Contains("freezing job \"first\"") && Catch::Contains("bytes are needed"));
   }
-  const v1::JobStatus done = cluster.Await("first", [](const v1::JobStatus& status) { return status.failed_snapshot() == 10; });
+  const v1::JobStatus done =
+      cluster.Await("first", [](const v1::JobStatus& status) { return status.failed_snapshot() == 10; });
   CHECK(done.state() == v1::JOB_STATE_RUNNING);
   CHECK(done.snapshots().empty());
   // It would stay in memory for a while, were there enough.
@@ -241,7 +348,8 @@ TEST_CASE("a job that ran when its coordinator ended is taken up again") {
   CHECK(last.tests(0).outputs(0).value() == -100.0 / 1024);
 }
 
-TEST_CASE("a job that ran when its coordinator ended fails if its servers do not come back within the patience for servers") {
+TEST_CASE(
+    "a job that ran when its coordinator ended fails if its servers do not come back within the patience for servers") {
   const TempDir dir;
   {
     TestCluster cluster(dir.path(), 2, /*keeps_jobs=*/true);

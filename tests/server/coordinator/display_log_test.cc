@@ -1,5 +1,6 @@
 #include "server/coordinator/display_log.h"
 
+#include "samovar/v1/job_record.pb.h"
 #include "tests/support/catch.h"
 
 namespace samovar {
@@ -87,6 +88,39 @@ TEST_CASE("iterations that are computed again are not shown again") {
   log.Add(2, ResultOf(2));
   log.Advance(3, 0);
   CHECK(IterationsOf(log.From(0)) == std::vector<uint64_t>{0, 1, 2});
+}
+
+TEST_CASE("another coordinator's log goes on with the lines of the one before, each once, whatever is computed again") {
+  const v1::JobSpec spec = SpecOf(10, 2);
+  v1::JobRecord record;
+  {
+    DisplayLog log(&spec);
+    CHECK_FALSE(log.displayed().has_value());
+    CHECK_FALSE(log.Begin(0).has_value());
+    for (uint64_t t = 0; t < 35; ++t) log.Add(t, ResultOf(t));
+    log.Advance(35, 1);
+    for (v1::DisplayLine& line : log.From(0)) *record.add_displays() = std::move(line);
+    CHECK(log.displayed() == 35);
+  }
+  // From a snapshot before, from where it was, and beyond, where others have gone on.
+  for (const uint64_t first : {20, 35, 38, 41, 62}) {
+    INFO("from " << first);
+    DisplayLog log(&spec);
+    log.Restore(record.displays(), 35);
+    CHECK(log.end() == 31);
+    const auto lost = log.Begin(first);
+    for (uint64_t t = first; t < 75; ++t) log.Add(t, ResultOf(t));
+    log.Advance(75, 2);
+    std::vector<uint64_t> expected = {0, 10, 20, 30, 40, 50, 60, 70};
+    if (first == 41) expected = {0, 10, 20, 30, 50, 60, 70};
+    if (first == 62) expected = {0, 10, 20, 30, 70};
+    CHECK(IterationsOf(log.From(0)) == expected);
+    CHECK(log.From(70).front().loss() == 69.5);
+    CHECK(lost.has_value() == (first > 40));
+    if (first == 41) CHECK(*lost == std::pair<uint64_t, uint64_t>(40, 40));
+    if (first == 62) CHECK(*lost == std::pair<uint64_t, uint64_t>(40, 60));
+    CHECK(log.displayed() == 75);
+  }
 }
 
 TEST_CASE("of many lines the newest are kept, and without display there is none") {

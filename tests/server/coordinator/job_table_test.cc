@@ -39,6 +39,49 @@ std::vector<JobTable::Entry> EntriesOf(const JobTable& table, size_t damaged = 0
   return *std::move(entries);
 }
 
+v1::DisplayLine LineOf(uint64_t iteration) {
+  v1::DisplayLine line;
+  line.set_iteration(iteration);
+  line.set_loss(0.5);
+  return line;
+}
+
+std::vector<uint64_t> LinesOf(const JobTable::Entry& entry) {
+  std::vector<uint64_t> iterations;
+  for (const v1::DisplayLine& line : entry.record.displays()) iterations.push_back(line.iteration());
+  return iterations;
+}
+
+TEST_CASE("lines of a display are added one by one, and go when they are not kept, or with their job") {
+  const TempDir dir;
+  {
+    const auto table = TableIn(dir);
+    for (const uint64_t number : {7, 8}) REQUIRE_OK(table->Insert(EntryOf(number, "job" + std::to_string(number)), {}));
+    for (const uint64_t iteration : {0, 100, 200, 70000}) {
+      v1::JobRecord record;
+      *record.add_displays() = LineOf(iteration);
+      record.set_displayed(iteration + 1);
+      REQUIRE_OK(table->Update({{7, record}, {8, record}}, {}));
+    }
+    v1::JobRecord record;
+    record.set_displays_from(200);
+    REQUIRE_OK(table->Update({{7, record}}, {}));
+  }
+  const auto table = TableIn(dir);
+  auto entries = EntriesOf(*table);
+  REQUIRE(entries.size() == 2);
+  CHECK(LinesOf(entries[0]) == std::vector<uint64_t>{200, 70000});
+  CHECK(LinesOf(entries[1]) == std::vector<uint64_t>{0, 100, 200, 70000});
+  CHECK(entries[1].record.displayed() == 70001);
+  REQUIRE_OK(table->Update({}, {{7, "job7"}}));
+  REQUIRE_OK(table->Insert(EntryOf(9, "job8"), 8));
+  // Nothing of them is left for jobs that have their numbers.
+  for (const uint64_t number : {7, 8}) REQUIRE_OK(table->Insert(EntryOf(number, "other" + std::to_string(number)), {}));
+  entries = EntriesOf(*table);
+  REQUIRE(entries.size() == 3);
+  for (const JobTable::Entry& entry : entries) CHECK(LinesOf(entry).empty());
+}
+
 TEST_CASE("a job table has what was written, in the order of submission") {
   const TempDir dir;
   {

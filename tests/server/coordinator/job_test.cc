@@ -857,6 +857,32 @@ TEST_CASE("a job that was running is taken up again without the results that it 
   CHECK(status.snapshots(0) == 4);
 }
 
+TEST_CASE("a job that is taken up again has the lines of its display, and says which are lost") {
+  v1::JobSpec spec = SpecOf(1000);
+  spec.mutable_solver()->set_display(5);
+  v1::JobRecord record;
+  {
+    Job job(spec, 5);
+    job.Begin();
+    Start(&job);
+    while (job.Status(At(1)).iteration() < 20) job.Report(1, "anna", DoneOf(*job.Lease(1, 1, At(1))), At(1));
+    record = job.Record(At(1));
+    CHECK(job.Record(At(1), job.displays_end()).displays().empty());
+  }
+  const uint64_t done = record.displayed();
+  REQUIRE(done >= 20);
+  const bool lost = GENERATE(false, true);
+  Job job(spec, 5, record);
+  CHECK(job.DisplaysFrom(0).size() == static_cast<size_t>(record.displays_size()));
+  Job::Plan plan;
+  plan.servers = {"127.0.0.1:1"};
+  plan.done.AddRange(0, lost ? 500 : 10);
+  job.Start(plan, At(3));
+  const v1::JobStatus status = job.Status(At(3));
+  REQUIRE(status.notices_size() == (lost ? 1 : 0));
+  if (lost) CHECK(absl::StrContains(status.notices(0), "to 495 was lost with the coordinator before this one"));
+}
+
 TEST_CASE("a job that had ended is as it was") {
   v1::JobRecord record;
   {
