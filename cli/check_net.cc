@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "common/caffe/paths.h"
 #include "common/data/iteration_schedule.h"
@@ -24,6 +26,8 @@ constexpr uint64_t kBatchesAPartition = 8;
 // Of a partitioned set: so many iterations in a row read a partition. Each lease ends with a block at the latest, so
 // that short ones cost calls; a window of 1024 iterations has 32 to choose from, so that long ones cost affinity.
 constexpr uint32_t kBlock = 32;
+// How long the files of a list are looked at: a million on a disk of the machine, some ten thousand across a network.
+constexpr absl::Duration kLookAtFiles = absl::Seconds(10);
 
 uint32_t ChoosePartitions(uint64_t records, uint32_t batch_size) {
   const uint64_t partitions = records / (batch_size * kBatchesAPartition);
@@ -36,7 +40,20 @@ struct FoundLayer {
   std::string source;
   uint32_t batch_size = 0;
   std::unique_ptr<RecordReader> reader;
+  // Of its files: not all could be looked at. Empty: they were.
+  std::string warning;
 };
+
+absl::Status LookAtFiles(FoundLayer* found) {
+  const auto looked = found->reader->LookAtFiles(SteadyNow() + kLookAtFiles);
+  if (!looked.ok()) return Annotate(looked.status(), absl::StrCat("layer \"", found->name, "\""));
+  if (looked->at == looked->of) return absl::OkStatus();
+  found->warning =
+      absl::StrCat("layer \"", found->name, "\": of the ", looked->of, " files that ", found->reader->source(),
+                   " lists only the first ", looked->at, " were looked at, since that took ",
+                   absl::FormatDuration(kLookAtFiles), "; a file that is not there ends the training when it is read");
+  return absl::OkStatus();
+}
 
 absl::StatusOr<FoundLayer> FindLayer(const NetToCheck& net, const caffe::LayerParameter& layer) {
   FoundLayer found;
@@ -52,6 +69,8 @@ absl::StatusOr<FoundLayer> FindLayer(const NetToCheck& net, const caffe::LayerPa
                                                    found.batch_size, " records (iter_size x batch_size) cannot be"));
   }
   SAMOVAR_ASSIGN_OR_RETURN(found.reader, OpenReader(layer, net.phase, found.source));
+  // The net for a part of the batch has the files of the net for the whole.
+  if (net.of_parts == 1) SAMOVAR_RETURN_IF_ERROR(LookAtFiles(&found));
   return found;
 }
 
@@ -107,7 +126,7 @@ absl::StatusOr<v1::DatasetSpec> DescribeData(const NetToCheck& net, const std::v
 
 // Opens the records of the data layers, and describes them; what is wrong with a layer's goes to the options.
 v1::DatasetSpec OpenData(const NetToCheck& net, const std::vector<const caffe::LayerParameter*>& layers,
-                         NetOptions* options) {
+                         NetOptions* options, std::vector<std::string>* warnings) {
   v1::DatasetSpec none;
   none.set_partitions(1);
   std::vector<FoundLayer> found;
@@ -118,6 +137,7 @@ v1::DatasetSpec OpenData(const NetToCheck& net, const std::vector<const caffe::L
       continue;
     }
     options->input_shapes[layer->name()] = next->reader->tops();
+    if (!next->warning.empty()) warnings->push_back(next->warning);
     found.push_back(*std::move(next));
   }
   if (!options->input_errors.empty() || found.empty()) return none;
@@ -144,7 +164,7 @@ absl::StatusOr<CheckedNet> CheckNet(const NetToCheck& net) {
   }
   NetOptions options;
   options.origin = net.origin;
-  checked.data = OpenData(net, *layers, &options);
+  checked.data = OpenData(net, *layers, &options, &checked.warnings);
   options.phase = net.phase;
   options.batch_size = net.built_batch;
   options.parts = static_cast<int>(net.of_parts);

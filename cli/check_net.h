@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "caffe.pb.h"
@@ -35,11 +36,14 @@ struct CheckedNet {
   v1::DatasetSpec data;
   v1::ParameterLayout layout;
   v1::NetOutputs outputs;
+  // Told to the user: files that could not all be looked at.
+  std::vector<std::string> warnings;
 };
 
-// Opens the records of the net's data layers, if it has any, and builds the net for them. The message of an error names
-// the layers and says what to do, a line each (Net::Create). Takes the time and the memory of building the net; makes
-// and changes nothing.
+// Opens the records of the net's data layers, if it has any, looks at the files that they will be read from (for ten
+// seconds a layer at most; a warning says how many were left out), and builds the net for them. The message of an error
+// names the layers and says what to do, a line each (Net::Create). Takes the time and the memory of building the net;
+// makes and changes nothing.
 absl::StatusOr<CheckedNet> CheckNet(const NetToCheck& net);
 
 }  // namespace samovar

@@ -1,5 +1,8 @@
 #include "common/data/image_list.h"
 
+#include <filesystem>
+#include <system_error>
+
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -46,22 +49,33 @@ absl::StatusOr<std::vector<ListedImage>> ReadImageList(const std::string& path) 
   return images;
 }
 
-absl::StatusOr<std::vector<std::string>> ReadFileList(const std::string& path) {
+absl::StatusOr<std::vector<ListedFile>> ReadFileList(const std::string& path) {
   SAMOVAR_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path, kMaxListBytes));
   if (absl::StartsWith(text, kHdf5Signature)) {
     return absl::InvalidArgumentError(
         absl::StrCat(path, ": is an HDF5 file; name a text file that lists it, a line for each file"));
   }
-  std::vector<std::string> names;
+  std::vector<ListedFile> files;
+  int number = 0;
   for (absl::string_view line : absl::StrSplit(text, '\n')) {
+    ++number;
     line = absl::StripAsciiWhitespace(line);
-    if (!line.empty()) names.emplace_back(line);
+    if (!line.empty()) files.push_back({std::string(line), number});
   }
-  if (names.empty()) return absl::InvalidArgumentError(absl::StrCat(path, ": lists no files; write a line for each"));
-  return names;
+  if (files.empty()) return absl::InvalidArgumentError(absl::StrCat(path, ": lists no files; write a line for each"));
+  return files;
 }
 
-std::string PlaceOf(const std::string& list, const ListedImage& image) { return absl::StrCat(list, ":", image.line); }
+std::string PlaceOf(const std::string& list, const ListedFile& file) { return absl::StrCat(list, ":", file.line); }
+
+std::string WhereLookedFor(const std::string& path, const std::string& list) {
+  if (path.empty() || path.front() == '/') return "";
+  std::error_code error;
+  const std::filesystem::path here = std::filesystem::current_path(error);
+  const std::filesystem::path beside = std::filesystem::absolute(list, error).parent_path().lexically_normal();
+  return absl::StrCat("; a relative name is looked for in the current directory, ", here.string(),
+                      here == beside ? "" : absl::StrCat(", and in the list's, ", beside.string()));
+}
 
 std::string ImagePath(const std::string& root, const std::string& name) {
   const bool joined = root.empty() || root.back() == '/' || name.empty() || name.front() == '/';

@@ -1,5 +1,5 @@
-// Lists of images as Caffe's tools and ImageData layers read them: a line an image, "NAME LABEL". Names may have spaces;
-// the label is a whole number behind the last one. Empty lines are skipped.
+// Lists of files as Caffe's layers read them, and of images as Caffe's tools and ImageData layers read them: a line an
+// image, "NAME LABEL". Names may have spaces; the label is a whole number behind the last one. Empty lines are skipped.
 #pragma once
 
 #include <string>
@@ -9,21 +9,28 @@
 
 namespace samovar {
 
-struct ListedImage {
+struct ListedFile {
   std::string name;
-  int label = 0;
   // Of the list, from 1.
   int line = 0;
+};
+
+struct ListedImage : ListedFile {
+  int label = 0;
 };
 
 // NOT_FOUND: no such file. INVALID_ARGUMENT: a line that is none, by its number; or there are none at all.
 absl::StatusOr<std::vector<ListedImage>> ReadImageList(const std::string& path);
 
 // The names in a file that lists files, a line each. INVALID_ARGUMENT: there are none, or it is an HDF5 file itself.
-absl::StatusOr<std::vector<std::string>> ReadFileList(const std::string& path);
+absl::StatusOr<std::vector<ListedFile>> ReadFileList(const std::string& path);
 
-// "LIST:LINE": how errors name an image of the list.
-std::string PlaceOf(const std::string& list, const ListedImage& image);
+// "LIST:LINE": how errors name a file of the list.
+std::string PlaceOf(const std::string& list, const ListedFile& file);
+
+// What a message about a listed file that is not there ends with if its path is relative: the directories that it was
+// looked for in (FindFile). Empty if the path is absolute.
+std::string WhereLookedFor(const std::string& path, const std::string& list);
 
 // Root and name, put together as Caffe does, but with a "/" between them where both lack it.
 std::string ImagePath(const std::string& root, const std::string& name);

@@ -281,6 +281,8 @@ class Job {
   absl::Time advanced_ ABSL_GUARDED_BY(mu_) = absl::InfinitePast();
   int failures_in_a_row_ ABSL_GUARDED_BY(mu_) = 0;
   absl::Time first_failure_ ABSL_GUARDED_BY(mu_);
+  // When a notice last told of a failure.
+  absl::Time failure_told_ ABSL_GUARDED_BY(mu_) = absl::InfinitePast();
   // The part of the status that is not computed when it is asked for.
   v1::JobStatus figures_ ABSL_GUARDED_BY(mu_);
   EventLog events_ ABSL_GUARDED_BY(mu_);

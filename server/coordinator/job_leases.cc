@@ -14,6 +14,9 @@ namespace {
 // passed, in which a server that was restarted is heard of: many workers fail at once then.
 constexpr int kMaxFailuresInARow = 20;
 constexpr absl::Duration kFailurePatience = absl::Seconds(15);
+// The first of such failures is told as it comes, and then no other for so long: a worker may fail again and again
+// beside others that get on.
+constexpr absl::Duration kFailureNews = absl::Minutes(1);
 // A late worker says why with its next heartbeat; if it does not within this time, that it is late is told without.
 constexpr absl::Duration kLateNews = absl::Seconds(2);
 // A job of which no iteration was done for so long says what it waits for.
@@ -94,9 +97,14 @@ void Job::TakeFailures(const std::string& worker_name, const v1::WorkerReport& r
     ReleaseLease(Inside(failure.lease_id()));
     // Servers that were lost, or have gone back since, refuse what was leased before.
     if ((suspended_ || IsVoid(failure.lease_id())) && !failure.permanent()) continue;
-    if (failures_in_a_row_ == 0) first_failure_ = now;
     const std::string text = absl::StrCat("worker ", worker_name, ": ", Printable(failure.message()));
-    Note(v1::JobEvent::KIND_WORKER, text);
+    if (failures_in_a_row_ == 0) first_failure_ = now;
+    if (failures_in_a_row_ == 0 && !failure.permanent() && now - failure_told_ >= kFailureNews) {
+      failure_told_ = now;
+      AddNoticeLocked(absl::StrCat(text, "; it is tried again"));
+    } else {
+      Note(v1::JobEvent::KIND_WORKER, text);
+    }
     if (failure.permanent()) {
       EndLocked(v1::JOB_STATE_FAILED, text, now);
     } else if (++failures_in_a_row_ >= kMaxFailuresInARow && now - first_failure_ >= kFailurePatience) {

@@ -1,6 +1,8 @@
 #include "worker/feed/hdf5_reader.h"
 
 #include <algorithm>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -28,9 +30,18 @@ class Hdf5Reader : public RecordReader {
         names_(std::move(names)),
         cache_bytes_(std::max(kMinCacheBytes, kCacheBytes / std::min(files, kMaxOpen) / names_.size())) {}
 
+  // Errors name the list and the line.
+  absl::Status Add(const ListedFile& listed) {
+    const std::string place = PlaceOf(source_, listed);
+    const std::string path = FindFile(listed.name, source_);
+    absl::StatusOr<std::unique_ptr<Hdf5File>> opened = Open(path, place);
+    if (!opened.ok()) return opened.status();
+    return Annotate(Add(listed.name, path, place, *std::move(opened)), place);
+  }
+
   // `name`: as the list has it.
-  absl::Status Add(const std::string& name, const std::string& path) {
-    SAMOVAR_ASSIGN_OR_RETURN(std::unique_ptr<Hdf5File> file, Hdf5File::Open(path, names_, cache_bytes_));
+  absl::Status Add(const std::string& name, const std::string& path, const std::string& place,
+                   std::unique_ptr<Hdf5File> file) {
     if (files_.empty()) tops_ = file->row_shapes();
     for (size_t i = 0; i < names_.size(); ++i) {
       if (file->row_shapes()[i] == tops_[i]) continue;
@@ -39,7 +50,7 @@ class Hdf5Reader : public RecordReader {
                        "], but in ", files_[0].path, " [", absl::StrJoin(tops_[i], ", "), "]; make them alike"));
     }
     size_ += file->rows();
-    files_.push_back({name, path, size_, file->rows(), nullptr, 0});
+    files_.push_back({name, path, place, size_, file->rows(), nullptr, 0});
     Keep(&files_.back(), std::move(file));
     return absl::OkStatus();
   }
@@ -56,7 +67,7 @@ class Hdf5Reader : public RecordReader {
 
   absl::StatusOr<std::string> Digest(uint64_t count) override {
     std::vector<std::string> files;
-    for (const ListedFile& file : files_) {
+    for (const OpenedFile& file : files_) {
       if (file.end - file.rows < count) files.push_back(file.name);
     }
     size_t elements = 0;
@@ -72,7 +83,7 @@ class Hdf5Reader : public RecordReader {
 
   absl::Status Read(uint64_t position, const Draw&, std::span<float* const> tops) override {
     const auto listed = std::upper_bound(files_.begin(), files_.end(), position,
-                                         [](uint64_t at, const ListedFile& file) { return at < file.end; });
+                                         [](uint64_t at, const OpenedFile& file) { return at < file.end; });
     if (listed->file == nullptr) SAMOVAR_RETURN_IF_ERROR(Reopen(&*listed));
     listed->last_use = ++uses_;
     const uint64_t row = position - (listed->end - listed->rows);
@@ -81,17 +92,28 @@ class Hdf5Reader : public RecordReader {
   }
 
  private:
-  struct ListedFile {
+  struct OpenedFile {
     std::string name;  // as the list has it
     std::string path;
+    std::string place;               // in the list, for messages
     uint64_t end;                    // the position behind its last row
     uint64_t rows;                   // at least 1
     std::unique_ptr<Hdf5File> file;  // null: not open now
     uint64_t last_use;
   };
 
-  absl::Status Reopen(ListedFile* listed) {
-    SAMOVAR_ASSIGN_OR_RETURN(std::unique_ptr<Hdf5File> file, Hdf5File::Open(listed->path, names_, cache_bytes_));
+  absl::StatusOr<std::unique_ptr<Hdf5File>> Open(const std::string& path, const std::string& place) const {
+    auto file = Hdf5File::Open(path, names_, cache_bytes_);
+    if (file.ok()) return file;
+    std::error_code error;
+    const bool there = std::filesystem::exists(path, error);
+    return Annotate(absl::Status(file.status().code(),
+                                 absl::StrCat(file.status().message(), there ? "" : WhereLookedFor(path, source_))),
+                    place);
+  }
+
+  absl::Status Reopen(OpenedFile* listed) {
+    SAMOVAR_ASSIGN_OR_RETURN(std::unique_ptr<Hdf5File> file, Open(listed->path, listed->place));
     if (file->rows() != listed->rows || file->row_shapes() != tops_)
       return absl::DataLossError(
           absl::StrCat(listed->path, ": was changed while it was in use; restore it, or begin anew"));
@@ -100,10 +122,10 @@ class Hdf5Reader : public RecordReader {
   }
 
   // Closes the one that was not used for longest if there are too many.
-  void Keep(ListedFile* listed, std::unique_ptr<Hdf5File> file) {
+  void Keep(OpenedFile* listed, std::unique_ptr<Hdf5File> file) {
     if (open_ == kMaxOpen) {
-      ListedFile* oldest = nullptr;
-      for (ListedFile& other : files_) {
+      OpenedFile* oldest = nullptr;
+      for (OpenedFile& other : files_) {
         if (other.file != nullptr && (oldest == nullptr || other.last_use < oldest->last_use)) oldest = &other;
       }
       oldest->file.reset();
@@ -116,7 +138,7 @@ class Hdf5Reader : public RecordReader {
   const std::string source_;
   const std::vector<std::string> names_;
   const size_t cache_bytes_;
-  std::vector<ListedFile> files_;
+  std::vector<OpenedFile> files_;
   size_t open_ = 0;
   uint64_t uses_ = 0;
   uint64_t size_ = 0;
@@ -132,11 +154,10 @@ absl::StatusOr<std::unique_ptr<RecordReader>> OpenHdf5Reader(const caffe::LayerP
     return absl::InvalidArgumentError(
         "transform_param is not for HDF5Data; transform the values where the files are made");
   }
-  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<std::string> files, ReadFileList(source));
+  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<ListedFile> files, ReadFileList(source));
   const std::vector<std::string> names(layer.top().begin(), layer.top().end());
   auto reader = std::make_unique<Hdf5Reader>(source, names, files.size());
-  for (const std::string& file : files)
-    SAMOVAR_RETURN_IF_ERROR(Annotate(reader->Add(file, FindFile(file, source)), source));
+  for (const ListedFile& file : files) SAMOVAR_RETURN_IF_ERROR(reader->Add(file));
   return reader;
 }
 

@@ -1,9 +1,12 @@
 #include "worker/feed/image_reader.h"
 
+#include <sys/stat.h>
+
 #include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "common/caffe/paths.h"
 #include "common/data/image_decoder.h"
@@ -44,6 +47,25 @@ class ImageReader : public RecordReader {
     return DigestOfImages(source_, images_, count, [this](const ListedImage& image) { return PathOf(image); });
   }
 
+  absl::StatusOr<Looked> LookAtFiles(absl::Time deadline) override {
+    Looked looked;
+    looked.of = images_.size();
+    absl::Status first;
+    uint64_t bad = 0;
+    for (; looked.at < looked.of && SteadyNow() < deadline; ++looked.at) {
+      const ListedImage& listed = images_[looked.at];
+      const std::string path = PathOf(listed);
+      struct stat info;
+      if (stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode) && info.st_size > 0) continue;
+      ++bad;
+      if (first.ok()) first = Annotate(Decode(path), PlaceOf(source_, listed));
+    }
+    if (first.ok()) return looked;
+    if (bad == 1) return first;
+    return absl::Status(first.code(), absl::StrCat(first.message(), "; ", bad, " of the ", looked.at,
+                                                   " files that were looked at cannot be read"));
+  }
+
   bool adapts() const override { return transformer_->adapts(); }
 
   absl::Status Adapt(uint64_t position) override {
@@ -65,8 +87,8 @@ class ImageReader : public RecordReader {
   }
 
  private:
-  std::string PathOf(const ListedImage& image) const {
-    return FindFile(ImagePath(param_.root_folder(), image.name), source_);
+  std::string PathOf(const ListedImage& listed) const {
+    return FindFile(ImagePath(param_.root_folder(), listed.name), source_);
   }
 
   // Fills image_, unless Adapt has just done so. Errors name the image and its line in the list.
@@ -86,10 +108,13 @@ class ImageReader : public RecordReader {
   absl::Status Decode(const std::string& path) {
     const auto file = ReadImageFile(path);
     if (absl::IsNotFound(file.status())) {
-      return absl::NotFoundError(
-          absl::StrCat(file.status().message(),
-                       "; names in the list are taken from image_data_param."
-                       "root_folder, or, if that is empty, from the current directory or the list's"));
+      const std::string& root = param_.root_folder();
+      const std::string looked_for = WhereLookedFor(path, source_);
+      const std::string joined = !root.empty()         ? absl::StrCat("; image_data_param.root_folder, ", root,
+                                                                      ", is put before the names in the list")
+                                 : !looked_for.empty() ? "; image_data_param.root_folder is empty"
+                                                       : "";
+      return absl::NotFoundError(absl::StrCat(file.status().message(), joined, looked_for));
     }
     if (!file.ok()) return file.status();
     return Annotate(DecodeImage(*file, param_.is_color() ? ImageChannels::kColour : ImageChannels::kGray, &image_),

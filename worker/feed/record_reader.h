@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "worker/feed/transformer.h"
 
 namespace samovar {
@@ -43,6 +44,17 @@ class RecordReader {
   // What tells the first `count` records from others, whatever they are called: common/data/records_digest.h. Reads the
   // disk. REQUIRES: 1 <= count <= size(). Errors of reading a record.
   virtual absl::StatusOr<std::string> Digest(uint64_t count) = 0;
+  // Whether the files are there that records are read from and that opening has not read; at each is looked, and none
+  // is read, until the deadline (steady clock). Returns how many were looked at, and of how many. Errors name the first
+  // file that cannot be read, as Read would, and how many there are of them.
+  struct Looked {
+    uint64_t at = 0;
+    uint64_t of = 0;
+  };
+  virtual absl::StatusOr<Looked> LookAtFiles(absl::Time deadline) {
+    (void)deadline;
+    return Looked{};
+  }
   // Whether records may have shapes of their own, so that Adapt can be called.
   virtual bool adapts() const { return false; }
   // From now on tops() are those of this record, which may be read from the disk, and others cannot be read. Errors of
@@ -53,7 +65,7 @@ class RecordReader {
   }
   // Writes one record, ElementsOf(tops()[i]) values to tops[i]. The record and the draw alone decide what is written.
   // May read the disk. REQUIRES: position < size(); tops has as many entries as tops(). DATA_LOSS: a damaged record.
-  // Others: it cannot be read, or does not fit the layer; the message names it.
+  // NOT_FOUND: its file is not there. Others: it cannot be read, or does not fit the layer; the message names it.
   virtual absl::Status Read(uint64_t position, const Draw& draw, std::span<float* const> tops) = 0;
 };
 

@@ -92,11 +92,11 @@ absl::StatusOr<std::vector<double>> Evaluator::Sums(uint64_t begin, uint64_t end
     SAMOVAR_ASSIGN_OR_RETURN(Net* const net, NetFor(records));
     if (test_.feed != nullptr && test_.feed->adapts()) {
       const absl::StatusOr<ShapesByLayer> shapes = test_.feed->AdaptToRecord(begin);
-      SAMOVAR_RETURN_IF_ERROR(FinalIfDamaged(shapes.status()));
+      SAMOVAR_RETURN_IF_ERROR(FinalIfUnreadable(shapes.status()));
       SAMOVAR_RETURN_IF_ERROR(FitNet(*shapes, net));
     }
     if (test_.feed != nullptr) {
-      SAMOVAR_RETURN_IF_ERROR(FinalIfDamaged(test_.feed->FillRange(begin, begin + records, TopsOf(*net, data_))));
+      SAMOVAR_RETURN_IF_ERROR(FinalIfUnreadable(test_.feed->FillRange(begin, begin + records, TopsOf(*net, data_))));
     }
     SAMOVAR_RETURN_IF_ERROR(net->Forward(iteration, seed_, /*first_record=*/begin));
     AddOutputs(*net, test_.net->output_specs(), static_cast<double>(records), &sums);

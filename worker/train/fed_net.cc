@@ -88,7 +88,8 @@ absl::Status FitNet(const ShapesByLayer& shapes, Net* net) {
   return net->Reshape(shapes);
 }
 
-absl::Status FinalIfDamaged(const absl::Status& fed) {
+absl::Status FinalIfUnreadable(const absl::Status& fed) {
+  if (absl::IsNotFound(fed) || absl::IsPermissionDenied(fed)) return absl::InvalidArgumentError(fed.message());
   if (!absl::IsDataLoss(fed)) return fed;
   return absl::InvalidArgumentError(absl::StrCat(
       fed.message(), "; `samovar data info` finds damaged records: mend or remove it, or make the data set anew"));

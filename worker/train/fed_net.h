@@ -44,9 +44,9 @@ std::vector<std::span<float>> TopsOf(const Net& net, const v1::DatasetSpec& data
 // Makes the net one for records of these shapes, if it is not.
 absl::Status FitNet(const ShapesByLayer& shapes, Net* net);
 
-// What a feed says, for whoever decides whether to try again: a record that is damaged (DATA_LOSS) is as damaged the
-// next time, so that it is INVALID_ARGUMENT.
-absl::Status FinalIfDamaged(const absl::Status& fed);
+// The error of a feed, for a caller that decides whether to try again. A record that is damaged (DATA_LOSS) and a file
+// that is not there or may not be read (NOT_FOUND, PERMISSION_DENIED) are so the next time, too: INVALID_ARGUMENT.
+absl::Status FinalIfUnreadable(const absl::Status& fed);
 
 // INVALID_ARGUMENT unless the blobs have the same names, places and shapes; the message names the first that differs.
 absl::Status CheckSameLayout(const v1::ParameterLayout& ours, const v1::ParameterLayout& jobs);

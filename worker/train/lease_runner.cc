@@ -162,10 +162,10 @@ absl::Status TrainingRun::RunForward(uint64_t number, uint32_t pass, v1::TrainRe
   held_.waiting.Clear();
   if (batches.adapts()) {
     const absl::StatusOr<ShapesByLayer> shapes = batches.AwaitShapes(step.t, batch);
-    SAMOVAR_RETURN_IF_ERROR(FinalIfDamaged(shapes.status()));
+    SAMOVAR_RETURN_IF_ERROR(FinalIfUnreadable(shapes.status()));
     SAMOVAR_RETURN_IF_ERROR(FitNet(*shapes, &net));
   }
-  SAMOVAR_RETURN_IF_ERROR(FinalIfDamaged(batches.Take(step.t, batch, TopsOf(net, assignment_.spec().train_data()))));
+  SAMOVAR_RETURN_IF_ERROR(FinalIfUnreadable(batches.Take(step.t, batch, TopsOf(net, assignment_.spec().train_data()))));
   if (pass + 1 < passes) {
     batches.Start(step.t, batch + 1);
   } else if (number + 1 < steps_.size()) {

@@ -1,5 +1,7 @@
 #include "common/data/image_list.h"
 
+#include <filesystem>
+
 #include "tests/common/data/write_dataset.h"
 #include "tests/support/catch.h"
 #include "tests/support/status_matchers.h"
@@ -60,7 +62,20 @@ TEST_CASE_METHOD(Fixture, "a list of files has a name in each line that is not e
   WriteBytes(path, "a.h5\r\n\n  b c.h5  \nd.h5");
   const auto files = ReadFileList(path);
   REQUIRE_OK(files);
-  REQUIRE(*files == std::vector<std::string>{"a.h5", "b c.h5", "d.h5"});
+  REQUIRE(files->size() == 3);
+  REQUIRE((*files)[0].name == "a.h5");
+  REQUIRE((*files)[1].name == "b c.h5");
+  REQUIRE((*files)[2].name == "d.h5");
+  REQUIRE(PlaceOf(path, (*files)[1]) == path + ":3");
+}
+
+TEST_CASE_METHOD(
+    Fixture, "a relative name is looked for in the current directory and in the list's, an absolute one in neither") {
+  const std::string here = std::filesystem::current_path().string();
+  REQUIRE(WhereLookedFor("a.png", path) == "; a relative name is looked for in the current directory, " + here +
+                                               ", and in the list's, " + directory.path());
+  REQUIRE(WhereLookedFor("a.png", "list.txt") == "; a relative name is looked for in the current directory, " + here);
+  REQUIRE(WhereLookedFor("/a.png", path).empty());
 }
 
 TEST_CASE("root and name have one slash between them") {

@@ -117,7 +117,8 @@ TEST_CASE_METHOD(Fixture, "what is wrong with the layer, the list or a file is n
   }
   SECTION("a missing file") {
     WriteBytes(list, "a.h5\nnowhere.h5\n");
-    REQUIRE_STATUS(OpenHdf5Reader(layer, list), StatusCode::kNotFound, list + ": nowhere.h5: no such file");
+    REQUIRE_STATUS(OpenHdf5Reader(layer, list), StatusCode::kNotFound,
+                   list + ":2: nowhere.h5: no such file; a relative name is looked for in");
   }
   SECTION("a top that the files lack") {
     layer.add_top("weight");

@@ -176,6 +176,32 @@ TEST_CASE_METHOD(Fixture, "what is wrong with an image is named with it and its 
   record.Read(reader.get(), 1);
 }
 
+TEST_CASE_METHOD(
+    Fixture,
+    "all files of the list are looked at, and the first that cannot be read is named with how many there are") {
+  const auto reader = Open();
+  const auto looked = reader->LookAtFiles(absl::InfiniteFuture());
+  REQUIRE_OK(looked);
+  REQUIRE(looked->at == 3);
+  REQUIRE(looked->of == 3);
+  std::filesystem::remove(directory.File("i 1.png"));
+  REQUIRE_STATUS(reader->LookAtFiles(absl::InfiniteFuture()), absl::StatusCode::kNotFound,
+                 list + ":2: cannot read i 1.png: No such file");
+  WriteBytes(directory.File("i 2.png"), "");
+  REQUIRE_STATUS(reader->LookAtFiles(absl::InfiniteFuture()), absl::StatusCode::kNotFound,
+                 "2 of the 3 files that were looked at cannot be read");
+  WriteBytes(directory.File("i 1.png"), PngOf(kShape, 50));
+  REQUIRE_STATUS(reader->LookAtFiles(absl::InfiniteFuture()), absl::StatusCode::kDataLoss, list + ":4: ");
+}
+
+TEST_CASE_METHOD(Fixture, "no file is looked at after the deadline, and how many were is told") {
+  const auto reader = Open();
+  const auto looked = reader->LookAtFiles(absl::InfinitePast());
+  REQUIRE_OK(looked);
+  REQUIRE(looked->at == 0);
+  REQUIRE(looked->of == 3);
+}
+
 TEST_CASE_METHOD(Fixture, "parameters that cannot be, and a first image that cannot be read, are refused") {
   using absl::StatusCode;
   SECTION("half a size") {
