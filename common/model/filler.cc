@@ -10,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "common/base/random.h"
 #include "common/base/status_macros.h"
+#include "common/caffe/suggest.h"
 #include "common/model/layout.h"
 
 namespace samovar {
@@ -101,24 +102,27 @@ void FillBilinear(const v1::ParameterBlob& blob, uint64_t begin, std::span<float
 }  // namespace
 
 absl::Status CheckFiller(const v1::ParameterBlob& blob) {
-  const std::vector<std::string> known = {"constant", "uniform", "gaussian", "positive_unitball", "xavier", "msra", "bilinear"};
+  const std::vector<std::string> known = {"constant", "uniform", "gaussian", "positive_unitball",
+                                          "xavier",   "msra",    "bilinear"};
   const std::string& type = blob.filler().type();
   if (std::find(known.begin(), known.end(), type) == known.end()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(BlobName(blob), ": unknown filler \"", type, "\"; there are ", absl::StrJoin(known, ", ")));
+    return absl::InvalidArgumentError(absl::StrCat("unknown filler \"", type, "\", expected one of ",
+                                                   absl::StrJoin(known, ", "), DidYouMean(type, known)));
   }
   if (type == "bilinear" && (blob.shape_size() != 4 || blob.shape(2) != blob.shape(3))) {
-    return absl::InvalidArgumentError(absl::StrCat(BlobName(blob), ": filler \"bilinear\" is for square kernels of 2 axes, not for a "
-                                                   "blob of shape [", absl::StrJoin(blob.shape(), ", "), "]"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("filler \"bilinear\" is for square kernels of 2 axes, not for a "
+                     "blob of shape [",
+                     absl::StrJoin(blob.shape(), ", "), "]"));
   }
   if (type == "gaussian" && blob.filler().sparse() >= 0 && blob.shape_size() == 0) {
-    return absl::InvalidArgumentError(absl::StrCat(BlobName(blob), ": filler \"gaussian\" with sparse is for blobs with axes"));
+    return absl::InvalidArgumentError("filler \"gaussian\" with sparse is for blobs with axes");
   }
   return absl::OkStatus();
 }
 
 absl::Status FillRange(const v1::ParameterBlob& blob, uint64_t seed, uint64_t begin, std::span<float> out) {
-  SAMOVAR_RETURN_IF_ERROR(CheckFiller(blob));
+  SAMOVAR_RETURN_IF_ERROR(Annotate(CheckFiller(blob), BlobName(blob)));
   const caffe::FillerParameter& filler = blob.filler();
   const uint64_t key = KeyOf(blob, seed);
   if (filler.type() == "constant") {
@@ -127,7 +131,8 @@ absl::Status FillRange(const v1::ParameterBlob& blob, uint64_t seed, uint64_t be
     FillUniform(key, begin, filler.min(), filler.max(), out);
   } else if (filler.type() == "gaussian") {
     FillGaussian(key, begin, filler.mean(), filler.std(), out);
-    if (filler.sparse() >= 0) MakeSparse(key, begin, static_cast<double>(filler.sparse()) / static_cast<double>(blob.shape(0)), out);
+    if (filler.sparse() >= 0)
+      MakeSparse(key, begin, static_cast<double>(filler.sparse()) / static_cast<double>(blob.shape(0)), out);
   } else if (filler.type() == "positive_unitball") {
     FillUnitBall(blob, key, begin, out);
   } else if (filler.type() == "xavier") {

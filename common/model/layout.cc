@@ -27,7 +27,8 @@ absl::Status CheckBlob(const v1::ParameterBlob& blob, uint64_t expected_offset) 
     elements *= static_cast<uint64_t>(dimension);
   }
   if (blob.offset() != expected_offset) {
-    return absl::InvalidArgumentError(absl::StrCat(name, " begins at ", blob.offset(), " instead of ", expected_offset));
+    return absl::InvalidArgumentError(
+        absl::StrCat(name, " begins at ", blob.offset(), " instead of ", expected_offset));
   }
   if (!std::isfinite(blob.lr_mult()) || !std::isfinite(blob.decay_mult())) {
     return absl::InvalidArgumentError(absl::StrCat(name, ": lr_mult and decay_mult must be finite"));
@@ -42,7 +43,7 @@ absl::Status CheckBlob(const v1::ParameterBlob& blob, uint64_t expected_offset) 
     return absl::InvalidArgumentError(
         absl::StrCat(name, ": moving_average_fraction must be 0 to 1, not ", blob.moving_average_fraction()));
   }
-  return CheckFiller(blob);
+  return Annotate(CheckFiller(blob), name);
 }
 
 // Each layer's parameters have numbers of their own, and a shared one is a blob that there is.

@@ -8,6 +8,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "common/base/status_macros.h"
+#include "common/caffe/suggest.h"
+#include "common/model/filler.h"
 #include "worker/nn/layer_factories.h"
 #include "worker/nn/layers/layer_fields.h"
 
@@ -134,13 +136,17 @@ absl::StatusOr<std::unique_ptr<Layer>> Create(const LayerType& type, const Layer
   for (const Shape& shape : layer->top_shapes()) SAMOVAR_RETURN_IF_ERROR(CheckShape(shape));
   for (const v1::ParameterBlob& blob : layer->parameters()) {
     SAMOVAR_RETURN_IF_ERROR(CheckShape(Shape(blob.shape().begin(), blob.shape().end())));
+    SAMOVAR_RETURN_IF_ERROR(Annotate(CheckFiller(blob), absl::StrCat("parameter ", blob.index())));
   }
   return layer;
 }
 
 absl::Status UnknownType(const caffe::LayerParameter& param) {
+  std::vector<std::string> types;
+  for (const LayerType& type : kTypes) types.emplace_back(type.name);
   return absl::UnimplementedError(absl::StrCat("layer \"", param.name(), "\": type \"", param.type(),
-                                               "\" is not offered; there are ", OfferedLayerTypes()));
+                                               "\" is not offered; there are ", OfferedLayerTypes(),
+                                               DidYouMean(param.type(), types)));
 }
 
 }  // namespace

@@ -24,6 +24,8 @@ TEST_CASE("a layer type that is not offered is named with those that are") {
   const absl::Status status = Create(R"(layer { name: "norm" type: "Imaginary" bottom: "data" top: "norm" })");
   REQUIRE_STATUS(status, kNotOffered,
                  "layer \"norm\": type \"Imaginary\" is not offered; there are AbsVal, Accuracy, ");
+  REQUIRE_STATUS(Create(R"(layer { name: "c" type: "Convolutoin" bottom: "data" top: "c" })"), kNotOffered,
+                 "did you mean \"Convolution\"?");
   for (const std::string type :
        {"BatchReindex", "Filter", "HDF5Output", "Im2col", "LSTM", "Python", "RNN", "SPP", "WindowData", "relu"}) {
     REQUIRE_STATUS(Create("layer { name: \"x\" type: \"" + type + "\" bottom: \"data\" top: \"x\" }"), kNotOffered,
