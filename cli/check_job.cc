@@ -13,6 +13,7 @@
 #include "absl/strings/str_split.h"
 #include "cli/check_net.h"
 #include "cli/model_size.h"
+#include "cli/wrong_file.h"
 #include "common/base/status_macros.h"
 #include "common/caffe/error_list.h"
 #include "common/caffe/solver_bundle.h"
@@ -60,7 +61,7 @@ absl::Status CheckSharesWeights(const v1::ParameterLayout& train, const NetToChe
   return errors.ToStatus();
 }
 
-absl::Status AddTrainNet(const NetToCheck& net, v1::JobSpec* spec) {
+absl::Status AddTrainNet(const NetToCheck& net, v1::JobSpec* spec, std::vector<std::string>* warnings) {
   absl::StatusOr<CheckedNet> checked = CheckNet(net);
   SAMOVAR_RETURN_IF_ERROR(checked.status());
   const std::string place = net.origin->Prefix(-1);
@@ -70,6 +71,7 @@ absl::Status AddTrainNet(const NetToCheck& net, v1::JobSpec* spec) {
   if (const absl::Status status = CheckLayout(checked->layout); !status.ok()) {
     return absl::Status(status.code(), absl::StrCat(place, status.message()));
   }
+  warnings->insert(warnings->end(), checked->warnings.begin(), checked->warnings.end());
   *spec->mutable_train_net() = net.param;
   *spec->mutable_train_data() = std::move(checked->data);
   *spec->mutable_layout() = std::move(checked->layout);
@@ -83,9 +85,10 @@ absl::Status AddTrainNet(const NetToCheck& net, v1::JobSpec* spec) {
 }
 
 // `trained`: the train net is in the job.
-absl::Status AddTestNet(const NetToCheck& net, bool trained, v1::JobSpec* spec) {
+absl::Status AddTestNet(const NetToCheck& net, bool trained, v1::JobSpec* spec, std::vector<std::string>* warnings) {
   SAMOVAR_ASSIGN_OR_RETURN(CheckedNet checked, CheckNet(net));
   if (trained) SAMOVAR_RETURN_IF_ERROR(CheckSharesWeights(spec->layout(), net, checked.layout));
+  warnings->insert(warnings->end(), checked.warnings.begin(), checked.warnings.end());
   *spec->add_test_nets() = net.param;
   *spec->add_test_data() = std::move(checked.data);
   *spec->add_test_outputs() = std::move(checked.outputs);
@@ -102,17 +105,17 @@ void AddTestErrors(const absl::Status& status, const NetOrigin& train, const Net
 }
 
 // Builds all nets of the solver, so that what is wrong with them is told at once.
-absl::Status AddNets(const SolverBundle& bundle, v1::JobSpec* spec) {
+absl::Status AddNets(const SolverBundle& bundle, v1::JobSpec* spec, std::vector<std::string>* warnings) {
   const auto parts = static_cast<uint32_t>(std::max(1, bundle.solver.iter_size()));
   ErrorList errors;
   NetToCheck train = {bundle.train_net, caffe::TRAIN, parts, bundle.solver_path};
   train.origin = &bundle.train_origin;
-  const absl::Status trained = AddTrainNet(train, spec);
+  const absl::Status trained = AddTrainNet(train, spec, warnings);
   errors.Add(trained);
   for (size_t i = 0; i < bundle.test_nets.size(); ++i) {
     NetToCheck test = {bundle.test_nets[i], caffe::TEST, 1, bundle.solver_path};
     test.origin = &bundle.test_origins[i];
-    const absl::Status tested = AddTestNet(test, trained.ok(), spec);
+    const absl::Status tested = AddTestNet(test, trained.ok(), spec, warnings);
     if (!tested.ok()) AddTestErrors(tested, bundle.train_origin, bundle.test_origins[i], &errors);
   }
   return errors.ToStatus();
@@ -152,7 +155,9 @@ void AddUnusedWarnings(const caffe::NetParameter& net, const NetOrigin& origin, 
 // `values`: what is wrong with the solver's values; nets and data are looked at all the same.
 absl::StatusOr<CheckedJob> CheckAll(const std::string& solver_path, const StartFrom& from, const JobChoice& choice,
                                     absl::Status* values) {
-  SAMOVAR_ASSIGN_OR_RETURN(SolverBundle bundle, LoadSolver(solver_path, choice.state, values));
+  absl::StatusOr<SolverBundle> loaded = LoadSolver(solver_path, choice.state, values);
+  if (!loaded.ok()) return ExplainWrongFile(loaded.status(), solver_path, kTrainFlags.text, kTrainFlags);
+  SolverBundle bundle = *std::move(loaded);
   CheckedJob job;
   job.snapshot_prefix = bundle.solver.snapshot_prefix();
   job.warnings = std::move(bundle.warnings);
@@ -163,11 +168,11 @@ absl::StatusOr<CheckedJob> CheckAll(const std::string& solver_path, const StartF
   for (size_t i = 0; i < bundle.test_nets.size(); ++i) {
     AddUnusedWarnings(bundle.test_nets[i], bundle.test_origins[i], &job.warnings);
   }
-  SAMOVAR_RETURN_IF_ERROR(AddNets(bundle, &job.spec));
+  SAMOVAR_RETURN_IF_ERROR(AddNets(bundle, &job.spec, &job.warnings));
   // What follows depends on the values.
   if (!values->ok()) return job;
   SAMOVAR_RETURN_IF_ERROR(Annotate(CheckModelSize(bundle.solver, bundle.train_net, job.spec.layout()), solver_path));
-  SAMOVAR_ASSIGN_OR_RETURN(CheckedStart start, CheckStart(from, solver_path, bundle.solver, job.spec.layout()));
+  SAMOVAR_ASSIGN_OR_RETURN(CheckedStart start, CheckStart(from, bundle, job.spec.layout()));
   if (start.initial_model.ByteSizeLong() > 0) *job.spec.mutable_initial_model() = std::move(start.initial_model);
   if (start.restored.has_value()) {
     job.spec.set_chunk_elements(start.restored->chunk_elements());
@@ -180,6 +185,7 @@ absl::StatusOr<CheckedJob> CheckAll(const std::string& solver_path, const StartF
   job.start = std::move(start.description);
   job.warnings.insert(job.warnings.end(), start.warnings.begin(), start.warnings.end());
   job.train_origin = std::move(bundle.train_origin);
+  job.places = std::move(bundle.places);
   if (choice.test_all) TakeAllRecords(job.spec, &bundle.solver);
   *job.spec.mutable_solver() = std::move(bundle.solver);
   // They are in the initial model, as paths that do not depend on where one is.

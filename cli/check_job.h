@@ -10,6 +10,7 @@
 #include "cli/check_start.h"
 #include "common/caffe/net_filter.h"
 #include "common/caffe/net_origin.h"
+#include "common/caffe/solver_bundle.h"
 #include "samovar/v1/job.pb.h"
 
 namespace samovar {
@@ -24,8 +25,9 @@ struct CheckedJob {
   std::string start;
   // The job that goes on if it begins from an exported snapshot: as its coordinator had it, without nets.
   std::optional<v1::JobSpec> restored;
-  // Where the layers of the net that is trained stand.
+  // Where the layers of the net that is trained stand, and fields of the solver.
   NetOrigin train_origin;
+  SolverPlaces places;
   // What is accepted and hardly intended.
   std::vector<std::string> warnings;
 };

@@ -1,4 +1,5 @@
-// What a job begins from, checked before anything is started: model files, a .solverstate with its model, or an exported snapshot.
+// What a job begins from, checked before anything is started: model files, a .solverstate with its model, or an
+// exported snapshot.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "caffe.pb.h"
+#include "common/caffe/solver_bundle.h"
 #include "samovar/v1/parameter.pb.h"
 #include "samovar/v1/snapshot.pb.h"
 
@@ -37,9 +38,9 @@ struct CheckedStart {
   std::vector<std::string> warnings;
 };
 
-// Reads the files and compares them with the net. Errors name file, layer and blob. `solver_path` is where the solver
-// was read from: paths in it may be relative to its directory. REQUIRES: CheckLayout(layout).ok()
-absl::StatusOr<CheckedStart> CheckStart(const StartFrom& from, const std::string& solver_path,
-                                        const caffe::SolverParameter& solver, const v1::ParameterLayout& layout);
+// Reads the files and compares them with the solver and the net. Errors name file, layer and blob, and the place of
+// what the solver says otherwise. REQUIRES: CheckLayout(layout).ok()
+absl::StatusOr<CheckedStart> CheckStart(const StartFrom& from, const SolverBundle& bundle,
+                                        const v1::ParameterLayout& layout);
 
 }  // namespace samovar

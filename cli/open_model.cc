@@ -7,6 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "cli/check_net.h"
 #include "cli/exit_codes.h"
+#include "cli/wrong_file.h"
 #include "common/base/status_macros.h"
 #include "common/caffe/net_filter.h"
 #include "common/caffe/net_sources.h"
@@ -16,10 +17,16 @@
 namespace samovar {
 namespace {
 
+absl::StatusOr<InitialValues> ReadValues(const v1::InitialModel& initial, const v1::ParameterLayout& layout) {
+  auto values = InitialValues::Read(initial, layout, /*vectors=*/1);
+  if (!values.ok()) return ExplainWrongFile(values.status(), initial.weights(0), kModelFlags.model, kModelFlags);
+  return values;
+}
+
 absl::Status ReadWeights(const std::string& path, OpenModel* model) {
   v1::InitialModel initial;
   initial.add_weights(path);
-  SAMOVAR_ASSIGN_OR_RETURN(const InitialValues values, InitialValues::Read(initial, model->layout, /*vectors=*/1));
+  SAMOVAR_ASSIGN_OR_RETURN(const InitialValues values, ReadValues(initial, model->layout));
   if (!values.other_layers().empty()) {
     return absl::InvalidArgumentError(absl::StrCat(path, ": has no weights for layer \"", values.other_layers().front(),
                                                    "\"", values.other_layers().size() > 1 ? " and others" : "",
@@ -34,7 +41,9 @@ absl::Status ReadWeights(const std::string& path, OpenModel* model) {
 absl::StatusOr<caffe::NetParameter> ReadNetInPhase(const std::string& path, caffe::Phase phase,
                                                    const StateChoice& choice, NetOrigin* origin) {
   std::vector<std::string> layers;
-  SAMOVAR_ASSIGN_OR_RETURN(const caffe::NetParameter whole, LoadNet(path, &layers));
+  const absl::StatusOr<caffe::NetParameter> read = LoadNet(path, &layers);
+  if (!read.ok()) return ExplainWrongFile(read.status(), path, kModelFlags.text, kModelFlags);
+  const caffe::NetParameter& whole = *read;
   caffe::NetState state = whole.state();
   state.set_phase(phase);
   ApplyState(choice, &state);
@@ -60,6 +69,7 @@ absl::StatusOr<OpenModel> OpenModelFiles(const ModelFiles& files, caffe::Phase p
   NetToCheck net = {model.param, phase, /*parts=*/1, files.model, files.data};
   net.origin = &model.origin;
   SAMOVAR_ASSIGN_OR_RETURN(CheckedNet checked, CheckNet(net));
+  for (const std::string& warning : checked.warnings) PrintWarning(warning);
   model.data = std::move(checked.data);
   model.layout = std::move(checked.layout);
   model.outputs = std::move(checked.outputs);

@@ -125,9 +125,7 @@ std::string LedgerLine(const v1::LedgerSummary& ledger) {
 std::vector<std::string> SummaryLines(const v1::JobStatus& status) {
   const uint64_t before = status.resumed_from();
   const uint64_t iterations = status.max_iter() - std::min(before, status.max_iter());
-  const double per_iteration =
-      status.completed_iterations() == 0 ? 0 : static_cast<double>(status.samples()) / status.completed_iterations();
-  const double samples = per_iteration * static_cast<double>(iterations);
+  const auto samples = static_cast<double>(status.samples());
   std::vector<std::string> lines;
   std::string trained =
       absl::StrCat("trained ", iterations, " iterations", before > 0 ? absl::StrCat(" from ", before) : "",

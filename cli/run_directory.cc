@@ -8,8 +8,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <map>
 #include <utility>
 #include <vector>
@@ -22,7 +20,9 @@
 #include "absl/strings/str_split.h"
 #include "common/base/list_directory.h"
 #include "common/base/status_macros.h"
+#include "common/caffe/read_file.h"
 #include "common/caffe/write_file.h"
+#include "google/protobuf/text_format.h"
 
 namespace samovar {
 namespace {
@@ -31,6 +31,10 @@ namespace fs = std::filesystem;
 
 constexpr char kLock[] = "lock";
 constexpr char kRecord[] = "run";
+constexpr char kNet[] = "net";
+// What is read of the one and the other; neither is written so large.
+constexpr uint64_t kMaxRecordBytes = 1 << 20;
+constexpr uint64_t kMaxNetBytes = 256 << 20;
 constexpr char kLogs[] = "logs";
 constexpr char kServer[] = "server-";
 constexpr int kMaxServers = 1 << 16;
@@ -42,8 +46,9 @@ bool IsServerDir(absl::string_view name) {
 
 bool IsOurs(absl::string_view name) {
   // A run that was killed while it wrote its record has left an unfinished one.
-  const bool unfinished = absl::StartsWith(name, absl::StrCat(kRecord, ".")) && absl::EndsWith(name, ".tmp");
-  return name == kLock || name == kRecord || unfinished || name == kLogs || IsServerDir(name);
+  const bool unfinished = absl::EndsWith(name, ".tmp") && (absl::StartsWith(name, absl::StrCat(kRecord, ".")) ||
+                                                           absl::StartsWith(name, absl::StrCat(kNet, ".")));
+  return name == kLock || name == kRecord || name == kNet || unfinished || name == kLogs || IsServerDir(name);
 }
 
 absl::Status SystemError(const std::error_code& error, const std::string& what, const std::string& path) {
@@ -100,10 +105,10 @@ absl::StatusOr<std::unique_ptr<RunDirectory>> RunDirectory::Open(const std::stri
   SAMOVAR_ASSIGN_OR_RETURN(const int lock_fd, TakeLock(absl::StrCat(path, "/", kLock)));
   std::unique_ptr<RunDirectory> directory(new RunDirectory(path, lock_fd));
   const std::string record_path = absl::StrCat(path, "/", kRecord);
-  std::ifstream file(record_path, std::ios::binary);
-  if (!file) return directory;
-  const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  absl::StatusOr<RunRecord> record = ParseRecord(text);
+  const absl::StatusOr<std::string> text = ReadFile(record_path, kMaxRecordBytes);
+  if (absl::IsNotFound(text.status())) return directory;
+  if (!text.ok()) return text.status();
+  absl::StatusOr<RunRecord> record = ParseRecord(*text);
   if (!record.ok()) {
     return Annotate(record.status(), absl::StrCat(record_path, " is damaged (remove ", path, " to begin anew)"));
   }
@@ -117,6 +122,23 @@ absl::Status RunDirectory::Save(const RunRecord& record) {
   SAMOVAR_RETURN_IF_ERROR(WriteBytesAtomically(absl::StrCat(path_, "/", kRecord), FormatRecord(record)));
   record_ = record;
   return absl::OkStatus();
+}
+
+absl::StatusOr<std::optional<v1::ParameterLayout>> RunDirectory::ReadNet() const {
+  const std::string path = absl::StrCat(path_, "/", kNet);
+  const absl::StatusOr<std::string> text = ReadFile(path, kMaxNetBytes);
+  if (absl::IsNotFound(text.status())) return std::nullopt;
+  if (!text.ok()) return text.status();
+  v1::ParameterLayout net;
+  if (google::protobuf::TextFormat::ParseFromString(*text, &net)) return net;
+  return absl::DataLossError(absl::StrCat(path, " is damaged (remove ", path_, " to begin anew)"));
+}
+
+absl::Status RunDirectory::SaveNet(const v1::ParameterLayout& net) {
+  std::string text;
+  if (!google::protobuf::TextFormat::PrintToString(net, &text))
+    return absl::InternalError("the net cannot be written as text");
+  return WriteBytesAtomically(absl::StrCat(path_, "/", kNet), text);
 }
 
 absl::Status RunDirectory::Clear() {
@@ -176,8 +198,8 @@ std::string FormatRecord(const RunRecord& record) {
                       "\ndelay_compensation: ", absl::StrFormat("%.9g", record.mode.delay_compensation.value_or(0)),
                       "\npush_every: ", number(record.mode.push_every),
                       "\non_numeric_failure: ", record.mode.on_numeric_failure, "\nstate_flags:", record.state_flags,
-                      "\nsnapshot: ", record.snapshot, "\nfinished: ", record.finished ? "yes" : "no",
-                      "\nsolver: ", record.solver, "\n");
+                      "\nsolver_type: ", record.solver_type, "\nsnapshot: ", record.snapshot,
+                      "\nfinished: ", record.finished ? "yes" : "no", "\nsolver: ", record.solver, "\n");
 }
 
 absl::StatusOr<RunRecord> ParseRecord(const std::string& text) {
@@ -202,6 +224,7 @@ absl::StatusOr<RunRecord> ParseRecord(const std::string& text) {
   double ratio = 0;
   if (absl::SimpleAtod(values["topk_ratio"], &ratio)) record.mode.topk_ratio = ratio;
   if (const std::string& flags = values["state_flags"]; !flags.empty()) record.state_flags = absl::StrCat(" ", flags);
+  record.solver_type = values["solver_type"];
   record.mode.staleness_scaling = values["staleness_scaling"];
   record.mode.on_numeric_failure = values["on_numeric_failure"];
   float lambda = 0;

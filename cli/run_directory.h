@@ -2,6 +2,7 @@
 //
 //   lock           held while a run goes on; holds the number of its process
 //   run            the record, "name: value" lines
+//   net            the parameters of the last run's net, a v1.ParameterLayout as text
 //   server-<i>/    what server i keeps
 //   logs/          what each process wrote to stderr
 //
@@ -16,6 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "cli/mode.h"
+#include "samovar/v1/layout.pb.h"
 
 namespace samovar {
 
@@ -28,6 +30,8 @@ struct RunRecord {
   ModeChoice mode;
   // The state of its net, as StateFlags says it.
   std::string state_flags;
+  // Its solver's type; empty: not known.
+  std::string solver_type;
   // Iteration of the newest snapshot; 0: there is none.
   uint64_t snapshot = 0;
   // The run trained to its end.
@@ -51,7 +55,10 @@ class RunDirectory {
   const std::optional<RunRecord>& record() const { return record_; }
   // Replaces the record, whole or not at all.
   absl::Status Save(const RunRecord& record);
-  // Removes snapshots, logs and record, and nothing else.
+  // The parameters of the last run's net; none: not known.
+  absl::StatusOr<std::optional<v1::ParameterLayout>> ReadNet() const;
+  absl::Status SaveNet(const v1::ParameterLayout& net);
+  // Removes snapshots, logs, net and record, and nothing else.
   absl::Status Clear();
   // Makes the directory of the logs.
   absl::Status MakeLogs();

@@ -13,6 +13,7 @@
 #include "cli/describe_job.h"
 #include "cli/exit_codes.h"
 #include "cli/interruption.h"
+#include "cli/resume_check.h"
 #include "cli/run_directory.h"
 #include "cli/train_run.h"
 #include "cli/waker.h"
@@ -102,6 +103,8 @@ absl::StatusOr<Prepared> Prepare(const TrainOptions& options) {
   const std::string state_flags = StateFlags(options.choice.state);
   if (start == RunStart::kResume) {
     SAMOVAR_RETURN_IF_ERROR(CheckSameState(*prepared.directory->record(), state_flags));
+    SAMOVAR_ASSIGN_OR_RETURN(const auto net, prepared.directory->ReadNet());
+    SAMOVAR_RETURN_IF_ERROR(CheckResumes(*prepared.directory->record(), net, job));
     const ModeChoice mode = Resumed(options.mode, prepared.directory->record()->mode);
     SAMOVAR_RETURN_IF_ERROR(ApplyMode(mode, options.solver, &job.spec, &job.train_origin));
   }
@@ -117,8 +120,10 @@ absl::StatusOr<Prepared> Prepare(const TrainOptions& options) {
   run.record.seed = ChooseSeed(seed, job.spec.solver());
   run.record.mode = ChoiceOf(job.spec);
   run.record.state_flags = state_flags;
+  run.record.solver_type = job.spec.solver().type();
   run.record.finished = false;
   if (start == RunStart::kFresh) SAMOVAR_RETURN_IF_ERROR(prepared.directory->Clear());
+  SAMOVAR_RETURN_IF_ERROR(prepared.directory->SaveNet(job.spec.layout()));
   SAMOVAR_RETURN_IF_ERROR(prepared.directory->MakeLogs());
 
   run.spec = std::move(job.spec);

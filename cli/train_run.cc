@@ -60,7 +60,8 @@ TrainRun::TrainRun(Options options, Waker* waker, const Interruption* interrupti
 }
 
 absl::Status TrainRun::Run() {
-  SAMOVAR_RETURN_IF_ERROR(directory_.Save(options_.record));
+  // One that is resumed is recorded as it was until it goes on: it may be refused.
+  if (!options_.spec.resume()) SAMOVAR_RETURN_IF_ERROR(directory_.Save(options_.record));
   SAMOVAR_ASSIGN_OR_RETURN(cluster_, LocalCluster::Start(options_.cluster));
   reporter_.Ready(cluster_->coordinator());
   channel_ = MakeChannel(cluster_->coordinator());
@@ -167,6 +168,7 @@ absl::StatusOr<bool> TrainRun::Take(const v1::JobStatus& status) {
   const JobNews news = news_.Take(status);
   progress_ = status.completed_iterations() + static_cast<uint64_t>(status.tests_size() + status.snapshots_size());
   if (options_.spec.resume() && status.state() == v1::JOB_STATE_RUNNING && !std::exchange(resumed_told_, true)) {
+    SAMOVAR_RETURN_IF_ERROR(directory_.Save(options_.record));
     reporter_.Resumed(status.resumed_from());
   }
   reporter_.Progress(status, news);

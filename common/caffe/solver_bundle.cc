@@ -267,6 +267,7 @@ class BundleLoader {
   }
 
   void FillSolver() {
+    bundle_.places = {At("max_iter"), At(solver_.has_solver_type() ? "solver_type" : "type")};
     solver_.clear_net();
     solver_.clear_net_param();
     solver_.clear_train_net();

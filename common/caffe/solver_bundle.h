@@ -12,6 +12,13 @@
 
 namespace samovar {
 
+// Where fields of a solver stand that are looked at again with what is known later: "file:line:column", or just the
+// file where it does not have the field.
+struct SolverPlaces {
+  std::string max_iter;
+  std::string type;
+};
+
 // Plain values, independent of the files and of the current directory, apart from solver.snapshot_prefix.
 struct SolverBundle {
   // As in the file, apart from the following. The fields of nets and states are cleared; type is set, also if the file
@@ -30,6 +37,7 @@ struct SolverBundle {
 
   // As LoadSolver got it.
   std::string solver_path;
+  SolverPlaces places;
 
   // "file:line:column: ..." about what is accepted and has no effect, or hardly the intended one.
   std::vector<std::string> warnings;

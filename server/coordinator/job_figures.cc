@@ -91,7 +91,7 @@ void JobFigures::WriteTo(v1::JobStatus* status, uint64_t done, absl::Time until)
     output->set_value(outputs_[i]);
   }
   status->set_residual_norm(residual_norm_);
-  status->set_samples(done * SamplesOfIteration());
+  status->set_samples((done - std::min(done, status->resumed_from())) * SamplesOfIteration());
   status->set_images_per_second(ImagesPerSecond(done, until));
   if (status->images_per_second() <= 0) return;
   const uint64_t max_iter = static_cast<uint64_t>(spec_.solver().max_iter());

@@ -41,12 +41,16 @@ struct Start {
   }
   std::string WriteState(uint64_t iteration, const std::string& learned_net) {
     const std::vector<std::vector<float>> history = {std::vector<float>(6, 1)};
-    REQUIRE_OK(WriteSolverState(dir.File("a.solverstate"),
-                                MakeSolverState(solver, layout, iteration, learned_net, history)));
+    REQUIRE_OK(
+        WriteSolverState(dir.File("a.solverstate"), MakeSolverState(solver, layout, iteration, learned_net, history)));
     return dir.File("a.solverstate");
   }
   absl::StatusOr<CheckedStart> Check(const StartFrom& from) {
-    return CheckStart(from, dir.File("solver.prototxt"), solver, layout);
+    SolverBundle bundle;
+    bundle.solver = solver;
+    bundle.solver_path = dir.File("solver.prototxt");
+    bundle.places = {"solver.prototxt:3:1", "solver.prototxt:4:1"};
+    return CheckStart(from, bundle, layout);
   }
 };
 
@@ -111,7 +115,8 @@ TEST_CASE("a state that leaves nothing to train is refused with what to raise") 
   Start start;
   start.WriteModelOf("ip1", "a.caffemodel");
   REQUIRE_STATUS(start.Check({"", start.WriteState(400, "a.caffemodel"), false}), absl::StatusCode::kInvalidArgument,
-                 "max_iter is 400: there is nothing left to train; raise max_iter");
+                 "solver.prototxt:3:1: " + start.dir.File("a.solverstate") +
+                     " is of iteration 400, and max_iter is 400: there is nothing left to train; raise max_iter");
   start.solver.set_type("Adam");
   REQUIRE_STATUS(start.Check({"", start.dir.File("a.solverstate"), false}), absl::StatusCode::kInvalidArgument,
                  "2 history blobs; this solver and net need 4");

@@ -194,7 +194,7 @@ TEST_CASE("the ledger line says what every chunk holds") {
 
 TEST_CASE("the summary of a run counts what this run did") {
   v1::JobStatus status = Running(2000, 10);
-  status.set_samples(2000 * 64);
+  status.set_samples(500 * 64);
   status.set_resumed_from(1500);
   status.mutable_ledger()->set_chunks(2);
   status.mutable_ledger()->set_complete_chunks(2);

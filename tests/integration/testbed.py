@@ -451,7 +451,7 @@ class TestCase(unittest.TestCase):
         self.assertEqual(ledger["complete_chunks"], ledger["chunks"])
         self.assertEqual(ledger["iterations"], iterations)
         self.assertEqual(succeeded["iteration"], iterations)
-        self.assertEqual(succeeded["samples"], iterations * batch)
+        self.assertEqual(succeeded["samples"], (iterations - succeeded["resumed_from"]) * batch)
         self.assertEqual(ledger["pushes"]["rejected"], 0)
 
     def assert_all_end(self, processes: List[Process]) -> None:

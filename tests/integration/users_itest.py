@@ -27,7 +27,7 @@ MODEL = f"out/small_iter_{ITERATIONS}.caffemodel"
 IMAGES = """name: "Pictures"
 layer {{
   name: "pictures" type: "ImageData" top: "data" top: "label"
-  image_data_param {{ source: "list.txt" root_folder: "pictures/" batch_size: 4 {more} }}
+  image_data_param {{ source: "list.txt" root_folder: "{root}" batch_size: 4 {more} }}
 }}
 layer {{ name: "ip" type: "InnerProduct" bottom: "data" top: "ip" inner_product_param {{ num_output: 2 }} }}
 layer {{ name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" }}
@@ -149,8 +149,11 @@ class UsersTest(unittest.TestCase):
         for number in range(8):
             (self.path / "pictures" / f"my picture {number}.png").write_bytes(grey_png(10 * number + 5))
         (self.path / "list.txt").write_bytes(list_text)
-        (self.path / "net.prototxt").write_text(IMAGES.format(more=more), encoding="utf-8")
+        self.write_net_of_pictures(more)
         self.write_solver(test_iter=None, test_interval=None, base_lr=1e-6)
+
+    def write_net_of_pictures(self, more: str = "", root: str = "pictures/") -> None:
+        (self.path / "net.prototxt").write_text(IMAGES.format(more=more, root=root), encoding="utf-8")
 
 
 class UsersDataTest(UsersTest):
@@ -231,6 +234,55 @@ class UsersDataTest(UsersTest):
         (self.path / "pictures" / "my picture 2.png").write_text("<html>404</html>", encoding="utf-8")
         self.assert_fails(r".*list\.txt:3: .*pictures/my picture 2\.png: the image is neither JPEG nor PNG")
 
+    def test_a_picture_that_is_missing_is_refused_with_the_lines_place_and_where_it_was_looked_for(self):
+        self.write_pictures(self.LISTED)
+        for number in (2, 5):
+            (self.path / "pictures" / f"my picture {number}.png").unlink()
+        self.assert_refused(r'net\.prototxt:2:1: TRAIN net: layer "pictures": \S*list\.txt:3: cannot read /\S*/pictures/my picture 2\.png: No such file'
+                            r".*; image_data_param\.root_folder, /\S*/pictures/, is put before the names in the list; 2 of the 8 files")
+        for number in (2, 5):
+            (self.path / "pictures" / f"my picture {number}.png").write_bytes(grey_png(10 * number + 5))
+        self.write_net_of_pictures(root="")
+        self.assert_refused(r'net\.prototxt:2:1: TRAIN net: layer "pictures": \S*list\.txt:1: cannot read my picture 0\.png: No such file'
+                            r".*; image_data_param\.root_folder is empty; a relative name is looked for in the current directory, /\S*")
+
+    def test_a_picture_that_goes_missing_ends_the_run_at_once_with_the_lines_place_and_the_file(self):
+        self.write_pictures(self.LISTED)
+        self.write_solver(test_iter=None, test_interval=None, base_lr=1e-6, max_iter=1000000)
+        with Run(self.workspace, *ONE) as run:
+            run.await_iteration(10)
+            (self.path / "pictures" / "my picture 2.png").unlink()
+            failed = run.await_event("failed")
+            self.assertRegex(failed["message"], r"list\.txt:3: cannot read /\S*/pictures/my picture 2\.png: No such file")
+            # Nothing was tried again.
+            self.assertNotIn("gave up after", failed["message"])
+            self.assertEqual(run.await_exit(END_SECONDS), 1, run.describe())
+
+    def test_a_failure_that_may_pass_is_told_at_once_and_tried_again(self):
+        self.write_pictures(self.LISTED)
+        self.write_solver(test_iter=None, test_interval=None, base_lr=1e-6, max_iter=1000000)
+        with Run(self.workspace, *ONE) as run:
+            run.await_iteration(10)
+            listed = self.path / "list.txt"
+            listed.rename(self.path / "away.txt")
+            # The new worker cannot open its data: another machine's might, and this one's may come back.
+            for worker in run.workers():
+                worker.kill()
+            run.await_event("warning", lambda event: "list.txt: No such file" in event["message"] and event["message"].endswith("it is tried again"))
+            reached = max(event["iteration"] for event in run.events("progress"))
+            (self.path / "away.txt").rename(listed)
+            run.await_iteration(reached + 10)
+            run.signal(signal.SIGTERM)
+            self.assertEqual(run.await_exit(END_SECONDS), 143, run.describe())
+
+    def test_a_file_of_a_list_of_hdf5_that_is_missing_is_refused_with_the_lines_place(self):
+        (self.path / "net.prototxt").write_text(IMAGES.format(more="", root="pictures/").replace("ImageData", "HDF5Data").replace(
+            'image_data_param { source: "list.txt" root_folder: "pictures/"', 'hdf5_data_param { source: "list.txt"'), encoding="utf-8")
+        (self.path / "list.txt").write_text("\nnowhere.h5\n", encoding="utf-8")
+        self.write_solver(test_iter=None, test_interval=None)
+        self.assert_refused(r'net\.prototxt:2:1: TRAIN net: layer "pictures": \S*list\.txt:2: nowhere\.h5: no such file; '
+                            r"a relative name is looked for in the current directory, /")
+
     def test_data_that_are_imported_anew_leave_a_run_that_reads_the_old_ones_alone(self):
         self.write_solver(max_iter=1000000)
         with Run(self.workspace, *ONE) as run:
@@ -256,6 +308,56 @@ class UsersFilesTest(UsersTest):
         text = self.write_net().read_text(encoding="utf-8")
         (self.path / "net.prototxt").write_text(text.rstrip()[:-1], encoding="utf-8")
         self.assert_refused(rf'net\.prototxt:{len(text.splitlines())}:\d+: expected a field of layer or its "}}", found the end of the file')
+
+    def test_a_misspelt_filler_and_a_misspelt_layer_type_are_named_with_their_place_and_the_right_word(self):
+        self.write_net(('name: "conv1" type: "Convolution"', 'name: "conv1" type: "Convolutoin"'),
+                       ('num_output: 4 weight_filler { type: "xavier" }', 'num_output: 4 weight_filler { type: "xavierr" }'))
+        self.assert_refused(r'net\.prototxt:\d+:1: TRAIN net: layer "conv1": type "Convolutoin" is not offered; .*; did you mean "Convolution"\?')
+        self.write_net(('num_output: 4 weight_filler { type: "xavier" }', 'num_output: 4 weight_filler { type: "xavierr" }'))
+        self.assert_refused(r'net\.prototxt:\d+:1: TRAIN net: layer "ip2" .*: parameter 0: unknown filler "xavierr", expected one of .*; '
+                            r'did you mean "xavier"\?')
+
+    def test_a_run_is_not_resumed_with_another_net_type_or_an_earlier_end_and_stays_what_it_was(self):
+        self.write_solver(max_iter=2 * ITERATIONS, snapshot=ITERATIONS)
+        self.train()
+        before = self.workspace.entries()
+        self.write_solver(max_iter=ITERATIONS - 1, type='"Nesterov"')
+        self.write_net(("num_output: 8 weight_filler", "num_output: 9 weight_filler"))
+        done = self.workspace.command(*TRAIN, "--resume")
+        self.assertEqual((done.returncode, done.stdout), (2, ""), done.stderr)
+        for pattern in (rf"solver\.prototxt:\d+:1: max_iter is {ITERATIONS - 1}, but the newest snapshot .* is of iteration {2 * ITERATIONS}",
+                        r"solver\.prototxt:\d+:1: the solver's type is Nesterov, but .* it was SGD",
+                        r'net\.prototxt:\d+:1: TRAIN net: layer "ip1": its parameter 0 is 9x256, but .* it was 8x256'):
+            self.assertRegex(done.stderr, pattern)
+        self.assertEqual(self.workspace.entries(), before)
+        # It ended well, so that the next one begins without a question.
+        self.train()
+
+    def test_a_run_that_ended_well_has_done_so_after_the_cluster_refused_to_resume_it(self):
+        self.train()
+        shutil.rmtree(self.path / "out/small_state/server-0")
+        self.write_solver(max_iter=2 * ITERATIONS)
+        done = self.workspace.command(*TRAIN, "--resume")
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertIn("no snapshot", done.stderr)
+        self.train()
+
+    def test_a_file_that_is_given_with_another_files_flag_is_named_by_what_it_is_with_its_flag(self):
+        self.train()
+        state = MODEL.replace(".caffemodel", ".solverstate")
+        for command, pattern in (
+                (("test", "--model", MODEL, "--weights", "net.prototxt"), rf"{MODEL} is a \.caffemodel, .*; give it with --weights; --model takes"),
+                (("test", "--model", "net.prototxt", "--weights", "net.prototxt"), r"net\.prototxt is a \.prototxt, .*; give it with --model"),
+                (("test", "--model", "net.prototxt", "--weights", state),
+                 rf"{state} is a \.solverstate, .* iteration {ITERATIONS}; give its model, \S*{MODEL}, with --weights"),
+                ((*TRAIN, "--restart", "--weights", state), rf"{state} is a \.solverstate, .*; give it with --snapshot, or its model, "),
+                ((*TRAIN, "--restart", "--snapshot", MODEL), rf"{MODEL} is a \.caffemodel, .*; give it with --weights; --snapshot takes"),
+                (("train", "--solver", MODEL), rf"{MODEL} is a \.caffemodel, .*; give it with --weights; --solver takes")):
+            with self.subTest(command):
+                done = self.workspace.command(*command)
+                self.assertEqual((done.returncode, done.stdout), (2, ""), done.stderr)
+                self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+                self.assertRegex(done.stderr, "^samovar: error: " + pattern)
 
     def test_a_test_net_that_needs_a_blob_of_the_train_net_is_refused_with_the_blob(self):
         self.write_net(('name: "ip1" type', 'name: "ip1" include { phase: TRAIN } type'))
@@ -322,6 +424,9 @@ class UsersFilesTest(UsersTest):
         self.write_solver(max_iter=2 * ITERATIONS, lr_policy='"poly"', power=1)
         log = self.train("--snapshot", f"out/small_iter_{ITERATIONS}.solverstate", "--restart")
         self.assertIn(f"trained {ITERATIONS} iterations from {ITERATIONS}, {8 * ITERATIONS} samples", log)
+        with Run(self.workspace, *ONE, "--snapshot", f"out/small_iter_{ITERATIONS}.solverstate", "--restart") as run:
+            self.assertEqual(run.await_exit(), 0, run.describe())
+            self.assertEqual(run.events("succeeded")[0]["samples"], 8 * ITERATIONS)
         # The rates are those of the whole schedule, not of what was left of it.
         shown = testbed.lines_matching(log.splitlines(), r"Iteration (\d+), lr = (\S+)")
         rates = [(int(match.group(1)), float(match.group(2))) for match in shown]

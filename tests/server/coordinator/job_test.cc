@@ -229,6 +229,32 @@ TEST_CASE("a permanent failure ends the job with the worker's words, a passing o
   CHECK(job.Status(At(2)).cause() == "worker anna: layer loss: NaN");
 }
 
+TEST_CASE(
+    "the first failure that may pass is told at once, and later ones after a while: a worker may fail beside others") {
+  Job job(SpecOf(10));
+  Start(&job);
+  v1::WorkerReport failed;
+  v1::WorkFailure* failure = failed.add_failures();
+  failure->set_job_id("lenet");
+  failure->set_message("cannot open train_lmdb");
+  const auto fail = [&](int second) { job.Report(kAnna, "anna", failed, At(second)); };
+  const auto advance = [&](int second) {
+    const auto lease = job.Lease(kBoris, 1, At(second));
+    REQUIRE(lease.has_value());
+    job.Report(kBoris, "boris", DoneOf(*lease), At(second));
+  };
+  fail(1);
+  REQUIRE(job.Status(At(1)).notices_size() == 1);
+  CHECK(job.Status(At(1)).notices(0) == "worker anna: cannot open train_lmdb; it is tried again");
+  fail(2);
+  advance(3);
+  fail(4);
+  CHECK(job.Status(At(4)).notices_size() == 1);
+  advance(60);
+  fail(62);
+  CHECK(job.Status(At(62)).notices_size() == 2);
+}
+
 TEST_CASE("failures end a job only if they go on for a while: when a server is restarted all workers fail at once") {
   Job job(SpecOf(10));
   Start(&job);
@@ -363,6 +389,19 @@ TEST_CASE("a resumed job leases only what some chunk lacks") {
   CHECK(leased.size() == 3);
   CHECK_FALSE(leased.Contains(7));
   CHECK(job.Status(At(1)).resumed_from() == 6);
+}
+
+TEST_CASE("samples are those of this run: what an earlier one consumed, perhaps in other batches, is not counted") {
+  Job job(SpecOf(10));
+  Job::Plan plan;
+  plan.done.AddRange(0, 6);
+  plan.resumed_from = 6;
+  job.Start(plan, At(0));
+  CHECK(job.Status(At(1)).samples() == 0);
+  const auto lease = job.Lease(kAnna, 1, At(1));
+  job.Report(kAnna, "anna", DoneOf(*lease), At(2));
+  CHECK(job.Status(At(2)).completed_iterations() == 6 + lease->train().end() - lease->train().begin());
+  CHECK(job.Status(At(2)).samples() == (lease->train().end() - lease->train().begin()) * kBatch);
 }
 
 TEST_CASE("samples are those of all batches of an iteration") {
