@@ -546,18 +546,25 @@ class SmallDisk {
   bool there_ = false;
 };
 
-TEST_CASE("what all servers hold is kept while one server's disk is full, and is what they go back to") {
-  const TempDir dir;
-  SmallDisk disk(dir.File("1"));
-  if (!disk.there()) {
-    WARN("no small disk can be mounted here");
-    return;
+// Two servers, of which the second has a small disk of its own, if one could be mounted (disk.there()).
+struct FleetWithSmallDisk {
+  // Trains to a snapshot of iteration 20 that both servers hold, and fills the disk.
+  void TrainAndFill(Training* training) {
+    training->WorkTo(20);
+    training->Work(20, [](const v1::JobStatus& status) { return HasSnapshot(status, 20); });
+    disk.Fill();
   }
-  Fleet fleet(dir.path(), 2);
+
+  const TempDir dir;
+  SmallDisk disk{dir.File("1")};
+  Fleet fleet{dir.path(), 2};
+};
+
+TEST_CASE_METHOD(FleetWithSmallDisk,
+                 "what all servers hold is kept while one server's disk is full, and is what they go back to") {
+  if (!disk.there()) SAMOVAR_SKIP("no small disk can be mounted here");
   Training training(&fleet, SpecOf(120, 10, v1::CONSISTENCY_BOUNDED));
-  training.WorkTo(20);
-  training.Work(20, [](const v1::JobStatus& status) { return HasSnapshot(status, 20); });
-  disk.Fill();
+  TrainAndFill(&training);
   // The other server takes all of these.
   training.Work(90,
                 [](const v1::JobStatus& status) { return status.iteration() == 90 && status.failed_snapshot() == 90; });
@@ -572,20 +579,13 @@ TEST_CASE("what all servers hold is kept while one server's disk is full, and is
   CHECK_THAT(training.Notices(), Catch::Contains("all servers have gone back to snapshot 20"));
 }
 
-TEST_CASE(
+TEST_CASE_METHOD(
+    FleetWithSmallDisk,
     "a job has succeeded when all servers have its last snapshot: until then it waits for the disk that is full") {
-  const TempDir dir;
-  SmallDisk disk(dir.File("1"));
-  if (!disk.there()) {
-    WARN("no small disk can be mounted here");
-    return;
-  }
-  Fleet fleet(dir.path(), 2);
+  if (!disk.there()) SAMOVAR_SKIP("no small disk can be mounted here");
   {
     Training training(&fleet, SpecOf(40, 20, v1::CONSISTENCY_ASYNC));
-    training.WorkTo(20);
-    training.Work(20, [](const v1::JobStatus& status) { return HasSnapshot(status, 20); });
-    disk.Fill();
+    TrainAndFill(&training);
     training.Work(40, [](const v1::JobStatus& status) { return !status.cause().empty(); });
     CHECK(training.Status().state() == v1::JOB_STATE_RUNNING);
     CHECK_THAT(training.Status().cause(),
