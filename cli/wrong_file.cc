@@ -2,9 +2,9 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/read_file.h"
 #include "common/caffe/model_file.h"
 #include "common/caffe/prototxt.h"
-#include "common/caffe/read_file.h"
 #include "common/caffe/solver_state_file.h"
 
 namespace samovar {

@@ -4,26 +4,27 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <fstream>
 #include <vector>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
+#include "common/base/read_file.h"
 
 namespace samovar {
 namespace {
 
 constexpr uint64_t kUnknown = UINT64_MAX;
 constexpr uint64_t kIfUnknown = uint64_t{4} << 30;
+// The kernel's files about control groups are far shorter.
+constexpr uint64_t kMaxFileBytes = 1 << 20;
 
 // The number in a file of one line; "max", or nothing readable, is no limit. Version 1 writes a huge number for none.
 uint64_t LimitIn(const std::string& path) {
-  std::ifstream file(path);
-  std::string text;
+  const absl::StatusOr<std::string> text = ReadFile(path, kMaxFileBytes);
   uint64_t limit = 0;
-  return std::getline(file, text) && absl::SimpleAtoi(text, &limit) ? limit : kUnknown;
+  return text.ok() && absl::SimpleAtoi(*text, &limit) ? limit : kUnknown;
 }
 
 // The lowest limit of the group and of all above it, up to `root`.
@@ -53,9 +54,9 @@ uint64_t MachineBytes() {
 
 uint64_t CgroupMemoryLimit(const std::string& membership, const std::string& mount) {
   uint64_t lowest = kUnknown;
-  std::ifstream file(membership);
+  const absl::StatusOr<std::string> text = ReadFile(membership, kMaxFileBytes);
   // "NUMBER:CONTROLLERS:PATH"; version 2 has no controllers.
-  for (std::string line; std::getline(file, line);) {
+  for (const absl::string_view line : absl::StrSplit(text.ok() ? *text : "", '\n')) {
     const std::vector<std::string> fields = absl::StrSplit(line, absl::MaxSplits(':', 2));
     if (fields.size() != 3) continue;
     if (fields[1].empty()) {

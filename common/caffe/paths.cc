@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <system_error>
 
 #include "absl/strings/ascii.h"
@@ -11,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "common/caffe/file_digest.h"
 
 namespace samovar {
 namespace {
@@ -29,10 +28,9 @@ bool HaveSameContent(const std::filesystem::path& a, const std::filesystem::path
   std::error_code error;
   if (!std::filesystem::is_regular_file(a, error) || !std::filesystem::is_regular_file(b, error)) return false;
   if (std::filesystem::file_size(a, error) != std::filesystem::file_size(b, error) || error) return false;
-  std::ifstream first(a, std::ios::binary), second(b, std::ios::binary);
-  const std::istreambuf_iterator<char> end;
-  return std::equal(std::istreambuf_iterator<char>(first), end, std::istreambuf_iterator<char>(second), end) &&
-         !first.bad() && !second.bad();
+  const absl::StatusOr<std::string> first = DigestOfFile(a.string());
+  const absl::StatusOr<std::string> second = DigestOfFile(b.string());
+  return first.ok() && second.ok() && *first == *second;
 }
 
 }  // namespace

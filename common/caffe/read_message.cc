@@ -1,8 +1,8 @@
 #include "common/caffe/read_message.h"
 
 #include "absl/strings/str_cat.h"
+#include "common/base/read_file.h"
 #include "common/base/status_macros.h"
-#include "common/caffe/read_file.h"
 #include "google/protobuf/io/zero_copy_stream_impl.h"
 
 namespace samovar {

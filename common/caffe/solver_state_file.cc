@@ -2,11 +2,11 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/read_file.h"
 #include "common/base/status_macros.h"
 #include "common/caffe/blob_proto.h"
 #include "common/caffe/hdf5_archive.h"
 #include "common/caffe/hdf5_model.h"
-#include "common/caffe/read_file.h"
 #include "common/caffe/read_message.h"
 #include "common/caffe/write_file.h"
 

@@ -3,8 +3,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "common/base/read_file.h"
 #include "common/base/status_macros.h"
-#include "common/caffe/read_file.h"
 
 namespace samovar {
 namespace {

@@ -12,9 +12,9 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/read_file.h"
 #include "common/base/status_macros.h"
 #include "common/caffe/paths.h"
-#include "common/caffe/read_file.h"
 #include "common/caffe/read_message.h"
 #include "google/protobuf/io/zero_copy_stream_impl.h"
 

@@ -9,8 +9,8 @@
 #include "absl/strings/str_format.h"
 #include "caffe.pb.h"
 #include "common/base/list_directory.h"
+#include "common/base/read_file.h"
 #include "common/base/status_macros.h"
-#include "common/caffe/read_file.h"
 
 namespace samovar {
 namespace {

@@ -15,11 +15,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "common/base/fault_report.h"
+#include "common/base/read_file.h"
 #include "common/base/status_macros.h"
 #include "common/caffe/hdf5_archive.h"
 #include "common/caffe/hdf5_guards.h"
 #include "common/caffe/hdf5_mutex.h"
-#include "common/caffe/read_file.h"
 #include "common/data/record_shape.h"
 
 namespace samovar {

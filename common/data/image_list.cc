@@ -8,8 +8,8 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "common/base/read_file.h"
 #include "common/base/status_macros.h"
-#include "common/caffe/read_file.h"
 #include "common/caffe/text_file.h"
 
 namespace samovar {

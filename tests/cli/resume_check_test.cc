@@ -15,12 +15,12 @@ void AddBlob(const std::string& layer, uint32_t index, int64_t rows, v1::Paramet
 }
 
 // A run at iteration 40 of a net with the layers ip1 and ip2, and a job that goes on with it as it was.
-struct Resumed {
+struct ResumedRun {
   RunRecord before;
   v1::ParameterLayout net;
   CheckedJob job;
 
-  Resumed() {
+  ResumedRun() {
     before.snapshot = 40;
     before.solver_type = "SGD";
     AddBlob("ip1", 0, 3, &net);
@@ -39,7 +39,7 @@ struct Resumed {
 }  // namespace
 
 TEST_CASE("a run goes on with the same solver and net, to its old end, a later one, or that of its snapshot") {
-  Resumed resumed;
+  ResumedRun resumed;
   REQUIRE_OK(resumed.Check());
   resumed.job.spec.mutable_solver()->set_max_iter(40);
   REQUIRE_OK(resumed.Check());
@@ -48,7 +48,7 @@ TEST_CASE("a run goes on with the same solver and net, to its old end, a later o
 }
 
 TEST_CASE("a run does not go on to an end before its snapshot, or with another type, and both are told with their places") {
-  Resumed resumed;
+  ResumedRun resumed;
   resumed.job.spec.mutable_solver()->set_max_iter(39);
   resumed.job.spec.mutable_solver()->set_type("Adam");
   REQUIRE_STATUS(resumed.Check(), absl::StatusCode::kFailedPrecondition,
@@ -57,7 +57,7 @@ TEST_CASE("a run does not go on to an end before its snapshot, or with another t
 }
 
 TEST_CASE("a run does not go on with another net, and each layer that differs is told with its place") {
-  Resumed resumed;
+  ResumedRun resumed;
   v1::ParameterLayout* layout = resumed.job.spec.mutable_layout();
   layout->mutable_blobs(0)->set_shape(0, 7);
   layout->mutable_blobs(1)->set_layer("ip3");
@@ -69,13 +69,13 @@ TEST_CASE("a run does not go on with another net, and each layer that differs is
 }
 
 TEST_CASE("a run does not go on with its layers in another order") {
-  Resumed resumed;
+  ResumedRun resumed;
   resumed.job.spec.mutable_layout()->mutable_blobs()->SwapElements(0, 1);
   REQUIRE_STATUS(resumed.Check(), absl::StatusCode::kFailedPrecondition, "net.prototxt: TRAIN net: the layers with parameters are in another order");
 }
 
 TEST_CASE("what a run of an earlier release did not record is not compared") {
-  Resumed resumed;
+  ResumedRun resumed;
   resumed.before.solver_type.clear();
   resumed.job.spec.mutable_solver()->set_type("Adam");
   resumed.job.spec.mutable_layout()->mutable_blobs(0)->set_shape(0, 7);

@@ -23,8 +23,8 @@
 #include "absl/strings/strip.h"
 #include "common/base/clock.h"
 #include "common/base/list_directory.h"
+#include "common/base/read_file.h"
 #include "common/base/status_macros.h"
-#include "common/caffe/read_file.h"
 #include "common/data/dataset_manifest.h"
 #include "common/telemetry/log.h"
 

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/read_file.h"
 #include "common/base/status_macros.h"
-#include "common/caffe/read_file.h"
 #include "worker/nn/kernels/buffer.h"
 #include "worker/nn/kernels/eigen.h"
 #include "worker/nn/kernels/softmax_kernel.h"

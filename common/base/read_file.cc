@@ -1,4 +1,4 @@
-#include "common/caffe/read_file.h"
+#include "common/base/read_file.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
