@@ -19,6 +19,7 @@ RunRecord Record() {
   record.seed = 18446744073709551615u;
   record.mode = {"sync", std::nullopt, 8, "bfloat16", 0.125, "inverse", 0.04f, 8, "skip"};
   record.state_flags = " --stage a,b --level 2";
+  record.solver_type = "Adam";
   record.snapshot = 500;
   return record;
 }
@@ -51,8 +52,35 @@ TEST_CASE("a run's record is there for the next run") {
   CHECK((*second)->record()->mode.delay_compensation == 0.04f);
   CHECK((*second)->record()->mode.push_every == 8u);
   CHECK((*second)->record()->mode.on_numeric_failure == "skip");
+  CHECK((*second)->record()->solver_type == "Adam");
   CHECK((*second)->record()->snapshot == 500);
   CHECK_FALSE((*second)->record()->finished);
+}
+
+TEST_CASE("the parameters of a run's net are there for the next run, until the directory is cleared") {
+  const TempDir dir;
+  const std::string path = dir.File("state");
+  v1::ParameterLayout net;
+  net.add_blobs()->set_layer("ip1");
+  net.mutable_blobs(0)->add_shape(7);
+  {
+    const auto first = RunDirectory::Open(path);
+    REQUIRE_OK(first);
+    const auto none = (*first)->ReadNet();
+    REQUIRE_OK(none);
+    CHECK_FALSE(none->has_value());
+    REQUIRE_OK((*first)->SaveNet(net));
+  }
+  const auto second = RunDirectory::Open(path);
+  REQUIRE_OK(second);
+  const auto read = (*second)->ReadNet();
+  REQUIRE_OK(read);
+  REQUIRE(read->has_value());
+  CHECK((*read)->SerializeAsString() == net.SerializeAsString());
+  WriteFile(path + "/net");
+  REQUIRE_STATUS((*second)->ReadNet(), absl::StatusCode::kDataLoss, path + "/net is damaged (remove " + path + " to begin anew)");
+  REQUIRE_OK((*second)->Clear());
+  CHECK_FALSE(fs::exists(path + "/net"));
 }
 
 TEST_CASE("a second run in the same directory is refused while the first goes on") {

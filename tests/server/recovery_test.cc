@@ -22,6 +22,7 @@
 #include "tests/server/exactness/ask_server.h"
 #include "tests/server/store/test_server.h"
 #include "tests/server/test_cluster.h"
+#include "tests/support/skip.h"
 #include "tests/support/temp_dir.h"
 
 namespace samovar {

@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <atomic>
+#include <filesystem>
 #include <thread>
 
 #include "absl/strings/str_replace.h"
 #include "samovar/v1/status.grpc.pb.h"
+#include "server/server_identity.h"
 #include "tests/server/test_cluster.h"
+#include "tests/support/status_matchers.h"
 #include "tests/support/temp_dir.h"
 
 namespace samovar {
@@ -192,6 +195,19 @@ TEST_CASE("a job whose server was restarted gives it its share again") {
   CHECK(std::count(recovered.servers().begin(), recovered.servers().end(), (*again)->address()) == 1);
   TestWorker worker(cluster.coordinator());
   CheckComplete(RunToEnd(&cluster, &worker, "lenet"));
+}
+
+TEST_CASE("an identity that cannot be read is not replaced by another one") {
+  const TempDir dir;
+  const auto first = ServerIdentity(dir.path());
+  REQUIRE_OK(first);
+  CHECK(*first != 0);
+  const auto again = ServerIdentity(dir.path());
+  REQUIRE_OK(again);
+  CHECK(*again == *first);
+  std::filesystem::remove(dir.File("identity"));
+  std::filesystem::create_directory(dir.File("identity"));
+  REQUIRE_STATUS(ServerIdentity(dir.path()), absl::StatusCode::kInvalidArgument, dir.File("identity") + " is a directory");
 }
 
 TEST_CASE("a server that ends in order saves what it has applied since the last snapshot, and keeps its identity") {
