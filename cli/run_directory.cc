@@ -22,7 +22,6 @@
 #include "common/base/read_file.h"
 #include "common/base/status_macros.h"
 #include "common/caffe/write_file.h"
-#include "google/protobuf/text_format.h"
 
 namespace samovar {
 namespace {
@@ -126,19 +125,16 @@ absl::Status RunDirectory::Save(const RunRecord& record) {
 
 absl::StatusOr<std::optional<v1::ParameterLayout>> RunDirectory::ReadNet() const {
   const std::string path = absl::StrCat(path_, "/", kNet);
-  const absl::StatusOr<std::string> text = ReadFile(path, kMaxNetBytes);
-  if (absl::IsNotFound(text.status())) return std::nullopt;
-  if (!text.ok()) return text.status();
+  const absl::StatusOr<std::string> bytes = ReadFile(path, kMaxNetBytes);
+  if (absl::IsNotFound(bytes.status())) return std::nullopt;
+  if (!bytes.ok()) return bytes.status();
   v1::ParameterLayout net;
-  if (google::protobuf::TextFormat::ParseFromString(*text, &net)) return net;
+  if (net.ParseFromString(*bytes)) return net;
   return absl::DataLossError(absl::StrCat(path, " is damaged (remove ", path_, " to begin anew)"));
 }
 
 absl::Status RunDirectory::SaveNet(const v1::ParameterLayout& net) {
-  std::string text;
-  if (!google::protobuf::TextFormat::PrintToString(net, &text))
-    return absl::InternalError("the net cannot be written as text");
-  return WriteBytesAtomically(absl::StrCat(path_, "/", kNet), text);
+  return WriteBytesAtomically(absl::StrCat(path_, "/", kNet), net.SerializeAsString());
 }
 
 absl::Status RunDirectory::Clear() {

@@ -2,7 +2,7 @@
 //
 //   lock           held while a run goes on; holds the number of its process
 //   run            the record, "name: value" lines
-//   net            the parameters of the last run's net, a v1.ParameterLayout as text
+//   net            the parameters of the last run's net, a v1.ParameterLayout
 //   server-<i>/    what server i keeps
 //   logs/          what each process wrote to stderr
 //
