@@ -10,8 +10,8 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/digest.h"
+#include "common/base/read_file.h"
 #include "common/base/status_macros.h"
-#include "common/caffe/read_file.h"
 #include "samovar/v1/dataset.pb.h"
 
 namespace samovar {
