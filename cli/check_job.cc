@@ -32,7 +32,7 @@ std::string BlobName(const v1::ParameterBlob& blob) { return absl::StrCat(blob.l
 
 std::string ShapeText(const v1::ParameterBlob& blob) { return absl::StrJoin(blob.shape(), "x"); }
 
-// What a message about the layer of that name begins with; the first one with parameters has the name.
+// The beginning of a message about the layer of that name; the first layer with parameters has the name.
 std::string PlaceOf(const NetToCheck& net, const std::string& layer) {
   int number = 0;
   while (number < net.param.layer_size() && net.param.layer(number).name() != layer) ++number;

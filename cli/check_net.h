@@ -31,7 +31,7 @@ struct NetToCheck {
   const NetOrigin* origin = nullptr;
 };
 
-// What coordinator and workers have to know of it.
+// A net and its data as coordinator and workers have to know them.
 struct CheckedNet {
   v1::DatasetSpec data;
   v1::ParameterLayout layout;

@@ -61,7 +61,7 @@ class ChildProcess {
   void Signal(int signal);
 
   bool ended() const;
-  // Of an ended child: "exit code 1", "signal 9 (Killed)". "running" before.
+  // How the child ended: "exit code 1", "signal 9 (Killed)". "running" before that.
   std::string DescribeEnd() const;
 
  private:

@@ -9,7 +9,7 @@
 
 namespace samovar {
 
-// What is asked for, else what the solver says, else any.
+// The seed that the user asks for, else the solver's, else a random one.
 inline uint64_t ChooseSeed(std::optional<uint64_t> asked, const caffe::SolverParameter& solver) {
   if (asked.has_value()) return *asked;
   if (solver.random_seed() >= 0) return static_cast<uint64_t>(solver.random_seed());

@@ -23,7 +23,7 @@ namespace {
 constexpr size_t kMaxLabelsListed = 20;
 constexpr uint64_t kRecordsPerProgress = 10'000;
 
-// What the records have, all of them.
+// The labels and the sizes of all records.
 struct Records {
   std::map<int, uint64_t> labels;
   RecordShape least, most;

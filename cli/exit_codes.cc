@@ -7,7 +7,7 @@
 namespace samovar {
 namespace {
 
-// Of a message. Checks list many mistakes.
+// A longer message is cut. Checks list many mistakes.
 constexpr size_t kMaxBytes = 1 << 20;
 
 }  // namespace

@@ -1,4 +1,4 @@
-// What the command's exit codes mean, and how it speaks of errors.
+// The command's exit codes, and how it prints errors.
 #pragma once
 
 #include "absl/strings/string_view.h"
@@ -6,7 +6,7 @@
 namespace samovar {
 
 inline constexpr int kExitOk = 0;
-// What was asked for was begun and did not succeed.
+// The command began its work and did not succeed.
 inline constexpr int kExitFailed = 1;
 // Flags, files or data are wrong; nothing was begun.
 inline constexpr int kExitUsage = 2;

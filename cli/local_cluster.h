@@ -33,7 +33,7 @@ class LocalCluster {
     // Threads of each worker, and of each server.
     int threads = 1;
     int apply_threads = 1;
-    // Of each worker to each server; 0: by the model's size.
+    // Connections of each worker to each server; 0: by the model's size.
     uint32_t channels = 0;
     std::string log_level = "info";
     // Time that each process may take until it is ready.
@@ -83,7 +83,7 @@ class LocalCluster {
     std::unique_ptr<ChildProcess> process;
     absl::Time started;
     absl::Time restart_at = absl::InfiniteFuture();
-    // Of a server, once it is ready: it is started again there, so that whoever talks to it need not be told.
+    // The address of a server that is ready: it is started again there, so that its clients find it.
     std::string address;
   };
 

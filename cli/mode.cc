@@ -38,7 +38,7 @@ absl::StatusOr<uint32_t> ChooseParts(const ModeChoice& choice, const v1::JobSpec
   return *choice.parts;
 }
 
-// Of a net whose outputs have a value for each record there are fewer in a part.
+// Builds the net for the records of one part: outputs that have a value for each record have fewer values then.
 absl::Status BuildForPart(const std::string& solver_path, const NetOrigin* train_origin, v1::JobSpec* spec) {
   NetToCheck net = {spec->train_net(), caffe::TRAIN, static_cast<uint32_t>(spec->solver().iter_size()), solver_path};
   net.built_batch = static_cast<int>(spec->train_data().batch_size() / spec->parts());
@@ -66,7 +66,7 @@ absl::Status ApplyEncoding(const ModeChoice& choice, v1::JobSpec* spec) {
   return absl::OkStatus();
 }
 
-// What is to be done about late gradients, if the mode has any; and whether it goes together with push_every.
+// Sets how late gradients are treated, and checks that it goes together with the mode and push_every.
 absl::Status ApplyLateGradients(const ModeChoice& choice, v1::JobSpec* spec) {
   spec->set_staleness_scaling(StalenessScalingOf(choice.staleness_scaling));
   spec->set_delay_compensation(choice.delay_compensation.value_or(0));

@@ -1,5 +1,5 @@
-// Which weights iterations are computed from, how they travel, and what becomes of gradients that are no numbers: what
-// the user asks for, what a job is told, and how it is said.
+// A job's mode: which weights iterations are computed from, how they travel, and what becomes of gradients that are not
+// finite. Made of the flags, written into the JobSpec, and told to people.
 #pragma once
 
 #include <cstdint>
@@ -15,20 +15,20 @@
 
 namespace samovar {
 
-// What is left out is chosen.
+// The flags about the mode. A field that is empty or unset is chosen by ApplyMode.
 struct ModeChoice {
   // "async", "bounded" or "sync"; empty: async, or that of the run that is resumed.
   std::string mode;
-  // Of bounded.
+  // For the mode bounded only.
   std::optional<uint32_t> delay;
-  // Of sync.
+  // For the mode sync only.
   std::optional<uint32_t> parts;
   // One of EncodingNames(); empty: float32, or that of the run that is resumed.
   std::string encoding;
-  // Of topk.
+  // For the encoding topk only.
   std::optional<double> topk_ratio;
-  // Of async, and of bounded with a delay. One of StalenessScalingNames(); empty: tempered, or that of the run that is
-  // resumed.
+  // For the modes async, and bounded with a delay. One of StalenessScalingNames(); empty: tempered, or that of the run
+  // that is resumed.
   std::string staleness_scaling = "";
   // Likewise. 0: none.
   std::optional<float> delay_compensation = std::nullopt;
@@ -53,8 +53,8 @@ absl::Status ApplyMode(const ModeChoice& choice, const std::string& solver_path,
 // The same, as a choice that leaves nothing out.
 ModeChoice ChoiceOf(const v1::JobSpec& spec);
 
-// Of a run that goes on: what the user asks for, and of what is left out what the run had before, where that has a
-// meaning in the mode that is asked for.
+// The mode of a run that is resumed: what the user asks for and, for each field that is left out, the value of the run
+// before, where that has a meaning in the mode that is asked for.
 ModeChoice Resumed(const ModeChoice& asked, const ModeChoice& before);
 
 // "async", "bounded, delay 4", "sync in 8 parts, bfloat16", "async, staleness inverse, compensation 0.04", "async, topk

@@ -36,7 +36,7 @@ struct OpenModel {
   v1::DatasetSpec data;
   v1::ParameterLayout layout;
   v1::NetOutputs outputs;
-  // Of the layout.
+  // One value for each float of the layout.
   std::vector<float> weights;
 };
 

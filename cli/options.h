@@ -1,4 +1,4 @@
-// What each subcommand is asked to do. config/ fills these from the command line.
+// The options of each subcommand. config/ fills them from the command line.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@
 
 namespace samovar {
 
-// What a job is, wherever it runs.
+// Options of a job, wherever it runs.
 struct JobOptions {
   std::string solver;
   ModeChoice mode;
@@ -44,7 +44,7 @@ struct TrainOptions : JobOptions {
   // Directory of snapshots and logs; empty: "<snapshot_prefix>_state".
   std::string state;
   bool json = false;
-  // Of the servers' and workers' log files.
+  // The level of the servers' and workers' log files.
   std::string log_level = "info";
 };
 
@@ -76,14 +76,14 @@ struct TimeOptions {
   // "TRAIN" or "TEST".
   std::string phase = "TRAIN";
   StateChoice state;
-  // Of the records, "CxHxW", instead of reading data; empty: data is read.
+  // The records' shape, "CxHxW", instead of reading data; empty: data is read.
   std::string shape;
   int iterations = 20;
   int threads = 1;
   bool json = false;
 };
 
-// Of the commands that talk to a cluster, `coordinator` is its coordinator's "HOST:PORT".
+// In the options of commands that talk to a cluster, `coordinator` is the "HOST:PORT" of its coordinator.
 
 struct StatusOptions {
   std::string coordinator;
@@ -158,7 +158,7 @@ struct ImportIdxOptions {
   std::string labels;
   std::string output;
   bool force = false;
-  // Of a partitioned set; 0: an LMDB is made.
+  // How many partitions the set gets; 0: an LMDB is made.
   uint32_t partitions = 0;
 };
 
@@ -166,7 +166,7 @@ struct ImportCifar10Options {
   std::vector<std::string> inputs;
   std::string output;
   bool force = false;
-  // Of a partitioned set; 0: an LMDB is made.
+  // How many partitions the set gets; 0: an LMDB is made.
   uint32_t partitions = 0;
 };
 
@@ -174,7 +174,7 @@ struct ImportLevelDbOptions {
   std::string input;
   std::string output;
   bool force = false;
-  // Of a partitioned set; 0: an LMDB is made.
+  // How many partitions the set gets; 0: an LMDB is made.
   uint32_t partitions = 0;
 };
 
@@ -182,7 +182,7 @@ struct ImportImagesFlags {
   ImportImagesOptions images;
   std::string output;
   bool force = false;
-  // Of a partitioned set; 0: an LMDB is made.
+  // How many partitions the set gets; 0: an LMDB is made.
   uint32_t partitions = 0;
 };
 

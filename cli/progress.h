@@ -1,4 +1,4 @@
-// What a training run's progress looks like in words: pure functions of the job's status.
+// Puts a training run's progress into words: pure functions of the job's status.
 //
 // Lines about iterations and tests are those of Caffe's log, number by number, so that what reads Caffe's logs reads
 // ours.
@@ -23,7 +23,7 @@ struct Display {
   double seconds = 0;
 };
 
-// What is new in a status.
+// The news of a status: what the statuses before it did not hold.
 struct JobNews {
   // What the solver's display shows, in the order of iterations.
   std::vector<Display> displays;
@@ -76,7 +76,7 @@ std::string LedgerLine(const v1::LedgerSummary& ledger);
 // The lines at the end of a run that succeeded: iterations, samples, time, rate, ledger, pushes.
 std::vector<std::string> SummaryLines(const v1::JobStatus& status);
 
-// What glog, which Caffe logs with, writes before each line: "I0131 12:00:00.000000 4711 samovar] ", in local time.
+// The beginning of each line of glog, which Caffe logs with: "I0131 12:00:00.000000 4711 samovar] ", in local time.
 std::string GlogPrefix(absl::Time time, int pid);
 
 }  // namespace samovar

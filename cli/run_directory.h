@@ -21,7 +21,7 @@
 
 namespace samovar {
 
-// What is to be known of a run to continue it.
+// The facts about a run that are needed to continue it.
 struct RunRecord {
   // Path of the solver file, for people.
   std::string solver;
@@ -51,7 +51,7 @@ class RunDirectory {
   static std::string ServerDir(const std::string& path, int server);
   static std::string LogPath(const std::string& path, const std::string& process);
 
-  // Of the last run; none if there was none.
+  // The last run's record; none if there was no run.
   const std::optional<RunRecord>& record() const { return record_; }
   // Replaces the record, whole or not at all.
   absl::Status Save(const RunRecord& record);

@@ -61,7 +61,7 @@ std::string StragglersText(const v1::JobStatus& job) {
   return absl::StrCat(job.speculative(), " given to a second worker, ", job.speculative_wasted(), " in vain");
 }
 
-// What it waits for or why it ended, else what could not be kept of it.
+// The text that tells what the job waits for or why it ended, else what could not be stored of it.
 const std::string& RemarkOf(const v1::JobStatus& job) {
   if (!job.cause().empty()) return job.cause();
   return job.snapshot_error().empty() ? job.export_error() : job.snapshot_error();

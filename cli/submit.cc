@@ -21,8 +21,8 @@
 namespace samovar {
 namespace {
 
-// What was submitted under this name before, for a job that goes on from its snapshots; nothing if that is not known
-// (any more).
+// The spec that was submitted under this name before, for a job that goes on from its snapshots; nothing if that is not
+// known (any more).
 absl::StatusOr<std::optional<v1::JobSpec>> FindEarlier(const JobClient& client, const std::string& job_id) {
   absl::StatusOr<v1::JobSpec> spec = client.GetSpec(job_id);
   if (spec.ok()) return *std::move(spec);

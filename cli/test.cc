@@ -27,7 +27,7 @@ struct TestResult {
   std::vector<double> means;
 };
 
-// What a net reports of a batch is a mean over its records; batches may differ in size.
+// A net reports means over a batch's records; batches may differ in size.
 void AddOutputs(const Net& net, uint64_t records, std::vector<double>* sums) {
   const std::span<const float> outputs = net.outputs();
   sums->resize(outputs.size());

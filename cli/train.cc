@@ -59,7 +59,7 @@ absl::Status MakeModelDir(const std::string& snapshot_prefix) {
                    " (snapshot_prefix of the solver): ", error ? error.message() : "it is not writable"));
 }
 
-// What is known when everything was checked and the directory is locked.
+// A run that was checked, and its directory, which is locked.
 struct Prepared {
   TrainRun::Options run;
   std::unique_ptr<RunDirectory> directory;

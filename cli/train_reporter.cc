@@ -30,7 +30,7 @@ std::vector<std::string> WarningsOf(const JobNews& news) {
   return warnings;
 }
 
-// What the two reporters for people share: the lines. They differ in how a line is written.
+// The lines that the two reporters for people share. They differ in how a line is written.
 class TextReporter : public TrainReporter {
  public:
   explicit TextReporter(std::ostream* out) : out_(*out) {}

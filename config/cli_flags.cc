@@ -5,7 +5,7 @@
 namespace samovar {
 namespace {
 
-// What is wrong with flags that do not go together; null if nothing is.
+// Says which flags do not go together; null if all do.
 const char* ConflictInJob(const JobOptions& job) {
   if (!job.weights.empty() && !job.snapshot.empty()) {
     return "--weights and --snapshot exclude each other: a .solverstate names its model; with --weights training begins at 0";

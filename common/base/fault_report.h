@@ -1,4 +1,4 @@
-// What is left to say when a file that this process has mapped cannot be read any more: it was cut by somebody else, or
+// Reports the fault that ends a process whose mapped file cannot be read any more: another process has cut it, or
 // its disk is full. The kernel then ends the process by SIGBUS, without a word.
 #pragma once
 

@@ -29,7 +29,7 @@ size_t PlaceOf(absl::string_view level) {
   return static_cast<size_t>(std::find(std::begin(kLevels), std::end(kLevels), level) - std::begin(kLevels));
 }
 
-// What the loader's --glibc-hwcaps-mask is to be: the level and those below it.
+// The value of the loader's --glibc-hwcaps-mask: the level and those below it.
 std::string MaskOf(size_t place) {
   std::string mask;
   for (size_t i = place + 1; i-- > 0;) absl::StrAppend(&mask, mask.empty() ? "" : ":", kLevelPrefix, kLevels[i]);

@@ -1,5 +1,6 @@
-// Open files are bounded for each process (ulimit -n), and connections are open files. What runs out of them is silent:
-// gRPC of this version stops accepting for good when one accept fails for want of a file.
+// Raises the limit of open files, and tells when they run out. Each process may open so many (ulimit -n), connections
+// included, and gRPC of this version stops accepting for good, without a word, when one accept fails for want of a
+// file.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +11,7 @@ namespace samovar {
 
 // Files that a server, a worker or a command needs in any case.
 inline constexpr uint64_t kFewestOpenFiles = 64;
-// Of those that a process may open, so many are kept from connections, for its own.
+// So many of the files that a process may open are kept for its own, and not given to connections.
 inline constexpr uint64_t kFilesBesideConnections = 32;
 
 // Raises the soft limit of open files to the hard one, also for processes that are started from now on.

@@ -9,7 +9,7 @@ namespace {
 // Longer than any process lives, and far from the end of what the clock counts in.
 constexpr absl::Duration kLongest = absl::Hours(24 * 365 * 20);
 
-// What std::condition_variable_any asks of a mutex.
+// A mutex as std::condition_variable_any asks for it.
 struct Lockable {
   absl::Mutex* mu;
   void lock() ABSL_NO_THREAD_SAFETY_ANALYSIS { mu->Lock(); }

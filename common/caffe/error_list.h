@@ -1,4 +1,4 @@
-// Everything that is wrong with a file, told at once, a line each.
+// ErrorList collects errors, so that all of them are told at once, a line each.
 #pragma once
 
 #include <cstddef>
@@ -12,11 +12,11 @@ namespace samovar {
 
 class ErrorList {
  public:
-  // The lines of the status' message, but for those that are in the list already. An OK status adds nothing.
+  // Adds the lines of the status' message that are not in the list yet. An OK status adds nothing.
   void Add(const absl::Status& status);
 
   bool empty() const { return lines_.empty(); }
-  // What is added is counted from now on, and not told.
+  // Whether the list has kMaxTextErrors lines: further ones are counted and not told.
   bool full() const;
   bool HasLineThatBegins(absl::string_view beginning) const;
 

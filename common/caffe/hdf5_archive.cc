@@ -18,7 +18,7 @@ namespace {
 constexpr absl::string_view kSignature = "\x89HDF\r\n\x1a\n";
 constexpr uint64_t kMaxEntries = 1 << 20;
 constexpr size_t kMaxTextBytes = 64 << 10;
-// What the library grows a file in memory by.
+// The step by which the library grows a file in memory.
 constexpr size_t kGrowthBytes = 1 << 20;
 
 // Access to a file in memory, of its own.
@@ -82,7 +82,7 @@ class Hdf5Archive::Impl {
 
 namespace {
 
-// What is made on the way to a path, and without times, so that files of the same content are the same.
+// Makes the groups on the way to a path, and writes no times, so that files of the same content are the same.
 Hdf5Handle LinkProperties() {
   Hdf5Handle link(H5Pcreate(H5P_LINK_CREATE), H5Pclose);
   if (link.ok()) H5Pset_create_intermediate_group(link.id(), 1);

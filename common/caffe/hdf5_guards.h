@@ -1,5 +1,5 @@
-// What both doors to the HDF5 library, of models and of records, look at before they let it near a file: the library
-// believes much of what a damaged file says, and follows names to wherever they lead.
+// Checks that both doors to the HDF5 library, that of models and that of records, make before the library sees a file:
+// it believes much of what a damaged file says, and follows names to wherever they lead.
 //
 // Thread safety: all of these call the library but for CheckHdf5Layout; REQUIRES: Hdf5Mutex() is held.
 #pragma once
@@ -43,7 +43,7 @@ void PrepareHdf5();
 // DATA_LOSS: the group or dataset of this path `what`.
 absl::Status Hdf5Damage(const std::string& path, absl::string_view what);
 
-// Of the bytes that a file begins with, from its signature on, all if possible. DATA_LOSS: offsets or lengths of other
+// Checks a file's first bytes, from its signature on; give all if possible. DATA_LOSS: offsets or lengths of other
 // sizes than 8 bytes, or a group whose list of free space does not end, which the library would follow for ever.
 absl::Status CheckHdf5Layout(absl::string_view bytes);
 

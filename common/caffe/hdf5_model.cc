@@ -24,7 +24,7 @@ constexpr int kMaxDepth = 16;
 constexpr int kMaxGroups = 100000;
 // 256 GiB of them.
 constexpr int64_t kMaxValues = int64_t{1} << 36;
-// What a blob in memory can have.
+// The most values that a blob in memory can have.
 constexpr int64_t kMaxValuesOfBlob = std::numeric_limits<int32_t>::max();
 
 absl::Status Damaged(const std::string& path, absl::string_view what) {

@@ -11,7 +11,7 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 using google::protobuf::TextFormat;
 
-// What ParseInfoTree wants for the index-th value of a field: -1 for a field with one value.
+// The index that ParseInfoTree takes for the index-th value of a field: -1 for a field with one value.
 int TreeIndex(const FieldDescriptor& field, int index) { return field.is_repeated() ? index : -1; }
 
 // `index`, or the last value if it is -1; below 0 if a repeated field has no values.

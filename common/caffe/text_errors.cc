@@ -41,7 +41,7 @@ std::string NameOf(const Descriptor& type) {
   return type.name();
 }
 
-// What a value of the field looks like.
+// The kind of value that the field takes, in words.
 std::string ValueKind(const FieldDescriptor& field) {
   switch (field.cpp_type()) {
     case FieldDescriptor::CPPTYPE_INT32:

@@ -31,7 +31,7 @@ absl::Status Wrong(const std::string& where, absl::string_view message) {
 
 // ------------------------------------------------------------------------------------------------------------- checks
 
-// What no net may have, written by whom it may be.
+// Refuses what no net may have: too many layers, or layers of two forms.
 absl::Status CheckForms(const NetLocator& where, const caffe::NetParameter& net) {
   if (net.layers_size() > kMaxLayers || net.layer_size() > kMaxLayers) {
     const int layers = std::max(net.layers_size(), net.layer_size());

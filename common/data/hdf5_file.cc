@@ -25,7 +25,7 @@
 namespace samovar {
 namespace {
 
-// Of the largest floating-point type.
+// The size of the largest floating-point type.
 constexpr size_t kMaxNumberBytes = 16;
 // The first groups of a file stand there, and with them those that are damaged most easily.
 constexpr size_t kBeginningBytes = size_t{1} << 20;

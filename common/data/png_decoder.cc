@@ -12,7 +12,7 @@
 namespace samovar {
 namespace {
 
-// Of a chunk that is not pixels: comments, profiles.
+// The largest chunk that holds no pixels: comments, profiles.
 constexpr size_t kMaxChunkBytes = 8 << 20;
 
 class PngReader {

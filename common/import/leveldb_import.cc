@@ -34,7 +34,7 @@ absl::StatusOr<ImportSummary> ImportLevelDb(const std::string&, const std::strin
 
 namespace {
 
-// What a key may have in LMDB.
+// The longest key that LMDB takes.
 constexpr size_t kMaxKeyBytes = 511;
 
 // LevelDB's files under their names in another directory, where LevelDB may add and remove some: those that they lead

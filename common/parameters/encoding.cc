@@ -133,7 +133,7 @@ void DecodeHalves(const char* from, std::span<float> values) {
   });
 }
 
-// What one step of the block's integers is worth: a 127th of its largest magnitude. NaN if a value is not finite, 0 if all are
+// The value of one step of the block's integers: a 127th of its largest magnitude. NaN if a value is not finite, 0 if all are
 // next to nothing.
 float ScaleOf(const float* values, size_t count) {
   // As integers, magnitudes of floats have the order of the floats, and NaN is above all.

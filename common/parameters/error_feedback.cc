@@ -67,7 +67,7 @@ void ErrorFeedback::Select(uint32_t chunk, std::span<const float> values, std::v
     if (of == bin && magnitudes_[i] != 0) candidates_.push_back(i);
   }
   if (candidates_.size() > left) {
-    // Of equals, those at the front.
+    // Equal magnitudes: those at the front come first.
     const auto before = [this](uint32_t a, uint32_t b) {
       return magnitudes_[a] != magnitudes_[b] ? magnitudes_[a] > magnitudes_[b] : a < b;
     };

@@ -76,7 +76,7 @@ class ParameterClient final : private ServerStream::Owner {
     // How gradients and live weights travel, and the seed of their rounding.
     v1::Encoding encoding = v1::ENCODING_FLOAT32;
     uint64_t seed = 0;
-    // Of ENCODING_SPARSE, in which gradients travel, not weights (error_feedback.h).
+    // For ENCODING_SPARSE, in which gradients travel, not weights (error_feedback.h).
     double topk_ratio = 0;
     std::vector<FloatRange> whole = {};
   };
@@ -109,7 +109,7 @@ class ParameterClient final : private ServerStream::Owner {
   absl::Status Pull(std::span<float> weights, const WaitLimit& limit, const PulledWeights& which = {});
   // The copy that was frozen, or written as a snapshot, under the name of `iteration`.
   absl::Status PullFrozen(uint64_t iteration, std::span<float> weights, const WaitLimit& limit);
-  // Of the same copy: the solver's history, vector 1 or 2. INVALID_ARGUMENT: the solver does not keep so many. Returns
+  // The solver's history, vector 1 or 2, of the same copy. INVALID_ARGUMENT: the solver does not keep so many. Returns
   // the smallest number of updates that a chunk of the copy holds.
   absl::StatusOr<uint64_t> PullHistory(uint64_t iteration, uint32_t vector, std::span<float> values,
                                        const WaitLimit& limit);
@@ -153,7 +153,7 @@ class ParameterClient final : private ServerStream::Owner {
     // Null: nothing is pushed, or pulled.
     const float* gradients = nullptr;
     float* weights = nullptr;
-    // Of each chunk. Empty: they are not asked for.
+    // The sums of squares of each chunk. Empty: they are not asked for.
     std::vector<std::vector<double>> squares;
     uint32_t unfinished_chunks = 0;
     // Chunks whose gradients no server has acknowledged yet.
@@ -171,7 +171,7 @@ class ParameterClient final : private ServerStream::Owner {
     bool again = false;
     std::vector<uint32_t> chunks;
   };
-  // Of one stream.
+  // The requests of one stream.
   struct StreamQueue {
     // Chunks to be sent, in order: for the first time, and again; and requests that wait for their answer.
     std::deque<uint32_t> ready;
@@ -230,7 +230,7 @@ class ParameterClient final : private ServerStream::Owner {
   // By stream, as streams_.
   std::vector<StreamQueue> queues_ ABSL_GUARDED_BY(mu_);
   uint64_t next_sequence_ ABSL_GUARDED_BY(mu_) = 1;
-  // Of each chunk: updates in the weights last pulled; floats that Ready has yet to cover.
+  // For each chunk: updates in the weights last pulled; floats that Ready has yet to cover.
   std::vector<uint64_t> versions_ ABSL_GUARDED_BY(mu_);
   std::vector<uint32_t> uncovered_ ABSL_GUARDED_BY(mu_);
   uint64_t all_uncovered_ ABSL_GUARDED_BY(mu_) = 0;

@@ -53,7 +53,7 @@ double MeanStaleness(const v1::PushCounters& counters) {
 uint64_t StalenessPercentile(const v1::PushCounters& counters, int percent) {
   uint64_t pushes = 0;
   for (const uint64_t count : counters.staleness()) pushes += count;
-  // Of so many pushes at least.
+  // The percentile covers so many pushes at least.
   const uint64_t wanted = pushes / 100 * static_cast<uint64_t>(percent) + (pushes % 100 * static_cast<uint64_t>(percent) + 99) / 100;
   uint64_t seen = 0;
   for (int entry = 0; entry < counters.staleness_size(); ++entry) {

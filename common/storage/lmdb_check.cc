@@ -264,7 +264,7 @@ class Checker {
   const bool for_writing_;
   uint32_t page_bytes_ = 0;
   uint64_t last_page_ = 0;
-  // Of the database being checked, so far.
+  // Counts in the database being checked, so far.
   uint64_t pages_ = 0;
   uint64_t entries_ = 0;
 };

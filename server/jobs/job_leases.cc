@@ -1,4 +1,4 @@
-// Of Job: what workers are given, and what they report.
+// The methods of Job that lease work to workers and take their reports.
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
