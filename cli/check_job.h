@@ -20,7 +20,7 @@ struct CheckedJob {
   v1::JobSpec spec;
   // Where models go: "<snapshot_prefix>_iter_N.caffemodel". Relative to the current directory, as in the solver.
   std::string snapshot_prefix;
-  // The first iteration to be trained, and what is to be said of the files that weights come from (check_start.h).
+  // The first iteration to be trained, and the description of the files that weights come from (check_start.h).
   uint64_t first_iteration = 0;
   std::string start;
   // The job that goes on if it begins from an exported snapshot: as its coordinator had it, without nets.
@@ -28,13 +28,13 @@ struct CheckedJob {
   // Where the layers of the net that is trained stand, and fields of the solver.
   NetOrigin train_origin;
   SolverPlaces places;
-  // What is accepted and hardly intended.
+  // Settings that are accepted and were hardly intended.
   std::vector<std::string> warnings;
 };
 
-// What a command says of the job beside the solver.
+// Choices about the job that the command line makes, and not the solver.
 struct JobChoice {
-  // Of the net that is trained.
+  // The state (stages, level) of the net that is trained.
   StateChoice state;
   // Each test takes all records, whatever test_iter is.
   bool test_all = false;

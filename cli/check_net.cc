@@ -23,7 +23,7 @@ namespace {
 // Partitions of the training data: enough for workers to have their own, each with several batches.
 constexpr uint64_t kMaxPartitions = 16;
 constexpr uint64_t kBatchesAPartition = 8;
-// Of a partitioned set: so many iterations in a row read a partition. Each lease ends with a block at the latest, so
+// So many iterations in a row read a partition of a partitioned set. Each lease ends with a block at the latest, so
 // that short ones cost calls; a window of 1024 iterations has 32 to choose from, so that long ones cost affinity.
 constexpr uint32_t kBlock = 32;
 // How long the files of a list are looked at: a million on a disk of the machine, some ten thousand across a network.
@@ -40,7 +40,7 @@ struct FoundLayer {
   std::string source;
   uint32_t batch_size = 0;
   std::unique_ptr<RecordReader> reader;
-  // Of its files: not all could be looked at. Empty: they were.
+  // Says that not all files could be looked at. Empty: they were.
   std::string warning;
 };
 

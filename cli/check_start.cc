@@ -54,7 +54,7 @@ absl::Status CheckThatSomethingIsLeft(const std::string& path, uint64_t iteratio
                                                  ": there is nothing left to train; raise max_iter in the solver"));
 }
 
-// What is wrong with a state's history is a matter of the solver's type.
+// A state's history that does not fit is a matter of the solver's type, whose place the error names.
 absl::Status CheckHistory(const InitialValues& values, const SolverBundle& bundle, const v1::InitialModel& model,
                           const v1::ParameterLayout& layout) {
   return Annotate(values.CheckHistory(bundle.solver, model, layout), bundle.places.type);

@@ -1,4 +1,4 @@
-// What a job begins from, checked before anything is started: model files, a .solverstate with its model, or an
+// Checks the files that a job begins from before anything is started: model files, a .solverstate with its model, or an
 // exported snapshot.
 #pragma once
 
@@ -14,7 +14,7 @@
 
 namespace samovar {
 
-// What the user asks for. All empty: the solver's `weights`, if it has any, else the fillers.
+// The files that the user names to begin from. All empty: the solver's `weights`, if it has any, else the fillers.
 struct StartFrom {
   // .caffemodel files, separated by commas; in place of the solver's `weights`.
   std::string weights;
@@ -31,7 +31,7 @@ struct CheckedStart {
   v1::InitialModel initial_model;
   // The first iteration to be trained.
   uint64_t iteration = 0;
-  // What an exported snapshot says of itself; without its files.
+  // The exported snapshot's manifest, without its list of files.
   std::optional<v1::ExportManifest> restored;
   // For people, empty without files: "a.caffemodel fills conv1, ip1; ip2 keeps its fillers".
   std::string description;

@@ -26,7 +26,7 @@ Parameters ParametersOf(const v1::ParameterLayout& layout) {
 
 std::string ShapeText(const v1::ParameterBlob& blob) { return absl::StrJoin(blob.shape(), "x"); }
 
-// What a message about the layer of that name begins with; about the net if it has no such layer.
+// The beginning of a message about the layer of that name; about the net if it has no such layer.
 std::string PlaceOf(const CheckedJob& job, const std::string& layer) {
   const caffe::NetParameter& net = job.spec.train_net();
   int number = 0;

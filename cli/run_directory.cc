@@ -31,7 +31,7 @@ namespace fs = std::filesystem;
 constexpr char kLock[] = "lock";
 constexpr char kRecord[] = "run";
 constexpr char kNet[] = "net";
-// What is read of the one and the other; neither is written so large.
+// Longer records and nets than are ever written are not read.
 constexpr uint64_t kMaxRecordBytes = 1 << 20;
 constexpr uint64_t kMaxNetBytes = 256 << 20;
 constexpr char kLogs[] = "logs";

@@ -30,7 +30,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr absl::string_view kAnew = "copy the whole set again, or make it anew with `samovar data partition`";
-// Of a manifest; with the most partitions and their longest names it has a quarter of that.
+// The longest manifest; with the most partitions and their longest names it has a quarter of that.
 constexpr uint64_t kMaxManifestBytes = 64 << 20;
 constexpr size_t kMaxNameLength = 64;
 constexpr size_t kPieceBytes = 1 << 20;
@@ -61,7 +61,7 @@ bool IsName(const std::string& name) {
   });
 }
 
-// What is wrong with it; empty: nothing.
+// Says what is wrong with the manifest; empty: nothing.
 std::string FaultOf(const v1::DatasetManifest& manifest) {
   const auto count = static_cast<uint64_t>(manifest.partitions_size());
   if (count == 0 || count > kMaxSetPartitions) return absl::StrCat("has ", count, " partitions, not 1 to ", kMaxSetPartitions);

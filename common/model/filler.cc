@@ -87,7 +87,7 @@ void FillUnitBall(const v1::ParameterBlob& blob, uint64_t key, uint64_t begin, s
   }
 }
 
-// What makes a deconvolution interpolate.
+// The kernel with which a deconvolution interpolates.
 void FillBilinear(const v1::ParameterBlob& blob, uint64_t begin, std::span<float> out) {
   const auto width = static_cast<uint64_t>(blob.shape(3));
   const auto f = static_cast<double>((width + 1) / 2);
