@@ -16,7 +16,7 @@ struct CompletionFlags {
   std::string shell;
 };
 
-// What the one subcommand that was given is asked to do.
+// The options of the one subcommand that was given.
 using CliFlags = std::variant<VersionFlags, TrainOptions, CheckOptions, TestOptions, FeaturesOptions, TimeOptions,
                               StatusOptions, SubmitOptions, JobsOptions, WatchOptions, LogsOptions, CancelOptions,
                               ForgetOptions, ModelExportOptions, SnapshotExportOptions, ImportIdxOptions,

@@ -14,7 +14,7 @@ namespace samovar {
 
 // Largest number of processes or threads of a kind that can be asked for.
 inline constexpr int kMaxCount = 256;
-// What --channels says, wherever it is said.
+// The help of --channels, for each command that has it.
 inline constexpr char kChannelsHelp[] =
     "Opens so many connections to each server, for networks and models whose traffic one does not carry; 0 chooses by "
     "the model's size";

@@ -1,4 +1,4 @@
-// What became of a command line.
+// The outcome of a command line: options to run with, or an exit code.
 #pragma once
 
 #include <optional>

@@ -22,7 +22,7 @@ struct ServerFlags {
   int parameter_memory = 0;
   // Minutes that a coordinator's jobs wait for a server that they have lost.
   int server_patience = 10;
-  // Of the coordinator.
+  // For the coordinator only.
   int max_running_jobs = 4;
   // Ended jobs that are remembered with their snapshots.
   int keep_ended_jobs = 64;

@@ -19,7 +19,7 @@ namespace {
 
 using Addresses = std::unique_ptr<addrinfo, decltype(&freeaddrinfo)>;
 
-// Of "host:port" or "[host]:port".
+// The host in "host:port" or "[host]:port".
 std::string HostOf(absl::string_view address) {
   absl::string_view host = address.substr(0, address.rfind(':'));
   if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);

@@ -1,4 +1,4 @@
-// What a server tells others to dial, when it listens on all addresses of its machine and no one of them is named.
+// Chooses the address that a server tells others to dial, when it listens on all of its machine's and none is named.
 //
 // Thread safety: any thread may call any function.
 #pragma once

@@ -40,7 +40,7 @@ class Server {
     int apply_threads = 1;
     // As ParameterService::Options.
     uint64_t max_parameter_bytes = 0;
-    // Of the coordinator: as Coordinator::Options.
+    // For the coordinator: as Coordinator::Options.
     int max_running_jobs = 4;
     int keep_ended_jobs = JobQueue::kMaxEndedJobs;
     bool forget_jobs = false;

@@ -22,7 +22,7 @@ std::string HostName() {
   return gethostname(name, HOST_NAME_MAX) == 0 ? name : "an unknown host";
 }
 
-// What the holder has written; it may have got no further than taking the lock.
+// The text that the holder has written; it may have got no further than taking the lock.
 std::string HolderIn(int fd) {
   char text[256];
   const ssize_t read = pread(fd, text, sizeof(text), 0);

@@ -23,7 +23,7 @@ class StateLock {
  private:
   explicit StateLock(int fd) : fd_(fd) {}
 
-  // Of DIRECTORY/lock, which holds "pid N on HOST"; -1: moved from.
+  // The file DIRECTORY/lock, which holds "pid N on HOST"; -1: moved from.
   int fd_;
 };
 

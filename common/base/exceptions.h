@@ -6,8 +6,8 @@
 
 namespace samovar {
 
-// What `body` returns. If it throws: RESOURCE_EXHAUSTED for want of memory, INTERNAL with the exception's text
-// otherwise.
+// Calls `body` and returns what it returns. If it throws: RESOURCE_EXHAUSTED for want of memory, INTERNAL with the
+// exception's text otherwise.
 absl::Status CatchExceptions(absl::FunctionRef<absl::Status()> body);
 
 }  // namespace samovar

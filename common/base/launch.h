@@ -1,4 +1,4 @@
-// What a process and the one that started it agree on.
+// The agreement between a process and the one that started it.
 #pragma once
 
 #include "absl/status/status.h"

@@ -1,4 +1,4 @@
-// What a program has to do with the dynamic loader, which starts it and picks the engine's library for this CPU.
+// A program's dealings with the dynamic loader, which starts it and picks the engine's library for this CPU.
 #pragma once
 
 #include <string>

@@ -10,7 +10,7 @@
 
 namespace samovar {
 
-// What a stream of random numbers is for; part of every key, so that two uses never share numbers.
+// The use of a stream of random numbers; part of every key, so that two uses never share numbers.
 enum class RandomStream : uint64_t { kFiller = 1, kShuffle = 2, kDropout = 3, kTransform = 4, kRounding = 5, kBackoff = 6 };
 
 // Four independent uniformly distributed 32-bit numbers.

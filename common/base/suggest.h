@@ -1,4 +1,4 @@
-// What somebody who wrote a name that does not exist probably meant.
+// Finds the known name that is nearest to a name that does not exist.
 #pragma once
 
 #include <string>

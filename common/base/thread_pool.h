@@ -45,7 +45,7 @@ class ThreadPool {
     int64_t end = 0;
   };
 
-  // Who may touch what stands in the gate: the loop's number, whether the loop is open to helpers, and how many are inside.
+  // The gate says which threads may touch what: the loop's number, whether the loop is open to helpers, and how many are inside.
   // Helpers enter an open gate only. body_ and shares_ are written while it is closed and nobody is inside, so whoever is inside
   // may read them. Numbers repeat after four million loops; a helper that slept so long would miss one loop, at worst.
   static constexpr uint32_t kInside = (1 << 9) - 1;

@@ -20,9 +20,9 @@ enum class VectorLevel { kV2, kV3 };
 
 // The highest level that this CPU has.
 VectorLevel HighestVectorLevel();
-// What AtVectorLevel takes: the highest, unless it was lowered.
+// The level that AtVectorLevel takes: the highest, unless it was lowered.
 VectorLevel CurrentVectorLevel();
-// Of the whole process, for tests and benchmarks. REQUIRES: level <= HighestVectorLevel()
+// Lowers the level of the whole process, for tests and benchmarks. REQUIRES: level <= HighestVectorLevel()
 void SetVectorLevel(VectorLevel level);
 
 // Inlines the loop and what it calls, so that they are compiled for the level; what cannot be inlined is not.

@@ -1,11 +1,11 @@
-// What this build is, for people and for the status.
+// The version and build of this program, for people and for the status.
 #pragma once
 
 #include <string_view>
 
 namespace samovar {
 
-// Of this build: "0.1.0".
+// The version of this build: "0.1.0".
 const char* Version();
 
 // Whether a process of the other version may be in one cluster with this one: they are of the same minor release, 0.1.x

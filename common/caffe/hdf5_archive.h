@@ -31,9 +31,9 @@ class Hdf5Archive {
     bool is_group;
   };
 
-  // Of a file's bytes, for reading. DATA_LOSS: they are not in HDF5, or cut short.
+  // Opens a file's bytes for reading. DATA_LOSS: they are not in HDF5, or cut short.
   static absl::StatusOr<std::unique_ptr<Hdf5Archive>> Open(const std::string& bytes);
-  // An empty one, for writing.
+  // Makes an empty one, for writing.
   static absl::StatusOr<std::unique_ptr<Hdf5Archive>> Create();
   ~Hdf5Archive();
 

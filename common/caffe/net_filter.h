@@ -10,7 +10,7 @@
 
 namespace samovar {
 
-// What a command adds to a net's state, as Caffe's --stage and --level do.
+// Stages and a level that a command adds to a net's state, as Caffe's --stage and --level do.
 struct StateChoice {
   // Names, separated by commas.
   std::string stages;

@@ -9,7 +9,7 @@
 //   (3) The net's input with input_shape or input_dim becomes its first layer, "input" of type Input; inputs without
 //       shapes are dropped.
 //   (4) BatchNorm with three params gets lr_mult and decay_mult 0 in each.
-// What Caffe does not touch stays: a transform in data_param of a "layer" has no effect there, nor here.
+// Fields that Caffe does not touch stay: a transform in data_param of a "layer" has no effect there, nor here.
 //
 // Thread safety: functions may be called from any thread.
 #pragma once

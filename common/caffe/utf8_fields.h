@@ -12,7 +12,7 @@
 
 namespace samovar {
 
-// What all refusals say of such a text.
+// The words with which each refusal describes a text that is not UTF-8.
 std::string NotUtf8(absl::string_view text);
 
 // INVALID_ARGUMENT, with `where` each of them stands, unless all texts in the message are UTF-8. Fields of type bytes

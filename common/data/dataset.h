@@ -42,7 +42,7 @@ class Dataset {
   static absl::StatusOr<std::shared_ptr<Dataset>> Open(const std::string& path, PartitionSource* source = nullptr);
 
   uint64_t size() const { return cut_.records; }
-  // Of the first record, decoded; all others have as many channels, and may differ in height and width.
+  // The shape of the first record, decoded; all others have as many channels, and may differ in height and width.
   RecordShape shape(ImageChannels channels = ImageChannels::kAsStored) const;
   // Whether the first record is an encoded (JPEG, PNG) image.
   bool encoded() const { return encoded_; }
@@ -50,7 +50,7 @@ class Dataset {
   const std::string& path() const { return path_; }
   // Partitions that the set is stored in; 1 for an LMDB.
   uint32_t partitions() const { return cut_.partitions; }
-  // Of a partitioned set; else null.
+  // The manifest of a partitioned set; else null.
   const v1::DatasetManifest* manifest() const { return manifest_.get(); }
   // Of an LMDB; else null.
   const LmdbRecords* lmdb() const { return lmdb_.get(); }
@@ -104,7 +104,7 @@ class Dataset {
   // Constant after Open.
   PartitionCut cut_;
   std::unique_ptr<const v1::DatasetManifest> manifest_;
-  // Of an LMDB; else null.
+  // The records of an LMDB; else null.
   std::shared_ptr<const LmdbRecords> lmdb_;
   RecordShape shape_;
   bool encoded_ = false;

@@ -32,7 +32,7 @@ absl::StatusOr<v1::DatasetManifest> ReadManifest(const std::string& set);
 // REQUIRES: the set's partitions are in place
 absl::Status WriteManifest(const std::string& set, const v1::DatasetManifest& manifest);
 
-// Of all partitions' data files.
+// The size of all partitions' data files together.
 uint64_t BytesOf(const v1::DatasetManifest& manifest);
 
 // The path of a partition's data file.

@@ -29,7 +29,7 @@ class Hdf5File {
 
   // At least 1; of all data sets.
   uint64_t rows() const { return rows_; }
-  // Of a row of each data set: its dimensions but the first.
+  // The shape of a row of each data set: its dimensions but the first.
   const std::vector<std::vector<int64_t>>& row_shapes() const { return row_shapes_; }
 
   // Writes a row of data set `number`, in the order of names, as floats. REQUIRES: row < rows()
@@ -46,7 +46,7 @@ class Hdf5File {
 
   explicit Hdf5File(std::string path) : path_(std::move(path)) {}
   absl::Status OpenDataSet(const std::string& name, size_t cache_bytes);
-  // Of the data set that was opened last.
+  // Checks the shape of the data set that was opened last.
   absl::Status CheckShape(const std::vector<uint64_t>& dimensions);
 
   const std::string path_;

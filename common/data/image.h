@@ -14,7 +14,7 @@ struct Image {
   std::string data;
 };
 
-// What an encoded image is decoded to.
+// The channels that an encoded image is decoded to.
 enum class ImageChannels {
   kAsStored,  // 1 if it is gray, 3 if it has colours, 4 if it has transparent ones
   kColour,    // 3

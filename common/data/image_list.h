@@ -11,7 +11,7 @@ namespace samovar {
 
 struct ListedFile {
   std::string name;
-  // Of the list, from 1.
+  // The file's line in the list, from 1.
   int line = 0;
 };
 
@@ -28,7 +28,7 @@ absl::StatusOr<std::vector<ListedFile>> ReadFileList(const std::string& path);
 // "LIST:LINE": how errors name a file of the list.
 std::string PlaceOf(const std::string& list, const ListedFile& file);
 
-// What a message about a listed file that is not there ends with if its path is relative: the directories that it was
+// The end of a message about a listed file that is not there, if its path is relative: the directories that it was
 // looked for in (FindFile). Empty if the path is absolute.
 std::string WhereLookedFor(const std::string& path, const std::string& list);
 

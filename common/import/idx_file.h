@@ -29,7 +29,7 @@ class IdxFile {
   ~IdxFile();
 
   uint32_t count() const { return count_; }
-  // Of an image; 1 x 1 for labels.
+  // The size of an image; 1 x 1 for labels.
   uint32_t rows() const { return rows_; }
   uint32_t columns() const { return columns_; }
 

@@ -39,13 +39,13 @@ struct ImportOptions {
 
 struct ImportSummary {
   uint64_t records = 0;
-  // Of the first record, and whether all others have the same.
+  // The first record's shape, and whether all others have the same.
   RecordShape shape;
   bool same_shape = true;
   // Smallest and largest label seen.
   int min_label = 0;
   int max_label = 0;
-  // Of the data files.
+  // The size of the data files together.
   uint64_t file_bytes = 0;
 };
 
@@ -81,7 +81,7 @@ class RecordImport {
   const std::string target_;
   const uint64_t total_;
   const ImportOptions options_;
-  // Of an LMDB, one partition.
+  // An LMDB has one partition.
   const PartitionCut cut_;
   std::unique_ptr<StagedDirectory> staging_;
   std::unique_ptr<LmdbEnvironment> environment_;
@@ -89,7 +89,7 @@ class RecordImport {
   uint32_t current_ = 0;
   std::string last_key_;
   v1::DatasetManifest manifest_;
-  // Of the next transaction.
+  // The records of the next transaction.
   std::vector<std::pair<std::string, std::string>> pending_;
   uint64_t pending_bytes_ = 0;
   ImportSummary summary_;

@@ -1,4 +1,4 @@
-// What the solver's clip_gradients does to a gradient, in Caffe's order: the sum over an iteration's passes is scaled down if its
+// Clips a gradient as the solver's clip_gradients says, in Caffe's order: the sum over an iteration's passes is scaled down if its
 // L2 norm exceeds the limit, and then divided by the number of passes. Statistics are no gradients; callers leave them out.
 //
 // The norm's square is summed in double: within blocks of kSquaresBlock floats of the flat vector, each from its beginning, and then over

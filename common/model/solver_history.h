@@ -1,4 +1,5 @@
-// What Caffe's solvers remember from one update to the next, and how that is laid out in a .solverstate file.
+// The history of Caffe's solvers, which they keep from one update to the next, as it is laid out in a .solverstate
+// file.
 //
 // A solver keeps one or two vectors of history, each as long as the flat parameter vector and zero at the start. In the
 // file each blob of the layout has a history blob of its own: those of the first vector in the layout's order, then, if

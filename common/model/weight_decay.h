@@ -9,7 +9,7 @@ namespace samovar {
 
 enum class Decay { kNone, kL1, kL2 };
 
-// Of a blob whose weight_decay * decay_mult is `decay`.
+// The kind of decay of a blob whose weight_decay * decay_mult is `decay`.
 inline Decay DecayOf(const caffe::SolverParameter& solver, float decay) {
   return decay == 0 ? Decay::kNone : solver.regularization_type() == "L1" ? Decay::kL1 : Decay::kL2;
 }

@@ -12,7 +12,7 @@
 //   * unknown (the push was abandoned, or the chunk says that it has the iteration after the same was sent twice): what was sent of
 //     the residual is taken for sent, and the gradient is forgotten. If it did not arrive, so much of the residual is lost.
 // A chunk that a server has restored may lack iterations whose gradients are in the residual: see Forget.
-// What is asked for twice in one push is the same bytes.
+// A chunk that is asked for twice in one push gives the same bytes.
 //
 // Thread safety: none.
 #pragma once
@@ -68,7 +68,7 @@ class ErrorFeedback {
     std::vector<char> payload;
     // What is in it, ascending; of a push in full, all.
     std::vector<uint32_t> places;
-    // Of the residual.
+    // The sum of the residual's squares.
     double squares = 0;
   };
 
@@ -82,7 +82,7 @@ class ErrorFeedback {
   const std::vector<FloatRange> whole_;
   bool in_full_ = false;
   std::vector<float> residual_;
-  // Of chunks that are encoded: residual and gradient, what is sent set to zero.
+  // Residual plus gradient of the chunks that are encoded, with the values that are sent set to zero.
   std::vector<float> left_;
   std::vector<Push> pushes_;
   // Kept for their memory.

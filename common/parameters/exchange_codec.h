@@ -45,7 +45,7 @@ struct PushedChunk {
   uint64_t version = 0;
   std::span<const float> gradient;
   v1::Encoding encoding = v1::ENCODING_FLOAT32;
-  // Of the rounding (encoding.h).
+  // Seeds the rounding (encoding.h).
   uint64_t key = 0;
   // If not empty, the payload itself, in place of the gradient.
   std::span<const char> payload = {};

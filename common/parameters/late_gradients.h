@@ -1,4 +1,4 @@
-// What a job has done about gradients that come late: v1::StalenessScaling, and the lambda of delay compensation.
+// How a job treats gradients that come late: v1::StalenessScaling, and the lambda of delay compensation.
 //
 // Thread safety: stateless.
 #pragma once

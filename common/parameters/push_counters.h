@@ -1,4 +1,4 @@
-// What chunks count of the pushes that they get, and how it is added up and read: v1::PushCounters.
+// Adds up and reads the counts that chunks keep of the pushes that they get: v1::PushCounters.
 //
 // Thread safety: stateless.
 #pragma once

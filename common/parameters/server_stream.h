@@ -24,7 +24,7 @@ namespace samovar {
 
 class ServerStream {
  public:
-  // Who knows what to send. NextRequest and StreamEnded are not called at the same time for one server.
+  // The owner decides what is sent. NextRequest and StreamEnded are not called at the same time for one server.
   class Owner {
    public:
     virtual ~Owner() = default;

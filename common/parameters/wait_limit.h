@@ -20,7 +20,7 @@ struct SilentServer {
   absl::Duration silent;
 };
 
-// What an operation waits for.
+// The servers and workers that an operation waits for.
 struct Waiting {
   // Longer than a server holds a pull before it says that the pull has to wait.
   static constexpr absl::Duration kSilence = absl::Milliseconds(1500);

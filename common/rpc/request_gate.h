@@ -17,7 +17,7 @@ class RequestGate {
  public:
   struct Options {
     int max_requests = 128;
-    // Of one request, as it came. Parsed, a message may take many times as much.
+    // The longest request, as it came. Parsed, a message may take many times as much.
     uint64_t max_request_bytes = uint64_t{32} << 20;
     uint64_t max_total_bytes = uint64_t{64} << 20;
   };

@@ -1,4 +1,4 @@
-// What a file holds, told from what it held before. A path is a name, and files are replaced under their names.
+// Tells whether a file still holds what it held: by a digest, since files are replaced under their names.
 #pragma once
 
 #include <string>

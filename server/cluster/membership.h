@@ -49,7 +49,7 @@ class Membership {
   const std::vector<Server>& servers() const { return servers_; }
   // Null if it never registered.
   const Server* FindServer(const std::string& address) const;
-  // Who is now what the registration was: the same server, wherever it is, or else who has its address. Null: nobody.
+  // The server that continues this registration: the same identity, else the same address. Null: there is none.
   static const Server* FindSuccessor(const std::vector<Server>& servers, const v1::RegisterServerRequest& registration);
 
   // Returns the new worker's id; ids are not used again. Nor must they be by the next coordinator, who would take a

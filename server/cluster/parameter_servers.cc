@@ -44,7 +44,7 @@ void AwaitAll(grpc::CompletionQueue* queue, std::vector<Call>* calls, const Stop
   }
 }
 
-// What one fan-out needs of its ParameterServers.
+// The parts of its ParameterServers that one fan-out needs.
 struct Fan {
   const Stubs& stubs;
   const std::vector<std::string>& addresses;

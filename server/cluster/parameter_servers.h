@@ -39,7 +39,7 @@ class ParameterServers {
   absl::Status Persist(const std::string& job_id, uint64_t epoch, uint64_t opening, uint64_t iteration) const;
   absl::Status RetainSnapshots(const std::string& job_id, uint64_t epoch, uint64_t opening,
                                const std::set<SnapshotId>& keep) const;
-  // Of each server: what it has written into the directory.
+  // What each server has written into the directory.
   absl::StatusOr<std::vector<v1::ExportResponse>> Export(const std::string& job_id, uint64_t epoch, uint64_t opening,
                                                          uint64_t iteration, const std::string& directory) const;
   absl::Status Thaw(const std::string& job_id, uint64_t epoch, uint64_t opening, uint64_t iteration) const;

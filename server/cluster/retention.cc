@@ -47,7 +47,7 @@ std::set<uint64_t> CompleteSnapshots(const std::vector<std::vector<v1::SnapshotI
 std::set<SnapshotId> SnapshotsToKeep(const std::vector<std::vector<v1::SnapshotInfo>>& held,
                                      const Retention& retention) {
   const std::set<SnapshotId> complete = Complete(held);
-  // Of this run, iteration, run.
+  // (whether it is of this run, iteration, run)
   std::vector<std::tuple<bool, uint64_t, uint64_t>> order;
   for (const auto& [run, iteration] : complete) order.emplace_back(run == retention.run, iteration, run);
   std::sort(order.rbegin(), order.rend());

@@ -18,7 +18,7 @@ namespace samovar {
 using SnapshotId = std::pair<uint64_t, uint64_t>;
 
 struct Retention {
-  // Of the job's run.
+  // The number of the job's run.
   uint64_t run = 0;
   // At least 1.
   uint32_t keep = 1;

@@ -33,7 +33,7 @@ struct Placement {
   uint64_t opening = 0;
 };
 
-// What one server has of the job.
+// One server's share of the job.
 struct Share {
   Membership::Server server;
   // None: the job is not open there.
@@ -59,7 +59,7 @@ class JobOpener {
   };
 
   struct Opened {
-    // Of all chunks.
+    // One ledger for each chunk.
     std::vector<Ledger> ledgers;
     // The snapshot that all began with; none: they did not begin together with one.
     std::optional<uint64_t> restored;
@@ -70,7 +70,7 @@ class JobOpener {
   // Spec and stopper outlive this.
   JobOpener(const v1::JobSpec& spec, uint64_t epoch, const Stopper* stopper) : spec_(spec), epoch_(epoch), stopper_(*stopper) {}
 
-  // Of all the servers, in their order. UNAVAILABLE: one of them does not answer.
+  // The shares of all the servers, in their order. UNAVAILABLE: one of them does not answer.
   absl::StatusOr<std::vector<Share>> Ask(const std::vector<Membership::Server>& servers) const;
 
   // For a job that begins: the first servers.

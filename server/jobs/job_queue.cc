@@ -23,7 +23,7 @@ namespace {
 constexpr char kThread[] = "the jobs' scheduler";
 constexpr absl::Duration kTick = absl::Milliseconds(50);
 constexpr absl::Duration kSaveEvery = absl::Milliseconds(500);
-// Of the ended jobs so many stay in their servers' memory, so that a last model that could not be written can be read.
+// So many ended jobs stay in their servers' memory, so that a last model that could not be written can be read.
 constexpr int kKeptOpen = 1;
 
 std::vector<std::string> LiveServers(const ClusterView& cluster) {

@@ -124,7 +124,7 @@ class JobQueue {
   // All but the newest ended jobs, and but for that one.
   void ForgetOldLocked(std::optional<uint64_t> kept, DeferredLog* log) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void ForgetLocked(std::deque<Entry>::iterator entry, DeferredLog* log) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Of a name that no job has: whether a server has snapshots of it.
+  // Looks for snapshots that a server has under a name that no job has.
   absl::Status CheckLeftBehind(const std::string& job_id) const ABSL_LOCKS_EXCLUDED(mu_);
 
   const Options options_;

@@ -94,7 +94,7 @@ class Runner {
   // One of to_thaw_.
   absl::Status Thaw();
   absl::Status Verify();
-  // Of all chunks of the job; `summary` says how far they are, not whether they are complete.
+  // The ledgers of all chunks of the job; `summary` says how far they are, not whether they are complete.
   struct Held {
     std::vector<Ledger> ledgers;
     v1::LedgerSummary summary;

@@ -15,7 +15,7 @@
 
 namespace samovar {
 
-// What the runner needs to know of the cluster, at any time, from any thread.
+// The runner's view of the cluster; callable at any time from any thread.
 struct ClusterView {
   std::function<std::vector<Membership::Server>()> servers;
   std::function<uint64_t()> workers;

@@ -78,7 +78,7 @@ absl::Status CheckLayerData(const v1::DatasetSpec& data, const std::string& name
   return absl::OkStatus();
 }
 
-// Of all data layers of a net.
+// Checks the data of all data layers of a net.
 absl::Status CheckDataset(const v1::DatasetSpec& data, const std::string& name) {
   SAMOVAR_RETURN_IF_ERROR(CheckLayerData(data, name));
   SAMOVAR_RETURN_IF_ERROR(CheckAtMost(absl::StrCat(name, ": the number of further data layers"),

@@ -1,4 +1,4 @@
-// What a coordinator makes of a JobSpec from outside.
+// Checks a JobSpec that comes from outside, and answers questions about it.
 #pragma once
 
 #include <cstdint>

@@ -266,7 +266,7 @@ void LeaseTable::RelieveLate(absl::Time now) {
   for (auto& [id, entry] : leases_) {
     if (LowestUndone(entry) != lowest || entry.relieved || !Late(entry, now) || InGoodHands(lowest, /*worker=*/0, now))
       continue;
-    // Of those that wait, the one whose turn is last.
+    // Finds the waiting lease whose turn is last.
     auto waiting = leases_.end();
     for (auto other = leases_.begin(); other != leases_.end(); ++other) {
       if (other->second.lease.worker == entry.lease.worker || !Blocked(LowestUndone(other->second))) continue;

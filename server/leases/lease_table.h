@@ -64,7 +64,7 @@ class LeaseTable final : public TrainLeases {
   IterationRange FirstFresh(uint64_t begin, uint64_t end, uint64_t length) const;
   // Where the block of an iteration ends; without partitions, nowhere.
   uint64_t BlockEnd(uint64_t t) const;
-  // Of the blocks that may be begun now, the one that suits the worker best: its part of [fresh_, limit). REQUIRES:
+  // Chooses the block that suits the worker best of those that may be begun now: its part of [fresh_, limit). REQUIRES:
   // fresh_ < limit, and it was never leased
   IterationRange ChooseBlock(uint64_t worker, uint64_t limit) const;
   // What a late worker holds, and no other that is in time.
@@ -73,7 +73,7 @@ class LeaseTable final : public TrainLeases {
   // What an iteration should take the worker: what it did, or what it does on average for others. 0: nobody has done
   // any yet.
   absl::Duration ExpectedFor(uint64_t worker) const;
-  // Of an unfinished lease.
+  // The lowest iteration of an unfinished lease that is not done.
   uint64_t LowestUndone(const Entry& entry) const {
     return done_.Missing(entry.lease.range.begin, entry.lease.range.end).front().begin;
   }

@@ -190,7 +190,7 @@ void PartTable::ReplaceLate(const std::set<uint64_t>& workers, absl::Time now) {
 
 bool PartTable::WaitsForFreeParts(absl::Time now) const {
   if (free_.empty() || leases_.empty() || now - changed_ < kComeForParts) return false;
-  // Who is busy with an earlier round will come.
+  // A worker that is busy with an earlier round will come.
   return std::all_of(leases_.begin(), leases_.end(),
                      [this](const auto& entry) { return entry.second.lease.range == round_; });
 }

@@ -85,7 +85,7 @@ class PartTable final : public TrainLeases {
   Options options_;
   const uint32_t parts_;
   Ledger done_;
-  // Of iterations that are not done: the parts that are.
+  // The parts that are done of iterations that are not.
   std::map<uint64_t, std::set<uint32_t>> done_parts_;
   uint64_t limit_ = Ledger::kMaxEnd;
   // The newest round, and its parts that nobody has.

@@ -52,7 +52,7 @@ class TestPass {
     uint64_t worker = 0;
     absl::Time granted;
     absl::Time renewed;
-    // Of the holder that was late; 0: none.
+    // The lease of the holder that was late; 0: none.
     uint64_t late_lease_id = 0;
   };
   bool Late(const Slice& slice, absl::Time now) const;

@@ -42,7 +42,7 @@ class TrainLeases {
     // workers have something to compute, and one that waits for what a lost worker held is revoked, lest all wait for
     // what nobody computes.
     std::optional<uint64_t> delay;
-    // Of data that are stored in partitions, which workers may have to copy: leases keep within its blocks, and a
+    // Set for data that are stored in partitions, which workers may have to copy: leases keep within its blocks, and a
     // worker is given preferably those of partitions that it has had. None: no two iterations are less alike to a
     // worker than others.
     std::optional<IterationSchedule> schedule;
@@ -52,7 +52,7 @@ class TrainLeases {
     uint64_t id = 0;
     uint64_t worker = 0;
     IterationRange range;
-    // Of a job whose iterations come in parts: those to compute of each. Else empty.
+    // The parts to compute of each iteration, in a job whose iterations come in parts. Else empty.
     std::vector<uint32_t> parts;
   };
 
@@ -112,7 +112,7 @@ class TrainLeases {
   virtual uint64_t speculative_wasted() const = 0;
 };
 
-// What takes so many times as long as it should is late.
+// A lease that takes so many times as long as it should is late.
 inline constexpr int kLateFactor = 2;
 
 // Before a worker's pace is known.

@@ -15,7 +15,7 @@ namespace samovar {
 // The record, serialised.
 std::string MakeChunkRecord(const ChunkImage& image);
 
-// What a record that is to be of `chunk` says. DATA_LOSS: the message is what is wrong with it, and does not name it.
+// Decodes a record that is to be of `chunk`. DATA_LOSS: the message is what is wrong with it, and does not name it.
 absl::StatusOr<ChunkImage> ParseChunkRecord(absl::string_view bytes, uint32_t chunk);
 
 }  // namespace samovar

@@ -49,7 +49,7 @@ class SnapshotStore {
   absl::Status NotePlace(const v1::SnapshotInfo& place);
   // What was noted last for the job; nothing if it never was.
   absl::StatusOr<std::optional<v1::SnapshotInfo>> Place(const std::string& job_id) const;
-  // Of all jobs, by job.
+  // The places of all jobs, by job.
   absl::StatusOr<std::vector<v1::SnapshotInfo>> Places() const;
 
   // Remembers that a coordinator of this epoch was here. Durable when it returns. A lower one than was noted changes
@@ -58,7 +58,7 @@ class SnapshotStore {
   // The highest that was noted; 0 if none was.
   absl::StatusOr<uint64_t> Epoch() const;
 
-  // Of one job, or of all if the id is empty: by job, then oldest first.
+  // The snapshots of one job, or of all if the id is empty: by job, then oldest first.
   absl::StatusOr<std::vector<v1::SnapshotInfo>> List(const std::string& job_id) const;
 
  private:

@@ -22,7 +22,7 @@ struct RuleSegment {
   float lr_mult = 1;
   float decay_mult = 1;
   v1::UpdateRule rule = v1::UPDATE_RULE_SOLVER;
-  // Of UPDATE_RULE_MOVING_AVERAGE, which has no use for the multipliers.
+  // For UPDATE_RULE_MOVING_AVERAGE, which has no use for the multipliers.
   float moving_average_fraction = 0;
 };
 

@@ -122,7 +122,7 @@ class Chunk {
   const ChunkImage& image() const { return image_; }
   // What the chunk begins as, for whoever makes the job. REQUIRES: nothing was pushed yet; lengths stay.
   ChunkImage& initial_image() { return image_; }
-  // Of the pushes to this chunk since it was made.
+  // Counts of the pushes to this chunk since it was made.
   const v1::PushCounters& counters() const { return counters_; }
 
  private:

@@ -34,8 +34,8 @@ struct Step {
   size_t index;
 };
 
-// Of a thread that runs tasks, kept for their memory, which a chunk's largest size bounds: fresh pages would cost more
-// than the copy.
+// The buffers of a thread that runs tasks, kept for their memory, which a chunk's largest size bounds: fresh pages
+// would cost more than the copy.
 struct Scratch {
   std::vector<char> bytes;
   std::vector<float> floats;

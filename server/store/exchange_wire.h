@@ -24,7 +24,7 @@ class ReceivedRequest {
 
   // Its pushes have no payload; that of push(i) is payload i.
   const v1::ExchangeRequest& message() const { return message_; }
-  // Of the whole message.
+  // The size of the whole message.
   uint64_t bytes() const { return bytes_; }
   uint64_t payload_bytes(int push) const { return payloads_[static_cast<size_t>(push)].bytes; }
   // The payload's bytes where they lie in the message or, if they lie in pieces or not at a float's boundary, their

@@ -18,13 +18,13 @@ namespace {
 
 // Files that are open at a time: a process has not so many handles that a long list could have all of them.
 constexpr size_t kMaxOpen = 32;
-// Of all files together, for Hdf5File::Open; of each data set at least what the library has by itself.
+// The cache of all files together, for Hdf5File::Open; each data set has at least what the library has by itself.
 constexpr size_t kCacheBytes = size_t{256} << 20;
 constexpr size_t kMinCacheBytes = size_t{1} << 20;
 
 class Hdf5Reader : public RecordReader {
  public:
-  // Of `files` files.
+  // `files`: how many will be added.
   Hdf5Reader(std::string source, std::vector<std::string> names, size_t files)
       : source_(std::move(source)),
         names_(std::move(names)),

@@ -75,7 +75,7 @@ absl::StatusOr<ImageChannels> ChannelsOf(const caffe::LayerParameter& layer) {
   return colour ? ImageChannels::kColour : param.force_gray() ? ImageChannels::kGray : ImageChannels::kAsStored;
 }
 
-// What CaffeOnSpark is told in the net, since its net is built before it sees the data.
+// Checks the shape that the net says, which CaffeOnSpark needs since its net is built before it sees the data.
 absl::Status CheckMemoryData(const caffe::MemoryDataParameter& param, const RecordShape& stored,
                              const RecordShape& output) {
   const RecordShape said = {static_cast<int>(param.channels()), static_cast<int>(param.height()),

@@ -25,7 +25,7 @@ namespace samovar {
 // (NetOptions::input_shapes).
 using ShapesByLayer = std::map<std::string, std::vector<TopShape>>;
 
-// What the spec says of its data layer, and of the further ones after it; none: it has no records.
+// The specs of the data layers: the first, and the further ones after it; none: there are no records.
 std::vector<const v1::DatasetSpec*> LayersOf(const v1::DatasetSpec& data);
 
 // Those of all layers of the spec.

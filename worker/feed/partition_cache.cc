@@ -48,7 +48,7 @@ absl::Status WriteAll(const std::string& path, absl::string_view bytes, int fd) 
   return absl::OkStatus();
 }
 
-// Of an entry's name, also of one under copy; none: the cache has not made it.
+// The size that an entry's name says, also of one under copy; none: the cache has not made it.
 std::optional<uint64_t> BytesIn(absl::string_view name) {
   const std::vector<absl::string_view> words = absl::StrSplit(absl::StripSuffix(name, kCopying), '-');
   uint64_t bytes = 0;

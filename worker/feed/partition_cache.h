@@ -32,7 +32,7 @@ class PartitionCache final : public PartitionSource {
   struct Options {
     // Made if it is not there.
     std::string directory;
-    // Of all data files in it together, those under copy included.
+    // The size of all data files in it together, those under copy included.
     uint64_t bytes = 0;
     // How long a partition is waited for that another process copies, and how long for room that others take up.
     absl::Duration copy_patience = absl::Minutes(10);
@@ -60,7 +60,7 @@ class PartitionCache final : public PartitionSource {
 
   explicit PartitionCache(const Options& options) : options_(options) {}
 
-  // Of the directory; waits for it.
+  // Locks the directory; waits for it.
   absl::StatusOr<LockedFile> LockDirectory() const;
   // The entry's file with a shared lock; empty: there is none. REQUIRES: the directory is locked
   absl::StatusOr<LockedFile> FindEntry(const Entry& entry) const;

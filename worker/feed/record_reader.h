@@ -16,7 +16,7 @@
 
 namespace samovar {
 
-// Of one record in a top, without the batch: {3, 227, 227}; {} is a single value, a label.
+// The shape of one record in a top, without the batch: {3, 227, 227}; {} is a single value, a label.
 using TopShape = std::vector<int64_t>;
 
 inline size_t ElementsOf(const TopShape& shape) {

@@ -23,7 +23,7 @@
 
 namespace samovar {
 
-// Whose sample it is: all that random choices depend on.
+// The sample that random choices are made for: all that they depend on.
 struct Draw {
   uint64_t seed = 0;
   uint64_t iteration = 0;

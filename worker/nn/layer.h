@@ -34,7 +34,7 @@ struct Blob {
   int64_t records() const { return shape.empty() ? 1 : shape[0]; }
 };
 
-// What a factory needs to know.
+// The facts that a factory makes a layer of.
 struct LayerContext {
   const caffe::LayerParameter& param;
   // Shapes of the bottoms, in order; their number is checked by the registry.
@@ -42,7 +42,7 @@ struct LayerContext {
   caffe::Phase phase = caffe::TRAIN;
   // Keys the layer's random numbers: the same layer of the same net has the same number wherever it runs.
   uint64_t number = 0;
-  // Of a layer that is fed from outside: shapes of its tops, batch included.
+  // The shapes of the tops of a layer that is fed from outside, batch included.
   std::vector<Shape> fed_tops;
   // Records of a batch if not what the layers say; 0 if so.
   int batch_size = 0;

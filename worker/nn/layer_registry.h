@@ -16,7 +16,7 @@ namespace samovar {
 // and type, and its bottoms with their shapes.
 absl::StatusOr<std::unique_ptr<Layer>> CreateLayer(const LayerContext& context);
 
-// What CreateLayer checks without knowing the bottoms' shapes: the type, its fields' names, the number of blobs. The
+// Makes the checks of CreateLayer that need no bottoms' shapes: the type, its fields' names, the number of blobs. The
 // same errors, without the shapes.
 absl::Status CheckLayer(const caffe::LayerParameter& layer);
 

@@ -37,7 +37,7 @@ namespace samovar {
 
 struct NetOptions {
   caffe::Phase phase = caffe::TRAIN;
-  // Of each layer that a feed fills (fed_layer.h), by its name: what its tops get of one record, after the transform. A
+  // By the name of each layer that a feed fills (fed_layer.h): what its tops get of one record, after the transform. A
   // label is the shape without axes.
   std::map<std::string, std::vector<Shape>> input_shapes;
   // Records of a batch; 0: what the layers say. Of several fed layers it is the first one's, and those of the others
@@ -120,7 +120,7 @@ class SAMOVAR_ENGINE_API Net {
   // exactly once. FAILED_PRECONDITION: phase TEST, or no successful Forward came before.
   absl::Status Backward(absl::FunctionRef<void(uint64_t begin, uint64_t end)> ready);
 
-  // Of the last Forward. loss() is the sum over all tops of loss_weight times their values.
+  // The results of the last Forward. loss() is the sum over all tops of loss_weight times their values.
   std::span<const float> outputs() const;
   float loss() const;
 

@@ -1,4 +1,4 @@
-// What a Net consists of, between the builder that makes it and the passes that run it.
+// The parts of a Net: the builder makes them, and the passes run them.
 #pragma once
 
 #include <cstdint>
@@ -91,7 +91,7 @@ struct NetGraph {
 
   std::function<void(size_t layer, bool forward)> after_layer;
 
-  // Of the passes.
+  // The state of the passes.
   Pass pass{0, 0, 0, Loop(nullptr)};
   bool forward_done = false;
   float loss = 0;

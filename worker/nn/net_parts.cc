@@ -38,7 +38,7 @@ Of OfReduction(const caffe::ReductionParameter& param, const Shape& bottom, Of k
   return param.operation() == caffe::ReductionParameter::MEAN ? Of::kMean : Of::kSum;
 }
 
-// Of a loss that has loss_param.
+// The kind of a loss that has loss_param.
 Of OfNormalized(const caffe::LossParameter& param, caffe::LossParameter::NormalizationMode otherwise) {
   const absl::StatusOr<LossNormalization> normalization = LossNormalization::Of(param, otherwise);
   if (!normalization.ok()) return Of::kMixed;
@@ -63,7 +63,7 @@ bool MixesRecords(const caffe::LayerParameter& param, const Shape& bottom) {
   return param.type() == "ArgMax" && param.argmax_param().has_axis() && first(param.argmax_param().axis());
 }
 
-// Of the node's top number `top`. `bottoms`: of its bottoms.
+// The kind of the node's top number `top`. `bottoms`: the kinds of its bottoms.
 Of KindOf(const NetGraph& graph, const LayerNode& node, size_t top, const Kinds& bottoms) {
   const std::string& type = node.param.type();
   // A Parameter is the same for all; data are not, unless they have another length than the batch.

@@ -1,4 +1,4 @@
-// What this machine's arithmetic could do at best: the yardstick for the layers' speed.
+// Measures what this machine's arithmetic can do at best: the yardstick for the layers' speed.
 #pragma once
 
 #include "common/base/thread_pool.h"

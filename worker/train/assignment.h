@@ -62,7 +62,7 @@ class Assignment {
   uint32_t parts() const { return spec().mode() == v1::CONSISTENCY_SYNC ? spec().parts() : 1; }
   // Whether servers clip the gradients: an iteration's parts are pushed as they are, and applied when the norm of their sum is known.
   bool clipped_by_servers() const { return parts() > 1 && spec().solver().clip_gradients() >= 0; }
-  // Of the passes' gradients. Null if there is one pass.
+  // The sum of the passes' gradients. Null if there is one pass.
   GradientSum* sum() { return sum_.get(); }
   // Null unless the job has push_every above 1.
   LocalSteps* local_steps() { return local_steps_.get(); }
@@ -90,7 +90,7 @@ class Assignment {
   };
   struct Test {
     std::unique_ptr<Evaluator> evaluator;
-    // Whose weights it has.
+    // The iteration of the weights that it has.
     std::optional<uint64_t> iteration;
   };
 

@@ -26,7 +26,7 @@ class AssignmentCache {
   // So is one that was not worked for in this time.
   static constexpr absl::Duration kIdle = absl::Minutes(1);
 
-  // Of Assignment::Create; the pool and the partitions outlive this.
+  // The arguments of Assignment::Create; the pool and the partitions outlive this.
   explicit AssignmentCache(ThreadPool* pool, uint32_t channels = 0, PartitionSource* partitions = nullptr)
       : pool_(pool), channels_(channels), partitions_(partitions) {}
 
@@ -52,7 +52,7 @@ class AssignmentCache {
   PartitionSource* const partitions_;
   // Worked for last comes first.
   std::list<Entry> open_;
-  // Of the last that Close has closed.
+  // What the assignment that Close closed last has kept.
   std::optional<Assignment::Kept> kept_;
 };
 

@@ -15,7 +15,7 @@ namespace samovar {
 
 class CoordinatorClient {
  public:
-  // Of the calls that carry little; shorter than a lease's term, so that a call that hangs does not cost the leases.
+  // The deadline of calls that carry little; shorter than a lease's term, so that a call that hangs does not cost the leases.
   static constexpr absl::Duration kDeadline = absl::Seconds(3);
 
   // `address`: "host:port". Does not connect: the first call does.

@@ -1,4 +1,4 @@
-// What is not a number, or infinite, in a gradient: found before it leaves the worker.
+// Finds values of a gradient that are not finite before it leaves the worker.
 #pragma once
 
 #include <cstdint>

@@ -109,7 +109,7 @@ class TrainingRun {
   absl::Status RunForward(uint64_t number, uint32_t pass, v1::TrainResult* result);
   absl::Status RunAndPushByLayer(uint64_t number, v1::TrainResult* result);
   absl::Status RunAndPushWhole(uint64_t number, v1::TrainResult* result);
-  // Of a job with push_every: so many steps from this one on, a unit, and their push.
+  // Runs a unit of a job with push_every: so many steps from this one on, and their push.
   absl::Status RunUnit(uint64_t first, uint64_t count);
   // Steps from this one on that end with a push: 1, or a unit's.
   uint64_t StepsToPush(uint64_t number) const;
@@ -129,7 +129,7 @@ class TrainingRun {
   // of the next iteration may have to wait for other workers.
   absl::Status EndPush();
   void HandIn();
-  // Of a job whose servers clip, when all of this worker's parts are pushed: sees to it that they apply iteration t,
+  // In a job whose servers clip, when all of this worker's parts are pushed: has the servers apply iteration t,
   // and pulls.
   absl::Status ApplyClipped(uint64_t t);
 
@@ -141,7 +141,7 @@ class TrainingRun {
   std::optional<v1::TrainResult> pushed_;
   // What is not finite in the step under way.
   std::optional<std::string> finding_;
-  // Of the push under way.
+  // The spans that the push under way has sent.
   SentSpans sent_;
   // The last push was in full, since the worker leaves.
   bool said_farewell_ = false;
@@ -260,7 +260,7 @@ absl::Status TrainingRun::RunAndPushByLayer(uint64_t number, v1::TrainResult* re
   return backward;
 }
 
-// Of a solver with iter_size or clip_gradients no gradient is final before all are there. Of a job that skips what is
+// With iter_size or clip_gradients no gradient is final before all are there. In a job that skips what is
 // not finite none is sent before all are known to be: chunks are to skip all of an iteration or nothing.
 absl::StatusOr<std::span<const float>> TrainingRun::ComputeWhole(uint64_t number, v1::TrainResult* result) {
   Net& net = assignment_.net();

@@ -1,4 +1,4 @@
-// What a worker does with a lease.
+// Carries out a lease.
 #pragma once
 
 #include "absl/status/status.h"

@@ -17,7 +17,7 @@ struct Frame {
 
   int64_t row() const { return (width + 2 * pad_w) * channels; }
   int64_t elements() const { return (height + 2 * pad_h) * row(); }
-  // Of the image's first value.
+  // The place of the image's first value.
   int64_t origin() const { return pad_h * row() + pad_w * channels; }
 };
 

@@ -8,7 +8,7 @@
 namespace samovar {
 namespace {
 
-// Of [0, count), the i with 0 <= first + i * step < size.
+// The i of [0, count) with 0 <= first + i * step < size.
 struct Range {
   int64_t begin;
   int64_t end;

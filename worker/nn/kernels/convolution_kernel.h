@@ -27,7 +27,7 @@ struct ConvolutionPlan {
 
   // Floats from an output's first run to the next output's, along a row.
   int64_t step() const { return window.stride_w * window.channels; }
-  // Of output (oh, ow), from the image's beginning.
+  // The place of output (oh, ow), from the image's beginning.
   int64_t offset(int64_t oh, int64_t ow) const { return row_offsets[static_cast<size_t>(oh)] + ow * step(); }
   // A run, rounded up to packets; and all runs of one output channel.
   int64_t row_length() const { return RoundUpToPackets(run_length); }
@@ -49,7 +49,7 @@ struct ConvolutionPlan {
   std::vector<int64_t> run_offsets;
   std::vector<int64_t> row_offsets;
   std::vector<int64_t> packed_runs;
-  // Of a row of rows_length().
+  // The blocks of a row of rows_length().
   std::vector<RowBlock> row_blocks;
 };
 

@@ -28,7 +28,7 @@ void ConfigureEigen();
 // x[i] = f(x[i]) by Eigen's polynomials for every i, since the C library's functions differ between versions. f of NaN or an
 // infinity is NaN, so that what diverged is seen in the loss.
 void ExpInPlace(float* x, int64_t n);
-// Of 0: minus infinity; of what is below: NaN.
+// The natural logarithm: minus infinity of 0, NaN of what is below.
 void LogInPlace(float* x, int64_t n);
 // log(1 + x), exact for small x too.
 void Log1pInPlace(float* x, int64_t n);

@@ -15,7 +15,7 @@ struct Factor {
 inline Factor Transposed(const Factor& factor) { return {factor.data, factor.stride, !factor.transposed}; }
 
 struct ProductSize {
-  // Of the result; and the length of its sums.
+  // The result's rows and columns, and the length of its sums.
   int64_t rows;
   int64_t cols;
   int64_t depth;

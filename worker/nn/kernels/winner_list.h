@@ -28,7 +28,7 @@ class WinnerList {
   // In the order of the pool's outputs.
   Winners OfOutput(int64_t output) const;
 
-  // Of what was collected: the winners of each place in the order of outputs, whose offset is output * `output_offset`.
+  // Sorts what was collected: the winners of each place in the order of outputs, whose offset is output * `output_offset`.
   void GroupByPlace(int64_t output_offset);
   // REQUIRES: GroupByPlace
   Winners AtPlace(int64_t place) const;

@@ -138,9 +138,9 @@ class BatchNormLayer : public Layer {
   const Channels view_;
   const bool global_;
   const double eps_;
-  // Of the last Forward, one a channel.
+  // Set by the last Forward, one a channel.
   Buffer<Normal> normals_;
-  // Of the last Forward by the batch: the means [C], then the variances [C].
+  // Set by the last Forward by the batch: the means [C], then the variances [C].
   Buffer<float> measured_;
 };
 

@@ -1,4 +1,4 @@
-// What Convolution and Deconvolution read alike from convolution_param.
+// The fields of convolution_param that Convolution and Deconvolution read alike.
 #pragma once
 
 #include "absl/status/status.h"

@@ -137,7 +137,7 @@ class EltwiseLayer : public Layer {
   const Operation operation_;
   const std::vector<float> coefficients_;
   const bool test_;
-  // Of MAX: whose value the top has.
+  // For MAX: the number of the bottom whose value the top has.
   Buffer<int32_t> taken_;
 };
 

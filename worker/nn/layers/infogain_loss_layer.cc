@@ -123,7 +123,7 @@ class InfogainLossLayer : public Layer {
   // Own or top 1's: as bottom 0.
   float* probabilities_ = nullptr;
   PieceSum sum_;
-  // Of the last Forward.
+  // Set by the last Forward.
   float normalizer_ = 1;
 };
 

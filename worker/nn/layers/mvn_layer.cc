@@ -83,7 +83,7 @@ class MvnLayer : public Layer {
   const int64_t width_;
   const bool normalize_;
   const double eps_;
-  // Of the last Forward, one a row.
+  // Set by the last Forward, one a row.
   Buffer<float> inverses_;
 };
 

@@ -84,7 +84,7 @@ class SigmoidCrossEntropyLossLayer : public Layer {
 
   const LossNormalization normalization_;
   PieceSum sum_;
-  // Of the last Forward.
+  // Set by the last Forward.
   float normalizer_ = 1;
 };
 

@@ -98,7 +98,7 @@ class SoftmaxLossLayer : public Layer {
   Buffer<float> logarithms_;
   // Own or top 1's: as bottom 0.
   float* probabilities_ = nullptr;
-  // Of the last Forward.
+  // Set by the last Forward.
   float normalizer_ = 1;
 };
 
