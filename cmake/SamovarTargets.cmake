@@ -111,8 +111,8 @@ function(samovar_test name)
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE samovar_options samovar_baseline samovar_test_main ${ARG_DEPS})
   samovar_precompile(${name})
-  catch_discover_tests(${name} TEST_PREFIX "${name}: " PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}"
-    SKIP_REGULAR_EXPRESSION "test.case.skipped:")
+  catch_discover_tests(${name} TEST_PREFIX "${name}: " PROPERTIES TIMEOUT ${ARG_TIMEOUT}
+    SKIP_REGULAR_EXPRESSION "test.case.skipped:" LABELS "${ARG_LABELS}")
 endfunction()
 
 # One precompiled header of library headers, made once, used by every room. A target with other flags (optimisation, say)

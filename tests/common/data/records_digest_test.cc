@@ -191,7 +191,7 @@ TEST_CASE_METHOD(
     "images are told by their list and by the files of a sample, and one that is missing is named with its line") {
   std::vector<ListedImage> images;
   for (int i = 0; i < 3; ++i) {
-    images.push_back({absl::StrCat("image ", i), i, i + 1});
+    images.push_back({{absl::StrCat("image ", i), i + 1}, i});
     WriteBytes(directory.File(images.back().name), std::string(20'000, static_cast<char>('a' + i)));
   }
   const auto digest_of = [&](const std::vector<ListedImage>& listed, uint64_t count) {
