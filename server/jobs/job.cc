@@ -80,6 +80,8 @@ Job::Job(v1::JobSpec spec, uint64_t number, const v1::JobRecord& record) : Job(s
     plan_.resumed_from = figures_.resumed_from();
     return;
   }
+  // Its run began where it did, whoever coordinates it now.
+  if (figures_.state() == v1::JOB_STATE_RUNNING) began_at_ = figures_.resumed_from();
   // They are of what it did then.
   figures_.clear_loss();
   figures_.clear_images_per_second();
@@ -131,6 +133,7 @@ void Job::Start(Plan plan, absl::Time now) {
   next_snapshot_ = NextMultiple(solver.snapshot(), begin);
   next_test_ = spec_.test_nets_size() == 0 ? kNever : test_first ? 0 : NextMultiple(solver.test_interval(), begin);
   plan_ = std::move(plan);
+  plan_.resumed_from = began_at_.value_or(plan_.resumed_from);
   started_ = now;
   const auto lost = progress_.Begin(leases_->done().size(), leases_->done().watermark(), now);
   if (recovered_) ForgetBeyond(begin);

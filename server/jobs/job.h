@@ -228,6 +228,8 @@ class Job {
   const uint64_t number_;
   const uint64_t lease_base_;
   bool recovered_ = false;
+  // The iteration at which the run began under an earlier coordinator.
+  std::optional<uint64_t> began_at_;
   mutable absl::Mutex mu_;
   // Told by Changed.
   mutable SteadyCondition changed_;

@@ -20,7 +20,7 @@ class ClusterTestCase(testbed.TestCase):
         self.assertGreater(ledger["chunks"], 0)
         self.assertEqual(ledger["complete_chunks"], ledger["chunks"])
         self.assertEqual(ledger["iterations"], job["max_iter"])
-        self.assertEqual(int(job["samples"]), int(job["max_iter"]) * BATCH)
+        self.assertEqual(int(job["samples"]), (int(job["max_iter"]) - int(job["resumed_from"])) * BATCH)
         self.assertEqual(int(ledger["counters"]["rejected"]), 0)
 
 
@@ -179,6 +179,8 @@ class RestartedCoordinatorTest(ClusterTestCase):
             running = cluster.await_job("running", lambda job: job["state"] not in ("JOB_STATE_QUEUED", "JOB_STATE_RUNNING"))
             self.assertEqual(running["state"], "JOB_STATE_SUCCEEDED", running["cause"])
             self.assertTrue(running["recovered"])
+            # It is the same run.
+            self.assertEqual(int(running["resumed_from"]), 0)
             self.assert_ended_well(running)
             # Its model is on its servers' disks.
             self.workspace.check("model", "export", "ended", cluster.address, "--output", "ended.caffemodel")

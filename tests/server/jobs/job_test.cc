@@ -881,15 +881,20 @@ TEST_CASE("a job that was running is taken up again without the results that it 
   CHECK(record.status().state() == v1::JOB_STATE_RUNNING);
   record.mutable_status()->add_tests()->set_iteration(4);
   record.mutable_status()->add_tests()->set_iteration(8);
+  record.mutable_status()->set_resumed_from(1);
   Job job(WithTest(SpecOf(100), 4), 5, record);
   CHECK(job.recovered());
   CHECK(job.Status(At(2)).state() == v1::JOB_STATE_QUEUED);
   Job::Plan plan;
   plan.servers = {"127.0.0.1:1"};
   plan.done.AddRange(0, 4);
+  plan.resumed_from = 4;
   job.Start(plan, At(3));
   const v1::JobStatus status = job.Status(At(3));
   CHECK(status.recovered());
+  // It is the same run as before.
+  CHECK(status.resumed_from() == 1);
+  CHECK(status.samples() == 3 * kBatch);
   REQUIRE(status.tests_size() == 1);
   CHECK(status.tests(0).iteration() == 4);
   REQUIRE(status.snapshots_size() == 1);
