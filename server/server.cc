@@ -23,7 +23,9 @@ namespace {
 // Calls in progress get this long to end.
 constexpr absl::Duration kDrain = absl::Seconds(2);
 constexpr absl::Duration kRegisterDeadline = absl::Seconds(2);
-constexpr absl::Duration kFirstRetry = absl::Milliseconds(100);
+// Between calls that wait for a connection themselves.
+constexpr absl::Duration kFirstRetry = absl::Milliseconds(50);
+constexpr absl::Duration kLongestRetry = absl::Milliseconds(200);
 // Threads that serve calls; watchers hold one each.
 constexpr int kMaxThreads = 256;
 
@@ -149,7 +151,7 @@ void Server::KeepRegistered() {
   // The coordinator's own server registers over the same road as all others.
   const std::string coordinator = options_.is_coordinator ? AnnouncedAddress().value_or(address_) : options_.join;
   const auto stub = v1::CoordinatorService::NewStub(MakeChannel(coordinator));
-  Backoff backoff(kFirstRetry, Membership::kServerRenewal, request.incarnation());
+  Backoff backoff(kFirstRetry, kLongestRetry, request.incarnation());
   bool registered = false;
   const auto register_once = [&]() -> absl::Status {
     v1::RegisterServerResponse response;

@@ -15,8 +15,9 @@
 namespace samovar {
 namespace {
 
-constexpr absl::Duration kFirstRetry = absl::Milliseconds(100);
-constexpr absl::Duration kLongestRetry = absl::Seconds(1);
+// A coordinator that was started again is to be found at once; asking one that cannot be reached costs nobody anything.
+constexpr absl::Duration kFirstRetry = absl::Milliseconds(50);
+constexpr absl::Duration kLongestRetry = absl::Milliseconds(250);
 constexpr absl::Duration kFirstFailureRest = absl::Milliseconds(100);
 constexpr absl::Duration kLongestFailureRest = absl::Seconds(10);
 // A worker whose lease went to others, because a server did not answer it, asks for no other before the server does, or
