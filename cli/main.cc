@@ -1,8 +1,12 @@
 // samovar: the user's command.
+#include <cerrno>
+#include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <iostream>
 #include <variant>
 
+#include "absl/strings/str_cat.h"
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
 #include "common/base/fault_report.h"
@@ -49,6 +53,18 @@ struct Runner {
   }
 };
 
+// Output that is lost is no success. What `train` prints is a log: its results are files.
+int Ended(int code, const CliFlags& flags) {
+  errno = 0;
+  std::cout.flush();
+  const bool lost = std::fflush(stdout) != 0 || !std::cout.good() || std::ferror(stdout) != 0;
+  if (!lost || code != kExitOk || std::holds_alternative<TrainOptions>(flags)) return code;
+  // Whoever read it, `head` say, may have had enough.
+  if (errno != EPIPE)
+    PrintError(absl::StrCat("the output cannot be written: ", std::strerror(errno != 0 ? errno : EIO)));
+  return kExitFailed;
+}
+
 }  // namespace
 }  // namespace samovar
 
@@ -66,5 +82,6 @@ int main(int argc, char** argv) {
   if (!samovar::InitLogging({"samovar", "warning"}).ok()) return EXIT_FAILURE;
   samovar::RouteGrpcLog();
   const samovar::Parsed<samovar::CliFlags> parsed = samovar::ParseCliFlags(argc, argv);
-  return parsed.exit_code.has_value() ? *parsed.exit_code : std::visit(samovar::Runner(), parsed.flags);
+  if (parsed.exit_code.has_value()) return *parsed.exit_code;
+  return samovar::Ended(std::visit(samovar::Runner(), parsed.flags), parsed.flags);
 }

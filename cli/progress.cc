@@ -24,8 +24,6 @@ std::string OutputText(const v1::NamedValue& output) {
 
 JobNews NewsFilter::Take(const v1::JobStatus& status) {
   JobNews news;
-  // A job that was taken up again by another coordinator may have gone back.
-  tests_ = std::min(tests_, status.tests_size());
   for (const v1::DisplayLine& line : status.displays()) {
     if (displayed_.has_value() && line.iteration() <= displayed_->iteration()) continue;
     Display display{line, 0, line.seconds()};
@@ -37,7 +35,11 @@ JobNews NewsFilter::Take(const v1::JobStatus& status) {
     displayed_ = line;
     news.displays.push_back(std::move(display));
   }
-  for (; tests_ < status.tests_size(); ++tests_) news.tests.push_back(status.tests(tests_));
+  // By what they are of, not by their number: a job that another coordinator takes up may have gone back, and made
+  // others since.
+  for (const v1::TestReport& test : status.tests()) {
+    if (tested_.emplace(test.iteration(), test.net()).second) news.tests.push_back(test);
+  }
   // Old ones leave the list. One that a job has gone back before comes again.
   const std::set<uint64_t> snapshots(status.snapshots().begin(), status.snapshots().end());
   std::set_difference(snapshots.begin(), snapshots.end(), snapshots_.begin(), snapshots_.end(),

@@ -8,6 +8,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -45,7 +46,8 @@ class NewsFilter {
  private:
   // The newest line that was told.
   std::optional<v1::DisplayLine> displayed_;
-  int tests_ = 0;
+  // Iterations and nets of the tests that were told.
+  std::set<std::pair<uint64_t, uint32_t>> tested_;
   // Those that the last status listed.
   std::set<uint64_t> snapshots_;
   std::string snapshot_error_;

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <filesystem>
 #include <map>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -21,6 +22,7 @@
 #include "common/base/list_directory.h"
 #include "common/base/read_file.h"
 #include "common/base/status_macros.h"
+#include "common/storage/lmdb.h"
 #include "common/storage/write_file.h"
 
 namespace samovar {
@@ -31,6 +33,7 @@ namespace fs = std::filesystem;
 constexpr char kLock[] = "lock";
 constexpr char kRecord[] = "run";
 constexpr char kNet[] = "net";
+constexpr char kData[] = "data";
 // Longer records and nets than are ever written are not read.
 constexpr uint64_t kMaxRecordBytes = 1 << 20;
 constexpr uint64_t kMaxNetBytes = 256 << 20;
@@ -45,9 +48,10 @@ bool IsServerDir(absl::string_view name) {
 
 bool IsOurs(absl::string_view name) {
   // A run that was killed while it wrote its record has left an unfinished one.
-  const bool unfinished = absl::EndsWith(name, ".tmp") && (absl::StartsWith(name, absl::StrCat(kRecord, ".")) ||
-                                                           absl::StartsWith(name, absl::StrCat(kNet, ".")));
-  return name == kLock || name == kRecord || name == kNet || unfinished || name == kLogs || IsServerDir(name);
+  for (const char* file : {kRecord, kNet, kData}) {
+    if (name == file || (absl::EndsWith(name, ".tmp") && absl::StartsWith(name, absl::StrCat(file, ".")))) return true;
+  }
+  return name == kLock || name == kLogs || IsServerDir(name);
 }
 
 absl::Status SystemError(const std::error_code& error, const std::string& what, const std::string& path) {
@@ -86,6 +90,39 @@ absl::StatusOr<int> TakeLock(const std::string& path) {
                    "; wait for its end, or give this one another snapshot_prefix or --state"));
 }
 
+// The iterations of the snapshots that a server's store holds (server/snapshot/README.md): the keys of their manifests
+// begin with "m" and end with the iteration, in eight bytes, the highest first.
+absl::StatusOr<std::set<uint64_t>> SnapshotsIn(const std::string& store) {
+  constexpr char kManifest = 'm';
+  std::set<uint64_t> iterations;
+  const auto environment = LmdbEnvironment::Open(store, {.read_only = true});
+  if (absl::IsNotFound(environment.status())) return iterations;
+  if (!environment.ok()) return environment.status();
+  SAMOVAR_ASSIGN_OR_RETURN(const LmdbTransaction transaction, (*environment)->BeginRead());
+  SAMOVAR_ASSIGN_OR_RETURN(LmdbCursor cursor, transaction.OpenCursor());
+  SAMOVAR_ASSIGN_OR_RETURN(bool more, cursor.SeekAtLeast(absl::string_view(&kManifest, 1)));
+  while (more && cursor.key().front() == kManifest && cursor.key().size() > sizeof(uint64_t)) {
+    uint64_t iteration = 0;
+    for (const char byte : cursor.key().substr(cursor.key().size() - sizeof(uint64_t)))
+      iteration = iteration << 8 | static_cast<unsigned char>(byte);
+    iterations.insert(iteration);
+    SAMOVAR_ASSIGN_OR_RETURN(more, cursor.Next());
+  }
+  return iterations;
+}
+
+// The newest snapshot that all servers hold; 0: there is none.
+absl::StatusOr<uint64_t> NewestSnapshot(const std::string& path, int servers) {
+  std::set<uint64_t> all;
+  for (int server = 0; server < servers; ++server) {
+    SAMOVAR_ASSIGN_OR_RETURN(const std::set<uint64_t> held,
+                             SnapshotsIn(absl::StrCat(RunDirectory::ServerDir(path, server), "/snapshots")));
+    if (server == 0) all = held;
+    std::erase_if(all, [&](uint64_t iteration) { return !held.contains(iteration); });
+  }
+  return all.empty() ? 0 : *all.rbegin();
+}
+
 }  // namespace
 
 std::string RunDirectory::ServerDir(const std::string& path, int server) {
@@ -112,6 +149,9 @@ absl::StatusOr<std::unique_ptr<RunDirectory>> RunDirectory::Open(const std::stri
     return Annotate(record.status(), absl::StrCat(record_path, " is damaged (remove ", path, " to begin anew)"));
   }
   directory->record_ = *std::move(record);
+  RunRecord& last = *directory->record_;
+  // Servers tell of a store that is damaged when they open it.
+  last.snapshot = std::max(last.snapshot, NewestSnapshot(path, last.servers).value_or(0));
   return directory;
 }
 
@@ -135,6 +175,24 @@ absl::StatusOr<std::optional<v1::ParameterLayout>> RunDirectory::ReadNet() const
 
 absl::Status RunDirectory::SaveNet(const v1::ParameterLayout& net) {
   return WriteBytesAtomically(absl::StrCat(path_, "/", kNet), net.SerializeAsString());
+}
+
+absl::StatusOr<v1::JobSpec> RunDirectory::ReadData() const {
+  v1::JobSpec job;
+  const std::string path = absl::StrCat(path_, "/", kData);
+  const absl::StatusOr<std::string> bytes = ReadFile(path, kMaxNetBytes);
+  if (absl::IsNotFound(bytes.status())) return job;
+  if (!bytes.ok()) return bytes.status();
+  if (job.ParseFromString(*bytes)) return job;
+  return absl::DataLossError(absl::StrCat(path, " is damaged (remove it to go on without a comparison of the data)"));
+}
+
+absl::Status RunDirectory::SaveData(const v1::JobSpec& job) {
+  v1::JobSpec data;
+  *data.mutable_train_data() = job.train_data();
+  *data.mutable_test_data() = job.test_data();
+  *data.mutable_net_files() = job.net_files();
+  return WriteBytesAtomically(absl::StrCat(path_, "/", kData), data.SerializeAsString());
 }
 
 absl::Status RunDirectory::Clear() {

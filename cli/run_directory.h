@@ -3,6 +3,7 @@
 //   lock           held while a run goes on; holds the number of its process
 //   run            the record, "name: value" lines
 //   net            the parameters of the last run's net, a v1.ParameterLayout
+//   data           the digests of the last run's data, a v1.JobSpec without the rest
 //   server-<i>/    what server i keeps
 //   logs/          what each process wrote to stderr
 //
@@ -17,6 +18,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "cli/mode.h"
+#include "samovar/v1/job.pb.h"
 #include "samovar/v1/layout.pb.h"
 
 namespace samovar {
@@ -51,14 +53,18 @@ class RunDirectory {
   static std::string ServerDir(const std::string& path, int server);
   static std::string LogPath(const std::string& path, const std::string& process);
 
-  // The last run's record; none if there was no run.
+  // The last run's record; none if there was no run. Its snapshot is the newest that all servers hold, which a run that
+  // was killed may not have come to note.
   const std::optional<RunRecord>& record() const { return record_; }
   // Replaces the record, whole or not at all.
   absl::Status Save(const RunRecord& record);
   // The parameters of the last run's net; none: not known.
   absl::StatusOr<std::optional<v1::ParameterLayout>> ReadNet() const;
   absl::Status SaveNet(const v1::ParameterLayout& net);
-  // Removes snapshots, logs, net and record, and nothing else.
+  // A job with the data of the last run, and files that its nets name; empty: not known.
+  absl::StatusOr<v1::JobSpec> ReadData() const;
+  absl::Status SaveData(const v1::JobSpec& job);
+  // Removes snapshots, logs, net, data and record, and nothing else.
   absl::Status Clear();
   // Makes the directory of the logs.
   absl::Status MakeLogs();

@@ -19,6 +19,7 @@
 #include "cli/waker.h"
 #include "common/base/loader.h"
 #include "common/base/status_macros.h"
+#include "common/model/job_data.h"
 #include "common/storage/paths.h"
 
 namespace samovar {
@@ -57,6 +58,14 @@ absl::Status MakeModelDir(const std::string& snapshot_prefix) {
   return absl::FailedPreconditionError(
       absl::StrCat("cannot write models to ", parent.string(),
                    " (snapshot_prefix of the solver): ", error ? error.message() : "it is not writable"));
+}
+
+absl::Status MakeExportDir(const std::string& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (!error && access(path.c_str(), W_OK | X_OK) == 0) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      "cannot export snapshots to ", path, " (--export-snapshots): ", error ? error.message() : "it is not writable"));
 }
 
 // A run that was checked, and its directory, which is locked.
@@ -105,6 +114,11 @@ absl::StatusOr<Prepared> Prepare(const TrainOptions& options) {
     SAMOVAR_RETURN_IF_ERROR(CheckSameState(*prepared.directory->record(), state_flags));
     SAMOVAR_ASSIGN_OR_RETURN(const auto net, prepared.directory->ReadNet());
     SAMOVAR_RETURN_IF_ERROR(CheckResumes(*prepared.directory->record(), net, job));
+    SAMOVAR_ASSIGN_OR_RETURN(const v1::JobSpec before, prepared.directory->ReadData());
+    // Damaged records may have been mended since, so that this is no mistake by itself.
+    for (const std::string& other : DescribeOtherData(before, job.spec)) {
+      PrintWarning(absl::StrCat("goes on with other data: ", other));
+    }
     const ModeChoice mode = Resumed(options.mode, prepared.directory->record()->mode);
     SAMOVAR_RETURN_IF_ERROR(ApplyMode(mode, options.solver, &job.spec, &job.train_origin));
   }
@@ -122,8 +136,11 @@ absl::StatusOr<Prepared> Prepare(const TrainOptions& options) {
   run.record.state_flags = state_flags;
   run.record.solver_type = job.spec.solver().type();
   run.record.finished = false;
+  // Before anything of the earlier run is removed.
+  if (!options.export_snapshots.empty()) SAMOVAR_RETURN_IF_ERROR(MakeExportDir(options.export_snapshots));
   if (start == RunStart::kFresh) SAMOVAR_RETURN_IF_ERROR(prepared.directory->Clear());
   SAMOVAR_RETURN_IF_ERROR(prepared.directory->SaveNet(job.spec.layout()));
+  SAMOVAR_RETURN_IF_ERROR(prepared.directory->SaveData(job.spec));
   SAMOVAR_RETURN_IF_ERROR(prepared.directory->MakeLogs());
 
   run.spec = std::move(job.spec);

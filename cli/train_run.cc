@@ -245,6 +245,7 @@ absl::Status TrainRun::Finish(const v1::JobStatus& status) {
   // Without its last model the run can be resumed, which writes it.
   options_.record.finished = missing_.empty();
   SAMOVAR_RETURN_IF_ERROR(directory_.Save(options_.record));
+  if (!status.export_error().empty()) missing_.push_back(status.export_error());
   if (!missing_.empty()) {
     return absl::DataLossError(
         absl::StrCat("trained to the end, but some files could not be written: ", absl::StrJoin(missing_, "; ")));

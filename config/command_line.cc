@@ -109,6 +109,13 @@ std::optional<int> CommandLine::CheckComplete() const {
   if (!commands.empty()) {
     return UsageError(absl::StrCat(FullName(*command()), " needs a command: ", absl::StrJoin(commands, ", ")));
   }
+  // A shell's variable that is not set. Taken for a flag that was not given, it would have other weights tested, or
+  // none.
+  for (const CLI::Option* option : command() == &app_ ? std::vector<const CLI::Option*>() : command()->get_options()) {
+    const std::string given = absl::StrJoin(option->results(), "");
+    if (option->count() == 0 || given.find_first_not_of(" ,") != std::string::npos) continue;
+    return UsageError(absl::StrCat(OptionName(*option), " is given, but empty; name what it is for, or leave it out"));
+  }
   for (const auto& [app, option] : required_) {
     if (app == command() && option->count() == 0) return UsageError(absl::StrCat(OptionName(*option), " is missing"));
   }

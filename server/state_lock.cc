@@ -13,6 +13,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "common/base/stopper.h"
 
 namespace samovar {
 namespace {
@@ -21,6 +23,9 @@ std::string HostName() {
   char name[HOST_NAME_MAX + 1] = {};
   return gethostname(name, HOST_NAME_MAX) == 0 ? name : "an unknown host";
 }
+
+constexpr int kTries = 20;
+constexpr absl::Duration kPause = absl::Milliseconds(100);
 
 // The text that the holder has written; it may have got no further than taking the lock.
 std::string HolderIn(int fd) {
@@ -38,7 +43,13 @@ absl::StatusOr<StateLock> StateLock::Take(const std::string& directory) {
   const std::string path = absl::StrCat(directory, "/lock");
   StateLock lock(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
   if (lock.fd_ < 0) return absl::UnavailableError(absl::StrCat("cannot open ", path, ": ", std::strerror(errno)));
-  if (flock(lock.fd_, LOCK_EX | LOCK_NB) != 0) {
+  // A server that was killed, or whose parent was, may need a moment to be gone.
+  const Stopper never;
+  for (int tries = 0; flock(lock.fd_, LOCK_EX | LOCK_NB) != 0; ++tries) {
+    if (errno == EWOULDBLOCK && tries < kTries) {
+      never.WaitFor(kPause);
+      continue;
+    }
     if (errno != EWOULDBLOCK)
       return absl::UnavailableError(absl::StrCat("cannot lock ", path, ": ", std::strerror(errno)));
     return absl::FailedPreconditionError(

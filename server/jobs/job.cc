@@ -129,9 +129,12 @@ void Job::Start(Plan plan, absl::Time now) {
   }
   const uint64_t begin = plan.done.watermark();
   const caffe::SolverParameter& solver = spec_.solver();
-  const bool test_first = begin == 0 && solver.test_initialization() && solver.test_interval() > 0;
+  // As Caffe's solver, which tests where it begins if it is at a multiple; one that is taken up may have done so.
+  const bool test_first =
+      solver.test_interval() > 0 && begin < max_iter() && !HasTested(begin) &&
+      (begin == 0 ? solver.test_initialization() : begin % static_cast<uint64_t>(solver.test_interval()) == 0);
   next_snapshot_ = NextMultiple(solver.snapshot(), begin);
-  next_test_ = spec_.test_nets_size() == 0 ? kNever : test_first ? 0 : NextMultiple(solver.test_interval(), begin);
+  next_test_ = spec_.test_nets_size() == 0 ? kNever : test_first ? begin : NextMultiple(solver.test_interval(), begin);
   plan_ = std::move(plan);
   plan_.resumed_from = began_at_.value_or(plan_.resumed_from);
   started_ = now;
@@ -145,6 +148,11 @@ void Job::Start(Plan plan, absl::Time now) {
     AddNoticeLocked(absl::StrCat("what the display had to show of iterations ", lost->first, " to ", lost->second,
                                  " was lost with the coordinator before this one; the iterations themselves are done"));
   }
+}
+
+bool Job::HasTested(uint64_t iteration) const {
+  const auto of_it = [iteration](const v1::TestReport& test) { return test.iteration() == iteration; };
+  return std::count_if(figures_.tests().begin(), figures_.tests().end(), of_it) >= spec_.test_nets_size();
 }
 
 void Job::ForgetBeyond(uint64_t iteration) {

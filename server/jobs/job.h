@@ -187,6 +187,8 @@ class Job {
   void Note(v1::JobEvent::Kind kind, const std::string& text) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   v1::JobStatus StatusLocked(absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Of a job that was taken up again: results of iterations that it has not come to this time.
+  // Whether all test nets have been tested at that iteration.
+  bool HasTested(uint64_t iteration) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void ForgetBeyond(uint64_t iteration) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::vector<std::string> LeaseNamesLocked(uint64_t worker) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Ids of leases are unique among all jobs: a worker knows a lease by its id alone.

@@ -96,6 +96,19 @@ TEST_CASE("a running job that waits shows what for") {
   CHECK(StatusLine(status) == "iteration 500/2000  server 10.0.0.7:7100 is gone");
 }
 
+TEST_CASE("a test is told though the list has been shorter between two looks") {
+  NewsFilter filter;
+  v1::JobStatus status;
+  for (uint64_t iteration : {100, 200}) *status.add_tests() = Test(iteration);
+  CHECK(filter.Take(status).tests.size() == 2);
+  // The job went back to 100, and on.
+  status.clear_tests();
+  for (uint64_t iteration : {100, 250}) *status.add_tests() = Test(iteration);
+  const JobNews news = filter.Take(status);
+  REQUIRE(news.tests.size() == 1);
+  CHECK(news.tests[0].iteration() == 250);
+}
+
 TEST_CASE("a job that has gone back is told anew from there") {
   NewsFilter filter;
   v1::JobStatus status = Running(1000, 50);

@@ -359,6 +359,51 @@ class UsersFilesTest(UsersTest):
                 self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
                 self.assertRegex(done.stderr, "^samovar: error: " + pattern)
 
+    def test_a_flag_whose_value_is_empty_is_refused_and_not_taken_for_one_that_was_not_given(self):
+        self.train()
+        for command in ((*TRAIN, "--weights", ""), (*TRAIN, "--weights", ","), (*TRAIN, "--snapshot", ""), (*TRAIN, "--restore", ""),
+                        (*TRAIN, "--export-snapshots", ""), ("test", "--model", "net.prototxt", "--weights", "")):
+            with self.subTest(command):
+                done = self.workspace.command(*command)
+                self.assertEqual((done.returncode, done.stdout), (2, ""), done.stderr)
+                self.assertIn(f"{command[-2]} is given, but empty", done.stderr)
+
+    def test_a_run_that_cannot_export_is_refused_before_the_earlier_ones_snapshots_are_removed(self):
+        self.train()
+        (self.path / "taken").write_text("no directory", encoding="utf-8")
+        done = self.workspace.command(*TRAIN, "--export-snapshots", "taken")
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn("--export-snapshots", done.stderr)
+        self.write_solver(max_iter=2 * ITERATIONS)
+        self.train("--resume")
+
+    def test_a_run_whose_export_failed_does_not_end_with_0(self):
+        (self.path / "exports").mkdir()
+        (self.path / "exports" / f"small_iter_{ITERATIONS}").write_text("not a snapshot's", encoding="utf-8")
+        done = self.workspace.command(*TRAIN, "--export-snapshots", "exports")
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertIn("some files could not be written", done.stderr)
+        self.assertTrue((self.path / MODEL).is_file())
+
+    def test_a_run_that_is_resumed_on_other_data_says_so(self):
+        self.train()
+        shutil.rmtree(self.path / "train_lmdb")
+        shutil.copytree(self.path / "test_lmdb", self.path / "train_lmdb")
+        self.write_solver(max_iter=2 * ITERATIONS)
+        done = self.workspace.command(*TRAIN, "--resume")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("goes on with other data: ", done.stderr)
+
+    def test_output_that_is_lost_is_no_success(self):
+        self.train()
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            for command in (("test", "--model", "net.prototxt", "--weights", MODEL), ("check", "solver.prototxt"), ("data", "info", "train_lmdb")):
+                with self.subTest(command):
+                    done = subprocess.run([testbed.program("samovar"), *command], cwd=self.path, stdin=subprocess.DEVNULL, stdout=full,
+                                          stderr=subprocess.PIPE, text=True, timeout=END_SECONDS, check=False)
+                    self.assertEqual(done.returncode, 1, done.stderr)
+                    self.assertIn("the output cannot be written", done.stderr)
+
     def test_a_test_net_that_needs_a_blob_of_the_train_net_is_refused_with_the_blob(self):
         self.write_net(('name: "ip1" type', 'name: "ip1" include { phase: TRAIN } type'))
         self.assert_refused(r'net\.prototxt:\d+:1: TEST net #0: layer "relu1" .*no layer before it has a top "ip1"')

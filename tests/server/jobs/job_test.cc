@@ -869,6 +869,26 @@ TEST_CASE("a log of many events keeps the newest") {
   CHECK(log.newest() == EventLog::kMaxEvents + 3);
 }
 
+TEST_CASE("a job that goes on from an iteration that was to be tested tests there, unless it has") {
+  const bool tested = GENERATE(false, true);
+  v1::JobRecord record;
+  {
+    Job job(WithTest(SpecOf(100), 4), 5);
+    job.Begin();
+    Start(&job);
+    record = job.Record(At(1));
+  }
+  if (tested) record.mutable_status()->add_tests()->set_iteration(8);
+  Job job(WithTest(SpecOf(100), 4), 5, record);
+  Job::Plan plan;
+  plan.servers = {"127.0.0.1:1"};
+  plan.done.AddRange(0, 8);
+  job.Start(plan, At(3));
+  const auto checkpoint = job.TakeCheckpoint();
+  REQUIRE(checkpoint.has_value() == !tested);
+  if (!tested) CHECK(checkpoint->iteration == 8);
+}
+
 TEST_CASE("a job that was running is taken up again without the results that it has not come to") {
   v1::JobRecord record;
   {
