@@ -21,6 +21,12 @@ absl::Status CheckOutput(const DataMeanOptions& options) {
     return absl::InvalidArgumentError(
         absl::StrCat(options.output, ": is a directory; name a file in it, for example mean.binaryproto"));
   }
+  // Not even --force is meant to take away what the mean is of.
+  const std::string set = std::filesystem::weakly_canonical(options.path, error).string() + "/";
+  if (std::filesystem::weakly_canonical(options.output, error).string().compare(0, set.size(), set) == 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(options.output, ": is inside the data set ", options.path, "; name a file beside it"));
+  }
   if (!std::filesystem::exists(options.output, error) || options.force) return absl::OkStatus();
   return absl::AlreadyExistsError(absl::StrCat(options.output, ": exists already; --force replaces it"));
 }

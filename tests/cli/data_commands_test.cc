@@ -176,4 +176,14 @@ TEST_CASE_METHOD(Fixture, "a mean that cannot be computed or written ends with a
   CHECK(absl::StrContains(err, directory.File("list")));
 }
 
+TEST_CASE_METHOD(Fixture, "a mean does not take the place of the data that it is of") {
+  Import(kExitOk);
+  mean.output = mean.path + "/data.mdb";
+  mean.force = true;
+  Mean(kExitUsage);
+  CHECK(absl::StrContains(err, "data.mdb: is inside the data set "));
+  mean.output = directory.File("mean.binaryproto");
+  Mean(kExitOk);
+}
+
 }  // namespace samovar
