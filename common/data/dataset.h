@@ -52,7 +52,7 @@ class Dataset {
   uint32_t partitions() const { return cut_.partitions; }
   // The manifest of a partitioned set; else null.
   const v1::DatasetManifest* manifest() const { return manifest_.get(); }
-  // Of an LMDB; else null.
+  // The records of a plain LMDB; null if the set is partitioned.
   const LmdbRecords* lmdb() const { return lmdb_.get(); }
 
   // Reads a record and decodes it, if it is encoded, to these channels: channels, height and width are set, and `data`

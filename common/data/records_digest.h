@@ -40,8 +40,8 @@ std::vector<uint64_t> SampledPositions(uint64_t count, uint64_t most);
 // Errors of LmdbRecords::KeysAt.
 absl::StatusOr<std::string> DigestOfRecords(const LmdbRecords& records, uint64_t count);
 
-// Of an LMDB the same. Of a partitioned set what its manifest says of the records and of each partition (number, size,
-// checksum); partitions are not opened.
+// The digest of a plain LMDB is that of its records. The digest of a partitioned set is made of its manifest: the
+// number of records, and number, size and checksum of each partition; partitions are not opened.
 absl::StatusOr<std::string> DigestOfDataset(const Dataset& dataset, uint64_t count);
 
 // Name and label of each image; sizes and ends of the sample's files, which are found by `path_of`. Errors of reading

@@ -168,8 +168,8 @@ class Job {
   uint64_t newest_event() const;
   // The iteration after that of the newest line of the display; 0: there is none.
   uint64_t displays_end() const;
-  // What is to be kept of the job over the coordinator's end, with the display's lines from that iteration on. It
-  // changes in what matters with each event and each line only.
+  // The record from which another coordinator takes the job up, with the display's lines from that iteration on. Only
+  // events and lines make it differ in a way that must be stored.
   v1::JobRecord Record(absl::Time now, uint64_t displays_from = 0) const;
   // Blocks until the status has changed since `version`, or for the given time; returns the version now.
   uint64_t AwaitChange(uint64_t version, absl::Duration time) const;

@@ -151,8 +151,8 @@ class Chunk {
   // These two unused without parts. Empty before the first update.
   PartSum pending_;
   std::vector<float> previous_weights_;
-  // Of a clipped job: the mean of all parts of the next iteration, until it is applied; and the squares of the last one
-  // that was summed.
+  // Used by clipped jobs only: the mean of all parts of the next iteration, until it is applied; and the squares of the
+  // last iteration that was summed.
   std::vector<float> summed_;
   std::optional<uint64_t> squares_of_;
   std::vector<double> squares_;

@@ -11,7 +11,7 @@
 namespace samovar {
 namespace {
 
-// Of a digest: enough to tell two apart, for people.
+// A message shows so many digits of a digest: people can tell two digests apart by them.
 constexpr size_t kShownDigits = 12;
 
 template <typename Dims>
