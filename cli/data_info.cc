@@ -77,8 +77,9 @@ std::string DescribeLabels(const std::map<int, uint64_t>& counts) {
 
 std::string DescribeSizes(const Records& records) {
   if (records.least == records.most) return "";
-  return absl::StrCat("sizes    from ", records.least.height, " to ", records.most.height, " high and from ", records.least.width, " to ",
-                      records.most.width, " wide; a net needs one: set crop_size in its transform_param\n");
+  return absl::StrCat("sizes    from ", records.least.height, " to ", records.most.height, " high and from ",
+                      records.least.width, " to ", records.most.width,
+                      " wide; a net needs one: set crop_size in its transform_param\n");
 }
 
 // Reads all files of a partitioned set.
@@ -96,10 +97,10 @@ absl::Status Verify(const std::string& set, const v1::DatasetManifest& manifest)
 std::string DescribePartitions(const v1::DatasetManifest& manifest, bool verified) {
   const uint64_t most = manifest.partitions(0).records();
   const uint64_t least = manifest.partitions().rbegin()->records();
-  return absl::StrCat("stored   in ", manifest.partitions_size(), manifest.partitions_size() == 1 ? " partition" : " partitions", " of ",
-                      least == most ? "" : absl::StrCat(least, " to "), most, " records, ",
-                      FormatBytes(static_cast<double>(BytesOf(manifest))),
-                      verified ? "; all sizes and checksums are right" : "", "\n");
+  return absl::StrCat(
+      "stored   in ", manifest.partitions_size(), manifest.partitions_size() == 1 ? " partition" : " partitions",
+      " of ", least == most ? "" : absl::StrCat(least, " to "), most, " records, ",
+      FormatBytes(static_cast<double>(BytesOf(manifest))), verified ? "; all sizes and checksums are right" : "", "\n");
 }
 
 absl::StatusOr<std::string> Describe(const DataInfoOptions& options) {
@@ -114,7 +115,8 @@ absl::StatusOr<std::string> Describe(const DataInfoOptions& options) {
   SAMOVAR_ASSIGN_OR_RETURN(const Records records, ReadAll(*dataset, !options.quick));
   return absl::StrCat("records  ", dataset->size(), "\nshape    ", ToString(dataset->shape()),
                       " (channels x height x width)", dataset->encoded() ? " of the first; encoded (JPEG or PNG)" : "",
-                      "\n", DescribeSizes(records), "labels   ", DescribeLabels(records.labels), "\n", manifest == nullptr ? "" : DescribePartitions(*manifest, options.verify));
+                      "\n", DescribeSizes(records), "labels   ", DescribeLabels(records.labels), "\n",
+                      manifest == nullptr ? "" : DescribePartitions(*manifest, options.verify));
 }
 
 }  // namespace

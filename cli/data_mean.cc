@@ -49,9 +49,8 @@ int RunDataMean(const DataMeanOptions& options) {
     PrintError(written.message());
     return kExitFailed;
   }
-  const std::string channels = absl::StrJoin(mean->channel_means, ", ", [](std::string* out, double value) {
-    absl::StrAppendFormat(out, "%.4f", value);
-  });
+  const std::string channels = absl::StrJoin(
+      mean->channel_means, ", ", [](std::string* out, double value) { absl::StrAppendFormat(out, "%.4f", value); });
   std::cout << options.output << ": mean of " << mean->blob.channels() << "x" << mean->blob.height() << "x"
             << mean->blob.width() << "; of the channels (mean_value) " << channels << "\n";
   return kExitOk;

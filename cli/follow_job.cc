@@ -59,7 +59,8 @@ int FollowJobAsCommand(const JobClient& client, const std::string& job_id, Train
   const absl::Status status = FollowJob(client, job_id, reporter, waker, interruption);
   if (status.ok()) return kExitOk;
   if (interruption.signal() != 0) {
-    PrintWarning(absl::StrCat("no longer watched; job ", job_id, " goes on. To end it: samovar cancel ", job_id, " ", client.address()));
+    PrintWarning(absl::StrCat("no longer watched; job ", job_id, " goes on. To end it: samovar cancel ", job_id, " ",
+                              client.address()));
     return kExitSignal + interruption.signal();
   }
   const std::string text = absl::StrCat("job ", job_id, ": ", status.message());

@@ -16,9 +16,9 @@ namespace samovar {
 // Whether the job has succeeded; false: it has not ended. Errors say why it did not.
 absl::StatusOr<bool> HasSucceeded(const v1::JobStatus& status);
 
-// Reports how the job goes, and blocks until it has ended. OK: it has succeeded. CANCELLED: a signal came; the job goes on.
-// Other errors: it did not succeed, is not known, or its coordinator has not answered for a minute; one that is started again
-// meanwhile is no error.
+// Reports how the job goes, and blocks until it has ended. OK: it has succeeded. CANCELLED: a signal came; the job goes
+// on. Other errors: it did not succeed, is not known, or its coordinator has not answered for a minute; one that is
+// started again meanwhile is no error.
 absl::Status FollowJob(const JobClient& client, const std::string& job_id, TrainReporter* reporter, Waker* waker,
                        const Interruption& interruption);
 

@@ -33,8 +33,8 @@ class JobWatcher {
   // its displays are all that came since the last call.
   std::optional<v1::JobStatus> Take();
 
-  // Why no status came, if none has come for so long since a call failed, or if calling again will not help: the job is not
-  // known. OK otherwise.
+  // Why no status came, if none has come for so long since a call failed, or if calling again will not help: the job is
+  // not known. OK otherwise.
   grpc::Status Failure(absl::Duration patience) const;
 
  private:

@@ -1,7 +1,7 @@
 // LocalCluster is the servers and workers of one run, as child processes on this machine.
 //
-// One that dies is started again: a worker holds nothing, and a server has its snapshots, and its jobs if it is the coordinator, in its
-// state directory.
+// One that dies is started again: a worker holds nothing, and a server has its snapshots, and its jobs if it is the
+// coordinator, in its state directory.
 //
 // Thread safety: none; one thread, which lives as long as the process (child_process.h).
 #pragma once
@@ -93,7 +93,8 @@ class LocalCluster {
   // `again`: in the place of one that died, and without waiting until it is ready.
   absl::Status StartServer(size_t index, bool again);
   absl::Status StartWorker(size_t index, bool again);
-  absl::Status Start(Member* member, const std::string& program, std::vector<std::string> arguments, bool reports_ready);
+  absl::Status Start(Member* member, const std::string& program, std::vector<std::string> arguments,
+                     bool reports_ready);
   absl::StatusOr<std::string> AwaitReady(const Member& member);
   // Whether the member's time to be started again has come.
   absl::StatusOr<bool> Look(Member* member, absl::Time now);

@@ -1,5 +1,5 @@
-// ModelWriter writes a job's models and solver states on a thread of its own, since servers that are lost meanwhile are waited for, and
-// somebody must start them again.
+// ModelWriter writes a job's models and solver states on a thread of its own, since servers that are lost meanwhile are
+// waited for, and somebody must start them again.
 //
 // Thread safety: none; the waker is notified from its thread.
 #pragma once

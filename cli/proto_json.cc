@@ -13,7 +13,8 @@ absl::StatusOr<std::string> ToJson(const google::protobuf::Message& message) {
   options.preserve_proto_field_names = true;
   std::string json;
   const auto printed = google::protobuf::util::MessageToJsonString(message, &json, options);
-  if (!printed.ok()) return absl::InternalError(absl::StrCat("the answer cannot be written as JSON: ", printed.ToString()));
+  if (!printed.ok())
+    return absl::InternalError(absl::StrCat("the answer cannot be written as JSON: ", printed.ToString()));
   return json;
 }
 

@@ -68,11 +68,13 @@ const std::string& RemarkOf(const v1::JobStatus& job) {
 }
 
 std::string Jobs(const v1::ClusterStatus& status) {
-  std::vector<Cells> rows = {{"id", "state", "mode", "iteration", "ahead", "loss", "images/s", "left", "snapshots", ""}};
+  std::vector<Cells> rows = {
+      {"id", "state", "mode", "iteration", "ahead", "loss", "images/s", "left", "snapshots", ""}};
   for (const v1::JobStatus& job : status.jobs()) {
     const bool running = job.state() == v1::JOB_STATE_RUNNING;
     std::string mode = ModeText(job);
-    if (job.encoding() == v1::ENCODING_SPARSE) absl::StrAppend(&mode, absl::StrFormat(", residual %.3g", job.residual_norm()));
+    if (job.encoding() == v1::ENCODING_SPARSE)
+      absl::StrAppend(&mode, absl::StrFormat(", residual %.3g", job.residual_norm()));
     rows.push_back({job.job_id(), StateText(job.state()), mode, absl::StrCat(job.iteration(), "/", job.max_iter()),
                     job.ledger().beyond() > 0 ? absl::StrCat(job.ledger().beyond()) : "-",
                     job.completed_iterations() > 0 ? absl::StrFormat("%.4g", job.loss()) : "-",
@@ -108,8 +110,7 @@ std::string JobsTable(const v1::ListJobsResponse& jobs) {
     rows.push_back({job.job_id(), StateText(job.state()), absl::StrCat(job.iteration(), "/", job.max_iter()),
                     running ? absl::StrFormat("%.0f", job.images_per_second()) : "-",
                     running && job.eta_seconds() > 0 ? FormatDuration(job.eta_seconds()) : "-",
-                    running ? absl::StrCat(job.workers()) : "-", absl::StrCat(job.weight()),
-                    RemarkOf(job)});
+                    running ? absl::StrCat(job.workers()) : "-", absl::StrCat(job.weight()), RemarkOf(job)});
   }
   return Table(rows);
 }

@@ -59,9 +59,11 @@ if(SAMOVAR_TESTS)
   add_library(samovar::catch2 ALIAS Catch2::Catch2)
 endif()
 
-# ccache, where it is installed. The sloppiness is what its manual asks for with GCC's precompiled headers.
+# ccache, where it is installed. The sloppiness is what its manual asks for with GCC's precompiled headers. Paths below the root are
+# taken as relative to the build's directory, so that a clone in another folder finds what was compiled in this one.
 find_program(SAMOVAR_CCACHE ccache)
 if(SAMOVAR_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-  set(CMAKE_CXX_COMPILER_LAUNCHER
-      ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${SAMOVAR_CCACHE})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env
+      CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} CCACHE_NOHASHDIR=1
+      ${SAMOVAR_CCACHE})
 endif()

@@ -6,7 +6,8 @@ target_include_directories(samovar_options INTERFACE "${PROJECT_SOURCE_DIR}")
 # kernels that want FMA call it. Signed zeros, NaN and order of sums are kept (no -ffast-math).
 # -fPIC everywhere, so that libraries, programs and tests share one precompiled header.
 target_compile_options(samovar_options INTERFACE
-  -fPIC -fno-semantic-interposition -ffp-contract=off -fno-math-errno -fno-omit-frame-pointer -Wall -Wextra)
+  -fPIC -fno-semantic-interposition -ffp-contract=off -fno-math-errno -fno-omit-frame-pointer -Wall -Wextra
+  "-ffile-prefix-map=${PROJECT_SOURCE_DIR}/=")
 if(SAMOVAR_WERROR)
   target_compile_options(samovar_options INTERFACE -Werror)
 endif()

@@ -8,7 +8,8 @@ namespace {
 // Says which flags do not go together; null if all do.
 const char* ConflictInJob(const JobOptions& job) {
   if (!job.weights.empty() && !job.snapshot.empty()) {
-    return "--weights and --snapshot exclude each other: a .solverstate names its model; with --weights training begins at 0";
+    return "--weights and --snapshot exclude each other: a .solverstate names its model; with --weights training "
+           "begins at 0";
   }
   if (job.resume && !job.snapshot.empty()) {
     return "--resume and --snapshot exclude each other: --resume continues from the run's own last snapshot";
@@ -17,7 +18,8 @@ const char* ConflictInJob(const JobOptions& job) {
     return "--resume and --weights exclude each other: an earlier run continues with the weights that it has";
   }
   if (!job.restore.empty() && (job.resume || !job.snapshot.empty() || !job.weights.empty())) {
-    return "--restore excludes --resume, --snapshot and --weights: an exported snapshot has all that training begins from";
+    return "--restore excludes --resume, --snapshot and --weights: an exported snapshot has all that training begins "
+           "from";
   }
   if (job.mode.topk_ratio.has_value() && job.mode.encoding != "topk") return "--topk-ratio is for --encoding topk";
   if (job.mode.delay.has_value() && job.mode.mode != "bounded") return "--delay is for --mode bounded";

@@ -32,13 +32,16 @@ bool IsFlag(const CLI::Option& option) { return option.get_expected_min() == 0; 
 
 // Both kinds of quote end where they begin, unless a '#' between them has been taken for a comment.
 bool HasLooseQuote(absl::string_view value) {
-  return absl::StartsWith(value, "\"") || absl::StartsWith(value, "'") || absl::EndsWith(value, "\"") || absl::EndsWith(value, "'");
+  return absl::StartsWith(value, "\"") || absl::StartsWith(value, "'") || absl::EndsWith(value, "\"") ||
+         absl::EndsWith(value, "'");
 }
 
 absl::Status Set(const std::vector<std::string>& values, CLI::Option* option) {
-  if (values.size() != 1) return absl::InvalidArgumentError("takes one value; one with spaces or commas stands in quotes");
+  if (values.size() != 1)
+    return absl::InvalidArgumentError("takes one value; one with spaces or commas stands in quotes");
   const std::string& value = values.front();
-  if (HasLooseQuote(value)) return absl::InvalidArgumentError("has a quote too many or too few; there can be no # in a value");
+  if (HasLooseQuote(value))
+    return absl::InvalidArgumentError("has a quote too many or too few; there can be no # in a value");
   if (IsFlag(*option) && value != "true" && value != "false") {
     return absl::InvalidArgumentError(absl::StrCat("is true or false, not \"", value, "\""));
   }
@@ -64,8 +67,10 @@ absl::Status ReadLine(const std::string& line, CLI::App* app, std::set<std::stri
   }
   const std::string key = items.front().fullname();
   CLI::Option* const option = app->get_option_no_throw(absl::StrCat("--", key));
-  if (option == nullptr) return absl::InvalidArgumentError(absl::StrCat("unknown key \"", key, "\"", DidYouMean(key, Keys(*app))));
-  if (!option->get_configurable()) return absl::InvalidArgumentError(absl::StrCat(key, " is for the command line only"));
+  if (option == nullptr)
+    return absl::InvalidArgumentError(absl::StrCat("unknown key \"", key, "\"", DidYouMean(key, Keys(*app))));
+  if (!option->get_configurable())
+    return absl::InvalidArgumentError(absl::StrCat(key, " is for the command line only"));
   if (!seen->insert(key).second) return absl::InvalidArgumentError(absl::StrCat(key, " comes twice"));
   if (option->count() > 0) return absl::OkStatus();
   const absl::Status status = Set(items.front().inputs, option);

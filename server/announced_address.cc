@@ -45,12 +45,15 @@ absl::StatusOr<std::string> LocalHost(const addrinfo& there) {
   if (fd < 0) return absl::UnavailableError(std::strerror(errno));
   sockaddr_storage own = {};
   socklen_t size = sizeof(own);
-  const bool routed = connect(fd, there.ai_addr, there.ai_addrlen) == 0 && getsockname(fd, reinterpret_cast<sockaddr*>(&own), &size) == 0;
+  const bool routed = connect(fd, there.ai_addr, there.ai_addrlen) == 0 &&
+                      getsockname(fd, reinterpret_cast<sockaddr*>(&own), &size) == 0;
   const int error = errno;
   close(fd);
   if (!routed) return absl::UnavailableError(std::strerror(error));
   char host[NI_MAXHOST];
-  if (const int failure = getnameinfo(reinterpret_cast<sockaddr*>(&own), size, host, sizeof(host), nullptr, 0, NI_NUMERICHOST); failure != 0) {
+  if (const int failure =
+          getnameinfo(reinterpret_cast<sockaddr*>(&own), size, host, sizeof(host), nullptr, 0, NI_NUMERICHOST);
+      failure != 0) {
     return absl::UnavailableError(gai_strerror(failure));
   }
   return own.ss_family == AF_INET6 ? absl::StrCat("[", host, "]") : std::string(host);
@@ -62,7 +65,8 @@ bool ListensEverywhere(const std::string& address) {
   const absl::StatusOr<Addresses> number = Resolve(HostOf(address), nullptr, AI_NUMERICHOST);
   if (!number.ok()) return false;
   const sockaddr* socket_address = (*number)->ai_addr;
-  if (socket_address->sa_family == AF_INET) return reinterpret_cast<const sockaddr_in*>(socket_address)->sin_addr.s_addr == INADDR_ANY;
+  if (socket_address->sa_family == AF_INET)
+    return reinterpret_cast<const sockaddr_in*>(socket_address)->sin_addr.s_addr == INADDR_ANY;
   return IN6_IS_ADDR_UNSPECIFIED(&reinterpret_cast<const sockaddr_in6*>(socket_address)->sin6_addr);
 }
 

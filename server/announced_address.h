@@ -12,9 +12,9 @@ namespace samovar {
 // Whether "host:port" stands for all addresses of a machine, 0.0.0.0 or [::] say, which nobody can dial from elsewhere.
 bool ListensEverywhere(const std::string& address);
 
-// The host of this machine by which the machine at `address`, "host:port", sees it, as a number; IPv6 in brackets. It is that of the
-// route there: looks up the host's name, which may take seconds, and sends nothing.
-// UNAVAILABLE: the name is not known, or no route leads there; it may work later.
+// The host of this machine by which the machine at `address`, "host:port", sees it, as a number; IPv6 in brackets. It
+// is that of the route there: looks up the host's name, which may take seconds, and sends nothing. UNAVAILABLE: the
+// name is not known, or no route leads there; it may work later.
 absl::StatusOr<std::string> HostTowards(const std::string& address);
 
 }  // namespace samovar

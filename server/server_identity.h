@@ -8,7 +8,8 @@
 
 namespace samovar {
 
-// Reads the identity from a state directory; makes it, at random and durably, the first time. Never 0. DATA_LOSS: the file is damaged.
+// Reads the identity from a state directory; makes it, at random and durably, the first time. Never 0. DATA_LOSS: the
+// file is damaged.
 absl::StatusOr<uint64_t> ServerIdentity(const std::string& state_dir);
 
 }  // namespace samovar

@@ -2,8 +2,9 @@
 //
 //     apply_bench [--rounds 7] [--elements 25000000] [--chunk_elements 65536] [--baseline] [--json]
 //
-// Rules run as they do in a server: Chunk::Push, with its ledger and its search for NaN. The yardstick, triad.h, and what is measured
-// take turns; figures are medians over the rounds, ratios of the same round. README.md says how bytes are counted.
+// Rules run as they do in a server: Chunk::Push, with its ledger and its search for NaN. The yardstick, triad.h, and
+// what is measured take turns; figures are medians over the rounds, ratios of the same round. README.md says how bytes
+// are counted.
 #include <time.h>
 
 #include <algorithm>
@@ -36,7 +37,8 @@ ABSL_FLAG(bool, json, false, "prints one JSON object instead of a table");
 namespace samovar {
 namespace {
 
-// Of this thread, so that others who use the machine's processors do not count; those who use its memory meet the triad as well.
+// Of this thread, so that others who use the machine's processors do not count; those who use its memory meet the triad
+// as well.
 double ProcessorSeconds() {
   timespec now = {};
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
@@ -62,7 +64,8 @@ double RateOf(double bytes, const std::function<absl::Status()>& run, absl::Stat
 }
 
 // Takes turns with a triad over the same amount of memory. `bytes`: what a run moves.
-absl::StatusOr<Figures> Measure(const std::string& name, size_t floats, double bytes, const std::function<absl::Status()>& run) {
+absl::StatusOr<Figures> Measure(const std::string& name, size_t floats, double bytes,
+                                const std::function<absl::Status()>& run) {
   Figures figures{name, {}, {}};
   Triad triad(floats);
   const auto run_triad = [&triad] {
@@ -87,7 +90,8 @@ struct Rule {
   const char* type;
   float momentum;
 };
-constexpr Rule kRules[] = {{"SGD", 0.9f}, {"Nesterov", 0.9f}, {"AdaGrad", 0}, {"RMSProp", 0}, {"AdaDelta", 0.95f}, {"Adam", 0.9f}};
+constexpr Rule kRules[] = {{"SGD", 0.9f},  {"Nesterov", 0.9f},  {"AdaGrad", 0},
+                           {"RMSProp", 0}, {"AdaDelta", 0.95f}, {"Adam", 0.9f}};
 
 absl::StatusOr<Figures> MeasureRule(const Rule& rule, const ChunkPlan& plan) {
   caffe::SolverParameter solver;
@@ -116,7 +120,8 @@ absl::StatusOr<Figures> MeasureRule(const Rule& rule, const ChunkPlan& plan) {
   uint64_t t = 0;
   return Measure(rule.type, arrays * plan.elements(), bytes, [&]() -> absl::Status {
     for (const auto& chunk : chunks) {
-      const std::span<const float> part = std::span(gradient).subspan(plan.begin(chunk->image().chunk), chunk->image().weights.size());
+      const std::span<const float> part =
+          std::span(gradient).subspan(plan.begin(chunk->image().chunk), chunk->image().weights.size());
       SAMOVAR_RETURN_IF_ERROR(chunk->Push(*solver_rule, t, t, part).status());
     }
     ++t;
@@ -140,11 +145,14 @@ absl::Status MeasureEncoding(v1::Encoding encoding, const ChunkPlan& plan, std::
   const std::string name = EncodingName(encoding);
   const size_t floats = static_cast<size_t>(bytes) / sizeof(float);
   SAMOVAR_ASSIGN_OR_RETURN(Figures encodes, Measure(absl::StrCat("to ", name), floats, bytes, [&] {
-                             return each_chunk([&](std::span<float> part, char* to, uint32_t chunk) { EncodeFloats(encoding, part, chunk, to); });
+                             return each_chunk([&](std::span<float> part, char* to, uint32_t chunk) {
+                               EncodeFloats(encoding, part, chunk, to);
+                             });
                            }));
-  SAMOVAR_ASSIGN_OR_RETURN(Figures decodes, Measure(absl::StrCat("from ", name), floats, bytes, [&] {
-                             return each_chunk([&](std::span<float> part, char* from, uint32_t) { DecodeFloats(encoding, from, part); });
-                           }));
+  SAMOVAR_ASSIGN_OR_RETURN(
+      Figures decodes, Measure(absl::StrCat("from ", name), floats, bytes, [&] {
+        return each_chunk([&](std::span<float> part, char* from, uint32_t) { DecodeFloats(encoding, from, part); });
+      }));
   all->push_back(std::move(encodes));
   all->push_back(std::move(decodes));
   return absl::OkStatus();
@@ -154,8 +162,9 @@ void Print(const std::vector<Figures>& all) {
   std::cout << "| | GB/s | of the triad | lowest, highest |\n|---|---|---|---|\n";
   for (const Figures& figures : all) {
     const auto [lowest, highest] = std::minmax_element(figures.shares.begin(), figures.shares.end());
-    std::cout << absl::StrFormat("| %s | %.1f | %.0f%% | %.0f%%, %.0f%% |\n", figures.name, Median(figures.rates) * 1e-9,
-                                 100 * Median(figures.shares), 100 * *lowest, 100 * *highest);
+    std::cout << absl::StrFormat("| %s | %.1f | %.0f%% | %.0f%%, %.0f%% |\n", figures.name,
+                                 Median(figures.rates) * 1e-9, 100 * Median(figures.shares), 100 * *lowest,
+                                 100 * *highest);
   }
 }
 
@@ -176,13 +185,15 @@ absl::Status Main() {
   const uint32_t chosen = absl::GetFlag(FLAGS_chunk_elements);
   SAMOVAR_ASSIGN_OR_RETURN(
       const ChunkPlan plan,
-      ChunkPlan::Create(elements, chosen != 0 ? chosen : ChunkPlan::ChooseChunkElements(elements, /*apply_threads=*/1), /*servers=*/1));
+      ChunkPlan::Create(elements, chosen != 0 ? chosen : ChunkPlan::ChooseChunkElements(elements, /*apply_threads=*/1),
+                        /*servers=*/1));
   std::vector<Figures> all;
   for (const Rule& rule : kRules) {
     SAMOVAR_ASSIGN_OR_RETURN(Figures figures, MeasureRule(rule, plan));
     all.push_back(std::move(figures));
   }
-  for (const v1::Encoding encoding : {v1::ENCODING_FLOAT32, v1::ENCODING_BFLOAT16, v1::ENCODING_FLOAT16, v1::ENCODING_INT8_BLOCKS}) {
+  for (const v1::Encoding encoding :
+       {v1::ENCODING_FLOAT32, v1::ENCODING_BFLOAT16, v1::ENCODING_FLOAT16, v1::ENCODING_INT8_BLOCKS}) {
     SAMOVAR_RETURN_IF_ERROR(MeasureEncoding(encoding, plan, &all));
   }
   absl::GetFlag(FLAGS_json) ? PrintJson(all) : Print(all);

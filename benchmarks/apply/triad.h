@@ -13,8 +13,8 @@ class Triad {
 
   void Run();
 
-  // Moved between memory and processor by one run: b and c are read, a is written, and read before, since a line of the cache
-  // is fetched before part of it is changed. STREAM counts three of these four.
+  // Moved between memory and processor by one run: b and c are read, a is written, and read before, since a line of the
+  // cache is fetched before part of it is changed. STREAM counts three of these four.
   double bytes() const { return 4.0 * sizeof(float) * static_cast<double>(a_.size()); }
 
  private:

@@ -1,5 +1,6 @@
-// What the coordinator of a large cluster has to do, and how long workers wait for it: a real coordinator and real servers, and many
-// workers that join, lease, send heartbeats and report as real ones do, but sleep where those compute and push nothing.
+// What the coordinator of a large cluster has to do, and how long workers wait for it: a real coordinator and real
+// servers, and many workers that join, lease, send heartbeats and report as real ones do, but sleep where those compute
+// and push nothing.
 //
 //     control_plane_bench [--workers 64] [--servers 4] [--iteration_ms 100] [--seconds 20] [--json]
 #include <stdlib.h>
@@ -45,7 +46,8 @@ constexpr char kNet[] = R"(
   layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip" inner_product_param { num_output: 10 } }
   layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" })";
 constexpr char kSolver[] =
-    "net: \"net.prototxt\" base_lr: 0.01 lr_policy: \"fixed\" max_iter: 100000000 display: 0 snapshot_prefix: \"control\"";
+    "net: \"net.prototxt\" base_lr: 0.01 lr_policy: \"fixed\" max_iter: 100000000 display: 0 snapshot_prefix: "
+    "\"control\"";
 
 absl::StatusOr<v1::JobSpec> MakeJob(const std::string& directory) {
   std::ofstream(absl::StrCat(directory, "/net.prototxt")) << kNet;
@@ -145,11 +147,12 @@ absl::Status Submit(const std::string& coordinator, const v1::JobSpec& spec) {
 
 absl::Status Measure(const std::string& directory) {
   const std::string program = absl::GetFlag(FLAGS_server);
-  SAMOVAR_ASSIGN_OR_RETURN(const auto coordinator, ServerProcess::Start(program, absl::StrCat(directory, "/coordinator")));
+  SAMOVAR_ASSIGN_OR_RETURN(const auto coordinator,
+                           ServerProcess::Start(program, absl::StrCat(directory, "/coordinator")));
   std::vector<std::unique_ptr<ServerProcess>> servers;
   for (int i = 0; i < absl::GetFlag(FLAGS_servers); ++i) {
-    SAMOVAR_ASSIGN_OR_RETURN(auto server, ServerProcess::Start(program, absl::StrCat(directory, "/server-", i), std::nullopt,
-                                                               coordinator->address()));
+    SAMOVAR_ASSIGN_OR_RETURN(auto server, ServerProcess::Start(program, absl::StrCat(directory, "/server-", i),
+                                                               std::nullopt, coordinator->address()));
     servers.push_back(std::move(server));
   }
   SAMOVAR_ASSIGN_OR_RETURN(const v1::JobSpec spec, MakeJob(directory));
@@ -188,11 +191,12 @@ absl::Status Measure(const std::string& directory) {
           ? R"({"workers":%d,"coordinator_cpu_share":%.4f,"iterations_per_second":%.1f,"leases_per_second":%.1f,"wait_median_ms":%.2f,)"
             R"("wait_p99_ms":%.2f,"wait_longest_ms":%.2f,"waiting_share":%.5f,"answers_without_work":%d})"
             "\n"
-          : "%d workers: coordinator %.4f of a processor; %.1f iterations/s, %.1f leases/s; a lease is waited for %.2f ms (median), %.2f "
+          : "%d workers: coordinator %.4f of a processor; %.1f iterations/s, %.1f leases/s; a lease is waited for %.2f "
+            "ms (median), %.2f "
             "(99th percentile), %.2f (longest), %.5f of a worker's time; %d answers without work\n",
-      absl::GetFlag(FLAGS_workers), cpu / seconds, static_cast<double>(iterations) / seconds, static_cast<double>(waits.size()) / seconds,
-      1e3 * Quantile(&waits, 0.5), 1e3 * Quantile(&waits, 0.99), 1e3 * Quantile(&waits, 1), waited / seconds / absl::GetFlag(FLAGS_workers),
-      static_cast<int>(nothing_to_do));
+      absl::GetFlag(FLAGS_workers), cpu / seconds, static_cast<double>(iterations) / seconds,
+      static_cast<double>(waits.size()) / seconds, 1e3 * Quantile(&waits, 0.5), 1e3 * Quantile(&waits, 0.99),
+      1e3 * Quantile(&waits, 1), waited / seconds / absl::GetFlag(FLAGS_workers), static_cast<int>(nothing_to_do));
   return absl::OkStatus();
 }
 

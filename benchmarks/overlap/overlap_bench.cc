@@ -1,7 +1,8 @@
-// How much of a worker's speed is left when its weights come from a parameter server: images a second through the server, beside
-// the same worker that only computes, in the same run.
+// How much of a worker's speed is left when its weights come from a parameter server: images a second through the
+// server, beside the same worker that only computes, in the same run.
 //
-//     overlap_bench [--nets lenet,cifar10_quick] [--encodings float32,bfloat16] [--rounds 7] [--seconds 1] [--timeline] [--json]
+//     overlap_bench [--nets lenet,cifar10_quick] [--encodings float32,bfloat16] [--rounds 7] [--seconds 1] [--timeline]
+//     [--json]
 //     overlap_bench --server_address 10.0.0.2:7100                     the server runs already, behind a slower link say
 //
 // The worker has one processor, the server another. README.md says what the columns are.
@@ -75,8 +76,9 @@ struct Timeline {
 
 class Worker {
  public:
-  static absl::StatusOr<std::unique_ptr<Worker>> Create(const TrainingNet& training, const std::string& job_id, ServerProcess* server,
-                                                        v1::Encoding encoding, ThreadPool* pool) {
+  static absl::StatusOr<std::unique_ptr<Worker>> Create(const TrainingNet& training, const std::string& job_id,
+                                                        ServerProcess* server, v1::Encoding encoding,
+                                                        ThreadPool* pool) {
     auto worker = std::make_unique<Worker>();
     SAMOVAR_ASSIGN_OR_RETURN(worker->net_, MakeNet(training, absl::GetFlag(FLAGS_batch), pool));
     caffe::SolverParameter solver = training.solver;
@@ -145,13 +147,16 @@ absl::StatusOr<double> Turn(Worker* worker, Way way, Timeline* timeline) {
 }
 
 void PrintTimeline(const std::string& name, const Timeline& timeline) {
-  const auto milliseconds = [&](double seconds) { return absl::StrFormat("%.2f", 1e3 * seconds / timeline.iterations); };
+  const auto milliseconds = [&](double seconds) {
+    return absl::StrFormat("%.2f", 1e3 * seconds / timeline.iterations);
+  };
   std::string ready;
   for (size_t i = 0; i < timeline.ready.size(); ++i) {
     absl::StrAppend(&ready, i == 0 ? "" : ", ", milliseconds(timeline.ready[i]), " (", timeline.ready_floats[i], ")");
   }
-  std::cout << "  " << name << ": forward done at " << milliseconds(timeline.forward) << " ms; gradients (floats) ready at " << ready
-            << "; backward done at " << milliseconds(timeline.backward) << "; all weights there at " << milliseconds(timeline.end) << "\n";
+  std::cout << "  " << name << ": forward done at " << milliseconds(timeline.forward)
+            << " ms; gradients (floats) ready at " << ready << "; backward done at " << milliseconds(timeline.backward)
+            << "; all weights there at " << milliseconds(timeline.end) << "\n";
 }
 
 std::string Describe(const std::vector<double>& values, const char* format) {
@@ -160,13 +165,15 @@ std::string Describe(const std::vector<double>& values, const char* format) {
   return absl::StrCat(text(Median(values)), " (", text(*least), "-", text(*most), ")");
 }
 
-absl::Status MeasureNet(const std::string& name, ServerProcess* server, ThreadPool* pool, std::vector<std::string>* json) {
+absl::Status MeasureNet(const std::string& name, ServerProcess* server, ThreadPool* pool,
+                        std::vector<std::string>* json) {
   SAMOVAR_ASSIGN_OR_RETURN(const TrainingNet training, TrainingNetOf(name));
   const std::vector<std::string> encodings = absl::GetFlag(FLAGS_encodings);
   std::vector<std::unique_ptr<Worker>> workers;
   for (const std::string& encoding : encodings) {
-    SAMOVAR_ASSIGN_OR_RETURN(std::unique_ptr<Worker> worker,
-                             Worker::Create(training, absl::StrCat("overlap-", name, "-", encoding), server, EncodingOf(encoding), pool));
+    SAMOVAR_ASSIGN_OR_RETURN(
+        std::unique_ptr<Worker> worker,
+        Worker::Create(training, absl::StrCat("overlap-", name, "-", encoding), server, EncodingOf(encoding), pool));
     workers.push_back(std::move(worker));
   }
   const std::vector<std::pair<std::string, Way>> through = {{"by layer", Way::kByLayer}, {"whole", Way::kWhole}};
@@ -189,8 +196,10 @@ absl::Status MeasureNet(const std::string& name, ServerProcess* server, ThreadPo
   }
   for (const auto& [label, measured] : results) {
     if (absl::GetFlag(FLAGS_json)) {
-      json->push_back(absl::StrFormat("\"%s %s images_per_second\":%.1f", name, label, Median(measured.images_per_second)));
-      if (!measured.ratios.empty()) json->push_back(absl::StrFormat("\"%s %s ratio\":%.4f", name, label, Median(measured.ratios)));
+      json->push_back(
+          absl::StrFormat("\"%s %s images_per_second\":%.1f", name, label, Median(measured.images_per_second)));
+      if (!measured.ratios.empty())
+        json->push_back(absl::StrFormat("\"%s %s ratio\":%.4f", name, label, Median(measured.ratios)));
       continue;
     }
     std::cout << absl::StrFormat("%-14s %-18s %-24s %s\n", name, label, Describe(measured.images_per_second, "%.0f"),
@@ -204,7 +213,8 @@ absl::Status CheckFlags() {
   const std::vector<std::string> known = EncodingNames();
   for (const std::string& encoding : absl::GetFlag(FLAGS_encodings)) {
     if (std::find(known.begin(), known.end(), encoding) != known.end()) continue;
-    return absl::InvalidArgumentError(absl::StrCat("--encodings are of ", absl::StrJoin(known, ", "), "; there is no \"", encoding, "\""));
+    return absl::InvalidArgumentError(
+        absl::StrCat("--encodings are of ", absl::StrJoin(known, ", "), "; there is no \"", encoding, "\""));
   }
   if (absl::GetFlag(FLAGS_batch) < 1 || absl::GetFlag(FLAGS_rounds) < 1) {
     return absl::InvalidArgumentError("--batch and --rounds must be 1 or more");
@@ -233,7 +243,8 @@ absl::Status Main() {
       std::cout << absl::StrFormat("%-14s %-18s %-24s %s\n", "net", "way", "images/s", "of alone");
     }
     ThreadPool pool(1);
-    for (const std::string& name : absl::GetFlag(FLAGS_nets)) SAMOVAR_RETURN_IF_ERROR(MeasureNet(name, server.get(), &pool, &json));
+    for (const std::string& name : absl::GetFlag(FLAGS_nets))
+      SAMOVAR_RETURN_IF_ERROR(MeasureNet(name, server.get(), &pool, &json));
     return absl::OkStatus();
   }();
   server.reset();

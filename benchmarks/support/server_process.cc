@@ -29,14 +29,17 @@ absl::Status Call(const std::string& address,
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<ServerProcess>> ServerProcess::Start(const std::string& program, const std::string& directory,
-                                                                    std::optional<int> processor, const std::string& join) {
+absl::StatusOr<std::unique_ptr<ServerProcess>> ServerProcess::Start(const std::string& program,
+                                                                    const std::string& directory,
+                                                                    std::optional<int> processor,
+                                                                    const std::string& join) {
   std::unique_ptr<ServerProcess> server(new ServerProcess());
   ChildProcess::Options child;
   child.name = "server";
   child.program = program;
-  child.arguments = {"--listen", "127.0.0.1:0", "--state", absl::StrCat(directory, "/state"), "--apply-threads", "1",
-                     "--log-level", "warning", "--die-with-parent"};
+  child.arguments = {"--listen",         "127.0.0.1:0", "--state",     absl::StrCat(directory, "/state"),
+                     "--apply-threads",  "1",           "--log-level", "warning",
+                     "--die-with-parent"};
   if (join.empty()) {
     child.arguments.push_back("--coordinator");
   } else {
@@ -53,12 +56,14 @@ absl::StatusOr<std::unique_ptr<ServerProcess>> ServerProcess::Start(const std::s
     cpu_set_t one;
     CPU_ZERO(&one);
     CPU_SET(static_cast<size_t>(*processor), &one);
-    if (sched_setaffinity(0, sizeof(one), &one) != 0) return absl::ErrnoToStatus(errno, absl::StrCat("processor ", *processor));
+    if (sched_setaffinity(0, sizeof(one), &one) != 0)
+      return absl::ErrnoToStatus(errno, absl::StrCat("processor ", *processor));
   }
   auto started = ChildProcess::Start(child);
   if (sched_setaffinity(0, sizeof(all), &all) != 0) return absl::ErrnoToStatus(errno, "sched_setaffinity");
   SAMOVAR_ASSIGN_OR_RETURN(server->process_, std::move(started));
-  SAMOVAR_ASSIGN_OR_RETURN(server->address_, server->process_->AwaitReady(SteadyNow() + kPatience, [] { return false; }));
+  SAMOVAR_ASSIGN_OR_RETURN(server->address_,
+                           server->process_->AwaitReady(SteadyNow() + kPatience, [] { return false; }));
   return server;
 }
 

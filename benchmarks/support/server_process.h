@@ -1,4 +1,5 @@
-// ServerProcess is a real samovar-server for a benchmark to talk to: started by it, or running already, on another machine say.
+// ServerProcess is a real samovar-server for a benchmark to talk to: started by it, or running already, on another
+// machine say.
 //
 // Thread safety: none.
 #pragma once
@@ -19,8 +20,8 @@ namespace samovar {
 
 class ServerProcess {
  public:
-  // Starts `program` with one apply thread, its state and log below `directory`. With `processor` it is bound to that one. Without
-  // `join`, the address of a coordinator, it is one itself.
+  // Starts `program` with one apply thread, its state and log below `directory`. With `processor` it is bound to that
+  // one. Without `join`, the address of a coordinator, it is one itself.
   static absl::StatusOr<std::unique_ptr<ServerProcess>> Start(const std::string& program, const std::string& directory,
                                                               std::optional<int> processor = std::nullopt,
                                                               const std::string& join = "");
@@ -33,9 +34,10 @@ class ServerProcess {
   // REQUIRES: begun by Start
   pid_t pid() const { return process_->pid(); }
 
-  // Gives the server all chunks of a job of this name, layout and solver, of the size that the coordinator would choose. Returns
-  // that size.
-  absl::StatusOr<uint32_t> Open(const std::string& job_id, const v1::ParameterLayout& layout, const caffe::SolverParameter& solver);
+  // Gives the server all chunks of a job of this name, layout and solver, of the size that the coordinator would
+  // choose. Returns that size.
+  absl::StatusOr<uint32_t> Open(const std::string& job_id, const v1::ParameterLayout& layout,
+                                const caffe::SolverParameter& solver);
   absl::Status Close(const std::string& job_id);
 
   // The epoch that jobs are opened with, and pushes are to have.

@@ -2,7 +2,6 @@
 
 #include <span>
 
-
 #include "absl/strings/str_cat.h"
 #include "common/base/random.h"
 #include "common/base/status_macros.h"

@@ -23,8 +23,8 @@ struct TrainingNet {
 // "lenet" or "cifar10_quick"; NOT_FOUND for others.
 absl::StatusOr<TrainingNet> TrainingNetOf(const std::string& name);
 
-// The net for batches of that size, with weights of its fillers, and one batch of synthetic records: pixels uniform in [0, 1),
-// labels uniform. The pool outlives it.
+// The net for batches of that size, with weights of its fillers, and one batch of synthetic records: pixels uniform in
+// [0, 1), labels uniform. The pool outlives it.
 absl::StatusOr<std::unique_ptr<Net>> MakeNet(const TrainingNet& training, int batch_size, ThreadPool* pool);
 
 }  // namespace samovar

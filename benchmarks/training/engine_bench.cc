@@ -1,11 +1,13 @@
-// Images that the engine trains on a second: forward, backward and the solver's update of one net, in this process alone.
+// Images that the engine trains on a second: forward, backward and the solver's update of one net, in this process
+// alone.
 //
 //     engine_bench --net lenet --batch 64 --threads 1 --rounds 5 --seconds 2 [--layers]
 //
-// Prints one JSON object a round, flushed, so that rounds may be interleaved with those of another system: with --wait it waits
-// for a line on standard input before each. Records are synthetic: pixels uniform in [0, 1), labels uniform. With --layers, a last
-// object has each layer's share of the time. images_per_cpu_second divides by the processor time of all threads instead: on a
-// machine that others use it is the steadier figure. SAMOVAR_ISA lowers the engine's instruction-set level, as it does for samovar.
+// Prints one JSON object a round, flushed, so that rounds may be interleaved with those of another system: with --wait
+// it waits for a line on standard input before each. Records are synthetic: pixels uniform in [0, 1), labels uniform.
+// With --layers, a last object has each layer's share of the time. images_per_cpu_second divides by the processor time
+// of all threads instead: on a machine that others use it is the steadier figure. SAMOVAR_ISA lowers the engine's
+// instruction-set level, as it does for samovar.
 #include <time.h>
 
 #include <algorithm>
@@ -56,13 +58,15 @@ class Trainer {
     auto trainer = std::make_unique<Trainer>();
     SAMOVAR_ASSIGN_OR_RETURN(trainer->net_, MakeNet(training, absl::GetFlag(FLAGS_batch), pool));
     SAMOVAR_ASSIGN_OR_RETURN(trainer->rule_, SolverRule::Create(training.solver));
-    trainer->state_.resize(static_cast<size_t>(trainer->rule_->state_vectors()), std::vector<float>(trainer->net_->weights().size()));
+    trainer->state_.resize(static_cast<size_t>(trainer->rule_->state_vectors()),
+                           std::vector<float>(trainer->net_->weights().size()));
     trainer->pool_ = pool;
     for (const v1::ParameterBlob& blob : trainer->net_->layout().blobs()) {
       const uint64_t end = blob.offset() + BlobElements(blob);
       for (uint64_t begin = blob.offset(); begin < end; begin += kSegmentFloats) {
-        trainer->segments_.push_back({static_cast<uint32_t>(begin), static_cast<uint32_t>(std::min(end, begin + kSegmentFloats)),
-                                      blob.lr_mult(), blob.decay_mult()});
+        trainer->segments_.push_back({static_cast<uint32_t>(begin),
+                                      static_cast<uint32_t>(std::min(end, begin + kSegmentFloats)), blob.lr_mult(),
+                                      blob.decay_mult()});
       }
     }
     return trainer;
@@ -104,12 +108,13 @@ absl::Status Round(int round, Trainer* trainer) {
     seconds = Seconds(Clock::now() - start);
   }
   const double images = static_cast<double>(steps) * trainer->net().batch_size();
-  std::cout << absl::StrFormat(
-                   R"({"system": "samovar", "net": "%s", "batch": %d, "threads": %d, "level": "%s", "round": %d, "images_per_second": %.1f, )"
-                   R"("images_per_cpu_second": %.1f})",
-                   absl::GetFlag(FLAGS_net), trainer->net().batch_size(), absl::GetFlag(FLAGS_threads), EngineLevel(), round,
-                   images / seconds, images / (CpuSeconds() - cpu_start))
-            << std::endl;
+  std::cout
+      << absl::StrFormat(
+             R"({"system": "samovar", "net": "%s", "batch": %d, "threads": %d, "level": "%s", "round": %d, "images_per_second": %.1f, )"
+             R"("images_per_cpu_second": %.1f})",
+             absl::GetFlag(FLAGS_net), trainer->net().batch_size(), absl::GetFlag(FLAGS_threads), EngineLevel(), round,
+             images / seconds, images / (CpuSeconds() - cpu_start))
+      << std::endl;
   return absl::OkStatus();
 }
 
@@ -119,8 +124,8 @@ struct LayerTime {
   double wall = 0;
 };
 
-// What each layer takes, us of processor time and of the wall's clock an image, and its speed in GFLOP/s of processor time by its
-// definition. A layer that a convolution has absorbed takes 0. The rest is the solver's.
+// What each layer takes, us of processor time and of the wall's clock an image, and its speed in GFLOP/s of processor
+// time by its definition. A layer that a convolution has absorbed takes 0. The rest is the solver's.
 absl::Status PrintLayers(Trainer* trainer) {
   constexpr int kSteps = 100;
   Net& net = trainer->net();
@@ -149,12 +154,14 @@ absl::Status PrintLayers(Trainer* trainer) {
       const LayerTime& time = times[forward ? 0 : 1][i];
       const std::string direction = forward ? "forward" : "backward";
       const double flops = kSteps * (forward ? net.forward_flops(i) : net.backward_flops(i));
-      std::cout << absl::StrFormat(", \"%s_us\": %.2f, \"%s_wall_us\": %.2f, \"%s_gflops\": %.1f", direction, 1e6 * time.cpu / images,
-                                   direction, 1e6 * time.wall / images, direction, flops / std::max(time.cpu, 1e-9) / 1e9);
+      std::cout << absl::StrFormat(", \"%s_us\": %.2f, \"%s_wall_us\": %.2f, \"%s_gflops\": %.1f", direction,
+                                   1e6 * time.cpu / images, direction, 1e6 * time.wall / images, direction,
+                                   flops / std::max(time.cpu, 1e-9) / 1e9);
     }
     std::cout << "}";
   }
-  std::cout << absl::StrFormat("],\n \"rest_us\": %.2f, \"rest_wall_us\": %.2f}", 1e6 * rest.cpu / images, 1e6 * rest.wall / images)
+  std::cout << absl::StrFormat("],\n \"rest_us\": %.2f, \"rest_wall_us\": %.2f}", 1e6 * rest.cpu / images,
+                               1e6 * rest.wall / images)
             << std::endl;
   return absl::OkStatus();
 }

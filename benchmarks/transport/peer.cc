@@ -48,7 +48,8 @@ Peer::~Peer() {
 absl::StatusOr<Peer::Answer> Peer::Do(const std::string& kind, uint64_t bytes, double seconds) {
   Answer answer;
   if (std::fprintf(orders_, "%s %lu %f\n", kind.c_str(), bytes, seconds) < 0 || std::fflush(orders_) != 0 ||
-      std::fscanf(answers_, "%lf %lf %lf", &answer.calls, &answer.seconds, &answer.cpu_seconds) != 3 || answer.seconds <= 0) {
+      std::fscanf(answers_, "%lf %lf %lf", &answer.calls, &answer.seconds, &answer.cpu_seconds) != 3 ||
+      answer.seconds <= 0) {
     return absl::UnavailableError("--peer has ended, or its answer is not CALLS SECONDS CPU_SECONDS");
   }
   return answer;

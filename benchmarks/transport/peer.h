@@ -1,5 +1,5 @@
-// Peer is another system, a program that does exchanges when it is told to: it reads "push BYTES SECONDS" or "pull BYTES SECONDS" from
-// its standard input, repeats that exchange for so long, and answers "CALLS SECONDS CPU_SECONDS".
+// Peer is another system, a program that does exchanges when it is told to: it reads "push BYTES SECONDS" or "pull
+// BYTES SECONDS" from its standard input, repeats that exchange for so long, and answers "CALLS SECONDS CPU_SECONDS".
 //
 // Thread safety: none.
 #pragma once

@@ -53,8 +53,9 @@ void Serve(int socket) {
   std::vector<char> memory(kPiece);
   Order order;
   while (recv(socket, &order, sizeof(order), MSG_WAITALL) == sizeof(order)) {
-    const bool done = order.push != 0 ? ReceiveAll(socket, memory.data(), order.bytes) && SendAll(socket, memory.data(), 1)
-                                      : SendAll(socket, memory.data(), order.bytes);
+    const bool done = order.push != 0
+                          ? ReceiveAll(socket, memory.data(), order.bytes) && SendAll(socket, memory.data(), 1)
+                          : SendAll(socket, memory.data(), order.bytes);
     if (!done) return;
   }
 }
@@ -86,7 +87,8 @@ RawTcp::RawTcp() : memory_(kConnections, std::vector<char>(kPiece)) {
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   socklen_t length = sizeof(address);
-  Require(bind(listener, reinterpret_cast<sockaddr*>(&address), length) == 0 && listen(listener, RawTcp::kConnections) == 0 &&
+  Require(bind(listener, reinterpret_cast<sockaddr*>(&address), length) == 0 &&
+              listen(listener, RawTcp::kConnections) == 0 &&
               getsockname(listener, reinterpret_cast<sockaddr*>(&address), &length) == 0,
           "listen");
   pid_ = fork();

@@ -1,4 +1,5 @@
-// RawTcp is the yardstick: a process that takes and gives bytes over plain TCP on loopback, and the client that drives it.
+// RawTcp is the yardstick: a process that takes and gives bytes over plain TCP on loopback, and the client that drives
+// it.
 //
 // Thread safety: one thread at a time for each connection.
 #pragma once

@@ -33,8 +33,9 @@ caffe::SolverParameter MomentumSolver() {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<ServiceDriver>> ServiceDriver::Start(const std::string& program, const std::string& directory,
-                                                                    v1::Encoding encoding, uint32_t channels) {
+absl::StatusOr<std::unique_ptr<ServiceDriver>> ServiceDriver::Start(const std::string& program,
+                                                                    const std::string& directory, v1::Encoding encoding,
+                                                                    uint32_t channels) {
   std::unique_ptr<ServiceDriver> driver(new ServiceDriver());
   driver->encoding_ = encoding;
   driver->channels_ = channels;

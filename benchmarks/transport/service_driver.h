@@ -1,5 +1,5 @@
-// ServiceDriver moves a model's gradients and weights through a real parameter server, a process of its own, with the worker's own
-// client: decoded, checked, entered into ledgers, answered.
+// ServiceDriver moves a model's gradients and weights through a real parameter server, a process of its own, with the
+// worker's own client: decoded, checked, entered into ledgers, answered.
 //
 // Thread safety: one thread at a time; Exchange by one thread for each client.
 #pragma once
@@ -29,9 +29,9 @@ class ServiceDriver {
 
   pid_t pid() const { return server_->pid(); }
 
-  // Makes the server hold a model of so many floats, and connects that many clients, each with a gradient and weights of its own.
-  // Without `applies` each client pushes one iteration again and again: gradients arrive, are decoded and looked up in the ledger,
-  // which has them.
+  // Makes the server hold a model of so many floats, and connects that many clients, each with a gradient and weights
+  // of its own. Without `applies` each client pushes one iteration again and again: gradients arrive, are decoded and
+  // looked up in the ledger, which has them.
   absl::Status Open(uint64_t elements, int clients, bool applies);
   absl::Status Close();
 

@@ -1,11 +1,12 @@
 // How fast weights and gradients move between a worker and a parameter server, beside plain TCP in the same run.
 //
-//     transport_bench [--rounds 7] [--seconds 0.2] [--sizes 4096,262144,...] [--encoding bfloat16] [--peer COMMAND] [--json]
+//     transport_bench [--rounds 7] [--seconds 0.2] [--sizes 4096,262144,...] [--encoding bfloat16] [--peer COMMAND]
+//     [--json]
 //
 // Bytes are those of the model in float32, whatever it travels in.
 //
-// Every way of moving so many bytes has its turn in each round, so that whatever else the machine does meets all alike; figures are
-// medians over the rounds, ratios are of the same round. README.md says what the columns are.
+// Every way of moving so many bytes has its turn in each round, so that whatever else the machine does meets all alike;
+// figures are medians over the rounds, ratios are of the same round. README.md says what the columns are.
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -40,12 +41,14 @@
 ABSL_FLAG(std::string, server, "build/release/bin/samovar-server", "the program to measure");
 ABSL_FLAG(int, rounds, 7, "turns of each way");
 ABSL_FLAG(double, seconds, 0.2, "length of a turn");
-ABSL_FLAG(std::vector<std::string>, sizes, std::vector<std::string>({"4096", "262144", "1048576", "4194304", "16777216", "67108864"}),
+ABSL_FLAG(std::vector<std::string>, sizes,
+          std::vector<std::string>({"4096", "262144", "1048576", "4194304", "16777216", "67108864"}),
           "bytes of the model");
 ABSL_FLAG(int, connections, 2, "the most connections at a time, from 1 to 4");
 ABSL_FLAG(std::string, encoding, "float32", "how gradients and weights travel: float32, bfloat16, float16, int8");
 ABSL_FLAG(int, channels, 0, "channels of each connection of ours, from 1 to 8; 0: as the client chooses");
-ABSL_FLAG(std::string, peer, "", "command of another system that has its turns, too; peer.h says what it reads and writes");
+ABSL_FLAG(std::string, peer, "",
+          "command of another system that has its turns, too; peer.h says what it reads and writes");
 ABSL_FLAG(bool, json, false, "prints one JSON object instead of a table");
 
 namespace samovar {
@@ -97,7 +100,9 @@ absl::StatusOr<Turn> Measure(const Way& way, pid_t peer) {
 
 using Results = std::map<std::string, std::vector<Turn>>;
 
-std::string Label(const std::string& name, int connections, uint64_t bytes) { return absl::StrCat(name, "/", connections, "/", bytes); }
+std::string Label(const std::string& name, int connections, uint64_t bytes) {
+  return absl::StrCat(name, "/", connections, "/", bytes);
+}
 
 double MedianOf(const Results& results, const std::string& label, double Turn::*figure) {
   std::vector<double> values;
@@ -120,7 +125,8 @@ std::string TcpOf(const std::string& name) { return absl::EndsWith(name, "pull")
 // All ways that were measured.
 std::vector<std::string> NamesOf(const Results& results, int connections, uint64_t bytes) {
   std::vector<std::string> names;
-  for (const char* name : {"tcp push", "tcp pull", "peer push", "peer pull", "push", "pull", "fused", "push+apply", "fused+apply"}) {
+  for (const char* name :
+       {"tcp push", "tcp pull", "peer push", "peer pull", "push", "pull", "fused", "push+apply", "fused+apply"}) {
     if (results.contains(Label(name, connections, bytes))) names.push_back(name);
   }
   return names;
@@ -144,20 +150,29 @@ absl::Status MeasureSize(uint64_t bytes, RawTcp* tcp, ServiceDriver* service, Pe
     for (int round = 0; round < absl::GetFlag(FLAGS_rounds); ++round) {
       if (peer != nullptr && !applies) SAMOVAR_RETURN_IF_ERROR(MeasurePeer(bytes, peer, results));
       for (int n = 1; n <= most; ++n) {
-        const auto run = [&](const std::string& name, pid_t peer, std::function<absl::Status(int)> call) -> absl::Status {
+        const auto run = [&](const std::string& name, pid_t peer,
+                             std::function<absl::Status(int)> call) -> absl::Status {
           SAMOVAR_ASSIGN_OR_RETURN(const Turn turn, Measure({name, n, bytes, std::move(call)}, peer));
           (*results)[Label(name, n, bytes)].push_back(turn);
           return absl::OkStatus();
         };
-        const auto serve = [&](Direction direction) { return [=](int connection) { return service->Exchange(direction, connection); }; };
+        const auto serve = [&](Direction direction) {
+          return [=](int connection) { return service->Exchange(direction, connection); };
+        };
         if (applies) {
           SAMOVAR_RETURN_IF_ERROR(run("push+apply", service->pid(), serve(Direction::kPush)));
           SAMOVAR_RETURN_IF_ERROR(run("fused+apply", service->pid(), serve(Direction::kFused)));
           continue;
         }
-        SAMOVAR_RETURN_IF_ERROR(run("tcp push", tcp->pid(), [=](int connection) { tcp->Push(connection, bytes); return absl::OkStatus(); }));
+        SAMOVAR_RETURN_IF_ERROR(run("tcp push", tcp->pid(), [=](int connection) {
+          tcp->Push(connection, bytes);
+          return absl::OkStatus();
+        }));
         SAMOVAR_RETURN_IF_ERROR(run("push", service->pid(), serve(Direction::kPush)));
-        SAMOVAR_RETURN_IF_ERROR(run("tcp pull", tcp->pid(), [=](int connection) { tcp->Pull(connection, bytes); return absl::OkStatus(); }));
+        SAMOVAR_RETURN_IF_ERROR(run("tcp pull", tcp->pid(), [=](int connection) {
+          tcp->Pull(connection, bytes);
+          return absl::OkStatus();
+        }));
         SAMOVAR_RETURN_IF_ERROR(run("pull", service->pid(), serve(Direction::kPull)));
         SAMOVAR_RETURN_IF_ERROR(run("fused", service->pid(), serve(Direction::kFused)));
       }
@@ -168,12 +183,14 @@ absl::Status MeasureSize(uint64_t bytes, RawTcp* tcp, ServiceDriver* service, Pe
 }
 
 void PrintTable(const std::vector<uint64_t>& sizes, const Results& results) {
-  std::cout << absl::StrFormat("%10s %5s  %-12s %9s %10s %12s %10s\n", "bytes", "conn.", "way", "GB/s", "calls/s", "CPU s/GB", "of TCP");
+  std::cout << absl::StrFormat("%10s %5s  %-12s %9s %10s %12s %10s\n", "bytes", "conn.", "way", "GB/s", "calls/s",
+                               "CPU s/GB", "of TCP");
   for (const uint64_t bytes : sizes) {
     for (int n = 1; n <= absl::GetFlag(FLAGS_connections); ++n) {
       for (const std::string& name : NamesOf(results, n, bytes)) {
         const std::string label = Label(name, n, bytes);
-        std::cout << absl::StrFormat("%10d %5d  %-12s %9.3f %10.0f %12.2f", bytes, n, name, MedianOf(results, label, &Turn::bytes_per_second) * 1e-9,
+        std::cout << absl::StrFormat("%10d %5d  %-12s %9.3f %10.0f %12.2f", bytes, n, name,
+                                     MedianOf(results, label, &Turn::bytes_per_second) * 1e-9,
                                      MedianOf(results, label, &Turn::calls_per_second),
                                      MedianOf(results, label, &Turn::cpu_seconds_per_gigabyte));
         if (!absl::StartsWith(name, "tcp")) {
@@ -187,8 +204,10 @@ void PrintTable(const std::vector<uint64_t>& sizes, const Results& results) {
 
 std::string JsonName(const std::string& name, int connections, uint64_t bytes) {
   const std::string size = bytes >= 1 << 20 ? absl::StrCat(bytes >> 20, "mb") : absl::StrCat(bytes >> 10, "kb");
-  std::string words = absl::StrCat(name, "_", size, connections > 1 ? absl::StrCat("_", connections, "_connections") : "");
-  std::replace_if(words.begin(), words.end(), [](char c) { return c == ' ' || c == '+'; }, '_');
+  std::string words =
+      absl::StrCat(name, "_", size, connections > 1 ? absl::StrCat("_", connections, "_connections") : "");
+  std::replace_if(
+      words.begin(), words.end(), [](char c) { return c == ' ' || c == '+'; }, '_');
   return words;
 }
 
@@ -196,7 +215,8 @@ void PrintJson(const std::vector<uint64_t>& sizes, const Results& results) {
   std::vector<std::string> fields;
   double fastest = 0;
   for (const auto& [label, turns] : results) {
-    if (absl::StartsWith(label, "tcp push/1/")) fastest = std::max(fastest, MedianOf(results, label, &Turn::bytes_per_second));
+    if (absl::StartsWith(label, "tcp push/1/"))
+      fastest = std::max(fastest, MedianOf(results, label, &Turn::bytes_per_second));
   }
   fields.push_back(absl::StrFormat("\"tcp_bytes_per_second\":%.0f", fastest));
   for (const uint64_t bytes : sizes) {
@@ -204,9 +224,12 @@ void PrintJson(const std::vector<uint64_t>& sizes, const Results& results) {
       for (const std::string& name : NamesOf(results, n, bytes)) {
         const std::string label = Label(name, n, bytes);
         const std::string key = JsonName(name, n, bytes);
-        fields.push_back(absl::StrFormat("\"%s_bytes_per_second\":%.0f", key, MedianOf(results, label, &Turn::bytes_per_second)));
-        fields.push_back(absl::StrFormat("\"%s_calls_per_second\":%.0f", key, MedianOf(results, label, &Turn::calls_per_second)));
-        fields.push_back(absl::StrFormat("\"%s_cpu_seconds_per_gigabyte\":%.3f", key, MedianOf(results, label, &Turn::cpu_seconds_per_gigabyte)));
+        fields.push_back(
+            absl::StrFormat("\"%s_bytes_per_second\":%.0f", key, MedianOf(results, label, &Turn::bytes_per_second)));
+        fields.push_back(
+            absl::StrFormat("\"%s_calls_per_second\":%.0f", key, MedianOf(results, label, &Turn::calls_per_second)));
+        fields.push_back(absl::StrFormat("\"%s_cpu_seconds_per_gigabyte\":%.3f", key,
+                                         MedianOf(results, label, &Turn::cpu_seconds_per_gigabyte)));
       }
     }
   }
@@ -226,8 +249,10 @@ absl::Status Main(RawTcp* tcp) {
     }
     sizes.push_back(bytes);
   }
-  if (absl::GetFlag(FLAGS_connections) < 1 || absl::GetFlag(FLAGS_connections) > RawTcp::kConnections || absl::GetFlag(FLAGS_rounds) < 1) {
-    return absl::InvalidArgumentError(absl::StrCat("--connections is from 1 to ", RawTcp::kConnections, ", --rounds 1 or more"));
+  if (absl::GetFlag(FLAGS_connections) < 1 || absl::GetFlag(FLAGS_connections) > RawTcp::kConnections ||
+      absl::GetFlag(FLAGS_rounds) < 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--connections is from 1 to ", RawTcp::kConnections, ", --rounds 1 or more"));
   }
   char directory[] = "/dev/shm/transport_bench.XXXXXX";
   if (mkdtemp(directory) == nullptr) return absl::ErrnoToStatus(errno, "cannot make a directory in /dev/shm");
@@ -238,10 +263,12 @@ absl::Status Main(RawTcp* tcp) {
     if (!absl::GetFlag(FLAGS_peer).empty()) {
       SAMOVAR_ASSIGN_OR_RETURN(peer, Peer::Start(absl::GetFlag(FLAGS_peer)));
     }
-    const auto service = ServiceDriver::Start(absl::GetFlag(FLAGS_server), directory, EncodingOf(absl::GetFlag(FLAGS_encoding)),
-                                              static_cast<uint32_t>(absl::GetFlag(FLAGS_channels)));
+    const auto service =
+        ServiceDriver::Start(absl::GetFlag(FLAGS_server), directory, EncodingOf(absl::GetFlag(FLAGS_encoding)),
+                             static_cast<uint32_t>(absl::GetFlag(FLAGS_channels)));
     status = service.status();
-    for (size_t i = 0; i < sizes.size() && status.ok(); ++i) status = MeasureSize(sizes[i], tcp, service->get(), peer.get(), &results);
+    for (size_t i = 0; i < sizes.size() && status.ok(); ++i)
+      status = MeasureSize(sizes[i], tcp, service->get(), peer.get(), &results);
   }
   std::error_code ignored;
   std::filesystem::remove_all(directory, ignored);

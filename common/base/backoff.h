@@ -1,5 +1,5 @@
-// Delays between retries: doubling from a first to a largest one, each drawn from [half of it, all of it) so that peers which
-// failed together do not return together.
+// Delays between retries: doubling from a first to a largest one, each drawn from [half of it, all of it) so that peers
+// which failed together do not return together.
 //
 // Thread safety: none; one user at a time.
 #pragma once

@@ -29,7 +29,8 @@ absl::Status ReportReady(int fd, absl::string_view text) {
   const std::string line = absl::StrCat(text, "\n");
   const bool written = write(fd, line.data(), line.size()) == static_cast<ssize_t>(line.size());
   const absl::Status status =
-      written ? absl::OkStatus() : absl::ErrnoToStatus(errno, absl::StrCat("cannot report readiness on descriptor ", fd));
+      written ? absl::OkStatus()
+              : absl::ErrnoToStatus(errno, absl::StrCat("cannot report readiness on descriptor ", fd));
   close(fd);
   return status;
 }
@@ -49,8 +50,9 @@ absl::Status NotifyManager(absl::string_view lines) {
   const socklen_t size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length);
 
   const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  const bool sent = fd >= 0 && sendto(fd, lines.data(), lines.size(), MSG_NOSIGNAL | MSG_DONTWAIT,
-                                      reinterpret_cast<const sockaddr*>(&address), size) == static_cast<ssize_t>(lines.size());
+  const bool sent =
+      fd >= 0 && sendto(fd, lines.data(), lines.size(), MSG_NOSIGNAL | MSG_DONTWAIT,
+                        reinterpret_cast<const sockaddr*>(&address), size) == static_cast<ssize_t>(lines.size());
   const absl::Status status =
       sent ? absl::OkStatus() : absl::ErrnoToStatus(errno, absl::StrCat("cannot notify the service manager at ", path));
   if (fd >= 0) close(fd);

@@ -3,9 +3,9 @@
 
 namespace samovar {
 
-// Keeps freed pages instead of giving them back to the kernel with every large message: touching fresh pages costs more than
-// copying the data. Switches off the search for deadlocks at every lock, which distributions' builds of Abseil have on, in builds
-// without assertions. Call once at the start of main.
+// Keeps freed pages instead of giving them back to the kernel with every large message: touching fresh pages costs more
+// than copying the data. Switches off the search for deadlocks at every lock, which distributions' builds of Abseil
+// have on, in builds without assertions. Call once at the start of main.
 void TuneProcess();
 
 }  // namespace samovar

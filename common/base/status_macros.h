@@ -17,8 +17,8 @@ inline absl::Status Annotate(const absl::Status& status, absl::string_view conte
 
 }  // namespace samovar
 
-#define SAMOVAR_RETURN_IF_ERROR(expr)                             \
-  do {                                                            \
+#define SAMOVAR_RETURN_IF_ERROR(expr)                                                         \
+  do {                                                                                        \
     if (absl::Status samovar_status_ = (expr); !samovar_status_.ok()) return samovar_status_; \
   } while (false)
 

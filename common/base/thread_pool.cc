@@ -5,12 +5,13 @@
 namespace samovar {
 namespace {
 
-// Longer than the serial work between two layers' loops, and short beside a time slice, should the processor be wanted elsewhere.
+// Longer than the serial work between two layers' loops, and short beside a time slice, should the processor be wanted
+// elsewhere.
 constexpr std::chrono::microseconds kPatience{50};
 constexpr int kPausesPerLook = 16;
 
-// Waits until the value is one that is wanted, and returns it: looks for a while, then sleeps between the value's changes. Whoever
-// changes the value notifies.
+// Waits until the value is one that is wanted, and returns it: looks for a while, then sleeps between the value's
+// changes. Whoever changes the value notifies.
 template <typename Wanted>
 uint32_t Await(const std::atomic<uint32_t>& value, Wanted wanted) {
   uint32_t seen = value.load(std::memory_order_acquire);
@@ -78,7 +79,8 @@ void ThreadPool::HelperLoop(int thread) {
   const auto number = [](uint32_t gate) { return gate / kOneLoop; };
   uint32_t joined = number(0);
   while (true) {
-    uint32_t gate = Await(gate_, [&](uint32_t seen) { return ((seen & kOpen) != 0 && number(seen) != joined) || stopping_; });
+    uint32_t gate =
+        Await(gate_, [&](uint32_t seen) { return ((seen & kOpen) != 0 && number(seen) != joined) || stopping_; });
     if (stopping_) return;
     if (!gate_.compare_exchange_strong(gate, gate + 1, std::memory_order_acquire)) continue;
     joined = number(gate);

@@ -1,13 +1,14 @@
 // ThreadPool runs the pieces of one loop on a fixed number of threads.
 //
-// Results must not depend on the number of threads: callers cut work into pieces by the problem's size alone, and each piece
-// writes to memory of its own.
+// Results must not depend on the number of threads: callers cut work into pieces by the problem's size alone, and each
+// piece writes to memory of its own.
 //
-// Each thread begins with pieces of its own, the same ones in every loop of so many pieces, and then helps the others with theirs:
-// so what a piece of one layer has written is mostly read by the thread, and from the cache, that wrote it.
+// Each thread begins with pieces of its own, the same ones in every loop of so many pieces, and then helps the others
+// with theirs: so what a piece of one layer has written is mostly read by the thread, and from the cache, that wrote
+// it.
 //
-// A layer's loop takes some ten microseconds, as long as it takes to wake a thread. So whoever waits, a helper for the next loop
-// and the caller for the last piece, looks again and again for a while before it sleeps.
+// A layer's loop takes some ten microseconds, as long as it takes to wake a thread. So whoever waits, a helper for the
+// next loop and the caller for the last piece, looks again and again for a while before it sleeps.
 //
 // Thread safety: ParallelFor may be called from one thread at a time.
 #pragma once
@@ -31,8 +32,8 @@ class ThreadPool {
 
   int threads() const { return static_cast<int>(helpers_.size()) + 1; }
 
-  // Calls body(piece, thread) for every piece in [0, pieces), thread in [0, threads()), and returns when all are done. A helper
-  // that comes too late for a piece is not waited for. Blocks. Must not be called from within a body.
+  // Calls body(piece, thread) for every piece in [0, pieces), thread in [0, threads()), and returns when all are done.
+  // A helper that comes too late for a piece is not waited for. Blocks. Must not be called from within a body.
   void ParallelFor(int64_t pieces, absl::FunctionRef<void(int64_t piece, int thread)> body);
 
  private:
@@ -45,9 +46,10 @@ class ThreadPool {
     int64_t end = 0;
   };
 
-  // The gate says which threads may touch what: the loop's number, whether the loop is open to helpers, and how many are inside.
-  // Helpers enter an open gate only. body_ and shares_ are written while it is closed and nobody is inside, so whoever is inside
-  // may read them. Numbers repeat after four million loops; a helper that slept so long would miss one loop, at worst.
+  // The gate says which threads may touch what: the loop's number, whether the loop is open to helpers, and how many
+  // are inside. Helpers enter an open gate only. body_ and shares_ are written while it is closed and nobody is inside,
+  // so whoever is inside may read them. Numbers repeat after four million loops; a helper that slept so long would miss
+  // one loop, at worst.
   static constexpr uint32_t kInside = (1 << 9) - 1;
   static constexpr uint32_t kOpen = 1 << 9;
   static constexpr uint32_t kOneLoop = 1 << 10;

@@ -2,9 +2,9 @@
 //
 //     AtVectorLevel([=] { for (size_t i = 0; i < count; ++i) to[i] = a * from[i] + to[i]; });
 //
-// A loop of a few operations over many floats is as fast as memory with AVX2, and this is how it gets it without a library for each
-// level. Vectors of 512 bits are no gain there: unless arrays begin at a multiple of 64 bytes each of their loads and stores
-// touches two lines of the cache.
+// A loop of a few operations over many floats is as fast as memory with AVX2, and this is how it gets it without a
+// library for each level. Vectors of 512 bits are no gain there: unless arrays begin at a multiple of 64 bytes each of
+// their loads and stores touches two lines of the cache.
 //
 // Results are the same to the bit as long as the loop does the same to each element: products and sums are never fused
 // (-ffp-contract=off), and a float sum over elements, whose order counts, is not vectorised.

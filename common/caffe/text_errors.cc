@@ -223,8 +223,7 @@ class ErrorFinder : public google::protobuf::io::ErrorCollector {
       return Report(start, absl::StrCat(field.name(), " is written without quotes; it is ", Expected(field)));
     }
     Report(start, absl::StrCat("unknown value ", Quote(absl::StrCat(negative ? "-" : "", value.text)), " for ",
-                               field.name(), ", expected ", Expected(field),
-                               DidYouMean(value.text, ValueNames(type))));
+                               field.name(), ", expected ", Expected(field), DidYouMean(value.text, ValueNames(type))));
   }
 
   static bool IsScalar(const FieldDescriptor& field, bool negative, const Tokenizer::Token& value) {

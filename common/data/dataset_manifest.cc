@@ -56,16 +56,17 @@ class FirstError : public google::protobuf::io::ErrorCollector {
 // A name of one directory in the set, whatever the system makes of special characters.
 bool IsName(const std::string& name) {
   if (name.empty() || name.size() > kMaxNameLength || name[0] == '.') return false;
-  return std::all_of(name.begin(), name.end(), [](unsigned char c) {
-    return absl::ascii_isalnum(c) || c == '-' || c == '_' || c == '.';
-  });
+  return std::all_of(name.begin(), name.end(),
+                     [](unsigned char c) { return absl::ascii_isalnum(c) || c == '-' || c == '_' || c == '.'; });
 }
 
 // Says what is wrong with the manifest; empty: nothing.
 std::string FaultOf(const v1::DatasetManifest& manifest) {
   const auto count = static_cast<uint64_t>(manifest.partitions_size());
-  if (count == 0 || count > kMaxSetPartitions) return absl::StrCat("has ", count, " partitions, not 1 to ", kMaxSetPartitions);
-  if (manifest.records() < count) return absl::StrCat("says that ", count, " partitions have ", manifest.records(), " records");
+  if (count == 0 || count > kMaxSetPartitions)
+    return absl::StrCat("has ", count, " partitions, not 1 to ", kMaxSetPartitions);
+  if (manifest.records() < count)
+    return absl::StrCat("says that ", count, " partitions have ", manifest.records(), " records");
   const auto fits = [](uint64_t size) { return size >= 1 && size <= kMaxRecordElements; };
   if (!fits(manifest.channels()) || !fits(manifest.height()) || !fits(manifest.width()) ||
       uint64_t{manifest.channels()} * manifest.height() > kMaxRecordElements ||
@@ -78,7 +79,8 @@ std::string FaultOf(const v1::DatasetManifest& manifest) {
   uint64_t bytes_left = std::numeric_limits<int64_t>::max();
   for (int i = 0; i < manifest.partitions_size(); ++i) {
     const v1::DatasetPartition& partition = manifest.partitions(i);
-    const std::string name = absl::StrCat("partition ", i, " (\"", absl::CHexEscape(partition.directory().substr(0, kMaxNameLength)), "\")");
+    const std::string name =
+        absl::StrCat("partition ", i, " (\"", absl::CHexEscape(partition.directory().substr(0, kMaxNameLength)), "\")");
     if (!IsName(partition.directory())) return absl::StrCat(name, " is not named as a directory in the set");
     if (!names.insert(partition.directory()).second) return absl::StrCat(name, " is there twice");
     const uint64_t records = cut.Size(static_cast<uint32_t>(i));
@@ -86,7 +88,8 @@ std::string FaultOf(const v1::DatasetManifest& manifest) {
       return absl::StrCat(name, " has ", partition.records(), " records; of ", manifest.records(), " in ", count,
                           " partitions it has ", records);
     }
-    if (partition.bytes() == 0 || partition.bytes() > bytes_left) return absl::StrCat(name, " has ", partition.bytes(), " bytes");
+    if (partition.bytes() == 0 || partition.bytes() > bytes_left)
+      return absl::StrCat(name, " has ", partition.bytes(), " bytes");
     bytes_left -= partition.bytes();
   }
   return "";
@@ -113,8 +116,9 @@ absl::StatusOr<v1::DatasetManifest> ReadManifest(const std::string& set) {
   v1::DatasetManifest manifest;
   if (!parser.Parse(&input, &manifest)) return Damaged(set, absl::StrCat("is not a manifest: ", error.text()));
   if (manifest.format() > kManifestFormat) {
-    return absl::InvalidArgumentError(absl::StrCat(ManifestPath(set), ": is of format ", manifest.format(), ", and this version reads ",
-                                                   kManifestFormat, "; use a newer one, or make the set anew with this one"));
+    return absl::InvalidArgumentError(absl::StrCat(ManifestPath(set), ": is of format ", manifest.format(),
+                                                   ", and this version reads ", kManifestFormat,
+                                                   "; use a newer one, or make the set anew with this one"));
   }
   if (manifest.format() == 0) return Damaged(set, "does not say its format");
   if (const std::string fault = FaultOf(manifest); !fault.empty()) return Damaged(set, fault);
@@ -123,7 +127,8 @@ absl::StatusOr<v1::DatasetManifest> ReadManifest(const std::string& set) {
 
 absl::Status WriteManifest(const std::string& set, const v1::DatasetManifest& manifest) {
   std::string text;
-  if (!google::protobuf::TextFormat::PrintToString(manifest, &text)) return absl::InternalError("the manifest cannot be printed");
+  if (!google::protobuf::TextFormat::PrintToString(manifest, &text))
+    return absl::InternalError("the manifest cannot be printed");
   return WriteBytesAtomically(ManifestPath(set), text);
 }
 
@@ -146,7 +151,8 @@ absl::Status CheckPartitionSize(const std::string& set, const v1::DatasetPartiti
   }
   if (error) return ErrnoStatus(error.value(), "read", path);
   if (bytes == partition.bytes()) return absl::OkStatus();
-  return absl::DataLossError(absl::StrCat(path, ": has ", bytes, " bytes, but ", partition.bytes(), " by the set's manifest; ", kAnew));
+  return absl::DataLossError(
+      absl::StrCat(path, ": has ", bytes, " bytes, but ", partition.bytes(), " by the set's manifest; ", kAnew));
 }
 
 absl::StatusOr<uint32_t> ChecksumOf(const std::string& path, absl::FunctionRef<absl::Status(absl::string_view)> take) {
@@ -172,11 +178,14 @@ absl::Status ReadPartition(const std::string& set, const v1::DatasetPartition& p
   SAMOVAR_ASSIGN_OR_RETURN(const uint32_t crc, ChecksumOf(path, [&](absl::string_view piece) {
                              bytes += piece.size();
                              // One that grows is not read for ever.
-                             return bytes <= partition.bytes() ? take(piece) : absl::DataLossError(absl::StrCat(path, ": grows while it is read"));
+                             return bytes <= partition.bytes()
+                                        ? take(piece)
+                                        : absl::DataLossError(absl::StrCat(path, ": grows while it is read"));
                            }));
   if (bytes == partition.bytes() && crc == partition.crc32()) return absl::OkStatus();
-  return absl::DataLossError(absl::StrFormat("%s: its checksum is %08x, but %08x by the set's manifest: it is damaged; %s", path, crc,
-                                             partition.crc32(), kAnew));
+  return absl::DataLossError(
+      absl::StrFormat("%s: its checksum is %08x, but %08x by the set's manifest: it is damaged; %s", path, crc,
+                      partition.crc32(), kAnew));
 }
 
 }  // namespace samovar

@@ -25,8 +25,8 @@ bool IsPartitioned(const std::string& directory);
 std::string PartitionName(uint32_t partition);
 
 // Reads the set's manifest. Errors name the file and the partition and say what to do. NOT_FOUND: no manifest.
-// INVALID_ARGUMENT: of a later format. DATA_LOSS: not a manifest, or one that cannot be: names that lead elsewhere, sizes that do not
-// add up.
+// INVALID_ARGUMENT: of a later format. DATA_LOSS: not a manifest, or one that cannot be: names that lead elsewhere,
+// sizes that do not add up.
 absl::StatusOr<v1::DatasetManifest> ReadManifest(const std::string& set);
 
 // REQUIRES: the set's partitions are in place
@@ -39,12 +39,13 @@ uint64_t BytesOf(const v1::DatasetManifest& manifest);
 std::string PartitionFile(const std::string& set, const v1::DatasetPartition& partition);
 // Whether the file is there and as large as the manifest says. NOT_FOUND, DATA_LOSS: the message names it.
 absl::Status CheckPartitionSize(const std::string& set, const v1::DatasetPartition& partition);
-// Reads all of the file, piece by piece, and gives each piece to `take`; its first error ends it. DATA_LOSS: the file has not the
-// size and the checksum of the manifest.
+// Reads all of the file, piece by piece, and gives each piece to `take`; its first error ends it. DATA_LOSS: the file
+// has not the size and the checksum of the manifest.
 absl::Status ReadPartition(const std::string& set, const v1::DatasetPartition& partition,
                            absl::FunctionRef<absl::Status(absl::string_view piece)> take);
 
 // CRC-32 (as in zlib) of a file; a piece of it is given to `take` as above.
-absl::StatusOr<uint32_t> ChecksumOf(const std::string& path, absl::FunctionRef<absl::Status(absl::string_view piece)> take);
+absl::StatusOr<uint32_t> ChecksumOf(const std::string& path,
+                                    absl::FunctionRef<absl::Status(absl::string_view piece)> take);
 
 }  // namespace samovar

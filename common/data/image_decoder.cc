@@ -36,7 +36,8 @@ absl::Status CheckImageSize(uint64_t height, uint64_t width, int channels) {
   if (height >= 1 && width >= 1 && height * width <= kMaxRecordElements / static_cast<size_t>(channels))
     return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat("the image is ", height, " pixels high and ", width, " wide; ",
-                                                 kMaxRecordElements, " values (channels x height x width) are the most "
+                                                 kMaxRecordElements,
+                                                 " values (channels x height x width) are the most "
                                                  "that a record may have"));
 }
 

@@ -35,8 +35,8 @@ void IterationSchedule::RecordsOf(uint64_t t, std::vector<uint64_t>* positions) 
   const uint64_t size = PartitionSize(partition);
   const uint64_t batch = options_.batch_size;
   const uint64_t block = t / options_.block;
-  // A partition of n records has n blocks in a cycle, so that each cycle consumes block * batch_size whole epochs of it, and each n
-  // of its iterations batch_size whole ones.
+  // A partition of n records has n blocks in a cycle, so that each cycle consumes block * batch_size whole epochs of
+  // it, and each n of its iterations batch_size whole ones.
   const uint64_t in_cycle = block % options_.records / options_.partitions * options_.block + t % options_.block;
   const uint64_t after_whole = in_cycle % size * batch;
   uint64_t epoch = (block / options_.records * options_.block + in_cycle / size) * batch + after_whole / size;

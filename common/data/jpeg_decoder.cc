@@ -3,10 +3,9 @@
 // libjpeg reports an error by a call that must not return, and ours jumps (longjmp) back to the method that called the
 // library. So each of these methods sets its own landing place and has, between there and its end, no object with a
 // destructor.
+#include <jpeglib.h>
 #include <setjmp.h>
 #include <stdio.h>
-
-#include <jpeglib.h>
 // Behind jpeglib.h.
 #include <jerror.h>
 
@@ -147,7 +146,7 @@ absl::Status DecodeJpeg(absl::string_view encoded, ImageChannels channels, Inter
   image->pixels.resize(image->shape.elements());
   if (components != 4) {
     return reader.ReadPixels(gray ? JCS_GRAYSCALE : JCS_EXT_BGR, image->pixels.data()) ? absl::OkStatus()
-                                                                                         : reader.error();
+                                                                                       : reader.error();
   }
   std::vector<uint8_t> cmyk(size_t{4} * reader.height() * reader.width());
   if (!reader.ReadPixels(JCS_CMYK, cmyk.data())) return reader.error();

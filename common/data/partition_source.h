@@ -1,4 +1,5 @@
-// PartitionSource is where a program reads the partitions of partitioned data sets from, if not where they lie: a cache.
+// PartitionSource is where a program reads the partitions of partitioned data sets from, if not where they lie: a
+// cache.
 //
 // Thread safety: all methods may be called from any thread.
 #pragma once
@@ -16,9 +17,11 @@ class PartitionSource {
  public:
   virtual ~PartitionSource() = default;
 
-  // Opens a partition of the set in this directory, and keeps it open at least as long as what is returned lives. May take as long as
-  // copying it does. Whoever reads the partition again after others asks again. Errors name the partition.
-  virtual absl::StatusOr<std::shared_ptr<const LmdbRecords>> Open(const std::string& set, const v1::DatasetPartition& partition) = 0;
+  // Opens a partition of the set in this directory, and keeps it open at least as long as what is returned lives. May
+  // take as long as copying it does. Whoever reads the partition again after others asks again. Errors name the
+  // partition.
+  virtual absl::StatusOr<std::shared_ptr<const LmdbRecords>> Open(const std::string& set,
+                                                                  const v1::DatasetPartition& partition) = 0;
 };
 
 }  // namespace samovar

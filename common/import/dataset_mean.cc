@@ -24,8 +24,9 @@ absl::StatusOr<std::vector<double>> Sums(const Dataset& dataset,
     SAMOVAR_RETURN_IF_ERROR(dataset.Read(i, &datum));
     const RecordShape record = {datum.channels(), datum.height(), datum.width()};
     if (record != shape) {
-      return absl::InvalidArgumentError(absl::StrCat(dataset.NameOf(i), ": is ", ToString(record), ", but the first record is ",
-                                                     ToString(shape), "; a mean needs records of one size, so import the "
+      return absl::InvalidArgumentError(absl::StrCat(dataset.NameOf(i), ": is ", ToString(record),
+                                                     ", but the first record is ", ToString(shape),
+                                                     "; a mean needs records of one size, so import the "
                                                      "images with --resize"));
     }
     if (!datum.data().empty()) {

@@ -10,8 +10,8 @@
 namespace samovar {
 
 // Reads both files, which may be compressed with gzip, and makes the LMDB directory `lmdb_path` as RecordImport does.
-// Errors of RecordImport. NOT_FOUND: no such file. INVALID_ARGUMENT: not an IDX file of that kind, or the two do not fit
-// together. DATA_LOSS: truncated or corrupt.
+// Errors of RecordImport. NOT_FOUND: no such file. INVALID_ARGUMENT: not an IDX file of that kind, or the two do not
+// fit together. DATA_LOSS: truncated or corrupt.
 absl::StatusOr<ImportSummary> ImportIdx(const std::string& images_path, const std::string& labels_path,
                                         const std::string& lmdb_path, const ImportOptions& options);
 

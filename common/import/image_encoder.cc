@@ -1,10 +1,9 @@
 #include "common/import/image_encoder.h"
 
+#include <jpeglib.h>
 #include <png.h>
 #include <setjmp.h>
 #include <stdio.h>
-
-#include <jpeglib.h>
 
 #include <cstdlib>
 #include <vector>

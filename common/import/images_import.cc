@@ -32,7 +32,8 @@ class ImagesImporter {
   absl::Status AddFrom(const std::string& path, uint64_t number, const ListedImage& listed) {
     auto file = ReadImageFile(path);
     if (absl::IsNotFound(file.status())) {
-      return absl::NotFoundError(absl::StrCat(file.status().message(), "; names in the list are taken from --root, or, if that "
+      return absl::NotFoundError(absl::StrCat(file.status().message(),
+                                              "; names in the list are taken from --root, or, if that "
                                               "is not given, from the current directory"));
     }
     if (!file.ok()) return file.status();
@@ -55,7 +56,8 @@ class ImagesImporter {
   absl::Status Convert(std::string file, int label) {
     bool as_stored = false;
     SAMOVAR_RETURN_IF_ERROR(Decode(file, &as_stored));
-    const bool resize = options_.height > 0 && (image_.shape.height != options_.height || image_.shape.width != options_.width);
+    const bool resize =
+        options_.height > 0 && (image_.shape.height != options_.height || image_.shape.width != options_.width);
     if (resize) {
       Image resized;
       ResizeImage(image_, options_.height, options_.width, &resized);
@@ -82,8 +84,10 @@ class ImagesImporter {
   absl::Status CheckSameShape() {
     if (!first_.has_value()) first_ = image_.shape;
     if (*first_ == image_.shape) return absl::OkStatus();
-    return absl::InvalidArgumentError(absl::StrCat("is ", ToString(image_.shape), " (channels x height x width), but the first "
-                                                   "image is ", ToString(*first_), "; resize all with --resize HEIGHTxWIDTH"));
+    return absl::InvalidArgumentError(absl::StrCat("is ", ToString(image_.shape),
+                                                   " (channels x height x width), but the first "
+                                                   "image is ",
+                                                   ToString(*first_), "; resize all with --resize HEIGHTxWIDTH"));
   }
 
   const ImportImagesOptions& options_;
@@ -102,8 +106,7 @@ absl::StatusOr<ImportSummary> ImportImages(const ImportImagesOptions& images, co
   const bool resize = images.height != 0 || images.width != 0;
   if (resize && (images.height < 1 || images.width < 1 ||
                  static_cast<size_t>(images.height) * images.width > kMaxRecordElements / 3)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("images cannot be resized to ", images.height, "x", images.width));
+    return absl::InvalidArgumentError(absl::StrCat("images cannot be resized to ", images.height, "x", images.width));
   }
   SAMOVAR_ASSIGN_OR_RETURN(const std::vector<ListedImage> list, ReadImageList(images.list));
   SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<RecordImport> import,

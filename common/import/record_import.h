@@ -1,7 +1,7 @@
 // RecordImport makes a data set of records, an LMDB or a partitioned set: what all importers have in common.
 //
-// The set is written beside its place and moved there when it is complete (staged_directory.h), so there is never half of one; what
-// a failed import has written is removed with the object.
+// The set is written beside its place and moved there when it is complete (staged_directory.h), so there is never half
+// of one; what a failed import has written is removed with the object.
 //
 // Thread safety: one thread at a time.
 #pragma once
@@ -52,15 +52,16 @@ struct ImportSummary {
 class RecordImport {
  public:
   // `total`: the number of records to come, for the progress, for the partitions, and for a bound: keys have 8 digits.
-  // Makes the parents of the directory. Errors of CheckSetTarget, and those of the system. INVALID_ARGUMENT: more partitions than
-  // records.
-  static absl::StatusOr<std::unique_ptr<RecordImport>> Begin(const std::string& set_path, uint64_t total, const ImportOptions& options);
+  // Makes the parents of the directory. Errors of CheckSetTarget, and those of the system. INVALID_ARGUMENT: more
+  // partitions than records.
+  static absl::StatusOr<std::unique_ptr<RecordImport>> Begin(const std::string& set_path, uint64_t total,
+                                                             const ImportOptions& options);
   ~RecordImport();
   RecordImport(const RecordImport&) = delete;
   RecordImport& operator=(const RecordImport&) = delete;
 
-  // Keys must differ, and ascend (bytewise) in a partitioned set. `shape`: of the record, decoded. RESOURCE_EXHAUSTED: the disk is
-  // full. CANCELLED: the stopper was stopped.
+  // Keys must differ, and ascend (bytewise) in a partitioned set. `shape`: of the record, decoded. RESOURCE_EXHAUSTED:
+  // the disk is full. CANCELLED: the stopper was stopped.
   absl::Status Add(std::string key, const caffe::Datum& datum, const RecordShape& shape);
   // The same with the datum as it is serialised.
   absl::Status AddSerialised(std::string key, std::string value, const caffe::Datum& datum, const RecordShape& shape);

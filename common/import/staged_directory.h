@@ -1,5 +1,5 @@
-// StagedDirectory is a data set that is being made: a directory beside its place, which is moved there when it is whole, and is
-// removed with all it holds if it is not.
+// StagedDirectory is a data set that is being made: a directory beside its place, which is moved there when it is
+// whole, and is removed with all it holds if it is not.
 //
 // Thread safety: one thread at a time.
 #pragma once
@@ -13,8 +13,8 @@
 
 namespace samovar {
 
-// The path of a data set's directory as it is used, without slashes at its end. ALREADY_EXISTS: there is something, and `force` is
-// not set; with `force`, anything but an LMDB or a partitioned set is still refused.
+// The path of a data set's directory as it is used, without slashes at its end. ALREADY_EXISTS: there is something, and
+// `force` is not set; with `force`, anything but an LMDB or a partitioned set is still refused.
 absl::StatusOr<std::string> CheckSetTarget(const std::string& path, bool force);
 
 class StagedDirectory {

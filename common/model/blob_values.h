@@ -30,7 +30,8 @@ inline bool ValuesAreFinite(const caffe::BlobProto& blob) {
   // An exponent of all ones is NaN or infinity.
   constexpr uint32_t kExponent = 0x7F800000;
   uint32_t found = 0;
-  for (float value : blob.data()) found |= static_cast<uint32_t>((std::bit_cast<uint32_t>(value) & kExponent) == kExponent);
+  for (float value : blob.data())
+    found |= static_cast<uint32_t>((std::bit_cast<uint32_t>(value) & kExponent) == kExponent);
   constexpr double kLargest = std::numeric_limits<float>::max();
   for (double value : blob.double_data()) found |= static_cast<uint32_t>(!(value >= -kLargest && value <= kLargest));
   return found == 0;

@@ -18,8 +18,8 @@ absl::StatusOr<ChunkPlan> ChunkPlan::Create(uint64_t elements, uint32_t chunk_el
   if (elements == 0) return absl::InvalidArgumentError("the model has no learnable parameters");
   if (servers == 0) return absl::InvalidArgumentError("a job needs at least one parameter server");
   if (chunk_elements < kMinChunkElements || chunk_elements > kMaxChunkElements) {
-    return absl::InvalidArgumentError(absl::StrCat("chunk size ", chunk_elements, " is outside ", kMinChunkElements, "..",
-                                                   kMaxChunkElements, " floats"));
+    return absl::InvalidArgumentError(absl::StrCat("chunk size ", chunk_elements, " is outside ", kMinChunkElements,
+                                                   "..", kMaxChunkElements, " floats"));
   }
   if ((elements - 1) / chunk_elements >= UINT32_MAX) {
     return absl::InvalidArgumentError(absl::StrCat("a model of ", elements, " parameters is too large"));

@@ -1,7 +1,7 @@
 // ChunkPlan cuts a flat parameter vector into chunks and deals them to servers.
 //
-// Chunk c holds the floats [c * chunk_elements, min((c + 1) * chunk_elements, elements)) and lives at server c modulo the
-// number of servers. Thread safety: immutable.
+// Chunk c holds the floats [c * chunk_elements, min((c + 1) * chunk_elements, elements)) and lives at server c modulo
+// the number of servers. Thread safety: immutable.
 #pragma once
 
 #include <cstdint>
@@ -19,9 +19,9 @@ class ChunkPlan {
   // INVALID_ARGUMENT: no elements, no servers, or a chunk size outside [kMinChunkElements, kMaxChunkElements].
   static absl::StatusOr<ChunkPlan> Create(uint64_t elements, uint32_t chunk_elements, uint32_t servers);
 
-  // A size that gives each of `apply_threads` threads about sixteen chunks, so that all have work, the loads differ little, and the
-  // last gradients of a backward pass do not wait for a large chunk to be filled: a multiple of 1 Ki floats within the limits
-  // above, 64 Ki at most unless that made more than 64 Ki chunks.
+  // A size that gives each of `apply_threads` threads about sixteen chunks, so that all have work, the loads differ
+  // little, and the last gradients of a backward pass do not wait for a large chunk to be filled: a multiple of 1 Ki
+  // floats within the limits above, 64 Ki at most unless that made more than 64 Ki chunks.
   static uint32_t ChooseChunkElements(uint64_t elements, uint32_t apply_threads);
 
   uint64_t elements() const { return elements_; }

@@ -11,8 +11,8 @@ namespace samovar {
 absl::StatusOr<caffe::NetParameter> MakeModel(const caffe::NetParameter& net, const v1::ParameterLayout& layout,
                                               std::span<const float> weights) {
   if (weights.size() != layout.elements()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("net \"", net.name(), "\" has ", layout.elements(), " parameters, but there are ", weights.size()));
+    return absl::InvalidArgumentError(absl::StrCat("net \"", net.name(), "\" has ", layout.elements(),
+                                                   " parameters, but there are ", weights.size()));
   }
   caffe::NetParameter model = net;
   std::map<std::string, caffe::LayerParameter*> layers;

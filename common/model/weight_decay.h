@@ -1,4 +1,5 @@
-// How weight decay enters a gradient, at servers and in a worker's own steps: in float, in the order of Caffe's operations.
+// How weight decay enters a gradient, at servers and in a worker's own steps: in float, in the order of Caffe's
+// operations.
 //
 // Thread safety: stateless.
 #pragma once

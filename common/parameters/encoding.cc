@@ -21,8 +21,8 @@ constexpr std::pair<v1::Encoding, const char*> kNames[] = {{v1::ENCODING_FLOAT32
                                                            {v1::ENCODING_INT8_BLOCKS, "int8"},
                                                            {v1::ENCODING_SPARSE, "topk"}};
 
-// Values are encoded in blocks whose halves share random numbers: 16 bits each. The loops over them have no branches, so the
-// compiler makes vectors of them.
+// Values are encoded in blocks whose halves share random numbers: 16 bits each. The loops over them have no branches,
+// so the compiler makes vectors of them.
 constexpr size_t kBlock = kInt8Block;
 constexpr size_t kHalf = kBlock / 2;
 
@@ -30,8 +30,8 @@ constexpr size_t kHalf = kBlock / 2;
 constexpr int32_t kInfinity = 0x7F800000;
 constexpr int32_t kLargest = 0x7F7FFFFF;
 
-// 32 random bits from a place: an integer hash of two multiplications whose every output bit depends on every input bit, with the
-// key's halves before and within.
+// 32 random bits from a place: an integer hash of two multiplications whose every output bit depends on every input
+// bit, with the key's halves before and within.
 inline uint32_t RandomBits(uint64_t key, uint32_t place) {
   uint32_t x = place + static_cast<uint32_t>(key);
   x ^= x >> 16;
@@ -44,7 +44,8 @@ inline uint32_t RandomBits(uint64_t key, uint32_t place) {
 inline int32_t BitsOf(float value) { return std::bit_cast<int32_t>(value); }
 inline int32_t MagnitudeOf(float value) { return BitsOf(value) & 0x7FFFFFFF; }
 
-// A choice without a branch even where one of the two takes arithmetic with floats, which compilers do not do in vain otherwise.
+// A choice without a branch even where one of the two takes arithmetic with floats, which compilers do not do in vain
+// otherwise.
 inline int32_t Select(bool condition, int32_t then, int32_t otherwise) {
   const int32_t mask = -static_cast<int32_t>(condition);
   return (then & mask) | (otherwise & ~mask);
@@ -65,11 +66,12 @@ inline float FromBfloat16(uint16_t half) { return std::bit_cast<float>(static_ca
 
 inline uint16_t ToFloat16(float value, int32_t random) {
   const int32_t magnitude = MagnitudeOf(value);
-  // From 2^-14 on 13 bits of the mantissa are dropped, and the exponent's bias is 15 in place of 127. Below, binary16 has steps of
-  // 2^-24: those that the same 13 bits are cut into once 2^-14 is added.
+  // From 2^-14 on 13 bits of the mantissa are dropped, and the exponent's bias is 15 in place of 127. Below, binary16
+  // has steps of 2^-24: those that the same 13 bits are cut into once 2^-14 is added.
   constexpr int32_t kNormal = 0x38800000;
   const bool subnormal = magnitude < kNormal;
-  const int32_t cut = Select(subnormal, BitsOf(std::bit_cast<float>(magnitude) + 0x1p-14f), std::min(magnitude, kLargest));
+  const int32_t cut =
+      Select(subnormal, BitsOf(std::bit_cast<float>(magnitude) + 0x1p-14f), std::min(magnitude, kLargest));
   const int32_t rounded = ((cut + (random >> 3)) >> 13) - Select(subnormal, 113 << 10, 112 << 10);
   const int32_t special = 0x7C00 | Select(magnitude > kInfinity, 0x200, 0);
   const int32_t result = Select(magnitude >= kInfinity, special, std::min(rounded, 0x7BFF));
@@ -82,7 +84,8 @@ inline float FromFloat16(uint16_t half) {
   const int32_t normal = (magnitude << 13) + (112 << 23);
   const int32_t subnormal = BitsOf(std::bit_cast<float>((magnitude << 13) + (113 << 23)) - 0x1p-14f);
   const int32_t special = (magnitude << 13) | kInfinity;
-  return std::bit_cast<float>(sign | Select(magnitude >= 0x7C00, special, Select(magnitude < 0x400, subnormal, normal)));
+  return std::bit_cast<float>(sign |
+                              Select(magnitude >= 0x7C00, special, Select(magnitude < 0x400, subnormal, normal)));
 }
 
 // Encodes kBlock values, the first of which is at `place`, with code(value, random), which returns a Code.
@@ -133,8 +136,8 @@ void DecodeHalves(const char* from, std::span<float> values) {
   });
 }
 
-// The value of one step of the block's integers: a 127th of its largest magnitude. NaN if a value is not finite, 0 if all are
-// next to nothing.
+// The value of one step of the block's integers: a 127th of its largest magnitude. NaN if a value is not finite, 0 if
+// all are next to nothing.
 float ScaleOf(const float* values, size_t count) {
   // As integers, magnitudes of floats have the order of the floats, and NaN is above all.
   int32_t largest = 0;
@@ -145,7 +148,8 @@ float ScaleOf(const float* values, size_t count) {
   return magnitude < 1e-30f ? 0 : std::min(magnitude, 3.4e38f) / 127;
 }
 
-// `fractions`: what a value is multiplied by to become 2^15ths of a step, fewer than 2^22. Of NaN comes any integer: the scale says it.
+// `fractions`: what a value is multiplied by to become 2^15ths of a step, fewer than 2^22. Of NaN comes any integer:
+// the scale says it.
 inline int8_t ToInt8(float value, float fractions, int32_t random) {
   // Next to 1.5 * 2^23 floats are the integers, and their last bits count them.
   const uint32_t counted = std::bit_cast<uint32_t>(value * fractions + 0x1.8p23f) - std::bit_cast<uint32_t>(0x1.8p23f);

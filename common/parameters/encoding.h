@@ -1,7 +1,8 @@
-// How floats travel: as they are, or in fewer bytes, rounded at random so that the expectation of what arrives is what was sent.
+// How floats travel: as they are, or in fewer bytes, rounded at random so that the expectation of what arrives is what
+// was sent.
 //
-// Whether a value is rounded up or down depends on a key and its place alone, so whoever encodes the same values for the same
-// (job, iteration, chunk) sends the same bytes. No rounding error is carried from one message to the next.
+// Whether a value is rounded up or down depends on a key and its place alone, so whoever encodes the same values for
+// the same (job, iteration, chunk) sends the same bytes. No rounding error is carried from one message to the next.
 //
 //   encoding        bytes a float   relative step
 //   float32         4               exact
@@ -32,8 +33,8 @@ bool IsEncoding(int encoding);
 // Bytes that so many floats take; of ENCODING_SPARSE the most that they may. REQUIRES: IsEncoding(encoding)
 uint64_t EncodedBytes(v1::Encoding encoding, uint64_t floats);
 
-// Writes EncodedBytes(encoding, values.size()) bytes at `to`, which need not be aligned. REQUIRES, here and below: the encoding is
-// not ENCODING_SPARSE
+// Writes EncodedBytes(encoding, values.size()) bytes at `to`, which need not be aligned. REQUIRES, here and below: the
+// encoding is not ENCODING_SPARSE
 void EncodeFloats(v1::Encoding encoding, std::span<const float> values, uint64_t key, char* to);
 
 // Reads as many bytes at `from`, which need not be aligned.

@@ -13,7 +13,8 @@
 namespace samovar {
 namespace {
 
-// Magnitudes as integers have the order of the floats; their first twelve bits make bins, few floats of which are in doubt.
+// Magnitudes as integers have the order of the floats; their first twelve bits make bins, few floats of which are in
+// doubt.
 constexpr int kBinShift = 19;
 constexpr size_t kBins = size_t{1} << (31 - kBinShift);
 
@@ -71,7 +72,8 @@ void ErrorFeedback::Select(uint32_t chunk, std::span<const float> values, std::v
     const auto before = [this](uint32_t a, uint32_t b) {
       return magnitudes_[a] != magnitudes_[b] ? magnitudes_[a] > magnitudes_[b] : a < b;
     };
-    std::nth_element(candidates_.begin(), candidates_.begin() + static_cast<ptrdiff_t>(left), candidates_.end(), before);
+    std::nth_element(candidates_.begin(), candidates_.begin() + static_cast<ptrdiff_t>(left), candidates_.end(),
+                     before);
     candidates_.resize(left);
   }
   places->insert(places->end(), candidates_.begin(), candidates_.end());

@@ -1,16 +1,19 @@
-// ErrorFeedback sends the largest floats of each gradient and keeps the others, the residual, for the gradients after it.
+// ErrorFeedback sends the largest floats of each gradient and keeps the others, the residual, for the gradients after
+// it.
 //
-// A chunk's push carries the k floats of (residual + gradient) that are largest by magnitude, k being a fixed ratio of the chunk's
-// floats; what is left is the new residual. So all that is sent, and the residual, add up to all gradients. A push may also
-// be in full: then nothing is left (Seide et al., "1-bit SGD", 2014; Aji and Heafield, "Sparse communication", 2017).
+// A chunk's push carries the k floats of (residual + gradient) that are largest by magnitude, k being a fixed ratio of
+// the chunk's floats; what is left is the new residual. So all that is sent, and the residual, add up to all gradients.
+// A push may also be in full: then nothing is left (Seide et al., "1-bit SGD", 2014; Aji and Heafield, "Sparse
+// communication", 2017).
 //
 // Exactly once. A chunk's residual changes when it is known what became of the push, and no float of a gradient enters
 // the model twice:
 //   * applied: the residual is what was left.
-//   * dropped, since the chunk had that iteration from somebody else: the residual is what it was before, and the gradient of this
-//     iteration is forgotten, for the other's was applied.
-//   * unknown (the push was abandoned, or the chunk says that it has the iteration after the same was sent twice): what was sent of
-//     the residual is taken for sent, and the gradient is forgotten. If it did not arrive, so much of the residual is lost.
+//   * dropped, since the chunk had that iteration from somebody else: the residual is what it was before, and the
+//     gradient of this iteration is forgotten, for the other's was applied.
+//   * unknown (the push was abandoned, or the chunk says that it has the iteration after the same was sent twice): what
+//     was sent of the residual is taken for sent, and the gradient is forgotten. If it did not arrive, so much of the
+//     residual is lost.
 // A chunk that a server has restored may lack iterations whose gradients are in the residual: see Forget.
 // A chunk that is asked for twice in one push gives the same bytes.
 //
@@ -34,8 +37,8 @@ struct FloatRange {
 
 class ErrorFeedback {
  public:
-  // Takes two floats of memory for each of the plan's. `ratio`: in (0, 1]. `whole`: ascending and disjoint; they are always sent, beside the k:
-  // statistics, of which nothing may be kept back.
+  // Takes two floats of memory for each of the plan's. `ratio`: in (0, 1]. `whole`: ascending and disjoint; they are
+  // always sent, beside the k: statistics, of which nothing may be kept back.
   ErrorFeedback(const ChunkPlan& plan, double ratio, std::vector<FloatRange> whole);
 
   // The push of another iteration. What became of the one before and was not told by Settle is unknown.
@@ -51,7 +54,8 @@ class ErrorFeedback {
   // What became of it. REQUIRES: it was encoded
   void Settle(uint32_t chunk, bool applied);
 
-  // The chunk's residual is lost: it is of iterations that the chunk has lost, and will have again from whoever computes them.
+  // The chunk's residual is lost: it is of iterations that the chunk has lost, and will have again from whoever
+  // computes them.
   void Forget(uint32_t chunk);
 
   // The residual's L2 norm.

@@ -13,7 +13,8 @@ namespace {
 // How long callers may stay away before the thread takes over: if something is under way, and otherwise.
 constexpr absl::Duration kShortRest = absl::Milliseconds(2);
 constexpr absl::Duration kRest = absl::Milliseconds(100);
-// So many short rests without anything under way, and the next is a long one: between two iterations the thread need not be woken.
+// So many short rests without anything under way, and the next is a long one: between two iterations the thread need
+// not be woken.
 constexpr int kShortRests = 50;
 
 }  // namespace
@@ -45,7 +46,8 @@ void EventQueue::Poll() {
   }
   void* tag = nullptr;
   bool ok = false;
-  while (queue_.AsyncNext(&tag, &ok, gpr_inf_past(GPR_CLOCK_MONOTONIC)) == grpc::CompletionQueue::GOT_EVENT) handler_(tag, ok);
+  while (queue_.AsyncNext(&tag, &ok, gpr_inf_past(GPR_CLOCK_MONOTONIC)) == grpc::CompletionQueue::GOT_EVENT)
+    handler_(tag, ok);
   absl::MutexLock lock(&mu_);
   caller_serves_ = false;
 }
@@ -64,7 +66,8 @@ void EventQueue::ServeUntil(absl::FunctionRef<bool()> done, absl::Duration time)
   const absl::Time end = SteadyNow() + time;
   void* tag = nullptr;
   bool ok = false;
-  while (!done() && NextEvent(&queue_, end - SteadyNow(), &tag, &ok) == grpc::CompletionQueue::GOT_EVENT) handler_(tag, ok);
+  while (!done() && NextEvent(&queue_, end - SteadyNow(), &tag, &ok) == grpc::CompletionQueue::GOT_EVENT)
+    handler_(tag, ok);
   absl::MutexLock lock(&mu_);
   caller_serves_ = false;
 }
@@ -76,7 +79,8 @@ void EventQueue::Run() {
     const uint64_t turns = turns_;
     if (rests < kShortRests) {
       ended_.WaitFor(&mu_, kShortRest, [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return ending_; });
-    } else if (awaited_.WaitFor(&mu_, kRest, [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return ending_ || wanted_; })) {
+    } else if (awaited_.WaitFor(&mu_, kRest,
+                                [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return ending_ || wanted_; })) {
       rests = 0;
       continue;
     }

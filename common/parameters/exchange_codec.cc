@@ -112,23 +112,24 @@ size_t ChunkBytes(const PushedChunk& push) {
 
 size_t RequestBytes(const ExchangeHead& head, std::span<const PushedChunk> push, std::span<const uint32_t> pull,
                     std::span<const uint32_t> squares) {
-  size_t bytes = VarintFieldBytes(ExchangeRequest::kSequenceFieldNumber, head.sequence) +
-                 DelimitedFieldBytes(ExchangeRequest::kJobIdFieldNumber, head.job_id.size()) +
-                 VarintFieldBytes(ExchangeRequest::kEpochFieldNumber, head.epoch) +
-                 VarintFieldBytes(ExchangeRequest::kIterationFieldNumber, head.iteration) +
-                 VarintFieldBytes(ExchangeRequest::kFrozenFieldNumber, head.frozen ? 1 : 0) +
-                 VarintFieldBytes(ExchangeRequest::kFrozenIterationFieldNumber, head.frozen_iteration) +
-                 VarintFieldBytes(ExchangeRequest::kVectorFieldNumber, head.vector) +
-                 VarintFieldBytes(ExchangeRequest::kWaitsFieldNumber, head.waits ? 1 : 0) +
-                 VarintFieldBytes(ExchangeRequest::kWatermarkFieldNumber, head.watermark) +
-                 VarintFieldBytes(ExchangeRequest::kPartFieldNumber, head.part) +
-                 VarintFieldBytes(ExchangeRequest::kPullEncodingFieldNumber, static_cast<uint64_t>(head.pull_encoding)) +
-                 VarintFieldBytes(ExchangeRequest::kApplyFieldNumber, head.apply ? 1 : 0) +
-                 DoubleFieldBytes(ExchangeRequest::kNormFieldNumber, head.norm) +
-                 VarintFieldBytes(ExchangeRequest::kIterationsFieldNumber, head.iterations) +
-                 VarintFieldBytes(ExchangeRequest::kOpeningFieldNumber, head.opening) +
-                 PackedFieldBytes(ExchangeRequest::kPullFieldNumber, pull) +
-                 PackedFieldBytes(ExchangeRequest::kSquaresFieldNumber, squares);
+  size_t bytes =
+      VarintFieldBytes(ExchangeRequest::kSequenceFieldNumber, head.sequence) +
+      DelimitedFieldBytes(ExchangeRequest::kJobIdFieldNumber, head.job_id.size()) +
+      VarintFieldBytes(ExchangeRequest::kEpochFieldNumber, head.epoch) +
+      VarintFieldBytes(ExchangeRequest::kIterationFieldNumber, head.iteration) +
+      VarintFieldBytes(ExchangeRequest::kFrozenFieldNumber, head.frozen ? 1 : 0) +
+      VarintFieldBytes(ExchangeRequest::kFrozenIterationFieldNumber, head.frozen_iteration) +
+      VarintFieldBytes(ExchangeRequest::kVectorFieldNumber, head.vector) +
+      VarintFieldBytes(ExchangeRequest::kWaitsFieldNumber, head.waits ? 1 : 0) +
+      VarintFieldBytes(ExchangeRequest::kWatermarkFieldNumber, head.watermark) +
+      VarintFieldBytes(ExchangeRequest::kPartFieldNumber, head.part) +
+      VarintFieldBytes(ExchangeRequest::kPullEncodingFieldNumber, static_cast<uint64_t>(head.pull_encoding)) +
+      VarintFieldBytes(ExchangeRequest::kApplyFieldNumber, head.apply ? 1 : 0) +
+      DoubleFieldBytes(ExchangeRequest::kNormFieldNumber, head.norm) +
+      VarintFieldBytes(ExchangeRequest::kIterationsFieldNumber, head.iterations) +
+      VarintFieldBytes(ExchangeRequest::kOpeningFieldNumber, head.opening) +
+      PackedFieldBytes(ExchangeRequest::kPullFieldNumber, pull) +
+      PackedFieldBytes(ExchangeRequest::kSquaresFieldNumber, squares);
   for (const PushedChunk& chunk : push) {
     bytes += DelimitedFieldBytes(ExchangeRequest::kPushFieldNumber, ChunkBytes(chunk));
   }

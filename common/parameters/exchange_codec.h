@@ -1,9 +1,11 @@
-// The Exchange stream's messages, coded by hand: protobuf's wire format as parameter.proto describes it, without the copies
-// that generated code makes of `bytes`. A gradient is copied once, into the buffer that gRPC sends; weights once, from the
-// buffers that gRPC received to where they are used. Generated code on the other side sees no difference.
+// The Exchange stream's messages, coded by hand: protobuf's wire format as parameter.proto describes it, without the
+// copies that generated code makes of `bytes`. A gradient is copied once, into the buffer that gRPC sends; weights
+// once, from the buffers that gRPC received to where they are used. Generated code on the other side sees no
+// difference.
 //
-// Not slices that point at the gradients themselves: gRPC holds them until the kernel has taken the bytes, which after a
-// broken connection may be any time, and then the next iteration would have to wait; the copy costs 1 % of LeNet's iteration.
+// Not slices that point at the gradients themselves: gRPC holds them until the kernel has taken the bytes, which after
+// a broken connection may be any time, and then the next iteration would have to wait; the copy costs 1 % of LeNet's
+// iteration.
 //
 // Thread safety: stateless.
 #pragma once
@@ -85,8 +87,8 @@ struct ExchangeAnswer {
 // Replaces *answer. DATA_LOSS: not an ExchangeResponse, or one with more than `max_chunks` chunks.
 absl::Status ParseExchangeResponse(grpc::ByteBuffer* response, size_t max_chunks, ExchangeAnswer* answer);
 
-// Decodes the payload of answer.weights[i] to destinations[i]. REQUIRES: the answer was parsed from this response, the encodings
-// are known, and the payloads as long as the destinations' floats are in them.
+// Decodes the payload of answer.weights[i] to destinations[i]. REQUIRES: the answer was parsed from this response, the
+// encodings are known, and the payloads as long as the destinations' floats are in them.
 absl::Status DecodePayloads(grpc::ByteBuffer* response, const ExchangeAnswer& answer,
                             std::span<const std::span<float>> destinations);
 

@@ -8,7 +8,8 @@ namespace samovar {
 
 absl::Status CheckLateGradients(v1::StalenessScaling scaling, float delay_compensation, bool in_order) {
   if (!v1::StalenessScaling_IsValid(scaling)) {
-    return absl::InvalidArgumentError(absl::StrCat("staleness_scaling ", static_cast<int>(scaling), " is none that this version knows"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("staleness_scaling ", static_cast<int>(scaling), " is none that this version knows"));
   }
   if (!(std::isfinite(delay_compensation) && delay_compensation >= 0)) {
     return absl::InvalidArgumentError(absl::StrCat("delay_compensation must be at least 0, not ", delay_compensation));
@@ -16,8 +17,10 @@ absl::Status CheckLateGradients(v1::StalenessScaling scaling, float delay_compen
   const bool asked = scaling != v1::STALENESS_SCALING_TEMPERED || delay_compensation != 0;
   if (!asked || !in_order) return absl::OkStatus();
   return absl::InvalidArgumentError(
-      "staleness_scaling and delay_compensation are for gradients that come late, and in this mode none does: iterations are applied in "
-      "their order, each computed from the weights that it is applied to; leave them out, or take the mode async, or bounded with a "
+      "staleness_scaling and delay_compensation are for gradients that come late, and in this mode none does: "
+      "iterations are applied in "
+      "their order, each computed from the weights that it is applied to; leave them out, or take the mode async, or "
+      "bounded with a "
       "delay of at least 1");
 }
 

@@ -12,8 +12,8 @@
 
 namespace samovar {
 
-// INVALID_ARGUMENT names the field that is wrong; or something is asked for though iterations are applied `in_order`, where no gradient
-// is late.
+// INVALID_ARGUMENT names the field that is wrong; or something is asked for though iterations are applied `in_order`,
+// where no gradient is late.
 absl::Status CheckLateGradients(v1::StalenessScaling scaling, float delay_compensation, bool in_order);
 
 // "tempered", "none", "inverse": what users call them.

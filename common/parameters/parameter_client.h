@@ -99,10 +99,11 @@ class ParameterClient final : private ServerStream::Owner {
 
   // All operations block until they are done and return
   //   DEADLINE_EXCEEDED  the limit's deadline has passed; the message names the servers that are waited for and their
-  //   last error CANCELLED          the limit's stopper was stopped DATA_LOSS          a server's answer is garbage or
-  //   a server's own error: NOT_FOUND (the job is not open there), FAILED_PRECONDITION (the epoch is old, or the
-  //   opening another),
-  //   INVALID_ARGUMENT (NaN or infinity in a gradient, say); the message names the server.
+  //                      last error
+  //   CANCELLED          the limit's stopper was stopped
+  //   DATA_LOSS          a server's answer is garbage
+  // or a server's own error: NOT_FOUND (the job is not open there), FAILED_PRECONDITION (the epoch is old, or the
+  // opening another), INVALID_ARGUMENT (NaN or infinity in a gradient, say); the message names the server.
   // After an error `weights` hold a mixture. REQUIRES: spans of elements() floats.
 
   // The live weights.

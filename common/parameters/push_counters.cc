@@ -47,14 +47,17 @@ void AddCounters(const v1::PushCounters& from, v1::PushCounters* sum) {
 }
 
 double MeanStaleness(const v1::PushCounters& counters) {
-  return counters.applied() == 0 ? 0 : static_cast<double>(counters.staleness_sum()) / static_cast<double>(counters.applied());
+  return counters.applied() == 0
+             ? 0
+             : static_cast<double>(counters.staleness_sum()) / static_cast<double>(counters.applied());
 }
 
 uint64_t StalenessPercentile(const v1::PushCounters& counters, int percent) {
   uint64_t pushes = 0;
   for (const uint64_t count : counters.staleness()) pushes += count;
   // The percentile covers so many pushes at least.
-  const uint64_t wanted = pushes / 100 * static_cast<uint64_t>(percent) + (pushes % 100 * static_cast<uint64_t>(percent) + 99) / 100;
+  const uint64_t wanted =
+      pushes / 100 * static_cast<uint64_t>(percent) + (pushes % 100 * static_cast<uint64_t>(percent) + 99) / 100;
   uint64_t seen = 0;
   for (int entry = 0; entry < counters.staleness_size(); ++entry) {
     seen += counters.staleness(entry);

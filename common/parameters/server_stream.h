@@ -1,5 +1,5 @@
-// ServerStream keeps one Exchange stream to one parameter server: opens it when there is something to send, and opens it anew,
-// after growing delays, when it has broken.
+// ServerStream keeps one Exchange stream to one parameter server: opens it when there is something to send, and opens
+// it anew, after growing delays, when it has broken.
 //
 // All that happens is an event of the completion queue, which the owner's thread takes out and hands to Complete. One
 // write and one read are under way at a time, as gRPC wants it.
@@ -111,7 +111,8 @@ class ServerStream {
 
   absl::Mutex mu_;
   State state_ ABSL_GUARDED_BY(mu_) = State::kIdle;
-  // Exist from kStarting to the end of kFinishing. Whoever marked an operation as under way uses the call without the lock.
+  // Exist from kStarting to the end of kFinishing. Whoever marked an operation as under way uses the call without the
+  // lock.
   std::unique_ptr<grpc::ClientContext> context_ ABSL_GUARDED_BY(mu_);
   std::unique_ptr<Call> call_ ABSL_GUARDED_BY(mu_);
   bool reading_ ABSL_GUARDED_BY(mu_) = false;

@@ -8,7 +8,9 @@
 namespace samovar {
 namespace {
 
-absl::Status Wrong(const std::string& what) { return absl::InvalidArgumentError(absl::StrCat("the sparse payload ", what)); }
+absl::Status Wrong(const std::string& what) {
+  return absl::InvalidArgumentError(absl::StrCat("the sparse payload ", what));
+}
 
 // Takes a varint of at most five bytes off the front. False: there is none.
 bool TakeVarint(std::span<const char>* bytes, uint64_t* value) {
@@ -46,7 +48,8 @@ void EncodeSparse(std::span<const float> values, std::span<const uint32_t> place
 
 absl::Status DecodeSparse(std::span<const char> payload, std::span<float> values) {
   uint32_t count = 0;
-  if (payload.size() < sizeof(count)) return Wrong(absl::StrCat("has ", payload.size(), " bytes, no room for a number of floats"));
+  if (payload.size() < sizeof(count))
+    return Wrong(absl::StrCat("has ", payload.size(), " bytes, no room for a number of floats"));
   std::memcpy(&count, payload.data(), sizeof(count));
   if (count > values.size()) return Wrong(absl::StrCat("lists ", count, " floats of ", values.size()));
   std::span<const char> places = payload.subspan(sizeof(count));
@@ -62,12 +65,14 @@ absl::Status DecodeSparse(std::span<const char> payload, std::span<float> values
   for (uint32_t i = 0; i < count; ++i) {
     uint64_t gap = 0;
     if (!TakeVarint(&places, &gap)) return Wrong(absl::StrCat("breaks off in the place of its float ", i));
-    if (gap >= values.size() - next) return Wrong(absl::StrCat("has its float ", i, " beyond the last of ", values.size()));
+    if (gap >= values.size() - next)
+      return Wrong(absl::StrCat("has its float ", i, " beyond the last of ", values.size()));
     std::memcpy(&values[next + gap], value, sizeof(float));
     value += sizeof(float);
     next += gap + 1;
   }
-  if (!places.empty()) return Wrong(absl::StrCat("has ", places.size(), " bytes more than its ", count, " floats take"));
+  if (!places.empty())
+    return Wrong(absl::StrCat("has ", places.size(), " bytes more than its ", count, " floats take"));
   return absl::OkStatus();
 }
 

@@ -19,8 +19,8 @@ namespace samovar {
 // Replaces *payload. REQUIRES: places ascend and lie within `values`.
 void EncodeSparse(std::span<const float> values, std::span<const uint32_t> places, std::vector<char>* payload);
 
-// Sets all of `values`. INVALID_ARGUMENT, saying what is wrong, if the payload is not one of as many floats; they hold a mixture
-// then. Values are not looked at: NaN is for the receiver to find.
+// Sets all of `values`. INVALID_ARGUMENT, saying what is wrong, if the payload is not one of as many floats; they hold
+// a mixture then. Values are not looked at: NaN is for the receiver to find.
 absl::Status DecodeSparse(std::span<const char> payload, std::span<float> values);
 
 }  // namespace samovar

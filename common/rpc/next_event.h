@@ -1,5 +1,5 @@
-// NextEvent takes the next event out of a completion queue. It looks for a short while before it sleeps: when messages follow each
-// other, waking a sleeping thread for each would take longer than the message itself.
+// NextEvent takes the next event out of a completion queue. It looks for a short while before it sleeps: when messages
+// follow each other, waking a sleeping thread for each would take longer than the message itself.
 //
 // Thread safety: as grpc::CompletionQueue.
 #pragma once

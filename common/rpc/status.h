@@ -12,7 +12,8 @@ grpc::Status ToGrpcStatus(const absl::Status& status);
 
 absl::Status FromGrpcStatus(const grpc::Status& status);
 
-// Whether the same call may succeed if it is repeated after a while: the peer or the path was not there, or was too busy.
+// Whether the same call may succeed if it is repeated after a while: the peer or the path was not there, or was too
+// busy.
 bool IsTransient(const absl::Status& status);
 
 }  // namespace samovar

@@ -23,8 +23,9 @@ absl::StatusOr<uint64_t> NextEpoch(const std::string& directory) {
   if (text.ok()) {
     const bool number = absl::SimpleAtoi(absl::StripAsciiWhitespace(*text), &epoch);
     if (!number || epoch >= kMaxEpoch) {
-      return absl::DataLossError(absl::StrCat(path, " does not hold a number below ", kMaxEpoch,
-                                              "; write one into it that is larger than any epoch in the servers' logs"));
+      return absl::DataLossError(
+          absl::StrCat(path, " does not hold a number below ", kMaxEpoch,
+                       "; write one into it that is larger than any epoch in the servers' logs"));
     }
   }
   ++epoch;

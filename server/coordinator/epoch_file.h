@@ -8,8 +8,8 @@
 
 namespace samovar {
 
-// Raises the number in `directory`/epoch by one (a missing file counts as 0) and returns it once it is durable. Makes the
-// directory. DATA_LOSS: the file is damaged; the message says what to do.
+// Raises the number in `directory`/epoch by one (a missing file counts as 0) and returns it once it is durable. Makes
+// the directory. DATA_LOSS: the file is damaged; the message says what to do.
 absl::StatusOr<uint64_t> NextEpoch(const std::string& directory);
 
 }  // namespace samovar

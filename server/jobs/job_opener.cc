@@ -55,9 +55,11 @@ Placement JobOpener::PlaceAnew(const std::vector<Membership::Server>& servers) c
   placement.servers.assign(servers.begin(), servers.begin() + spec_.servers());
   placement.run = spec_.run();
   uint32_t threads = 0;
-  for (const Membership::Server& server : placement.servers) threads += std::max(1u, server.registration.apply_threads());
-  placement.chunk_elements = spec_.chunk_elements() != 0 ? spec_.chunk_elements()
-                                                         : ChunkPlan::ChooseChunkElements(spec_.layout().elements(), threads);
+  for (const Membership::Server& server : placement.servers)
+    threads += std::max(1u, server.registration.apply_threads());
+  placement.chunk_elements = spec_.chunk_elements() != 0
+                                 ? spec_.chunk_elements()
+                                 : ChunkPlan::ChooseChunkElements(spec_.layout().elements(), threads);
   return placement;
 }
 
@@ -77,16 +79,17 @@ absl::StatusOr<Placement> JobOpener::PlaceByNewestSnapshot(const std::vector<Sha
   for (auto held = holders.rbegin(); held != holders.rend(); ++held) {
     const v1::SnapshotInfo& info = infos[held->first];
     if (info.servers() != spec_.servers()) {
-      return absl::FailedPreconditionError(absl::StrCat("the snapshots of job \"", spec_.job_id(), "\" are of ", info.servers(),
-                                                        " servers, the job asks for ", spec_.servers(), "; resume it with ",
-                                                        info.servers(), " servers, or begin a job from a snapshot that was exported "
+      return absl::FailedPreconditionError(absl::StrCat("the snapshots of job \"", spec_.job_id(), "\" are of ",
+                                                        info.servers(), " servers, the job asks for ", spec_.servers(),
+                                                        "; resume it with ", info.servers(),
+                                                        " servers, or begin a job from a snapshot that was exported "
                                                         "(--restore), with any number"));
     }
     if (held->second.size() < info.servers()) continue;
     const auto max_iter = static_cast<uint64_t>(spec_.solver().max_iter());
     if (info.iteration() > max_iter) {
-      return absl::FailedPreconditionError(absl::StrCat("the newest snapshot is of iteration ", info.iteration(),
-                                                        ", beyond max_iter ", max_iter));
+      return absl::FailedPreconditionError(
+          absl::StrCat("the newest snapshot is of iteration ", info.iteration(), ", beyond max_iter ", max_iter));
     }
     Placement placement;
     for (const auto& [place, server] : held->second) placement.servers.push_back(shares[server].server);
@@ -94,8 +97,9 @@ absl::StatusOr<Placement> JobOpener::PlaceByNewestSnapshot(const std::vector<Sha
     placement.run = info.run();
     return placement;
   }
-  return absl::FailedPreconditionError(absl::StrCat("no snapshot of job \"", spec_.job_id(), "\" is held by all of its ",
-                                                    spec_.servers(), " servers; start it without --resume"));
+  return absl::FailedPreconditionError(absl::StrCat("no snapshot of job \"", spec_.job_id(),
+                                                    "\" is held by all of its ", spec_.servers(),
+                                                    " servers; start it without --resume"));
 }
 
 absl::StatusOr<Placement> JobOpener::PlaceAgain(const std::vector<Share>& shares, bool fill_up) const {
@@ -106,7 +110,8 @@ absl::StatusOr<Placement> JobOpener::PlaceAgain(const std::vector<Share>& shares
   uint64_t run = spec_.run();
   for (const Share& share : shares) {
     const std::optional<v1::SnapshotInfo>& claim = share.open.has_value() ? share.open : share.place;
-    const bool ours = claim.has_value() && claim->servers() == spec_.servers() && (spec_.resume() || claim->run() == spec_.run());
+    const bool ours =
+        claim.has_value() && claim->servers() == spec_.servers() && (spec_.resume() || claim->run() == spec_.run());
     claims.push_back(ours ? claim : std::nullopt);
     if (!ours) continue;
     run = claim->run();
@@ -152,7 +157,8 @@ absl::StatusOr<bool> JobOpener::IsOpenAtAll(const Placement& placement) const {
   return open == shares.size();
 }
 
-absl::StatusOr<std::vector<std::optional<uint64_t>>> JobOpener::Choose(const Placement& placement, const std::vector<Share>& shares,
+absl::StatusOr<std::vector<std::optional<uint64_t>>> JobOpener::Choose(const Placement& placement,
+                                                                       const std::vector<Share>& shares,
                                                                        const Damaged& damaged, Begin begin) const {
   const size_t places = placement.servers.size();
   std::vector<std::optional<uint64_t>> choice(places);
@@ -161,12 +167,14 @@ absl::StatusOr<std::vector<std::optional<uint64_t>>> JobOpener::Choose(const Pla
   for (size_t place = 0; place < places; ++place) {
     for (const v1::SnapshotInfo& info : shares[place].snapshots) {
       const bool good = Fits(info, placement, place) && !damaged.contains({place, info.iteration()});
-      if (good && info.iteration() <= static_cast<uint64_t>(spec_.solver().max_iter())) usable[place].insert(info.iteration());
+      if (good && info.iteration() <= static_cast<uint64_t>(spec_.solver().max_iter()))
+        usable[place].insert(info.iteration());
     }
   }
   if (begin == Begin::kTogether) {
     std::set<uint64_t> common = usable[0];
-    for (const std::set<uint64_t>& one : usable) std::erase_if(common, [&](uint64_t iteration) { return !one.contains(iteration); });
+    for (const std::set<uint64_t>& one : usable)
+      std::erase_if(common, [&](uint64_t iteration) { return !one.contains(iteration); });
     usable.assign(places, common);
   }
   for (size_t place = 0; place < places; ++place) {
@@ -175,8 +183,9 @@ absl::StatusOr<std::vector<std::optional<uint64_t>>> JobOpener::Choose(const Pla
     if (!usable[place].empty()) {
       choice[place] = *usable[place].rbegin();
     } else if (spec_.resume()) {
-      return absl::NotFoundError(absl::StrCat("server ", AddressOf(placement.servers[place]), " has no snapshot left of job \"",
-                                              spec_.job_id(), "\" that the job could go on with, and how the model began is known to "
+      return absl::NotFoundError(absl::StrCat("server ", AddressOf(placement.servers[place]),
+                                              " has no snapshot left of job \"", spec_.job_id(),
+                                              "\" that the job could go on with, and how the model began is known to "
                                               "the run before only; submit that one again"));
     }
   }
@@ -228,7 +237,8 @@ absl::StatusOr<JobOpener::Opened> JobOpener::Open(const Placement& placement, Be
       closed.push_back(placement.servers[place]);
       open.reset();
     }
-    SAMOVAR_ASSIGN_OR_RETURN(const std::vector<std::optional<uint64_t>> choice, Choose(placement, shares, damaged, begin));
+    SAMOVAR_ASSIGN_OR_RETURN(const std::vector<std::optional<uint64_t>> choice,
+                             Choose(placement, shares, damaged, begin));
     SAMOVAR_RETURN_IF_ERROR(CloseAt(closed, placement.opening));
     const std::vector<absl::StatusOr<v1::OpenJobResponse>> answers =
         servers.OpenJob([&](size_t place) { return RequestFor(placement, plan, place, choice[place]); });
@@ -245,14 +255,16 @@ absl::StatusOr<JobOpener::Opened> JobOpener::Open(const Placement& placement, Be
 
     SAMOVAR_ASSIGN_OR_RETURN(opened.ledgers, LedgersOf(answers));
     if (opened.ledgers.size() != plan.chunks()) {
-      return absl::InternalError(absl::StrCat("the servers opened ", opened.ledgers.size(), " chunks of ", plan.chunks()));
+      return absl::InternalError(
+          absl::StrCat("the servers opened ", opened.ledgers.size(), " chunks of ", plan.chunks()));
     }
     if (begin == Begin::kTogether) opened.restored = choice[0];
     for (size_t place = 0; begin == Begin::kEachWithItsOwn && place < shares.size(); ++place) {
       if (shares[place].open.has_value()) continue;
-      const std::string source = choice[place].has_value() ? absl::StrCat("its snapshot ", *choice[place]) : "initial weights";
-      opened.notices.push_back(absl::StrCat("server ", AddressOf(placement.servers[place]), ": its share of the model was restored from ",
-                                            source));
+      const std::string source =
+          choice[place].has_value() ? absl::StrCat("its snapshot ", *choice[place]) : "initial weights";
+      opened.notices.push_back(absl::StrCat("server ", AddressOf(placement.servers[place]),
+                                            ": its share of the model was restored from ", source));
     }
     return opened;
   }

@@ -1,7 +1,7 @@
 // JobOpener finds out what servers have of a job, decides what each of them begins with, and opens the job there.
 //
-// A job has as many places as servers; the server at place p holds the chunks c with c modulo their number = p. A share is what one
-// server has of the job: live chunks, if the job is open there, and snapshots.
+// A job has as many places as servers; the server at place p holds the chunks c with c modulo their number = p. A share
+// is what one server has of the job: live chunks, if the job is open there, and snapshots.
 //
 // Thread safety: one thread at a time. Methods block for calls to the servers.
 #pragma once
@@ -68,7 +68,8 @@ class JobOpener {
   };
 
   // Spec and stopper outlive this.
-  JobOpener(const v1::JobSpec& spec, uint64_t epoch, const Stopper* stopper) : spec_(spec), epoch_(epoch), stopper_(*stopper) {}
+  JobOpener(const v1::JobSpec& spec, uint64_t epoch, const Stopper* stopper)
+      : spec_(spec), epoch_(epoch), stopper_(*stopper) {}
 
   // The shares of all the servers, in their order. UNAVAILABLE: one of them does not answer.
   absl::StatusOr<std::vector<Share>> Ask(const std::vector<Membership::Server>& servers) const;
@@ -78,15 +79,17 @@ class JobOpener {
   // For a job that continues an earlier run: the servers that hold its newest snapshot.
   // NOT_FOUND, FAILED_PRECONDITION: there is none that can be used; the message says what to do.
   absl::StatusOr<Placement> PlaceByNewestSnapshot(const std::vector<Share>& shares) const;
-  // For a job that ran under an earlier coordinator: the servers that had it open then. A place that nobody claims goes to another
-  // one if `fill_up`, unless there are snapshots of the job, which it would lack. UNAVAILABLE says what is missing.
+  // For a job that ran under an earlier coordinator: the servers that had it open then. A place that nobody claims goes
+  // to another one if `fill_up`, unless there are snapshots of the job, which it would lack. UNAVAILABLE says what is
+  // missing.
   absl::StatusOr<Placement> PlaceAgain(const std::vector<Share>& shares, bool fill_up) const;
 
   // Whether every server of the placement has its share open.
   absl::StatusOr<bool> IsOpenAtAll(const Placement& placement) const;
 
-  // `begin`: a damaged snapshot is passed over for the one before; where there is none, a share begins with initial weights, unless
-  // the job was resumed, so that they are not known: NOT_FOUND. UNAVAILABLE, DEADLINE_EXCEEDED: try again.
+  // `begin`: a damaged snapshot is passed over for the one before; where there is none, a share begins with initial
+  // weights, unless the job was resumed, so that they are not known: NOT_FOUND. UNAVAILABLE, DEADLINE_EXCEEDED: try
+  // again.
   absl::StatusOr<Opened> Open(const Placement& placement, Begin begin);
 
  private:
@@ -96,9 +99,11 @@ class JobOpener {
   // Whether a snapshot is one that this job, at this place, may begin with.
   static bool Fits(const v1::SnapshotInfo& info, const Placement& placement, size_t place);
   // What each place restores; nothing: initial weights.
-  absl::StatusOr<std::vector<std::optional<uint64_t>>> Choose(const Placement& placement, const std::vector<Share>& shares,
-                                                              const Damaged& damaged, Begin begin) const;
-  v1::OpenJobRequest RequestFor(const Placement& placement, const ChunkPlan& plan, size_t place, std::optional<uint64_t> restored) const;
+  absl::StatusOr<std::vector<std::optional<uint64_t>>> Choose(const Placement& placement,
+                                                              const std::vector<Share>& shares, const Damaged& damaged,
+                                                              Begin begin) const;
+  v1::OpenJobRequest RequestFor(const Placement& placement, const ChunkPlan& plan, size_t place,
+                                std::optional<uint64_t> restored) const;
   absl::Status CloseAt(const std::vector<Membership::Server>& servers, uint64_t before_opening) const;
 
   const v1::JobSpec& spec_;

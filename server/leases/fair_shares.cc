@@ -49,7 +49,8 @@ std::vector<uint64_t> FairShares::Offers(uint64_t worker, absl::Time now) {
     account += raised;
     offers.push_back(job);
   }
-  std::stable_sort(offers.begin(), offers.end(), [&](uint64_t a, uint64_t b) { return accounts.at(a) < accounts.at(b); });
+  std::stable_sort(offers.begin(), offers.end(),
+                   [&](uint64_t a, uint64_t b) { return accounts.at(a) < accounts.at(b); });
   const auto last = std::find(offers.begin(), offers.end(), place.job);
   if (last == offers.end()) return offers;
   const double owed = (accounts.at(place.job) - accounts.at(offers.front())) * shares_.at(offers.front()).weight;

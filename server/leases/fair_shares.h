@@ -1,9 +1,9 @@
 // FairShares divides the workers' time among the jobs that run, in proportion to their weights.
 //
-// What a job has had is counted in seconds of workers' threads, divided by its weight: its account. A worker that asks for work
-// is offered the job with the lowest account first. It stays with the job that it worked for last, whose net and data it has
-// at hand, as long as no other is more than kAffinity behind. So shares are as the weights are, over some seconds, and
-// workers seldom change.
+// What a job has had is counted in seconds of workers' threads, divided by its weight: its account. A worker that asks
+// for work is offered the job with the lowest account first. It stays with the job that it worked for last, whose net
+// and data it has at hand, as long as no other is more than kAffinity behind. So shares are as the weights are, over
+// some seconds, and workers seldom change.
 //
 // A state machine without clock or threads: callers pass the time. Thread safety: none; guarded by its owner.
 #pragma once
@@ -26,8 +26,8 @@ class FairShares {
   // What a job that had no work to give may claim of the time that it did not use.
   static constexpr double kMaxOwed = 10;
 
-  // The jobs that take part now, with their weights, above 0. One that is new begins with an account as low as the lowest;
-  // workers of one that takes part no more are idle.
+  // The jobs that take part now, with their weights, above 0. One that is new begins with an account as low as the
+  // lowest; workers of one that takes part no more are idle.
   void SetJobs(const std::map<uint64_t, double>& weights);
 
   // The worker asks for work: the jobs that it is to be offered, one after the other. What it did is over.

@@ -1,4 +1,5 @@
-// PartitionAffinity remembers which partitions of a job's data each worker had iterations of, and hence may have copied.
+// PartitionAffinity remembers which partitions of a job's data each worker had iterations of, and hence may have
+// copied.
 //
 // Thread safety: none; guarded by its owner.
 #pragma once
@@ -12,8 +13,8 @@ namespace samovar {
 
 class PartitionAffinity {
  public:
-  // How well a partition suits a worker; lower is better. In this order: what it had last, what it had before that, ..., what nobody
-  // had, what only others had.
+  // How well a partition suits a worker; lower is better. In this order: what it had last, what it had before that,
+  // ..., what nobody had, what only others had.
   using Rank = size_t;
 
   // Partitions that are remembered of a worker: those that it had last.

@@ -33,7 +33,8 @@ Ledger WholeUnits(const Ledger& done, uint32_t push_every, uint64_t max_iter) {
     missing.AddRange(range.begin / push_every, UnitsIn(range.end, push_every));
   }
   Ledger whole;
-  for (const IterationRange& range : missing.Missing(0, UnitsIn(max_iter, push_every))) whole.AddRange(range.begin, range.end);
+  for (const IterationRange& range : missing.Missing(0, UnitsIn(max_iter, push_every)))
+    whole.AddRange(range.begin, range.end);
   return whole;
 }
 
@@ -60,13 +61,15 @@ std::optional<TrainLeases::Lease> UnitLeases::Acquire(uint64_t worker, uint64_t 
 TrainLeases::News UnitLeases::Complete(uint64_t worker, uint64_t t, uint32_t part, absl::Time now) {
   if (t >= max_iter_ || part != 0 || !done_.Add(t)) return News::kNothing;
   const uint64_t unit = t / push_every_;
-  if (done_.Missing(unit * push_every_, UnitEnd(t, push_every_, max_iter_)).empty()) units_.Complete(worker, unit, 0, now);
+  if (done_.Missing(unit * push_every_, UnitEnd(t, push_every_, max_iter_)).empty())
+    units_.Complete(worker, unit, 0, now);
   return News::kIteration;
 }
 
 std::vector<IterationRange> UnitLeases::Touched(const std::vector<IterationRange>& ranges) const {
   std::vector<IterationRange> units;
-  for (const IterationRange& range : ranges) units.push_back({range.begin / push_every_, UnitsIn(range.end, push_every_)});
+  for (const IterationRange& range : ranges)
+    units.push_back({range.begin / push_every_, UnitsIn(range.end, push_every_)});
   return units;
 }
 

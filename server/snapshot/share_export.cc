@@ -15,7 +15,8 @@ namespace samovar {
 absl::StatusOr<v1::ExportedFile> ExportShare(const std::string& directory, const v1::SnapshotInfo& info,
                                              std::span<const ChunkImage> chunks) {
   if (!absl::StartsWith(directory, "/")) {
-    return absl::InvalidArgumentError(absl::StrCat("the directory \"", directory, "\" to export to is no absolute path"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("the directory \"", directory, "\" to export to is no absolute path"));
   }
   v1::ExportedFile file;
   file.set_name(absl::StrCat("server-", info.server_index(), "-of-", info.servers(), ".chunks"));

@@ -12,9 +12,9 @@
 
 namespace samovar {
 
-// Writes chunks into a file of the directory, which is made if it is not there, and says where in the file they are. `info`: which of
-// the job's shares this is. Durable when it returns. INVALID_ARGUMENT: the directory's path is not absolute; RESOURCE_EXHAUSTED: the
-// disk is full.
+// Writes chunks into a file of the directory, which is made if it is not there, and says where in the file they are.
+// `info`: which of the job's shares this is. Durable when it returns. INVALID_ARGUMENT: the directory's path is not
+// absolute; RESOURCE_EXHAUSTED: the disk is full.
 absl::StatusOr<v1::ExportedFile> ExportShare(const std::string& directory, const v1::SnapshotInfo& info,
                                              std::span<const ChunkImage> chunks);
 

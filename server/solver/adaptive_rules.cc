@@ -65,12 +65,13 @@ class AdaDeltaRule final : public CaffeRule {
  private:
   void Run(uint64_t, const SegmentPass& pass) const override {
     const float fresh = 1.0f - momentum_;
-    RunWithTwoHistories(pass, [delta = delta_, kept = momentum_, fresh, rate = pass.rate](float g, float& h1, float& h2) {
-      h1 = kept * h1 + fresh * (g * g);
-      const float v = g * std::sqrt((delta + h2) / (delta + h1));
-      h2 = kept * h2 + fresh * (v * v);
-      return rate * v;
-    });
+    RunWithTwoHistories(pass,
+                        [delta = delta_, kept = momentum_, fresh, rate = pass.rate](float g, float& h1, float& h2) {
+                          h1 = kept * h1 + fresh * (g * g);
+                          const float v = g * std::sqrt((delta + h2) / (delta + h1));
+                          h2 = kept * h2 + fresh * (v * v);
+                          return rate * v;
+                        });
   }
 
   const float delta_;

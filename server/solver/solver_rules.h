@@ -34,8 +34,8 @@ class CaffeRule : public SolverRule {
 
   void Apply(uint64_t t, const RuleSegment& segment, std::span<float> weights, std::span<const std::span<float>> state,
              std::span<const float> gradient) const final;
-  void ApplyDisplacement(float factor, const RuleSegment& segment, std::span<float> weights, std::span<const std::span<float>> state,
-                         std::span<const float> displacement) const final;
+  void ApplyDisplacement(float factor, const RuleSegment& segment, std::span<float> weights,
+                         std::span<const std::span<float>> state, std::span<const float> displacement) const final;
 
  protected:
   virtual void Run(uint64_t t, const SegmentPass& pass) const = 0;

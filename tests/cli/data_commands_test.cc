@@ -77,7 +77,8 @@ TEST_CASE_METHOD(Fixture, "an import says what it made, and the second one that 
 TEST_CASE_METHOD(Fixture, "an import of files that are wrong ends with 2 and names them") {
   WriteFile(directory.File("60.png"), "GIF89a");
   Import(kExitUsage);
-  CHECK(absl::StrContains(err, directory.File("list") + ":2: " + directory.File("60.png") + ": the image is neither JPEG nor PNG"));
+  CHECK(absl::StrContains(
+      err, directory.File("list") + ":2: " + directory.File("60.png") + ": the image is neither JPEG nor PNG"));
   Run(kExitUsage, [&] { return RunImportCifar10({{directory.File("40.png")}, images.output, false}); });
   CHECK(absl::StrContains(err, "40.png: has "));
   CHECK_FALSE(std::filesystem::exists(images.output));
@@ -101,7 +102,8 @@ TEST_CASE_METHOD(Fixture, "info describes records, encoded or not") {
   CHECK(absl::StrContains(err, "nowhere: no such directory; make one with `samovar data import`"));
 }
 
-TEST_CASE_METHOD(Fixture, "info finds an image that cannot be decoded by its key, unless it is quick, and says that sizes differ") {
+TEST_CASE_METHOD(
+    Fixture, "info finds an image that cannot be decoded by its key, unless it is quick, and says that sizes differ") {
   const std::string path = directory.File("images");
   const auto encoded = [](const std::string& image) {
     caffe::Datum datum;
@@ -115,7 +117,8 @@ TEST_CASE_METHOD(Fixture, "info finds an image that cannot be decoded by its key
   REQUIRE_OK(other);
   WriteRecords(path, {{"1", encoded(*first)}, {"2", encoded(*other)}});
   Run(kExitOk, [&] { return RunDataInfo({path}); });
-  CHECK(absl::StrContains(out, "sizes    from 2 to 5 high and from 3 to 4 wide; a net needs one: set crop_size in its transform_param\n"));
+  CHECK(absl::StrContains(
+      out, "sizes    from 2 to 5 high and from 3 to 4 wide; a net needs one: set crop_size in its transform_param\n"));
   WriteRecords(path, {{"3", encoded(first->substr(0, first->size() / 2))}});
   Run(kExitUsage, [&] { return RunDataInfo({path}); });
   CHECK(absl::StrContains(err, path + ", key \"3\": the PNG is damaged"));
@@ -138,7 +141,9 @@ TEST_CASE_METHOD(Fixture, "a set in partitions is made of an LMDB or imported, d
   Run(kExitUsage, [&] { return RunDataPartition(partition); });
   CHECK(absl::StrContains(err, "2 records, which cannot be in 3 partitions"));
   Run(kExitOk, [&] { return RunDataInfo({partition.output, true}); });
-  CHECK(absl::StartsWith(out, "records  2\nshape    3x2x4 (channels x height x width)\nlabels   0: 1, 3: 1\nstored   in 2 partitions of 1 records, "));
+  CHECK(absl::StartsWith(out,
+                         "records  2\nshape    3x2x4 (channels x height x width)\nlabels   0: 1, 3: 1\nstored   in 2 "
+                         "partitions of 1 records, "));
   CHECK(absl::StrContains(out, "; all sizes and checksums are right"));
   Run(kExitUsage, [&] { return RunDataInfo({images.output, true}); });
   CHECK(absl::StrContains(err, "is an LMDB, which has no checksums"));

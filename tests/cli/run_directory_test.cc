@@ -78,7 +78,8 @@ TEST_CASE("the parameters of a run's net are there for the next run, until the d
   REQUIRE(read->has_value());
   CHECK((*read)->SerializeAsString() == net.SerializeAsString());
   WriteFile(path + "/net");
-  REQUIRE_STATUS((*second)->ReadNet(), absl::StatusCode::kDataLoss, path + "/net is damaged (remove " + path + " to begin anew)");
+  REQUIRE_STATUS((*second)->ReadNet(), absl::StatusCode::kDataLoss,
+                 path + "/net is damaged (remove " + path + " to begin anew)");
   REQUIRE_OK((*second)->Clear());
   CHECK_FALSE(fs::exists(path + "/net"));
 }

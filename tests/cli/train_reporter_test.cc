@@ -77,9 +77,9 @@ TEST_CASE("a log has a prefix on each line and begins with what Caffe's parsers 
   reporter->Progress(Status(), NewsOfATest());
   const std::string prefix = "I0131 12:00:00.000000 42 samovar] ";
   CHECK(out.str() == prefix + "Solving LeNet\n" + prefix +
-                         "job lenet: 2000 iterations, seed 7; 2 servers, 1 worker of 1 thread; sync in 8 parts\n" + prefix +
-                         "snapshots and logs: out/lenet_state\n" + prefix + "Iteration 500, Testing net (#0)\n" +
-                         prefix + "    Test net output #0: accuracy = 0.875\n");
+                         "job lenet: 2000 iterations, seed 7; 2 servers, 1 worker of 1 thread; sync in 8 parts\n" +
+                         prefix + "snapshots and logs: out/lenet_state\n" + prefix +
+                         "Iteration 500, Testing net (#0)\n" + prefix + "    Test net output #0: accuracy = 0.875\n");
 }
 
 TEST_CASE("a log names model, state and where weights come from as Caffe's does") {

@@ -33,19 +33,26 @@ struct Files {
 
 }  // namespace
 
-TEST_CASE_METHOD(Files, "a whole file of another kind is named by what it is, whatever its name, with the flag that takes it") {
+TEST_CASE_METHOD(
+    Files, "a whole file of another kind is named by what it is, whatever its name, with the flag that takes it") {
   using absl::StatusCode;
-  REQUIRE_STATUS(Explain(model, "--model", kModelFlags), StatusCode::kInvalidArgument,
-                 model + " is a .caffemodel, the weights of a model; give it with --weights; --model takes a net's .prototxt");
-  REQUIRE_STATUS(Explain(text, "--weights", kModelFlags), StatusCode::kInvalidArgument,
-                 text + " is a .prototxt, a net or a solver in text; give it with --model; --weights takes a .caffemodel");
-  REQUIRE_STATUS(Explain(state, "--weights", kModelFlags), StatusCode::kInvalidArgument,
-                 state + " is a .solverstate, the state of a solver at iteration 7; give its model, other.caffemodel, with --weights");
-  REQUIRE_STATUS(Explain(state, "--weights", kTrainFlags), StatusCode::kInvalidArgument,
-                 "give it with --snapshot, or its model, other.caffemodel, with --weights; --weights takes a .caffemodel");
+  REQUIRE_STATUS(
+      Explain(model, "--model", kModelFlags), StatusCode::kInvalidArgument,
+      model + " is a .caffemodel, the weights of a model; give it with --weights; --model takes a net's .prototxt");
+  REQUIRE_STATUS(
+      Explain(text, "--weights", kModelFlags), StatusCode::kInvalidArgument,
+      text + " is a .prototxt, a net or a solver in text; give it with --model; --weights takes a .caffemodel");
+  REQUIRE_STATUS(
+      Explain(state, "--weights", kModelFlags), StatusCode::kInvalidArgument,
+      state +
+          " is a .solverstate, the state of a solver at iteration 7; give its model, other.caffemodel, with --weights");
+  REQUIRE_STATUS(
+      Explain(state, "--weights", kTrainFlags), StatusCode::kInvalidArgument,
+      "give it with --snapshot, or its model, other.caffemodel, with --weights; --weights takes a .caffemodel");
   REQUIRE_STATUS(Explain(model, "--snapshot", kTrainFlags), StatusCode::kInvalidArgument,
                  "give it with --weights; --snapshot takes a .solverstate");
-  REQUIRE_STATUS(Explain(model, "--solver", kTrainFlags), StatusCode::kInvalidArgument, "--solver takes a solver's .prototxt");
+  REQUIRE_STATUS(Explain(model, "--solver", kTrainFlags), StatusCode::kInvalidArgument,
+                 "--solver takes a solver's .prototxt");
 }
 
 TEST_CASE_METHOD(Files, "the error of a file of the right kind, or of none, stays as it is") {

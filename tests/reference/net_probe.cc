@@ -1,9 +1,11 @@
-// net_probe runs a net and a solver step by step and writes down what came out, for comparison with another program's results.
+// net_probe runs a net and a solver step by step and writes down what came out, for comparison with another program's
+// results.
 //
 //   net_probe NET SOLVER STEPS INPUT OUTPUT
 //
 // NET, SOLVER   prototxt files. The net's only fed layers are Input layers.
-// INPUT         raw little-endian float32: the flat vector of weights, then for each step the tops of all Input layers, in net order.
+// INPUT         raw little-endian float32: the flat vector of weights, then for each step the tops of all Input layers,
+//               in net order.
 // OUTPUT        likewise: for each step the loss, the outputs and the gradients; after the last step the weights.
 // Prints the net's layout, one "layer index count" a line, for the caller to lay out the weights.
 //
@@ -48,7 +50,8 @@ void Write(std::span<const float> values, std::ofstream* out) {
   out->write(reinterpret_cast<const char*>(values.data()), static_cast<std::streamsize>(values.size_bytes()));
 }
 
-std::unique_ptr<Chunk> WholeNet(const SolverRule& rule, const v1::ParameterLayout& layout, std::span<const float> weights) {
+std::unique_ptr<Chunk> WholeNet(const SolverRule& rule, const v1::ParameterLayout& layout,
+                                std::span<const float> weights) {
   ChunkImage image;
   image.weights.assign(weights.begin(), weights.end());
   image.state.assign(static_cast<size_t>(rule.state_vectors()), std::vector<float>(weights.size()));
@@ -63,7 +66,8 @@ std::span<const float> Take(size_t count, std::span<const float>* from) {
   return taken;
 }
 
-void Run(const std::string& net_path, const std::string& solver_path, uint64_t steps, const std::string& input, const std::string& output) {
+void Run(const std::string& net_path, const std::string& solver_path, uint64_t steps, const std::string& input,
+         const std::string& output) {
   std::unique_ptr<Net> net = OrDie(Net::Create(OrDie(ReadNetFile(net_path)), {}));
   const auto rule = OrDie(SolverRule::Create(OrDie(ReadSolverFile(solver_path))));
   for (const v1::ParameterBlob& blob : net->layout().blobs()) {

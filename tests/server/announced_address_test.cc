@@ -13,7 +13,8 @@ TEST_CASE("an address that stands for all of a machine's is told from one of the
     INFO(all);
     CHECK(ListensEverywhere(all));
   }
-  for (const char* one : {"127.0.0.1:7401", "10.0.0.1:0", "[::1]:7401", "localhost:7401", "0.example:7401", "unix:/run/0"}) {
+  for (const char* one :
+       {"127.0.0.1:7401", "10.0.0.1:0", "[::1]:7401", "localhost:7401", "0.example:7401", "unix:/run/0"}) {
     INFO(one);
     CHECK_FALSE(ListensEverywhere(one));
   }
@@ -32,7 +33,8 @@ TEST_CASE("a host that nobody knows, or to which no route leads, is an error tha
   // No name may be as long as that.
   REQUIRE_STATUS(HostTowards(std::string(300, 'a') + ":7400"), absl::StatusCode::kUnavailable, "cannot be looked up");
   // Everybody's address: a datagram to it needs a permission that no socket has by itself.
-  REQUIRE_STATUS(HostTowards("255.255.255.255:7400"), absl::StatusCode::kUnavailable, "no route leads to 255.255.255.255:7400");
+  REQUIRE_STATUS(HostTowards("255.255.255.255:7400"), absl::StatusCode::kUnavailable,
+                 "no route leads to 255.255.255.255:7400");
 }
 
 }  // namespace

@@ -207,7 +207,8 @@ TEST_CASE("an identity that cannot be read is not replaced by another one") {
   CHECK(*again == *first);
   std::filesystem::remove(dir.File("identity"));
   std::filesystem::create_directory(dir.File("identity"));
-  REQUIRE_STATUS(ServerIdentity(dir.path()), absl::StatusCode::kInvalidArgument, dir.File("identity") + " is a directory");
+  REQUIRE_STATUS(ServerIdentity(dir.path()), absl::StatusCode::kInvalidArgument,
+                 dir.File("identity") + " is a directory");
 }
 
 TEST_CASE("a server that ends in order saves what it has applied since the last snapshot, and keeps its identity") {

@@ -1,7 +1,6 @@
 #define CATCH_CONFIG_RUNNER
-#include "tests/support/catch.h"
-
 #include "common/telemetry/log.h"
+#include "tests/support/catch.h"
 
 int main(int argc, char** argv) {
   // What is expected is not worth a line in a test's output.

@@ -18,18 +18,18 @@ const absl::Status& StatusOf(const absl::StatusOr<T>& value) {
 
 }  // namespace samovar
 
-#define REQUIRE_OK(expr)                                         \
-  do {                                                           \
-    const auto& samovar_value = (expr);                          \
-    INFO(#expr << ": " << ::samovar::StatusOf(samovar_value));   \
-    REQUIRE(::samovar::StatusOf(samovar_value).ok());            \
+#define REQUIRE_OK(expr)                                       \
+  do {                                                         \
+    const auto& samovar_value = (expr);                        \
+    INFO(#expr << ": " << ::samovar::StatusOf(samovar_value)); \
+    REQUIRE(::samovar::StatusOf(samovar_value).ok());          \
   } while (false)
 
 // The status has this code, and its message contains the text.
-#define REQUIRE_STATUS(expr, expected_code, text)                                                \
-  do {                                                                                           \
-    const auto& samovar_value = (expr);                                                          \
-    INFO(#expr << ": " << ::samovar::StatusOf(samovar_value));                                   \
-    REQUIRE(::samovar::StatusOf(samovar_value).code() == (expected_code));                       \
-    REQUIRE(absl::StrContains(::samovar::StatusOf(samovar_value).message(), (text)));            \
+#define REQUIRE_STATUS(expr, expected_code, text)                                     \
+  do {                                                                                \
+    const auto& samovar_value = (expr);                                               \
+    INFO(#expr << ": " << ::samovar::StatusOf(samovar_value));                        \
+    REQUIRE(::samovar::StatusOf(samovar_value).code() == (expected_code));            \
+    REQUIRE(absl::StrContains(::samovar::StatusOf(samovar_value).message(), (text))); \
   } while (false)

@@ -1,5 +1,5 @@
-// Records of HDF5Data layers: rows of the data sets, one a top and of its name, of HDF5 files that a list names. Values are
-// taken as they are: Caffe has no transform here either.
+// Records of HDF5Data layers: rows of the data sets, one a top and of its name, of HDF5 files that a list names. Values
+// are taken as they are: Caffe has no transform here either.
 //
 // Relative names in the list are taken from the current directory; if the file is not there, from the list's.
 #pragma once
@@ -13,8 +13,9 @@
 
 namespace samovar {
 
-// `source`: the list. Opens all files. Errors of ReadFileList and Hdf5File. INVALID_ARGUMENT: no tops; transform_param; rows of
-// different shapes.
-absl::StatusOr<std::unique_ptr<RecordReader>> OpenHdf5Reader(const caffe::LayerParameter& layer, const std::string& source);
+// `source`: the list. Opens all files. Errors of ReadFileList and Hdf5File. INVALID_ARGUMENT: no tops; transform_param;
+// rows of different shapes.
+absl::StatusOr<std::unique_ptr<RecordReader>> OpenHdf5Reader(const caffe::LayerParameter& layer,
+                                                             const std::string& source);
 
 }  // namespace samovar

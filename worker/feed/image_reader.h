@@ -13,9 +13,9 @@
 
 namespace samovar {
 
-// `source`: the list (image_list.h). Decodes the first image, since its shape is that of all.
-// Errors of ReadImageList, DecodeImage and Transformer::Create. INVALID_ARGUMENT: the number of tops; one of new_height and
-// new_width without the other.
+// `source`: the list (image_list.h). Decodes the first image, since its shape is that of all. Errors of ReadImageList,
+// DecodeImage and Transformer::Create. INVALID_ARGUMENT: the number of tops; one of new_height and new_width without
+// the other.
 absl::StatusOr<std::unique_ptr<RecordReader>> OpenImageReader(const caffe::LayerParameter& layer, caffe::Phase phase,
                                                               const std::string& source);
 

@@ -1,5 +1,5 @@
-// Records of a Caffe LMDB or a partitioned set: those of Data layers, and of CaffeOnSpark's MemoryData layers that read an LMDB.
-// Tops: the transformed record, and, where there are two, its label.
+// Records of a Caffe LMDB or a partitioned set: those of Data layers, and of CaffeOnSpark's MemoryData layers that read
+// an LMDB. Tops: the transformed record, and, where there are two, its label.
 #pragma once
 
 #include <memory>
@@ -12,9 +12,11 @@
 
 namespace samovar {
 
-// `source`: directory of the LMDB, or of the set, whose partitions `partitions` opens, if it is not null. Errors of Dataset::Open and Transformer::Create. INVALID_ARGUMENT: the number of tops;
-// memory_data_param does not say the records' shape.
+// `source`: directory of the LMDB, or of the set, whose partitions `partitions` opens, if it is not null. Errors of
+// Dataset::Open and Transformer::Create. INVALID_ARGUMENT: the number of tops; memory_data_param does not say the
+// records' shape.
 absl::StatusOr<std::unique_ptr<RecordReader>> OpenLmdbReader(const caffe::LayerParameter& layer, caffe::Phase phase,
-                                                             const std::string& source, PartitionSource* partitions = nullptr);
+                                                             const std::string& source,
+                                                             PartitionSource* partitions = nullptr);
 
 }  // namespace samovar

@@ -1,14 +1,16 @@
-// PartitionCache keeps copies of partitions of partitioned data sets in a directory of this machine, within a bound. Several processes
-// may share the directory, also processes that are killed at any moment.
+// PartitionCache keeps copies of partitions of partitioned data sets in a directory of this machine, within a bound.
+// Several processes may share the directory, also processes that are killed at any moment.
 //
 //   DIR/lock                      locked (flock) while entries are looked at, made or removed
-//   DIR/ENTRY/data.mdb            a whole partition, its checksum verified; locked shared by whoever has it open. Its time of change is
+//   DIR/ENTRY/data.mdb            a whole partition, its checksum verified; locked shared by whoever has it open. Its
+//   time of change is
 //                                 that of its last use
-//   DIR/ENTRY.copying/data.mdb    one that is being copied, locked by whoever copies it: not locked, it is what a killed process left
+//   DIR/ENTRY.copying/data.mdb    one that is being copied, locked by whoever copies it: not locked, it is what a
+//   killed process left
 // where ENTRY is NAME-CRC32-BYTES-SET: of the partition by its manifest, and the CRC-32 of the set's path.
 //
-// The process has the partition open that was asked for last, and those that others hold. An entry that is open anywhere is not
-// removed: the bound must be large enough for one partition of each process.
+// The process has the partition open that was asked for last, and those that others hold. An entry that is open
+// anywhere is not removed: the bound must be large enough for one partition of each process.
 //
 // Thread safety: all methods may be called from any thread. mu_ is held for no I/O.
 #pragma once
@@ -42,10 +44,11 @@ class PartitionCache final : public PartitionSource {
   // Removes what killed processes have left. Errors of the system, naming the directory.
   static absl::StatusOr<std::unique_ptr<PartitionCache>> Create(const Options& options);
 
-  // Copies the partition if it is not there, and makes room for it by removing what was used longest ago. FAILED_PRECONDITION: it is
-  // larger than the bound. DATA_LOSS, NOT_FOUND: of ReadPartition; nothing is kept of it. DEADLINE_EXCEEDED: waited in vain.
-  // RESOURCE_EXHAUSTED: the disk is full. CANCELLED: stopped.
-  absl::StatusOr<std::shared_ptr<const LmdbRecords>> Open(const std::string& set, const v1::DatasetPartition& partition) override
+  // Copies the partition if it is not there, and makes room for it by removing what was used longest ago.
+  // FAILED_PRECONDITION: it is larger than the bound. DATA_LOSS, NOT_FOUND: of ReadPartition; nothing is kept of it.
+  // DEADLINE_EXCEEDED: waited in vain. RESOURCE_EXHAUSTED: the disk is full. CANCELLED: stopped.
+  absl::StatusOr<std::shared_ptr<const LmdbRecords>> Open(const std::string& set,
+                                                          const v1::DatasetPartition& partition) override
       ABSL_LOCKS_EXCLUDED(mu_);
 
   // Ends what Open is at, and all that follow.
@@ -64,14 +67,17 @@ class PartitionCache final : public PartitionSource {
   absl::StatusOr<LockedFile> LockDirectory() const;
   // The entry's file with a shared lock; empty: there is none. REQUIRES: the directory is locked
   absl::StatusOr<LockedFile> FindEntry(const Entry& entry) const;
-  // The file to copy to, locked. UNAVAILABLE: another process copies it, or has what is to make room open. REQUIRES: as above
+  // The file to copy to, locked. UNAVAILABLE: another process copies it, or has what is to make room open. REQUIRES: as
+  // above
   absl::StatusOr<LockedFile> BeginCopy(const Entry& entry) const;
   absl::Status MakeRoom(uint64_t bytes) const;
   // Removes the copy if its file is not locked. REQUIRES: as above
   void RemoveLeftover(const std::string& name) const;
-  absl::Status Copy(const std::string& set, const v1::DatasetPartition& partition, const Entry& entry, const LockedFile& file) const;
+  absl::Status Copy(const std::string& set, const v1::DatasetPartition& partition, const Entry& entry,
+                    const LockedFile& file) const;
   // The entry, copied if need be, with a shared lock.
-  absl::StatusOr<LockedFile> Fetch(const std::string& set, const v1::DatasetPartition& partition, const Entry& entry) const;
+  absl::StatusOr<LockedFile> Fetch(const std::string& set, const v1::DatasetPartition& partition,
+                                   const Entry& entry) const;
   std::string PathOf(const std::string& name) const { return options_.directory + "/" + name; }
 
   const Options options_;

@@ -1,5 +1,5 @@
-// The engine as a shared library: it is built once for each instruction-set level, and the loader takes the highest that the CPU
-// has. Everything else in the process is compiled for the lowest.
+// The engine as a shared library: it is built once for each instruction-set level, and the loader takes the highest
+// that the CPU has. Everything else in the process is compiled for the lowest.
 #pragma once
 
 // On what programs may use of the engine: Net, and little else. All other names stay inside the library.

@@ -10,7 +10,8 @@
 namespace samovar {
 namespace {
 
-// The node that reads the only top of `node`, if nothing else is made of that top. Blobs with several readers were split.
+// The node that reads the only top of `node`, if nothing else is made of that top. Blobs with several readers were
+// split.
 LayerNode* OnlyReader(NetGraph* graph, const LayerNode& node) {
   if (node.tops.size() != 1 || node.loss_weights[0] != 0) return nullptr;
   for (LayerNode& reader : graph->nodes) {
@@ -20,7 +21,9 @@ LayerNode* OnlyReader(NetGraph* graph, const LayerNode& node) {
   return nullptr;
 }
 
-bool IsPlainRelu(const LayerNode& node) { return node.param.type() == "ReLU" && node.param.relu_param().negative_slope() == 0; }
+bool IsPlainRelu(const LayerNode& node) {
+  return node.param.type() == "ReLU" && node.param.relu_param().negative_slope() == 0;
+}
 
 void Fuse(NetGraph* graph, size_t layer, ConvolutionLayer* convolution) {
   LayerNode& node = graph->nodes[layer];

@@ -1,5 +1,5 @@
-// Assignment is all that a worker has of one job while it works for it: the nets, their data, the connection to its servers.
-// Nothing in it outlives the job.
+// Assignment is all that a worker has of one job while it works for it: the nets, their data, the connection to its
+// servers. Nothing in it outlives the job.
 //
 // Thread safety: one thread at a time.
 #pragma once
@@ -28,11 +28,12 @@ namespace samovar {
 
 class Assignment {
  public:
-  // INVALID_ARGUMENT, UNIMPLEMENTED: no worker can do this job; the message says why, a net that disagrees with the job's layout
-  // for one. Other codes: this one cannot. The pool outlives this, and so does what opens the partitions of data
-  // sets; null: they are read where they lie. `channels` as in ParameterClient::Options.
+  // INVALID_ARGUMENT, UNIMPLEMENTED: no worker can do this job; the message says why, a net that disagrees with the
+  // job's layout for one. Other codes: this one cannot. The pool outlives this, and so does what opens the partitions
+  // of data sets; null: they are read where they lie. `channels` as in ParameterClient::Options.
   static absl::StatusOr<std::unique_ptr<Assignment>> Create(const v1::GetAssignmentResponse& message, ThreadPool* pool,
-                                                            uint32_t channels = 0, PartitionSource* partitions = nullptr);
+                                                            uint32_t channels = 0,
+                                                            PartitionSource* partitions = nullptr);
 
   // What pushes of a job keep back at this worker.
   struct Kept {
@@ -42,8 +43,8 @@ class Assignment {
   };
   // Takes it out of an assignment that is not used any more.
   Kept ReleaseKept() { return {message_, parameters_->ReleaseResidual()}; }
-  // Goes on with what of it belongs to the same opening of the same job, and to servers that are the same processes: others have lost
-  // iterations, which are computed again, whole.
+  // Goes on with what of it belongs to the same opening of the same job, and to servers that are the same processes:
+  // others have lost iterations, which are computed again, whole.
   void AdoptKept(Kept kept);
 
   // Whether this is still the assignment that the coordinator gives.
@@ -60,7 +61,8 @@ class Assignment {
   // Parts of an iteration that others may compute: more than one in sync mode only. The net is built for the records of
   // a part's pass.
   uint32_t parts() const { return spec().mode() == v1::CONSISTENCY_SYNC ? spec().parts() : 1; }
-  // Whether servers clip the gradients: an iteration's parts are pushed as they are, and applied when the norm of their sum is known.
+  // Whether servers clip the gradients: an iteration's parts are pushed as they are, and applied when the norm of their
+  // sum is known.
   bool clipped_by_servers() const { return parts() > 1 && spec().solver().clip_gradients() >= 0; }
   // The sum of the passes' gradients. Null if there is one pass.
   GradientSum* sum() { return sum_.get(); }
@@ -69,8 +71,8 @@ class Assignment {
   BatchPrefetcher& batches() { return *batches_; }
   ParameterClient& parameters() { return *parameters_; }
 
-  // The net for test `number`, with the weights that were frozen as `iteration`: pulled once for the slices of a test that
-  // follow each other. Errors of Evaluator and ParameterClient.
+  // The net for test `number`, with the weights that were frozen as `iteration`: pulled once for the slices of a test
+  // that follow each other. Errors of Evaluator and ParameterClient.
   absl::StatusOr<Evaluator*> TestNet(uint32_t number, uint64_t iteration, const WaitLimit& limit);
   // The next test pulls its weights, whatever its iteration is.
   void ForgetFrozen() { frozen_.reset(); }

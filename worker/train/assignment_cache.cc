@@ -10,8 +10,8 @@
 namespace samovar {
 
 absl::StatusOr<Assignment*> AssignmentCache::Get(const v1::GetAssignmentResponse& message, absl::Time now) {
-  const auto found = std::find_if(open_.begin(), open_.end(),
-                                  [&](const Entry& entry) { return entry.assignment->IsFor(message); });
+  const auto found =
+      std::find_if(open_.begin(), open_.end(), [&](const Entry& entry) { return entry.assignment->IsFor(message); });
   if (found != open_.end()) {
     open_.splice(open_.begin(), open_, found);
     open_.front().used = now;
@@ -21,9 +21,10 @@ absl::StatusOr<Assignment*> AssignmentCache::Get(const v1::GetAssignmentResponse
   Close(message.spec().job_id());
   // Room is made first, so that no more are in memory at any time.
   while (open_.size() >= kMaxOpen) open_.pop_back();
-  SAMOVAR_ASSIGN_OR_RETURN(std::unique_ptr<Assignment> assignment, Assignment::Create(message, pool_, channels_, partitions_));
-  LogInfo(absl::StrCat("works for job ", message.spec().job_id(), ": ", assignment->net().layout().elements(), " parameters on ",
-                       message.servers_size(), " servers"));
+  SAMOVAR_ASSIGN_OR_RETURN(std::unique_ptr<Assignment> assignment,
+                           Assignment::Create(message, pool_, channels_, partitions_));
+  LogInfo(absl::StrCat("works for job ", message.spec().job_id(), ": ", assignment->net().layout().elements(),
+                       " parameters on ", message.servers_size(), " servers"));
   if (kept_.has_value()) assignment->AdoptKept(*std::exchange(kept_, std::nullopt));
   open_.push_front({std::move(assignment), now});
   return open_.front().assignment.get();

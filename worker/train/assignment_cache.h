@@ -1,5 +1,5 @@
-// AssignmentCache keeps the assignments of the jobs that a worker worked for last, so that changing over from one to another costs
-// neither building nets nor opening data.
+// AssignmentCache keeps the assignments of the jobs that a worker worked for last, so that changing over from one to
+// another costs neither building nets nor opening data.
 //
 // Thread safety: one thread at a time.
 #pragma once
@@ -30,11 +30,11 @@ class AssignmentCache {
   explicit AssignmentCache(ThreadPool* pool, uint32_t channels = 0, PartitionSource* partitions = nullptr)
       : pool_(pool), channels_(channels), partitions_(partitions) {}
 
-  // The job's assignment, opened if it is not, or is not open as the coordinator has it now. Belongs to the cache; valid until
-  // the next call. Errors of Assignment::Create.
+  // The job's assignment, opened if it is not, or is not open as the coordinator has it now. Belongs to the cache;
+  // valid until the next call. Errors of Assignment::Create.
   absl::StatusOr<Assignment*> Get(const v1::GetAssignmentResponse& message, absl::Time now);
-  // Closes the job's, if it is open. What it has kept of gradients (Assignment::Kept) goes to the next that Get opens, if that is of the
-  // same job.
+  // Closes the job's, if it is open. What it has kept of gradients (Assignment::Kept) goes to the next that Get opens,
+  // if that is of the same job.
   void Close(const std::string& job_id);
   // As Close, for a job that will not come again: nothing is kept.
   void Drop(const std::string& job_id);

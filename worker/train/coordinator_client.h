@@ -15,7 +15,8 @@ namespace samovar {
 
 class CoordinatorClient {
  public:
-  // The deadline of calls that carry little; shorter than a lease's term, so that a call that hangs does not cost the leases.
+  // The deadline of calls that carry little; shorter than a lease's term, so that a call that hangs does not cost the
+  // leases.
   static constexpr absl::Duration kDeadline = absl::Seconds(3);
 
   // `address`: "host:port". Does not connect: the first call does.
@@ -23,9 +24,8 @@ class CoordinatorClient {
 
   const std::string& address() const { return address_; }
 
-  // Statuses are those of coordinator.proto, and UNAVAILABLE or DEADLINE_EXCEEDED if the coordinator cannot be reached. Messages
-  // name the coordinator.
-  // Join waits for a coordinator that cannot be reached, up to kDeadline.
+  // Statuses are those of coordinator.proto, and UNAVAILABLE or DEADLINE_EXCEEDED if the coordinator cannot be reached.
+  // Messages name the coordinator. Join waits for a coordinator that cannot be reached, up to kDeadline.
   absl::StatusOr<v1::JoinResponse> Join(const v1::JoinRequest& request);
   absl::StatusOr<v1::HeartbeatResponse> Heartbeat(const v1::HeartbeatRequest& request);
   absl::StatusOr<v1::LeaseResponse> Lease(const v1::LeaseRequest& request);
@@ -34,8 +34,8 @@ class CoordinatorClient {
 
  private:
   template <typename Request, typename Response>
-  absl::StatusOr<Response> Call(grpc::Status (v1::CoordinatorService::Stub::*method)(grpc::ClientContext*, const Request&,
-                                                                                     Response*),
+  absl::StatusOr<Response> Call(grpc::Status (v1::CoordinatorService::Stub::*method)(grpc::ClientContext*,
+                                                                                     const Request&, Response*),
                                 const Request& request, absl::Duration deadline);
 
   const std::string address_;

@@ -19,7 +19,8 @@ bool AllFinite(std::span<const float> values) {
 
 }  // namespace
 
-std::optional<std::string> FindBadGradient(std::span<const float> gradients, uint64_t begin, const v1::ParameterLayout& layout) {
+std::optional<std::string> FindBadGradient(std::span<const float> gradients, uint64_t begin,
+                                           const v1::ParameterLayout& layout) {
   if (AllFinite(gradients)) return std::nullopt;
   const auto bad = std::find_if(gradients.begin(), gradients.end(), [](float value) { return !std::isfinite(value); });
   const uint64_t place = begin + static_cast<uint64_t>(bad - gradients.begin());

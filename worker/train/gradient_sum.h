@@ -1,8 +1,8 @@
 // The arithmetic that stands between backward passes and a push: the sum over an iteration's parts (iter_size), and
 // clip_gradients. In Caffe's order: sum, clip the sum, divide by the number of parts.
 //
-// Statistics (UPDATE_RULE_MOVING_AVERAGE) are no gradients: they do not count in the norm and are not divided; those of later
-// parts are merged with those before as the server merges them.
+// Statistics (UPDATE_RULE_MOVING_AVERAGE) are no gradients: they do not count in the norm and are not divided; those of
+// later parts are merged with those before as the server merges them.
 #pragma once
 
 #include <span>

@@ -51,9 +51,11 @@ void LocalSteps::Step(uint64_t t, std::span<const float> gradients, std::span<fl
   for (const v1::ParameterBlob& blob : layout_.blobs()) MoveBlob(blob, rate, gradients, weights);
 }
 
-void LocalSteps::MoveBlob(const v1::ParameterBlob& blob, float rate, std::span<const float> gradients, std::span<float> weights) {
+void LocalSteps::MoveBlob(const v1::ParameterBlob& blob, float rate, std::span<const float> gradients,
+                          std::span<float> weights) {
   const uint64_t begin = blob.offset();
-  const BlobPass pass = {BlobElements(blob), gradients.data() + begin, weights.data() + begin, displacement_.data() + begin};
+  const BlobPass pass = {BlobElements(blob), gradients.data() + begin, weights.data() + begin,
+                         displacement_.data() + begin};
   if (blob.rule() == v1::UPDATE_RULE_MOVING_AVERAGE) return Merge(pass, blob.moving_average_fraction());
   const float blob_rate = rate * blob.lr_mult();
   const float decay = solver_.weight_decay() * blob.decay_mult();

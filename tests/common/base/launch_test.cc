@@ -87,7 +87,8 @@ TEST_CASE("without a service manager there is nobody to notify") {
 }
 
 TEST_CASE("a service manager that cannot be reached is named") {
-  for (const std::string& name : {std::string("/nonexistent/notify"), std::string("notify"), "/" + std::string(200, 'x')}) {
+  for (const std::string& name :
+       {std::string("/nonexistent/notify"), std::string("notify"), "/" + std::string(200, 'x')}) {
     INFO(name);
     setenv("NOTIFY_SOCKET", name.c_str(), /*overwrite=*/1);
     const absl::Status status = NotifyManager("READY=1");

@@ -31,8 +31,9 @@ TEST_CASE("Philox gives the numbers that its authors published") {
 }
 
 TEST_CASE("Philox changes with each of its three arguments") {
-  const std::set<Words> drawn = {Philox(1, 2, 3), Philox(2, 2, 3), Philox(1, 3, 3), Philox(1, 2, 4), Philox(1ull << 40, 2, 3),
-                                 Philox(1, 2ull << 40, 3), Philox(1, 2, 3ull << 40)};
+  const std::set<Words> drawn = {Philox(1, 2, 3),         Philox(2, 2, 3),          Philox(1, 3, 3),
+                                 Philox(1, 2, 4),         Philox(1ull << 40, 2, 3), Philox(1, 2ull << 40, 3),
+                                 Philox(1, 2, 3ull << 40)};
   CHECK(drawn.size() == 7);
 }
 
@@ -48,10 +49,10 @@ TEST_CASE("each bit of Philox is 1 half of the time") {
 }
 
 TEST_CASE("keys differ by the stream, and by value, number and order of the parts") {
-  const std::set<uint64_t> keys = {
-      DeriveKey(RandomStream::kFiller, {}),     DeriveKey(RandomStream::kFiller, {0}),    DeriveKey(RandomStream::kFiller, {0, 0}),
-      DeriveKey(RandomStream::kFiller, {1}),    DeriveKey(RandomStream::kFiller, {1, 2}), DeriveKey(RandomStream::kFiller, {2, 1}),
-      DeriveKey(RandomStream::kShuffle, {1, 2}), DeriveKey(RandomStream::kShuffle, {0})};
+  const std::set<uint64_t> keys = {DeriveKey(RandomStream::kFiller, {}),      DeriveKey(RandomStream::kFiller, {0}),
+                                   DeriveKey(RandomStream::kFiller, {0, 0}),  DeriveKey(RandomStream::kFiller, {1}),
+                                   DeriveKey(RandomStream::kFiller, {1, 2}),  DeriveKey(RandomStream::kFiller, {2, 1}),
+                                   DeriveKey(RandomStream::kShuffle, {1, 2}), DeriveKey(RandomStream::kShuffle, {0})};
   CHECK(keys.size() == 8);
   CHECK(DeriveKey(RandomStream::kShuffle, {7, 8}) == DeriveKey(RandomStream::kShuffle, {7, 8}));
 }

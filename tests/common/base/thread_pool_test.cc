@@ -37,7 +37,8 @@ TEST_CASE("what the pieces wrote can be read after the loop") {
   ThreadPool pool(4);
   std::vector<int> values(257, 0);
   for (int loop = 1; loop <= 200; ++loop) {
-    pool.ParallelFor(static_cast<int64_t>(values.size()), [&](int64_t piece, int) { values[static_cast<size_t>(piece)] += loop; });
+    pool.ParallelFor(static_cast<int64_t>(values.size()),
+                     [&](int64_t piece, int) { values[static_cast<size_t>(piece)] += loop; });
   }
   for (const int value : values) CHECK(value == 200 * 201 / 2);
 }

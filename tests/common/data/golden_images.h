@@ -1,6 +1,6 @@
-// Images and what OpenCV 4.6 (Debian 12, Python) makes of them. The files are Pillow's and OpenCV's; expected are the planes, in
-// hexadecimal, of cv2.imdecode with IMREAD_UNCHANGED, IMREAD_COLOR and IMREAD_GRAYSCALE (of 16 bits the upper 8), and of
-// cv2.resize with its default, bilinear.
+// Images and what OpenCV 4.6 (Debian 12, Python) makes of them. The files are Pillow's and OpenCV's; expected are the
+// planes, in hexadecimal, of cv2.imdecode with IMREAD_UNCHANGED, IMREAD_COLOR and IMREAD_GRAYSCALE (of 16 bits the
+// upper 8), and of cv2.resize with its default, bilinear.
 #pragma once
 
 namespace samovar {
@@ -36,8 +36,7 @@ inline constexpr GoldenImage kGrayJpeg = {
     "141d1a1f1e1d1a1c1c20242e2720222c231c1c2837292c30313434341f27393d38323c2e333432ffc0000b08000400050101"
     "1100ffc40014000100000000000000000000000000000004ffc4001a10010100020300000000000000000000000103000412"
     "2152ffda0008010100003f0016e046bc50abea9dae7fffd9",
-    1,
-    "9487756862686b707476616a757c7c82817d756d",
+    1, "9487756862686b707476616a757c7c82817d756d",
     "9487756862686b707476616a757c7c82817d756d9487756862686b707476616a757c7c82817d756d9487756862686b707476"
     "616a757c7c82817d756d",
     "9487756862686b707476616a757c7c82817d756d"};
@@ -111,8 +110,7 @@ inline constexpr GoldenImage kPalettePng = {
 inline constexpr GoldenImage kBitPng = {
     "89504e470d0a1a0a0000000d49484452000000050000000401000000006e48c8ed0000001049444154789c6358c010c0a0c1"
     "700100074001e99490849f0000000049454e44ae426082",
-    1,
-    "ff00ff000000ff00ff000000ff00ffffff00ff00",
+    1, "ff00ff000000ff00ff000000ff00ffffff00ff00",
     "ff00ff000000ff00ff000000ff00ffffff00ff00ff00ff000000ff00ff000000ff00ffffff00ff00ff00ff000000ff00ff00"
     "0000ff00ffffff00ff00",
     "ff00ff000000ff00ff000000ff00ffffff00ff00"};

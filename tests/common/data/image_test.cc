@@ -89,8 +89,10 @@ TEST_CASE("an encoded PNG is decoded to the same bytes, a JPEG nearly") {
   for (size_t i = 0; i < 256; ++i) {
     REQUIRE(std::abs(static_cast<unsigned char>(decoded.data[i]) - static_cast<unsigned char>(gradient.data[i])) <= 4);
   }
-  REQUIRE_STATUS(EncodeImage(MakeImage({2, 4, 4}), ImageFormat::kPng), absl::StatusCode::kInvalidArgument, "2 channels");
-  REQUIRE_STATUS(EncodeImage(MakeImage({1, 1, 70'000}), ImageFormat::kJpeg), absl::StatusCode::kInvalidArgument, "JPEG");
+  REQUIRE_STATUS(EncodeImage(MakeImage({2, 4, 4}), ImageFormat::kPng), absl::StatusCode::kInvalidArgument,
+                 "2 channels");
+  REQUIRE_STATUS(EncodeImage(MakeImage({1, 1, 70'000}), ImageFormat::kJpeg), absl::StatusCode::kInvalidArgument,
+                 "JPEG");
 }
 
 TEST_CASE("what is no image is named as that") {

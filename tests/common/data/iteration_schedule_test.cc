@@ -11,7 +11,8 @@
 namespace samovar {
 namespace {
 
-IterationSchedule Make(uint64_t records, uint32_t batch_size, uint32_t partitions = 1, uint64_t seed = 1, uint32_t block = 1) {
+IterationSchedule Make(uint64_t records, uint32_t batch_size, uint32_t partitions = 1, uint64_t seed = 1,
+                       uint32_t block = 1) {
   auto schedule = IterationSchedule::Create({records, batch_size, partitions, seed, block});
   REQUIRE_OK(schedule);
   return *schedule;
@@ -132,9 +133,7 @@ TEST_CASE("a shuffled epoch leaves few neighbours together") {
   REQUIRE(neighbours < 10);  // 1 is expected
 }
 
-TEST_CASE("a single record is read over and over") {
-  REQUIRE(Records(Make(1, 5), 3) == std::vector<uint64_t>(5, 0));
-}
+TEST_CASE("a single record is read over and over") { REQUIRE(Records(Make(1, 5), 3) == std::vector<uint64_t>(5, 0)); }
 
 TEST_CASE("a batch larger than the data set holds each record equally often, to within one") {
   const std::vector<uint64_t> records = Records(Make(3, 64), 5);

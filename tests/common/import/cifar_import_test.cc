@@ -51,9 +51,11 @@ struct Fixture {
   std::string target = made.File("lmdb");
 };
 
-TEST_CASE_METHOD(Fixture, "a directory stands for its training files in the order of their numbers, and for nothing else") {
+TEST_CASE_METHOD(Fixture,
+                 "a directory stands for its training files in the order of their numbers, and for nothing else") {
   // As many as have two digits, whose order as text is another.
-  for (int i = 0; i < 11; ++i) WriteBytes(directory.File("data_batch_" + std::to_string(i + 1) + ".bin"), Batch(3 * i, 3));
+  for (int i = 0; i < 11; ++i)
+    WriteBytes(directory.File("data_batch_" + std::to_string(i + 1) + ".bin"), Batch(3 * i, 3));
   WriteBytes(directory.File("test_batch.bin"), Batch(0, 1));
   WriteBytes(directory.File("batches.meta.txt"), "airplane\n");
   const auto summary = Import({directory.path()});
@@ -88,14 +90,17 @@ TEST_CASE_METHOD(Fixture, "files that are not of this format are refused by name
   }
   SECTION("cut short") {
     WriteBytes(file, Batch(0, 2).substr(1));
-    RequireRefused({file}, StatusCode::kInvalidArgument, file + ": has 6145 bytes; a file of the binary version of CIFAR-10 has 3073");
+    RequireRefused({file}, StatusCode::kInvalidArgument,
+                   file + ": has 6145 bytes; a file of the binary version of CIFAR-10 has 3073");
   }
   SECTION("CIFAR-100, or anything else of a fitting length") {
     WriteBytes(file, Batch(0, 1) + "\x0a" + std::string(3072, 'x'));
-    RequireRefused({file}, StatusCode::kInvalidArgument, file + ": record 1 has label 10; those of CIFAR-10 are 0 to 9");
+    RequireRefused({file}, StatusCode::kInvalidArgument,
+                   file + ": record 1 has label 10; those of CIFAR-10 are 0 to 9");
   }
   SECTION("a directory without batches") {
-    RequireRefused({directory.path()}, StatusCode::kNotFound, directory.path() + ": has no data_batch_1.bin; name the directory");
+    RequireRefused({directory.path()}, StatusCode::kNotFound,
+                   directory.path() + ": has no data_batch_1.bin; name the directory");
   }
   SECTION("a directory that lacks one") {
     WriteBytes(directory.File("data_batch_1.bin"), Batch(0, 1));

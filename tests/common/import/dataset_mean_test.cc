@@ -87,7 +87,8 @@ TEST_CASE_METHOD(Fixture, "float_data has a mean, too") {
   for (int i = 0; i < 4; ++i) {
     caffe::Datum datum = MakeDatum(kShape, 0, 0);
     datum.clear_data();
-    for (size_t j = 0; j < kShape.elements(); ++j) datum.add_float_data(0.25f * static_cast<float>(i) - static_cast<float>(j));
+    for (size_t j = 0; j < kShape.elements(); ++j)
+      datum.add_float_data(0.25f * static_cast<float>(i) - static_cast<float>(j));
     records.emplace_back(RecordKey(static_cast<uint64_t>(i)), datum.SerializeAsString());
   }
   WriteRecords(path, records);
@@ -116,7 +117,8 @@ TEST_CASE_METHOD(Fixture, "a record that differs from the first, or is damaged, 
   }
   SECTION("channels") {
     WriteEncoded("b", {1, 2, 4}, '\x10');
-    REQUIRE_STATUS(Compute(), absl::StatusCode::kInvalidArgument, "key \"b\": has 1 channels, but the first record has 3");
+    REQUIRE_STATUS(Compute(), absl::StatusCode::kInvalidArgument,
+                   "key \"b\": has 1 channels, but the first record has 3");
   }
   SECTION("truncated") {
     caffe::Datum datum;

@@ -74,7 +74,8 @@ void RequireImage(const caffe::Datum& datum, const RecordShape& shape, int label
   REQUIRE(absl::BytesToHexString(datum.data()) == hexadecimal);
 }
 
-TEST_CASE_METHOD(Fixture, "keys are the line's number in eight digits and the name, values the pixels of three planes") {
+TEST_CASE_METHOD(Fixture,
+                 "keys are the line's number in eight digits and the name, values the pixels of three planes") {
   const auto summary = Import();
   REQUIRE_OK(summary);
   REQUIRE(summary->records == 3);
@@ -212,8 +213,9 @@ TEST_CASE_METHOD(Fixture, "what is wrong is named with the list's line and the i
   }
   SECTION("missing image") {
     std::filesystem::remove(file);
-    RequireRefused(StatusCode::kNotFound, third + "cannot read " + file + ": No such file or directory; names in the list are "
-                                          "taken from --root");
+    RequireRefused(StatusCode::kNotFound, third + "cannot read " + file +
+                                              ": No such file or directory; names in the list are "
+                                              "taken from --root");
   }
   SECTION("no label") {
     WriteBytes(images.list, "c.png 0\ngray.jpg\n");
@@ -238,8 +240,9 @@ TEST_CASE_METHOD(Fixture, "what is wrong is named with the list's line and the i
   }
   SECTION("another size") {
     WriteBytes(file, *EncodeImage({{3, 2, 9}, std::string(54, 'x')}, ImageFormat::kPng));
-    RequireRefused(StatusCode::kInvalidArgument, third + file + ": is 3x2x9 (channels x height x width), but the first image is "
-                                                 "3x4x5; resize all with --resize");
+    RequireRefused(StatusCode::kInvalidArgument, third + file +
+                                                     ": is 3x2x9 (channels x height x width), but the first image is "
+                                                     "3x4x5; resize all with --resize");
   }
   SECTION("a size that cannot be") {
     images.height = images.width = 1 << 20;

@@ -1,4 +1,3 @@
-#include "common/data/leveldb_advice.h"
 #include "common/import/leveldb_import.h"
 
 #include <filesystem>
@@ -7,6 +6,7 @@
 
 #include "absl/strings/match.h"
 #include "common/data/dataset.h"
+#include "common/data/leveldb_advice.h"
 #include "tests/common/data/write_dataset.h"
 #include "tests/support/catch.h"
 #include "tests/support/status_matchers.h"

@@ -59,7 +59,9 @@ struct Fixture {
   std::string manifest = set + "/manifest";
 };
 
-TEST_CASE_METHOD(Fixture, "a position means the same record in a partitioned set as in its source, and partitions are cut as schedules do") {
+TEST_CASE_METHOD(
+    Fixture,
+    "a position means the same record in a partitioned set as in its source, and partitions are cut as schedules do") {
   const auto original = Open(source);
   const auto keys = original->Keys();
   REQUIRE_OK(keys);
@@ -90,7 +92,8 @@ TEST_CASE_METHOD(Fixture, "a position means the same record in a partitioned set
     for (uint32_t i = 0; i < partitions; ++i) {
       const auto part = Open(set + "/" + PartitionName(i));
       REQUIRE(part->size() == schedule->PartitionSize(i));
-      REQUIRE(part->NameOf(0) == absl::StrCat(set, "/", PartitionName(i), ", key \"", RecordKey(schedule->PartitionBegin(i)), "\""));
+      REQUIRE(part->NameOf(0) ==
+              absl::StrCat(set, "/", PartitionName(i), ", key \"", RecordKey(schedule->PartitionBegin(i)), "\""));
     }
   }
 }
@@ -150,7 +153,8 @@ TEST_CASE_METHOD(Fixture, "threads may read a partitioned set at the same time, 
 TEST_CASE_METHOD(Fixture, "an existing set is replaced only by force, and by nothing that fails") {
   REQUIRE_OK(Partition(2));
   REQUIRE_STATUS(Partition(3), StatusCode::kAlreadyExists, set + ": exists already; --force replaces it");
-  REQUIRE_STATUS(Partition(kRecords + 1, true), StatusCode::kInvalidArgument, "103 records, which cannot be in 104 partitions; choose 1 to 103");
+  REQUIRE_STATUS(Partition(kRecords + 1, true), StatusCode::kInvalidArgument,
+                 "103 records, which cannot be in 104 partitions; choose 1 to 103");
   CHECK(Open(set)->partitions() == 2);
   REQUIRE_OK(Partition(3, true));
   CHECK(Open(set)->partitions() == 3);
@@ -200,11 +204,13 @@ TEST_CASE_METHOD(Fixture, "what is missing in a set, or of another size, is name
   const std::string file = set + "/part-00002/data.mdb";
   SECTION("the manifest") {
     fs::remove(manifest);
-    REQUIRE_STATUS(Dataset::Open(set), StatusCode::kNotFound, manifest + ": no such file, although there are partitions");
+    REQUIRE_STATUS(Dataset::Open(set), StatusCode::kNotFound,
+                   manifest + ": no such file, although there are partitions");
   }
   SECTION("a partition") {
     fs::remove_all(set + "/part-00002");
-    REQUIRE_STATUS(Dataset::Open(set), StatusCode::kNotFound, file + ": no such file, but the set's manifest names it; copy the whole set again");
+    REQUIRE_STATUS(Dataset::Open(set), StatusCode::kNotFound,
+                   file + ": no such file, but the set's manifest names it; copy the whole set again");
   }
   SECTION("the end of a partition") {
     const std::string whole = ReadBytes(file);
@@ -216,11 +222,13 @@ TEST_CASE_METHOD(Fixture, "what is missing in a set, or of another size, is name
     fs::copy_file(directory.File("other") + "/data.mdb", file, fs::copy_options::overwrite_existing);
     REQUIRE(fs::file_size(file) == Open(set)->manifest()->partitions(2).bytes());
     caffe::Datum datum;
-    REQUIRE_STATUS(Open(set)->Read(60, &datum), StatusCode::kDataLoss, set + "/part-00002: has 24 records, but 26 by the manifest");
+    REQUIRE_STATUS(Open(set)->Read(60, &datum), StatusCode::kDataLoss,
+                   set + "/part-00002: has 24 records, but 26 by the manifest");
   }
 }
 
-TEST_CASE_METHOD(Fixture, "damage that keeps the size is found by the checksum, and by whoever reads it in LMDB's own way") {
+TEST_CASE_METHOD(Fixture,
+                 "damage that keeps the size is found by the checksum, and by whoever reads it in LMDB's own way") {
   REQUIRE_OK(Partition(4));
   const auto read = ReadManifest(set);
   REQUIRE_OK(read);
@@ -234,7 +242,8 @@ TEST_CASE_METHOD(Fixture, "damage that keeps the size is found by the checksum, 
     const size_t at = random() % whole.size();
     damaged[at] = static_cast<char>(damaged[at] ^ (1 << random() % 8));
     WriteBytes(file, damaged);
-    REQUIRE_STATUS(ReadPartition(set, read->partitions(1), nothing), StatusCode::kDataLoss, file + ": its checksum is ");
+    REQUIRE_STATUS(ReadPartition(set, read->partitions(1), nothing), StatusCode::kDataLoss,
+                   file + ": its checksum is ");
     // In place it may go unnoticed, or not, but nothing crashes.
     caffe::Datum datum;
     const auto dataset = Open(set);
@@ -261,11 +270,21 @@ TEST_CASE_METHOD(Fixture, "a manifest that cannot be is refused by file and what
     }
     expected = "partition 1 (\"x\\x00y\") is not named as a directory";
   }
-  SECTION("a name twice") { Edit("part-00001", "part-00000"), expected = "partition 1 (\"part-00000\") is there twice"; }
-  SECTION("another number of records") { Edit("records: 103", "records: 104"), expected = "of 104 in 4 partitions it has 26"; }
-  SECTION("fewer records than partitions") { Edit("records: 103", "records: 3"), expected = "says that 4 partitions have 3 records"; }
-  SECTION("records in one partition instead of another") { Edit("records: 25", "records: 24"), expected = "has 24 records"; }
-  SECTION("a shape that cannot be") { Edit("channels: 1", "channels: 4000000000"), expected = "records are 4000000000x4x5, which cannot be"; }
+  SECTION("a name twice") {
+    Edit("part-00001", "part-00000"), expected = "partition 1 (\"part-00000\") is there twice";
+  }
+  SECTION("another number of records") {
+    Edit("records: 103", "records: 104"), expected = "of 104 in 4 partitions it has 26";
+  }
+  SECTION("fewer records than partitions") {
+    Edit("records: 103", "records: 3"), expected = "says that 4 partitions have 3 records";
+  }
+  SECTION("records in one partition instead of another") {
+    Edit("records: 25", "records: 24"), expected = "has 24 records";
+  }
+  SECTION("a shape that cannot be") {
+    Edit("channels: 1", "channels: 4000000000"), expected = "records are 4000000000x4x5, which cannot be";
+  }
   SECTION("no bytes") {
     Edit(absl::StrCat("bytes: ", Open(set)->manifest()->partitions(0).bytes()), "bytes: 0");
     expected = "has 0 bytes";
@@ -283,17 +302,26 @@ TEST_CASE_METHOD(Fixture, "a garbled manifest is an error, or means a set that c
     for (uint32_t changes = 1 + random() % 3; changes > 0; --changes) {
       const size_t at = random() % garbled.size();
       switch (random() % 4) {
-        case 0: garbled[at] = static_cast<char>(random()); break;
-        case 1: garbled.erase(at, 1 + random() % 20); break;
-        case 2: garbled.insert(at, garbled.substr(random() % garbled.size(), 1 + random() % 40)); break;
-        case 3: garbled[at] = static_cast<char>('0' + random() % 10); break;
+        case 0:
+          garbled[at] = static_cast<char>(random());
+          break;
+        case 1:
+          garbled.erase(at, 1 + random() % 20);
+          break;
+        case 2:
+          garbled.insert(at, garbled.substr(random() % garbled.size(), 1 + random() % 40));
+          break;
+        case 3:
+          garbled[at] = static_cast<char>('0' + random() % 10);
+          break;
       }
     }
     WriteBytes(manifest, garbled);
     const auto dataset = Dataset::Open(set);
     if (!dataset.ok()) continue;
     caffe::Datum datum;
-    for (uint64_t position = 0; position < (*dataset)->size(); position += 10) (void)(*dataset)->Read(position, &datum).ok();
+    for (uint64_t position = 0; position < (*dataset)->size(); position += 10)
+      (void)(*dataset)->Read(position, &datum).ok();
   }
 }
 

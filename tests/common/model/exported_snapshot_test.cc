@@ -115,7 +115,8 @@ TEST_CASE("of several snapshots in a directory the newest is found, if they are 
   REQUIRE_OK(newest);
   CHECK(newest->directory() == dir.File("lenet_iter_1500"));
   Export(ExportPath(dir.path(), "other", 9000), "other", 9000);
-  REQUIRE_STATUS(ExportedSnapshot::Find(dir.path()), absl::StatusCode::kFailedPrecondition, "name one of the directories in it");
+  REQUIRE_STATUS(ExportedSnapshot::Find(dir.path()), absl::StatusCode::kFailedPrecondition,
+                 "name one of the directories in it");
 }
 
 TEST_CASE("a manifest that was cut or changed anywhere is refused by name") {
@@ -190,8 +191,10 @@ TEST_CASE("a job of another net or solver cannot begin from a snapshot") {
   Export(dir.path());
   const auto snapshot = ExportedSnapshot::Open(dir.path());
   REQUIRE_OK(snapshot);
-  REQUIRE_STATUS(snapshot->CheckFits(Layout(kElements + 1), Solver()), absl::StatusCode::kFailedPrecondition, "of another net");
-  REQUIRE_STATUS(snapshot->CheckFits(Layout(), Solver("Adam")), absl::StatusCode::kFailedPrecondition, "type SGD, this one is Adam");
+  REQUIRE_STATUS(snapshot->CheckFits(Layout(kElements + 1), Solver()), absl::StatusCode::kFailedPrecondition,
+                 "of another net");
+  REQUIRE_STATUS(snapshot->CheckFits(Layout(), Solver("Adam")), absl::StatusCode::kFailedPrecondition,
+                 "type SGD, this one is Adam");
   caffe::SolverParameter early = Solver();
   early.set_max_iter(499);
   REQUIRE_STATUS(snapshot->CheckFits(Layout(), early), absl::StatusCode::kFailedPrecondition, "beyond max_iter 499");

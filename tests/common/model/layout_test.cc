@@ -28,8 +28,9 @@ v1::ParameterLayout TwoBlobs() {
 
 TEST_CASE("a range visits the blobs that it meets, with their parts of it") {
   std::vector<std::tuple<uint32_t, uint64_t, uint64_t>> seen;
-  VisitRange(TwoBlobs(), 10, 14,
-             [&](const v1::ParameterBlob& blob, uint64_t begin, uint64_t end) { seen.emplace_back(blob.index(), begin, end); });
+  VisitRange(TwoBlobs(), 10, 14, [&](const v1::ParameterBlob& blob, uint64_t begin, uint64_t end) {
+    seen.emplace_back(blob.index(), begin, end);
+  });
   CHECK(seen == std::vector<std::tuple<uint32_t, uint64_t, uint64_t>>{{0, 10, 12}, {1, 12, 14}});
 }
 

@@ -59,9 +59,11 @@ TEST_CASE("a shared blob stands in each layer that uses it, under its number the
 
 TEST_CASE("weights and layers that do not belong to the layout are refused") {
   Small small;
-  REQUIRE_STATUS(MakeModel(small.net, small.layout, std::vector<float>{1}), absl::StatusCode::kInvalidArgument, "3 parameters");
+  REQUIRE_STATUS(MakeModel(small.net, small.layout, std::vector<float>{1}), absl::StatusCode::kInvalidArgument,
+                 "3 parameters");
   small.layout.mutable_blobs(1)->set_layer("ip2");
-  REQUIRE_STATUS(MakeModel(small.net, small.layout, std::vector<float>{1, 2, 3}), absl::StatusCode::kInvalidArgument, "\"ip2\"");
+  REQUIRE_STATUS(MakeModel(small.net, small.layout, std::vector<float>{1, 2, 3}), absl::StatusCode::kInvalidArgument,
+                 "\"ip2\"");
 }
 
 }  // namespace

@@ -46,7 +46,8 @@ double Step(v1::Encoding encoding, float value, float largest) {
 float Largest(const std::vector<float>& values, size_t i) {
   const size_t begin = i / kInt8Block * kInt8Block;
   float largest = 0;
-  for (size_t j = begin; j < std::min<size_t>(values.size(), begin + kInt8Block); ++j) largest = std::max(largest, std::abs(values[j]));
+  for (size_t j = begin; j < std::min<size_t>(values.size(), begin + kInt8Block); ++j)
+    largest = std::max(largest, std::abs(values[j]));
   return largest;
 }
 
@@ -148,7 +149,8 @@ TEST_CASE("encoding and decoding give the same bits with and without AVX2") {
 
 TEST_CASE("each of binary16's values is decoded to what it stands for") {
   std::string bytes;
-  for (uint32_t half = 0; half < 0x10000; ++half) bytes += {static_cast<char>(half & 0xFF), static_cast<char>(half >> 8)};
+  for (uint32_t half = 0; half < 0x10000; ++half)
+    bytes += {static_cast<char>(half & 0xFF), static_cast<char>(half >> 8)};
   for (const VectorLevel level : {VectorLevel::kV2, HighestVectorLevel()}) {
     const std::vector<float> values = Decoded(v1::ENCODING_FLOAT16, bytes, 0x10000, level);
     size_t wrong = 0;
@@ -157,7 +159,9 @@ TEST_CASE("each of binary16's values is decoded to what it stands for") {
       const double mantissa = half & 0x3FF;
       const double magnitude = exponent == 0 ? std::ldexp(mantissa, -24) : std::ldexp(1024 + mantissa, exponent - 25);
       const float value = values[half];
-      const bool right = exponent < 31 ? std::abs(static_cast<double>(value)) == magnitude : mantissa == 0 ? std::isinf(value) : std::isnan(value);
+      const bool right = exponent < 31   ? std::abs(static_cast<double>(value)) == magnitude
+                         : mantissa == 0 ? std::isinf(value)
+                                         : std::isnan(value);
       if (!right || std::signbit(value) != (half >= 0x8000)) ++wrong;
     }
     CHECK(wrong == 0);

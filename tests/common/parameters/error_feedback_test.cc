@@ -28,7 +28,8 @@ ChunkPlan Plan() {
 // Whole numbers, so that sums are exact.
 std::vector<float> Gradient(uint64_t t) {
   std::vector<float> gradient(kElements);
-  for (size_t i = 0; i < kElements; ++i) gradient[i] = static_cast<float>(static_cast<int>(Philox(t, 1, i)[0] % 2001) - 1000);
+  for (size_t i = 0; i < kElements; ++i)
+    gradient[i] = static_cast<float>(static_cast<int>(Philox(t, 1, i)[0] % 2001) - 1000);
   return gradient;
 }
 
@@ -45,10 +46,13 @@ std::vector<float> Decode(const ErrorFeedback::Payload& payload, size_t floats) 
 
 std::vector<float> Push(ErrorFeedback* feedback, uint32_t chunk, const std::vector<float>& gradient) {
   const ChunkPlan plan = Plan();
-  return Decode(feedback->Encode(chunk, std::span(gradient).subspan(plan.begin(chunk), plan.size(chunk))), plan.size(chunk));
+  return Decode(feedback->Encode(chunk, std::span(gradient).subspan(plan.begin(chunk), plan.size(chunk))),
+                plan.size(chunk));
 }
 
-std::vector<float> ResidualOf(const ErrorFeedback& feedback) { return {feedback.residual().begin(), feedback.residual().end()}; }
+std::vector<float> ResidualOf(const ErrorFeedback& feedback) {
+  return {feedback.residual().begin(), feedback.residual().end()};
+}
 
 TEST_CASE("what is forgotten of a chunk is not sent, and other chunks keep theirs") {
   ErrorFeedback feedback(Plan(), 0.01, {});
@@ -134,7 +138,8 @@ TEST_CASE("statistics are always sent whole, beside the largest") {
     CHECK(std::count(pushed.begin(), pushed.end(), 0.25f) == 41 + (chunk == 0 ? 15 : 5));
     feedback.Settle(chunk, true);
   }
-  for (const uint32_t place : {10u, 19u, kChunk - 5, kChunk - 1, kChunk, kChunk + 4}) CHECK(feedback.residual()[place] == 0);
+  for (const uint32_t place : {10u, 19u, kChunk - 5, kChunk - 1, kChunk, kChunk + 4})
+    CHECK(feedback.residual()[place] == 0);
   CHECK(feedback.residual()[kChunk - 6] == 0.25f);
 }
 

@@ -30,7 +30,9 @@ void Handle(void* tag, bool) {
   event->handled = true;
 }
 
-void Begin(EventQueue* events, Event* event) { event->alarm.Set(events->queue(), std::chrono::system_clock::now(), event); }
+void Begin(EventQueue* events, Event* event) {
+  event->alarm.Set(events->queue(), std::chrono::system_clock::now(), event);
+}
 
 // Whether the event is handled by somebody else in good time.
 bool IsHandled(const Event& event) {

@@ -35,7 +35,9 @@ TEST_CASE("an encoded request is what generated code reads") {
   const std::vector<float> first(5, 1.5f);
   const std::vector<float> second(200, -2.0f);
   const std::vector<char> sparse = {'a', 'b', 'c'};
-  const std::vector<PushedChunk> push = {{0, 0, first}, {300, uint64_t{1} << 50, second}, {1, 1, second, v1::ENCODING_INT8_BLOCKS, 77},
+  const std::vector<PushedChunk> push = {{0, 0, first},
+                                         {300, uint64_t{1} << 50, second},
+                                         {1, 1, second, v1::ENCODING_INT8_BLOCKS, 77},
                                          {2, 1, {}, v1::ENCODING_SPARSE, 0, sparse}};
   const std::vector<uint32_t> pull = {0, 1, 127, 128, UINT32_MAX};
   ExchangeHead head;
@@ -179,10 +181,10 @@ TEST_CASE("chunks whose pushes were dropped are parsed, and no more of them than
 
 TEST_CASE("fields that are not known are skipped") {
   std::string bytes = MakeResponse().SerializeAsString();
-  bytes += std::string("\x78\x05", 2);                              // 15: varint
-  bytes += std::string("\x79\1\2\3\4\5\6\7\x08", 9);                // 15: 8 bytes
-  bytes += std::string("\x7A\3abc", 5);                             // 15: text
-  bytes += std::string("\x7D\1\2\3\4", 5);                          // 15: 4 bytes
+  bytes += std::string("\x78\x05", 2);                // 15: varint
+  bytes += std::string("\x79\1\2\3\4\5\6\7\x08", 9);  // 15: 8 bytes
+  bytes += std::string("\x7A\3abc", 5);               // 15: text
+  bytes += std::string("\x7D\1\2\3\4", 5);            // 15: 4 bytes
   grpc::ByteBuffer buffer = BufferOf(bytes, 64);
   ExchangeAnswer answer;
   REQUIRE_OK(ParseExchangeResponse(&buffer, 2, &answer));

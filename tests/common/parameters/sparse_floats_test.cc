@@ -18,7 +18,8 @@ std::vector<char> Payload(uint32_t count, const std::string& places, const std::
 }
 
 TEST_CASE("listed floats arrive at their places, all others are zero") {
-  for (const std::vector<uint32_t>& places : {std::vector<uint32_t>{}, {0}, {0, 1, 2}, {127, 128, 400, 99'999}, {20'000, 40'000}}) {
+  for (const std::vector<uint32_t>& places :
+       {std::vector<uint32_t>{}, {0}, {0, 1, 2}, {127, 128, 400, 99'999}, {20'000, 40'000}}) {
     std::vector<float> values(100'000, 7);
     std::vector<float> expected(100'000, 0);
     for (const uint32_t place : places) expected[place] = values[place] = static_cast<float>(place) - 0.5f;
@@ -42,7 +43,8 @@ TEST_CASE("a payload that is none is refused with what is wrong") {
   std::vector<float> values(10);
   const auto invalid = absl::StatusCode::kInvalidArgument;
   REQUIRE_STATUS(DecodeSparse({}, values), invalid, "no room for a number");
-  REQUIRE_STATUS(DecodeSparse(Payload(11, std::string(11, '\0'), std::vector<float>(11)), values), invalid, "lists 11 floats of 10");
+  REQUIRE_STATUS(DecodeSparse(Payload(11, std::string(11, '\0'), std::vector<float>(11)), values), invalid,
+                 "lists 11 floats of 10");
   REQUIRE_STATUS(DecodeSparse(Payload(0xFFFFFFFF, "", {}), values), invalid, "lists 4294967295 floats");
   REQUIRE_STATUS(DecodeSparse(Payload(2, std::string(2, '\0'), {1}), values), invalid, "too few");
   REQUIRE_STATUS(DecodeSparse(Payload(1, std::string(2, '\0'), {1}), values), invalid, "1 bytes more");
@@ -57,7 +59,8 @@ TEST_CASE("random bytes are decoded or refused, and nothing else happens") {
   int refused = 0;
   for (uint64_t i = 0; i < 20'000; ++i) {
     std::vector<char> payload(Philox(1, 2, i)[0] % 60);
-    for (size_t j = 0; j < payload.size(); ++j) payload[j] = static_cast<char>(Philox(3, i, j)[0] >> (j % 3 == 0 ? 0 : 28));
+    for (size_t j = 0; j < payload.size(); ++j)
+      payload[j] = static_cast<char>(Philox(3, i, j)[0] >> (j % 3 == 0 ? 0 : 28));
     std::vector<float> values(Philox(4, 5, i)[0] % 40);
     refused += DecodeSparse(payload, values).ok() ? 0 : 1;
   }

@@ -39,7 +39,8 @@ std::vector<float> Mixture(uint64_t t) {
   return gradients;
 }
 
-absl::StatusOr<ParameterClient::PushResult> PushMixture(ParameterClient* client, uint64_t t, bool in_full, std::span<float> weights) {
+absl::StatusOr<ParameterClient::PushResult> PushMixture(ParameterClient* client, uint64_t t, bool in_full,
+                                                        std::span<float> weights) {
   const std::vector<float> gradients = Mixture(t);
   client->StartPush(t, 1, gradients, weights, {}, 0, in_full);
   client->Ready(0, kElements);

@@ -14,7 +14,8 @@
 
 namespace samovar {
 
-inline std::vector<v1::ExchangeResponse> AskServerAll(const std::string& address, const std::vector<v1::ExchangeRequest>& requests) {
+inline std::vector<v1::ExchangeResponse> AskServerAll(const std::string& address,
+                                                      const std::vector<v1::ExchangeRequest>& requests) {
   const auto stub = v1::ParameterService::NewStub(MakeChannel(address));
   grpc::ClientContext context;
   SetDeadline(&context, absl::Seconds(60));
@@ -47,7 +48,8 @@ inline void CallAsCoordinator(const std::string& address, const std::string& job
   v1::ParameterService::NewStub(MakeChannel(address))->Thaw(&context, thaw, &thawed);
 }
 
-// As AskServer, where success is expected. The coordinator of the request's epoch has called the server before, as it always has.
+// As AskServer, where success is expected. The coordinator of the request's epoch has called the server before, as it
+// always has.
 inline v1::ExchangeResponse AskServerOk(const std::string& address, const v1::ExchangeRequest& request) {
   CallAsCoordinator(address, request.job_id(), request.epoch());
   v1::ExchangeResponse response = AskServer(address, request);

@@ -88,7 +88,8 @@ std::vector<Ledger> LedgersInSnapshot(const TempDir& dir) {
   return ledgers;
 }
 
-TEST_CASE("exactness 1: an iteration that a worker reports as done stays open until the ledgers of all chunks hold it") {
+TEST_CASE(
+    "exactness 1: an iteration that a worker reports as done stays open until the ledgers of all chunks hold it") {
   const TempDir dir;
   TestCluster cluster(dir.path(), 2);
   REQUIRE_OK(cluster.Submit(MakeSpec(kIterations)));
@@ -104,7 +105,8 @@ TEST_CASE("exactness 1: an iteration that a worker reports as done stays open un
   CHECK(status.ledger().counters().duplicates() == lost.size() * 3);
 }
 
-TEST_CASE("exactness 2: of servers restored with different ledgers what is leased is the union of what their chunks lack") {
+TEST_CASE(
+    "exactness 2: of servers restored with different ledgers what is leased is the union of what their chunks lack") {
   const TempDir dir;
   {
     TestCluster cluster(dir.path(), 2);
@@ -175,11 +177,14 @@ TEST_CASE("exactness 6: how far ledgers are ahead of what a chunk lacks is in th
   TestCluster cluster(dir.path(), 2);
   REQUIRE_OK(cluster.Submit(SpecWithSnapshots()));
   TestWorker worker(cluster.coordinator());
-  worker.loses = [lost = false](uint64_t t, size_t server) mutable { return t == 4 && server == 1 && !std::exchange(lost, true); };
+  worker.loses = [lost = false](uint64_t t, size_t server) mutable {
+    return t == 4 && server == 1 && !std::exchange(lost, true);
+  };
   // Beyond the first snapshot's iteration, and not to the end, where what is lost is found out.
   worker.WorkUntil([&] { return worker.computed > kSnapshot + 2; });
   worker.Step();
-  const v1::JobStatus at_snapshot = cluster.Await("lenet", [](const v1::JobStatus& status) { return status.ledger().beyond() > 0; });
+  const v1::JobStatus at_snapshot =
+      cluster.Await("lenet", [](const v1::JobStatus& status) { return status.ledger().beyond() > 0; });
   INFO(at_snapshot.ShortDebugString());
   CHECK(at_snapshot.ledger().watermark() == 4);
   CHECK(at_snapshot.ledger().beyond() >= kSnapshot - 5);
@@ -190,15 +195,16 @@ TEST_CASE("exactness 6: how far ledgers are ahead of what a chunk lacks is in th
   CHECK(status.ledger().beyond() == 0);
 }
 
-TEST_CASE("exactness 7: what was acknowledged and reported but is in no snapshot is computed again after servers were lost") {
+TEST_CASE(
+    "exactness 7: what was acknowledged and reported but is in no snapshot is computed again after servers were lost") {
   const TempDir dir;
   uint64_t computed = 0;
   {
     TestCluster cluster(dir.path(), 2);
     REQUIRE_OK(cluster.Submit(SpecWithSnapshots()));
     TestWorker worker(cluster.coordinator());
-    // Beyond the first snapshot's iteration. One more step reports all that; what it computes itself stays unreported, so that the job
-    // does not end.
+    // Beyond the first snapshot's iteration. One more step reports all that; what it computes itself stays unreported,
+    // so that the job does not end.
     worker.WorkUntil([&] { return worker.computed > kSnapshot + 2; });
     worker.Step();
     cluster.Await("lenet", [](const v1::JobStatus& status) { return status.snapshots_size() >= 1; });

@@ -1,9 +1,9 @@
 // FaultLink stands between clients and one parameter server and treats the Exchange streams that pass through it badly.
 //
-// What it does to messages is what may happen to them between two processes: others overtake them; a request reaches the
-// server twice, or again much later, when its sender has long been answered or is gone; a stream breaks before the server
-// has a request, or after it has done it and before the client has heard of it. A stream alone loses nothing: whatever is
-// lost is lost because it broke.
+// What it does to messages is what may happen to them between two processes: others overtake them; a request reaches
+// the server twice, or again much later, when its sender has long been answered or is gone; a stream breaks before the
+// server has a request, or after it has done it and before the client has heard of it. A stream alone loses nothing:
+// whatever is lost is lost because it broke.
 //
 // Thread safety: all methods may be called from any thread.
 #pragma once
@@ -57,8 +57,8 @@ class FaultLink final : public v1::ParameterService::Service {
 
   const std::string& address() const { return address_; }
 
-  // Streams lead to the server at this address from now on; empty: nowhere. Those that are open break, and are gone when
-  // this returns. What may come `again` later stays.
+  // Streams lead to the server at this address from now on; empty: nowhere. Those that are open break, and are gone
+  // when this returns. What may come `again` later stays.
   void Connect(const std::string& server) ABSL_LOCKS_EXCLUDED(mu_);
 
   Counts counts() const ABSL_LOCKS_EXCLUDED(mu_);

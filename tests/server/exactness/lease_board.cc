@@ -25,7 +25,8 @@ LeaseBoard::LeaseBoard(uint64_t seed, uint64_t iterations, uint32_t parts) : ran
 bool LeaseBoard::Ended() const { return !failure_.empty() || (closed_ && done_ == cells_.size()); }
 
 bool LeaseBoard::HasNews() const {
-  return Ended() || std::any_of(cells_.begin(), cells_.end(), [this](const auto& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+  return Ended() ||
+         std::any_of(cells_.begin(), cells_.end(), [this](const auto& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
            return !entry.second.done && entry.second.holders == 0 && entry.first.t < limit_;
          });
 }

@@ -1,5 +1,5 @@
-// LeaseBoard deals iterations, or parts of them, to the workers of a test, as a coordinator does: some of them twice, those
-// of workers that were lost again, and after a server's loss those that it had held.
+// LeaseBoard deals iterations, or parts of them, to the workers of a test, as a coordinator does: some of them twice,
+// those of workers that were lost again, and after a server's loss those that it had held.
 //
 // Thread safety: all methods may be called from any thread.
 #pragma once

@@ -1,8 +1,8 @@
 // The small job of the tests of exactness: its gradients, and the evidence in its weights of what was applied.
 //
 // The last floats of each chunk are statistics that a push adds up and nothing else touches. Every float stands for one
-// iteration, and each part of it adds its own power of kPartBase: so that the weights themselves, apart from what any ledger
-// says, tell how often each part of each iteration was applied, exactly.
+// iteration, and each part of it adds its own power of kPartBase: so that the weights themselves, apart from what any
+// ledger says, tell how often each part of each iteration was applied, exactly.
 #pragma once
 
 #include <algorithm>
@@ -70,8 +70,8 @@ inline v1::OpenJobRequest MakeWireJob(uint32_t servers, uint32_t parts, const st
   return job;
 }
 
-// What part `part` of iteration t pushes. Depends on the weights of all chunks, so that one that is too new anywhere shows
-// everywhere.
+// What part `part` of iteration t pushes. Depends on the weights of all chunks, so that one that is too new anywhere
+// shows everywhere.
 inline Weights WireGradient(uint64_t t, uint32_t part, std::span<const float> weights) {
   float shared = 0;
   for (uint32_t chunk = 0; chunk < kWireChunks; ++chunk) shared += weights[WireBegin(chunk)];
@@ -87,8 +87,8 @@ inline Weights WireGradient(uint64_t t, uint32_t part, std::span<const float> we
   return gradient;
 }
 
-// Whether each of the chunk's floats of evidence for iteration t says: all of that many parts (0: one), each once. Or, of
-// what was not applied: none.
+// Whether each of the chunk's floats of evidence for iteration t says: all of that many parts (0: one), each once. Or,
+// of what was not applied: none.
 inline bool EvidenceIs(std::span<const float> weights, uint32_t chunk, uint64_t t, uint32_t parts, bool applied) {
   float expected = 0;
   for (uint32_t part = std::max(1u, parts); applied && part > 0; --part) expected = expected * kPartBase + 1;

@@ -97,7 +97,8 @@ void WireSchedule::Run() {
   CheckEnd();
 }
 
-std::unique_ptr<ParameterClient> WireSchedule::MakeClient(const std::vector<std::string>& servers, uint64_t opening) const {
+std::unique_ptr<ParameterClient> WireSchedule::MakeClient(const std::vector<std::string>& servers,
+                                                          uint64_t opening) const {
   ParameterClient::Options options;
   options.job_id = "job";
   options.elements = kWireElements;
@@ -181,9 +182,9 @@ absl::Status WireSchedule::CheckPulled(const Weights& weights, uint64_t watermar
       const bool applied = EvidenceIs(weights, chunk, t, scenario_.parts, true);
       const bool none = EvidenceIs(weights, chunk, t, scenario_.parts, false);
       if (applied || (none && t >= watermark)) continue;
-      return absl::InternalError(absl::StrCat("pulled weights of chunk ", chunk, ": iteration ", t,
-                                              none ? " is missing, the watermark was " : " is not in them once, the watermark was ",
-                                              watermark));
+      return absl::InternalError(absl::StrCat(
+          "pulled weights of chunk ", chunk, ": iteration ", t,
+          none ? " is missing, the watermark was " : " is not in them once, the watermark was ", watermark));
     }
   }
   return absl::OkStatus();
@@ -202,7 +203,8 @@ void WireSchedule::Restart(size_t server, std::optional<uint64_t> snapshot) {
   job.set_opening(opening_);
   job.set_restore(snapshot.has_value());
   job.set_restore_iteration(snapshot.value_or(0));
-  servers_[server] = std::make_unique<ParameterServer>(dir_.File(absl::StrCat(server)), job, static_cast<uint32_t>(server), 0, kHold);
+  servers_[server] =
+      std::make_unique<ParameterServer>(dir_.File(absl::StrCat(server)), job, static_cast<uint32_t>(server), 0, kHold);
 }
 
 void WireSchedule::LoseServers() {
@@ -279,7 +281,8 @@ void WireSchedule::CheckServer(size_t server) {
     const uint32_t chunk = ledgers.ledgers(i).chunk();
     REQUIRE(answer.weights(i).chunk() == chunk);
     REQUIRE(answer.weights(i).payload().size() == (WireEnd(chunk) - WireBegin(chunk)) * sizeof(float));
-    std::memcpy(weights.data() + WireBegin(chunk), answer.weights(i).payload().data(), answer.weights(i).payload().size());
+    std::memcpy(weights.data() + WireBegin(chunk), answer.weights(i).payload().data(),
+                answer.weights(i).payload().size());
     const auto ledger = Ledger::FromProto(ledgers.ledgers(i).ledger());
     REQUIRE_OK(ledger);
     for (uint64_t t = 0; t < kWireIterations; ++t) {
@@ -308,7 +311,8 @@ void WireSchedule::CheckEnd() {
   // As they are: what is frozen is neither encoded nor moved on.
   for (auto& server : servers_) server->Freeze("job", kWireIterations + 100);
   final_weights_.assign(kWireElements, 0);
-  REQUIRE_OK(MakeClient(direct, opening_)->PullFrozen(kWireIterations + 100, final_weights_, {SteadyNow() + kNever, nullptr}));
+  REQUIRE_OK(
+      MakeClient(direct, opening_)->PullFrozen(kWireIterations + 100, final_weights_, {SteadyNow() + kNever, nullptr}));
 }
 
 }  // namespace samovar

@@ -1,5 +1,5 @@
-// WireSchedule trains one small job once, with the real client and the real servers, over links that fail as a seed says,
-// with workers that race and die, and with servers that are lost; and checks what has become of the model.
+// WireSchedule trains one small job once, with the real client and the real servers, over links that fail as a seed
+// says, with workers that race and die, and with servers that are lost; and checks what has become of the model.
 //
 // Thread safety: none; asserts on the thread that runs it, which must be the test's own.
 #pragma once
@@ -73,7 +73,8 @@ class WireSchedule {
   // --- on the workers' threads: no assertions ---
   void Work(uint64_t seed);
   // What a worker does with a lease. Null when this returns: the worker has died in the middle of it.
-  absl::Status Compute(std::unique_ptr<ParameterClient>* worker, const LeaseBoard::Lease& lease, std::mt19937_64* random) const;
+  absl::Status Compute(std::unique_ptr<ParameterClient>* worker, const LeaseBoard::Lease& lease,
+                       std::mt19937_64* random) const;
   absl::Status CheckPulled(const Weights& weights, uint64_t watermark) const;
   PulledWeights WeightsFor(uint64_t t) const;
   std::unique_ptr<ParameterClient> MakeClient(const std::vector<std::string>& servers, uint64_t opening) const;

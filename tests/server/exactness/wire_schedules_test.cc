@@ -1,5 +1,5 @@
-// Random schedules on the wire: more than a thousand runs of the real client against real servers, over links that lose,
-// double, delay and repeat what passes, with workers that die and servers that are lost.
+// Random schedules on the wire: more than a thousand runs of the real client against real servers, over links that
+// lose, double, delay and repeat what passes, with workers that die and servers that are lost.
 //
 // A schedule is chosen by its seed. To run one alone, or another number of them (the sanitizers are slow):
 //   SAMOVAR_FAULT_SEED=17 <this program> "<the case's name>"

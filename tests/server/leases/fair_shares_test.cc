@@ -9,7 +9,8 @@ namespace {
 
 absl::Time At(double seconds) { return absl::UnixEpoch() + absl::Seconds(seconds); }
 
-// Workers that take the first offer, for leases of a second, until the time is over. Returns the seconds that each job had.
+// Workers that take the first offer, for leases of a second, until the time is over. Returns the seconds that each job
+// had.
 std::map<uint64_t, double> Work(FairShares* shares, uint64_t workers, double seconds, int* changes = nullptr) {
   std::map<uint64_t, double> had;
   for (double time = 0; time < seconds; ++time) {

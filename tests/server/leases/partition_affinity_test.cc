@@ -40,10 +40,12 @@ class Workers {
   // Until all is done.
   void Run(std::mt19937* random) {
     for (int step = 0; step < 1'000'000 && !leases_->complete(); ++step) {
-      Worker& next = *std::min_element(workers_.begin(), workers_.end(), [](const Worker& a, const Worker& b) { return a.free < b.free; });
+      Worker& next = *std::min_element(workers_.begin(), workers_.end(),
+                                       [](const Worker& a, const Worker& b) { return a.free < b.free; });
       const uint64_t id = 1 + static_cast<uint64_t>(&next - workers_.data());
       now_ = next.free;
-      if (next.lease.has_value() && options_.delay.has_value() && leases_->done().watermark() + *options_.delay < next.t) {
+      if (next.lease.has_value() && options_.delay.has_value() &&
+          leases_->done().watermark() + *options_.delay < next.t) {
         next.free += 0.01;
         waited_ += 0.01;
         continue;
@@ -140,13 +142,18 @@ TEST_CASE("workers stay with their partitions, whatever their pace, and nobody i
     double hits;
   };
   const std::vector<double> alike = {0.05, 0.05, 0.05, 0.05};
-  for (const Case& test : std::vector<Case>{{alike, 4, 0.9}, {alike, 16, 0.6}, {{0.05, 0.05, 0.05, 0.1}, 4, 0.75}, {{0.05, 0.05}, 3, 0.75}, {{0.05}, 4, 0.9}}) {
+  for (const Case& test : std::vector<Case>{{alike, 4, 0.9},
+                                            {alike, 16, 0.6},
+                                            {{0.05, 0.05, 0.05, 0.1}, 4, 0.75},
+                                            {{0.05, 0.05}, 3, 0.75},
+                                            {{0.05}, 4, 0.9}}) {
     std::mt19937 random(1);
     const TrainLeases::Options options = Stored(20'000, test.partitions);
     LeaseTable table(options, Ledger());
     Workers workers(&table, options, test.seconds);
     workers.Run(&random);
-    INFO(test.seconds.size() << " workers, " << test.partitions << " partitions: " << workers.hits() << " in " << workers.time() << " s");
+    INFO(test.seconds.size() << " workers, " << test.partitions << " partitions: " << workers.hits() << " in "
+                             << workers.time() << " s");
     CHECK(workers.hits() >= test.hits);
     double rate = 0;
     for (const double seconds : test.seconds) rate += 1 / seconds;
@@ -156,7 +163,8 @@ TEST_CASE("workers stay with their partitions, whatever their pace, and nobody i
 }
 
 TEST_CASE("with a delay, nobody waits for what nobody computes, and partitions are kept where the delay allows it") {
-  for (const auto& [delay, workers, hits] : std::vector<std::tuple<uint64_t, size_t, double>>{{1, 2, 0}, {4, 3, 0}, {31, 2, 0}, {40, 2, 0}, {100, 4, 0}, {600, 4, 0.75}}) {
+  for (const auto& [delay, workers, hits] : std::vector<std::tuple<uint64_t, size_t, double>>{
+           {1, 2, 0}, {4, 3, 0}, {31, 2, 0}, {40, 2, 0}, {100, 4, 0}, {600, 4, 0.75}}) {
     std::mt19937 random(3);
     TrainLeases::Options options = Stored(4'000, 4);
     options.delay = delay;

@@ -56,7 +56,8 @@ TEST_CASE("of what a lost worker held all units come again that were not reporte
   CHECK(Whole(again->range, 100));
   // Reported again where they were not.
   for (uint64_t t = 4; t < 8; ++t) {
-    CHECK(leases.Complete(kBoris, t, 0, At(3)) == (t < 6 ? TrainLeases::News::kNothing : TrainLeases::News::kIteration));
+    CHECK(leases.Complete(kBoris, t, 0, At(3)) ==
+          (t < 6 ? TrainLeases::News::kNothing : TrainLeases::News::kIteration));
   }
   CHECK(leases.done().watermark() == 8);
 }

@@ -167,8 +167,8 @@ TEST_CASE("a gradient of zero moves no solver away from a history of zeros") {
 }
 
 TEST_CASE("the old way to write a type gives the same rule as the new one") {
-  const std::pair<const char*, const char*> names[] = {{"SGD", "SGD"},         {"NESTEROV", "Nesterov"},
-                                                       {"ADAGRAD", "AdaGrad"}, {"RMSPROP", "RMSProp"},
+  const std::pair<const char*, const char*> names[] = {{"SGD", "SGD"},           {"NESTEROV", "Nesterov"},
+                                                       {"ADAGRAD", "AdaGrad"},   {"RMSPROP", "RMSProp"},
                                                        {"ADADELTA", "AdaDelta"}, {"ADAM", "Adam"}};
   for (const auto& [old_name, name] : names) {
     INFO(name);

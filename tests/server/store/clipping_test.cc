@@ -71,7 +71,9 @@ bool HoldsNoSquares(const v1::ExchangeResponse& response) {
 float FirstWeight(TestClient* client) { return FloatsIn(client->AskOk(MakePull()).weights(0))[0]; }
 
 struct Fixture {
-  Fixture() : server(dir.path(), [](ParameterService::Options* options) { options->hold = absl::Milliseconds(100); }), client(server) {
+  Fixture()
+      : server(dir.path(), [](ParameterService::Options* options) { options->hold = absl::Milliseconds(100); }),
+        client(server) {
     REQUIRE_OK(client.Open(ClippedJob()));
   }
   TempDir dir;
@@ -79,7 +81,8 @@ struct Fixture {
   TestClient client;
 };
 
-TEST_CASE_METHOD(Fixture, "a sum is applied, clipped and divided by the passes, when the norm is known, and not before") {
+TEST_CASE_METHOD(Fixture,
+                 "a sum is applied, clipped and divided by the passes, when the norm is known, and not before") {
   client.AskOk(MakePart(0, 0, 2));
   REQUIRE(client.AskOk(AskSquares(0)).not_yet());
   client.AskOk(MakePart(0, 1, 4));
@@ -124,7 +127,8 @@ TEST_CASE_METHOD(Fixture, "parts, squares and norms that come again change nothi
 }
 
 TEST_CASE_METHOD(Fixture, "a sum that is not there yet cannot be applied, and none after a restart") {
-  REQUIRE_STATUS(client.AskForError(MakeApply(0, 1)), absl::StatusCode::kFailedPrecondition, "all parts of iteration 0");
+  REQUIRE_STATUS(client.AskForError(MakeApply(0, 1)), absl::StatusCode::kFailedPrecondition,
+                 "all parts of iteration 0");
   client.AskOk(MakePart(0, 0, 1));
   REQUIRE_STATUS(client.AskForError(MakeApply(0, 1)), absl::StatusCode::kFailedPrecondition, "all parts");
   client.AskOk(MakePart(0, 1, 1));
@@ -137,7 +141,8 @@ TEST_CASE_METHOD(Fixture, "a sum that is not there yet cannot be applied, and no
   again.set_restore(true);
   again.set_restore_iteration(7);
   REQUIRE_OK(client.Open(again));
-  REQUIRE_STATUS(client.AskForError(MakeApply(0, 1)), absl::StatusCode::kFailedPrecondition, "all parts of iteration 0");
+  REQUIRE_STATUS(client.AskForError(MakeApply(0, 1)), absl::StatusCode::kFailedPrecondition,
+                 "all parts of iteration 0");
   for (uint32_t part = 0; part < kParts; ++part) REQUIRE(client.AskOk(MakePart(0, part, 1)).applied() == kChunks);
   client.AskOk(MakeApply(0, NormIn(client.AskOk(AskSquares(0)))));
   REQUIRE(client.AskOk(MakePull()).weights(0).version() == 1);
@@ -185,8 +190,10 @@ TEST_CASE("a job that workers clip, or nobody, has no squares") {
   SECTION("in one part") { job.set_parts(1); }
   SECTION("without a limit") { job.mutable_solver()->clear_clip_gradients(); }
   REQUIRE_OK(client.Open(job));
-  REQUIRE_STATUS(client.AskForError(AskSquares(0)), absl::StatusCode::kInvalidArgument, "clip_gradients and several parts");
-  REQUIRE_STATUS(client.AskForError(MakeApply(0, 1)), absl::StatusCode::kInvalidArgument, "clip_gradients and several parts");
+  REQUIRE_STATUS(client.AskForError(AskSquares(0)), absl::StatusCode::kInvalidArgument,
+                 "clip_gradients and several parts");
+  REQUIRE_STATUS(client.AskForError(MakeApply(0, 1)), absl::StatusCode::kInvalidArgument,
+                 "clip_gradients and several parts");
 }
 
 }  // namespace

@@ -44,7 +44,9 @@ TEST_CASE("a message that is no request ends its stream, and nobody else's") {
   TestServer server(directory.path());
   TestClient client(server);
   REQUIRE_OK(client.Open());
-  for (const std::string& bytes : {std::string("\x2a\x05""abc"), std::string(300, '\xff'), MakePush(0, 1).SerializeAsString().substr(0, 700)}) {
+  for (const std::string& bytes : {std::string("\x2a\x05"
+                                               "abc"),
+                                   std::string(300, '\xff'), MakePush(0, 1).SerializeAsString().substr(0, 700)}) {
     const grpc::Status status = EndOfStream(server.address(), bytes);
     CHECK(status.error_code() == grpc::StatusCode::INVALID_ARGUMENT);
     CHECK(status.error_message() == "the request is not an ExchangeRequest");

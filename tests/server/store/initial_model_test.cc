@@ -181,7 +181,8 @@ TEST_CASE_METHOD(Fixture, "files that do not fit refuse the job by name, and it 
   REQUIRE_OK(client.Open(job));
 }
 
-TEST_CASE_METHOD(Fixture, "a solver's history is pulled from frozen and from stored copies only, as far as there is one") {
+TEST_CASE_METHOD(Fixture,
+                 "a solver's history is pulled from frozen and from stored copies only, as far as there is one") {
   const auto invalid = absl::StatusCode::kInvalidArgument;
   job = JobWith("SGD");
   REQUIRE_OK(client.Open(job));

@@ -1,6 +1,6 @@
 // Random schedules: workers whose messages are late, come twice, in another order or not at all, and who are lost in
-// between. Whatever happens, each chunk has each iteration once, in sync mode with the same bits, clipped or not, in bounded mode
-// from weights that are not too old.
+// between. Whatever happens, each chunk has each iteration once, in sync mode with the same bits, clipped or not, in
+// bounded mode from weights that are not too old.
 #include <algorithm>
 #include <cstring>
 #include <deque>
@@ -224,7 +224,8 @@ class Schedule {
     std::shared_ptr<Carrier> answered;
     {
       absl::MutexLock lock(&mu_);
-      const auto found = std::find_if(carriers_.begin(), carriers_.end(), [](const auto& carrier) { return carrier->answered; });
+      const auto found =
+          std::find_if(carriers_.begin(), carriers_.end(), [](const auto& carrier) { return carrier->answered; });
       if (found == carriers_.end()) return false;
       answered = *found;
       carriers_.erase(found);

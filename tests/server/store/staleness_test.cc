@@ -17,7 +17,8 @@ namespace {
 
 std::unique_ptr<const SolverRule> Rule(double rate, const std::string& momentum) {
   caffe::SolverParameter solver;
-  REQUIRE(google::protobuf::TextFormat::ParseFromString("max_iter: 10000 lr_policy: 'fixed' momentum: " + momentum, &solver));
+  REQUIRE(google::protobuf::TextFormat::ParseFromString("max_iter: 10000 lr_policy: 'fixed' momentum: " + momentum,
+                                                        &solver));
   solver.set_base_lr(static_cast<float>(rate));
   auto rule = SolverRule::Create(solver);
   REQUIRE_OK(rule);
@@ -38,7 +39,8 @@ float Pulled(Chunk& chunk, const SolverRule& rule) {
   return value;
 }
 
-// The largest weight, of the last of 400 updates, of descent on curvature * w^2 / 2 by as many workers as pull and push in turn.
+// The largest weight, of the last of 400 updates, of descent on curvature * w^2 / 2 by as many workers as pull and push
+// in turn.
 float Descend(double rate_times_curvature, size_t workers) {
   const auto rule = Rule(rate_times_curvature, "0.9");
   const auto chunk = OneWeight(1);
@@ -98,7 +100,8 @@ TEST_CASE("workers that all wait for each other descend with momentum") {
   for (uint64_t t = 0; t < 800;) {
     const float weight = Pulled(*chunk, *rule);
     const uint64_t version = chunk->image().version;
-    for (int worker = 0; worker < 8; ++worker, ++t) REQUIRE_OK(chunk->Push(*rule, t, version, std::vector<float>{weight}));
+    for (int worker = 0; worker < 8; ++worker, ++t)
+      REQUIRE_OK(chunk->Push(*rule, t, version, std::vector<float>{weight}));
   }
   CHECK(std::abs(chunk->image().weights[0]) < 1e-6f);
 }
@@ -139,7 +142,8 @@ TEST_CASE("delay compensation is g + lambda g g (w - v)") {
   for (size_t i = 0; i < expected.size(); ++i) CHECK(compensated[i] == Approx(expected[i]).epsilon(1e-6));
 }
 
-TEST_CASE("a late gradient is compensated for what came between its pull and its push, in the weights as they were given") {
+TEST_CASE(
+    "a late gradient is compensated for what came between its pull and its push, in the weights as they were given") {
   const auto rule = Rule(0.5, "0");
   const auto chunk = OneWeight(1, {.scaling = v1::STALENESS_SCALING_NONE, .delay_compensation = 0.25f});
   REQUIRE(Pulled(*chunk, *rule) == 1);
@@ -172,7 +176,8 @@ TEST_CASE("statistics are not compensated, and what becomes infinite is refused"
   // 2 + 4 * (1 - 0); the statistic's square would be infinite.
   REQUIRE_OK(chunk.Push(*rule, 1, 0, std::vector<float>{2, 3e30f}));
   REQUIRE(chunk.image().weights == std::vector<float>{1 - 6, 6e30f});
-  REQUIRE_STATUS(chunk.Push(*rule, 2, 0, std::vector<float>{1e30f, 0}), absl::StatusCode::kInvalidArgument, "smaller lambda");
+  REQUIRE_STATUS(chunk.Push(*rule, 2, 0, std::vector<float>{1e30f, 0}), absl::StatusCode::kInvalidArgument,
+                 "smaller lambda");
   REQUIRE(chunk.image().version == 2);
   REQUIRE(chunk.counters().rejected() == 1);
 }

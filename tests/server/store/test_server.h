@@ -127,7 +127,8 @@ class TestClient {
     return Call(&v1::ParameterService::Stub::Thaw, Named<v1::ThawRequest>(iteration, 1), v1::ThawResponse()).status();
   }
   absl::StatusOr<v1::PersistResponse> Persist(uint64_t iteration, uint64_t epoch = 1) {
-    return Call(&v1::ParameterService::Stub::Persist, Named<v1::PersistRequest>(iteration, epoch), v1::PersistResponse());
+    return Call(&v1::ParameterService::Stub::Persist, Named<v1::PersistRequest>(iteration, epoch),
+                v1::PersistResponse());
   }
   absl::StatusOr<v1::SkipResponse> Skip(uint64_t iteration, uint32_t part = 0, uint64_t opening = 0) {
     v1::SkipRequest request = Named<v1::SkipRequest>(iteration, 1);

@@ -16,7 +16,8 @@ using Floats = std::vector<float>;
 
 std::unique_ptr<const SolverRule> Rule(float momentum) {
   caffe::SolverParameter solver;
-  REQUIRE(google::protobuf::TextFormat::ParseFromString("max_iter: 100 lr_policy: 'fixed' base_lr: 0.1 weight_decay: 0.5", &solver));
+  REQUIRE(google::protobuf::TextFormat::ParseFromString(
+      "max_iter: 100 lr_policy: 'fixed' base_lr: 0.1 weight_decay: 0.5", &solver));
   solver.set_momentum(momentum);
   auto rule = SolverRule::Create(solver);
   REQUIRE_OK(rule);
@@ -32,7 +33,8 @@ std::unique_ptr<Chunk> MakeChunk(uint32_t push_every) {
   RuleSegment statistic{1, 2};
   statistic.rule = v1::UPDATE_RULE_MOVING_AVERAGE;
   statistic.moving_average_fraction = 0.5f;
-  return std::make_unique<Chunk>(std::move(image), std::vector<RuleSegment>{learned, statistic}, Chunk::Options{.push_every = push_every});
+  return std::make_unique<Chunk>(std::move(image), std::vector<RuleSegment>{learned, statistic},
+                                 Chunk::Options{.push_every = push_every});
 }
 
 TEST_CASE("a displacement moves the weights as it is, without rate and decay, and momentum goes on from push to push") {
@@ -73,7 +75,8 @@ TEST_CASE("a unit enters the ledger whole, and once") {
 TEST_CASE("a displacement that is not finite is refused, and nothing of the unit is held") {
   const auto rule = Rule(0);
   const auto chunk = MakeChunk(4);
-  REQUIRE_STATUS(chunk->Push(*rule, 0, 0, Floats{1.0f / 0.0f, 0}, 0, 4), absl::StatusCode::kInvalidArgument, "infinity");
+  REQUIRE_STATUS(chunk->Push(*rule, 0, 0, Floats{1.0f / 0.0f, 0}, 0, 4), absl::StatusCode::kInvalidArgument,
+                 "infinity");
   CHECK(chunk->image().ledger.size() == 0);
   CHECK(chunk->image().weights == Floats{1, 8});
 }
@@ -132,7 +135,8 @@ struct Fixture {
   }
 };
 
-TEST_CASE_METHOD(Fixture, "of a worker that died while it pushed a unit the chunks that have it drop it when another pushes it") {
+TEST_CASE_METHOD(
+    Fixture, "of a worker that died while it pushed a unit the chunks that have it drop it when another pushes it") {
   REQUIRE_OK(client.Open(JobOfUnits(4)));
   v1::ExchangeRequest half = PushOf(4, 4);
   half.mutable_push()->DeleteSubrange(1, 2);
@@ -151,9 +155,11 @@ TEST_CASE_METHOD(Fixture, "of a worker that died while it pushed a unit the chun
 
 TEST_CASE_METHOD(Fixture, "what is not a whole unit is refused") {
   REQUIRE_OK(client.Open(JobOfUnits(4)));
-  for (const auto& [t, iterations] : std::vector<std::pair<uint64_t, uint32_t>>{{0, 0}, {0, 1}, {0, 3}, {0, 5}, {0, 8}, {1, 4}, {2, 2}, {8, 4}, {9, 1}}) {
+  for (const auto& [t, iterations] : std::vector<std::pair<uint64_t, uint32_t>>{
+           {0, 0}, {0, 1}, {0, 3}, {0, 5}, {0, 8}, {1, 4}, {2, 2}, {8, 4}, {9, 1}}) {
     INFO(t << " " << iterations);
-    REQUIRE_STATUS(client.AskForError(PushOf(t, iterations)), absl::StatusCode::kInvalidArgument, "whole units of 4 iterations");
+    REQUIRE_STATUS(client.AskForError(PushOf(t, iterations)), absl::StatusCode::kInvalidArgument,
+                   "whole units of 4 iterations");
   }
   CheckLedgers({{0, 10}});
 }

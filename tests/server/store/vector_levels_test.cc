@@ -39,7 +39,8 @@ struct Outcome {
 Outcome Train(const std::string& solver_text, VectorLevel level) {
   SetVectorLevel(level);
   caffe::SolverParameter solver;
-  REQUIRE(google::protobuf::TextFormat::ParseFromString("base_lr: 0.1 max_iter: 100 lr_policy: 'fixed' " + solver_text, &solver));
+  REQUIRE(google::protobuf::TextFormat::ParseFromString("base_lr: 0.1 max_iter: 100 lr_policy: 'fixed' " + solver_text,
+                                                        &solver));
   auto rule = SolverRule::Create(solver);
   REQUIRE_OK(rule);
   ChunkImage image;
@@ -63,9 +64,10 @@ bool SameBits(const std::vector<float>& a, const std::vector<float>& b) {
 }
 
 TEST_CASE("every rule computes the same bits with and without AVX2") {
-  for (const std::string type : {"type: 'SGD' momentum: 0.9", "type: 'Nesterov' momentum: 0.9", "type: 'AdaGrad'", "type: 'RMSProp'",
-                                 "type: 'AdaDelta' momentum: 0.95", "type: 'Adam' momentum: 0.9"}) {
-    for (const std::string decay : {" weight_decay: 0", " weight_decay: 0.01", " weight_decay: 0.01 regularization_type: 'L1'"}) {
+  for (const std::string type : {"type: 'SGD' momentum: 0.9", "type: 'Nesterov' momentum: 0.9", "type: 'AdaGrad'",
+                                 "type: 'RMSProp'", "type: 'AdaDelta' momentum: 0.95", "type: 'Adam' momentum: 0.9"}) {
+    for (const std::string decay :
+         {" weight_decay: 0", " weight_decay: 0.01", " weight_decay: 0.01 regularization_type: 'L1'"}) {
       CAPTURE(type, decay);
       const Outcome low = Train(type + decay, VectorLevel::kV2);
       const Outcome high = Train(type + decay, HighestVectorLevel());

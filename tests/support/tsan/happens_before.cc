@@ -1,8 +1,9 @@
 // Tells ThreadSanitizer of the order that system libraries establish, which it cannot see: they are not instrumented.
 //
-// Abseil's mutexes and gRPC's completion queues are where our threads meet, and a few counts of who holds what. This file defines functions with the names of
-// theirs, which is what the loader then binds everyone to, gRPC itself included; each says what happens before what and calls the
-// library's own. Without it every access under an absl::Mutex would be reported; a suppression of those would hide our own races.
+// Abseil's mutexes and gRPC's completion queues are where our threads meet, and a few counts of who holds what. This
+// file defines functions with the names of theirs, which is what the loader then binds everyone to, gRPC itself
+// included; each says what happens before what and calls the library's own. Without it every access under an
+// absl::Mutex would be reported; a suppression of those would hide our own races.
 //
 // Linked into test programs of builds with -fsanitize=thread, and itself compiled without.
 #include <dlfcn.h>
@@ -20,7 +21,9 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 
-extern "C" const char* __tsan_default_options() { return "suppressions=" SAMOVAR_TSAN_SUPPRESSIONS ":second_deadlock_stack=1"; }
+extern "C" const char* __tsan_default_options() {
+  return "suppressions=" SAMOVAR_TSAN_SUPPRESSIONS ":second_deadlock_stack=1";
+}
 
 namespace {
 
@@ -39,7 +42,8 @@ Function OfLibrary(Function ours) {
   return function;
 }
 
-// A condition is also asked by whoever unlocks the mutex, after it has said so here, and by the waiting thread before Await returns.
+// A condition is also asked by whoever unlocks the mutex, after it has said so here, and by the waiting thread before
+// Await returns.
 class OrderedCondition {
  public:
   OrderedCondition(absl::Mutex* mutex, const absl::Condition* condition)
@@ -156,7 +160,8 @@ void Notification::WaitForNotification() const {
   __tsan_acquire(const_cast<Notification*>(this));
 }
 
-// Statuses share their text and count who holds it: whoever lets go of it happens before whoever does so last and frees it.
+// Statuses share their text and count who holds it: whoever lets go of it happens before whoever does so last and frees
+// it.
 void Status::UnrefNonInlined(uintptr_t text) {
   static const auto unref = OfLibrary(&Status::UnrefNonInlined);
   __tsan_release(reinterpret_cast<void*>(text));
@@ -167,13 +172,14 @@ void Status::UnrefNonInlined(uintptr_t text) {
 ABSL_NAMESPACE_END
 }  // namespace absl
 
-// Whoever begins an operation under a tag happens before whoever takes the tag's event out of the queue. Below the C interface the
-// tag is an object of gRPC's own; an alarm's has only the user's.
+// Whoever begins an operation under a tag happens before whoever takes the tag's event out of the queue. Below the C
+// interface the tag is an object of gRPC's own; an alarm's has only the user's.
 
 namespace grpc {
 
 void Alarm::SetInternal(CompletionQueue* queue, gpr_timespec deadline, void* tag) {
-  static const auto set = OfLibrary(static_cast<void (Alarm::*)(CompletionQueue*, gpr_timespec, void*)>(&Alarm::SetInternal));
+  static const auto set =
+      OfLibrary(static_cast<void (Alarm::*)(CompletionQueue*, gpr_timespec, void*)>(&Alarm::SetInternal));
   __tsan_release(tag);
   (this->*set)(queue, deadline, tag);
 }
@@ -187,7 +193,8 @@ CompletionQueue::NextStatus CompletionQueue::AsyncNextInternal(void** tag, bool*
 
 }  // namespace grpc
 
-extern "C" grpc_call_error grpc_call_start_batch(grpc_call* call, const grpc_op* operations, size_t count, void* tag, void* reserved) {
+extern "C" grpc_call_error grpc_call_start_batch(grpc_call* call, const grpc_op* operations, size_t count, void* tag,
+                                                 void* reserved) {
   static const auto start = OfLibrary(&grpc_call_start_batch);
   __tsan_release(tag);
   return start(call, operations, count, tag, reserved);
@@ -201,9 +208,10 @@ extern "C" grpc_call_error grpc_server_request_call(grpc_server* server, grpc_ca
   return request(server, call, details, metadata, bound, notified, tag);
 }
 
-extern "C" grpc_call_error grpc_server_request_registered_call(grpc_server* server, void* method, grpc_call** call, gpr_timespec* deadline,
-                                                               grpc_metadata_array* metadata, grpc_byte_buffer** payload,
-                                                               grpc_completion_queue* bound, grpc_completion_queue* notified, void* tag) {
+extern "C" grpc_call_error grpc_server_request_registered_call(grpc_server* server, void* method, grpc_call** call,
+                                                               gpr_timespec* deadline, grpc_metadata_array* metadata,
+                                                               grpc_byte_buffer** payload, grpc_completion_queue* bound,
+                                                               grpc_completion_queue* notified, void* tag) {
   static const auto request = OfLibrary(&grpc_server_request_registered_call);
   __tsan_release(tag);
   return request(server, method, call, deadline, metadata, payload, bound, notified, tag);
@@ -216,15 +224,16 @@ extern "C" grpc_event grpc_completion_queue_next(grpc_completion_queue* queue, g
   return event;
 }
 
-extern "C" grpc_event grpc_completion_queue_pluck(grpc_completion_queue* queue, void* tag, gpr_timespec deadline, void* reserved) {
+extern "C" grpc_event grpc_completion_queue_pluck(grpc_completion_queue* queue, void* tag, gpr_timespec deadline,
+                                                  void* reserved) {
   static const auto pluck = OfLibrary(&grpc_completion_queue_pluck);
   const grpc_event event = pluck(queue, tag, deadline, reserved);
   if (event.type == GRPC_OP_COMPLETE) __tsan_acquire(tag);
   return event;
 }
 
-// Whoever lets go of a slice happens before whoever lets go of it last and frees it: slices of several messages may lie in one
-// buffer that was received.
+// Whoever lets go of a slice happens before whoever lets go of it last and frees it: slices of several messages may lie
+// in one buffer that was received.
 extern "C" void grpc_slice_unref(grpc_slice slice) {
   static const auto unref = OfLibrary(&grpc_slice_unref);
   // Small slices have no count, and those that live for ever one that is not an address.

@@ -43,7 +43,8 @@ struct Fixture {
 
 std::vector<float> FromHexadecimal(const std::string& hexadecimal) {
   std::vector<float> values;
-  for (const char c : absl::HexStringToBytes(hexadecimal)) values.push_back(static_cast<float>(static_cast<unsigned char>(c)));
+  for (const char c : absl::HexStringToBytes(hexadecimal))
+    values.push_back(static_cast<float>(static_cast<unsigned char>(c)));
   return values;
 }
 
@@ -61,15 +62,19 @@ TEST_CASE_METHOD(Fixture, "a record is its values and its label") {
   REQUIRE_STATUS(TryOpen(), absl::StatusCode::kInvalidArgument, "has 3 tops");
 }
 
-TEST_CASE_METHOD(Fixture, "records of several sizes are cropped to one, and one that is too small is named by its key") {
-  WriteRecords(path, {{"a", MakeDatum({1, 4, 5}, 0, 0).SerializeAsString()}, {"b", MakeDatum({1, 6, 4}, 1, 1).SerializeAsString()},
+TEST_CASE_METHOD(Fixture,
+                 "records of several sizes are cropped to one, and one that is too small is named by its key") {
+  WriteRecords(path, {{"a", MakeDatum({1, 4, 5}, 0, 0).SerializeAsString()},
+                      {"b", MakeDatum({1, 6, 4}, 1, 1).SerializeAsString()},
                       {"c", MakeDatum({1, 3, 9}, 2, 2).SerializeAsString()}});
   {
     const auto uncropped = Open();
     std::vector<float> data(20), label(1);
     const std::vector<float*> tops = {data.data(), label.data()};
-    REQUIRE_STATUS(uncropped->Read(1, {}, tops), absl::StatusCode::kInvalidArgument, path + ", key \"b\": a record has shape 1x6x4");
-    REQUIRE_STATUS(uncropped->Read(1, {}, tops), absl::StatusCode::kInvalidArgument, "set crop_size in transform_param");
+    REQUIRE_STATUS(uncropped->Read(1, {}, tops), absl::StatusCode::kInvalidArgument,
+                   path + ", key \"b\": a record has shape 1x6x4");
+    REQUIRE_STATUS(uncropped->Read(1, {}, tops), absl::StatusCode::kInvalidArgument,
+                   "set crop_size in transform_param");
   }
   layer.mutable_transform_param()->set_crop_size(4);
   const auto reader = Open();
@@ -81,7 +86,8 @@ TEST_CASE_METHOD(Fixture, "records of several sizes are cropped to one, and one 
   // Its rows 1 to 4.
   const std::string pixels = MakeDatum({1, 6, 4}, 1, 1).data().substr(4, 16);
   for (size_t i = 0; i < 16; ++i) CHECK(data[i] == static_cast<float>(static_cast<unsigned char>(pixels[i])));
-  REQUIRE_STATUS(reader->Read(2, {}, tops), absl::StatusCode::kInvalidArgument, path + ", key \"c\": a record has shape 1x3x9, which is smaller");
+  REQUIRE_STATUS(reader->Read(2, {}, tops), absl::StatusCode::kInvalidArgument,
+                 path + ", key \"c\": a record has shape 1x3x9, which is smaller");
 }
 
 TEST_CASE_METHOD(Fixture, "encoded records are decoded to the channels they have, or those that the layer forces") {
@@ -172,7 +178,8 @@ TEST_CASE_METHOD(Fixture, "CaffeOnSpark's MemoryData says the records' shape, an
   Open();
   param->set_width(4);
   REQUIRE_STATUS(TryOpen(), absl::StatusCode::kInvalidArgument,
-                 "memory_data_param says 3x4x4 (channels x height x width), but the records are 3x4x5; write channels: 3 height: 4 "
+                 "memory_data_param says 3x4x4 (channels x height x width), but the records are 3x4x5; write channels: "
+                 "3 height: 4 "
                  "width: 5");
   // Of the crop, as some nets say.
   layer.mutable_transform_param()->set_crop_size(4);

@@ -61,7 +61,9 @@ struct Fixture {
     caffe::Datum datum;
     const uint64_t position = partition * kRecords / kPartitions;
     const absl::Status status = (*dataset)->Read(position, &datum);
-    if (status.ok()) CHECK(datum.SerializeAsString() == MakeDatum(kShape, static_cast<int>(position % 10), static_cast<int>(position)).SerializeAsString());
+    if (status.ok())
+      CHECK(datum.SerializeAsString() ==
+            MakeDatum(kShape, static_cast<int>(position % 10), static_cast<int>(position)).SerializeAsString());
     return status;
   }
 
@@ -81,12 +83,15 @@ struct Fixture {
   // The directory in the cache, which is there.
   std::string EntryOf(uint64_t partition) {
     for (const auto& entry : fs::directory_iterator(cached)) {
-      if (absl::StartsWith(entry.path().filename().string(), PartitionName(static_cast<uint32_t>(partition)))) return entry.path();
+      if (absl::StartsWith(entry.path().filename().string(), PartitionName(static_cast<uint32_t>(partition))))
+        return entry.path();
     }
     FAIL("partition " << partition << " is not in the cache");
     return "";
   }
-  std::string FileOf(uint64_t partition) { return absl::StrCat(set, "/", PartitionName(static_cast<uint32_t>(partition)), "/data.mdb"); }
+  std::string FileOf(uint64_t partition) {
+    return absl::StrCat(set, "/", PartitionName(static_cast<uint32_t>(partition)), "/data.mdb");
+  }
 
   TempDir directory;
   std::string set = directory.File("set");
@@ -117,7 +122,8 @@ TEST_CASE_METHOD(Fixture, "all records are read right through a cache that holds
   for (uint64_t i = 0; i < kRecords; ++i) {
     const uint64_t position = i * 7 % kRecords;
     REQUIRE_OK((*dataset)->Read(position, &datum));
-    REQUIRE(datum.SerializeAsString() == MakeDatum(kShape, static_cast<int>(position % 10), static_cast<int>(position)).SerializeAsString());
+    REQUIRE(datum.SerializeAsString() ==
+            MakeDatum(kShape, static_cast<int>(position % 10), static_cast<int>(position)).SerializeAsString());
     REQUIRE(Cached() == std::to_string(position / 10));
   }
   const auto keys = (*dataset)->Keys();
@@ -152,9 +158,10 @@ TEST_CASE_METHOD(Fixture, "a partition that is larger than the bound is refused 
   options.bytes = partition_bytes - 1;
   const auto cache = PartitionCache::Create(options);
   REQUIRE_OK(cache);
-  REQUIRE_STATUS(Read(cache->get(), 0), StatusCode::kFailedPrecondition,
-                 absl::StrCat(FileOf(0), ": has ", partition_bytes, " bytes, and the cache ", cached, " at most ", partition_bytes - 1,
-                              "; give a larger --cache-bytes, or cut the set into more partitions"));
+  REQUIRE_STATUS(
+      Read(cache->get(), 0), StatusCode::kFailedPrecondition,
+      absl::StrCat(FileOf(0), ": has ", partition_bytes, " bytes, and the cache ", cached, " at most ",
+                   partition_bytes - 1, "; give a larger --cache-bytes, or cut the set into more partitions"));
 }
 
 TEST_CASE_METHOD(Fixture, "a damaged partition is named, and nothing of it is kept") {
@@ -240,7 +247,8 @@ TEST_CASE_METHOD(Fixture, "what others have open is not removed, and makes one w
   const auto second = Cache(1);
   REQUIRE_OK(Read(first.get(), 0));
   REQUIRE_OK(Read(second.get(), 0));
-  REQUIRE_STATUS(Read(second.get(), 1), StatusCode::kDeadlineExceeded, cached + ": the partitions that are in use leave no room for ");
+  REQUIRE_STATUS(Read(second.get(), 1), StatusCode::kDeadlineExceeded,
+                 cached + ": the partitions that are in use leave no room for ");
   CHECK(Cached() == "0");
   // Of its own process, too.
   const auto held = Dataset::Open(set, second.get());
@@ -268,10 +276,12 @@ TEST_CASE_METHOD(Fixture, "processes that share a directory copy each partition 
       caffe::Datum datum;
       for (uint64_t round = 0; round < 40; ++round) {
         const uint64_t position = (i * 13 + round * 17) % kRecords;
-        errors[i] += !dataset.ok() || !(*dataset)->Read(position, &datum).ok() || datum.label() != static_cast<int>(position % 10);
+        errors[i] += !dataset.ok() || !(*dataset)->Read(position, &datum).ok() ||
+                     datum.label() != static_cast<int>(position % 10);
         uint64_t entries = 0;
         std::error_code error;
-        for (const auto& entry : fs::directory_iterator(cached, error)) entries += absl::StartsWith(entry.path().filename().string(), "part-");
+        for (const auto& entry : fs::directory_iterator(cached, error))
+          entries += absl::StartsWith(entry.path().filename().string(), "part-");
         // A directory that is renamed while it is listed may come twice.
         errors[i] += entries > kCaches + 1;
       }

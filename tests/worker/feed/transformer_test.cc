@@ -251,14 +251,17 @@ TEST_CASE("a mean file that cannot be read, or is not of the records' shape, is 
     REQUIRE_STATUS(Transformer::Create(param, caffe::TRAIN, kShape), code, "transform_param: mean_file: ");
     REQUIRE_STATUS(Transformer::Create(param, caffe::TRAIN, kShape), code, text);
   };
-  SECTION("missing") { refused(StatusCode::kNotFound, "mean.binaryproto: No such file or directory; make it with `samovar data mean`"); }
+  SECTION("missing") {
+    refused(StatusCode::kNotFound, "mean.binaryproto: No such file or directory; make it with `samovar data mean`");
+  }
   SECTION("garbage") {
     WriteBytes(param.mean_file(), "\xff\xff\xff");
     refused(StatusCode::kDataLoss, param.mean_file());
   }
   SECTION("another shape of as many values") {
     WriteMean(directory, {2, 4, 5}, 0);
-    refused(StatusCode::kInvalidArgument, "the mean is 2x4x5, but the records are 2x5x4 (channels x height x width, before the crop)");
+    refused(StatusCode::kInvalidArgument,
+            "the mean is 2x4x5, but the records are 2x5x4 (channels x height x width, before the crop)");
   }
   SECTION("the crop's shape") {
     WriteMean(directory, {2, 3, 3}, 0);
@@ -287,8 +290,8 @@ TEST_CASE("mean_file and mean_value exclude each other, and a mean_file records 
   param.set_mean_file(WriteMean(directory, kShape, 0));
   param.set_crop_size(2);
   std::vector<float> out(8);
-  REQUIRE_STATUS(Make(param).Apply(MakeDatum({2, 6, 6}, 0, 0), {1, 0, 0}, out.data()), absl::StatusCode::kInvalidArgument,
-                 "the mean_file's; resize the records");
+  REQUIRE_STATUS(Make(param).Apply(MakeDatum({2, 6, 6}, 0, 0), {1, 0, 0}, out.data()),
+                 absl::StatusCode::kInvalidArgument, "the mean_file's; resize the records");
   param.add_mean_value(1);
   REQUIRE_STATUS(Transformer::Create(param, caffe::TRAIN, kShape), absl::StatusCode::kInvalidArgument,
                  "mean_file and mean_value exclude each other; keep one of them");

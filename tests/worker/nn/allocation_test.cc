@@ -1,5 +1,5 @@
-// After its first iteration a net allocates nothing. This program's malloc counts: it stands before the C library's for every
-// library in the process. Not built with sanitizers, which bring a malloc of their own.
+// After its first iteration a net allocates nothing. This program's malloc counts: it stands before the C library's for
+// every library in the process. Not built with sanitizers, which bring a malloc of their own.
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
@@ -92,11 +92,13 @@ TEST_CASE("the count sees what is allocated") {
 }
 
 TEST_CASE("after the first iteration the nets that come with Samovar allocate nothing") {
-  const ShippedNet shipped = GENERATE(ShippedNet{"lenet/lenet", {1, 28, 28}, 64}, ShippedNet{"cifar10_quick/cifar10_quick", {3, 32, 32}, 20},
-                                      ShippedNet{"cifar10_full/cifar10_full", {3, 32, 32}, 7}, ShippedNet{"resnet20/resnet20", {3, 32, 32}, 3},
-                                      ShippedNet{"caffenet/caffenet", {3, 227, 227}, 1}, ShippedNet{"googlenet/googlenet", {3, 224, 224}, 1});
+  const ShippedNet shipped =
+      GENERATE(ShippedNet{"lenet/lenet", {1, 28, 28}, 64}, ShippedNet{"cifar10_quick/cifar10_quick", {3, 32, 32}, 20},
+               ShippedNet{"cifar10_full/cifar10_full", {3, 32, 32}, 7}, ShippedNet{"resnet20/resnet20", {3, 32, 32}, 3},
+               ShippedNet{"caffenet/caffenet", {3, 227, 227}, 1}, ShippedNet{"googlenet/googlenet", {3, 224, 224}, 1});
   INFO(shipped.file);
-  const auto whole = LoadNet(std::string(SAMOVAR_SOURCE_DIR) + "/config/models/" + shipped.file + "_train_test.prototxt");
+  const auto whole =
+      LoadNet(std::string(SAMOVAR_SOURCE_DIR) + "/config/models/" + shipped.file + "_train_test.prototxt");
   REQUIRE_OK(whole);
   caffe::NetState train;
   train.set_phase(caffe::TRAIN);

@@ -60,18 +60,20 @@ float LossAt(Net* net, size_t weight, float value) {
 }  // namespace
 
 std::string Learnt(const std::string& name, const std::vector<int>& shape) {
-  std::string text = absl::StrCat("layer { name: \"", name, "\" type: \"Parameter\" top: \"", name, "\" parameter_param { shape { ");
+  std::string text =
+      absl::StrCat("layer { name: \"", name, "\" type: \"Parameter\" top: \"", name, "\" parameter_param { shape { ");
   for (int dim : shape) absl::StrAppend(&text, "dim: ", dim, " ");
   return text + "} } }\n";
 }
 
 std::string RowLoss(const std::string& bottom) {
-  return absl::StrCat("layer { name: \"", kRowLoss, bottom, "\" type: \"InnerProduct\" bottom: \"", bottom, "\" top: \"", kRowLoss, bottom,
+  return absl::StrCat("layer { name: \"", kRowLoss, bottom, "\" type: \"InnerProduct\" bottom: \"", bottom,
+                      "\" top: \"", kRowLoss, bottom,
                       "\" loss_weight: 1 inner_product_param { num_output: 1 axis: 0 bias_term: false } }\n");
 }
 
-std::string LayerText(const std::string& type, const std::vector<std::string>& bottoms, const std::vector<std::string>& tops,
-                      const std::string& fields) {
+std::string LayerText(const std::string& type, const std::vector<std::string>& bottoms,
+                      const std::vector<std::string>& tops, const std::string& fields) {
   std::string text = absl::StrCat("layer { name: \"tested\" type: \"", type, "\" ");
   for (const std::string& bottom : bottoms) absl::StrAppend(&text, "bottom: \"", bottom, "\" ");
   for (const std::string& top : tops) absl::StrAppend(&text, "top: \"", top, "\" ");
@@ -83,7 +85,8 @@ std::unique_ptr<Net> NetOfBlobs(const std::string& layers, const BlobValues& val
   FillWeights(net.get(), 5);
   for (const v1::ParameterBlob& blob : net->layout().blobs()) {
     if (blob.rule() != v1::UPDATE_RULE_MOVING_AVERAGE) continue;
-    for (size_t i = 0; i < ElementsOf(blob); ++i) net->weights()[blob.offset() + i] = 1 + net->weights()[blob.offset() + i] / 2;
+    for (size_t i = 0; i < ElementsOf(blob); ++i)
+      net->weights()[blob.offset() + i] = 1 + net->weights()[blob.offset() + i] / 2;
   }
   SpreadParameters(net.get(), values);
   REQUIRE(net->inputs().size() == values.inputs.size());
@@ -109,7 +112,8 @@ void CheckBlobGradients(const std::string& layers, const BlobValues& values) {
     for (size_t k = 0; k < elements; k += (elements + kWeightsOfABlob - 1) / kWeightsOfABlob) {
       const size_t i = blob.offset() + k;
       const float weight = net->weights()[i];
-      const float difference = (LossAt(net.get(), i, weight + kStep) - LossAt(net.get(), i, weight - kStep)) / (2 * kStep);
+      const float difference =
+          (LossAt(net.get(), i, weight + kStep) - LossAt(net.get(), i, weight - kStep)) / (2 * kStep);
       net->weights()[i] = weight;
       largest = std::max(largest, std::abs(gradients[i]));
       INFO(blob.layer() << " " << k << ": difference " << difference << ", gradient " << gradients[i]);

@@ -18,23 +18,30 @@ constexpr int kClasses = 3;
 constexpr char kRelu[] = R"(layer { name: "relu" type: "ReLU" bottom: "conv" top: "conv" })";
 
 std::string Conv(const std::string& fields) {
-  return absl::StrCat("layer { name: \"conv\" type: \"Convolution\" bottom: \"below\" top: \"conv\" convolution_param { ", fields, " } }");
+  return absl::StrCat(
+      "layer { name: \"conv\" type: \"Convolution\" bottom: \"below\" top: \"conv\" convolution_param { ", fields,
+      " } }");
 }
 std::string Relu(const std::string& bottom, const std::string& top, const std::string& fields = "") {
-  return absl::StrCat("layer { name: \"", top, "_relu\" type: \"ReLU\" bottom: \"", bottom, "\" top: \"", top, "\" relu_param { ", fields,
-                      " } }");
+  return absl::StrCat("layer { name: \"", top, "_relu\" type: \"ReLU\" bottom: \"", bottom, "\" top: \"", top,
+                      "\" relu_param { ", fields, " } }");
 }
-std::string Pool(const std::string& bottom, const std::string& top, const std::string& fields, const std::string& more = "") {
-  return absl::StrCat("layer { name: \"pool\" type: \"Pooling\" bottom: \"", bottom, "\" top: \"", top, "\" ", more, " pooling_param { ",
-                      fields, " } }");
+std::string Pool(const std::string& bottom, const std::string& top, const std::string& fields,
+                 const std::string& more = "") {
+  return absl::StrCat("layer { name: \"pool\" type: \"Pooling\" bottom: \"", bottom, "\" top: \"", top, "\" ", more,
+                      " pooling_param { ", fields, " } }");
 }
 
-// `layers` make `last` of "below", whose gradient is wanted: a layer that learns stands under it. `last` is an output of the net too.
+// `layers` make `last` of "below", whose gradient is wanted: a layer that learns stands under it. `last` is an output
+// of the net too.
 std::string NetText(int batch, const std::string& layers, const std::string& last) {
   return absl::StrCat(DataText(batch), R"(
-      layer { name: "scale" type: "Scale" bottom: "data" top: "below" scale_param { bias_term: true } })", layers, R"(
-      layer { name: "seen" type: "Power" bottom: ")", last, R"(" top: "seen" }
-      layer { name: "ip" type: "InnerProduct" bottom: ")", last, R"(" top: "ip" inner_product_param { num_output: )", kClasses, R"( } }
+      layer { name: "scale" type: "Scale" bottom: "data" top: "below" scale_param { bias_term: true } })",
+                      layers, R"(
+      layer { name: "seen" type: "Power" bottom: ")",
+                      last, R"(" top: "seen" }
+      layer { name: "ip" type: "InnerProduct" bottom: ")",
+                      last, R"(" top: "ip" inner_product_param { num_output: )", kClasses, R"( } }
       layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" })");
 }
 
@@ -68,7 +75,8 @@ double Difference(const Values& a, const Values& b) {
   return worst;
 }
 
-// The same outputs, to the bit; the same gradients but for the order of sums; and any number of threads computes the same bits.
+// The same outputs, to the bit; the same gradients but for the order of sums; and any number of threads computes the
+// same bits.
 void CheckFusion(const std::string& text, NetOptions options) {
   const Values fused = Compute(text, options);
   ThreadPool pool(2);
@@ -116,15 +124,21 @@ TEST_CASE("what others read, or what computes something else, is not absorbed") 
   const std::string relu_reader = R"(layer { name: "reader" type: "Power" bottom: "r" top: "read" })";
   CHECK(Absorbed(NetText(2, conv + Relu("conv", "r") + relu_reader + pool, "p")) == Names{"r_relu"});
   CHECK(Absorbed(NetText(2, conv + Relu("conv", "r", "negative_slope: 0.1") + pool, "p")).empty());
-  CHECK(Absorbed(NetText(2, conv + Relu("conv", "r") + Pool("r", "p", "kernel_size: 2", "top: \"at\""), "p")) == Names{"r_relu"});
-  CHECK(Absorbed(NetText(2, "layer { name: \"conv\" type: \"Convolution\" bottom: \"below\" top: \"conv\" loss_weight: 1 "
-                            "convolution_param { num_output: 5 kernel_size: 3 } }" + Relu("conv", "r") + pool, "p")).empty());
+  CHECK(Absorbed(NetText(2, conv + Relu("conv", "r") + Pool("r", "p", "kernel_size: 2", "top: \"at\""), "p")) ==
+        Names{"r_relu"});
+  CHECK(Absorbed(NetText(2,
+                         "layer { name: \"conv\" type: \"Convolution\" bottom: \"below\" top: \"conv\" loss_weight: 1 "
+                         "convolution_param { num_output: 5 kernel_size: 3 } }" +
+                             Relu("conv", "r") + pool,
+                         "p"))
+            .empty());
 }
 
 TEST_CASE("a net that is to keep its blobs runs each layer by itself") {
   NetOptions options = Small();
   options.keep_blobs = true;
-  const std::string layers = Conv("num_output: 5 kernel_size: 3") + kRelu + Pool("conv", "p", "kernel_size: 2 stride: 2");
+  const std::string layers =
+      Conv("num_output: 5 kernel_size: 3") + kRelu + Pool("conv", "p", "kernel_size: 2 stride: 2");
   CHECK(Absorbed(NetText(2, layers, "p"), options).empty());
 }
 
@@ -149,12 +163,14 @@ TEST_CASE("convolutions of any geometry do what the layers that they absorb woul
       kRelu + Pool("conv", "last", "pool: AVE kernel_size: 2 stride: 2") + Relu("last", "last"),
       Pool("conv", "p", "kernel_size: 2 stride: 2") + Relu("p", "last", "negative_slope: 0.2"),
   };
-  const std::string fields = GENERATE(as<std::string>(),
-      "num_output: 5 kernel_size: 1", "num_output: 8 kernel_size: 3", "num_output: 9 kernel_size: 3 pad: 1",
-      "num_output: 20 kernel_size: 5 pad: 2", "num_output: 3 kernel_size: 5", "num_output: 7 kernel_size: 3 stride: 2",
-      "num_output: 7 kernel_size: 1 stride: 2", "num_output: 17 kernel_size: 3 pad: 3 stride: 2", "num_output: 10 kernel_size: 3 group: 2",
+  const std::string fields = GENERATE(
+      as<std::string>(), "num_output: 5 kernel_size: 1", "num_output: 8 kernel_size: 3",
+      "num_output: 9 kernel_size: 3 pad: 1", "num_output: 20 kernel_size: 5 pad: 2", "num_output: 3 kernel_size: 5",
+      "num_output: 7 kernel_size: 3 stride: 2", "num_output: 7 kernel_size: 1 stride: 2",
+      "num_output: 17 kernel_size: 3 pad: 3 stride: 2", "num_output: 10 kernel_size: 3 group: 2",
       "num_output: 6 kernel_size: 3 pad: 1 group: 2 stride: 2", "num_output: 5 kernel_size: 3 dilation: 2",
-      "num_output: 4 kernel_size: 3 dilation: 2 pad: 2 stride: 2 group: 2", "num_output: 5 kernel_size: 3 bias_term: false",
+      "num_output: 4 kernel_size: 3 dilation: 2 pad: 2 stride: 2 group: 2",
+      "num_output: 5 kernel_size: 3 bias_term: false",
       "num_output: 6 kernel_h: 1 kernel_w: 4 pad_h: 0 pad_w: 2 stride_h: 1 stride_w: 1");
   const int batch = GENERATE(1, 17);
   for (const std::string& step : steps) {
@@ -164,10 +180,12 @@ TEST_CASE("convolutions of any geometry do what the layers that they absorb woul
 }
 
 TEST_CASE("rows of a kernel that are longer than the registers are cut") {
-  for (const std::string pool : {"kernel_size: 2 stride: 2", "pool: AVE kernel_size: 3 stride: 2", "kernel_size: 4 stride: 3"}) {
+  for (const std::string pool :
+       {"kernel_size: 2 stride: 2", "pool: AVE kernel_size: 3 stride: 2", "kernel_size: 4 stride: 3"}) {
     INFO(pool);
-    CheckFusion(NetText(3, Conv("num_output: 12 kernel_size: 5 pad: 1 stride: 2") + kRelu + Pool("conv", "p", pool), "p"),
-                ImageOptions(caffe::TRAIN, 45, 14, 13));
+    CheckFusion(
+        NetText(3, Conv("num_output: 12 kernel_size: 5 pad: 1 stride: 2") + kRelu + Pool("conv", "p", pool), "p"),
+        ImageOptions(caffe::TRAIN, 45, 14, 13));
   }
 }
 
@@ -179,8 +197,8 @@ TEST_CASE("layers in place around a convolution see what they would see without 
   const std::string conv = Conv("num_output: 5 kernel_size: 3 pad: 1");
   const std::string again = R"(layer { name: "again" type: "ReLU" bottom: "conv" top: "conv" })";
   for (const std::string& layers :
-       {conv + kRelu + dropout + max, conv + dropout + kRelu + max, conv + kRelu + again + mean, conv + kRelu + mean + sigmoid,
-        conv + max + Relu("p", "p") + sigmoid, conv + mean + Relu("p", "p") + sigmoid}) {
+       {conv + kRelu + dropout + max, conv + dropout + kRelu + max, conv + kRelu + again + mean,
+        conv + kRelu + mean + sigmoid, conv + max + Relu("p", "p") + sigmoid, conv + mean + Relu("p", "p") + sigmoid}) {
     INFO(layers);
     CheckFusion(NetText(9, layers, "p"), Small());
   }
@@ -195,7 +213,8 @@ TEST_CASE("a blob that two layers read has its values and both gradients") {
   const std::string conv = Conv("num_output: 5 kernel_size: 3 pad: 1");
   const std::string sum = R"(layer { name: "sum" type: "Eltwise" bottom: "r" bottom: "conv" top: "sum" })";
   CheckFusion(NetText(9, conv + Relu("conv", "r") + sum, "sum"), Small());
-  const std::string pools = Relu("conv", "r") + Pool("r", "p", "kernel_size: 2 stride: 2") +
+  const std::string pools =
+      Relu("conv", "r") + Pool("r", "p", "kernel_size: 2 stride: 2") +
       R"(layer { name: "mean" type: "Pooling" bottom: "r" top: "m" pooling_param { pool: AVE kernel_size: 2 stride: 2 } }
          layer { name: "sum" type: "Eltwise" bottom: "m" bottom: "p" top: "sum" })";
   CheckFusion(NetText(9, conv + pools, "sum"), Small());
@@ -203,17 +222,22 @@ TEST_CASE("a blob that two layers read has its values and both gradients") {
 
 TEST_CASE("convolutions one above the other may share their weights") {
   auto conv = [](const std::string& name, const std::string& bottom) {
-    return absl::StrCat("layer { name: \"", name, "\" type: \"Convolution\" bottom: \"", bottom, "\" top: \"", name,
-                        "\" param { name: \"w\" } param { name: \"b\" } convolution_param { num_output: 6 kernel_size: 3 pad: 1 } }");
+    return absl::StrCat(
+        "layer { name: \"", name, "\" type: \"Convolution\" bottom: \"", bottom, "\" top: \"", name,
+        "\" param { name: \"w\" } param { name: \"b\" } convolution_param { num_output: 6 kernel_size: 3 pad: 1 } }");
   };
   const std::string pool = Pool("r", "p", "kernel_size: 3 stride: 2");
-  CheckFusion(NetText(9, conv("one", "below") + Relu("one", "r") + pool + conv("two", "p") + Relu("two", "two"), "two"), Small());
+  CheckFusion(NetText(9, conv("one", "below") + Relu("one", "r") + pool + conv("two", "p") + Relu("two", "two"), "two"),
+              Small());
 }
 
 TEST_CASE("a convolution that neither learns nor passes gradients on runs no backward") {
-  const std::string text = NetText(9, R"(layer { name: "conv" type: "Convolution" bottom: "below" top: "conv" propagate_down: false
+  const std::string text =
+      NetText(9,
+              R"(layer { name: "conv" type: "Convolution" bottom: "below" top: "conv" propagate_down: false
       param { lr_mult: 0 } param { lr_mult: 0 } convolution_param { num_output: 5 kernel_size: 3 } })" +
-      std::string(kRelu) + Pool("conv", "p", "kernel_size: 2 stride: 2"), "p");
+                  std::string(kRelu) + Pool("conv", "p", "kernel_size: 2 stride: 2"),
+              "p");
   NetOptions options = Small();
   const Values fused = Compute(text, options);
   options.keep_blobs = true;
@@ -223,7 +247,8 @@ TEST_CASE("a convolution that neither learns nor passes gradients on runs no bac
 }
 
 TEST_CASE("phase TEST computes what phase TRAIN does") {
-  const std::string text = NetText(9, Conv("num_output: 5 kernel_size: 3") + kRelu + Pool("conv", "p", "kernel_size: 2 stride: 2"), "p");
+  const std::string text =
+      NetText(9, Conv("num_output: 5 kernel_size: 3") + kRelu + Pool("conv", "p", "kernel_size: 2 stride: 2"), "p");
   const Values train = Compute(text, Small());
   std::unique_ptr<Net> net = MakeNet(text, ImageOptions(caffe::TEST, 6, 11, 12));
   FillWeights(net.get(), 1, 0.5f);

@@ -57,15 +57,19 @@ std::vector<size_t> WeightsToCheck(const Net& net, const std::string& trusted) {
 }
 
 // The layer between weights and a loss; a channel, or a value, has its own.
-std::string Chain(const std::string& below, const std::string& type, const std::string& fields, const std::string& top) {
-  return absl::StrCat(below, "layer { name: \"tested\" type: \"", type, "\" bottom: \"a\" top: \"", top, "\" ", fields, R"( }
-      layer { name: "head" type: "InnerProduct" bottom: ")", top, R"(" top: "head" inner_product_param { num_output: 3 } }
+std::string Chain(const std::string& below, const std::string& type, const std::string& fields,
+                  const std::string& top) {
+  return absl::StrCat(below, "layer { name: \"tested\" type: \"", type, "\" bottom: \"a\" top: \"", top, "\" ", fields,
+                      R"( }
+      layer { name: "head" type: "InnerProduct" bottom: ")",
+                      top, R"(" top: "head" inner_product_param { num_output: 3 } }
       layer { name: "loss" type: "SoftmaxWithLoss" bottom: "head" bottom: "label" top: "loss" })");
 }
 
 std::string Scale(int channels) {
-  return absl::StrCat(R"(layer { name: "a" type: "Convolution" bottom: "data" top: "a" convolution_param { kernel_size: 1 num_output: )",
-                      channels, " group: ", channels, " } }\n");
+  return absl::StrCat(
+      R"(layer { name: "a" type: "Convolution" bottom: "data" top: "a" convolution_param { kernel_size: 1 num_output: )",
+      channels, " group: ", channels, " } }\n");
 }
 
 constexpr char kInnerProduct[] = R"(
@@ -82,7 +86,8 @@ void CheckGradients(const std::string& layers, const GradientCase& options) {
   float largest = 0;
   for (size_t i : weights) {
     const float weight = net->weights()[i];
-    const float difference = (LossAt(net.get(), i, weight + kStep) - LossAt(net.get(), i, weight - kStep)) / (2 * kStep);
+    const float difference =
+        (LossAt(net.get(), i, weight + kStep) - LossAt(net.get(), i, weight - kStep)) / (2 * kStep);
     net->weights()[i] = weight;
     const float error = std::abs(difference - gradients[i]) / std::max(1.0f, std::abs(gradients[i]));
     largest = std::max(largest, std::abs(gradients[i]));

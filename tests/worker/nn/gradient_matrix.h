@@ -1,4 +1,5 @@
-// Which layers are checked on which shapes: every layer type that has a gradient is in one of the tables (gradient_matrix_test.cc).
+// Which layers are checked on which shapes: every layer type that has a gradient is in one of the tables
+// (gradient_matrix_test.cc).
 #pragma once
 
 #include <string>
@@ -22,7 +23,8 @@ struct MatrixBottom {
 // Layers of one type: each of `fields` with each of `bottoms`.
 struct MatrixRow {
   std::string type;
-  // What stands in the layer besides name, type and blobs. A layer that is no loss and has no loss_weight gets row losses.
+  // What stands in the layer besides name, type and blobs. A layer that is no loss and has no loss_weight gets row
+  // losses.
   std::vector<std::string> fields;
   std::vector<std::vector<MatrixBottom>> bottoms;
   int tops = 1;

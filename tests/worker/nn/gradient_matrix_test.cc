@@ -1,5 +1,5 @@
-// Every layer that has a gradient, on several shapes: odd ones, one record, other axes, in place, and with parts of the gradient not
-// wanted.
+// Every layer that has a gradient, on several shapes: odd ones, one record, other axes, in place, and with parts of the
+// gradient not wanted.
 #include "tests/worker/nn/gradient_matrix.h"
 
 #include <algorithm>
@@ -37,15 +37,16 @@ std::vector<float> GivenValues(const MatrixBottom& bottom) {
   std::vector<float> values;
   for (int i = 0; i < elements; ++i) {
     const int label = bottom.kind == MatrixBottom::kLabels ? (i * i + i / 2 + 2) % bottom.classes : 0;
-    values.push_back(bottom.kind == MatrixBottom::kLabels ? static_cast<float>(label) : static_cast<float>(i * 7 % 11 + 2) / 13);
+    values.push_back(bottom.kind == MatrixBottom::kLabels ? static_cast<float>(label)
+                                                          : static_cast<float>(i * 7 % 11 + 2) / 13);
   }
   return values;
 }
 
 std::string BottomText(const MatrixBottom& bottom, const std::string& name) {
   if (bottom.kind == MatrixBottom::kLearnt) return Learnt(name, bottom.shape);
-  return absl::StrCat("layer { name: \"", name, "\" type: \"Input\" top: \"", name, "\" input_param { shape { dim: ",
-                      absl::StrJoin(bottom.shape, " dim: "), " } } }\n");
+  return absl::StrCat("layer { name: \"", name, "\" type: \"Input\" top: \"", name,
+                      "\" input_param { shape { dim: ", absl::StrJoin(bottom.shape, " dim: "), " } } }\n");
 }
 
 // `more` stands in the layer besides its fields.
@@ -144,15 +145,22 @@ void CheckRows(const std::vector<MatrixRow>& rows) {
   }
 }
 
-TEST_CASE("gradients of layers that compute values from single ones, or normalise, agree with differences on every shape") {
+TEST_CASE(
+    "gradients of layers that compute values from single ones, or normalise, agree with differences on every shape") {
   CheckRows(NeuronRows());
 }
 
-TEST_CASE("gradients of windows, products and lookups agree with differences on every shape") { CheckRows(ProductRows()); }
+TEST_CASE("gradients of windows, products and lookups agree with differences on every shape") {
+  CheckRows(ProductRows());
+}
 
-TEST_CASE("gradients of layers that join, cut and rearrange agree with differences on every shape") { CheckRows(ShapeRows()); }
+TEST_CASE("gradients of layers that join, cut and rearrange agree with differences on every shape") {
+  CheckRows(ShapeRows());
+}
 
-TEST_CASE("gradients of losses agree with differences on every shape and for every normalization") { CheckRows(LossRows()); }
+TEST_CASE("gradients of losses agree with differences on every shape and for every normalization") {
+  CheckRows(LossRows());
+}
 
 TEST_CASE("the forward pass of no layer writes gradients, which may still be on their way to servers") {
   for (const auto& rows : {NeuronRows(), ProductRows(), ShapeRows(), LossRows()}) {
@@ -174,8 +182,8 @@ TEST_CASE("the forward pass of no layer writes gradients, which may still be on 
 }
 
 TEST_CASE("every layer type that has a gradient is among those that are checked, on three shapes or more") {
-  const std::set<std::string> without = {"Accuracy", "ArgMax", "Data", "DummyData", "HDF5Data", "ImageData",
-                                         "Input", "MemoryData", "Silence", "Threshold"};
+  const std::set<std::string> without = {"Accuracy",  "ArgMax", "Data",       "DummyData", "HDF5Data",
+                                         "ImageData", "Input",  "MemoryData", "Silence",   "Threshold"};
   std::map<std::string, size_t> cases;
   for (const auto& rows : {NeuronRows(), ProductRows(), ShapeRows(), LossRows()}) {
     for (const MatrixRow& row : rows) cases[row.type] += std::max(row.bottoms.size(), row.fields.size());

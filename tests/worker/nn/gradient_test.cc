@@ -15,9 +15,10 @@ constexpr char kConv[] = R"(
   layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param { num_output: 4 kernel_size: 3 } })";
 
 TEST_CASE("convolution's gradients agree with differences") {
-  CheckGradients(std::string(kConv) +
-                 R"(layer { name: "next" type: "Convolution" bottom: "conv" top: "x" convolution_param { num_output: 3 kernel_size: 2 } })" +
-                 kHead);
+  CheckGradients(
+      std::string(kConv) +
+      R"(layer { name: "next" type: "Convolution" bottom: "conv" top: "x" convolution_param { num_output: 3 kernel_size: 2 } })" +
+      kHead);
 }
 
 TEST_CASE("gradients of convolution with group, stride, padding and dilation, without bias, agree with differences") {
@@ -69,7 +70,9 @@ TEST_CASE("leaky ReLU's gradient agrees with differences, in place or not") {
 }
 
 TEST_CASE("softmax's gradient along an axis agrees with differences") {
-  CheckGradients(std::string(kConv) + R"(layer { name: "softmax" type: "Softmax" bottom: "conv" top: "x" softmax_param { axis: 2 } })" + kHead);
+  CheckGradients(std::string(kConv) +
+                 R"(layer { name: "softmax" type: "Softmax" bottom: "conv" top: "x" softmax_param { axis: 2 } })" +
+                 kHead);
 }
 
 TEST_CASE("gradients of a blob with several readers and weighted losses add up") {
@@ -83,12 +86,13 @@ TEST_CASE("gradients of a blob with several readers and weighted losses add up")
 }
 
 TEST_CASE("gradients of every normalization of the loss agree with differences") {
-  for (const char* loss : {"normalization: FULL", "normalization: VALID ignore_label: 1", "normalization: BATCH_SIZE ignore_label: 0",
-                           "normalize: false ignore_label: 2"}) {
+  for (const char* loss : {"normalization: FULL", "normalization: VALID ignore_label: 1",
+                           "normalization: BATCH_SIZE ignore_label: 0", "normalize: false ignore_label: 2"}) {
     CheckGradients(R"(
       layer { name: "head" type: "InnerProduct" bottom: "data" top: "head" inner_product_param { num_output: 3 } }
       layer { name: "loss" type: "SoftmaxWithLoss" bottom: "head" bottom: "label" top: "loss" top: "p" loss_weight: 1 loss_weight: 0
-              loss_param { )" + std::string(loss) + " } }");
+              loss_param { )" +
+                   std::string(loss) + " } }");
   }
 }
 

@@ -14,7 +14,8 @@ namespace {
 std::string InputText(const std::vector<Given>& inputs) {
   std::string text;
   for (const Given& input : inputs) {
-    absl::StrAppend(&text, "layer { name: \"in_", input.name, "\" type: \"Input\" top: \"", input.name, "\" input_param { shape { ");
+    absl::StrAppend(&text, "layer { name: \"in_", input.name, "\" type: \"Input\" top: \"", input.name,
+                    "\" input_param { shape { ");
     for (int dim : input.shape) absl::StrAppend(&text, "dim: ", dim, " ");
     text += "} } }\n";
   }
@@ -29,7 +30,8 @@ NetOptions TestOptions() {
 
 }  // namespace
 
-std::vector<float> Outputs(const std::vector<Given>& inputs, const std::string& layers, const std::vector<float>& weights) {
+std::vector<float> Outputs(const std::vector<Given>& inputs, const std::string& layers,
+                           const std::vector<float>& weights) {
   std::unique_ptr<Net> net = MakeNet(InputText(inputs) + layers, TestOptions());
   for (size_t i = 0; i < inputs.size(); ++i) {
     REQUIRE(net->inputs()[i].tops[0].size() == inputs[i].values.size());

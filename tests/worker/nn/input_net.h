@@ -16,7 +16,8 @@ struct Given {
 };
 
 // Outputs of a TEST net of `layers` on Input layers; fails the test if the net is refused or has other weights.
-std::vector<float> Outputs(const std::vector<Given>& inputs, const std::string& layers, const std::vector<float>& weights = {});
+std::vector<float> Outputs(const std::vector<Given>& inputs, const std::string& layers,
+                           const std::vector<float>& weights = {});
 
 // What the TEST net says that refuses it, or OK.
 absl::Status StatusOfNet(const std::vector<Given>& inputs, const std::string& layers);

@@ -87,11 +87,14 @@ TEST_CASE("a model and its solver state that were read give, written again, the 
     REQUIRE_OK(read);
     CHECK(read->iteration() == 77);
     CHECK(read->other_layers().empty());
-    const auto values = InChunks(layout.elements(), [&](uint64_t begin, std::span<float> out) { read->CopyWeights(layout, begin, out); });
+    const auto values = InChunks(layout.elements(),
+                                 [&](uint64_t begin, std::span<float> out) { read->CopyWeights(layout, begin, out); });
     CHECK(values == weights);
     std::vector<std::vector<float>> vectors;
     for (int vector : {0, 1}) {
-      vectors.push_back(InChunks(layout.elements(), [&](uint64_t begin, std::span<float> out) { read->CopyHistory(layout, vector, begin, out); }));
+      vectors.push_back(InChunks(layout.elements(), [&](uint64_t begin, std::span<float> out) {
+        read->CopyHistory(layout, vector, begin, out);
+      }));
     }
     CHECK(vectors == history);
     write(values, vectors);

@@ -22,15 +22,19 @@ constexpr int kClasses = 4;
 
 // Records of three channels of 2 x 2, a label for each of the 2 x 2 places' scores if `dense`; else one a record.
 std::string NetText(const std::string& loss, bool dense) {
-  const std::string scores = dense ? R"(layer { name: "ip" type: "Convolution" bottom: "data" top: "ip" convolution_param { num_output: 4 kernel_size: 1 } })"
-                                   : R"(layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip" inner_product_param { num_output: 4 } })";
-  return absl::StrCat(R"(layer { name: "input" type: "HDF5Data" top: "data" top: "label" top: "target" hdf5_data_param { batch_size: 8 } })", "\n",
-                      scores, "\n", loss);
+  const std::string scores =
+      dense
+          ? R"(layer { name: "ip" type: "Convolution" bottom: "data" top: "ip" convolution_param { num_output: 4 kernel_size: 1 } })"
+          : R"(layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip" inner_product_param { num_output: 4 } })";
+  return absl::StrCat(
+      R"(layer { name: "input" type: "HDF5Data" top: "data" top: "label" top: "target" hdf5_data_param { batch_size: 8 } })",
+      "\n", scores, "\n", loss);
 }
 
 absl::StatusOr<std::unique_ptr<Net>> NetOf(const std::string& loss, bool dense, int parts) {
   NetOptions options;
-  options.input_shapes["input"] = {{3, 2, 2}, dense ? Shape{2, 2} : Shape{}, dense ? Shape{kClasses, 2, 2} : Shape{kClasses}};
+  options.input_shapes["input"] = {
+      {3, 2, 2}, dense ? Shape{2, 2} : Shape{}, dense ? Shape{kClasses, 2, 2} : Shape{kClasses}};
   options.batch_size = kRecords / parts;
   options.parts = parts;
   return Net::Create(NetFromText(NetText(loss, dense)), options);
@@ -49,7 +53,8 @@ void AddPart(Net* net, int part, int parts, Computed* sum) {
     const std::span<float> values = net->inputs()[0].tops[top];
     for (size_t i = 0; i < values.size(); ++i) {
       const size_t place = static_cast<size_t>(part) * values.size() + i;
-      values[i] = top == 1 ? static_cast<float>((place * place + place / 3) % kClasses) : static_cast<float>(place * 7 % 11) / 11;
+      values[i] = top == 1 ? static_cast<float>((place * place + place / 3) % kClasses)
+                           : static_cast<float>(place * 7 % 11) / 11;
     }
   }
   const std::vector<float> gradients = Gradients(net);
@@ -69,7 +74,8 @@ void CheckNear(const std::vector<double>& actual, const std::vector<double>& exp
   for (size_t i = 0; i < actual.size(); ++i) CHECK(std::abs(actual[i] - expected[i]) <= 2e-6 * largest);
 }
 
-// The mean of the parts' gradients, losses and outputs is the whole batch's. `outputs`: outputs have no value for each record.
+// The mean of the parts' gradients, losses and outputs is the whole batch's. `outputs`: outputs have no value for each
+// record.
 void CheckParts(const std::string& loss, bool dense, bool outputs = true) {
   INFO(NetText(loss, dense));
   Computed whole;
@@ -91,14 +97,22 @@ void CheckParts(const std::string& loss, bool dense, bool outputs = true) {
 }
 
 std::string LossOf(const std::string& type, const std::string& bottom, const std::string& fields) {
-  return absl::StrCat("layer { name: \"loss\" type: \"", type, "\" bottom: \"ip\" bottom: \"", bottom, "\" top: \"loss\" ", fields,
-                      " }\nlayer { name: \"unused\" type: \"Silence\" bottom: \"", bottom == "label" ? "target" : "label", "\" }");
+  return absl::StrCat("layer { name: \"loss\" type: \"", type, "\" bottom: \"ip\" bottom: \"", bottom,
+                      "\" top: \"loss\" ", fields, " }\nlayer { name: \"unused\" type: \"Silence\" bottom: \"",
+                      bottom == "label" ? "target" : "label", "\" }");
 }
 
-const std::vector<std::string> kNormalizations = {"", "normalization: FULL", "normalization: VALID", "normalization: BATCH_SIZE",
-                                                  "normalization: NONE", "normalize: true", "normalize: false"};
+const std::vector<std::string> kNormalizations = {"",
+                                                  "normalization: FULL",
+                                                  "normalization: VALID",
+                                                  "normalization: BATCH_SIZE",
+                                                  "normalization: NONE",
+                                                  "normalize: true",
+                                                  "normalize: false"};
 
-TEST_CASE("the mean of the parts' gradients is the whole batch's, for each loss and each normalization, or the net is refused") {
+TEST_CASE(
+    "the mean of the parts' gradients is the whole batch's, for each loss and each normalization, or the net is "
+    "refused") {
   for (const bool dense : {false, true}) {
     for (const std::string& normalization : kNormalizations) {
       for (const std::string ignored : {"", "ignore_label: 1"}) {
@@ -106,8 +120,9 @@ TEST_CASE("the mean of the parts' gradients is the whole batch's, for each loss 
           std::string text = LossOf(type, type == "SigmoidCrossEntropyLoss" ? "target" : "label",
                                     absl::StrCat("loss_weight: 0.5 loss_param { ", normalization, " ", ignored, " }"));
           if (type == "InfogainLoss") {
-            text = absl::StrCat(R"(layer { name: "matrix" type: "Parameter" top: "h" param { lr_mult: 0 } parameter_param { shape { dim: 4 dim: 4 } } })",
-                                absl::StrReplaceAll(text, {{"bottom: \"label\" top", "bottom: \"label\" bottom: \"h\" top"}}));
+            text = absl::StrCat(
+                R"(layer { name: "matrix" type: "Parameter" top: "h" param { lr_mult: 0 } parameter_param { shape { dim: 4 dim: 4 } } })",
+                absl::StrReplaceAll(text, {{"bottom: \"label\" top", "bottom: \"label\" bottom: \"h\" top"}}));
           }
           const bool valid = absl::StrContains(normalization, "VALID") || normalization == "normalize: true" ||
                              (normalization.empty() && type != "SigmoidCrossEntropyLoss");
@@ -132,31 +147,45 @@ TEST_CASE("the mean of the parts' gradients is the whole batch's, for losses tha
   CheckParts(LossOf("HingeLoss", "label", "hinge_loss_param { norm: L2 }"), false);
   CheckParts(R"(layer { name: "p" type: "Softmax" bottom: "ip" top: "p" }
       layer { name: "loss" type: "MultinomialLogisticLoss" bottom: "p" bottom: "label" top: "loss" }
-      layer { name: "unused" type: "Silence" bottom: "target" })", false);
+      layer { name: "unused" type: "Silence" bottom: "target" })",
+             false);
   CheckParts(R"(layer { name: "same" type: "Threshold" bottom: "label" top: "same" threshold_param { threshold: 1.5 } }
-      layer { name: "loss" type: "ContrastiveLoss" bottom: "ip" bottom: "target" bottom: "same" top: "loss" contrastive_loss_param { margin: 3 } })", false);
+      layer { name: "loss" type: "ContrastiveLoss" bottom: "ip" bottom: "target" bottom: "same" top: "loss" contrastive_loss_param { margin: 3 } })",
+             false);
 }
 
 TEST_CASE("the mean of the parts' gradients is the whole batch's, for sums and means that are losses by their weight") {
   const std::string unused = R"(layer { name: "unused" type: "Silence" bottom: "label" bottom: "target" })";
   for (const std::string operation : {"SUM", "ASUM", "SUMSQ", "MEAN"}) {
-    CheckParts(absl::StrCat(R"(layer { name: "loss" type: "Reduction" bottom: "ip" top: "loss" loss_weight: 0.5 reduction_param { operation: )",
-                            operation, " } }", unused), false);
-    CheckParts(absl::StrCat(R"(layer { name: "loss" type: "Reduction" bottom: "ip" top: "loss" loss_weight: 2 reduction_param { axis: 1 operation: )",
-                            operation, " } }", unused), false, /*outputs=*/false);
+    CheckParts(
+        absl::StrCat(
+            R"(layer { name: "loss" type: "Reduction" bottom: "ip" top: "loss" loss_weight: 0.5 reduction_param { operation: )",
+            operation, " } }", unused),
+        false);
+    CheckParts(
+        absl::StrCat(
+            R"(layer { name: "loss" type: "Reduction" bottom: "ip" top: "loss" loss_weight: 2 reduction_param { axis: 1 operation: )",
+            operation, " } }", unused),
+        false, /*outputs=*/false);
   }
-  CheckParts(absl::StrCat(R"(layer { name: "loss" type: "Power" bottom: "ip" top: "loss" loss_weight: 0.1 power_param { power: 2 } })", unused), true,
-             /*outputs=*/false);
+  CheckParts(
+      absl::StrCat(
+          R"(layer { name: "loss" type: "Power" bottom: "ip" top: "loss" loss_weight: 0.1 power_param { power: 2 } })",
+          unused),
+      true,
+      /*outputs=*/false);
 }
 
 TEST_CASE("a loss that does not depend on the records counts once, however many parts there are") {
   CheckParts(R"(layer { name: "w" type: "Parameter" top: "w" parameter_param { shape { dim: 3 } } }
       layer { name: "size" type: "Reduction" bottom: "w" top: "size" loss_weight: 0.3 reduction_param { operation: SUMSQ } })" +
-                 LossOf("SoftmaxWithLoss", "label", ""), false);
+                 LossOf("SoftmaxWithLoss", "label", ""),
+             false);
 }
 
 TEST_CASE("a loss of something that is made of several records is refused in parts") {
-  const std::string mixed = R"(layer { name: "mean" type: "Reduction" bottom: "ip" top: "mean" reduction_param { operation: MEAN } }
+  const std::string mixed =
+      R"(layer { name: "mean" type: "Reduction" bottom: "ip" top: "mean" reduction_param { operation: MEAN } }
       layer { name: "loss" type: "Power" bottom: "mean" top: "loss" loss_weight: 1 power_param { power: 2 } }
       layer { name: "unused" type: "Silence" bottom: "label" bottom: "target" })";
   REQUIRE_OK(NetOf(mixed, false, 1));

@@ -41,7 +41,8 @@ TEST_CASE("gradients become ready layer by layer from the last one, and cover th
   REQUIRE_OK(net->Forward(0, 0));
   std::vector<std::pair<uint64_t, uint64_t>> ranges;
   REQUIRE_OK(net->Backward([&](uint64_t begin, uint64_t end) { ranges.emplace_back(begin, end); }));
-  CHECK(ranges == std::vector<std::pair<uint64_t, uint64_t>>{{426070, 431080}, {25570, 426070}, {520, 25570}, {0, 520}});
+  CHECK(ranges ==
+        std::vector<std::pair<uint64_t, uint64_t>>{{426070, 431080}, {25570, 426070}, {520, 25570}, {0, 520}});
 }
 
 TEST_CASE("layers report their passes to an observer, and what these are worth in operations") {
@@ -49,10 +50,12 @@ TEST_CASE("layers report their passes to an observer, and what these are worth i
   FillWeights(net.get(), 1, 0.05f);
   FillRecords(net.get(), 2, 10);
   std::vector<std::string> seen;
-  net->SetObserver([&](size_t layer, bool forward) { seen.push_back((forward ? "+" : "-") + net->layer(layer).name()); });
+  net->SetObserver(
+      [&](size_t layer, bool forward) { seen.push_back((forward ? "+" : "-") + net->layer(layer).name()); });
   Gradients(net.get());
-  CHECK(seen == std::vector<std::string>{"+input", "+conv1", "+pool1", "+conv2", "+pool2", "+ip1", "+relu1", "+ip2", "+loss",
-                                         "-loss", "-ip2", "-relu1", "-ip1", "-pool2", "-conv2", "-pool1", "-conv1"});
+  CHECK(seen == std::vector<std::string>{"+input", "+conv1", "+pool1", "+conv2", "+pool2", "+ip1", "+relu1", "+ip2",
+                                         "+loss", "-loss", "-ip2", "-relu1", "-ip1", "-pool2", "-conv2", "-pool1",
+                                         "-conv1"});
   net->SetObserver(nullptr);
   Gradients(net.get());
   CHECK(seen.size() == 17);
@@ -158,7 +161,8 @@ TEST_CASE("gradients of blobs that do not learn, or have no loss above them, are
               inner_product_param { num_output: 4 } }
       layer { name: "aside" type: "InnerProduct" bottom: "a" top: "aside" inner_product_param { num_output: 4 } }
       layer { name: "head" type: "InnerProduct" bottom: "a" top: "head" inner_product_param { num_output: 3 } }
-      layer { name: "loss" type: "SoftmaxWithLoss" bottom: "head" bottom: "label" top: "loss" })", ImageOptions(caffe::TRAIN, 1, 1, 2));
+      layer { name: "loss" type: "SoftmaxWithLoss" bottom: "head" bottom: "label" top: "loss" })",
+                                     ImageOptions(caffe::TRAIN, 1, 1, 2));
   FillWeights(net.get(), 1);
   FillRecords(net.get(), 2, 3);
   for (float& gradient : net->gradients()) gradient = 7;
@@ -170,14 +174,16 @@ TEST_CASE("gradients of blobs that do not learn, or have no loss above them, are
   CHECK(sum > 0);
 }
 
-TEST_CASE("a layer that is told to pass no gradient down, and has none to keep, runs no backward, nor does what is below") {
+TEST_CASE(
+    "a layer that is told to pass no gradient down, and has none to keep, runs no backward, nor does what is below") {
   // Of the pool one top is read by such a layer, the other by none.
   std::unique_ptr<Net> net = MakeNet(DataText(3) + R"(
       layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param { num_output: 2 kernel_size: 1 } }
       layer { name: "pool" type: "Pooling" bottom: "conv" top: "pool" top: "mask" pooling_param { kernel_size: 2 } }
       layer { name: "relu" type: "ReLU" bottom: "pool" top: "pool" propagate_down: false }
       layer { name: "head" type: "InnerProduct" bottom: "pool" top: "head" inner_product_param { num_output: 3 } }
-      layer { name: "loss" type: "SoftmaxWithLoss" bottom: "head" bottom: "label" top: "loss" })", ImageOptions(caffe::TRAIN, 1, 2, 2));
+      layer { name: "loss" type: "SoftmaxWithLoss" bottom: "head" bottom: "label" top: "loss" })",
+                                     ImageOptions(caffe::TRAIN, 1, 2, 2));
   FillWeights(net.get(), 1);
   FillRecords(net.get(), 2, 3);
   std::vector<std::string> backward;
@@ -195,7 +201,8 @@ TEST_CASE("outputs are the tops that no layer reads, in alphabetical order") {
   std::unique_ptr<Net> net = MakeNet(DataText(2) + R"(
       layer { name: "head" type: "InnerProduct" bottom: "data" top: "head" inner_product_param { num_output: 3 } }
       layer { name: "loss" type: "SoftmaxWithLoss" bottom: "head" bottom: "label" top: "loss" loss_weight: 0.5 }
-      layer { name: "accuracy" type: "Accuracy" bottom: "head" bottom: "label" top: "accuracy" })", ImageOptions(caffe::TRAIN, 1, 1, 2));
+      layer { name: "accuracy" type: "Accuracy" bottom: "head" bottom: "label" top: "accuracy" })",
+                                     ImageOptions(caffe::TRAIN, 1, 1, 2));
   FillRecords(net.get(), 2, 3);
   REQUIRE_OK(net->Forward(0, 0));
   REQUIRE(net->output_specs().outputs_size() == 2);

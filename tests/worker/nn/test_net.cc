@@ -17,8 +17,9 @@ caffe::NetParameter NetFromText(const std::string& text) {
 }
 
 std::string DataText(int batch_size) {
-  return absl::StrCat("name: \"test\" layer { name: \"input\" type: \"Data\" top: \"data\" top: \"label\" data_param { batch_size: ",
-                      batch_size, " backend: LMDB } }\n");
+  return absl::StrCat(
+      "name: \"test\" layer { name: \"input\" type: \"Data\" top: \"data\" top: \"label\" data_param { batch_size: ",
+      batch_size, " backend: LMDB } }\n");
 }
 
 std::string LeNetText(int batch_size) {
@@ -56,7 +57,8 @@ std::span<float> LabelsOf(Net* net) { return net->inputs()[0].tops[1]; }
 
 void FillWeights(Net* net, uint64_t seed, float scale) {
   const uint64_t key = DeriveKey(RandomStream::kFiller, {seed});
-  for (size_t i = 0; i < net->weights().size(); ++i) net->weights()[i] = scale * (2 * UnitFloat(Philox(key, 1, i)[0]) - 1);
+  for (size_t i = 0; i < net->weights().size(); ++i)
+    net->weights()[i] = scale * (2 * UnitFloat(Philox(key, 1, i)[0]) - 1);
 }
 
 void FillRecords(Net* net, uint64_t seed, int classes) {

@@ -21,7 +21,8 @@ std::string DataText(int batch_size);
 std::string LeNetText(int batch_size);
 
 // For nets of DataText: records [channels, height, width] with a label.
-NetOptions ImageOptions(caffe::Phase phase, int64_t channels, int64_t height, int64_t width, ThreadPool* pool = nullptr);
+NetOptions ImageOptions(caffe::Phase phase, int64_t channels, int64_t height, int64_t width,
+                        ThreadPool* pool = nullptr);
 
 // The tops of a net's only data layer.
 std::span<float> DataOf(Net* net);
@@ -30,7 +31,8 @@ std::span<float> LabelsOf(Net* net);
 // Fails the test if the net is refused.
 std::unique_ptr<Net> MakeNet(const std::string& text, const NetOptions& options);
 
-// Weights and data uniform in [-1, 1), data in steps far above rounding so that maxima are clear; labels below `classes`.
+// Weights and data uniform in [-1, 1), data in steps far above rounding so that maxima are clear; labels below
+// `classes`.
 void FillWeights(Net* net, uint64_t seed, float scale = 1);
 void FillRecords(Net* net, uint64_t seed, int classes);
 

@@ -82,7 +82,8 @@ struct SparseJob {
     spec.set_encoding(v1::ENCODING_SPARSE);
     spec.set_topk_ratio(0.01);
     for (uint32_t i = 0; i < 2; ++i) {
-      servers.push_back(std::make_unique<ParameterServer>(dir.File(absl::StrCat("server-", i)), OpenRequestFor(spec, 2, 1), i));
+      servers.push_back(
+          std::make_unique<ParameterServer>(dir.File(absl::StrCat("server-", i)), OpenRequestFor(spec, 2, 1), i));
       assignment.add_servers(servers[i]->address());
       assignment.add_incarnations(100 + i);
     }

@@ -43,7 +43,8 @@ class FakeCoordinator final : public v1::CoordinatorService::Service {
   std::string address() const { return absl::StrCat("127.0.0.1:", port_); }
 
   // What GetAssignment answers; NOT_FOUND before.
-  void SetAssignment(const v1::JobSpec& spec, const std::vector<std::string>& servers, uint32_t chunk_elements, uint64_t opening = 0) {
+  void SetAssignment(const v1::JobSpec& spec, const std::vector<std::string>& servers, uint32_t chunk_elements,
+                     uint64_t opening = 0) {
     absl::MutexLock lock(&mu_);
     assignment_.emplace();
     *assignment_->mutable_spec() = spec;

@@ -57,7 +57,8 @@ std::unique_ptr<Chunk> ChunkOf(const Floats& weights, uint32_t push_every) {
   ChunkImage image;
   image.weights = weights;
   image.state = {Floats(weights.size())};
-  return std::make_unique<Chunk>(std::move(image), BuildSegments(Layout(), 0, weights.size()), Chunk::Options{.push_every = push_every});
+  return std::make_unique<Chunk>(std::move(image), BuildSegments(Layout(), 0, weights.size()),
+                                 Chunk::Options{.push_every = push_every});
 }
 
 TEST_CASE("a unit of one iteration is, to the bit, what its gradient is to a server") {
@@ -108,7 +109,8 @@ TEST_CASE("the steps of a unit are those of SGD without momentum") {
 
 // What a program without servers would compute: `iterations` iterations in units of four.
 Floats TrainLocally(const v1::JobSpec& spec, Floats weights, uint64_t iterations) {
-  auto local = OpenFedNet(spec.train_net(), caffe::TRAIN, spec.train_data(), spec.train_outputs(), spec.seed(), nullptr);
+  auto local =
+      OpenFedNet(spec.train_net(), caffe::TRAIN, spec.train_data(), spec.train_outputs(), spec.seed(), nullptr);
   REQUIRE_OK(local);
   Net& net = *local->net;
   const float rate = spec.solver().base_lr();
@@ -172,7 +174,8 @@ TEST_CASE("two workers share a job in units, some of them twice, and each iterat
   cluster.coordinator().QueueTraining(0, 12);
   RunningWorker first(cluster.coordinator().address());
   RunningWorker second(cluster.coordinator().address());
-  const Seen seen = cluster.coordinator().Await([](const Seen& s) { return s.train.size() == 62 && s.leased.size() == 17; });
+  const Seen seen =
+      cluster.coordinator().Await([](const Seen& s) { return s.train.size() == 62 && s.leased.size() == 17; });
   first.Stop();
   second.Stop();
   CHECK(seen.failures.empty());

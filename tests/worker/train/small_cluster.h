@@ -83,12 +83,14 @@ class SmallCluster {
       grpc::ClientContext context;
       context.set_wait_for_ready(true);
       v1::OpenJobResponse response;
-      REQUIRE_OK(FromGrpcStatus(v1::ParameterService::NewStub(MakeChannel(servers_[i]->address()))->OpenJob(&context, request, &response)));
+      REQUIRE_OK(FromGrpcStatus(
+          v1::ParameterService::NewStub(MakeChannel(servers_[i]->address()))->OpenJob(&context, request, &response)));
     }
   }
   // Applied pushes, of all chunks together.
   uint64_t Applied() {
-    return server(0).Ledgers(spec_.job_id()).counters().applied() + server(1).Ledgers(spec_.job_id()).counters().applied();
+    return server(0).Ledgers(spec_.job_id()).counters().applied() +
+           server(1).Ledgers(spec_.job_id()).counters().applied();
   }
 
  private:

@@ -18,13 +18,14 @@ struct Channels {
 
   // The axes [axis, axis + axes) together are the channels. REQUIRES: 0 <= axis, axis + axes <= axes of the shape
   static Channels Of(const Shape& shape, int axis, int axes) {
-    return {Elements(shape, 0, axis), Elements(shape, axis, axis + axes), Elements(shape, axis + axes, static_cast<int>(shape.size()))};
+    return {Elements(shape, 0, axis), Elements(shape, axis, axis + axes),
+            Elements(shape, axis + axes, static_cast<int>(shape.size()))};
   }
 
   // Values of one channel.
   int64_t values() const { return outer * inner; }
-  // Channels that a piece handles, at most kMaxPerPiece: some ten thousand values, and whole cache lines where the channels lie
-  // side by side.
+  // Channels that a piece handles, at most kMaxPerPiece: some ten thousand values, and whole cache lines where the
+  // channels lie side by side.
   static constexpr int64_t kMaxPerPiece = 256;
   int64_t per_piece() const { return std::clamp<int64_t>((32 << 10) / values(), inner == 1 ? 16 : 1, kMaxPerPiece); }
 };
@@ -47,8 +48,8 @@ void SumChannels(const Channels& view, int64_t begin, int64_t end, double* sums,
   }
 }
 
-// body(i, of(c)) for each place i of each channel c of [begin, end): `of` is what the body needs to know of the channel, by
-// value. Bodies for different places must not depend on each other.
+// body(i, of(c)) for each place i of each channel c of [begin, end): `of` is what the body needs to know of the
+// channel, by value. Bodies for different places must not depend on each other.
 template <typename Of, typename Body>
 void ForEachInChannels(const Channels& view, int64_t begin, int64_t end, Of of, Body body) {
   if (view.inner == 1) {

@@ -8,7 +8,8 @@ namespace {
 // A square of as many rows and columns as a packet has values.
 void TransposeSquare(const float* in, int64_t in_stride, float* out, int64_t out_stride) {
 #pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wignored-attributes"  // Packet's alignment, which the template's argument need not carry.
+#pragma GCC diagnostic ignored \
+    "-Wignored-attributes"  // Packet's alignment, which the template's argument need not carry.
   Eigen::internal::PacketBlock<Packet, kPacketSize> block;
 #pragma GCC diagnostic pop
 #pragma GCC unroll 16

@@ -1,5 +1,5 @@
-// Images with their channels last. Blobs are [channels, height, width]; with [height, width, channels] the values that one output
-// of a window needs lie side by side, and all channels of a place are handled by the same instructions.
+// Images with their channels last. Blobs are [channels, height, width]; with [height, width, channels] the values that
+// one output of a window needs lie side by side, and all channels of a place are handled by the same instructions.
 #pragma once
 
 #include <cstdint>

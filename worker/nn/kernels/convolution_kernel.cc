@@ -68,7 +68,8 @@ ConvolutionPlan::ConvolutionPlan(const Window& w, int64_t outputs)
       runs(w.kernel_h * runs_per_row),
       run_length(w.dilation_w == 1 ? w.kernel_w * w.channels : w.channels) {
   for (int64_t run = 0; run < runs; ++run) {
-    run_offsets.push_back(run / runs_per_row * w.dilation_h * frame.row() + run % runs_per_row * w.dilation_w * w.channels);
+    run_offsets.push_back(run / runs_per_row * w.dilation_h * frame.row() +
+                          run % runs_per_row * w.dilation_w * w.channels);
     packed_runs.push_back(run * row_length());
   }
   row_blocks = CutRow(runs, PacketsFor(run_length));
@@ -99,12 +100,15 @@ void PackWeights(const ConvolutionPlan& plan, const float* weights, float* packe
     for (int64_t o = begin; o < std::min(begin + step, plan.outputs); ++o) {
       const float* from = weights + o * taps;
       float* to = packed + begin * taps + o - begin;
-      ForEachTap(plan, [&](int64_t index, int64_t run, int64_t place) { to[(run * plan.run_length + place) * step] = from[index]; });
+      ForEachTap(plan, [&](int64_t index, int64_t run, int64_t place) {
+        to[(run * plan.run_length + place) * step] = from[index];
+      });
     }
   });
 }
 
-void PackFlippedWeights(const ConvolutionPlan& plan, const ConvolutionPlan& flipped, const float* weights, float* packed) {
+void PackFlippedWeights(const ConvolutionPlan& plan, const ConvolutionPlan& flipped, const float* weights,
+                        float* packed) {
   const int64_t taps = flipped.runs * flipped.run_length;
   const int64_t area = plan.window.taps();
   std::fill_n(packed, flipped.dense_length(), 0.0f);
@@ -132,7 +136,8 @@ void PackWeightRows(const ConvolutionPlan& plan, const float* weights, float* ro
   for (int64_t o = 0; o < plan.outputs; ++o) {
     const float* from = weights + o * taps;
     float* to = rows + o * plan.rows_length();
-    ForEachTap(plan, [&](int64_t index, int64_t run, int64_t place) { to[run * plan.row_length() + place] = from[index]; });
+    ForEachTap(plan,
+               [&](int64_t index, int64_t run, int64_t place) { to[run * plan.row_length() + place] = from[index]; });
   }
 }
 
@@ -162,7 +167,8 @@ void ForwardImage(const ConvolutionPlan& plan, const float* image, const float* 
   });
 }
 
-void AddWeightGradient(const ConvolutionPlan& plan, const float* image, const float* diff, int64_t diff_row, float* gradient) {
+void AddWeightGradient(const ConvolutionPlan& plan, const float* image, const float* diff, int64_t diff_row,
+                       float* gradient) {
   const Window& w = plan.window;
   ForEachBlock(plan, [&](int64_t first, int64_t packets) {
     const int64_t begin = first * kPacketSize;
@@ -199,7 +205,9 @@ void UnpackRowsGradient(const ConvolutionPlan& plan, const float* gradient, floa
   const int64_t taps = plan.runs * plan.run_length;
   for (int64_t o = 0; o < plan.outputs; ++o) {
     const float* from = gradient + o * plan.rows_length();
-    ForEachTap(plan, [&](int64_t index, int64_t run, int64_t place) { weights[o * taps + index] = from[run * plan.row_length() + place]; });
+    ForEachTap(plan, [&](int64_t index, int64_t run, int64_t place) {
+      weights[o * taps + index] = from[run * plan.row_length() + place];
+    });
   }
 }
 

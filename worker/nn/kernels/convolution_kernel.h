@@ -1,5 +1,6 @@
-// Convolution of one image with its channels last (channels_last.h), without columns: the inputs that a row of the kernel needs for
-// one output are one run of floats in the image, and a run's product with the weights is summed in registers (tile_kernel.h).
+// Convolution of one image with its channels last (channels_last.h), without columns: the inputs that a row of the
+// kernel needs for one output are one run of floats in the image, and a run's product with the weights is summed in
+// registers (tile_kernel.h).
 //
 // Layouts, for one group of channels:
 //   image     `frame`: padded, so that every run of every output lies in it; padding is zero
@@ -44,8 +45,8 @@ struct ConvolutionPlan {
   int64_t runs_per_row;
   int64_t runs;
   int64_t run_length;
-  // From an output's first run to the others; from the image's beginning to the first run of each row of outputs; and between runs
-  // of rows_length().
+  // From an output's first run to the others; from the image's beginning to the first run of each row of outputs; and
+  // between runs of rows_length().
   std::vector<int64_t> run_offsets;
   std::vector<int64_t> row_offsets;
   std::vector<int64_t> packed_runs;
@@ -54,16 +55,19 @@ struct ConvolutionPlan {
 };
 
 // Weights [outputs, channels, kernel_h, kernel_w] in the order in which the passes read them: packed for ForwardImage,
-// dense_length(); flipped for ForwardImage of Flipped(), of which `plan` is the original; rows for winners, outputs * rows_length().
+// dense_length(); flipped for ForwardImage of Flipped(), of which `plan` is the original; rows for winners, outputs *
+// rows_length().
 void PackWeights(const ConvolutionPlan& plan, const float* weights, float* packed);
-void PackFlippedWeights(const ConvolutionPlan& plan, const ConvolutionPlan& flipped, const float* weights, float* packed);
+void PackFlippedWeights(const ConvolutionPlan& plan, const ConvolutionPlan& flipped, const float* weights,
+                        float* packed);
 void PackWeightRows(const ConvolutionPlan& plan, const float* weights, float* rows);
 
 // out is written. bias: `width` floats, or null.
 void ForwardImage(const ConvolutionPlan& plan, const float* image, const float* packed, const float* bias, float* out);
 
 // Adds to gradient (dense). diff: the output's gradient, rows of outputs `diff_row` floats apart.
-void AddWeightGradient(const ConvolutionPlan& plan, const float* image, const float* diff, int64_t diff_row, float* gradient);
+void AddWeightGradient(const ConvolutionPlan& plan, const float* image, const float* diff, int64_t diff_row,
+                       float* gradient);
 
 // Writes a gradient in either layout in the order of the weights.
 void UnpackDenseGradient(const ConvolutionPlan& plan, const float* gradient, float* weights);

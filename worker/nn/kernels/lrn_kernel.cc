@@ -7,7 +7,8 @@
 
 namespace samovar {
 
-// std::sqrt becomes the exact vector instruction; Eigen's square root is an approximation that differs between makes of CPU.
+// std::sqrt becomes the exact vector instruction; Eigen's square root is an approximation that differs between makes of
+// CPU.
 void NegativePower(const float* s, int64_t n, float beta, float* y) {
   const float* __restrict in = s;
   float* __restrict out = y;

@@ -1,5 +1,5 @@
-// Packet is the widest vector of floats that the build's instruction set has: 4, 8 or 16 of them. Kernels are written once, in
-// terms of it. MulAdd rounds once where there is FMA.
+// Packet is the widest vector of floats that the build's instruction set has: 4, 8 or 16 of them. Kernels are written
+// once, in terms of it. MulAdd rounds once where there is FMA.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,9 @@ inline Packet Div(const Packet& a, const Packet& b) { return Eigen::internal::pd
 inline Packet MulAdd(const Packet& a, const Packet& b, const Packet& c) { return Eigen::internal::pmadd(a, b, c); }
 // All bits set where a < b; none where one is NaN.
 inline Packet Less(const Packet& a, const Packet& b) { return Eigen::internal::pcmp_lt(a, b); }
-inline Packet Select(const Packet& mask, const Packet& yes, const Packet& no) { return Eigen::internal::pselect(mask, yes, no); }
+inline Packet Select(const Packet& mask, const Packet& yes, const Packet& no) {
+  return Eigen::internal::pselect(mask, yes, no);
+}
 
 // Packets that hold n floats, and the floats in these.
 inline constexpr int64_t PacketsFor(int64_t n) { return (n + kPacketSize - 1) / kPacketSize; }

@@ -19,8 +19,8 @@ Clip ClipWindow(const Window& w, int64_t oh, int64_t ow) {
   const int64_t w_begin = ow * w.stride_w - w.pad_w;
   const int64_t h_end = std::min(h_begin + w.kernel_h, w.in_h + w.pad_h);
   const int64_t w_end = std::min(w_begin + w.kernel_w, w.in_w + w.pad_w);
-  return {std::max<int64_t>(h_begin, 0), std::min(h_end, w.in_h), std::max<int64_t>(w_begin, 0), std::min(w_end, w.in_w),
-          (h_end - h_begin) * (w_end - w_begin)};
+  return {std::max<int64_t>(h_begin, 0), std::min(h_end, w.in_h), std::max<int64_t>(w_begin, 0),
+          std::min(w_end, w.in_w), (h_end - h_begin) * (w_end - w_begin)};
 }
 
 // body(clip, offset of the output) for every window.

@@ -1,5 +1,5 @@
-// Pooling of images with their channels last (channels_last.h): each place has `packets` packets of channels, all handled alike.
-// Geometry as in pooling_layer.cc.
+// Pooling of images with their channels last (channels_last.h): each place has `packets` packets of channels, all
+// handled alike. Geometry as in pooling_layer.cc.
 #pragma once
 
 #include <cstdint>
@@ -11,9 +11,9 @@ namespace samovar {
 // ReLU of what is pooled, or of the result.
 enum class PoolRelu { kNone, kBelow, kAbove };
 
-// out is the first maximum of its window clipped to the image, and at its place y * in_w + x in the plane, an int32's bits in a
-// float; where nothing in the window is above -FLT_MAX they are -FLT_MAX and -1. With a ReLU (y = x > 0 ? x : 0 * x) a maximum that
-// is not positive has no place either, since it has no gradient.
+// out is the first maximum of its window clipped to the image, and at its place y * in_w + x in the plane, an int32's
+// bits in a float; where nothing in the window is above -FLT_MAX they are -FLT_MAX and -1. With a ReLU (y = x > 0 ? x :
+// 0 * x) a maximum that is not positive has no place either, since it has no gradient.
 void MaxPoolForward(const Window& window, int64_t packets, PoolRelu relu, const float* in, float* out, float* at);
 
 // in_diff, one plane, is written: zero but for the maxima, which get the sum of the out_diff of the windows they won.

@@ -9,8 +9,8 @@ constexpr int64_t kLine = 16;
 
 int64_t Lines(int64_t floats) { return (floats + kLine - 1) / kLine * kLine; }
 
-// What Eigen's products ask for: sizes of blocks, and where packed ones go. Eigen's matrices are column-major, so a row-major
-// C = A B is computed as C^T = B^T A^T.
+// What Eigen's products ask for: sizes of blocks, and where packed ones go. Eigen's matrices are column-major, so a
+// row-major C = A B is computed as C^T = B^T A^T.
 class Blocking : public Eigen::internal::level3_blocking<float, float> {
  public:
   Blocking(const ProductSize& size, float* packed) {
@@ -25,14 +25,18 @@ class Blocking : public Eigen::internal::level3_blocking<float, float> {
 };
 
 template <int kLhsOrder, int kRhsOrder>
-void Multiply(const ProductSize& size, const Factor& lhs, const Factor& rhs, float* c, int64_t stride, Blocking blocking) {
-  Eigen::internal::general_matrix_matrix_product<Eigen::Index, float, kLhsOrder, false, float, kRhsOrder, false, Eigen::ColMajor,
-                                                 1>::run(size.cols, size.rows, size.depth, lhs.data, lhs.stride, rhs.data, rhs.stride,
-                                                         c, /*resIncr=*/1, stride, /*alpha=*/1.0f, blocking, /*info=*/nullptr);
+void Multiply(const ProductSize& size, const Factor& lhs, const Factor& rhs, float* c, int64_t stride,
+              Blocking blocking) {
+  Eigen::internal::general_matrix_matrix_product<Eigen::Index, float, kLhsOrder, false, float, kRhsOrder, false,
+                                                 Eigen::ColMajor, 1>::run(size.cols, size.rows, size.depth, lhs.data,
+                                                                          lhs.stride, rhs.data, rhs.stride, c,
+                                                                          /*resIncr=*/1, stride, /*alpha=*/1.0f,
+                                                                          blocking, /*info=*/nullptr);
 }
 
 ConstStridedMap View(const Factor& factor, int64_t rows, int64_t cols) {
-  return {factor.data, factor.transposed ? cols : rows, factor.transposed ? rows : cols, Eigen::OuterStride<>(factor.stride)};
+  return {factor.data, factor.transposed ? cols : rows, factor.transposed ? rows : cols,
+          Eigen::OuterStride<>(factor.stride)};
 }
 
 // A matrix and a vector: nothing is to be packed, as each weight is needed once.

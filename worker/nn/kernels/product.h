@@ -21,13 +21,13 @@ struct ProductSize {
   int64_t depth;
 };
 
-// Floats that the packed factors of a product of that size take; a multiple of 16, so that several can lie side by side.
-// 0 for an empty one.
+// Floats that the packed factors of a product of that size take; a multiple of 16, so that several can lie side by
+// side. 0 for an empty one.
 int64_t PackedFloats(const ProductSize& size);
 
-// C += A B, with C [rows, cols], A [rows, depth], B [depth, cols]. C's rows lie `stride` floats apart and overlap no factor.
-// `packed`: PackedFloats(size) floats at a cache line's boundary; what is in them does not matter. The order of the sums follows
-// from the size alone.
+// C += A B, with C [rows, cols], A [rows, depth], B [depth, cols]. C's rows lie `stride` floats apart and overlap no
+// factor. `packed`: PackedFloats(size) floats at a cache line's boundary; what is in them does not matter. The order of
+// the sums follows from the size alone.
 void AddProduct(const ProductSize& size, const Factor& a, const Factor& b, float* c, int64_t stride, float* packed);
 
 }  // namespace samovar

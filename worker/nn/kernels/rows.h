@@ -14,7 +14,8 @@ struct Rows {
 
 // Copies the first `width` floats of the rows [begin, end).
 inline void CopyRows(Rows from, Rows to, int64_t begin, int64_t end, int64_t width) {
-  for (int64_t row = begin; row < end; ++row) std::copy_n(from.data + row * from.stride, width, to.data + row * to.stride);
+  for (int64_t row = begin; row < end; ++row)
+    std::copy_n(from.data + row * from.stride, width, to.data + row * to.stride);
 }
 
 // Rows that one piece of a loop handles: some ten thousand values.

@@ -21,8 +21,8 @@ struct SoftmaxAxis {
   int64_t blocks_per_piece() const { return std::max<int64_t>(1, 4096 / (channels * inner)); }
 };
 
-// p = exp(x - max) / sum(exp(x - max)) for `blocks` blocks [channels, inner], max and sum along the channels; x and p may be
-// the same. NaN, or an infinity, in a column makes its whole column NaN.
+// p = exp(x - max) / sum(exp(x - max)) for `blocks` blocks [channels, inner], max and sum along the channels; x and p
+// may be the same. NaN, or an infinity, in a column makes its whole column NaN.
 void SoftmaxForward(const float* x, float* p, int64_t blocks, const SoftmaxAxis& axis);
 
 }  // namespace samovar

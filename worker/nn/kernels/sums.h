@@ -9,7 +9,8 @@
 
 namespace samovar {
 
-// term(0) + ... + term(n - 1) in eight lanes and then across them: an order that no compiler or alignment changes, and that can be vectorised.
+// term(0) + ... + term(n - 1) in eight lanes and then across them: an order that no compiler or alignment changes, and
+// that can be vectorised.
 template <typename Number, typename Term>
 Number SumOf(int64_t n, Term term) {
   Number lanes[8] = {};

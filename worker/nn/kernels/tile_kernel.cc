@@ -5,8 +5,8 @@
 namespace samovar {
 namespace {
 
-// Rows of a tile by its packets: at most 12 sums, the packets of b and one value of a fit into 16 registers. Eight sums hide the
-// latency of FMA.
+// Rows of a tile by its packets: at most 12 sums, the packets of b and one value of a fit into 16 registers. Eight sums
+// hide the latency of FMA.
 constexpr int kMostRows[4] = {0, 8, 6, 4};
 
 // Tiles of M rows and N packets, for `tiles` * M values of m.

@@ -1,5 +1,5 @@
-// The matrix product at the bottom of convolution: small enough pieces of the result to stay in registers while they are summed,
-// read where the operands lie instead of from copies.
+// The matrix product at the bottom of convolution: small enough pieces of the result to stay in registers while they
+// are summed, read where the operands lie instead of from copies.
 #pragma once
 
 #include <cstdint>

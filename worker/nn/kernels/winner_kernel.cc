@@ -63,9 +63,19 @@ struct RowsTable {
 };
 constexpr const RowsFunction* kRows[kMostSums + 1] = {
     nullptr,
-    RowsTable<1>::kByRuns,  RowsTable<2>::kByRuns,  RowsTable<3>::kByRuns,  RowsTable<4>::kByRuns, RowsTable<5>::kByRuns,
-    RowsTable<6>::kByRuns,  RowsTable<7>::kByRuns,  RowsTable<8>::kByRuns,  RowsTable<9>::kByRuns, RowsTable<10>::kByRuns,
-    RowsTable<11>::kByRuns, RowsTable<12>::kByRuns, RowsTable<13>::kByRuns,
+    RowsTable<1>::kByRuns,
+    RowsTable<2>::kByRuns,
+    RowsTable<3>::kByRuns,
+    RowsTable<4>::kByRuns,
+    RowsTable<5>::kByRuns,
+    RowsTable<6>::kByRuns,
+    RowsTable<7>::kByRuns,
+    RowsTable<8>::kByRuns,
+    RowsTable<9>::kByRuns,
+    RowsTable<10>::kByRuns,
+    RowsTable<11>::kByRuns,
+    RowsTable<12>::kByRuns,
+    RowsTable<13>::kByRuns,
 };
 
 }  // namespace
@@ -78,16 +88,18 @@ std::vector<RowBlock> CutRow(int64_t runs, int64_t packets) {
     const int64_t first = part * packets / parts;
     const int64_t count = (part + 1) * packets / parts - first;
     const int64_t together = std::min(kMostRuns, kMostSums / count);
-    for (int64_t run = 0; run < runs; run += together) blocks.push_back({run, std::min(together, runs - run), first, count});
+    for (int64_t run = 0; run < runs; run += together)
+      blocks.push_back({run, std::min(together, runs - run), first, count});
   }
   return blocks;
 }
 
-void AddWeightedRows(const RowBlock& block, const float* weights, const int32_t* offsets, int64_t terms, const float* from,
-                     const int64_t* from_runs, float* to, const int64_t* to_runs) {
+void AddWeightedRows(const RowBlock& block, const float* weights, const int32_t* offsets, int64_t terms,
+                     const float* from, const int64_t* from_runs, float* to, const int64_t* to_runs) {
   if (terms == 0) return;
   const int64_t first = block.first * kPacketSize;
-  kRows[block.packets][block.runs]({weights, offsets, terms, from + first, from_runs + block.run, to + first, to_runs + block.run});
+  kRows[block.packets][block.runs](
+      {weights, offsets, terms, from + first, from_runs + block.run, to + first, to_runs + block.run});
 }
 
 }  // namespace samovar

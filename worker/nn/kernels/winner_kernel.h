@@ -1,4 +1,5 @@
-// Weighted sums of rows: the gradients behind a max pool, where few outputs have a gradient and a sum over these is all there is.
+// Weighted sums of rows: the gradients behind a max pool, where few outputs have a gradient and a sum over these is all
+// there is.
 #pragma once
 
 #include <cstdint>
@@ -8,8 +9,8 @@
 
 namespace samovar {
 
-// Part of a row, whose sums fit into registers: `packets` packets from `first` on of each of `runs` runs from `run` on. A row
-// consists of runs that lie apart.
+// Part of a row, whose sums fit into registers: `packets` packets from `first` on of each of `runs` runs from `run` on.
+// A row consists of runs that lie apart.
 struct RowBlock {
   int64_t run;
   int64_t runs;
@@ -23,7 +24,7 @@ std::vector<RowBlock> CutRow(int64_t runs, int64_t packets);
 // For each run r and place i of the block:
 //   to[to_runs[r] + i] += sum over k < terms, in order, of weights[k] * from[offsets[k] + from_runs[r] + i]
 // Whole packets are read and written: what lies behind a shorter run takes part, so let it be zero, or nobody's.
-void AddWeightedRows(const RowBlock& block, const float* weights, const int32_t* offsets, int64_t terms, const float* from,
-                     const int64_t* from_runs, float* to, const int64_t* to_runs);
+void AddWeightedRows(const RowBlock& block, const float* weights, const int32_t* offsets, int64_t terms,
+                     const float* from, const int64_t* from_runs, float* to, const int64_t* to_runs);
 
 }  // namespace samovar

@@ -14,7 +14,8 @@ absl::Status WinnerList::Allocate(int64_t outputs, int64_t places, int64_t poole
   SAMOVAR_RETURN_IF_ERROR(begins_.Allocate(outputs + 1));
   SAMOVAR_RETURN_IF_ERROR(ends_.Allocate(places + 1));
   // One more: Collect writes a winner before it knows whether it counts.
-  for (Buffer<float>* buffer : {&diffs_, &diffs_by_place_}) SAMOVAR_RETURN_IF_ERROR(buffer->Allocate(outputs * pooled + 1));
+  for (Buffer<float>* buffer : {&diffs_, &diffs_by_place_})
+    SAMOVAR_RETURN_IF_ERROR(buffer->Allocate(outputs * pooled + 1));
   for (Buffer<int32_t>* buffer : {&at_, &offsets_, &offsets_by_place_}) {
     SAMOVAR_RETURN_IF_ERROR(buffer->Allocate(outputs * pooled + 1));
   }

@@ -1,4 +1,5 @@
-// WinnerList holds the outputs of one image that a max pool chose and that have a gradient: the only terms of the sums behind it.
+// WinnerList holds the outputs of one image that a max pool chose and that have a gradient: the only terms of the sums
+// behind it.
 //
 // Thread safety: one thread at a time.
 #pragma once
@@ -22,13 +23,14 @@ class WinnerList {
   // For images of `outputs` planes with `places` places, of which a pool chooses `pooled` each.
   absl::Status Allocate(int64_t outputs, int64_t places, int64_t pooled);
 
-  // at, diff: [outputs, pooled], as the pool wrote them (pooling_kernel.h). Winners without place or gradient are left out.
-  // place_offsets: what OfOutput says of a place.
+  // at, diff: [outputs, pooled], as the pool wrote them (pooling_kernel.h). Winners without place or gradient are left
+  // out. place_offsets: what OfOutput says of a place.
   void Collect(const float* at, const float* diff, const int32_t* place_offsets);
   // In the order of the pool's outputs.
   Winners OfOutput(int64_t output) const;
 
-  // Sorts what was collected: the winners of each place in the order of outputs, whose offset is output * `output_offset`.
+  // Sorts what was collected: the winners of each place in the order of outputs, whose offset is output *
+  // `output_offset`.
   void GroupByPlace(int64_t output_offset);
   // REQUIRES: GroupByPlace
   Winners AtPlace(int64_t place) const;

@@ -1,7 +1,7 @@
-// Accuracy: the share of labels whose class is among the top_k highest scores. A position counts as right if fewer than top_k
-// other classes score at least as high as the true one (ties count against it); ignored labels are left out of the share.
-// Bottoms: scores [records, ..., classes (axis), ...], labels; tops: the share, and optionally the share of each class
-// [classes], 0 for a class without labels. No gradient.
+// Accuracy: the share of labels whose class is among the top_k highest scores. A position counts as right if fewer than
+// top_k other classes score at least as high as the true one (ties count against it); ignored labels are left out of
+// the share. Bottoms: scores [records, ..., classes (axis), ...], labels; tops: the share, and optionally the share of
+// each class [classes], 0 for a class without labels. No gradient.
 #include <algorithm>
 #include <string>
 
@@ -94,8 +94,8 @@ LayerOr CreateAccuracyLayer(const LayerContext& context) {
   const SoftmaxAxis axis = SoftmaxAxis::Of(context.bottoms[0], number);
   SAMOVAR_RETURN_IF_ERROR(CheckLabelCount(context.bottoms[1], axis.positions()));
   if (accuracy.top_k() < 1 || accuracy.top_k() > axis.channels) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("accuracy_param.top_k is ", accuracy.top_k(), "; it must be 1 to the number of classes, ", axis.channels));
+    return absl::InvalidArgumentError(absl::StrCat("accuracy_param.top_k is ", accuracy.top_k(),
+                                                   "; it must be 1 to the number of classes, ", axis.channels));
   }
   return std::make_unique<AccuracyLayer>(context, axis);
 }

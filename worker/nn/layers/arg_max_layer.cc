@@ -1,7 +1,9 @@
-// ArgMax: places of the top_k largest values, largest first; of equal values the later place comes first. NaN counts as largest.
+// ArgMax: places of the top_k largest values, largest first; of equal values the later place comes first. NaN counts as
+// largest.
 //   with axis      among the values along it; top: the bottom's shape with top_k in its place; holds places, or, with
 //                  out_max_val, the values instead
-//   without        among all values of a record; top: [records, 1, top_k], or, with out_max_val, [records, 2, top_k]: places,
+//   without        among all values of a record; top: [records, 1, top_k], or, with out_max_val, [records, 2, top_k]:
+//   places,
 //                  then values; followed by ones up to the bottom's number of axes
 // No gradient.
 #include <algorithm>
@@ -22,7 +24,10 @@ class ArgMaxLayer : public Layer {
  public:
   // `axis`: the values that compete.
   ArgMaxLayer(const caffe::ArgMaxParameter& param, SoftmaxAxis axis, Shape top)
-      : axis_(axis), top_k_(param.top_k()), values_(param.out_max_val()), both_(param.out_max_val() && !param.has_axis()) {
+      : axis_(axis),
+        top_k_(param.top_k()),
+        values_(param.out_max_val()),
+        both_(param.out_max_val() && !param.has_axis()) {
     AddTop(std::move(top));
   }
 
@@ -81,7 +86,8 @@ LayerOr CreateArgMaxLayer(const LayerContext& context) {
   }
   if (param.top_k() < 1 || param.top_k() > axis.channels) {
     return absl::InvalidArgumentError(absl::StrCat("argmax_param.top_k is ", param.top_k(),
-                                                   "; it must be 1 to the number of values that are compared, ", axis.channels));
+                                                   "; it must be 1 to the number of values that are compared, ",
+                                                   axis.channels));
   }
   Shape top = bottom;
   if (param.has_axis()) {

@@ -1,12 +1,13 @@
-// BatchNorm (Ioffe and Szegedy: "Batch normalization", 2015), without a scale and shift of its own: y = (x - mean) / sqrt(var + eps),
-// for each channel c: axis 1, over m = values / channels places; a bottom of one axis is one channel.
+// BatchNorm (Ioffe and Szegedy: "Batch normalization", 2015), without a scale and shift of its own: y = (x - mean) /
+// sqrt(var + eps), for each channel c: axis 1, over m = values / channels places; a bottom of one axis is one channel.
 // Parameters: mean sum [C], variance sum [C], scale factor [1]; statistics (Layer::AddStatistic).
 //   by the batch     mean, var (divided by m) are the batch's; measured are mean, var * m / (m - 1) (m = 1: var) and 1
 //                    dx = (dy - mean(dy) - y * mean(dy * y)) / sqrt(var + eps)
 //   by the totals    mean, var are the first two parameters divided by the third (0 if that is 0)
 //                    dx = dy / sqrt(var + eps)
-// The latter is for phase TEST, or use_global_stats. In a TRAIN net it leaves the parameters as they are: statistics of which an
-// update keeps all (moving average fraction 1) and to which it adds 0, so that no rate and no decay of the net can move them.
+// The latter is for phase TEST, or use_global_stats. In a TRAIN net it leaves the parameters as they are: statistics of
+// which an update keeps all (moving average fraction 1) and to which it adds 0, so that no rate and no decay of the net
+// can move them.
 #include <algorithm>
 #include <cmath>
 
@@ -31,7 +32,8 @@ class BatchNormLayer : public Layer {
       : view_(ViewOf(context.bottoms[0])), global_(global), eps_(context.param.batch_norm_param().eps()) {
     AddTop(context.bottoms[0]);
     const float keep = global && context.phase == caffe::TRAIN ? 1.0f : fraction;
-    for (int64_t length : {view_.channels, view_.channels, int64_t{1}}) AddStatistic(context.param.name(), {length}, keep);
+    for (int64_t length : {view_.channels, view_.channels, int64_t{1}})
+      AddStatistic(context.param.name(), {length}, keep);
   }
 
   // Backward reads y and never x.
@@ -104,7 +106,8 @@ class BatchNormLayer : public Layer {
   void ReadTotals(int64_t begin, int64_t end) {
     const double total = *binding().weights[2];
     const double factor = total == 0 ? 0 : 1 / total;
-    for (int64_t c = begin; c < end; ++c) SetNormal(c, binding().weights[0][c] * factor, binding().weights[1][c] * factor);
+    for (int64_t c = begin; c < end; ++c)
+      SetNormal(c, binding().weights[0][c] * factor, binding().weights[1][c] * factor);
   }
 
   void BackwardByBatch(int64_t begin, int64_t end) {
@@ -122,7 +125,8 @@ class BatchNormLayer : public Layer {
     ForEachInChannels(
         view_, begin, end,
         [&](int64_t c) {
-          return Means{static_cast<float>(sums[c - begin] / m), static_cast<float>(products[c - begin] / m), normals_.data()[c].inverse};
+          return Means{static_cast<float>(sums[c - begin] / m), static_cast<float>(products[c - begin] / m),
+                       normals_.data()[c].inverse};
         },
         [=](int64_t i, const Means& mean) { dx[i] = (dy[i] - mean.dy - y[i] * mean.dy_y) * mean.inverse; });
   }
@@ -132,7 +136,8 @@ class BatchNormLayer : public Layer {
     float* dx = bottom(0).diff;
     const Normal* normals = normals_.data();
     ForEachInChannels(
-        view_, begin, end, [=](int64_t c) { return normals[c].inverse; }, [=](int64_t i, float inverse) { dx[i] = dy[i] * inverse; });
+        view_, begin, end, [=](int64_t c) { return normals[c].inverse; },
+        [=](int64_t i, float inverse) { dx[i] = dy[i] * inverse; });
   }
 
   const Channels view_;
@@ -148,12 +153,15 @@ class BatchNormLayer : public Layer {
 
 LayerOr CreateBatchNormLayer(const LayerContext& context) {
   const caffe::BatchNormParameter& norm = context.param.batch_norm_param();
-  SAMOVAR_RETURN_IF_ERROR(CheckFields(norm, "batch_norm_param", {"use_global_stats", "moving_average_fraction", "eps"}));
+  SAMOVAR_RETURN_IF_ERROR(
+      CheckFields(norm, "batch_norm_param", {"use_global_stats", "moving_average_fraction", "eps"}));
   const float fraction = norm.moving_average_fraction();
   if (!(fraction >= 0 && fraction <= 1)) {
-    return absl::InvalidArgumentError(absl::StrCat("batch_norm_param.moving_average_fraction is ", fraction, "; give 0 to 1"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("batch_norm_param.moving_average_fraction is ", fraction, "; give 0 to 1"));
   }
-  if (!(norm.eps() >= 0)) return absl::InvalidArgumentError(absl::StrCat("batch_norm_param.eps is ", norm.eps(), "; give 0 or more"));
+  if (!(norm.eps() >= 0))
+    return absl::InvalidArgumentError(absl::StrCat("batch_norm_param.eps is ", norm.eps(), "; give 0 or more"));
   const bool global = norm.has_use_global_stats() ? norm.use_global_stats() : context.phase == caffe::TEST;
   return std::make_unique<BatchNormLayer>(context, global, fraction);
 }

@@ -1,4 +1,5 @@
-// Concat: the bottoms one after the other along an axis; their other axes agree. Each bottom's gradient is its part of the top's.
+// Concat: the bottoms one after the other along an axis; their other axes agree. Each bottom's gradient is its part of
+// the top's.
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "worker/nn/kernels/rows.h"
@@ -10,7 +11,9 @@ namespace {
 
 class ConcatLayer : public Layer {
  public:
-  ConcatLayer(const Shape& top, int axis) : rows_(Elements(top, 0, axis)), width_(Elements(top) / rows_) { AddTop(top); }
+  ConcatLayer(const Shape& top, int axis) : rows_(Elements(top, 0, axis)), width_(Elements(top) / rows_) {
+    AddTop(top);
+  }
 
   bool has_gradient_of_bottom(size_t) const override { return true; }
 
@@ -44,10 +47,11 @@ class ConcatLayer : public Layer {
 
 absl::StatusOr<int> ReadAxis(const caffe::ConcatParameter& concat, const Shape& in) {
   if (!concat.has_concat_dim()) return CanonicalAxis(in, concat.axis());
-  if (concat.has_axis()) return absl::InvalidArgumentError("concat_param has axis and concat_dim, its old name; remove concat_dim");
+  if (concat.has_axis())
+    return absl::InvalidArgumentError("concat_param has axis and concat_dim, its old name; remove concat_dim");
   if (concat.concat_dim() >= in.size()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("concat_param.concat_dim ", concat.concat_dim(), " is outside of shape ", ToString(in), "; write axis instead"));
+    return absl::InvalidArgumentError(absl::StrCat("concat_param.concat_dim ", concat.concat_dim(),
+                                                   " is outside of shape ", ToString(in), "; write axis instead"));
   }
   return static_cast<int>(concat.concat_dim());
 }
@@ -66,9 +70,9 @@ LayerOr CreateConcatLayer(const LayerContext& context) {
     Shape rest = shape;
     if (as_long) rest[at] = top[at];
     if (rest != top) {
-      return absl::InvalidArgumentError(absl::StrCat("the bottoms have shapes ", ToString(context.bottoms[0]), " and ", ToString(shape),
-                                                     ", which may differ along axis ", axis,
-                                                     " only; set concat_param.axis, or check the layers that make them"));
+      return absl::InvalidArgumentError(absl::StrCat(
+          "the bottoms have shapes ", ToString(context.bottoms[0]), " and ", ToString(shape),
+          ", which may differ along axis ", axis, " only; set concat_param.axis, or check the layers that make them"));
     }
     top[at] += shape[at];
   }

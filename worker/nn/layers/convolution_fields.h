@@ -8,8 +8,8 @@
 
 namespace samovar {
 
-// Checks the fields that are offered, num_output, and group, which must divide num_output and the bottom's channels; the bottom must
-// have 4 axes.
+// Checks the fields that are offered, num_output, and group, which must divide num_output and the bottom's channels;
+// the bottom must have 4 axes.
 absl::Status CheckConvolution(const caffe::ConvolutionParameter& conv, const Shape& bottom);
 
 // Kernel, stride, pad and dilation, each from its plain field or from _h and _w.

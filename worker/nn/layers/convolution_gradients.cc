@@ -69,7 +69,8 @@ void ConvolutionLayer::BackwardByWinners(int64_t record, int64_t group, float* p
   }
   for (int64_t o = 0; o < plan_.outputs && wants_bias(); ++o) {
     const Winners of = winners.OfOutput(o);
-    partial[RoundUpToPackets(weights_partial()) + o] += SumOf<float>(of.count, [x = of.diffs](int64_t i) { return x[i]; });
+    partial[RoundUpToPackets(weights_partial()) + o] +=
+        SumOf<float>(of.count, [x = of.diffs](int64_t i) { return x[i]; });
   }
   if (!wants_data()) return;
   const float* rows = packed_backward_.data() + group * packed_backward_stride_;
@@ -104,13 +105,16 @@ void ConvolutionLayer::SpreadDiff(int64_t record, int64_t group, Workspace* spac
     float* planes = space->planes.data();
     for (int64_t o = 0; o < plan_.outputs; ++o) {
       const int64_t in_top = o * top_plane();
-      MaxPoolBackward(pool()->window, top_diff + in_top, at_.data() + top_offset + in_top, planes + o * window_.out_plane());
+      MaxPoolBackward(pool()->window, top_diff + in_top, at_.data() + top_offset + in_top,
+                      planes + o * window_.out_plane());
     }
     return ToChannelsLast(planes, plan_.outputs, diff_frame_, diff);
   }
   Transpose(top_diff, plan_.outputs, top_plane(), top_plane(), space->pooled.data(), plan_.width);
-  AveragePoolBackward(pool()->window, plan_.packets, space->pooled.data(), diff + diff_frame_.origin(), diff_frame_.row());
-  if (absorbed_.relu) MaskRelu(diff_frame_, outputs_.data() + (record * groups_ + group) * plan_.output_elements(), diff);
+  AveragePoolBackward(pool()->window, plan_.packets, space->pooled.data(), diff + diff_frame_.origin(),
+                      diff_frame_.row());
+  if (absorbed_.relu)
+    MaskRelu(diff_frame_, outputs_.data() + (record * groups_ + group) * plan_.output_elements(), diff);
 }
 
 void ConvolutionLayer::BackwardDense(int64_t record, int64_t group, float* partial, Workspace* space) {

@@ -1,6 +1,6 @@
-// Convolution: for each group g, top[n, o, oh, ow] = bias[o] + sum over c, kh, kw of weights[o, c, kh, kw] *
-// bottom[n, g * C/G + c, oh * stride - pad + kh * dilation, ...]. out = floor((in + 2 pad - (dilation (kernel - 1) + 1)) / stride) + 1.
-// Weights [num_output, C / group, kernel_h, kernel_w], bias [num_output].
+// Convolution: for each group g, top[n, o, oh, ow] = bias[o] + sum over c, kh, kw of weights[o, c, kh, kw] * bottom[n,
+// g * C/G + c, oh * stride - pad + kh * dilation, ...]. out = floor((in + 2 pad - (dilation (kernel - 1) + 1)) /
+// stride) + 1. Weights [num_output, C / group, kernel_h, kernel_w], bias [num_output].
 #include "worker/nn/layers/convolution_layer.h"
 
 #include <string>
@@ -57,7 +57,8 @@ ConvolutionLayer::ConvolutionLayer(const caffe::LayerParameter& param, int64_t b
   const caffe::ConvolutionParameter& conv = param.convolution_param();
   const int64_t outputs = conv.num_output();
   AddTop({batch_size, outputs, window_.out_h, window_.out_w});
-  AddParameter(param.name(), {outputs, plan_.window.channels, window_.kernel_h, window_.kernel_w}, conv.weight_filler());
+  AddParameter(param.name(), {outputs, plan_.window.channels, window_.kernel_h, window_.kernel_w},
+               conv.weight_filler());
   if (has_bias_) AddParameter(param.name(), {outputs}, conv.bias_filler());
 }
 

@@ -1,8 +1,9 @@
-// ConvolutionLayer computes convolutions, and what stands right above them, one image at a time while it is in the cache.
+// ConvolutionLayer computes convolutions, and what stands right above them, one image at a time while it is in the
+// cache.
 //
-// An image is turned to have its channels last, convolved (convolution_kernel.h), taken through the ReLU and the pool that the
-// layer has absorbed, if any, and turned back. Behind a max pool most outputs have no gradient: then the gradients are sums over the
-// winners (winner_list.h) rather than products of whole images.
+// An image is turned to have its channels last, convolved (convolution_kernel.h), taken through the ReLU and the pool
+// that the layer has absorbed, if any, and turned back. Behind a max pool most outputs have no gradient: then the
+// gradients are sums over the winners (winner_list.h) rather than products of whole images.
 //
 // Sums over records are made per piece (pieces.h) and added in the order of the pieces.
 #pragma once
@@ -40,8 +41,8 @@ class ConvolutionLayer : public Layer {
   double forward_flops() const override;
   double backward_flops() const override;
 
-  // Takes over the layers above. The top that is then bound is that of the last of them; those between are neither read nor
-  // written. Before Bind.
+  // Takes over the layers above. The top that is then bound is that of the last of them; those between are neither read
+  // nor written. Before Bind.
   void Absorb(AbsorbedSteps steps) { absorbed_ = std::move(steps); }
 
   absl::Status Forward(const Pass& pass) override;
@@ -79,7 +80,9 @@ class ConvolutionLayer : public Layer {
   bool keeps_outputs() const { return absorbed_.relu && pool() && !pool()->max; }
   int64_t weights_partial() const { return by_winners() ? plan_.outputs * plan_.rows_length() : plan_.dense_length(); }
   // Gradient of a piece and group: weights, then bias.
-  float* partial(int64_t piece, int64_t group) { return partials_.data() + (piece * groups_ + group) * partial_stride_; }
+  float* partial(int64_t piece, int64_t group) {
+    return partials_.data() + (piece * groups_ + group) * partial_stride_;
+  }
 
   void PackForPass(bool backward);
   void ForwardGroup(int64_t record, int64_t group, Workspace* space);
@@ -102,7 +105,8 @@ class ConvolutionLayer : public Layer {
   // Of the dense data gradient, if it can be had by a convolution; and the frame of the output's gradient.
   std::optional<ConvolutionPlan> flipped_;
   Frame diff_frame_;
-  // Per group, for the pass: weights for forward; for the data gradient, flipped or as rows; bias, a multiple of packets.
+  // Per group, for the pass: weights for forward; for the data gradient, flipped or as rows; bias, a multiple of
+  // packets.
   Buffer<float> packed_, packed_backward_, bias_;
   int64_t packed_backward_stride_ = 0;
   // Where each output's first run begins in the image, and where each output's rows of weights do.

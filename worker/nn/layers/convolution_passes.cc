@@ -1,5 +1,5 @@
-// Memory, forward pass and sums of ConvolutionLayer. Its prototxt is read in convolution_layer.cc; convolution_gradients.cc has the
-// gradients of one image.
+// Memory, forward pass and sums of ConvolutionLayer. Its prototxt is read in convolution_layer.cc;
+// convolution_gradients.cc has the gradients of one image.
 #include <algorithm>
 #include <limits>
 
@@ -39,7 +39,8 @@ absl::Status ConvolutionLayer::Allocate() {
   const int64_t records = bottom(0).records();
   if (plan_.outputs * plan_.rows_length() > std::numeric_limits<int32_t>::max() ||
       plan_.frame.elements() > std::numeric_limits<int32_t>::max()) {
-    return absl::ResourceExhaustedError("one image or the weights take more than 2^31 values; make num_output or the image smaller");
+    return absl::ResourceExhaustedError(
+        "one image or the weights take more than 2^31 values; make num_output or the image smaller");
   }
   records_per_piece_ = RecordsPerPiece(static_cast<int>(records));
   diff_frame_ = {plan_.width, window_.out_h, window_.out_w, 0, 0};
@@ -61,7 +62,8 @@ absl::Status ConvolutionLayer::Allocate() {
     SAMOVAR_RETURN_IF_ERROR(AllocateWorkspace(spaces_.emplace_back(std::make_unique<Workspace>()).get()));
   }
   if (pool() && pool()->max && wants_any()) SAMOVAR_RETURN_IF_ERROR(at_.Allocate(records * top_record()));
-  if (keeps_outputs() && wants_any()) SAMOVAR_RETURN_IF_ERROR(outputs_.Allocate(records * groups_ * plan_.output_elements()));
+  if (keeps_outputs() && wants_any())
+    SAMOVAR_RETURN_IF_ERROR(outputs_.Allocate(records * groups_ * plan_.output_elements()));
   if (wants_weights() || wants_bias()) {
     partial_stride_ = RoundUpToPackets(weights_partial()) + plan_.width;
     SAMOVAR_RETURN_IF_ERROR(partials_.Allocate(partial_stride_ * groups_ * Pieces(records, records_per_piece_)));
@@ -94,7 +96,8 @@ void ConvolutionLayer::PackForPass(bool backward) {
     float* packed_backward = packed_backward_.data() + g * packed_backward_stride_;
     if (!backward) {
       PackWeights(plan_, weights, packed_.data() + g * plan_.dense_length());
-      if (has_bias_) std::copy_n(binding().weights[1] + g * plan_.outputs, plan_.outputs, bias_.data() + g * plan_.width);
+      if (has_bias_)
+        std::copy_n(binding().weights[1] + g * plan_.outputs, plan_.outputs, bias_.data() + g * plan_.width);
     } else if (flipped_) {
       PackFlippedWeights(plan_, *flipped_, weights, packed_backward);
     } else {
@@ -119,9 +122,12 @@ void ConvolutionLayer::ForwardGroup(int64_t record, int64_t group, Workspace* sp
   float* out = space->out.data();
   if (outputs_.size() > 0) out = outputs_.data() + (record * groups_ + group) * plan_.output_elements();
   ToChannelsLast(in, plan_.window.channels, plan_.frame, space->image.data());
-  ForwardImage(plan_, space->image.data(), packed_.data() + group * plan_.dense_length(), bias_.data() + group * plan_.width, out);
+  ForwardImage(plan_, space->image.data(), packed_.data() + group * plan_.dense_length(),
+               bias_.data() + group * plan_.width, out);
   if (pool() && pool()->max) {
-    const PoolRelu relu = absorbed_.relu ? PoolRelu::kBelow : absorbed_.relu_of_pool ? PoolRelu::kAbove : PoolRelu::kNone;
+    const PoolRelu relu = absorbed_.relu           ? PoolRelu::kBelow
+                          : absorbed_.relu_of_pool ? PoolRelu::kAbove
+                                                   : PoolRelu::kNone;
     MaxPoolForward(pool()->window, plan_.packets, relu, out, space->pooled.data(), space->at.data());
     if (at_.size() > 0) {
       Transpose(space->at.data(), top_plane(), plan_.outputs, plan_.width, at_.data() + top_offset, top_plane());
@@ -131,7 +137,8 @@ void ConvolutionLayer::ForwardGroup(int64_t record, int64_t group, Workspace* sp
     if (pool()) AveragePoolForward(pool()->window, plan_.packets, out, space->pooled.data());
     if (absorbed_.relu_of_pool) Relu(space->pooled.data(), top_plane() * plan_.packets);
   }
-  Transpose(pool() ? space->pooled.data() : out, top_plane(), plan_.outputs, plan_.width, top(0).data + top_offset, top_plane());
+  Transpose(pool() ? space->pooled.data() : out, top_plane(), plan_.outputs, plan_.width, top(0).data + top_offset,
+            top_plane());
 }
 
 void ConvolutionLayer::Backward(const Pass& pass) {
@@ -141,7 +148,8 @@ void ConvolutionLayer::Backward(const Pass& pass) {
   pass.loop.Run(bottom(0).records(), records_per_piece_, [&](int64_t begin, int64_t end, int64_t piece, int thread) {
     if (partial_stride_ > 0) std::fill_n(partial(piece, 0), groups_ * partial_stride_, 0.0f);
     for (int64_t record = begin; record < end; ++record) {
-      for (int64_t g = 0; g < groups_; ++g) BackwardGroup(record, g, partial(piece, g), spaces_[static_cast<size_t>(thread)].get());
+      for (int64_t g = 0; g < groups_; ++g)
+        BackwardGroup(record, g, partial(piece, g), spaces_[static_cast<size_t>(thread)].get());
     }
   });
   if (partial_stride_ > 0) SumPartials(pass);

@@ -1,6 +1,7 @@
 // CopyLayer gives the bottom's values another shape: Flatten and Reshape. y = x, dx = dy.
 //
-// The top has values of its own, so that a layer may overwrite them; in place, with the same shape, there is nothing to do.
+// The top has values of its own, so that a layer may overwrite them; in place, with the same shape, there is nothing to
+// do.
 #pragma once
 
 #include <algorithm>

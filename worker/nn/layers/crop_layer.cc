@@ -1,5 +1,5 @@
-// Crop: of the first bottom the part that has the second's size along the axes from `axis` on and begins at `offset` (one number for
-// all of them, or one each; none: 0). The second bottom gives its shape only.
+// Crop: of the first bottom the part that has the second's size along the axes from `axis` on and begins at `offset`
+// (one number for all of them, or one each; none: 0). The second bottom gives its shape only.
 //   dx = dy within the part, 0 outside; the second bottom's gradient is 0
 #include <algorithm>
 
@@ -13,7 +13,8 @@ namespace {
 
 class CropLayer : public Layer {
  public:
-  CropLayer(const Shape& in, const Shape& top, const Shape& offsets) : in_(in), offsets_(offsets), width_(top.empty() ? 1 : top.back()) {
+  CropLayer(const Shape& in, const Shape& top, const Shape& offsets)
+      : in_(in), offsets_(offsets), width_(top.empty() ? 1 : top.back()) {
     AddTop(top);
   }
 
@@ -73,13 +74,15 @@ LayerOr CreateCropLayer(const LayerContext& context) {
   const Shape& like = context.bottoms[1];
   SAMOVAR_ASSIGN_OR_RETURN(const int first, CanonicalAxis(in, crop.axis()));
   if (like.size() != in.size()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the second bottom has ", like.size(), " axes, but must have the first's ", in.size(), "; add a Reshape layer"));
+    return absl::InvalidArgumentError(absl::StrCat("the second bottom has ", like.size(),
+                                                   " axes, but must have the first's ", in.size(),
+                                                   "; add a Reshape layer"));
   }
   const int cropped = static_cast<int>(in.size()) - first;
   if (crop.offset_size() > 1 && crop.offset_size() != cropped) {
-    return absl::InvalidArgumentError(absl::StrCat("crop_param.offset has ", crop.offset_size(), " entries for the ", cropped,
-                                                   " axes from axis ", first, " on; give one each, one for all, or none"));
+    return absl::InvalidArgumentError(absl::StrCat("crop_param.offset has ", crop.offset_size(), " entries for the ",
+                                                   cropped, " axes from axis ", first,
+                                                   " on; give one each, one for all, or none"));
   }
   Shape top = in;
   Shape offsets(in.size(), 0);
@@ -88,9 +91,9 @@ LayerOr CreateCropLayer(const LayerContext& context) {
     if (crop.offset_size() > 0) offsets[axis] = crop.offset(crop.offset_size() == 1 ? 0 : i);
     top[axis] = like[axis];
     if (offsets[axis] + top[axis] > in[axis]) {
-      return absl::InvalidArgumentError(absl::StrCat("crop_param.offset ", offsets[axis], " and the second bottom's ", top[axis],
-                                                     " along axis ", axis, " reach beyond the first's ", in[axis],
-                                                     "; lower the offset, or exchange the bottoms"));
+      return absl::InvalidArgumentError(absl::StrCat("crop_param.offset ", offsets[axis], " and the second bottom's ",
+                                                     top[axis], " along axis ", axis, " reach beyond the first's ",
+                                                     in[axis], "; lower the offset, or exchange the bottoms"));
     }
   }
   return std::make_unique<CropLayer>(in, top, offsets);

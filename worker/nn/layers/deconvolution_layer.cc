@@ -1,6 +1,7 @@
-// Deconvolution: what convolution does to a gradient, as a layer (Zeiler et al.: "Deconvolutional networks", 2010). Each input value
-// adds the kernel, times itself, to a window of the top; out = stride (in - 1) + dilation (kernel - 1) + 1 - 2 pad.
-// Weights [C, num_output / group, kernel_h, kernel_w], bias [num_output]. For each record, with P = in_h * in_w, K = num_output / group
+// Deconvolution: what convolution does to a gradient, as a layer (Zeiler et al.: "Deconvolutional networks", 2010).
+// Each input value adds the kernel, times itself, to a window of the top; out = stride (in - 1) + dilation (kernel - 1)
+// + 1 - 2 pad. Weights [C, num_output / group, kernel_h, kernel_w], bias [num_output]. For each record, with P = in_h *
+// in_w, K = num_output / group
 // * taps and x [C / group, P] of a group:
 //   forward          columns [K, P] = weights^T * x, then Col2im onto the bias
 //   data gradient    dx = weights * columns, columns being Im2col of dy
@@ -47,7 +48,8 @@ class DeconvolutionLayer : public Layer {
     if (wants_weights() || binding().propagate_down[0]) {
       pass.loop.Run(records(), per_piece_, [&](int64_t begin, int64_t end, int64_t piece, int thread) {
         if (wants_weights()) std::fill_n(partial(piece), weight_elements(), 0.0f);
-        for (int64_t record = begin; record < end; ++record) BackwardRecord(record, columns(thread), packed(thread), partial(piece));
+        for (int64_t record = begin; record < end; ++record)
+          BackwardRecord(record, columns(thread), packed(thread), partial(piece));
       });
     }
     if (wants_weights()) SumPartials(pass);
@@ -80,7 +82,9 @@ class DeconvolutionLayer : public Layer {
   int64_t weights_of(int64_t group) const { return group * group_channels_ * group_taps_; }
 
   // Channels of a group of a record, [C / group, P].
-  int64_t image_of(int64_t record, int64_t group) const { return (record * channels_ + group * group_channels_) * in_plane(); }
+  int64_t image_of(int64_t record, int64_t group) const {
+    return (record * channels_ + group * group_channels_) * in_plane();
+  }
 
   void ForwardRecord(int64_t record, float* columns, float* packed) {
     std::fill_n(columns, groups_ * group_taps_ * in_plane(), 0.0f);
@@ -91,7 +95,8 @@ class DeconvolutionLayer : public Layer {
     }
     const int64_t plane = window_.in_plane();
     float* y = top(0).data + record * window_.channels * plane;
-    for (int64_t o = 0; o < window_.channels; ++o) std::fill_n(y + o * plane, plane, has_bias_ ? binding().weights[1][o] : 0.0f);
+    for (int64_t o = 0; o < window_.channels; ++o)
+      std::fill_n(y + o * plane, plane, has_bias_ ? binding().weights[1][o] : 0.0f);
     Col2im(window_, columns, in_plane(), y);
   }
 
@@ -153,8 +158,9 @@ class DeconvolutionLayer : public Layer {
 absl::StatusOr<int64_t> OutputSize(int64_t in, int64_t kernel, int64_t dilation, int64_t stride, int64_t pad) {
   const int64_t out = stride * (in - 1) + dilation * (kernel - 1) + 1 - 2 * pad;
   if (out < 1) {
-    return absl::InvalidArgumentError(absl::StrCat("convolution_param.pad ", pad, " leaves nothing of an output of ", out + 2 * pad,
-                                                   " from an input of ", in, "; lower it, or raise the kernel or the stride"));
+    return absl::InvalidArgumentError(absl::StrCat("convolution_param.pad ", pad, " leaves nothing of an output of ",
+                                                   out + 2 * pad, " from an input of ", in,
+                                                   "; lower it, or raise the kernel or the stride"));
   }
   return out;
 }

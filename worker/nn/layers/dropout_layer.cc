@@ -1,9 +1,9 @@
-// Dropout: TRAIN: y = x * m with m = 1 / (1 - dropout_ratio) with probability 1 - dropout_ratio, else 0; dx = dy * m. TEST: y = x.
-// In place or not.
+// Dropout: TRAIN: y = x * m with m = 1 / (1 - dropout_ratio) with probability 1 - dropout_ratio, else 0; dx = dy * m.
+// TEST: y = x. In place or not.
 //
-// m is a pure function of seed, iteration, layer, the record's number in the iteration and the value's place in the record: it
-// does not depend on threads, nor on how the iteration is cut into passes. Backward computes it again, which takes less than
-// the memory that a mask of every value would.
+// m is a pure function of seed, iteration, layer, the record's number in the iteration and the value's place in the
+// record: it does not depend on threads, nor on how the iteration is cut into passes. Backward computes it again, which
+// takes less than the memory that a mask of every value would.
 #include <algorithm>
 #include <cmath>
 
@@ -41,7 +41,8 @@ class DropoutLayer : public Layer {
   void Backward(const Pass& pass) override { Apply(pass, top(0).diff, bottom(0).diff); }
 
  private:
-  // out = in * m; they may be the same. Records are cut into slices, so that few large ones are shared among threads too.
+  // out = in * m; they may be the same. Records are cut into slices, so that few large ones are shared among threads
+  // too.
   void Apply(const Pass& pass, const float* in, float* out) {
     constexpr int64_t kSlice = 4096;
     constexpr int64_t kElementsPerPiece = 32 << 10;
@@ -54,8 +55,8 @@ class DropoutLayer : public Layer {
                       const int64_t record = i / slices;
                       const int64_t first = i % slices * kSlice;
                       const int64_t offset = record * count;
-                      ApplySlice(key, pass.first_record + static_cast<uint64_t>(record), first, std::min(count, first + kSlice),
-                                 in + offset, out + offset);
+                      ApplySlice(key, pass.first_record + static_cast<uint64_t>(record), first,
+                                 std::min(count, first + kSlice), in + offset, out + offset);
                     }
                   });
   }
@@ -65,7 +66,8 @@ class DropoutLayer : public Layer {
     for (int64_t i = first; i < last; i += 4) {
       const auto bits = Philox(key, record, static_cast<uint64_t>(i / 4));
       const int64_t n = std::min<int64_t>(4, last - i);
-      for (int64_t k = 0; k < n; ++k) out[i + k] = in[i + k] * (bits[static_cast<size_t>(k)] >= threshold_ ? scale_ : 0);
+      for (int64_t k = 0; k < n; ++k)
+        out[i + k] = in[i + k] * (bits[static_cast<size_t>(k)] >= threshold_ ? scale_ : 0);
     }
   }
 

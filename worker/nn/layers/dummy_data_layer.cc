@@ -1,7 +1,7 @@
-// DummyData: tops filled as data_filler says (constant 0 if there is none): no bottoms, no gradient.
-// Shapes: shape, or the older num, channels, height and width; one for all tops or one each, as are the fillers. Axis 0 is the
-// batch (LayerContext::ForBatch). Constant tops are filled once, others in each pass: values are a function of seed, iteration, layer, top and their
-// place in the iteration.
+// DummyData: tops filled as data_filler says (constant 0 if there is none): no bottoms, no gradient. Shapes: shape, or
+// the older num, channels, height and width; one for all tops or one each, as are the fillers. Axis 0 is the batch
+// (LayerContext::ForBatch). Constant tops are filled once, others in each pass: values are a function of seed,
+// iteration, layer, top and their place in the iteration.
 #include <span>
 #include <string>
 #include <utility>
@@ -60,8 +60,8 @@ class DummyDataLayer : public Layer {
 
 absl::Status CheckCount(const std::string& field, int count, int tops) {
   if (count == 1 || count == tops) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("dummy_data_param.", field, " is given ", count, " times for ", tops, " tops; give it once, or once for each"));
+  return absl::InvalidArgumentError(absl::StrCat("dummy_data_param.", field, " is given ", count, " times for ", tops,
+                                                 " tops; give it once, or once for each"));
 }
 
 // The i-th of a field that is given once, or once for each top.
@@ -75,12 +75,14 @@ Shape ShapeOfTop(const caffe::DummyDataParameter& dummy, int i) {
     const caffe::BlobShape& shape = EntryOf(dummy.shape(), i);
     return Shape(shape.dim().begin(), shape.dim().end());
   }
-  return Shape{EntryOf(dummy.num(), i), EntryOf(dummy.channels(), i), EntryOf(dummy.height(), i), EntryOf(dummy.width(), i)};
+  return Shape{EntryOf(dummy.num(), i), EntryOf(dummy.channels(), i), EntryOf(dummy.height(), i),
+               EntryOf(dummy.width(), i)};
 }
 
 absl::Status CheckCounts(const caffe::DummyDataParameter& dummy, int tops) {
   if (dummy.data_filler_size() > 0) SAMOVAR_RETURN_IF_ERROR(CheckCount("data_filler", dummy.data_filler_size(), tops));
-  const bool old = dummy.num_size() > 0 || dummy.channels_size() > 0 || dummy.height_size() > 0 || dummy.width_size() > 0;
+  const bool old =
+      dummy.num_size() > 0 || dummy.channels_size() > 0 || dummy.height_size() > 0 || dummy.width_size() > 0;
   if (!old) return CheckCount("shape", dummy.shape_size(), tops);
   if (dummy.shape_size() > 0) {
     return absl::InvalidArgumentError("dummy_data_param: give shape, or num, channels, height and width, but not both");

@@ -2,8 +2,9 @@
 //   BackwardReads reads() const;
 //   void Forward(const float* x, float* y, int64_t n) const;
 //   void Backward(const float* v, const float* dy, float* dx, int64_t n) const;   // v is x or y, as reads() says
-// for arrays of at most kElementwiseBlock values, so that one which needs several loops finds its values in the cache, and scratch
-// on the stack. y may be x if reads() is not kBottom; dx may be dy. Without Backward the layer has no gradient.
+// for arrays of at most kElementwiseBlock values, so that one which needs several loops finds its values in the cache,
+// and scratch on the stack. y may be x if reads() is not kBottom; dx may be dy. Without Backward the layer has no
+// gradient.
 #pragma once
 
 #include <algorithm>
@@ -56,8 +57,9 @@ class ElementwiseLayer : public Layer {
   }
 
  private:
-  static constexpr bool kHasBackward =
-      requires(const Function& function, const float* in, float* out) { function.Backward(in, in, out, int64_t{1}); };
+  static constexpr bool kHasBackward = requires(const Function& function, const float* in, float* out) {
+    function.Backward(in, in, out, int64_t{1});
+  };
 
   template <typename Body>
   void Run(const Pass& pass, Body body) {

@@ -3,8 +3,8 @@
 //   PROD   y = x1 x2 ...                  dxk = dy times the product of the others
 //   MAX    y = max(x1, x2, ...)           dxk = dy where y is xk's, else 0; of equal values the second bottom's goes before the
 //                                         first's, and both before those of later bottoms
-// stable_prod_grad false asks for y / xk instead of the product of the others: the same number, but NaN where xk is 0. The
-// product is taken in both cases.
+// stable_prod_grad false asks for y / xk instead of the product of the others: the same number, but NaN where xk is 0.
+// The product is taken in both cases.
 #include <cmath>
 #include <utility>
 
@@ -64,7 +64,8 @@ class EltwiseLayer : public Layer {
   template <typename Body>
   void Run(const Pass& pass, Body body) {
     constexpr int64_t kElementsPerPiece = 32 << 10;
-    pass.loop.Run(top(0).elements(), kElementsPerPiece, [&](int64_t begin, int64_t end, int64_t, int) { body(begin, end); });
+    pass.loop.Run(top(0).elements(), kElementsPerPiece,
+                  [&](int64_t begin, int64_t end, int64_t, int) { body(begin, end); });
   }
 
   void Sum(int64_t begin, int64_t end) {
@@ -148,7 +149,8 @@ LayerOr CreateEltwiseLayer(const LayerContext& context) {
   SAMOVAR_RETURN_IF_ERROR(CheckFields(eltwise, "eltwise_param", {"operation", "coeff", "stable_prod_grad"}));
   for (const Shape& shape : context.bottoms) {
     if (shape == context.bottoms[0]) continue;
-    return absl::InvalidArgumentError(absl::StrCat("the bottoms have shapes ", ToString(context.bottoms[0]), " and ", ToString(shape),
+    return absl::InvalidArgumentError(absl::StrCat("the bottoms have shapes ", ToString(context.bottoms[0]), " and ",
+                                                   ToString(shape),
                                                    ", but must have the same; check the layers that make them"));
   }
   if (eltwise.coeff_size() > 0 && eltwise.operation() != caffe::EltwiseParameter::SUM) {

@@ -1,5 +1,5 @@
-// EuclideanLoss: loss = sum of (a - b)^2 / (2 N), N the records; da = (a - b) * weight / N, db = -da; weight is the top's diff.
-// Bottoms: a and b of as many records, and values in each.
+// EuclideanLoss: loss = sum of (a - b)^2 / (2 N), N the records; da = (a - b) * weight / N, db = -da; weight is the
+// top's diff. Bottoms: a and b of as many records, and values in each.
 #include "absl/strings/str_cat.h"
 #include "worker/nn/kernels/sums.h"
 #include "worker/nn/layer_factories.h"
@@ -58,8 +58,9 @@ LayerOr CreateEuclideanLossLayer(const LayerContext& context) {
   const Shape& b = context.bottoms[1];
   const auto records = [](const Shape& shape) { return shape.empty() ? 1 : shape[0]; };
   if (records(a) != records(b) || RecordElements(a) != RecordElements(b)) {
-    return absl::InvalidArgumentError(absl::StrCat("the bottoms have ", records(a), " records of ", RecordElements(a), " values and ",
-                                                   records(b), " of ", RecordElements(b), "; they must have the same"));
+    return absl::InvalidArgumentError(absl::StrCat("the bottoms have ", records(a), " records of ", RecordElements(a),
+                                                   " values and ", records(b), " of ", RecordElements(b),
+                                                   "; they must have the same"));
   }
   return std::make_unique<EuclideanLossLayer>();
 }

@@ -47,7 +47,8 @@ LayerOr CreateExpLayer(const LayerContext& context) {
   const caffe::ExpParameter& exp = context.param.exp_param();
   SAMOVAR_RETURN_IF_ERROR(CheckFields(exp, "exp_param", {"base", "scale", "shift"}));
   if (exp.base() != -1 && !(exp.base() > 0 && std::isfinite(exp.base()))) {
-    return absl::InvalidArgumentError(absl::StrCat("exp_param.base is ", exp.base(), "; give a number above 0, or -1 for e"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("exp_param.base is ", exp.base(), "; give a number above 0, or -1 for e"));
   }
   if (!std::isfinite(exp.scale()) || !std::isfinite(exp.shift())) {
     return absl::InvalidArgumentError("exp_param: scale and shift must be finite");

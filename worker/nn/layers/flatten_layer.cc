@@ -14,8 +14,8 @@ LayerOr CreateFlattenLayer(const LayerContext& context) {
   SAMOVAR_ASSIGN_OR_RETURN(const int begin, CanonicalAxis(in, flatten.axis()));
   SAMOVAR_ASSIGN_OR_RETURN(const int end, CanonicalAxis(in, flatten.end_axis()));
   if (begin > end) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("flatten_param.axis ", flatten.axis(), " comes after end_axis ", flatten.end_axis(), "; exchange them"));
+    return absl::InvalidArgumentError(absl::StrCat("flatten_param.axis ", flatten.axis(), " comes after end_axis ",
+                                                   flatten.end_axis(), "; exchange them"));
   }
   Shape top(in.begin(), in.begin() + begin);
   top.push_back(Elements(in, begin, end + 1));

@@ -1,7 +1,8 @@
 // HingeLoss: m = max(0, 1 + s * x) with s = -1 for the labelled class, 1 for the others.
 //   norm L1   loss = sum of m / N      dx = s * weight / N where m > 0, else 0
 //   norm L2   loss = sum of m^2 / N    dx = 2 * s * m * weight / N
-// N are the records, weight is the top's diff. Bottoms: scores [N, ...], all axes but the first being classes; labels, one each.
+// N are the records, weight is the top's diff. Bottoms: scores [N, ...], all axes but the first being classes; labels,
+// one each.
 #include <string>
 
 #include "common/base/status_macros.h"
@@ -16,7 +17,8 @@ namespace {
 class HingeLossLayer : public Layer {
  public:
   explicit HingeLossLayer(const LayerContext& context)
-      : name_(context.param.name()), squared_(context.param.hinge_loss_param().norm() == caffe::HingeLossParameter::L2) {
+      : name_(context.param.name()),
+        squared_(context.param.hinge_loss_param().norm() == caffe::HingeLossParameter::L2) {
     AddTop({});
   }
 

@@ -1,9 +1,10 @@
-// InfogainLoss: loss = -sum over positions of sum over classes k of H[label][k] * log(max(p[k], 1e-20)) / normalizer, with p the
-// softmax of bottom 0 along infogain_loss_param.axis; with H the unit matrix it is SoftmaxWithLoss.
-// Gradient: (p[k] * sum of H[label] - H[label][k]) * weight / normalizer, 0 where the label is ignored; weight is the top's diff.
-// normalizer: loss_normalization.h, VALID unless loss_param says otherwise; a batch is the blocks before the axis.
-// Bottoms: scores [records, ..., classes (axis), ...], labels, and H, [classes, classes] or the same with axes of 1 before it,
-// unless it is in a file (infogain_loss_param.source, a BlobProto); tops: the loss, and optionally p.
+// InfogainLoss: loss = -sum over positions of sum over classes k of H[label][k] * log(max(p[k], 1e-20)) / normalizer,
+// with p the softmax of bottom 0 along infogain_loss_param.axis; with H the unit matrix it is SoftmaxWithLoss.
+// Gradient: (p[k] * sum of H[label] - H[label][k]) * weight / normalizer, 0 where the label is ignored; weight is the
+// top's diff. normalizer: loss_normalization.h, VALID unless loss_param says otherwise; a batch is the blocks before
+// the axis. Bottoms: scores [records, ..., classes (axis), ...], labels, and H, [classes, classes] or the same with
+// axes of 1 before it, unless it is in a file (infogain_loss_param.source, a BlobProto); tops: the loss, and optionally
+// p.
 #include <algorithm>
 #include <limits>
 #include <string>
@@ -28,7 +29,8 @@ namespace {
 class InfogainLossLayer : public Layer {
  public:
   // `matrix` is empty if it is bottom 2.
-  InfogainLossLayer(const LayerContext& context, SoftmaxAxis axis, const LossNormalization& normalization, std::vector<float> matrix)
+  InfogainLossLayer(const LayerContext& context, SoftmaxAxis axis, const LossNormalization& normalization,
+                    std::vector<float> matrix)
       : name_(context.param.name()), axis_(axis), normalization_(normalization), matrix_(std::move(matrix)) {
     AddTop({});
     if (context.param.top_size() == 2) AddTop(context.bottoms[0]);
@@ -37,7 +39,8 @@ class InfogainLossLayer : public Layer {
   bool backward_reads_tops() const override { return top_shapes().size() == 2; }
 
   absl::Status Forward(const Pass& pass) override {
-    SAMOVAR_RETURN_IF_ERROR(CheckLabels(name_, pass, bottom(1), axis_.channels, normalization_.has_ignore, normalization_.ignore));
+    SAMOVAR_RETURN_IF_ERROR(
+        CheckLabels(name_, pass, bottom(1), axis_.channels, normalization_.has_ignore, normalization_.ignore));
     int64_t valid = 0;
     for (int64_t i = 0; i < axis_.positions(); ++i) valid += !normalization_.Ignores(LabelAt(bottom(1).data, i));
     normalizer_ = normalization_.Divisor(axis_.outer, axis_.positions(), valid);
@@ -139,14 +142,16 @@ absl::Status CheckMatrixShape(const Shape& shape, int64_t classes) {
 absl::StatusOr<std::vector<float>> ReadMatrix(const std::string& path, int64_t classes) {
   SAMOVAR_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path, std::numeric_limits<int32_t>::max()));
   caffe::BlobProto blob;
-  if (!blob.ParseFromString(bytes)) return absl::DataLossError(absl::StrCat(path, " is not a BlobProto, or it is damaged"));
+  if (!blob.ParseFromString(bytes))
+    return absl::DataLossError(absl::StrCat(path, " is not a BlobProto, or it is damaged"));
   Shape shape(blob.shape().dim().begin(), blob.shape().dim().end());
   if (!blob.has_shape()) shape = {blob.num(), blob.channels(), blob.height(), blob.width()};
   SAMOVAR_RETURN_IF_ERROR(Annotate(CheckShape(shape), path));
   SAMOVAR_RETURN_IF_ERROR(Annotate(CheckMatrixShape(shape, classes), path));
   const int held = blob.double_data_size() > 0 ? blob.double_data_size() : blob.data_size();
   if (held != classes * classes) {
-    return absl::DataLossError(absl::StrCat(path, " holds ", held, " values; its shape says ", classes * classes, "; it is damaged"));
+    return absl::DataLossError(
+        absl::StrCat(path, " holds ", held, " values; its shape says ", classes * classes, "; it is damaged"));
   }
   if (blob.double_data_size() > 0) return std::vector<float>(blob.double_data().begin(), blob.double_data().end());
   return std::vector<float>(blob.data().begin(), blob.data().end());
@@ -170,7 +175,8 @@ LayerOr CreateInfogainLossLayer(const LayerContext& context) {
     SAMOVAR_RETURN_IF_ERROR(CheckMatrixShape(context.bottoms[2], axis.channels));
   } else {
     if (!infogain.has_source()) {
-      return absl::InvalidArgumentError("there is no matrix; give a third bottom, or a file in infogain_loss_param.source");
+      return absl::InvalidArgumentError(
+          "there is no matrix; give a third bottom, or a file in infogain_loss_param.source");
     }
     absl::StatusOr<std::vector<float>> read = ReadMatrix(infogain.source(), axis.channels);
     if (!read.ok()) return Annotate(read.status(), "infogain_loss_param.source");

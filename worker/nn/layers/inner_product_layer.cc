@@ -41,7 +41,8 @@ class InnerProductLayer : public Layer {
     Shape top(context.bottoms[0].begin(), context.bottoms[0].begin() + axis);
     top.push_back(outputs_);
     AddTop(std::move(top));
-    AddParameter(context.param.name(), transpose_ ? Shape{inputs_, outputs_} : Shape{outputs_, inputs_}, ip.weight_filler());
+    AddParameter(context.param.name(), transpose_ ? Shape{inputs_, outputs_} : Shape{outputs_, inputs_},
+                 ip.weight_filler());
     if (has_bias_) AddParameter(context.param.name(), {outputs_}, ip.bias_filler());
   }
 
@@ -50,8 +51,8 @@ class InnerProductLayer : public Layer {
   }
   double backward_flops() const override {
     const bool bias = has_bias_ && binding().gradients[1] != nullptr;
-    return (binding().gradients[0] != nullptr ? 2 * products() : 0) + (bias ? static_cast<double>(rows_ * outputs_) : 0) +
-           (binding().propagate_down[0] ? 2 * products() : 0);
+    return (binding().gradients[0] != nullptr ? 2 * products() : 0) +
+           (bias ? static_cast<double>(rows_ * outputs_) : 0) + (binding().propagate_down[0] ? 2 * products() : 0);
   }
 
   absl::Status Forward(const Pass& pass) override {
@@ -63,7 +64,8 @@ class InnerProductLayer : public Layer {
       } else {
         out.setZero();
       }
-      AddProduct({rows_, count, inputs_}, {bottom(0).data, inputs_}, WeightsTo(begin), out.data(), outputs_, packed(thread));
+      AddProduct({rows_, count, inputs_}, {bottom(0).data, inputs_}, WeightsTo(begin), out.data(), outputs_,
+                 packed(thread));
     });
     return absl::OkStatus();
   }
@@ -75,7 +77,9 @@ class InnerProductLayer : public Layer {
   }
 
  private:
-  double products() const { return static_cast<double>(rows_) * static_cast<double>(inputs_) * static_cast<double>(outputs_); }
+  double products() const {
+    return static_cast<double>(rows_) * static_cast<double>(inputs_) * static_cast<double>(outputs_);
+  }
 
   absl::Status Allocate() override {
     packed_stride_ = 0;
@@ -95,11 +99,13 @@ class InnerProductLayer : public Layer {
 
   // W^T [K, N] from output `begin` on.
   Factor WeightsTo(int64_t begin) const {
-    return transpose_ ? Factor{binding().weights[0] + begin, outputs_} : Factor{binding().weights[0] + begin * inputs_, inputs_, true};
+    return transpose_ ? Factor{binding().weights[0] + begin, outputs_}
+                      : Factor{binding().weights[0] + begin * inputs_, inputs_, true};
   }
   // W [N, K] from input `begin` on.
   Factor WeightsFrom(int64_t begin) const {
-    return transpose_ ? Factor{binding().weights[0] + begin * outputs_, outputs_, true} : Factor{binding().weights[0] + begin, inputs_};
+    return transpose_ ? Factor{binding().weights[0] + begin * outputs_, outputs_, true}
+                      : Factor{binding().weights[0] + begin, inputs_};
   }
 
   void WeightGradient(const Pass& pass) {
@@ -133,7 +139,8 @@ class InnerProductLayer : public Layer {
       const int64_t count = end - begin;
       StridedMap out(bottom(0).diff + begin, rows_, count, Eigen::OuterStride<>(inputs_));
       out.setZero();
-      AddProduct({rows_, count, outputs_}, {top(0).diff, outputs_}, WeightsFrom(begin), out.data(), inputs_, packed(thread));
+      AddProduct({rows_, count, outputs_}, {top(0).diff, outputs_}, WeightsFrom(begin), out.data(), inputs_,
+                 packed(thread));
     });
   }
 
@@ -154,10 +161,11 @@ class InnerProductLayer : public Layer {
 
 LayerOr CreateInnerProductLayer(const LayerContext& context) {
   const caffe::InnerProductParameter& ip = context.param.inner_product_param();
-  SAMOVAR_RETURN_IF_ERROR(CheckFields(ip, "inner_product_param",
-                                      {"num_output", "bias_term", "weight_filler", "bias_filler", "axis", "transpose"}));
+  SAMOVAR_RETURN_IF_ERROR(CheckFields(
+      ip, "inner_product_param", {"num_output", "bias_term", "weight_filler", "bias_filler", "axis", "transpose"}));
   SAMOVAR_ASSIGN_OR_RETURN(const int axis, CanonicalAxis(context.bottoms[0], ip.axis()));
-  if (ip.num_output() < 1) return absl::InvalidArgumentError("inner_product_param.num_output is missing or 0; give 1 or more");
+  if (ip.num_output() < 1)
+    return absl::InvalidArgumentError("inner_product_param.num_output is missing or 0; give 1 or more");
   return std::make_unique<InnerProductLayer>(context, axis);
 }
 

@@ -18,8 +18,8 @@ absl::Status CheckFields(const google::protobuf::Message& message, absl::string_
   for (const auto* field : set) {
     if (std::find(honoured.begin(), honoured.end(), field->name()) != honoured.end()) continue;
     const std::string full = name.empty() ? field->name() : absl::StrCat(name, ".", field->name());
-    return absl::UnimplementedError(
-        absl::StrCat("field \"", full, "\" is not offered here; remove it (there are ", absl::StrJoin(honoured, ", "), ")"));
+    return absl::UnimplementedError(absl::StrCat("field \"", full, "\" is not offered here; remove it (there are ",
+                                                 absl::StrJoin(honoured, ", "), ")"));
   }
   return absl::OkStatus();
 }
@@ -29,7 +29,8 @@ std::vector<std::string> ParamFields(const caffe::LayerParameter& layer) {
   layer.GetReflection()->ListFields(layer, &set);
   std::vector<std::string> names;
   for (const auto* field : set) {
-    if (!field->is_repeated() && field->cpp_type() == google::protobuf::FieldDescriptor::CPPTYPE_MESSAGE) names.push_back(field->name());
+    if (!field->is_repeated() && field->cpp_type() == google::protobuf::FieldDescriptor::CPPTYPE_MESSAGE)
+      names.push_back(field->name());
   }
   return names;
 }

@@ -3,7 +3,8 @@
 //   FULL        all positions
 //   BATCH_SIZE  the batch, whatever a record's positions
 //   NONE        1
-// and at least by 1. The older field `normalize` means VALID (true) or BATCH_SIZE (false); it counts only without `normalization`.
+// and at least by 1. The older field `normalize` means VALID (true) or BATCH_SIZE (false); it counts only without
+// `normalization`.
 #pragma once
 
 #include <algorithm>
@@ -27,7 +28,8 @@ struct LossNormalization {
   static absl::StatusOr<LossNormalization> Of(const caffe::LossParameter& param, Mode otherwise) {
     SAMOVAR_RETURN_IF_ERROR(CheckFields(param, "loss_param", {"ignore_label", "normalize", "normalization"}));
     Mode mode = otherwise;
-    if (param.has_normalize()) mode = param.normalize() ? caffe::LossParameter::VALID : caffe::LossParameter::BATCH_SIZE;
+    if (param.has_normalize())
+      mode = param.normalize() ? caffe::LossParameter::VALID : caffe::LossParameter::BATCH_SIZE;
     if (param.has_normalization()) mode = param.normalization();
     return LossNormalization{mode, param.has_ignore_label(), param.ignore_label()};
   }

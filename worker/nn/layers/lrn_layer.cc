@@ -1,10 +1,11 @@
-// LRN (Krizhevsky et al.: "ImageNet classification with deep convolutional neural networks", 2012): y = x * s^(-beta), where
+// LRN (Krizhevsky et al.: "ImageNet classification with deep convolutional neural networks", 2012): y = x * s^(-beta),
+// where
 //   ACROSS_CHANNELS   s = k + alpha / n * sum of x^2 over the n = local_size channels around
 //   WITHIN_CHANNEL    s = 1 + alpha / n^2 * sum of x^2 over the n x n places around
 // and what lies outside counts as 0. With q = dy * x * s^(-beta - 1), and w = alpha / n or alpha / n^2,
 //   dx = dy * s^(-beta) - 2 w beta x * sum of q over the same places
-// Backward computes s anew, which is cheaper than to keep it. A piece is a tile: all channels of some places of a record, or one
-// plane of it.
+// Backward computes s anew, which is cheaper than to keep it. A piece is a tile: all channels of some places of a
+// record, or one plane of it.
 #include <algorithm>
 #include <cmath>
 
@@ -31,7 +32,8 @@ class LrnLayer : public Layer {
         half_(lrn.local_size() / 2),
         beta_(lrn.beta()),
         k_(across_ ? lrn.k() : 1),
-        weight_(lrn.alpha() / static_cast<float>(lrn.local_size()) / (across_ ? 1 : static_cast<float>(lrn.local_size()))),
+        weight_(lrn.alpha() / static_cast<float>(lrn.local_size()) /
+                (across_ ? 1 : static_cast<float>(lrn.local_size()))),
         test_(test) {
     AddTop(in);
   }
@@ -117,16 +119,19 @@ class LrnLayer : public Layer {
   void ForEachTile(const Pass& pass, Body body) {
     if (!across_) {
       const int64_t per_piece = std::max<int64_t>(1, (16 << 10) / plane());
-      return pass.loop.Run(bottom(0).records() * channels_, per_piece, [&](int64_t begin, int64_t end, int64_t, int thread) {
-        for (int64_t i = begin; i < end; ++i) body(Tile{i * plane(), 1, plane()}, ScratchOf(thread));
-      });
+      return pass.loop.Run(bottom(0).records() * channels_, per_piece,
+                           [&](int64_t begin, int64_t end, int64_t, int thread) {
+                             for (int64_t i = begin; i < end; ++i)
+                               body(Tile{i * plane(), 1, plane()}, ScratchOf(thread));
+                           });
     }
     const int64_t per_record = Pieces(plane(), tile_width());
     const int64_t per_piece = std::max<int64_t>(1, (16 << 10) / (channels_ * tile_width()));
     pass.loop.Run(bottom(0).records() * per_record, per_piece, [&](int64_t begin, int64_t end, int64_t, int thread) {
       for (int64_t i = begin; i < end; ++i) {
         const int64_t offset = i % per_record * tile_width();
-        body(Tile{i / per_record * channels_ * plane() + offset, channels_, std::min(tile_width(), plane() - offset)}, ScratchOf(thread));
+        body(Tile{i / per_record * channels_ * plane() + offset, channels_, std::min(tile_width(), plane() - offset)},
+             ScratchOf(thread));
       }
     });
   }
@@ -172,13 +177,15 @@ LayerOr CreateLrnLayer(const LayerContext& context) {
     return absl::InvalidArgumentError("lrn_param: alpha, beta and k must be finite");
   }
   if (lrn.local_size() % 2 == 0) {
-    return absl::InvalidArgumentError(absl::StrCat("lrn_param.local_size is ", lrn.local_size(), "; give an odd number"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("lrn_param.local_size is ", lrn.local_size(), "; give an odd number"));
   }
   if (lrn.norm_region() == caffe::LRNParameter::WITHIN_CHANNEL && lrn.k() != 1) {
     return absl::InvalidArgumentError("lrn_param.k is for norm_region ACROSS_CHANNELS; remove it");
   }
   if (context.bottoms[0].size() != 4) {
-    return absl::InvalidArgumentError("LRN needs a bottom of 4 axes: records, channels, height, width; add a Reshape layer");
+    return absl::InvalidArgumentError(
+        "LRN needs a bottom of 4 axes: records, channels, height, width; add a Reshape layer");
   }
   return std::make_unique<LrnLayer>(context.bottoms[0], lrn, context.phase == caffe::TEST);
 }

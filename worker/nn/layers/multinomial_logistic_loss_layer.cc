@@ -1,6 +1,6 @@
-// MultinomialLogisticLoss: loss = -sum of log(max(p[label], 1e-20)) / N; dp = -weight / N / max(p, 1e-20) at the label, else 0.
-// N are the records, weight is the top's diff. Bottoms: probabilities [N, ...], all axes but the first being classes; labels,
-// one each.
+// MultinomialLogisticLoss: loss = -sum of log(max(p[label], 1e-20)) / N; dp = -weight / N / max(p, 1e-20) at the label,
+// else 0. N are the records, weight is the top's diff. Bottoms: probabilities [N, ...], all axes but the first being
+// classes; labels, one each.
 #include <algorithm>
 #include <string>
 
@@ -45,7 +45,9 @@ class MultinomialLogisticLossLayer : public Layer {
  private:
   absl::Status Allocate() override { return logarithms_.Allocate(bottom(0).records()); }
 
-  int64_t AtLabel(int64_t record) const { return record * bottom(0).record_elements() + LabelAt(bottom(1).data, record); }
+  int64_t AtLabel(int64_t record) const {
+    return record * bottom(0).record_elements() + LabelAt(bottom(1).data, record);
+  }
 
   const std::string name_;
   Buffer<float> logarithms_;

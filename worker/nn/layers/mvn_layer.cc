@@ -1,4 +1,5 @@
-// MVN: each plane, or with across_channels each record, brought to mean 0 and, with normalize_variance, standard deviation 1:
+// MVN: each plane, or with across_channels each record, brought to mean 0 and, with normalize_variance, standard
+// deviation 1:
 //   y = (x - mean) / (sqrt(var) + eps), var divided by the number of values    dx = (dy - mean(dy) - y * mean(dy * y)) / (sqrt(var) + eps)
 //   y = x - mean                                                              dx = dy - mean(dy)
 // The first gradient takes eps for 0 beside sqrt(var), as Caffe does; eps is 1e-9 unless it is given.
@@ -73,7 +74,8 @@ class MvnLayer : public Layer {
       for (int64_t i = 0; i < width_; ++i) dx[i] = dy[i] - mean;
       return;
     }
-    const float product = static_cast<float>(SumOf<double>(width_, [=](int64_t i) { return double{dy[i]} * y[i]; }) / n);
+    const float product =
+        static_cast<float>(SumOf<double>(width_, [=](int64_t i) { return double{dy[i]} * y[i]; }) / n);
     const float inverse = inverses_.data()[row];
 #pragma GCC ivdep
     for (int64_t i = 0; i < width_; ++i) dx[i] = (dy[i] - mean - y[i] * product) * inverse;
@@ -92,7 +94,8 @@ class MvnLayer : public Layer {
 LayerOr CreateMvnLayer(const LayerContext& context) {
   const caffe::MVNParameter& mvn = context.param.mvn_param();
   SAMOVAR_RETURN_IF_ERROR(CheckFields(mvn, "mvn_param", {"normalize_variance", "across_channels", "eps"}));
-  if (!(mvn.eps() >= 0)) return absl::InvalidArgumentError(absl::StrCat("mvn_param.eps is ", mvn.eps(), "; give 0 or more"));
+  if (!(mvn.eps() >= 0))
+    return absl::InvalidArgumentError(absl::StrCat("mvn_param.eps is ", mvn.eps(), "; give 0 or more"));
   if (context.bottoms[0].size() < 2) {
     return absl::InvalidArgumentError("MVN needs a bottom with axes for records and channels; add a Reshape layer");
   }

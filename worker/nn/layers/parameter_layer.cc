@@ -31,7 +31,8 @@ LayerOr CreateParameterLayer(const LayerContext& context) {
   const caffe::ParameterParameter& parameter = context.param.parameter_param();
   SAMOVAR_RETURN_IF_ERROR(CheckFields(parameter, "parameter_param", {"shape"}));
   if (parameter.shape().dim_size() == 0) {
-    return absl::InvalidArgumentError("parameter_param.shape is missing or has no dim; give the sizes of the top's axes");
+    return absl::InvalidArgumentError(
+        "parameter_param.shape is missing or has no dim; give the sizes of the top's axes");
   }
   const Shape shape(parameter.shape().dim().begin(), parameter.shape().dim().end());
   SAMOVAR_RETURN_IF_ERROR(Annotate(CheckShape(shape), "parameter_param.shape"));

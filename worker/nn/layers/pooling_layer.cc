@@ -1,5 +1,6 @@
-// Pooling, MAX or AVE. out = ceil((in + 2 pad - kernel) / stride) + 1 (floor with round_mode FLOOR); with padding, one less if the
-// last window would start beyond the image and its leading padding. A second top of MAX holds the maxima's places in their planes.
+// Pooling, MAX or AVE. out = ceil((in + 2 pad - kernel) / stride) + 1 (floor with round_mode FLOOR); with padding, one
+// less if the last window would start beyond the image and its leading padding. A second top of MAX holds the maxima's
+// places in their planes.
 #include "worker/nn/layers/pooling_layer.h"
 
 #include <bit>
@@ -18,8 +19,10 @@ namespace {
 constexpr int64_t kRecordsPerPiece = 4;
 
 absl::Status ReadKernel(const caffe::PoolingParameter& pooling, Window* w) {
-  SAMOVAR_RETURN_IF_ERROR(CheckHeightWidth("kernel", pooling.has_kernel_size(), pooling.has_kernel_h(), pooling.has_kernel_w()));
-  SAMOVAR_RETURN_IF_ERROR(CheckHeightWidth("stride", pooling.has_stride(), pooling.has_stride_h(), pooling.has_stride_w()));
+  SAMOVAR_RETURN_IF_ERROR(
+      CheckHeightWidth("kernel", pooling.has_kernel_size(), pooling.has_kernel_h(), pooling.has_kernel_w()));
+  SAMOVAR_RETURN_IF_ERROR(
+      CheckHeightWidth("stride", pooling.has_stride(), pooling.has_stride_h(), pooling.has_stride_w()));
   SAMOVAR_RETURN_IF_ERROR(CheckHeightWidth("pad", pooling.has_pad(), pooling.has_pad_h(), pooling.has_pad_w()));
   w->stride_h = pooling.has_stride_h() ? pooling.stride_h() : pooling.stride();
   w->stride_w = pooling.has_stride_w() ? pooling.stride_w() : pooling.stride();
@@ -46,7 +49,8 @@ absl::Status ReadKernel(const caffe::PoolingParameter& pooling, Window* w) {
   constexpr int64_t kMax = 1 << 24;
   for (int64_t value : {w->kernel_h, w->kernel_w, w->stride_h, w->stride_w}) {
     if (value <= kMax) continue;
-    return absl::InvalidArgumentError(absl::StrCat("pooling_param has kernel or stride ", value, "; give at most ", kMax));
+    return absl::InvalidArgumentError(
+        absl::StrCat("pooling_param has kernel or stride ", value, "; give at most ", kMax));
   }
   if (w->pad_h >= w->kernel_h || w->pad_w >= w->kernel_w) {
     return absl::InvalidArgumentError(absl::StrCat("pooling_param.pad ", w->pad_h, "x", w->pad_w,
@@ -77,8 +81,8 @@ absl::StatusOr<int64_t> OutputSize(int64_t in, int64_t kernel, int64_t stride, i
 LayerOr CreatePoolingLayer(const LayerContext& context) {
   const caffe::PoolingParameter& pooling = context.param.pooling_param();
   SAMOVAR_RETURN_IF_ERROR(CheckFields(pooling, "pooling_param",
-                                      {"pool", "kernel_size", "stride", "pad", "kernel_h", "kernel_w", "stride_h", "stride_w",
-                                       "pad_h", "pad_w", "engine", "global_pooling", "round_mode"}));
+                                      {"pool", "kernel_size", "stride", "pad", "kernel_h", "kernel_w", "stride_h",
+                                       "stride_w", "pad_h", "pad_w", "engine", "global_pooling", "round_mode"}));
   if (pooling.engine() == caffe::PoolingParameter::CUDNN) {
     return absl::UnimplementedError("pooling_param.engine CUDNN needs a GPU, which is not offered; remove the field");
   }
@@ -86,9 +90,11 @@ LayerOr CreatePoolingLayer(const LayerContext& context) {
     return absl::UnimplementedError("pooling_param.pool STOCHASTIC is not offered; there are MAX and AVE");
   }
   const bool max = pooling.pool() == caffe::PoolingParameter::MAX;
-  if (!max && context.param.top_size() > 1) return absl::InvalidArgumentError("a second top needs pooling_param.pool MAX");
+  if (!max && context.param.top_size() > 1)
+    return absl::InvalidArgumentError("a second top needs pooling_param.pool MAX");
   const Shape& in = context.bottoms[0];
-  if (in.size() != 4) return absl::InvalidArgumentError("pooling needs a bottom of 4 axes: records, channels, height, width");
+  if (in.size() != 4)
+    return absl::InvalidArgumentError("pooling needs a bottom of 4 axes: records, channels, height, width");
   Window w;
   w.channels = in[1];
   w.in_h = in[2];
@@ -118,14 +124,16 @@ absl::Status PoolingLayer::Allocate() {
 
 absl::Status PoolingLayer::Forward(const Pass& pass) {
   pass.loop.Run(bottom(0).records(), kRecordsPerPiece, [&](int64_t begin, int64_t end, int64_t, int thread) {
-    for (int64_t record = begin; record < end; ++record) ForwardRecord(record, spaces_[static_cast<size_t>(thread)].get());
+    for (int64_t record = begin; record < end; ++record)
+      ForwardRecord(record, spaces_[static_cast<size_t>(thread)].get());
   });
   return absl::OkStatus();
 }
 
 void PoolingLayer::ForwardRecord(int64_t record, Workspace* space) {
   const int64_t to = record * top_record();
-  Transpose(bottom(0).data + record * bottom_record(), window_.channels, window_.in_plane(), window_.in_plane(), space->in.data(), width_);
+  Transpose(bottom(0).data + record * bottom_record(), window_.channels, window_.in_plane(), window_.in_plane(),
+            space->in.data(), width_);
   if (max_) {
     MaxPoolForward(window_, packets_, PoolRelu::kNone, space->in.data(), space->out.data(), space->at.data());
     Transpose(space->at.data(), window_.out_plane(), window_.channels, width_, at_.data() + to, window_.out_plane());
@@ -134,12 +142,14 @@ void PoolingLayer::ForwardRecord(int64_t record, Workspace* space) {
   }
   Transpose(space->out.data(), window_.out_plane(), window_.channels, width_, top(0).data + to, window_.out_plane());
   if (binding().tops.size() == 1) return;
-  for (int64_t i = to; i < to + top_record(); ++i) top(1).data[i] = static_cast<float>(std::bit_cast<int32_t>(at_.data()[i]));
+  for (int64_t i = to; i < to + top_record(); ++i)
+    top(1).data[i] = static_cast<float>(std::bit_cast<int32_t>(at_.data()[i]));
 }
 
 void PoolingLayer::Backward(const Pass& pass) {
   pass.loop.Run(bottom(0).records(), kRecordsPerPiece, [&](int64_t begin, int64_t end, int64_t, int thread) {
-    for (int64_t record = begin; record < end; ++record) BackwardRecord(record, spaces_[static_cast<size_t>(thread)].get());
+    for (int64_t record = begin; record < end; ++record)
+      BackwardRecord(record, spaces_[static_cast<size_t>(thread)].get());
   });
 }
 
@@ -149,7 +159,8 @@ void PoolingLayer::BackwardRecord(int64_t record, Workspace* space) {
   float* bottom_diff = bottom(0).diff + record * bottom_record();
   if (max_) {
     for (int64_t c = 0; c < window_.channels; ++c) {
-      MaxPoolBackward(window_, top_diff + c * window_.out_plane(), at + c * window_.out_plane(), bottom_diff + c * window_.in_plane());
+      MaxPoolBackward(window_, top_diff + c * window_.out_plane(), at + c * window_.out_plane(),
+                      bottom_diff + c * window_.in_plane());
     }
     return;
   }

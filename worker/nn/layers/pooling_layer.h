@@ -1,6 +1,7 @@
 // PoolingLayer takes the maximum or the mean of windows (pooling_layer.cc has the geometry).
 //
-// Records are turned to have their channels last, so that the loops of pooling_kernel.h run over channels whatever the window.
+// Records are turned to have their channels last, so that the loops of pooling_kernel.h run over channels whatever the
+// window.
 #pragma once
 
 #include <cstdint>

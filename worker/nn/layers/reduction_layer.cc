@@ -1,4 +1,5 @@
-// Reduction: each row of the bottom, seen as [M, K] with K the axes from `axis` on, becomes one number; the top keeps the axes before.
+// Reduction: each row of the bottom, seen as [M, K] with K the axes from `axis` on, becomes one number; the top keeps
+// the axes before.
 //   SUM     y = coeff * sum x          dx = coeff * dy
 //   ASUM    y = coeff * sum |x|        dx = coeff * dy * sign(x), sign(0) = 0
 //   SUMSQ   y = coeff * sum x^2        dx = coeff * dy * 2 x
@@ -25,7 +26,8 @@ class ReductionLayer : public Layer {
         width_(Elements(in) / rows_),
         parts_(Pieces(width_, kPart)),
         operation_(reduction.operation()),
-        factor_(operation_ == caffe::ReductionParameter::MEAN ? reduction.coeff() / static_cast<double>(width_) : reduction.coeff()) {
+        factor_(operation_ == caffe::ReductionParameter::MEAN ? reduction.coeff() / static_cast<double>(width_)
+                                                              : reduction.coeff()) {
     AddTop(Shape(in.begin(), in.begin() + axis));
   }
 
@@ -64,13 +66,14 @@ class ReductionLayer : public Layer {
   // body(row, part of the row, places [begin, end) of the bottom)
   template <typename Body>
   void ForEachPart(const Pass& pass, Body body) {
-    pass.loop.Run(rows_ * parts_, RowsPerPiece(std::min(width_, kPart)), [&](int64_t first, int64_t last, int64_t, int) {
-      for (int64_t i = first; i < last; ++i) {
-        const int64_t row = i / parts_;
-        const int64_t part = i % parts_;
-        body(row, part, row * width_ + part * kPart, row * width_ + std::min(width_, (part + 1) * kPart));
-      }
-    });
+    pass.loop.Run(rows_ * parts_, RowsPerPiece(std::min(width_, kPart)),
+                  [&](int64_t first, int64_t last, int64_t, int) {
+                    for (int64_t i = first; i < last; ++i) {
+                      const int64_t row = i / parts_;
+                      const int64_t part = i % parts_;
+                      body(row, part, row * width_ + part * kPart, row * width_ + std::min(width_, (part + 1) * kPart));
+                    }
+                  });
   }
 
   double Reduced(int64_t begin, int64_t n) const {

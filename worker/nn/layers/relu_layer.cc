@@ -51,7 +51,8 @@ LayerOr CreateReluLayer(const LayerContext& context) {
   if (relu.engine() == caffe::ReLUParameter::CUDNN) {
     return absl::UnimplementedError("relu_param.engine CUDNN needs a GPU, which is not offered; remove the field");
   }
-  if (!std::isfinite(relu.negative_slope())) return absl::InvalidArgumentError("relu_param.negative_slope must be finite");
+  if (!std::isfinite(relu.negative_slope()))
+    return absl::InvalidArgumentError("relu_param.negative_slope must be finite");
   return std::make_unique<ReluLayer>(context.bottoms[0], relu.negative_slope());
 }
 

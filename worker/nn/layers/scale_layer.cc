@@ -1,5 +1,6 @@
-// Scale and Bias: y = s * x + b, with s and b spread over the other axes of x. x is seen as [outer, channels, inner], channels being
-// num_axes axes from `axis` on (-1: all from there; 0: none, so that s and b are one number each for all of x).
+// Scale and Bias: y = s * x + b, with s and b spread over the other axes of x. x is seen as [outer, channels, inner],
+// channels being num_axes axes from `axis` on (-1: all from there; 0: none, so that s and b are one number each for all
+// of x).
 //   Scale   s is a parameter, or the second bottom; b is a parameter if bias_term, else 0
 //   Bias    s is 1; b is a parameter, or the second bottom
 // A second bottom's own shape says how many axes it covers; one without axes is one number for all of x.
@@ -44,9 +45,14 @@ class ScaleLayer : public Layer {
       auto add = [=](int64_t i, float bias) { y[i] = x[i] + bias; };
       auto multiply = [=](int64_t i, float scale) { y[i] = x[i] * scale; };
       auto both = [=](int64_t i, const std::pair<float, float>& line) { y[i] = x[i] * line.first + line.second; };
-      if (s == nullptr) return ForEachInChannels(view_, begin, end, [=](int64_t c) { return b[c]; }, add);
-      if (b == nullptr) return ForEachInChannels(view_, begin, end, [=](int64_t c) { return s[c]; }, multiply);
-      ForEachInChannels(view_, begin, end, [=](int64_t c) { return std::pair<float, float>(s[c], b[c]); }, both);
+      if (s == nullptr)
+        return ForEachInChannels(
+            view_, begin, end, [=](int64_t c) { return b[c]; }, add);
+      if (b == nullptr)
+        return ForEachInChannels(
+            view_, begin, end, [=](int64_t c) { return s[c]; }, multiply);
+      ForEachInChannels(
+          view_, begin, end, [=](int64_t c) { return std::pair<float, float>(s[c], b[c]); }, both);
     });
     return absl::OkStatus();
   }
@@ -70,7 +76,8 @@ class ScaleLayer : public Layer {
       }
       if (!binding().propagate_down[0] || (s == nullptr && dx == dy)) return;
       ForEachInChannels(
-          view_, begin, end, [=](int64_t c) { return s == nullptr ? 1.0f : s[c]; }, [=](int64_t i, float scale) { dx[i] = dy[i] * scale; });
+          view_, begin, end, [=](int64_t c) { return s == nullptr ? 1.0f : s[c]; },
+          [=](int64_t i, float scale) { dx[i] = dy[i] * scale; });
     });
   }
 
@@ -89,7 +96,8 @@ class ScaleLayer : public Layer {
 
   template <typename Body>
   void Run(const Pass& pass, Body body) {
-    pass.loop.Run(view_.channels, view_.per_piece(), [&](int64_t begin, int64_t end, int64_t, int) { body(begin, end); });
+    pass.loop.Run(view_.channels, view_.per_piece(),
+                  [&](int64_t begin, int64_t end, int64_t, int) { body(begin, end); });
   }
 
   const Channels view_;
@@ -108,7 +116,8 @@ absl::StatusOr<Covered> ReadAxes(const LayerContext& context, absl::string_view 
   const Shape& in = context.bottoms[0];
   const bool given = context.bottoms.size() > 1;
   if (!given && num_axes < -1) {
-    return absl::InvalidArgumentError(absl::StrCat(name, ".num_axes is ", num_axes, "; give 0 or more, or -1 for all from the axis on"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(name, ".num_axes is ", num_axes, "; give 0 or more, or -1 for all from the axis on"));
   }
   const Shape second = given ? context.bottoms[1] : Shape();
   if (given && second.empty()) return Covered{0, 0};
@@ -116,13 +125,15 @@ absl::StatusOr<Covered> ReadAxes(const LayerContext& context, absl::string_view 
   const int rest = static_cast<int>(in.size()) - first;
   const int axes = given ? static_cast<int>(second.size()) : num_axes == -1 ? rest : num_axes;
   if (axes > rest) {
-    return absl::InvalidArgumentError(absl::StrCat(given ? "the second bottom has " : absl::StrCat(name, ".num_axes is "), axes, ", but ",
-                                                   rest, " axes are left from axis ", first, " on; lower ", name, ".axis"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(given ? "the second bottom has " : absl::StrCat(name, ".num_axes is "), axes, ", but ", rest,
+                     " axes are left from axis ", first, " on; lower ", name, ".axis"));
   }
   const Shape covered(in.begin() + first, in.begin() + first + axes);
   if (given && covered != second) {
     return absl::InvalidArgumentError(absl::StrCat("the second bottom must have the shape ", ToString(covered),
-                                                   " that the first has from axis ", first, " on; set ", name, ".axis"));
+                                                   " that the first has from axis ", first, " on; set ", name,
+                                                   ".axis"));
   }
   return Covered{first, axes};
 }
@@ -131,14 +142,16 @@ absl::StatusOr<Covered> ReadAxes(const LayerContext& context, absl::string_view 
 
 LayerOr CreateScaleLayer(const LayerContext& context) {
   const caffe::ScaleParameter& scale = context.param.scale_param();
-  SAMOVAR_RETURN_IF_ERROR(CheckFields(scale, "scale_param", {"axis", "num_axes", "filler", "bias_term", "bias_filler"}));
+  SAMOVAR_RETURN_IF_ERROR(
+      CheckFields(scale, "scale_param", {"axis", "num_axes", "filler", "bias_term", "bias_filler"}));
   SAMOVAR_ASSIGN_OR_RETURN(const Covered covered, ReadAxes(context, "scale_param", scale.axis(), scale.num_axes()));
   const Shape& in = context.bottoms[0];
   const Shape shape(in.begin() + covered.axis, in.begin() + covered.axis + covered.axes);
   const bool own = context.bottoms.size() == 1;
   const Source from{own ? Source::kParameter : Source::kBottom, 0};
   const Source bias{scale.bias_term() ? Source::kParameter : Source::kNone, own ? size_t{1} : size_t{0}};
-  auto layer = std::make_unique<ScaleLayer>(in, Channels::Of(in, covered.axis, covered.axes), from, bias, context.phase == caffe::TEST);
+  auto layer = std::make_unique<ScaleLayer>(in, Channels::Of(in, covered.axis, covered.axes), from, bias,
+                                            context.phase == caffe::TEST);
   if (own) {
     caffe::FillerParameter filler = scale.filler();
     if (!scale.has_filler()) filler.set_value(1);
@@ -154,8 +167,9 @@ LayerOr CreateBiasLayer(const LayerContext& context) {
   SAMOVAR_ASSIGN_OR_RETURN(const Covered covered, ReadAxes(context, "bias_param", bias.axis(), bias.num_axes()));
   const Shape& in = context.bottoms[0];
   const bool own = context.bottoms.size() == 1;
-  auto layer = std::make_unique<ScaleLayer>(in, Channels::Of(in, covered.axis, covered.axes), Source{},
-                                            Source{own ? Source::kParameter : Source::kBottom, 0}, context.phase == caffe::TEST);
+  auto layer =
+      std::make_unique<ScaleLayer>(in, Channels::Of(in, covered.axis, covered.axes), Source{},
+                                   Source{own ? Source::kParameter : Source::kBottom, 0}, context.phase == caffe::TEST);
   if (own) {
     const Shape shape(in.begin() + covered.axis, in.begin() + covered.axis + covered.axes);
     layer->AddParameter(context.param.name(), shape, bias.filler());

@@ -1,7 +1,7 @@
-// SigmoidCrossEntropyLoss: loss = -sum of t * log(s) + (1 - t) * log(1 - s) / normalizer with s = 1 / (1 + exp(-x)), computed as
-// x * (t - 1{x >= 0}) - log(1 + exp(-|x|)); dx = (s - t) * weight / normalizer; weight is the top's diff.
-// normalizer: loss_normalization.h, BATCH_SIZE unless loss_param says otherwise. Values whose target, cut to a whole number, is
-// ignore_label count for nothing. Bottoms: scores x, targets t of the same number; targets have no gradient.
+// SigmoidCrossEntropyLoss: loss = -sum of t * log(s) + (1 - t) * log(1 - s) / normalizer with s = 1 / (1 + exp(-x)),
+// computed as x * (t - 1{x >= 0}) - log(1 + exp(-|x|)); dx = (s - t) * weight / normalizer; weight is the top's diff.
+// normalizer: loss_normalization.h, BATCH_SIZE unless loss_param says otherwise. Values whose target, cut to a whole
+// number, is ignore_label count for nothing. Bottoms: scores x, targets t of the same number; targets have no gradient.
 #include <algorithm>
 #include <atomic>
 #include <cmath>
@@ -21,7 +21,9 @@ constexpr int64_t kElementsPerPiece = 16 * kElementwiseBlock;
 
 class SigmoidCrossEntropyLossLayer : public Layer {
  public:
-  explicit SigmoidCrossEntropyLossLayer(const LossNormalization& normalization) : normalization_(normalization) { AddTop({}); }
+  explicit SigmoidCrossEntropyLossLayer(const LossNormalization& normalization) : normalization_(normalization) {
+    AddTop({});
+  }
 
   absl::Status Forward(const Pass& pass) override {
     const int64_t count = bottom(0).elements();
@@ -96,7 +98,8 @@ LayerOr CreateSigmoidCrossEntropyLossLayer(const LayerContext& context) {
   const int64_t scores = Elements(context.bottoms[0]);
   const int64_t targets = Elements(context.bottoms[1]);
   if (scores != targets) {
-    return absl::InvalidArgumentError(absl::StrCat("there are ", targets, " targets and ", scores, " scores; there must be as many"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("there are ", targets, " targets and ", scores, " scores; there must be as many"));
   }
   return std::make_unique<SigmoidCrossEntropyLossLayer>(normalization);
 }

@@ -1,4 +1,5 @@
-// Silence: reads its bottoms, so that they are no outputs of the net, and does nothing. It has no tops, hence no gradient.
+// Silence: reads its bottoms, so that they are no outputs of the net, and does nothing. It has no tops, hence no
+// gradient.
 #include "worker/nn/layer_factories.h"
 
 namespace samovar {

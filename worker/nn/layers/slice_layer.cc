@@ -1,5 +1,5 @@
-// Slice: the bottom cut along an axis, at slice_point (where each top but the first begins) or in equal parts. The bottom's
-// gradient is the tops' side by side; 0 for a top on which no loss depends.
+// Slice: the bottom cut along an axis, at slice_point (where each top but the first begins) or in equal parts. The
+// bottom's gradient is the tops' side by side; 0 for a top on which no loss depends.
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
@@ -58,10 +58,11 @@ class SliceLayer : public Layer {
 
 absl::StatusOr<int> ReadAxis(const caffe::SliceParameter& slice, const Shape& in) {
   if (!slice.has_slice_dim()) return CanonicalAxis(in, slice.axis());
-  if (slice.has_axis()) return absl::InvalidArgumentError("slice_param has axis and slice_dim, its old name; remove slice_dim");
+  if (slice.has_axis())
+    return absl::InvalidArgumentError("slice_param has axis and slice_dim, its old name; remove slice_dim");
   if (slice.slice_dim() >= in.size()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("slice_param.slice_dim ", slice.slice_dim(), " is outside of shape ", ToString(in), "; write axis instead"));
+    return absl::InvalidArgumentError(absl::StrCat("slice_param.slice_dim ", slice.slice_dim(), " is outside of shape ",
+                                                   ToString(in), "; write axis instead"));
   }
   return static_cast<int>(slice.slice_dim());
 }
@@ -70,21 +71,23 @@ absl::StatusOr<int> ReadAxis(const caffe::SliceParameter& slice, const Shape& in
 absl::StatusOr<std::vector<int64_t>> ReadLengths(const caffe::SliceParameter& slice, int tops, int64_t length) {
   if (slice.slice_point_size() == 0) {
     if (length % tops != 0) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("an axis of ", length, " cannot be cut into ", tops, " equal parts; give slice_param.slice_point"));
+      return absl::InvalidArgumentError(absl::StrCat("an axis of ", length, " cannot be cut into ", tops,
+                                                     " equal parts; give slice_param.slice_point"));
     }
     return std::vector<int64_t>(static_cast<size_t>(tops), length / tops);
   }
   if (slice.slice_point_size() != tops - 1) {
-    return absl::InvalidArgumentError(absl::StrCat("slice_param.slice_point has ", slice.slice_point_size(), " entries for ", tops,
+    return absl::InvalidArgumentError(absl::StrCat("slice_param.slice_point has ", slice.slice_point_size(),
+                                                   " entries for ", tops,
                                                    " tops; give one less than there are tops, or none"));
   }
   std::vector<int64_t> lengths;
   int64_t begin = 0;
   for (int64_t point : slice.slice_point()) {
     if (point <= begin || point >= length) {
-      return absl::InvalidArgumentError(absl::StrCat("slice_param.slice_point ", point, " follows ", begin, " on an axis of ", length,
-                                                     "; give rising numbers from 1 to ", length - 1));
+      return absl::InvalidArgumentError(absl::StrCat("slice_param.slice_point ", point, " follows ", begin,
+                                                     " on an axis of ", length, "; give rising numbers from 1 to ",
+                                                     length - 1));
     }
     lengths.push_back(point - begin);
     begin = point;

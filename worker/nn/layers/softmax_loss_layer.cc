@@ -29,7 +29,8 @@ class SoftmaxLossLayer : public Layer {
   bool backward_reads_tops() const override { return top_shapes().size() == 2; }
 
   absl::Status Forward(const Pass& pass) override {
-    SAMOVAR_RETURN_IF_ERROR(CheckLabels(name_, pass, bottom(1), axis_.channels, normalization_.has_ignore, normalization_.ignore));
+    SAMOVAR_RETURN_IF_ERROR(
+        CheckLabels(name_, pass, bottom(1), axis_.channels, normalization_.has_ignore, normalization_.ignore));
     const int64_t block = axis_.channels * axis_.inner;
     pass.loop.Run(axis_.outer, axis_.blocks_per_piece(), [&](int64_t begin, int64_t end, int64_t, int) {
       SoftmaxForward(bottom(0).data + begin * block, probabilities_ + begin * block, end - begin, axis_);

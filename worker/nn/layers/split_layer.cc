@@ -20,7 +20,8 @@ class SplitLayer : public Layer {
 
   absl::Status Forward(const Pass& pass) override {
     pass.loop.Run(bottom(0).elements(), kElementsPerPiece, [&](int64_t begin, int64_t end, int64_t, int) {
-      for (const Blob* blob : binding().tops) std::copy(bottom(0).data + begin, bottom(0).data + end, blob->data + begin);
+      for (const Blob* blob : binding().tops)
+        std::copy(bottom(0).data + begin, bottom(0).data + end, blob->data + begin);
     });
     return absl::OkStatus();
   }

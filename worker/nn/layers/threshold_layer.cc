@@ -23,7 +23,8 @@ struct Threshold {
 LayerOr CreateThresholdLayer(const LayerContext& context) {
   const caffe::ThresholdParameter& threshold = context.param.threshold_param();
   SAMOVAR_RETURN_IF_ERROR(CheckFields(threshold, "threshold_param", {"threshold"}));
-  if (!std::isfinite(threshold.threshold())) return absl::InvalidArgumentError("threshold_param.threshold must be finite");
+  if (!std::isfinite(threshold.threshold()))
+    return absl::InvalidArgumentError("threshold_param.threshold must be finite");
   return MakeElementwise(context, Threshold{threshold.threshold()});
 }
 

@@ -10,7 +10,8 @@ namespace {
 
 class TileLayer : public Layer {
  public:
-  TileLayer(const Shape& in, int axis, int64_t tiles) : rows_(Elements(in, 0, axis)), width_(Elements(in) / rows_), tiles_(tiles) {
+  TileLayer(const Shape& in, int axis, int64_t tiles)
+      : rows_(Elements(in, 0, axis)), width_(Elements(in) / rows_), tiles_(tiles) {
     Shape top = in;
     top[static_cast<size_t>(axis)] *= tiles;
     AddTop(std::move(top));
@@ -51,7 +52,8 @@ LayerOr CreateTileLayer(const LayerContext& context) {
   SAMOVAR_RETURN_IF_ERROR(CheckFields(tile, "tile_param", {"axis", "tiles"}));
   SAMOVAR_ASSIGN_OR_RETURN(const int axis, CanonicalAxis(context.bottoms[0], tile.axis()));
   if (tile.tiles() < 1) return absl::InvalidArgumentError("tile_param.tiles is missing or below 1; give 1 or more");
-  SAMOVAR_RETURN_IF_ERROR(Annotate(CheckShape({Elements(context.bottoms[0]), tile.tiles()}), "tile_param.tiles: values and tiles of"));
+  SAMOVAR_RETURN_IF_ERROR(
+      Annotate(CheckShape({Elements(context.bottoms[0]), tile.tiles()}), "tile_param.tiles: values and tiles of"));
   return std::make_unique<TileLayer>(context.bottoms[0], axis, tile.tiles());
 }
 

@@ -14,7 +14,8 @@ namespace {
 constexpr int kWidth = 101;
 
 std::string Dropout(const std::string& name, const std::string& fields = "") {
-  return absl::StrCat("layer { name: \"", name, "\" type: \"Dropout\" bottom: \"data\" top: \"", name, "\" loss_weight: 1 ", fields, " }\n");
+  return absl::StrCat("layer { name: \"", name, "\" type: \"Dropout\" bottom: \"data\" top: \"", name,
+                      "\" loss_weight: 1 ", fields, " }\n");
 }
 
 // A net whose records [1, 5, 101] are ones.
@@ -35,8 +36,10 @@ std::vector<float> Values(Net* net, uint64_t iteration = 0, uint64_t seed = 0, u
 }
 
 TEST_CASE("dropout keeps the share that it is told, and scales what it keeps") {
-  for (const auto& [field, ratio] : std::vector<std::pair<std::string, float>>{
-           {"", 0.5f}, {"dropout_param { dropout_ratio: 0.2 }", 0.2f}, {"dropout_param { dropout_ratio: 0.9 }", 0.9f}}) {
+  for (const auto& [field, ratio] :
+       std::vector<std::pair<std::string, float>>{{"", 0.5f},
+                                                  {"dropout_param { dropout_ratio: 0.2 }", 0.2f},
+                                                  {"dropout_param { dropout_ratio: 0.9 }", 0.9f}}) {
     const std::vector<float> values = Values(OnesNet(40, Dropout("d", field)).get());
     size_t kept = 0;
     for (float value : values) {
@@ -46,7 +49,8 @@ TEST_CASE("dropout keeps the share that it is told, and scales what it keeps") {
     // 20,200 values: five standard deviations are 0.018 at most.
     CHECK(static_cast<double>(kept) / static_cast<double>(values.size()) == Approx(1 - ratio).margin(0.018));
   }
-  CHECK(Values(OnesNet(1, Dropout("d", "dropout_param { dropout_ratio: 0 }")).get()) == std::vector<float>(5 * kWidth, 1.0f));
+  CHECK(Values(OnesNet(1, Dropout("d", "dropout_param { dropout_ratio: 0 }")).get()) ==
+        std::vector<float>(5 * kWidth, 1.0f));
 }
 
 TEST_CASE("dropout when testing changes nothing, in place or not") {
@@ -68,7 +72,8 @@ TEST_CASE("every iteration, seed, layer and record has a mask of its own") {
   std::unique_ptr<Net> net = OnesNet(2, Dropout("a") + Dropout("b"));
   const std::vector<float> both = Values(net.get(), 1, 1);
   const auto layer = [](const std::vector<float>& values, size_t i) {
-    return std::vector<float>(values.begin() + static_cast<ptrdiff_t>(i * 10 * kWidth), values.begin() + static_cast<ptrdiff_t>((i + 1) * 10 * kWidth));
+    return std::vector<float>(values.begin() + static_cast<ptrdiff_t>(i * 10 * kWidth),
+                              values.begin() + static_cast<ptrdiff_t>((i + 1) * 10 * kWidth));
   };
   CHECK(layer(both, 0) != layer(both, 1));
   CHECK(Values(net.get(), 2, 1) != both);

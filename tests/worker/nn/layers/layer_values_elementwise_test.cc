@@ -46,13 +46,12 @@ TEST_CASE("Sigmoid and TanH have their values, and saturate") {
   CheckNear(Apply(Layer("TanH"), {1e-5f}), {1e-5f});
 }
 
-TEST_CASE("AbsVal is the absolute value") {
-  CHECK(Apply(Layer("AbsVal"), {-2, 0, 3}) == std::vector<float>{2, 0, 3});
-}
+TEST_CASE("AbsVal is the absolute value") { CHECK(Apply(Layer("AbsVal"), {-2, 0, 3}) == std::vector<float>{2, 0, 3}); }
 
 TEST_CASE("Power raises what is scaled and shifted") {
   CHECK(Apply(Layer("Power"), {-2, 0, 3}) == std::vector<float>{-2, 0, 3});
-  CHECK(Apply(Layer("Power", "power_param { power: 2 scale: 0.5 shift: 1 }"), {2, -4, 0}) == std::vector<float>{4, 1, 1});
+  CHECK(Apply(Layer("Power", "power_param { power: 2 scale: 0.5 shift: 1 }"), {2, -4, 0}) ==
+        std::vector<float>{4, 1, 1});
   CheckNear(Apply(Layer("Power", "power_param { power: 0.5 }"), {4, 9, 0}), {2, 3, 0});
   CheckNear(Apply(Layer("Power", "power_param { power: -1 }"), {2, -4}), {0.5, -0.25});
   CheckNear(Apply(Layer("Power", "power_param { power: 3 }"), {-2, 3}), {-8, 27});
@@ -79,7 +78,8 @@ TEST_CASE("BNLL is the logarithm of one plus exp, exact at both ends") {
 }
 
 TEST_CASE("Clip, Threshold, Swish and ELU have their values") {
-  CHECK(Apply(Layer("Clip", "clip_param { min: -1 max: 2 }"), {-3, -1, 0.5, 2, 7}) == std::vector<float>{-1, -1, 0.5, 2, 2});
+  CHECK(Apply(Layer("Clip", "clip_param { min: -1 max: 2 }"), {-3, -1, 0.5, 2, 7}) ==
+        std::vector<float>{-1, -1, 0.5, 2, 2});
   CHECK(Apply(Layer("Threshold"), {-1, 0, 0.1f}) == std::vector<float>{0, 0, 1});
   CHECK(Apply(Layer("Threshold", "threshold_param { threshold: 1.5 }"), {1.5, 2, -1}) == std::vector<float>{0, 1, 0});
   CheckNear(Apply(Layer("Swish"), {kLog3, 0, -kLog3}), {0.75f * kLog3, 0, -0.25f * kLog3});
@@ -93,8 +93,9 @@ std::vector<float> SlopesAt(const std::string& type, const std::string& fields, 
   std::vector<float> both[2];
   for (const std::string top : {"x", "y"}) {
     std::unique_ptr<Net> net = MakeNet(
-        absl::StrCat("layer { name: \"at\" type: \"Parameter\" top: \"x\" parameter_param { shape { dim: 1 dim: ", at.size(), " } } }",
-                     "layer { name: \"y\" type: \"", type, "\" bottom: \"x\" top: \"", top, "\" loss_weight: 1 ", fields, " }"),
+        absl::StrCat("layer { name: \"at\" type: \"Parameter\" top: \"x\" parameter_param { shape { dim: 1 dim: ",
+                     at.size(), " } } }", "layer { name: \"y\" type: \"", type, "\" bottom: \"x\" top: \"", top,
+                     "\" loss_weight: 1 ", fields, " }"),
         NetOptions());
     std::fill(net->weights().begin(), net->weights().end(), 0.25f);
     std::copy(at.begin(), at.end(), net->weights().begin());
@@ -138,7 +139,8 @@ TEST_CASE("ArgMax of a record gives places, or places and values, and of equal v
   const std::vector<float> data = {1, 5, 3, 5, 9, 0, -1, 2};
   const std::vector<float> labels = {0, 0};
   CHECK(Run(Layer("ArgMax"), Image(4, 1, 1), data, {}, labels) == std::vector<float>{3, 0});
-  CHECK(Run(Layer("ArgMax", "argmax_param { top_k: 3 }"), Image(2, 2, 1), data, {}, labels) == std::vector<float>{3, 1, 2, 0, 3, 1});
+  CHECK(Run(Layer("ArgMax", "argmax_param { top_k: 3 }"), Image(2, 2, 1), data, {}, labels) ==
+        std::vector<float>{3, 1, 2, 0, 3, 1});
   CHECK(Run(Layer("ArgMax", "argmax_param { top_k: 2 out_max_val: true }"), Image(4, 1, 1), data, {}, labels) ==
         std::vector<float>{3, 1, 5, 5, 0, 3, 9, 2});
   CHECK(Run(Layer("ArgMax"), Image(3, 1, 1), {7, kNan, 8}, {}) == std::vector<float>{1});
@@ -147,21 +149,26 @@ TEST_CASE("ArgMax of a record gives places, or places and values, and of equal v
 TEST_CASE("ArgMax along an axis gives places, or values") {
   const std::vector<float> data = {1, 4, 3, 2};
   CHECK(Run(Layer("ArgMax", "argmax_param { axis: 1 }"), Image(2, 1, 2), data, {}) == std::vector<float>{1, 0});
-  CHECK(Run(Layer("ArgMax", "argmax_param { axis: 1 out_max_val: true }"), Image(2, 1, 2), data, {}) == std::vector<float>{3, 4});
-  CHECK(Run(Layer("ArgMax", "argmax_param { axis: 1 top_k: 2 }"), Image(2, 1, 2), data, {}) == std::vector<float>{1, 0, 0, 1});
-  CHECK(Run(Layer("ArgMax", "argmax_param { axis: -1 top_k: 2 }"), Image(1, 2, 2), data, {}) == std::vector<float>{1, 0, 0, 1});
+  CHECK(Run(Layer("ArgMax", "argmax_param { axis: 1 out_max_val: true }"), Image(2, 1, 2), data, {}) ==
+        std::vector<float>{3, 4});
+  CHECK(Run(Layer("ArgMax", "argmax_param { axis: 1 top_k: 2 }"), Image(2, 1, 2), data, {}) ==
+        std::vector<float>{1, 0, 0, 1});
+  CHECK(Run(Layer("ArgMax", "argmax_param { axis: -1 top_k: 2 }"), Image(1, 2, 2), data, {}) ==
+        std::vector<float>{1, 0, 0, 1});
 }
 
 TEST_CASE("what ArgMax makes has at least three axes") {
   const auto gives = [](const std::string& below, const std::string& bottom, const std::string& shape) {
     // A layer above that refuses its bottom tells the shape.
-    const std::string text = DataText(2) + below + "layer { name: \"m\" type: \"ArgMax\" bottom: \"" + bottom + R"(" top: "m" argmax_param { top_k: 2 } }
+    const std::string text = DataText(2) + below + "layer { name: \"m\" type: \"ArgMax\" bottom: \"" + bottom +
+                             R"(" top: "m" argmax_param { top_k: 2 } }
         layer { name: "e" type: "EuclideanLoss" bottom: "m" bottom: "data" top: "e" })";
     const absl::Status status = Net::Create(NetFromText(text), Image(3, 4, 5)).status();
     REQUIRE_STATUS(status, absl::StatusCode::kInvalidArgument, "bottom \"m\" " + shape);
   };
   gives("", "data", "[2, 1, 2, 1]");
-  gives(R"(layer { name: "a" type: "InnerProduct" bottom: "data" top: "a" inner_product_param { num_output: 4 } })", "a", "[2, 1, 2]");
+  gives(R"(layer { name: "a" type: "InnerProduct" bottom: "data" top: "a" inner_product_param { num_output: 4 } })",
+        "a", "[2, 1, 2]");
 }
 
 TEST_CASE("Silence takes blobs from the outputs") {
@@ -171,7 +178,8 @@ TEST_CASE("Silence takes blobs from the outputs") {
 }
 
 TEST_CASE("a blob that a Silence reads learns from its other readers alone") {
-  const std::string head = R"(layer { name: "a" type: "InnerProduct" bottom: "data" top: "a" inner_product_param { num_output: 3 } }
+  const std::string head =
+      R"(layer { name: "a" type: "InnerProduct" bottom: "data" top: "a" inner_product_param { num_output: 3 } }
       layer { name: "loss" type: "SoftmaxWithLoss" bottom: "a" bottom: "label" top: "loss" })";
   const auto gradients = [&](const std::string& more) {
     std::unique_ptr<Net> net = MakeNet(DataText(4) + head + more, ImageOptions(caffe::TRAIN, 1, 2, 3));
@@ -184,8 +192,9 @@ TEST_CASE("a blob that a Silence reads learns from its other readers alone") {
 
 TEST_CASE("what is not finite stays so through every element-wise layer") {
   for (const std::string& layer :
-       {Layer("Sigmoid"), Layer("TanH"), Layer("AbsVal"), Layer("Power", "power_param { power: 1.5 shift: 1 }"), Layer("Exp"), Layer("Log"),
-        Layer("BNLL"), Layer("Clip", "clip_param { min: 0 max: 1 }"), Layer("Swish"), Layer("ELU"), Layer("Threshold"), Layer("Dropout")}) {
+       {Layer("Sigmoid"), Layer("TanH"), Layer("AbsVal"), Layer("Power", "power_param { power: 1.5 shift: 1 }"),
+        Layer("Exp"), Layer("Log"), Layer("BNLL"), Layer("Clip", "clip_param { min: 0 max: 1 }"), Layer("Swish"),
+        Layer("ELU"), Layer("Threshold"), Layer("Dropout")}) {
     INFO(layer);
     // In a full packet of the vector unit, and in the rest behind it.
     std::vector<float> data(35, 1.0f);

@@ -33,7 +33,8 @@ TEST_CASE("SigmoidCrossEntropyLoss is divided by the batch, unless another divis
   // Targets are 1 where scores are above 0: losses log 2, log 4/3, log 2, log 4/3.
   const auto loss = [](const std::string& fields) {
     return Run(R"(layer { name: "t" type: "Threshold" bottom: "data" top: "t" }
-        layer { name: "l" type: "SigmoidCrossEntropyLoss" bottom: "data" bottom: "t" top: "l" loss_param { )" + fields + " } }",
+        layer { name: "l" type: "SigmoidCrossEntropyLoss" bottom: "data" bottom: "t" top: "l" loss_param { )" +
+                   fields + " } }",
                Image(2, 1, 1), {0, kLog3, 0, -kLog3}, {}, {0, 0})[0];
   };
   const double sum = 2 * kLn2 + 2 * kThreeQuarters;
@@ -47,7 +48,8 @@ TEST_CASE("SigmoidCrossEntropyLoss is divided by the batch, unless another divis
 }
 
 TEST_CASE("SigmoidCrossEntropyLoss survives large scores") {
-  const std::string loss = R"(layer { name: "l" type: "SigmoidCrossEntropyLoss" bottom: "data" bottom: "label" top: "l" })";
+  const std::string loss =
+      R"(layer { name: "l" type: "SigmoidCrossEntropyLoss" bottom: "data" bottom: "label" top: "l" })";
   CHECK(Run(loss, Image(1, 1, 1), {100}, {}, {0})[0] == 100);
   CHECK(Run(loss, Image(1, 1, 1), {-100}, {}, {1})[0] == 100);
   CHECK(Run(loss, Image(1, 1, 1), {100}, {}, {1})[0] == Approx(0).margin(1e-30));
@@ -55,7 +57,8 @@ TEST_CASE("SigmoidCrossEntropyLoss survives large scores") {
 }
 
 TEST_CASE("HingeLoss sums what the margins lack, or its squares") {
-  const std::string loss = R"(layer { name: "l" type: "HingeLoss" bottom: "data" bottom: "label" top: "l" hinge_loss_param { )";
+  const std::string loss =
+      R"(layer { name: "l" type: "HingeLoss" bottom: "data" bottom: "label" top: "l" hinge_loss_param { )";
   // Lacking: 0, 1.5, 0 and 1, 1, 1.
   const std::vector<float> scores = {2, 0.5, -3, 0, 0, 0};
   CHECK(Run(loss + "} }", Image(3, 1, 1), scores, {}, {0, 2})[0] == 2.25f);
@@ -76,7 +79,8 @@ TEST_CASE("ContrastiveLoss draws similar pairs together and the others apart up 
 }
 
 TEST_CASE("MultinomialLogisticLoss is the mean of -log p, at most -log 1e-20") {
-  const std::string loss = R"(layer { name: "l" type: "MultinomialLogisticLoss" bottom: "data" bottom: "label" top: "l" })";
+  const std::string loss =
+      R"(layer { name: "l" type: "MultinomialLogisticLoss" bottom: "data" bottom: "label" top: "l" })";
   CHECK(Run(loss, Image(2, 1, 1), {0.25, 0.75, 0.5, 0.5}, {}, {0, 1})[0] == Approx((kQuarter + kLn2) / 2));
   CHECK(Run(loss, Image(2, 1, 1), {0, 1}, {}, {0})[0] == Approx(46.0517));
 }
@@ -94,22 +98,26 @@ std::string WriteMatrix(const TempDir& directory, const std::string& text) {
 
 TEST_CASE("InfogainLoss weights -log p of each class by the label's row of the matrix") {
   TempDir directory;
-  for (const char* shape : {"shape { dim: 2 dim: 2 } data: 1 data: 0.5 data: 0 data: 2",
-                            "num: 1 channels: 1 height: 2 width: 2 double_data: 1 double_data: 0.5 double_data: 0 double_data: 2"}) {
-    const std::string loss = absl::StrCat(kInfogain, "infogain_loss_param { source: \"", WriteMatrix(directory, shape), "\" } ");
+  for (const char* shape :
+       {"shape { dim: 2 dim: 2 } data: 1 data: 0.5 data: 0 data: 2",
+        "num: 1 channels: 1 height: 2 width: 2 double_data: 1 double_data: 0.5 double_data: 0 double_data: 2"}) {
+    const std::string loss =
+        absl::StrCat(kInfogain, "infogain_loss_param { source: \"", WriteMatrix(directory, shape), "\" } ");
     const std::vector<float> scores = {0, kLog3, 0, kLog3, 0, kLog3};
     const double zero = kQuarter + 0.5 * kThreeQuarters, one = 2 * kThreeQuarters;
     CHECK(Run(loss + "}", Image(2, 1, 1), scores, {}, {0, 1, 0})[0] == Approx((2 * zero + one) / 3));
     CHECK(Run(loss + "loss_param { ignore_label: 0 } }", Image(2, 1, 1), scores, {}, {0, 1, 0})[0] == Approx(one));
-    CHECK(Run(loss + "loss_param { ignore_label: 0 normalization: BATCH_SIZE } }", Image(2, 1, 1), scores, {}, {0, 1, 0})[0] ==
-          Approx(one / 3));
+    CHECK(Run(loss + "loss_param { ignore_label: 0 normalization: BATCH_SIZE } }", Image(2, 1, 1), scores, {},
+              {0, 1, 0})[0] == Approx(one / 3));
   }
 }
 
 TEST_CASE("InfogainLoss takes its matrix from a third bottom, and gives the probabilities as second top") {
-  const std::string matrix = R"(layer { name: "h" type: "DummyData" top: "h" dummy_data_param { shape { dim: 1 dim: 1 dim: 2 dim: 2 }
+  const std::string matrix =
+      R"(layer { name: "h" type: "DummyData" top: "h" dummy_data_param { shape { dim: 1 dim: 1 dim: 2 dim: 2 }
       data_filler { value: 0.5 } } })";
-  const std::vector<float> values = Run(matrix + kInfogain + "bottom: \"h\" top: \"p\" }", Image(2, 1, 1), {0, kLog3}, {}, {1});
+  const std::vector<float> values =
+      Run(matrix + kInfogain + "bottom: \"h\" top: \"p\" }", Image(2, 1, 1), {0, kLog3}, {}, {1});
   REQUIRE(values.size() == 3);
   CHECK(values[0] == Approx((kQuarter + kThreeQuarters) / 2));
   CHECK(values[1] == Approx(0.25));
@@ -121,13 +129,17 @@ TEST_CASE("a matrix of InfogainLoss that does not fit, or a damaged file, is ref
   const auto create = [](const std::string& fields) {
     return Net::Create(NetFromText(DataText(1) + kInfogain + fields + " }"), Image(2, 1, 1)).status();
   };
-  const auto source = [&](const std::string& path) { return create("infogain_loss_param { source: \"" + path + "\" }"); };
+  const auto source = [&](const std::string& path) {
+    return create("infogain_loss_param { source: \"" + path + "\" }");
+  };
   constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
   REQUIRE_STATUS(create(""), kInvalid, "give a third bottom, or a file in infogain_loss_param.source");
   REQUIRE_STATUS(source(directory.File("none")), absl::StatusCode::kNotFound, "layer \"l\" (InfogainLoss)");
-  REQUIRE_STATUS(source(WriteMatrix(directory, "shape { dim: 3 dim: 3 }")), kInvalid, "has shape [3, 3]; for 2 classes it must be [2, 2]");
+  REQUIRE_STATUS(source(WriteMatrix(directory, "shape { dim: 3 dim: 3 }")), kInvalid,
+                 "has shape [3, 3]; for 2 classes it must be [2, 2]");
   REQUIRE_STATUS(source(WriteMatrix(directory, "shape { dim: 2 dim: -2 }")), kInvalid, "not positive");
-  REQUIRE_STATUS(source(WriteMatrix(directory, "shape { dim: 2 dim: 2 } data: 1")), absl::StatusCode::kDataLoss, "holds 1 values");
+  REQUIRE_STATUS(source(WriteMatrix(directory, "shape { dim: 2 dim: 2 } data: 1")), absl::StatusCode::kDataLoss,
+                 "holds 1 values");
   const std::string garbage = directory.File("garbage");
   std::ofstream(garbage) << "\xff\xff\xff\xff garbage";
   REQUIRE_STATUS(source(garbage), absl::StatusCode::kDataLoss, "garbage is not a BlobProto");
@@ -135,10 +147,12 @@ TEST_CASE("a matrix of InfogainLoss that does not fit, or a damaged file, is ref
 }
 
 TEST_CASE("Accuracy's second top is each class's share, 0 where there is no label") {
-  const std::string accuracy = R"(layer { name: "a" type: "Accuracy" bottom: "data" bottom: "label" top: "a" top: "b" accuracy_param { )";
+  const std::string accuracy =
+      R"(layer { name: "a" type: "Accuracy" bottom: "data" bottom: "label" top: "a" top: "b" accuracy_param { )";
   const std::vector<float> scores = {1, 2, 3, 3, 2, 1, 9, 1, 1, 1, 9, 1};
   CHECK(Run(accuracy + "} }", Image(3, 1, 1), scores, {}, {2, 2, 0, 0}) == std::vector<float>{0.5, 0.5, 0, 0.5});
-  CHECK(Run(accuracy + "ignore_label: 0 } }", Image(3, 1, 1), scores, {}, {2, 2, 0, 0}) == std::vector<float>{0.5, 0, 0, 0.5});
+  CHECK(Run(accuracy + "ignore_label: 0 } }", Image(3, 1, 1), scores, {}, {2, 2, 0, 0}) ==
+        std::vector<float>{0.5, 0, 0, 0.5});
 }
 
 }  // namespace

@@ -44,15 +44,20 @@ TEST_CASE("EuclideanLoss's gradients to both bottoms agree with differences") {
 
 TEST_CASE("SigmoidCrossEntropyLoss's gradient agrees with differences for every normalization") {
   CheckGradients(kMap + Loss("SigmoidCrossEntropyLoss", "map data", "loss_weight: 0.02"));
-  CheckGradients(kMap + Loss("SigmoidCrossEntropyLoss", "map data", "loss_param { normalization: FULL } loss_weight: 2"));
-  for (const char* fields : {"", "ignore_label: 1", "normalization: VALID ignore_label: 1", "normalize: true ignore_label: 0"}) {
-    CheckGradients(Scores("a", 1) + Loss("SigmoidCrossEntropyLoss", "a label", absl::StrCat("loss_param { ", fields, " }")), kSmall);
+  CheckGradients(kMap +
+                 Loss("SigmoidCrossEntropyLoss", "map data", "loss_param { normalization: FULL } loss_weight: 2"));
+  for (const char* fields :
+       {"", "ignore_label: 1", "normalization: VALID ignore_label: 1", "normalize: true ignore_label: 0"}) {
+    CheckGradients(
+        Scores("a", 1) + Loss("SigmoidCrossEntropyLoss", "a label", absl::StrCat("loss_param { ", fields, " }")),
+        kSmall);
   }
 }
 
 TEST_CASE("HingeLoss's gradient agrees with differences in both norms") {
   CheckGradients(Scores("a", 3) + Loss("HingeLoss", "a label"), kSmall);
-  CheckGradients(Scores("a", 3) + Loss("HingeLoss", "a label", "hinge_loss_param { norm: L2 } loss_weight: 0.3"), kSmall);
+  CheckGradients(Scores("a", 3) + Loss("HingeLoss", "a label", "hinge_loss_param { norm: L2 } loss_weight: 0.3"),
+                 kSmall);
 }
 
 TEST_CASE("ContrastiveLoss's gradients to both bottoms agree with differences, in the legacy version too") {
@@ -76,14 +81,15 @@ constexpr char kMatrix[] = R"(
             data_filler { type: "uniform" min: 0.2 max: 1.5 } } })";
 
 TEST_CASE("InfogainLoss's gradient agrees with differences, with ignored labels and with its second top") {
-  for (const char* fields : {"", "ignore_label: 1", "normalization: BATCH_SIZE ignore_label: 0", "normalization: NONE"}) {
+  for (const char* fields :
+       {"", "ignore_label: 1", "normalization: BATCH_SIZE ignore_label: 0", "normalization: NONE"}) {
     CheckGradients(Scores("a", 3) + kMatrix +
                        Loss("InfogainLoss", "a label h", absl::StrCat("loss_weight: 0.4 loss_param { ", fields, " }")),
                    {.batch = 5, .channels = 2, .height = 3, .width = 3});
   }
-  CheckGradients(Scores("a", 3) + kMatrix +
-                     Loss("InfogainLoss", "a label h", "loss_weight: 0.5 top: \"p\" loss_weight: 0"),
-                 kSmall);
+  CheckGradients(
+      Scores("a", 3) + kMatrix + Loss("InfogainLoss", "a label h", "loss_weight: 0.5 top: \"p\" loss_weight: 0"),
+      kSmall);
 }
 
 TEST_CASE("losses compute the same bits on any number of threads") {

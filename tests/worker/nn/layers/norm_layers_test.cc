@@ -14,15 +14,17 @@
 namespace samovar {
 namespace {
 
-constexpr char kInput[] = R"(layer { name: "in" type: "Input" top: "a" input_param { shape { dim: 2 dim: 2 dim: 1 dim: 2 } } })";
-// Two records of two channels of two values: channel 0 has 1, 3, 5, 7 (mean 4, variance 5), channel 1 has 2, 2, 2, 6 (mean 3, variance 3).
+constexpr char kInput[] =
+    R"(layer { name: "in" type: "Input" top: "a" input_param { shape { dim: 2 dim: 2 dim: 1 dim: 2 } } })";
+// Two records of two channels of two values: channel 0 has 1, 3, 5, 7 (mean 4, variance 5), channel 1 has 2, 2, 2, 6
+// (mean 3, variance 3).
 const std::vector<float> kValues = {1, 3, 2, 2, 5, 7, 2, 6};
 
 std::unique_ptr<Net> NormNet(caffe::Phase phase, const std::string& fields) {
   NetOptions options;
   options.phase = phase;
-  const std::string text =
-      absl::StrCat(kInput, R"(layer { name: "norm" type: "BatchNorm" bottom: "a" top: "x" batch_norm_param { )", fields, R"( } }
+  const std::string text = absl::StrCat(
+      kInput, R"(layer { name: "norm" type: "BatchNorm" bottom: "a" top: "x" batch_norm_param { )", fields, R"( } }
       layer { name: "loss" type: "InnerProduct" bottom: "x" top: "loss" loss_weight: 1 inner_product_param { num_output: 1 axis: 0 } })");
   std::unique_ptr<Net> net = MakeNet(text, options);
   std::copy(kValues.begin(), kValues.end(), net->inputs()[0].tops[0].begin());
@@ -89,10 +91,12 @@ TEST_CASE("batch norm of one value a channel measures a variance of 0") {
 }
 
 TEST_CASE("batch norm measures where nothing below it learns and no loss is above it") {
-  std::unique_ptr<Net> net = MakeNet(std::string(kInput) + R"(layer { name: "norm" type: "BatchNorm" bottom: "a" top: "x" }
+  std::unique_ptr<Net> net =
+      MakeNet(std::string(kInput) + R"(layer { name: "norm" type: "BatchNorm" bottom: "a" top: "x" }
       layer { name: "quiet" type: "Silence" bottom: "x" }
       layer { name: "w" type: "Parameter" top: "w" parameter_param { shape { dim: 1 } } }
-      layer { name: "loss" type: "Reduction" bottom: "w" top: "loss" loss_weight: 1 })", NetOptions());
+      layer { name: "loss" type: "Reduction" bottom: "w" top: "loss" loss_weight: 1 })",
+              NetOptions());
   std::copy(kValues.begin(), kValues.end(), net->inputs()[0].tops[0].begin());
   const std::vector<float> gradients = Gradients(net.get());
   CheckNear({gradients.begin(), gradients.begin() + 5}, {4, 3, 5 * 4.0 / 3, 3 * 4.0 / 3, 1});
@@ -100,28 +104,37 @@ TEST_CASE("batch norm measures where nothing below it learns and no loss is abov
 
 TEST_CASE("towers that share batch norm's statistics move them one after the other, as Caffe does") {
   auto tower = [](const std::string& name, const std::string& bottom, const std::string& fields) {
-    return absl::StrCat("layer { name: \"", name, "\" type: \"BatchNorm\" bottom: \"", bottom, "\" top: \"", name, "\" ",
-                        "param { name: \"mean\" lr_mult: 0 } param { name: \"variance\" } param { name: \"factor\" } batch_norm_param { ",
-                        fields, " } }\nlayer { name: \"loss_", name, "\" type: \"Reduction\" bottom: \"", name, "\" top: \"loss_", name,
-                        "\" loss_weight: 1 }\n");
+    return absl::StrCat("layer { name: \"", name, "\" type: \"BatchNorm\" bottom: \"", bottom, "\" top: \"", name,
+                        "\" ",
+                        "param { name: \"mean\" lr_mult: 0 } param { name: \"variance\" } param { name: \"factor\" } "
+                        "batch_norm_param { ",
+                        fields, " } }\nlayer { name: \"loss_", name, "\" type: \"Reduction\" bottom: \"", name,
+                        "\" top: \"loss_", name, "\" loss_weight: 1 }\n");
   };
-  const std::string second = R"(layer { name: "in2" type: "Input" top: "b" input_param { shape { dim: 2 dim: 2 dim: 1 dim: 2 } } })";
+  const std::string second =
+      R"(layer { name: "in2" type: "Input" top: "b" input_param { shape { dim: 2 dim: 2 dim: 1 dim: 2 } } })";
   std::unique_ptr<Net> net = MakeNet(absl::StrCat(kInput, second, tower("x", "a", "moving_average_fraction: 0.5"),
-                                                  tower("y", "b", "moving_average_fraction: 0.25")), NetOptions());
+                                                  tower("y", "b", "moving_average_fraction: 0.25")),
+                                     NetOptions());
   REQUIRE_OK(CheckLayout(net->layout()));
   REQUIRE(net->layout().elements() == 5);
   std::copy(kValues.begin(), kValues.end(), net->inputs()[0].tops[0].begin());
-  std::transform(kValues.begin(), kValues.end(), net->inputs()[1].tops[0].begin(), [](float value) { return 2 * value; });
+  std::transform(kValues.begin(), kValues.end(), net->inputs()[1].tops[0].begin(),
+                 [](float value) { return 2 * value; });
   const std::vector<float> gradients = Gradients(net.get());
-  // What is there is kept by half, the first tower's measurement is added; a quarter of that is kept, the second tower's is added.
+  // What is there is kept by half, the first tower's measurement is added; a quarter of that is kept, the second
+  // tower's is added.
   for (const v1::ParameterBlob& blob : net->layout().blobs()) CHECK(blob.moving_average_fraction() == 0.125f);
   CheckNear(gradients, {4 / 4.0 + 8, 3 / 4.0 + 6, 5 * 4.0 / 3 * (0.25 + 4), 3 * 4.0 / 3 * (0.25 + 4), 1.25});
 }
 
 TEST_CASE("batch norm's statistics are not shared with what is learnt, nor between different numbers of channels") {
-  auto status = [](const std::string& layers) { return Net::Create(NetFromText(kInput + layers), NetOptions()).status(); };
+  auto status = [](const std::string& layers) {
+    return Net::Create(NetFromText(kInput + layers), NetOptions()).status();
+  };
   const std::string norm = R"(layer { name: "norm" type: "BatchNorm" bottom: "a" top: "x" param { name: "m" } })";
-  const absl::Status learnt = status(R"(layer { name: "scale" type: "Bias" bottom: "a" top: "y" param { name: "m" } })" + norm);
+  const absl::Status learnt =
+      status(R"(layer { name: "scale" type: "Bias" bottom: "a" top: "y" param { name: "m" } })" + norm);
   CHECK(learnt.code() == absl::StatusCode::kInvalidArgument);
   CHECK_THAT(std::string(learnt.message()), Catch::Contains("one of the two is learnt and the other one measured"));
   const absl::Status channels = status(norm + R"(layer { name: "join" type: "Concat" bottom: "a" bottom: "x" top: "z" }
@@ -164,7 +177,8 @@ TEST_CASE("batch norm by the batch when testing measures nothing") {
 TEST_CASE("scale multiplies along its axes and adds the bias that follows it") {
   const Given a{"a", {2, 2, 2}, {1, 2, 3, 4, 5, 6, 7, 8}};
   auto scale = [&](const std::string& fields, const std::vector<float>& weights) {
-    return Outputs({a}, R"(layer { name: "s" type: "Scale" bottom: "a" top: "a" scale_param { )" + fields + " } }", weights);
+    return Outputs({a}, R"(layer { name: "s" type: "Scale" bottom: "a" top: "a" scale_param { )" + fields + " } }",
+                   weights);
   };
   CHECK(scale("", {10, 100}) == std::vector<float>{10, 20, 300, 400, 50, 60, 700, 800});
   CHECK(scale("bias_term: true", {10, 100, 1, 2}) == std::vector<float>{11, 21, 302, 402, 51, 61, 702, 802});
@@ -177,8 +191,11 @@ TEST_CASE("scale multiplies along its axes and adds the bias that follows it") {
 TEST_CASE("scale and bias may take a second bottom, whose shape says which axes it covers") {
   const Given a{"a", {2, 2, 2}, {1, 2, 3, 4, 5, 6, 7, 8}};
   const Given b{"b", {2}, {10, 100}};
-  CHECK(Outputs({a, b}, R"(layer { name: "s" type: "Scale" bottom: "a" bottom: "b" top: "x" scale_param { axis: 0 bias_term: true } })",
-                {1, 2}) == std::vector<float>{11, 21, 31, 41, 502, 602, 702, 802});
+  CHECK(
+      Outputs(
+          {a, b},
+          R"(layer { name: "s" type: "Scale" bottom: "a" bottom: "b" top: "x" scale_param { axis: 0 bias_term: true } })",
+          {1, 2}) == std::vector<float>{11, 21, 31, 41, 502, 602, 702, 802});
   CHECK(Outputs({a, b}, R"(layer { name: "s" type: "Bias" bottom: "a" bottom: "b" top: "x" })") ==
         std::vector<float>{11, 12, 103, 104, 15, 16, 107, 108});
 }
@@ -187,7 +204,8 @@ TEST_CASE("scale's filler is 1 unless one is given") {
   std::unique_ptr<Net> net = MakeNet(std::string(kInput) + R"(
       layer { name: "s" type: "Scale" bottom: "a" top: "b" }
       layer { name: "t" type: "Scale" bottom: "b" top: "c" scale_param { filler { value: 3 } bias_term: true bias_filler { value: 4 } } }
-      layer { name: "u" type: "Scale" bottom: "c" top: "d" scale_param { filler { } } loss_weight: 1 })", NetOptions());
+      layer { name: "u" type: "Scale" bottom: "c" top: "d" scale_param { filler { } } loss_weight: 1 })",
+                                     NetOptions());
   REQUIRE_OK(CheckLayout(net->layout()));
   REQUIRE_OK(FillLayoutRange(net->layout(), 3, 0, net->weights()));
   CHECK(std::vector<float>(net->weights().begin(), net->weights().end()) == std::vector<float>{1, 1, 3, 3, 4, 4, 0, 0});
@@ -202,11 +220,12 @@ TEST_CASE("response normalisation sums squares over neighbouring channels") {
   CheckNear(lrn("local_size: 3 alpha: 6 beta: 1"), {1 / 11.0, 2 / 9.0, 2 / 29.0, 0, 3 / 59.0, 1 / 3.0, 4 / 51.0, 0});
   CheckNear(lrn("local_size: 3 alpha: 6"), {std::pow(11, -0.75), 2 * std::pow(9, -0.75), 2 * std::pow(29, -0.75), 0,
                                             3 * std::pow(59, -0.75), std::pow(3, -0.75), 4 * std::pow(51, -0.75), 0});
-  CheckNear(lrn("local_size: 3 alpha: 6 beta: 0.3 k: 2"), {std::pow(12, -0.3), 2 * std::pow(10, -0.3), 2 * std::pow(30, -0.3), 0,
-                                                           3 * std::pow(60, -0.3), std::pow(4, -0.3), 4 * std::pow(52, -0.3), 0});
+  CheckNear(lrn("local_size: 3 alpha: 6 beta: 0.3 k: 2"),
+            {std::pow(12, -0.3), 2 * std::pow(10, -0.3), 2 * std::pow(30, -0.3), 0, 3 * std::pow(60, -0.3),
+             std::pow(4, -0.3), 4 * std::pow(52, -0.3), 0});
   // A window wider than the channels.
-  CheckNear(lrn("local_size: 9 alpha: 9 beta: 0.5"), {1 / std::sqrt(31.0), 2 / std::sqrt(6.0), 2 / std::sqrt(31.0), 0, 3 / std::sqrt(31.0),
-                                                      1 / std::sqrt(6.0), 4 / std::sqrt(31.0), 0});
+  CheckNear(lrn("local_size: 9 alpha: 9 beta: 0.5"), {1 / std::sqrt(31.0), 2 / std::sqrt(6.0), 2 / std::sqrt(31.0), 0,
+                                                      3 / std::sqrt(31.0), 1 / std::sqrt(6.0), 4 / std::sqrt(31.0), 0});
 }
 
 TEST_CASE("a large value leaves nothing behind in the sums of channels it is not near to") {

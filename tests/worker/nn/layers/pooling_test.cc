@@ -11,7 +11,8 @@ namespace samovar {
 namespace {
 
 std::string PoolText(const std::string& fields) {
-  return DataText(1) + R"(layer { name: "p" type: "Pooling" bottom: "data" top: "p" pooling_param { )" + fields + " } }";
+  return DataText(1) + R"(layer { name: "p" type: "Pooling" bottom: "data" top: "p" pooling_param { )" + fields +
+         " } }";
 }
 
 std::vector<float> Pool(const std::string& fields, int height, int width, const std::vector<float>& image) {
@@ -28,32 +29,38 @@ size_t PooledSize(const std::string& fields, int size) {
 
 TEST_CASE("the pooled size is rounded up, and a window that would start in the padding behind is dropped") {
   auto fields = [](int kernel, int stride, int pad) {
-    return absl::StrCat("kernel_h: ", kernel, " kernel_w: 1 stride_h: ", stride, " stride_w: 1 pad_h: ", pad, " pad_w: 0");
+    return absl::StrCat("kernel_h: ", kernel, " kernel_w: 1 stride_h: ", stride, " stride_w: 1 pad_h: ", pad,
+                        " pad_w: 0");
   };
   CHECK(PooledSize(fields(2, 2, 0), 24) == 12);
-  CHECK(PooledSize(fields(3, 2, 0), 32) == 16);   // ceil(29 / 2) + 1
+  CHECK(PooledSize(fields(3, 2, 0), 32) == 16);  // ceil(29 / 2) + 1
   CHECK(PooledSize(fields(3, 2, 0) + " round_mode: FLOOR", 32) == 15);
   CHECK(PooledSize(fields(2, 2, 1), 4) == 3);
-  CHECK(PooledSize(fields(2, 2, 1), 3) == 2);     // ceil(3 / 2) + 1 = 3, but the third would start at 4 >= 3 + 1
-  CHECK(PooledSize(fields(3, 2, 0), 2) == 1);     // larger than the image, within one stride: clipped
+  CHECK(PooledSize(fields(2, 2, 1), 3) == 2);  // ceil(3 / 2) + 1 = 3, but the third would start at 4 >= 3 + 1
+  CHECK(PooledSize(fields(3, 2, 0), 2) == 1);  // larger than the image, within one stride: clipped
 }
 
 TEST_CASE("max pooling clips its windows to the image and takes the first maximum") {
   CHECK(Pool("kernel_size: 2 stride: 2", 3, 3, {1, 2, 3, 4, 5, 6, 7, 8, 9}) == std::vector<float>{5, 6, 8, 9});
-  CHECK(Pool("kernel_size: 2 stride: 2 pad: 1", 3, 3, {-1, -2, -3, -4, -5, -6, -7, -8, -9}) == std::vector<float>{-1, -2, -4, -5});
+  CHECK(Pool("kernel_size: 2 stride: 2 pad: 1", 3, 3, {-1, -2, -3, -4, -5, -6, -7, -8, -9}) ==
+        std::vector<float>{-1, -2, -4, -5});
   CHECK(Pool("kernel_size: 2 stride: 2", 2, 4, {1, 1, 3, 4, 1, 1, 4, 0}) == std::vector<float>{1, 4});
   CHECK(Pool("global_pooling: true", 2, 2, {1, 4, 2, 3}) == std::vector<float>{4});
 }
 
 TEST_CASE("average pooling counts padding, but not what lies beyond it") {
-  CHECK(Pool("pool: AVE kernel_size: 2 stride: 2 pad: 1", 3, 3, {4, 8, 8, 4, 4, 4, 4, 4, 4}) == std::vector<float>{1, 4, 2, 4});
+  CHECK(Pool("pool: AVE kernel_size: 2 stride: 2 pad: 1", 3, 3, {4, 8, 8, 4, 4, 4, 4, 4, 4}) ==
+        std::vector<float>{1, 4, 2, 4});
   // The last window, cut at the image's edge, has two values.
-  CHECK(Pool("pool: AVE kernel_h: 1 kernel_w: 3 stride_h: 1 stride_w: 2", 1, 4, {3, 3, 3, 5}) == std::vector<float>{3, 4});
+  CHECK(Pool("pool: AVE kernel_h: 1 kernel_w: 3 stride_h: 1 stride_w: 2", 1, 4, {3, 3, 3, 5}) ==
+        std::vector<float>{3, 4});
 }
 
 TEST_CASE("the second top of max pooling holds the places of the maxima") {
-  std::unique_ptr<Net> net = MakeNet(DataText(1) + R"(layer { name: "p" type: "Pooling" bottom: "data" top: "p" top: "at"
-      pooling_param { kernel_size: 2 stride: 2 } })", ImageOptions(caffe::TEST, 1, 2, 4));
+  std::unique_ptr<Net> net =
+      MakeNet(DataText(1) + R"(layer { name: "p" type: "Pooling" bottom: "data" top: "p" top: "at"
+      pooling_param { kernel_size: 2 stride: 2 } })",
+              ImageOptions(caffe::TEST, 1, 2, 4));
   const std::vector<float> image = {1, 1, 3, 4, 1, 1, 4, 0};
   std::copy(image.begin(), image.end(), DataOf(net.get()).begin());
   REQUIRE_OK(net->Forward(0, 0));
@@ -70,9 +77,11 @@ TEST_CASE("pooling that leaves a window without input, or pads too much, is refu
   REQUIRE_STATUS(create("kernel_size: 2 pad: 2"), absl::StatusCode::kInvalidArgument, "pad 2x2 must be smaller");
   REQUIRE_STATUS(create("kernel_size: 9"), absl::StatusCode::kInvalidArgument, "pooling kernel 9 does not fit");
   REQUIRE_STATUS(create("stride: 2"), absl::StatusCode::kInvalidArgument, "kernel_size is missing");
-  REQUIRE_STATUS(create("pool: AVE kernel_size: 4294967295 pad: 4294967294 stride: 4294967295"), absl::StatusCode::kInvalidArgument,
+  REQUIRE_STATUS(create("pool: AVE kernel_size: 4294967295 pad: 4294967294 stride: 4294967295"),
+                 absl::StatusCode::kInvalidArgument,
                  "pooling_param has kernel or stride 4294967295; give at most 16777216");
-  REQUIRE_STATUS(create("kernel_size: 16777216 pad: 16777215"), absl::StatusCode::kInvalidArgument, "more than 2^31 - 1 values");
+  REQUIRE_STATUS(create("kernel_size: 16777216 pad: 16777215"), absl::StatusCode::kInvalidArgument,
+                 "more than 2^31 - 1 values");
   REQUIRE_STATUS(create("kernel_size: 2 kernel_h: 2 kernel_w: 2"), absl::StatusCode::kInvalidArgument, "not both");
   REQUIRE_STATUS(create("kernel_size: 2 pool: STOCHASTIC"), absl::StatusCode::kUnimplemented, "MAX and AVE");
 }
