@@ -43,12 +43,11 @@ class Checker {
     CheckDecay();
     CheckClipping();
     CheckWeights();
-    CheckMode();
+    WarnOfGpu();
     WarnOfIgnored();
     WarnOfSnapshots();
     const std::string message = absl::StrJoin(errors_, "\n");
-    if (wrong_) return absl::InvalidArgumentError(message);
-    return errors_.empty() ? absl::OkStatus() : absl::UnimplementedError(message);
+    return errors_.empty() ? absl::OkStatus() : absl::InvalidArgumentError(message);
   }
 
  private:
@@ -57,9 +56,7 @@ class Checker {
   }
   void Wrong(absl::string_view field, absl::string_view message) {
     errors_.push_back(At(field, message));
-    wrong_ = true;
   }
-  void NotOffered(absl::string_view field, absl::string_view message) { errors_.push_back(At(field, message)); }
   void Warn(absl::string_view field, absl::string_view message) { warnings_->push_back(At(field, message)); }
 
   void AtLeast(absl::string_view field, int64_t value, int64_t least) {
@@ -118,7 +115,6 @@ class Checker {
       if (solver_.stepvalue(i) > (i == 0 ? -1 : solver_.stepvalue(i - 1))) continue;
       errors_.push_back(absl::StrCat(source_map_.Where(solver_, "stepvalue", i),
                                      ": stepvalue must ascend from 0 up, and ", solver_.stepvalue(i), " does not"));
-      wrong_ = true;
     }
   }
 
@@ -195,15 +191,14 @@ class Checker {
         if (!absl::StripAsciiWhitespace(name).empty()) continue;
         errors_.push_back(absl::StrCat(source_map_.Where(solver_, "weights", i), ": weights \"", solver_.weights(i),
                                        "\" has an empty name; write names of .caffemodel files, with commas between"));
-        wrong_ = true;
-        break;
+          break;
       }
     }
   }
 
-  void CheckMode() {
+  void WarnOfGpu() {
     if (solver_.has_solver_mode() && solver_.solver_mode() == caffe::SolverParameter::GPU) {
-      NotOffered("solver_mode", "solver_mode: GPU is not offered: Samovar computes on CPUs; write solver_mode: CPU");
+      Warn("solver_mode", "solver_mode: GPU: the CPU computes, Samovar uses no GPU; solver_mode: CPU silences this");
     }
   }
 
@@ -252,7 +247,6 @@ class Checker {
   const SourceMap& source_map_;
   std::vector<std::string>* const warnings_;
   std::vector<std::string> errors_;
-  bool wrong_ = false;
 };
 
 }  // namespace

@@ -1,4 +1,4 @@
-// The values of a solver, one by one: what is in range, what is offered.
+// The values of a solver, one by one: what is in range, what has an effect.
 #pragma once
 
 #include <string>
@@ -10,8 +10,8 @@
 
 namespace samovar {
 
-// Everything that is wrong with the solver's fields other than its nets, a line each. OK, INVALID_ARGUMENT, or, if
-// nothing is wrong but something is not offered, UNIMPLEMENTED. Adds to `warnings` what has no effect.
+// Everything that is wrong with the solver's fields other than its nets, a line each: INVALID_ARGUMENT, if anything is.
+// Adds to `warnings` what has no effect.
 absl::Status CheckSolver(const caffe::SolverParameter& solver, const SourceMap& source_map,
                          std::vector<std::string>* warnings);
 

@@ -109,9 +109,13 @@ class WrongTextTest(MistakeTest):
         self.workspace.write_net(lambda text: text.replace("kernel_size: 5", "kernel_size: 50"))
         self.assert_train_and_check_refuse('"conv1"', "50")
 
-    def test_a_gpu(self):
+    def test_a_gpu_is_no_mistake_and_the_cpu_computes(self):
         self.workspace.write_solver(solver_mode="GPU")
-        self.assert_train_and_check_refuse("solver.prototxt:", "solver_mode", "CPU")
+        for arguments in (("check", "solver.prototxt"), ("train", "--solver", "solver.prototxt")):
+            with self.subTest(command=arguments[0]):
+                done = self.workspace.command(*arguments)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertIn("solver_mode: GPU: the CPU computes", done.stderr)
 
     def test_a_solver_that_does_not_exist(self):
         self.workspace.write_solver(type='"Adma"')
