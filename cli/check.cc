@@ -1,10 +1,10 @@
 #include <iostream>
 #include <string>
 
-#include "cli/check_job.h"
+#include "cli/check/check_job.h"
 #include "cli/commands.h"
 #include "cli/describe_job.h"
-#include "cli/exit_codes.h"
+#include "cli/report/exit_codes.h"
 
 namespace samovar {
 

@@ -3,7 +3,7 @@
 
 #include <memory>
 
-#include "cli/train_reporter.h"
+#include "cli/report/train_reporter.h"
 
 namespace samovar {
 

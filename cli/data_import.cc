@@ -2,11 +2,11 @@
 #include <string>
 
 #include "cli/commands.h"
-#include "cli/exit_codes.h"
-#include "cli/interruption.h"
-#include "cli/progress.h"
-#include "cli/record_progress.h"
-#include "cli/waker.h"
+#include "cli/report/exit_codes.h"
+#include "cli/report/progress.h"
+#include "cli/report/record_progress.h"
+#include "cli/run/interruption.h"
+#include "cli/run/waker.h"
 #include "common/import/cifar_import.h"
 #include "common/import/dataset_partition.h"
 #include "common/import/idx_import.h"

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "cli/check_job.h"
+#include "cli/check/check_job.h"
 #include "samovar/v1/job.pb.h"
 
 namespace samovar {

@@ -3,11 +3,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "cli/commands.h"
-#include "cli/exit_codes.h"
-#include "cli/job_client.h"
-#include "cli/json_line.h"
-#include "cli/proto_json.h"
-#include "cli/status_table.h"
+#include "cli/report/exit_codes.h"
+#include "cli/report/json_line.h"
+#include "cli/report/proto_json.h"
+#include "cli/report/status_table.h"
+#include "cli/run/job_client.h"
 #include "common/base/status_macros.h"
 
 namespace samovar {

@@ -8,7 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "cli/commands.h"
-#include "cli/exit_codes.h"
+#include "cli/report/exit_codes.h"
 #include "common/base/fault_report.h"
 #include "common/base/loader.h"
 #include "common/base/open_files.h"

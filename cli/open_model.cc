@@ -5,9 +5,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "cli/check_net.h"
-#include "cli/exit_codes.h"
-#include "cli/wrong_file.h"
+#include "cli/check/check_net.h"
+#include "cli/check/wrong_file.h"
+#include "cli/report/exit_codes.h"
 #include "common/base/status_macros.h"
 #include "common/caffe/net_filter.h"
 #include "common/caffe/net_sources.h"

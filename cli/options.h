@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "cli/check_job.h"
-#include "cli/mode.h"
+#include "cli/check/check_job.h"
+#include "cli/check/mode.h"
 #include "cli/open_model.h"
 #include "common/import/images_import.h"
 

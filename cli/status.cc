@@ -2,10 +2,10 @@
 #include <string>
 
 #include "cli/commands.h"
-#include "cli/exit_codes.h"
-#include "cli/job_client.h"
-#include "cli/proto_json.h"
-#include "cli/status_table.h"
+#include "cli/report/exit_codes.h"
+#include "cli/report/proto_json.h"
+#include "cli/report/status_table.h"
+#include "cli/run/job_client.h"
 #include "common/base/status_macros.h"
 
 namespace samovar {

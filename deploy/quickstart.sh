@@ -70,7 +70,7 @@ import() {
     || fail "the import of $files-* failed; see above"
 }
 
-# "--resume" if the last run left a snapshot and no end (cli/run_directory.h has the record's format).
+# "--resume" if the last run left a snapshot and no end (cli/run/run_directory.h has the record's format).
 resume_flag() {
   local record="${prefix}_state/run"
   [[ -r "$record" ]] || return 0

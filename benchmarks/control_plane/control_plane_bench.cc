@@ -21,7 +21,7 @@
 #include "absl/strings/str_format.h"
 #include "benchmarks/support/cpu_seconds.h"
 #include "benchmarks/support/server_process.h"
-#include "cli/check_job.h"
+#include "cli/check/check_job.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/channel.h"

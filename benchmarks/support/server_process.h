@@ -12,8 +12,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "cli/child_process.h"
-#include "cli/waker.h"
+#include "cli/run/child_process.h"
+#include "cli/run/waker.h"
 #include "samovar/v1/layout.pb.h"
 
 namespace samovar {

@@ -13,9 +13,9 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "cli/check_job.h"
-#include "cli/mode.h"
-#include "cli/model_export.h"
+#include "cli/check/check_job.h"
+#include "cli/check/mode.h"
+#include "cli/run/model_export.h"
 #include "common/base/status_macros.h"
 #include "common/base/stopper.h"
 #include "common/rpc/channel.h"

@@ -4,7 +4,7 @@
 
 #include "absl/strings/match.h"
 #include "cli/commands.h"
-#include "cli/exit_codes.h"
+#include "cli/report/exit_codes.h"
 #include "common/caffe/mean_file.h"
 #include "common/import/image_encoder.h"
 #include "tests/cli/captured_output.h"

@@ -54,6 +54,9 @@ MAY_INCLUDE = {
     "worker/feed/": ["worker/feed/", "common/"],
     # `check` builds nets and opens data as a worker would; it has no business with leases, nor inside a server.
     "cli/": ["cli/", "worker/nn/", "worker/feed/", "common/"],
+    "cli/check/": ["cli/check/", "worker/nn/", "worker/feed/", "common/"],
+    "cli/report/": ["cli/report/", "cli/check/", "common/"],
+    "cli/run/": ["cli/run/", "cli/report/", "cli/check/", "common/"],
     "cli/main.cc": ["config/", "cli/", "worker/nn/engine.h", "common/"],
     # Binds flags to option structs.
     "config/": ["config/", "cli/", "server/", "worker/", "common/"],

@@ -1,0 +1,29 @@
+// Following a job of a cluster from its queue to its end.
+#pragma once
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "cli/report/train_reporter.h"
+#include "cli/run/interruption.h"
+#include "cli/run/job_client.h"
+#include "cli/run/waker.h"
+#include "samovar/v1/job.pb.h"
+
+namespace samovar {
+
+// Whether the job has succeeded; false: it has not ended. Errors say why it did not.
+absl::StatusOr<bool> HasSucceeded(const v1::JobStatus& status);
+
+// Reports how the job goes, and blocks until it has ended. OK: it has succeeded. CANCELLED: a signal came; the job goes
+// on. Other errors: it did not succeed, is not known, or its coordinator has not answered for a minute; one that is
+// started again meanwhile is no error.
+absl::Status FollowJob(const JobClient& client, const std::string& job_id, TrainReporter* reporter, Waker* waker,
+                       const Interruption& interruption);
+
+// The same as a command does it: with the exit code, and what the user is to know at the end.
+int FollowJobAsCommand(const JobClient& client, const std::string& job_id, TrainReporter* reporter, Waker* waker,
+                       const Interruption& interruption);
+
+}  // namespace samovar

@@ -1,0 +1,119 @@
+#include "cli/run/job_client.h"
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "common/caffe/utf8_fields.h"
+#include "common/rpc/channel.h"
+#include "common/rpc/status.h"
+
+namespace samovar {
+namespace {
+
+// A coordinator that is busy, or being started again, gets so long to take the connection: a single attempt to connect
+// is given up after a tenth of a second (channel.cc).
+constexpr absl::Duration kConnect = absl::Seconds(3);
+// Somebody waits at a terminal.
+constexpr absl::Duration kDeadline = absl::Seconds(5);
+// The coordinator checks the job and writes it down; large nets take a while.
+constexpr absl::Duration kSubmitDeadline = absl::Seconds(30);
+
+template <typename Request>
+Request RequestFor(const std::string& job_id) {
+  Request request;
+  request.set_job_id(job_id);
+  return request;
+}
+
+}  // namespace
+
+JobClient::JobClient(const std::string& address)
+    : address_(address),
+      channel_(MakeChannel(address)),
+      jobs_(v1::JobService::NewStub(channel_)),
+      status_(v1::StatusService::NewStub(channel_)) {}
+
+void JobClient::AwaitConnection() const { channel_->WaitForConnected(DeadlineIn(kConnect)); }
+
+absl::Status JobClient::Explain(const grpc::Status& status) const {
+  const absl::Status cause = FromGrpcStatus(status);
+  if (absl::IsUnavailable(cause) || absl::IsDeadlineExceeded(cause)) {
+    return absl::Status(cause.code(),
+                        absl::StrCat("no coordinator answers at ", address_, " (", cause.message(),
+                                     "); look whether samovar-server --coordinator runs there, and listens on "
+                                     "that address"));
+  }
+  if (absl::IsUnimplemented(cause)) {
+    return absl::Status(cause.code(), absl::StrCat(address_,
+                                                   " is no coordinator, or one of an older version; name the server of "
+                                                   "the cluster that was started with --coordinator"));
+  }
+  return Annotate(cause, absl::StrCat("coordinator ", address_));
+}
+
+template <typename Response, typename Stub, typename Request>
+absl::StatusOr<Response> JobClient::Call(Stub& stub,
+                                         grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                                         const Request& request, absl::Duration deadline) const {
+  AwaitConnection();
+  grpc::ClientContext context;
+  SetDeadline(&context, deadline);
+  Response response;
+  SAMOVAR_RETURN_IF_ERROR(Explain((stub.*method)(&context, request, &response)));
+  return response;
+}
+
+absl::StatusOr<std::string> JobClient::Submit(const v1::JobSpec& spec) const {
+  // Else no more than "cannot be parsed" would come back.
+  SAMOVAR_RETURN_IF_ERROR(CheckUtf8Fields(spec, [](const auto&) { return "the job"; }));
+  v1::SubmitRequest request;
+  *request.mutable_spec() = spec;
+  SAMOVAR_ASSIGN_OR_RETURN(const v1::SubmitResponse response,
+                           Call(*jobs_, &v1::JobService::Stub::Submit, request, kSubmitDeadline));
+  return response.job_id();
+}
+
+absl::StatusOr<v1::JobStatus> JobClient::Get(const std::string& job_id) const {
+  return Call(*jobs_, &v1::JobService::Stub::Get, RequestFor<v1::GetJobStatusRequest>(job_id), kDeadline);
+}
+
+absl::StatusOr<v1::ListJobsResponse> JobClient::List() const {
+  return Call(*jobs_, &v1::JobService::Stub::List, v1::ListJobsRequest(), kDeadline);
+}
+
+absl::Status JobClient::Cancel(const std::string& job_id) const {
+  return Call(*jobs_, &v1::JobService::Stub::Cancel, RequestFor<v1::CancelRequest>(job_id), kDeadline).status();
+}
+
+absl::Status JobClient::Forget(const std::string& job_id) const {
+  return Call(*jobs_, &v1::JobService::Stub::Forget, RequestFor<v1::ForgetRequest>(job_id), kDeadline).status();
+}
+
+absl::StatusOr<v1::JobSpec> JobClient::GetSpec(const std::string& job_id) const {
+  return Call(*jobs_, &v1::JobService::Stub::GetSpec, RequestFor<v1::GetSpecRequest>(job_id), kDeadline);
+}
+
+absl::StatusOr<v1::SnapshotResponse> JobClient::Snapshot(const std::string& job_id,
+                                                         const std::string& export_directory) const {
+  v1::SnapshotRequest request = RequestFor<v1::SnapshotRequest>(job_id);
+  request.set_export_directory(export_directory);
+  return Call(*jobs_, &v1::JobService::Stub::Snapshot, request, kDeadline);
+}
+
+absl::StatusOr<v1::ClusterStatus> JobClient::ClusterStatus() const {
+  return Call(*status_, &v1::StatusService::Stub::GetStatus, v1::GetStatusRequest(), kDeadline);
+}
+
+absl::Status JobClient::Logs(const std::string& job_id, bool follow,
+                             absl::FunctionRef<void(const v1::JobEvent&)> take) const {
+  AwaitConnection();
+  grpc::ClientContext context;
+  if (!follow) SetDeadline(&context, kDeadline);
+  v1::LogsRequest request = RequestFor<v1::LogsRequest>(job_id);
+  request.set_follow(follow);
+  const std::unique_ptr<grpc::ClientReader<v1::JobEvent>> reader = jobs_->Logs(&context, request);
+  v1::JobEvent event;
+  while (reader->Read(&event)) take(event);
+  return Explain(reader->Finish());
+}
+
+}  // namespace samovar

@@ -1,0 +1,75 @@
+#include "cli/run/model_export.h"
+
+#include <memory>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/clock.h"
+#include "common/base/status_macros.h"
+#include "common/caffe/insert_splits.h"
+#include "common/caffe/model_file.h"
+#include "common/caffe/solver_state_file.h"
+#include "common/model/model_blobs.h"
+#include "common/model/solver_history.h"
+#include "common/parameters/parameter_client.h"
+
+namespace samovar {
+namespace {
+
+// The servers are on this machine, and have the copy in memory or on the disk.
+constexpr absl::Duration kPullTimeout = absl::Seconds(60);
+
+std::string PathOf(const std::string& snapshot_prefix, uint64_t iteration, const caffe::SolverParameter& solver,
+                   const char* extension) {
+  return absl::StrCat(snapshot_prefix, "_iter_", iteration, extension,
+                      solver.snapshot_format() == caffe::SolverParameter::HDF5 ? ".h5" : "");
+}
+
+absl::StatusOr<std::unique_ptr<ParameterClient>> MakeClient(const v1::JobSpec& spec, const v1::JobStatus& status) {
+  ParameterClient::Options options;
+  options.job_id = spec.job_id();
+  options.elements = spec.layout().elements();
+  options.chunk_elements = status.chunk_elements();
+  options.servers.assign(status.servers().begin(), status.servers().end());
+  return ParameterClient::Create(options);
+}
+
+}  // namespace
+
+std::string ModelPath(const std::string& snapshot_prefix, uint64_t iteration, const caffe::SolverParameter& solver) {
+  return PathOf(snapshot_prefix, iteration, solver, ".caffemodel");
+}
+
+std::string SolverStatePath(const std::string& snapshot_prefix, uint64_t iteration,
+                            const caffe::SolverParameter& solver) {
+  return PathOf(snapshot_prefix, iteration, solver, ".solverstate");
+}
+
+absl::Status ExportModel(const v1::JobSpec& spec, const v1::JobStatus& status, uint64_t iteration,
+                         const std::string& path, const Stopper& stopper) {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<ParameterClient> client, MakeClient(spec, status));
+  std::vector<float> weights(spec.layout().elements());
+  SAMOVAR_RETURN_IF_ERROR(client->PullFrozen(iteration, weights, {SteadyNow() + kPullTimeout, &stopper}));
+  SAMOVAR_ASSIGN_OR_RETURN(const caffe::NetParameter model,
+                           MakeModel(InsertSplits(spec.train_net()), spec.layout(), weights));
+  return WriteModel(path, model);
+}
+
+absl::Status ExportSolverState(const v1::JobSpec& spec, const v1::JobStatus& status, uint64_t iteration,
+                               const std::string& model_path, const std::string& path, const Stopper& stopper) {
+  SAMOVAR_ASSIGN_OR_RETURN(const int vectors, HistoryVectors(spec.solver()));
+  SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<ParameterClient> client, MakeClient(spec, status));
+  std::vector<std::vector<float>> history(vectors, std::vector<float>(spec.layout().elements()));
+  for (int i = 0; i < vectors; ++i) {
+    const WaitLimit limit = {SteadyNow() + kPullTimeout, &stopper};
+    SAMOVAR_ASSIGN_OR_RETURN(const uint64_t updates,
+                             client->PullHistory(iteration, static_cast<uint32_t>(i) + 1, history[i], limit));
+    if (updates < iteration) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("a chunk of the snapshot holds ", updates, " iterations of ", iteration));
+    }
+  }
+  return WriteSolverState(path, MakeSolverState(spec.solver(), spec.layout(), iteration, model_path, history));
+}
+
+}  // namespace samovar

@@ -1,0 +1,296 @@
+#include "cli/run/run_directory.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <map>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
+#include "common/base/list_directory.h"
+#include "common/base/read_file.h"
+#include "common/base/status_macros.h"
+#include "common/storage/lmdb.h"
+#include "common/storage/write_file.h"
+
+namespace samovar {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr char kLock[] = "lock";
+constexpr char kRecord[] = "run";
+constexpr char kNet[] = "net";
+constexpr char kData[] = "data";
+// Longer records and nets than are ever written are not read.
+constexpr uint64_t kMaxRecordBytes = 1 << 20;
+constexpr uint64_t kMaxNetBytes = 256 << 20;
+constexpr char kLogs[] = "logs";
+constexpr char kServer[] = "server-";
+constexpr int kMaxServers = 1 << 16;
+
+bool IsServerDir(absl::string_view name) {
+  return absl::StartsWith(name, kServer) && std::all_of(name.begin() + sizeof kServer - 1, name.end(),
+                                                        [](unsigned char c) { return absl::ascii_isdigit(c); });
+}
+
+bool IsOurs(absl::string_view name) {
+  // A run that was killed while it wrote its record has left an unfinished one.
+  for (const char* file : {kRecord, kNet, kData}) {
+    if (name == file || (absl::EndsWith(name, ".tmp") && absl::StartsWith(name, absl::StrCat(file, ".")))) return true;
+  }
+  return name == kLock || name == kLogs || IsServerDir(name);
+}
+
+absl::Status SystemError(const std::error_code& error, const std::string& what, const std::string& path) {
+  return absl::ErrnoToStatus(error.value(), absl::StrCat("cannot ", what, " ", path));
+}
+
+// A directory that somebody named by mistake must not be taken over, nor cleared later.
+absl::Status CheckHoldsARun(const std::string& path) {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectory(path));
+  for (const std::string& name : names) {
+    if (IsOurs(name)) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("the state directory ", path, " holds \"", name,
+                     "\", which is not a run's; name a directory of its own with --state"));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<int> TakeLock(const std::string& path) {
+  const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot open ", path));
+  if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+    const std::string pid = absl::StrCat(getpid(), "\n");
+    // Only for the message below; a lock without a number is a lock.
+    if (ftruncate(fd, 0) != 0 || write(fd, pid.data(), pid.size()) < 0) return fd;
+    return fd;
+  }
+  const int error = errno;
+  char pid[32] = {};
+  const bool known = read(fd, pid, sizeof pid - 1) > 0;
+  close(fd);
+  if (error != EWOULDBLOCK) return absl::ErrnoToStatus(error, absl::StrCat("cannot lock ", path));
+  return absl::FailedPreconditionError(
+      absl::StrCat("another run", known ? absl::StrCat(" (process ", absl::StripAsciiWhitespace(pid), ")") : "",
+                   " is using ", fs::path(path).parent_path().string(),
+                   "; wait for its end, or give this one another snapshot_prefix or --state"));
+}
+
+// The iterations of the snapshots that a server's store holds (server/snapshot/README.md): the keys of their manifests
+// begin with "m" and end with the iteration, in eight bytes, the highest first.
+absl::StatusOr<std::set<uint64_t>> SnapshotsIn(const std::string& store) {
+  constexpr char kManifest = 'm';
+  std::set<uint64_t> iterations;
+  const auto environment = LmdbEnvironment::Open(store, {.read_only = true});
+  if (absl::IsNotFound(environment.status())) return iterations;
+  if (!environment.ok()) return environment.status();
+  SAMOVAR_ASSIGN_OR_RETURN(const LmdbTransaction transaction, (*environment)->BeginRead());
+  SAMOVAR_ASSIGN_OR_RETURN(LmdbCursor cursor, transaction.OpenCursor());
+  SAMOVAR_ASSIGN_OR_RETURN(bool more, cursor.SeekAtLeast(absl::string_view(&kManifest, 1)));
+  while (more && cursor.key().front() == kManifest && cursor.key().size() > sizeof(uint64_t)) {
+    uint64_t iteration = 0;
+    for (const char byte : cursor.key().substr(cursor.key().size() - sizeof(uint64_t)))
+      iteration = iteration << 8 | static_cast<unsigned char>(byte);
+    iterations.insert(iteration);
+    SAMOVAR_ASSIGN_OR_RETURN(more, cursor.Next());
+  }
+  return iterations;
+}
+
+// The newest snapshot that all servers hold; 0: there is none.
+absl::StatusOr<uint64_t> NewestSnapshot(const std::string& path, int servers) {
+  std::set<uint64_t> all;
+  for (int server = 0; server < servers; ++server) {
+    SAMOVAR_ASSIGN_OR_RETURN(const std::set<uint64_t> held,
+                             SnapshotsIn(absl::StrCat(RunDirectory::ServerDir(path, server), "/snapshots")));
+    if (server == 0) all = held;
+    std::erase_if(all, [&](uint64_t iteration) { return !held.contains(iteration); });
+  }
+  return all.empty() ? 0 : *all.rbegin();
+}
+
+}  // namespace
+
+std::string RunDirectory::ServerDir(const std::string& path, int server) {
+  return absl::StrCat(path, "/", kServer, server);
+}
+
+std::string RunDirectory::LogPath(const std::string& path, const std::string& process) {
+  return absl::StrCat(path, "/", kLogs, "/", process, ".log");
+}
+
+absl::StatusOr<std::unique_ptr<RunDirectory>> RunDirectory::Open(const std::string& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (error) return SystemError(error, "make the state directory", path);
+  SAMOVAR_RETURN_IF_ERROR(CheckHoldsARun(path));
+  SAMOVAR_ASSIGN_OR_RETURN(const int lock_fd, TakeLock(absl::StrCat(path, "/", kLock)));
+  std::unique_ptr<RunDirectory> directory(new RunDirectory(path, lock_fd));
+  const std::string record_path = absl::StrCat(path, "/", kRecord);
+  const absl::StatusOr<std::string> text = ReadFile(record_path, kMaxRecordBytes);
+  if (absl::IsNotFound(text.status())) return directory;
+  if (!text.ok()) return text.status();
+  absl::StatusOr<RunRecord> record = ParseRecord(*text);
+  if (!record.ok()) {
+    return Annotate(record.status(), absl::StrCat(record_path, " is damaged (remove ", path, " to begin anew)"));
+  }
+  directory->record_ = *std::move(record);
+  RunRecord& last = *directory->record_;
+  // Servers tell of a store that is damaged when they open it.
+  last.snapshot = std::max(last.snapshot, NewestSnapshot(path, last.servers).value_or(0));
+  return directory;
+}
+
+RunDirectory::~RunDirectory() { close(lock_fd_); }
+
+absl::Status RunDirectory::Save(const RunRecord& record) {
+  SAMOVAR_RETURN_IF_ERROR(WriteBytesAtomically(absl::StrCat(path_, "/", kRecord), FormatRecord(record)));
+  record_ = record;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::optional<v1::ParameterLayout>> RunDirectory::ReadNet() const {
+  const std::string path = absl::StrCat(path_, "/", kNet);
+  const absl::StatusOr<std::string> bytes = ReadFile(path, kMaxNetBytes);
+  if (absl::IsNotFound(bytes.status())) return std::nullopt;
+  if (!bytes.ok()) return bytes.status();
+  v1::ParameterLayout net;
+  if (net.ParseFromString(*bytes)) return net;
+  return absl::DataLossError(absl::StrCat(path, " is damaged (remove ", path_, " to begin anew)"));
+}
+
+absl::Status RunDirectory::SaveNet(const v1::ParameterLayout& net) {
+  return WriteBytesAtomically(absl::StrCat(path_, "/", kNet), net.SerializeAsString());
+}
+
+absl::StatusOr<v1::JobSpec> RunDirectory::ReadData() const {
+  v1::JobSpec job;
+  const std::string path = absl::StrCat(path_, "/", kData);
+  const absl::StatusOr<std::string> bytes = ReadFile(path, kMaxNetBytes);
+  if (absl::IsNotFound(bytes.status())) return job;
+  if (!bytes.ok()) return bytes.status();
+  if (job.ParseFromString(*bytes)) return job;
+  return absl::DataLossError(absl::StrCat(path, " is damaged (remove it to go on without a comparison of the data)"));
+}
+
+absl::Status RunDirectory::SaveData(const v1::JobSpec& job) {
+  v1::JobSpec data;
+  *data.mutable_train_data() = job.train_data();
+  *data.mutable_test_data() = job.test_data();
+  *data.mutable_net_files() = job.net_files();
+  return WriteBytesAtomically(absl::StrCat(path_, "/", kData), data.SerializeAsString());
+}
+
+absl::Status RunDirectory::Clear() {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectory(path_));
+  for (const std::string& name : names) {
+    if (!IsOurs(name) || name == kLock) continue;
+    const std::string victim = absl::StrCat(path_, "/", name);
+    std::error_code error;
+    fs::remove_all(victim, error);
+    if (error) return SystemError(error, "remove", victim);
+  }
+  record_.reset();
+  return absl::OkStatus();
+}
+
+absl::Status RunDirectory::MakeLogs() {
+  const std::string logs = absl::StrCat(path_, "/", kLogs);
+  std::error_code error;
+  fs::create_directories(logs, error);
+  return error ? SystemError(error, "make", logs) : absl::OkStatus();
+}
+
+absl::StatusOr<RunStart> ChooseStart(const std::optional<RunRecord>& last, int servers, bool resume, bool restart) {
+  if (resume) {
+    if (!last.has_value() || last->snapshot == 0) {
+      return absl::FailedPreconditionError(absl::StrCat("there is no snapshot to resume from",
+                                                        last.has_value() ? ": the earlier run wrote none" : "",
+                                                        "; start without --resume"));
+    }
+    if (last->servers != servers) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("the earlier run had ", last->servers,
+                       " servers, and its snapshots are theirs; resume it with --servers ", last->servers,
+                       ", or begin with --restore from a snapshot that it exported "
+                       "(--export-snapshots, or samovar snapshot export while it runs)"));
+    }
+    return RunStart::kResume;
+  }
+  const bool unfinished = last.has_value() && !last->finished && last->snapshot > 0;
+  if (unfinished && !restart) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "an earlier run of ", last->solver, " did not finish; its last snapshot is of iteration ", last->snapshot,
+        ". Continue it with --resume, or begin anew, without its snapshots, with --restart"));
+  }
+  return RunStart::kFresh;
+}
+
+std::string FormatRecord(const RunRecord& record) {
+  const auto number = [](const std::optional<uint32_t>& value) {
+    return value.has_value() ? absl::StrCat(*value) : "";
+  };
+  return absl::StrCat("format: 1\nservers: ", record.servers, "\nseed: ", record.seed, "\nmode: ", record.mode.mode,
+                      "\ndelay: ", number(record.mode.delay), "\nparts: ", number(record.mode.parts),
+                      "\nencoding: ", record.mode.encoding,
+                      "\ntopk_ratio: ", record.mode.topk_ratio.has_value() ? absl::StrCat(*record.mode.topk_ratio) : "",
+                      "\nstaleness_scaling: ", record.mode.staleness_scaling,
+                      "\ndelay_compensation: ", absl::StrFormat("%.9g", record.mode.delay_compensation.value_or(0)),
+                      "\npush_every: ", number(record.mode.push_every),
+                      "\non_numeric_failure: ", record.mode.on_numeric_failure, "\nstate_flags:", record.state_flags,
+                      "\nsolver_type: ", record.solver_type, "\nsnapshot: ", record.snapshot,
+                      "\nfinished: ", record.finished ? "yes" : "no", "\nsolver: ", record.solver, "\n");
+}
+
+absl::StatusOr<RunRecord> ParseRecord(const std::string& text) {
+  std::map<std::string, std::string> values;
+  for (const absl::string_view line : absl::StrSplit(text, '\n', absl::SkipEmpty())) {
+    const std::pair<std::string, std::string> pair = absl::StrSplit(line, absl::MaxSplits(": ", 1));
+    values[pair.first] = pair.second;
+  }
+  if (values["format"] != "1") return absl::DataLossError("it has no \"format: 1\"");
+  RunRecord record;
+  record.solver = values["solver"];
+  record.finished = values["finished"] == "yes";
+  if (!absl::SimpleAtoi(values["servers"], &record.servers) || record.servers < 1 || record.servers > kMaxServers) {
+    return absl::DataLossError(absl::StrCat("servers is \"", values["servers"], "\""));
+  }
+  if (!absl::SimpleAtoi(values["seed"], &record.seed)) {
+    return absl::DataLossError(absl::StrCat("seed is \"", values["seed"], "\""));
+  }
+  // A record without a mode is of an asynchronous run.
+  record.mode.mode = values["mode"];
+  record.mode.encoding = values["encoding"];
+  double ratio = 0;
+  if (absl::SimpleAtod(values["topk_ratio"], &ratio)) record.mode.topk_ratio = ratio;
+  if (const std::string& flags = values["state_flags"]; !flags.empty()) record.state_flags = absl::StrCat(" ", flags);
+  record.solver_type = values["solver_type"];
+  record.mode.staleness_scaling = values["staleness_scaling"];
+  record.mode.on_numeric_failure = values["on_numeric_failure"];
+  float lambda = 0;
+  if (absl::SimpleAtof(values["delay_compensation"], &lambda)) record.mode.delay_compensation = lambda;
+  uint32_t number = 0;
+  if (absl::SimpleAtoi(values["delay"], &number)) record.mode.delay = number;
+  if (absl::SimpleAtoi(values["parts"], &number)) record.mode.parts = number;
+  if (absl::SimpleAtoi(values["push_every"], &number)) record.mode.push_every = number;
+  if (!absl::SimpleAtoi(values["snapshot"], &record.snapshot)) {
+    return absl::DataLossError(absl::StrCat("snapshot is \"", values["snapshot"], "\""));
+  }
+  return record;
+}
+
+}  // namespace samovar

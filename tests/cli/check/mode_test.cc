@@ -1,0 +1,79 @@
+#include "cli/check/mode.h"
+
+#include "tests/support/catch.h"
+
+namespace samovar {
+namespace {
+
+// A run that left nothing out.
+ModeChoice Bounded() {
+  ModeChoice choice;
+  choice.mode = "bounded";
+  choice.delay = 7;
+  choice.encoding = "topk";
+  choice.topk_ratio = 0.25;
+  choice.staleness_scaling = "inverse";
+  choice.delay_compensation = 0.04f;
+  choice.push_every = 1;
+  choice.on_numeric_failure = "skip";
+  return choice;
+}
+
+TEST_CASE("a run that is resumed is what it was where nothing is asked for") {
+  const ModeChoice mode = Resumed({}, Bounded());
+  CHECK(mode.mode == "bounded");
+  CHECK(mode.delay == 7u);
+  CHECK(mode.encoding == "topk");
+  CHECK(mode.topk_ratio == 0.25);
+  CHECK(mode.staleness_scaling == "inverse");
+  CHECK(mode.delay_compensation == 0.04f);
+  CHECK(mode.push_every == 1u);
+  CHECK(mode.on_numeric_failure == "skip");
+}
+
+TEST_CASE("a run that is resumed is what is asked for, option by option") {
+  ModeChoice asked;
+  asked.encoding = "topk";
+  asked.topk_ratio = 0.5;
+  asked.staleness_scaling = "none";
+  asked.delay_compensation = 0;
+  asked.push_every = 4;
+  asked.on_numeric_failure = "fail";
+  const ModeChoice mode = Resumed(asked, Bounded());
+  CHECK(mode.mode == "bounded");
+  CHECK(mode.delay == 7u);
+  CHECK(mode.topk_ratio == 0.5);
+  CHECK(mode.staleness_scaling == "none");
+  CHECK(mode.delay_compensation == 0.0f);
+  CHECK(mode.push_every == 4u);
+  CHECK(mode.on_numeric_failure == "fail");
+}
+
+TEST_CASE("another mode keeps what the run said of late gradients and encodings, if anything is late in it") {
+  ModeChoice asked;
+  asked.mode = "async";
+  ModeChoice mode = Resumed(asked, Bounded());
+  CHECK(mode.mode == "async");
+  CHECK_FALSE(mode.delay.has_value());
+  CHECK(mode.encoding == "topk");
+  CHECK(mode.topk_ratio == 0.25);
+  CHECK(mode.staleness_scaling == "inverse");
+  CHECK(mode.delay_compensation == 0.04f);
+
+  asked.mode = "sync";
+  asked.encoding = "bfloat16";
+  mode = Resumed(asked, Bounded());
+  CHECK(mode.encoding == "bfloat16");
+  CHECK_FALSE(mode.topk_ratio.has_value());
+  CHECK(mode.staleness_scaling.empty());
+  CHECK_FALSE(mode.delay_compensation.has_value());
+
+  asked.mode = "bounded";
+  asked.delay = 0;
+  CHECK(Resumed(asked, Bounded()).staleness_scaling.empty());
+  asked.delay.reset();
+  CHECK(Resumed(asked, Bounded()).delay == 7u);
+}
+
+}  // namespace
+}  // namespace samovar
