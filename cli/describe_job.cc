@@ -64,7 +64,8 @@ std::string TrainText(const v1::JobSpec& spec) {
   if (spec.train_data().records() == 0) return text;
   const double samples =
       static_cast<double>(spec.solver().max_iter()) * spec.solver().iter_size() * spec.train_data().batch_size();
-  return text + absl::StrFormat("; %.2f epochs", samples / static_cast<double>(spec.train_data().records()));
+  return text +
+         absl::StrFormat("; %.2f rounds of the data", samples / static_cast<double>(spec.train_data().records()));
 }
 
 std::string TestText(const v1::JobSpec& spec, int net) {

@@ -5,7 +5,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "common/data/dataset_manifest.h"
-#include "config/cli_line.h"
+#include "config/command_tree.h"
 
 namespace samovar {
 namespace {
@@ -73,7 +73,7 @@ void AddSetFlags(CLI::App* command, uint32_t* partitions, bool* force) {
 
 }  // namespace
 
-void CliLine::AddData() {
+void CommandTree::AddData() {
   CLI::App* data =
       line.AddCommand(line.app(), "data", "Makes and describes the data sets that nets are trained on", "");
   CLI::App* importers = line.AddCommand(data, "import", "Makes an LMDB from files of another format", "");
@@ -106,7 +106,7 @@ void CliLine::AddData() {
                        "Does not decode encoded images, which takes long for many: damaged ones are not found");
 }
 
-void CliLine::AddImportCifar10(CLI::App* importers) {
+void CommandTree::AddImportCifar10(CLI::App* importers) {
   import_cifar10_ = line.AddCommand(importers, "cifar10", "Makes an LMDB from the binary version of CIFAR-10",
                                     kImportCifar10Examples);
   line.Require(import_cifar10_,
@@ -122,7 +122,7 @@ void CliLine::AddImportCifar10(CLI::App* importers) {
   AddSetFlags(import_cifar10_, &import_cifar10.partitions, &import_cifar10.force);
 }
 
-void CliLine::AddImportLevelDb(CLI::App* importers) {
+void CommandTree::AddImportLevelDb(CLI::App* importers) {
   import_leveldb_ =
       line.AddCommand(importers, "leveldb", "Makes an LMDB from a LevelDB of Caffe, with the same keys and values",
                       kImportLevelDbExamples);
@@ -137,7 +137,7 @@ void CliLine::AddImportLevelDb(CLI::App* importers) {
   AddSetFlags(import_leveldb_, &import_leveldb.partitions, &import_leveldb.force);
 }
 
-void CliLine::AddImportImages(CLI::App* importers) {
+void CommandTree::AddImportImages(CLI::App* importers) {
   import_images_ = line.AddCommand(importers, "images", "Makes an LMDB from JPEG and PNG files", kImportImagesExamples);
   ImportImagesOptions& images = import_images.images;
   line.Require(import_images_,
@@ -164,7 +164,7 @@ void CliLine::AddImportImages(CLI::App* importers) {
   AddSetFlags(import_images_, &import_images.partitions, &import_images.force);
 }
 
-void CliLine::AddDataPartition(CLI::App* data) {
+void CommandTree::AddDataPartition(CLI::App* data) {
   data_partition_ = line.AddCommand(
       data, "partition", "Cuts a data set into partitions that workers can copy one by one", kPartitionExamples);
   line.Require(data_partition_, data_partition_
@@ -179,7 +179,7 @@ void CliLine::AddDataPartition(CLI::App* data) {
   data_partition_->add_flag("--force", data_partition.force, "Replaces a data set that is there already");
 }
 
-void CliLine::AddDataMean(CLI::App* data) {
+void CommandTree::AddDataMean(CLI::App* data) {
   data_mean_ = line.AddCommand(
       data, "mean", "Writes the mean of a data set's records, for mean_file in transform_param", kMeanExamples);
   line.Require(data_mean_,

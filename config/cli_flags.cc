@@ -1,6 +1,6 @@
 #include "config/cli_flags.h"
 
-#include "config/cli_line.h"
+#include "config/command_tree.h"
 
 namespace samovar {
 namespace {
@@ -27,7 +27,7 @@ const char* ConflictInJob(const JobOptions& job) {
   return nullptr;
 }
 
-const char* ConflictOf(const CliLine& cli) {
+const char* ConflictOf(const CommandTree& cli) {
   if (cli.train.resume && cli.train.restart) {
     return "--resume and --restart exclude each other: continue the earlier run, or give it up";
   }
@@ -38,7 +38,7 @@ const char* ConflictOf(const CliLine& cli) {
 }  // namespace
 
 Parsed<CliFlags> ParseCliFlags(int argc, const char* const* argv) {
-  CliLine cli;
+  CommandTree cli;
   Parsed<CliFlags> parsed;
   parsed.exit_code = cli.line.Parse(argc, argv);
   if (!parsed.exit_code.has_value()) {

@@ -1,5 +1,5 @@
 // The commands that run one net in their own process.
-#include "config/cli_line.h"
+#include "config/command_tree.h"
 
 namespace samovar {
 namespace {
@@ -26,7 +26,7 @@ constexpr char kTimeExamples[] =
 
 }  // namespace
 
-void CliLine::AddState(CLI::App* command, StateChoice* state) {
+void CommandTree::AddState(CLI::App* command, StateChoice* state) {
   command
       ->add_option("--stage", state->stages,
                    "Adds these stages to the net's state, for its include and exclude rules; of a solver's nets, to "
@@ -36,7 +36,7 @@ void CliLine::AddState(CLI::App* command, StateChoice* state) {
   command->add_option("--level", state->level, "Sets the level of that state")->type_name("N")->default_str("");
 }
 
-void CliLine::AddModelFiles(CLI::App* command, ModelFiles* files) {
+void CommandTree::AddModelFiles(CLI::App* command, ModelFiles* files) {
   line.Require(
       command,
       command->add_option("--model", files->model, "Reads the net from this prototxt file, as it is in phase TEST")
@@ -50,7 +50,7 @@ void CliLine::AddModelFiles(CLI::App* command, ModelFiles* files) {
   AddState(command, &files->state);
 }
 
-void CliLine::AddTest() {
+void CommandTree::AddTest() {
   test_ = line.AddCommand(line.app(), "test", "Tests a trained model on all records of its data", kTestExamples);
   AddModelFiles(test_, &test.files);
   test_->add_option("--threads", test.threads, "Computes with so many threads")
@@ -59,7 +59,7 @@ void CliLine::AddTest() {
   test_->add_flag("--json", test.json, "Prints one JSON object");
 }
 
-void CliLine::AddFeatures() {
+void CommandTree::AddFeatures() {
   features_ = line.AddCommand(line.app(), "features", "Writes blobs of a net for each record", kFeaturesExamples);
   AddModelFiles(features_, &features.files);
   line.Require(features_, features_->add_option("--blobs", features.blobs, "Writes these blobs, separated by commas")
@@ -77,7 +77,7 @@ void CliLine::AddFeatures() {
   features_->add_flag("--force", features.force, "Replaces a file that is there already");
 }
 
-void CliLine::AddTime() {
+void CommandTree::AddTime() {
   time_ = line.AddCommand(line.app(), "time", "Measures how long each layer of a net takes", kTimeExamples);
   line.Require(time_,
                time_->add_option("--model", time.model, "Reads the net from this prototxt file")->type_name("FILE"));

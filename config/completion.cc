@@ -5,7 +5,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "config/cli_flags.h"
-#include "config/cli_line.h"
+#include "config/command_tree.h"
 
 namespace samovar {
 namespace {
@@ -48,7 +48,7 @@ constexpr char kZshBegin[] = "#compdef samovar\nautoload -U +X bashcompinit && b
 }  // namespace
 
 std::string CompletionScript(const std::string& shell) {
-  CliLine cli;
+  CommandTree cli;
   std::string cases;
   AddCases(*cli.line.app(), "", &cases);
   const std::string script = absl::StrReplaceAll(kBash, {{"$CASES", cases}});

@@ -28,7 +28,7 @@
 #include "common/rpc/status.h"
 #include "common/telemetry/log.h"
 #include "samovar/v1/job.grpc.pb.h"
-#include "worker/train/membership.h"
+#include "worker/train/coordinator_session.h"
 
 ABSL_FLAG(std::string, server, "build/release/bin/samovar-server", "the servers' program");
 ABSL_FLAG(int, workers, 64, "workers, each with two threads of this process");
@@ -120,7 +120,7 @@ class SimulatedWorker {
     }
   }
 
-  WorkerMembership membership_;
+  CoordinatorSession membership_;
   const std::atomic<bool>& measuring_;
   Stopper stopper_;
   std::vector<double> waits_;

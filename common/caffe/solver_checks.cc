@@ -54,9 +54,7 @@ class Checker {
   std::string At(absl::string_view field, absl::string_view message) const {
     return absl::StrCat(source_map_.Where(solver_, field), ": ", message);
   }
-  void Wrong(absl::string_view field, absl::string_view message) {
-    errors_.push_back(At(field, message));
-  }
+  void Wrong(absl::string_view field, absl::string_view message) { errors_.push_back(At(field, message)); }
   void Warn(absl::string_view field, absl::string_view message) { warnings_->push_back(At(field, message)); }
 
   void AtLeast(absl::string_view field, int64_t value, int64_t least) {
@@ -191,7 +189,7 @@ class Checker {
         if (!absl::StripAsciiWhitespace(name).empty()) continue;
         errors_.push_back(absl::StrCat(source_map_.Where(solver_, "weights", i), ": weights \"", solver_.weights(i),
                                        "\" has an empty name; write names of .caffemodel files, with commas between"));
-          break;
+        break;
       }
     }
   }

@@ -6,7 +6,7 @@
 namespace samovar {
 namespace {
 
-// With this bound no product below exceeds 64 bits, except numbers of epochs past 2^64, which wrap.
+// With this bound no product below exceeds 64 bits, except numbers of rounds past 2^64, which wrap.
 constexpr uint64_t kMaxRecords = uint64_t{1} << 32;
 
 }  // namespace
@@ -35,21 +35,21 @@ void IterationSchedule::RecordsOf(uint64_t t, std::vector<uint64_t>* positions) 
   const uint64_t size = PartitionSize(partition);
   const uint64_t batch = options_.batch_size;
   const uint64_t block = t / options_.block;
-  // A partition of n records has n blocks in a cycle, so that each cycle consumes block * batch_size whole epochs of
+  // A partition of n records has n blocks in a cycle, so that each cycle consumes block * batch_size whole rounds of
   // it, and each n of its iterations batch_size whole ones.
   const uint64_t in_cycle = block % options_.records / options_.partitions * options_.block + t % options_.block;
   const uint64_t after_whole = in_cycle % size * batch;
-  uint64_t epoch = (block / options_.records * options_.block + in_cycle / size) * batch + after_whole / size;
+  uint64_t round = (block / options_.records * options_.block + in_cycle / size) * batch + after_whole / size;
   uint64_t offset = after_whole % size;
 
   const uint64_t begin = PartitionBegin(partition);
   positions->clear();
   positions->reserve(batch);
   while (positions->size() < batch) {
-    const Permutation permutation(size, DeriveKey(RandomStream::kShuffle, {options_.seed, epoch, partition}));
+    const Permutation permutation(size, DeriveKey(RandomStream::kShuffle, {options_.seed, round, partition}));
     for (; offset < size && positions->size() < batch; ++offset) positions->push_back(begin + permutation(offset));
     offset = 0;
-    ++epoch;
+    ++round;
   }
 }
 

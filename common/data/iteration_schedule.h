@@ -1,12 +1,12 @@
 // IterationSchedule tells which records an iteration reads: a pure function of (options, t), without state.
 //
-// Positions 0 ... records-1 are cut into partitions (partition_cut.h). Each partition is an endless stream: its epochs
-// one after the other, each a permutation of the partition keyed by (seed, epoch, partition). Blocks of `block`
+// Positions 0 ... records-1 are cut into partitions (partition_cut.h). Each partition is an endless stream: its rounds
+// one after the other, each a permutation of the partition keyed by (seed, round, partition). Blocks of `block`
 // iterations are dealt to partitions: iteration t, in block b = t / block, reads the next batch_size records of the
 // stream of partition
 //     (b mod records) mod partitions,
-// which in every `records` blocks deals each partition exactly as many as it has records. A batch may span epochs,
-// or several of them: no record is lost at an epoch's end and no batch is short.
+// which in every `records` blocks deals each partition exactly as many as it has records. A batch may span rounds,
+// or several of them: no record is lost at a round's end and no batch is short.
 //
 // Thread safety: immutable.
 #pragma once

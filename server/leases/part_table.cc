@@ -16,18 +16,18 @@ constexpr absl::Duration kComeForParts = absl::Seconds(2);
 }  // namespace
 
 PartTable::PartTable(const Options& options, uint32_t parts, Ledger done)
-    : options_(options), parts_(parts), done_(std::move(done)), round_{done_.watermark(), done_.watermark()} {}
+    : options_(options), parts_(parts), done_(std::move(done)), newest_{done_.watermark(), done_.watermark()} {}
 
 bool PartTable::BeginRound() {
   const uint64_t end = std::min(options_.max_iter, limit_);
-  // One round is computed, and one is dealt to those that are done with it.
-  if (done_.watermark() < round_.begin) return false;
-  uint64_t begin = std::max(round_.end, done_.watermark());
+  // One range is computed, and one is dealt to those that are done with it.
+  if (done_.watermark() < newest_.begin) return false;
+  uint64_t begin = std::max(newest_.end, done_.watermark());
   while (begin < end && done_.Contains(begin)) ++begin;
   if (begin >= end) return false;
   const uint64_t length = std::clamp<uint64_t>(pace_.IterationsIn(options_.target), 1, options_.max_length);
-  round_ = {begin, begin};
-  while (round_.end < end && round_.end - begin < length && !done_.Contains(round_.end)) ++round_.end;
+  newest_ = {begin, begin};
+  while (newest_.end < end && newest_.end - begin < length && !done_.Contains(newest_.end)) ++newest_.end;
   free_.resize(parts_);
   std::iota(free_.begin(), free_.end(), 0u);
   return true;
@@ -40,9 +40,9 @@ PartTable::Entry* PartTable::UnfinishedOf(uint64_t worker) {
 }
 
 std::optional<TrainLeases::Lease> PartTable::Acquire(uint64_t worker, uint64_t, absl::Time now) {
-  const bool others = crew_.size() > crew_.count(worker);
+  const bool others = workers_.size() > workers_.count(worker);
   if (others && UnfinishedOf(worker) == nullptr && suspects_.Rests(worker, now)) return std::nullopt;
-  crew_.insert(worker);
+  workers_.insert(worker);
   if (Entry* held = UnfinishedOf(worker)) {
     held->doubted = std::min(held->doubted, now);
     if (now - held->doubted < kDoubt) return std::nullopt;
@@ -50,9 +50,9 @@ std::optional<TrainLeases::Lease> PartTable::Acquire(uint64_t worker, uint64_t, 
     return held->lease;
   }
   if (free_.empty() && !BeginRound()) return std::nullopt;
-  const size_t share = (parts_ + crew_.size() - 1) / crew_.size();
+  const size_t share = (parts_ + workers_.size() - 1) / workers_.size();
   const auto taken = free_.begin() + static_cast<int64_t>(std::min(share, free_.size()));
-  Lease lease{next_id_++, worker, round_, {free_.begin(), taken}};
+  Lease lease{next_id_++, worker, newest_, {free_.begin(), taken}};
   free_.erase(free_.begin(), taken);
   leases_[lease.id] = Entry{lease, now, now, now};
   changed_ = now;
@@ -110,7 +110,7 @@ void PartTable::Restart() {
   releases_ += leases_.size();
   for (const auto& [id, entry] : std::exchange(leases_, {})) revoked_[entry.lease.worker].push_back(id);
   free_.clear();
-  round_ = {done_.watermark(), done_.watermark()};
+  newest_ = {done_.watermark(), done_.watermark()};
 }
 
 void PartTable::Release(uint64_t lease_id) {
@@ -118,8 +118,8 @@ void PartTable::Release(uint64_t lease_id) {
 }
 
 void PartTable::ReleaseWorker(uint64_t worker) {
-  // Of the newest round some parts may have been left for it.
-  const bool awaited = crew_.erase(worker) != 0 && !free_.empty();
+  // Of the newest range some parts may have been left for it.
+  const bool awaited = workers_.erase(worker) != 0 && !free_.empty();
   if (awaited || UnfinishedOf(worker) != nullptr) Restart();
   revoked_.erase(worker);
   waiting_.erase(worker);
@@ -135,8 +135,8 @@ void PartTable::Expire(absl::Time now) {
                     });
   const bool idle = WaitsForFreeParts(now);
   if (idle) {
-    crew_.clear();
-    for (const auto& [id, entry] : leases_) crew_.insert(entry.lease.worker);
+    workers_.clear();
+    for (const auto& [id, entry] : leases_) workers_.insert(entry.lease.worker);
   }
   if (lost || idle) return Restart();
   if (const std::set<uint64_t> late = LateWorkers(now); !late.empty()) ReplaceLate(late, now);
@@ -166,7 +166,7 @@ std::set<uint64_t> PartTable::LateWorkers(absl::Time now) const {
     if (now - entry.granted <= patience) return {};
     late.insert(entry.lease.worker);
   }
-  return late.size() < crew_.size() ? late : std::set<uint64_t>();
+  return late.size() < workers_.size() ? late : std::set<uint64_t>();
 }
 
 void PartTable::ReplaceLate(const std::set<uint64_t>& workers, absl::Time now) {
@@ -182,7 +182,7 @@ void PartTable::ReplaceLate(const std::set<uint64_t>& workers, absl::Time now) {
     }
   }
   for (const uint64_t worker : workers) {
-    crew_.erase(worker);
+    workers_.erase(worker);
     if (suspects_.Add(worker, now)) late_.push_back(worker);
   }
   Restart();
@@ -190,9 +190,9 @@ void PartTable::ReplaceLate(const std::set<uint64_t>& workers, absl::Time now) {
 
 bool PartTable::WaitsForFreeParts(absl::Time now) const {
   if (free_.empty() || leases_.empty() || now - changed_ < kComeForParts) return false;
-  // A worker that is busy with an earlier round will come.
+  // A worker that is busy with an earlier range will come.
   return std::all_of(leases_.begin(), leases_.end(),
-                     [this](const auto& entry) { return entry.second.lease.range == round_; });
+                     [this](const auto& entry) { return entry.second.lease.range == newest_; });
 }
 
 void PartTable::AddMissing(const std::vector<IterationRange>& ranges) {

@@ -1,9 +1,9 @@
 // PartTable leases the iterations of a job that come in parts: all workers compute the same iteration, each its parts
 // of it.
 //
-// It goes in rounds. A round is a range of iterations; whoever asks is given its share of the round's parts, for the
-// whole range, as long as there are any, and then begins the next round. So workers need not ask in between, and one
-// that is done with its parts of a round has those of the next at once; its pull waits for the others.
+// It deals range after range of iterations. A worker that asks is given its share of a range's parts, for the
+// whole range, as long as there are any, and then begins the next range. So workers need not ask in between, and one
+// that is done with its parts of a range has those of the next at once; its pull waits for the others.
 //
 // A share is that of a worker among those that ask for work. If one of them does not come for its share, and all others
 // wait for it, everything is dealt anew among those.
@@ -12,7 +12,7 @@
 // while; if it still comes, the parts that it was first with count.
 //
 // When a lease is lost all others are revoked, for their holders wait for parts that nobody computes; everything that
-// is not done is dealt again, in new rounds. A part that is computed twice is the same to the bit, and chunks drop the
+// is not done is dealt again, in new ranges. A part that is computed twice is the same to the bit, and chunks drop the
 // second.
 #pragma once
 
@@ -65,9 +65,9 @@ class PartTable final : public TrainLeases {
     absl::Time doubted = absl::InfiniteFuture();
   };
 
-  // Makes the next iterations the round. False: they may not be leased now.
+  // Makes the next iterations the newest range. False: they may not be leased now.
   bool BeginRound();
-  // Whether parts are left of the newest round, and all others of it are in the hands of workers that wait for them.
+  // Whether parts are left of the newest range, and all others of it are in the hands of workers that wait for them.
   bool WaitsForFreeParts(absl::Time now) const;
   // The workers that hold up the lowest iteration that is not done, and are late with it; empty if nobody else is there
   // to do it.
@@ -88,13 +88,13 @@ class PartTable final : public TrainLeases {
   // The parts that are done of iterations that are not.
   std::map<uint64_t, std::set<uint32_t>> done_parts_;
   uint64_t limit_ = Ledger::kMaxEnd;
-  // The newest round, and its parts that nobody has.
-  IterationRange round_;
+  // The newest range, and its parts that nobody has.
+  IterationRange newest_;
   std::vector<uint32_t> free_;
   // When a lease was last granted or done.
   absl::Time changed_ = absl::InfinitePast();
   // Workers that ask for work.
-  std::set<uint64_t> crew_;
+  std::set<uint64_t> workers_;
   std::map<uint64_t, Entry> leases_;
   std::map<uint64_t, std::vector<uint64_t>> revoked_;
   // When each worker has last said that it waits for others.

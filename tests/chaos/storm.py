@@ -4,7 +4,7 @@ weights. README.md says what must hold.
 
 The loss is linear in the weights, so that a record's gradient is known: a record has one pixel that is not black, and adds the same
 power of two to that pixel's weights whenever it is applied. Rates are powers of two as well, so every float of the model can be told
-exactly from the number of epochs, in whatever order updates came; one update that is missing or applied twice shows. BatchNorm's
+exactly from the number of rounds, in whatever order updates came; one update that is missing or applied twice shows. BatchNorm's
 statistics are of the same kind: each batch has the same mean.
 """
 
@@ -33,7 +33,7 @@ from model_blobs import blobs_of
 SIDE = 16
 RECORDS = SIDE * SIDE
 BATCH = 16
-EPOCH = RECORDS // BATCH
+ROUND = RECORDS // BATCH
 OUTPUTS = 4
 # Of an iteration in sync mode; each is a pass of BatchNorm.
 PARTS = 8
@@ -71,7 +71,7 @@ CLOCK_SECONDS = 3600
 DISK_BYTES = 64 << 20
 POLL_SECONDS = 0.1
 # A job's length at first, and what it is to last: it is made longer until it does.
-FIRST_EPOCHS = 1024
+FIRST_ROUNDS = 1024
 JOB_SECONDS = 45
 
 
@@ -94,13 +94,13 @@ def kinds_of(mode: str) -> List[Kind]:
 
 # --- The model ---------------------------------------------------------------------------------------------------------------------
 
-def wrong_floats(model: bytes, epochs: int, kind: Kind, parts: int) -> List[str]:
-    """Each float that is not what so many epochs make of it."""
+def wrong_floats(model: bytes, rounds: int, kind: Kind, parts: int) -> List[str]:
+    """Each float that is not what so many rounds make of it."""
     blobs = {layer: [struct.unpack(f"<{len(data) // 4}f", data) for data in found] for layer, found in blobs_of(model).items()}
-    expected = {"count": [(-RATE * LOSS_WEIGHT * kind.share * epochs,) * (OUTPUTS * RECORDS)]}
+    expected = {"count": [(-RATE * LOSS_WEIGHT * kind.share * rounds,) * (OUTPUTS * RECORDS)]}
     if kind.norm:
         # Of each part of a batch the mean is one pixel's, and the factor counts them. The variance is no power of two: it is left out.
-        merges = epochs * EPOCH * parts
+        merges = rounds * ROUND * parts
         expected["norm"] = [(merges / RECORDS,), None, (float(merges),)]
     wrong = []
     for layer, all_values in expected.items():
@@ -222,12 +222,12 @@ class Storm:
             time.sleep(POLL_SECONDS)
         raise AssertionError(f"no progress: {self.status(job)}\n{self.cluster.log_tails()}")
 
-    def run_job(self, kind: Kind, epochs: int, goal: int) -> float:
+    def run_job(self, kind: Kind, rounds: int, goal: int) -> float:
         """A job, and faults while it runs, until there have been so many. Returns how long it took."""
         job, begin = f"job-{self.jobs}", time.monotonic()
         self.jobs += 1
         solver = {"net": f'"{job}-net.prototxt"', "base_lr": RATE, "lr_policy": '"fixed"', "momentum": 0, "weight_decay": 0, "display": 0,
-                  "max_iter": epochs * EPOCH, "snapshot": max(1, epochs // 8) * EPOCH, "snapshot_prefix": f'"out/{job}"', "random_seed": 7,
+                  "max_iter": rounds * ROUND, "snapshot": max(1, rounds // 8) * ROUND, "snapshot_prefix": f'"out/{job}"', "random_seed": 7,
                   **kind.solver}
         (self.cluster.shared / f"{job}-net.prototxt").write_text(NET + (NORM if kind.norm else ""), encoding="utf-8")
         text = "".join(f"{key}: {value}\n" for key, value in solver.items())
@@ -242,10 +242,10 @@ class Storm:
             if seconds is not None:
                 self.recoveries[name].append(seconds)
             print(f"{sum(self.counts.values())}: {name} {what}: " + (f"{seconds:.1f} s" if seconds is not None else "the job has ended"), flush=True)
-        self.check(job, kind, epochs)
+        self.check(job, kind, rounds)
         return time.monotonic() - begin
 
-    def check(self, job: str, kind: Kind, epochs: int) -> None:
+    def check(self, job: str, kind: Kind, rounds: int) -> None:
         deadline = time.monotonic() + 4 * testbed.RUN_SECONDS
         status = self.status(job)
         while status is None or status["state"] not in faults.ENDED:
@@ -255,14 +255,14 @@ class Storm:
             status = self.status(job)
         if status["state"] != "JOB_STATE_SUCCEEDED":
             raise AssertionError(f"{job}: {status['state']}: {status['cause']}\n{self.cluster.log_tails()}")
-        ledger, iterations = status["ledger"], epochs * EPOCH
+        ledger, iterations = status["ledger"], rounds * ROUND
         if ledger["chunks"] == 0 or ledger["complete_chunks"] != ledger["chunks"] or int(ledger["iterations"]) != iterations:
             raise AssertionError(f"{job}: {ledger}")
         model = self.cluster.shared / f"{job}.caffemodel"
         done = self.cluster.samovar("model", "export", job, f"coordinator:{PORT}", "--output", model)
         if done.returncode != 0:
             raise AssertionError(f"{job} is not exported: {done.stderr}")
-        wrong = wrong_floats(model.read_bytes(), epochs, kind, PARTS if self.mode == "sync" else 1)
+        wrong = wrong_floats(model.read_bytes(), rounds, kind, PARTS if self.mode == "sync" else 1)
         if wrong:
             raise AssertionError(f"{job} ({kind.name}): {len(wrong)} wrong floats: {'; '.join(wrong[:3])}\n{self.cluster.log_tails()}")
         self.floats += OUTPUTS * RECORDS + (2 if kind.norm else 0)
@@ -271,12 +271,12 @@ class Storm:
 
     def rage(self, goal: int) -> None:
         kinds = kinds_of(self.mode)
-        epochs = dict.fromkeys((kind.name for kind in kinds), FIRST_EPOCHS)
+        rounds = dict.fromkeys((kind.name for kind in kinds), FIRST_ROUNDS)
         while sum(self.counts.values()) < goal:
             kind = kinds[self.jobs % len(kinds)]
-            seconds = self.run_job(kind, epochs[kind.name], goal)
+            seconds = self.run_job(kind, rounds[kind.name], goal)
             if seconds < JOB_SECONDS:
-                epochs[kind.name] *= 4 if seconds < JOB_SECONDS / 4 else 2
+                rounds[kind.name] *= 4 if seconds < JOB_SECONDS / 4 else 2
 
 
 def write_data(directory: pathlib.Path) -> None:

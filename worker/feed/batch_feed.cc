@@ -54,9 +54,9 @@ absl::Status CheckRecords(const v1::DatasetSpec& spec, RecordReader* reader) {
 }
 
 absl::StatusOr<IterationSchedule> MakeSchedule(const BatchFeed::Options& options) {
-  const uint64_t samples = uint64_t{options.spec.batch_size()} * options.parts;
-  if (options.parts == 0 || samples > std::numeric_limits<uint32_t>::max()) {
-    return absl::InvalidArgumentError(absl::StrCat("an iteration of ", options.parts, " batches of ",
+  const uint64_t samples = uint64_t{options.spec.batch_size()} * options.batches;
+  if (options.batches == 0 || samples > std::numeric_limits<uint32_t>::max()) {
+    return absl::InvalidArgumentError(absl::StrCat("an iteration of ", options.batches, " batches of ",
                                                    options.spec.batch_size(), " records cannot be"));
   }
   IterationSchedule::Options schedule;
@@ -96,12 +96,12 @@ absl::Status BatchFeed::AdaptToRecord(uint64_t position) {
   return absl::OkStatus();
 }
 
-absl::Status BatchFeed::AdaptToIteration(uint64_t t, uint32_t part) {
-  if (part >= options_.parts)
+absl::Status BatchFeed::AdaptToIteration(uint64_t t, uint32_t batch) {
+  if (batch >= options_.batches)
     return absl::InvalidArgumentError(
-        absl::StrCat("an iteration has ", options_.parts, " parts; there is no part ", part));
+        absl::StrCat("an iteration has ", options_.batches, " batches; there is no batch ", batch));
   ListRecords(t);
-  return AdaptToRecord(positions_[part]);
+  return AdaptToRecord(positions_[batch]);
 }
 
 void BatchFeed::ListRecords(uint64_t t) {
@@ -113,14 +113,14 @@ void BatchFeed::ListRecords(uint64_t t) {
   for (uint64_t i = 0; i < samples; ++i) positions_[i] = (t % records() * samples + i) % records();
 }
 
-absl::Status BatchFeed::FillIteration(uint64_t t, uint32_t part, std::span<const std::span<float>> tops) {
+absl::Status BatchFeed::FillIteration(uint64_t t, uint32_t batch, std::span<const std::span<float>> tops) {
   if (options_.phase != caffe::TRAIN)
     return absl::FailedPreconditionError("a feed of phase TEST has no iterations; fill ranges");
-  if (part >= options_.parts)
+  if (batch >= options_.batches)
     return absl::InvalidArgumentError(
-        absl::StrCat("an iteration has ", options_.parts, " parts; there is no part ", part));
+        absl::StrCat("an iteration has ", options_.batches, " batches; there is no batch ", batch));
   ListRecords(t);
-  const uint64_t first = uint64_t{part} * batch_size();
+  const uint64_t first = uint64_t{batch} * batch_size();
   return Fill(std::span(positions_).subspan(first, batch_size()), t, first, tops);
 }
 

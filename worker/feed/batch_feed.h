@@ -26,8 +26,8 @@ class BatchFeed {
     std::unique_ptr<RecordReader> reader;
     caffe::Phase phase = caffe::TRAIN;
     v1::DatasetSpec spec;  // what the job was submitted with
-    // Parts of an iteration, each a batch of its own: the solver's iter_size.
-    uint32_t parts = 1;
+    // Batches of an iteration: the solver's iter_size, times the parts that its batch is cut into.
+    uint32_t batches = 1;
     uint64_t seed = 0;
   };
 
@@ -38,21 +38,20 @@ class BatchFeed {
 
   const std::vector<TopShape>& tops() const { return options_.reader->tops(); }
   uint64_t records() const { return options_.spec.records(); }
-  // Samples of one part.
+  // Samples of one batch.
   uint32_t batch_size() const { return options_.spec.batch_size(); }
 
   // Whether records may have shapes of their own: a batch is one record, which is as large as it is stored.
   bool adapts() const { return batch_size() == 1 && options_.reader->adapts(); }
-  // From now on tops() are those of the one record of this part of iteration t, or of record `position` of a test,
+  // From now on tops() are those of the one record of this batch of iteration t, or of record `position` of a test,
   // which goes on after the last with the first. REQUIRES: adapts(). Errors as below.
-  absl::Status AdaptToIteration(uint64_t t, uint32_t part);
+  absl::Status AdaptToIteration(uint64_t t, uint32_t batch);
   absl::Status AdaptToRecord(uint64_t position);
 
-  // One part of the batch of iteration t: batch_size() samples, shuffled unless the spec says in_order, and augmented,
-  // a pure function of (spec, parts, seed, t, part). Sample i of part p is sample p * batch_size() + i of the
-  // iteration. `tops`: one span a top, batch_size() records long. REQUIRES: phase TRAIN. INVALID_ARGUMENT: spans of
-  // other sizes, or no such part. DATA_LOSS: a damaged record.
-  absl::Status FillIteration(uint64_t t, uint32_t part, std::span<const std::span<float>> tops);
+  // One batch of iteration t: batch_size() samples, shuffled unless the spec says in_order, and augmented, a pure
+  // function of (spec, batches, seed, t, batch). Sample i of batch b is sample b * batch_size() + i of the iteration. `tops`: one span a top, batch_size() records long. REQUIRES: phase TRAIN. INVALID_ARGUMENT: spans of
+  // other sizes, or no such batch. DATA_LOSS: a damaged record.
+  absl::Status FillIteration(uint64_t t, uint32_t batch, std::span<const std::span<float>> tops);
 
   // Records begin ... end-1 in their own order, not shuffled; each span is end - begin records long. After the last
   // record comes the first again. REQUIRES: phase TEST. OUT_OF_RANGE: end is before begin; else as above.

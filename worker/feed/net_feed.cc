@@ -73,7 +73,7 @@ absl::StatusOr<std::unique_ptr<NetFeed>> NetFeed::Open(const caffe::NetParameter
     feed.reader = *std::move(reader);
     feed.phase = options.phase;
     feed.spec = *specs[i];
-    feed.parts = options.parts;
+    feed.batches = options.batches;
     feed.seed = options.seed;
     // Other records than the job's are its end: no worker may compute with them, and no second look makes them others.
     SAMOVAR_ASSIGN_OR_RETURN(feeds.emplace_back(), BatchFeed::Create(std::move(feed)));
@@ -99,8 +99,8 @@ absl::StatusOr<ShapesByLayer> NetFeed::AdaptEach(Adapt adapt) {
   return shapes;
 }
 
-absl::StatusOr<ShapesByLayer> NetFeed::AdaptToIteration(uint64_t t, uint32_t part) {
-  return AdaptEach([&](BatchFeed* feed) { return feed->AdaptToIteration(t, part); });
+absl::StatusOr<ShapesByLayer> NetFeed::AdaptToIteration(uint64_t t, uint32_t batch) {
+  return AdaptEach([&](BatchFeed* feed) { return feed->AdaptToIteration(t, batch); });
 }
 
 absl::StatusOr<ShapesByLayer> NetFeed::AdaptToRecord(uint64_t begin) {
@@ -128,8 +128,8 @@ absl::Status NetFeed::FillEach(std::span<const std::span<float>> tops, Fill fill
   return absl::OkStatus();
 }
 
-absl::Status NetFeed::FillIteration(uint64_t t, uint32_t part, std::span<const std::span<float>> tops) {
-  return FillEach(tops, [&](BatchFeed* feed, auto own) { return feed->FillIteration(t, part, own); });
+absl::Status NetFeed::FillIteration(uint64_t t, uint32_t batch, std::span<const std::span<float>> tops) {
+  return FillEach(tops, [&](BatchFeed* feed, auto own) { return feed->FillIteration(t, batch, own); });
 }
 
 absl::Status NetFeed::FillRange(uint64_t begin, uint64_t end, std::span<const std::span<float>> tops) {

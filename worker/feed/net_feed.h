@@ -39,7 +39,7 @@ class NetFeed {
   // As in BatchFeed::Options.
   struct Options {
     caffe::Phase phase = caffe::TRAIN;
-    uint32_t parts = 1;
+    uint32_t batches = 1;
     uint64_t seed = 0;
     // As in OpenReader.
     PartitionSource* partitions = nullptr;
@@ -60,13 +60,13 @@ class NetFeed {
 
   // Whether the records of some layer may have shapes of their own, and no batch has more than one.
   bool adapts() const;
-  // From now on these are the records that tops are for: those of a part of iteration t, or of the test's batch from
+  // From now on these are the records that tops are for: those of a batch of iteration t, or of the test's batch from
   // `begin` on. Their shapes. REQUIRES: adapts(). Errors as below.
-  absl::StatusOr<ShapesByLayer> AdaptToIteration(uint64_t t, uint32_t part);
+  absl::StatusOr<ShapesByLayer> AdaptToIteration(uint64_t t, uint32_t batch);
   absl::StatusOr<ShapesByLayer> AdaptToRecord(uint64_t begin);
 
   // As BatchFeed's, of each layer its own batch.
-  absl::Status FillIteration(uint64_t t, uint32_t part, std::span<const std::span<float>> tops);
+  absl::Status FillIteration(uint64_t t, uint32_t batch, std::span<const std::span<float>> tops);
   // begin and end count records of the first layer; another one whose batches are r times as large reads r * begin to r
   // * end. INVALID_ARGUMENT: these are not whole numbers.
   absl::Status FillRange(uint64_t begin, uint64_t end, std::span<const std::span<float>> tops);

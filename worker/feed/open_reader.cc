@@ -152,7 +152,7 @@ absl::StatusOr<uint32_t> FeedBatchSize(const caffe::LayerParameter& layer) {
 std::vector<std::string> FeedWarnings(const caffe::LayerParameter& layer) {
   std::vector<std::string> warnings;
   const auto warn = [&](absl::string_view what) { warnings.push_back(absl::StrCat(NameOf(layer), ": ", what)); };
-  constexpr absl::string_view kSkip = "rand_skip has no effect: records are shuffled anew in each epoch";
+  constexpr absl::string_view kSkip = "rand_skip has no effect: records are shuffled anew in each round";
   constexpr absl::string_view kShuffle = "shuffle: false has no effect on training: records are always shuffled";
   if (layer.data_param().rand_skip() > 0 || layer.image_data_param().rand_skip() > 0) warn(kSkip);
   const bool kept_in_order = (layer.image_data_param().has_shuffle() && !layer.image_data_param().shuffle()) ||

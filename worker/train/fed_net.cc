@@ -14,10 +14,10 @@ namespace {
 
 // Null: neither the net has a data layer, nor the job data.
 absl::StatusOr<std::unique_ptr<NetFeed>> OpenFeed(const caffe::NetParameter& net, caffe::Phase phase,
-                                                  const v1::DatasetSpec& data, uint64_t seed, uint32_t parts,
+                                                  const v1::DatasetSpec& data, uint64_t seed, uint32_t batches,
                                                   PartitionSource* partitions) {
   SAMOVAR_ASSIGN_OR_RETURN(const std::vector<const caffe::LayerParameter*> layers, FindFedLayers(net));
-  if (data.records() > 0) return NetFeed::Open(net, data, {phase, parts, seed, partitions});
+  if (data.records() > 0) return NetFeed::Open(net, data, {phase, batches, seed, partitions});
   if (layers.empty()) return nullptr;
   return absl::InvalidArgumentError(absl::StrCat("net \"", net.name(), "\" has the data layer \"", layers[0]->name(),
                                                  "\", but the job has no records"));
@@ -48,10 +48,10 @@ std::string Describe(const v1::ParameterLayout& layout, int blob) {
 }  // namespace
 
 absl::StatusOr<FedNet> OpenFedNet(const caffe::NetParameter& net, caffe::Phase phase, const v1::DatasetSpec& data,
-                                  const v1::NetOutputs& outputs, uint64_t seed, ThreadPool* pool, uint32_t parts,
+                                  const v1::NetOutputs& outputs, uint64_t seed, ThreadPool* pool, uint32_t batches,
                                   int batch_size, PartitionSource* partitions, uint32_t of_parts) {
   FedNet result;
-  SAMOVAR_ASSIGN_OR_RETURN(result.feed, OpenFeed(net, phase, data, seed, parts, partitions));
+  SAMOVAR_ASSIGN_OR_RETURN(result.feed, OpenFeed(net, phase, data, seed, batches, partitions));
   SAMOVAR_ASSIGN_OR_RETURN(result.net, NetForBatch(net, phase, data, batch_size, pool, of_parts));
   if (static_cast<uint32_t>(result.net->batch_size()) != data.batch_size()) {
     return absl::InvalidArgumentError(absl::StrCat("net \"", net.name(), "\" has a batch of ", result.net->batch_size(),

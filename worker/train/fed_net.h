@@ -24,13 +24,13 @@ struct FedNet {
   std::unique_ptr<Net> net;
 };
 
-// Builds the net for its records, which are opened. `outputs`: what the job expects the net to report. `parts`: batches
+// Builds the net for its records, which are opened. `outputs`: what the job expects the net to report. `batches`: those
 // of an iteration. `batch_size`: of the net; 0: what its layers say. It must be the data's. `partitions`: as in
 // OpenReader. `of_parts`: equal parts of a batch that the net's batch is one of (NetOptions::parts). INVALID_ARGUMENT,
 // UNIMPLEMENTED: the net is wrong, wherever it is built. Other codes: something is wrong on this machine, the data set
 // above all.
 absl::StatusOr<FedNet> OpenFedNet(const caffe::NetParameter& net, caffe::Phase phase, const v1::DatasetSpec& data,
-                                  const v1::NetOutputs& outputs, uint64_t seed, ThreadPool* pool, uint32_t parts = 1,
+                                  const v1::NetOutputs& outputs, uint64_t seed, ThreadPool* pool, uint32_t batches = 1,
                                   int batch_size = 0, PartitionSource* partitions = nullptr, uint32_t of_parts = 1);
 
 // The same net for batches of another size, with memory of its own.

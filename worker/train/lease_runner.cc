@@ -84,16 +84,16 @@ class Steps {
 };
 
 // Computes the steps of one lease. The push of a step is under way while the next one's forward pass is computed.
-class TrainingRun {
+class LeaseRun {
  public:
-  TrainingRun(const HeldLease& held, const Stopper& leaving, bool check_sent, Assignment* assignment, Outbox* outbox)
+  LeaseRun(const HeldLease& held, const Stopper& leaving, bool check_sent, Assignment* assignment, Outbox* outbox)
       : held_(held),
         leaving_(leaving),
         assignment_(*assignment),
         outbox_(*outbox),
         steps_(held.lease),
         sent_(check_sent) {}
-  ~TrainingRun() { assignment_.parameters().AbandonPush(); }
+  ~LeaseRun() { assignment_.parameters().AbandonPush(); }
 
   absl::Status Run();
 
@@ -144,16 +144,16 @@ class TrainingRun {
   // The spans that the push under way has sent.
   SentSpans sent_;
   // The last push was in full, since the worker leaves.
-  bool said_farewell_ = false;
+  bool reported_leaving_ = false;
 };
 
-bool TrainingRun::IsBad(std::optional<std::string> finding) {
+bool LeaseRun::IsBad(std::optional<std::string> finding) {
   if (finding.has_value() && !finding_.has_value()) finding_ = std::move(finding);
   return finding_.has_value();
 }
 
 // The forward pass of one of the step's passes.
-absl::Status TrainingRun::RunForward(uint64_t number, uint32_t pass, v1::TrainResult* result) {
+absl::Status LeaseRun::RunForward(uint64_t number, uint32_t pass, v1::TrainResult* result) {
   const Steps::Step step = steps_.at(number);
   const uint32_t passes = assignment_.passes();
   Net& net = assignment_.net();
@@ -184,40 +184,40 @@ absl::Status TrainingRun::RunForward(uint64_t number, uint32_t pass, v1::TrainRe
   return absl::OkStatus();
 }
 
-bool TrainingRun::PushesInFull(const Steps::Step& step) {
+bool LeaseRun::PushesInFull(const Steps::Step& step) {
   if (!assignment_.parameters().keeps_residual()) return false;
-  said_farewell_ = leaving_.stopped();
+  reported_leaving_ = leaving_.stopped();
   const uint64_t max_iter = static_cast<uint64_t>(assignment_.spec().solver().max_iter());
-  return said_farewell_ || (!step.more_iterations && step.t + max_iter / kInFullAtEnd + 1 >= max_iter);
+  return reported_leaving_ || (!step.more_iterations && step.t + max_iter / kInFullAtEnd + 1 >= max_iter);
 }
 
-void TrainingRun::StartPush(const Steps::Step& step, std::span<const float> gradients, uint32_t iterations) {
+void LeaseRun::StartPush(const Steps::Step& step, std::span<const float> gradients, uint32_t iterations) {
   const bool in_full = PushesInFull(step);
   // The weights of the next iteration come with its last part; from servers that clip, when they have applied it.
-  const bool pull = !step.more_parts && step.more_iterations && !said_farewell_ && !assignment_.clipped_by_servers();
+  const bool pull = !step.more_parts && step.more_iterations && !reported_leaving_ && !assignment_.clipped_by_servers();
   assignment_.parameters().StartPush(step.t + 1 - iterations, held_.lease.epoch(), gradients,
                                      pull ? assignment_.net().weights() : std::span<float>(),
                                      WeightsFor(assignment_.spec(), step.t + 1), step.part, in_full, iterations);
 }
 
-void TrainingRun::PushAll(std::span<const float> gradients) {
+void LeaseRun::PushAll(std::span<const float> gradients) {
   sent_.Add(0, gradients);
   assignment_.parameters().Ready(0, assignment_.parameters().elements());
 }
 
-absl::Status TrainingRun::AwaitPush(const WaitLimit& limit) {
+absl::Status LeaseRun::AwaitPush(const WaitLimit& limit) {
   SAMOVAR_RETURN_IF_ERROR(assignment_.parameters().AwaitPush(limit).status());
   return sent_.Check();
 }
 
-void TrainingRun::HandIn() {
+void LeaseRun::HandIn() {
   if (!pushed_.has_value()) return;
   pushed_->set_residual_norm(assignment_.parameters().ResidualNorm());
   outbox_.Add(*std::move(pushed_));
   pushed_.reset();
 }
 
-absl::Status TrainingRun::EndPush() {
+absl::Status LeaseRun::EndPush() {
   if (!pushed_.has_value()) return absl::OkStatus();
   WaitLimit limit = LimitFor(held_);
   limit.told = [this](const Waiting& waiting) {
@@ -229,7 +229,7 @@ absl::Status TrainingRun::EndPush() {
   return absl::OkStatus();
 }
 
-absl::Status TrainingRun::ApplyClipped(uint64_t t) {
+absl::Status LeaseRun::ApplyClipped(uint64_t t) {
   ParameterClient& parameters = assignment_.parameters();
   SAMOVAR_ASSIGN_OR_RETURN(const std::vector<double> squares, parameters.PullSquares(t, LimitFor(held_)));
   const std::span<float> weights = assignment_.net().weights();
@@ -238,7 +238,7 @@ absl::Status TrainingRun::ApplyClipped(uint64_t t) {
 }
 
 // Pushes each layer's gradients while those of the layers below are computed.
-absl::Status TrainingRun::RunAndPushByLayer(uint64_t number, v1::TrainResult* result) {
+absl::Status LeaseRun::RunAndPushByLayer(uint64_t number, v1::TrainResult* result) {
   Net& net = assignment_.net();
   ParameterClient& parameters = assignment_.parameters();
   SAMOVAR_RETURN_IF_ERROR(RunForward(number, /*pass=*/0, result));
@@ -262,7 +262,7 @@ absl::Status TrainingRun::RunAndPushByLayer(uint64_t number, v1::TrainResult* re
 
 // With iter_size or clip_gradients no gradient is final before all are there. In a job that skips what is
 // not finite none is sent before all are known to be: chunks are to skip all of an iteration or nothing.
-absl::StatusOr<std::span<const float>> TrainingRun::ComputeWhole(uint64_t number, v1::TrainResult* result) {
+absl::StatusOr<std::span<const float>> LeaseRun::ComputeWhole(uint64_t number, v1::TrainResult* result) {
   Net& net = assignment_.net();
   const uint32_t passes = assignment_.passes();
   std::span<float> gradients = net.gradients();
@@ -282,14 +282,14 @@ absl::StatusOr<std::span<const float>> TrainingRun::ComputeWhole(uint64_t number
   return gradients;
 }
 
-absl::Status TrainingRun::RunAndPushWhole(uint64_t number, v1::TrainResult* result) {
+absl::Status LeaseRun::RunAndPushWhole(uint64_t number, v1::TrainResult* result) {
   SAMOVAR_ASSIGN_OR_RETURN(const std::span<const float> gradients, ComputeWhole(number, result));
   StartPush(steps_.at(number), gradients);
   PushAll(gradients);
   return absl::OkStatus();
 }
 
-v1::TrainResult TrainingRun::NewResult(const Steps::Step& step) const {
+v1::TrainResult LeaseRun::NewResult(const Steps::Step& step) const {
   v1::TrainResult result;
   result.set_job_id(held_.lease.job_id());
   result.set_lease_id(held_.lease.lease_id());
@@ -298,14 +298,14 @@ v1::TrainResult TrainingRun::NewResult(const Steps::Step& step) const {
   return result;
 }
 
-uint64_t TrainingRun::StepsToPush(uint64_t number) const {
+uint64_t LeaseRun::StepsToPush(uint64_t number) const {
   const v1::JobSpec& spec = assignment_.spec();
   if (spec.push_every() <= 1) return 1;
   const uint64_t t = steps_.at(number).t;
   return UnitEnd(t, spec.push_every(), static_cast<uint64_t>(spec.solver().max_iter())) - t;
 }
 
-absl::Status TrainingRun::RunUnit(uint64_t first, uint64_t count) {
+absl::Status LeaseRun::RunUnit(uint64_t first, uint64_t count) {
   const uint64_t end = first + count;
   if (end > steps_.size()) return absl::InvalidArgumentError("the lease ends within a unit of push_every");
   LocalSteps& local = *assignment_.local_steps();
@@ -328,7 +328,7 @@ absl::Status TrainingRun::RunUnit(uint64_t first, uint64_t count) {
   return absl::OkStatus();
 }
 
-absl::Status TrainingRun::RunStep(uint64_t number) {
+absl::Status LeaseRun::RunStep(uint64_t number) {
   const Steps::Step step = steps_.at(number);
   v1::TrainResult result = NewResult(step);
   const bool skips = assignment_.spec().on_numeric_failure() == v1::NUMERIC_FAILURE_SKIP;
@@ -353,14 +353,14 @@ absl::Status TrainingRun::RunStep(uint64_t number) {
   return absl::OkStatus();
 }
 
-absl::Status TrainingRun::SkipPushed(uint64_t number, const absl::Status& refusal) {
+absl::Status LeaseRun::SkipPushed(uint64_t number, const absl::Status& refusal) {
   assignment_.parameters().AbandonPush();
   sent_.Clear();
   finding_ = std::string(refusal.message());
   return SkipStep(number, *std::exchange(pushed_, std::nullopt));
 }
 
-absl::Status TrainingRun::SkipStep(uint64_t number, v1::TrainResult result) {
+absl::Status LeaseRun::SkipStep(uint64_t number, v1::TrainResult result) {
   const Steps::Step step = steps_.at(number);
   SAMOVAR_RETURN_IF_ERROR(EndPush());
   v1::SkipRequest request;
@@ -383,7 +383,7 @@ absl::Status TrainingRun::SkipStep(uint64_t number, v1::TrainResult result) {
                                        WeightsFor(assignment_.spec(), step.t + 1));
 }
 
-absl::Status TrainingRun::Run() {
+absl::Status LeaseRun::Run() {
   const Steps::Step first = steps_.at(0);
   assignment_.batches().Start(first.t, first.part * assignment_.passes());
   const absl::Status pulled = assignment_.parameters().Pull(assignment_.net().weights(), LimitFor(held_),
@@ -394,7 +394,7 @@ absl::Status TrainingRun::Run() {
     const uint64_t count = StepsToPush(number);
     const absl::Status status = assignment_.local_steps() != nullptr ? RunUnit(number, count) : RunStep(number);
     if (!status.ok()) return Annotate(status, absl::StrCat("iteration ", steps_.at(number).t));
-    if (said_farewell_) return absl::OkStatus();
+    if (reported_leaving_) return absl::OkStatus();
     number += count;
   }
   return absl::OkStatus();
@@ -409,7 +409,7 @@ absl::Status RunTraining(const HeldLease& held, const Stopper& leaving, bool che
   }
   // The same name may stand for another copy by the next test, in another run of the job.
   assignment->ForgetFrozen();
-  return TrainingRun(held, leaving, check_sent, assignment, outbox).Run();
+  return LeaseRun(held, leaving, check_sent, assignment, outbox).Run();
 }
 
 absl::Status RunTest(const HeldLease& held, Assignment* assignment, Outbox* outbox) {

@@ -5,7 +5,7 @@
 #include "absl/time/time.h"
 #include "common/base/stopper.h"
 #include "worker/train/assignment.h"
-#include "worker/train/membership.h"
+#include "worker/train/coordinator_session.h"
 #include "worker/train/outbox.h"
 
 namespace samovar {

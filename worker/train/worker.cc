@@ -24,7 +24,7 @@ constexpr absl::Duration kLongestFailureRest = absl::Seconds(10);
 // before this time has passed: its next job may have other servers.
 constexpr absl::Duration kSilentServerPatience = absl::Seconds(30);
 // For the iteration with which a worker gives away what it has kept of its gradients.
-constexpr absl::Duration kFarewell = absl::Seconds(5);
+constexpr absl::Duration kLastReports = absl::Seconds(5);
 
 v1::JoinRequest Describe(const Worker::Options& options) {
   v1::JoinRequest self;
@@ -51,7 +51,7 @@ bool IsPermanent(const absl::Status& status) {
 Worker::Worker(const Options& options)
     : options_(options),
       pool_(options.threads),
-      membership_(options.coordinator, Describe(options)),
+      session_(options.coordinator, Describe(options)),
       assignments_(&pool_, options.channels, options.partitions),
       failure_backoff_(kFirstFailureRest, kLongestFailureRest, static_cast<uint64_t>(getpid())) {}
 
@@ -62,9 +62,9 @@ void Worker::Stop() {
   {
     absl::MutexLock lock(&owing_mu_);
     const auto settled = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(owing_mu_) { return !owing_; };
-    settled_.WaitFor(&owing_mu_, kFarewell, settled);
+    settled_.WaitFor(&owing_mu_, kLastReports, settled);
   }
-  membership_.Stop();
+  session_.Stop();
 }
 
 void Worker::Run() {
@@ -73,28 +73,28 @@ void Worker::Run() {
     const std::shared_ptr<HeldLease> held = NextLease();
     if (held != nullptr) Work(*held);
   }
-  if (const absl::Status left = membership_.Leave(); !left.ok()) {
+  if (const absl::Status left = session_.Leave(); !left.ok()) {
     LogWarning(absl::StrCat("could not leave: ", left.message(), "; the leases run out by themselves"));
   }
 }
 
 void Worker::Join() {
   Backoff backoff(kFirstRetry, kLongestRetry, static_cast<uint64_t>(getpid()));
-  for (bool told = false; !membership_.joined() && !stopper_.stopped(); told = true) {
-    const absl::Status joined = membership_.Join();
+  for (bool told = false; !session_.joined() && !stopper_.stopped(); told = true) {
+    const absl::Status joined = session_.Join();
     if (joined.ok()) break;
     if (!told) LogWarning(absl::StrCat("cannot join: ", joined.message(), "; goes on trying"));
     stopper_.WaitFor(backoff.Next());
   }
-  if (told_joined_ || !membership_.joined()) return;
+  if (told_joined_ || !session_.joined()) return;
   told_joined_ = true;
   if (options_.on_joined) options_.on_joined();
 }
 
 std::shared_ptr<HeldLease> Worker::NextLease() {
   Backoff backoff(kFirstRetry, kLongestRetry, static_cast<uint64_t>(getpid()));
-  while (!stopper_.stopped() && membership_.joined()) {
-    const absl::StatusOr<WorkerMembership::Answer> answer = membership_.AskForLease();
+  while (!stopper_.stopped() && session_.joined()) {
+    const absl::StatusOr<CoordinatorSession::Answer> answer = session_.AskForLease();
     if (!answer.ok()) {
       // The heartbeats say so if the coordinator cannot be reached.
       LogDebug(answer.status().message());
@@ -125,8 +125,8 @@ void Worker::Work(const HeldLease& held) {
   absl::Status status = assignment.status();
   if (status.ok()) {
     SetOwing(lease.has_train() && (*assignment)->parameters().keeps_residual());
-    status = CatchExceptions(
-        [&] { return RunLease(held, stopper_, options_.check_sent, *assignment, &membership_.outbox()); });
+    status =
+        CatchExceptions([&] { return RunLease(held, stopper_, options_.check_sent, *assignment, &session_.outbox()); });
     SetOwing(false);
   }
   if (status.ok()) {
@@ -145,10 +145,10 @@ void Worker::Work(const HeldLease& held) {
 
 absl::StatusOr<Assignment*> Worker::Prepare(const v1::WorkLease& lease) {
   v1::GetAssignmentRequest request;
-  request.set_worker_id(membership_.worker_id());
+  request.set_worker_id(session_.worker_id());
   request.set_job_id(lease.job_id());
   // At each lease, since a job's name may have passed to another job. One small call a second or so.
-  SAMOVAR_ASSIGN_OR_RETURN(const v1::GetAssignmentResponse message, membership_.client().GetAssignment(request));
+  SAMOVAR_ASSIGN_OR_RETURN(const v1::GetAssignmentResponse message, session_.client().GetAssignment(request));
   if (message.epoch() != lease.epoch()) {
     assignments_.Drop(lease.job_id());
     return absl::FailedPreconditionError(
@@ -176,8 +176,8 @@ void Worker::Report(const v1::WorkLease& lease, const absl::Status& failure) {
   message.set_code(static_cast<int32_t>(failure.code()));
   message.set_message(std::string(failure.message()));
   message.set_permanent(IsPermanent(failure));
-  membership_.outbox().Add(std::move(message));
-  membership_.ReportNow();
+  session_.outbox().Add(std::move(message));
+  session_.ReportNow();
   // Nothing that may have led to it is used again.
   assignments_.Close(lease.job_id());
   stopper_.WaitFor(failure_backoff_.Next());

@@ -18,7 +18,7 @@
 #include "common/base/stopper.h"
 #include "common/base/thread_pool.h"
 #include "worker/train/assignment_cache.h"
-#include "worker/train/membership.h"
+#include "worker/train/coordinator_session.h"
 #include "worker/train/sent_spans.h"
 
 namespace samovar {
@@ -68,7 +68,7 @@ class Worker {
   const Options options_;
   Stopper stopper_;
   ThreadPool pool_;
-  WorkerMembership membership_;
+  CoordinatorSession session_;
   AssignmentCache assignments_;
   // After failures of work, so that one bad worker does not use up a job's patience.
   Backoff failure_backoff_;

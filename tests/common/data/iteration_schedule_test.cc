@@ -24,7 +24,7 @@ std::vector<uint64_t> Records(const IterationSchedule& schedule, uint64_t t) {
   return positions;
 }
 
-TEST_CASE("every epoch of a data set without partitions holds each record once, also when batches span epochs") {
+TEST_CASE("every round of a data set without partitions holds each record once, also when batches span rounds") {
   const IterationSchedule schedule = Make(10, 4);
   std::vector<uint64_t> stream;
   for (uint64_t t = 0; t < 15; ++t) {
@@ -33,15 +33,15 @@ TEST_CASE("every epoch of a data set without partitions holds each record once, 
     stream.insert(stream.end(), records.begin(), records.end());
   }
   std::set<std::vector<uint64_t>> orders;
-  for (size_t epoch = 0; epoch < 6; ++epoch) {
-    const std::vector<uint64_t> order(stream.begin() + static_cast<ptrdiff_t>(epoch * 10),
-                                      stream.begin() + static_cast<ptrdiff_t>(epoch * 10 + 10));
+  for (size_t round = 0; round < 6; ++round) {
+    const std::vector<uint64_t> order(stream.begin() + static_cast<ptrdiff_t>(round * 10),
+                                      stream.begin() + static_cast<ptrdiff_t>(round * 10 + 10));
     const std::set<uint64_t> distinct(order.begin(), order.end());
     REQUIRE(distinct.size() == 10);
     REQUIRE(*distinct.rbegin() == 9);
     orders.insert(order);
   }
-  REQUIRE(orders.size() == 6);  // each epoch has an order of its own
+  REQUIRE(orders.size() == 6);  // each round has an order of its own
 }
 
 TEST_CASE("with partitions each record appears equally often in every cycle of as many iterations as records") {
@@ -73,9 +73,9 @@ TEST_CASE("an iteration reads one partition only, and each partition's stream ha
     const size_t size = schedule.PartitionSize(partition);
     REQUIRE(stream.size() == 2 * 8 * size);
     for (size_t begin = 0; begin < stream.size(); begin += size) {
-      const std::set<uint64_t> epoch(stream.begin() + static_cast<ptrdiff_t>(begin),
+      const std::set<uint64_t> round(stream.begin() + static_cast<ptrdiff_t>(begin),
                                      stream.begin() + static_cast<ptrdiff_t>(begin + size));
-      REQUIRE(epoch.size() == size);
+      REQUIRE(round.size() == size);
     }
   }
 }
@@ -115,7 +115,7 @@ TEST_CASE("the records of an iteration are fixed forever") {
   REQUIRE(Records(Make(60'000, 8, 16, 7, 32), 12'345) == Records(Make(60'000, 8, 16, 7), 12'689));
 }
 
-TEST_CASE("seed, epoch and partition each give another order") {
+TEST_CASE("seed, round and partition each give another order") {
   REQUIRE(Records(Make(1000, 50, 1, 1), 0) != Records(Make(1000, 50, 1, 2), 0));
   REQUIRE(Records(Make(1000, 50), 0) != Records(Make(1000, 50), 20));
   const IterationSchedule halves = Make(2000, 1000, 2);
@@ -126,7 +126,7 @@ TEST_CASE("seed, epoch and partition each give another order") {
   REQUIRE(std::is_permutation(first.begin(), first.end(), second.begin()));
 }
 
-TEST_CASE("a shuffled epoch leaves few neighbours together") {
+TEST_CASE("a shuffled round leaves few neighbours together") {
   const std::vector<uint64_t> order = Records(Make(10'000, 10'000), 0);
   int neighbours = 0;
   for (size_t i = 1; i < order.size(); ++i) neighbours += order[i] == order[i - 1] + 1;

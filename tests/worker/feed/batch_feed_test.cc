@@ -54,7 +54,7 @@ struct Fixture {
     options.reader = *std::move(reader);
     options.phase = phase;
     options.spec = spec;
-    options.parts = parts;
+    options.batches = parts;
     options.seed = seed;
     return BatchFeed::Create(std::move(options));
   }

@@ -1,4 +1,4 @@
-#include "worker/train/batch_prefetcher.h"
+#include "worker/feed/batch_prefetcher.h"
 
 #include <memory>
 #include <vector>
@@ -36,7 +36,7 @@ TEST_CASE("a batch is the feed's own, whether it was started before or not, or a
 }
 
 TEST_CASE(
-    "the parts of an iteration are batches of their own, and together the batch of an iteration as large as all") {
+    "the batches of an iteration are, together, the one batch of an iteration as large as all") {
   TempDir dir;
   const v1::JobSpec spec = MakeJob(dir.path());
   const auto feed_of = [&](uint32_t batch, uint32_t parts) {

@@ -1,4 +1,4 @@
-#include "worker/train/membership.h"
+#include "worker/train/coordinator_session.h"
 
 #include <algorithm>
 #include <utility>
@@ -23,24 +23,24 @@ absl::Duration Clamped(uint32_t milliseconds, absl::Duration shortest, absl::Dur
 
 }  // namespace
 
-WorkerMembership::WorkerMembership(const std::string& coordinator, const v1::JoinRequest& self)
+CoordinatorSession::CoordinatorSession(const std::string& coordinator, const v1::JoinRequest& self)
     : self_(self), client_(coordinator), heartbeat_(kShortestHeartbeat) {
   heartbeats_ = std::thread([this] { KeepKnown(); });
 }
 
-WorkerMembership::~WorkerMembership() {
+CoordinatorSession::~CoordinatorSession() {
   Stop();
   heartbeats_.join();
 }
 
-bool WorkerMembership::joined() const { return worker_id() != 0; }
+bool CoordinatorSession::joined() const { return worker_id() != 0; }
 
-uint64_t WorkerMembership::worker_id() const {
+uint64_t CoordinatorSession::worker_id() const {
   absl::MutexLock lock(&mu_);
   return worker_id_;
 }
 
-absl::Status WorkerMembership::Join() {
+absl::Status CoordinatorSession::Join() {
   SAMOVAR_ASSIGN_OR_RETURN(const v1::JoinResponse response, client_.Join(self_));
   if (response.worker_id() == 0) {
     return absl::InternalError(
@@ -58,7 +58,7 @@ absl::Status WorkerMembership::Join() {
   return absl::OkStatus();
 }
 
-absl::StatusOr<WorkerMembership::Answer> WorkerMembership::AskForLease() {
+absl::StatusOr<CoordinatorSession::Answer> CoordinatorSession::AskForLease() {
   if (answer_lost_) return LeaveToJoinAgain();
   v1::LeaseRequest request;
   {
@@ -92,7 +92,7 @@ absl::StatusOr<WorkerMembership::Answer> WorkerMembership::AskForLease() {
   return answer;
 }
 
-absl::Status WorkerMembership::LeaveToJoinAgain() {
+absl::Status CoordinatorSession::LeaveToJoinAgain() {
   SAMOVAR_RETURN_IF_ERROR(Leave());
   answer_lost_ = false;
   {
@@ -102,7 +102,7 @@ absl::Status WorkerMembership::LeaveToJoinAgain() {
   return absl::AbortedError("left, to join again: the answer to the last request for a lease was lost");
 }
 
-absl::Status WorkerMembership::Leave() {
+absl::Status CoordinatorSession::Leave() {
   v1::LeaveRequest request;
   request.set_worker_id(worker_id());
   if (request.worker_id() == 0) return absl::OkStatus();
@@ -112,14 +112,14 @@ absl::Status WorkerMembership::Leave() {
   return left;
 }
 
-void WorkerMembership::Stop() {
+void CoordinatorSession::Stop() {
   stopper_.Stop();
   absl::MutexLock lock(&mu_);
   stopping_ = true;
   if (held_ != nullptr) held_->ended.Stop();
 }
 
-void WorkerMembership::KeepKnown() {
+void CoordinatorSession::KeepKnown() {
   absl::Duration interval = kShortestHeartbeat;
   while (!stopper_.WaitFor(interval)) {
     RunTurn("the heartbeat", [this] {
@@ -130,7 +130,7 @@ void WorkerMembership::KeepKnown() {
   }
 }
 
-void WorkerMembership::SendHeartbeat() {
+void CoordinatorSession::SendHeartbeat() {
   v1::HeartbeatRequest request;
   {
     absl::MutexLock lock(&mu_);
@@ -161,7 +161,7 @@ void WorkerMembership::SendHeartbeat() {
   }
 }
 
-void WorkerMembership::EndRevokedLocked(const v1::HeartbeatResponse& response) {
+void CoordinatorSession::EndRevokedLocked(const v1::HeartbeatResponse& response) {
   for (uint64_t lease_id : response.revoked_leases()) {
     if (held_ != nullptr && held_->lease.lease_id() == lease_id) {
       held_->ended.Stop();
@@ -171,7 +171,7 @@ void WorkerMembership::EndRevokedLocked(const v1::HeartbeatResponse& response) {
   }
 }
 
-void WorkerMembership::Lost(uint64_t worker_id) {
+void CoordinatorSession::Lost(uint64_t worker_id) {
   {
     absl::MutexLock lock(&mu_);
     // It may have joined again meanwhile.

@@ -7,10 +7,10 @@
 
 namespace samovar {
 
-struct CliLine {
-  CliLine();
-  CliLine(const CliLine&) = delete;
-  CliLine& operator=(const CliLine&) = delete;
+struct CommandTree {
+  CommandTree();
+  CommandTree(const CommandTree&) = delete;
+  CommandTree& operator=(const CommandTree&) = delete;
 
   CommandLine line;
   TrainOptions train;

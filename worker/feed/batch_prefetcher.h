@@ -28,19 +28,19 @@ class BatchPrefetcher {
   BatchPrefetcher(const BatchPrefetcher&) = delete;
   BatchPrefetcher& operator=(const BatchPrefetcher&) = delete;
 
-  // Begins to fill the batch of part `part` of iteration t, unless it is there. Replaces one that was not taken. Does
+  // Begins to fill the batch number `batch` of iteration t, unless it is there. Replaces one that was not taken. Does
   // not block.
-  void Start(uint64_t t, uint32_t part);
+  void Start(uint64_t t, uint32_t batch);
   // The shapes of that batch's records, of a feed that adapts; waits as Take does, which is to follow. Errors of the
   // feed.
-  absl::StatusOr<ShapesByLayer> AwaitShapes(uint64_t t, uint32_t part);
+  absl::StatusOr<ShapesByLayer> AwaitShapes(uint64_t t, uint32_t batch);
   bool adapts() const { return feed_ != nullptr && feed_->adapts(); }
   // That batch; waits until it is filled (as long as the disk takes), beginning now if Start did not. `tops`: one span
   // a top of the feed. Errors of the feed.
-  absl::Status Take(uint64_t t, uint32_t part, std::span<const std::span<float>> tops);
+  absl::Status Take(uint64_t t, uint32_t batch, std::span<const std::span<float>> tops);
 
  private:
-  // Iteration and part.
+  // Iteration, and number of the batch in it.
   using BatchId = std::pair<uint64_t, uint32_t>;
 
   void FillLoop();

@@ -1,4 +1,4 @@
-#include "config/cli_line.h"
+#include "config/command_tree.h"
 
 #include <cstdint>
 #include <limits>
@@ -110,7 +110,7 @@ constexpr char kCompletionExamples[] =
 
 }  // namespace
 
-CliLine::CliLine() : line("samovar", kDescription) {
+CommandTree::CommandTree() : line("samovar", kDescription) {
   line.app()->footer(kExamples);
   AddTrain();
   AddCheck();
@@ -128,7 +128,7 @@ CliLine::CliLine() : line("samovar", kDescription) {
     line.RequireUtf8(command);
 }
 
-void CliLine::AddJobFlags(CLI::App* command, JobOptions* job) {
+void CommandTree::AddJobFlags(CLI::App* command, JobOptions* job) {
   line.Require(
       command,
       command->add_option("--solver", job->solver, "Reads the solver from this prototxt file")->type_name("FILE"));
@@ -263,7 +263,7 @@ void CliLine::AddJobFlags(CLI::App* command, JobOptions* job) {
   AddJobChoice(command, &job->choice);
 }
 
-void CliLine::AddTrain() {
+void CommandTree::AddTrain() {
   train_ = line.AddCommand(line.app(), "train", "Trains a net on this machine, from a solver file to a model",
                            kTrainExamples);
   AddJobFlags(train_, &train);
@@ -288,12 +288,12 @@ void CliLine::AddTrain() {
   AddLogLevel(train_, &train.log_level);
 }
 
-void CliLine::AddJobChoice(CLI::App* command, JobChoice* choice) {
+void CommandTree::AddJobChoice(CLI::App* command, JobChoice* choice) {
   AddState(command, &choice->state);
   command->add_flag("--test-all", choice->test_all, "Tests with all records, whatever the solver's test_iter is");
 }
 
-void CliLine::AddCheck() {
+void CommandTree::AddCheck() {
   check_ =
       line.AddCommand(line.app(), "check", "Checks a solver, its nets and its data without training", kCheckExamples);
   line.Require(
@@ -302,25 +302,25 @@ void CliLine::AddCheck() {
   AddJobChoice(check_, &check.choice);
 }
 
-void CliLine::AddStatus() {
+void CommandTree::AddStatus() {
   status_ = line.AddCommand(line.app(), "status", "Shows the servers, workers and jobs of a running cluster",
                             kStatusExamples);
   AddCoordinator(status_, &status.coordinator);
   status_->add_flag("--json", status.json, "Writes the whole status as JSON");
 }
 
-void CliLine::AddCoordinator(CLI::App* command, std::string* address) {
+void CommandTree::AddCoordinator(CLI::App* command, std::string* address) {
   line.Require(command, command->add_option("address,--coordinator", *address, "Asks the coordinator at this HOST:PORT")
                             ->type_name("ADDRESS")
                             ->check(AddressValidator(/*any_port=*/false)));
 }
 
-void CliLine::AddJob(CLI::App* command, std::string* job, std::string* address) {
+void CommandTree::AddJob(CLI::App* command, std::string* job, std::string* address) {
   line.Require(command, command->add_option("job", *job, "Means the job of this id")->type_name("JOB"));
   AddCoordinator(command, address);
 }
 
-void CliLine::AddSubmit() {
+void CommandTree::AddSubmit() {
   submit_ = line.AddCommand(line.app(), "submit", "Submits a job to a running cluster", kSubmitExamples);
   AddCoordinator(submit_, &submit.coordinator);
   AddJobFlags(submit_, &submit);
@@ -351,7 +351,7 @@ void CliLine::AddSubmit() {
   submit_->add_flag("--json", submit.json, "Reports what happens as one JSON object a line");
 }
 
-void CliLine::AddJobCommands() {
+void CommandTree::AddJobCommands() {
   jobs_ = line.AddCommand(line.app(), "jobs", "Lists the jobs of a running cluster", kJobsExamples);
   AddCoordinator(jobs_, &jobs.coordinator);
   jobs_->add_flag("--json", jobs.json, "Writes all that is known of the jobs as JSON");
@@ -370,7 +370,7 @@ void CliLine::AddJobCommands() {
   AddJob(forget_, &forget.job, &forget.coordinator);
 }
 
-void CliLine::AddModelExport() {
+void CommandTree::AddModelExport() {
   CLI::App* model = line.AddCommand(line.app(), "model", "Gets models out of a cluster", "");
   model_export_ = line.AddCommand(
       model, "export", "Writes the model and the solver's state of a job, which may be running", kModelExportExamples);
@@ -393,7 +393,7 @@ void CliLine::AddModelExport() {
   model_export_->add_flag("--json", model_export.json, "Reports what was written as one JSON object a line");
 }
 
-void CliLine::AddSnapshotExport() {
+void CommandTree::AddSnapshotExport() {
   CLI::App* snapshot = line.AddCommand(line.app(), "snapshot", "Gets snapshots out of a cluster", "");
   snapshot_export_ = line.AddCommand(snapshot, "export",
                                      "Has a running job write a snapshot that any number of servers can go on from",
@@ -410,7 +410,7 @@ void CliLine::AddSnapshotExport() {
   snapshot_export_->add_flag("--json", snapshot_export.json, "Prints one JSON object");
 }
 
-void CliLine::AddSmallCommands() {
+void CommandTree::AddSmallCommands() {
   line.AddCommand(line.app(), "version", "Shows the version, and the instruction-set level of the compute engine",
                   kVersionExamples);
   completion_ = line.AddCommand(line.app(), "completion", "Writes a script that completes commands in a shell",
@@ -420,7 +420,7 @@ void CliLine::AddSmallCommands() {
                                 ->check(OneOf({"bash", "zsh"})));
 }
 
-CliFlags CliLine::Chosen() const {
+CliFlags CommandTree::Chosen() const {
   const CLI::App* command = line.command();
   if (command == train_) return train;
   if (command == check_) return check;

@@ -1,4 +1,4 @@
-// WorkerMembership is the worker as its coordinator knows it: joins, keeps itself known by heartbeats, asks for leases,
+// CoordinatorSession is the worker as its coordinator knows it: joins, keeps itself known by heartbeats, asks for leases,
 // reports what was done, and learns which leases it has lost.
 //
 // Thread safety: Join, AskForLease and Leave on one thread; Stop from any. A thread of its own sends the heartbeats.
@@ -34,12 +34,12 @@ struct HeldLease {
   mutable WaitNote waiting;
 };
 
-class WorkerMembership {
+class CoordinatorSession {
  public:
   // `self` says what others see of this worker.
-  WorkerMembership(const std::string& coordinator, const v1::JoinRequest& self);
+  CoordinatorSession(const std::string& coordinator, const v1::JoinRequest& self);
   // As Stop(). Does not leave.
-  ~WorkerMembership();
+  ~CoordinatorSession();
 
   CoordinatorClient& client() { return client_; }
   Outbox& outbox() { return outbox_; }

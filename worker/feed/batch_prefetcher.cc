@@ -1,4 +1,4 @@
-#include "worker/train/batch_prefetcher.h"
+#include "worker/feed/batch_prefetcher.h"
 
 #include <algorithm>
 #include <utility>
@@ -23,17 +23,17 @@ BatchPrefetcher::~BatchPrefetcher() {
   if (thread_.joinable()) thread_.join();
 }
 
-void BatchPrefetcher::Start(uint64_t t, uint32_t part) {
+void BatchPrefetcher::Start(uint64_t t, uint32_t batch) {
   if (feed_ == nullptr) return;
-  const BatchId batch(t, part);
+  const BatchId batch(t, batch);
   absl::MutexLock lock(&mu_);
   if (held_ == batch) return;
   held_ = batch;
   wanted_ = batch;
 }
 
-absl::StatusOr<ShapesByLayer> BatchPrefetcher::AwaitShapes(uint64_t t, uint32_t part) {
-  Start(t, part);
+absl::StatusOr<ShapesByLayer> BatchPrefetcher::AwaitShapes(uint64_t t, uint32_t batch) {
+  Start(t, batch);
   absl::MutexLock lock(&mu_);
   Await();
   if (!status_.ok()) {
@@ -52,8 +52,8 @@ absl::Status BatchPrefetcher::Fill(const BatchId& batch) {
   return feed_->FillIteration(batch.first, batch.second, tops_);
 }
 
-absl::Status BatchPrefetcher::Take(uint64_t t, uint32_t part, std::span<const std::span<float>> tops) {
-  Start(t, part);
+absl::Status BatchPrefetcher::Take(uint64_t t, uint32_t batch, std::span<const std::span<float>> tops) {
+  Start(t, batch);
   absl::MutexLock lock(&mu_);
   Await();
   held_.reset();
