@@ -13,6 +13,7 @@ source deploy/machine.sh
 preset="${PRESET:-release}"
 
 bash deploy/install_packages.sh
+bash deploy/install_packages.sh tests/packages.txt
 cmake --preset "$preset" -DSAMOVAR_TESTS=ON
 # One line for each file would bury what matters; a failure's messages are shown in any case.
 cmake --build --preset "$preset" --parallel "${JOBS:-$(build_jobs)}" -- --quiet

@@ -2,8 +2,8 @@
 // server, beside the same worker that only computes, in the same run.
 //
 //     overlap_bench [--nets lenet,cifar10_quick] [--encodings float32,bfloat16] [--rounds 7] [--seconds 1] [--timeline]
-//     [--json]
-//     overlap_bench --server_address 10.0.0.2:7100                     the server runs already, behind a slower link say
+//                   [--json]
+//     overlap_bench --server_address 10.0.0.2:7100    the server runs already, behind a slower link say
 //
 // The worker has one processor, the server another. README.md says what the columns are.
 #include <sched.h>

@@ -2,7 +2,8 @@
 //
 //     bytes                what
 //     4                    how many floats are listed, little-endian
-//     1 to 3 for each      its place, as a varint: how far beyond the one before, less one; of the first, the place itself
+//     1 to 3 for each      its place, as a varint: how far beyond the one before, less one; of the first, the place
+//                          itself
 //     4 for each           its value, binary32, little-endian
 //
 // With one float in a hundred that is about 5 bytes for each listed. Thread safety: stateless.

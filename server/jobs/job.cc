@@ -7,7 +7,6 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "common/base/printable.h"
-#include "common/model/last_snapshot.h"
 #include "common/model/learning_rate.h"
 #include "server/jobs/job_spec.h"
 #include "server/leases/lease_table.h"
@@ -17,17 +16,9 @@
 namespace samovar {
 namespace {
 
-constexpr uint64_t kNever = Ledger::kMaxEnd;
 // Bits of a lease's id that the job itself counts with; its number stands above them.
 constexpr int kLeaseBits = 40;
 constexpr uint64_t kSkippedTold = 4;
-
-// The first multiple of `interval` above t; kNever if the interval is 0.
-uint64_t NextMultiple(int64_t interval, uint64_t t) {
-  if (interval <= 0) return kNever;
-  const uint64_t step = static_cast<uint64_t>(interval);
-  return (t / step + 1) * step;
-}
 
 // Of data that are stored in partitions.
 std::optional<IterationSchedule> StoredSchedule(const v1::DatasetSpec& data) {
@@ -56,7 +47,7 @@ Job::Job(v1::JobSpec spec, uint64_t number)
       number_(number),
       lease_base_(number << kLeaseBits),
       progress_(&spec_),
-      requested_snapshot_(kNever),
+      checkpoints_(&spec_),
       holds_(spec_.fetches_snapshots()) {
   figures_.set_submitted_unix_ms(UnixMsNow());
   events_.Add(v1::JobEvent::KIND_STATE, "submitted", absl::Now());
@@ -128,13 +119,7 @@ void Job::Start(Plan plan, absl::Time now) {
     leases_ = std::make_unique<LeaseTable>(options, plan.done);
   }
   const uint64_t begin = plan.done.watermark();
-  const caffe::SolverParameter& solver = spec_.solver();
-  // As Caffe's solver, which tests where it begins if it is at a multiple; one that is taken up may have done so.
-  const bool test_first =
-      solver.test_interval() > 0 && begin < max_iter() && !HasTested(begin) &&
-      (begin == 0 ? solver.test_initialization() : begin % static_cast<uint64_t>(solver.test_interval()) == 0);
-  next_snapshot_ = NextMultiple(solver.snapshot(), begin);
-  next_test_ = spec_.test_nets_size() == 0 ? kNever : test_first ? begin : NextMultiple(solver.test_interval(), begin);
+  checkpoints_.Begin(begin, HasTested(begin));
   plan_ = std::move(plan);
   plan_.resumed_from = began_at_.value_or(plan_.resumed_from);
   started_ = now;
@@ -173,7 +158,7 @@ void Job::Suspend(const std::string& cause) {
   if (!std::exchange(suspended_, true)) {
     Note(v1::JobEvent::KIND_STATE, cause);
     leases_->RevokeAll();
-    for (TestPass& pass : passes_) test_releases_ += static_cast<uint64_t>(pass.ReleaseAll());
+    tests_.ReleaseAll();
   }
   Changed();
 }
@@ -186,18 +171,15 @@ void Job::Resume() {
   Changed();
 }
 
-std::optional<uint64_t> Job::DropCheckpoint() {
-  const bool tested = std::all_of(passes_.begin(), passes_.end(), [](const TestPass& pass) { return pass.complete(); });
-  passes_.clear();
-  checkpoint_active_ = false;
-  verified_ = false;
-  if (tested) return std::nullopt;
+std::optional<uint64_t> Job::DropTests() {
+  const std::optional<uint64_t> untested = tests_.Drop();
+  if (!untested.has_value()) return std::nullopt;
   // Of several test nets some may have their results; they come again.
   auto* tests = figures_.mutable_tests();
   tests->erase(std::remove_if(tests->begin(), tests->end(),
-                              [this](const v1::TestReport& report) { return report.iteration() == tested_iteration_; }),
+                              [&](const v1::TestReport& report) { return report.iteration() == *untested; }),
                tests->end());
-  return tested_iteration_;
+  return untested;
 }
 
 void Job::Recovered(Plan plan) {
@@ -208,16 +190,14 @@ void Job::Recovered(Plan plan) {
   failures_in_a_row_ = 0;
   leases_->RevokeAll();
   first_train_lease_ = last_train_lease_ + 1;
-  first_test_lease_ = next_test_lease_;
+  first_test_lease_ = tests_.next_lease();
   const uint64_t done_before = leases_->done().size();
   leases_->AddMissing(plan.done.Missing(0, max_iter()));
   const Ledger& done = leases_->done();
   figures_.set_recoveries(figures_.recoveries() + 1);
   figures_.set_repeated_iterations(figures_.repeated_iterations() + done_before - done.size());
 
-  const std::optional<uint64_t> untested = DropCheckpoint();
-  next_snapshot_ = std::min(next_snapshot_, NextMultiple(spec_.solver().snapshot(), done.watermark()));
-  if (untested.has_value() && *untested < max_iter()) next_test_ = std::min(next_test_, *untested);
+  checkpoints_.GoBack(done.watermark(), DropTests());
   plan.resumed_from = plan_.resumed_from;
   plan_ = std::move(plan);
   ++placement_;
@@ -248,30 +228,19 @@ void Job::TakeSkipped(uint64_t iteration, const std::string& finding) {
   if (before < kSkippedTold) AddNoticeLocked(absl::StrCat("iteration ", iteration, " was skipped: ", finding));
 }
 
-void Job::UpdateLimit() { leases_->SetLimit(std::min({next_snapshot_, next_test_, requested_snapshot_, stop_at_})); }
-
-std::optional<Job::Checkpoint> Job::DueCheckpoint() const {
-  if (state_ != v1::JOB_STATE_RUNNING || checkpoint_active_) return std::nullopt;
-  if (verified_)
-    return Checkpoint{max_iter(), WritesLastSnapshot(spec_.solver()) || last_requested_, spec_.test_nets_size() > 0,
-                      requested_export_};
-  const uint64_t due = std::min({next_snapshot_, next_test_, requested_snapshot_});
-  if (due > leases_->done().watermark() || due >= max_iter()) return std::nullopt;
-  const bool requested = due == requested_snapshot_;
-  return Checkpoint{due, due == next_snapshot_ || requested, due == next_test_, requested ? requested_export_ : ""};
+std::optional<Checkpoint> Job::DueCheckpoint() const {
+  return state_ == v1::JOB_STATE_RUNNING ? checkpoints_.Due(leases_->done().watermark()) : std::nullopt;
 }
 
-std::optional<Job::Checkpoint> Job::TakeableCheckpoint() const {
+std::optional<Checkpoint> Job::TakeableCheckpoint() const {
   std::optional<Checkpoint> due = DueCheckpoint();
   return due.has_value() && IsHeldBack(*due) ? std::nullopt : due;
 }
 
 bool Job::HasWork() const {
   if (state_ != v1::JOB_STATE_RUNNING) return true;
-  if (!verified_ && leases_->complete()) return true;
-  if (TakeableCheckpoint().has_value()) return true;
-  return checkpoint_active_ &&
-         std::all_of(passes_.begin(), passes_.end(), [](const TestPass& pass) { return pass.complete(); });
+  if (!checkpoints_.complete() && leases_->complete()) return true;
+  return TakeableCheckpoint().has_value() || (checkpoints_.active() && tests_.complete());
 }
 
 void Job::AwaitWork(absl::Duration time) {
@@ -279,68 +248,50 @@ void Job::AwaitWork(absl::Duration time) {
   changed_.WaitFor(&mu_, time, [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return HasWork(); });
 }
 
-std::optional<Job::Checkpoint> Job::TakeCheckpoint() {
+std::optional<Checkpoint> Job::TakeCheckpoint() {
   absl::MutexLock lock(&mu_);
   const std::optional<Checkpoint> due = TakeableCheckpoint();
-  if (due.has_value()) checkpoint_active_ = true;
+  if (due.has_value()) checkpoints_.Take();
   return due;
-}
-
-void Job::PassCheckpoint(const Checkpoint& checkpoint) {
-  if (checkpoint.iteration == next_snapshot_) next_snapshot_ = NextMultiple(spec_.solver().snapshot(), next_snapshot_);
-  if (checkpoint.iteration == requested_snapshot_) {
-    requested_snapshot_ = kNever;
-    requested_export_.clear();
-  }
-  if (checkpoint.iteration == next_test_) next_test_ = NextMultiple(spec_.solver().test_interval(), next_test_);
-  UpdateLimit();
 }
 
 void Job::CheckpointFrozen(const Checkpoint& checkpoint, uint64_t workers) {
   absl::MutexLock lock(&mu_);
-  PassCheckpoint(checkpoint);
-  if (!checkpoint.test) return;
-  tested_iteration_ = checkpoint.iteration;
-  for (int net = 0; net < spec_.test_nets_size(); ++net) {
-    passes_.emplace_back(checkpoint.iteration, static_cast<uint32_t>(net),
-                         RecordsOfTest(spec_, net, checkpoint.iteration), spec_.test_data(net).batch_size(),
-                         spec_.test_outputs(net), workers);
-  }
+  checkpoints_.Pass(checkpoint);
+  UpdateLimit();
+  if (checkpoint.test) tests_.Begin(spec_, checkpoint.iteration, workers);
 }
 
 void Job::CheckpointNotBegun() {
   absl::MutexLock lock(&mu_);
-  checkpoint_active_ = false;
+  checkpoints_.End();
 }
 
 void Job::CheckpointRefused(const Checkpoint& checkpoint, const absl::Status& status) {
   absl::MutexLock lock(&mu_);
-  checkpoint_active_ = false;
+  checkpoints_.End();
   if (checkpoint.persist) SnapshotFailed(checkpoint.iteration, status);
   if (checkpoint.iteration == max_iter()) return;
-  PassCheckpoint(checkpoint);
+  checkpoints_.Pass(checkpoint);
+  UpdateLimit();
   if (checkpoint.test)
     AddNoticeLocked(absl::StrCat("the test at iteration ", checkpoint.iteration, " is left out: ", status.message()));
 }
 
 bool Job::TestsDone() const {
   absl::MutexLock lock(&mu_);
-  return std::all_of(passes_.begin(), passes_.end(), [](const TestPass& pass) { return pass.complete(); });
+  return tests_.complete();
 }
 
 void Job::CheckpointEnded() {
   absl::MutexLock lock(&mu_);
-  for (const TestPass& pass : passes_) {
-    test_speculative_ += pass.speculative();
-    test_speculative_wasted_ += pass.speculative_wasted();
-  }
-  passes_.clear();
-  checkpoint_active_ = false;
+  tests_.End();
+  checkpoints_.End();
 }
 
 bool Job::AwaitsVerification() const {
   absl::MutexLock lock(&mu_);
-  return state_ == v1::JOB_STATE_RUNNING && !verified_ && leases_->complete();
+  return state_ == v1::JOB_STATE_RUNNING && !checkpoints_.complete() && leases_->complete();
 }
 
 void Job::Verified(const Ledger& held_by_all, const v1::LedgerSummary& summary) {
@@ -348,7 +299,7 @@ void Job::Verified(const Ledger& held_by_all, const v1::LedgerSummary& summary) 
   *figures_.mutable_ledger() = summary;
   const std::vector<IterationRange> missing = held_by_all.Missing(0, max_iter());
   if (missing.empty()) {
-    verified_ = true;
+    checkpoints_.SetComplete();
     Note(v1::JobEvent::KIND_STATE, absl::StrCat("the ledgers of all ", summary.chunks(), " chunks are complete"));
   } else {
     Note(v1::JobEvent::KIND_LEASE,
@@ -472,13 +423,9 @@ v1::JobStatus Job::StatusLocked(absl::Time now) const {
   status.set_learning_rate(
       LearningRate(spec_.solver(), std::min(done.watermark(), std::max<uint64_t>(1, max_iter()) - 1)));
   progress_.WriteTo(&status, done.size(), state_ == v1::JOB_STATE_RUNNING ? now : absl::InfinitePast());
-  status.set_releases(leases_->releases() + test_releases_);
-  status.set_speculative(leases_->speculative() + test_speculative_);
-  status.set_speculative_wasted(leases_->speculative_wasted() + test_speculative_wasted_);
-  for (const TestPass& pass : passes_) {
-    status.set_speculative(status.speculative() + pass.speculative());
-    status.set_speculative_wasted(status.speculative_wasted() + pass.speculative_wasted());
-  }
+  status.set_releases(leases_->releases() + tests_.releases());
+  status.set_speculative(leases_->speculative() + tests_.speculative());
+  status.set_speculative_wasted(leases_->speculative_wasted() + tests_.speculative_wasted());
   status.set_seconds(absl::ToDoubleSeconds((state_ == v1::JOB_STATE_RUNNING ? now : ended_at_) - started_));
   return status;
 }

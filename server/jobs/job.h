@@ -25,10 +25,11 @@
 #include "samovar/v1/coordinator.pb.h"
 #include "samovar/v1/job.pb.h"
 #include "samovar/v1/job_record.pb.h"
+#include "server/jobs/checkpoints.h"
 #include "server/jobs/event_log.h"
 #include "server/jobs/job_figures.h"
 #include "server/leases/silent_links.h"
-#include "server/leases/test_pass.h"
+#include "server/leases/test_passes.h"
 #include "server/leases/train_leases.h"
 
 namespace samovar {
@@ -47,14 +48,6 @@ class Job {
     // Iterations that all chunks hold already.
     Ledger done;
     uint64_t resumed_from = 0;
-  };
-  // A moment at which the weights are frozen: to be written as a snapshot, to be tested, or both.
-  struct Checkpoint {
-    uint64_t iteration = 0;
-    bool persist = false;
-    bool test = false;
-    // Where a user wants the snapshot exported to; empty: nowhere.
-    std::string export_to = "";
   };
 
   // Its number is unique among the coordinator's jobs, and below 2^22. REQUIRES: CheckJobSpec(spec).ok()
@@ -186,9 +179,9 @@ class Job {
   }
   void Note(v1::JobEvent::Kind kind, const std::string& text) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   v1::JobStatus StatusLocked(absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Of a job that was taken up again: results of iterations that it has not come to this time.
   // Whether all test nets have been tested at that iteration.
   bool HasTested(uint64_t iteration) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The job was taken up again, and has not come to later iterations this time: their results go.
   void ForgetBeyond(uint64_t iteration) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::vector<std::string> LeaseNamesLocked(uint64_t worker) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Ids of leases are unique among all jobs: a worker knows a lease by its id alone.
@@ -198,7 +191,7 @@ class Job {
   bool IsVoid(uint64_t lease_id) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::optional<Checkpoint> DueCheckpoint() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // The same, unless it waits for the client.
+  // That one, unless it waits for the client.
   std::optional<Checkpoint> TakeableCheckpoint() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Whether a further snapshot would be one too many that the client has not fetched.
   bool IsHeldBack(const Checkpoint& due) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -207,12 +200,8 @@ class Job {
   std::string SilenceText(absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Empty: it is not.
   std::string HeldBackText() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // It will not be due again, unless the job goes back.
-  void PassCheckpoint(const Checkpoint& checkpoint) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void SnapshotFailed(uint64_t iteration, const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Leasing stops at the next checkpoint of either kind until its weights are frozen: so all chunks hold the iterations
-  // before it and no other then, and what is labelled N is N, in every mode and with any number of workers.
-  void UpdateLimit() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void UpdateLimit() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { leases_->SetLimit(checkpoints_.limit()); }
   void EndLocked(v1::JobState state, const std::string& cause, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void AddNoticeLocked(const std::string& notice) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Counts an iteration that was skipped, and says so.
@@ -223,8 +212,8 @@ class Job {
   void TakeFailures(const std::string& worker_name, const v1::WorkerReport& report, absl::Time now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void ReleaseLease(uint64_t lease_id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // The checkpoint under way was not. Returns the iteration of its tests, if they are not done.
-  std::optional<uint64_t> DropCheckpoint() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The tests that go on do not. Returns their iteration, if they are not done.
+  std::optional<uint64_t> DropTests() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const v1::JobSpec spec_;
   const uint64_t number_;
@@ -251,32 +240,13 @@ class Job {
   uint64_t first_test_lease_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t last_train_lease_ ABSL_GUARDED_BY(mu_) = 0;
 
-  // Iterations of the next checkpoint of either kind; kNever if there is none before the last.
-  uint64_t next_snapshot_ ABSL_GUARDED_BY(mu_) = 0;
-  // A user asked for a snapshot so late that it may be the last one, which is written then whatever the solver says.
-  bool last_requested_ ABSL_GUARDED_BY(mu_) = false;
-  uint64_t next_test_ ABSL_GUARDED_BY(mu_) = 0;
-  // As RequestSnapshot has returned it; kNever if none is asked for.
-  uint64_t requested_snapshot_ ABSL_GUARDED_BY(mu_);
-  // Nothing beyond is leased any more.
-  uint64_t stop_at_ ABSL_GUARDED_BY(mu_) = Ledger::kMaxEnd;
-  // Where to; empty: nowhere.
-  std::string requested_export_ ABSL_GUARDED_BY(mu_);
+  Checkpoints checkpoints_ ABSL_GUARDED_BY(mu_);
   // Beyond the last iteration that was leased.
   uint64_t leased_end_ ABSL_GUARDED_BY(mu_) = 0;
-  bool checkpoint_active_ ABSL_GUARDED_BY(mu_) = false;
   // Whether snapshots are held for the client, and since when training waits for it.
   bool holds_ ABSL_GUARDED_BY(mu_);
   std::optional<absl::Time> held_back_since_ ABSL_GUARDED_BY(mu_);
-  bool verified_ ABSL_GUARDED_BY(mu_) = false;
-  std::vector<TestPass> passes_ ABSL_GUARDED_BY(mu_);
-  // Of passes_.
-  uint64_t tested_iteration_ ABSL_GUARDED_BY(mu_) = 0;
-  uint64_t next_test_lease_ ABSL_GUARDED_BY(mu_) = kTestLease + 1;
-  uint64_t test_releases_ ABSL_GUARDED_BY(mu_) = 0;
-  // Of the tests that have ended.
-  uint64_t test_speculative_ ABSL_GUARDED_BY(mu_) = 0;
-  uint64_t test_speculative_wasted_ ABSL_GUARDED_BY(mu_) = 0;
+  TestPasses tests_ ABSL_GUARDED_BY(mu_){kTestLease};
 
   SilentLinks silent_links_ ABSL_GUARDED_BY(mu_);
   // Workers that were found late, and have not said since what they wait for: when.

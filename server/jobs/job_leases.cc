@@ -1,5 +1,6 @@
 // The methods of Job that lease work to workers and take their reports.
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -30,12 +31,10 @@ std::optional<v1::WorkLease> Job::Lease(uint64_t worker, uint64_t workers, absl:
   v1::WorkLease answer;
   answer.set_job_id(id());
   answer.set_epoch(plan_.epoch);
-  for (TestPass& pass : passes_) {
-    if (const auto slice = pass.Acquire(next_test_lease_, worker, now)) {
-      answer.set_lease_id(Outside(next_test_lease_++));
-      *answer.mutable_test() = *slice;
-      return answer;
-    }
+  if (auto test = tests_.Acquire(worker, now)) {
+    answer.set_lease_id(Outside(test->id));
+    *answer.mutable_test() = std::move(test->slice);
+    return answer;
   }
   const auto lease = leases_->Acquire(worker, workers, now);
   if (!lease.has_value()) return std::nullopt;
@@ -71,13 +70,11 @@ uint64_t Job::TakeTrainResults(uint64_t worker, const v1::WorkerReport& report, 
 void Job::TakeTestResults(const v1::WorkerReport& report, absl::Time now) {
   for (const v1::TestResult& result : report.test()) {
     if (result.job_id() != id() || IsVoid(result.lease_id())) continue;
-    for (TestPass& pass : passes_) {
-      if (!pass.Complete(result, now)) continue;
-      failures_in_a_row_ = 0;
-      if (!pass.complete()) continue;
-      *figures_.add_tests() = pass.Report();
-      Note(v1::JobEvent::KIND_TEST, TestText(pass.Report()));
-    }
+    const TestPasses::News news = tests_.Complete(result, now);
+    if (news.taken) failures_in_a_row_ = 0;
+    if (!news.report.has_value()) continue;
+    *figures_.add_tests() = *news.report;
+    Note(v1::JobEvent::KIND_TEST, TestText(*news.report));
   }
 }
 
@@ -88,7 +85,7 @@ bool Job::IsVoid(uint64_t lease_id) const {
 
 void Job::ReleaseLease(uint64_t lease_id) {
   leases_->Release(lease_id);
-  for (TestPass& pass : passes_) test_releases_ += static_cast<uint64_t>(pass.Release(lease_id));
+  tests_.Release(lease_id);
 }
 
 void Job::TakeFailures(const std::string& worker_name, const v1::WorkerReport& report, absl::Time now) {
@@ -129,7 +126,7 @@ void Job::Renew(uint64_t worker, uint64_t lease_id, absl::Time now) {
   absl::MutexLock lock(&mu_);
   if (leases_ == nullptr) return;
   leases_->Renew(worker, Inside(lease_id), now);
-  for (TestPass& pass : passes_) pass.Renew(worker, Inside(lease_id), now);
+  tests_.Renew(worker, Inside(lease_id), now);
 }
 
 void Job::TakeWait(uint64_t worker, const std::string& name, const v1::WorkerWait& wait, absl::Time now) {
@@ -163,7 +160,7 @@ void Job::ReleaseWorker(uint64_t worker, const std::string& news) {
   leases_->ReleaseWorker(worker);
   silent_links_.Forget(worker);
   late_.erase(worker);
-  for (TestPass& pass : passes_) test_releases_ += static_cast<uint64_t>(pass.ReleaseWorker(worker));
+  tests_.ReleaseWorker(worker);
   Changed();
 }
 
@@ -176,10 +173,9 @@ void Job::WorkerWentOver(uint64_t worker) {
 void Job::Expire(absl::Time now, absl::FunctionRef<std::string(uint64_t)> name_of) {
   absl::MutexLock lock(&mu_);
   if (state_ != v1::JOB_STATE_RUNNING) return;
-  const uint64_t before = leases_->releases() + test_releases_;
+  const uint64_t before = leases_->releases() + tests_.releases();
   leases_->Expire(now);
-  const absl::Duration term = TrainLeases::Options().term;
-  for (TestPass& pass : passes_) test_releases_ += static_cast<uint64_t>(pass.Expire(term, now));
+  tests_.Expire(TrainLeases::Options().term, now);
   for (uint64_t worker : leases_->TakeLate()) late_.emplace(worker, now);
   for (auto late = late_.begin(); late != late_.end();) {
     if (now - late->second < kLateNews) {
@@ -189,7 +185,7 @@ void Job::Expire(absl::Time now, absl::FunctionRef<std::string(uint64_t)> name_o
     TellLate(late->first, name_of(late->first), now);
     late = late_.erase(late);
   }
-  const uint64_t expired = leases_->releases() + test_releases_ - before;
+  const uint64_t expired = leases_->releases() + tests_.releases() - before;
   if (expired == 0) return;
   Note(v1::JobEvent::KIND_LEASE,
        absl::StrCat(expired, expired == 1 ? " lease" : " leases", " ended with work undone; others get it"));
@@ -210,8 +206,7 @@ bool Job::Holds(uint64_t worker, uint64_t lease_id) const {
   absl::MutexLock lock(&mu_);
   if (state_ != v1::JOB_STATE_RUNNING || suspended_ || Outside(Inside(lease_id)) != lease_id) return false;
   const uint64_t id = Inside(lease_id);
-  return leases_->Holds(worker, id) ||
-         std::any_of(passes_.begin(), passes_.end(), [&](const TestPass& pass) { return pass.Holds(worker, id); });
+  return leases_->Holds(worker, id) || tests_.Holds(worker, id);
 }
 
 std::vector<std::string> Job::LeaseNames(uint64_t worker) const {
@@ -226,10 +221,8 @@ std::vector<std::string> Job::LeaseNamesLocked(uint64_t worker) const {
     const std::string parts = lease.parts.empty() ? "" : absl::StrCat(" parts ", absl::StrJoin(lease.parts, ","));
     names.push_back(absl::StrCat("train ", lease.range.begin, "..", lease.range.end, parts));
   }
-  for (const TestPass& pass : passes_) {
-    for (const v1::TestSlice& slice : pass.SlicesOf(worker)) {
-      names.push_back(absl::StrCat("test net ", slice.net(), " ", slice.begin(), "..", slice.end()));
-    }
+  for (const v1::TestSlice& slice : tests_.SlicesOf(worker)) {
+    names.push_back(absl::StrCat("test net ", slice.net(), " ", slice.begin(), "..", slice.end()));
   }
   return names;
 }

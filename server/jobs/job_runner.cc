@@ -79,12 +79,12 @@ class Runner {
   // Until the job has ended.
   absl::Status Train();
   absl::Status Step();
-  absl::Status BeginCheckpoint(const Job::Checkpoint& checkpoint);
+  absl::Status BeginCheckpoint(const Checkpoint& checkpoint);
   absl::Status Freeze(uint64_t iteration) const;
   // The servers have no memory for it: the job goes on without, and if there is nothing more to do, waits for memory.
-  absl::Status RefuseCheckpoint(const Job::Checkpoint& checkpoint, const absl::Status& refusal);
+  absl::Status RefuseCheckpoint(const Checkpoint& checkpoint, const absl::Status& refusal);
   // Writes what is frozen where it is to be kept. What fails, the job is told. OK: it is durable at all servers.
-  absl::Status Keep(const Job::Checkpoint& checkpoint);
+  absl::Status Keep(const Checkpoint& checkpoint);
   absl::Status Persist(uint64_t iteration);
   // Has the servers remove the snapshots that nobody needs, and tells the job which ones there are.
   void Retain();
@@ -123,7 +123,7 @@ class Runner {
   const SnapshotExporter exporter_;
   Placement placement_;
   std::unique_ptr<ParameterServers> servers_;
-  std::optional<Job::Checkpoint> checkpoint_;
+  std::optional<Checkpoint> checkpoint_;
   // Frozen copies that nobody needs any more. Opening a job releases them as well.
   std::vector<uint64_t> to_thaw_;
   // Since when the last checkpoint has been refused.
@@ -320,7 +320,7 @@ absl::Status Runner::Freeze(uint64_t iteration) const {
                 [&] { return servers_->Freeze(job_.id(), epoch_, placement_.opening, iteration); });
 }
 
-absl::Status Runner::RefuseCheckpoint(const Job::Checkpoint& checkpoint, const absl::Status& refusal) {
+absl::Status Runner::RefuseCheckpoint(const Checkpoint& checkpoint, const absl::Status& refusal) {
   LogError(absl::StrCat("job ", job_.id(), ": checkpoint at ", checkpoint.iteration, ": ", refusal.message()));
   // Some servers may have had the memory.
   to_thaw_.push_back(checkpoint.iteration);
@@ -368,7 +368,7 @@ absl::Status Runner::Persist(uint64_t iteration) {
   return status;
 }
 
-absl::Status Runner::Keep(const Job::Checkpoint& checkpoint) {
+absl::Status Runner::Keep(const Checkpoint& checkpoint) {
   const uint64_t iteration = checkpoint.iteration;
   const absl::Status status = Persist(iteration);
   for (const std::string& directory : std::set<std::string>{job_.spec().export_snapshots(), checkpoint.export_to}) {
@@ -404,7 +404,7 @@ absl::Status Runner::WriteLast() {
   return absl::IsNotFound(status) ? status : absl::OkStatus();
 }
 
-absl::Status Runner::BeginCheckpoint(const Job::Checkpoint& checkpoint) {
+absl::Status Runner::BeginCheckpoint(const Checkpoint& checkpoint) {
   const uint64_t iteration = checkpoint.iteration;
   absl::Status frozen = Freeze(iteration);
   if (absl::IsResourceExhausted(frozen) && cluster_.free_memory && cluster_.free_memory()) frozen = Freeze(iteration);

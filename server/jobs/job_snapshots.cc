@@ -11,7 +11,6 @@
 namespace samovar {
 namespace {
 
-constexpr uint64_t kNever = Ledger::kMaxEnd;
 // As in JobSpec.fetches_snapshots.
 constexpr absl::Duration kFetchPatience = absl::Minutes(10);
 
@@ -110,11 +109,12 @@ bool Job::IsHeldBack(const Checkpoint& due) const {
 }
 
 std::string Job::HeldBackText() const {
-  if (state_ == v1::JOB_STATE_RUNNING && leases_->done().watermark() >= stop_at_ && stop_at_ < max_iter()) {
-    return absl::StrCat("goes no further than iteration ", stop_at_,
+  const uint64_t stop_at = checkpoints_.stop_at();
+  if (state_ == v1::JOB_STATE_RUNNING && leases_->done().watermark() >= stop_at && stop_at < max_iter()) {
+    return absl::StrCat("goes no further than iteration ", stop_at,
                         ", of which a last snapshot was asked for: cancel the job, and resume it");
   }
-  const std::optional<Checkpoint> due = state_ == v1::JOB_STATE_RUNNING ? DueCheckpoint() : std::nullopt;
+  const std::optional<Checkpoint> due = DueCheckpoint();
   if (!due.has_value() || !IsHeldBack(*due)) return "";
   return absl::StrCat("waits until its client has fetched the snapshots of iterations ",
                       absl::StrJoin(figures_.unfetched_snapshots(), ", "));
@@ -122,7 +122,7 @@ std::string Job::HeldBackText() const {
 
 void Job::ReviewHold(absl::Time now) {
   absl::MutexLock lock(&mu_);
-  const std::optional<Checkpoint> due = state_ == v1::JOB_STATE_RUNNING ? DueCheckpoint() : std::nullopt;
+  const std::optional<Checkpoint> due = DueCheckpoint();
   if (!due.has_value() || !IsHeldBack(*due)) return held_back_since_.reset();
   if (!held_back_since_.has_value()) held_back_since_ = now;
   if (now - *held_back_since_ < kFetchPatience) return;
@@ -148,38 +148,19 @@ absl::StatusOr<uint64_t> Job::RequestSnapshot(const std::string& export_to, bool
     return absl::FailedPreconditionError(
         absl::StrCat("job \"", id(), "\" is ", StateName(state_), ", it does not run"));
   }
-  if (!export_to.empty()) {
-    if (!requested_export_.empty() && requested_export_ != export_to) {
-      return absl::FailedPreconditionError(absl::StrCat("job \"", id(), "\" is about to export a snapshot to ",
-                                                        requested_export_, "; ask again when it has"));
-    }
-    if (verified_) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("job \"", id(), "\" is done but for its last snapshot and tests"));
-    }
-    requested_export_ = export_to;
-    last_requested_ = true;
-    figures_.clear_export_error();
+  Checkpoints::Progress progress = {leases_->done().watermark(), leased_end_, std::nullopt};
+  if (figures_.snapshots_size() > 0) progress.newest = *figures_.snapshots().rbegin();
+  const absl::StatusOr<Checkpoints::Answer> answer = checkpoints_.Request(export_to, last, progress);
+  if (!answer.ok()) {
+    return absl::Status(answer.status().code(), absl::StrCat("job \"", id(), "\" ", answer.status().message()));
   }
-  const auto stop_at = [&](uint64_t iteration) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    if (!last) return iteration;
-    stop_at_ = iteration;
-    UpdateLimit();
-    return iteration;
-  };
-  if (requested_snapshot_ != kNever) return stop_at(requested_snapshot_);
-  const uint64_t iteration = std::max(leased_end_, leases_->done().watermark());
-  if (verified_ || iteration >= max_iter()) {
-    last_requested_ = true;
-    return max_iter();
-  }
-  const bool there = figures_.snapshots_size() > 0 && *figures_.snapshots().rbegin() == iteration;
-  if (there && export_to.empty()) return stop_at(iteration);
-  requested_snapshot_ = stop_at(iteration);
+  if (!export_to.empty()) figures_.clear_export_error();
   UpdateLimit();
-  Note(v1::JobEvent::KIND_SNAPSHOT,
-       absl::StrCat("a user asks for a ", last ? "last " : "", "snapshot: it will be of iteration ", iteration));
-  return iteration;
+  if (answer->added) {
+    Note(v1::JobEvent::KIND_SNAPSHOT, absl::StrCat("a user asks for a ", last ? "last " : "",
+                                                   "snapshot: it will be of iteration ", answer->iteration));
+  }
+  return answer->iteration;
 }
 
 }  // namespace samovar

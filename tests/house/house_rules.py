@@ -91,6 +91,7 @@ DOORS = [
 
 HEADER_BUDGET = 250
 SOURCE_BUDGET = 500
+COLUMNS = 120
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 # Homes and workspaces of people and machines. Taken apart so that the pattern does not find itself.
@@ -215,6 +216,25 @@ def check_pragma_once(tree: Tree) -> Iterator[str]:
             yield f"{file.path}:1: has no #pragma once"
 
 
+def check_own_header_first(tree: Tree) -> Iterator[str]:
+    """A source includes its own header before any other, so that the header is seen to need nothing before it."""
+    for file in tree.files:
+        own = file.path[:-len(".cc")] + ".h"
+        if not file.path.endswith(".cc") or not tree.has(own):
+            continue
+        first = next(iter(file.includes), None)
+        if first is None or first.header != own:
+            yield f'{file.path}:{first.line if first else 1}: must include "{own}" first'
+
+
+def check_columns(tree: Tree) -> Iterator[str]:
+    """clang-format does not reflow comments."""
+    for file in tree.files:
+        for number, text in enumerate(file.lines, start=1):
+            if file.is_source and len(text) > COLUMNS and text.lstrip().startswith("//") and " " in text.strip("/ ").strip():
+                yield f"{file.path}:{number}: the comment is longer than {COLUMNS} columns"
+
+
 def check_built(tree: Tree) -> Iterator[str]:
     """Every .cc is named by the CMakeLists.txt of its folder, or of the nearest one above that has one, so that no test and no code exists
     without being compiled."""
@@ -290,7 +310,7 @@ def size_warnings(tree: Tree) -> Iterator[str]:
 
 
 CHECKS: List[Callable[[Tree], Iterator[str]]] = [
-    check_directions, check_doors, check_cycles, check_pragma_once, check_built, check_folders_built, check_test_names,
+    check_directions, check_doors, check_cycles, check_pragma_once, check_own_header_first, check_columns, check_built, check_folders_built, check_test_names,
     check_machine_paths, check_unfinished, check_directory_loops,
 ]
 

@@ -124,6 +124,14 @@ class HouseRulesTest(unittest.TestCase):
     def test_a_header_needs_pragma_once(self):
         self.assert_only("config/flags.h:1:", "#pragma once", {"config/flags.h": "#include <string>\n"})
 
+    def test_a_source_includes_its_own_header_first(self):
+        self.assert_only("common/storage/lmdb.cc:1:", 'must include "common/storage/lmdb.h" first',
+                         {"common/storage/lmdb.cc": '#include <lmdb.h>\n#include "common/storage/lmdb.h"\n'})
+
+    def test_long_comments_are_found(self):
+        long_comment = "// " + "word " * 24 + "\n"
+        self.assert_only("config/flags.h:2:", "longer than 120 columns", {"config/flags.h": "#pragma once\n" + long_comment})
+
     def test_a_test_that_is_not_listed_is_found(self):
         self.assert_only("tests/common/gone_test.cc:1:", "does not list it", {"tests/common/gone_test.cc": "int x;\n"})
 

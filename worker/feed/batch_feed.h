@@ -49,8 +49,9 @@ class BatchFeed {
   absl::Status AdaptToRecord(uint64_t position);
 
   // One batch of iteration t: batch_size() samples, shuffled unless the spec says in_order, and augmented, a pure
-  // function of (spec, batches, seed, t, batch). Sample i of batch b is sample b * batch_size() + i of the iteration. `tops`: one span a top, batch_size() records long. REQUIRES: phase TRAIN. INVALID_ARGUMENT: spans of
-  // other sizes, or no such batch. DATA_LOSS: a damaged record.
+  // function of (spec, batches, seed, t, batch). Sample i of batch b is sample b * batch_size() + i of the iteration.
+  // `tops`: one span a top, batch_size() records long. REQUIRES: phase TRAIN. INVALID_ARGUMENT: spans of other sizes,
+  // or no such batch. DATA_LOSS: a damaged record.
   absl::Status FillIteration(uint64_t t, uint32_t batch, std::span<const std::span<float>> tops);
 
   // Records begin ... end-1 in their own order, not shuffled; each span is end - begin records long. After the last

@@ -1,5 +1,5 @@
-// CoordinatorSession is the worker as its coordinator knows it: joins, keeps itself known by heartbeats, asks for leases,
-// reports what was done, and learns which leases it has lost.
+// CoordinatorSession is the worker as its coordinator knows it: joins, keeps itself known by heartbeats, asks for
+// leases, reports what was done, and learns which leases it has lost.
 //
 // Thread safety: Join, AskForLease and Leave on one thread; Stop from any. A thread of its own sends the heartbeats.
 // Lock order: mu_, then those of the outbox and of a lease's stopper; no call is made while it is held.

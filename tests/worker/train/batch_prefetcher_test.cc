@@ -35,8 +35,7 @@ TEST_CASE("a batch is the feed's own, whether it was started before or not, or a
   }
 }
 
-TEST_CASE(
-    "the batches of an iteration are, together, the one batch of an iteration as large as all") {
+TEST_CASE("the batches of an iteration are, together, the one batch of an iteration as large as all") {
   TempDir dir;
   const v1::JobSpec spec = MakeJob(dir.path());
   const auto feed_of = [&](uint32_t batch, uint32_t parts) {

@@ -1,8 +1,8 @@
 // Eltwise: one value of each bottom makes one of the top. Bottoms have one shape.
 //   SUM    y = c1 x1 + c2 x2 + ...        dxk = ck dy
 //   PROD   y = x1 x2 ...                  dxk = dy times the product of the others
-//   MAX    y = max(x1, x2, ...)           dxk = dy where y is xk's, else 0; of equal values the second bottom's goes before the
-//                                         first's, and both before those of later bottoms
+//   MAX    y = max(x1, x2, ...)           dxk = dy where y is xk's, else 0; of equal values the second bottom's goes
+//                                         before the first's, and both before those of later bottoms
 // stable_prod_grad false asks for y / xk instead of the product of the others: the same number, but NaN where xk is 0.
 // The product is taken in both cases.
 #include <cmath>

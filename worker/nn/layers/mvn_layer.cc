@@ -1,7 +1,8 @@
 // MVN: each plane, or with across_channels each record, brought to mean 0 and, with normalize_variance, standard
 // deviation 1:
-//   y = (x - mean) / (sqrt(var) + eps), var divided by the number of values    dx = (dy - mean(dy) - y * mean(dy * y)) / (sqrt(var) + eps)
-//   y = x - mean                                                              dx = dy - mean(dy)
+//   y = (x - mean) / (sqrt(var) + eps)    dx = (dy - mean(dy) - y * mean(dy * y)) / (sqrt(var) + eps)
+//   y = x - mean                          dx = dy - mean(dy)
+// var is the sum of squared distances from the mean, divided by the number of values.
 // The first gradient takes eps for 0 beside sqrt(var), as Caffe does; eps is 1e-9 unless it is given.
 #include <cmath>
 
