@@ -59,7 +59,7 @@ int Ended(int code, const CliFlags& flags) {
   std::cout.flush();
   const bool lost = std::fflush(stdout) != 0 || !std::cout.good() || std::ferror(stdout) != 0;
   if (!lost || code != kExitOk || std::holds_alternative<TrainOptions>(flags)) return code;
-  // Whoever read it, `head` say, may have had enough.
+  // The program that read it, `head` say, may have had enough.
   if (errno != EPIPE)
     PrintError(absl::StrCat("the output cannot be written: ", std::strerror(errno != 0 ? errno : EIO)));
   return kExitFailed;

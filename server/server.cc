@@ -81,7 +81,7 @@ absl::Status Server::StartServing() {
   SAMOVAR_ASSIGN_OR_RETURN(state_lock_, StateLock::Take(options_.state_dir));
   ParameterService::Options parameters;
   parameters.apply_threads = options_.apply_threads;
-  // Whoever receives a gradient applies it, if it can.
+  // The thread that receives a gradient applies it, if it can.
   parameters.queue_threads = options_.apply_threads;
   parameters.state_dir = options_.state_dir;
   parameters.max_parameter_bytes = options_.max_parameter_bytes;

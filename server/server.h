@@ -74,7 +74,7 @@ class Server {
 
   const Options options_;
   std::string address_;
-  // Of state_dir. Before all that writes there, so that it is released after them.
+  // The lock of state_dir. Before all that writes there, so that it is released after them.
   std::optional<StateLock> state_lock_;
   // Kept in state_dir.
   uint64_t identity_ = 0;

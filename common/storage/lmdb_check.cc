@@ -238,7 +238,7 @@ class Checker {
     const uint64_t end = first_page * page_bytes_ + kHeaderBytes + value_bytes;
     if (end > file_bytes_) return Truncated(end);
     if (!for_writing_) return absl::OkStatus();
-    // Whoever replaces the value frees as many pages as its header says.
+    // A writer that replaces the value frees as many pages as its header says.
     char header[kHeaderBytes];
     SAMOVAR_RETURN_IF_ERROR(ReadAt(first_page * page_bytes_, sizeof(header), header));
     if (Load<uint64_t>(header) != first_page || (Load<uint16_t>(header + 10) & kPageKinds) != kOverflow ||

@@ -93,7 +93,7 @@ class Coordinator {
   ClusterView View() const;
   void GiveUpSilent();
   void GiveUpSilentLocked(absl::Time now, DeferredLog* log) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Of a worker; its number if it has gone.
+  // The worker's name; its number if it has gone.
   std::string NameOfLocked(uint64_t worker) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Takes a worker's report and renews its leases. NOT_FOUND: the worker is not known.
   absl::Status HearLocked(uint64_t worker, const v1::WorkerReport& report, absl::Time now, DeferredLog* log)

@@ -57,7 +57,7 @@ class Checkpoints {
     // Below this, all are done; below that, all were leased once.
     uint64_t done = 0;
     uint64_t leased = 0;
-    // Of the newest snapshot, if there is one.
+    // The newest snapshot's iteration, if there is one.
     std::optional<uint64_t> newest;
   };
   struct Answer {

@@ -66,7 +66,7 @@ class DisplayLog {
   std::optional<uint64_t> displayed_;
   // Results of iterations from next_ on.
   std::map<uint64_t, Result> results_;
-  // Of the last solver.average_loss iterations below next_: losses of those that are known and were not skipped, by
+  // The last solver.average_loss iterations below next_: losses of those that are known and were not skipped, by
   // iteration.
   std::deque<std::pair<uint64_t, double>> losses_;
   double loss_sum_ = 0;

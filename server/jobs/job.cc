@@ -20,7 +20,7 @@ namespace {
 constexpr int kLeaseBits = 40;
 constexpr uint64_t kSkippedTold = 4;
 
-// Of data that are stored in partitions.
+// The schedule of data that are stored in partitions.
 std::optional<IterationSchedule> StoredSchedule(const v1::DatasetSpec& data) {
   if (data.block() <= 1 || data.partitions() <= 1) return std::nullopt;
   IterationSchedule::Options options;
@@ -174,7 +174,7 @@ void Job::Resume() {
 std::optional<uint64_t> Job::DropTests() {
   const std::optional<uint64_t> untested = tests_.Drop();
   if (!untested.has_value()) return std::nullopt;
-  // Of several test nets some may have their results; they come again.
+  // Some of several test nets may have their results; they come again.
   auto* tests = figures_.mutable_tests();
   tests->erase(std::remove_if(tests->begin(), tests->end(),
                               [&](const v1::TestReport& report) { return report.iteration() == *untested; }),

@@ -41,7 +41,7 @@ class Job {
     uint64_t epoch = 0;
     uint32_t chunk_elements = 0;
     std::vector<std::string> servers;
-    // Of the servers, as they registered.
+    // The servers', as they registered.
     std::vector<uint64_t> incarnations;
     // As in OpenJobRequest.
     uint64_t opening = 0;
@@ -66,10 +66,10 @@ class Job {
   // --- for the runner ---
   // Its servers are about to be asked to hold it.
   void Begin();
-  // Of a QUEUED job: what it waits for.
+  // What a QUEUED job waits for.
   void SetCause(const std::string& cause);
   void Start(Plan plan, absl::Time now);
-  // Of a RUNNING job: nothing is leased, and workers drop what they are at, until Resume or Recovered. `cause` says
+  // A RUNNING job pauses: nothing is leased, and workers drop what they are at, until Resume or Recovered. `cause` says
   // what is waited for.
   void Suspend(const std::string& cause);
   // All is as it was.
@@ -96,13 +96,13 @@ class Job {
   // All servers hold these of the job's run. Those that are not listed yet are listed, and held for the client: a
   // coordinator may have died before its job table had them.
   void SnapshotsFound(const std::set<uint64_t>& found);
-  // Of the snapshots that were written all servers hold these; the others are gone.
+  // All servers hold these of the snapshots that were written; the others are gone.
   void SnapshotsHeld(const std::set<uint64_t>& held);
   // Iterations of the snapshots that the client has yet to fetch.
   std::set<uint64_t> unfetched() const;
   // Nothing is held any more for a client that fetches nothing while training waits for it.
   void ReviewHold(absl::Time now);
-  // Of a RUNNING job: what it waits for, while nothing of it is taken back; empty: for nothing.
+  // What a RUNNING job waits for, while nothing of it is taken back; empty: for nothing.
   void SetWait(const std::string& cause);
   // The snapshot's directory, or why it has none.
   void ExportEnded(uint64_t iteration, const absl::StatusOr<std::string>& exported);

@@ -54,14 +54,14 @@ class JobFigures {
   double ImagesPerSecond(uint64_t done, absl::Time until) const;
 
   const v1::JobSpec& spec_;
-  // Of iterations of which some parts are done: the sums of these parts' results.
+  // Iterations of which some parts are done: the sums of these parts' results.
   std::map<uint64_t, v1::TrainResult> part_sums_;
-  // Of the last iterations, as many as the solver's average_loss.
+  // The last iterations', as many as the solver's average_loss.
   std::deque<float> losses_;
   uint64_t newest_iteration_ = 0;
-  // Of the newest iteration, the means over its parts.
+  // The newest iteration's: means over its parts.
   std::vector<float> outputs_;
-  // Of what the worker that reported it keeps of its gradients.
+  // What the worker that reported it keeps of its gradients.
   double residual_norm_ = 0;
   std::deque<Mark> marks_;
   absl::Time began_;

@@ -4,8 +4,8 @@
 //   's' NUMBER  the v1.JobSpec, written once
 //   'r' NUMBER  the v1.JobRecord, written anew whenever something has happened to the job
 //   'f' NUMBER  a v1.ForgottenJob: the job of this number was forgotten, and servers may still have snapshots of it
-//   'e'         the epoch of the coordinator that opened the table last, in decimal digits: who finds another one there
-//   writes no more
+//   'e'         the epoch of the coordinator that opened the table last, in decimal digits: a coordinator that finds
+//               another one there writes no more
 // NUMBER is 8 bytes, big-endian, so that LMDB's order of keys is the order of submission. A value is the message,
 // serialised, behind its CRC-32 (as in zlib; 4 bytes, little-endian).
 //

@@ -61,7 +61,7 @@ IterationRange LeaseTable::ChooseBlock(uint64_t worker, uint64_t limit) const {
   std::optional<PartitionAffinity::Rank> best_rank;
   for (uint64_t begin = fresh_; begin < end; begin = BlockEnd(begin)) {
     const IterationRange range{begin, std::min(limit, BlockEnd(begin))};
-    // Whoever waits for what nobody has begun would wait for itself.
+    // A worker that waits for what nobody has begun would wait for itself.
     if (begin > fresh_ && options_.delay.has_value() && range.end - 1 > fresh_ + *options_.delay) break;
     const IterationRange fresh = FirstFresh(range.begin, range.end, 1);
     if (fresh.begin == fresh.end) continue;

@@ -118,7 +118,7 @@ void PartTable::Release(uint64_t lease_id) {
 }
 
 void PartTable::ReleaseWorker(uint64_t worker) {
-  // Of the newest range some parts may have been left for it.
+  // Some parts of the newest range may have been left for it.
   const bool awaited = workers_.erase(worker) != 0 && !free_.empty();
   if (awaited || UnfinishedOf(worker) != nullptr) Restart();
   revoked_.erase(worker);

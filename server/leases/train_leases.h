@@ -39,8 +39,8 @@ class TrainLeases {
     absl::Duration target = absl::Seconds(1);
     uint64_t max_length = 64;
     // Iteration t cannot be computed before those below t - delay are done. Leases are short enough then that all
-    // workers have something to compute, and one that waits for what a lost worker held is revoked, lest all wait for
-    // what nobody computes.
+    // workers have something to compute, and one that waits for what a lost worker held is revoked, so that not all
+    // wait for what nobody computes.
     std::optional<uint64_t> delay;
     // Set for data that are stored in partitions, which workers may have to copy: leases keep within its blocks, and a
     // worker is given preferably those of partitions that it has had. None: no two iterations are less alike to a

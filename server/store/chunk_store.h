@@ -100,15 +100,15 @@ class ChunkStore {
  private:
   friend class ExchangeOperation;
 
-  // Of a coordinator's call; changes nothing. FAILED_PRECONDITION: older than one seen. INVALID_ARGUMENT: no
+  // Checks a coordinator's call; changes nothing. FAILED_PRECONDITION: older than one seen. INVALID_ARGUMENT: no
   // coordinator has come to it.
   absl::Status CheckEpoch(uint64_t epoch) const ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status CheckEpochLocked(uint64_t epoch) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Of a coordinator's call that will be done: as CheckEpoch, and older ones are refused from now on, also by a later
+  // Admits a coordinator's call that will be done: as CheckEpoch, and older ones are refused from now on, also by a later
   // process of this server. Blocks for the disk if the epoch is new. UNAVAILABLE: the disk does not take it; nothing is
   // changed. REQUIRES: all else of the request was checked
   absl::Status AdmitCoordinator(uint64_t epoch) ABSL_LOCKS_EXCLUDED(mu_);
-  // Of a worker's call, which comes after its coordinator's. FAILED_PRECONDITION: older, or newer than what
+  // Admits a worker's call, which comes after its coordinator's. FAILED_PRECONDITION: older, or newer than what
   // coordinators called with.
   absl::Status AdmitWorker(uint64_t epoch) const ABSL_LOCKS_EXCLUDED(mu_);
   // NOT_FOUND: not open.
@@ -120,8 +120,7 @@ class ChunkStore {
   void EndOpen(const std::string& job_id) ABSL_LOCKS_EXCLUDED(mu_);
   // REQUIRES: the claim.
   absl::Status OpenNew(const v1::OpenJobRequest& request) ABSL_LOCKS_EXCLUDED(mu_);
-  // Of a job's coordinator's call about its open chunks: the job, if the call means this opening of it. Changes
-  // nothing.
+  // The job of its coordinator's call about its open chunks, if the call means this opening of it. Changes nothing.
   absl::StatusOr<std::shared_ptr<HostedJob>> FindOpening(const std::string& job_id, uint64_t epoch,
                                                          uint64_t opening) const ABSL_LOCKS_EXCLUDED(mu_);
   // Null: it is not open, or not what the call was to close. Waits while the job is being opened.

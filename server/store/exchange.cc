@@ -230,7 +230,7 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
 
   // Bounds the answer's size before anything is put into it.
   absl::Status PrepareResponse() {
-    // Of a job that is not open the chunk's size is known only when it is read: ReadFrozen counts.
+    // The size of chunks of a job that is not open is known only when it is read: ReadFrozen counts.
     const uint64_t elements = job_ != nullptr ? job_->plan().chunk_elements() : ChunkPlan::kMinChunkElements;
     if (static_cast<uint64_t>(request_.pull_size()) > kMaxPulledBytes / sizeof(float) / elements) {
       return absl::InvalidArgumentError(absl::StrCat("the request pulls ", request_.pull_size(), " chunks; at most ",
@@ -511,7 +511,7 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
     // The gradients are not needed any more, and the response may wait for a slow reader.
     call_->request.DropPayloads();
     call_->request_memory = MemoryBudget::Reservation();
-    // Whoever has the answer may close the job, and finds its memory free.
+    // A client that has the answer may close the job, and finds its memory free.
     job_.reset();
     done_(std::move(call_));
   }

@@ -98,6 +98,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 MACHINE_PATH = re.compile(r"(?<![\w.~\-}])/(?:" + "|".join(["ho" + "me", "ro" + "ot", "Us" + "ers", "wo" + "rk"]) + r")/[\w.]")
 DIRECTORY_LISTER = "common/base/list_directory.cc"
 UNFINISHED = re.compile(r"\b(?:" + "|".join(["TO" + "DO", "FIX" + "ME", "X" + "XX"]) + r")\b")
+COMMENT_OPENING = re.compile(r"\s*// (Of|Who|Whoever|Such|Lest)\b")
 TEST_NAME = re.compile(r'\b(?:TEST_CASE|TEMPLATE_TEST_CASE|SCENARIO)\(\s*"((?:[^"\\]|\\.)*)"')
 
 
@@ -235,6 +236,20 @@ def check_columns(tree: Tree) -> Iterator[str]:
                 yield f"{file.path}:{number}: the comment is longer than {COLUMNS} columns"
 
 
+def check_comment_openings(tree: Tree) -> Iterator[str]:
+    """A comment names its subject first."""
+    for file in tree.files:
+        if not file.path.endswith((".h", ".cc", ".proto")) or file.path.startswith(("tests/", "benchmarks/")):
+            continue
+        above = ""
+        for number, text in enumerate(file.lines, start=1):
+            opens = not above.lstrip().startswith("//")
+            above = text
+            match = COMMENT_OPENING.match(text) if opens else None
+            if match:
+                yield f'{file.path}:{number}: the comment begins with "{match.group(1)}"; say first what it is about'
+
+
 def check_built(tree: Tree) -> Iterator[str]:
     """Every .cc is named by the CMakeLists.txt of its folder, or of the nearest one above that has one, so that no test and no code exists
     without being compiled."""
@@ -310,7 +325,7 @@ def size_warnings(tree: Tree) -> Iterator[str]:
 
 
 CHECKS: List[Callable[[Tree], Iterator[str]]] = [
-    check_directions, check_doors, check_cycles, check_pragma_once, check_own_header_first, check_columns, check_built, check_folders_built, check_test_names,
+    check_directions, check_doors, check_cycles, check_pragma_once, check_own_header_first, check_columns, check_comment_openings, check_built, check_folders_built, check_test_names,
     check_machine_paths, check_unfinished, check_directory_loops,
 ]
 

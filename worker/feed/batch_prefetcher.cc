@@ -25,11 +25,11 @@ BatchPrefetcher::~BatchPrefetcher() {
 
 void BatchPrefetcher::Start(uint64_t t, uint32_t batch) {
   if (feed_ == nullptr) return;
-  const BatchId batch(t, batch);
+  const BatchId id(t, batch);
   absl::MutexLock lock(&mu_);
-  if (held_ == batch) return;
-  held_ = batch;
-  wanted_ = batch;
+  if (held_ == id) return;
+  held_ = id;
+  wanted_ = id;
 }
 
 absl::StatusOr<ShapesByLayer> BatchPrefetcher::AwaitShapes(uint64_t t, uint32_t batch) {

@@ -140,7 +140,7 @@ absl::StatusOr<PartitionCache::LockedFile> PartitionCache::FindEntry(const Entry
   absl::StatusOr<LockedFile> file = LockedFile::Open(path, O_RDONLY, LOCK_SH);
   if (absl::IsNotFound(file.status())) return LockedFile();
   if (!file.ok()) return file;
-  // Whoever has an entry locked for itself removes it, and has locked the directory.
+  // The process that has an entry locked for itself removes it, and has locked the directory.
   if (file->empty()) return absl::InternalError(absl::StrCat(path, ": is locked by another program"));
   struct stat info;
   if (fstat(file->fd(), &info) != 0) return ErrnoStatus(errno, "read", path);

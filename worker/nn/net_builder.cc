@@ -82,7 +82,8 @@ class Builder {
     return absl::OkStatus();
   }
 
-  // Of the first fed layer; 0 if there is none, or if it says nothing that can be, which is told as that layer's error.
+  // The batch of the first fed layer; 0 if there is none, or if it says nothing that can be, which is told as that
+  // layer's error.
   static int StatedBatchSize(const caffe::NetParameter& net) {
     for (const caffe::LayerParameter& param : net.layer()) {
       if (IsFedType(param.type())) return BatchSizeOf(param).value_or(0);

@@ -47,7 +47,7 @@ double MeasurePeakFlops(ThreadPool* pool) {
     }
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     const double flops = 2.0 * kLanes * kChains * static_cast<double>(kSteps) * threads / seconds;
-    // Of results that are not finite nothing was measured.
+    // Results that are not finite mean that nothing was measured.
     if (results[0] < 1e30f) best = std::max(best, flops);
   }
   return best;

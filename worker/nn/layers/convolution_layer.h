@@ -53,7 +53,7 @@ class ConvolutionLayer : public Layer {
   struct Workspace {
     // Frame of the input; output [places, width]; frame of the output's gradient; the gradient of the input.
     Buffer<float> image, out, diff, in_diff;
-    // Of the absorbed pool: [pooled places, width].
+    // The absorbed pool's: [pooled places, width].
     Buffer<float> pooled, at;
     // [outputs of the group, places]
     Buffer<float> planes;
@@ -102,7 +102,7 @@ class ConvolutionLayer : public Layer {
   AbsorbedSteps absorbed_;
 
   int64_t records_per_piece_ = 0;
-  // Of the dense data gradient, if it can be had by a convolution; and the frame of the output's gradient.
+  // For the dense data gradient, if it can be had by a convolution; and the frame of the output's gradient.
   std::optional<ConvolutionPlan> flipped_;
   Frame diff_frame_;
   // Per group, for the pass: weights for forward; for the data gradient, flipped or as rows; bias, a multiple of

@@ -71,7 +71,7 @@ class DeconvolutionLayer : public Layer {
   int64_t columns_stride() const { return (groups_ * group_taps_ * in_plane() + 15) / 16 * 16; }
   int64_t partial_stride() const { return (weight_elements() + 15) / 16 * 16; }
   bool wants_weights() const { return binding().gradients[0] != nullptr; }
-  // Of the products of a group of a record: its columns, the gradient of its weights, the gradient of its image.
+  // The products of a group of a record: its columns, the gradient of its weights, the gradient of its image.
   ProductSize forward_size() const { return {group_taps_, in_plane(), group_channels_}; }
   ProductSize weights_size() const { return {group_channels_, group_taps_, in_plane()}; }
   ProductSize data_size() const { return {group_channels_, in_plane(), group_taps_}; }

@@ -83,7 +83,7 @@ class InnerProductLayer : public Layer {
 
   absl::Status Allocate() override {
     packed_stride_ = 0;
-    // Of whole pieces, and of the last one.
+    // For whole pieces, and for the last one.
     for (const int64_t count : {std::min(outputs_, outputs_per_piece_), outputs_ % outputs_per_piece_}) {
       const ProductSize forward = {rows_, count, inputs_};
       const ProductSize gradient = transpose_ ? ProductSize{inputs_, count, rows_} : ProductSize{count, inputs_, rows_};
