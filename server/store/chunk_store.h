@@ -104,9 +104,9 @@ class ChunkStore {
   // coordinator has come to it.
   absl::Status CheckEpoch(uint64_t epoch) const ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status CheckEpochLocked(uint64_t epoch) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Admits a coordinator's call that will be done: as CheckEpoch, and older ones are refused from now on, also by a later
-  // process of this server. Blocks for the disk if the epoch is new. UNAVAILABLE: the disk does not take it; nothing is
-  // changed. REQUIRES: all else of the request was checked
+  // Admits a coordinator's call that will be done: as CheckEpoch, and older ones are refused from now on, also by a
+  // later process of this server. Blocks for the disk if the epoch is new. UNAVAILABLE: the disk does not take it;
+  // nothing is changed. REQUIRES: all else of the request was checked
   absl::Status AdmitCoordinator(uint64_t epoch) ABSL_LOCKS_EXCLUDED(mu_);
   // Admits a worker's call, which comes after its coordinator's. FAILED_PRECONDITION: older, or newer than what
   // coordinators called with.

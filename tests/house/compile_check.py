@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Compiles, with clang and without a precompiled header, what the usual build cannot judge: that each header stands alone, and that
-each lock is held where the annotations (ABSL_GUARDED_BY and its like) want it. Nothing is linked or kept.
+"""Compiles with clang what the usual build cannot judge: that each header stands alone, and that each lock is held where the annotations
+(ABSL_GUARDED_BY and its like) want it. Nothing is linked or kept.
 
-    python3 tests/house/compile_check.py BUILD [--root ROOT] [--clang PROGRAM] [--jobs N]
+    python3 tests/house/compile_check.py BUILD [--root ROOT] [--clang PROGRAM] [--jobs N] [--without-libraries]
 
 BUILD holds the compile_commands.json of the tree at ROOT (this one). A source that takes locks is compiled whole, and its header with
-it, which it includes first; otherwise the header is compiled by itself. Prints clang's errors; exits with 1 if there are any, and with
-77, after saying so, where there is no clang.
+it, which it includes first; otherwise the header is compiled by itself. The libraries' large headers are read once, before all others,
+so that a header is seen to include what it needs of ours; --without-libraries wants all of what it needs, and takes ten times as long.
+Prints clang's errors; exits with 1 if there are any, and with 77, after saying so, where there is no clang.
 """
 
 import argparse
@@ -19,59 +20,72 @@ import shlex
 import shutil
 import subprocess
 import sys
-from typing import Dict, List
+import tempfile
+from typing import Dict, List, Optional
 
 ROOMS = ("common/", "server/", "worker/", "cli/", "config/")
 TAKES_LOCKS = re.compile(r"MutexLock|\bABSL_[A-Z_]*(?:GUARDED|LOCK)[A-Z_]*\b|absl::Mutex\b")
-FLAGS = ["-fsyntax-only", "-Wthread-safety", "-Werror=thread-safety", "-ferror-limit=5", "-fno-caret-diagnostics"]
+FLAGS = ["-fsyntax-only", "-std=c++20", "-march=x86-64-v2", "-Wthread-safety", "-Werror=thread-safety", "-ferror-limit=5",
+         "-fno-caret-diagnostics", "-Wno-pragma-once-outside-header", "-x", "c++"]
+LIBRARIES = ["algorithm", "functional", "map", "memory", "optional", "string", "vector", "absl/status/statusor.h",
+             "absl/strings/str_cat.h", "absl/strings/str_format.h", "absl/synchronization/mutex.h", "absl/time/time.h",
+             "google/protobuf/message.h", "grpcpp/grpcpp.h"]
 SKIPPED = 77
 
 
-def compile_flags(entry: Dict[str, str]) -> List[str]:
-    """The definitions, include paths and language of a command; what is GCC's own, or about output, is left out."""
-    words = shlex.split(entry["command"])
-    flags = []
-    takes_value = {"-I", "-isystem", "-D"}
-    for word, following in zip(words, words[1:] + [""]):
-        if word in takes_value:
-            flags += [word, following]
-        elif word.startswith(("-I", "-D", "-isystem", "-std=", "-march=")):
-            flags.append(word)
-    return flags
-
-
-def units(root: pathlib.Path, database: List[Dict[str, str]]) -> Dict[str, List[str]]:
-    """What is to be compiled, relative to the root, with its flags. A header that no source of its own includes first takes the flags of a
-    source in its folder, or of the nearest folder above."""
-    flags_of = {}
+def flags_of(database: List[Dict[str, str]], root: pathlib.Path) -> List[str]:
+    """The include paths and definitions of all our rooms together."""
+    found: Dict[str, None] = {}
     for entry in database:
         path = os.path.relpath(os.path.join(entry["directory"], entry["file"]), root)
-        if path.startswith(ROOMS):
-            flags_of.setdefault(path, compile_flags(entry))
-    of_folder: Dict[str, List[str]] = {}
-    for path, flags in sorted(flags_of.items()):
-        for folder in pathlib.PurePosixPath(path).parents:
-            of_folder.setdefault(str(folder), flags)
-    found = {}
-    for path, flags in flags_of.items():
+        if not path.startswith(ROOMS):
+            continue
+        words = shlex.split(entry["command"])
+        for word, following in zip(words, words[1:] + [""]):
+            if word in ("-I", "-isystem", "-D"):
+                found.setdefault(f"{word} {following}")
+            elif word.startswith(("-I", "-D")) and "SAMOVAR_" not in word and not word.endswith("_EXPORTS"):
+                found.setdefault(word)
+    return [word for flag in found for word in flag.split(" ", 1)]
+
+
+def units(root: pathlib.Path) -> List[str]:
+    """What is to be compiled, relative to the root."""
+    found = []
+    for path in sorted(p.relative_to(root).as_posix() for room in ROOMS for p in (root / room).rglob("*.cc")):
         header = path[:-len(".cc")] + ".h"
         texts = [(root / p).read_text(encoding="utf-8") for p in (path, header) if (root / p).is_file()]
         if any(TAKES_LOCKS.search(text) for text in texts):
-            found[path] = flags
+            found.append(path)
     for header in sorted(p.relative_to(root).as_posix() for room in ROOMS for p in (root / room).rglob("*.h")):
         if header[:-len(".h")] + ".cc" not in found:
-            folder = next(str(f) for f in pathlib.PurePosixPath(header).parents if str(f) in of_folder)
-            found[header] = of_folder[folder]
+            found.append(header)
     return found
 
 
-def compile_unit(clang: str, root: pathlib.Path, path: str, flags: List[str]) -> str:
-    """clang's errors, or nothing."""
-    command = [clang, *FLAGS, *flags, "-x", "c++", path]
-    # A header that is compiled by itself is the main file, and clang remarks on its #pragma once.
-    command[1:1] = ["-Wno-pragma-once-outside-header"]
-    ended = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300, check=False)
-    return ended.stderr if ended.returncode != 0 else ""
+class Compiler:
+    """clang with the flags of the tree at `root`."""
+
+    def __init__(self, clang: str, root: pathlib.Path, flags: List[str]):
+        self.command = [clang, *FLAGS, *flags]
+        self.root = root
+
+    def run(self, *arguments: str) -> str:
+        """clang's errors, or nothing."""
+        ended = subprocess.run([*self.command, *arguments], cwd=self.root, capture_output=True, text=True, timeout=300, check=False)
+        return ended.stderr if ended.returncode != 0 else ""
+
+    def read_libraries(self, directory: str) -> Optional[str]:
+        """Has clang read the libraries' headers once, for all units. Returns its errors, if any."""
+        source, compiled = os.path.join(directory, "libraries.h"), os.path.join(directory, "libraries.pch")
+        pathlib.Path(source).write_text("".join(f"#include <{header}>\n" for header in LIBRARIES), encoding="utf-8")
+        command = [word for word in self.command if word != "-fsyntax-only"]
+        command[command.index("-x") + 1] = "c++-header"
+        ended = subprocess.run([*command, source, "-o", compiled], cwd=self.root, capture_output=True, text=True, timeout=300, check=False)
+        if ended.returncode != 0:
+            return ended.stderr
+        self.command += ["-include-pch", compiled]
+        return None
 
 
 def main(arguments: List[str]) -> int:
@@ -80,19 +94,24 @@ def main(arguments: List[str]) -> int:
     parser.add_argument("--root", type=pathlib.Path, default=pathlib.Path(__file__).resolve().parents[2])
     parser.add_argument("--clang", default="clang++")
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--without-libraries", action="store_true")
     options = parser.parse_args(arguments)
     if shutil.which(options.clang) is None:
         print(f"skipped: there is no {options.clang} here; tests/packages.txt names the package")
         return SKIPPED
     root = options.root.resolve()
-    database = json.loads((options.build / "compile_commands.json").read_text(encoding="utf-8"))
-    todo = units(root, database)
-    if not todo:
+    flags = flags_of(json.loads((options.build / "compile_commands.json").read_text(encoding="utf-8")), root)
+    todo = units(root)
+    if not flags or not todo:
         print(f"{options.build} compiles no source below {root}", file=sys.stderr)
         return 2
+    compiler = Compiler(options.clang, root, flags)
     failed = 0
-    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        for path, errors in zip(todo, pool.map(lambda unit: compile_unit(options.clang, root, *unit), todo.items())):
+    with tempfile.TemporaryDirectory() as directory, concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        if not options.without_libraries and (errors := compiler.read_libraries(directory)):
+            print(errors, file=sys.stderr)
+            return 2
+        for path, errors in zip(todo, pool.map(compiler.run, todo)):
             if errors:
                 failed += 1
                 print(f"{path} does not compile:\n{errors}")
