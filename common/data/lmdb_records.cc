@@ -47,7 +47,7 @@ absl::StatusOr<std::shared_ptr<const LmdbRecords>> LmdbRecords::Open(const std::
   if (known != all.by_path.end()) {
     if (std::shared_ptr<const LmdbRecords> open = known->second.lock()) return open;
     // Its last owner is on the way to close it, and needs the lock.
-    const auto closed = [&] {
+    const auto closed = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(all.mu) {
       const auto entry = all.by_path.find(canonical_path);
       return entry == all.by_path.end() || !entry->second.expired();
     };

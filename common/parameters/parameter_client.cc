@@ -391,8 +391,9 @@ absl::Status ParameterClient::TakeResponse(size_t index, grpc::ByteBuffer* respo
   StreamQueue& queue = queues_[index];
   queue.last_progress = SteadyNow();
   SAMOVAR_RETURN_IF_ERROR(ParseExchangeResponse(response, plan_.chunks(), &answer_));
-  const auto request = std::find_if(queue.in_flight.begin(), queue.in_flight.end(),
-                                    [this](const Request& sent) { return sent.sequence == answer_.sequence; });
+  const auto request =
+      std::find_if(queue.in_flight.begin(), queue.in_flight.end(),
+                   [sequence = answer_.sequence](const Request& sent) { return sent.sequence == sequence; });
   // The oldest request is answered first, as a rule.
   queue.owed_since.reset();
   if (queue.in_flight.size() > 1) queue.owed_since = queue.last_progress;

@@ -167,7 +167,7 @@ void JobQueue::StartReady() {
 void JobQueue::StartRunnerLocked(Entry* entry) {
   const uint64_t number = entry->job->number();
   Runner& runner = runners_[number];
-  const absl::Status started = CatchExceptions([&] {
+  const absl::Status started = CatchExceptions([&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     // So that the thread's last step needs no memory.
     ending_.reserve(runners_.size());
     runner.job_id = entry->job->id();

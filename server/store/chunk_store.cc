@@ -111,7 +111,7 @@ absl::Status ChunkStore::ForEachChunk(const std::shared_ptr<HostedJob>& job,
   }
   for (int thread = 0; thread < threads; ++thread) VisitFrom(walk, thread);
   absl::MutexLock lock(&walk->mu);
-  const auto done = [&walk]() { return walk->busy_threads == 0; };
+  const auto done = [&walk]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(walk->mu) { return walk->busy_threads == 0; };
   walk->mu.Await(absl::Condition(&done));
   return walk->status;
 }

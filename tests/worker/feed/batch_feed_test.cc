@@ -176,7 +176,7 @@ TEST_CASE_METHOD(Fixture,
   }
 }
 
-TEST_CASE_METHOD(Fixture, "parts of an iteration together are one larger batch") {
+TEST_CASE_METHOD(Fixture, "batches of an iteration together are one larger batch") {
   layer.mutable_transform_param()->set_mirror(true);
   spec.set_batch_size(2 * kBatch);
   const auto whole = Make();
@@ -194,7 +194,7 @@ TEST_CASE_METHOD(Fixture, "parts of an iteration together are one larger batch")
       REQUIRE(std::equal(half.labels.begin(), half.labels.end(), all.labels.begin() + part * kBatch));
     }
   }
-  REQUIRE_STATUS(halves->FillIteration(0, 2, half.tops), absl::StatusCode::kInvalidArgument, "part 2");
+  REQUIRE_STATUS(halves->FillIteration(0, 2, half.tops), absl::StatusCode::kInvalidArgument, "batch 2");
 }
 
 TEST_CASE_METHOD(Fixture, "spans of another size or number are refused") {

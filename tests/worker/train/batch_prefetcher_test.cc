@@ -60,7 +60,7 @@ TEST_CASE("the batches of an iteration are, together, the one batch of an iterat
   REQUIRE(joined == whole);
   REQUIRE(joined_labels == whole_labels);
   REQUIRE_STATUS(two.Take(3, 2, std::vector<std::span<float>>{part, part_labels}), absl::StatusCode::kInvalidArgument,
-                 "no part 2");
+                 "no batch 2");
 }
 
 TEST_CASE("without a feed batches are empty") {
