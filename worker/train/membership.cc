@@ -23,8 +23,8 @@ absl::Duration Clamped(uint32_t milliseconds, absl::Duration shortest, absl::Dur
 
 }  // namespace
 
-WorkerMembership::WorkerMembership(const std::string& coordinator, const v1::JoinRequest& self)
-    : self_(self), client_(coordinator), heartbeat_(kShortestHeartbeat) {
+WorkerMembership::WorkerMembership(const std::string& coordinator, const Dialer& dialer, const v1::JoinRequest& self)
+    : self_(self), client_(coordinator, dialer), heartbeat_(kShortestHeartbeat) {
   heartbeats_ = std::thread([this] { KeepKnown(); });
 }
 

@@ -37,7 +37,7 @@ struct HeldLease {
 class WorkerMembership {
  public:
   // `self` says what others see of this worker.
-  WorkerMembership(const std::string& coordinator, const v1::JoinRequest& self);
+  WorkerMembership(const std::string& coordinator, const Dialer& dialer, const v1::JoinRequest& self);
   // As Stop(). Does not leave.
   ~WorkerMembership();
 
