@@ -122,12 +122,12 @@ absl::Status Export(const ModelExportOptions& options, const JobClient& client, 
   SAMOVAR_ASSIGN_OR_RETURN(v1::JobStatus status, client.Get(options.job));
   SAMOVAR_ASSIGN_OR_RETURN(const uint64_t iteration,
                            ChooseIteration(options, spec.solver(), client, waker, interruption, &status));
-  SAMOVAR_RETURN_IF_ERROR(
-      CannotWrite(options.output, ExportModel(spec, status, iteration, options.output, interruption.stopper())));
+  SAMOVAR_RETURN_IF_ERROR(CannotWrite(
+      options.output, ExportModel(spec, status, iteration, options.output, client.dialer(), interruption.stopper())));
   reporter->ModelWritten(iteration, options.output);
   const std::string state = StatePathFor(options.output);
-  SAMOVAR_RETURN_IF_ERROR(
-      CannotWrite(state, ExportSolverState(spec, status, iteration, options.output, state, interruption.stopper())));
+  SAMOVAR_RETURN_IF_ERROR(CannotWrite(state, ExportSolverState(spec, status, iteration, options.output, state,
+                                                               client.dialer(), interruption.stopper())));
   reporter->SolverStateWritten(iteration, state);
   return absl::OkStatus();
 }
@@ -139,8 +139,8 @@ int RunSnapshotExport(const SnapshotExportOptions& options) {
   // Before anything that starts a thread.
   const Interruption interruption(&waker);
   v1::JobStatus status;
-  const absl::StatusOr<Asked> asked = MakeSnapshot(JobClient(options.coordinator), options.job,
-                                                   ResolvePath(options.output, ""), &waker, interruption, &status);
+  const absl::StatusOr<Asked> asked =
+      MakeSnapshot(JobClient(options), options.job, ResolvePath(options.output, ""), &waker, interruption, &status);
   if (!asked.ok()) {
     if (options.json) ChooseReporter(true)->Failed(std::string(asked.status().message()));
     PrintError(asked.status().message());
@@ -165,7 +165,7 @@ int RunModelExport(const ModelExportOptions& options) {
     return kExitUsage;
   }
   const std::unique_ptr<TrainReporter> reporter = ChooseReporter(options.json);
-  const absl::Status status = Export(options, JobClient(options.coordinator), &waker, interruption, reporter.get());
+  const absl::Status status = Export(options, JobClient(options), &waker, interruption, reporter.get());
   if (status.ok()) return kExitOk;
   reporter->Failed(std::string(status.message()));
   PrintError(status.message());

@@ -14,13 +14,13 @@ namespace samovar {
 namespace {
 
 absl::StatusOr<std::string> List(const JobsOptions& options) {
-  SAMOVAR_ASSIGN_OR_RETURN(const v1::ListJobsResponse jobs, JobClient(options.coordinator).List());
+  SAMOVAR_ASSIGN_OR_RETURN(const v1::ListJobsResponse jobs, JobClient(options).List());
   if (options.json) return ToJson(jobs);
   return JobsTable(jobs);
 }
 
 absl::StatusOr<std::string> Cancel(const CancelOptions& options) {
-  const JobClient client(options.coordinator);
+  const JobClient client(options);
   SAMOVAR_ASSIGN_OR_RETURN(const v1::JobStatus before, client.Get(options.job));
   SAMOVAR_RETURN_IF_ERROR(client.Cancel(options.job));
   SAMOVAR_ASSIGN_OR_RETURN(const v1::JobStatus after, client.Get(options.job));
@@ -84,16 +84,15 @@ int RunJobs(const JobsOptions& options) { return Print(List(options)); }
 int RunCancel(const CancelOptions& options) { return Print(Cancel(options)); }
 
 int RunForget(const ForgetOptions& options) {
-  const absl::Status status = JobClient(options.coordinator).Forget(options.job);
+  const absl::Status status = JobClient(options).Forget(options.job);
   if (!status.ok()) return Print(status);
   return Print(absl::StrCat("job ", options.job, " is forgotten; its servers remove its snapshots\n"));
 }
 
 int RunLogs(const LogsOptions& options) {
-  const absl::Status status =
-      JobClient(options.coordinator).Logs(options.job, options.follow, [&](const v1::JobEvent& event) {
-        std::cout << EventText(event, options.json) << std::endl;
-      });
+  const absl::Status status = JobClient(options).Logs(options.job, options.follow, [&](const v1::JobEvent& event) {
+    std::cout << EventText(event, options.json) << std::endl;
+  });
   if (status.ok()) return kExitOk;
   PrintError(status.message());
   return kExitFailed;

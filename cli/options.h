@@ -9,6 +9,7 @@
 #include "cli/check/check_job.h"
 #include "cli/check/mode.h"
 #include "cli/open_model.h"
+#include "cli/run/cluster_options.h"
 #include "common/import/images_import.h"
 
 namespace samovar {
@@ -39,6 +40,8 @@ struct TrainOptions : JobOptions {
   int threads = 1;
   // Connections of each worker to each server; 0: by the model's size.
   uint32_t channels = 0;
+  // How this process talks to the servers that it starts.
+  RpcOptions rpc = {};
   // Give an earlier run up and begin anew. Not together with resume.
   bool restart = false;
   // Directory of snapshots and logs; empty: "<snapshot_prefix>_state".
@@ -83,15 +86,11 @@ struct TimeOptions {
   bool json = false;
 };
 
-// In the options of commands that talk to a cluster, `coordinator` is the "HOST:PORT" of its coordinator.
-
-struct StatusOptions {
-  std::string coordinator;
+struct StatusOptions : ClusterOptions {
   bool json = false;
 };
 
-struct SubmitOptions : JobOptions {
-  std::string coordinator;
+struct SubmitOptions : JobOptions, ClusterOptions {
   // The job's id; empty: from the solver's snapshot_prefix.
   std::string name;
   // Unset: those of the job that is resumed, or all that have registered.
@@ -104,39 +103,33 @@ struct SubmitOptions : JobOptions {
   bool json = false;
 };
 
-struct JobsOptions {
-  std::string coordinator;
+struct JobsOptions : ClusterOptions {
   bool json = false;
 };
 
-struct WatchOptions {
+struct WatchOptions : ClusterOptions {
   std::string job;
-  std::string coordinator;
   bool json = false;
 };
 
-struct CancelOptions {
+struct CancelOptions : ClusterOptions {
   std::string job;
-  std::string coordinator;
   bool json = false;
 };
 
-struct ForgetOptions {
+struct ForgetOptions : ClusterOptions {
   std::string job;
-  std::string coordinator;
 };
 
-struct LogsOptions {
+struct LogsOptions : ClusterOptions {
   std::string job;
-  std::string coordinator;
   // Go on until the job has ended.
   bool follow = false;
   bool json = false;
 };
 
-struct ModelExportOptions {
+struct ModelExportOptions : ClusterOptions {
   std::string job;
-  std::string coordinator;
   // The .caffemodel to be written; the .solverstate is put beside it.
   std::string output;
   // A snapshot that there is; unset: the job as it is now.
@@ -145,9 +138,8 @@ struct ModelExportOptions {
   bool json = false;
 };
 
-struct SnapshotExportOptions {
+struct SnapshotExportOptions : ClusterOptions {
   std::string job;
-  std::string coordinator;
   // The snapshot becomes a directory in it.
   std::string output;
   bool json = false;

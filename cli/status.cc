@@ -12,7 +12,7 @@ namespace samovar {
 namespace {
 
 absl::StatusOr<std::string> Describe(const StatusOptions& options) {
-  SAMOVAR_ASSIGN_OR_RETURN(const v1::ClusterStatus status, JobClient(options.coordinator).ClusterStatus());
+  SAMOVAR_ASSIGN_OR_RETURN(const v1::ClusterStatus status, JobClient(options).ClusterStatus());
   if (options.json) return ToJson(status);
   return StatusTable(status);
 }

@@ -82,7 +82,7 @@ int RunSubmit(const SubmitOptions& options) {
   Waker waker;
   // Before anything that starts a thread.
   const Interruption interruption(&waker);
-  const JobClient client(options.coordinator);
+  const JobClient client(options);
   const std::unique_ptr<TrainReporter> reporter = ChooseReporter(options.json);
   const auto fail = [&](const absl::Status& status, int code) {
     if (options.json) reporter->Failed(std::string(status.message()));
@@ -124,7 +124,7 @@ int RunWatch(const WatchOptions& options) {
   Waker waker;
   // Before anything that starts a thread.
   const Interruption interruption(&waker);
-  const JobClient client(options.coordinator);
+  const JobClient client(options);
   const std::unique_ptr<TrainReporter> reporter = ChooseReporter(options.json);
   return FollowJobAsCommand(client, options.job, reporter.get(), &waker, interruption);
 }

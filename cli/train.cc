@@ -149,6 +149,7 @@ absl::StatusOr<Prepared> Prepare(const TrainOptions& options) {
   run.spec.set_resume(start == RunStart::kResume);
   run.spec.set_fetches_snapshots(true);
   run.spec.set_export_snapshots(ResolvePath(options.export_snapshots, ""));
+  run.rpc = options.rpc;
   run.first_iteration = job.first_iteration;
   run.start = std::move(job.start);
   run.snapshot_prefix = std::move(job.snapshot_prefix);

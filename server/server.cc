@@ -5,14 +5,15 @@
 #include <random>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "common/base/backoff.h"
 #include "common/base/exceptions.h"
 #include "common/base/status_macros.h"
 #include "common/base/version.h"
-#include "common/rpc/channel.h"
+#include "common/rpc/deadlines.h"
+#include "common/rpc/dialer.h"
+#include "common/rpc/listener.h"
 #include "common/telemetry/log.h"
 #include "server/announced_address.h"
 #include "server/server_identity.h"
@@ -49,13 +50,6 @@ absl::Status CheckOptions(const Server::Options& options) {
   return absl::OkStatus();
 }
 
-// "127.0.0.1:0" with the port that was really bound.
-std::string WithPort(const std::string& listen, int port) {
-  if (absl::StartsWith(listen, "unix:")) return listen;
-  const size_t colon = listen.rfind(':');
-  return absl::StrCat(absl::string_view(listen).substr(0, colon), ":", port);
-}
-
 // All but the address.
 v1::RegisterServerRequest Registration(uint64_t identity, int apply_threads) {
   std::random_device random;
@@ -88,19 +82,12 @@ absl::Status Server::StartServing() {
   SAMOVAR_ASSIGN_OR_RETURN(parameters_, ParameterService::Create(parameters));
   SAMOVAR_ASSIGN_OR_RETURN(identity_, ServerIdentity(options_.state_dir));
 
-  grpc::ServerBuilder builder;
-  ApplyServerLimits(&builder);
-  grpc::ResourceQuota quota("samovar-server");
-  quota.SetMaxThreads(kMaxThreads);
-  // Messages that clients are still sending, with those that are being worked on. Beyond it gRPC ends calls, whoever's
-  // they are, with RESOURCE_EXHAUSTED; workers repeat theirs.
-  quota.Resize(ParameterService::MessageBytes(parameters));
-  builder.SetResourceQuota(quota);
-  // Two servers must not share a port and each get half of the calls.
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  int port = 0;
-  builder.AddListeningPort(options_.listen, grpc::InsecureServerCredentials(), &port);
-  parameters_->Register(&builder);
+  // Workers repeat calls that are ended for want of message memory.
+  Listener listener({.address = options_.listen,
+                     .rpc = options_.rpc,
+                     .max_threads = kMaxThreads,
+                     .max_message_memory = ParameterService::MessageBytes(parameters)});
+  parameters_->Register(listener.builder());
   if (options_.is_coordinator) {
     Coordinator::Options coordinator;
     coordinator.state_dir = options_.state_dir;
@@ -108,6 +95,7 @@ absl::Status Server::StartServing() {
     coordinator.max_running = options_.max_running_jobs;
     coordinator.max_ended = options_.keep_ended_jobs;
     coordinator.forget_jobs = options_.forget_jobs;
+    coordinator.rpc = options_.rpc;
     SAMOVAR_ASSIGN_OR_RETURN(coordinator_, Coordinator::Create(coordinator));
     coordinator_service_ = std::make_unique<CoordinatorService>(coordinator_.get());
     job_service_ = std::make_unique<JobService>(coordinator_.get());
@@ -115,16 +103,11 @@ absl::Status Server::StartServing() {
     coordinator_service_->AddTo(&coordinator_calls_);
     job_service_->AddTo(&coordinator_calls_);
     status_service_->AddTo(&coordinator_calls_);
-    builder.RegisterService(&coordinator_calls_);
+    listener.builder()->RegisterService(&coordinator_calls_);
   }
-  grpc_server_ = builder.BuildAndStart();
-  if (grpc_server_ == nullptr || port == 0) {
-    return absl::UnavailableError(
-        absl::StrCat("cannot listen on ", options_.listen,
-                     "; is another process using the port, or is the address not this machine's?"));
-  }
+  SAMOVAR_ASSIGN_OR_RETURN(grpc_server_, listener.Start());
   parameters_->Start();
-  address_ = WithPort(options_.listen, port);
+  address_ = listener.address();
   if (coordinator_ != nullptr) coordinator_->SetAddress(options_.advertise.empty() ? address_ : options_.advertise);
   registrar_ = std::thread([this] { KeepRegistered(); });
   return absl::OkStatus();
@@ -150,7 +133,7 @@ void Server::KeepRegistered() {
   };
   // The coordinator's own server registers over the same road as all others.
   const std::string coordinator = options_.is_coordinator ? AnnouncedAddress().value_or(address_) : options_.join;
-  const auto stub = v1::CoordinatorService::NewStub(MakeChannel(coordinator));
+  const auto stub = v1::CoordinatorService::NewStub(Dialer(options_.rpc).Dial(coordinator));
   Backoff backoff(kFirstRetry, kLongestRetry, request.incarnation());
   bool registered = false;
   const auto register_once = [&]() -> absl::Status {

@@ -15,6 +15,7 @@
 #include "common/base/stopper.h"
 #include "common/rpc/bounded_service.h"
 #include "common/rpc/request_gate.h"
+#include "common/rpc/rpc_options.h"
 #include "server/coordinator/coordinator.h"
 #include "server/coordinator/coordinator_service.h"
 #include "server/coordinator/job_service.h"
@@ -46,6 +47,8 @@ class Server {
     bool forget_jobs = false;
     // How long a coordinator's jobs wait for a server that they need before they fail.
     absl::Duration server_patience = absl::Minutes(10);
+    // How this server talks to others, and they to it.
+    RpcOptions rpc;
     // The operator accepts traffic without encryption beyond this machine.
     bool allow_plaintext = false;
   };

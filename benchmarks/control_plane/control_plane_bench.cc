@@ -24,7 +24,8 @@
 #include "cli/check/check_job.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
-#include "common/rpc/channel.h"
+#include "common/rpc/deadlines.h"
+#include "common/rpc/dialer.h"
 #include "common/rpc/status.h"
 #include "common/telemetry/log.h"
 #include "samovar/v1/job.grpc.pb.h"
@@ -63,7 +64,9 @@ absl::StatusOr<v1::JobSpec> MakeJob(const std::string& directory) {
 class SimulatedWorker {
  public:
   SimulatedWorker(const std::string& coordinator, int number, const std::atomic<bool>* measuring)
-      : membership_(coordinator, SelfOf(number)), measuring_(*measuring), thread_([this] { Run(); }) {}
+      : membership_(coordinator, Dialer(RpcOptions()), SelfOf(number)),
+        measuring_(*measuring),
+        thread_([this] { Run(); }) {}
   ~SimulatedWorker() { Stop(); }
 
   void Stop() {
@@ -136,7 +139,7 @@ double Quantile(std::vector<double>* values, double part) {
 }
 
 absl::Status Submit(const std::string& coordinator, const v1::JobSpec& spec) {
-  const auto stub = v1::JobService::NewStub(MakeChannel(coordinator));
+  const auto stub = v1::JobService::NewStub(Dialer(RpcOptions()).Dial(coordinator));
   grpc::ClientContext context;
   SetDeadline(&context, absl::Seconds(30));
   v1::SubmitRequest request;

@@ -31,6 +31,7 @@
 #include "common/base/thread_pool.h"
 #include "common/parameters/encoding.h"
 #include "common/parameters/parameter_client.h"
+#include "common/rpc/dialer.h"
 #include "common/telemetry/log.h"
 #include "worker/nn/engine.h"
 #include "worker/nn/net.h"
@@ -87,7 +88,7 @@ class Worker {
     SAMOVAR_ASSIGN_OR_RETURN(const uint32_t chunk_elements, server->Open(job_id, layout, solver));
     ParameterClient::Options options{job_id, layout.elements(), chunk_elements, {server->address()}};
     options.encoding = encoding;
-    SAMOVAR_ASSIGN_OR_RETURN(worker->parameters_, ParameterClient::Create(options));
+    SAMOVAR_ASSIGN_OR_RETURN(worker->parameters_, ParameterClient::Create(options, Dialer(RpcOptions())));
     SAMOVAR_RETURN_IF_ERROR(worker->parameters_->Pull(worker->net_->weights(), Soon()));
     return worker;
   }

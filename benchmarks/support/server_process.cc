@@ -7,7 +7,8 @@
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "common/model/chunk_plan.h"
-#include "common/rpc/channel.h"
+#include "common/rpc/deadlines.h"
+#include "common/rpc/dialer.h"
 #include "common/rpc/status.h"
 #include "samovar/v1/parameter.grpc.pb.h"
 
@@ -20,7 +21,8 @@ template <typename Request, typename Response>
 absl::Status Call(const std::string& address,
                   grpc::Status (v1::ParameterService::Stub::*method)(grpc::ClientContext*, const Request&, Response*),
                   const Request& request) {
-  const std::unique_ptr<v1::ParameterService::Stub> stub = v1::ParameterService::NewStub(MakeChannel(address));
+  const std::unique_ptr<v1::ParameterService::Stub> stub =
+      v1::ParameterService::NewStub(Dialer(RpcOptions()).Dial(address));
   grpc::ClientContext context;
   SetDeadline(&context, kPatience);
   Response response;

@@ -3,6 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
+#include "common/rpc/dialer.h"
 
 namespace samovar {
 namespace {
@@ -56,7 +57,8 @@ absl::Status ServiceDriver::Open(uint64_t elements, int clients, bool applies) {
   options.encoding = encoding_;
   options.channels = channels_;
   for (int i = 0; i < clients; ++i) {
-    SAMOVAR_ASSIGN_OR_RETURN(std::unique_ptr<ParameterClient> client, ParameterClient::Create(options));
+    SAMOVAR_ASSIGN_OR_RETURN(std::unique_ptr<ParameterClient> client,
+                             ParameterClient::Create(options, Dialer(RpcOptions())));
     clients_.push_back(std::move(client));
     gradients_.emplace_back(elements, 1e-3f);
     weights_.emplace_back(elements, 0.0f);

@@ -3,14 +3,14 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/caffe/utf8_fields.h"
-#include "common/rpc/channel.h"
+#include "common/rpc/deadlines.h"
 #include "common/rpc/status.h"
 
 namespace samovar {
 namespace {
 
 // A coordinator that is busy, or being started again, gets so long to take the connection: a single attempt to connect
-// is given up after a tenth of a second (channel.cc).
+// is given up after a tenth of a second (common/rpc/dialer.cc).
 constexpr absl::Duration kConnect = absl::Seconds(3);
 // Somebody waits at a terminal.
 constexpr absl::Duration kDeadline = absl::Seconds(5);
@@ -26,9 +26,10 @@ Request RequestFor(const std::string& job_id) {
 
 }  // namespace
 
-JobClient::JobClient(const std::string& address)
-    : address_(address),
-      channel_(MakeChannel(address)),
+JobClient::JobClient(const ClusterOptions& options)
+    : address_(options.coordinator),
+      dialer_(options.rpc),
+      channel_(dialer_.Dial(address_)),
       jobs_(v1::JobService::NewStub(channel_)),
       status_(v1::StatusService::NewStub(channel_)) {}
 

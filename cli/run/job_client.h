@@ -13,6 +13,8 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "cli/run/cluster_options.h"
+#include "common/rpc/dialer.h"
 #include "samovar/v1/job.grpc.pb.h"
 #include "samovar/v1/status.grpc.pb.h"
 
@@ -20,10 +22,12 @@ namespace samovar {
 
 class JobClient {
  public:
-  // `address`: "HOST:PORT". Does not connect: the first call does.
-  explicit JobClient(const std::string& address);
+  // Does not connect: the first call does.
+  explicit JobClient(const ClusterOptions& options);
 
   const std::string& address() const { return address_; }
+  // As this client has connected; connects to the cluster's servers.
+  const Dialer& dialer() const { return dialer_; }
   const std::shared_ptr<grpc::Channel>& channel() const { return channel_; }
 
   // Statuses are those of job.proto and status.proto.
@@ -52,6 +56,7 @@ class JobClient {
                                 const Request& request, absl::Duration deadline) const;
 
   const std::string address_;
+  const Dialer dialer_;
   const std::shared_ptr<grpc::Channel> channel_;
   const std::unique_ptr<v1::JobService::Stub> jobs_;
   const std::unique_ptr<v1::StatusService::Stub> status_;

@@ -25,13 +25,14 @@ std::string PathOf(const std::string& snapshot_prefix, uint64_t iteration, const
                       solver.snapshot_format() == caffe::SolverParameter::HDF5 ? ".h5" : "");
 }
 
-absl::StatusOr<std::unique_ptr<ParameterClient>> MakeClient(const v1::JobSpec& spec, const v1::JobStatus& status) {
+absl::StatusOr<std::unique_ptr<ParameterClient>> MakeClient(const v1::JobSpec& spec, const v1::JobStatus& status,
+                                                            const Dialer& dialer) {
   ParameterClient::Options options;
   options.job_id = spec.job_id();
   options.elements = spec.layout().elements();
   options.chunk_elements = status.chunk_elements();
   options.servers.assign(status.servers().begin(), status.servers().end());
-  return ParameterClient::Create(options);
+  return ParameterClient::Create(options, dialer);
 }
 
 }  // namespace
@@ -46,8 +47,8 @@ std::string SolverStatePath(const std::string& snapshot_prefix, uint64_t iterati
 }
 
 absl::Status ExportModel(const v1::JobSpec& spec, const v1::JobStatus& status, uint64_t iteration,
-                         const std::string& path, const Stopper& stopper) {
-  SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<ParameterClient> client, MakeClient(spec, status));
+                         const std::string& path, const Dialer& dialer, const Stopper& stopper) {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<ParameterClient> client, MakeClient(spec, status, dialer));
   std::vector<float> weights(spec.layout().elements());
   SAMOVAR_RETURN_IF_ERROR(client->PullFrozen(iteration, weights, {SteadyNow() + kPullTimeout, &stopper}));
   SAMOVAR_ASSIGN_OR_RETURN(const caffe::NetParameter model,
@@ -56,9 +57,10 @@ absl::Status ExportModel(const v1::JobSpec& spec, const v1::JobStatus& status, u
 }
 
 absl::Status ExportSolverState(const v1::JobSpec& spec, const v1::JobStatus& status, uint64_t iteration,
-                               const std::string& model_path, const std::string& path, const Stopper& stopper) {
+                               const std::string& model_path, const std::string& path, const Dialer& dialer,
+                               const Stopper& stopper) {
   SAMOVAR_ASSIGN_OR_RETURN(const int vectors, HistoryVectors(spec.solver()));
-  SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<ParameterClient> client, MakeClient(spec, status));
+  SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<ParameterClient> client, MakeClient(spec, status, dialer));
   std::vector<std::vector<float>> history(vectors, std::vector<float>(spec.layout().elements()));
   for (int i = 0; i < vectors; ++i) {
     const WaitLimit limit = {SteadyNow() + kPullTimeout, &stopper};

@@ -6,6 +6,7 @@
 
 #include "absl/status/status.h"
 #include "common/base/stopper.h"
+#include "common/rpc/dialer.h"
 #include "samovar/v1/job.pb.h"
 
 namespace samovar {
@@ -20,12 +21,13 @@ std::string SolverStatePath(const std::string& snapshot_prefix, uint64_t iterati
 
 // Writes the weights with the train net as a Caffe model.
 absl::Status ExportModel(const v1::JobSpec& spec, const v1::JobStatus& status, uint64_t iteration,
-                         const std::string& path, const Stopper& stopper);
+                         const std::string& path, const Dialer& dialer, const Stopper& stopper);
 
 // Writes the solver's history, as the state of `iteration`; `model_path` is where the model that belongs to it was
 // written. The servers freeze when all iterations before `iteration` are done; some chunks may hold a few more.
 // FAILED_PRECONDITION: a chunk holds fewer.
 absl::Status ExportSolverState(const v1::JobSpec& spec, const v1::JobStatus& status, uint64_t iteration,
-                               const std::string& model_path, const std::string& path, const Stopper& stopper);
+                               const std::string& model_path, const std::string& path, const Dialer& dialer,
+                               const Stopper& stopper);
 
 }  // namespace samovar

@@ -14,6 +14,7 @@
 #include "absl/synchronization/mutex.h"
 #include "cli/run/waker.h"
 #include "common/base/stopper.h"
+#include "common/rpc/dialer.h"
 #include "samovar/v1/job.pb.h"
 
 namespace samovar {
@@ -29,8 +30,8 @@ class ModelWriter {
     absl::Status state;
   };
 
-  // Both outlive the object; the waker is notified when something was written, or was not.
-  ModelWriter(const v1::JobSpec* spec, std::string snapshot_prefix, Waker* waker);
+  // Spec and waker outlive the object; the waker is notified when something was written, or was not.
+  ModelWriter(const v1::JobSpec* spec, std::string snapshot_prefix, const Dialer& dialer, Waker* waker);
   // Abandons what is being written.
   ~ModelWriter();
   ModelWriter(const ModelWriter&) = delete;
@@ -48,6 +49,7 @@ class ModelWriter {
 
   const v1::JobSpec& spec_;
   const std::string snapshot_prefix_;
+  const Dialer dialer_;
   Waker& waker_;
   Stopper stopper_;
   absl::Mutex mu_;

@@ -11,7 +11,8 @@
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "common/model/last_snapshot.h"
-#include "common/rpc/channel.h"
+#include "common/rpc/deadlines.h"
+#include "common/rpc/dialer.h"
 #include "common/rpc/status.h"
 #include "samovar/v1/job.grpc.pb.h"
 
@@ -64,7 +65,7 @@ absl::Status TrainRun::Run() {
   if (!options_.spec.resume()) SAMOVAR_RETURN_IF_ERROR(directory_.Save(options_.record));
   SAMOVAR_ASSIGN_OR_RETURN(cluster_, LocalCluster::Start(options_.cluster));
   reporter_.Ready(cluster_->coordinator());
-  channel_ = MakeChannel(cluster_->coordinator());
+  channel_ = Dialer(options_.rpc).Dial(cluster_->coordinator());
   absl::Status status = Submit();
   if (status.ok()) status = Follow();
   // A client that has no call under way hears only every few seconds that its server wants to end, which waits for it.
@@ -95,7 +96,7 @@ absl::Status TrainRun::Submit() {
 
 absl::Status TrainRun::Follow() {
   JobWatcher watcher(channel_, options_.spec.job_id(), kWatchInterval, &waker_);
-  ModelWriter writer(&options_.spec, options_.snapshot_prefix, &waker_);
+  ModelWriter writer(&options_.spec, options_.snapshot_prefix, Dialer(options_.rpc), &waker_);
   v1::JobStatus status;
   bool succeeded = false;
   // Why the job has ended, if it has in another way.

@@ -22,6 +22,7 @@
 #include "cli/run/model_writer.h"
 #include "cli/run/run_directory.h"
 #include "cli/run/waker.h"
+#include "common/rpc/rpc_options.h"
 #include "samovar/v1/job.pb.h"
 
 namespace samovar {
@@ -37,6 +38,8 @@ class TrainRun {
     std::string start;
     // Its waker and callbacks are set by the run.
     LocalCluster::Options cluster;
+    // How this process talks to the servers.
+    RpcOptions rpc = {};
     // How it is recorded.
     RunRecord record;
   };

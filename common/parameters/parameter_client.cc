@@ -33,7 +33,7 @@ uint32_t ChannelsOf(const ParameterClient::Options& options) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<ParameterClient>> ParameterClient::Create(const Options& options) {
+absl::StatusOr<std::unique_ptr<ParameterClient>> ParameterClient::Create(const Options& options, const Dialer& dialer) {
   if (!IsEncoding(options.encoding)) {
     return absl::InvalidArgumentError(
         absl::StrCat("encoding ", static_cast<int>(options.encoding), " is none that this version knows"));
@@ -48,10 +48,10 @@ absl::StatusOr<std::unique_ptr<ParameterClient>> ParameterClient::Create(const O
   }
   SAMOVAR_ASSIGN_OR_RETURN(const ChunkPlan plan, ChunkPlan::Create(options.elements, options.chunk_elements,
                                                                    static_cast<uint32_t>(options.servers.size())));
-  return std::unique_ptr<ParameterClient>(new ParameterClient(options, plan));
+  return std::unique_ptr<ParameterClient>(new ParameterClient(options, plan, dialer));
 }
 
-ParameterClient::ParameterClient(const Options& options, const ChunkPlan& plan)
+ParameterClient::ParameterClient(const Options& options, const ChunkPlan& plan, const Dialer& dialer)
     : options_(options),
       plan_(plan),
       versions_(plan.chunks(), 0),
@@ -60,7 +60,7 @@ ParameterClient::ParameterClient(const Options& options, const ChunkPlan& plan)
   ServerStream::Owner* const owner = this;
   const size_t streams = options_.servers.size() * ChannelsOf(options_);
   for (size_t i = 0; i < streams; ++i) {
-    streams_.push_back(std::make_unique<ServerStream>(i, AddressOf(i), events_.queue(), owner));
+    streams_.push_back(std::make_unique<ServerStream>(i, AddressOf(i), dialer, events_.queue(), owner));
   }
   absl::MutexLock lock(&mu_);
   queues_.resize(streams);

@@ -38,6 +38,7 @@
 #include "common/parameters/exchange_codec.h"
 #include "common/parameters/server_stream.h"
 #include "common/parameters/wait_limit.h"
+#include "common/rpc/dialer.h"
 
 namespace samovar {
 
@@ -90,7 +91,7 @@ class ParameterClient final : private ServerStream::Owner {
 
   // INVALID_ARGUMENT: no servers, or a chunk size, an encoding or a number of channels that is not one. Does not
   // connect: the first operation does.
-  static absl::StatusOr<std::unique_ptr<ParameterClient>> Create(const Options& options);
+  static absl::StatusOr<std::unique_ptr<ParameterClient>> Create(const Options& options, const Dialer& dialer);
   // Abandons what is under way. Does not wait for servers.
   ~ParameterClient() override;
 
@@ -189,7 +190,7 @@ class ParameterClient final : private ServerStream::Owner {
     bool outstanding() const { return !ready.empty() || !ready_again.empty() || !in_flight.empty(); }
   };
 
-  ParameterClient(const Options& options, const ChunkPlan& plan);
+  ParameterClient(const Options& options, const ChunkPlan& plan, const Dialer& dialer);
 
   size_t StreamOf(uint32_t chunk) const { return chunk % streams_.size(); }
   const std::string& AddressOf(size_t stream) const { return options_.servers[stream % options_.servers.size()]; }

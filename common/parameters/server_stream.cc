@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "common/base/clock.h"
-#include "common/rpc/channel.h"
+#include "common/rpc/deadlines.h"
 #include "common/rpc/status.h"
 
 namespace samovar {
@@ -16,12 +16,13 @@ constexpr absl::Duration kLongestRest = absl::Seconds(1);
 
 }  // namespace
 
-ServerStream::ServerStream(size_t server, const std::string& address, grpc::CompletionQueue* queue, Owner* owner)
+ServerStream::ServerStream(size_t server, const std::string& address, const Dialer& dialer,
+                           grpc::CompletionQueue* queue, Owner* owner)
     : server_(server),
       address_(address),
       queue_(queue),
       owner_(owner),
-      channel_(MakeChannel(address)),
+      channel_(dialer.Dial(address)),
       stub_(channel_),
       // Clients differ in their address space, and a client's servers in their number.
       backoff_(kFirstRest, kLongestRest, reinterpret_cast<uintptr_t>(this)) {}

@@ -19,6 +19,7 @@
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "common/base/backoff.h"
+#include "common/rpc/dialer.h"
 
 namespace samovar {
 
@@ -43,7 +44,8 @@ class ServerStream {
   };
 
   // `server` is passed to the owner's methods. Queue and owner outlive this.
-  ServerStream(size_t server, const std::string& address, grpc::CompletionQueue* queue, Owner* owner);
+  ServerStream(size_t server, const std::string& address, const Dialer& dialer, grpc::CompletionQueue* queue,
+               Owner* owner);
   // REQUIRES: AwaitClosed() has returned, and the queue is shut down and drained.
   ~ServerStream() = default;
   ServerStream(const ServerStream&) = delete;

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <chrono>
 
-#include "common/rpc/channel.h"
+#include "common/rpc/deadlines.h"
 
 namespace samovar {
 namespace {

@@ -1,16 +1,17 @@
 #include "server/cluster/parameter_servers.h"
 
+#include <memory>
+#include <numeric>
 #include <utility>
 
 #include "common/base/status_macros.h"
-#include "common/rpc/channel.h"
+#include "common/rpc/deadlines.h"
 #include "common/rpc/status.h"
 
 namespace samovar {
 namespace {
 
 using Stub = v1::ParameterService::Stub;
-using Stubs = std::vector<std::unique_ptr<Stub>>;
 template <typename Request, typename Response>
 using AsyncMethod = std::unique_ptr<grpc::ClientAsyncResponseReader<Response>> (Stub::*)(grpc::ClientContext*,
                                                                                          const Request&,
@@ -46,33 +47,52 @@ void AwaitAll(grpc::CompletionQueue* queue, std::vector<Call>* calls, const Stop
 
 // The parts of its ParameterServers that one fan-out needs.
 struct Fan {
-  const Stubs& stubs;
   const std::vector<std::string>& addresses;
+  ServerChannels& channels;
   const Stopper& stopper;
 };
+
+// Makes the call at the servers of these indices, and puts their answers in. Returns the indices of those that could
+// not be reached on a connection from before.
+template <typename Request, typename Response>
+std::vector<size_t> CallThese(const Fan& fan, AsyncMethod<Request, Response> method, absl::Duration timeout,
+                              absl::FunctionRef<Request(size_t)> request, const std::vector<size_t>& asked,
+                              std::vector<absl::StatusOr<Response>>* answers) {
+  grpc::CompletionQueue queue;
+  std::vector<Call> calls(asked.size());
+  std::vector<Response> responses(asked.size());
+  std::vector<ServerChannels::Channel> channels;
+  std::vector<std::unique_ptr<grpc::ClientAsyncResponseReader<Response>>> readers;
+  for (size_t k = 0; k < asked.size(); ++k) {
+    SetDeadline(&calls[k].context, timeout);
+    channels.push_back(fan.channels.To(fan.addresses[asked[k]]));
+    readers.push_back((channels[k].stub.get()->*method)(&calls[k].context, request(asked[k]), &queue));
+    readers[k]->Finish(&responses[k], &calls[k].status, &calls[k]);
+  }
+  AwaitAll(&queue, &calls, fan.stopper);
+  std::vector<size_t> stale;
+  for (size_t k = 0; k < asked.size(); ++k) {
+    const std::string& address = fan.addresses[asked[k]];
+    if (calls[k].status.ok()) {
+      (*answers)[asked[k]] = std::move(responses[k]);
+      continue;
+    }
+    const absl::Status status = Annotate(FromGrpcStatus(calls[k].status), absl::StrCat("server ", address));
+    if (absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status)) fan.channels.Drop(address, channels[k]);
+    if (absl::IsUnavailable(status) && channels[k].kept) stale.push_back(asked[k]);
+    (*answers)[asked[k]] = status;
+  }
+  return stale;
+}
 
 template <typename Request, typename Response>
 std::vector<absl::StatusOr<Response>> CallEach(const Fan& fan, AsyncMethod<Request, Response> method,
                                                absl::Duration timeout, absl::FunctionRef<Request(size_t)> request) {
-  const size_t servers = fan.stubs.size();
-  grpc::CompletionQueue queue;
-  std::vector<Call> calls(servers);
-  std::vector<Response> responses(servers);
-  std::vector<std::unique_ptr<grpc::ClientAsyncResponseReader<Response>>> readers;
-  for (size_t i = 0; i < servers; ++i) {
-    SetDeadline(&calls[i].context, timeout);
-    readers.push_back((fan.stubs[i].get()->*method)(&calls[i].context, request(i), &queue));
-    readers[i]->Finish(&responses[i], &calls[i].status, &calls[i]);
-  }
-  AwaitAll(&queue, &calls, fan.stopper);
-  std::vector<absl::StatusOr<Response>> answers;
-  for (size_t i = 0; i < servers; ++i) {
-    if (calls[i].status.ok()) {
-      answers.push_back(std::move(responses[i]));
-    } else {
-      answers.push_back(Annotate(FromGrpcStatus(calls[i].status), absl::StrCat("server ", fan.addresses[i])));
-    }
-  }
+  std::vector<absl::StatusOr<Response>> answers(fan.addresses.size());
+  std::vector<size_t> all(answers.size());
+  std::iota(all.begin(), all.end(), size_t{0});
+  const std::vector<size_t> stale = CallThese(fan, method, timeout, request, all, &answers);
+  if (!stale.empty() && !fan.stopper.stopped()) CallThese(fan, method, timeout, request, stale, &answers);
   return answers;
 }
 
@@ -89,14 +109,9 @@ absl::StatusOr<std::vector<Response>> CallAll(const Fan& fan, AsyncMethod<Reques
 
 }  // namespace
 
-ParameterServers::ParameterServers(std::vector<std::string> addresses, const Stopper* stopper)
-    : addresses_(std::move(addresses)), stopper_(stopper) {
-  for (const std::string& address : addresses_) stubs_.push_back(v1::ParameterService::NewStub(MakeChannel(address)));
-}
-
 std::vector<absl::StatusOr<v1::OpenJobResponse>> ParameterServers::OpenJob(
     absl::FunctionRef<v1::OpenJobRequest(size_t)> request) const {
-  return CallEach<v1::OpenJobRequest, v1::OpenJobResponse>({stubs_, addresses_, *stopper_}, &Stub::AsyncOpenJob,
+  return CallEach<v1::OpenJobRequest, v1::OpenJobResponse>({addresses_, *channels_, *stopper_}, &Stub::AsyncOpenJob,
                                                            kModelDeadline, request);
 }
 
@@ -108,7 +123,7 @@ absl::StatusOr<std::vector<v1::ListSnapshotsResponse>> ParameterServers::ListSna
     return message;
   };
   return CallAll<v1::ListSnapshotsRequest, v1::ListSnapshotsResponse>(
-      {stubs_, addresses_, *stopper_}, &Stub::AsyncListSnapshots, kControlDeadline, request);
+      {addresses_, *channels_, *stopper_}, &Stub::AsyncListSnapshots, kControlDeadline, request);
 }
 
 absl::StatusOr<std::vector<v1::GetLedgersResponse>> ParameterServers::GetLedgers(const std::string& job_id) const {
@@ -117,8 +132,8 @@ absl::StatusOr<std::vector<v1::GetLedgersResponse>> ParameterServers::GetLedgers
     message.set_job_id(job_id);
     return message;
   };
-  return CallAll<v1::GetLedgersRequest, v1::GetLedgersResponse>({stubs_, addresses_, *stopper_}, &Stub::AsyncGetLedgers,
-                                                                kControlDeadline, request);
+  return CallAll<v1::GetLedgersRequest, v1::GetLedgersResponse>({addresses_, *channels_, *stopper_},
+                                                                &Stub::AsyncGetLedgers, kControlDeadline, request);
 }
 
 absl::Status ParameterServers::Freeze(const std::string& job_id, uint64_t epoch, uint64_t opening,
@@ -131,7 +146,7 @@ absl::Status ParameterServers::Freeze(const std::string& job_id, uint64_t epoch,
     message.set_iteration(iteration);
     return message;
   };
-  return CallAll<v1::FreezeRequest, v1::FreezeResponse>({stubs_, addresses_, *stopper_}, &Stub::AsyncFreeze,
+  return CallAll<v1::FreezeRequest, v1::FreezeResponse>({addresses_, *channels_, *stopper_}, &Stub::AsyncFreeze,
                                                         kModelDeadline, request)
       .status();
 }
@@ -146,7 +161,7 @@ absl::Status ParameterServers::Persist(const std::string& job_id, uint64_t epoch
     message.set_iteration(iteration);
     return message;
   };
-  return CallAll<v1::PersistRequest, v1::PersistResponse>({stubs_, addresses_, *stopper_}, &Stub::AsyncPersist,
+  return CallAll<v1::PersistRequest, v1::PersistResponse>({addresses_, *channels_, *stopper_}, &Stub::AsyncPersist,
                                                           kModelDeadline, request)
       .status();
 }
@@ -166,7 +181,7 @@ absl::Status ParameterServers::RetainSnapshots(const std::string& job_id, uint64
     return message;
   };
   return CallAll<v1::RetainSnapshotsRequest, v1::RetainSnapshotsResponse>(
-             {stubs_, addresses_, *stopper_}, &Stub::AsyncRetainSnapshots, kControlDeadline, request)
+             {addresses_, *channels_, *stopper_}, &Stub::AsyncRetainSnapshots, kControlDeadline, request)
       .status();
 }
 
@@ -182,7 +197,7 @@ absl::StatusOr<std::vector<v1::ExportResponse>> ParameterServers::Export(const s
     message.set_directory(directory);
     return message;
   };
-  return CallAll<v1::ExportRequest, v1::ExportResponse>({stubs_, addresses_, *stopper_}, &Stub::AsyncExport,
+  return CallAll<v1::ExportRequest, v1::ExportResponse>({addresses_, *channels_, *stopper_}, &Stub::AsyncExport,
                                                         kModelDeadline, request);
 }
 
@@ -196,8 +211,8 @@ absl::Status ParameterServers::Thaw(const std::string& job_id, uint64_t epoch, u
     message.set_iteration(iteration);
     return message;
   };
-  return CallAll<v1::ThawRequest, v1::ThawResponse>({stubs_, addresses_, *stopper_}, &Stub::AsyncThaw, kControlDeadline,
-                                                    request)
+  return CallAll<v1::ThawRequest, v1::ThawResponse>({addresses_, *channels_, *stopper_}, &Stub::AsyncThaw,
+                                                    kControlDeadline, request)
       .status();
 }
 
@@ -209,7 +224,7 @@ absl::Status ParameterServers::CloseJob(const std::string& job_id, uint64_t epoc
     message.set_before_opening(before_opening);
     return message;
   };
-  return CallAll<v1::CloseJobRequest, v1::CloseJobResponse>({stubs_, addresses_, *stopper_}, &Stub::AsyncCloseJob,
+  return CallAll<v1::CloseJobRequest, v1::CloseJobResponse>({addresses_, *channels_, *stopper_}, &Stub::AsyncCloseJob,
                                                             kControlDeadline, request)
       .status();
 }

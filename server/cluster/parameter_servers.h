@@ -1,29 +1,35 @@
 // ParameterServers makes one call at all servers of a job at the same time, and waits for all answers.
 //
-// A server that cannot be reached makes the call fail at once (UNAVAILABLE); repeating it is the caller's affair.
+// A server that cannot be reached makes the call fail at once (UNAVAILABLE); repeating it is the caller's affair. Only
+// a call that failed on a connection from before is made once more on a new one, since the server may have been started
+// again in between. Calls bear that: each says what is to be, not what is to be added.
+//
+// An object is cheap: addresses, which it asks ServerChannels for.
 //
 // Thread safety: all methods may be called from any thread; each blocks until all servers have answered, its deadline,
 // or until the stopper stops (CANCELLED).
 #pragma once
 
-#include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "common/base/stopper.h"
-#include "samovar/v1/parameter.grpc.pb.h"
+#include "samovar/v1/parameter.pb.h"
 #include "server/cluster/retention.h"
+#include "server/cluster/server_channels.h"
 
 namespace samovar {
 
 class ParameterServers {
  public:
-  // The stopper outlives this.
-  ParameterServers(std::vector<std::string> addresses, const Stopper* stopper);
+  // Channels and stopper outlive this.
+  ParameterServers(std::vector<std::string> addresses, ServerChannels* channels, const Stopper* stopper)
+      : addresses_(std::move(addresses)), channels_(channels), stopper_(stopper) {}
 
   const std::vector<std::string>& addresses() const { return addresses_; }
 
@@ -48,8 +54,8 @@ class ParameterServers {
 
  private:
   const std::vector<std::string> addresses_;
+  ServerChannels* const channels_;
   const Stopper* const stopper_;
-  std::vector<std::unique_ptr<v1::ParameterService::Stub>> stubs_;
 };
 
 }  // namespace samovar

@@ -61,7 +61,7 @@ absl::StatusOr<std::unique_ptr<Coordinator>> Coordinator::Create(const Options& 
   queue.max_running = options.max_running;
   queue.max_ended = options.max_ended;
   queue.epoch = epoch;
-  queue.cluster = coordinator->View();
+  queue.cluster = coordinator.get();
   SAMOVAR_ASSIGN_OR_RETURN(coordinator->queue_, JobQueue::Create(queue));
   coordinator->queue_->Start();
   coordinator->expirer_ = std::thread([self = coordinator.get()] { self->GiveUpSilent(); });
@@ -69,19 +69,24 @@ absl::StatusOr<std::unique_ptr<Coordinator>> Coordinator::Create(const Options& 
 }
 
 Coordinator::Coordinator(const Options& options, uint64_t epoch)
-    : options_(options), epoch_(epoch), started_(SteadyNow()), members_((epoch - 1) * kWorkerIdsPerEpoch + 1) {}
+    : options_(options),
+      epoch_(epoch),
+      started_(SteadyNow()),
+      channels_(Dialer(options.rpc)),
+      members_((epoch - 1) * kWorkerIdsPerEpoch + 1) {}
 
-ClusterView Coordinator::View() const {
-  return {[this] {
-            absl::MutexLock lock(&mu_);
-            return members_.servers();
-          },
-          [this] {
-            absl::MutexLock lock(&mu_);
-            return static_cast<uint64_t>(members_.workers().size());
-          },
-          [this] { return (epoch_ << kOpeningBits) + openings_.fetch_add(1, std::memory_order_relaxed) + 1; },
-          options_.server_patience};
+std::vector<Membership::Server> Coordinator::Servers() const {
+  absl::MutexLock lock(&mu_);
+  return members_.servers();
+}
+
+uint64_t Coordinator::Workers() const {
+  absl::MutexLock lock(&mu_);
+  return members_.workers().size();
+}
+
+uint64_t Coordinator::NextOpening() {
+  return (epoch_ << kOpeningBits) + openings_.fetch_add(1, std::memory_order_relaxed) + 1;
 }
 
 void Coordinator::SetAddress(const std::string& address) {
@@ -95,6 +100,7 @@ void Coordinator::Stop() {
   stopper_.Stop();
   if (queue_ != nullptr) queue_->Stop();
   if (expirer_.joinable()) expirer_.join();
+  channels_.Clear();
 }
 
 void Coordinator::GiveUpSilent() {
@@ -125,9 +131,14 @@ void Coordinator::GiveUpSilentLocked(absl::Time now, DeferredLog* log) {
 absl::StatusOr<v1::RegisterServerResponse> Coordinator::RegisterServer(const v1::RegisterServerRequest& request) {
   DeferredLog log;
   absl::MutexLock lock(&mu_);
-  const bool known = members_.FindServer(request.address()) != nullptr;
-  SAMOVAR_RETURN_IF_ERROR(members_.RegisterServer(request, SteadyNow()));
+  const absl::Time now = SteadyNow();
+  const Membership::Server* const before = members_.FindServer(request.address());
+  const bool known = before != nullptr;
+  const bool awaited = !known || now - before->heard > Membership::kServerTimeout ||
+                       before->registration.incarnation() != request.incarnation();
+  SAMOVAR_RETURN_IF_ERROR(members_.RegisterServer(request, now));
   if (!known) log.Info(absl::StrCat("server ", request.address(), " has registered"));
+  if (awaited) queue_->ServersChanged();
   v1::RegisterServerResponse response;
   response.set_epoch(epoch_);
   response.set_renew_ms(static_cast<uint32_t>(absl::ToInt64Milliseconds(Membership::kServerRenewal)));

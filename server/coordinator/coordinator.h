@@ -19,10 +19,12 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "common/base/stopper.h"
+#include "common/rpc/rpc_options.h"
 #include "common/telemetry/deferred_log.h"
 #include "samovar/v1/coordinator.pb.h"
 #include "samovar/v1/job.pb.h"
 #include "samovar/v1/status.pb.h"
+#include "server/cluster/cluster_view.h"
 #include "server/cluster/membership.h"
 #include "server/jobs/job.h"
 #include "server/jobs/job_queue.h"
@@ -30,7 +32,7 @@
 
 namespace samovar {
 
-class Coordinator {
+class Coordinator : private ClusterView {
  public:
   struct Options {
     // The epoch is kept in `state_dir`/coordinator, the job table in `state_dir`/coordinator/jobs.
@@ -42,11 +44,13 @@ class Coordinator {
     int max_ended = JobQueue::kMaxEndedJobs;
     // The coordinator begins without the jobs of an earlier one.
     bool forget_jobs = false;
+    // How the coordinator talks to the servers.
+    RpcOptions rpc = {};
   };
 
   static absl::StatusOr<std::unique_ptr<Coordinator>> Create(const Options& options);
   // As Stop().
-  ~Coordinator();
+  ~Coordinator() override;
 
   uint64_t epoch() const { return epoch_; }
   // How the coordinator is reached, for the status: known only when its port is.
@@ -90,7 +94,13 @@ class Coordinator {
  private:
   Coordinator(const Options& options, uint64_t epoch);
 
-  ClusterView View() const;
+  // --- for the jobs ---
+  std::vector<Membership::Server> Servers() const override ABSL_LOCKS_EXCLUDED(mu_);
+  uint64_t Workers() const override ABSL_LOCKS_EXCLUDED(mu_);
+  uint64_t NextOpening() override;
+  absl::Duration Patience() const override { return options_.server_patience; }
+  ServerChannels& Channels() override { return channels_; }
+
   void GiveUpSilent();
   void GiveUpSilentLocked(absl::Time now, DeferredLog* log) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // The worker's name; its number if it has gone.
@@ -107,7 +117,8 @@ class Coordinator {
   const uint64_t epoch_;
   const absl::Time started_;
   // A count only: orders nothing.
-  mutable std::atomic<uint64_t> openings_{0};
+  std::atomic<uint64_t> openings_{0};
+  ServerChannels channels_;
   Stopper stopper_;
 
   mutable absl::Mutex mu_;

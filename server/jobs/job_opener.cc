@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "server/cluster/cluster_view.h"
 #include "server/cluster/parameter_servers.h"
 #include "server/jobs/job_spec.h"
 
@@ -31,14 +32,8 @@ absl::StatusOr<std::vector<Ledger>> LedgersOf(const std::vector<absl::StatusOr<v
 
 const std::string& AddressOf(const Membership::Server& server) { return server.registration.address(); }
 
-std::vector<std::string> AddressesOf(const std::vector<Membership::Server>& servers) {
-  std::vector<std::string> addresses;
-  for (const Membership::Server& server : servers) addresses.push_back(AddressOf(server));
-  return addresses;
-}
-
 absl::StatusOr<std::vector<Share>> JobOpener::Ask(const std::vector<Membership::Server>& servers) const {
-  const ParameterServers asked(AddressesOf(servers), &stopper_);
+  const ParameterServers asked(AddressesOf(servers), &channels_, &stopper_);
   SAMOVAR_ASSIGN_OR_RETURN(const std::vector<v1::ListSnapshotsResponse> lists, asked.ListSnapshots(spec_.job_id()));
   std::vector<Share> shares(servers.size());
   for (size_t i = 0; i < servers.size(); ++i) {
@@ -218,13 +213,13 @@ v1::OpenJobRequest JobOpener::RequestFor(const Placement& placement, const Chunk
 
 absl::Status JobOpener::CloseAt(const std::vector<Membership::Server>& servers, uint64_t before_opening) const {
   if (servers.empty()) return absl::OkStatus();
-  return ParameterServers(AddressesOf(servers), &stopper_).CloseJob(spec_.job_id(), epoch_, before_opening);
+  return ParameterServers(AddressesOf(servers), &channels_, &stopper_).CloseJob(spec_.job_id(), epoch_, before_opening);
 }
 
 absl::StatusOr<JobOpener::Opened> JobOpener::Open(const Placement& placement, Begin begin) {
   SAMOVAR_ASSIGN_OR_RETURN(const ChunkPlan plan, ChunkPlan::Create(spec_.layout().elements(), placement.chunk_elements,
                                                                    static_cast<uint32_t>(placement.servers.size())));
-  const ParameterServers servers(AddressesOf(placement.servers), &stopper_);
+  const ParameterServers servers(AddressesOf(placement.servers), &channels_, &stopper_);
   Opened opened;
   Damaged damaged;
   while (true) {

@@ -20,6 +20,7 @@
 #include "common/model/ledger.h"
 #include "samovar/v1/job.pb.h"
 #include "server/cluster/membership.h"
+#include "server/cluster/server_channels.h"
 
 namespace samovar {
 
@@ -44,8 +45,6 @@ struct Share {
   std::vector<v1::SnapshotInfo> snapshots;
 };
 
-std::vector<std::string> AddressesOf(const std::vector<Membership::Server>& servers);
-
 class JobOpener {
  public:
   // What servers begin with.
@@ -67,9 +66,9 @@ class JobOpener {
     std::vector<std::string> notices;
   };
 
-  // Spec and stopper outlive this.
-  JobOpener(const v1::JobSpec& spec, uint64_t epoch, const Stopper* stopper)
-      : spec_(spec), epoch_(epoch), stopper_(*stopper) {}
+  // Spec, channels and stopper outlive this.
+  JobOpener(const v1::JobSpec& spec, uint64_t epoch, ServerChannels* channels, const Stopper* stopper)
+      : spec_(spec), epoch_(epoch), channels_(*channels), stopper_(*stopper) {}
 
   // The shares of all the servers, in their order. UNAVAILABLE: one of them does not answer.
   absl::StatusOr<std::vector<Share>> Ask(const std::vector<Membership::Server>& servers) const;
@@ -108,6 +107,7 @@ class JobOpener {
 
   const v1::JobSpec& spec_;
   const uint64_t epoch_;
+  ServerChannels& channels_;
   const Stopper& stopper_;
 };
 

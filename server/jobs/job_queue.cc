@@ -1,16 +1,12 @@
 #include "server/jobs/job_queue.h"
 
 #include <algorithm>
-#include <random>
-#include <tuple>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/clock.h"
 #include "common/base/exceptions.h"
 #include "common/base/status_macros.h"
-#include "common/base/suggest.h"
-#include "common/model/job_data.h"
 #include "common/telemetry/deferred_log.h"
 #include "common/telemetry/guarded_turn.h"
 #include "common/telemetry/log.h"
@@ -21,28 +17,17 @@ namespace samovar {
 namespace {
 
 constexpr char kThread[] = "the jobs' scheduler";
-constexpr absl::Duration kTick = absl::Milliseconds(50);
+// What failed for want of memory or threads is tried again after this long.
+constexpr absl::Duration kRetry = absl::Milliseconds(50);
 constexpr absl::Duration kSaveEvery = absl::Milliseconds(500);
+// A server is not among the live ones any more once its silence is this much longer than the timeout.
+constexpr absl::Duration kTickBeyond = absl::Milliseconds(1);
 // So many ended jobs stay in their servers' memory, so that a last model that could not be written can be read.
 constexpr int kKeptOpen = 1;
-
-std::vector<std::string> LiveServers(const ClusterView& cluster) {
-  std::vector<std::string> addresses;
-  for (const Membership::Server& server : cluster.servers()) {
-    if (SteadyNow() - server.heard <= Membership::kServerTimeout) addresses.push_back(server.registration.address());
-  }
-  return addresses;
-}
 
 // The iteration after that of the newest line in the record.
 uint64_t DisplaysEnd(const v1::JobRecord& record) {
   return record.displays().empty() ? 0 : record.displays().rbegin()->iteration() + 1;
-}
-
-// Tells the snapshots of one submission from those of others of the same name. Not 0.
-uint64_t NewRun() {
-  std::random_device random;
-  return (uint64_t{random()} << 32 | random()) | 1;
 }
 
 }  // namespace
@@ -58,7 +43,7 @@ absl::StatusOr<std::unique_ptr<JobQueue>> JobQueue::Create(const Options& option
 }
 
 JobQueue::JobQueue(const Options& options, std::unique_ptr<JobTable> table)
-    : options_(options), table_(std::move(table)), cleaner_(options.epoch, options.cluster) {}
+    : options_(options), table_(std::move(table)), cleaner_(options.epoch, options.cluster, [this] { Wake(); }) {}
 
 JobQueue::~JobQueue() { Stop(); }
 
@@ -104,6 +89,7 @@ void JobQueue::Start() {
 
 void JobQueue::Stop() {
   stopper_.Stop();
+  Wake();
   cleaner_.Stop();
   if (scheduler_.joinable()) scheduler_.join();
 }
@@ -111,17 +97,45 @@ void JobQueue::Stop() {
 // --- The scheduler's thread ---
 
 void JobQueue::Schedule() {
-  absl::Time saved = absl::InfinitePast();
-  while (!stopper_.WaitFor(kTick)) {
-    RunTurn(kThread, [this] { JoinEnded(); });
-    RunTurn(kThread, [this] { StartReady(); });
-    if (SteadyNow() - saved < kSaveEvery) continue;
-    RunTurn(kThread, [this] { Save().IgnoreError(); });  // it is logged, and tried again
-    saved = SteadyNow();
+  absl::Time look = absl::InfiniteFuture();
+  absl::Time save = absl::InfiniteFuture();
+  while (!stopper_.stopped()) {
+    const bool woken = AwaitWake(std::min(look, save));
+    if (stopper_.stopped()) break;
+    if (woken || SteadyNow() >= look) {
+      const bool looked =
+          RunTurn(kThread, [this] { JoinEnded(); }) && RunTurn(kThread, [this, &look] { look = StartReady(); });
+      if (!looked) look = SteadyNow() + kRetry;
+    }
+    // It is logged, and tried again.
+    if (SteadyNow() >= save) {
+      RunTurn(kThread, [this] { Save().IgnoreError(); });
+      save = absl::InfiniteFuture();
+    }
+    if (save == absl::InfiniteFuture() && MayBeUnsaved()) save = SteadyNow() + kSaveEvery;
   }
   for (auto& [number, runner] : runners_) runner.thread.join();
   runners_.clear();
   RunTurn(kThread, [this] { Save().IgnoreError(); });
+}
+
+void JobQueue::Wake() {
+  absl::MutexLock lock(&mu_);
+  woken_ = true;
+  wake_.NotifyAll();
+}
+
+bool JobQueue::AwaitWake(absl::Time until) {
+  absl::MutexLock lock(&mu_);
+  wake_.WaitFor(&mu_, until - SteadyNow(), [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return woken_; });
+  return std::exchange(woken_, false);
+}
+
+bool JobQueue::MayBeUnsaved() const {
+  absl::MutexLock lock(&mu_);
+  return !forgotten_.empty() || std::any_of(jobs_.begin(), jobs_.end(), [](const Entry& entry) {
+    return entry.at_runner || entry.saved_event != entry.job->newest_event();
+  });
 }
 
 void JobQueue::JoinEnded() {
@@ -152,19 +166,27 @@ std::string JobQueue::WhatItWaitsFor(const Entry& entry, size_t servers) const {
   return "";
 }
 
-void JobQueue::StartReady() {
-  const size_t servers = LiveServers(options_.cluster).size();
+absl::Time JobQueue::StartReady() {
+  const std::vector<Membership::Server> servers = LiveServers(*options_.cluster);
+  absl::Time look = absl::InfiniteFuture();
   absl::MutexLock lock(&mu_);
   for (Entry& entry : jobs_) {
     if (entry.at_runner || entry.job->ended() || entry.refused_at == changes_) continue;
-    const std::string awaited = WhatItWaitsFor(entry, servers);
+    const std::string awaited = WhatItWaitsFor(entry, servers.size());
     entry.job->SetCause(awaited);
-    if (!awaited.empty()) continue;
-    StartRunnerLocked(&entry);
+    if (awaited.empty()) {
+      if (!StartRunnerLocked(&entry)) look = std::min(look, SteadyNow() + kRetry);
+      continue;
+    }
+    // The cause counts the servers.
+    if (servers.size() >= entry.job->spec().servers()) continue;
+    for (const Membership::Server& server : servers)
+      look = std::min(look, server.heard + Membership::kServerTimeout + kTickBeyond);
   }
+  return look;
 }
 
-void JobQueue::StartRunnerLocked(Entry* entry) {
+bool JobQueue::StartRunnerLocked(Entry* entry) {
   const uint64_t number = entry->job->number();
   Runner& runner = runners_[number];
   const absl::Status started = CatchExceptions([&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
@@ -176,10 +198,11 @@ void JobQueue::StartRunnerLocked(Entry* entry) {
   });
   if (started.ok()) {
     entry->at_runner = true;
-    return;
+    return true;
   }
   runners_.erase(number);
   entry->job->SetCause(absl::StrCat("waits until the coordinator can start a thread for it: ", started.message()));
+  return false;
 }
 
 absl::Status JobQueue::Save() {
@@ -250,12 +273,17 @@ void JobQueue::RunOne(const std::shared_ptr<Job>& job) {
       entry->open = job->ended();
     }
   }
+  // What it has given back others may wait for.
+  Wake();
   RunTurn("a job's thread", [this] {
     Save().IgnoreError();
     if (!stopper_.stopped()) CloseEnded(kKeptOpen);
   });
-  absl::MutexLock lock(&mu_);
-  ending_.push_back(job->number());
+  {
+    absl::MutexLock lock(&mu_);
+    ending_.push_back(job->number());
+  }
+  Wake();
 }
 
 void JobQueue::Fail(Job* job, const absl::Status& status) {
@@ -265,14 +293,11 @@ void JobQueue::Fail(Job* job, const absl::Status& status) {
     job->End(v1::JOB_STATE_FAILED, std::string(status.message()), SteadyNow());
   };
   while (!job->ended() && !RunTurn("a job's thread", fail)) {
-    if (stopper_.WaitFor(kTick)) return;
+    if (stopper_.WaitFor(kRetry)) return;
   }
 }
 
 bool JobQueue::RunUnlessRefused(Job* job) {
-  ClusterView cluster = options_.cluster;
-  cluster.free_memory = [this] { return CloseEnded(0) > 0; };
-  cluster.save = [this] { Save().IgnoreError(); };
   while (true) {
     uint64_t changes = 0;
     uint64_t returns = 0;
@@ -281,7 +306,8 @@ bool JobQueue::RunUnlessRefused(Job* job) {
       changes = changes_;
       returns = returns_;
     }
-    const absl::Status status = CatchExceptions([&] { return RunJob(job, options_.epoch, cluster, stopper_); });
+    const absl::Status status =
+        CatchExceptions([&] { return RunJob(job, options_.epoch, options_.cluster, this, stopper_); });
     // Whatever was thrown, the others' threads go on.
     if (!status.ok() && !absl::IsCancelled(status) && (job->running() || !absl::IsResourceExhausted(status))) {
       Fail(job, status);
@@ -309,9 +335,9 @@ bool JobQueue::OthersRunLocked(const Job& job) const {
 }
 
 void JobQueue::CloseEverywhere(const std::string& job_id) {
-  const ParameterServers servers(LiveServers(options_.cluster), &stopper_);
+  const ParameterServers servers(AddressesOf(LiveServers(*options_.cluster)), &options_.cluster->Channels(), &stopper_);
   absl::MutexLock closing(&closing_mu_);
-  const absl::Status closed = servers.CloseJob(job_id, options_.epoch, options_.cluster.next_opening());
+  const absl::Status closed = servers.CloseJob(job_id, options_.epoch, options_.cluster->NextOpening());
   if (!closed.ok()) LogWarning(absl::StrCat("job ", job_id, ": could not be closed: ", closed.message()));
 }
 
@@ -328,14 +354,13 @@ int JobQueue::CloseEnded(int keep) {
   }
   for (const v1::JobStatus& job : to_close) {
     // They may be gone.
-    const ParameterServers servers({job.servers().begin(), job.servers().end()}, &stopper_);
-    const absl::Status closed = servers.CloseJob(job.job_id(), options_.epoch, options_.cluster.next_opening());
+    const ParameterServers servers({job.servers().begin(), job.servers().end()}, &options_.cluster->Channels(),
+                                   &stopper_);
+    const absl::Status closed = servers.CloseJob(job.job_id(), options_.epoch, options_.cluster->NextOpening());
     if (!closed.ok()) LogWarning(absl::StrCat("job ", job.job_id(), ": could not be closed: ", closed.message()));
   }
   return static_cast<int>(to_close.size());
 }
-
-// --- Calls ---
 
 JobQueue::Entry* JobQueue::FindLocked(const std::string& job_id) {
   for (Entry& entry : jobs_) {
@@ -348,154 +373,6 @@ JobQueue::Entry* JobQueue::EntryOfLocked(uint64_t number) {
   const auto found =
       std::find_if(jobs_.begin(), jobs_.end(), [number](const Entry& entry) { return entry.job->number() == number; });
   return found == jobs_.end() ? nullptr : &*found;
-}
-
-void JobQueue::ForgetLocked(std::deque<Entry>::iterator entry, DeferredLog* log) {
-  forgotten_.push_back({entry->job->number(), entry->job->id()});
-  log->Info(absl::StrCat("job ", entry->job->id(), ": forgotten"));
-  jobs_.erase(entry);
-}
-
-void JobQueue::ForgetOldLocked(std::optional<uint64_t> kept, DeferredLog* log) {
-  // By when they ended: a long job that has just ended is not old.
-  std::vector<std::tuple<absl::Time, uint64_t, uint64_t>> ended;
-  for (const Entry& entry : jobs_) {
-    if (entry.job->ended() && !entry.at_runner && entry.job->number() != kept) {
-      const auto [at, unix_ms] = entry.job->EndTimes();
-      ended.emplace_back(at, unix_ms, entry.job->number());
-    }
-  }
-  const auto bound = static_cast<size_t>(options_.max_ended);
-  if (ended.size() <= bound) return;
-  std::sort(ended.begin(), ended.end());
-  for (size_t i = 0; i + bound < ended.size(); ++i) {
-    ForgetLocked(std::find_if(jobs_.begin(), jobs_.end(),
-                              [&](const Entry& entry) { return entry.job->number() == std::get<2>(ended[i]); }),
-                 log);
-  }
-}
-
-absl::Status JobQueue::CheckLeftBehind(const std::string& job_id) const {
-  const absl::Status unknown = Find(job_id).status();
-  SAMOVAR_RETURN_IF_ERROR(CheckJobName(job_id));
-  const ParameterServers servers(LiveServers(options_.cluster), &stopper_);
-  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<v1::ListSnapshotsResponse> lists, servers.ListSnapshots(job_id));
-  const bool found = std::any_of(lists.begin(), lists.end(), [](const v1::ListSnapshotsResponse& list) {
-    return list.snapshots_size() > 0 || list.has_place();
-  });
-  return found ? absl::OkStatus() : unknown;
-}
-
-absl::Status JobQueue::Forget(const std::string& job_id) {
-  if (!Find(job_id).ok()) SAMOVAR_RETURN_IF_ERROR(CheckLeftBehind(job_id));
-  DeferredLog log;
-  absl::MutexLock saving(&saving_mu_);
-  {
-    absl::MutexLock lock(&mu_);
-    const auto entry =
-        std::find_if(jobs_.begin(), jobs_.end(), [&](const Entry& entry) { return entry.job->id() == job_id; });
-    if (entry == jobs_.end()) {
-      forgotten_.push_back({++last_number_, job_id});
-    } else if (!entry->job->ended() || entry->at_runner) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          "job \"", job_id, "\" ",
-          entry->job->ended() ? "is just ending; ask again in a moment" : "has not ended; cancel it first"));
-    } else {
-      ForgetLocked(entry, &log);
-    }
-  }
-  const absl::Status saved = SaveHeld();
-  if (saved.ok()) return saved;
-  return absl::UnavailableError(absl::StrCat("job \"", job_id,
-                                             "\" is forgotten, but the coordinator cannot write that down yet; its "
-                                             "snapshots are removed when it can: ",
-                                             saved.message()));
-}
-
-absl::StatusOr<std::string> JobQueue::Submit(v1::JobSpec spec) {
-  DeferredLog log;
-  absl::MutexLock saving(&saving_mu_);
-  SaveHeld().IgnoreError();
-  JobTable::Entry stored;
-  std::optional<uint64_t> replaced;
-  std::vector<std::string> other_data;
-  {
-    absl::MutexLock lock(&mu_);
-    stored.number = last_number_ + 1;
-    if (spec.job_id().empty()) spec.set_job_id(absl::StrCat("job-", options_.epoch, "-", stored.number));
-    SAMOVAR_RETURN_IF_ERROR(CheckJobSpec(spec));
-    if (const Entry* other = FindLocked(spec.job_id())) {
-      if (!other->job->ended()) {
-        return absl::AlreadyExistsError(
-            absl::StrCat("a job \"", spec.job_id(), "\" has not ended; choose another id, or cancel that one"));
-      }
-      replaced = other->job->number();
-      if (spec.resume()) other_data = DescribeOtherData(other->job->spec(), spec);
-    }
-    ForgetOldLocked(replaced, &log);
-    if (jobs_.size() >= static_cast<size_t>(options_.max_ended) + kMaxQueuedJobs) {
-      return absl::ResourceExhaustedError(
-          absl::StrCat("more than ", kMaxQueuedJobs, " jobs are waiting; submit again later"));
-    }
-  }
-  spec.set_run(NewRun());
-  const auto job = std::make_shared<Job>(std::move(spec), stored.number);
-  // Damaged records may have been mended before it goes on, so that this is no mistake by itself.
-  for (const std::string& other : other_data) job->AddNotice(absl::StrCat("goes on with other data: ", other));
-  stored.spec = job->spec();
-  stored.record = job->Record(SteadyNow());
-  if (table_ != nullptr) {
-    SAMOVAR_RETURN_IF_ERROR(Annotate(table_->Insert(stored, replaced),
-                                     "the coordinator cannot write the job down, so that nothing was submitted"));
-  }
-  absl::MutexLock lock(&mu_);
-  last_number_ = stored.number;
-  if (replaced.has_value()) std::erase_if(jobs_, [&](const Entry& entry) { return entry.job->number() == *replaced; });
-  // Its snapshots are the new job's to go on with, or to replace.
-  std::erase_if(forgotten_, [&](const JobTable::Forgotten& other) { return other.job_id == job->id(); });
-  cleaner_.Keep(job->id());
-  Entry entry;
-  entry.job = job;
-  entry.saved_event = job->newest_event();
-  jobs_.push_back(std::move(entry));
-  log.Info(absl::StrCat("job ", job->id(), ": submitted"));
-  return job->id();
-}
-
-absl::Status JobQueue::Cancel(const std::string& job_id, const std::string& cause) {
-  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Job> job, Find(job_id));
-  job->End(v1::JOB_STATE_CANCELLED, cause, SteadyNow());
-  LogInfo(absl::StrCat("job ", job_id, ": ", cause));
-  return Annotate(Save(), absl::StrCat("job \"", job_id,
-                                       "\" is cancelled, but the coordinator cannot write that down yet, and would "
-                                       "take the job up again if it were started anew"));
-}
-
-absl::StatusOr<std::shared_ptr<Job>> JobQueue::Find(const std::string& job_id) const {
-  absl::MutexLock lock(&mu_);
-  std::vector<std::string> ids;
-  for (const Entry& entry : jobs_) {
-    if (entry.job->id() == job_id) return entry.job;
-    ids.push_back(entry.job->id());
-  }
-  const std::string name = job_id.substr(0, 128);
-  return absl::NotFoundError(absl::StrCat("there is no job \"", name, "\"", DidYouMean(name, ids)));
-}
-
-std::vector<std::shared_ptr<Job>> JobQueue::All() const {
-  absl::MutexLock lock(&mu_);
-  std::vector<std::shared_ptr<Job>> jobs;
-  for (const Entry& entry : jobs_) jobs.push_back(entry.job);
-  return jobs;
-}
-
-std::vector<std::shared_ptr<Job>> JobQueue::Running() const {
-  absl::MutexLock lock(&mu_);
-  std::vector<std::shared_ptr<Job>> jobs;
-  for (const Entry& entry : jobs_) {
-    if (entry.at_runner && entry.job->running()) jobs.push_back(entry.job);
-  }
-  return jobs;
 }
 
 }  // namespace samovar

@@ -4,9 +4,15 @@
 //
 // A job that needs more servers than there are, or more memory than they have at present, lets others pass.
 //
+// The scheduler sleeps until it is woken: when a job was submitted; when servers may be there that were not
+// (ServersChanged); when a job's thread gives back memory, or is about to end; when a name is free again that servers
+// were asked to forget (SnapshotCleaner); and by Stop. By itself it looks only at what time alone changes: it writes
+// down what happens to jobs while one runs, tries again what failed for want of memory, threads or disk, and notices
+// that a server has fallen silent of which a job waits for more.
+//
 // Thread safety: public methods may be called from any thread. Submit, Cancel and Forget wait for the disk, no other
-// method does. Lock order: saving_mu_ and closing_mu_, which are held over I/O; then mu_; then a Job's. The cluster
-// view is called without any.
+// method does. Lock order: saving_mu_ and closing_mu_, which are held over I/O; then mu_; then a Job's and the
+// cleaner's. The cluster view is called without any.
 #pragma once
 
 #include <cstdint>
@@ -22,6 +28,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "common/base/steady_condition.h"
 #include "common/base/stopper.h"
 #include "common/telemetry/deferred_log.h"
 #include "samovar/v1/job.pb.h"
@@ -32,7 +39,7 @@
 
 namespace samovar {
 
-class JobQueue {
+class JobQueue : private JobKeeper {
  public:
   // Unless set.
   static constexpr int kMaxEndedJobs = 64;
@@ -45,17 +52,21 @@ class JobQueue {
     // next job is submitted, and servers remove their snapshots.
     int max_ended = kMaxEndedJobs;
     uint64_t epoch = 0;
-    ClusterView cluster;
+    // Outlives the queue. REQUIRES: not null
+    ClusterView* cluster = nullptr;
   };
   static constexpr size_t kMaxQueuedJobs = 256;
 
   // Opens the table and takes up what it holds. Errors of the table.
   static absl::StatusOr<std::unique_ptr<JobQueue>> Create(const Options& options);
   // As Stop().
-  ~JobQueue();
+  ~JobQueue() override;
 
   // Begins to run jobs. The cluster view is called from now on, until Stop.
   void Start();
+  // A server has registered that was not known, was silent, or was started again: jobs may begin that wait for one.
+  // Does not block.
+  void ServersChanged() { Wake(); }
   // Ends the threads. Jobs that run are as they are: the next start takes them up again. Idempotent.
   void Stop();
 
@@ -95,8 +106,17 @@ class JobQueue {
   absl::Status Load();
   // The scheduler's thread.
   void Schedule();
-  void JoinEnded();
-  void StartReady();
+  // Has the scheduler look at the jobs.
+  void Wake() ABSL_LOCKS_EXCLUDED(mu_);
+  // Blocks until the scheduler is woken, or until that time. Returns whether it was woken.
+  bool AwaitWake(absl::Time until) ABSL_LOCKS_EXCLUDED(mu_);
+  void JoinEnded() ABSL_LOCKS_EXCLUDED(mu_);
+  // Returns when it is to look again, if nothing wakes it before.
+  absl::Time StartReady() ABSL_LOCKS_EXCLUDED(mu_);
+  // Whether something may be to be written down that nothing tells of.
+  bool MayBeUnsaved() const ABSL_LOCKS_EXCLUDED(mu_);
+  bool FreeMemory() override { return CloseEnded(0) > 0; }
+  void SaveJobs() override { Save().IgnoreError(); }
   // Empty: the job can start.
   std::string WhatItWaitsFor(const Entry& entry, size_t servers) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Tells the table what has happened since it was told last.
@@ -104,8 +124,8 @@ class JobQueue {
   absl::Status Save() ABSL_LOCKS_EXCLUDED(saving_mu_, mu_);
   absl::Status SaveHeld() ABSL_EXCLUSIVE_LOCKS_REQUIRED(saving_mu_) ABSL_LOCKS_EXCLUDED(mu_);
 
-  // A job's thread. It has no memory, or the system no thread more: the job waits.
-  void StartRunnerLocked(Entry* entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // A job's thread. False: it has no memory, or the system no thread more; the job waits.
+  bool StartRunnerLocked(Entry* entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void RunOne(const std::shared_ptr<Job>& job);
   // Ends the job for what its thread could not do.
   void Fail(Job* job, const absl::Status& status);
@@ -140,6 +160,9 @@ class JobQueue {
   absl::Mutex closing_mu_;
 
   mutable absl::Mutex mu_;
+  // The scheduler has to look; told by Wake.
+  bool woken_ ABSL_GUARDED_BY(mu_) = true;
+  SteadyCondition wake_;
   // In the order of submission; ended ones stay until they are forgotten.
   std::deque<Entry> jobs_ ABSL_GUARDED_BY(mu_);
   uint64_t last_number_ ABSL_GUARDED_BY(mu_) = 0;

@@ -55,12 +55,13 @@ uint64_t SpreadOf(const std::vector<Ledger>& ledgers) {
 
 class Runner {
  public:
-  Runner(Job* job, uint64_t epoch, const ClusterView& cluster, const Stopper& stopper)
+  Runner(Job* job, uint64_t epoch, ClusterView* cluster, JobKeeper* keeper, const Stopper& stopper)
       : job_(*job),
         epoch_(epoch),
-        cluster_(cluster),
+        cluster_(*cluster),
+        keeper_(keeper),
         stopper_(stopper),
-        opener_(job->spec(), epoch, &stopper),
+        opener_(job->spec(), epoch, &cluster->Channels(), &stopper),
         exporter_(&job->spec(), epoch) {}
 
   // As RunJob.
@@ -73,8 +74,6 @@ class Runner {
   absl::StatusOr<JobOpener::Opened> OpenAgain(Placement* placement);
   // As JobOpener::Open, as a new opening if iterations may be gone with it.
   absl::StatusOr<JobOpener::Opened> Open(Placement* placement, JobOpener::Begin begin);
-  // The servers that have been heard of lately.
-  std::vector<Membership::Server> Heard() const;
 
   // Until the job has ended.
   absl::Status Train();
@@ -117,7 +116,9 @@ class Runner {
 
   Job& job_;
   const uint64_t epoch_;
-  const ClusterView& cluster_;
+  ClusterView& cluster_;
+  // May be null.
+  JobKeeper* const keeper_;
   const Stopper& stopper_;
   JobOpener opener_;
   const SnapshotExporter exporter_;
@@ -133,14 +134,6 @@ class Runner {
   std::optional<absl::Time> unwritten_since_;
 };
 
-std::vector<Membership::Server> Runner::Heard() const {
-  std::vector<Membership::Server> servers = cluster_.servers();
-  std::erase_if(servers, [](const Membership::Server& server) {
-    return SteadyNow() - server.heard > Membership::kServerTimeout;
-  });
-  return servers;
-}
-
 absl::Status Runner::Begin() {
   const absl::Time began = SteadyNow();
   job_.SetCause("its servers are asked to hold it");
@@ -148,9 +141,9 @@ absl::Status Runner::Begin() {
     const absl::Status status = TryToBegin(began);
     if (!IsPassing(status)) return status;
     // A job that never ran waits for servers for as long as it takes.
-    if (job_.recovered() && SteadyNow() - began > cluster_.patience) {
+    if (job_.recovered() && SteadyNow() - began > cluster_.Patience()) {
       return absl::UnavailableError(
-          absl::StrCat(status.message(), " within ", absl::FormatDuration(cluster_.patience),
+          absl::StrCat(status.message(), " within ", absl::FormatDuration(cluster_.Patience()),
                        "; restart it with its state directory, and submit the job again to resume it"));
     }
     job_.SetCause(std::string(status.message()));
@@ -162,7 +155,7 @@ absl::Status Runner::Begin() {
 absl::Status Runner::TryToBegin(absl::Time began) {
   const v1::JobSpec& spec = job_.spec();
   // A resumed job needs the very servers that hold its snapshots, which may be any of those registered.
-  const std::vector<Membership::Server> heard = Heard();
+  const std::vector<Membership::Server> heard = LiveServers(cluster_);
   if (heard.size() < spec.servers()) {
     return absl::UnavailableError(
         absl::StrCat("waits for servers: ", heard.size(), " of ", spec.servers(), " have registered"));
@@ -180,7 +173,7 @@ absl::Status Runner::TryToBegin(absl::Time began) {
     placement_ = opener_.PlaceAnew(heard);
     SAMOVAR_ASSIGN_OR_RETURN(opened, Open(&placement_, JobOpener::Begin::kAnew));
   }
-  servers_ = std::make_unique<ParameterServers>(AddressesOf(placement_.servers), &stopper_);
+  servers_ = std::make_unique<ParameterServers>(AddressesOf(placement_.servers), &cluster_.Channels(), &stopper_);
   Job::Plan plan = PlanFor(placement_, opened.ledgers);
   // A job that begins from a solver's state holds all iterations before it.
   plan.resumed_from = opened.restored.value_or(plan.done.watermark());
@@ -210,7 +203,7 @@ absl::StatusOr<JobOpener::Opened> Runner::OpenAgain(Placement* placement) {
 absl::StatusOr<JobOpener::Opened> Runner::Open(Placement* placement, JobOpener::Begin begin) {
   // What was pushed before must not arrive after servers have gone back. Where each goes on with what it has, ledgers
   // tell all, and pushes need only be told from those of another run of this name.
-  if (KeepsTogether() || placement->opening == 0) placement->opening = cluster_.next_opening();
+  if (KeepsTogether() || placement->opening == 0) placement->opening = cluster_.NextOpening();
   return opener_.Open(*placement, begin);
 }
 
@@ -232,7 +225,7 @@ void Runner::Notice(const std::string& text) {
 }
 
 absl::Status Runner::CheckServers() const {
-  const std::vector<Membership::Server> now = cluster_.servers();
+  const std::vector<Membership::Server> now = cluster_.Servers();
   for (const Membership::Server& placed : placement_.servers) {
     const Membership::Server* const found = Membership::FindSuccessor(now, placed.registration);
     const std::string gone = absl::StrCat("server ", AddressOf(placed));
@@ -265,9 +258,9 @@ absl::Status Runner::Recover(const absl::Status& loss) {
   while (!job_.ended() && !stopper_.stopped()) {
     const absl::Status status = TryToRecover(loss);
     if (!IsPassing(status)) return status;
-    if (SteadyNow() - began > cluster_.patience) {
+    if (SteadyNow() - began > cluster_.Patience()) {
       return absl::UnavailableError(
-          absl::StrCat(status.message(), "; given up after ", absl::FormatDuration(cluster_.patience),
+          absl::StrCat(status.message(), "; given up after ", absl::FormatDuration(cluster_.Patience()),
                        ": submit the job again to resume it from its last snapshot when its servers are back"));
     }
     job_.Suspend(std::string(status.message()));
@@ -283,7 +276,7 @@ absl::Status Runner::TryToRecover(const absl::Status& loss) {
     job_.Resume();
     return absl::OkStatus();
   }
-  const std::vector<Membership::Server> heard = Heard();
+  const std::vector<Membership::Server> heard = LiveServers(cluster_);
   Placement placement = placement_;
   std::vector<std::string> restarted;
   for (Membership::Server& server : placement.servers) {
@@ -296,7 +289,7 @@ absl::Status Runner::TryToRecover(const absl::Status& loss) {
   const auto begin = KeepsTogether() ? JobOpener::Begin::kTogether : JobOpener::Begin::kEachWithItsOwn;
   SAMOVAR_ASSIGN_OR_RETURN(const JobOpener::Opened opened, Open(&placement, begin));
   placement_ = std::move(placement);
-  servers_ = std::make_unique<ParameterServers>(AddressesOf(placement_.servers), &stopper_);
+  servers_ = std::make_unique<ParameterServers>(AddressesOf(placement_.servers), &cluster_.Channels(), &stopper_);
   checkpoint_.reset();
   unwritten_since_.reset();
   to_thaw_.clear();
@@ -327,10 +320,10 @@ absl::Status Runner::RefuseCheckpoint(const Checkpoint& checkpoint, const absl::
   job_.CheckpointRefused(checkpoint, refusal);
   if (checkpoint.iteration < job_.max_iter()) return absl::OkStatus();
   if (!refused_since_.has_value()) refused_since_ = SteadyNow();
-  if (SteadyNow() - *refused_since_ > cluster_.patience) {
+  if (SteadyNow() - *refused_since_ > cluster_.Patience()) {
     return absl::ResourceExhaustedError(
         absl::StrCat("all iterations are done, but there was no memory for the last snapshot within ",
-                     absl::FormatDuration(cluster_.patience), ": ", refusal.message(),
+                     absl::FormatDuration(cluster_.Patience()), ": ", refusal.message(),
                      "; submit the job again to resume it when other jobs have ended"));
   }
   stopper_.WaitFor(kRetry);
@@ -360,7 +353,7 @@ void Runner::Retain() {
 
 absl::Status Runner::Persist(uint64_t iteration) {
   // A later coordinator has no iteration below a snapshot computed again, so it must find what was to be shown of them.
-  if (cluster_.save != nullptr) cluster_.save();
+  if (keeper_ != nullptr) keeper_->SaveJobs();
   const absl::Status status = servers_->Persist(job_.id(), epoch_, placement_.opening, iteration);
   if (!status.ok()) LogError(absl::StrCat("job ", job_.id(), ": snapshot at ", iteration, ": ", status.message()));
   job_.SnapshotEnded(iteration, status);
@@ -393,10 +386,10 @@ absl::Status Runner::WriteLast() {
   }
   job_.SetWait(
       absl::StrCat(IsPassing(status) ? "waits for the last snapshot: " : "waits for disk: ", status.message()));
-  if (SteadyNow() - *unwritten_since_ > cluster_.patience) {
+  if (SteadyNow() - *unwritten_since_ > cluster_.Patience()) {
     return absl::ResourceExhaustedError(
         absl::StrCat("all iterations are done, but the last snapshot could not be written within ",
-                     absl::FormatDuration(cluster_.patience), ": ", status.message(),
+                     absl::FormatDuration(cluster_.Patience()), ": ", status.message(),
                      "; make room there, and submit the job again to resume it from its last snapshot"));
   }
   stopper_.WaitFor(kRetry);
@@ -407,7 +400,7 @@ absl::Status Runner::WriteLast() {
 absl::Status Runner::BeginCheckpoint(const Checkpoint& checkpoint) {
   const uint64_t iteration = checkpoint.iteration;
   absl::Status frozen = Freeze(iteration);
-  if (absl::IsResourceExhausted(frozen) && cluster_.free_memory && cluster_.free_memory()) frozen = Freeze(iteration);
+  if (absl::IsResourceExhausted(frozen) && keeper_ != nullptr && keeper_->FreeMemory()) frozen = Freeze(iteration);
   if (absl::IsResourceExhausted(frozen)) return RefuseCheckpoint(checkpoint, frozen);
   if (!frozen.ok()) {
     job_.CheckpointNotBegun();
@@ -415,7 +408,7 @@ absl::Status Runner::BeginCheckpoint(const Checkpoint& checkpoint) {
   }
   refused_since_.reset();
   checkpoint_ = checkpoint;
-  job_.CheckpointFrozen(checkpoint, cluster_.workers());
+  job_.CheckpointFrozen(checkpoint, cluster_.Workers());
   durable_ = !checkpoint.persist || Keep(checkpoint).ok();
   // How late pushes come, and how far chunks are apart, for the status. Not worth an error.
   if (const absl::StatusOr<Held> held = ReadLedgers(); held.ok()) job_.TakeLedgers(held->summary);
@@ -521,8 +514,8 @@ absl::Status Runner::Run() {
 
 }  // namespace
 
-absl::Status RunJob(Job* job, uint64_t epoch, const ClusterView& cluster, const Stopper& stopper) {
-  return Runner(job, epoch, cluster, stopper).Run();
+absl::Status RunJob(Job* job, uint64_t epoch, ClusterView* cluster, JobKeeper* keeper, const Stopper& stopper) {
+  return Runner(job, epoch, cluster, keeper, stopper).Run();
 }
 
 }  // namespace samovar

@@ -53,8 +53,12 @@ bool SnapshotCleaner::Claim(const std::string& job_id, uint64_t after) {
 }
 
 void SnapshotCleaner::Release() {
-  absl::MutexLock lock(&mu_);
-  cleaning_.clear();
+  {
+    absl::MutexLock lock(&mu_);
+    if (cleaning_.empty()) return;
+    cleaning_.clear();
+  }
+  if (released_) released_();
 }
 
 void SnapshotCleaner::Run() {
@@ -68,8 +72,7 @@ void SnapshotCleaner::CleanAll() {
     last = last_;
   }
   if (last == 0) return;
-  for (const Membership::Server& server : cluster_.servers()) {
-    if (SteadyNow() - server.heard > Membership::kServerTimeout) continue;
+  for (const Membership::Server& server : LiveServers(cluster_)) {
     const v1::RegisterServerRequest& registration = server.registration;
     Cleaned& cleaned = servers_[{registration.identity(), registration.identity() == 0 ? registration.address() : ""}];
     if (cleaned.up_to == last || SteadyNow() < cleaned.retry_at) continue;
@@ -88,7 +91,7 @@ void SnapshotCleaner::CleanAll() {
 }
 
 absl::Status SnapshotCleaner::Clean(const Membership::Server& server, uint64_t after) {
-  const ParameterServers one({server.registration.address()}, &stopper_);
+  const ParameterServers one({server.registration.address()}, &cluster_.Channels(), &stopper_);
   SAMOVAR_ASSIGN_OR_RETURN(const std::vector<v1::ListSnapshotsResponse> lists, one.ListSnapshots(""));
   std::set<std::string> names;
   for (const v1::SnapshotInfo& info : lists[0].snapshots()) names.insert(info.job_id());
@@ -97,7 +100,7 @@ absl::Status SnapshotCleaner::Clean(const Membership::Server& server, uint64_t a
   for (const std::string& name : names) {
     if (!Claim(name, after)) continue;
     // It may be in the server's memory still.
-    absl::Status status = one.CloseJob(name, epoch_, cluster_.next_opening());
+    absl::Status status = one.CloseJob(name, epoch_, cluster_.NextOpening());
     if (status.ok()) status = one.RetainSnapshots(name, epoch_, /*opening=*/0, {});
     Release();
     if (first.ok()) first = Annotate(status, absl::StrCat("job ", name));

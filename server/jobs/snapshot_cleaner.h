@@ -9,24 +9,28 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "common/base/stopper.h"
-#include "server/jobs/job_runner.h"
+#include "server/cluster/cluster_view.h"
 
 namespace samovar {
 
 class SnapshotCleaner {
  public:
-  // `epoch` is the coordinator's.
-  SnapshotCleaner(uint64_t epoch, const ClusterView& cluster) : epoch_(epoch), cluster_(cluster) {}
+  // `epoch` is the coordinator's. `released` is called, on the cleaner's thread, whenever a name that Cleans told of is
+  // free again; may be null. The cluster outlives this.
+  SnapshotCleaner(uint64_t epoch, ClusterView* cluster, std::function<void()> released)
+      : epoch_(epoch), cluster_(*cluster), released_(std::move(released)) {}
   // As Stop().
   ~SnapshotCleaner();
 
@@ -60,7 +64,8 @@ class SnapshotCleaner {
   void Release() ABSL_LOCKS_EXCLUDED(mu_);
 
   const uint64_t epoch_;
-  const ClusterView cluster_;
+  ClusterView& cluster_;
+  const std::function<void()> released_;
   Stopper stopper_;
 
   mutable absl::Mutex mu_;

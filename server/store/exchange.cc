@@ -17,7 +17,7 @@
 #include "common/model/push_units.h"
 #include "common/parameters/encoding.h"
 #include "common/parameters/sparse_floats.h"
-#include "common/rpc/channel.h"
+#include "common/rpc/rpc_options.h"
 #include "server/store/chunk_store.h"
 
 namespace samovar {

@@ -18,7 +18,8 @@
 #include "cli/run/model_export.h"
 #include "common/base/status_macros.h"
 #include "common/base/stopper.h"
-#include "common/rpc/channel.h"
+#include "common/rpc/deadlines.h"
+#include "common/rpc/dialer.h"
 #include "common/rpc/status.h"
 #include "samovar/v1/job.grpc.pb.h"
 
@@ -74,7 +75,7 @@ absl::Status PrintStatus(v1::JobService::Stub* jobs, const std::vector<std::stri
 absl::Status WriteModel(v1::JobService::Stub* jobs, const std::vector<std::string>& words) {
   SAMOVAR_ASSIGN_OR_RETURN(const v1::JobSpec spec, SpecOf(words[1], words[2]));
   SAMOVAR_ASSIGN_OR_RETURN(const v1::JobStatus status, Get(jobs, words[3]));
-  return ExportModel(spec, status, status.max_iter(), words[4], Stopper());
+  return ExportModel(spec, status, status.max_iter(), words[4], Dialer(RpcOptions()), Stopper());
 }
 
 int Run(const std::vector<std::string>& words) {
@@ -88,7 +89,7 @@ int Run(const std::vector<std::string>& words) {
     std::fprintf(stderr, "chaos_client: wrong arguments; its source says which there are\n");
     return 2;
   }
-  const auto jobs = v1::JobService::NewStub(MakeChannel(rest[0]));
+  const auto jobs = v1::JobService::NewStub(Dialer(RpcOptions()).Dial(rest[0]));
   const absl::Status status = run(jobs.get(), rest);
   if (status.ok()) return 0;
   std::fprintf(stderr, "chaos_client: %s\n", std::string(status.message()).c_str());

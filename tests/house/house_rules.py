@@ -97,6 +97,12 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 # Homes and workspaces of people and machines. Taken apart so that the pattern does not find itself.
 MACHINE_PATH = re.compile(r"(?<![\w.~\-}])/(?:" + "|".join(["ho" + "me", "ro" + "ot", "Us" + "ers", "wo" + "rk"]) + r")/[\w.]")
 DIRECTORY_LISTER = "common/base/list_directory.cc"
+# What connects or listens past a Dialer or a Listener, and so without their credentials and limits.
+DIALS = re.compile(r"\b(?:Insecure(?:Channel|Server)Credentials|Create(?:Custom)?Channel|MakeChannel|AddListeningPort)\b")
+# Those that are about HTTP/2 itself choose their channel's windows.
+DIALS_ITSELF = ("common/rpc/", "tests/server/store/bounds_test.cc")
+# A Dialer that is made of no options of the program's.
+OWN_DIALER = re.compile(r"\b(?:Dialer|Listener)[({]\s*(?:samovar::)?RpcOptions\b")
 UNFINISHED = re.compile(r"\b(?:" + "|".join(["TO" + "DO", "FIX" + "ME", "X" + "XX"]) + r")\b")
 COMMENT_OPENING = re.compile(r"\s*// (Of|Who|Whoever|Such|Lest)\b")
 TEST_NAME = re.compile(r'\b(?:TEST_CASE|TEMPLATE_TEST_CASE|SCENARIO)\(\s*"((?:[^"\\]|\\.)*)"')
@@ -317,6 +323,19 @@ def check_directory_loops(tree: Tree) -> Iterator[str]:
                 yield f"{file.path}:{number}: loops over a directory; use ListDirectory (common/base/list_directory.h)"
 
 
+def check_dialing(tree: Tree) -> Iterator[str]:
+    """Connections are made and taken by common/rpc alone, with the credentials of the program."""
+    for file in tree.files:
+        if not file.is_source or file.path.startswith(DIALS_ITSELF):
+            continue
+        for number, text in enumerate(file.lines, start=1):
+            match = DIALS.search(text)
+            if match:
+                yield f"{file.path}:{number}: {match.group(0)}: connect with a Dialer, listen with a Listener (common/rpc)"
+            elif OWN_DIALER.search(text) and not file.path.startswith(("tests/", "benchmarks/")):
+                yield f"{file.path}:{number}: makes up its RpcOptions; take those of the program, by constructor or options"
+
+
 def size_warnings(tree: Tree) -> Iterator[str]:
     for file in tree.files:
         budget = HEADER_BUDGET if file.path.endswith(".h") else SOURCE_BUDGET
@@ -326,7 +345,7 @@ def size_warnings(tree: Tree) -> Iterator[str]:
 
 CHECKS: List[Callable[[Tree], Iterator[str]]] = [
     check_directions, check_doors, check_cycles, check_pragma_once, check_own_header_first, check_columns, check_comment_openings, check_built, check_folders_built, check_test_names,
-    check_machine_paths, check_unfinished, check_directory_loops,
+    check_machine_paths, check_unfinished, check_directory_loops, check_dialing,
 ]
 
 

@@ -173,6 +173,21 @@ class HouseRulesTest(unittest.TestCase):
     def test_loops_over_directories_are_found(self):
         self.assert_only("cli/check.cc:1:", "ListDirectory", {"cli/check.cc": "for (auto& e : fs::directory_iterator(d)) {}\n"})
 
+    def test_connections_past_the_dialer_and_the_listener_are_found(self):
+        for call in ("grpc::InsecureChannelCredentials()", "grpc::InsecureServerCredentials()", "grpc::CreateCustomChannel(a, c, x)",
+                     "grpc::CreateChannel(a, c)", "MakeChannel(a)", "builder.AddListeningPort(a, c)"):
+            self.assert_only("server/server.cc:1:", "connect with a Dialer", {
+                "server/server.cc": f"void f() {{ {call}; }}\n",
+                "server/CMakeLists.txt": "samovar_library(samovar_server SOURCES server.cc server.h)\nsamovar_program(samovar-server SOURCES main.cc)\n"})
+        found, _ = self.found_in(files={
+            "common/rpc/dialer.h": "#pragma once\nvoid f() { grpc::CreateCustomChannel(a, grpc::InsecureChannelCredentials(), x); }\n"})
+        self.assertEqual(found, [])
+
+    def test_a_client_that_makes_up_its_dialer_is_found(self):
+        self.assert_only("cli/check.cc:1:", "makes up its RpcOptions", {"cli/check.cc": "auto c = Dialer(RpcOptions()).Dial(a);\n"})
+        found, _ = self.found_in(files={"tests/common/clock_test.cc": "auto c = Dialer(RpcOptions()).Dial(a);\n"})
+        self.assertEqual(found, [])
+
     def test_what_is_not_source_is_left_alone(self):
         found, _ = self.found_in(files={"build/release/gen.h": "int x;\n", "output/x.cc": "int x;\n", "data/y.cc": "int y;\n"})
         self.assertEqual(found, [])

@@ -6,6 +6,8 @@
 #include <thread>
 
 #include "common/base/clock.h"
+#include "common/rpc/deadlines.h"
+#include "common/rpc/dialer.h"
 #include "tests/server/test_cluster.h"
 #include "tests/support/temp_dir.h"
 
@@ -33,7 +35,7 @@ void RunToEnd(TestCluster* cluster, const std::string& id, uint32_t servers) {
 
 // The jobs that the server has something of on its disk.
 std::set<std::string> JobsAt(const std::string& server) {
-  const auto stub = v1::ParameterService::NewStub(MakeChannel(server));
+  const auto stub = v1::ParameterService::NewStub(Dialer(RpcOptions()).Dial(server));
   grpc::ClientContext context;
   SetDeadline(&context, absl::Seconds(30));
   context.set_wait_for_ready(true);

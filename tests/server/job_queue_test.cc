@@ -8,8 +8,11 @@
 #include "absl/strings/match.h"
 #include "common/base/clock.h"
 #include "common/parameters/parameter_client.h"
+#include "common/rpc/dialer.h"
+#include "common/rpc/listener.h"
 #include "server/jobs/snapshot_cleaner.h"
 #include "server/store/parameter_service.h"
+#include "tests/server/cluster/fake_cluster.h"
 #include "tests/server/test_cluster.h"
 #include "tests/support/temp_dir.h"
 
@@ -38,23 +41,21 @@ class SmallServer {
     auto service = ParameterService::Create(options);
     REQUIRE_OK(service);
     service_ = *std::move(service);
-    grpc::ServerBuilder builder;
-    int port = 0;
-    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
-    service_->Register(&builder);
-    server_ = builder.BuildAndStart();
-    REQUIRE(server_ != nullptr);
+    Listener listener({.address = "127.0.0.1:0"});
+    service_->Register(listener.builder());
+    auto started = listener.Start();
+    REQUIRE_OK(started);
+    server_ = *std::move(started);
     service_->Start();
     JobQueue::Options queue;
     queue.epoch = 1;
-    queue.cluster.servers = [address = absl::StrCat("127.0.0.1:", port)] {
+    cluster_ = std::make_unique<FakeCluster>([address = listener.address()] {
       Membership::Server server;
       server.registration.set_address(address);
       server.heard = SteadyNow();
       return std::vector<Membership::Server>{server};
-    };
-    queue.cluster.workers = [] { return uint64_t{1}; };
-    queue.cluster.next_opening = [openings = std::make_shared<std::atomic<uint64_t>>(0)] { return ++*openings; };
+    });
+    queue.cluster = cluster_.get();
     auto jobs = JobQueue::Create(queue);
     REQUIRE_OK(jobs);
     jobs_ = *std::move(jobs);
@@ -62,6 +63,7 @@ class SmallServer {
   }
   ~SmallServer() {
     jobs_->Stop();
+    cluster_->Channels().Clear();
     service_->CancelStreams();
     server_->Shutdown();
     service_->Shutdown();
@@ -88,6 +90,7 @@ class SmallServer {
  private:
   std::unique_ptr<ParameterService> service_;
   std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<FakeCluster> cluster_;
   std::unique_ptr<JobQueue> jobs_;
 };
 
@@ -135,13 +138,7 @@ struct ForgetfulCluster {
     server.heard = SteadyNow();
     return {server};
   }
-  ClusterView View() {
-    ClusterView view;
-    view.servers = [this] { return Servers(); };
-    view.workers = [] { return uint64_t{1}; };
-    view.next_opening = [] { return uint64_t{1}; };
-    return view;
-  }
+  FakeCluster view{[this] { return Servers(); }};
 };
 
 void Await(const std::function<bool()>& until) {
@@ -158,7 +155,7 @@ TEST_CASE("threads of the coordinator that find no memory go on when there is so
   SECTION("the scheduler") {
     JobQueue::Options options;
     options.epoch = 1;
-    options.cluster = cluster.View();
+    options.cluster = &cluster.view;
     auto queue = JobQueue::Create(options);
     REQUIRE_OK(queue);
     (*queue)->Start();
@@ -172,7 +169,7 @@ TEST_CASE("threads of the coordinator that find no memory go on when there is so
     Await([&] { return (*job)->Status(SteadyNow()).cause() == "waits for servers: 1 of 2 have registered"; });
   }
   SECTION("the cleaner of snapshots") {
-    SnapshotCleaner cleaner(1, cluster.View());
+    SnapshotCleaner cleaner(1, &cluster.view, nullptr);
     cleaner.Forget("old");
     cleaner.Start();
     Await([&] { return cluster.refused > 1; });
@@ -183,18 +180,77 @@ TEST_CASE("threads of the coordinator that find no memory go on when there is so
   }
 }
 
-TEST_CASE("a job whose thread finds no memory fails, and its name is free again") {
-  ForgetfulCluster cluster;
-  ClusterView view = cluster.View();
+// Servers of a cluster that come when the test says so. Nobody listens at their addresses.
+struct GrowingCluster {
+  void Add(const std::string& address) {
+    absl::MutexLock lock(&mu);
+    Membership::Server server;
+    server.registration.set_address(address);
+    // Never silent: no time that passes is news.
+    server.heard = absl::InfiniteFuture();
+    servers.push_back(server);
+  }
+
+  absl::Mutex mu;
+  std::vector<Membership::Server> servers ABSL_GUARDED_BY(mu);
+  FakeCluster view{[this] {
+    absl::MutexLock lock(&mu);
+    return servers;
+  }};
+};
+
+TEST_CASE("a job that waits for servers begins when the queue is told that one has come") {
+  GrowingCluster cluster;
   JobQueue::Options options;
   options.epoch = 1;
-  options.cluster = view;
+  options.cluster = &cluster.view;
+  auto queue = JobQueue::Create(options);
+  REQUIRE_OK(queue);
+  (*queue)->Start();
+  v1::JobSpec spec = SpecOf("patient");
+  spec.set_servers(2);
+  REQUIRE_OK((*queue)->Submit(spec));
+  const auto job = *(*queue)->Find("patient");
+  Await([&] { return job->Status(SteadyNow()).cause() == "waits for servers: 0 of 2 have registered"; });
+  cluster.Add("127.0.0.1:1");
+  (*queue)->ServersChanged();
+  Await([&] { return job->Status(SteadyNow()).cause() == "waits for servers: 1 of 2 have registered"; });
+  cluster.Add("127.0.0.1:2");
+  (*queue)->ServersChanged();
+  Await([&] { return job->Record(SteadyNow()).begun(); });
+}
+
+TEST_CASE("a job that waits for its turn begins when the one before it has ended") {
+  GrowingCluster cluster;
+  cluster.Add("127.0.0.1:1");
+  JobQueue::Options options;
+  options.epoch = 1;
+  options.max_running = 1;
+  options.cluster = &cluster.view;
+  auto queue = JobQueue::Create(options);
+  REQUIRE_OK(queue);
+  (*queue)->Start();
+  REQUIRE_OK((*queue)->Submit(SpecOf("first")));
+  const auto first = *(*queue)->Find("first");
+  Await([&] { return first->Record(SteadyNow()).begun(); });
+  REQUIRE_OK((*queue)->Submit(SpecOf("second")));
+  const auto second = *(*queue)->Find("second");
+  Await([&] { return second->Status(SteadyNow()).cause() == "waits until one of the 1 jobs that run has ended"; });
+  REQUIRE_OK((*queue)->Cancel("first", "enough"));
+  Await([&] { return second->Record(SteadyNow()).begun(); });
+}
+
+TEST_CASE("a job whose thread finds no memory fails, and its name is free again") {
+  ForgetfulCluster cluster;
   // The scheduler is the first that asks.
-  options.cluster.servers = [&] {
+  FakeCluster view([&] {
     std::thread::id nobody{};
     cluster.spared.compare_exchange_strong(nobody, std::this_thread::get_id());
     return cluster.Servers();
-  };
+  });
+  JobQueue::Options options;
+  options.epoch = 1;
+  options.cluster = &view;
   auto queue = JobQueue::Create(options);
   REQUIRE_OK(queue);
   (*queue)->Start();
@@ -224,7 +280,7 @@ void Compute(Job* job) {
   options.elements = kModelElements;
   options.chunk_elements = assignment.chunk_elements();
   options.servers.assign(assignment.servers().begin(), assignment.servers().end());
-  const auto client = ParameterClient::Create(options);
+  const auto client = ParameterClient::Create(options, Dialer(RpcOptions()));
   REQUIRE_OK(client);
   const std::vector<float> ones(kModelElements, 1.0f);
   v1::WorkerReport report;

@@ -16,9 +16,11 @@
 #include "absl/synchronization/mutex.h"
 #include "common/base/clock.h"
 #include "common/parameters/parameter_client.h"
+#include "common/rpc/dialer.h"
 #include "common/storage/lmdb.h"
 #include "samovar/v1/snapshot.pb.h"
 #include "server/jobs/job_runner.h"
+#include "tests/server/cluster/fake_cluster.h"
 #include "tests/server/exactness/ask_server.h"
 #include "tests/server/store/test_server.h"
 #include "tests/server/test_cluster.h"
@@ -88,12 +90,13 @@ class Fleet {
     REQUIRE(damaged);
   }
 
-  ClusterView View(absl::Duration patience) {
-    const auto servers = [this] {
-      absl::MutexLock lock(&mu_);
-      return registrations_;
-    };
-    return {servers, [] { return uint64_t{1}; }, [this] { return ++openings_; }, patience};
+  std::vector<Membership::Server> Registrations() {
+    absl::MutexLock lock(&mu_);
+    return registrations_;
+  }
+  // The cluster as the coordinator of this epoch sees it.
+  std::unique_ptr<FakeCluster> View(uint64_t epoch, absl::Duration patience = absl::Minutes(10)) {
+    return std::make_unique<FakeCluster>([this] { return Registrations(); }, patience, epoch << 20);
   }
 
  private:
@@ -102,7 +105,6 @@ class Fleet {
   absl::Mutex mu_;
   std::vector<Membership::Server> registrations_;
   uint64_t incarnations_ = 0;
-  std::atomic<uint64_t> openings_{0};
 };
 
 // As a coordinator's job table has a job, which an earlier one may have begun.
@@ -118,9 +120,9 @@ class Training {
  public:
   Training(Fleet* fleet, const v1::JobSpec& spec, uint64_t epoch = 1, bool recovered = false,
            absl::Duration patience = absl::Minutes(10))
-      : job(spec, 0, RecordOf(recovered)), view_(fleet->View(patience)), runner_([this, epoch] {
+      : job(spec, 0, RecordOf(recovered)), view_(fleet->View(epoch, patience)), runner_([this, epoch] {
           // Nothing is short of memory here.
-          RunJob(&job, epoch, view_, stopper_).IgnoreError();
+          RunJob(&job, epoch, view_.get(), /*keeper=*/nullptr, stopper_).IgnoreError();
         }) {}
   ~Training() { EndCoordinator(); }
 
@@ -191,7 +193,7 @@ class Training {
       options.chunk_elements = assignment.chunk_elements();
       options.servers.assign(assignment.servers().begin(), assignment.servers().end());
       options.opening = assignment.opening();
-      auto client = ParameterClient::Create(options);
+      auto client = ParameterClient::Create(options, Dialer(RpcOptions()));
       REQUIRE_OK(client);
       client_ = *std::move(client);
       placement_ = assignment.placement();
@@ -228,7 +230,7 @@ class Training {
     return absl::OkStatus();
   }
 
-  const ClusterView view_;
+  const std::unique_ptr<FakeCluster> view_;
   Stopper stopper_;
   std::thread runner_;
   std::unique_ptr<ParameterClient> client_;
@@ -467,16 +469,15 @@ TEST_CASE("a restarted coordinator takes up a job where its servers are") {
   SECTION("and waits for the server that has a share of it, however many others there are") {
     fleet.Kill(0);
     Fleet others(dir.File("others"), 1);
-    ClusterView view = fleet.View(absl::Seconds(1));
-    const auto ours = view.servers;
-    const auto theirs = others.View(absl::Seconds(1)).servers;
-    view.servers = [&] {
-      std::vector<Membership::Server> all = ours();
-      all.push_back(theirs()[0]);
-      return all;
-    };
+    FakeCluster view(
+        [&] {
+          std::vector<Membership::Server> all = fleet.Registrations();
+          all.push_back(others.Registrations()[0]);
+          return all;
+        },
+        absl::Seconds(1), uint64_t{2} << 20);
     Job job(spec, 0, RecordOf(/*begun=*/true));
-    REQUIRE_OK(RunJob(&job, 2, view, Stopper()));
+    REQUIRE_OK(RunJob(&job, 2, &view, /*keeper=*/nullptr, Stopper()));
     const v1::JobStatus status = job.Status(SteadyNow());
     CHECK(status.state() == v1::JOB_STATE_FAILED);
     CHECK_THAT(status.cause(),

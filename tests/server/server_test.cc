@@ -6,6 +6,8 @@
 #include <thread>
 
 #include "absl/strings/str_replace.h"
+#include "common/rpc/deadlines.h"
+#include "common/rpc/dialer.h"
 #include "samovar/v1/status.grpc.pb.h"
 #include "server/server_identity.h"
 #include "tests/server/test_cluster.h"
@@ -45,7 +47,7 @@ TEST_CASE(
   REQUIRE_OK(cluster.Submit(MakeSpec(10)));
   const auto running = [](const v1::JobStatus& status) { return status.state() == v1::JOB_STATE_RUNNING; };
   const uint64_t epoch = cluster.Await("lenet", running).epoch();
-  const auto stub = v1::CoordinatorService::NewStub(MakeChannel(cluster.coordinator()));
+  const auto stub = v1::CoordinatorService::NewStub(Dialer(RpcOptions()).Dial(cluster.coordinator()));
   const auto call = [&](auto method, const auto& request, auto response) {
     grpc::ClientContext context;
     SetDeadline(&context, absl::Seconds(30));
@@ -240,7 +242,7 @@ TEST_CASE("a server that ends in order saves what it has applied since the last 
 TEST_CASE("programs of another release are refused when they join") {
   const TempDir dir;
   TestCluster cluster(dir.path(), 1);
-  const auto stub = v1::CoordinatorService::NewStub(MakeChannel(cluster.coordinator()));
+  const auto stub = v1::CoordinatorService::NewStub(Dialer(RpcOptions()).Dial(cluster.coordinator()));
   for (const std::string version : {"0.0.1", "99.0", "", "\x1b[31m"}) {
     INFO(version);
     grpc::ClientContext joins;
@@ -278,7 +280,7 @@ TEST_CASE("jobs run one after the other on the same servers") {
 TEST_CASE("the status of the cluster is read by any client") {
   const TempDir dir;
   TestCluster cluster(dir.path(), 1);
-  const auto stub = v1::StatusService::NewStub(MakeChannel(cluster.coordinator()));
+  const auto stub = v1::StatusService::NewStub(Dialer(RpcOptions()).Dial(cluster.coordinator()));
   grpc::ClientContext context;
   SetDeadline(&context, absl::Seconds(30));
   v1::ClusterStatus status;

@@ -11,7 +11,8 @@
 
 #include "common/base/version.h"
 #include "common/model/chunk_plan.h"
-#include "common/rpc/channel.h"
+#include "common/rpc/deadlines.h"
+#include "common/rpc/dialer.h"
 #include "common/rpc/status.h"
 #include "samovar/v1/coordinator.grpc.pb.h"
 #include "samovar/v1/job.grpc.pb.h"
@@ -84,7 +85,7 @@ class TestCluster {
     auto server = Server::Start(options_[i]);
     REQUIRE_OK(server);
     servers_[i] = *std::move(server);
-    if (i == 0) jobs_ = v1::JobService::NewStub(MakeChannel(coordinator()));
+    if (i == 0) jobs_ = v1::JobService::NewStub(Dialer(RpcOptions()).Dial(coordinator()));
   }
 
   absl::Status Submit(const v1::JobSpec& spec) {
@@ -145,7 +146,7 @@ class TestCluster {
 class TestWorker {
  public:
   explicit TestWorker(const std::string& coordinator)
-      : stub_(v1::CoordinatorService::NewStub(MakeChannel(coordinator))) {
+      : stub_(v1::CoordinatorService::NewStub(Dialer(RpcOptions()).Dial(coordinator))) {
     Join();
   }
 
@@ -215,7 +216,7 @@ class TestWorker {
   }
 
   v1::ExchangeResponse Ask(const std::string& server, v1::ExchangeRequest request) {
-    const auto stub = v1::ParameterService::NewStub(MakeChannel(server));
+    const auto stub = v1::ParameterService::NewStub(Dialer(RpcOptions()).Dial(server));
     grpc::ClientContext context;
     SetDeadline(&context, absl::Seconds(30));
     context.set_wait_for_ready(true);

@@ -26,9 +26,8 @@ std::vector<FloatRange> StatisticsOf(const v1::ParameterLayout& layout) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Assignment>> Assignment::Create(const v1::GetAssignmentResponse& message,
-                                                               ThreadPool* pool, uint32_t channels,
-                                                               PartitionSource* partitions) {
-  auto assignment = std::unique_ptr<Assignment>(new Assignment(message, pool, channels, partitions));
+                                                               const Means& means) {
+  auto assignment = std::unique_ptr<Assignment>(new Assignment(message, means));
   SAMOVAR_RETURN_IF_ERROR(assignment->Open());
   return assignment;
 }
@@ -37,9 +36,9 @@ absl::Status Assignment::Open() {
   v1::DatasetSpec part = spec().train_data();
   SAMOVAR_RETURN_IF_ERROR(DivideBatches(parts(), &part));
   SAMOVAR_ASSIGN_OR_RETURN(
-      FedNet trained,
-      OpenFedNet(spec().train_net(), caffe::TRAIN, part, spec().train_outputs(), spec().seed(), pool_,
-                 passes() * parts(), parts() > 1 ? static_cast<int>(part.batch_size()) : 0, partitions_, parts()));
+      FedNet trained, OpenFedNet(spec().train_net(), caffe::TRAIN, part, spec().train_outputs(), spec().seed(),
+                                 means_.pool, passes() * parts(), parts() > 1 ? static_cast<int>(part.batch_size()) : 0,
+                                 means_.partitions, parts()));
   SAMOVAR_RETURN_IF_ERROR(CheckNetFiles(spec().train_net(), spec()));
   SAMOVAR_RETURN_IF_ERROR(CheckSameLayout(trained.net->layout(), spec().layout()));
   net_ = std::move(trained.net);
@@ -57,12 +56,12 @@ absl::Status Assignment::Open() {
   options.chunk_elements = message_.chunk_elements();
   options.servers = servers_;
   options.opening = opening();
-  options.channels = channels_;
+  options.channels = means_.channels;
   options.encoding = spec().encoding();
   options.seed = spec().seed();
   options.topk_ratio = spec().topk_ratio();
   options.whole = StatisticsOf(net_->layout());
-  SAMOVAR_ASSIGN_OR_RETURN(parameters_, ParameterClient::Create(options));
+  SAMOVAR_ASSIGN_OR_RETURN(parameters_, ParameterClient::Create(options, means_.dialer));
   tests_.resize(static_cast<size_t>(spec().test_nets_size()));
   return absl::OkStatus();
 }
@@ -98,7 +97,7 @@ absl::StatusOr<Evaluator*> Assignment::TestNet(uint32_t number, uint64_t iterati
   }
   Test& test = tests_[number];
   if (test.evaluator == nullptr) {
-    SAMOVAR_ASSIGN_OR_RETURN(test.evaluator, Evaluator::Create(spec(), number, pool_, partitions_));
+    SAMOVAR_ASSIGN_OR_RETURN(test.evaluator, Evaluator::Create(spec(), number, means_.pool, means_.partitions));
   }
   if (test.iteration != iteration) {
     test.evaluator->SetWeights(frozen_->weights);

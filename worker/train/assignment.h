@@ -17,6 +17,7 @@
 #include "common/data/partition_source.h"
 #include "common/parameters/error_feedback.h"
 #include "common/parameters/parameter_client.h"
+#include "common/rpc/dialer.h"
 #include "samovar/v1/coordinator.pb.h"
 #include "worker/feed/batch_prefetcher.h"
 #include "worker/nn/net.h"
@@ -28,12 +29,21 @@ namespace samovar {
 
 class Assignment {
  public:
+  // What the worker has for all its jobs.
+  struct Means {
+    // Outlives the assignment.
+    ThreadPool* pool;
+    Dialer dialer;
+    // As in ParameterClient::Options.
+    uint32_t channels = 0;
+    // Opens the partitions of data sets, and outlives the assignment; null: they are read where they lie.
+    PartitionSource* partitions = nullptr;
+  };
+
   // INVALID_ARGUMENT, UNIMPLEMENTED: no worker can do this job; the message says why, a net that disagrees with the
-  // job's layout for one. Other codes: this one cannot. The pool outlives this, and so does what opens the partitions
-  // of data sets; null: they are read where they lie. `channels` as in ParameterClient::Options.
-  static absl::StatusOr<std::unique_ptr<Assignment>> Create(const v1::GetAssignmentResponse& message, ThreadPool* pool,
-                                                            uint32_t channels = 0,
-                                                            PartitionSource* partitions = nullptr);
+  // job's layout for one. Other codes: this one cannot.
+  static absl::StatusOr<std::unique_ptr<Assignment>> Create(const v1::GetAssignmentResponse& message,
+                                                            const Means& means);
 
   // What pushes of a job keep back at this worker.
   struct Kept {
@@ -55,6 +65,7 @@ class Assignment {
   // As in ExchangeRequest.
   uint64_t opening() const { return message_.opening(); }
   const std::vector<std::string>& servers() const { return servers_; }
+  const Dialer& dialer() const { return means_.dialer; }
   Net& net() { return *net_; }
   // Passes over the net that a gradient is the mean of: the solver's iter_size.
   uint32_t passes() const { return static_cast<uint32_t>(spec().solver().iter_size()); }
@@ -78,12 +89,8 @@ class Assignment {
   void ForgetFrozen() { frozen_.reset(); }
 
  private:
-  Assignment(const v1::GetAssignmentResponse& message, ThreadPool* pool, uint32_t channels, PartitionSource* partitions)
-      : message_(message),
-        servers_(message.servers().begin(), message.servers().end()),
-        pool_(pool),
-        channels_(channels),
-        partitions_(partitions) {}
+  Assignment(const v1::GetAssignmentResponse& message, const Means& means)
+      : message_(message), servers_(message.servers().begin(), message.servers().end()), means_(means) {}
   absl::Status Open();
 
   struct Frozen {
@@ -98,9 +105,7 @@ class Assignment {
 
   const v1::GetAssignmentResponse message_;
   const std::vector<std::string> servers_;
-  ThreadPool* const pool_;
-  const uint32_t channels_;
-  PartitionSource* const partitions_;
+  const Means means_;
   std::unique_ptr<Net> net_;
   std::unique_ptr<GradientSum> sum_;
   std::unique_ptr<LocalSteps> local_steps_;

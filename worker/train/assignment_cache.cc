@@ -21,8 +21,7 @@ absl::StatusOr<Assignment*> AssignmentCache::Get(const v1::GetAssignmentResponse
   Close(message.spec().job_id());
   // Room is made first, so that no more are in memory at any time.
   while (open_.size() >= kMaxOpen) open_.pop_back();
-  SAMOVAR_ASSIGN_OR_RETURN(std::unique_ptr<Assignment> assignment,
-                           Assignment::Create(message, pool_, channels_, partitions_));
+  SAMOVAR_ASSIGN_OR_RETURN(std::unique_ptr<Assignment> assignment, Assignment::Create(message, means_));
   LogInfo(absl::StrCat("works for job ", message.spec().job_id(), ": ", assignment->net().layout().elements(),
                        " parameters on ", message.servers_size(), " servers"));
   if (kept_.has_value()) assignment->AdoptKept(*std::exchange(kept_, std::nullopt));

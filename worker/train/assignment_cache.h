@@ -13,7 +13,6 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "common/base/thread_pool.h"
 #include "samovar/v1/coordinator.pb.h"
 #include "worker/train/assignment.h"
 
@@ -26,9 +25,8 @@ class AssignmentCache {
   // So is one that was not worked for in this time.
   static constexpr absl::Duration kIdle = absl::Minutes(1);
 
-  // The arguments of Assignment::Create; the pool and the partitions outlive this.
-  explicit AssignmentCache(ThreadPool* pool, uint32_t channels = 0, PartitionSource* partitions = nullptr)
-      : pool_(pool), channels_(channels), partitions_(partitions) {}
+  // `means`: of all its assignments.
+  explicit AssignmentCache(const Assignment::Means& means) : means_(means) {}
 
   // The job's assignment, opened if it is not, or is not open as the coordinator has it now. Belongs to the cache;
   // valid until the next call. Errors of Assignment::Create.
@@ -47,9 +45,7 @@ class AssignmentCache {
     absl::Time used;
   };
 
-  ThreadPool* const pool_;
-  const uint32_t channels_;
-  PartitionSource* const partitions_;
+  const Assignment::Means means_;
   // Worked for last comes first.
   std::list<Entry> open_;
   // What the assignment that Close closed last has kept.

@@ -2,15 +2,15 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
-#include "common/rpc/channel.h"
+#include "common/rpc/deadlines.h"
 #include "common/rpc/status.h"
 
 namespace samovar {
 
 using Stub = v1::CoordinatorService::Stub;
 
-CoordinatorClient::CoordinatorClient(const std::string& address)
-    : address_(address), stub_(v1::CoordinatorService::NewStub(MakeChannel(address))) {}
+CoordinatorClient::CoordinatorClient(const std::string& address, const Dialer& dialer)
+    : address_(address), stub_(v1::CoordinatorService::NewStub(dialer.Dial(address))) {}
 
 template <typename Request, typename Response>
 absl::StatusOr<Response> CoordinatorClient::Call(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,

@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "common/rpc/dialer.h"
 #include "samovar/v1/coordinator.grpc.pb.h"
 
 namespace samovar {
@@ -20,7 +21,7 @@ class CoordinatorClient {
   static constexpr absl::Duration kDeadline = absl::Seconds(3);
 
   // `address`: "host:port". Does not connect: the first call does.
-  explicit CoordinatorClient(const std::string& address);
+  CoordinatorClient(const std::string& address, const Dialer& dialer);
 
   const std::string& address() const { return address_; }
 

@@ -23,8 +23,9 @@ absl::Duration Clamped(uint32_t milliseconds, absl::Duration shortest, absl::Dur
 
 }  // namespace
 
-CoordinatorSession::CoordinatorSession(const std::string& coordinator, const v1::JoinRequest& self)
-    : self_(self), client_(coordinator), heartbeat_(kShortestHeartbeat) {
+CoordinatorSession::CoordinatorSession(const std::string& coordinator, const Dialer& dialer,
+                                       const v1::JoinRequest& self)
+    : self_(self), client_(coordinator, dialer), heartbeat_(kShortestHeartbeat) {
   heartbeats_ = std::thread([this] { KeepKnown(); });
 }
 

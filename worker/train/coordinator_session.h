@@ -37,7 +37,7 @@ struct HeldLease {
 class CoordinatorSession {
  public:
   // `self` says what others see of this worker.
-  CoordinatorSession(const std::string& coordinator, const v1::JoinRequest& self);
+  CoordinatorSession(const std::string& coordinator, const Dialer& dialer, const v1::JoinRequest& self);
   // As Stop(). Does not leave.
   ~CoordinatorSession();
 

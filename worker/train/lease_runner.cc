@@ -369,7 +369,8 @@ absl::Status LeaseRun::SkipStep(uint64_t number, v1::TrainResult result) {
   request.set_iteration(step.t);
   request.set_part(step.part);
   request.set_opening(assignment_.opening());
-  SAMOVAR_ASSIGN_OR_RETURN(const SkippedChunks chunks, SkipIteration(assignment_.servers(), request, LimitFor(held_)));
+  SAMOVAR_ASSIGN_OR_RETURN(const SkippedChunks chunks,
+                           SkipIteration(assignment_.servers(), assignment_.dialer(), request, LimitFor(held_)));
   if (chunks.updated > 0) {
     absl::StrAppend(&*finding_, "; ", chunks.updated, " of ", chunks.updated + chunks.skipped,
                     " chunks have an update of it from an earlier lease, which was finite, and keep it");

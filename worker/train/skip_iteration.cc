@@ -4,7 +4,7 @@
 #include "common/base/backoff.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
-#include "common/rpc/channel.h"
+#include "common/rpc/deadlines.h"
 #include "common/rpc/status.h"
 #include "samovar/v1/parameter.grpc.pb.h"
 
@@ -25,13 +25,13 @@ absl::StatusOr<v1::SkipResponse> SkipAt(v1::ParameterService::Stub* stub, const 
 
 }  // namespace
 
-absl::StatusOr<SkippedChunks> SkipIteration(std::span<const std::string> servers, const v1::SkipRequest& request,
-                                            const WaitLimit& limit) {
+absl::StatusOr<SkippedChunks> SkipIteration(std::span<const std::string> servers, const Dialer& dialer,
+                                            const v1::SkipRequest& request, const WaitLimit& limit) {
   const Stopper never;
   const Stopper& stopper = limit.stopper != nullptr ? *limit.stopper : never;
   SkippedChunks chunks;
   for (const std::string& server : servers) {
-    const auto stub = v1::ParameterService::NewStub(MakeChannel(server));
+    const auto stub = v1::ParameterService::NewStub(dialer.Dial(server));
     Backoff backoff(kFirstRest, kLongestRest, request.iteration());
     absl::StatusOr<v1::SkipResponse> response = SkipAt(stub.get(), request);
     for (; !response.ok(); response = SkipAt(stub.get(), request)) {

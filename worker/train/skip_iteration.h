@@ -6,7 +6,8 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "common/parameters/parameter_client.h"
+#include "common/parameters/wait_limit.h"
+#include "common/rpc/dialer.h"
 #include "samovar/v1/parameter.pb.h"
 
 namespace samovar {
@@ -20,7 +21,7 @@ struct SkippedChunks {
 
 // At each of the servers, which may hold it already. Repeats what fails for a passing reason. DEADLINE_EXCEEDED,
 // CANCELLED: the limit; or the first server's error, with its address.
-absl::StatusOr<SkippedChunks> SkipIteration(std::span<const std::string> servers, const v1::SkipRequest& request,
-                                            const WaitLimit& limit);
+absl::StatusOr<SkippedChunks> SkipIteration(std::span<const std::string> servers, const Dialer& dialer,
+                                            const v1::SkipRequest& request, const WaitLimit& limit);
 
 }  // namespace samovar

@@ -51,8 +51,8 @@ bool IsPermanent(const absl::Status& status) {
 Worker::Worker(const Options& options)
     : options_(options),
       pool_(options.threads),
-      session_(options.coordinator, Describe(options)),
-      assignments_(&pool_, options.channels, options.partitions),
+      session_(options.coordinator, Dialer(options.rpc), Describe(options)),
+      assignments_({&pool_, Dialer(options.rpc), options.channels, options.partitions}),
       failure_backoff_(kFirstFailureRest, kLongestFailureRest, static_cast<uint64_t>(getpid())) {}
 
 Worker::~Worker() { Stop(); }

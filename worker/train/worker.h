@@ -17,6 +17,7 @@
 #include "common/base/steady_condition.h"
 #include "common/base/stopper.h"
 #include "common/base/thread_pool.h"
+#include "common/rpc/rpc_options.h"
 #include "worker/train/assignment_cache.h"
 #include "worker/train/coordinator_session.h"
 #include "worker/train/sent_spans.h"
@@ -28,6 +29,8 @@ class Worker {
   struct Options {
     // "host:port".
     std::string coordinator;
+    // How this worker talks to it, and to the servers.
+    RpcOptions rpc = {};
     // Shown in the status; empty: "HOST-PID".
     std::string name;
     // Threads that compute, at least 1. Results do not depend on it.

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "common/parameters/parameter_client.h"
+#include "common/rpc/dialer.h"
 #include "tests/common/parameters/client_job.h"
 #include "tests/common/parameters/parameter_server.h"
 #include "tests/support/temp_dir.h"
@@ -17,7 +18,7 @@ std::unique_ptr<ParameterClient> MakeClient(const ParameterServer& server, uint6
   options.chunk_elements = kChunkElements;
   options.servers = {server.address()};
   options.opening = opening;
-  auto client = ParameterClient::Create(options);
+  auto client = ParameterClient::Create(options, Dialer(RpcOptions()));
   REQUIRE_OK(client);
   return *std::move(client);
 }

@@ -17,6 +17,8 @@
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "common/model/gradient_clip.h"
+#include "common/rpc/dialer.h"
+#include "common/rpc/listener.h"
 #include "samovar/v1/parameter.grpc.pb.h"
 #include "tests/common/parameters/client_job.h"
 #include "tests/common/parameters/parameter_server.h"
@@ -33,7 +35,7 @@ std::unique_ptr<ParameterClient> MakeClient(const std::vector<std::string>& serv
   options.chunk_elements = kChunkElements;
   options.servers = servers;
   options.answer_timeout = answer_timeout;
-  auto client = ParameterClient::Create(options);
+  auto client = ParameterClient::Create(options, Dialer(RpcOptions()));
   REQUIRE_OK(client);
   return *std::move(client);
 }
@@ -259,13 +261,10 @@ class OddServer final : public v1::ParameterService::Service {
   // False: no answer.
   using Answer = std::function<bool(const v1::ExchangeRequest&, v1::ExchangeResponse*)>;
   explicit OddServer(Answer answer) : answer_(std::move(answer)) {
-    grpc::ServerBuilder builder;
-    int port = 0;
-    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
-    ApplyServerLimits(&builder);
-    builder.RegisterService(this);
-    server_ = builder.BuildAndStart();
-    address_ = absl::StrCat("127.0.0.1:", port);
+    Listener listener({.address = "127.0.0.1:0"});
+    listener.builder()->RegisterService(this);
+    server_ = *listener.Start();
+    address_ = listener.address();
   }
   ~OddServer() override { server_->Shutdown(absl::ToChronoTime(absl::Now())); }
 
@@ -380,7 +379,7 @@ TEST_CASE("in each encoding gradients and weights arrive next to what they were,
       ParameterClient::Options options{"job", kElements, kChunkElements, {first.address(), second.address()}};
       options.encoding = sent;
       options.seed = 3;
-      const auto client = ParameterClient::Create(options);
+      const auto client = ParameterClient::Create(options, Dialer(RpcOptions()));
       REQUIRE_OK(client);
       std::vector<float> weights(kElements, -1);
       REQUIRE_OK((*client)->Pull(weights, Soon()));
@@ -408,7 +407,7 @@ TEST_CASE("over several channels to each server every chunk goes and comes once"
   // More streams than chunks for the last.
   for (const uint32_t channels : {2u, 3u, ParameterClient::kMaxChannels}) {
     options.channels = channels;
-    const auto client = ParameterClient::Create(options);
+    const auto client = ParameterClient::Create(options, Dialer(RpcOptions()));
     REQUIRE_OK(client);
     std::vector<float> weights(kElements, -1);
     const auto pushed = Push(client->get(), channels, 2, weights);
@@ -424,13 +423,15 @@ TEST_CASE("over several channels to each server every chunk goes and comes once"
 TEST_CASE("more channels than there may be are refused") {
   ParameterClient::Options options{"job", kElements, kChunkElements, {"127.0.0.1:1"}};
   options.channels = ParameterClient::kMaxChannels + 1;
-  REQUIRE_STATUS(ParameterClient::Create(options), absl::StatusCode::kInvalidArgument, "9 channels");
+  REQUIRE_STATUS(ParameterClient::Create(options, Dialer(RpcOptions())), absl::StatusCode::kInvalidArgument,
+                 "9 channels");
 }
 
 TEST_CASE("an encoding that there is not is refused") {
   ParameterClient::Options options{"job", kElements, kChunkElements, {"127.0.0.1:1"}};
   options.encoding = static_cast<v1::Encoding>(9);
-  REQUIRE_STATUS(ParameterClient::Create(options), absl::StatusCode::kInvalidArgument, "encoding 9");
+  REQUIRE_STATUS(ParameterClient::Create(options, Dialer(RpcOptions())), absl::StatusCode::kInvalidArgument,
+                 "encoding 9");
 }
 
 TEST_CASE("a client without servers is refused") {
@@ -438,7 +439,7 @@ TEST_CASE("a client without servers is refused") {
   options.job_id = "job";
   options.elements = 10;
   options.chunk_elements = kChunkElements;
-  REQUIRE_STATUS(ParameterClient::Create(options), absl::StatusCode::kInvalidArgument, "server");
+  REQUIRE_STATUS(ParameterClient::Create(options, Dialer(RpcOptions())), absl::StatusCode::kInvalidArgument, "server");
 }
 
 // Makes pulls wait for no longer than this before they have to ask again.
@@ -535,7 +536,7 @@ TEST_CASE("two clients that wait for each other's parts both get on") {
   std::vector<absl::Status> pushed(2);
   const auto work = [&](uint32_t part) {
     ParameterClient::Options options{"job", kLarge, job.chunk_elements(), {server.address()}};
-    auto client = *ParameterClient::Create(options);
+    auto client = *ParameterClient::Create(options, Dialer(RpcOptions()));
     const std::vector<float> gradients(kLarge, part == 0 ? 1.0f : 3.0f);
     for (uint64_t t = 0; t < kIterations && pushed[part].ok(); ++t) {
       client->StartPush(t, 1, gradients, weights[part], {true, t + 1}, part);

@@ -8,7 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/model/chunk_plan.h"
-#include "common/rpc/channel.h"
+#include "common/rpc/listener.h"
 #include "samovar/v1/parameter.pb.h"
 #include "server/store/parameter_service.h"
 #include "tests/support/catch.h"
@@ -30,12 +30,12 @@ class ParameterServer {
     REQUIRE_OK(created);
     service_ = *std::move(created);
     Open(&job, index);
-    grpc::ServerBuilder builder;
-    builder.AddListeningPort(absl::StrCat("127.0.0.1:", port), grpc::InsecureServerCredentials(), &port_);
-    ApplyServerLimits(&builder);
-    service_->Register(&builder);
-    server_ = builder.BuildAndStart();
-    REQUIRE(server_ != nullptr);
+    Listener listener({.address = absl::StrCat("127.0.0.1:", port)});
+    service_->Register(listener.builder());
+    auto started = listener.Start();
+    REQUIRE_OK(started);
+    server_ = *std::move(started);
+    port_ = listener.port();
     service_->Start();
   }
   // In the order that ParameterService documents.

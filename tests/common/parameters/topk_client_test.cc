@@ -6,6 +6,7 @@
 
 #include "common/base/clock.h"
 #include "common/parameters/parameter_client.h"
+#include "common/rpc/dialer.h"
 #include "tests/common/parameters/client_job.h"
 #include "tests/common/parameters/parameter_server.h"
 #include "tests/support/temp_dir.h"
@@ -15,7 +16,7 @@ namespace {
 
 // Another worker's push, not sparse.
 void PushAll(const std::string& server, uint64_t t, float gradient) {
-  const auto client = ParameterClient::Create({"job", kElements, kChunkElements, {server}});
+  const auto client = ParameterClient::Create({"job", kElements, kChunkElements, {server}}, Dialer(RpcOptions()));
   REQUIRE_OK(client);
   const std::vector<float> gradients(kElements, gradient);
   (*client)->StartPush(t, 1, gradients, {});
@@ -27,7 +28,7 @@ std::unique_ptr<ParameterClient> MakeTopkClient(const std::vector<std::string>& 
   ParameterClient::Options options{"job", kElements, kChunkElements, servers};
   options.encoding = v1::ENCODING_SPARSE;
   options.topk_ratio = 0.01;
-  auto client = ParameterClient::Create(options);
+  auto client = ParameterClient::Create(options, Dialer(RpcOptions()));
   REQUIRE_OK(client);
   return *std::move(client);
 }
@@ -117,7 +118,8 @@ TEST_CASE("of a push that came too late nothing is kept, and what was kept befor
 TEST_CASE("a ratio that is none is refused") {
   ParameterClient::Options options{"job", kElements, kChunkElements, {"127.0.0.1:1"}};
   options.encoding = v1::ENCODING_SPARSE;
-  REQUIRE_STATUS(ParameterClient::Create(options), absl::StatusCode::kInvalidArgument, "above 0 and at most 1, not 0");
+  REQUIRE_STATUS(ParameterClient::Create(options, Dialer(RpcOptions())), absl::StatusCode::kInvalidArgument,
+                 "above 0 and at most 1, not 0");
 }
 
 }  // namespace

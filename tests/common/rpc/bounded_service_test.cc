@@ -11,7 +11,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
-#include "common/rpc/channel.h"
+#include "common/rpc/deadlines.h"
+#include "common/rpc/dialer.h"
+#include "common/rpc/listener.h"
 #include "common/rpc/status.h"
 #include "samovar/v1/job.grpc.pb.h"
 #include "tests/support/byte_buffers.h"
@@ -46,14 +48,12 @@ struct Fixture {
   explicit Fixture(const RequestGate::Options& options = {}) : gate(options) {
     bounded.Add(kGet, &jobs, &Jobs::Get);
     bounded.Add(kWatch, &jobs, &Jobs::Watch);
-    grpc::ServerBuilder builder;
-    ApplyServerLimits(&builder);
-    int port = 0;
-    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
-    builder.RegisterService(&bounded);
-    server = builder.BuildAndStart();
-    REQUIRE(server != nullptr);
-    channel = MakeChannel(absl::StrCat("127.0.0.1:", port));
+    Listener listener({.address = "127.0.0.1:0"});
+    listener.builder()->RegisterService(&bounded);
+    auto started = listener.Start();
+    REQUIRE_OK(started);
+    server = *std::move(started);
+    channel = Dialer(RpcOptions()).Dial(listener.address());
     stub = v1::JobService::NewStub(channel);
   }
   ~Fixture() { server->Shutdown(); }

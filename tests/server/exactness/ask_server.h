@@ -8,7 +8,8 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "common/rpc/channel.h"
+#include "common/rpc/deadlines.h"
+#include "common/rpc/dialer.h"
 #include "samovar/v1/parameter.grpc.pb.h"
 #include "tests/support/catch.h"
 
@@ -16,7 +17,7 @@ namespace samovar {
 
 inline std::vector<v1::ExchangeResponse> AskServerAll(const std::string& address,
                                                       const std::vector<v1::ExchangeRequest>& requests) {
-  const auto stub = v1::ParameterService::NewStub(MakeChannel(address));
+  const auto stub = v1::ParameterService::NewStub(Dialer(RpcOptions()).Dial(address));
   grpc::ClientContext context;
   SetDeadline(&context, absl::Seconds(60));
   context.set_wait_for_ready(true);
@@ -45,7 +46,7 @@ inline void CallAsCoordinator(const std::string& address, const std::string& job
   thaw.set_epoch(epoch);
   thaw.set_iteration(UINT64_MAX);
   v1::ThawResponse thawed;
-  v1::ParameterService::NewStub(MakeChannel(address))->Thaw(&context, thaw, &thawed);
+  v1::ParameterService::NewStub(Dialer(RpcOptions()).Dial(address))->Thaw(&context, thaw, &thawed);
 }
 
 // As AskServer, where success is expected. The coordinator of the request's epoch has called the server before, as it

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/clock.h"
 #include "common/parameters/parameter_client.h"
+#include "common/rpc/dialer.h"
 #include "server/leases/lease_table.h"
 #include "tests/common/parameters/parameter_server.h"
 #include "tests/server/exactness/ask_server.h"
@@ -38,7 +39,7 @@ struct Pair {
     options.chunk_elements = kWireChunkElements;
     options.servers = {first.address(), second.address()};
     options.opening = opening;
-    auto client = ParameterClient::Create(options);
+    auto client = ParameterClient::Create(options, Dialer(RpcOptions()));
     REQUIRE_OK(client);
     return *std::move(client);
   }

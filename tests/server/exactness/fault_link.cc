@@ -7,7 +7,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
-#include "common/rpc/channel.h"
+#include "common/rpc/dialer.h"
+#include "common/rpc/listener.h"
 
 namespace samovar {
 namespace {
@@ -166,13 +167,10 @@ class FaultLink::Passage {
 };
 
 FaultLink::FaultLink(uint64_t seed, const Faults& faults) : faults_(faults), random_(seed) {
-  grpc::ServerBuilder builder;
-  int port = 0;
-  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
-  ApplyServerLimits(&builder);
-  builder.RegisterService(this);
-  grpc_server_ = builder.BuildAndStart();
-  address_ = absl::StrCat("127.0.0.1:", port);
+  Listener listener({.address = "127.0.0.1:0"});
+  listener.builder()->RegisterService(this);
+  grpc_server_ = *listener.Start();
+  address_ = listener.address();
 }
 
 FaultLink::~FaultLink() {
@@ -187,7 +185,7 @@ void FaultLink::Connect(const std::string& server) {
   const auto closed = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return open_.empty(); };
   mu_.Await(absl::Condition(&closed));
   if (server.empty()) return;
-  stubs_.push_back(v1::ParameterService::NewStub(MakeChannel(server)));
+  stubs_.push_back(v1::ParameterService::NewStub(Dialer(RpcOptions()).Dial(server)));
   connected_ = true;
 }
 

@@ -11,6 +11,7 @@
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "common/model/ledger.h"
+#include "common/rpc/dialer.h"
 #include "tests/server/exactness/ask_server.h"
 #include "tests/support/catch.h"
 #include "tests/support/status_matchers.h"
@@ -108,7 +109,7 @@ std::unique_ptr<ParameterClient> WireSchedule::MakeClient(const std::vector<std:
   options.channels = setup_.channels;
   options.encoding = scenario_.encoding;
   options.seed = 7;
-  auto client = ParameterClient::Create(options);
+  auto client = ParameterClient::Create(options, Dialer(RpcOptions()));
   return client.ok() ? *std::move(client) : nullptr;
 }
 

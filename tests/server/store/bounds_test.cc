@@ -3,6 +3,7 @@
 #include <string>
 
 #include "common/base/clock.h"
+#include "common/rpc/credentials.h"
 #include "server/store/exchange_wire.h"
 #include "tests/server/store/test_server.h"
 #include "tests/support/byte_buffers.h"
@@ -67,7 +68,7 @@ class UnreadStream {
     arguments.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, 1 << 16);
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
     stub_ = v1::ParameterService::NewStub(
-        grpc::CreateCustomChannel(server.address(), grpc::InsecureChannelCredentials(), arguments));
+        grpc::CreateCustomChannel(server.address(), DialerCredentials(RpcOptions()), arguments));
     context_.set_wait_for_ready(true);
     stream_ = stub_->Exchange(&context_);
     for (int i = 0; i < kPulls; ++i) REQUIRE(stream_->Write(MakePull()));

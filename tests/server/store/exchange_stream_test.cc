@@ -4,6 +4,8 @@
 
 #include <string>
 
+#include "common/rpc/deadlines.h"
+#include "common/rpc/dialer.h"
 #include "tests/server/store/test_server.h"
 #include "tests/support/byte_buffers.h"
 #include "tests/support/temp_dir.h"
@@ -14,7 +16,7 @@ namespace {
 // What a stream ends with on which these bytes come as a message.
 grpc::Status EndOfStream(const std::string& address, const std::string& bytes) {
   grpc::CompletionQueue queue;
-  grpc::GenericStub stub(MakeChannel(address));
+  grpc::GenericStub stub(Dialer(RpcOptions()).Dial(address));
   grpc::ClientContext context;
   SetDeadline(&context, absl::Seconds(30));
   const auto next = [&queue] {

@@ -1,4 +1,6 @@
 // Openings: a push from before servers went back is told by the opening that it names.
+#include "common/rpc/deadlines.h"
+#include "common/rpc/dialer.h"
 #include "tests/server/store/test_server.h"
 #include "tests/support/temp_dir.h"
 
@@ -78,7 +80,7 @@ template <typename Request, typename Response>
 absl::Status Late(const TestServer& server,
                   grpc::Status (v1::ParameterService::Stub::*method)(grpc::ClientContext*, const Request&, Response*),
                   Request request, uint64_t opening = 4) {
-  const auto stub = v1::ParameterService::NewStub(MakeChannel(server.address()));
+  const auto stub = v1::ParameterService::NewStub(Dialer(RpcOptions()).Dial(server.address()));
   grpc::ClientContext context;
   SetDeadline(&context, absl::Seconds(30));
   context.set_wait_for_ready(true);

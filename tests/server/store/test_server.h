@@ -9,7 +9,9 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "common/rpc/channel.h"
+#include "common/rpc/deadlines.h"
+#include "common/rpc/dialer.h"
+#include "common/rpc/listener.h"
 #include "common/rpc/status.h"
 #include "samovar/v1/parameter.grpc.pb.h"
 #include "server/store/parameter_service.h"
@@ -34,15 +36,13 @@ class TestServer {
     auto created = ParameterService::Create(options);
     REQUIRE_OK(created);
     service_ = *std::move(created);
-    grpc::ServerBuilder builder;
-    int port = 0;
-    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
-    ApplyServerLimits(&builder);
-    service_->Register(&builder);
-    server_ = builder.BuildAndStart();
-    REQUIRE(server_ != nullptr);
+    Listener listener({.address = "127.0.0.1:0"});
+    service_->Register(listener.builder());
+    auto started = listener.Start();
+    REQUIRE_OK(started);
+    server_ = *std::move(started);
     service_->Start();
-    address_ = absl::StrCat("127.0.0.1:", port);
+    address_ = listener.address();
   }
   ~TestServer() { Stop(); }
 
@@ -67,7 +67,8 @@ class TestServer {
 // A worker's connection with one open stream.
 class TestClient {
  public:
-  explicit TestClient(const TestServer& server) : stub_(v1::ParameterService::NewStub(MakeChannel(server.address()))) {
+  explicit TestClient(const TestServer& server)
+      : stub_(v1::ParameterService::NewStub(Dialer(RpcOptions()).Dial(server.address()))) {
     context_.set_wait_for_ready(true);
     stream_ = stub_->Exchange(&context_);
   }

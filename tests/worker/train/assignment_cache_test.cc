@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "common/base/clock.h"
+#include "common/rpc/dialer.h"
 #include "tests/common/parameters/parameter_server.h"
 #include "tests/support/temp_dir.h"
 #include "tests/worker/train/small_job.h"
@@ -40,7 +41,7 @@ Assignment* Get(AssignmentCache* cache, const v1::GetAssignmentResponse& message
 TEST_CASE("an assignment is there when a worker comes back to its job") {
   const Jobs jobs;
   ThreadPool pool(1);
-  AssignmentCache cache(&pool);
+  AssignmentCache cache({&pool, Dialer(RpcOptions())});
   Assignment* const first = Get(&cache, jobs[1], 0);
   Get(&cache, jobs[2], 1);
   CHECK(Get(&cache, jobs[1], 2) == first);
@@ -53,7 +54,7 @@ TEST_CASE("an assignment is there when a worker comes back to its job") {
 TEST_CASE("an assignment that has changed is opened anew") {
   const Jobs jobs;
   ThreadPool pool(1);
-  AssignmentCache cache(&pool);
+  AssignmentCache cache({&pool, Dialer(RpcOptions())});
   Get(&cache, jobs[1], 0);
   v1::GetAssignmentResponse again = jobs[1];
   again.set_epoch(2);
@@ -64,7 +65,7 @@ TEST_CASE("an assignment that has changed is opened anew") {
 TEST_CASE("no more than a few assignments are open, and none that is not worked for") {
   const Jobs jobs;
   ThreadPool pool(1);
-  AssignmentCache cache(&pool);
+  AssignmentCache cache({&pool, Dialer(RpcOptions())});
   const int more = static_cast<int>(AssignmentCache::kMaxOpen) + 1;
   for (int i = 1; i <= more; ++i) Get(&cache, jobs[i], i);
   CHECK(cache.size() == AssignmentCache::kMaxOpen);
@@ -107,7 +108,7 @@ struct SparseJob {
   TempDir dir;
   std::vector<std::unique_ptr<ParameterServer>> servers;
   ThreadPool pool{1};
-  AssignmentCache cache{&pool};
+  AssignmentCache cache{{&pool, Dialer(RpcOptions())}};
   v1::GetAssignmentResponse assignment;
   double norm = 0;
 };

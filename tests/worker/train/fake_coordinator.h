@@ -15,7 +15,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
-#include "common/rpc/channel.h"
+#include "common/rpc/listener.h"
 #include "samovar/v1/coordinator.grpc.pb.h"
 #include "tests/support/catch.h"
 
@@ -29,12 +29,12 @@ class FakeCoordinator final : public v1::CoordinatorService::Service {
   ~FakeCoordinator() override { Stop(); }
 
   void Start() {
-    grpc::ServerBuilder builder;
-    builder.AddListeningPort(absl::StrCat("127.0.0.1:", port_), grpc::InsecureServerCredentials(), &port_);
-    ApplyServerLimits(&builder);
-    builder.RegisterService(this);
-    server_ = builder.BuildAndStart();
-    REQUIRE(server_ != nullptr);
+    Listener listener({.address = absl::StrCat("127.0.0.1:", port_)});
+    listener.builder()->RegisterService(this);
+    auto started = listener.Start();
+    REQUIRE(started.ok());
+    server_ = *std::move(started);
+    port_ = listener.port();
   }
   void Stop() {
     if (server_ != nullptr) server_->Shutdown(absl::ToChronoTime(absl::Now()));

@@ -4,6 +4,8 @@
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "common/rpc/deadlines.h"
+#include "common/rpc/dialer.h"
 #include "tests/worker/train/small_cluster.h"
 
 namespace samovar {
@@ -26,7 +28,8 @@ void PushToFirst(SmallCluster& cluster, uint64_t iteration) {
   chunk->set_payload(gradient.data(), gradient.size() * sizeof(float));
   grpc::ClientContext context;
   SetDeadline(&context, absl::Seconds(60));
-  const auto stream = v1::ParameterService::NewStub(MakeChannel(cluster.server(0).address()))->Exchange(&context);
+  const auto stream =
+      v1::ParameterService::NewStub(Dialer(RpcOptions()).Dial(cluster.server(0).address()))->Exchange(&context);
   REQUIRE(stream->Write(request));
   v1::ExchangeResponse response;
   REQUIRE(stream->Read(&response));
@@ -45,8 +48,8 @@ void SkipAtFirst(SmallCluster& cluster, uint64_t iteration) {
   grpc::ClientContext context;
   SetDeadline(&context, absl::Seconds(60));
   v1::SkipResponse response;
-  REQUIRE_OK(FromGrpcStatus(
-      v1::ParameterService::NewStub(MakeChannel(cluster.server(0).address()))->Skip(&context, request, &response)));
+  REQUIRE_OK(FromGrpcStatus(v1::ParameterService::NewStub(Dialer(RpcOptions()).Dial(cluster.server(0).address()))
+                                ->Skip(&context, request, &response)));
   REQUIRE(response.skipped() == 1);
 }
 

@@ -11,7 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/clock.h"
 #include "common/parameters/parameter_client.h"
-#include "common/rpc/channel.h"
+#include "common/rpc/dialer.h"
 #include "common/rpc/status.h"
 #include "samovar/v1/parameter.grpc.pb.h"
 #include "tests/common/parameters/parameter_server.h"
@@ -64,7 +64,7 @@ class SmallCluster {
     options.elements = kElements;
     options.chunk_elements = kChunkElements;
     options.servers = addresses();
-    auto client = ParameterClient::Create(options);
+    auto client = ParameterClient::Create(options, Dialer(RpcOptions()));
     REQUIRE_OK(client);
     return *std::move(client);
   }
@@ -83,8 +83,8 @@ class SmallCluster {
       grpc::ClientContext context;
       context.set_wait_for_ready(true);
       v1::OpenJobResponse response;
-      REQUIRE_OK(FromGrpcStatus(
-          v1::ParameterService::NewStub(MakeChannel(servers_[i]->address()))->OpenJob(&context, request, &response)));
+      REQUIRE_OK(FromGrpcStatus(v1::ParameterService::NewStub(Dialer(RpcOptions()).Dial(servers_[i]->address()))
+                                    ->OpenJob(&context, request, &response)));
     }
   }
   // Applied pushes, of all chunks together.

@@ -1,0 +1,178 @@
+// The calls of users: what JobQueue does for Submit, Cancel, Forget and those that look jobs up.
+#include <algorithm>
+#include <random>
+#include <tuple>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/clock.h"
+#include "common/base/status_macros.h"
+#include "common/base/suggest.h"
+#include "common/model/job_data.h"
+#include "common/telemetry/log.h"
+#include "server/cluster/parameter_servers.h"
+#include "server/jobs/job_queue.h"
+#include "server/jobs/job_spec.h"
+
+namespace samovar {
+namespace {
+
+// Tells the snapshots of one submission from those of others of the same name. Not 0.
+uint64_t NewRun() {
+  std::random_device random;
+  return (uint64_t{random()} << 32 | random()) | 1;
+}
+
+}  // namespace
+
+void JobQueue::ForgetLocked(std::deque<Entry>::iterator entry, DeferredLog* log) {
+  forgotten_.push_back({entry->job->number(), entry->job->id()});
+  log->Info(absl::StrCat("job ", entry->job->id(), ": forgotten"));
+  jobs_.erase(entry);
+}
+
+void JobQueue::ForgetOldLocked(std::optional<uint64_t> kept, DeferredLog* log) {
+  // By when they ended: a long job that has just ended is not old.
+  std::vector<std::tuple<absl::Time, uint64_t, uint64_t>> ended;
+  for (const Entry& entry : jobs_) {
+    if (entry.job->ended() && !entry.at_runner && entry.job->number() != kept) {
+      const auto [at, unix_ms] = entry.job->EndTimes();
+      ended.emplace_back(at, unix_ms, entry.job->number());
+    }
+  }
+  const auto bound = static_cast<size_t>(options_.max_ended);
+  if (ended.size() <= bound) return;
+  std::sort(ended.begin(), ended.end());
+  for (size_t i = 0; i + bound < ended.size(); ++i) {
+    ForgetLocked(std::find_if(jobs_.begin(), jobs_.end(),
+                              [&](const Entry& entry) { return entry.job->number() == std::get<2>(ended[i]); }),
+                 log);
+  }
+}
+
+absl::Status JobQueue::CheckLeftBehind(const std::string& job_id) const {
+  const absl::Status unknown = Find(job_id).status();
+  SAMOVAR_RETURN_IF_ERROR(CheckJobName(job_id));
+  const ParameterServers servers(AddressesOf(LiveServers(*options_.cluster)), &options_.cluster->Channels(), &stopper_);
+  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<v1::ListSnapshotsResponse> lists, servers.ListSnapshots(job_id));
+  const bool found = std::any_of(lists.begin(), lists.end(), [](const v1::ListSnapshotsResponse& list) {
+    return list.snapshots_size() > 0 || list.has_place();
+  });
+  return found ? absl::OkStatus() : unknown;
+}
+
+absl::Status JobQueue::Forget(const std::string& job_id) {
+  if (!Find(job_id).ok()) SAMOVAR_RETURN_IF_ERROR(CheckLeftBehind(job_id));
+  DeferredLog log;
+  absl::MutexLock saving(&saving_mu_);
+  {
+    absl::MutexLock lock(&mu_);
+    const auto entry =
+        std::find_if(jobs_.begin(), jobs_.end(), [&](const Entry& entry) { return entry.job->id() == job_id; });
+    if (entry == jobs_.end()) {
+      forgotten_.push_back({++last_number_, job_id});
+    } else if (!entry->job->ended() || entry->at_runner) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "job \"", job_id, "\" ",
+          entry->job->ended() ? "is just ending; ask again in a moment" : "has not ended; cancel it first"));
+    } else {
+      ForgetLocked(entry, &log);
+    }
+  }
+  const absl::Status saved = SaveHeld();
+  if (saved.ok()) return saved;
+  return absl::UnavailableError(absl::StrCat("job \"", job_id,
+                                             "\" is forgotten, but the coordinator cannot write that down yet; its "
+                                             "snapshots are removed when it can: ",
+                                             saved.message()));
+}
+
+absl::StatusOr<std::string> JobQueue::Submit(v1::JobSpec spec) {
+  DeferredLog log;
+  absl::MutexLock saving(&saving_mu_);
+  SaveHeld().IgnoreError();
+  JobTable::Entry stored;
+  std::optional<uint64_t> replaced;
+  std::vector<std::string> other_data;
+  {
+    absl::MutexLock lock(&mu_);
+    stored.number = last_number_ + 1;
+    if (spec.job_id().empty()) spec.set_job_id(absl::StrCat("job-", options_.epoch, "-", stored.number));
+    SAMOVAR_RETURN_IF_ERROR(CheckJobSpec(spec));
+    if (const Entry* other = FindLocked(spec.job_id())) {
+      if (!other->job->ended()) {
+        return absl::AlreadyExistsError(
+            absl::StrCat("a job \"", spec.job_id(), "\" has not ended; choose another id, or cancel that one"));
+      }
+      replaced = other->job->number();
+      if (spec.resume()) other_data = DescribeOtherData(other->job->spec(), spec);
+    }
+    ForgetOldLocked(replaced, &log);
+    if (jobs_.size() >= static_cast<size_t>(options_.max_ended) + kMaxQueuedJobs) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat("more than ", kMaxQueuedJobs, " jobs are waiting; submit again later"));
+    }
+  }
+  spec.set_run(NewRun());
+  const auto job = std::make_shared<Job>(std::move(spec), stored.number);
+  // Damaged records may have been mended before it goes on, so that this is no mistake by itself.
+  for (const std::string& other : other_data) job->AddNotice(absl::StrCat("goes on with other data: ", other));
+  stored.spec = job->spec();
+  stored.record = job->Record(SteadyNow());
+  if (table_ != nullptr) {
+    SAMOVAR_RETURN_IF_ERROR(Annotate(table_->Insert(stored, replaced),
+                                     "the coordinator cannot write the job down, so that nothing was submitted"));
+  }
+  absl::MutexLock lock(&mu_);
+  last_number_ = stored.number;
+  if (replaced.has_value()) std::erase_if(jobs_, [&](const Entry& entry) { return entry.job->number() == *replaced; });
+  // Its snapshots are the new job's to go on with, or to replace.
+  std::erase_if(forgotten_, [&](const JobTable::Forgotten& other) { return other.job_id == job->id(); });
+  cleaner_.Keep(job->id());
+  Entry entry;
+  entry.job = job;
+  entry.saved_event = job->newest_event();
+  jobs_.push_back(std::move(entry));
+  log.Info(absl::StrCat("job ", job->id(), ": submitted"));
+  woken_ = true;
+  wake_.NotifyAll();
+  return job->id();
+}
+
+absl::Status JobQueue::Cancel(const std::string& job_id, const std::string& cause) {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Job> job, Find(job_id));
+  job->End(v1::JOB_STATE_CANCELLED, cause, SteadyNow());
+  LogInfo(absl::StrCat("job ", job_id, ": ", cause));
+  return Annotate(Save(), absl::StrCat("job \"", job_id,
+                                       "\" is cancelled, but the coordinator cannot write that down yet, and would "
+                                       "take the job up again if it were started anew"));
+}
+
+absl::StatusOr<std::shared_ptr<Job>> JobQueue::Find(const std::string& job_id) const {
+  absl::MutexLock lock(&mu_);
+  std::vector<std::string> ids;
+  for (const Entry& entry : jobs_) {
+    if (entry.job->id() == job_id) return entry.job;
+    ids.push_back(entry.job->id());
+  }
+  const std::string name = job_id.substr(0, 128);
+  return absl::NotFoundError(absl::StrCat("there is no job \"", name, "\"", DidYouMean(name, ids)));
+}
+
+std::vector<std::shared_ptr<Job>> JobQueue::All() const {
+  absl::MutexLock lock(&mu_);
+  std::vector<std::shared_ptr<Job>> jobs;
+  for (const Entry& entry : jobs_) jobs.push_back(entry.job);
+  return jobs;
+}
+
+std::vector<std::shared_ptr<Job>> JobQueue::Running() const {
+  absl::MutexLock lock(&mu_);
+  std::vector<std::shared_ptr<Job>> jobs;
+  for (const Entry& entry : jobs_) {
+    if (entry.at_runner && entry.job->running()) jobs.push_back(entry.job);
+  }
+  return jobs;
+}
+
+}  // namespace samovar
