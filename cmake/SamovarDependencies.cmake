@@ -1,7 +1,7 @@
 # Third parties, all from the distribution's packages (deploy/packages.txt); nothing is downloaded.
 # After this file the following targets exist, whatever the distribution names them:
 #   samovar::grpc samovar::protobuf samovar::lmdb samovar::eigen samovar::spdlog samovar::cli11 samovar::catch2 samovar::zlib
-#   samovar::crypto samovar::jpeg samovar::png samovar::hdf5 absl::*
+#   samovar::crypto samovar::jpeg samovar::png samovar::hdf5 samovar::prometheus absl::*
 # And, where it is installed, samovar::leveldb, with SAMOVAR_LEVELDB set: for `samovar data import leveldb` alone.
 
 find_package(Threads REQUIRED)
@@ -17,6 +17,8 @@ find_package(OpenSSL REQUIRED COMPONENTS Crypto)
 find_package(JPEG REQUIRED)
 find_package(PNG REQUIRED)
 pkg_check_modules(LMDB REQUIRED IMPORTED_TARGET GLOBAL lmdb)
+# Its core alone: what is counted. Its CMake file wants what its web server and its client need, too.
+pkg_check_modules(PROMETHEUS REQUIRED IMPORTED_TARGET GLOBAL prometheus-cpp-core)
 # The library for one process, not the one for MPI.
 pkg_search_module(HDF5 REQUIRED IMPORTED_TARGET GLOBAL hdf5-serial hdf5)
 
@@ -36,6 +38,7 @@ endif()
 add_library(samovar::protobuf ALIAS protobuf::libprotobuf)
 add_library(samovar::lmdb ALIAS PkgConfig::LMDB)
 add_library(samovar::hdf5 ALIAS PkgConfig::HDF5)
+add_library(samovar::prometheus ALIAS PkgConfig::PROMETHEUS)
 add_library(samovar::eigen ALIAS Eigen3::Eigen)
 add_library(samovar::spdlog ALIAS spdlog::spdlog)
 add_library(samovar::cli11 ALIAS CLI11::CLI11)

@@ -62,6 +62,15 @@ v1::RegisterServerRequest Registration(uint64_t identity, int apply_threads) {
   return request;
 }
 
+// What the server tells of itself, for the status.
+v1::ServerFigures FiguresOf(const Metrics& metrics) {
+  v1::ServerFigures figures;
+  figures.set_applied_pushes(
+      static_cast<uint64_t>(metrics.Value("samovar_server_pushes_total", {{"outcome", "applied"}})));
+  figures.set_refused_calls(static_cast<uint64_t>(metrics.Value("samovar_server_refused_total")));
+  return figures;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Options& options) {
@@ -79,6 +88,7 @@ absl::Status Server::StartServing() {
   parameters.queue_threads = options_.apply_threads;
   parameters.state_dir = options_.state_dir;
   parameters.max_parameter_bytes = options_.max_parameter_bytes;
+  parameters.metrics = &metrics_;
   SAMOVAR_ASSIGN_OR_RETURN(parameters_, ParameterService::Create(parameters));
   SAMOVAR_ASSIGN_OR_RETURN(identity_, ServerIdentity(options_.state_dir));
 
@@ -139,6 +149,7 @@ void Server::KeepRegistered() {
   const auto register_once = [&]() -> absl::Status {
     v1::RegisterServerResponse response;
     SAMOVAR_RETURN_IF_ERROR(know_address());
+    *request.mutable_figures() = FiguresOf(metrics_);
     return CallOnceConnected(kRegisterDeadline, Membership::kServerRenewal, [&](grpc::ClientContext* context) {
       return stub->RegisterServer(context, request, &response);
     });
@@ -182,6 +193,7 @@ void Server::Shutdown() {
   }
   // 4. Queues, apply threads and storage.
   if (parameters_ != nullptr) parameters_->Shutdown();
+  if (grpc_server_ != nullptr) LogInfo(absl::StrCat("metrics: ", metrics_.Line()));
 }
 
 }  // namespace samovar

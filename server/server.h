@@ -16,6 +16,7 @@
 #include "common/rpc/bounded_service.h"
 #include "common/rpc/request_gate.h"
 #include "common/rpc/rpc_options.h"
+#include "common/telemetry/metrics.h"
 #include "server/coordinator/coordinator.h"
 #include "server/coordinator/coordinator_service.h"
 #include "server/coordinator/job_service.h"
@@ -62,6 +63,8 @@ class Server {
 
   // Where this listens: the host of `listen` and the real port.
   const std::string& address() const { return address_; }
+  // What this server counts: store_metrics.h says what. For its own life.
+  const Metrics& metrics() const { return metrics_; }
 
   // Orderly end, within seconds: see the numbered list in the source. Idempotent.
   void Shutdown();
@@ -77,6 +80,8 @@ class Server {
 
   const Options options_;
   std::string address_;
+  // Before all that counts in it.
+  Metrics metrics_;
   // The lock of state_dir. Before all that writes there, so that it is released after them.
   std::optional<StateLock> state_lock_;
   // Kept in state_dir.
@@ -89,7 +94,8 @@ class Server {
   std::unique_ptr<JobService> job_service_;
   std::unique_ptr<StatusService> status_service_;
   // What the coordinator's services answer. Its gate is not that of the parameters' calls, which may take long.
-  RequestGate coordinator_gate_;
+  RequestGate coordinator_gate_{
+      {}, metrics_.AddCounter("samovar_coordinator_refused_total", "Calls of the coordinator's that were refused.")};
   BoundedService coordinator_calls_{&coordinator_gate_};
   std::unique_ptr<grpc::Server> grpc_server_;
   std::thread registrar_;

@@ -5,6 +5,13 @@
 namespace samovar {
 
 absl::StatusOr<RequestGate::Pass> RequestGate::Enter(uint64_t bytes) {
+  const absl::Status admitted = Admit(bytes);
+  if (admitted.ok()) return Pass(this, bytes);
+  if (refused_ != nullptr) refused_->Increment();
+  return admitted;
+}
+
+absl::Status RequestGate::Admit(uint64_t bytes) {
   if (bytes > options_.max_request_bytes) {
     return absl::ResourceExhaustedError(
         absl::StrCat("the request has ", bytes, " bytes; one may have at most ", options_.max_request_bytes));
@@ -21,7 +28,7 @@ absl::StatusOr<RequestGate::Pass> RequestGate::Enter(uint64_t bytes) {
   }
   ++requests_;
   bytes_ += bytes;
-  return Pass(this, bytes);
+  return absl::OkStatus();
 }
 
 void RequestGate::Leave(uint64_t bytes) {

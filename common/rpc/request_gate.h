@@ -10,6 +10,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "common/telemetry/metrics.h"
 
 namespace samovar {
 
@@ -37,16 +38,20 @@ class RequestGate {
     const uint64_t bytes_;
   };
 
-  RequestGate() : RequestGate(Options()) {}
-  explicit RequestGate(const Options& options) : options_(options) {}
+  // `refused` counts the requests that are not let in, and outlives this; may be null.
+  explicit RequestGate(const Options& options, MetricCounter* refused = nullptr)
+      : options_(options), refused_(refused) {}
 
   // RESOURCE_EXHAUSTED: the message says which bound is in the way.
   absl::StatusOr<Pass> Enter(uint64_t bytes) ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
+  // OK: the request is let in.
+  absl::Status Admit(uint64_t bytes) ABSL_LOCKS_EXCLUDED(mu_);
   void Leave(uint64_t bytes) ABSL_LOCKS_EXCLUDED(mu_);
 
   const Options options_;
+  MetricCounter* const refused_;
   absl::Mutex mu_;
   int requests_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t bytes_ ABSL_GUARDED_BY(mu_) = 0;

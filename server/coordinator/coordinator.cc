@@ -385,6 +385,7 @@ v1::ClusterStatus Coordinator::Status() const {
     entry->set_address(server.registration.address());
     entry->set_apply_threads(server.registration.apply_threads());
     entry->set_pid(server.registration.pid());
+    *entry->mutable_figures() = server.registration.figures();
     entry->set_silent_seconds(absl::ToDoubleSeconds(now - server.heard));
   }
   const std::vector<std::shared_ptr<Job>> running = queue_->Running();

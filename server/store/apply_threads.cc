@@ -7,9 +7,11 @@
 
 namespace samovar {
 
-ApplyThreads::ApplyThreads(int lanes, size_t max_queued) : max_queued_(max_queued) {
-  for (int i = 0; i < lanes; ++i) {
+ApplyThreads::ApplyThreads(int lanes, size_t max_queued, const Counts& counts)
+    : max_queued_(max_queued), refused_(counts.refused) {
+  for (size_t i = 0; i < static_cast<size_t>(lanes); ++i) {
     lanes_.push_back(std::make_unique<Lane>());
+    if (i < counts.queued.size()) lanes_.back()->queued = counts.queued[i];
     lanes_.back()->thread = std::thread(&ApplyThreads::Run, lanes_.back().get());
   }
 }
@@ -41,13 +43,15 @@ absl::Status ApplyThreads::PostControl(int number, Task task) {
   return EnqueueLocked(&lane, std::numeric_limits<size_t>::max(), std::move(task));
 }
 
-absl::Status ApplyThreads::EnqueueLocked(Lane* lane, size_t limit, Task task) {
+absl::Status ApplyThreads::EnqueueLocked(Lane* lane, size_t limit, Task task) const {
   if (lane->stopping) return absl::UnavailableError("the parameter server is shutting down");
   if (lane->queue.size() >= limit) {
+    if (refused_ != nullptr) refused_->Increment();
     return absl::ResourceExhaustedError(
         absl::StrCat("the parameter server is behind: ", limit, " requests wait for one thread; try again later"));
   }
   lane->queue.push_back(std::move(task));
+  lane->CountQueued();
   return absl::OkStatus();
 }
 
@@ -58,6 +62,7 @@ void ApplyThreads::Run(Lane* lane) {
     if (lane->queue.empty()) return;
     Task task = std::move(lane->queue.front());
     lane->queue.pop_front();
+    lane->CountQueued();
     lane->running = true;
     lane->mu.Unlock();
     task();

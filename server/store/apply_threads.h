@@ -16,6 +16,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
+#include "common/telemetry/metrics.h"
 
 namespace samovar {
 
@@ -24,8 +25,16 @@ class ApplyThreads {
   // Throws nothing: what a task throws ends the process.
   using Task = std::function<void()>;
 
+  // What is counted of the lanes; outlives them. Null, and fewer gauges than lanes: it is not.
+  struct Counts {
+    // Tasks that were refused, because a queue was full.
+    MetricCounter* refused = nullptr;
+    // Tasks that wait, of each lane.
+    std::vector<MetricGauge*> queued = {};
+  };
+
   // At most `max_queued` tasks of Post wait in each lane. REQUIRES: lanes >= 1
-  ApplyThreads(int lanes, size_t max_queued);
+  ApplyThreads(int lanes, size_t max_queued, const Counts& counts = {nullptr, {}});
   // As Stop().
   ~ApplyThreads();
   ApplyThreads(const ApplyThreads&) = delete;
@@ -53,15 +62,21 @@ class ApplyThreads {
     // A task is being run.
     bool running ABSL_GUARDED_BY(mu) = false;
     bool stopping ABSL_GUARDED_BY(mu) = false;
+    // May be null.
+    MetricGauge* queued = nullptr;
     std::thread thread;
 
+    void CountQueued() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
+      if (queued != nullptr) queued->Set(static_cast<double>(queue.size()));
+    }
     bool MayRunOrStops() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) { return !running && (stopping || !queue.empty()); }
   };
 
-  static absl::Status EnqueueLocked(Lane* lane, size_t limit, Task task) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lane->mu);
+  absl::Status EnqueueLocked(Lane* lane, size_t limit, Task task) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(lane->mu);
   static void Run(Lane* lane);
 
   const size_t max_queued_;
+  MetricCounter* const refused_;
   std::vector<std::unique_ptr<Lane>> lanes_;
 };
 

@@ -80,15 +80,18 @@ void VisitFrom(const std::shared_ptr<ChunkWalk>& walk, size_t index) {
 
 }  // namespace
 
-ChunkStore::ChunkStore(const Options& options, SnapshotStore* snapshots)
+ChunkStore::ChunkStore(const Options& options, SnapshotStore* snapshots, StoreMetrics* metrics)
     : options_(options),
       snapshots_(snapshots),
+      metrics_(*metrics),
       budget_(options.max_parameter_bytes, "parameters",
-              "use more servers, end other jobs, or give the server more memory (--parameter-memory)"),
-      messages_(options.max_message_bytes, "messages", "try again later"),
+              "use more servers, end other jobs, or give the server more memory (--parameter-memory)",
+              metrics->counter(StoreMetrics::Refusal::kMemory)),
+      messages_(options.max_message_bytes, "messages", "try again later",
+                metrics->counter(StoreMetrics::Refusal::kMemory)),
       epoch_(options.epoch),
-      apply_threads_(options.apply_threads, options.max_queued),
-      frozen_reader_(1, options.max_queued),
+      apply_threads_(options.apply_threads, options.max_queued, metrics->LaneCounts(options.apply_threads)),
+      frozen_reader_(1, options.max_queued, metrics->LaneCounts(0)),
       expirer_([this] { ExpireWaits(); }) {}
 
 ChunkStore::~ChunkStore() { Stop(); }
@@ -177,7 +180,7 @@ absl::Status ChunkStore::CheckEpochLocked(uint64_t epoch) const {
 
 absl::Status ChunkStore::CheckEpoch(uint64_t epoch) const {
   absl::MutexLock lock(&mu_);
-  return CheckEpochLocked(epoch);
+  return metrics_.Refused(StoreMetrics::Refusal::kEpoch, CheckEpochLocked(epoch));
 }
 
 absl::Status ChunkStore::AdmitCoordinator(uint64_t epoch) {
@@ -201,11 +204,13 @@ absl::Status ChunkStore::AdmitCoordinator(uint64_t epoch) {
 absl::Status ChunkStore::AdmitWorker(uint64_t epoch) const {
   absl::MutexLock lock(&mu_);
   if (epoch > epoch_) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("epoch ", epoch, " is newer than ", epoch_,
-                     ", the newest of a coordinator that has called this server; join the coordinator again"));
+    return metrics_.Refused(
+        StoreMetrics::Refusal::kEpoch,
+        absl::FailedPreconditionError(
+            absl::StrCat("epoch ", epoch, " is newer than ", epoch_,
+                         ", the newest of a coordinator that has called this server; join the coordinator again")));
   }
-  return CheckEpochLocked(epoch);
+  return metrics_.Refused(StoreMetrics::Refusal::kEpoch, CheckEpochLocked(epoch));
 }
 
 absl::StatusOr<std::shared_ptr<HostedJob>> ChunkStore::FindJob(const std::string& job_id) const {
@@ -243,7 +248,7 @@ absl::StatusOr<std::shared_ptr<HostedJob>> ChunkStore::FindOpening(const std::st
                                                                    uint64_t opening) const {
   SAMOVAR_RETURN_IF_ERROR(CheckEpoch(epoch));
   SAMOVAR_ASSIGN_OR_RETURN(std::shared_ptr<HostedJob> job, FindJob(job_id));
-  SAMOVAR_RETURN_IF_ERROR(job->CheckOpening(opening));
+  SAMOVAR_RETURN_IF_ERROR(metrics_.Refused(StoreMetrics::Refusal::kOpening, job->CheckOpening(opening)));
   return job;
 }
 
@@ -389,8 +394,7 @@ absl::Status ChunkStore::Persist(const v1::PersistRequest& request, v1::PersistR
                            FindOpening(request.job_id(), request.epoch(), request.opening()));
   SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<const FrozenCopy> copy, FindFrozen(*job, request.iteration()));
   SAMOVAR_RETURN_IF_ERROR(AdmitCoordinator(request.epoch()));
-  SAMOVAR_ASSIGN_OR_RETURN(const uint64_t bytes,
-                           snapshots_->Write(job->MakeManifest(request.iteration()), copy->chunks));
+  SAMOVAR_ASSIGN_OR_RETURN(const uint64_t bytes, WriteSnapshot(*job, request.iteration(), copy->chunks));
   response->set_bytes(bytes);
   return absl::OkStatus();
 }
@@ -400,7 +404,8 @@ absl::Status ChunkStore::RetainSnapshots(const v1::RetainSnapshotsRequest& reque
   SAMOVAR_RETURN_IF_ERROR(CheckJobId(request.job_id()));
   SAMOVAR_RETURN_IF_ERROR(CheckEpoch(request.epoch()));
   if (const auto open = FindJob(request.job_id()); open.ok()) {
-    SAMOVAR_RETURN_IF_ERROR((*open)->CheckOpening(request.opening()));
+    SAMOVAR_RETURN_IF_ERROR(
+        metrics_.Refused(StoreMetrics::Refusal::kOpening, (*open)->CheckOpening(request.opening())));
     if (request.keep().empty()) {
       return absl::FailedPreconditionError(
           absl::StrCat("job \"", request.job_id(), "\" is open here, and would have no snapshot left"));
@@ -447,7 +452,15 @@ absl::Status ChunkStore::SaveJob(const std::shared_ptr<HostedJob>& job) {
     return info.run() == run && info.iteration() >= held;
   });
   if (newer || held == 0) return absl::OkStatus();
-  return snapshots_->Write(job->MakeManifest(held), images).status();
+  return WriteSnapshot(*job, held, images).status();
+}
+
+absl::StatusOr<uint64_t> ChunkStore::WriteSnapshot(const HostedJob& job, uint64_t iteration,
+                                                   const std::vector<ChunkImage>& images) {
+  const absl::Time began = SteadyNow();
+  absl::StatusOr<uint64_t> bytes = snapshots_->Write(job.MakeManifest(iteration), images);
+  metrics_.CountSnapshot(SteadyNow() - began, bytes.status());
+  return bytes;
 }
 
 absl::Status ChunkStore::Thaw(const v1::ThawRequest& request) {
@@ -477,7 +490,7 @@ absl::Status ChunkStore::ListSnapshots(const v1::ListSnapshotsRequest& request, 
 absl::Status ChunkStore::Skip(const v1::SkipRequest& request, v1::SkipResponse* response) {
   SAMOVAR_RETURN_IF_ERROR(AdmitWorker(request.epoch()));
   SAMOVAR_ASSIGN_OR_RETURN(std::shared_ptr<HostedJob> job, FindJob(request.job_id()));
-  SAMOVAR_RETURN_IF_ERROR(job->CheckOpening(request.opening()));
+  SAMOVAR_RETURN_IF_ERROR(metrics_.Refused(StoreMetrics::Refusal::kOpening, job->CheckOpening(request.opening())));
   if (request.iteration() >= job->max_iter()) {
     return absl::InvalidArgumentError(absl::StrCat("iteration ", request.iteration(), " is not one of job \"",
                                                    job->id(), "\", which has max_iter ", job->max_iter()));
@@ -491,6 +504,7 @@ absl::Status ChunkStore::Skip(const v1::SkipRequest& request, v1::SkipResponse* 
     return absl::OkStatus();
   }));
   const auto taken = static_cast<uint32_t>(std::count(skipped.begin(), skipped.end(), 1));
+  metrics_.CountSkipped(taken);
   response->set_skipped(taken);
   response->set_duplicates(static_cast<uint32_t>(skipped.size()) - taken);
   return absl::OkStatus();

@@ -32,6 +32,7 @@
 #include "server/store/exchange_wire.h"
 #include "server/store/hosted_job.h"
 #include "server/store/memory_budget.h"
+#include "server/store/store_metrics.h"
 
 namespace samovar {
 
@@ -66,8 +67,8 @@ class ChunkStore {
     uint64_t epoch = 0;
   };
 
-  // REQUIRES: apply_threads >= 1. The snapshot store outlives this.
-  ChunkStore(const Options& options, SnapshotStore* snapshots);
+  // REQUIRES: apply_threads >= 1. The snapshot store and the metrics outlive this.
+  ChunkStore(const Options& options, SnapshotStore* snapshots, StoreMetrics* metrics);
   // As Stop().
   ~ChunkStore();
 
@@ -139,6 +140,9 @@ class ChunkStore {
 
   std::vector<std::shared_ptr<HostedJob>> Jobs() const ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status SaveJob(const std::shared_ptr<HostedJob>& job);
+  // As SnapshotStore::Write.
+  absl::StatusOr<uint64_t> WriteSnapshot(const HostedJob& job, uint64_t iteration,
+                                         const std::vector<ChunkImage>& images);
   // Calls visit for the waits of each of the job's chunks, on its thread. Does not wait for that.
   void ForEachWaits(const std::shared_ptr<HostedJob>& job, std::function<void(WatermarkWaits&)> visit);
   // Answers pulls that have waited for too long, until Stop.
@@ -147,6 +151,7 @@ class ChunkStore {
   // Not guarded.
   const Options options_;
   SnapshotStore* const snapshots_;
+  StoreMetrics& metrics_;
   MemoryBudget budget_;
   MemoryBudget messages_;
   // A count only: orders nothing.

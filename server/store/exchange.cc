@@ -148,7 +148,8 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
     if (request_.push_size() == 0 && !request_.apply()) return absl::OkStatus();
 
     SAMOVAR_RETURN_IF_ERROR(store_->AdmitWorker(request_.epoch()));
-    SAMOVAR_RETURN_IF_ERROR(job_->CheckOpening(request_.opening()));
+    SAMOVAR_RETURN_IF_ERROR(
+        store_->metrics_.Refused(StoreMetrics::Refusal::kOpening, job_->CheckOpening(request_.opening())));
     SAMOVAR_RETURN_IF_ERROR(CheckIteration());
     if (request_.push_size() > 0) SAMOVAR_RETURN_IF_ERROR(CheckUnit());
     if (static_cast<size_t>(request_.push_size()) > job_->chunks()) {
@@ -222,7 +223,9 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
     const int limit = store_->options_.max_held_pulls;
     if (store_->held_pulls_.fetch_add(1, std::memory_order_relaxed) >= limit) {
       store_->held_pulls_.fetch_sub(1, std::memory_order_relaxed);
-      return absl::ResourceExhaustedError(absl::StrCat(limit, " pulls wait on this server already; try again later"));
+      return store_->metrics_.Refused(
+          StoreMetrics::Refusal::kHeldPulls,
+          absl::ResourceExhaustedError(absl::StrCat(limit, " pulls wait on this server already; try again later")));
     }
     awaiting_ = true;
     return absl::OkStatus();
@@ -281,10 +284,12 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
 
   // What a step throws is the error of the request; each step leaves its chunk whole.
   void RunAll(int rank, const std::vector<Step>& steps) {
+    const absl::Time began = SteadyNow();
     const absl::Status status = CatchExceptions([&] {
       for (const Step& step : steps) Run(step);
       return absl::OkStatus();
     });
+    store_->metrics_.ObserveApply(SteadyNow() - began);
     if (!status.ok()) Fail(rank, status);
   }
 

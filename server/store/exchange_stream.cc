@@ -92,7 +92,10 @@ class ExchangeStream : public std::enable_shared_from_this<ExchangeStream> {
         EndLocked(status);
       }
     }
-    if (begun) Work(std::move(call));
+    if (begun) {
+      owner_->metrics_.CountReceived(call->request.bytes());
+      Work(std::move(call));
+    }
     Advance();
   }
 
@@ -116,6 +119,11 @@ class ExchangeStream : public std::enable_shared_from_this<ExchangeStream> {
   }
 
   void OnAnswered(std::shared_ptr<ExchangeCall> call) {
+    owner_->metrics_.CountAnswer({.pushed = static_cast<uint64_t>(call->request.message().push_size()),
+                                  .applied = call->response.applied(),
+                                  .duplicates = call->response.duplicates(),
+                                  .pulled = call->weights.size(),
+                                  .failed = call->response.code() != 0});
     {
       absl::MutexLock lock(&mu_);
       --under_way_;
@@ -164,6 +172,7 @@ class ExchangeStream : public std::enable_shared_from_this<ExchangeStream> {
     write_deadline_ = 0;
     const absl::Status status = CatchExceptions([&] {
       const grpc::ByteBuffer message = EncodeResponse(call.response, call.weights);
+      owner_->metrics_.CountSent(message.Length());
       write_deadline_ = owner_->deadlines_.Begin(&context_, message.Length());
       stream_.Write(message, &write_);
       return absl::OkStatus();
@@ -238,8 +247,8 @@ ExchangeMethod::ExchangeMethod() {
   MarkMethodRaw(0);
 }
 
-ExchangeStreams::ExchangeStreams(const Options& options, ChunkStore* store)
-    : options_(options), store_(store), deadlines_(options.write_patience) {}
+ExchangeStreams::ExchangeStreams(const Options& options, ChunkStore* store, StoreMetrics* metrics)
+    : options_(options), store_(store), metrics_(*metrics), deadlines_(options.write_patience) {}
 
 ExchangeStreams::~ExchangeStreams() { Shutdown(); }
 
@@ -289,6 +298,7 @@ absl::Status ExchangeStreams::StreamOpened(ExchangeStream* stream, const std::st
       refusal = absl::ResourceExhaustedError(absl::StrCat(options_.max_streams_a_host, " streams of host ", host,
                                                           " are open on this server already; end some of its clients"));
     }
+    metrics_.RefusedForRoom(StoreMetrics::Refusal::kStreams, refusal).IgnoreError();
     if (refusal.ok()) ++open_a_host_[host];
     // One that is to be cancelled is known as well: it is there until its last event.
     if (refusal.ok()) open_.emplace(stream, host);

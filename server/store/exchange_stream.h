@@ -21,6 +21,7 @@
 #include "common/rpc/write_deadlines.h"
 #include "samovar/v1/parameter.grpc.pb.h"
 #include "server/store/chunk_store.h"
+#include "server/store/store_metrics.h"
 
 namespace samovar {
 
@@ -51,8 +52,8 @@ class ExchangeStreams {
     absl::Duration write_patience = WriteDeadlines::kPatience;
   };
 
-  // The store outlives this.
-  ExchangeStreams(const Options& options, ChunkStore* store);
+  // Store and metrics outlive this.
+  ExchangeStreams(const Options& options, ChunkStore* store, StoreMetrics* metrics);
   // REQUIRES: Shutdown() was called, or Register() never.
   ~ExchangeStreams();
   ExchangeStreams(const ExchangeStreams&) = delete;
@@ -86,6 +87,7 @@ class ExchangeStreams {
   const Options options_;
   ExchangeMethod method_;
   ChunkStore* const store_;
+  StoreMetrics& metrics_;
   WriteDeadlines deadlines_;
   std::vector<std::unique_ptr<grpc::ServerCompletionQueue>> queues_;
   std::vector<std::thread> threads_;

@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "common/telemetry/metrics.h"
 
 namespace samovar {
 
@@ -39,14 +40,16 @@ class MemoryBudget {
     uint64_t bytes_ = 0;
   };
 
-  // `purpose`: "parameters"; `advice`: what to do when there is nothing left.
-  MemoryBudget(uint64_t limit_bytes, std::string purpose, std::string advice)
-      : limit_(limit_bytes), purpose_(std::move(purpose)), advice_(std::move(advice)) {}
+  // `purpose`: "parameters"; `advice`: what to do when there is nothing left. `refused` counts what was not to be had,
+  // and outlives this; may be null.
+  MemoryBudget(uint64_t limit_bytes, std::string purpose, std::string advice, MetricCounter* refused = nullptr)
+      : limit_(limit_bytes), purpose_(std::move(purpose)), advice_(std::move(advice)), refused_(refused) {}
 
   // RESOURCE_EXHAUSTED: less is left than asked for.
   absl::StatusOr<Reservation> Reserve(uint64_t bytes) {
     absl::MutexLock lock(&mu_);
     if (bytes > limit_ - used_) {
+      if (refused_ != nullptr) refused_->Increment();
       return absl::ResourceExhaustedError(absl::StrCat(bytes, " bytes are needed, but ", used_, " of this server's ",
                                                        limit_, " bytes for ", purpose_, " are in use; ", advice_));
     }
@@ -63,6 +66,7 @@ class MemoryBudget {
   const uint64_t limit_;
   const std::string purpose_;
   const std::string advice_;
+  MetricCounter* const refused_;
   absl::Mutex mu_;
   uint64_t used_ ABSL_GUARDED_BY(mu_) = 0;
 };

@@ -57,11 +57,13 @@ absl::StatusOr<std::unique_ptr<ParameterService>> ParameterService::Create(const
 
 ParameterService::ParameterService(const Options& options, uint64_t epoch, std::unique_ptr<SnapshotStore> snapshots)
     : snapshots_(std::move(snapshots)),
-      store_(StoreOptions(options, epoch), snapshots_.get()),
+      metrics_(options.metrics != nullptr ? options.metrics : &own_metrics_),
+      store_(StoreOptions(options, epoch), snapshots_.get(), &metrics_),
+      gate_({}, metrics_.counter(StoreMetrics::Refusal::kBusy)),
       calls_(&gate_),
       streams_({options.queue_threads, options.max_in_flight, options.max_streams, options.max_streams_a_host,
                 options.write_patience},
-               &store_) {
+               &store_, &metrics_) {
   AddCalls();
 }
 

@@ -53,6 +53,8 @@ class ParameterService final : public v1::ParameterService::Service {
     int max_streams = 4096;
     int max_streams_a_host = 1024;
     absl::Duration write_patience = WriteDeadlines::kPatience;
+    // What the service counts is registered there. Outlives it; null: nobody sees it.
+    Metrics* metrics = nullptr;
   };
 
   // What max_message_bytes stands for: for a server that bounds with it what its clients are still sending, too.
@@ -91,6 +93,9 @@ class ParameterService final : public v1::ParameterService::Service {
   void AddCalls();
 
   const std::unique_ptr<SnapshotStore> snapshots_;
+  // Unused if the options have others.
+  Metrics own_metrics_;
+  StoreMetrics metrics_;
   ChunkStore store_;
   RequestGate gate_;
   // The calls but for Exchange.

@@ -78,6 +78,7 @@ class Door:
 DOORS = [
     Door("CLI11", re.compile(r"CLI/"), ["config/", "tests/config/"], "flags are bound in config"),
     Door("spdlog", re.compile(r"(spdlog|fmt)/"), ["common/telemetry/"], "log through common/telemetry/log.h"),
+    Door("prometheus-cpp", re.compile(r"prometheus/"), ["common/telemetry/"], "count with common/telemetry/metrics.h"),
     Door("LMDB", re.compile(r"lmdb\.h$"), ["common/storage/"], "use common/storage/lmdb.h"),
     Door("HDF5", re.compile(r"(hdf5|H5\w*)\.h$"), ["common/caffe/hdf5_archive", "common/caffe/hdf5_guards", "common/data/hdf5_file",
                                                    "tests/common/caffe/hdf5_archive", "tests/common/data/write_hdf5"],

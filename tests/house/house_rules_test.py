@@ -103,6 +103,7 @@ class HouseRulesTest(unittest.TestCase):
         cases = [
             ("cli/check.cc", "CLI/CLI.hpp", "CLI11"),
             ("server/main.cc", "spdlog/spdlog.h", "spdlog"),
+            ("server/main.cc", "prometheus/counter.h", "prometheus-cpp"),
             ("server/main.cc", "fmt/core.h", "spdlog"),
             ("server/main.cc", "lmdb.h", "LMDB"),
             ("server/main.cc", "Eigen/Core", "Eigen"),

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "absl/strings/str_replace.h"
+#include "common/base/clock.h"
 #include "common/rpc/deadlines.h"
 #include "common/rpc/dialer.h"
 #include "samovar/v1/status.grpc.pb.h"
@@ -286,6 +287,31 @@ TEST_CASE("the status of the cluster is read by any client") {
   v1::ClusterStatus status;
   REQUIRE_OK(FromGrpcStatus(stub->GetStatus(&context, v1::GetStatusRequest(), &status)));
   CHECK(status.coordinator() == cluster.coordinator());
+}
+
+TEST_CASE("the status has what each server counts of its pushes") {
+  const TempDir dir;
+  TestCluster cluster(dir.path(), 2);
+  REQUIRE_OK(cluster.Submit(MakeSpec(20)));
+  TestWorker worker(cluster.coordinator());
+  const v1::JobStatus end = RunToEnd(&cluster, &worker, "lenet");
+  CheckComplete(end);
+  const auto stub = v1::StatusService::NewStub(Dialer(RpcOptions()).Dial(cluster.coordinator()));
+  // Servers tell their figures when they next renew their registrations.
+  uint64_t applied = 0;
+  const absl::Time deadline = SteadyNow() + absl::Seconds(60);
+  while (applied < 20 * end.ledger().chunks() && SteadyNow() < deadline) {
+    grpc::ClientContext context;
+    SetDeadline(&context, absl::Seconds(30));
+    v1::ClusterStatus status;
+    REQUIRE_OK(FromGrpcStatus(stub->GetStatus(&context, v1::GetStatusRequest(), &status)));
+    applied = 0;
+    for (const v1::ServerStatus& server : status.servers()) {
+      applied += server.figures().applied_pushes();
+      CHECK(server.figures().refused_calls() == 0);
+    }
+  }
+  CHECK(applied == 20 * end.ledger().chunks());
 }
 
 TEST_CASE("a server is known by the address that it is told to advertise") {

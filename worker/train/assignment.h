@@ -24,6 +24,7 @@
 #include "worker/train/evaluator.h"
 #include "worker/train/gradient_sum.h"
 #include "worker/train/local_steps.h"
+#include "worker/train/worker_metrics.h"
 
 namespace samovar {
 
@@ -31,8 +32,9 @@ class Assignment {
  public:
   // What the worker has for all its jobs.
   struct Means {
-    // Outlives the assignment.
+    // Both outlive the assignment.
     ThreadPool* pool;
+    const WorkerMetrics* metrics;
     Dialer dialer;
     // As in ParameterClient::Options.
     uint32_t channels = 0;
@@ -66,6 +68,7 @@ class Assignment {
   uint64_t opening() const { return message_.opening(); }
   const std::vector<std::string>& servers() const { return servers_; }
   const Dialer& dialer() const { return means_.dialer; }
+  const WorkerMetrics& metrics() const { return *means_.metrics; }
   Net& net() { return *net_; }
   // Passes over the net that a gradient is the mean of: the solver's iter_size.
   uint32_t passes() const { return static_cast<uint32_t>(spec().solver().iter_size()); }

@@ -90,6 +90,7 @@ class LeaseRun {
       : held_(held),
         leaving_(leaving),
         assignment_(*assignment),
+        metrics_(assignment->metrics()),
         outbox_(*outbox),
         steps_(held.lease),
         sent_(check_sent) {}
@@ -132,10 +133,13 @@ class LeaseRun {
   // In a job whose servers clip, when all of this worker's parts are pushed: has the servers apply iteration t,
   // and pulls.
   absl::Status ApplyClipped(uint64_t t);
+  // The weights that iteration t is computed from.
+  absl::Status PullFor(uint64_t t);
 
   const HeldLease& held_;
   const Stopper& leaving_;
   Assignment& assignment_;
+  const WorkerMetrics& metrics_;
   Outbox& outbox_;
   const Steps steps_;
   std::optional<v1::TrainResult> pushed_;
@@ -160,6 +164,7 @@ absl::Status LeaseRun::RunForward(uint64_t number, uint32_t pass, v1::TrainResul
   BatchPrefetcher& batches = assignment_.batches();
   const uint32_t batch = step.part * passes + pass;
   held_.waiting.Clear();
+  ScopeSeconds seconds(metrics_.feed_wait_seconds);
   if (batches.adapts()) {
     const absl::StatusOr<ShapesByLayer> shapes = batches.AwaitShapes(step.t, batch);
     SAMOVAR_RETURN_IF_ERROR(FinalIfUnreadable(shapes.status()));
@@ -172,6 +177,8 @@ absl::Status LeaseRun::RunForward(uint64_t number, uint32_t pass, v1::TrainResul
     const Steps::Step next = steps_.at(number + 1);
     batches.Start(next.t, next.part * passes);
   }
+  seconds.GoOnWith(metrics_.compute_seconds);
+  metrics_.records->Increment(static_cast<double>(net.batch_size()));
   const uint64_t first_record = uint64_t{batch} * static_cast<uint64_t>(net.batch_size());
   const absl::Status forward = net.Forward(step.t, assignment_.spec().seed(), first_record);
   // The loss is not finite.
@@ -206,7 +213,14 @@ void LeaseRun::PushAll(std::span<const float> gradients) {
 }
 
 absl::Status LeaseRun::AwaitPush(const WaitLimit& limit) {
-  SAMOVAR_RETURN_IF_ERROR(assignment_.parameters().AwaitPush(limit).status());
+  // Weights may come with it: what is waited for after all servers have the gradients is them.
+  ScopeSeconds seconds(metrics_.push_wait_seconds);
+  WaitLimit counted = limit;
+  counted.told = [&](const Waiting& waiting) {
+    if (waiting.pushed) seconds.GoOnWith(metrics_.pull_wait_seconds);
+    if (limit.told) limit.told(waiting);
+  };
+  SAMOVAR_RETURN_IF_ERROR(assignment_.parameters().AwaitPush(counted).status());
   return sent_.Check();
 }
 
@@ -230,6 +244,7 @@ absl::Status LeaseRun::EndPush() {
 }
 
 absl::Status LeaseRun::ApplyClipped(uint64_t t) {
+  const ScopeSeconds seconds(metrics_.pull_wait_seconds);
   ParameterClient& parameters = assignment_.parameters();
   SAMOVAR_ASSIGN_OR_RETURN(const std::vector<double> squares, parameters.PullSquares(t, LimitFor(held_)));
   const std::span<float> weights = assignment_.net().weights();
@@ -246,6 +261,7 @@ absl::Status LeaseRun::RunAndPushByLayer(uint64_t number, v1::TrainResult* resul
   // A layer's weights are read for the last time before its gradients are ready, so that new ones may replace them at
   // once.
   StartPush(steps_.at(number), net.gradients());
+  const ScopeSeconds seconds(metrics_.compute_seconds);
   absl::Status backward = net.Backward([&](uint64_t begin, uint64_t end) {
     const auto gradients = std::span<const float>(net.gradients()).subspan(begin, end - begin);
     if (IsBad(FindBadGradient(gradients, begin, net.layout()))) return;
@@ -270,6 +286,7 @@ absl::StatusOr<std::span<const float>> LeaseRun::ComputeWhole(uint64_t number, v
     if (held_.ended.stopped()) return absl::CancelledError("the lease has ended");
     SAMOVAR_RETURN_IF_ERROR(RunForward(number, pass, result));
     if (pass == 0) SAMOVAR_RETURN_IF_ERROR(EndPush());
+    const ScopeSeconds seconds(metrics_.compute_seconds);
     SAMOVAR_RETURN_IF_ERROR(net.Backward([](uint64_t, uint64_t) {}));
     if (passes == 1) break;
     assignment_.sum()->Add(net.gradients(), /*first=*/pass == 0);
@@ -380,16 +397,18 @@ absl::Status LeaseRun::SkipStep(uint64_t number, v1::TrainResult result) {
   result.set_skipped(*finding_);
   outbox_.Add(std::move(result));
   if (step.more_parts || !step.more_iterations) return absl::OkStatus();
-  return assignment_.parameters().Pull(assignment_.net().weights(), LimitFor(held_),
-                                       WeightsFor(assignment_.spec(), step.t + 1));
+  return PullFor(step.t + 1);
+}
+
+absl::Status LeaseRun::PullFor(uint64_t t) {
+  const ScopeSeconds seconds(metrics_.pull_wait_seconds);
+  return assignment_.parameters().Pull(assignment_.net().weights(), LimitFor(held_), WeightsFor(assignment_.spec(), t));
 }
 
 absl::Status LeaseRun::Run() {
   const Steps::Step first = steps_.at(0);
   assignment_.batches().Start(first.t, first.part * assignment_.passes());
-  const absl::Status pulled = assignment_.parameters().Pull(assignment_.net().weights(), LimitFor(held_),
-                                                            WeightsFor(assignment_.spec(), first.t));
-  SAMOVAR_RETURN_IF_ERROR(Annotate(pulled, absl::StrCat("iteration ", first.t)));
+  SAMOVAR_RETURN_IF_ERROR(Annotate(PullFor(first.t), absl::StrCat("iteration ", first.t)));
   for (uint64_t number = 0; number < steps_.size();) {
     if (held_.ended.stopped()) return absl::CancelledError("the lease has ended");
     const uint64_t count = StepsToPush(number);

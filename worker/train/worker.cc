@@ -9,6 +9,7 @@
 #include "common/base/exceptions.h"
 #include "common/base/status_macros.h"
 #include "common/base/version.h"
+#include "common/telemetry/guarded_turn.h"
 #include "common/telemetry/log.h"
 #include "worker/train/lease_runner.h"
 
@@ -52,7 +53,7 @@ Worker::Worker(const Options& options)
     : options_(options),
       pool_(options.threads),
       session_(options.coordinator, Dialer(options.rpc), Describe(options)),
-      assignments_({&pool_, Dialer(options.rpc), options.channels, options.partitions}),
+      assignments_({&pool_, &counters_, Dialer(options.rpc), options.channels, options.partitions}),
       failure_backoff_(kFirstFailureRest, kLongestFailureRest, static_cast<uint64_t>(getpid())) {}
 
 Worker::~Worker() { Stop(); }
@@ -69,13 +70,17 @@ void Worker::Stop() {
 
 void Worker::Run() {
   while (!stopper_.stopped()) {
-    Join();
-    const std::shared_ptr<HeldLease> held = NextLease();
-    if (held != nullptr) Work(*held);
+    const bool done = RunTurn("the worker", [this] {
+      Join();
+      const std::shared_ptr<HeldLease> held = NextLease();
+      if (held != nullptr) Work(*held);
+    });
+    if (!done) stopper_.WaitFor(kFirstRetry);
   }
   if (const absl::Status left = session_.Leave(); !left.ok()) {
     LogWarning(absl::StrCat("could not leave: ", left.message(), "; the leases run out by themselves"));
   }
+  LogInfo(absl::StrCat("metrics: ", metrics_.Line()));
 }
 
 void Worker::Join() {

@@ -18,9 +18,11 @@
 #include "common/base/stopper.h"
 #include "common/base/thread_pool.h"
 #include "common/rpc/rpc_options.h"
+#include "common/telemetry/metrics.h"
 #include "worker/train/assignment_cache.h"
 #include "worker/train/coordinator_session.h"
 #include "worker/train/sent_spans.h"
+#include "worker/train/worker_metrics.h"
 
 namespace samovar {
 
@@ -52,6 +54,9 @@ class Worker {
   // while.
   void Run();
 
+  // What this worker counts (worker_metrics.h).
+  const Metrics& metrics() const { return metrics_; }
+
   // Makes Run drop the iteration under way, give back its leases, and return. Takes up to a few seconds if the
   // coordinator does not answer. If pushes keep a residual, blocks, for a few seconds at most, until an iteration was
   // pushed in full.
@@ -71,6 +76,8 @@ class Worker {
   const Options options_;
   Stopper stopper_;
   ThreadPool pool_;
+  Metrics metrics_;
+  const WorkerMetrics counters_{&metrics_};
   CoordinatorSession session_;
   AssignmentCache assignments_;
   // After failures of work, so that one bad worker does not use up a job's patience.

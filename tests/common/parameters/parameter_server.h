@@ -26,6 +26,7 @@ class ParameterServer {
     options.apply_threads = 2;
     options.state_dir = state_dir;
     options.hold = hold;
+    options.metrics = &metrics_;
     auto created = ParameterService::Create(options);
     REQUIRE_OK(created);
     service_ = *std::move(created);
@@ -46,6 +47,8 @@ class ParameterServer {
   }
 
   int port() const { return port_; }
+  // What the server counts.
+  const Metrics& metrics() const { return metrics_; }
   std::string address() const { return absl::StrCat("127.0.0.1:", port_); }
 
   v1::GetLedgersResponse Ledgers(const std::string& job_id) {
@@ -85,6 +88,7 @@ class ParameterServer {
     REQUIRE(status.ok());
   }
 
+  Metrics metrics_;
   std::unique_ptr<ParameterService> service_;
   std::unique_ptr<grpc::Server> server_;
   int port_ = 0;

@@ -156,7 +156,9 @@ TEST_CASE_METHOD(Small, "requests are bounded, one by one and in total, and the 
 }
 
 TEST_CASE("a gate lets so many requests in at a time") {
-  RequestGate gate({.max_requests = 2});
+  Metrics metrics;
+  MetricCounter* const refused = metrics.AddCounter("samovar_test_refused_total", "Refused requests.");
+  RequestGate gate({.max_requests = 2}, refused);
   auto first = gate.Enter(1);
   REQUIRE_OK(first);
   {
@@ -165,6 +167,7 @@ TEST_CASE("a gate lets so many requests in at a time") {
     REQUIRE_STATUS(gate.Enter(1), absl::StatusCode::kResourceExhausted, "works on 2 requests already");
   }
   REQUIRE_OK(gate.Enter(1));
+  CHECK(refused->Value() == 1);
 }
 
 }  // namespace

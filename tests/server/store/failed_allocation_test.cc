@@ -51,7 +51,7 @@ class Fixture {
     options.apply_threads = 2;
     // A job, its parts, and a copy of it; nothing that is left behind.
     options.max_parameter_bytes = 4 * kJobBytes;
-    store_ = std::make_unique<ChunkStore>(options, snapshots_.get());
+    store_ = std::make_unique<ChunkStore>(options, snapshots_.get(), &counts_);
   }
 
   // Calls it with the first allocation refused, then with the second, until there are no more. `after` sees what came
@@ -123,6 +123,8 @@ class Fixture {
  protected:
   TempDir dir_;
   std::unique_ptr<SnapshotStore> snapshots_;
+  Metrics metrics_;
+  StoreMetrics counts_{&metrics_};
   std::unique_ptr<ChunkStore> store_;
 };
 

@@ -94,7 +94,7 @@ class Schedule {
   };
 
   Schedule(SnapshotStore* snapshots, uint64_t seed, Mode mode)
-      : mode_(mode), random_(seed), store_({.apply_threads = 2, .hold = absl::Hours(1)}, snapshots) {
+      : mode_(mode), random_(seed), store_({.apply_threads = 2, .hold = absl::Hours(1)}, snapshots, &counts_) {
     v1::OpenJobResponse opened;
     REQUIRE_OK(store_.OpenJob(JobOf(mode.parts, mode.clips), &opened));
     workers_.resize(1 + random_() % 4);
@@ -347,6 +347,8 @@ class Schedule {
   std::vector<Worker> workers_;
   // `answered` likewise.
   std::vector<std::shared_ptr<Carrier>> carriers_;
+  Metrics metrics_;
+  StoreMetrics counts_{&metrics_};
   // Last: its callbacks use the rest.
   ChunkStore store_;
 };

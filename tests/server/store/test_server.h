@@ -32,6 +32,7 @@ class TestServer {
     options.apply_threads = 2;
     options.queue_threads = 2;
     options.state_dir = state_dir;
+    options.metrics = &metrics_;
     change(&options);
     auto created = ParameterService::Create(options);
     REQUIRE_OK(created);
@@ -57,8 +58,11 @@ class TestServer {
   }
 
   const std::string& address() const { return address_; }
+  // What the server counts.
+  const Metrics& metrics() const { return metrics_; }
 
  private:
+  Metrics metrics_;
   std::unique_ptr<ParameterService> service_;
   std::unique_ptr<grpc::Server> server_;
   std::string address_;

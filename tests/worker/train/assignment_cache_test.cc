@@ -41,7 +41,9 @@ Assignment* Get(AssignmentCache* cache, const v1::GetAssignmentResponse& message
 TEST_CASE("an assignment is there when a worker comes back to its job") {
   const Jobs jobs;
   ThreadPool pool(1);
-  AssignmentCache cache({&pool, Dialer(RpcOptions())});
+  Metrics metrics;
+  const WorkerMetrics counters{&metrics};
+  AssignmentCache cache({&pool, &counters, Dialer(RpcOptions())});
   Assignment* const first = Get(&cache, jobs[1], 0);
   Get(&cache, jobs[2], 1);
   CHECK(Get(&cache, jobs[1], 2) == first);
@@ -54,7 +56,9 @@ TEST_CASE("an assignment is there when a worker comes back to its job") {
 TEST_CASE("an assignment that has changed is opened anew") {
   const Jobs jobs;
   ThreadPool pool(1);
-  AssignmentCache cache({&pool, Dialer(RpcOptions())});
+  Metrics metrics;
+  const WorkerMetrics counters{&metrics};
+  AssignmentCache cache({&pool, &counters, Dialer(RpcOptions())});
   Get(&cache, jobs[1], 0);
   v1::GetAssignmentResponse again = jobs[1];
   again.set_epoch(2);
@@ -65,7 +69,9 @@ TEST_CASE("an assignment that has changed is opened anew") {
 TEST_CASE("no more than a few assignments are open, and none that is not worked for") {
   const Jobs jobs;
   ThreadPool pool(1);
-  AssignmentCache cache({&pool, Dialer(RpcOptions())});
+  Metrics metrics;
+  const WorkerMetrics counters{&metrics};
+  AssignmentCache cache({&pool, &counters, Dialer(RpcOptions())});
   const int more = static_cast<int>(AssignmentCache::kMaxOpen) + 1;
   for (int i = 1; i <= more; ++i) Get(&cache, jobs[i], i);
   CHECK(cache.size() == AssignmentCache::kMaxOpen);
@@ -108,7 +114,9 @@ struct SparseJob {
   TempDir dir;
   std::vector<std::unique_ptr<ParameterServer>> servers;
   ThreadPool pool{1};
-  AssignmentCache cache{{&pool, Dialer(RpcOptions())}};
+  Metrics metrics;
+  const WorkerMetrics counters{&metrics};
+  AssignmentCache cache{{&pool, &counters, Dialer(RpcOptions())}};
   v1::GetAssignmentResponse assignment;
   double norm = 0;
 };

@@ -29,6 +29,7 @@ class RunningWorker {
       : worker_({.coordinator = coordinator, .name = "tester", .on_joined = std::move(on_joined), .check_sent = true}),
         thread_([this] { worker_.Run(); }) {}
   ~RunningWorker() { Stop(); }
+  const Metrics& metrics() const { return worker_.metrics(); }
   void Stop() {
     worker_.Stop();
     if (thread_.joinable()) thread_.join();

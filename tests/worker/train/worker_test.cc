@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,15 @@ TEST_CASE("a worker trains what it leases, reports each iteration, and the loss 
   REQUIRE(seen.train.at(0).outputs(0) == seen.train.at(0).loss());
   REQUIRE(seen.train.at(0).lease_id() == 1);
   REQUIRE(seen.train.at(199).lease_id() == 3);
+}
+
+TEST_CASE("a worker that finds no memory on its way goes on, and trains") {
+  SmallCluster cluster;
+  cluster.coordinator().QueueTraining(0, 5);
+  // The program's own step in a turn of the worker's.
+  RunningWorker worker(cluster.coordinator().address(), [] { throw std::bad_alloc(); });
+  const Seen seen = cluster.coordinator().Await([](const Seen& s) { return s.train.size() == 5; });
+  CHECK(seen.failures.empty());
 }
 
 TEST_CASE("a damaged record ends the job at once, and the report names the data set and the key") {

@@ -1,0 +1,84 @@
+// StoreMetrics is what a parameter server counts: chunks that were pushed and pulled, bytes, calls that were refused,
+// times, and snapshots.
+//
+// Thread safety: all methods may be called from any thread. The metrics that are added to outlive this.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "common/telemetry/metrics.h"
+#include "server/store/apply_threads.h"
+
+namespace samovar {
+
+class StoreMetrics {
+ public:
+  // Why a call was refused before it did anything. What is wrong in itself, INVALID_ARGUMENT, is none.
+  enum class Refusal {
+    // It is of an older coordinator than one that has called, or of a newer one than any.
+    kEpoch,
+    // The job is open as another opening than the call means.
+    kOpening,
+    // Messages, or parameters, have taken all memory that they may.
+    kMemory,
+    // Too many requests wait for one lane.
+    kQueue,
+    // Too many pulls wait for other workers' iterations.
+    kHeldPulls,
+    // Too many streams are open.
+    kStreams,
+    // Too many other calls, or too long ones, are being worked on (RequestGate).
+    kBusy,
+  };
+  static constexpr int kRefusals = 7;
+
+  explicit StoreMetrics(Metrics* metrics);
+
+  // Counts the refusal unless the status is OK; returns the status.
+  absl::Status Refused(Refusal reason, absl::Status status);
+  // Only what says that there is no room: RESOURCE_EXHAUSTED.
+  absl::Status RefusedForRoom(Refusal reason, absl::Status status);
+
+  // One exchange was answered. Numbers of chunks: those that it pushed, of which so many were applied, or were there
+  // already, and the others rejected; and those that it pulled. `failed`: it was answered with an error.
+  struct Answered {
+    uint64_t pushed = 0;
+    uint64_t applied = 0;
+    uint64_t duplicates = 0;
+    uint64_t pulled = 0;
+    bool failed = false;
+  };
+  void CountAnswer(const Answered& answer);
+  void CountSkipped(uint64_t chunks) { pushes_skipped_->Increment(static_cast<double>(chunks)); }
+  void CountReceived(uint64_t bytes) { received_->Increment(static_cast<double>(bytes)); }
+  void CountSent(uint64_t bytes) { sent_->Increment(static_cast<double>(bytes)); }
+  // A lane has worked on one request for so long.
+  void ObserveApply(absl::Duration time) { apply_->Observe(absl::ToDoubleSeconds(time)); }
+  // A snapshot was written, or was not, in so long.
+  void CountSnapshot(absl::Duration time, const absl::Status& written);
+
+  // For what counts its own refusals.
+  MetricCounter* counter(Refusal reason) const { return refused_[static_cast<size_t>(reason)]; }
+  // For so many lanes.
+  ApplyThreads::Counts LaneCounts(int lanes) const;
+
+ private:
+  Metrics& metrics_;
+  std::vector<MetricCounter*> refused_;
+  MetricCounter* const pushes_applied_;
+  MetricCounter* const pushes_duplicate_;
+  MetricCounter* const pushes_rejected_;
+  MetricCounter* const pushes_skipped_;
+  MetricCounter* const pulls_;
+  MetricCounter* const received_;
+  MetricCounter* const sent_;
+  MetricHistogram* const apply_;
+  MetricHistogram* const snapshot_;
+  MetricCounter* const snapshots_failed_;
+  MetricGauge* const last_snapshot_;
+};
+
+}  // namespace samovar
