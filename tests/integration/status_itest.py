@@ -33,8 +33,14 @@ class StatusTest(testbed.TestCase):
             table = self.workspace.check("status", address)
             self.assertIn("worker-0", table)
             self.assertIn("small", table)
+            self.assertTrue(all("figures" in server for server in status["servers"]), status)
             run.signal(signal.SIGTERM)
             run.await_exit(END_SECONDS)
+        for name, counted in (("server-0", r'samovar_server_pushes_total\{outcome="applied"\} [1-9]'),
+                              ("server-1", r'samovar_server_pushes_total\{outcome="applied"\} [1-9]'),
+                              ("worker-0", "samovar_worker_records_total [1-9]")):
+            log = self.workspace.path / "out" / "small_state" / "logs" / f"{name}.log"
+            self.assertRegex(log.read_text(encoding="utf-8"), f"metrics: .*{counted}")
 
     def test_nobody_at_the_address_is_an_error_that_names_it(self):
         done = self.workspace.command("status", "127.0.0.1:1")

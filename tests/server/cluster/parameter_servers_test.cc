@@ -39,6 +39,11 @@ class CountingServer final : public v1::ParameterService::Service {
     absl::MutexLock lock(&mu_);
     status_ = status;
   }
+  // Calls over the connections that there have been fail from now on, as if each had just been lost.
+  void LoseConnections() {
+    absl::MutexLock lock(&mu_);
+    lost_ = peers_;
+  }
   int calls() const {
     absl::MutexLock lock(&mu_);
     return calls_;
@@ -53,6 +58,7 @@ class CountingServer final : public v1::ParameterService::Service {
     absl::MutexLock lock(&mu_);
     ++calls_;
     peers_.insert(context->peer());
+    if (lost_.contains(context->peer())) return grpc::Status(grpc::StatusCode::UNAVAILABLE, "the connection is lost");
     return status_;
   }
 
@@ -63,6 +69,7 @@ class CountingServer final : public v1::ParameterService::Service {
   grpc::Status status_ ABSL_GUARDED_BY(mu_);
   int calls_ ABSL_GUARDED_BY(mu_) = 0;
   std::set<std::string> peers_ ABSL_GUARDED_BY(mu_);
+  std::set<std::string> lost_ ABSL_GUARDED_BY(mu_);
 };
 
 struct Fixture {
@@ -94,6 +101,25 @@ TEST_CASE_METHOD(Fixture, "the first call at a server that was started again rea
   CHECK(server.connections() == 2);
   // It was there all the time, and is asked once for each call.
   CHECK(other.calls() == 2);
+}
+
+TEST_CASE_METHOD(Fixture, "a call that is lost with a connection from before is made once more on a new one") {
+  CountingServer server;
+  CountingServer other;
+  REQUIRE_OK(List({server.address(), other.address()}));
+  server.LoseConnections();
+  REQUIRE_OK(List({server.address(), other.address()}));
+  CHECK(server.calls() == 3);
+  CHECK(server.connections() == 2);
+  // It has answered, and is not asked again.
+  CHECK(other.calls() == 2);
+}
+
+TEST_CASE_METHOD(Fixture, "a call that is lost with a new connection is not made again") {
+  CountingServer server;
+  server.SetStatus(grpc::Status(grpc::StatusCode::UNAVAILABLE, "it is ending"));
+  REQUIRE_STATUS(List({server.address()}), absl::StatusCode::kUnavailable, "it is ending");
+  CHECK(server.calls() == 1);
 }
 
 TEST_CASE_METHOD(Fixture, "a server that is not there is told, and its channel is not kept") {
