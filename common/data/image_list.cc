@@ -11,6 +11,7 @@
 #include "common/base/read_file.h"
 #include "common/base/status_macros.h"
 #include "common/caffe/text_file.h"
+#include "common/storage/paths.h"
 
 namespace samovar {
 namespace {
@@ -29,8 +30,8 @@ bool ParseLine(absl::string_view line, ListedImage* image) {
 
 }  // namespace
 
-absl::StatusOr<std::vector<ListedImage>> ReadImageList(const std::string& path) {
-  SAMOVAR_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path, kMaxListBytes));
+absl::StatusOr<std::vector<ListedImage>> ReadImageList(const std::string& path, const StorageTable& storage) {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path, kMaxListBytes, storage));
   std::vector<ListedImage> images;
   int number = 0;
   for (absl::string_view line : absl::StrSplit(text, '\n')) {
@@ -49,8 +50,8 @@ absl::StatusOr<std::vector<ListedImage>> ReadImageList(const std::string& path) 
   return images;
 }
 
-absl::StatusOr<std::vector<ListedFile>> ReadFileList(const std::string& path) {
-  SAMOVAR_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path, kMaxListBytes));
+absl::StatusOr<std::vector<ListedFile>> ReadFileList(const std::string& path, const StorageTable& storage) {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path, kMaxListBytes, storage));
   if (absl::StartsWith(text, kHdf5Signature)) {
     return absl::InvalidArgumentError(
         absl::StrCat(path, ": is an HDF5 file; name a text file that lists it, a line for each file"));
@@ -69,7 +70,7 @@ absl::StatusOr<std::vector<ListedFile>> ReadFileList(const std::string& path) {
 std::string PlaceOf(const std::string& list, const ListedFile& file) { return absl::StrCat(list, ":", file.line); }
 
 std::string WhereLookedFor(const std::string& path, const std::string& list) {
-  if (path.empty() || path.front() == '/') return "";
+  if (path.empty() || IsAbsolutePath(path)) return "";
   std::error_code error;
   const std::filesystem::path here = std::filesystem::current_path(error);
   const std::filesystem::path beside = std::filesystem::absolute(list, error).parent_path().lexically_normal();
@@ -78,10 +79,14 @@ std::string WhereLookedFor(const std::string& path, const std::string& list) {
 }
 
 std::string ImagePath(const std::string& root, const std::string& name) {
+  if (!SchemeOf(name).empty()) return name;
   const bool joined = root.empty() || root.back() == '/' || name.empty() || name.front() == '/';
   return absl::StrCat(root, joined ? "" : "/", name);
 }
 
-absl::StatusOr<std::string> ReadImageFile(const std::string& path) { return ReadFile(path, kMaxImageBytes); }
+absl::StatusOr<std::string> ReadImageFile(const std::string& path, const StorageTable& storage) {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::string local, storage.Fetch(path));
+  return ReadFile(local, kMaxImageBytes);
+}
 
 }  // namespace samovar
