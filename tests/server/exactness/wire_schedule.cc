@@ -86,10 +86,13 @@ FaultLink::Counts WireSchedule::counts() const {
 }
 
 void WireSchedule::Run() {
+  // Nothing beyond a checkpoint may be leased before its weights are frozen: a worker may be faster than this thread.
+  const uint64_t checkpoint = scenario_.losses == WireScenario::Losses::kRollback ? Draw(kWireIterations) : UINT64_MAX;
+  board_.SetLimit(checkpoint);
   std::vector<std::thread> workers;
   for (uint32_t i = 0; i < setup_.workers; ++i) workers.emplace_back([this, seed = random_()] { Work(seed); });
   if (scenario_.losses == WireScenario::Losses::kServers) LoseServers();
-  if (scenario_.losses == WireScenario::Losses::kRollback) RollBack();
+  if (scenario_.losses == WireScenario::Losses::kRollback) RollBack(checkpoint);
   board_.Close();
   board_.AwaitDone(kWireIterations * parts());
   for (std::thread& worker : workers) worker.join();
@@ -239,9 +242,7 @@ void WireSchedule::LoseServers() {
   }
 }
 
-void WireSchedule::RollBack() {
-  const uint64_t checkpoint = Draw(kWireIterations);
-  board_.SetLimit(checkpoint);
+void WireSchedule::RollBack(uint64_t checkpoint) {
   board_.AwaitDone(checkpoint * parts());
   if (!board_.failure().empty()) return;
   for (size_t i = 0; i < servers_.size() && checkpoint > 0; ++i) Persist(i, checkpoint);

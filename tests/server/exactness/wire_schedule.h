@@ -81,7 +81,8 @@ class WireSchedule {
 
   // --- on the test's ---
   void LoseServers();
-  void RollBack();
+  // To a snapshot of that iteration, the limit of the leases until it is written.
+  void RollBack(uint64_t checkpoint);
   void Persist(size_t server, uint64_t name);
   void Restart(size_t server, std::optional<uint64_t> snapshot);
   // Pushes from before the servers went back arrive at last.
