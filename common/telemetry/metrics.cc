@@ -1,13 +1,14 @@
 #include "common/telemetry/metrics.h"
 
 #include <algorithm>
-#include <cassert>
+#include <cstdlib>
 #include <tuple>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/telemetry/log.h"
 
 namespace samovar {
 namespace {
@@ -19,6 +20,14 @@ void Add(const std::string& name, const prometheus::ClientMetric& metric, double
   for (const prometheus::ClientMetric::Label& label : metric.label) sample.labels[label.name] = label.value;
   sample.value = value;
   samples->push_back(std::move(sample));
+}
+
+// A name that is none is a mistake in the program, which every start of it finds.
+void RequireName(const std::string& name, bool is_counter) {
+  const std::string wrong = CheckMetricName(name, is_counter);
+  if (wrong.empty()) return;
+  LogError(absl::StrCat("the metric ", name, " has no name by Prometheus' conventions: ", wrong));
+  std::abort();
 }
 
 bool HasLabels(const Metrics::Sample& sample, const Metrics::Labels& labels) {
@@ -44,18 +53,18 @@ std::string CheckMetricName(absl::string_view name, bool is_counter) {
 }
 
 MetricCounter* Metrics::AddCounter(const std::string& name, const std::string& help, const Labels& labels) {
-  assert(CheckMetricName(name, /*is_counter=*/true).empty());
+  RequireName(name, /*is_counter=*/true);
   return &prometheus::BuildCounter().Name(name).Help(help).Register(registry_).Add(labels);
 }
 
 MetricGauge* Metrics::AddGauge(const std::string& name, const std::string& help, const Labels& labels) {
-  assert(CheckMetricName(name, /*is_counter=*/false).empty());
+  RequireName(name, /*is_counter=*/false);
   return &prometheus::BuildGauge().Name(name).Help(help).Register(registry_).Add(labels);
 }
 
 MetricHistogram* Metrics::AddHistogram(const std::string& name, const std::string& help,
                                        const std::vector<double>& bounds, const Labels& labels) {
-  assert(CheckMetricName(name, /*is_counter=*/false).empty());
+  RequireName(name, /*is_counter=*/false);
   return &prometheus::BuildHistogram().Name(name).Help(help).Register(registry_).Add(labels, bounds);
 }
 

@@ -1,5 +1,9 @@
 #include "common/telemetry/metrics.h"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
 #include <thread>
 #include <vector>
 
@@ -74,6 +78,21 @@ TEST_CASE("names that break Prometheus' conventions are told") {
   CHECK_THAT(CheckMetricName("samovar_server_wait_ms_total", true), Catch::Contains("seconds and bytes"));
   CHECK_THAT(CheckMetricName("server_pushes_total", true), Catch::Contains("samovar_"));
   CHECK_THAT(CheckMetricName("samovar_server_Pushes_total", true), Catch::Contains("small letters"));
+}
+
+TEST_CASE("a program that counts under a name that is none ends at once") {
+  const pid_t child = fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    // Not as the test's own end.
+    std::signal(SIGABRT, SIG_DFL);
+    Metrics().AddCounter("samovar_test_things", "Things.");
+    _exit(0);
+  }
+  int end = 0;
+  REQUIRE(waitpid(child, &end, 0) == child);
+  CHECK(WIFSIGNALED(end));
+  CHECK(WTERMSIG(end) == SIGABRT);
 }
 
 }  // namespace
