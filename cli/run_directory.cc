@@ -1,12 +1,6 @@
 #include "cli/run_directory.h"
 
-#include <fcntl.h>
-#include <stdio.h>
-#include <sys/file.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <filesystem>
 #include <map>
 #include <set>
@@ -22,6 +16,7 @@
 #include "common/base/list_directory.h"
 #include "common/base/read_file.h"
 #include "common/base/status_macros.h"
+#include "common/model/snapshot_keys.h"
 #include "common/storage/lmdb.h"
 #include "common/storage/write_file.h"
 
@@ -70,42 +65,25 @@ absl::Status CheckHoldsARun(const std::string& path) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<int> TakeLock(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot open ", path));
-  if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
-    const std::string pid = absl::StrCat(getpid(), "\n");
-    // Only for the message below; a lock without a number is a lock.
-    if (ftruncate(fd, 0) != 0 || write(fd, pid.data(), pid.size()) < 0) return fd;
-    return fd;
-  }
-  const int error = errno;
-  char pid[32] = {};
-  const bool known = read(fd, pid, sizeof pid - 1) > 0;
-  close(fd);
-  if (error != EWOULDBLOCK) return absl::ErrnoToStatus(error, absl::StrCat("cannot lock ", path));
-  return absl::FailedPreconditionError(
-      absl::StrCat("another run", known ? absl::StrCat(" (process ", absl::StripAsciiWhitespace(pid), ")") : "",
-                   " is using ", fs::path(path).parent_path().string(),
-                   "; wait for its end, or give this one another snapshot_prefix or --state"));
+// The path's lock, or who has it.
+absl::StatusOr<DirectoryLock> TakeLock(const std::string& path) {
+  return DirectoryLock::Take(path, absl::ZeroDuration(), [&path](const std::string& holder) {
+    return absl::StrCat("another run (", holder, ") is using ", path,
+                        "; wait for its end, or give this one another snapshot_prefix or --state");
+  });
 }
 
-// The iterations of the snapshots that a server's store holds (server/snapshot/README.md): the keys of their manifests
-// begin with "m" and end with the iteration, in eight bytes, the highest first.
+// The iterations of the snapshots that a server's store holds.
 absl::StatusOr<std::set<uint64_t>> SnapshotsIn(const std::string& store) {
-  constexpr char kManifest = 'm';
   std::set<uint64_t> iterations;
   const auto environment = LmdbEnvironment::Open(store, {.read_only = true});
   if (absl::IsNotFound(environment.status())) return iterations;
   if (!environment.ok()) return environment.status();
   SAMOVAR_ASSIGN_OR_RETURN(const LmdbTransaction transaction, (*environment)->BeginRead());
   SAMOVAR_ASSIGN_OR_RETURN(LmdbCursor cursor, transaction.OpenCursor());
-  SAMOVAR_ASSIGN_OR_RETURN(bool more, cursor.SeekAtLeast(absl::string_view(&kManifest, 1)));
-  while (more && cursor.key().front() == kManifest && cursor.key().size() > sizeof(uint64_t)) {
-    uint64_t iteration = 0;
-    for (const char byte : cursor.key().substr(cursor.key().size() - sizeof(uint64_t)))
-      iteration = iteration << 8 | static_cast<unsigned char>(byte);
-    iterations.insert(iteration);
+  SAMOVAR_ASSIGN_OR_RETURN(bool more, cursor.SeekAtLeast(absl::string_view(&kSnapshotManifestPrefix, 1)));
+  while (more && IsSnapshotManifestKey(cursor.key())) {
+    iterations.insert(IterationOfManifestKey(cursor.key()));
     SAMOVAR_ASSIGN_OR_RETURN(more, cursor.Next());
   }
   return iterations;
@@ -138,8 +116,8 @@ absl::StatusOr<std::unique_ptr<RunDirectory>> RunDirectory::Open(const std::stri
   fs::create_directories(path, error);
   if (error) return SystemError(error, "make the state directory", path);
   SAMOVAR_RETURN_IF_ERROR(CheckHoldsARun(path));
-  SAMOVAR_ASSIGN_OR_RETURN(const int lock_fd, TakeLock(absl::StrCat(path, "/", kLock)));
-  std::unique_ptr<RunDirectory> directory(new RunDirectory(path, lock_fd));
+  SAMOVAR_ASSIGN_OR_RETURN(DirectoryLock lock, TakeLock(path));
+  std::unique_ptr<RunDirectory> directory(new RunDirectory(path, std::move(lock)));
   const std::string record_path = absl::StrCat(path, "/", kRecord);
   const absl::StatusOr<std::string> text = ReadFile(record_path, kMaxRecordBytes);
   if (absl::IsNotFound(text.status())) return directory;
@@ -154,8 +132,6 @@ absl::StatusOr<std::unique_ptr<RunDirectory>> RunDirectory::Open(const std::stri
   last.snapshot = std::max(last.snapshot, NewestSnapshot(path, last.servers).value_or(0));
   return directory;
 }
-
-RunDirectory::~RunDirectory() { close(lock_fd_); }
 
 absl::Status RunDirectory::Save(const RunRecord& record) {
   SAMOVAR_RETURN_IF_ERROR(WriteBytesAtomically(absl::StrCat(path_, "/", kRecord), FormatRecord(record)));

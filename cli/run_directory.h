@@ -1,6 +1,6 @@
 // RunDirectory is the state directory of local runs: snapshots, logs, and a record of the last run.
 //
-//   lock           held while a run goes on; holds the number of its process
+//   lock           held while a run goes on; holds the number of its process and its host
 //   run            the record, "name: value" lines
 //   net            the parameters of the last run's net, a v1.ParameterLayout
 //   data           the digests of the last run's data, a v1.JobSpec without the rest
@@ -14,10 +14,12 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "cli/mode.h"
+#include "common/storage/directory_lock.h"
 #include "samovar/v1/job.pb.h"
 #include "samovar/v1/layout.pb.h"
 
@@ -46,7 +48,6 @@ class RunDirectory {
   // there; INVALID_ARGUMENT: it holds files that are not a run's; DATA_LOSS: the record cannot be read; otherwise what
   // the system says.
   static absl::StatusOr<std::unique_ptr<RunDirectory>> Open(const std::string& path);
-  ~RunDirectory();
   RunDirectory(const RunDirectory&) = delete;
   RunDirectory& operator=(const RunDirectory&) = delete;
 
@@ -70,10 +71,10 @@ class RunDirectory {
   absl::Status MakeLogs();
 
  private:
-  RunDirectory(std::string path, int lock_fd) : path_(std::move(path)), lock_fd_(lock_fd) {}
+  RunDirectory(std::string path, DirectoryLock lock) : path_(std::move(path)), lock_(std::move(lock)) {}
 
   const std::string path_;
-  const int lock_fd_;
+  const DirectoryLock lock_;
   std::optional<RunRecord> record_;
 };
 

@@ -23,6 +23,8 @@ namespace {
 
 // Calls in progress get this long to end.
 constexpr absl::Duration kDrain = absl::Seconds(2);
+// A server that was killed, or whose parent was, may need a moment to be gone.
+constexpr absl::Duration kLockPatience = absl::Seconds(2);
 constexpr absl::Duration kRegisterDeadline = absl::Seconds(2);
 // Between calls that wait for a connection themselves.
 constexpr absl::Duration kFirstRetry = absl::Milliseconds(50);
@@ -48,6 +50,13 @@ absl::Status CheckOptions(const Server::Options& options) {
                                                    "; give a name or number of this machine that they know"));
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<DirectoryLock> TakeState(const std::string& directory) {
+  return DirectoryLock::Take(directory, kLockPatience, [&directory](const std::string& holder) {
+    return absl::StrCat("the state directory ", directory, " is in use by ", holder,
+                        "; end that server first, or give this one a directory of its own (--state)");
+  });
 }
 
 // All but the address.
@@ -81,7 +90,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Options& options) {
 }
 
 absl::Status Server::StartServing() {
-  SAMOVAR_ASSIGN_OR_RETURN(state_lock_, StateLock::Take(options_.state_dir));
+  SAMOVAR_ASSIGN_OR_RETURN(state_lock_, TakeState(options_.state_dir));
   ParameterService::Options parameters;
   parameters.apply_threads = options_.apply_threads;
   // Whoever receives a gradient applies it, if it can.

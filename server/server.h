@@ -16,12 +16,12 @@
 #include "common/rpc/bounded_service.h"
 #include "common/rpc/request_gate.h"
 #include "common/rpc/rpc_options.h"
+#include "common/storage/directory_lock.h"
 #include "common/telemetry/metrics.h"
 #include "server/coordinator/coordinator.h"
 #include "server/coordinator/coordinator_service.h"
 #include "server/coordinator/job_service.h"
 #include "server/monitor/status_service.h"
-#include "server/state_lock.h"
 #include "server/store/parameter_service.h"
 
 namespace samovar {
@@ -83,7 +83,7 @@ class Server {
   // Before all that counts in it.
   Metrics metrics_;
   // Of state_dir. Before all that writes there, so that it is released after them.
-  std::optional<StateLock> state_lock_;
+  std::optional<DirectoryLock> state_lock_;
   // Kept in state_dir.
   uint64_t identity_ = 0;
   Stopper stopper_;

@@ -1,7 +1,6 @@
 #include "common/data/dataset_manifest.h"
 
 #include <unistd.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -19,6 +18,7 @@
 #include "common/base/status_macros.h"
 #include "common/data/partition_cut.h"
 #include "common/data/record_shape.h"
+#include "common/storage/checksum.h"
 #include "common/storage/write_file.h"
 #include "google/protobuf/io/tokenizer.h"
 #include "google/protobuf/io/zero_copy_stream_impl_lite.h"
@@ -159,14 +159,15 @@ absl::StatusOr<uint32_t> ChecksumOf(const std::string& path, absl::FunctionRef<a
   SAMOVAR_ASSIGN_OR_RETURN(const int fd, OpenForReading(path, std::numeric_limits<int64_t>::max()));
   const absl::Cleanup close_file = [fd] { close(fd); };
   std::vector<char> piece(kPieceBytes);
-  uLong crc = crc32(0, nullptr, 0);
+  uint32_t crc = 0;
   for (;;) {
     const ssize_t got = read(fd, piece.data(), piece.size());
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return ErrnoStatus(errno, "read", path);
-    if (got == 0) return static_cast<uint32_t>(crc);
-    crc = crc32_z(crc, reinterpret_cast<const Bytef*>(piece.data()), static_cast<size_t>(got));
-    SAMOVAR_RETURN_IF_ERROR(take(absl::string_view(piece.data(), static_cast<size_t>(got))));
+    if (got == 0) return crc;
+    const absl::string_view read_piece(piece.data(), static_cast<size_t>(got));
+    crc = ExtendCrc32(crc, read_piece);
+    SAMOVAR_RETURN_IF_ERROR(take(read_piece));
   }
 }
 

@@ -11,6 +11,7 @@
 #include "common/base/read_file.h"
 #include "common/base/status_macros.h"
 #include "common/caffe/text_file.h"
+#include "common/storage/paths.h"
 
 namespace samovar {
 namespace {
@@ -69,7 +70,7 @@ absl::StatusOr<std::vector<ListedFile>> ReadFileList(const std::string& path) {
 std::string PlaceOf(const std::string& list, const ListedFile& file) { return absl::StrCat(list, ":", file.line); }
 
 std::string WhereLookedFor(const std::string& path, const std::string& list) {
-  if (path.empty() || path.front() == '/') return "";
+  if (path.empty() || IsAbsolutePath(path)) return "";
   std::error_code error;
   const std::filesystem::path here = std::filesystem::current_path(error);
   const std::filesystem::path beside = std::filesystem::absolute(list, error).parent_path().lexically_normal();

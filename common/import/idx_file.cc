@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/data/record_shape.h"
+#include "common/storage/big_endian.h"
 
 namespace samovar {
 namespace {
@@ -79,9 +80,9 @@ absl::Status IdxFile::ReadHeader(Kind kind) {
 }
 
 absl::StatusOr<uint32_t> IdxFile::ReadNumber() {
-  unsigned char bytes[4];
-  SAMOVAR_RETURN_IF_ERROR(Read({reinterpret_cast<char*>(bytes), sizeof(bytes)}));
-  return uint32_t{bytes[0]} << 24 | uint32_t{bytes[1]} << 16 | uint32_t{bytes[2]} << 8 | uint32_t{bytes[3]};
+  char bytes[4];
+  SAMOVAR_RETURN_IF_ERROR(Read(bytes));
+  return static_cast<uint32_t>(BigEndianIn({bytes, sizeof(bytes)}));
 }
 
 absl::Status IdxFile::Read(std::span<char> bytes) {

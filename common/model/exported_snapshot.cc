@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -23,6 +22,7 @@
 #include "common/model/chunk_plan.h"
 #include "common/model/layout.h"
 #include "common/model/solver_history.h"
+#include "common/storage/checksum.h"
 #include "common/storage/write_file.h"
 #include "google/protobuf/io/tokenizer.h"
 #include "google/protobuf/text_format.h"
@@ -40,11 +40,6 @@ constexpr uint64_t kMaxManifestBytes = uint64_t{256} << 20;
 // Weights and histories of the largest chunk are 3 MiB; the rest is for its ledger.
 constexpr uint64_t kMaxRecordBytes = uint64_t{64} << 20;
 
-uint32_t Crc(absl::string_view bytes) {
-  return static_cast<uint32_t>(
-      crc32_z(crc32(0, nullptr, 0), reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
-}
-
 // Protobuf's text parser would write to stderr.
 class Silence : public google::protobuf::io::ErrorCollector {
  public:
@@ -55,7 +50,7 @@ absl::StatusOr<v1::ExportManifest> ParseManifest(const std::string& text) {
   const size_t end = text.rfind(kChecksumLine);
   if (end == std::string::npos) return absl::DataLossError("it has no checksum, so that its end is missing");
   const absl::string_view checked = absl::string_view(text).substr(0, end + 1);
-  if (absl::string_view(text).substr(end) != absl::StrCat(kChecksumLine, Crc(checked), "\n")) {
+  if (absl::string_view(text).substr(end) != absl::StrCat(kChecksumLine, Crc32(checked), "\n")) {
     return absl::DataLossError("its checksum is wrong");
   }
   v1::ExportManifest manifest;
@@ -88,7 +83,7 @@ absl::StatusOr<std::string> ReadRecordAt(int fd, const std::string& path, const 
     if (count == 0) break;
     done += static_cast<size_t>(count);
   }
-  if (Crc(record) == chunk.crc32()) return record;
+  if (Crc32(record) == chunk.crc32()) return record;
   return absl::DataLossError(
       absl::StrCat(path, " is damaged: the checksum of chunk ", chunk.chunk(), " is wrong; take another snapshot"));
 }
@@ -238,7 +233,7 @@ absl::Status WriteExportManifest(const std::string& directory, v1::ExportManifes
   std::string text;
   if (!google::protobuf::TextFormat::PrintToString(manifest, &text))
     return absl::InternalError("the manifest cannot be printed");
-  absl::StrAppend(&text, absl::string_view(kChecksumLine).substr(1), Crc(text), "\n");
+  absl::StrAppend(&text, absl::string_view(kChecksumLine).substr(1), Crc32(text), "\n");
   return WriteBytesAtomically(ManifestPath(directory), text);
 }
 

@@ -52,9 +52,13 @@ absl::StatusOr<std::string> LocalPath(const std::string& path) {
                    ":\" is not offered; give a path of this machine, with or without \"file:\""));
 }
 
+bool IsAbsolutePath(absl::string_view path) {
+  return absl::StartsWith(path, "/") && !absl::StrContains(path, absl::string_view("\0", 1));
+}
+
 std::string FindFile(const std::string& uri_or_path, const std::string& referring_file) {
   const std::string path = WithoutFileScheme(uri_or_path);
-  if (path.empty() || IsUri(path) || absl::StartsWith(path, "/")) return path;
+  if (path.empty() || IsUri(path) || IsAbsolutePath(path)) return path;
   std::error_code ignored;
   if (std::filesystem::exists(path, ignored)) return path;
   const std::filesystem::path beside = std::filesystem::path(referring_file).parent_path() / path;
@@ -63,7 +67,7 @@ std::string FindFile(const std::string& uri_or_path, const std::string& referrin
 
 std::string FindPassedOver(const std::string& uri_or_path, const std::string& referring_file) {
   const std::string path = WithoutFileScheme(uri_or_path);
-  if (path.empty() || IsUri(path) || absl::StartsWith(path, "/")) return "";
+  if (path.empty() || IsUri(path) || IsAbsolutePath(path)) return "";
   const std::filesystem::path beside = std::filesystem::path(referring_file).parent_path() / path;
   std::error_code error;
   if (!std::filesystem::exists(path, error) || !std::filesystem::exists(beside, error)) return "";

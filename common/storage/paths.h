@@ -4,6 +4,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 
 namespace samovar {
 
@@ -14,6 +15,10 @@ std::string WithoutFileScheme(const std::string& path);
 // A user's path that is to be written, or read as a whole directory: without the scheme of local files.
 // INVALID_ARGUMENT, with the schemes that there are, for any other: it would become a folder of the name "hdfs:".
 absl::StatusOr<std::string> LocalPath(const std::string& path);
+
+// Whether the path is one from the root of the file system, for all processes of a machine the same. One with a zero
+// byte is none.
+bool IsAbsolutePath(absl::string_view path);
 
 // The absolute path of `path`, which stands in the file `referring_file`. A relative path is taken from the current
 // directory, as Caffe does, or, if there is nothing, from the directory of referring_file; if there is nothing either,

@@ -12,6 +12,7 @@
 #include "common/model/learning_rate.h"
 #include "common/model/push_units.h"
 #include "common/parameters/late_gradients.h"
+#include "common/storage/paths.h"
 
 namespace samovar {
 namespace {
@@ -143,7 +144,7 @@ absl::Status CheckMode(const v1::JobSpec& spec) {
 absl::Status CheckExports(const v1::JobSpec& spec) {
   const v1::InitialModel& initial = spec.initial_model();
   for (const std::string& path : {spec.export_snapshots(), initial.exported_snapshot()}) {
-    if (path.empty() || (path.front() == '/' && path.find('\0') == std::string::npos)) continue;
+    if (path.empty() || IsAbsolutePath(path)) continue;
     return absl::InvalidArgumentError(
         absl::StrCat("export_snapshots and initial_model.exported_snapshot must be absolute paths, not \"",
                      Printable(path, kMaxPeerNameBytes), "\""));

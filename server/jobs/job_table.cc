@@ -1,7 +1,5 @@
 #include "server/jobs/job_table.h"
 
-#include <zlib.h>
-
 #include <cstring>
 #include <utility>
 
@@ -10,6 +8,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "common/base/status_macros.h"
+#include "common/storage/big_endian.h"
+#include "common/storage/checksum.h"
 #include "common/storage/lmdb.h"
 
 namespace samovar {
@@ -22,39 +22,27 @@ constexpr char kForgottenPrefix = 'f';
 constexpr char kDisplayPrefix = 'd';
 constexpr char kEpochKey[] = "e";
 
-void AppendNumber(uint64_t number, std::string* key) {
-  for (int shift = 56; shift >= 0; shift -= 8) key->push_back(static_cast<char>(number >> shift));
-}
-
 std::string KeyOf(char prefix, uint64_t number) {
   std::string key(1, prefix);
-  AppendNumber(number, &key);
+  AppendBigEndian(number, &key);
   return key;
 }
 
 // A line of a job's display: behind the others of the job, in the order of iterations.
 std::string DisplayKey(uint64_t number, uint64_t iteration) {
   std::string key = KeyOf(kDisplayPrefix, number);
-  AppendNumber(iteration, &key);
+  AppendBigEndian(iteration, &key);
   return key;
 }
 
-uint64_t NumberIn(absl::string_view key) {
-  uint64_t number = 0;
-  for (size_t i = 1; i < key.size(); ++i) number = number << 8 | static_cast<unsigned char>(key[i]);
-  return number;
-}
-
-uint32_t Crc(absl::string_view bytes) {
-  return static_cast<uint32_t>(
-      crc32_z(crc32(0, nullptr, 0), reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
-}
+// The number of a key that KeyOf made.
+uint64_t NumberIn(absl::string_view key) { return BigEndianIn(key.substr(1)); }
 
 template <typename Message>
 std::string ToValue(const Message& message) {
   const std::string bytes = message.SerializeAsString();
   std::string value;
-  for (int shift = 0; shift < 32; shift += 8) value.push_back(static_cast<char>(Crc(bytes) >> shift));
+  for (int shift = 0; shift < 32; shift += 8) value.push_back(static_cast<char>(Crc32(bytes) >> shift));
   return value + bytes;
 }
 
@@ -65,7 +53,7 @@ bool FromValue(absl::string_view value, Message* message) {
   uint32_t crc = 0;
   for (int i = 3; i >= 0; --i) crc = crc << 8 | static_cast<unsigned char>(value[static_cast<size_t>(i)]);
   value.remove_prefix(4);
-  return Crc(value) == crc && message->ParseFromArray(value.data(), static_cast<int>(value.size()));
+  return Crc32(value) == crc && message->ParseFromArray(value.data(), static_cast<int>(value.size()));
 }
 
 // The epoch of the coordinator that opened the table last; 0 if none has, in a table of an earlier version.

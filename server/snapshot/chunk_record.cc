@@ -1,7 +1,5 @@
 #include "server/snapshot/chunk_record.h"
 
-#include <zlib.h>
-
 #include <bit>
 #include <cstring>
 #include <utility>
@@ -9,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/storage/checksum.h"
 #include "samovar/v1/snapshot.pb.h"
 
 namespace samovar {
@@ -19,16 +18,14 @@ static_assert(std::endian::native == std::endian::little, "records hold little-e
 // The checksum of all that the record holds. `values_only`: of the weights and the state, as earlier versions had it;
 // such a value never fits a record whose checksum is of all, and the other way round.
 uint32_t Crc(const v1::ChunkRecord& record, bool values_only = false) {
-  uLong crc = crc32(0, nullptr, 0);
-  const auto add = [&crc](const std::string& bytes) {
-    crc = crc32_z(crc, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size());
-  };
+  uint32_t crc = 0;
+  const auto add = [&crc](const std::string& bytes) { crc = ExtendCrc32(crc, bytes); };
   add(record.weights());
   for (const std::string& state : record.state()) add(state);
-  if (values_only) return static_cast<uint32_t>(crc);
+  if (values_only) return crc;
   add(absl::StrCat(record.chunk(), " ", record.version(), " ", record.ledger().SerializeAsString()));
   if (record.skipped_size() > 0) add(absl::StrCat(" skipped ", absl::StrJoin(record.skipped(), " ")));
-  return static_cast<uint32_t>(crc);
+  return crc;
 }
 
 std::vector<float> ToFloats(const std::string& bytes) {

@@ -1,12 +1,11 @@
 #include "server/snapshot/share_export.h"
 
-#include <zlib.h>
-
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/storage/checksum.h"
+#include "common/storage/paths.h"
 #include "common/storage/write_file.h"
 #include "server/snapshot/chunk_record.h"
 
@@ -14,7 +13,7 @@ namespace samovar {
 
 absl::StatusOr<v1::ExportedFile> ExportShare(const std::string& directory, const v1::SnapshotInfo& info,
                                              std::span<const ChunkImage> chunks) {
-  if (!absl::StartsWith(directory, "/")) {
+  if (!IsAbsolutePath(directory)) {
     return absl::InvalidArgumentError(
         absl::StrCat("the directory \"", directory, "\" to export to is no absolute path"));
   }
@@ -30,8 +29,7 @@ absl::StatusOr<v1::ExportedFile> ExportShare(const std::string& directory, const
       place->set_chunk(image.chunk);
       place->set_offset(offset);
       place->set_bytes(record.size());
-      place->set_crc32(static_cast<uint32_t>(
-          crc32_z(crc32(0, nullptr, 0), reinterpret_cast<const Bytef*>(record.data()), record.size())));
+      place->set_crc32(Crc32(record));
       offset += record.size();
     }
     return absl::OkStatus();

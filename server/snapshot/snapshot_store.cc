@@ -12,42 +12,16 @@
 #include "absl/strings/string_view.h"
 #include "common/base/status_macros.h"
 #include "common/model/epochs.h"
+#include "common/model/snapshot_keys.h"
+#include "common/storage/big_endian.h"
 #include "common/storage/lmdb.h"
 #include "server/snapshot/chunk_record.h"
 
 namespace samovar {
 namespace {
 
-constexpr char kManifestPrefix = 'm';
-constexpr char kChunkPrefix = 'c';
 constexpr char kPlacePrefix = 'p';
 constexpr absl::string_view kEpochKey = "e";
-
-// Big-endian, so that LMDB's order of keys is the order of numbers.
-template <typename Number>
-void AppendNumber(Number number, std::string* key) {
-  for (int shift = 8 * (static_cast<int>(sizeof(Number)) - 1); shift >= 0; shift -= 8) {
-    key->push_back(static_cast<char>(number >> shift));
-  }
-}
-
-// All manifests of a job begin so. Ids have no zero byte, hence none is another's prefix.
-std::string JobKey(char prefix, const std::string& job_id) {
-  return absl::StrCat(std::string(1, prefix), job_id, std::string(1, '\0'));
-}
-
-std::string ManifestKey(const std::string& job_id, uint64_t iteration) {
-  std::string key = JobKey(kManifestPrefix, job_id);
-  AppendNumber(iteration, &key);
-  return key;
-}
-
-std::string ChunkKey(const std::string& job_id, uint64_t iteration, uint32_t chunk) {
-  std::string key = JobKey(kChunkPrefix, job_id);
-  AppendNumber(iteration, &key);
-  AppendNumber(chunk, &key);
-  return key;
-}
 
 std::string NameOf(const std::string& job_id, uint64_t iteration) {
   return absl::StrCat("snapshot ", iteration, " of job \"", job_id, "\"");
@@ -91,15 +65,15 @@ absl::StatusOr<uint64_t> ReadEpoch(const LmdbTransaction& transaction) {
 absl::Status Remove(const v1::SnapshotManifest& manifest, LmdbTransaction* transaction) {
   const v1::SnapshotInfo& info = manifest.info();
   for (uint32_t chunk : manifest.chunks()) {
-    SAMOVAR_RETURN_IF_ERROR(transaction->Delete(ChunkKey(info.job_id(), info.iteration(), chunk)));
+    SAMOVAR_RETURN_IF_ERROR(transaction->Delete(SnapshotChunkKey(info.job_id(), info.iteration(), chunk)));
   }
-  return transaction->Delete(ManifestKey(info.job_id(), info.iteration()));
+  return transaction->Delete(SnapshotManifestKey(info.job_id(), info.iteration()));
 }
 
 // Removes the snapshot of that name, if there is one.
 absl::Status RemoveFormer(const v1::SnapshotInfo& written, LmdbTransaction* transaction) {
   SAMOVAR_ASSIGN_OR_RETURN(const std::vector<v1::SnapshotManifest> manifests,
-                           ReadManifests(*transaction, ManifestKey(written.job_id(), written.iteration())));
+                           ReadManifests(*transaction, SnapshotManifestKey(written.job_id(), written.iteration())));
   for (const v1::SnapshotManifest& manifest : manifests) SAMOVAR_RETURN_IF_ERROR(Remove(manifest, transaction));
   return absl::OkStatus();
 }
@@ -126,12 +100,12 @@ absl::StatusOr<uint64_t> SnapshotStore::Write(const v1::SnapshotManifest& manife
     SAMOVAR_RETURN_IF_ERROR(RemoveFormer(info, &transaction));
     for (const ChunkImage& image : chunks) {
       const std::string record = MakeChunkRecord(image);
-      SAMOVAR_RETURN_IF_ERROR(transaction.Put(ChunkKey(info.job_id(), info.iteration(), image.chunk), record));
+      SAMOVAR_RETURN_IF_ERROR(transaction.Put(SnapshotChunkKey(info.job_id(), info.iteration(), image.chunk), record));
       bytes += record.size();
     }
     v1::SnapshotManifest last = manifest;
     last.mutable_info()->set_bytes(bytes);
-    return transaction.Put(ManifestKey(info.job_id(), info.iteration()), last.SerializeAsString());
+    return transaction.Put(SnapshotManifestKey(info.job_id(), info.iteration()), last.SerializeAsString());
   });
   if (!written.ok()) return Annotate(written, absl::StrCat("writing ", NameOf(info.job_id(), info.iteration())));
   return bytes;
@@ -142,7 +116,7 @@ absl::StatusOr<uint32_t> SnapshotStore::Retain(const std::string& job_id, const 
   const absl::Status written = environment_->Write([&](LmdbTransaction& transaction) -> absl::Status {
     removed = 0;
     SAMOVAR_ASSIGN_OR_RETURN(const std::vector<v1::SnapshotManifest> manifests,
-                             ReadManifests(transaction, JobKey(kManifestPrefix, job_id)));
+                             ReadManifests(transaction, SnapshotJobKey(kSnapshotManifestPrefix, job_id)));
     for (const v1::SnapshotManifest& manifest : manifests) {
       const SnapshotId id(manifest.info().run(), manifest.info().iteration());
       // The set is in order, by run: the newest of a run is the last before the next run's.
@@ -152,7 +126,7 @@ absl::StatusOr<uint32_t> SnapshotStore::Retain(const std::string& job_id, const 
       SAMOVAR_RETURN_IF_ERROR(Remove(manifest, &transaction));
       ++removed;
     }
-    return keep.empty() ? transaction.Delete(JobKey(kPlacePrefix, job_id)) : absl::OkStatus();
+    return keep.empty() ? transaction.Delete(SnapshotJobKey(kPlacePrefix, job_id)) : absl::OkStatus();
   });
   if (!written.ok()) return Annotate(written, absl::StrCat("removing old snapshots of job \"", job_id, "\""));
   return removed;
@@ -160,7 +134,8 @@ absl::StatusOr<uint32_t> SnapshotStore::Retain(const std::string& job_id, const 
 
 absl::StatusOr<v1::SnapshotManifest> SnapshotStore::ReadManifest(const std::string& job_id, uint64_t iteration) const {
   SAMOVAR_ASSIGN_OR_RETURN(LmdbTransaction transaction, environment_->BeginRead());
-  SAMOVAR_ASSIGN_OR_RETURN(std::optional<absl::string_view> bytes, transaction.Get(ManifestKey(job_id, iteration)));
+  SAMOVAR_ASSIGN_OR_RETURN(std::optional<absl::string_view> bytes,
+                           transaction.Get(SnapshotManifestKey(job_id, iteration)));
   if (bytes.has_value()) return ParseManifest(*bytes, NameOf(job_id, iteration));
   return absl::NotFoundError(
       absl::StrCat(NameOf(job_id, iteration), " is not in this server's store; ListSnapshots tells which are"));
@@ -169,7 +144,8 @@ absl::StatusOr<v1::SnapshotManifest> SnapshotStore::ReadManifest(const std::stri
 absl::StatusOr<ChunkImage> SnapshotStore::ReadChunk(const std::string& job_id, uint64_t iteration,
                                                     uint32_t chunk) const {
   SAMOVAR_ASSIGN_OR_RETURN(LmdbTransaction transaction, environment_->BeginRead());
-  SAMOVAR_ASSIGN_OR_RETURN(std::optional<absl::string_view> bytes, transaction.Get(ChunkKey(job_id, iteration, chunk)));
+  SAMOVAR_ASSIGN_OR_RETURN(std::optional<absl::string_view> bytes,
+                           transaction.Get(SnapshotChunkKey(job_id, iteration, chunk)));
   if (!bytes.has_value()) {
     return absl::NotFoundError(
         absl::StrCat("chunk ", chunk, " of ", NameOf(job_id, iteration), " is not in this server's store"));
@@ -186,14 +162,16 @@ absl::Status SnapshotStore::NotePlace(const v1::SnapshotInfo& place) {
   SAMOVAR_ASSIGN_OR_RETURN(const std::optional<v1::SnapshotInfo> noted, Place(place.job_id()));
   const std::string bytes = place.SerializeAsString();
   if (noted.has_value() && noted->SerializeAsString() == bytes) return absl::OkStatus();
-  const absl::Status written = environment_->Write(
-      [&](LmdbTransaction& transaction) { return transaction.Put(JobKey(kPlacePrefix, place.job_id()), bytes); });
+  const absl::Status written = environment_->Write([&](LmdbTransaction& transaction) {
+    return transaction.Put(SnapshotJobKey(kPlacePrefix, place.job_id()), bytes);
+  });
   return Annotate(written, absl::StrCat("noting this server's share of job \"", place.job_id(), "\""));
 }
 
 absl::StatusOr<std::optional<v1::SnapshotInfo>> SnapshotStore::Place(const std::string& job_id) const {
   SAMOVAR_ASSIGN_OR_RETURN(LmdbTransaction transaction, environment_->BeginRead());
-  SAMOVAR_ASSIGN_OR_RETURN(std::optional<absl::string_view> bytes, transaction.Get(JobKey(kPlacePrefix, job_id)));
+  SAMOVAR_ASSIGN_OR_RETURN(std::optional<absl::string_view> bytes,
+                           transaction.Get(SnapshotJobKey(kPlacePrefix, job_id)));
   if (!bytes.has_value()) return std::nullopt;
   v1::SnapshotInfo place;
   if (place.ParseFromArray(bytes->data(), static_cast<int>(bytes->size()))) return place;
@@ -222,7 +200,7 @@ absl::Status SnapshotStore::NoteEpoch(uint64_t epoch) {
     SAMOVAR_ASSIGN_OR_RETURN(const uint64_t noted, ReadEpoch(transaction));
     if (noted >= epoch) return absl::OkStatus();
     std::string bytes;
-    AppendNumber(epoch, &bytes);
+    AppendBigEndian(epoch, &bytes);
     return transaction.Put(kEpochKey, bytes);
   });
   return Annotate(written, absl::StrCat("noting epoch ", epoch));
@@ -235,7 +213,8 @@ absl::StatusOr<uint64_t> SnapshotStore::Epoch() const {
 
 absl::StatusOr<std::vector<v1::SnapshotInfo>> SnapshotStore::List(const std::string& job_id) const {
   SAMOVAR_ASSIGN_OR_RETURN(LmdbTransaction transaction, environment_->BeginRead());
-  const std::string prefix = job_id.empty() ? std::string(1, kManifestPrefix) : JobKey(kManifestPrefix, job_id);
+  const std::string prefix =
+      job_id.empty() ? std::string(1, kSnapshotManifestPrefix) : SnapshotJobKey(kSnapshotManifestPrefix, job_id);
   SAMOVAR_ASSIGN_OR_RETURN(std::vector<v1::SnapshotManifest> manifests, ReadManifests(transaction, prefix));
   std::vector<v1::SnapshotInfo> snapshots;
   for (v1::SnapshotManifest& manifest : manifests) snapshots.push_back(std::move(*manifest.mutable_info()));

@@ -89,7 +89,9 @@ TEST_CASE("a second run in the same directory is refused while the first goes on
   auto first = RunDirectory::Open(dir.File("state"));
   REQUIRE_OK(first);
   REQUIRE_STATUS(RunDirectory::Open(dir.File("state")), absl::StatusCode::kFailedPrecondition,
-                 "another run (process " + std::to_string(getpid()) + ") is using " + dir.File("state"));
+                 "another run (pid " + std::to_string(getpid()) + " on ");
+  REQUIRE_STATUS(RunDirectory::Open(dir.File("state")), absl::StatusCode::kFailedPrecondition,
+                 ") is using " + dir.File("state"));
   first->reset();
   REQUIRE_OK(RunDirectory::Open(dir.File("state")));
 }

@@ -358,5 +358,25 @@ TEST_CASE("a server says what is wrong with its options") {
   REQUIRE_STATUS(Server::Start(options), absl::StatusCode::kUnavailable, "cannot listen on " + options.listen);
 }
 
+TEST_CASE("a second server on one state directory is refused, and the first one serves on") {
+  const TempDir dir;
+  Server::Options options;
+  options.is_coordinator = true;
+  options.state_dir = dir.path();
+  absl::StatusOr<std::unique_ptr<Server>> first = Server::Start(options);
+  REQUIRE_OK(first.status());
+  Server::Options second = options;
+  SECTION("another coordinator") {}
+  SECTION("a server that joins") {
+    second.is_coordinator = false;
+    second.join = (*first)->address();
+  }
+  REQUIRE_STATUS(Server::Start(second).status(), absl::StatusCode::kFailedPrecondition,
+                 "the state directory " + dir.path() + " is in use by pid");
+  first->reset();
+  options.forget_jobs = true;
+  REQUIRE_OK(Server::Start(options).status());
+}
+
 }  // namespace
 }  // namespace samovar

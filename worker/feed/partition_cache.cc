@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -26,6 +25,7 @@
 #include "common/base/read_file.h"
 #include "common/base/status_macros.h"
 #include "common/data/dataset_manifest.h"
+#include "common/storage/checksum.h"
 #include "common/telemetry/log.h"
 
 namespace samovar {
@@ -267,8 +267,7 @@ absl::StatusOr<std::shared_ptr<const LmdbRecords>> PartitionCache::Open(const st
   std::error_code error;
   const std::string canonical = fs::canonical(set, error).string();
   if (error) return ErrnoStatus(error.value(), "read", set);
-  const uLong of_set =
-      crc32_z(crc32(0, nullptr, 0), reinterpret_cast<const Bytef*>(canonical.data()), canonical.size());
+  const uint32_t of_set = Crc32(canonical);
   const Entry entry = {
       absl::StrFormat("%s-%08x-%d-%08x", partition.directory(), partition.crc32(), partition.bytes(), of_set),
       partition.bytes()};

@@ -1,13 +1,12 @@
 #include "common/model/exported_snapshot.h"
 
-#include <zlib.h>
-
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "common/storage/checksum.h"
 #include "tests/support/catch.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_dir.h"
@@ -68,8 +67,7 @@ v1::ExportManifest WriteFiles(const std::string& directory, v1::ExportManifest m
       chunk->set_chunk(number);
       chunk->set_offset(bytes.size());
       chunk->set_bytes(record.size());
-      chunk->set_crc32(static_cast<uint32_t>(
-          crc32_z(crc32(0, nullptr, 0), reinterpret_cast<const Bytef*>(record.data()), record.size())));
+      chunk->set_crc32(Crc32(record));
       bytes += record;
     }
     file->set_bytes(bytes.size());

@@ -1,0 +1,55 @@
+// Storage is a place of users' files behind one interface, an implementation for each scheme of URIs. Programs reach it
+// by a StorageTable, which finds the scheme.
+//
+// Thread safety: all methods may be called from any thread; a reader belongs to one thread at a time.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace samovar {
+
+// Bytes of a stored file, from some place on.
+class RangeReader {
+ public:
+  virtual ~RangeReader() = default;
+  // The size of the whole file.
+  virtual uint64_t file_bytes() const = 0;
+  // Fills the beginning of `out`, and returns how many bytes it has filled: fewer than there is room for only where the
+  // range or the file ends. Does I/O.
+  virtual absl::StatusOr<size_t> Read(std::span<char> out) = 0;
+};
+
+// All methods do I/O, take URIs of the scheme, and name the URI in errors. INVALID_ARGUMENT: it is none of this scheme's
+// that can be; NOT_FOUND: there is nothing; RESOURCE_EXHAUSTED: there is no room; otherwise what the place says.
+class Storage {
+ public:
+  virtual ~Storage() = default;
+
+  // The path of a file, or of a directory with all that is in it, on this machine; to be read only. A place on this
+  // machine copies nothing, and leaves it to the reader to find that there is nothing.
+  virtual absl::StatusOr<std::string> Fetch(const std::string& uri) = 0;
+
+  // Makes a file of what `write` writes to a file descriptor; replaces what was there. It is there whole and durably
+  // when this returns OK, and else not at all. Makes the directories above it.
+  virtual absl::Status Put(const std::string& uri, const std::function<absl::Status(int fd)>& write) = 0;
+
+  // The names in a directory, in the order of bytes.
+  virtual absl::StatusOr<std::vector<std::string>> List(const std::string& uri) = 0;
+
+  // Removes a file or an empty directory.
+  virtual absl::Status Remove(const std::string& uri) = 0;
+
+  // Opens `bytes` bytes of a file, from `offset` on, or fewer if it ends before. INVALID_ARGUMENT: a directory.
+  virtual absl::StatusOr<std::unique_ptr<RangeReader>> OpenRange(const std::string& uri, uint64_t offset,
+                                                                 uint64_t bytes) = 0;
+};
+
+}  // namespace samovar

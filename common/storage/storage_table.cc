@@ -1,0 +1,88 @@
+#include "common/storage/storage_table.h"
+
+#include <cerrno>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/read_file.h"
+#include "common/base/status_macros.h"
+#include "common/storage/local_storage.h"
+#include "common/storage/paths.h"
+#include "common/storage/read_message.h"
+#include "common/storage/write_file.h"
+#include "google/protobuf/io/zero_copy_stream_impl.h"
+
+namespace samovar {
+
+StorageTable::StorageTable() {
+  // A line a scheme.
+  Add(kFileScheme, std::make_shared<LocalStorage>());
+}
+
+void StorageTable::Add(const std::string& scheme, std::shared_ptr<Storage> storage) {
+  schemes_[scheme] = std::move(storage);
+}
+
+absl::StatusOr<std::shared_ptr<Storage>> StorageTable::StorageFor(const std::string& uri) const {
+  // Known by the colon alone.
+  const auto known = schemes_.find(uri.substr(0, uri.find(':')));
+  if (known != schemes_.end() && uri.size() > known->first.size()) return known->second;
+  const absl::string_view scheme = SchemeOf(uri);
+  if (scheme.empty()) return schemes_.at(kFileScheme);
+  std::string others;
+  for (const auto& [name, storage] : schemes_) {
+    if (name != kFileScheme) absl::StrAppend(&others, ", or a URI with \"", name, ":\"");
+  }
+  return absl::InvalidArgumentError(absl::StrCat(NotOffered(uri), others));
+}
+
+absl::StatusOr<std::string> StorageTable::Fetch(const std::string& uri) const {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Storage> storage, StorageFor(uri));
+  return storage->Fetch(uri);
+}
+
+absl::Status StorageTable::Put(const std::string& uri, const std::function<absl::Status(int fd)>& write) const {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Storage> storage, StorageFor(uri));
+  return storage->Put(uri, write);
+}
+
+absl::StatusOr<std::vector<std::string>> StorageTable::List(const std::string& uri) const {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Storage> storage, StorageFor(uri));
+  return storage->List(uri);
+}
+
+absl::Status StorageTable::Remove(const std::string& uri) const {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Storage> storage, StorageFor(uri));
+  return storage->Remove(uri);
+}
+
+absl::StatusOr<std::unique_ptr<RangeReader>> StorageTable::OpenRange(const std::string& uri, uint64_t offset,
+                                                                     uint64_t bytes) const {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Storage> storage, StorageFor(uri));
+  return storage->OpenRange(uri, offset, bytes);
+}
+
+bool StorageTable::Exists(const std::string& uri) const { return !absl::IsNotFound(OpenRange(uri, 0, 0).status()); }
+
+absl::Status StorageTable::PutBytes(const std::string& uri, absl::string_view bytes) const {
+  return Put(uri, [&](int fd) { return WriteAll(uri, bytes, fd); });
+}
+
+absl::Status StorageTable::PutMessage(const std::string& uri, const google::protobuf::MessageLite& message) const {
+  if (!message.IsInitialized()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("cannot write ", uri, ": it lacks ", message.InitializationErrorString()));
+  }
+  if (message.ByteSizeLong() > kMaxMessageBytes) {
+    return absl::InvalidArgumentError(absl::StrCat("cannot write ", uri, ": it has ", message.ByteSizeLong(),
+                                                   " bytes, and the format at most ", kMaxMessageBytes,
+                                                   "; a name that ends with .h5 makes it HDF5"));
+  }
+  return Put(uri, [&](int fd) {
+    google::protobuf::io::FileOutputStream output(fd);
+    if (message.SerializeToZeroCopyStream(&output) && output.Flush()) return absl::OkStatus();
+    return ErrnoStatus(output.GetErrno() != 0 ? output.GetErrno() : EIO, "write", uri);
+  });
+}
+
+}  // namespace samovar

@@ -1,0 +1,55 @@
+// StorageTable finds the storage of a URI by its scheme: the door that every path of a user goes through, for reading
+// and for writing alike.
+//
+// A new one has the schemes of this program. Copies share the storages. Options and readers hold a table by value, so
+// that there is no state of the process, and a test can add a scheme of its own.
+//
+// Thread safety: as a container's; the storages may be used from any thread.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "common/storage/storage.h"
+#include "google/protobuf/message_lite.h"
+
+namespace samovar {
+
+class StorageTable {
+ public:
+  StorageTable();
+
+  // `scheme`: without the colon, two characters at least, of letters and digits. Replaces one of that name.
+  void Add(const std::string& scheme, std::shared_ptr<Storage> storage);
+
+  // A path without a scheme is of this machine, as is one with a letter and a colon, or with a colon and no slash behind
+  // it (unless that is a scheme that there is). INVALID_ARGUMENT, with the schemes that there are: another one, which
+  // would become a folder of the name "hdfs:".
+  absl::StatusOr<std::shared_ptr<Storage>> StorageFor(const std::string& uri) const;
+
+  // StorageFor, and then what its methods do.
+  absl::StatusOr<std::string> Fetch(const std::string& uri) const;
+  absl::Status Put(const std::string& uri, const std::function<absl::Status(int fd)>& write) const;
+  absl::StatusOr<std::vector<std::string>> List(const std::string& uri) const;
+  absl::Status Remove(const std::string& uri) const;
+  absl::StatusOr<std::unique_ptr<RangeReader>> OpenRange(const std::string& uri, uint64_t offset, uint64_t bytes) const;
+
+  // Whether there is something. What cannot be looked at, or is a directory, is something.
+  bool Exists(const std::string& uri) const;
+  // As Put, with these bytes.
+  absl::Status PutBytes(const std::string& uri, absl::string_view bytes) const;
+  // As Put, with the message in binary. INVALID_ARGUMENT: it is larger than 2 GiB, which is protobuf's limit, or lacks a
+  // required field.
+  absl::Status PutMessage(const std::string& uri, const google::protobuf::MessageLite& message) const;
+
+ private:
+  std::map<std::string, std::shared_ptr<Storage>> schemes_;
+};
+
+}  // namespace samovar
