@@ -1,10 +1,12 @@
 #include <iostream>
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "cli/check_job.h"
 #include "cli/commands.h"
 #include "cli/describe_job.h"
 #include "cli/exit_codes.h"
+#include "cli/model_export.h"
 
 namespace samovar {
 
@@ -12,6 +14,10 @@ int RunCheck(const CheckOptions& options) {
   const absl::StatusOr<CheckedJob> job = CheckJob(options.solver, {}, options.choice);
   if (!job.ok()) {
     PrintError(job.status().message());
+    return kExitUsage;
+  }
+  if (const absl::Status writable = CheckSnapshotPrefix(job->snapshot_prefix, job->spec.solver()); !writable.ok()) {
+    PrintError(absl::StrCat(options.solver, ": ", writable.message()));
     return kExitUsage;
   }
   for (const std::string& warning : job->warnings) PrintWarning(warning);

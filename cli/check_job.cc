@@ -81,7 +81,7 @@ absl::Status AddTrainNet(const NetToCheck& net, v1::JobSpec* spec, std::vector<s
     blob.set_moving_average_fraction(std::pow(blob.moving_average_fraction(), parts));
   }
   *spec->mutable_train_outputs() = std::move(checked->outputs);
-  return AddNetFiles(net.param, spec);
+  return AddNetFiles(net.param, spec, net.storage);
 }
 
 // `trained`: the train net is in the job.
@@ -92,7 +92,7 @@ absl::Status AddTestNet(const NetToCheck& net, bool trained, v1::JobSpec* spec, 
   *spec->add_test_nets() = net.param;
   *spec->add_test_data() = std::move(checked.data);
   *spec->add_test_outputs() = std::move(checked.outputs);
-  return AddNetFiles(net.param, spec);
+  return AddNetFiles(net.param, spec, net.storage);
 }
 
 // Adds the errors of a test net, but for those of layers that are wrong in the train net as well.
@@ -105,16 +105,19 @@ void AddTestErrors(const absl::Status& status, const NetOrigin& train, const Net
 }
 
 // Builds all nets of the solver, so that what is wrong with them is told at once.
-absl::Status AddNets(const SolverBundle& bundle, v1::JobSpec* spec, std::vector<std::string>* warnings) {
+absl::Status AddNets(const SolverBundle& bundle, const StorageTable& storage, v1::JobSpec* spec,
+                     std::vector<std::string>* warnings) {
   const auto parts = static_cast<uint32_t>(std::max(1, bundle.solver.iter_size()));
   ErrorList errors;
   NetToCheck train = {bundle.train_net, caffe::TRAIN, parts, bundle.solver_path};
   train.origin = &bundle.train_origin;
+  train.storage = storage;
   const absl::Status trained = AddTrainNet(train, spec, warnings);
   errors.Add(trained);
   for (size_t i = 0; i < bundle.test_nets.size(); ++i) {
     NetToCheck test = {bundle.test_nets[i], caffe::TEST, 1, bundle.solver_path};
     test.origin = &bundle.test_origins[i];
+    test.storage = storage;
     const absl::Status tested = AddTestNet(test, trained.ok(), spec, warnings);
     if (!tested.ok()) AddTestErrors(tested, bundle.train_origin, bundle.test_origins[i], &errors);
   }
@@ -155,7 +158,7 @@ void AddUnusedWarnings(const caffe::NetParameter& net, const NetOrigin& origin, 
 // `values`: what is wrong with the solver's values; nets and data are looked at all the same.
 absl::StatusOr<CheckedJob> CheckAll(const std::string& solver_path, const StartFrom& from, const JobChoice& choice,
                                     absl::Status* values) {
-  absl::StatusOr<SolverBundle> loaded = LoadSolver(solver_path, choice.state, values);
+  absl::StatusOr<SolverBundle> loaded = LoadSolver(solver_path, choice.state, values, choice.storage);
   if (!loaded.ok()) return ExplainWrongFile(loaded.status(), solver_path, kTrainFlags.text, kTrainFlags);
   SolverBundle bundle = *std::move(loaded);
   CheckedJob job;
@@ -168,11 +171,11 @@ absl::StatusOr<CheckedJob> CheckAll(const std::string& solver_path, const StartF
   for (size_t i = 0; i < bundle.test_nets.size(); ++i) {
     AddUnusedWarnings(bundle.test_nets[i], bundle.test_origins[i], &job.warnings);
   }
-  SAMOVAR_RETURN_IF_ERROR(AddNets(bundle, &job.spec, &job.warnings));
+  SAMOVAR_RETURN_IF_ERROR(AddNets(bundle, choice.storage, &job.spec, &job.warnings));
   // What follows depends on the values.
   if (!values->ok()) return job;
   SAMOVAR_RETURN_IF_ERROR(Annotate(CheckModelSize(bundle.solver, bundle.train_net, job.spec.layout()), solver_path));
-  SAMOVAR_ASSIGN_OR_RETURN(CheckedStart start, CheckStart(from, bundle, job.spec.layout()));
+  SAMOVAR_ASSIGN_OR_RETURN(CheckedStart start, CheckStart(from, bundle, job.spec.layout(), choice.storage));
   if (start.initial_model.ByteSizeLong() > 0) *job.spec.mutable_initial_model() = std::move(start.initial_model);
   if (start.restored.has_value()) {
     job.spec.set_chunk_elements(start.restored->chunk_elements());

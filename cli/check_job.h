@@ -11,6 +11,7 @@
 #include "common/caffe/net_filter.h"
 #include "common/caffe/net_origin.h"
 #include "common/caffe/solver_bundle.h"
+#include "common/storage/storage_table.h"
 #include "samovar/v1/job.pb.h"
 
 namespace samovar {
@@ -38,13 +39,15 @@ struct JobChoice {
   StateChoice state;
   // Each test takes all records, whatever test_iter is.
   bool test_all = false;
+  // Where the solver and all files that it names are.
+  StorageTable storage = StorageTable();
 };
 
 // Reads the solver, opens the data of each of its nets, builds the nets, compares them, and reads the model files that
 // training is to begin from. The message of an error names the file, layer or field and says what to do. Takes the time
 // and the memory of building the nets; makes and changes nothing.
-absl::StatusOr<CheckedJob> CheckJob(const std::string& solver_path, const StartFrom& from = {},
-                                    const JobChoice& choice = {});
+absl::StatusOr<CheckedJob> CheckJob(const std::string& solver_path, const StartFrom& from = StartFrom(),
+                                    const JobChoice& choice = JobChoice());
 
 // A job id from the last part of the path prefix: what is not allowed in an id becomes '-'. Two runs with the same
 // prefix have the same id, so that the second finds the snapshots of the first.

@@ -60,7 +60,7 @@ absl::StatusOr<FoundLayer> FindLayer(const NetToCheck& net, const caffe::LayerPa
   found.name = layer.name();
   found.source = net.source;
   if (found.source.empty()) {
-    SAMOVAR_ASSIGN_OR_RETURN(found.source, SourceOf(layer));
+    SAMOVAR_ASSIGN_OR_RETURN(found.source, SourceOf(layer, net.storage));
     found.source = ResolvePath(found.source, net.path);
   }
   SAMOVAR_ASSIGN_OR_RETURN(found.batch_size, FeedBatchSize(layer));
@@ -68,7 +68,7 @@ absl::StatusOr<FoundLayer> FindLayer(const NetToCheck& net, const caffe::LayerPa
     return absl::InvalidArgumentError(absl::StrCat("layer \"", layer.name(), "\": an iteration of ", net.parts, " x ",
                                                    found.batch_size, " records (iter_size x batch_size) cannot be"));
   }
-  SAMOVAR_ASSIGN_OR_RETURN(found.reader, OpenReader(layer, net.phase, found.source));
+  SAMOVAR_ASSIGN_OR_RETURN(found.reader, OpenReader(layer, net.phase, found.source, nullptr, net.storage));
   // The net for a part of the batch has the files of the net for the whole.
   if (net.of_parts == 1) SAMOVAR_RETURN_IF_ERROR(LookAtFiles(&found));
   return found;

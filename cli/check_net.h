@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "caffe.pb.h"
 #include "common/caffe/net_origin.h"
+#include "common/storage/storage_table.h"
 #include "samovar/v1/job.pb.h"
 #include "samovar/v1/layout.pb.h"
 
@@ -29,6 +30,8 @@ struct NetToCheck {
   uint32_t of_parts = 1;
   // Where the net stands, for messages; null: not known.
   const NetOrigin* origin = nullptr;
+  // Where its files are.
+  StorageTable storage = StorageTable();
 };
 
 // A net and its data as coordinator and workers have to know them.

@@ -61,11 +61,11 @@ absl::Status CheckHistory(const InitialValues& values, const SolverBundle& bundl
 }
 
 absl::StatusOr<CheckedStart> CheckExported(const std::string& path, const SolverBundle& bundle,
-                                           const v1::ParameterLayout& layout) {
-  SAMOVAR_ASSIGN_OR_RETURN(const ExportedSnapshot snapshot, ExportedSnapshot::Find(ResolvePath(path, "")));
+                                           const v1::ParameterLayout& layout, const StorageTable& storage) {
+  SAMOVAR_ASSIGN_OR_RETURN(const ExportedSnapshot snapshot, ExportedSnapshot::Find(ResolvePath(path, ""), storage));
   CheckedStart start;
   start.initial_model.set_exported_snapshot(snapshot.directory());
-  SAMOVAR_ASSIGN_OR_RETURN(*start.initial_model.add_digests(), DigestOfFile(snapshot.manifest_path()));
+  SAMOVAR_ASSIGN_OR_RETURN(*start.initial_model.add_digests(), DigestOfFile(snapshot.manifest_path(), storage));
   start.iteration = snapshot.manifest().iteration();
   SAMOVAR_RETURN_IF_ERROR(CheckThatSomethingIsLeft(snapshot.directory(), start.iteration, bundle));
   SAMOVAR_RETURN_IF_ERROR(Annotate(snapshot.CheckFits(layout, bundle.solver), bundle.solver_path));
@@ -91,10 +91,10 @@ absl::Status ExplainStart(const absl::Status& refused, const StartFrom& from) {
 }  // namespace
 
 absl::StatusOr<CheckedStart> CheckStart(const StartFrom& from, const SolverBundle& bundle,
-                                        const v1::ParameterLayout& layout) {
+                                        const v1::ParameterLayout& layout, const StorageTable& storage) {
   CheckedStart start;
   if (from.resume) return start;
-  if (!from.restore.empty()) return CheckExported(from.restore, bundle, layout);
+  if (!from.restore.empty()) return CheckExported(from.restore, bundle, layout, storage);
   v1::InitialModel& model = start.initial_model;
   if (!from.snapshot.empty()) {
     model.set_solver_state(ResolvePath(from.snapshot, ""));
@@ -106,7 +106,7 @@ absl::StatusOr<CheckedStart> CheckStart(const StartFrom& from, const SolverBundl
   if (model.weights().empty() && model.solver_state().empty()) return start;
 
   SAMOVAR_ASSIGN_OR_RETURN(const int vectors, HistoryVectors(bundle.solver));
-  absl::StatusOr<InitialValues> read = InitialValues::Read(model, layout, vectors);
+  absl::StatusOr<InitialValues> read = InitialValues::Read(model, layout, vectors, storage);
   if (!read.ok()) return ExplainStart(read.status(), from);
   const InitialValues values = *std::move(read);
   SAMOVAR_RETURN_IF_ERROR(CheckHistory(values, bundle, model, layout));

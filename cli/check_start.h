@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "common/caffe/solver_bundle.h"
+#include "common/storage/storage_table.h"
 #include "samovar/v1/parameter.pb.h"
 #include "samovar/v1/snapshot.pb.h"
 
@@ -41,6 +42,7 @@ struct CheckedStart {
 // Reads the files and compares them with the solver and the net. Errors name file, layer and blob, and the place of
 // what the solver says otherwise. REQUIRES: CheckLayout(layout).ok()
 absl::StatusOr<CheckedStart> CheckStart(const StartFrom& from, const SolverBundle& bundle,
-                                        const v1::ParameterLayout& layout);
+                                        const v1::ParameterLayout& layout,
+                                        const StorageTable& storage = StorageTable());
 
 }  // namespace samovar

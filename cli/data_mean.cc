@@ -11,6 +11,7 @@
 #include "common/base/status_macros.h"
 #include "common/caffe/mean_file.h"
 #include "common/import/dataset_mean.h"
+#include "common/storage/storage_table.h"
 
 namespace samovar {
 namespace {
@@ -27,7 +28,7 @@ absl::Status CheckOutput(const DataMeanOptions& options) {
     return absl::InvalidArgumentError(
         absl::StrCat(options.output, ": is inside the data set ", options.path, "; name a file beside it"));
   }
-  if (!std::filesystem::exists(options.output, error) || options.force) return absl::OkStatus();
+  if (options.force || !StorageTable().Exists(options.output)) return absl::OkStatus();
   return absl::AlreadyExistsError(absl::StrCat(options.output, ": exists already; --force replaces it"));
 }
 

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <filesystem>
 #include <iostream>
 #include <string>
 
@@ -21,6 +20,7 @@
 #include "common/base/status_macros.h"
 #include "common/model/last_snapshot.h"
 #include "common/storage/paths.h"
+#include "common/storage/storage_table.h"
 #include "common/storage/write_file.h"
 
 namespace samovar {
@@ -44,8 +44,7 @@ std::string StatePathFor(const std::string& model_path) {
 
 absl::Status CheckOutput(const ModelExportOptions& options) {
   for (const std::string& path : {options.output, StatePathFor(options.output)}) {
-    std::error_code error;
-    if (options.force || !std::filesystem::exists(path, error)) continue;
+    if (options.force || !StorageTable().Exists(path)) continue;
     return absl::AlreadyExistsError(
         absl::StrCat(path, " is there already; choose another --output, or replace it with --force"));
   }
@@ -122,8 +121,15 @@ absl::Status Export(const ModelExportOptions& options, const JobClient& client, 
   SAMOVAR_ASSIGN_OR_RETURN(v1::JobStatus status, client.Get(options.job));
   SAMOVAR_ASSIGN_OR_RETURN(const uint64_t iteration,
                            ChooseIteration(options, spec.solver(), client, waker, interruption, &status));
-  SAMOVAR_RETURN_IF_ERROR(CannotWrite(
-      options.output, ExportModel(spec, status, iteration, options.output, client.dialer(), interruption.stopper())));
+  const absl::Status written =
+      ExportModel(spec, status, iteration, options.output, client.dialer(), interruption.stopper());
+  if (absl::IsNotFound(written) && options.iteration.has_value() && !HasSnapshot(status, iteration)) {
+    return absl::NotFoundError(absl::StrCat(
+        "job ", options.job, " has no snapshot of iteration ", iteration, "; ",
+        status.snapshots().empty() ? "it has none: leave --iteration out, and it makes one while it runs"
+                                   : absl::StrCat("its snapshots are: ", absl::StrJoin(status.snapshots(), " "))));
+  }
+  SAMOVAR_RETURN_IF_ERROR(CannotWrite(options.output, written));
   reporter->ModelWritten(iteration, options.output);
   const std::string state = StatePathFor(options.output);
   SAMOVAR_RETURN_IF_ERROR(CannotWrite(state, ExportSolverState(spec, status, iteration, options.output, state,

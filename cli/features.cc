@@ -1,9 +1,8 @@
 // `samovar features`: blobs of a net for every record, a JSON object a line.
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <cmath>
-#include <filesystem>
-#include <fstream>
 #include <functional>
 #include <iostream>
 #include <memory>
@@ -13,11 +12,13 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
 #include "cli/json_line.h"
 #include "cli/open_model.h"
 #include "cli/record_progress.h"
+#include "common/base/read_file.h"
 #include "common/base/status_macros.h"
 #include "common/base/suggest.h"
 #include "common/storage/write_file.h"
@@ -88,7 +89,7 @@ class Extractor {
     SAMOVAR_ASSIGN_OR_RETURN(const std::vector<const caffe::LayerParameter*> layers, FindFedLayers(model_.param));
     // Rows are called what the first data layer's records are.
     SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<RecordReader> reader,
-                             OpenReader(*layers[0], caffe::TEST, model_.data.uri()));
+                             OpenReader(*layers[0], caffe::TEST, model_.data.uri(), nullptr, model_.storage));
     SAMOVAR_ASSIGN_OR_RETURN(names_, reader->Names());
     // A record is a batch; where layers' batches differ there may be no such one.
     v1::DatasetSpec single = model_.data;
@@ -106,6 +107,11 @@ class Extractor {
     blobs_ = absl::StrSplit(options_.blobs, ',', absl::SkipEmpty());
     if (blobs_.empty()) return absl::InvalidArgumentError("--blobs is empty; name one or more, separated by commas");
     if (!options_.label.empty()) blobs_.push_back(options_.label);
+    for (auto blob = blobs_.begin(); blob != blobs_.end(); ++blob) {
+      if (std::find(blobs_.begin(), blob, *blob) == blob) continue;
+      return absl::InvalidArgumentError(
+          absl::StrCat("--blobs and --label name \"", *blob, "\" twice, and a row has each key once; name it once"));
+    }
     const std::vector<std::string> known = lanes_[0].net->BlobNames();
     for (const std::string& blob : blobs_) {
       if (std::find(known.begin(), known.end(), blob) != known.end()) continue;
@@ -150,47 +156,50 @@ class Extractor {
   std::vector<Lane> lanes_;
 };
 
+// Takes lines; an error says why it cannot.
+using Sink = std::function<absl::Status(absl::string_view lines)>;
+
 // Writes all lines. `progress` may be empty.
-absl::Status WriteAll(Extractor* extractor, int threads, const std::function<void(uint64_t, uint64_t)>& progress,
-                      std::ostream* out) {
+absl::Status WriteLines(Extractor* extractor, int threads, const std::function<void(uint64_t, uint64_t)>& progress,
+                        const Sink& sink) {
   const uint64_t step = kRowsPerPiece * static_cast<uint64_t>(threads) * 4;
   std::string lines;
   for (uint64_t begin = 0; begin < extractor->records(); begin += step) {
     const uint64_t end = std::min(begin + step, extractor->records());
     lines.clear();
     SAMOVAR_RETURN_IF_ERROR(extractor->Extract(begin, end, &lines));
-    if (!out->write(lines.data(), static_cast<std::streamsize>(lines.size()))) {
-      return absl::UnavailableError("the output cannot be written; is the disk full?");
-    }
+    SAMOVAR_RETURN_IF_ERROR(sink(lines));
     if (progress) progress(end, extractor->records());
   }
-  out->flush();
-  return out->good() ? absl::OkStatus() : absl::UnavailableError("the output cannot be written; is the disk full?");
+  return absl::OkStatus();
 }
 
-// A file that is there is whole: it has another name until then.
-absl::Status WriteFile(Extractor* extractor, const FeaturesOptions& options, const std::filesystem::path& path) {
-  std::error_code error;
-  std::filesystem::create_directories(path.parent_path(), error);
-  const std::filesystem::path unfinished = path.string() + ".unfinished";
-  std::ofstream file(unfinished, std::ios::binary | std::ios::trunc);
-  if (!file) return absl::PermissionDeniedError(absl::StrCat(unfinished.string(), ": cannot be written"));
-  absl::Status status = WriteAll(extractor, options.threads, RecordProgress(), &file);
-  file.close();
-  if (status.ok() && file.fail()) status = absl::UnavailableError("the output cannot be written; is the disk full?");
-  if (status.ok()) status = PublishFile(unfinished, path);
-  if (!status.ok()) std::filesystem::remove(unfinished, error);
-  return CannotWrite(path.string(), status);
+// A file that is there is whole.
+absl::Status WriteToFile(Extractor* extractor, const FeaturesOptions& options, const std::string& path) {
+  const absl::Status written = options.files.storage.Put(path, [&](int fd) {
+    return WriteLines(extractor, options.threads, RecordProgress(),
+                      [&](absl::string_view lines) { return WriteAll(path, lines, fd); });
+  });
+  return CannotWrite(path, written);
+}
+
+absl::Status WriteToOutput(Extractor* extractor, const FeaturesOptions& options) {
+  return WriteLines(extractor, options.threads, /*progress=*/{}, [](absl::string_view lines) {
+    errno = 0;
+    std::cout.write(lines.data(), static_cast<std::streamsize>(lines.size())).flush();
+    if (std::cout.good()) return absl::OkStatus();
+    return ErrnoStatus(errno != 0 ? errno : EIO, "write", "the output");
+  });
 }
 
 }  // namespace
 
 int RunFeatures(const FeaturesOptions& options) {
   const bool to_file = options.output != "-";
-  const std::filesystem::path path = std::filesystem::path(options.output) / "features.jsonl";
-  std::error_code error;
-  if (to_file && !options.force && std::filesystem::exists(path, error)) {
-    PrintError(absl::StrCat(path.string(), ": exists already; --force replaces it"));
+  const std::string directory = options.output.empty() ? "." : options.output;
+  const std::string path = absl::StrCat(absl::StripSuffix(directory, "/"), "/features.jsonl");
+  if (to_file && !options.force && options.files.storage.Exists(path)) {
+    PrintError(absl::StrCat(path, ": exists already; --force replaces it"));
     return kExitUsage;
   }
   absl::StatusOr<std::unique_ptr<Extractor>> extractor = Extractor::Create(options);
@@ -198,13 +207,13 @@ int RunFeatures(const FeaturesOptions& options) {
     PrintError(extractor.status().message());
     return kExitUsage;
   }
-  const absl::Status written = to_file ? WriteFile(extractor->get(), options, path)
-                                       : WriteAll(extractor->get(), options.threads, /*progress=*/{}, &std::cout);
+  const absl::Status written =
+      to_file ? WriteToFile(extractor->get(), options, path) : WriteToOutput(extractor->get(), options);
   if (!written.ok()) {
     PrintError(written.message());
     return kExitFailed;
   }
-  if (to_file) std::cout << path.string() << ": " << (*extractor)->records() << " rows\n";
+  if (to_file) std::cout << path << ": " << (*extractor)->records() << " rows\n";
   return kExitOk;
 }
 

@@ -1,9 +1,13 @@
 #include "cli/model_export.h"
 
+#include <algorithm>
+#include <filesystem>
 #include <memory>
 #include <vector>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "common/caffe/insert_splits.h"
@@ -12,6 +16,8 @@
 #include "common/model/model_blobs.h"
 #include "common/model/solver_history.h"
 #include "common/parameters/parameter_client.h"
+#include "common/storage/paths.h"
+#include "common/storage/write_file.h"
 
 namespace samovar {
 namespace {
@@ -44,6 +50,28 @@ std::string ModelPath(const std::string& snapshot_prefix, uint64_t iteration, co
 std::string SolverStatePath(const std::string& snapshot_prefix, uint64_t iteration,
                             const caffe::SolverParameter& solver) {
   return PathOf(snapshot_prefix, iteration, solver, ".solverstate");
+}
+
+absl::Status CheckSnapshotPrefix(const std::string& snapshot_prefix, const caffe::SolverParameter& solver) {
+  if (!SchemeOf(snapshot_prefix).empty()) return absl::OkStatus();
+  const absl::Status writable =
+      CheckWritable(SolverStatePath(snapshot_prefix, static_cast<uint64_t>(std::max(0, solver.max_iter())), solver));
+  return Annotate(writable,
+                  absl::StrCat("cannot write models to ", snapshot_prefix, " (snapshot_prefix of the solver)"));
+}
+
+void RemoveAbandonedModels(const std::string& snapshot_prefix) {
+  if (!SchemeOf(snapshot_prefix).empty()) return;
+  const std::filesystem::path prefix = snapshot_prefix;
+  const std::string begin = absl::StrCat(prefix.filename().string(), "_iter_");
+  const std::string directory = prefix.has_parent_path() ? prefix.parent_path().string() : ".";
+  RemoveAbandoned(directory, [&begin](absl::string_view name) {
+    if (!absl::ConsumePrefix(&name, begin)) return false;
+    absl::ConsumeSuffix(&name, ".h5");
+    const bool model = absl::ConsumeSuffix(&name, ".caffemodel") || absl::ConsumeSuffix(&name, ".solverstate");
+    uint64_t iteration = 0;
+    return model && absl::SimpleAtoi(name, &iteration) && absl::StrCat(iteration) == name;
+  });
 }
 
 absl::Status ExportModel(const v1::JobSpec& spec, const v1::JobStatus& status, uint64_t iteration,

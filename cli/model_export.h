@@ -16,6 +16,12 @@ std::string ModelPath(const std::string& snapshot_prefix, uint64_t iteration, co
 std::string SolverStatePath(const std::string& snapshot_prefix, uint64_t iteration,
                             const caffe::SolverParameter& solver);
 
+// Whether models of this prefix can be written up to the last iteration; makes nothing. The message names the prefix.
+absl::Status CheckSnapshotPrefix(const std::string& snapshot_prefix, const caffe::SolverParameter& solver);
+
+// Removes models and solver states of this prefix that a process which has gone left unfinished.
+void RemoveAbandonedModels(const std::string& snapshot_prefix);
+
 // Both read what the job's servers froze or persisted as `iteration`. `status` is the job's, once it runs: it names the
 // servers. They end early, with CANCELLED, when the stopper is stopped.
 

@@ -17,8 +17,9 @@
 namespace samovar {
 namespace {
 
-absl::StatusOr<InitialValues> ReadValues(const v1::InitialModel& initial, const v1::ParameterLayout& layout) {
-  auto values = InitialValues::Read(initial, layout, /*vectors=*/1);
+absl::StatusOr<InitialValues> ReadValues(const v1::InitialModel& initial, const v1::ParameterLayout& layout,
+                                         const StorageTable& storage) {
+  auto values = InitialValues::Read(initial, layout, /*vectors=*/1, storage);
   if (!values.ok()) return ExplainWrongFile(values.status(), initial.weights(0), kModelFlags.model, kModelFlags);
   return values;
 }
@@ -26,7 +27,7 @@ absl::StatusOr<InitialValues> ReadValues(const v1::InitialModel& initial, const 
 absl::Status ReadWeights(const std::string& path, OpenModel* model) {
   v1::InitialModel initial;
   initial.add_weights(path);
-  SAMOVAR_ASSIGN_OR_RETURN(const InitialValues values, ReadValues(initial, model->layout));
+  SAMOVAR_ASSIGN_OR_RETURN(const InitialValues values, ReadValues(initial, model->layout, model->storage));
   if (!values.other_layers().empty()) {
     return absl::InvalidArgumentError(absl::StrCat(path, ": has no weights for layer \"", values.other_layers().front(),
                                                    "\"", values.other_layers().size() > 1 ? " and others" : "",
@@ -39,9 +40,10 @@ absl::Status ReadWeights(const std::string& path, OpenModel* model) {
 }  // namespace
 
 absl::StatusOr<caffe::NetParameter> ReadNetInPhase(const std::string& path, caffe::Phase phase,
-                                                   const StateChoice& choice, NetOrigin* origin) {
+                                                   const StateChoice& choice, NetOrigin* origin,
+                                                   const StorageTable& storage) {
   std::vector<std::string> layers;
-  const absl::StatusOr<caffe::NetParameter> read = LoadNet(path, &layers);
+  const absl::StatusOr<caffe::NetParameter> read = LoadNet(path, &layers, storage);
   if (!read.ok()) return ExplainWrongFile(read.status(), path, kModelFlags.text, kModelFlags);
   const caffe::NetParameter& whole = *read;
   caffe::NetState state = whole.state();
@@ -65,9 +67,11 @@ absl::StatusOr<caffe::NetParameter> ReadNetInPhase(const std::string& path, caff
 absl::StatusOr<OpenModel> OpenModelFiles(const ModelFiles& files, caffe::Phase phase) {
   OpenModel model;
   model.phase = phase;
-  SAMOVAR_ASSIGN_OR_RETURN(model.param, ReadNetInPhase(files.model, phase, files.state, &model.origin));
+  model.storage = files.storage;
+  SAMOVAR_ASSIGN_OR_RETURN(model.param, ReadNetInPhase(files.model, phase, files.state, &model.origin, files.storage));
   NetToCheck net = {model.param, phase, /*parts=*/1, files.model, files.data};
   net.origin = &model.origin;
+  net.storage = files.storage;
   SAMOVAR_ASSIGN_OR_RETURN(CheckedNet checked, CheckNet(net));
   for (const std::string& warning : checked.warnings) PrintWarning(warning);
   model.data = std::move(checked.data);
@@ -95,6 +99,7 @@ absl::StatusOr<std::unique_ptr<Net>> BuildNetOf(const OpenModel& model, int batc
 absl::StatusOr<std::unique_ptr<NetFeed>> OpenFeedOf(const OpenModel& model) {
   NetFeed::Options options;
   options.phase = model.phase;
+  options.storage = model.storage;
   return NetFeed::Open(model.param, model.data, options);
 }
 

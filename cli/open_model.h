@@ -10,6 +10,7 @@
 #include "common/base/thread_pool.h"
 #include "common/caffe/net_filter.h"
 #include "common/caffe/net_origin.h"
+#include "common/storage/storage_table.h"
 #include "samovar/v1/job.pb.h"
 #include "samovar/v1/layout.pb.h"
 #include "worker/feed/net_feed.h"
@@ -25,6 +26,8 @@ struct ModelFiles {
   // Records instead of those that the net's data layer names; empty: those.
   std::string data;
   StateChoice state = {};
+  // Where these are, and what the net names.
+  StorageTable storage = StorageTable();
 };
 
 struct OpenModel {
@@ -38,6 +41,8 @@ struct OpenModel {
   v1::NetOutputs outputs;
   // One value for each float of the layout.
   std::vector<float> weights;
+  // As ModelFiles has it.
+  StorageTable storage = StorageTable();
 };
 
 // Reads the net as it is in the phase, opens its records and reads its weights, of which each layer with parameters
@@ -46,7 +51,8 @@ absl::StatusOr<OpenModel> OpenModelFiles(const ModelFiles& files, caffe::Phase p
 
 // The net as it is in the phase, upgraded, and where its layers stand. The first part of OpenModelFiles.
 absl::StatusOr<caffe::NetParameter> ReadNetInPhase(const std::string& path, caffe::Phase phase,
-                                                   const StateChoice& choice, NetOrigin* origin);
+                                                   const StateChoice& choice, NetOrigin* origin,
+                                                   const StorageTable& storage = StorageTable());
 
 // The net for batches of so many records (0: what its text says), with the model's weights. The pool outlives it.
 // `keep_blobs` as in NetOptions.

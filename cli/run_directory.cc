@@ -18,6 +18,7 @@
 #include "common/base/status_macros.h"
 #include "common/model/snapshot_keys.h"
 #include "common/storage/lmdb.h"
+#include "common/storage/paths.h"
 #include "common/storage/write_file.h"
 
 namespace samovar {
@@ -112,6 +113,7 @@ std::string RunDirectory::LogPath(const std::string& path, const std::string& pr
 }
 
 absl::StatusOr<std::unique_ptr<RunDirectory>> RunDirectory::Open(const std::string& path) {
+  SAMOVAR_RETURN_IF_ERROR(LocalPath(path).status());
   std::error_code error;
   fs::create_directories(path, error);
   if (error) return SystemError(error, "make the state directory", path);

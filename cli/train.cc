@@ -13,6 +13,7 @@
 #include "cli/describe_job.h"
 #include "cli/exit_codes.h"
 #include "cli/interruption.h"
+#include "cli/model_export.h"
 #include "cli/resume_check.h"
 #include "cli/run_directory.h"
 #include "cli/train_run.h"
@@ -51,7 +52,7 @@ int ChooseApplyThreads(int servers) {
 
 absl::Status MakeModelDir(const std::string& snapshot_prefix) {
   const fs::path parent = fs::path(snapshot_prefix).parent_path();
-  if (parent.empty()) return absl::OkStatus();
+  if (parent.empty() || !SchemeOf(snapshot_prefix).empty()) return absl::OkStatus();
   std::error_code error;
   fs::create_directories(parent, error);
   if (!error && access(parent.c_str(), W_OK) == 0) return absl::OkStatus();
@@ -61,6 +62,7 @@ absl::Status MakeModelDir(const std::string& snapshot_prefix) {
 }
 
 absl::Status MakeExportDir(const std::string& path) {
+  if (!SchemeOf(path).empty()) return absl::OkStatus();
   std::error_code error;
   fs::create_directories(path, error);
   if (!error && access(path.c_str(), W_OK | X_OK) == 0) return absl::OkStatus();
@@ -96,6 +98,7 @@ absl::StatusOr<Prepared> Prepare(const TrainOptions& options) {
   SAMOVAR_ASSIGN_OR_RETURN(
       CheckedJob job,
       CheckJob(options.solver, {options.weights, options.snapshot, options.resume, options.restore}, options.choice));
+  SAMOVAR_RETURN_IF_ERROR(Annotate(CheckSnapshotPrefix(job.snapshot_prefix, job.spec.solver()), options.solver));
   SAMOVAR_ASSIGN_OR_RETURN(std::string program_dir, ProgramDir());
   // What a run that is resumed was, its directory says.
   if (!options.resume) {
@@ -139,6 +142,7 @@ absl::StatusOr<Prepared> Prepare(const TrainOptions& options) {
   // Before anything of the earlier run is removed.
   if (!options.export_snapshots.empty()) SAMOVAR_RETURN_IF_ERROR(MakeExportDir(options.export_snapshots));
   if (start == RunStart::kFresh) SAMOVAR_RETURN_IF_ERROR(prepared.directory->Clear());
+  RemoveAbandonedModels(job.snapshot_prefix);
   SAMOVAR_RETURN_IF_ERROR(prepared.directory->SaveNet(job.spec.layout()));
   SAMOVAR_RETURN_IF_ERROR(prepared.directory->SaveData(job.spec));
   SAMOVAR_RETURN_IF_ERROR(prepared.directory->MakeLogs());

@@ -80,12 +80,14 @@ void CliLine::AddData() {
   import_idx_ =
       line.AddCommand(importers, "idx", "Makes an LMDB from the IDX files of MNIST and its relatives, gzipped or not",
                       kImportIdxExamples);
-  line.Require(
-      import_idx_,
-      import_idx_->add_option("--images", import_idx.images, "Reads the images from this IDX file")->type_name("FILE"));
-  line.Require(
-      import_idx_,
-      import_idx_->add_option("--labels", import_idx.labels, "Reads the labels from this IDX file")->type_name("FILE"));
+  line.Require(import_idx_,
+               import_idx_->add_option("--images", import_idx.images, "Reads the images from this IDX file")
+                   ->type_name("FILE")
+                   ->transform(StoredPathValidator()));
+  line.Require(import_idx_,
+               import_idx_->add_option("--labels", import_idx.labels, "Reads the labels from this IDX file")
+                   ->type_name("FILE")
+                   ->transform(StoredPathValidator()));
   line.Require(import_idx_, import_idx_->add_option("--output", import_idx.output, "Makes the LMDB in this directory")
                                 ->type_name("DIR")
                                 ->transform(LocalPathValidator()));
@@ -99,7 +101,8 @@ void CliLine::AddData() {
       line.AddCommand(data, "info", "Describes a data set: its records, their shape and their labels", kInfoExamples);
   line.Require(data_info_,
                data_info_->add_option("set", data_info.path, "Reads the LMDB or the partitioned set in this directory")
-                   ->type_name("DIR"));
+                   ->type_name("DIR")
+                   ->transform(StoredPathValidator()));
   data_info_->add_flag("--verify", data_info.verify,
                        "Compares the files of a partitioned set with the checksums in its manifest");
   data_info_->add_flag("--quick", data_info.quick,
@@ -114,7 +117,8 @@ void CliLine::AddImportCifar10(CLI::App* importers) {
                    ->add_option("--input", import_cifar10.inputs,
                                 "Reads these files, one after the other; a directory stands for data_batch_1.bin, "
                                 "data_batch_2.bin and so on in it, the training images")
-                   ->type_name("FILE_OR_DIR"));
+                   ->type_name("FILE_OR_DIR")
+                   ->transform(StoredPathValidator()));
   line.Require(import_cifar10_,
                import_cifar10_->add_option("--output", import_cifar10.output, "Makes the LMDB in this directory")
                    ->type_name("DIR")
@@ -129,7 +133,8 @@ void CliLine::AddImportLevelDb(CLI::App* importers) {
   line.Require(import_leveldb_, import_leveldb_
                                     ->add_option("--input", import_leveldb.input,
                                                  "Reads the LevelDB in this directory, and leaves it as it is")
-                                    ->type_name("DIR"));
+                                    ->type_name("DIR")
+                                    ->transform(StoredPathValidator()));
   line.Require(import_leveldb_,
                import_leveldb_->add_option("--output", import_leveldb.output, "Makes the LMDB in this directory")
                    ->type_name("DIR")
@@ -142,9 +147,11 @@ void CliLine::AddImportImages(CLI::App* importers) {
   ImportImagesOptions& images = import_images.images;
   line.Require(import_images_,
                import_images_->add_option("--list", images.list, "Reads the images' names and labels from this file")
-                   ->type_name("FILE"));
+                   ->type_name("FILE")
+                   ->transform(StoredPathValidator()));
   import_images_->add_option("--root", images.root, "Takes the names in the list from this directory")
-      ->type_name("DIR");
+      ->type_name("DIR")
+      ->transform(StoredPathValidator());
   line.Require(import_images_,
                import_images_->add_option("--output", import_images.output, "Makes the LMDB in this directory")
                    ->type_name("DIR")
@@ -170,10 +177,12 @@ void CliLine::AddDataPartition(CLI::App* data) {
   line.Require(data_partition_, data_partition_
                                     ->add_option("source", data_partition.source,
                                                  "Reads the LMDB, or the set of other partitions, in this directory")
-                                    ->type_name("SOURCE"));
+                                    ->type_name("SOURCE")
+                                    ->transform(StoredPathValidator()));
   line.Require(data_partition_,
                data_partition_->add_option("output", data_partition.output, "Makes the set in this directory")
-                   ->type_name("DEST"));
+                   ->type_name("DEST")
+                   ->transform(LocalPathValidator()));
   line.Require(data_partition_, AddPartitions(data_partition_, &data_partition.partitions,
                                               "Makes so many partitions, of sizes that differ by one record at most"));
   data_partition_->add_flag("--force", data_partition.force, "Replaces a data set that is there already");
@@ -184,10 +193,11 @@ void CliLine::AddDataMean(CLI::App* data) {
       data, "mean", "Writes the mean of a data set's records, for mean_file in transform_param", kMeanExamples);
   line.Require(data_mean_,
                data_mean_->add_option("set", data_mean.path, "Reads the LMDB or the partitioned set in this directory")
-                   ->type_name("DIR"));
+                   ->type_name("DIR")
+                   ->transform(StoredPathValidator()));
   line.Require(data_mean_, data_mean_->add_option("--output", data_mean.output, "Writes this file, a .binaryproto")
                                ->type_name("FILE")
-                               ->transform(LocalPathValidator()));
+                               ->transform(StoredPathValidator()));
   data_mean_->add_flag("--force", data_mean.force, "Replaces a file that is there already");
 }
 

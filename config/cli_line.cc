@@ -129,9 +129,9 @@ CliLine::CliLine() : line("samovar", kDescription) {
 }
 
 void CliLine::AddJobFlags(CLI::App* command, JobOptions* job) {
-  line.Require(
-      command,
-      command->add_option("--solver", job->solver, "Reads the solver from this prototxt file")->type_name("FILE"));
+  line.Require(command, command->add_option("--solver", job->solver, "Reads the solver from this prototxt file")
+                            ->type_name("FILE")
+                            ->transform(StoredPathValidator()));
   command
       ->add_option("--mode", job->mode.mode,
                    "Chooses which weights an iteration is computed from: async, the newest there are, which is "
@@ -234,6 +234,7 @@ void CliLine::AddJobFlags(CLI::App* command, JobOptions* job) {
           "its name, the others keep their fillers; several files are separated by commas, the last that has a "
           "layer counts; replaces the solver's weights")
       ->type_name("FILE[,FILE...]")
+      ->transform(StoredPathsValidator())
       ->default_str("");
   command
       ->add_option(
@@ -241,7 +242,7 @@ void CliLine::AddJobFlags(CLI::App* command, JobOptions* job) {
           "Continues at the iteration of this .solverstate file, from its history and the model that it names; "
           "to continue an interrupted run of Samovar itself, --resume is exact")
       ->type_name("FILE")
-      ->transform(LocalPathValidator())
+      ->transform(StoredPathValidator())
       ->default_str("");
   command->add_flag("--resume", job->resume, "Continues the earlier run from its last snapshot");
   command
@@ -250,7 +251,7 @@ void CliLine::AddJobFlags(CLI::App* command, JobOptions* job) {
                    "under this path; "
                    "as many are kept as of other snapshots")
       ->type_name("DIR")
-      ->transform(LocalPathValidator())
+      ->transform(StoredPathValidator())
       ->default_str("");
   command
       ->add_option("--restore", job->restore,
@@ -258,7 +259,7 @@ void CliLine::AddJobFlags(CLI::App* command, JobOptions* job) {
                    "seed unless others "
                    "are given; of a directory that has several it takes the newest")
       ->type_name("DIR")
-      ->transform(LocalPathValidator())
+      ->transform(StoredPathValidator())
       ->default_str("");
   AddJobChoice(command, &job->choice);
 }
@@ -296,9 +297,9 @@ void CliLine::AddJobChoice(CLI::App* command, JobChoice* choice) {
 void CliLine::AddCheck() {
   check_ =
       line.AddCommand(line.app(), "check", "Checks a solver, its nets and its data without training", kCheckExamples);
-  line.Require(
-      check_,
-      check_->add_option("solver", check.solver, "Reads the solver from this prototxt file")->type_name("SOLVER"));
+  line.Require(check_, check_->add_option("solver", check.solver, "Reads the solver from this prototxt file")
+                           ->type_name("SOLVER")
+                           ->transform(StoredPathValidator()));
   AddJobChoice(check_, &check.choice);
 }
 
@@ -381,7 +382,7 @@ void CliLine::AddModelExport() {
                                 "Writes the model into this file, a .caffemodel, or with .h5 behind it in HDF5; the "
                                 ".solverstate is put beside it")
                    ->type_name("FILE")
-                   ->transform(LocalPathValidator()));
+                   ->transform(StoredPathValidator()));
   model_export_
       ->add_option("--iteration", model_export.iteration,
                    "Takes this snapshot of the job; otherwise a running job makes a new one, and one that has ended "
@@ -406,7 +407,7 @@ void CliLine::AddSnapshotExport() {
                                 "find under this path; older ones of the job there are removed, as with "
                                 "--export-snapshots")
                    ->type_name("DIR")
-                   ->transform(LocalPathValidator()));
+                   ->transform(StoredPathValidator()));
   snapshot_export_->add_flag("--json", snapshot_export.json, "Prints one JSON object");
 }
 

@@ -40,13 +40,16 @@ void CliLine::AddModelFiles(CLI::App* command, ModelFiles* files) {
   line.Require(
       command,
       command->add_option("--model", files->model, "Reads the net from this prototxt file, as it is in phase TEST")
-          ->type_name("FILE"));
+          ->type_name("FILE")
+          ->transform(StoredPathValidator()));
   line.Require(command, command->add_option("--weights", files->weights, "Reads the weights from this .caffemodel file")
-                            ->type_name("FILE"));
+                            ->type_name("FILE")
+                            ->transform(StoredPathValidator()));
   command
       ->add_option("--data", files->data,
                    "Reads records from here (an LMDB's directory, a list of files) instead of where the net says")
-      ->type_name("PATH");
+      ->type_name("PATH")
+      ->transform(StoredPathValidator());
   AddState(command, &files->state);
 }
 
@@ -70,7 +73,7 @@ void CliLine::AddFeatures() {
       features_,
       features_->add_option("--output", features.output, "Writes features.jsonl into this directory; - prints the rows")
           ->type_name("DIR")
-          ->transform(LocalPathValidator()));
+          ->transform(StoredPathValidator()));
   features_->add_option("--threads", features.threads, "Computes with so many threads")
       ->type_name("N")
       ->check(Between(1, kMaxCount));
@@ -79,8 +82,9 @@ void CliLine::AddFeatures() {
 
 void CliLine::AddTime() {
   time_ = line.AddCommand(line.app(), "time", "Measures how long each layer of a net takes", kTimeExamples);
-  line.Require(time_,
-               time_->add_option("--model", time.model, "Reads the net from this prototxt file")->type_name("FILE"));
+  line.Require(time_, time_->add_option("--model", time.model, "Reads the net from this prototxt file")
+                          ->type_name("FILE")
+                          ->transform(StoredPathValidator()));
   time_->add_option("--phase", time.phase, "Takes the net as it is in this phase; TEST has no backward pass")
       ->type_name("TRAIN|TEST")
       ->check(OneOf({"TRAIN", "TEST"}));

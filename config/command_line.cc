@@ -6,16 +6,19 @@
 #include <iostream>
 #include <memory>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "common/base/suggest.h"
 #include "common/base/utf8.h"
 #include "common/base/version.h"
 #include "common/caffe/utf8_fields.h"
 #include "common/storage/paths.h"
+#include "common/storage/storage_table.h"
 #include "config/config_file.h"
 
 namespace samovar {
@@ -75,6 +78,7 @@ void CommandLine::RequireUtf8(CLI::App* command) { utf8_.push_back(command); }
 
 void CommandLine::AcceptConfigFile() {
   app_.add_option("--config", config_file_, "Reads flags that are not given from this file, in TOML: apply-threads = 4")
+      ->transform(StoredPathValidator())
       ->type_name("FILE")
       ->configurable(false);
 }
@@ -219,6 +223,28 @@ CLI::Validator LocalPathValidator() {
     return std::string();
   };
   return CLI::Validator(check, "", "LocalPath");
+}
+
+CLI::Validator StoredPathValidator() {
+  const auto check = [](std::string& path) {
+    const absl::Status offered = StorageTable().StorageFor(path = WithoutFileScheme(path)).status();
+    return std::string(offered.message());
+  };
+  return CLI::Validator(check, "", "StoredPath");
+}
+
+CLI::Validator StoredPathsValidator() {
+  const auto check = [](std::string& paths) {
+    std::vector<std::string> found;
+    for (const absl::string_view path : absl::StrSplit(paths, ',')) {
+      found.push_back(WithoutFileScheme(std::string(absl::StripAsciiWhitespace(path))));
+      const absl::Status offered = StorageTable().StorageFor(found.back()).status();
+      if (!offered.ok()) return std::string(offered.message());
+    }
+    paths = absl::StrJoin(found, ",");
+    return std::string();
+  };
+  return CLI::Validator(check, "", "StoredPaths");
 }
 
 CLI::Validator OneOf(const std::vector<std::string>& choices) {

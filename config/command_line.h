@@ -74,6 +74,10 @@ CLI::Validator NumberUpTo(double most);
 // To be given to transform(): the value is a path of this machine; "file:" is taken off, another scheme is refused
 // (LocalPath).
 CLI::Validator LocalPathValidator();
+// The same for what may be anywhere: the value is a path, or a URI of a scheme that a StorageTable has; several with
+// commas between them.
+CLI::Validator StoredPathValidator();
+CLI::Validator StoredPathsValidator();
 // The value is one of these.
 CLI::Validator OneOf(const std::vector<std::string>& choices);
 

@@ -45,19 +45,19 @@ absl::Status Normalise(caffe::BlobProto* mean) {
 
 }  // namespace
 
-absl::StatusOr<caffe::BlobProto> ReadMeanFile(const std::string& path) {
+absl::StatusOr<caffe::BlobProto> ReadMeanFile(const std::string& path, const StorageTable& storage) {
   caffe::BlobProto mean;
-  SAMOVAR_RETURN_IF_ERROR(ReadMessage(path, "a .binaryproto", &mean));
+  SAMOVAR_RETURN_IF_ERROR(ReadMessage(path, "a .binaryproto", &mean, storage));
   SAMOVAR_RETURN_IF_ERROR(Annotate(Normalise(&mean), path));
   return mean;
 }
 
-absl::Status WriteMeanFile(const std::string& path, const caffe::BlobProto& mean) {
+absl::Status WriteMeanFile(const std::string& path, const caffe::BlobProto& mean, const StorageTable& storage) {
   caffe::BlobProto normal = mean;
   if (const absl::Status image = Normalise(&normal); !image.ok()) {
     return absl::InvalidArgumentError(absl::StrCat("cannot write ", path, ": ", image.message()));
   }
-  return WriteMessageAtomically(path, normal);
+  return storage.PutMessage(path, normal);
 }
 
 }  // namespace samovar

@@ -39,23 +39,24 @@ absl::Status CheckModel(caffe::NetParameter* model) {
 
 }  // namespace
 
-absl::Status WriteModel(const std::string& path, const caffe::NetParameter& model) {
-  if (!absl::EndsWith(path, ".h5")) return WriteMessageAtomically(path, model);
+absl::Status WriteModel(const std::string& path, const caffe::NetParameter& model, const StorageTable& storage) {
+  if (!absl::EndsWith(path, ".h5")) return storage.PutMessage(path, model);
   const absl::StatusOr<std::string> bytes = EncodeHdf5Model(model);
   if (!bytes.ok()) return CannotWrite(path, bytes.status());
-  return WriteBytesAtomically(path, *bytes);
+  return storage.PutBytes(path, *bytes);
 }
 
-absl::StatusOr<caffe::NetParameter> ReadModel(const std::string& path) {
-  SAMOVAR_ASSIGN_OR_RETURN(const bool hdf5, BeginsAsHdf5(path));
+absl::StatusOr<caffe::NetParameter> ReadModel(const std::string& path, const StorageTable& storage) {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::string local, storage.Fetch(path));
+  SAMOVAR_ASSIGN_OR_RETURN(const bool hdf5, BeginsAsHdf5(local));
   if (hdf5) {
-    SAMOVAR_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path, kMaxHdf5Bytes));
+    SAMOVAR_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(local, kMaxHdf5Bytes));
     absl::StatusOr<caffe::NetParameter> model = DecodeHdf5Model(bytes);
     if (!model.ok()) return Annotate(model.status(), path);
     return model;
   }
   caffe::NetParameter model;
-  SAMOVAR_RETURN_IF_ERROR(ReadMessage(path, "a .caffemodel", &model));
+  SAMOVAR_RETURN_IF_ERROR(ReadMessage(local, "a .caffemodel", &model));
   SAMOVAR_RETURN_IF_ERROR(Annotate(CheckModel(&model), path));
   return model;
 }

@@ -69,8 +69,9 @@ absl::StatusOr<Message> Parse(absl::string_view text, const std::string& file, s
 }
 
 template <typename Message>
-absl::StatusOr<Message> Read(const std::string& path, std::unique_ptr<SourceMap>* source_map) {
-  SAMOVAR_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path, kMaxTextBytes));
+absl::StatusOr<Message> Read(const std::string& path, std::unique_ptr<SourceMap>* source_map,
+                             const StorageTable& storage) {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path, kMaxTextBytes, storage));
   return Parse<Message>(text, path, source_map);
 }
 
@@ -86,12 +87,14 @@ absl::StatusOr<caffe::SolverParameter> ParseSolver(absl::string_view text, const
   return Parse<caffe::SolverParameter>(text, file, source_map);
 }
 
-absl::StatusOr<caffe::NetParameter> ReadNetFile(const std::string& path, std::unique_ptr<SourceMap>* source_map) {
-  return Read<caffe::NetParameter>(path, source_map);
+absl::StatusOr<caffe::NetParameter> ReadNetFile(const std::string& path, std::unique_ptr<SourceMap>* source_map,
+                                                const StorageTable& storage) {
+  return Read<caffe::NetParameter>(path, source_map, storage);
 }
 
-absl::StatusOr<caffe::SolverParameter> ReadSolverFile(const std::string& path, std::unique_ptr<SourceMap>* source_map) {
-  return Read<caffe::SolverParameter>(path, source_map);
+absl::StatusOr<caffe::SolverParameter> ReadSolverFile(const std::string& path, std::unique_ptr<SourceMap>* source_map,
+                                                      const StorageTable& storage) {
+  return Read<caffe::SolverParameter>(path, source_map, storage);
 }
 
 }  // namespace samovar

@@ -16,6 +16,7 @@
 #include "absl/strings/string_view.h"
 #include "caffe.pb.h"
 #include "common/caffe/source_map.h"
+#include "common/storage/storage_table.h"
 
 namespace samovar {
 
@@ -31,8 +32,10 @@ absl::StatusOr<caffe::SolverParameter> ParseSolver(absl::string_view text, const
 // The same of a file. NOT_FOUND, PERMISSION_DENIED: it cannot be read; INVALID_ARGUMENT also: it is a directory, or
 // larger than any prototxt (64 MiB).
 absl::StatusOr<caffe::NetParameter> ReadNetFile(const std::string& path,
-                                                std::unique_ptr<SourceMap>* source_map = nullptr);
+                                                std::unique_ptr<SourceMap>* source_map = nullptr,
+                                                const StorageTable& storage = StorageTable());
 absl::StatusOr<caffe::SolverParameter> ReadSolverFile(const std::string& path,
-                                                      std::unique_ptr<SourceMap>* source_map = nullptr);
+                                                      std::unique_ptr<SourceMap>* source_map = nullptr,
+                                                      const StorageTable& storage = StorageTable());
 
 }  // namespace samovar

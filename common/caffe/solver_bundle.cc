@@ -37,7 +37,10 @@ struct NetSource {
 // Reads a solver's nets, as Caffe assigns them to training and to tests.
 class BundleLoader {
  public:
-  BundleLoader(const std::string& path, const StateChoice& choice) : choice_(choice) { bundle_.solver_path = path; }
+  BundleLoader(const std::string& path, const StateChoice& choice, const StorageTable& storage)
+      : choice_(choice), storage_(storage) {
+    bundle_.solver_path = path;
+  }
 
   absl::StatusOr<SolverBundle> Load(absl::Status* values) && {
     SAMOVAR_RETURN_IF_ERROR(ReadSolver());
@@ -54,7 +57,7 @@ class BundleLoader {
     // Which nets are tested depends on the one that is trained.
     if (train_net.ok()) errors.Add(LoadTestNets());
     SAMOVAR_RETURN_IF_ERROR(errors.ToStatus());
-    FillSolver();
+    SAMOVAR_RETURN_IF_ERROR(FillSolver());
     return std::move(bundle_);
   }
 
@@ -66,9 +69,9 @@ class BundleLoader {
   }
 
   absl::Status ReadSolver() {
-    absl::StatusOr<caffe::SolverParameter> solver = ReadSolverFile(bundle_.solver_path, &source_map_);
+    absl::StatusOr<caffe::SolverParameter> solver = ReadSolverFile(bundle_.solver_path, &source_map_, storage_);
     if (absl::IsInvalidArgument(solver.status())) {
-      const absl::StatusOr<caffe::NetParameter> net = ReadNetFile(bundle_.solver_path);
+      const absl::StatusOr<caffe::NetParameter> net = ReadNetFile(bundle_.solver_path, nullptr, storage_);
       if (net.ok() && net->layer_size() + net->layers_size() > 0) {
         return absl::InvalidArgumentError(
             absl::StrCat(bundle_.solver_path, ": this is a net; give its solver, which names the net"));
@@ -79,22 +82,29 @@ class BundleLoader {
     return absl::OkStatus();
   }
 
+  // Whether the name in a field can be that of a file: its scheme is one that there is.
+  absl::Status CheckOffered(absl::string_view field, int index, const std::string& name) const {
+    const absl::Status offered = storage_.StorageFor(WithoutFileScheme(name)).status();
+    if (offered.ok()) return offered;
+    return absl::InvalidArgumentError(absl::StrCat(At(field, index), ": ", field, ": ", offered.message()));
+  }
+
   absl::Status TakePrefix() {
     if (!solver_.has_snapshot_prefix()) return absl::OkStatus();
-    const absl::StatusOr<std::string> local = LocalPath(solver_.snapshot_prefix());
-    if (!local.ok()) return Wrong("snapshot_prefix", local.status().message());
-    solver_.set_snapshot_prefix(*local);
+    SAMOVAR_RETURN_IF_ERROR(CheckOffered("snapshot_prefix", -1, solver_.snapshot_prefix()));
+    solver_.set_snapshot_prefix(WithoutFileScheme(solver_.snapshot_prefix()));
     return absl::OkStatus();
   }
 
   absl::StatusOr<NetSource> FromFile(absl::string_view field, int index, const std::string& name) {
     NetSource source;
     source.named_at = At(field, index);
+    SAMOVAR_RETURN_IF_ERROR(CheckOffered(field, index, name));
     source.file = FindFile(name, bundle_.solver_path);
     const std::string passed_over = DescribePassedOver(name, bundle_.solver_path);
     if (!passed_over.empty()) bundle_.warnings.push_back(absl::StrCat(source.named_at, ": ", field, ": ", passed_over));
     std::unique_ptr<SourceMap> source_map;
-    absl::StatusOr<caffe::NetParameter> net = ReadNetFile(source.file, &source_map);
+    absl::StatusOr<caffe::NetParameter> net = ReadNetFile(source.file, &source_map, storage_);
     if (absl::IsNotFound(net.status())) {
       return absl::NotFoundError(absl::StrCat(source.named_at, ": ", field, ": there is no file ", name,
                                               " in the current directory or beside the solver"));
@@ -266,7 +276,7 @@ class BundleLoader {
     return absl::OkStatus();
   }
 
-  void FillSolver() {
+  absl::Status FillSolver() {
     bundle_.places = {At("max_iter"), At(solver_.has_solver_type() ? "solver_type" : "type")};
     solver_.clear_net();
     solver_.clear_net_param();
@@ -286,25 +296,29 @@ class BundleLoader {
     } else if (std::filesystem::is_directory(solver_.snapshot_prefix(), ignored)) {
       solver_.set_snapshot_prefix((std::filesystem::path(solver_.snapshot_prefix()) / path.stem()).string());
     }
-    ResolveWeights();
+    SAMOVAR_RETURN_IF_ERROR(ResolveWeights());
     bundle_.solver = std::move(solver_);
+    return absl::OkStatus();
   }
 
   // One absolute path a model.
-  void ResolveWeights() {
+  absl::Status ResolveWeights() {
     std::vector<std::string> paths;
     for (const std::string& names : solver_.weights()) {
       for (absl::string_view name : absl::StrSplit(names, ',')) {
         const std::string path(absl::StripAsciiWhitespace(name));
+        SAMOVAR_RETURN_IF_ERROR(CheckOffered("weights", -1, path));
         const std::string passed_over = DescribePassedOver(path, bundle_.solver_path);
         if (!passed_over.empty()) bundle_.warnings.push_back(absl::StrCat(At("weights"), ": weights: ", passed_over));
         paths.push_back(ResolvePath(path, bundle_.solver_path));
       }
     }
     solver_.mutable_weights()->Assign(paths.begin(), paths.end());
+    return absl::OkStatus();
   }
 
   const StateChoice choice_;
+  const StorageTable storage_;
   SolverBundle bundle_;
   caffe::SolverParameter solver_;
   std::unique_ptr<SourceMap> source_map_;
@@ -314,8 +328,9 @@ class BundleLoader {
 
 }  // namespace
 
-absl::StatusOr<SolverBundle> LoadSolver(const std::string& path, const StateChoice& choice, absl::Status* values) {
-  return BundleLoader(path, choice).Load(values);
+absl::StatusOr<SolverBundle> LoadSolver(const std::string& path, const StateChoice& choice, absl::Status* values,
+                                        const StorageTable& storage) {
+  return BundleLoader(path, choice, storage).Load(values);
 }
 
 }  // namespace samovar

@@ -9,6 +9,7 @@
 #include "common/caffe/net_filter.h"
 #include "common/caffe/net_origin.h"
 #include "common/storage/paths.h"
+#include "common/storage/storage_table.h"
 
 namespace samovar {
 
@@ -43,8 +44,9 @@ struct SolverBundle {
   std::vector<std::string> warnings;
 };
 
-// Reads the solver and the nets that it names (or holds), as paths.h finds them. All that is wrong with the solver's
-// values is reported at once, a line each, with file, line and column of the value.
+// Reads the solver and the nets that it names (or holds), as paths.h finds them, from `storage`. All that is wrong with
+// the solver's values is reported at once, a line each, with file, line and column of the value; so is a name of a
+// scheme that is not offered.
 //
 // `choice` is added to the solver's train_state, as in Caffe: tests have the solver's test_state alone.
 //
@@ -53,6 +55,6 @@ struct SolverBundle {
 // looked at here. `values`: takes what is wrong with the solver's values, and the nets are read all the same; null: the
 // call fails then.
 absl::StatusOr<SolverBundle> LoadSolver(const std::string& path, const StateChoice& choice = {},
-                                        absl::Status* values = nullptr);
+                                        absl::Status* values = nullptr, const StorageTable& storage = StorageTable());
 
 }  // namespace samovar

@@ -48,22 +48,23 @@ absl::Status Named(const absl::Status& status, const std::string& path) {
 
 }  // namespace
 
-absl::StatusOr<caffe::SolverState> ReadSolverState(const std::string& path) {
-  absl::StatusOr<caffe::SolverState> state = absl::EndsWith(path, kHdf5Suffix) ? ReadHdf5(path) : ReadBinary(path);
+absl::StatusOr<caffe::SolverState> ReadSolverState(const std::string& path, const StorageTable& storage) {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::string local, storage.Fetch(path));
+  absl::StatusOr<caffe::SolverState> state = absl::EndsWith(path, kHdf5Suffix) ? ReadHdf5(local) : ReadBinary(local);
   if (!state.ok()) return Named(state.status(), path);
   return state;
 }
 
-absl::Status WriteSolverState(const std::string& path, const caffe::SolverState& state) {
+absl::Status WriteSolverState(const std::string& path, const caffe::SolverState& state, const StorageTable& storage) {
   if (absl::EndsWith(path, kHdf5Suffix)) {
     const absl::StatusOr<std::string> bytes = EncodeHdf5State(state);
     if (!bytes.ok()) return CannotWrite(path, bytes.status());
-    return WriteBytesAtomically(path, *bytes);
+    return storage.PutBytes(path, *bytes);
   }
   caffe::SolverState checked = state;
   const absl::Status fits = CheckHistory(&checked);
   if (!fits.ok()) return absl::InvalidArgumentError(absl::StrCat("cannot write ", path, ": ", fits.message()));
-  return WriteMessageAtomically(path, state);
+  return storage.PutMessage(path, state);
 }
 
 }  // namespace samovar

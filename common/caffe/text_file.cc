@@ -15,8 +15,9 @@ constexpr absl::string_view kUtf16Marks[] = {"\xff\xfe", "\xfe\xff"};
 
 }  // namespace
 
-absl::StatusOr<std::string> ReadTextFile(const std::string& path, uint64_t max_bytes) {
-  SAMOVAR_ASSIGN_OR_RETURN(std::string text, ReadFile(path, max_bytes));
+absl::StatusOr<std::string> ReadTextFile(const std::string& path, uint64_t max_bytes, const StorageTable& storage) {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::string local, storage.Fetch(path));
+  SAMOVAR_ASSIGN_OR_RETURN(std::string text, ReadFile(local, max_bytes));
   if (absl::StartsWith(text, kUtf8Mark)) return text.substr(kUtf8Mark.size());
   for (const absl::string_view mark : kUtf16Marks) {
     if (!absl::StartsWith(text, mark)) continue;

@@ -305,9 +305,10 @@ absl::Status UpgradeModel(caffe::NetParameter* model) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<caffe::NetParameter> LoadNet(const std::string& path, std::vector<std::string>* layers) {
+absl::StatusOr<caffe::NetParameter> LoadNet(const std::string& path, std::vector<std::string>* layers,
+                                            const StorageTable& storage) {
   std::unique_ptr<SourceMap> source_map;
-  SAMOVAR_ASSIGN_OR_RETURN(caffe::NetParameter net, ReadNetFile(path, &source_map));
+  SAMOVAR_ASSIGN_OR_RETURN(caffe::NetParameter net, ReadNetFile(path, &source_map, storage));
   const auto where = [&](const std::vector<FieldStep>& steps) { return source_map->WherePath(net, steps); };
   SAMOVAR_RETURN_IF_ERROR(UpgradeNet(where, &net, layers));
   return net;

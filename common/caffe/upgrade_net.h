@@ -22,6 +22,7 @@
 #include "absl/status/statusor.h"
 #include "caffe.pb.h"
 #include "common/caffe/source_map.h"
+#include "common/storage/storage_table.h"
 
 namespace samovar {
 
@@ -39,6 +40,7 @@ absl::Status UpgradeNet(const NetLocator& where, caffe::NetParameter* net, std::
 absl::Status UpgradeModel(caffe::NetParameter* model);
 
 // ReadNetFile, upgraded. With `layers`, as UpgradeNet.
-absl::StatusOr<caffe::NetParameter> LoadNet(const std::string& path, std::vector<std::string>* layers = nullptr);
+absl::StatusOr<caffe::NetParameter> LoadNet(const std::string& path, std::vector<std::string>* layers = nullptr,
+                                            const StorageTable& storage = StorageTable());
 
 }  // namespace samovar

@@ -41,9 +41,11 @@ absl::Status CheckNoImageFile(absl::string_view data) {
 
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<Dataset>> Dataset::Open(const std::string& path, PartitionSource* source) {
-  std::shared_ptr<Dataset> dataset(new Dataset(path, source));
-  SAMOVAR_RETURN_IF_ERROR(IsPartitioned(path) ? dataset->OpenSet() : dataset->OpenLmdb());
+absl::StatusOr<std::shared_ptr<Dataset>> Dataset::Open(const std::string& path, PartitionSource* source,
+                                                       const StorageTable& storage) {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::string local, storage.Fetch(path));
+  std::shared_ptr<Dataset> dataset(new Dataset(local, source));
+  SAMOVAR_RETURN_IF_ERROR(IsPartitioned(local) ? dataset->OpenSet() : dataset->OpenLmdb());
   return dataset;
 }
 

@@ -26,6 +26,7 @@
 #include "common/data/partition_cut.h"
 #include "common/data/partition_source.h"
 #include "common/data/record_shape.h"
+#include "common/storage/storage_table.h"
 #include "samovar/v1/dataset.pb.h"
 
 namespace samovar {
@@ -35,11 +36,12 @@ class Dataset {
   // Partitions that stay open where they lie: those that were read last. Each takes two file descriptors.
   static constexpr size_t kMaxOpen = 64;
 
-  // Opens a directory. `source`: what opens a set's partitions, and outlives the object; null: they are opened where
-  // they lie. NOT_FOUND: no such directory, or a partition is missing. INVALID_ARGUMENT: neither an LMDB nor a
-  // partitioned set, no records, or the first one of an LMDB is not a Datum or not an image. DATA_LOSS: a damaged file,
-  // also the manifest.
-  static absl::StatusOr<std::shared_ptr<Dataset>> Open(const std::string& path, PartitionSource* source = nullptr);
+  // Opens a directory, a path or a URI. `source`: what opens a set's partitions and outlives the object; null: they are
+  // opened where they lie. NOT_FOUND: no such directory, or a partition is missing. INVALID_ARGUMENT: neither an LMDB
+  // nor a partitioned set, no records, or the first one of an LMDB is not a Datum or not an image. DATA_LOSS: a damaged
+  // file, also the manifest.
+  static absl::StatusOr<std::shared_ptr<Dataset>> Open(const std::string& path, PartitionSource* source = nullptr,
+                                                       const StorageTable& storage = StorageTable());
 
   uint64_t size() const { return cut_.records; }
   // The shape of the first record, decoded; all others have as many channels, and may differ in height and width.

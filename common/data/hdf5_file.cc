@@ -176,7 +176,8 @@ absl::Status Hdf5File::ReadRow(size_t number, uint64_t row, float* out) const {
     }
   }
   for (size_t i = 0; i < set.elements; ++i) {
-    if (!std::isfinite(out[i])) return damaged("has a value that is not finite");
+    if (!std::isfinite(out[i]))
+      return damaged("has a value that is not finite; make the file anew without it, or without the row");
   }
   return absl::OkStatus();
 }

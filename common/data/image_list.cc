@@ -30,8 +30,8 @@ bool ParseLine(absl::string_view line, ListedImage* image) {
 
 }  // namespace
 
-absl::StatusOr<std::vector<ListedImage>> ReadImageList(const std::string& path) {
-  SAMOVAR_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path, kMaxListBytes));
+absl::StatusOr<std::vector<ListedImage>> ReadImageList(const std::string& path, const StorageTable& storage) {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path, kMaxListBytes, storage));
   std::vector<ListedImage> images;
   int number = 0;
   for (absl::string_view line : absl::StrSplit(text, '\n')) {
@@ -50,8 +50,8 @@ absl::StatusOr<std::vector<ListedImage>> ReadImageList(const std::string& path) 
   return images;
 }
 
-absl::StatusOr<std::vector<ListedFile>> ReadFileList(const std::string& path) {
-  SAMOVAR_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path, kMaxListBytes));
+absl::StatusOr<std::vector<ListedFile>> ReadFileList(const std::string& path, const StorageTable& storage) {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path, kMaxListBytes, storage));
   if (absl::StartsWith(text, kHdf5Signature)) {
     return absl::InvalidArgumentError(
         absl::StrCat(path, ": is an HDF5 file; name a text file that lists it, a line for each file"));
@@ -79,10 +79,14 @@ std::string WhereLookedFor(const std::string& path, const std::string& list) {
 }
 
 std::string ImagePath(const std::string& root, const std::string& name) {
+  if (!SchemeOf(name).empty()) return name;
   const bool joined = root.empty() || root.back() == '/' || name.empty() || name.front() == '/';
   return absl::StrCat(root, joined ? "" : "/", name);
 }
 
-absl::StatusOr<std::string> ReadImageFile(const std::string& path) { return ReadFile(path, kMaxImageBytes); }
+absl::StatusOr<std::string> ReadImageFile(const std::string& path, const StorageTable& storage) {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::string local, storage.Fetch(path));
+  return ReadFile(local, kMaxImageBytes);
+}
 
 }  // namespace samovar

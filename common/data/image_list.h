@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "common/storage/storage_table.h"
 
 namespace samovar {
 
@@ -20,10 +21,12 @@ struct ListedImage : ListedFile {
 };
 
 // NOT_FOUND: no such file. INVALID_ARGUMENT: a line that is none, by its number; or there are none at all.
-absl::StatusOr<std::vector<ListedImage>> ReadImageList(const std::string& path);
+absl::StatusOr<std::vector<ListedImage>> ReadImageList(const std::string& path,
+                                                       const StorageTable& storage = StorageTable());
 
 // The names in a file that lists files, a line each. INVALID_ARGUMENT: there are none, or it is an HDF5 file itself.
-absl::StatusOr<std::vector<ListedFile>> ReadFileList(const std::string& path);
+absl::StatusOr<std::vector<ListedFile>> ReadFileList(const std::string& path,
+                                                     const StorageTable& storage = StorageTable());
 
 // "LIST:LINE": how errors name a file of the list.
 std::string PlaceOf(const std::string& list, const ListedFile& file);
@@ -32,10 +35,11 @@ std::string PlaceOf(const std::string& list, const ListedFile& file);
 // looked for in (FindFile). Empty if the path is absolute.
 std::string WhereLookedFor(const std::string& path, const std::string& list);
 
-// Root and name, put together as Caffe does, but with a "/" between them where both lack it.
+// Root and name, put together as Caffe does, but with a "/" between them where both lack it. A name that is a URI stays
+// as it is.
 std::string ImagePath(const std::string& root, const std::string& name);
 
 // The bytes of an image. The message of an error names it.
-absl::StatusOr<std::string> ReadImageFile(const std::string& path);
+absl::StatusOr<std::string> ReadImageFile(const std::string& path, const StorageTable& storage = StorageTable());
 
 }  // namespace samovar

@@ -119,8 +119,9 @@ absl::StatusOr<std::string> DigestOfDataset(const Dataset& dataset, uint64_t cou
   return DigestOfRecords(*dataset.lmdb(), count);
 }
 
-absl::StatusOr<std::string> DigestOfImages(const std::string& list, std::span<const ListedImage> images, uint64_t count,
-                                           absl::FunctionRef<std::string(const ListedImage& image)> path_of) {
+absl::StatusOr<std::string> DigestOfImages(
+    const std::string& list, std::span<const ListedImage> images, uint64_t count,
+    absl::FunctionRef<absl::StatusOr<std::string>(const ListedImage& image)> path_of) {
   Digest digest;
   digest.AddField("images");
   AddNumber(count, &digest);
@@ -129,7 +130,9 @@ absl::StatusOr<std::string> DigestOfImages(const std::string& list, std::span<co
     digest.AddField(absl::StrCat(image.label));
   }
   for (const uint64_t position : SampledPositions(count, kSampledRecords)) {
-    SAMOVAR_RETURN_IF_ERROR(Annotate(AddFileEnds(path_of(images[position]), &digest), PlaceOf(list, images[position])));
+    const absl::StatusOr<std::string> path = path_of(images[position]);
+    const absl::Status added = path.ok() ? AddFileEnds(*path, &digest) : path.status();
+    SAMOVAR_RETURN_IF_ERROR(Annotate(added, PlaceOf(list, images[position])));
   }
   return digest.Hex();
 }

@@ -46,8 +46,9 @@ absl::StatusOr<std::string> DigestOfDataset(const Dataset& dataset, uint64_t cou
 
 // Name and label of each image; sizes and ends of the sample's files, which are found by `path_of`. Errors of reading
 // one name the list's line (`list`).
-absl::StatusOr<std::string> DigestOfImages(const std::string& list, std::span<const ListedImage> images, uint64_t count,
-                                           absl::FunctionRef<std::string(const ListedImage& image)> path_of);
+absl::StatusOr<std::string> DigestOfImages(
+    const std::string& list, std::span<const ListedImage> images, uint64_t count,
+    absl::FunctionRef<absl::StatusOr<std::string>(const ListedImage& image)> path_of);
 
 // The values of sampled rows. `files`: as the list names them. `read` gives all values of a row, top after top; its
 // first error ends it.

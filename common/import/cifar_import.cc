@@ -47,10 +47,11 @@ absl::StatusOr<std::vector<std::string>> BatchesIn(const std::string& directory)
   return files;
 }
 
-absl::StatusOr<std::vector<std::string>> FilesOf(const std::vector<std::string>& inputs) {
+absl::StatusOr<std::vector<std::string>> FilesOf(const std::vector<std::string>& inputs, const StorageTable& storage) {
   std::vector<std::string> files;
   std::error_code error;
-  for (const std::string& input : inputs) {
+  for (const std::string& uri : inputs) {
+    SAMOVAR_ASSIGN_OR_RETURN(const std::string input, storage.Fetch(uri));
     if (!fs::is_directory(input, error)) {
       files.push_back(input);
       continue;
@@ -100,7 +101,7 @@ absl::Status AddFile(const std::string& file, uint64_t records, uint64_t* done, 
 absl::StatusOr<ImportSummary> ImportCifar10(const std::vector<std::string>& inputs, const std::string& lmdb_path,
                                             const ImportOptions& options) {
   SAMOVAR_RETURN_IF_ERROR(CheckSetTarget(lmdb_path, options.force).status());
-  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<std::string> files, FilesOf(inputs));
+  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<std::string> files, FilesOf(inputs, options.storage));
   std::vector<uint64_t> records;
   uint64_t total = 0;
   for (const std::string& file : files) {

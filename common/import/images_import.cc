@@ -20,7 +20,8 @@ namespace {
 
 class ImagesImporter {
  public:
-  ImagesImporter(const ImportImagesOptions& options, RecordImport* import) : options_(options), import_(import) {}
+  ImagesImporter(const ImportImagesOptions& options, const StorageTable& storage, RecordImport* import)
+      : options_(options), storage_(storage), import_(import) {}
 
   absl::Status Add(uint64_t number, const ListedImage& listed) {
     const absl::Status status = AddFrom(ImagePath(options_.root, listed.name), number, listed);
@@ -30,7 +31,7 @@ class ImagesImporter {
 
  private:
   absl::Status AddFrom(const std::string& path, uint64_t number, const ListedImage& listed) {
-    auto file = ReadImageFile(path);
+    auto file = ReadImageFile(path, storage_);
     if (absl::IsNotFound(file.status())) {
       return absl::NotFoundError(absl::StrCat(file.status().message(),
                                               "; names in the list are taken from --root, or, if that "
@@ -91,6 +92,7 @@ class ImagesImporter {
   }
 
   const ImportImagesOptions& options_;
+  const StorageTable storage_;
   RecordImport* const import_;
   std::optional<RecordShape> first_;
   // Kept for their memory.
@@ -108,11 +110,11 @@ absl::StatusOr<ImportSummary> ImportImages(const ImportImagesOptions& images, co
                  static_cast<size_t>(images.height) * images.width > kMaxRecordElements / 3)) {
     return absl::InvalidArgumentError(absl::StrCat("images cannot be resized to ", images.height, "x", images.width));
   }
-  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<ListedImage> list, ReadImageList(images.list));
+  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<ListedImage> list, ReadImageList(images.list, options.storage));
   SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<RecordImport> import,
                            RecordImport::Begin(lmdb_path, list.size(), options));
   const Permutation order(list.size(), DeriveKey(RandomStream::kShuffle, {images.seed}));
-  ImagesImporter importer(images, import.get());
+  ImagesImporter importer(images, options.storage, import.get());
   for (uint64_t i = 0; i < list.size(); ++i) {
     SAMOVAR_RETURN_IF_ERROR(importer.Add(i, list[images.shuffle ? order(i) : i]));
   }

@@ -115,9 +115,10 @@ absl::StatusOr<uint64_t> CountRecords(leveldb::DB* db, const leveldb::ReadOption
 
 bool HasLevelDb() { return true; }
 
-absl::StatusOr<ImportSummary> ImportLevelDb(const std::string& source, const std::string& lmdb_path,
+absl::StatusOr<ImportSummary> ImportLevelDb(const std::string& uri, const std::string& lmdb_path,
                                             const ImportOptions& options) {
   SAMOVAR_ASSIGN_OR_RETURN(const std::string target, CheckSetTarget(lmdb_path, options.force));
+  SAMOVAR_ASSIGN_OR_RETURN(const std::string source, options.storage.Fetch(uri));
   std::error_code error;
   if (!fs::exists(source, error)) return absl::NotFoundError(absl::StrCat(source, ": no such directory"));
   if (!IsLevelDb(source)) {

@@ -22,6 +22,7 @@
 #include "common/data/record_shape.h"
 #include "common/import/staged_directory.h"
 #include "common/storage/lmdb.h"
+#include "common/storage/storage_table.h"
 #include "samovar/v1/dataset.pb.h"
 
 namespace samovar {
@@ -35,6 +36,8 @@ struct ImportOptions {
   std::function<void(uint64_t done, uint64_t total)> progress;
   // Ends the import when it is stopped. May be null.
   const Stopper* stopper = nullptr;
+  // Where the inputs are; the data set is made on this machine.
+  StorageTable storage = StorageTable();
 };
 
 struct ImportSummary {

@@ -17,6 +17,7 @@
 #include "common/base/list_directory.h"
 #include "common/base/status_macros.h"
 #include "common/data/dataset_manifest.h"
+#include "common/storage/paths.h"
 
 namespace samovar {
 namespace {
@@ -68,7 +69,7 @@ absl::Status SyncParent(const std::string& target) {
 
 absl::StatusOr<std::string> CheckSetTarget(const std::string& path, bool force) {
   // "a/b/" means "a/b".
-  std::string target = path;
+  SAMOVAR_ASSIGN_OR_RETURN(std::string target, LocalPath(path));
   while (target.size() > 1 && target.back() == '/') target.pop_back();
   if (target.empty()) return absl::InvalidArgumentError("the path of the data set is empty");
   std::error_code error;

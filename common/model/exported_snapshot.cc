@@ -1,36 +1,23 @@
 #include "common/model/exported_snapshot.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <filesystem>
-#include <limits>
 #include <optional>
-#include <system_error>
 #include <utility>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "common/base/list_directory.h"
 #include "common/base/read_file.h"
 #include "common/base/status_macros.h"
 #include "common/model/chunk_plan.h"
 #include "common/model/layout.h"
 #include "common/model/solver_history.h"
 #include "common/storage/checksum.h"
-#include "common/storage/write_file.h"
 #include "google/protobuf/io/tokenizer.h"
 #include "google/protobuf/text_format.h"
 
 namespace samovar {
 namespace {
-
-namespace fs = std::filesystem;
 
 constexpr uint32_t kFormat = 1;
 constexpr char kManifest[] = "manifest";
@@ -61,32 +48,7 @@ absl::StatusOr<v1::ExportManifest> ParseManifest(const std::string& text) {
   return manifest;
 }
 
-// A file of the snapshot, with the size that the manifest says. The caller closes it.
 std::string ManifestPath(const std::string& directory) { return absl::StrCat(directory, "/", kManifest); }
-
-absl::StatusOr<int> OpenFile(const std::string& path, uint64_t bytes) {
-  SAMOVAR_ASSIGN_OR_RETURN(const int fd, OpenForReading(path, std::numeric_limits<int64_t>::max()));
-  struct stat found = {};
-  if (fstat(fd, &found) == 0 && static_cast<uint64_t>(found.st_size) == bytes) return fd;
-  close(fd);
-  return absl::DataLossError(absl::StrCat(path, " has ", found.st_size, " bytes, its snapshot's manifest says ", bytes,
-                                          "; it was cut or changed: take another snapshot"));
-}
-
-absl::StatusOr<std::string> ReadRecordAt(int fd, const std::string& path, const v1::ExportedChunk& chunk) {
-  std::string record(chunk.bytes(), '\0');
-  for (size_t done = 0; done < record.size();) {
-    const ssize_t count =
-        pread(fd, record.data() + done, record.size() - done, static_cast<off_t>(chunk.offset() + done));
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return ErrnoStatus(errno, "read", path);
-    if (count == 0) break;
-    done += static_cast<size_t>(count);
-  }
-  if (Crc32(record) == chunk.crc32()) return record;
-  return absl::DataLossError(
-      absl::StrCat(path, " is damaged: the checksum of chunk ", chunk.chunk(), " is wrong; take another snapshot"));
-}
 
 // Whether the name is that of a file in the directory.
 bool IsPlainName(const std::string& name) {
@@ -98,9 +60,10 @@ bool IsPlainName(const std::string& name) {
 
 std::string ExportedSnapshot::manifest_path() const { return ManifestPath(directory_); }
 
-absl::StatusOr<ExportedSnapshot> ExportedSnapshot::Open(const std::string& directory) {
+absl::StatusOr<ExportedSnapshot> ExportedSnapshot::Open(const std::string& directory, const StorageTable& storage) {
   const std::string path = ManifestPath(directory);
-  const absl::StatusOr<std::string> text = ReadFile(path, kMaxManifestBytes);
+  SAMOVAR_ASSIGN_OR_RETURN(const std::string local, storage.Fetch(path));
+  const absl::StatusOr<std::string> text = ReadFile(local, kMaxManifestBytes);
   if (absl::IsNotFound(text.status())) {
     return absl::NotFoundError(
         absl::StrCat(directory, " is no exported snapshot: it has no manifest, which is written last"));
@@ -113,23 +76,23 @@ absl::StatusOr<ExportedSnapshot> ExportedSnapshot::Open(const std::string& direc
         absl::StrCat(path, " has format ", manifest->format(), "; this version of samovar reads format ", kFormat));
   }
   if (status.ok()) {
-    ExportedSnapshot snapshot(directory, *std::move(manifest));
+    ExportedSnapshot snapshot(directory, *std::move(manifest), storage);
     status = snapshot.FindPlaces();
     if (status.ok()) return snapshot;
   }
   return absl::DataLossError(absl::StrCat(path, " is damaged: ", status.message(), "; take another snapshot"));
 }
 
-absl::StatusOr<ExportedSnapshot> ExportedSnapshot::Find(const std::string& path) {
-  std::error_code error;
-  if (fs::exists(fs::path(path) / kManifest, error)) return Open(path);
+absl::StatusOr<ExportedSnapshot> ExportedSnapshot::Find(const std::string& path, const StorageTable& storage) {
+  if (storage.Exists(ManifestPath(path))) return Open(path, storage);
   std::optional<std::pair<uint64_t, std::string>> newest;
   std::string job_id;
-  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectory(path));
+  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<std::string> names, storage.List(path));
   for (const std::string& name : names) {
     const std::string directory = absl::StrCat(path, "/", name);
-    if (!fs::is_directory(directory, error)) continue;
-    const absl::StatusOr<ExportedSnapshot> snapshot = Open(directory);
+    // A file, or a directory with something else.
+    if (!storage.Exists(ManifestPath(directory))) continue;
+    const absl::StatusOr<ExportedSnapshot> snapshot = Open(directory, storage);
     // It is being written, or something else.
     if (absl::IsNotFound(snapshot.status())) continue;
     SAMOVAR_RETURN_IF_ERROR(snapshot.status());
@@ -143,7 +106,7 @@ absl::StatusOr<ExportedSnapshot> ExportedSnapshot::Find(const std::string& path)
     if (!newest.has_value() || manifest.iteration() > newest->first)
       newest = {manifest.iteration(), snapshot->directory()};
   }
-  if (newest.has_value()) return Open(newest->second);
+  if (newest.has_value()) return Open(newest->second, storage);
   return absl::NotFoundError(
       absl::StrCat(path, " neither is an exported snapshot nor has any in it: there is no manifest"));
 }
@@ -195,56 +158,67 @@ absl::Status ExportedSnapshot::CheckFits(const v1::ParameterLayout& layout,
       absl::StrCat(directory_, " is of iteration ", manifest_.iteration(), ", beyond max_iter ", solver.max_iter()));
 }
 
+absl::StatusOr<std::unique_ptr<RangeReader>> ExportedSnapshot::OpenFile(const v1::ExportedFile& file, uint64_t offset,
+                                                                        uint64_t bytes) const {
+  const std::string path = absl::StrCat(directory_, "/", file.name());
+  SAMOVAR_ASSIGN_OR_RETURN(std::unique_ptr<RangeReader> reader, storage_.OpenRange(path, offset, bytes));
+  if (reader->file_bytes() == file.bytes()) return reader;
+  return absl::DataLossError(absl::StrCat(path, " has ", reader->file_bytes(), " bytes, its snapshot's manifest says ",
+                                          file.bytes(), "; it was cut or changed: take another snapshot"));
+}
+
 absl::Status ExportedSnapshot::CheckSizes() const {
-  for (const v1::ExportedFile& file : manifest_.files()) {
-    SAMOVAR_ASSIGN_OR_RETURN(const int fd, OpenFile(absl::StrCat(directory_, "/", file.name()), file.bytes()));
-    close(fd);
-  }
+  for (const v1::ExportedFile& file : manifest_.files()) SAMOVAR_RETURN_IF_ERROR(OpenFile(file, 0, 0).status());
   return absl::OkStatus();
 }
 
 absl::Status ExportedSnapshot::CheckFiles() const {
+  SAMOVAR_RETURN_IF_ERROR(CheckSizes());
   for (const v1::ExportedFile& file : manifest_.files()) {
-    const std::string path = absl::StrCat(directory_, "/", file.name());
-    SAMOVAR_ASSIGN_OR_RETURN(const int fd, OpenFile(path, file.bytes()));
-    const absl::Cleanup closing = [fd] { close(fd); };
-    for (const v1::ExportedChunk& chunk : file.chunks())
-      SAMOVAR_RETURN_IF_ERROR(ReadRecordAt(fd, path, chunk).status());
+    for (const v1::ExportedChunk& chunk : file.chunks()) SAMOVAR_RETURN_IF_ERROR(ReadRecordOf(file, chunk).status());
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> ExportedSnapshot::ReadRecordOf(const v1::ExportedFile& file,
+                                                           const v1::ExportedChunk& chunk) const {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<RangeReader> reader, OpenFile(file, chunk.offset(), chunk.bytes()));
+  std::string record(chunk.bytes(), '\0');
+  SAMOVAR_ASSIGN_OR_RETURN(const size_t count, reader->Read(record));
+  if (count == record.size() && Crc32(record) == chunk.crc32()) return record;
+  return absl::DataLossError(absl::StrCat(directory_, "/", file.name(), " is damaged: the checksum of chunk ",
+                                          chunk.chunk(), " is wrong; take another snapshot"));
 }
 
 absl::StatusOr<std::string> ExportedSnapshot::ReadRecord(uint32_t chunk) const {
   const Place& place = places_[chunk];
   const v1::ExportedFile& file = manifest_.files(place.file);
-  const std::string path = absl::StrCat(directory_, "/", file.name());
-  SAMOVAR_ASSIGN_OR_RETURN(const int fd, OpenFile(path, file.bytes()));
-  const absl::Cleanup closing = [fd] { close(fd); };
-  return ReadRecordAt(fd, path, file.chunks(place.index));
+  return ReadRecordOf(file, file.chunks(place.index));
 }
 
 std::string ExportPath(const std::string& directory, const std::string& job_id, uint64_t iteration) {
   return absl::StrCat(directory, "/", job_id, "_iter_", iteration);
 }
 
-absl::Status WriteExportManifest(const std::string& directory, v1::ExportManifest manifest) {
+absl::Status WriteExportManifest(const std::string& directory, v1::ExportManifest manifest,
+                                 const StorageTable& storage) {
   manifest.set_format(kFormat);
   manifest.clear_crc32();
   std::string text;
   if (!google::protobuf::TextFormat::PrintToString(manifest, &text))
     return absl::InternalError("the manifest cannot be printed");
   absl::StrAppend(&text, absl::string_view(kChecksumLine).substr(1), Crc32(text), "\n");
-  return WriteBytesAtomically(ManifestPath(directory), text);
+  return storage.PutBytes(ManifestPath(directory), text);
 }
 
-void RemoveExport(const std::string& directory) {
-  std::error_code error;
-  fs::remove(fs::path(directory) / kManifest, error);
-  for (const std::string& name : ListDirectory(directory).value_or(std::vector<std::string>())) {
+void RemoveExport(const std::string& directory, const StorageTable& storage) {
+  // What cannot be removed stays, and the directory with it.
+  (void)storage.Remove(ManifestPath(directory));
+  for (const std::string& name : storage.List(directory).value_or(std::vector<std::string>())) {
     if (absl::EndsWith(name, kChunksSuffix) || absl::EndsWith(name, ".tmp"))
-      fs::remove(fs::path(directory) / name, error);
+      (void)storage.Remove(absl::StrCat(directory, "/", name));
   }
-  fs::remove(directory, error);
+  (void)storage.Remove(directory);
 }
 
 }  // namespace samovar

@@ -4,13 +4,14 @@
 //   manifest                 v1.ExportManifest as text, written last: without it the directory is no snapshot
 //   server-<i>-of-<n>.chunks what server i wrote: v1.ChunkRecords, whose places the manifest names
 //
-// Paths are those of a file system that all servers see. The command reads a snapshot to find what is wrong before
-// anything is started; each server reads the chunks of its share.
+// The directory is in a storage, or at a path, that all servers see. The command reads a snapshot to find what is wrong
+// before anything is started; each server reads the chunks of its share.
 //
 // Thread safety: immutable. All methods but the accessors do I/O.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,6 +19,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "caffe.pb.h"
+#include "common/storage/storage_table.h"
 #include "samovar/v1/layout.pb.h"
 #include "samovar/v1/snapshot.pb.h"
 
@@ -27,10 +29,11 @@ class ExportedSnapshot {
  public:
   // NOT_FOUND: there is no manifest; FAILED_PRECONDITION: it is of another format; DATA_LOSS: it is damaged. The
   // message names it.
-  static absl::StatusOr<ExportedSnapshot> Open(const std::string& directory);
+  static absl::StatusOr<ExportedSnapshot> Open(const std::string& directory,
+                                               const StorageTable& storage = StorageTable());
   // The same, or, in a directory without a manifest, the snapshot of the highest iteration among its subdirectories.
   // FAILED_PRECONDITION: these are of several jobs.
-  static absl::StatusOr<ExportedSnapshot> Find(const std::string& path);
+  static absl::StatusOr<ExportedSnapshot> Find(const std::string& path, const StorageTable& storage = StorageTable());
 
   const std::string& directory() const { return directory_; }
   std::string manifest_path() const;
@@ -53,13 +56,18 @@ class ExportedSnapshot {
     int index = 0;
   };
 
-  ExportedSnapshot(std::string directory, v1::ExportManifest manifest)
-      : directory_(std::move(directory)), manifest_(std::move(manifest)) {}
+  ExportedSnapshot(std::string directory, v1::ExportManifest manifest, const StorageTable& storage)
+      : directory_(std::move(directory)), manifest_(std::move(manifest)), storage_(storage) {}
+  // A file of the snapshot from `offset` on. DATA_LOSS: it has not the size that the manifest says.
+  absl::StatusOr<std::unique_ptr<RangeReader>> OpenFile(const v1::ExportedFile& file, uint64_t offset,
+                                                        uint64_t bytes) const;
+  absl::StatusOr<std::string> ReadRecordOf(const v1::ExportedFile& file, const v1::ExportedChunk& chunk) const;
   // The error is what is wrong with the manifest.
   absl::Status FindPlaces();
 
   std::string directory_;
   v1::ExportManifest manifest_;
+  StorageTable storage_;
   // By chunk.
   std::vector<Place> places_;
 };
@@ -69,9 +77,10 @@ std::string ExportPath(const std::string& directory, const std::string& job_id, 
 
 // Completes the snapshot in the directory, whose files are durable: sets format and checksum, and writes the manifest.
 // Durable when it returns. RESOURCE_EXHAUSTED: the disk is full.
-absl::Status WriteExportManifest(const std::string& directory, v1::ExportManifest manifest);
+absl::Status WriteExportManifest(const std::string& directory, v1::ExportManifest manifest,
+                                 const StorageTable& storage = StorageTable());
 
 // Removes a snapshot, the manifest first, or what is left of one; other files stay, and their directory.
-void RemoveExport(const std::string& directory);
+void RemoveExport(const std::string& directory, const StorageTable& storage = StorageTable());
 
 }  // namespace samovar

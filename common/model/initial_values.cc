@@ -100,11 +100,11 @@ absl::Status CheckCount(const caffe::LayerParameter& source, const std::map<uint
 }  // namespace
 
 absl::StatusOr<InitialValues> InitialValues::Read(const v1::InitialModel& initial, const v1::ParameterLayout& layout,
-                                                  int vectors) {
+                                                  int vectors, const StorageTable& storage) {
   InitialValues values;
   values.paths_.assign(initial.weights().begin(), initial.weights().end());
   if (!initial.solver_state().empty()) {
-    SAMOVAR_ASSIGN_OR_RETURN(values.state_, ReadSolverState(initial.solver_state()));
+    SAMOVAR_ASSIGN_OR_RETURN(values.state_, ReadSolverState(initial.solver_state(), storage));
     SAMOVAR_RETURN_IF_ERROR(Annotate(CheckSolverState(*values.state_, layout, vectors), initial.solver_state()));
     if (values.paths_.empty()) {
       SAMOVAR_ASSIGN_OR_RETURN(std::string learned, FindLearnedNet(*values.state_, initial.solver_state()));
@@ -114,12 +114,12 @@ absl::StatusOr<InitialValues> InitialValues::Read(const v1::InitialModel& initia
   std::vector<std::string> files = values.paths_;
   if (!initial.solver_state().empty()) files.push_back(initial.solver_state());
   for (const std::string& path : values.paths_) {
-    SAMOVAR_ASSIGN_OR_RETURN(caffe::NetParameter model, ReadModel(path));
+    SAMOVAR_ASSIGN_OR_RETURN(caffe::NetParameter model, ReadModel(path, storage));
     SAMOVAR_RETURN_IF_ERROR(Annotate(values.AddModel(std::move(model), layout), path));
   }
   // After the reading: content that was replaced meanwhile is not taken for what was read.
   for (size_t i = 0; i < files.size(); ++i) {
-    SAMOVAR_ASSIGN_OR_RETURN(values.digests_.emplace_back(), DigestOfFile(files[i]));
+    SAMOVAR_ASSIGN_OR_RETURN(values.digests_.emplace_back(), DigestOfFile(files[i], storage));
     if (initial.digests().empty()) continue;
     const std::string& expected =
         i < static_cast<size_t>(initial.digests_size()) ? initial.digests(static_cast<int>(i)) : "";

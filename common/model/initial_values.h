@@ -17,6 +17,7 @@
 
 #include "absl/status/statusor.h"
 #include "caffe.pb.h"
+#include "common/storage/storage_table.h"
 #include "samovar/v1/parameter.pb.h"
 
 namespace samovar {
@@ -31,7 +32,7 @@ class InitialValues {
   // file, layer, blob and both shapes. FAILED_PRECONDITION: a file holds something else than its digest says. Otherwise
   // errors of ReadModel and ReadSolverState. REQUIRES: CheckLayout(layout).ok()
   static absl::StatusOr<InitialValues> Read(const v1::InitialModel& initial, const v1::ParameterLayout& layout,
-                                            int vectors);
+                                            int vectors, const StorageTable& storage = StorageTable());
 
   // Writes what the models hold of the floats [begin, begin + out.size()) of the flat vector; the others stay.
   // REQUIRES, of both: the layout is the one that was given to Read.

@@ -42,10 +42,10 @@ std::string OtherRecords(const std::string& layer, const v1::DatasetSpec& before
 
 }  // namespace
 
-absl::Status AddNetFiles(const caffe::NetParameter& net, v1::JobSpec* spec) {
+absl::Status AddNetFiles(const caffe::NetParameter& net, v1::JobSpec* spec, const StorageTable& storage) {
   for (const std::string& path : FilesNamedIn(net)) {
     if (FindFile(*spec, path) != nullptr) continue;
-    SAMOVAR_ASSIGN_OR_RETURN(std::string digest, DigestOfFile(path));
+    SAMOVAR_ASSIGN_OR_RETURN(std::string digest, DigestOfFile(path, storage));
     v1::NetFile* const file = spec->add_net_files();
     file->set_path(path);
     file->set_digest(std::move(digest));
@@ -53,11 +53,11 @@ absl::Status AddNetFiles(const caffe::NetParameter& net, v1::JobSpec* spec) {
   return absl::OkStatus();
 }
 
-absl::Status CheckNetFiles(const caffe::NetParameter& net, const v1::JobSpec& spec) {
+absl::Status CheckNetFiles(const caffe::NetParameter& net, const v1::JobSpec& spec, const StorageTable& storage) {
   for (const std::string& path : FilesNamedIn(net)) {
     const v1::NetFile* const file = FindFile(spec, path);
     if (file == nullptr) continue;
-    SAMOVAR_ASSIGN_OR_RETURN(const std::string digest, DigestOfFile(path));
+    SAMOVAR_ASSIGN_OR_RETURN(const std::string digest, DigestOfFile(path, storage));
     const absl::Status same = CheckDigest(path, digest, file->digest());
     // It will be as wrong the next time.
     if (!same.ok()) return absl::InvalidArgumentError(same.message());

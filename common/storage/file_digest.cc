@@ -21,8 +21,9 @@ constexpr size_t kShownDigits = 12;
 
 }  // namespace
 
-absl::StatusOr<std::string> DigestOfFile(const std::string& path) {
-  SAMOVAR_ASSIGN_OR_RETURN(const int file, OpenForReading(path, std::numeric_limits<int64_t>::max()));
+absl::StatusOr<std::string> DigestOfFile(const std::string& path, const StorageTable& storage) {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::string local, storage.Fetch(path));
+  SAMOVAR_ASSIGN_OR_RETURN(const int file, OpenForReading(local, std::numeric_limits<int64_t>::max()));
   const absl::Cleanup closer = [file] { close(file); };
   Digest digest;
   std::vector<char> block(kBlock);

@@ -5,11 +5,12 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "common/storage/storage_table.h"
 
 namespace samovar {
 
-// The digest of all bytes of a regular file, as Digest::Hex gives it. Errors as ReadFile's.
-absl::StatusOr<std::string> DigestOfFile(const std::string& path);
+// The digest of all bytes of a regular file, a path or a URI, as Digest::Hex gives it. Errors as ReadFile's.
+absl::StatusOr<std::string> DigestOfFile(const std::string& path, const StorageTable& storage = StorageTable());
 
 // FAILED_PRECONDITION, which names the file and says what to do, unless the digests are equal.
 absl::Status CheckDigest(const std::string& path, const std::string& found, const std::string& expected);

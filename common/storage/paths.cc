@@ -14,16 +14,6 @@
 namespace samovar {
 namespace {
 
-// "hdfs://host/x", "file://host/x": a scheme of two letters at least.
-bool IsUri(absl::string_view path) {
-  const size_t colon = path.find(":/");
-  if (colon == absl::string_view::npos || colon < 2) return false;
-  for (char c : path.substr(0, colon)) {
-    if (!absl::ascii_isalnum(static_cast<unsigned char>(c))) return false;
-  }
-  return true;
-}
-
 bool HaveSameContent(const std::filesystem::path& a, const std::filesystem::path& b) {
   std::error_code error;
   if (!std::filesystem::is_regular_file(a, error) || !std::filesystem::is_regular_file(b, error)) return false;
@@ -34,6 +24,13 @@ bool HaveSameContent(const std::filesystem::path& a, const std::filesystem::path
 }
 
 }  // namespace
+
+absl::string_view SchemeOf(absl::string_view uri) {
+  const absl::string_view scheme = uri.substr(0, uri.find(":/"));
+  const bool known = scheme.size() >= 2 && scheme.size() < uri.size() &&
+                     std::all_of(scheme.begin(), scheme.end(), [](unsigned char c) { return absl::ascii_isalnum(c); });
+  return known ? scheme : absl::string_view();
+}
 
 std::string WithoutFileScheme(const std::string& path) {
   absl::string_view rest = path;
@@ -46,10 +43,15 @@ std::string WithoutFileScheme(const std::string& path) {
 
 absl::StatusOr<std::string> LocalPath(const std::string& path) {
   std::string local = WithoutFileScheme(path);
-  if (!IsUri(local)) return local;
-  return absl::InvalidArgumentError(
-      absl::StrCat(path, ": the scheme \"", local.substr(0, local.find(':')),
-                   ":\" is not offered; give a path of this machine, with or without \"file:\""));
+  if (SchemeOf(local).empty()) return local;
+  return absl::InvalidArgumentError(NotOffered(local));
+}
+
+std::string NotOffered(const std::string& uri) {
+  const absl::string_view scheme = SchemeOf(uri);
+  const std::string what =
+      scheme == kFileScheme ? "a file of another machine" : absl::StrCat("the scheme \"", scheme, ":\"");
+  return absl::StrCat(uri, ": ", what, " is not offered; give a path of this machine, with or without \"file:\"");
 }
 
 bool IsAbsolutePath(absl::string_view path) {
@@ -58,7 +60,7 @@ bool IsAbsolutePath(absl::string_view path) {
 
 std::string FindFile(const std::string& uri_or_path, const std::string& referring_file) {
   const std::string path = WithoutFileScheme(uri_or_path);
-  if (path.empty() || IsUri(path) || IsAbsolutePath(path)) return path;
+  if (path.empty() || !SchemeOf(path).empty() || IsAbsolutePath(path)) return path;
   std::error_code ignored;
   if (std::filesystem::exists(path, ignored)) return path;
   const std::filesystem::path beside = std::filesystem::path(referring_file).parent_path() / path;
@@ -67,7 +69,7 @@ std::string FindFile(const std::string& uri_or_path, const std::string& referrin
 
 std::string FindPassedOver(const std::string& uri_or_path, const std::string& referring_file) {
   const std::string path = WithoutFileScheme(uri_or_path);
-  if (path.empty() || IsUri(path) || IsAbsolutePath(path)) return "";
+  if (path.empty() || !SchemeOf(path).empty() || IsAbsolutePath(path)) return "";
   const std::filesystem::path beside = std::filesystem::path(referring_file).parent_path() / path;
   std::error_code error;
   if (!std::filesystem::exists(path, error) || !std::filesystem::exists(beside, error)) return "";
@@ -85,7 +87,7 @@ std::string DescribePassedOver(const std::string& path, const std::string& refer
 
 std::string ResolvePath(const std::string& path, const std::string& referring_file) {
   const std::string found = FindFile(path, referring_file);
-  if (found.empty() || IsUri(found)) return found;
+  if (found.empty() || !SchemeOf(found).empty()) return found;
   std::error_code error;
   const std::filesystem::path absolute = std::filesystem::absolute(found, error);
   return error ? found : absolute.lexically_normal().string();

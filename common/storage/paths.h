@@ -1,4 +1,4 @@
-// Files that other files name.
+// Names of files: URIs, and files that other files name.
 #pragma once
 
 #include <string>
@@ -8,13 +8,23 @@
 
 namespace samovar {
 
+// The scheme of files of this machine.
+inline constexpr char kFileScheme[] = "file";
+
+// "hdfs" of "hdfs://host/x" and "hdfs:/x": two letters or digits at least, a colon and a slash. Empty: a path.
+absl::string_view SchemeOf(absl::string_view uri);
+
 // "/a" of "file:/a", "file:///a" and "file://localhost/a", and "a" of "file:a"; all else stays as it is, so that what
 // begins with "file:" still names another machine.
 std::string WithoutFileScheme(const std::string& path);
 
-// A user's path that is to be written, or read as a whole directory: without the scheme of local files.
-// INVALID_ARGUMENT, with the schemes that there are, for any other: it would become a folder of the name "hdfs:".
+// The path of a file or directory that must be of this machine: without the scheme of local files. INVALID_ARGUMENT,
+// with NotOffered's message, for any other: it would become a folder of the name "hdfs:". What may be anywhere goes
+// through a StorageTable.
 absl::StatusOr<std::string> LocalPath(const std::string& path);
+
+// Why a URI is refused, and what to give instead. REQUIRES: SchemeOf(WithoutFileScheme(uri)) is not empty
+std::string NotOffered(const std::string& uri);
 
 // Whether the path is one from the root of the file system, for all processes of a machine the same. One with a zero
 // byte is none.

@@ -27,8 +27,9 @@ class RangeReader {
   virtual absl::StatusOr<size_t> Read(std::span<char> out) = 0;
 };
 
-// All methods do I/O, take URIs of the scheme, and name the URI in errors. INVALID_ARGUMENT: it is none of this scheme's
-// that can be; NOT_FOUND: there is nothing; RESOURCE_EXHAUSTED: there is no room; otherwise what the place says.
+// All methods do I/O, take URIs of the scheme, and name the URI in errors. INVALID_ARGUMENT: the scheme has no URI like
+// this one; NOT_FOUND: there is nothing; FAILED_PRECONDITION: there is a file where there should be a directory;
+// RESOURCE_EXHAUSTED: there is no room; otherwise what the place says.
 class Storage {
  public:
   virtual ~Storage() = default;

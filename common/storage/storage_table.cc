@@ -26,9 +26,10 @@ void StorageTable::Add(const std::string& scheme, std::shared_ptr<Storage> stora
 absl::StatusOr<std::shared_ptr<Storage>> StorageTable::StorageFor(const std::string& uri) const {
   // Known by the colon alone.
   const auto known = schemes_.find(uri.substr(0, uri.find(':')));
-  if (known != schemes_.end() && uri.size() > known->first.size()) return known->second;
-  const absl::string_view scheme = SchemeOf(uri);
-  if (scheme.empty()) return schemes_.at(kFileScheme);
+  const bool is_known = known != schemes_.end() && uri.size() > known->first.size();
+  if (is_known && known->first != kFileScheme) return known->second;
+  // What still begins with "file:" then is of another machine.
+  if (SchemeOf(WithoutFileScheme(uri)).empty()) return schemes_.at(kFileScheme);
   std::string others;
   for (const auto& [name, storage] : schemes_) {
     if (name != kFileScheme) absl::StrAppend(&others, ", or a URI with \"", name, ":\"");
@@ -62,7 +63,10 @@ absl::StatusOr<std::unique_ptr<RangeReader>> StorageTable::OpenRange(const std::
   return storage->OpenRange(uri, offset, bytes);
 }
 
-bool StorageTable::Exists(const std::string& uri) const { return !absl::IsNotFound(OpenRange(uri, 0, 0).status()); }
+bool StorageTable::Exists(const std::string& uri) const {
+  const absl::Status opened = OpenRange(uri, 0, 0).status();
+  return !absl::IsNotFound(opened) && !absl::IsFailedPrecondition(opened);
+}
 
 absl::Status StorageTable::PutBytes(const std::string& uri, absl::string_view bytes) const {
   return Put(uri, [&](int fd) { return WriteAll(uri, bytes, fd); });

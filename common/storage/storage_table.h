@@ -28,9 +28,9 @@ class StorageTable {
   // `scheme`: without the colon, two characters at least, of letters and digits. Replaces one of that name.
   void Add(const std::string& scheme, std::shared_ptr<Storage> storage);
 
-  // A path without a scheme is of this machine, as is one with a letter and a colon, or with a colon and no slash behind
-  // it (unless that is a scheme that there is). INVALID_ARGUMENT, with the schemes that there are: another one, which
-  // would become a folder of the name "hdfs:".
+  // A path without a scheme is of this machine; so is "C:/x", and "a:x", unless "a" is a scheme that there is.
+  // INVALID_ARGUMENT, with the schemes that there are: a URI of another one, which would become a folder of the name
+  // "hdfs:".
   absl::StatusOr<std::shared_ptr<Storage>> StorageFor(const std::string& uri) const;
 
   // StorageFor, and then what its methods do.
@@ -40,12 +40,13 @@ class StorageTable {
   absl::Status Remove(const std::string& uri) const;
   absl::StatusOr<std::unique_ptr<RangeReader>> OpenRange(const std::string& uri, uint64_t offset, uint64_t bytes) const;
 
-  // Whether there is something. What cannot be looked at, or is a directory, is something.
+  // Whether there is something. What cannot be looked at, or is a directory, is something; what is below a file is
+  // nothing.
   bool Exists(const std::string& uri) const;
   // As Put, with these bytes.
   absl::Status PutBytes(const std::string& uri, absl::string_view bytes) const;
-  // As Put, with the message in binary. INVALID_ARGUMENT: it is larger than 2 GiB, which is protobuf's limit, or lacks a
-  // required field.
+  // As Put, with the message in binary. INVALID_ARGUMENT: it is larger than 2 GiB, which is protobuf's limit, or lacks
+  // a required field.
   absl::Status PutMessage(const std::string& uri, const google::protobuf::MessageLite& message) const;
 
  private:

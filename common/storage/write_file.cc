@@ -1,22 +1,28 @@
 #include "common/storage/write_file.h"
 
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
 #include <system_error>
+#include <vector>
 
 #include "absl/cleanup/cleanup.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "common/base/list_directory.h"
 #include "common/base/read_file.h"
 #include "common/base/status_macros.h"
 #include "common/storage/paths.h"
-#include "common/storage/read_message.h"
-#include "google/protobuf/io/zero_copy_stream_impl.h"
 
 namespace samovar {
 namespace {
@@ -36,13 +42,68 @@ absl::Status SyncDirectory(const std::string& directory) {
   return error == 0 || error == EINVAL ? absl::OkStatus() : ErrnoStatus(error, "synchronise", directory);
 }
 
+// The longest that TemporaryName puts behind a name.
+constexpr absl::string_view kLongestSuffix = ".4194304.9999999.tmp";
+
 // A name beside `path` that nobody else uses.
 std::string TemporaryName(const std::string& path) {
   static std::atomic<uint64_t> counter{0};
   return absl::StrCat(path, ".", getpid(), ".", counter.fetch_add(1, std::memory_order_relaxed), ".tmp");
 }
 
+// Takes "TEXT.NUMBER" apart.
+bool TakeNumber(absl::string_view* text, uint64_t* number) {
+  const size_t dot = text->rfind('.');
+  if (dot == absl::string_view::npos || dot + 1 == text->size()) return false;
+  const absl::string_view digits = text->substr(dot + 1);
+  if (!std::all_of(digits.begin(), digits.end(), [](unsigned char c) { return absl::ascii_isdigit(c); })) return false;
+  *text = text->substr(0, dot);
+  return absl::SimpleAtoi(digits, number);
+}
+
+// Whether TemporaryName has made the file in a process that has gone; `file` is then the name without its ending.
+bool IsAbandoned(absl::string_view* file) {
+  uint64_t number = 0, process = 0;
+  if (!absl::ConsumeSuffix(file, ".tmp") || !TakeNumber(file, &number) || !TakeNumber(file, &process)) return false;
+  constexpr uint64_t kMostProcesses = uint64_t{1} << 22;
+  return process > 0 && process <= kMostProcesses && kill(static_cast<pid_t>(process), 0) != 0 && errno == ESRCH;
+}
+
+// Whether files and directories of these names can be made in a directory that there is.
+absl::Status CheckTakes(const std::filesystem::path& directory, const std::filesystem::path& names,
+                        const std::string& path) {
+  if (access(directory.c_str(), W_OK | X_OK) != 0) return ErrnoStatus(errno, "write into", directory.string());
+  const long longest = pathconf(directory.c_str(), _PC_NAME_MAX);  // NOLINT: its type
+  for (const std::filesystem::path& name : names) {
+    if (longest > 0 && name.native().size() > static_cast<size_t>(longest))
+      return ErrnoStatus(ENAMETOOLONG, "write", path);
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
+
+absl::Status CheckWritable(const std::string& path) {
+  const std::string written = absl::StrCat(path, kLongestSuffix);
+  std::filesystem::path directory = DirectoryOf(path);
+  std::filesystem::path names = std::filesystem::path(written).filename();
+  struct stat found = {};
+  if (stat(written.c_str(), &found) != 0 && errno != ENOENT) return ErrnoStatus(errno, "write", path);
+  while (stat(directory.c_str(), &found) != 0) {
+    if (errno != ENOENT) return ErrnoStatus(errno, "make the directory", directory.string());
+    names = directory.filename() / names;
+    directory = DirectoryOf(directory.string());
+  }
+  if (!S_ISDIR(found.st_mode)) return ErrnoStatus(ENOTDIR, "write into", directory.string());
+  return CheckTakes(directory, names, path);
+}
+
+void RemoveAbandoned(const std::string& directory, absl::FunctionRef<bool(absl::string_view name)> is_ours) {
+  for (const std::string& file : ListDirectory(directory).value_or(std::vector<std::string>())) {
+    absl::string_view name = file;
+    if (IsAbandoned(&name) && is_ours(name)) unlink(absl::StrCat(directory, "/", file).c_str());
+  }
+}
 
 absl::Status CannotWrite(const std::string& path, const absl::Status& status) {
   const std::string context = absl::StrCat("cannot write ", path);
@@ -89,23 +150,6 @@ absl::Status PublishFile(const std::string& written, const std::string& path) {
 
 absl::Status WriteBytesAtomically(const std::string& path, absl::string_view bytes) {
   return WriteFileAtomically(path, [&](int fd) { return WriteAll(path, bytes, fd); });
-}
-
-absl::Status WriteMessageAtomically(const std::string& path, const google::protobuf::MessageLite& message) {
-  if (!message.IsInitialized()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("cannot write ", path, ": it lacks ", message.InitializationErrorString()));
-  }
-  if (message.ByteSizeLong() > kMaxMessageBytes) {
-    return absl::InvalidArgumentError(absl::StrCat("cannot write ", path, ": it has ", message.ByteSizeLong(),
-                                                   " bytes, and the format at most ", kMaxMessageBytes,
-                                                   "; a name that ends with .h5 makes it HDF5"));
-  }
-  return WriteFileAtomically(path, [&](int fd) {
-    google::protobuf::io::FileOutputStream output(fd);
-    if (message.SerializeToZeroCopyStream(&output) && output.Flush()) return absl::OkStatus();
-    return ErrnoStatus(output.GetErrno() != 0 ? output.GetErrno() : EIO, "write", path);
-  });
 }
 
 }  // namespace samovar

@@ -1,4 +1,4 @@
-// Files that are there whole or not at all.
+// Files of this machine that are there whole or not at all. Those that users name are written by StorageTable::Put.
 //
 // Thread safety: functions may be called from any thread; two writers of the same path leave the file of one of them.
 #pragma once
@@ -6,9 +6,9 @@
 #include <functional>
 #include <string>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
-#include "google/protobuf/message_lite.h"
 
 namespace samovar {
 
@@ -22,15 +22,19 @@ absl::Status WriteFileAtomically(const std::string& path, const std::function<ab
 // WriteFileAtomically. The file stays under its other name if that fails.
 absl::Status PublishFile(const std::string& written, const std::string& path);
 
+// Whether the file could be written now, as far as can be told without making anything: its directory, or the nearest
+// one above it that there is, takes files, and no name is too long. The error is the system's.
+absl::Status CheckWritable(const std::string& path);
+
+// Removes what processes that have gone left unfinished in a directory, of the files whose names `is_ours` knows:
+// nothing but NAME.PID.NUMBER.tmp, as WriteFileAtomically makes it, whose process there is not any more.
+void RemoveAbandoned(const std::string& directory, absl::FunctionRef<bool(absl::string_view name)> is_ours);
+
 // Writes all of the bytes at the file's position; an error names `path`.
 absl::Status WriteAll(const std::string& path, absl::string_view bytes, int fd);
 
 // As WriteFileAtomically, with these bytes.
 absl::Status WriteBytesAtomically(const std::string& path, absl::string_view bytes);
-
-// The same with the message in binary. INVALID_ARGUMENT: larger than 2 GiB, which is protobuf's limit, or lacks a
-// required field.
-absl::Status WriteMessageAtomically(const std::string& path, const google::protobuf::MessageLite& message);
 
 // The status with "cannot write PATH: " before its message, unless it begins so already; an OK status is returned as it
 // is.

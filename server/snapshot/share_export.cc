@@ -12,7 +12,7 @@
 namespace samovar {
 
 absl::StatusOr<v1::ExportedFile> ExportShare(const std::string& directory, const v1::SnapshotInfo& info,
-                                             std::span<const ChunkImage> chunks) {
+                                             std::span<const ChunkImage> chunks, const StorageTable& storage) {
   if (!IsAbsolutePath(directory)) {
     return absl::InvalidArgumentError(
         absl::StrCat("the directory \"", directory, "\" to export to is no absolute path"));
@@ -21,7 +21,7 @@ absl::StatusOr<v1::ExportedFile> ExportShare(const std::string& directory, const
   file.set_name(absl::StrCat("server-", info.server_index(), "-of-", info.servers(), ".chunks"));
   const std::string path = absl::StrCat(directory, "/", file.name());
   uint64_t offset = 0;
-  SAMOVAR_RETURN_IF_ERROR(WriteFileAtomically(path, [&](int fd) -> absl::Status {
+  SAMOVAR_RETURN_IF_ERROR(storage.Put(path, [&](int fd) -> absl::Status {
     for (const ChunkImage& image : chunks) {
       const std::string record = MakeChunkRecord(image);
       SAMOVAR_RETURN_IF_ERROR(WriteAll(path, record, fd));

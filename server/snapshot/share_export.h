@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "common/storage/storage_table.h"
 #include "samovar/v1/snapshot.pb.h"
 #include "server/snapshot/chunk_image.h"
 
@@ -16,6 +17,7 @@ namespace samovar {
 // `info`: which of the job's shares this is. Durable when it returns. INVALID_ARGUMENT: the directory's path is not
 // absolute; RESOURCE_EXHAUSTED: the disk is full.
 absl::StatusOr<v1::ExportedFile> ExportShare(const std::string& directory, const v1::SnapshotInfo& info,
-                                             std::span<const ChunkImage> chunks);
+                                             std::span<const ChunkImage> chunks,
+                                             const StorageTable& storage = StorageTable());
 
 }  // namespace samovar

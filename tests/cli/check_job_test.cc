@@ -15,9 +15,12 @@
 #include "absl/strings/str_split.h"
 #include "cli/describe_job.h"
 #include "cli/mode.h"
+#include "common/caffe/mean_file.h"
+#include "common/caffe/model_file.h"
 #include "common/import/dataset_partition.h"
 #include "common/import/idx_import.h"
 #include "tests/support/catch.h"
+#include "tests/support/mounted_storage.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_dir.h"
 
@@ -78,9 +81,10 @@ class SmallJob {
 
   void ReplaceNet(const std::string& text) { Write("net.prototxt", text, {}); }
 
-  absl::StatusOr<CheckedJob> Check(const JobChoice& choice = {}) const {
+  absl::StatusOr<CheckedJob> Check(const JobChoice& choice) const {
     return CheckJob(dir_.File("solver.prototxt"), {}, choice);
   }
+  absl::StatusOr<CheckedJob> Check() const { return CheckJob(dir_.File("solver.prototxt")); }
   const TempDir& dir() const { return dir_; }
 
  private:
@@ -108,6 +112,35 @@ class SmallJob {
 };
 
 }  // namespace
+
+TEST_CASE("a solver and all files that it and its nets name may be in another storage") {
+  SmallJob small;
+  const auto mounted = std::make_shared<MountedStorage>(small.dir().path());
+  JobChoice choice;
+  choice.storage.Add("mem", mounted);
+  small.WriteSolver({{"net: \"$DIR/net.prototxt\"", "net: \"mem:/net.prototxt\" weights: \"mem:/w.caffemodel\""}});
+  small.WriteNet({{"$DIR/", "mem:/"}, {"crop_size: 4", "mean_file: \"mem:/mean.binaryproto\""}});
+  caffe::NetParameter model;
+  model.add_layer()->set_name("another");
+  REQUIRE_OK(WriteModel("mem:/w.caffemodel", model, choice.storage));
+  caffe::BlobProto mean;
+  mean.set_num(1);
+  mean.set_channels(1);
+  mean.set_height(5);
+  mean.set_width(6);
+  for (int i = 0; i < 30; ++i) mean.add_data(1);
+  REQUIRE_OK(WriteMeanFile("mem:/mean.binaryproto", mean, choice.storage));
+  const auto job = CheckJob("mem:/solver.prototxt", {}, choice);
+  REQUIRE_OK(job);
+  CHECK(job->spec.train_data().uri() == "mem:/train_lmdb");
+  CHECK(job->spec.train_data().records() == 400);
+  CHECK(job->spec.initial_model().weights(0) == "mem:/w.caffemodel");
+  for (const char* const name :
+       {"solver.prototxt", "net.prototxt", "train_lmdb", "test_lmdb", "mean.binaryproto", "w.caffemodel"}) {
+    INFO(name);
+    CHECK(mounted->Had(absl::StrCat("fetch mem:/", name)));
+  }
+}
 
 TEST_CASE("a good solver becomes a job that can be submitted") {
   const SmallJob small;

@@ -143,6 +143,9 @@ class JobCommandsTest(ClusterTestCase):
             for words in ("submitted", "runs on 127.0.0.1:", "test of net 0 at iteration 0", "snapshot at iteration 100",
                           "CANCELLED: cancelled by a user"):
                 self.assertIn(words, log)
+            missing = self.command(cluster, "model export", "small", "--output", "m.caffemodel", "--iteration", "7")
+            self.assertEqual(missing.returncode, 1)
+            self.assertRegex(missing.stderr, r"job small has no snapshot of iteration 7; its snapshots are: (\d+ )*\d+00\n")
             cluster.submit("--resume")
             job = cluster.await_state("small", "SUCCEEDED")
             self.assert_ended_well(job)

@@ -126,6 +126,14 @@ class WrongTextTest(MistakeTest):
         self.assert_train_and_check_refuse("solver.prototxt:", '"wasb:"', "not offered")
         self.assertFalse((self.workspace.path / "wasb:").exists())
 
+    def test_a_prefix_whose_files_would_have_too_long_names(self):
+        self.workspace.write_solver(snapshot_prefix=f'"out/{"n" * 230}"')
+        self.assert_train_and_check_refuse("solver.prototxt: cannot write models to out/nnn", "File name too long")
+
+    def test_a_prefix_below_a_file(self):
+        self.workspace.write_solver(snapshot_prefix='"net.prototxt/deep/m"')
+        self.assert_train_and_check_refuse("cannot write models to net.prototxt/deep/m", "Not a directory")
+
     def test_no_end(self):
         self.workspace.write_solver(max_iter=None)
         self.assert_train_and_check_refuse("max_iter")

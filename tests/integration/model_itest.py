@@ -88,6 +88,12 @@ class ModelTest(testbed.TestCase):
 
     def test_what_does_not_fit_is_named(self):
         self.assert_refused(self.model_command("features", "--blobs", "acuracy", "--output", "rows"), 'did you mean "accuracy"?', "ip1")
+        for twice in (("--blobs", "ip1,loss,ip1"), ("--blobs", "ip1,label", "--label", "label")):
+            self.assert_refused(self.model_command("features", *twice, "--output", "rows"), "twice, and a row has each key once")
+        unwritable = self.model_command("features", "--blobs", "ip1", "--output", "net.prototxt/rows")
+        self.assertEqual(unwritable.returncode, 1)
+        self.assertIn("cannot write net.prototxt/rows/features.jsonl", unwritable.stderr)
+        self.assertIn("Not a directory", unwritable.stderr)
         self.assert_refused(self.model_command("test", **{"--weights": "missing.caffemodel"}), "missing.caffemodel")
         self.assert_refused(self.model_command("test", **{"--weights": "net.prototxt"}), "net.prototxt")
         self.assert_refused(self.model_command("test", "--data", "missing_lmdb"), "missing_lmdb")

@@ -25,10 +25,11 @@ constexpr size_t kMinCacheBytes = size_t{1} << 20;
 class Hdf5Reader : public RecordReader {
  public:
   // `files`: how many will be added.
-  Hdf5Reader(std::string source, std::vector<std::string> names, size_t files)
+  Hdf5Reader(std::string source, std::vector<std::string> names, size_t files, const StorageTable& storage)
       : source_(std::move(source)),
         names_(std::move(names)),
-        cache_bytes_(std::max(kMinCacheBytes, kCacheBytes / std::min(files, kMaxOpen) / names_.size())) {}
+        cache_bytes_(std::max(kMinCacheBytes, kCacheBytes / std::min(files, kMaxOpen) / names_.size())),
+        storage_(storage) {}
 
   // Errors name the list and the line.
   absl::Status Add(const ListedFile& listed) {
@@ -103,10 +104,12 @@ class Hdf5Reader : public RecordReader {
   };
 
   absl::StatusOr<std::unique_ptr<Hdf5File>> Open(const std::string& path, const std::string& place) const {
-    auto file = Hdf5File::Open(path, names_, cache_bytes_);
+    const absl::StatusOr<std::string> local = storage_.Fetch(path);
+    if (!local.ok()) return Annotate(local.status(), place);
+    auto file = Hdf5File::Open(*local, names_, cache_bytes_);
     if (file.ok()) return file;
     std::error_code error;
-    const bool there = std::filesystem::exists(path, error);
+    const bool there = std::filesystem::exists(*local, error);
     return Annotate(absl::Status(file.status().code(),
                                  absl::StrCat(file.status().message(), there ? "" : WhereLookedFor(path, source_))),
                     place);
@@ -138,6 +141,7 @@ class Hdf5Reader : public RecordReader {
   const std::string source_;
   const std::vector<std::string> names_;
   const size_t cache_bytes_;
+  const StorageTable storage_;
   std::vector<OpenedFile> files_;
   size_t open_ = 0;
   uint64_t uses_ = 0;
@@ -148,15 +152,15 @@ class Hdf5Reader : public RecordReader {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<RecordReader>> OpenHdf5Reader(const caffe::LayerParameter& layer,
-                                                             const std::string& source) {
+                                                             const std::string& source, const StorageTable& storage) {
   if (layer.top_size() == 0) return absl::InvalidArgumentError("has no tops; name one for each data set of the files");
   if (layer.has_transform_param()) {
     return absl::InvalidArgumentError(
         "transform_param is not for HDF5Data; transform the values where the files are made");
   }
-  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<ListedFile> files, ReadFileList(source));
+  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<ListedFile> files, ReadFileList(source, storage));
   const std::vector<std::string> names(layer.top().begin(), layer.top().end());
-  auto reader = std::make_unique<Hdf5Reader>(source, names, files.size());
+  auto reader = std::make_unique<Hdf5Reader>(source, names, files.size(), storage);
   for (const ListedFile& file : files) SAMOVAR_RETURN_IF_ERROR(reader->Add(file));
   return reader;
 }

@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "caffe.pb.h"
+#include "common/storage/storage_table.h"
 #include "worker/feed/record_reader.h"
 
 namespace samovar {
@@ -16,6 +17,7 @@ namespace samovar {
 // `source`: the list. Opens all files. Errors of ReadFileList and Hdf5File. INVALID_ARGUMENT: no tops; transform_param;
 // rows of different shapes.
 absl::StatusOr<std::unique_ptr<RecordReader>> OpenHdf5Reader(const caffe::LayerParameter& layer,
-                                                             const std::string& source);
+                                                             const std::string& source,
+                                                             const StorageTable& storage = StorageTable());
 
 }  // namespace samovar

@@ -19,12 +19,13 @@ namespace {
 
 class ImageReader : public RecordReader {
  public:
-  ImageReader(const caffe::ImageDataParameter& param, std::string source, std::vector<ListedImage> images)
-      : param_(param), source_(std::move(source)), images_(std::move(images)) {}
+  ImageReader(const caffe::ImageDataParameter& param, std::string source, std::vector<ListedImage> images,
+              const StorageTable& storage)
+      : param_(param), source_(std::move(source)), images_(std::move(images)), storage_(storage) {}
 
   absl::Status Start(const caffe::LayerParameter& layer, caffe::Phase phase) {
     SAMOVAR_RETURN_IF_ERROR(Load(0));
-    auto transformer = Transformer::Create(layer.transform_param(), phase, image_.shape);
+    auto transformer = Transformer::Create(layer.transform_param(), phase, image_.shape, storage_);
     if (!transformer.ok()) return transformer.status();
     transformer_ = *std::move(transformer);
     const RecordShape shape = transformer_->output_shape();
@@ -44,7 +45,8 @@ class ImageReader : public RecordReader {
   }
 
   absl::StatusOr<std::string> Digest(uint64_t count) override {
-    return DigestOfImages(source_, images_, count, [this](const ListedImage& image) { return PathOf(image); });
+    return DigestOfImages(source_, images_, count,
+                          [this](const ListedImage& image) { return storage_.Fetch(PathOf(image)); });
   }
 
   absl::StatusOr<Looked> LookAtFiles(absl::Time deadline) override {
@@ -55,8 +57,9 @@ class ImageReader : public RecordReader {
     for (; looked.at < looked.of && SteadyNow() < deadline; ++looked.at) {
       const ListedImage& listed = images_[looked.at];
       const std::string path = PathOf(listed);
+      const absl::StatusOr<std::string> local = storage_.Fetch(path);
       struct stat info;
-      if (stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode) && info.st_size > 0) continue;
+      if (local.ok() && stat(local->c_str(), &info) == 0 && S_ISREG(info.st_mode) && info.st_size > 0) continue;
       ++bad;
       if (first.ok()) first = Annotate(Decode(path), PlaceOf(source_, listed));
     }
@@ -106,7 +109,7 @@ class ImageReader : public RecordReader {
   }
 
   absl::Status Decode(const std::string& path) {
-    const auto file = ReadImageFile(path);
+    const auto file = ReadImageFile(path, storage_);
     if (absl::IsNotFound(file.status())) {
       const std::string& root = param_.root_folder();
       const std::string looked_for = WhereLookedFor(path, source_);
@@ -124,6 +127,7 @@ class ImageReader : public RecordReader {
   const caffe::ImageDataParameter param_;
   const std::string source_;
   const std::vector<ListedImage> images_;
+  const StorageTable storage_;
   std::optional<Transformer> transformer_;  // set by Start
   std::vector<TopShape> tops_;
   // What image_ holds, if Adapt has read it.
@@ -153,10 +157,10 @@ absl::Status CheckParam(const caffe::LayerParameter& layer) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<RecordReader>> OpenImageReader(const caffe::LayerParameter& layer, caffe::Phase phase,
-                                                              const std::string& source) {
+                                                              const std::string& source, const StorageTable& storage) {
   SAMOVAR_RETURN_IF_ERROR(CheckParam(layer));
-  SAMOVAR_ASSIGN_OR_RETURN(std::vector<ListedImage> images, ReadImageList(source));
-  auto reader = std::make_unique<ImageReader>(layer.image_data_param(), source, std::move(images));
+  SAMOVAR_ASSIGN_OR_RETURN(std::vector<ListedImage> images, ReadImageList(source, storage));
+  auto reader = std::make_unique<ImageReader>(layer.image_data_param(), source, std::move(images), storage);
   SAMOVAR_RETURN_IF_ERROR(reader->Start(layer, phase));
   return reader;
 }

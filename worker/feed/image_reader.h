@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "caffe.pb.h"
+#include "common/storage/storage_table.h"
 #include "worker/feed/record_reader.h"
 
 namespace samovar {
@@ -17,6 +18,7 @@ namespace samovar {
 // DecodeImage and Transformer::Create. INVALID_ARGUMENT: the number of tops; one of new_height and new_width without
 // the other.
 absl::StatusOr<std::unique_ptr<RecordReader>> OpenImageReader(const caffe::LayerParameter& layer, caffe::Phase phase,
-                                                              const std::string& source);
+                                                              const std::string& source,
+                                                              const StorageTable& storage = StorageTable());
 
 }  // namespace samovar

@@ -13,14 +13,18 @@ namespace {
 
 class LmdbReader : public RecordReader {
  public:
-  LmdbReader(std::shared_ptr<Dataset> dataset, ImageChannels channels, Transformer transformer, bool labels)
-      : dataset_(std::move(dataset)), channels_(channels), transformer_(std::move(transformer)) {
+  LmdbReader(std::string source, std::shared_ptr<Dataset> dataset, ImageChannels channels, Transformer transformer,
+             bool labels)
+      : source_(std::move(source)),
+        dataset_(std::move(dataset)),
+        channels_(channels),
+        transformer_(std::move(transformer)) {
     const RecordShape shape = transformer_.output_shape();
     tops_.push_back({shape.channels, shape.height, shape.width});
     if (labels) tops_.emplace_back();
   }
 
-  const std::string& source() const override { return dataset_->path(); }
+  const std::string& source() const override { return source_; }
   uint64_t size() const override { return dataset_->size(); }
   uint32_t partitions() const override { return dataset_->partitions(); }
   const std::vector<TopShape>& tops() const override { return tops_; }
@@ -53,9 +57,13 @@ class LmdbReader : public RecordReader {
   // Fills datum_, unless Adapt has just done so.
   absl::Status Load(uint64_t position) {
     if (std::exchange(loaded_, std::nullopt) == position) return absl::OkStatus();
-    return dataset_->Read(position, &datum_, channels_);
+    const absl::Status read = dataset_->Read(position, &datum_, channels_);
+    if (!absl::IsDataLoss(read)) return read;
+    return absl::DataLossError(absl::StrCat(
+        read.message(), "; `samovar data info` finds damaged records: mend or remove it, or make the data set anew"));
   }
 
+  const std::string source_;
   const std::shared_ptr<Dataset> dataset_;
   const ImageChannels channels_;
   Transformer transformer_;
@@ -89,20 +97,22 @@ absl::Status CheckMemoryData(const caffe::MemoryDataParameter& param, const Reco
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<RecordReader>> OpenLmdbReader(const caffe::LayerParameter& layer, caffe::Phase phase,
-                                                             const std::string& source, PartitionSource* partitions) {
+                                                             const std::string& source, PartitionSource* partitions,
+                                                             const StorageTable& storage) {
   if (layer.top_size() != 1 && layer.top_size() != 2) {
     return absl::InvalidArgumentError(
         absl::StrCat("has ", layer.top_size(), " tops; it takes one for the records, and one for the labels"));
   }
   SAMOVAR_ASSIGN_OR_RETURN(const ImageChannels channels, ChannelsOf(layer));
-  SAMOVAR_ASSIGN_OR_RETURN(std::shared_ptr<Dataset> dataset, Dataset::Open(source, partitions));
+  SAMOVAR_ASSIGN_OR_RETURN(std::shared_ptr<Dataset> dataset, Dataset::Open(source, partitions, storage));
   const RecordShape stored = dataset->shape(channels);
-  auto transformer = Transformer::Create(layer.transform_param(), phase, stored);
+  auto transformer = Transformer::Create(layer.transform_param(), phase, stored, storage);
   if (!transformer.ok()) return transformer.status();
   if (layer.type() == "MemoryData") {
     SAMOVAR_RETURN_IF_ERROR(CheckMemoryData(layer.memory_data_param(), stored, transformer->output_shape()));
   }
-  return std::make_unique<LmdbReader>(std::move(dataset), channels, *std::move(transformer), layer.top_size() == 2);
+  return std::make_unique<LmdbReader>(source, std::move(dataset), channels, *std::move(transformer),
+                                      layer.top_size() == 2);
 }
 
 }  // namespace samovar

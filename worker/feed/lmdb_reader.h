@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "caffe.pb.h"
 #include "common/data/partition_source.h"
+#include "common/storage/storage_table.h"
 #include "worker/feed/record_reader.h"
 
 namespace samovar {
@@ -17,6 +18,7 @@ namespace samovar {
 // records' shape.
 absl::StatusOr<std::unique_ptr<RecordReader>> OpenLmdbReader(const caffe::LayerParameter& layer, caffe::Phase phase,
                                                              const std::string& source,
-                                                             PartitionSource* partitions = nullptr);
+                                                             PartitionSource* partitions = nullptr,
+                                                             const StorageTable& storage = StorageTable());
 
 }  // namespace samovar

@@ -68,7 +68,7 @@ absl::StatusOr<std::unique_ptr<NetFeed>> NetFeed::Open(const caffe::NetParameter
   std::vector<std::unique_ptr<BatchFeed>> feeds;
   for (size_t i = 0; i < layers.size(); ++i) {
     BatchFeed::Options feed;
-    auto reader = OpenReader(*layers[i], options.phase, specs[i]->uri(), options.partitions);
+    auto reader = OpenReader(*layers[i], options.phase, specs[i]->uri(), options.partitions, options.storage);
     if (!reader.ok()) return DataFault(reader.status());
     feed.reader = *std::move(reader);
     feed.phase = options.phase;

@@ -16,6 +16,7 @@
 #include "absl/status/statusor.h"
 #include "caffe.pb.h"
 #include "common/data/partition_source.h"
+#include "common/storage/storage_table.h"
 #include "samovar/v1/job.pb.h"
 #include "worker/feed/batch_feed.h"
 
@@ -43,6 +44,7 @@ class NetFeed {
     uint64_t seed = 0;
     // As in OpenReader.
     PartitionSource* partitions = nullptr;
+    StorageTable storage = StorageTable();
   };
 
   // Opens the records of the net's data layers, which are those of the spec. INVALID_ARGUMENT: the net has other data

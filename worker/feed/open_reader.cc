@@ -90,27 +90,26 @@ SourceField SourceFieldOf(const caffe::LayerParameter& layer) {
   return {"data_param.source", &layer.data_param().source(), "the directory of an LMDB or of a partitioned set"};
 }
 
-absl::StatusOr<std::string> PathOf(const SourceField& source) {
+absl::StatusOr<std::string> PathOf(const SourceField& source, const StorageTable& storage) {
   if (source.value->empty())
     return absl::InvalidArgumentError(absl::StrCat(source.field, " is missing; name ", source.what));
   std::string path = WithoutFileScheme(*source.value);
   if (path.empty())
     return absl::InvalidArgumentError(absl::StrCat(source.field, ": \"", *source.value, "\" names nothing"));
-  const size_t colon = path.find(":/");
-  if (colon != std::string::npos && colon >= 2 && path.find('/') > colon) {
-    return absl::UnimplementedError(absl::StrCat(source.field, ": ", path,
-                                                 " cannot be read from there; copy it to a local ",
-                                                 "directory, the same on each machine, and name that"));
+  if (const absl::Status offered = storage.StorageFor(path).status(); !offered.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(source.field, ": ", offered.message(), ", the same on each machine"));
   }
   return path;
 }
 
 absl::StatusOr<std::unique_ptr<RecordReader>> Open(const caffe::LayerParameter& layer, caffe::Phase phase,
-                                                   const std::string& source, PartitionSource* partitions) {
+                                                   const std::string& source, PartitionSource* partitions,
+                                                   const StorageTable& storage) {
   SAMOVAR_RETURN_IF_ERROR(CheckOffered(layer));
-  if (layer.type() == "ImageData") return OpenImageReader(layer, phase, source);
-  if (layer.type() == "HDF5Data") return OpenHdf5Reader(layer, source);
-  return OpenLmdbReader(layer, phase, source, partitions);
+  if (layer.type() == "ImageData") return OpenImageReader(layer, phase, source, storage);
+  if (layer.type() == "HDF5Data") return OpenHdf5Reader(layer, source, storage);
+  return OpenLmdbReader(layer, phase, source, partitions, storage);
 }
 
 }  // namespace
@@ -130,9 +129,9 @@ absl::StatusOr<std::vector<const caffe::LayerParameter*>> FindFedLayers(const ca
   return found;
 }
 
-absl::StatusOr<std::string> SourceOf(const caffe::LayerParameter& layer) {
+absl::StatusOr<std::string> SourceOf(const caffe::LayerParameter& layer, const StorageTable& storage) {
   SAMOVAR_RETURN_IF_ERROR(Annotate(CheckOffered(layer), NameOf(layer)));
-  auto path = PathOf(SourceFieldOf(layer));
+  auto path = PathOf(SourceFieldOf(layer), storage);
   if (!path.ok()) return Annotate(path.status(), NameOf(layer));
   return path;
 }
@@ -162,8 +161,9 @@ std::vector<std::string> FeedWarnings(const caffe::LayerParameter& layer) {
 }
 
 absl::StatusOr<std::unique_ptr<RecordReader>> OpenReader(const caffe::LayerParameter& layer, caffe::Phase phase,
-                                                         const std::string& source, PartitionSource* partitions) {
-  auto reader = Open(layer, phase, source, partitions);
+                                                         const std::string& source, PartitionSource* partitions,
+                                                         const StorageTable& storage) {
+  auto reader = Open(layer, phase, source, partitions, storage);
   if (!reader.ok()) return Annotate(reader.status(), NameOf(layer));
   return reader;
 }

@@ -18,6 +18,7 @@
 #include "absl/status/statusor.h"
 #include "caffe.pb.h"
 #include "common/data/partition_source.h"
+#include "common/storage/storage_table.h"
 #include "worker/feed/record_reader.h"
 
 namespace samovar {
@@ -27,9 +28,9 @@ absl::StatusOr<std::vector<const caffe::LayerParameter*>> FindFedLayers(const ca
 
 // All that follow REQUIRE a layer that FindFedLayers found. Messages begin with the layer's name.
 
-// Where the layer says that its records are: a path; "file:" is taken off. INVALID_ARGUMENT: it says nothing.
-// UNIMPLEMENTED: a layer, a backend or a place that is not offered.
-absl::StatusOr<std::string> SourceOf(const caffe::LayerParameter& layer);
+// Where the layer says that its records are: a path, or a URI; "file:" is taken off. INVALID_ARGUMENT: it says nothing,
+// or the URI is of a scheme that is not offered. UNIMPLEMENTED: a layer or a backend that is not offered.
+absl::StatusOr<std::string> SourceOf(const caffe::LayerParameter& layer, const StorageTable& storage = StorageTable());
 
 // INVALID_ARGUMENT: there is none.
 absl::StatusOr<uint32_t> FeedBatchSize(const caffe::LayerParameter& layer);
@@ -42,6 +43,7 @@ std::vector<std::string> FeedWarnings(const caffe::LayerParameter& layer);
 // of the reader.
 absl::StatusOr<std::unique_ptr<RecordReader>> OpenReader(const caffe::LayerParameter& layer, caffe::Phase phase,
                                                          const std::string& source,
-                                                         PartitionSource* partitions = nullptr);
+                                                         PartitionSource* partitions = nullptr,
+                                                         const StorageTable& storage = StorageTable());
 
 }  // namespace samovar

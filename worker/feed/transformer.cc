@@ -38,8 +38,9 @@ absl::Status CheckParam(const caffe::TransformationParameter& param, const Recor
 // Maps 32 random bits to 0 ... count-1.
 int Choose(uint32_t bits, int count) { return static_cast<int>((uint64_t{bits} * static_cast<uint64_t>(count)) >> 32); }
 
-absl::StatusOr<std::vector<float>> ReadMean(const std::string& path, const RecordShape& input) {
-  const auto blob = ReadMeanFile(path);
+absl::StatusOr<std::vector<float>> ReadMean(const std::string& path, const RecordShape& input,
+                                            const StorageTable& storage) {
+  const auto blob = ReadMeanFile(path, storage);
   if (absl::IsNotFound(blob.status())) {
     return absl::NotFoundError(
         absl::StrCat(blob.status().message(), "; make it with `samovar data mean` from the data set"));
@@ -80,13 +81,13 @@ void CopyRowMirrored(const Pixel* __restrict in, int count, const float* __restr
 }  // namespace
 
 absl::StatusOr<Transformer> Transformer::Create(const caffe::TransformationParameter& param, caffe::Phase phase,
-                                                const RecordShape& input) {
+                                                const RecordShape& input, const StorageTable& storage) {
   if (input.channels < 1 || input.height < 1 || input.width < 1)
     return absl::InvalidArgumentError(absl::StrCat("records of shape ", ToString(input), " cannot be"));
   if (const absl::Status status = CheckParam(param, input); !status.ok()) return status;
   std::vector<float> mean_image;
   if (param.has_mean_file()) {
-    auto mean = ReadMean(param.mean_file(), input);
+    auto mean = ReadMean(param.mean_file(), input, storage);
     if (!mean.ok()) return Annotate(mean.status(), "transform_param: mean_file");
     mean_image = *std::move(mean);
   }

@@ -20,6 +20,7 @@
 #include "absl/status/statusor.h"
 #include "caffe.pb.h"
 #include "common/data/record_shape.h"
+#include "common/storage/storage_table.h"
 
 namespace samovar {
 
@@ -33,10 +34,10 @@ struct Draw {
 
 class Transformer {
  public:
-  // `input` is the shape of the first record, decoded. Reads mean_file.
+  // `input` is the shape of the first record, decoded. Reads mean_file from `storage`.
   // INVALID_ARGUMENT: the message names the field of transform_param. Others: mean_file cannot be read.
   static absl::StatusOr<Transformer> Create(const caffe::TransformationParameter& param, caffe::Phase phase,
-                                            const RecordShape& input);
+                                            const RecordShape& input, const StorageTable& storage = StorageTable());
 
   RecordShape output_shape() const { return output_; }
 

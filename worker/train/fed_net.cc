@@ -89,10 +89,8 @@ absl::Status FitNet(const ShapesByLayer& shapes, Net* net) {
 }
 
 absl::Status FinalIfUnreadable(const absl::Status& fed) {
-  if (absl::IsNotFound(fed) || absl::IsPermissionDenied(fed)) return absl::InvalidArgumentError(fed.message());
-  if (!absl::IsDataLoss(fed)) return fed;
-  return absl::InvalidArgumentError(absl::StrCat(
-      fed.message(), "; `samovar data info` finds damaged records: mend or remove it, or make the data set anew"));
+  const bool unreadable = absl::IsNotFound(fed) || absl::IsPermissionDenied(fed) || absl::IsDataLoss(fed);
+  return unreadable ? absl::InvalidArgumentError(fed.message()) : fed;
 }
 
 absl::Status CheckSameLayout(const v1::ParameterLayout& ours, const v1::ParameterLayout& jobs) {

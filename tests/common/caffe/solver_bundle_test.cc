@@ -6,6 +6,7 @@
 
 #include "absl/strings/match.h"
 #include "tests/support/catch.h"
+#include "tests/support/mounted_storage.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_dir.h"
 
@@ -34,9 +35,9 @@ class Files {
   std::string File(const std::string& name) const { return dir_.File(name); }
 
   // The solver of kSolver and, from the second line on, `text`.
-  absl::StatusOr<SolverBundle> Load(const std::string& text) {
+  absl::StatusOr<SolverBundle> Load(const std::string& text, const StorageTable& storage = StorageTable()) {
     Write("solver.prototxt", kSolver + text);
-    return LoadSolver(dir_.File("solver.prototxt"));
+    return LoadSolver(dir_.File("solver.prototxt"), {}, nullptr, storage);
   }
 
  private:
@@ -311,9 +312,13 @@ TEST_CASE("an old net that cannot be upgraded is refused where it stands, in its
 TEST_CASE("the solver's type and its other settings are kept, and its weights become absolute paths") {
   Files files;
   files.Write("a.caffemodel", "");
+  StorageTable storage;
+  storage.Add("hdfs", std::make_shared<MountedStorage>(files.File("")));
   const auto bundle = files.Load(
+
       "net: \"net.prototxt\" type: \"Adam\" momentum: 0.9 iter_size: 4 clip_gradients: 35\n"
-      "weights: \"a.caffemodel, /b.caffemodel\" weights: \"hdfs://host/c\" snapshot_format: HDF5");
+      "weights: \"a.caffemodel, /b.caffemodel\" weights: \"hdfs://host/c\" snapshot_format: HDF5",
+      storage);
   REQUIRE_OK(bundle);
   CHECK(bundle->warnings.empty());
   CHECK(bundle->solver.type() == "Adam");

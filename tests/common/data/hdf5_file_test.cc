@@ -126,7 +126,7 @@ TEST_CASE_METHOD(Fixture, "a value that is not finite is refused by data set and
     REQUIRE(Row(*file, 0, 1, 3) == Counting(3, 3));
     std::vector<float> out(3);
     REQUIRE_STATUS(file->ReadRow(0, 2, out.data()), absl::StatusCode::kDataLoss,
-                   path + ": data set \"data\", row 2: has a value that is not finite");
+                   path + ": data set \"data\", row 2: has a value that is not finite; make the file anew without it");
   }
   WriteHdf5(path, {{"data", {1}, {}, H5T_NATIVE_DOUBLE}});
   const hid_t id = H5Fopen(path.c_str(), H5F_ACC_RDWR, H5P_DEFAULT);

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/storage/checksum.h"
 #include "tests/support/catch.h"
+#include "tests/support/mounted_storage.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_dir.h"
 
@@ -115,6 +116,30 @@ TEST_CASE("of several snapshots in a directory the newest is found, if they are 
   Export(ExportPath(dir.path(), "other", 9000), "other", 9000);
   REQUIRE_STATUS(ExportedSnapshot::Find(dir.path()), absl::StatusCode::kFailedPrecondition,
                  "name one of the directories in it");
+}
+
+TEST_CASE("a snapshot in another storage is written, found, read and removed there") {
+  const TempDir dir;
+  const auto mounted = std::make_shared<MountedStorage>(dir.path());
+  StorageTable storage;
+  storage.Add("mem", mounted);
+  const std::string uri = "mem:/out/lenet_iter_500";
+  const v1::ExportManifest manifest = WriteFiles(dir.File("out/lenet_iter_500"), Manifest("lenet", 500));
+  REQUIRE_OK(WriteExportManifest(uri, manifest, storage));
+  const auto snapshot = ExportedSnapshot::Find("mem:/out", storage);
+  REQUIRE_OK(snapshot);
+  CHECK(snapshot->directory() == uri);
+  REQUIRE_OK(snapshot->CheckSizes());
+  REQUIRE_OK(snapshot->CheckFiles());
+  for (uint32_t chunk = 0; chunk < 3; ++chunk) CHECK(*snapshot->ReadRecord(chunk) == RecordOf(chunk));
+  for (const char* const call : {"put mem:/out/lenet_iter_500/manifest", "fetch mem:/out/lenet_iter_500/manifest",
+                                 "open mem:/out/lenet_iter_500/server-1-of-2.chunks", "list mem:/out"}) {
+    INFO(call);
+    CHECK(mounted->Had(call));
+  }
+  RemoveExport(uri, storage);
+  CHECK(std::filesystem::is_empty(dir.File("out")));
+  REQUIRE_STATUS(ExportedSnapshot::Find(uri), absl::StatusCode::kInvalidArgument, "is not offered");
 }
 
 TEST_CASE("a manifest that was cut or changed anywhere is refused by name") {

@@ -105,9 +105,10 @@ TEST_CASE("a source is a path, with or without a scheme of files, and other plac
   for (const char* const text :
        {"hdfs:///mnist", "hdfs://host:8020/mnist", "wasb://c@a/mnist", "abfss://c@a/m", "file://host/a"}) {
     INFO(text);
-    REQUIRE_STATUS(
-        source(text), StatusCode::kUnimplemented,
-        std::string("layer \"feed\": memory_data_param.source: ") + text + " cannot be read from there; copy it");
+    REQUIRE_STATUS(source(text), StatusCode::kInvalidArgument,
+                   std::string("layer \"feed\": memory_data_param.source: ") + text + ": ");
+    REQUIRE_STATUS(source(text), StatusCode::kInvalidArgument,
+                   "is not offered; give a path of this machine, with or without \"file:\", the same on each machine");
   }
   REQUIRE_STATUS(source(""), StatusCode::kInvalidArgument,
                  "memory_data_param.source is missing; name the directory of an LMDB");

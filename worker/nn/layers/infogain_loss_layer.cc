@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/read_file.h"
 #include "common/base/status_macros.h"
+#include "common/storage/storage_table.h"
 #include "worker/nn/kernels/buffer.h"
 #include "worker/nn/kernels/eigen.h"
 #include "worker/nn/kernels/softmax_kernel.h"
@@ -140,7 +141,8 @@ absl::Status CheckMatrixShape(const Shape& shape, int64_t classes) {
 }
 
 absl::StatusOr<std::vector<float>> ReadMatrix(const std::string& path, int64_t classes) {
-  SAMOVAR_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path, std::numeric_limits<int32_t>::max()));
+  SAMOVAR_ASSIGN_OR_RETURN(const std::string local, StorageTable().Fetch(path));
+  SAMOVAR_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(local, std::numeric_limits<int32_t>::max()));
   caffe::BlobProto blob;
   if (!blob.ParseFromString(bytes))
     return absl::DataLossError(absl::StrCat(path, " is not a BlobProto, or it is damaged"));

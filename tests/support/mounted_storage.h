@@ -1,0 +1,59 @@
+// MountedStorage is a storage for tests: "SCHEME:/x" is the file x in a directory, and it remembers what was asked of
+// it. A file that is fetched is a copy, as from another machine; a directory is given as it is.
+#pragma once
+
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/storage/local_storage.h"
+#include "common/storage/storage.h"
+#include "tests/support/temp_dir.h"
+
+namespace samovar {
+
+class MountedStorage : public Storage {
+ public:
+  explicit MountedStorage(std::string directory) : directory_(std::move(directory)) {}
+
+  // "fetch mem:/x" and the like, in order.
+  const std::vector<std::string>& calls() const { return calls_; }
+  bool Had(const std::string& call) const { return std::find(calls_.begin(), calls_.end(), call) != calls_.end(); }
+
+  absl::StatusOr<std::string> Fetch(const std::string& uri) override {
+    const std::string path = Note("fetch ", uri);
+    std::error_code error;
+    if (!std::filesystem::is_regular_file(path, error)) return path;
+    const std::string copy = copies_.File(absl::StrCat(calls_.size()));
+    std::filesystem::copy_file(path, copy, error);
+    return copy;
+  }
+  absl::Status Put(const std::string& uri, const std::function<absl::Status(int fd)>& write) override {
+    return local_.Put(Note("put ", uri), write);
+  }
+  absl::StatusOr<std::vector<std::string>> List(const std::string& uri) override {
+    return local_.List(Note("list ", uri));
+  }
+  absl::Status Remove(const std::string& uri) override { return local_.Remove(Note("remove ", uri)); }
+  absl::StatusOr<std::unique_ptr<RangeReader>> OpenRange(const std::string& uri, uint64_t offset,
+                                                         uint64_t bytes) override {
+    return local_.OpenRange(Note("open ", uri), offset, bytes);
+  }
+
+ private:
+  // The path of what the URI names.
+  std::string Note(const std::string& call, const std::string& uri) {
+    calls_.push_back(call + uri);
+    return directory_ + uri.substr(uri.find(':') + 1);
+  }
+
+  const std::string directory_;
+  TempDir copies_;
+  LocalStorage local_;
+  std::vector<std::string> calls_;
+};
+
+}  // namespace samovar
