@@ -7,6 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
+#include "common/model/consistency.h"
 #include "common/model/gradient_clip.h"
 #include "common/rpc/status.h"
 #include "samovar/v1/parameter.pb.h"

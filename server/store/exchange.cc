@@ -14,6 +14,7 @@
 #include "common/base/clock.h"
 #include "common/base/exceptions.h"
 #include "common/base/status_macros.h"
+#include "common/model/consistency.h"
 #include "common/model/push_units.h"
 #include "common/parameters/encoding.h"
 #include "common/parameters/sparse_floats.h"
