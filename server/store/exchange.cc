@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/clock.h"
 #include "common/base/exceptions.h"
+#include "common/base/printable.h"
 #include "common/base/status_macros.h"
 #include "common/model/consistency.h"
 #include "common/model/push_units.h"
@@ -77,7 +78,7 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
       : store_(store),
         call_(std::move(call)),
         done_(std::move(done)),
-        request_(call_->request.message()),
+        request_(call_->request.head()),
         response_(call_->response) {}
 
   void Start() {
@@ -393,7 +394,7 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
           "chunk ", data.chunk(), ": the payload has ", bytes, " bytes, but ", floats, " floats are ",
           sparse ? "at most " : "", EncodedBytes(data.encoding(), floats), " in ", EncodingName(data.encoding())));
     }
-    const std::span<const char> payload = call_->request.Bytes(entry, &scratch.bytes);
+    const std::span<const char> payload = call_->request.Payload(entry, &scratch.bytes);
     if (data.encoding() == v1::ENCODING_FLOAT32)
       return std::span(reinterpret_cast<const float*>(payload.data()), floats);
     scratch.floats.resize(floats);
@@ -502,7 +503,7 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
       response_.set_code(static_cast<int32_t>(first_error_.code()));
       // The code says most of it.
       CatchExceptions([this]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
-        response_.set_message(std::string(first_error_.message()));
+        response_.set_message(Printable(first_error_.message()));
         return absl::OkStatus();
       }).IgnoreError();
       response_.set_not_yet(first_error_.ok() && not_yet_.load(std::memory_order_relaxed));
