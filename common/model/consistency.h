@@ -25,8 +25,8 @@ inline constexpr uint32_t kMaxPushEvery = 1000;
 // A batch is not cut finer; keeps sizes from overflowing.
 inline constexpr uint32_t kMaxParts = 1 << 16;
 
-// Pushes that a chunk adds up to one iteration, where iterations are applied in their order: the parts of the mode sync,
-// 1 with a delay of 0. Else 0: an iteration is one push, applied when it comes.
+// Pushes that a chunk adds up to one iteration, where iterations are applied in their order: the parts of the mode
+// sync, 1 with a delay of 0. Else 0: an iteration is one push, applied when it comes.
 uint32_t PartsOf(const v1::Consistency& consistency);
 
 // Whether chunks apply iterations in their order, each computed from the weights that it is applied to.
@@ -63,8 +63,8 @@ absl::Status CheckConsistency(const v1::JobSpec& spec);
 // 0.01", "async, a push every 8 iterations": for people.
 std::string ConsistencyText(const v1::Consistency& consistency);
 
-// What users call the values of the fields, in the order of the enum's numbers; the name of one ("unknown": this version
-// does not know it), and the value of a name (of one that is none, the value 0).
+// What users call the values of the fields, in the order of the enum's numbers; the name of one ("unknown": this
+// version does not know it), and the value of a name (of one that is none, the value 0).
 //
 // "async", "bounded", "sync".
 std::vector<std::string> ModeNames();

@@ -11,8 +11,8 @@ namespace samovar {
 // The Consistency that such fields make.
 v1::Consistency ConsistencyBefore(const v1::JobSpecBefore& before);
 
-// Gives a spec that was read from bytes the Consistency that its fields of an earlier version make; those of such a spec
-// are unknown fields in it, which it loses. Nothing happens to a spec that has a Consistency.
+// Gives a spec that was read from bytes the Consistency that its fields of an earlier version make; those of such a
+// spec are unknown fields in it, which it loses. Nothing happens to a spec that has a Consistency.
 void AdoptConsistencyBefore(v1::JobSpec* spec);
 
 }  // namespace samovar

@@ -6,12 +6,12 @@
 //   ReceivedResponse::Parse                      <-   EncodeExchangeResponse(head, chunks by EncodeWeights)
 //
 // A head is the message without its chunks' payloads; generated code writes and reads it, so that parameter.proto alone
-// says what its fields are. Only payloads are written and read here, in place: once into the slices that gRPC sends, and
-// once from the slices that gRPC received to where they are used. Peers that use generated code see no difference.
+// says what its fields are. Only payloads are written and read here, in place: once into the slices that gRPC sends,
+// and once from the slices that gRPC received to where they are used. Peers that use generated code see no difference.
 //
 // The slices do not point at a worker's gradients themselves: gRPC holds slices until the kernel has taken their bytes,
-// which after a broken connection may be any time, and then the next iteration would have to wait; the copy costs 1 % of
-// LeNet's iteration.
+// which after a broken connection may be any time, and then the next iteration would have to wait; the copy costs 1 %
+// of LeNet's iteration.
 //
 // Thread safety: classes as a standard container; functions are stateless.
 #pragma once

@@ -1,8 +1,7 @@
 // HostedJob is this server's share of one job: its settings, its live chunks and its frozen copies.
 //
-// Thread safety: settings are immutable. chunk(i) and waits(i) belong to the lane i modulo their number
-// (apply_threads.h); before the job is published, to whoever makes it. Frozen copies and the opening are guarded by a
-// leaf lock.
+// Thread safety: settings are immutable. chunk(i) and waits(i) belong to LaneOf(i) (lanes.h); before the job is
+// published, to whoever makes it. Frozen copies and the opening are guarded by a leaf lock.
 #pragma once
 
 #include <cstdint>

@@ -184,7 +184,8 @@ TEST_CASE_METHOD(Fixture, "a job that its servers cannot apply in units is not o
   job.mutable_solver()->set_type("Adam");
   REQUIRE_STATUS(client.Open(job), absl::StatusCode::kInvalidArgument, "write type: \"SGD\"");
   REQUIRE_OK(client.Open(JobOfUnits(4)));
-  REQUIRE_STATUS(client.Open(JobOfUnits(2)), absl::StatusCode::kFailedPrecondition, "another mode: async, a push every 4 iterations");
+  REQUIRE_STATUS(client.Open(JobOfUnits(2)), absl::StatusCode::kFailedPrecondition,
+                 "another mode: async, a push every 4 iterations");
 }
 
 TEST_CASE_METHOD(Fixture, "a snapshot that ends within a unit is not restored") {
