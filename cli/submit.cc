@@ -34,7 +34,7 @@ absl::StatusOr<std::optional<v1::JobSpec>> FindEarlier(const JobClient& client, 
 // cluster that live.
 absl::Status Complete(const SubmitOptions& options, const std::optional<v1::JobSpec>& earlier, int registered,
                       const NetOrigin& train_origin, v1::JobSpec* spec) {
-  const ModeChoice mode = earlier.has_value() ? Resumed(options.mode, ChoiceOf(*earlier)) : options.mode;
+  const ModeChoice mode = earlier.has_value() ? Resumed(options.mode, earlier->consistency()) : options.mode;
   SAMOVAR_RETURN_IF_ERROR(ApplyMode(mode, options.solver, spec, &train_origin));
   const std::optional<uint64_t> seed =
       earlier.has_value() && !options.seed.has_value() ? earlier->seed() : options.seed;

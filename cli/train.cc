@@ -20,6 +20,7 @@
 #include "cli/run/waker.h"
 #include "common/base/loader.h"
 #include "common/base/status_macros.h"
+#include "common/model/consistency.h"
 #include "common/model/job_data.h"
 #include "common/storage/paths.h"
 
@@ -102,7 +103,8 @@ absl::StatusOr<Prepared> Prepare(const TrainOptions& options) {
   SAMOVAR_ASSIGN_OR_RETURN(std::string program_dir, ProgramDir());
   // What a run that is resumed was, its directory says.
   if (!options.resume) {
-    const ModeChoice mode = job.restored.has_value() ? Resumed(options.mode, ChoiceOf(*job.restored)) : options.mode;
+    const ModeChoice mode =
+        job.restored.has_value() ? Resumed(options.mode, job.restored->consistency()) : options.mode;
     SAMOVAR_RETURN_IF_ERROR(ApplyMode(mode, options.solver, &job.spec, &job.train_origin));
   }
   for (const std::string& warning : job.warnings) PrintWarning(warning);
@@ -122,7 +124,7 @@ absl::StatusOr<Prepared> Prepare(const TrainOptions& options) {
     for (const std::string& other : DescribeOtherData(before, job.spec)) {
       PrintWarning(absl::StrCat("goes on with other data: ", other));
     }
-    const ModeChoice mode = Resumed(options.mode, prepared.directory->record()->mode);
+    const ModeChoice mode = Resumed(options.mode, prepared.directory->record()->consistency);
     SAMOVAR_RETURN_IF_ERROR(ApplyMode(mode, options.solver, &job.spec, &job.train_origin));
   }
   SAMOVAR_RETURN_IF_ERROR(MakeModelDir(job.snapshot_prefix));
@@ -135,7 +137,7 @@ absl::StatusOr<Prepared> Prepare(const TrainOptions& options) {
   if (!seed.has_value() && start == RunStart::kResume) seed = run.record.seed;
   if (!seed.has_value() && job.restored.has_value()) seed = job.restored->seed();
   run.record.seed = ChooseSeed(seed, job.spec.solver());
-  run.record.mode = ChoiceOf(job.spec);
+  run.record.consistency = job.spec.consistency();
   run.record.state_flags = state_flags;
   run.record.solver_type = job.spec.solver().type();
   run.record.finished = false;
@@ -176,7 +178,7 @@ RunFacts FactsOf(const TrainRun::Options& run) {
   facts.servers = run.cluster.servers;
   facts.workers = run.cluster.workers;
   facts.threads = run.cluster.threads;
-  facts.mode = ModeText(run.spec);
+  facts.mode = ConsistencyText(run.spec.consistency());
   facts.seed = run.spec.seed();
   facts.resumes = run.spec.resume();
   facts.resumed_from = run.spec.resume() ? run.record.snapshot : run.first_iteration;

@@ -4,9 +4,7 @@
 #include <limits>
 
 #include "absl/strings/str_cat.h"
-#include "common/model/push_units.h"
-#include "common/parameters/encoding.h"
-#include "common/parameters/late_gradients.h"
+#include "common/model/consistency.h"
 #include "config/worker_flags.h"
 
 namespace samovar {
@@ -142,7 +140,7 @@ void CommandTree::AddJobFlags(CLI::App* command, JobOptions* job) {
                    "that is resumed")
       ->type_name("MODE")
       ->default_str("")
-      ->check(OneOf({"async", "bounded", "sync"}));
+      ->check(OneOf(ModeNames()));
   command
       ->add_option(
           "--delay", job->mode.delay,
@@ -152,7 +150,7 @@ void CommandTree::AddJobFlags(CLI::App* command, JobOptions* job) {
               kDefaultDelay, ", or as many pushes, or that of the run that is resumed"))
       ->type_name("N")
       ->default_str("")
-      ->check(Between(0, kMaxCount));
+      ->check(Between(0, kMaxDelay));
   command
       ->add_option(
           "--parts", job->mode.parts,
@@ -161,7 +159,7 @@ void CommandTree::AddJobFlags(CLI::App* command, JobOptions* job) {
                        kMaxDefaultParts, ", or that of the run that is resumed"))
       ->type_name("N")
       ->default_str("")
-      ->check(Between(1, std::numeric_limits<uint32_t>::max()));
+      ->check(Between(1, kMaxParts));
   command
       ->add_option(
           "--encoding", job->mode.encoding,
@@ -208,7 +206,7 @@ void CommandTree::AddJobFlags(CLI::App* command, JobOptions* job) {
                    "the run that is resumed")
       ->type_name("WHAT")
       ->default_str("")
-      ->check(OneOf({"fail", "skip"}));
+      ->check(OneOf(NumericFailureNames()));
   command
       ->add_option("--push-every", job->mode.push_every,
                    "For slow networks: a worker computes so many iterations one after the other, each from its own "

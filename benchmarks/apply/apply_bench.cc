@@ -25,6 +25,7 @@
 #include "common/base/status_macros.h"
 #include "common/base/vector_level.h"
 #include "common/model/chunk_plan.h"
+#include "common/model/consistency.h"
 #include "common/parameters/encoding.h"
 #include "server/store/chunk.h"
 

@@ -29,6 +29,7 @@
 #include "common/base/process_tuning.h"
 #include "common/base/status_macros.h"
 #include "common/base/thread_pool.h"
+#include "common/model/consistency.h"
 #include "common/parameters/encoding.h"
 #include "common/parameters/parameter_client.h"
 #include "common/rpc/dialer.h"

@@ -35,6 +35,7 @@
 #include "common/base/clock.h"
 #include "common/base/process_tuning.h"
 #include "common/base/status_macros.h"
+#include "common/model/consistency.h"
 #include "common/parameters/encoding.h"
 #include "common/telemetry/log.h"
 

@@ -165,7 +165,7 @@ absl::StatusOr<CheckedJob> CheckAll(const std::string& solver_path, const StartF
   job.snapshot_prefix = bundle.solver.snapshot_prefix();
   job.warnings = std::move(bundle.warnings);
   job.spec.set_job_id(JobIdOf(job.snapshot_prefix));
-  job.spec.set_mode(v1::CONSISTENCY_ASYNC);
+  job.spec.mutable_consistency()->set_mode(v1::CONSISTENCY_ASYNC);
   AddFeedWarnings(bundle.train_net, &job.warnings);
   AddUnusedWarnings(bundle.train_net, bundle.train_origin, &job.warnings);
   for (size_t i = 0; i < bundle.test_nets.size(); ++i) {

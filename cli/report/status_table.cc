@@ -9,8 +9,8 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
-#include "cli/check/mode.h"
 #include "cli/report/progress.h"
+#include "common/model/consistency.h"
 
 namespace samovar {
 namespace {
@@ -72,8 +72,8 @@ std::string Jobs(const v1::ClusterStatus& status) {
       {"id", "state", "mode", "iteration", "ahead", "loss", "images/s", "left", "snapshots", ""}};
   for (const v1::JobStatus& job : status.jobs()) {
     const bool running = job.state() == v1::JOB_STATE_RUNNING;
-    std::string mode = ModeText(job);
-    if (job.encoding() == v1::ENCODING_SPARSE)
+    std::string mode = ConsistencyText(job.consistency());
+    if (job.consistency().encoding() == v1::ENCODING_SPARSE)
       absl::StrAppend(&mode, absl::StrFormat(", residual %.3g", job.residual_norm()));
     rows.push_back({job.job_id(), StateText(job.state()), mode, absl::StrCat(job.iteration(), "/", job.max_iter()),
                     job.ledger().beyond() > 0 ? absl::StrCat(job.ledger().beyond()) : "-",

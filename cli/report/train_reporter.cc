@@ -7,9 +7,9 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "cli/check/mode.h"
 #include "cli/report/exit_codes.h"
 #include "cli/report/json_line.h"
+#include "common/model/consistency.h"
 #include "common/parameters/push_counters.h"
 
 namespace samovar {
@@ -54,8 +54,8 @@ class TextReporter : public TrainReporter {
 
   void Watching(const std::string& net, const v1::JobStatus& status, const std::string& coordinator) override {
     Line(absl::StrCat("Solving ", net));
-    Line(absl::StrCat("job ", status.job_id(), ": ", status.max_iter(), " iterations; ", ModeText(status), "; weight ",
-                      status.weight()));
+    Line(absl::StrCat("job ", status.job_id(), ": ", status.max_iter(), " iterations; ",
+                      ConsistencyText(status.consistency()), "; weight ", status.weight()));
     Line(absl::StrCat("coordinator: ", coordinator));
   }
 
@@ -201,7 +201,7 @@ class JsonReporter : public TrainReporter {
               .Text("job_id", status.job_id())
               .Text("coordinator", coordinator)
               .Integer("max_iter", status.max_iter())
-              .Text("mode", ModeText(status))
+              .Text("mode", ConsistencyText(status.consistency()))
               .Integer("weight", status.weight()));
   }
 

@@ -24,7 +24,7 @@ struct RunFacts {
   int servers = 0;
   int workers = 0;
   int threads = 0;
-  // As ModeText says it.
+  // As ConsistencyText says it.
   std::string mode;
   uint64_t seed = 0;
   // Iteration of the snapshot that it continues from; 0: from initial weights. Of a run that `resumes` the newest one

@@ -1,5 +1,7 @@
 #include "cli/run/run_directory.h"
 
+#include <google/protobuf/util/json_util.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <map>
@@ -11,11 +13,11 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "common/base/list_directory.h"
 #include "common/base/read_file.h"
 #include "common/base/status_macros.h"
+#include "common/model/consistency.h"
 #include "common/model/snapshot_keys.h"
 #include "common/storage/lmdb.h"
 #include "common/storage/paths.h"
@@ -25,6 +27,8 @@ namespace samovar {
 namespace {
 
 namespace fs = std::filesystem;
+using google::protobuf::util::JsonStringToMessage;
+using google::protobuf::util::MessageToJsonString;
 
 constexpr char kLock[] = "lock";
 constexpr char kRecord[] = "run";
@@ -100,6 +104,34 @@ absl::StatusOr<uint64_t> NewestSnapshot(const std::string& path, int servers) {
     std::erase_if(all, [&](uint64_t iteration) { return !held.contains(iteration); });
   }
   return all.empty() ? 0 : *all.rbegin();
+}
+
+// As JSON, on one line.
+std::string ConsistencyLine(const v1::Consistency& consistency) {
+  google::protobuf::util::JsonPrintOptions options;
+  options.preserve_proto_field_names = true;
+  std::string line;
+  // A message of numbers and enums has nothing that could not be written.
+  (void)MessageToJsonString(consistency, &line, options);
+  return line;
+}
+
+// What a record of format 1 says of the mode, field by field. A record without a mode is of an asynchronous run.
+v1::Consistency ConsistencyIn(std::map<std::string, std::string>& values) {
+  v1::Consistency consistency;
+  consistency.set_mode(ModeOf(values["mode"]));
+  consistency.set_encoding(EncodingOf(values["encoding"]));
+  consistency.set_staleness_scaling(StalenessScalingOf(values["staleness_scaling"]));
+  consistency.set_on_numeric_failure(NumericFailureOf(values["on_numeric_failure"]));
+  double ratio = 0;
+  if (absl::SimpleAtod(values["topk_ratio"], &ratio)) consistency.set_topk_ratio(ratio);
+  float lambda = 0;
+  if (absl::SimpleAtof(values["delay_compensation"], &lambda)) consistency.set_delay_compensation(lambda);
+  uint32_t number = 0;
+  if (absl::SimpleAtoi(values["delay"], &number)) consistency.set_delay(number);
+  if (absl::SimpleAtoi(values["parts"], &number)) consistency.set_parts(number);
+  if (absl::SimpleAtoi(values["push_every"], &number)) consistency.set_push_every(number);
+  return consistency;
 }
 
 }  // namespace
@@ -219,17 +251,8 @@ absl::StatusOr<RunStart> ChooseStart(const std::optional<RunRecord>& last, int s
 }
 
 std::string FormatRecord(const RunRecord& record) {
-  const auto number = [](const std::optional<uint32_t>& value) {
-    return value.has_value() ? absl::StrCat(*value) : "";
-  };
-  return absl::StrCat("format: 1\nservers: ", record.servers, "\nseed: ", record.seed, "\nmode: ", record.mode.mode,
-                      "\ndelay: ", number(record.mode.delay), "\nparts: ", number(record.mode.parts),
-                      "\nencoding: ", record.mode.encoding,
-                      "\ntopk_ratio: ", record.mode.topk_ratio.has_value() ? absl::StrCat(*record.mode.topk_ratio) : "",
-                      "\nstaleness_scaling: ", record.mode.staleness_scaling,
-                      "\ndelay_compensation: ", absl::StrFormat("%.9g", record.mode.delay_compensation.value_or(0)),
-                      "\npush_every: ", number(record.mode.push_every),
-                      "\non_numeric_failure: ", record.mode.on_numeric_failure, "\nstate_flags:", record.state_flags,
+  return absl::StrCat("format: 2\nservers: ", record.servers, "\nseed: ", record.seed,
+                      "\nconsistency: ", ConsistencyLine(record.consistency), "\nstate_flags:", record.state_flags,
                       "\nsolver_type: ", record.solver_type, "\nsnapshot: ", record.snapshot,
                       "\nfinished: ", record.finished ? "yes" : "no", "\nsolver: ", record.solver, "\n");
 }
@@ -240,8 +263,14 @@ absl::StatusOr<RunRecord> ParseRecord(const std::string& text) {
     const std::pair<std::string, std::string> pair = absl::StrSplit(line, absl::MaxSplits(": ", 1));
     values[pair.first] = pair.second;
   }
-  if (values["format"] != "1") return absl::DataLossError("it has no \"format: 1\"");
   RunRecord record;
+  if (values["format"] == "1") {
+    record.consistency = ConsistencyIn(values);
+  } else if (values["format"] != "2") {
+    return absl::DataLossError("it has neither \"format: 2\" nor \"format: 1\"");
+  } else if (!JsonStringToMessage(values["consistency"], &record.consistency).ok()) {
+    return absl::DataLossError(absl::StrCat("consistency is \"", values["consistency"], "\""));
+  }
   record.solver = values["solver"];
   record.finished = values["finished"] == "yes";
   if (!absl::SimpleAtoi(values["servers"], &record.servers) || record.servers < 1 || record.servers > kMaxServers) {
@@ -250,21 +279,8 @@ absl::StatusOr<RunRecord> ParseRecord(const std::string& text) {
   if (!absl::SimpleAtoi(values["seed"], &record.seed)) {
     return absl::DataLossError(absl::StrCat("seed is \"", values["seed"], "\""));
   }
-  // A record without a mode is of an asynchronous run.
-  record.mode.mode = values["mode"];
-  record.mode.encoding = values["encoding"];
-  double ratio = 0;
-  if (absl::SimpleAtod(values["topk_ratio"], &ratio)) record.mode.topk_ratio = ratio;
   if (const std::string& flags = values["state_flags"]; !flags.empty()) record.state_flags = absl::StrCat(" ", flags);
   record.solver_type = values["solver_type"];
-  record.mode.staleness_scaling = values["staleness_scaling"];
-  record.mode.on_numeric_failure = values["on_numeric_failure"];
-  float lambda = 0;
-  if (absl::SimpleAtof(values["delay_compensation"], &lambda)) record.mode.delay_compensation = lambda;
-  uint32_t number = 0;
-  if (absl::SimpleAtoi(values["delay"], &number)) record.mode.delay = number;
-  if (absl::SimpleAtoi(values["parts"], &number)) record.mode.parts = number;
-  if (absl::SimpleAtoi(values["push_every"], &number)) record.mode.push_every = number;
   if (!absl::SimpleAtoi(values["snapshot"], &record.snapshot)) {
     return absl::DataLossError(absl::StrCat("snapshot is \"", values["snapshot"], "\""));
   }

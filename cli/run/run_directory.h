@@ -1,7 +1,7 @@
 // RunDirectory is the state directory of local runs: snapshots, logs, and a record of the last run.
 //
 //   lock           held while a run goes on; holds the number of its process and its host
-//   run            the record, "name: value" lines
+//   run            the record, "name: value" lines. Format 1, which is read as well, has the mode in lines of its own.
 //   net            the parameters of the last run's net, a v1.ParameterLayout
 //   data           the digests of the last run's data, a v1.JobSpec without the rest
 //   server-<i>/    what server i keeps
@@ -18,8 +18,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "cli/check/mode.h"
 #include "common/storage/directory_lock.h"
+#include "samovar/v1/consistency.pb.h"
 #include "samovar/v1/job.pb.h"
 #include "samovar/v1/layout.pb.h"
 
@@ -31,7 +31,7 @@ struct RunRecord {
   std::string solver;
   int servers = 0;
   uint64_t seed = 0;
-  ModeChoice mode;
+  v1::Consistency consistency;
   // The state of its net, as StateFlags says it.
   std::string state_flags;
   // Its solver's type; empty: not known.

@@ -10,6 +10,7 @@
 #include "common/base/read_file.h"
 #include "common/base/status_macros.h"
 #include "common/model/chunk_plan.h"
+#include "common/model/job_spec_before.h"
 #include "common/model/layout.h"
 #include "common/model/solver_history.h"
 #include "common/storage/checksum.h"
@@ -19,7 +20,9 @@
 namespace samovar {
 namespace {
 
-constexpr uint32_t kFormat = 1;
+constexpr uint32_t kFormat = 2;
+// The oldest that is read. In it, the spec had the fields of its Consistency one by one.
+constexpr uint32_t kOldestFormat = 1;
 constexpr char kManifest[] = "manifest";
 constexpr char kChunksSuffix[] = ".chunks";
 constexpr char kChecksumLine[] = "\ncrc32: ";
@@ -45,6 +48,11 @@ absl::StatusOr<v1::ExportManifest> ParseManifest(const std::string& text) {
   google::protobuf::TextFormat::Parser parser;
   parser.RecordErrorsTo(&silence);
   if (!parser.ParseFromString(text, &manifest)) return absl::DataLossError("it cannot be parsed");
+  if (manifest.spec().has_consistency()) return manifest;
+  v1::ExportManifestBefore before;
+  parser.AllowUnknownField(true);
+  if (!parser.ParseFromString(text, &before)) return absl::DataLossError("it cannot be parsed");
+  *manifest.mutable_spec()->mutable_consistency() = ConsistencyBefore(before.spec());
   return manifest;
 }
 
@@ -71,9 +79,10 @@ absl::StatusOr<ExportedSnapshot> ExportedSnapshot::Open(const std::string& direc
   SAMOVAR_RETURN_IF_ERROR(text.status());
   absl::StatusOr<v1::ExportManifest> manifest = ParseManifest(*text);
   absl::Status status = manifest.status();
-  if (status.ok() && manifest->format() != kFormat) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(path, " has format ", manifest->format(), "; this version of samovar reads format ", kFormat));
+  if (status.ok() && (manifest->format() < kOldestFormat || manifest->format() > kFormat)) {
+    return absl::FailedPreconditionError(absl::StrCat(path, " has format ", manifest->format(),
+                                                      "; this version of samovar reads formats ", kOldestFormat, " to ",
+                                                      kFormat));
   }
   if (status.ok()) {
     ExportedSnapshot snapshot(directory, *std::move(manifest), storage);

@@ -15,12 +15,6 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "encoded floats are little-endian");
 
-constexpr std::pair<v1::Encoding, const char*> kNames[] = {{v1::ENCODING_FLOAT32, "float32"},
-                                                           {v1::ENCODING_BFLOAT16, "bfloat16"},
-                                                           {v1::ENCODING_FLOAT16, "float16"},
-                                                           {v1::ENCODING_INT8_BLOCKS, "int8"},
-                                                           {v1::ENCODING_SPARSE, "topk"}};
-
 // Values are encoded in blocks whose halves share random numbers: 16 bits each. The loops over them have no branches,
 // so the compiler makes vectors of them.
 constexpr size_t kBlock = kInt8Block;
@@ -194,9 +188,7 @@ void DecodeInt8Blocks(const char* from, std::span<float> values) {
 
 }  // namespace
 
-bool IsEncoding(int encoding) {
-  return std::any_of(std::begin(kNames), std::end(kNames), [&](const auto& name) { return name.first == encoding; });
-}
+bool IsEncoding(int encoding) { return v1::Encoding_IsValid(encoding); }
 
 uint64_t EncodedBytes(v1::Encoding encoding, uint64_t floats) {
   switch (encoding) {
@@ -242,26 +234,6 @@ uint64_t GradientKey(uint64_t seed, uint64_t iteration, uint32_t part, uint32_t 
 
 uint64_t WeightsKey(uint64_t seed, uint64_t version, uint32_t chunk) {
   return DeriveKey(RandomStream::kRounding, {seed, 1, version, chunk});
-}
-
-std::vector<std::string> EncodingNames() {
-  std::vector<std::string> names;
-  for (const auto& [encoding, name] : kNames) names.push_back(name);
-  return names;
-}
-
-std::string EncodingName(v1::Encoding encoding) {
-  for (const auto& [known, name] : kNames) {
-    if (known == encoding) return name;
-  }
-  return "";
-}
-
-v1::Encoding EncodingOf(absl::string_view name) {
-  for (const auto& [encoding, known] : kNames) {
-    if (known == name) return encoding;
-  }
-  return v1::ENCODING_FLOAT32;
 }
 
 }  // namespace samovar

@@ -16,11 +16,8 @@
 
 #include <cstdint>
 #include <span>
-#include <string>
-#include <vector>
 
-#include "absl/strings/string_view.h"
-#include "samovar/v1/parameter.pb.h"
+#include "samovar/v1/encoding.pb.h"
 
 namespace samovar {
 
@@ -43,12 +40,5 @@ void DecodeFloats(v1::Encoding encoding, const char* from, std::span<float> valu
 // The keys of a gradient's and of weights' rounding.
 uint64_t GradientKey(uint64_t seed, uint64_t iteration, uint32_t part, uint32_t chunk);
 uint64_t WeightsKey(uint64_t seed, uint64_t version, uint32_t chunk);
-
-// "float32", "bfloat16", "float16", "int8", "topk": what users call them.
-std::vector<std::string> EncodingNames();
-// REQUIRES: IsEncoding(encoding)
-std::string EncodingName(v1::Encoding encoding);
-// ENCODING_FLOAT32 for a name that is none.
-v1::Encoding EncodingOf(absl::string_view name);
 
 }  // namespace samovar

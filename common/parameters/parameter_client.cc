@@ -3,11 +3,14 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
+#include "common/model/consistency.h"
 #include "common/model/gradient_clip.h"
+#include "common/parameters/encoding.h"
 #include "common/rpc/status.h"
 #include "samovar/v1/parameter.pb.h"
 
@@ -76,8 +79,8 @@ ParameterClient::~ParameterClient() {
 
 absl::Status ParameterClient::Pull(std::span<float> weights, const WaitLimit& limit, const PulledWeights& which) {
   Operation operation;
-  operation.head.waits = which.wait;
-  operation.head.watermark = which.watermark;
+  operation.head.set_waits(which.wait);
+  operation.head.set_watermark(which.watermark);
   operation.weights = weights.data();
   return RunPull(std::move(operation), limit);
 }
@@ -90,9 +93,9 @@ absl::Status ParameterClient::PullFrozen(uint64_t iteration, std::span<float> we
 absl::StatusOr<uint64_t> ParameterClient::PullHistory(uint64_t iteration, uint32_t vector, std::span<float> values,
                                                       const WaitLimit& limit) {
   Operation operation;
-  operation.head.frozen = true;
-  operation.head.frozen_iteration = iteration;
-  operation.head.vector = vector;
+  operation.head.set_frozen(true);
+  operation.head.set_frozen_iteration(iteration);
+  operation.head.set_vector(vector);
   operation.weights = values.data();
   SAMOVAR_RETURN_IF_ERROR(RunPull(std::move(operation), limit));
   absl::MutexLock lock(&mu_);
@@ -111,7 +114,7 @@ absl::Status ParameterClient::RunPull(Operation operation, const WaitLimit& limi
 
 absl::StatusOr<std::vector<double>> ParameterClient::PullSquares(uint64_t iteration, const WaitLimit& limit) {
   Operation operation;
-  operation.head.iteration = iteration;
+  operation.head.set_iteration(iteration);
   operation.squares.resize(plan_.chunks());
   SAMOVAR_RETURN_IF_ERROR(RunPull(std::move(operation), limit));
   absl::MutexLock lock(&mu_);
@@ -126,12 +129,12 @@ absl::StatusOr<std::vector<double>> ParameterClient::PullSquares(uint64_t iterat
 absl::Status ParameterClient::ApplyAndPull(uint64_t iteration, uint64_t epoch, double norm, std::span<float> weights,
                                            const WaitLimit& limit) {
   Operation operation;
-  operation.head.iteration = iteration;
-  operation.head.epoch = epoch;
-  operation.head.apply = true;
-  operation.head.norm = norm;
-  operation.head.waits = true;
-  operation.head.watermark = iteration + 1;
+  operation.head.set_iteration(iteration);
+  operation.head.set_epoch(epoch);
+  operation.head.set_apply(true);
+  operation.head.set_norm(norm);
+  operation.head.set_waits(true);
+  operation.head.set_watermark(iteration + 1);
   operation.weights = weights.data();
   return RunPull(std::move(operation), limit);
 }
@@ -140,12 +143,12 @@ void ParameterClient::StartPush(uint64_t iteration, uint64_t epoch, std::span<co
                                 std::span<float> weights, const PulledWeights& which, uint32_t part, bool in_full,
                                 uint32_t iterations) {
   Operation operation;
-  operation.head.iteration = iteration;
-  operation.head.epoch = epoch;
-  operation.head.part = part;
-  operation.head.iterations = iterations;
-  operation.head.waits = which.wait;
-  operation.head.watermark = which.watermark;
+  operation.head.set_iteration(iteration);
+  operation.head.set_epoch(epoch);
+  operation.head.set_part(part);
+  operation.head.set_iterations(iterations);
+  operation.head.set_waits(which.wait);
+  operation.head.set_watermark(which.watermark);
   operation.gradients = gradients.data();
   operation.weights = weights.data();
   Begin(std::move(operation));
@@ -175,11 +178,11 @@ void ParameterClient::Begin(Operation operation) {
   ClearLocked();
   active_ = true;
   operation_ = std::move(operation);
-  operation_.head.job_id = options_.job_id;
-  if (operation_.gradients != nullptr || operation_.head.apply) operation_.head.opening = options_.opening;
+  operation_.head.set_job_id(options_.job_id);
+  if (operation_.gradients != nullptr || operation_.head.apply()) operation_.head.set_opening(options_.opening);
   // Frozen copies are exact, and no weights are left out.
-  if (!operation_.head.frozen && options_.encoding != v1::ENCODING_SPARSE)
-    operation_.head.pull_encoding = options_.encoding;
+  if (!operation_.head.frozen() && options_.encoding != v1::ENCODING_SPARSE)
+    operation_.head.set_pull_encoding(options_.encoding);
   operation_.unfinished_chunks = plan_.chunks();
   operation_.unpushed_chunks = operation_.gradients == nullptr ? 0 : plan_.chunks();
   operation_.begun = SteadyNow();
@@ -362,64 +365,60 @@ bool ParameterClient::NextRequest(size_t index, grpc::ByteBuffer* request) {
 }
 
 grpc::ByteBuffer ParameterClient::EncodeLocked(const Request& request) {
-  operation_.head.sequence = request.sequence;
+  operation_.head.set_sequence(request.sequence);
   pushed_.clear();
   if (operation_.gradients != nullptr && !request.again) {
     for (uint32_t chunk : request.chunks) {
       PushedChunk& pushed = pushed_.emplace_back();
-      pushed.chunk = chunk;
-      pushed.version = versions_[chunk];
-      pushed.gradient = {operation_.gradients + plan_.begin(chunk), plan_.size(chunk)};
-      pushed.encoding = options_.encoding;
+      const std::span<const float> gradient(operation_.gradients + plan_.begin(chunk), plan_.size(chunk));
+      pushed = {chunk, versions_[chunk], gradient, options_.encoding};
       if (feedback_ != nullptr) {
         const ErrorFeedback::Payload payload = feedback_->Encode(chunk, pushed.gradient);
         pushed.encoding = payload.encoding;
         pushed.payload = payload.bytes;
       } else {
-        pushed.key = GradientKey(options_.seed, operation_.head.iteration, operation_.head.part, chunk);
+        pushed.key = GradientKey(options_.seed, operation_.head.iteration(), operation_.head.part(), chunk);
       }
     }
   }
-  const std::span<const uint32_t> none;
-  const std::span<const uint32_t> pull = operation_.weights != nullptr ? request.chunks : none;
-  const std::span<const uint32_t> squares = operation_.squares.empty() ? none : request.chunks;
-  return EncodeExchangeRequest(operation_.head, pushed_, pull, squares);
+  const std::vector<uint32_t>& chunks = request.chunks;
+  if (operation_.weights != nullptr) operation_.head.mutable_pull()->Assign(chunks.begin(), chunks.end());
+  if (!operation_.squares.empty()) operation_.head.mutable_squares()->Assign(chunks.begin(), chunks.end());
+  return EncodeExchangeRequest(operation_.head, pushed_);
 }
 
 absl::Status ParameterClient::TakeResponse(size_t index, grpc::ByteBuffer* response) {
   absl::MutexLock lock(&mu_);
   StreamQueue& queue = queues_[index];
   queue.last_progress = SteadyNow();
-  SAMOVAR_RETURN_IF_ERROR(ParseExchangeResponse(response, plan_.chunks(), &answer_));
-  const auto request =
-      std::find_if(queue.in_flight.begin(), queue.in_flight.end(),
-                   [sequence = answer_.sequence](const Request& sent) { return sent.sequence == sequence; });
+  const absl::Cleanup taken = [&answer = answer_] { answer.DropPayloads(); };
+  SAMOVAR_RETURN_IF_ERROR(answer_.Parse(response, plan_.chunks()));
+  const v1::ExchangeResponse& answer = answer_.head();
+  const auto request = std::find_if(queue.in_flight.begin(), queue.in_flight.end(),
+                                    [&answer](const Request& sent) { return sent.sequence == answer.sequence(); });
   // The oldest request is answered first, as a rule.
   queue.owed_since.reset();
   if (queue.in_flight.size() > 1) queue.owed_since = queue.last_progress;
   // An answer to what was abandoned.
   if (request == queue.in_flight.end()) return absl::OkStatus();
-  if (answer_.code != 0) {
-    const absl::Status error(static_cast<absl::StatusCode>(answer_.code), answer_.message);
+  if (answer.code() != 0) {
+    const absl::Status error(static_cast<absl::StatusCode>(answer.code()), answer.message());
     if (IsWorthRetrying(error)) return error;
     operation_.error = Annotate(error, absl::StrCat("server ", AddressOf(index)));
     return absl::OkStatus();
   }
-  operation_.result.applied += answer_.applied;
-  operation_.result.duplicates += answer_.duplicates;
-  if (feedback_ != nullptr && operation_.gradients != nullptr && !request->again) {
-    for (const uint32_t chunk : request->chunks) {
-      feedback_->Settle(chunk,
-                        std::find(answer_.dropped.begin(), answer_.dropped.end(), chunk) == answer_.dropped.end());
-    }
+  operation_.result.applied += answer.applied();
+  operation_.result.duplicates += answer.duplicates();
+  const bool pushed = operation_.gradients != nullptr && !request->again;
+  if (pushed) operation_.unpushed_chunks -= static_cast<uint32_t>(request->chunks.size());
+  if (pushed && feedback_ != nullptr) {
+    const auto& dropped = answer.dropped();
+    for (const uint32_t chunk : request->chunks)
+      feedback_->Settle(chunk, std::find(dropped.begin(), dropped.end(), chunk) == dropped.end());
   }
-  if (operation_.gradients != nullptr && !request->again) {
-    operation_.unpushed_chunks -= static_cast<uint32_t>(request->chunks.size());
-  }
-  if (answer_.not_yet) {
-    if (!operation_.head.waits && operation_.squares.empty()) {
+  if (answer.not_yet()) {
+    if (!operation_.head.waits() && operation_.squares.empty())
       return absl::DataLossError("the answer says to wait where nothing was to wait for");
-    }
     queue.told_to_wait = queue.last_progress;
     queue.ready_again.insert(queue.ready_again.end(), request->chunks.begin(), request->chunks.end());
     queue.in_flight.erase(request);
@@ -427,18 +426,15 @@ absl::Status ParameterClient::TakeResponse(size_t index, grpc::ByteBuffer* respo
   }
   SAMOVAR_RETURN_IF_ERROR(CheckWeightsLocked(*request));
   SAMOVAR_RETURN_IF_ERROR(CheckSquaresLocked(*request));
-  for (ExchangeAnswer::Squares& squares : answer_.squares) operation_.squares[squares.chunk] = std::move(squares.sums);
-  destinations_.clear();
-  for (const ExchangeAnswer::Weights& weights : answer_.weights) {
-    destinations_.push_back({operation_.weights + plan_.begin(weights.chunk), plan_.size(weights.chunk)});
-  }
-  SAMOVAR_RETURN_IF_ERROR(DecodePayloads(response, answer_, destinations_));
-  for (const ExchangeAnswer::Weights& weights : answer_.weights) {
-    operation_.lowest_version = std::min(operation_.lowest_version, weights.version);
-  }
-  // A frozen copy's versions are not those of the live weights.
-  if (!operation_.head.frozen) {
-    for (const ExchangeAnswer::Weights& weights : answer_.weights) versions_[weights.chunk] = weights.version;
+  for (const v1::ChunkSquares& squares : answer.squares())
+    operation_.squares[squares.chunk()].assign(squares.sums().begin(), squares.sums().end());
+  answer_.DecodeWeights([this, weights = operation_.weights](uint32_t chunk) {
+    return std::span<float>(weights + plan_.begin(chunk), plan_.size(chunk));
+  });
+  for (const v1::ChunkData& weights : answer.weights()) {
+    operation_.lowest_version = std::min(operation_.lowest_version, weights.version());
+    // A frozen copy's versions are not those of the live weights.
+    if (!operation_.head.frozen()) versions_[weights.chunk()] = weights.version();
   }
   operation_.unfinished_chunks -= static_cast<uint32_t>(request->chunks.size());
   queue.in_flight.erase(request);
@@ -446,34 +442,38 @@ absl::Status ParameterClient::TakeResponse(size_t index, grpc::ByteBuffer* respo
 }
 
 absl::Status ParameterClient::CheckWeightsLocked(const Request& request) const {
-  const size_t expected = operation_.weights != nullptr ? request.chunks.size() : 0;
-  if (answer_.weights.size() != expected) {
+  const v1::ExchangeResponse& answer = answer_.head();
+  const int expected = operation_.weights != nullptr ? static_cast<int>(request.chunks.size()) : 0;
+  if (answer.weights_size() != expected) {
     return absl::DataLossError(
-        absl::StrCat("the answer carries ", answer_.weights.size(), " chunks where ", expected, " were asked for"));
+        absl::StrCat("the answer carries ", answer.weights_size(), " chunks where ", expected, " were asked for"));
   }
-  for (size_t i = 0; i < expected; ++i) {
-    const ExchangeAnswer::Weights& weights = answer_.weights[i];
-    const v1::Encoding encoding = operation_.head.pull_encoding;
-    if (weights.chunk != request.chunks[i] || weights.encoding != encoding) {
-      return absl::DataLossError(absl::StrCat("the answer carries chunk ", weights.chunk, " in encoding ",
-                                              weights.encoding, " where chunk ", request.chunks[i], " in ",
+  for (int i = 0; i < expected; ++i) {
+    const v1::ChunkData& weights = answer.weights(i);
+    const uint32_t chunk = request.chunks[static_cast<size_t>(i)];
+    const v1::Encoding encoding = operation_.head.pull_encoding();
+    if (weights.chunk() != chunk || weights.encoding() != encoding) {
+      return absl::DataLossError(absl::StrCat("the answer carries chunk ", weights.chunk(), " in encoding ",
+                                              static_cast<int>(weights.encoding()), " where chunk ", chunk, " in ",
                                               EncodingName(encoding), " was asked for"));
     }
-    if (static_cast<uint64_t>(weights.payload_bytes) != EncodedBytes(encoding, plan_.size(weights.chunk))) {
-      return absl::DataLossError(absl::StrCat("chunk ", weights.chunk, " has ", weights.payload_bytes,
-                                              " bytes instead of ", plan_.size(weights.chunk) * sizeof(float)));
+    const uint64_t bytes = EncodedBytes(encoding, plan_.size(chunk));
+    if (answer_.payload_bytes(i) != bytes) {
+      return absl::DataLossError(
+          absl::StrCat("chunk ", chunk, " has ", answer_.payload_bytes(i), " bytes instead of ", bytes));
     }
   }
   return absl::OkStatus();
 }
 
 absl::Status ParameterClient::CheckSquaresLocked(const Request& request) const {
+  const auto& squares = answer_.head().squares();
   const size_t expected = operation_.squares.empty() ? 0 : request.chunks.size();
-  bool right = answer_.squares.size() == expected;
+  bool right = static_cast<size_t>(squares.size()) == expected;
   for (size_t i = 0; i < expected && right; ++i) {
-    const ExchangeAnswer::Squares& squares = answer_.squares[i];
-    right = squares.chunk == request.chunks[i] &&
-            (squares.sums.empty() || squares.sums.size() == SquaresBlocks(plan_.size(squares.chunk)));
+    const v1::ChunkSquares& one = squares.Get(static_cast<int>(i));
+    right = one.chunk() == request.chunks[i] &&
+            (one.sums().empty() || static_cast<size_t>(one.sums_size()) == SquaresBlocks(plan_.size(one.chunk())));
   }
   return right ? absl::OkStatus() : absl::DataLossError("the answer carries other sums of squares than were asked for");
 }

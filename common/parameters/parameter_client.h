@@ -35,7 +35,7 @@
 #include "common/model/chunk_plan.h"
 #include "common/parameters/error_feedback.h"
 #include "common/parameters/event_queue.h"
-#include "common/parameters/exchange_codec.h"
+#include "common/parameters/exchange_format.h"
 #include "common/parameters/server_stream.h"
 #include "common/parameters/wait_limit.h"
 #include "common/rpc/dialer.h"
@@ -151,7 +151,7 @@ class ParameterClient final : private ServerStream::Owner {
  private:
   // What all servers are asked at present.
   struct Operation {
-    ExchangeHead head;
+    v1::ExchangeRequest head;
     // Null: nothing is pushed, or pulled.
     const float* gradients = nullptr;
     float* weights = nullptr;
@@ -240,8 +240,7 @@ class ParameterClient final : private ServerStream::Owner {
   std::unique_ptr<ErrorFeedback> feedback_ ABSL_GUARDED_BY(mu_);
   // Kept from call to call for their memory.
   std::vector<PushedChunk> pushed_ ABSL_GUARDED_BY(mu_);
-  std::vector<std::span<float>> destinations_ ABSL_GUARDED_BY(mu_);
-  ExchangeAnswer answer_ ABSL_GUARDED_BY(mu_);
+  ReceivedResponse answer_ ABSL_GUARDED_BY(mu_);
 
   // Last: its thread may still be in the handler of a stream's last event when that stream is closed.
   EventQueue events_;

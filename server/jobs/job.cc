@@ -7,8 +7,8 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "common/base/printable.h"
+#include "common/model/consistency.h"
 #include "common/model/learning_rate.h"
-#include "server/jobs/job_spec.h"
 #include "server/leases/lease_table.h"
 #include "server/leases/part_table.h"
 #include "server/leases/unit_leases.h"
@@ -109,12 +109,13 @@ void Job::Start(Plan plan, absl::Time now) {
   cause_.clear();
   TrainLeases::Options options;
   options.max_iter = max_iter();
-  if (spec_.mode() == v1::CONSISTENCY_BOUNDED) options.delay = spec_.delay();
+  const v1::Consistency& consistency = spec_.consistency();
+  if (consistency.mode() == v1::CONSISTENCY_BOUNDED) options.delay = consistency.delay();
   options.schedule = StoredSchedule(spec_.train_data());
-  if (const uint32_t parts = OrderedParts(spec_); parts > 0) {
+  if (const uint32_t parts = PartsOf(consistency); parts > 0) {
     leases_ = std::make_unique<PartTable>(options, parts, plan.done);
-  } else if (spec_.push_every() > 1) {
-    leases_ = std::make_unique<UnitLeases>(options, spec_.push_every(), plan.done);
+  } else if (PushEvery(consistency) > 1) {
+    leases_ = std::make_unique<UnitLeases>(options, PushEvery(consistency), plan.done);
   } else {
     leases_ = std::make_unique<LeaseTable>(options, plan.done);
   }
@@ -403,14 +404,7 @@ v1::JobStatus Job::StatusLocked(absl::Time now) const {
   status.set_cause(cause_.empty() ? HeldBackText() : cause_);
   if (status.cause().empty()) status.set_cause(SilenceText(now));
   status.set_max_iter(max_iter());
-  status.set_mode(spec_.mode());
-  status.set_delay(spec_.delay());
-  status.set_parts(spec_.parts());
-  status.set_encoding(spec_.encoding());
-  status.set_topk_ratio(spec_.topk_ratio());
-  status.set_staleness_scaling(spec_.staleness_scaling());
-  status.set_delay_compensation(spec_.delay_compensation());
-  status.set_push_every(spec_.push_every());
+  *status.mutable_consistency() = spec_.consistency();
   status.set_weight(weight());
   status.set_chunk_elements(plan_.chunk_elements);
   status.set_resumed_from(plan_.resumed_from);

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "common/base/printable.h"
-#include "server/jobs/job_spec.h"
+#include "common/model/consistency.h"
 
 namespace samovar {
 namespace {
@@ -44,7 +44,7 @@ std::string JobFigures::EndIteration(uint64_t iteration) {
     displays_.Add(iteration, {0, {}, true});
     return sum.skipped();
   }
-  const float share = 1.0f / static_cast<float>(std::max(1u, OrderedParts(spec_)));
+  const float share = 1.0f / static_cast<float>(std::max(1u, PartsOf(spec_.consistency())));
   DisplayLog::Result result{share * sum.loss(), {}, false};
   for (float output : sum.outputs()) result.outputs.push_back(share * output);
   displays_.Add(iteration, std::move(result));

@@ -5,8 +5,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/printable.h"
+#include "common/model/consistency.h"
 #include "server/jobs/job.h"
-#include "server/jobs/job_spec.h"
 
 namespace samovar {
 namespace {
@@ -167,7 +167,7 @@ void Job::ReleaseWorker(uint64_t worker, const std::string& news) {
 void Job::WorkerWentOver(uint64_t worker) {
   absl::MutexLock lock(&mu_);
   // Where all workers have parts of the same iterations, none is to wait for this one's.
-  if (leases_ != nullptr && OrderedParts(spec_) > 0) leases_->ReleaseWorker(worker);
+  if (leases_ != nullptr && InOrder(spec_.consistency())) leases_->ReleaseWorker(worker);
 }
 
 void Job::Expire(absl::Time now, absl::FunctionRef<std::string(uint64_t)> name_of) {

@@ -7,7 +7,6 @@
 #include "common/base/status_macros.h"
 #include "server/cluster/cluster_view.h"
 #include "server/cluster/parameter_servers.h"
-#include "server/jobs/job_spec.h"
 
 namespace samovar {
 namespace {
@@ -197,10 +196,7 @@ v1::OpenJobRequest JobOpener::RequestFor(const Placement& placement, const Chunk
   for (uint32_t chunk : plan.ChunksOf(static_cast<uint32_t>(place))) open.add_chunks(chunk);
   *open.mutable_solver() = spec_.solver();
   open.set_seed(spec_.seed());
-  open.set_parts(OrderedParts(spec_));
-  open.set_staleness_scaling(spec_.staleness_scaling());
-  open.set_delay_compensation(spec_.delay_compensation());
-  open.set_push_every(spec_.push_every());
+  *open.mutable_consistency() = spec_.consistency();
   if (spec_.has_initial_model()) *open.mutable_initial_model() = spec_.initial_model();
   open.set_restore(restored.has_value());
   open.set_restore_iteration(restored.value_or(0));

@@ -9,6 +9,7 @@
 #include "common/base/status_macros.h"
 #include "common/base/suggest.h"
 #include "common/model/job_data.h"
+#include "common/model/job_spec_before.h"
 #include "common/telemetry/log.h"
 #include "server/cluster/parameter_servers.h"
 #include "server/jobs/job_queue.h"
@@ -89,6 +90,7 @@ absl::Status JobQueue::Forget(const std::string& job_id) {
 
 absl::StatusOr<std::string> JobQueue::Submit(v1::JobSpec spec) {
   DeferredLog log;
+  AdoptConsistencyBefore(&spec);
   absl::MutexLock saving(&saving_mu_);
   SaveHeld().IgnoreError();
   JobTable::Entry stored;

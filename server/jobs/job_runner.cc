@@ -11,12 +11,12 @@
 #include "absl/strings/str_join.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
+#include "common/model/consistency.h"
 #include "common/parameters/push_counters.h"
 #include "common/telemetry/log.h"
 #include "server/cluster/parameter_servers.h"
 #include "server/cluster/retention.h"
 #include "server/jobs/job_opener.h"
-#include "server/jobs/job_spec.h"
 #include "server/jobs/snapshot_exporter.h"
 
 namespace samovar {
@@ -111,8 +111,7 @@ class Runner {
   Job::Plan PlanFor(const Placement& placement, const std::vector<Ledger>& ledgers) const;
   void Notice(const std::string& text);
 
-  // Whether chunks must not be further apart than training takes them: all servers go back together then.
-  bool KeepsTogether() const { return job_.spec().mode() != v1::CONSISTENCY_ASYNC; }
+  bool KeepsTogether() const { return GoesBackTogether(job_.spec().consistency()); }
 
   Job& job_;
   const uint64_t epoch_;
@@ -195,7 +194,7 @@ absl::StatusOr<JobOpener::Opened> Runner::OpenAgain(Placement* placement) {
   SAMOVAR_ASSIGN_OR_RETURN(JobOpener::Opened opened, Open(placement, JobOpener::Begin::kEachWithItsOwn));
   // The coordinator may have been lost while the servers went back: further apart than training takes chunks where
   // iterations are applied in order.
-  if (OrderedParts(job_.spec()) > 0 && SpreadOf(opened.ledgers) > 1)
+  if (InOrder(job_.spec().consistency()) && SpreadOf(opened.ledgers) > 1)
     return Open(placement, JobOpener::Begin::kTogether);
   return opened;
 }

@@ -8,10 +8,9 @@
 #include "common/base/printable.h"
 #include "common/base/status_macros.h"
 #include "common/data/iteration_schedule.h"
+#include "common/model/consistency.h"
 #include "common/model/layout.h"
 #include "common/model/learning_rate.h"
-#include "common/model/push_units.h"
-#include "common/parameters/late_gradients.h"
 #include "common/storage/paths.h"
 
 namespace samovar {
@@ -101,46 +100,6 @@ absl::Status CheckDataset(const v1::DatasetSpec& data, const std::string& name) 
   return absl::OkStatus();
 }
 
-// REQUIRES: the training data was checked
-absl::Status CheckMode(const v1::JobSpec& spec) {
-  if (!v1::ConsistencyMode_IsValid(spec.mode())) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("mode ", static_cast<int>(spec.mode()), " is none that this coordinator knows"));
-  }
-  if (!v1::Encoding_IsValid(spec.encoding())) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("encoding ", static_cast<int>(spec.encoding()), " is none that this coordinator knows"));
-  }
-  const bool sparse = spec.encoding() == v1::ENCODING_SPARSE;
-  const bool has_ratio = spec.topk_ratio() > 0 && spec.topk_ratio() <= 1;
-  if (sparse ? !has_ratio : spec.topk_ratio() != 0) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "topk_ratio must be above 0 and at most 1 with ENCODING_SPARSE, and 0 otherwise, not ", spec.topk_ratio()));
-  }
-  if (sparse && spec.mode() == v1::CONSISTENCY_SYNC) {
-    return absl::InvalidArgumentError(
-        "ENCODING_SPARSE keeps parts of gradients at the worker that computed them, so that the model depends on who "
-        "computes what; "
-        "CONSISTENCY_SYNC promises that it does not");
-  }
-  if (spec.delay() != 0 && spec.mode() != v1::CONSISTENCY_BOUNDED) {
-    return absl::InvalidArgumentError("delay is for the mode CONSISTENCY_BOUNDED only");
-  }
-  SAMOVAR_RETURN_IF_ERROR(
-      CheckLateGradients(spec.staleness_scaling(), spec.delay_compensation(), OrderedParts(spec) > 0));
-  SAMOVAR_RETURN_IF_ERROR(CheckPushUnits(spec));
-  const bool sync = spec.mode() == v1::CONSISTENCY_SYNC;
-  if (sync != (spec.parts() != 0)) {
-    return absl::InvalidArgumentError("parts must be at least 1 in the mode CONSISTENCY_SYNC, and 0 in others");
-  }
-  const auto divides = [&spec](const v1::DatasetSpec& data) { return data.batch_size() % spec.parts() == 0; };
-  const auto& further = spec.train_data().further();
-  if (!sync || (divides(spec.train_data()) && std::all_of(further.begin(), further.end(), divides)))
-    return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("parts ", spec.parts(), " must divide the batch of ", spec.train_data().batch_size(), " records"));
-}
-
 absl::Status CheckExports(const v1::JobSpec& spec) {
   const v1::InitialModel& initial = spec.initial_model();
   for (const std::string& path : {spec.export_snapshots(), initial.exported_snapshot()}) {
@@ -169,11 +128,6 @@ absl::Status CheckFilesOfNets(const v1::JobSpec& spec) {
 }
 
 }  // namespace
-
-uint32_t OrderedParts(const v1::JobSpec& spec) {
-  if (spec.mode() == v1::CONSISTENCY_SYNC) return spec.parts();
-  return spec.mode() == v1::CONSISTENCY_BOUNDED && spec.delay() == 0 ? 1 : 0;
-}
 
 absl::Status CheckJobName(const std::string& id) {
   const bool id_ok =
@@ -208,7 +162,7 @@ absl::Status CheckJobSpec(const v1::JobSpec& spec) {
   }
   SAMOVAR_RETURN_IF_ERROR(CheckOutputs(spec.train_outputs(), "train_outputs"));
   SAMOVAR_RETURN_IF_ERROR(CheckDataset(spec.train_data(), "train_data"));
-  SAMOVAR_RETURN_IF_ERROR(CheckMode(spec));
+  SAMOVAR_RETURN_IF_ERROR(CheckConsistency(spec));
   SAMOVAR_RETURN_IF_ERROR(CheckExports(spec));
   SAMOVAR_RETURN_IF_ERROR(CheckFilesOfNets(spec));
   if (spec.test_nets_size() != spec.test_data_size() || spec.test_nets_size() != spec.test_outputs_size()) {

@@ -1,7 +1,6 @@
-// Checks a JobSpec that comes from outside, and answers questions about it.
+// Checks a JobSpec that comes from outside.
 #pragma once
 
-#include <cstdint>
 #include <string>
 
 #include "absl/status/status.h"
@@ -14,8 +13,5 @@ absl::Status CheckJobName(const std::string& id);
 
 // INVALID_ARGUMENT names what a job from outside lacks or has wrong.
 absl::Status CheckJobSpec(const v1::JobSpec& spec);
-
-// Parts of each iteration, if iterations are applied in order, as in OpenJobRequest.parts; else 0.
-uint32_t OrderedParts(const v1::JobSpec& spec);
 
 }  // namespace samovar

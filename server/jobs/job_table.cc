@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "common/base/status_macros.h"
+#include "common/model/job_spec_before.h"
 #include "common/storage/big_endian.h"
 #include "common/storage/checksum.h"
 #include "common/storage/lmdb.h"
@@ -15,7 +16,9 @@
 namespace samovar {
 namespace {
 
-constexpr uint32_t kFormat = 1;
+constexpr uint32_t kFormat = 2;
+// The oldest that is read. In it, a JobSpec had the fields of its Consistency one by one.
+constexpr uint32_t kOldestFormat = 1;
 constexpr char kSpecPrefix = 's';
 constexpr char kRecordPrefix = 'r';
 constexpr char kForgottenPrefix = 'f';
@@ -185,10 +188,12 @@ absl::StatusOr<std::vector<JobTable::Entry>> JobTable::Load(std::vector<std::str
     if (!spec.has_value() || !FromValue(*spec, &entry.spec) || !FromValue(cursor.value(), &entry.record)) {
       damaged->push_back(
           absl::StrCat(environment_->path(), ": the record of job number ", entry.number, " is damaged"));
-    } else if (entry.record.format() != kFormat) {
+    } else if (entry.record.format() < kOldestFormat || entry.record.format() > kFormat) {
       damaged->push_back(absl::StrCat(environment_->path(), ": job \"", entry.spec.job_id(),
                                       "\" was written by another version (format ", entry.record.format(), ")"));
     } else {
+      // Only the record is written anew, so that its format does not tell how old the spec is.
+      AdoptConsistencyBefore(&entry.spec);
       SAMOVAR_RETURN_IF_ERROR(AddDisplays(transaction, entry.number, &entry.record));
       entries.push_back(std::move(entry));
     }

@@ -1,7 +1,7 @@
 // JobTable keeps a coordinator's jobs on disk, in an LMDB environment of its own, so that its next start knows them.
 //
 // Each job has a number, by which it is found: jobs are numbered in the order of their submission. Records, by key:
-//   's' NUMBER  the v1.JobSpec, written once
+//   's' NUMBER  the v1.JobSpec, written once; by versions that had no v1.Consistency, a v1.JobSpecBefore
 //   'r' NUMBER  the v1.JobRecord, written anew whenever something has happened to the job
 //   'f' NUMBER  a v1.ForgottenJob: the job of this number was forgotten, and servers may still have snapshots of it
 //   'e'         the epoch of the coordinator that opened the table last, in decimal digits: a coordinator that finds

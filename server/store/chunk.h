@@ -29,7 +29,7 @@
 // Units. In a job with push_every above 1 a push is the displacement of a unit of iterations
 // (common/model/push_units.h). All of them enter the ledger with it. Staleness is that of pushes.
 //
-// Thread safety: none. A chunk is touched by the tasks of its own lane only (see apply_threads.h), hence without a
+// Thread safety: none. A chunk is touched by the tasks of its own lane only (see lanes.h), hence without a
 // lock.
 //
 // Invariants:

@@ -20,6 +20,8 @@
 #include "common/storage/file_digest.h"
 #include "server/snapshot/chunk_record.h"
 #include "server/snapshot/share_export.h"
+#include "server/store/chunk_walk.h"
+#include "server/store/exchange_operation.h"
 
 namespace samovar {
 namespace {
@@ -27,22 +29,6 @@ namespace {
 // How long the closing of a job waits for what still holds it, and how often it looks.
 constexpr absl::Duration kReleaseTimeout = absl::Seconds(2);
 constexpr absl::Duration kReleaseTick = absl::Milliseconds(1);
-
-// What ForEachChunk's threads share.
-struct ChunkWalk {
-  ChunkWalk(std::shared_ptr<HostedJob> job, ApplyThreads* threads,
-            absl::FunctionRef<absl::Status(size_t, Chunk&)> visit)
-      : job(std::move(job)), threads(threads), visit(visit) {}
-
-  const std::shared_ptr<HostedJob> job;
-  ApplyThreads* const threads;
-  // Its function lives until busy_threads is 0.
-  const absl::FunctionRef<absl::Status(size_t, Chunk&)> visit;
-
-  absl::Mutex mu;
-  int busy_threads ABSL_GUARDED_BY(mu) = 0;
-  absl::Status status ABSL_GUARDED_BY(mu);
-};
 
 absl::StatusOr<std::shared_ptr<const FrozenCopy>> FindFrozen(const HostedJob& job, uint64_t iteration) {
   std::shared_ptr<const FrozenCopy> copy = job.frozen(iteration);
@@ -58,26 +44,6 @@ absl::Status CheckOpeningOf(const v1::OpenJobRequest& request) {
                                                  " is none of a coordinator in epoch ", request.epoch()));
 }
 
-void EndThread(ChunkWalk* walk, const absl::Status& status) {
-  absl::MutexLock lock(&walk->mu);
-  --walk->busy_threads;
-  if (walk->status.ok()) walk->status = status;
-}
-
-// Visits one chunk, then queues the thread's next one behind what has come in meanwhile. Throws nothing.
-void VisitFrom(const std::shared_ptr<ChunkWalk>& walk, size_t index) {
-  if (index >= walk->job->chunks()) return EndThread(walk.get(), absl::OkStatus());
-  const int threads = walk->threads->lanes();
-  const absl::Status posted = CatchExceptions([&] {
-    return walk->threads->PostControl(static_cast<int>(index % threads), [walk, index, threads] {
-      const absl::Status status = CatchExceptions([&] { return walk->visit(index, walk->job->chunk(index)); });
-      if (!status.ok()) return EndThread(walk.get(), status);
-      VisitFrom(walk, index + threads);
-    });
-  });
-  if (!posted.ok()) EndThread(walk.get(), posted);
-}
-
 }  // namespace
 
 ChunkStore::ChunkStore(const Options& options, SnapshotStore* snapshots, StoreMetrics* metrics)
@@ -90,7 +56,7 @@ ChunkStore::ChunkStore(const Options& options, SnapshotStore* snapshots, StoreMe
       messages_(options.max_message_bytes, "messages", "try again later",
                 metrics->counter(StoreMetrics::Refusal::kMemory)),
       epoch_(options.epoch),
-      apply_threads_(options.apply_threads, options.max_queued, metrics->LaneCounts(options.apply_threads)),
+      lanes_(options.apply_threads, options.max_queued, metrics->LaneCounts(options.apply_threads)),
       frozen_reader_(1, options.max_queued, metrics->LaneCounts(0)),
       expirer_([this] { ExpireWaits(); }) {}
 
@@ -101,22 +67,7 @@ void ChunkStore::Stop() {
   stopper_.Stop();
   if (expirer_.joinable()) expirer_.join();
   frozen_reader_.Stop();
-  apply_threads_.Stop();
-}
-
-absl::Status ChunkStore::ForEachChunk(const std::shared_ptr<HostedJob>& job,
-                                      absl::FunctionRef<absl::Status(size_t, Chunk&)> visit) {
-  auto walk = std::make_shared<ChunkWalk>(job, &apply_threads_, visit);
-  const int threads = apply_threads_.lanes();
-  {
-    absl::MutexLock lock(&walk->mu);
-    walk->busy_threads = threads;
-  }
-  for (int thread = 0; thread < threads; ++thread) VisitFrom(walk, thread);
-  absl::MutexLock lock(&walk->mu);
-  const auto done = [&walk]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(walk->mu) { return walk->busy_threads == 0; };
-  walk->mu.Await(absl::Condition(&done));
-  return walk->status;
+  lanes_.Stop();
 }
 
 std::vector<std::shared_ptr<HostedJob>> ChunkStore::Jobs() const {
@@ -126,32 +77,13 @@ std::vector<std::shared_ptr<HostedJob>> ChunkStore::Jobs() const {
   return jobs;
 }
 
-void ChunkStore::ForEachWaits(const std::shared_ptr<HostedJob>& job, std::function<void(WatermarkWaits&)> visit) {
-  const size_t threads = static_cast<size_t>(apply_threads_.lanes());
-  for (size_t thread = 0; thread < threads; ++thread) {
-    // A refusal means that the threads have ended: nothing waits.
-    apply_threads_
-        .PostControl(static_cast<int>(thread),
-                     [job, visit, thread, threads] {
-                       for (size_t index = thread; index < job->chunks(); index += threads) {
-                         // What could not be told now is told when its time has passed.
-                         CatchExceptions([&] {
-                           visit(job->waits(index));
-                           return absl::OkStatus();
-                         }).IgnoreError();
-                       }
-                     })
-        .IgnoreError();
-  }
-}
-
 void ChunkStore::ExpireWaits() {
   while (!stopper_.WaitFor(options_.hold / 8)) {
     if (held_pulls_.load(std::memory_order_relaxed) == 0) continue;
     // For want of memory it is done the next time.
     CatchExceptions([this, now = SteadyNow()] {
       for (const std::shared_ptr<HostedJob>& job : Jobs()) {
-        ForEachWaits(job, [now](WatermarkWaits& waits) { waits.Expire(now); });
+        VisitWaits(job, &lanes_, [now](WatermarkWaits& waits) { waits.Expire(now); });
       }
       return absl::OkStatus();
     }).IgnoreError();
@@ -160,8 +92,9 @@ void ChunkStore::ExpireWaits() {
 
 void ChunkStore::EndWaits() {
   for (const std::shared_ptr<HostedJob>& job : Jobs()) {
-    ForEachWaits(
-        job, [](WatermarkWaits& waits) { waits.End(absl::UnavailableError("the parameter server is shutting down")); });
+    VisitWaits(job, &lanes_, [](WatermarkWaits& waits) {
+      waits.End(absl::UnavailableError("the parameter server is shutting down"));
+    });
   }
 }
 
@@ -297,7 +230,7 @@ absl::Status ChunkStore::Fill(const std::shared_ptr<HostedJob>& job, const Initi
     return absl::InvalidArgumentError(absl::StrCat("job \"", job->id(), "\": the solver's state is of iteration ",
                                                    initial.iteration(), ", beyond max_iter ", job->max_iter()));
   }
-  return ForEachChunk(job, [&job, &initial](size_t, Chunk& chunk) {
+  return WalkChunks(job, &lanes_, [&job, &initial](size_t, Chunk& chunk) {
     ChunkImage& image = chunk.initial_image();
     const uint64_t begin = job->plan().begin(image.chunk);
     SAMOVAR_RETURN_IF_ERROR(FillLayoutRange(job->layout(), job->seed(), begin, image.weights));
@@ -357,7 +290,7 @@ absl::Status ChunkStore::GetLedgers(const v1::GetLedgersRequest& request, v1::Ge
   SAMOVAR_ASSIGN_OR_RETURN(std::shared_ptr<HostedJob> job, FindJob(request.job_id()));
   std::vector<v1::ChunkLedger> ledgers(job->chunks());
   std::vector<v1::PushCounters> counters(job->chunks());
-  SAMOVAR_RETURN_IF_ERROR(ForEachChunk(job, [&](size_t index, Chunk& chunk) {
+  SAMOVAR_RETURN_IF_ERROR(WalkChunks(job, &lanes_, [&](size_t index, Chunk& chunk) {
     ledgers[index].set_chunk(chunk.image().chunk);
     *ledgers[index].mutable_ledger() = chunk.image().ledger.ToProto();
     counters[index] = chunk.counters();
@@ -381,7 +314,7 @@ absl::Status ChunkStore::Freeze(const v1::FreezeRequest& request) {
   }
   copy->memory = *std::move(memory);
   copy->chunks.resize(job->chunks());
-  SAMOVAR_RETURN_IF_ERROR(ForEachChunk(job, [&copy](size_t index, Chunk& chunk) {
+  SAMOVAR_RETURN_IF_ERROR(WalkChunks(job, &lanes_, [&copy](size_t index, Chunk& chunk) {
     copy->chunks[index] = chunk.image();
     return absl::OkStatus();
   }));
@@ -440,7 +373,7 @@ absl::Status ChunkStore::SaveJobs() {
 absl::Status ChunkStore::SaveJob(const std::shared_ptr<HostedJob>& job) {
   SAMOVAR_ASSIGN_OR_RETURN(const MemoryBudget::Reservation memory, budget_.Reserve(job->bytes()));
   std::vector<ChunkImage> images(job->chunks());
-  SAMOVAR_RETURN_IF_ERROR(ForEachChunk(job, [&images](size_t index, Chunk& chunk) {
+  SAMOVAR_RETURN_IF_ERROR(WalkChunks(job, &lanes_, [&images](size_t index, Chunk& chunk) {
     images[index] = chunk.image();
     return absl::OkStatus();
   }));
@@ -496,7 +429,7 @@ absl::Status ChunkStore::Skip(const v1::SkipRequest& request, v1::SkipResponse* 
                                                    job->id(), "\", which has max_iter ", job->max_iter()));
   }
   std::vector<char> skipped(job->chunks());
-  SAMOVAR_RETURN_IF_ERROR(ForEachChunk(job, [&](size_t index, Chunk& chunk) {
+  SAMOVAR_RETURN_IF_ERROR(WalkChunks(job, &lanes_, [&](size_t index, Chunk& chunk) {
     const absl::StatusOr<bool> entered = chunk.Skip(request.iteration(), request.part());
     if (!entered.ok()) return entered.status();
     skipped[index] = *entered ? 1 : 0;
@@ -508,6 +441,10 @@ absl::Status ChunkStore::Skip(const v1::SkipRequest& request, v1::SkipResponse* 
   response->set_skipped(taken);
   response->set_duplicates(static_cast<uint32_t>(skipped.size()) - taken);
   return absl::OkStatus();
+}
+
+void ChunkStore::Exchange(std::shared_ptr<ExchangeCall> call, std::function<void(std::shared_ptr<ExchangeCall>)> done) {
+  std::make_shared<ExchangeOperation>(this, std::move(call), std::move(done))->Start();
 }
 
 std::shared_ptr<HostedJob> ChunkStore::FindToClose(const v1::CloseJobRequest& request) const {
@@ -536,7 +473,7 @@ absl::Status ChunkStore::CloseJob(const v1::CloseJobRequest& request) {
     jobs_.erase(request.job_id());
   }
   // What waits for the job's chunks holds the job.
-  ForEachWaits(job, [id = job->id()](WatermarkWaits& waits) {
+  VisitWaits(job, &lanes_, [id = job->id()](WatermarkWaits& waits) {
     waits.End(absl::NotFoundError(absl::StrCat("job \"", id, "\" was closed on this server")));
   });
   // Requests that are being worked on hold it a moment longer. Whoever closes a job may open the next at once, and is

@@ -20,17 +20,16 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "common/base/stopper.h"
+#include "common/parameters/exchange_format.h"
 #include "samovar/v1/parameter.pb.h"
 #include "server/snapshot/snapshot_store.h"
-#include "server/store/apply_threads.h"
-#include "server/store/exchange_wire.h"
 #include "server/store/hosted_job.h"
+#include "server/store/lanes.h"
 #include "server/store/memory_budget.h"
 #include "server/store/store_metrics.h"
 
@@ -57,7 +56,7 @@ class ChunkStore {
     uint64_t max_parameter_bytes = uint64_t{1} << 32;
     // Bytes of requests that are being worked on, and of answers that clients have not taken yet, together.
     uint64_t max_message_bytes = uint64_t{256} << 20;
-    // Requests that may wait for each apply thread; each holds its payloads meanwhile.
+    // Requests that may wait in each lane; each holds its payloads meanwhile.
     size_t max_queued = 1024;
     // Pulls that may wait for chunks to get somewhere; each holds a few hundred bytes meanwhile.
     int max_held_pulls = 4096;
@@ -133,18 +132,11 @@ class ChunkStore {
   // From the directory of an exported snapshot.
   absl::Status RestoreExported(const v1::OpenJobRequest& request, HostedJob* job);
 
-  // Calls visit(index, chunk) for each of the job's chunks on its own thread, one at a time with others' work in
-  // between, and blocks until all are done. Returns the first error; visits stop on a thread that met one.
-  absl::Status ForEachChunk(const std::shared_ptr<HostedJob>& job,
-                            absl::FunctionRef<absl::Status(size_t, Chunk&)> visit);
-
   std::vector<std::shared_ptr<HostedJob>> Jobs() const ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status SaveJob(const std::shared_ptr<HostedJob>& job);
   // As SnapshotStore::Write.
   absl::StatusOr<uint64_t> WriteSnapshot(const HostedJob& job, uint64_t iteration,
                                          const std::vector<ChunkImage>& images);
-  // Calls visit for the waits of each of the job's chunks, on its thread. Does not wait for that.
-  void ForEachWaits(const std::shared_ptr<HostedJob>& job, std::function<void(WatermarkWaits&)> visit);
   // Answers pulls that have waited for too long, until Stop.
   void ExpireWaits();
 
@@ -165,9 +157,9 @@ class ChunkStore {
   std::set<std::string> opening_ ABSL_GUARDED_BY(mu_);
 
   // Last, so that their tasks end before what they use does.
-  ApplyThreads apply_threads_;
-  // Reads frozen copies: its tasks may do I/O, which must not hold up an apply thread.
-  ApplyThreads frozen_reader_;
+  Lanes lanes_;
+  // Reads frozen copies: its tasks may do I/O, which must not hold up a lane of chunks.
+  Lanes frozen_reader_;
   std::thread expirer_;
 };
 

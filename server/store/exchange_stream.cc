@@ -119,7 +119,7 @@ class ExchangeStream : public std::enable_shared_from_this<ExchangeStream> {
   }
 
   void OnAnswered(std::shared_ptr<ExchangeCall> call) {
-    owner_->metrics_.CountAnswer({.pushed = static_cast<uint64_t>(call->request.message().push_size()),
+    owner_->metrics_.CountAnswer({.pushed = static_cast<uint64_t>(call->request.head().push_size()),
                                   .applied = call->response.applied(),
                                   .duplicates = call->response.duplicates(),
                                   .pulled = call->weights.size(),
@@ -171,7 +171,7 @@ class ExchangeStream : public std::enable_shared_from_this<ExchangeStream> {
   void BeginWrite(const ExchangeCall& call) {
     write_deadline_ = 0;
     const absl::Status status = CatchExceptions([&] {
-      const grpc::ByteBuffer message = EncodeResponse(call.response, call.weights);
+      const grpc::ByteBuffer message = EncodeExchangeResponse(call.response, call.weights);
       owner_->metrics_.CountSent(message.Length());
       write_deadline_ = owner_->deadlines_.Begin(&context_, message.Length());
       stream_.Write(message, &write_);

@@ -25,7 +25,7 @@
 
 namespace samovar {
 
-// The method Exchange as gRPC sees it: asynchronous, and its messages are bytes (exchange_wire.h).
+// The method Exchange as gRPC sees it: asynchronous, and its messages are bytes (exchange_format.h).
 class ExchangeMethod final : public grpc::Service {
  public:
   ExchangeMethod();

@@ -7,14 +7,11 @@
 #include "common/base/status_macros.h"
 #include "common/model/layout.h"
 #include "common/model/push_units.h"
-#include "common/parameters/late_gradients.h"
 
 namespace samovar {
 namespace {
 
 constexpr uint32_t kSnapshotFormat = 1;
-// A batch is not cut finer; keeps sizes from overflowing.
-constexpr uint32_t kMaxParts = 1 << 16;
 
 absl::StatusOr<std::vector<uint32_t>> SortedChunks(const v1::OpenJobRequest& request, const ChunkPlan& plan) {
   std::vector<uint32_t> numbers(request.chunks().begin(), request.chunks().end());
@@ -52,15 +49,7 @@ absl::StatusOr<std::shared_ptr<HostedJob>> HostedJob::Create(const v1::OpenJobRe
     return absl::InvalidArgumentError(
         absl::StrCat(context, ": server_index ", request.server_index(), " is not below servers, ", request.servers()));
   }
-  if (request.parts() > kMaxParts) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(context, ": parts must be at most ", kMaxParts, ", not ", request.parts()));
-  }
-  SAMOVAR_RETURN_IF_ERROR(Annotate(
-      CheckLateGradients(request.staleness_scaling(), request.delay_compensation(), request.parts() > 0), context));
-  SAMOVAR_RETURN_IF_ERROR(Annotate(
-      CheckPushUnits(request.push_every(), request.solver(), request.parts() > 0, request.delay_compensation()),
-      context));
+  SAMOVAR_RETURN_IF_ERROR(Annotate(CheckConsistency(request.consistency(), request.solver()), context));
   SAMOVAR_ASSIGN_OR_RETURN(std::vector<uint32_t> numbers, SortedChunks(request, *plan));
   auto rule = SolverRule::Create(request.solver());
   if (!rule.ok()) return Annotate(rule.status(), context);
@@ -94,18 +83,19 @@ std::unique_ptr<Chunk> HostedJob::MakeChunk(ChunkImage image) const {
   const uint64_t begin = plan_.begin(image.chunk);
   const uint64_t end = begin + plan_.size(image.chunk);
   Chunk::Options options;
-  options.parts = request_.parts();
+  options.parts = PartsOf(request_.consistency());
   if (clips()) options.clip = {request_.solver().clip_gradients(), std::max(1, request_.solver().iter_size())};
-  options.scaling = request_.staleness_scaling();
-  options.delay_compensation = request_.delay_compensation();
+  options.scaling = request_.consistency().staleness_scaling();
+  options.delay_compensation = request_.consistency().delay_compensation();
   options.push_every = push_every();
   return std::make_unique<Chunk>(std::move(image), BuildSegments(layout(), begin, end), options);
 }
 
 uint64_t HostedJob::FloatsBesideImage() const {
-  if (request_.parts() == 0) return request_.delay_compensation() > 0 ? PastWeights::kVersions : 0;
+  const uint32_t parts = PartsOf(request_.consistency());
+  if (parts == 0) return request_.consistency().delay_compensation() > 0 ? PastWeights::kVersions : 0;
   // The weights before the last update, the sum, and parts that came early.
-  return 1 + (request_.parts() > 1 ? request_.parts() : 0);
+  return 1 + (parts > 1 ? parts : 0);
 }
 
 uint64_t HostedJob::CountBytes() const {
@@ -115,7 +105,7 @@ uint64_t HostedJob::CountBytes() const {
 }
 
 absl::Status HostedJob::CheckSame(const v1::OpenJobRequest& request) const {
-  const auto differs = [&](const char* what) {
+  const auto differs = [&](const std::string& what) {
     return absl::FailedPreconditionError(absl::StrCat("job \"", id(), "\" is open here with ", what,
                                                       "; close it first, or give the new job another id"));
   };
@@ -127,10 +117,8 @@ absl::Status HostedJob::CheckSame(const v1::OpenJobRequest& request) const {
   if (request.solver().SerializeAsString() != request_.solver().SerializeAsString()) return differs("another solver");
   if (request.seed() != seed()) return differs("another seed");
   if (request.run() != request_.run()) return differs("weights of another run");
-  if (request.parts() != request_.parts()) return differs("another number of parts");
-  if (request.staleness_scaling() != request_.staleness_scaling()) return differs("another staleness_scaling");
-  if (request.delay_compensation() != request_.delay_compensation()) return differs("another delay_compensation");
-  if (request.push_every() != request_.push_every()) return differs("another push_every");
+  if (request.consistency().SerializeAsString() != request_.consistency().SerializeAsString())
+    return differs(absl::StrCat("another mode: ", ConsistencyText(request_.consistency())));
   if (request.initial_model().SerializeAsString() != request_.initial_model().SerializeAsString()) {
     return differs("another initial model");
   }

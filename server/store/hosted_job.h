@@ -1,11 +1,9 @@
 // HostedJob is this server's share of one job: its settings, its live chunks and its frozen copies.
 //
-// Thread safety: settings are immutable. chunk(i) and waits(i) belong to the lane i modulo their number
-// (apply_threads.h); before the job is published, to whoever makes it. Frozen copies and the opening are guarded by a
-// leaf lock.
+// Thread safety: settings are immutable. chunk(i) and waits(i) belong to LaneOf(i) (lanes.h); before the job is
+// published, to whoever makes it. Frozen copies and the opening are guarded by a leaf lock.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -17,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "common/model/chunk_plan.h"
+#include "common/model/consistency.h"
 #include "samovar/v1/parameter.pb.h"
 #include "samovar/v1/snapshot.pb.h"
 #include "server/solver/solver_rule.h"
@@ -64,11 +63,11 @@ class HostedJob {
   const SolverRule& rule() const { return *rule_; }
   uint64_t seed() const { return request_.seed(); }
   // Whether chunks apply iterations in their order, each in one part or more.
-  bool in_order() const { return request_.parts() > 0; }
+  bool in_order() const { return InOrder(request_.consistency()); }
   // Whether the sum of an iteration's parts is clipped here.
-  bool clips() const { return request_.parts() > 1 && request_.solver().clip_gradients() >= 0; }
+  bool clips() const { return ServersClip(request_.consistency(), request_.solver()); }
   // At least 1.
-  uint32_t push_every() const { return std::max(1u, request_.push_every()); }
+  uint32_t push_every() const { return PushEvery(request_.consistency()); }
   // OK if what the chunks hold is whole units of push_every. FAILED_PRECONDITION says what to do if not.
   absl::Status CheckWholeUnits() const;
   uint64_t max_iter() const { return static_cast<uint64_t>(request_.solver().max_iter()); }

@@ -66,8 +66,8 @@ absl::Status StoreMetrics::Refused(Refusal reason, absl::Status status) {
   return status;
 }
 
-ApplyThreads::Counts StoreMetrics::LaneCounts(int lanes) const {
-  ApplyThreads::Counts counts = {counter(Refusal::kQueue), {}};
+Lanes::Counts StoreMetrics::LaneCounts(int lanes) const {
+  Lanes::Counts counts = {counter(Refusal::kQueue), {}};
   for (int lane = 0; lane < lanes; ++lane) {
     counts.queued.push_back(metrics_.AddGauge("samovar_server_queued_tasks", "Tasks that wait for a lane.",
                                               {{"lane", absl::StrCat(lane)}}));

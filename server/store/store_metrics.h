@@ -10,7 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "common/telemetry/metrics.h"
-#include "server/store/apply_threads.h"
+#include "server/store/lanes.h"
 
 namespace samovar {
 
@@ -63,7 +63,7 @@ class StoreMetrics {
   // For what counts its own refusals.
   MetricCounter* counter(Refusal reason) const { return refused_[static_cast<size_t>(reason)]; }
   // For so many lanes.
-  ApplyThreads::Counts LaneCounts(int lanes) const;
+  Lanes::Counts LaneCounts(int lanes) const;
 
  private:
   Metrics& metrics_;

@@ -1,7 +1,7 @@
 // WatermarkWaits is who waits for one chunk to get to some stage (chunk.h). Nobody waits on a thread: what is to be
 // done then is kept here.
 //
-// Thread safety: none. It belongs to its chunk's lane (apply_threads.h), in which the callbacks run; they must not
+// Thread safety: none. It belongs to its chunk's lane (lanes.h), in which the callbacks run; they must not
 // block.
 #pragma once
 

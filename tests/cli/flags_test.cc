@@ -153,6 +153,11 @@ TEST_CASE("train takes a mode, and what goes with it only with it") {
     CheckRefused(Cli(std::string("samovar train --solver s --delay-compensation ") + lambda),
                  "is not a number from 0 to 1000");
   }
+  const ModeChoice late = mode("--mode bounded --push-every 500 --delay 500");
+  CHECK(late.push_every == 500u);
+  CHECK(late.delay == 500u);
+  CHECK(mode("--mode bounded --delay 1000000").delay == 1'000'000u);
+  CheckRefused(Cli("samovar train --solver s --mode bounded --delay 1000001"), "--delay");
   CHECK_FALSE(mode("").push_every.has_value());
   CHECK(mode("--push-every 8").push_every == 8u);
   for (const char* count : {"0", "1001", "x"})

@@ -151,7 +151,7 @@ class JobCommandsTest(ClusterTestCase):
             self.assert_ended_well(job)
             self.assertGreaterEqual(int(job["resumed_from"]), 100)
             # What it was, the coordinator knows.
-            self.assertEqual(job["mode"], "CONSISTENCY_BOUNDED")
+            self.assertEqual(job["consistency"]["mode"], "CONSISTENCY_BOUNDED")
             followed = self.command(cluster, "logs", "small", "--follow", "--json")
             events = [json.loads(line) for line in followed.stdout.splitlines()]
             self.assertEqual(events[-1]["text"], "SUCCEEDED")

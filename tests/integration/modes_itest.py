@@ -199,7 +199,7 @@ class ModesTest(testbed.TestCase):
             address = run.await_event("ready")["coordinator"]
             run.await_iteration(1)
             job = json.loads(self.workspace.check("status", address, "--json"))["jobs"][0]
-            self.assertEqual((job["mode"], job["parts"]), ("CONSISTENCY_SYNC", 2))
+            self.assertEqual((job["consistency"]["mode"], job["consistency"]["parts"]), ("CONSISTENCY_SYNC", 2))
             self.assertIn("sync in 2 parts", self.workspace.check("status", address))
             run.signal(signal.SIGTERM)
             run.await_exit(END_SECONDS)
@@ -209,7 +209,7 @@ class ModesTest(testbed.TestCase):
         for arguments, text in ((("--delay-compensation", 0.04), "for gradients that come late"),
                                 (("--push-every", 8), "take the mode async"),
                                 (("--parts", 5), "choose one of 1, 2, 4, 8, 16, 32"),
-                                (("--encoding", "topk"), "take --mode async")):
+                                (("--encoding", "topk"), "take the mode async")):
             done = self.workspace.command("train", "--solver", "solver.prototxt", "--mode", "sync", *arguments)
             self.assertEqual(done.returncode, 2)
             self.assertIn(text, done.stderr)

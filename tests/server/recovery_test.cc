@@ -202,7 +202,7 @@ class Training {
     for (uint64_t t = lease.train().begin(); t < lease.train().end(); ++t) {
       if (t >= end) return absl::CancelledError("the rest of the lease is given back");
       std::vector<float> weights(kModelElements);
-      const bool waits = assignment.spec().mode() == v1::CONSISTENCY_BOUNDED;
+      const bool waits = assignment.spec().consistency().mode() == v1::CONSISTENCY_BOUNDED;
       absl::Status status = client_->Pull(weights, limit, {waits, t});
       if (!status.ok()) return status;
       for (float& weight : weights) weight = 1 + weight / 2;
@@ -241,7 +241,7 @@ v1::JobSpec SpecOf(int max_iter, int snapshot, v1::ConsistencyMode mode) {
   v1::JobSpec spec = MakeSpec(max_iter);
   spec.set_run(77);
   spec.mutable_solver()->set_snapshot(snapshot);
-  spec.set_mode(mode);
+  spec.mutable_consistency()->set_mode(mode);
   return spec;
 }
 

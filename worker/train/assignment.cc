@@ -7,7 +7,6 @@
 #include "common/model/job_data.h"
 #include "common/model/layout.h"
 #include "common/model/learning_rate.h"
-#include "common/model/push_units.h"
 #include "worker/train/fed_net.h"
 
 namespace samovar {
@@ -43,9 +42,9 @@ absl::Status Assignment::Open() {
   SAMOVAR_RETURN_IF_ERROR(CheckSameLayout(trained.net->layout(), spec().layout()));
   net_ = std::move(trained.net);
   if (passes() > 1) sum_ = std::make_unique<GradientSum>(net_->layout());
-  if (spec().push_every() > 1) {
+  SAMOVAR_RETURN_IF_ERROR(CheckConsistency(spec()));
+  if (PushEvery(spec().consistency()) > 1) {
     SAMOVAR_RETURN_IF_ERROR(CheckLearningRate(spec().solver()));
-    SAMOVAR_RETURN_IF_ERROR(CheckPushUnits(spec()));
     local_steps_ = std::make_unique<LocalSteps>(spec().solver(), spec().layout());
   }
   batches_ = std::make_unique<BatchPrefetcher>(std::move(trained.feed));
@@ -57,9 +56,9 @@ absl::Status Assignment::Open() {
   options.servers = servers_;
   options.opening = opening();
   options.channels = means_.channels;
-  options.encoding = spec().encoding();
+  options.encoding = spec().consistency().encoding();
   options.seed = spec().seed();
-  options.topk_ratio = spec().topk_ratio();
+  options.topk_ratio = spec().consistency().topk_ratio();
   options.whole = StatisticsOf(net_->layout());
   SAMOVAR_ASSIGN_OR_RETURN(parameters_, ParameterClient::Create(options, means_.dialer));
   tests_.resize(static_cast<size_t>(spec().test_nets_size()));

@@ -4,6 +4,7 @@
 // Thread safety: one thread at a time.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -15,6 +16,7 @@
 #include "absl/status/statusor.h"
 #include "common/base/thread_pool.h"
 #include "common/data/partition_source.h"
+#include "common/model/consistency.h"
 #include "common/parameters/error_feedback.h"
 #include "common/parameters/parameter_client.h"
 #include "common/rpc/dialer.h"
@@ -74,10 +76,8 @@ class Assignment {
   uint32_t passes() const { return static_cast<uint32_t>(spec().solver().iter_size()); }
   // Parts of an iteration that others may compute: more than one in sync mode only. The net is built for the records of
   // a part's pass.
-  uint32_t parts() const { return spec().mode() == v1::CONSISTENCY_SYNC ? spec().parts() : 1; }
-  // Whether servers clip the gradients: an iteration's parts are pushed as they are, and applied when the norm of their
-  // sum is known.
-  bool clipped_by_servers() const { return parts() > 1 && spec().solver().clip_gradients() >= 0; }
+  uint32_t parts() const { return std::max(1u, PartsOf(spec().consistency())); }
+  bool clipped_by_servers() const { return ServersClip(spec().consistency(), spec().solver()); }
   // The sum of the passes' gradients. Null if there is one pass.
   GradientSum* sum() { return sum_.get(); }
   // Null unless the job has push_every above 1.

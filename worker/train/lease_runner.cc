@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
+#include "common/model/consistency.h"
 #include "common/model/gradient_clip.h"
 #include "common/model/push_units.h"
 #include "worker/train/fed_net.h"
@@ -40,14 +41,8 @@ void AddResults(const Net& net, uint32_t passes, v1::TrainResult* result) {
 
 // What the job's mode asks of the weights that iteration t is computed from.
 PulledWeights WeightsFor(const v1::JobSpec& spec, uint64_t t) {
-  switch (spec.mode()) {
-    case v1::CONSISTENCY_BOUNDED:
-      return {true, t - std::min<uint64_t>(t, spec.delay())};
-    case v1::CONSISTENCY_SYNC:
-      return {true, t};
-    default:
-      return {};
-  }
+  const std::optional<uint64_t> watermark = WatermarkFor(spec.consistency(), t);
+  return {watermark.has_value(), watermark.value_or(0)};
 }
 
 // Near the end of a job a worker's next push may be its last: the last one of each lease that ends within this part of
@@ -317,9 +312,10 @@ v1::TrainResult LeaseRun::NewResult(const Steps::Step& step) const {
 
 uint64_t LeaseRun::StepsToPush(uint64_t number) const {
   const v1::JobSpec& spec = assignment_.spec();
-  if (spec.push_every() <= 1) return 1;
+  const uint32_t push_every = PushEvery(spec.consistency());
+  if (push_every == 1) return 1;
   const uint64_t t = steps_.at(number).t;
-  return UnitEnd(t, spec.push_every(), static_cast<uint64_t>(spec.solver().max_iter())) - t;
+  return UnitEnd(t, push_every, static_cast<uint64_t>(spec.solver().max_iter())) - t;
 }
 
 absl::Status LeaseRun::RunUnit(uint64_t first, uint64_t count) {
@@ -348,7 +344,7 @@ absl::Status LeaseRun::RunUnit(uint64_t first, uint64_t count) {
 absl::Status LeaseRun::RunStep(uint64_t number) {
   const Steps::Step step = steps_.at(number);
   v1::TrainResult result = NewResult(step);
-  const bool skips = assignment_.spec().on_numeric_failure() == v1::NUMERIC_FAILURE_SKIP;
+  const bool skips = SkipsWhatIsNotFinite(assignment_.spec().consistency());
   const bool clips = assignment_.spec().solver().clip_gradients() >= 0 && !assignment_.clipped_by_servers();
   const bool whole = skips || assignment_.passes() > 1 || clips;
   finding_.reset();

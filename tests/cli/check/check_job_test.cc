@@ -19,6 +19,7 @@
 #include "common/caffe/model_file.h"
 #include "common/import/dataset_partition.h"
 #include "common/import/idx_import.h"
+#include "common/model/consistency.h"
 #include "tests/support/catch.h"
 #include "tests/support/mounted_storage.h"
 #include "tests/support/status_matchers.h"
@@ -193,21 +194,20 @@ TEST_CASE("a job gets the mode that was asked for, or what there is to ask for i
   const std::string solver = small.dir().File("solver.prototxt");
   v1::JobSpec spec = small.Check()->spec;
   REQUIRE_OK(ApplyMode({}, solver, &spec));
-  CHECK(ModeText(spec) == "async");
+  CHECK(ConsistencyText(spec.consistency()) == "async");
   REQUIRE_OK(ApplyMode({"bounded", {}, {}, "", {}}, solver, &spec));
-  CHECK(ModeText(spec) == "bounded, delay 4");
-  CHECK(spec.mode() == v1::CONSISTENCY_BOUNDED);
+  CHECK(ConsistencyText(spec.consistency()) == "bounded, delay 4");
+  CHECK(spec.consistency().mode() == v1::CONSISTENCY_BOUNDED);
 
   spec = small.Check()->spec;
   // The largest divisor of 12 up to 8.
   REQUIRE_OK(ApplyMode({"sync", {}, {}, "", {}}, solver, &spec));
-  CHECK(ModeText(spec) == "sync in 6 parts");
-  CHECK(spec.mode() == v1::CONSISTENCY_SYNC);
+  CHECK(ConsistencyText(spec.consistency()) == "sync in 6 parts");
+  CHECK(spec.consistency().mode() == v1::CONSISTENCY_SYNC);
   CHECK(spec.train_data().batch_size() == 12);
-  CHECK(ChoiceOf(spec).parts == 6u);
-  CHECK(ChoiceOf(spec).mode == "sync");
+  CHECK(spec.consistency().parts() == 6u);
   REQUIRE_OK(ApplyMode({"sync", {}, 12, "", {}}, solver, &spec));
-  CHECK(spec.parts() == 12);
+  CHECK(spec.consistency().parts() == 12);
   REQUIRE_STATUS(ApplyMode({"sync", {}, 5, "", {}}, solver, &spec), absl::StatusCode::kInvalidArgument,
                  "--parts 5 does not divide the batch of 12 records; choose one of 1, 2, 3, 4, 6, 12");
 }
@@ -217,12 +217,12 @@ TEST_CASE("topk has a ratio, and is not for sync mode") {
   v1::JobSpec spec = small.Check()->spec;
   const std::string solver = small.dir().File("solver.prototxt");
   REQUIRE_OK(ApplyMode({"bounded", {}, {}, "topk", {}}, solver, &spec));
-  CHECK(ModeText(spec) == "bounded, delay 4, topk 0.01");
+  CHECK(ConsistencyText(spec.consistency()) == "bounded, delay 4, topk 0.01");
   REQUIRE_OK(ApplyMode({"", {}, {}, "topk", 0.25}, solver, &spec));
-  CHECK(ModeText(spec) == "async, topk 0.25");
-  CHECK(ChoiceOf(spec).topk_ratio == 0.25);
+  CHECK(ConsistencyText(spec.consistency()) == "async, topk 0.25");
+  CHECK(spec.consistency().topk_ratio() == 0.25);
   REQUIRE_STATUS(ApplyMode({"sync", {}, {}, "topk", {}}, solver, &spec), absl::StatusCode::kInvalidArgument,
-                 "take --mode async");
+                 "take the mode async");
 }
 
 TEST_CASE("what is to be done about late gradients goes with modes that have them") {
@@ -233,13 +233,13 @@ TEST_CASE("what is to be done about late gradients goes with modes that have the
   choice.delay_compensation = 0.04f;
   v1::JobSpec spec = small.Check()->spec;
   REQUIRE_OK(ApplyMode(choice, solver, &spec));
-  CHECK(ModeText(spec) == "async, staleness inverse, compensation 0.04");
-  CHECK(ChoiceOf(spec).staleness_scaling == "inverse");
-  CHECK(ChoiceOf(spec).delay_compensation == 0.04f);
+  CHECK(ConsistencyText(spec.consistency()) == "async, staleness inverse, compensation 0.04");
+  CHECK(spec.consistency().staleness_scaling() == v1::STALENESS_SCALING_INVERSE);
+  CHECK(spec.consistency().delay_compensation() == 0.04f);
   choice.mode = "bounded";
   choice.delay = 1;
   REQUIRE_OK(ApplyMode(choice, solver, &spec));
-  CHECK(spec.staleness_scaling() == v1::STALENESS_SCALING_INVERSE);
+  CHECK(spec.consistency().staleness_scaling() == v1::STALENESS_SCALING_INVERSE);
   choice.delay = 0;
   REQUIRE_STATUS(ApplyMode(choice, solver, &spec), absl::StatusCode::kInvalidArgument,
                  "the mode async, or bounded with a delay of at least 1");
@@ -259,11 +259,11 @@ TEST_CASE("a job pushes every so many iterations, or what that does not go toget
   spec.mutable_solver()->set_snapshot(16);
   spec.mutable_solver()->set_test_interval(8);
   REQUIRE_OK(ApplyMode(choice, solver, &spec));
-  CHECK(ModeText(spec) == "async, a push every 8 iterations");
-  CHECK(ChoiceOf(spec).push_every == 8u);
+  CHECK(ConsistencyText(spec.consistency()) == "async, a push every 8 iterations");
+  CHECK(spec.consistency().push_every() == 8u);
   choice.mode = "bounded";
   REQUIRE_OK(ApplyMode(choice, solver, &spec));
-  CHECK(ModeText(spec) == "bounded, delay 32, a push every 8 iterations");
+  CHECK(ConsistencyText(spec.consistency()) == "bounded, delay 32, a push every 8 iterations");
   choice.delay = 7;
   REQUIRE_STATUS(ApplyMode(choice, solver, &spec), absl::StatusCode::kInvalidArgument,
                  "bounded with a delay of at least 8");
@@ -275,7 +275,7 @@ TEST_CASE("a job pushes every so many iterations, or what that does not go toget
                  "write test_interval: 16 in the solver, or choose push_every 4");
   choice.push_every = 1;
   REQUIRE_OK(ApplyMode(choice, solver, &spec));
-  CHECK(ModeText(spec) == "async");
+  CHECK(ConsistencyText(spec.consistency()) == "async");
 }
 
 TEST_CASE("a net that cannot be built for the records of a part is refused before it is started") {

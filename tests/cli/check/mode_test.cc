@@ -5,18 +5,16 @@
 namespace samovar {
 namespace {
 
-// A run that left nothing out.
-ModeChoice Bounded() {
-  ModeChoice choice;
-  choice.mode = "bounded";
-  choice.delay = 7;
-  choice.encoding = "topk";
-  choice.topk_ratio = 0.25;
-  choice.staleness_scaling = "inverse";
-  choice.delay_compensation = 0.04f;
-  choice.push_every = 1;
-  choice.on_numeric_failure = "skip";
-  return choice;
+v1::Consistency Bounded() {
+  v1::Consistency before;
+  before.set_mode(v1::CONSISTENCY_BOUNDED);
+  before.set_delay(7);
+  before.set_encoding(v1::ENCODING_SPARSE);
+  before.set_topk_ratio(0.25);
+  before.set_staleness_scaling(v1::STALENESS_SCALING_INVERSE);
+  before.set_delay_compensation(0.04f);
+  before.set_on_numeric_failure(v1::NUMERIC_FAILURE_SKIP);
+  return before;
 }
 
 TEST_CASE("a run that is resumed is what it was where nothing is asked for") {

@@ -33,8 +33,8 @@ TEST_CASE("a cluster's status is shown in aligned tables") {
   v1::JobStatus* job = status.add_jobs();
   job->set_job_id("lenet");
   job->set_state(v1::JOB_STATE_RUNNING);
-  job->set_mode(v1::CONSISTENCY_BOUNDED);
-  job->set_delay(4);
+  job->mutable_consistency()->set_mode(v1::CONSISTENCY_BOUNDED);
+  job->mutable_consistency()->set_delay(4);
   job->set_iteration(500);
   job->set_completed_iterations(501);
   job->set_max_iter(2000);

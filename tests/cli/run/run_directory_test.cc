@@ -17,7 +17,14 @@ RunRecord Record() {
   record.solver = "a dir/solver: one.prototxt";
   record.servers = 2;
   record.seed = 18446744073709551615u;
-  record.mode = {"sync", std::nullopt, 8, "bfloat16", 0.125, "inverse", 0.04f, 8, "skip"};
+  record.consistency.set_mode(v1::CONSISTENCY_SYNC);
+  record.consistency.set_parts(8);
+  record.consistency.set_encoding(v1::ENCODING_BFLOAT16);
+  record.consistency.set_topk_ratio(0.125);
+  record.consistency.set_staleness_scaling(v1::STALENESS_SCALING_INVERSE);
+  record.consistency.set_delay_compensation(0.04f);
+  record.consistency.set_push_every(8);
+  record.consistency.set_on_numeric_failure(v1::NUMERIC_FAILURE_SKIP);
   record.state_flags = " --stage a,b --level 2";
   record.solver_type = "Adam";
   record.snapshot = 500;
@@ -43,18 +50,34 @@ TEST_CASE("a run's record is there for the next run") {
   CHECK((*second)->record()->solver == Record().solver);
   CHECK((*second)->record()->servers == 2);
   CHECK((*second)->record()->seed == Record().seed);
-  CHECK((*second)->record()->mode.mode == "sync");
-  CHECK_FALSE((*second)->record()->mode.delay.has_value());
-  CHECK((*second)->record()->mode.parts == 8u);
-  CHECK((*second)->record()->mode.encoding == "bfloat16");
-  CHECK((*second)->record()->mode.topk_ratio == 0.125);
-  CHECK((*second)->record()->mode.staleness_scaling == "inverse");
-  CHECK((*second)->record()->mode.delay_compensation == 0.04f);
-  CHECK((*second)->record()->mode.push_every == 8u);
-  CHECK((*second)->record()->mode.on_numeric_failure == "skip");
+  CHECK((*second)->record()->consistency.SerializeAsString() == Record().consistency.SerializeAsString());
   CHECK((*second)->record()->solver_type == "Adam");
   CHECK((*second)->record()->snapshot == 500);
   CHECK_FALSE((*second)->record()->finished);
+}
+
+TEST_CASE("a record of the version before, which has the mode in lines of its own, is read") {
+  const auto read = ParseRecord(
+      "format: 1\nservers: 2\nseed: 7\nmode: bounded\ndelay: 9\nparts: \nencoding: topk\ntopk_ratio: 0.25\n"
+      "staleness_scaling: inverse\ndelay_compensation: 0.04\npush_every: 3\non_numeric_failure: skip\nstate_flags:\n"
+      "solver_type: SGD\nsnapshot: 500\nfinished: no\nsolver: a dir/solver: one.prototxt\n");
+  REQUIRE_OK(read);
+  v1::Consistency expected;
+  expected.set_mode(v1::CONSISTENCY_BOUNDED);
+  expected.set_delay(9);
+  expected.set_encoding(v1::ENCODING_SPARSE);
+  expected.set_topk_ratio(0.25);
+  expected.set_staleness_scaling(v1::STALENESS_SCALING_INVERSE);
+  expected.set_delay_compensation(0.04f);
+  expected.set_push_every(3);
+  expected.set_on_numeric_failure(v1::NUMERIC_FAILURE_SKIP);
+  CHECK(read->consistency.SerializeAsString() == expected.SerializeAsString());
+  CHECK(read->snapshot == 500);
+  CHECK(read->solver == "a dir/solver: one.prototxt");
+  // An even earlier one has no mode.
+  const auto oldest = ParseRecord("format: 1\nservers: 1\nseed: 7\nsnapshot: 0\n");
+  REQUIRE_OK(oldest);
+  CHECK(oldest->consistency.mode() == v1::CONSISTENCY_ASYNC);
 }
 
 TEST_CASE("the parameters of a run's net are there for the next run, until the directory is cleared") {
@@ -127,8 +150,9 @@ TEST_CASE("clearing removes snapshots, logs and record, and keeps the lock") {
 
 TEST_CASE("a damaged record is refused by name") {
   const TempDir dir;
-  for (const char* text : {"", "garbage", "format: 2\n", "format: 1\nservers: many\n",
-                           "format: 1\nservers: 2\nseed: -1\n", "format: 1\nservers: 2\nseed: 1\n"}) {
+  for (const char* text : {"", "garbage", "format: 3\n", "format: 1\nservers: many\n",
+                           "format: 1\nservers: 2\nseed: -1\n", "format: 1\nservers: 2\nseed: 1\n",
+                           "format: 2\nservers: 2\nseed: 1\nsnapshot: 0\nconsistency: {\"mode\":\"LATE\"}\n"}) {
     INFO(text);
     CHECK(absl::IsDataLoss(ParseRecord(text).status()));
     std::ofstream(dir.File("run")) << text;

@@ -81,6 +81,11 @@ void Export(const std::string& directory, const std::string& job_id = "lenet", u
   REQUIRE_OK(WriteExportManifest(directory, WriteFiles(directory, Manifest(job_id, iteration))));
 }
 
+// Writes a manifest of such text, with its checksum.
+void WriteText(const std::string& directory, const std::string& text) {
+  WriteAllTo(absl::StrCat(directory, "/manifest"), absl::StrCat(text, "crc32: ", Crc32(text), "\n"));
+}
+
 }  // namespace
 
 TEST_CASE("what was exported is read chunk by chunk") {
@@ -140,6 +145,36 @@ TEST_CASE("a snapshot in another storage is written, found, read and removed the
   RemoveExport(uri, storage);
   CHECK(std::filesystem::is_empty(dir.File("out")));
   REQUIRE_STATUS(ExportedSnapshot::Find(uri), absl::StatusCode::kInvalidArgument, "is not offered");
+}
+
+TEST_CASE("a manifest of the version before has the consistency that its job had") {
+  const TempDir dir;
+  Export(dir.path());
+  std::string text = ReadAll(dir.File("manifest"));
+  text.resize(text.find("crc32: ", text.rfind('\n', text.size() - 2)));
+  const auto replaced = [&text](const std::string& from, const std::string& to) {
+    std::string changed = text;
+    REQUIRE(changed.find(from) != std::string::npos);
+    return changed.replace(changed.find(from), from.size(), to);
+  };
+  text = replaced("format: 2\n", "format: 1\n");
+  WriteText(dir.path(), replaced("spec {\n",
+                                 "spec {\n  mode: CONSISTENCY_SYNC\n  parts: 4\n  encoding: ENCODING_BFLOAT16\n"
+                                 "  delay_compensation: 0.04\n  on_numeric_failure: NUMERIC_FAILURE_SKIP\n"));
+  const auto snapshot = ExportedSnapshot::Open(dir.path());
+  REQUIRE_OK(snapshot);
+  const v1::Consistency& consistency = snapshot->manifest().spec().consistency();
+  CHECK(consistency.mode() == v1::CONSISTENCY_SYNC);
+  CHECK(consistency.parts() == 4);
+  CHECK(consistency.encoding() == v1::ENCODING_BFLOAT16);
+  CHECK(consistency.delay_compensation() == 0.04f);
+  CHECK(consistency.on_numeric_failure() == v1::NUMERIC_FAILURE_SKIP);
+  CHECK(snapshot->manifest().spec().job_id() == "lenet");
+  for (uint32_t chunk = 0; chunk < 3; ++chunk) CHECK(*snapshot->ReadRecord(chunk) == RecordOf(chunk));
+  text = replaced("format: 1\n", "format: 3\n");
+  WriteText(dir.path(), text);
+  REQUIRE_STATUS(ExportedSnapshot::Open(dir.path()), absl::StatusCode::kFailedPrecondition,
+                 "has format 3; this version of samovar reads formats 1 to 2");
 }
 
 TEST_CASE("a manifest that was cut or changed anywhere is refused by name") {

@@ -6,6 +6,7 @@
 #include "common/rpc/dialer.h"
 #include "tests/common/parameters/client_job.h"
 #include "tests/common/parameters/parameter_server.h"
+#include "tests/support/consistency.h"
 #include "tests/support/temp_dir.h"
 
 namespace samovar {
@@ -47,7 +48,7 @@ TEST_CASE("a norm of another opening than the servers' fails at once") {
   TempDir dir;
   v1::OpenJobRequest job = MakeJob(1);
   job.set_opening(2);
-  job.set_parts(2);
+  *job.mutable_consistency() = SyncIn(2);
   job.mutable_solver()->set_clip_gradients(1e6f);
   const ParameterServer server(dir.File("0"), job);
   const auto client = MakeClient(server, 2);

@@ -16,12 +16,14 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
+#include "common/model/consistency.h"
 #include "common/model/gradient_clip.h"
 #include "common/rpc/dialer.h"
 #include "common/rpc/listener.h"
 #include "samovar/v1/parameter.grpc.pb.h"
 #include "tests/common/parameters/client_job.h"
 #include "tests/common/parameters/parameter_server.h"
+#include "tests/support/consistency.h"
 #include "tests/support/temp_dir.h"
 
 namespace samovar {
@@ -488,7 +490,7 @@ TEST_CASE("a server that is silent is given no more time by another that says to
 TEST_CASE("that all servers hold a push is told while its pull waits for other workers") {
   TempDir dir;
   v1::OpenJobRequest job = MakeJob(1);
-  job.set_parts(2);
+  *job.mutable_consistency() = SyncIn(2);
   ParameterServer server(dir.File("0"), job, 0, 0, kShortHold);
   auto client = MakeClient({server.address()});
   std::vector<float> weights(kElements);
@@ -528,7 +530,7 @@ TEST_CASE("two clients that wait for each other's parts both get on") {
   job.set_chunk_elements(ParameterClient::kRequestBytes / sizeof(float));
   job.mutable_layout()->set_elements(kLarge);
   job.mutable_layout()->mutable_blobs(0)->set_shape(0, kLarge);
-  job.set_parts(2);
+  *job.mutable_consistency() = SyncIn(2);
   // Nobody is told to ask again.
   ParameterServer server(dir.File("0"), job, 0, 0, absl::Hours(1));
   std::vector<std::vector<float>> weights(2, std::vector<float>(kLarge));
@@ -562,7 +564,7 @@ TEST_CASE("clients that carry the squares of a clipped job come to the same norm
   constexpr uint64_t kIterations = 5;
   TempDir dir;
   v1::OpenJobRequest job = MakeJob(2);
-  job.set_parts(2);
+  *job.mutable_consistency() = SyncIn(2);
   // Half the norm of a gradient of ones.
   job.mutable_solver()->set_clip_gradients(std::sqrt(static_cast<float>(kElements)) / 2);
   ParameterServer one(dir.File("0"), job, 0);

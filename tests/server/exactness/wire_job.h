@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/model/chunk_plan.h"
 #include "samovar/v1/parameter.pb.h"
+#include "tests/support/consistency.h"
 
 namespace samovar {
 
@@ -31,7 +32,7 @@ inline constexpr float kPartBase = 64;
 inline uint64_t WireBegin(uint32_t chunk) { return uint64_t{chunk} * kWireChunkElements; }
 inline uint64_t WireEnd(uint32_t chunk) { return std::min(kWireElements, WireBegin(chunk + 1)); }
 
-// `parts` as in OpenJobRequest. The rate falls with the iterations, and rounding depends on everything.
+// In so many parts, or asynchronous (0). The rate falls with the iterations, and rounding depends on everything.
 inline v1::OpenJobRequest MakeWireJob(uint32_t servers, uint32_t parts, const std::string& solver) {
   v1::OpenJobRequest job;
   job.set_job_id("job");
@@ -39,7 +40,7 @@ inline v1::OpenJobRequest MakeWireJob(uint32_t servers, uint32_t parts, const st
   job.set_chunk_elements(kWireChunkElements);
   job.set_servers(servers);
   job.set_seed(7);
-  job.set_parts(parts);
+  *job.mutable_consistency() = SyncIn(parts);
   job.mutable_layout()->set_elements(kWireElements);
   for (uint32_t chunk = 0; chunk < kWireChunks; ++chunk) {
     v1::ParameterBlob* weight = job.mutable_layout()->add_blobs();

@@ -18,8 +18,8 @@ v1::JobSpec SpecOf(int max_iter, int snapshot, v1::ConsistencyMode mode) {
   v1::JobSpec spec;
   spec.set_job_id("lenet");
   spec.set_servers(1);
-  spec.set_mode(mode);
-  spec.set_parts(mode == v1::CONSISTENCY_SYNC ? 1 : 0);
+  spec.mutable_consistency()->set_mode(mode);
+  spec.mutable_consistency()->set_parts(mode == v1::CONSISTENCY_SYNC ? 1 : 0);
   spec.set_fetches_snapshots(true);
   spec.mutable_solver()->set_max_iter(max_iter);
   spec.mutable_solver()->set_snapshot(snapshot);

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "common/storage/checksum.h"
 #include "common/storage/lmdb.h"
 #include "tests/support/catch.h"
 #include "tests/support/status_matchers.h"
@@ -143,6 +144,59 @@ TEST_CASE("forgotten jobs are remembered until their name is a job's again, and 
   REQUIRE_OK(forgotten);
   CHECK(forgotten->size() == JobTable::kMaxForgotten);
   CHECK(forgotten->front().job_id == "0");
+}
+
+// The value of a record: its bytes behind their checksum.
+std::string ValueOf(const std::string& bytes) {
+  const uint32_t crc = Crc32(bytes);
+  std::string value;
+  for (int shift = 0; shift < 32; shift += 8) value.push_back(static_cast<char>(crc >> shift));
+  return value + bytes;
+}
+
+// Replaces job 1's spec and record.
+void Overwrite(const TempDir& dir, const std::string& spec, const v1::JobRecord& record) {
+  auto environment = LmdbEnvironment::Open(dir.path(), {});
+  REQUIRE_OK(environment);
+  REQUIRE_OK((*environment)->Write([&](LmdbTransaction& transaction) -> absl::Status {
+    const std::string number = std::string(7, '\0') + '\1';
+    const absl::Status put = transaction.Put("s" + number, ValueOf(spec));
+    return put.ok() ? transaction.Put("r" + number, ValueOf(record.SerializeAsString())) : put;
+  }));
+}
+
+TEST_CASE("a job of the version before has its mode, before and after its record is written anew") {
+  const TempDir dir;
+  REQUIRE_OK(TableIn(dir)->Insert(EntryOf(1, "job"), {}));
+  v1::JobSpec named;
+  named.set_job_id("old");
+  v1::JobRecord record;
+  record.set_format(1);
+  // mode (8): sync (2); parts (18): 4; encoding (19): bfloat16 (1).
+  Overwrite(dir, named.SerializeAsString() + std::string("\x40\x02\x90\x01\x04\x98\x01\x01", 8), record);
+  for (int start = 0; start < 2; ++start) {
+    const auto table = TableIn(dir);
+    const auto entries = EntriesOf(*table);
+    REQUIRE(entries.size() == 1);
+    CHECK(entries[0].spec.job_id() == "old");
+    const v1::Consistency& consistency = entries[0].spec.consistency();
+    CHECK(consistency.mode() == v1::CONSISTENCY_SYNC);
+    CHECK(consistency.parts() == 4);
+    CHECK(consistency.encoding() == v1::ENCODING_BFLOAT16);
+    REQUIRE_OK(table->Update({{1, entries[0].record}}, {}));
+  }
+}
+
+TEST_CASE("a job of a later version is named and left out") {
+  const TempDir dir;
+  REQUIRE_OK(TableIn(dir)->Insert(EntryOf(1, "job"), {}));
+  v1::JobRecord record;
+  record.set_format(3);
+  Overwrite(dir, EntryOf(1, "later").spec.SerializeAsString(), record);
+  std::vector<std::string> lines;
+  REQUIRE_OK(TableIn(dir)->Load(&lines));
+  REQUIRE(lines.size() == 1);
+  CHECK(lines[0].find("job \"later\" was written by another version (format 3)") != std::string::npos);
 }
 
 TEST_CASE("a damaged record is named and left out, and the others are read") {

@@ -543,12 +543,12 @@ TEST_CASE("data layers beside the first one must keep together with it, or all b
   REQUIRE_OK(CheckJobSpec(spec));
   REQUIRE_OK(CheckJobSpec([&] {
     v1::JobSpec parts = spec;
-    parts.set_mode(v1::CONSISTENCY_SYNC);
-    parts.set_parts(5);
+    parts.mutable_consistency()->set_mode(v1::CONSISTENCY_SYNC);
+    parts.mutable_consistency()->set_parts(5);
     return parts;
   }()));
-  spec.set_mode(v1::CONSISTENCY_SYNC);
-  spec.set_parts(2);
+  spec.mutable_consistency()->set_mode(v1::CONSISTENCY_SYNC);
+  spec.mutable_consistency()->set_parts(2);
   REQUIRE_STATUS(CheckJobSpec(spec), StatusCode::kInvalidArgument, "parts 2 must divide the batch");
 }
 
@@ -609,8 +609,8 @@ TEST_CASE("iterations of stored partitions are leased in their blocks, to whoeve
 }
 
 v1::JobSpec InParts(v1::JobSpec spec, uint32_t parts) {
-  spec.set_mode(v1::CONSISTENCY_SYNC);
-  spec.set_parts(parts);
+  spec.mutable_consistency()->set_mode(v1::CONSISTENCY_SYNC);
+  spec.mutable_consistency()->set_parts(parts);
   return spec;
 }
 
@@ -639,8 +639,8 @@ TEST_CASE("a job in parts reports the means of each iteration's parts") {
   CHECK(status.samples() == 4 * kBatch);
   CHECK(status.loss() == 2.5);
   CHECK(status.outputs(0).value() == 2.5);
-  CHECK(status.mode() == v1::CONSISTENCY_SYNC);
-  CHECK(status.parts() == 2);
+  CHECK(status.consistency().mode() == v1::CONSISTENCY_SYNC);
+  CHECK(status.consistency().parts() == 2);
 }
 
 TEST_CASE("where iterations are applied in order, leasing stops at a checkpoint until it is frozen") {
@@ -648,8 +648,8 @@ TEST_CASE("where iterations are applied in order, leasing stops at a checkpoint 
   spec.mutable_solver()->set_snapshot(10);
   SECTION("in parts") { spec = InParts(spec, 1); }
   SECTION("one after the other") {
-    spec.set_mode(v1::CONSISTENCY_BOUNDED);
-    spec.set_delay(0);
+    spec.mutable_consistency()->set_mode(v1::CONSISTENCY_BOUNDED);
+    spec.mutable_consistency()->set_delay(0);
   }
   Job job(spec);
   Start(&job);
@@ -674,32 +674,32 @@ TEST_CASE("a mode that a job cannot have is refused") {
   REQUIRE_STATUS(CheckJobSpec(InParts(spec, 0)), absl::StatusCode::kInvalidArgument, "parts must be at least 1");
   for (const uint32_t parts : {0, 1, 2}) {
     v1::JobSpec late = parts == 0 ? spec : InParts(spec, parts);
-    late.set_delay_compensation(0.5f);
+    late.mutable_consistency()->set_delay_compensation(0.5f);
     if (parts == 0) REQUIRE_OK(CheckJobSpec(late));
     if (parts > 0)
       REQUIRE_STATUS(CheckJobSpec(late), absl::StatusCode::kInvalidArgument,
                      "gradients that come late, and in this mode none does");
-    late.set_delay_compensation(-1);
+    late.mutable_consistency()->set_delay_compensation(-1);
     REQUIRE_STATUS(CheckJobSpec(late), absl::StatusCode::kInvalidArgument,
                    "delay_compensation must be at least 0, not -1");
-    late.set_staleness_scaling(static_cast<v1::StalenessScaling>(9));
+    late.mutable_consistency()->set_staleness_scaling(static_cast<v1::StalenessScaling>(9));
     REQUIRE_STATUS(CheckJobSpec(late), absl::StatusCode::kInvalidArgument, "staleness_scaling 9 is none");
   }
-  spec.set_delay(1);
+  spec.mutable_consistency()->set_delay(1);
   REQUIRE_STATUS(CheckJobSpec(spec), absl::StatusCode::kInvalidArgument, "delay is for the mode CONSISTENCY_BOUNDED");
-  spec.set_delay(0);
-  spec.set_topk_ratio(0.01);
+  spec.mutable_consistency()->set_delay(0);
+  spec.mutable_consistency()->set_topk_ratio(0.01);
   REQUIRE_STATUS(CheckJobSpec(spec), absl::StatusCode::kInvalidArgument, "topk_ratio must be above 0");
-  spec.set_encoding(v1::ENCODING_SPARSE);
+  spec.mutable_consistency()->set_encoding(v1::ENCODING_SPARSE);
   REQUIRE_OK(CheckJobSpec(spec));
   for (const double ratio : {0.0, -1.0, 1.5, std::nan("")}) {
-    spec.set_topk_ratio(ratio);
+    spec.mutable_consistency()->set_topk_ratio(ratio);
     REQUIRE_STATUS(CheckJobSpec(spec), absl::StatusCode::kInvalidArgument, "topk_ratio must be above 0");
   }
   spec = InParts(spec, 1);
-  spec.set_topk_ratio(0.01);
-  REQUIRE_STATUS(CheckJobSpec(spec), absl::StatusCode::kInvalidArgument, "CONSISTENCY_SYNC promises");
-  spec.set_mode(static_cast<v1::ConsistencyMode>(7));
+  spec.mutable_consistency()->set_topk_ratio(0.01);
+  REQUIRE_STATUS(CheckJobSpec(spec), absl::StatusCode::kInvalidArgument, "the mode sync promises");
+  spec.mutable_consistency()->set_mode(static_cast<v1::ConsistencyMode>(7));
   REQUIRE_STATUS(CheckJobSpec(spec), absl::StatusCode::kInvalidArgument, "mode 7 is none");
 }
 
@@ -817,8 +817,8 @@ TEST_CASE("a checkpoint whose servers were silent is due again, and one that the
 
 TEST_CASE("a snapshot that is asked for in a job of parts holds the iterations before it and no other") {
   v1::JobSpec spec = SpecOf(100);
-  spec.set_mode(v1::CONSISTENCY_SYNC);
-  spec.set_parts(1);
+  spec.mutable_consistency()->set_mode(v1::CONSISTENCY_SYNC);
+  spec.mutable_consistency()->set_parts(1);
   Job job(spec);
   Start(&job);
   const auto lease = job.Lease(kAnna, 1, At(0));

@@ -3,8 +3,8 @@
 #include <string>
 
 #include "common/base/clock.h"
+#include "common/parameters/exchange_format.h"
 #include "common/rpc/credentials.h"
-#include "server/store/exchange_wire.h"
 #include "tests/server/store/test_server.h"
 #include "tests/support/byte_buffers.h"
 #include "tests/support/temp_dir.h"

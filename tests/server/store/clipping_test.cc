@@ -9,6 +9,7 @@
 #include "tests/server/store/test_job.h"
 #include "tests/server/store/test_server.h"
 #include "tests/support/catch.h"
+#include "tests/support/consistency.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_dir.h"
 
@@ -20,7 +21,7 @@ constexpr uint32_t kParts = 2;
 // The limit is 50, half the norm of a gradient of ones; two passes an iteration.
 v1::OpenJobRequest ClippedJob() {
   v1::OpenJobRequest job = MakeJob();
-  job.set_parts(kParts);
+  *job.mutable_consistency() = SyncIn(kParts);
   job.mutable_solver()->set_clip_gradients(50);
   job.mutable_solver()->set_iter_size(2);
   return job;
@@ -187,7 +188,7 @@ TEST_CASE("a job that workers clip, or nobody, has no squares") {
   TestServer server(dir.path());
   TestClient client(server);
   v1::OpenJobRequest job = ClippedJob();
-  SECTION("in one part") { job.set_parts(1); }
+  SECTION("in one part") { *job.mutable_consistency() = SyncIn(1); }
   SECTION("without a limit") { job.mutable_solver()->clear_clip_gradients(); }
   REQUIRE_OK(client.Open(job));
   REQUIRE_STATUS(client.AskForError(AskSquares(0)), absl::StatusCode::kInvalidArgument,

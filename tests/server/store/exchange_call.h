@@ -20,7 +20,7 @@ inline std::shared_ptr<ExchangeCall> MakeCall(const v1::ExchangeRequest& request
 
 inline v1::ExchangeResponse ResponseOf(const ExchangeCall& call) {
   v1::ExchangeResponse response;
-  REQUIRE(response.ParseFromString(BytesOf(EncodeResponse(call.response, call.weights))));
+  REQUIRE(response.ParseFromString(BytesOf(EncodeExchangeResponse(call.response, call.weights))));
   return response;
 }
 

@@ -13,6 +13,7 @@
 #include "server/store/chunk_store.h"
 #include "tests/server/store/exchange_call.h"
 #include "tests/server/store/test_job.h"
+#include "tests/support/consistency.h"
 #include "tests/support/temp_dir.h"
 
 namespace {
@@ -160,7 +161,7 @@ TEST_CASE_METHOD(Fixture, "wherever memory is refused while gradients are applie
   SECTION("out of order") {}
   SECTION("in parts") {
     parts = 2;
-    job.set_parts(2);
+    *job.mutable_consistency() = SyncIn(2);
   }
   REQUIRE_OK(Open(job));
   const std::vector<uint64_t> order =

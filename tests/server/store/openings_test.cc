@@ -2,6 +2,7 @@
 #include "common/rpc/deadlines.h"
 #include "common/rpc/dialer.h"
 #include "tests/server/store/test_server.h"
+#include "tests/support/consistency.h"
 #include "tests/support/temp_dir.h"
 
 namespace samovar {
@@ -57,7 +58,7 @@ TEST_CASE_METHOD(Fixture, "a skip of another opening is refused") {
 
 TEST_CASE_METHOD(Fixture, "the norm of a gradient of another opening is refused") {
   v1::OpenJobRequest job = MakeJobAs(5);
-  job.set_parts(2);
+  *job.mutable_consistency() = SyncIn(2);
   job.mutable_solver()->set_clip_gradients(50);
   REQUIRE_OK(client.Open(job));
   for (const uint32_t part : {0, 1}) {

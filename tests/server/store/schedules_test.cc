@@ -21,6 +21,7 @@
 #include "tests/server/store/exchange_call.h"
 #include "tests/server/store/test_job.h"
 #include "tests/support/catch.h"
+#include "tests/support/consistency.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_dir.h"
 
@@ -40,7 +41,7 @@ v1::OpenJobRequest JobOf(uint32_t parts, bool clips = false) {
   job.mutable_solver()->set_max_iter(kIterations);
   job.mutable_solver()->set_base_lr(0.03f);
   job.mutable_solver()->set_momentum(0.9f);
-  job.set_parts(parts);
+  *job.mutable_consistency() = SyncIn(parts);
   if (clips) job.mutable_solver()->set_clip_gradients(kLimit);
   if (clips) job.mutable_solver()->set_iter_size(kPasses);
   return job;

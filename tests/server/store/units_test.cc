@@ -7,6 +7,7 @@
 
 #include "server/store/chunk.h"
 #include "tests/server/store/test_server.h"
+#include "tests/support/consistency.h"
 #include "tests/support/temp_dir.h"
 
 namespace samovar {
@@ -109,7 +110,7 @@ TEST_CASE("statistics of a unit are merged as pushes one after the other would b
 v1::OpenJobRequest JobOfUnits(uint32_t push_every) {
   v1::OpenJobRequest job = MakeJob();
   job.mutable_solver()->set_max_iter(10);
-  job.set_push_every(push_every);
+  job.mutable_consistency()->set_push_every(push_every);
   return job;
 }
 
@@ -177,13 +178,14 @@ TEST_CASE_METHOD(Fixture, "a job without units takes one iteration a push") {
 
 TEST_CASE_METHOD(Fixture, "a job that its servers cannot apply in units is not opened") {
   v1::OpenJobRequest job = JobOfUnits(4);
-  job.set_parts(1);
+  job.mutable_consistency()->MergeFrom(SyncIn(1));
   REQUIRE_STATUS(client.Open(job), absl::StatusCode::kInvalidArgument, "push_every 4 keeps iterations at the worker");
   job = JobOfUnits(4);
   job.mutable_solver()->set_type("Adam");
   REQUIRE_STATUS(client.Open(job), absl::StatusCode::kInvalidArgument, "write type: \"SGD\"");
   REQUIRE_OK(client.Open(JobOfUnits(4)));
-  REQUIRE_STATUS(client.Open(JobOfUnits(2)), absl::StatusCode::kFailedPrecondition, "another push_every");
+  REQUIRE_STATUS(client.Open(JobOfUnits(2)), absl::StatusCode::kFailedPrecondition,
+                 "another mode: async, a push every 4 iterations");
 }
 
 TEST_CASE_METHOD(Fixture, "a snapshot that ends within a unit is not restored") {
@@ -196,7 +198,7 @@ TEST_CASE_METHOD(Fixture, "a snapshot that ends within a unit is not restored") 
   job.set_restore(true);
   job.set_restore_iteration(2);
   REQUIRE_STATUS(client.Open(job), absl::StatusCode::kFailedPrecondition, "choose one that divides 2, or 1");
-  job.set_push_every(2);
+  job.mutable_consistency()->set_push_every(2);
   REQUIRE_OK(client.Open(job));
   CheckLedgers({{2, 10}});
 }

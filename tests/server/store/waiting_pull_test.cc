@@ -8,6 +8,7 @@
 #include "tests/server/store/test_job.h"
 #include "tests/server/store/test_server.h"
 #include "tests/support/catch.h"
+#include "tests/support/consistency.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_dir.h"
 
@@ -114,7 +115,7 @@ TEST_CASE("a pull that waits for an iteration is answered when the iteration is 
   TestClient waiting(server);
   TestClient skipping(server);
   v1::OpenJobRequest job = MakeJob();
-  job.set_parts(parts);
+  *job.mutable_consistency() = SyncIn(parts);
   REQUIRE_OK(skipping.Open(job));
   REQUIRE(waiting.Send(MakeWaitingPull(1)));
   v1::ExchangeResponse answer;

@@ -86,8 +86,8 @@ TEST_CASE("no more than a few assignments are open, and none that is not worked 
 struct SparseJob {
   SparseJob() {
     v1::JobSpec spec = MakeJob(dir.path());
-    spec.set_encoding(v1::ENCODING_SPARSE);
-    spec.set_topk_ratio(0.01);
+    spec.mutable_consistency()->set_encoding(v1::ENCODING_SPARSE);
+    spec.mutable_consistency()->set_topk_ratio(0.01);
     for (uint32_t i = 0; i < 2; ++i) {
       servers.push_back(
           std::make_unique<ParameterServer>(dir.File(absl::StrCat("server-", i)), OpenRequestFor(spec, 2, 1), i));

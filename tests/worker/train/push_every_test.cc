@@ -141,7 +141,7 @@ Floats TrainLocally(const v1::JobSpec& spec, Floats weights, uint64_t iterations
 TEST_CASE("one worker that pushes every four iterations computes what a program without servers would, to the bit") {
   for (const float momentum : {0.0f, 0.9f}) {
     SmallCluster cluster([momentum](v1::JobSpec* spec) {
-      spec->set_push_every(4);
+      spec->mutable_consistency()->set_push_every(4);
       spec->mutable_solver()->set_max_iter(18);
       spec->mutable_solver()->set_momentum(momentum);
       spec->mutable_solver()->set_weight_decay(0.01f);
@@ -163,7 +163,7 @@ TEST_CASE("one worker that pushes every four iterations computes what a program 
 
 TEST_CASE("two workers share a job in units, some of them twice, and each iteration is in every chunk once") {
   SmallCluster cluster([](v1::JobSpec* spec) {
-    spec->set_push_every(4);
+    spec->mutable_consistency()->set_push_every(4);
     spec->mutable_solver()->set_max_iter(62);
     spec->mutable_solver()->set_iter_size(2);
     spec->mutable_solver()->set_clip_gradients(1);
@@ -184,7 +184,7 @@ TEST_CASE("two workers share a job in units, some of them twice, and each iterat
 }
 
 TEST_CASE("a lease that ends within a unit is one that no worker can do") {
-  SmallCluster cluster([](v1::JobSpec* spec) { spec->set_push_every(4); });
+  SmallCluster cluster([](v1::JobSpec* spec) { spec->mutable_consistency()->set_push_every(4); });
   cluster.coordinator().QueueTraining(0, 6);
   RunningWorker worker(cluster.coordinator().address());
   const Seen seen = cluster.coordinator().Await([](const Seen& s) { return !s.failures.empty(); });

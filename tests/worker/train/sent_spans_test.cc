@@ -52,8 +52,8 @@ void NormaliseInParts(v1::JobSpec* spec) {
   spec->clear_test_nets();
   spec->clear_test_data();
   spec->clear_test_outputs();
-  spec->set_mode(v1::CONSISTENCY_SYNC);
-  spec->set_parts(2);
+  spec->mutable_consistency()->set_mode(v1::CONSISTENCY_SYNC);
+  spec->mutable_consistency()->set_parts(2);
 }
 
 TEST_CASE("a worker writes none of a part's gradients while they are being sent, statistics neither") {

@@ -13,7 +13,7 @@ namespace {
 
 using Seen = FakeCoordinator::Seen;
 
-void Skips(v1::JobSpec* spec) { spec->set_on_numeric_failure(v1::NUMERIC_FAILURE_SKIP); }
+void Skips(v1::JobSpec* spec) { spec->mutable_consistency()->set_on_numeric_failure(v1::NUMERIC_FAILURE_SKIP); }
 
 // What a worker whose lease was lost before it came to the second server has pushed of an iteration.
 void PushToFirst(SmallCluster& cluster, uint64_t iteration) {
@@ -57,7 +57,7 @@ TEST_CASE("where the job says so, an iteration that is not finite is entered in 
   const uint32_t parts = GENERATE(0u, 5u);
   SmallCluster cluster([parts](v1::JobSpec* spec) {
     spec->mutable_solver()->set_base_lr(1e30f);
-    spec->set_on_numeric_failure(v1::NUMERIC_FAILURE_SKIP);
+    spec->mutable_consistency()->set_on_numeric_failure(v1::NUMERIC_FAILURE_SKIP);
     if (parts > 0) InParts(spec, 1);
   });
   if (parts == 0) {

@@ -126,8 +126,8 @@ inline v1::JobSpec MakeJob(const std::string& directory) {
 
 // Five parts of two records each, dropout, and as many passes.
 inline void InParts(v1::JobSpec* spec, int passes) {
-  spec->set_mode(v1::CONSISTENCY_SYNC);
-  spec->set_parts(5);
+  spec->mutable_consistency()->set_mode(v1::CONSISTENCY_SYNC);
+  spec->mutable_consistency()->set_parts(5);
   spec->mutable_solver()->set_iter_size(passes);
   spec->mutable_solver()->set_momentum(0.9f);
   caffe::LayerParameter* dropout = spec->mutable_train_net()->add_layer();
@@ -147,8 +147,7 @@ inline v1::OpenJobRequest OpenRequestFor(const v1::JobSpec& spec, uint32_t serve
   request.set_chunk_elements(kChunkElements);
   request.set_servers(servers);
   request.set_seed(spec.seed());
-  request.set_parts(spec.parts());
-  request.set_push_every(spec.push_every());
+  *request.mutable_consistency() = spec.consistency();
   *request.mutable_layout() = spec.layout();
   *request.mutable_solver() = spec.solver();
   return request;

@@ -78,8 +78,8 @@ TEST_CASE("a damaged test record ends the job at once, too") {
 }
 
 void KeepMost(v1::JobSpec* spec) {
-  spec->set_encoding(v1::ENCODING_SPARSE);
-  spec->set_topk_ratio(0.01);
+  spec->mutable_consistency()->set_encoding(v1::ENCODING_SPARSE);
+  spec->mutable_consistency()->set_topk_ratio(0.01);
 }
 
 TEST_CASE("of the largest hundredth of each gradient alone the loss falls too, and at the end nothing is kept") {
@@ -433,7 +433,7 @@ TEST_CASE(
   const bool skips = GENERATE(false, true);
   SmallCluster cluster([skips](v1::JobSpec* spec) {
     if (!skips) return;
-    spec->set_on_numeric_failure(v1::NUMERIC_FAILURE_SKIP);
+    spec->mutable_consistency()->set_on_numeric_failure(v1::NUMERIC_FAILURE_SKIP);
     spec->mutable_train_net()->mutable_layer(0)->mutable_transform_param()->set_scale(1e38f);
   });
   cluster.OpenAgain(2);

@@ -1,4 +1,4 @@
-// ApplyThreads runs tasks in a fixed number of lanes: one lane's tasks run one after the other, so that data which only
+// Lanes runs tasks in a fixed number of lanes: one lane's tasks run one after the other, so that data which only
 // they touch needs no lock. Each lane has a thread; but who posts a task to a lane that rests may run it there and
 // then, for to wake a thread takes longer than most tasks do.
 //
@@ -6,7 +6,7 @@
 // leaf, and is not held while a task runs.
 #pragma once
 
-#include <cstdint>
+#include <cstddef>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -20,7 +20,7 @@
 
 namespace samovar {
 
-class ApplyThreads {
+class Lanes {
  public:
   // Throws nothing: what a task throws ends the process.
   using Task = std::function<void()>;
@@ -34,13 +34,18 @@ class ApplyThreads {
   };
 
   // At most `max_queued` tasks of Post wait in each lane. REQUIRES: lanes >= 1
-  ApplyThreads(int lanes, size_t max_queued, const Counts& counts = {nullptr, {}});
+  Lanes(int lanes, size_t max_queued, const Counts& counts = {nullptr, {}});
   // As Stop().
-  ~ApplyThreads();
-  ApplyThreads(const ApplyThreads&) = delete;
-  ApplyThreads& operator=(const ApplyThreads&) = delete;
+  ~Lanes();
+  Lanes(const Lanes&) = delete;
+  Lanes& operator=(const Lanes&) = delete;
 
   int lanes() const { return static_cast<int>(lanes_.size()); }
+  // The lane whose tasks alone touch this chunk, `chunk` being its place among those of its job that are here. A lane
+  // has FirstOf(lane) and, after each chunk that it has, NextOf(chunk), as far as there are chunks.
+  int LaneOf(size_t chunk) const { return static_cast<int>(chunk % lanes_.size()); }
+  size_t FirstOf(int lane) const { return static_cast<size_t>(lane); }
+  size_t NextOf(size_t chunk) const { return chunk + lanes_.size(); }
 
   // Queues the task for the lane's thread. Never blocks. RESOURCE_EXHAUSTED: the lane's queue is full. UNAVAILABLE:
   // stopped. The task is dropped in both cases.

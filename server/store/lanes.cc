@@ -1,4 +1,4 @@
-#include "server/store/apply_threads.h"
+#include "server/store/lanes.h"
 
 #include <limits>
 #include <utility>
@@ -7,18 +7,17 @@
 
 namespace samovar {
 
-ApplyThreads::ApplyThreads(int lanes, size_t max_queued, const Counts& counts)
-    : max_queued_(max_queued), refused_(counts.refused) {
+Lanes::Lanes(int lanes, size_t max_queued, const Counts& counts) : max_queued_(max_queued), refused_(counts.refused) {
   for (size_t i = 0; i < static_cast<size_t>(lanes); ++i) {
     lanes_.push_back(std::make_unique<Lane>());
     if (i < counts.queued.size()) lanes_.back()->queued = counts.queued[i];
-    lanes_.back()->thread = std::thread(&ApplyThreads::Run, lanes_.back().get());
+    lanes_.back()->thread = std::thread(&Lanes::Run, lanes_.back().get());
   }
 }
 
-ApplyThreads::~ApplyThreads() { Stop(); }
+Lanes::~Lanes() { Stop(); }
 
-absl::Status ApplyThreads::RunOrPost(int number, Task task) {
+absl::Status Lanes::RunOrPost(int number, Task task) {
   Lane& lane = *lanes_[static_cast<size_t>(number)];
   {
     absl::MutexLock lock(&lane.mu);
@@ -31,19 +30,19 @@ absl::Status ApplyThreads::RunOrPost(int number, Task task) {
   return absl::OkStatus();
 }
 
-absl::Status ApplyThreads::Post(int number, Task task) {
+absl::Status Lanes::Post(int number, Task task) {
   Lane& lane = *lanes_[static_cast<size_t>(number)];
   absl::MutexLock lock(&lane.mu);
   return EnqueueLocked(&lane, max_queued_, std::move(task));
 }
 
-absl::Status ApplyThreads::PostControl(int number, Task task) {
+absl::Status Lanes::PostControl(int number, Task task) {
   Lane& lane = *lanes_[static_cast<size_t>(number)];
   absl::MutexLock lock(&lane.mu);
   return EnqueueLocked(&lane, std::numeric_limits<size_t>::max(), std::move(task));
 }
 
-absl::Status ApplyThreads::EnqueueLocked(Lane* lane, size_t limit, Task task) const {
+absl::Status Lanes::EnqueueLocked(Lane* lane, size_t limit, Task task) const {
   if (lane->stopping) return absl::UnavailableError("the parameter server is shutting down");
   if (lane->queue.size() >= limit) {
     if (refused_ != nullptr) refused_->Increment();
@@ -55,7 +54,7 @@ absl::Status ApplyThreads::EnqueueLocked(Lane* lane, size_t limit, Task task) co
   return absl::OkStatus();
 }
 
-void ApplyThreads::Run(Lane* lane) {
+void Lanes::Run(Lane* lane) {
   absl::MutexLock lock(&lane->mu);
   while (true) {
     lane->mu.Await(absl::Condition(lane, &Lane::MayRunOrStops));
@@ -73,7 +72,7 @@ void ApplyThreads::Run(Lane* lane) {
   }
 }
 
-void ApplyThreads::Stop() {
+void Lanes::Stop() {
   for (auto& lane : lanes_) {
     absl::MutexLock lock(&lane->mu);
     lane->stopping = true;
