@@ -177,8 +177,8 @@ class HouseRulesTest(unittest.TestCase):
     def test_connections_past_the_dialer_and_the_listener_are_found(self):
         for call in ("grpc::InsecureChannelCredentials()", "grpc::InsecureServerCredentials()", "grpc::CreateCustomChannel(a, c, x)",
                      "grpc::CreateChannel(a, c)", "MakeChannel(a)", "builder.AddListeningPort(a, c)"):
-            self.assert_only("server/server.cc:1:", "connect with a Dialer", {
-                "server/server.cc": f"void f() {{ {call}; }}\n",
+            self.assert_only("server/server.cc:2:", "connect with a Dialer", {
+                "server/server.cc": f'#include "server/server.h"\nvoid f() {{ {call}; }}\n',
                 "server/CMakeLists.txt": "samovar_library(samovar_server SOURCES server.cc server.h)\nsamovar_program(samovar-server SOURCES main.cc)\n"})
         found, _ = self.found_in(files={
             "common/rpc/dialer.h": "#pragma once\nvoid f() { grpc::CreateCustomChannel(a, grpc::InsecureChannelCredentials(), x); }\n"})
