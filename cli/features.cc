@@ -15,6 +15,8 @@
 #include "absl/strings/strip.h"
 #include "cli/commands.h"
 #include "cli/open_model.h"
+#include "cli/report/exit_codes.h"
+#include "cli/report/json_line.h"
 #include "cli/report/record_progress.h"
 #include "common/base/read_file.h"
 #include "common/base/status_macros.h"

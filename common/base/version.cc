@@ -3,7 +3,7 @@
 namespace samovar {
 namespace {
 
-// "0.1" of "0.1.0"; empty if there are not three numbers' places.
+// "0.2" of "0.2.0"; empty if there are not three numbers' places.
 std::string_view MinorRelease(std::string_view version) {
   const size_t last = version.rfind('.');
   if (last == std::string_view::npos || version.find('.') == last) return {};

@@ -5,10 +5,10 @@
 
 namespace samovar {
 
-// The version of this build: "0.1.0".
+// The version of this build: "0.2.0".
 const char* Version();
 
-// Whether a process of the other version may be in one cluster with this one: they are of the same minor release, 0.1.x
+// Whether a process of the other version may be in one cluster with this one: they are of the same minor release, 0.2.x
 // say. False for what is no version.
 bool FitsVersion(std::string_view other);
 

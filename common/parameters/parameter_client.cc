@@ -391,7 +391,7 @@ absl::Status ParameterClient::TakeResponse(size_t index, grpc::ByteBuffer* respo
   absl::MutexLock lock(&mu_);
   StreamQueue& queue = queues_[index];
   queue.last_progress = SteadyNow();
-  const absl::Cleanup taken = [&answer = answer_] { answer.DropPayloads(); };
+  const absl::Cleanup taken = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { answer_.DropPayloads(); };
   SAMOVAR_RETURN_IF_ERROR(answer_.Parse(response, plan_.chunks()));
   const v1::ExchangeResponse& answer = answer_.head();
   const auto request = std::find_if(queue.in_flight.begin(), queue.in_flight.end(),

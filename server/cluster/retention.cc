@@ -9,12 +9,11 @@ namespace {
 
 constexpr uint32_t kDefaultKeep = 2;
 
-bool Holds(const std::vector<v1::SnapshotInfo>& snapshots, const v1::SnapshotInfo& wanted, size_t place,
+bool Holds(const std::vector<v1::SnapshotInfo>& snapshots, const v1::SnapshotInfo& wanted, size_t share,
            size_t servers) {
   return std::any_of(snapshots.begin(), snapshots.end(), [&](const v1::SnapshotInfo& info) {
     return info.run() == wanted.run() && info.iteration() == wanted.iteration() &&
-           info.chunk_elements() == wanted.chunk_elements() && info.servers() == servers &&
-           info.server_index() == place;
+           info.chunk_elements() == wanted.chunk_elements() && info.servers() == servers && info.share() == share;
   });
 }
 
@@ -23,8 +22,8 @@ std::set<SnapshotId> Complete(const std::vector<std::vector<v1::SnapshotInfo>>& 
   if (held.empty()) return complete;
   for (const v1::SnapshotInfo& info : held[0]) {
     bool everywhere = true;
-    for (size_t place = 0; place < held.size(); ++place)
-      everywhere = everywhere && Holds(held[place], info, place, held.size());
+    for (size_t share = 0; share < held.size(); ++share)
+      everywhere = everywhere && Holds(held[share], info, share, held.size());
     if (everywhere) complete.emplace(info.run(), info.iteration());
   }
   return complete;

@@ -30,7 +30,7 @@ struct Retention {
 uint32_t KeptSnapshots(const v1::JobSpec& spec);
 
 // The iterations of the run that every server holds: what the job can go back to, and what can be exported. `held`:
-// what each of the job's servers lists, by place.
+// what each of the job's servers lists, by share.
 std::set<uint64_t> CompleteSnapshots(const std::vector<std::vector<v1::SnapshotInfo>>& held, uint64_t run);
 
 // Those to keep: of the complete ones the `keep` newest, those of the job's run before those of earlier runs of its

@@ -31,17 +31,17 @@ absl::StatusOr<std::vector<Ledger>> LedgersOf(const std::vector<absl::StatusOr<v
 
 const std::string& AddressOf(const Membership::Server& server) { return server.registration.address(); }
 
-absl::StatusOr<std::vector<Share>> JobOpener::Ask(const std::vector<Membership::Server>& servers) const {
+absl::StatusOr<std::vector<HeldShare>> JobOpener::Ask(const std::vector<Membership::Server>& servers) const {
   const ParameterServers asked(AddressesOf(servers), &channels_, &stopper_);
   SAMOVAR_ASSIGN_OR_RETURN(const std::vector<v1::ListSnapshotsResponse> lists, asked.ListSnapshots(spec_.job_id()));
-  std::vector<Share> shares(servers.size());
+  std::vector<HeldShare> held(servers.size());
   for (size_t i = 0; i < servers.size(); ++i) {
-    shares[i].server = servers[i];
-    if (lists[i].has_open()) shares[i].open = lists[i].open();
-    if (lists[i].has_place()) shares[i].place = lists[i].place();
-    shares[i].snapshots.assign(lists[i].snapshots().begin(), lists[i].snapshots().end());
+    held[i].server = servers[i];
+    if (lists[i].has_open()) held[i].open = lists[i].open();
+    if (lists[i].has_last_share()) held[i].last = lists[i].last_share();
+    held[i].snapshots.assign(lists[i].snapshots().begin(), lists[i].snapshots().end());
   }
-  return shares;
+  return held;
 }
 
 Placement JobOpener::PlaceAnew(const std::vector<Membership::Server>& servers) const {
@@ -57,21 +57,21 @@ Placement JobOpener::PlaceAnew(const std::vector<Membership::Server>& servers) c
   return placement;
 }
 
-absl::StatusOr<Placement> JobOpener::PlaceByNewestSnapshot(const std::vector<Share>& shares) const {
-  // name -> place -> server that holds this place's chunks
+absl::StatusOr<Placement> JobOpener::PlaceByNewestSnapshot(const std::vector<HeldShare>& held) const {
+  // name -> share -> the server that holds it
   std::map<SnapshotName, std::map<uint32_t, size_t>> holders;
   std::map<SnapshotName, v1::SnapshotInfo> infos;
-  for (size_t i = 0; i < shares.size(); ++i) {
-    for (const v1::SnapshotInfo& info : shares[i].snapshots) {
-      holders[NameOf(info)][info.server_index()] = i;
+  for (size_t i = 0; i < held.size(); ++i) {
+    for (const v1::SnapshotInfo& info : held[i].snapshots) {
+      holders[NameOf(info)][info.share()] = i;
       infos[NameOf(info)] = info;
     }
   }
   if (infos.empty()) {
     return absl::NotFoundError(absl::StrCat("there is no snapshot of job \"", spec_.job_id(), "\" to resume from"));
   }
-  for (auto held = holders.rbegin(); held != holders.rend(); ++held) {
-    const v1::SnapshotInfo& info = infos[held->first];
+  for (auto found = holders.rbegin(); found != holders.rend(); ++found) {
+    const v1::SnapshotInfo& info = infos[found->first];
     if (info.servers() != spec_.servers()) {
       return absl::FailedPreconditionError(absl::StrCat("the snapshots of job \"", spec_.job_id(), "\" are of ",
                                                         info.servers(), " servers, the job asks for ", spec_.servers(),
@@ -79,14 +79,14 @@ absl::StatusOr<Placement> JobOpener::PlaceByNewestSnapshot(const std::vector<Sha
                                                         " servers, or begin a job from a snapshot that was exported "
                                                         "(--restore), with any number"));
     }
-    if (held->second.size() < info.servers()) continue;
+    if (found->second.size() < info.servers()) continue;
     const auto max_iter = static_cast<uint64_t>(spec_.solver().max_iter());
     if (info.iteration() > max_iter) {
       return absl::FailedPreconditionError(
           absl::StrCat("the newest snapshot is of iteration ", info.iteration(), ", beyond max_iter ", max_iter));
     }
     Placement placement;
-    for (const auto& [place, server] : held->second) placement.servers.push_back(shares[server].server);
+    for (const auto& [share, server] : found->second) placement.servers.push_back(held[server].server);
     placement.chunk_elements = info.chunk_elements();
     placement.run = info.run();
     return placement;
@@ -96,88 +96,88 @@ absl::StatusOr<Placement> JobOpener::PlaceByNewestSnapshot(const std::vector<Sha
                                                     " servers; start it without --resume"));
 }
 
-absl::StatusOr<Placement> JobOpener::PlaceAgain(const std::vector<Share>& shares, bool fill_up) const {
+absl::StatusOr<Placement> JobOpener::PlaceAgain(const std::vector<HeldShare>& held, bool fill_up) const {
   // What a server says of the share it has or had; a resumed job's run is that of what it was resumed from.
   std::vector<std::optional<v1::SnapshotInfo>> claims;
   bool snapshots = false;
   uint32_t chunk_elements = 0;
   uint64_t run = spec_.run();
-  for (const Share& share : shares) {
-    const std::optional<v1::SnapshotInfo>& claim = share.open.has_value() ? share.open : share.place;
+  for (const HeldShare& one : held) {
+    const std::optional<v1::SnapshotInfo>& claim = one.open.has_value() ? one.open : one.last;
     const bool ours =
         claim.has_value() && claim->servers() == spec_.servers() && (spec_.resume() || claim->run() == spec_.run());
     claims.push_back(ours ? claim : std::nullopt);
     if (!ours) continue;
     run = claim->run();
     chunk_elements = claim->chunk_elements();
-    snapshots = snapshots || std::any_of(share.snapshots.begin(), share.snapshots.end(),
+    snapshots = snapshots || std::any_of(one.snapshots.begin(), one.snapshots.end(),
                                          [&](const v1::SnapshotInfo& info) { return info.run() == run; });
   }
-  std::vector<std::optional<size_t>> seats(spec_.servers());
+  std::vector<std::optional<size_t>> holders(spec_.servers());
   for (size_t i = 0; i < claims.size(); ++i) {
-    if (claims[i].has_value() && (shares[i].open.has_value() || !seats[claims[i]->server_index()].has_value())) {
-      seats[claims[i]->server_index()] = i;
+    if (claims[i].has_value() && (held[i].open.has_value() || !holders[claims[i]->share()].has_value())) {
+      holders[claims[i]->share()] = i;
     }
   }
   size_t next = 0;
-  for (uint32_t place = 0; place < seats.size(); ++place) {
-    if (seats[place].has_value()) continue;
+  for (uint32_t share = 0; share < holders.size(); ++share) {
+    if (holders[share].has_value()) continue;
     while (next < claims.size() && claims[next].has_value()) ++next;
     if (!fill_up || snapshots || next == claims.size()) {
-      return absl::UnavailableError(absl::StrCat("the server that has share ", place + 1, " of ", spec_.servers(),
+      return absl::UnavailableError(absl::StrCat("the server that has share ", share + 1, " of ", spec_.servers(),
                                                  " of the model has not come back"));
     }
-    seats[place] = next++;
+    holders[share] = next++;
   }
   Placement placement;
-  for (const std::optional<size_t>& seat : seats) placement.servers.push_back(shares[*seat].server);
+  for (const std::optional<size_t>& holder : holders) placement.servers.push_back(held[*holder].server);
   if (chunk_elements == 0) return PlaceAnew(placement.servers);
   placement.chunk_elements = chunk_elements;
   placement.run = run;
   return placement;
 }
 
-bool JobOpener::Fits(const v1::SnapshotInfo& info, const Placement& placement, size_t place) {
+bool JobOpener::Fits(const v1::SnapshotInfo& info, const Placement& placement, size_t share) {
   return info.run() == placement.run && info.chunk_elements() == placement.chunk_elements &&
-         info.servers() == placement.servers.size() && info.server_index() == place;
+         info.servers() == placement.servers.size() && info.share() == share;
 }
 
 absl::StatusOr<bool> JobOpener::IsOpenAtAll(const Placement& placement) const {
-  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<Share> shares, Ask(placement.servers));
+  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<HeldShare> held, Ask(placement.servers));
   size_t open = 0;
-  for (size_t place = 0; place < shares.size(); ++place) {
-    if (shares[place].open.has_value() && Fits(*shares[place].open, placement, place)) ++open;
+  for (size_t share = 0; share < held.size(); ++share) {
+    if (held[share].open.has_value() && Fits(*held[share].open, placement, share)) ++open;
   }
-  return open == shares.size();
+  return open == held.size();
 }
 
 absl::StatusOr<std::vector<std::optional<uint64_t>>> JobOpener::Choose(const Placement& placement,
-                                                                       const std::vector<Share>& shares,
+                                                                       const std::vector<HeldShare>& held,
                                                                        const Damaged& damaged, Begin begin) const {
-  const size_t places = placement.servers.size();
-  std::vector<std::optional<uint64_t>> choice(places);
+  const size_t shares = placement.servers.size();
+  std::vector<std::optional<uint64_t>> choice(shares);
   if (begin == Begin::kAnew) return choice;
-  std::vector<std::set<uint64_t>> usable(places);
-  for (size_t place = 0; place < places; ++place) {
-    for (const v1::SnapshotInfo& info : shares[place].snapshots) {
-      const bool good = Fits(info, placement, place) && !damaged.contains({place, info.iteration()});
+  std::vector<std::set<uint64_t>> usable(shares);
+  for (size_t share = 0; share < shares; ++share) {
+    for (const v1::SnapshotInfo& info : held[share].snapshots) {
+      const bool good = Fits(info, placement, share) && !damaged.contains({share, info.iteration()});
       if (good && info.iteration() <= static_cast<uint64_t>(spec_.solver().max_iter()))
-        usable[place].insert(info.iteration());
+        usable[share].insert(info.iteration());
     }
   }
   if (begin == Begin::kTogether) {
     std::set<uint64_t> common = usable[0];
     for (const std::set<uint64_t>& one : usable)
       std::erase_if(common, [&](uint64_t iteration) { return !one.contains(iteration); });
-    usable.assign(places, common);
+    usable.assign(shares, common);
   }
-  for (size_t place = 0; place < places; ++place) {
-    const bool stays = begin == Begin::kEachWithItsOwn && shares[place].open.has_value();
+  for (size_t share = 0; share < shares; ++share) {
+    const bool stays = begin == Begin::kEachWithItsOwn && held[share].open.has_value();
     if (stays) continue;
-    if (!usable[place].empty()) {
-      choice[place] = *usable[place].rbegin();
+    if (!usable[share].empty()) {
+      choice[share] = *usable[share].rbegin();
     } else if (spec_.resume()) {
-      return absl::NotFoundError(absl::StrCat("server ", AddressOf(placement.servers[place]),
+      return absl::NotFoundError(absl::StrCat("server ", AddressOf(placement.servers[share]),
                                               " has no snapshot left of job \"", spec_.job_id(),
                                               "\" that the job could go on with, and how the model began is known to "
                                               "the run before only; submit that one again"));
@@ -186,14 +186,14 @@ absl::StatusOr<std::vector<std::optional<uint64_t>>> JobOpener::Choose(const Pla
   return choice;
 }
 
-v1::OpenJobRequest JobOpener::RequestFor(const Placement& placement, const ChunkPlan& plan, size_t place,
+v1::OpenJobRequest JobOpener::RequestFor(const Placement& placement, const ChunkPlan& plan, size_t share,
                                          std::optional<uint64_t> restored) const {
   v1::OpenJobRequest open;
   open.set_job_id(spec_.job_id());
   open.set_epoch(epoch_);
   *open.mutable_layout() = spec_.layout();
   open.set_chunk_elements(placement.chunk_elements);
-  for (uint32_t chunk : plan.ChunksOf(static_cast<uint32_t>(place))) open.add_chunks(chunk);
+  for (uint32_t chunk : plan.ChunksOf(static_cast<uint32_t>(share))) open.add_chunks(chunk);
   *open.mutable_solver() = spec_.solver();
   open.set_seed(spec_.seed());
   *open.mutable_consistency() = spec_.consistency();
@@ -201,7 +201,7 @@ v1::OpenJobRequest JobOpener::RequestFor(const Placement& placement, const Chunk
   open.set_restore(restored.has_value());
   open.set_restore_iteration(restored.value_or(0));
   open.set_servers(plan.servers());
-  open.set_server_index(static_cast<uint32_t>(place));
+  open.set_share(static_cast<uint32_t>(share));
   open.set_run(placement.run);
   open.set_opening(placement.opening);
   return open;
@@ -219,27 +219,27 @@ absl::StatusOr<JobOpener::Opened> JobOpener::Open(const Placement& placement, Be
   Opened opened;
   Damaged damaged;
   while (true) {
-    SAMOVAR_ASSIGN_OR_RETURN(std::vector<Share> shares, Ask(placement.servers));
+    SAMOVAR_ASSIGN_OR_RETURN(std::vector<HeldShare> held, Ask(placement.servers));
     // Whatever cannot stay as it is is closed.
     std::vector<Membership::Server> closed;
-    for (size_t place = 0; place < shares.size(); ++place) {
-      std::optional<v1::SnapshotInfo>& open = shares[place].open;
-      if (!open.has_value() || (begin == Begin::kEachWithItsOwn && Fits(*open, placement, place))) continue;
-      closed.push_back(placement.servers[place]);
+    for (size_t share = 0; share < held.size(); ++share) {
+      std::optional<v1::SnapshotInfo>& open = held[share].open;
+      if (!open.has_value() || (begin == Begin::kEachWithItsOwn && Fits(*open, placement, share))) continue;
+      closed.push_back(placement.servers[share]);
       open.reset();
     }
     SAMOVAR_ASSIGN_OR_RETURN(const std::vector<std::optional<uint64_t>> choice,
-                             Choose(placement, shares, damaged, begin));
+                             Choose(placement, held, damaged, begin));
     SAMOVAR_RETURN_IF_ERROR(CloseAt(closed, placement.opening));
     const std::vector<absl::StatusOr<v1::OpenJobResponse>> answers =
-        servers.OpenJob([&](size_t place) { return RequestFor(placement, plan, place, choice[place]); });
+        servers.OpenJob([&](size_t share) { return RequestFor(placement, plan, share, choice[share]); });
     const size_t damaged_before = damaged.size();
-    for (size_t place = 0; place < answers.size(); ++place) {
-      const absl::Status& status = answers[place].status();
+    for (size_t share = 0; share < answers.size(); ++share) {
+      const absl::Status& status = answers[share].status();
       if (status.ok()) continue;
       // One that was removed since it was listed is passed over as well.
-      if (!choice[place].has_value() || !(absl::IsDataLoss(status) || absl::IsNotFound(status))) return status;
-      damaged.emplace(place, *choice[place]);
+      if (!choice[share].has_value() || !(absl::IsDataLoss(status) || absl::IsNotFound(status))) return status;
+      damaged.emplace(share, *choice[share]);
       opened.notices.push_back(absl::StrCat(status.message(), "; the snapshot before it is taken"));
     }
     if (damaged.size() != damaged_before) continue;
@@ -250,11 +250,11 @@ absl::StatusOr<JobOpener::Opened> JobOpener::Open(const Placement& placement, Be
           absl::StrCat("the servers opened ", opened.ledgers.size(), " chunks of ", plan.chunks()));
     }
     if (begin == Begin::kTogether) opened.restored = choice[0];
-    for (size_t place = 0; begin == Begin::kEachWithItsOwn && place < shares.size(); ++place) {
-      if (shares[place].open.has_value()) continue;
+    for (size_t share = 0; begin == Begin::kEachWithItsOwn && share < held.size(); ++share) {
+      if (held[share].open.has_value()) continue;
       const std::string source =
-          choice[place].has_value() ? absl::StrCat("its snapshot ", *choice[place]) : "initial weights";
-      opened.notices.push_back(absl::StrCat("server ", AddressOf(placement.servers[place]),
+          choice[share].has_value() ? absl::StrCat("its snapshot ", *choice[share]) : "initial weights";
+      opened.notices.push_back(absl::StrCat("server ", AddressOf(placement.servers[share]),
                                             ": its share of the model was restored from ", source));
     }
     return opened;

@@ -1,7 +1,6 @@
 // JobOpener finds out what servers have of a job, decides what each of them begins with, and opens the job there.
 //
-// A job has as many places as servers; the server at place p holds the chunks c with c modulo their number = p. A share
-// is what one server has of the job: live chunks, if the job is open there, and snapshots.
+// A job has as many shares as servers: share i of n has the chunks c with c modulo n = i.
 //
 // Thread safety: one thread at a time. Methods block for calls to the servers.
 #pragma once
@@ -26,7 +25,7 @@ namespace samovar {
 
 // Servers and chunks of a job.
 struct Placement {
-  // By place.
+  // By share.
   std::vector<Membership::Server> servers;
   uint32_t chunk_elements = 0;
   // As in OpenJobRequest.
@@ -34,13 +33,13 @@ struct Placement {
   uint64_t opening = 0;
 };
 
-// One server's share of the job.
-struct Share {
+// What one server has of the job.
+struct HeldShare {
   Membership::Server server;
   // None: the job is not open there.
   std::optional<v1::SnapshotInfo> open;
   // Which share it held when the job was last open there, before it was restarted for one.
-  std::optional<v1::SnapshotInfo> place;
+  std::optional<v1::SnapshotInfo> last;
   // Oldest first.
   std::vector<v1::SnapshotInfo> snapshots;
 };
@@ -70,18 +69,18 @@ class JobOpener {
   JobOpener(const v1::JobSpec& spec, uint64_t epoch, ServerChannels* channels, const Stopper* stopper)
       : spec_(spec), epoch_(epoch), channels_(*channels), stopper_(*stopper) {}
 
-  // The shares of all the servers, in their order. UNAVAILABLE: one of them does not answer.
-  absl::StatusOr<std::vector<Share>> Ask(const std::vector<Membership::Server>& servers) const;
+  // What each of the servers has, in their order. UNAVAILABLE: one of them does not answer.
+  absl::StatusOr<std::vector<HeldShare>> Ask(const std::vector<Membership::Server>& servers) const;
 
   // For a job that begins: the first servers.
   Placement PlaceAnew(const std::vector<Membership::Server>& servers) const;
   // For a job that continues an earlier run: the servers that hold its newest snapshot.
   // NOT_FOUND, FAILED_PRECONDITION: there is none that can be used; the message says what to do.
-  absl::StatusOr<Placement> PlaceByNewestSnapshot(const std::vector<Share>& shares) const;
-  // For a job that ran under an earlier coordinator: the servers that had it open then. A place that nobody claims goes
+  absl::StatusOr<Placement> PlaceByNewestSnapshot(const std::vector<HeldShare>& held) const;
+  // For a job that ran under an earlier coordinator: the servers that had it open then. A share that nobody claims goes
   // to another one if `fill_up`, unless there are snapshots of the job, which it would lack. UNAVAILABLE says what is
   // missing.
-  absl::StatusOr<Placement> PlaceAgain(const std::vector<Share>& shares, bool fill_up) const;
+  absl::StatusOr<Placement> PlaceAgain(const std::vector<HeldShare>& held, bool fill_up) const;
 
   // Whether every server of the placement has its share open.
   absl::StatusOr<bool> IsOpenAtAll(const Placement& placement) const;
@@ -92,16 +91,16 @@ class JobOpener {
   absl::StatusOr<Opened> Open(const Placement& placement, Begin begin);
 
  private:
-  // Place and iteration of snapshots that could not be read.
+  // Share and iteration of snapshots that could not be read.
   using Damaged = std::set<std::pair<size_t, uint64_t>>;
 
-  // Whether a snapshot is one that this job, at this place, may begin with.
-  static bool Fits(const v1::SnapshotInfo& info, const Placement& placement, size_t place);
-  // What each place restores; nothing: initial weights.
+  // Whether a snapshot is one that this share of the job may begin with.
+  static bool Fits(const v1::SnapshotInfo& info, const Placement& placement, size_t share);
+  // What each share restores; nothing: initial weights.
   absl::StatusOr<std::vector<std::optional<uint64_t>>> Choose(const Placement& placement,
-                                                              const std::vector<Share>& shares, const Damaged& damaged,
-                                                              Begin begin) const;
-  v1::OpenJobRequest RequestFor(const Placement& placement, const ChunkPlan& plan, size_t place,
+                                                              const std::vector<HeldShare>& held,
+                                                              const Damaged& damaged, Begin begin) const;
+  v1::OpenJobRequest RequestFor(const Placement& placement, const ChunkPlan& plan, size_t share,
                                 std::optional<uint64_t> restored) const;
   absl::Status CloseAt(const std::vector<Membership::Server>& servers, uint64_t before_opening) const;
 

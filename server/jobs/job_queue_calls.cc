@@ -57,7 +57,7 @@ absl::Status JobQueue::CheckLeftBehind(const std::string& job_id) const {
   const ParameterServers servers(AddressesOf(LiveServers(*options_.cluster)), &options_.cluster->Channels(), &stopper_);
   SAMOVAR_ASSIGN_OR_RETURN(const std::vector<v1::ListSnapshotsResponse> lists, servers.ListSnapshots(job_id));
   const bool found = std::any_of(lists.begin(), lists.end(), [](const v1::ListSnapshotsResponse& list) {
-    return list.snapshots_size() > 0 || list.has_place();
+    return list.snapshots_size() > 0 || list.has_last_share();
   });
   return found ? absl::OkStatus() : unknown;
 }

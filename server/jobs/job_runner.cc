@@ -161,11 +161,11 @@ absl::Status Runner::TryToBegin(absl::Time began) {
   }
   JobOpener::Opened opened;
   if (job_.recovered()) {
-    SAMOVAR_ASSIGN_OR_RETURN(const std::vector<Share> shares, opener_.Ask(heard));
+    SAMOVAR_ASSIGN_OR_RETURN(const std::vector<HeldShare> shares, opener_.Ask(heard));
     SAMOVAR_ASSIGN_OR_RETURN(placement_, opener_.PlaceAgain(shares, /*fill_up=*/SteadyNow() - began > kSettle));
     SAMOVAR_ASSIGN_OR_RETURN(opened, OpenAgain(&placement_));
   } else if (spec.resume()) {
-    SAMOVAR_ASSIGN_OR_RETURN(const std::vector<Share> shares, opener_.Ask(heard));
+    SAMOVAR_ASSIGN_OR_RETURN(const std::vector<HeldShare> shares, opener_.Ask(heard));
     SAMOVAR_ASSIGN_OR_RETURN(placement_, opener_.PlaceByNewestSnapshot(shares));
     SAMOVAR_ASSIGN_OR_RETURN(opened, Open(&placement_, JobOpener::Begin::kTogether));
   } else {
@@ -330,14 +330,14 @@ absl::Status Runner::RefuseCheckpoint(const Checkpoint& checkpoint, const absl::
 }
 
 void Runner::Retain() {
-  const absl::StatusOr<std::vector<Share>> shares = opener_.Ask(placement_.servers);
+  const absl::StatusOr<std::vector<HeldShare>> shares = opener_.Ask(placement_.servers);
   if (!shares.ok()) {
     LogWarning(absl::StrCat("job ", job_.id(),
                             ": its snapshots could not be listed, and all stay: ", shares.status().message()));
     return;
   }
   std::vector<std::vector<v1::SnapshotInfo>> held;
-  for (const Share& share : *shares) held.push_back(share.snapshots);
+  for (const HeldShare& one : *shares) held.push_back(one.snapshots);
   std::set<uint64_t> there = CompleteSnapshots(held, placement_.run);
   job_.SnapshotsFound(there);
   const std::set<SnapshotId> keep =

@@ -95,7 +95,7 @@ absl::Status SnapshotCleaner::Clean(const Membership::Server& server, uint64_t a
   SAMOVAR_ASSIGN_OR_RETURN(const std::vector<v1::ListSnapshotsResponse> lists, one.ListSnapshots(""));
   std::set<std::string> names;
   for (const v1::SnapshotInfo& info : lists[0].snapshots()) names.insert(info.job_id());
-  for (const v1::SnapshotInfo& info : lists[0].places()) names.insert(info.job_id());
+  for (const v1::SnapshotInfo& info : lists[0].last_shares()) names.insert(info.job_id());
   absl::Status first;
   for (const std::string& name : names) {
     if (!Claim(name, after)) continue;

@@ -18,7 +18,7 @@ absl::StatusOr<v1::ExportedFile> ExportShare(const std::string& directory, const
         absl::StrCat("the directory \"", directory, "\" to export to is no absolute path"));
   }
   v1::ExportedFile file;
-  file.set_name(absl::StrCat("server-", info.server_index(), "-of-", info.servers(), ".chunks"));
+  file.set_name(absl::StrCat("server-", info.share(), "-of-", info.servers(), ".chunks"));
   const std::string path = absl::StrCat(directory, "/", file.name());
   uint64_t offset = 0;
   SAMOVAR_RETURN_IF_ERROR(storage.Put(path, [&](int fd) -> absl::Status {

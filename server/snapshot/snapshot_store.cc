@@ -20,7 +20,7 @@
 namespace samovar {
 namespace {
 
-constexpr char kPlacePrefix = 'p';
+constexpr char kSharePrefix = 'p';
 constexpr absl::string_view kEpochKey = "e";
 
 std::string NameOf(const std::string& job_id, uint64_t iteration) {
@@ -126,7 +126,7 @@ absl::StatusOr<uint32_t> SnapshotStore::Retain(const std::string& job_id, const 
       SAMOVAR_RETURN_IF_ERROR(Remove(manifest, &transaction));
       ++removed;
     }
-    return keep.empty() ? transaction.Delete(SnapshotJobKey(kPlacePrefix, job_id)) : absl::OkStatus();
+    return keep.empty() ? transaction.Delete(SnapshotJobKey(kSharePrefix, job_id)) : absl::OkStatus();
   });
   if (!written.ok()) return Annotate(written, absl::StrCat("removing old snapshots of job \"", job_id, "\""));
   return removed;
@@ -158,41 +158,41 @@ absl::StatusOr<ChunkImage> SnapshotStore::ReadChunk(const std::string& job_id, u
   return image;
 }
 
-absl::Status SnapshotStore::NotePlace(const v1::SnapshotInfo& place) {
-  SAMOVAR_ASSIGN_OR_RETURN(const std::optional<v1::SnapshotInfo> noted, Place(place.job_id()));
-  const std::string bytes = place.SerializeAsString();
+absl::Status SnapshotStore::NoteShare(const v1::SnapshotInfo& share) {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::optional<v1::SnapshotInfo> noted, LastShare(share.job_id()));
+  const std::string bytes = share.SerializeAsString();
   if (noted.has_value() && noted->SerializeAsString() == bytes) return absl::OkStatus();
   const absl::Status written = environment_->Write([&](LmdbTransaction& transaction) {
-    return transaction.Put(SnapshotJobKey(kPlacePrefix, place.job_id()), bytes);
+    return transaction.Put(SnapshotJobKey(kSharePrefix, share.job_id()), bytes);
   });
-  return Annotate(written, absl::StrCat("noting this server's share of job \"", place.job_id(), "\""));
+  return Annotate(written, absl::StrCat("noting this server's share of job \"", share.job_id(), "\""));
 }
 
-absl::StatusOr<std::optional<v1::SnapshotInfo>> SnapshotStore::Place(const std::string& job_id) const {
+absl::StatusOr<std::optional<v1::SnapshotInfo>> SnapshotStore::LastShare(const std::string& job_id) const {
   SAMOVAR_ASSIGN_OR_RETURN(LmdbTransaction transaction, environment_->BeginRead());
   SAMOVAR_ASSIGN_OR_RETURN(std::optional<absl::string_view> bytes,
-                           transaction.Get(SnapshotJobKey(kPlacePrefix, job_id)));
+                           transaction.Get(SnapshotJobKey(kSharePrefix, job_id)));
   if (!bytes.has_value()) return std::nullopt;
-  v1::SnapshotInfo place;
-  if (place.ParseFromArray(bytes->data(), static_cast<int>(bytes->size()))) return place;
+  v1::SnapshotInfo share;
+  if (share.ParseFromArray(bytes->data(), static_cast<int>(bytes->size()))) return share;
   return absl::DataLossError(absl::StrCat("the note of this server's share of job \"", job_id, "\" cannot be parsed"));
 }
 
-absl::StatusOr<std::vector<v1::SnapshotInfo>> SnapshotStore::Places() const {
+absl::StatusOr<std::vector<v1::SnapshotInfo>> SnapshotStore::LastShares() const {
   SAMOVAR_ASSIGN_OR_RETURN(LmdbTransaction transaction, environment_->BeginRead());
   SAMOVAR_ASSIGN_OR_RETURN(LmdbCursor cursor, transaction.OpenCursor());
-  const std::string prefix(1, kPlacePrefix);
+  const std::string prefix(1, kSharePrefix);
   SAMOVAR_ASSIGN_OR_RETURN(bool found, cursor.SeekAtLeast(prefix));
-  std::vector<v1::SnapshotInfo> places;
+  std::vector<v1::SnapshotInfo> shares;
   while (found && absl::StartsWith(cursor.key(), prefix)) {
     // One that is damaged hides no other.
-    v1::SnapshotInfo place;
-    if (place.ParseFromArray(cursor.value().data(), static_cast<int>(cursor.value().size()))) {
-      places.push_back(std::move(place));
+    v1::SnapshotInfo share;
+    if (share.ParseFromArray(cursor.value().data(), static_cast<int>(cursor.value().size()))) {
+      shares.push_back(std::move(share));
     }
     SAMOVAR_ASSIGN_OR_RETURN(found, cursor.Next());
   }
-  return places;
+  return shares;
 }
 
 absl::Status SnapshotStore::NoteEpoch(uint64_t epoch) {

@@ -35,7 +35,7 @@ class SnapshotStore {
   // A run and an iteration of it.
   using SnapshotId = std::pair<uint64_t, uint64_t>;
   // Removes the job's snapshots but these, and but those of a run that are newer than all of these of that run, all of
-  // them or none; with none to keep, also what NotePlace noted. Durable when it returns. Returns how many were removed.
+  // them or none; with none to keep, also what NoteShare noted. Durable when it returns. Returns how many were removed.
   // RESOURCE_EXHAUSTED: the disk is full; the store is as before.
   absl::StatusOr<uint32_t> Retain(const std::string& job_id, const std::set<SnapshotId>& keep);
 
@@ -46,11 +46,11 @@ class SnapshotStore {
   absl::StatusOr<ChunkImage> ReadChunk(const std::string& job_id, uint64_t iteration, uint32_t chunk) const;
 
   // Remembers which share of a job this server holds, without iteration and bytes. Durable when it returns.
-  absl::Status NotePlace(const v1::SnapshotInfo& place);
+  absl::Status NoteShare(const v1::SnapshotInfo& share);
   // What was noted last for the job; nothing if it never was.
-  absl::StatusOr<std::optional<v1::SnapshotInfo>> Place(const std::string& job_id) const;
-  // The places of all jobs, by job.
-  absl::StatusOr<std::vector<v1::SnapshotInfo>> Places() const;
+  absl::StatusOr<std::optional<v1::SnapshotInfo>> LastShare(const std::string& job_id) const;
+  // Those of all jobs, by job.
+  absl::StatusOr<std::vector<v1::SnapshotInfo>> LastShares() const;
 
   // Remembers that a coordinator of this epoch was here. Durable when it returns. A lower one than was noted changes
   // nothing.

@@ -221,7 +221,7 @@ absl::StatusOr<std::shared_ptr<HostedJob>> ChunkStore::MakeJob(const v1::OpenJob
   }
   SAMOVAR_RETURN_IF_ERROR(job->CheckWholeUnits());
   SAMOVAR_RETURN_IF_ERROR(AdmitCoordinator(request.epoch()));
-  SAMOVAR_RETURN_IF_ERROR(snapshots_->NotePlace(job->Describe()));
+  SAMOVAR_RETURN_IF_ERROR(snapshots_->NoteShare(job->Describe()));
   return job;
 }
 
@@ -409,14 +409,14 @@ absl::Status ChunkStore::ListSnapshots(const v1::ListSnapshotsRequest& request, 
   SAMOVAR_ASSIGN_OR_RETURN(std::vector<v1::SnapshotInfo> snapshots, snapshots_->List(request.job_id()));
   for (v1::SnapshotInfo& info : snapshots) response->add_snapshots()->Swap(&info);
   if (request.job_id().empty()) {
-    SAMOVAR_ASSIGN_OR_RETURN(std::vector<v1::SnapshotInfo> places, snapshots_->Places());
-    for (v1::SnapshotInfo& place : places) response->add_places()->Swap(&place);
+    SAMOVAR_ASSIGN_OR_RETURN(std::vector<v1::SnapshotInfo> shares, snapshots_->LastShares());
+    for (v1::SnapshotInfo& share : shares) response->add_last_shares()->Swap(&share);
     return absl::OkStatus();
   }
   const auto open = FindJob(request.job_id());
   if (open.ok()) *response->mutable_open() = (*open)->Describe();
-  SAMOVAR_ASSIGN_OR_RETURN(const std::optional<v1::SnapshotInfo> place, snapshots_->Place(request.job_id()));
-  if (place.has_value()) *response->mutable_place() = *place;
+  SAMOVAR_ASSIGN_OR_RETURN(const std::optional<v1::SnapshotInfo> share, snapshots_->LastShare(request.job_id()));
+  if (share.has_value()) *response->mutable_last_share() = *share;
   return absl::OkStatus();
 }
 

@@ -45,9 +45,9 @@ absl::StatusOr<std::shared_ptr<HostedJob>> HostedJob::Create(const v1::OpenJobRe
   SAMOVAR_RETURN_IF_ERROR(Annotate(CheckLayout(request.layout()), context));
   auto plan = ChunkPlan::Create(request.layout().elements(), request.chunk_elements(), request.servers());
   if (!plan.ok()) return Annotate(plan.status(), context);
-  if (request.server_index() >= request.servers()) {
+  if (request.share() >= request.servers()) {
     return absl::InvalidArgumentError(
-        absl::StrCat(context, ": server_index ", request.server_index(), " is not below servers, ", request.servers()));
+        absl::StrCat(context, ": share ", request.share(), " is not below servers, ", request.servers()));
   }
   SAMOVAR_RETURN_IF_ERROR(Annotate(CheckConsistency(request.consistency(), request.solver()), context));
   SAMOVAR_ASSIGN_OR_RETURN(std::vector<uint32_t> numbers, SortedChunks(request, *plan));
@@ -174,9 +174,9 @@ absl::Status HostedJob::CheckSnapshot(const v1::SnapshotManifest& manifest) cons
         absl::StrCat("has chunks of ", info.chunk_elements(), " floats, the job of ", plan_.chunk_elements()));
   }
   if (!std::equal(numbers_.begin(), numbers_.end(), manifest.chunks().begin(), manifest.chunks().end())) {
-    return differs(absl::StrCat("was written as server ", info.server_index(), " of ", info.servers(),
-                                ", which held other chunks than this one is to hold as server ",
-                                request_.server_index(), " of ", request_.servers(),
+    return differs(absl::StrCat("was written as server ", info.share(), " of ", info.servers(),
+                                ", which held other chunks than this one is to hold as server ", request_.share(),
+                                " of ", request_.servers(),
                                 "; restore with the same number of servers, each with its own state"));
   }
   return absl::OkStatus();
@@ -227,7 +227,7 @@ v1::SnapshotInfo HostedJob::Describe() const {
   info.set_job_id(id());
   info.set_chunk_elements(plan_.chunk_elements());
   info.set_servers(request_.servers());
-  info.set_server_index(request_.server_index());
+  info.set_share(request_.share());
   info.set_run(request_.run());
   return info;
 }

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Compiles with clang what the usual build cannot judge: that each header stands alone, and that each lock is held where the annotations
-(ABSL_GUARDED_BY and its like) want it. Nothing is linked or kept.
+"""Compiles with clang what the usual build does not judge: that each lock is held where the annotations (ABSL_GUARDED_BY and its like) want
+it, and that headers without a source of their own stand alone. (Any other header is the first that its source includes: house_rules.py.)
+Nothing is linked or kept.
 
-    python3 tests/house/compile_check.py BUILD [--root ROOT] [--clang PROGRAM] [--jobs N] [--without-libraries]
+    python3 tests/house/compile_check.py BUILD [--root ROOT] [--clang PROGRAM] [--jobs N] [--all-headers]
 
-BUILD holds the compile_commands.json of the tree at ROOT (this one). A source that takes locks is compiled whole, and its header with
-it, which it includes first; otherwise the header is compiled by itself. The libraries' large headers are read once, before all others,
-so that a header is seen to include what it needs of ours; --without-libraries wants all of what it needs, and takes ten times as long.
-Prints clang's errors; exits with 1 if there are any, and with 77, after saying so, where there is no clang.
+BUILD holds the compile_commands.json of the tree at ROOT (this one). Sources that take locks are compiled, and headers of which no source
+is the own; with --all-headers all other headers, too, without what a precompiled header might hide. Prints clang's errors; exits with 1 if
+there are any, and with 77, after saying so, where there is no clang.
 """
 
 import argparse
@@ -20,16 +20,12 @@ import shlex
 import shutil
 import subprocess
 import sys
-import tempfile
-from typing import Dict, List, Optional
+from typing import Dict, List
 
 ROOMS = ("common/", "server/", "worker/", "cli/", "config/")
 TAKES_LOCKS = re.compile(r"MutexLock|\bABSL_[A-Z_]*(?:GUARDED|LOCK)[A-Z_]*\b|absl::Mutex\b")
 FLAGS = ["-fsyntax-only", "-std=c++20", "-march=x86-64-v2", "-Wthread-safety", "-Werror=thread-safety", "-ferror-limit=5",
          "-fno-caret-diagnostics", "-Wno-pragma-once-outside-header", "-x", "c++"]
-LIBRARIES = ["algorithm", "functional", "map", "memory", "optional", "string", "vector", "absl/status/statusor.h",
-             "absl/strings/str_cat.h", "absl/strings/str_format.h", "absl/synchronization/mutex.h", "absl/time/time.h",
-             "google/protobuf/message.h", "grpcpp/grpcpp.h"]
 SKIPPED = 77
 
 
@@ -49,7 +45,7 @@ def flags_of(database: List[Dict[str, str]], root: pathlib.Path) -> List[str]:
     return [word for flag in found for word in flag.split(" ", 1)]
 
 
-def units(root: pathlib.Path) -> List[str]:
+def units(root: pathlib.Path, all_headers: bool) -> List[str]:
     """What is to be compiled, relative to the root."""
     found = []
     for path in sorted(p.relative_to(root).as_posix() for room in ROOMS for p in (root / room).rglob("*.cc")):
@@ -58,7 +54,8 @@ def units(root: pathlib.Path) -> List[str]:
         if any(TAKES_LOCKS.search(text) for text in texts):
             found.append(path)
     for header in sorted(p.relative_to(root).as_posix() for room in ROOMS for p in (root / room).rglob("*.h")):
-        if header[:-len(".h")] + ".cc" not in found:
+        source = header[:-len(".h")] + ".cc"
+        if source not in found and (all_headers or not (root / source).is_file()):
             found.append(header)
     return found
 
@@ -75,18 +72,6 @@ class Compiler:
         ended = subprocess.run([*self.command, *arguments], cwd=self.root, capture_output=True, text=True, timeout=300, check=False)
         return ended.stderr if ended.returncode != 0 else ""
 
-    def read_libraries(self, directory: str) -> Optional[str]:
-        """Has clang read the libraries' headers once, for all units. Returns its errors, if any."""
-        source, compiled = os.path.join(directory, "libraries.h"), os.path.join(directory, "libraries.pch")
-        pathlib.Path(source).write_text("".join(f"#include <{header}>\n" for header in LIBRARIES), encoding="utf-8")
-        command = [word for word in self.command if word != "-fsyntax-only"]
-        command[command.index("-x") + 1] = "c++-header"
-        ended = subprocess.run([*command, source, "-o", compiled], cwd=self.root, capture_output=True, text=True, timeout=300, check=False)
-        if ended.returncode != 0:
-            return ended.stderr
-        self.command += ["-include-pch", compiled]
-        return None
-
 
 def main(arguments: List[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -94,23 +79,20 @@ def main(arguments: List[str]) -> int:
     parser.add_argument("--root", type=pathlib.Path, default=pathlib.Path(__file__).resolve().parents[2])
     parser.add_argument("--clang", default="clang++")
     parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--without-libraries", action="store_true")
+    parser.add_argument("--all-headers", action="store_true")
     options = parser.parse_args(arguments)
     if shutil.which(options.clang) is None:
         print(f"skipped: there is no {options.clang} here; tests/packages.txt names the package")
         return SKIPPED
     root = options.root.resolve()
     flags = flags_of(json.loads((options.build / "compile_commands.json").read_text(encoding="utf-8")), root)
-    todo = units(root)
+    todo = units(root, options.all_headers)
     if not flags or not todo:
         print(f"{options.build} compiles no source below {root}", file=sys.stderr)
         return 2
     compiler = Compiler(options.clang, root, flags)
     failed = 0
-    with tempfile.TemporaryDirectory() as directory, concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        if not options.without_libraries and (errors := compiler.read_libraries(directory)):
-            print(errors, file=sys.stderr)
-            return 2
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         for path, errors in zip(todo, pool.map(compiler.run, todo)):
             if errors:
                 failed += 1

@@ -43,7 +43,7 @@ std::set<std::string> JobsAt(const std::string& server) {
   REQUIRE_OK(FromGrpcStatus(stub->ListSnapshots(&context, v1::ListSnapshotsRequest(), &response)));
   std::set<std::string> jobs;
   for (const v1::SnapshotInfo& info : response.snapshots()) jobs.insert(info.job_id());
-  for (const v1::SnapshotInfo& info : response.places()) jobs.insert(info.job_id());
+  for (const v1::SnapshotInfo& info : response.last_shares()) jobs.insert(info.job_id());
   return jobs;
 }
 

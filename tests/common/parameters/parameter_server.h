@@ -81,7 +81,7 @@ class ParameterServer {
     REQUIRE_OK(plan);
     job->clear_chunks();
     for (uint32_t chunk : plan->ChunksOf(index)) job->add_chunks(chunk);
-    job->set_server_index(index);
+    job->set_share(index);
     v1::OpenJobResponse response;
     const grpc::Status status = service_->OpenJob(nullptr, job, &response);
     INFO(status.error_message());

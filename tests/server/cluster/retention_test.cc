@@ -9,18 +9,18 @@ constexpr uint64_t kRun = 7;
 using Held = std::vector<std::vector<v1::SnapshotInfo>>;
 using Ids = std::set<SnapshotId>;
 
-void Add(size_t place, uint64_t iteration, Held* held, uint64_t run = kRun) {
+void Add(size_t share, uint64_t iteration, Held* held, uint64_t run = kRun) {
   v1::SnapshotInfo info;
   info.set_run(run);
   info.set_iteration(iteration);
   info.set_chunk_elements(64);
   info.set_servers(static_cast<uint32_t>(held->size()));
-  info.set_server_index(static_cast<uint32_t>(place));
-  (*held)[place].push_back(info);
+  info.set_share(static_cast<uint32_t>(share));
+  (*held)[share].push_back(info);
 }
 
 void AddToAll(uint64_t iteration, Held* held, uint64_t run = kRun) {
-  for (size_t place = 0; place < held->size(); ++place) Add(place, iteration, held, run);
+  for (size_t share = 0; share < held->size(); ++share) Add(share, iteration, held, run);
 }
 
 TEST_CASE("of the snapshots that all servers hold the newest are kept") {
@@ -61,7 +61,7 @@ TEST_CASE("shares that were cut otherwise make no complete snapshot") {
   AddToAll(100, &held);
   held[1][0].set_chunk_elements(128);
   AddToAll(200, &held);
-  held[1][1].set_server_index(0);
+  held[1][1].set_share(0);
   CHECK(CompleteSnapshots(held, kRun).empty());
 }
 

@@ -150,27 +150,27 @@ TEST_CASE_METHOD(Fixture, "what was written after a list of those to keep was ma
 
 TEST_CASE_METHOD(Fixture, "of a job that keeps no snapshot nothing is left") {
   REQUIRE_OK(Write("job", 100));
-  REQUIRE_OK(store->NotePlace(MakeManifest("job", 0).info()));
+  REQUIRE_OK(store->NoteShare(MakeManifest("job", 0).info()));
   REQUIRE_OK(store->Retain("job", {}));
   REQUIRE(Iterations("job").empty());
-  const auto place = store->Place("job");
+  const auto place = store->LastShare("job");
   REQUIRE_OK(place);
   REQUIRE_FALSE(place->has_value());
 }
 
 TEST_CASE_METHOD(Fixture, "which share of a job the server held is remembered") {
-  auto place = store->Place("job");
+  auto place = store->LastShare("job");
   REQUIRE_OK(place);
   REQUIRE_FALSE(place->has_value());
   v1::SnapshotInfo share = MakeManifest("job", 0, 3).info();
-  share.set_server_index(2);
-  REQUIRE_OK(store->NotePlace(share));
+  share.set_share(2);
+  REQUIRE_OK(store->NoteShare(share));
   REQUIRE_OK(Write("job", 500));
   Reopen();
-  place = store->Place("job");
+  place = store->LastShare("job");
   REQUIRE_OK(place);
   REQUIRE(place->has_value());
-  REQUIRE((*place)->server_index() == 2);
+  REQUIRE((*place)->share() == 2);
   REQUIRE((*place)->run() == 3);
   REQUIRE(Iterations("") == std::vector<uint64_t>{500});
 }

@@ -170,7 +170,7 @@ TEST_CASE_METHOD(Fixture,
   snapshots = client.Snapshots();
   REQUIRE_OK(snapshots);
   CHECK_FALSE(snapshots->has_open());
-  CHECK(snapshots->place().chunk_elements() == kChunkElements);
+  CHECK(snapshots->last_share().chunk_elements() == kChunkElements);
 }
 
 TEST_CASE_METHOD(Fixture, "an older epoch than one seen is refused, naming both") {
@@ -300,8 +300,8 @@ TEST_CASE_METHOD(Fixture, "a job that cannot be hosted is refused with the reaso
   job.add_chunks(1);
   REQUIRE_STATUS(client.Open(job), invalid, "chunk 1 is listed twice");
   job = MakeJob();
-  job.set_server_index(1);
-  REQUIRE_STATUS(client.Open(job), invalid, "server_index");
+  job.set_share(1);
+  REQUIRE_STATUS(client.Open(job), invalid, "share");
   job = MakeJob();
   job.mutable_layout()->mutable_blobs(1)->set_offset(3);
   REQUIRE_STATUS(client.Open(job), invalid, "begins at 3");

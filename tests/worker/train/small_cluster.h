@@ -79,7 +79,7 @@ class SmallCluster {
     for (uint32_t i = 0; i < 2; ++i) {
       v1::OpenJobRequest request = OpenRequestFor(spec_, 2, FakeCoordinator::kEpoch);
       request.set_opening(opening);
-      request.set_server_index(i);
+      request.set_share(i);
       request.add_chunks(i);
       grpc::ClientContext context;
       context.set_wait_for_ready(true);
