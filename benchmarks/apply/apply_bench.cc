@@ -38,8 +38,8 @@ ABSL_FLAG(bool, json, false, "prints one JSON object instead of a table");
 namespace samovar {
 namespace {
 
-// Of this thread, so that others who use the machine's processors do not count; those who use its memory meet the triad
-// as well.
+// This thread's time, so that others that use the machine's processors do not count; those who use its memory meet the
+// triad as well.
 double ProcessorSeconds() {
   timespec now = {};
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);

@@ -23,7 +23,7 @@ void AdoptConsistencyBefore(v1::JobSpec* spec) {
   const google::protobuf::UnknownFieldSet& unknown = spec->GetReflection()->GetUnknownFields(*spec);
   std::string bytes;
   v1::JobSpecBefore before;
-  // What is no such field stays unknown, and what is none at all is as if it were not there.
+  // Fields that a JobSpecBefore does not have either are ignored, and so are bytes that are no fields.
   if (unknown.SerializeToString(&bytes) && before.ParseFromString(bytes))
     *spec->mutable_consistency() = ConsistencyBefore(before);
   spec->GetReflection()->MutableUnknownFields(spec)->Clear();

@@ -66,7 +66,7 @@ class ReceivedPayloads {
   void DropPayloads() { slices_.clear(); }
 
  protected:
-  // What is to be known of a message to cut the payloads out of it.
+  // The fields of a message that CutPayloads looks for, and its limits.
   struct Shape {
     // The tag of the field that has the chunks.
     uint32_t chunks_tag = 0;

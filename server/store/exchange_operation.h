@@ -31,7 +31,7 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
   void Start();
 
  private:
-  // What is done with one entry of the request, on the chunk at `index` of the job.
+  // One action for one entry of the request, on the chunk at `index` of the job.
   struct Step {
     enum class Kind { kPush, kApply, kPull, kSquares, kAwait };
     Kind kind;

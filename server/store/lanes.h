@@ -25,7 +25,7 @@ class Lanes {
   // Throws nothing: what a task throws ends the process.
   using Task = std::function<void()>;
 
-  // What is counted of the lanes; outlives them. Null, and fewer gauges than lanes: it is not.
+  // The metrics that lanes count in; they outlive the lanes. Lanes do not count where there is none.
   struct Counts {
     // Tasks that were refused, because a queue was full.
     MetricCounter* refused = nullptr;
