@@ -67,6 +67,7 @@ absl::StatusOr<CoordinatorSession::Answer> CoordinatorSession::AskForLease() {
     held_.reset();
     request.set_worker_id(worker_id_);
   }
+  SAMOVAR_RETURN_IF_ERROR(ReportUntilOneIsLeft());
   *request.mutable_report() = outbox_.Take();
   absl::StatusOr<v1::LeaseResponse> response = client_.Lease(request);
   if (!response.ok()) {
@@ -107,6 +108,7 @@ absl::Status CoordinatorSession::Leave() {
   v1::LeaveRequest request;
   request.set_worker_id(worker_id());
   if (request.worker_id() == 0) return absl::OkStatus();
+  SAMOVAR_RETURN_IF_ERROR(ReportUntilOneIsLeft());
   *request.mutable_report() = outbox_.Take();
   const absl::Status left = client_.Leave(request).status();
   if (!left.ok()) outbox_.PutBack(std::move(*request.mutable_report()));
@@ -124,18 +126,23 @@ void CoordinatorSession::KeepKnown() {
   absl::Duration interval = kShortestHeartbeat;
   while (!stopper_.WaitFor(interval)) {
     RunTurn("the heartbeat", [this] {
-      if (joined()) SendHeartbeat();
+      if (joined()) SendHeartbeat().IgnoreError();
     });
     absl::MutexLock lock(&mu_);
     interval = heartbeat_;
   }
 }
 
-void CoordinatorSession::SendHeartbeat() {
+absl::Status CoordinatorSession::ReportUntilOneIsLeft() {
+  while (outbox_.Overfull()) SAMOVAR_RETURN_IF_ERROR(SendHeartbeat());
+  return absl::OkStatus();
+}
+
+absl::Status CoordinatorSession::SendHeartbeat() {
   v1::HeartbeatRequest request;
   {
     absl::MutexLock lock(&mu_);
-    if (worker_id_ == 0) return;
+    if (worker_id_ == 0) return absl::NotFoundError("the worker has not joined");
     request.set_worker_id(worker_id_);
     if (held_ != nullptr) {
       request.add_leases(held_->lease.lease_id());
@@ -146,13 +153,16 @@ void CoordinatorSession::SendHeartbeat() {
   *request.mutable_report() = outbox_.Take();
   const absl::StatusOr<v1::HeartbeatResponse> response = client_.Heartbeat(request);
   if (!response.ok()) outbox_.PutBack(std::move(*request.mutable_report()));
-  if (absl::IsNotFound(response.status())) return Lost(request.worker_id());
+  if (absl::IsNotFound(response.status())) {
+    Lost(request.worker_id());
+    return response.status();
+  }
 
   {
     absl::MutexLock lock(&mu_);
     if (response.ok()) EndRevokedLocked(*response);
     // Told when it changes.
-    if (response.ok() != unreachable_) return;
+    if (response.ok() != unreachable_) return response.status();
     unreachable_ = !response.ok();
   }
   if (!response.ok()) {
@@ -160,6 +170,7 @@ void CoordinatorSession::SendHeartbeat() {
   } else {
     LogInfo(absl::StrCat("coordinator ", client_.address(), " answers again"));
   }
+  return response.status();
 }
 
 void CoordinatorSession::EndRevokedLocked(const v1::HeartbeatResponse& response) {

@@ -61,7 +61,7 @@ class CoordinatorSession {
   absl::StatusOr<Answer> AskForLease();
 
   // Reports at once instead of with the next heartbeat.
-  void ReportNow() { SendHeartbeat(); }
+  void ReportNow() { SendHeartbeat().IgnoreError(); }
 
   // Gives all leases back. The coordinator may be gone.
   absl::Status Leave();
@@ -71,7 +71,9 @@ class CoordinatorSession {
 
  private:
   void KeepKnown();
-  void SendHeartbeat() ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status SendHeartbeat() ABSL_LOCKS_EXCLUDED(mu_);
+  // What is left of the results fits into one report.
+  absl::Status ReportUntilOneIsLeft() ABSL_LOCKS_EXCLUDED(mu_);
   // A lease whose answer was lost would be renewed by the heartbeats and never worked on: leaving gives it back.
   absl::Status LeaveToJoinAgain() ABSL_LOCKS_EXCLUDED(mu_);
   // The coordinator does not know this worker.

@@ -1,5 +1,6 @@
 #include "worker/train/outbox.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace samovar {
@@ -8,6 +9,22 @@ namespace {
 template <typename Field>
 void DropOldest(Field* field) {
   if (field->size() > Outbox::kMaxResults) field->DeleteSubrange(0, field->size() - Outbox::kMaxResults);
+}
+
+// Moves elements to `to`, oldest first, while there is room for them, and lowers the room.
+template <typename Field>
+void MoveOldest(Field* from, Field* to, size_t* room) {
+  int moved = 0;
+  for (; moved < from->size(); ++moved) {
+    const size_t bytes = (*from)[moved].ByteSizeLong();
+    if (bytes >= *room && *room < Outbox::kMaxReportBytes) {
+      *room = 0;
+      break;
+    }
+    *room -= std::min(bytes, *room);
+    to->Add(std::move((*from)[moved]));
+  }
+  from->DeleteSubrange(0, moved);
 }
 
 }  // namespace
@@ -33,9 +50,17 @@ void Outbox::Add(v1::WorkFailure failure) {
 v1::WorkerReport Outbox::Take() {
   absl::MutexLock lock(&mu_);
   v1::WorkerReport taken;
-  taken.Swap(&report_);
-  report_.set_epoch(taken.epoch());
+  taken.set_epoch(report_.epoch());
+  size_t room = kMaxReportBytes;
+  MoveOldest(report_.mutable_train(), taken.mutable_train(), &room);
+  MoveOldest(report_.mutable_test(), taken.mutable_test(), &room);
+  MoveOldest(report_.mutable_failures(), taken.mutable_failures(), &room);
   return taken;
+}
+
+bool Outbox::Overfull() const {
+  absl::MutexLock lock(&mu_);
+  return report_.ByteSizeLong() > kMaxReportBytes;
 }
 
 void Outbox::PutBack(v1::WorkerReport report) {

@@ -90,6 +90,27 @@ TEST_CASE("results reach the coordinator with a heartbeat, or when it is back") 
   coordinator.Await([](const Seen& s) { return s.train.count(2) == 1; });
 }
 
+TEST_CASE("results beyond one request have all arrived when a lease is asked for, and when the worker leaves") {
+  FakeCoordinator coordinator;
+  CoordinatorSession session(coordinator.address(), Dialer(RpcOptions()), Self());
+  REQUIRE_OK(session.Join());
+  constexpr uint64_t kResults = 60;
+  const auto add = [&](uint64_t begin) {
+    for (uint64_t t = begin; t < begin + kResults; ++t) {
+      v1::TrainResult result;
+      result.set_iteration(t);
+      result.mutable_outputs()->Resize(100'000, 0.5f);
+      session.outbox().Add(std::move(result));
+    }
+  };
+  add(0);
+  REQUIRE_OK(session.AskForLease());
+  CHECK(coordinator.seen().train.size() == kResults);
+  add(kResults);
+  REQUIRE_OK(session.Leave());
+  CHECK(coordinator.seen().train.size() == 2 * kResults);
+}
+
 TEST_CASE("stopping ends the lease that is held and those that follow") {
   FakeCoordinator coordinator;
   CoordinatorSession membership(coordinator.address(), Dialer(RpcOptions()), Self());

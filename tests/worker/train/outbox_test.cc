@@ -63,5 +63,47 @@ TEST_CASE("an outbox that is not emptied keeps the newest results") {
   REQUIRE(report.train(0).iteration() == 10);
 }
 
+TEST_CASE("a report holds what fits into a request, oldest first, and a failure after the results before it") {
+  constexpr int kValues = 100'000;
+  constexpr int kResults = 25;
+  Outbox outbox;
+  for (uint64_t t = 0; t < kResults; ++t) {
+    v1::TrainResult result = Iteration(t);
+    result.mutable_outputs()->Resize(kValues, 0.5f);
+    outbox.Add(std::move(result));
+  }
+  outbox.Add(v1::WorkFailure());
+  uint64_t next = 0;
+  const auto take = [&] {
+    const v1::WorkerReport report = outbox.Take();
+    CHECK(report.ByteSizeLong() <= Outbox::kMaxReportBytes + 100);
+    for (const v1::TrainResult& result : report.train()) CHECK(result.iteration() == next++);
+    return report.failures_size();
+  };
+  REQUIRE(outbox.Overfull());
+  CHECK(take() == 0);
+  CHECK(next == 10);
+  REQUIRE(outbox.Overfull());
+  CHECK(take() == 0);
+  CHECK(next == 20);
+  CHECK_FALSE(outbox.Overfull());
+  CHECK(take() == 1);
+  CHECK(next == kResults);
+}
+
+TEST_CASE("a result that is larger than a report goes alone") {
+  Outbox outbox;
+  for (uint64_t t = 0; t < 2; ++t) {
+    v1::TrainResult result = Iteration(t);
+    result.mutable_outputs()->Resize(Outbox::kMaxReportBytes / sizeof(float), 0.5f);
+    outbox.Add(std::move(result));
+  }
+  for (uint64_t t = 0; t < 2; ++t) {
+    const v1::WorkerReport report = outbox.Take();
+    REQUIRE(report.train_size() == 1);
+    CHECK(report.train(0).iteration() == t);
+  }
+}
+
 }  // namespace
 }  // namespace samovar
