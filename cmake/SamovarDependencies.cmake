@@ -1,7 +1,7 @@
 # Third parties, all from the distribution's packages (deploy/packages.txt); nothing is downloaded.
 # After this file the following targets exist, whatever the distribution names them:
 #   samovar::grpc samovar::protobuf samovar::lmdb samovar::eigen samovar::spdlog samovar::cli11 samovar::catch2 samovar::zlib
-#   samovar::crypto samovar::jpeg samovar::png samovar::hdf5 samovar::prometheus absl::*
+#   samovar::crypto samovar::jpeg samovar::png samovar::hdf5 samovar::prometheus samovar::curl samovar::expat absl::*
 # And, where it is installed, samovar::leveldb, with SAMOVAR_LEVELDB set: for `samovar data import leveldb` alone.
 
 find_package(Threads REQUIRED)
@@ -16,6 +16,8 @@ find_package(ZLIB REQUIRED)
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)
 find_package(JPEG REQUIRED)
 find_package(PNG REQUIRED)
+pkg_check_modules(CURL REQUIRED IMPORTED_TARGET GLOBAL libcurl)
+pkg_check_modules(EXPAT REQUIRED IMPORTED_TARGET GLOBAL expat)
 pkg_check_modules(LMDB REQUIRED IMPORTED_TARGET GLOBAL lmdb)
 # Its core alone: what is counted. Its CMake file wants what its web server and its client need, too.
 pkg_check_modules(PROMETHEUS REQUIRED IMPORTED_TARGET GLOBAL prometheus-cpp-core)
@@ -37,6 +39,8 @@ endif()
 
 add_library(samovar::protobuf ALIAS protobuf::libprotobuf)
 add_library(samovar::lmdb ALIAS PkgConfig::LMDB)
+add_library(samovar::curl ALIAS PkgConfig::CURL)
+add_library(samovar::expat ALIAS PkgConfig::EXPAT)
 add_library(samovar::hdf5 ALIAS PkgConfig::HDF5)
 add_library(samovar::prometheus ALIAS PkgConfig::PROMETHEUS)
 add_library(samovar::eigen ALIAS Eigen3::Eigen)

@@ -1,0 +1,54 @@
+// RemoteStore is a place of files on other machines, an implementation for each protocol. RemoteStorage makes a Storage
+// of it: what it fetches, it copies.
+//
+// Thread safety: all methods may be called from any thread.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace samovar {
+
+struct RemoteFile {
+  // Its name in the directory that it was listed in; empty for what a URI names itself.
+  std::string name = "";
+  bool is_directory = false;
+  uint64_t bytes = 0;
+  // Another one when the content is another: an entity tag, or the time of the last change. Empty: not told.
+  std::string version = "";
+};
+
+// All methods do I/O and take URIs of the place's schemes; their errors name the URI, and no credential.
+// INVALID_ARGUMENT: no URI of the place; NOT_FOUND: there is nothing; PERMISSION_DENIED and UNAUTHENTICATED: the place
+// refuses whoever asks; UNAVAILABLE: it could not be reached, or was too busy, for RetryPolicy::patience.
+class RemoteStore {
+ public:
+  virtual ~RemoteStore() = default;
+
+  virtual absl::StatusOr<RemoteFile> Stat(const std::string& uri) = 0;
+
+  // What is in a directory, in the order of names' bytes. FAILED_PRECONDITION: it is a file.
+  virtual absl::StatusOr<std::vector<RemoteFile>> List(const std::string& uri) = 0;
+
+  // Fills `out` with the bytes from `offset` on. REQUIRES: the file has them. ABORTED: it is not the `file` of Stat or
+  // List any more; DATA_LOSS: the bytes are not those that the place holds.
+  virtual absl::Status Read(const std::string& uri, const RemoteFile& file, uint64_t offset, std::span<char> out) = 0;
+
+  // Makes a file of the first `bytes` bytes of `fd`, in place of what was there; it is there whole, or as it was.
+  virtual absl::Status Write(const std::string& uri, int fd, uint64_t bytes) = 0;
+
+  // Removes a file, or an empty directory.
+  virtual absl::Status Remove(const std::string& uri) = 0;
+};
+
+// The largest piece that is read or written by one request, unless a file has too many of them: what bounds memory.
+inline constexpr uint64_t kRemotePieceBytes = uint64_t{4} << 20;
+// Requests for the pieces of one file that are under way beside each other.
+inline constexpr int kRemoteRequests = 4;
+
+}  // namespace samovar

@@ -1,0 +1,40 @@
+#include "common/remote/schemes.h"
+
+#include <memory>
+#include <string>
+
+#include "common/http/http_client.h"
+#include "common/remote/azure_store.h"
+#include "common/remote/cluster_configuration.h"
+#include "common/remote/http_store.h"
+#include "common/remote/remote_storage.h"
+#include "common/remote/webhdfs_store.h"
+#include "common/telemetry/log.h"
+
+namespace samovar {
+
+StorageTable ProgramStorage(const FileCache::Options& cache_options) {
+  const auto http = std::make_shared<HttpClient>();
+  const auto configuration = std::make_shared<ClusterConfiguration>();
+  const auto cache = std::make_shared<FileCache>(cache_options);
+  const auto storage_of = [&](std::shared_ptr<RemoteStore> store) {
+    return std::make_shared<RemoteStorage>(std::move(store), cache, [](const std::string& news) { LogInfo(news); });
+  };
+  const auto hdfs = storage_of(std::make_shared<WebHdfsStore>(http, configuration));
+  const auto azure = storage_of(std::make_shared<AzureStore>(http, configuration));
+  const auto web = storage_of(std::make_shared<HttpStore>(http));
+  StorageTable table;
+  // A line a scheme.
+  table.Add("hdfs", hdfs);
+  table.Add("webhdfs", hdfs);
+  table.Add("swebhdfs", hdfs);
+  table.Add("wasb", azure);
+  table.Add("wasbs", azure);
+  table.Add("abfs", azure);
+  table.Add("abfss", azure);
+  table.Add("http", web);
+  table.Add("https", web);
+  return table;
+}
+
+}  // namespace samovar

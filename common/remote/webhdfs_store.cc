@@ -1,0 +1,249 @@
+#include "common/remote/webhdfs_store.h"
+
+#include <pwd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <random>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
+#include "common/base/printable.h"
+#include "common/base/status_macros.h"
+#include "common/remote/byte_filler.h"
+#include "common/remote/hadoop_tokens.h"
+#include "common/remote/json.h"
+
+namespace samovar {
+namespace {
+
+using google::protobuf::Struct;
+
+constexpr size_t kMaxSaidBytes = 300;
+
+std::string UserName() {
+  const char* user = std::getenv("HADOOP_USER_NAME");
+  if (user != nullptr && *user != '\0') return user;
+  const passwd* self = getpwuid(geteuid());
+  return self != nullptr ? self->pw_name : absl::StrCat(geteuid());
+}
+
+// The exception that a namenode answers with; empty if it answers otherwise.
+std::string ExceptionOf(const HttpResponse& response) {
+  const auto object = ParseJson(response.body);
+  return object.ok() ? JsonText(JsonObject(*object, "RemoteException"), "exception") : "";
+}
+
+bool IsStandby(const HttpResponse& response) {
+  if (response.status != 403) return false;
+  const std::string exception = ExceptionOf(response);
+  return exception == "StandbyException" || exception == "RetriableException" || exception == "SafeModeException";
+}
+
+// What an answer that is no success means.
+absl::Status Failure(const std::string& uri, const HttpResponse& response) {
+  const auto object = ParseJson(response.body);
+  const Struct none;
+  const Struct& remote = object.ok() ? JsonObject(*object, "RemoteException") : none;
+  const std::string exception = Printable(JsonText(remote, "exception"), kMaxSaidBytes);
+  const std::string message = JsonText(remote, "message");
+  const std::string said =
+      absl::StrCat(uri, ": HDFS answers ", response.status, exception.empty() ? "" : ", ", exception,
+                   message.empty() ? "" : ": ", Printable(message.substr(0, message.find('\n')), kMaxSaidBytes));
+  if (exception == "FileNotFoundException") return absl::NotFoundError(absl::StrCat(uri, ": there is nothing"));
+  if (exception == "PathIsNotEmptyDirectoryException") {
+    return absl::FailedPreconditionError(absl::StrCat(uri, ": the directory is not empty"));
+  }
+  if (exception == "AccessControlException") return absl::PermissionDeniedError(said);
+  if (exception == "SecurityException" || exception == "InvalidToken" || response.status == 401) {
+    return absl::UnauthenticatedError(said);
+  }
+  if (exception == "IllegalArgumentException" || exception == "InvalidPathException") {
+    return absl::InvalidArgumentError(said);
+  }
+  if (exception == "FileAlreadyExistsException" || exception == "ParentNotDirectoryException") {
+    return absl::FailedPreconditionError(said);
+  }
+  if (exception == "DSQuotaExceededException" || exception == "NSQuotaExceededException") {
+    return absl::ResourceExhaustedError(said);
+  }
+  if (response.status == 404) return absl::NotFoundError(absl::StrCat(said, "; is WebHDFS switched on there?"));
+  if (MayPassLater(response.status) || IsStandby(response)) return absl::UnavailableError(said);
+  return absl::InternalError(said);
+}
+
+RemoteFile FileOf(const Struct& status) {
+  RemoteFile file = {.name = JsonText(status, "pathSuffix"), .is_directory = JsonText(status, "type") == "DIRECTORY"};
+  if (file.is_directory) return file;
+  file.bytes = JsonNumber(status, "length");
+  file.version = absl::StrCat(JsonNumber(status, "modificationTime"), "-", JsonNumber(status, "fileId"));
+  return file;
+}
+
+}  // namespace
+
+WebHdfsStore::WebHdfsStore(std::shared_ptr<HttpClient> http, std::shared_ptr<ClusterConfiguration> configuration,
+                           const RetryPolicy& retries)
+    : http_(std::move(http)), configuration_(std::move(configuration)), retries_(retries) {}
+
+absl::StatusOr<WebHdfsStore::Asker> WebHdfsStore::Parse(const std::string& uri) {
+  SAMOVAR_ASSIGN_OR_RETURN(const HadoopConfiguration configuration, configuration_->Get());
+  Asker asker = {.uri = uri};
+  SAMOVAR_ASSIGN_OR_RETURN(asker.place, FindHdfsPlace(uri, configuration));
+  SAMOVAR_ASSIGN_OR_RETURN(const std::string token, FindHdfsToken(asker.place.authority));
+  if (!token.empty()) {
+    asker.credential = absl::StrCat("&delegation=", token);
+  } else if (configuration.Get("hadoop.security.authentication") == "kerberos") {
+    asker.negotiate = true;
+  } else {
+    asker.credential = absl::StrCat("&user.name=", EncodeUrlValue(UserName()));
+  }
+  return asker;
+}
+
+absl::StatusOr<HttpResponse> WebHdfsStore::AskOnce(const Asker& asker, const std::string& path,
+                                                   const std::string& method, const std::string& operation) {
+  const std::vector<std::string>& namenodes = asker.place.namenodes;
+  size_t first = 0;
+  {
+    absl::MutexLock lock(&mu_);
+    first = active_[asker.place.authority] % namenodes.size();
+  }
+  absl::StatusOr<HttpResponse> response;
+  for (size_t i = 0; i < namenodes.size(); ++i) {
+    const size_t node = (first + i) % namenodes.size();
+    HttpRequest request = {.method = method};
+    request.url = absl::StrCat(namenodes[node], "/webhdfs/v1", EncodeUrlPath(path), "?", operation, asker.credential);
+    request.negotiate = asker.negotiate;
+    response = http_->Send(request);
+    if (response.ok() && !IsStandby(*response)) {
+      absl::MutexLock lock(&mu_);
+      active_[asker.place.authority] = node;
+      return response;
+    }
+    if (!response.ok() && !absl::IsUnavailable(response.status())) return response;
+  }
+  if (response.ok()) return Failure(asker.uri, *response);
+  return absl::UnavailableError(absl::StrCat(asker.uri, ": ", response.status().message()));
+}
+
+absl::StatusOr<HttpResponse> WebHdfsStore::AskNameNode(const Asker& asker, const std::string& path,
+                                                       const std::string& method, const std::string& operation) {
+  return WithRetries(retries_, [&] { return AskOnce(asker, path, method, operation); });
+}
+
+absl::StatusOr<Struct> WebHdfsStore::AskForObject(const Asker& asker, const std::string& path,
+                                                  const std::string& method, const std::string& operation) {
+  SAMOVAR_ASSIGN_OR_RETURN(const HttpResponse response, AskNameNode(asker, path, method, operation));
+  if (!response.ok()) return Failure(asker.uri, response);
+  if (response.body.empty()) return Struct();
+  absl::StatusOr<Struct> object = ParseJson(response.body);
+  if (!object.ok()) {
+    return absl::InternalError(
+        absl::StrCat(asker.uri, ": ", HttpOrigin(asker.place.namenodes.front()), " does not answer as WebHDFS does"));
+  }
+  return object;
+}
+
+absl::StatusOr<std::string> WebHdfsStore::AskForDataNode(const Asker& asker, const std::string& path,
+                                                         const std::string& method, const std::string& operation) {
+  SAMOVAR_ASSIGN_OR_RETURN(const HttpResponse response,
+                           AskOnce(asker, path, method, absl::StrCat(operation, "&noredirect=true")));
+  if (!response.ok()) return Failure(asker.uri, response);
+  const auto object = ParseJson(response.body);
+  const std::string location = object.ok() ? JsonText(*object, "Location") : "";
+  if (location.empty()) return absl::InternalError(absl::StrCat(asker.uri, ": HDFS names no datanode"));
+  return location;
+}
+
+absl::StatusOr<RemoteFile> WebHdfsStore::Stat(const std::string& uri) {
+  SAMOVAR_ASSIGN_OR_RETURN(const Asker asker, Parse(uri));
+  SAMOVAR_ASSIGN_OR_RETURN(const Struct answer, AskForObject(asker, asker.place.path, "GET", "op=GETFILESTATUS"));
+  RemoteFile file = FileOf(JsonObject(answer, "FileStatus"));
+  file.name.clear();
+  return file;
+}
+
+absl::StatusOr<std::vector<RemoteFile>> WebHdfsStore::List(const std::string& uri) {
+  SAMOVAR_ASSIGN_OR_RETURN(const Asker asker, Parse(uri));
+  SAMOVAR_ASSIGN_OR_RETURN(const Struct answer, AskForObject(asker, asker.place.path, "GET", "op=LISTSTATUS"));
+  std::vector<RemoteFile> files;
+  for (const Struct& status : JsonObjects(JsonObject(answer, "FileStatuses"), "FileStatus")) {
+    files.push_back(FileOf(status));
+    if (files.back().name.empty()) {
+      return absl::FailedPreconditionError(absl::StrCat(uri, " is a file, not a directory"));
+    }
+  }
+  std::sort(files.begin(), files.end(), [](const RemoteFile& a, const RemoteFile& b) { return a.name < b.name; });
+  return files;
+}
+
+absl::Status WebHdfsStore::Read(const std::string& uri, const RemoteFile&, uint64_t offset, std::span<char> out) {
+  SAMOVAR_ASSIGN_OR_RETURN(const Asker asker, Parse(uri));
+  const std::string operation = absl::StrCat("op=OPEN&offset=", offset, "&length=", out.size());
+  // Each attempt asks for a datanode anew: the one before may be gone.
+  const auto attempt = [&]() -> absl::StatusOr<HttpResponse> {
+    HttpRequest request = {.negotiate = asker.negotiate};
+    SAMOVAR_ASSIGN_OR_RETURN(request.url, AskForDataNode(asker, asker.place.path, "GET", operation));
+    ByteFiller filler(out);
+    request.sink = [&](absl::string_view bytes) { return filler.Add(bytes); };
+    SAMOVAR_ASSIGN_OR_RETURN(HttpResponse response, http_->Send(request));
+    if (response.ok() && !filler.full()) {
+      return absl::UnavailableError(absl::StrCat(uri, ": fewer bytes came than were asked for"));
+    }
+    return response;
+  };
+  SAMOVAR_ASSIGN_OR_RETURN(const HttpResponse response, WithRetries(retries_, attempt));
+  return response.ok() ? absl::OkStatus() : Failure(uri, response);
+}
+
+absl::Status WebHdfsStore::Upload(const Asker& asker, const std::string& path, int fd, uint64_t bytes) {
+  const auto attempt = [&]() -> absl::StatusOr<HttpResponse> {
+    HttpRequest request = {.method = "PUT", .headers = {"Content-Type: application/octet-stream"}};
+    request.negotiate = asker.negotiate;
+    SAMOVAR_ASSIGN_OR_RETURN(request.url, AskForDataNode(asker, path, "PUT", "op=CREATE&overwrite=true"));
+    request.body = {.fd = fd, .file_bytes = bytes};
+    return http_->Send(request);
+  };
+  SAMOVAR_ASSIGN_OR_RETURN(const HttpResponse response, WithRetries(retries_, attempt));
+  if (!response.ok()) return Failure(asker.uri, response);
+  SAMOVAR_ASSIGN_OR_RETURN(const Struct answer, AskForObject(asker, path, "GET", "op=GETFILESTATUS"));
+  const uint64_t there = FileOf(JsonObject(answer, "FileStatus")).bytes;
+  if (there == bytes) return absl::OkStatus();
+  return absl::DataLossError(absl::StrCat(asker.uri, ": of ", bytes, " bytes that were sent ", there, " are there"));
+}
+
+absl::Status WebHdfsStore::Write(const std::string& uri, int fd, uint64_t bytes) {
+  SAMOVAR_ASSIGN_OR_RETURN(const Asker asker, Parse(uri));
+  const std::string& path = asker.place.path;
+  const size_t slash = path.rfind('/');
+  if (slash + 1 == path.size()) return absl::InvalidArgumentError(absl::StrCat(uri, ": is a directory, not a file"));
+  const std::string written = absl::StrFormat("%s/.%s.%08x.tmp", path.substr(0, slash), path.substr(slash + 1),
+                                              static_cast<uint32_t>(std::random_device()()));
+  absl::Status status = Upload(asker, written, fd, bytes);
+  if (status.ok()) {
+    // Replaces a file in one step.
+    const std::string rename = absl::StrCat("op=RENAME&renameoptions=OVERWRITE&destination=", EncodeUrlValue(path));
+    status = AskForObject(asker, written, "PUT", rename).status();
+    // A rename whose answer was lost is not there for the second attempt.
+    if (absl::IsNotFound(status)) {
+      const absl::StatusOr<RemoteFile> there = Stat(uri);
+      if (there.ok() && there->bytes == bytes) status = absl::OkStatus();
+    }
+  }
+  if (!status.ok()) AskOnce(asker, written, "DELETE", "op=DELETE&recursive=false").IgnoreError();
+  return status;
+}
+
+absl::Status WebHdfsStore::Remove(const std::string& uri) {
+  SAMOVAR_ASSIGN_OR_RETURN(const Asker asker, Parse(uri));
+  SAMOVAR_ASSIGN_OR_RETURN(const Struct answer,
+                           AskForObject(asker, asker.place.path, "DELETE", "op=DELETE&recursive=false"));
+  if (JsonBool(answer, "boolean")) return absl::OkStatus();
+  return absl::NotFoundError(absl::StrCat(uri, ": there is nothing"));
+}
+
+}  // namespace samovar

@@ -1,0 +1,53 @@
+#include "common/remote/http_store.h"
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "tests/support/catch.h"
+#include "tests/support/http_server.h"
+#include "tests/support/status_matchers.h"
+
+namespace samovar {
+namespace {
+
+using Request = HttpServer::Request;
+using Response = HttpServer::Response;
+
+TEST_CASE("a file of a web server is read whole or in parts of one version, and never written") {
+  HttpServer server([](const Request& request) {
+    if (absl::StartsWith(request.target, "/none")) return Response{.status = 404};
+    if (request.method == "HEAD") return Response{.headers = {"Content-Length: 10", "ETag: \"v1\""}};
+    const auto range = request.headers.find("range");
+    if (range == request.headers.end()) return Response{.body = "0123456789"};
+    return Response{.status = 206, .body = "3456"};
+  });
+  HttpStore store(std::make_shared<HttpClient>());
+  const std::string uri = server.url() + "/f?sig=SECRET";
+  const auto file = store.Stat(uri);
+  REQUIRE_OK(file);
+  CHECK(file->bytes == 10);
+  std::string whole(10, '\0'), part(4, '\0');
+  REQUIRE_OK(store.Read(uri, *file, 0, whole));
+  CHECK(whole == "0123456789");
+  REQUIRE_OK(store.Read(uri, *file, 3, part));
+  CHECK(part == "3456");
+  CHECK(server.requests().back().headers.at("range") == "bytes=3-6");
+  CHECK(server.requests().back().headers.at("if-match") == "\"v1\"");
+  const absl::Status none = store.Stat(server.url() + "/none?sig=SECRET").status();
+  REQUIRE_STATUS(none, absl::StatusCode::kNotFound, "/none: the server answers 404");
+  CHECK_FALSE(absl::StrContains(none.message(), "SECRET"));
+  for (const absl::Status& refused : {store.Write(uri, 0, 0), store.Remove(uri)}) {
+    REQUIRE_STATUS(refused, absl::StatusCode::kInvalidArgument, "are for reading");
+  }
+  REQUIRE_STATUS(store.List(uri).status(), absl::StatusCode::kInvalidArgument, "no directories");
+}
+
+TEST_CASE("a server that sends all when it is asked for a part is not believed") {
+  HttpServer server([](const Request&) { return Response{.body = "0123456789"}; });
+  HttpStore store(std::make_shared<HttpClient>());
+  std::string part(4, '\0');
+  REQUIRE_STATUS(store.Read(server.url() + "/f", {.bytes = 10}, 3, part), absl::StatusCode::kInvalidArgument,
+                 "does not send parts of files");
+}
+
+}  // namespace
+}  // namespace samovar
