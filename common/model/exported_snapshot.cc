@@ -96,9 +96,9 @@ absl::StatusOr<ExportedSnapshot> ExportedSnapshot::Find(const std::string& path,
   if (storage.Exists(ManifestPath(path))) return Open(path, storage);
   std::optional<std::pair<uint64_t, std::string>> newest;
   std::string job_id;
-  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<std::string> names, storage.List(path));
-  for (const std::string& name : names) {
-    const std::string directory = absl::StrCat(path, "/", name);
+  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<StoredFile> files, storage.List(path));
+  for (const StoredFile& file : files) {
+    const std::string directory = absl::StrCat(path, "/", file.name);
     // A file, or a directory with something else.
     if (!storage.Exists(ManifestPath(directory))) continue;
     const absl::StatusOr<ExportedSnapshot> snapshot = Open(directory, storage);
@@ -223,9 +223,9 @@ absl::Status WriteExportManifest(const std::string& directory, v1::ExportManifes
 void RemoveExport(const std::string& directory, const StorageTable& storage) {
   // What cannot be removed stays, and the directory with it.
   (void)storage.Remove(ManifestPath(directory));
-  for (const std::string& name : storage.List(directory).value_or(std::vector<std::string>())) {
-    if (absl::EndsWith(name, kChunksSuffix) || absl::EndsWith(name, ".tmp"))
-      (void)storage.Remove(absl::StrCat(directory, "/", name));
+  for (const StoredFile& file : storage.List(directory).value_or(std::vector<StoredFile>())) {
+    if (absl::EndsWith(file.name, kChunksSuffix) || absl::EndsWith(file.name, ".tmp"))
+      (void)storage.Remove(absl::StrCat(directory, "/", file.name));
   }
   (void)storage.Remove(directory);
 }

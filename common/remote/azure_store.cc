@@ -120,12 +120,12 @@ absl::StatusOr<HttpResponse> AzureStore::Ask(const AzureUri& uri, const Call& ca
   return WithRetries(retries_, attempt);
 }
 
-absl::StatusOr<RemoteFile> AzureStore::Stat(const std::string& uri) {
+absl::StatusOr<StoredFile> AzureStore::Stat(const std::string& uri) {
   SAMOVAR_ASSIGN_OR_RETURN(const AzureUri parsed, Parse(uri));
   if (!parsed.path.empty()) {
     SAMOVAR_ASSIGN_OR_RETURN(const HttpResponse response, Ask(parsed, {.method = "HEAD"}));
     if (response.ok()) {
-      RemoteFile file;
+      StoredFile file;
       file.is_directory = IsFolder(response);
       if (file.is_directory) return file;
       if (!absl::SimpleAtoi(response.Header("Content-Length"), &file.bytes)) {
@@ -137,15 +137,15 @@ absl::StatusOr<RemoteFile> AzureStore::Stat(const std::string& uri) {
     if (response.status != 404) return Failure(uri, parsed, response);
   }
   // Perhaps a directory.
-  std::map<std::string, RemoteFile> files;
+  std::map<std::string, StoredFile> files;
   SAMOVAR_RETURN_IF_ERROR(ListPage(uri, parsed, "", 1, &files).status());
   if (files.empty() && !parsed.path.empty()) return absl::NotFoundError(absl::StrCat(uri, ": there is nothing"));
-  return RemoteFile{.is_directory = true};
+  return StoredFile{.is_directory = true};
 }
 
 absl::StatusOr<std::string> AzureStore::ListPage(const std::string& uri, const AzureUri& parsed,
                                                  const std::string& marker, size_t max_results,
-                                                 std::map<std::string, RemoteFile>* files) {
+                                                 std::map<std::string, StoredFile>* files) {
   const std::string prefix = parsed.path.empty() ? "" : absl::StrCat(parsed.path, "/");
   Call call = {.of_container = true};
   call.query = absl::StrCat("?restype=container&comp=list&delimiter=%2F&include=metadata&maxresults=", max_results);
@@ -163,7 +163,7 @@ absl::StatusOr<std::string> AzureStore::ListPage(const std::string& uri, const A
     absl::ConsumeSuffix(&name, "/");
     // The blob that stands for the directory itself.
     if (name.empty()) continue;
-    RemoteFile file = {.name = std::string(name), .is_directory = blob.name == "BlobPrefix" || IsFolder(blob)};
+    StoredFile file = {.name = std::string(name), .is_directory = blob.name == "BlobPrefix" || IsFolder(blob)};
     if (const XmlElement* properties = blob.Child("Properties"); properties != nullptr && !file.is_directory) {
       if (!absl::SimpleAtoi(properties->ChildText("Content-Length"), &file.bytes)) {
         return absl::InternalError(absl::StrCat(uri, ": the storage does not say the length of ", Printable(name)));
@@ -177,23 +177,23 @@ absl::StatusOr<std::string> AzureStore::ListPage(const std::string& uri, const A
   return root->ChildText("NextMarker");
 }
 
-absl::StatusOr<std::vector<RemoteFile>> AzureStore::List(const std::string& uri) {
+absl::StatusOr<std::vector<StoredFile>> AzureStore::List(const std::string& uri) {
   SAMOVAR_ASSIGN_OR_RETURN(const AzureUri parsed, Parse(uri));
-  std::map<std::string, RemoteFile> files;
+  std::map<std::string, StoredFile> files;
   std::string marker;
   do {
     SAMOVAR_ASSIGN_OR_RETURN(marker, ListPage(uri, parsed, marker, kListedAtOnce, &files));
   } while (!marker.empty());
   if (files.empty() && !parsed.path.empty()) {
-    SAMOVAR_ASSIGN_OR_RETURN(const RemoteFile itself, Stat(uri));
+    SAMOVAR_ASSIGN_OR_RETURN(const StoredFile itself, Stat(uri));
     if (!itself.is_directory) return absl::FailedPreconditionError(absl::StrCat(uri, " is a file, not a directory"));
   }
-  std::vector<RemoteFile> result;
+  std::vector<StoredFile> result;
   for (auto& [name, file] : files) result.push_back(std::move(file));
   return result;
 }
 
-absl::Status AzureStore::Read(const std::string& uri, const RemoteFile& file, uint64_t offset, std::span<char> out) {
+absl::Status AzureStore::Read(const std::string& uri, const StoredFile& file, uint64_t offset, std::span<char> out) {
   SAMOVAR_ASSIGN_OR_RETURN(const AzureUri parsed, Parse(uri));
   std::shared_ptr<ByteFiller> filler;
   Call call;
@@ -268,7 +268,7 @@ absl::Status AzureStore::Remove(const std::string& uri) {
   SAMOVAR_ASSIGN_OR_RETURN(const HttpResponse response, Ask(parsed, {.method = "DELETE"}));
   if (response.ok()) return absl::OkStatus();
   if (response.status == 404) {
-    std::map<std::string, RemoteFile> files;
+    std::map<std::string, StoredFile> files;
     SAMOVAR_RETURN_IF_ERROR(ListPage(uri, parsed, "", 1, &files).status());
     if (!files.empty()) return absl::FailedPreconditionError(absl::StrCat(uri, ": the directory is not empty"));
   }

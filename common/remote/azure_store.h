@@ -29,10 +29,10 @@ class AzureStore : public RemoteStore {
   AzureStore(std::shared_ptr<HttpClient> http, std::shared_ptr<ClusterConfiguration> configuration,
              const RetryPolicy& retries = {});
 
-  absl::StatusOr<RemoteFile> Stat(const std::string& uri) override;
-  absl::StatusOr<std::vector<RemoteFile>> List(const std::string& uri) override;
+  absl::StatusOr<StoredFile> Stat(const std::string& uri) override;
+  absl::StatusOr<std::vector<StoredFile>> List(const std::string& uri) override;
   // Every piece is compared with the MD5 that the service sends with it.
-  absl::Status Read(const std::string& uri, const RemoteFile& file, uint64_t offset, std::span<char> out) override;
+  absl::Status Read(const std::string& uri, const StoredFile& file, uint64_t offset, std::span<char> out) override;
   // Every request's bytes are checked by the service against their MD5; the blob carries that of its content.
   absl::Status Write(const std::string& uri, int fd, uint64_t bytes) override;
   absl::Status Remove(const std::string& uri) override;
@@ -61,7 +61,7 @@ class AzureStore : public RemoteStore {
   absl::StatusOr<HttpResponse> Ask(const AzureUri& uri, const Call& call);
   // One page of a listing, added to `files`; returns the marker of the next one, empty at the end.
   absl::StatusOr<std::string> ListPage(const std::string& uri, const AzureUri& parsed, const std::string& marker,
-                                       size_t max_results, std::map<std::string, RemoteFile>* files);
+                                       size_t max_results, std::map<std::string, StoredFile>* files);
   absl::Status WriteBlocks(const std::string& uri, const AzureUri& parsed, int fd, uint64_t bytes);
 
   const std::shared_ptr<HttpClient> http_;

@@ -32,11 +32,11 @@ absl::Status ReadingOnly(const std::string& uri) {
 HttpStore::HttpStore(std::shared_ptr<HttpClient> http, const RetryPolicy& retries)
     : http_(std::move(http)), retries_(retries) {}
 
-absl::StatusOr<RemoteFile> HttpStore::Stat(const std::string& uri) {
+absl::StatusOr<StoredFile> HttpStore::Stat(const std::string& uri) {
   const HttpRequest request = {.method = "HEAD", .url = uri};
   SAMOVAR_ASSIGN_OR_RETURN(const HttpResponse response, WithRetries(retries_, [&] { return http_->Send(request); }));
   if (!response.ok()) return Failure(uri, response);
-  RemoteFile file;
+  StoredFile file;
   if (!absl::SimpleAtoi(response.Header("Content-Length"), &file.bytes)) {
     return absl::InvalidArgumentError(absl::StrCat(Shown(uri), ": the server does not say the file's length"));
   }
@@ -45,12 +45,12 @@ absl::StatusOr<RemoteFile> HttpStore::Stat(const std::string& uri) {
   return file;
 }
 
-absl::StatusOr<std::vector<RemoteFile>> HttpStore::List(const std::string& uri) {
+absl::StatusOr<std::vector<StoredFile>> HttpStore::List(const std::string& uri) {
   return absl::InvalidArgumentError(
       absl::StrCat(Shown(uri), ": http: and https: have files, but no directories that could be listed"));
 }
 
-absl::Status HttpStore::Read(const std::string& uri, const RemoteFile& file, uint64_t offset, std::span<char> out) {
+absl::Status HttpStore::Read(const std::string& uri, const StoredFile& file, uint64_t offset, std::span<char> out) {
   const auto attempt = [&]() -> absl::StatusOr<HttpResponse> {
     HttpRequest request = {.url = uri};
     const bool is_whole = offset == 0 && out.size() == file.bytes;

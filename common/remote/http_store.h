@@ -17,11 +17,11 @@ class HttpStore : public RemoteStore {
  public:
   explicit HttpStore(std::shared_ptr<HttpClient> http, const RetryPolicy& retries = {});
 
-  absl::StatusOr<RemoteFile> Stat(const std::string& uri) override;
+  absl::StatusOr<StoredFile> Stat(const std::string& uri) override;
   // INVALID_ARGUMENT: the web has no directories.
-  absl::StatusOr<std::vector<RemoteFile>> List(const std::string& uri) override;
+  absl::StatusOr<std::vector<StoredFile>> List(const std::string& uri) override;
   // INVALID_ARGUMENT: the server does not send parts of files, and the file has more than one.
-  absl::Status Read(const std::string& uri, const RemoteFile& file, uint64_t offset, std::span<char> out) override;
+  absl::Status Read(const std::string& uri, const StoredFile& file, uint64_t offset, std::span<char> out) override;
   // INVALID_ARGUMENT, both.
   absl::Status Write(const std::string& uri, int fd, uint64_t bytes) override;
   absl::Status Remove(const std::string& uri) override;

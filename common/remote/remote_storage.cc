@@ -40,7 +40,7 @@ absl::Status CheckName(const std::string& uri, const std::string& name) {
 
 class RemoteRange : public RangeReader {
  public:
-  RemoteRange(std::shared_ptr<RemoteStore> store, std::string uri, RemoteFile file, uint64_t offset, uint64_t bytes)
+  RemoteRange(std::shared_ptr<RemoteStore> store, std::string uri, StoredFile file, uint64_t offset, uint64_t bytes)
       : store_(std::move(store)), uri_(std::move(uri)), file_(std::move(file)) {
     next_ = std::min(offset, file_.bytes);
     end_ = next_ + std::min(bytes, file_.bytes - next_);
@@ -71,7 +71,7 @@ class RemoteRange : public RangeReader {
  private:
   const std::shared_ptr<RemoteStore> store_;
   const std::string uri_;
-  const RemoteFile file_;
+  const StoredFile file_;
   // What is read next, and the end of the range.
   uint64_t next_ = 0;
   uint64_t end_ = 0;
@@ -125,8 +125,8 @@ absl::Status RemoteStorage::Walk(const std::string& uri, const std::string& path
     return absl::InvalidArgumentError(
         absl::StrCat(uri, ": directories stand in each other more than ", kMaxDepth, " deep"));
   }
-  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<RemoteFile> files, store_->List(uri));
-  for (const RemoteFile& file : files) {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<StoredFile> files, store_->List(uri));
+  for (const StoredFile& file : files) {
     SAMOVAR_RETURN_IF_ERROR(CheckName(uri, file.name));
     const std::string below = absl::StrCat(path, "/", file.name);
     if (file.is_directory) {
@@ -163,7 +163,7 @@ absl::Status RemoteStorage::CopyAll(const std::vector<Copy>& copies, const std::
 }
 
 absl::StatusOr<RemoteStorage::Content> RemoteStorage::Survey(const std::string& uri) {
-  SAMOVAR_ASSIGN_OR_RETURN(const RemoteFile file, store_->Stat(uri));
+  SAMOVAR_ASSIGN_OR_RETURN(const StoredFile file, store_->Stat(uri));
   Content content;
   content.is_directory = file.is_directory;
   content.root = absl::StrCat("/", BaseName(uri));
@@ -214,18 +214,15 @@ absl::Status RemoteStorage::Put(const std::string& uri, const std::function<absl
   return CannotWrite(uri, store_->Write(uri, fd, static_cast<uint64_t>(whole.st_size)));
 }
 
-absl::StatusOr<std::vector<std::string>> RemoteStorage::List(const std::string& uri) {
-  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<RemoteFile> files, store_->List(uri));
-  std::vector<std::string> names;
-  for (const RemoteFile& file : files) names.push_back(file.name);
-  return names;
-}
+absl::StatusOr<StoredFile> RemoteStorage::Stat(const std::string& uri) { return store_->Stat(uri); }
+
+absl::StatusOr<std::vector<StoredFile>> RemoteStorage::List(const std::string& uri) { return store_->List(uri); }
 
 absl::Status RemoteStorage::Remove(const std::string& uri) { return store_->Remove(uri); }
 
 absl::StatusOr<std::unique_ptr<RangeReader>> RemoteStorage::OpenRange(const std::string& uri, uint64_t offset,
                                                                       uint64_t bytes) {
-  SAMOVAR_ASSIGN_OR_RETURN(RemoteFile file, store_->Stat(uri));
+  SAMOVAR_ASSIGN_OR_RETURN(StoredFile file, store_->Stat(uri));
   if (file.is_directory) return absl::InvalidArgumentError(absl::StrCat(uri, " is a directory"));
   return std::make_unique<RemoteRange>(store_, uri, std::move(file), offset, bytes);
 }

@@ -30,7 +30,8 @@ class RemoteStorage : public Storage {
 
   absl::StatusOr<std::string> Fetch(const std::string& uri) override;
   absl::Status Put(const std::string& uri, const std::function<absl::Status(int fd)>& write) override;
-  absl::StatusOr<std::vector<std::string>> List(const std::string& uri) override;
+  absl::StatusOr<StoredFile> Stat(const std::string& uri) override;
+  absl::StatusOr<std::vector<StoredFile>> List(const std::string& uri) override;
   absl::Status Remove(const std::string& uri) override;
   absl::StatusOr<std::unique_ptr<RangeReader>> OpenRange(const std::string& uri, uint64_t offset,
                                                          uint64_t bytes) override;
@@ -39,7 +40,7 @@ class RemoteStorage : public Storage {
   // A file to be copied, and where to.
   struct Copy {
     std::string uri;
-    RemoteFile file;
+    StoredFile file;
     // Below the cache's entry.
     std::string path;
   };

@@ -11,17 +11,9 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "common/storage/storage.h"
 
 namespace samovar {
-
-struct RemoteFile {
-  // Its name in the directory that it was listed in; empty for what a URI names itself.
-  std::string name = "";
-  bool is_directory = false;
-  uint64_t bytes = 0;
-  // Another one when the content is another: an entity tag, or the time of the last change. Empty: not told.
-  std::string version = "";
-};
 
 // All methods do I/O and take URIs of the place's schemes; their errors name the URI, and no credential.
 // INVALID_ARGUMENT: no URI of the place; NOT_FOUND: there is nothing; PERMISSION_DENIED and UNAUTHENTICATED: the place
@@ -30,14 +22,14 @@ class RemoteStore {
  public:
   virtual ~RemoteStore() = default;
 
-  virtual absl::StatusOr<RemoteFile> Stat(const std::string& uri) = 0;
+  virtual absl::StatusOr<StoredFile> Stat(const std::string& uri) = 0;
 
   // What is in a directory, in the order of names' bytes. FAILED_PRECONDITION: it is a file.
-  virtual absl::StatusOr<std::vector<RemoteFile>> List(const std::string& uri) = 0;
+  virtual absl::StatusOr<std::vector<StoredFile>> List(const std::string& uri) = 0;
 
   // Fills `out` with the bytes from `offset` on. REQUIRES: the file has them. ABORTED: it is not the `file` of Stat or
   // List any more; DATA_LOSS: the bytes are not those that the place holds.
-  virtual absl::Status Read(const std::string& uri, const RemoteFile& file, uint64_t offset, std::span<char> out) = 0;
+  virtual absl::Status Read(const std::string& uri, const StoredFile& file, uint64_t offset, std::span<char> out) = 0;
 
   // Makes a file of the first `bytes` bytes of `fd`, in place of what was there; it is there whole, or as it was.
   virtual absl::Status Write(const std::string& uri, int fd, uint64_t bytes) = 0;

@@ -75,8 +75,8 @@ absl::Status Failure(const std::string& uri, const HttpResponse& response) {
   return absl::InternalError(said);
 }
 
-RemoteFile FileOf(const Struct& status) {
-  RemoteFile file = {.name = JsonText(status, "pathSuffix"), .is_directory = JsonText(status, "type") == "DIRECTORY"};
+StoredFile FileOf(const Struct& status) {
+  StoredFile file = {.name = JsonText(status, "pathSuffix"), .is_directory = JsonText(status, "type") == "DIRECTORY"};
   if (file.is_directory) return file;
   file.bytes = JsonNumber(status, "length");
   file.version = absl::StrCat(JsonNumber(status, "modificationTime"), "-", JsonNumber(status, "fileId"));
@@ -159,29 +159,29 @@ absl::StatusOr<std::string> WebHdfsStore::AskForDataNode(const Asker& asker, con
   return location;
 }
 
-absl::StatusOr<RemoteFile> WebHdfsStore::Stat(const std::string& uri) {
+absl::StatusOr<StoredFile> WebHdfsStore::Stat(const std::string& uri) {
   SAMOVAR_ASSIGN_OR_RETURN(const Asker asker, Parse(uri));
   SAMOVAR_ASSIGN_OR_RETURN(const Struct answer, AskForObject(asker, asker.place.path, "GET", "op=GETFILESTATUS"));
-  RemoteFile file = FileOf(JsonObject(answer, "FileStatus"));
+  StoredFile file = FileOf(JsonObject(answer, "FileStatus"));
   file.name.clear();
   return file;
 }
 
-absl::StatusOr<std::vector<RemoteFile>> WebHdfsStore::List(const std::string& uri) {
+absl::StatusOr<std::vector<StoredFile>> WebHdfsStore::List(const std::string& uri) {
   SAMOVAR_ASSIGN_OR_RETURN(const Asker asker, Parse(uri));
   SAMOVAR_ASSIGN_OR_RETURN(const Struct answer, AskForObject(asker, asker.place.path, "GET", "op=LISTSTATUS"));
-  std::vector<RemoteFile> files;
+  std::vector<StoredFile> files;
   for (const Struct& status : JsonObjects(JsonObject(answer, "FileStatuses"), "FileStatus")) {
     files.push_back(FileOf(status));
     if (files.back().name.empty()) {
       return absl::FailedPreconditionError(absl::StrCat(uri, " is a file, not a directory"));
     }
   }
-  std::sort(files.begin(), files.end(), [](const RemoteFile& a, const RemoteFile& b) { return a.name < b.name; });
+  std::sort(files.begin(), files.end(), [](const StoredFile& a, const StoredFile& b) { return a.name < b.name; });
   return files;
 }
 
-absl::Status WebHdfsStore::Read(const std::string& uri, const RemoteFile&, uint64_t offset, std::span<char> out) {
+absl::Status WebHdfsStore::Read(const std::string& uri, const StoredFile&, uint64_t offset, std::span<char> out) {
   SAMOVAR_ASSIGN_OR_RETURN(const Asker asker, Parse(uri));
   const std::string operation = absl::StrCat("op=OPEN&offset=", offset, "&length=", out.size());
   // Each attempt asks for a datanode anew: the one before may be gone.
@@ -230,7 +230,7 @@ absl::Status WebHdfsStore::Write(const std::string& uri, int fd, uint64_t bytes)
     status = AskForObject(asker, written, "PUT", rename).status();
     // A rename whose answer was lost is not there for the second attempt.
     if (absl::IsNotFound(status)) {
-      const absl::StatusOr<RemoteFile> there = Stat(uri);
+      const absl::StatusOr<StoredFile> there = Stat(uri);
       if (there.ok() && there->bytes == bytes) status = absl::OkStatus();
     }
   }

@@ -29,9 +29,9 @@ class WebHdfsStore : public RemoteStore {
   WebHdfsStore(std::shared_ptr<HttpClient> http, std::shared_ptr<ClusterConfiguration> configuration,
                const RetryPolicy& retries = {});
 
-  absl::StatusOr<RemoteFile> Stat(const std::string& uri) override;
-  absl::StatusOr<std::vector<RemoteFile>> List(const std::string& uri) override;
-  absl::Status Read(const std::string& uri, const RemoteFile& file, uint64_t offset, std::span<char> out) override;
+  absl::StatusOr<StoredFile> Stat(const std::string& uri) override;
+  absl::StatusOr<std::vector<StoredFile>> List(const std::string& uri) override;
+  absl::Status Read(const std::string& uri, const StoredFile& file, uint64_t offset, std::span<char> out) override;
   // Into a file of another name beside it, which is renamed when its length is right.
   absl::Status Write(const std::string& uri, int fd, uint64_t bytes) override;
   absl::Status Remove(const std::string& uri) override;

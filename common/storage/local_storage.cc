@@ -66,9 +66,28 @@ absl::Status LocalStorage::Put(const std::string& uri, const std::function<absl:
   return WriteFileAtomically(path, write);
 }
 
-absl::StatusOr<std::vector<std::string>> LocalStorage::List(const std::string& uri) {
+absl::StatusOr<StoredFile> LocalStorage::Stat(const std::string& uri) {
   SAMOVAR_ASSIGN_OR_RETURN(const std::string path, LocalPath(uri));
-  return ListDirectory(path);
+  struct stat found = {};
+  if (stat(path.c_str(), &found) != 0) return ErrnoStatus(errno, "read", path);
+  if (S_ISDIR(found.st_mode)) return StoredFile{.is_directory = true};
+  return StoredFile{.bytes = static_cast<uint64_t>(found.st_size),
+                    .version = absl::StrCat(found.st_ino, "-", found.st_mtim.tv_sec, ".", found.st_mtim.tv_nsec)};
+}
+
+absl::StatusOr<std::vector<StoredFile>> LocalStorage::List(const std::string& uri) {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::string path, LocalPath(uri));
+  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectory(path));
+  std::vector<StoredFile> files;
+  for (const std::string& name : names) {
+    absl::StatusOr<StoredFile> file = Stat(absl::StrCat(path, "/", name));
+    // It was removed meanwhile, or is a link to nothing.
+    if (absl::IsNotFound(file.status())) continue;
+    SAMOVAR_RETURN_IF_ERROR(file.status());
+    file->name = name;
+    files.push_back(*std::move(file));
+  }
+  return files;
 }
 
 absl::Status LocalStorage::Remove(const std::string& uri) {

@@ -11,7 +11,8 @@ class LocalStorage : public Storage {
  public:
   absl::StatusOr<std::string> Fetch(const std::string& uri) override;
   absl::Status Put(const std::string& uri, const std::function<absl::Status(int fd)>& write) override;
-  absl::StatusOr<std::vector<std::string>> List(const std::string& uri) override;
+  absl::StatusOr<StoredFile> Stat(const std::string& uri) override;
+  absl::StatusOr<std::vector<StoredFile>> List(const std::string& uri) override;
   absl::Status Remove(const std::string& uri) override;
   absl::StatusOr<std::unique_ptr<RangeReader>> OpenRange(const std::string& uri, uint64_t offset,
                                                          uint64_t bytes) override;

@@ -16,6 +16,15 @@
 
 namespace samovar {
 
+struct StoredFile {
+  // Its name in the directory that it was listed in; empty for what a URI names itself.
+  std::string name = "";
+  bool is_directory = false;
+  uint64_t bytes = 0;
+  // Another one when the content is another: an entity tag, or the time of the last change. Empty: not told.
+  std::string version = "";
+};
+
 // Bytes of a stored file, from some place on.
 class RangeReader {
  public:
@@ -42,8 +51,11 @@ class Storage {
   // when this returns OK, and else not at all. Makes the directories above it.
   virtual absl::Status Put(const std::string& uri, const std::function<absl::Status(int fd)>& write) = 0;
 
-  // The names in a directory, in the order of bytes.
-  virtual absl::StatusOr<std::vector<std::string>> List(const std::string& uri) = 0;
+  // What the URI names.
+  virtual absl::StatusOr<StoredFile> Stat(const std::string& uri) = 0;
+
+  // What is in a directory, in the order of the names' bytes.
+  virtual absl::StatusOr<std::vector<StoredFile>> List(const std::string& uri) = 0;
 
   // Removes a file or an empty directory.
   virtual absl::Status Remove(const std::string& uri) = 0;

@@ -47,7 +47,12 @@ absl::Status StorageTable::Put(const std::string& uri, const std::function<absl:
   return storage->Put(uri, write);
 }
 
-absl::StatusOr<std::vector<std::string>> StorageTable::List(const std::string& uri) const {
+absl::StatusOr<StoredFile> StorageTable::Stat(const std::string& uri) const {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Storage> storage, StorageFor(uri));
+  return storage->Stat(uri);
+}
+
+absl::StatusOr<std::vector<StoredFile>> StorageTable::List(const std::string& uri) const {
   SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Storage> storage, StorageFor(uri));
   return storage->List(uri);
 }

@@ -36,7 +36,8 @@ class StorageTable {
   // StorageFor, and then what its methods do.
   absl::StatusOr<std::string> Fetch(const std::string& uri) const;
   absl::Status Put(const std::string& uri, const std::function<absl::Status(int fd)>& write) const;
-  absl::StatusOr<std::vector<std::string>> List(const std::string& uri) const;
+  absl::StatusOr<StoredFile> Stat(const std::string& uri) const;
+  absl::StatusOr<std::vector<StoredFile>> List(const std::string& uri) const;
   absl::Status Remove(const std::string& uri) const;
   absl::StatusOr<std::unique_ptr<RangeReader>> OpenRange(const std::string& uri, uint64_t offset, uint64_t bytes) const;
 

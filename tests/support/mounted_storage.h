@@ -34,7 +34,8 @@ class MountedStorage : public Storage {
   absl::Status Put(const std::string& uri, const std::function<absl::Status(int fd)>& write) override {
     return local_.Put(Note("put ", uri), write);
   }
-  absl::StatusOr<std::vector<std::string>> List(const std::string& uri) override {
+  absl::StatusOr<StoredFile> Stat(const std::string& uri) override { return local_.Stat(Note("stat ", uri)); }
+  absl::StatusOr<std::vector<StoredFile>> List(const std::string& uri) override {
     return local_.List(Note("list ", uri));
   }
   absl::Status Remove(const std::string& uri) override { return local_.Remove(Note("remove ", uri)); }

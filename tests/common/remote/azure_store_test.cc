@@ -40,7 +40,7 @@ struct Fixture {
   }
   ~Fixture() { unsetenv("AZURE_STORAGE_CONNECTION_STRING"); }
 
-  absl::StatusOr<std::string> Read(const RemoteFile& file, uint64_t offset, size_t bytes) {
+  absl::StatusOr<std::string> Read(const StoredFile& file, uint64_t offset, size_t bytes) {
     std::string out(bytes, '\0');
     SAMOVAR_RETURN_IF_ERROR(store.Read(kUri, file, offset, out));
     return out;

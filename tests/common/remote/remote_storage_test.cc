@@ -26,30 +26,30 @@ std::string TextOf(const std::string& path) {
 // Files in memory, by their URI.
 class MemoryStore : public RemoteStore {
  public:
-  absl::StatusOr<RemoteFile> Stat(const std::string& uri) override {
+  absl::StatusOr<StoredFile> Stat(const std::string& uri) override {
     absl::MutexLock lock(&mu);
     if (const auto found = files.find(uri); found != files.end()) return FileOf(found->second);
     const auto below = files.lower_bound(uri + "/");
-    if (below != files.end() && absl::StartsWith(below->first, uri + "/")) return RemoteFile{.is_directory = true};
+    if (below != files.end() && absl::StartsWith(below->first, uri + "/")) return StoredFile{.is_directory = true};
     return absl::NotFoundError(absl::StrCat(uri, ": there is nothing"));
   }
-  absl::StatusOr<std::vector<RemoteFile>> List(const std::string& uri) override {
+  absl::StatusOr<std::vector<StoredFile>> List(const std::string& uri) override {
     absl::MutexLock lock(&mu);
-    std::map<std::string, RemoteFile> listed;
+    std::map<std::string, StoredFile> listed;
     for (const auto& [name, text] : files) {
       absl::string_view rest = name;
       if (!absl::ConsumePrefix(&rest, uri + "/")) continue;
       const std::string first(rest.substr(0, rest.find('/')));
-      RemoteFile file = FileOf(text);
+      StoredFile file = FileOf(text);
       if (first.size() != rest.size()) file = {.is_directory = true};
       file.name = first;
       listed[first] = file;
     }
-    std::vector<RemoteFile> result;
+    std::vector<StoredFile> result;
     for (auto& [name, file] : listed) result.push_back(file);
     return result;
   }
-  absl::Status Read(const std::string& uri, const RemoteFile& file, uint64_t offset, std::span<char> out) override {
+  absl::Status Read(const std::string& uri, const StoredFile& file, uint64_t offset, std::span<char> out) override {
     absl::MutexLock lock(&mu);
     ++reads;
     if (changes_while_read.erase(uri) != 0) files[uri] = std::string(files[uri].size(), '!');
@@ -77,7 +77,7 @@ class MemoryStore : public RemoteStore {
   size_t largest_read = 0;
 
  private:
-  static RemoteFile FileOf(const std::string& text) {
+  static StoredFile FileOf(const std::string& text) {
     return {.bytes = text.size(), .version = absl::StrCat(std::hash<std::string>()(text))};
   }
 };
@@ -162,7 +162,11 @@ TEST_CASE_METHOD(Fixture, "ranges, lists and removals are the store's") {
   CHECK((*storage.OpenRange("m:/d/a", 20, 4))->Read(out).value() == 0);
   REQUIRE_STATUS(storage.OpenRange("m:/d", 0, 1).status(), absl::StatusCode::kInvalidArgument, "is a directory");
   REQUIRE_STATUS(storage.OpenRange("m:/e", 0, 1).status(), absl::StatusCode::kNotFound, "m:/e");
-  CHECK(storage.List("m:/d").value() == std::vector<std::string>{"a", "b"});
+  const auto listed = storage.List("m:/d");
+  REQUIRE(listed.value().size() == 2);
+  CHECK(listed->at(0).name == "a");
+  CHECK(listed->at(1).is_directory);
+  CHECK(storage.Stat("m:/d/a")->bytes == 10);
   REQUIRE_OK(storage.Remove("m:/d/a"));
   REQUIRE_STATUS(storage.Fetch("m:/d/a").status(), absl::StatusCode::kNotFound, "there is nothing");
 }
@@ -170,9 +174,9 @@ TEST_CASE_METHOD(Fixture, "ranges, lists and removals are the store's") {
 TEST_CASE_METHOD(Fixture, "names that would lead out of the cache are refused") {
   class Sly : public MemoryStore {
    public:
-    absl::StatusOr<RemoteFile> Stat(const std::string&) override { return RemoteFile{.is_directory = true}; }
-    absl::StatusOr<std::vector<RemoteFile>> List(const std::string&) override {
-      return std::vector<RemoteFile>{{.name = "../evil", .bytes = 1}};
+    absl::StatusOr<StoredFile> Stat(const std::string&) override { return StoredFile{.is_directory = true}; }
+    absl::StatusOr<std::vector<StoredFile>> List(const std::string&) override {
+      return std::vector<StoredFile>{{.name = "../evil", .bytes = 1}};
     }
   };
   RemoteStorage sly(std::make_shared<Sly>(),

@@ -1,0 +1,74 @@
+#!/usr/bin/env python3
+"""Files, jobs and features in a real HDFS. Hadoop's own client reads there beside us. run.sh starts this."""
+
+import os
+import pathlib
+import random
+import sys
+import unittest
+from typing import Dict, Optional
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path[:0] = [str(ROOT / "tests" / "remote"), str(ROOT / "tests" / "hadoop")]
+import scenario  # noqa: E402
+from hdfs import Hdfs  # noqa: E402
+
+
+class HdfsTest(scenario.Scenario):
+    hdfs: Hdfs
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        cls.hdfs = Hdfs().__enter__()
+        cls.addClassCleanup(cls.hdfs.__exit__)
+
+    def setUp(self) -> None:
+        super().setUp()
+        os.environ["HADOOP_CONF_DIR"] = str(self.hdfs.conf)
+        os.environ["HADOOP_USER_NAME"] = self.hdfs_user()
+        os.environ["SAMOVAR_FILE_CACHE"] = str(self.workspace.path / "cache_of_files")
+        self.directory = f"/t{random.randrange(1 << 30)}"
+        self.base = f"hdfs://{self.directory}"
+
+    @staticmethod
+    def hdfs_user() -> str:
+        """Whoever started HDFS may do all there."""
+        return os.environ.get("USER") or "root"
+
+    def read(self, path: str) -> Optional[bytes]:
+        return self.hdfs.read(f"{self.directory}/{path}")
+
+    def sizes(self, path: str) -> Dict[str, int]:
+        return self.hdfs.sizes(f"{self.directory}/{path}")
+
+    def test_each_form_of_uri_names_the_same_file(self) -> None:
+        (self.workspace.path / "file").write_text("text", encoding="utf-8")
+        self.samovar("fs", "cp", "file", f"{self.base}/file")
+        for uri in (f"hdfs://localhost{self.directory}/file", f"hdfs://localhost:{self.hdfs.rpc_port}{self.directory}/file",
+                    f"webhdfs://localhost:{self.hdfs.web_port}{self.directory}/file", f"hdfs:{self.directory}/file"):
+            self.assertEqual(self.samovar("fs", "cat", uri).stdout, b"text", uri)
+
+    def test_who_may_not_write_is_told_so(self) -> None:
+        self.samovar("fs", "cp", self.workspace.write_solver(), f"{self.base}/solver.prototxt")
+        os.environ["HADOOP_USER_NAME"] = "stranger"
+        done = self.samovar("fs", "rm", f"{self.base}/solver.prototxt", code=1)
+        self.assertIn(b"AccessControlException", done.stderr)
+        self.assertIn(b"stranger", done.stderr)
+
+    def test_a_datanode_that_dies_is_gone_around(self) -> None:
+        text = os.urandom(20_000_000)
+        (self.workspace.path / "file").write_bytes(text)
+        self.samovar("fs", "cp", "file", f"{self.base}/file")
+        self.hdfs.data[0].kill()
+        self.hdfs.data[0].wait(30)
+        try:
+            self.assertEqual(self.samovar("fs", "cat", f"{self.base}/file").stdout, text)
+            self.samovar("fs", "cp", "file", f"{self.base}/again")
+            self.assertEqual(self.read("again"), text)
+        finally:
+            self.hdfs.data[0] = self.hdfs.start_datanode(0)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

@@ -1,0 +1,157 @@
+"""What a user does with data, models and features that are not on this machine, against a place that a script has started.
+
+A place's test derives from Scenario and says what its base URI is and how somebody else reads and lists there.
+"""
+
+import hashlib
+import json
+import os
+import pathlib
+import resource
+import subprocess
+import sys
+import threading
+import time
+from typing import Dict, List, Optional
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "tests" / "integration"))
+import testbed  # noqa: E402
+
+LARGE_BYTES = int(os.environ.get("SAMOVAR_LARGE_MEBIBYTES", "1024")) << 20
+MEMORY_MEBIBYTES = 100
+
+
+class Scenario(testbed.TestCase):
+    # "hdfs://host:port/base", set by the place's test.
+    base = ""
+    # What no output may have in it.
+    secrets: List[str] = []
+
+    def read(self, path: str) -> Optional[bytes]:
+        """A file below the base, read by somebody else; None: there is none."""
+        raise NotImplementedError
+
+    def sizes(self, path: str) -> Dict[str, int]:
+        """Files in a directory below the base, with their sizes, as somebody else lists them."""
+        raise NotImplementedError
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.outputs: List[str] = []
+
+    def samovar(self, *arguments, code: int = 0, seconds: float = testbed.RUN_SECONDS) -> "subprocess.CompletedProcess[bytes]":
+        done = subprocess.run([testbed.program("samovar"), *map(str, arguments)], cwd=self.workspace.path, stdin=subprocess.DEVNULL,
+                              capture_output=True, timeout=seconds, check=False)
+        output = done.stderr.decode(errors="replace") + done.stdout.decode(errors="replace")
+        self.outputs.append(output)
+        self.assertEqual(done.returncode, code, f"{arguments}\n{output[-3000:]}")
+        for secret in self.secrets:
+            self.assertNotIn(secret, output)
+        return done
+
+    def row(self, text: str) -> None:
+        print(f"    {text}", flush=True)
+
+    # --- The rows -----------------------------------------------------------------------------------------------------------
+
+    def test_files_are_copied_listed_shown_and_removed(self) -> None:
+        text = os.urandom(9_000_001)
+        (self.workspace.path / "a file, with % and ü").write_bytes(text)
+        uri = f"{self.base}/files"
+        self.samovar("fs", "cp", "a file, with % and ü", f"{uri}/deep/")
+        self.assertEqual(self.read("files/deep/a file, with % and ü"), text)
+        (self.workspace.path / "empty").write_bytes(b"")
+        self.samovar("fs", "cp", "empty", f"{uri}/deep/none")
+        listed = [json.loads(line) for line in self.samovar("fs", "ls", f"{uri}/deep", "--json").stdout.splitlines()]
+        self.assertEqual({entry["name"]: entry["bytes"] for entry in listed}, {"a file, with % and ü": len(text), "none": 0})
+        self.assertEqual(self.sizes("files/deep"), {"a file, with % and ü": len(text), "none": 0})
+        self.assertEqual(self.samovar("fs", "cat", f"{uri}/deep/a file, with % and ü").stdout, text)
+        self.assertEqual(self.samovar("fs", "cat", f"{uri}/deep/none").stdout, b"")
+        # What is there is kept, unless it is told otherwise.
+        self.samovar("fs", "cp", "empty", f"{uri}/deep/a file, with % and ü", code=2)
+        self.samovar("fs", "cp", "empty", f"{uri}/deep/a file, with % and ü", "--force")
+        self.assertEqual(self.read("files/deep/a file, with % and ü"), b"")
+        self.samovar("fs", "cp", uri, "back", code=2)
+        self.samovar("fs", "cp", uri, "back", "--recursive")
+        self.assertEqual(sorted(path.name for path in (self.workspace.path / "back").rglob("*") if path.is_file()),
+                         ["a file, with % and ü", "none"])
+        self.samovar("fs", "rm", f"{uri}/deep", code=2)
+        self.samovar("fs", "rm", uri, "--recursive")
+        for command in ("ls", "cat", "rm"):
+            self.assertIn(b"there is nothing", self.samovar("fs", command, f"{uri}/deep/none", code=2).stderr)
+
+    def test_a_large_file_goes_there_and_back_in_little_memory(self) -> None:
+        path = self.workspace.path / "large"
+        digest = hashlib.sha256()
+        with path.open("wb") as file:
+            for _ in range(LARGE_BYTES >> 22):
+                piece = os.urandom(1 << 22)
+                digest.update(piece)
+                file.write(piece)
+        uri = f"{self.base}/large"
+        seen: List[Optional[int]] = []
+        done = threading.Event()
+
+        def look() -> None:
+            while not done.wait(0.3):
+                seen.append(self.sizes("").get("large"))
+
+        watcher = threading.Thread(target=look)
+        watcher.start()
+        begun = time.monotonic()
+        try:
+            self.samovar("fs", "cp", "large", uri, seconds=900)
+        finally:
+            done.set()
+            watcher.join()
+        up = time.monotonic() - begun
+        # There at once, with all of it.
+        self.assertLessEqual(set(seen), {None, LARGE_BYTES})
+        begun = time.monotonic()
+        self.samovar("fs", "cp", uri, "back", seconds=900)
+        down = time.monotonic() - begun
+        back = hashlib.sha256()
+        with (self.workspace.path / "back").open("rb") as file:
+            for piece in iter(lambda: file.read(1 << 22), b""):
+                back.update(piece)
+        self.assertEqual(back.hexdigest(), digest.hexdigest())
+        # The largest of all commands so far.
+        memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10
+        self.row(f"{LARGE_BYTES >> 20} MiB: up in {up:.1f} s, down in {down:.1f} s; a command's memory {memory} MiB at most")
+        self.check_memory(memory)
+
+    def check_memory(self, mebibytes: int) -> None:
+        self.assertLess(mebibytes, MEMORY_MEBIBYTES)
+
+    def test_a_job_reads_and_writes_there_alone(self) -> None:
+        """Solver, net, weights and data are there, and so are model, snapshots and features afterwards."""
+        for name in ("train_lmdb", "test_lmdb"):
+            self.samovar("data", "partition", name, f"{name}_set", "--partitions", 2)
+            self.samovar("fs", "cp", f"{name}_set", f"{self.base}/data/{name}", "--recursive")
+        net = self.workspace.write_net(lambda text: text.replace('"train_lmdb"', f'"{self.base}/data/train_lmdb"')
+                                       .replace('"test_lmdb"', f'"{self.base}/data/test_lmdb"'))
+        solver = self.workspace.write_solver(net=f'"{self.base}/net.prototxt"', snapshot_prefix=f'"{self.base}/out/small"',
+                                             max_iter=300, snapshot=100)
+        for path in (net, solver):
+            self.samovar("fs", "cp", path, f"{self.base}/{path.name}")
+            path.unlink()
+        self.samovar("train", "--solver", f"{self.base}/solver.prototxt", "--state", "state", "--workers", 2, "--servers", 2,
+                     "--export-snapshots", f"{self.base}/snapshots")
+        model = self.read("out/small_iter_300.caffemodel")
+        self.assertIsNotNone(model)
+        self.assertIsNotNone(self.read("out/small_iter_300.solverstate"))
+        snapshots = json.loads(b"[" + b",".join(self.samovar("fs", "ls", f"{self.base}/snapshots", "--json").stdout.splitlines()) + b"]")
+        self.assertTrue(any(entry["name"].endswith("_iter_300") for entry in snapshots), snapshots)
+        # A run of another number of servers goes on from there.
+        self.samovar("train", "--solver", f"{self.base}/solver.prototxt", "--state", "other", "--workers", 1, "--servers", 1,
+                     "--restore", f"{self.base}/snapshots")
+        self.samovar("features", "--net", f"{self.base}/net.prototxt", "--weights", f"{self.base}/out/small_iter_300.caffemodel",
+                     "--blobs", "ip2", "--label", "label", "--output", f"{self.base}/features")
+        rows = [json.loads(line) for line in (self.read("features/features.jsonl") or b"").splitlines()]
+        self.assertEqual(len(rows), testbed.TEST_RECORDS)
+        right = sum(max(range(testbed.CLASSES), key=row["ip2"].__getitem__) == row["label"][0] for row in rows)
+        self.row(f"{len(rows)} rows of features there, of which {right} have the right class first")
+        self.assertGreater(right, 0.9 * testbed.TEST_RECORDS)
+        # Nothing of all that is in folders that are named as schemes are.
+        self.assertFalse([entry for entry in self.workspace.entries() if ":" in entry.split("/")[0]])
