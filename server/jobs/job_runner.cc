@@ -55,14 +55,15 @@ uint64_t SpreadOf(const std::vector<Ledger>& ledgers) {
 
 class Runner {
  public:
-  Runner(Job* job, uint64_t epoch, ClusterView* cluster, JobKeeper* keeper, const Stopper& stopper)
+  Runner(Job* job, uint64_t epoch, ClusterView* cluster, const StorageTable& storage, JobKeeper* keeper,
+         const Stopper& stopper)
       : job_(*job),
         epoch_(epoch),
         cluster_(*cluster),
         keeper_(keeper),
         stopper_(stopper),
         opener_(job->spec(), epoch, &cluster->Channels(), &stopper),
-        exporter_(&job->spec(), epoch) {}
+        exporter_(&job->spec(), epoch, storage) {}
 
   // As RunJob.
   absl::Status Run();
@@ -513,8 +514,9 @@ absl::Status Runner::Run() {
 
 }  // namespace
 
-absl::Status RunJob(Job* job, uint64_t epoch, ClusterView* cluster, JobKeeper* keeper, const Stopper& stopper) {
-  return Runner(job, epoch, cluster, keeper, stopper).Run();
+absl::Status RunJob(Job* job, uint64_t epoch, ClusterView* cluster, const StorageTable& storage, JobKeeper* keeper,
+                    const Stopper& stopper) {
+  return Runner(job, epoch, cluster, storage, keeper, stopper).Run();
 }
 
 }  // namespace samovar

@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "common/base/stopper.h"
+#include "common/storage/storage_table.h"
 #include "server/cluster/cluster_view.h"
 #include "server/jobs/job.h"
 
@@ -25,9 +26,10 @@ class JobKeeper {
 };
 
 // Blocks until the job has ended, whose end and cause are in the job: then it returns OK. `epoch` is the coordinator's.
-// The cluster, and the keeper, which may be null, outlive the call.
+// Snapshots are exported to `storage`. The cluster, and the keeper, which may be null, outlive the call.
 //   RESOURCE_EXHAUSTED  the servers have no memory for the job now; it is QUEUED still, and may be open at some of them
 //   CANCELLED           the stopper was stopped; the job is as it was
-absl::Status RunJob(Job* job, uint64_t epoch, ClusterView* cluster, JobKeeper* keeper, const Stopper& stopper);
+absl::Status RunJob(Job* job, uint64_t epoch, ClusterView* cluster, const StorageTable& storage, JobKeeper* keeper,
+                    const Stopper& stopper);
 
 }  // namespace samovar
