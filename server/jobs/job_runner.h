@@ -1,6 +1,10 @@
 // RunJob takes a job through its life: it waits for servers, opens the job there, freezes, persists and thaws
 // checkpoints while workers train, compares the ledgers, and ends the job. Servers that are lost on the way are waited
-// for, and given their shares again.
+// for, and given their shares again (job_servers.h).
+//
+// While workers train it sleeps until the job has something for it (Job::AwaitWork). Besides it looks every 50 ms at
+// what has no event: whether a server has fallen silent, or is another process than before, which the list of members
+// tells without a call; whether the coordinator stops; and whether a client has kept training waiting for too long.
 #pragma once
 
 #include <cstdint>
