@@ -31,7 +31,7 @@ MAY_INCLUDE = {
     "common/data/": ["common/data/", "common/caffe/", "common/storage/", "common/base/"],
     "common/import/": ["common/import/", "common/data/", "common/caffe/", "common/storage/", "common/base/"],
     "common/model/": ["common/model/", "common/caffe/", "common/storage/", "common/base/"],
-    "common/parameters/": ["common/parameters/", "common/model/", "common/rpc/", "common/base/"],
+    "common/parameters/": ["common/parameters/", "common/model/", "common/rpc/", "common/telemetry/", "common/base/"],
     "server/": ["server/", "common/"],
     # One half knows weights, the other half who computes; each room is above those that it lists.
     "server/solver/": ["server/solver/", "common/"],
