@@ -32,6 +32,7 @@ int MakeSet(const Options& options, const Make& make) {
   settings.partitions = options.partitions;
   settings.progress = RecordProgress();
   settings.stopper = &interruption.stopper();
+  settings.storage = options.storage;
   const absl::StatusOr<ImportSummary> summary = make(settings);
   if (!summary.ok()) {
     PrintError(summary.status().message());

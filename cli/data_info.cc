@@ -104,14 +104,14 @@ std::string DescribePartitions(const v1::DatasetManifest& manifest, bool verifie
 }
 
 absl::StatusOr<std::string> Describe(const DataInfoOptions& options) {
-  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Dataset> dataset, Dataset::Open(options.path));
+  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Dataset> dataset, Dataset::Open(options.path, options.storage));
   const v1::DatasetManifest* const manifest = dataset->manifest();
   if (options.verify && manifest == nullptr) {
     return absl::InvalidArgumentError(
         absl::StrCat(options.path, ": is an LMDB, which has no checksums; only partitioned sets can be verified"));
   }
   // Before the records: a checksum tells more surely that a file is damaged.
-  if (options.verify) SAMOVAR_RETURN_IF_ERROR(Verify(options.path, *manifest));
+  if (options.verify) SAMOVAR_RETURN_IF_ERROR(Verify(dataset->path(), *manifest));
   SAMOVAR_ASSIGN_OR_RETURN(const Records records, ReadAll(*dataset, !options.quick));
   return absl::StrCat("records  ", dataset->size(), "\nshape    ", ToString(dataset->shape()),
                       " (channels x height x width)", dataset->encoded() ? " of the first; encoded (JPEG or PNG)" : "",

@@ -11,7 +11,6 @@
 #include "common/base/status_macros.h"
 #include "common/caffe/mean_file.h"
 #include "common/import/dataset_mean.h"
-#include "common/storage/storage_table.h"
 
 namespace samovar {
 namespace {
@@ -28,13 +27,13 @@ absl::Status CheckOutput(const DataMeanOptions& options) {
     return absl::InvalidArgumentError(
         absl::StrCat(options.output, ": is inside the data set ", options.path, "; name a file beside it"));
   }
-  if (options.force || !StorageTable().Exists(options.output)) return absl::OkStatus();
+  if (options.force || !options.storage.Exists(options.output)) return absl::OkStatus();
   return absl::AlreadyExistsError(absl::StrCat(options.output, ": exists already; --force replaces it"));
 }
 
 absl::StatusOr<DatasetMean> MeanOf(const DataMeanOptions& options) {
   SAMOVAR_RETURN_IF_ERROR(CheckOutput(options));
-  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Dataset> dataset, Dataset::Open(options.path));
+  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Dataset> dataset, Dataset::Open(options.path, options.storage));
   return ComputeMean(*dataset, RecordProgress());
 }
 
@@ -46,7 +45,7 @@ int RunDataMean(const DataMeanOptions& options) {
     PrintError(mean.status().message());
     return kExitUsage;
   }
-  if (const absl::Status written = WriteMeanFile(options.output, mean->blob); !written.ok()) {
+  if (const absl::Status written = WriteMeanFile(options.output, mean->blob, options.storage); !written.ok()) {
     PrintError(written.message());
     return kExitFailed;
   }

@@ -20,7 +20,6 @@
 #include "common/base/status_macros.h"
 #include "common/model/last_snapshot.h"
 #include "common/storage/paths.h"
-#include "common/storage/storage_table.h"
 #include "common/storage/write_file.h"
 
 namespace samovar {
@@ -44,7 +43,7 @@ std::string StatePathFor(const std::string& model_path) {
 
 absl::Status CheckOutput(const ModelExportOptions& options) {
   for (const std::string& path : {options.output, StatePathFor(options.output)}) {
-    if (options.force || !StorageTable().Exists(path)) continue;
+    if (options.force || !options.storage.Exists(path)) continue;
     return absl::AlreadyExistsError(
         absl::StrCat(path, " is there already; choose another --output, or replace it with --force"));
   }
@@ -122,7 +121,7 @@ absl::Status Export(const ModelExportOptions& options, const JobClient& client, 
   SAMOVAR_ASSIGN_OR_RETURN(const uint64_t iteration,
                            ChooseIteration(options, spec.solver(), client, waker, interruption, &status));
   const absl::Status written =
-      ExportModel(spec, status, iteration, options.output, client.dialer(), interruption.stopper());
+      ExportModel(spec, status, iteration, options.output, client.dialer(), options.storage, interruption.stopper());
   if (absl::IsNotFound(written) && options.iteration.has_value() && !HasSnapshot(status, iteration)) {
     return absl::NotFoundError(absl::StrCat(
         "job ", options.job, " has no snapshot of iteration ", iteration, "; ",
@@ -132,8 +131,9 @@ absl::Status Export(const ModelExportOptions& options, const JobClient& client, 
   SAMOVAR_RETURN_IF_ERROR(CannotWrite(options.output, written));
   reporter->ModelWritten(iteration, options.output);
   const std::string state = StatePathFor(options.output);
-  SAMOVAR_RETURN_IF_ERROR(CannotWrite(state, ExportSolverState(spec, status, iteration, options.output, state,
-                                                               client.dialer(), interruption.stopper())));
+  SAMOVAR_RETURN_IF_ERROR(
+      CannotWrite(state, ExportSolverState(spec, status, iteration, options.output, state, client.dialer(),
+                                           options.storage, interruption.stopper())));
   reporter->SolverStateWritten(iteration, state);
   return absl::OkStatus();
 }

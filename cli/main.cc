@@ -14,6 +14,7 @@
 #include "common/base/open_files.h"
 #include "common/base/version.h"
 #include "common/rpc/grpc_log.h"
+#include "common/storage/storage_table.h"
 #include "common/telemetry/log.h"
 #include "config/cli_flags.h"
 #include "worker/nn/engine.h"
@@ -81,7 +82,7 @@ int main(int argc, char** argv) {
   // What the user is to know is printed; the log is for the clients' libraries.
   if (!samovar::InitLogging({"samovar", "warning"}).ok()) return EXIT_FAILURE;
   samovar::RouteGrpcLog();
-  const samovar::Parsed<samovar::CliFlags> parsed = samovar::ParseCliFlags(argc, argv);
+  const samovar::Parsed<samovar::CliFlags> parsed = samovar::ParseCliFlags(argc, argv, samovar::StorageTable());
   if (parsed.exit_code.has_value()) return *parsed.exit_code;
   return samovar::Ended(std::visit(samovar::Runner(), parsed.flags), parsed.flags);
 }

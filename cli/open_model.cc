@@ -20,7 +20,8 @@ namespace {
 absl::StatusOr<InitialValues> ReadValues(const v1::InitialModel& initial, const v1::ParameterLayout& layout,
                                          const StorageTable& storage) {
   auto values = InitialValues::Read(initial, layout, /*vectors=*/1, storage);
-  if (!values.ok()) return ExplainWrongFile(values.status(), initial.weights(0), kModelFlags.model, kModelFlags);
+  if (!values.ok())
+    return ExplainWrongFile(values.status(), initial.weights(0), kModelFlags.model, kModelFlags, storage);
   return values;
 }
 
@@ -44,7 +45,7 @@ absl::StatusOr<caffe::NetParameter> ReadNetInPhase(const std::string& path, caff
                                                    const StorageTable& storage) {
   std::vector<std::string> layers;
   const absl::StatusOr<caffe::NetParameter> read = LoadNet(path, &layers, storage);
-  if (!read.ok()) return ExplainWrongFile(read.status(), path, kModelFlags.text, kModelFlags);
+  if (!read.ok()) return ExplainWrongFile(read.status(), path, kModelFlags.text, kModelFlags, storage);
   const caffe::NetParameter& whole = *read;
   caffe::NetState state = whole.state();
   state.set_phase(phase);
@@ -91,7 +92,8 @@ absl::StatusOr<std::unique_ptr<Net>> BuildNetOf(const OpenModel& model, int batc
   options.keep_blobs = keep_blobs;
   options.origin = &model.origin;
   options.input_shapes = TopShapesOf(model.data);
-  SAMOVAR_ASSIGN_OR_RETURN(std::unique_ptr<Net> net, Net::Create(model.param, options));
+  SAMOVAR_ASSIGN_OR_RETURN(const caffe::NetParameter local, WithFetchedFiles(model.param, model.storage));
+  SAMOVAR_ASSIGN_OR_RETURN(std::unique_ptr<Net> net, Net::Create(local, options));
   std::copy(model.weights.begin(), model.weights.end(), net->weights().begin());
   return net;
 }

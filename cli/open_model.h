@@ -27,7 +27,7 @@ struct ModelFiles {
   std::string data;
   StateChoice state = {};
   // Where these are, and what the net names.
-  StorageTable storage = StorageTable();
+  StorageTable storage = {};
 };
 
 struct OpenModel {
@@ -42,7 +42,7 @@ struct OpenModel {
   // One value for each float of the layout.
   std::vector<float> weights;
   // As ModelFiles has it.
-  StorageTable storage = StorageTable();
+  StorageTable storage = {};
 };
 
 // Reads the net as it is in the phase, opens its records and reads its weights, of which each layer with parameters
@@ -52,7 +52,7 @@ absl::StatusOr<OpenModel> OpenModelFiles(const ModelFiles& files, caffe::Phase p
 // The net as it is in the phase, upgraded, and where its layers stand. The first part of OpenModelFiles.
 absl::StatusOr<caffe::NetParameter> ReadNetInPhase(const std::string& path, caffe::Phase phase,
                                                    const StateChoice& choice, NetOrigin* origin,
-                                                   const StorageTable& storage = StorageTable());
+                                                   const StorageTable& storage);
 
 // The net for batches of so many records (0: what its text says), with the model's weights. The pool outlives it.
 // `keep_blobs` as in NetOptions.

@@ -11,6 +11,7 @@
 #include "cli/open_model.h"
 #include "cli/run/cluster_options.h"
 #include "common/import/images_import.h"
+#include "common/storage/storage_table.h"
 
 namespace samovar {
 
@@ -84,6 +85,8 @@ struct TimeOptions {
   int iterations = 20;
   int threads = 1;
   bool json = false;
+  // Where what it reads is.
+  StorageTable storage = {};
 };
 
 struct StatusOptions : ClusterOptions {
@@ -136,6 +139,8 @@ struct ModelExportOptions : ClusterOptions {
   std::optional<uint64_t> iteration;
   bool force = false;
   bool json = false;
+  // Where the files are written to.
+  StorageTable storage = {};
 };
 
 struct SnapshotExportOptions : ClusterOptions {
@@ -152,6 +157,8 @@ struct ImportIdxOptions {
   bool force = false;
   // How many partitions the set gets; 0: an LMDB is made.
   uint32_t partitions = 0;
+  // Where what it reads is.
+  StorageTable storage = {};
 };
 
 struct ImportCifar10Options {
@@ -160,6 +167,8 @@ struct ImportCifar10Options {
   bool force = false;
   // How many partitions the set gets; 0: an LMDB is made.
   uint32_t partitions = 0;
+  // Where what it reads is.
+  StorageTable storage = {};
 };
 
 struct ImportLevelDbOptions {
@@ -168,6 +177,8 @@ struct ImportLevelDbOptions {
   bool force = false;
   // How many partitions the set gets; 0: an LMDB is made.
   uint32_t partitions = 0;
+  // Where what it reads is.
+  StorageTable storage = {};
 };
 
 struct ImportImagesFlags {
@@ -176,6 +187,8 @@ struct ImportImagesFlags {
   bool force = false;
   // How many partitions the set gets; 0: an LMDB is made.
   uint32_t partitions = 0;
+  // Where what it reads is.
+  StorageTable storage = {};
 };
 
 struct DataPartitionOptions {
@@ -183,12 +196,16 @@ struct DataPartitionOptions {
   std::string output;
   uint32_t partitions = 0;
   bool force = false;
+  // Where what it reads is.
+  StorageTable storage = {};
 };
 
 struct DataMeanOptions {
   std::string path;
   std::string output;
   bool force = false;
+  // Where what it reads is, and the mean.
+  StorageTable storage = {};
 };
 
 struct DataInfoOptions {
@@ -197,6 +214,8 @@ struct DataInfoOptions {
   bool verify = false;
   // Leave encoded images undecoded: damaged ones are not found.
   bool quick = false;
+  // Where what it reads is.
+  StorageTable storage = {};
 };
 
 }  // namespace samovar

@@ -65,11 +65,13 @@ absl::StatusOr<std::vector<int64_t>> ParseShape(const std::string& text) {
 absl::StatusOr<OpenModel> WithoutData(const TimeOptions& options, caffe::Phase phase) {
   OpenModel model;
   model.phase = phase;
+  model.storage = options.storage;
   std::vector<std::vector<int64_t>> shapes;
   for (const absl::string_view text : absl::StrSplit(options.shape, ',')) {
     SAMOVAR_ASSIGN_OR_RETURN(shapes.emplace_back(), ParseShape(std::string(text)));
   }
-  SAMOVAR_ASSIGN_OR_RETURN(model.param, ReadNetInPhase(options.model, phase, options.state, &model.origin));
+  SAMOVAR_ASSIGN_OR_RETURN(model.param,
+                           ReadNetInPhase(options.model, phase, options.state, &model.origin, options.storage));
   SAMOVAR_ASSIGN_OR_RETURN(const std::vector<const caffe::LayerParameter*> layers, FindFedLayers(model.param));
   if (layers.empty())
     return absl::InvalidArgumentError("--shape is for nets with a data layer; this one has none: remove it");
@@ -93,19 +95,21 @@ absl::StatusOr<OpenModel> WithoutData(const TimeOptions& options, caffe::Phase p
 // Whether the net is there, and the records of its data layers are not.
 bool LacksData(const TimeOptions& options, caffe::Phase phase) {
   NetOrigin origin;
-  const absl::StatusOr<caffe::NetParameter> net = ReadNetInPhase(options.model, phase, options.state, &origin);
+  const absl::StatusOr<caffe::NetParameter> net =
+      ReadNetInPhase(options.model, phase, options.state, &origin, options.storage);
   if (!net.ok()) return false;
   const auto layers = FindFedLayers(*net);
   return layers.ok() && std::any_of(layers->begin(), layers->end(), [&](const caffe::LayerParameter* layer) {
-           const absl::StatusOr<std::string> source = SourceOf(*layer);
-           return !source.ok() || !OpenReader(*layer, phase, ResolvePath(*source, options.model)).ok();
+           const absl::StatusOr<std::string> source = SourceOf(*layer, options.storage);
+           return !source.ok() ||
+                  !OpenReader(*layer, phase, ResolvePath(*source, options.model), nullptr, options.storage).ok();
          });
 }
 
 absl::StatusOr<OpenModel> Open(const TimeOptions& options) {
   const caffe::Phase phase = options.phase == "TEST" ? caffe::TEST : caffe::TRAIN;
   if (!options.shape.empty()) return WithoutData(options, phase);
-  absl::StatusOr<OpenModel> model = OpenModelFiles({options.model, "", "", options.state}, phase);
+  absl::StatusOr<OpenModel> model = OpenModelFiles({options.model, "", "", options.state, options.storage}, phase);
   if (model.ok() || !LacksData(options, phase)) return model;
   return absl::Status(
       model.status().code(),

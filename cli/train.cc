@@ -156,6 +156,7 @@ absl::StatusOr<Prepared> Prepare(const TrainOptions& options) {
   run.spec.set_fetches_snapshots(true);
   run.spec.set_export_snapshots(ResolvePath(options.export_snapshots, ""));
   run.rpc = options.rpc;
+  run.storage = options.choice.storage;
   run.first_iteration = job.first_iteration;
   run.start = std::move(job.start);
   run.snapshot_prefix = std::move(job.snapshot_prefix);

@@ -83,11 +83,11 @@ void CommandTree::AddData() {
   line.Require(import_idx_,
                import_idx_->add_option("--images", import_idx.images, "Reads the images from this IDX file")
                    ->type_name("FILE")
-                   ->transform(StoredPathValidator()));
+                   ->transform(StoredPathValidator(storage_)));
   line.Require(import_idx_,
                import_idx_->add_option("--labels", import_idx.labels, "Reads the labels from this IDX file")
                    ->type_name("FILE")
-                   ->transform(StoredPathValidator()));
+                   ->transform(StoredPathValidator(storage_)));
   line.Require(import_idx_, import_idx_->add_option("--output", import_idx.output, "Makes the LMDB in this directory")
                                 ->type_name("DIR")
                                 ->transform(LocalPathValidator()));
@@ -102,7 +102,7 @@ void CommandTree::AddData() {
   line.Require(data_info_,
                data_info_->add_option("set", data_info.path, "Reads the LMDB or the partitioned set in this directory")
                    ->type_name("DIR")
-                   ->transform(StoredPathValidator()));
+                   ->transform(StoredPathValidator(storage_)));
   data_info_->add_flag("--verify", data_info.verify,
                        "Compares the files of a partitioned set with the checksums in its manifest");
   data_info_->add_flag("--quick", data_info.quick,
@@ -118,7 +118,7 @@ void CommandTree::AddImportCifar10(CLI::App* importers) {
                                 "Reads these files, one after the other; a directory stands for data_batch_1.bin, "
                                 "data_batch_2.bin and so on in it, the training images")
                    ->type_name("FILE_OR_DIR")
-                   ->transform(StoredPathValidator()));
+                   ->transform(StoredPathValidator(storage_)));
   line.Require(import_cifar10_,
                import_cifar10_->add_option("--output", import_cifar10.output, "Makes the LMDB in this directory")
                    ->type_name("DIR")
@@ -134,7 +134,7 @@ void CommandTree::AddImportLevelDb(CLI::App* importers) {
                                     ->add_option("--input", import_leveldb.input,
                                                  "Reads the LevelDB in this directory, and leaves it as it is")
                                     ->type_name("DIR")
-                                    ->transform(StoredPathValidator()));
+                                    ->transform(StoredPathValidator(storage_)));
   line.Require(import_leveldb_,
                import_leveldb_->add_option("--output", import_leveldb.output, "Makes the LMDB in this directory")
                    ->type_name("DIR")
@@ -148,10 +148,10 @@ void CommandTree::AddImportImages(CLI::App* importers) {
   line.Require(import_images_,
                import_images_->add_option("--list", images.list, "Reads the images' names and labels from this file")
                    ->type_name("FILE")
-                   ->transform(StoredPathValidator()));
+                   ->transform(StoredPathValidator(storage_)));
   import_images_->add_option("--root", images.root, "Takes the names in the list from this directory")
       ->type_name("DIR")
-      ->transform(StoredPathValidator());
+      ->transform(StoredPathValidator(storage_));
   line.Require(import_images_,
                import_images_->add_option("--output", import_images.output, "Makes the LMDB in this directory")
                    ->type_name("DIR")
@@ -178,7 +178,7 @@ void CommandTree::AddDataPartition(CLI::App* data) {
                                     ->add_option("source", data_partition.source,
                                                  "Reads the LMDB, or the set of other partitions, in this directory")
                                     ->type_name("SOURCE")
-                                    ->transform(StoredPathValidator()));
+                                    ->transform(StoredPathValidator(storage_)));
   line.Require(data_partition_,
                data_partition_->add_option("output", data_partition.output, "Makes the set in this directory")
                    ->type_name("DEST")
@@ -194,10 +194,10 @@ void CommandTree::AddDataMean(CLI::App* data) {
   line.Require(data_mean_,
                data_mean_->add_option("set", data_mean.path, "Reads the LMDB or the partitioned set in this directory")
                    ->type_name("DIR")
-                   ->transform(StoredPathValidator()));
+                   ->transform(StoredPathValidator(storage_)));
   line.Require(data_mean_, data_mean_->add_option("--output", data_mean.output, "Writes this file, a .binaryproto")
                                ->type_name("FILE")
-                               ->transform(StoredPathValidator()));
+                               ->transform(StoredPathValidator(storage_)));
   data_mean_->add_flag("--force", data_mean.force, "Replaces a file that is there already");
 }
 

@@ -37,8 +37,8 @@ const char* ConflictOf(const CommandTree& cli) {
 
 }  // namespace
 
-Parsed<CliFlags> ParseCliFlags(int argc, const char* const* argv) {
-  CommandTree cli;
+Parsed<CliFlags> ParseCliFlags(int argc, const char* const* argv, const StorageTable& storage) {
+  CommandTree cli(storage);
   Parsed<CliFlags> parsed;
   parsed.exit_code = cli.line.Parse(argc, argv);
   if (!parsed.exit_code.has_value()) {

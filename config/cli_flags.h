@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "cli/options.h"
+#include "common/storage/storage_table.h"
 #include "config/parsed.h"
 
 namespace samovar {
@@ -23,7 +24,8 @@ using CliFlags = std::variant<VersionFlags, TrainOptions, CheckOptions, TestOpti
                               ImportCifar10Options, ImportLevelDbOptions, ImportImagesFlags, DataPartitionOptions,
                               DataMeanOptions, DataInfoOptions, CompletionFlags>;
 
-Parsed<CliFlags> ParseCliFlags(int argc, const char* const* argv);
+// The options have `storage`, of whose schemes the paths in them are.
+Parsed<CliFlags> ParseCliFlags(int argc, const char* const* argv, const StorageTable& storage);
 
 // A script for the shell ("bash" or "zsh") that completes subcommands, flags and file names.
 std::string CompletionScript(const std::string& shell);

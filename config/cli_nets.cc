@@ -41,15 +41,15 @@ void CommandTree::AddModelFiles(CLI::App* command, ModelFiles* files) {
       command,
       command->add_option("--model", files->model, "Reads the net from this prototxt file, as it is in phase TEST")
           ->type_name("FILE")
-          ->transform(StoredPathValidator()));
+          ->transform(StoredPathValidator(storage_)));
   line.Require(command, command->add_option("--weights", files->weights, "Reads the weights from this .caffemodel file")
                             ->type_name("FILE")
-                            ->transform(StoredPathValidator()));
+                            ->transform(StoredPathValidator(storage_)));
   command
       ->add_option("--data", files->data,
                    "Reads records from here (an LMDB's directory, a list of files) instead of where the net says")
       ->type_name("PATH")
-      ->transform(StoredPathValidator());
+      ->transform(StoredPathValidator(storage_));
   AddState(command, &files->state);
 }
 
@@ -73,7 +73,7 @@ void CommandTree::AddFeatures() {
       features_,
       features_->add_option("--output", features.output, "Writes features.jsonl into this directory; - prints the rows")
           ->type_name("DIR")
-          ->transform(StoredPathValidator()));
+          ->transform(StoredPathValidator(storage_)));
   features_->add_option("--threads", features.threads, "Computes with so many threads")
       ->type_name("N")
       ->check(Between(1, kMaxCount));
@@ -84,7 +84,7 @@ void CommandTree::AddTime() {
   time_ = line.AddCommand(line.app(), "time", "Measures how long each layer of a net takes", kTimeExamples);
   line.Require(time_, time_->add_option("--model", time.model, "Reads the net from this prototxt file")
                           ->type_name("FILE")
-                          ->transform(StoredPathValidator()));
+                          ->transform(StoredPathValidator(storage_)));
   time_->add_option("--phase", time.phase, "Takes the net as it is in this phase; TEST has no backward pass")
       ->type_name("TRAIN|TEST")
       ->check(OneOf({"TRAIN", "TEST"}));

@@ -225,20 +225,20 @@ CLI::Validator LocalPathValidator() {
   return CLI::Validator(check, "", "LocalPath");
 }
 
-CLI::Validator StoredPathValidator() {
-  const auto check = [](std::string& path) {
-    const absl::Status offered = StorageTable().StorageFor(path = WithoutFileScheme(path)).status();
+CLI::Validator StoredPathValidator(const StorageTable& storage) {
+  const auto check = [storage](std::string& path) {
+    const absl::Status offered = storage.StorageFor(path = WithoutFileScheme(path)).status();
     return std::string(offered.message());
   };
   return CLI::Validator(check, "", "StoredPath");
 }
 
-CLI::Validator StoredPathsValidator() {
-  const auto check = [](std::string& paths) {
+CLI::Validator StoredPathsValidator(const StorageTable& storage) {
+  const auto check = [storage](std::string& paths) {
     std::vector<std::string> found;
     for (const absl::string_view path : absl::StrSplit(paths, ',')) {
       found.push_back(WithoutFileScheme(std::string(absl::StripAsciiWhitespace(path))));
-      const absl::Status offered = StorageTable().StorageFor(found.back()).status();
+      const absl::Status offered = storage.StorageFor(found.back()).status();
       if (!offered.ok()) return std::string(offered.message());
     }
     paths = absl::StrJoin(found, ",");

@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "common/storage/storage_table.h"
+
 namespace samovar {
 
 // Largest number of processes or threads of a kind that can be asked for.
@@ -74,10 +76,10 @@ CLI::Validator NumberUpTo(double most);
 // To be given to transform(): the value is a path of this machine; "file:" is taken off, another scheme is refused
 // (LocalPath).
 CLI::Validator LocalPathValidator();
-// The same for what may be anywhere: the value is a path, or a URI of a scheme that a StorageTable has; several with
+// The same for what may be anywhere: the value is a path, or a URI of a scheme that the table has; several with
 // commas between them.
-CLI::Validator StoredPathValidator();
-CLI::Validator StoredPathsValidator();
+CLI::Validator StoredPathValidator(const StorageTable& storage);
+CLI::Validator StoredPathsValidator(const StorageTable& storage);
 // The value is one of these.
 CLI::Validator OneOf(const std::vector<std::string>& choices);
 

@@ -108,7 +108,8 @@ constexpr char kCompletionExamples[] =
 
 }  // namespace
 
-CommandTree::CommandTree() : line("samovar", kDescription) {
+CommandTree::CommandTree(const StorageTable& storage) : line("samovar", kDescription), storage_(storage) {
+  SetStorage();
   line.app()->footer(kExamples);
   AddTrain();
   AddCheck();
@@ -126,10 +127,20 @@ CommandTree::CommandTree() : line("samovar", kDescription) {
     line.RequireUtf8(command);
 }
 
+void CommandTree::SetStorage() {
+  for (StorageTable* const used :
+       {&train.choice.storage, &check.choice.storage, &submit.choice.storage, &test.files.storage,
+        &features.files.storage, &time.storage, &model_export.storage, &import_idx.storage, &import_cifar10.storage,
+        &import_leveldb.storage, &import_images.storage, &data_partition.storage, &data_mean.storage,
+        &data_info.storage}) {
+    *used = storage_;
+  }
+}
+
 void CommandTree::AddJobFlags(CLI::App* command, JobOptions* job) {
   line.Require(command, command->add_option("--solver", job->solver, "Reads the solver from this prototxt file")
                             ->type_name("FILE")
-                            ->transform(StoredPathValidator()));
+                            ->transform(StoredPathValidator(storage_)));
   command
       ->add_option("--mode", job->mode.mode,
                    "Chooses which weights an iteration is computed from: async, the newest there are, which is "
@@ -232,7 +243,7 @@ void CommandTree::AddJobFlags(CLI::App* command, JobOptions* job) {
           "its name, the others keep their fillers; several files are separated by commas, the last that has a "
           "layer counts; replaces the solver's weights")
       ->type_name("FILE[,FILE...]")
-      ->transform(StoredPathsValidator())
+      ->transform(StoredPathsValidator(storage_))
       ->default_str("");
   command
       ->add_option(
@@ -240,7 +251,7 @@ void CommandTree::AddJobFlags(CLI::App* command, JobOptions* job) {
           "Continues at the iteration of this .solverstate file, from its history and the model that it names; "
           "to continue an interrupted run of Samovar itself, --resume is exact")
       ->type_name("FILE")
-      ->transform(StoredPathValidator())
+      ->transform(StoredPathValidator(storage_))
       ->default_str("");
   command->add_flag("--resume", job->resume, "Continues the earlier run from its last snapshot");
   command
@@ -249,7 +260,7 @@ void CommandTree::AddJobFlags(CLI::App* command, JobOptions* job) {
                    "under this path; "
                    "as many are kept as of other snapshots")
       ->type_name("DIR")
-      ->transform(StoredPathValidator())
+      ->transform(StoredPathValidator(storage_))
       ->default_str("");
   command
       ->add_option("--restore", job->restore,
@@ -257,7 +268,7 @@ void CommandTree::AddJobFlags(CLI::App* command, JobOptions* job) {
                    "seed unless others "
                    "are given; of a directory that has several it takes the newest")
       ->type_name("DIR")
-      ->transform(StoredPathValidator())
+      ->transform(StoredPathValidator(storage_))
       ->default_str("");
   AddJobChoice(command, &job->choice);
 }
@@ -297,7 +308,7 @@ void CommandTree::AddCheck() {
       line.AddCommand(line.app(), "check", "Checks a solver, its nets and its data without training", kCheckExamples);
   line.Require(check_, check_->add_option("solver", check.solver, "Reads the solver from this prototxt file")
                            ->type_name("SOLVER")
-                           ->transform(StoredPathValidator()));
+                           ->transform(StoredPathValidator(storage_)));
   AddJobChoice(check_, &check.choice);
 }
 
@@ -380,7 +391,7 @@ void CommandTree::AddModelExport() {
                                 "Writes the model into this file, a .caffemodel, or with .h5 behind it in HDF5; the "
                                 ".solverstate is put beside it")
                    ->type_name("FILE")
-                   ->transform(StoredPathValidator()));
+                   ->transform(StoredPathValidator(storage_)));
   model_export_
       ->add_option("--iteration", model_export.iteration,
                    "Takes this snapshot of the job; otherwise a running job makes a new one, and one that has ended "
@@ -405,7 +416,7 @@ void CommandTree::AddSnapshotExport() {
                                 "find under this path; older ones of the job there are removed, as with "
                                 "--export-snapshots")
                    ->type_name("DIR")
-                   ->transform(StoredPathValidator()));
+                   ->transform(StoredPathValidator(storage_)));
   snapshot_export_->add_flag("--json", snapshot_export.json, "Prints one JSON object");
 }
 

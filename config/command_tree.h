@@ -2,13 +2,15 @@
 // completions.
 #pragma once
 
+#include "common/storage/storage_table.h"
 #include "config/cli_flags.h"
 #include "config/command_line.h"
 
 namespace samovar {
 
 struct CommandTree {
-  CommandTree();
+  // Paths are checked against `storage`, and the commands read and write there.
+  explicit CommandTree(const StorageTable& storage);
   CommandTree(const CommandTree&) = delete;
   CommandTree& operator=(const CommandTree&) = delete;
 
@@ -40,6 +42,7 @@ struct CommandTree {
   CliFlags Chosen() const;
 
  private:
+  void SetStorage();
   // Flags that say what a job is.
   void AddJobFlags(CLI::App* command, JobOptions* job);
   // The coordinator's address: the last word, or a flag.
@@ -67,6 +70,7 @@ struct CommandTree {
   void AddDataMean(CLI::App* data);
   void AddSmallCommands();
 
+  const StorageTable storage_;
   CLI::App* train_ = nullptr;
   CLI::App* check_ = nullptr;
   CLI::App* test_ = nullptr;

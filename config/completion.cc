@@ -48,7 +48,9 @@ constexpr char kZshBegin[] = "#compdef samovar\nautoload -U +X bashcompinit && b
 }  // namespace
 
 std::string CompletionScript(const std::string& shell) {
-  CommandTree cli;
+  // Names of flags only: nothing is read.
+  const StorageTable none;
+  CommandTree cli(none);
   std::string cases;
   AddCases(*cli.line.app(), "", &cases);
   const std::string script = absl::StrReplaceAll(kBash, {{"$CASES", cases}});

@@ -17,6 +17,7 @@
 #include "common/base/signals.h"
 #include "common/base/stopper.h"
 #include "common/rpc/grpc_log.h"
+#include "common/storage/storage_table.h"
 #include "common/telemetry/log.h"
 #include "config/server_flags.h"
 #include "server/server.h"
@@ -63,6 +64,7 @@ int Run(int argc, char** argv) {
   options.keep_ended_jobs = flags.keep_ended_jobs;
   options.forget_jobs = flags.forget_jobs;
   options.allow_plaintext = flags.allow_plaintext;
+  options.storage = StorageTable();
   absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(options);
   if (!server.ok()) {
     LogError(server.status().message());

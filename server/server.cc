@@ -98,6 +98,7 @@ absl::Status Server::StartServing() {
   parameters.state_dir = options_.state_dir;
   parameters.max_parameter_bytes = options_.max_parameter_bytes;
   parameters.metrics = &metrics_;
+  parameters.storage = options_.storage;
   SAMOVAR_ASSIGN_OR_RETURN(parameters_, ParameterService::Create(parameters));
   SAMOVAR_ASSIGN_OR_RETURN(identity_, ServerIdentity(options_.state_dir));
 
@@ -115,6 +116,7 @@ absl::Status Server::StartServing() {
     coordinator.max_ended = options_.keep_ended_jobs;
     coordinator.forget_jobs = options_.forget_jobs;
     coordinator.rpc = options_.rpc;
+    coordinator.storage = options_.storage;
     SAMOVAR_ASSIGN_OR_RETURN(coordinator_, Coordinator::Create(coordinator));
     coordinator_service_ = std::make_unique<CoordinatorService>(coordinator_.get());
     job_service_ = std::make_unique<JobService>(coordinator_.get());

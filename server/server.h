@@ -17,6 +17,7 @@
 #include "common/rpc/request_gate.h"
 #include "common/rpc/rpc_options.h"
 #include "common/storage/directory_lock.h"
+#include "common/storage/storage_table.h"
 #include "common/telemetry/metrics.h"
 #include "server/coordinator/coordinator.h"
 #include "server/coordinator/coordinator_service.h"
@@ -52,6 +53,8 @@ class Server {
     RpcOptions rpc;
     // The operator accepts traffic without encryption beyond this machine.
     bool allow_plaintext = false;
+    // Where the files are that jobs begin from, and where their snapshots are exported to.
+    StorageTable storage = {};
   };
 
   // Serves from its return on; a server that joins registers in the background and keeps trying.

@@ -21,6 +21,7 @@
 #include "common/base/version.h"
 #include "common/parameters/parameter_client.h"
 #include "common/rpc/grpc_log.h"
+#include "common/storage/storage_table.h"
 #include "common/telemetry/log.h"
 #include "config/worker_flags.h"
 #include "worker/feed/partition_cache.h"
@@ -75,6 +76,7 @@ int Run(int argc, char** argv) {
   options.threads = flags.threads;
   options.partitions = cache.get();
   options.channels = flags.channels;
+  options.storage = StorageTable();
   options.on_joined = [&] {
     if (const absl::Status status = ReportReady(flags.ready_fd, "ok"); !status.ok()) {
       LogError(status.message());

@@ -159,7 +159,8 @@ void AddUnusedWarnings(const caffe::NetParameter& net, const NetOrigin& origin, 
 absl::StatusOr<CheckedJob> CheckAll(const std::string& solver_path, const StartFrom& from, const JobChoice& choice,
                                     absl::Status* values) {
   absl::StatusOr<SolverBundle> loaded = LoadSolver(solver_path, choice.state, values, choice.storage);
-  if (!loaded.ok()) return ExplainWrongFile(loaded.status(), solver_path, kTrainFlags.text, kTrainFlags);
+  if (!loaded.ok())
+    return ExplainWrongFile(loaded.status(), solver_path, kTrainFlags.text, kTrainFlags, choice.storage);
   SolverBundle bundle = *std::move(loaded);
   CheckedJob job;
   job.snapshot_prefix = bundle.solver.snapshot_prefix();

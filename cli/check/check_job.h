@@ -40,7 +40,7 @@ struct JobChoice {
   // Each test takes all records, whatever test_iter is.
   bool test_all = false;
   // Where the solver and all files that it names are.
-  StorageTable storage = StorageTable();
+  StorageTable storage = {};
 };
 
 // Reads the solver, opens the data of each of its nets, builds the nets, compares them, and reads the model files that

@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
+#include "common/caffe/net_sources.h"
 #include "common/data/iteration_schedule.h"
 #include "common/storage/paths.h"
 #include "worker/feed/net_feed.h"
@@ -168,7 +169,8 @@ absl::StatusOr<CheckedNet> CheckNet(const NetToCheck& net) {
   options.phase = net.phase;
   options.batch_size = net.built_batch;
   options.parts = static_cast<int>(net.of_parts);
-  SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<Net> built, Net::Create(net.param, options));
+  SAMOVAR_ASSIGN_OR_RETURN(const caffe::NetParameter local, WithFetchedFiles(net.param, net.storage));
+  SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<Net> built, Net::Create(local, options));
   checked.data.set_batch_size(static_cast<uint32_t>(built->batch_size()));
   checked.layout = built->layout();
   checked.outputs = built->output_specs();

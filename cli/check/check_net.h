@@ -31,7 +31,7 @@ struct NetToCheck {
   // Where the net stands, for messages; null: not known.
   const NetOrigin* origin = nullptr;
   // Where its files are.
-  StorageTable storage = StorageTable();
+  StorageTable storage = {};
 };
 
 // A net and its data as coordinator and workers have to know them.

@@ -79,10 +79,10 @@ absl::StatusOr<CheckedStart> CheckExported(const std::string& path, const Solver
 }
 
 // A user's flags may be swapped.
-absl::Status ExplainStart(const absl::Status& refused, const StartFrom& from) {
-  if (!from.snapshot.empty()) return ExplainWrongFile(refused, from.snapshot, kTrainFlags.state, kTrainFlags);
+absl::Status ExplainStart(const absl::Status& refused, const StartFrom& from, const StorageTable& storage) {
+  if (!from.snapshot.empty()) return ExplainWrongFile(refused, from.snapshot, kTrainFlags.state, kTrainFlags, storage);
   for (const std::string& path : PathsIn(from.weights)) {
-    const absl::Status explained = ExplainWrongFile(refused, path, kTrainFlags.model, kTrainFlags);
+    const absl::Status explained = ExplainWrongFile(refused, path, kTrainFlags.model, kTrainFlags, storage);
     if (explained != refused) return explained;
   }
   return refused;
@@ -107,7 +107,7 @@ absl::StatusOr<CheckedStart> CheckStart(const StartFrom& from, const SolverBundl
 
   SAMOVAR_ASSIGN_OR_RETURN(const int vectors, HistoryVectors(bundle.solver));
   absl::StatusOr<InitialValues> read = InitialValues::Read(model, layout, vectors, storage);
-  if (!read.ok()) return ExplainStart(read.status(), from);
+  if (!read.ok()) return ExplainStart(read.status(), from, storage);
   const InitialValues values = *std::move(read);
   SAMOVAR_RETURN_IF_ERROR(CheckHistory(values, bundle, model, layout));
   // The model that the state names, if it was found so: servers need not look for it.

@@ -42,7 +42,6 @@ struct CheckedStart {
 // Reads the files and compares them with the solver and the net. Errors name file, layer and blob, and the place of
 // what the solver says otherwise. REQUIRES: CheckLayout(layout).ok()
 absl::StatusOr<CheckedStart> CheckStart(const StartFrom& from, const SolverBundle& bundle,
-                                        const v1::ParameterLayout& layout,
-                                        const StorageTable& storage = StorageTable());
+                                        const v1::ParameterLayout& layout, const StorageTable& storage);
 
 }  // namespace samovar

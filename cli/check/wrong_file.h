@@ -5,6 +5,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "common/storage/storage_table.h"
 
 namespace samovar {
 
@@ -21,6 +22,6 @@ inline constexpr FileFlags kModelFlags = {"--model", "--weights", ""};
 // flag takes, the message says instead what the file is, and the flag to give it with. Reads the file once more in that
 // case.
 absl::Status ExplainWrongFile(const absl::Status& refused, const std::string& path, absl::string_view flag,
-                              const FileFlags& flags);
+                              const FileFlags& flags, const StorageTable& storage);
 
 }  // namespace samovar

@@ -107,6 +107,7 @@ ChildProcess::~ChildProcess() {
   if (ready_fd_ >= 0) close(ready_fd_);
 }
 
+// On a thread of its own; throws nothing, since nothing here takes memory.
 void ChildProcess::AwaitEnd() {
   siginfo_t info;
   // Leaves the ended child in place: its pid stays its own until it is taken below, under the lock that Signal holds.

@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "common/base/backoff.h"
 #include "common/base/clock.h"
+#include "common/telemetry/guarded_turn.h"
 
 namespace samovar {
 namespace {
@@ -64,6 +66,12 @@ bool JobWatcher::WatchOnce() {
     call_ = &context;
     request.set_first_display(first_display_);
   }
+  // Also if something is thrown: the destructor must not find what is gone.
+  const absl::Cleanup forget = [&] {
+    context.TryCancel();
+    absl::MutexLock lock(&mu_);
+    call_ = nullptr;
+  };
   request.set_displays(true);
   request.set_job_id(job_id_);
   request.set_interval_ms(static_cast<uint32_t>(absl::ToInt64Milliseconds(interval_)));
@@ -83,7 +91,6 @@ bool JobWatcher::WatchOnce() {
   }
   const grpc::Status end = reader->Finish();
   absl::MutexLock lock(&mu_);
-  call_ = nullptr;
   if (ended) return true;
   // It is made again. A coordinator that is started again is there soon.
   failure_ = end;
@@ -98,10 +105,21 @@ grpc::Status JobWatcher::Failure(absl::Duration patience) const {
   return final || SteadyNow() - failing_since_ > patience ? failure_ : grpc::Status::OK;
 }
 
+void JobWatcher::NoteFailure() {
+  {
+    absl::MutexLock lock(&mu_);
+    failure_ = grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "");
+    failing_since_ = std::min(failing_since_, SteadyNow());
+  }
+  waker_->Notify();
+}
+
 void JobWatcher::Run() {
   Backoff backoff(kFirstRetry, kLastRetry, static_cast<uint64_t>(getpid()));
-  while (!WatchOnce()) {
-    if (stopper_.WaitFor(backoff.Next())) return;
+  bool over = false;
+  while (!over) {
+    if (!RunTurn("the watch of a job", [&] { over = WatchOnce(); })) NoteFailure();
+    if (over || stopper_.WaitFor(backoff.Next())) return;
   }
 }
 

@@ -42,6 +42,8 @@ class JobWatcher {
   void TakeStatusLocked(v1::JobStatus status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // One call, until it ends. Returns true if there is nothing more to come.
   bool WatchOnce();
+  // This process had no memory for a call.
+  void NoteFailure();
 
   const std::unique_ptr<v1::JobService::Stub> stub_;
   const std::string job_id_;

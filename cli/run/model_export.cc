@@ -75,18 +75,19 @@ void RemoveAbandonedModels(const std::string& snapshot_prefix) {
 }
 
 absl::Status ExportModel(const v1::JobSpec& spec, const v1::JobStatus& status, uint64_t iteration,
-                         const std::string& path, const Dialer& dialer, const Stopper& stopper) {
+                         const std::string& path, const Dialer& dialer, const StorageTable& storage,
+                         const Stopper& stopper) {
   SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<ParameterClient> client, MakeClient(spec, status, dialer));
   std::vector<float> weights(spec.layout().elements());
   SAMOVAR_RETURN_IF_ERROR(client->PullFrozen(iteration, weights, {SteadyNow() + kPullTimeout, &stopper}));
   SAMOVAR_ASSIGN_OR_RETURN(const caffe::NetParameter model,
                            MakeModel(InsertSplits(spec.train_net()), spec.layout(), weights));
-  return WriteModel(path, model);
+  return WriteModel(path, model, storage);
 }
 
 absl::Status ExportSolverState(const v1::JobSpec& spec, const v1::JobStatus& status, uint64_t iteration,
                                const std::string& model_path, const std::string& path, const Dialer& dialer,
-                               const Stopper& stopper) {
+                               const StorageTable& storage, const Stopper& stopper) {
   SAMOVAR_ASSIGN_OR_RETURN(const int vectors, HistoryVectors(spec.solver()));
   SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<ParameterClient> client, MakeClient(spec, status, dialer));
   std::vector<std::vector<float>> history(vectors, std::vector<float>(spec.layout().elements()));
@@ -99,7 +100,7 @@ absl::Status ExportSolverState(const v1::JobSpec& spec, const v1::JobStatus& sta
           absl::StrCat("a chunk of the snapshot holds ", updates, " iterations of ", iteration));
     }
   }
-  return WriteSolverState(path, MakeSolverState(spec.solver(), spec.layout(), iteration, model_path, history));
+  return WriteSolverState(path, MakeSolverState(spec.solver(), spec.layout(), iteration, model_path, history), storage);
 }
 
 }  // namespace samovar

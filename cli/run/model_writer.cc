@@ -8,8 +8,9 @@
 
 namespace samovar {
 
-ModelWriter::ModelWriter(const v1::JobSpec* spec, std::string snapshot_prefix, const Dialer& dialer, Waker* waker)
-    : spec_(*spec), snapshot_prefix_(std::move(snapshot_prefix)), dialer_(dialer), waker_(*waker) {}
+ModelWriter::ModelWriter(const v1::JobSpec* spec, std::string snapshot_prefix, const Dialer& dialer,
+                         const StorageTable& storage, Waker* waker)
+    : spec_(*spec), snapshot_prefix_(std::move(snapshot_prefix)), dialer_(dialer), storage_(storage), waker_(*waker) {}
 
 ModelWriter::~ModelWriter() {
   stopper_.Stop();
@@ -46,11 +47,11 @@ ModelWriter::Written ModelWriter::Write(uint64_t iteration, const v1::JobStatus&
   written.iteration = iteration;
   written.model_path = ModelPath(snapshot_prefix_, iteration, spec_.solver());
   written.state_path = SolverStatePath(snapshot_prefix_, iteration, spec_.solver());
-  written.model =
-      CannotWrite(written.model_path, ExportModel(spec_, status, iteration, written.model_path, dialer_, stopper_));
+  written.model = CannotWrite(written.model_path,
+                              ExportModel(spec_, status, iteration, written.model_path, dialer_, storage_, stopper_));
   if (!written.model.ok()) return written;
   written.state = CannotWrite(written.state_path, ExportSolverState(spec_, status, iteration, written.model_path,
-                                                                    written.state_path, dialer_, stopper_));
+                                                                    written.state_path, dialer_, storage_, stopper_));
   return written;
 }
 

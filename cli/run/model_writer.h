@@ -15,6 +15,7 @@
 #include "cli/run/waker.h"
 #include "common/base/stopper.h"
 #include "common/rpc/dialer.h"
+#include "common/storage/storage_table.h"
 #include "samovar/v1/job.pb.h"
 
 namespace samovar {
@@ -31,7 +32,8 @@ class ModelWriter {
   };
 
   // Spec and waker outlive the object; the waker is notified when something was written, or was not.
-  ModelWriter(const v1::JobSpec* spec, std::string snapshot_prefix, const Dialer& dialer, Waker* waker);
+  ModelWriter(const v1::JobSpec* spec, std::string snapshot_prefix, const Dialer& dialer, const StorageTable& storage,
+              Waker* waker);
   // Abandons what is being written.
   ~ModelWriter();
   ModelWriter(const ModelWriter&) = delete;
@@ -50,6 +52,7 @@ class ModelWriter {
   const v1::JobSpec& spec_;
   const std::string snapshot_prefix_;
   const Dialer dialer_;
+  const StorageTable storage_;
   Waker& waker_;
   Stopper stopper_;
   absl::Mutex mu_;

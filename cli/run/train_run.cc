@@ -96,7 +96,7 @@ absl::Status TrainRun::Submit() {
 
 absl::Status TrainRun::Follow() {
   JobWatcher watcher(channel_, options_.spec.job_id(), kWatchInterval, &waker_);
-  ModelWriter writer(&options_.spec, options_.snapshot_prefix, Dialer(options_.rpc), &waker_);
+  ModelWriter writer(&options_.spec, options_.snapshot_prefix, Dialer(options_.rpc), options_.storage, &waker_);
   v1::JobStatus status;
   bool succeeded = false;
   // Why the job has ended, if it has in another way.

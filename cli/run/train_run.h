@@ -23,6 +23,7 @@
 #include "cli/run/run_directory.h"
 #include "cli/run/waker.h"
 #include "common/rpc/rpc_options.h"
+#include "common/storage/storage_table.h"
 #include "samovar/v1/job.pb.h"
 
 namespace samovar {
@@ -40,6 +41,8 @@ class TrainRun {
     LocalCluster::Options cluster;
     // How this process talks to the servers.
     RpcOptions rpc = {};
+    // Where models are written to.
+    StorageTable storage = {};
     // How it is recorded.
     RunRecord record;
   };

@@ -12,7 +12,8 @@ namespace samovar {
 
 class SignalWatcher {
  public:
-  // on_signal(number) is called on the watcher's thread for each signal that arrives. Without `hangups` SIGHUP does
+  // on_signal(number) is called on the watcher's thread for each signal that arrives. What it throws is told on stderr,
+  // and it is called again after a moment: a signal is not lost for want of memory. Without `hangups` SIGHUP does
   // what it does to any process: ends it.
   explicit SignalWatcher(std::function<void(int signal)> on_signal, bool hangups = false);
   // Joins the thread; a call in progress is finished first.

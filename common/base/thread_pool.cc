@@ -1,6 +1,7 @@
 #include "common/base/thread_pool.h"
 
 #include <chrono>
+#include <exception>
 
 namespace samovar {
 namespace {
@@ -52,7 +53,18 @@ void ThreadPool::ParallelFor(int64_t pieces, absl::FunctionRef<void(int64_t, int
     for (int64_t piece = 0; piece < pieces; ++piece) body(piece, 0);
     return;
   }
-  body_ = &body;
+  // What a body has thrown first; the others' pieces go on. Read when nobody is inside any more.
+  std::atomic<bool> failed = false;
+  std::exception_ptr failure;
+  const auto run = [&](int64_t piece, int thread) {
+    try {
+      body(piece, thread);
+    } catch (...) {
+      if (!failed.exchange(true, std::memory_order_relaxed)) failure = std::current_exception();
+    }
+  };
+  const absl::FunctionRef<void(int64_t, int)> guarded = run;
+  body_ = &guarded;
   const int64_t threads = this->threads();
   for (int64_t thread = 0; thread < threads; ++thread) {
     Share& share = shares_[static_cast<size_t>(thread)];
@@ -61,10 +73,11 @@ void ThreadPool::ParallelFor(int64_t pieces, absl::FunctionRef<void(int64_t, int
   }
   gate_.fetch_add(kOneLoop | kOpen, std::memory_order_release);
   gate_.notify_all();
-  RunPieces(body, 0);
+  RunPieces(guarded, 0);
   gate_.fetch_and(~kOpen, std::memory_order_relaxed);
   // Helpers leave by themselves, since pieces are finite. What they have written is seen from here on.
   Await(gate_, [](uint32_t gate) { return (gate & kInside) == 0; });
+  if (failure != nullptr) std::rethrow_exception(failure);
 }
 
 void ThreadPool::RunPieces(const absl::FunctionRef<void(int64_t, int)>& body, int thread) {

@@ -56,7 +56,7 @@ absl::StatusOr<caffe::NetParameter> ReadModel(const std::string& path, const Sto
     return model;
   }
   caffe::NetParameter model;
-  SAMOVAR_RETURN_IF_ERROR(ReadMessage(local, "a .caffemodel", &model));
+  SAMOVAR_RETURN_IF_ERROR(ReadLocalMessage(local, "a .caffemodel", &model));
   SAMOVAR_RETURN_IF_ERROR(Annotate(CheckModel(&model), path));
   return model;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
 #include "common/storage/paths.h"
 
 namespace samovar {
@@ -52,6 +53,19 @@ std::vector<std::string> FilesNamedIn(const caffe::NetParameter& net) {
     if (type == "InfogainLoss" && layer.infogain_loss_param().has_source()) add(layer.infogain_loss_param().source());
   }
   return files;
+}
+
+absl::StatusOr<caffe::NetParameter> WithFetchedFiles(const caffe::NetParameter& net, const StorageTable& storage) {
+  caffe::NetParameter local = net;
+  for (caffe::LayerParameter& layer : *local.mutable_layer()) {
+    const std::string uri = layer.infogain_loss_param().source();
+    if (layer.type() != "InfogainLoss" || uri.empty() || !storage.StorageFor(uri).ok()) continue;
+    const absl::StatusOr<std::string> fetched = storage.Fetch(uri);
+    if (!fetched.ok())
+      return Annotate(fetched.status(), absl::StrCat("layer \"", layer.name(), "\": infogain_loss_param.source"));
+    layer.mutable_infogain_loss_param()->set_source(*fetched);
+  }
+  return local;
 }
 
 }  // namespace samovar

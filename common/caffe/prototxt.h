@@ -31,11 +31,9 @@ absl::StatusOr<caffe::SolverParameter> ParseSolver(absl::string_view text, const
 
 // The same of a file. NOT_FOUND, PERMISSION_DENIED: it cannot be read; INVALID_ARGUMENT also: it is a directory, or
 // larger than any prototxt (64 MiB).
-absl::StatusOr<caffe::NetParameter> ReadNetFile(const std::string& path,
-                                                std::unique_ptr<SourceMap>* source_map = nullptr,
-                                                const StorageTable& storage = StorageTable());
-absl::StatusOr<caffe::SolverParameter> ReadSolverFile(const std::string& path,
-                                                      std::unique_ptr<SourceMap>* source_map = nullptr,
-                                                      const StorageTable& storage = StorageTable());
+absl::StatusOr<caffe::NetParameter> ReadNetFile(const std::string& path, std::unique_ptr<SourceMap>* source_map,
+                                                const StorageTable& storage);
+absl::StatusOr<caffe::SolverParameter> ReadSolverFile(const std::string& path, std::unique_ptr<SourceMap>* source_map,
+                                                      const StorageTable& storage);
 
 }  // namespace samovar

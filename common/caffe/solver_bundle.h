@@ -54,7 +54,7 @@ struct SolverBundle {
 // is not offered (its effect would be missed); the message says what to write. What the layers of the nets mean is not
 // looked at here. `values`: takes what is wrong with the solver's values, and the nets are read all the same; null: the
 // call fails then.
-absl::StatusOr<SolverBundle> LoadSolver(const std::string& path, const StateChoice& choice = {},
-                                        absl::Status* values = nullptr, const StorageTable& storage = StorageTable());
+absl::StatusOr<SolverBundle> LoadSolver(const std::string& path, const StateChoice& choice, absl::Status* values,
+                                        const StorageTable& storage);
 
 }  // namespace samovar

@@ -29,7 +29,7 @@ absl::StatusOr<caffe::SolverState> ReadHdf5(const std::string& path) {
 
 absl::StatusOr<caffe::SolverState> ReadBinary(const std::string& path) {
   caffe::SolverState state;
-  SAMOVAR_RETURN_IF_ERROR(ReadMessage(path, "a .solverstate", &state));
+  SAMOVAR_RETURN_IF_ERROR(ReadLocalMessage(path, "a .solverstate", &state));
   // Caffe writes it always; a text or a model that happens to be read has none.
   if (!state.has_iter())
     return absl::DataLossError("it has no iteration: this is not a .solverstate, or it is damaged");

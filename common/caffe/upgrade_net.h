@@ -40,7 +40,7 @@ absl::Status UpgradeNet(const NetLocator& where, caffe::NetParameter* net, std::
 absl::Status UpgradeModel(caffe::NetParameter* model);
 
 // ReadNetFile, upgraded. With `layers`, as UpgradeNet.
-absl::StatusOr<caffe::NetParameter> LoadNet(const std::string& path, std::vector<std::string>* layers = nullptr,
-                                            const StorageTable& storage = StorageTable());
+absl::StatusOr<caffe::NetParameter> LoadNet(const std::string& path, std::vector<std::string>* layers,
+                                            const StorageTable& storage);
 
 }  // namespace samovar

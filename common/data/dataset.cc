@@ -41,8 +41,8 @@ absl::Status CheckNoImageFile(absl::string_view data) {
 
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<Dataset>> Dataset::Open(const std::string& path, PartitionSource* source,
-                                                       const StorageTable& storage) {
+absl::StatusOr<std::shared_ptr<Dataset>> Dataset::Open(const std::string& path, const StorageTable& storage,
+                                                       PartitionSource* source) {
   SAMOVAR_ASSIGN_OR_RETURN(const std::string local, storage.Fetch(path));
   std::shared_ptr<Dataset> dataset(new Dataset(local, source));
   SAMOVAR_RETURN_IF_ERROR(IsPartitioned(local) ? dataset->OpenSet() : dataset->OpenLmdb());

@@ -40,8 +40,8 @@ class Dataset {
   // opened where they lie. NOT_FOUND: no such directory, or a partition is missing. INVALID_ARGUMENT: neither an LMDB
   // nor a partitioned set, no records, or the first one of an LMDB is not a Datum or not an image. DATA_LOSS: a damaged
   // file, also the manifest.
-  static absl::StatusOr<std::shared_ptr<Dataset>> Open(const std::string& path, PartitionSource* source = nullptr,
-                                                       const StorageTable& storage = StorageTable());
+  static absl::StatusOr<std::shared_ptr<Dataset>> Open(const std::string& path, const StorageTable& storage,
+                                                       PartitionSource* source = nullptr);
 
   uint64_t size() const { return cut_.records; }
   // The shape of the first record, decoded; all others have as many channels, and may differ in height and width.

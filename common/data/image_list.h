@@ -21,12 +21,10 @@ struct ListedImage : ListedFile {
 };
 
 // NOT_FOUND: no such file. INVALID_ARGUMENT: a line that is none, by its number; or there are none at all.
-absl::StatusOr<std::vector<ListedImage>> ReadImageList(const std::string& path,
-                                                       const StorageTable& storage = StorageTable());
+absl::StatusOr<std::vector<ListedImage>> ReadImageList(const std::string& path, const StorageTable& storage);
 
 // The names in a file that lists files, a line each. INVALID_ARGUMENT: there are none, or it is an HDF5 file itself.
-absl::StatusOr<std::vector<ListedFile>> ReadFileList(const std::string& path,
-                                                     const StorageTable& storage = StorageTable());
+absl::StatusOr<std::vector<ListedFile>> ReadFileList(const std::string& path, const StorageTable& storage);
 
 // "LIST:LINE": how errors name a file of the list.
 std::string PlaceOf(const std::string& list, const ListedFile& file);
@@ -40,6 +38,6 @@ std::string WhereLookedFor(const std::string& path, const std::string& list);
 std::string ImagePath(const std::string& root, const std::string& name);
 
 // The bytes of an image. The message of an error names it.
-absl::StatusOr<std::string> ReadImageFile(const std::string& path, const StorageTable& storage = StorageTable());
+absl::StatusOr<std::string> ReadImageFile(const std::string& path, const StorageTable& storage);
 
 }  // namespace samovar

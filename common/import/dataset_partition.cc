@@ -12,7 +12,7 @@ absl::StatusOr<ImportSummary> PartitionDataset(const std::string& source, const 
   SAMOVAR_RETURN_IF_ERROR(CheckSetTarget(set_path, options.force).status());
   std::unique_ptr<RecordImport> import;
   {
-    SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Dataset> dataset, Dataset::Open(source, nullptr, options.storage));
+    SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Dataset> dataset, Dataset::Open(source, options.storage));
     SAMOVAR_ASSIGN_OR_RETURN(import, RecordImport::Begin(set_path, dataset->size(), options));
     const RecordShape shape = dataset->shape();
     SAMOVAR_RETURN_IF_ERROR(

@@ -37,7 +37,7 @@ struct ImportOptions {
   // Ends the import when it is stopped. May be null.
   const Stopper* stopper = nullptr;
   // Where the inputs are; the data set is made on this machine.
-  StorageTable storage = StorageTable();
+  StorageTable storage = {};
 };
 
 struct ImportSummary {

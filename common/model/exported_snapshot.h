@@ -29,11 +29,10 @@ class ExportedSnapshot {
  public:
   // NOT_FOUND: there is no manifest; FAILED_PRECONDITION: it is of another format; DATA_LOSS: it is damaged. The
   // message names it.
-  static absl::StatusOr<ExportedSnapshot> Open(const std::string& directory,
-                                               const StorageTable& storage = StorageTable());
+  static absl::StatusOr<ExportedSnapshot> Open(const std::string& directory, const StorageTable& storage);
   // The same, or, in a directory without a manifest, the snapshot of the highest iteration among its subdirectories.
   // FAILED_PRECONDITION: these are of several jobs.
-  static absl::StatusOr<ExportedSnapshot> Find(const std::string& path, const StorageTable& storage = StorageTable());
+  static absl::StatusOr<ExportedSnapshot> Find(const std::string& path, const StorageTable& storage);
 
   const std::string& directory() const { return directory_; }
   std::string manifest_path() const;
@@ -78,9 +77,9 @@ std::string ExportPath(const std::string& directory, const std::string& job_id, 
 // Completes the snapshot in the directory, whose files are durable: sets format and checksum, and writes the manifest.
 // Durable when it returns. RESOURCE_EXHAUSTED: the disk is full.
 absl::Status WriteExportManifest(const std::string& directory, v1::ExportManifest manifest,
-                                 const StorageTable& storage = StorageTable());
+                                 const StorageTable& storage);
 
 // Removes a snapshot, the manifest first, or what is left of one; other files stay, and their directory.
-void RemoveExport(const std::string& directory, const StorageTable& storage = StorageTable());
+void RemoveExport(const std::string& directory, const StorageTable& storage);
 
 }  // namespace samovar

@@ -107,7 +107,7 @@ absl::StatusOr<InitialValues> InitialValues::Read(const v1::InitialModel& initia
     SAMOVAR_ASSIGN_OR_RETURN(values.state_, ReadSolverState(initial.solver_state(), storage));
     SAMOVAR_RETURN_IF_ERROR(Annotate(CheckSolverState(*values.state_, layout, vectors), initial.solver_state()));
     if (values.paths_.empty()) {
-      SAMOVAR_ASSIGN_OR_RETURN(std::string learned, FindLearnedNet(*values.state_, initial.solver_state()));
+      SAMOVAR_ASSIGN_OR_RETURN(std::string learned, FindLearnedNet(*values.state_, initial.solver_state(), storage));
       values.paths_.push_back(std::move(learned));
     }
   }
@@ -183,18 +183,18 @@ absl::Status InitialValues::CheckHistory(const caffe::SolverParameter& solver, c
   return Annotate(CheckHistoryIsOf(solver, *state_, layout), initial.solver_state());
 }
 
-absl::StatusOr<std::string> FindLearnedNet(const caffe::SolverState& state, const std::string& state_path) {
+absl::StatusOr<std::string> FindLearnedNet(const caffe::SolverState& state, const std::string& state_path,
+                                           const StorageTable& storage) {
   const std::string& written = state.learned_net();
   if (written.empty()) {
     return absl::InvalidArgumentError(absl::StrCat(state_path, ": it names no model (learned_net)"));
   }
   const std::string found = ResolvePath(written, state_path);
-  std::error_code ignored;
-  if (std::filesystem::exists(found, ignored)) return found;
+  if (storage.Exists(found)) return found;
   // The directory that it was in when it was written may be another one now.
   const std::filesystem::path beside =
       std::filesystem::path(state_path).parent_path() / std::filesystem::path(written).filename();
-  if (std::filesystem::exists(beside, ignored)) return ResolvePath(beside.string(), state_path);
+  if (storage.Exists(beside.string())) return ResolvePath(beside.string(), state_path);
   return absl::NotFoundError(absl::StrCat(state_path, ": its model (learned_net) is neither at ", written, " nor at ",
                                           beside.string(), "; put it beside the .solverstate"));
 }

@@ -32,7 +32,7 @@ class InitialValues {
   // file, layer, blob and both shapes. FAILED_PRECONDITION: a file holds something else than its digest says. Otherwise
   // errors of ReadModel and ReadSolverState. REQUIRES: CheckLayout(layout).ok()
   static absl::StatusOr<InitialValues> Read(const v1::InitialModel& initial, const v1::ParameterLayout& layout,
-                                            int vectors, const StorageTable& storage = StorageTable());
+                                            int vectors, const StorageTable& storage);
 
   // Writes what the models hold of the floats [begin, begin + out.size()) of the flat vector; the others stay.
   // REQUIRES, of both: the layout is the one that was given to Read.
@@ -79,6 +79,7 @@ class InitialValues {
 
 // The model that a .solverstate names as learned_net: as written, or, since files are moved, beside the .solverstate.
 // INVALID_ARGUMENT: it names none; NOT_FOUND: there is none in either place.
-absl::StatusOr<std::string> FindLearnedNet(const caffe::SolverState& state, const std::string& state_path);
+absl::StatusOr<std::string> FindLearnedNet(const caffe::SolverState& state, const std::string& state_path,
+                                           const StorageTable& storage);
 
 }  // namespace samovar

@@ -16,15 +16,13 @@ namespace samovar {
 
 // Adds the files that the net names, unless they are there already, with their digests, to spec->net_files(). Reads
 // each whole. Errors of DigestOfFile.
-absl::Status AddNetFiles(const caffe::NetParameter& net, v1::JobSpec* spec,
-                         const StorageTable& storage = StorageTable());
+absl::Status AddNetFiles(const caffe::NetParameter& net, v1::JobSpec* spec, const StorageTable& storage);
 
 // Reads the files that the net names, and compares them with the job's; those that the job does not list are not looked
 // at. To be called after the net was built, so that content that was replaced meanwhile is not taken for what the net
 // has read. INVALID_ARGUMENT: a file holds something else; the message names it and says what to do. Errors of
 // DigestOfFile.
-absl::Status CheckNetFiles(const caffe::NetParameter& net, const v1::JobSpec& spec,
-                           const StorageTable& storage = StorageTable());
+absl::Status CheckNetFiles(const caffe::NetParameter& net, const v1::JobSpec& spec, const StorageTable& storage);
 
 // In words, for each data layer and each file of the nets that both jobs have and of which both know the digests: how
 // it is another one than before, "data layer "mnist" reads other records than before (/data/mnist: 60000, then 70000)".

@@ -6,6 +6,7 @@
 
 #include "common/base/clock.h"
 #include "common/rpc/next_event.h"
+#include "common/telemetry/guarded_turn.h"
 
 namespace samovar {
 namespace {
@@ -33,7 +34,11 @@ EventQueue::~EventQueue() {
   queue_.Shutdown();
   void* tag = nullptr;
   bool ok = false;
-  while (queue_.Next(&tag, &ok)) handler_(tag, ok);
+  while (queue_.Next(&tag, &ok)) Handle(tag, ok);
+}
+
+void EventQueue::Handle(void* tag, bool ok) noexcept {
+  RunTurn("the exchange with servers", [&] { handler_(tag, ok); });
 }
 
 void EventQueue::Poll() {
@@ -47,7 +52,7 @@ void EventQueue::Poll() {
   void* tag = nullptr;
   bool ok = false;
   while (queue_.AsyncNext(&tag, &ok, gpr_inf_past(GPR_CLOCK_MONOTONIC)) == grpc::CompletionQueue::GOT_EVENT)
-    handler_(tag, ok);
+    Handle(tag, ok);
   absl::MutexLock lock(&mu_);
   caller_serves_ = false;
 }
@@ -67,7 +72,7 @@ void EventQueue::ServeUntil(absl::FunctionRef<bool()> done, absl::Duration time)
   void* tag = nullptr;
   bool ok = false;
   while (!done() && NextEvent(&queue_, end - SteadyNow(), &tag, &ok) == grpc::CompletionQueue::GOT_EVENT)
-    handler_(tag, ok);
+    Handle(tag, ok);
   absl::MutexLock lock(&mu_);
   caller_serves_ = false;
 }
@@ -97,7 +102,7 @@ void EventQueue::ServeOnThreadLocked() {
   mu_.Unlock();
   void* tag = nullptr;
   bool ok = false;
-  while (queue_.Next(&tag, &ok) && tag != &relief_) handler_(tag, ok);
+  while (queue_.Next(&tag, &ok) && tag != &relief_) Handle(tag, ok);
   mu_.Lock();
   thread_serves_ = false;
   relief_.reset();

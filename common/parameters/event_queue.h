@@ -21,7 +21,8 @@ namespace samovar {
 
 class EventQueue {
  public:
-  // Called for each event, by the thread that serves.
+  // Called for each event, by the thread that serves. What it throws is logged, and ends there: the handler is to have
+  // left whole what others look at, and to be called again for it by a later event.
   using Handler = void (*)(void* tag, bool ok);
 
   explicit EventQueue(Handler handler);
@@ -41,6 +42,7 @@ class EventQueue {
 
  private:
   void Run();
+  void Handle(void* tag, bool ok) noexcept;
   void ServeOnThreadLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool ThreadRestsLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return !thread_serves_; }
 

@@ -350,17 +350,17 @@ bool ParameterClient::NextRequest(size_t index, grpc::ByteBuffer* request) {
   next.sequence = next_sequence_++;
   next.again = ready == &queue.ready_again;
   uint64_t bytes = 0;
-  while (!ready->empty()) {
-    const uint32_t chunk = ready->front();
+  for (const uint32_t chunk : *ready) {
     bytes += EncodedBytes(options_.encoding, plan_.size(chunk));
     if (!next.chunks.empty() && bytes > kRequestBytes) break;
     next.chunks.push_back(chunk);
-    ready->pop_front();
   }
   *request = EncodeLocked(next);
-  if (queue.in_flight.empty()) queue.last_progress = SteadyNow();
-  if (!queue.owed_since.has_value()) queue.owed_since = SteadyNow();
+  // Chunks are in one of the two whatever is thrown.
   queue.in_flight.push_back(std::move(next));
+  ready->erase(ready->begin(), ready->begin() + static_cast<int64_t>(queue.in_flight.back().chunks.size()));
+  if (queue.in_flight.size() == 1) queue.last_progress = SteadyNow();
+  if (!queue.owed_since.has_value()) queue.owed_since = SteadyNow();
   return true;
 }
 

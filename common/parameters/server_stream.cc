@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/base/clock.h"
+#include "common/base/exceptions.h"
 #include "common/rpc/deadlines.h"
 #include "common/rpc/status.h"
 
@@ -120,12 +121,18 @@ void ServerStream::Advance() {
 }
 
 void ServerStream::AskOwner(Call* call) {
-  if (owner_->NextRequest(server_, &request_)) {
+  bool any = false;
+  const absl::Status asked = CatchExceptions([&] {
+    any = owner_->NextRequest(server_, &request_);
+    return absl::OkStatus();
+  });
+  if (any) {
     call->Write(request_, &written_);
     return;
   }
   absl::MutexLock lock(&mu_);
   writing_ = false;
+  if (!asked.ok()) BreakLocked(asked);
 }
 
 void ServerStream::OnStarted(bool ok) {
@@ -139,7 +146,16 @@ void ServerStream::OnStarted(bool ok) {
 
 void ServerStream::OnRead(bool ok) {
   absl::Status taken;
-  if (ok) taken = owner_->TakeResponse(server_, &response_);
+  if (ok) {
+    bool returned = false;
+    taken = CatchExceptions([&] {
+      const absl::Status status = owner_->TakeResponse(server_, &response_);
+      returned = true;
+      return status;
+    });
+    // Half taken: it must not be taken once more.
+    if (!returned) taken = absl::DataLossError("this process has no memory for an answer");
+  }
   {
     absl::MutexLock lock(&mu_);
     reading_ = false;

@@ -25,7 +25,8 @@ namespace samovar {
 
 class ServerStream {
  public:
-  // The owner decides what is sent. NextRequest and StreamEnded are not called at the same time for one server.
+  // The owner decides what is sent. NextRequest and StreamEnded are not called at the same time for one server. What
+  // the first two throw ends the stream: as RESOURCE_EXHAUSTED, or as DATA_LOSS if an answer is half taken.
   class Owner {
    public:
     virtual ~Owner() = default;

@@ -23,7 +23,11 @@ constexpr size_t kShownDigits = 12;
 
 absl::StatusOr<std::string> DigestOfFile(const std::string& path, const StorageTable& storage) {
   SAMOVAR_ASSIGN_OR_RETURN(const std::string local, storage.Fetch(path));
-  SAMOVAR_ASSIGN_OR_RETURN(const int file, OpenForReading(local, std::numeric_limits<int64_t>::max()));
+  return DigestOfLocalFile(local);
+}
+
+absl::StatusOr<std::string> DigestOfLocalFile(const std::string& path) {
+  SAMOVAR_ASSIGN_OR_RETURN(const int file, OpenForReading(path, std::numeric_limits<int64_t>::max()));
   const absl::Cleanup closer = [file] { close(file); };
   Digest digest;
   std::vector<char> block(kBlock);

@@ -18,8 +18,8 @@ bool HaveSameContent(const std::filesystem::path& a, const std::filesystem::path
   std::error_code error;
   if (!std::filesystem::is_regular_file(a, error) || !std::filesystem::is_regular_file(b, error)) return false;
   if (std::filesystem::file_size(a, error) != std::filesystem::file_size(b, error) || error) return false;
-  const absl::StatusOr<std::string> first = DigestOfFile(a.string());
-  const absl::StatusOr<std::string> second = DigestOfFile(b.string());
+  const absl::StatusOr<std::string> first = DigestOfLocalFile(a.string());
+  const absl::StatusOr<std::string> second = DigestOfLocalFile(b.string());
   return first.ok() && second.ok() && *first == *second;
 }
 
@@ -56,6 +56,10 @@ std::string NotOffered(const std::string& uri) {
 
 bool IsAbsolutePath(absl::string_view path) {
   return absl::StartsWith(path, "/") && !absl::StrContains(path, absl::string_view("\0", 1));
+}
+
+bool IsSamePlaceEverywhere(absl::string_view path) {
+  return IsAbsolutePath(path) || (!SchemeOf(path).empty() && !absl::StrContains(path, absl::string_view("\0", 1)));
 }
 
 std::string FindFile(const std::string& uri_or_path, const std::string& referring_file) {

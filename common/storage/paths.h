@@ -30,6 +30,10 @@ std::string NotOffered(const std::string& uri);
 // byte is none.
 bool IsAbsolutePath(absl::string_view path);
 
+// Whether the path or URI can be told to another process: an absolute path, or a URI, of whatever scheme. One with a
+// zero byte cannot.
+bool IsSamePlaceEverywhere(absl::string_view path);
+
 // The absolute path of `path`, which stands in the file `referring_file`. A relative path is taken from the current
 // directory, as Caffe does, or, if there is nothing, from the directory of referring_file; if there is nothing either,
 // the result is the one from the current directory, and whoever opens it reports that. "file:" is taken off; another

@@ -10,7 +10,12 @@ namespace samovar {
 absl::Status ReadMessage(const std::string& path, absl::string_view what, google::protobuf::MessageLite* message,
                          const StorageTable& storage) {
   SAMOVAR_ASSIGN_OR_RETURN(const std::string local, storage.Fetch(path));
-  SAMOVAR_ASSIGN_OR_RETURN(const int fd, OpenForReading(local, kMaxMessageBytes));
+  const absl::Status read = ReadLocalMessage(local, what, message);
+  return local == path ? read : Annotate(read, path);
+}
+
+absl::Status ReadLocalMessage(const std::string& path, absl::string_view what, google::protobuf::MessageLite* message) {
+  SAMOVAR_ASSIGN_OR_RETURN(const int fd, OpenForReading(path, kMaxMessageBytes));
   google::protobuf::io::FileInputStream input(fd);
   input.SetCloseOnDelete(true);
   // The partial form, since the other one logs what is missing.

@@ -19,6 +19,8 @@ inline constexpr uint64_t kMaxMessageBytes = std::numeric_limits<int32_t>::max()
 // PERMISSION_DENIED: it cannot be read. INVALID_ARGUMENT: it is a directory, a pipe, or too large. DATA_LOSS: it is not
 // such a message, or lacks a required field. All name the file.
 absl::Status ReadMessage(const std::string& path, absl::string_view what, google::protobuf::MessageLite* message,
-                         const StorageTable& storage = StorageTable());
+                         const StorageTable& storage);
+// The same for a path of this machine, of what was fetched for one.
+absl::Status ReadLocalMessage(const std::string& path, absl::string_view what, google::protobuf::MessageLite* message);
 
 }  // namespace samovar

@@ -1,8 +1,9 @@
 // StorageTable finds the storage of a URI by its scheme: the door that every path of a user goes through, for reading
 // and for writing alike.
 //
-// A new one has the schemes of this program. Copies share the storages. Options and readers hold a table by value, so
-// that there is no state of the process, and a test can add a scheme of its own.
+// A new one has the schemes that Samovar offers. A program makes one, in its main, and hands it to all that read and
+// write, so that what is set up for a scheme is set up once. Copies share the storages. Options and readers hold a
+// table by value, so that there is no state of the process, and a test can add a scheme of its own.
 //
 // Thread safety: as a container's; the storages may be used from any thread.
 #pragma once

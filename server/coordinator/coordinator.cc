@@ -12,6 +12,7 @@
 #include "common/base/status_macros.h"
 #include "common/base/version.h"
 #include "common/model/epochs.h"
+#include "common/storage/paths.h"
 #include "common/telemetry/deferred_log.h"
 #include "common/telemetry/guarded_turn.h"
 #include "server/coordinator/epoch_file.h"
@@ -62,6 +63,7 @@ absl::StatusOr<std::unique_ptr<Coordinator>> Coordinator::Create(const Options& 
   queue.max_ended = options.max_ended;
   queue.epoch = epoch;
   queue.cluster = coordinator.get();
+  queue.storage = options.storage;
   SAMOVAR_ASSIGN_OR_RETURN(coordinator->queue_, JobQueue::Create(queue));
   coordinator->queue_->Start();
   coordinator->expirer_ = std::thread([self = coordinator.get()] { self->GiveUpSilent(); });
@@ -263,7 +265,7 @@ void Coordinator::Leave(const v1::LeaveRequest& request) {
 }
 
 absl::StatusOr<std::string> Coordinator::Submit(v1::JobSpec spec) {
-  SAMOVAR_RETURN_IF_ERROR(CheckExportDirectory(spec));
+  SAMOVAR_RETURN_IF_ERROR(CheckExportDirectory(spec, options_.storage));
   return queue_->Submit(std::move(spec));
 }
 
@@ -302,9 +304,12 @@ absl::StatusOr<v1::JobSpec> Coordinator::GetSpec(const std::string& job_id) cons
 }
 
 absl::StatusOr<uint64_t> Coordinator::Snapshot(const std::string& job_id, const std::string& export_to, bool last) {
-  if (!export_to.empty() && export_to.front() != '/') {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the directory \"", export_to, "\" to export to is no absolute path"));
+  if (!export_to.empty()) {
+    if (!IsSamePlaceEverywhere(export_to)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("the directory \"", export_to, "\" to export to is no absolute path"));
+    }
+    SAMOVAR_RETURN_IF_ERROR(options_.storage.StorageFor(export_to).status());
   }
   SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Job> job, queue_->Find(job_id));
   return job->RequestSnapshot(export_to, last);

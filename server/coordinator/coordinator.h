@@ -20,6 +20,7 @@
 #include "absl/synchronization/mutex.h"
 #include "common/base/stopper.h"
 #include "common/rpc/rpc_options.h"
+#include "common/storage/storage_table.h"
 #include "common/telemetry/deferred_log.h"
 #include "samovar/v1/coordinator.pb.h"
 #include "samovar/v1/job.pb.h"
@@ -46,6 +47,8 @@ class Coordinator : private ClusterView {
     bool forget_jobs = false;
     // How the coordinator talks to the servers.
     RpcOptions rpc = {};
+    // Where snapshots are exported to.
+    StorageTable storage = {};
   };
 
   static absl::StatusOr<std::unique_ptr<Coordinator>> Create(const Options& options);

@@ -5,7 +5,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/strip.h"
 #include "common/base/printable.h"
 #include "common/model/consistency.h"
 #include "common/model/learning_rate.h"
@@ -38,17 +37,13 @@ uint64_t UnixMsNow() { return static_cast<uint64_t>(absl::ToUnixMillis(absl::Now
 
 }  // namespace
 
-std::string StateName(v1::JobState state) {
-  return std::string(absl::StripPrefix(v1::JobState_Name(state), "JOB_STATE_"));
-}
-
 Job::Job(v1::JobSpec spec, uint64_t number)
     : spec_(std::move(spec)),
       number_(number),
       lease_base_(number << kLeaseBits),
       progress_(&spec_),
       checkpoints_(&spec_),
-      holds_(spec_.fetches_snapshots()) {
+      hold_(spec_.fetches_snapshots()) {
   figures_.set_submitted_unix_ms(UnixMsNow());
   events_.Add(v1::JobEvent::KIND_STATE, "submitted", absl::Now());
 }
@@ -168,7 +163,7 @@ void Job::Resume() {
   absl::MutexLock lock(&mu_);
   if (state_ != v1::JOB_STATE_RUNNING || !std::exchange(suspended_, false)) return;
   cause_.clear();
-  failures_in_a_row_ = 0;
+  failures_.End();
   Changed();
 }
 
@@ -188,7 +183,7 @@ void Job::Recovered(Plan plan) {
   if (state_ != v1::JOB_STATE_RUNNING) return;
   suspended_ = false;
   cause_.clear();
-  failures_in_a_row_ = 0;
+  failures_.End();
   leases_->RevokeAll();
   first_train_lease_ = last_train_lease_ + 1;
   first_test_lease_ = tests_.next_lease();

@@ -26,8 +26,12 @@
 #include "samovar/v1/job.pb.h"
 #include "samovar/v1/job_record.pb.h"
 #include "server/jobs/checkpoints.h"
+#include "server/jobs/client_hold.h"
 #include "server/jobs/event_log.h"
+#include "server/jobs/failure_streak.h"
 #include "server/jobs/job_figures.h"
+#include "server/jobs/job_plan.h"
+#include "server/jobs/job_state.h"
 #include "server/leases/silent_links.h"
 #include "server/leases/test_passes.h"
 #include "server/leases/train_leases.h"
@@ -36,20 +40,7 @@ namespace samovar {
 
 class Job {
  public:
-  // What the job runs on, fixed when it starts.
-  struct Plan {
-    uint64_t epoch = 0;
-    uint32_t chunk_elements = 0;
-    std::vector<std::string> servers;
-    // The servers', as they registered.
-    std::vector<uint64_t> incarnations;
-    // As in OpenJobRequest.
-    uint64_t opening = 0;
-    // Iterations that all chunks hold already.
-    Ledger done;
-    uint64_t resumed_from = 0;
-  };
-
+  using Plan = JobPlan;
   // Its number is unique among the coordinator's jobs, and below 2^22. REQUIRES: CheckJobSpec(spec).ok()
   explicit Job(v1::JobSpec spec, uint64_t number = 0);
   // A job that an earlier coordinator has left: one that has ended, or one that waits, and may have been running.
@@ -170,8 +161,6 @@ class Job {
  private:
   // Test leases have this bit, the training's have not.
   static constexpr uint64_t kTestLease = uint64_t{1} << 63;
-  // As in JobSpec.fetches_snapshots.
-  static constexpr int kMaxUnfetched = 3;
 
   void Changed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     ++version_;
@@ -222,7 +211,6 @@ class Job {
   // The iteration at which the run began under an earlier coordinator.
   std::optional<uint64_t> began_at_;
   mutable absl::Mutex mu_;
-  // Told by Changed.
   mutable SteadyCondition changed_;
   // Raised by every change that a watcher would see.
   uint64_t version_ ABSL_GUARDED_BY(mu_) = 1;
@@ -243,20 +231,14 @@ class Job {
   Checkpoints checkpoints_ ABSL_GUARDED_BY(mu_);
   // Beyond the last iteration that was leased.
   uint64_t leased_end_ ABSL_GUARDED_BY(mu_) = 0;
-  // Whether snapshots are held for the client, and since when training waits for it.
-  bool holds_ ABSL_GUARDED_BY(mu_);
-  std::optional<absl::Time> held_back_since_ ABSL_GUARDED_BY(mu_);
+  ClientHold hold_ ABSL_GUARDED_BY(mu_);
   TestPasses tests_ ABSL_GUARDED_BY(mu_){kTestLease};
-
   SilentLinks silent_links_ ABSL_GUARDED_BY(mu_);
   // Workers that were found late, and have not said since what they wait for: when.
   std::map<uint64_t, absl::Time> late_ ABSL_GUARDED_BY(mu_);
   // When an iteration was last done.
   absl::Time advanced_ ABSL_GUARDED_BY(mu_) = absl::InfinitePast();
-  int failures_in_a_row_ ABSL_GUARDED_BY(mu_) = 0;
-  absl::Time first_failure_ ABSL_GUARDED_BY(mu_);
-  // When a notice last told of a failure.
-  absl::Time failure_told_ ABSL_GUARDED_BY(mu_) = absl::InfinitePast();
+  FailureStreak failures_ ABSL_GUARDED_BY(mu_);
   // The part of the status that is not computed when it is asked for.
   v1::JobStatus figures_ ABSL_GUARDED_BY(mu_);
   EventLog events_ ABSL_GUARDED_BY(mu_);
@@ -264,8 +246,5 @@ class Job {
   absl::Time started_ ABSL_GUARDED_BY(mu_);
   absl::Time ended_at_ ABSL_GUARDED_BY(mu_) = absl::InfinitePast();
 };
-
-// "RUNNING" for JOB_STATE_RUNNING.
-std::string StateName(v1::JobState state);
 
 }  // namespace samovar

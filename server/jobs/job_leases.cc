@@ -11,13 +11,6 @@
 namespace samovar {
 namespace {
 
-// Failures of workers, with no iteration or test done in between, after which the job fails; not before some time has
-// passed, in which a server that was restarted is heard of: many workers fail at once then.
-constexpr int kMaxFailuresInARow = 20;
-constexpr absl::Duration kFailurePatience = absl::Seconds(15);
-// The first of such failures is told as it comes, and then no other for so long: a worker may fail again and again
-// beside others that get on.
-constexpr absl::Duration kFailureNews = absl::Minutes(1);
 // A late worker says why with its next heartbeat; if it does not within this time, that it is late is told without.
 constexpr absl::Duration kLateNews = absl::Seconds(2);
 // A job of which no iteration was done for so long says what it waits for.
@@ -53,7 +46,7 @@ uint64_t Job::TakeTrainResults(uint64_t worker, const v1::WorkerReport& report, 
     if (result.job_id() != id() || IsVoid(result.lease_id())) continue;
     const TrainLeases::News news = leases_->Complete(worker, result.iteration(), result.part(), now);
     if (news == TrainLeases::News::kNothing) continue;
-    failures_in_a_row_ = 0;
+    failures_.End();
     progress_.AddPart(result);
     if (news == TrainLeases::News::kPart) continue;
     ++new_iterations;
@@ -71,7 +64,7 @@ void Job::TakeTestResults(const v1::WorkerReport& report, absl::Time now) {
   for (const v1::TestResult& result : report.test()) {
     if (result.job_id() != id() || IsVoid(result.lease_id())) continue;
     const TestPasses::News news = tests_.Complete(result, now);
-    if (news.taken) failures_in_a_row_ = 0;
+    if (news.taken) failures_.End();
     if (!news.report.has_value()) continue;
     *figures_.add_tests() = *news.report;
     Note(v1::JobEvent::KIND_TEST, TestText(*news.report));
@@ -95,20 +88,20 @@ void Job::TakeFailures(const std::string& worker_name, const v1::WorkerReport& r
     // Servers that were lost, or have gone back since, refuse what was leased before.
     if ((suspended_ || IsVoid(failure.lease_id())) && !failure.permanent()) continue;
     const std::string text = absl::StrCat("worker ", worker_name, ": ", Printable(failure.message()));
-    if (failures_in_a_row_ == 0) first_failure_ = now;
-    if (failures_in_a_row_ == 0 && !failure.permanent() && now - failure_told_ >= kFailureNews) {
-      failure_told_ = now;
+    if (failure.permanent()) {
+      Note(v1::JobEvent::KIND_WORKER, text);
+      EndLocked(v1::JOB_STATE_FAILED, text, now);
+      continue;
+    }
+    const FailureStreak::Outcome outcome = failures_.Add(now);
+    if (outcome.is_told) {
       AddNoticeLocked(absl::StrCat(text, "; it is tried again"));
     } else {
       Note(v1::JobEvent::KIND_WORKER, text);
     }
-    if (failure.permanent()) {
-      EndLocked(v1::JOB_STATE_FAILED, text, now);
-    } else if (++failures_in_a_row_ >= kMaxFailuresInARow && now - first_failure_ >= kFailurePatience) {
-      EndLocked(v1::JOB_STATE_FAILED,
-                absl::StrCat("gave up after ", failures_in_a_row_, " failures without progress; the last: ", text),
-                now);
-    }
+    if (!outcome.gives_up) continue;
+    EndLocked(v1::JOB_STATE_FAILED,
+              absl::StrCat("gave up after ", failures_.count(), " failures without progress; the last: ", text), now);
   }
 }
 

@@ -306,8 +306,8 @@ bool JobQueue::RunUnlessRefused(Job* job) {
       changes = changes_;
       returns = returns_;
     }
-    const absl::Status status =
-        CatchExceptions([&] { return RunJob(job, options_.epoch, options_.cluster, this, stopper_); });
+    const absl::Status status = CatchExceptions(
+        [&] { return RunJob(job, options_.epoch, options_.cluster, options_.storage, this, stopper_); });
     // Whatever was thrown, the others' threads go on.
     if (!status.ok() && !absl::IsCancelled(status) && (job->running() || !absl::IsResourceExhausted(status))) {
       Fail(job, status);

@@ -30,6 +30,7 @@
 #include "absl/synchronization/mutex.h"
 #include "common/base/steady_condition.h"
 #include "common/base/stopper.h"
+#include "common/storage/storage_table.h"
 #include "common/telemetry/deferred_log.h"
 #include "samovar/v1/job.pb.h"
 #include "server/jobs/job.h"
@@ -54,6 +55,8 @@ class JobQueue : private JobKeeper {
     uint64_t epoch = 0;
     // Outlives the queue. REQUIRES: not null
     ClusterView* cluster = nullptr;
+    // Where snapshots are exported to.
+    StorageTable storage = {};
   };
   static constexpr size_t kMaxQueuedJobs = 256;
 

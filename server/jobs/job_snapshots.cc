@@ -11,9 +11,6 @@
 namespace samovar {
 namespace {
 
-// As in JobSpec.fetches_snapshots.
-constexpr absl::Duration kFetchPatience = absl::Minutes(10);
-
 template <typename Wanted>
 void KeepIf(google::protobuf::RepeatedField<uint64_t>* iterations, const Wanted& wanted) {
   iterations->erase(
@@ -47,7 +44,7 @@ void Job::SnapshotEnded(uint64_t iteration, const absl::Status& status) {
   if (status.ok()) {
     // A user may have asked for the same once more, to be exported.
     Insert(iteration, figures_.mutable_snapshots());
-    if (holds_) Insert(iteration, figures_.mutable_unfetched_snapshots());
+    if (hold_.holds()) Insert(iteration, figures_.mutable_unfetched_snapshots());
     figures_.clear_snapshot_error();
     if (leases_ != nullptr) UpdateLimit();
     Note(v1::JobEvent::KIND_SNAPSHOT, absl::StrCat("snapshot at iteration ", iteration));
@@ -77,7 +74,7 @@ void Job::SnapshotsFound(const std::set<uint64_t>& found) {
   for (uint64_t iteration : found) {
     if (iteration > leases_->done().watermark() || listed.contains(iteration)) continue;
     Insert(iteration, figures_.mutable_snapshots());
-    if (holds_) Insert(iteration, figures_.mutable_unfetched_snapshots());
+    if (hold_.holds()) Insert(iteration, figures_.mutable_unfetched_snapshots());
     Note(v1::JobEvent::KIND_SNAPSHOT, absl::StrCat("snapshot at iteration ", iteration));
   }
   UpdateLimit();
@@ -94,7 +91,7 @@ void Job::SnapshotsHeld(const std::set<uint64_t>& held) {
 void Job::Acknowledge(const std::set<uint64_t>& fetched) {
   absl::MutexLock lock(&mu_);
   KeepIf(figures_.mutable_unfetched_snapshots(), [&](uint64_t iteration) { return !fetched.contains(iteration); });
-  held_back_since_.reset();
+  hold_.Fetched();
   if (leases_ != nullptr) UpdateLimit();
   Changed();
 }
@@ -105,7 +102,7 @@ std::set<uint64_t> Job::unfetched() const {
 }
 
 bool Job::IsHeldBack(const Checkpoint& due) const {
-  return due.persist && due.iteration < max_iter() && figures_.unfetched_snapshots_size() >= kMaxUnfetched;
+  return due.persist && due.iteration < max_iter() && ClientHold::IsFull(figures_.unfetched_snapshots_size());
 }
 
 std::string Job::HeldBackText() const {
@@ -123,14 +120,11 @@ std::string Job::HeldBackText() const {
 void Job::ReviewHold(absl::Time now) {
   absl::MutexLock lock(&mu_);
   const std::optional<Checkpoint> due = DueCheckpoint();
-  if (!due.has_value() || !IsHeldBack(*due)) return held_back_since_.reset();
-  if (!held_back_since_.has_value()) held_back_since_ = now;
-  if (now - *held_back_since_ < kFetchPatience) return;
-  AddNoticeLocked(absl::StrCat("its client has fetched no snapshot for ", absl::FormatDuration(kFetchPatience),
+  if (!hold_.GivesUp(due.has_value() && IsHeldBack(*due), now)) return;
+  AddNoticeLocked(absl::StrCat("its client has fetched no snapshot for ", absl::FormatDuration(ClientHold::kPatience),
                                "; those of iterations ", absl::StrJoin(figures_.unfetched_snapshots(), ", "),
                                " are no longer held for it, and training goes on"));
   figures_.clear_unfetched_snapshots();
-  holds_ = false;
   UpdateLimit();
 }
 

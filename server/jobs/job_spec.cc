@@ -103,7 +103,7 @@ absl::Status CheckDataset(const v1::DatasetSpec& data, const std::string& name) 
 absl::Status CheckExports(const v1::JobSpec& spec) {
   const v1::InitialModel& initial = spec.initial_model();
   for (const std::string& path : {spec.export_snapshots(), initial.exported_snapshot()}) {
-    if (path.empty() || IsAbsolutePath(path)) continue;
+    if (path.empty() || IsSamePlaceEverywhere(path)) continue;
     return absl::InvalidArgumentError(
         absl::StrCat("export_snapshots and initial_model.exported_snapshot must be absolute paths, not \"",
                      Printable(path, kMaxPeerNameBytes), "\""));

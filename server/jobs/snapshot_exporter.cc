@@ -7,7 +7,6 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "common/base/list_directory.h"
 #include "common/base/status_macros.h"
 #include "common/model/exported_snapshot.h"
 #include "common/telemetry/log.h"
@@ -16,9 +15,10 @@ namespace samovar {
 namespace {
 
 // The directories whose names are those of a job's exported snapshots.
-absl::StatusOr<std::vector<std::string>> ExportsOf(const std::string& job_id, const std::string& into) {
+absl::StatusOr<std::vector<std::string>> ExportsOf(const std::string& job_id, const std::string& into,
+                                                   const StorageTable& storage) {
   std::vector<std::string> directories;
-  const absl::StatusOr<std::vector<std::string>> names = ListDirectory(into);
+  const absl::StatusOr<std::vector<std::string>> names = storage.List(into);
   // It is made with the first export.
   if (absl::IsNotFound(names.status())) return directories;
   SAMOVAR_RETURN_IF_ERROR(names.status());
@@ -38,9 +38,9 @@ absl::StatusOr<std::string> SnapshotExporter::Export(const Placement& placement,
   }
   // It may be there from before the job went back.
   SAMOVAR_RETURN_IF_ERROR(CheckOwn(directory, placement.run));
-  RemoveExport(directory);
+  RemoveExport(directory, storage_);
   if (const absl::Status written = Write(placement, servers, iteration, directory); !written.ok()) {
-    RemoveExport(directory);
+    RemoveExport(directory, storage_);
     return Annotate(written, absl::StrCat("exporting to ", directory));
   }
   RemoveOld(placement, directory, into, keep);
@@ -48,7 +48,7 @@ absl::StatusOr<std::string> SnapshotExporter::Export(const Placement& placement,
 }
 
 absl::Status SnapshotExporter::CheckOwn(const std::string& directory, uint64_t run) const {
-  const absl::StatusOr<ExportedSnapshot> there = ExportedSnapshot::Open(directory);
+  const absl::StatusOr<ExportedSnapshot> there = ExportedSnapshot::Open(directory, storage_);
   if (absl::IsNotFound(there.status())) return absl::OkStatus();
   if (there.ok() && there->manifest().spec().job_id() == spec_.job_id() && there->manifest().run() == run) {
     return absl::OkStatus();
@@ -71,9 +71,9 @@ absl::Status SnapshotExporter::Write(const Placement& placement, const Parameter
   manifest.mutable_spec()->clear_train_net();
   manifest.mutable_spec()->clear_test_nets();
   manifest.mutable_spec()->clear_initial_model();
-  SAMOVAR_RETURN_IF_ERROR(WriteExportManifest(directory, std::move(manifest)));
+  SAMOVAR_RETURN_IF_ERROR(WriteExportManifest(directory, std::move(manifest), storage_));
   // Whether all servers have written to the same place, this machine knows.
-  SAMOVAR_ASSIGN_OR_RETURN(const ExportedSnapshot snapshot, ExportedSnapshot::Open(directory));
+  SAMOVAR_ASSIGN_OR_RETURN(const ExportedSnapshot snapshot, ExportedSnapshot::Open(directory, storage_));
   return snapshot.CheckSizes();
 }
 
@@ -81,33 +81,38 @@ void SnapshotExporter::RemoveOld(const Placement& placement, const std::string& 
                                  uint32_t keep) const {
   // Iteration, directory.
   std::vector<std::pair<uint64_t, std::string>> others;
-  const absl::StatusOr<std::vector<std::string>> exports = ExportsOf(spec_.job_id(), into);
+  const absl::StatusOr<std::vector<std::string>> exports = ExportsOf(spec_.job_id(), into, storage_);
   if (!exports.ok()) {
     LogWarning(absl::StrCat("job ", spec_.job_id(), ": old exports stay: ", exports.status().message()));
     return;
   }
   for (const std::string& directory : *exports) {
     if (directory == written || directory == spec_.initial_model().exported_snapshot()) continue;
-    const absl::StatusOr<ExportedSnapshot> other = ExportedSnapshot::Open(directory);
+    const absl::StatusOr<ExportedSnapshot> other = ExportedSnapshot::Open(directory, storage_);
     const bool own =
         other.ok() && other->manifest().spec().job_id() == spec_.job_id() && other->manifest().run() == placement.run;
     if (own) others.emplace_back(other->manifest().iteration(), directory);
   }
   std::sort(others.rbegin(), others.rend());
-  for (size_t i = keep - 1; i < others.size(); ++i) RemoveExport(others[i].second);
+  for (size_t i = keep - 1; i < others.size(); ++i) RemoveExport(others[i].second, storage_);
 }
 
-absl::Status CheckExportDirectory(const v1::JobSpec& spec) {
+absl::Status CheckExportDirectory(const v1::JobSpec& spec, const StorageTable& storage) {
+  for (const std::string& path : {spec.export_snapshots(), spec.initial_model().exported_snapshot()}) {
+    if (!path.empty()) SAMOVAR_RETURN_IF_ERROR(storage.StorageFor(path).status());
+  }
   // A job that is resumed goes on with a run that its servers know.
   if (spec.export_snapshots().empty() || spec.job_id().empty() || spec.resume()) return absl::OkStatus();
   std::optional<v1::ExportManifest> begun_from;
   if (!spec.initial_model().exported_snapshot().empty()) {
-    const absl::StatusOr<ExportedSnapshot> first = ExportedSnapshot::Open(spec.initial_model().exported_snapshot());
+    const absl::StatusOr<ExportedSnapshot> first =
+        ExportedSnapshot::Open(spec.initial_model().exported_snapshot(), storage);
     if (first.ok()) begun_from = first->manifest();
   }
-  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<std::string> exports, ExportsOf(spec.job_id(), spec.export_snapshots()));
+  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<std::string> exports,
+                           ExportsOf(spec.job_id(), spec.export_snapshots(), storage));
   for (const std::string& directory : exports) {
-    const absl::StatusOr<ExportedSnapshot> there = ExportedSnapshot::Open(directory);
+    const absl::StatusOr<ExportedSnapshot> there = ExportedSnapshot::Open(directory, storage);
     // One that is not whole, or something else; whether it can be replaced is seen when its iteration comes.
     if (!there.ok() || there->manifest().spec().job_id() != spec.job_id()) continue;
     const v1::ExportManifest& manifest = there->manifest();

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "common/storage/storage_table.h"
 #include "samovar/v1/job.pb.h"
 #include "server/cluster/parameter_servers.h"
 #include "server/jobs/job_opener.h"
@@ -17,7 +18,8 @@ namespace samovar {
 class SnapshotExporter {
  public:
   // The spec outlives this.
-  SnapshotExporter(const v1::JobSpec* spec, uint64_t epoch) : spec_(*spec), epoch_(epoch) {}
+  SnapshotExporter(const v1::JobSpec* spec, uint64_t epoch, const StorageTable& storage)
+      : spec_(*spec), epoch_(epoch), storage_(storage) {}
 
   // Exports what the servers have frozen as `iteration` to "<into>/<job>_iter_<iteration>", which it returns, and then
   // removes the run's snapshots there but for this one and the `keep` - 1 others with the highest iterations. Those of
@@ -35,11 +37,12 @@ class SnapshotExporter {
 
   const v1::JobSpec& spec_;
   const uint64_t epoch_;
+  const StorageTable storage_;
 };
 
 // Before a job is taken: whether its directory of exports, if it has any, is free of snapshots of other runs of its
 // name, but for the one that it begins from and those before that. FAILED_PRECONDITION names one that is in the way.
-// Reads the directory.
-absl::Status CheckExportDirectory(const v1::JobSpec& spec);
+// Reads the directory. INVALID_ARGUMENT: one of the two is a URI of a scheme that is not offered.
+absl::Status CheckExportDirectory(const v1::JobSpec& spec, const StorageTable& storage);
 
 }  // namespace samovar

@@ -13,7 +13,7 @@ namespace samovar {
 
 absl::StatusOr<v1::ExportedFile> ExportShare(const std::string& directory, const v1::SnapshotInfo& info,
                                              std::span<const ChunkImage> chunks, const StorageTable& storage) {
-  if (!IsAbsolutePath(directory)) {
+  if (!IsSamePlaceEverywhere(directory)) {
     return absl::InvalidArgumentError(
         absl::StrCat("the directory \"", directory, "\" to export to is no absolute path"));
   }

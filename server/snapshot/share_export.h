@@ -17,7 +17,6 @@ namespace samovar {
 // `info`: which of the job's shares this is. Durable when it returns. INVALID_ARGUMENT: the directory's path is not
 // absolute; RESOURCE_EXHAUSTED: the disk is full.
 absl::StatusOr<v1::ExportedFile> ExportShare(const std::string& directory, const v1::SnapshotInfo& info,
-                                             std::span<const ChunkImage> chunks,
-                                             const StorageTable& storage = StorageTable());
+                                             std::span<const ChunkImage> chunks, const StorageTable& storage);
 
 }  // namespace samovar

@@ -215,7 +215,8 @@ absl::StatusOr<std::shared_ptr<HostedJob>> ChunkStore::MakeJob(const v1::OpenJob
   } else if (!request.initial_model().exported_snapshot().empty()) {
     SAMOVAR_RETURN_IF_ERROR(Annotate(RestoreExported(request, job.get()), absl::StrCat("job \"", job->id(), "\"")));
   } else {
-    auto initial = InitialValues::Read(request.initial_model(), job->layout(), job->rule().state_vectors());
+    auto initial =
+        InitialValues::Read(request.initial_model(), job->layout(), job->rule().state_vectors(), options_.storage);
     SAMOVAR_RETURN_IF_ERROR(Annotate(initial.status(), absl::StrCat("job \"", job->id(), "\": initial model")));
     SAMOVAR_RETURN_IF_ERROR(Fill(job, *initial));
   }
@@ -261,9 +262,9 @@ absl::Status ChunkStore::RestoreChunks(HostedJob* job, uint64_t iteration) {
 
 absl::Status ChunkStore::RestoreExported(const v1::OpenJobRequest& request, HostedJob* job) {
   SAMOVAR_ASSIGN_OR_RETURN(const ExportedSnapshot snapshot,
-                           ExportedSnapshot::Open(request.initial_model().exported_snapshot()));
+                           ExportedSnapshot::Open(request.initial_model().exported_snapshot(), options_.storage));
   if (!request.initial_model().digests().empty()) {
-    SAMOVAR_ASSIGN_OR_RETURN(const std::string found, DigestOfFile(snapshot.manifest_path()));
+    SAMOVAR_ASSIGN_OR_RETURN(const std::string found, DigestOfFile(snapshot.manifest_path(), options_.storage));
     SAMOVAR_RETURN_IF_ERROR(CheckDigest(snapshot.manifest_path(), found, request.initial_model().digests(0)));
   }
   SAMOVAR_RETURN_IF_ERROR(snapshot.CheckFits(job->layout(), request.solver()));
@@ -356,7 +357,8 @@ absl::Status ChunkStore::Export(const v1::ExportRequest& request, v1::ExportResp
   SAMOVAR_ASSIGN_OR_RETURN(std::shared_ptr<HostedJob> job,
                            FindOpening(request.job_id(), request.epoch(), request.opening()));
   SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<const FrozenCopy> copy, FindFrozen(*job, request.iteration()));
-  SAMOVAR_ASSIGN_OR_RETURN(*response->mutable_file(), ExportShare(request.directory(), job->Describe(), copy->chunks));
+  SAMOVAR_ASSIGN_OR_RETURN(*response->mutable_file(),
+                           ExportShare(request.directory(), job->Describe(), copy->chunks, options_.storage));
   return absl::OkStatus();
 }
 

@@ -26,6 +26,7 @@
 #include "absl/time/time.h"
 #include "common/base/stopper.h"
 #include "common/parameters/exchange_format.h"
+#include "common/storage/storage_table.h"
 #include "samovar/v1/parameter.pb.h"
 #include "server/snapshot/snapshot_store.h"
 #include "server/store/hosted_job.h"
@@ -64,6 +65,8 @@ class ChunkStore {
     absl::Duration hold = absl::Seconds(1);
     // The highest epoch that the snapshot store has noted.
     uint64_t epoch = 0;
+    // Where the files are that jobs begin from, and where their shares are exported to.
+    StorageTable storage = {};
   };
 
   // REQUIRES: apply_threads >= 1. The snapshot store and the metrics outlive this.

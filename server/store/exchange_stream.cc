@@ -3,14 +3,20 @@
 #include <deque>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/exceptions.h"
 #include "common/rpc/next_event.h"
 #include "common/rpc/status.h"
+#include "common/telemetry/guarded_turn.h"
 #include "common/telemetry/log.h"
 
 namespace samovar {
 namespace {
+
+constexpr char kThread[] = "a thread of the workers' streams";
+// A stream for which there was no memory is offered again after this long.
+constexpr absl::Duration kOfferRetry = absl::Milliseconds(50);
 
 // "ipv4:10.0.0.1:4711" without the port, so that all connections of a host are counted together.
 std::string HostOf(const std::string& peer) { return peer.substr(0, peer.rfind(':')); }
@@ -37,14 +43,21 @@ class ExchangeStream : public std::enable_shared_from_this<ExchangeStream> {
       : owner_(owner), queue_(queue), stream_(&context_) {}
   ~ExchangeStream() { owner_->StreamEnding(this); }
 
+  // The caller holds a reference. What it throws leaves none behind.
   void Offer() ABSL_LOCKS_EXCLUDED(mu_) {
     {
       absl::MutexLock lock(&mu_);
       accept_.reference = shared_from_this();
     }
+    absl::Cleanup forget = [this] {
+      absl::MutexLock lock(&mu_);
+      accept_.reference.reset();
+    };
     owner_->method_.Request(&context_, &stream_, queue_, &accept_);
+    std::move(forget).Cancel();
   }
 
+  static bool IsAcceptance(const Event& event) { return &event == &event.stream->accept_; }
   // An operation has ended. The stream may be gone when this returns.
   static void Complete(Event* event, bool ok) {
     std::shared_ptr<ExchangeStream> stream;
@@ -64,8 +77,7 @@ class ExchangeStream : public std::enable_shared_from_this<ExchangeStream> {
 
   void OnAccepted(bool ok) {
     if (!ok) return;
-    owner_->Accept(queue_);
-    const absl::Status opened = owner_->StreamOpened(this, HostOf(context_.peer()));
+    const absl::Status opened = CatchExceptions([&] { return owner_->StreamOpened(this, HostOf(context_.peer())); });
     if (absl::IsCancelled(opened)) {
       Cancel();
     } else if (!opened.ok()) {
@@ -127,7 +139,12 @@ class ExchangeStream : public std::enable_shared_from_this<ExchangeStream> {
     {
       absl::MutexLock lock(&mu_);
       --under_way_;
-      if (!broken_) answers_.push_back(std::move(call));
+      const absl::Status kept = CatchExceptions([&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+        if (!broken_) answers_.push_back(std::move(call));
+        return absl::OkStatus();
+      });
+      // The client asks again, on another stream, for what was not answered on this one.
+      if (!kept.ok()) EndLocked(kept);
     }
     Advance();
   }
@@ -160,12 +177,22 @@ class ExchangeStream : public std::enable_shared_from_this<ExchangeStream> {
           BeginWrite(*call);
           break;
         case Next::kFinish:
-          stream_.Finish(ToGrpcStatus(end_), &finish_);
+          BeginFinish();
           break;
         case Next::kNothing:
           break;
       }
     }
+  }
+
+  void BeginFinish() {
+    // For want of memory, without the words.
+    grpc::Status end(grpc::StatusCode::RESOURCE_EXHAUSTED, "");
+    CatchExceptions([&] {
+      end = ToGrpcStatus(end_);
+      return absl::OkStatus();
+    }).IgnoreError();
+    stream_.Finish(end, &finish_);
   }
 
   void BeginWrite(const ExchangeCall& call) {
@@ -260,15 +287,25 @@ void ExchangeStreams::Register(grpc::ServerBuilder* builder) {
 void ExchangeStreams::Start() {
   for (auto& queue : queues_) {
     Accept(queue.get());
-    threads_.emplace_back(&ExchangeStreams::ServeQueue, queue.get());
+    threads_.emplace_back([this, served = queue.get()] { ServeQueue(served); });
   }
 }
 
 void ExchangeStreams::ServeQueue(grpc::ServerCompletionQueue* queue) {
   void* tag = nullptr;
   bool ok = false;
-  while (NextEvent(queue, absl::InfiniteDuration(), &tag, &ok) == grpc::CompletionQueue::GOT_EVENT)
-    ExchangeStream::Complete(static_cast<ExchangeStream::Event*>(tag), ok);
+  // Whether the next stream is yet to be offered: one is accepted, or there was no memory for it.
+  bool owes_offer = false;
+  while (true) {
+    const absl::Duration patience = owes_offer ? kOfferRetry : absl::InfiniteDuration();
+    const grpc::CompletionQueue::NextStatus next = NextEvent(queue, patience, &tag, &ok);
+    if (next == grpc::CompletionQueue::SHUTDOWN) return;
+    const bool came = next == grpc::CompletionQueue::GOT_EVENT;
+    auto* const event = static_cast<ExchangeStream::Event*>(tag);
+    if (came && ok && ExchangeStream::IsAcceptance(*event)) owes_offer = true;
+    if (owes_offer) owes_offer = !RunTurn(kThread, [&] { Accept(queue); });
+    if (came) RunTurn(kThread, [&] { ExchangeStream::Complete(event, ok); });
+  }
 }
 
 void ExchangeStreams::Accept(grpc::ServerCompletionQueue* queue) {
@@ -278,7 +315,10 @@ void ExchangeStreams::Accept(grpc::ServerCompletionQueue* queue) {
     ++streams_;
   }
   // Counted until it is gone with all that it holds of gRPC's.
-  std::shared_ptr<ExchangeStream>(new ExchangeStream(this, queue), [this](ExchangeStream* stream) {
+  absl::Cleanup uncount = [this] { StreamEnded(); };
+  auto* const made = new ExchangeStream(this, queue);
+  std::move(uncount).Cancel();
+  std::shared_ptr<ExchangeStream>(made, [this](ExchangeStream* stream) {
     delete stream;
     StreamEnded();
   })->Offer();
@@ -299,9 +339,13 @@ absl::Status ExchangeStreams::StreamOpened(ExchangeStream* stream, const std::st
                                                           " are open on this server already; end some of its clients"));
     }
     metrics_.RefusedForRoom(StoreMetrics::Refusal::kStreams, refusal).IgnoreError();
-    if (refusal.ok()) ++open_a_host_[host];
-    // One that is to be cancelled is known as well: it is there until its last event.
-    if (refusal.ok()) open_.emplace(stream, host);
+    // One that is to be cancelled is known as well: it is there until its last event. It is counted once it is known,
+    // whatever is thrown.
+    if (refusal.ok()) {
+      int& of_host = open_a_host_[host];
+      open_.emplace(stream, host);
+      ++of_host;
+    }
     if (std::exchange(refusing_, absl::IsResourceExhausted(refusal)) || !refusing_) return refusal;
   }
   LogWarning(absl::StrCat("a stream was refused: ", refusal.message()));

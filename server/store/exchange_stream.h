@@ -74,7 +74,7 @@ class ExchangeStreams {
  private:
   friend class ExchangeStream;
 
-  // Offers gRPC one more stream to accept on a queue, unless shutting down.
+  // Offers gRPC one more stream to accept on a queue, unless shutting down. What it throws leaves nothing behind.
   void Accept(grpc::ServerCompletionQueue* queue) ABSL_LOCKS_EXCLUDED(mu_);
   // CANCELLED: the streams are being cancelled. RESOURCE_EXHAUSTED: there are too many.
   absl::Status StreamOpened(ExchangeStream* stream, const std::string& host) ABSL_LOCKS_EXCLUDED(mu_);
@@ -82,7 +82,7 @@ class ExchangeStreams {
   void StreamEnding(ExchangeStream* stream) ABSL_LOCKS_EXCLUDED(mu_);
   // After it.
   void StreamEnded() ABSL_LOCKS_EXCLUDED(mu_);
-  static void ServeQueue(grpc::ServerCompletionQueue* queue);
+  void ServeQueue(grpc::ServerCompletionQueue* queue);
 
   const Options options_;
   ExchangeMethod method_;

@@ -26,6 +26,7 @@ ChunkStore::Options StoreOptions(const ParameterService::Options& options, uint6
   result.max_parameter_bytes = ParameterBytes(options);
   result.max_message_bytes = ParameterService::MessageBytes(options);
   result.hold = options.hold;
+  result.storage = options.storage;
   result.max_held_pulls = options.max_held_pulls;
   result.epoch = epoch;
   return result;

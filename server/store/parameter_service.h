@@ -55,6 +55,8 @@ class ParameterService final : public v1::ParameterService::Service {
     absl::Duration write_patience = WriteDeadlines::kPatience;
     // What the service counts is registered there. Outlives it; null: nobody sees it.
     Metrics* metrics = nullptr;
+    // As in ChunkStore::Options.
+    StorageTable storage = {};
   };
 
   // What max_message_bytes stands for: for a server that bounds with it what its clients are still sending, too.

@@ -75,7 +75,7 @@ absl::Status PrintStatus(v1::JobService::Stub* jobs, const std::vector<std::stri
 absl::Status WriteModel(v1::JobService::Stub* jobs, const std::vector<std::string>& words) {
   SAMOVAR_ASSIGN_OR_RETURN(const v1::JobSpec spec, SpecOf(words[1], words[2]));
   SAMOVAR_ASSIGN_OR_RETURN(const v1::JobStatus status, Get(jobs, words[3]));
-  return ExportModel(spec, status, status.max_iter(), words[4], Dialer(RpcOptions()), Stopper());
+  return ExportModel(spec, status, status.max_iter(), words[4], Dialer(RpcOptions()), StorageTable(), Stopper());
 }
 
 int Run(const std::vector<std::string>& words) {

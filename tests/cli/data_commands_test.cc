@@ -159,7 +159,7 @@ TEST_CASE_METHOD(Fixture, "a mean is written, its channels are said, and it is r
   Import(kExitOk);
   Mean(kExitOk);
   CHECK(out == mean.output + ": mean of 3x2x4; of the channels (mean_value) 50.0000, 50.0000, 50.0000\n");
-  const auto blob = ReadMeanFile(mean.output);
+  const auto blob = ReadMeanFile(mean.output, StorageTable());
   REQUIRE_OK(blob);
   CHECK(blob->data_size() == 24);
   CHECK(blob->data(23) == 50);

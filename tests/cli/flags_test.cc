@@ -36,7 +36,9 @@ Outcome<T> Run(Parsed<T> (*parse)(int, const char* const*), const std::string& l
   return {std::move(parsed), captured.out(), captured.err()};
 }
 
-Outcome<CliFlags> Cli(const std::string& line) { return Run(ParseCliFlags, line); }
+Parsed<CliFlags> ParseCli(int argc, const char* const* argv) { return ParseCliFlags(argc, argv, StorageTable()); }
+
+Outcome<CliFlags> Cli(const std::string& line) { return Run(ParseCli, line); }
 
 // The line is refused with exit code 2, says this on stderr, and nothing on stdout.
 template <class T>

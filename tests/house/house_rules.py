@@ -33,7 +33,7 @@ MAY_INCLUDE = {
     "common/data/": ["common/data/", "common/caffe/", "common/storage/", "common/base/"],
     "common/import/": ["common/import/", "common/data/", "common/caffe/", "common/storage/", "common/base/"],
     "common/model/": ["common/model/", "common/caffe/", "common/storage/", "common/base/"],
-    "common/parameters/": ["common/parameters/", "common/model/", "common/rpc/", "common/base/"],
+    "common/parameters/": ["common/parameters/", "common/model/", "common/rpc/", "common/telemetry/", "common/base/"],
     "server/": ["server/", "common/"],
     # One half knows weights, the other half who computes; each room is above those that it lists.
     "server/solver/": ["server/solver/", "common/"],
@@ -108,6 +108,8 @@ DIALS = re.compile(r"\b(?:Insecure(?:Channel|Server)Credentials|Create(?:Custom)
 DIALS_ITSELF = ("common/rpc/", "tests/server/store/bounds_test.cc")
 # A Dialer that is made of no options of the program's.
 OWN_DIALER = re.compile(r"\b(?:Dialer|Listener)[({]\s*(?:samovar::)?RpcOptions\b")
+# A table of storages that is not the one that the program has made.
+OWN_STORAGE = re.compile(r"\bStorageTable\s*(?:\(\)|\{\})")
 UNFINISHED = re.compile(r"\b(?:" + "|".join(["TO" + "DO", "FIX" + "ME", "X" + "XX"]) + r")\b")
 COMMENT_OPENING = re.compile(r"\s*// (Of|Who|Whoever|Such|Lest)\b")
 TEST_NAME = re.compile(r'\b(?:TEST_CASE|TEMPLATE_TEST_CASE|SCENARIO)\(\s*"((?:[^"\\]|\\.)*)"')
@@ -339,6 +341,8 @@ def check_dialing(tree: Tree) -> Iterator[str]:
                 yield f"{file.path}:{number}: {match.group(0)}: connect with a Dialer, listen with a Listener (common/rpc)"
             elif OWN_DIALER.search(text) and not file.path.startswith(("tests/", "benchmarks/")):
                 yield f"{file.path}:{number}: makes up its RpcOptions; take those of the program, by constructor or options"
+            elif OWN_STORAGE.search(text) and not file.path.startswith(("tests/", "benchmarks/", "common/storage/")) and not file.path.endswith("/main.cc"):
+                yield f"{file.path}:{number}: makes a StorageTable of its own; take the program's, by constructor or options"
 
 
 def size_warnings(tree: Tree) -> Iterator[str]:

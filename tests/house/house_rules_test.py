@@ -189,6 +189,14 @@ class HouseRulesTest(unittest.TestCase):
         found, _ = self.found_in(files={"tests/common/clock_test.cc": "auto c = Dialer(RpcOptions()).Dial(a);\n"})
         self.assertEqual(found, [])
 
+    def test_a_table_of_storages_that_is_not_the_programs_is_found(self):
+        self.assert_only("cli/check.cc:1:", "makes a StorageTable of its own", {"cli/check.cc": "auto p = StorageTable().Fetch(uri);\n"})
+        self.assert_only("common/base/clock.h:2:", "makes a StorageTable of its own",
+                         {"common/base/clock.h": "#pragma once\nvoid Read(const StorageTable& storage = StorageTable{});\n"})
+        for place in ("cli/main.cc", "tests/common/clock_test.cc"):
+            found, _ = self.found_in(files={place: "StorageTable storage = StorageTable();\n"})
+            self.assertEqual([line for line in found if "StorageTable" in line], [])
+
     def test_what_is_not_source_is_left_alone(self):
         found, _ = self.found_in(files={"build/release/gen.h": "int x;\n", "output/x.cc": "int x;\n", "data/y.cc": "int y;\n"})
         self.assertEqual(found, [])

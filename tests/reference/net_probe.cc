@@ -68,8 +68,8 @@ std::span<const float> Take(size_t count, std::span<const float>* from) {
 
 void Run(const std::string& net_path, const std::string& solver_path, uint64_t steps, const std::string& input,
          const std::string& output) {
-  std::unique_ptr<Net> net = OrDie(Net::Create(OrDie(ReadNetFile(net_path)), {}));
-  const auto rule = OrDie(SolverRule::Create(OrDie(ReadSolverFile(solver_path))));
+  std::unique_ptr<Net> net = OrDie(Net::Create(OrDie(ReadNetFile(net_path, nullptr, StorageTable())), {}));
+  const auto rule = OrDie(SolverRule::Create(OrDie(ReadSolverFile(solver_path, nullptr, StorageTable()))));
   for (const v1::ParameterBlob& blob : net->layout().blobs()) {
     std::cout << blob.layer() << ' ' << blob.index() << ' ' << BlobElements(blob) << '\n';
   }

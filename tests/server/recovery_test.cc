@@ -122,7 +122,7 @@ class Training {
            absl::Duration patience = absl::Minutes(10))
       : job(spec, 0, RecordOf(recovered)), view_(fleet->View(epoch, patience)), runner_([this, epoch] {
           // Nothing is short of memory here.
-          RunJob(&job, epoch, view_.get(), /*keeper=*/nullptr, stopper_).IgnoreError();
+          RunJob(&job, epoch, view_.get(), StorageTable(), /*keeper=*/nullptr, stopper_).IgnoreError();
         }) {}
   ~Training() { EndCoordinator(); }
 
@@ -477,7 +477,7 @@ TEST_CASE("a restarted coordinator takes up a job where its servers are") {
         },
         absl::Seconds(1), uint64_t{2} << 20);
     Job job(spec, 0, RecordOf(/*begun=*/true));
-    REQUIRE_OK(RunJob(&job, 2, &view, /*keeper=*/nullptr, Stopper()));
+    REQUIRE_OK(RunJob(&job, 2, &view, StorageTable(), /*keeper=*/nullptr, Stopper()));
     const v1::JobStatus status = job.Status(SteadyNow());
     CHECK(status.state() == v1::JOB_STATE_FAILED);
     CHECK_THAT(status.cause(),

@@ -3,12 +3,15 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "common/storage/local_storage.h"
 #include "common/storage/storage.h"
 #include "tests/support/temp_dir.h"
@@ -20,14 +23,20 @@ class MountedStorage : public Storage {
   explicit MountedStorage(std::string directory) : directory_(std::move(directory)) {}
 
   // "fetch mem:/x" and the like, in order.
-  const std::vector<std::string>& calls() const { return calls_; }
-  bool Had(const std::string& call) const { return std::find(calls_.begin(), calls_.end(), call) != calls_.end(); }
+  std::vector<std::string> calls() const ABSL_LOCKS_EXCLUDED(mu_) {
+    absl::MutexLock lock(&mu_);
+    return calls_;
+  }
+  bool Had(const std::string& call) const {
+    const std::vector<std::string> all = calls();
+    return std::find(all.begin(), all.end(), call) != all.end();
+  }
 
   absl::StatusOr<std::string> Fetch(const std::string& uri) override {
     const std::string path = Note("fetch ", uri);
     std::error_code error;
     if (!std::filesystem::is_regular_file(path, error)) return path;
-    const std::string copy = copies_.File(absl::StrCat(calls_.size()));
+    const std::string copy = copies_.File(absl::StrCat(++copied_));
     std::filesystem::copy_file(path, copy, error);
     return copy;
   }
@@ -46,7 +55,8 @@ class MountedStorage : public Storage {
 
  private:
   // The path of what the URI names.
-  std::string Note(const std::string& call, const std::string& uri) {
+  std::string Note(const std::string& call, const std::string& uri) ABSL_LOCKS_EXCLUDED(mu_) {
+    absl::MutexLock lock(&mu_);
     calls_.push_back(call + uri);
     return directory_ + uri.substr(uri.find(':') + 1);
   }
@@ -54,7 +64,10 @@ class MountedStorage : public Storage {
   const std::string directory_;
   TempDir copies_;
   LocalStorage local_;
-  std::vector<std::string> calls_;
+  // A count only: orders nothing.
+  std::atomic<int> copied_{0};
+  mutable absl::Mutex mu_;
+  std::vector<std::string> calls_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace samovar

@@ -17,7 +17,6 @@ namespace samovar {
 // `source`: the list. Opens all files. Errors of ReadFileList and Hdf5File. INVALID_ARGUMENT: no tops; transform_param;
 // rows of different shapes.
 absl::StatusOr<std::unique_ptr<RecordReader>> OpenHdf5Reader(const caffe::LayerParameter& layer,
-                                                             const std::string& source,
-                                                             const StorageTable& storage = StorageTable());
+                                                             const std::string& source, const StorageTable& storage);
 
 }  // namespace samovar

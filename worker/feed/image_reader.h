@@ -18,7 +18,6 @@ namespace samovar {
 // DecodeImage and Transformer::Create. INVALID_ARGUMENT: the number of tops; one of new_height and new_width without
 // the other.
 absl::StatusOr<std::unique_ptr<RecordReader>> OpenImageReader(const caffe::LayerParameter& layer, caffe::Phase phase,
-                                                              const std::string& source,
-                                                              const StorageTable& storage = StorageTable());
+                                                              const std::string& source, const StorageTable& storage);
 
 }  // namespace samovar

@@ -104,7 +104,7 @@ absl::StatusOr<std::unique_ptr<RecordReader>> OpenLmdbReader(const caffe::LayerP
         absl::StrCat("has ", layer.top_size(), " tops; it takes one for the records, and one for the labels"));
   }
   SAMOVAR_ASSIGN_OR_RETURN(const ImageChannels channels, ChannelsOf(layer));
-  SAMOVAR_ASSIGN_OR_RETURN(std::shared_ptr<Dataset> dataset, Dataset::Open(source, partitions, storage));
+  SAMOVAR_ASSIGN_OR_RETURN(std::shared_ptr<Dataset> dataset, Dataset::Open(source, storage, partitions));
   const RecordShape stored = dataset->shape(channels);
   auto transformer = Transformer::Create(layer.transform_param(), phase, stored, storage);
   if (!transformer.ok()) return transformer.status();

@@ -17,8 +17,7 @@ namespace samovar {
 // Dataset::Open and Transformer::Create. INVALID_ARGUMENT: the number of tops; memory_data_param does not say the
 // records' shape.
 absl::StatusOr<std::unique_ptr<RecordReader>> OpenLmdbReader(const caffe::LayerParameter& layer, caffe::Phase phase,
-                                                             const std::string& source,
-                                                             PartitionSource* partitions = nullptr,
-                                                             const StorageTable& storage = StorageTable());
+                                                             const std::string& source, PartitionSource* partitions,
+                                                             const StorageTable& storage);
 
 }  // namespace samovar

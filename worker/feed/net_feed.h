@@ -44,7 +44,7 @@ class NetFeed {
     uint64_t seed = 0;
     // As in OpenReader.
     PartitionSource* partitions = nullptr;
-    StorageTable storage = StorageTable();
+    StorageTable storage = {};
   };
 
   // Opens the records of the net's data layers, which are those of the spec. INVALID_ARGUMENT: the net has other data

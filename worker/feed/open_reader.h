@@ -30,7 +30,7 @@ absl::StatusOr<std::vector<const caffe::LayerParameter*>> FindFedLayers(const ca
 
 // Where the layer says that its records are: a path, or a URI; "file:" is taken off. INVALID_ARGUMENT: it says nothing,
 // or the URI is of a scheme that is not offered. UNIMPLEMENTED: a layer or a backend that is not offered.
-absl::StatusOr<std::string> SourceOf(const caffe::LayerParameter& layer, const StorageTable& storage = StorageTable());
+absl::StatusOr<std::string> SourceOf(const caffe::LayerParameter& layer, const StorageTable& storage);
 
 // INVALID_ARGUMENT: there is none.
 absl::StatusOr<uint32_t> FeedBatchSize(const caffe::LayerParameter& layer);
@@ -42,8 +42,7 @@ std::vector<std::string> FeedWarnings(const caffe::LayerParameter& layer);
 // sets, and outlives the reader; null: they are read where they lie. Errors of SourceOf (but for a missing source) and
 // of the reader.
 absl::StatusOr<std::unique_ptr<RecordReader>> OpenReader(const caffe::LayerParameter& layer, caffe::Phase phase,
-                                                         const std::string& source,
-                                                         PartitionSource* partitions = nullptr,
-                                                         const StorageTable& storage = StorageTable());
+                                                         const std::string& source, PartitionSource* partitions,
+                                                         const StorageTable& storage);
 
 }  // namespace samovar

@@ -37,7 +37,7 @@ class Transformer {
   // `input` is the shape of the first record, decoded. Reads mean_file from `storage`.
   // INVALID_ARGUMENT: the message names the field of transform_param. Others: mean_file cannot be read.
   static absl::StatusOr<Transformer> Create(const caffe::TransformationParameter& param, caffe::Phase phase,
-                                            const RecordShape& input, const StorageTable& storage = StorageTable());
+                                            const RecordShape& input, const StorageTable& storage);
 
   RecordShape output_shape() const { return output_; }
 

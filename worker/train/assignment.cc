@@ -7,7 +7,6 @@
 #include "common/model/job_data.h"
 #include "common/model/layout.h"
 #include "common/model/learning_rate.h"
-#include "worker/train/fed_net.h"
 
 namespace samovar {
 namespace {
@@ -34,11 +33,10 @@ absl::StatusOr<std::unique_ptr<Assignment>> Assignment::Create(const v1::GetAssi
 absl::Status Assignment::Open() {
   v1::DatasetSpec part = spec().train_data();
   SAMOVAR_RETURN_IF_ERROR(DivideBatches(parts(), &part));
-  SAMOVAR_ASSIGN_OR_RETURN(
-      FedNet trained, OpenFedNet(spec().train_net(), caffe::TRAIN, part, spec().train_outputs(), spec().seed(),
-                                 means_.pool, passes() * parts(), parts() > 1 ? static_cast<int>(part.batch_size()) : 0,
-                                 means_.partitions, parts()));
-  SAMOVAR_RETURN_IF_ERROR(CheckNetFiles(spec().train_net(), spec()));
+  SAMOVAR_ASSIGN_OR_RETURN(FedNet trained, OpenFedNet(spec().train_net(), caffe::TRAIN, part, spec().train_outputs(),
+                                                      spec().seed(), MeansOfNets(), passes() * parts(),
+                                                      parts() > 1 ? static_cast<int>(part.batch_size()) : 0, parts()));
+  SAMOVAR_RETURN_IF_ERROR(CheckNetFiles(spec().train_net(), spec(), means_.storage));
   SAMOVAR_RETURN_IF_ERROR(CheckSameLayout(trained.net->layout(), spec().layout()));
   net_ = std::move(trained.net);
   if (passes() > 1) sum_ = std::make_unique<GradientSum>(net_->layout());
@@ -96,7 +94,7 @@ absl::StatusOr<Evaluator*> Assignment::TestNet(uint32_t number, uint64_t iterati
   }
   Test& test = tests_[number];
   if (test.evaluator == nullptr) {
-    SAMOVAR_ASSIGN_OR_RETURN(test.evaluator, Evaluator::Create(spec(), number, means_.pool, means_.partitions));
+    SAMOVAR_ASSIGN_OR_RETURN(test.evaluator, Evaluator::Create(spec(), number, MeansOfNets()));
   }
   if (test.iteration != iteration) {
     test.evaluator->SetWeights(frozen_->weights);

@@ -20,10 +20,12 @@
 #include "common/parameters/error_feedback.h"
 #include "common/parameters/parameter_client.h"
 #include "common/rpc/dialer.h"
+#include "common/storage/storage_table.h"
 #include "samovar/v1/coordinator.pb.h"
 #include "worker/feed/batch_prefetcher.h"
 #include "worker/nn/net.h"
 #include "worker/train/evaluator.h"
+#include "worker/train/fed_net.h"
 #include "worker/train/gradient_sum.h"
 #include "worker/train/local_steps.h"
 #include "worker/train/worker_metrics.h"
@@ -42,6 +44,8 @@ class Assignment {
     uint32_t channels = 0;
     // Opens the partitions of data sets, and outlives the assignment; null: they are read where they lie.
     PartitionSource* partitions = nullptr;
+    // Where data sets are, and the files that nets name.
+    StorageTable storage = {};
   };
 
   // INVALID_ARGUMENT, UNIMPLEMENTED: no worker can do this job; the message says why, a net that disagrees with the
@@ -95,6 +99,7 @@ class Assignment {
   Assignment(const v1::GetAssignmentResponse& message, const Means& means)
       : message_(message), servers_(message.servers().begin(), message.servers().end()), means_(means) {}
   absl::Status Open();
+  NetMeans MeansOfNets() const { return {means_.pool, means_.partitions, means_.storage}; }
 
   struct Frozen {
     uint64_t iteration = 0;

@@ -26,21 +26,21 @@ void AddOutputs(const Net& net, const v1::NetOutputs& full, double weight, std::
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Evaluator>> Evaluator::Create(const v1::JobSpec& spec, uint32_t number, ThreadPool* pool,
-                                                             PartitionSource* partitions) {
+absl::StatusOr<std::unique_ptr<Evaluator>> Evaluator::Create(const v1::JobSpec& spec, uint32_t number,
+                                                             const NetMeans& means) {
   const int index = static_cast<int>(number);
   if (number >=
       static_cast<uint32_t>(std::min({spec.test_nets_size(), spec.test_data_size(), spec.test_outputs_size()}))) {
     return absl::InvalidArgumentError(absl::StrCat("the job has no test net ", number));
   }
-  auto test =
-      OpenFedNet(spec.test_nets(index), caffe::TEST, spec.test_data(index), spec.test_outputs(index), spec.seed(), pool,
-                 /*parts=*/1, /*batch_size=*/0, partitions);
+  auto test = OpenFedNet(spec.test_nets(index), caffe::TEST, spec.test_data(index), spec.test_outputs(index),
+                         spec.seed(), means);
   if (!test.ok()) return Annotate(test.status(), absl::StrCat("test net ", number));
-  SAMOVAR_RETURN_IF_ERROR(Annotate(CheckNetFiles(spec.test_nets(index), spec), absl::StrCat("test net ", number)));
+  SAMOVAR_RETURN_IF_ERROR(
+      Annotate(CheckNetFiles(spec.test_nets(index), spec, means.storage), absl::StrCat("test net ", number)));
   auto pieces = FindPieces(test->net->layout(), spec.layout());
   if (!pieces.ok()) return Annotate(pieces.status(), absl::StrCat("test net ", number));
-  return std::unique_ptr<Evaluator>(new Evaluator(spec.test_nets(index), spec.test_data(index), pool, *std::move(test),
+  return std::unique_ptr<Evaluator>(new Evaluator(spec.test_nets(index), spec.test_data(index), means, *std::move(test),
                                                   *std::move(pieces), spec.seed()));
 }
 
@@ -73,7 +73,7 @@ void Evaluator::SetWeights(std::span<const float> weights) {
 absl::StatusOr<Net*> Evaluator::NetFor(uint64_t records) {
   if (records == static_cast<uint64_t>(test_.net->batch_size())) return test_.net.get();
   if (rest_ == nullptr || records != static_cast<uint64_t>(rest_->batch_size())) {
-    SAMOVAR_ASSIGN_OR_RETURN(rest_, NetForBatch(param_, caffe::TEST, data_, static_cast<int>(records), pool_));
+    SAMOVAR_ASSIGN_OR_RETURN(rest_, NetForBatch(param_, caffe::TEST, data_, static_cast<int>(records), means_));
     std::copy(test_.net->weights().begin(), test_.net->weights().end(), rest_->weights().begin());
   }
   return rest_.get();

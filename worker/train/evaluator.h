@@ -20,9 +20,9 @@ namespace samovar {
 class Evaluator {
  public:
   // For test net `number` of the job. Errors as OpenFedNet's; INVALID_ARGUMENT also if the test net has parameters that
-  // the trained one has not. The pool outlives this. `partitions`: as in OpenReader.
-  static absl::StatusOr<std::unique_ptr<Evaluator>> Create(const v1::JobSpec& spec, uint32_t number, ThreadPool* pool,
-                                                           PartitionSource* partitions = nullptr);
+  // the trained one has not. What the means point to outlives this.
+  static absl::StatusOr<std::unique_ptr<Evaluator>> Create(const v1::JobSpec& spec, uint32_t number,
+                                                           const NetMeans& means);
 
   // `weights`: a flat vector of the job's layout.
   void SetWeights(std::span<const float> weights);
@@ -40,9 +40,9 @@ class Evaluator {
     uint64_t count = 0;
   };
 
-  Evaluator(const caffe::NetParameter& param, const v1::DatasetSpec& data, ThreadPool* pool, FedNet test,
+  Evaluator(const caffe::NetParameter& param, const v1::DatasetSpec& data, const NetMeans& means, FedNet test,
             std::vector<Piece> pieces, uint64_t seed)
-      : param_(param), data_(data), pool_(pool), test_(std::move(test)), pieces_(std::move(pieces)), seed_(seed) {}
+      : param_(param), data_(data), means_(means), test_(std::move(test)), pieces_(std::move(pieces)), seed_(seed) {}
 
   static absl::StatusOr<std::vector<Piece>> FindPieces(const v1::ParameterLayout& test, const v1::ParameterLayout& job);
 
@@ -52,7 +52,7 @@ class Evaluator {
 
   const caffe::NetParameter param_;
   const v1::DatasetSpec data_;
-  ThreadPool* const pool_;
+  const NetMeans means_;
   FedNet test_;
   std::unique_ptr<Net> rest_;
   const std::vector<Piece> pieces_;

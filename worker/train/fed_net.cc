@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/status_macros.h"
+#include "common/caffe/net_sources.h"
 #include "worker/feed/open_reader.h"
 
 namespace samovar {
@@ -15,9 +16,9 @@ namespace {
 // Null: neither the net has a data layer, nor the job data.
 absl::StatusOr<std::unique_ptr<NetFeed>> OpenFeed(const caffe::NetParameter& net, caffe::Phase phase,
                                                   const v1::DatasetSpec& data, uint64_t seed, uint32_t batches,
-                                                  PartitionSource* partitions) {
+                                                  const NetMeans& means) {
   SAMOVAR_ASSIGN_OR_RETURN(const std::vector<const caffe::LayerParameter*> layers, FindFedLayers(net));
-  if (data.records() > 0) return NetFeed::Open(net, data, {phase, batches, seed, partitions});
+  if (data.records() > 0) return NetFeed::Open(net, data, {phase, batches, seed, means.partitions, means.storage});
   if (layers.empty()) return nullptr;
   return absl::InvalidArgumentError(absl::StrCat("net \"", net.name(), "\" has the data layer \"", layers[0]->name(),
                                                  "\", but the job has no records"));
@@ -48,11 +49,11 @@ std::string Describe(const v1::ParameterLayout& layout, int blob) {
 }  // namespace
 
 absl::StatusOr<FedNet> OpenFedNet(const caffe::NetParameter& net, caffe::Phase phase, const v1::DatasetSpec& data,
-                                  const v1::NetOutputs& outputs, uint64_t seed, ThreadPool* pool, uint32_t batches,
-                                  int batch_size, PartitionSource* partitions, uint32_t of_parts) {
+                                  const v1::NetOutputs& outputs, uint64_t seed, const NetMeans& means, uint32_t batches,
+                                  int batch_size, uint32_t of_parts) {
   FedNet result;
-  SAMOVAR_ASSIGN_OR_RETURN(result.feed, OpenFeed(net, phase, data, seed, batches, partitions));
-  SAMOVAR_ASSIGN_OR_RETURN(result.net, NetForBatch(net, phase, data, batch_size, pool, of_parts));
+  SAMOVAR_ASSIGN_OR_RETURN(result.feed, OpenFeed(net, phase, data, seed, batches, means));
+  SAMOVAR_ASSIGN_OR_RETURN(result.net, NetForBatch(net, phase, data, batch_size, means, of_parts));
   if (static_cast<uint32_t>(result.net->batch_size()) != data.batch_size()) {
     return absl::InvalidArgumentError(absl::StrCat("net \"", net.name(), "\" has a batch of ", result.net->batch_size(),
                                                    ", but the job's data is in batches of ", data.batch_size()));
@@ -62,15 +63,16 @@ absl::StatusOr<FedNet> OpenFedNet(const caffe::NetParameter& net, caffe::Phase p
 }
 
 absl::StatusOr<std::unique_ptr<Net>> NetForBatch(const caffe::NetParameter& net, caffe::Phase phase,
-                                                 const v1::DatasetSpec& data, int batch_size, ThreadPool* pool,
+                                                 const v1::DatasetSpec& data, int batch_size, const NetMeans& means,
                                                  uint32_t of_parts) {
   NetOptions options;
   options.phase = phase;
   options.batch_size = batch_size;
-  options.pool = pool;
+  options.pool = means.pool;
   options.parts = static_cast<int>(of_parts);
   options.input_shapes = TopShapesOf(data);
-  return Net::Create(net, options);
+  SAMOVAR_ASSIGN_OR_RETURN(const caffe::NetParameter local, WithFetchedFiles(net, means.storage));
+  return Net::Create(local, options);
 }
 
 std::vector<std::span<float>> TopsOf(const Net& net, const v1::DatasetSpec& data) {

@@ -53,7 +53,7 @@ Worker::Worker(const Options& options)
     : options_(options),
       pool_(options.threads),
       session_(options.coordinator, Dialer(options.rpc), Describe(options)),
-      assignments_({&pool_, &counters_, Dialer(options.rpc), options.channels, options.partitions}),
+      assignments_({&pool_, &counters_, Dialer(options.rpc), options.channels, options.partitions, options.storage}),
       failure_backoff_(kFirstFailureRest, kLongestFailureRest, static_cast<uint64_t>(getpid())) {}
 
 Worker::~Worker() { Stop(); }

@@ -18,6 +18,7 @@
 #include "common/base/stopper.h"
 #include "common/base/thread_pool.h"
 #include "common/rpc/rpc_options.h"
+#include "common/storage/storage_table.h"
 #include "common/telemetry/metrics.h"
 #include "worker/train/assignment_cache.h"
 #include "worker/train/coordinator_session.h"
@@ -45,6 +46,8 @@ class Worker {
     PartitionSource* partitions = nullptr;
     // As RunLease says.
     bool check_sent = SentSpans::kByDefault;
+    // Where data sets are, and the files that nets name.
+    StorageTable storage = {};
   };
 
   explicit Worker(const Options& options);

@@ -36,13 +36,13 @@ struct Start {
     caffe::BlobProto* blob = model.mutable_layer(0)->add_blobs();
     blob->mutable_shape()->add_dim(3);
     for (float value : {1.0f, 2.0f, 3.0f}) blob->add_data(value);
-    REQUIRE_OK(WriteModel(dir.File(name), model));
+    REQUIRE_OK(WriteModel(dir.File(name), model, StorageTable()));
     return dir.File(name);
   }
   std::string WriteState(uint64_t iteration, const std::string& learned_net) {
     const std::vector<std::vector<float>> history = {std::vector<float>(6, 1)};
-    REQUIRE_OK(
-        WriteSolverState(dir.File("a.solverstate"), MakeSolverState(solver, layout, iteration, learned_net, history)));
+    REQUIRE_OK(WriteSolverState(dir.File("a.solverstate"),
+                                MakeSolverState(solver, layout, iteration, learned_net, history), StorageTable()));
     return dir.File("a.solverstate");
   }
   absl::StatusOr<CheckedStart> Check(const StartFrom& from) {
@@ -50,7 +50,7 @@ struct Start {
     bundle.solver = solver;
     bundle.solver_path = dir.File("solver.prototxt");
     bundle.places = {"solver.prototxt:3:1", "solver.prototxt:4:1"};
-    return CheckStart(from, bundle, layout);
+    return CheckStart(from, bundle, layout, StorageTable());
   }
 };
 

@@ -15,16 +15,16 @@ struct Files {
   Files() {
     caffe::NetParameter net;
     net.add_layer()->set_name("ip");
-    REQUIRE_OK(WriteModel(model, net));
+    REQUIRE_OK(WriteModel(model, net, StorageTable()));
     caffe::SolverState of_solver;
     of_solver.set_iter(7);
     of_solver.set_learned_net("other.caffemodel");
-    REQUIRE_OK(WriteSolverState(state, of_solver));
+    REQUIRE_OK(WriteSolverState(state, of_solver, StorageTable()));
     std::ofstream(text) << "name: \"net\"";
     std::ofstream(garbage) << "\xff\x01garbage";
   }
   absl::Status Explain(const std::string& path, absl::string_view flag, const FileFlags& flags) const {
-    return ExplainWrongFile(absl::DataLossError("refused"), path, flag, flags);
+    return ExplainWrongFile(absl::DataLossError("refused"), path, flag, flags, StorageTable());
   }
 
   TempDir dir;
@@ -60,7 +60,7 @@ TEST_CASE_METHOD(Files, "the error of a file of the right kind, or of none, stay
   CHECK(Explain(state, "--snapshot", kTrainFlags).message() == "refused");
   CHECK(Explain(text, "--model", kModelFlags).message() == "refused");
   CHECK(Explain(garbage, "--model", kModelFlags).message() == "refused");
-  REQUIRE_OK(ExplainWrongFile(absl::OkStatus(), model, "--model", kModelFlags));
+  REQUIRE_OK(ExplainWrongFile(absl::OkStatus(), model, "--model", kModelFlags, StorageTable()));
 }
 
 }  // namespace samovar

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdint>
 #include <set>
+#include <stdexcept>
 #include <thread>
 #include <vector>
 
@@ -30,6 +31,31 @@ TEST_CASE("each piece of a loop runs exactly once") {
   });
   for (const std::atomic<int>& count : runs) CHECK(count == 1);
   CHECK_FALSE(wrong_thread);
+}
+
+TEST_CASE(
+    "what a piece throws on whatever thread comes out of the loop when all threads are out, and the next loop is as "
+    "any") {
+  ThreadPool pool(3);
+  for (int loop = 0; loop < 50; ++loop) {
+    const bool on_helper = loop % 2 == 0;
+    std::atomic<bool> helped = false;
+    std::atomic<bool> called = false;
+    std::atomic<int> inside = 0;
+    const auto body = [&](int64_t, int thread) {
+      ++inside;
+      (thread == 0 ? called : helped) = true;
+      // The caller waits for a helper, or helpers for the caller, so that the one that is to throw has a piece.
+      while (!(on_helper ? helped : called)) std::this_thread::yield();
+      --inside;
+      if ((thread != 0) == on_helper) throw std::runtime_error("a piece is wrong");
+    };
+    CHECK_THROWS_WITH(pool.ParallelFor(64, body), "a piece is wrong");
+    CHECK(inside == 0);
+    std::atomic<int> pieces = 0;
+    pool.ParallelFor(100, [&](int64_t, int) { ++pieces; });
+    CHECK(pieces == 100);
+  }
 }
 
 TEST_CASE("what the pieces wrote can be read after the loop") {

@@ -23,7 +23,7 @@ caffe::BlobProto Blob(const std::string& text) {
 absl::StatusOr<caffe::BlobProto> Read(const std::string& text) {
   TempDir dir;
   std::ofstream(dir.File("mean.binaryproto"), std::ios::binary) << Blob(text).SerializeAsString();
-  return ReadMeanFile(dir.File("mean.binaryproto"));
+  return ReadMeanFile(dir.File("mean.binaryproto"), StorageTable());
 }
 
 void CheckRefused(const std::string& text, const std::string& what) {
@@ -49,7 +49,7 @@ TEST_CASE("a mean image is read in every form as num 1, channels, height and wid
 TEST_CASE("a mean image is written in the old form, and read and written again the same") {
   TempDir dir;
   const std::string path = dir.File("deep/mean.binaryproto");
-  REQUIRE_OK(WriteMeanFile(path, Blob("shape { dim: [2, 1, 1] } data: 1 data: 2")));
+  REQUIRE_OK(WriteMeanFile(path, Blob("shape { dim: [2, 1, 1] } data: 1 data: 2"), StorageTable()));
   const auto bytes = [&] {
     std::ifstream in(path, std::ios::binary);
     return std::string(std::istreambuf_iterator<char>(in), {});
@@ -57,9 +57,9 @@ TEST_CASE("a mean image is written in the old form, and read and written again t
   const std::string written = bytes();
   // num (1), channels (2), height (3), width (4), data (5), packed
   CHECK(written == std::string("\x08\x01\x10\x02\x18\x01\x20\x01\x2a\x08\x00\x00\x80\x3f\x00\x00\x00\x40", 18));
-  const auto mean = ReadMeanFile(path);
+  const auto mean = ReadMeanFile(path, StorageTable());
   REQUIRE_OK(mean);
-  REQUIRE_OK(WriteMeanFile(path, *mean));
+  REQUIRE_OK(WriteMeanFile(path, *mean, StorageTable()));
   CHECK(bytes() == written);
 }
 
@@ -76,10 +76,12 @@ TEST_CASE("what is no mean image is data loss that says why") {
 
 TEST_CASE("files that are no mean image, or are not there, are errors that name them") {
   TempDir dir;
-  REQUIRE_STATUS(ReadMeanFile(dir.File("none")), absl::StatusCode::kNotFound, dir.File("none"));
+  REQUIRE_STATUS(ReadMeanFile(dir.File("none"), StorageTable()), absl::StatusCode::kNotFound, dir.File("none"));
   std::ofstream(dir.File("text")) << "this is a text";
-  REQUIRE_STATUS(ReadMeanFile(dir.File("text")), absl::StatusCode::kDataLoss, dir.File("text") + ": this is not a");
-  REQUIRE_STATUS(WriteMeanFile(dir.File("x"), Blob("data: 1")), absl::StatusCode::kInvalidArgument, dir.File("x"));
+  REQUIRE_STATUS(ReadMeanFile(dir.File("text"), StorageTable()), absl::StatusCode::kDataLoss,
+                 dir.File("text") + ": this is not a");
+  REQUIRE_STATUS(WriteMeanFile(dir.File("x"), Blob("data: 1"), StorageTable()), absl::StatusCode::kInvalidArgument,
+                 dir.File("x"));
 }
 
 }  // namespace samovar

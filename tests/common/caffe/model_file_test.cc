@@ -35,7 +35,7 @@ void WriteBytes(const std::string& path, const std::string& bytes) { std::ofstre
 absl::Status ReadBlob(const std::string& blob) {
   TempDir dir;
   WriteBytes(dir.File("m.caffemodel"), Model(blob).SerializeAsString());
-  return ReadModel(dir.File("m.caffemodel")).status();
+  return ReadModel(dir.File("m.caffemodel"), StorageTable()).status();
 }
 
 }  // namespace
@@ -43,8 +43,8 @@ absl::Status ReadBlob(const std::string& blob) {
 TEST_CASE("a model is read as it was written") {
   TempDir dir;
   const std::string path = dir.File("m.caffemodel");
-  REQUIRE_OK(WriteModel(path, Model()));
-  const auto model = ReadModel(path);
+  REQUIRE_OK(WriteModel(path, Model(), StorageTable()));
+  const auto model = ReadModel(path, StorageTable());
   REQUIRE_OK(model);
   CHECK(model->SerializeAsString() == Model().SerializeAsString());
 }
@@ -57,20 +57,20 @@ TEST_CASE("a model is Caffe's format to the byte") {
   const std::string layer = "\x0a\x02ip\x12\x0cInnerProduct\x3a\x0f" + blob;
   const std::string bytes = "\x0a\x01m\xa2\x06" + std::string(1, static_cast<char>(layer.size())) + layer;
   WriteBytes(path, bytes);
-  const auto model = ReadModel(path);
+  const auto model = ReadModel(path, StorageTable());
   REQUIRE_OK(model);
   CHECK(model->layer(0).type() == "InnerProduct");
   REQUIRE(model->layer(0).blobs(0).data_size() == 2);
   CHECK(model->layer(0).blobs(0).data(1) == 2);
-  REQUIRE_OK(WriteModel(path, *model));
+  REQUIRE_OK(WriteModel(path, *model, StorageTable()));
   CHECK(Bytes(path).size() == bytes.size());
 }
 
 TEST_CASE("writing a model makes its directory, replaces the old file and leaves nothing else") {
   TempDir dir;
   const std::string path = dir.File("output/deep/m.caffemodel");
-  REQUIRE_OK(WriteModel(path, Model("shape { dim: 1 } data: 7")));
-  REQUIRE_OK(WriteModel(path, Model()));
+  REQUIRE_OK(WriteModel(path, Model("shape { dim: 1 } data: 7"), StorageTable()));
+  REQUIRE_OK(WriteModel(path, Model(), StorageTable()));
   CHECK(Bytes(path) == Model().SerializeAsString());
   int files = 0;
   for (const auto& entry : std::filesystem::directory_iterator(dir.File("output/deep"))) {
@@ -94,19 +94,19 @@ TEST_CASE("a model that is read and written again is the same to the byte") {
             blobs { num: 1 channels: 1 height: 1 width: 1 data: 7 } })",
                         "model");
   REQUIRE_OK(model);
-  REQUIRE_OK(WriteModel(path, *model));
+  REQUIRE_OK(WriteModel(path, *model, StorageTable()));
   const std::string bytes = Bytes(path);
-  const auto read = ReadModel(path);
+  const auto read = ReadModel(path, StorageTable());
   REQUIRE_OK(read);
-  REQUIRE_OK(WriteModel(path, *read));
+  REQUIRE_OK(WriteModel(path, *read, StorageTable()));
   CHECK(Bytes(path) == bytes);
 }
 
 TEST_CASE("a name that ends in .h5 is of a model in HDF5, which is read whatever its name") {
   TempDir dir;
-  REQUIRE_OK(WriteModel(dir.File("m.caffemodel.h5"), Model()));
+  REQUIRE_OK(WriteModel(dir.File("m.caffemodel.h5"), Model(), StorageTable()));
   std::filesystem::rename(dir.File("m.caffemodel.h5"), dir.File("m"));
-  const auto model = ReadModel(dir.File("m"));
+  const auto model = ReadModel(dir.File("m"), StorageTable());
   REQUIRE_OK(model);
   REQUIRE(model->layer_size() == 1);
   CHECK(model->layer(0).name() == "ip");
@@ -122,7 +122,7 @@ TEST_CASE("a model in Caffe's old form is read upgraded") {
                             "old");
   REQUIRE_OK(old_model);
   WriteBytes(path, old_model->SerializeAsString());
-  const auto model = ReadModel(path);
+  const auto model = ReadModel(path, StorageTable());
   REQUIRE_OK(model);
   CHECK(model->layers_size() == 0);
   REQUIRE(model->layer_size() == 1);
@@ -135,9 +135,9 @@ TEST_CASE("a model in Caffe's old form is read upgraded") {
 TEST_CASE("a model that cannot be written is an error that leaves nothing behind") {
   TempDir dir;
   WriteBytes(dir.File("file"), "x");
-  CHECK(!WriteModel(dir.File("file/m.caffemodel"), Model()).ok());
+  CHECK(!WriteModel(dir.File("file/m.caffemodel"), Model(), StorageTable()).ok());
   std::filesystem::create_directory(dir.File("taken"));
-  const absl::Status status = WriteModel(dir.File("taken"), Model());
+  const absl::Status status = WriteModel(dir.File("taken"), Model(), StorageTable());
   CHECK(!status.ok());
   CHECK(absl::StrContains(status.message(), dir.File("taken")));
   CHECK(std::distance(std::filesystem::directory_iterator(dir.path()), {}) == 2);
@@ -149,7 +149,7 @@ TEST_CASE("shapes in the old form and doubles are read") {
   REQUIRE_OK(ReadBlob("data: 1"));
   TempDir dir;
   WriteBytes(dir.File("m"), Model("shape { dim: 2 } double_data: 1.5 double_data: 2").SerializeAsString());
-  const auto model = ReadModel(dir.File("m"));
+  const auto model = ReadModel(dir.File("m"), StorageTable());
   REQUIRE_OK(model);
   CHECK(model->layer(0).blobs(0).SerializeAsString() ==
         Model("shape { dim: 2 } data: 1.5 data: 2").layer(0).blobs(0).SerializeAsString());
@@ -167,20 +167,21 @@ TEST_CASE("a blob with fewer or more values than its shape says is data loss, by
 TEST_CASE("files that are no model are errors that say what they are") {
   TempDir dir;
   const std::string path = dir.File("x");
-  REQUIRE_STATUS(ReadModel(path), absl::StatusCode::kNotFound, path);
-  REQUIRE_STATUS(ReadModel(dir.path()), absl::StatusCode::kInvalidArgument, "is a directory");
+  REQUIRE_STATUS(ReadModel(path, StorageTable()), absl::StatusCode::kNotFound, path);
+  REQUIRE_STATUS(ReadModel(dir.path(), StorageTable()), absl::StatusCode::kInvalidArgument, "is a directory");
   WriteBytes(path, "");
-  REQUIRE_STATUS(ReadModel(path), absl::StatusCode::kDataLoss, "no layers");
+  REQUIRE_STATUS(ReadModel(path, StorageTable()), absl::StatusCode::kDataLoss, "no layers");
   WriteBytes(path, "name: \"this is text\"");
-  REQUIRE_STATUS(ReadModel(path), absl::StatusCode::kDataLoss, path);
+  REQUIRE_STATUS(ReadModel(path, StorageTable()), absl::StatusCode::kDataLoss, path);
   WriteBytes(path, "\x89HDF\r\n\x1a\n and more");
-  REQUIRE_STATUS(ReadModel(path), absl::StatusCode::kDataLoss, path + ": this is not a whole file in HDF5");
+  REQUIRE_STATUS(ReadModel(path, StorageTable()), absl::StatusCode::kDataLoss,
+                 path + ": this is not a whole file in HDF5");
   REQUIRE(mkfifo(dir.File("pipe").c_str(), 0600) == 0);
-  REQUIRE_STATUS(ReadModel(dir.File("pipe")), absl::StatusCode::kInvalidArgument, "not a regular file");
+  REQUIRE_STATUS(ReadModel(dir.File("pipe"), StorageTable()), absl::StatusCode::kInvalidArgument, "not a regular file");
   caffe::NetParameter first;
   first.add_layers()->mutable_layer()->set_name("a");
   WriteBytes(path, first.SerializeAsString());
-  REQUIRE_STATUS(ReadModel(path), absl::StatusCode::kInvalidArgument,
+  REQUIRE_STATUS(ReadModel(path, StorageTable()), absl::StatusCode::kInvalidArgument,
                  path + ": layer \"a\" has the type \"\", which Caffe's first form does not have");
 }
 
@@ -191,14 +192,14 @@ TEST_CASE("every truncation of a model and any noise in it is an error or a mode
   for (size_t size = 0; size < bytes.size(); ++size) {
     WriteBytes(path, bytes.substr(0, size));
     // All of it is one layer after the name, so that no part of it is a model.
-    CHECK(ReadModel(path).status().code() == absl::StatusCode::kDataLoss);
+    CHECK(ReadModel(path, StorageTable()).status().code() == absl::StatusCode::kDataLoss);
   }
   std::mt19937 random(11);
   for (int i = 0; i < 500; ++i) {
     std::string noisy = bytes;
     for (int k = 0; k < 3; ++k) noisy[random() % noisy.size()] = static_cast<char>(random());
     WriteBytes(path, noisy);
-    const auto model = ReadModel(path);
+    const auto model = ReadModel(path, StorageTable());
     if (!model.ok()) CHECK(absl::StrContains(model.status().message(), path));
   }
 }

@@ -25,12 +25,12 @@ TEST_CASE("a byte order mark in front of a text is not seen, and that of another
   const TempDir directory;
   const std::string path = directory.File("net.prototxt");
   std::ofstream(path, std::ios::binary) << "\xef\xbb\xbfname: \"n\"\nnam: 1\n";
-  REQUIRE_STATUS(ReadNetFile(path), absl::StatusCode::kInvalidArgument, path + ":2:1: ");
+  REQUIRE_STATUS(ReadNetFile(path, nullptr, StorageTable()), absl::StatusCode::kInvalidArgument, path + ":2:1: ");
   std::ofstream(path, std::ios::binary) << "\xef\xbb\xbfname: \"n\"\n";
-  REQUIRE_OK(ReadNetFile(path));
+  REQUIRE_OK(ReadNetFile(path, nullptr, StorageTable()));
   for (const std::string& mark : {std::string("\xff\xfe"), std::string("\xfe\xff")}) {
     std::ofstream(path, std::ios::binary) << mark << "n";
-    REQUIRE_STATUS(ReadNetFile(path), absl::StatusCode::kInvalidArgument, "UTF-8");
+    REQUIRE_STATUS(ReadNetFile(path, nullptr, StorageTable()), absl::StatusCode::kInvalidArgument, "UTF-8");
   }
 }
 
@@ -172,11 +172,13 @@ TEST_CASE("garbage is an error with an explanation, not a crash") {
 
 TEST_CASE("files that cannot be read are errors that name them") {
   TempDir dir;
-  REQUIRE_STATUS(ReadNetFile(dir.File("none.prototxt")), absl::StatusCode::kNotFound, dir.File("none.prototxt"));
-  REQUIRE_STATUS(ReadSolverFile(dir.path()), absl::StatusCode::kInvalidArgument, "is a directory");
+  REQUIRE_STATUS(ReadNetFile(dir.File("none.prototxt"), nullptr, StorageTable()), absl::StatusCode::kNotFound,
+                 dir.File("none.prototxt"));
+  REQUIRE_STATUS(ReadSolverFile(dir.path(), nullptr, StorageTable()), absl::StatusCode::kInvalidArgument,
+                 "is a directory");
   std::ofstream(dir.File("solver.prototxt")) << "base_lr: 0.01\nmax_iters: 3\n";
   REQUIRE_STATUS(
-      ReadSolverFile(dir.File("solver.prototxt")), absl::StatusCode::kInvalidArgument,
+      ReadSolverFile(dir.File("solver.prototxt"), nullptr, StorageTable()), absl::StatusCode::kInvalidArgument,
       dir.File("solver.prototxt") + ":2:1: unknown field \"max_iters\" in the solver; did you mean \"max_iter\"?");
 }
 

@@ -46,7 +46,7 @@ std::string OpenBottom(const caffe::NetParameter& net) {
 
 // Layers of each type in the net that `solver` trains.
 std::map<std::string, int> Types(const std::string& solver) {
-  const auto bundle = LoadSolver(Folder() + "/" + solver);
+  const auto bundle = LoadSolver(Folder() + "/" + solver, {}, nullptr, StorageTable());
   REQUIRE_OK(bundle);
   std::map<std::string, int> types;
   for (const caffe::LayerParameter& layer : bundle->train_net.layer()) ++types[layer.type()];
@@ -60,7 +60,7 @@ TEST_CASE("every solver that comes with Samovar loads without a warning, with a 
   CHECK(solvers.size() == 13);
   for (const std::string& path : solvers) {
     INFO(path);
-    const auto bundle = LoadSolver(path);
+    const auto bundle = LoadSolver(path, {}, nullptr, StorageTable());
     REQUIRE_OK(bundle);
     CHECK(bundle->warnings.empty());
     CHECK(OpenBottom(bundle->train_net) == "");
@@ -76,7 +76,7 @@ TEST_CASE("every net that comes with Samovar loads by itself") {
   CHECK(nets.size() == 7);
   for (const std::string& path : nets) {
     INFO(path);
-    REQUIRE_OK(LoadNet(path));
+    REQUIRE_OK(LoadNet(path, nullptr, StorageTable()));
   }
 }
 

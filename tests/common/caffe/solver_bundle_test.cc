@@ -50,7 +50,7 @@ std::string FirstLayer(const caffe::NetParameter& net) { return net.layer(0).nam
 
 TEST_CASE("the LeNet that comes with Samovar loads without a warning") {
   const std::string path = std::string(SAMOVAR_SOURCE_DIR) + "/config/models/lenet/lenet_solver.prototxt";
-  const auto bundle = LoadSolver(path);
+  const auto bundle = LoadSolver(path, {}, nullptr, StorageTable());
   REQUIRE_OK(bundle);
   CHECK(bundle->warnings.empty());
   CHECK(bundle->solver_path == path);
@@ -79,7 +79,7 @@ layer { name: "staged" type: "Input" top: "b" include { stage: "one" stage: "two
       absl::StrCat(kSolver,
                    R"(net: "staged.prototxt" test_iter: 1 test_interval: 5 train_state { stage: "two" level: 1 })"));
   const auto layers = [&](const StateChoice& choice) {
-    const auto bundle = LoadSolver(files.File("solver.prototxt"), choice);
+    const auto bundle = LoadSolver(files.File("solver.prototxt"), choice, nullptr, StorageTable());
     REQUIRE_OK(bundle);
     CHECK(bundle->test_nets[0].layer_size() == 1);
     return bundle->train_net.layer_size();
@@ -205,12 +205,14 @@ TEST_CASE("no net, two nets and a net that is not there are refused") {
                  "solver.prototxt:3:1: the net to train is given more than once; keep one of net, train_net");
   REQUIRE_STATUS(files.Load("net: \"none.prototxt\""), absl::StatusCode::kNotFound,
                  "solver.prototxt:2:1: net: there is no file none.prototxt in the current directory");
-  REQUIRE_STATUS(LoadSolver(files.File("no_solver")), absl::StatusCode::kNotFound, files.File("no_solver"));
+  REQUIRE_STATUS(LoadSolver(files.File("no_solver"), {}, nullptr, StorageTable()), absl::StatusCode::kNotFound,
+                 files.File("no_solver"));
 }
 
 TEST_CASE("a net given as the solver is told apart") {
   Files files;
-  REQUIRE_STATUS(LoadSolver(files.File("net.prototxt")), absl::StatusCode::kInvalidArgument, "this is a net");
+  REQUIRE_STATUS(LoadSolver(files.File("net.prototxt"), {}, nullptr, StorageTable()),
+                 absl::StatusCode::kInvalidArgument, "this is a net");
 }
 
 TEST_CASE("errors in the net's text name the net's file") {

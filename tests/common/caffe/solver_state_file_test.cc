@@ -39,7 +39,7 @@ void WriteBytes(const std::string& path, const std::string& bytes) { std::ofstre
 absl::Status ReadBytes(const std::string& bytes) {
   TempDir dir;
   WriteBytes(dir.File("s.solverstate"), bytes);
-  return ReadSolverState(dir.File("s.solverstate")).status();
+  return ReadSolverState(dir.File("s.solverstate"), StorageTable()).status();
 }
 
 }  // namespace
@@ -49,13 +49,13 @@ TEST_CASE("a solver state is read as it was written, in both formats, and writte
   for (const char* name : {"out/s.solverstate", "out/s.solverstate.h5"}) {
     INFO(name);
     const std::string path = dir.File(name);
-    REQUIRE_OK(WriteSolverState(path, State()));
+    REQUIRE_OK(WriteSolverState(path, State(), StorageTable()));
     CHECK(IsHdf5(Bytes(path)) == absl::EndsWith(name, ".h5"));
-    const auto state = ReadSolverState(path);
+    const auto state = ReadSolverState(path, StorageTable());
     REQUIRE_OK(state);
     CHECK(state->SerializeAsString() == State().SerializeAsString());
-    REQUIRE_OK(WriteSolverState(path + ".h5", *state));
-    REQUIRE_OK(WriteSolverState(dir.File("again"), *state));
+    REQUIRE_OK(WriteSolverState(path + ".h5", *state, StorageTable()));
+    REQUIRE_OK(WriteSolverState(dir.File("again"), *state, StorageTable()));
     CHECK(Bytes(dir.File("again")) == State().SerializeAsString());
   }
 }
@@ -67,7 +67,7 @@ TEST_CASE("a solver state is Caffe's format to the byte") {
   const std::string history("\x1a\x0b\x3a\x03\x0a\x01\x01\x2a\x04\x00\x00\x80\x3f", 13);
   const std::string bytes = "\x08\x07\x12\x01m" + history + "\x20\x02";
   WriteBytes(path, bytes);
-  const auto state = ReadSolverState(path);
+  const auto state = ReadSolverState(path, StorageTable());
   REQUIRE_OK(state);
   CHECK(state->iter() == 7);
   CHECK(state->learned_net() == "m");
@@ -87,7 +87,7 @@ TEST_CASE("a history in the old shape, or of doubles, is read as floats") {
   blob->add_double_data(2);
   TempDir dir;
   WriteBytes(dir.File("s"), state.SerializeAsString());
-  const auto read = ReadSolverState(dir.File("s"));
+  const auto read = ReadSolverState(dir.File("s"), StorageTable());
   REQUIRE_OK(read);
   REQUIRE(read->history(0).data_size() == 2);
   CHECK(read->history(0).data(0) == 1.5f);
@@ -96,8 +96,9 @@ TEST_CASE("a history in the old shape, or of doubles, is read as floats") {
 
 TEST_CASE("files that are no solver state are errors that name them") {
   TempDir dir;
-  REQUIRE_STATUS(ReadSolverState(dir.File("none")), absl::StatusCode::kNotFound, dir.File("none"));
-  REQUIRE_STATUS(ReadSolverState(dir.File("none.h5")), absl::StatusCode::kNotFound, dir.File("none.h5"));
+  REQUIRE_STATUS(ReadSolverState(dir.File("none"), StorageTable()), absl::StatusCode::kNotFound, dir.File("none"));
+  REQUIRE_STATUS(ReadSolverState(dir.File("none.h5"), StorageTable()), absl::StatusCode::kNotFound,
+                 dir.File("none.h5"));
   REQUIRE_STATUS(ReadBytes(""), absl::StatusCode::kDataLoss, "s.solverstate: it has no iteration");
   REQUIRE_STATUS(ReadBytes("base_lr: 0.01"), absl::StatusCode::kDataLoss, "not a .solverstate, or it is damaged");
   REQUIRE_STATUS(ReadBytes(std::string("\x0a\x01n", 3)), absl::StatusCode::kDataLoss, "no iteration");
@@ -109,7 +110,7 @@ TEST_CASE("files that are no solver state are errors that name them") {
   REQUIRE_STATUS(ReadBytes(torn.SerializeAsString()), absl::StatusCode::kDataLoss,
                  "blob 1 of the history holds 3 values; its shape says 2");
   WriteBytes(dir.File("x.h5"), State().SerializeAsString());
-  REQUIRE_STATUS(ReadSolverState(dir.File("x.h5")), absl::StatusCode::kDataLoss,
+  REQUIRE_STATUS(ReadSolverState(dir.File("x.h5"), StorageTable()), absl::StatusCode::kDataLoss,
                  dir.File("x.h5") + ": this is not a file in HDF5");
 }
 
@@ -118,8 +119,9 @@ TEST_CASE("a state whose blobs do not fit their shapes is not written") {
   caffe::SolverState torn = State();
   torn.mutable_history(2)->add_data(1);
   for (const char* name : {"s.solverstate", "s.solverstate.h5"}) {
-    REQUIRE_STATUS(WriteSolverState(dir.File(name), torn), absl::StatusCode::kInvalidArgument, dir.File(name));
-    CHECK(ReadSolverState(dir.File(name)).status().code() == absl::StatusCode::kNotFound);
+    REQUIRE_STATUS(WriteSolverState(dir.File(name), torn, StorageTable()), absl::StatusCode::kInvalidArgument,
+                   dir.File(name));
+    CHECK(ReadSolverState(dir.File(name), StorageTable()).status().code() == absl::StatusCode::kNotFound);
   }
 }
 

@@ -36,8 +36,9 @@ TEST_CASE_METHOD(Fixture, "a model goes to the storage that its name says, and c
     const auto read = ReadModel(uri, storage);
     REQUIRE_OK(read);
     CHECK(read->layer(0).blobs(0).data(1) == 2);
-    REQUIRE_STATUS(ReadModel(uri), absl::StatusCode::kInvalidArgument, "\"mem:\" is not offered");
-    REQUIRE_STATUS(WriteModel(uri, model), absl::StatusCode::kInvalidArgument, "\"mem:\" is not offered");
+    REQUIRE_STATUS(ReadModel(uri, StorageTable()), absl::StatusCode::kInvalidArgument, "\"mem:\" is not offered");
+    REQUIRE_STATUS(WriteModel(uri, model, StorageTable()), absl::StatusCode::kInvalidArgument,
+                   "\"mem:\" is not offered");
   }
   CHECK_FALSE(std::filesystem::exists("mem:"));
 }
@@ -52,7 +53,7 @@ TEST_CASE_METHOD(Fixture, "a solver's state goes to the storage that its name sa
     const auto read = ReadSolverState(uri, storage);
     REQUIRE_OK(read);
     CHECK(read->iter() == 7);
-    REQUIRE_STATUS(ReadSolverState(uri), absl::StatusCode::kInvalidArgument, "is not offered");
+    REQUIRE_STATUS(ReadSolverState(uri, StorageTable()), absl::StatusCode::kInvalidArgument, "is not offered");
   }
 }
 
@@ -66,7 +67,8 @@ TEST_CASE_METHOD(Fixture, "a mean goes to the storage that its name says, and co
   mean.add_data(4);
   REQUIRE_OK(WriteMeanFile("mem:/mean.binaryproto", mean, storage));
   CHECK(ReadMeanFile("mem:/mean.binaryproto", storage)->data(1) == 4);
-  REQUIRE_STATUS(ReadMeanFile("mem:/mean.binaryproto"), absl::StatusCode::kInvalidArgument, "is not offered");
+  REQUIRE_STATUS(ReadMeanFile("mem:/mean.binaryproto", StorageTable()), absl::StatusCode::kInvalidArgument,
+                 "is not offered");
 }
 
 TEST_CASE_METHOD(Fixture, "each name in a solver that is of no known scheme is refused by file, line and field") {

@@ -305,11 +305,11 @@ TEST_CASE("a model's net is upgraded with its blobs, whatever its layers are") {
 TEST_CASE("a net in a file is upgraded as it is loaded") {
   TempDir dir;
   std::ofstream(dir.File("net.prototxt")) << "layers { name: \"a\" type: RELU }";
-  const auto net = LoadNet(dir.File("net.prototxt"));
+  const auto net = LoadNet(dir.File("net.prototxt"), nullptr, StorageTable());
   REQUIRE_OK(net);
   CHECK(net->layer(0).type() == "ReLU");
   std::ofstream(dir.File("net.prototxt")) << "name: \"x\"\nlayers { name: \"a\" }";
-  REQUIRE_STATUS(LoadNet(dir.File("net.prototxt")), absl::StatusCode::kInvalidArgument,
+  REQUIRE_STATUS(LoadNet(dir.File("net.prototxt"), nullptr, StorageTable()), absl::StatusCode::kInvalidArgument,
                  dir.File("net.prototxt") + ":2:1: layer \"a\" has no type");
 }
 
@@ -342,7 +342,7 @@ TEST_CASE("each layer of an upgraded net is known by its place in the text") {
   const auto places = [&dir](const std::string& text) {
     std::ofstream(dir.File("net.prototxt")) << text;
     std::vector<std::string> layers;
-    const auto net = LoadNet(dir.File("net.prototxt"), &layers);
+    const auto net = LoadNet(dir.File("net.prototxt"), &layers, StorageTable());
     REQUIRE_OK(net);
     REQUIRE(layers.size() == static_cast<size_t>(net->layer_size()));
     for (std::string& layer : layers) layer.erase(0, dir.File("net.prototxt").size());

@@ -16,7 +16,7 @@ constexpr RecordShape kShape{1, 4, 5};
 
 struct Fixture {
   std::shared_ptr<Dataset> Open() {
-    auto dataset = Dataset::Open(path);
+    auto dataset = Dataset::Open(path, StorageTable());
     REQUIRE_OK(dataset);
     return *std::move(dataset);
   }
@@ -71,7 +71,7 @@ TEST_CASE_METHOD(Fixture, "threads may read, open and close at the same time") {
     threads.emplace_back([&, i] {
       caffe::Datum datum;
       for (uint64_t position = 0; position < 50; ++position) {
-        auto dataset = Dataset::Open(path);
+        auto dataset = Dataset::Open(path, StorageTable());
         const bool good =
             dataset.ok() && (*dataset)->Read(position, &datum).ok() && datum.label() == static_cast<int>(position % 10);
         errors[i] += !good;
@@ -96,39 +96,39 @@ TEST_CASE_METHOD(Fixture, "an open data set is not disturbed by a writer") {
 
 TEST_CASE_METHOD(Fixture, "what is not a data set is refused with what it is") {
   SECTION("nothing") {
-    REQUIRE_STATUS(Dataset::Open(path), absl::StatusCode::kNotFound,
+    REQUIRE_STATUS(Dataset::Open(path, StorageTable()), absl::StatusCode::kNotFound,
                    path + ": no such directory; make one with `samovar data import`");
   }
   SECTION("a file") {
     WriteBytes(path, "x");
-    REQUIRE_STATUS(Dataset::Open(path), absl::StatusCode::kInvalidArgument, path + ": is a file");
-    REQUIRE_STATUS(Dataset::Open(path + "/data.mdb"), absl::StatusCode::kNotFound, "no such directory");
+    REQUIRE_STATUS(Dataset::Open(path, StorageTable()), absl::StatusCode::kInvalidArgument, path + ": is a file");
+    REQUIRE_STATUS(Dataset::Open(path + "/data.mdb", StorageTable()), absl::StatusCode::kNotFound, "no such directory");
   }
   SECTION("an empty directory") {
     std::filesystem::create_directory(path);
-    REQUIRE_STATUS(Dataset::Open(path), absl::StatusCode::kNotFound, "has no data.mdb");
+    REQUIRE_STATUS(Dataset::Open(path, StorageTable()), absl::StatusCode::kNotFound, "has no data.mdb");
   }
   SECTION("an LMDB without records") {
     WriteRecords(path, {});
-    REQUIRE_STATUS(Dataset::Open(path), absl::StatusCode::kInvalidArgument, path + ": has no records");
+    REQUIRE_STATUS(Dataset::Open(path, StorageTable()), absl::StatusCode::kInvalidArgument, path + ": has no records");
   }
   SECTION("a truncated LMDB") {
     WriteDataset(path, {3, 32, 32}, 20);
     const std::string whole = ReadBytes(path + "/data.mdb");
     WriteBytes(path + "/data.mdb", whole.substr(0, whole.size() / 2));
-    REQUIRE_STATUS(Dataset::Open(path), absl::StatusCode::kDataLoss, "truncated");
+    REQUIRE_STATUS(Dataset::Open(path, StorageTable()), absl::StatusCode::kDataLoss, "truncated");
   }
 }
 
 TEST_CASE_METHOD(Fixture, "a first record that cannot be is refused by key") {
   SECTION("no Datum") {
     WriteRecords(path, {{"key\x01", "\xff\xff\xff"}});
-    REQUIRE_STATUS(Dataset::Open(path), absl::StatusCode::kInvalidArgument,
+    REQUIRE_STATUS(Dataset::Open(path, StorageTable()), absl::StatusCode::kInvalidArgument,
                    path + ", key \"key\\x01\": not a Datum of Caffe");
   }
   SECTION("no shape") {
     Write(caffe::Datum(), "a");
-    REQUIRE_STATUS(Dataset::Open(path), absl::StatusCode::kInvalidArgument, "shape 0x0x0");
+    REQUIRE_STATUS(Dataset::Open(path, StorageTable()), absl::StatusCode::kInvalidArgument, "shape 0x0x0");
   }
   SECTION("a shape past all bounds") {
     caffe::Datum datum = MakeDatum(kShape, 0, 0);
@@ -136,20 +136,21 @@ TEST_CASE_METHOD(Fixture, "a first record that cannot be is refused by key") {
     datum.set_height(1 << 20);
     datum.set_width(1 << 30);
     Write(datum, "a");
-    REQUIRE_STATUS(Dataset::Open(path), absl::StatusCode::kInvalidArgument, "cannot be");
+    REQUIRE_STATUS(Dataset::Open(path, StorageTable()), absl::StatusCode::kInvalidArgument, "cannot be");
   }
   SECTION("less data than its shape needs") {
     caffe::Datum datum = MakeDatum(kShape, 0, 0);
     datum.set_data("short");
     Write(datum, "a");
-    REQUIRE_STATUS(Dataset::Open(path), absl::StatusCode::kDataLoss, "has 5 bytes of data; its shape 1x4x5 needs 20");
+    REQUIRE_STATUS(Dataset::Open(path, StorageTable()), absl::StatusCode::kDataLoss,
+                   "has 5 bytes of data; its shape 1x4x5 needs 20");
   }
   SECTION("an encoded image") {
     caffe::Datum datum;
     datum.set_encoded(true);
     datum.set_data("\x89PNG");
     Write(datum, "a");
-    REQUIRE_STATUS(Dataset::Open(path), absl::StatusCode::kInvalidArgument,
+    REQUIRE_STATUS(Dataset::Open(path, StorageTable()), absl::StatusCode::kInvalidArgument,
                    "key \"a\": the image is neither JPEG nor PNG");
   }
 }
@@ -171,7 +172,7 @@ TEST_CASE_METHOD(Fixture, "an image file in a record that is not marked as encod
   SECTION("a JPEG in a first record without a shape") {
     datum.set_data("\xff\xd8\xff\xe0 and so on");
     Write(datum, "a");
-    REQUIRE_STATUS(Dataset::Open(path), absl::StatusCode::kInvalidArgument,
+    REQUIRE_STATUS(Dataset::Open(path, StorageTable()), absl::StatusCode::kInvalidArgument,
                    "key \"a\": looks like a JPEG image (14 bytes), but its field `encoded` is not set; make the "
                    "records anew with encoded: true");
   }

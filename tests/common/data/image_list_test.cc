@@ -13,7 +13,7 @@ namespace {
 struct Fixture {
   absl::StatusOr<std::vector<ListedImage>> Read(const std::string& text) {
     WriteBytes(path, text);
-    return ReadImageList(path);
+    return ReadImageList(path, StorageTable());
   }
 
   TempDir directory;
@@ -52,15 +52,16 @@ TEST_CASE_METHOD(Fixture, "a line without a name or a whole number as label is r
 }
 
 TEST_CASE_METHOD(Fixture, "a list that is missing, or lists nothing, is refused") {
-  REQUIRE_STATUS(ReadImageList(path), absl::StatusCode::kNotFound, path);
+  REQUIRE_STATUS(ReadImageList(path, StorageTable()), absl::StatusCode::kNotFound, path);
   REQUIRE_STATUS(Read("\n \r\n"), absl::StatusCode::kInvalidArgument, path + ": lists no images; write a line");
-  REQUIRE_STATUS(ReadFileList(path), absl::StatusCode::kInvalidArgument, path + ": lists no files; write a line");
-  REQUIRE_STATUS(ReadImageList(directory.path()), absl::StatusCode::kInvalidArgument, "is a directory");
+  REQUIRE_STATUS(ReadFileList(path, StorageTable()), absl::StatusCode::kInvalidArgument,
+                 path + ": lists no files; write a line");
+  REQUIRE_STATUS(ReadImageList(directory.path(), StorageTable()), absl::StatusCode::kInvalidArgument, "is a directory");
 }
 
 TEST_CASE_METHOD(Fixture, "a list of files has a name in each line that is not empty") {
   WriteBytes(path, "a.h5\r\n\n  b c.h5  \nd.h5");
-  const auto files = ReadFileList(path);
+  const auto files = ReadFileList(path, StorageTable());
   REQUIRE_OK(files);
   REQUIRE(files->size() == 3);
   REQUIRE((*files)[0].name == "a.h5");

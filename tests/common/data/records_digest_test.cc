@@ -51,7 +51,7 @@ struct Fixture {
     return DigestOf(path, records.size());
   }
   std::string DigestOfSet(const std::string& path) {
-    const auto dataset = Dataset::Open(path);
+    const auto dataset = Dataset::Open(path, StorageTable());
     REQUIRE_OK(dataset);
     const auto digest = DigestOfDataset(**dataset, (*dataset)->size());
     REQUIRE_OK(digest);
@@ -165,14 +165,14 @@ TEST_CASE_METHOD(Fixture,
   const std::string bytes = ReadBytes(partition);
   caffe::Datum datum;
   {
-    const auto dataset = Dataset::Open(set);
+    const auto dataset = Dataset::Open(set, StorageTable());
     REQUIRE_OK(dataset);
     REQUIRE_OK((*dataset)->Read(100, &datum));
   }
   // As large as before, so that only a look into the partition finds it.
   WriteBytes(partition, ReadBytes(PartitionFile(other, manifest->partitions(1))));
   REQUIRE(ReadBytes(partition).size() == bytes.size());
-  const auto changed = Dataset::Open(set);
+  const auto changed = Dataset::Open(set, StorageTable());
   REQUIRE_OK(changed);
   REQUIRE_OK((*changed)->Read(0, &datum));
   REQUIRE_STATUS((*changed)->Read(100, &datum), StatusCode::kDataLoss, "has other records than the manifest of " + set);
@@ -180,7 +180,7 @@ TEST_CASE_METHOD(Fixture,
   v1::DatasetManifest older = *manifest;
   for (v1::DatasetPartition& entry : *older.mutable_partitions()) entry.clear_sample();
   REQUIRE_OK(WriteManifest(set, older));
-  const auto old = Dataset::Open(set);
+  const auto old = Dataset::Open(set, StorageTable());
   REQUIRE_OK(old);
   CHECK(DigestOfSet(set) != DigestOfSet(other));
   REQUIRE_OK((*old)->Read(100, &datum));

@@ -30,7 +30,7 @@ struct Fixture {
 
   // Record i of the LMDB is that of Batch.
   void RequireRecords(int count) {
-    auto dataset = Dataset::Open(target);
+    auto dataset = Dataset::Open(target, StorageTable());
     REQUIRE_OK(dataset);
     REQUIRE((*dataset)->size() == static_cast<uint64_t>(count));
     caffe::Datum datum;

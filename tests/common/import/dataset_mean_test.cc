@@ -15,7 +15,7 @@ constexpr RecordShape kShape{2, 3, 5};
 
 struct Fixture {
   absl::StatusOr<DatasetMean> Compute() {
-    auto dataset = Dataset::Open(path);
+    auto dataset = Dataset::Open(path, StorageTable());
     REQUIRE_OK(dataset);
     return ComputeMean(**dataset, progress);
   }

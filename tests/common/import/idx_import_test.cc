@@ -65,7 +65,7 @@ struct Fixture {
   }
 
   uint64_t Size() {
-    auto dataset = Dataset::Open(target);
+    auto dataset = Dataset::Open(target, StorageTable());
     REQUIRE_OK(dataset);
     return (*dataset)->size();
   }
@@ -85,7 +85,7 @@ TEST_CASE_METHOD(Fixture, "an import has a record for each image, in order, with
   REQUIRE(summary->min_label == 0);
   REQUIRE(summary->max_label == 9);
   REQUIRE(summary->file_bytes == std::filesystem::file_size(target + "/data.mdb"));
-  auto dataset = Dataset::Open(target);
+  auto dataset = Dataset::Open(target, StorageTable());
   REQUIRE_OK(dataset);
   REQUIRE((*dataset)->size() == 25);
   REQUIRE((*dataset)->shape() == RecordShape{1, 4, 5});

@@ -125,7 +125,7 @@ TEST_CASE_METHOD(Fixture, "encoded images are the files themselves, but for thos
   REQUIRE(ImageFormatOf(records[2].second.data()) == ImageFormat::kJpeg);
   REQUIRE(records[2].second.label() == 7);
   // Whoever reads them as they are has three planes of each.
-  auto dataset = Dataset::Open(target);
+  auto dataset = Dataset::Open(target, StorageTable());
   REQUIRE_OK(dataset);
   caffe::Datum datum;
   for (uint64_t i = 0; i < 3; ++i) {

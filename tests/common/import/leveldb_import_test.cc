@@ -98,7 +98,7 @@ TEST_CASE("a LevelDB of pairs becomes an LMDB with the same keys and values, and
     CHECK(FilesOf(dir.File("level")) == before);
     // Nothing else is left.
     CHECK(std::distance(fs::directory_iterator(dir.path()), fs::directory_iterator()) == 2);
-    const auto dataset = Dataset::Open(dir.File("lmdb"));
+    const auto dataset = Dataset::Open(dir.File("lmdb"), StorageTable());
     REQUIRE_OK(dataset);
     Records read;
     REQUIRE_OK((*dataset)->ForEach([&](const std::string& key, absl::string_view value, const caffe::Datum&) {
@@ -115,7 +115,7 @@ TEST_CASE("a LevelDB becomes a partitioned set as well") {
   ImportOptions options;
   options.partitions = 3;
   REQUIRE_OK(ImportLevelDb(dir.File("level"), dir.File("set"), options));
-  const auto dataset = Dataset::Open(dir.File("set"));
+  const auto dataset = Dataset::Open(dir.File("set"), StorageTable());
   REQUIRE_OK(dataset);
   CHECK((*dataset)->partitions() == 3);
   CHECK((*dataset)->size() == 100);
@@ -161,7 +161,7 @@ TEST_CASE("a damaged or an empty LevelDB is refused by name") {
 TEST_CASE("a LevelDB where an LMDB is wanted is answered with the command that imports it") {
   TempDir dir;
   WriteLevelDb(dir.File("level"), Pairs(5), true);
-  REQUIRE_STATUS(Dataset::Open(dir.File("level")), absl::StatusCode::kInvalidArgument,
+  REQUIRE_STATUS(Dataset::Open(dir.File("level"), StorageTable()), absl::StatusCode::kInvalidArgument,
                  dir.File("level") + ": is a LevelDB; make an LMDB of it with `samovar data import leveldb --input " +
                      dir.File("level"));
 }

@@ -33,7 +33,7 @@ struct Fixture {
     return PartitionDataset(source, set, options);
   }
   std::shared_ptr<Dataset> Open(const std::string& path) {
-    auto dataset = Dataset::Open(path);
+    auto dataset = Dataset::Open(path, StorageTable());
     REQUIRE_OK(dataset);
     return *std::move(dataset);
   }
@@ -204,18 +204,18 @@ TEST_CASE_METHOD(Fixture, "what is missing in a set, or of another size, is name
   const std::string file = set + "/part-00002/data.mdb";
   SECTION("the manifest") {
     fs::remove(manifest);
-    REQUIRE_STATUS(Dataset::Open(set), StatusCode::kNotFound,
+    REQUIRE_STATUS(Dataset::Open(set, StorageTable()), StatusCode::kNotFound,
                    manifest + ": no such file, although there are partitions");
   }
   SECTION("a partition") {
     fs::remove_all(set + "/part-00002");
-    REQUIRE_STATUS(Dataset::Open(set), StatusCode::kNotFound,
+    REQUIRE_STATUS(Dataset::Open(set, StorageTable()), StatusCode::kNotFound,
                    file + ": no such file, but the set's manifest names it; copy the whole set again");
   }
   SECTION("the end of a partition") {
     const std::string whole = ReadBytes(file);
     WriteBytes(file, whole.substr(0, whole.size() / 2));
-    REQUIRE_STATUS(Dataset::Open(set), StatusCode::kDataLoss, file + ": has ");
+    REQUIRE_STATUS(Dataset::Open(set, StorageTable()), StatusCode::kDataLoss, file + ": has ");
   }
   SECTION("a partition of another set, as large as the first") {
     WriteDataset(directory.File("other"), kShape, kRecords / 4 - 1);
@@ -266,7 +266,8 @@ TEST_CASE_METHOD(Fixture, "a manifest that cannot be is refused by file and what
     for (const char* const name : {"..", "../lmdb", "/lmdb", "a/b", "", ".hidden", "a\\\\b", "x\\000y"}) {
       REQUIRE_OK(Partition(4, true));
       Edit("part-00001", name);
-      REQUIRE_STATUS(Dataset::Open(set), StatusCode::kDataLoss, "is not named as a directory in the set");
+      REQUIRE_STATUS(Dataset::Open(set, StorageTable()), StatusCode::kDataLoss,
+                     "is not named as a directory in the set");
     }
     expected = "partition 1 (\"x\\x00y\") is not named as a directory";
   }
@@ -289,8 +290,8 @@ TEST_CASE_METHOD(Fixture, "a manifest that cannot be is refused by file and what
     Edit(absl::StrCat("bytes: ", Open(set)->manifest()->partitions(0).bytes()), "bytes: 0");
     expected = "has 0 bytes";
   }
-  REQUIRE_STATUS(Dataset::Open(set), code, manifest + ": ");
-  REQUIRE_STATUS(Dataset::Open(set), code, expected);
+  REQUIRE_STATUS(Dataset::Open(set, StorageTable()), code, manifest + ": ");
+  REQUIRE_STATUS(Dataset::Open(set, StorageTable()), code, expected);
 }
 
 TEST_CASE_METHOD(Fixture, "a garbled manifest is an error, or means a set that can be, and never a crash") {
@@ -317,7 +318,7 @@ TEST_CASE_METHOD(Fixture, "a garbled manifest is an error, or means a set that c
       }
     }
     WriteBytes(manifest, garbled);
-    const auto dataset = Dataset::Open(set);
+    const auto dataset = Dataset::Open(set, StorageTable());
     if (!dataset.ok()) continue;
     caffe::Datum datum;
     for (uint64_t position = 0; position < (*dataset)->size(); position += 10)

@@ -78,7 +78,7 @@ v1::ExportManifest WriteFiles(const std::string& directory, v1::ExportManifest m
 }
 
 void Export(const std::string& directory, const std::string& job_id = "lenet", uint64_t iteration = 500) {
-  REQUIRE_OK(WriteExportManifest(directory, WriteFiles(directory, Manifest(job_id, iteration))));
+  REQUIRE_OK(WriteExportManifest(directory, WriteFiles(directory, Manifest(job_id, iteration)), StorageTable()));
 }
 
 // Writes a manifest of such text, with its checksum.
@@ -91,7 +91,7 @@ void WriteText(const std::string& directory, const std::string& text) {
 TEST_CASE("what was exported is read chunk by chunk") {
   const TempDir dir;
   Export(dir.path());
-  const auto snapshot = ExportedSnapshot::Open(dir.path());
+  const auto snapshot = ExportedSnapshot::Open(dir.path(), StorageTable());
   REQUIRE_OK(snapshot);
   CHECK(snapshot->manifest().iteration() == 500);
   CHECK(snapshot->manifest().run() == 7);
@@ -104,9 +104,10 @@ TEST_CASE("what was exported is read chunk by chunk") {
 TEST_CASE("a directory without a manifest is no snapshot") {
   const TempDir dir;
   WriteFiles(dir.path(), Manifest("lenet", 500));
-  REQUIRE_STATUS(ExportedSnapshot::Open(dir.path()), absl::StatusCode::kNotFound, "it has no manifest");
-  REQUIRE_STATUS(ExportedSnapshot::Find(dir.path()), absl::StatusCode::kNotFound, "there is no manifest");
-  CHECK(absl::IsNotFound(ExportedSnapshot::Find(dir.File("nowhere")).status()));
+  REQUIRE_STATUS(ExportedSnapshot::Open(dir.path(), StorageTable()), absl::StatusCode::kNotFound, "it has no manifest");
+  REQUIRE_STATUS(ExportedSnapshot::Find(dir.path(), StorageTable()), absl::StatusCode::kNotFound,
+                 "there is no manifest");
+  CHECK(absl::IsNotFound(ExportedSnapshot::Find(dir.File("nowhere"), StorageTable()).status()));
 }
 
 TEST_CASE("of several snapshots in a directory the newest is found, if they are of one job") {
@@ -115,11 +116,11 @@ TEST_CASE("of several snapshots in a directory the newest is found, if they are 
   Export(ExportPath(dir.path(), "lenet", 1500), "lenet", 1500);
   WriteFiles(ExportPath(dir.path(), "lenet", 2000), Manifest("lenet", 2000));
   WriteAllTo(dir.File("notes.txt"), "mine");
-  const auto newest = ExportedSnapshot::Find(dir.path());
+  const auto newest = ExportedSnapshot::Find(dir.path(), StorageTable());
   REQUIRE_OK(newest);
   CHECK(newest->directory() == dir.File("lenet_iter_1500"));
   Export(ExportPath(dir.path(), "other", 9000), "other", 9000);
-  REQUIRE_STATUS(ExportedSnapshot::Find(dir.path()), absl::StatusCode::kFailedPrecondition,
+  REQUIRE_STATUS(ExportedSnapshot::Find(dir.path(), StorageTable()), absl::StatusCode::kFailedPrecondition,
                  "name one of the directories in it");
 }
 
@@ -144,7 +145,7 @@ TEST_CASE("a snapshot in another storage is written, found, read and removed the
   }
   RemoveExport(uri, storage);
   CHECK(std::filesystem::is_empty(dir.File("out")));
-  REQUIRE_STATUS(ExportedSnapshot::Find(uri), absl::StatusCode::kInvalidArgument, "is not offered");
+  REQUIRE_STATUS(ExportedSnapshot::Find(uri, StorageTable()), absl::StatusCode::kInvalidArgument, "is not offered");
 }
 
 TEST_CASE("a manifest of the version before has the consistency that its job had") {
@@ -161,7 +162,7 @@ TEST_CASE("a manifest of the version before has the consistency that its job had
   WriteText(dir.path(), replaced("spec {\n",
                                  "spec {\n  mode: CONSISTENCY_SYNC\n  parts: 4\n  encoding: ENCODING_BFLOAT16\n"
                                  "  delay_compensation: 0.04\n  on_numeric_failure: NUMERIC_FAILURE_SKIP\n"));
-  const auto snapshot = ExportedSnapshot::Open(dir.path());
+  const auto snapshot = ExportedSnapshot::Open(dir.path(), StorageTable());
   REQUIRE_OK(snapshot);
   const v1::Consistency& consistency = snapshot->manifest().spec().consistency();
   CHECK(consistency.mode() == v1::CONSISTENCY_SYNC);
@@ -173,7 +174,7 @@ TEST_CASE("a manifest of the version before has the consistency that its job had
   for (uint32_t chunk = 0; chunk < 3; ++chunk) CHECK(*snapshot->ReadRecord(chunk) == RecordOf(chunk));
   text = replaced("format: 1\n", "format: 3\n");
   WriteText(dir.path(), text);
-  REQUIRE_STATUS(ExportedSnapshot::Open(dir.path()), absl::StatusCode::kFailedPrecondition,
+  REQUIRE_STATUS(ExportedSnapshot::Open(dir.path(), StorageTable()), absl::StatusCode::kFailedPrecondition,
                  "has format 3; this version of samovar reads formats 1 to 2");
 }
 
@@ -183,7 +184,7 @@ TEST_CASE("a manifest that was cut or changed anywhere is refused by name") {
   const std::string whole = ReadAll(dir.File("manifest"));
   const auto opens = [&](const std::string& text) {
     WriteAllTo(dir.File("manifest"), text);
-    const auto snapshot = ExportedSnapshot::Open(dir.path());
+    const auto snapshot = ExportedSnapshot::Open(dir.path(), StorageTable());
     if (!snapshot.ok()) REQUIRE_STATUS(snapshot, absl::StatusCode::kDataLoss, dir.File("manifest"));
     return snapshot.ok();
   };
@@ -211,14 +212,14 @@ TEST_CASE("a manifest whose checksum is right and whose content is not is refuse
   SECTION("no name") { manifest.mutable_files(0)->clear_name(); }
   SECTION("no chunk size") { manifest.clear_chunk_elements(); }
   SECTION("a layout that is none") { manifest.mutable_spec()->mutable_layout()->set_elements(uint64_t{1} << 60); }
-  REQUIRE_OK(WriteExportManifest(dir.path(), manifest));
-  REQUIRE_STATUS(ExportedSnapshot::Open(dir.path()), absl::StatusCode::kDataLoss, "is damaged");
+  REQUIRE_OK(WriteExportManifest(dir.path(), manifest, StorageTable()));
+  REQUIRE_STATUS(ExportedSnapshot::Open(dir.path(), StorageTable()), absl::StatusCode::kDataLoss, "is damaged");
 }
 
 TEST_CASE("a file that is missing, cut or damaged is refused by name") {
   const TempDir dir;
   Export(dir.path());
-  const auto snapshot = ExportedSnapshot::Open(dir.path());
+  const auto snapshot = ExportedSnapshot::Open(dir.path(), StorageTable());
   REQUIRE_OK(snapshot);
   const std::string path = dir.File("server-1-of-2.chunks");
   std::string bytes = ReadAll(path);
@@ -247,7 +248,7 @@ TEST_CASE("a file that is missing, cut or damaged is refused by name") {
 TEST_CASE("a job of another net or solver cannot begin from a snapshot") {
   const TempDir dir;
   Export(dir.path());
-  const auto snapshot = ExportedSnapshot::Open(dir.path());
+  const auto snapshot = ExportedSnapshot::Open(dir.path(), StorageTable());
   REQUIRE_OK(snapshot);
   REQUIRE_STATUS(snapshot->CheckFits(Layout(kElements + 1), Solver()), absl::StatusCode::kFailedPrecondition,
                  "of another net");
@@ -263,12 +264,12 @@ TEST_CASE("removing a snapshot leaves other files alone") {
   const std::string directory = dir.File("lenet_iter_500");
   Export(directory);
   WriteAllTo(absl::StrCat(directory, "/notes.txt"), "mine");
-  RemoveExport(directory);
+  RemoveExport(directory, StorageTable());
   CHECK(ReadAll(absl::StrCat(directory, "/notes.txt")) == "mine");
   CHECK_FALSE(std::filesystem::exists(absl::StrCat(directory, "/manifest")));
   CHECK_FALSE(std::filesystem::exists(absl::StrCat(directory, "/server-0-of-2.chunks")));
   std::filesystem::remove(absl::StrCat(directory, "/notes.txt"));
-  RemoveExport(directory);
+  RemoveExport(directory, StorageTable());
   CHECK_FALSE(std::filesystem::exists(directory));
 }
 

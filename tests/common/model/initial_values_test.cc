@@ -65,10 +65,12 @@ struct Fixture {
   v1::ParameterLayout layout = Layout();
 
   std::string Write(const caffe::NetParameter& model, const std::string& name = "a.caffemodel") {
-    REQUIRE_OK(WriteModel(dir.File(name), model));
+    REQUIRE_OK(WriteModel(dir.File(name), model, StorageTable()));
     return dir.File(name);
   }
-  absl::StatusOr<InitialValues> Read(int vectors = 1) { return InitialValues::Read(initial, layout, vectors); }
+  absl::StatusOr<InitialValues> Read(int vectors = 1) {
+    return InitialValues::Read(initial, layout, vectors, StorageTable());
+  }
   // As Read with this one model.
   absl::Status ReadOnly(const caffe::NetParameter& model) {
     initial.clear_weights();
@@ -190,7 +192,8 @@ TEST_CASE_METHOD(Fixture, "a solver's state gives history and iteration, and fin
   solver.set_type("Adam");
   initial.set_solver_state(dir.File("a.solverstate"));
   const auto write = [&](const std::string& learned_net) {
-    REQUIRE_OK(WriteSolverState(initial.solver_state(), MakeSolverState(solver, layout, 200, learned_net, history)));
+    REQUIRE_OK(WriteSolverState(initial.solver_state(), MakeSolverState(solver, layout, 200, learned_net, history),
+                                StorageTable()));
   };
   write("elsewhere/moved.caffemodel");
   auto values = Read(2);

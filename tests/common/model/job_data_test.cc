@@ -34,8 +34,8 @@ struct Fixture {
 TEST_CASE_METHOD(Fixture, "a job holds the digest of each file that its nets read, once") {
   AddData("ImageData");
   net.add_layer()->mutable_transform_param()->set_mean_file("nobody reads it");
-  REQUIRE_OK(AddNetFiles(net, &spec));
-  REQUIRE_OK(AddNetFiles(net, &spec));
+  REQUIRE_OK(AddNetFiles(net, &spec, StorageTable()));
+  REQUIRE_OK(AddNetFiles(net, &spec, StorageTable()));
   REQUIRE(spec.net_files_size() == 2);
   CHECK(spec.net_files(0).path() == mean);
   CHECK(spec.net_files(1).path() == matrix);
@@ -44,19 +44,19 @@ TEST_CASE_METHOD(Fixture, "a job holds the digest of each file that its nets rea
 }
 
 TEST_CASE_METHOD(Fixture, "a mean image and a matrix that were overwritten since are refused for good, by name") {
-  REQUIRE_OK(AddNetFiles(net, &spec));
-  REQUIRE_OK(CheckNetFiles(net, spec));
+  REQUIRE_OK(AddNetFiles(net, &spec, StorageTable()));
+  REQUIRE_OK(CheckNetFiles(net, spec, StorageTable()));
   for (const std::string& path : {mean, matrix}) {
     const std::string before = ReadBytes(path);
     WriteBytes(path, before + "!");
-    REQUIRE_STATUS(CheckNetFiles(net, spec), absl::StatusCode::kInvalidArgument,
+    REQUIRE_STATUS(CheckNetFiles(net, spec, StorageTable()), absl::StatusCode::kInvalidArgument,
                    path + ": its content is not what the job was submitted with");
     WriteBytes(path, before);
-    REQUIRE_OK(CheckNetFiles(net, spec));
+    REQUIRE_OK(CheckNetFiles(net, spec, StorageTable()));
   }
   SECTION("a job that says nothing of its files takes what there is") {
     WriteBytes(mean, "another");
-    REQUIRE_OK(CheckNetFiles(net, v1::JobSpec()));
+    REQUIRE_OK(CheckNetFiles(net, v1::JobSpec(), StorageTable()));
   }
 }
 
@@ -86,7 +86,7 @@ TEST_CASE_METHOD(Fixture, "what a job reads that an earlier one did not is told 
   CHECK(DescribeOtherData(spec, now) ==
         std::vector<std::string>{"data layer \"images\" reads other records than before (/d, before /c)",
                                  "data layer \"labels\" reads other records than before (/b: 10, then 12)"});
-  REQUIRE_OK(AddNetFiles(net, &spec));
+  REQUIRE_OK(AddNetFiles(net, &spec, StorageTable()));
   now = spec;
   CHECK(DescribeOtherData(spec, now).empty());
   now.mutable_net_files(0)->set_digest(std::string(64, '0'));

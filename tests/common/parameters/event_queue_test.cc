@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
+#include <new>
 #include <thread>
 #include <vector>
 
@@ -49,6 +50,23 @@ TEST_CASE("who waits for events handles them") {
     events.ServeUntil([&] { return event.handled.load(); }, kPatience);
     REQUIRE(event.handled);
     CHECK(event.handler.load() == std::this_thread::get_id());
+  }
+}
+
+TEST_CASE("what a handler throws ends with its event, whoever serves, and the next events are handled") {
+  EventQueue events([](void* tag, bool ok) {
+    Handle(tag, ok);
+    throw std::bad_alloc();
+  });
+  for (int round = 0; round < 3; ++round) {
+    Event awaited;
+    Begin(&events, &awaited);
+    events.ServeUntil([&] { return awaited.handled.load(); }, kPatience);
+    REQUIRE(awaited.handled);
+    Event meanwhile;
+    events.Poll();
+    Begin(&events, &meanwhile);
+    REQUIRE(IsHandled(meanwhile));
   }
 }
 

@@ -111,9 +111,9 @@ TEST_CASE("a model and a solver's state, made of a frozen copy, continue any sol
     for (int i = 1; i <= VectorsOf(job); ++i) history.push_back(Flat(client.AskOk(PullVector(3, i))));
     const std::string model = directory.File("a.caffemodel");
     job.mutable_initial_model()->set_solver_state(directory.File("a.solverstate"));
-    REQUIRE_OK(WriteModel(model, ModelOf(job, Flat(client.AskOk(MakeFrozenPull(3))))));
+    REQUIRE_OK(WriteModel(model, ModelOf(job, Flat(client.AskOk(MakeFrozenPull(3)))), StorageTable()));
     REQUIRE_OK(WriteSolverState(job.initial_model().solver_state(),
-                                MakeSolverState(job.solver(), job.layout(), 3, model, history)));
+                                MakeSolverState(job.solver(), job.layout(), 3, model, history), StorageTable()));
     REQUIRE_OK(client.Close());
 
     auto opened = client.Open(job);
@@ -145,7 +145,7 @@ TEST_CASE_METHOD(Fixture, "a job with weights begins from them, and layers that 
   caffe::NetParameter model = ModelOf(job, weights);
   model.mutable_layer(0)->mutable_blobs()->RemoveLast();
   job.mutable_initial_model()->add_weights(directory.File("a.caffemodel"));
-  REQUIRE_OK(WriteModel(job.initial_model().weights(0), model));
+  REQUIRE_OK(WriteModel(job.initial_model().weights(0), model, StorageTable()));
   auto opened = client.Open(job);
   REQUIRE_OK(opened);
   REQUIRE(opened->ledgers(0).ledger().watermark() == 0);
@@ -166,14 +166,14 @@ TEST_CASE_METHOD(Fixture, "files that do not fit refuse the job by name, and it 
   model.mutable_layer(0)->mutable_blobs(0)->mutable_shape()->set_dim(0, 9001);
   job.mutable_initial_model()->add_weights(directory.File("a.caffemodel"));
   REQUIRE_STATUS(client.Open(job), absl::StatusCode::kNotFound, "a.caffemodel");
-  REQUIRE_OK(WriteModel(job.initial_model().weights(0), model));
+  REQUIRE_OK(WriteModel(job.initial_model().weights(0), model, StorageTable()));
   REQUIRE_STATUS(client.Open(job), absl::StatusCode::kInvalidArgument,
                  "layer \"ip\", blob 0 is 9001 in the file and 9000 in the net");
-  REQUIRE_OK(WriteModel(job.initial_model().weights(0), ModelOf(job, weights)));
+  REQUIRE_OK(WriteModel(job.initial_model().weights(0), ModelOf(job, weights), StorageTable()));
   job.mutable_initial_model()->set_solver_state(directory.File("a.solverstate"));
   const std::vector<std::vector<float>> history = {weights};
   REQUIRE_OK(WriteSolverState(job.initial_model().solver_state(),
-                              MakeSolverState(job.solver(), job.layout(), 1001, "", history)));
+                              MakeSolverState(job.solver(), job.layout(), 1001, "", history), StorageTable()));
   REQUIRE_STATUS(client.Open(job), absl::StatusCode::kInvalidArgument, "iteration 1001, beyond max_iter 1000");
   job.mutable_solver()->set_type("Adam");
   REQUIRE_STATUS(client.Open(job), absl::StatusCode::kInvalidArgument, "2 history blobs; this solver and net need 4");

@@ -40,7 +40,7 @@ struct Fixture {
 
   // That of what is at `path` now.
   void SetDigest() {
-    auto reader = OpenReader(layer, phase, path);
+    auto reader = OpenReader(layer, phase, path, nullptr, StorageTable());
     REQUIRE_OK(reader);
     const auto digest = (*reader)->Digest((*reader)->size());
     REQUIRE_OK(digest);
@@ -49,7 +49,7 @@ struct Fixture {
 
   absl::StatusOr<std::unique_ptr<BatchFeed>> Create() const {
     BatchFeed::Options options;
-    auto reader = OpenReader(layer, phase, path);
+    auto reader = OpenReader(layer, phase, path, nullptr, StorageTable());
     if (!reader.ok()) return reader.status();
     options.reader = *std::move(reader);
     options.phase = phase;

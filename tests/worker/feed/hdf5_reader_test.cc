@@ -31,7 +31,7 @@ struct Fixture {
   }
 
   std::unique_ptr<RecordReader> Open() {
-    auto reader = OpenHdf5Reader(layer, list);
+    auto reader = OpenHdf5Reader(layer, list, StorageTable());
     REQUIRE_OK(reader);
     return *std::move(reader);
   }
@@ -100,37 +100,40 @@ TEST_CASE_METHOD(Fixture, "what is wrong with the layer, the list or a file is n
   using absl::StatusCode;
   SECTION("no tops") {
     layer.clear_top();
-    REQUIRE_STATUS(OpenHdf5Reader(layer, list), StatusCode::kInvalidArgument,
+    REQUIRE_STATUS(OpenHdf5Reader(layer, list, StorageTable()), StatusCode::kInvalidArgument,
                    "has no tops; name one for each data set");
   }
   SECTION("a transform") {
     layer.mutable_transform_param()->set_scale(0.5f);
-    REQUIRE_STATUS(OpenHdf5Reader(layer, list), StatusCode::kInvalidArgument, "transform_param is not for HDF5Data");
+    REQUIRE_STATUS(OpenHdf5Reader(layer, list, StorageTable()), StatusCode::kInvalidArgument,
+                   "transform_param is not for HDF5Data");
   }
   SECTION("no list") {
     std::filesystem::remove(list);
-    REQUIRE_STATUS(OpenHdf5Reader(layer, list), StatusCode::kNotFound, list);
+    REQUIRE_STATUS(OpenHdf5Reader(layer, list, StorageTable()), StatusCode::kNotFound, list);
   }
   SECTION("an HDF5 file in place of the list") {
-    REQUIRE_STATUS(OpenHdf5Reader(layer, directory.File("a.h5")), StatusCode::kInvalidArgument,
+    REQUIRE_STATUS(OpenHdf5Reader(layer, directory.File("a.h5"), StorageTable()), StatusCode::kInvalidArgument,
                    "a.h5: is an HDF5 file");
   }
   SECTION("a missing file") {
     WriteBytes(list, "a.h5\nnowhere.h5\n");
-    REQUIRE_STATUS(OpenHdf5Reader(layer, list), StatusCode::kNotFound,
+    REQUIRE_STATUS(OpenHdf5Reader(layer, list, StorageTable()), StatusCode::kNotFound,
                    list + ":2: nowhere.h5: no such file; a relative name is looked for in");
   }
   SECTION("a top that the files lack") {
     layer.add_top("weight");
-    REQUIRE_STATUS(OpenHdf5Reader(layer, list), StatusCode::kNotFound, "a.h5: data set \"weight\": is not in the file");
+    REQUIRE_STATUS(OpenHdf5Reader(layer, list, StorageTable()), StatusCode::kNotFound,
+                   "a.h5: data set \"weight\": is not in the file");
   }
   SECTION("data sets of different lengths") {
     WriteHdf5(directory.File("b.h5"), {{"data", {5, 2}, Counting(10)}, {"label", {4}, Counting(4)}});
-    REQUIRE_STATUS(OpenHdf5Reader(layer, list), StatusCode::kInvalidArgument, "b.h5: data set \"label\": has 4 rows");
+    REQUIRE_STATUS(OpenHdf5Reader(layer, list, StorageTable()), StatusCode::kInvalidArgument,
+                   "b.h5: data set \"label\": has 4 rows");
   }
   SECTION("rows of another shape than the first file's") {
     WriteHdf5(directory.File("b.h5"), {{"data", {5, 3}, Counting(15)}, {"label", {5}, Counting(5)}});
-    REQUIRE_STATUS(OpenHdf5Reader(layer, list), StatusCode::kInvalidArgument,
+    REQUIRE_STATUS(OpenHdf5Reader(layer, list, StorageTable()), StatusCode::kInvalidArgument,
                    "b.h5: the rows of \"data\" are [3], but in");
   }
 }

@@ -27,7 +27,7 @@ struct Fixture {
   }
 
   absl::StatusOr<std::unique_ptr<RecordReader>> TryOpen(caffe::Phase phase = caffe::TRAIN) {
-    return OpenImageReader(layer, phase, list);
+    return OpenImageReader(layer, phase, list, StorageTable());
   }
   std::unique_ptr<RecordReader> Open(caffe::Phase phase = caffe::TRAIN) {
     auto reader = TryOpen(phase);

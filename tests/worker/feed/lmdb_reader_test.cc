@@ -29,7 +29,9 @@ struct Fixture {
     WriteRecords(path, {{key, datum.SerializeAsString()}});
   }
 
-  absl::StatusOr<std::unique_ptr<RecordReader>> TryOpen() { return OpenLmdbReader(layer, caffe::TEST, path); }
+  absl::StatusOr<std::unique_ptr<RecordReader>> TryOpen() {
+    return OpenLmdbReader(layer, caffe::TEST, path, nullptr, StorageTable());
+  }
   std::unique_ptr<RecordReader> Open() {
     auto reader = TryOpen();
     REQUIRE_OK(reader);
@@ -136,7 +138,7 @@ TEST_CASE_METHOD(Fixture, "a mean file is subtracted from encoded records, too, 
   mean.set_height(4);
   mean.set_width(5);
   for (int i = 0; i < 60; ++i) mean.add_data(static_cast<float>(i % 7));
-  REQUIRE_OK(WriteMeanFile(directory.File("mean.binaryproto"), mean));
+  REQUIRE_OK(WriteMeanFile(directory.File("mean.binaryproto"), mean, StorageTable()));
   layer.mutable_transform_param()->set_mean_file(directory.File("mean.binaryproto"));
   layer.mutable_transform_param()->set_crop_size(2);
   const auto reader = Open();

@@ -56,15 +56,15 @@ TEST_CASE("each type of layer opens its own kind of source") {
   const auto check = [&](const std::string& type, const std::string& source, uint64_t size) {
     INFO(type);
     const caffe::LayerParameter layer = LayerOf(type, directory.File(source));
-    const auto path = SourceOf(layer);
+    const auto path = SourceOf(layer, StorageTable());
     REQUIRE_OK(path);
     REQUIRE(*path == directory.File(source));
-    const auto reader = OpenReader(layer, caffe::TRAIN, *path);
+    const auto reader = OpenReader(layer, caffe::TRAIN, *path, nullptr, StorageTable());
     REQUIRE_OK(reader);
     REQUIRE((*reader)->size() == size);
     REQUIRE((*reader)->tops() == std::vector<TopShape>{{3, 2, 2}});
-    REQUIRE_STATUS(OpenReader(layer, caffe::TRAIN, directory.File("nowhere")), absl::StatusCode::kNotFound,
-                   "layer \"feed\": ");
+    REQUIRE_STATUS(OpenReader(layer, caffe::TRAIN, directory.File("nowhere"), nullptr, StorageTable()),
+                   absl::StatusCode::kNotFound, "layer \"feed\": ");
   };
   check("Data", "lmdb", 4);
   check("MemoryData", "lmdb", 4);
@@ -94,7 +94,7 @@ TEST_CASE("a net has any number of data layers, and two of one name are refused"
 
 TEST_CASE("a source is a path, with or without a scheme of files, and other places are refused with what to do") {
   using absl::StatusCode;
-  const auto source = [](const std::string& text) { return SourceOf(LayerOf("MemoryData", text)); };
+  const auto source = [](const std::string& text) { return SourceOf(LayerOf("MemoryData", text), StorageTable()); };
   for (const char* const text : {"/a/b", "file:/a/b", "file:///a/b", "file://localhost/a/b"}) {
     INFO(text);
     REQUIRE_OK(source(text));
@@ -113,19 +113,20 @@ TEST_CASE("a source is a path, with or without a scheme of files, and other plac
   REQUIRE_STATUS(source(""), StatusCode::kInvalidArgument,
                  "memory_data_param.source is missing; name the directory of an LMDB");
   REQUIRE_STATUS(source("file:"), StatusCode::kInvalidArgument, "names nothing");
-  REQUIRE_STATUS(SourceOf(LayerOf("ImageData")), StatusCode::kInvalidArgument,
+  REQUIRE_STATUS(SourceOf(LayerOf("ImageData"), StorageTable()), StatusCode::kInvalidArgument,
                  "image_data_param.source is missing; name a list");
-  REQUIRE_STATUS(SourceOf(LayerOf("HDF5Data")), StatusCode::kInvalidArgument,
+  REQUIRE_STATUS(SourceOf(LayerOf("HDF5Data"), StorageTable()), StatusCode::kInvalidArgument,
                  "hdf5_data_param.source is missing; name a list");
-  REQUIRE_STATUS(SourceOf(LayerOf("Data")), StatusCode::kInvalidArgument,
+  REQUIRE_STATUS(SourceOf(LayerOf("Data"), StorageTable()), StatusCode::kInvalidArgument,
                  "data_param.source is missing; name the directory");
 }
 
 TEST_CASE("layers that are not offered say what to write instead") {
   const auto refused = [](const caffe::LayerParameter& layer, const std::string& text) {
-    REQUIRE_STATUS(SourceOf(layer), absl::StatusCode::kUnimplemented, "layer \"feed\": ");
-    REQUIRE_STATUS(SourceOf(layer), absl::StatusCode::kUnimplemented, text);
-    REQUIRE_STATUS(OpenReader(layer, caffe::TRAIN, "x"), absl::StatusCode::kUnimplemented, text);
+    REQUIRE_STATUS(SourceOf(layer, StorageTable()), absl::StatusCode::kUnimplemented, "layer \"feed\": ");
+    REQUIRE_STATUS(SourceOf(layer, StorageTable()), absl::StatusCode::kUnimplemented, text);
+    REQUIRE_STATUS(OpenReader(layer, caffe::TRAIN, "x", nullptr, StorageTable()), absl::StatusCode::kUnimplemented,
+                   text);
   };
   caffe::LayerParameter level = LayerOf("Data", "x");
   level.mutable_data_param()->clear_backend();

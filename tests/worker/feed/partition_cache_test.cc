@@ -56,7 +56,7 @@ struct Fixture {
 
   // Reads the first record of a partition.
   absl::Status Read(PartitionCache* cache, uint64_t partition) {
-    const auto dataset = Dataset::Open(set, cache);
+    const auto dataset = Dataset::Open(set, StorageTable(), cache);
     if (!dataset.ok()) return dataset.status();
     caffe::Datum datum;
     const uint64_t position = partition * kRecords / kPartitions;
@@ -116,7 +116,7 @@ TEST_CASE_METHOD(Fixture, "partitions are copied when a record of theirs is read
 
 TEST_CASE_METHOD(Fixture, "all records are read right through a cache that holds one partition, in any order") {
   const auto cache = Cache(1);
-  const auto dataset = Dataset::Open(set, cache.get());
+  const auto dataset = Dataset::Open(set, StorageTable(), cache.get());
   REQUIRE_OK(dataset);
   caffe::Datum datum;
   for (uint64_t i = 0; i < kRecords; ++i) {
@@ -169,7 +169,7 @@ TEST_CASE_METHOD(Fixture, "a damaged partition is named, and nothing of it is ke
   const std::string whole = ReadBytes(FileOf(3));
   std::string damaged = whole;
   damaged[damaged.size() / 2] ^= 1;
-  const auto dataset = Dataset::Open(set, cache.get());
+  const auto dataset = Dataset::Open(set, StorageTable(), cache.get());
   REQUIRE_OK(dataset);
   WriteBytes(FileOf(3), damaged);
   REQUIRE_STATUS(Read(cache.get(), 3), StatusCode::kDataLoss, FileOf(3) + ": its checksum is ");
@@ -251,7 +251,7 @@ TEST_CASE_METHOD(Fixture, "what others have open is not removed, and makes one w
                  cached + ": the partitions that are in use leave no room for ");
   CHECK(Cached() == "0");
   // Of its own process, too.
-  const auto held = Dataset::Open(set, second.get());
+  const auto held = Dataset::Open(set, StorageTable(), second.get());
   REQUIRE_OK(held);
   REQUIRE_OK(Read(first.get(), 1));
   CHECK(Cached() == "1");
@@ -272,7 +272,7 @@ TEST_CASE_METHOD(Fixture, "processes that share a directory copy each partition 
   std::vector<std::thread> threads;
   for (size_t i = 0; i < kCaches; ++i) {
     threads.emplace_back([&, i] {
-      const auto dataset = Dataset::Open(set, caches[i].get());
+      const auto dataset = Dataset::Open(set, StorageTable(), caches[i].get());
       caffe::Datum datum;
       for (uint64_t round = 0; round < 40; ++round) {
         const uint64_t position = (i * 13 + round * 17) % kRecords;

@@ -15,7 +15,7 @@ namespace {
 constexpr RecordShape kShape{2, 5, 4};
 
 Transformer Make(const caffe::TransformationParameter& param, caffe::Phase phase = caffe::TRAIN) {
-  auto transformer = Transformer::Create(param, phase, kShape);
+  auto transformer = Transformer::Create(param, phase, kShape, StorageTable());
   REQUIRE_OK(transformer);
   return *std::move(transformer);
 }
@@ -153,7 +153,7 @@ TEST_CASE("parameters that cannot be are named") {
   using absl::StatusCode;
   caffe::TransformationParameter param;
   const auto refused = [&](StatusCode code, const std::string& text) {
-    REQUIRE_STATUS(Transformer::Create(param, caffe::TRAIN, kShape), code, text);
+    REQUIRE_STATUS(Transformer::Create(param, caffe::TRAIN, kShape, StorageTable()), code, text);
   };
   SECTION("crop larger than the record") {
     param.set_crop_size(5);
@@ -182,7 +182,7 @@ std::string WriteMean(const TempDir& directory, const RecordShape& shape, float 
   mean.set_width(shape.width);
   for (size_t i = 0; i < shape.elements(); ++i) mean.add_data(first + 0.25f * static_cast<float>(i));
   const std::string path = directory.File("mean.binaryproto");
-  REQUIRE_OK(WriteMeanFile(path, mean));
+  REQUIRE_OK(WriteMeanFile(path, mean, StorageTable()));
   return path;
 }
 
@@ -248,8 +248,9 @@ TEST_CASE("a mean file that cannot be read, or is not of the records' shape, is 
   caffe::TransformationParameter param;
   param.set_mean_file(directory.File("mean.binaryproto"));
   const auto refused = [&](StatusCode code, const std::string& text) {
-    REQUIRE_STATUS(Transformer::Create(param, caffe::TRAIN, kShape), code, "transform_param: mean_file: ");
-    REQUIRE_STATUS(Transformer::Create(param, caffe::TRAIN, kShape), code, text);
+    REQUIRE_STATUS(Transformer::Create(param, caffe::TRAIN, kShape, StorageTable()), code,
+                   "transform_param: mean_file: ");
+    REQUIRE_STATUS(Transformer::Create(param, caffe::TRAIN, kShape, StorageTable()), code, text);
   };
   SECTION("missing") {
     refused(StatusCode::kNotFound, "mean.binaryproto: No such file or directory; make it with `samovar data mean`");
@@ -293,7 +294,7 @@ TEST_CASE("mean_file and mean_value exclude each other, and a mean_file records 
   REQUIRE_STATUS(Make(param).Apply(MakeDatum({2, 6, 6}, 0, 0), {1, 0, 0}, out.data()),
                  absl::StatusCode::kInvalidArgument, "the mean_file's; resize the records");
   param.add_mean_value(1);
-  REQUIRE_STATUS(Transformer::Create(param, caffe::TRAIN, kShape), absl::StatusCode::kInvalidArgument,
+  REQUIRE_STATUS(Transformer::Create(param, caffe::TRAIN, kShape, StorageTable()), absl::StatusCode::kInvalidArgument,
                  "mean_file and mean_value exclude each other; keep one of them");
 }
 

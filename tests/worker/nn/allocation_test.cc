@@ -98,7 +98,8 @@ TEST_CASE("after the first iteration the nets that come with Samovar allocate no
                ShippedNet{"caffenet/caffenet", {3, 227, 227}, 1}, ShippedNet{"googlenet/googlenet", {3, 224, 224}, 1});
   INFO(shipped.file);
   const auto whole =
-      LoadNet(std::string(SAMOVAR_SOURCE_DIR) + "/config/models/" + shipped.file + "_train_test.prototxt");
+      LoadNet(std::string(SAMOVAR_SOURCE_DIR) + "/config/models/" + shipped.file + "_train_test.prototxt", nullptr,
+              StorageTable());
   REQUIRE_OK(whole);
   caffe::NetState train;
   train.set_phase(caffe::TRAIN);

@@ -74,8 +74,9 @@ TEST_CASE("a model and its solver state that were read give, written again, the 
     const auto write = [&](const std::vector<float>& values, const std::vector<std::vector<float>>& vectors) {
       const auto model = MakeModel(InsertSplits(text), layout, values);
       REQUIRE_OK(model);
-      REQUIRE_OK(WriteModel(model_path, *model));
-      REQUIRE_OK(WriteSolverState(state_path, MakeSolverState(solver, layout, 77, model_path, vectors)));
+      REQUIRE_OK(WriteModel(model_path, *model, StorageTable()));
+      REQUIRE_OK(
+          WriteSolverState(state_path, MakeSolverState(solver, layout, 77, model_path, vectors), StorageTable()));
     };
     write(weights, history);
     const std::string model_bytes = Bytes(model_path), state_bytes = Bytes(state_path);
@@ -83,7 +84,7 @@ TEST_CASE("a model and its solver state that were read give, written again, the 
 
     v1::InitialModel files;
     files.set_solver_state(state_path);
-    const auto read = InitialValues::Read(files, layout, 2);
+    const auto read = InitialValues::Read(files, layout, 2, StorageTable());
     REQUIRE_OK(read);
     CHECK(read->iteration() == 77);
     CHECK(read->other_layers().empty());

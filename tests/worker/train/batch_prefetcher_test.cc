@@ -13,7 +13,8 @@ namespace {
 constexpr size_t kValues = kBatch * kSide * kSide;
 
 std::unique_ptr<NetFeed> MakeFeed(const v1::JobSpec& spec) {
-  auto fed = OpenFedNet(spec.train_net(), caffe::TRAIN, spec.train_data(), spec.train_outputs(), spec.seed(), nullptr);
+  auto fed =
+      OpenFedNet(spec.train_net(), caffe::TRAIN, spec.train_data(), spec.train_outputs(), spec.seed(), NetMeans());
   REQUIRE_OK(fed);
   return std::move(fed->feed);
 }
@@ -43,7 +44,7 @@ TEST_CASE("the batches of an iteration are, together, the one batch of an iterat
     data.set_batch_size(batch);
     caffe::NetParameter net = spec.train_net();
     net.mutable_layer(0)->mutable_data_param()->set_batch_size(batch);
-    auto fed = OpenFedNet(net, caffe::TRAIN, data, spec.train_outputs(), spec.seed(), nullptr, parts);
+    auto fed = OpenFedNet(net, caffe::TRAIN, data, spec.train_outputs(), spec.seed(), NetMeans(), parts);
     REQUIRE_OK(fed);
     return std::move(fed->feed);
   };

@@ -8,7 +8,7 @@ namespace samovar {
 namespace {
 
 absl::StatusOr<FedNet> Open(const v1::JobSpec& spec) {
-  return OpenFedNet(spec.train_net(), caffe::TRAIN, spec.train_data(), spec.train_outputs(), spec.seed(), nullptr);
+  return OpenFedNet(spec.train_net(), caffe::TRAIN, spec.train_data(), spec.train_outputs(), spec.seed(), NetMeans());
 }
 
 TEST_CASE("a net is built for the records of its data set") {
@@ -71,7 +71,7 @@ TEST_CASE("layouts differ where a blob is missing, moved or of another shape") {
 TEST_CASE("a test net takes its weights by layer, wherever they lie") {
   TempDir dir;
   v1::JobSpec spec = MakeJob(dir.path());
-  const auto same = Evaluator::Create(spec, 0, nullptr);
+  const auto same = Evaluator::Create(spec, 0, NetMeans());
   REQUIRE_OK(same);
   std::vector<float> weights(kElements);
   for (size_t i = 0; i < weights.size(); ++i) weights[i] = 0.001f * static_cast<float>(i % 17);
@@ -85,7 +85,7 @@ TEST_CASE("a test net takes its weights by layer, wherever they lie") {
   layout->mutable_blobs(3)->set_offset(400);
   layout->mutable_blobs(0)->set_offset(404);
   layout->mutable_blobs(1)->set_offset(6804);
-  const auto moved = Evaluator::Create(spec, 0, nullptr);
+  const auto moved = Evaluator::Create(spec, 0, NetMeans());
   REQUIRE_OK(moved);
   std::vector<float> moved_weights(weights.begin() + 6500, weights.end());
   moved_weights.insert(moved_weights.end(), weights.begin(), weights.begin() + 6500);
@@ -99,13 +99,13 @@ TEST_CASE("a test net with parameters that are not trained is refused") {
   TempDir dir;
   v1::JobSpec spec = MakeJob(dir.path());
   spec.mutable_layout()->mutable_blobs(2)->set_layer("other");
-  REQUIRE_STATUS(Evaluator::Create(spec, 0, nullptr), absl::StatusCode::kInvalidArgument, "layer \"ip2\"");
-  REQUIRE_STATUS(Evaluator::Create(spec, 1, nullptr), absl::StatusCode::kInvalidArgument, "no test net 1");
+  REQUIRE_STATUS(Evaluator::Create(spec, 0, NetMeans()), absl::StatusCode::kInvalidArgument, "layer \"ip2\"");
+  REQUIRE_STATUS(Evaluator::Create(spec, 1, NetMeans()), absl::StatusCode::kInvalidArgument, "no test net 1");
 }
 
 TEST_CASE("a test stops when its lease has ended") {
   TempDir dir;
-  const auto evaluator = Evaluator::Create(MakeJob(dir.path()), 0, nullptr);
+  const auto evaluator = Evaluator::Create(MakeJob(dir.path()), 0, NetMeans());
   REQUIRE_OK(evaluator);
   Stopper ended;
   ended.Stop();

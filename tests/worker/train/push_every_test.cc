@@ -110,7 +110,7 @@ TEST_CASE("the steps of a unit are those of SGD without momentum") {
 // What a program without servers would compute: `iterations` iterations in units of four.
 Floats TrainLocally(const v1::JobSpec& spec, Floats weights, uint64_t iterations) {
   auto local =
-      OpenFedNet(spec.train_net(), caffe::TRAIN, spec.train_data(), spec.train_outputs(), spec.seed(), nullptr);
+      OpenFedNet(spec.train_net(), caffe::TRAIN, spec.train_data(), spec.train_outputs(), spec.seed(), NetMeans());
   REQUIRE_OK(local);
   Net& net = *local->net;
   const float rate = spec.solver().base_lr();

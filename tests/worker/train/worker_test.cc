@@ -126,7 +126,7 @@ TEST_CASE("one worker computes what a program without servers would") {
 
   const v1::JobSpec& spec = cluster.spec();
   auto local =
-      OpenFedNet(spec.train_net(), caffe::TRAIN, spec.train_data(), spec.train_outputs(), spec.seed(), nullptr);
+      OpenFedNet(spec.train_net(), caffe::TRAIN, spec.train_data(), spec.train_outputs(), spec.seed(), NetMeans());
   REQUIRE_OK(local);
   Net& net = *local->net;
   for (uint64_t t = 0; t < 12; ++t) {
@@ -154,7 +154,7 @@ TEST_CASE("a worker computes its parts of a batch with the records and random nu
 
     const v1::JobSpec& spec = cluster.spec();
     auto local = OpenFedNet(spec.train_net(), caffe::TRAIN, spec.train_data(), spec.train_outputs(), spec.seed(),
-                            nullptr, static_cast<uint32_t>(passes));
+                            NetMeans(), static_cast<uint32_t>(passes));
     REQUIRE_OK(local);
     Net& net = *local->net;
     std::copy(expected.begin(), expected.end(), net.weights().begin());
@@ -230,7 +230,7 @@ TEST_CASE("gradients of iter_size batches are added, clipped by the norm of thei
 
     const v1::JobSpec& spec = cluster.spec();
     auto local =
-        OpenFedNet(spec.train_net(), caffe::TRAIN, spec.train_data(), spec.train_outputs(), spec.seed(), nullptr, 3);
+        OpenFedNet(spec.train_net(), caffe::TRAIN, spec.train_data(), spec.train_outputs(), spec.seed(), NetMeans(), 3);
     REQUIRE_OK(local);
     Net& net = *local->net;
     for (uint64_t t = 0; t < 6; ++t) {
@@ -287,7 +287,7 @@ TEST_CASE("slices of a test are computed from the frozen weights, each record on
   const Seen seen = cluster.coordinator().Await([](const Seen& s) { return s.tests.size() == 2; });
   REQUIRE(seen.failures.empty());
 
-  auto evaluator = Evaluator::Create(cluster.spec(), 0, nullptr);
+  auto evaluator = Evaluator::Create(cluster.spec(), 0, NetMeans());
   REQUIRE_OK(evaluator);
   (*evaluator)->SetWeights(frozen);
   const auto expected = (*evaluator)->Sums(0, kTestRecords, 0, Stopper());

@@ -14,7 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/read_file.h"
 #include "common/base/status_macros.h"
-#include "common/storage/storage_table.h"
+#include "common/storage/paths.h"
 #include "worker/nn/kernels/buffer.h"
 #include "worker/nn/kernels/eigen.h"
 #include "worker/nn/kernels/softmax_kernel.h"
@@ -140,8 +140,9 @@ absl::Status CheckMatrixShape(const Shape& shape, int64_t classes) {
                                                  " classes it must be [", classes, ", ", classes, "]"));
 }
 
+// A path of this machine: whoever builds the net has fetched the file (common/caffe/net_sources.h).
 absl::StatusOr<std::vector<float>> ReadMatrix(const std::string& path, int64_t classes) {
-  SAMOVAR_ASSIGN_OR_RETURN(const std::string local, StorageTable().Fetch(path));
+  SAMOVAR_ASSIGN_OR_RETURN(const std::string local, LocalPath(path));
   SAMOVAR_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(local, std::numeric_limits<int32_t>::max()));
   caffe::BlobProto blob;
   if (!blob.ParseFromString(bytes))
