@@ -12,8 +12,8 @@ namespace samovar {
 
 class SignalWatcher {
  public:
-  // on_signal(number) is called on the watcher's thread for each signal that arrives. Without `hangups` SIGHUP does
-  // what it does to any process: ends it.
+  // on_signal(number) is called on the watcher's thread for each signal that arrives. Without `hangups` SIGHUP ends the
+  // process, as it does any other.
   explicit SignalWatcher(std::function<void(int signal)> on_signal, bool hangups = false);
   // Joins the thread; a call in progress is finished first.
   ~SignalWatcher();
