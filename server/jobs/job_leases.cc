@@ -15,12 +15,13 @@ namespace {
 // passed, in which a server that was restarted is heard of: many workers fail at once then.
 constexpr int kMaxFailuresInARow = 20;
 constexpr absl::Duration kFailurePatience = absl::Seconds(15);
-// The first of such failures is told as it comes, and then no other for so long: a worker may fail again and again
+// The job's log gets the first failure as it comes, and then no other for so long: a worker may fail again and again
 // beside others that get on.
 constexpr absl::Duration kFailureNews = absl::Minutes(1);
-// A late worker says why with its next heartbeat; if it does not within this time, that it is late is told without.
+// A late worker gives its reason with its next heartbeat; after this time the job's log says without a reason that it
+// is late.
 constexpr absl::Duration kLateNews = absl::Seconds(2);
-// A job of which no iteration was done for so long says what it waits for.
+// A job that has done no iteration for so long says what it waits for.
 constexpr absl::Duration kStandstill = absl::Seconds(3);
 
 }  // namespace
@@ -92,7 +93,7 @@ void Job::TakeFailures(const std::string& worker_name, const v1::WorkerReport& r
   for (const v1::WorkFailure& failure : report.failures()) {
     if (failure.job_id() != id()) continue;
     ReleaseLease(Inside(failure.lease_id()));
-    // Servers that were lost, or have gone back since, refuse what was leased before.
+    // Servers that were lost, or have gone back since, refuse pushes of leases from before.
     if ((suspended_ || IsVoid(failure.lease_id())) && !failure.permanent()) continue;
     const std::string text = absl::StrCat("worker ", worker_name, ": ", Printable(failure.message()));
     if (failures_in_a_row_ == 0) first_failure_ = now;
@@ -166,7 +167,7 @@ void Job::ReleaseWorker(uint64_t worker, const std::string& news) {
 
 void Job::WorkerWentOver(uint64_t worker) {
   absl::MutexLock lock(&mu_);
-  // Where all workers have parts of the same iterations, none is to wait for this one's.
+  // Where all workers have parts of the same iterations, no worker must wait for this one's.
   if (leases_ != nullptr && InOrder(spec_.consistency())) leases_->ReleaseWorker(worker);
 }
 

@@ -19,7 +19,7 @@ namespace {
 absl::StatusOr<std::vector<std::string>> ExportsOf(const std::string& job_id, const std::string& into) {
   std::vector<std::string> directories;
   const absl::StatusOr<std::vector<std::string>> names = ListDirectory(into);
-  // It is made with the first export.
+  // The first export makes the directory.
   if (absl::IsNotFound(names.status())) return directories;
   SAMOVAR_RETURN_IF_ERROR(names.status());
   for (const std::string& name : *names) {
@@ -54,7 +54,7 @@ absl::Status SnapshotExporter::CheckOwn(const std::string& directory, uint64_t r
     return absl::OkStatus();
   }
   return absl::FailedPreconditionError(absl::StrCat(
-      directory, there.ok() ? " is a snapshot of another run" : " holds what is not known to be this run's",
+      directory, there.ok() ? " is a snapshot of another run" : " holds files that are not known to be this run's",
       "; it stays as it is: move it away, or export to another directory"));
 }
 
