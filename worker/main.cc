@@ -1,5 +1,5 @@
 // samovar-worker: binds flags to Worker::Options, works until SIGINT or SIGTERM.
-// Exit codes: 0 after an orderly end, 1 if whoever started it has gone, or if a file that it reads
+// Exit codes: 0 after an orderly end, 1 if the process that started it has gone, or if a file that it reads
 // was cut or is damaged beyond what can be survived (the line on stderr names it), 2 for a mistake in the flags or in
 // the configuration.
 
@@ -30,7 +30,7 @@
 namespace samovar {
 namespace {
 
-static_assert(kMaxChannels == ParameterClient::kMaxChannels, "the flag takes what the client does");
+static_assert(kMaxChannels == ParameterClient::kMaxChannels, "the flag and the client have the same bound");
 
 void Notify(absl::string_view lines) {
   if (const absl::Status status = NotifyManager(lines); !status.ok()) LogWarning(status.message());
