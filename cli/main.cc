@@ -53,7 +53,7 @@ struct Runner {
   }
 };
 
-// Output that is lost is no success. What `train` prints is a log: its results are files.
+// Output that is lost is no success. The output of `train` is a log: its results are files.
 int Ended(int code, const CliFlags& flags) {
   errno = 0;
   std::cout.flush();
@@ -78,7 +78,7 @@ int main(int argc, char** argv) {
     samovar::PrintError(status.message());
     return samovar::kExitUsage;
   }
-  // What the user is to know is printed; the log is for the clients' libraries.
+  // Commands print their messages to the user; the log is for the clients' libraries.
   if (!samovar::InitLogging({"samovar", "warning"}).ok()) return EXIT_FAILURE;
   samovar::RouteGrpcLog();
   const samovar::Parsed<samovar::CliFlags> parsed = samovar::ParseCliFlags(argc, argv);

@@ -40,14 +40,14 @@ struct CommandTree {
   CliFlags Chosen() const;
 
  private:
-  // Flags that say what a job is.
+  // Flags that describe a job.
   void AddJobFlags(CLI::App* command, JobOptions* job);
   // The coordinator's address: the last word, or a flag.
   void AddCoordinator(CLI::App* command, std::string* address);
   void AddJob(CLI::App* command, std::string* job, std::string* address);
   void AddTrain();
   void AddCheck();
-  // The state of a net; for a job, what else is chosen beside the solver.
+  // The state of a net; for a job, also the other choices beside the solver.
   void AddState(CLI::App* command, StateChoice* state);
   void AddJobChoice(CLI::App* command, JobChoice* choice);
   void AddModelFiles(CLI::App* command, ModelFiles* files);
