@@ -1,4 +1,4 @@
-// The reporter that suits who reads the standard output.
+// Chooses the reporter for the reader of the standard output: a terminal, a file, or a program.
 #pragma once
 
 #include <memory>

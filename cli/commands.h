@@ -1,4 +1,4 @@
-// The subcommands. Each prints what it has to say and returns the process's exit code (exit_codes.h).
+// The subcommands. Each prints its result or its error and returns the process's exit code (exit_codes.h).
 #pragma once
 
 #include "cli/options.h"
@@ -21,7 +21,7 @@ int RunFeatures(const FeaturesOptions& options);
 // Measures how long each layer of a net takes.
 int RunTime(const TimeOptions& options);
 
-// Shows what a coordinator knows of its cluster.
+// Shows the status of a cluster, as its coordinator knows it.
 int RunStatus(const StatusOptions& options);
 
 // Submits a job to a cluster.
@@ -40,7 +40,7 @@ int RunCancel(const CancelOptions& options);
 // Forgets an ended job.
 int RunForget(const ForgetOptions& options);
 
-// Tells what has happened to a job.
+// Lists the events of a job.
 int RunLogs(const LogsOptions& options);
 
 // Writes the model and the solver's state of a job, which may be running.
@@ -63,5 +63,11 @@ int RunDataMean(const DataMeanOptions& options);
 
 // Describes a data set.
 int RunDataInfo(const DataInfoOptions& options);
+
+// Files of this machine, and of others.
+int RunFsList(const FsListOptions& options);
+int RunFsCat(const FsCatOptions& options);
+int RunFsCopy(const FsCopyOptions& options);
+int RunFsRemove(const FsRemoveOptions& options);
 
 }  // namespace samovar

@@ -22,7 +22,7 @@ bool IsUsers(const absl::Status& status) {
          absl::IsDataLoss(status) || absl::IsUnimplemented(status) || absl::IsFailedPrecondition(status);
 }
 
-// Makes a data set and says what was made, or what was wrong. An interrupted one leaves nothing.
+// Makes a data set and describes it, or prints the error. An interrupted import leaves no files.
 template <typename Options, typename Make>
 int MakeSet(const Options& options, const Make& make) {
   Waker waker;

@@ -21,7 +21,7 @@ absl::Status CheckOutput(const DataMeanOptions& options) {
     return absl::InvalidArgumentError(
         absl::StrCat(options.output, ": is a directory; name a file in it, for example mean.binaryproto"));
   }
-  // Not even --force is meant to take away what the mean is of.
+  // The output must not replace a part of the data set itself, not even with --force.
   const std::string set = std::filesystem::weakly_canonical(options.path, error).string() + "/";
   if (std::filesystem::weakly_canonical(options.output, error).string().compare(0, set.size(), set) == 0) {
     return absl::InvalidArgumentError(

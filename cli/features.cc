@@ -30,7 +30,7 @@ namespace {
 // Rows that a thread computes before they are written.
 constexpr uint64_t kRowsPerPiece = 32;
 
-// 1.0, 0.028, 1e-07; null for what JSON has not.
+// 1.0, 0.028, 1e-07; null for NaN and infinity, which JSON does not have.
 void AppendNumber(float value, std::string* out) {
   if (!std::isfinite(value)) {
     out->append("null");
@@ -87,11 +87,11 @@ class Extractor {
                                                      "as it is trained, with a Data layer"));
     }
     SAMOVAR_ASSIGN_OR_RETURN(const std::vector<const caffe::LayerParameter*> layers, FindFedLayers(model_.param));
-    // Rows are called what the first data layer's records are.
+    // A row has the name of its record in the first data layer.
     SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<RecordReader> reader,
                              OpenReader(*layers[0], caffe::TEST, model_.data.uri(), nullptr, model_.storage));
     SAMOVAR_ASSIGN_OR_RETURN(names_, reader->Names());
-    // A record is a batch; where layers' batches differ there may be no such one.
+    // Make each record a batch, if the layers' batches can be divided so.
     v1::DatasetSpec single = model_.data;
     if (DivideBatches(single.batch_size(), &single).ok()) model_.data = single;
     for (int i = 0; i < options_.threads; ++i) {

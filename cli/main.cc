@@ -13,8 +13,8 @@
 #include "common/base/loader.h"
 #include "common/base/open_files.h"
 #include "common/base/version.h"
+#include "common/remote/schemes.h"
 #include "common/rpc/grpc_log.h"
-#include "common/storage/storage_table.h"
 #include "common/telemetry/log.h"
 #include "config/cli_flags.h"
 #include "worker/nn/engine.h"
@@ -44,6 +44,10 @@ struct Runner {
   int operator()(const DataPartitionOptions& options) const { return RunDataPartition(options); }
   int operator()(const DataMeanOptions& options) const { return RunDataMean(options); }
   int operator()(const DataInfoOptions& options) const { return RunDataInfo(options); }
+  int operator()(const FsListOptions& options) const { return RunFsList(options); }
+  int operator()(const FsCatOptions& options) const { return RunFsCat(options); }
+  int operator()(const FsCopyOptions& options) const { return RunFsCopy(options); }
+  int operator()(const FsRemoveOptions& options) const { return RunFsRemove(options); }
   int operator()(const VersionFlags&) const {
     std::cout << "samovar " << Version() << " (engine for " << EngineLevel() << ")\n";
     return EXIT_SUCCESS;
@@ -54,7 +58,7 @@ struct Runner {
   }
 };
 
-// Output that is lost is no success. What `train` prints is a log: its results are files.
+// Output that is lost is no success. The output of `train` is a log: its results are files.
 int Ended(int code, const CliFlags& flags) {
   errno = 0;
   std::cout.flush();
@@ -79,10 +83,10 @@ int main(int argc, char** argv) {
     samovar::PrintError(status.message());
     return samovar::kExitUsage;
   }
-  // What the user is to know is printed; the log is for the clients' libraries.
+  // Commands print their messages to the user; the log is for the clients' libraries.
   if (!samovar::InitLogging({"samovar", "warning"}).ok()) return EXIT_FAILURE;
   samovar::RouteGrpcLog();
-  const samovar::Parsed<samovar::CliFlags> parsed = samovar::ParseCliFlags(argc, argv, samovar::StorageTable());
+  const samovar::Parsed<samovar::CliFlags> parsed = samovar::ParseCliFlags(argc, argv, samovar::ProgramStorage());
   if (parsed.exit_code.has_value()) return *parsed.exit_code;
   return samovar::Ended(std::visit(samovar::Runner(), parsed.flags), parsed.flags);
 }

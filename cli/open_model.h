@@ -1,4 +1,4 @@
-// A net's text, its records and its trained weights: what commands work on that run a model in this process.
+// A net's text, its records and its trained weights, for commands that run a model in this process.
 #pragma once
 
 #include <memory>
@@ -26,7 +26,7 @@ struct ModelFiles {
   // Records instead of those that the net's data layer names; empty: those.
   std::string data;
   StateChoice state = {};
-  // Where these are, and what the net names.
+  // The storage of these files, and of those that the net names.
   StorageTable storage = {};
 };
 
@@ -45,8 +45,8 @@ struct OpenModel {
   StorageTable storage = {};
 };
 
-// Reads the net as it is in the phase, opens its records and reads its weights, of which each layer with parameters
-// must have its own. The message of an error names file and layer.
+// Reads the net as it is in the phase, opens its records and reads its weights; the file must have the weights of each
+// layer with parameters. The message of an error names file and layer.
 absl::StatusOr<OpenModel> OpenModelFiles(const ModelFiles& files, caffe::Phase phase);
 
 // The net as it is in the phase, upgraded, and where its layers stand. The first part of OpenModelFiles.
@@ -54,7 +54,7 @@ absl::StatusOr<caffe::NetParameter> ReadNetInPhase(const std::string& path, caff
                                                    const StateChoice& choice, NetOrigin* origin,
                                                    const StorageTable& storage);
 
-// The net for batches of so many records (0: what its text says), with the model's weights. The pool outlives it.
+// The net for batches of so many records (0: as its text says), with the model's weights. The pool outlives it.
 // `keep_blobs` as in NetOptions.
 absl::StatusOr<std::unique_ptr<Net>> BuildNetOf(const OpenModel& model, int batch_size, ThreadPool* pool,
                                                 bool keep_blobs = false);

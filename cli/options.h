@@ -218,4 +218,33 @@ struct DataInfoOptions {
   StorageTable storage = {};
 };
 
+struct FsListOptions {
+  std::string uri;
+  // All that is in the directory, at any depth.
+  bool recursive = false;
+  bool json = false;
+  StorageTable storage = {};
+};
+
+struct FsCatOptions {
+  std::string uri;
+  StorageTable storage = {};
+};
+
+struct FsCopyOptions {
+  std::string from;
+  // A file's name, or a directory that there is.
+  std::string to;
+  bool recursive = false;
+  // Replace files that are there.
+  bool force = false;
+  StorageTable storage = {};
+};
+
+struct FsRemoveOptions {
+  std::string uri;
+  bool recursive = false;
+  StorageTable storage = {};
+};
+
 }  // namespace samovar

@@ -89,7 +89,7 @@ int RunSubmit(const SubmitOptions& options) {
     PrintError(status.message());
     return code;
   };
-  // First, since what is wrong here is wrong for every cluster.
+  // First, since an error of the job is one in every cluster.
   absl::StatusOr<CheckedJob> job =
       CheckJob(options.solver, {options.weights, options.snapshot, options.resume, options.restore}, options.choice);
   if (!job.ok()) return fail(job.status(), kExitUsage);

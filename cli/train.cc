@@ -101,7 +101,7 @@ absl::StatusOr<Prepared> Prepare(const TrainOptions& options) {
       CheckJob(options.solver, {options.weights, options.snapshot, options.resume, options.restore}, options.choice));
   SAMOVAR_RETURN_IF_ERROR(Annotate(CheckSnapshotPrefix(job.snapshot_prefix, job.spec.solver()), options.solver));
   SAMOVAR_ASSIGN_OR_RETURN(std::string program_dir, ProgramDir());
-  // What a run that is resumed was, its directory says.
+  // The mode of a run that is resumed comes from its directory.
   if (!options.resume) {
     const ModeChoice mode =
         job.restored.has_value() ? Resumed(options.mode, job.restored->consistency()) : options.mode;

@@ -1,5 +1,5 @@
 # Third parties, all from the distribution's packages (deploy/packages.txt); nothing is downloaded.
-# After this file the following targets exist, whatever the distribution names them:
+# After this file the following targets exist, under these names on every distribution:
 #   samovar::grpc samovar::protobuf samovar::lmdb samovar::eigen samovar::spdlog samovar::cli11 samovar::catch2 samovar::zlib
 #   samovar::crypto samovar::jpeg samovar::png samovar::hdf5 samovar::prometheus samovar::curl samovar::expat absl::*
 # And, where it is installed, samovar::leveldb, with SAMOVAR_LEVELDB set: for `samovar data import leveldb` alone.

@@ -33,8 +33,9 @@ constexpr char kMeanExamples[] =
     "Example:\n"
     "  samovar data mean cifar10_train_lmdb --output mean.binaryproto";
 constexpr char kInfoExamples[] =
-    "Reads every record, and decodes its image, so that whatever training would stumble over is found. With --verify "
-    "also every byte of a partitioned set's files: after copying one, for instance.\n"
+    "Reads every record and decodes its image, which finds each record that training would fail on. With --verify it "
+    "also reads\n"
+    "every byte of a partitioned set's files, for instance after a copy.\n"
     "Examples:\n"
     "  samovar data info mnist_test_lmdb\n"
     "  samovar data info mnist_train_set --verify";

@@ -18,11 +18,12 @@ struct CompletionFlags {
 };
 
 // The options of the one subcommand that was given.
-using CliFlags = std::variant<VersionFlags, TrainOptions, CheckOptions, TestOptions, FeaturesOptions, TimeOptions,
-                              StatusOptions, SubmitOptions, JobsOptions, WatchOptions, LogsOptions, CancelOptions,
-                              ForgetOptions, ModelExportOptions, SnapshotExportOptions, ImportIdxOptions,
-                              ImportCifar10Options, ImportLevelDbOptions, ImportImagesFlags, DataPartitionOptions,
-                              DataMeanOptions, DataInfoOptions, CompletionFlags>;
+using CliFlags =
+    std::variant<VersionFlags, TrainOptions, CheckOptions, TestOptions, FeaturesOptions, TimeOptions, StatusOptions,
+                 SubmitOptions, JobsOptions, WatchOptions, LogsOptions, CancelOptions, ForgetOptions,
+                 ModelExportOptions, SnapshotExportOptions, ImportIdxOptions, ImportCifar10Options,
+                 ImportLevelDbOptions, ImportImagesFlags, DataPartitionOptions, DataMeanOptions, DataInfoOptions,
+                 FsListOptions, FsCatOptions, FsCopyOptions, FsRemoveOptions, CompletionFlags>;
 
 // The options have `storage`, of whose schemes the paths in them are.
 Parsed<CliFlags> ParseCliFlags(int argc, const char* const* argv, const StorageTable& storage);

@@ -9,7 +9,8 @@ constexpr char kFsExamples[] =
     "  /data/x, file:///data/x                  a file of this machine\n"
     "  hdfs://HOST/x, hdfs://NAMESERVICE/x, hdfs:///x, webhdfs://HOST:PORT/x\n"
     "                                           Hadoop's file system, by WebHDFS\n"
-    "  wasbs://CONTAINER@ACCOUNT.blob.core.windows.net/x, abfss://FILESYSTEM@ACCOUNT.dfs.core.windows.net/x, wasbs:///x\n"
+    "  wasbs://CONTAINER@ACCOUNT.blob.core.windows.net/x, abfss://FILESYSTEM@ACCOUNT.dfs.core.windows.net/x, "
+    "wasbs:///x\n"
     "                                           Azure's storage\n"
     "  https://HOST/x, http://HOST/x            a web server, for reading\n"
     "HADOOP_CONF_DIR names the directory of core-site.xml and hdfs-site.xml (without it /etc/hadoop/conf): addresses, "
@@ -39,10 +40,11 @@ constexpr char kRemoveExamples[] =
 }  // namespace
 
 void CommandTree::AddFs() {
-  CLI::App* fs = line.AddCommand(line.app(), "fs", "Lists, shows, copies and removes files, here and on a cluster",
-                                 kFsExamples);
+  CLI::App* fs =
+      line.AddCommand(line.app(), "fs", "Lists, shows, copies and removes files, here and on a cluster", kFsExamples);
   const auto add_uri = [this](CLI::App* command, const char* name, std::string* uri, const char* what) {
-    line.Require(command, command->add_option(name, *uri, what)->type_name("URI")->transform(StoredPathValidator(storage_)));
+    line.Require(command,
+                 command->add_option(name, *uri, what)->type_name("PATH")->transform(StoredPathValidator(storage_)));
   };
   fs_list_ = line.AddCommand(fs, "ls", "Lists a directory: sizes in bytes, and names", kListExamples);
   add_uri(fs_list_, "uri", &fs_list.uri, "Lists this directory, or this file");

@@ -18,8 +18,8 @@ constexpr char kFeaturesExamples[] =
     "      --label label --output features";
 constexpr char kTimeExamples[] =
     "Shows the median of each layer's forward and backward pass; of layers with matrix products also the rate, and "
-    "what part it\n"
-    "is of the peak that this machine reaches just then. Reading data and updating weights are not in it.\n"
+    "its part of\n"
+    "the peak that this machine reaches just then. Reading data and updating weights are not in it.\n"
     "Examples:\n"
     "  samovar time --model lenet_train_test.prototxt\n"
     "  samovar time --model cifar10_quick_train_test.prototxt --shape 3x32x32 --threads 2 --json";

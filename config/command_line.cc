@@ -91,7 +91,7 @@ const CLI::App* CommandLine::command() const {
 
 int CommandLine::UsageError(const std::string& message) const {
   std::cerr << app_.get_name() << ": error: " << message << "\n"
-            << "Run \"" << FullName(*command()) << " --help\" to see what there is.\n";
+            << "Run \"" << FullName(*command()) << " --help\" to see its flags.\n";
   return kUsageError;
 }
 
@@ -118,7 +118,7 @@ std::optional<int> CommandLine::CheckComplete() const {
   for (const CLI::Option* option : command() == &app_ ? std::vector<const CLI::Option*>() : command()->get_options()) {
     const std::string given = absl::StrJoin(option->results(), "");
     if (option->count() == 0 || given.find_first_not_of(" ,") != std::string::npos) continue;
-    return UsageError(absl::StrCat(OptionName(*option), " is given, but empty; name what it is for, or leave it out"));
+    return UsageError(absl::StrCat(OptionName(*option), " is given, but empty; give it a value, or leave it out"));
   }
   for (const auto& [app, option] : required_) {
     if (app == command() && option->count() == 0) return UsageError(absl::StrCat(OptionName(*option), " is missing"));

@@ -1,4 +1,4 @@
-// CommandLine is what the three programs' command lines share: how help looks, what a usage error says, how it ends.
+// CommandLine is the common part of the three programs' command lines: help, usage errors, and exit codes.
 //
 // The only door to CLI11; included by this folder's sources alone. Thread safety: none.
 #pragma once
@@ -38,13 +38,13 @@ class CommandLine {
   // The command gives its names and paths to other processes: arguments that are not UTF-8 are refused.
   void RequireUtf8(CLI::App* command);
 
-  // Adds --config FILE: what the command line does not say is read from there; see config_file.h.
+  // Adds --config FILE: options that the command line does not have are read from there; see config_file.h.
   void AcceptConfigFile();
 
-  // Parses, prints what there is to say, and returns what main is to return then; empty if the command is to be run.
+  // Parses; prints help, version or an error if that is due, and returns main's exit code then; empty: run the command.
   std::optional<int> Parse(int argc, const char* const* argv);
 
-  // Says what is wrong with the command line on stderr; returns 2.
+  // Prints the error of the command line to stderr; returns 2.
   int UsageError(const std::string& message) const;
 
   // The subcommand that was given, or the program.
@@ -76,8 +76,8 @@ CLI::Validator NumberUpTo(double most);
 // To be given to transform(): the value is a path of this machine; "file:" is taken off, another scheme is refused
 // (LocalPath).
 CLI::Validator LocalPathValidator();
-// The same for what may be anywhere: the value is a path, or a URI of a scheme that the table has; several with
-// commas between them.
+// The same for files of any storage: the value is a path, or a URI of a scheme that the table has; or several of them
+// with commas between.
 CLI::Validator StoredPathValidator(const StorageTable& storage);
 CLI::Validator StoredPathsValidator(const StorageTable& storage);
 // The value is one of these.

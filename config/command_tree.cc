@@ -10,7 +10,7 @@
 namespace samovar {
 namespace {
 
-// Far beyond what helps.
+// Far more than helps.
 constexpr double kMaxLambda = 1000;
 
 constexpr char kDescription[] =
@@ -37,7 +37,7 @@ constexpr char kTrainExamples[] =
     "  samovar train --solver lenet_solver.prototxt --resume\n"
     "Finetuning: rename the layers that are to be trained anew, then\n"
     "  samovar train --solver finetune_solver.prototxt --weights bvlc_reference_caffenet.caffemodel\n"
-    "Continuing what Caffe trained, or a finished run with a larger max_iter:\n"
+    "Continuing a run of Caffe, or a finished run with a larger max_iter:\n"
     "  samovar train --solver lenet_solver.prototxt --snapshot lenet_iter_5000.solverstate\n"
     "Continuing on other machines, or with another number of servers:\n"
     "  samovar train --solver lenet_solver.prototxt --export-snapshots snapshots\n"
@@ -46,8 +46,8 @@ constexpr char kCheckExamples[] =
     "Example:\n"
     "  samovar check examples/mnist/lenet_solver.prototxt";
 constexpr char kStatusExamples[] =
-    "Of a job, \"ahead\" says how many iterations a piece of the model held at the last checkpoint beyond the first "
-    "that it lacked, at most.\n"
+    "The column \"ahead\" shows how many iterations a chunk of the model held beyond the first one that it lacked:\n"
+    "the largest number among the job's chunks, at the last checkpoint.\n"
     "Examples:\n"
     "  samovar status 127.0.0.1:7100\n"
     "  samovar status 127.0.0.1:7100 --json";
@@ -81,8 +81,9 @@ constexpr char kCancelExamples[] =
     "Example:\n"
     "  samovar cancel lenet 127.0.0.1:7100";
 constexpr char kForgetExamples[] =
-    "What was exported stays; --resume has nothing left to go on from. Servers that are away remove theirs when they "
-    "are back.\n"
+    "Exported models and snapshots stay; --resume has no snapshot to go on from then. Servers that are away remove "
+    "theirs when\n"
+    "they are back.\n"
     "Example:\n"
     "  samovar forget lenet 127.0.0.1:7100";
 constexpr char kModelExportExamples[] =
@@ -122,6 +123,7 @@ CommandTree::CommandTree(const StorageTable& storage) : line("samovar", kDescrip
   AddModelExport();
   AddSnapshotExport();
   AddData();
+  AddFs();
   AddSmallCommands();
   for (CLI::App* command : {train_, check_, submit_, watch_, logs_, cancel_, model_export_, snapshot_export_})
     line.RequireUtf8(command);
@@ -132,7 +134,7 @@ void CommandTree::SetStorage() {
        {&train.choice.storage, &check.choice.storage, &submit.choice.storage, &test.files.storage,
         &features.files.storage, &time.storage, &model_export.storage, &import_idx.storage, &import_cifar10.storage,
         &import_leveldb.storage, &import_images.storage, &data_partition.storage, &data_mean.storage,
-        &data_info.storage}) {
+        &data_info.storage, &fs_list.storage, &fs_cat.storage, &fs_copy.storage, &fs_remove.storage}) {
     *used = storage_;
   }
 }
@@ -300,7 +302,7 @@ void CommandTree::AddTrain() {
 
 void CommandTree::AddJobChoice(CLI::App* command, JobChoice* choice) {
   AddState(command, &choice->state);
-  command->add_flag("--test-all", choice->test_all, "Tests with all records, whatever the solver's test_iter is");
+  command->add_flag("--test-all", choice->test_all, "Tests with all records instead of the solver's test_iter batches");
 }
 
 void CommandTree::AddCheck() {
@@ -326,7 +328,7 @@ void CommandTree::AddCoordinator(CLI::App* command, std::string* address) {
 }
 
 void CommandTree::AddJob(CLI::App* command, std::string* job, std::string* address) {
-  line.Require(command, command->add_option("job", *job, "Means the job of this id")->type_name("JOB"));
+  line.Require(command, command->add_option("job", *job, "Names the job")->type_name("JOB"));
   AddCoordinator(command, address);
 }
 
@@ -368,7 +370,7 @@ void CommandTree::AddJobCommands() {
   watch_ = line.AddCommand(line.app(), "watch", "Shows how a job of a cluster goes until it has ended", kWatchExamples);
   AddJob(watch_, &watch.job, &watch.coordinator);
   watch_->add_flag("--json", watch.json, "Reports what happens as one JSON object a line");
-  logs_ = line.AddCommand(line.app(), "logs", "Tells what has happened to a job of a cluster", kLogsExamples);
+  logs_ = line.AddCommand(line.app(), "logs", "Lists the events of a job of a cluster", kLogsExamples);
   AddJob(logs_, &logs.job, &logs.coordinator);
   logs_->add_flag("--follow", logs.follow, "Goes on until the job has ended");
   logs_->add_flag("--json", logs.json, "Writes each event as one JSON object a line");
@@ -400,7 +402,7 @@ void CommandTree::AddModelExport() {
       ->default_str("")
       ->check(Between(0, std::numeric_limits<uint64_t>::max()));
   model_export_->add_flag("--force", model_export.force, "Replaces files that are there already");
-  model_export_->add_flag("--json", model_export.json, "Reports what was written as one JSON object a line");
+  model_export_->add_flag("--json", model_export.json, "Reports each file that was written as one JSON object a line");
 }
 
 void CommandTree::AddSnapshotExport() {
@@ -453,6 +455,10 @@ CliFlags CommandTree::Chosen() const {
   if (command == data_partition_) return data_partition;
   if (command == data_mean_) return data_mean;
   if (command == data_info_) return data_info;
+  if (command == fs_list_) return fs_list;
+  if (command == fs_cat_) return fs_cat;
+  if (command == fs_copy_) return fs_copy;
+  if (command == fs_remove_) return fs_remove;
   if (command == completion_) return completion;
   return VersionFlags{};
 }

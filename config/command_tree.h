@@ -36,6 +36,10 @@ struct CommandTree {
   DataPartitionOptions data_partition;
   DataMeanOptions data_mean;
   DataInfoOptions data_info;
+  FsListOptions fs_list;
+  FsCatOptions fs_cat;
+  FsCopyOptions fs_copy;
+  FsRemoveOptions fs_remove;
   CompletionFlags completion;
 
   // The flags of the subcommand that was parsed.
@@ -43,14 +47,14 @@ struct CommandTree {
 
  private:
   void SetStorage();
-  // Flags that say what a job is.
+  // Flags that describe a job.
   void AddJobFlags(CLI::App* command, JobOptions* job);
   // The coordinator's address: the last word, or a flag.
   void AddCoordinator(CLI::App* command, std::string* address);
   void AddJob(CLI::App* command, std::string* job, std::string* address);
   void AddTrain();
   void AddCheck();
-  // The state of a net; for a job, what else is chosen beside the solver.
+  // The state of a net; for a job, also the other choices beside the solver.
   void AddState(CLI::App* command, StateChoice* state);
   void AddJobChoice(CLI::App* command, JobChoice* choice);
   void AddModelFiles(CLI::App* command, ModelFiles* files);
@@ -68,6 +72,7 @@ struct CommandTree {
   void AddImportImages(CLI::App* importers);
   void AddDataPartition(CLI::App* data);
   void AddDataMean(CLI::App* data);
+  void AddFs();
   void AddSmallCommands();
 
   const StorageTable storage_;
@@ -92,6 +97,10 @@ struct CommandTree {
   CLI::App* data_partition_ = nullptr;
   CLI::App* data_mean_ = nullptr;
   CLI::App* data_info_ = nullptr;
+  CLI::App* fs_list_ = nullptr;
+  CLI::App* fs_cat_ = nullptr;
+  CLI::App* fs_copy_ = nullptr;
+  CLI::App* fs_remove_ = nullptr;
   CLI::App* completion_ = nullptr;
 };
 

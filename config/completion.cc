@@ -10,8 +10,8 @@
 namespace samovar {
 namespace {
 
-// What may follow a command, as one case of the script: the command's words on the left, its subcommands and flags on
-// the right.
+// The words that may follow a command, as one case of the script: the command's words on the left, its subcommands and
+// flags on the right.
 void AddCases(const CLI::App& app, const std::string& path, std::string* cases) {
   std::vector<std::string> words;
   const auto commands = app.get_subcommands([](const CLI::App*) { return true; });

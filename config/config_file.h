@@ -9,9 +9,9 @@
 namespace samovar {
 
 // Gives the app's options the values in the file, apart from those that the command line has given already. Options
-// that are not configurable() are refused. INVALID_ARGUMENT names file, line and key: what is no line of this form, a
-// key that is unknown or comes twice, a value that the option's own checks refuse; other errors: the file cannot be
-// read.
+// that are not configurable() are refused. INVALID_ARGUMENT names file, line and key: a line has another
+// form, a key is unknown or comes twice, the option's own checks refuse a value; other errors: the file
+// cannot be read.
 absl::Status ReadConfigFile(const std::string& path, CLI::App* app);
 
 }  // namespace samovar

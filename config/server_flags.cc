@@ -39,7 +39,7 @@ Parsed<ServerFlags> ParseServerFlags(int argc, const char* const* argv) {
   app->add_option("--advertise", flags.advertise,
                   "Tells others to connect to this address, instead of that of --listen. Where that is 0.0.0.0, a "
                   "server that joins "
-                  "tells the address of its route to the coordinator, and a coordinator must be given one")
+                  "announces the address of its route to the coordinator, and a coordinator must be given one")
       ->type_name("HOST:PORT")
       ->check(AddressValidator(/*any_port=*/false));
   app->add_flag("--coordinator", flags.coordinator, "Makes this server the cluster's coordinator");
@@ -56,8 +56,8 @@ Parsed<ServerFlags> ParseServerFlags(int argc, const char* const* argv) {
       ->check(Between(1, kMaxCount));
   app->add_option("--parameter-memory", flags.parameter_memory,
                   "Holds so much of jobs' weights, solver states and frozen copies at most; 0 means three quarters of "
-                  "what the machine, its "
-                  "control group and its resource limits leave this process")
+                  "the memory that "
+                  "the machine, its control group and its resource limits leave this process")
       ->type_name("MIB")
       ->check(Between(0, kMaxMebibytes));
   app->add_option("--server-patience", flags.server_patience,
@@ -69,8 +69,7 @@ Parsed<ServerFlags> ParseServerFlags(int argc, const char* const* argv) {
       ->type_name("N")
       ->check(Between(1, kMaxCount));
   app->add_option("--keep-ended-jobs", flags.keep_ended_jobs,
-                  "With --coordinator, remembers so many ended jobs; of those that ended before, servers remove the "
-                  "snapshots")
+                  "With --coordinator, remembers so many ended jobs; servers remove the snapshots of older ones")
       ->type_name("N")
       ->check(Between(1, kMaxEndedJobs));
   app->add_flag("--forget-jobs", flags.forget_jobs,

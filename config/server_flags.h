@@ -10,7 +10,7 @@ namespace samovar {
 struct ServerFlags {
   // "HOST:PORT"; port 0 lets the system choose.
   std::string listen = "127.0.0.1:0";
-  // "HOST:PORT" that others are told to dial; empty: see Server::Options.
+  // "HOST:PORT" that this server announces to others; empty: see Server::Options.
   std::string advertise;
   // Either this server is the coordinator, or `join` is the coordinator's "HOST:PORT".
   bool coordinator = false;

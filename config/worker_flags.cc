@@ -47,7 +47,7 @@ Parsed<WorkerFlags> ParseWorkerFlags(int argc, const char* const* argv) {
       ->transform(LocalPathValidator())
       ->default_str("");
   app->add_option("--cache-bytes", flags.cache_bytes,
-                  "With --cache, keeps so many bytes there at most, and removes first what was used longest ago; must "
+                  "With --cache, keeps so many bytes there at most, and removes the least recently used first; must "
                   "have room for a "
                   "partition of each worker that shares the directory")
       ->type_name("N")

@@ -25,7 +25,7 @@ missing_packages() {
   done
 }
 
-# Package servers fail now and then; the next try finds what the last one has fetched.
+# Package servers fail now and then; the next try goes on from the packages that the last one has fetched.
 with_retries() {
   local try
   for ((try = 1; try <= tries; ++try)); do

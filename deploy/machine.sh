@@ -1,4 +1,4 @@
-# What this machine can take: functions for other scripts, which source this file.
+# The limits of this machine: functions for other scripts, which source this file.
 # shellcheck shell=bash
 
 # A compiler at work on gRPC's headers with a precompiled header needs about so much.

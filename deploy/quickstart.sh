@@ -3,7 +3,7 @@
 #
 #   bash deploy/quickstart.sh [flags for "samovar train"]
 #
-# From any directory, again and again: what is done already is not done again, and a run that was interrupted is continued
+# From any directory, again and again: steps that are done are not done again, and a run that was interrupted is continued
 # from its last snapshot. Everything is written below the checkout: build/, data/ and output/.
 # Environment: JOBS (compilers at a time), SERVERS and WORKERS (processes, 2 each).
 set -euo pipefail
@@ -27,7 +27,7 @@ fail() {
   exit 1
 }
 
-# On a terminal, the newest line of what comes in; elsewhere nothing.
+# On a terminal, the newest line of the input; elsewhere nothing.
 show_progress() {
   local line
   while IFS= read -r line; do

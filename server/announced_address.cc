@@ -26,7 +26,7 @@ std::string HostOf(absl::string_view address) {
   return std::string(host);
 }
 
-// UNAVAILABLE: nobody knows the host.
+// UNAVAILABLE: the host is not known.
 absl::StatusOr<Addresses> Resolve(const std::string& host, const char* port, int flags) {
   addrinfo hints = {};
   hints.ai_family = AF_UNSPEC;

@@ -9,7 +9,7 @@
 
 namespace samovar {
 
-// Whether "host:port" stands for all addresses of a machine, 0.0.0.0 or [::] say, which nobody can dial from elsewhere.
+// Whether "host:port" stands for all addresses of a machine, 0.0.0.0 or [::] say, which other machines cannot dial.
 bool ListensEverywhere(const std::string& address);
 
 // The host of this machine by which the machine at `address`, "host:port", sees it, as a number; IPv6 in brackets. It

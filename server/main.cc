@@ -1,7 +1,7 @@
 // samovar-server: binds flags to Server::Options, serves until SIGINT or SIGTERM.
-// It ends within 10 s, and saves what it can of running jobs in that time.
+// It ends within 10 s, and saves running jobs in that time, as far as it can.
 // Exit codes: 0 after an orderly end, 1 if it could not start, if a file that it has mapped cannot be
-// read any more (the line on stderr names it), or if that time was too short for what was to be saved,
+// read any more (the line on stderr names it), or if that time was too short to save all,
 // 2 for a mistake in the flags or in the configuration.
 
 #include <cstdio>
@@ -16,8 +16,8 @@
 #include "common/base/process_tuning.h"
 #include "common/base/signals.h"
 #include "common/base/stopper.h"
+#include "common/remote/schemes.h"
 #include "common/rpc/grpc_log.h"
-#include "common/storage/storage_table.h"
 #include "common/telemetry/log.h"
 #include "config/server_flags.h"
 #include "server/server.h"
@@ -25,7 +25,8 @@
 namespace samovar {
 namespace {
 
-// An orderly end takes no longer than this, whatever its models' sizes: who sends SIGTERM sends SIGKILL after a while.
+// An orderly end takes no longer than this, whatever its models' sizes: a service manager that sends SIGTERM sends
+// SIGKILL after a while.
 constexpr absl::Duration kEndLimit = absl::Seconds(9);
 
 void Notify(absl::string_view lines) {
@@ -64,7 +65,7 @@ int Run(int argc, char** argv) {
   options.keep_ended_jobs = flags.keep_ended_jobs;
   options.forget_jobs = flags.forget_jobs;
   options.allow_plaintext = flags.allow_plaintext;
-  options.storage = StorageTable();
+  options.storage = ProgramStorage();
   absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(options);
   if (!server.ok()) {
     LogError(server.status().message());
@@ -86,7 +87,7 @@ int Run(int argc, char** argv) {
   std::thread limit([&ended] {
     if (ended.WaitFor(kEndLimit)) return;
     LogWarning(absl::StrCat("still not done after ", absl::FormatDuration(kEndLimit),
-                            ": ends at once; what was not saved yet is computed again from the last snapshots"));
+                            ": ends at once; unsaved iterations are computed again from the last snapshots"));
     std::_Exit(1);
   });
   (*server)->Shutdown();

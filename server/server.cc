@@ -71,7 +71,7 @@ v1::RegisterServerRequest Registration(uint64_t identity, int apply_threads) {
   return request;
 }
 
-// What the server tells of itself, for the status.
+// The server's own figures, for the status.
 v1::ServerFigures FiguresOf(const Metrics& metrics) {
   v1::ServerFigures figures;
   figures.set_applied_pushes(
@@ -140,7 +140,7 @@ absl::StatusOr<std::string> Server::AnnouncedAddress() const {
   const absl::StatusOr<std::string> host = HostTowards(options_.join);
   if (!host.ok())
     return Annotate(host.status(),
-                    "by which address others reach this server is not known (--advertise HOST:PORT says it)");
+                    "the address at which others reach this server is not known; give it with --advertise HOST:PORT");
   return absl::StrCat(*host, absl::string_view(address_).substr(address_.rfind(':')));
 }
 
@@ -197,7 +197,7 @@ void Server::Shutdown() {
     parameters_->CancelStreams();
     grpc_server_->Shutdown(DeadlineIn(kDrain));
   }
-  // 3. What was applied since the last snapshots.
+  // 3. Save the iterations that were applied since the last snapshots.
   if (grpc_server_ != nullptr) {
     const absl::Status saved = parameters_->SaveJobs();
     if (!saved.ok()) LogWarning(absl::StrCat("jobs could not be saved: ", saved.message()));

@@ -32,8 +32,8 @@ class Server {
   struct Options {
     // "host:port"; port 0: any free one.
     std::string listen = "127.0.0.1:0";
-    // "host:port" that others are told to dial. Empty: where this listens; of a server that joins and listens on all
-    // addresses of its machine, the one that leads to the coordinator.
+    // "host:port" that this server announces to others. Empty: where this listens; of a server that joins and listens
+    // on all addresses of its machine, the one that leads to the coordinator.
     std::string advertise;
     // Whether this server runs the jobs. One of a cluster's does; the others name it in `join`.
     bool is_coordinator = false;
@@ -66,7 +66,7 @@ class Server {
 
   // Where this listens: the host of `listen` and the real port.
   const std::string& address() const { return address_; }
-  // What this server counts: store_metrics.h says what. For its own life.
+  // The metrics of this server (store_metrics.h lists them). They live as long as the server.
   const Metrics& metrics() const { return metrics_; }
 
   // Orderly end, within seconds: see the numbered list in the source. Idempotent.
@@ -76,7 +76,7 @@ class Server {
   explicit Server(const Options& options) : options_(options) {}
 
   absl::Status StartServing();
-  // What others dial. UNAVAILABLE: as HostTowards.
+  // The address that others dial. UNAVAILABLE: as HostTowards.
   absl::StatusOr<std::string> AnnouncedAddress() const;
   // Registers at the coordinator again and again, so that it knows that this server lives.
   void KeepRegistered();
@@ -96,7 +96,7 @@ class Server {
   std::unique_ptr<CoordinatorService> coordinator_service_;
   std::unique_ptr<JobService> job_service_;
   std::unique_ptr<StatusService> status_service_;
-  // What the coordinator's services answer. Its gate is not that of the parameters' calls, which may take long.
+  // The coordinator's services. Their gate is not that of the parameters' calls, which may take long.
   RequestGate coordinator_gate_{
       {}, metrics_.AddCounter("samovar_coordinator_refused_total", "Calls of the coordinator's that were refused.")};
   BoundedService coordinator_calls_{&coordinator_gate_};

@@ -5,7 +5,7 @@
 #   bash tests/tsan.sh [flags for ctest]
 #
 # Environment: SAMOVAR_FAULT_SEEDS (10), schedules of each kind on a bad wire; JOBS, compilers at a time.
-# What ThreadSanitizer is told of the system's libraries, which are not instrumented: tests/support/tsan/.
+# ThreadSanitizer's rules for the system's libraries, which are not instrumented: tests/support/tsan/.
 set -euo pipefail
 
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"

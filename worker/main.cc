@@ -1,5 +1,5 @@
 // samovar-worker: binds flags to Worker::Options, works until SIGINT or SIGTERM.
-// Exit codes: 0 after an orderly end, 1 if whoever started it has gone, or if a file that it reads
+// Exit codes: 0 after an orderly end, 1 if the process that started it has gone, or if a file that it reads
 // was cut or is damaged beyond what can be survived (the line on stderr names it), 2 for a mistake in the flags or in
 // the configuration.
 
@@ -20,8 +20,8 @@
 #include "common/base/stopper.h"
 #include "common/base/version.h"
 #include "common/parameters/parameter_client.h"
+#include "common/remote/schemes.h"
 #include "common/rpc/grpc_log.h"
-#include "common/storage/storage_table.h"
 #include "common/telemetry/log.h"
 #include "config/worker_flags.h"
 #include "worker/feed/partition_cache.h"
@@ -31,7 +31,7 @@
 namespace samovar {
 namespace {
 
-static_assert(kMaxChannels == ParameterClient::kMaxChannels, "the flag takes what the client does");
+static_assert(kMaxChannels == ParameterClient::kMaxChannels, "the flag and the client have the same bound");
 
 void Notify(absl::string_view lines) {
   if (const absl::Status status = NotifyManager(lines); !status.ok()) LogWarning(status.message());
@@ -76,7 +76,7 @@ int Run(int argc, char** argv) {
   options.threads = flags.threads;
   options.partitions = cache.get();
   options.channels = flags.channels;
-  options.storage = StorageTable();
+  options.storage = ProgramStorage();
   options.on_joined = [&] {
     if (const absl::Status status = ReportReady(flags.ready_fd, "ok"); !status.ok()) {
       LogError(status.message());

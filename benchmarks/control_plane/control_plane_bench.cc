@@ -1,4 +1,4 @@
-// What the coordinator of a large cluster has to do, and how long workers wait for it: a real coordinator and real
+// Measures the work of a large cluster's coordinator, and how long workers wait for it: a real coordinator and real
 // servers, and many workers that join, lease, send heartbeats and report as real ones do, but sleep where those compute
 // and push nothing.
 //

@@ -5,7 +5,7 @@
                                              [--python /usr/bin/python3 OTHER/bin/python]
 
 A step is forward, backward and the update of SGD with momentum and weight decay, always on the same synthetic batch. Each side is
-a process of its own that waits for its turn, so that whatever else the machine does meets all alike. README.md says how the
+a process of its own that waits for its turn, so that other work of the machine meets all alike. README.md says how the
 figures are to be read. Needs torch (Debian: python3-torch) and a BLAS of its own class (Debian: libopenblas0-pthread): without
 one, Debian's torch falls back on the reference BLAS, and this program refuses to compare. --python compares with the torch of each
 of these interpreters, side by side: a newer one of PyPI in a virtual environment, say. The engine's side is engine_bench.cc.

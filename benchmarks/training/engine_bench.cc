@@ -124,7 +124,7 @@ struct LayerTime {
   double wall = 0;
 };
 
-// What each layer takes, us of processor time and of the wall's clock an image, and its speed in GFLOP/s of processor
+// The time of each layer, us of processor time and of the wall's clock an image, and its speed in GFLOP/s of processor
 // time by its definition. A layer that a convolution has absorbed takes 0. The rest is the solver's.
 absl::Status PrintLayers(Trainer* trainer) {
   constexpr int kSteps = 100;

@@ -18,7 +18,7 @@ namespace {
 
 constexpr size_t kPiece = 1 << 20;
 
-// What one end asks the other for.
+// The requests of one end to the other.
 struct Order {
   uint64_t bytes;
   uint64_t push;

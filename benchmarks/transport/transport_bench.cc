@@ -120,7 +120,7 @@ double RatioOf(const Results& results, const std::string& over, const std::strin
   return Median(values);
 }
 
-// What each is compared with.
+// The yardstick of each.
 std::string TcpOf(const std::string& name) { return absl::EndsWith(name, "pull") ? "tcp pull" : "tcp push"; }
 
 // All ways that were measured.

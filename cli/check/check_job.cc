@@ -75,7 +75,7 @@ absl::Status AddTrainNet(const NetToCheck& net, v1::JobSpec* spec, std::vector<s
   *spec->mutable_train_net() = net.param;
   *spec->mutable_train_data() = std::move(checked->data);
   *spec->mutable_layout() = std::move(checked->layout);
-  // A push merges the statistics of all parts, each of which has made the older ones count less.
+  // A push merges the statistics of all parts, and each part has made the older ones count less.
   for (v1::ParameterBlob& blob : *spec->mutable_layout()->mutable_blobs()) {
     const auto parts = static_cast<float>(net.parts);
     blob.set_moving_average_fraction(std::pow(blob.moving_average_fraction(), parts));
@@ -104,7 +104,7 @@ void AddTestErrors(const absl::Status& status, const NetOrigin& train, const Net
   }
 }
 
-// Builds all nets of the solver, so that what is wrong with them is told at once.
+// Builds all nets of the solver, so that one message lists the errors of all.
 absl::Status AddNets(const SolverBundle& bundle, const StorageTable& storage, v1::JobSpec* spec,
                      std::vector<std::string>* warnings) {
   const auto parts = static_cast<uint32_t>(std::max(1, bundle.solver.iter_size()));
@@ -155,7 +155,7 @@ void AddUnusedWarnings(const caffe::NetParameter& net, const NetOrigin& origin, 
   }
 }
 
-// `values`: what is wrong with the solver's values; nets and data are looked at all the same.
+// `values`: receives the errors in the solver's values; nets and data are checked all the same.
 absl::StatusOr<CheckedJob> CheckAll(const std::string& solver_path, const StartFrom& from, const JobChoice& choice,
                                     absl::Status* values) {
   absl::StatusOr<SolverBundle> loaded = LoadSolver(solver_path, choice.state, values, choice.storage);
@@ -173,7 +173,7 @@ absl::StatusOr<CheckedJob> CheckAll(const std::string& solver_path, const StartF
     AddUnusedWarnings(bundle.test_nets[i], bundle.test_origins[i], &job.warnings);
   }
   SAMOVAR_RETURN_IF_ERROR(AddNets(bundle, choice.storage, &job.spec, &job.warnings));
-  // What follows depends on the values.
+  // The checks below depend on the values.
   if (!values->ok()) return job;
   SAMOVAR_RETURN_IF_ERROR(Annotate(CheckModelSize(bundle.solver, bundle.train_net, job.spec.layout()), solver_path));
   SAMOVAR_ASSIGN_OR_RETURN(CheckedStart start, CheckStart(from, bundle, job.spec.layout(), choice.storage));
@@ -182,7 +182,7 @@ absl::StatusOr<CheckedJob> CheckAll(const std::string& solver_path, const StartF
     job.spec.set_chunk_elements(start.restored->chunk_elements());
     job.restored = std::move(*start.restored->mutable_spec());
     for (const std::string& other : DescribeOtherData(*job.restored, job.spec)) {
-      job.warnings.push_back(absl::StrCat(other, "; what the snapshot has learned came from those"));
+      job.warnings.push_back(absl::StrCat(other, "; the snapshot's weights were trained on the former ones"));
     }
   }
   job.first_iteration = start.iteration;

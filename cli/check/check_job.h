@@ -16,7 +16,7 @@
 
 namespace samovar {
 
-// A job that can be submitted, apart from what the run chooses: `servers`, `seed`, `resume`.
+// A job that can be submitted, apart from the fields that the run chooses: `servers`, `seed`, `resume`.
 struct CheckedJob {
   v1::JobSpec spec;
   // Where models go: "<snapshot_prefix>_iter_N.caffemodel". Relative to the current directory, as in the solver.
@@ -37,7 +37,7 @@ struct CheckedJob {
 struct JobChoice {
   // The state (stages, level) of the net that is trained.
   StateChoice state;
-  // Each test takes all records, whatever test_iter is.
+  // Each test takes all records, with any test_iter.
   bool test_all = false;
   // Where the solver and all files that it names are.
   StorageTable storage = {};
@@ -49,7 +49,7 @@ struct JobChoice {
 absl::StatusOr<CheckedJob> CheckJob(const std::string& solver_path, const StartFrom& from = StartFrom(),
                                     const JobChoice& choice = JobChoice());
 
-// A job id from the last part of the path prefix: what is not allowed in an id becomes '-'. Two runs with the same
+// A job id from the last part of the path prefix: characters that an id may not have become '-'. Two runs with the same
 // prefix have the same id, so that the second finds the snapshots of the first.
 std::string JobIdOf(const std::string& snapshot_prefix);
 

@@ -65,9 +65,12 @@ absl::StatusOr<FoundLayer> FindLayer(const NetToCheck& net, const caffe::LayerPa
     found.source = ResolvePath(found.source, net.path);
   }
   SAMOVAR_ASSIGN_OR_RETURN(found.batch_size, FeedBatchSize(layer));
-  if (uint64_t{found.batch_size} * net.parts > std::numeric_limits<uint32_t>::max()) {
+  const uint64_t records = uint64_t{found.batch_size} * net.parts;
+  constexpr uint64_t kMaxRecords = std::numeric_limits<uint32_t>::max();
+  if (records > kMaxRecords) {
     return absl::InvalidArgumentError(absl::StrCat("layer \"", layer.name(), "\": an iteration of ", net.parts, " x ",
-                                                   found.batch_size, " records (iter_size x batch_size) cannot be"));
+                                                   found.batch_size, " records (iter_size x batch_size) has ", records,
+                                                   " records; it may have at most ", kMaxRecords));
   }
   SAMOVAR_ASSIGN_OR_RETURN(found.reader, OpenReader(layer, net.phase, found.source, nullptr, net.storage));
   // The net for a part of the batch has the files of the net for the whole.
@@ -94,7 +97,7 @@ void PlanOrder(const NetToCheck& net, const std::vector<FoundLayer>& layers, v1:
   }
 }
 
-// `order`: what all layers have in common.
+// `order`: the fields that are the same for all layers.
 absl::StatusOr<v1::DatasetSpec> DescribeLayer(const NetToCheck& net, const FoundLayer& found, v1::DatasetSpec order) {
   order.set_layer(found.name);
   order.set_batch_size(found.batch_size);
@@ -125,7 +128,7 @@ absl::StatusOr<v1::DatasetSpec> DescribeData(const NetToCheck& net, const std::v
   return spec;
 }
 
-// Opens the records of the data layers, and describes them; what is wrong with a layer's goes to the options.
+// Opens the records of the data layers, and describes them; errors of a layer's records go to the options.
 v1::DatasetSpec OpenData(const NetToCheck& net, const std::vector<const caffe::LayerParameter*>& layers,
                          NetOptions* options, std::vector<std::string>* warnings) {
   v1::DatasetSpec none;

@@ -22,7 +22,8 @@ struct NetToCheck {
   uint32_t parts;
   // The file that names come from: relative ones are looked for beside it, too.
   const std::string& path;
-  // The records, instead of what the data layer says, of which there must be one then; empty: what they say.
+  // The source of records, instead of the data layer's own; the net must have one data layer then. Empty: the layers'
+  // own.
   std::string source = {};
   // Records that the net is built for, instead of a batch of its data layer; 0: a batch.
   int built_batch = 0;
@@ -39,7 +40,7 @@ struct CheckedNet {
   v1::DatasetSpec data;
   v1::ParameterLayout layout;
   v1::NetOutputs outputs;
-  // Told to the user: files that could not all be looked at.
+  // For the user: layers whose files were not all looked at.
   std::vector<std::string> warnings;
 };
 

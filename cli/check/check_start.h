@@ -23,7 +23,7 @@ struct StartFrom {
   std::string snapshot;
   // An earlier run goes on: nothing is read.
   bool resume = false;
-  // A directory of an exported snapshot, or one with several, of which the newest is taken. Alone.
+  // A directory of an exported snapshot, or one with several: the newest is taken. Alone.
   std::string restore = "";
 };
 
@@ -39,8 +39,8 @@ struct CheckedStart {
   std::vector<std::string> warnings;
 };
 
-// Reads the files and compares them with the solver and the net. Errors name file, layer and blob, and the place of
-// what the solver says otherwise. REQUIRES: CheckLayout(layout).ok()
+// Reads the files and compares them with the solver and the net. Errors name file, layer and blob, and the place of a
+// solver's field that says otherwise. REQUIRES: CheckLayout(layout).ok()
 absl::StatusOr<CheckedStart> CheckStart(const StartFrom& from, const SolverBundle& bundle,
                                         const v1::ParameterLayout& layout, const StorageTable& storage);
 

@@ -1,4 +1,4 @@
-// A job's v1::Consistency as users choose it with flags: what they leave out is chosen here.
+// A job's v1::Consistency as users choose it with flags; this file chooses the fields that they leave out.
 #pragma once
 
 #include <cstdint>
@@ -40,14 +40,15 @@ inline constexpr double kDefaultTopkRatio = 0.01;
 // The default is the largest divisor of the batch that is no larger.
 inline constexpr uint32_t kMaxDefaultParts = 8;
 
-// Makes the job's consistency that of the choice. In sync mode the train net is built for a part's records, and what it
-// reports becomes the job's. INVALID_ARGUMENT: the mode and the job do not go together; the message says what does.
-// `solver_path`: as for CheckJob. `train_origin`: where the train net's layers stand, for messages; null: not known.
+// Makes the job's consistency that of the choice. In sync mode the train net is built for a part's records, and its
+// outputs become the job's. INVALID_ARGUMENT: the mode and the job do not go together; the message names a mode that
+// does. `solver_path`: as for CheckJob. `train_origin`: where the train net's layers stand, for messages; null: not
+// known.
 absl::Status ApplyMode(const ModeChoice& choice, const std::string& solver_path, v1::JobSpec* spec,
                        const NetOrigin* train_origin = nullptr);
 
-// The mode of a run that is resumed: what the user asks for and, for each field that is left out, the value of the run
-// before, where that has a meaning in the mode that is asked for.
+// The mode of a run that is resumed: the user's choice and, for each field that it leaves out, the value of the run
+// before, where that has a meaning in the chosen mode.
 ModeChoice Resumed(const ModeChoice& asked, const v1::Consistency& before);
 
 }  // namespace samovar

@@ -11,8 +11,8 @@
 namespace samovar {
 
 // INVALID_ARGUMENT, with the size and what to write instead, if the .caffemodel or the .solverstate of this net would
-// have more than `max_bytes`, which is what their binary format can have. OK for solvers that write HDF5, which has no
-// such bound.
+// have more than `max_bytes`, the limit of their binary format. OK for solvers that write HDF5, which has no such
+// bound.
 absl::Status CheckModelSize(const caffe::SolverParameter& solver, const caffe::NetParameter& net,
                             const v1::ParameterLayout& layout, uint64_t max_bytes = kMaxMessageBytes);
 

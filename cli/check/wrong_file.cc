@@ -18,7 +18,7 @@ bool IsText(const std::string& path, const StorageTable& storage) {
   return text.ok() && (ParseNet(*text, path).ok() || ParseSolver(*text, path).ok());
 }
 
-// "is a ... ; give it with ..."; empty if the file is none of Caffe's, or not whole.
+// "is a ... ; give it with ..."; empty if the file is not one of Caffe's, or not whole.
 std::string Describe(const std::string& path, const FileFlags& flags, const StorageTable& storage) {
   if (const auto state = ReadSolverState(path, storage); state.ok()) {
     const std::string model =

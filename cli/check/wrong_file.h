@@ -1,4 +1,4 @@
-// A file of one kind that a user has given for another: what it is, and which flag takes it.
+// Recognises a file of one kind that a user has given for another, and names the flag that takes it.
 #pragma once
 
 #include <string>

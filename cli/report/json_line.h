@@ -28,7 +28,7 @@ class JsonLine {
   std::string fields_;
 };
 
-// The text in quotes, with what JSON demands escaped. Bytes that are not UTF-8 become U+FFFD.
+// The text in quotes, escaped as JSON demands. Bytes that are not UTF-8 become U+FFFD.
 std::string JsonString(absl::string_view text);
 
 }  // namespace samovar

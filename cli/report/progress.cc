@@ -35,8 +35,8 @@ JobNews NewsFilter::Take(const v1::JobStatus& status) {
     displayed_ = line;
     news.displays.push_back(std::move(display));
   }
-  // By what they are of, not by their number: a job that another coordinator takes up may have gone back, and made
-  // others since.
+  // Tests are compared by iteration and net, not counted: under a new coordinator a job may have gone back, and made
+  // other tests since.
   for (const v1::TestReport& test : status.tests()) {
     if (tested_.emplace(test.iteration(), test.net()).second) news.tests.push_back(test);
   }

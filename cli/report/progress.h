@@ -1,6 +1,6 @@
 // Puts a training run's progress into words: pure functions of the job's status.
 //
-// Lines about iterations and tests are those of Caffe's log, number by number, so that what reads Caffe's logs reads
+// Lines about iterations and tests are those of Caffe's log, number by number, so that programs for Caffe's logs read
 // ours.
 #pragma once
 
@@ -24,9 +24,9 @@ struct Display {
   double seconds = 0;
 };
 
-// The news of a status: what the statuses before it did not hold.
+// The news of a status: everything that the statuses before it did not hold.
 struct JobNews {
-  // What the solver's display shows, in the order of iterations.
+  // The lines of the solver's display, in the order of iterations.
   std::vector<Display> displays;
   std::vector<v1::TestReport> tests;
   std::vector<uint64_t> snapshots;
@@ -34,19 +34,20 @@ struct JobNews {
   std::string snapshot_error;
   // The same of an export.
   std::string export_error;
-  // What the user should know, oldest first.
+  // Messages for the user, oldest first.
   std::vector<std::string> notices;
 };
 
-// NewsFilter tells what of a job's successive statuses has not been told yet. Thread safety: none.
+// NewsFilter finds the news in a job's successive statuses: everything that it has not returned before. Thread safety:
+// none.
 class NewsFilter {
  public:
   JobNews Take(const v1::JobStatus& status);
 
  private:
-  // The newest line that was told.
+  // The newest line that Take has returned.
   std::optional<v1::DisplayLine> displayed_;
-  // Iterations and nets of the tests that were told.
+  // Iterations and nets of the tests that Take has returned.
   std::set<std::pair<uint64_t, uint32_t>> tested_;
   // Those that the last status listed.
   std::set<uint64_t> snapshots_;
@@ -61,8 +62,8 @@ std::string FormatDuration(double seconds);
 // "1.6 MiB"
 std::string FormatBytes(double bytes);
 
-// The line that a terminal shows: "iteration 523/2000  loss 0.341  3107 images/s  31 s left"; of a job that
-// waits, what for.
+// The line that a terminal shows: "iteration 523/2000  loss 0.341  3107 images/s  31 s left"; of a job that waits,
+// its cause.
 std::string StatusLine(const v1::JobStatus& status);
 
 // "Iteration 500 (212.4 iter/s, 0.47s/100 iters), loss = 0.34", a line for each train output, "Iteration 500, lr =

@@ -6,7 +6,7 @@
 
 namespace samovar {
 
-// Writes "DONE of TOTAL records" to stderr, over what it wrote before, if that is a terminal; else empty.
+// Writes "DONE of TOTAL records" to stderr, over the line that it wrote before, if that is a terminal; else empty.
 std::function<void(uint64_t done, uint64_t total)> RecordProgress();
 
 }  // namespace samovar

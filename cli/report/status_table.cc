@@ -61,7 +61,7 @@ std::string StragglersText(const v1::JobStatus& job) {
   return absl::StrCat(job.speculative(), " given to a second worker, ", job.speculative_wasted(), " in vain");
 }
 
-// The text that tells what the job waits for or why it ended, else what could not be stored of it.
+// The reason why the job waits or has ended; if there is none, the error of its last snapshot or export.
 const std::string& RemarkOf(const v1::JobStatus& job) {
   if (!job.cause().empty()) return job.cause();
   return job.snapshot_error().empty() ? job.export_error() : job.snapshot_error();

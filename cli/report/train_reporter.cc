@@ -96,7 +96,7 @@ class TextReporter : public TrainReporter {
  protected:
   virtual void Line(const std::string& text) = 0;
   virtual void Show(const Display&) {}
-  // Makes room on the terminal for what goes to stderr.
+  // Makes room on the terminal for lines on stderr.
   virtual void BeforeError() { out_.flush(); }
 
   std::ostream& out_;

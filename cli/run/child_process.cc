@@ -44,7 +44,7 @@ void Configure(const std::string& log_path, int ready_fd, SpawnSettings* setting
   posix_spawn_file_actions_addopen(&settings->actions, STDERR_FILENO, log_path.c_str(), O_WRONLY | O_CREAT | O_APPEND,
                                    0644);
   posix_spawn_file_actions_adddup2(&settings->actions, STDERR_FILENO, STDOUT_FILENO);
-  // If the numbers are equal, dup2 only clears the close-on-exec flag, which is what is wanted.
+  // If the numbers are equal, dup2 only clears the close-on-exec flag, as wanted.
   if (ready_fd >= 0) posix_spawn_file_actions_adddup2(&settings->actions, ready_fd, kChildReadyFd);
   sigset_t none, defaults;
   sigemptyset(&none);

@@ -51,9 +51,9 @@ class ChildProcess {
   const std::string& log_path() const { return options_.log_path; }
   pid_t pid() const { return pid_; }
 
-  // Blocks until the child has reported that it is ready, and returns what it wrote, without the newline. UNAVAILABLE:
-  // it ended before, the message says how and what its log says last; DEADLINE_EXCEEDED: not ready by the deadline
-  // (clock.h); CANCELLED: `interrupted` returned true, which is asked whenever the waker wakes. REQUIRES:
+  // Blocks until the child has reported that it is ready, and returns its line, without the newline. UNAVAILABLE: it
+  // ended before, the message says how and ends with the last lines of its log; DEADLINE_EXCEEDED: not ready by the
+  // deadline (clock.h); CANCELLED: `interrupted` returned true, which is asked whenever the waker wakes. REQUIRES:
   // reports_ready, called once.
   absl::StatusOr<std::string> AwaitReady(absl::Time deadline, const std::function<bool()>& interrupted);
 

@@ -22,7 +22,7 @@ absl::StatusOr<bool> HasSucceeded(const v1::JobStatus& status);
 absl::Status FollowJob(const JobClient& client, const std::string& job_id, TrainReporter* reporter, Waker* waker,
                        const Interruption& interruption);
 
-// The same as a command does it: with the exit code, and what the user is to know at the end.
+// The same for a command: prints the result for the user at the end, and returns the exit code.
 int FollowJobAsCommand(const JobClient& client, const std::string& job_id, TrainReporter* reporter, Waker* waker,
                        const Interruption& interruption);
 

@@ -1,6 +1,6 @@
 // JobClient calls a cluster's coordinator. Every call has a deadline of seconds, but for Logs that follow.
 //
-// Messages of errors name the coordinator, and say what to do if nobody, or no coordinator, answers there.
+// Messages of errors name the coordinator, and say what to do if no process, or no coordinator, answers there.
 // Thread safety: all methods may be called from any thread.
 #pragma once
 
@@ -44,7 +44,7 @@ class JobClient {
   // Calls `take` with each event; with `follow` until the job has ended.
   absl::Status Logs(const std::string& job_id, bool follow, absl::FunctionRef<void(const v1::JobEvent&)> take) const;
 
-  // What a call's status says to the user.
+  // The status of a call in words for the user.
   absl::Status Explain(const grpc::Status& status) const;
 
  private:

@@ -19,13 +19,14 @@ namespace {
 // A process that lived so long starts anew with the first delay.
 constexpr absl::Duration kLongLife = absl::Seconds(10);
 
-std::string Obituary(const ChildProcess& process) {
+std::string DeathReport(const ChildProcess& process) {
   const std::string last = LastLine(process.log_path());
   return absl::StrCat(process.name(), " (process ", process.pid(), ") ended with ", process.DescribeEnd(), "; its log ",
                       process.log_path(), last.empty() ? " is empty" : absl::StrCat(" ends with: ", last));
 }
 
-// A server takes three quarters of what this machine leaves a process, unless it is told; several share them.
+// A server takes three quarters of the memory that this machine leaves a process, unless a flag says otherwise; several
+// servers share them.
 uint64_t ParameterMebibytes(int servers) {
   return std::max<uint64_t>(MemoryLimitBytes() / 4 * 3 / static_cast<uint64_t>(servers) >> 20, 1);
 }
@@ -88,7 +89,7 @@ absl::Status LocalCluster::StartServer(size_t index, bool again) {
   std::vector<std::string> arguments = {"--listen", server.address.empty() ? "127.0.0.1:0" : server.address};
   if (index == 0) {
     arguments.push_back("--coordinator");
-    // What of an earlier run is to be resumed, the run's directory says.
+    // The run's directory, not the coordinator's job table, says which earlier run is resumed.
     if (!again) arguments.push_back("--forget-jobs");
   } else {
     arguments.insert(arguments.end(), {"--join", coordinator_});
@@ -110,10 +111,10 @@ absl::Status LocalCluster::StartWorker(size_t index, bool again) {
 }
 
 absl::Status LocalCluster::NoteDeath(Member* member, absl::Time now) {
-  const std::string obituary = Obituary(*member->process);
+  const std::string death = DeathReport(*member->process);
   if (++deaths_ >= options_.max_deaths) {
     return absl::UnavailableError(
-        absl::StrCat("servers or workers died ", deaths_, " times while the job got nowhere; the last: ", obituary));
+        absl::StrCat("servers or workers died ", deaths_, " times while the job got nowhere; the last: ", death));
   }
   const bool long_life = now - member->started >= kLongLife;
   if (long_life) member->backoff.Reset();
@@ -121,7 +122,7 @@ absl::Status LocalCluster::NoteDeath(Member* member, absl::Time now) {
   member->process.reset();
   member->restart_at = now + delay;
   if (options_.on_event) {
-    options_.on_event(absl::StrCat(obituary, "; starting it again in ", absl::ToInt64Milliseconds(delay), " ms"));
+    options_.on_event(absl::StrCat(death, "; starting it again in ", absl::ToInt64Milliseconds(delay), " ms"));
   }
   return absl::OkStatus();
 }
@@ -174,7 +175,7 @@ void LocalCluster::Shutdown(const std::function<bool()>& hurry) {
       if (member.process != nullptr) processes.push_back(member.process.get());
     }
     EndAll(processes, hurry);
-    // Destructors kill and reap what is left.
+    // Destructors kill and reap the processes that are left.
     members->clear();
   }
 }

@@ -45,11 +45,11 @@ class LocalCluster {
     absl::Duration last_restart_delay = absl::Seconds(10);
     // So many deaths while the job gets nowhere fail the run.
     int max_deaths = 8;
-    // Notified when a process ends; whoever waits for it calls Supervise then. Outlives the cluster.
+    // Notified when a process ends; the thread that waits for it then calls Supervise. Outlives the cluster.
     Waker* waker = nullptr;
     // Whether the user wants the run to end. Asked while processes are starting.
     std::function<bool()> interrupted;
-    // Told, in words, that a process died and is started again.
+    // Receives a message when a process died and is started again.
     std::function<void(const std::string&)> on_event;
   };
 

@@ -23,8 +23,8 @@ absl::Status CheckSnapshotPrefix(const std::string& snapshot_prefix, const caffe
 // Removes models and solver states of this prefix that a process which has gone left unfinished.
 void RemoveAbandonedModels(const std::string& snapshot_prefix);
 
-// Both read what the job's servers froze or persisted as `iteration`. `status` is the job's, once it runs: it names the
-// servers; `storage` takes the file. They end early, with CANCELLED, when the stopper is stopped.
+// Both read the copy that the job's servers froze or persisted as `iteration`. `status` is the job's, once it runs: it
+// names the servers; `storage` takes the file. They end early, with CANCELLED, when the stopper is stopped.
 
 // Writes the weights with the train net as a Caffe model.
 absl::Status ExportModel(const v1::JobSpec& spec, const v1::JobStatus& status, uint64_t iteration,

@@ -1,5 +1,5 @@
-// ModelWriter writes a job's models and solver states on a thread of its own, since servers that are lost meanwhile are
-// waited for, and somebody must start them again.
+// ModelWriter writes a job's models and solver states on a thread of its own, since it waits for servers that are lost
+// meanwhile, and the run's own thread must start them again.
 //
 // Thread safety: none; the waker is notified from its thread.
 #pragma once
@@ -34,12 +34,13 @@ class ModelWriter {
   // Spec and waker outlive the object; the waker is notified when something was written, or was not.
   ModelWriter(const v1::JobSpec* spec, std::string snapshot_prefix, const Dialer& dialer, const StorageTable& storage,
               Waker* waker);
-  // Abandons what is being written.
+  // Abandons the files that are being written.
   ~ModelWriter();
   ModelWriter(const ModelWriter&) = delete;
   ModelWriter& operator=(const ModelWriter&) = delete;
 
-  // Begins to write what the job's servers froze or persisted as `iteration` (model_export.h). REQUIRES: !busy()
+  // Begins to write the copy that the job's servers froze or persisted as `iteration` (model_export.h). REQUIRES:
+  // !busy()
   void Start(uint64_t iteration, const v1::JobStatus& status);
   // From Start until Take has returned the result.
   bool busy() const { return thread_.joinable(); }

@@ -1,5 +1,5 @@
-// Whether an earlier run on this machine may go on as a job: what would be refused by its servers' snapshots is refused
-// before anything is started.
+// Whether an earlier run on this machine may go on as a job: a job that the servers would refuse, because of their
+// snapshots, is refused before anything is started.
 #pragma once
 
 #include <optional>

@@ -70,7 +70,7 @@ absl::Status CheckHoldsARun(const std::string& path) {
   return absl::OkStatus();
 }
 
-// The path's lock, or who has it.
+// The path's lock; FAILED_PRECONDITION names the process that has it.
 absl::StatusOr<DirectoryLock> TakeLock(const std::string& path) {
   return DirectoryLock::Take(path, absl::ZeroDuration(), [&path](const std::string& holder) {
     return absl::StrCat("another run (", holder, ") is using ", path,
@@ -116,7 +116,7 @@ std::string ConsistencyLine(const v1::Consistency& consistency) {
   return line;
 }
 
-// What a record of format 1 says of the mode, field by field. A record without a mode is of an asynchronous run.
+// The mode that a record of format 1 has, field by field. A record without a mode is of an asynchronous run.
 v1::Consistency ConsistencyIn(std::map<std::string, std::string>& values) {
   v1::Consistency consistency;
   consistency.set_mode(ModeOf(values["mode"]));

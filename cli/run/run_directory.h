@@ -4,8 +4,8 @@
 //   run            the record, "name: value" lines. Format 1, which is read as well, has the mode in lines of its own.
 //   net            the parameters of the last run's net, a v1.ParameterLayout
 //   data           the digests of the last run's data, a v1.JobSpec without the rest
-//   server-<i>/    what server i keeps
-//   logs/          what each process wrote to stderr
+//   server-<i>/    the snapshots of server i
+//   logs/          the standard error of each process
 //
 // Thread safety: none.
 #pragma once
@@ -45,8 +45,8 @@ struct RunRecord {
 class RunDirectory {
  public:
   // Makes the directory if need be and locks it until the object's end. FAILED_PRECONDITION: another run is going on
-  // there; INVALID_ARGUMENT: it holds files that are not a run's; DATA_LOSS: the record cannot be read; otherwise what
-  // the system says.
+  // there; INVALID_ARGUMENT: it holds files that are not a run's; DATA_LOSS: the record cannot be read; otherwise the
+  // system's error.
   static absl::StatusOr<std::unique_ptr<RunDirectory>> Open(const std::string& path);
   RunDirectory(const RunDirectory&) = delete;
   RunDirectory& operator=(const RunDirectory&) = delete;
@@ -78,7 +78,7 @@ class RunDirectory {
   std::optional<RunRecord> record_;
 };
 
-// Whether a run may begin, given what the last one left and what the user asked for. An error says what to do.
+// Whether a run may begin, given the record of the last one and the user's choices. An error says what to do.
 enum class RunStart {
   // The directory is to be cleared, and training begins with initial weights.
   kFresh,

@@ -172,7 +172,7 @@ absl::StatusOr<bool> TrainRun::Take(const v1::JobStatus& status) {
     SAMOVAR_RETURN_IF_ERROR(directory_.Save(options_.record));
     reporter_.Resumed(status.resumed_from());
   }
-  // Before it is told: who reads of a snapshot may end this run, and finds it to resume.
+  // Record the snapshot before it is reported: a user who reads of it may end this run, and must be able to resume it.
   if (!news.snapshots.empty()) {
     options_.record.snapshot = *news.snapshots.rbegin();
     SAMOVAR_RETURN_IF_ERROR(directory_.Save(options_.record));
@@ -183,7 +183,7 @@ absl::StatusOr<bool> TrainRun::Take(const v1::JobStatus& status) {
     // The last one's model is written when the job has succeeded.
     if (iteration < status.max_iter()) unwritten_.push_back(iteration);
   }
-  // Another coordinator may hold again what was written under the one before.
+  // A new coordinator may hold snapshots again whose models were written under the one before.
   std::set<uint64_t> held;
   for (uint64_t iteration : status.unfetched_snapshots()) {
     if (handled_.contains(iteration)) held.insert(iteration);
@@ -230,7 +230,7 @@ void TrainRun::TakeWritten(const ModelWriter::Written& written) {
 
 void TrainRun::WriteModels(const v1::JobStatus& status, ModelWriter* writer) {
   if (const std::optional<ModelWriter::Written> written = writer->Take()) TakeWritten(*written);
-  // Another coordinator may have listed anew what was being written.
+  // A new coordinator may have listed a snapshot anew while its model was being written.
   while (!writer->busy() && !unwritten_.empty() && handled_.contains(unwritten_.front())) unwritten_.pop_front();
   if (writer->busy() || unwritten_.empty() || (failing_since_.has_value() && SteadyNow() < retry_at_)) return;
   retry_at_ = absl::InfiniteFuture();

@@ -67,8 +67,8 @@ class TrainRun {
   absl::Status Follow();
   // Takes a new status. Returns true if the job has succeeded.
   absl::StatusOr<bool> Take(const v1::JobStatus& status);
-  // Tells what was written, and has the next model written; one that could not be is tried again for a while. `status`
-  // is the newest.
+  // Reports a written model, and begins to write the next; a model that could not be written is tried again for a
+  // while. `status` is the newest.
   void WriteModels(const v1::JobStatus& status, ModelWriter* writer);
   void TakeWritten(const ModelWriter::Written& written);
   // The servers need not keep them for this run.
@@ -91,9 +91,9 @@ class TrainRun {
   uint64_t progress_ = 0;
   // Iterations of snapshots whose models have yet to be written, oldest first.
   std::deque<uint64_t> unwritten_;
-  // Those of which the files are written, or are given up.
+  // Those whose files are written, or given up.
   std::set<uint64_t> handled_;
-  // What could not be written, in words.
+  // The models that could not be written, in words.
   std::vector<std::string> missing_;
   // Since when the oldest cannot be written, and when it is tried again.
   std::optional<absl::Time> failing_since_;

@@ -1,5 +1,5 @@
-// Digest tells one content from another: SHA-256. A name (a path, a job's id) may stand for other bytes tomorrow; what
-// a job relies on is named together with its digest, which is compared when it is read again.
+// Digest tells one content from another: SHA-256. A name (a path, a job's id) may stand for other bytes tomorrow; so a
+// job names its files together with their digests, which are compared when a file is read again.
 //
 // Thread safety: none.
 #pragma once

@@ -94,7 +94,7 @@ void OnFault(int signal_number, siginfo_t* info, void*) {
     EndWith(path,
             ": cannot be read where it is mapped; it was cut while it was in use, or its disk is full or failing\n");
   }
-  // The handler is gone (SA_RESETHAND): what faulted faults again, as if there had been none.
+  // The handler is gone (SA_RESETHAND): the instruction faults again, as if there had been none.
 }
 
 }  // namespace

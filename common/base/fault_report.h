@@ -11,8 +11,8 @@ namespace samovar {
 // Call once, at the start of main. No effect in builds with sanitizers, which have handlers of their own.
 void ReportFaults(const char* program, int exit_code);
 
-// While it exists, a fault on this thread is told as damage of the file: for calls of a library that believes what a
-// file says. Not to be nested. `file` outlives it.
+// While it exists, a fault on this thread is reported as damage of the file: for calls of a library that trusts a
+// file's content. Not to be nested. `file` outlives it.
 class FaultContext {
  public:
   explicit FaultContext(const std::string& file);

@@ -68,7 +68,7 @@ absl::Status KeepToInstructionSet(absl::string_view in_use, char** argv) {
                                                       ", but this CPU or this build has no more than ", in_use,
                                                       ": SAMOVAR_ISA can only lower the level"));
   }
-  // A loader that was told so already has found no such library.
+  // The loader was asked for that level already, and has found no such library.
   std::error_code error;
   if (IsLoader(fs::read_symlink("/proc/self/exe", error))) {
     return absl::FailedPreconditionError(absl::StrCat("SAMOVAR_ISA is ", wish,

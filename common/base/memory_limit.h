@@ -1,4 +1,4 @@
-// How much memory this process may have: what its control group and its resource limits leave it of the machine's.
+// How much memory this process may have: the machine's, within its control group and its resource limits.
 #pragma once
 
 #include <cstdint>

@@ -14,7 +14,7 @@
 namespace samovar {
 namespace {
 
-// Set by RaiseOpenFileLimit; 0: connections take what there is.
+// Set by RaiseOpenFileLimit; 0: connections may take all files.
 std::atomic<uint64_t> g_limit{0};
 std::atomic<void (*)(uint64_t)> g_report{nullptr};
 

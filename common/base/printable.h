@@ -1,5 +1,5 @@
-// Text of a peer, a file or a user as it may be shown: what would end a line, move a cursor, or fill a log is made
-// harmless.
+// Makes text of a peer, a file or a user fit to be shown: no character of it ends a line or moves a cursor, and it does
+// not fill a log.
 #pragma once
 
 #include <cstddef>

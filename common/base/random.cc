@@ -44,7 +44,7 @@ std::array<uint32_t, 4> Philox(uint64_t key, uint64_t counter_high, uint64_t cou
 
 uint64_t DeriveKey(RandomStream stream, std::initializer_list<uint64_t> parts) {
   uint64_t key = Mix(static_cast<uint64_t>(stream));
-  // The odd factor tells a part from what came before it: a plain sum or XOR of the two would not know which was first.
+  // The odd factor tells a part from those before it: a plain sum or XOR of the two would not know which was first.
   for (uint64_t part : parts) key = Mix(key * 0xD1342543DE82EF95 + Mix(part));
   return key;
 }

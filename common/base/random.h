@@ -1,5 +1,5 @@
-// Counter-based random numbers: pure functions of a key and a counter, so that whoever computes a value gets the same
-// one.
+// Counter-based random numbers: pure functions of a key and a counter, so that every process computes the
+// same value.
 //
 // Generator: Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
 // Thread safety: everything here is stateless.

@@ -12,9 +12,9 @@ namespace samovar {
 
 class SignalWatcher {
  public:
-  // on_signal(number) is called on the watcher's thread for each signal that arrives. What it throws is told on stderr,
-  // and it is called again after a moment: a signal is not lost for want of memory. Without `hangups` SIGHUP does
-  // what it does to any process: ends it.
+  // on_signal(number) is called on the watcher's thread for each signal that arrives. If it throws, the exception is
+  // printed on stderr, and it is called again after a moment: a signal is not lost for want of memory. Without
+  // `hangups` SIGHUP ends the process, as it does any other.
   explicit SignalWatcher(std::function<void(int signal)> on_signal, bool hangups = false);
   // Joins the thread; a call in progress is finished first.
   ~SignalWatcher();

@@ -6,7 +6,7 @@
 namespace samovar {
 namespace {
 
-// Longer than any process lives, and far from the end of what the clock counts in.
+// Longer than any process lives, and far from the end of the clock's range.
 constexpr absl::Duration kLongest = absl::Hours(24 * 365 * 20);
 
 // A mutex as std::condition_variable_any asks for it.

@@ -1,7 +1,7 @@
-// SteadyCondition lets threads that hold a mutex wait for a change of what it guards, for a time that is measured on
-// the steady clock. The timed waits of absl::Mutex and absl::CondVar end at a moment of the wall clock: set back by an
-// hour, it makes a wait of a second one of an hour. Unlike a condition of absl::Mutex, this one is not looked at by
-// itself: whoever makes it true calls NotifyAll.
+// SteadyCondition lets threads that hold a mutex wait for a change of the state that it guards, for a time that is
+// measured on the steady clock. The timed waits of absl::Mutex and absl::CondVar end at a moment of the wall clock: set
+// back by an hour, it makes a wait of a second one of an hour. Unlike a condition of absl::Mutex, this one is not
+// looked at by itself: the thread that makes it true calls NotifyAll.
 //
 // Thread safety: all methods may be called from any thread.
 #pragma once
@@ -22,7 +22,7 @@ class SteadyCondition {
   SteadyCondition& operator=(const SteadyCondition&) = delete;
 
   // Blocks until `holds`, but for at most the given time (which may be infinite). The mutex, which must be held, is
-  // given up meanwhile and held again on return, and whenever `holds` is called. Returns what `holds` said last.
+  // given up meanwhile and held again on return, and whenever `holds` is called. Returns the last result of `holds`.
   bool WaitFor(absl::Mutex* mu, absl::Duration time, absl::FunctionRef<bool()> holds) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
 
   // Wakes all waits, to look again. The mutex may be held.

@@ -1,8 +1,8 @@
 // Makes the timed waits inside libraries independent of the wall clock. gRPC's timers, deadlines among them, wait
 // through Abseil, whose version in Debian 12 gives the kernel a moment of CLOCK_REALTIME: a clock that is set back by
 // an hour stops them for an hour, without a word. Abseil makes that call by the C library's syscall(), which this file
-// stands in for, in every program that links it: the same wait, until the same moment told by CLOCK_MONOTONIC, which
-// nobody sets. Later versions of Abseil do so themselves, and pass by here. Waits of our own are SteadyCondition's.
+// stands in for, in every program that links it: the same wait, until the same moment by CLOCK_MONOTONIC, which cannot
+// be set. Later versions of Abseil do so themselves, and pass by here. Waits of our own are SteadyCondition's.
 //
 // Sanitizers have their own syscall().
 #if defined(__linux__) && defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)

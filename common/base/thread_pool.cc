@@ -12,7 +12,7 @@ constexpr std::chrono::microseconds kPatience{50};
 constexpr int kPausesPerLook = 16;
 
 // Waits until the value is one that is wanted, and returns it: looks for a while, then sleeps between the value's
-// changes. Whoever changes the value notifies.
+// changes. The thread that changes the value notifies.
 template <typename Wanted>
 uint32_t Await(const std::atomic<uint32_t>& value, Wanted wanted) {
   uint32_t seen = value.load(std::memory_order_acquire);
@@ -75,7 +75,7 @@ void ThreadPool::ParallelFor(int64_t pieces, absl::FunctionRef<void(int64_t, int
   gate_.notify_all();
   RunPieces(guarded, 0);
   gate_.fetch_and(~kOpen, std::memory_order_relaxed);
-  // Helpers leave by themselves, since pieces are finite. What they have written is seen from here on.
+  // Helpers leave by themselves, since pieces are finite. Their writes are visible from here on.
   Await(gate_, [](uint32_t gate) { return (gate & kInside) == 0; });
   if (failure != nullptr) std::rethrow_exception(failure);
 }

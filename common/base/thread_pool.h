@@ -4,11 +4,11 @@
 // piece writes to memory of its own.
 //
 // Each thread begins with pieces of its own, the same ones in every loop of so many pieces, and then helps the others
-// with theirs: so what a piece of one layer has written is mostly read by the thread, and from the cache, that wrote
-// it.
+// with theirs: so the data of a piece of one layer are mostly read by the thread, and from the cache, that
+// wrote them.
 //
-// A layer's loop takes some ten microseconds, as long as it takes to wake a thread. So whoever waits, a helper for the
-// next loop and the caller for the last piece, looks again and again for a while before it sleeps.
+// A layer's loop takes some ten microseconds, as long as it takes to wake a thread. So a waiting thread, a helper for
+// the next loop or the caller for the last piece, looks again and again for a while before it sleeps.
 //
 // Thread safety: ParallelFor may be called from one thread at a time.
 #pragma once
@@ -40,16 +40,16 @@ class ThreadPool {
   void HelperLoop(int thread);
   void RunPieces(const absl::FunctionRef<void(int64_t, int)>& body, int thread);
 
-  // Pieces that a thread begins with: from `next`, which whoever takes one raises, to `end`. A cache line of its own.
+  // Pieces that a thread begins with: from `next`, which each taker raises, to `end`. A cache line of its own.
   struct alignas(64) Share {
     std::atomic<int64_t> next{0};
     int64_t end = 0;
   };
 
-  // The gate says which threads may touch what: the loop's number, whether the loop is open to helpers, and how many
-  // are inside. Helpers enter an open gate only. body_ and shares_ are written while it is closed and nobody is inside,
-  // so whoever is inside may read them. Numbers repeat after four million loops; a helper that slept so long would miss
-  // one loop, at worst.
+  // The gate guards body_ and shares_: the loop's number, whether the loop is open to helpers, and how many are inside.
+  // Helpers enter an open gate only. body_ and shares_ are written while it is closed and no thread is inside, so a
+  // thread that is inside may read them. Numbers repeat after four million loops; a helper that slept so long would
+  // miss one loop, at worst.
   static constexpr uint32_t kInside = (1 << 9) - 1;
   static constexpr uint32_t kOpen = 1 << 9;
   static constexpr uint32_t kOneLoop = 1 << 10;

@@ -25,7 +25,7 @@ VectorLevel CurrentVectorLevel();
 // Lowers the level of the whole process, for tests and benchmarks. REQUIRES: level <= HighestVectorLevel()
 void SetVectorLevel(VectorLevel level);
 
-// Inlines the loop and what it calls, so that they are compiled for the level; what cannot be inlined is not.
+// Inlines the loop and its calls, so that they are compiled for the level; calls that cannot be inlined are not.
 template <typename Loop>
 [[gnu::target("avx2"), gnu::flatten, gnu::noinline]] void RunAtV3(Loop loop) {
   std::move(loop)();

@@ -9,7 +9,7 @@ namespace samovar {
 const char* Version();
 
 // Whether a process of the other version may be in one cluster with this one: they are of the same minor release, 0.2.x
-// say. False for what is no version.
+// say. False for a text that is no version.
 bool FitsVersion(std::string_view other);
 
 }  // namespace samovar

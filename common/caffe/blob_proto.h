@@ -10,7 +10,7 @@
 
 namespace samovar {
 
-// The shape is in the old form: num, channels, height and width. Caffe compares such a one by the last axes alone:
+// The shape is in the old form: num, channels, height and width. Caffe compares an old shape by the last axes alone:
 // 1 x 1 x M x N fits weights of M x N, and 1 x 1 x 1 x N biases of N.
 bool HasOldShape(const caffe::BlobProto& blob);
 
@@ -21,7 +21,7 @@ std::vector<int64_t> ShapeOf(const caffe::BlobProto& blob);
 int64_t ElementsOf(const std::vector<int64_t>& shape);
 
 // Makes sure that the blob holds as many values as its shape says, and turns doubles into floats: the values are in
-// `data` then. DATA_LOSS: they are not as many; `what` is what the message calls the blob.
+// `data` then. DATA_LOSS: they are not as many; `what`: the name of the blob in the message.
 absl::Status CheckBlob(const std::string& what, caffe::BlobProto* blob);
 
 }  // namespace samovar

@@ -1,4 +1,4 @@
-// ErrorList collects errors, so that all of them are told at once, a line each.
+// ErrorList collects errors into one message, a line each.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +16,7 @@ class ErrorList {
   void Add(const absl::Status& status);
 
   bool empty() const { return lines_.empty(); }
-  // Whether the list has kMaxTextErrors lines: further ones are counted and not told.
+  // Whether the list has kMaxTextErrors lines: further ones are counted and not listed.
   bool full() const;
   bool HasLineThatBegins(absl::string_view beginning) const;
 

@@ -52,7 +52,7 @@ class Hdf5Archive {
   // A dataset of one text, up to its first 0.
   absl::StatusOr<std::string> ReadText(const std::string& dataset) const;
 
-  // All writing: INVALID_ARGUMENT if the path is taken, or the shape is none that HDF5 has; groups on the way are made.
+  // All writing: INVALID_ARGUMENT if the path is taken, or HDF5 has no such shape; groups on the way are made.
 
   // A group that is there already is fine.
   absl::Status MakeGroup(const std::string& group);

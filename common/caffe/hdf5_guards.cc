@@ -22,7 +22,8 @@ uint64_t NumberAt(absl::string_view bytes, uint64_t offset) {
 
 // Whether the list of free blocks in the names of a group ends: the library follows it without looking, for ever or
 // beyond its end. `header` is where "HEAP" stands, with a version, the size of the names, the first block and the
-// names' place behind it; a block is the next one and its own size, and 1 is none.
+// names' place behind it; a block has the place of the next one and its own size; place 1 means that there is no next
+// one.
 bool FreeListEnds(absl::string_view bytes, uint64_t header) {
   constexpr uint64_t kHeaderBytes = 32;
   constexpr uint64_t kBlockBytes = 16;
@@ -40,7 +41,7 @@ bool FreeListEnds(absl::string_view bytes, uint64_t header) {
   return true;
 }
 
-// That the values lie in pieces that the library can find, and that hold what it copies out of them.
+// Checks that the values lie in pieces that the library can find, and that are as large as it expects.
 absl::Status CheckPieces(const std::string& path, hid_t dataset, hid_t made, size_t type_bytes,
                          std::span<const hsize_t> dims) {
   hsize_t piece[H5S_MAX_RANK] = {};
@@ -57,7 +58,7 @@ absl::Status CheckPieces(const std::string& path, hid_t dataset, hid_t made, siz
         bytes > std::numeric_limits<uint32_t>::max()) {
       return Hdf5Damage(path, "has pieces of an impossible size");
     }
-    // The library makes none, and reads beyond what such a piece holds.
+    // The library makes none, and reads beyond the end of such a piece.
     if (most[i] != H5S_UNLIMITED && piece[i] > most[i]) {
       return Hdf5Damage(path, "has pieces larger than itself");
     }
@@ -85,7 +86,7 @@ absl::Status Hdf5Damage(const std::string& path, absl::string_view what) {
 }
 
 absl::Status CheckHdf5Layout(absl::string_view bytes) {
-  // Bytes of an offset and of a length, behind the signature and the version, of which the old ones have more numbers.
+  // Bytes of an offset and of a length, behind the signature and the version numbers; old versions have more of these.
   constexpr size_t kVersion = 8;
   constexpr size_t kSuperblockBytes = 48;
   if (bytes.size() < kSuperblockBytes) return absl::DataLossError("this is not a whole file in HDF5; it is damaged");

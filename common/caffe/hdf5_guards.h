@@ -1,5 +1,5 @@
 // Checks that both doors to the HDF5 library, that of models and that of records, make before the library sees a file:
-// it believes much of what a damaged file says, and follows names to wherever they lead.
+// it trusts a damaged file, and follows links to any other file.
 //
 // Thread safety: all of these call the library but for CheckHdf5Layout; REQUIRES: Hdf5Mutex() is held.
 #pragma once
@@ -40,7 +40,7 @@ class Hdf5Handle {
 // and cheap.
 void PrepareHdf5();
 
-// DATA_LOSS: the group or dataset of this path `what`.
+// DATA_LOSS: "PATH: WHAT", for the group or dataset of this path.
 absl::Status Hdf5Damage(const std::string& path, absl::string_view what);
 
 // Checks a file's first bytes, from its signature on; give all if possible. DATA_LOSS: offsets or lengths of other
@@ -54,7 +54,7 @@ absl::Status CheckHdf5Links(hid_t file, const std::string& path);
 absl::Status CheckHdf5Type(const std::string& path, hid_t type);
 
 // DATA_LOSS unless as many values as the shape says can be in a file of `file_bytes`, in this file itself, in pieces of
-// a size that can be: called before anybody makes room for them.
+// a possible size: to be called before memory is allocated for them.
 absl::Status CheckHdf5Storage(const std::string& path, hid_t dataset, std::span<const hsize_t> dims,
                               uint64_t file_bytes);
 

@@ -18,7 +18,7 @@
 namespace samovar {
 namespace {
 
-// A hundred times what nets have; a damaged file may have groups that hold themselves.
+// A hundred times as many as nets have; a damaged file may have groups that hold themselves.
 constexpr int kMaxBlobsOfLayer = 1024;
 constexpr int kMaxDepth = 16;
 constexpr int kMaxGroups = 100000;
@@ -31,7 +31,7 @@ absl::Status Damaged(const std::string& path, absl::string_view what) {
   return absl::DataLossError(absl::StrCat("\"", path, "\" ", what, "; the file is damaged, or of another kind"));
 }
 
-// The number that a blob's dataset is named with; -1 if it is none.
+// The number that names a blob's dataset; -1 if the name is no number.
 int IndexOf(const std::string& name) {
   int index = 0;
   const bool number = absl::SimpleAtoi(name, &index) && index >= 0 && absl::StrCat(index) == name;

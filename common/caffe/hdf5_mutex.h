@@ -5,7 +5,7 @@
 
 namespace samovar {
 
-// Held during every call of the library, whoever calls it. A leaf: nothing else is locked while it is held.
+// Held during every call of the library, by any thread. A leaf: nothing else is locked while it is held.
 inline absl::Mutex& Hdf5Mutex() {
   static absl::Mutex* const mutex = new absl::Mutex;
   return *mutex;

@@ -7,7 +7,7 @@
 
 namespace samovar {
 
-// A net with its splits, and what each layer of it is to the net that somebody wrote.
+// A net with its splits, and for each layer the layer of the written net that it comes from.
 struct SplitNet {
   struct Source {
     // The written layer that it is or, if it was inserted, whose top it splits.
@@ -25,8 +25,8 @@ struct SplitNet {
 // layers that take them. A loss weight on the top counts as one taker, the first, and moves to the split with it: the
 // split has the weight on its first top and 0 on the others.
 //
-// A bottom that no layer before makes stays as it is; whoever builds the net reports it. The net's layers are its
-// filtered ones (net_filter.h). A net that has its splits is returned unchanged.
+// A bottom that no layer before makes stays as it is; the net's builder reports it. The net's layers are its filtered
+// ones (net_filter.h). A net that has its splits is returned unchanged.
 caffe::NetParameter InsertSplits(const caffe::NetParameter& net);
 SplitNet InsertSplitsInto(const caffe::NetParameter& net);
 

@@ -17,7 +17,7 @@ namespace {
 
 constexpr size_t kAxesOfImage = 3;
 
-// Brings the mean into the one form; DATA_LOSS if it is none.
+// Brings the mean into the one form; DATA_LOSS if it is no mean.
 absl::Status Normalise(caffe::BlobProto* mean) {
   std::vector<int64_t> shape = ShapeOf(*mean);
   if (shape.size() == kAxesOfImage) shape.insert(shape.begin(), 1);

@@ -12,7 +12,7 @@
 
 namespace samovar {
 
-// Reads a mean image of this or of any other program. Whatever the file's form, the result has num 1, channels, height
+// Reads a mean image of this or of any other program. In any form of the file, the result has num 1, channels, height
 // and width, all at least 1, no `shape`, and as many finite floats in `data`. NOT_FOUND, PERMISSION_DENIED: it cannot
 // be read. DATA_LOSS: it is no mean image, or damaged; the message names the file.
 absl::StatusOr<caffe::BlobProto> ReadMeanFile(const std::string& path, const StorageTable& storage);

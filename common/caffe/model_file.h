@@ -14,10 +14,10 @@ namespace samovar {
 
 // Writes the model whole or not at all (write_file.h): in HDF5 (hdf5_model.h) if the name ends in .h5, otherwise in
 // binary. INVALID_ARGUMENT: larger than 2 GiB, which is protobuf's limit, or HDF5 cannot hold it; RESOURCE_EXHAUSTED:
-// the disk is full; otherwise what the system says.
+// the disk is full; otherwise the system's error.
 absl::Status WriteModel(const std::string& path, const caffe::NetParameter& model, const StorageTable& storage);
 
-// Reads a model of this or of any other program, in either format, whatever its name. A net of Caffe's old form comes
+// Reads a model of this or of any other program, in either format, with any name. A net of Caffe's old form comes
 // upgraded (upgrade_net.h). Values of blobs are in `data`, with the shape as the file has it (blob_proto.h). From HDF5
 // come only names and blobs, and shared blobs once (hdf5_model.h).
 //

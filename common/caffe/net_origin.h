@@ -1,4 +1,4 @@
-// Where a net stands in the file that somebody wrote, for messages about the net that is made of it.
+// Where a net stands in the user's file, for messages about the net that is made of it.
 #pragma once
 
 #include <string>
@@ -9,12 +9,12 @@ namespace samovar {
 struct NetOrigin {
   // "net.prototxt", or "solver.prototxt:3:1" of a net that stands in a solver.
   std::string file;
-  // What the net is to its solver: "TRAIN net", "TEST net #0"; empty if it has none.
+  // The net's part in its solver: "TRAIN net", "TEST net #0"; empty if it has no solver.
   std::string name;
   // One entry a layer of the net: "net.prototxt:12:1".
   std::vector<std::string> layers;
 
-  // What a message about the layer of this number begins with, "net.prototxt:12:1: TRAIN net: "; without its line if
+  // The beginning of a message about the layer of this number, "net.prototxt:12:1: TRAIN net: "; without its line if
   // there is no such layer (-1: the message is about the whole net).
   std::string Prefix(int layer) const;
 };

@@ -20,7 +20,7 @@ namespace {
 
 constexpr uint64_t kMaxTextBytes = 64 << 20;
 
-// Keeps the parser's first error, for what FindTextErrors does not see.
+// Keeps the parser's first error, for errors that FindTextErrors does not see.
 class FirstError : public google::protobuf::io::ErrorCollector {
  public:
   FirstError(absl::string_view text, const std::string& file) : text_(text), file_(file) {}

@@ -22,8 +22,8 @@ namespace samovar {
 
 inline constexpr int kMaxTextErrors = 10;
 
-// `file` is what errors call the text. INVALID_ARGUMENT: the text is wrong. With `source_map`, it is set to where the
-// fields stand.
+// `file`: the name of the text in errors. INVALID_ARGUMENT: the text is wrong. With `source_map`, it is set to where
+// the fields stand.
 absl::StatusOr<caffe::NetParameter> ParseNet(absl::string_view text, const std::string& file,
                                              std::unique_ptr<SourceMap>* source_map = nullptr);
 absl::StatusOr<caffe::SolverParameter> ParseSolver(absl::string_view text, const std::string& file,

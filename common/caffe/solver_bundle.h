@@ -13,8 +13,8 @@
 
 namespace samovar {
 
-// Where fields of a solver stand that are looked at again with what is known later: "file:line:column", or just the
-// file where it does not have the field.
+// Where fields of a solver stand that are checked again, with facts that are known later: "file:line:column", or just
+// the file where it does not have the field.
 struct SolverPlaces {
   std::string max_iter;
   std::string type;
@@ -40,20 +40,20 @@ struct SolverBundle {
   std::string solver_path;
   SolverPlaces places;
 
-  // "file:line:column: ..." about what is accepted and has no effect, or hardly the intended one.
+  // "file:line:column: ..." about values that are accepted and have no effect, or hardly the intended one.
   std::vector<std::string> warnings;
 };
 
-// Reads the solver and the nets that it names (or holds), as paths.h finds them, from `storage`. All that is wrong with
-// the solver's values is reported at once, a line each, with file, line and column of the value; so is a name of a
-// scheme that is not offered.
+// Reads the solver and the nets that it names (or holds), as paths.h finds them, from `storage`. All errors in the
+// solver's values are reported at once, a line each, with file, line and column of the value; so is a name of a scheme
+// that is not offered.
 //
 // `choice` is added to the solver's train_state, as in Caffe: tests have the solver's test_state alone.
 //
 // NOT_FOUND: a file is not there. INVALID_ARGUMENT: text or values are wrong. UNIMPLEMENTED: a setting of Caffe's that
-// is not offered (its effect would be missed); the message says what to write. What the layers of the nets mean is not
-// looked at here. `values`: takes what is wrong with the solver's values, and the nets are read all the same; null: the
-// call fails then.
+// is not offered (its effect would be missed); the message says what to write. The layers of the nets are not checked
+// here. `values`: receives the errors in the solver's values, and the nets are read all the same; null: the call fails
+// then.
 absl::StatusOr<SolverBundle> LoadSolver(const std::string& path, const StateChoice& choice, absl::Status* values,
                                         const StorageTable& storage);
 

@@ -27,7 +27,7 @@ bool Contains(const std::vector<std::string>& names, const std::string& name) {
   return false;
 }
 
-// Collects what is wrong, each with where it stands.
+// Collects errors, each with its place.
 class Checker {
  public:
   Checker(const caffe::SolverParameter& solver, const SourceMap& source_map, std::vector<std::string>* warnings)
@@ -232,7 +232,7 @@ class Checker {
     }
     if (!solver_.snapshot_after_train() && (solver_.snapshot() == 0 || solver_.snapshot() > solver_.max_iter())) {
       Warn("snapshot_after_train",
-           "snapshot_after_train: false, and no snapshot before: no model will be written, and what was trained is "
+           "snapshot_after_train: false, and no snapshot before: no model will be written, and the training is "
            "lost");
     } else if (!solver_.snapshot_after_train() && solver_.max_iter() % solver_.snapshot() != 0) {
       Warn("snapshot_after_train",

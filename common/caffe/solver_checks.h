@@ -1,4 +1,4 @@
-// The values of a solver, one by one: what is in range, what has an effect.
+// Checks the values of a solver, one by one: each is in its range and has an effect.
 #pragma once
 
 #include <string>
@@ -11,7 +11,7 @@
 namespace samovar {
 
 // Everything that is wrong with the solver's fields other than its nets, a line each: INVALID_ARGUMENT, if anything is.
-// Adds to `warnings` what has no effect.
+// Adds a warning for each field that has no effect.
 absl::Status CheckSolver(const caffe::SolverParameter& solver, const SourceMap& source_map,
                          std::vector<std::string>* warnings);
 

@@ -1,4 +1,4 @@
-// Solver states: .solverstate files, what a solver remembers beside the model.
+// Solver states: .solverstate files, the memory of a solver beside the model.
 //
 // A name that ends in .h5 is of a file in HDF5 (hdf5_model.h), any other of one in protobuf's binary format.
 //

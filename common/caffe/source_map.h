@@ -46,7 +46,7 @@ class SourceMap {
   // that the file has.
   std::string WherePath(const google::protobuf::Message& message, const std::vector<FieldStep>& path) const;
 
-  // What google::protobuf::TextFormat::Parser::WriteLocationsTo fills.
+  // For google::protobuf::TextFormat::Parser::WriteLocationsTo to fill.
   google::protobuf::TextFormat::ParseInfoTree* tree() { return &tree_; }
 
  private:

@@ -22,7 +22,7 @@ using google::protobuf::EnumDescriptor;
 using google::protobuf::FieldDescriptor;
 using google::protobuf::io::Tokenizer;
 
-// Words of a text in an error: short, and printable whatever the text was.
+// Words of a text in an error: short, and printable for any text.
 std::string Quote(absl::string_view text) {
   constexpr size_t kLongest = 40;
   return absl::StrCat("\"", absl::CHexEscape(text.substr(0, kLongest)), text.size() > kLongest ? "..." : "", "\"");
@@ -61,7 +61,7 @@ std::string ValueKind(const FieldDescriptor& field) {
   }
 }
 
-// One pass over the text's tokens along the descriptors of what should be there.
+// One pass over the text's tokens along the descriptors of the fields that should be there.
 class ErrorFinder : public google::protobuf::io::ErrorCollector {
  public:
   ErrorFinder(absl::string_view text, std::string file, size_t max_errors)
@@ -81,7 +81,7 @@ class ErrorFinder : public google::protobuf::io::ErrorCollector {
     return std::move(errors_);
   }
 
-  // What the tokenizer finds: an open string, a character that nothing starts with.
+  // The tokenizer's own errors: an open string, a character that no token starts with.
   void AddError(int line, int column, const std::string& message) override { Report(line, column, message); }
 
  private:
@@ -110,8 +110,8 @@ class ErrorFinder : public google::protobuf::io::ErrorCollector {
 
   std::string Found() { return AtEnd() ? "the end of the file" : Quote(token()); }
 
-  // Fields up to the symbol `close`, which is consumed; to the end of the text if `close` is empty. `context` is what
-  // errors call the message.
+  // Fields up to the symbol `close`, which is consumed; to the end of the text if `close` is empty. `context`: the name
+  // of the message in errors.
   void Fields(const Descriptor& type, const std::string& context, absl::string_view close) {
     std::set<const FieldDescriptor*> seen;
     while (!Done()) {
@@ -260,7 +260,7 @@ class ErrorFinder : public google::protobuf::io::ErrorCollector {
     }
   }
 
-  // What follows a name that means nothing: a value or a message, as far as one can tell.
+  // Skips the text behind an unknown name: a value or a message, as far as one can tell.
   void SkipValue() {
     const bool colon = Take(":");
     if (At("{") || At("<") || At("[")) return SkipBlock();

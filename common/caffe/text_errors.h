@@ -1,5 +1,5 @@
 // Finds out what is wrong with a text that protobuf's parser refused: that parser stops at the first error, behind the
-// word that is wrong; this one goes on, points at the word, and knows what could have been meant.
+// word that is wrong; this one goes on, points at the word, and suggests the one that was probably meant.
 #pragma once
 
 #include <string>

@@ -22,7 +22,7 @@ using google::protobuf::FieldDescriptor;
 
 constexpr int kDimsOfInput = 4;
 constexpr int kParamsOfBatchNorm = 3;
-// A hundred times what the deepest nets have. Building one takes tens of microseconds a layer.
+// A hundred times as many as the deepest nets have. Building one takes tens of microseconds a layer.
 constexpr int kMaxLayers = 100'000;
 
 absl::Status Wrong(const std::string& where, absl::string_view message) {
@@ -31,7 +31,7 @@ absl::Status Wrong(const std::string& where, absl::string_view message) {
 
 // ------------------------------------------------------------------------------------------------------------- checks
 
-// Refuses what no net may have: too many layers, or layers of two forms.
+// Refuses nets with too many layers, or with layers of two forms.
 absl::Status CheckForms(const NetLocator& where, const caffe::NetParameter& net) {
   if (net.layers_size() > kMaxLayers || net.layer_size() > kMaxLayers) {
     const int layers = std::max(net.layers_size(), net.layer_size());
@@ -287,7 +287,7 @@ absl::Status UpgradeNet(const NetLocator& where, caffe::NetParameter* net, std::
   SAMOVAR_RETURN_IF_ERROR(CheckForms(where, *net));
   const bool first_form = IsV0Net(*net);
   ErrorList errors;
-  // What is made of layers of the first form passes this check.
+  // Layers that were upgraded from the first form pass this check.
   if (!first_form) CheckLayers(where, *net, &errors);
   errors.Add(CheckInputs(where, *net));
   SAMOVAR_RETURN_IF_ERROR(errors.ToStatus());

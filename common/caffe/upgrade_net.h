@@ -29,13 +29,13 @@ namespace samovar {
 // "file:line:column" of a value of the net that is upgraded, as it was read.
 using NetLocator = std::function<std::string(const std::vector<FieldStep>& path)>;
 
-// Upgrades a net that somebody wrote. INVALID_ARGUMENT, with where it stands: a net with "layers" and "layer", a layer
-// without a type, with include and exclude rules, or inputs whose shapes do not fit them.
-// The net is unchanged then. With `layers`, it is set to where each layer of the upgraded net stands; what was made of
-// the net's inputs stands where the first of them does.
+// Upgrades a user's net. INVALID_ARGUMENT, with where it stands: a net with "layers" and "layer", a layer without a
+// type, with include and exclude rules, or inputs whose shapes do not fit them.
+// The net is unchanged then. With `layers`, it is set to where each layer of the upgraded net stands; the layer for the
+// net's inputs stands where the first of them does.
 absl::Status UpgradeNet(const NetLocator& where, caffe::NetParameter* net, std::vector<std::string>* layers = nullptr);
 
-// Upgrades a model's net, of which only names and blobs count: types and shapes of inputs may be missing.
+// Upgrades a model's net, which needs only names and blobs: types and shapes of inputs may be missing.
 // INVALID_ARGUMENT: a net with "layers" and "layer", or of the first form and wrong.
 absl::Status UpgradeModel(caffe::NetParameter* model);
 

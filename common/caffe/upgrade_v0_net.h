@@ -21,7 +21,7 @@ namespace samovar {
 // Whether some layer is in the first form.
 bool IsV0Net(const caffe::NetParameter& net);
 
-// Whether it is a padding layer of the first form, of which nothing is left.
+// Whether it is a padding layer of the first form, which the upgrade removes.
 bool IsV0Padding(const caffe::V1LayerParameter& layer);
 
 // `where`: "file:line:column" of a value of the net as it was read. INVALID_ARGUMENT, with where it stands: an unknown

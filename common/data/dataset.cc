@@ -183,8 +183,9 @@ absl::Status Dataset::ReadShape() {
   shape_ = {datum.channels(), datum.height(), datum.width()};
   if (!CanBe(shape_)) {
     SAMOVAR_RETURN_IF_ERROR(Annotate(CheckNoImageFile(datum.data()), NameOf(0)));
-    return absl::InvalidArgumentError(absl::StrCat(NameOf(0), ": a record of shape ", ToString(shape_),
-                                                   " (channels x height x width) cannot be; is this LMDB a data set?"));
+    return absl::InvalidArgumentError(absl::StrCat(NameOf(0), ": has the shape ", ToString(shape_),
+                                                   " (channels x height x width); a record has 1 to ",
+                                                   kMaxRecordElements, " values; is this LMDB a data set?"));
   }
   const absl::Status status = Check(datum);
   return status.ok() ? status : Annotate(status, NameOf(0));

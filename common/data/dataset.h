@@ -36,7 +36,7 @@ class Dataset {
   // Partitions that stay open where they lie: those that were read last. Each takes two file descriptors.
   static constexpr size_t kMaxOpen = 64;
 
-  // Opens a directory, a path or a URI. `source`: what opens a set's partitions and outlives the object; null: they are
+  // Opens a directory, a path or a URI. `source`: opens a set's partitions and outlives the object; null: they are
   // opened where they lie. NOT_FOUND: no such directory, or a partition is missing. INVALID_ARGUMENT: neither an LMDB
   // nor a partitioned set, no records, or the first one of an LMDB is not a Datum or not an image. DATA_LOSS: a damaged
   // file, also the manifest.
@@ -97,7 +97,7 @@ class Dataset {
   // OUT_OF_RANGE: no such position. Errors of opening its partition.
   absl::StatusOr<Place> Find(uint64_t position) const;
   absl::Status ReadStoredAt(const Place& place, caffe::Datum* datum) const;
-  // What is wrong with a record of this set that is not encoded; the message does not name it.
+  // Checks a record of this set that is not encoded; the message does not name it.
   absl::Status Check(const caffe::Datum& datum) const;
   absl::Status Decode(ImageChannels channels, caffe::Datum* datum) const;
 
@@ -114,7 +114,7 @@ class Dataset {
   mutable absl::Mutex mu_;  // held for no I/O
   // Without a source: those that are open, with their numbers, the one that was read last first.
   mutable std::vector<std::pair<uint32_t, std::shared_ptr<const LmdbRecords>>> open_ ABSL_GUARDED_BY(mu_);
-  // With a source, which decides what stays open: the partition that was read last.
+  // With a source, which decides which partitions stay open: the one that was read last.
   mutable uint32_t last_ ABSL_GUARDED_BY(mu_) = 0;
   mutable std::weak_ptr<const LmdbRecords> last_records_ ABSL_GUARDED_BY(mu_);
 };

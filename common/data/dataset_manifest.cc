@@ -53,14 +53,14 @@ class FirstError : public google::protobuf::io::ErrorCollector {
   std::string text_;
 };
 
-// A name of one directory in the set, whatever the system makes of special characters.
+// A name of one directory in the set, without characters that are special to a file system.
 bool IsName(const std::string& name) {
   if (name.empty() || name.size() > kMaxNameLength || name[0] == '.') return false;
   return std::all_of(name.begin(), name.end(),
                      [](unsigned char c) { return absl::ascii_isalnum(c) || c == '-' || c == '_' || c == '.'; });
 }
 
-// Says what is wrong with the manifest; empty: nothing.
+// The error of the manifest; empty: it has none.
 std::string FaultOf(const v1::DatasetManifest& manifest) {
   const auto count = static_cast<uint64_t>(manifest.partitions_size());
   if (count == 0 || count > kMaxSetPartitions)
@@ -72,7 +72,7 @@ std::string FaultOf(const v1::DatasetManifest& manifest) {
       uint64_t{manifest.channels()} * manifest.height() > kMaxRecordElements ||
       uint64_t{manifest.channels()} * manifest.height() * manifest.width() > kMaxRecordElements) {
     return absl::StrCat("says that records are ", manifest.channels(), "x", manifest.height(), "x", manifest.width(),
-                        ", which cannot be");
+                        ", but a record has 1 to ", kMaxRecordElements, " values");
   }
   const PartitionCut cut = {manifest.records(), static_cast<uint32_t>(count)};
   std::set<std::string> names;
@@ -110,7 +110,7 @@ absl::StatusOr<v1::DatasetManifest> ReadManifest(const std::string& set) {
   google::protobuf::TextFormat::Parser parser;
   parser.RecordErrorsTo(&error);
   parser.SetRecursionLimit(10);
-  // A later format is to be told by its number, not by the first field that is new.
+  // The error for a later format must name its number, not its first new field.
   parser.AllowUnknownField(true);
   google::protobuf::io::ArrayInputStream input(text.data(), static_cast<int>(text.size()));
   v1::DatasetManifest manifest;

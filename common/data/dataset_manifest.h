@@ -25,8 +25,8 @@ bool IsPartitioned(const std::string& directory);
 std::string PartitionName(uint32_t partition);
 
 // Reads the set's manifest. Errors name the file and the partition and say what to do. NOT_FOUND: no manifest.
-// INVALID_ARGUMENT: of a later format. DATA_LOSS: not a manifest, or one that cannot be: names that lead elsewhere,
-// sizes that do not add up.
+// INVALID_ARGUMENT: of a later format. DATA_LOSS: not a manifest, or a wrong one: names that lead out of the set, sizes
+// that do not add up.
 absl::StatusOr<v1::DatasetManifest> ReadManifest(const std::string& set);
 
 // REQUIRES: the set's partitions are in place

@@ -115,7 +115,7 @@ absl::Status Hdf5File::OpenDataSet(const std::string& name, size_t cache_bytes) 
   const size_t bytes = H5Tget_size(type);
   H5Tclose(type);
   if (kind != H5T_INTEGER && kind != H5T_FLOAT) return absl::InvalidArgumentError("has other values than numbers");
-  // HDF5 1.10 believes a damaged size, and reads beyond what the file has.
+  // HDF5 1.10 trusts a damaged size, and reads beyond the end of the file.
   if (!std::has_single_bit(bytes) || bytes > kMaxNumberBytes) {
     return absl::InvalidArgumentError(absl::StrCat("has numbers of ", bytes, " bytes"));
   }

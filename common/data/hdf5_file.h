@@ -16,7 +16,7 @@ namespace samovar {
 
 class Hdf5File {
  public:
-  // Opens the data sets of these names. Of each that is stored in compressed pieces, up to `cache_bytes` are kept
+  // Opens the data sets of these names. For each that is stored in compressed pieces, up to `cache_bytes` are kept
   // unpacked, so that neighbouring rows need not be unpacked again; more costs memory. NOT_FOUND: no such file or data
   // set. INVALID_ARGUMENT: not an HDF5 file; a data set that has no rows, more than 2^32, other rows than the first
   // one, other values than numbers, or rows larger than kMaxRecordElements. DATA_LOSS: the file is damaged, or a data

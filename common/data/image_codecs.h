@@ -1,4 +1,4 @@
-// The two decoders behind image_decoder.h, and what they share.
+// The two decoders behind image_decoder.h, and their common parts.
 #pragma once
 
 #include <cstdint>

@@ -20,7 +20,7 @@ struct ListedImage : ListedFile {
   int label = 0;
 };
 
-// NOT_FOUND: no such file. INVALID_ARGUMENT: a line that is none, by its number; or there are none at all.
+// NOT_FOUND: no such file. INVALID_ARGUMENT: a line, named by number, has another form; or there are none.
 absl::StatusOr<std::vector<ListedImage>> ReadImageList(const std::string& path, const StorageTable& storage);
 
 // The names in a file that lists files, a line each. INVALID_ARGUMENT: there are none, or it is an HDF5 file itself.

@@ -78,7 +78,8 @@ class JpegReader {
     longjmp(self->landing_, 1);
   }
 
-  // The library goes on with gray where data is missing; here that is an error. Rubbish between the markers is none.
+  // The library goes on with gray where data is missing; here that is an error. Rubbish between the markers is no
+  // error.
   static void OnMessage(j_common_ptr jpeg, int level) {
     if (level >= 0) return;
     switch (jpeg->err->msg_code) {

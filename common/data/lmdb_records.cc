@@ -12,8 +12,8 @@
 namespace samovar {
 namespace {
 
-// The open LMDBs of the process, by canonical path. The lock is held while one is opened or closed, I/O included:
-// whoever opens the same directory meanwhile has to wait for it.
+// The open LMDBs of the process, by canonical path. The lock is held while one is opened or closed, I/O included: a
+// thread that opens the same directory meanwhile must wait for it.
 struct OpenRecords {
   absl::Mutex mu;
   std::map<std::string, std::weak_ptr<const LmdbRecords>> by_path ABSL_GUARDED_BY(mu);

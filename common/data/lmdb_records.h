@@ -3,7 +3,7 @@
 // Thread safety: all methods may be called from any thread.
 // Invariants:
 //   (1) one object a directory: opening it again while it is open gives the same one (LMDB's rule, see lmdb.h).
-//   (2) what it reads does not change: one read transaction stays open as long as the object lives.
+//   (2) its records do not change: one read transaction stays open as long as the object lives.
 //   (3) index_[i] is the value at position i, inside the map. 16 bytes a record. Views instead of keys: a read is then
 //       a pointer away, and the map of a read-only environment never moves. Keys are looked up only to name records.
 #pragma once

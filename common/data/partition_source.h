@@ -17,9 +17,9 @@ class PartitionSource {
  public:
   virtual ~PartitionSource() = default;
 
-  // Opens a partition of the set in this directory, and keeps it open at least as long as what is returned lives. May
-  // take as long as copying it does. Whoever reads the partition again after others asks again. Errors name the
-  // partition.
+  // Opens a partition of the set in this directory, and keeps it open at least as long as the returned object lives.
+  // May take as long as copying it does. A caller that reads the partition again after others asks again. Errors name
+  // the partition.
   virtual absl::StatusOr<std::shared_ptr<const LmdbRecords>> Open(const std::string& set,
                                                                   const v1::DatasetPartition& partition) = 0;
 };

@@ -35,7 +35,7 @@ class PngReader {
     return true;
   }
 
-  // What OpenCV takes an image for.
+  // The channels that OpenCV gives an image.
   int StoredChannels() const {
     const int type = png_get_color_type(png_, info_);
     if (type == PNG_COLOR_TYPE_GRAY) return 1;
@@ -106,7 +106,7 @@ absl::Status DecodePng(absl::string_view encoded, ImageChannels channels, Interl
   const int count = channels == ImageChannels::kGray     ? 1
                     : channels == ImageChannels::kColour ? 3
                                                          : reader.StoredChannels();
-  // Four: what the library may need inside.
+  // Four: the library may need as many inside.
   SAMOVAR_RETURN_IF_ERROR(CheckImageSize(reader.height(), reader.width(), 4));
   image->shape = {count, static_cast<int>(reader.height()), static_cast<int>(reader.width())};
   image->pixels.resize(image->shape.elements());

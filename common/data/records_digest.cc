@@ -29,7 +29,7 @@ void AddEnds(absl::string_view bytes, Digest* digest) {
   digest->AddField(bytes.substr(bytes.size() - kSampledEndBytes));
 }
 
-// Reads what is there of [offset, offset + count).
+// Reads the part of [offset, offset + count) that the file has.
 absl::StatusOr<std::string> ReadPiece(int file, uint64_t offset, uint64_t count, const std::string& path) {
   std::string piece(count, '\0');
   size_t have = 0;

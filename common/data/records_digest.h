@@ -1,6 +1,6 @@
 // Digests that tell the records of one source from others of the same number and shapes: from those that lie at the
-// same path on another machine, or that lay there before. README.md says what goes into them, and what they cannot
-// tell.
+// same path on another machine, or that lay there before. README.md says what goes into them, and which changes they
+// cannot find.
 //
 // A digest covers a sample: the first record, the last one, and others at equal distances, the same wherever it is
 // computed. So it is cheap for any number of records, finds another data set with certainty for all practical purposes,

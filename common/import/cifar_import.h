@@ -12,8 +12,8 @@
 
 namespace samovar {
 
-// `inputs`: files, and directories, which stand for the files data_batch_1.bin, data_batch_2.bin ... in them; one LMDB
-// of all is made, in this order. Errors of RecordImport. NOT_FOUND: no such file. INVALID_ARGUMENT: not of this format.
+// `inputs`: files, and directories, which stand for the files data_batch_1.bin, data_batch_2.bin ... in them; makes one
+// LMDB of all, in this order. Errors of RecordImport. NOT_FOUND: no such file. INVALID_ARGUMENT: not of this format.
 absl::StatusOr<ImportSummary> ImportCifar10(const std::vector<std::string>& inputs, const std::string& lmdb_path,
                                             const ImportOptions& options);
 

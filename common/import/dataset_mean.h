@@ -1,4 +1,4 @@
-// The mean of a data set's records, pixel by pixel: what a transform_param's mean_file holds.
+// The mean of a data set's records, pixel by pixel, for the mean_file of a transform_param.
 #pragma once
 
 #include <cstdint>

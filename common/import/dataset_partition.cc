@@ -20,7 +20,7 @@ absl::StatusOr<ImportSummary> PartitionDataset(const std::string& source, const 
           return import->AddSerialised(key, std::string(value), datum, shape);
         }));
   }
-  // The source is closed by now: it may be what is replaced.
+  // The source is closed by now: it may be the set that is replaced.
   return import->Finish();
 }
 

@@ -73,8 +73,8 @@ absl::Status IdxFile::ReadHeader(Kind kind) {
   SAMOVAR_ASSIGN_OR_RETURN(rows_, ReadNumber());
   SAMOVAR_ASSIGN_OR_RETURN(columns_, ReadNumber());
   if (rows_ == 0 || columns_ == 0 || uint64_t{rows_} * columns_ > kMaxRecordElements) {
-    return absl::InvalidArgumentError(absl::StrCat(path_, ": images of ", rows_, " x ", columns_,
-                                                   " pixels cannot be; at most ", kMaxRecordElements, " are"));
+    return absl::InvalidArgumentError(absl::StrCat(path_, ": has images of ", rows_, " x ", columns_,
+                                                   " pixels; an image has 1 to ", kMaxRecordElements));
   }
   return absl::OkStatus();
 }
@@ -115,8 +115,7 @@ absl::Status IdxFile::CheckEnd() {
   char more;
   SAMOVAR_ASSIGN_OR_RETURN(const size_t count, ReadSome({&more, 1}));
   if (count == 0) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat(path_, ": goes on behind the ", count_, " records that its header announces"));
+  return absl::InvalidArgumentError(absl::StrCat(path_, ": is longer than the ", count_, " records of its header"));
 }
 
 }  // namespace samovar

@@ -21,7 +21,7 @@ class IdxFile {
  public:
   enum class Kind { kImages, kLabels };
 
-  // NOT_FOUND: no such file. INVALID_ARGUMENT: not an IDX file of this kind, or sizes that cannot be.
+  // NOT_FOUND: no such file. INVALID_ARGUMENT: not an IDX file of this kind, or images without pixels or with too many.
   // DATA_LOSS: the header is cut off.
   static absl::StatusOr<IdxFile> Open(const std::string& path, Kind kind);
   IdxFile(IdxFile&& other) noexcept;
@@ -35,7 +35,7 @@ class IdxFile {
 
   // Reads the next bytes. DATA_LOSS: the file ends before them, or its compressed data are corrupt.
   absl::Status Read(std::span<char> bytes);
-  // INVALID_ARGUMENT: the file goes on behind what its header announces.
+  // INVALID_ARGUMENT: the file is longer than its header says.
   absl::Status CheckEnd();
 
  private:

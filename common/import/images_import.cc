@@ -42,7 +42,7 @@ class ImagesImporter {
     return import_->Add(absl::StrFormat("%08d_%s", number, listed.name), datum_, image_.shape);
   }
 
-  // Fills image_. `as_stored`: the file is read to these channels by whoever decodes it as it is.
+  // Fills image_. `as_stored`: the channels of the file when it is decoded as it is.
   absl::Status Decode(absl::string_view file, bool* as_stored) {
     const int channels = options_.gray ? 1 : 3;
     if (options_.encoded) {

@@ -20,7 +20,7 @@ struct ImportImagesOptions {
   // One channel instead of three.
   bool gray = false;
   // Keep images as JPEG or PNG: the files themselves, or, if they are resized or have other channels than asked for
-  // (one, or three), encoded anew in the same format. So all records decode to as many channels, whoever decodes them.
+  // (one, or three), encoded anew in the same format. So all records decode to as many channels, in any program.
   bool encoded = false;
   // Number the lines in a random order, drawn from the seed.
   bool shuffle = false;

@@ -49,7 +49,7 @@ class LinkedCopy {
     const fs::path absolute = fs::absolute(source, error);
     for (const std::string& name : names) {
       if (error) break;
-      // They belong to whoever has it open.
+      // They belong to the process that has it open.
       if (name == "LOCK" || absl::StartsWith(name, "LOG")) continue;
       fs::create_symlink(absolute / name, absl::StrCat(copy->path(), "/", name), error);
     }

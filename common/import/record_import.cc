@@ -76,7 +76,7 @@ absl::Status RecordImport::CloseCurrent() {
     SAMOVAR_ASSIGN_OR_RETURN(sample, DigestOfRecords(*records, records->size()));
   }
   std::error_code error;
-  fs::remove(directory + "/lock.mdb", error);  // belongs to those who have the LMDB open: nobody
+  fs::remove(directory + "/lock.mdb", error);  // is for readers of an open LMDB: there are none
   const std::string file = directory + "/data.mdb";
   const uint64_t bytes = fs::file_size(file, error);
   summary_.file_bytes += bytes;

@@ -1,7 +1,7 @@
-// RecordImport makes a data set of records, an LMDB or a partitioned set: what all importers have in common.
+// RecordImport makes a data set of records, an LMDB or a partitioned set, for all importers.
 //
 // The set is written beside its place and moved there when it is complete (staged_directory.h), so there is never half
-// of one; what a failed import has written is removed with the object.
+// of one; the files of a failed import are removed with the object.
 //
 // Thread safety: one thread at a time.
 #pragma once
@@ -32,7 +32,7 @@ struct ImportOptions {
   bool force = false;
   // Make a partitioned set of so many LMDBs; 0: an LMDB.
   uint32_t partitions = 0;
-  // Told now and then, and at the end, how many of all records are taken. May be empty.
+  // Receives now and then, and at the end, how many of all records are taken. May be empty.
   std::function<void(uint64_t done, uint64_t total)> progress;
   // Ends the import when it is stopped. May be null.
   const Stopper* stopper = nullptr;
@@ -69,14 +69,14 @@ class RecordImport {
   // The same with the datum as it is serialised.
   absl::Status AddSerialised(std::string key, std::string value, const caffe::Datum& datum, const RecordShape& shape);
 
-  // Writes what is left and puts the set in its place. INVALID_ARGUMENT: other records than were announced.
+  // Writes the last records and puts the set in its place. INVALID_ARGUMENT: other records than were announced.
   absl::StatusOr<ImportSummary> Finish();
 
  private:
   RecordImport(std::string target, uint64_t total, const ImportOptions& options);
   // Opens the LMDB that the next records go to.
   absl::Status OpenNext();
-  // Writes what is pending and closes it.
+  // Writes its pending records and closes it.
   absl::Status CloseCurrent();
   absl::Status Flush();
   absl::Status CheckStopped() const;

@@ -105,7 +105,7 @@ StagedDirectory::~StagedDirectory() {
 absl::Status StagedDirectory::MoveTo(const std::string& target) {
   if (rename(path_.c_str(), target.c_str()) == 0) return SyncParent(target);
   if (errno != ENOTEMPTY && errno != EEXIST) return SystemError(target, "moving the LMDB to its place", errno);
-  // Changes places with what is there, which the destructor then removes.
+  // Changes places with the directory that is there, which the destructor then removes.
   if (renameat2(AT_FDCWD, path_.c_str(), AT_FDCWD, target.c_str(), RENAME_EXCHANGE) == 0) return SyncParent(target);
   // A file system that cannot exchange.
   const std::string former = absl::StrCat(path_, "-former");

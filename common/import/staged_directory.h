@@ -27,7 +27,7 @@ class StagedDirectory {
 
   const std::string& path() const { return path_; }
 
-  // Moves the directory to its place; what was there is removed.
+  // Moves the directory to its place; removes the one that was there.
   absl::Status MoveTo(const std::string& target);
 
  private:

@@ -38,7 +38,7 @@ Enum ValueIn(const char* const (&names)[kCount], absl::string_view name) {
 
 absl::Status CheckKnown(const char* field, int number, bool known) {
   if (known) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(field, " ", number, " is none that this version knows"));
+  return absl::InvalidArgumentError(absl::StrCat(field, " is ", number, ", which this version does not know"));
 }
 
 absl::Status CheckAtMost(const char* field, uint32_t value, uint32_t most) {
@@ -72,11 +72,11 @@ absl::Status CheckEncoding(const v1::Consistency& consistency) {
   if (!sparse || consistency.mode() != v1::CONSISTENCY_SYNC) return absl::OkStatus();
   return absl::InvalidArgumentError(
       "the encoding topk keeps parts of gradients at the worker that computed them, so that the model depends on which "
-      "worker computes what, and the mode sync promises that it does not; take the mode async or bounded, or another "
-      "encoding");
+      "worker computes which iteration, and the mode sync promises that it does not; take the mode async or bounded, "
+      "or another encoding");
 }
 
-// Whether what is done about late gradients goes with the mode.
+// Whether the treatment of late gradients goes with the mode.
 absl::Status CheckLateGradients(const v1::Consistency& consistency) {
   const v1::StalenessScaling scaling = consistency.staleness_scaling();
   const float compensation = consistency.delay_compensation();
@@ -108,7 +108,7 @@ absl::Status CheckUnits(const v1::Consistency& consistency, const caffe::SolverP
   if (type != "SGD") {
     return absl::InvalidArgumentError(absl::StrCat(
         "push_every ", push_every,
-        " is for solvers of type SGD: what is pushed is how far the weights have moved, and the history of type ", type,
+        " is for solvers of type SGD: a push says how far the weights have moved, and the history of type ", type,
         " is made of single gradients; leave push_every out, or write type: \"SGD\""));
   }
   if (consistency.delay_compensation() != 0) {

@@ -1,5 +1,5 @@
-// What a job's v1::Consistency means, once for the command, the coordinator, servers and workers: in which order
-// iterations are applied, which weights each is computed from, and what goes together.
+// The meaning of a job's v1::Consistency, once for the command, the coordinator, servers and workers: in which order
+// iterations are applied, which weights each is computed from, and which settings go together.
 //
 // Thread safety: stateless.
 #pragma once
@@ -40,7 +40,7 @@ bool ServersClip(const v1::Consistency& consistency, const caffe::SolverParamete
 std::optional<uint64_t> WatermarkFor(const v1::Consistency& consistency, uint64_t t);
 
 // Whether chunks must not be further apart than training takes them: when a server is lost, all of them go back to one
-// snapshot. Else the lost one's iterations are computed again, and the others go on with what they have.
+// snapshot. Else the lost one's iterations are computed again, and the others go on from their weights.
 inline bool GoesBackTogether(const v1::Consistency& consistency) { return consistency.mode() != v1::CONSISTENCY_ASYNC; }
 
 // Iterations of a push: at least 1.
@@ -52,7 +52,7 @@ inline bool SkipsWhatIsNotFinite(const v1::Consistency& consistency) {
 }
 
 // OK if the fields go together with each other and with the solver. INVALID_ARGUMENT names the field that is wrong, and
-// says what goes together.
+// the settings that go together.
 absl::Status CheckConsistency(const v1::Consistency& consistency, const caffe::SolverParameter& solver);
 
 // The same of a whole job: its batches can be cut into the parts, and its snapshots and tests fall between units as
@@ -63,7 +63,7 @@ absl::Status CheckConsistency(const v1::JobSpec& spec);
 // 0.01", "async, a push every 8 iterations": for people.
 std::string ConsistencyText(const v1::Consistency& consistency);
 
-// What users call the values of the fields, in the order of the enum's numbers; the name of one ("unknown": this
+// Users' names for the values of the fields, in the order of the enum's numbers; the name of one ("unknown": this
 // version does not know it), and the value of a name (of one that is none, the value 0).
 //
 // "async", "bounded", "sync".

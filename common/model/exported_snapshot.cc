@@ -221,7 +221,7 @@ absl::Status WriteExportManifest(const std::string& directory, v1::ExportManifes
 }
 
 void RemoveExport(const std::string& directory, const StorageTable& storage) {
-  // What cannot be removed stays, and the directory with it.
+  // A file that cannot be removed stays, and the directory with it.
   (void)storage.Remove(ManifestPath(directory));
   for (const StoredFile& file : storage.List(directory).value_or(std::vector<StoredFile>())) {
     if (absl::EndsWith(file.name, kChunksSuffix) || absl::EndsWith(file.name, ".tmp"))

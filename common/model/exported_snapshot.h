@@ -2,10 +2,10 @@
 // servers:
 //
 //   manifest                 v1.ExportManifest as text, written last: without it the directory is no snapshot
-//   server-<i>-of-<n>.chunks what server i wrote: v1.ChunkRecords, whose places the manifest names
+//   server-<i>-of-<n>.chunks the share of server i: v1.ChunkRecords, whose places the manifest names
 //
-// The directory is in a storage, or at a path, that all servers see. The command reads a snapshot to find what is wrong
-// before anything is started; each server reads the chunks of its share.
+// The directory is in a storage, or at a path, that all servers see. The command reads a snapshot to find errors before
+// anything is started; each server reads the chunks of its share.
 //
 // Thread safety: immutable. All methods but the accessors do I/O.
 #pragma once
@@ -61,7 +61,7 @@ class ExportedSnapshot {
   absl::StatusOr<std::unique_ptr<RangeReader>> OpenFile(const v1::ExportedFile& file, uint64_t offset,
                                                         uint64_t bytes) const;
   absl::StatusOr<std::string> ReadRecordOf(const v1::ExportedFile& file, const v1::ExportedChunk& chunk) const;
-  // The error is what is wrong with the manifest.
+  // The error says what is wrong with the manifest.
   absl::Status FindPlaces();
 
   std::string directory_;
@@ -79,7 +79,7 @@ std::string ExportPath(const std::string& directory, const std::string& job_id, 
 absl::Status WriteExportManifest(const std::string& directory, v1::ExportManifest manifest,
                                  const StorageTable& storage);
 
-// Removes a snapshot, the manifest first, or what is left of one; other files stay, and their directory.
+// Removes a snapshot, the manifest first, or the rest of one; other files stay, and their directory.
 void RemoveExport(const std::string& directory, const StorageTable& storage);
 
 }  // namespace samovar

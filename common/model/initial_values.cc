@@ -117,7 +117,7 @@ absl::StatusOr<InitialValues> InitialValues::Read(const v1::InitialModel& initia
     SAMOVAR_ASSIGN_OR_RETURN(caffe::NetParameter model, ReadModel(path, storage));
     SAMOVAR_RETURN_IF_ERROR(Annotate(values.AddModel(std::move(model), layout), path));
   }
-  // After the reading: content that was replaced meanwhile is not taken for what was read.
+  // After the reading, so that content that was replaced meanwhile is found.
   for (size_t i = 0; i < files.size(); ++i) {
     SAMOVAR_ASSIGN_OR_RETURN(values.digests_.emplace_back(), DigestOfFile(files[i], storage));
     if (initial.digests().empty()) continue;

@@ -1,9 +1,9 @@
-// InitialValues is what model files give to a net before it is trained: weights by the names of its layers and, with a
-// .solverstate, the solver's history and the iteration to continue at. The command reads them to find what is wrong
+// InitialValues are the values of model files for a net before it is trained: weights by the names of its layers and,
+// with a .solverstate, the solver's history and the iteration to continue at. The command reads them to find errors
 // before anything is started; each server reads them to fill its chunks.
 //
-// How blobs are matched is Caffe's way: a layer of a file gives its blobs to the net's layer of the same name; layers
-// that only one of the two has are left alone; a layer that both have must agree in the number of its blobs and their
+// Blobs are matched in Caffe's way: a layer of a file gives its blobs to the net's layer of the same name; layers that
+// only one of the two has are left alone; a layer that both have must agree in the number of its blobs and their
 // shapes. A blob that several layers share is its owner's.
 //
 // Thread safety: immutable.
@@ -27,14 +27,14 @@ class InitialValues {
   // Nothing: all weights come from their fillers, all history is zero.
   InitialValues() = default;
 
-  // Reads the files, and compares them with initial.digests() if there are any. `vectors` of history is what the solver
-  // keeps (solver_history.h). INVALID_ARGUMENT: a blob, or the state, does not fit or is not finite; the message names
-  // file, layer, blob and both shapes. FAILED_PRECONDITION: a file holds something else than its digest says. Otherwise
-  // errors of ReadModel and ReadSolverState. REQUIRES: CheckLayout(layout).ok()
+  // Reads the files, and compares them with initial.digests() if there are any. `vectors`: the number of history
+  // vectors that the solver keeps (solver_history.h). INVALID_ARGUMENT: a blob, or the state, does not fit or is not
+  // finite; the message names file, layer, blob and both shapes. FAILED_PRECONDITION: a file holds something else than
+  // its digest says. Otherwise errors of ReadModel and ReadSolverState. REQUIRES: CheckLayout(layout).ok()
   static absl::StatusOr<InitialValues> Read(const v1::InitialModel& initial, const v1::ParameterLayout& layout,
                                             int vectors, const StorageTable& storage);
 
-  // Writes what the models hold of the floats [begin, begin + out.size()) of the flat vector; the others stay.
+  // Writes those of the floats [begin, begin + out.size()) of the flat vector that the models hold; the others stay.
   // REQUIRES, of both: the layout is the one that was given to Read.
   void CopyWeights(const v1::ParameterLayout& layout, uint64_t begin, std::span<float> out) const;
   // The same for a vector of history, 0 or 1. Without a .solverstate nothing is written.

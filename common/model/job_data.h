@@ -1,5 +1,5 @@
-// What a job says of the content of its data: digests of its records (DatasetSpec.digest) and of the files that its
-// nets name beside them. A path is a name: what lies there may be other bytes tomorrow, or on another machine.
+// A job's digests of the content of its data: of its records (DatasetSpec.digest) and of the files that its nets name
+// beside them. A path is a name: it may have other bytes tomorrow, or on another machine.
 //
 // Thread safety: all functions may be called from any thread.
 #pragma once
@@ -19,13 +19,13 @@ namespace samovar {
 absl::Status AddNetFiles(const caffe::NetParameter& net, v1::JobSpec* spec, const StorageTable& storage);
 
 // Reads the files that the net names, and compares them with the job's; those that the job does not list are not looked
-// at. To be called after the net was built, so that content that was replaced meanwhile is not taken for what the net
-// has read. INVALID_ARGUMENT: a file holds something else; the message names it and says what to do. Errors of
+// at. To be called after the net was built, so that content that was replaced after the net has read it is found.
+// INVALID_ARGUMENT: a file holds something else; the message names it and says what to do. Errors of
 // DigestOfFile.
 absl::Status CheckNetFiles(const caffe::NetParameter& net, const v1::JobSpec& spec, const StorageTable& storage);
 
-// In words, for each data layer and each file of the nets that both jobs have and of which both know the digests: how
-// it is another one than before, "data layer "mnist" reads other records than before (/data/mnist: 60000, then 70000)".
+// In words, for each data layer and each file of the nets that both jobs have with a digest: how it is another one than
+// before, "data layer "mnist" reads other records than before (/data/mnist: 60000, then 70000)".
 std::vector<std::string> DescribeOtherData(const v1::JobSpec& before, const v1::JobSpec& now);
 
 }  // namespace samovar

@@ -1,4 +1,4 @@
-// Reads what versions stored in whose JobSpec the fields of a v1::Consistency stood one by one.
+// Reads job specs of versions that had the fields of a v1::Consistency one by one in JobSpec.
 //
 // Thread safety: stateless.
 #pragma once

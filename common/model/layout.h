@@ -1,4 +1,4 @@
-// Questions to a ParameterLayout: what a server or client must check and look up before it trusts one.
+// Checks and look-ups of a ParameterLayout, for servers and clients before they trust one.
 #pragma once
 
 #include <cstdint>

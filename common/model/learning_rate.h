@@ -1,5 +1,5 @@
-// Caffe's learning-rate policies, as pure functions of the iteration: whoever applies update t, and whenever, uses the
-// same rate.
+// Caffe's learning-rate policies, as pure functions of the iteration: each process that applies update t uses the same
+// rate.
 #pragma once
 
 #include <cstdint>

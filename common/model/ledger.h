@@ -40,18 +40,18 @@ class Ledger {
   // Adds t. Returns false, and changes nothing, if it is held already. O(log n). REQUIRES: t < kMaxEnd
   bool Add(uint64_t t);
 
-  // Adds what of [begin, end) is not held yet. REQUIRES: end <= kMaxEnd
+  // Adds the iterations of [begin, end) that are not held yet. REQUIRES: end <= kMaxEnd
   void AddRange(uint64_t begin, uint64_t end);
 
   // Adds all that the other ledger holds.
   void Merge(const Ledger& other);
 
-  // What of [begin, end) is not held: ascending, disjoint, as few ranges as possible.
+  // The iterations of [begin, end) that are not held: ascending, disjoint, as few ranges as possible.
   std::vector<IterationRange> Missing(uint64_t begin, uint64_t end) const;
 
   // The lowest iteration that is not held.
   uint64_t watermark() const { return watermark_; }
-  // What is held above the watermark, ascending.
+  // The iterations that are held above the watermark, ascending.
   std::vector<IterationRange> beyond() const;
   // Number of ranges beyond the watermark.
   size_t beyond_ranges() const { return ranges_.size(); }

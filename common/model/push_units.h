@@ -1,5 +1,5 @@
-// Units of iterations: what a worker of a job with push_every above 1 computes for one push. With push_every k they are
-// [0, k), [k, 2k), ...; the last one ends at max_iter.
+// Units of iterations: a worker of a job with push_every above 1 computes one unit for each push. With push_every k
+// they are [0, k), [k, 2k), ...; the last one ends at max_iter.
 //
 // Thread safety: stateless.
 #pragma once

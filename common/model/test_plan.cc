@@ -5,7 +5,7 @@
 namespace samovar {
 namespace {
 
-// Tests that are told apart: with as many records as a job may have, no product below exceeds 64 bits.
+// Tests that are distinguished: with as many records as a job may have, no product below exceeds 64 bits.
 constexpr uint64_t kTests = uint64_t{1} << 23;
 
 // How many tests come before the one at the iteration, modulo kTests.

@@ -82,7 +82,7 @@ inline float FromFloat16(uint16_t half) {
                               Select(magnitude >= 0x7C00, special, Select(magnitude < 0x400, subnormal, normal)));
 }
 
-// Encodes kBlock values, the first of which is at `place`, with code(value, random), which returns a Code.
+// Encodes kBlock values, from that at `place` on, with code(value, random), which returns a Code.
 template <typename Code, typename Encode>
 void EncodeBlock(const float* __restrict values, uint64_t key, size_t place, char* __restrict to, Encode code) {
   const uint32_t first = static_cast<uint32_t>(place / 2);
@@ -142,8 +142,8 @@ float ScaleOf(const float* values, size_t count) {
   return magnitude < 1e-30f ? 0 : std::min(magnitude, 3.4e38f) / 127;
 }
 
-// `fractions`: what a value is multiplied by to become 2^15ths of a step, fewer than 2^22. Of NaN comes any integer:
-// the scale says it.
+// `fractions`: the factor that makes 2^15ths of a step of a value, fewer than 2^22. NaN becomes any integer: the scale
+// tells that it was NaN.
 inline int8_t ToInt8(float value, float fractions, int32_t random) {
   // Next to 1.5 * 2^23 floats are the integers, and their last bits count them.
   const uint32_t counted = std::bit_cast<uint32_t>(value * fractions + 0x1.8p23f) - std::bit_cast<uint32_t>(0x1.8p23f);

@@ -1,13 +1,13 @@
-// How floats travel: as they are, or in fewer bytes, rounded at random so that the expectation of what arrives is what
-// was sent.
+// How floats travel: as they are, or in fewer bytes, rounded at random so that the expectation of the received float is
+// the sent one.
 //
-// Whether a value is rounded up or down depends on a key and its place alone, so whoever encodes the same values for
-// the same (job, iteration, chunk) sends the same bytes. No rounding error is carried from one message to the next.
+// Whether a value is rounded up or down depends on a key and its place alone, so all that encode the same values for
+// the same (job, iteration, chunk) send the same bytes. No rounding error is carried from one message to the next.
 //
 //   encoding        bytes a float   relative step
 //   float32         4               exact
 //   bfloat16        2               2^-8
-//   float16         2               2^-11; steps of 6e-8 below 6.1e-5; what is beyond 65504 becomes 65504
+//   float16         2               2^-11; steps of 6e-8 below 6.1e-5; values beyond 65504 become 65504
 //   int8 blocks     1.016           1/127 of the largest of 256 neighbours
 //   sparse          5 a listed one  exact; its codec is in sparse_floats.h, since its length is not known beforehand
 //

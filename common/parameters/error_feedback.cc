@@ -13,8 +13,8 @@
 namespace samovar {
 namespace {
 
-// Magnitudes as integers have the order of the floats; their first twelve bits make bins, few floats of which are in
-// doubt.
+// Magnitudes as integers have the order of the floats; their first twelve bits make bins, and few floats of a bin are
+// in doubt.
 constexpr int kBinShift = 19;
 constexpr size_t kBins = size_t{1} << (31 - kBinShift);
 
@@ -45,7 +45,7 @@ void ErrorFeedback::Select(uint32_t chunk, std::span<const float> values, std::v
   places->clear();
   magnitudes_.resize(values.size());
   std::transform(values.begin(), values.end(), magnitudes_.begin(), MagnitudeOf);
-  // What is always sent is listed first, and left out of the choice as if it were zero.
+  // Floats that are always sent are listed first, and left out of the choice as if they were zero.
   const uint64_t begin = plan_.begin(chunk);
   for (const FloatRange& range : whole_) {
     const uint64_t from = std::max(range.begin, begin);

@@ -2,18 +2,18 @@
 // it.
 //
 // A chunk's push carries the k floats of (residual + gradient) that are largest by magnitude, k being a fixed ratio of
-// the chunk's floats; what is left is the new residual. So all that is sent, and the residual, add up to all gradients.
-// A push may also be in full: then nothing is left (Seide et al., "1-bit SGD", 2014; Aji and Heafield, "Sparse
-// communication", 2017).
+// the chunk's floats; the others are the new residual. So all floats that were sent, and the residual, add up to all
+// gradients. A push may also be in full: then nothing is left (Seide et al., "1-bit SGD", 2014; Aji and Heafield,
+// "Sparse communication", 2017).
 //
-// Exactly once. A chunk's residual changes when it is known what became of the push, and no float of a gradient enters
-// the model twice:
-//   * applied: the residual is what was left.
-//   * dropped, since the chunk had that iteration from somebody else: the residual is what it was before, and the
+// Exactly once. A chunk's residual changes when the result of the push is known, and no float of a gradient enters the
+// model twice:
+//   * applied: the residual is the rest.
+//   * dropped, since the chunk had that iteration from another worker: the residual is the one from before, and the
 //     gradient of this iteration is forgotten, for the other's was applied.
-//   * unknown (the push was abandoned, or the chunk says that it has the iteration after the same was sent twice): what
-//     was sent of the residual is taken for sent, and the gradient is forgotten. If it did not arrive, so much of the
-//     residual is lost.
+//   * unknown (the push was abandoned, or the chunk says that it has the iteration after the same was sent twice): the
+//     floats that were sent are taken for applied, and the gradient is forgotten. If they did not arrive, that part of
+//     the residual is lost.
 // A chunk that a server has restored may lack iterations whose gradients are in the residual: see Forget.
 // A chunk that is asked for twice in one push gives the same bytes.
 //
@@ -38,24 +38,24 @@ struct FloatRange {
 class ErrorFeedback {
  public:
   // Takes two floats of memory for each of the plan's. `ratio`: in (0, 1]. `whole`: ascending and disjoint; they are
-  // always sent, beside the k: statistics, of which nothing may be kept back.
+  // always sent, beside the k: statistics, which must not be kept back.
   ErrorFeedback(const ChunkPlan& plan, double ratio, std::vector<FloatRange> whole);
 
-  // The push of another iteration. What became of the one before and was not told by Settle is unknown.
+  // Begins the push of another iteration. Results of the one before that Settle was not called with are unknown.
   void Begin(bool in_full);
 
   struct Payload {
     v1::Encoding encoding = v1::ENCODING_SPARSE;
     std::span<const char> bytes;
   };
-  // What is sent of the chunk's gradient; the bytes are valid until Begin. REQUIRES: as many floats as the chunk has
+  // The payload for the chunk's gradient; the bytes are valid until Begin. REQUIRES: as many floats as the chunk has
   Payload Encode(uint32_t chunk, std::span<const float> gradient);
 
-  // What became of it. REQUIRES: it was encoded
+  // The result of the push. REQUIRES: it was encoded
   void Settle(uint32_t chunk, bool applied);
 
-  // The chunk's residual is lost: it is of iterations that the chunk has lost, and will have again from whoever
-  // computes them.
+  // The chunk's residual is lost: it is of iterations that the chunk has lost, and that a worker
+  // computes again.
   void Forget(uint32_t chunk);
 
   // The residual's L2 norm.
@@ -70,7 +70,7 @@ class ErrorFeedback {
     bool repeated = false;
     v1::Encoding encoding = v1::ENCODING_SPARSE;
     std::vector<char> payload;
-    // What is in it, ascending; of a push in full, all.
+    // The floats in it, ascending; of a push in full, all.
     std::vector<uint32_t> places;
     // The sum of the residual's squares.
     double squares = 0;

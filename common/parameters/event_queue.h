@@ -1,6 +1,6 @@
-// EventQueue is a gRPC completion queue with somebody to serve it at all times: the caller itself while it waits for
-// what comes of the events, since to wake it for each would take longer than to handle them; otherwise a thread of the
-// queue's own.
+// EventQueue is a gRPC completion queue that a thread serves at all times: the caller itself while it waits for the
+// result of events, since to wake it for each would take longer than to handle them; otherwise a thread of the queue's
+// own.
 //
 // Thread safety: all methods may be called from any thread, ServeUntil by one at a time.
 #pragma once
@@ -35,9 +35,9 @@ class EventQueue {
 
   // Serves on the calling thread until done(), which is asked after each event, or until the time is over.
   void ServeUntil(absl::FunctionRef<bool()> done, absl::Duration time) ABSL_LOCKS_EXCLUDED(mu_);
-  // Handles what has come so far, on the calling thread. The caller will be busy with other things then, but something
-  // is under way: if it does not come back here or to ServeUntil within two milliseconds, the own thread takes over
-  // until the next ServeUntil. Without this it takes over a tenth of a second after the last ServeUntil.
+  // Handles the events that have come so far, on the calling thread. The caller will be busy with other things then,
+  // but something is under way: if it does not come back here or to ServeUntil within two milliseconds, the own thread
+  // takes over until the next ServeUntil. Without this it takes over a tenth of a second after the last ServeUntil.
   void Poll() ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
@@ -55,7 +55,7 @@ class EventQueue {
   SteadyCondition awaited_;
   bool caller_serves_ ABSL_GUARDED_BY(mu_) = false;
   bool thread_serves_ ABSL_GUARDED_BY(mu_) = false;
-  // Something is under way that nobody waits for yet.
+  // An event is under way that no caller waits for yet.
   bool wanted_ ABSL_GUARDED_BY(mu_) = false;
   bool ending_ ABSL_GUARDED_BY(mu_) = false;
   // How often a caller has come.

@@ -35,10 +35,10 @@ constexpr uint32_t kWeightsTag = DelimitedTag(ExchangeResponse::kWeightsFieldNum
 constexpr uint32_t kSquaresTag = DelimitedTag(ExchangeResponse::kSquaresFieldNumber);
 constexpr uint32_t kPayloadTag = DelimitedTag(ChunkData::kPayloadFieldNumber);
 
-// What a request may have beside its payloads: as many chunks as their payloads leave room for have a third of it.
+// Bytes that a request may have beside its payloads: as many chunks as there is room for take a third.
 constexpr size_t kMaxRequestHeadBytes = 2 << 20;
 constexpr size_t kMaxPushes = 1 << 16;
-// A larger text does not help anybody.
+// A larger text does not help a reader.
 constexpr size_t kMaxMessageText = 4096;
 
 // --- one chunk: its writer and its reader ---
@@ -55,7 +55,7 @@ size_t EntryBytes(uint32_t tag, const ChunkData& fields, uint64_t payload_bytes)
   return CodedOutputStream::VarintSize32(tag) + CodedOutputStream::VarintSize64(bytes) + bytes;
 }
 
-// Writes such an entry but for its payload, which is to stand where this returns.
+// Writes such an entry but for its payload; returns the place of the payload.
 uint8_t* WriteEntry(uint32_t tag, const ChunkData& fields, uint64_t payload_bytes, uint8_t* to) {
   to = CodedOutputStream::WriteTagToArray(tag, to);
   to = CodedOutputStream::WriteVarint64ToArray(ChunkBytes(fields, payload_bytes), to);
@@ -64,8 +64,8 @@ uint8_t* WriteEntry(uint32_t tag, const ChunkData& fields, uint64_t payload_byte
   return CodedOutputStream::WriteVarint64ToArray(payload_bytes, to);
 }
 
-// Reads such an entry behind its tag: copies it to `out`, tag and all, but for its payload, whose place it tells. An
-// absent payload is an empty one; of several the last counts, as in generated code.
+// Reads such an entry behind its tag: copies it to `out`, tag and all, but for its payload; gives its place. An absent
+// payload is an empty one; of several the last counts, as in generated code.
 bool ReadEntry(uint32_t tag, CodedInputStream* in, uint64_t* payload_begin, uint64_t* payload_bytes,
                CodedOutputStream* out) {
   int length = 0;
@@ -172,7 +172,7 @@ absl::Status ReceivedResponse::Parse(grpc::ByteBuffer* buffer, size_t max_chunks
   const Shape shape = {.chunks_tag = kWeightsTag, .max_chunks = max_chunks, .counted_tag = kSquaresTag};
   std::string rest;
   const Cut cut = CutPayloads(shape, buffer, &rest);
-  if (cut == Cut::kGarbage) return NotAResponse("it breaks off, or has a field that is none");
+  if (cut == Cut::kGarbage) return NotAResponse("it breaks off, or has a field that is not valid");
   if (cut == Cut::kOk && !head_.ParseFromString(rest)) return NotAResponse("a field of it has another form");
   if (cut == Cut::kTooMuch || static_cast<size_t>(head_.dropped_size()) > max_chunks)
     return NotAResponse(absl::StrCat("it has more than ", max_chunks, " chunks"));
@@ -217,7 +217,7 @@ ReceivedPayloads::Cut ReceivedPayloads::CutPayloads(const Shape& shape, grpc::By
         return Cut::kGarbage;
       }
     }
-    // ReadTag also returns 0 for a tag that is none.
+    // ReadTag also returns 0 for an invalid tag.
     if (!in.ConsumedEntireMessage()) return Cut::kGarbage;
   }
   if (head->size() > shape.max_head_bytes) return Cut::kTooMuch;

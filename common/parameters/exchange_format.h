@@ -6,8 +6,8 @@
 //   ReceivedResponse::Parse                      <-   EncodeExchangeResponse(head, chunks by EncodeWeights)
 //
 // A head is the message without its chunks' payloads; generated code writes and reads it, so that parameter.proto alone
-// says what its fields are. Only payloads are written and read here, in place: once into the slices that gRPC sends,
-// and once from the slices that gRPC received to where they are used. Peers that use generated code see no difference.
+// defines its fields. Only payloads are written and read here, in place: once into the slices that gRPC sends, and once
+// from the slices that gRPC received to where they are used. Peers that use generated code see no difference.
 //
 // The slices do not point at a worker's gradients themselves: gRPC holds slices until the kernel has taken their bytes,
 // which after a broken connection may be any time, and then the next iteration would have to wait; the copy costs 1 %
@@ -44,8 +44,8 @@ struct PushedChunk {
 // The request with these for its pushes. The gradients may change after the return. REQUIRES: the head has no push
 grpc::ByteBuffer EncodeExchangeRequest(const v1::ExchangeRequest& head, std::span<const PushedChunk> push);
 
-// One entry of ExchangeResponse.weights as it is sent: `chunk`, whose payload is empty, with a payload of so many bytes
-// that `write` puts where it is told.
+// One entry of ExchangeResponse.weights as it is sent: `chunk`, whose payload is empty, with a payload of so many
+// bytes, which `write` puts at the given place.
 grpc::Slice EncodeWeights(const v1::ChunkData& chunk, uint64_t payload_bytes,
                           absl::FunctionRef<void(char* payload)> write);
 
@@ -62,7 +62,7 @@ class ReceivedPayloads {
   std::span<const char> Payload(int chunk, std::vector<char>* scratch) const;
   // Writes payload_bytes(chunk) bytes at `to`.
   void CopyPayload(int chunk, void* to) const;
-  // Frees what gRPC received; from then on no payload may be asked for.
+  // Frees the buffers that gRPC received; from then on no payload may be asked for.
   void DropPayloads() { slices_.clear(); }
 
  protected:
@@ -78,8 +78,8 @@ class ReceivedPayloads {
   };
   enum class Cut { kOk, kGarbage, kTooMuch };
 
-  // Takes the buffer's slices, finds the payloads, and puts all else, a serialised head, into *head. What does not end
-  // as it should is kGarbage.
+  // Takes the buffer's slices, finds the payloads, and puts all else, a serialised head, into *head. kGarbage: a field
+  // does not end where it should.
   Cut CutPayloads(const Shape& shape, grpc::ByteBuffer* buffer, std::string* head);
   size_t chunks() const { return payloads_.size(); }
 

@@ -20,10 +20,11 @@ namespace {
 // A wait looks at its stopper and at silent servers this often.
 constexpr absl::Duration kTick = absl::Milliseconds(100);
 
-// More channels are only made for who asks for them: each costs some of the rate where one thread serves them all.
+// More channels are only made for a user who asks for them: each costs some of the rate where one thread serves them
+// all.
 constexpr uint64_t kMostChosen = 4;
 
-// Whether a new stream may cure what ended one, or what a server answered.
+// Whether a new stream may cure the error that ended one, or a server's error.
 bool IsWorthRetrying(const absl::Status& status) {
   return IsTransient(status) || absl::IsInternal(status) || absl::IsUnknown(status);
 }
@@ -39,7 +40,7 @@ uint32_t ChannelsOf(const ParameterClient::Options& options) {
 absl::StatusOr<std::unique_ptr<ParameterClient>> ParameterClient::Create(const Options& options, const Dialer& dialer) {
   if (!IsEncoding(options.encoding)) {
     return absl::InvalidArgumentError(
-        absl::StrCat("encoding ", static_cast<int>(options.encoding), " is none that this version knows"));
+        absl::StrCat("encoding is ", static_cast<int>(options.encoding), ", which this version does not know"));
   }
   if (options.encoding == v1::ENCODING_SPARSE && !(options.topk_ratio > 0 && options.topk_ratio <= 1)) {
     return absl::InvalidArgumentError(
@@ -399,7 +400,7 @@ absl::Status ParameterClient::TakeResponse(size_t index, grpc::ByteBuffer* respo
   // The oldest request is answered first, as a rule.
   queue.owed_since.reset();
   if (queue.in_flight.size() > 1) queue.owed_since = queue.last_progress;
-  // An answer to what was abandoned.
+  // An answer to an abandoned request.
   if (request == queue.in_flight.end()) return absl::OkStatus();
   if (answer.code() != 0) {
     const absl::Status error(static_cast<absl::StatusCode>(answer.code()), answer.message());
@@ -418,7 +419,7 @@ absl::Status ParameterClient::TakeResponse(size_t index, grpc::ByteBuffer* respo
   }
   if (answer.not_yet()) {
     if (!operation_.head.waits() && operation_.squares.empty())
-      return absl::DataLossError("the answer says to wait where nothing was to wait for");
+      return absl::DataLossError("the server asks to wait, but the request waits for nothing");
     queue.told_to_wait = queue.last_progress;
     queue.ready_again.insert(queue.ready_again.end(), request->chunks.begin(), request->chunks.end());
     queue.in_flight.erase(request);

@@ -7,8 +7,8 @@
 //   client->AwaitPush(limit);                                  // all chunks have iteration t, weights are the new ones
 //
 // Several requests are under way at a time, each of at most kRequestBytes or one chunk. A stream that breaks, a server
-// that is not there (yet) or is overloaded is tried again with growing delays until the caller's limit; what was sent
-// and not answered is sent again, which is safe: a chunk applies an iteration once.
+// that is not there (yet) or is overloaded is tried again with growing delays until the caller's limit; a request
+// without an answer is sent again, which is safe: a chunk applies an iteration once.
 //
 // A pull may have to wait for other workers' iterations. The server says so every few seconds, and is asked again; such
 // requests are counted apart from the others under way, so that no push stands behind them.
@@ -53,8 +53,8 @@ class ParameterClient final : private ServerStream::Owner {
  public:
   // Bytes of payload that a request carries at most, each way, unless one chunk is larger.
   static constexpr uint64_t kRequestBytes = 128 << 10;
-  // Requests under way on a stream; bounds what is in memory of copies. As many again may wait for other workers:
-  // together the requests of one stream that a server works on at a time.
+  // Requests under way on a stream; bounds the copies in memory. As many again may wait for other workers: together the
+  // requests of one stream that a server works on at a time.
   static constexpr size_t kMaxInFlight = 8;
 
   // One connection is bound by one thread's work at the server, and by one congestion window.
@@ -92,7 +92,7 @@ class ParameterClient final : private ServerStream::Owner {
   // INVALID_ARGUMENT: no servers, or a chunk size, an encoding or a number of channels that is not one. Does not
   // connect: the first operation does.
   static absl::StatusOr<std::unique_ptr<ParameterClient>> Create(const Options& options, const Dialer& dialer);
-  // Abandons what is under way. Does not wait for servers.
+  // Abandons the operation under way. Does not wait for servers.
   ~ParameterClient() override;
 
   uint64_t elements() const { return plan_.elements(); }
@@ -119,22 +119,22 @@ class ParameterClient final : private ServerStream::Owner {
   // Begins a push; an earlier one that was not awaited is abandoned. With weights (else an empty span) each chunk's new
   // weights are written there when the server has applied its gradient, which may be any time after Ready() has covered
   // it. Both spans stay valid until AwaitPush or AbandonPush has returned. Staleness is counted from the last pull of
-  // either kind. `which`: of the new weights. `part`: what the gradients are of an iteration that comes in parts.
-  // `in_full`: nothing of the gradients, and of what was kept of those before, is kept back. `iterations`: how many the
-  // push is of; then the gradients are a displacement, as ExchangeRequest.iterations says.
+  // either kind. `which`: of the new weights. `part`: the gradients' part of an iteration that comes in parts.
+  // `in_full`: the push keeps nothing back of the gradients, nor of the residual of those before. `iterations`: how
+  // many the push is of; then the gradients are a displacement, as ExchangeRequest.iterations says.
   void StartPush(uint64_t iteration, uint64_t epoch, std::span<const float> gradients, std::span<float> weights,
                  const PulledWeights& which = {}, uint32_t part = 0, bool in_full = false, uint32_t iterations = 1);
   // The gradients [begin, end) are final; each float is to be covered once. May send. Never waits for an answer.
   void Ready(uint64_t begin, uint64_t end);
   // REQUIRES: the ranges given to Ready cover all floats.
   absl::StatusOr<PushResult> AwaitPush(const WaitLimit& limit);
-  // Servers may or may not apply what was sent.
+  // Servers may or may not apply the requests that were sent.
   void AbandonPush();
 
-  // Whether pushes keep something back, and the L2 norm of what is kept.
+  // Whether pushes keep something back, and the L2 norm of the residual.
   bool keeps_residual() const { return options_.encoding == v1::ENCODING_SPARSE; }
   double ResidualNorm() const ABSL_LOCKS_EXCLUDED(mu_);
-  // What is kept goes from a client that is not used any more to the one that follows it, of the same chunks, ratio and
+  // The residual goes from a client that is not used any more to the one that follows it, of the same chunks, ratio and
   // statistics. Null: pushes keep nothing back. REQUIRES, of AdoptResidual: not null, and keeps_residual()
   std::unique_ptr<ErrorFeedback> ReleaseResidual() ABSL_LOCKS_EXCLUDED(mu_);
   void AdoptResidual(std::unique_ptr<ErrorFeedback> residual) ABSL_LOCKS_EXCLUDED(mu_);
@@ -149,7 +149,7 @@ class ParameterClient final : private ServerStream::Owner {
                             const WaitLimit& limit);
 
  private:
-  // What all servers are asked at present.
+  // The operation that all servers are asked for at present.
   struct Operation {
     v1::ExchangeRequest head;
     // Null: nothing is pushed, or pulled.
@@ -181,7 +181,7 @@ class ParameterClient final : private ServerStream::Owner {
     std::vector<Request> in_flight;
     // When an answer came, or the first request after a time of rest was sent.
     absl::Time last_progress;
-    // Since when the server owes an answer, whether or not somebody still waits for it.
+    // Since when the server owes an answer, also if no caller waits for it any more.
     std::optional<absl::Time> owed_since;
     // When the server last said that a pull has to wait.
     absl::Time told_to_wait = absl::InfinitePast();
@@ -209,7 +209,7 @@ class ParameterClient final : private ServerStream::Owner {
   // The chunks that the next request is to be made of; null if there is none to be sent now.
   std::deque<uint32_t>* NextChunksLocked(StreamQueue* queue) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool FinishedLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // The earliest of what `limit` gives the servers that owe answers.
+  // The earliest of the times that `limit` gives the servers that owe answers.
   absl::Time DeadlineLocked(const WaitLimit& limit, absl::Duration patience) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   Waiting WaitingLocked(absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void ClearLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

@@ -25,8 +25,8 @@ namespace samovar {
 
 class ServerStream {
  public:
-  // The owner decides what is sent. NextRequest and StreamEnded are not called at the same time for one server. What
-  // the first two throw ends the stream: as RESOURCE_EXHAUSTED, or as DATA_LOSS if an answer is half taken.
+  // The owner chooses the requests. NextRequest and StreamEnded are not called at the same time for one server. An
+  // exception of the first two ends the stream: as RESOURCE_EXHAUSTED, or as DATA_LOSS if an answer is half taken.
   class Owner {
    public:
     virtual ~Owner() = default;
@@ -34,7 +34,7 @@ class ServerStream {
     virtual bool NextRequest(size_t server, grpc::ByteBuffer* request) = 0;
     // An error ends the stream.
     virtual absl::Status TakeResponse(size_t server, grpc::ByteBuffer* response) = 0;
-    // What was sent and not answered will not be answered. True: there is something to send on the next stream.
+    // Requests that were sent and not answered will not be answered. True: there is one to send on the next stream.
     virtual bool StreamEnded(size_t server, const absl::Status& status) = 0;
   };
 
@@ -87,7 +87,7 @@ class ServerStream {
   void OnFinished(bool ok);
   void OnRested(bool ok);
 
-  // Begins whatever may be begun now.
+  // Begins each operation that may begin now.
   void Advance() ABSL_LOCKS_EXCLUDED(mu_);
   // Chooses one operation and marks it as under way, which gives this thread the right to begin it on *call.
   Next Decide(Call** call) ABSL_LOCKS_EXCLUDED(mu_);
@@ -114,8 +114,8 @@ class ServerStream {
 
   absl::Mutex mu_;
   State state_ ABSL_GUARDED_BY(mu_) = State::kIdle;
-  // Exist from kStarting to the end of kFinishing. Whoever marked an operation as under way uses the call without the
-  // lock.
+  // Exist from kStarting to the end of kFinishing. The thread that marked an operation as under way uses the call
+  // without the lock.
   std::unique_ptr<grpc::ClientContext> context_ ABSL_GUARDED_BY(mu_);
   std::unique_ptr<Call> call_ ABSL_GUARDED_BY(mu_);
   bool reading_ ABSL_GUARDED_BY(mu_) = false;
@@ -125,7 +125,7 @@ class ServerStream {
   bool wake_ ABSL_GUARDED_BY(mu_) = false;
   bool broken_ ABSL_GUARDED_BY(mu_) = false;
   bool closing_ ABSL_GUARDED_BY(mu_) = false;
-  // Why this side gave the stream up; OK: it was not this side.
+  // Why this side ended the stream; OK if this side did not end it.
   absl::Status reason_ ABSL_GUARDED_BY(mu_);
   Backoff backoff_ ABSL_GUARDED_BY(mu_);
   std::optional<grpc::Alarm> alarm_ ABSL_GUARDED_BY(mu_);

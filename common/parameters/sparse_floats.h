@@ -1,6 +1,6 @@
-// ENCODING_SPARSE's payload: floats most of which are zero.
+// ENCODING_SPARSE's payload: floats that are mostly zero.
 //
-//     bytes                what
+//     bytes                content
 //     4                    how many floats are listed, little-endian
 //     1 to 3 for each      its place, as a varint: how far beyond the one before, less one; of the first, the place
 //                          itself

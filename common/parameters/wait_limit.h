@@ -1,4 +1,4 @@
-// How long an operation of a ParameterClient may block, and what it tells of its wait meanwhile.
+// How long an operation of a ParameterClient may block, and how it reports its wait meanwhile.
 //
 // Thread safety: plain values.
 #pragma once
@@ -27,7 +27,7 @@ struct Waiting {
 
   // Servers that have been silent for kSilence, each once.
   std::vector<SilentServer> silent;
-  // All servers answer, and a pull has to wait for what other workers have yet to push.
+  // All servers answer, and a pull has to wait for pushes of other workers.
   bool for_workers = false;
   // All servers hold the gradients of the push under way.
   bool pushed = false;

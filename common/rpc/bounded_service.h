@@ -1,5 +1,5 @@
 // BoundedService serves methods of generated services as gRPC sees them, and lets no request be parsed before a
-// RequestGate has let it in. What a handler throws ends its call, with an error, and nothing else.
+// RequestGate has let it in. An exception of a handler ends its call, with an error, and nothing else.
 //
 //   BoundedService bounded(&gate);
 //   bounded.Add("/samovar.v1.JobService/Get", &jobs, &JobService::Get);

@@ -1,4 +1,4 @@
-// What proves to each end of a connection who the other one is. The one place that knows: plain text, so far.
+// The credentials of both ends of a connection: plain text, so far. No other file makes any.
 #pragma once
 
 #include <grpcpp/security/credentials.h>

@@ -27,7 +27,7 @@ std::shared_ptr<grpc::Channel> Dialer::Dial(const std::string& address) const {
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kFirstReconnectMs);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kLastReconnectMs);
-  // What gRPC calls so is how long an attempt may take.
+  // By this name gRPC means how long an attempt may take.
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectTimeoutMs);
   // Proxies of the environment are for the web, not for the cluster's own processes.
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);

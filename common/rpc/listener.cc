@@ -14,8 +14,8 @@ bool IsLoopbackHost(absl::string_view host) {
   return absl::StartsWith(host, "127.") && host.find_first_not_of("0123456789.") == absl::string_view::npos;
 }
 
-// How far a client may send ahead of what is read of a stream: 10 Gbit/s at 0.8 ms. gRPC's own estimate widens it on
-// fast networks, until clients send faster than the quota below ends their calls.
+// How many bytes a client may send ahead of the reader of a stream: 10 Gbit/s at 0.8 ms. gRPC's own estimate widens it
+// on fast networks, until clients send faster than the quota below ends their calls.
 constexpr int kStreamWindowBytes = 1 << 20;
 
 // "127.0.0.1:0" with the port that was really bound.

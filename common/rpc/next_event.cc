@@ -22,7 +22,7 @@ grpc::CompletionQueue::NextStatus NextEvent(grpc::CompletionQueue* queue, absl::
   do {
     const auto next = queue->AsyncNext(tag, ok, gpr_inf_past(GPR_CLOCK_MONOTONIC));
     if (next != grpc::CompletionQueue::TIMEOUT) return next;
-    // To whoever has work, if processors are scarce.
+    // To threads that have work, if processors are scarce.
     sched_yield();
   } while (Clock::now() < end);
   if (time <= kPatience) return grpc::CompletionQueue::TIMEOUT;

@@ -1,5 +1,5 @@
-// RequestGate bounds what calls can make a server hold before anything of them is looked at: how many are being worked
-// on at a time, and the bytes of their requests, of one and of all together.
+// RequestGate bounds the memory that calls can make a server hold before it parses them: how many are being worked on
+// at a time, and the bytes of their requests, of one and of all together.
 //
 // Thread safety: all methods may be called from any thread.
 #pragma once

@@ -1,5 +1,5 @@
-// WriteDeadlines ends calls whose clients do not read: what is written for such a client stays in memory, and a thread
-// may wait for it.
+// WriteDeadlines ends calls whose clients do not read: an answer for such a client stays in memory, and a thread may
+// wait for it.
 //
 //   const WriteDeadlines::Write write(&deadlines, &context, message.size());
 //   writer->Write(message);
@@ -22,7 +22,7 @@ namespace samovar {
 
 class WriteDeadlines {
  public:
-  // What the slowest reader that is waited for reads in a second.
+  // Bytes that the slowest reader reads in a second which is waited for.
   static constexpr uint64_t kBytesPerSecond = 256 << 10;
   static constexpr absl::Duration kPatience = absl::Seconds(30);
 

@@ -11,7 +11,7 @@ namespace samovar {
 
 uint32_t Crc32(absl::string_view bytes);
 
-// The checksum of what `crc` is that of, 0 for nothing, and these bytes behind it.
+// The checksum of the bytes that have the checksum `crc` (0: no bytes), with these bytes behind them.
 uint32_t ExtendCrc32(uint32_t crc, absl::string_view bytes);
 
 }  // namespace samovar

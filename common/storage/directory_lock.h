@@ -16,7 +16,7 @@ class DirectoryLock {
  public:
   // Takes the directory, which is made if it is not there, until the object or the process ends, however it ends. Waits
   // so long at most for another process to give it up. FAILED_PRECONDITION, with the message that `refusal` makes of
-  // the holder ("pid N on HOST"): another process has it. Otherwise what the system says.
+  // the holder ("pid N on HOST"): another process has it. Otherwise the system's error.
   static absl::StatusOr<DirectoryLock> Take(const std::string& directory, absl::Duration patience,
                                             absl::FunctionRef<std::string(const std::string& holder)> refusal);
   DirectoryLock(DirectoryLock&& other) noexcept;

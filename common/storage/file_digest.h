@@ -1,4 +1,4 @@
-// Tells whether a file still holds what it held: by a digest, since files are replaced under their names.
+// Tells whether a file still has the same content: by a digest, since files are replaced under their names.
 #pragma once
 
 #include <string>

@@ -92,7 +92,7 @@ absl::StatusOr<MDB_env*> OpenWith(const std::string& path, unsigned flags, uint6
 absl::StatusOr<MDB_env*> OpenRaw(const std::string& path, const LmdbEnvironment::Options& options) {
   int code = 0;
   if (!options.read_only) return OpenWith(path, MDB_NOTLS, options.map_bytes, &code);
-  // LMDB enlarges this to what the file needs; the size that the file names can be a terabyte.
+  // LMDB enlarges this to the size that the file needs; the size that the file names can be a terabyte.
   constexpr uint64_t kSmallestMap = 1 << 20;
   auto environment = OpenWith(path, MDB_RDONLY | MDB_NOTLS, kSmallestMap, &code);
   // The lock file cannot be written; or cannot be locked: LMDB tells readers apart by their process numbers, and one on
@@ -106,8 +106,8 @@ absl::StatusOr<MDB_env*> OpenRaw(const std::string& path, const LmdbEnvironment:
 
 }  // namespace
 
-// An entry in the process-wide set of open environments. Directories are told apart by device and inode, whatever the
-// paths are; the open descriptor keeps the inode from being given to another directory.
+// An entry in the process-wide set of open environments. Directories are told apart by device and inode, not by path;
+// the open descriptor keeps the inode from being given to another directory.
 class LmdbEnvironment::Registration {
  public:
   static absl::StatusOr<std::unique_ptr<Registration>> Create(const std::string& path) {

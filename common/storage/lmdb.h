@@ -1,7 +1,7 @@
 // LMDB, wrapped: the only door to <lmdb.h>. An environment is a directory with data.mdb (and lock.mdb); of its
 // databases the unnamed one is used. Keys have 1 to 511 bytes, values fewer than 4 GiB; both are any bytes.
 //
-// A file is checked before LMDB maps it, since LMDB trusts what it maps: a damaged or truncated file is an error here,
+// A file is checked before LMDB maps it, since LMDB trusts mapped files: a damaged or truncated file is an error here,
 // not a crash (see lmdb_check.h).
 #pragma once
 
@@ -83,7 +83,7 @@ class LmdbTransaction {
   MDB_txn* transaction_;
   LmdbEnvironment* reader_of_;
   const std::string* path_;
-  bool map_full_ = false;  // a write found no room in the map; Write looks here whatever the caller made of the error
+  bool map_full_ = false;  // a write found no room in the map; Write looks here, also if the caller replaced the error
 };
 
 // An open environment. LMDB's rule: a process has an environment open once only, since closing the second would drop

@@ -8,7 +8,7 @@
 
 namespace samovar {
 
-// `code` is what an LMDB function returned; 0 is OK. `doing` completes "PATH: ... failed" (for example "reading").
+// `code` is the result of an LMDB function; 0 is OK. `doing` completes "PATH: ... failed" (for example "reading").
 absl::Status LmdbStatus(int code, const std::string& path, absl::string_view doing);
 
 }  // namespace samovar

@@ -1,4 +1,4 @@
-// LocalStorage is this machine's file system, and what is mounted there: a path, or "file:" with one behind it.
+// LocalStorage is this machine's file system with its mounts: a path, or "file:" with one behind it.
 //
 // Thread safety: stateless.
 #pragma once

@@ -13,7 +13,7 @@
 namespace samovar {
 
 // Nothing: there is no such file. DATA_LOSS: it holds something else; the message is "PATH does not hold a number", for
-// the caller to go on with what to do. Otherwise what the system says, and the file is not to be replaced then.
+// the caller to go on with what to do. Otherwise the system's error, and the file is not to be replaced then.
 absl::StatusOr<std::optional<uint64_t>> ReadNumberFile(const std::string& path);
 
 // Writes the file anew; durable when it returns. Errors of WriteFileAtomically.

@@ -14,20 +14,20 @@ inline constexpr char kFileScheme[] = "file";
 // "hdfs" of "hdfs://host/x" and "hdfs:/x": two letters or digits at least, a colon and a slash. Empty: a path.
 absl::string_view SchemeOf(absl::string_view uri);
 
-// "/a" of "file:/a", "file:///a" and "file://localhost/a", and "a" of "file:a"; all else stays as it is, so that what
-// begins with "file:" still names another machine.
+// "/a" of "file:/a", "file:///a" and "file://localhost/a", and "a" of "file:a"; all else stays as it is, so that a URI
+// that still begins with "file:" names another machine.
 std::string WithoutFileScheme(const std::string& path);
 
 // The path of a file or directory that must be of this machine: without the scheme of local files. INVALID_ARGUMENT,
-// with NotOffered's message, for any other: it would become a folder of the name "hdfs:". What may be anywhere goes
-// through a StorageTable.
+// with NotOffered's message, for any other: it would become a folder of the name "hdfs:". Paths that may be elsewhere
+// go through a StorageTable.
 absl::StatusOr<std::string> LocalPath(const std::string& path);
 
 // Why a URI is refused, and what to give instead. REQUIRES: SchemeOf(WithoutFileScheme(uri)) is not empty
 std::string NotOffered(const std::string& uri);
 
-// Whether the path is one from the root of the file system, for all processes of a machine the same. One with a zero
-// byte is none.
+// Whether the path is one from the root of the file system, for all processes of a machine the same. False for one with
+// a zero byte.
 bool IsAbsolutePath(absl::string_view path);
 
 // Whether the path or URI can be told to another process: an absolute path, or a URI, of whatever scheme. One with a
@@ -36,15 +36,15 @@ bool IsSamePlaceEverywhere(absl::string_view path);
 
 // The absolute path of `path`, which stands in the file `referring_file`. A relative path is taken from the current
 // directory, as Caffe does, or, if there is nothing, from the directory of referring_file; if there is nothing either,
-// the result is the one from the current directory, and whoever opens it reports that. "file:" is taken off; another
-// URI
+// the result is the one from the current directory, and its reader reports that. "file:" is taken off;
+// another URI
 // ("hdfs://...") and an empty path stay as they are.
 std::string ResolvePath(const std::string& path, const std::string& referring_file);
 
 // The file (or directory) that FindFile passes over, since the current directory has another one of that name: the one
 // beside referring_file. Empty if there is none, if it is the same, or a file with the same content.
 std::string FindPassedOver(const std::string& path, const std::string& referring_file);
-// "", or why somebody who wrote the path may mean that file: what is taken, what not, and what to do.
+// Why a user who wrote the path may mean that file: the one that is taken, the other, and what to do. Or "".
 std::string DescribePassedOver(const std::string& path, const std::string& referring_file);
 
 // Like ResolvePath, but relative to the current directory if `path` and `referring_file` are: for people to read.

@@ -18,7 +18,7 @@ absl::Status ReadLocalMessage(const std::string& path, absl::string_view what, g
   SAMOVAR_ASSIGN_OR_RETURN(const int fd, OpenForReading(path, kMaxMessageBytes));
   google::protobuf::io::FileInputStream input(fd);
   input.SetCloseOnDelete(true);
-  // The partial form, since the other one logs what is missing.
+  // The partial form, since the other one logs missing fields.
   if (message->ParsePartialFromZeroCopyStream(&input) && message->IsInitialized()) return absl::OkStatus();
   if (input.GetErrno() != 0) return ErrnoStatus(input.GetErrno(), "read", path);
   return absl::DataLossError(absl::StrCat(path, ": this is not ", what, ", or it is damaged"));

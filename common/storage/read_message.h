@@ -15,7 +15,7 @@ namespace samovar {
 // protobuf's limit.
 inline constexpr uint64_t kMaxMessageBytes = std::numeric_limits<int32_t>::max();
 
-// Reads the file, a path or a URI, into the message. `what` is what it should be: "a .caffemodel". NOT_FOUND,
+// Reads the file, a path or a URI, into the message. `what`: the kind of file, "a .caffemodel". NOT_FOUND,
 // PERMISSION_DENIED: it cannot be read. INVALID_ARGUMENT: it is a directory, a pipe, or too large. DATA_LOSS: it is not
 // such a message, or lacks a required field. All name the file.
 absl::Status ReadMessage(const std::string& path, absl::string_view what, google::protobuf::MessageLite* message,

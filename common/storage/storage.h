@@ -38,7 +38,7 @@ class RangeReader {
 
 // All methods do I/O, take URIs of the scheme, and name the URI in errors. INVALID_ARGUMENT: the scheme has no URI like
 // this one; NOT_FOUND: there is nothing; FAILED_PRECONDITION: there is a file where there should be a directory;
-// RESOURCE_EXHAUSTED: there is no room; otherwise what the place says.
+// RESOURCE_EXHAUSTED: there is no room; otherwise the storage's error.
 class Storage {
  public:
   virtual ~Storage() = default;
@@ -47,8 +47,8 @@ class Storage {
   // machine copies nothing, and leaves it to the reader to find that there is nothing.
   virtual absl::StatusOr<std::string> Fetch(const std::string& uri) = 0;
 
-  // Makes a file of what `write` writes to a file descriptor; replaces what was there. It is there whole and durably
-  // when this returns OK, and else not at all. Makes the directories above it.
+  // Makes a file of the bytes that `write` writes to a file descriptor; replaces a file that was there. It is there
+  // whole and durably when this returns OK, and else not at all. Makes the directories above it.
   virtual absl::Status Put(const std::string& uri, const std::function<absl::Status(int fd)>& write) = 0;
 
   // What the URI names.

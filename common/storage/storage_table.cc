@@ -28,7 +28,7 @@ absl::StatusOr<std::shared_ptr<Storage>> StorageTable::StorageFor(const std::str
   const auto known = schemes_.find(uri.substr(0, uri.find(':')));
   const bool is_known = known != schemes_.end() && uri.size() > known->first.size();
   if (is_known && known->first != kFileScheme) return known->second;
-  // What still begins with "file:" then is of another machine.
+  // A URI that still begins with "file:" is of another machine.
   if (SchemeOf(WithoutFileScheme(uri)).empty()) return schemes_.at(kFileScheme);
   std::string others;
   for (const auto& [name, storage] : schemes_) {

@@ -34,7 +34,7 @@ class StorageTable {
   // "hdfs:".
   absl::StatusOr<std::shared_ptr<Storage>> StorageFor(const std::string& uri) const;
 
-  // StorageFor, and then what its methods do.
+  // StorageFor, and then the method of the storage.
   absl::StatusOr<std::string> Fetch(const std::string& uri) const;
   absl::Status Put(const std::string& uri, const std::function<absl::Status(int fd)>& write) const;
   absl::StatusOr<StoredFile> Stat(const std::string& uri) const;
@@ -42,8 +42,8 @@ class StorageTable {
   absl::Status Remove(const std::string& uri) const;
   absl::StatusOr<std::unique_ptr<RangeReader>> OpenRange(const std::string& uri, uint64_t offset, uint64_t bytes) const;
 
-  // Whether there is something. What cannot be looked at, or is a directory, is something; what is below a file is
-  // nothing.
+  // Whether there is a file or a directory, or something that cannot be read. There is nothing
+  // below a file.
   bool Exists(const std::string& uri) const;
   // As Put, with these bytes.
   absl::Status PutBytes(const std::string& uri, absl::string_view bytes) const;

@@ -45,7 +45,7 @@ absl::Status SyncDirectory(const std::string& directory) {
 // The longest that TemporaryName puts behind a name.
 constexpr absl::string_view kLongestSuffix = ".4194304.9999999.tmp";
 
-// A name beside `path` that nobody else uses.
+// A name beside `path` that no other writer uses.
 std::string TemporaryName(const std::string& path) {
   static std::atomic<uint64_t> counter{0};
   return absl::StrCat(path, ".", getpid(), ".", counter.fetch_add(1, std::memory_order_relaxed), ".tmp");

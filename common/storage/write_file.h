@@ -14,11 +14,11 @@ namespace samovar {
 
 // Writes a file so that at any moment, also after a crash of the machine, `path` is the old file or the whole new one:
 // into a new file in the same directory, which `write` fills, synchronised and then renamed. Makes the directory if it
-// is missing. Blocks until the bytes are on the disk. RESOURCE_EXHAUSTED: the disk is full; otherwise what `write` or
-// the system says.
+// is missing. Blocks until the bytes are on the disk. RESOURCE_EXHAUSTED: the disk is full; otherwise the error of
+// `write` or of the system.
 absl::Status WriteFileAtomically(const std::string& path, const std::function<absl::Status(int fd)>& write);
 
-// Makes a file that is written, under another name on the same disk, the file `path`, in place of what was there: as
+// Makes a file that is written, under another name on the same disk, the file `path`, in place of an older one: as
 // WriteFileAtomically. The file stays under its other name if that fails.
 absl::Status PublishFile(const std::string& written, const std::string& path);
 
@@ -26,8 +26,8 @@ absl::Status PublishFile(const std::string& written, const std::string& path);
 // one above it that there is, takes files, and no name is too long. The error is the system's.
 absl::Status CheckWritable(const std::string& path);
 
-// Removes what processes that have gone left unfinished in a directory, of the files whose names `is_ours` knows:
-// nothing but NAME.PID.NUMBER.tmp, as WriteFileAtomically makes it, whose process there is not any more.
+// Removes files that processes which are gone left unfinished in a directory, if `is_ours` knows their names: nothing
+// but NAME.PID.NUMBER.tmp, as WriteFileAtomically makes it, whose process there is not any more.
 void RemoveAbandoned(const std::string& directory, absl::FunctionRef<bool(absl::string_view name)> is_ours);
 
 // Writes all of the bytes at the file's position; an error names `path`.

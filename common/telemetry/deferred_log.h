@@ -1,6 +1,6 @@
-// DeferredLog keeps lines until it is destroyed, and writes them then. Declared before a lock, it logs what is found
-// under the lock after it: a reader of standard error that is slow, or stuck, must not hold up whoever waits for the
-// lock.
+// DeferredLog keeps lines until it is destroyed, and writes them then. Declared before a lock, it writes lines that
+// were logged under the lock after it: a reader of standard error that is slow, or stuck, must not hold up threads that
+// wait for the lock.
 //
 // Thread safety: one thread.
 #pragma once

@@ -13,7 +13,7 @@ bool RunTurn(absl::string_view thread, absl::FunctionRef<void()> body) noexcept 
   });
   if (status.ok()) return true;
   CatchExceptions([&] {
-    LogError(absl::StrCat(thread, " could not do what was due, and tries again: ", status.message()));
+    LogError(absl::StrCat(thread, " could not do its work, and tries again: ", status.message()));
     return absl::OkStatus();
   }).IgnoreError();
   return false;

@@ -2,8 +2,8 @@
 //
 //   while (!stopper_.WaitFor(kTick)) RunTurn("the scheduler", [this] { StartReady(); });
 //
-// What a turn throws, for want of memory say, ends that turn only. It is logged, if there is memory for that, and the
-// thread goes on with its next turn. So whatever the body changes it must leave whole when it is left by an exception.
+// An exception of a turn, for want of memory say, ends that turn only. It is logged, if there is memory for that, and
+// the thread goes on with its next turn. So the body must leave all its data whole when an exception ends it.
 //
 // Thread safety: may be called from any thread.
 #pragma once

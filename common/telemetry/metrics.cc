@@ -22,7 +22,7 @@ void Add(const std::string& name, const prometheus::ClientMetric& metric, double
   samples->push_back(std::move(sample));
 }
 
-// A name that is none is a mistake in the program, which every start of it finds.
+// A wrong name is a mistake in the program, which every start of it finds.
 void RequireName(const std::string& name, bool is_counter) {
   const std::string wrong = CheckMetricName(name, is_counter);
   if (wrong.empty()) return;

@@ -1,6 +1,6 @@
 // Metrics are the counters, gauges and histograms of one object of a process, a server or a worker: two in one process
-// have their own. What counts registers at its construction, and keeps the pointer; what shows reads Samples. The door
-// to prometheus-cpp.
+// have their own. An object that counts registers its metrics at its construction, and keeps the pointers; a view reads
+// Samples. The door to prometheus-cpp.
 //
 //   Metrics metrics;
 //   MetricCounter* const pushes = metrics.AddCounter("samovar_server_pushes_total", "Chunks that were pushed.");
@@ -55,7 +55,7 @@ class Metrics {
     Labels labels;
     double value = 0;
   };
-  // What all have now, ordered by name and labels. A histogram is two samples, NAME_count and NAME_sum.
+  // The values of all now, ordered by name and labels. A histogram is two samples, NAME_count and NAME_sum.
   std::vector<Sample> Samples() const;
   // The value of one of the samples; 0 if there is none. With fewer labels than it has: the sum over the others.
   double Value(const std::string& name, const Labels& labels = {}) const;
@@ -66,7 +66,7 @@ class Metrics {
   prometheus::Registry registry_;
 };
 
-// Empty, or what Prometheus' conventions have against the name: "counters end in _total".
+// Empty, or the rule of Prometheus' conventions that the name breaks: "counters end in _total".
 std::string CheckMetricName(absl::string_view name, bool is_counter);
 
 }  // namespace samovar

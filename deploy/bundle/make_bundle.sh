@@ -31,7 +31,7 @@ needs() {
   sed -nE 's/^[[:space:]]*([^ ]+ => )?(\/[^ ]+) \(0x.*/\2/p' <<<"$list"
 }
 
-# all_needed LOADER: what all programs and engines need, each once.
+# all_needed LOADER: the libraries that programs and engines need, each once.
 all_needed() {
   local file list all=
   for file in "$stage"/libexec/* "$stage/lib/libsamovar_engine.so" "$stage"/lib/glibc-hwcaps/*/libsamovar_engine.so; do
@@ -67,7 +67,7 @@ check_closed() {
   local outside
   outside="$(all_needed "$stage/lib/${system_loader##*/}")" || exit 1
   outside="$(grep -vF "$stage/" <<<"$outside" || true)"
-  [[ -z "$outside" ]] || fail "the programs would load what is outside the bundle: $outside"
+  [[ -z "$outside" ]] || fail "the programs would load libraries from outside the bundle: $outside"
 }
 
 # Those of `packages`, with the general texts that they refer to, and a list of their versions, by which their sources are found.

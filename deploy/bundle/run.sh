@@ -1,8 +1,8 @@
 #!/bin/sh
 # Starts the program of this file's name, ../libexec/NAME, with the loader and the libraries of ../lib, so that it does not matter
-# which ones the machine has, or whether it has any. LD_LIBRARY_PATH is left alone: what the program starts in turn, a shell say,
+# which ones the machine has, or whether it has any. LD_LIBRARY_PATH is left alone: a program that this one starts, a shell say,
 # wants the machine's own libraries.
-# SAMOVAR_ISA (v2, v3 or v4) lowers the instruction-set level; what is no level is refused by the program itself.
+# SAMOVAR_ISA (v2, v3 or v4) lowers the instruction-set level; the program itself refuses any other value.
 
 case $0 in
   */*) self=$0 ;;

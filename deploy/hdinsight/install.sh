@@ -3,17 +3,16 @@
 # As root:
 #
 #   install.sh --role coordinator|server|worker --coordinator HOST:PORT --tarball PATH_OR_URL [flags]
-#
-#   --role NAME            what this node is to do; a node may have several roles, each by a run of its own
+#   --role NAME            the part of this node; a node may have several roles, each by a run of its own
 #   --coordinator H:P      the coordinator's address. The coordinator itself is installed only on the node that H names: a script
 #                          action runs on both head nodes
 #   --tarball PATH_OR_URL  samovar-VERSION-linux-x86_64.tar.gz
 #   --sha256 SUM           refuses a tarball that has another sum; a node that has it already downloads nothing
 #   --listen HOST:PORT     where a server or the coordinator listens; otherwise this node's name, and port 7401 or the coordinator's
-#   --advertise HOST:PORT  the address that others are told to connect to, if it is another than the one of --listen. With
+#   --advertise HOST:PORT  the address that it announces to others, if it is another than the one of --listen. With
 #                          --listen 0.0.0.0:PORT a server finds it out, and the coordinator takes the one of --coordinator
 #   --threads N            threads that compute (worker) or apply gradients (others); otherwise every processor, or 2
-#   --allow-plaintext      accepts that whoever reaches the port can read and change the training. Servers that listen beyond
+#   --allow-plaintext      accepts that anyone who reaches the port can read and change the training. Servers that listen beyond
 #                          this machine are installed only with it
 #   --prefix DIR           /opt/samovar
 #   --root DIR             installs below DIR as if that were /, and starts nothing
@@ -133,12 +132,12 @@ check_listen() {
   [[ -z "$advertise" ]] || check_address --advertise "$advertise"
   [[ "${advertise%:*}" != 0.0.0.0 ]] || wrong "--advertise: nobody can connect to 0.0.0.0"
   is_loopback "${listen%:*}" || [[ "$plaintext" == yes ]] \
-    || wrong "$listen is not on loopback, and connections are plain text without a password: whoever reaches the port can read and change the training. Accept that with --allow-plaintext"
+    || wrong "$listen is not on loopback, and connections are plain text without a password: anyone who reaches the port can read and change the training. Accept that with --allow-plaintext"
 }
 
 # --- The programs ---
 
-# The address without what may be a secret in it.
+# The address without the parts that may hold a secret.
 shown() { printf '%s' "${1%%\?*}"; }
 
 # fetch URL FILE
@@ -214,7 +213,7 @@ install_release() {
   fi
 }
 
-# --- What belongs to the role ---
+# --- The files of the role ---
 
 make_user() {
   if [[ -n "$root" ]]; then
@@ -265,7 +264,7 @@ install_configuration() {
     put "$file" "$(signed "$text")"
     return
   fi
-  say "$file was edited by hand and stays; what this run would have written is in $file.new"
+  say "$file was edited by hand and stays; the new configuration is in $file.new"
   put "$file.new" "$(signed "$text")"
 }
 

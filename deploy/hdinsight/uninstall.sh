@@ -69,7 +69,7 @@ root="${root:-/.}"
 
 for role in "${roles[@]}"; do remove_role "$role"; done
 if ! compgen -G "$root/etc/systemd/system/samovar-*.service" >/dev/null; then
-  # What install.sh has put there, not whatever else the directory may hold.
+  # Only the files that install.sh has put there, no others of the directory.
   for path in "$root$prefix"/current "$root$prefix"/samovar-*-linux-x86_64-*; do take_off "${path#"$root"}"; done
   rmdir "$root$prefix" 2>/dev/null || true
 fi

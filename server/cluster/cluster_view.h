@@ -1,4 +1,4 @@
-// ClusterView is what jobs know of the cluster that they run in. The coordinator implements it.
+// ClusterView shows jobs the cluster that they run in. The coordinator implements it.
 //
 // Thread safety: all methods may be called at any time from any thread. No caller holds a lock of a job's or of the
 // queue's.

@@ -52,7 +52,7 @@ class Membership {
   // The server that continues this registration: the same identity, else the same address. Null: there is none.
   static const Server* FindSuccessor(const std::vector<Server>& servers, const v1::RegisterServerRequest& registration);
 
-  // Returns the new worker's id; ids are not used again. Nor must they be by the next coordinator, who would take a
+  // Returns the new worker's id; ids are not used again. The next coordinator must not use them either: it would take a
   // worker of this one for its own. Others of this name are given up if they are silent for kReplacedTimeout.
   uint64_t Join(const v1::JoinRequest& request, absl::Time now);
   // Notes that the worker lives. Null if it is not (any more) known.

@@ -2,7 +2,7 @@
 //
 // A server that cannot be reached makes the call fail at once (UNAVAILABLE); repeating it is the caller's affair. Only
 // a call that failed on a connection from before is made once more on a new one, since the server may have been started
-// again in between. Calls bear that: each says what is to be, not what is to be added.
+// again in between. Calls may be repeated: each names the state that is wanted, not a change.
 //
 // An object is cheap: addresses, which it asks ServerChannels for.
 //
@@ -45,7 +45,7 @@ class ParameterServers {
   absl::Status Persist(const std::string& job_id, uint64_t epoch, uint64_t opening, uint64_t iteration) const;
   absl::Status RetainSnapshots(const std::string& job_id, uint64_t epoch, uint64_t opening,
                                const std::set<SnapshotId>& keep) const;
-  // What each server has written into the directory.
+  // The file that each server has written into the directory.
   absl::StatusOr<std::vector<v1::ExportResponse>> Export(const std::string& job_id, uint64_t epoch, uint64_t opening,
                                                          uint64_t iteration, const std::string& directory) const;
   absl::Status Thaw(const std::string& job_id, uint64_t epoch, uint64_t opening, uint64_t iteration) const;

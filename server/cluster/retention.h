@@ -1,5 +1,5 @@
-// Which snapshots of a job its servers keep. Servers never remove one on their own: one of them may hold what the
-// others lack, since its disk took it and theirs did not.
+// Which snapshots of a job its servers keep. Servers never remove one on their own: one of them may hold a snapshot
+// that the others lack, since its disk took it and theirs did not.
 //
 // Thread safety: pure functions.
 #pragma once
@@ -22,15 +22,15 @@ struct Retention {
   uint64_t run = 0;
   // At least 1.
   uint32_t keep = 1;
-  // Iterations of that run that somebody still wants.
+  // Iterations of that run that the job or its client still needs.
   std::set<uint64_t> wanted;
 };
 
 // How many the job wants kept.
 uint32_t KeptSnapshots(const v1::JobSpec& spec);
 
-// The iterations of the run that every server holds: what the job can go back to, and what can be exported. `held`:
-// what each of the job's servers lists, by share.
+// The iterations of the run that every server holds: the job can go back to these, and export them. `held`: the
+// snapshots that each of the job's servers lists, by share.
 std::set<uint64_t> CompleteSnapshots(const std::vector<std::vector<v1::SnapshotInfo>>& held, uint64_t run);
 
 // Those to keep: of the complete ones the `keep` newest, those of the job's run before those of earlier runs of its

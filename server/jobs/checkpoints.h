@@ -35,7 +35,7 @@ class Checkpoints {
   void GoBack(uint64_t iteration, std::optional<uint64_t> untested);
 
   // Leasing stops there until the weights are frozen: so all chunks hold the iterations before a checkpoint and no
-  // other then, and what is labelled N is N, in every mode and with any number of workers.
+  // other then, and a copy with the label N is of N, in every mode and with any number of workers.
   uint64_t limit() const;
   // The checkpoint that is due when all iterations below `done` are done; none while one is under way. The one at
   // max_iter is due once the ledgers were found complete.
@@ -52,7 +52,7 @@ class Checkpoints {
   void SetComplete() { complete_ = true; }
   bool complete() const { return complete_; }
 
-  // Iterations of a job when somebody asks for a snapshot.
+  // Iterations of a job when a user asks for a snapshot.
   struct Progress {
     // Below this, all are done; below that, all were leased once.
     uint64_t done = 0;
@@ -70,7 +70,7 @@ class Checkpoints {
   // goes no further than that. FAILED_PRECONDITION: one that was asked for before is exported to elsewhere, or the job
   // is done but for its last checkpoint.
   absl::StatusOr<Answer> Request(const std::string& export_to, bool last, const Progress& progress);
-  // As `last` says: nothing beyond is leased any more; kNever: nobody has said so.
+  // As `last` says: nothing beyond is leased any more; kNever: no user has asked for a last one.
   uint64_t stop_at() const { return stop_at_; }
 
   static constexpr uint64_t kNever = Ledger::kMaxEnd;
@@ -81,13 +81,13 @@ class Checkpoints {
   uint64_t StopAt(uint64_t iteration, bool last);
 
   const v1::JobSpec& spec_;
-  // The next ones of either kind, and what a user has asked for; kNever: there is none before the last.
+  // The next ones of either kind, and the one that a user has asked for; kNever: there is none before the last.
   uint64_t next_snapshot_ = kNever;
   uint64_t next_test_ = kNever;
   uint64_t requested_ = kNever;
   // Where to; empty: nowhere.
   std::string requested_export_;
-  // A user asked so late that it may be the last one, which is written then whatever the solver says.
+  // A user asked so late that it may be the last one. It is written then, even if the solver does not ask for it.
   bool last_requested_ = false;
   uint64_t stop_at_ = kNever;
   bool active_ = false;

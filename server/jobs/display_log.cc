@@ -37,7 +37,7 @@ void DisplayLog::Advance(uint64_t watermark, double seconds) {
       loss_sum_ -= losses_.front().second;
       losses_.pop_front();
     }
-    // What is left of rounding does not add up over the iterations.
+    // Rounding errors must not add up over the iterations.
     if (losses_.empty()) loss_sum_ = 0;
     const auto found = results_.find(next_);
     if (found == results_.end()) continue;

@@ -1,7 +1,7 @@
-// DisplayLog is what a solver's `display` shows of a job: a line for each multiple of it, in order, each once, with
-// that iteration's own outputs, and the mean loss of the solver.average_loss iterations that end with it. A line is
-// there when all iterations up to it are done, however late somebody asks. Iterations that are computed again, since
-// servers were lost or the coordinator was, are not shown again.
+// DisplayLog keeps the lines that a solver's `display` asks of a job: a line for each multiple of it, in order, each
+// once, with that iteration's own outputs, and the mean loss of the solver.average_loss iterations that end with it. A
+// line is there when all iterations up to it are done, however late a client asks. Iterations that are computed again,
+// since servers were lost or the coordinator was, are not shown again.
 //
 // Thread safety: none; guarded by its owner.
 #pragma once
@@ -24,7 +24,7 @@ class DisplayLog {
   static constexpr size_t kMaxLines = 10000;
   static constexpr size_t kMaxValues = 100000;
 
-  // What is known of an iteration that is done.
+  // The result of an iteration that is done.
   struct Result {
     double loss = 0;
     // In the order of JobSpec.train_outputs, or none.
@@ -36,7 +36,7 @@ class DisplayLog {
   // The spec outlives this.
   explicit DisplayLog(const v1::JobSpec* spec) : spec_(*spec) {}
 
-  // What another coordinator's log has had, as of JobRecord. Before Begin.
+  // The lines that another coordinator's log has had, from JobRecord. Before Begin.
   void Restore(const google::protobuf::RepeatedPtrField<v1::DisplayLine>& lines, std::optional<uint64_t> displayed);
   // The job computes the iterations from `first` on. Before any Add. Returns the multiples of display that have no line
   // and will have none, as the numbers of the first and the last: they were done under another coordinator, of whose

@@ -1,4 +1,4 @@
-// EventLog is what has happened to a job, for people: the newest events, numbered from 1.
+// EventLog keeps the newest events of a job, for people, numbered from 1.
 //
 // Thread safety: none; guarded by its owner.
 #pragma once
@@ -22,7 +22,7 @@ class EventLog {
 
   // `now`: by the wall clock.
   void Add(v1::JobEvent::Kind kind, const std::string& text, absl::Time now);
-  // Takes over what an earlier log held, within the same bounds.
+  // Takes over the events of an earlier log, within the same bounds.
   void Restore(const google::protobuf::RepeatedPtrField<v1::JobEvent>& events);
 
   // Number of the newest event; 0: there is none.

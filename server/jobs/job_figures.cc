@@ -31,7 +31,7 @@ void JobFigures::AddPart(const v1::TrainResult& part) {
   sum.set_loss(sum.loss() + part.loss());
   sum.set_residual_norm(part.residual_norm());
   if (sum.skipped().empty()) sum.set_skipped(part.skipped());
-  // What a worker reports of another net is left out.
+  // Outputs of another net are left out.
   if (part.outputs_size() != spec_.train_outputs().outputs_size()) return;
   if (sum.outputs_size() < part.outputs_size()) sum.mutable_outputs()->Resize(part.outputs_size(), 0);
   for (int i = 0; i < part.outputs_size(); ++i) sum.set_outputs(i, sum.outputs(i) + part.outputs(i));

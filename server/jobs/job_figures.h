@@ -1,4 +1,4 @@
-// JobFigures is how a job goes, by what its workers report: loss, outputs, rate.
+// JobFigures keeps a job's loss, outputs and rate, from its workers' reports.
 //
 // Callers pass the time (SteadyNow()). Thread safety: none; guarded by its owner.
 #pragma once
@@ -30,7 +30,7 @@ class JobFigures {
   std::optional<std::pair<uint64_t, uint64_t>> Begin(uint64_t done, uint64_t first, absl::Time now);
   // A part of an iteration is done, the only one if iterations do not come in parts.
   void AddPart(const v1::TrainResult& part);
-  // The last part of the iteration was added. If the iteration was skipped, what was found in it; else empty.
+  // The last part of the iteration was added. If the iteration was skipped, the reason; else empty.
   std::string EndIteration(uint64_t iteration);
   // So many iterations are done after all; the others come again, with all their parts.
   void TakeBack(uint64_t done);
@@ -54,14 +54,14 @@ class JobFigures {
   double ImagesPerSecond(uint64_t done, absl::Time until) const;
 
   const v1::JobSpec& spec_;
-  // Iterations of which some parts are done: the sums of these parts' results.
+  // The iterations that have some parts done: the sums of these parts' results.
   std::map<uint64_t, v1::TrainResult> part_sums_;
   // The last iterations', as many as the solver's average_loss.
   std::deque<float> losses_;
   uint64_t newest_iteration_ = 0;
   // The newest iteration's: means over its parts.
   std::vector<float> outputs_;
-  // What the worker that reported it keeps of its gradients.
+  // The norm of the residual that the worker has kept which reported it.
   double residual_norm_ = 0;
   std::deque<Mark> marks_;
   absl::Time began_;
@@ -71,7 +71,7 @@ class JobFigures {
 // Notices of a job that are kept, the newest.
 inline constexpr int kMaxNotices = 32;
 
-// Brings what a status from the job table says in words within the bounds of what is written anew.
+// Shortens the texts of a status from the job table to the bounds of new ones.
 void BoundTexts(v1::JobStatus* status);
 
 }  // namespace samovar

@@ -11,9 +11,10 @@
 namespace samovar {
 namespace {
 
-// A late worker says why with its next heartbeat; if it does not within this time, that it is late is told without.
+// A late worker gives its reason with its next heartbeat; after this time the job's log says without a reason that it
+// is late.
 constexpr absl::Duration kLateNews = absl::Seconds(2);
-// A job of which no iteration was done for so long says what it waits for.
+// A job that has done no iteration for so long says what it waits for.
 constexpr absl::Duration kStandstill = absl::Seconds(3);
 
 }  // namespace
@@ -85,7 +86,7 @@ void Job::TakeFailures(const std::string& worker_name, const v1::WorkerReport& r
   for (const v1::WorkFailure& failure : report.failures()) {
     if (failure.job_id() != id()) continue;
     ReleaseLease(Inside(failure.lease_id()));
-    // Servers that were lost, or have gone back since, refuse what was leased before.
+    // Servers that were lost, or have gone back since, refuse pushes of leases from before.
     if ((suspended_ || IsVoid(failure.lease_id())) && !failure.permanent()) continue;
     const std::string text = absl::StrCat("worker ", worker_name, ": ", Printable(failure.message()));
     if (failure.permanent()) {
@@ -159,7 +160,7 @@ void Job::ReleaseWorker(uint64_t worker, const std::string& news) {
 
 void Job::WorkerWentOver(uint64_t worker) {
   absl::MutexLock lock(&mu_);
-  // Where all workers have parts of the same iterations, none is to wait for this one's.
+  // Where all workers have parts of the same iterations, no worker must wait for this one's.
   if (leases_ != nullptr && InOrder(spec_.consistency())) leases_->ReleaseWorker(worker);
 }
 

@@ -97,7 +97,8 @@ absl::StatusOr<Placement> JobOpener::PlaceByNewestSnapshot(const std::vector<Hel
 }
 
 absl::StatusOr<Placement> JobOpener::PlaceAgain(const std::vector<HeldShare>& held, bool fill_up) const {
-  // What a server says of the share it has or had; a resumed job's run is that of what it was resumed from.
+  // The run of the share that a server has or had; a resumed job's run is that of the snapshot that it was resumed
+  // from.
   std::vector<std::optional<v1::SnapshotInfo>> claims;
   bool snapshots = false;
   uint32_t chunk_elements = 0;
@@ -220,7 +221,7 @@ absl::StatusOr<JobOpener::Opened> JobOpener::Open(const Placement& placement, Be
   Damaged damaged;
   while (true) {
     SAMOVAR_ASSIGN_OR_RETURN(std::vector<HeldShare> held, Ask(placement.servers));
-    // Whatever cannot stay as it is is closed.
+    // Closes the job at servers where it cannot stay open.
     std::vector<Membership::Server> closed;
     for (size_t share = 0; share < held.size(); ++share) {
       std::optional<v1::SnapshotInfo>& open = held[share].open;

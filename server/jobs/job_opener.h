@@ -1,4 +1,4 @@
-// JobOpener finds out what servers have of a job, decides what each of them begins with, and opens the job there.
+// JobOpener asks servers for their state of a job, chooses the state that each begins with, and opens the job there.
 //
 // A job has as many shares as servers: share i of n has the chunks c with c modulo n = i.
 //
@@ -33,12 +33,12 @@ struct Placement {
   uint64_t opening = 0;
 };
 
-// What one server has of the job.
+// The state of the job at one server.
 struct HeldShare {
   Membership::Server server;
   // None: the job is not open there.
   std::optional<v1::SnapshotInfo> open;
-  // Which share it held when the job was last open there, before it was restarted for one.
+  // The share that it held when the job was last open there, for example before the server was restarted.
   std::optional<v1::SnapshotInfo> last;
   // Oldest first.
   std::vector<v1::SnapshotInfo> snapshots;
@@ -46,13 +46,14 @@ struct HeldShare {
 
 class JobOpener {
  public:
-  // What servers begin with.
+  // The state that servers begin with.
   enum class Begin {
-    // All with initial weights. What is open there of a job of that id is closed.
+    // All with initial weights. A job of that id that is open there is closed.
     kAnew,
     // All with the newest snapshot that every one of them holds, so that they begin with the same iterations.
     kTogether,
-    // Where the job is open with what is there, others with their own newest snapshot: ledgers tell what each lacks.
+    // Servers where the job is open with its state there, others with their own newest snapshot: ledgers tell what each
+    // lacks.
     kEachWithItsOwn,
   };
 
@@ -61,7 +62,7 @@ class JobOpener {
     std::vector<Ledger> ledgers;
     // The snapshot that all began with; none: they did not begin together with one.
     std::optional<uint64_t> restored;
-    // What a user should know: shares that were restored or filled, and damaged snapshots.
+    // Notices for the user: shares that were restored or filled, and damaged snapshots.
     std::vector<std::string> notices;
   };
 
@@ -69,7 +70,7 @@ class JobOpener {
   JobOpener(const v1::JobSpec& spec, uint64_t epoch, ServerChannels* channels, const Stopper* stopper)
       : spec_(spec), epoch_(epoch), channels_(*channels), stopper_(*stopper) {}
 
-  // What each of the servers has, in their order. UNAVAILABLE: one of them does not answer.
+  // The state at each of the servers, in their order. UNAVAILABLE: one of them does not answer.
   absl::StatusOr<std::vector<HeldShare>> Ask(const std::vector<Membership::Server>& servers) const;
 
   // For a job that begins: the first servers.
@@ -77,9 +78,9 @@ class JobOpener {
   // For a job that continues an earlier run: the servers that hold its newest snapshot.
   // NOT_FOUND, FAILED_PRECONDITION: there is none that can be used; the message says what to do.
   absl::StatusOr<Placement> PlaceByNewestSnapshot(const std::vector<HeldShare>& held) const;
-  // For a job that ran under an earlier coordinator: the servers that had it open then. A share that nobody claims goes
-  // to another one if `fill_up`, unless there are snapshots of the job, which it would lack. UNAVAILABLE says what is
-  // missing.
+  // For a job that ran under an earlier coordinator: the servers that had it open then. If `fill_up`, a share that no
+  // server claims goes to another one, unless there are snapshots of the job, which it would lack. UNAVAILABLE says
+  // what is missing.
   absl::StatusOr<Placement> PlaceAgain(const std::vector<HeldShare>& held, bool fill_up) const;
 
   // Whether every server of the placement has its share open.
@@ -96,7 +97,7 @@ class JobOpener {
 
   // Whether a snapshot is one that this share of the job may begin with.
   static bool Fits(const v1::SnapshotInfo& info, const Placement& placement, size_t share);
-  // What each share restores; nothing: initial weights.
+  // The snapshot that each share restores; none: initial weights.
   absl::StatusOr<std::vector<std::optional<uint64_t>>> Choose(const Placement& placement,
                                                               const std::vector<HeldShare>& held,
                                                               const Damaged& damaged, Begin begin) const;

@@ -17,7 +17,7 @@ namespace samovar {
 namespace {
 
 constexpr char kThread[] = "the jobs' scheduler";
-// What failed for want of memory or threads is tried again after this long.
+// A job that failed for want of memory or threads is tried again after this long.
 constexpr absl::Duration kRetry = absl::Milliseconds(50);
 constexpr absl::Duration kSaveEvery = absl::Milliseconds(500);
 // A server is not among the live ones any more once its silence is this much longer than the timeout.
@@ -56,7 +56,7 @@ absl::Status JobQueue::Load() {
   for (const JobTable::Entry& stored : entries) {
     last_number_ = std::max(last_number_, stored.number);
     const absl::Status good = CheckJobSpec(stored.spec);
-    // Without a name nobody could ask for it.
+    // Without a name no user could ask for it.
     if (!good.ok() && !CheckJobName(stored.spec.job_id()).ok()) {
       damaged.push_back(absl::StrCat("job number ", stored.number, " of the job table: ", good.message()));
       continue;
@@ -157,7 +157,7 @@ std::string JobQueue::WhatItWaitsFor(const Entry& entry, size_t servers) const {
   if (servers < spec.servers())
     return absl::StrCat("waits for servers: ", servers, " of ", spec.servers(), " have registered");
   for (const auto& [number, runner] : runners_) {
-    if (runner.job_id == spec.job_id()) return "waits until what is left of the former job of its name has ended";
+    if (runner.job_id == spec.job_id()) return "waits until the former job of its name has ended completely";
   }
   if (cleaner_.Cleans(spec.job_id())) return "waits until the snapshots of a forgotten job of its name are removed";
   if (runners_.size() >= static_cast<size_t>(options_.max_running)) {
@@ -226,7 +226,7 @@ absl::Status JobQueue::SaveHeld() {
   if (!saved.ok()) {
     if (!std::exchange(save_failed_, true)) {
       LogError(
-          absl::StrCat("what has happened to the jobs could not be written down, and is kept in memory until it can: ",
+          absl::StrCat("the news of the jobs could not be written to the disk, and is kept in memory until it can: ",
                        saved.message()));
     }
     return saved;
@@ -252,7 +252,8 @@ absl::Status JobQueue::SaveHeld() {
 void JobQueue::RunOne(const std::shared_ptr<Job>& job) {
   bool ran = true;
   const absl::Status status = CatchExceptions([&] {
-    // Known before anything is done, and its end soon after: what has ended is not done again by the next coordinator.
+    // The table knows a job before it begins, and its end soon after, so that the next coordinator does not run an
+    // ended job again.
     job->Begin();
     Save().IgnoreError();
     // The name may have been another job's.
@@ -266,14 +267,15 @@ void JobQueue::RunOne(const std::shared_ptr<Job>& job) {
   {
     absl::MutexLock lock(&mu_);
     ++returns_;
-    // If it was refused, what others give back is waited for; without others two may have been in each other's way.
+    // A job that was refused waits until others give memory back; if no others run, two may have been in each other's
+    // way.
     if (ran || !OthersRunLocked(*job)) ++changes_;
     if (Entry* entry = EntryOfLocked(job->number())) {
       entry->at_runner = false;
       entry->open = job->ended();
     }
   }
-  // What it has given back others may wait for.
+  // Others may wait for the memory that it has given back.
   Wake();
   RunTurn("a job's thread", [this] {
     Save().IgnoreError();
@@ -308,7 +310,7 @@ bool JobQueue::RunUnlessRefused(Job* job) {
     }
     const absl::Status status = CatchExceptions(
         [&] { return RunJob(job, options_.epoch, options_.cluster, options_.storage, this, stopper_); });
-    // Whatever was thrown, the others' threads go on.
+    // An exception ends this job; the others' threads go on.
     if (!status.ok() && !absl::IsCancelled(status) && (job->running() || !absl::IsResourceExhausted(status))) {
       Fail(job, status);
     }

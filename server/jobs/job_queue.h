@@ -6,9 +6,9 @@
 //
 // The scheduler sleeps until it is woken: when a job was submitted; when servers may be there that were not
 // (ServersChanged); when a job's thread gives back memory, or is about to end; when a name is free again that servers
-// were asked to forget (SnapshotCleaner); and by Stop. By itself it looks only at what time alone changes: it writes
-// down what happens to jobs while one runs, tries again what failed for want of memory, threads or disk, and notices
-// that a server has fallen silent of which a job waits for more.
+// were asked to forget (SnapshotCleaner); and by Stop. By itself it looks only for changes that come with time: it
+// writes jobs' news into the table while one runs, repeats steps that failed for want of memory, threads or disk, and
+// notices that a server has fallen silent when a job waits for more servers.
 //
 // Thread safety: public methods may be called from any thread. Submit, Cancel and Forget wait for the disk, no other
 // method does. Lock order: saving_mu_ and closing_mu_, which are held over I/O; then mu_; then a Job's and the
@@ -60,7 +60,7 @@ class JobQueue : private JobKeeper {
   };
   static constexpr size_t kMaxQueuedJobs = 256;
 
-  // Opens the table and takes up what it holds. Errors of the table.
+  // Opens the table and takes up its jobs. Errors of the table.
   static absl::StatusOr<std::unique_ptr<JobQueue>> Create(const Options& options);
   // As Stop().
   ~JobQueue() override;
@@ -122,19 +122,19 @@ class JobQueue : private JobKeeper {
   void SaveJobs() override { Save().IgnoreError(); }
   // Empty: the job can start.
   std::string WhatItWaitsFor(const Entry& entry, size_t servers) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Tells the table what has happened since it was told last.
-  // Writes down what has happened to the jobs. What cannot be written is logged, and written the next time.
+  // Writes the news of the jobs since the last call into the table. A failure is logged, and the news are written with
+  // the next call.
   absl::Status Save() ABSL_LOCKS_EXCLUDED(saving_mu_, mu_);
   absl::Status SaveHeld() ABSL_EXCLUSIVE_LOCKS_REQUIRED(saving_mu_) ABSL_LOCKS_EXCLUDED(mu_);
 
   // A job's thread. False: it has no memory, or the system no thread more; the job waits.
   bool StartRunnerLocked(Entry* entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void RunOne(const std::shared_ptr<Job>& job);
-  // Ends the job for what its thread could not do.
+  // Ends the job with the error of its thread.
   void Fail(Job* job, const absl::Status& status);
   // False: the job waits until another one has ended.
   bool RunUnlessRefused(Job* job);
-  // Servers forget what they hold under this name.
+  // Servers forget the job that they hold under this name.
   void CloseEverywhere(const std::string& job_id) ABSL_LOCKS_EXCLUDED(closing_mu_, mu_);
   // Servers forget ended jobs but for the newest `keep`. Returns how many that were.
   int CloseEnded(int keep) ABSL_LOCKS_EXCLUDED(closing_mu_, mu_);
@@ -157,13 +157,13 @@ class JobQueue : private JobKeeper {
 
   // One at a time writes the table, so that no older state comes after a newer one.
   absl::Mutex saving_mu_;
-  // Told once, until it succeeds again.
+  // Logged once, until it succeeds again.
   bool save_failed_ ABSL_GUARDED_BY(saving_mu_) = false;
   // No job of the same name is opened while an ended one is being closed.
   absl::Mutex closing_mu_;
 
   mutable absl::Mutex mu_;
-  // The scheduler has to look; told by Wake.
+  // The scheduler has to look; set by Wake.
   bool woken_ ABSL_GUARDED_BY(mu_) = true;
   SteadyCondition wake_;
   // In the order of submission; ended ones stay until they are forgotten.

@@ -1,4 +1,4 @@
-// The calls of users: what JobQueue does for Submit, Cancel, Forget and those that look jobs up.
+// The calls of users: Submit, Cancel, Forget and those that look jobs up.
 #include <algorithm>
 #include <random>
 #include <tuple>

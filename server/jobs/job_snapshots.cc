@@ -1,5 +1,5 @@
-// What a job does with its snapshots once they are taken: those that there are, those that its client has yet to fetch,
-// and those that users ask for.
+// The snapshots of a job once they are taken: those that there are, those that its client has yet to fetch, and those
+// that users ask for.
 
 #include <algorithm>
 #include <utility>

@@ -18,8 +18,8 @@ namespace {
 
 constexpr size_t kMaxJobIdLength = 64;
 constexpr uint32_t kMaxWeight = 1000;
-// What numbers and texts of a job may come to: far beyond what is of use, and far below what overflows or fills a
-// memory.
+// Bounds of a job's numbers and texts: far above useful values, and far below values that overflow or fill
+// a memory.
 constexpr uint64_t kMaxRecords = uint64_t{1} << 40;
 constexpr uint32_t kMaxBatch = 1 << 24;
 constexpr uint32_t kMaxPartitions = 1 << 24;

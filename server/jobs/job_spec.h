@@ -8,10 +8,10 @@
 
 namespace samovar {
 
-// INVALID_ARGUMENT: what a job's id may be.
+// INVALID_ARGUMENT, with the rule, if it is no id of a job.
 absl::Status CheckJobName(const std::string& id);
 
-// INVALID_ARGUMENT names what a job from outside lacks or has wrong.
+// Checks a job from outside. INVALID_ARGUMENT names the field that is missing or wrong.
 absl::Status CheckJobSpec(const v1::JobSpec& spec);
 
 }  // namespace samovar

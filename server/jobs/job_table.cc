@@ -49,7 +49,7 @@ std::string ToValue(const Message& message) {
   return value + bytes;
 }
 
-// Whether the value is what ToValue made.
+// Whether the value is one that ToValue made.
 template <typename Message>
 bool FromValue(absl::string_view value, Message* message) {
   if (value.size() < 4) return false;

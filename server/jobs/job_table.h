@@ -62,8 +62,8 @@ class JobTable {
   // FAILED_PRECONDITION: another coordinator has opened it since; the table is as that one has it. A new job, which
   // takes the place of `replaced`, and of the forgotten ones of its name.
   absl::Status Insert(const Entry& entry, std::optional<uint64_t> replaced);
-  // Jobs that are in the table, with what is new of them, of the displays' lines only those that it has not yet; and
-  // jobs that it is to forget, which need not be in it.
+  // Jobs to be written, with those of the displays' lines that the table does not have yet; and jobs that it is to
+  // forget, which need not be in it.
   absl::Status Update(const std::vector<Change>& changes, const std::vector<Forgotten>& forgotten);
 
  private:

@@ -1,8 +1,8 @@
 // SnapshotCleaner has the cluster's servers remove the snapshots of jobs that were forgotten, each server as soon as it
 // is there: also one that was away when they were forgotten.
 //
-// A server is asked for what it has, and removes what is of a forgotten job; of a job whose name is not known here it
-// removes nothing. While a name is being cleaned no job of that name may be opened (Cleans).
+// A server is asked for its snapshots, and removes those of forgotten jobs; it removes none of a job whose name is not
+// known here. While a name is being cleaned no job of that name may be opened (Cleans).
 //
 // Thread safety: public methods may be called from any thread; none blocks but Stop. Lock order: mu_ is a leaf lock,
 // and is not held during calls to servers.
@@ -27,8 +27,8 @@ namespace samovar {
 
 class SnapshotCleaner {
  public:
-  // `epoch` is the coordinator's. `released` is called, on the cleaner's thread, whenever a name that Cleans told of is
-  // free again; may be null. The cluster outlives this.
+  // `epoch` is the coordinator's. `released` is called, on the cleaner's thread, whenever a name that Cleans was true
+  // for is free again; may be null. The cluster outlives this.
   SnapshotCleaner(uint64_t epoch, ClusterView* cluster, std::function<void()> released)
       : epoch_(epoch), cluster_(*cluster), released_(std::move(released)) {}
   // As Stop().
@@ -38,17 +38,17 @@ class SnapshotCleaner {
   // Idempotent.
   void Stop();
 
-  // The job is forgotten, durably: what servers have of its name is removed.
+  // The job is forgotten, durably: servers remove the snapshots of its name.
   void Forget(const std::string& job_id) ABSL_LOCKS_EXCLUDED(mu_);
-  // A job of that name was submitted: what is left of the name stays.
+  // A job of that name was submitted: the snapshots that are left of the name stay.
   void Keep(const std::string& job_id) ABSL_LOCKS_EXCLUDED(mu_);
-  // Whether a server is being asked to remove what it has of the name. It is not again after Keep.
+  // Whether a server is being asked to remove snapshots of the name. It is not again after Keep.
   bool Cleans(const std::string& job_id) const ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
-  // What is known of a server.
+  // The state of a server.
   struct Cleaned {
-    // It has nothing of what was forgotten up to this number.
+    // It has nothing of the jobs that were forgotten up to this number.
     uint64_t up_to = 0;
     // After an error: not to be asked before.
     absl::Time retry_at = absl::InfinitePast();
@@ -57,7 +57,7 @@ class SnapshotCleaner {
   void Run();
   // One look at all servers.
   void CleanAll();
-  // What the server has of forgotten jobs is removed. Blocks for its answers.
+  // Has the server remove the snapshots of forgotten jobs. Blocks for its answers.
   absl::Status Clean(const Membership::Server& server, uint64_t after) ABSL_LOCKS_EXCLUDED(mu_);
   // False: the name was not forgotten after that number, or is a job's again.
   bool Claim(const std::string& job_id, uint64_t after) ABSL_LOCKS_EXCLUDED(mu_);

@@ -18,12 +18,14 @@ namespace {
 absl::StatusOr<std::vector<std::string>> ExportsOf(const std::string& job_id, const std::string& into,
                                                    const StorageTable& storage) {
   std::vector<std::string> directories;
-  const absl::StatusOr<std::vector<std::string>> names = storage.List(into);
-  // It is made with the first export.
-  if (absl::IsNotFound(names.status())) return directories;
-  SAMOVAR_RETURN_IF_ERROR(names.status());
-  for (const std::string& name : *names) {
-    if (absl::StartsWith(name, absl::StrCat(job_id, "_iter_"))) directories.push_back(absl::StrCat(into, "/", name));
+  const absl::StatusOr<std::vector<StoredFile>> files = storage.List(into);
+  // The first export makes the directory.
+  if (absl::IsNotFound(files.status())) return directories;
+  SAMOVAR_RETURN_IF_ERROR(files.status());
+  for (const StoredFile& file : *files) {
+    if (absl::StartsWith(file.name, absl::StrCat(job_id, "_iter_"))) {
+      directories.push_back(absl::StrCat(into, "/", file.name));
+    }
   }
   return directories;
 }
@@ -54,7 +56,7 @@ absl::Status SnapshotExporter::CheckOwn(const std::string& directory, uint64_t r
     return absl::OkStatus();
   }
   return absl::FailedPreconditionError(absl::StrCat(
-      directory, there.ok() ? " is a snapshot of another run" : " holds what is not known to be this run's",
+      directory, there.ok() ? " is a snapshot of another run" : " holds files that are not known to be this run's",
       "; it stays as it is: move it away, or export to another directory"));
 }
 

@@ -21,15 +21,15 @@ class SnapshotExporter {
   SnapshotExporter(const v1::JobSpec* spec, uint64_t epoch, const StorageTable& storage)
       : spec_(*spec), epoch_(epoch), storage_(storage) {}
 
-  // Exports what the servers have frozen as `iteration` to "<into>/<job>_iter_<iteration>", which it returns, and then
-  // removes the run's snapshots there but for this one and the `keep` - 1 others with the highest iterations. Those of
-  // other jobs and of other runs stay, and the one that the job began from. After an error nothing is left of the new
-  // one. FAILED_PRECONDITION: a snapshot of another run or job is in its place; that one is not touched.
+  // Exports the copy that the servers have frozen as `iteration` to "<into>/<job>_iter_<iteration>", which it returns,
+  // and then removes the run's snapshots there but for this one and the `keep` - 1 others with the highest iterations.
+  // Those of other jobs and of other runs stay, and the one that the job began from. After an error nothing is left of
+  // the new one. FAILED_PRECONDITION: a snapshot of another run or job is in its place; that one is not touched.
   absl::StatusOr<std::string> Export(const Placement& placement, const ParameterServers& servers, uint64_t iteration,
                                      const std::string& into, uint32_t keep) const;
 
  private:
-  // Whether the directory is free, or has what this run has exported.
+  // Whether the directory is free, or has an export of this run.
   absl::Status CheckOwn(const std::string& directory, uint64_t run) const;
   absl::Status Write(const Placement& placement, const ParameterServers& servers, uint64_t iteration,
                      const std::string& directory) const;

@@ -37,7 +37,7 @@ std::map<uint64_t, double> FairShares::AccountsAt(absl::Time time) const {
 std::vector<uint64_t> FairShares::Offers(uint64_t worker, absl::Time now) {
   Place& place = places_[worker];
   Settle(&place, now);
-  // With what others are about to do, so that not all go over to the same job.
+  // Accounts include the work that others are about to do, so that not all go over to the same job.
   std::map<uint64_t, double> accounts = AccountsAt(now + kLookAhead);
   double highest = 0;
   for (const auto& [job, account] : accounts) highest = std::max(highest, account);

@@ -1,9 +1,9 @@
 // FairShares divides the workers' time among the jobs that run, in proportion to their weights.
 //
-// What a job has had is counted in seconds of workers' threads, divided by its weight: its account. A worker that asks
-// for work is offered the job with the lowest account first. It stays with the job that it worked for last, whose net
-// and data it has at hand, as long as no other is more than kAffinity behind. So shares are as the weights are, over
-// some seconds, and workers seldom change.
+// A job's account is the time that it has had, in seconds of workers' threads, divided by its weight. A worker that
+// asks for work is offered the job with the lowest account first. It stays with the job that it worked for last, whose
+// net and data it has at hand, as long as no other is more than kAffinity behind. So shares are as the weights are,
+// over some seconds, and workers seldom change.
 //
 // A state machine without clock or threads: callers pass the time. Thread safety: none; guarded by its owner.
 #pragma once
@@ -23,14 +23,14 @@ class FairShares {
   static constexpr double kAffinity = 1;
   // About a lease.
   static constexpr absl::Duration kLookAhead = absl::Seconds(1);
-  // What a job that had no work to give may claim of the time that it did not use.
+  // A job that had no work to give may claim so much of the time that it did not use.
   static constexpr double kMaxOwed = 10;
 
   // The jobs that take part now, with their weights, above 0. One that is new begins with an account as low as the
   // lowest; workers of one that takes part no more are idle.
   void SetJobs(const std::map<uint64_t, double>& weights);
 
-  // The worker asks for work: the jobs that it is to be offered, one after the other. What it did is over.
+  // The worker asks for work, so its former work is over. Returns the jobs to offer it, one after the other.
   std::vector<uint64_t> Offers(uint64_t worker, absl::Time now);
   // It took the job's offer. `threads`: that it computes with.
   void Took(uint64_t worker, uint64_t job, double threads, absl::Time now);
@@ -55,7 +55,7 @@ class FairShares {
   };
 
   void Settle(Place* place, absl::Time now);
-  // Accounts with what is under way by then.
+  // Accounts, with the work that is under way until then.
   std::map<uint64_t, double> AccountsAt(absl::Time time) const;
 
   std::map<uint64_t, Share> shares_;

@@ -61,7 +61,7 @@ IterationRange LeaseTable::ChooseBlock(uint64_t worker, uint64_t limit) const {
   std::optional<PartitionAffinity::Rank> best_rank;
   for (uint64_t begin = fresh_; begin < end; begin = BlockEnd(begin)) {
     const IterationRange range{begin, std::min(limit, BlockEnd(begin))};
-    // A worker that waits for what nobody has begun would wait for itself.
+    // A worker that waits for iterations that no worker has begun would wait for itself.
     if (begin > fresh_ && options_.delay.has_value() && range.end - 1 > fresh_ + *options_.delay) break;
     const IterationRange fresh = FirstFresh(range.begin, range.end, 1);
     if (fresh.begin == fresh.end) continue;
@@ -150,7 +150,7 @@ bool LeaseTable::LeftOut(uint64_t worker, absl::Time now) const {
 std::optional<TrainLeases::Lease> LeaseTable::Acquire(uint64_t worker, uint64_t workers, absl::Time now) {
   if (LeftOut(worker, now)) return std::nullopt;
   const uint64_t length = LengthFor(worker, workers);
-  // What would only be waited with is no better than nothing.
+  // A lease that the worker could only wait with is no better than none.
   const bool waits = Blocked(returned_.empty() ? fresh_ : std::min(fresh_, *returned_.begin()));
   std::optional<IterationRange> late = waits ? TakeLate(worker, length, now) : std::nullopt;
   std::optional<IterationRange> range = late;

@@ -1,4 +1,4 @@
-// LeaseTable leases ranges of whole iterations, each to one worker; what a late one holds, to another as well.
+// LeaseTable leases ranges of whole iterations, each to one worker, and those of a late worker to another as well.
 #pragma once
 
 #include <cstdint>
@@ -57,7 +57,7 @@ class LeaseTable final : public TrainLeases {
   uint64_t LengthFor(uint64_t worker, uint64_t workers) const;
   std::optional<IterationRange> TakeReturned(uint64_t length);
   std::optional<IterationRange> TakeFresh(uint64_t worker, uint64_t length);
-  // Takes fresh_ beyond what was leased, or is done.
+  // Takes fresh_ beyond the iterations that were leased, or are done.
   void AdvanceFresh(uint64_t limit);
   // The first run of iterations in [begin, end) that were never leased and are not done, no longer than `length`;
   // empty: none.
@@ -67,11 +67,11 @@ class LeaseTable final : public TrainLeases {
   // Chooses the block that suits the worker best of those that may be begun now: its part of [fresh_, limit). REQUIRES:
   // fresh_ < limit, and it was never leased
   IterationRange ChooseBlock(uint64_t worker, uint64_t limit) const;
-  // What a late worker holds, and no other that is in time.
+  // Iterations that a late worker holds, and no other that is in time.
   std::optional<IterationRange> TakeLate(uint64_t worker, uint64_t length, absl::Time now);
   bool Late(const Entry& entry, absl::Time now) const;
-  // What an iteration should take the worker: what it did, or what it does on average for others. 0: nobody has done
-  // any yet.
+  // The time that an iteration should take the worker: its own pace, or else the average of the others. 0: none is done
+  // yet.
   absl::Duration ExpectedFor(uint64_t worker) const;
   // The lowest iteration of an unfinished lease that is not done.
   uint64_t LowestUndone(const Entry& entry) const {
@@ -79,12 +79,12 @@ class LeaseTable final : public TrainLeases {
   }
   // Whether the iteration cannot be computed before others are done.
   bool Blocked(uint64_t t) const { return options_.delay.has_value() && t > done_.watermark() + *options_.delay; }
-  // Whether the iteration is held by someone who is in time, or by the worker itself.
+  // Whether a worker that is in time holds the iteration, or the worker itself does.
   bool InGoodHands(uint64_t t, uint64_t worker, absl::Time now) const;
   Entries::iterator EndLease(Entries::iterator entry, bool revoke);
   // Revokes the leases that cannot be done before the lowest iteration that was given back is.
   void RevokeBlocked();
-  // If a late lease holds up all beyond the delay, and nobody else has its iterations, revokes one that waits: its
+  // If a late lease holds up all beyond the delay, and no other worker has its iterations, revokes one that waits: its
   // worker will ask.
   void RelieveLate(absl::Time now);
   bool Finished(const Entry& entry) const;
@@ -100,7 +100,7 @@ class LeaseTable final : public TrainLeases {
   uint64_t limit_ = Ledger::kMaxEnd;
   // Below this every iteration has been leased or was done at the start.
   uint64_t fresh_ = 0;
-  // With partitions: all below fresh_, and what was leased beyond it.
+  // With partitions: all below fresh_, and those beyond it that were leased.
   Ledger ahead_;
   std::optional<PartitionAffinity> affinity_;
   // Given back: to be leased again before fresh ones.

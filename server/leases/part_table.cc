@@ -10,7 +10,7 @@ namespace {
 // A worker that asks for work while it holds a lease has reported its end by another call that is under way, or the
 // answer that brought the lease was lost. After this long it is the latter.
 constexpr absl::Duration kDoubt = absl::Seconds(1);
-// Parts that nobody has asked for within this time, though nothing else is to be done, are dealt to others.
+// Parts that their worker has not asked for within this time, though there is no other work, are dealt to others.
 constexpr absl::Duration kComeForParts = absl::Seconds(2);
 
 }  // namespace

@@ -73,13 +73,13 @@ class PartTable final : public TrainLeases {
   // to do it.
   std::set<uint64_t> LateWorkers(absl::Time now) const;
   bool HoldsUp(const Entry& entry, uint64_t t) const;
-  // Deals what they have not done to the others.
+  // Deals the parts that they have not done to the others.
   void ReplaceLate(const std::set<uint64_t>& workers, absl::Time now);
   bool WaitsForOthers(uint64_t worker, absl::Time now) const;
   // The lease that the worker should still be busy with.
   Entry* UnfinishedOf(uint64_t worker);
   bool Finished(const Lease& lease) const;
-  // Drops all leases: what is not done is dealt anew.
+  // Drops all leases: parts that are not done are dealt anew.
   void Restart();
 
   Options options_;
@@ -104,7 +104,7 @@ class PartTable final : public TrainLeases {
   Pace pace_;
   // When an iteration was last done.
   absl::Time advanced_ = absl::InfinitePast();
-  // Iterations and parts that were taken from late workers, and not done since: whom from.
+  // Iterations and parts that were taken from late workers, and not done since, with the worker that had each.
   std::map<std::pair<uint64_t, uint32_t>, uint64_t> replaced_;
   uint64_t next_id_ = 1;
   uint64_t releases_ = 0;

@@ -13,8 +13,8 @@ namespace samovar {
 
 class PartitionAffinity {
  public:
-  // How well a partition suits a worker; lower is better. In this order: what it had last, what it had before that,
-  // ..., what nobody had, what only others had.
+  // How well a partition suits a worker; lower is better. In this order: the one that it had last, the one before that,
+  // ..., one that no worker had, one that only others had.
   using Rank = size_t;
 
   // Partitions that are remembered of a worker: those that it had last.

@@ -16,11 +16,11 @@ namespace samovar {
 
 class SilentLinks {
  public:
-  // A link is told of when it has been silent for so long.
+  // Take returns a link when it has been silent for so long.
   static constexpr absl::Duration kTold = absl::Seconds(3);
 
-  // The worker, called `name`, tells what it waits for. Servers other than these are passed over. Returns the links
-  // that are to be told of now, in words.
+  // The worker, called `name`, reports what it waits for. Servers other than these are passed over. Returns the links
+  // that have become silent, in words.
   std::vector<std::string> Take(uint64_t worker, const std::string& name, const v1::WorkerWait& wait,
                                 const std::vector<std::string>& servers, absl::Time now);
   void Forget(uint64_t worker) { links_.erase(worker); }

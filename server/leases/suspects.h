@@ -1,4 +1,4 @@
-// Suspects are workers that were late, so that what they held went to others. Such a worker is left out for a while,
+// Suspects are workers that were late, so that their leases went to others. Such a worker is left out for a while,
 // which doubles each time that it is late again: it may be cut off from a server that all others reach.
 //
 // Thread safety: none.

@@ -36,7 +36,7 @@ class TestPasses {
   // A slice that nobody holds in time; nothing: there is none.
   std::optional<Lease> Acquire(uint64_t worker, absl::Time now);
   void Renew(uint64_t worker, uint64_t lease, absl::Time now);
-  // What the result did.
+  // The effect of the result.
   struct News {
     // It was waited for.
     bool taken = false;

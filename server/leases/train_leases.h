@@ -1,11 +1,12 @@
-// TrainLeases decides who computes which iterations of a job, and when somebody else must.
+// TrainLeases decides which worker computes which iterations of a job, and when another one must.
 //
-// A state machine without clock, threads or I/O: callers pass the time. What it holds as done is what workers reported,
-// a hint: the chunks' ledgers decide in the end, and what they lack comes back through AddMissing.
+// A state machine without clock, threads or I/O: callers pass the time. It takes iterations for done that workers
+// reported. That is a hint: the chunks' ledgers decide in the end, and iterations that they lack come back through
+// AddMissing.
 //
-// Stragglers. What a worker holds is leased to another as well if it is late (Options.patience, kLateFactor) and
-// nothing is lost by that: if the other has nothing else to do, or waits for just that. The first result counts; the
-// chunks drop the second. A worker that is slow as it always was is not late.
+// Stragglers. The leases of a worker that is late (Options.patience, kLateFactor) are given to another as well if
+// nothing is lost by that: if the other has nothing else to do, or waits for these. The first result counts; the chunks
+// drop the second. A worker that is slow as it always was is not late.
 //
 // Thread safety: none; guarded by its owner.
 #pragma once
@@ -39,8 +40,8 @@ class TrainLeases {
     absl::Duration target = absl::Seconds(1);
     uint64_t max_length = 64;
     // Iteration t cannot be computed before those below t - delay are done. Leases are short enough then that all
-    // workers have something to compute, and one that waits for what a lost worker held is revoked, so that not all
-    // wait for what nobody computes.
+    // workers have something to compute, and one that waits for iterations of a lost worker is revoked, so that not all
+    // wait for iterations that no worker computes.
     std::optional<uint64_t> delay;
     // Set for data that are stored in partitions, which workers may have to copy: leases keep within its blocks, and a
     // worker is given preferably those of partitions that it has had. None: no two iterations are less alike to a
@@ -56,7 +57,7 @@ class TrainLeases {
     std::vector<uint32_t> parts;
   };
 
-  // What a report has brought.
+  // The effect of a report.
   enum class News { kNothing, kPart, kIteration };
 
   virtual ~TrainLeases() = default;
@@ -64,21 +65,21 @@ class TrainLeases {
   // A lease for the worker, lowest iterations first; none if there is nothing to do at present.
   virtual std::optional<Lease> Acquire(uint64_t worker, uint64_t workers, absl::Time now) = 0;
 
-  // The worker lives, and knows of this lease: if it is its own it runs a full term from now. One of which it was never
-  // told, since the answer was lost, runs out.
+  // The worker lives, and knows of this lease: if it is its own it runs a full term from now. A lease that the worker
+  // does not know of, since the answer was lost, runs out.
   virtual void Renew(uint64_t worker, uint64_t lease_id, absl::Time now) = 0;
 
-  // The worker waits for what other workers have yet to push: it is not the one that is late.
+  // The worker waits for pushes of other workers: it is not the one that is late.
   virtual void Waits(uint64_t worker, absl::Time now) = 0;
 
   // Iteration t, or this part of it, is in all chunks, says the worker. `part` is 0 where there are none.
   virtual News Complete(uint64_t worker, uint64_t t, uint32_t part, absl::Time now) = 0;
 
-  // Gives back what of the lease, or of all the worker's leases, is not done.
+  // Gives back the rest of the lease, or of all the worker's leases, that is not done.
   virtual void Release(uint64_t lease_id) = 0;
   virtual void ReleaseWorker(uint64_t worker) = 0;
 
-  // Takes all leases away from their holders, who find them among TakeRevoked.
+  // Takes all leases away from their holders, which find them among TakeRevoked.
   virtual void RevokeAll() = 0;
 
   // Gives back the leases that ran out, and those that wait for a late one and are to make up for it. Their holders
@@ -91,8 +92,8 @@ class TrainLeases {
   // These are not done after all.
   virtual void AddMissing(const std::vector<IterationRange>& ranges) = 0;
 
-  // Workers that were found late since the last call, and were not known as such: others do what they held, and they
-  // are left out for a while (suspects.h).
+  // Workers that were found late since the last call, and not before: others do their iterations, and they are left out
+  // for a while (suspects.h).
   virtual std::vector<uint64_t> TakeLate() = 0;
 
   // Leases of this worker that ended without its doing since the last call.

@@ -26,7 +26,7 @@ TrainLeases::Options OfUnits(TrainLeases::Options options, uint32_t push_every) 
   return options;
 }
 
-// The units of which all iterations are in the ledger.
+// The units that have all their iterations in the ledger.
 Ledger WholeUnits(const Ledger& done, uint32_t push_every, uint64_t max_iter) {
   Ledger missing;
   for (const IterationRange& range : done.Missing(0, max_iter)) {

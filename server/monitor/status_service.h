@@ -1,4 +1,4 @@
-// StatusService on gRPC: what monitors read. Thread safety: as the Coordinator.
+// StatusService on gRPC, for monitors. Thread safety: as the Coordinator.
 #pragma once
 
 #include "common/rpc/bounded_service.h"

@@ -1,4 +1,4 @@
-// ChunkImage is all that there is to know of one chunk at one moment: what is copied, stored and restored as one.
+// ChunkImage is the whole state of one chunk at one moment, which is copied, stored and restored as one.
 #pragma once
 
 #include <cstdint>

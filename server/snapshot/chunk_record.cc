@@ -15,8 +15,8 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "records hold little-endian floats as they are in memory");
 
-// The checksum of all that the record holds. `values_only`: of the weights and the state, as earlier versions had it;
-// such a value never fits a record whose checksum is of all, and the other way round.
+// The checksum of all fields of the record. `values_only`: of the weights and the state, as earlier versions had it; a
+// value of one kind never fits a record of the other.
 uint32_t Crc(const v1::ChunkRecord& record, bool values_only = false) {
   uint32_t crc = 0;
   const auto add = [&crc](const std::string& bytes) { crc = ExtendCrc32(crc, bytes); };

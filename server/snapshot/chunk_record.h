@@ -15,7 +15,8 @@ namespace samovar {
 // The record, serialised.
 std::string MakeChunkRecord(const ChunkImage& image);
 
-// Decodes a record that is to be of `chunk`. DATA_LOSS: the message is what is wrong with it, and does not name it.
+// Decodes a record that is to be of `chunk`. DATA_LOSS: the message says what is wrong, and leaves it to the caller to
+// name the chunk.
 absl::StatusOr<ChunkImage> ParseChunkRecord(absl::string_view bytes, uint32_t chunk);
 
 }  // namespace samovar

@@ -58,7 +58,8 @@ absl::StatusOr<uint64_t> ReadEpoch(const LmdbTransaction& transaction) {
   if (bytes->size() != sizeof(uint64_t)) return absl::DataLossError("the note of the highest epoch is damaged");
   uint64_t epoch = 0;
   for (const char byte : *bytes) epoch = epoch << 8 | static_cast<unsigned char>(byte);
-  // No coordinator comes to such an epoch: a stranger's call was noted, which would shut all coordinators out.
+  // No coordinator comes to such an epoch: it was noted from a call of another program, and would shut all coordinators
+  // out.
   return epoch > kMaxEpoch ? 0 : epoch;
 }
 

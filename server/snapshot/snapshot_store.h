@@ -1,5 +1,5 @@
 // SnapshotStore keeps a server's snapshots in an LMDB environment, one transaction each, so that one is all there or
-// not at all; and what else the server must remember. Keys and records: README.md beside this file.
+// not at all; and other facts that the server must remember. Keys and records: README.md beside this file.
 //
 // Thread safety: all methods may be called from any thread; writers take turns. All of them do I/O.
 #pragma once
@@ -35,8 +35,8 @@ class SnapshotStore {
   // A run and an iteration of it.
   using SnapshotId = std::pair<uint64_t, uint64_t>;
   // Removes the job's snapshots but these, and but those of a run that are newer than all of these of that run, all of
-  // them or none; with none to keep, also what NoteShare noted. Durable when it returns. Returns how many were removed.
-  // RESOURCE_EXHAUSTED: the disk is full; the store is as before.
+  // them or none; with none to keep, also the note of NoteShare. Durable when it returns. Returns how many were
+  // removed. RESOURCE_EXHAUSTED: the disk is full; the store is as before.
   absl::StatusOr<uint32_t> Retain(const std::string& job_id, const std::set<SnapshotId>& keep);
 
   // NOT_FOUND: no such snapshot. DATA_LOSS: the manifest is damaged.
@@ -47,7 +47,7 @@ class SnapshotStore {
 
   // Remembers which share of a job this server holds, without iteration and bytes. Durable when it returns.
   absl::Status NoteShare(const v1::SnapshotInfo& share);
-  // What was noted last for the job; nothing if it never was.
+  // The last note for the job; nothing if there is none.
   absl::StatusOr<std::optional<v1::SnapshotInfo>> LastShare(const std::string& job_id) const;
   // Those of all jobs, by job.
   absl::StatusOr<std::vector<v1::SnapshotInfo>> LastShares() const;

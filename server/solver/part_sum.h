@@ -1,13 +1,13 @@
-// PartSum adds up the parts of one iteration's gradient for one chunk, in the order of their numbers, in whatever order
-// they come: float sums depend on the order, and the model must not depend on whose part was faster.
+// PartSum adds up the parts of one iteration's gradient for one chunk, in the order of their numbers, not in that of
+// their arrival: float sums depend on the order, and the model must not depend on which part was faster.
 //
 // A running sum of the parts from 0 without a gap, and copies of those that came early: at most as many vectors as
 // there are parts.
 //
 // Finite parts have a finite mean, however large they are: before a sum could overflow, it and all that is added to it
-// are scaled down by a power of two, which costs no accuracy but that of the smallest floats. So no iteration comes to
-// nothing in one chunk, where its sum is infinite, that other chunks have applied. Sums that cannot overflow are plain
-// float sums.
+// are scaled down by a power of two, which costs no accuracy but that of the smallest floats. So it does not happen
+// that one chunk drops an iteration, because its sum is infinite, which other chunks apply. Sums that cannot overflow
+// are plain float sums.
 //
 // Thread safety: none; as the chunk that it belongs to.
 #pragma once
@@ -39,11 +39,11 @@ class PartSum {
   // Whether a part was skipped: then there is no mean.
   bool skipped() const { return skipped_; }
 
-  // The gradient of the whole batch's mean, which is the mean of the parts', and the merged statistics. What was added
-  // is gone. REQUIRES: complete(), !skipped()
+  // The gradient of the whole batch's mean, which is the mean of the parts', and the merged statistics. Leaves the sum
+  // empty. REQUIRES: complete(), !skipped()
   std::vector<float> TakeMean(const std::vector<RuleSegment>& segments);
 
-  // What was added is gone.
+  // Leaves the sum empty.
   void Clear();
 
  private:

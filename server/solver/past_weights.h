@@ -1,8 +1,8 @@
-// PastWeights is what a chunk last gave to workers, by version: delay compensation needs the weights that a late
-// gradient was computed from.
+// PastWeights keeps the weights that a chunk last gave to workers, by version: delay compensation needs the weights
+// that a late gradient was computed from.
 //
-// A ring of a few versions, whoever pulled them, instead of a copy for each worker: a server does not know workers, and
-// versions are bounded while workers come and go. A gradient of a version that is not kept any more is not compensated.
+// A ring of a few versions for all workers, instead of a copy for each: a server does not know workers, and versions
+// are bounded while workers come and go. A gradient of a version that is not kept any more is not compensated.
 //
 // Thread safety: none; as the chunk that it belongs to.
 #pragma once
@@ -37,7 +37,7 @@ class PastWeights {
   size_t next_ = 0;
 };
 
-// What a late gradient g is replaced by, value by value:
+// Replaces a late gradient g, value by value, by
 //   g + lambda g g (w - v),  v being the weights that it was computed from, w those that it is applied to,
 // the gradient at w to first order, with lambda g g in the place of the second derivative (Zheng et al., "Asynchronous
 // stochastic gradient descent with delay compensation", ICML 2017, DC-ASGD-c). REQUIRES: equal lengths

@@ -11,7 +11,7 @@
 namespace samovar {
 
 // Floats that are asked for at once, and how far ahead of their use. Square roots and quotients take so long that the
-// processor does not see far enough ahead by itself to keep memory busy. What lies beyond the end is not touched.
+// processor does not see far enough ahead by itself to keep memory busy. Floats beyond the end are not touched.
 constexpr size_t kBlock = 64;
 constexpr size_t kAhead = 1024;
 

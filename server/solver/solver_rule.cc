@@ -24,7 +24,7 @@ absl::Status CheckFactor(const char* field, float value) {
   return absl::InvalidArgumentError(absl::StrCat("solver: ", field, " must be at least 0 and below 1, not ", value));
 }
 
-// What is added to a divisor: at 0, a gradient of 0 would make a NaN.
+// The solver's `delta`, which is added to a divisor: at 0, a gradient of 0 would make a NaN.
 absl::Status CheckDelta(const caffe::SolverParameter& solver) {
   if (std::isfinite(solver.delta()) && solver.delta() > 0) return absl::OkStatus();
   return absl::InvalidArgumentError(
@@ -54,7 +54,7 @@ absl::Status CheckCommon(const caffe::SolverParameter& solver) {
   return CheckLearningRate(solver);
 }
 
-// What the type reads beside that.
+// The further fields that the type reads.
 absl::Status CheckOfType(const caffe::SolverParameter& solver, const std::string& type) {
   if (type == "SGD" || type == "Nesterov") return absl::OkStatus();
   SAMOVAR_RETURN_IF_ERROR(CheckDelta(solver));

@@ -30,8 +30,8 @@ struct RuleSegment {
 class SolverRule {
  public:
   // INVALID_ARGUMENT names the solver's field: there is no such type, a hyper-parameter is out of range, or the
-  // learning-rate policy is wrong (CheckLearningRate). What a worker does to a gradient before it pushes it
-  // (clip_gradients, iter_size) is not looked at.
+  // learning-rate policy is wrong (CheckLearningRate). Fields that a worker obeys before it pushes a gradient
+  // (clip_gradients, iter_size) are not looked at.
   static absl::StatusOr<std::unique_ptr<const SolverRule>> Create(const caffe::SolverParameter& solver);
 
   virtual ~SolverRule() = default;
@@ -53,7 +53,7 @@ class SolverRule {
   virtual void Apply(uint64_t t, const RuleSegment& segment, std::span<float> weights,
                      std::span<const std::span<float>> state, std::span<const float> gradient) const = 0;
 
-  // Moves one segment by what a worker's own steps have moved it by, rates and decay included, times `factor`. With
+  // Moves one segment by the displacement d of a worker's own steps, rates and decay included, times `factor`. With
   // momentum m and history h:
   //   h <- m h + factor d
   //   w <- w - h
@@ -66,7 +66,7 @@ class SolverRule {
 
 // Merges pushed statistics into one segment:
 //   w <- f * w + pushed,  f = the segment's moving_average_fraction
-// What would overflow stays at the largest float: finite statistics make no infinity of the model's.
+// A value that would overflow stays at the largest float: finite statistics make no infinity of the model's.
 // REQUIRES: the segment lies within the spans, which do not overlap, and its rule is UPDATE_RULE_MOVING_AVERAGE.
 void MergeStatistics(const RuleSegment& segment, std::span<float> weights, std::span<const float> pushed);
 

@@ -1,4 +1,4 @@
-// The rules that SolverRule::Create chooses from, and what they share.
+// The rules that SolverRule::Create chooses from, and their common base.
 //
 // In their formulas: a = rate(t) * lr_mult; m = momentum; g is the gradient with its decay,
 //   g <- g + weight_decay * decay_mult * w        (L2; sign(w) instead of w with L1; left out if the factor is 0)
@@ -27,7 +27,7 @@ struct SegmentPass {
   const float* gradient = nullptr;
 };
 
-// A rule with the settings that all solvers have. Derived classes say what one pass does.
+// A rule with the settings that all solvers have. Derived classes define one pass.
 class CaffeRule : public SolverRule {
  public:
   explicit CaffeRule(const caffe::SolverParameter& solver);

@@ -15,9 +15,9 @@
 namespace samovar {
 namespace {
 
-// What one push counts in the moving average of staleness, and how far above the average it counts at most: a worker
-// that was stopped for a while says nothing of how late the others' next pushes will be, and weights that are pulled
-// too far ahead make training diverge as late ones do.
+// The weight of one push in the moving average of staleness, and how far above the average it counts at most: the push
+// of a worker that was stopped for a while does not tell how late the others' next pushes will be, and weights that are
+// pulled too far ahead make training diverge as late ones do.
 constexpr double kStalenessWeight = 0.05;
 double BoundedStaleness(uint64_t staleness, double average) {
   return std::min(static_cast<double>(staleness), 4 + 2 * average);
@@ -34,7 +34,7 @@ float RateFactor(v1::StalenessScaling scaling, float s) {
   }
 }
 
-// What merging statistics of zero would do.
+// As if statistics of zero were merged.
 void ScaleStatistics(const RuleSegment& segment, std::span<float> weights) {
   for (size_t i = segment.begin; i < segment.end; ++i) weights[i] *= segment.moving_average_fraction;
 }
@@ -100,7 +100,7 @@ absl::StatusOr<bool> Chunk::Push(const SolverRule& rule, uint64_t t, uint64_t pu
   if (Holds(t, part)) {
     if (options_.parts > 0 || !image_.skipped.contains(t)) return false;
     return absl::AlreadyExistsError(absl::StrCat("chunk ", image_.chunk, " has skipped iteration ", t,
-                                                 ": what an earlier lease computed for it was not finite"));
+                                                 ": the gradient of an earlier lease for it was not finite"));
   }
   if (!AllFinite(gradient)) return Reject(t, "has NaN or infinity in it");
   // A worker may have pulled from a server that was restored to an earlier version since: no staleness is known then.
@@ -234,7 +234,7 @@ void Chunk::Apply(const SolverRule& rule, const IterationRange& unit, uint64_t s
 
   for (RuleSegment segment : segments_) {
     if (segment.rule == v1::UPDATE_RULE_MOVING_AVERAGE) {
-      // Once a part, or an iteration: the sum of the statistics is what that many merges would have added.
+      // Once a part, or an iteration: the sum of the statistics is that of as many merges.
       const uint64_t merges = std::max<uint64_t>(options_.parts, unit.end - unit.begin);
       for (uint64_t merge = 1; merge < merges; ++merge) ScaleStatistics(segment, image_.weights);
       MergeStatistics(segment, image_.weights, gradient);

@@ -1,30 +1,30 @@
 // Chunk is the live unit of a server: weights, state and ledger, and the one step that changes them.
 //
-// Staleness. A gradient that was computed from weights of s updates ago is applied late, and with momentum a late step
-// is what makes training diverge: on a quadratic, momentum 0.9 allows a rate of 3.8 over the curvature at s = 0, of 0.1
-// at s = 1 and of 0.035 at s = 3. Two things keep it near 0.1 for any s, and change nothing at s = 0:
+// Staleness. A gradient that was computed from weights of s updates ago is applied late, and with momentum late steps
+// make training diverge: on a quadratic, momentum 0.9 allows a rate of 3.8 over the curvature at s = 0, of 0.1 at s = 1
+// and of 0.035 at s = 3. Two things keep it near 0.1 for any s, and change nothing at s = 0:
 //   * weights are pulled as they will be when the gradient comes back, as far as is known: moved on by the momentum of
 //     as many updates as the chunk's pushes are late on average (0.07 at s = 3; linear weight prediction, Kosson et
 //     al., "Pipelined backpropagation at scale", 2021); a single push counts with 4 plus twice the average at most;
 //   * the rate of a push is multiplied by min(1, 2 / (1 + s)) (after Zhang et al., "Staleness-aware async-SGD", 2016),
-//     where s is not less than what is usual at the chunk, the average and a standard deviation, less one: where
-//     workers wait for each other, or for a processor, pushes come in bursts, of which the first are not late, but are
-//     followed by all the others before anybody has seen them. Without it 8 workers with a bounded delay of 8 diverge
+//     where s is not less than the usual staleness at the chunk, the average and a standard deviation, less one: where
+//     workers wait for each other, or for a processor, pushes come in bursts. The first of a burst are not late, but
+//     all the others follow before any worker has seen them. Without it 8 workers with a bounded delay of 8 diverge
 //     nine times in ten (benchmarks/staleness/).
 // Together: 0.14 at s = 3, 0.10 at 7, 0.08 at 15.
 // A job may choose another factor for the rate, or none (v1::StalenessScaling); weights are pulled ahead all the same.
-// It may also have late gradients corrected for what came between (past_weights.h); their rate is lowered as that of
-// others.
+// It may also have late gradients corrected for the updates that came between (past_weights.h); their rate is lowered
+// as that of others.
 //
 // Parts. In a job whose iterations come in parts a chunk collects those of iteration t, t being its watermark, and
 // applies their mean when it has all of them. Nothing is ever late then. It keeps the weights from before its last
 // update: a worker that computes a part again, of an iteration that this chunk has and others lack, must find the
 // weights of that iteration everywhere.
 //
-// Clipping. If the sum over all parts is to be clipped, the chunk holds it, and the sums of its squares, until it is
-// told the norm of the whole gradient. Each further part is a repetition then. The squares stay until those of the next
-// iteration are there: whoever computes a part again finds those of all chunks, or a chunk that is further and so knows
-// that all have the iteration.
+// Clipping. If the sum over all parts is to be clipped, the chunk holds it, and the sums of its squares, until a worker
+// sends the norm of the whole gradient. Each further part is a repetition then. The squares stay until those of the
+// next iteration are there: a worker that computes a part again finds those of all chunks, or a chunk that is further
+// and so knows that all have the iteration.
 //
 // Units. In a job with push_every above 1 a push is the displacement of a unit of iterations
 // (common/model/push_units.h). All of them enter the ledger with it. Staleness is that of pushes.
@@ -85,19 +85,19 @@ class Chunk {
   // Applies one iteration's gradient, or takes one part of it. Returns true if it was applied or taken, false if the
   // chunk has it already.
   //   INVALID_ARGUMENT     the gradient has another length, or NaN or infinity in it, or there is no such part,
-  //                        or what compensates the delay overflows: nothing is changed
+  //                        or the correction for the delay overflows: nothing is changed
   //   FAILED_PRECONDITION  iterations come in parts, and this one does not come next
-  //   ALREADY_EXISTS       iterations do not come in parts, and this one was skipped here: whoever pushes it has it
-  //                        skipped elsewhere, too
+  //   ALREADY_EXISTS       iterations do not come in parts, and this one was skipped here: the pushing worker has
+  //                        it skipped elsewhere, too
   // `pulled_version` is the version that the gradient was computed from. With push_every above 1 the `gradient` is the
   // displacement of the unit of `iterations` iterations from t on, as ExchangeRequest.iterations says; all of them
-  // enter the ledger, or none. REQUIRES: each push is of a whole unit, and so was what the ledger holds at the start
+  // enter the ledger, or none. REQUIRES: each push is of a whole unit, and the ledger held whole units at the start
   absl::StatusOr<bool> Push(const SolverRule& rule, uint64_t t, uint64_t pulled_version,
                             std::span<const float> gradient, uint32_t part = 0, uint64_t iterations = 1);
 
   // Enters one iteration, or one part of it, without an update: it then is in the ledger, and the weights are as
-  // before. An iteration of which any part is skipped is skipped. Returns whether the iteration is, or will be, without
-  // an update here; false: the chunk has an update of it already, and keeps it. Errors as of Push, but for those of
+  // before. An iteration is skipped if any part of it is. Returns whether the iteration is, or will be, without an
+  // update here; false: the chunk has an update of it already, and keeps it. Errors as of Push, but for those of
   // gradients.
   absl::StatusOr<bool> Skip(uint64_t t, uint32_t part = 0);
 
@@ -113,14 +113,14 @@ class Chunk {
   // FAILED_PRECONDITION: not all parts of it are here.
   absl::Status ApplyClipped(const SolverRule& rule, uint64_t t, double norm);
 
-  // What a worker is given to compute with, see above, as little-endian floats at `to`; and the number of updates in
-  // it. `watermark`: in a job whose iterations come in parts, the iteration that is to be computed; if the chunk is no
-  // more than one further, what it was then.
+  // Writes the weights that a worker computes with, see above, as little-endian floats to `to`; returns the number of
+  // updates in them. `watermark`: in a job whose iterations come in parts, the iteration that is to be computed; if the
+  // chunk is one further, its weights of then.
   void WritePulled(const SolverRule& rule, std::optional<uint64_t> watermark, char* to);
   uint64_t PulledVersion(std::optional<uint64_t> watermark) const;
 
   const ChunkImage& image() const { return image_; }
-  // What the chunk begins as, for whoever makes the job. REQUIRES: nothing was pushed yet; lengths stay.
+  // The image to begin with, for the thread that makes the job. REQUIRES: nothing was pushed yet; lengths stay.
   ChunkImage& initial_image() { return image_; }
   // Counts of the pushes to this chunk since it was made.
   const v1::PushCounters& counters() const { return counters_; }
@@ -140,7 +140,7 @@ class Chunk {
                           uint64_t staleness, std::span<const float> gradient);
   absl::Status Reject(uint64_t t, const std::string& what);
   void Apply(const SolverRule& rule, const IterationRange& unit, uint64_t staleness, std::span<const float> gradient);
-  // Enters a push's staleness in the averages. Returns what its rate is lowered for.
+  // Enters a push's staleness in the averages. Returns the staleness that its rate is lowered for.
   float CountStaleness(uint64_t staleness);
 
   ChunkImage image_;

@@ -26,7 +26,7 @@
 namespace samovar {
 namespace {
 
-// How long the closing of a job waits for what still holds it, and how often it looks.
+// How long the closing of a job waits for requests that still hold it, and how often it looks.
 constexpr absl::Duration kReleaseTimeout = absl::Seconds(2);
 constexpr absl::Duration kReleaseTick = absl::Milliseconds(1);
 
@@ -169,7 +169,7 @@ void ChunkStore::EndOpen(const std::string& job_id) {
 }
 
 absl::Status ChunkStore::OpenNew(const v1::OpenJobRequest& request) {
-  // Whatever is thrown meanwhile, the name is free again, and nothing of the job is left.
+  // After an exception, too, the name is free again, and nothing of the job is left.
   const absl::Cleanup release = [&] { EndOpen(request.job_id()); };
   SAMOVAR_ASSIGN_OR_RETURN(std::shared_ptr<HostedJob> job, MakeJob(request));
   absl::MutexLock lock(&mu_);
@@ -474,12 +474,12 @@ absl::Status ChunkStore::CloseJob(const v1::CloseJobRequest& request) {
     if (FindToClose(request) != job) return absl::OkStatus();
     jobs_.erase(request.job_id());
   }
-  // What waits for the job's chunks holds the job.
+  // Requests that wait for the job's chunks hold the job.
   VisitWaits(job, &lanes_, [id = job->id()](WatermarkWaits& waits) {
     waits.End(absl::NotFoundError(absl::StrCat("job \"", id, "\" was closed on this server")));
   });
-  // Requests that are being worked on hold it a moment longer. Whoever closes a job may open the next at once, and is
-  // to find the memory free.
+  // Requests that are being worked on hold it a moment longer. A coordinator that closes a job may open the next at
+  // once, and must find the memory free.
   const std::weak_ptr<HostedJob> held = job;
   job.reset();
   const absl::Time deadline = SteadyNow() + kReleaseTimeout;

@@ -1,4 +1,4 @@
-// ChunkStore is what a parameter server does, without the network: jobs, their chunks, and the operations on them.
+// ChunkStore is a parameter server without the network: jobs, their chunks, and the operations on them.
 //
 // Each method takes a message from outside, which may be garbage, and answers with a status whose codes the service's
 // proto documents.
@@ -85,8 +85,8 @@ class ChunkStore {
   absl::Status Skip(const v1::SkipRequest& request, v1::SkipResponse* response);
   absl::Status CloseJob(const v1::CloseJobRequest& request);
 
-  // Does what the request asks and fills the response, errors included; then calls done, once, on the calling thread or
-  // on one of the store's. `done` must not block.
+  // Carries out the request and fills the response, errors included; then calls done, once, on the calling thread or on
+  // one of the store's. `done` must not block.
   void Exchange(std::shared_ptr<ExchangeCall> call, std::function<void(std::shared_ptr<ExchangeCall>)> done);
 
   // Writes a snapshot of each job whose newest one lacks iterations that all chunks here hold, under their number. Of
@@ -97,7 +97,7 @@ class ChunkStore {
   // Answers the pulls that wait with UNAVAILABLE, and those that would have to wait later. Does not block.
   void EndWaits();
 
-  // Finishes what is queued and ends the threads. From then on, operations on chunks are refused with UNAVAILABLE.
+  // Finishes the queued tasks and ends the threads. From then on, operations on chunks are refused with UNAVAILABLE.
   void Stop();
 
  private:
@@ -111,8 +111,8 @@ class ChunkStore {
   // later process of this server. Blocks for the disk if the epoch is new. UNAVAILABLE: the disk does not take it;
   // nothing is changed. REQUIRES: all else of the request was checked
   absl::Status AdmitCoordinator(uint64_t epoch) ABSL_LOCKS_EXCLUDED(mu_);
-  // Admits a worker's call, which comes after its coordinator's. FAILED_PRECONDITION: older, or newer than what
-  // coordinators called with.
+  // Admits a worker's call, which comes after its coordinator's. FAILED_PRECONDITION: its epoch is older or newer than
+  // the coordinator's.
   absl::Status AdmitWorker(uint64_t epoch) const ABSL_LOCKS_EXCLUDED(mu_);
   // NOT_FOUND: not open.
   absl::StatusOr<std::shared_ptr<HostedJob>> FindJob(const std::string& job_id) const ABSL_LOCKS_EXCLUDED(mu_);
@@ -126,10 +126,10 @@ class ChunkStore {
   // The job of its coordinator's call about its open chunks, if the call means this opening of it. Changes nothing.
   absl::StatusOr<std::shared_ptr<HostedJob>> FindOpening(const std::string& job_id, uint64_t epoch,
                                                          uint64_t opening) const ABSL_LOCKS_EXCLUDED(mu_);
-  // Null: it is not open, or not what the call was to close. Waits while the job is being opened.
+  // Null: it is not open, or not as the opening that the call names. Waits while the job is being opened.
   std::shared_ptr<HostedJob> FindToClose(const v1::CloseJobRequest& request) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::StatusOr<std::shared_ptr<HostedJob>> MakeJob(const v1::OpenJobRequest& request);
-  // With the fillers' values, and what the model files give in their place.
+  // With the fillers' values, and the model files' values in their place.
   absl::Status Fill(const std::shared_ptr<HostedJob>& job, const InitialValues& initial);
   absl::Status RestoreChunks(HostedJob* job, uint64_t iteration);
   // From the directory of an exported snapshot.
@@ -159,7 +159,7 @@ class ChunkStore {
   std::map<std::string, std::shared_ptr<HostedJob>> jobs_ ABSL_GUARDED_BY(mu_);
   std::set<std::string> opening_ ABSL_GUARDED_BY(mu_);
 
-  // Last, so that their tasks end before what they use does.
+  // Last, so that their tasks end before the members that they use.
   Lanes lanes_;
   // Reads frozen copies: its tasks may do I/O, which must not hold up a lane of chunks.
   Lanes frozen_reader_;

@@ -9,7 +9,7 @@
 namespace samovar {
 namespace {
 
-// What the lanes share.
+// State that the lanes share.
 struct Walk {
   Walk(std::shared_ptr<HostedJob> job, Lanes* lanes, absl::FunctionRef<absl::Status(size_t, Chunk&)> visit)
       : job(std::move(job)), lanes(lanes), visit(visit), busy_lanes(lanes->lanes()) {}
@@ -30,7 +30,7 @@ void EndLane(Walk* walk, const absl::Status& status) {
   if (walk->status.ok()) walk->status = status;
 }
 
-// Visits one chunk, then queues its lane's next one behind what has come in meanwhile. Throws nothing.
+// Visits one chunk, then queues its lane's next one behind the tasks that have come in meanwhile. Throws nothing.
 void VisitFrom(const std::shared_ptr<Walk>& walk, size_t chunk) {
   if (chunk >= walk->job->chunks()) return EndLane(walk.get(), absl::OkStatus());
   const absl::Status posted = CatchExceptions([&] {
@@ -60,7 +60,7 @@ void VisitWaits(const std::shared_ptr<HostedJob>& job, Lanes* lanes,
   for (int lane = 0; lane < lanes->lanes(); ++lane) {
     const auto task = [job, lanes, visit, lane] {
       for (size_t chunk = lanes->FirstOf(lane); chunk < job->chunks(); chunk = lanes->NextOf(chunk)) {
-        // What could not be told now is told when its time has passed.
+        // A wait that could not be ended now ends when its time has passed.
         CatchExceptions([&] {
           visit(job->waits(chunk));
           return absl::OkStatus();

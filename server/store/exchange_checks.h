@@ -9,11 +9,11 @@
 
 namespace samovar {
 
-// INVALID_ARGUMENT says what is wrong. `job`: the one that the request names; null if it is not open here, which is no
-// error if only a frozen copy is pulled. REQUIRES: a job, if anything else is asked for
+// INVALID_ARGUMENT names the wrong field. `job`: the one that the request names; null if it is not open here, which is
+// no error if only a frozen copy is pulled. REQUIRES: a job, if anything else is asked for
 absl::Status CheckExchange(const v1::ExchangeRequest& request, const HostedJob* job);
 
-// The same of what the request is to change: a push, or the norm of a clipped gradient.
+// The same of the fields that change chunks: a push, or the norm of a clipped gradient.
 absl::Status CheckChange(const v1::ExchangeRequest& request, const HostedJob& job);
 
 // Iterations that the request pushes: at least 1.

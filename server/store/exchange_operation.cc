@@ -109,7 +109,7 @@ absl::Status ExchangeOperation::ReserveAnswerBytes(uint64_t bytes) {
 absl::Status ExchangeOperation::Admit() {
   SAMOVAR_RETURN_IF_ERROR(CheckJobId(request_.job_id()));
   auto job = store_->FindJob(request_.job_id());
-  // What was persisted can be pulled whether the job is open or not.
+  // A snapshot can be pulled whether the job is open or not.
   const bool needs_job = request_.push_size() > 0 || !request_.frozen();
   if (!job.ok() && needs_job) return job.status();
   if (job.ok()) job_ = *std::move(job);

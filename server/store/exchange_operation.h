@@ -41,7 +41,7 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
 
   absl::Status Begin();
   absl::Status ReserveRequest();
-  // Before anything is pulled of an open job. What is read from the disk is counted as it comes.
+  // Before anything is pulled of an open job. Chunks that are read from the disk are counted as they come.
   absl::Status ReserveAnswer();
   absl::Status ReserveAnswerBytes(uint64_t bytes);
   // Finds the job; whether anything of the request may be done.
@@ -49,8 +49,8 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
   // Bounds the answer's size before anything is put into it.
   absl::Status PrepareResponse();
 
-  // Whether the chunks are awaited before any of them is pulled: only then is it known that the answer will not lie
-  // about, full of weights, for want of the last one. What is applied first is there then.
+  // Whether all chunks are awaited before any is pulled. Otherwise an answer full of weights would lie in memory until
+  // the last chunk is there. Pushes of the request are applied before.
   bool AwaitsChunks() const;
   // Where the chunks are to be before anything of them is sent.
   uint64_t AwaitedStage() const;
@@ -61,7 +61,7 @@ class ExchangeOperation : public std::enable_shared_from_this<ExchangeOperation>
   std::vector<std::vector<Step>> DealSteps();
   // Posts a task for each lane that has steps.
   void PostTasks();
-  // What a step throws is the error of the request; each step leaves its chunk whole.
+  // An exception of a step becomes the error of the request; each step leaves its chunk whole.
   void RunAll(int rank, const std::vector<Step>& steps);
   void Run(const Step& step);
   void Await(const Step& step);

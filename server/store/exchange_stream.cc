@@ -28,7 +28,7 @@ std::string HostOf(const std::string& peer) { return peer.substr(0, peer.rfind('
 // Life: every outstanding operation, and every request under way, holds a reference. Finish is begun once, when nothing
 // can be read any more and nothing is under way.
 // Thread safety: events come from the queue's thread, answers from any. Reads, writes and Finish are begun outside mu_
-// (a write serialises the message), by whoever has set the flag that keeps all others from beginning one.
+// (a write serialises the message), by the thread that has set the flag which keeps all others from beginning one.
 class ExchangeStream : public std::enable_shared_from_this<ExchangeStream> {
  public:
   // One kind of operation. Its address is gRPC's tag.
@@ -124,7 +124,7 @@ class ExchangeStream : public std::enable_shared_from_this<ExchangeStream> {
     EndLocked(status);
   }
 
-  // Nothing more is read; what is under way is answered before the stream ends.
+  // Nothing more is read; requests under way are answered before the stream ends.
   void EndLocked(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     if (std::exchange(no_more_reads_, true)) return;
     end_ = status;
@@ -165,7 +165,7 @@ class ExchangeStream : public std::enable_shared_from_this<ExchangeStream> {
 
   void OnFinished(bool) {}
 
-  // Begins whatever may be begun now.
+  // Begins each operation that may begin now.
   void Advance() {
     std::shared_ptr<ExchangeCall> call;
     for (Next next = Decide(&call); next != Next::kNothing; next = Decide(&call)) {
@@ -206,7 +206,7 @@ class ExchangeStream : public std::enable_shared_from_this<ExchangeStream> {
     });
     if (status.ok()) return;
     owner_->deadlines_.End(write_deadline_);
-    // The client learns that the stream is gone; what it had asked for it asks again.
+    // The client learns that the stream is gone, and sends its open requests again.
     std::shared_ptr<ExchangeStream> reference;
     absl::MutexLock lock(&mu_);
     reference = std::move(write_.reference);
@@ -243,7 +243,7 @@ class ExchangeStream : public std::enable_shared_from_this<ExchangeStream> {
   grpc::ServerCompletionQueue* const queue_;
   grpc::ServerContext context_;
   grpc::ServerAsyncReaderWriter<grpc::ByteBuffer, grpc::ByteBuffer> stream_;
-  // What gRPC reads into, while a read is outstanding.
+  // gRPC reads into this while a read is outstanding.
   grpc::ByteBuffer received_;
   Event accept_{this, &ExchangeStream::OnAccepted, nullptr};
   Event read_{this, &ExchangeStream::OnRead, nullptr};
@@ -254,9 +254,9 @@ class ExchangeStream : public std::enable_shared_from_this<ExchangeStream> {
   bool read_outstanding_ ABSL_GUARDED_BY(mu_) = false;
   bool write_outstanding_ ABSL_GUARDED_BY(mu_) = false;
   bool finish_begun_ ABSL_GUARDED_BY(mu_) = false;
-  // The peer has said its last request, or is gone, or has sent what is none.
+  // The peer has sent its last request, or is gone, or has sent bytes that are no request.
   bool no_more_reads_ ABSL_GUARDED_BY(mu_) = false;
-  // What the stream ends with. Constant once no_more_reads_ is set.
+  // The stream ends with this status. Constant once no_more_reads_ is set.
   absl::Status end_;
   // The outstanding write's; of the thread that begins or ends it. 0: there is none.
   uint64_t write_deadline_ = 0;

@@ -98,7 +98,7 @@ class ExchangeStreams {
   // Those that were accepted and have not ended, with their clients' hosts.
   std::map<ExchangeStream*, std::string> open_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, int> open_a_host_ ABSL_GUARDED_BY(mu_);
-  // Whether the last stream was refused: told once.
+  // Whether the last stream was refused: logged once.
   bool refusing_ ABSL_GUARDED_BY(mu_) = false;
   bool cancelling_ ABSL_GUARDED_BY(mu_) = false;
 };

@@ -1,7 +1,7 @@
 // HostedJob is this server's share of one job: its settings, its live chunks and its frozen copies.
 //
 // Thread safety: settings are immutable. chunk(i) and waits(i) belong to LaneOf(i) (lanes.h); before the job is
-// published, to whoever makes it. Frozen copies and the opening are guarded by a leaf lock.
+// published, to the thread that makes it. Frozen copies and the opening are guarded by a leaf lock.
 #pragma once
 
 #include <cstdint>
@@ -43,7 +43,7 @@ class HostedJob {
   // RESOURCE_EXHAUSTED if the budget does not allow the size.
   static absl::StatusOr<std::shared_ptr<HostedJob>> Create(const v1::OpenJobRequest& request, MemoryBudget* budget);
 
-  // OK if the request asks for what is open already, FAILED_PRECONDITION saying what differs if not.
+  // OK if the request asks for the job as it is open already, FAILED_PRECONDITION saying what differs if not.
   absl::Status CheckSame(const v1::OpenJobRequest& request) const;
 
   // OK if a snapshot fits this share, FAILED_PRECONDITION saying what differs if not.
@@ -52,7 +52,7 @@ class HostedJob {
   // Replaces an unpublished chunk by its stored image. DATA_LOSS or FAILED_PRECONDITION: its vectors do not fit.
   absl::Status Restore(size_t index, ChunkImage image);
 
-  // What a snapshot of this share says of itself; `bytes` is left to the writer.
+  // The description of a snapshot of this share; `bytes` is left to the writer.
   v1::SnapshotManifest MakeManifest(uint64_t iteration) const;
   // The share as MakeManifest describes it, of no iteration.
   v1::SnapshotInfo Describe() const;
@@ -68,7 +68,7 @@ class HostedJob {
   bool clips() const { return ServersClip(request_.consistency(), request_.solver()); }
   // At least 1.
   uint32_t push_every() const { return PushEvery(request_.consistency()); }
-  // OK if what the chunks hold is whole units of push_every. FAILED_PRECONDITION says what to do if not.
+  // OK if the chunks hold whole units of push_every. FAILED_PRECONDITION says what to do if not.
   absl::Status CheckWholeUnits() const;
   uint64_t max_iter() const { return static_cast<uint64_t>(request_.solver().max_iter()); }
   // As OpenJobRequest.opening: the job is opened once more. FAILED_PRECONDITION: it is open as a higher one.
@@ -107,7 +107,7 @@ class HostedJob {
             std::unique_ptr<const SolverRule> rule);
   uint64_t CountBytes() const;
   std::unique_ptr<Chunk> MakeChunk(ChunkImage image) const;
-  // Floats kept for each of the weights beside the image: what chunks in parts need, and delay compensation.
+  // Floats kept for each of the weights beside the image, for chunks in parts and for delay compensation.
   uint64_t FloatsBesideImage() const;
 
   // The layout's and solver's copy; `chunks`, `restore`, `epoch` and `opening` are not looked at again.

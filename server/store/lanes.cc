@@ -65,7 +65,7 @@ void Lanes::Run(Lane* lane) {
     lane->running = true;
     lane->mu.Unlock();
     task();
-    // What it holds may end here, and that may post.
+    // Objects that the task holds may end here, and their destructors may post.
     task = nullptr;
     lane->mu.Lock();
     lane->running = false;

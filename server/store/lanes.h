@@ -1,6 +1,6 @@
 // Lanes runs tasks in a fixed number of lanes: one lane's tasks run one after the other, so that data which only
-// they touch needs no lock. Each lane has a thread; but who posts a task to a lane that rests may run it there and
-// then, for to wake a thread takes longer than most tasks do.
+// they touch needs no lock. Each lane has a thread; but a thread that posts a task to a lane that rests may run the
+// task itself, because to wake the lane's thread takes longer than most tasks do.
 //
 // Thread safety: public methods may be called from any thread, except where said. Lock order: each lane's lock is a
 // leaf, and is not held while a task runs.
@@ -22,7 +22,7 @@ namespace samovar {
 
 class Lanes {
  public:
-  // Throws nothing: what a task throws ends the process.
+  // Must not throw: an exception of a task ends the process.
   using Task = std::function<void()>;
 
   // The metrics that lanes count in; they outlive the lanes. Lanes do not count where there is none.
@@ -57,7 +57,7 @@ class Lanes {
   // As Post, but not refused for a full queue: for the few tasks of the server's own making.
   absl::Status PostControl(int lane, Task task);
 
-  // Runs what is queued, then ends the threads. Blocks. Idempotent. Not to be called from a task.
+  // Runs the queued tasks, then ends the threads. Blocks. Idempotent. Not to be called from a task.
   void Stop();
 
  private:

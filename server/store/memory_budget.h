@@ -1,5 +1,5 @@
-// MemoryBudget bounds what peers can make a server hold: jobs and frozen copies, requests and answers reserve their
-// bytes before they allocate.
+// MemoryBudget bounds the memory that peers can make a server hold: jobs and frozen copies, requests and answers
+// reserve their bytes before they allocate.
 //
 // Thread safety: all methods may be called from any thread.
 #pragma once
@@ -40,7 +40,7 @@ class MemoryBudget {
     uint64_t bytes_ = 0;
   };
 
-  // `purpose`: "parameters"; `advice`: what to do when there is nothing left. `refused` counts what was not to be had,
+  // `purpose`: "parameters"; `advice`: what to do when there is nothing left. `refused` counts refused reservations,
   // and outlives this; may be null.
   MemoryBudget(uint64_t limit_bytes, std::string purpose, std::string advice, MetricCounter* refused = nullptr)
       : limit_(limit_bytes), purpose_(std::move(purpose)), advice_(std::move(advice)), refused_(refused) {}

@@ -15,7 +15,7 @@ constexpr int kMaxThreads = 1024;
 // Some of the largest messages of both kinds.
 constexpr uint64_t kLeastMessageBytes = uint64_t{256} << 20;
 
-// What is left is for messages, for the files that a job begins from, and for others.
+// The rest is for messages, for the files that a job begins from, and for other processes.
 uint64_t ParameterBytes(const ParameterService::Options& options) {
   return options.max_parameter_bytes != 0 ? options.max_parameter_bytes : MemoryLimitBytes() / 4 * 3;
 }

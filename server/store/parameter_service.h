@@ -7,7 +7,7 @@
 //   ...
 //   1. (*service)->CancelStreams();   streams end at once, unary calls run on
 //   2. server->Shutdown(deadline);    returns when all calls have ended
-//   3. (*service)->SaveJobs();        what would be lost of running jobs, to the disk
+//   3. (*service)->SaveJobs();        writes running jobs' unsaved iterations to the disk
 //   4. (*service)->Shutdown();        ends queues, apply threads and the store
 //
 // Thread safety: RPCs run concurrently; the methods above on one thread, in this order.
@@ -53,13 +53,14 @@ class ParameterService final : public v1::ParameterService::Service {
     int max_streams = 4096;
     int max_streams_a_host = 1024;
     absl::Duration write_patience = WriteDeadlines::kPatience;
-    // What the service counts is registered there. Outlives it; null: nobody sees it.
+    // The service registers its metrics there. Outlives the service; null: they are not shown.
     Metrics* metrics = nullptr;
     // As in ChunkStore::Options.
     StorageTable storage = {};
   };
 
-  // What max_message_bytes stands for: for a server that bounds with it what its clients are still sending, too.
+  // The value that max_message_bytes stands for; the server bounds messages that clients are still sending with it,
+  // too.
   static uint64_t MessageBytes(const Options& options);
 
   // INVALID_ARGUMENT: an option is out of range. Errors of the snapshot store.

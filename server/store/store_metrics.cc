@@ -10,7 +10,7 @@ namespace samovar {
 namespace {
 
 constexpr char kPushes[] = "samovar_server_pushes_total";
-constexpr char kPushesHelp[] = "Chunks that workers pushed, by what became of them.";
+constexpr char kPushesHelp[] = "Chunks that workers pushed, by result.";
 
 const std::vector<double> kApplySeconds = {1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1};
 const std::vector<double> kSnapshotSeconds = {1e-2, 1e-1, 1, 10, 60, 300};

@@ -1,4 +1,4 @@
-// StoreMetrics is what a parameter server counts: chunks that were pushed and pulled, bytes, calls that were refused,
+// StoreMetrics are a parameter server's counts: chunks that were pushed and pulled, bytes, calls that were refused,
 // times, and snapshots.
 //
 // Thread safety: all methods may be called from any thread. The metrics that are added to outlive this.
@@ -16,7 +16,8 @@ namespace samovar {
 
 class StoreMetrics {
  public:
-  // Why a call was refused before it did anything. What is wrong in itself, INVALID_ARGUMENT, is none.
+  // Why a call was refused before it did anything. INVALID_ARGUMENT, an error of the call itself, is not counted as a
+  // refusal.
   enum class Refusal {
     // It is of an older coordinator than one that has called, or of a newer one than any.
     kEpoch,
@@ -39,11 +40,11 @@ class StoreMetrics {
 
   // Counts the refusal unless the status is OK; returns the status.
   absl::Status Refused(Refusal reason, absl::Status status);
-  // Only what says that there is no room: RESOURCE_EXHAUSTED.
+  // Counts RESOURCE_EXHAUSTED only: there is no room.
   absl::Status RefusedForRoom(Refusal reason, absl::Status status);
 
-  // One exchange was answered. Numbers of chunks: those that it pushed, of which so many were applied, or were there
-  // already, and the others rejected; and those that it pulled. `failed`: it was answered with an error.
+  // One exchange was answered. Numbers of chunks: those that it pushed, and how many of these were applied, or were
+  // there already (the others were rejected); and those that it pulled. `failed`: it was answered with an error.
   struct Answered {
     uint64_t pushed = 0;
     uint64_t applied = 0;
@@ -60,7 +61,7 @@ class StoreMetrics {
   // A snapshot was written, or was not, in so long.
   void CountSnapshot(absl::Duration time, const absl::Status& written);
 
-  // For what counts its own refusals.
+  // For objects that count their own refusals.
   MetricCounter* counter(Refusal reason) const { return refused_[static_cast<size_t>(reason)]; }
   // For so many lanes.
   Lanes::Counts LaneCounts(int lanes) const;

@@ -1,5 +1,5 @@
-// WatermarkWaits is who waits for one chunk to get to some stage (chunk.h). Nobody waits on a thread: what is to be
-// done then is kept here.
+// WatermarkWaits keeps the requests that wait for one chunk to get to some stage (chunk.h). No thread waits: each wait
+// is a callback that is kept here.
 //
 // Thread safety: none. It belongs to its chunk's lane (lanes.h), in which the callbacks run; they must not
 // block.

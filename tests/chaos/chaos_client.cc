@@ -1,4 +1,4 @@
-// What the chaos test asks of a cluster, as commands:
+// The chaos test's calls of a cluster, as commands:
 //   chaos_client submit COORDINATOR SOLVER MODE SERVERS    the job of a solver file; MODE: async, bounded or sync
 //   chaos_client status COORDINATOR JOB                    the job's status, as JSON
 //   chaos_client model COORDINATOR SOLVER MODE JOB FILE    writes the final model of a job that has ended

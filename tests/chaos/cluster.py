@@ -60,7 +60,7 @@ class Member:
 
 
 class Cluster:
-    """Use it in a `with`: whatever is left at its end is killed."""
+    """Use it in a `with`: processes that are left at its end are killed."""
 
     def __init__(self, path: pathlib.Path, servers: int, workers: int) -> None:
         self.path = path

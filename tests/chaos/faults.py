@@ -28,7 +28,7 @@ PORT = 7400
 SAMPLE_SECONDS = 0.2
 SERVERS = ("coordinator", "server-1", "server-2")
 WORKERS = ("worker-1", "worker-2")
-# What a fault lasts: long enough that a worker, and that a server, is given up.
+# The length of a fault: long enough that a worker, and that a server, is given up.
 WORKER_CUT_SECONDS = 9
 SERVER_CUT_SECONDS = 14
 # Iterations that the others are to do while a worker is cut off.
@@ -267,7 +267,7 @@ def nothing(_: Cluster, __: Watch) -> str:
     return ""
 
 
-# What was done; the job's flags; its solver's fields; how; the state that it is to end in.
+# The fault; the job's flags; its solver's fields; how; the state that it is to end in.
 ROWS = [
     ("a worker is killed", "async", {}, kill_and_start(["worker-1"], away=3), "SUCCEEDED"),
     ("a worker is killed", "sync", {}, kill_and_start(["worker-1"], away=3), "SUCCEEDED"),

@@ -4,7 +4,7 @@ weights. README.md says what must hold.
 
 The loss is linear in the weights, so that a record's gradient is known: a record has one pixel that is not black, and adds the same
 power of two to that pixel's weights whenever it is applied. Rates are powers of two as well, so every float of the model can be told
-exactly from the number of rounds, in whatever order updates came; one update that is missing or applied twice shows. BatchNorm's
+exactly from the number of rounds, in any order of the updates; one update that is missing or applied twice shows. BatchNorm's
 statistics are of the same kind: each batch has the same mean.
 """
 
@@ -140,7 +140,7 @@ class Cluster(faults.Cluster):
         entered = self._started[name]
         for process in testbed.children_of(entered.pid):
             process.kill(number)
-        # What has entered the host stops with what it has started there.
+        # A process that has entered the host stops with its children there.
         if number == faults.signal.SIGCONT:
             entered.send_signal(number)
 

@@ -1,4 +1,4 @@
-// What is written to std::cout and std::cerr while the object lives.
+// Captures std::cout and std::cerr while the object lives.
 #pragma once
 
 #include <iostream>

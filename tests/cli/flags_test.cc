@@ -17,7 +17,7 @@
 namespace samovar {
 namespace {
 
-// What a parser made of a command line, and what it printed.
+// The result of a parser for a command line, and its output.
 template <class T>
 struct Outcome {
   Parsed<T> parsed;

@@ -320,7 +320,7 @@ class RealRootTest(TestCase):
         self.assertIn("removed /opt/samovar/current", after)
 
 
-# What systemd 237 knows of what a unit may hold.
+# The keys of a unit that systemd 237 knows.
 KNOWN = set("""Description Documentation Wants After StartLimitIntervalSec StartLimitBurst Type NotifyAccess User Group SyslogIdentifier
 ExecStart Restart RestartSec RestartPreventExitStatus TimeoutStartSec TimeoutStopSec StateDirectory LimitNOFILE UMask ProtectSystem
 ReadWritePaths ProtectHome PrivateTmp PrivateDevices ProtectKernelTunables ProtectKernelModules ProtectControlGroups NoNewPrivileges

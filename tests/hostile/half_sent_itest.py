@@ -22,7 +22,7 @@ SENT_BYTES = MESSAGE_BYTES // 2
 # The server's bound for messages: the least that there is, which it takes with little memory for parameters.
 PARAMETER_MEBIBYTES = 64
 MESSAGE_MEBIBYTES = 256
-# What a server has besides; gRPC looks at its bound after it has read.
+# The server's other memory; gRPC looks at its bound after it has read.
 SLACK_MEBIBYTES = 512
 SECONDS = 120
 

@@ -2,7 +2,7 @@
 """A client that means harm, against a cluster that trains: every field of every call at its extremes, calls cut short and with bits turned
 over, readers that stop, connections without number. The cluster serves on, within its memory, and the model is that of a run without.
 
-What the client does not do is what whoever may call at all is allowed to: cancel the job, close it, push in the job's own epoch.
+The client leaves out the calls that any client is allowed to make: cancel the job, close it, push in the job's own epoch.
 """
 
 import importlib
@@ -106,7 +106,7 @@ def extremes_of(message, depth: int = MESSAGE_DEPTH) -> Iterator[object]:
 
 
 class Client:
-    """Calls methods with whatever bytes it is given."""
+    """Calls methods with the bytes that it is given."""
 
     def __init__(self, address: str, modules) -> None:
         self.channel = grpc.insecure_channel(address, options=[("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)])
@@ -289,7 +289,7 @@ class HostileTest(testbed.TestCase):
             self.assertLess(peak, MEMORY_BYTES)
             self.assertEqual([process.poll() for process in (cluster.coordinator, *cluster.servers, *cluster.workers)], [None] * 4)
             self.assert_right(cluster, expected, "attacked")
-            # What the attack has left on the disk does no harm either.
+            # Files that the attack has left on the disk do no harm either.
             cluster.coordinator.kill()
             cluster.coordinator.wait(testbed.END_SECONDS)
             cluster.coordinator = cluster.start_coordinator()

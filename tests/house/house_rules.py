@@ -19,7 +19,7 @@ NOT_SOURCE = {".git", "build", "data", "output", ".cache", ".vscode", ".idea"}
 SOURCE_SUFFIXES = {".h", ".cc"}
 TEXT_SUFFIXES = SOURCE_SUFFIXES | {".py", ".sh", ".md", ".txt", ".cmake", ".json", ".proto", ".prototxt", ".toml", ".yml", ""}
 
-# What each part of the tree may include of our own headers, by path prefix; the longest prefix that fits a file counts.
+# Our own headers that each part of the tree may include, by path prefix; the longest prefix that fits a file counts.
 # Includes flow main -> config -> server | worker | cli -> common -> proto.
 MAY_INCLUDE = {
     "common/": ["common/"],
@@ -102,7 +102,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 # Homes and workspaces of people and machines. Taken apart so that the pattern does not find itself.
 MACHINE_PATH = re.compile(r"(?<![\w.~\-}])/(?:" + "|".join(["ho" + "me", "ro" + "ot", "Us" + "ers", "wo" + "rk"]) + r")/[\w.]")
 DIRECTORY_LISTER = "common/base/list_directory.cc"
-# What connects or listens past a Dialer or a Listener, and so without their credentials and limits.
+# Calls that connect or listen past a Dialer or a Listener, and so without their credentials and limits.
 DIALS = re.compile(r"\b(?:Insecure(?:Channel|Server)Credentials|Create(?:Custom)?Channel|MakeChannel|AddListeningPort)\b")
 # Those that are about HTTP/2 itself choose their channel's windows.
 DIALS_ITSELF = ("common/rpc/", "tests/server/store/bounds_test.cc")

@@ -1,7 +1,7 @@
 """The tarball runs where there is nothing: in a root directory that holds a static shell and the unpacked tarball, no libc.
 
-SAMOVAR_BUNDLE names the tarball. Needs root, for chroot and a mount namespace of its own; whatever is mounted and whoever runs in it
-is gone with the last process.
+SAMOVAR_BUNDLE names the tarball. Needs root, for chroot and a mount namespace of its own; its mounts
+are gone with the last process.
 """
 
 import json

@@ -29,7 +29,7 @@ class OtherDataTest(testbed.TestCase):
         self.workspace.write_solver(max_iter=ENDLESS, test_iter=None, test_interval=None)
 
     def let_lie(self, name: str, copy: pathlib.Path) -> None:
-        """From now on, whoever opens the data set of that name sees the copy. What is open stays."""
+        """From now on, a process that opens the data set of that name sees the copy. Open ones stay."""
         path = self.workspace.path / name
         if not path.is_symlink():
             path.rename(path.with_name(f"{name}_first"))
@@ -44,7 +44,7 @@ class OtherDataTest(testbed.TestCase):
         return copy
 
     def assert_refused(self, cluster: Cluster, job: str, worker: str, source: pathlib.Path, words: str) -> None:
-        """The job fails for that worker, at once, and whoever asks hears it."""
+        """The job fails for that worker, at once, and its status says so."""
         failed = cluster.await_state(job, "FAILED")
         said = rf"worker {worker}: .*{re.escape(str(source))}: .*{words}.*put the same data there on each machine, or submit the job anew"
         self.assertRegex(failed["cause"], said)

@@ -11,7 +11,7 @@ from typing import Dict, List, Optional
 
 from testbed import COMMAND_SECONDS, END_SECONDS, children_of
 
-# Of each card. It also bounds how fast a job can go, whatever the machine is.
+# Of each card. It also bounds how fast a job can go on any machine.
 RATE = "100mbit"
 NAMES = ("coordinator", "server-1", "server-2", "worker-1", "worker-2", "desk")
 

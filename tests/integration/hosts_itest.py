@@ -40,7 +40,7 @@ class HostsTest(testbed.TestCase):
             raise unittest.SkipTest(reason)
         scratch = pathlib.Path(tempfile.mkdtemp(prefix="samovar_hosts_"))
         cls.addClassCleanup(shutil.rmtree, scratch, ignore_errors=True)
-        # What all hosts see under the same path, as on a network drive.
+        # A directory that all hosts see under the same path, as on a network drive.
         cls.shared = scratch / "shared"
         cls.shared.mkdir()
         for directory in (scratch, cls.shared):

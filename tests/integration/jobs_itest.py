@@ -150,7 +150,7 @@ class JobCommandsTest(ClusterTestCase):
             job = cluster.await_state("small", "SUCCEEDED")
             self.assert_ended_well(job)
             self.assertGreaterEqual(int(job["resumed_from"]), 100)
-            # What it was, the coordinator knows.
+            # The coordinator knows its mode.
             self.assertEqual(job["consistency"]["mode"], "CONSISTENCY_BOUNDED")
             followed = self.command(cluster, "logs", "small", "--follow", "--json")
             events = [json.loads(line) for line in followed.stdout.splitlines()]

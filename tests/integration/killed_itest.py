@@ -143,7 +143,7 @@ class KilledRunTest(testbed.TestCase):
         # It may not have come to note the snapshot that its servers hold.
         record = self.workspace.path / "out" / "small_state" / "run"
         record.write_text(re.sub("snapshot: [0-9]+", "snapshot: 0", record.read_text(encoding="utf-8")), encoding="utf-8")
-        # What it left is neither taken up nor thrown away unasked.
+        # Its snapshots are neither taken up nor thrown away unasked.
         again = self.workspace.command("train", "--solver", "solver.prototxt")
         self.assertEqual(again.returncode, 2, again.stderr)
         self.assertIn("--resume", again.stderr)

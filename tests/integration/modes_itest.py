@@ -40,7 +40,7 @@ class ModesTest(testbed.TestCase):
         return self.succeeded["ledger"]["pushes"]
 
     def test_sync_the_model_does_not_depend_on_workers_and_servers(self):
-        # Whatever looks at a whole batch, or draws random numbers, is in it.
+        # It has all kinds of layers that look at a whole batch or draw random numbers.
         self.workspace.write_net(lambda text: text.replace(
             'layer { name: "relu1"',
             'layer { name: "bn" type: "BatchNorm" bottom: "ip1" top: "ip1" }\n'
@@ -95,7 +95,7 @@ class ModesTest(testbed.TestCase):
             run.await_event("snapshot", lambda event: event["iteration"] >= 300)
             run.signal(signal.SIGTERM)
             self.assertEqual(run.await_exit(END_SECONDS), 143, run.describe())
-        # What it was, its state directory knows.
+        # Its state directory knows its mode.
         with Run(self.workspace, "--resume", "--workers", 2) as run:
             self.assert_exactly_once(self.assert_success(run), 1500)
         started = run.events("started")[0]

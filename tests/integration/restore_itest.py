@@ -11,7 +11,7 @@ import testbed
 from testbed import END_SECONDS, RUN_SECONDS, Cluster, Run
 
 SNAPSHOT = 200
-# What is trained beyond the snapshot.
+# Iterations that are trained beyond the snapshot.
 REST = 300
 # A run that is killed in its middle.
 ENDLESS = 10000000

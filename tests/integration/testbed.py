@@ -145,7 +145,7 @@ class Workspace:
         return self.path / name
 
     def entries(self) -> List[str]:
-        """All files and directories, but for the locks that LMDB's readers share: whoever opens an LMDB makes its lock."""
+        """All files and directories, but for the locks that LMDB's readers share: a process that opens an LMDB makes its lock."""
         return sorted(str(path.relative_to(self.path)) for path in self.path.rglob("*") if path.name != "lock.mdb")
 
     def command(self, *arguments) -> "subprocess.CompletedProcess[str]":
@@ -240,7 +240,7 @@ def children_of(parent: int) -> List[Process]:
 
 
 class Run:
-    """A `samovar train` in the background. Use it in a `with`: whatever is left at its end is killed."""
+    """A `samovar train` in the background. Use it in a `with`: processes that are left at its end are killed."""
 
     def __init__(self, workspace: Workspace, *arguments, solver="solver.prototxt", as_json: bool = True,
                  open_files: Optional[int] = None) -> None:
@@ -341,7 +341,7 @@ class Run:
 
 
 class Cluster:
-    """Servers and workers that run on their own, as services do. Use it in a `with`: whatever is left at its end is killed.
+    """Servers and workers that run on their own, as services do. Use it in a `with`: processes that are left at its end are killed.
 
     Server 0 is the coordinator. It keeps its address and its state when it is killed and started again.
     """

@@ -178,7 +178,7 @@ layer { name: "top2" type: "Accuracy" bottom: "ip" bottom: "label" top: "top2" a
         self.assertEqual(self.outputs(run), {"loss", "top2"})
         path = self.workspace.path / "out"
         self.assertTrue((path / "small_iter_3.caffemodel.h5").is_file())
-        # What was written is taken up again.
+        # The snapshot is taken up again.
         self.workspace.write_solver(max_iter=ITERATIONS + 1, type='"Adam"', snapshot_prefix='"out/more"', test_interval=0, test_iter=None)
         with Run(self.workspace, "--snapshot", "out/small_iter_3.solverstate.h5") as run:
             self.assert_success(run)

@@ -1,4 +1,4 @@
-// What becomes of the snapshots of jobs that have ended.
+// The fate of the snapshots of jobs that have ended.
 
 #include <atomic>
 #include <set>
@@ -47,7 +47,7 @@ std::set<std::string> JobsAt(const std::string& server) {
   return jobs;
 }
 
-// What the server has when it has nothing of that job any more, or after some time.
+// The server's snapshots when it has none of that job any more, or after some time.
 std::set<std::string> AwaitGone(const std::string& server, const std::string& job) {
   const absl::Time deadline = SteadyNow() + absl::Seconds(60);
   std::set<std::string> jobs = JobsAt(server);

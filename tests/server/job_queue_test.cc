@@ -118,7 +118,7 @@ TEST_CASE("a job that would never fit into the servers' memory fails") {
              Catch::Contains("does not fit into its servers' memory") && Catch::Contains("use more servers"));
 }
 
-// What a coordinator's threads see of a cluster that has no memory for the answer, on threads but for one.
+// A cluster as a coordinator's threads see it that has no memory for the answer, on threads but for one.
 struct ForgetfulCluster {
   std::atomic<bool> refuses{false};
   std::atomic<int> refused{0};

@@ -96,7 +96,7 @@ TEST_CASE("a job runs from its submission to its last snapshot and test") {
   CHECK(snapshots == std::vector<uint64_t>{80, 100});
   REQUIRE(status.tests_size() == 2);
   CHECK(status.tests(0).records() == 50);
-  // What is labelled 50 holds 50 iterations.
+  // The snapshot with the label 50 holds 50 iterations.
   CHECK(status.tests(0).iteration() == 50);
   CHECK(status.tests(0).outputs(0).value() == -50.0 / 1024);
   // Each iteration moves each weight by -rate, exactly.

@@ -124,7 +124,7 @@ class TestCluster {
       reader->Finish();
       return status;
     }
-    // Threads call this, and Catch's assertions are for one thread: whoever joins them looks at the state.
+    // Threads call this, and Catch's assertions are for one thread: the thread that joins them looks at the state.
     const absl::Status end = FromGrpcStatus(reader->Finish());
     if (!end.ok()) {
       status.set_state(v1::JOB_STATE_UNSPECIFIED);

@@ -3,7 +3,7 @@
 #include "tests/support/catch.h"
 
 int main(int argc, char** argv) {
-  // What is expected is not worth a line in a test's output.
+  // Expected events are not worth a line in a test's output.
   samovar::InitLogging({"test", "off"}).IgnoreError();
   return Catch::Session().run(argc, argv);
 }

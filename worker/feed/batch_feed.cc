@@ -19,15 +19,15 @@ std::string ShapeText(const Dims& dims) {
   return dims.empty() ? "a number" : absl::StrJoin(dims, "x");
 }
 
-// `differs`: what is found here, and what the job says: "has 3 records here, but had 4".
+// `differs`: the number or shape here, and that of the job: "has 3 records here, but had 4".
 absl::Status OtherRecords(const RecordReader& reader, absl::string_view differs) {
   return absl::InvalidArgumentError(
       absl::StrCat(reader.source(), ": ", differs,
                    " where the job was submitted; put the same data there on each machine, or submit the job anew"));
 }
 
-// The records must be those that the job was submitted with: else iterations would depend on who computes them. Records
-// that were appended since are left alone.
+// The records must be those that the job was submitted with: else iterations would depend on the worker that computes
+// them. Records that were appended since are left alone.
 absl::Status CheckRecords(const v1::DatasetSpec& spec, RecordReader* reader) {
   const bool fewer = reader->size() < spec.records();
   const bool more = reader->size() > spec.records();
@@ -55,14 +55,16 @@ absl::Status CheckRecords(const v1::DatasetSpec& spec, RecordReader* reader) {
 
 absl::StatusOr<IterationSchedule> MakeSchedule(const BatchFeed::Options& options) {
   const uint64_t samples = uint64_t{options.spec.batch_size()} * options.batches;
-  if (options.batches == 0 || samples > std::numeric_limits<uint32_t>::max()) {
+  constexpr uint64_t kMaxSamples = std::numeric_limits<uint32_t>::max();
+  if (options.batches == 0 || samples > kMaxSamples) {
     return absl::InvalidArgumentError(absl::StrCat("an iteration of ", options.batches, " batches of ",
-                                                   options.spec.batch_size(), " records cannot be"));
+                                                   options.spec.batch_size(), " records has ", samples,
+                                                   " records; it must have 1 to ", kMaxSamples));
   }
   IterationSchedule::Options schedule;
   schedule.records = options.spec.records();
   schedule.batch_size = static_cast<uint32_t>(samples);
-  // What is read in order is so without partitions.
+  // Records that are read in order need no partitions.
   schedule.partitions = options.phase == caffe::TRAIN && !options.spec.in_order() ? options.spec.partitions() : 1;
   schedule.block = std::max<uint32_t>(1, options.spec.block());
   schedule.seed = options.seed;

@@ -25,7 +25,7 @@ class BatchFeed {
   struct Options {
     std::unique_ptr<RecordReader> reader;
     caffe::Phase phase = caffe::TRAIN;
-    v1::DatasetSpec spec;  // what the job was submitted with
+    v1::DatasetSpec spec;  // the job's records, as submitted
     // Batches of an iteration: the solver's iter_size, times the parts that its batch is cut into.
     uint32_t batches = 1;
     uint64_t seed = 0;

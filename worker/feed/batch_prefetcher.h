@@ -57,7 +57,7 @@ class BatchPrefetcher {
   std::optional<BatchId> wanted_ ABSL_GUARDED_BY(mu_);
   bool filling_ ABSL_GUARDED_BY(mu_) = false;
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
-  // What the buffers hold, or are being filled with.
+  // The batch that the buffers hold, or are being filled with.
   std::optional<BatchId> held_ ABSL_GUARDED_BY(mu_);
   absl::Status status_ ABSL_GUARDED_BY(mu_);
 

@@ -18,7 +18,7 @@ namespace {
 
 // Files that are open at a time: a process has not so many handles that a long list could have all of them.
 constexpr size_t kMaxOpen = 32;
-// The cache of all files together, for Hdf5File::Open; each data set has at least what the library has by itself.
+// The cache of all files together, for Hdf5File::Open; each data set has at least the library's default.
 constexpr size_t kCacheBytes = size_t{256} << 20;
 constexpr size_t kMinCacheBytes = size_t{1} << 20;
 

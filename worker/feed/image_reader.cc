@@ -130,7 +130,7 @@ class ImageReader : public RecordReader {
   const StorageTable storage_;
   std::optional<Transformer> transformer_;  // set by Start
   std::vector<TopShape> tops_;
-  // What image_ holds, if Adapt has read it.
+  // The record that image_ holds, if Adapt has read it.
   std::optional<uint64_t> loaded_;
 
   // Kept for their memory.

@@ -67,7 +67,7 @@ class LmdbReader : public RecordReader {
   const std::shared_ptr<Dataset> dataset_;
   const ImageChannels channels_;
   Transformer transformer_;
-  // What datum_ holds, if Adapt has read it.
+  // The record that datum_ holds, if Adapt has read it.
   std::optional<uint64_t> loaded_;
   std::vector<TopShape> tops_;
   caffe::Datum datum_;  // kept for its memory

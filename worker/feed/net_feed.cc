@@ -22,7 +22,7 @@ absl::Status CheckLayers(const caffe::NetParameter& net, const std::vector<const
                                                  specs.size(), " (\"", specs[0]->layer(), "\")"));
 }
 
-// Another machine's copy may be good: whatever is wrong with the data here is not the net's fault.
+// Another machine's copy may be good: an error in the data here is not the net's fault.
 absl::Status DataFault(const absl::Status& status) {
   if (!absl::IsInvalidArgument(status) && !absl::IsUnimplemented(status)) return status;
   return absl::FailedPreconditionError(status.message());

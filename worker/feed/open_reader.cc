@@ -64,12 +64,12 @@ absl::Status CheckOffered(const caffe::LayerParameter& layer) {
   }
   if (layer.type() == "Python") {
     return absl::UnimplementedError(
-        "layer type Python is not offered; write what it makes into HDF5 files and use type: \"HDF5Data\"");
+        "layer type Python is not offered; write its records into HDF5 files and use type: \"HDF5Data\"");
   }
   return absl::OkStatus();
 }
 
-// The field of the layer that names its source, and what it holds.
+// The field of the layer that names its source, and its value.
 struct SourceField {
   const char* field;
   const std::string* value;

@@ -38,9 +38,9 @@ absl::StatusOr<uint32_t> FeedBatchSize(const caffe::LayerParameter& layer);
 // Fields of the layer that are accepted and have no effect.
 std::vector<std::string> FeedWarnings(const caffe::LayerParameter& layer);
 
-// `source`: instead of the layer's own, as SourceOf gives it. `partitions`: what opens the partitions of partitioned
-// sets, and outlives the reader; null: they are read where they lie. Errors of SourceOf (but for a missing source) and
-// of the reader.
+// `source`: instead of the layer's own, as SourceOf gives it. `partitions`: opens the partitions of partitioned sets,
+// and outlives the reader; null: they are read where they lie. Errors of SourceOf (but for a missing source) and of the
+// reader.
 absl::StatusOr<std::unique_ptr<RecordReader>> OpenReader(const caffe::LayerParameter& layer, caffe::Phase phase,
                                                          const std::string& source, PartitionSource* partitions,
                                                          const StorageTable& storage);

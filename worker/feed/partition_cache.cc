@@ -34,7 +34,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr absl::string_view kCopying = ".copying";
-// Between two looks at what another process does.
+// Between two looks at the work of another process.
 constexpr absl::Duration kLook = absl::Milliseconds(50);
 // The directory's lock is held for no more than a few system calls.
 constexpr absl::Duration kLockPatience = absl::Seconds(30);
@@ -70,7 +70,8 @@ class PartitionCache::LockedFile {
     if (fd_ >= 0) close(fd_);
   }
 
-  // `operation`: LOCK_SH or LOCK_EX. Empty: another has locked it. NOT_FOUND: no such file, and `flags` do not make it.
+  // `operation`: LOCK_SH or LOCK_EX. Empty: another process has locked it. NOT_FOUND: no such file, and `flags` do not
+  // make it.
   static absl::StatusOr<LockedFile> Open(const std::string& path, int flags, int operation) {
     LockedFile file;
     file.fd_ = open(path.c_str(), flags | O_CLOEXEC, 0666);

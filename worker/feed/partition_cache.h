@@ -2,14 +2,13 @@
 // Several processes may share the directory, also processes that are killed at any moment.
 //
 //   DIR/lock                      locked (flock) while entries are looked at, made or removed
-//   DIR/ENTRY/data.mdb            a whole partition, its checksum verified; locked shared by whoever has it open. Its
-//   time of change is
-//                                 that of its last use
-//   DIR/ENTRY.copying/data.mdb    one that is being copied, locked by whoever copies it: not locked, it is what a
-//   killed process left
+//   DIR/ENTRY/data.mdb            a whole partition, its checksum verified; each process that has it open holds a
+//                                 shared lock. Its time of change is that of its last use
+//   DIR/ENTRY.copying/data.mdb    one that is being copied, locked by the copying process; without a lock it was
+//                                 left by a killed process
 // where ENTRY is NAME-CRC32-BYTES-SET: of the partition by its manifest, and the CRC-32 of the set's path.
 //
-// The process has the partition open that was asked for last, and those that others hold. An entry that is open
+// The process keeps the partition open that was asked for last, and those that its readers hold. An entry that is open
 // anywhere is not removed: the bound must be large enough for one partition of each process.
 //
 // Thread safety: all methods may be called from any thread. mu_ is held for no I/O.
@@ -41,17 +40,17 @@ class PartitionCache final : public PartitionSource {
     absl::Duration room_patience = absl::Minutes(1);
   };
 
-  // Removes what killed processes have left. Errors of the system, naming the directory.
+  // Removes files that killed processes have left. Errors of the system, naming the directory.
   static absl::StatusOr<std::unique_ptr<PartitionCache>> Create(const Options& options);
 
-  // Copies the partition if it is not there, and makes room for it by removing what was used longest ago.
+  // Copies the partition if it is not there, and makes room for it by removing the least recently used ones.
   // FAILED_PRECONDITION: it is larger than the bound. DATA_LOSS, NOT_FOUND: of ReadPartition; nothing is kept of it.
   // DEADLINE_EXCEEDED: waited in vain. RESOURCE_EXHAUSTED: the disk is full. CANCELLED: stopped.
   absl::StatusOr<std::shared_ptr<const LmdbRecords>> Open(const std::string& set,
                                                           const v1::DatasetPartition& partition) override
       ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Ends what Open is at, and all that follow.
+  // Ends the Open that is under way, and all later ones.
   void Stop() { stopper_.Stop(); }
 
  private:
@@ -67,8 +66,8 @@ class PartitionCache final : public PartitionSource {
   absl::StatusOr<LockedFile> LockDirectory() const;
   // The entry's file with a shared lock; empty: there is none. REQUIRES: the directory is locked
   absl::StatusOr<LockedFile> FindEntry(const Entry& entry) const;
-  // The file to copy to, locked. UNAVAILABLE: another process copies it, or has what is to make room open. REQUIRES: as
-  // above
+  // The file to copy to, locked. UNAVAILABLE: another process copies it, or has the entries open that should make room.
+  // REQUIRES: as above
   absl::StatusOr<LockedFile> BeginCopy(const Entry& entry) const;
   absl::Status MakeRoom(uint64_t bytes) const;
   // Removes the copy if its file is not locked. REQUIRES: as above
@@ -84,7 +83,7 @@ class PartitionCache final : public PartitionSource {
   Stopper stopper_;
 
   absl::Mutex mu_;
-  // What was asked for last.
+  // The partition that was asked for last.
   std::shared_ptr<const Held> last_ ABSL_GUARDED_BY(mu_);
 };
 

@@ -38,10 +38,10 @@ class RecordReader {
   virtual uint32_t partitions() const { return 1; }
   // At least one.
   virtual const std::vector<TopShape>& tops() const = 0;
-  // What the records are called where they come from, in order: an LMDB's keys, images' names, rows' numbers. May read
+  // The records' names in their source, in order: an LMDB's keys, images' names, rows' numbers. May read
   // the disk.
   virtual absl::StatusOr<std::vector<std::string>> Names() const = 0;
-  // What tells the first `count` records from others, whatever they are called: common/data/records_digest.h. Reads the
+  // A digest that tells the first `count` records from others, names apart: common/data/records_digest.h. Reads the
   // disk. REQUIRES: 1 <= count <= size(). Errors of reading a record.
   virtual absl::StatusOr<std::string> Digest(uint64_t count) = 0;
   // Whether the files are there that records are read from and that opening has not read; at each is looked, and none
@@ -63,8 +63,8 @@ class RecordReader {
     (void)position;
     return absl::OkStatus();
   }
-  // Writes one record, ElementsOf(tops()[i]) values to tops[i]. The record and the draw alone decide what is written.
-  // May read the disk. REQUIRES: position < size(); tops has as many entries as tops(). DATA_LOSS: a damaged record.
+  // Writes one record, ElementsOf(tops()[i]) values to tops[i]. The values depend on the record and the draw alone. May
+  // read the disk. REQUIRES: position < size(); tops has as many entries as tops(). DATA_LOSS: a damaged record.
   // NOT_FOUND: its file is not there. Others: it cannot be read, or does not fit the layer; the message names it.
   virtual absl::Status Read(uint64_t position, const Draw& draw, std::span<float* const> tops) = 0;
 };

@@ -83,7 +83,8 @@ void CopyRowMirrored(const Pixel* __restrict in, int count, const float* __restr
 absl::StatusOr<Transformer> Transformer::Create(const caffe::TransformationParameter& param, caffe::Phase phase,
                                                 const RecordShape& input, const StorageTable& storage) {
   if (input.channels < 1 || input.height < 1 || input.width < 1)
-    return absl::InvalidArgumentError(absl::StrCat("records of shape ", ToString(input), " cannot be"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("records have the shape ", ToString(input), "; channels, height and width must be at least 1"));
   if (const absl::Status status = CheckParam(param, input); !status.ok()) return status;
   std::vector<float> mean_image;
   if (param.has_mean_file()) {

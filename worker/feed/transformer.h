@@ -6,7 +6,7 @@
 // Crop: crop_size > 0 cuts a square, in TRAIN at a random (top, left), in TEST in the centre, ((H - crop) / 2, rounded
 // down). Mirror: in TRAIN with probability 1/2. In TEST never, other than in Caffe, where a test with `mirror: true`
 // has another result each time.
-// Draws are keyed by (seed, iteration, sample), so they do not depend on who transforms the sample, nor when.
+// Draws are keyed by (seed, iteration, sample), so they depend neither on the worker nor on the time.
 // Records of other sizes than the first are taken if a crop makes them alike and there is no mean_file; without either,
 // after Adapt. force_color and force_gray tell how encoded images are decoded and have no effect here.
 //
@@ -56,7 +56,7 @@ class Transformer {
   Transformer(const caffe::TransformationParameter& param, caffe::Phase phase, const RecordShape& input,
               std::vector<float> mean_image);
 
-  // What the draws decided for one sample.
+  // The results of the draws for one sample.
   struct View {
     int top = 0;
     int left = 0;

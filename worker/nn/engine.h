@@ -2,7 +2,7 @@
 // that the CPU has. Everything else in the process is compiled for the lowest.
 #pragma once
 
-// On what programs may use of the engine: Net, and little else. All other names stay inside the library.
+// On the names of the engine that programs may use: Net, and little else. All other names stay inside the library.
 #define SAMOVAR_ENGINE_API __attribute__((visibility("default")))
 
 namespace samovar {

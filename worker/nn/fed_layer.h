@@ -1,4 +1,4 @@
-// Layers whose tops come from outside: from a data set, or from whoever runs the net.
+// Layers whose tops come from outside: from a data set, or from the net's caller.
 #pragma once
 
 #include <string>

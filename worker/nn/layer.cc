@@ -21,7 +21,7 @@ void Layer::AddParameter(const std::string& layer, const Shape& shape, const caf
   blob.set_index(static_cast<uint32_t>(parameters_.size() - 1));
   for (int64_t dimension : shape) blob.add_shape(dimension);
   *blob.mutable_filler() = filler;
-  // The type's default is "constant"; said out loud, since what reads the layout need not know Caffe's defaults.
+  // The type's default is "constant"; written out, since readers of the layout need not know Caffe's defaults.
   blob.mutable_filler()->set_type(filler.type());
 }
 

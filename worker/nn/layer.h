@@ -1,7 +1,7 @@
 // Layer is one step of a net: it computes its top blobs from its bottom blobs and its weights, and the gradients back.
 //
-// Life: a factory (layer_registry.h) checks the prototxt's fields against the bottoms' shapes and says what tops and
-// parameters the layer has; Bind gives it memory; then Forward and Backward, any number of times.
+// Life: a factory (layer_registry.h) checks the prototxt's fields against the bottoms' shapes and declares the layer's
+// tops and parameters; Bind gives it memory; then Forward and Backward, any number of times.
 // Thread safety: one thread at a time; the layer spreads its own loops with Pass::loop.
 #pragma once
 
@@ -44,15 +44,15 @@ struct LayerContext {
   uint64_t number = 0;
   // The shapes of the tops of a layer that is fed from outside, batch included.
   std::vector<Shape> fed_tops;
-  // Records of a batch if not what the layers say; 0 if so.
+  // Records of a batch, instead of the layers' own numbers; 0: those.
   int batch_size = 0;
-  // What the net's first fed layer says its batch is; 0 if there is no such layer.
+  // The batch of the net's first fed layer, by its own number; 0 if there is no such layer.
   int stated_batch_size = 0;
   // The bottoms' names in the net's text, for messages.
   std::vector<std::string> bottom_names;
 
   // For layers whose prototxt states whole shapes: the shape with the batch that is asked for. Beside a fed layer only
-  // what is as long as its batch is taken for one; an infogain matrix, say, is not.
+  // a shape as long as its batch is taken for a batch; an infogain matrix, say, is not.
   Shape ForBatch(Shape stated) const;
 };
 
@@ -103,8 +103,8 @@ class Layer {
   // where no loss depends on a top.
   virtual bool has_gradient_through_top(size_t top) const { return top == 0; }
 
-  // Multiplications and additions, counted apart, that the definition of a pass asks for, however the layer goes about
-  // it; filled in by layers whose work is matrix products. Backward's depend on what is wanted, which Bind says.
+  // Multiplications and additions, counted apart, that the definition of a pass asks for, in any implementation; filled
+  // in by layers whose work is matrix products. Backward's depend on the gradients that are wanted, which Bind says.
   virtual double forward_flops() const { return 0; }
   virtual double backward_flops() const { return 0; }
 
@@ -126,15 +126,15 @@ class Layer {
  protected:
   Layer() = default;
 
-  // Allocates what the passes need; binding() is set.
+  // Allocates the memory of the passes; binding() is set.
   virtual absl::Status Allocate() { return absl::OkStatus(); }
 
   // For factories.
   void AddTop(Shape shape) { top_shapes_.push_back(std::move(shape)); }
   void AddParameter(const std::string& layer, const Shape& shape, const caffe::FillerParameter& filler);
   // A parameter, zero at first, that is not learnt but measured: its "gradient" is the measurement of one pass, which
-  // the server merges as a moving average (v1::UPDATE_RULE_MOVING_AVERAGE). Bound in every TRAIN net, whatever backward
-  // asks.
+  // the server merges as a moving average (v1::UPDATE_RULE_MOVING_AVERAGE). Bound in every TRAIN net, also if backward
+  // does not ask for it.
   void AddStatistic(const std::string& layer, const Shape& shape, float moving_average_fraction);
 
   const LayerBinding& binding() const { return binding_; }

@@ -170,7 +170,7 @@ std::vector<std::string> UnusedFields(const caffe::LayerParameter& layer) {
   if (type == nullptr) return {};
   std::vector<std::string> unused;
   for (const std::string& field : ParamFields(layer)) {
-    // Only what belongs to some type: another message is not known to be without effect.
+    // Only messages that belong to some type: another one is not known to be without effect.
     const bool of_a_type = std::any_of(std::begin(kTypes), std::end(kTypes), [&field](const LayerType& other) {
       return field == other.param || field == other.second_param;
     });

@@ -12,8 +12,8 @@
 namespace samovar {
 
 // Checks the layer's fields and makes it. UNIMPLEMENTED: the type, or a field that it sets, is not offered (the message
-// lists what is); INVALID_ARGUMENT: fields, number of blobs or shapes are wrong. Messages begin with the layer's name
-// and type, and its bottoms with their shapes.
+// lists those that are); INVALID_ARGUMENT: fields, number of blobs or shapes are wrong. Messages begin with the layer's
+// name and type, and its bottoms with their shapes.
 absl::StatusOr<std::unique_ptr<Layer>> CreateLayer(const LayerContext& context);
 
 // Makes the checks of CreateLayer that need no bottoms' shapes: the type, its fields' names, the number of blobs. The

@@ -47,7 +47,7 @@ void CopyOutputs(NetGraph* graph) {
   }
 }
 
-// What the loss is multiplied by is the gradient of the loss by its top.
+// The loss weight is the gradient of the loss by its top.
 void SeedLoss(const NetGraph& graph, const LayerNode& node) {
   for (size_t i = 0; i < node.tops.size(); ++i) {
     const Blob& top = *graph.blobs[node.tops[i]];
@@ -62,8 +62,8 @@ bool IsShared(const NetGraph& graph, int blob) {
                      [&](const auto& shared) { return shared->blob == blob; });
 }
 
-// What does not learn has no gradient, whatever stood there before. Shared gradients are summed up apart, statistics
-// are written by their layers.
+// Blobs that do not learn have gradient zero, not the value from before. Shared gradients are summed up apart,
+// statistics are written by their layers.
 void ZeroFrozen(NetGraph* graph, const LayerNode& node) {
   for (size_t i = 0; i < node.learns.size(); ++i) {
     const v1::ParameterBlob& blob = graph->layout.blobs(node.parameters[i]);
@@ -80,7 +80,7 @@ void ZeroShared(NetGraph* graph) {
   }
 }
 
-// Adds what the node wrote for parameters that it shares. The order of additions is that of the nodes.
+// Adds the gradients that the node wrote for parameters that it shares. The order of additions is that of the nodes.
 void AddShared(NetGraph* graph, const LayerNode& node) {
   for (size_t i = 0; i < node.parameters.size(); ++i) {
     const bool statistic = graph->layout.blobs(node.parameters[i]).rule() == v1::UPDATE_RULE_MOVING_AVERAGE;

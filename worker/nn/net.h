@@ -1,8 +1,8 @@
 // Net computes a Caffe net's outputs, and the gradient of its loss, from one flat vector of weights.
 //
 // The weights and the gradients of all layers lie in two flat vectors, blob after blob in net order, as layout() says;
-// a layer works on its part of them in place, so that what is pulled from a server is computed with, and what is
-// computed is pushed, without a copy.
+// a layer works on its part of them in place, so that the weights pulled from a server are computed with, and the
+// computed gradients are pushed, without a copy.
 //
 // Results depend on the weights, the records, the seed and the iteration alone: work is cut into pieces by the
 // problem's size and the pieces' sums are added in piece order, so any number of threads gives the same bits.
@@ -37,15 +37,15 @@ namespace samovar {
 
 struct NetOptions {
   caffe::Phase phase = caffe::TRAIN;
-  // By the name of each layer that a feed fills (fed_layer.h): what its tops get of one record, after the transform. A
-  // label is the shape without axes.
+  // By the name of each layer that a feed fills (fed_layer.h): the shapes of its tops for one record, after the
+  // transform. A label is the shape without axes.
   std::map<std::string, std::vector<Shape>> input_shapes;
-  // Records of a batch; 0: what the layers say. Of several fed layers it is the first one's, and those of the others
-  // are in proportion. The last records of a data set, fewer than a batch, take a net of their own.
+  // Records of a batch; 0: the layers' own numbers. Of several fed layers it is the first one's, and those of the
+  // others are in proportion. The last records of a data set, fewer than a batch, take a net of their own.
   int batch_size = 0;
   // The net is of one of so many equal parts of a batch, whose gradients, losses and outputs are averaged: a loss that
-  // is a sum over records counts so many times, and one of which the parts' mean is not the whole batch's is refused
-  // (UNIMPLEMENTED).
+  // is a sum over records counts so many times, and a loss whose mean over the parts is not the whole batch's is
+  // refused (UNIMPLEMENTED).
   int parts = 1;
   // Shares the work of each layer; outlives the net. Null: the caller's thread alone.
   ThreadPool* pool = nullptr;
@@ -54,7 +54,7 @@ struct NetOptions {
   bool keep_blobs = false;
   // For messages: where the net's layers stand. Null: not known. Not used after Create.
   const NetOrigin* origin = nullptr;
-  // By fed layers' names: why there are no input_shapes. It is told beside all else that is wrong with the net.
+  // By fed layers' names: why there are no input_shapes. Listed with all other errors of the net.
   std::map<std::string, absl::Status> input_errors;
 };
 
@@ -77,8 +77,8 @@ class SAMOVAR_ENGINE_API Net {
  public:
   // `net` is filtered for the phase; Split layers are inserted here. INVALID_ARGUMENT: the net is wrong; UNIMPLEMENTED:
   // it asks for something that is not offered; RESOURCE_EXHAUSTED: no memory for its blobs. Messages name layer and
-  // field, where the layer stands, and blobs as the net's text does. All layers that are wrong are told, a line each;
-  // of a layer that is wrong, and of those that take its tops, only what does not follow from that.
+  // field, where the layer stands, and blobs as the net's text does. The message lists all layers that are wrong, a
+  // line each, but not errors that follow from another layer's.
   static absl::StatusOr<std::unique_ptr<Net>> Create(const caffe::NetParameter& net, const NetOptions& options);
   ~Net();
   Net(const Net&) = delete;
@@ -87,17 +87,17 @@ class SAMOVAR_ENGINE_API Net {
   // Blobs in net order; those of a layer follow each other.
   const v1::ParameterLayout& layout() const;
 
-  // The net for records of other shapes, given as in NetOptions::input_shapes. Weights and gradients stay where and
-  // what they are, so that spans of them stay valid; inputs() and blobs are others, and no backward pass is left to be
-  // done. As much work as Create. INVALID_ARGUMENT: the net cannot be for these, or its parameters or outputs would be
-  // others; it is as it was then.
+  // The net for records of other shapes, given as in NetOptions::input_shapes. Weights and gradients keep their places
+  // and values, so that spans of them stay valid; inputs() and blobs are others, and no backward pass is left to be
+  // done. As much work as Create. INVALID_ARGUMENT: the net does not fit these shapes, or its parameters or outputs
+  // would be others; it is unchanged then.
   absl::Status Reshape(const std::map<std::string, std::vector<Shape>>& input_shapes);
-  // What the net is for at present.
+  // The shapes that the net is for at present.
   const std::map<std::string, std::vector<Shape>>& input_shapes() const { return options_.input_shapes; }
 
   // The caller fills the weights before Forward; they are zero at first. Gradients are written (not added to) by
   // Backward alone, so that those of one pass can be sent while the next one's Forward runs; those of blobs that do not
-  // learn (lr_mult 0, or no loss above them) are zero, those of statistics are what Forward measured.
+  // learn (lr_mult 0, or no loss above them) are zero, those of statistics are Forward's measurements.
   std::span<float> weights();
   std::span<float> gradients();
 
@@ -142,8 +142,8 @@ class SAMOVAR_ENGINE_API Net {
   // products.
   double forward_flops(size_t layer) const;
   double backward_flops(size_t layer) const;
-  // Called on the caller's thread after each layer's part of a pass, for whoever measures. Null: nobody. A layer that
-  // the net does not run, backward, is not reported.
+  // Called on the caller's thread after each layer's part of a pass, for measurements. Null: none. A layer that the net
+  // does not run, backward, is not reported.
   void SetObserver(std::function<void(size_t layer, bool forward)> after_layer);
 
  private:

@@ -32,8 +32,8 @@ std::string NameOf(const caffe::LayerParameter& param) {
 
 Shape ShapeOf(const v1::ParameterBlob& blob) { return Shape(blob.shape().begin(), blob.shape().end()); }
 
-// A blob's number, or none if the layer that makes it is wrong, or there is no such layer: nothing can be said of
-// layers that take it.
+// A blob's number, or none if the layer that makes it is wrong, or there is no such layer: layers that take it cannot
+// be checked.
 using Bottom = std::optional<size_t>;
 
 class Builder {
@@ -82,8 +82,8 @@ class Builder {
     return absl::OkStatus();
   }
 
-  // The batch of the first fed layer; 0 if there is none, or if it says nothing that can be, which is told as that
-  // layer's error.
+  // The batch of the first fed layer; 0 if there is none, or if its number is wrong, which is reported as that layer's
+  // error.
   static int StatedBatchSize(const caffe::NetParameter& net) {
     for (const caffe::LayerParameter& param : net.layer()) {
       if (IsFedType(param.type())) return BatchSizeOf(param).value_or(0);
@@ -91,7 +91,7 @@ class Builder {
     return 0;
   }
 
-  // What a message about the written layer of this number begins with; -1: about the net.
+  // The beginning of a message about the written layer of this number; -1: about the net.
   std::string PlaceOf(int layer) const { return options_.origin == nullptr ? "" : options_.origin->Prefix(layer); }
 
   static absl::Status AtPlace(const std::string& place, const absl::Status& status) {
@@ -129,7 +129,7 @@ class Builder {
     return absl::OkStatus();
   }
 
-  // The layer of `split` of this number, made of one of `net`. What is wrong with it goes to errors_.
+  // The layer of `split` of this number, made of one of `net`. Its error goes to errors_.
   void AddLayer(const caffe::NetParameter& net, const SplitNet& split, int number) {
     const SplitNet::Source source = split.sources[static_cast<size_t>(number)];
     LayerNode node;
@@ -144,7 +144,7 @@ class Builder {
     const absl::Status status = CreateNode(&context, &node);
     if (!status.ok()) errors_.Add(AtPlace(node.place, status));
     if (node.layer == nullptr) {
-      // Nothing is said of what takes the tops of a layer that is wrong.
+      // Layers that take the tops of a wrong layer are not checked.
       for (const std::string& top : node.param.top()) blob_numbers_[top] = std::nullopt;
       return;
     }
@@ -171,7 +171,8 @@ class Builder {
     return absl::OkStatus();
   }
 
-  // What is left to do once the node has its layer. `split_blob`: what an inserted Split splits; empty for others.
+  // The rest of the work, once the node has its layer. `split_blob`: the blob that an inserted Split splits; empty for
+  // others.
   std::vector<absl::Status> FinishNode(const std::string& split_blob, LayerNode* node) {
     std::vector<absl::Status> wrong;
     wrong.push_back(CheckName(*node));
@@ -227,7 +228,7 @@ class Builder {
   }
 
   // A layer in place makes a blob of its own, which has the bottom's name from there on. It has the bottom's memory too
-  // if neither layer needs what stood there. The blob is made in any case.
+  // if neither layer needs the old values. The blob is made in any case.
   absl::Status AddTop(int i, const std::string& split_blob, LayerNode* node) {
     const std::string& name = node->param.top(i);
     const auto found = blob_numbers_.find(name);
@@ -254,7 +255,7 @@ class Builder {
 
   bool SharesMemory(const LayerNode& node) const {
     const Layer& below = *graph_->nodes[producers_[node.bottoms[0]]].layer;
-    // What is fed from outside stays as the caller wrote it.
+    // A blob that is fed from outside stays as the caller wrote it.
     return node.layer->can_work_in_place() && below.has_backward() && !below.backward_reads_tops() &&
            node.layer->top_shapes()[0] == graph_->blobs[node.bottoms[0]]->shape;
   }
@@ -296,7 +297,7 @@ class Builder {
     return absl::OkStatus();
   }
 
-  // One mapping for all blobs' data and diff, each at a cache line's boundary. What shares memory comes after its
+  // One mapping for all blobs' data and diff, each at a cache line's boundary. Blobs that share memory come after its
   // owner.
   absl::Status AllocateBlobs(const std::vector<bool>& carries_diff) {
     auto padded = [](const Blob& blob) { return (blob.elements() + 15) / 16 * 16; };
@@ -420,7 +421,7 @@ class Builder {
           by_name[blob->name] = {blob, node.loss_weights[i], graph_->output_factors[node.tops[i]]};
       }
     }
-    // Each value has an entry of its own, here and in what a job says of its nets.
+    // Each value has an entry of its own, here and in a job's description of its nets.
     constexpr int64_t kMaxOutputs = 1 << 24;
     int64_t values = 0;
     for (const auto& [name, output] : by_name) {

@@ -10,11 +10,11 @@
 
 namespace samovar {
 
-// See Net::Create for what it takes and which errors it returns.
+// See Net::Create for its arguments and errors.
 absl::StatusOr<std::unique_ptr<NetGraph>> BuildNet(const caffe::NetParameter& net, const NetOptions& options);
 
 // The same for other records: weights and gradients pass from the former graph to the new one, memory and all.
-// INVALID_ARGUMENT also if parameters or outputs would be others; the former graph keeps what it has then.
+// INVALID_ARGUMENT also if parameters or outputs would be others; the former graph stays whole then.
 absl::StatusOr<std::unique_ptr<NetGraph>> RebuildNet(const caffe::NetParameter& net, const NetOptions& options,
                                                      NetGraph* former);
 

@@ -5,9 +5,9 @@
 
 namespace samovar {
 
-// Lets each convolution absorb the ReLU and the pool right above it (convolution_layer.h), where nobody sees the
-// difference: each blob between is read by the next of these layers alone and is no output of the net. Before layers
-// are bound.
+// Lets each convolution absorb the ReLU and the pool right above it (convolution_layer.h), where the difference does
+// not show: each blob between is read by the next of these layers alone and is no output of the net. Before layers are
+// bound.
 void FuseLayers(NetGraph* graph);
 
 }  // namespace samovar

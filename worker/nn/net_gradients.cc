@@ -8,7 +8,7 @@
 namespace samovar {
 namespace {
 
-// From the data up: what has something to learn in it or below it.
+// From the data up: the nodes that learn, or have one that learns below.
 void MarkWanted(NetGraph* graph) {
   std::vector<bool> blob_wanted(graph->blobs.size(), false);
   for (LayerNode& node : graph->nodes) {
@@ -24,8 +24,8 @@ void MarkWanted(NetGraph* graph) {
   }
 }
 
-// From the losses down: what no gradient reaches, or what would do nothing with one, runs no backward. A blob has one
-// reader at most (common/caffe/insert_splits.h), and none if it has a loss weight.
+// From the losses down: a node that no gradient reaches, or that would do nothing with one, runs no backward. A blob
+// has one reader at most (common/caffe/insert_splits.h), and none if it has a loss weight.
 void RestrictToLosses(NetGraph* graph, std::vector<bool>* carries_diff) {
   for (auto node = graph->nodes.rbegin(); node != graph->nodes.rend(); ++node) {
     bool reached = false;

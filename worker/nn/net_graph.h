@@ -17,11 +17,11 @@
 
 namespace samovar {
 
-// One layer, its blobs by number, and what the backward pass asks of it.
+// One layer, its blobs by number, and the gradients that its backward pass computes.
 struct LayerNode {
   caffe::LayerParameter param;
   // The layer in the net's text, for messages: where it stands ("net.prototxt:12:1: ", or nothing), its name, and
-  // `layer "ip" (InnerProduct)`. An inserted Split is told as the layer whose top it splits.
+  // `layer "ip" (InnerProduct)`. An inserted Split has the name of the layer whose top it splits.
   std::string place;
   std::string written_name;
   std::string written;
@@ -42,7 +42,7 @@ struct LayerNode {
   // not 0).
   std::vector<int> parameters;
   std::vector<bool> learns;
-  // One entry a parameter that is a statistic: what its measurement counts in the blob's gradient. 1 but for a shared
+  // One entry a parameter that is a statistic: the weight of its measurement in the blob's gradient. 1 but for a shared
   // one, where the layers after this one keep only a part of it, each its moving average fraction.
   std::vector<float> statistic_shares;
   // Some gradient of this layer is wanted, and a loss stands above it.
@@ -83,7 +83,7 @@ struct NetGraph {
   std::vector<NetInput> inputs;
 
   std::vector<const Blob*> outputs;
-  // One entry a blob: what its values count for as an output, in a net of a part of the batch (net_parts.h).
+  // One entry a blob: the weight of its values as an output, in a net of a part of the batch (net_parts.h).
   std::vector<float> output_factors;
   // One entry an output: that of its blob.
   std::vector<float> factors_of_outputs;

@@ -84,7 +84,7 @@ absl::Status NetParameters::ShareParameter(const LayerNode& node, const v1::Para
                      permissive ? "" : " (share_mode PERMISSIVE asks for equal counts only)"));
   }
   if (!statistic) SAMOVAR_RETURN_IF_ERROR(ShareMultipliers(spec, owned, context));
-  // Each layer keeps its fraction of what the one before it has left.
+  // Each layer keeps its fraction of the part that the one before it has left.
   if (statistic)
     blob->set_moving_average_fraction(blob->moving_average_fraction() * parameter.moving_average_fraction());
   v1::SharedParameter* shared = graph_->layout.add_shared();
@@ -115,7 +115,7 @@ absl::Status NetParameters::Finish() {
   for (LayerNode& node : graph_->nodes) {
     for (int blob : node.parameters) node.learns.push_back(graph_->layout.blobs(blob).lr_mult() != 0);
   }
-  // By blob: what later layers keep of a measurement.
+  // By blob: the part of a measurement that later layers keep.
   std::map<int, float> kept;
   for (auto node = graph_->nodes.rbegin(); node != graph_->nodes.rend(); ++node) {
     for (size_t i = 0; i < node->parameters.size(); ++i) {

@@ -13,9 +13,9 @@
 namespace samovar {
 namespace {
 
-// What a blob is of the batch's records.
+// How a blob depends on the batch's records.
 enum class Of {
-  // The same whatever records there are.
+  // The same for any records.
   kNone,
   // Values of each record, one record after the other.
   kRecords,

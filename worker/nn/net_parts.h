@@ -11,8 +11,8 @@
 namespace samovar {
 
 // For a net of one of `parts` parts: sets LayerNode::loss_factors and NetGraph::output_factors, which are 1 if parts
-// is. UNIMPLEMENTED: a loss of the parts does not make up the whole batch's; the message names the layer and says what
-// does.
+// is. UNIMPLEMENTED: a loss of the parts does not make up the whole batch's; the message names the layer and a loss
+// that does.
 absl::Status PlanParts(int parts, NetGraph* graph);
 
 }  // namespace samovar

@@ -1,4 +1,4 @@
-// Measures what this machine's arithmetic can do at best: the yardstick for the layers' speed.
+// Measures the peak speed of this machine's arithmetic: the yardstick for the layers' speed.
 #pragma once
 
 #include "common/base/thread_pool.h"

@@ -34,7 +34,7 @@ namespace samovar {
 
 class Assignment {
  public:
-  // What the worker has for all its jobs.
+  // The resources of the worker for all its jobs.
   struct Means {
     // Both outlive the assignment.
     ThreadPool* pool;
@@ -53,7 +53,7 @@ class Assignment {
   static absl::StatusOr<std::unique_ptr<Assignment>> Create(const v1::GetAssignmentResponse& message,
                                                             const Means& means);
 
-  // What pushes of a job keep back at this worker.
+  // The gradients that pushes of a job keep back at this worker.
   struct Kept {
     v1::GetAssignmentResponse assignment;
     // Null: nothing.
@@ -61,8 +61,8 @@ class Assignment {
   };
   // Takes it out of an assignment that is not used any more.
   Kept ReleaseKept() { return {message_, parameters_->ReleaseResidual()}; }
-  // Goes on with what of it belongs to the same opening of the same job, and to servers that are the same processes:
-  // others have lost iterations, which are computed again, whole.
+  // Goes on with those parts of it that belong to the same opening of the same job, and to servers that are the same
+  // processes: others have lost iterations, which are computed again, whole.
   void AdoptKept(Kept kept);
 
   // Whether this is still the assignment that the coordinator gives.
@@ -92,7 +92,7 @@ class Assignment {
   // The net for test `number`, with the weights that were frozen as `iteration`: pulled once for the slices of a test
   // that follow each other. Errors of Evaluator and ParameterClient.
   absl::StatusOr<Evaluator*> TestNet(uint32_t number, uint64_t iteration, const WaitLimit& limit);
-  // The next test pulls its weights, whatever its iteration is.
+  // The next test pulls its weights, also if it is of the same iteration.
   void ForgetFrozen() { frozen_.reset(); }
 
  private:

@@ -31,8 +31,8 @@ class AssignmentCache {
   // The job's assignment, opened if it is not, or is not open as the coordinator has it now. Belongs to the cache;
   // valid until the next call. Errors of Assignment::Create.
   absl::StatusOr<Assignment*> Get(const v1::GetAssignmentResponse& message, absl::Time now);
-  // Closes the job's, if it is open. What it has kept of gradients (Assignment::Kept) goes to the next that Get opens,
-  // if that is of the same job.
+  // Closes the job's, if it is open. Its residual (Assignment::Kept) goes to the next that Get opens, if that is of the
+  // same job.
   void Close(const std::string& job_id);
   // As Close, for a job that will not come again: nothing is kept.
   void Drop(const std::string& job_id);
@@ -48,7 +48,7 @@ class AssignmentCache {
   const Assignment::Means means_;
   // Worked for last comes first.
   std::list<Entry> open_;
-  // What the assignment that Close closed last has kept.
+  // The residual of the assignment that Close closed last.
   std::optional<Assignment::Kept> kept_;
 };
 

@@ -11,7 +11,7 @@
 namespace samovar {
 namespace {
 
-// What a coordinator may ask for; anything else is taken for the nearest of these.
+// The bounds of a coordinator's requests; a value outside is taken for the nearest of these.
 constexpr absl::Duration kShortestHeartbeat = absl::Milliseconds(10);
 constexpr absl::Duration kLongestHeartbeat = absl::Seconds(10);
 constexpr absl::Duration kShortestRetry = absl::Milliseconds(1);
@@ -161,7 +161,7 @@ absl::Status CoordinatorSession::SendHeartbeat() {
   {
     absl::MutexLock lock(&mu_);
     if (response.ok()) EndRevokedLocked(*response);
-    // Told when it changes.
+    // Logged when it changes.
     if (response.ok() != unreachable_) return response.status();
     unreachable_ = !response.ok();
   }

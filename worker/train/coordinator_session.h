@@ -1,5 +1,5 @@
 // CoordinatorSession is the worker as its coordinator knows it: joins, keeps itself known by heartbeats, asks for
-// leases, reports what was done, and learns which leases it has lost.
+// leases, reports results, and learns which leases it has lost.
 //
 // Thread safety: Join, AskForLease and Leave on one thread; Stop from any. A thread of its own sends the heartbeats.
 // Lock order: mu_, then those of the outbox and of a lease's stopper; no call is made while it is held.
@@ -36,7 +36,7 @@ struct HeldLease {
 
 class CoordinatorSession {
  public:
-  // `self` says what others see of this worker.
+  // `self` describes this worker to others.
   CoordinatorSession(const std::string& coordinator, const Dialer& dialer, const v1::JoinRequest& self);
   // As Stop(). Does not leave.
   ~CoordinatorSession();
@@ -57,7 +57,7 @@ class CoordinatorSession {
     absl::Duration retry_after;
   };
   // Reports, and asks for work. The lease before is taken for done. An error may mean that the worker is not joined any
-  // more: the coordinator does not know it, or it has left, since it may hold a lease that it was never told of.
+  // more: the coordinator does not know it, or it has left, since it may hold a lease that it does not know of.
   absl::StatusOr<Answer> AskForLease();
 
   // Reports at once instead of with the next heartbeat.
@@ -72,7 +72,7 @@ class CoordinatorSession {
  private:
   void KeepKnown();
   absl::Status SendHeartbeat() ABSL_LOCKS_EXCLUDED(mu_);
-  // What is left of the results fits into one report.
+  // The rest of the results fits into one report.
   absl::Status ReportUntilOneIsLeft() ABSL_LOCKS_EXCLUDED(mu_);
   // A lease whose answer was lost would be renewed by the heartbeats and never worked on: leaving gives it back.
   absl::Status LeaveToJoinAgain() ABSL_LOCKS_EXCLUDED(mu_);

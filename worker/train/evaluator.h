@@ -27,7 +27,7 @@ class Evaluator {
   // `weights`: a flat vector of the job's layout.
   void SetWeights(std::span<const float> weights);
 
-  // For each output value, the sum over the records [begin, end) of what it is on average. CANCELLED: `ended` was
+  // For each output value, the sum over the records [begin, end) of its average a record. CANCELLED: `ended` was
   // stopped. OUT_OF_RANGE: more records than the test set has; after its last one comes the first again. Errors of the
   // feed and the net. REQUIRES: begin < end
   absl::StatusOr<std::vector<double>> Sums(uint64_t begin, uint64_t end, uint64_t iteration, const Stopper& ended);

@@ -18,7 +18,7 @@ class GradientSum {
   // Allocates layout.elements() floats.
   explicit GradientSum(const v1::ParameterLayout& layout);
 
-  // The first part replaces what was there. REQUIRES: layout.elements() floats
+  // The first part replaces the old values. REQUIRES: layout.elements() floats
   void Add(std::span<const float> gradients, bool first);
   std::span<float> values() { return values_; }
 

@@ -30,7 +30,7 @@ WaitLimit LimitFor(const HeldLease& held) {
   return {SteadyNow() + kServersTimeout, &held.ended, [&held](const Waiting& waiting) { held.waiting.Set(waiting); }};
 }
 
-// Adds what a pass reports to the means over an iteration's passes.
+// Adds the results of a pass to the means over an iteration's passes.
 void AddResults(const Net& net, uint32_t passes, v1::TrainResult* result) {
   const std::span<const float> outputs = net.outputs();
   if (result->outputs().empty()) result->mutable_outputs()->Resize(static_cast<int>(outputs.size()), 0);
@@ -39,7 +39,7 @@ void AddResults(const Net& net, uint32_t passes, v1::TrainResult* result) {
   result->set_loss(result->loss() + share * net.loss());
 }
 
-// What the job's mode asks of the weights that iteration t is computed from.
+// The condition of the job's mode on the weights that iteration t is computed from.
 PulledWeights WeightsFor(const v1::JobSpec& spec, uint64_t t) {
   const std::optional<uint64_t> watermark = WatermarkFor(spec.consistency(), t);
   return {watermark.has_value(), watermark.value_or(0)};
@@ -49,7 +49,7 @@ PulledWeights WeightsFor(const v1::JobSpec& spec, uint64_t t) {
 // max_iter is in full.
 constexpr uint64_t kInFullAtEnd = 20;
 
-// What a lease asks for, one after the other: part after part of an iteration, iteration after iteration.
+// The work of a lease, one after the other: part after part of an iteration, iteration after iteration.
 class Steps {
  public:
   struct Step {
@@ -138,7 +138,7 @@ class LeaseRun {
   Outbox& outbox_;
   const Steps steps_;
   std::optional<v1::TrainResult> pushed_;
-  // What is not finite in the step under way.
+  // Describes a value that is not finite in the step under way.
   std::optional<std::string> finding_;
   // The spans that the push under way has sent.
   SentSpans sent_;
@@ -208,7 +208,7 @@ void LeaseRun::PushAll(std::span<const float> gradients) {
 }
 
 absl::Status LeaseRun::AwaitPush(const WaitLimit& limit) {
-  // Weights may come with it: what is waited for after all servers have the gradients is them.
+  // Weights may come with it: after all servers have the gradients, the wait is for these weights.
   ScopeSeconds seconds(metrics_.push_wait_seconds);
   WaitLimit counted = limit;
   counted.told = [&](const Waiting& waiting) {
@@ -271,8 +271,8 @@ absl::Status LeaseRun::RunAndPushByLayer(uint64_t number, v1::TrainResult* resul
   return backward;
 }
 
-// With iter_size or clip_gradients no gradient is final before all are there. In a job that skips what is
-// not finite none is sent before all are known to be: chunks are to skip all of an iteration or nothing.
+// With iter_size or clip_gradients no gradient is final before all are there. In a job that skips iterations that are
+// not finite no gradient is sent before all are known to be finite: chunks are to skip all of an iteration or nothing.
 absl::StatusOr<std::span<const float>> LeaseRun::ComputeWhole(uint64_t number, v1::TrainResult* result) {
   Net& net = assignment_.net();
   const uint32_t passes = assignment_.passes();
@@ -359,7 +359,8 @@ absl::Status LeaseRun::RunStep(uint64_t number) {
     const bool skipped = skips && absl::IsAlreadyExists(ended) && pushed_.has_value();
     return skipped ? SkipPushed(number, ended) : ended;
   }
-  // It is not done before it is applied: whoever reads the ledgers, when all parts are reported, is to find it there.
+  // It is not done before it is applied: a coordinator that reads the ledgers, when all parts are reported, must find
+  // it there.
   SAMOVAR_RETURN_IF_ERROR(AwaitPush(LimitFor(held_)));
   SAMOVAR_RETURN_IF_ERROR(ApplyClipped(step.t));
   outbox_.Add(*std::exchange(pushed_, std::nullopt));

@@ -18,10 +18,9 @@ namespace samovar {
 // answers.
 //
 // Returns when all is done, or with
-//   CANCELLED                        the lease has ended; what was under way is dropped
+//   CANCELLED                        the lease has ended; the step under way is dropped
 //   INVALID_ARGUMENT, UNIMPLEMENTED  no other worker would fare better: a bad net; a damaged record; or a loss or a
-//   gradient is not finite, and the job
-//                                    does not say that such iterations are skipped
+//                                    gradient is not finite, and the job does not skip such iterations
 //   others                           servers or data cannot be reached
 //
 // Pushes that keep a residual: once `leaving` is stopped, the next push is in full, and the return comes after it, with

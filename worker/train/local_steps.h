@@ -1,6 +1,6 @@
 // LocalSteps are the solver steps that a worker makes on its own weights between two pushes, in a job with push_every
-// above 1, and their sum, the displacement, which it pushes. ExchangeRequest.iterations says what they are, operation
-// by operation.
+// above 1, and their sum, the displacement, which it pushes. ExchangeRequest.iterations defines them, operation by
+// operation.
 //
 // Thread safety: one thread at a time.
 #pragma once
@@ -24,7 +24,7 @@ class LocalSteps {
   // Makes the step of iteration t. `gradients`: of the weights, clipped and averaged. REQUIRES: both have
   // layout.elements() floats
   void Step(uint64_t t, std::span<const float> gradients, std::span<float> weights);
-  // What all steps since Begin moved the weights by; of statistics, what they added.
+  // The displacement of the weights by all steps since Begin; of statistics, the sum that they added.
   std::span<const float> displacement() const { return displacement_; }
 
  private:

@@ -1,4 +1,4 @@
-// Outbox collects what a worker has done until the coordinator has heard of it.
+// Outbox collects a worker's results until the coordinator has heard of them.
 //
 // Thread safety: all methods may be called from any thread.
 #pragma once
@@ -13,23 +13,24 @@ namespace samovar {
 
 class Outbox {
  public:
-  // Results beyond these are dropped, oldest first, while the coordinator cannot be reached: it leases what it did not
-  // hear of again, and the servers drop what they have.
+  // Results beyond these are dropped, oldest first, while the coordinator cannot be reached: it leases the iterations
+  // again that it did not hear of, and the servers drop those that they have.
   static constexpr int kMaxResults = 4096;
-  // What a report holds at most, but for its first result: far below what a request may have.
+  // The largest report, but for its first result: far below the largest request.
   static constexpr size_t kMaxReportBytes = 4 << 20;
 
   void Add(v1::TrainResult result);
   void Add(v1::TestResult result);
   void Add(v1::WorkFailure failure);
 
-  // The oldest of what was not taken yet, as much as a report holds. If it does not arrive, PutBack: it goes before what
-  // came since. What was taken before a Begin does not come back: the coordinator that leased it is no more.
+  // The oldest results that were not taken yet, as many as a report holds. If the report does not arrive, PutBack: they
+  // go before those that came since. Results taken before a Begin do not come back: the coordinator that leased them is
+  // no more.
   v1::WorkerReport Take();
   // More is here than a report holds.
   bool Overfull() const;
   void PutBack(v1::WorkerReport report);
-  // What comes from now on was leased by the coordinator of this epoch; what is there from before is dropped.
+  // Results from now on belong to leases of the coordinator of this epoch; those from before are dropped.
   void Begin(uint64_t epoch);
 
  private:

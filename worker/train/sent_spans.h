@@ -1,7 +1,7 @@
 // SentSpans finds out whether floats that are being sent have been written meanwhile: servers would then get some of
 // the old values and some of the new ones, and no message would say so.
 //
-// A check for debug and sanitizer builds, and for tests: it reads what is sent twice more.
+// A check for debug and sanitizer builds, and for tests: it reads the floats twice more.
 // Thread safety: one thread at a time.
 #pragma once
 

@@ -19,7 +19,7 @@ struct SkippedChunks {
   uint32_t updated = 0;
 };
 
-// At each of the servers, which may hold it already. Repeats what fails for a passing reason. DEADLINE_EXCEEDED,
+// At each of the servers, which may hold it already. Repeats calls that fail for a passing reason. DEADLINE_EXCEEDED,
 // CANCELLED: the limit; or the first server's error, with its address.
 absl::StatusOr<SkippedChunks> SkipIteration(std::span<const std::string> servers, const Dialer& dialer,
                                             const v1::SkipRequest& request, const WaitLimit& limit);

@@ -1,4 +1,4 @@
-// WaitNote is what the work under way waits for, for whoever tells the coordinator.
+// WaitNote keeps what the work under way waits for, for the thread that reports it to the coordinator.
 //
 // Thread safety: all methods may be called from any thread.
 #pragma once
@@ -17,7 +17,7 @@ class WaitNote {
   void Clear() { Set(Waiting()); }
   // Whether some server is silent.
   bool HasSilentServer() const;
-  // As WorkerWait has it, but for what it is of.
+  // As WorkerWait has it, without the job.
   v1::WorkerWait Get() const;
 
  private:

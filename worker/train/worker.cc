@@ -16,7 +16,7 @@
 namespace samovar {
 namespace {
 
-// A coordinator that was started again is to be found at once; asking one that cannot be reached costs nobody anything.
+// A coordinator that was started again is to be found at once; asking one that cannot be reached costs nothing.
 constexpr absl::Duration kFirstRetry = absl::Milliseconds(50);
 constexpr absl::Duration kLongestRetry = absl::Milliseconds(250);
 constexpr absl::Duration kFirstFailureRest = absl::Milliseconds(100);
@@ -24,7 +24,7 @@ constexpr absl::Duration kLongestFailureRest = absl::Seconds(10);
 // A worker whose lease went to others, because a server did not answer it, asks for no other before the server does, or
 // before this time has passed: its next job may have other servers.
 constexpr absl::Duration kSilentServerPatience = absl::Seconds(30);
-// For the iteration with which a worker gives away what it has kept of its gradients.
+// For the iteration with which a worker pushes its residual.
 constexpr absl::Duration kLastReports = absl::Seconds(5);
 
 v1::JoinRequest Describe(const Worker::Options& options) {
@@ -123,7 +123,7 @@ void Worker::Work(const HeldLease& held) {
   if (!prepared.ok()) assignment = prepared;
   if (absl::IsNotFound(assignment.status())) {
     assignments_.Drop(lease.job_id());
-    // The coordinator need not be told what it has just said.
+    // The coordinator knows this: it has just said it.
     LogInfo(absl::StrCat("job ", lease.job_id(), " has ended"));
     return;
   }

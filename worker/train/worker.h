@@ -1,5 +1,5 @@
 // Worker is one samovar-worker: asks its coordinator for work and does it, until it is stopped. It holds nothing that
-// matters: whatever it has not reported is computed by somebody else.
+// matters: another worker computes the iterations that it has not reported.
 //
 // Thread safety: Run on one thread, once; Stop from any.
 #pragma once
@@ -57,7 +57,7 @@ class Worker {
   // while.
   void Run();
 
-  // What this worker counts (worker_metrics.h).
+  // The metrics of this worker (worker_metrics.h).
   const Metrics& metrics() const { return metrics_; }
 
   // Makes Run drop the iteration under way, give back its leases, and return. Takes up to a few seconds if the

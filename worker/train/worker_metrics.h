@@ -1,4 +1,4 @@
-// WorkerMetrics is what a worker counts: the records that it has computed, and where its time goes.
+// WorkerMetrics are a worker's counts: the records that it has computed, and where its time goes.
 //
 // Thread safety: all members may be used from any thread. The metrics that are added to outlive this.
 #pragma once
@@ -32,7 +32,7 @@ class ScopeSeconds {
   ScopeSeconds(const ScopeSeconds&) = delete;
   ScopeSeconds& operator=(const ScopeSeconds&) = delete;
 
-  // What has passed is added there; what follows goes to another one.
+  // The time that has passed is added there; the time from now on goes to another one.
   void GoOnWith(MetricCounter* counter) {
     const absl::Time now = SteadyNow();
     counter_->Increment(absl::ToDoubleSeconds(now - began_));

@@ -188,6 +188,15 @@ TEST_CASE("iter_size makes iterations larger, and older statistics count less af
   CHECK(absl::StrContains(DescribeJob(*job), "2 a batch, 3 batches an iteration"));
 }
 
+TEST_CASE("an iteration of more records than there may be is refused with their number and the limit") {
+  SmallJob small;
+  small.WriteSolver({{"max_iter: 20", "max_iter: 20 iter_size: 2147483647"}});
+  small.WriteNet({{"batch_size: 2", "batch_size: 3"}});
+  REQUIRE_STATUS(small.Check(), absl::StatusCode::kInvalidArgument,
+                 "2147483647 x 3 records (iter_size x batch_size) has 6442450941 records; "
+                 "it may have at most 4294967295");
+}
+
 TEST_CASE("a job gets the mode that was asked for, or what there is to ask for is said") {
   SmallJob small;
   small.WriteNet({{"batch_size: 2", "batch_size: 12"}});

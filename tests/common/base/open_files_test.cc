@@ -18,7 +18,7 @@
 namespace samovar {
 namespace {
 
-// What `body` returns in a process of its own, whose limits it may change.
+// The result of `body` in a process of its own, whose limits it may change.
 int InProcess(const std::function<int()>& body) {
   const pid_t child = fork();
   if (child == 0) _exit(body());

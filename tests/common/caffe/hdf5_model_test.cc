@@ -35,7 +35,7 @@ std::string Text(const google::protobuf::Message& message) {
   return text;
 }
 
-// What a file with these datasets of one float says as a model.
+// The result of reading a file with these datasets of one float as a model.
 absl::Status Decoded(const std::vector<std::string>& datasets) {
   const auto file = Hdf5Archive::Create();
   REQUIRE_OK(file);

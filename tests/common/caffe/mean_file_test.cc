@@ -19,7 +19,7 @@ caffe::BlobProto Blob(const std::string& text) {
   return blob;
 }
 
-// What a reader sees of this blob, whoever wrote the file.
+// The result of reading a file of any program with this blob.
 absl::StatusOr<caffe::BlobProto> Read(const std::string& text) {
   TempDir dir;
   std::ofstream(dir.File("mean.binaryproto"), std::ios::binary) << Blob(text).SerializeAsString();

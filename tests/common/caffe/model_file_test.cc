@@ -31,7 +31,7 @@ std::string Bytes(const std::string& path) {
 
 void WriteBytes(const std::string& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
 
-// What a reader sees of a model with this one blob, whoever wrote the file.
+// The result of reading a model of any program with this one blob.
 absl::Status ReadBlob(const std::string& blob) {
   TempDir dir;
   WriteBytes(dir.File("m.caffemodel"), Model(blob).SerializeAsString());

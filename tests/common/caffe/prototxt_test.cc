@@ -161,7 +161,7 @@ TEST_CASE("garbage is an error with an explanation, not a crash") {
     for (int k = 0; k < 3; ++k) text[random() % text.size()] = static_cast<char>(random());
     const auto net = ParseNet(text, "net");
     if (!net.ok()) REQUIRE(absl::StartsWith(net.status().message(), "net:"));
-    // What one parser refuses the other one explains.
+    // A text that one parser refuses the other one explains.
     REQUIRE(net.ok() == FindTextErrors(text, *caffe::NetParameter::descriptor(), "net", 1).empty());
     std::string noise;
     for (int k = 0; k < 40; ++k) noise += static_cast<char>(random());

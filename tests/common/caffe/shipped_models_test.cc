@@ -32,7 +32,7 @@ std::vector<std::string> Files(bool solvers) {
   return files;
 }
 
-// What is wrong with the wiring of a filtered net: a bottom that no layer before makes.
+// The error in the wiring of a filtered net: a bottom that no layer before makes.
 std::string OpenBottom(const caffe::NetParameter& net) {
   std::set<std::string> made;
   for (const caffe::LayerParameter& layer : net.layer()) {

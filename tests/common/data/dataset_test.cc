@@ -136,7 +136,8 @@ TEST_CASE_METHOD(Fixture, "a first record that cannot be is refused by key") {
     datum.set_height(1 << 20);
     datum.set_width(1 << 30);
     Write(datum, "a");
-    REQUIRE_STATUS(Dataset::Open(path, StorageTable()), absl::StatusCode::kInvalidArgument, "cannot be");
+    REQUIRE_STATUS(Dataset::Open(path, StorageTable()), absl::StatusCode::kInvalidArgument,
+                   "a record has 1 to 268435456 values");
   }
   SECTION("less data than its shape needs") {
     caffe::Datum datum = MakeDatum(kShape, 0, 0);

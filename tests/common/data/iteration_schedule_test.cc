@@ -162,7 +162,7 @@ TEST_CASE("in blocks, consecutive iterations read one partition, and go on in it
   const auto [records, batch, partitions, block] = GENERATE(table<uint64_t, uint32_t, uint32_t, uint32_t>(
       {{103, 8, 4, 5}, {10, 3, 3, 32}, {7, 64, 3, 2}, {64, 1, 5, 7}, {2, 3, 2, 4}, {60, 7, 1, 9}}));
   const IterationSchedule blocks = Make(records, batch, partitions, 1, block);
-  // What a partition reads does not depend on how its turns are dealt.
+  // The records that a partition reads do not depend on how its turns are dealt.
   const IterationSchedule single = Make(records, batch, partitions, 1);
   std::vector<std::vector<uint64_t>> streams(partitions), expected(partitions);
   std::map<uint64_t, uint64_t> counts;

@@ -137,7 +137,7 @@ TEST_CASE_METHOD(Fixture, "what is appended leaves the digest of the records bef
   WriteRecords(path, {{RecordKey(kRecords), MakeDatum(kShape, 1, 2).SerializeAsString()}});
   CHECK(DigestOf(path) == expected);
   CHECK(DigestOf(path, kRecords + 1) != expected);
-  // What comes to stand before them is another matter.
+  // Records that are put before them do matter.
   WriteRecords(path, {{"0", MakeDatum(kShape, 1, 2).SerializeAsString()}});
   CHECK(DigestOf(path) != expected);
 }

@@ -198,7 +198,7 @@ TEST_CASE_METHOD(Fixture, "files that are not IDX files of their kind are refuse
   }
   SECTION("impossible images") {
     WriteBytes(images, BigEndian({2051, 25, 1u << 31, 1u << 31}));
-    RequireRefused(StatusCode::kInvalidArgument, "2147483648 x 2147483648");
+    RequireRefused(StatusCode::kInvalidArgument, "2147483648 x 2147483648 pixels; an image has 1 to 268435456");
     WriteBytes(images, BigEndian({2051, 25, 0, 5}));
     RequireRefused(StatusCode::kInvalidArgument, "0 x 5");
   }
@@ -220,7 +220,7 @@ TEST_CASE_METHOD(Fixture, "files that do not fit together, or whose length is wr
   }
   SECTION("images too long") {
     WriteBytes(images, ImagesFile(25, 4, 5) + "x");
-    RequireRefused(StatusCode::kInvalidArgument, images + ": goes on behind the 25 records");
+    RequireRefused(StatusCode::kInvalidArgument, images + ": is longer than the 25 records");
   }
   SECTION("labels too long") {
     WriteBytes(labels, LabelsFile(25) + "x");

@@ -124,7 +124,7 @@ TEST_CASE_METHOD(Fixture, "encoded images are the files themselves, but for thos
   REQUIRE(records[2].second.data() != gray_jpeg);
   REQUIRE(ImageFormatOf(records[2].second.data()) == ImageFormat::kJpeg);
   REQUIRE(records[2].second.label() == 7);
-  // Whoever reads them as they are has three planes of each.
+  // A reader that takes them as they are has three planes of each.
   auto dataset = Dataset::Open(target, StorageTable());
   REQUIRE_OK(dataset);
   caffe::Datum datum;

@@ -37,7 +37,7 @@ struct Fixture {
     REQUIRE_OK(dataset);
     return *std::move(dataset);
   }
-  // What is in the directory beside the source.
+  // The entries of the directory, but for the source.
   std::vector<std::string> Others() {
     std::vector<std::string> names;
     for (const auto& entry : fs::directory_iterator(directory.path())) {
@@ -283,8 +283,9 @@ TEST_CASE_METHOD(Fixture, "a manifest that cannot be is refused by file and what
   SECTION("records in one partition instead of another") {
     Edit("records: 25", "records: 24"), expected = "has 24 records";
   }
-  SECTION("a shape that cannot be") {
-    Edit("channels: 1", "channels: 4000000000"), expected = "records are 4000000000x4x5, which cannot be";
+  SECTION("a shape beyond the limit") {
+    Edit("channels: 1", "channels: 4000000000");
+    expected = "records are 4000000000x4x5, but a record has 1 to 268435456 values";
   }
   SECTION("no bytes") {
     Edit(absl::StrCat("bytes: ", Open(set)->manifest()->partitions(0).bytes()), "bytes: 0");

@@ -22,7 +22,7 @@ TEST_CASE("a test reads test_iter batches, and goes on where the one before it h
   CHECK(RecordsOfTest(spec, 0, 0) == TestedRange{0, 30});
   CHECK(RecordsOfTest(spec, 0, 50) == TestedRange{30, 30});
   CHECK(RecordsOfTest(spec, 0, 100) == TestedRange{60, 30});
-  // Beyond the last record, which whoever reads them takes modulo their number.
+  // Beyond the last record: readers take positions modulo their number.
   CHECK(RecordsOfTest(spec, 0, 150) == TestedRange{90, 30});
   // The last test, between two multiples.
   CHECK(RecordsOfTest(spec, 0, 110) == TestedRange{90, 30});

@@ -228,7 +228,7 @@ TEST_CASE("pushes go through while the server comes and goes") {
     REQUIRE_OK(pushed);
   }
   REQUIRE_OK(Push(client.get(), 40, 1, weights));
-  // What came before the last restart went with the server; of the rest nothing is missing.
+  // Pushes before the last restart were lost with the server; of the others none is missing.
   const v1::GetLedgersResponse ledgers = server->Ledgers("job");
   REQUIRE(ledgers.ledgers_size() == kChunks);
   for (const v1::ChunkLedger& ledger : ledgers.ledgers()) {

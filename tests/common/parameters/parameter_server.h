@@ -47,7 +47,7 @@ class ParameterServer {
   }
 
   int port() const { return port_; }
-  // What the server counts.
+  // The metrics of the server.
   const Metrics& metrics() const { return metrics_; }
   std::string address() const { return absl::StrCat("127.0.0.1:", port_); }
 

@@ -34,7 +34,7 @@ class CountingServer final : public v1::ParameterService::Service {
   }
 
   const std::string& address() const { return address_; }
-  // What calls are answered with from now on.
+  // The answer to calls from now on.
   void SetStatus(const grpc::Status& status) {
     absl::MutexLock lock(&mu_);
     status_ = status;

@@ -313,7 +313,7 @@ TEST_CASE("a coordinator that is started again knows its jobs") {
   CHECK(jobs[2].job_id() == "replaced");
   CHECK(jobs[2].state() == v1::JOB_STATE_QUEUED);
   v1::JobSpec kept = *coordinator->GetSpec("waiting");
-  // What the coordinator has added.
+  // The coordinator has added the run.
   CHECK(kept.run() != 0);
   kept.clear_run();
   v1::JobSpec submitted = SpecOf("waiting");

@@ -180,7 +180,7 @@ TEST_CASE("exactness 6: how far ledgers are ahead of what a chunk lacks is in th
   worker.loses = [lost = false](uint64_t t, size_t server) mutable {
     return t == 4 && server == 1 && !std::exchange(lost, true);
   };
-  // Beyond the first snapshot's iteration, and not to the end, where what is lost is found out.
+  // Beyond the first snapshot's iteration, and not to the end, where lost iterations are found.
   worker.WorkUntil([&] { return worker.computed > kSnapshot + 2; });
   worker.Step();
   const v1::JobStatus at_snapshot =

@@ -1,5 +1,5 @@
-// What makes it exact, point by point, each where a reader can see it happen; the table is in README.md beside this
-// file.
+// The reasons for exactness, point by point, each where a reader can see it happen; the table is in README.md beside
+// this file.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -165,7 +165,7 @@ TEST_CASE("exactness 5: servers keep the highest epoch that they have seen and r
   REQUIRE_STATUS(Push(client.get(), 1, gradient, {}, 2), code, "epoch 2 is older than 3");
   REQUIRE_STATUS(AskServerForError(servers.first.address(), PushTo(2, 0, gradient, 0, 2)), code,
                  "epoch 2 is older than 3");
-  // Not even what the ledger holds already: whoever asks is no longer to believe that it has a lease.
+  // Not even an iteration that the ledger holds already: the worker must learn that it has no lease any more.
   REQUIRE_STATUS(AskServerForError(servers.first.address(), PushTo(0, 0, gradient, 0, 2)), code,
                  "epoch 2 is older than 3");
   const v1::GetLedgersResponse ledgers = servers.first.Ledgers("job");

@@ -31,7 +31,7 @@ FaultLink::Counts& FaultLink::Counts::operator+=(const Counts& other) {
   return *this;
 }
 
-// Messages that are under way in one direction. What is in it when it is closed is lost.
+// Messages that are under way in one direction. Messages in it when it is closed are lost.
 template <typename Message>
 class FaultLink::Bag {
  public:
@@ -77,7 +77,7 @@ class FaultLink::Bag {
   bool closed_ ABSL_GUARDED_BY(mu_) = false;
 };
 
-// One stream on its way through the link: a thread each for what is read, and what is written, on both sides.
+// One stream on its way through the link: a thread each for reading and for writing, on both sides.
 class FaultLink::Passage {
  public:
   Passage(FaultLink* link, grpc::ServerContext* context, Stream* client, v1::ParameterService::Stub* server)

@@ -1,6 +1,6 @@
 // FaultLink stands between clients and one parameter server and treats the Exchange streams that pass through it badly.
 //
-// What it does to messages is what may happen to them between two processes: others overtake them; a request reaches
+// Its faults are those that messages may meet between two processes: others overtake them; a request reaches
 // the server twice, or again much later, when its sender has long been answered or is gone; a stream breaks before the
 // server has a request, or after it has done it and before the client has heard of it. A stream alone loses nothing:
 // whatever is lost is lost because it broke.
@@ -90,7 +90,7 @@ class FaultLink final : public v1::ParameterService::Service {
   Counts counts_ ABSL_GUARDED_BY(mu_);
   int broken_ ABSL_GUARDED_BY(mu_) = 0;
   std::vector<v1::ExchangeRequest> remembered_ ABSL_GUARDED_BY(mu_);
-  // The last one is that of the server; those of servers that were lost stay for whoever still holds them.
+  // The last one is that of the server; those of servers that were lost stay for their last users.
   std::vector<std::unique_ptr<v1::ParameterService::Stub>> stubs_ ABSL_GUARDED_BY(mu_);
   bool connected_ ABSL_GUARDED_BY(mu_) = false;
   std::set<Passage*> open_ ABSL_GUARDED_BY(mu_);

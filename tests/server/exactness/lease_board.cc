@@ -38,7 +38,7 @@ std::optional<LeaseBoard::Cell> LeaseBoard::Choose() {
     if (state.done || cell.t >= limit_) continue;
     if (state.holders == 0) {
       lowest = cell;
-      // What is beyond it may have to wait for it.
+      // Iterations beyond it may have to wait for it.
       break;
     }
     held.push_back(cell);

@@ -49,7 +49,7 @@ class LeaseBoard {
   // Ends the test. The first failure counts.
   void Fail(const std::string& failure) ABSL_LOCKS_EXCLUDED(mu_);
 
-  // --- for whoever drives the test ---
+  // --- for the thread that drives the test ---
   // Nothing at or beyond this iteration is dealt.
   void SetLimit(uint64_t limit) ABSL_LOCKS_EXCLUDED(mu_);
   // Blocks until that many cells are done, or one has failed; if nothing gets done for a minute, that is a failure.

@@ -71,8 +71,8 @@ inline v1::OpenJobRequest MakeWireJob(uint32_t servers, uint32_t parts, const st
   return job;
 }
 
-// What part `part` of iteration t pushes. Depends on the weights of all chunks, so that one that is too new anywhere
-// shows everywhere.
+// The gradient that part `part` of iteration t pushes. Depends on the weights of all chunks, so that one that is too
+// new anywhere shows everywhere.
 inline Weights WireGradient(uint64_t t, uint32_t part, std::span<const float> weights) {
   float shared = 0;
   for (uint32_t chunk = 0; chunk < kWireChunks; ++chunk) shared += weights[WireBegin(chunk)];

@@ -310,7 +310,7 @@ void WireSchedule::CheckEnd() {
   }
   // A server that was lost has lost its count.
   if (servers_lost_ == 0) REQUIRE(applied == kWireChunks * kWireIterations * parts());
-  // As they are: what is frozen is neither encoded nor moved on.
+  // As they are: a frozen copy is neither encoded nor moved on.
   for (auto& server : servers_) server->Freeze("job", kWireIterations + 100);
   final_weights_.assign(kWireElements, 0);
   REQUIRE_OK(

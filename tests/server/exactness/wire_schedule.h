@@ -21,7 +21,7 @@
 
 namespace samovar {
 
-// What does not depend on the seed.
+// The choices that do not depend on the seed.
 struct WireScenario {
   enum class Losses {
     kNone,
@@ -72,7 +72,7 @@ class WireSchedule {
 
   // --- on the workers' threads: no assertions ---
   void Work(uint64_t seed);
-  // What a worker does with a lease. Null when this returns: the worker has died in the middle of it.
+  // A worker's work for a lease. Null when this returns: the worker has died in the middle of it.
   absl::Status Compute(std::unique_ptr<ParameterClient>* worker, const LeaseBoard::Lease& lease,
                        std::mt19937_64* random) const;
   absl::Status CheckPulled(const Weights& weights, uint64_t watermark) const;
@@ -97,7 +97,7 @@ class WireSchedule {
   TempDir dir_;
   uint64_t opening_ = 1;
   std::vector<std::unique_ptr<ParameterServer>> servers_;
-  // What each server wrote last.
+  // The last snapshot of each server.
   std::vector<std::optional<uint64_t>> snapshots_;
   std::vector<std::unique_ptr<FaultLink>> links_;
   std::vector<std::string> addresses_;

@@ -86,7 +86,7 @@ TEST_CASE("a snapshot that a user asks for comes when all that is leased is done
   CHECK(answer->iteration == 12);
   CHECK(answer->added);
   CHECK(checkpoints.limit() == 12);
-  // Whoever asks meanwhile gets the same.
+  // Other callers get the same meanwhile.
   const auto again = checkpoints.Request("", /*last=*/false, {9, 20, std::nullopt});
   REQUIRE_OK(again);
   CHECK(again->iteration == 12);

@@ -1,4 +1,4 @@
-// What a job does with its snapshots: holds them for a client that fetches them, and tells which ones there are.
+// A job holds its snapshots for a client that fetches them, and lists them.
 
 #include <vector>
 

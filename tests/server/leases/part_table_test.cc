@@ -106,7 +106,7 @@ TEST_CASE("when a worker is lost all others are revoked, and everything is dealt
   const auto again = table.Acquire(kBoris, 1, At(9));
   CHECK(again->range.begin == 1);
   CHECK(again->parts == Parts{0, 1, 2, 3});
-  // What is done of it already is not counted twice.
+  // Parts of it that are done already are not counted twice.
   CHECK(table.Complete(kBoris, 1, 2, At(10)) == News::kNothing);
 }
 

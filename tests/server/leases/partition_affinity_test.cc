@@ -130,7 +130,7 @@ TEST_CASE("no more partitions are remembered of a worker than were said") {
   const auto unknown = affinity.RankOf(1, 5000);
   for (uint32_t partition = 0; partition < 1000; ++partition) {
     CHECK((affinity.RankOf(1, partition) < unknown) == (partition >= 1000 - PartitionAffinity::kRemembered));
-    // What is forgotten, nobody had.
+    // A partition that is forgotten counts as one that no worker had.
     CHECK((affinity.RankOf(2, partition) == unknown) == (partition < 1000 - PartitionAffinity::kRemembered));
   }
 }
@@ -169,11 +169,11 @@ TEST_CASE("with a delay, nobody waits for what nobody computes, and partitions a
     TrainLeases::Options options = Stored(4'000, 4);
     options.delay = delay;
     LeaseTable table(options, Ledger());
-    Workers crew(&table, options, std::vector<double>(workers, 0.05));
-    crew.Run(&random);
-    INFO("delay " << delay << ", " << workers << " workers: " << crew.hits() << " in " << crew.time() << " s");
-    CHECK(crew.hits() >= hits);
-    if (delay >= 100) CHECK(crew.waited() < 0.1 * crew.time() * static_cast<double>(workers));
+    Workers group(&table, options, std::vector<double>(workers, 0.05));
+    group.Run(&random);
+    INFO("delay " << delay << ", " << workers << " workers: " << group.hits() << " in " << group.time() << " s");
+    CHECK(group.hits() >= hits);
+    if (delay >= 100) CHECK(group.waited() < 0.1 * group.time() * static_cast<double>(workers));
   }
 }
 
@@ -199,7 +199,7 @@ TEST_CASE("whatever workers do and lose, every iteration of a partitioned set is
       REQUIRE(lease->range.begin < lease->range.end);
       REQUIRE(lease->range.end <= 300);
       REQUIRE(lease->range.begin / block == (lease->range.end - 1) / block);
-      // What a late worker holds may have been leased before others were found missing.
+      // Iterations of a late worker may have been leased before others were found missing.
       if (table.speculative() == speculative) REQUIRE(lease->range.end <= table.done().watermark() + options.window);
       held.push_back(*lease);
     };

@@ -1,4 +1,4 @@
-// What clients can make a server hold: streams, and messages that are on their way.
+// Bounds of the memory that clients can make a server hold: streams, and messages that are on their way.
 #include <memory>
 #include <string>
 
@@ -14,7 +14,7 @@ namespace {
 
 constexpr uint64_t kModelBytes = kElements * sizeof(float);
 
-// What a new stream's first pull is answered with, or what the stream ends with.
+// The answer to a new stream's first pull, or the status that the stream ends with.
 absl::Status PullAnew(const TestServer& server) {
   TestClient client(server);
   v1::ExchangeResponse response;

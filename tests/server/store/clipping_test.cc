@@ -134,7 +134,7 @@ TEST_CASE_METHOD(Fixture, "a sum that is not there yet cannot be applied, and no
   REQUIRE_STATUS(client.AskForError(MakeApply(0, 1)), absl::StatusCode::kFailedPrecondition, "all parts");
   client.AskOk(MakePart(0, 1, 1));
   REQUIRE_STATUS(client.AskForError(MakeApply(1, 1)), absl::StatusCode::kFailedPrecondition, "iteration 1");
-  // What waits for its norm is in no snapshot.
+  // A sum that waits for its norm is in no snapshot.
   REQUIRE_OK(client.Freeze(7));
   REQUIRE_OK(client.Persist(7));
   REQUIRE_OK(client.Close());

@@ -13,7 +13,7 @@
 namespace samovar {
 namespace {
 
-// What a stream ends with on which these bytes come as a message.
+// The status that ends a stream on which these bytes come as a message.
 grpc::Status EndOfStream(const std::string& address, const std::string& bytes) {
   grpc::CompletionQueue queue;
   grpc::GenericStub stub(Dialer(RpcOptions()).Dial(address));

@@ -92,7 +92,7 @@ class Fixture {
     request.set_iteration(iteration);
     return request;
   }
-  // What the call was answered with.
+  // The answer to the call.
   absl::Status Exchange(const std::shared_ptr<ExchangeCall>& call) {
     absl::Notification answered;
     store_->Exchange(call, [&answered](const std::shared_ptr<ExchangeCall>&) { answered.Notify(); });

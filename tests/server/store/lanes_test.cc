@@ -132,7 +132,7 @@ TEST_CASE("a full lane refuses all but the server's own tasks, a stopped one ref
   REQUIRE_OK(lanes.PostControl(0, [&] { ++ran; }));
   may_end.Notify();
   lanes.Stop();
-  // What was queued has run.
+  // All queued tasks have run.
   CHECK(ran == 3);
   CHECK(lanes.RunOrPost(0, [&] { ++ran; }).code() == absl::StatusCode::kUnavailable);
   CHECK(lanes.PostControl(0, [&] { ++ran; }).code() == absl::StatusCode::kUnavailable);

@@ -44,7 +44,7 @@ TEST_CASE_METHOD(Fixture, "a push of another opening is refused, lower or higher
   client.AskOk(OfOpening(4, MakePull()));
   client.AskOk(OfOpening(5, MakePush(0, 1)));
   CHECK(Watermark() == 1);
-  // Not even what the ledger holds already: whoever asks is no longer to believe that it has a lease.
+  // Not even an iteration that the ledger holds already: the worker must learn that it has no lease any more.
   REQUIRE_STATUS(client.AskForError(OfOpening(4, MakePush(0, 1))), kRefused, "opening 4");
 }
 
@@ -128,7 +128,7 @@ TEST_CASE_METHOD(Fixture, "of an open job a higher opening replaces the lower on
   client.AskOk(OfOpening(5, MakePush(0, 1)));
   REQUIRE_OK(client.Open(MakeJobAs(5)));
   REQUIRE_OK(client.Open(MakeJobAs(7)));
-  // What was there is there.
+  // The former state is there.
   CHECK(Watermark() == 1);
   REQUIRE_STATUS(client.AskForError(OfOpening(5, MakePush(1, 1))), kRefused, "opening 5");
   REQUIRE_STATUS(client.Open(MakeJobAs(6)), kRefused, "open here as opening 7, which is newer than 6");

@@ -140,9 +140,9 @@ TEST_CASE_METHOD(Fixture, "a skipped iteration is in every ledger once, and chan
   REQUIRE_OK(skipped);
   CHECK(skipped->skipped() == kChunks);
   CHECK(skipped->duplicates() == 0);
-  // Whoever computes it again comes too late, and hears that it was skipped.
+  // A worker that computes it again comes too late, and hears that it was skipped.
   REQUIRE_STATUS(client.AskForError(MakePush(1, 1)), absl::StatusCode::kAlreadyExists, "has skipped iteration 1");
-  // What has an update keeps it.
+  // A chunk that has an update keeps it.
   skipped = client.Skip(0);
   REQUIRE_OK(skipped);
   CHECK(skipped->skipped() == 0);

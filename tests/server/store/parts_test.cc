@@ -61,7 +61,7 @@ TEST_CASE("an iteration of which a part is skipped is in the ledger and changes 
     REQUIRE(chunk->image().version == 1);
     REQUIRE(chunk->image().weights == before);
     REQUIRE(chunk->counters().skipped() == 1);
-    // Whoever computes a part of it again finds the weights that it had, and is not heard.
+    // A worker that computes a part of it again finds the same weights, and its push is dropped.
     REQUIRE(Pulled(*chunk, 0) == before);
     const auto again = chunk->Push(*rule, 0, 0, Floats{1, 1}, 1);
     REQUIRE_OK(again);
@@ -145,7 +145,7 @@ TEST_CASE("the weights before the last update stay, for who computes it again") 
     history.push_back(chunk->image().weights);
     REQUIRE(Pulled(*chunk, t) == history[t]);
     REQUIRE(Pulled(*chunk, t + 1) == history[t + 1]);
-    // Whoever asks for more than that computes what everybody has.
+    // A worker that asks for an older one computes an iteration that all chunks have.
     if (t > 0) REQUIRE(Pulled(*chunk, t - 1) == history[t + 1]);
   }
 }

@@ -62,7 +62,7 @@ Weights GradientOf(const Cell& cell, const Weights& weights) {
   return gradient;
 }
 
-// What one worker without servers would compute.
+// The result of one worker without servers.
 Weights Reference(uint32_t parts, Weights weights, std::optional<float> limit = {}) {
   auto rule = SolverRule::Create(JobOf(parts).solver());
   REQUIRE_OK(rule);
@@ -193,7 +193,7 @@ class Schedule {
       if (undone_.lower_bound({t, 0}) == undone_.lower_bound({t + 1, 0})) return StartCarrier(t);
       return Deal();
     }
-    // What was lost on its way: somebody computes it again.
+    // A push that was lost on its way: a worker computes it again.
     REQUIRE_FALSE(undone_.empty());
     REQUIRE(std::all_of(workers_.begin(), workers_.end(), [](const Worker& worker) { return worker.pull == nullptr; }));
     Deal();

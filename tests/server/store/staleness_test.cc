@@ -1,4 +1,4 @@
-// What a chunk does about gradients that come late.
+// A chunk's treatment of gradients that come late.
 #include <google/protobuf/text_format.h>
 
 #include <cmath>
@@ -186,7 +186,7 @@ TEST_CASE("a bounded number of versions is kept, the newest") {
   PastWeights past;
   for (uint64_t version = 0; version < 40; ++version) {
     const float weight = static_cast<float>(version);
-    // Whoever is given the same again changes nothing.
+    // The same push again changes nothing.
     for (int i = 0; i < 3; ++i) past.Keep(version, reinterpret_cast<const char*>(&weight), 1);
   }
   CHECK(past.Find(39 - PastWeights::kVersions).empty());

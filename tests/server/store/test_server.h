@@ -58,7 +58,7 @@ class TestServer {
   }
 
   const std::string& address() const { return address_; }
-  // What the server counts.
+  // The metrics of the server.
   const Metrics& metrics() const { return metrics_; }
 
  private:

@@ -1,4 +1,4 @@
-// What a server computes is the same to the bit whatever vectors its CPU has.
+// A server's results are the same to the bit on any vector level of its CPU.
 #include <google/protobuf/text_format.h>
 
 #include <bit>

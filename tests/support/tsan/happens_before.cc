@@ -42,8 +42,8 @@ Function OfLibrary(Function ours) {
   return function;
 }
 
-// A condition is also asked by whoever unlocks the mutex, after it has said so here, and by the waiting thread before
-// Await returns.
+// A condition is also asked by the thread that unlocks the mutex, after it has said so here, and by the waiting thread
+// before Await returns.
 class OrderedCondition {
  public:
   OrderedCondition(absl::Mutex* mutex, const absl::Condition* condition)
@@ -160,8 +160,8 @@ void Notification::WaitForNotification() const {
   __tsan_acquire(const_cast<Notification*>(this));
 }
 
-// Statuses share their text and count who holds it: whoever lets go of it happens before whoever does so last and frees
-// it.
+// Statuses share their text and count its owners: each release of it happens before the last one, which
+// frees it.
 void Status::UnrefNonInlined(uintptr_t text) {
   static const auto unref = OfLibrary(&Status::UnrefNonInlined);
   __tsan_release(reinterpret_cast<void*>(text));
@@ -172,7 +172,7 @@ void Status::UnrefNonInlined(uintptr_t text) {
 ABSL_NAMESPACE_END
 }  // namespace absl
 
-// Whoever begins an operation under a tag happens before whoever takes the tag's event out of the queue. Below the C
+// The beginning of an operation under a tag happens before the tag's event is taken out of the queue. Below the C
 // interface the tag is an object of gRPC's own; an alarm's has only the user's.
 
 namespace grpc {
@@ -232,8 +232,8 @@ extern "C" grpc_event grpc_completion_queue_pluck(grpc_completion_queue* queue, 
   return event;
 }
 
-// Whoever lets go of a slice happens before whoever lets go of it last and frees it: slices of several messages may lie
-// in one buffer that was received.
+// Each release of a slice happens before the last one, which frees it: slices of several messages may lie in one buffer
+// that was received.
 extern "C" void grpc_slice_unref(grpc_slice slice) {
   static const auto unref = OfLibrary(&grpc_slice_unref);
   // Small slices have no count, and those that live for ever one that is not an address.

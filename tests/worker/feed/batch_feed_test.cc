@@ -281,6 +281,10 @@ TEST_CASE_METHOD(Fixture, "what is wrong with the layer or the spec is named wit
     spec.set_batch_size(0);
     REQUIRE_STATUS(Create(), StatusCode::kInvalidArgument, "\"mnist\": batch_size");
   }
+  SECTION("an iteration beyond the limit") {
+    parts = 1u << 31;
+    REQUIRE_STATUS(Create(), StatusCode::kInvalidArgument, "has 8589934592 records; it must have 1 to 4294967295");
+  }
   SECTION("partitions") {
     spec.set_partitions(26);
     REQUIRE_STATUS(Create(), StatusCode::kInvalidArgument, "partitions is 26");

@@ -60,7 +60,7 @@ struct Fixture {
 
 using Values = std::vector<float>;
 
-// What fill writes into tops of the given sizes.
+// The values that fill writes into tops of the given sizes.
 template <typename Fill>
 std::vector<Values> Filled(const std::vector<size_t>& sizes, Fill fill) {
   std::vector<Values> values(sizes.begin(), sizes.end());

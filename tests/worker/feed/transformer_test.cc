@@ -163,6 +163,10 @@ TEST_CASE("parameters that cannot be are named") {
     for (int i = 0; i < 3; ++i) param.add_mean_value(0);
     refused(StatusCode::kInvalidArgument, "mean_value is given 3 times; give it once, or once for each of the 2");
   }
+  SECTION("a record without values") {
+    REQUIRE_STATUS(Transformer::Create(param, caffe::TRAIN, {0, 5, 4}), StatusCode::kInvalidArgument,
+                   "records have the shape 0x5x4; channels, height and width must be at least 1");
+  }
   SECTION("scale that is not finite") {
     param.set_scale(std::numeric_limits<float>::infinity());
     refused(StatusCode::kInvalidArgument, "scale");

@@ -101,7 +101,7 @@ void CheckBlobGradients(const std::string& layers, const BlobValues& values) {
   INFO(layers);
   std::unique_ptr<Net> net = NetOfBlobs(layers, values);
   const std::vector<float> gradients = Gradients(net.get());
-  // Whatever the first pass left behind.
+  // The values that the first pass left behind do not matter.
   REQUIRE(Gradients(net.get()) == gradients);
   constexpr float kStep = 4e-3f;
   constexpr size_t kWeightsOfABlob = 200;

@@ -1,6 +1,6 @@
 // Gradients of layers by their bottoms and parameters, against double-sided differences of the loss.
 //
-// What the layer reads comes from Parameter layers, so that the gradient by every bottom is one by a weight. The loss
+// The layer's bottoms come from Parameter layers, so that the gradient by every bottom is one by a weight. The loss
 // is one row of random weights times the layer's values: it shows every value's gradient apart. The values of Parameter
 // layers are spread evenly and in no order: no two are equal and none is 0 or half of the largest, and as long as there
 // are 200 of them at most a step moves none past another, nor over a kink that a layer has at those places. Tolerance:
@@ -27,7 +27,7 @@ std::string RowLoss(const std::string& bottom);
 std::string LayerText(const std::string& type, const std::vector<std::string>& bottoms,
                       const std::vector<std::string>& tops, const std::string& fields);
 
-// What the weights and the inputs of a net are. Other weights than those of Parameter layers are uniform in [-1, 1); of
+// The weights and the inputs of a net. Other weights than those of Parameter layers are uniform in [-1, 1); of
 // statistics, in [0.5, 1.5).
 struct BlobValues {
   // Of Parameter layers: from middle - reach to middle + reach.

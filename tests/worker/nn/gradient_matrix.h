@@ -23,8 +23,8 @@ struct MatrixBottom {
 // Layers of one type: each of `fields` with each of `bottoms`.
 struct MatrixRow {
   std::string type;
-  // What stands in the layer besides name, type and blobs. A layer that is no loss and has no loss_weight gets row
-  // losses.
+  // The layer's fields besides name, type and blobs. A layer that is no loss and has no loss_weight gets
+  // row losses.
   std::vector<std::string> fields;
   std::vector<std::vector<MatrixBottom>> bottoms;
   int tops = 1;

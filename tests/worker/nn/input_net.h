@@ -19,7 +19,7 @@ struct Given {
 std::vector<float> Outputs(const std::vector<Given>& inputs, const std::string& layers,
                            const std::vector<float>& weights = {});
 
-// What the TEST net says that refuses it, or OK.
+// The TEST net's error, or OK.
 absl::Status StatusOfNet(const std::vector<Given>& inputs, const std::string& layers);
 
 }  // namespace samovar

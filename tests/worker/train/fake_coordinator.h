@@ -42,7 +42,7 @@ class FakeCoordinator final : public v1::CoordinatorService::Service {
   }
   std::string address() const { return absl::StrCat("127.0.0.1:", port_); }
 
-  // What GetAssignment answers; NOT_FOUND before.
+  // The answer of GetAssignment; NOT_FOUND before.
   void SetAssignment(const v1::JobSpec& spec, const std::vector<std::string>& servers, uint32_t chunk_elements,
                      uint64_t opening = 0) {
     absl::MutexLock lock(&mu_);
@@ -94,7 +94,7 @@ class FakeCoordinator final : public v1::CoordinatorService::Service {
     int leaves = 0;
     int lease_calls = 0;
     int assignment_calls = 0;
-    // What the last heartbeat said the worker is busy with.
+    // The lease that the worker was busy with, by its last heartbeat.
     std::vector<uint64_t> busy_with;
     std::vector<uint64_t> leased;
     std::map<uint64_t, v1::TrainResult> train;

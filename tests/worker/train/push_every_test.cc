@@ -107,7 +107,7 @@ TEST_CASE("the steps of a unit are those of SGD without momentum") {
   for (size_t i = 0; i < begin.size(); ++i) CHECK(chunk->image().weights[i] == Approx(weights[i]).epsilon(1e-6));
 }
 
-// What a program without servers would compute: `iterations` iterations in units of four.
+// The result of a program without servers: `iterations` iterations in units of four.
 Floats TrainLocally(const v1::JobSpec& spec, Floats weights, uint64_t iterations) {
   auto local =
       OpenFedNet(spec.train_net(), caffe::TRAIN, spec.train_data(), spec.train_outputs(), spec.seed(), NetMeans());

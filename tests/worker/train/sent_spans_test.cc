@@ -23,7 +23,7 @@ TEST_CASE("what is written while it is being sent is found, and named by its pla
   const absl::Status written = sent.Check();
   CHECK(written.code() == absl::StatusCode::kInternal);
   CHECK(written.message() == "gradients 12 to 13 were written while they were being sent");
-  // Whatever was noted is forgotten.
+  // All notes are forgotten.
   REQUIRE_OK(sent.Check());
 }
 

@@ -15,7 +15,7 @@ using Seen = FakeCoordinator::Seen;
 
 void Skips(v1::JobSpec* spec) { spec->mutable_consistency()->set_on_numeric_failure(v1::NUMERIC_FAILURE_SKIP); }
 
-// What a worker whose lease was lost before it came to the second server has pushed of an iteration.
+// The pushes of an iteration by a worker whose lease was lost before it came to the second server.
 void PushToFirst(SmallCluster& cluster, uint64_t iteration) {
   v1::ExchangeRequest request;
   request.set_job_id(cluster.spec().job_id());
@@ -39,7 +39,7 @@ void PushToFirst(SmallCluster& cluster, uint64_t iteration) {
   REQUIRE(stream->Finish().ok());
 }
 
-// What such a worker has skipped.
+// The iterations that such a worker has skipped.
 void SkipAtFirst(SmallCluster& cluster, uint64_t iteration) {
   v1::SkipRequest request;
   request.set_job_id(cluster.spec().job_id());
@@ -68,7 +68,7 @@ TEST_CASE("where the job says so, an iteration that is not finite is entered in 
   RunningWorker worker(cluster.coordinator().address());
   const Seen seen =
       cluster.coordinator().Await([](const Seen& s) { return s.train.contains(19) || !s.failures.empty(); });
-  // What was reported may be the iteration's first part.
+  // The reported result may be the iteration's first part.
   const absl::Time deadline = SteadyNow() + absl::Seconds(60);
   for (int server : {0, 1}) {
     while (cluster.server(server).Ledgers("small").ledgers(0).ledger().watermark() < 20 && SteadyNow() < deadline) {

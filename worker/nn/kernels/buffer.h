@@ -20,8 +20,8 @@ class Buffer {
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
 
-  // Replaces what it held. RESOURCE_EXHAUSTED: the system gives no memory. Pages are mapped, not taken from the heap:
-  // they are large, live as long as a net, and cost nothing until they are touched.
+  // Replaces the former memory. RESOURCE_EXHAUSTED: the system gives no memory. Pages are mapped, not taken from the
+  // heap: they are large, live as long as a net, and cost nothing until they are touched.
   absl::Status Allocate(int64_t elements) {
     Free();
     if (elements == 0) return absl::OkStatus();

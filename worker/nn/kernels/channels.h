@@ -1,6 +1,6 @@
 // A blob seen as [outer, channels, inner], and loops over it whose sums have an order that depends on the shape alone.
 //
-// A piece of a loop is a range of channels, each of which it handles whole: no partial sums to add.
+// A piece of a loop is a range of channels, and handles each whole: no partial sums to add.
 #pragma once
 
 #include <algorithm>
@@ -48,8 +48,8 @@ void SumChannels(const Channels& view, int64_t begin, int64_t end, double* sums,
   }
 }
 
-// body(i, of(c)) for each place i of each channel c of [begin, end): `of` is what the body needs to know of the
-// channel, by value. Bodies for different places must not depend on each other.
+// body(i, of(c)) for each place i of each channel c of [begin, end): `of` gives the body the values that it needs of
+// the channel. Bodies for different places must not depend on each other.
 template <typename Of, typename Body>
 void ForEachInChannels(const Channels& view, int64_t begin, int64_t end, Of of, Body body) {
   if (view.inner == 1) {

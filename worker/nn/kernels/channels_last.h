@@ -6,7 +6,7 @@
 
 namespace samovar {
 
-// out[j * out_stride + i] = in[i * in_stride + j] for i < rows, j < columns. Bits are moved, whatever they mean.
+// out[j * out_stride + i] = in[i * in_stride + j] for i < rows, j < columns. Moves bits, NaN's too.
 void Transpose(const float* in, int64_t rows, int64_t columns, int64_t in_stride, float* out, int64_t out_stride);
 
 // An image with its channels last, `channels` floats apart, in a frame of padding.

@@ -55,7 +55,7 @@ struct ConvolutionPlan {
 };
 
 // Weights [outputs, channels, kernel_h, kernel_w] in the order in which the passes read them: packed for ForwardImage,
-// dense_length(); flipped for ForwardImage of Flipped(), of which `plan` is the original; rows for winners, outputs *
+// dense_length(); flipped for ForwardImage of Flipped(), whose original is `plan`; rows for winners, outputs *
 // rows_length().
 void PackWeights(const ConvolutionPlan& plan, const float* weights, float* packed);
 void PackFlippedWeights(const ConvolutionPlan& plan, const ConvolutionPlan& flipped, const float* weights,

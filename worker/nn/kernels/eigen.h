@@ -21,14 +21,14 @@ using ConstStridedMap = Eigen::Map<const Matrix, 0, Eigen::OuterStride<>>;
 using VectorMap = Eigen::Map<Eigen::VectorXf>;
 using ConstVectorMap = Eigen::Map<const Eigen::VectorXf>;
 
-// Fixes what Eigen would otherwise ask the machine for: the sizes of the caches decide where sums are cut, so with them
-// every machine computes the same bits. Idempotent; thread safe.
+// Fixes values that Eigen would otherwise ask the machine for: cache sizes decide where sums are cut, so with them
+// fixed every machine computes the same bits. Idempotent; thread safe.
 void ConfigureEigen();
 
 // x[i] = f(x[i]) by Eigen's polynomials for every i, since the C library's functions differ between versions. f of NaN
-// or an infinity is NaN, so that what diverged is seen in the loss.
+// or an infinity is NaN, so that divergence shows in the loss.
 void ExpInPlace(float* x, int64_t n);
-// The natural logarithm: minus infinity of 0, NaN of what is below.
+// The natural logarithm: minus infinity of 0, NaN of values below.
 void LogInPlace(float* x, int64_t n);
 // log(1 + x), exact for small x too.
 void Log1pInPlace(float* x, int64_t n);

@@ -10,7 +10,7 @@ namespace samovar {
 void NegativePower(const float* s, int64_t n, float beta, float* y);
 
 // sums[c][i] = sum of x[c'][i] over |c' - c| <= half, for `channels` rows of `width` floats. The sum runs along the
-// channels, in doubles: what leaves it leaves nothing behind. `running` has `width` values.
+// channels, in doubles: a term that leaves it leaves no rounding error behind. `running` has `width` values.
 void SumAcross(const float* x, int64_t channels, int64_t width, int64_t half, double* running, float* sums);
 
 // sums[y][x] = sum of image[y'][x'] over |y' - y| <= half and |x' - x| <= half, within the image [height, width].

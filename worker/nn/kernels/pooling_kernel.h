@@ -8,7 +8,7 @@
 
 namespace samovar {
 
-// ReLU of what is pooled, or of the result.
+// ReLU of the pool's input, or of the result.
 enum class PoolRelu { kNone, kBelow, kAbove };
 
 // out is the first maximum of its window clipped to the image, and at its place y * in_w + x in the plane, an int32's
@@ -19,9 +19,9 @@ void MaxPoolForward(const Window& window, int64_t packets, PoolRelu relu, const 
 // in_diff, one plane, is written: zero but for the maxima, which get the sum of the out_diff of the windows they won.
 void MaxPoolBackward(const Window& window, const float* out_diff, const float* at, float* in_diff);
 
-// The mean over the window clipped to the padded image: padding counts as zeros, what lies beyond does not count.
+// The mean over the window clipped to the padded image: padding counts as zeros, places beyond do not count.
 void AveragePoolForward(const Window& window, int64_t packets, const float* in, float* out);
-// in_diff is written, rows of which are `in_row` floats apart.
+// Writes in_diff; its rows are `in_row` floats apart.
 void AveragePoolBackward(const Window& window, int64_t packets, const float* out_diff, float* in_diff, int64_t in_row);
 
 }  // namespace samovar

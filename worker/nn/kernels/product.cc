@@ -9,8 +9,8 @@ constexpr int64_t kLine = 16;
 
 int64_t Lines(int64_t floats) { return (floats + kLine - 1) / kLine * kLine; }
 
-// What Eigen's products ask for: sizes of blocks, and where packed ones go. Eigen's matrices are column-major, so a
-// row-major C = A B is computed as C^T = B^T A^T.
+// The interface that Eigen's products need: sizes of blocks, and places of packed ones. Eigen's matrices are
+// column-major, so a row-major C = A B is computed as C^T = B^T A^T.
 class Blocking : public Eigen::internal::level3_blocking<float, float> {
  public:
   Blocking(const ProductSize& size, float* packed) {

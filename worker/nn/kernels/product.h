@@ -26,8 +26,8 @@ struct ProductSize {
 int64_t PackedFloats(const ProductSize& size);
 
 // C += A B, with C [rows, cols], A [rows, depth], B [depth, cols]. C's rows lie `stride` floats apart and overlap no
-// factor. `packed`: PackedFloats(size) floats at a cache line's boundary; what is in them does not matter. The order of
-// the sums follows from the size alone.
+// factor. `packed`: PackedFloats(size) floats at a cache line's boundary; their values do not matter. The order of the
+// sums follows from the size alone.
 void AddProduct(const ProductSize& size, const Factor& a, const Factor& b, float* c, int64_t stride, float* packed);
 
 }  // namespace samovar

@@ -1,4 +1,4 @@
-// Blobs that are joined or cut along one axis, seen as rows: a row is what lies behind one place of the axes before it.
+// Blobs that are joined or cut along one axis, seen as rows: a row has the values behind one place before.
 #pragma once
 
 #include <algorithm>

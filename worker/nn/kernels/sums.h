@@ -1,4 +1,4 @@
-// Sums whose bits depend on the number of terms alone, whoever computes them.
+// Sums whose bits depend on the terms alone, not on machine or threads.
 #pragma once
 
 #include <cstdint>

@@ -23,7 +23,7 @@ struct TileProduct {
   int64_t c_tile = 0;
   // Null: zero.
   const float* bias = nullptr;
-  // Instead of the bias, what stands in c.
+  // Begins with the values in c instead of the bias.
   bool add = false;
 };
 

@@ -23,7 +23,7 @@ std::vector<RowBlock> CutRow(int64_t runs, int64_t packets);
 
 // For each run r and place i of the block:
 //   to[to_runs[r] + i] += sum over k < terms, in order, of weights[k] * from[offsets[k] + from_runs[r] + i]
-// Whole packets are read and written: what lies behind a shorter run takes part, so let it be zero, or nobody's.
+// Whole packets are read and written: floats behind a shorter run take part, so let them be zero, or unused.
 void AddWeightedRows(const RowBlock& block, const float* weights, const int32_t* offsets, int64_t terms,
                      const float* from, const int64_t* from_runs, float* to, const int64_t* to_runs);
 

@@ -20,16 +20,16 @@ struct Winners {
 
 class WinnerList {
  public:
-  // For images of `outputs` planes with `places` places, of which a pool chooses `pooled` each.
+  // For images of `outputs` planes with `places` places; a pool chooses `pooled` places of each plane.
   absl::Status Allocate(int64_t outputs, int64_t places, int64_t pooled);
 
   // at, diff: [outputs, pooled], as the pool wrote them (pooling_kernel.h). Winners without place or gradient are left
-  // out. place_offsets: what OfOutput says of a place.
+  // out. place_offsets: the offset that OfOutput gives a place.
   void Collect(const float* at, const float* diff, const int32_t* place_offsets);
   // In the order of the pool's outputs.
   Winners OfOutput(int64_t output) const;
 
-  // Sorts what was collected: the winners of each place in the order of outputs, whose offset is output *
+  // Sorts the collected winners: those of each place in the order of outputs, whose offset is output *
   // `output_offset`.
   void GroupByPlace(int64_t output_offset);
   // REQUIRES: GroupByPlace

@@ -1,4 +1,4 @@
-// ConvolutionLayer computes convolutions, and what stands right above them, one image at a time while it is in the
+// ConvolutionLayer computes convolutions, and the layers right above them, one image at a time while it is in the
 // cache.
 //
 // An image is turned to have its channels last, convolved (convolution_kernel.h), taken through the ReLU and the pool
@@ -27,7 +27,7 @@ struct PoolStep {
   bool max = false;
 };
 
-// What a convolution does beside its own work: ReLU of slope 0, pool, ReLU.
+// The layers that a convolution has absorbed: ReLU of slope 0, pool, ReLU.
 struct AbsorbedSteps {
   bool relu = false;
   std::optional<PoolStep> pool;
@@ -49,7 +49,7 @@ class ConvolutionLayer : public Layer {
   void Backward(const Pass& pass) override;
 
  private:
-  // What one thread needs for one image and group.
+  // One thread's memory for one image and group.
   struct Workspace {
     // Frame of the input; output [places, width]; frame of the output's gradient; the gradient of the input.
     Buffer<float> image, out, diff, in_diff;
@@ -89,7 +89,7 @@ class ConvolutionLayer : public Layer {
   void BackwardGroup(int64_t record, int64_t group, float* partial, Workspace* space);
   void BackwardByWinners(int64_t record, int64_t group, float* partial, Workspace* space);
   void BackwardDense(int64_t record, int64_t group, float* partial, Workspace* space);
-  // The top's gradient, or what a ReLU that wrote the top makes of it, in the workspace.
+  // The top's gradient, or the gradient below a ReLU that wrote the top, in the workspace.
   const float* MaskedTopDiff(int64_t top_offset, Workspace* space);
   // The output's gradient, channels last, in its frame.
   void SpreadDiff(int64_t record, int64_t group, Workspace* space);

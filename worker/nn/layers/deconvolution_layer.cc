@@ -1,6 +1,6 @@
-// Deconvolution: what convolution does to a gradient, as a layer (Zeiler et al.: "Deconvolutional networks", 2010).
-// Each input value adds the kernel, times itself, to a window of the top; out = stride (in - 1) + dilation (kernel - 1)
-// + 1 - 2 pad. Weights [C, num_output / group, kernel_h, kernel_w], bias [num_output]. For each record, with P = in_h *
+// Deconvolution: the backward pass of a convolution, as a layer (Zeiler et al.: "Deconvolutional networks", 2010). Each
+// input value adds the kernel, times itself, to a window of the top; out = stride (in - 1) + dilation (kernel - 1) + 1
+// - 2 pad. Weights [C, num_output / group, kernel_h, kernel_w], bias [num_output]. For each record, with P = in_h *
 // in_w, K = num_output / group
 // * taps and x [C / group, P] of a group:
 //   forward          columns [K, P] = weights^T * x, then Col2im onto the bias

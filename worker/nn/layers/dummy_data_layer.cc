@@ -41,7 +41,7 @@ class DummyDataLayer : public Layer {
  private:
   bool IsConstant(size_t i) const { return blobs_[i].filler().type() == "constant"; }
 
-  // What is constant stays: no layer may write into the memory of a layer without a gradient.
+  // Constant values stay: no layer may write into the memory of a layer without a gradient.
   absl::Status Allocate() override {
     for (size_t i = 0; i < blobs_.size(); ++i) {
       if (IsConstant(i)) SAMOVAR_RETURN_IF_ERROR(Fill(i, 0, 0));

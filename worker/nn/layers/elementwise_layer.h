@@ -18,10 +18,10 @@ namespace samovar {
 
 constexpr int64_t kElementwiseBlock = 1024;
 
-// What f' is computed from. The layer can have its bottom's memory unless that is x.
+// The value that f' is computed from. The layer can have its bottom's memory unless that is x.
 enum class BackwardReads { kNothing, kBottom, kTop };
 
-// body(i) for i in [0, n), in a loop that may be vectorised: no i reads what another writes.
+// body(i) for i in [0, n), in a loop that may be vectorised: no i reads a value that another writes.
 template <typename Body>
 void ForEach(int64_t n, Body body) {
 #pragma GCC ivdep

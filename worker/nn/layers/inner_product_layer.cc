@@ -1,7 +1,7 @@
 // InnerProduct: y = x W^T + b, with x the bottom flattened to [M, K]: K the axes from `axis` on, M all before.
 // Weights W [N, K], or [K, N] with transpose; bias [N]; top: the leading axes and N.
 //   dW = dy^T x    db = column sums of dy    dx = dy W
-// Products are cut by columns of the result (rows of dW), each of which one piece sums whole: no partial sums to add.
+// Products are cut by columns of the result (rows of dW); one piece sums a whole column: no partial sums to add.
 #include <algorithm>
 #include <utility>
 

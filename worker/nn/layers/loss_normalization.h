@@ -1,7 +1,7 @@
-// By what a loss is divided, and which positions it leaves out (loss_param).
+// The divisor of a loss, and the positions that it leaves out (loss_param).
 //   VALID       the positions that are not ignored
 //   FULL        all positions
-//   BATCH_SIZE  the batch, whatever a record's positions
+//   BATCH_SIZE  the batch, for any number of positions a record
 //   NONE        1
 // and at least by 1. The older field `normalize` means VALID (true) or BATCH_SIZE (false); it counts only without
 // `normalization`.

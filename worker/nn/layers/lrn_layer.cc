@@ -2,7 +2,7 @@
 // where
 //   ACROSS_CHANNELS   s = k + alpha / n * sum of x^2 over the n = local_size channels around
 //   WITHIN_CHANNEL    s = 1 + alpha / n^2 * sum of x^2 over the n x n places around
-// and what lies outside counts as 0. With q = dy * x * s^(-beta - 1), and w = alpha / n or alpha / n^2,
+// and places outside count as 0. With q = dy * x * s^(-beta - 1), and w = alpha / n or alpha / n^2,
 //   dx = dy * s^(-beta) - 2 w beta x * sum of q over the same places
 // Backward computes s anew, which is cheaper than to keep it. A piece is a tile: all channels of some places of a
 // record, or one plane of it.

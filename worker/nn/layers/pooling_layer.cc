@@ -61,7 +61,7 @@ absl::Status ReadKernel(const caffe::PoolingParameter& pooling, Window* w) {
 
 absl::StatusOr<int64_t> OutputSize(int64_t in, int64_t kernel, int64_t stride, int64_t pad, bool any_pad, bool ceil) {
   const int64_t span = in + 2 * pad - kernel;
-  // The ceiling of a negative span is what division makes of it.
+  // The division rounds a negative span up.
   const int64_t steps = ceil && span > 0 ? (span + stride - 1) / stride : span / stride;
   int64_t out = (!ceil && span < 0) ? 0 : steps + 1;
   if (any_pad && (out - 1) * stride >= in + pad) --out;

@@ -1,6 +1,6 @@
 // PoolingLayer takes the maximum or the mean of windows (pooling_layer.cc has the geometry).
 //
-// Records are turned to have their channels last, so that the loops of pooling_kernel.h run over channels whatever the
+// Records are turned to have their channels last, so that the loops of pooling_kernel.h run over channels for any
 // window.
 #pragma once
 

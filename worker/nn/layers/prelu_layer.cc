@@ -61,8 +61,8 @@ class PReluLayer : public Layer {
     });
   }
 
-  // body(begin, n, slope, step) for rows of n values from `begin` on; the slope of value i is slope[i * step]. Rows are
-  // what has one slope, or, if that is one value only, the whole record.
+  // body(begin, n, slope, step) for rows of n values from `begin` on; the slope of value i is slope[i * step]. A row
+  // has one slope; if each value has its own, a row is the whole record.
   template <typename Body>
   void ForEachRow(int64_t begin, Body body) const {
     const float* slopes = binding().weights[0];

@@ -1,5 +1,5 @@
 // Reshape: num_axes axes of the bottom from `axis` on (-1: all from there) give way to `shape`, in which 0 is the
-// bottom's own size at that place, and one -1 what is left. A negative axis counts from behind the last: -1 adds axes
+// bottom's own size at that place, and one -1 takes the rest. A negative axis counts from behind the last: -1 adds axes
 // at the end.
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
@@ -32,7 +32,7 @@ absl::StatusOr<Replaced> ReadReplaced(const caffe::ReshapeParameter& reshape, co
   return Replaced{static_cast<int>(begin), static_cast<int>(end)};
 }
 
-// The shape's own dimensions, 0 replaced by what it stands for; the place of -1 holds 1 and is returned, -1 if there is
+// The shape's own dimensions, 0 replaced by the bottom's size; the place of -1 holds 1 and is returned, -1 if there is
 // none.
 absl::StatusOr<int> ReadDimensions(const caffe::BlobShape& given, const Shape& in, int begin, Shape* dimensions) {
   int inferred = -1;

@@ -1,4 +1,4 @@
-// What element-wise layers and losses refuse, and what they say.
+// The refusals of element-wise layers and losses, and their messages.
 #include <algorithm>
 #include <limits>
 #include <string>

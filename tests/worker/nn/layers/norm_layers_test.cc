@@ -31,7 +31,7 @@ std::unique_ptr<Net> NormNet(caffe::Phase phase, const std::string& fields) {
   return net;
 }
 
-// What the layer makes of kValues, read one by one through the weights of the loss.
+// The layer's results for kValues, read one by one through the weights of the loss.
 std::vector<float> Normalised(Net* net) {
   std::vector<float> values;
   for (size_t i = 0; i < kValues.size(); ++i) {
@@ -122,7 +122,7 @@ TEST_CASE("towers that share batch norm's statistics move them one after the oth
   std::transform(kValues.begin(), kValues.end(), net->inputs()[1].tops[0].begin(),
                  [](float value) { return 2 * value; });
   const std::vector<float> gradients = Gradients(net.get());
-  // What is there is kept by half, the first tower's measurement is added; a quarter of that is kept, the second
+  // Half of the old value is kept, the first tower's measurement is added; a quarter of that is kept, the second
   // tower's is added.
   for (const v1::ParameterBlob& blob : net->layout().blobs()) CHECK(blob.moving_average_fraction() == 0.125f);
   CheckNear(gradients, {4 / 4.0 + 8, 3 / 4.0 + 6, 5 * 4.0 / 3 * (0.25 + 4), 3 * 4.0 / 3 * (0.25 + 4), 1.25});

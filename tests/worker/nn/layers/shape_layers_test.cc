@@ -80,7 +80,7 @@ TEST_CASE("slice cuts in equal parts, or at the given points") {
   CHECK(slice(R"(top: "y" top: "x")", "axis: 0") == Values{5, 6, 7, 8, 1, 2, 3, 4});
 }
 
-// What a layer makes of the shape of a blob [2, 3, 4], seen through the number of parameters that a product has along
+// A layer's result for the shape of a blob [2, 3, 4], seen through the number of parameters that a product has along
 // each axis.
 Shape ShapeAfter(const std::string& layer) {
   const std::string text =
