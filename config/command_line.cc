@@ -78,7 +78,7 @@ void CommandLine::RequireUtf8(CLI::App* command) { utf8_.push_back(command); }
 
 void CommandLine::AcceptConfigFile() {
   app_.add_option("--config", config_file_, "Reads flags that are not given from this file, in TOML: apply-threads = 4")
-      ->transform(StoredPathValidator())
+      ->transform(LocalPathValidator())
       ->type_name("FILE")
       ->configurable(false);
 }
