@@ -116,7 +116,7 @@ class AzureTest(scenario.Scenario):
 
     def setUp(self) -> None:
         super().setUp()
-        self.service = BlobServiceClient(URL, credential=KEY)
+        self.service = BlobServiceClient(URL, credential=KEY, api_version="2020-10-02")
         name = f"c{os.getpid()}-{random.randrange(1 << 30)}"
         self.container = self.service.create_container(name)
         self.addCleanup(self.container.delete_container)

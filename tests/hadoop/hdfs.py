@@ -15,6 +15,12 @@ from typing import Dict, List, Optional
 OPENED = [word for package in ("lang", "lang.reflect", "io", "net", "nio", "util", "util.concurrent")
           for word in ("--add-opens", f"java.base/java.{package}=ALL-UNNAMED")] + ["--add-opens", "java.base/sun.nio.ch=ALL-UNNAMED"]
 START_SECONDS = 120
+LOGGING = """log4j.rootLogger=WARN, stderr
+log4j.appender.stderr=org.apache.log4j.ConsoleAppender
+log4j.appender.stderr.target=System.err
+log4j.appender.stderr.layout=org.apache.log4j.PatternLayout
+log4j.appender.stderr.layout.ConversionPattern=%d %p %c: %m%n
+"""
 
 
 def free_port() -> int:
@@ -39,6 +45,10 @@ class Hdfs:
         (self.conf / "core-site.xml").write_text(configuration({
             "fs.defaultFS": f"hdfs://localhost:{self.rpc_port}", "hadoop.tmp.dir": str(self.path / "tmp")}), encoding="utf-8")
         (self.conf / "hdfs-site.xml").write_text(configuration(self.site()), encoding="utf-8")
+        (self.conf / "log4j.properties").write_text(LOGGING, encoding="utf-8")
+        # The daemons want the directories of their pages, which the jars do not have.
+        for daemon in ("hdfs", "datanode"):
+            (self.conf / "webapps" / daemon).mkdir(parents=True)
 
     def site(self) -> Dict[str, str]:
         return {
@@ -52,8 +62,8 @@ class Hdfs:
         return ["java", f"-Xmx{megabytes}m", *OPENED, "-cp", f"{conf}:{self.lib}/*", *words]
 
     def start(self, name: str, conf: pathlib.Path, main: str) -> subprocess.Popen:
-        log = open(self.path / f"{name}.log", "ab")  # pylint: disable=consider-using-with
-        process = subprocess.Popen(self.java(conf, main), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        with open(self.path / f"{name}.log", "ab") as log:
+            process = subprocess.Popen(self.java(conf, main), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.processes.append(process)
         return process
 

@@ -126,9 +126,9 @@ class WrongTextTest(MistakeTest):
         self.assert_train_and_check_refuse("solver.prototxt:", '"inf"', '"inv"')
 
     def test_a_prefix_at_a_place_that_cannot_be_written(self):
-        self.workspace.write_solver(snapshot_prefix='"wasb:///models/m"')
-        self.assert_train_and_check_refuse("solver.prototxt:", '"wasb:"', "not offered")
-        self.assertFalse((self.workspace.path / "wasb:").exists())
+        self.workspace.write_solver(snapshot_prefix='"s3:///models/m"')
+        self.assert_train_and_check_refuse("solver.prototxt:", '"s3:"', "not offered")
+        self.assertFalse((self.workspace.path / "s3:").exists())
 
     def test_a_prefix_whose_files_would_have_too_long_names(self):
         self.workspace.write_solver(snapshot_prefix=f'"out/{"n" * 230}"')

@@ -12,7 +12,7 @@ import testbed
 from mistakes_itest import MistakeTest
 from testbed import Run
 
-OTHERS = ("wasb:///x", "hdfs://h/x", "s3://b/x", "file://host/x")
+OTHERS = ("s3://b/x", "gs://b/x", "file://host/x")
 REFUSAL = 'is not offered; give a path of this machine, with or without "file:"'
 # What help says of a value that is a path.
 PATH_TYPES = ("FILE", "DIR", "PATH", "SOLVER", "FILE_OR_DIR", "SOURCE", "DEST", "FILE[,FILE...]")
@@ -78,8 +78,8 @@ class OtherSchemeTest(MistakeTest):
 
     def test_a_path_in_a_configuration_file_is_as_one_in_a_flag(self):
         for program, flag in (("samovar-server", "state"), ("samovar-worker", "cache")):
-            (self.workspace.path / "config.toml").write_text(f'{flag} = "wasb:///x"\n', encoding="utf-8")
-            self.refuse(program, ["--config", "config.toml"], "wasb:///x", REFUSAL)
+            (self.workspace.path / "config.toml").write_text(f'{flag} = "s3:///x"\n', encoding="utf-8")
+            self.refuse(program, ["--config", "config.toml"], "s3:///x", REFUSAL)
 
     def test_each_field_of_a_solver_refuses_schemes_that_there_are_not(self):
         fields = ({"net": "{}"}, {"net": None, "train_net": "{}", "test_net": '"net.prototxt"'},
@@ -123,8 +123,8 @@ class OtherSchemeTest(MistakeTest):
                         self.assert_refused(place, uri, REFUSAL, arguments=command)
 
     def test_what_a_list_of_images_names_is_refused_by_the_import(self):
-        (self.workspace.path / "list.txt").write_text("wasb:///x.png 1\n", encoding="utf-8")
-        self.assert_refused("list.txt:1", "wasb:///x.png", REFUSAL,
+        (self.workspace.path / "list.txt").write_text("s3:///x.png 1\n", encoding="utf-8")
+        self.assert_refused("list.txt:1", "s3:///x.png", REFUSAL,
                             arguments=("data", "import", "images", "--list", "list.txt", "--output", "lmdb"))
 
     def test_names_with_the_scheme_of_files_are_paths_wherever_they_stand(self):

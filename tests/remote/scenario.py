@@ -144,9 +144,12 @@ class Scenario(testbed.TestCase):
         snapshots = json.loads(b"[" + b",".join(self.samovar("fs", "ls", f"{self.base}/snapshots", "--json").stdout.splitlines()) + b"]")
         self.assertTrue(any(entry["name"].endswith("_iter_300") for entry in snapshots), snapshots)
         # A run of another number of servers goes on from there.
-        self.samovar("train", "--solver", f"{self.base}/solver.prototxt", "--state", "other", "--workers", 1, "--servers", 1,
+        longer = self.workspace.write_solver(net=f'"{self.base}/net.prototxt"', snapshot_prefix=f'"{self.base}/out/longer"', max_iter=350)
+        self.samovar("fs", "cp", longer, f"{self.base}/longer.prototxt")
+        self.samovar("train", "--solver", f"{self.base}/longer.prototxt", "--state", "other", "--workers", 1, "--servers", 1,
                      "--restore", f"{self.base}/snapshots")
-        self.samovar("features", "--net", f"{self.base}/net.prototxt", "--weights", f"{self.base}/out/small_iter_300.caffemodel",
+        self.assertIsNotNone(self.read("out/longer_iter_350.caffemodel"))
+        self.samovar("features", "--model", f"{self.base}/net.prototxt", "--weights", f"{self.base}/out/small_iter_300.caffemodel",
                      "--blobs", "ip2", "--label", "label", "--output", f"{self.base}/features")
         rows = [json.loads(line) for line in (self.read("features/features.jsonl") or b"").splitlines()]
         self.assertEqual(len(rows), testbed.TEST_RECORDS)
