@@ -129,7 +129,7 @@ absl::Status CopyFile(const FsCopyOptions& options, const std::string& from, con
   });
 }
 
-// What is copied goes into a directory that there is, under its own name.
+// A copy goes into a directory that there is, under its own name.
 absl::StatusOr<std::string> Destination(const FsCopyOptions& options) {
   const absl::StatusOr<StoredFile> there = options.storage.Stat(options.to);
   if (there.ok() && there->is_directory) return Join(options.to, BaseName(options.from));

@@ -53,7 +53,7 @@ void ThreadPool::ParallelFor(int64_t pieces, absl::FunctionRef<void(int64_t, int
     for (int64_t piece = 0; piece < pieces; ++piece) body(piece, 0);
     return;
   }
-  // What a body has thrown first; the others' pieces go on. Read when nobody is inside any more.
+  // The first exception of a body; the others' pieces go on. Read when nobody is inside any more.
   std::atomic<bool> failed = false;
   std::exception_ptr failure;
   const auto run = [&](int64_t piece, int thread) {

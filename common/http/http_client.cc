@@ -36,7 +36,7 @@ std::string CertificateFile() {
 
 void InitialiseOnce() { [[maybe_unused]] static const CURLcode done = curl_global_init(CURL_GLOBAL_DEFAULT); }
 
-// What the functions that libcurl calls know of a request.
+// The state of a request, for the functions that libcurl calls.
 struct Exchange {
   CURL* curl = nullptr;
   const HttpRequest* request = nullptr;

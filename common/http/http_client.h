@@ -24,7 +24,7 @@
 
 namespace samovar {
 
-// What a request sends: bytes in memory, or a part of a file. Neither is copied.
+// The body of a request: bytes in memory, or a part of a file. Neither is copied.
 struct HttpBody {
   absl::string_view bytes = "";
   // Read with pread from `offset` on, `file_bytes` bytes; -1: `bytes` are sent. The caller closes it.

@@ -29,12 +29,12 @@ struct AzureAccess {
 // The first of these that there is:
 //   the environment: AZURE_STORAGE_CONNECTION_STRING, if it is of this account; AZURE_STORAGE_ACCOUNT, if it names this
 //     account, with AZURE_STORAGE_KEY or AZURE_STORAGE_SAS_TOKEN;
-//   core-site.xml: fs.azure.sas.CONTAINER.ACCOUNT.blob.core.windows.net, fs.azure.account.key.ACCOUNT.blob.core.windows.net
-//     (or with dfs), decrypted by fs.azure.shellkeyprovider.script where fs.azure.account.keyprovider.* names a
-//     ShellDecryptionKeyProvider;
+//   core-site.xml: fs.azure.sas.CONTAINER.ACCOUNT.blob.core.windows.net, or
+//     fs.azure.account.key.ACCOUNT.blob.core.windows.net (or with dfs), decrypted by
+//     fs.azure.shellkeyprovider.script where fs.azure.account.keyprovider.* names a ShellDecryptionKeyProvider;
 //   the identity of the virtual machine that this process runs on.
-// FAILED_PRECONDITION: there is none, or one that is no use; the message says what to set, and shows no secret. Does I/O,
-// and runs the key provider's program.
+// FAILED_PRECONDITION: there is none, or one that is of no use; the message says what to set, and shows no secret.
+// Does I/O, and runs the key provider's program.
 absl::StatusOr<AzureAccess> FindAzureAccess(const AzureUri& uri, const HadoopConfiguration& configuration,
                                             HttpClient* http);
 

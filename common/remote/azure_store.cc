@@ -29,7 +29,7 @@ bool RefusesCredential(const absl::StatusOr<HttpResponse>& response) {
   return response.ok() && (response->status == 401 || response->status == 403);
 }
 
-// What an answer that is no success means.
+// The error that an answer means which is no success.
 absl::Status Failure(const std::string& uri, const AzureUri& parsed, const HttpResponse& response) {
   const std::string code = Printable(response.Header("x-ms-error-code"), kMaxCodeBytes);
   const std::string said =

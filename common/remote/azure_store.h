@@ -1,7 +1,8 @@
 // AzureStore is Azure's blob storage by its REST interface: the files of wasb[s] and abfs[s] URIs.
 //
-// Whatever a URI's scheme, connections are TLS, unless a connection string or an emulator's name says otherwise. A blob's
-// name has no directories; what stands before a slash is listed as one, and is there as long as something is in it.
+// With any scheme of a URI, connections are TLS, unless a connection string or an emulator's name says otherwise. A
+// blob's name has no directories; what stands before a slash is listed as one, and is there as long as something is in
+// it.
 //
 // Thread safety: all methods may be called from any thread.
 #pragma once
@@ -47,7 +48,7 @@ class AzureStore : public RemoteStore {
     HttpBody body = {};
     // Made anew for each attempt.
     std::function<std::function<absl::Status(absl::string_view)>()> make_sink = nullptr;
-    // What is wrong with an answer that says that all is well; such a request is made again.
+    // The error of an answer that says that all is well; such a request is made again.
     std::function<absl::Status(const HttpResponse&)> check = nullptr;
     // The container's URL instead of the blob's.
     bool of_container = false;

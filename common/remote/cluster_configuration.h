@@ -15,7 +15,7 @@ namespace samovar {
 
 class ClusterConfiguration {
  public:
-  // What HadoopConfiguration::Load finds.
+  // The result of HadoopConfiguration::Load.
   ClusterConfiguration() = default;
   // This one.
   explicit ClusterConfiguration(HadoopConfiguration configuration) : configuration_(std::move(configuration)) {}

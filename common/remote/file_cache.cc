@@ -20,6 +20,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "common/base/digest.h"
+#include "common/base/list_directory.h"
 #include "common/base/read_file.h"
 #include "common/base/status_macros.h"
 
@@ -37,12 +38,16 @@ std::string Environment(const char* name) {
   return value == nullptr ? "" : value;
 }
 
-uint64_t BytesBelow(const fs::path& directory) {
+uint64_t BytesBelow(const std::string& directory) {
   uint64_t bytes = 0;
-  std::error_code error;
-  for (fs::recursive_directory_iterator at(directory, error), end; !error && at != end; at.increment(error)) {
-    std::error_code ignored;
-    if (at->is_regular_file(ignored)) bytes += at->file_size(ignored);
+  const absl::StatusOr<std::vector<std::string>> names = ListDirectory(directory);
+  if (!names.ok()) return 0;
+  for (const std::string& name : *names) {
+    const std::string path = absl::StrCat(directory, "/", name);
+    struct stat found = {};
+    if (lstat(path.c_str(), &found) != 0) continue;
+    if (S_ISDIR(found.st_mode)) bytes += BytesBelow(path);
+    if (S_ISREG(found.st_mode)) bytes += static_cast<uint64_t>(found.st_size);
   }
   return bytes;
 }
@@ -56,9 +61,10 @@ struct Entry {
 
 std::vector<Entry> EntriesOf(const std::string& directory) {
   std::vector<Entry> entries;
-  std::error_code error;
-  for (fs::directory_iterator at(directory, error), end; !error && at != end; at.increment(error)) {
-    const std::string path = at->path().string();
+  const absl::StatusOr<std::vector<std::string>> names = ListDirectory(directory);
+  if (!names.ok()) return entries;
+  for (const std::string& name : *names) {
+    const std::string path = absl::StrCat(directory, "/", name);
     struct stat lock = {};
     if (!absl::EndsWith(path, kLockSuffix) || stat(path.c_str(), &lock) != 0) continue;
     const std::string entry = path.substr(0, path.size() - (sizeof(kLockSuffix) - 1));

@@ -1,7 +1,7 @@
 // FileCache keeps copies of remote files on this machine, for all processes of one user, within a bound of bytes.
 //
-// An entry is a directory, made whole under another name and renamed; it is found by a key that changes with the content.
-// A process holds the entries that it has asked for, by a lock on a file, until it ends: they are not removed.
+// An entry is a directory, made whole under another name and renamed; it is found by a key that changes with the
+// content. A process holds the entries that it has asked for, by a lock on a file, until it ends: they are not removed.
 //
 // Thread safety: all methods may be called from any thread, and from several processes.
 #pragma once
@@ -36,8 +36,8 @@ class FileCache {
   FileCache& operator=(const FileCache&) = delete;
 
   // The directory of the entry of this key; `fill` puts its files into a new one, if there is none. Waits while another
-  // process fills it; a process fills one entry at a time. `bytes`: what it will have. RESOURCE_EXHAUSTED: the file system has no room for it;
-  // FAILED_PRECONDITION: the cache's directory is somebody else's; otherwise what `fill` says.
+  // process fills it; a process fills one entry at a time. `bytes`: its size. RESOURCE_EXHAUSTED: the file system
+  // has no room for it; FAILED_PRECONDITION: the cache's directory is another user's; otherwise the error of `fill`.
   absl::StatusOr<std::string> Get(absl::string_view key, uint64_t bytes,
                                   const std::function<absl::Status(const std::string& directory)>& fill)
       ABSL_LOCKS_EXCLUDED(mu_);

@@ -16,8 +16,8 @@ struct HadoopToken {
   std::string url_text;
 };
 
-// The tokens in the bytes of such a file. INVALID_ARGUMENT: they are no token file, or one of a format that this program
-// does not know.
+// The tokens in the bytes of such a file. INVALID_ARGUMENT: they are no token file, or one of a format that this
+// program does not know.
 absl::StatusOr<std::vector<HadoopToken>> ParseHadoopTokens(absl::string_view bytes);
 
 // The url_text of a token for a name service or host: the one whose service names it, or the only one that there is for

@@ -35,7 +35,7 @@ Parts Split(absl::string_view uri) {
 
 absl::string_view HostOf(absl::string_view authority) { return authority.substr(0, authority.rfind(':')); }
 
-// What hdfs-site.xml has of a namenode's web address; `key`: "" or ".NAMESERVICE.ID".
+// The web address of a namenode in hdfs-site.xml; `key`: "" or ".NAMESERVICE.ID".
 std::string WebAddress(const HadoopConfiguration& configuration, bool secure, const std::string& key) {
   return configuration.Get(absl::StrCat("dfs.namenode.http", secure ? "s" : "", "-address", key));
 }

@@ -11,7 +11,7 @@
 namespace samovar {
 namespace {
 
-// What may be shown of a URI: its query may hold a signature.
+// The part of a URI that may be shown: its query may hold a signature.
 std::string Shown(const std::string& uri) { return uri.substr(0, uri.find('?')); }
 
 absl::Status Failure(const std::string& uri, const HttpResponse& response) {

@@ -26,7 +26,7 @@ class Md5 {
   std::unique_ptr<evp_md_ctx_st, Free> context_;
 };
 
-// Of a part of a file, read by pread. DATA_LOSS: the file is shorter.
+// The MD5 of a part of a file, read by pread. DATA_LOSS: the file is shorter.
 absl::StatusOr<std::string> Md5OfFile(int fd, uint64_t offset, uint64_t bytes);
 
 }  // namespace samovar

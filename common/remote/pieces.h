@@ -8,7 +8,7 @@
 
 namespace samovar {
 
-// Calls `work` for 0 ... count-1, each once, on up to `threads` threads, of which the caller's is one. Returns the first
+// Calls `work` for 0 ... count-1, each once, on up to `threads` threads, the caller's among them. Returns the first
 // failure; no further call is begun after it. An exception is a failure.
 absl::Status ForEachPiece(uint64_t count, int threads, absl::FunctionRef<absl::Status(uint64_t)> work);
 

@@ -72,7 +72,7 @@ class RemoteRange : public RangeReader {
   const std::shared_ptr<RemoteStore> store_;
   const std::string uri_;
   const StoredFile file_;
-  // What is read next, and the end of the range.
+  // The next byte to be read, and the end of the range.
   uint64_t next_ = 0;
   uint64_t end_ = 0;
   // Read, and of these so many given out.

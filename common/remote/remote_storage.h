@@ -44,7 +44,7 @@ class RemoteStorage : public Storage {
     // Below the cache's entry.
     std::string path;
   };
-  // What a URI names.
+  // The files below a URI.
   struct Content {
     bool is_directory = false;
     // "/NAME", below the cache's entry.

@@ -24,7 +24,7 @@ class RemoteStore {
 
   virtual absl::StatusOr<StoredFile> Stat(const std::string& uri) = 0;
 
-  // What is in a directory, in the order of names' bytes. FAILED_PRECONDITION: it is a file.
+  // The entries of a directory, in the order of names' bytes. FAILED_PRECONDITION: it is a file.
   virtual absl::StatusOr<std::vector<StoredFile>> List(const std::string& uri) = 0;
 
   // Fills `out` with the bytes from `offset` on. REQUIRES: the file has them. ABORTED: it is not the `file` of Stat or

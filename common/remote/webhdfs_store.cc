@@ -43,7 +43,7 @@ bool IsStandby(const HttpResponse& response) {
   return exception == "StandbyException" || exception == "RetriableException" || exception == "SafeModeException";
 }
 
-// What an answer that is no success means.
+// The error that an answer means which is no success.
 absl::Status Failure(const std::string& uri, const HttpResponse& response) {
   const auto object = ParseJson(response.body);
   const Struct none;

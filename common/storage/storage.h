@@ -51,10 +51,10 @@ class Storage {
   // whole and durably when this returns OK, and else not at all. Makes the directories above it.
   virtual absl::Status Put(const std::string& uri, const std::function<absl::Status(int fd)>& write) = 0;
 
-  // What the URI names.
+  // The name, kind and size of the file or directory.
   virtual absl::StatusOr<StoredFile> Stat(const std::string& uri) = 0;
 
-  // What is in a directory, in the order of the names' bytes.
+  // The entries of a directory, in the order of the names' bytes.
   virtual absl::StatusOr<std::vector<StoredFile>> List(const std::string& uri) = 0;
 
   // Removes a file or an empty directory.

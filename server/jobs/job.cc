@@ -66,9 +66,9 @@ Job::Job(v1::JobSpec spec, uint64_t number, const v1::JobRecord& record) : Job(s
     plan_.resumed_from = figures_.resumed_from();
     return;
   }
-  // Its run began where it did, whoever coordinates it now.
+  // Its run began at the same iteration under any coordinator.
   if (figures_.state() == v1::JOB_STATE_RUNNING) began_at_ = figures_.resumed_from();
-  // They are of what it did then.
+  // They are of its work then.
   figures_.clear_loss();
   figures_.clear_images_per_second();
   figures_.clear_eta_seconds();
@@ -91,7 +91,8 @@ void Job::Begin() {
 
 void Job::SetCause(const std::string& cause) {
   absl::MutexLock lock(&mu_);
-  // What a queued job waits for. The cause of its end stays: the runner may not have noticed yet that it was cancelled.
+  // Set the cause of a queued job's wait. The cause of its end stays: the runner may not have noticed yet that it was
+  // cancelled.
   if (state_ != v1::JOB_STATE_QUEUED || cause == cause_) return;
   cause_ = cause;
   Changed();
@@ -126,7 +127,7 @@ void Job::Start(Plan plan, absl::Time now) {
   Note(v1::JobEvent::KIND_STATE, absl::StrCat("runs on ", absl::StrJoin(plan_.servers, ", "),
                                               begin > 0 ? absl::StrCat(", from iteration ", begin, " on") : ""));
   if (lost.has_value()) {
-    AddNoticeLocked(absl::StrCat("what the display had to show of iterations ", lost->first, " to ", lost->second,
+    AddNoticeLocked(absl::StrCat("the display of iterations ", lost->first, " to ", lost->second,
                                  " was lost with the coordinator before this one; the iterations themselves are done"));
   }
 }
@@ -220,7 +221,7 @@ void Job::AddNoticeLocked(const std::string& notice) {
 void Job::TakeSkipped(uint64_t iteration, const std::string& finding) {
   const uint64_t before = figures_.skipped_iterations();
   figures_.set_skipped_iterations(before + 1);
-  // The first ones are told; a model that has diverged makes all the rest such.
+  // The job's notices have the first ones; of a model that has diverged all others are skipped, too.
   if (before < kSkippedTold) AddNoticeLocked(absl::StrCat("iteration ", iteration, " was skipped: ", finding));
 }
 

@@ -1,8 +1,8 @@
 // Job is one training job as its coordinator sees it: its state, its leases, its tests, its checkpoints, its figures.
 //
 // Workers' calls change it (Lease, Report, Renew, ReleaseWorker); the job's runner (job_runner.h) drives it through its
-// life and does what needs the servers. Nothing here does I/O. Times that are passed are SteadyNow()'s (clock.h); what
-// people see is told by the wall clock.
+// life and makes the calls to servers. Nothing here does I/O. Times that are passed are SteadyNow()'s (clock.h); times
+// for people are the wall clock's.
 //
 // Thread safety: all methods may be called from any thread.
 #pragma once
@@ -57,19 +57,19 @@ class Job {
   // --- for the runner ---
   // Its servers are about to be asked to hold it.
   void Begin();
-  // What a QUEUED job waits for.
+  // The cause of a QUEUED job's wait.
   void SetCause(const std::string& cause);
   void Start(Plan plan, absl::Time now);
-  // A RUNNING job pauses: nothing is leased, and workers drop what they are at, until Resume or Recovered. `cause` says
-  // what is waited for.
+  // A RUNNING job pauses: nothing is leased, and workers drop their work, until Resume or Recovered. `cause` names the
+  // servers that it waits for.
   void Suspend(const std::string& cause);
   // All is as it was.
   void Resume();
-  // Servers were lost, and the job is open again. `plan.done` is what all chunks hold now; the rest is leased again.
-  // What was reported of leases from before counts no more, and a checkpoint that was under way is taken anew when it
-  // is due.
+  // Servers were lost, and the job is open again. `plan.done` has the iterations that all chunks hold now; the rest is
+  // leased again. Reports on leases from before count no more, and a checkpoint that was under way is taken anew when
+  // it is due.
   void Recovered(Plan plan);
-  // For people: what has happened to the job.
+  // For people: an event of the job.
   void AddNotice(const std::string& notice);
   // Blocks until the runner has something to do, or for the given time.
   void AwaitWork(absl::Duration time);
@@ -93,7 +93,7 @@ class Job {
   std::set<uint64_t> unfetched() const;
   // Nothing is held any more for a client that fetches nothing while training waits for it.
   void ReviewHold(absl::Time now);
-  // What a RUNNING job waits for, while nothing of it is taken back; empty: for nothing.
+  // The cause of a RUNNING job's wait, while nothing of it is taken back; empty: it does not wait.
   void SetWait(const std::string& cause);
   // The snapshot's directory, or why it has none.
   void ExportEnded(uint64_t iteration, const absl::StatusOr<std::string>& exported);
@@ -102,9 +102,9 @@ class Job {
   void CheckpointEnded();
   // Whether workers have reported all iterations, and the ledgers have not been compared since.
   bool AwaitsVerification() const;
-  // What the servers' ledgers hold. Iterations that some chunk lacks are leased again.
+  // Takes the servers' ledgers. Iterations that some chunk lacks are leased again.
   void Verified(const Ledger& held_by_all, const v1::LedgerSummary& summary);
-  // What the chunks have counted, and how far their ledgers are, before all are complete.
+  // Takes the chunks' counts, and how far their ledgers are, before all are complete.
   void TakeLedgers(const v1::LedgerSummary& summary);
   // The first end counts.
   void End(v1::JobState state, const std::string& cause, absl::Time now);
@@ -119,9 +119,9 @@ class Job {
   // Takes the part of the report that is about this job. Returns the number of iterations that were not known as done.
   uint64_t Report(uint64_t worker, const std::string& worker_name, const v1::WorkerReport& report, absl::Time now);
   void Renew(uint64_t worker, uint64_t lease_id, absl::Time now);
-  // What the worker, called `name`, says that it waits for.
+  // The cause that the worker, called `name`, gives for its wait.
   void TakeWait(uint64_t worker, const std::string& name, const v1::WorkerWait& wait, absl::Time now);
-  // The worker is gone; `news` says who it was and why, for the log.
+  // The worker is gone; `news` names it and the reason, for the log.
   void ReleaseWorker(uint64_t worker, const std::string& news = "");
   // The worker lives, and has gone over to another job. It holds no lease.
   void WorkerWentOver(uint64_t worker);
@@ -185,7 +185,7 @@ class Job {
   // Whether a further snapshot would be one too many that the client has not fetched.
   bool IsHeldBack(const Checkpoint& due) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void TellLate(uint64_t worker, const std::string& name, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // What holds the job up, if no iteration has been done for some seconds.
+  // The cause of a standstill, if no iteration has been done for some seconds.
   std::string SilenceText(absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Empty: it is not.
   std::string HeldBackText() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -234,7 +234,7 @@ class Job {
   ClientHold hold_ ABSL_GUARDED_BY(mu_);
   TestPasses tests_ ABSL_GUARDED_BY(mu_){kTestLease};
   SilentLinks silent_links_ ABSL_GUARDED_BY(mu_);
-  // Workers that were found late, and have not said since what they wait for: when.
+  // Workers that were found late, with the time, and have not given a cause since.
   std::map<uint64_t, absl::Time> late_ ABSL_GUARDED_BY(mu_);
   // When an iteration was last done.
   absl::Time advanced_ ABSL_GUARDED_BY(mu_) = absl::InfinitePast();

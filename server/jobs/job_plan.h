@@ -1,4 +1,4 @@
-// What a job runs on, fixed when it starts and when it is recovered.
+// The servers and chunks that a job runs on, fixed when it starts and when it is recovered.
 #pragma once
 
 #include <cstdint>

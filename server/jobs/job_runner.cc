@@ -47,7 +47,7 @@ class Runner {
   absl::Status Freeze(uint64_t iteration) const;
   // The servers have no memory for it: the job goes on without, and if there is nothing more to do, waits for memory.
   absl::Status RefuseCheckpoint(const Checkpoint& checkpoint, const absl::Status& refusal);
-  // Writes what is frozen where it is to be kept. What fails, the job is told. OK: it is durable at all servers.
+  // Writes the frozen copy to the servers' disks. The job gets the errors. OK: it is durable at all servers.
   absl::Status Keep(const Checkpoint& checkpoint);
   absl::Status Persist(uint64_t iteration);
   // The last snapshot could not be written, and all else is done: writes it when it can be.
@@ -130,7 +130,7 @@ absl::Status Runner::RefuseCheckpoint(const Checkpoint& checkpoint, const absl::
 }
 
 absl::Status Runner::Persist(uint64_t iteration) {
-  // A later coordinator has no iteration below a snapshot computed again, so it must find what was to be shown of them.
+  // A later coordinator has no iteration below a snapshot computed again, so it must find their display lines.
   if (keeper_ != nullptr) keeper_->SaveJobs();
   const absl::Status status = servers_.calls().Persist(job_.id(), epoch_, opening(), iteration);
   if (!status.ok()) LogError(absl::StrCat("job ", job_.id(), ": snapshot at ", iteration, ": ", status.message()));

@@ -17,13 +17,13 @@
 
 namespace samovar {
 
-// The runner's view of what keeps all jobs, the queue.
+// The runner's view of the queue, which keeps all jobs.
 //
 // Thread safety: all methods may be called from any thread; they block for servers or the disk.
 class JobKeeper {
  public:
   virtual ~JobKeeper() = default;
-  // Frees what the servers hold of jobs that have ended; false: that was nothing.
+  // Frees the memory that servers hold for jobs that have ended; false: there was none.
   virtual bool FreeMemory() = 0;
   // Returns when the job table has all that is known of the jobs, if it can be written.
   virtual void SaveJobs() = 0;

@@ -122,8 +122,8 @@ absl::StatusOr<JobOpener::Opened> JobServers::OpenAgain(Placement* placement) {
 }
 
 absl::StatusOr<JobOpener::Opened> JobServers::Open(Placement* placement, JobOpener::Begin begin) {
-  // What was pushed before must not arrive after servers have gone back. Where each goes on with what it has, ledgers
-  // tell all, and pushes need only be told from those of another run of this name.
+  // Pushes from before must not arrive after servers have gone back. Where each server goes on from its own state,
+  // ledgers suffice, and pushes need only be told from those of another run of this name.
   if (KeepsTogether() || placement->opening == 0) placement->opening = cluster_.NextOpening();
   return opener_.Open(*placement, begin);
 }

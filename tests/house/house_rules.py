@@ -111,7 +111,7 @@ OWN_DIALER = re.compile(r"\b(?:Dialer|Listener)[({]\s*(?:samovar::)?RpcOptions\b
 # A table of storages that is not the one that the program has made.
 OWN_STORAGE = re.compile(r"\bStorageTable\s*(?:\(\)|\{\})")
 UNFINISHED = re.compile(r"\b(?:" + "|".join(["TO" + "DO", "FIX" + "ME", "X" + "XX"]) + r")\b")
-COMMENT_OPENING = re.compile(r"\s*// (Of|Who|Whoever|Such|Lest)\b")
+COMMENT_OPENING = re.compile(r"\s*// (Of|Who|Whoever|What|Whatever|Such|Lest)\b")
 TEST_NAME = re.compile(r'\b(?:TEST_CASE|TEMPLATE_TEST_CASE|SCENARIO)\(\s*"((?:[^"\\]|\\.)*)"')
 
 

@@ -135,7 +135,8 @@ class HouseRulesTest(unittest.TestCase):
         self.assert_only("config/flags.h:2:", "longer than 120 columns", {"config/flags.h": "#pragma once\n" + long_comment})
 
     def test_comments_without_a_subject_are_found(self):
-        self.assert_only("config/flags.h:2:", 'begins with "Of"', {"config/flags.h": "#pragma once\n// Of a job: its name.\nint x;\n"})
+        for opening, comment in (("Of", "Of a job: its name."), ("What", "What a job waits for.")):
+            self.assert_only("config/flags.h:2:", f'begins with "{opening}"', {"config/flags.h": f"#pragma once\n// {comment}\nint x;\n"})
 
     def test_a_test_that_is_not_listed_is_found(self):
         self.assert_only("tests/common/gone_test.cc:1:", "does not list it", {"tests/common/gone_test.cc": "int x;\n"})

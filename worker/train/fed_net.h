@@ -19,7 +19,7 @@
 
 namespace samovar {
 
-// What a worker has for the nets and the feeds of all its jobs.
+// The resources of a worker for the nets and the feeds of all its jobs.
 struct NetMeans {
   // Shares the work of each layer, and outlives the nets; null: the caller's thread alone.
   ThreadPool* pool = nullptr;
@@ -36,9 +36,9 @@ struct FedNet {
 };
 
 // Builds the net for its records, which are opened. `outputs`: the outputs that the job expects of the net. `batches`:
-// those of an iteration. `batch_size`: of the net; 0: its layers' own. It must be the data's. `of_parts`: equal parts of
-// a batch that the net's batch is one of (NetOptions::parts). INVALID_ARGUMENT, UNIMPLEMENTED: the net is wrong,
-// wherever it is built. Other codes: something is wrong on this machine, the data set above all.
+// those of an iteration. `batch_size`: of the net; 0: its layers' own. It must be the data's. `of_parts`: equal parts
+// of a batch that the net's batch is one of (NetOptions::parts). INVALID_ARGUMENT, UNIMPLEMENTED: the net is wrong,
+// wherever it is built. Other codes: an error of this machine, mostly of its data set.
 absl::StatusOr<FedNet> OpenFedNet(const caffe::NetParameter& net, caffe::Phase phase, const v1::DatasetSpec& data,
                                   const v1::NetOutputs& outputs, uint64_t seed, const NetMeans& means,
                                   uint32_t batches = 1, int batch_size = 0, uint32_t of_parts = 1);

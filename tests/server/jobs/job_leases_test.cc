@@ -1,4 +1,4 @@
-// What a job leases to workers, of training and of tests, and what it makes of their failures.
+// A job's leases to workers, of training and of tests, and its treatment of their failures.
 
 #include "server/jobs/job.h"
 #include "server/jobs/job_spec.h"

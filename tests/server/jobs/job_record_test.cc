@@ -1,4 +1,4 @@
-// What a job tells of itself: its log, and the record that the next coordinator takes it up from.
+// A job's log, and the record that the next coordinator takes it up from.
 
 #include "absl/strings/match.h"
 #include "server/jobs/job.h"
