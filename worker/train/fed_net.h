@@ -36,8 +36,8 @@ struct FedNet {
 };
 
 // Builds the net for its records, which are opened. `outputs`: the outputs that the job expects of the net. `batches`:
-// those of an iteration. `batch_size`: of the net; 0: its layers' own. It must be the data's. `of_parts`: equal parts of
-// a batch that the net's batch is one of (NetOptions::parts). INVALID_ARGUMENT, UNIMPLEMENTED: the net is wrong,
+// those of an iteration. `batch_size`: of the net; 0: its layers' own. It must be the data's. `of_parts`: equal parts
+// of a batch that the net's batch is one of (NetOptions::parts). INVALID_ARGUMENT, UNIMPLEMENTED: the net is wrong,
 // wherever it is built. Other codes: something is wrong on this machine, the data set above all.
 absl::StatusOr<FedNet> OpenFedNet(const caffe::NetParameter& net, caffe::Phase phase, const v1::DatasetSpec& data,
                                   const v1::NetOutputs& outputs, uint64_t seed, const NetMeans& means,

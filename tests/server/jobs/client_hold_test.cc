@@ -6,7 +6,7 @@ namespace samovar {
 namespace {
 
 absl::Time At(absl::Duration time) { return absl::UnixEpoch() + time; }
-constexpr absl::Duration kAlmost = ClientHold::kPatience - absl::Nanoseconds(1);
+const absl::Duration kAlmost = ClientHold::kPatience - absl::Nanoseconds(1);
 
 TEST_CASE("snapshots are held until training has waited for the client for too long, and then no more") {
   ClientHold hold(true);

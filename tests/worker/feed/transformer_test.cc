@@ -164,7 +164,7 @@ TEST_CASE("parameters that cannot be are named") {
     refused(StatusCode::kInvalidArgument, "mean_value is given 3 times; give it once, or once for each of the 2");
   }
   SECTION("a record without values") {
-    REQUIRE_STATUS(Transformer::Create(param, caffe::TRAIN, {0, 5, 4}), StatusCode::kInvalidArgument,
+    REQUIRE_STATUS(Transformer::Create(param, caffe::TRAIN, {0, 5, 4}, StorageTable()), StatusCode::kInvalidArgument,
                    "records have the shape 0x5x4; channels, height and width must be at least 1");
   }
   SECTION("scale that is not finite") {
