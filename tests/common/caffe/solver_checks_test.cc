@@ -162,8 +162,8 @@ TEST_CASE("settings without an effect are warned of") {
   CHECK(Warnings("snapshot: 5000") ==
         "s.prototxt:3:1: snapshot: 5000 is beyond max_iter: 100; there will be no snapshot before the end");
   CHECK(Warnings("snapshot_after_train: false") ==
-        "s.prototxt:3:1: snapshot_after_train: false, and no snapshot before: no model will be written, and what was "
-        "trained is lost");
+        "s.prototxt:3:1: snapshot_after_train: false, and no snapshot before: no model will be written, and the "
+        "training is lost");
   CHECK(Warnings("snapshot_after_train: false snapshot: 30") ==
         "s.prototxt:3:1: snapshot_after_train: false: the last model will be of iteration 90, not of 100");
   CHECK(Warnings("snapshot_after_train: false snapshot: 50").empty());

@@ -224,7 +224,7 @@ TEST_CASE_METHOD(Fixture, "files that do not fit together, or whose length is wr
   }
   SECTION("labels too long") {
     WriteBytes(labels, LabelsFile(25) + "x");
-    RequireRefused(StatusCode::kInvalidArgument, labels + ": goes on");
+    RequireRefused(StatusCode::kInvalidArgument, labels + ": is longer");
   }
   SECTION("compressed data cut off") {
     WriteCompressed(images, ImagesFile(25, 4, 5));

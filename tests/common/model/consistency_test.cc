@@ -105,16 +105,16 @@ TEST_CASE("fields that do not go together are refused, wherever they come from")
 TEST_CASE("a value that this version does not know is refused by its number") {
   v1::Consistency unknown;
   unknown.set_mode(static_cast<v1::ConsistencyMode>(7));
-  CheckRefused(unknown, "mode 7 is none");
+  CheckRefused(unknown, "mode is 7, which");
   unknown = v1::Consistency();
   unknown.set_encoding(static_cast<v1::Encoding>(8));
-  CheckRefused(unknown, "encoding 8 is none");
+  CheckRefused(unknown, "encoding is 8, which");
   unknown = v1::Consistency();
   unknown.set_staleness_scaling(static_cast<v1::StalenessScaling>(9));
-  CheckRefused(unknown, "staleness_scaling 9 is none");
+  CheckRefused(unknown, "staleness_scaling is 9, which");
   unknown = v1::Consistency();
   unknown.set_on_numeric_failure(static_cast<v1::NumericFailurePolicy>(6));
-  CheckRefused(unknown, "on_numeric_failure 6 is none");
+  CheckRefused(unknown, "on_numeric_failure is 6, which");
 }
 
 TEST_CASE("each data layer's batch can be cut into the parts") {

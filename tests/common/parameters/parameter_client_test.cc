@@ -433,7 +433,7 @@ TEST_CASE("an encoding that there is not is refused") {
   ParameterClient::Options options{"job", kElements, kChunkElements, {"127.0.0.1:1"}};
   options.encoding = static_cast<v1::Encoding>(9);
   REQUIRE_STATUS(ParameterClient::Create(options, Dialer(RpcOptions())), absl::StatusCode::kInvalidArgument,
-                 "encoding 9");
+                 "encoding is 9");
 }
 
 TEST_CASE("a client without servers is refused") {

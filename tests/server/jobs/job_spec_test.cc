@@ -111,7 +111,7 @@ TEST_CASE("a mode that a job cannot have is refused") {
     REQUIRE_STATUS(CheckJobSpec(late), absl::StatusCode::kInvalidArgument,
                    "delay_compensation must be at least 0, not -1");
     late.mutable_consistency()->set_staleness_scaling(static_cast<v1::StalenessScaling>(9));
-    REQUIRE_STATUS(CheckJobSpec(late), absl::StatusCode::kInvalidArgument, "staleness_scaling 9 is none");
+    REQUIRE_STATUS(CheckJobSpec(late), absl::StatusCode::kInvalidArgument, "staleness_scaling is 9, which");
   }
   spec.mutable_consistency()->set_delay(1);
   REQUIRE_STATUS(CheckJobSpec(spec), absl::StatusCode::kInvalidArgument, "delay is for the mode CONSISTENCY_BOUNDED");
@@ -128,7 +128,7 @@ TEST_CASE("a mode that a job cannot have is refused") {
   spec.mutable_consistency()->set_topk_ratio(0.01);
   REQUIRE_STATUS(CheckJobSpec(spec), absl::StatusCode::kInvalidArgument, "the mode sync promises");
   spec.mutable_consistency()->set_mode(static_cast<v1::ConsistencyMode>(7));
-  REQUIRE_STATUS(CheckJobSpec(spec), absl::StatusCode::kInvalidArgument, "mode 7 is none");
+  REQUIRE_STATUS(CheckJobSpec(spec), absl::StatusCode::kInvalidArgument, "mode is 7, which");
 }
 
 }  // namespace
