@@ -91,7 +91,7 @@ const CLI::App* CommandLine::command() const {
 
 int CommandLine::UsageError(const std::string& message) const {
   std::cerr << app_.get_name() << ": error: " << message << "\n"
-            << "Run \"" << FullName(*command()) << " --help\" to see its flags.\n";
+            << "Run \"" << FullName(*command()) << " --help\" to see its commands and flags.\n";
   return kUsageError;
 }
 

@@ -110,7 +110,7 @@ TEST_CASE("a usage error says which help to read") {
 TEST_CASE("what is missing is named") {
   CheckRefused(Cli("samovar"),
                "samovar needs a command: train, check, test, features, time, status, submit, jobs, watch, logs, "
-               "cancel, forget, model, snapshot, data, version, completion");
+               "cancel, forget, model, snapshot, data, fs, version, completion");
   CheckRefused(Cli("samovar data"), "samovar data needs a command: import, partition, mean, info");
   CheckRefused(Cli("samovar train"), "--solver is missing");
   CheckRefused(Cli("samovar status"), "address is missing");
