@@ -14,10 +14,6 @@ bool IsLoopbackHost(absl::string_view host) {
   return absl::StartsWith(host, "127.") && host.find_first_not_of("0123456789.") == absl::string_view::npos;
 }
 
-// How many bytes a client may send ahead of the reader of a stream: 10 Gbit/s at 0.8 ms. gRPC's own estimate widens it
-// on fast networks, until clients send faster than the quota below ends their calls.
-constexpr int kStreamWindowBytes = 1 << 20;
-
 // "127.0.0.1:0" with the port that was really bound.
 std::string WithPort(const std::string& address, int port) {
   if (absl::StartsWith(address, "unix:")) return address;
@@ -44,8 +40,6 @@ Listener::Listener(const Options& options) : address_(options.address) {
     if (options.max_message_memory > 0) quota.Resize(options.max_message_memory);
     builder_.SetResourceQuota(quota);
   }
-  builder_.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
-  builder_.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kStreamWindowBytes);
   builder_.AddListeningPort(address_, ListenerCredentials(options.rpc), &port_);
 }
 

@@ -30,7 +30,8 @@ class Listener {
     // Threads that serve synchronous calls; 0: as many as there are calls.
     int max_threads = 0;
     // Bytes of messages that clients are still sending, with those that are being worked on; beyond it gRPC ends calls,
-    // any client's, with RESOURCE_EXHAUSTED. 0: without bound.
+    // any client's, with RESOURCE_EXHAUSTED; clients that send faster than
+    // it ends calls are above the bound meanwhile. 0: without bound.
     uint64_t max_message_memory = 0;
   };
 
