@@ -53,6 +53,7 @@ int Fail(const absl::Status& status) {
 // Calls `visit` for every file below a directory, with its path from there ("a/b"); directories after what is in them,
 // with a slash at the end.
 absl::Status Walk(const StorageTable& storage, const std::string& uri, const std::string& path, int depth,
+                  bool into_links,
                   const std::function<absl::Status(const std::string& path, const StoredFile& file)>& visit) {
   if (depth > kMaxDepth) {
     return absl::InvalidArgumentError(
@@ -61,7 +62,9 @@ absl::Status Walk(const StorageTable& storage, const std::string& uri, const std
   SAMOVAR_ASSIGN_OR_RETURN(const std::vector<StoredFile> files, storage.List(uri));
   for (const StoredFile& file : files) {
     const std::string below = absl::StrCat(path, file.name, file.is_directory ? "/" : "");
-    if (file.is_directory) SAMOVAR_RETURN_IF_ERROR(Walk(storage, Join(uri, file.name), below, depth + 1, visit));
+    if (file.is_directory && (into_links || !file.is_link)) {
+      SAMOVAR_RETURN_IF_ERROR(Walk(storage, Join(uri, file.name), below, depth + 1, into_links, visit));
+    }
     SAMOVAR_RETURN_IF_ERROR(visit(below, file));
   }
   return absl::OkStatus();
@@ -149,7 +152,7 @@ absl::Status Copy(const FsCopyOptions& options) {
   uint64_t files = 0;
   absl::Status copied;
   if (source.is_directory) {
-    copied = Walk(options.storage, options.from, "", 0, [&](const std::string& path, const StoredFile& file) {
+    copied = Walk(options.storage, options.from, "", 0, true, [&](const std::string& path, const StoredFile& file) {
       if (file.is_directory) return absl::OkStatus();
       ++files;
       return CopyFile(options, Join(options.from, path), Join(to, path), &progress);
@@ -164,24 +167,38 @@ absl::Status Copy(const FsCopyOptions& options) {
   return absl::OkStatus();
 }
 
+// Nothing is named below the place itself: "/", "hdfs:///", "wasbs://CONTAINER@ACCOUNT/".
+bool IsWholePlace(absl::string_view uri) {
+  const size_t scheme = uri.find("://");
+  if (scheme != absl::string_view::npos) {
+    uri.remove_prefix(scheme + 3);
+    uri.remove_prefix(std::min(uri.size(), uri.find('/')));
+  } else {
+    uri.remove_prefix(uri.find(':') == absl::string_view::npos ? 0 : uri.find(':') + 1);
+  }
+  return uri.find_first_not_of('/') == absl::string_view::npos;
+}
+
 absl::Status Remove(const FsRemoveOptions& options) {
-  SAMOVAR_ASSIGN_OR_RETURN(const StoredFile there, options.storage.Stat(options.uri));
-  if (!there.is_directory) return options.storage.Remove(options.uri);
+  if (IsWholePlace(options.uri)) {
+    return absl::InvalidArgumentError(absl::StrCat(options.uri, ": is all that there is; name a directory in it"));
+  }
+  // A link with a slash behind it would be the directory that it leads to.
+  const std::string directory = WithoutSlashes(options.uri);
+  SAMOVAR_ASSIGN_OR_RETURN(const StoredFile there, options.storage.Stat(directory));
+  if (!there.is_directory || there.is_link) return options.storage.Remove(directory);
   if (!options.recursive) {
     return absl::InvalidArgumentError(
         absl::StrCat(options.uri, ": is a directory; --recursive removes it with all that is in it"));
   }
-  const std::string directory = WithoutSlashes(options.uri);
-  if (BaseName(directory).empty()) {
-    return absl::InvalidArgumentError(absl::StrCat(options.uri, ": is all that there is; name a directory in it"));
-  }
   uint64_t files = 0;
-  SAMOVAR_RETURN_IF_ERROR(Walk(options.storage, directory, "", 0, [&](const std::string& path, const StoredFile& file) {
-    files += file.is_directory ? 0 : 1;
-    const absl::Status removed = options.storage.Remove(WithoutSlashes(Join(directory, path)));
-    // Places without directories have none once they are empty.
-    return file.is_directory && absl::IsNotFound(removed) ? absl::OkStatus() : removed;
-  }));
+  SAMOVAR_RETURN_IF_ERROR(
+      Walk(options.storage, directory, "", 0, false, [&](const std::string& path, const StoredFile& file) {
+        files += file.is_directory && !file.is_link ? 0 : 1;
+        const absl::Status removed = options.storage.Remove(WithoutSlashes(Join(directory, path)));
+        // Places without directories have none once they are empty.
+        return file.is_directory && absl::IsNotFound(removed) ? absl::OkStatus() : removed;
+      }));
   const absl::Status removed = options.storage.Remove(directory);
   if (!removed.ok() && !absl::IsNotFound(removed)) return removed;
   std::cout << directory << ": " << files << (files == 1 ? " file" : " files") << " removed\n";
@@ -195,7 +212,7 @@ absl::Status List(const FsListOptions& options) {
     return absl::OkStatus();
   }
   if (options.recursive) {
-    return Walk(options.storage, options.uri, "", 0, [&](const std::string& path, const StoredFile& file) {
+    return Walk(options.storage, options.uri, "", 0, true, [&](const std::string& path, const StoredFile& file) {
       PrintFile(path, file, options.json);
       return absl::OkStatus();
     });

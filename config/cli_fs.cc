@@ -28,7 +28,9 @@ constexpr char kCatExamples[] =
     "Example:\n"
     "  samovar fs cat hdfs:///models/lenet_solver.prototxt";
 constexpr char kCopyExamples[] =
-    "A file is there whole or not at all; a copy of a directory that was interrupted is done again with --force.\n"
+    "A file is there whole or not at all. A directory goes into a directory that there is, under its own name; with "
+    "--force over a\n"
+    "copy of it that is there.\n"
     "Examples:\n"
     "  samovar fs cp mnist_train_set hdfs:///data/mnist_train_set --recursive\n"
     "  samovar fs cp wasbs://out@account.blob.core.windows.net/lenet.caffemodel .";

@@ -12,10 +12,36 @@ namespace samovar {
 namespace {
 
 // The part of a URI that may be shown: its query may hold a signature.
-std::string Shown(const std::string& uri) { return uri.substr(0, uri.find('?')); }
+std::string Shown(const std::string& uri) {
+  const std::string origin = HttpOrigin(uri);
+  const size_t host = uri.find("://");
+  const size_t path = host == std::string::npos ? host : uri.find('/', host + 3);
+  if (path == std::string::npos) return origin;
+  return origin + uri.substr(path, uri.find('?', path) - path);
+}
+
+// A URI is kept with jobs, in lists and in logs: no place for a password.
+absl::Status CheckWithoutPassword(const std::string& uri) {
+  const size_t host = uri.find("://");
+  const std::string authority =
+      host == std::string::npos ? "" : uri.substr(host + 3, uri.find('/', host + 3) - host - 3);
+  if (authority.find('@') == std::string::npos) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(Shown(uri), ": a user or a password in a URI is not offered: it would stand in jobs and in logs"));
+}
+
+// What tells one version of the file from another; empty: the server does not say.
+std::string VersionOf(const HttpResponse& response) {
+  const absl::string_view tag = response.Header("ETag");
+  return std::string(tag.empty() ? response.Header("Last-Modified") : tag);
+}
 
 absl::Status Failure(const std::string& uri, const HttpResponse& response) {
   const std::string said = absl::StrCat(Shown(uri), ": the server answers ", response.status);
+  if (response.status >= 300 && response.status < 400) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(said, "; it has the file elsewhere, and redirects are not followed"));
+  }
   if (response.status == 404 || response.status == 410) return absl::NotFoundError(said);
   if (response.status == 401) return absl::UnauthenticatedError(said);
   if (response.status == 403) return absl::PermissionDeniedError(said);
@@ -33,6 +59,7 @@ HttpStore::HttpStore(std::shared_ptr<HttpClient> http, const RetryPolicy& retrie
     : http_(std::move(http)), retries_(retries) {}
 
 absl::StatusOr<StoredFile> HttpStore::Stat(const std::string& uri) {
+  SAMOVAR_RETURN_IF_ERROR(CheckWithoutPassword(uri));
   const HttpRequest request = {.method = "HEAD", .url = uri};
   SAMOVAR_ASSIGN_OR_RETURN(const HttpResponse response, WithRetries(retries_, [&] { return http_->Send(request); }));
   if (!response.ok()) return Failure(uri, response);
@@ -40,8 +67,7 @@ absl::StatusOr<StoredFile> HttpStore::Stat(const std::string& uri) {
   if (!absl::SimpleAtoi(response.Header("Content-Length"), &file.bytes)) {
     return absl::InvalidArgumentError(absl::StrCat(Shown(uri), ": the server does not say the file's length"));
   }
-  const absl::string_view tag = response.Header("ETag");
-  file.version = std::string(tag.empty() ? response.Header("Last-Modified") : tag);
+  file.version = VersionOf(response);
   return file;
 }
 
@@ -75,7 +101,11 @@ absl::Status HttpStore::Read(const std::string& uri, const StoredFile& file, uin
     return response;
   };
   SAMOVAR_ASSIGN_OR_RETURN(const HttpResponse response, WithRetries(retries_, attempt));
-  return response.ok() ? absl::OkStatus() : Failure(uri, response);
+  if (!response.ok()) return Failure(uri, response);
+  // Not every server heeds If-Match.
+  const std::string version = VersionOf(response);
+  if (version.empty() || file.version.empty() || version == file.version) return absl::OkStatus();
+  return absl::AbortedError(absl::StrCat(Shown(uri), ": was changed while it was read"));
 }
 
 absl::Status HttpStore::Write(const std::string& uri, int, uint64_t) { return ReadingOnly(uri); }

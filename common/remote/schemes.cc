@@ -12,6 +12,12 @@
 #include "common/telemetry/log.h"
 
 namespace samovar {
+namespace {
+
+// A web server is not part of the cluster: one that is not there is told soon.
+constexpr absl::Duration kWebPatience = absl::Seconds(10);
+
+}  // namespace
 
 StorageTable ProgramStorage(const FileCache::Options& cache_options) {
   const auto http = std::make_shared<HttpClient>();
@@ -22,7 +28,7 @@ StorageTable ProgramStorage(const FileCache::Options& cache_options) {
   };
   const auto hdfs = storage_of(std::make_shared<WebHdfsStore>(http, configuration));
   const auto azure = storage_of(std::make_shared<AzureStore>(http, configuration));
-  const auto web = storage_of(std::make_shared<HttpStore>(http));
+  const auto web = storage_of(std::make_shared<HttpStore>(http, RetryPolicy{.patience = kWebPatience}));
   StorageTable table;
   // A line a scheme.
   table.Add("hdfs", hdfs);

@@ -68,10 +68,12 @@ absl::Status LocalStorage::Put(const std::string& uri, const std::function<absl:
 
 absl::StatusOr<StoredFile> LocalStorage::Stat(const std::string& uri) {
   SAMOVAR_ASSIGN_OR_RETURN(const std::string path, LocalPath(uri));
-  struct stat found = {};
+  struct stat itself = {}, found = {};
+  const bool is_link = lstat(path.c_str(), &itself) == 0 && S_ISLNK(itself.st_mode);
   if (stat(path.c_str(), &found) != 0) return ErrnoStatus(errno, "read", path);
-  if (S_ISDIR(found.st_mode)) return StoredFile{.is_directory = true};
-  return StoredFile{.bytes = static_cast<uint64_t>(found.st_size),
+  if (S_ISDIR(found.st_mode)) return StoredFile{.is_directory = true, .is_link = is_link};
+  return StoredFile{.is_link = is_link,
+                    .bytes = static_cast<uint64_t>(found.st_size),
                     .version = absl::StrCat(found.st_ino, "-", found.st_mtim.tv_sec, ".", found.st_mtim.tv_nsec)};
 }
 

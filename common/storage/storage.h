@@ -20,6 +20,8 @@ struct StoredFile {
   // Its name in the directory that it was listed in; empty for what a URI names itself.
   std::string name = "";
   bool is_directory = false;
+  // A symbolic link of this machine; all else is of the file or directory that it leads to.
+  bool is_link = false;
   uint64_t bytes = 0;
   // Another one when the content is another: an entity tag, or the time of the last change. Empty: not told.
   std::string version = "";

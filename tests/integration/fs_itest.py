@@ -64,11 +64,20 @@ class FsTest(testbed.TestCase):
         self.refuse("rm", "d", says="--recursive removes it")
         self.assertIn("2 files removed", self.workspace.check("fs", "rm", "copy/", "--recursive"))
         self.assertFalse((here / "copy").exists())
+        # A link goes, and what it leads to stays.
+        (here / "links").mkdir()
+        (here / "links" / "l").symlink_to(here / "d")
+        (here / "l").symlink_to(here / "d")
+        self.workspace.check("fs", "rm", "links", "--recursive")
+        self.workspace.check("fs", "rm", "l/", "--recursive")
+        self.assertFalse((here / "links").exists() or (here / "l").is_symlink())
+        self.assertEqual((here / "d" / "e" / "f").read_text(encoding="utf-8"), "ef")
         self.workspace.check("fs", "rm", "a")
         for command in ("ls", "cat", "rm"):
             self.refuse(command, "a", says="a: No such file")
         self.refuse("ls", "s3://b/x", says='the scheme "s3:" is not offered')
-        self.refuse("rm", "/", "--recursive", says="all that there is")
+        for place in ("/", "file:///", "wasbs://c@acct.blob.core.windows.net/", "hdfs:///"):
+            self.refuse("rm", place, "--recursive", says="all that there is")
 
     def test_a_solver_its_net_and_its_mean_are_read_from_a_web_server(self) -> None:
         handler = functools.partial(RangeHandler, directory=str(self.workspace.path))
@@ -78,7 +87,7 @@ class FsTest(testbed.TestCase):
             self.workspace.check("data", "mean", "train_lmdb", "--output", "mean.binaryproto")
             self.workspace.write_net(lambda text: text.replace("mean_value: 128", f'mean_file: "{base}/mean.binaryproto"'))
             self.workspace.write_solver(net=f'"{base}/net.prototxt"')
-            self.assertIn("ok", self.workspace.check("check", f"{base}/solver.prototxt").lower())
+            self.assertIn("is good to train", self.workspace.check("check", f"{base}/solver.prototxt"))
             big = os.urandom(9_000_000)
             (self.workspace.path / "big").write_bytes(big)
             self.workspace.check("fs", "cp", f"{base}/big?token=x", "back")

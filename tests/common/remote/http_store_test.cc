@@ -41,6 +41,26 @@ TEST_CASE("a file of a web server is read whole or in parts of one version, and 
   REQUIRE_STATUS(store.List(uri).status(), absl::StatusCode::kInvalidArgument, "no directories");
 }
 
+TEST_CASE("parts of another version are refused, also from a server that does not heed If-Match") {
+  HttpServer server(
+      [](const Request&) { return Response{.status = 206, .headers = {"ETag: \"v2\""}, .body = "3456"}; });
+  HttpStore store(std::make_shared<HttpClient>());
+  std::string part(4, '\0');
+  REQUIRE_STATUS(store.Read(server.url() + "/f", {.bytes = 10, .version = "\"v1\""}, 3, part),
+                 absl::StatusCode::kAborted, "was changed while it was read");
+  REQUIRE_OK(store.Read(server.url() + "/f", {.bytes = 10, .version = "\"v2\""}, 3, part));
+}
+
+TEST_CASE("a URI with a password is refused without it, and a redirect is told") {
+  HttpServer server([](const Request&) { return Response{.status = 302}; });
+  HttpStore store(std::make_shared<HttpClient>());
+  const absl::Status refused = store.Stat("http://user:SECRET@127.0.0.1:1/f?sig=SECRET").status();
+  REQUIRE_STATUS(refused, absl::StatusCode::kInvalidArgument, "http://127.0.0.1:1/f: a user or a password");
+  CHECK_FALSE(absl::StrContains(refused.message(), "SECRET"));
+  REQUIRE_STATUS(store.Stat(server.url() + "/f").status(), absl::StatusCode::kInvalidArgument,
+                 "redirects are not followed");
+}
+
 TEST_CASE("a server that sends all when it is asked for a part is not believed") {
   HttpServer server([](const Request&) { return Response{.body = "0123456789"}; });
   HttpStore store(std::make_shared<HttpClient>());
