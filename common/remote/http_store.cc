@@ -30,7 +30,7 @@ absl::Status CheckWithoutPassword(const std::string& uri) {
       absl::StrCat(Shown(uri), ": a user or a password in a URI is not offered: it would stand in jobs and in logs"));
 }
 
-// What tells one version of the file from another; empty: the server does not say.
+// The part that tells one version of the file from another; empty: the server does not say.
 std::string VersionOf(const HttpResponse& response) {
   const absl::string_view tag = response.Header("ETag");
   return std::string(tag.empty() ? response.Header("Last-Modified") : tag);
