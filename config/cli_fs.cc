@@ -17,7 +17,7 @@ constexpr char kFsExamples[] =
     "keys, what\n"
     "hdfs:///x and wasbs:///x are. Azure's keys may also be in AZURE_STORAGE_CONNECTION_STRING, or in "
     "AZURE_STORAGE_ACCOUNT with\n"
-    "AZURE_STORAGE_KEY or AZURE_STORAGE_SAS_TOKEN. HADOOP_USER_NAME says who asks HDFS. Copies that commands read are "
+    "AZURE_STORAGE_KEY or AZURE_STORAGE_SAS_TOKEN. HADOOP_USER_NAME is the user of HDFS. Copies that commands read are "
     "kept in\n"
     "SAMOVAR_FILE_CACHE, or in /var/tmp/samovar-files-UID.";
 constexpr char kListExamples[] =

@@ -45,7 +45,7 @@ struct HttpRequest {
   // Takes the body of an answer of 200 to 299, piece by piece as it comes; an error ends the request, which returns it.
   // Without one, and for other answers, the body is kept in HttpResponse::body.
   std::function<absl::Status(absl::string_view)> sink = nullptr;
-  // Says who asks by Kerberos' ticket of the process (SPNEGO).
+  // Identifies the user by the process's Kerberos ticket (SPNEGO).
   bool negotiate = false;
   // Goes past the proxies that the environment names.
   bool direct = false;
@@ -74,13 +74,13 @@ class HttpClient {
   static constexpr size_t kMaxIdle = 16;
 
   HttpClient();
-  virtual ~HttpClient();
+  ~HttpClient();
   HttpClient(const HttpClient&) = delete;
   HttpClient& operator=(const HttpClient&) = delete;
 
   // Any answer of the server is OK here, whatever its status. UNAVAILABLE: no answer, or half of one;
   // INVALID_ARGUMENT: no URL; RESOURCE_EXHAUSTED: the body is larger than what is kept; otherwise what the sink said.
-  virtual absl::StatusOr<HttpResponse> Send(const HttpRequest& request);
+  absl::StatusOr<HttpResponse> Send(const HttpRequest& request);
 
  private:
   // Owns a handle of libcurl, with its connections.

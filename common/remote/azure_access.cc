@@ -16,7 +16,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
-#include "absl/time/clock.h"
+#include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "common/remote/json.h"
 #include "common/remote/run_program.h"
@@ -155,7 +155,7 @@ absl::StatusOr<AzureAccess> FromIdentity(const AzureUri& uri, HttpClient* http) 
   return AzureAccess{.kind = AzureAccess::Kind::kBearer,
                      .secret = JsonText(*token, "access_token"),
                      .endpoint = UsualEndpoint(uri),
-                     .expires = absl::Now() + absl::Seconds(JsonNumber(*token, "expires_in")) - kBeforeExpiry};
+                     .expires = SteadyNow() + absl::Seconds(JsonNumber(*token, "expires_in")) - kBeforeExpiry};
 }
 
 std::string HmacBase64(const std::string& key, const std::string& text) {

@@ -22,7 +22,7 @@ struct AzureAccess {
   std::string secret = "";
   // "https://ACCOUNT.blob.core.windows.net", or an emulator's "http://127.0.0.1:10000/ACCOUNT"; no slash at the end.
   std::string endpoint = "";
-  // When the secret is no use any more.
+  // By SteadyNow: from then on the secret is of no use.
   absl::Time expires = absl::InfiniteFuture();
 };
 

@@ -10,6 +10,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
+#include "common/base/clock.h"
 #include "common/base/printable.h"
 #include "common/base/status_macros.h"
 #include "common/remote/byte_filler.h"
@@ -77,8 +78,8 @@ AzureStore::AzureStore(std::shared_ptr<HttpClient> http, std::shared_ptr<Cluster
     : http_(std::move(http)), configuration_(std::move(configuration)), retries_(retries) {}
 
 absl::StatusOr<AzureUri> AzureStore::Parse(const std::string& uri) {
-  SAMOVAR_ASSIGN_OR_RETURN(const HadoopConfiguration configuration, configuration_->Get());
-  return ParseAzureUri(uri, configuration);
+  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<const HadoopConfiguration> configuration, configuration_->Get());
+  return ParseAzureUri(uri, *configuration);
 }
 
 absl::StatusOr<AzureAccess> AzureStore::Access(const AzureUri& uri) {
@@ -86,10 +87,10 @@ absl::StatusOr<AzureAccess> AzureStore::Access(const AzureUri& uri) {
   {
     absl::MutexLock lock(&mu_);
     const auto found = accesses_.find(key);
-    if (found != accesses_.end() && absl::Now() < found->second.expires) return found->second;
+    if (found != accesses_.end() && SteadyNow() < found->second.expires) return found->second;
   }
-  SAMOVAR_ASSIGN_OR_RETURN(const HadoopConfiguration configuration, configuration_->Get());
-  SAMOVAR_ASSIGN_OR_RETURN(const AzureAccess access, FindAzureAccess(uri, configuration, http_.get()));
+  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<const HadoopConfiguration> configuration, configuration_->Get());
+  SAMOVAR_ASSIGN_OR_RETURN(const AzureAccess access, FindAzureAccess(uri, *configuration, http_.get()));
   absl::MutexLock lock(&mu_);
   accesses_.insert_or_assign(key, access);
   return access;

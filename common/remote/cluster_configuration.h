@@ -3,6 +3,7 @@
 // Thread safety: all methods may be called from any thread.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -18,11 +19,20 @@ class ClusterConfiguration {
   // The result of HadoopConfiguration::Load.
   ClusterConfiguration() = default;
   // This one.
-  explicit ClusterConfiguration(HadoopConfiguration configuration) : configuration_(std::move(configuration)) {}
+  explicit ClusterConfiguration(HadoopConfiguration configuration)
+      : configuration_(std::make_shared<const HadoopConfiguration>(std::move(configuration))), is_given_(true) {}
 
-  absl::StatusOr<HadoopConfiguration> Get() ABSL_LOCKS_EXCLUDED(mu_) {
+  // Shared, since every request looks at it. What HadoopConfiguration::Load says, also at the next call.
+  absl::StatusOr<std::shared_ptr<const HadoopConfiguration>> Get() ABSL_LOCKS_EXCLUDED(mu_) {
     absl::MutexLock lock(&mu_);
-    if (!configuration_.has_value()) configuration_ = HadoopConfiguration::Load();
+    if (!configuration_.has_value()) {
+      absl::StatusOr<HadoopConfiguration> loaded = HadoopConfiguration::Load();
+      if (loaded.ok()) {
+        configuration_ = std::make_shared<const HadoopConfiguration>(*std::move(loaded));
+      } else {
+        configuration_ = loaded.status();
+      }
+    }
     return *configuration_;
   }
   // The files are read again by the next Get: credentials change.
@@ -33,8 +43,8 @@ class ClusterConfiguration {
 
  private:
   absl::Mutex mu_;
-  std::optional<absl::StatusOr<HadoopConfiguration>> configuration_ ABSL_GUARDED_BY(mu_);
-  const bool is_given_ = configuration_.has_value();
+  std::optional<absl::StatusOr<std::shared_ptr<const HadoopConfiguration>>> configuration_ ABSL_GUARDED_BY(mu_);
+  const bool is_given_ = false;
 };
 
 }  // namespace samovar

@@ -17,7 +17,7 @@ namespace samovar {
 
 // All methods do I/O and take URIs of the place's schemes; their errors name the URI, and no credential.
 // INVALID_ARGUMENT: no URI of the place; NOT_FOUND: there is nothing; PERMISSION_DENIED and UNAUTHENTICATED: the place
-// refuses whoever asks; UNAVAILABLE: it could not be reached, or was too busy, for RetryPolicy::patience.
+// refuses this user; UNAVAILABLE: it could not be reached, or was too busy, for RetryPolicy::patience.
 class RemoteStore {
  public:
   virtual ~RemoteStore() = default;

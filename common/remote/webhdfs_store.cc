@@ -90,13 +90,13 @@ WebHdfsStore::WebHdfsStore(std::shared_ptr<HttpClient> http, std::shared_ptr<Clu
     : http_(std::move(http)), configuration_(std::move(configuration)), retries_(retries) {}
 
 absl::StatusOr<WebHdfsStore::Asker> WebHdfsStore::Parse(const std::string& uri) {
-  SAMOVAR_ASSIGN_OR_RETURN(const HadoopConfiguration configuration, configuration_->Get());
+  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<const HadoopConfiguration> configuration, configuration_->Get());
   Asker asker = {.uri = uri};
-  SAMOVAR_ASSIGN_OR_RETURN(asker.place, FindHdfsPlace(uri, configuration));
+  SAMOVAR_ASSIGN_OR_RETURN(asker.place, FindHdfsPlace(uri, *configuration));
   SAMOVAR_ASSIGN_OR_RETURN(const std::string token, FindHdfsToken(asker.place.authority));
   if (!token.empty()) {
     asker.credential = absl::StrCat("&delegation=", token);
-  } else if (configuration.Get("hadoop.security.authentication") == "kerberos") {
+  } else if (configuration->Get("hadoop.security.authentication") == "kerberos") {
     asker.negotiate = true;
   } else {
     asker.credential = absl::StrCat("&user.name=", EncodeUrlValue(UserName()));

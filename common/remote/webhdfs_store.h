@@ -1,6 +1,6 @@
 // WebHdfsStore is a Hadoop file system by WebHDFS: the files of hdfs:, webhdfs: and swebhdfs: URIs.
 //
-// Who asks: the token of HADOOP_TOKEN_FILE_LOCATION if there is one; Kerberos' ticket where core-site.xml says
+// Requests carry the token of HADOOP_TOKEN_FILE_LOCATION if there is one; Kerberos' ticket where core-site.xml says
 // hadoop.security.authentication=kerberos; else the user that HADOOP_USER_NAME names, or that this process runs as.
 //
 // Thread safety: all methods may be called from any thread.
@@ -37,7 +37,7 @@ class WebHdfsStore : public RemoteStore {
   absl::Status Remove(const std::string& uri) override;
 
  private:
-  // A place, and what is said of who asks there.
+  // A place, and the credential of requests to it.
   struct Asker {
     std::string uri;
     HdfsPlace place = {};

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <thread>
 
 #include "tests/support/catch.h"
 #include "tests/support/status_matchers.h"
@@ -89,31 +90,38 @@ TEST_CASE("beyond the bound the entries that nobody holds are removed, those not
 TEST_CASE("an entry that another process fills is waited for") {
   const TempDir directory;
   const FileCache::Options options = {.directory = directory.File("cache")};
-  int pipe_ends[2];
-  REQUIRE(pipe(pipe_ends) == 0);
+  int told[2], go_on[2];
+  REQUIRE(pipe(told) == 0);
+  REQUIRE(pipe(go_on) == 0);
   const pid_t child = fork();
   REQUIRE(child >= 0);
   if (child == 0) {
     FileCache cache(options);
     const auto filled = cache.Get("key", 4, [&](const std::string& entry) {
-      [[maybe_unused]] const ssize_t told = write(pipe_ends[1], "x", 1);
-      usleep(200'000);
-      std::ofstream(entry + "/file") << "text";
+      char byte = 0;
+      const bool is_right = write(told[1], "x", 1) == 1 && read(go_on[0], &byte, 1) == 1;
+      std::ofstream(entry + "/file") << (is_right ? "text" : "no pipe");
       return absl::OkStatus();
     });
     _exit(filled.ok() ? 0 : 1);
   }
-  char told = 0;
-  REQUIRE(read(pipe_ends[0], &told, 1) == 1);
+  char byte = 0;
+  REQUIRE(read(told[0], &byte, 1) == 1);
   FileCache cache(options);
   int calls = 0;
-  CHECK(TextOf(cache.Get("key", 4, Writer("mine", &calls)).value() + "/file") == "text");
+  absl::StatusOr<std::string> entry;
+  // Until the other process goes on, it holds the entry.
+  std::thread waiting([&] { entry = cache.Get("key", 4, Writer("mine", &calls)); });
+  const bool went_on = write(go_on[1], "x", 1) == 1;
+  waiting.join();
+  REQUIRE(went_on);
+  REQUIRE_OK(entry);
+  CHECK(TextOf(*entry + "/file") == "text");
   CHECK(calls == 0);
   int status = 0;
   REQUIRE(waitpid(child, &status, 0) == child);
   CHECK(status == 0);
-  close(pipe_ends[0]);
-  close(pipe_ends[1]);
+  for (int end : {told[0], told[1], go_on[0], go_on[1]}) close(end);
 }
 
 TEST_CASE("a directory that others may write to is not used, nor a disk without room") {
