@@ -70,4 +70,11 @@ int RunFsCat(const FsCatOptions& options);
 int RunFsCopy(const FsCopyOptions& options);
 int RunFsRemove(const FsRemoveOptions& options);
 
+// A cluster as a YARN service.
+int RunYarnLaunch(const YarnLaunchOptions& options);
+int RunYarnStatus(const YarnStatusOptions& options);
+int RunYarnFlex(const YarnFlexOptions& options);
+int RunYarnLogs(const YarnLogsOptions& options);
+int RunYarnStop(const YarnStopOptions& options);
+
 }  // namespace samovar

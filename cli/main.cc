@@ -48,6 +48,11 @@ struct Runner {
   int operator()(const FsCatOptions& options) const { return RunFsCat(options); }
   int operator()(const FsCopyOptions& options) const { return RunFsCopy(options); }
   int operator()(const FsRemoveOptions& options) const { return RunFsRemove(options); }
+  int operator()(const YarnLaunchOptions& options) const { return RunYarnLaunch(options); }
+  int operator()(const YarnStatusOptions& options) const { return RunYarnStatus(options); }
+  int operator()(const YarnFlexOptions& options) const { return RunYarnFlex(options); }
+  int operator()(const YarnLogsOptions& options) const { return RunYarnLogs(options); }
+  int operator()(const YarnStopOptions& options) const { return RunYarnStop(options); }
   int operator()(const VersionFlags&) const {
     std::cout << "samovar " << Version() << " (engine for " << EngineLevel() << ")\n";
     return EXIT_SUCCESS;

@@ -10,6 +10,7 @@
 #include "cli/check/mode.h"
 #include "cli/open_model.h"
 #include "cli/run/cluster_options.h"
+#include "cli/yarn/service_spec.h"
 #include "common/import/images_import.h"
 #include "common/storage/storage_table.h"
 
@@ -246,5 +247,43 @@ struct FsRemoveOptions {
   bool recursive = false;
   StorageTable storage = {};
 };
+
+// A YARN service, and where to ask about it.
+struct YarnOptions {
+  std::string name;
+  // "HOST:PORT", or URLs, with commas between; empty: those of yarn-site.xml.
+  std::string resource_manager;
+  bool json = false;
+};
+
+struct YarnLaunchOptions : YarnOptions {
+  // Its name is not set.
+  ServicePlan plan;
+  // A directory of this machine whose configuration the containers get; empty: they have their nodes'.
+  std::string hadoop_conf;
+  // Print the specification, and do nothing.
+  bool print = false;
+  StorageTable storage = {};
+};
+
+struct YarnStatusOptions : YarnOptions {};
+
+struct YarnFlexOptions : YarnOptions {
+  std::optional<int> workers;
+  // With the coordinator.
+  std::optional<int> servers;
+};
+
+struct YarnLogsOptions : YarnOptions {
+  // "worker-0", or a component; empty: all.
+  std::string instance;
+  std::string file = "stderr.txt";
+  // From the file's end.
+  uint64_t bytes = 65536;
+  // The logs that were collected of this application, by Hadoop's own client; empty: those of the service's containers.
+  std::string application;
+};
+
+struct YarnStopOptions : YarnOptions {};
 
 }  // namespace samovar

@@ -23,7 +23,8 @@ using CliFlags =
                  SubmitOptions, JobsOptions, WatchOptions, LogsOptions, CancelOptions, ForgetOptions,
                  ModelExportOptions, SnapshotExportOptions, ImportIdxOptions, ImportCifar10Options,
                  ImportLevelDbOptions, ImportImagesFlags, DataPartitionOptions, DataMeanOptions, DataInfoOptions,
-                 FsListOptions, FsCatOptions, FsCopyOptions, FsRemoveOptions, CompletionFlags>;
+                 FsListOptions, FsCatOptions, FsCopyOptions, FsRemoveOptions, YarnLaunchOptions, YarnStatusOptions,
+                 YarnFlexOptions, YarnLogsOptions, YarnStopOptions, CompletionFlags>;
 
 // The options have `storage`, of whose schemes the paths in them are.
 Parsed<CliFlags> ParseCliFlags(int argc, const char* const* argv, const StorageTable& storage);

@@ -124,6 +124,7 @@ CommandTree::CommandTree(const StorageTable& storage) : line("samovar", kDescrip
   AddSnapshotExport();
   AddData();
   AddFs();
+  AddYarn();
   AddSmallCommands();
   for (CLI::App* command : {train_, check_, submit_, watch_, logs_, cancel_, model_export_, snapshot_export_})
     line.RequireUtf8(command);
@@ -134,7 +135,8 @@ void CommandTree::SetStorage() {
        {&train.choice.storage, &check.choice.storage, &submit.choice.storage, &test.files.storage,
         &features.files.storage, &time.storage, &model_export.storage, &import_idx.storage, &import_cifar10.storage,
         &import_leveldb.storage, &import_images.storage, &data_partition.storage, &data_mean.storage,
-        &data_info.storage, &fs_list.storage, &fs_cat.storage, &fs_copy.storage, &fs_remove.storage}) {
+        &data_info.storage, &fs_list.storage, &fs_cat.storage, &fs_copy.storage, &fs_remove.storage,
+        &yarn_launch.storage}) {
     *used = storage_;
   }
 }
@@ -459,6 +461,11 @@ CliFlags CommandTree::Chosen() const {
   if (command == fs_cat_) return fs_cat;
   if (command == fs_copy_) return fs_copy;
   if (command == fs_remove_) return fs_remove;
+  if (command == yarn_launch_) return yarn_launch;
+  if (command == yarn_status_) return yarn_status;
+  if (command == yarn_flex_) return yarn_flex;
+  if (command == yarn_logs_) return yarn_logs;
+  if (command == yarn_stop_) return yarn_stop;
   if (command == completion_) return completion;
   return VersionFlags{};
 }

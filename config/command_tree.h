@@ -40,6 +40,11 @@ struct CommandTree {
   FsCatOptions fs_cat;
   FsCopyOptions fs_copy;
   FsRemoveOptions fs_remove;
+  YarnLaunchOptions yarn_launch;
+  YarnStatusOptions yarn_status;
+  YarnFlexOptions yarn_flex;
+  YarnLogsOptions yarn_logs;
+  YarnStopOptions yarn_stop;
   CompletionFlags completion;
 
   // The flags of the subcommand that was parsed.
@@ -73,6 +78,11 @@ struct CommandTree {
   void AddDataPartition(CLI::App* data);
   void AddDataMean(CLI::App* data);
   void AddFs();
+  // The service's name, the resource manager, --json.
+  void AddYarnService(CLI::App* command, YarnOptions* options);
+  // The flags of a service's plan.
+  void AddYarnPlan(CLI::App* command, YarnLaunchOptions* options);
+  void AddYarn();
   void AddSmallCommands();
 
   const StorageTable storage_;
@@ -101,6 +111,11 @@ struct CommandTree {
   CLI::App* fs_cat_ = nullptr;
   CLI::App* fs_copy_ = nullptr;
   CLI::App* fs_remove_ = nullptr;
+  CLI::App* yarn_launch_ = nullptr;
+  CLI::App* yarn_status_ = nullptr;
+  CLI::App* yarn_flex_ = nullptr;
+  CLI::App* yarn_logs_ = nullptr;
+  CLI::App* yarn_stop_ = nullptr;
   CLI::App* completion_ = nullptr;
 };
 

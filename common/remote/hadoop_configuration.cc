@@ -14,7 +14,7 @@ namespace samovar {
 namespace {
 
 constexpr char kUsualDirectory[] = "/etc/hadoop/conf";
-constexpr const char* kFiles[] = {"core-site.xml", "hdfs-site.xml"};
+constexpr const char* kFiles[] = {"core-site.xml", "hdfs-site.xml", "yarn-site.xml"};
 constexpr uint64_t kMaxFileBytes = 16 << 20;
 // As Hadoop has it; what refers to itself ends there.
 constexpr int kMaxSubstitutions = 20;

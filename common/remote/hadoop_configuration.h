@@ -1,5 +1,5 @@
-// HadoopConfiguration is what a cluster's core-site.xml and hdfs-site.xml say: where its file systems are, and with
-// which keys they are read.
+// HadoopConfiguration is what a cluster's core-site.xml, hdfs-site.xml and yarn-site.xml say: where its file systems
+// are, with which keys they are read, and where YARN is.
 //
 // Its values may be secrets: errors and logs name properties, never their values.
 //

@@ -110,7 +110,7 @@ TEST_CASE("a usage error says which help to read") {
 TEST_CASE("what is missing is named") {
   CheckRefused(Cli("samovar"),
                "samovar needs a command: train, check, test, features, time, status, submit, jobs, watch, logs, "
-               "cancel, forget, model, snapshot, data, fs, version, completion");
+               "cancel, forget, model, snapshot, data, fs, yarn, version, completion");
   CheckRefused(Cli("samovar data"), "samovar data needs a command: import, partition, mean, info");
   CheckRefused(Cli("samovar train"), "--solver is missing");
   CheckRefused(Cli("samovar status"), "address is missing");
@@ -520,6 +520,31 @@ TEST_CASE("the completion script of bash completes commands and flags") {
   CHECK(pclose(bash) == 0);
   CHECK(std::string(answer, length) == "--images\ntrain\n");
   CHECK(absl::StartsWith(CompletionScript("zsh"), "#compdef samovar\n"));
+}
+
+TEST_CASE("a YARN service's flags make its plan, and what it has no use for is refused") {
+  const auto launch = std::get<YarnLaunchOptions>(Cli("samovar yarn launch lenet --servers 3 --workers 8 --worker-cpus "
+                                                      "2 --lifetime 60 --spread --home file:///shared/x "
+                                                      "--resource-manager hn0:8088")
+                                                      .parsed.flags);
+  CHECK(launch.name == "lenet");
+  CHECK(launch.resource_manager == "hn0:8088");
+  CHECK(launch.plan.servers == 3);
+  CHECK(launch.plan.workers == 8);
+  CHECK(launch.plan.worker_cpus == 2);
+  CHECK(launch.plan.lifetime_seconds == 60u);
+  CHECK(launch.plan.spread);
+  CHECK_FALSE(launch.plan.allow_plaintext);
+  const auto flex = std::get<YarnFlexOptions>(Cli("samovar yarn flex lenet --workers 0").parsed.flags);
+  CHECK(flex.workers == 0);
+  CHECK_FALSE(flex.servers.has_value());
+  const auto logs = std::get<YarnLogsOptions>(Cli("samovar yarn logs lenet worker-3 --bytes 9").parsed.flags);
+  CHECK(logs.instance == "worker-3");
+  CHECK(logs.bytes == 9);
+  CheckRefused(Cli("samovar yarn launch"), "name is missing");
+  CheckRefused(Cli("samovar yarn launch lenet --servers 0"), "--servers");
+  CheckRefused(Cli("samovar yarn launch lenet --home nix:///x"), "--home");
+  CheckRefused(Cli("samovar yarn launch lenet --server-memory 1"), "--server-memory");
 }
 
 }  // namespace samovar

@@ -59,6 +59,7 @@ MAY_INCLUDE = {
     "cli/check/": ["cli/check/", "worker/nn/", "worker/feed/", "common/"],
     "cli/report/": ["cli/report/", "cli/check/", "common/"],
     "cli/run/": ["cli/run/", "cli/report/", "cli/check/", "common/"],
+    "cli/yarn/": ["cli/yarn/", "cli/report/", "common/"],
     "cli/main.cc": ["config/", "cli/", "worker/nn/engine.h", "common/"],
     # Binds flags to option structs.
     "config/": ["config/", "cli/", "server/", "worker/", "common/"],
