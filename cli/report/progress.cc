@@ -151,8 +151,10 @@ std::vector<std::string> SummaryLines(const v1::JobStatus& status) {
                                  status.repeated_iterations(), " iterations were computed again"));
   }
   if (status.skipped_iterations() > 0) {
-    lines.push_back(absl::StrCat("skipped: ", status.skipped_iterations(),
-                                 " iterations whose loss or gradient was not finite changed nothing"));
+    lines.push_back(
+        absl::StrCat("skipped: ", status.skipped_iterations(),
+                     " iterations whose loss or gradient was not finite changed nothing, but for chunks that "
+                     "had an earlier update of them"));
   }
   return lines;
 }

@@ -57,6 +57,7 @@ Job::Job(v1::JobSpec spec, uint64_t number, const v1::JobRecord& record) : Job(s
   events_.Restore(record.events());
   progress_.displays().Restore(record.displays(),
                                record.has_displayed() ? std::optional(record.displayed()) : std::nullopt);
+  progress_.skipped().Restore(figures_.skipped_iterations(), record.skipped());
   if (HasEnded(figures_.state())) {
     state_ = figures_.state();
     cause_ = figures_.cause();
@@ -120,7 +121,7 @@ void Job::Start(Plan plan, absl::Time now) {
   plan_ = std::move(plan);
   plan_.resumed_from = began_at_.value_or(plan_.resumed_from);
   started_ = now;
-  const auto lost = progress_.Begin(leases_->done().size(), leases_->done().watermark(), now);
+  const auto lost = progress_.Begin(leases_->done(), now);
   if (recovered_) ForgetBeyond(begin);
   if (figures_.started_unix_ms() == 0) figures_.set_started_unix_ms(UnixMsNow());
   UpdateLimit();
@@ -198,7 +199,7 @@ void Job::Recovered(Plan plan) {
   plan.resumed_from = plan_.resumed_from;
   plan_ = std::move(plan);
   ++placement_;
-  progress_.TakeBack(done.size());
+  progress_.TakeBack(done);
   UpdateLimit();
   Changed();
 }
@@ -218,11 +219,14 @@ void Job::AddNoticeLocked(const std::string& notice) {
   Changed();
 }
 
-void Job::TakeSkipped(uint64_t iteration, const std::string& finding) {
-  const uint64_t before = figures_.skipped_iterations();
-  figures_.set_skipped_iterations(before + 1);
+void Job::TakeSkipped(const v1::TrainResult& result, const std::string& finding) {
+  const std::string text = absl::StrCat("iteration ", result.iteration(), " was skipped: ", finding);
   // The job's notices have the first ones; of a model that has diverged all others are skipped, too.
-  if (before < kSkippedTold) AddNoticeLocked(absl::StrCat("iteration ", iteration, " was skipped: ", finding));
+  if (progress_.skipped().count() <= kSkippedTold) {
+    AddNoticeLocked(text);
+  } else if (result.updated_chunks() > 0) {
+    Note(v1::JobEvent::KIND_WORKER, text);
+  }
 }
 
 std::optional<Checkpoint> Job::DueCheckpoint() const {
@@ -302,7 +306,7 @@ void Job::Verified(const Ledger& held_by_all, const v1::LedgerSummary& summary) 
     Note(v1::JobEvent::KIND_LEASE,
          absl::StrCat(max_iter() - held_by_all.size(), " iterations are missing in some chunk, and are leased again"));
     leases_->AddMissing(missing);
-    progress_.TakeBack(leases_->done().size());
+    progress_.TakeBack(leases_->done());
   }
   Changed();
 }
@@ -384,6 +388,7 @@ v1::JobRecord Job::Record(absl::Time now, uint64_t displays_from) const {
   if (displays.displayed().has_value()) record.set_displayed(*displays.displayed());
   *record.mutable_status() = StatusLocked(now);
   record.set_begun(begun_);
+  *record.mutable_skipped() = progress_.skipped().ToProto();
   for (v1::JobEvent& event : events_.After(0)) *record.add_events() = std::move(event);
   return record;
 }

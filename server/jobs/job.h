@@ -193,8 +193,8 @@ class Job {
   void UpdateLimit() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { leases_->SetLimit(checkpoints_.limit()); }
   void EndLocked(v1::JobState state, const std::string& cause, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void AddNoticeLocked(const std::string& notice) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Counts an iteration that was skipped, and says so.
-  void TakeSkipped(uint64_t iteration, const std::string& finding) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Says that an iteration was skipped.
+  void TakeSkipped(const v1::TrainResult& result, const std::string& finding) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   uint64_t TakeTrainResults(uint64_t worker, const v1::WorkerReport& report, absl::Time now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void TakeTestResults(const v1::WorkerReport& report, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

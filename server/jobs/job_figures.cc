@@ -20,10 +20,11 @@ uint64_t JobFigures::SamplesOfIteration() const {
   return static_cast<uint64_t>(spec_.solver().iter_size()) * spec_.train_data().batch_size();
 }
 
-std::optional<std::pair<uint64_t, uint64_t>> JobFigures::Begin(uint64_t done, uint64_t first, absl::Time now) {
-  marks_.push_back({now, done});
+std::optional<std::pair<uint64_t, uint64_t>> JobFigures::Begin(const Ledger& done, absl::Time now) {
+  skipped_.KeepOnly(done);
+  marks_.push_back({now, done.size()});
   began_ = now;
-  return displays_.Begin(first);
+  return displays_.Begin(done.watermark());
 }
 
 void JobFigures::AddPart(const v1::TrainResult& part) {
@@ -31,6 +32,7 @@ void JobFigures::AddPart(const v1::TrainResult& part) {
   sum.set_loss(sum.loss() + part.loss());
   sum.set_residual_norm(part.residual_norm());
   if (sum.skipped().empty()) sum.set_skipped(part.skipped());
+  sum.set_applied_before(sum.applied_before() || part.applied_before());
   // Outputs of another net are left out.
   if (part.outputs_size() != spec_.train_outputs().outputs_size()) return;
   if (sum.outputs_size() < part.outputs_size()) sum.mutable_outputs()->Resize(part.outputs_size(), 0);
@@ -41,8 +43,13 @@ std::string JobFigures::EndIteration(uint64_t iteration) {
   const v1::TrainResult sum = part_sums_[iteration];
   part_sums_.erase(iteration);
   if (!sum.skipped().empty()) {
+    skipped_.Add(iteration);
     displays_.Add(iteration, {0, {}, true});
     return sum.skipped();
+  }
+  if (sum.applied_before()) {
+    displays_.Add(iteration, {0, {}, true});
+    return "";
   }
   const float share = 1.0f / static_cast<float>(std::max(1u, PartsOf(spec_.consistency())));
   DisplayLog::Result result{share * sum.loss(), {}, false};
@@ -58,10 +65,11 @@ std::string JobFigures::EndIteration(uint64_t iteration) {
   return "";
 }
 
-void JobFigures::TakeBack(uint64_t done) {
+void JobFigures::TakeBack(const Ledger& done) {
   part_sums_.clear();
+  skipped_.KeepOnly(done);
   newest_iteration_ = 0;
-  if (!marks_.empty()) marks_ = {{marks_.back().time, done}};
+  if (!marks_.empty()) marks_ = {{marks_.back().time, done.size()}};
 }
 
 void JobFigures::CountDone(uint64_t done, absl::Time now) {
@@ -91,6 +99,7 @@ void JobFigures::WriteTo(v1::JobStatus* status, uint64_t done, absl::Time until)
     output->set_value(outputs_[i]);
   }
   status->set_residual_norm(residual_norm_);
+  status->set_skipped_iterations(skipped_.count());
   status->set_samples((done - std::min(done, status->resumed_from())) * SamplesOfIteration());
   status->set_images_per_second(ImagesPerSecond(done, until));
   if (status->images_per_second() <= 0) return;

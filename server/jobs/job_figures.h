@@ -12,9 +12,11 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "common/model/ledger.h"
 #include "samovar/v1/coordinator.pb.h"
 #include "samovar/v1/job.pb.h"
 #include "server/jobs/display_log.h"
+#include "server/jobs/skipped_iterations.h"
 
 namespace samovar {
 
@@ -26,14 +28,14 @@ class JobFigures {
   // Records that an iteration consumes.
   uint64_t SamplesOfIteration() const;
 
-  // The job begins, with so many iterations done; from `first` on none is. Returns as DisplayLog::Begin.
-  std::optional<std::pair<uint64_t, uint64_t>> Begin(uint64_t done, uint64_t first, absl::Time now);
+  // The job begins, with these iterations done. Returns as DisplayLog::Begin.
+  std::optional<std::pair<uint64_t, uint64_t>> Begin(const Ledger& done, absl::Time now);
   // A part of an iteration is done, the only one if iterations do not come in parts.
   void AddPart(const v1::TrainResult& part);
   // The last part of the iteration was added. If the iteration was skipped, the reason; else empty.
   std::string EndIteration(uint64_t iteration);
-  // So many iterations are done after all; the others come again, with all their parts.
-  void TakeBack(uint64_t done);
+  // These iterations are done after all; the others come again, with all their parts.
+  void TakeBack(const Ledger& done);
   // So many iterations are done in all.
   void CountDone(uint64_t done, absl::Time now);
   // All iterations below the watermark are done.
@@ -41,6 +43,8 @@ class JobFigures {
 
   const DisplayLog& displays() const { return displays_; }
   DisplayLog& displays() { return displays_; }
+  const SkippedIterations& skipped() const { return skipped_; }
+  SkippedIterations& skipped() { return skipped_; }
 
   // Loss, outputs, rate and the time that is left. `until`: now, or the infinite past if the job has ended.
   void WriteTo(v1::JobStatus* status, uint64_t done, absl::Time until) const;
@@ -66,6 +70,7 @@ class JobFigures {
   std::deque<Mark> marks_;
   absl::Time began_;
   DisplayLog displays_;
+  SkippedIterations skipped_;
 };
 
 // Notices of a job that are kept, the newest.

@@ -52,7 +52,7 @@ uint64_t Job::TakeTrainResults(uint64_t worker, const v1::WorkerReport& report, 
     if (news == TrainLeases::News::kPart) continue;
     ++new_iterations;
     const std::string skipped = progress_.EndIteration(result.iteration());
-    if (!skipped.empty()) TakeSkipped(result.iteration(), Printable(skipped));
+    if (!skipped.empty()) TakeSkipped(result, Printable(skipped));
   }
   if (new_iterations == 0) return 0;
   advanced_ = now;

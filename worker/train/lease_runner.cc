@@ -385,13 +385,18 @@ absl::Status LeaseRun::SkipStep(uint64_t number, v1::TrainResult result) {
   request.set_opening(assignment_.opening());
   SAMOVAR_ASSIGN_OR_RETURN(const SkippedChunks chunks,
                            SkipIteration(assignment_.servers(), assignment_.dialer(), request, LimitFor(held_)));
-  if (chunks.updated > 0) {
-    absl::StrAppend(&*finding_, "; ", chunks.updated, " of ", chunks.updated + chunks.skipped,
-                    " chunks have an update of it from an earlier lease, which was finite, and keep it");
-  }
   result.clear_outputs();
   result.clear_loss();
-  result.set_skipped(*finding_);
+  if (chunks.skipped == 0) {
+    result.set_applied_before(true);
+  } else {
+    if (chunks.updated > 0) {
+      absl::StrAppend(&*finding_, "; ", chunks.updated, " of ", chunks.updated + chunks.skipped,
+                      " chunks have an update of it from an earlier lease, which was finite, and keep it");
+    }
+    result.set_updated_chunks(chunks.updated);
+    result.set_skipped(*finding_);
+  }
   outbox_.Add(std::move(result));
   if (step.more_parts || !step.more_iterations) return absl::OkStatus();
   return PullFor(step.t + 1);

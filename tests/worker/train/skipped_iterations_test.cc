@@ -15,21 +15,21 @@ using Seen = FakeCoordinator::Seen;
 
 void Skips(v1::JobSpec* spec) { spec->mutable_consistency()->set_on_numeric_failure(v1::NUMERIC_FAILURE_SKIP); }
 
-// The pushes of an iteration by a worker whose lease was lost before it came to the second server.
-void PushToFirst(SmallCluster& cluster, uint64_t iteration) {
+// The push of an iteration to one server, by a worker whose lease was lost before it came further.
+void PushTo(SmallCluster& cluster, int server, uint64_t iteration) {
   v1::ExchangeRequest request;
   request.set_job_id(cluster.spec().job_id());
   request.set_epoch(FakeCoordinator::kEpoch);
   request.set_sequence(1);
   request.set_iteration(iteration);
-  const std::vector<float> gradient(kChunkElements, 1.0f);
+  const std::vector<float> gradient(server == 0 ? kChunkElements : kElements - kChunkElements, 1.0f);
   v1::ChunkData* chunk = request.add_push();
-  chunk->set_chunk(0);
+  chunk->set_chunk(static_cast<uint32_t>(server));
   chunk->set_payload(gradient.data(), gradient.size() * sizeof(float));
   grpc::ClientContext context;
   SetDeadline(&context, absl::Seconds(60));
   const auto stream =
-      v1::ParameterService::NewStub(Dialer(RpcOptions()).Dial(cluster.server(0).address()))->Exchange(&context);
+      v1::ParameterService::NewStub(Dialer(RpcOptions()).Dial(cluster.server(server).address()))->Exchange(&context);
   REQUIRE(stream->Write(request));
   v1::ExchangeResponse response;
   REQUIRE(stream->Read(&response));
@@ -100,7 +100,7 @@ TEST_CASE(
     spec->mutable_train_net()->mutable_layer(0)->mutable_transform_param()->set_scale(1e38f);
   });
   const std::vector<float> before = cluster.Weights();
-  PushToFirst(cluster, 0);
+  PushTo(cluster, 0, 0);
   cluster.coordinator().QueueTraining(0, 2);
   RunningWorker worker(cluster.coordinator().address());
   const Seen seen =
@@ -109,6 +109,7 @@ TEST_CASE(
   REQUIRE(seen.failures.empty());
   CHECK_THAT(seen.train.at(0).skipped(),
              Catch::Contains("layer") && Catch::Contains("; 1 of 2 chunks have an update of it from an earlier lease"));
+  CHECK(seen.train.at(0).updated_chunks() == 1);
   CHECK_THAT(seen.train.at(1).skipped(), Catch::Contains("layer") && !Catch::Contains("chunks have an update"));
   const std::vector<float> after = cluster.Weights();
   for (size_t i = 0; i < before.size(); ++i) {
@@ -121,6 +122,26 @@ TEST_CASE(
     CHECK(ledgers.counters().applied() == (server == 0 ? 1 : 0));
     CHECK(ledgers.counters().skipped() == (server == 0 ? 1 : 2));
   }
+}
+
+TEST_CASE("an iteration of which all chunks have an earlier lease's update is reported as applied, without results") {
+  SmallCluster cluster([](v1::JobSpec* spec) {
+    Skips(spec);
+    spec->mutable_train_net()->mutable_layer(0)->mutable_transform_param()->set_scale(1e38f);
+  });
+  for (const int server : {0, 1}) PushTo(cluster, server, 0);
+  cluster.coordinator().QueueTraining(0, 2);
+  RunningWorker worker(cluster.coordinator().address());
+  const Seen seen =
+      cluster.coordinator().Await([](const Seen& s) { return s.train.size() == 2 || !s.failures.empty(); });
+  worker.Stop();
+  REQUIRE(seen.failures.empty());
+  CHECK(seen.train.at(0).skipped().empty());
+  CHECK(seen.train.at(0).applied_before());
+  CHECK(seen.train.at(0).outputs().empty());
+  CHECK_FALSE(seen.train.at(1).skipped().empty());
+  CHECK_FALSE(seen.train.at(1).applied_before());
+  CHECK(cluster.Applied() == 2);
 }
 
 TEST_CASE("an iteration that a chunk has skipped is skipped wherever it is missing, though it is finite now") {

@@ -1,11 +1,9 @@
-// Running workers and a cluster for them to train the small job on.
+// A cluster for workers to train the small job on.
 #pragma once
 
 #include <functional>
 #include <memory>
 #include <string>
-#include <thread>
-#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -17,28 +15,10 @@
 #include "tests/common/parameters/parameter_server.h"
 #include "tests/support/temp_dir.h"
 #include "tests/worker/train/fake_coordinator.h"
+#include "tests/worker/train/running_worker.h"
 #include "tests/worker/train/small_job.h"
-#include "worker/train/worker.h"
 
 namespace samovar {
-
-// A worker on a thread of its own, as in the program.
-class RunningWorker {
- public:
-  explicit RunningWorker(const std::string& coordinator, std::function<void()> on_joined = nullptr)
-      : worker_({.coordinator = coordinator, .name = "tester", .on_joined = std::move(on_joined), .check_sent = true}),
-        thread_([this] { worker_.Run(); }) {}
-  ~RunningWorker() { Stop(); }
-  const Metrics& metrics() const { return worker_.metrics(); }
-  void Stop() {
-    worker_.Stop();
-    if (thread_.joinable()) thread_.join();
-  }
-
- private:
-  Worker worker_;
-  std::thread thread_;
-};
 
 // The small job on two servers, and its coordinator. Nothing is leased yet.
 class SmallCluster {
