@@ -11,6 +11,13 @@
 namespace samovar {
 namespace {
 
+// Sanitizers report faults themselves.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kReports = false;
+#else
+constexpr bool kReports = true;
+#endif
+
 // Set once, before there are threads.
 const char* g_program = "";
 int g_exit_code = 1;
@@ -100,7 +107,7 @@ void OnFault(int signal_number, siginfo_t* info, void*) {
 }  // namespace
 
 void ReportFaults(const char* program, int exit_code) {
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  if (!kReports) return;
   g_program = program;
   g_exit_code = exit_code;
   struct sigaction action = {};
@@ -108,10 +115,6 @@ void ReportFaults(const char* program, int exit_code) {
   action.sa_flags = SA_SIGINFO | SA_RESETHAND;
   sigaction(SIGBUS, &action, nullptr);
   sigaction(SIGSEGV, &action, nullptr);
-#else
-  (void)program;
-  (void)exit_code;
-#endif
 }
 
 FaultContext::FaultContext(const std::string& file) { t_file = file.c_str(); }
