@@ -18,18 +18,6 @@ namespace {
 std::atomic<uint64_t> g_limit{0};
 std::atomic<void (*)(uint64_t)> g_report{nullptr};
 
-void Report() {
-  constexpr int64_t kSecondsBetween = 10;
-  static std::atomic<int64_t> last{-kSecondsBetween};
-  timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  int64_t before = last.load(std::memory_order_relaxed);
-  void (*const report)(uint64_t) = g_report.load();
-  if (report == nullptr || now.tv_sec < before + kSecondsBetween || !last.compare_exchange_strong(before, now.tv_sec))
-    return;
-  report(g_limit.load());
-}
-
 }  // namespace
 
 absl::Status RaiseOpenFileLimit(uint64_t fewest) {
@@ -53,6 +41,24 @@ void OnConnectionRefused(void (*report)(uint64_t limit)) { g_report = report; }
 
 // Sanitizers have their own accept4.
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+
+namespace samovar {
+namespace {
+
+void Report() {
+  constexpr int64_t kSecondsBetween = 10;
+  static std::atomic<int64_t> last{-kSecondsBetween};
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  int64_t before = last.load(std::memory_order_relaxed);
+  void (*const report)(uint64_t) = g_report.load();
+  if (report == nullptr || now.tv_sec < before + kSecondsBetween || !last.compare_exchange_strong(before, now.tv_sec))
+    return;
+  report(g_limit.load());
+}
+
+}  // namespace
+}  // namespace samovar
 
 // Stands in for the C library's accept4, in every program that links this file. A connection for which there is no file
 // any more, or which would take one that the process needs for itself, is taken and closed at once, so that its peer
