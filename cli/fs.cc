@@ -152,8 +152,10 @@ absl::Status Copy(const FsCopyOptions& options) {
   uint64_t files = 0;
   absl::Status copied;
   if (source.is_directory) {
+    SAMOVAR_RETURN_IF_ERROR(options.storage.MakeDirectory(to));
     copied = Walk(options.storage, options.from, "", 0, true, [&](const std::string& path, const StoredFile& file) {
-      if (file.is_directory) return absl::OkStatus();
+      // Those in which nothing is would be lost.
+      if (file.is_directory) return options.storage.MakeDirectory(Join(to, WithoutSlashes(path)));
       ++files;
       return CopyFile(options, Join(options.from, path), Join(to, path), &progress);
     });

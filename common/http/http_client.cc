@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
+#include "common/base/clock.h"
 #include "common/base/printable.h"
 #include "common/base/status_macros.h"
 
@@ -42,6 +43,9 @@ struct Exchange {
   const HttpRequest* request = nullptr;
   HttpResponse response;
   uint64_t sent = 0;
+  // Bytes that have come and gone, and since when there are no more.
+  curl_off_t moved = 0;
+  absl::Time moved_at = SteadyNow();
   absl::Status failure;
 };
 
@@ -95,6 +99,17 @@ size_t GiveBody(char* data, size_t, size_t room, void* user) {
   }
   exchange.sent += count;
   return count;
+}
+
+int Watch(void* user, curl_off_t, curl_off_t received, curl_off_t, curl_off_t sent) {
+  Exchange& exchange = *static_cast<Exchange*>(user);
+  const absl::Time now = SteadyNow();
+  if (received + sent != exchange.moved) {
+    exchange.moved = received + sent;
+    exchange.moved_at = now;
+  }
+  exchange.failure = exchange.request->watch(now - exchange.moved_at);
+  return exchange.failure.ok() ? 0 : 1;
 }
 
 // For a second try of libcurl's own, on another connection or with a ticket.
@@ -198,6 +213,11 @@ class HttpClient::Handle {
     Set(curl_, CURLOPT_READDATA, &exchange);
     Set(curl_, CURLOPT_SEEKFUNCTION, SeekBody);
     Set(curl_, CURLOPT_SEEKDATA, &exchange);
+    if (request.watch != nullptr) {
+      Set(curl_, CURLOPT_NOPROGRESS, 0L);
+      Set(curl_, CURLOPT_XFERINFOFUNCTION, Watch);
+      Set(curl_, CURLOPT_XFERINFODATA, &exchange);
+    }
     const CURLcode code = curl_easy_perform(curl_);
     Set(curl_, CURLOPT_ERRORBUFFER, static_cast<char*>(nullptr));
     if (!exchange.failure.ok()) return exchange.failure;

@@ -45,6 +45,9 @@ struct HttpRequest {
   // Takes the body of an answer of 200 to 299, piece by piece as it comes; an error ends the request, which returns it.
   // Without one, and for other answers, the body is kept in HttpResponse::body.
   std::function<absl::Status(absl::string_view)> sink = nullptr;
+  // Called about once a second, on the request's thread, with the time for which nothing has come or gone; an error
+  // ends the request, which returns it.
+  std::function<absl::Status(absl::Duration still)> watch = nullptr;
   // Identifies the user by the process's Kerberos ticket (SPNEGO).
   bool negotiate = false;
   // Goes past the proxies that the environment names.
@@ -79,7 +82,8 @@ class HttpClient {
   HttpClient& operator=(const HttpClient&) = delete;
 
   // Any answer of the server is OK here, whatever its status. UNAVAILABLE: no answer, or half of one;
-  // INVALID_ARGUMENT: no URL; RESOURCE_EXHAUSTED: the body is larger than what is kept; otherwise what the sink said.
+  // INVALID_ARGUMENT: no URL; RESOURCE_EXHAUSTED: the body is larger than what is kept; otherwise what the sink, or the
+  // watch, said.
   absl::StatusOr<HttpResponse> Send(const HttpRequest& request);
 
  private:

@@ -18,6 +18,7 @@
 #include "absl/strings/strip.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
+#include "common/http/retries.h"
 #include "common/remote/json.h"
 #include "common/remote/run_program.h"
 
@@ -26,9 +27,6 @@ namespace {
 
 // An old one that all clouds and emulators know.
 constexpr char kVersion[] = "2020-10-02";
-constexpr char kIdentityUrl[] =
-    "http://169.254.169.254/metadata/identity/oauth2/"
-    "token?api-version=2018-02-01&resource=https%3A%2F%2Fstorage.azure.com%2F";
 constexpr absl::Duration kIdentityTimeout = absl::Seconds(2);
 // A token is asked for anew this long before it ends.
 constexpr absl::Duration kBeforeExpiry = absl::Minutes(5);
@@ -136,12 +134,15 @@ absl::StatusOr<AzureAccess> FromConfiguration(const AzureUri& uri, const HadoopC
   return absl::NotFoundError("");
 }
 
-absl::StatusOr<AzureAccess> FromIdentity(const AzureUri& uri, HttpClient* http) {
-  const absl::StatusOr<HttpResponse> response = http->Send({.url = kIdentityUrl,
+absl::StatusOr<AzureAccess> FromIdentity(const AzureUri& uri, HttpClient* http, const std::string& identity_url) {
+  const absl::StatusOr<HttpResponse> response = http->Send({.url = identity_url,
                                                             .headers = {"Metadata: true"},
                                                             .direct = true,
                                                             .connect_timeout = kIdentityTimeout,
                                                             .stall = kIdentityTimeout});
+  if (response.ok() && MayPassLater(response->status)) {
+    return absl::UnavailableError(absl::StrCat("this machine's identity: its end point answers ", response->status));
+  }
   const bool answered = response.ok() && response->ok();
   const auto token = answered ? ParseJson(response->body) : absl::NotFoundError("");
   if (!token.ok() || JsonText(*token, "access_token").empty()) {
@@ -209,12 +210,12 @@ std::string StringToSign(const HttpRequest& request, absl::string_view account) 
 }  // namespace
 
 absl::StatusOr<AzureAccess> FindAzureAccess(const AzureUri& uri, const HadoopConfiguration& configuration,
-                                            HttpClient* http) {
+                                            HttpClient* http, const std::string& identity_url) {
   absl::StatusOr<AzureAccess> access = FromEnvironment(uri);
   if (!absl::IsNotFound(access.status())) return access;
   access = FromConfiguration(uri, configuration);
   if (!absl::IsNotFound(access.status())) return access;
-  return FromIdentity(uri, http);
+  return FromIdentity(uri, http, identity_url);
 }
 
 void AuthorizeAzureRequest(const AzureAccess& access, absl::string_view account, absl::Time now, HttpRequest* request) {

@@ -26,6 +26,11 @@ struct AzureAccess {
   absl::Time expires = absl::InfiniteFuture();
 };
 
+// Where virtual machines of Azure's ask for tokens of their identity.
+inline constexpr char kAzureIdentityUrl[] =
+    "http://169.254.169.254/metadata/identity/oauth2/"
+    "token?api-version=2018-02-01&resource=https%3A%2F%2Fstorage.azure.com%2F";
+
 // The first of these that there is:
 //   the environment: AZURE_STORAGE_CONNECTION_STRING, if it is of this account; AZURE_STORAGE_ACCOUNT, if it names this
 //     account, with AZURE_STORAGE_KEY or AZURE_STORAGE_SAS_TOKEN;
@@ -35,8 +40,9 @@ struct AzureAccess {
 //   the identity of the virtual machine that this process runs on.
 // FAILED_PRECONDITION: there is none, or one that is of no use; the message says what to set, and shows no secret.
 // Does I/O, and runs the key provider's program.
+// UNAVAILABLE: the end point of identities is busy. `identity_url`: that end point.
 absl::StatusOr<AzureAccess> FindAzureAccess(const AzureUri& uri, const HadoopConfiguration& configuration,
-                                            HttpClient* http);
+                                            HttpClient* http, const std::string& identity_url = kAzureIdentityUrl);
 
 // Adds to a request what shows that it may be made: x-ms-date, x-ms-version and Authorization, or the signature in its
 // query. Its other headers and its body's length are signed: they are complete. `now`: the wall clock.

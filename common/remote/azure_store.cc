@@ -103,9 +103,9 @@ void AzureStore::ForgetAccess(const AzureUri& uri) {
 }
 
 absl::StatusOr<HttpResponse> AzureStore::Ask(const AzureUri& uri, const Call& call) {
-  const auto attempt = [&]() -> absl::StatusOr<HttpResponse> {
+  const auto attempt = [&](const RequestWatch& watch) -> absl::StatusOr<HttpResponse> {
     SAMOVAR_ASSIGN_OR_RETURN(const AzureAccess access, Access(uri));
-    HttpRequest request = {.method = call.method, .headers = call.headers, .body = call.body};
+    HttpRequest request = {.method = call.method, .headers = call.headers, .body = call.body, .watch = watch};
     request.url = absl::StrCat(access.endpoint, "/", uri.container);
     if (!call.of_container) absl::StrAppend(&request.url, "/", EncodeUrlPath(uri.path));
     request.url += call.query;
@@ -115,10 +115,11 @@ absl::StatusOr<HttpResponse> AzureStore::Ask(const AzureUri& uri, const Call& ca
     if (response.ok() && call.check) SAMOVAR_RETURN_IF_ERROR(call.check(response));
     return response;
   };
-  absl::StatusOr<HttpResponse> response = WithRetries(retries_, attempt);
+  const std::string place = absl::StrCat(uri.account, ".", uri.suffix);
+  absl::StatusOr<HttpResponse> response = WithRetries(retries_, place, attempt);
   if (!RefusesCredential(response)) return response;
   ForgetAccess(uri);
-  return WithRetries(retries_, attempt);
+  return WithRetries(retries_, place, attempt);
 }
 
 absl::StatusOr<StoredFile> AzureStore::Stat(const std::string& uri) {
@@ -138,16 +139,17 @@ absl::StatusOr<StoredFile> AzureStore::Stat(const std::string& uri) {
     if (response.status != 404) return Failure(uri, parsed, response);
   }
   // Perhaps a directory.
-  std::map<std::string, StoredFile> files;
-  SAMOVAR_RETURN_IF_ERROR(ListPage(uri, parsed, "", 1, &files).status());
-  if (files.empty() && !parsed.path.empty()) return absl::NotFoundError(absl::StrCat(uri, ": there is nothing"));
+  Entries entries;
+  SAMOVAR_RETURN_IF_ERROR(ListPage(uri, parsed, "", "", 1, &entries).status());
+  const bool is_there = !entries.files.empty() || entries.has_marker || !entries.further.empty();
+  if (!is_there && !parsed.path.empty()) return absl::NotFoundError(absl::StrCat(uri, ": there is nothing"));
   return StoredFile{.is_directory = true};
 }
 
 absl::StatusOr<std::string> AzureStore::ListPage(const std::string& uri, const AzureUri& parsed,
-                                                 const std::string& marker, size_t max_results,
-                                                 std::map<std::string, StoredFile>* files) {
-  const std::string prefix = parsed.path.empty() ? "" : absl::StrCat(parsed.path, "/");
+                                                 const std::string& slashes, const std::string& marker,
+                                                 size_t max_results, Entries* entries) {
+  const std::string prefix = absl::StrCat(parsed.path, parsed.path.empty() ? "" : "/", slashes);
   Call call = {.of_container = true};
   call.query = absl::StrCat("?restype=container&comp=list&delimiter=%2F&include=metadata&maxresults=", max_results);
   if (!prefix.empty()) absl::StrAppend(&call.query, "&prefix=", EncodeUrlValue(prefix));
@@ -158,13 +160,20 @@ absl::StatusOr<std::string> AzureStore::ListPage(const std::string& uri, const A
   if (!root.ok()) return absl::InternalError(absl::StrCat(uri, ": the storage's list is ", root.status().message()));
   const XmlElement* blobs = root->Child("Blobs");
   for (const XmlElement& blob : blobs == nullptr ? std::vector<XmlElement>() : blobs->children) {
-    const std::string full_name = blob.ChildText("Name");
+    const XmlElement* const named = blob.Child("Name");
+    // A space at a name's end is its own.
+    const std::string full_name = named == nullptr ? "" : named->text;
     absl::string_view name = full_name;
     if (!absl::ConsumePrefix(&name, prefix)) continue;
-    absl::ConsumeSuffix(&name, "/");
-    // The blob that stands for the directory itself.
-    if (name.empty()) continue;
-    StoredFile file = {.name = std::string(name), .is_directory = blob.name == "BlobPrefix" || IsFolder(blob)};
+    const bool has_slash = absl::ConsumeSuffix(&name, "/");
+    if (name.empty()) {
+      // The blob that stands for the directory itself, or names with two slashes.
+      if (has_slash) entries->further = absl::StrCat(slashes, "/");
+      entries->has_marker = entries->has_marker || !has_slash;
+      continue;
+    }
+    StoredFile file = {.name = absl::StrCat(slashes, name),
+                       .is_directory = blob.name == "BlobPrefix" || IsFolder(blob)};
     if (const XmlElement* properties = blob.Child("Properties"); properties != nullptr && !file.is_directory) {
       if (!absl::SimpleAtoi(properties->ChildText("Content-Length"), &file.bytes)) {
         return absl::InternalError(absl::StrCat(uri, ": the storage does not say the length of ", Printable(name)));
@@ -172,25 +181,35 @@ absl::StatusOr<std::string> AzureStore::ListPage(const std::string& uri, const A
       file.version = WithoutQuotes(properties->ChildText("Etag"));
     }
     // A directory may be listed as a blob, too.
-    if (const auto [there, is_new] = files->emplace(file.name, file); !is_new && file.is_directory)
+    if (const auto [there, is_new] = entries->files.emplace(file.name, file); !is_new && file.is_directory)
       there->second = file;
   }
   return root->ChildText("NextMarker");
 }
 
+absl::StatusOr<AzureStore::Entries> AzureStore::ListAll(const std::string& uri, const AzureUri& parsed) {
+  Entries entries;
+  std::string slashes;
+  while (true) {
+    entries.further.clear();
+    std::string marker;
+    do {
+      SAMOVAR_ASSIGN_OR_RETURN(marker, ListPage(uri, parsed, slashes, marker, kListedAtOnce, &entries));
+    } while (!marker.empty());
+    if (entries.further.empty()) return entries;
+    slashes = entries.further;
+  }
+}
+
 absl::StatusOr<std::vector<StoredFile>> AzureStore::List(const std::string& uri) {
   SAMOVAR_ASSIGN_OR_RETURN(const AzureUri parsed, Parse(uri));
-  std::map<std::string, StoredFile> files;
-  std::string marker;
-  do {
-    SAMOVAR_ASSIGN_OR_RETURN(marker, ListPage(uri, parsed, marker, kListedAtOnce, &files));
-  } while (!marker.empty());
-  if (files.empty() && !parsed.path.empty()) {
+  SAMOVAR_ASSIGN_OR_RETURN(Entries entries, ListAll(uri, parsed));
+  if (entries.files.empty() && !entries.has_marker && !parsed.path.empty()) {
     SAMOVAR_ASSIGN_OR_RETURN(const StoredFile itself, Stat(uri));
     if (!itself.is_directory) return absl::FailedPreconditionError(absl::StrCat(uri, " is a file, not a directory"));
   }
   std::vector<StoredFile> result;
-  for (auto& [name, file] : files) result.push_back(std::move(file));
+  for (auto& [name, file] : entries.files) result.push_back(std::move(file));
   return result;
 }
 
@@ -263,16 +282,50 @@ absl::Status AzureStore::Write(const std::string& uri, int fd, uint64_t bytes) {
   return response.ok() ? absl::OkStatus() : Failure(uri, parsed, response);
 }
 
+absl::StatusOr<std::vector<std::string>> AzureStore::ListMarkers(const std::string& uri, const AzureUri& parsed) {
+  std::vector<std::string> markers;
+  std::string slashes;
+  while (true) {
+    Entries entries;
+    SAMOVAR_RETURN_IF_ERROR(ListPage(uri, parsed, slashes, "", 2, &entries).status());
+    if (!entries.files.empty()) return absl::FailedPreconditionError(absl::StrCat(uri, ": the directory is not empty"));
+    if (entries.has_marker) markers.push_back(absl::StrCat(parsed.path, "/", slashes));
+    if (entries.further.empty()) return markers;
+    slashes = entries.further;
+  }
+}
+
 absl::Status AzureStore::Remove(const std::string& uri) {
   SAMOVAR_ASSIGN_OR_RETURN(const AzureUri parsed, Parse(uri));
   if (parsed.path.empty()) return absl::InvalidArgumentError(absl::StrCat(uri, ": is a container, not a file"));
-  SAMOVAR_ASSIGN_OR_RETURN(const HttpResponse response, Ask(parsed, {.method = "DELETE"}));
-  if (response.ok()) return absl::OkStatus();
-  if (response.status == 404) {
-    std::map<std::string, StoredFile> files;
-    SAMOVAR_RETURN_IF_ERROR(ListPage(uri, parsed, "", 1, &files).status());
-    if (!files.empty()) return absl::FailedPreconditionError(absl::StrCat(uri, ": the directory is not empty"));
+  SAMOVAR_ASSIGN_OR_RETURN(const HttpResponse itself, Ask(parsed, {.method = "HEAD"}));
+  if (!itself.ok() && itself.status != 404) return Failure(uri, parsed, itself);
+  std::vector<std::string> names;
+  if (!itself.ok() || IsFolder(itself)) {
+    SAMOVAR_ASSIGN_OR_RETURN(names, ListMarkers(uri, parsed));
   }
+  if (itself.ok()) names.push_back(parsed.path);
+  if (names.empty()) return Failure(uri, parsed, itself);
+  for (const std::string& name : names) {
+    AzureUri blob = parsed;
+    blob.path = name;
+    SAMOVAR_ASSIGN_OR_RETURN(const HttpResponse response, Ask(blob, {.method = "DELETE"}));
+    if (!response.ok()) return Failure(uri, parsed, response);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status AzureStore::MakeDirectory(const std::string& uri) { return Parse(uri).status(); }
+
+absl::Status AzureStore::CheckWritable(const std::string& uri) {
+  SAMOVAR_ASSIGN_OR_RETURN(const AzureUri parsed, Parse(uri));
+  if (parsed.path.empty()) return absl::InvalidArgumentError(absl::StrCat(uri, ": is a container, not a file"));
+  SAMOVAR_ASSIGN_OR_RETURN(const HttpResponse response, Ask(parsed, {.method = "HEAD"}));
+  if (response.ok()) return absl::OkStatus();
+  const absl::string_view code = response.Header("x-ms-error-code");
+  // A signature of shared access may allow writing alone.
+  if (response.status == 403 && code == "AuthorizationPermissionMismatch") return absl::OkStatus();
+  if (response.status == 404 && code != "ContainerNotFound") return absl::OkStatus();
   return Failure(uri, parsed, response);
 }
 

@@ -2,7 +2,8 @@
 //
 // With any scheme of a URI, connections are TLS, unless a connection string or an emulator's name says otherwise. A
 // blob's name has no directories; what stands before a slash is listed as one, and is there as long as something is in
-// it.
+// it, or an empty blob stands for it: one with the metadata hdi_isfolder, or whose name is the directory's with slashes
+// behind it. "a//b" is listed in a as "/b".
 //
 // Thread safety: all methods may be called from any thread.
 #pragma once
@@ -37,6 +38,10 @@ class AzureStore : public RemoteStore {
   // Every request's bytes are checked by the service against their MD5; the blob carries that of its content.
   absl::Status Write(const std::string& uri, int fd, uint64_t bytes) override;
   absl::Status Remove(const std::string& uri) override;
+  // There are no directories to be made.
+  absl::Status MakeDirectory(const std::string& uri) override;
+  // Whether there is the container, and the credential is accepted.
+  absl::Status CheckWritable(const std::string& uri) override;
 
  private:
   // A request without what authorizes it: what follows the blob's path in the URL, and the rest.
@@ -60,9 +65,23 @@ class AzureStore : public RemoteStore {
   // The answer, whatever its status, after the retries that the policy allows. An answer that refuses the credential is
   // asked for once more with one that was found anew: keys change.
   absl::StatusOr<HttpResponse> Ask(const AzureUri& uri, const Call& call);
-  // One page of a listing, added to `files`; returns the marker of the next one, empty at the end.
-  absl::StatusOr<std::string> ListPage(const std::string& uri, const AzureUri& parsed, const std::string& marker,
-                                       size_t max_results, std::map<std::string, StoredFile>* files);
+  // A directory's entries.
+  struct Entries {
+    std::map<std::string, StoredFile> files = {};
+    // There is a blob "DIRECTORY/".
+    bool has_marker = false;
+    // "/" and so on: there are names with so many slashes behind the directory's.
+    std::string further = "";
+  };
+  // One page of the listing of what begins with "DIRECTORY/" and `slashes`; returns the marker of the next one, empty
+  // at the end.
+  absl::StatusOr<std::string> ListPage(const std::string& uri, const AzureUri& parsed, const std::string& slashes,
+                                       const std::string& marker, size_t max_results, Entries* entries);
+  // All of it, with names that have further slashes in front.
+  absl::StatusOr<Entries> ListAll(const std::string& uri, const AzureUri& parsed);
+  // The blobs "DIRECTORY/", "DIRECTORY//" and so on that stand for a directory in which nothing else is.
+  // FAILED_PRECONDITION: something is.
+  absl::StatusOr<std::vector<std::string>> ListMarkers(const std::string& uri, const AzureUri& parsed);
   absl::Status WriteBlocks(const std::string& uri, const AzureUri& parsed, int fd, uint64_t bytes);
 
   const std::shared_ptr<HttpClient> http_;

@@ -58,8 +58,8 @@ absl::StatusOr<AzureUri> ParseAzureUri(const std::string& uri, const HadoopConfi
   result.suffix = dot == std::string::npos ? "blob.core.windows.net" : server.substr(dot + 1);
   if (absl::StartsWith(result.suffix, "dfs.")) result.suffix = absl::StrCat("blob.", result.suffix.substr(4));
   if (!absl::StartsWith(result.suffix, "blob.")) return NoUri(uri, "the host is of neither blob nor dfs storage");
-  while (absl::ConsumePrefix(&rest, "/")) {
-  }
+  // Further slashes belong to the name.
+  absl::ConsumePrefix(&rest, "/");
   while (absl::ConsumeSuffix(&rest, "/")) {
   }
   result.path = std::string(rest);

@@ -17,7 +17,6 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "common/base/digest.h"
 #include "common/base/list_directory.h"
@@ -103,7 +102,9 @@ absl::Status Fill(const std::string& entry, const std::function<absl::Status(con
 
 // The lock file, locked as `how`; waits. The file that is locked is the one of that name: it may have been removed, and
 // made anew, meanwhile.
-absl::StatusOr<int> Lock(const std::string& path, int how) {
+absl::StatusOr<int> Lock(const std::string& path, int how, const Stopper* stopper) {
+  const Stopper never;
+  if (stopper == nullptr) stopper = &never;
   while (true) {
     const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0) return ErrnoStatus(errno, "open", path);
@@ -115,7 +116,7 @@ absl::StatusOr<int> Lock(const std::string& path, int how) {
     const int error = errno;
     close(fd);
     if (!has && error != EWOULDBLOCK && error != EINTR) return ErrnoStatus(error, "lock", path);
-    absl::SleepFor(kLookAgain);
+    if (stopper->WaitFor(kLookAgain)) return absl::CancelledError(absl::StrCat(path, ": is not waited for any more"));
   }
 }
 
@@ -179,7 +180,7 @@ absl::StatusOr<std::string> FileCache::Get(absl::string_view key, uint64_t bytes
   std::error_code error;
   if (held_.count(name) != 0 && fs::is_directory(entry, error)) return entry;
   while (true) {
-    SAMOVAR_ASSIGN_OR_RETURN(const int shared, Lock(lock_path, LOCK_SH));
+    SAMOVAR_ASSIGN_OR_RETURN(const int shared, Lock(lock_path, LOCK_SH, options_.stopper.get()));
     if (fs::is_directory(entry, error)) {
       futimens(shared, nullptr);
       const auto [held, is_new] = held_.emplace(name, shared);
@@ -187,7 +188,7 @@ absl::StatusOr<std::string> FileCache::Get(absl::string_view key, uint64_t bytes
       return entry;
     }
     close(shared);
-    SAMOVAR_ASSIGN_OR_RETURN(const int alone, Lock(lock_path, LOCK_EX));
+    SAMOVAR_ASSIGN_OR_RETURN(const int alone, Lock(lock_path, LOCK_EX, options_.stopper.get()));
     const absl::Cleanup close_it = [alone] { close(alone); };
     if (fs::is_directory(entry, error)) continue;
     SAMOVAR_RETURN_IF_ERROR(MakeRoom(directory, bytes));

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 
 #include "absl/base/thread_annotations.h"
@@ -16,6 +17,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
+#include "common/base/stopper.h"
 
 namespace samovar {
 
@@ -27,6 +29,8 @@ class FileCache {
     // Entries that nobody holds are removed, those not asked for longest first, while all together have more. 0: half
     // of what the file system has free and the entries use.
     uint64_t max_bytes = 0;
+    // Ends the waits for other processes. May be null.
+    std::shared_ptr<const Stopper> stopper = nullptr;
   };
 
   explicit FileCache(const Options& options) : options_(options) {}
@@ -37,17 +41,19 @@ class FileCache {
 
   // The directory of the entry of this key; `fill` puts its files into a new one, if there is none. Waits while another
   // process fills it; a process fills one entry at a time. `bytes`: its size. RESOURCE_EXHAUSTED: the file system
-  // has no room for it; FAILED_PRECONDITION: the cache's directory is another user's; otherwise the error of `fill`.
+  // has no room for it; FAILED_PRECONDITION: the cache's directory is another user's; CANCELLED: the stopper was
+  // stopped; otherwise the error of `fill`.
   absl::StatusOr<std::string> Get(absl::string_view key, uint64_t bytes,
                                   const std::function<absl::Status(const std::string& directory)>& fill)
       ABSL_LOCKS_EXCLUDED(mu_);
+
+  // The cache's directory, which is made, for this user alone, if it is not there. FAILED_PRECONDITION: as above.
+  absl::StatusOr<std::string> Directory() const;
 
   // A new file without a name, for reading and writing, in the cache's directory. The caller closes it.
   absl::StatusOr<int> OpenNameless();
 
  private:
-  // Makes it, for this user alone, and returns its path.
-  absl::StatusOr<std::string> Directory() const;
   absl::Status MakeRoom(const std::string& directory, uint64_t bytes) const;
 
   const Options options_;

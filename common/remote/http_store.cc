@@ -60,8 +60,10 @@ HttpStore::HttpStore(std::shared_ptr<HttpClient> http, const RetryPolicy& retrie
 
 absl::StatusOr<StoredFile> HttpStore::Stat(const std::string& uri) {
   SAMOVAR_RETURN_IF_ERROR(CheckWithoutPassword(uri));
-  const HttpRequest request = {.method = "HEAD", .url = uri};
-  SAMOVAR_ASSIGN_OR_RETURN(const HttpResponse response, WithRetries(retries_, [&] { return http_->Send(request); }));
+  SAMOVAR_ASSIGN_OR_RETURN(const HttpResponse response,
+                           WithRetries(retries_, HttpOrigin(uri), [&](const RequestWatch& watch) {
+                             return http_->Send({.method = "HEAD", .url = uri, .watch = watch});
+                           }));
   if (!response.ok()) return Failure(uri, response);
   StoredFile file;
   if (!absl::SimpleAtoi(response.Header("Content-Length"), &file.bytes)) {
@@ -77,8 +79,8 @@ absl::StatusOr<std::vector<StoredFile>> HttpStore::List(const std::string& uri) 
 }
 
 absl::Status HttpStore::Read(const std::string& uri, const StoredFile& file, uint64_t offset, std::span<char> out) {
-  const auto attempt = [&]() -> absl::StatusOr<HttpResponse> {
-    HttpRequest request = {.url = uri};
+  const auto attempt = [&](const RequestWatch& watch) -> absl::StatusOr<HttpResponse> {
+    HttpRequest request = {.url = uri, .watch = watch};
     const bool is_whole = offset == 0 && out.size() == file.bytes;
     if (!is_whole) request.headers.push_back(absl::StrCat("Range: bytes=", offset, "-", offset + out.size() - 1));
     // A strong tag: the bytes of one version.
@@ -100,13 +102,17 @@ absl::Status HttpStore::Read(const std::string& uri, const StoredFile& file, uin
     }
     return response;
   };
-  SAMOVAR_ASSIGN_OR_RETURN(const HttpResponse response, WithRetries(retries_, attempt));
+  SAMOVAR_ASSIGN_OR_RETURN(const HttpResponse response, WithRetries(retries_, HttpOrigin(uri), attempt));
   if (!response.ok()) return Failure(uri, response);
   // Not every server heeds If-Match.
   const std::string version = VersionOf(response);
   if (version.empty() || file.version.empty() || version == file.version) return absl::OkStatus();
   return absl::AbortedError(absl::StrCat(Shown(uri), ": was changed while it was read"));
 }
+
+absl::Status HttpStore::CheckWritable(const std::string& uri) { return ReadingOnly(uri); }
+
+absl::Status HttpStore::MakeDirectory(const std::string& uri) { return ReadingOnly(uri); }
 
 absl::Status HttpStore::Write(const std::string& uri, int, uint64_t) { return ReadingOnly(uri); }
 

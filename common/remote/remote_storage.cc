@@ -14,6 +14,7 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "common/base/printable.h"
 #include "common/base/read_file.h"
 #include "common/base/status_macros.h"
@@ -30,7 +31,10 @@ std::string BaseName(absl::string_view uri) {
 }
 
 // A listed name becomes a name below the cache.
-absl::Status CheckName(const std::string& uri, const std::string& name) {
+absl::Status CheckName(const std::string& uri, absl::string_view name) {
+  // A place's "a//b" is b in a, as a path is.
+  while (absl::ConsumePrefix(&name, "/")) {
+  }
   if (!name.empty() && name != "." && name != ".." && !absl::StrContains(name, '/') && !absl::StrContains(name, '\0')) {
     return absl::OkStatus();
   }
@@ -52,11 +56,11 @@ class RemoteRange : public RangeReader {
     size_t done = 0;
     while (done < out.size()) {
       if (used_ == piece_.size()) {
-        const uint64_t bytes = std::min(kRemotePieceBytes, end_ - next_);
+        const uint64_t bytes = std::min(kRemotePieceBytes * kRemoteRequests, end_ - next_);
         if (bytes == 0) break;
         piece_.resize(bytes);
         used_ = piece_.size();
-        SAMOVAR_RETURN_IF_ERROR(store_->Read(uri_, file_, next_, piece_));
+        SAMOVAR_RETURN_IF_ERROR(ReadBeside(piece_));
         next_ += bytes;
         used_ = 0;
       }
@@ -69,13 +73,23 @@ class RemoteRange : public RangeReader {
   }
 
  private:
+  // Fills `out` from the next byte on, in pieces beside each other.
+  absl::Status ReadBeside(std::span<char> out) {
+    const uint64_t pieces = (out.size() + kRemotePieceBytes - 1) / kRemotePieceBytes;
+    return ForEachPiece(pieces, kRemoteRequests, [&](uint64_t piece) {
+      const uint64_t begin = piece * kRemotePieceBytes;
+      return store_->Read(uri_, file_, next_ + begin,
+                          out.subspan(begin, std::min<uint64_t>(kRemotePieceBytes, out.size() - begin)));
+    });
+  }
+
   const std::shared_ptr<RemoteStore> store_;
   const std::string uri_;
   const StoredFile file_;
   // The next byte to be read, and the end of the range.
   uint64_t next_ = 0;
   uint64_t end_ = 0;
-  // Read, and of these so many given out.
+  // Read ahead, and of these so many given out.
   std::vector<char> piece_;
   size_t used_ = 0;
 };
@@ -116,8 +130,8 @@ std::string JoinUri(const std::string& uri, const std::string& name) {
 }
 
 RemoteStorage::RemoteStorage(std::shared_ptr<RemoteStore> store, std::shared_ptr<FileCache> cache,
-                             std::function<void(const std::string&)> tell)
-    : store_(std::move(store)), cache_(std::move(cache)), tell_(std::move(tell)) {}
+                             std::function<void(const std::string&)> tell, std::shared_ptr<Stopper> stopper)
+    : store_(std::move(store)), cache_(std::move(cache)), tell_(std::move(tell)), stopper_(std::move(stopper)) {}
 
 absl::Status RemoteStorage::Walk(const std::string& uri, const std::string& path, size_t depth,
                                  std::vector<Copy>* copies) {
@@ -219,6 +233,16 @@ absl::StatusOr<StoredFile> RemoteStorage::Stat(const std::string& uri) { return 
 absl::StatusOr<std::vector<StoredFile>> RemoteStorage::List(const std::string& uri) { return store_->List(uri); }
 
 absl::Status RemoteStorage::Remove(const std::string& uri) { return store_->Remove(uri); }
+
+absl::Status RemoteStorage::MakeDirectory(const std::string& uri) { return store_->MakeDirectory(uri); }
+
+absl::Status RemoteStorage::CheckWritable(const std::string& uri) {
+  return CannotWrite(uri, store_->CheckWritable(uri));
+}
+
+void RemoteStorage::Stop() {
+  if (stopper_ != nullptr) stopper_->Stop();
+}
 
 absl::StatusOr<std::unique_ptr<RangeReader>> RemoteStorage::OpenRange(const std::string& uri, uint64_t offset,
                                                                       uint64_t bytes) {

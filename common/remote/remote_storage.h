@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "common/base/stopper.h"
 #include "common/remote/file_cache.h"
 #include "common/remote/remote_store.h"
 #include "common/storage/storage.h"
@@ -25,14 +26,18 @@ class RemoteStorage : public Storage {
 
   // `tell` hears of a fetch that copies kToldBytes or more, before it begins; may be empty.
   static constexpr uint64_t kToldBytes = uint64_t{64} << 20;
+  // `stopper`: that of the store's requests and of the cache's waits, which Stop stops; may be null.
   RemoteStorage(std::shared_ptr<RemoteStore> store, std::shared_ptr<FileCache> cache,
-                std::function<void(const std::string& news)> tell);
+                std::function<void(const std::string& news)> tell, std::shared_ptr<Stopper> stopper = nullptr);
 
   absl::StatusOr<std::string> Fetch(const std::string& uri) override;
   absl::Status Put(const std::string& uri, const std::function<absl::Status(int fd)>& write) override;
   absl::StatusOr<StoredFile> Stat(const std::string& uri) override;
   absl::StatusOr<std::vector<StoredFile>> List(const std::string& uri) override;
   absl::Status Remove(const std::string& uri) override;
+  absl::Status MakeDirectory(const std::string& uri) override;
+  absl::Status CheckWritable(const std::string& uri) override;
+  void Stop() override;
   absl::StatusOr<std::unique_ptr<RangeReader>> OpenRange(const std::string& uri, uint64_t offset,
                                                          uint64_t bytes) override;
 
@@ -63,6 +68,7 @@ class RemoteStorage : public Storage {
   const std::shared_ptr<RemoteStore> store_;
   const std::shared_ptr<FileCache> cache_;
   const std::function<void(const std::string&)> tell_;
+  const std::shared_ptr<Stopper> stopper_;
 };
 
 // "URI/name", with one slash.

@@ -31,6 +31,13 @@ class RemoteStore {
   // List any more; DATA_LOSS: the bytes are not those that the place holds.
   virtual absl::Status Read(const std::string& uri, const StoredFile& file, uint64_t offset, std::span<char> out) = 0;
 
+  // Whether a file of this name could be written now, as far as can be told without writing. Errors name what forbids
+  // it.
+  virtual absl::Status CheckWritable(const std::string& uri) = 0;
+
+  // Makes a directory, and those above it; a place that has none leaves it.
+  virtual absl::Status MakeDirectory(const std::string& uri) = 0;
+
   // Makes a file of the first `bytes` bytes of `fd`, in place of what was there; it is there whole, or as it was.
   virtual absl::Status Write(const std::string& uri, int fd, uint64_t bytes) = 0;
 

@@ -22,13 +22,20 @@ constexpr absl::Duration kWebPatience = absl::Seconds(10);
 StorageTable ProgramStorage(const FileCache::Options& cache_options) {
   const auto http = std::make_shared<HttpClient>();
   const auto configuration = std::make_shared<ClusterConfiguration>();
-  const auto cache = std::make_shared<FileCache>(cache_options);
+  const auto stopper = std::make_shared<Stopper>();
+  FileCache::Options cached = cache_options;
+  cached.stopper = stopper;
+  const auto cache = std::make_shared<FileCache>(cached);
+  const auto news = std::make_shared<WaitNews>([](const std::string& text) { LogWarning(text); });
+  const RetryPolicy of_cluster = {.stopper = stopper, .news = news};
+  const RetryPolicy of_web = {.patience = kWebPatience, .stopper = stopper, .news = news};
   const auto storage_of = [&](std::shared_ptr<RemoteStore> store) {
-    return std::make_shared<RemoteStorage>(std::move(store), cache, [](const std::string& news) { LogInfo(news); });
+    return std::make_shared<RemoteStorage>(
+        std::move(store), cache, [](const std::string& text) { LogInfo(text); }, stopper);
   };
-  const auto hdfs = storage_of(std::make_shared<WebHdfsStore>(http, configuration));
-  const auto azure = storage_of(std::make_shared<AzureStore>(http, configuration));
-  const auto web = storage_of(std::make_shared<HttpStore>(http, RetryPolicy{.patience = kWebPatience}));
+  const auto hdfs = storage_of(std::make_shared<WebHdfsStore>(http, configuration, of_cluster));
+  const auto azure = storage_of(std::make_shared<AzureStore>(http, configuration, of_cluster));
+  const auto web = storage_of(std::make_shared<HttpStore>(http, of_web));
   StorageTable table;
   // A line a scheme.
   table.Add("hdfs", hdfs);

@@ -43,6 +43,22 @@ bool IsStandby(const HttpResponse& response) {
   return exception == "StandbyException" || exception == "RetriableException" || exception == "SafeModeException";
 }
 
+// A file whose writer has gone cannot be appended to before the namenode has taken it from that writer.
+bool IsStillWritten(const HttpResponse& response) {
+  if (response.ok()) return false;
+  const std::string exception = ExceptionOf(response);
+  return exception == "AlreadyBeingCreatedException" || exception == "RecoveryInProgressException";
+}
+
+// "/d/.NAME." before what tells the writers of "/d/NAME" from each other, and ".tmp" behind it.
+std::string WrittenPrefix(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return absl::StrCat(path.substr(0, slash), "/.", path.substr(slash + 1), ".");
+}
+
+constexpr absl::string_view kWrittenSuffix = ".tmp";
+constexpr size_t kWriterDigits = 8;
+
 // The error that an answer means which is no success.
 absl::Status Failure(const std::string& uri, const HttpResponse& response) {
   const auto object = ParseJson(response.body);
@@ -58,6 +74,7 @@ absl::Status Failure(const std::string& uri, const HttpResponse& response) {
     return absl::FailedPreconditionError(absl::StrCat(uri, ": the directory is not empty"));
   }
   if (exception == "AccessControlException") return absl::PermissionDeniedError(said);
+  if (IsStillWritten(response)) return absl::UnavailableError(said);
   if (exception == "SecurityException" || exception == "InvalidToken" || response.status == 401) {
     return absl::UnauthenticatedError(said);
   }
@@ -105,7 +122,8 @@ absl::StatusOr<WebHdfsStore::Asker> WebHdfsStore::Parse(const std::string& uri) 
 }
 
 absl::StatusOr<HttpResponse> WebHdfsStore::AskOnce(const Asker& asker, const std::string& path,
-                                                   const std::string& method, const std::string& operation) {
+                                                   const std::string& method, const std::string& operation,
+                                                   const RequestWatch& watch) {
   const std::vector<std::string>& namenodes = asker.place.namenodes;
   size_t first = 0;
   {
@@ -115,7 +133,7 @@ absl::StatusOr<HttpResponse> WebHdfsStore::AskOnce(const Asker& asker, const std
   absl::StatusOr<HttpResponse> response;
   for (size_t i = 0; i < namenodes.size(); ++i) {
     const size_t node = (first + i) % namenodes.size();
-    HttpRequest request = {.method = method};
+    HttpRequest request = {.method = method, .watch = watch};
     request.url = absl::StrCat(namenodes[node], "/webhdfs/v1", EncodeUrlPath(path), "?", operation, asker.credential);
     request.negotiate = asker.negotiate;
     response = http_->Send(request);
@@ -132,7 +150,8 @@ absl::StatusOr<HttpResponse> WebHdfsStore::AskOnce(const Asker& asker, const std
 
 absl::StatusOr<HttpResponse> WebHdfsStore::AskNameNode(const Asker& asker, const std::string& path,
                                                        const std::string& method, const std::string& operation) {
-  return WithRetries(retries_, [&] { return AskOnce(asker, path, method, operation); });
+  return WithRetries(retries_, HttpOrigin(asker.uri),
+                     [&](const RequestWatch& watch) { return AskOnce(asker, path, method, operation, watch); });
 }
 
 absl::StatusOr<Struct> WebHdfsStore::AskForObject(const Asker& asker, const std::string& path,
@@ -149,9 +168,10 @@ absl::StatusOr<Struct> WebHdfsStore::AskForObject(const Asker& asker, const std:
 }
 
 absl::StatusOr<std::string> WebHdfsStore::AskForDataNode(const Asker& asker, const std::string& path,
-                                                         const std::string& method, const std::string& operation) {
+                                                         const std::string& method, const std::string& operation,
+                                                         const RequestWatch& watch) {
   SAMOVAR_ASSIGN_OR_RETURN(const HttpResponse response,
-                           AskOnce(asker, path, method, absl::StrCat(operation, "&noredirect=true")));
+                           AskOnce(asker, path, method, absl::StrCat(operation, "&noredirect=true"), watch));
   if (!response.ok()) return Failure(asker.uri, response);
   const auto object = ParseJson(response.body);
   const std::string location = object.ok() ? JsonText(*object, "Location") : "";
@@ -161,7 +181,11 @@ absl::StatusOr<std::string> WebHdfsStore::AskForDataNode(const Asker& asker, con
 
 absl::StatusOr<StoredFile> WebHdfsStore::Stat(const std::string& uri) {
   SAMOVAR_ASSIGN_OR_RETURN(const Asker asker, Parse(uri));
-  SAMOVAR_ASSIGN_OR_RETURN(const Struct answer, AskForObject(asker, asker.place.path, "GET", "op=GETFILESTATUS"));
+  return StatPath(asker, asker.place.path);
+}
+
+absl::StatusOr<StoredFile> WebHdfsStore::StatPath(const Asker& asker, const std::string& path) {
+  SAMOVAR_ASSIGN_OR_RETURN(const Struct answer, AskForObject(asker, path, "GET", "op=GETFILESTATUS"));
   StoredFile file = FileOf(JsonObject(answer, "FileStatus"));
   file.name.clear();
   return file;
@@ -185,9 +209,9 @@ absl::Status WebHdfsStore::Read(const std::string& uri, const StoredFile&, uint6
   SAMOVAR_ASSIGN_OR_RETURN(const Asker asker, Parse(uri));
   const std::string operation = absl::StrCat("op=OPEN&offset=", offset, "&length=", out.size());
   // Each attempt asks for a datanode anew: the one before may be gone.
-  const auto attempt = [&]() -> absl::StatusOr<HttpResponse> {
-    HttpRequest request = {.negotiate = asker.negotiate};
-    SAMOVAR_ASSIGN_OR_RETURN(request.url, AskForDataNode(asker, asker.place.path, "GET", operation));
+  const auto attempt = [&](const RequestWatch& watch) -> absl::StatusOr<HttpResponse> {
+    HttpRequest request = {.watch = watch, .negotiate = asker.negotiate};
+    SAMOVAR_ASSIGN_OR_RETURN(request.url, AskForDataNode(asker, asker.place.path, "GET", operation, watch));
     ByteFiller filler(out);
     request.sink = [&](absl::string_view bytes) { return filler.Add(bytes); };
     SAMOVAR_ASSIGN_OR_RETURN(HttpResponse response, http_->Send(request));
@@ -196,34 +220,81 @@ absl::Status WebHdfsStore::Read(const std::string& uri, const StoredFile&, uint6
     }
     return response;
   };
-  SAMOVAR_ASSIGN_OR_RETURN(const HttpResponse response, WithRetries(retries_, attempt));
+  SAMOVAR_ASSIGN_OR_RETURN(const HttpResponse response, WithRetries(retries_, HttpOrigin(uri), attempt));
   return response.ok() ? absl::OkStatus() : Failure(uri, response);
 }
 
-absl::Status WebHdfsStore::Upload(const Asker& asker, const std::string& path, int fd, uint64_t bytes) {
-  const auto attempt = [&]() -> absl::StatusOr<HttpResponse> {
-    HttpRequest request = {.method = "PUT", .headers = {"Content-Type: application/octet-stream"}};
-    request.negotiate = asker.negotiate;
-    SAMOVAR_ASSIGN_OR_RETURN(request.url, AskForDataNode(asker, path, "PUT", "op=CREATE&overwrite=true"));
-    request.body = {.fd = fd, .file_bytes = bytes};
-    return http_->Send(request);
+absl::Status WebHdfsStore::UploadPart(const Asker& asker, const std::string& path, int fd, uint64_t begin,
+                                      uint64_t end) {
+  bool is_first = true;
+  const auto attempt = [&](const RequestWatch& watch) -> absl::StatusOr<HttpResponse> {
+    uint64_t there = begin;
+    // An attempt that was cut has appended some bytes, or all.
+    if (begin > 0 && !std::exchange(is_first, false)) {
+      SAMOVAR_ASSIGN_OR_RETURN(const StoredFile file, StatPath(asker, path));
+      if (file.bytes == end) return HttpResponse{.status = 200};
+      if (file.bytes < begin || file.bytes > end) {
+        return absl::DataLossError(absl::StrCat(asker.uri, ": somebody else writes it, or it lost bytes"));
+      }
+      there = file.bytes;
+    }
+    HttpRequest request = {.method = begin == 0 ? "PUT" : "POST",
+                           .headers = {"Content-Type: application/octet-stream"},
+                           .watch = watch,
+                           .negotiate = asker.negotiate};
+    SAMOVAR_ASSIGN_OR_RETURN(request.url, AskForDataNode(asker, path, request.method,
+                                                         begin == 0 ? "op=CREATE&overwrite=true" : "op=APPEND", watch));
+    request.body = {.fd = fd, .offset = there, .file_bytes = end - there};
+    SAMOVAR_ASSIGN_OR_RETURN(HttpResponse response, http_->Send(request));
+    if (IsStillWritten(response)) return Failure(asker.uri, response);
+    return response;
   };
-  SAMOVAR_ASSIGN_OR_RETURN(const HttpResponse response, WithRetries(retries_, attempt));
-  if (!response.ok()) return Failure(asker.uri, response);
+  RetryPolicy retries = retries_;
+  // The namenode takes a file from a writer that has gone after a minute.
+  if (begin > 0) retries.patience *= 3;
+  SAMOVAR_ASSIGN_OR_RETURN(const HttpResponse response, WithRetries(retries, HttpOrigin(asker.uri), attempt));
+  return response.ok() ? absl::OkStatus() : Failure(asker.uri, response);
+}
+
+absl::StatusOr<uint64_t> WebHdfsStore::Upload(const Asker& asker, const std::string& path, int fd, uint64_t bytes) {
+  uint64_t begin = 0;
+  do {
+    const uint64_t end = begin + std::min(kPartBytes, bytes - begin);
+    SAMOVAR_RETURN_IF_ERROR(UploadPart(asker, path, fd, begin, end));
+    begin = end;
+  } while (begin < bytes);
   SAMOVAR_ASSIGN_OR_RETURN(const Struct answer, AskForObject(asker, path, "GET", "op=GETFILESTATUS"));
-  const uint64_t there = FileOf(JsonObject(answer, "FileStatus")).bytes;
-  if (there == bytes) return absl::OkStatus();
+  const Struct& status = JsonObject(answer, "FileStatus");
+  const uint64_t there = JsonNumber(status, "length");
+  if (there == bytes) return JsonNumber(status, "modificationTime");
   return absl::DataLossError(absl::StrCat(asker.uri, ": of ", bytes, " bytes that were sent ", there, " are there"));
+}
+
+void WebHdfsStore::RemoveLeft(const Asker& asker, uint64_t now_milliseconds) {
+  const std::string prefix = WrittenPrefix(asker.place.path);
+  const size_t slash = prefix.rfind('/');
+  const std::string directory = prefix.substr(0, slash);
+  const auto answer = AskForObject(asker, directory.empty() ? "/" : directory, "GET", "op=LISTSTATUS");
+  if (!answer.ok()) return;
+  for (const Struct& status : JsonObjects(JsonObject(*answer, "FileStatuses"), "FileStatus")) {
+    const std::string name = JsonText(status, "pathSuffix");
+    const bool is_written = absl::StartsWith(name, prefix.substr(slash + 1)) && absl::EndsWith(name, kWrittenSuffix) &&
+                            name.size() == prefix.size() - slash - 1 + kWriterDigits + kWrittenSuffix.size();
+    const uint64_t changed = JsonNumber(status, "modificationTime");
+    if (!is_written || changed + static_cast<uint64_t>(absl::ToInt64Milliseconds(kLeftAfter)) > now_milliseconds)
+      continue;
+    AskOnce(asker, absl::StrCat(directory, "/", name), "DELETE", "op=DELETE&recursive=false").IgnoreError();
+  }
 }
 
 absl::Status WebHdfsStore::Write(const std::string& uri, int fd, uint64_t bytes) {
   SAMOVAR_ASSIGN_OR_RETURN(const Asker asker, Parse(uri));
   const std::string& path = asker.place.path;
-  const size_t slash = path.rfind('/');
-  if (slash + 1 == path.size()) return absl::InvalidArgumentError(absl::StrCat(uri, ": is a directory, not a file"));
-  const std::string written = absl::StrFormat("%s/.%s.%08x.tmp", path.substr(0, slash), path.substr(slash + 1),
-                                              static_cast<uint32_t>(std::random_device()()));
-  absl::Status status = Upload(asker, written, fd, bytes);
+  if (path.back() == '/') return absl::InvalidArgumentError(absl::StrCat(uri, ": is a directory, not a file"));
+  const std::string written =
+      absl::StrFormat("%s%08x%s", WrittenPrefix(path), static_cast<uint32_t>(std::random_device()()), kWrittenSuffix);
+  const absl::StatusOr<uint64_t> uploaded = Upload(asker, written, fd, bytes);
+  absl::Status status = uploaded.status();
   if (status.ok()) {
     // Replaces a file in one step.
     const std::string rename = absl::StrCat("op=RENAME&renameoptions=OVERWRITE&destination=", EncodeUrlValue(path));
@@ -234,8 +305,34 @@ absl::Status WebHdfsStore::Write(const std::string& uri, int fd, uint64_t bytes)
       if (there.ok() && there->bytes == bytes) status = absl::OkStatus();
     }
   }
-  if (!status.ok()) AskOnce(asker, written, "DELETE", "op=DELETE&recursive=false").IgnoreError();
+  if (status.ok()) {
+    RemoveLeft(asker, *uploaded);
+  } else {
+    AskOnce(asker, written, "DELETE", "op=DELETE&recursive=false").IgnoreError();
+  }
   return status;
+}
+
+absl::Status WebHdfsStore::MakeDirectory(const std::string& uri) {
+  SAMOVAR_ASSIGN_OR_RETURN(const Asker asker, Parse(uri));
+  SAMOVAR_ASSIGN_OR_RETURN(const Struct answer, AskForObject(asker, asker.place.path, "PUT", "op=MKDIRS"));
+  if (JsonBool(answer, "boolean")) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(uri, ": HDFS does not make this directory"));
+}
+
+absl::Status WebHdfsStore::CheckWritable(const std::string& uri) {
+  SAMOVAR_ASSIGN_OR_RETURN(const Asker asker, Parse(uri));
+  std::string directory = asker.place.path;
+  while (directory != "/") {
+    const size_t slash = directory.rfind('/');
+    directory = slash == 0 ? "/" : directory.substr(0, slash);
+    const absl::StatusOr<StoredFile> there = StatPath(asker, directory);
+    if (absl::IsNotFound(there.status())) continue;
+    SAMOVAR_RETURN_IF_ERROR(there.status());
+    if (!there->is_directory) return absl::FailedPreconditionError(absl::StrCat(directory, " is a file"));
+    return AskForObject(asker, directory, "GET", "op=CHECKACCESS&fsaction=-wx").status();
+  }
+  return absl::OkStatus();
 }
 
 absl::Status WebHdfsStore::Remove(const std::string& uri) {

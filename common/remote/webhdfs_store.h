@@ -32,8 +32,15 @@ class WebHdfsStore : public RemoteStore {
   absl::StatusOr<StoredFile> Stat(const std::string& uri) override;
   absl::StatusOr<std::vector<StoredFile>> List(const std::string& uri) override;
   absl::Status Read(const std::string& uri, const StoredFile& file, uint64_t offset, std::span<char> out) override;
+  // A larger file is made of this first part, and the others appended to it: what a cut costs at most.
+  static constexpr uint64_t kPartBytes = uint64_t{64} << 20;
+  // Leavings of writers that were killed are removed, by the next writer of the same name, when they are so old.
+  static constexpr absl::Duration kLeftAfter = absl::Hours(24);
   // Into a file of another name beside it, which is renamed when its length is right.
   absl::Status Write(const std::string& uri, int fd, uint64_t bytes) override;
+  absl::Status MakeDirectory(const std::string& uri) override;
+  // Looks at the nearest directory that there is.
+  absl::Status CheckWritable(const std::string& uri) override;
   absl::Status Remove(const std::string& uri) override;
 
  private:
@@ -52,14 +59,20 @@ class WebHdfsStore : public RemoteStore {
                                            const std::string& operation);
   // The same once, with no wait: asks one namenode after the other until one is active.
   absl::StatusOr<HttpResponse> AskOnce(const Asker& asker, const std::string& path, const std::string& method,
-                                       const std::string& operation);
+                                       const std::string& operation, const RequestWatch& watch = nullptr);
   // As AskNameNode; the object in an answer that is a success.
   absl::StatusOr<google::protobuf::Struct> AskForObject(const Asker& asker, const std::string& path,
                                                         const std::string& method, const std::string& operation);
   // Where a datanode does the rest of an operation: a URL, with the credential in it.
   absl::StatusOr<std::string> AskForDataNode(const Asker& asker, const std::string& path, const std::string& method,
-                                             const std::string& operation);
-  absl::Status Upload(const Asker& asker, const std::string& path, int fd, uint64_t bytes);
+                                             const std::string& operation, const RequestWatch& watch);
+  absl::StatusOr<StoredFile> StatPath(const Asker& asker, const std::string& path);
+  // Returns when the file was changed last, in milliseconds by the namenode's clock.
+  absl::StatusOr<uint64_t> Upload(const Asker& asker, const std::string& path, int fd, uint64_t bytes);
+  // Makes the file, or appends to it, so that it has the bytes up to `end`. REQUIRES: it has those up to `begin`.
+  absl::Status UploadPart(const Asker& asker, const std::string& path, int fd, uint64_t begin, uint64_t end);
+  // Removes what writers of the path have left, if it is old at this time.
+  void RemoveLeft(const Asker& asker, uint64_t now_milliseconds);
 
   const std::shared_ptr<HttpClient> http_;
   const std::shared_ptr<ClusterConfiguration> configuration_;

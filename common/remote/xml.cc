@@ -38,7 +38,8 @@ void End(void* user, const char*) {
   Builder& builder = *static_cast<Builder*>(user);
   XmlElement ended = std::move(builder.open.back());
   builder.open.pop_back();
-  absl::StripAsciiWhitespace(&ended.text);
+  // Between elements it is layout; in one that has none it is a value.
+  if (!ended.children.empty()) absl::StripAsciiWhitespace(&ended.text);
   XmlElement& parent = builder.open.empty() ? builder.document : builder.open.back();
   parent.children.push_back(std::move(ended));
 }
@@ -63,7 +64,7 @@ const XmlElement* XmlElement::Child(absl::string_view wanted) const {
 
 std::string XmlElement::ChildText(absl::string_view wanted) const {
   const XmlElement* child = Child(wanted);
-  return child == nullptr ? "" : child->text;
+  return child == nullptr ? "" : std::string(absl::StripAsciiWhitespace(child->text));
 }
 
 absl::StatusOr<XmlElement> ParseXml(absl::string_view text) {

@@ -12,13 +12,13 @@ namespace samovar {
 
 struct XmlElement {
   std::string name;
-  // All characters that stand directly in it, without the space around them.
+  // All characters that stand directly in it; where elements do, too, without the space around them.
   std::string text;
   std::vector<XmlElement> children;
 
   // The first child of this name; null: there is none.
   const XmlElement* Child(absl::string_view name) const;
-  // Its text; empty if there is none.
+  // Its text without the space around it; empty if there is none.
   std::string ChildText(absl::string_view name) const;
 };
 

@@ -100,6 +100,18 @@ absl::Status LocalStorage::Remove(const std::string& uri) {
   return removed ? absl::OkStatus() : ErrnoStatus(ENOENT, "remove", path);
 }
 
+absl::Status LocalStorage::MakeDirectory(const std::string& uri) {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::string path, LocalPath(uri));
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  return error ? ErrnoStatus(error.value(), "make the directory", path) : absl::OkStatus();
+}
+
+absl::Status LocalStorage::CheckWritable(const std::string& uri) {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::string path, LocalPath(uri));
+  return samovar::CheckWritable(path);
+}
+
 absl::StatusOr<std::unique_ptr<RangeReader>> LocalStorage::OpenRange(const std::string& uri, uint64_t offset,
                                                                      uint64_t bytes) {
   SAMOVAR_ASSIGN_OR_RETURN(const std::string path, LocalPath(uri));

@@ -14,6 +14,8 @@ class LocalStorage : public Storage {
   absl::StatusOr<StoredFile> Stat(const std::string& uri) override;
   absl::StatusOr<std::vector<StoredFile>> List(const std::string& uri) override;
   absl::Status Remove(const std::string& uri) override;
+  absl::Status MakeDirectory(const std::string& uri) override;
+  absl::Status CheckWritable(const std::string& uri) override;
   absl::StatusOr<std::unique_ptr<RangeReader>> OpenRange(const std::string& uri, uint64_t offset,
                                                          uint64_t bytes) override;
 };

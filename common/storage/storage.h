@@ -62,6 +62,16 @@ class Storage {
   // Removes a file or an empty directory.
   virtual absl::Status Remove(const std::string& uri) = 0;
 
+  // Makes a directory, and those above it, where a place has directories; else there is nothing to be done.
+  virtual absl::Status MakeDirectory(const std::string& uri) = 0;
+
+  // Whether a file of this name could be written now, as far as can be told without making anything. The error says
+  // what forbids it.
+  virtual absl::Status CheckWritable(const std::string& uri) = 0;
+
+  // Ends what waits for other machines, now and from now on, with CANCELLED: the process is to end.
+  virtual void Stop() {}
+
   // Opens `bytes` bytes of a file, from `offset` on, or fewer if it ends before. INVALID_ARGUMENT: a directory.
   virtual absl::StatusOr<std::unique_ptr<RangeReader>> OpenRange(const std::string& uri, uint64_t offset,
                                                                  uint64_t bytes) = 0;

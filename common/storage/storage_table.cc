@@ -62,6 +62,20 @@ absl::Status StorageTable::Remove(const std::string& uri) const {
   return storage->Remove(uri);
 }
 
+absl::Status StorageTable::MakeDirectory(const std::string& uri) const {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Storage> storage, StorageFor(uri));
+  return storage->MakeDirectory(uri);
+}
+
+absl::Status StorageTable::CheckWritable(const std::string& uri) const {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Storage> storage, StorageFor(uri));
+  return storage->CheckWritable(uri);
+}
+
+void StorageTable::Stop() const {
+  for (const auto& [scheme, storage] : schemes_) storage->Stop();
+}
+
 absl::StatusOr<std::unique_ptr<RangeReader>> StorageTable::OpenRange(const std::string& uri, uint64_t offset,
                                                                      uint64_t bytes) const {
   SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Storage> storage, StorageFor(uri));

@@ -40,7 +40,12 @@ class StorageTable {
   absl::StatusOr<StoredFile> Stat(const std::string& uri) const;
   absl::StatusOr<std::vector<StoredFile>> List(const std::string& uri) const;
   absl::Status Remove(const std::string& uri) const;
+  absl::Status MakeDirectory(const std::string& uri) const;
+  absl::Status CheckWritable(const std::string& uri) const;
   absl::StatusOr<std::unique_ptr<RangeReader>> OpenRange(const std::string& uri, uint64_t offset, uint64_t bytes) const;
+
+  // Storage::Stop of all.
+  void Stop() const;
 
   // Whether there is a file or a directory, or something that cannot be read. There is nothing
   // below a file.

@@ -48,6 +48,8 @@ class MountedStorage : public Storage {
     return local_.List(Note("list ", uri));
   }
   absl::Status Remove(const std::string& uri) override { return local_.Remove(Note("remove ", uri)); }
+  absl::Status MakeDirectory(const std::string& uri) override { return local_.MakeDirectory(Note("make ", uri)); }
+  absl::Status CheckWritable(const std::string& uri) override { return local_.CheckWritable(Note("check ", uri)); }
   absl::StatusOr<std::unique_ptr<RangeReader>> OpenRange(const std::string& uri, uint64_t offset,
                                                          uint64_t bytes) override {
     return local_.OpenRange(Note("open ", uri), offset, bytes);

@@ -6,7 +6,9 @@
 #include <fstream>
 
 #include "absl/strings/match.h"
+#include "common/base/clock.h"
 #include "tests/support/catch.h"
+#include "tests/support/http_server.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_dir.h"
 
@@ -109,6 +111,29 @@ TEST_CASE("a key that is no base64 is refused, and not shown") {
 
 // The signature was computed by hand, with another library's HMAC, over the text that Azure's reference gives for this
 // request.
+TEST_CASE("a machine without keys asks for a token of its identity, for the time that it holds") {
+  HttpServer::Response answer = {.body = R"({"access_token":"the token","expires_in":"3600"})"};
+  const HttpServer server([&](const HttpServer::Request&) { return answer; });
+  HttpClient http;
+  const auto find = [&] { return FindAzureAccess(kUri, {}, &http, server.url() + "/token?resource=x"); };
+  const absl::Time before = SteadyNow();
+  const auto access = find();
+  REQUIRE_OK(access);
+  CHECK(access->kind == AzureAccess::Kind::kBearer);
+  CHECK(access->secret == "the token");
+  CHECK(access->endpoint == "https://acct.blob.core.windows.net");
+  CHECK(access->expires > before + absl::Minutes(50));
+  CHECK(access->expires < SteadyNow() + absl::Minutes(60));
+  CHECK(server.requests().at(0).headers.at("metadata") == "true");
+  CHECK(server.requests().at(0).target == "/token?resource=x");
+  answer.status = 429;
+  REQUIRE_STATUS(find().status(), absl::StatusCode::kUnavailable, "429");
+  for (const char* const body : {"", "{}", "<html>"}) {
+    answer = {.body = body};
+    REQUIRE_STATUS(find().status(), absl::StatusCode::kFailedPrecondition, "no identity of Azure's");
+  }
+}
+
 TEST_CASE("a request is signed over its method, headers, path and query") {
   const AzureAccess access = {.kind = AzureAccess::Kind::kSharedKey, .secret = "secret key", .endpoint = "https://x"};
   HttpRequest request = {.method = "PUT",

@@ -6,6 +6,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "common/base/status_macros.h"
 #include "common/remote/md5.h"
 #include "tests/support/catch.h"
@@ -18,7 +19,7 @@ namespace {
 using Request = HttpServer::Request;
 using Response = HttpServer::Response;
 
-constexpr RetryPolicy kQuick = {
+const RetryPolicy kQuick = {
     .patience = absl::Seconds(30), .first_wait = absl::Milliseconds(1), .longest_wait = absl::Milliseconds(2)};
 constexpr char kUri[] = "wasbs://c@acct.blob.core.windows.net/d/f";
 
@@ -130,6 +131,61 @@ TEST_CASE_METHOD(Fixture, "a large file is sent in blocks with their sums, and i
              Response{.status = 400, .headers = {"x-ms-error-code: InvalidBlockList"}}};
   REQUIRE_STATUS(store.Write(kUri, fileno(file), text.size()), absl::StatusCode::kAborted, "somebody else wrote it");
   fclose(file);
+}
+
+TEST_CASE_METHOD(Fixture, "names with two slashes, and with a space at their end, are listed as they are") {
+  const auto blobs = [](const std::string& names) {
+    std::string text = "<EnumerationResults><Blobs>";
+    for (absl::string_view name : absl::StrSplit(names, '|')) {
+      absl::StrAppend(&text, absl::EndsWith(name, "/")
+                                 ? absl::StrCat("<BlobPrefix><Name>", name, "</Name></BlobPrefix>")
+                                 : absl::StrCat("<Blob><Name>", name, "</Name><Properties><Content-Length>1",
+                                                "</Content-Length></Properties></Blob>"));
+    }
+    return Response{.body = text + "</Blobs><NextMarker/></EnumerationResults>"};
+  };
+  answers = {blobs("d/f//|d/f/a |d/f/b/"), blobs("d/f//c|d/f///"), blobs("d/f///e/")};
+  const auto files = store.List(kUri);
+  REQUIRE_OK(files);
+  std::string names;
+  for (const StoredFile& file : *files) absl::StrAppend(&names, file.name, file.is_directory ? "/|" : "|");
+  CHECK(names == "//e/|/c|a |b/|");
+  CHECK_THAT(server.requests().back().target, Catch::Contains("prefix=d%2Ff%2F%2F%2F"));
+}
+
+TEST_CASE_METHOD(Fixture, "blobs that stand for a directory are removed when nothing else is in it") {
+  const auto marker = [](const std::string& name) {
+    return Response{.body = absl::StrCat("<EnumerationResults><Blobs>", name, "</Blobs></EnumerationResults>")};
+  };
+  const std::string own = "<Blob><Name>d/f/</Name><Properties><Content-Length>0</Content-Length></Properties></Blob>";
+  const Response folder = {.headers = {"x-ms-meta-hdi_isfolder: true", "Content-Length: 0"}};
+  answers = {Response{.status = 404}, marker(own)};
+  CHECK(store.Stat(kUri)->is_directory);
+  answers = {folder, marker(own), Response{.status = 202}, Response{.status = 202}};
+  REQUIRE_OK(store.Remove(kUri));
+  auto requests = server.requests();
+  CHECK(requests.at(requests.size() - 2).target == "/acct/c/d/f/");
+  CHECK(requests.back().target == "/acct/c/d/f");
+  CHECK(requests.back().method == "DELETE");
+  // Something is in it.
+  answers = {folder, marker(own + "<BlobPrefix><Name>d/f/x/</Name></BlobPrefix>")};
+  REQUIRE_STATUS(store.Remove(kUri), absl::StatusCode::kFailedPrecondition, "not empty");
+  CHECK(server.requests().back().method == "GET");
+  // A file of that name does not mind what stands behind a slash.
+  answers = {Response{.headers = {"Content-Length: 1"}}, Response{.status = 202}};
+  REQUIRE_OK(store.Remove(kUri));
+}
+
+TEST_CASE_METHOD(Fixture, "whether a blob may be written is told by the container and the credential") {
+  answers = {Response{.status = 404, .headers = {"x-ms-error-code: BlobNotFound"}}};
+  REQUIRE_OK(store.CheckWritable(kUri));
+  answers = {Response{.status = 404, .headers = {"x-ms-error-code: ContainerNotFound"}}};
+  REQUIRE_STATUS(store.CheckWritable(kUri), absl::StatusCode::kNotFound, "there is no container");
+  answers = {Response{.status = 403, .headers = {"x-ms-error-code: AuthorizationPermissionMismatch"}},
+             Response{.status = 403, .headers = {"x-ms-error-code: AuthorizationPermissionMismatch"}}};
+  REQUIRE_OK(store.CheckWritable(kUri));
+  answers = {Response{.status = 403}, Response{.status = 403}};
+  REQUIRE_STATUS(store.CheckWritable(kUri), absl::StatusCode::kPermissionDenied, "403");
 }
 
 TEST_CASE_METHOD(Fixture, "what is not there, is no file or cannot be removed is told apart") {

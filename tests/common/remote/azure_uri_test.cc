@@ -8,7 +8,7 @@ namespace {
 
 TEST_CASE("all four schemes name a container, an account and a path, on the end point for blobs") {
   for (const char* uri :
-       {"wasb://c@acct.blob.core.windows.net/a/b", "wasbs://c@acct.blob.core.windows.net//a/b/",
+       {"wasb://c@acct.blob.core.windows.net/a/b", "wasbs://c@acct.blob.core.windows.net/a/b/",
         "abfs://c@acct.dfs.core.windows.net/a/b", "abfss://c@ACCT.dfs.core.windows.net/a/b", "wasb://c@acct/a/b"}) {
     INFO(uri);
     const auto parsed = ParseAzureUri(uri, {});
@@ -18,6 +18,7 @@ TEST_CASE("all four schemes name a container, an account and a path, on the end 
     CHECK(parsed->suffix == "blob.core.windows.net");
     CHECK(parsed->path == "a/b");
   }
+  CHECK(ParseAzureUri("wasb://c@acct//a//b", {})->path == "/a//b");
   CHECK(ParseAzureUri("abfs://c@a.dfs.core.chinacloudapi.cn/x", {})->suffix == "blob.core.chinacloudapi.cn");
 }
 

@@ -124,6 +124,21 @@ TEST_CASE("an entry that another process fills is waited for") {
   for (int end : {told[0], told[1], go_on[0], go_on[1]}) close(end);
 }
 
+TEST_CASE("an entry that another one fills is not waited for by a process that is to end") {
+  const TempDir directory;
+  const auto stopper = std::make_shared<Stopper>();
+  FileCache filling({.directory = directory.File("cache")});
+  FileCache waiting({.directory = directory.File("cache"), .stopper = stopper});
+  int calls = 0;
+  REQUIRE_OK(filling.Get("key", 4, [&](const std::string&) {
+    std::thread ending([&] { stopper->Stop(); });
+    REQUIRE_STATUS(waiting.Get("key", 4, Writer("mine", &calls)), absl::StatusCode::kCancelled, "not waited for");
+    ending.join();
+    return absl::OkStatus();
+  }));
+  CHECK(calls == 0);
+}
+
 TEST_CASE("a directory that others may write to is not used, nor a disk without room") {
   const TempDir directory;
   int calls = 0;

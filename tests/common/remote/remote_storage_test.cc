@@ -65,6 +65,8 @@ class MemoryStore : public RemoteStore {
     files[uri] = text;
     return absl::OkStatus();
   }
+  absl::Status MakeDirectory(const std::string&) override { return absl::OkStatus(); }
+  absl::Status CheckWritable(const std::string& uri) override { return absl::PermissionDeniedError(uri); }
   absl::Status Remove(const std::string& uri) override {
     absl::MutexLock lock(&mu);
     return files.erase(uri) != 0 ? absl::OkStatus() : absl::NotFoundError(uri);

@@ -16,7 +16,7 @@ namespace {
 using Request = HttpServer::Request;
 using Response = HttpServer::Response;
 
-constexpr RetryPolicy kQuick = {
+const RetryPolicy kQuick = {
     .patience = absl::Seconds(30), .first_wait = absl::Milliseconds(1), .longest_wait = absl::Milliseconds(2)};
 
 Response Exception(int status, const std::string& name) {
@@ -92,7 +92,7 @@ TEST_CASE_METHOD(Fixture, "a file is written under another name, and renamed whe
   answers["GETFILESTATUS"] = {.body = kStatus};
   REQUIRE_OK(store.Write("hdfs://main/d/f", fileno(file), 10));
   auto requests = active.requests();
-  REQUIRE(requests.size() == 4);
+  REQUIRE(requests.size() == 5);
   CHECK_THAT(requests[0].target, Catch::StartsWith("/webhdfs/v1/d/.f.") && Catch::Contains("op=CREATE"));
   CHECK(requests[1].body == "0123456789");
   CHECK_THAT(requests[3].target,
@@ -102,6 +102,109 @@ TEST_CASE_METHOD(Fixture, "a file is written under another name, and renamed whe
                  "of 9 bytes that were sent 10");
   CHECK(OperationOf(active.requests().back()) == "DELETE");
   fclose(file);
+}
+
+// A datanode that keeps what is sent, as much of it as the test lets it before it cuts the connection.
+struct UploadFixture {
+  static std::string StatusOf(uint64_t bytes) {
+    return absl::StrCat(R"({"FileStatus":{"pathSuffix":"","type":"FILE","length":)", bytes,
+                        R"(,"modificationTime":200000000,"fileId":16387}})");
+  }
+
+  // So many bytes of each request are kept, and the answer is cut if there were more; the last holds on.
+  std::vector<size_t> kept_of_requests = {std::string::npos};
+  std::vector<Response> refusals;
+  std::string kept;
+  size_t requests = 0;
+  std::string listed = R"({"FileStatuses":{"FileStatus":[]}})";
+  HttpServer server{[this](const Request& request) {
+    if (!absl::StartsWith(request.target, "/data")) {
+      const std::string operation = OperationOf(request);
+      if (absl::StrContains(request.target, "noredirect=true")) {
+        return Response{.body = absl::StrCat(R"({"Location":")", server.url(), "/data?", operation, R"("})")};
+      }
+      if (operation == "GETFILESTATUS") return Response{.body = StatusOf(kept.size())};
+      if (operation == "LISTSTATUS") return Response{.body = listed};
+      return Response{.body = R"({"boolean": true})"};
+    }
+    if (absl::StrContains(request.target, "APPEND") && !refusals.empty()) {
+      const Response refusal = refusals.back();
+      refusals.pop_back();
+      return refusal;
+    }
+    if (absl::StrContains(request.target, "CREATE")) kept.clear();
+    const size_t most = kept_of_requests[std::min(requests++, kept_of_requests.size() - 1)];
+    kept += request.body.substr(0, most);
+    return Response{.status = 200, .body = "xx", .sent_bytes = request.body.size() > most ? 1 : std::string::npos};
+  }};
+  WebHdfsStore store{std::make_shared<HttpClient>(), std::make_shared<ClusterConfiguration>(HadoopConfiguration()),
+                     kQuick};
+
+  absl::Status Write(const std::string& text) {
+    FILE* const file = tmpfile();
+    REQUIRE(fwrite(text.data(), 1, text.size(), file) == text.size());
+    REQUIRE(fflush(file) == 0);
+    const absl::Status status =
+        store.Write(absl::StrCat("webhdfs", server.url().substr(4), "/d/f"), fileno(file), text.size());
+    fclose(file);
+    return status;
+  }
+  // "PUT 67108864 POST 5 ": what datanodes were sent.
+  std::string Sent() {
+    std::string text;
+    for (const Request& request : server.requests()) {
+      if (absl::StartsWith(request.target, "/data"))
+        absl::StrAppend(&text, request.method, " ", request.body.size(), " ");
+    }
+    return text;
+  }
+};
+
+std::string Pattern(size_t bytes) {
+  std::string text(bytes, '\0');
+  for (size_t i = 0; i < bytes; ++i) text[i] = static_cast<char>(i * 2654435761U >> 24);
+  return text;
+}
+
+TEST_CASE_METHOD(UploadFixture, "a large file goes up in parts, and one that was cut goes on where it was cut") {
+  constexpr size_t kPart = WebHdfsStore::kPartBytes;
+  const std::string text = Pattern(2 * kPart + 1000);
+  // The second part is cut twice, and the namenode first waits for the writer that has gone.
+  kept_of_requests = {std::string::npos, 100, 50, std::string::npos};
+  refusals = {Exception(403, "RecoveryInProgressException")};
+  REQUIRE_OK(Write(text));
+  CHECK(kept == text);
+  CHECK(Sent() == absl::StrCat("PUT ", kPart, " POST ", kPart, " POST ", kPart, " POST ", kPart - 100, " POST ",
+                               kPart - 150, " POST 1000 "));
+}
+
+TEST_CASE_METHOD(UploadFixture,
+                 "what killed writers of a name have left is removed by the next one, once it is a day old") {
+  const auto entry = [](const std::string& name, uint64_t changed) {
+    return absl::StrCat(R"({"type":"FILE","length":1,"pathSuffix":")", name, R"(","modificationTime":)", changed, "}");
+  };
+  listed = absl::StrCat(R"({"FileStatuses":{"FileStatus":[)", entry(".f.00000001.tmp", 1), ",",
+                        entry(".f.00000002.tmp", 150000000), ",", entry(".f.x.00000003.tmp", 1), ",",
+                        entry(".g.00000004.tmp", 1), ",", entry("f", 1), "]}}");
+  REQUIRE_OK(Write("text"));
+  std::string removed;
+  for (const Request& request : server.requests()) {
+    if (request.method == "DELETE") removed += request.target.substr(0, request.target.find('?')) + " ";
+  }
+  CHECK(removed == "/webhdfs/v1/d/.f.00000001.tmp ");
+}
+
+TEST_CASE_METHOD(Fixture, "whether a file may be written is asked of the nearest directory that there is") {
+  answers["GETFILESTATUS"] = {.body = R"({"FileStatus":{"type":"DIRECTORY"}})"};
+  REQUIRE_OK(store.CheckWritable("hdfs://main/a/b/c"));
+  CHECK_THAT(active.requests().back().target, Catch::Contains("/a/b?op=CHECKACCESS&fsaction=-wx"));
+  answers["CHECKACCESS"] = Exception(403, "AccessControlException");
+  REQUIRE_STATUS(store.CheckWritable("hdfs://main/a/b/c"), absl::StatusCode::kPermissionDenied, "AccessControl");
+  answers["GETFILESTATUS"] = {.body = kStatus};
+  REQUIRE_STATUS(store.CheckWritable("hdfs://main/a/b/c"), absl::StatusCode::kFailedPrecondition, "/a/b is a file");
+  answers["GETFILESTATUS"] = Exception(404, "FileNotFoundException");
+  REQUIRE_OK(store.CheckWritable("hdfs://main/a/b/c"));
+  CHECK_THAT(active.requests().back().target, Catch::Contains("/webhdfs/v1/?op=GETFILESTATUS"));
 }
 
 TEST_CASE_METHOD(Fixture, "a directory's files are listed, and a file is no directory") {

@@ -15,6 +15,7 @@ TEST_CASE("elements, their texts and their children are read") {
   CHECK(root->name == "list");
   REQUIRE(root->children.size() == 3);
   CHECK(root->ChildText("item") == "one & <two>");
+  CHECK(root->Child("item")->text == " one & <two> ");
   CHECK(root->children[1].text == "");
   REQUIRE(root->Child("deep") != nullptr);
   CHECK(root->Child("deep")->ChildText("x") == "y");

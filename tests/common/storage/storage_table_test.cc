@@ -92,6 +92,23 @@ TEST_CASE("what is put is there whole, or what was there before stays") {
   CHECK(listed->at(0).name == "file");
 }
 
+TEST_CASE("a directory is made with those above it, and whether a file could be written is told without making one") {
+  const TempDir dir;
+  const StorageTable table;
+  REQUIRE_OK(table.CheckWritable("file:" + dir.File("a/b/c")));
+  CHECK(table.List(dir.path())->empty());
+  REQUIRE_OK(table.MakeDirectory("file:" + dir.File("a/b")));
+  REQUIRE_OK(table.MakeDirectory(dir.File("a/b")));
+  CHECK(table.Stat(dir.File("a/b"))->is_directory);
+  REQUIRE_OK(table.PutBytes(dir.File("file"), "x"));
+  for (const absl::Status& refused :
+       {table.CheckWritable(dir.File("file/a")), table.MakeDirectory(dir.File("file/a"))}) {
+    CHECK_FALSE(refused.ok());
+    CHECK_FALSE(absl::IsNotFound(refused));
+  }
+  REQUIRE_STATUS(table.CheckWritable("s3://b/x"), absl::StatusCode::kInvalidArgument, "is not offered");
+}
+
 TEST_CASE("a range of a file is read, as far as the file goes") {
   const TempDir dir;
   const StorageTable table;
