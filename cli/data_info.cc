@@ -83,11 +83,12 @@ std::string DescribeSizes(const Records& records) {
 }
 
 // Reads all files of a partitioned set.
-absl::Status Verify(const std::string& set, const v1::DatasetManifest& manifest) {
+absl::Status Verify(const std::string& set, const v1::DatasetManifest& manifest, const StorageTable& storage) {
   const auto progress = RecordProgress();
   uint64_t records = 0;
   for (const v1::DatasetPartition& partition : manifest.partitions()) {
-    SAMOVAR_RETURN_IF_ERROR(ReadPartition(set, partition, [](absl::string_view) { return absl::OkStatus(); }));
+    SAMOVAR_RETURN_IF_ERROR(ReadPartition(
+        set, partition, [](absl::string_view) { return absl::OkStatus(); }, storage));
     records += partition.records();
     if (progress) progress(records, manifest.records());
   }
@@ -111,7 +112,7 @@ absl::StatusOr<std::string> Describe(const DataInfoOptions& options) {
         absl::StrCat(options.path, ": is an LMDB, which has no checksums; only partitioned sets can be verified"));
   }
   // Before the records: a checksum tells more surely that a file is damaged.
-  if (options.verify) SAMOVAR_RETURN_IF_ERROR(Verify(dataset->path(), *manifest));
+  if (options.verify) SAMOVAR_RETURN_IF_ERROR(Verify(dataset->path(), *manifest, options.storage));
   SAMOVAR_ASSIGN_OR_RETURN(const Records records, ReadAll(*dataset, !options.quick));
   return absl::StrCat("records  ", dataset->size(), "\nshape    ", ToString(dataset->shape()),
                       " (channels x height x width)", dataset->encoded() ? " of the first; encoded (JPEG or PNG)" : "",

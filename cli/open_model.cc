@@ -13,6 +13,7 @@
 #include "common/caffe/net_sources.h"
 #include "common/caffe/upgrade_net.h"
 #include "common/model/initial_values.h"
+#include "worker/feed/remote_partitions.h"
 
 namespace samovar {
 namespace {
@@ -69,6 +70,7 @@ absl::StatusOr<OpenModel> OpenModelFiles(const ModelFiles& files, caffe::Phase p
   OpenModel model;
   model.phase = phase;
   model.storage = files.storage;
+  model.partitions = std::make_shared<RemotePartitions>(files.storage);
   SAMOVAR_ASSIGN_OR_RETURN(model.param, ReadNetInPhase(files.model, phase, files.state, &model.origin, files.storage));
   NetToCheck net = {model.param, phase, /*parts=*/1, files.model, files.data};
   net.origin = &model.origin;
@@ -102,6 +104,7 @@ absl::StatusOr<std::unique_ptr<NetFeed>> OpenFeedOf(const OpenModel& model) {
   NetFeed::Options options;
   options.phase = model.phase;
   options.storage = model.storage;
+  options.partitions = model.partitions.get();
   return NetFeed::Open(model.param, model.data, options);
 }
 

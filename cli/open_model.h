@@ -10,6 +10,7 @@
 #include "common/base/thread_pool.h"
 #include "common/caffe/net_filter.h"
 #include "common/caffe/net_origin.h"
+#include "common/data/partition_source.h"
 #include "common/storage/storage_table.h"
 #include "samovar/v1/job.pb.h"
 #include "samovar/v1/layout.pb.h"
@@ -43,6 +44,8 @@ struct OpenModel {
   std::vector<float> weights;
   // As ModelFiles has it.
   StorageTable storage = {};
+  // Opens the partitions of a set that is not on this machine.
+  std::shared_ptr<PartitionSource> partitions = {};
 };
 
 // Reads the net as it is in the phase, opens its records and reads its weights; the file must have the weights of each
@@ -59,7 +62,7 @@ absl::StatusOr<caffe::NetParameter> ReadNetInPhase(const std::string& path, caff
 absl::StatusOr<std::unique_ptr<Net>> BuildNetOf(const OpenModel& model, int batch_size, ThreadPool* pool,
                                                 bool keep_blobs = false);
 
-// A feed of the model's records, in order. REQUIRES: model.data.records() > 0
+// A feed of the model's records, in order; the model outlives it. REQUIRES: model.data.records() > 0
 absl::StatusOr<std::unique_ptr<NetFeed>> OpenFeedOf(const OpenModel& model);
 
 // Makes the net one for the records from `begin` on, where they may have sizes of their own.

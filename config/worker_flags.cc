@@ -39,10 +39,13 @@ Parsed<WorkerFlags> ParseWorkerFlags(int argc, const char* const* argv) {
   app->add_option("--threads", flags.threads, "Sets the number of threads that compute")
       ->type_name("N")
       ->check(Between(1, kMaxCount));
-  app->add_option("--cache", flags.cache,
-                  "Copies partitions of partitioned data sets into this directory when they are needed, and reads them "
-                  "there; several "
-                  "workers may share it; without it they are read where they lie")
+  app->add_option(
+         "--cache", flags.cache,
+         "Copies partitions of partitioned data sets into this directory when they are needed, and reads them "
+         "there; several "
+         "workers may share it; without it they are read where they lie, or, if that is a cluster's storage, copied "
+         "into "
+         "SAMOVAR_FILE_CACHE")
       ->type_name("DIR")
       ->transform(LocalPathValidator())
       ->default_str("");

@@ -25,6 +25,7 @@
 #include "common/telemetry/log.h"
 #include "config/worker_flags.h"
 #include "worker/feed/partition_cache.h"
+#include "worker/feed/remote_partitions.h"
 #include "worker/nn/engine.h"
 #include "worker/train/worker.h"
 
@@ -56,11 +57,14 @@ int Run(int argc, char** argv) {
   TuneProcess();
   RouteGrpcLog();
 
+  const StorageTable storage = ProgramStorage();
   std::unique_ptr<PartitionCache> cache;
+  RemotePartitions remote(storage);
   if (!flags.cache.empty()) {
     PartitionCache::Options cache_options;
     cache_options.directory = flags.cache;
     cache_options.bytes = flags.cache_bytes;
+    cache_options.storage = storage;
     absl::StatusOr<std::unique_ptr<PartitionCache>> created = PartitionCache::Create(cache_options);
     if (!created.ok()) {
       LogError(absl::StrCat("--cache: ", created.status().message()));
@@ -74,9 +78,9 @@ int Run(int argc, char** argv) {
   options.coordinator = flags.coordinator;
   options.name = flags.name;
   options.threads = flags.threads;
-  options.partitions = cache.get();
+  options.partitions = cache != nullptr ? static_cast<PartitionSource*>(cache.get()) : &remote;
   options.channels = flags.channels;
-  options.storage = ProgramStorage();
+  options.storage = storage;
   options.on_joined = [&] {
     if (const absl::Status status = ReportReady(flags.ready_fd, "ok"); !status.ok()) {
       LogError(status.message());
@@ -95,8 +99,10 @@ int Run(int argc, char** argv) {
   LogInfo("stops");
   Notify("STOPPING=1\nSTATUS=stops");
   worker.Stop();
-  // A copy may take long.
+  // A copy may take long, and so may a storage.
+  storage.Stop();
   if (cache != nullptr) cache->Stop();
+  remote.Stop();
   runner.join();
   return exit_code;
 }

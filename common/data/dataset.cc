@@ -12,6 +12,7 @@
 #include "common/data/image_decoder.h"
 #include "common/data/leveldb_advice.h"
 #include "common/data/records_digest.h"
+#include "common/storage/paths.h"
 
 namespace samovar {
 namespace {
@@ -43,9 +44,17 @@ absl::Status CheckNoImageFile(absl::string_view data) {
 
 absl::StatusOr<std::shared_ptr<Dataset>> Dataset::Open(const std::string& path, const StorageTable& storage,
                                                        PartitionSource* source) {
-  SAMOVAR_ASSIGN_OR_RETURN(const std::string local, storage.Fetch(path));
-  std::shared_ptr<Dataset> dataset(new Dataset(local, source));
-  SAMOVAR_RETURN_IF_ERROR(IsPartitioned(local) ? dataset->OpenSet() : dataset->OpenLmdb());
+  std::string directory(path);
+  while (directory.size() > 1 && directory.back() == '/') directory.pop_back();
+  const bool is_here = LocalPath(directory).ok();
+  if (is_here) directory = *LocalPath(directory);
+  SAMOVAR_ASSIGN_OR_RETURN(const bool is_set, IsPartitioned(directory, storage));
+  if (!is_set) {
+    SAMOVAR_ASSIGN_OR_RETURN(directory, storage.Fetch(is_here ? directory : path));
+  }
+  PartitionSource* const serving = source != nullptr && source->Serves(directory) ? source : nullptr;
+  std::shared_ptr<Dataset> dataset(new Dataset(directory, serving, storage));
+  SAMOVAR_RETURN_IF_ERROR(is_set ? dataset->OpenSet() : dataset->OpenLmdb());
   return dataset;
 }
 
@@ -65,9 +74,12 @@ absl::Status Dataset::OpenLmdb() {
 }
 
 absl::Status Dataset::OpenSet() {
-  SAMOVAR_ASSIGN_OR_RETURN(v1::DatasetManifest manifest, ReadManifest(path_));
-  for (const v1::DatasetPartition& partition : manifest.partitions())
-    SAMOVAR_RETURN_IF_ERROR(CheckPartitionSize(path_, partition));
+  SAMOVAR_ASSIGN_OR_RETURN(v1::DatasetManifest manifest, ReadManifest(path_, storage_));
+  // In a storage that would be a request for each: they are compared when they are fetched.
+  if (LocalPath(path_).ok()) {
+    for (const v1::DatasetPartition& partition : manifest.partitions())
+      SAMOVAR_RETURN_IF_ERROR(CheckPartitionSize(path_, partition));
+  }
   cut_ = {manifest.records(), static_cast<uint32_t>(manifest.partitions_size())};
   shape_ = {static_cast<int>(manifest.channels()), static_cast<int>(manifest.height()),
             static_cast<int>(manifest.width())};
@@ -76,14 +88,25 @@ absl::Status Dataset::OpenSet() {
   return absl::OkStatus();
 }
 
+absl::StatusOr<std::string> Dataset::FindPartition(const v1::DatasetPartition& partition) const {
+  SAMOVAR_RETURN_IF_ERROR(CheckPartitionSize(path_, partition, storage_));
+  SAMOVAR_ASSIGN_OR_RETURN(const std::string directory,
+                           storage_.Fetch(absl::StrCat(path_, "/", partition.directory())));
+  if (LocalPath(path_).ok()) return directory;
+  const std::string copies = std::filesystem::path(directory).parent_path().string();
+  SAMOVAR_RETURN_IF_ERROR(
+      Annotate(ReadPartition(copies, partition, [](absl::string_view) { return absl::OkStatus(); }), path_));
+  return directory;
+}
+
 absl::StatusOr<std::shared_ptr<const LmdbRecords>> Dataset::OpenPartition(uint32_t partition) const {
   const v1::DatasetPartition& entry = manifest_->partitions(static_cast<int>(partition));
   absl::StatusOr<std::shared_ptr<const LmdbRecords>> records;
   if (source_ != nullptr) {
     records = source_->Open(path_, entry);
   } else {
-    SAMOVAR_RETURN_IF_ERROR(CheckPartitionSize(path_, entry));
-    records = LmdbRecords::Open(absl::StrCat(path_, "/", entry.directory()));
+    SAMOVAR_ASSIGN_OR_RETURN(const std::string directory, FindPartition(entry));
+    records = LmdbRecords::Open(directory);
   }
   if (!records.ok()) return records;
   if ((*records)->size() != entry.records()) {

@@ -36,10 +36,11 @@ class Dataset {
   // Partitions that stay open where they lie: those that were read last. Each takes two file descriptors.
   static constexpr size_t kMaxOpen = 64;
 
-  // Opens a directory, a path or a URI. `source`: opens a set's partitions and outlives the object; null: they are
-  // opened where they lie. NOT_FOUND: no such directory, or a partition is missing. INVALID_ARGUMENT: neither an LMDB
-  // nor a partitioned set, no records, or the first one of an LMDB is not a Datum or not an image. DATA_LOSS: a damaged
-  // file, also the manifest.
+  // Opens a directory, a path or a URI. `source`: opens a set's partitions and outlives the object; null, or it does
+  // not serve the set: they are opened where they lie. In a storage an LMDB is fetched whole; of a set the manifest is
+  // read, and without a source each partition is fetched when a record of it is read. NOT_FOUND: no such directory, or
+  // a partition is missing. INVALID_ARGUMENT: neither an LMDB nor a partitioned set, no records, or the first one of an
+  // LMDB is not a Datum or not an image. DATA_LOSS: a damaged file, also the manifest.
   static absl::StatusOr<std::shared_ptr<Dataset>> Open(const std::string& path, const StorageTable& storage,
                                                        PartitionSource* source = nullptr);
 
@@ -48,7 +49,7 @@ class Dataset {
   RecordShape shape(ImageChannels channels = ImageChannels::kAsStored) const;
   // Whether the first record is an encoded (JPEG, PNG) image.
   bool encoded() const { return encoded_; }
-  // As given to the Open that made the object.
+  // The directory: of a set as it was given to Open, of an LMDB where it is on this machine.
   const std::string& path() const { return path_; }
   // Partitions that the set is stored in; 1 for an LMDB.
   uint32_t partitions() const { return cut_.partitions; }
@@ -85,7 +86,8 @@ class Dataset {
     std::string Name() const { return records->NameOf(position); }
   };
 
-  Dataset(std::string path, PartitionSource* source) : path_(std::move(path)), source_(source) {}
+  Dataset(std::string path, PartitionSource* source, const StorageTable& storage)
+      : path_(std::move(path)), source_(source), storage_(storage) {}
 
   absl::Status OpenLmdb();
   absl::Status OpenSet();
@@ -94,6 +96,8 @@ class Dataset {
   // If it is open; else null.
   std::shared_ptr<const LmdbRecords> FindOpen(uint32_t partition) const ABSL_LOCKS_EXCLUDED(mu_);
   absl::StatusOr<std::shared_ptr<const LmdbRecords>> OpenPartition(uint32_t partition) const ABSL_LOCKS_EXCLUDED(mu_);
+  // The directory of a partition, on this machine, without a source.
+  absl::StatusOr<std::string> FindPartition(const v1::DatasetPartition& partition) const;
   // OUT_OF_RANGE: no such position. Errors of opening its partition.
   absl::StatusOr<Place> Find(uint64_t position) const;
   absl::Status ReadStoredAt(const Place& place, caffe::Datum* datum) const;
@@ -103,6 +107,7 @@ class Dataset {
 
   const std::string path_;
   PartitionSource* const source_;
+  const StorageTable storage_;
   // Constant after Open.
   PartitionCut cut_;
   std::unique_ptr<const v1::DatasetManifest> manifest_;

@@ -1,15 +1,12 @@
 #include "common/data/dataset_manifest.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <filesystem>
 #include <limits>
+#include <memory>
 #include <set>
 #include <vector>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
@@ -19,7 +16,8 @@
 #include "common/data/partition_cut.h"
 #include "common/data/record_shape.h"
 #include "common/storage/checksum.h"
-#include "common/storage/write_file.h"
+#include "common/storage/local_storage.h"
+#include "common/storage/paths.h"
 #include "google/protobuf/io/tokenizer.h"
 #include "google/protobuf/io/zero_copy_stream_impl_lite.h"
 #include "google/protobuf/text_format.h"
@@ -37,6 +35,15 @@ constexpr size_t kPieceBytes = 1 << 20;
 
 std::string ManifestPath(const std::string& set) { return absl::StrCat(set, "/", kManifestName); }
 
+bool IsOfThisMachine(const std::string& set) { return LocalPath(set).ok(); }
+
+absl::StatusOr<bool> IsThere(const std::string& uri, const StorageTable& storage) {
+  const absl::Status found = storage.Stat(uri).status();
+  if (absl::IsNotFound(found)) return false;
+  SAMOVAR_RETURN_IF_ERROR(found);
+  return true;
+}
+
 absl::Status Damaged(const std::string& set, absl::string_view what) {
   return absl::DataLossError(absl::StrCat(ManifestPath(set), ": ", what, "; ", kAnew));
 }
@@ -52,6 +59,33 @@ class FirstError : public google::protobuf::io::ErrorCollector {
  private:
   std::string text_;
 };
+
+// CRC-32 of what the reader gives; each piece of it is given to `take`.
+absl::StatusOr<uint32_t> ChecksumOf(RangeReader* reader, absl::FunctionRef<absl::Status(absl::string_view)> take) {
+  std::vector<char> piece(kPieceBytes);
+  uint32_t crc = 0;
+  for (;;) {
+    SAMOVAR_ASSIGN_OR_RETURN(const size_t got, reader->Read(piece));
+    if (got == 0) return crc;
+    const absl::string_view read_piece(piece.data(), got);
+    crc = ExtendCrc32(crc, read_piece);
+    SAMOVAR_RETURN_IF_ERROR(take(read_piece));
+  }
+}
+
+// The manifest's text.
+absl::StatusOr<std::string> ReadText(const std::string& set, const StorageTable& storage) {
+  if (IsOfThisMachine(set)) return ReadFile(ManifestPath(set), kMaxManifestBytes);
+  SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<RangeReader> reader,
+                           storage.OpenRange(ManifestPath(set), 0, kMaxManifestBytes));
+  if (reader->file_bytes() > kMaxManifestBytes) return Damaged(set, "is longer than a manifest is");
+  std::string text;
+  SAMOVAR_RETURN_IF_ERROR(ChecksumOf(reader.get(), [&](absl::string_view piece) {
+                            absl::StrAppend(&text, piece);
+                            return absl::OkStatus();
+                          }).status());
+  return text;
+}
 
 // A name of one directory in the set, without characters that are special to a file system.
 bool IsName(const std::string& name) {
@@ -102,10 +136,18 @@ bool IsPartitioned(const std::string& directory) {
   return fs::exists(ManifestPath(directory), error) && !fs::exists(absl::StrCat(directory, "/data.mdb"), error);
 }
 
+absl::StatusOr<bool> IsPartitioned(const std::string& directory, const StorageTable& storage) {
+  if (IsOfThisMachine(directory)) return IsPartitioned(directory);
+  SAMOVAR_ASSIGN_OR_RETURN(const bool has_manifest, IsThere(ManifestPath(directory), storage));
+  if (!has_manifest) return false;
+  SAMOVAR_ASSIGN_OR_RETURN(const bool is_lmdb, IsThere(absl::StrCat(directory, "/data.mdb"), storage));
+  return !is_lmdb;
+}
+
 std::string PartitionName(uint32_t partition) { return absl::StrFormat("part-%05d", partition); }
 
-absl::StatusOr<v1::DatasetManifest> ReadManifest(const std::string& set) {
-  SAMOVAR_ASSIGN_OR_RETURN(const std::string text, ReadFile(ManifestPath(set), kMaxManifestBytes));
+absl::StatusOr<v1::DatasetManifest> ReadManifest(const std::string& set, const StorageTable& storage) {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::string text, ReadText(set, storage));
   FirstError error;
   google::protobuf::TextFormat::Parser parser;
   parser.RecordErrorsTo(&error);
@@ -125,11 +167,11 @@ absl::StatusOr<v1::DatasetManifest> ReadManifest(const std::string& set) {
   return manifest;
 }
 
-absl::Status WriteManifest(const std::string& set, const v1::DatasetManifest& manifest) {
+absl::Status WriteManifest(const std::string& set, const v1::DatasetManifest& manifest, const StorageTable& storage) {
   std::string text;
   if (!google::protobuf::TextFormat::PrintToString(manifest, &text))
     return absl::InternalError("the manifest cannot be printed");
-  return WriteBytesAtomically(ManifestPath(set), text);
+  return storage.PutBytes(ManifestPath(set), text);
 }
 
 uint64_t BytesOf(const v1::DatasetManifest& manifest) {
@@ -142,41 +184,33 @@ std::string PartitionFile(const std::string& set, const v1::DatasetPartition& pa
   return absl::StrCat(set, "/", partition.directory(), "/data.mdb");
 }
 
-absl::Status CheckPartitionSize(const std::string& set, const v1::DatasetPartition& partition) {
+absl::Status CheckPartitionSize(const std::string& set, const v1::DatasetPartition& partition,
+                                const StorageTable& storage) {
   const std::string path = PartitionFile(set, partition);
-  std::error_code error;
-  const uint64_t bytes = fs::file_size(path, error);
-  if (error == std::errc::no_such_file_or_directory || error == std::errc::not_a_directory) {
+  const absl::StatusOr<StoredFile> file = storage.Stat(path);
+  if (absl::IsNotFound(file.status()) || absl::IsFailedPrecondition(file.status())) {
     return absl::NotFoundError(absl::StrCat(path, ": no such file, but the set's manifest names it; ", kAnew));
   }
-  if (error) return ErrnoStatus(error.value(), "read", path);
-  if (bytes == partition.bytes()) return absl::OkStatus();
+  SAMOVAR_RETURN_IF_ERROR(file.status());
+  if (file->bytes == partition.bytes()) return absl::OkStatus();
   return absl::DataLossError(
-      absl::StrCat(path, ": has ", bytes, " bytes, but ", partition.bytes(), " by the set's manifest; ", kAnew));
+      absl::StrCat(path, ": has ", file->bytes, " bytes, but ", partition.bytes(), " by the set's manifest; ", kAnew));
 }
 
 absl::StatusOr<uint32_t> ChecksumOf(const std::string& path, absl::FunctionRef<absl::Status(absl::string_view)> take) {
-  SAMOVAR_ASSIGN_OR_RETURN(const int fd, OpenForReading(path, std::numeric_limits<int64_t>::max()));
-  const absl::Cleanup close_file = [fd] { close(fd); };
-  std::vector<char> piece(kPieceBytes);
-  uint32_t crc = 0;
-  for (;;) {
-    const ssize_t got = read(fd, piece.data(), piece.size());
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return ErrnoStatus(errno, "read", path);
-    if (got == 0) return crc;
-    const absl::string_view read_piece(piece.data(), static_cast<size_t>(got));
-    crc = ExtendCrc32(crc, read_piece);
-    SAMOVAR_RETURN_IF_ERROR(take(read_piece));
-  }
+  SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<RangeReader> reader,
+                           LocalStorage().OpenRange(path, 0, std::numeric_limits<uint64_t>::max()));
+  return ChecksumOf(reader.get(), take);
 }
 
 absl::Status ReadPartition(const std::string& set, const v1::DatasetPartition& partition,
-                           absl::FunctionRef<absl::Status(absl::string_view)> take) {
-  SAMOVAR_RETURN_IF_ERROR(CheckPartitionSize(set, partition));
+                           absl::FunctionRef<absl::Status(absl::string_view)> take, const StorageTable& storage) {
+  SAMOVAR_RETURN_IF_ERROR(CheckPartitionSize(set, partition, storage));
   const std::string path = PartitionFile(set, partition);
+  SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<RangeReader> reader,
+                           storage.OpenRange(path, 0, std::numeric_limits<uint64_t>::max()));
   uint64_t bytes = 0;
-  SAMOVAR_ASSIGN_OR_RETURN(const uint32_t crc, ChecksumOf(path, [&](absl::string_view piece) {
+  SAMOVAR_ASSIGN_OR_RETURN(const uint32_t crc, ChecksumOf(reader.get(), [&](absl::string_view piece) {
                              bytes += piece.size();
                              // One that grows is not read for ever.
                              return bytes <= partition.bytes()

@@ -26,6 +26,7 @@
 #include "common/base/status_macros.h"
 #include "common/data/dataset_manifest.h"
 #include "common/storage/checksum.h"
+#include "common/storage/paths.h"
 #include "common/telemetry/log.h"
 
 namespace samovar {
@@ -211,10 +212,11 @@ absl::StatusOr<PartitionCache::LockedFile> PartitionCache::BeginCopy(const Entry
 absl::Status PartitionCache::Copy(const std::string& set, const v1::DatasetPartition& partition, const Entry& entry,
                                   const LockedFile& file) const {
   const std::string path = absl::StrCat(PathOf(entry.name), kCopying, "/data.mdb");
-  SAMOVAR_RETURN_IF_ERROR(ReadPartition(set, partition, [&](absl::string_view piece) {
+  const auto take = [&](absl::string_view piece) {
     if (stopper_.stopped()) return absl::CancelledError("the cache of partitions is closed");
     return WriteAll(path, piece, file.fd());
-  }));
+  };
+  SAMOVAR_RETURN_IF_ERROR(ReadPartition(set, partition, take, options_.storage));
   return fsync(file.fd()) == 0 ? absl::OkStatus() : ErrnoStatus(errno, "synchronise", path);
 }
 
@@ -266,7 +268,7 @@ absl::StatusOr<std::shared_ptr<const LmdbRecords>> PartitionCache::Open(const st
         " at most ", options_.bytes, "; give a larger --cache-bytes, or cut the set into more partitions"));
   }
   std::error_code error;
-  const std::string canonical = fs::canonical(set, error).string();
+  const std::string canonical = LocalPath(set).ok() ? fs::canonical(set, error).string() : set;
   if (error) return ErrnoStatus(error.value(), "read", set);
   const uint32_t of_set = Crc32(canonical);
   const Entry entry = {

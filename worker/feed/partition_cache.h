@@ -6,7 +6,7 @@
 //                                 shared lock. Its time of change is that of its last use
 //   DIR/ENTRY.copying/data.mdb    one that is being copied, locked by the copying process; without a lock it was
 //                                 left by a killed process
-// where ENTRY is NAME-CRC32-BYTES-SET: of the partition by its manifest, and the CRC-32 of the set's path.
+// where ENTRY is NAME-CRC32-BYTES-SET: of the partition by its manifest, and the CRC-32 of the set's path or URI.
 //
 // The process keeps the partition open that was asked for last, and those that its readers hold. An entry that is open
 // anywhere is not removed: the bound must be large enough for one partition of each process.
@@ -25,6 +25,7 @@
 #include "absl/time/time.h"
 #include "common/base/stopper.h"
 #include "common/data/partition_source.h"
+#include "common/storage/storage_table.h"
 
 namespace samovar {
 
@@ -35,6 +36,8 @@ class PartitionCache final : public PartitionSource {
     std::string directory;
     // The size of all data files in it together, those under copy included.
     uint64_t bytes = 0;
+    // Where sets are.
+    StorageTable storage = {};
     // How long a partition is waited for that another process copies, and how long for room that others take up.
     absl::Duration copy_patience = absl::Minutes(10);
     absl::Duration room_patience = absl::Minutes(1);
