@@ -22,17 +22,18 @@ bool IsUsers(const absl::Status& status) {
          absl::IsDataLoss(status) || absl::IsUnimplemented(status) || absl::IsFailedPrecondition(status);
 }
 
-// Makes a data set and describes it, or prints the error. An interrupted import leaves no files.
+// Makes a data set and describes it, or prints the error. An interrupted import leaves no data set.
 template <typename Options, typename Make>
 int MakeSet(const Options& options, const Make& make) {
   Waker waker;
-  const Interruption interruption(&waker);
+  const Interruption interruption(&waker, /*takes_hangups=*/false, [&](int) { options.storage.Stop(); });
   ImportOptions settings;
   settings.force = options.force;
   settings.partitions = options.partitions;
   settings.progress = RecordProgress();
   settings.stopper = &interruption.stopper();
   settings.storage = options.storage;
+  settings.tell = [](const std::string& news) { std::cerr << news << std::endl; };
   const absl::StatusOr<ImportSummary> summary = make(settings);
   if (!summary.ok()) {
     PrintError(summary.status().message());

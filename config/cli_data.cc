@@ -91,7 +91,7 @@ void CommandTree::AddData() {
                    ->transform(StoredPathValidator(storage_)));
   line.Require(import_idx_, import_idx_->add_option("--output", import_idx.output, "Makes the LMDB in this directory")
                                 ->type_name("DIR")
-                                ->transform(LocalPathValidator()));
+                                ->transform(StoredPathValidator(storage_)));
   AddSetFlags(import_idx_, &import_idx.partitions, &import_idx.force);
   AddImportCifar10(importers);
   AddImportLevelDb(importers);
@@ -123,7 +123,7 @@ void CommandTree::AddImportCifar10(CLI::App* importers) {
   line.Require(import_cifar10_,
                import_cifar10_->add_option("--output", import_cifar10.output, "Makes the LMDB in this directory")
                    ->type_name("DIR")
-                   ->transform(LocalPathValidator()));
+                   ->transform(StoredPathValidator(storage_)));
   AddSetFlags(import_cifar10_, &import_cifar10.partitions, &import_cifar10.force);
 }
 
@@ -139,7 +139,7 @@ void CommandTree::AddImportLevelDb(CLI::App* importers) {
   line.Require(import_leveldb_,
                import_leveldb_->add_option("--output", import_leveldb.output, "Makes the LMDB in this directory")
                    ->type_name("DIR")
-                   ->transform(LocalPathValidator()));
+                   ->transform(StoredPathValidator(storage_)));
   AddSetFlags(import_leveldb_, &import_leveldb.partitions, &import_leveldb.force);
 }
 
@@ -156,7 +156,7 @@ void CommandTree::AddImportImages(CLI::App* importers) {
   line.Require(import_images_,
                import_images_->add_option("--output", import_images.output, "Makes the LMDB in this directory")
                    ->type_name("DIR")
-                   ->transform(LocalPathValidator()));
+                   ->transform(StoredPathValidator(storage_)));
   import_images_
       ->add_option_function<std::string>(
           "--resize", [this](const std::string& size) { ParseSize(size, &import_images.images); },
@@ -183,7 +183,7 @@ void CommandTree::AddDataPartition(CLI::App* data) {
   line.Require(data_partition_,
                data_partition_->add_option("output", data_partition.output, "Makes the set in this directory")
                    ->type_name("DEST")
-                   ->transform(LocalPathValidator()));
+                   ->transform(StoredPathValidator(storage_)));
   line.Require(data_partition_, AddPartitions(data_partition_, &data_partition.partitions,
                                               "Makes so many partitions, of sizes that differ by one record at most"));
   data_partition_->add_flag("--force", data_partition.force, "Replaces a data set that is there already");

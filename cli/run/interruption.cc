@@ -1,11 +1,13 @@
 #include "cli/run/interruption.h"
 
 #include <csignal>
+#include <utility>
 
 namespace samovar {
 
-Interruption::Interruption(Waker* waker, bool takes_hangups)
-    : watcher_(
+Interruption::Interruption(Waker* waker, bool takes_hangups, std::function<void(int)> on_signal)
+    : on_signal_(std::move(on_signal)),
+      watcher_(
           [this, waker](int signal) {
             if (signal == SIGHUP) {
               hangups_.fetch_add(1);
@@ -13,8 +15,9 @@ Interruption::Interruption(Waker* waker, bool takes_hangups)
             }
             int none = 0;
             signal_.compare_exchange_strong(none, signal);
-            count_.fetch_add(1);
+            const int count = count_.fetch_add(1) + 1;
             stopper_.Stop();
+            if (on_signal_ != nullptr) on_signal_(count);
             waker->Notify();
           },
           takes_hangups) {}

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 
 #include "cli/run/waker.h"
 #include "common/base/signals.h"
@@ -15,8 +16,9 @@ namespace samovar {
 class Interruption {
  public:
   // The waker, which outlives the object, is notified of each signal. `takes_hangups`: SIGHUP is counted instead of
-  // ending the process.
-  explicit Interruption(Waker* waker, bool takes_hangups = false);
+  // ending the process. `on_signal` is called with each signal that asks for the end, on the watcher's thread: with 1,
+  // 2 and so on.
+  explicit Interruption(Waker* waker, bool takes_hangups = false, std::function<void(int count)> on_signal = nullptr);
 
   // Number of the first signal; 0: there was none.
   int signal() const { return signal_.load(); }
@@ -32,6 +34,7 @@ class Interruption {
   std::atomic<int> count_{0};
   std::atomic<int> hangups_{0};
   Stopper stopper_;
+  const std::function<void(int)> on_signal_;
   // Last: its thread uses the others.
   SignalWatcher watcher_;
 };

@@ -100,7 +100,7 @@ absl::Status AddFile(const std::string& file, uint64_t records, uint64_t* done, 
 
 absl::StatusOr<ImportSummary> ImportCifar10(const std::vector<std::string>& inputs, const std::string& lmdb_path,
                                             const ImportOptions& options) {
-  SAMOVAR_RETURN_IF_ERROR(CheckSetTarget(lmdb_path, options.force).status());
+  SAMOVAR_RETURN_IF_ERROR(CheckSetTarget(lmdb_path, options.force, options.storage).status());
   SAMOVAR_ASSIGN_OR_RETURN(const std::vector<std::string> files, FilesOf(inputs, options.storage));
   std::vector<uint64_t> records;
   uint64_t total = 0;

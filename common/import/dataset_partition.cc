@@ -9,7 +9,7 @@ namespace samovar {
 
 absl::StatusOr<ImportSummary> PartitionDataset(const std::string& source, const std::string& set_path,
                                                const ImportOptions& options) {
-  SAMOVAR_RETURN_IF_ERROR(CheckSetTarget(set_path, options.force).status());
+  SAMOVAR_RETURN_IF_ERROR(CheckSetTarget(set_path, options.force, options.storage).status());
   std::unique_ptr<RecordImport> import;
   {
     SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Dataset> dataset, Dataset::Open(source, options.storage));

@@ -40,7 +40,7 @@ absl::Status AddRecords(IdxFile* images, IdxFile* labels, RecordImport* import) 
 
 absl::StatusOr<ImportSummary> ImportIdx(const std::string& images_path, const std::string& labels_path,
                                         const std::string& lmdb_path, const ImportOptions& options) {
-  SAMOVAR_RETURN_IF_ERROR(CheckSetTarget(lmdb_path, options.force).status());
+  SAMOVAR_RETURN_IF_ERROR(CheckSetTarget(lmdb_path, options.force, options.storage).status());
   SAMOVAR_ASSIGN_OR_RETURN(const std::string local_images, options.storage.Fetch(images_path));
   SAMOVAR_ASSIGN_OR_RETURN(const std::string local_labels, options.storage.Fetch(labels_path));
   SAMOVAR_ASSIGN_OR_RETURN(IdxFile images, IdxFile::Open(local_images, IdxFile::Kind::kImages));

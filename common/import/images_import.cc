@@ -104,7 +104,7 @@ class ImagesImporter {
 
 absl::StatusOr<ImportSummary> ImportImages(const ImportImagesOptions& images, const std::string& lmdb_path,
                                            const ImportOptions& options) {
-  SAMOVAR_RETURN_IF_ERROR(CheckSetTarget(lmdb_path, options.force).status());
+  SAMOVAR_RETURN_IF_ERROR(CheckSetTarget(lmdb_path, options.force, options.storage).status());
   const bool resize = images.height != 0 || images.width != 0;
   if (resize && (images.height < 1 || images.width < 1 ||
                  static_cast<size_t>(images.height) * images.width > kMaxRecordElements / 3)) {

@@ -13,6 +13,7 @@
 #include "common/data/image_decoder.h"
 #include "common/data/leveldb_advice.h"
 #include "common/import/staged_directory.h"
+#include "common/storage/paths.h"
 #ifdef SAMOVAR_HAS_LEVELDB
 #include "leveldb/db.h"
 #include "leveldb/iterator.h"
@@ -43,7 +44,9 @@ class LinkedCopy {
  public:
   static absl::StatusOr<std::unique_ptr<LinkedCopy> > Make(const std::string& source, const std::string& beside) {
     auto copy = std::make_unique<LinkedCopy>();
-    SAMOVAR_ASSIGN_OR_RETURN(copy->directory_, StagedDirectory::Create(absl::StrCat(beside, ".leveldb")));
+    SAMOVAR_ASSIGN_OR_RETURN(copy->directory_, LocalPath(beside).ok()
+                                                   ? StagedDirectory::Create(absl::StrCat(beside, ".leveldb"))
+                                                   : StagedDirectory::CreateTemporary());
     SAMOVAR_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectory(source));
     std::error_code error;
     const fs::path absolute = fs::absolute(source, error);
@@ -117,7 +120,7 @@ bool HasLevelDb() { return true; }
 
 absl::StatusOr<ImportSummary> ImportLevelDb(const std::string& uri, const std::string& lmdb_path,
                                             const ImportOptions& options) {
-  SAMOVAR_ASSIGN_OR_RETURN(const std::string target, CheckSetTarget(lmdb_path, options.force));
+  SAMOVAR_ASSIGN_OR_RETURN(const std::string target, CheckSetTarget(lmdb_path, options.force, options.storage));
   SAMOVAR_ASSIGN_OR_RETURN(const std::string source, options.storage.Fetch(uri));
   std::error_code error;
   if (!fs::exists(source, error)) return absl::NotFoundError(absl::StrCat(source, ": no such directory"));

@@ -9,6 +9,7 @@
 #include "common/data/dataset_manifest.h"
 #include "common/data/lmdb_records.h"
 #include "common/data/records_digest.h"
+#include "common/storage/paths.h"
 
 namespace samovar {
 namespace {
@@ -32,14 +33,19 @@ absl::Status CheckPartitions(uint64_t total, uint32_t partitions) {
 
 absl::StatusOr<std::unique_ptr<RecordImport>> RecordImport::Begin(const std::string& set_path, uint64_t total,
                                                                   const ImportOptions& options) {
-  SAMOVAR_ASSIGN_OR_RETURN(std::string target, CheckSetTarget(set_path, options.force));
+  SAMOVAR_ASSIGN_OR_RETURN(std::string target, CheckSetTarget(set_path, options.force, options.storage));
   if (total > kMaxRecords) {
     return absl::InvalidArgumentError(
         absl::StrCat("there are ", total, " records; keys of 8 digits allow ", kMaxRecords));
   }
   SAMOVAR_RETURN_IF_ERROR(CheckPartitions(total, options.partitions));
   std::unique_ptr<RecordImport> import(new RecordImport(std::move(target), total, options));
-  SAMOVAR_ASSIGN_OR_RETURN(import->staging_, StagedDirectory::Create(import->target_));
+  if (LocalPath(import->target_).ok()) {
+    SAMOVAR_ASSIGN_OR_RETURN(import->staging_, StagedDirectory::Create(import->target_));
+  } else {
+    SAMOVAR_ASSIGN_OR_RETURN(import->upload_, SetUpload::Begin(import->target_, options.storage, options.tell));
+    SAMOVAR_ASSIGN_OR_RETURN(import->staging_, StagedDirectory::CreateTemporary());
+  }
   SAMOVAR_RETURN_IF_ERROR(import->OpenNext());
   return import;
 }
@@ -63,7 +69,15 @@ absl::Status RecordImport::OpenNext() {
 
 absl::Status RecordImport::CheckStopped() const {
   if (options_.stopper == nullptr || !options_.stopper->stopped()) return absl::OkStatus();
-  return absl::CancelledError("interrupted; nothing was made");
+  return absl::CancelledError(upload_ == nullptr
+                                  ? "interrupted; nothing was made"
+                                  : absl::StrCat("interrupted; no data set was made: partitions that were sent to ",
+                                                 target_, " lie there until the next import"));
+}
+
+absl::Status RecordImport::UnlessStopped(const absl::Status& status) const {
+  if (!status.ok()) SAMOVAR_RETURN_IF_ERROR(CheckStopped());
+  return status;
 }
 
 absl::Status RecordImport::CloseCurrent() {
@@ -82,12 +96,15 @@ absl::Status RecordImport::CloseCurrent() {
   summary_.file_bytes += bytes;
   if (options_.partitions == 0) return absl::OkStatus();
   v1::DatasetPartition& partition = *manifest_.add_partitions();
-  partition.set_directory(PartitionName(current_));
+  partition.set_directory(upload_ == nullptr ? PartitionName(current_) : upload_->NameOf(current_));
   partition.set_records(cut_.Size(current_));
   partition.set_bytes(bytes);
   SAMOVAR_ASSIGN_OR_RETURN(const uint32_t crc, ChecksumOf(file, [this](absl::string_view) { return CheckStopped(); }));
   partition.set_crc32(crc);
   partition.set_sample(sample);
+  if (upload_ == nullptr) return absl::OkStatus();
+  SAMOVAR_RETURN_IF_ERROR(UnlessStopped(upload_->AddPartition(directory, current_)));
+  fs::remove_all(directory, error);
   return absl::OkStatus();
 }
 
@@ -143,6 +160,14 @@ absl::Status RecordImport::Flush() {
   return absl::OkStatus();
 }
 
+absl::Status RecordImport::Publish() {
+  if (upload_ != nullptr) {
+    return options_.partitions > 0 ? upload_->FinishSet(manifest_) : upload_->FinishLmdb(staging_->path());
+  }
+  if (options_.partitions > 0) SAMOVAR_RETURN_IF_ERROR(WriteManifest(staging_->path(), manifest_));
+  return staging_->MoveTo(target_);
+}
+
 absl::StatusOr<ImportSummary> RecordImport::Finish() {
   SAMOVAR_RETURN_IF_ERROR(CloseCurrent());
   if (options_.partitions > 0) {
@@ -154,10 +179,9 @@ absl::StatusOr<ImportSummary> RecordImport::Finish() {
     manifest_.set_channels(static_cast<uint32_t>(summary_.shape.channels));
     manifest_.set_height(static_cast<uint32_t>(summary_.shape.height));
     manifest_.set_width(static_cast<uint32_t>(summary_.shape.width));
-    SAMOVAR_RETURN_IF_ERROR(WriteManifest(staging_->path(), manifest_));
   }
   SAMOVAR_RETURN_IF_ERROR(CheckStopped());
-  SAMOVAR_RETURN_IF_ERROR(staging_->MoveTo(target_));
+  SAMOVAR_RETURN_IF_ERROR(UnlessStopped(Publish()));
   return summary_;
 }
 

@@ -1,7 +1,8 @@
 // RecordImport makes a data set of records, an LMDB or a partitioned set, for all importers.
 //
-// The set is written beside its place and moved there when it is complete (staged_directory.h), so there is never half
-// of one; the files of a failed import are removed with the object.
+// The set is written beside its place and moved there when it is complete (staged_directory.h), or sent to its storage
+// partition by partition (set_upload.h), so there is never half of one; the files of a failed import are removed with
+// the object, but for those in a storage, which the next import there replaces.
 //
 // Thread safety: one thread at a time.
 #pragma once
@@ -20,6 +21,7 @@
 #include "common/base/stopper.h"
 #include "common/data/partition_cut.h"
 #include "common/data/record_shape.h"
+#include "common/import/set_upload.h"
 #include "common/import/staged_directory.h"
 #include "common/storage/lmdb.h"
 #include "common/storage/storage_table.h"
@@ -36,8 +38,10 @@ struct ImportOptions {
   std::function<void(uint64_t done, uint64_t total)> progress;
   // Ends the import when it is stopped. May be null.
   const Stopper* stopper = nullptr;
-  // Where the inputs are; the data set is made on this machine.
+  // Where the inputs are, and where the data set goes.
   StorageTable storage = {};
+  // Hears of large files that are sent to a storage. May be empty.
+  std::function<void(const std::string& news)> tell = {};
 };
 
 struct ImportSummary {
@@ -80,6 +84,10 @@ class RecordImport {
   absl::Status CloseCurrent();
   absl::Status Flush();
   absl::Status CheckStopped() const;
+  // Its error, or why it was ended.
+  absl::Status UnlessStopped(const absl::Status& status) const;
+  // Puts the whole set in its place.
+  absl::Status Publish();
   std::string CurrentDirectory() const;
 
   const std::string target_;
@@ -88,6 +96,8 @@ class RecordImport {
   // An LMDB has one partition.
   const PartitionCut cut_;
   std::unique_ptr<StagedDirectory> staging_;
+  // Null: the set is of this machine.
+  std::unique_ptr<SetUpload> upload_;
   std::unique_ptr<LmdbEnvironment> environment_;
   // The partition that environment_ is.
   uint32_t current_ = 0;

@@ -1,28 +1,38 @@
 #include "common/import/staged_directory.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <string>
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "common/base/list_directory.h"
 #include "common/base/status_macros.h"
 #include "common/data/dataset_manifest.h"
+#include "common/import/set_upload.h"
 #include "common/storage/paths.h"
 
 namespace samovar {
 namespace {
 
 namespace fs = std::filesystem;
+
+// Behind a set's name, before the process and a number.
+constexpr char kStaging[] = ".importing-";
+// Before the user.
+constexpr char kTemporaryPrefix[] = "samovar-set-";
 
 absl::Status SystemError(const std::string& path, absl::string_view doing, int code) {
   const absl::StatusCode status_code = code == ENOSPC || code == EDQUOT ? absl::StatusCode::kResourceExhausted
@@ -67,10 +77,16 @@ absl::Status SyncParent(const std::string& target) {
 
 }  // namespace
 
-absl::StatusOr<std::string> CheckSetTarget(const std::string& path, bool force) {
+absl::StatusOr<std::string> CheckSetTarget(const std::string& path, bool force, const StorageTable& storage) {
+  SAMOVAR_RETURN_IF_ERROR(storage.StorageFor(path).status());
+  const absl::StatusOr<std::string> local = LocalPath(path);
   // "a/b/" means "a/b".
-  SAMOVAR_ASSIGN_OR_RETURN(std::string target, LocalPath(path));
+  std::string target = local.ok() ? *local : path;
   while (target.size() > 1 && target.back() == '/') target.pop_back();
+  if (!local.ok()) {
+    SAMOVAR_RETURN_IF_ERROR(CheckStoredSetTarget(target, force, storage));
+    return target;
+  }
   if (target.empty()) return absl::InvalidArgumentError("the path of the data set is empty");
   std::error_code error;
   const fs::file_status status = fs::symlink_status(target, error);
@@ -91,10 +107,24 @@ absl::StatusOr<std::unique_ptr<StagedDirectory>> StagedDirectory::Create(const s
   if (error) return SystemError(parent.string(), "making the directory", error.value());
   // A number behind the process id: leavings of a killed process with the same id are in the way.
   for (int attempt = 0;; ++attempt) {
-    const std::string path = absl::StrCat(target, ".importing-", getpid(), "-", attempt);
+    const std::string path = absl::StrCat(target, kStaging, getpid(), "-", attempt);
     if (mkdir(path.c_str(), 0777) == 0) return std::unique_ptr<StagedDirectory>(new StagedDirectory(path));
     if (errno != EEXIST) return SystemError(path, "making the directory", errno);
   }
+}
+
+absl::StatusOr<std::unique_ptr<StagedDirectory>> StagedDirectory::CreateTemporary() {
+  const char* const temporary = std::getenv("TMPDIR");
+  const std::string directory = temporary == nullptr || *temporary == '\0' ? "/var/tmp" : temporary;
+  const std::string prefix = absl::StrCat(kTemporaryPrefix, geteuid());
+  for (const std::string& name : ListDirectory(directory).value_or(std::vector<std::string>())) {
+    const std::vector<std::string> words = absl::StrSplit(name, '-');
+    pid_t process = 0;
+    if (!absl::StartsWith(name, prefix + kStaging) || !absl::SimpleAtoi(words[words.size() - 2], &process)) continue;
+    std::error_code ignored;
+    if (kill(process, 0) != 0 && errno == ESRCH) fs::remove_all(absl::StrCat(directory, "/", name), ignored);
+  }
+  return Create(absl::StrCat(directory, "/", prefix));
 }
 
 StagedDirectory::~StagedDirectory() {

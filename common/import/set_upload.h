@@ -1,0 +1,63 @@
+// SetUpload puts a data set that is made on this machine into a storage, file by file as they are made. The manifest,
+// which makes a data set of them, or an LMDB's one file, comes last. So whoever looks there finds a whole set, the one
+// that was there before, or none; also after the process was killed.
+//
+// Thread safety: one thread at a time.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/storage/storage_table.h"
+#include "samovar/v1/dataset.pb.h"
+
+namespace samovar {
+
+// CheckSetTarget (staged_directory.h) for a set in a storage. Errors of the storage; what cannot be written there is
+// refused.
+absl::Status CheckStoredSetTarget(const std::string& uri, bool force, const StorageTable& storage);
+
+class SetUpload {
+ public:
+  // Files that are larger are told of before they are sent.
+  static constexpr uint64_t kToldBytes = uint64_t{64} << 20;
+
+  // `tell` may be empty. Errors of listing the URI, which need not be there.
+  static absl::StatusOr<std::unique_ptr<SetUpload>> Begin(const std::string& uri, const StorageTable& storage,
+                                                          std::function<void(const std::string& news)> tell);
+
+  // The directory of a partition in the set: another one than those of a set that is there, which stays whole.
+  std::string NameOf(uint32_t partition) const;
+
+  // Sends `directory`/data.mdb as that of the partition.
+  absl::Status AddPartition(const std::string& directory, uint32_t partition);
+  // Makes it a partitioned set, and removes what was there before. REQUIRES: its partitions were added
+  absl::Status FinishSet(const v1::DatasetManifest& manifest);
+  // The same of an LMDB, `directory`/data.mdb.
+  absl::Status FinishLmdb(const std::string& directory);
+
+ private:
+  SetUpload(std::string uri, const StorageTable& storage, std::function<void(const std::string&)> tell)
+      : uri_(std::move(uri)), storage_(storage), tell_(std::move(tell)) {}
+
+  absl::Status Send(const std::string& path, const std::string& to);
+  bool HadFile(const std::string& name) const;
+  // Removes partitions that the new set has not: leavings take room, and do no other harm.
+  void RemoveFormerPartitions();
+
+  const std::string uri_;
+  const StorageTable storage_;
+  const std::function<void(const std::string&)> tell_;
+  // Files and directories that were there at the beginning.
+  std::vector<StoredFile> former_;
+  // Behind the names of partitions, if a set is replaced.
+  std::string suffix_;
+  std::vector<std::string> added_;
+};
+
+}  // namespace samovar
