@@ -16,7 +16,9 @@ int RunCheck(const CheckOptions& options) {
     PrintError(job.status().message());
     return kExitUsage;
   }
-  if (const absl::Status writable = CheckSnapshotPrefix(job->snapshot_prefix, job->spec.solver()); !writable.ok()) {
+  if (const absl::Status writable =
+          CheckSnapshotPrefix(job->snapshot_prefix, job->spec.solver(), options.choice.storage);
+      !writable.ok()) {
     PrintError(absl::StrCat(options.solver, ": ", writable.message()));
     return kExitUsage;
   }

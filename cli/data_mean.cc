@@ -27,6 +27,7 @@ absl::Status CheckOutput(const DataMeanOptions& options) {
     return absl::InvalidArgumentError(
         absl::StrCat(options.output, ": is inside the data set ", options.path, "; name a file beside it"));
   }
+  SAMOVAR_RETURN_IF_ERROR(options.storage.CheckWritable(options.output));
   if (options.force || !options.storage.Exists(options.output)) return absl::OkStatus();
   return absl::AlreadyExistsError(absl::StrCat(options.output, ": exists already; --force replaces it"));
 }

@@ -43,6 +43,7 @@ std::string StatePathFor(const std::string& model_path) {
 
 absl::Status CheckOutput(const ModelExportOptions& options) {
   for (const std::string& path : {options.output, StatePathFor(options.output)}) {
+    SAMOVAR_RETURN_IF_ERROR(options.storage.CheckWritable(path));
     if (options.force || !options.storage.Exists(path)) continue;
     return absl::AlreadyExistsError(
         absl::StrCat(path, " is there already; choose another --output, or replace it with --force"));
@@ -165,10 +166,10 @@ int RunSnapshotExport(const SnapshotExportOptions& options) {
 int RunModelExport(const ModelExportOptions& options) {
   Waker waker;
   // Before anything that starts a thread.
-  const Interruption interruption(&waker);
+  const Interruption interruption(&waker, /*takes_hangups=*/false, [&](int) { options.storage.Stop(); });
   if (const absl::Status free = CheckOutput(options); !free.ok()) {
     PrintError(free.message());
-    return kExitUsage;
+    return interruption.signal() != 0 ? kExitSignal + interruption.signal() : kExitUsage;
   }
   const std::unique_ptr<TrainReporter> reporter = ChooseReporter(options.json);
   const absl::Status status = Export(options, JobClient(options), &waker, interruption, reporter.get());

@@ -198,6 +198,11 @@ int RunFeatures(const FeaturesOptions& options) {
   const bool to_file = options.output != "-";
   const std::string directory = options.output.empty() ? "." : options.output;
   const std::string path = absl::StrCat(absl::StripSuffix(directory, "/"), "/features.jsonl");
+  const absl::Status writable = to_file ? options.files.storage.CheckWritable(path) : absl::OkStatus();
+  if (!writable.ok()) {
+    PrintError(writable.message());
+    return kExitUsage;
+  }
   if (to_file && !options.force && options.files.storage.Exists(path)) {
     PrintError(absl::StrCat(path, ": exists already; --force replaces it"));
     return kExitUsage;

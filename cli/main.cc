@@ -91,7 +91,9 @@ int main(int argc, char** argv) {
   // Commands print their messages to the user; the log is for the clients' libraries.
   if (!samovar::InitLogging({"samovar", "warning"}).ok()) return EXIT_FAILURE;
   samovar::RouteGrpcLog();
-  const samovar::Parsed<samovar::CliFlags> parsed = samovar::ParseCliFlags(argc, argv, samovar::ProgramStorage());
+  const samovar::Parsed<samovar::CliFlags> parsed = samovar::ParseCliFlags(
+      argc, argv,
+      samovar::ProgramStorage({}, [](const std::string& news) { std::cerr << "samovar: " << news << std::endl; }));
   if (parsed.exit_code.has_value()) return *parsed.exit_code;
   return samovar::Ended(std::visit(samovar::Runner(), parsed.flags), parsed.flags);
 }

@@ -14,6 +14,7 @@
 #include "cli/run/follow_job.h"
 #include "cli/run/interruption.h"
 #include "cli/run/job_client.h"
+#include "cli/run/resume_check.h"
 #include "cli/run/waker.h"
 #include "common/base/status_macros.h"
 #include "common/storage/paths.h"
@@ -35,7 +36,7 @@ absl::StatusOr<std::optional<v1::JobSpec>> FindEarlier(const JobClient& client, 
 absl::Status Complete(const SubmitOptions& options, const std::optional<v1::JobSpec>& earlier, int registered,
                       const NetOrigin& train_origin, v1::JobSpec* spec) {
   const ModeChoice mode = earlier.has_value() ? Resumed(options.mode, earlier->consistency()) : options.mode;
-  SAMOVAR_RETURN_IF_ERROR(ApplyMode(mode, options.solver, spec, &train_origin));
+  SAMOVAR_RETURN_IF_ERROR(ApplyMode(mode, options.solver, spec, &train_origin, options.choice.storage));
   const std::optional<uint64_t> seed =
       earlier.has_value() && !options.seed.has_value() ? earlier->seed() : options.seed;
   spec->set_seed(ChooseSeed(seed, spec->solver()));
@@ -81,19 +82,25 @@ void Report(const std::string& job_id, const SubmitOptions& options, const v1::J
 int RunSubmit(const SubmitOptions& options) {
   Waker waker;
   // Before anything that starts a thread.
-  const Interruption interruption(&waker);
+  const Interruption interruption(&waker, /*takes_hangups=*/false, [&](int) { options.choice.storage.Stop(); });
   const JobClient client(options);
   const std::unique_ptr<TrainReporter> reporter = ChooseReporter(options.json);
   const auto fail = [&](const absl::Status& status, int code) {
     if (options.json) reporter->Failed(std::string(status.message()));
     PrintError(status.message());
-    return code;
+    return interruption.signal() != 0 ? kExitSignal + interruption.signal() : code;
   };
   // First, since an error of the job is one in every cluster.
   absl::StatusOr<CheckedJob> job =
       CheckJob(options.solver, {options.weights, options.snapshot, options.resume, options.restore}, options.choice);
   if (!job.ok()) return fail(job.status(), kExitUsage);
   for (const std::string& warning : job->warnings) PrintWarning(warning);
+  // Servers write there, with credentials of their own: here it is known only what nobody can write to.
+  for (const std::string& path : {options.export_snapshots, job->snapshot_prefix}) {
+    const absl::Status writable =
+        SchemeOf(path).empty() ? absl::OkStatus() : options.choice.storage.CheckWritable(absl::StrCat(path, "/x"));
+    if (absl::IsInvalidArgument(writable)) return fail(writable, kExitUsage);
+  }
   const absl::StatusOr<v1::ClusterStatus> cluster = client.ClusterStatus();
   if (!cluster.ok()) return fail(cluster.status(), kExitFailed);
   v1::JobSpec& spec = job->spec;
@@ -103,6 +110,13 @@ int RunSubmit(const SubmitOptions& options) {
     auto found = FindEarlier(client, spec.job_id());
     if (!found.ok()) return fail(found.status(), kExitFailed);
     earlier = *std::move(found);
+    if (!earlier.has_value()) {
+      PrintWarning(absl::StrCat("the coordinator has never had a job \"", spec.job_id(),
+                                "\", or has lost it: it goes on ",
+                                "only if servers hold snapshots of it; without --resume it begins anew"));
+    } else if (const std::string other = DescribeOtherSolver(earlier->solver(), *job); !other.empty()) {
+      PrintWarning(other);
+    }
   }
   if (options.resume && earlier.has_value() && !SameState(*earlier, spec)) {
     return fail(absl::FailedPreconditionError(absl::StrCat(

@@ -1,6 +1,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <filesystem>
 #include <thread>
 #include <utility>
@@ -99,13 +100,19 @@ absl::StatusOr<Prepared> Prepare(const TrainOptions& options) {
   SAMOVAR_ASSIGN_OR_RETURN(
       CheckedJob job,
       CheckJob(options.solver, {options.weights, options.snapshot, options.resume, options.restore}, options.choice));
-  SAMOVAR_RETURN_IF_ERROR(Annotate(CheckSnapshotPrefix(job.snapshot_prefix, job.spec.solver()), options.solver));
+  const StorageTable& storage = options.choice.storage;
+  SAMOVAR_RETURN_IF_ERROR(
+      Annotate(CheckSnapshotPrefix(job.snapshot_prefix, job.spec.solver(), storage), options.solver));
+  if (!options.export_snapshots.empty()) {
+    SAMOVAR_RETURN_IF_ERROR(
+        Annotate(storage.CheckWritable(absl::StrCat(options.export_snapshots, "/manifest")), "--export-snapshots"));
+  }
   SAMOVAR_ASSIGN_OR_RETURN(std::string program_dir, ProgramDir());
   // The mode of a run that is resumed comes from its directory.
   if (!options.resume) {
     const ModeChoice mode =
         job.restored.has_value() ? Resumed(options.mode, job.restored->consistency()) : options.mode;
-    SAMOVAR_RETURN_IF_ERROR(ApplyMode(mode, options.solver, &job.spec, &job.train_origin));
+    SAMOVAR_RETURN_IF_ERROR(ApplyMode(mode, options.solver, &job.spec, &job.train_origin, storage));
   }
   for (const std::string& warning : job.warnings) PrintWarning(warning);
 
@@ -124,8 +131,10 @@ absl::StatusOr<Prepared> Prepare(const TrainOptions& options) {
     for (const std::string& other : DescribeOtherData(before, job.spec)) {
       PrintWarning(absl::StrCat("goes on with other data: ", other));
     }
+    const std::string other_solver = DescribeOtherSolver(before.solver(), job);
+    if (!other_solver.empty()) PrintWarning(other_solver);
     const ModeChoice mode = Resumed(options.mode, prepared.directory->record()->consistency);
-    SAMOVAR_RETURN_IF_ERROR(ApplyMode(mode, options.solver, &job.spec, &job.train_origin));
+    SAMOVAR_RETURN_IF_ERROR(ApplyMode(mode, options.solver, &job.spec, &job.train_origin, storage));
   }
   SAMOVAR_RETURN_IF_ERROR(MakeModelDir(job.snapshot_prefix));
 
@@ -209,14 +218,19 @@ std::string ResumeHint(const TrainOptions& options, bool failed, uint64_t resume
 int RunTrain(const TrainOptions& options) {
   Waker waker;
   // Before anything that starts a thread.
-  const Interruption interruption(&waker, /*takes_hangups=*/true);
+  std::atomic<bool> runs = false;
+  // A run that is to end writes its model; one that is prepared, or has to end at once, waits for no storage.
+  const Interruption interruption(&waker, /*takes_hangups=*/true, [&](int count) {
+    if (!runs || count > 1) options.choice.storage.Stop();
+  });
   const std::unique_ptr<TrainReporter> reporter = ChooseReporter(options.json);
   absl::StatusOr<Prepared> prepared = Prepare(options);
   if (!prepared.ok()) {
     reporter->Failed(std::string(prepared.status().message()));
     PrintError(prepared.status().message());
-    return kExitUsage;
+    return interruption.signal() != 0 ? kExitSignal + interruption.signal() : kExitUsage;
   }
+  runs = true;
   const uint64_t resumed_from = prepared->run.spec.resume() ? prepared->run.record.snapshot : 0;
   reporter->Started(FactsOf(prepared->run));
   TrainRun run(std::move(prepared->run), &waker, &interruption, prepared->directory.get(), reporter.get());

@@ -39,7 +39,8 @@ absl::StatusOr<uint32_t> ChooseParts(const ModeChoice& choice, const v1::JobSpec
 }
 
 // Builds the net for the records of one part: outputs that have a value for each record have fewer values then.
-absl::Status BuildForPart(const std::string& solver_path, const NetOrigin* train_origin, v1::JobSpec* spec) {
+absl::Status BuildForPart(const std::string& solver_path, const NetOrigin* train_origin, const StorageTable& storage,
+                          v1::JobSpec* spec) {
   NetToCheck net = {spec->train_net(), caffe::TRAIN, static_cast<uint32_t>(spec->solver().iter_size()), solver_path};
   net.built_batch = static_cast<int>(spec->train_data().batch_size() / spec->consistency().parts());
   net.of_parts = spec->consistency().parts();
@@ -48,6 +49,7 @@ absl::Status BuildForPart(const std::string& solver_path, const NetOrigin* train
   origin.name = absl::StrCat("TRAIN net for ", net.built_batch, " records, one of ", spec->consistency().parts(),
                              " parts of the batch");
   net.origin = &origin;
+  net.storage = storage;
   SAMOVAR_ASSIGN_OR_RETURN(CheckedNet part, CheckNet(net));
   *spec->mutable_train_outputs() = std::move(part.outputs);
   return absl::OkStatus();
@@ -56,7 +58,7 @@ absl::Status BuildForPart(const std::string& solver_path, const NetOrigin* train
 }  // namespace
 
 absl::Status ApplyMode(const ModeChoice& choice, const std::string& solver_path, v1::JobSpec* spec,
-                       const NetOrigin* train_origin) {
+                       const NetOrigin* train_origin, const StorageTable& storage) {
   v1::Consistency chosen;
   chosen.set_mode(ModeOf(choice.mode));
   chosen.set_encoding(EncodingOf(choice.encoding));
@@ -73,7 +75,7 @@ absl::Status ApplyMode(const ModeChoice& choice, const std::string& solver_path,
   }
   *spec->mutable_consistency() = chosen;
   SAMOVAR_RETURN_IF_ERROR(CheckConsistency(*spec));
-  return chosen.parts() > 1 ? BuildForPart(solver_path, train_origin, spec) : absl::OkStatus();
+  return chosen.parts() > 1 ? BuildForPart(solver_path, train_origin, storage, spec) : absl::OkStatus();
 }
 
 ModeChoice Resumed(const ModeChoice& asked, const v1::Consistency& before) {

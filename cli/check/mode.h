@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "common/caffe/net_origin.h"
+#include "common/storage/storage_table.h"
 #include "samovar/v1/job.pb.h"
 
 namespace samovar {
@@ -43,9 +44,9 @@ inline constexpr uint32_t kMaxDefaultParts = 8;
 // Makes the job's consistency that of the choice. In sync mode the train net is built for a part's records, and its
 // outputs become the job's. INVALID_ARGUMENT: the mode and the job do not go together; the message names a mode that
 // does. `solver_path`: as for CheckJob. `train_origin`: where the train net's layers stand, for messages; null: not
-// known.
+// known. `storage`: where the net's files are.
 absl::Status ApplyMode(const ModeChoice& choice, const std::string& solver_path, v1::JobSpec* spec,
-                       const NetOrigin* train_origin = nullptr);
+                       const NetOrigin* train_origin = nullptr, const StorageTable& storage = {});
 
 // The mode of a run that is resumed: the user's choice and, for each field that it leaves out, the value of the run
 // before, where that has a meaning in the chosen mode.

@@ -52,10 +52,10 @@ std::string SolverStatePath(const std::string& snapshot_prefix, uint64_t iterati
   return PathOf(snapshot_prefix, iteration, solver, ".solverstate");
 }
 
-absl::Status CheckSnapshotPrefix(const std::string& snapshot_prefix, const caffe::SolverParameter& solver) {
-  if (!SchemeOf(snapshot_prefix).empty()) return absl::OkStatus();
-  const absl::Status writable =
-      CheckWritable(SolverStatePath(snapshot_prefix, static_cast<uint64_t>(std::max(0, solver.max_iter())), solver));
+absl::Status CheckSnapshotPrefix(const std::string& snapshot_prefix, const caffe::SolverParameter& solver,
+                                 const StorageTable& storage) {
+  const absl::Status writable = storage.CheckWritable(
+      SolverStatePath(snapshot_prefix, static_cast<uint64_t>(std::max(0, solver.max_iter())), solver));
   return Annotate(writable,
                   absl::StrCat("cannot write models to ", snapshot_prefix, " (snapshot_prefix of the solver)"));
 }

@@ -18,7 +18,8 @@ std::string SolverStatePath(const std::string& snapshot_prefix, uint64_t iterati
                             const caffe::SolverParameter& solver);
 
 // Whether models of this prefix can be written up to the last iteration; makes nothing. The message names the prefix.
-absl::Status CheckSnapshotPrefix(const std::string& snapshot_prefix, const caffe::SolverParameter& solver);
+absl::Status CheckSnapshotPrefix(const std::string& snapshot_prefix, const caffe::SolverParameter& solver,
+                                 const StorageTable& storage);
 
 // Removes models and solver states of this prefix that a process which has gone left unfinished.
 void RemoveAbandonedModels(const std::string& snapshot_prefix);

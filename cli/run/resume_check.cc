@@ -86,4 +86,11 @@ absl::Status CheckResumes(const RunRecord& before, const std::optional<v1::Param
                                    "(max_iter may be higher), or begin anew with --restart"));
 }
 
+std::string DescribeOtherSolver(const caffe::SolverParameter& before, const CheckedJob& job) {
+  const caffe::SolverParameter& solver = job.spec.solver();
+  if (!before.has_base_lr() || before.base_lr() == solver.base_lr()) return "";
+  return absl::StrCat("base_lr is ", solver.base_lr(), ", but in ", kThatRun, " it was ", before.base_lr(),
+                      "; it goes on with ", solver.base_lr());
+}
+
 }  // namespace samovar

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <optional>
+#include <string>
 
 #include "absl/status/status.h"
+#include "caffe.pb.h"
 #include "cli/check/check_job.h"
 #include "cli/run/run_directory.h"
 #include "samovar/v1/layout.pb.h"
@@ -16,5 +18,9 @@ namespace samovar {
 // line for each difference, which begins with its file and line, and says at its end what to do.
 absl::Status CheckResumes(const RunRecord& before, const std::optional<v1::ParameterLayout>& net,
                           const CheckedJob& job);
+
+// A warning for what may differ, and does: the solver's base_lr. Empty: nothing does, or it is not known. `before`: the
+// solver of the run, or of the job, that is resumed.
+std::string DescribeOtherSolver(const caffe::SolverParameter& before, const CheckedJob& job);
 
 }  // namespace samovar

@@ -202,6 +202,7 @@ absl::Status RunDirectory::SaveData(const v1::JobSpec& job) {
   *data.mutable_train_data() = job.train_data();
   *data.mutable_test_data() = job.test_data();
   *data.mutable_net_files() = job.net_files();
+  *data.mutable_solver() = job.solver();
   return WriteBytesAtomically(absl::StrCat(path_, "/", kData), data.SerializeAsString());
 }
 

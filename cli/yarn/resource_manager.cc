@@ -128,13 +128,13 @@ absl::StatusOr<HttpResponse> ResourceManager::Ask(const std::string& method, con
   if (method == "POST") return AskOnce(method, path, body);
   // With 500 YARN refuses for good what it does not like.
   std::optional<HttpResponse> refused;
-  const auto attempt = [&]() -> absl::StatusOr<HttpResponse> {
+  const auto attempt = [&](const RequestWatch&) -> absl::StatusOr<HttpResponse> {
     SAMOVAR_ASSIGN_OR_RETURN(HttpResponse response, AskOnce(method, path, body));
     if (response.status != 500) return response;
     refused = std::move(response);
     return absl::InternalError("refused");
   };
-  const absl::StatusOr<HttpResponse> response = WithRetries(access_.retries, attempt);
+  const absl::StatusOr<HttpResponse> response = WithRetries(access_.retries, access_.origins.front(), attempt);
   if (refused.has_value()) return *std::move(refused);
   return response;
 }

@@ -23,6 +23,7 @@ namespace {
 constexpr absl::string_view kLmdbFile = "data.mdb";
 constexpr absl::string_view kLockFile = "lock.mdb";
 constexpr absl::string_view kPartitionPrefix = "part-";
+constexpr absl::string_view kUnfinishedPrefix = ".data.mdb.";
 constexpr size_t kPieceBytes = 4 << 20;
 
 bool IsPartition(const StoredFile& file) { return file.is_directory && absl::StartsWith(file.name, kPartitionPrefix); }
@@ -99,8 +100,11 @@ void SetUpload::RemoveFormerPartitions() {
   for (const StoredFile& file : former_) {
     if (!IsPartition(file) || std::find(added_.begin(), added_.end(), file.name) != added_.end()) continue;
     const std::string directory = absl::StrCat(uri_, "/", file.name);
-    for (const absl::string_view name : {kLmdbFile, kLockFile}) {
-      storage_.Remove(absl::StrCat(directory, "/", name)).IgnoreError();
+    for (const StoredFile& left : storage_.List(directory).value_or(std::vector<StoredFile>())) {
+      // HDFS has the file under another name while it is written, ".data.mdb.0123abcd.tmp".
+      const bool is_unfinished = absl::StartsWith(left.name, kUnfinishedPrefix) && absl::EndsWith(left.name, ".tmp");
+      if (left.is_directory || !(left.name == kLmdbFile || left.name == kLockFile || is_unfinished)) continue;
+      storage_.Remove(absl::StrCat(directory, "/", left.name)).IgnoreError();
     }
     storage_.Remove(directory).IgnoreError();
   }

@@ -19,19 +19,22 @@ constexpr absl::Duration kWebPatience = absl::Seconds(10);
 
 }  // namespace
 
-StorageTable ProgramStorage(const FileCache::Options& cache_options) {
+StorageTable ProgramStorage(const FileCache::Options& cache_options,
+                            const std::function<void(const std::string& news)>& tell) {
+  using Tell = std::function<void(const std::string&)>;
+  const Tell tell_fetch = tell ? tell : Tell([](const std::string& text) { LogInfo(text); });
+  const Tell tell_wait = tell ? tell : Tell([](const std::string& text) { LogWarning(text); });
   const auto http = std::make_shared<HttpClient>();
   const auto configuration = std::make_shared<ClusterConfiguration>();
   const auto stopper = std::make_shared<Stopper>();
   FileCache::Options cached = cache_options;
   cached.stopper = stopper;
   const auto cache = std::make_shared<FileCache>(cached);
-  const auto news = std::make_shared<WaitNews>([](const std::string& text) { LogWarning(text); });
+  const auto news = std::make_shared<WaitNews>(tell_wait);
   const RetryPolicy of_cluster = {.stopper = stopper, .news = news};
   const RetryPolicy of_web = {.patience = kWebPatience, .stopper = stopper, .news = news};
   const auto storage_of = [&](std::shared_ptr<RemoteStore> store) {
-    return std::make_shared<RemoteStorage>(
-        std::move(store), cache, [](const std::string& text) { LogInfo(text); }, stopper);
+    return std::make_shared<RemoteStorage>(std::move(store), cache, tell_fetch, stopper);
   };
   const auto hdfs = storage_of(std::make_shared<WebHdfsStore>(http, configuration, of_cluster));
   const auto azure = storage_of(std::make_shared<AzureStore>(http, configuration, of_cluster));

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/model/exported_snapshot.h"
+#include "common/storage/paths.h"
 #include "common/telemetry/log.h"
 
 namespace samovar {
@@ -102,6 +103,9 @@ void SnapshotExporter::RemoveOld(const Placement& placement, const std::string& 
 absl::Status CheckExportDirectory(const v1::JobSpec& spec, const StorageTable& storage) {
   for (const std::string& path : {spec.export_snapshots(), spec.initial_model().exported_snapshot()}) {
     if (!path.empty()) SAMOVAR_RETURN_IF_ERROR(storage.StorageFor(path).status());
+  }
+  if (!SchemeOf(spec.export_snapshots()).empty()) {
+    SAMOVAR_RETURN_IF_ERROR(storage.CheckWritable(absl::StrCat(spec.export_snapshots(), "/manifest")));
   }
   // A job that is resumed goes on with a run that its servers know.
   if (spec.export_snapshots().empty() || spec.job_id().empty() || spec.resume()) return absl::OkStatus();

@@ -4,6 +4,7 @@
 run.sh starts this: AZURITE_URL is the service's address, with the account behind it; AZURITE_ACCOUNT and AZURITE_KEY are its own.
 """
 
+import json
 import os
 import pathlib
 import random
@@ -146,6 +147,36 @@ class AzureTest(scenario.Scenario):
         other = self.base.replace("://c", "://none-c")
         self.assertIn(b"there is no container", self.samovar("fs", "ls", other, code=2).stderr)
 
+    def test_names_with_slashes_and_spaces_at_their_end_are_listed_copied_and_removed(self) -> None:
+        names = ["odd/a", "odd/a ", "odd//b", "odd///c d ", "odd/e/f"]
+        for name in names:
+            self.container.upload_blob(f"base/{name}", name.encode())
+        listed = [json.loads(line)["name"] for line in self.samovar("fs", "ls", f"{self.base}/odd", "--recursive", "--json").stdout.splitlines()]
+        self.assertEqual(sorted(name for name in listed if not name.endswith("/")), sorted(name[len("odd/"):] for name in names))
+        self.samovar("fs", "cp", f"{self.base}/odd", "back", "--recursive")
+        back = sorted(path.read_text(encoding="utf-8") for path in (self.workspace.path / "back").rglob("*") if path.is_file())
+        self.assertEqual(back, sorted(names))
+        self.samovar("fs", "cp", f"{self.base}/odd", f"{self.base}/copy", "--recursive")
+        self.assertEqual(self.read("copy///c d "), b"odd///c d ")
+        self.assertEqual(self.samovar("fs", "cat", f"{self.base}/odd/a ").stdout, b"odd/a ")
+        self.samovar("fs", "rm", f"{self.base}/odd/a ")
+        self.assertEqual(self.read("odd/a"), b"odd/a")
+        self.samovar("fs", "rm", f"{self.base}/odd", "--recursive")
+        self.assertFalse(list(self.container.list_blobs(name_starts_with="base/odd")))
+
+    def test_blobs_that_stand_for_folders_are_removed_when_nothing_else_is_in_them(self) -> None:
+        self.container.upload_blob("base/f", b"", metadata={"hdi_isfolder": "true"})
+        self.container.upload_blob("base/f/g/", b"")
+        self.container.upload_blob("base/f/g/h", b"h")
+        self.samovar("fs", "rm", f"{self.base}/f/g", code=2)
+        self.samovar("fs", "rm", f"{self.base}/f/g/h")
+        listed = self.samovar("fs", "ls", f"{self.base}/f", "--json").stdout
+        self.assertEqual(json.loads(listed), {"name": "g", "type": "directory"})
+        self.samovar("fs", "cp", f"{self.base}/f", "back", "--recursive")
+        self.assertTrue((self.workspace.path / "back" / "g").is_dir())
+        self.samovar("fs", "rm", f"{self.base}/f", "--recursive")
+        self.assertFalse(list(self.container.list_blobs(name_starts_with="base/f")))
+
 
 class AbfsTest(AzureTest):
     """The same blobs by the URIs of Data Lake storage."""
@@ -167,6 +198,7 @@ class FaultyAzureTest(AzureTest):
         super().tearDown()
 
     test_a_wrong_key_and_a_missing_container_are_told_without_the_key = None
+    test_names_with_slashes_and_spaces_at_their_end_are_listed_copied_and_removed = None
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 SAMOVAR_HADOOP_LIB is the directory of Hadoop's jars. Use it in a `with`; only processes that it started are ended.
 """
 
+import json
 import os
 import pathlib
 import shutil
@@ -10,6 +11,8 @@ import socket
 import subprocess
 import tempfile
 import time
+import urllib.error
+import urllib.request
 from typing import Dict, List, Optional
 
 OPENED = [word for package in ("lang", "lang.reflect", "io", "net", "nio", "util", "util.concurrent")
@@ -127,3 +130,13 @@ class Hdfs:
                 if not name.startswith("."):
                     sizes[name] = int(words[4])
         return sizes
+
+    def written(self, path: str) -> int:
+        """Bytes of the files in a directory that are being written under another name, as the namenode knows them."""
+        url = f"http://localhost:{self.web_port}/webhdfs/v1{path}?op=LISTSTATUS&user.name={os.environ['HADOOP_USER_NAME']}"
+        try:
+            with urllib.request.urlopen(url, timeout=30) as answer:
+                files = json.load(answer)["FileStatuses"]["FileStatus"]
+        except urllib.error.HTTPError:
+            return 0
+        return sum(file["length"] for file in files if file["pathSuffix"].startswith("."))

@@ -4,13 +4,16 @@
 import os
 import pathlib
 import random
+import subprocess
 import sys
+import time
 import unittest
 from typing import Dict, Optional
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "tests" / "remote"), str(ROOT / "tests" / "hadoop")]
 import scenario  # noqa: E402
+import testbed  # noqa: E402
 from hdfs import Hdfs  # noqa: E402
 
 
@@ -55,6 +58,44 @@ class HdfsTest(scenario.Scenario):
         done = self.samovar("fs", "rm", f"{self.base}/solver.prototxt", code=1)
         self.assertIn(b"AccessControlException", done.stderr)
         self.assertIn(b"stranger", done.stderr)
+
+    def test_directories_in_which_nothing_is_are_kept(self) -> None:
+        (self.workspace.path / "d" / "e" / "empty").mkdir(parents=True)
+        self.samovar("fs", "cp", "d", f"{self.base}/d", "--recursive")
+        self.assertIn(f"{self.directory}/d/e/empty".encode(), self.hdfs.client("-ls", f"{self.directory}/d/e").stdout)
+        self.samovar("fs", "cp", f"{self.base}/d", "back", "--recursive")
+        self.assertTrue((self.workspace.path / "back" / "e" / "empty").is_dir())
+
+    def test_a_directory_of_somebody_else_is_refused_before_anything_starts(self) -> None:
+        self.hdfs.client("-mkdir", "-p", f"{self.directory}/mine")
+        os.environ["HADOOP_USER_NAME"] = "stranger"
+        before = self.workspace.entries()
+        done = self.samovar("train", "--solver", "solver.prototxt", "--export-snapshots", f"{self.base}/mine/snapshots", code=2)
+        self.assertIn(b"AccessControlException", done.stderr)
+        self.samovar("data", "partition", "train_lmdb", f"{self.base}/mine/set", "--partitions", 2, code=1)
+        self.assertEqual([entry for entry in self.workspace.entries() if not entry.startswith("cache_of_files")], before)
+
+    def test_an_upload_goes_on_when_a_datanode_dies_under_it(self) -> None:
+        """Its parts of 64 MiB are appended; the one that was under way goes on where it was cut."""
+        path = self.workspace.path / "large"
+        with path.open("wb") as file:
+            for _ in range(10):
+                file.write(os.urandom(32 << 20))
+        words = [testbed.program("samovar"), "fs", "cp", "large", f"{self.base}/large"]
+        with subprocess.Popen(words, cwd=self.workspace.path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as command:
+            deadline = time.monotonic() + testbed.RUN_SECONDS
+            while self.hdfs.written(self.directory) < 100 << 20:
+                self.assertIsNone(command.poll(), "it was too fast")
+                self.assertLess(time.monotonic(), deadline)
+            self.hdfs.data[0].kill()
+            self.hdfs.data[0].wait(30)
+            try:
+                output, _ = command.communicate(timeout=600)
+                self.assertEqual(command.returncode, 0, output)
+                self.assertEqual(self.read("large"), path.read_bytes())
+            finally:
+                self.hdfs.data[0] = self.hdfs.start_datanode(0)
+        self.assertEqual(self.hdfs.written(self.directory), 0)
 
     def test_a_datanode_that_dies_is_gone_around(self) -> None:
         text = os.urandom(20_000_000)

@@ -6,10 +6,14 @@ import http.server
 import json
 import os
 import pathlib
+import signal
+import socket
+import subprocess
 import threading
 import unittest
 
 import testbed
+from testbed import END_SECONDS, program
 
 
 class RangeHandler(http.server.SimpleHTTPRequestHandler):
@@ -98,6 +102,46 @@ class FsTest(testbed.TestCase):
         done = self.workspace.command("check", f"{base}/solver.prototxt")
         self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
         self.assertIn(base, done.stderr)
+
+    def test_directories_in_which_nothing_is_are_copied_too(self) -> None:
+        (self.workspace.path / "d" / "e" / "empty").mkdir(parents=True)
+        self.workspace.check("fs", "cp", "d", "copy", "--recursive")
+        self.assertTrue((self.workspace.path / "copy" / "e" / "empty").is_dir())
+
+    def test_what_cannot_be_written_is_refused_before_anything_starts(self) -> None:
+        self.workspace.write_solver(max_iter=20)
+        before = self.workspace.entries()
+        target = "http://127.0.0.1:1/there"
+        for command in (("train", "--solver", "solver.prototxt", "--export-snapshots", target),
+                        ("submit", "127.0.0.1:1", "--solver", "solver.prototxt", "--export-snapshots", target),
+                        ("data", "mean", "train_lmdb", "--output", f"{target}/mean.binaryproto"),
+                        ("features", "--model", "net.prototxt", "--weights", "w", "--blobs", "ip2", "--output", target),
+                        ("model", "export", "small", "127.0.0.1:1", "--output", f"{target}.caffemodel"),
+                        ("data", "import", "idx", "--images", "x", "--labels", "y", "--output", target),
+                        ("data", "partition", "train_lmdb", target, "--partitions", "2")):
+            done = self.workspace.command(*command)
+            self.assertEqual(done.returncode, 2, f"{command}\n{done.stdout}{done.stderr}")
+            self.assertIn("http: and https: are for reading", done.stderr, command)
+        solver = self.workspace.write_solver(snapshot_prefix=f'"{target}/small"')
+        for command in (("train", "--solver", solver, "--state", "state"), ("check", solver)):
+            done = self.workspace.command(*command)
+            self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
+            self.assertIn("are for reading", done.stderr)
+        self.assertEqual(self.workspace.entries(), before)
+
+    def test_a_storage_that_does_not_answer_is_told_and_an_interrupted_command_does_not_wait_for_it(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            place = f"http://127.0.0.1:{silent.getsockname()[1]}"
+            command = subprocess.Popen([program("samovar"), "data", "partition", f"{place}/set", "made", "--partitions", "2"],
+                                       cwd=self.workspace.path, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                       text=True)
+            self.addCleanup(command.kill)
+            self.assertRegex(command.stderr.readline(), rf"waits for {place}, .*tries until \d\d:\d\d:\d\d")
+            command.send_signal(signal.SIGINT)
+            _, err = command.communicate(timeout=END_SECONDS)
+            # A storage that it had given up by itself would be another code.
+            self.assertEqual(command.returncode, 130, err)
+        self.assertFalse((self.workspace.path / "made").exists())
 
 
 if __name__ == "__main__":

@@ -146,7 +146,10 @@ class JobCommandsTest(ClusterTestCase):
             missing = self.command(cluster, "model export", "small", "--output", "m.caffemodel", "--iteration", "7")
             self.assertEqual(missing.returncode, 1)
             self.assertRegex(missing.stderr, r"job small has no snapshot of iteration 7; its snapshots are: (\d+ )*\d+00\n")
-            cluster.submit("--resume")
+            self.workspace.write_solver(max_iter=2000, snapshot=100, base_lr=0.02)
+            again = self.workspace.command("submit", cluster.address, "--solver", "solver.prototxt", "--resume")
+            self.assertEqual(again.returncode, 0, again.stderr)
+            self.assertRegex(again.stderr, r"warning: base_lr is 0\.02, but in the run .* it was 0\.01")
             job = cluster.await_state("small", "SUCCEEDED")
             self.assert_ended_well(job)
             self.assertGreaterEqual(int(job["resumed_from"]), 100)
@@ -156,6 +159,9 @@ class JobCommandsTest(ClusterTestCase):
             events = [json.loads(line) for line in followed.stdout.splitlines()]
             self.assertEqual(events[-1]["text"], "SUCCEEDED")
             self.assertEqual([event["number"] for event in events], list(range(1, len(events) + 1)))
+            never = self.workspace.command("submit", cluster.address, "--solver", "solver.prototxt", "--resume", "--name", "never")
+            self.assertIn("the coordinator has never had a job \"never\", or has lost it", never.stderr)
+            self.assertIn("there is no snapshot of job \"never\"", cluster.await_state("never", "FAILED")["cause"])
 
 
 class RestartedCoordinatorTest(ClusterTestCase):

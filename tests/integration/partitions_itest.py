@@ -1,15 +1,21 @@
 #!/usr/bin/env python3
 """Partitioned data sets: made, verified, trained on, and copied by workers into a cache that is smaller than the set."""
 
+import functools
+import http.server
 import json
+import os
 import pathlib
 import re
 import signal
 import struct
 import subprocess
+import threading
 import time
 import unittest
+import unittest.mock
 
+import fs_itest
 import testbed
 from testbed import END_SECONDS, RUN_SECONDS, TRAIN_RECORDS, Cluster, program
 
@@ -162,6 +168,58 @@ class PartitionCacheTest(PartitionsTestCase):
         labels.write_bytes(struct.pack(">II", 0x00000801, records) + bytes(records))
         self.workspace.check("data", "import", "idx", "--images", images, "--labels", labels, "--output", self.set, "--partitions", PARTITIONS,
                              "--force")
+
+
+class RemoteSetTest(PartitionsTestCase):
+    """The set is on a web server, for which any storage may stand: tests/azure and tests/hadoop have theirs."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        handler = functools.partial(fs_itest.RangeHandler, directory=str(self.workspace.path))
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.addCleanup(self.server.server_close)
+        self.addCleanup(self.server.shutdown)
+        os.environ["SAMOVAR_FILE_CACHE"] = str(self.workspace.path / "files")
+        self.addCleanup(os.environ.pop, "SAMOVAR_FILE_CACHE")
+
+    @property
+    def uri(self) -> str:
+        return f"http://127.0.0.1:{self.server.server_port}/train_set"
+
+    def test_each_worker_fetches_the_partitions_that_it_leases_and_the_model_is_that_of_a_set_here(self):
+        self.assert_fetched_as_leased("train_set", self.uri, PARTITIONS)
+        # The command has read the manifest alone.
+        self.assertFalse(list((self.workspace.path / "files").rglob("data.mdb")))
+
+    def test_a_worker_that_is_told_to_end_does_not_wait_for_a_storage(self):
+        asked, end = threading.Event(), threading.Event()
+        self.addCleanup(end.set)
+        real = fs_itest.RangeHandler.do_GET
+
+        def trickle(handler: fs_itest.RangeHandler) -> None:
+            """A partition comes as slowly as it may without being given up, and never ends."""
+            if "part-" not in handler.path:
+                real(handler)
+                return
+            handler.send_response(200)
+            handler.send_header("Content-Length", str(1 << 40))
+            handler.end_headers()
+            while not end.wait(0.1):
+                asked.set()
+                handler.wfile.write(b"xx")
+
+        patch = unittest.mock.patch.object(fs_itest.RangeHandler, "do_GET", trickle)
+        patch.start()
+        self.addCleanup(patch.stop)
+        self.workspace.write_net(lambda text: text.replace('"train_lmdb"', f'"{self.uri}"'))
+        self.workspace.write_solver(max_iter=40)
+        with Cluster(self.workspace, servers=1, workers=0) as cluster:
+            worker = cluster.start_worker()
+            cluster.submit()
+            self.assertTrue(asked.wait(RUN_SECONDS), cluster.log())
+            worker.terminate()
+            self.assertEqual(worker.wait(END_SECONDS), 0)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,8 @@ import unittest
 from dataclasses import dataclass
 from typing import Callable, Dict, List, Optional, Tuple
 
+import model_blobs
+
 TIME_FACTOR = float(os.environ.get("SAMOVAR_TIME_FACTOR", "1"))
 # Seconds for a command that trains nothing, for a whole run, and for an end that was asked for.
 COMMAND_SECONDS = 60 * TIME_FACTOR
@@ -458,6 +460,40 @@ class TestCase(unittest.TestCase):
         self.assertTrue(processes)
         for process in processes:
             self.assertTrue(process.await_end(END_SECONDS), f"{process} still runs")
+
+    def sync_model(self, name: str, caches: List[str]) -> Dict[str, List[bytes]]:
+        """The weights that a cluster trains with a worker for each cache of files, in a mode in which their number changes nothing."""
+        own = os.environ["SAMOVAR_FILE_CACHE"]
+        with Cluster(self.workspace, servers=2, workers=0) as cluster:
+            try:
+                for cache in caches:
+                    os.environ["SAMOVAR_FILE_CACHE"] = str(self.workspace.path / cache)
+                    cluster.start_worker()
+            finally:
+                os.environ["SAMOVAR_FILE_CACHE"] = own
+            cluster.submit("--mode", "sync", "--name", name)
+            cluster.await_state(name, "SUCCEEDED")
+            self.workspace.check("model", "export", name, cluster.address, "--output", f"{name}.caffemodel")
+            # Its net names the source, too.
+            return model_blobs.blobs_of((self.workspace.path / f"{name}.caffemodel").read_bytes())
+
+    def assert_fetched_as_leased(self, here: str, elsewhere: str, partitions: int) -> None:
+        """Of the set `elsewhere` workers fetch what they lease, and their model is that of the set `here`, to the bit."""
+        every = {f"part-{number:05}" for number in range(partitions)}
+        # A partition has blocks of 32 iterations: first those of two partitions, then of all.
+        for iterations, leased in ((40, {"part-00000", "part-00001"}), (32 * partitions, every)):
+            self.workspace.write_solver(max_iter=iterations)
+            models = []
+            for number, source in enumerate((here, elsewhere)):
+                self.workspace.write_net(lambda text, source=source: text.replace('"train_lmdb"', f'"{source}"'))
+                models.append(self.sync_model(f"job-{iterations}-{number}", ["a", "b"]))
+            self.assertTrue(any(models[0].values()))
+            self.assertEqual(*models)
+            for worker in ("a", "b"):
+                copies = (self.workspace.path / worker / "partitions").glob("part-*")
+                fetched = {copy.name[:len("part-00000")] for copy in copies}
+                self.assertTrue(fetched)
+                self.assertLessEqual(fetched, leased)
 
     def last_accuracy(self, run: Run) -> float:
         outputs = run.events("test")[-1]["outputs"]

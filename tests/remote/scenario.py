@@ -130,6 +130,37 @@ class Scenario(testbed.TestCase):
         self.row(f"{LARGE_BYTES >> 20} MiB: up in {up:.1f} s with {memory} MiB of memory, down in {down:.1f} s with {self.memory_mebibytes} MiB")
         self.assertLess(max(memory, self.memory_mebibytes), MEMORY_MEBIBYTES)
 
+    def test_a_set_is_made_there_and_workers_fetch_what_they_lease(self) -> None:
+        self.samovar("data", "partition", "train_lmdb", "train_set", "--partitions", 8)
+        uri = f"{self.base}/made/set"
+        done = self.samovar("data", "partition", "train_lmdb", uri, "--partitions", 8)
+        self.assertIn(b"in 8 partitions", done.stdout)
+        self.assertEqual(self.read("made/set/part-00007/data.mdb"), (self.workspace.path / "train_set/part-00007/data.mdb").read_bytes())
+        self.assertEqual(self.read("made/set/manifest"), (self.workspace.path / "train_set/manifest").read_bytes())
+        self.assertIn(b"--force replaces it", self.samovar("data", "partition", "train_lmdb", uri, "--partitions", 8, code=2).stderr)
+        self.assertIn(b"all sizes and checksums are right", self.samovar("data", "info", uri, "--verify").stdout)
+        self.assert_fetched_as_leased("train_set", uri, 8)
+        # Replaced, and nothing of the former one is left.
+        self.samovar("data", "partition", "test_lmdb", uri, "--partitions", 2, "--force")
+        self.assertIn(str(testbed.TEST_RECORDS).encode(), self.samovar("data", "info", uri).stdout)
+        self.assertEqual(len(self.samovar("fs", "ls", uri, "--json").stdout.splitlines()), 3)
+
+    def test_an_import_that_is_killed_leaves_no_set(self) -> None:
+        uri = f"{self.base}/killed"
+        words = [testbed.program("samovar"), "data", "partition", "train_lmdb", uri, "--partitions", str(testbed.TRAIN_RECORDS)]
+        with subprocess.Popen(words, cwd=self.workspace.path, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL) as command:
+            deadline = time.monotonic() + testbed.RUN_SECONDS
+            while self.read("killed/part-00003/data.mdb") is None:
+                self.assertIsNone(command.poll(), "it was too fast")
+                self.assertLess(time.monotonic(), deadline)
+            command.kill()
+        self.assertIsNone(self.read("killed/manifest"))
+        self.samovar("data", "info", uri, code=2)
+        self.samovar("data", "partition", "train_lmdb", uri, "--partitions", 2)
+        self.assertIn(b"in 2 partitions", self.samovar("data", "info", uri).stdout)
+        self.assertEqual(len(self.samovar("fs", "ls", uri, "--json").stdout.splitlines()), 3)
+
     def test_a_job_reads_and_writes_there_alone(self) -> None:
         """Solver, net, weights and data are there, and so are model, snapshots and features afterwards."""
         for name in ("train_lmdb", "test_lmdb"):

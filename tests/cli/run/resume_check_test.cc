@@ -90,4 +90,16 @@ TEST_CASE("what a run of an earlier release did not record is not compared") {
   REQUIRE_OK(CheckResumes(resumed.before, std::nullopt, resumed.job));
 }
 
+TEST_CASE("another base_lr than that of the run that goes on is told, if that is known") {
+  ResumedRun resumed;
+  resumed.job.spec.mutable_solver()->set_base_lr(0.02f);
+  caffe::SolverParameter before;
+  CHECK(DescribeOtherSolver(before, resumed.job).empty());
+  before.set_base_lr(0.02f);
+  CHECK(DescribeOtherSolver(before, resumed.job).empty());
+  before.set_base_lr(0.01f);
+  CHECK_THAT(DescribeOtherSolver(before, resumed.job),
+             Catch::Contains("base_lr is 0.02, but in the run") && Catch::Contains("it was 0.01"));
+}
+
 }  // namespace samovar

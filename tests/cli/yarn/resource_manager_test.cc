@@ -19,7 +19,7 @@ using google::protobuf::Struct;
 using Request = HttpServer::Request;
 using Response = HttpServer::Response;
 
-constexpr RetryPolicy kQuick = {
+const RetryPolicy kQuick = {
     .patience = absl::Seconds(30), .first_wait = absl::Milliseconds(1), .longest_wait = absl::Milliseconds(2)};
 constexpr char kService[] = R"({"name":"lenet","id":"application_1_0001","state":"STABLE","components":[
   {"name":"worker","number_of_containers":3,"state":"FLEXING","resource":{"cpus":2,"memory":"512"},"containers":[

@@ -100,6 +100,7 @@ TEST_CASE_METHOD(Fixture, "an import that ends early leaves no set in a storage,
     CHECK(Records() == 0);
   }
   mounted->writes = 1000;
+  std::ofstream(directory.File("set/part-00002/.data.mdb.0123abcd.tmp")) << "unfinished";
   REQUIRE_OK(Partition(directory.File("other"), 2));
   CHECK(Records() == kRecords - 1);
   // Without what the others had left.
