@@ -1,5 +1,9 @@
 #include "common/import/leveldb_import.h"
 
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -107,6 +111,54 @@ TEST_CASE("a LevelDB of pairs becomes an LMDB with the same keys and values, and
     }));
     CHECK(read == records);
   }
+}
+
+// Another process that has the LevelDB open, for as long as this lives.
+class OtherProcess {
+ public:
+  explicit OtherProcess(const std::string& directory) {
+    const std::string lock = directory + "/LOCK";
+    int ready[2];
+    REQUIRE(pipe(ready) == 0);
+    REQUIRE(pipe(end_) == 0);
+    child_ = fork();
+    REQUIRE(child_ >= 0);
+    if (child_ == 0) {
+      close(end_[1]);
+      const int file = open(lock.c_str(), O_RDWR);
+      struct flock whole = {};
+      whole.l_type = F_WRLCK;
+      whole.l_whence = SEEK_SET;
+      char byte = file >= 0 && fcntl(file, F_SETLK, &whole) == 0 ? 1 : 0;
+      if (write(ready[1], &byte, 1) == 1) byte = static_cast<char>(read(end_[0], &byte, 1));
+      _exit(0);
+    }
+    char locked = 0;
+    REQUIRE(read(ready[0], &locked, 1) == 1);
+    close(ready[0]);
+    close(ready[1]);
+    REQUIRE(locked == 1);
+  }
+  ~OtherProcess() {
+    close(end_[0]);
+    close(end_[1]);
+    waitpid(child_, nullptr, 0);
+  }
+
+ private:
+  int end_[2];
+  pid_t child_ = -1;
+};
+
+TEST_CASE("a LevelDB that another process has open is imported, and that process' lock and log are left alone") {
+  TempDir dir;
+  WriteLevelDb(dir.File("level"), Pairs(20), /*compact=*/false);
+  const auto before = FilesOf(dir.File("level"));
+  const OtherProcess other(dir.File("level"));
+  const auto summary = ImportLevelDb(dir.File("level"), dir.File("lmdb"), {});
+  REQUIRE_OK(summary);
+  CHECK(summary->records == 20);
+  CHECK(FilesOf(dir.File("level")) == before);
 }
 
 TEST_CASE("a LevelDB becomes a partitioned set as well") {
