@@ -76,5 +76,7 @@ int RunYarnStatus(const YarnStatusOptions& options);
 int RunYarnFlex(const YarnFlexOptions& options);
 int RunYarnLogs(const YarnLogsOptions& options);
 int RunYarnStop(const YarnStopOptions& options);
+// On the main thread, before any other exists.
+int RunYarnTrain(const YarnTrainOptions& options);
 
 }  // namespace samovar

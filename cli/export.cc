@@ -16,6 +16,7 @@
 #include "cli/run/job_watcher.h"
 #include "cli/run/model_export.h"
 #include "cli/run/waker.h"
+#include "cli/submit_job.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "common/model/last_snapshot.h"
@@ -39,16 +40,6 @@ std::string StatePathFor(const std::string& model_path) {
   std::string stem = model_path.substr(0, model_path.size() - (hdf5 ? 3 : 0));
   stem = std::string(absl::StripSuffix(stem, ".caffemodel"));
   return absl::StrCat(stem, ".solverstate", hdf5 ? ".h5" : "");
-}
-
-absl::Status CheckOutput(const ModelExportOptions& options) {
-  for (const std::string& path : {options.output, StatePathFor(options.output)}) {
-    SAMOVAR_RETURN_IF_ERROR(options.storage.CheckWritable(path));
-    if (options.force || !options.storage.Exists(path)) continue;
-    return absl::AlreadyExistsError(
-        absl::StrCat(path, " is there already; choose another --output, or replace it with --force"));
-  }
-  return absl::OkStatus();
 }
 
 // A snapshot that is asked for.
@@ -115,8 +106,20 @@ absl::StatusOr<uint64_t> ChooseIteration(const ModelExportOptions& options, cons
   return *status->snapshots().rbegin();
 }
 
-absl::Status Export(const ModelExportOptions& options, const JobClient& client, Waker* waker,
-                    const Interruption& interruption, TrainReporter* reporter) {
+}  // namespace
+
+absl::Status CheckModelOutput(const ModelExportOptions& options) {
+  for (const std::string& path : {options.output, StatePathFor(options.output)}) {
+    SAMOVAR_RETURN_IF_ERROR(options.storage.CheckWritable(path));
+    if (options.force || !options.storage.Exists(path)) continue;
+    return absl::AlreadyExistsError(
+        absl::StrCat(path, " is there already; choose another --output, or replace it with --force"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ExportModelOf(const ModelExportOptions& options, const JobClient& client, Waker* waker,
+                           const Interruption& interruption, TrainReporter* reporter) {
   SAMOVAR_ASSIGN_OR_RETURN(const v1::JobSpec spec, client.GetSpec(options.job));
   SAMOVAR_ASSIGN_OR_RETURN(v1::JobStatus status, client.Get(options.job));
   SAMOVAR_ASSIGN_OR_RETURN(const uint64_t iteration,
@@ -138,8 +141,6 @@ absl::Status Export(const ModelExportOptions& options, const JobClient& client, 
   reporter->SolverStateWritten(iteration, state);
   return absl::OkStatus();
 }
-
-}  // namespace
 
 int RunSnapshotExport(const SnapshotExportOptions& options) {
   Waker waker;
@@ -167,12 +168,12 @@ int RunModelExport(const ModelExportOptions& options) {
   Waker waker;
   // Before anything that starts a thread.
   const Interruption interruption(&waker, /*takes_hangups=*/false, [&](int) { options.storage.Stop(); });
-  if (const absl::Status free = CheckOutput(options); !free.ok()) {
+  if (const absl::Status free = CheckModelOutput(options); !free.ok()) {
     PrintError(free.message());
     return interruption.signal() != 0 ? kExitSignal + interruption.signal() : kExitUsage;
   }
   const std::unique_ptr<TrainReporter> reporter = ChooseReporter(options.json);
-  const absl::Status status = Export(options, JobClient(options), &waker, interruption, reporter.get());
+  const absl::Status status = ExportModelOf(options, JobClient(options), &waker, interruption, reporter.get());
   if (status.ok()) return kExitOk;
   reporter->Failed(std::string(status.message()));
   PrintError(status.message());

@@ -286,4 +286,20 @@ struct YarnLogsOptions : YarnOptions {
 
 struct YarnStopOptions : YarnOptions {};
 
+struct YarnTrainOptions : YarnLaunchOptions, JobOptions {
+  // A directory in storage: the model and its solver state, and the features in a directory of their own.
+  std::string output;
+  // Names of blobs, with commas between; empty: no features are written.
+  std::string features;
+  // One more blob of each row; empty: none.
+  std::string label;
+  // The net whose features they are, as it is in phase TEST; empty: the solver's.
+  std::string features_model;
+  int threads = 1;
+  // Replace files that are there.
+  bool force = false;
+  // The service stays when the job has ended.
+  bool keep = false;
+};
+
 }  // namespace samovar

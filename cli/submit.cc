@@ -16,6 +16,7 @@
 #include "cli/run/job_client.h"
 #include "cli/run/resume_check.h"
 #include "cli/run/waker.h"
+#include "cli/submit_job.h"
 #include "common/base/status_macros.h"
 #include "common/storage/paths.h"
 
@@ -79,6 +80,46 @@ void Report(const std::string& job_id, const SubmitOptions& options, const v1::J
 
 }  // namespace
 
+absl::Status CheckTargets(const SubmitOptions& options, const CheckedJob& job) {
+  // Servers write there, with credentials of their own: here it is known only what nobody can write to.
+  for (const std::string& path : {options.export_snapshots, job.snapshot_prefix}) {
+    const absl::Status writable =
+        SchemeOf(path).empty() ? absl::OkStatus() : options.choice.storage.CheckWritable(absl::StrCat(path, "/x"));
+    if (absl::IsInvalidArgument(writable)) return writable;
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> SubmitChecked(const SubmitOptions& options, CheckedJob job, const JobClient& client,
+                                          int* code) {
+  *code = kExitFailed;
+  SAMOVAR_ASSIGN_OR_RETURN(const v1::ClusterStatus cluster, client.ClusterStatus());
+  v1::JobSpec& spec = job.spec;
+  if (!options.name.empty()) spec.set_job_id(options.name);
+  std::optional<v1::JobSpec> earlier = job.restored;
+  if (options.resume) {
+    SAMOVAR_ASSIGN_OR_RETURN(earlier, FindEarlier(client, spec.job_id()));
+    if (!earlier.has_value()) {
+      PrintWarning(absl::StrCat("the coordinator has never had a job \"", spec.job_id(),
+                                "\", or has lost it: it goes on ",
+                                "only if servers hold snapshots of it; without --resume it begins anew"));
+    } else if (const std::string other = DescribeOtherSolver(earlier->solver(), job); !other.empty()) {
+      PrintWarning(other);
+    }
+  }
+  *code = kExitUsage;
+  if (options.resume && earlier.has_value() && !SameState(*earlier, spec)) {
+    return absl::FailedPreconditionError(absl::StrCat("job ", spec.job_id(),
+                                                      " was submitted with other stages or another level of its net; ",
+                                                      "give the --stage and --level that it had"));
+  }
+  SAMOVAR_RETURN_IF_ERROR(Complete(options, earlier, LiveServers(cluster), job.train_origin, &spec));
+  *code = kExitFailed;
+  SAMOVAR_ASSIGN_OR_RETURN(const std::string id, client.Submit(spec));
+  Report(id, options, spec);
+  return id;
+}
+
 int RunSubmit(const SubmitOptions& options) {
   Waker waker;
   // Before anything that starts a thread.
@@ -95,42 +136,10 @@ int RunSubmit(const SubmitOptions& options) {
       CheckJob(options.solver, {options.weights, options.snapshot, options.resume, options.restore}, options.choice);
   if (!job.ok()) return fail(job.status(), kExitUsage);
   for (const std::string& warning : job->warnings) PrintWarning(warning);
-  // Servers write there, with credentials of their own: here it is known only what nobody can write to.
-  for (const std::string& path : {options.export_snapshots, job->snapshot_prefix}) {
-    const absl::Status writable =
-        SchemeOf(path).empty() ? absl::OkStatus() : options.choice.storage.CheckWritable(absl::StrCat(path, "/x"));
-    if (absl::IsInvalidArgument(writable)) return fail(writable, kExitUsage);
-  }
-  const absl::StatusOr<v1::ClusterStatus> cluster = client.ClusterStatus();
-  if (!cluster.ok()) return fail(cluster.status(), kExitFailed);
-  v1::JobSpec& spec = job->spec;
-  if (!options.name.empty()) spec.set_job_id(options.name);
-  std::optional<v1::JobSpec> earlier = job->restored;
-  if (options.resume) {
-    auto found = FindEarlier(client, spec.job_id());
-    if (!found.ok()) return fail(found.status(), kExitFailed);
-    earlier = *std::move(found);
-    if (!earlier.has_value()) {
-      PrintWarning(absl::StrCat("the coordinator has never had a job \"", spec.job_id(),
-                                "\", or has lost it: it goes on ",
-                                "only if servers hold snapshots of it; without --resume it begins anew"));
-    } else if (const std::string other = DescribeOtherSolver(earlier->solver(), *job); !other.empty()) {
-      PrintWarning(other);
-    }
-  }
-  if (options.resume && earlier.has_value() && !SameState(*earlier, spec)) {
-    return fail(absl::FailedPreconditionError(absl::StrCat(
-                    "job ", spec.job_id(), " was submitted with other stages or another level of its net; ",
-                    "give the --stage and --level that it had")),
-                kExitUsage);
-  }
-  if (const absl::Status complete = Complete(options, earlier, LiveServers(*cluster), job->train_origin, &spec);
-      !complete.ok()) {
-    return fail(complete, kExitUsage);
-  }
-  const absl::StatusOr<std::string> id = client.Submit(spec);
-  if (!id.ok()) return fail(id.status(), kExitFailed);
-  Report(*id, options, spec);
+  if (const absl::Status writable = CheckTargets(options, *job); !writable.ok()) return fail(writable, kExitUsage);
+  int code = kExitFailed;
+  const absl::StatusOr<std::string> id = SubmitChecked(options, *std::move(job), client, &code);
+  if (!id.ok()) return fail(id.status(), code);
   return options.watch ? FollowJobAsCommand(client, *id, reporter.get(), &waker, interruption) : kExitOk;
 }
 

@@ -39,13 +39,6 @@ absl::StatusOr<std::unique_ptr<ResourceManager>> Connect(const YarnOptions& opti
   return std::make_unique<ResourceManager>(access);
 }
 
-absl::StatusOr<Struct> Describe(const std::string& name, ResourceManager* manager) {
-  SAMOVAR_ASSIGN_OR_RETURN(const std::string text, manager->Describe(name));
-  absl::StatusOr<Struct> description = ParseJson(text);
-  if (description.ok()) return description;
-  return absl::InternalError(absl::StrCat("service ", name, ": YARN's answer is no JSON object"));
-}
-
 absl::Status Launch(const YarnLaunchOptions& options) {
   SAMOVAR_ASSIGN_OR_RETURN(const HadoopConfiguration configuration, HadoopConfiguration::Load());
   ServicePlan plan = options.plan;
@@ -63,17 +56,8 @@ absl::Status Launch(const YarnLaunchOptions& options) {
     return absl::OkStatus();
   }
   SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<ResourceManager> manager, Connect(options));
-  // Asked before the bundle is sent there.
-  const absl::StatusOr<std::string> there = manager->Describe(options.name);
-  if (there.ok()) {
-    return absl::AlreadyExistsError(absl::StrCat("there is a service ", options.name,
-                                                 " already; end it with `samovar yarn stop ", options.name,
-                                                 "`, or choose another name"));
-  }
-  if (!absl::IsNotFound(there.status())) return there.status();
-  SAMOVAR_ASSIGN_OR_RETURN(
-      plan, CompletePlan(std::move(plan), options.hadoop_conf, configuration, options.storage, /*dry=*/false));
-  SAMOVAR_RETURN_IF_ERROR(manager->Launch(plan.name, ServiceSpecification(plan)));
+  SAMOVAR_ASSIGN_OR_RETURN(plan,
+                           LaunchService(plan, options.hadoop_conf, configuration, options.storage, manager.get()));
   if (options.json) {
     std::cout << JsonLine()
                      .Text("event", "launched")
@@ -99,7 +83,7 @@ absl::Status ShowStatus(const YarnStatusOptions& options) {
     std::cout << text << (absl::EndsWith(text, "\n") ? "" : "\n");
     return absl::OkStatus();
   }
-  SAMOVAR_ASSIGN_OR_RETURN(const Struct description, Describe(options.name, manager.get()));
+  SAMOVAR_ASSIGN_OR_RETURN(const Struct description, manager->DescribeParsed(options.name));
   SAMOVAR_ASSIGN_OR_RETURN(const std::vector<YarnContainer> containers, manager->Containers(description));
   std::cout << ServiceTable(description, containers);
   return absl::OkStatus();
@@ -128,7 +112,7 @@ absl::Status Flex(const YarnFlexOptions& options) {
     return absl::InvalidArgumentError("nothing is to be changed: give --workers N, --servers N or both");
   }
   SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<ResourceManager> manager, Connect(options));
-  SAMOVAR_ASSIGN_OR_RETURN(const Struct description, Describe(options.name, manager.get()));
+  SAMOVAR_ASSIGN_OR_RETURN(const Struct description, manager->DescribeParsed(options.name));
   const int workers = WantedContainers(description, kWorkerComponent);
   const int servers = WantedContainers(description, kServerComponent);
   if (workers < 0) {
@@ -166,7 +150,7 @@ absl::Status ShowCollected(const std::string& application) {
 absl::Status ShowLogs(const YarnLogsOptions& options) {
   if (!options.application.empty()) return ShowCollected(options.application);
   SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<ResourceManager> manager, Connect(options));
-  SAMOVAR_ASSIGN_OR_RETURN(const Struct description, Describe(options.name, manager.get()));
+  SAMOVAR_ASSIGN_OR_RETURN(const Struct description, manager->DescribeParsed(options.name));
   SAMOVAR_ASSIGN_OR_RETURN(const std::vector<YarnContainer> containers, manager->Containers(description));
   int shown = 0;
   absl::Status failure;

@@ -31,8 +31,12 @@ const char* ConflictOf(const CommandTree& cli) {
   if (cli.train.resume && cli.train.restart) {
     return "--resume and --restart exclude each other: continue the earlier run, or give it up";
   }
-  const char* conflict = ConflictInJob(cli.train);
-  return conflict != nullptr ? conflict : ConflictInJob(cli.submit);
+  for (const JobOptions* const job :
+       {static_cast<const JobOptions*>(&cli.train), static_cast<const JobOptions*>(&cli.submit),
+        static_cast<const JobOptions*>(&cli.yarn_train)}) {
+    if (const char* const conflict = ConflictInJob(*job); conflict != nullptr) return conflict;
+  }
+  return nullptr;
 }
 
 }  // namespace

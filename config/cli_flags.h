@@ -24,7 +24,7 @@ using CliFlags =
                  ModelExportOptions, SnapshotExportOptions, ImportIdxOptions, ImportCifar10Options,
                  ImportLevelDbOptions, ImportImagesFlags, DataPartitionOptions, DataMeanOptions, DataInfoOptions,
                  FsListOptions, FsCatOptions, FsCopyOptions, FsRemoveOptions, YarnLaunchOptions, YarnStatusOptions,
-                 YarnFlexOptions, YarnLogsOptions, YarnStopOptions, CompletionFlags>;
+                 YarnFlexOptions, YarnLogsOptions, YarnStopOptions, YarnTrainOptions, CompletionFlags>;
 
 // The options have `storage`, of whose schemes the paths in them are.
 Parsed<CliFlags> ParseCliFlags(int argc, const char* const* argv, const StorageTable& storage);

@@ -34,6 +34,20 @@ constexpr char kLaunchExamples[] =
     "      --home hdfs:///apps/samovar/big --bundle hdfs:///apps/samovar/samovar-VERSION-linux-x86_64.tar.gz "
     "--allow-plaintext\n"
     "  samovar yarn launch lenet --print > lenet.json";
+constexpr char kTrainExamples[] =
+    "Launches a service, submits the job, shows how it goes, writes the model, and ends the service. The solver, its "
+    "nets and its\n"
+    "data are checked before; workers read the data under the same URIs. Snapshots are exported to the service's home, "
+    "so that a\n"
+    "container that is lost with its disk costs iterations, and not the model. An interrupt (Ctrl-C) asks whether the "
+    "service is to\n"
+    "end as well; without a terminal it goes on.\n"
+    "Examples:\n"
+    "  samovar yarn train --solver hdfs:///models/lenet_solver.prototxt --servers 2 --workers 8 --output "
+    "hdfs:///models/out \\\n"
+    "      --allow-plaintext\n"
+    "  samovar yarn train --solver lenet_solver.prototxt --output hdfs:///models/out --features ip2 --label label "
+    "--allow-plaintext";
 constexpr char kStatusExamples[] =
     "Containers that are READY run; what their cluster does shows \"samovar status HOME\".\n"
     "Examples:\n"
@@ -61,6 +75,10 @@ constexpr char kStopExamples[] =
 
 void CommandTree::AddYarnService(CLI::App* command, YarnOptions* options) {
   line.Require(command, command->add_option("name", options->name, "Names the service")->type_name("NAME"));
+  AddYarnAccess(command, options);
+}
+
+void CommandTree::AddYarnAccess(CLI::App* command, YarnOptions* options) {
   command
       ->add_option("--resource-manager", options->resource_manager,
                    "Asks the resource manager with this web address, or these, instead of those of yarn-site.xml")
@@ -120,6 +138,46 @@ void CommandTree::AddYarnPlan(CLI::App* command, YarnLaunchOptions* options) {
                     "Accepts that anybody on the nodes' network can read and change the training");
 }
 
+void CommandTree::AddYarnTrain(CLI::App* yarn) {
+  yarn_train_ = line.AddCommand(
+      yarn, "train", "Trains a net in a service of its own, from a solver to a model in storage", kTrainExamples);
+  AddJobFlags(yarn_train_, &yarn_train);
+  line.Require(yarn_train_,
+               yarn_train_
+                   ->add_option("--output", yarn_train.output,
+                                "Writes the model and the solver's state into this directory, JOB.caffemodel and "
+                                "JOB.solverstate")
+                   ->type_name("URI")
+                   ->transform(StoredPathValidator(storage_)));
+  yarn_train_
+      ->add_option("--name", yarn_train.name,
+                   "Names the service and the job; otherwise the end of the solver's snapshot_prefix does")
+      ->type_name("NAME")
+      ->default_str("");
+  yarn_train_
+      ->add_option("--features", yarn_train.features,
+                   "Then writes these blobs for each record of the net's data in phase TEST, computed by this process, "
+                   "into features/features.jsonl in the output")
+      ->type_name("BLOB[,BLOB...]")
+      ->default_str("");
+  yarn_train_->add_option("--label", yarn_train.label, "Adds this blob, the label, at the end of each row")
+      ->type_name("BLOB")
+      ->default_str("");
+  yarn_train_
+      ->add_option("--features-model", yarn_train.features_model,
+                   "Computes them with the net of this file instead of the solver's")
+      ->type_name("FILE")
+      ->transform(StoredPathValidator(storage_))
+      ->default_str("");
+  yarn_train_->add_option("--threads", yarn_train.threads, "Computes them with so many threads")
+      ->type_name("N")
+      ->check(Between(1, kMaxCount));
+  yarn_train_->add_flag("--force", yarn_train.force, "Replaces files that are there already");
+  yarn_train_->add_flag("--keep", yarn_train.keep, "Leaves the service running at the end");
+  AddYarnAccess(yarn_train_, &yarn_train);
+  AddYarnPlan(yarn_train_, &yarn_train);
+}
+
 void CommandTree::AddYarn() {
   CLI::App* yarn = line.AddCommand(line.app(), "yarn", "Runs a cluster as a service of YARN's", kYarnExamples);
   yarn_launch_ =
@@ -156,6 +214,7 @@ void CommandTree::AddYarn() {
       ->default_str("");
   yarn_stop_ = line.AddCommand(yarn, "stop", "Ends a service", kStopExamples);
   AddYarnService(yarn_stop_, &yarn_stop);
+  AddYarnTrain(yarn);
 }
 
 }  // namespace samovar

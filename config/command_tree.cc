@@ -126,17 +126,19 @@ CommandTree::CommandTree(const StorageTable& storage) : line("samovar", kDescrip
   AddFs();
   AddYarn();
   AddSmallCommands();
-  for (CLI::App* command : {train_, check_, submit_, watch_, logs_, cancel_, model_export_, snapshot_export_})
+  for (CLI::App* command :
+       {train_, check_, submit_, watch_, logs_, cancel_, model_export_, snapshot_export_, yarn_train_})
     line.RequireUtf8(command);
 }
 
 void CommandTree::SetStorage() {
   for (StorageTable* const used :
-       {&train.choice.storage, &check.choice.storage, &submit.choice.storage, &test.files.storage,
-        &features.files.storage, &time.storage, &model_export.storage, &import_idx.storage, &import_cifar10.storage,
-        &import_leveldb.storage, &import_images.storage, &data_partition.storage, &data_mean.storage,
-        &data_info.storage, &fs_list.storage, &fs_cat.storage, &fs_copy.storage, &fs_remove.storage,
-        &yarn_launch.storage}) {
+       {&train.choice.storage,     &check.choice.storage,   &submit.choice.storage, &test.files.storage,
+        &features.files.storage,   &time.storage,           &model_export.storage,  &import_idx.storage,
+        &import_cifar10.storage,   &import_leveldb.storage, &import_images.storage, &data_partition.storage,
+        &data_mean.storage,        &data_info.storage,      &fs_list.storage,       &fs_cat.storage,
+        &fs_copy.storage,          &fs_remove.storage,      &yarn_launch.storage,   &yarn_train.storage,
+        &yarn_train.choice.storage}) {
     *used = storage_;
   }
 }
@@ -466,6 +468,7 @@ CliFlags CommandTree::Chosen() const {
   if (command == yarn_flex_) return yarn_flex;
   if (command == yarn_logs_) return yarn_logs;
   if (command == yarn_stop_) return yarn_stop;
+  if (command == yarn_train_) return yarn_train;
   if (command == completion_) return completion;
   return VersionFlags{};
 }

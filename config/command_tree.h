@@ -45,6 +45,7 @@ struct CommandTree {
   YarnFlexOptions yarn_flex;
   YarnLogsOptions yarn_logs;
   YarnStopOptions yarn_stop;
+  YarnTrainOptions yarn_train;
   CompletionFlags completion;
 
   // The flags of the subcommand that was parsed.
@@ -78,10 +79,13 @@ struct CommandTree {
   void AddDataPartition(CLI::App* data);
   void AddDataMean(CLI::App* data);
   void AddFs();
-  // The service's name, the resource manager, --json.
+  // The resource manager, --json.
+  void AddYarnAccess(CLI::App* command, YarnOptions* options);
+  // The service's name as well.
   void AddYarnService(CLI::App* command, YarnOptions* options);
   // The flags of a service's plan.
   void AddYarnPlan(CLI::App* command, YarnLaunchOptions* options);
+  void AddYarnTrain(CLI::App* yarn);
   void AddYarn();
   void AddSmallCommands();
 
@@ -116,6 +120,7 @@ struct CommandTree {
   CLI::App* yarn_flex_ = nullptr;
   CLI::App* yarn_logs_ = nullptr;
   CLI::App* yarn_stop_ = nullptr;
+  CLI::App* yarn_train_ = nullptr;
   CLI::App* completion_ = nullptr;
 };
 

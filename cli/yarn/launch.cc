@@ -126,4 +126,16 @@ absl::StatusOr<ServicePlan> CompletePlan(ServicePlan plan, const std::string& ha
   return plan;
 }
 
+absl::StatusOr<ServicePlan> LaunchService(const ServicePlan& plan, const std::string& hadoop_conf,
+                                          const HadoopConfiguration& configuration, const StorageTable& storage,
+                                          ResourceManager* manager) {
+  const absl::StatusOr<std::string> there = manager->Describe(plan.name);
+  if (there.ok()) return IsTaken(plan.name);
+  if (!absl::IsNotFound(there.status())) return there.status();
+  SAMOVAR_ASSIGN_OR_RETURN(ServicePlan completed,
+                           CompletePlan(plan, hadoop_conf, configuration, storage, /*dry=*/false));
+  SAMOVAR_RETURN_IF_ERROR(manager->Launch(completed.name, ServiceSpecification(completed)));
+  return completed;
+}
+
 }  // namespace samovar

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "cli/yarn/resource_manager.h"
 #include "cli/yarn/service_spec.h"
 #include "common/remote/hadoop_configuration.h"
 #include "common/storage/storage_table.h"
@@ -18,6 +19,12 @@ namespace samovar {
 absl::StatusOr<ServicePlan> CompletePlan(ServicePlan plan, const std::string& hadoop_conf,
                                          const HadoopConfiguration& configuration, const StorageTable& storage,
                                          bool dry);
+
+// Completes the plan and begins the service; the plan as it was completed. ALREADY_EXISTS, before anything is written:
+// there is a service of its name. Other errors as CompletePlan's and those of ResourceManager::Launch.
+absl::StatusOr<ServicePlan> LaunchService(const ServicePlan& plan, const std::string& hadoop_conf,
+                                          const HadoopConfiguration& configuration, const StorageTable& storage,
+                                          ResourceManager* manager);
 
 // The home of a service that was launched without --home.
 absl::StatusOr<std::string> UsualHome(const std::string& name, const HadoopConfiguration& configuration);

@@ -99,6 +99,11 @@ absl::StatusOr<ResourceManagerAccess> FindResourceManager(const std::string& add
       "set it on a node or client of the cluster, or give --resource-manager HOST:8088");
 }
 
+absl::Status IsTaken(const std::string& name) {
+  return absl::AlreadyExistsError(absl::StrCat("there is a service ", name, " already; end it with `samovar yarn stop ",
+                                               name, "`, or choose another name"));
+}
+
 absl::StatusOr<HttpResponse> ResourceManager::Send(const std::string& method, const std::string& url,
                                                    absl::string_view body) {
   HttpRequest request = {.method = method, .url = url, .body = {.bytes = body}, .negotiate = access_.negotiate};
@@ -159,8 +164,7 @@ absl::Status ResourceManager::Failure(const std::string& name, const HttpRespons
   }
   if (response.status == 401 || response.status == 403) return absl::PermissionDeniedError(text);
   if (absl::StrContains(said, "already ") || response.status == 409) {
-    return absl::AlreadyExistsError(absl::StrCat(
-        "there is a service ", name, " already; end it with `samovar yarn stop ", name, "`, or choose another name"));
+    return IsTaken(name);
   }
   if (response.status == 400) return absl::InvalidArgumentError(text);
   return absl::InternalError(text);
@@ -175,6 +179,13 @@ absl::StatusOr<std::string> ResourceManager::Describe(const std::string& name) {
   SAMOVAR_ASSIGN_OR_RETURN(HttpResponse response, Ask("GET", ServicePath(name), ""));
   if (!response.ok()) return Failure(name, response);
   return std::move(response.body);
+}
+
+absl::StatusOr<Struct> ResourceManager::DescribeParsed(const std::string& name) {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::string text, Describe(name));
+  absl::StatusOr<Struct> description = ParseJson(text);
+  if (description.ok()) return description;
+  return absl::InternalError(absl::StrCat("service ", name, ": YARN's answer is no JSON object"));
 }
 
 absl::Status ResourceManager::SetCount(const std::string& name, const std::string& component, int containers) {

@@ -37,6 +37,9 @@ struct ResourceManagerAccess {
 absl::StatusOr<ResourceManagerAccess> FindResourceManager(const std::string& addresses,
                                                           const HadoopConfiguration& configuration);
 
+// There is a service of this name already: ALREADY_EXISTS, with what to do.
+absl::Status IsTaken(const std::string& name);
+
 // A container of a service that has not ended.
 struct YarnContainer {
   std::string id;
@@ -57,6 +60,8 @@ class ResourceManager {
   absl::Status Launch(const std::string& name, const std::string& specification);
   // The answer of YARN, as it is. NOT_FOUND: there is no such service.
   absl::StatusOr<std::string> Describe(const std::string& name);
+  // The same, parsed.
+  absl::StatusOr<google::protobuf::Struct> DescribeParsed(const std::string& name);
   // Gives a component so many containers.
   absl::Status SetCount(const std::string& name, const std::string& component, int containers);
   // Ends the service and forgets its specification.

@@ -24,7 +24,14 @@ export SAMOVAR_FILE_CACHE
 # The name by which the resource manager, and so the other nodes, know this one.
 host=${NM_HOST:-$(hostname -f)}
 case $role in
-  coordinator) exec "$bin/samovar-server" --coordinator --home "$home" --state state --listen "$host:0" "$@" ;;
+  coordinator)
+    code=0
+    "$bin/samovar-server" --coordinator --home "$home" --state state --listen "$host:0" "$@" || code=$?
+    # Another coordinator has taken the cluster over: a node that is cut off from the resource manager would start this one again
+    # in place after any other code than 0.
+    if [ "$code" -eq 3 ]; then code=0; fi
+    exit "$code"
+    ;;
   server) exec "$bin/samovar-server" --join "$home" --state state --listen "$host:0" "$@" ;;
   worker) exec "$bin/samovar-worker" --coordinator "$home" --name "$host/${CONTAINER_ID:-$$}" "$@" ;;
   *)

@@ -541,6 +541,16 @@ TEST_CASE("a YARN service's flags make its plan, and what it has no use for is r
   const auto logs = std::get<YarnLogsOptions>(Cli("samovar yarn logs lenet worker-3 --bytes 9").parsed.flags);
   CHECK(logs.instance == "worker-3");
   CHECK(logs.bytes == 9);
+  const auto train = std::get<YarnTrainOptions>(
+      Cli("samovar yarn train --solver s --workers 8 --mode sync --output file:///o --features ip2 --keep")
+          .parsed.flags);
+  CHECK(train.solver == "s");
+  CHECK(train.mode.mode == "sync");
+  CHECK(train.plan.workers == 8);
+  CHECK(train.features == "ip2");
+  CHECK(train.keep);
+  CheckRefused(Cli("samovar yarn train --solver s"), "--output is missing");
+  CheckRefused(Cli("samovar yarn train --solver s --output o --weights w --snapshot x"), "exclude each other");
   CheckRefused(Cli("samovar yarn launch"), "name is missing");
   CheckRefused(Cli("samovar yarn launch lenet --servers 0"), "--servers");
   CheckRefused(Cli("samovar yarn launch lenet --home nix:///x"), "--home");
