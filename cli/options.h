@@ -270,7 +270,6 @@ struct YarnStatusOptions : YarnOptions {};
 
 struct YarnFlexOptions : YarnOptions {
   std::optional<int> workers;
-  // With the coordinator.
   std::optional<int> servers;
 };
 

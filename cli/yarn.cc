@@ -115,24 +115,18 @@ absl::Status Flex(const YarnFlexOptions& options) {
   SAMOVAR_ASSIGN_OR_RETURN(const Struct description, manager->DescribeParsed(options.name));
   const int workers = WantedContainers(description, kWorkerComponent);
   const int servers = WantedContainers(description, kServerComponent);
-  if (workers < 0) {
+  if (workers < 0 || servers < 0) {
     return absl::FailedPreconditionError(absl::StrCat(
-        "service ", options.name, " has no component ", kWorkerComponent,
+        "service ", options.name, " has not the components ", kServerComponent, " and ", kWorkerComponent,
         " (yet): it is being launched, or is none of Samovar; see `samovar yarn status ", options.name, "`"));
   }
-  if (options.servers.has_value() && servers < 0 && *options.servers > 1) {
-    return absl::FailedPreconditionError(absl::StrCat("service ", options.name,
-                                                      " was launched with one server, and YARN ",
-                                                      "adds no component; launch it with --servers 2 or more"));
-  }
   // YARN takes the container away within a quarter of a second, and the share of the model in it.
-  if (options.servers.has_value() && *options.servers < servers + 1) {
-    return absl::FailedPreconditionError(absl::StrCat("service ", options.name, " has ", servers + 1,
-                                                      " servers, which hold its jobs' models; servers are ",
-                                                      "only added"));
+  if (options.servers.has_value() && *options.servers < servers) {
+    return absl::FailedPreconditionError(absl::StrCat("service ", options.name, " has ", servers,
+                                                      " servers, which hold its jobs' models; servers are only added"));
   }
-  if (options.servers.has_value() && servers >= 0) {
-    SAMOVAR_RETURN_IF_ERROR(FlexComponent(options, kServerComponent, *options.servers - 1, servers, manager.get()));
+  if (options.servers.has_value()) {
+    SAMOVAR_RETURN_IF_ERROR(FlexComponent(options, kServerComponent, *options.servers, servers, manager.get()));
   }
   if (!options.workers.has_value()) return absl::OkStatus();
   return FlexComponent(options, kWorkerComponent, *options.workers, workers, manager.get());

@@ -24,9 +24,9 @@ constexpr char kYarnExamples[] =
     "HADOOP_USER_NAME the user. The resource manager must have its REST interface for services "
     "(yarn.webapp.api-service.enable).";
 constexpr char kLaunchExamples[] =
-    "One server is the coordinator as well, in a container of its own. A bundle of this machine is put into the "
-    "directory bundles\n"
-    "beside the home, once; a running service's bundle must not be replaced.\n"
+    "A bundle of this machine is put into the directory bundles beside the home, once; a running service's bundle must "
+    "not be\n"
+    "replaced.\n"
     "Examples:\n"
     "  samovar yarn launch lenet --allow-plaintext\n"
     "  samovar yarn launch big --servers 4 --server-memory 8192 --workers 32 --worker-cpus 4 --spread --queue training "
@@ -98,7 +98,7 @@ void CommandTree::AddYarnPlan(CLI::App* command, YarnLaunchOptions* options) {
   const auto add_text = [command](const char* name, std::string* value, const char* type, const char* what) {
     return command->add_option(name, *value, what)->type_name(type)->default_str("");
   };
-  add_count("--servers", &plan->servers, 1, "Runs so many servers; the coordinator is one of them");
+  add_count("--servers", &plan->servers, 1, "Runs so many servers; the first is the coordinator as well");
   add_count("--workers", &plan->workers, 0, "Runs so many workers");
   add_count("--server-cpus", &plan->server_cpus, 1,
             "Asks for so many virtual cores a server, and applies gradients on them");
@@ -195,7 +195,7 @@ void CommandTree::AddYarn() {
       ->type_name("N")
       ->default_str("")
       ->check(Between(0, kMaxCount));
-  yarn_flex_->add_option("--servers", yarn_flex.servers, "Runs so many servers, the coordinator among them")
+  yarn_flex_->add_option("--servers", yarn_flex.servers, "Runs so many servers")
       ->type_name("N")
       ->default_str("")
       ->check(Between(1, kMaxCount));

@@ -14,7 +14,7 @@
 namespace samovar {
 namespace {
 
-// The instance "coordinator-0", the service and the user make up a host's name of 63 characters.
+// The instance "server-0", the service and the user make up a host's name of 63 characters.
 constexpr size_t kMaxNameBytes = 40;
 // Parts of a container's memory, in percent: what a server holds of models, beside copies and buffers.
 constexpr uint64_t kParameterPercent = 60;
@@ -51,12 +51,14 @@ std::string File(const std::string& type, const std::string& source, const std::
   return JsonLine().Text("type", type).Text("src_file", source).Text("dest_file", name).Finish();
 }
 
-// No container beside one of these components.
-std::string ApartFrom(const std::vector<std::string>& components) {
-  std::vector<std::string> tags;
-  for (const std::string& component : components) tags.push_back(JsonString(component));
-  const std::string constraint =
-      JsonLine().Text("type", "ANTI_AFFINITY").Text("scope", "NODE").Raw("target_tags", List(tags)).Finish();
+// No two containers of the component on one node. YARN takes no other component than the same here: one more reason for
+// the coordinator to be one of the servers.
+std::string Apart(const std::string& component) {
+  const std::string constraint = JsonLine()
+                                     .Text("type", "ANTI_AFFINITY")
+                                     .Text("scope", "NODE")
+                                     .Raw("target_tags", List({JsonString(component)}))
+                                     .Finish();
   return JsonLine().Raw("constraints", List({constraint})).Finish();
 }
 
@@ -65,9 +67,9 @@ struct Role {
   int containers = 0;
   int cpus = 0;
   uint64_t memory = 0;
-  // Flags of its program, beside those that the start script gives.
+  // Arguments of the start script behind the home.
   std::string flags;
-  std::vector<std::string> apart_from;
+  bool spread = false;
 };
 
 std::string Component(const ServicePlan& plan, const Role& role) {
@@ -79,10 +81,11 @@ std::string Component(const ServicePlan& plan, const Role& role) {
                            .Integer("cpus", static_cast<uint64_t>(role.cpus))
                            .Text("memory", absl::StrCat(role.memory))
                            .Finish())
-      .Text("launch_command",
-            absl::StrCat("sh samovar/*/deploy/yarn/container.sh ", role.component, " ", plan.home, role.flags))
+      .Text("launch_command", absl::StrCat("sh samovar/*/deploy/yarn/container.sh ", role.component,
+                                           // YARN puts the instance's number here.
+                                           " ${COMPONENT_ID} ", plan.home, role.flags))
       .Raw("readiness_check", JsonLine().Text("type", "DEFAULT").Finish());
-  if (!role.apart_from.empty()) line.Raw("placement_policy", ApartFrom(role.apart_from));
+  if (role.spread) line.Raw("placement_policy", Apart(role.component));
   return line.Finish();
 }
 
@@ -90,20 +93,11 @@ std::vector<std::string> Components(const ServicePlan& plan) {
   const std::string server_flags = absl::StrCat(" --apply-threads ", plan.server_cpus, " --parameter-memory ",
                                                 std::max<uint64_t>(1, plan.server_memory * kParameterPercent / 100),
                                                 plan.allow_plaintext ? " --allow-plaintext" : "");
-  Role coordinator = {kCoordinatorComponent, 1, plan.server_cpus, plan.server_memory, server_flags, {}};
-  Role server = {kServerComponent, plan.servers - 1, plan.server_cpus, plan.server_memory, server_flags, {}};
-  Role worker = {kWorkerComponent, plan.workers, plan.worker_cpus, plan.worker_memory, "", {}};
+  const Role server = {kServerComponent, plan.servers, plan.server_cpus, plan.server_memory, server_flags, plan.spread};
+  Role worker = {kWorkerComponent, plan.workers, plan.worker_cpus, plan.worker_memory, "", false};
   worker.flags = absl::StrCat(" --threads ", plan.worker_cpus);
   if (plan.cache_bytes > 0) absl::StrAppend(&worker.flags, " --cache cache --cache-bytes ", plan.cache_bytes);
-  // YARN refuses the name of a component that there is not.
-  if (plan.spread && server.containers > 0) {
-    coordinator.apart_from = {kServerComponent};
-    server.apart_from = {kServerComponent, kCoordinatorComponent};
-  }
-  std::vector<std::string> components = {Component(plan, coordinator)};
-  if (server.containers > 0) components.push_back(Component(plan, server));
-  components.push_back(Component(plan, worker));
-  return components;
+  return {Component(plan, server), Component(plan, worker)};
 }
 
 }  // namespace

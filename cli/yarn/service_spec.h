@@ -1,8 +1,7 @@
 // The specification of a cluster of Samovar as a YARN service: what `yarn app -launch` takes as a Yarnfile.
 //
-//   coordinator   one container: the cluster's coordinator, which is a server as well
-//   server        the other servers
-//   worker        the workers
+//   server   the servers; its instance 0 is the cluster's coordinator as well
+//   worker   the workers
 //
 // All are restarted for ever, listen on free ports, and find each other by the cluster's home, a directory in storage.
 // Their programs come from the bundle, which YARN unpacks on each node. A pure function: neither files nor network.
@@ -17,7 +16,6 @@
 
 namespace samovar {
 
-inline constexpr char kCoordinatorComponent[] = "coordinator";
 inline constexpr char kServerComponent[] = "server";
 inline constexpr char kWorkerComponent[] = "worker";
 
@@ -30,7 +28,6 @@ struct ServicePlan {
   std::string bundle;
   // URIs of core-site.xml and hdfs-site.xml for the containers, and others; empty: containers use those of their nodes.
   std::vector<std::string> configuration;
-  // With the coordinator.
   int servers = 2;
   int workers = 4;
   int server_cpus = 1;
@@ -48,7 +45,7 @@ struct ServicePlan {
   std::string principal;
   // A URI: "hdfs:", or "file:" for one that every node has.
   std::string keytab;
-  // No two servers, the coordinator among them, on one node.
+  // No two servers on one node.
   bool spread = false;
   bool allow_plaintext = false;
 };

@@ -1,13 +1,15 @@
 #!/bin/sh
 # Starts a process of Samovar in a container of a YARN service; `samovar yarn launch` writes such commands.
-#   sh container.sh coordinator|server|worker HOME [flags of its program]
-# HOME is the cluster's directory in storage, by which its processes find each other. State, cache and fetched files are in the
-# container's own directory, which YARN removes with the container.
+#   sh container.sh server|worker NUMBER HOME [flags of its program]
+# NUMBER is that of the component's instance; server 0 is the coordinator as well, wherever YARN puts it. HOME is the cluster's
+# directory in storage, by which its processes find each other. State, cache and fetched files are in the container's own
+# directory, which YARN removes with the container.
 set -eu
 
 role=$1
-home=$2
-shift 2
+number=$2
+home=$3
+shift 3
 bin=$(cd "${0%/*}/../../bin" && pwd -P)
 
 # Files that the service brings are in the container's directory, or in resources/ of it, as the version of YARN has it. Without
@@ -23,8 +25,8 @@ export SAMOVAR_FILE_CACHE
 
 # The name by which the resource manager, and so the other nodes, know this one.
 host=${NM_HOST:-$(hostname -f)}
-case $role in
-  coordinator)
+case $role/$number in
+  server/0)
     code=0
     "$bin/samovar-server" --coordinator --home "$home" --state state --listen "$host:0" "$@" || code=$?
     # Another coordinator has taken the cluster over: a node that is cut off from the resource manager would start this one again
@@ -32,10 +34,10 @@ case $role in
     if [ "$code" -eq 3 ]; then code=0; fi
     exit "$code"
     ;;
-  server) exec "$bin/samovar-server" --join "$home" --state state --listen "$host:0" "$@" ;;
-  worker) exec "$bin/samovar-worker" --coordinator "$home" --name "$host/${CONTAINER_ID:-$$}" "$@" ;;
+  server/*) exec "$bin/samovar-server" --join "$home" --state state --listen "$host:0" "$@" ;;
+  worker/*) exec "$bin/samovar-worker" --coordinator "$home" --name "worker-$number/$host" "$@" ;;
   *)
-    echo "container.sh: \"$role\" is none of coordinator, server, worker" >&2
+    echo "container.sh: \"$role\" is neither server nor worker" >&2
     exit 2
     ;;
 esac

@@ -108,7 +108,7 @@ class YarnServiceTest(YarnTestCase):
         self.assertEqual(len(self.processes("worker")), 2)
         self.assertEqual((len(self.processes("coordinator")), len(self.processes("server"))), (1, 1))
         table = self.samovar("yarn", "status", "rows").stdout.decode()
-        self.assertIn("coordinator-0", table)
+        self.assertIn("server-0", table)
         self.assertRegex(table, r"worker +2 +2 +1 +512 ")
         # The name is taken, and nothing is begun.
         self.assertIn(b"samovar yarn stop rows", self.samovar("yarn", "launch", "rows", "--allow-plaintext", code=2).stderr)
@@ -119,7 +119,7 @@ class YarnServiceTest(YarnTestCase):
         self.await_that("one worker", lambda: self.processes("worker"), lambda found: len(found) == 1)
         self.assertIn(b"only added", self.samovar("yarn", "flex", "rows", "--servers", 1, code=2).stderr)
         logs = [json.loads(line) for line in self.samovar("yarn", "logs", "rows", "--json").stdout.splitlines()]
-        self.assertEqual([log["instance"] for log in logs], ["coordinator-0", "server-0", "worker-0"])
+        self.assertEqual([log["instance"] for log in logs], ["server-0", "server-1", "worker-0"])
         self.assertIn("as the coordinator", logs[0]["text"])
         alone = self.samovar("yarn", "logs", "rows", "worker-0", "--bytes", 100).stdout.decode()
         self.assertTrue(alone.startswith("==> worker-0 ("), alone)

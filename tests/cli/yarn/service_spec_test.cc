@@ -41,7 +41,7 @@ std::vector<std::string> Tags(const Struct& component) {
 
 }  // namespace
 
-TEST_CASE("a service has one coordinator, the other servers and the workers, which are restarted for ever") {
+TEST_CASE("a service has servers, which know their number, and workers, and both are restarted for ever") {
   ServicePlan plan = Plan();
   plan.servers = 3;
   plan.workers = 8;
@@ -52,20 +52,19 @@ TEST_CASE("a service has one coordinator, the other servers and the workers, whi
   const Struct service = Specification(plan);
   CHECK(JsonText(service, "name") == "lenet-1");
   const std::vector<Struct> components = JsonObjects(service, "components");
-  REQUIRE(components.size() == 3);
-  CHECK(JsonText(components[0], "name") == "coordinator");
-  CHECK(JsonNumber(components[0], "number_of_containers") == 1);
-  CHECK(JsonText(components[1], "name") == "server");
-  CHECK(JsonNumber(components[1], "number_of_containers") == 2);
+  REQUIRE(components.size() == 2);
+  CHECK(JsonText(components[0], "name") == "server");
+  CHECK(JsonNumber(components[0], "number_of_containers") == 3);
+  CHECK(JsonText(JsonObject(components[0], "resource"), "memory") == "1000");
+  CHECK(JsonText(components[0], "launch_command") ==
+        "sh samovar/*/deploy/yarn/container.sh server ${COMPONENT_ID} hdfs:///user/me/samovar/lenet-1 "
+        "--apply-threads 1 --parameter-memory 600 --allow-plaintext");
+  CHECK(JsonText(components[1], "name") == "worker");
+  CHECK(JsonNumber(components[1], "number_of_containers") == 8);
   CHECK(JsonText(components[1], "launch_command") ==
-        "sh samovar/*/deploy/yarn/container.sh server hdfs:///user/me/samovar/lenet-1 --apply-threads 1 "
-        "--parameter-memory 600 --allow-plaintext");
-  CHECK(JsonText(components[2], "name") == "worker");
-  CHECK(JsonNumber(components[2], "number_of_containers") == 8);
-  CHECK(JsonText(components[2], "launch_command") ==
-        "sh samovar/*/deploy/yarn/container.sh worker hdfs:///user/me/samovar/lenet-1 --threads 4 --cache cache "
-        "--cache-bytes 5");
-  CHECK(JsonNumber(JsonObject(components[2], "resource"), "cpus") == 4);
+        "sh samovar/*/deploy/yarn/container.sh worker ${COMPONENT_ID} hdfs:///user/me/samovar/lenet-1 --threads 4 "
+        "--cache cache --cache-bytes 5");
+  CHECK(JsonNumber(JsonObject(components[1], "resource"), "cpus") == 4);
   for (const Struct& component : components) CHECK(JsonText(component, "restart_policy") == "ALWAYS");
   const Struct& configuration = JsonObject(service, "configuration");
   // Without them a crash costs half a minute, and the tenth ends the service.
@@ -78,24 +77,13 @@ TEST_CASE("a service has one coordinator, the other servers and the workers, whi
   CHECK(JsonText(files[0], "src_file") == plan.bundle);
 }
 
-TEST_CASE("a service with one server has no component of other servers, and none to keep it apart from") {
+TEST_CASE("servers that are spread share no node, and YARN is told of their own component alone") {
   ServicePlan plan = Plan();
-  plan.servers = 1;
-  plan.spread = true;
-  const std::vector<Struct> components = JsonObjects(Specification(plan), "components");
-  REQUIRE(components.size() == 2);
-  CHECK(JsonText(components[1], "name") == "worker");
-  CHECK(Tags(components[0]).empty());
-}
-
-TEST_CASE("servers that are spread share a node neither with each other nor with the coordinator") {
-  ServicePlan plan = Plan();
-  CHECK(Tags(JsonObjects(Specification(plan), "components")[1]).empty());
+  CHECK(Tags(JsonObjects(Specification(plan), "components")[0]).empty());
   plan.spread = true;
   const std::vector<Struct> components = JsonObjects(Specification(plan), "components");
   CHECK(Tags(components[0]) == std::vector<std::string>{"server"});
-  CHECK(Tags(components[1]) == std::vector<std::string>{"server", "coordinator"});
-  CHECK(Tags(components[2]).empty());
+  CHECK(Tags(components[1]).empty());
 }
 
 TEST_CASE("a service's queue, lifetime, principal and configuration are in its specification if they are given") {
