@@ -102,7 +102,9 @@ class Yarn:
         (conf / "yarn-site.xml").write_text(configuration({**self.site(), **more}), encoding="utf-8")
         (conf / "capacity-scheduler.xml").write_text(configuration({
             "yarn.scheduler.capacity.root.queues": "default", "yarn.scheduler.capacity.root.default.capacity": "100",
-            "yarn.scheduler.capacity.maximum-am-resource-percent": "1.0"}), encoding="utf-8")
+            "yarn.scheduler.capacity.maximum-am-resource-percent": "1.0",
+            # Else the first node that is heard gets all containers.
+            "yarn.scheduler.capacity.per-node-heartbeat.multiple-assignments-enabled": "false"}), encoding="utf-8")
 
     def start(self, name: str, conf: pathlib.Path, *words: str, megabytes: int) -> subprocess.Popen:
         environment = {**os.environ, "HADOOP_CONF_DIR": str(conf), "JAVA_HOME": java_home()}

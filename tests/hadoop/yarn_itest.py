@@ -24,6 +24,8 @@ from yarn import Yarn  # noqa: E402
 T = TypeVar("T")
 # Until containers run; until iterations go on after a fault, which a node manager's expiry is part of.
 WAIT_SECONDS = 180 * testbed.TIME_FACTOR
+# Iterations of a job that is to last through all faults.
+MANY = int(os.environ.get("SAMOVAR_YARN_ITERATIONS", "20000"))
 # Memory, in MiB, of each container.
 MEMORY = ["--server-memory", 512, "--worker-memory", 512]
 
@@ -31,6 +33,7 @@ MEMORY = ["--server-memory", 512, "--worker-memory", 512]
 class YarnTestCase(scenario.Scenario):
     hdfs: Hdfs
     yarn: Yarn
+    rows: List[str] = []
 
     @classmethod
     def setUpClass(cls) -> None:
@@ -128,6 +131,146 @@ class YarnServiceTest(YarnTestCase):
         self.await_that("no process", lambda: self.processes("worker") + self.processes("server") + self.processes("coordinator"),
                         lambda found: not found)
         self.samovar("yarn", "stop", "rows", code=2)
+
+
+
+class YarnJobTest(YarnTestCase):
+    def put_job(self, name: str, batch: int = testbed.BATCH, **fields) -> Tuple[str, str]:
+        """A directory in HDFS with the data set, the net and the solver of a job; and the solver's URI."""
+        base = f"hdfs:///jobs/{name}"
+        for part in ("train_lmdb", "test_lmdb"):
+            self.samovar("data", "partition", part, f"{name}_{part}", "--partitions", 4)
+            self.samovar("fs", "cp", f"{name}_{part}", f"{base}/data/{part}", "--recursive")
+        net = self.workspace.write_net(lambda text: text.replace('"train_lmdb"', f'"{base}/data/train_lmdb"')
+                                       .replace('"test_lmdb"', f'"{base}/data/test_lmdb"')
+                                       .replace(f"batch_size: {testbed.BATCH}", f"batch_size: {batch}"))
+        solver = self.workspace.write_solver(net=f'"{base}/net.prototxt"', snapshot_prefix=f'"{base}/out/{name}"', **fields)
+        for path in (net, solver):
+            self.samovar("fs", "cp", path, f"{base}/{path.name}")
+        return base, f"{base}/{solver.name}"
+
+    def job(self, home: str, name: str) -> Dict[str, Any]:
+        """The job's status; empty while no coordinator answers."""
+        done = subprocess.run([testbed.program("samovar"), "jobs", home, "--json"], capture_output=True, check=False, timeout=120)
+        jobs = json.loads(done.stdout)["jobs"] if done.returncode == 0 else []
+        return next((job for job in jobs if job["job_id"] == name), {})
+
+    def iteration(self, home: str, name: str) -> int:
+        return int(self.job(home, name).get("iteration", -1))
+
+    def measure(self, what: str, home: str, name: str, service: str, count: int, act: Callable[[], Any]) -> None:
+        """A row: the longest time without a new iteration from the act on, until all containers run and iterations go on."""
+        before = self.iteration(home, name)
+        begun = last = time.monotonic()
+        highest, standstill = before, 0.0
+        act()
+        while True:
+            now = time.monotonic()
+            job = self.job(home, name)
+            reached = int(job.get("iteration", -1))
+            if reached > highest:
+                standstill, highest, last = max(standstill, now - last), reached, now
+            states = self.containers(service)
+            back = len(states) == count and set(states.values()) == {"READY"}
+            # A loss is not seen at once.
+            if back and now - begun > 5 and highest > before and reached >= highest and now - last < 1:
+                break
+            if now - begun > WAIT_SECONDS:
+                self.fail(f"{what}: {job}, {states}")
+            time.sleep(0.2)
+        self.rows.append(f"{what:44} {standstill:8.1f} {time.monotonic() - begun:8.1f} {before:8d} {highest:8d}")
+
+    def test_a_job_outlives_its_containers_and_a_node_and_other_numbers_of_workers(self) -> None:
+        self.rows = [f"{'':44} {'s still':>8} {'s whole':>8} {'from':>8} {'to':>8}"]
+        base, solver = self.put_job("outlives", batch=128, max_iter=MANY, snapshot=200, test_interval=MANY, display=1000)
+        begun = time.monotonic()
+        home = self.launch("outlives", "--servers", 2, "--workers", 4)
+        self.await_that("a coordinator with 2 servers", lambda: self.servers(home), lambda count: count == 2)
+        registered = time.monotonic() - begun
+        self.samovar("submit", home, "--solver", solver, "--servers", 2, "--export-snapshots", f"{base}/snapshots")
+        self.await_that("an iteration", lambda: self.iteration(home, "outlives"), lambda reached: reached > 0)
+        self.row(f"launch to 2 registered servers: {registered:.1f} s; to the first iteration: {time.monotonic() - begun:.1f} s")
+        self.await_that("a snapshot", lambda: self.job(home, "outlives"), lambda job: bool(job.get("snapshots")))
+        self.await_ready("outlives", 6)
+
+        def kill(role: str) -> Callable[[], None]:
+            return lambda: os.kill(self.processes(role)[0][0], signal.SIGKILL)
+
+        self.measure("a worker's container killed", home, "outlives", "outlives", 6, kill("worker"))
+        self.measure("a server's container killed", home, "outlives", "outlives", 6, kill("server"))
+        self.measure("the coordinator's container killed", home, "outlives", "outlives", 6, kill("coordinator"))
+        # Not that of the service's master, which YARN starts anew elsewhere.
+        lost = next(index for _, index in self.processes("worker") if index != self.master_node())
+        self.measure("a node lost with its directories", home, "outlives", "outlives", 6, self.yarn.nodes[lost].vanish)
+        self.yarn.nodes[lost] = self.yarn.start_node(lost)
+        self.measure("flexed to 6 workers", home, "outlives", "outlives", 8,
+                     lambda: self.samovar("yarn", "flex", "outlives", "--workers", 6))
+        self.measure("flexed to 4 workers", home, "outlives", "outlives", 6,
+                     lambda: self.samovar("yarn", "flex", "outlives", "--workers", 4))
+        for row in self.rows:
+            self.row(row)
+        self.samovar("watch", "outlives", home, seconds=WAIT_SECONDS * 3)
+        job = self.job(home, "outlives")
+        self.assertEqual(job["state"], "JOB_STATE_SUCCEEDED")
+        self.assertEqual(job["ledger"]["complete_chunks"], job["ledger"]["chunks"])
+        self.assertEqual(int(job["ledger"]["iterations"]), MANY)
+        self.row(f"{job['ledger']['chunks']} ledgers are complete; {job.get('recoveries', 0)} recoveries, "
+                 f"{job.get('repeated_iterations', 0)} iterations computed again")
+        self.samovar("model", "export", "outlives", home, "--output", f"{base}/out/model.caffemodel")
+        self.assertGreater(len(self.hdfs.read("/jobs/outlives/out/model.caffemodel") or b""), 10000)
+        self.samovar("yarn", "stop", "outlives")
+
+    def servers(self, home: str) -> int:
+        done = subprocess.run([testbed.program("samovar"), "status", home, "--json"], capture_output=True, check=False, timeout=120)
+        return len(json.loads(done.stdout)["servers"]) if done.returncode == 0 else -1
+
+    def master_node(self) -> int:
+        """The node of the service's master."""
+        for index, node in enumerate(self.yarn.nodes):
+            if any(directory.endswith("_000001") for directory in node.containers().values()):
+                return index
+        return -1
+
+    def test_one_command_trains_a_job_and_leaves_the_model_and_the_features_in_storage(self) -> None:
+        base, solver = self.put_job("whole", max_iter=300)
+        begun = time.monotonic()
+        self.addCleanup(self.end, "whole")
+        words = ["yarn", "train", "--solver", solver, "--servers", 2, "--workers", 2, "--output", f"{base}/output", "--features", "ip2",
+                 "--label", "label", "--bundle", os.environ["SAMOVAR_BUNDLE"], "--allow-plaintext", *MEMORY]
+        done = self.samovar(*words, "--json", seconds=WAIT_SECONDS * 2)
+        self.row(f"one command, 300 iterations and {testbed.TEST_RECORDS} rows of features: {time.monotonic() - begun:.1f} s")
+        events = [json.loads(line)["event"] for line in done.stdout.splitlines() if line.startswith(b"{")]
+        for event in ("launched", "ready", "submitted", "succeeded", "model", "solver_state", "stopped"):
+            self.assertIn(event, events)
+        self.assertGreater(len(self.hdfs.read("/jobs/whole/output/whole.caffemodel") or b""), 10000)
+        self.assertIsNotNone(self.hdfs.read("/jobs/whole/output/whole.solverstate"))
+        rows = [json.loads(line) for line in (self.hdfs.read("/jobs/whole/output/features/features.jsonl") or b"").splitlines()]
+        self.assertEqual(len(rows), testbed.TEST_RECORDS)
+        right = sum(max(range(testbed.CLASSES), key=row["ip2"].__getitem__) == row["label"][0] for row in rows)
+        self.row(f"of {len(rows)} rows {right} have the right class first")
+        self.assertGreater(right, 0.9 * testbed.TEST_RECORDS)
+        self.samovar("yarn", "status", "whole", code=2)
+        # What is there already is found before anything is launched.
+        self.assertIn(b"--force", self.samovar(*words, code=2).stderr)
+
+    def test_an_interrupt_without_a_terminal_leaves_the_service_to_its_job(self) -> None:
+        base, solver = self.put_job("left", max_iter=1000000)
+        self.addCleanup(self.end, "left")
+        words = ["yarn", "train", "--solver", solver, "--servers", 1, "--workers", 1, "--output", f"{base}/output", "--bundle",
+                 os.environ["SAMOVAR_BUNDLE"], "--allow-plaintext", *MEMORY, "--json"]
+        training = subprocess.Popen([testbed.program("samovar"), *map(str, words)], cwd=self.workspace.path, stdin=subprocess.DEVNULL,
+                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.addCleanup(training.kill)
+        assert training.stdout is not None
+        while json.loads(training.stdout.readline() or b'{"event": "none"}')["event"] not in ("progress", "none"):
+            pass
+        training.send_signal(signal.SIGINT)
+        _, errors = training.communicate(timeout=testbed.END_SECONDS)
+        self.assertEqual(training.returncode, 130, errors)
+        self.assertIn(b"samovar yarn stop left", errors)
+        home = errors.decode().split("samovar watch left ")[1].split(";")[0]
+        reached = self.iteration(home, "left")
+        self.await_that("further iterations", lambda: self.iteration(home, "left"), lambda now: now > reached)
 
 
 if __name__ == "__main__":
