@@ -61,7 +61,12 @@ class YarnTraining {
     if (const absl::Status status = Launch(); !status.ok()) return Failed(status, LaunchCode(status));
     const int code = Train();
     if (code != kExitOk && interruption_.signal() != 0) return AfterInterruption();
-    if (!options_.keep) End();
+    if (!options_.keep && !holds_result_) {
+      End();
+    } else if (code != kExitOk) {
+      PrintWarning(
+          absl::StrCat("service ", plan_.name, " goes on, since it holds what could not be brought. ", NextSteps()));
+    }
     return code;
   }
 
@@ -138,12 +143,26 @@ class YarnTraining {
     const absl::StatusOr<std::string> id = SubmitChecked(submit, std::move(job_), client, &code);
     if (!id.ok()) return Failed(id.status(), code);
     submitted_ = true;
-    const absl::Status followed = FollowJob(client, *id, reporter_.get(), &waker_, interruption_);
+    holds_result_ = true;
+    const absl::Status followed = Follow(client, *id);
     if (absl::IsCancelled(followed) && interruption_.signal() != 0) return kExitFailed;
+    // The job has failed, or was cancelled.
+    if (absl::IsAborted(followed)) holds_result_ = false;
     if (!followed.ok()) return Failed(Annotate(followed, absl::StrCat("job ", *id)), kExitFailed);
     const absl::Status exported = ExportModelOf(export_, client, &waker_, interruption_, reporter_.get());
     if (!exported.ok()) return Failed(exported, kExitFailed);
+    holds_result_ = false;
     return options_.features.empty() ? kExitOk : RunFeatures(features_);
+  }
+
+  // Until the job has ended. A coordinator whose node is lost comes back when YARN has noticed, ten minutes later.
+  absl::Status Follow(const JobClient& client, const std::string& id) {
+    while (true) {
+      const absl::Status status = FollowJob(client, id, reporter_.get(), &waker_, interruption_);
+      if (!absl::IsUnavailable(status) && !absl::IsDeadlineExceeded(status)) return status;
+      PrintWarning(absl::StrCat(status.message(), "; waits until YARN has started it again"));
+      SAMOVAR_RETURN_IF_ERROR(AwaitServers(client));
+    }
   }
 
   // Workers may come later; servers must be as many as are to share the model.
@@ -181,11 +200,15 @@ class YarnTraining {
     if (ends) {
       End();
     } else {
-      PrintWarning(absl::StrCat("no longer watched; job ", job_id_, " goes on in service ", plan_.name,
-                                ". Then: samovar watch ", job_id_, " ", plan_.home, "; samovar model export ", job_id_,
-                                " ", plan_.home, " --output ", export_.output, "; samovar yarn stop ", plan_.name));
+      PrintWarning(
+          absl::StrCat("no longer watched; job ", job_id_, " goes on in service ", plan_.name, ". ", NextSteps()));
     }
     return kExitSignal + interruption_.signal();
+  }
+
+  std::string NextSteps() const {
+    return absl::StrCat("Next: samovar watch ", job_id_, " ", plan_.home, "; samovar model export ", job_id_, " ",
+                        plan_.home, " --output ", export_.output, "; samovar yarn stop ", plan_.name);
   }
 
   // A second interrupt, and an end of the input, are a no.
@@ -237,6 +260,8 @@ class YarnTraining {
   ModelExportOptions export_;
   FeaturesOptions features_;
   bool submitted_ = false;
+  // The service has a job whose model has not been brought.
+  bool holds_result_ = false;
 };
 
 }  // namespace

@@ -23,19 +23,25 @@ done
 SAMOVAR_FILE_CACHE=$PWD/files
 export SAMOVAR_FILE_CACHE
 
+# Runs the program. One that ends while its container stays is started again in place, with its directory: after 0, 137 (killed)
+# and 143 YARN takes the container for ended, and its directory with it. 3, of a coordinator: another one has taken the cluster
+# over, and this one must not come back, on a node that is cut off from the resource manager, say.
+run() {
+  code=0
+  "$@" || code=$?
+  case $code in
+    3) exit 0 ;;
+    0 | 137 | 143) exit 1 ;;
+    *) exit "$code" ;;
+  esac
+}
+
 # The name by which the resource manager, and so the other nodes, know this one.
 host=${NM_HOST:-$(hostname -f)}
 case $role/$number in
-  server/0)
-    code=0
-    "$bin/samovar-server" --coordinator --home "$home" --state state --listen "$host:0" "$@" || code=$?
-    # Another coordinator has taken the cluster over: a node that is cut off from the resource manager would start this one again
-    # in place after any other code than 0.
-    if [ "$code" -eq 3 ]; then code=0; fi
-    exit "$code"
-    ;;
-  server/*) exec "$bin/samovar-server" --join "$home" --state state --listen "$host:0" "$@" ;;
-  worker/*) exec "$bin/samovar-worker" --coordinator "$home" --name "worker-$number/$host" "$@" ;;
+  server/0) run "$bin/samovar-server" --coordinator --home "$home" --state state --listen "$host:0" "$@" ;;
+  server/*) run "$bin/samovar-server" --join "$home" --state state --listen "$host:0" "$@" ;;
+  worker/*) run "$bin/samovar-worker" --coordinator "$home" --name "worker-$number/$host" "$@" ;;
   *)
     echo "container.sh: \"$role\" is neither server nor worker" >&2
     exit 2

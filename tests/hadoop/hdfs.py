@@ -3,6 +3,7 @@
 SAMOVAR_HADOOP_LIB is the directory of Hadoop's jars. Use it in a `with`; only processes that it started are ended.
 """
 
+import atexit
 import json
 import os
 import pathlib
@@ -80,6 +81,8 @@ class Hdfs:
         return self.start(f"datanode-{index}", conf, "org.apache.hadoop.hdfs.server.datanode.DataNode")
 
     def __enter__(self) -> "Hdfs":
+        # Also where a test is ended before its own end.
+        atexit.register(self.__exit__)
         format_it = self.java(self.conf, "org.apache.hadoop.hdfs.server.namenode.NameNode", "-format", "-force", "-nonInteractive")
         subprocess.run(format_it, check=True, capture_output=True, timeout=START_SECONDS)
         self.namenode = self.start("namenode", self.conf, "org.apache.hadoop.hdfs.server.namenode.NameNode")

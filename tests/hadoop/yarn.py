@@ -4,6 +4,7 @@ managers with ports and directories of their own, each in a Java of its own.
 Use it in a `with`, inside that of the Hdfs. Containers run as this user, as processes of this machine.
 """
 
+import atexit
 import json
 import os
 import pathlib
@@ -13,7 +14,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, Iterable, List, Optional
 
 from hdfs import OPENED, START_SECONDS, Hdfs, configuration, free_port
 
@@ -46,13 +47,17 @@ class Node:
         """The node manager, its containers and its directories are gone at once."""
         self.process.kill()
         self.process.wait(30)
-        for pid in self.containers():
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+        kill_all(self.containers())
         shutil.rmtree(self.path / "local")
         shutil.rmtree(self.path / "logs")
+
+
+def kill_all(pids: Iterable[int]) -> None:
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
 
 
 def running_in(directory: pathlib.Path) -> Dict[int, str]:
@@ -143,6 +148,8 @@ class Yarn:
         tarball.unlink()
 
     def __enter__(self) -> "Yarn":
+        # Also where a test is ended before its own end.
+        atexit.register(self.__exit__)
         self.path.mkdir()
         self.make_conf(self.conf, {})
         (self.path / "zoo.cfg").write_text(
@@ -190,11 +197,7 @@ class Yarn:
             if process.poll() is None:
                 process.kill()
             process.wait(30)
-        for pid in running_in(self.path):
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+        kill_all(running_in(self.path))
         shutil.rmtree(self.path, ignore_errors=True)
 
 

@@ -15,11 +15,10 @@ import unittest
 from typing import Any, Callable, Dict, List, Tuple, TypeVar
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-sys.path[:0] = [str(ROOT / "tests" / "remote"), str(ROOT / "tests" / "hadoop")]
-import scenario  # noqa: E402
+sys.path[:0] = [str(ROOT / "tests" / "integration"), str(ROOT / "tests" / "hadoop")]
 import testbed  # noqa: E402
 from hdfs import Hdfs  # noqa: E402
-from yarn import Yarn  # noqa: E402
+from yarn import Yarn, kill_all  # noqa: E402
 
 T = TypeVar("T")
 # Until containers run; until iterations go on after a fault, which a node manager's expiry is part of.
@@ -30,7 +29,7 @@ MANY = int(os.environ.get("SAMOVAR_YARN_ITERATIONS", "20000"))
 MEMORY = ["--server-memory", 512, "--worker-memory", 512]
 
 
-class YarnTestCase(scenario.Scenario):
+class YarnTestCase(testbed.TestCase):
     hdfs: Hdfs
     yarn: Yarn
     rows: List[str] = []
@@ -49,6 +48,16 @@ class YarnTestCase(scenario.Scenario):
         os.environ["HADOOP_USER_NAME"] = os.environ.get("USER") or "root"
         os.environ["SAMOVAR_FILE_CACHE"] = str(self.workspace.path / "cache_of_files")
         self.addCleanup(self.say_why)
+
+    def samovar(self, *arguments, code: int = 0, seconds: float = testbed.RUN_SECONDS) -> "subprocess.CompletedProcess[bytes]":
+        words = [testbed.program("samovar"), *map(str, arguments)]
+        done = subprocess.run(words, cwd=self.workspace.path, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds, check=False)
+        output = done.stderr.decode(errors="replace") + done.stdout.decode(errors="replace")
+        self.assertEqual(done.returncode, code, f"{arguments}\n{output[-3000:]}")
+        return done
+
+    def row(self, text: str) -> None:
+        print(f"    {text}", flush=True)
 
     def say_why(self) -> None:
         if self._outcome is not None and not self._outcome.success:
@@ -180,56 +189,71 @@ class YarnJobTest(YarnTestCase):
             time.sleep(0.2)
         self.rows.append(f"{what:44} {standstill:8.1f} {time.monotonic() - begun:8.1f} {before:8d} {highest:8d}")
 
-    def test_a_job_outlives_its_containers_and_a_node_and_other_numbers_of_workers(self) -> None:
+    def begin(self, name: str, iterations: int) -> str:
+        """A service with 2 servers and 4 workers whose job of this name has snapshots; its home."""
         self.rows = [f"{'':44} {'s still':>8} {'s whole':>8} {'from':>8} {'to':>8}"]
-        base, solver = self.put_job("outlives", batch=128, max_iter=MANY, snapshot=200, test_interval=MANY, display=1000)
+        base, solver = self.put_job(name, batch=128, max_iter=iterations, snapshot=200, test_interval=iterations, display=1000)
         begun = time.monotonic()
-        home = self.launch("outlives", "--servers", 2, "--workers", 4)
+        home = self.launch(name, "--servers", 2, "--workers", 4, "--spread")
         self.await_that("a coordinator with 2 servers", lambda: self.servers(home), lambda count: count == 2)
         registered = time.monotonic() - begun
         self.samovar("submit", home, "--solver", solver, "--servers", 2, "--export-snapshots", f"{base}/snapshots")
-        self.await_that("an iteration", lambda: self.iteration(home, "outlives"), lambda reached: reached > 0)
+        self.await_that("an iteration", lambda: self.iteration(home, name), lambda reached: reached > 0)
         self.row(f"launch to 2 registered servers: {registered:.1f} s; to the first iteration: {time.monotonic() - begun:.1f} s")
-        self.await_that("a snapshot", lambda: self.job(home, "outlives"), lambda job: bool(job.get("snapshots")))
-        self.await_ready("outlives", 6)
+        self.await_that("an exported snapshot", lambda: self.job(home, name), lambda job: bool(job.get("exported_snapshot")))
+        self.await_ready(name, 6)
+        return home
 
-        def kill(role: str) -> Callable[[], None]:
-            return lambda: os.kill(self.processes(role)[0][0], signal.SIGKILL)
+    def assert_ends_whole(self, home: str, name: str, iterations: int) -> None:
+        """The rows are printed; the job succeeds, each chunk has each iteration once, and the model is in HDFS."""
+        for row in self.rows:
+            self.row(row)
+        self.samovar("watch", name, home, seconds=WAIT_SECONDS * 3)
+        job = self.job(home, name)
+        self.assertEqual(job["state"], "JOB_STATE_SUCCEEDED")
+        self.assertEqual(job["ledger"]["complete_chunks"], job["ledger"]["chunks"])
+        self.assertEqual(int(job["ledger"]["iterations"]), iterations)
+        self.row(f"{job['ledger']['chunks']} ledgers are complete; {job.get('recoveries', 0)} recoveries, "
+                 f"{job.get('repeated_iterations', 0)} of {iterations} iterations computed again")
+        self.samovar("model", "export", name, home, "--output", f"hdfs:///jobs/{name}/out/model.caffemodel")
+        self.assertGreater(len(self.hdfs.read(f"/jobs/{name}/out/model.caffemodel") or b""), 10000)
+        self.samovar("yarn", "stop", name)
 
-        self.measure("a worker's container killed", home, "outlives", "outlives", 6, kill("worker"))
-        self.measure("a server's container killed", home, "outlives", "outlives", 6, kill("server"))
-        self.measure("the coordinator's container killed", home, "outlives", "outlives", 6, kill("coordinator"))
-        # Not that of the service's master, which YARN starts anew elsewhere.
-        lost = next(index for _, index in self.processes("worker") if index != self.master_node())
-        self.measure("a node lost with its directories", home, "outlives", "outlives", 6, self.yarn.nodes[lost].vanish)
-        self.yarn.nodes[lost] = self.yarn.start_node(lost)
+    def lose_node(self, home: str, name: str, index: int, what: str) -> None:
+        self.measure(what, home, name, name, 6, self.yarn.nodes[index].vanish)
+        self.yarn.nodes[index] = self.yarn.start_node(index)
+
+    def test_a_job_outlives_its_processes_a_container_a_node_and_other_numbers_of_workers(self) -> None:
+        home = self.begin("outlives", MANY)
+        for role in ("worker", "server", "coordinator"):
+            self.measure(f"a {role}'s process killed", home, "outlives", "outlives", 6, lambda role=role: kill_all([self.processes(role)[0][0]]))
+        self.measure("a worker's container killed", home, "outlives", "outlives", 6, lambda: self.kill_container("worker"))
+        with_servers = {index for role in ("server", "coordinator") for _, index in self.processes(role)}
+        self.lose_node(home, "outlives", next(index for index in range(len(self.yarn.nodes)) if index not in with_servers),
+                       "a node of workers lost with its directories")
         self.measure("flexed to 6 workers", home, "outlives", "outlives", 8,
                      lambda: self.samovar("yarn", "flex", "outlives", "--workers", 6))
         self.measure("flexed to 4 workers", home, "outlives", "outlives", 6,
                      lambda: self.samovar("yarn", "flex", "outlives", "--workers", 4))
-        for row in self.rows:
-            self.row(row)
-        self.samovar("watch", "outlives", home, seconds=WAIT_SECONDS * 3)
-        job = self.job(home, "outlives")
-        self.assertEqual(job["state"], "JOB_STATE_SUCCEEDED")
-        self.assertEqual(job["ledger"]["complete_chunks"], job["ledger"]["chunks"])
-        self.assertEqual(int(job["ledger"]["iterations"]), MANY)
-        self.row(f"{job['ledger']['chunks']} ledgers are complete; {job.get('recoveries', 0)} recoveries, "
-                 f"{job.get('repeated_iterations', 0)} iterations computed again")
-        self.samovar("model", "export", "outlives", home, "--output", f"{base}/out/model.caffemodel")
-        self.assertGreater(len(self.hdfs.read("/jobs/outlives/out/model.caffemodel") or b""), 10000)
-        self.samovar("yarn", "stop", "outlives")
+        self.assert_ends_whole(home, "outlives", MANY)
+
+    def test_a_job_outlives_the_directories_of_its_servers(self) -> None:
+        home = self.begin("disks", MANY)
+        for role in ("server", "coordinator"):
+            self.measure(f"a {role}'s container lost with its directory", home, "disks", "disks", 6,
+                         lambda role=role: self.kill_container(role))
+        self.lose_node(home, "disks", self.processes("server")[0][1], "a server's node lost with its directories")
+        self.assert_ends_whole(home, "disks", MANY)
 
     def servers(self, home: str) -> int:
         done = subprocess.run([testbed.program("samovar"), "status", home, "--json"], capture_output=True, check=False, timeout=120)
         return len(json.loads(done.stdout)["servers"]) if done.returncode == 0 else -1
 
-    def master_node(self) -> int:
-        """The node of the service's master."""
-        for index, node in enumerate(self.yarn.nodes):
-            if any(directory.endswith("_000001") for directory in node.containers().values()):
-                return index
-        return -1
+    def kill_container(self, role: str) -> None:
+        """All of it at once, so that YARN begins another, with a directory of its own."""
+        pid, index = self.processes(role)[0]
+        directories = self.yarn.nodes[index].containers()
+        kill_all([other for other, directory in directories.items() if directory == directories[pid]])
 
     def test_one_command_trains_a_job_and_leaves_the_model_and_the_features_in_storage(self) -> None:
         base, solver = self.put_job("whole", max_iter=300)
@@ -274,4 +298,6 @@ class YarnJobTest(YarnTestCase):
 
 
 if __name__ == "__main__":
+    # Hadoop's daemons end with the test.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     unittest.main(verbosity=2)

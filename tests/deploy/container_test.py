@@ -1,0 +1,76 @@
+#!/usr/bin/env python3
+"""The start script of YARN's containers, with a program in the place of the real ones that says how it was started."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+from typing import Dict, List
+
+SCRIPT = pathlib.Path(__file__).resolve().parent.parent.parent / "deploy" / "yarn" / "container.sh"
+# Prints its name, its arguments and what it was given; ends as WANTED says: by a code, or by a signal ("-9").
+PROGRAM = """#!/bin/sh
+echo "${0##*/} $*"
+echo "conf=${HADOOP_CONF_DIR-none} cache=$SAMOVAR_FILE_CACHE"
+case $WANTED in -*) kill "$WANTED" $$ ;; esac
+exit "$WANTED"
+"""
+
+
+class ContainerTest(unittest.TestCase):
+    def setUp(self) -> None:
+        self.path = pathlib.Path(tempfile.mkdtemp(prefix="samovar_container_")).resolve()
+        self.addCleanup(shutil.rmtree, self.path)
+        (self.path / "work").mkdir()
+        bundle = self.path / "bundle of users"
+        (bundle / "bin").mkdir(parents=True)
+        (bundle / "deploy" / "yarn").mkdir(parents=True)
+        shutil.copy(SCRIPT, bundle / "deploy" / "yarn")
+        for name in ("samovar-server", "samovar-worker"):
+            (bundle / "bin" / name).write_text(PROGRAM, encoding="ascii")
+            (bundle / "bin" / name).chmod(0o755)
+        self.script = bundle / "deploy" / "yarn" / "container.sh"
+
+    def start(self, *arguments: str, wanted: str = "2") -> "subprocess.CompletedProcess[str]":
+        environment: Dict[str, str] = {"PATH": os.environ["PATH"], "NM_HOST": "wn3", "WANTED": wanted}
+        return subprocess.run(["sh", str(self.script), *arguments], cwd=self.path / "work", env=environment, capture_output=True, text=True,
+                              timeout=60, check=False)
+
+    def lines(self, *arguments: str) -> List[str]:
+        return self.start(*arguments).stdout.splitlines()
+
+    def test_server_0_is_the_coordinator_and_the_others_join_by_the_home(self) -> None:
+        self.assertEqual(self.lines("server", "0", "hdfs:///h", "--apply-threads", "2")[0],
+                         "samovar-server --coordinator --home hdfs:///h --state state --listen wn3:0 --apply-threads 2")
+        self.assertEqual(self.lines("server", "1", "hdfs:///h")[0], "samovar-server --join hdfs:///h --state state --listen wn3:0")
+        self.assertEqual(self.lines("worker", "0", "hdfs:///h", "--threads", "4")[0],
+                         "samovar-worker --coordinator hdfs:///h --name worker-0/wn3 --threads 4")
+
+    def test_the_service_s_own_configuration_counts_where_it_brings_one(self) -> None:
+        work = self.path / "work"
+        self.assertEqual(self.lines("worker", "0", "hdfs:///h")[1], f"conf=none cache={work}/files")
+        (work / "core-site.xml").touch()
+        self.assertEqual(self.lines("worker", "0", "hdfs:///h")[1], f"conf={work} cache={work}/files")
+        (work / "core-site.xml").unlink()
+        (work / "resources").mkdir()
+        (work / "resources" / "hdfs-site.xml").touch()
+        self.assertEqual(self.lines("worker", "0", "hdfs:///h")[1], f"conf={work}/resources cache={work}/files")
+
+    def test_a_program_that_ends_alone_is_started_again_in_place_but_one_that_was_replaced_is_not(self) -> None:
+        # After 0, 137 and 143 YARN takes the whole container away; after any other code it starts the command again.
+        for wanted in ("0", "-9", "-15"):
+            self.assertEqual(self.start("server", "1", "hdfs:///h", wanted=wanted).returncode, 1, wanted)
+        self.assertEqual(self.start("server", "1", "hdfs:///h", wanted="2").returncode, 2)
+        self.assertEqual(self.start("server", "0", "hdfs:///h", wanted="3").returncode, 0)
+
+    def test_an_unknown_role_is_refused(self) -> None:
+        done = self.start("cook", "0", "hdfs:///h")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn('"cook" is neither server nor worker', done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2, argv=sys.argv)
