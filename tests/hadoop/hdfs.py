@@ -7,6 +7,7 @@ import atexit
 import json
 import os
 import pathlib
+import random
 import shutil
 import socket
 import subprocess
@@ -28,8 +29,13 @@ log4j.appender.stderr.layout.ConversionPattern=%d %p %c: %m%n
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
+    """A port below those that the system gives to connections, one of which may take it before its daemon does."""
+    while True:
+        try:
+            with socket.create_server(("127.0.0.1", random.randrange(12000, 32000))) as listener:
+                return listener.getsockname()[1]
+        except OSError:
+            continue
 
 
 def configuration(properties: Dict[str, str]) -> str:

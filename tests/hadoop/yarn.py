@@ -34,10 +34,9 @@ def java_home() -> str:
 class Node:
     """A node manager, as a machine that may be lost: with its containers and its disk."""
 
-    def __init__(self, path: pathlib.Path, process: subprocess.Popen, web_port: int) -> None:
+    def __init__(self, path: pathlib.Path, process: subprocess.Popen) -> None:
         self.path = path
         self.process = process
-        self.web_port = web_port
 
     def containers(self) -> Dict[int, str]:
         """Processes that run in its directories, by their directories' names, those of the containers."""
@@ -124,18 +123,17 @@ class Yarn:
 
     def start_node(self, index: int) -> Node:
         path = self.path / f"node-{index}"
-        web_port = free_port()
-        more = {f"yarn.nodemanager.{name}": f"localhost:{free_port()}"
-                for name in ("address", "localizer.address", "collector-service.address")}
+        more = {f"yarn.nodemanager.{name}": "localhost:0"
+                for name in ("address", "localizer.address", "collector-service.address", "webapp.address")}
         (path / "local").mkdir(parents=True, exist_ok=True)
         (path / "logs").mkdir(exist_ok=True)
         conf = path / "conf"
         if conf.exists():
             shutil.rmtree(conf)
-        self.make_conf(conf, {**more, "yarn.nodemanager.hostname": "localhost", "yarn.nodemanager.webapp.address": f"localhost:{web_port}",
+        self.make_conf(conf, {**more, "yarn.nodemanager.hostname": "localhost",
                               "yarn.nodemanager.local-dirs": str(path / "local"), "yarn.nodemanager.log-dirs": str(path / "logs")})
         process = self.start(f"node-{index}", conf, "org.apache.hadoop.yarn.server.nodemanager.NodeManager", megabytes=192)
-        return Node(path, process, web_port)
+        return Node(path, process)
 
     def put_framework(self) -> None:
         """The jars of a service's master, in HDFS, as `yarn app -enableFastLaunch` puts them there."""
