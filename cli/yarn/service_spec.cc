@@ -19,10 +19,10 @@ constexpr size_t kMaxNameBytes = 40;
 // Parts of a container's memory, in percent: what a server holds of models, beside copies and buffers.
 constexpr uint64_t kParameterPercent = 60;
 
-// By default YARN waits half a minute before it starts what ended again, and ends the service after ten such ends.
+// The start script starts programs again; YARN gives a container that has ended another place, and by default ends the
+// service after the tenth.
 constexpr std::pair<const char*, const char*> kProperties[] = {
-    {"yarn.service.container-failure.retry-interval-ms", "2000"},
-    {"yarn.service.container-failure.validity-interval-ms", "600000"},
+    {"yarn.service.container-failure.retry.max", "0"},
     {"yarn.service.container-failure-per-component.threshold", "1000000"},
     {"yarn.service.readiness-check-interval.seconds", "5"},
     {"yarn.service.rolling-log.include-pattern", ".*"},

@@ -23,17 +23,22 @@ done
 SAMOVAR_FILE_CACHE=$PWD/files
 export SAMOVAR_FILE_CACHE
 
-# Runs the program. One that ends while its container stays is started again in place, with its directory: after 0, 137 (killed)
-# and 143 YARN takes the container for ended, and its directory with it. 3, of a coordinator: another one has taken the cluster
-# over, and this one must not come back, on a node that is cut off from the resource manager, say.
+# Runs the program, and starts it again when it ends, with its directory. YARN is asked not to: a start in place puts a second link
+# into the unpacked bundle, by which all later starts on that node fail; and it never does so after a kill. After a few short lives
+# the container ends, so that YARN tries another node. 3, of a coordinator: another one has taken the cluster over, and this one
+# must not come back, on a node that is cut off from the resource manager, say.
 run() {
-  code=0
-  "$@" || code=$?
-  case $code in
-    3) exit 0 ;;
-    0 | 137 | 143) exit 1 ;;
-    *) exit "$code" ;;
-  esac
+  short=0
+  while :; do
+    begun=$(date +%s)
+    code=0
+    "$@" || code=$?
+    if [ "$code" -eq 3 ]; then exit 0; fi
+    if [ $(($(date +%s) - begun)) -lt 10 ]; then short=$((short + 1)); else short=0; fi
+    echo "container.sh: ${1##*/} has ended with exit code $code" >&2
+    if [ "$short" -ge 5 ]; then exit "$code"; fi
+    sleep "${SAMOVAR_RESTART_SECONDS:-1}"
+  done
 }
 
 # The name by which the resource manager, and so the other nodes, know this one.
