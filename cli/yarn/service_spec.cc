@@ -18,6 +18,8 @@ namespace {
 constexpr size_t kMaxNameBytes = 40;
 // Parts of a container's memory, in percent: what a server holds of models, beside copies and buffers.
 constexpr uint64_t kParameterPercent = 60;
+// More containers than a service has.
+constexpr uint64_t kAnyCount = 100000;
 
 // The start script starts programs again; YARN gives a container that has ended another place, and by default ends the
 // service after the tenth.
@@ -51,15 +53,25 @@ std::string File(const std::string& type, const std::string& source, const std::
   return JsonLine().Text("type", type).Text("src_file", source).Text("dest_file", name).Finish();
 }
 
-// No two containers of the component on one node. YARN takes no other component than the same here: one more reason for
-// the coordinator to be one of the servers.
+// Constraints may name the component itself alone.
+std::string Placement(JsonLine constraint, const std::string& component) {
+  constraint.Text("scope", "NODE").Raw("target_tags", List({JsonString(component)}));
+  return JsonLine().Raw("constraints", List({constraint.Finish()})).Finish();
+}
+
+// No two containers of the component on one node: one more reason for the coordinator to be one of the servers.
 std::string Apart(const std::string& component) {
-  const std::string constraint = JsonLine()
-                                     .Text("type", "ANTI_AFFINITY")
-                                     .Text("scope", "NODE")
-                                     .Raw("target_tags", List({JsonString(component)}))
-                                     .Finish();
-  return JsonLine().Raw("constraints", List({constraint})).Finish();
+  return Placement(JsonLine().Text("type", "ANTI_AFFINITY"), component);
+}
+
+// Any number of them. Where one component has a constraint and another has none, the resource manager fails at each
+// container that it is to replace (a null pointer in 3.3).
+std::string Anywhere(const std::string& component) {
+  return Placement(JsonLine()
+                       .Text("type", "AFFINITY_WITH_CARDINALITY")
+                       .Integer("min_cardinality", 0)
+                       .Integer("max_cardinality", kAnyCount),
+                   component);
 }
 
 struct Role {
@@ -69,7 +81,8 @@ struct Role {
   uint64_t memory = 0;
   // Arguments of the start script behind the home.
   std::string flags;
-  bool spread = false;
+  // Empty: none.
+  std::string placement;
 };
 
 std::string Component(const ServicePlan& plan, const Role& role) {
@@ -85,7 +98,7 @@ std::string Component(const ServicePlan& plan, const Role& role) {
                                            // YARN puts the instance's number here.
                                            " ${COMPONENT_ID} ", plan.home, role.flags))
       .Raw("readiness_check", JsonLine().Text("type", "DEFAULT").Finish());
-  if (role.spread) line.Raw("placement_policy", Apart(role.component));
+  if (!role.placement.empty()) line.Raw("placement_policy", role.placement);
   return line.Finish();
 }
 
@@ -93,8 +106,10 @@ std::vector<std::string> Components(const ServicePlan& plan) {
   const std::string server_flags = absl::StrCat(" --apply-threads ", plan.server_cpus, " --parameter-memory ",
                                                 std::max<uint64_t>(1, plan.server_memory * kParameterPercent / 100),
                                                 plan.allow_plaintext ? " --allow-plaintext" : "");
-  const Role server = {kServerComponent, plan.servers, plan.server_cpus, plan.server_memory, server_flags, plan.spread};
-  Role worker = {kWorkerComponent, plan.workers, plan.worker_cpus, plan.worker_memory, "", false};
+  const Role server = {kServerComponent,   plan.servers, plan.server_cpus,
+                       plan.server_memory, server_flags, plan.spread ? Apart(kServerComponent) : ""};
+  Role worker = {kWorkerComponent,   plan.workers, plan.worker_cpus,
+                 plan.worker_memory, "",           plan.spread ? Anywhere(kWorkerComponent) : ""};
   worker.flags = absl::StrCat(" --threads ", plan.worker_cpus);
   if (plan.cache_bytes > 0) absl::StrAppend(&worker.flags, " --cache cache --cache-bytes ", plan.cache_bytes);
   return {Component(plan, server), Component(plan, worker)};

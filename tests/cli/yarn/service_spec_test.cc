@@ -28,10 +28,10 @@ Struct Specification(const ServicePlan& plan) {
   return *parsed;
 }
 
-std::vector<std::string> Tags(const Struct& component) {
+std::vector<std::string> Tags(const Struct& component, const std::string& type = "") {
   std::vector<std::string> tags;
   for (const Struct& constraint : JsonObjects(JsonObject(component, "placement_policy"), "constraints")) {
-    CHECK(JsonText(constraint, "type") == "ANTI_AFFINITY");
+    CHECK(JsonText(constraint, "type") == type);
     for (const auto& value : constraint.fields().at("target_tags").list_value().values()) {
       tags.push_back(value.string_value());
     }
@@ -82,8 +82,9 @@ TEST_CASE("servers that are spread share no node, and YARN is told of their own 
   CHECK(Tags(JsonObjects(Specification(plan), "components")[0]).empty());
   plan.spread = true;
   const std::vector<Struct> components = JsonObjects(Specification(plan), "components");
-  CHECK(Tags(components[0]) == std::vector<std::string>{"server"});
-  CHECK(Tags(components[1]).empty());
+  CHECK(Tags(components[0], "ANTI_AFFINITY") == std::vector<std::string>{"server"});
+  // Workers may stand anywhere, and YARN must be told so: it does not replace containers without a constraint then.
+  CHECK(Tags(components[1], "AFFINITY_WITH_CARDINALITY") == std::vector<std::string>{"worker"});
 }
 
 TEST_CASE("a service's queue, lifetime, principal and configuration are in its specification if they are given") {
