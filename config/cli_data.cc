@@ -42,11 +42,16 @@ constexpr char kInfoExamples[] =
 constexpr char kPartitionExamples[] =
     "A partitioned set is a directory with an LMDB for each partition and a manifest. It is named where an LMDB is: as "
     "source of a Data\n"
-    "layer, in commands. Workers with --cache copy partitions to their own disk when they need them, and are given "
-    "iterations of those\n"
-    "that they have. Give each worker two or more partitions; positions and keys of the records stay as they are.\n"
+    "layer, in commands. Workers with --cache, and all workers if it is in a cluster's storage, copy partitions to "
+    "their own "
+    "disk when\n"
+    "they need them, and are given iterations of those that they have. Give each worker two or more partitions; "
+    "positions "
+    "and keys of\n"
+    "the records stay as they are. In a storage a set is there with its manifest, which comes last.\n"
     "Examples:\n"
     "  samovar data partition mnist_train_lmdb mnist_train_set --partitions 8\n"
+    "  samovar data partition mnist_train_lmdb hdfs:///data/mnist_train_set --partitions 8\n"
     "  samovar data info mnist_train_set --verify";
 
 // "HEIGHTxWIDTH"

@@ -59,6 +59,9 @@ std::string WrittenPrefix(const std::string& path) {
 constexpr absl::string_view kWrittenSuffix = ".tmp";
 constexpr size_t kWriterDigits = 8;
 
+// The name by which people know it, also where a URI names none.
+std::string PlaceOf(const HdfsPlace& place) { return absl::StrCat("hdfs://", place.authority); }
+
 // The error that an answer means which is no success.
 absl::Status Failure(const std::string& uri, const HttpResponse& response) {
   const auto object = ParseJson(response.body);
@@ -150,7 +153,7 @@ absl::StatusOr<HttpResponse> WebHdfsStore::AskOnce(const Asker& asker, const std
 
 absl::StatusOr<HttpResponse> WebHdfsStore::AskNameNode(const Asker& asker, const std::string& path,
                                                        const std::string& method, const std::string& operation) {
-  return WithRetries(retries_, HttpOrigin(asker.uri),
+  return WithRetries(retries_, PlaceOf(asker.place),
                      [&](const RequestWatch& watch) { return AskOnce(asker, path, method, operation, watch); });
 }
 
@@ -220,7 +223,7 @@ absl::Status WebHdfsStore::Read(const std::string& uri, const StoredFile&, uint6
     }
     return response;
   };
-  SAMOVAR_ASSIGN_OR_RETURN(const HttpResponse response, WithRetries(retries_, HttpOrigin(uri), attempt));
+  SAMOVAR_ASSIGN_OR_RETURN(const HttpResponse response, WithRetries(retries_, PlaceOf(asker.place), attempt));
   return response.ok() ? absl::OkStatus() : Failure(uri, response);
 }
 
@@ -252,7 +255,7 @@ absl::Status WebHdfsStore::UploadPart(const Asker& asker, const std::string& pat
   RetryPolicy retries = retries_;
   // The namenode takes a file from a writer that has gone after a minute.
   if (begin > 0) retries.patience *= 3;
-  SAMOVAR_ASSIGN_OR_RETURN(const HttpResponse response, WithRetries(retries, HttpOrigin(asker.uri), attempt));
+  SAMOVAR_ASSIGN_OR_RETURN(const HttpResponse response, WithRetries(retries, PlaceOf(asker.place), attempt));
   return response.ok() ? absl::OkStatus() : Failure(asker.uri, response);
 }
 

@@ -52,13 +52,15 @@ class Hdfs:
         self.datanodes = datanodes
         self.processes: List[subprocess.Popen] = []
         self.lib = os.environ["SAMOVAR_HADOOP_LIB"]
-        (self.conf / "core-site.xml").write_text(configuration({
-            "fs.defaultFS": f"hdfs://localhost:{self.rpc_port}", "hadoop.tmp.dir": str(self.path / "tmp")}), encoding="utf-8")
+        (self.conf / "core-site.xml").write_text(configuration(self.core()), encoding="utf-8")
         (self.conf / "hdfs-site.xml").write_text(configuration(self.site()), encoding="utf-8")
         (self.conf / "log4j.properties").write_text(LOGGING, encoding="utf-8")
         # The daemons want the directories of their pages, which the jars do not have.
         for daemon in ("hdfs", "datanode"):
             (self.conf / "webapps" / daemon).mkdir(parents=True)
+
+    def core(self) -> Dict[str, str]:
+        return {"fs.defaultFS": f"hdfs://localhost:{self.rpc_port}", "hadoop.tmp.dir": str(self.path / "tmp")}
 
     def site(self) -> Dict[str, str]:
         return {

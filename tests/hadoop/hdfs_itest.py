@@ -12,6 +12,7 @@ from typing import Dict, Optional
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "tests" / "remote"), str(ROOT / "tests" / "hadoop")]
+import kerberos  # noqa: E402
 import scenario  # noqa: E402
 import testbed  # noqa: E402
 from hdfs import Hdfs  # noqa: E402
@@ -109,6 +110,39 @@ class HdfsTest(scenario.Scenario):
             self.assertEqual(self.read("again"), text)
         finally:
             self.hdfs.data[0] = self.hdfs.start_datanode(0)
+
+
+class HdfsByTicketTest(scenario.Scenario):
+    """An HDFS that asks for Kerberos' tickets."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        if kerberos.why_not():
+            self.skipTest(kerberos.why_not())
+        self.hdfs = kerberos.KerberosHdfs()
+        self.addCleanup(self.hdfs.__exit__)
+        self.hdfs.__enter__()
+        os.environ["HADOOP_CONF_DIR"] = str(self.hdfs.conf)
+        os.environ["SAMOVAR_FILE_CACHE"] = str(self.workspace.path / "cache_of_files")
+
+    def test_files_go_there_and_back_by_a_ticket_alone(self) -> None:
+        text = os.urandom((64 << 20) + 1_000_001)
+        (self.workspace.path / "file").write_bytes(text)
+        self.samovar("fs", "cp", "file", "hdfs:///d/file")
+        self.assertEqual(self.hdfs.read("/d/file"), text)
+        self.samovar("fs", "cp", "hdfs:///d/file", "back")
+        self.assertEqual((self.workspace.path / "back").read_bytes(), text)
+        (self.workspace.path / "empty").write_bytes(b"")
+        self.samovar("fs", "cp", "empty", "hdfs:///d/empty")
+        self.assertEqual(self.samovar("fs", "ls", "hdfs:///d", "--json").stdout.count(b"bytes"), 2)
+        self.hdfs.destroy_tickets()
+        self.assertIn(b"401", self.samovar("fs", "ls", "hdfs:///d", code=1).stderr)
+
+    test_files_are_copied_listed_shown_and_removed = None
+    test_a_large_file_goes_there_and_back_in_little_memory = None
+    test_a_set_is_made_there_and_workers_fetch_what_they_lease = None
+    test_an_import_that_is_killed_leaves_no_set = None
+    test_a_job_reads_and_writes_there_alone = None
 
 
 if __name__ == "__main__":

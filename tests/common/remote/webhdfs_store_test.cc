@@ -247,5 +247,26 @@ TEST_CASE_METHOD(Fixture, "namenodes that all stand by are waited for until the 
   CHECK(standby.requests().size() > 1);
 }
 
+TEST_CASE_METHOD(Fixture,
+                 "a cluster that is waited for is told by its name, also where the URI has none, and left at once") {
+  configuration.Set("dfs.ha.namenodes.main", "a");
+  configuration.Set("fs.defaultFS", "hdfs://main");
+  std::string told;
+  const auto stopper = std::make_shared<Stopper>();
+  const auto news = std::make_shared<WaitNews>([&](const std::string& text) {
+    told = text;
+    stopper->Stop();
+  });
+  WebHdfsStore waiting(std::make_shared<HttpClient>(), std::make_shared<ClusterConfiguration>(configuration),
+                       {.patience = absl::Hours(2),
+                        .first_wait = absl::Hours(1),
+                        .longest_wait = absl::Hours(1),
+                        .stopper = stopper,
+                        .news = news});
+  REQUIRE_STATUS(waiting.Stat("hdfs:///f").status(), absl::StatusCode::kCancelled, "hdfs://main: ");
+  CHECK_THAT(told, Catch::StartsWith("waits for hdfs://main, which is busy or does not answer; tries until "));
+  CHECK(standby.requests().size() == 1);
+}
+
 }  // namespace
 }  // namespace samovar
