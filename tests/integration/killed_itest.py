@@ -157,6 +157,20 @@ class KilledRunTest(testbed.TestCase):
             run.signal(signal.SIGKILL)
             self.assert_all_end(children)
 
+    def test_a_run_that_is_resumed_with_another_rate_says_so(self):
+        with Run(self.workspace) as run:
+            run.await_event("snapshot")
+            run.signal(signal.SIGTERM)
+            self.assertEqual(run.await_exit(END_SECONDS), 143, run.describe())
+        for rate, says_so in ((0.01, False), (0.02, True)):
+            self.workspace.write_solver(max_iter=ITERATIONS, base_lr=rate)
+            with Run(self.workspace, "--resume") as run:
+                run.await_event("resumed")
+                run.signal(signal.SIGTERM)
+                run.await_exit(END_SECONDS)
+            warnings = [line for line in run.err if "base_lr is 0.02, but in the run that is to be resumed it was 0.01" in line]
+            self.assertEqual(len(warnings), int(says_so), run.describe())
+
     def test_an_interrupted_run_can_be_begun_anew(self):
         with Run(self.workspace) as run:
             run.await_event("snapshot")
