@@ -16,10 +16,11 @@
 namespace samovar {
 namespace {
 
-// Wrong files and wrong flags, as opposed to a disk that failed.
+// Wrong files, flags and rights, as opposed to a disk that failed.
 bool IsUsers(const absl::Status& status) {
   return absl::IsInvalidArgument(status) || absl::IsNotFound(status) || absl::IsAlreadyExists(status) ||
-         absl::IsDataLoss(status) || absl::IsUnimplemented(status) || absl::IsFailedPrecondition(status);
+         absl::IsDataLoss(status) || absl::IsUnimplemented(status) || absl::IsFailedPrecondition(status) ||
+         absl::IsPermissionDenied(status) || absl::IsUnauthenticated(status);
 }
 
 // Makes a data set and describes it, or prints the error. An interrupted import leaves no data set.

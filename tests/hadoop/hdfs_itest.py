@@ -73,7 +73,7 @@ class HdfsTest(scenario.Scenario):
         before = self.workspace.entries()
         done = self.samovar("train", "--solver", "solver.prototxt", "--export-snapshots", f"{self.base}/mine/snapshots", code=2)
         self.assertIn(b"AccessControlException", done.stderr)
-        self.samovar("data", "partition", "train_lmdb", f"{self.base}/mine/set", "--partitions", 2, code=1)
+        self.samovar("data", "partition", "train_lmdb", f"{self.base}/mine/set", "--partitions", 2, code=2)
         self.assertEqual([entry for entry in self.workspace.entries() if not entry.startswith("cache_of_files")], before)
 
     def test_an_upload_goes_on_when_a_datanode_dies_under_it(self) -> None:
