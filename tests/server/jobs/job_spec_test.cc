@@ -63,6 +63,38 @@ TEST_CASE("data layers beside the first one must keep together with it, or all b
   REQUIRE_STATUS(CheckJobSpec(spec), StatusCode::kInvalidArgument, "parts 2 must divide the batch");
 }
 
+TEST_CASE("numbers of a data set beyond their bounds are refused by name, in training, tests and further layers") {
+  v1::JobSpec spec = WithTest(SpecOf(20), 5);
+  for (v1::DatasetSpec* data : {spec.mutable_train_data(), spec.mutable_test_data(0)}) {
+    data->set_in_order(true);
+    v1::DatasetSpec further = *data;
+    further.set_layer("label");
+    *data->add_further() = further;
+  }
+  REQUIRE_OK(CheckJobSpec(spec));
+  const auto refused = [](const v1::JobSpec& changed, const std::string& words) {
+    REQUIRE_STATUS(CheckJobSpec(changed), absl::StatusCode::kInvalidArgument, words);
+  };
+  for (const bool test : {false, true}) {
+    for (const bool further : {false, true}) {
+      v1::JobSpec changed = spec;
+      v1::DatasetSpec* const first = test ? changed.mutable_test_data(0) : changed.mutable_train_data();
+      v1::DatasetSpec* const data = further ? first->mutable_further(0) : first;
+      data->set_batch_size(2);
+      data->set_records(UINT64_MAX);
+      refused(changed, ": records");
+      data->set_records((uint64_t{1} << 40) + 1);
+      refused(changed, ": records");
+      data->set_records(100);
+      data->set_batch_size(UINT32_MAX);
+      refused(changed, ": batch_size");
+      data->set_batch_size(2);
+      data->set_partitions(UINT32_MAX);
+      refused(changed, ": partitions");
+    }
+  }
+}
+
 TEST_CASE("a job from outside is checked field by field") {
   CHECK(CheckJobSpec(SpecOf(10)).ok());
   v1::JobSpec spec = SpecOf(10);
