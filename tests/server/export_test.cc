@@ -145,7 +145,9 @@ TEST_CASE("a run that begins from another's exported snapshot exports beside it,
   const TempDir dir;
   const std::string into = dir.File("exported");
   TestCluster cluster(dir.File("cluster"), 2);
-  ExportAll(&cluster, SpecOf(2, into), {20, 40, 60});
+  v1::JobSpec first = SpecOf(2, into);
+  first.set_keep_snapshots(3);
+  ExportAll(&cluster, first, {20, 40, 60});
   for (const char* name :
        {"/lenet_iter_60/manifest", "/lenet_iter_60/server-0-of-2.chunks", "/lenet_iter_60/server-1-of-2.chunks"}) {
     std::filesystem::remove(absl::StrCat(into, name));
@@ -156,7 +158,7 @@ TEST_CASE("a run that begins from another's exported snapshot exports beside it,
   from.mutable_solver()->set_snapshot(10);
   const v1::JobStatus status = ExportAll(&cluster, from, {50, 60});
   CHECK(status.export_error().empty());
-  CHECK(NamesIn(into) == std::set<std::string>{"lenet_iter_40", "lenet_iter_60"});
+  CHECK(NamesIn(into) == std::set<std::string>{"lenet_iter_20", "lenet_iter_40", "lenet_iter_60"});
 }
 
 TEST_CASE("a snapshot of another run that came in the way meanwhile is not overwritten") {
