@@ -282,6 +282,19 @@ absl::Status AzureStore::Write(const std::string& uri, int fd, uint64_t bytes) {
   return response.ok() ? absl::OkStatus() : Failure(uri, parsed, response);
 }
 
+absl::Status AzureStore::Create(const std::string& uri, absl::string_view bytes) {
+  SAMOVAR_ASSIGN_OR_RETURN(const AzureUri parsed, Parse(uri));
+  if (parsed.path.empty()) return absl::InvalidArgumentError(absl::StrCat(uri, ": is a container, not a file"));
+  const Call call = {
+      .method = "PUT",
+      .headers = {"x-ms-blob-type: BlockBlob", "If-None-Match: *", "Content-Type: application/octet-stream"},
+      .body = {.bytes = bytes}};
+  SAMOVAR_ASSIGN_OR_RETURN(const HttpResponse response, Ask(parsed, call));
+  const bool is_there = response.status == 412 || response.Header("x-ms-error-code") == "BlobAlreadyExists";
+  if (is_there) return absl::AlreadyExistsError(absl::StrCat(uri, ": is there already"));
+  return response.ok() ? absl::OkStatus() : Failure(uri, parsed, response);
+}
+
 absl::StatusOr<std::vector<std::string>> AzureStore::ListMarkers(const std::string& uri, const AzureUri& parsed) {
   std::vector<std::string> markers;
   std::string slashes;

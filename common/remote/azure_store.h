@@ -37,6 +37,7 @@ class AzureStore : public RemoteStore {
   absl::Status Read(const std::string& uri, const StoredFile& file, uint64_t offset, std::span<char> out) override;
   // Every request's bytes are checked by the service against their MD5; the blob carries that of its content.
   absl::Status Write(const std::string& uri, int fd, uint64_t bytes) override;
+  absl::Status Create(const std::string& uri, absl::string_view bytes) override;
   absl::Status Remove(const std::string& uri) override;
   // There are no directories to be made.
   absl::Status MakeDirectory(const std::string& uri) override;

@@ -116,6 +116,8 @@ absl::Status HttpStore::MakeDirectory(const std::string& uri) { return ReadingOn
 
 absl::Status HttpStore::Write(const std::string& uri, int, uint64_t) { return ReadingOnly(uri); }
 
+absl::Status HttpStore::Create(const std::string& uri, absl::string_view) { return ReadingOnly(uri); }
+
 absl::Status HttpStore::Remove(const std::string& uri) { return ReadingOnly(uri); }
 
 }  // namespace samovar

@@ -22,10 +22,11 @@ class HttpStore : public RemoteStore {
   absl::StatusOr<std::vector<StoredFile>> List(const std::string& uri) override;
   // INVALID_ARGUMENT: the server does not send parts of files, and the file has more than one.
   absl::Status Read(const std::string& uri, const StoredFile& file, uint64_t offset, std::span<char> out) override;
-  // INVALID_ARGUMENT, both.
+  // INVALID_ARGUMENT, all of them.
   absl::Status CheckWritable(const std::string& uri) override;
   absl::Status MakeDirectory(const std::string& uri) override;
   absl::Status Write(const std::string& uri, int fd, uint64_t bytes) override;
+  absl::Status Create(const std::string& uri, absl::string_view bytes) override;
   absl::Status Remove(const std::string& uri) override;
 
  private:

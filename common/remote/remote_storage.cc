@@ -228,6 +228,10 @@ absl::Status RemoteStorage::Put(const std::string& uri, const std::function<absl
   return CannotWrite(uri, store_->Write(uri, fd, static_cast<uint64_t>(whole.st_size)));
 }
 
+absl::Status RemoteStorage::Create(const std::string& uri, absl::string_view bytes) {
+  return store_->Create(uri, bytes);
+}
+
 absl::StatusOr<StoredFile> RemoteStorage::Stat(const std::string& uri) { return store_->Stat(uri); }
 
 absl::StatusOr<std::vector<StoredFile>> RemoteStorage::List(const std::string& uri) { return store_->List(uri); }

@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "common/storage/storage.h"
 
 namespace samovar {
@@ -40,6 +41,9 @@ class RemoteStore {
 
   // Makes a file of the first `bytes` bytes of `fd`, in place of what was there; it is there whole, or as it was.
   virtual absl::Status Write(const std::string& uri, int fd, uint64_t bytes) = 0;
+
+  // As Storage::Create.
+  virtual absl::Status Create(const std::string& uri, absl::string_view bytes) = 0;
 
   // Removes a file, or an empty directory.
   virtual absl::Status Remove(const std::string& uri) = 0;

@@ -1,21 +1,26 @@
 #include "common/remote/webhdfs_store.h"
 
 #include <pwd.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
 #include <random>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "common/base/printable.h"
+#include "common/base/read_file.h"
 #include "common/base/status_macros.h"
 #include "common/remote/byte_filler.h"
 #include "common/remote/hadoop_tokens.h"
 #include "common/remote/json.h"
+#include "common/storage/write_file.h"
 
 namespace samovar {
 namespace {
@@ -314,6 +319,31 @@ absl::Status WebHdfsStore::Write(const std::string& uri, int fd, uint64_t bytes)
     AskOnce(asker, written, "DELETE", "op=DELETE&recursive=false").IgnoreError();
   }
   return status;
+}
+
+absl::Status WebHdfsStore::Create(const std::string& uri, absl::string_view bytes) {
+  SAMOVAR_ASSIGN_OR_RETURN(const Asker asker, Parse(uri));
+  const std::string& path = asker.place.path;
+  if (path.back() == '/') return absl::InvalidArgumentError(absl::StrCat(uri, ": is a directory, not a file"));
+  const int fd = memfd_create("samovar", MFD_CLOEXEC);
+  if (fd < 0) return ErrnoStatus(errno, "write", uri);
+  const absl::Cleanup close_it = [fd] { close(fd); };
+  SAMOVAR_RETURN_IF_ERROR(WriteAll(uri, bytes, fd));
+  // HDFS makes a file that it opens for writing at once, and empty: another one would take that for the whole. A
+  // renaming without options replaces nothing.
+  const std::string written =
+      absl::StrFormat("%s%08x%s", WrittenPrefix(path), static_cast<uint32_t>(std::random_device()()), kWrittenSuffix);
+  absl::Cleanup remove = [&] { AskOnce(asker, written, "DELETE", "op=DELETE&recursive=false").IgnoreError(); };
+  SAMOVAR_RETURN_IF_ERROR(Upload(asker, written, fd, bytes.size()).status());
+  const absl::StatusOr<Struct> renamed =
+      AskForObject(asker, written, "PUT", absl::StrCat("op=RENAME&destination=", EncodeUrlValue(path)));
+  if (renamed.ok() && JsonBool(*renamed, "boolean")) {
+    std::move(remove).Cancel();
+    return absl::OkStatus();
+  }
+  if (Stat(uri).ok()) return absl::AlreadyExistsError(absl::StrCat(uri, ": is there already"));
+  SAMOVAR_RETURN_IF_ERROR(renamed.status());
+  return absl::InternalError(absl::StrCat(uri, ": HDFS did not rename what was written"));
 }
 
 absl::Status WebHdfsStore::MakeDirectory(const std::string& uri) {

@@ -38,6 +38,7 @@ class WebHdfsStore : public RemoteStore {
   static constexpr absl::Duration kLeftAfter = absl::Hours(24);
   // Into a file of another name beside it, which is renamed when its length is right.
   absl::Status Write(const std::string& uri, int fd, uint64_t bytes) override;
+  absl::Status Create(const std::string& uri, absl::string_view bytes) override;
   absl::Status MakeDirectory(const std::string& uri) override;
   // Looks at the nearest directory that there is.
   absl::Status CheckWritable(const std::string& uri) override;

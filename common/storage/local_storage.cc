@@ -66,6 +66,11 @@ absl::Status LocalStorage::Put(const std::string& uri, const std::function<absl:
   return WriteFileAtomically(path, write);
 }
 
+absl::Status LocalStorage::Create(const std::string& uri, absl::string_view bytes) {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::string path, LocalPath(uri));
+  return CreateFile(path, bytes);
+}
+
 absl::StatusOr<StoredFile> LocalStorage::Stat(const std::string& uri) {
   SAMOVAR_ASSIGN_OR_RETURN(const std::string path, LocalPath(uri));
   struct stat itself = {}, found = {};

@@ -11,6 +11,7 @@ class LocalStorage : public Storage {
  public:
   absl::StatusOr<std::string> Fetch(const std::string& uri) override;
   absl::Status Put(const std::string& uri, const std::function<absl::Status(int fd)>& write) override;
+  absl::Status Create(const std::string& uri, absl::string_view bytes) override;
   absl::StatusOr<StoredFile> Stat(const std::string& uri) override;
   absl::StatusOr<std::vector<StoredFile>> List(const std::string& uri) override;
   absl::Status Remove(const std::string& uri) override;

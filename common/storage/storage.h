@@ -13,6 +13,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 
 namespace samovar {
 
@@ -52,6 +53,11 @@ class Storage {
   // Makes a file of the bytes that `write` writes to a file descriptor; replaces a file that was there. It is there
   // whole and durably when this returns OK, and else not at all. Makes the directories above it.
   virtual absl::Status Put(const std::string& uri, const std::function<absl::Status(int fd)>& write) = 0;
+
+  // Makes a file of these bytes if there is none: ALREADY_EXISTS otherwise. Of several that do so at the same time one
+  // succeeds. The file is there whole and durably when this returns OK. Makes the directories above it. A caller whose
+  // answer was lost may be told ALREADY_EXISTS by its own file.
+  virtual absl::Status Create(const std::string& uri, absl::string_view bytes) = 0;
 
   // The name, kind and size of the file or directory.
   virtual absl::StatusOr<StoredFile> Stat(const std::string& uri) = 0;

@@ -1,6 +1,7 @@
 #include "common/storage/storage_table.h"
 
 #include <cerrno>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -47,6 +48,14 @@ absl::Status StorageTable::Put(const std::string& uri, const std::function<absl:
   return storage->Put(uri, write);
 }
 
+absl::Status StorageTable::Create(const std::string& uri, absl::string_view bytes) const {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Storage> storage, StorageFor(uri));
+  const absl::Status made = storage->Create(uri, bytes);
+  if (!absl::IsAlreadyExists(made)) return made;
+  const absl::StatusOr<std::string> there = ReadBytes(uri, bytes.size());
+  return there.ok() && *there == bytes ? absl::OkStatus() : made;
+}
+
 absl::StatusOr<StoredFile> StorageTable::Stat(const std::string& uri) const {
   SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Storage> storage, StorageFor(uri));
   return storage->Stat(uri);
@@ -85,6 +94,19 @@ absl::StatusOr<std::unique_ptr<RangeReader>> StorageTable::OpenRange(const std::
 bool StorageTable::Exists(const std::string& uri) const {
   const absl::Status opened = OpenRange(uri, 0, 0).status();
   return !absl::IsNotFound(opened) && !absl::IsFailedPrecondition(opened);
+}
+
+absl::StatusOr<std::string> StorageTable::ReadBytes(const std::string& uri, uint64_t limit) const {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<RangeReader> reader,
+                           OpenRange(uri, 0, std::numeric_limits<uint64_t>::max()));
+  const uint64_t size = reader->file_bytes();
+  if (size > limit) {
+    return absl::ResourceExhaustedError(absl::StrCat(uri, " has ", size, " bytes, more than ", limit));
+  }
+  std::string bytes(size, '\0');
+  SAMOVAR_ASSIGN_OR_RETURN(const size_t count, reader->Read(bytes));
+  if (count == size) return bytes;
+  return absl::DataLossError(absl::StrCat(uri, ": of ", size, " bytes ", count, " could be read"));
 }
 
 absl::Status StorageTable::PutBytes(const std::string& uri, absl::string_view bytes) const {

@@ -37,6 +37,9 @@ class StorageTable {
   // StorageFor, and then the method of the storage.
   absl::StatusOr<std::string> Fetch(const std::string& uri) const;
   absl::Status Put(const std::string& uri, const std::function<absl::Status(int fd)>& write) const;
+  // As Storage::Create. REQUIRES: no other caller has the same bytes. A file that has them is the caller's own, whose
+  // answer was lost: OK.
+  absl::Status Create(const std::string& uri, absl::string_view bytes) const;
   absl::StatusOr<StoredFile> Stat(const std::string& uri) const;
   absl::StatusOr<std::vector<StoredFile>> List(const std::string& uri) const;
   absl::Status Remove(const std::string& uri) const;
@@ -50,6 +53,8 @@ class StorageTable {
   // Whether there is a file or a directory, or something that cannot be read. There is nothing
   // below a file.
   bool Exists(const std::string& uri) const;
+  // The content of a file. RESOURCE_EXHAUSTED: it has more than `limit` bytes.
+  absl::StatusOr<std::string> ReadBytes(const std::string& uri, uint64_t limit) const;
   // As Put, with these bytes.
   absl::Status PutBytes(const std::string& uri, absl::string_view bytes) const;
   // As Put, with the message in binary. INVALID_ARGUMENT: it is larger than 2 GiB, which is protobuf's limit, or lacks

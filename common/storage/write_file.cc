@@ -138,6 +138,18 @@ absl::Status WriteFileAtomically(const std::string& path, const std::function<ab
   return absl::OkStatus();
 }
 
+absl::Status CreateFile(const std::string& path, absl::string_view bytes) {
+  const std::string written = TemporaryName(path);
+  const absl::Cleanup remove = [&written] { unlink(written.c_str()); };
+  SAMOVAR_RETURN_IF_ERROR(WriteBytesAtomically(written, bytes));
+  // Unlike a renaming, a link replaces nothing.
+  if (link(written.c_str(), path.c_str()) != 0) {
+    if (errno == EEXIST) return absl::AlreadyExistsError(absl::StrCat(path, ": is there already"));
+    return ErrnoStatus(errno, "write", path);
+  }
+  return SyncDirectory(DirectoryOf(path));
+}
+
 absl::Status PublishFile(const std::string& written, const std::string& path) {
   const int fd = open(written.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return ErrnoStatus(errno, "open", written);

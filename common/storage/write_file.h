@@ -22,6 +22,10 @@ absl::Status WriteFileAtomically(const std::string& path, const std::function<ab
 // WriteFileAtomically. The file stays under its other name if that fails.
 absl::Status PublishFile(const std::string& written, const std::string& path);
 
+// Makes a file of these bytes if there is none of that name, durably, and makes its directory if it is missing.
+// ALREADY_EXISTS: there is one; of several that make it at the same time one succeeds.
+absl::Status CreateFile(const std::string& path, absl::string_view bytes);
+
 // Whether the file could be written now, as far as can be told without making anything: its directory, or the nearest
 // one above it that there is, takes files, and no name is too long. The error is the system's.
 absl::Status CheckWritable(const std::string& path);

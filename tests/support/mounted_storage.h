@@ -43,6 +43,9 @@ class MountedStorage : public Storage {
   absl::Status Put(const std::string& uri, const std::function<absl::Status(int fd)>& write) override {
     return local_.Put(Note("put ", uri), write);
   }
+  absl::Status Create(const std::string& uri, absl::string_view bytes) override {
+    return local_.Create(Note("create ", uri), bytes);
+  }
   absl::StatusOr<StoredFile> Stat(const std::string& uri) override { return local_.Stat(Note("stat ", uri)); }
   absl::StatusOr<std::vector<StoredFile>> List(const std::string& uri) override {
     return local_.List(Note("list ", uri));

@@ -133,6 +133,16 @@ TEST_CASE_METHOD(Fixture, "a large file is sent in blocks with their sums, and i
   fclose(file);
 }
 
+TEST_CASE_METHOD(Fixture, "a blob is created if there is none of its name") {
+  answers = {Response{.status = 201}, Response{.status = 409, .headers = {"x-ms-error-code: BlobAlreadyExists"}},
+             Response{.status = 412, .headers = {"x-ms-error-code: ConditionNotMet"}}};
+  REQUIRE_OK(store.Create(kUri, "claimed"));
+  CHECK(server.requests().back().headers.at("if-none-match") == "*");
+  CHECK(server.requests().back().body == "claimed");
+  for (int i = 0; i < 2; ++i)
+    REQUIRE_STATUS(store.Create(kUri, "claimed"), absl::StatusCode::kAlreadyExists, "is there already");
+}
+
 TEST_CASE_METHOD(Fixture, "names with two slashes, and with a space at their end, are listed as they are") {
   const auto blobs = [](const std::string& names) {
     std::string text = "<EnumerationResults><Blobs>";

@@ -65,6 +65,11 @@ class MemoryStore : public RemoteStore {
     files[uri] = text;
     return absl::OkStatus();
   }
+  absl::Status Create(const std::string& uri, absl::string_view bytes) override {
+    absl::MutexLock lock(&mu);
+    if (!files.emplace(uri, bytes).second) return absl::AlreadyExistsError(uri);
+    return absl::OkStatus();
+  }
   absl::Status MakeDirectory(const std::string&) override { return absl::OkStatus(); }
   absl::Status CheckWritable(const std::string& uri) override { return absl::PermissionDeniedError(uri); }
   absl::Status Remove(const std::string& uri) override {

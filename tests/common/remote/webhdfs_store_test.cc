@@ -104,6 +104,23 @@ TEST_CASE_METHOD(Fixture, "a file is written under another name, and renamed whe
   fclose(file);
 }
 
+TEST_CASE_METHOD(Fixture, "a file is created whole by a renaming that replaces nothing, or is there already") {
+  answers["DATA"] = {.status = 201};
+  answers["GETFILESTATUS"] = {.body = kStatus};
+  REQUIRE_OK(store.Create("hdfs://main/d/f", "0123456789"));
+  const auto requests = active.requests();
+  CHECK(requests[1].body == "0123456789");
+  CHECK_THAT(requests[3].target, Catch::Contains("op=RENAME") && !Catch::Contains("renameoptions"));
+  answers["RENAME"] = {.body = R"({"boolean": false})"};
+  REQUIRE_STATUS(store.Create("hdfs://main/d/f", "0123456789"), absl::StatusCode::kAlreadyExists, "hdfs://main/d/f");
+  // Its file of the other name is taken away.
+  const auto later = active.requests();
+  CHECK(
+      std::any_of(later.begin(), later.end(), [](const Request& request) { return OperationOf(request) == "DELETE"; }));
+  answers["GETFILESTATUS"] = Exception(404, "FileNotFoundException");
+  CHECK_FALSE(store.Create("hdfs://main/d/f", "0123456789").ok());
+}
+
 // A datanode that keeps what is sent, as much of it as the test lets it before it cuts the connection.
 struct UploadFixture {
   static std::string StatusOf(uint64_t bytes) {

@@ -1,9 +1,13 @@
 #include "common/storage/storage_table.h"
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <thread>
+#include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "common/storage/write_file.h"
 #include "tests/support/catch.h"
 #include "tests/support/mounted_storage.h"
@@ -90,6 +94,27 @@ TEST_CASE("what is put is there whole, or what was there before stays") {
   const auto listed = table.List(dir.File("new"));
   REQUIRE(listed.value().size() == 1);
   CHECK(listed->at(0).name == "file");
+}
+
+TEST_CASE("a file is created by one of many, and its creator who lost the answer is told that it is there") {
+  const TempDir dir;
+  const StorageTable storage;
+  const std::string path = dir.File("new/file");
+  std::vector<std::thread> threads;
+  std::atomic<int> created{0};
+  for (int i = 0; i < 16; ++i) {
+    threads.emplace_back([&, i] {
+      if (storage.Create(path, absl::StrCat("writer ", i)).ok()) ++created;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(created == 1);
+  REQUIRE_STATUS(storage.Create(path, "another"), absl::StatusCode::kAlreadyExists, path);
+  const auto bytes = storage.ReadBytes(path, 100);
+  REQUIRE_OK(bytes);
+  REQUIRE_OK(storage.Create(path, *bytes));
+  CHECK(storage.List(dir.File("new"))->size() == 1);
+  REQUIRE_STATUS(storage.ReadBytes(path, 3), absl::StatusCode::kResourceExhausted, path);
 }
 
 TEST_CASE("a directory is made with those above it, and whether a file could be written is told without making one") {
