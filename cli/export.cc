@@ -66,7 +66,7 @@ absl::StatusOr<Asked> MakeSnapshot(const JobClient& client, const std::string& j
   SAMOVAR_ASSIGN_OR_RETURN(const v1::SnapshotResponse response, client.Snapshot(job_id, export_directory));
   const Asked asked = {response.iteration(), response.exported_to()};
   const uint64_t iteration = asked.iteration;
-  JobWatcher watcher(client.channel(), job_id, kInterval, waker);
+  JobWatcher watcher(client.coordinator(), job_id, kInterval, waker);
   const absl::Time deadline = SteadyNow() + kSnapshotTimeout;
   while (SteadyNow() < deadline) {
     if (interruption.signal() != 0) return absl::CancelledError("interrupted");

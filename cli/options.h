@@ -140,8 +140,6 @@ struct ModelExportOptions : ClusterOptions {
   std::optional<uint64_t> iteration;
   bool force = false;
   bool json = false;
-  // Where the files are written to.
-  StorageTable storage = {};
 };
 
 struct SnapshotExportOptions : ClusterOptions {

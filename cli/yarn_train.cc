@@ -132,6 +132,7 @@ class YarnTraining {
     SubmitOptions submit;
     static_cast<JobOptions&>(submit) = options_;
     submit.coordinator = plan_.home;
+    submit.storage = options_.storage;
     submit.json = options_.json;
     submit.watch = true;
     submit.servers = options_.resume ? std::optional<int>() : plan_.servers;
@@ -269,7 +270,11 @@ class YarnTraining {
 int RunYarnTrain(const YarnTrainOptions& options) {
   Waker waker;
   // Before anything that starts a thread.
-  const Interruption interruption(&waker);
+  // What waits for a storage hears of it at once.
+  const Interruption interruption(&waker, /*takes_hangups=*/false, [&](int) {
+    options.storage.Stop();
+    options.choice.storage.Stop();
+  });
   return YarnTraining(options, &waker, &interruption).Run();
 }
 

@@ -17,6 +17,7 @@
 #include "common/base/utf8.h"
 #include "common/base/version.h"
 #include "common/caffe/utf8_fields.h"
+#include "common/home/cluster_home.h"
 #include "common/storage/paths.h"
 #include "common/storage/storage_table.h"
 #include "config/config_file.h"
@@ -182,6 +183,22 @@ CLI::Validator AddressValidator(bool any_port) {
         return "";
       },
       "");
+}
+
+CLI::Validator HomeValidator(const StorageTable& storage) {
+  const auto check = [storage](std::string& home) {
+    home = ResolvePath(home, "");
+    const absl::Status offered = storage.StorageFor(home).status();
+    return offered.ok() ? std::string() : std::string(offered.message());
+  };
+  return CLI::Validator(check, "", "Home");
+}
+
+CLI::Validator CoordinatorValidator(const StorageTable& storage) {
+  const auto check = [storage](std::string& place) {
+    return ClusterHome::IsHome(place) ? HomeValidator(storage)(place) : AddressValidator(/*any_port=*/false)(place);
+  };
+  return CLI::Validator(check, "", "Coordinator");
 }
 
 CLI::Validator Between(uint64_t least, uint64_t most) {

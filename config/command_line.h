@@ -67,6 +67,10 @@ void AddLogLevel(CLI::App* app, std::string* log_level);
 
 // The value is "HOST:PORT". With `any_port`, port 0 is allowed.
 CLI::Validator AddressValidator(bool any_port);
+// HOST:PORT, or the home of a cluster: a URI of one of the storages, or a path, which becomes an absolute one.
+CLI::Validator CoordinatorValidator(const StorageTable& storage);
+// The home of a cluster alone.
+CLI::Validator HomeValidator(const StorageTable& storage);
 // The value is a whole number in [least, most].
 CLI::Validator Between(uint64_t least, uint64_t most);
 // The value is a number above 0 and at most 1.

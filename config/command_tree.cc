@@ -132,13 +132,16 @@ CommandTree::CommandTree(const StorageTable& storage) : line("samovar", kDescrip
 }
 
 void CommandTree::SetStorage() {
-  for (StorageTable* const used :
-       {&train.choice.storage,     &check.choice.storage,   &submit.choice.storage, &test.files.storage,
-        &features.files.storage,   &time.storage,           &model_export.storage,  &import_idx.storage,
-        &import_cifar10.storage,   &import_leveldb.storage, &import_images.storage, &data_partition.storage,
-        &data_mean.storage,        &data_info.storage,      &fs_list.storage,       &fs_cat.storage,
-        &fs_copy.storage,          &fs_remove.storage,      &yarn_launch.storage,   &yarn_train.storage,
-        &yarn_train.choice.storage}) {
+  for (StorageTable* const used : {&train.choice.storage,  &check.choice.storage,     &submit.choice.storage,
+                                   &test.files.storage,    &features.files.storage,   &time.storage,
+                                   &status.storage,        &submit.storage,           &jobs.storage,
+                                   &watch.storage,         &cancel.storage,           &forget.storage,
+                                   &logs.storage,          &model_export.storage,     &snapshot_export.storage,
+                                   &import_idx.storage,    &import_cifar10.storage,   &import_leveldb.storage,
+                                   &import_images.storage, &data_partition.storage,   &data_mean.storage,
+                                   &data_info.storage,     &fs_list.storage,          &fs_cat.storage,
+                                   &fs_copy.storage,       &fs_remove.storage,        &yarn_launch.storage,
+                                   &yarn_train.storage,    &yarn_train.choice.storage}) {
     *used = storage_;
   }
 }
@@ -326,9 +329,12 @@ void CommandTree::AddStatus() {
 }
 
 void CommandTree::AddCoordinator(CLI::App* command, std::string* address) {
-  line.Require(command, command->add_option("address,--coordinator", *address, "Asks the coordinator at this HOST:PORT")
+  line.Require(command, command
+                            ->add_option("address,--coordinator", *address,
+                                         "Asks the coordinator at this HOST:PORT, or the one that the cluster's home "
+                                         "names: a path or URI")
                             ->type_name("ADDRESS")
-                            ->check(AddressValidator(/*any_port=*/false)));
+                            ->transform(CoordinatorValidator(storage_)));
 }
 
 void CommandTree::AddJob(CLI::App* command, std::string* job, std::string* address) {

@@ -16,6 +16,9 @@ constexpr char kExamples[] =
     "Examples:\n"
     "  samovar-server --coordinator --listen 127.0.0.1:7100 --state /var/lib/samovar/0\n"
     "  samovar-server --join 127.0.0.1:7100 --state /var/lib/samovar/1\n"
+    "  samovar-server --coordinator --home hdfs:///samovar/home --listen 10.0.0.4:7100 --allow-plaintext --state "
+    "/var/lib/samovar/0\n"
+    "  samovar-server --join hdfs:///samovar/home --listen 0.0.0.0:7100 --allow-plaintext --state /var/lib/samovar/1\n"
     "  samovar-server --config server.toml\n"
     "where server.toml holds the same names without dashes, a line each; flags win over it:\n"
     "  listen = \"127.0.0.1:7101\"\n"
@@ -26,7 +29,7 @@ constexpr char kExamples[] =
 
 }  // namespace
 
-Parsed<ServerFlags> ParseServerFlags(int argc, const char* const* argv) {
+Parsed<ServerFlags> ParseServerFlags(int argc, const char* const* argv, const StorageTable& storage) {
   Parsed<ServerFlags> parsed;
   ServerFlags& flags = parsed.flags;
   CommandLine line("samovar-server", kDescription);
@@ -43,9 +46,17 @@ Parsed<ServerFlags> ParseServerFlags(int argc, const char* const* argv) {
       ->type_name("HOST:PORT")
       ->check(AddressValidator(/*any_port=*/false));
   app->add_flag("--coordinator", flags.coordinator, "Makes this server the cluster's coordinator");
-  app->add_option("--join", flags.join, "Joins the cluster of the coordinator at this address")
-      ->type_name("HOST:PORT")
-      ->check(AddressValidator(/*any_port=*/false));
+  app->add_option("--join", flags.join,
+                  "Joins the cluster of the coordinator at this address, or of this home: a path or URI, where the "
+                  "coordinator says where it is")
+      ->type_name("HOST:PORT|HOME")
+      ->transform(CoordinatorValidator(storage));
+  app->add_option("--home", flags.home,
+                  "With --coordinator, keeps the cluster's epoch, the coordinator's address and its jobs in this "
+                  "directory, a URI or a path that all machines see: a coordinator that is started anywhere with the "
+                  "same home takes the cluster over, and the one before ends with exit code 3")
+      ->type_name("HOME")
+      ->transform(HomeValidator(storage));
   line.Require(
       app, app->add_option("--state", flags.state,
                            "Keeps snapshots in this directory, a coordinator also its jobs, and makes it if need be")
@@ -84,7 +95,10 @@ Parsed<ServerFlags> ParseServerFlags(int argc, const char* const* argv) {
   if (flags.coordinator && !flags.join.empty()) {
     parsed.exit_code = line.UsageError("--coordinator and --join exclude each other: a cluster has one coordinator");
   } else if (!flags.coordinator && flags.join.empty()) {
-    parsed.exit_code = line.UsageError("either --coordinator or --join HOST:PORT must be given");
+    parsed.exit_code =
+        line.UsageError("either --coordinator or --join HOST:PORT must be given; --join takes a cluster's home, too");
+  } else if (!flags.coordinator && !flags.home.empty()) {
+    parsed.exit_code = line.UsageError("--home is the coordinator's; a server that joins names it with --join");
   } else if (flags.state.empty()) {
     parsed.exit_code = line.UsageError("--state names no directory");
   }

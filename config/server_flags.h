@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "common/storage/storage_table.h"
 #include "config/parsed.h"
 
 namespace samovar {
@@ -12,9 +13,11 @@ struct ServerFlags {
   std::string listen = "127.0.0.1:0";
   // "HOST:PORT" that this server announces to others; empty: see Server::Options.
   std::string advertise;
-  // Either this server is the coordinator, or `join` is the coordinator's "HOST:PORT".
+  // Either this server is the coordinator, or `join` is the coordinator's "HOST:PORT" or the cluster's home.
   bool coordinator = false;
   std::string join;
+  // The cluster's home, for a coordinator; empty: none.
+  std::string home;
   // Directory of the snapshots, and of the coordinator's jobs; made if it does not exist.
   std::string state;
   int apply_threads = 2;
@@ -34,6 +37,7 @@ struct ServerFlags {
   bool die_with_parent = false;
 };
 
-Parsed<ServerFlags> ParseServerFlags(int argc, const char* const* argv);
+// `storage`: of the homes that may be named.
+Parsed<ServerFlags> ParseServerFlags(int argc, const char* const* argv, const StorageTable& storage);
 
 }  // namespace samovar

@@ -24,16 +24,18 @@ constexpr char kExamples[] =
 
 }  // namespace
 
-Parsed<WorkerFlags> ParseWorkerFlags(int argc, const char* const* argv) {
+Parsed<WorkerFlags> ParseWorkerFlags(int argc, const char* const* argv, const StorageTable& storage) {
   Parsed<WorkerFlags> parsed;
   WorkerFlags& flags = parsed.flags;
   CommandLine line("samovar-worker", kDescription);
   CLI::App* app = line.app();
   app->footer(kExamples);
   line.AcceptConfigFile();
-  line.Require(app, app->add_option("--coordinator", flags.coordinator, "Works for the cluster of this coordinator")
-                        ->type_name("HOST:PORT")
-                        ->check(AddressValidator(/*any_port=*/false)));
+  line.Require(app, app->add_option("--coordinator", flags.coordinator,
+                                    "Works for the cluster of this coordinator, or of this home: a path or URI, where "
+                                    "the coordinator says where it is")
+                        ->type_name("HOST:PORT|HOME")
+                        ->transform(CoordinatorValidator(storage)));
   app->add_option("--name", flags.name, "Names the worker in the status; otherwise the machine and the process do")
       ->type_name("NAME");
   app->add_option("--threads", flags.threads, "Sets the number of threads that compute")

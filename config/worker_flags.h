@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 
+#include "common/storage/storage_table.h"
 #include "config/parsed.h"
 
 namespace samovar {
@@ -12,7 +13,7 @@ namespace samovar {
 inline constexpr int kMaxChannels = 8;
 
 struct WorkerFlags {
-  // "HOST:PORT".
+  // "HOST:PORT", or the cluster's home.
   std::string coordinator;
   // Shown in the status; empty: the program chooses.
   std::string name;
@@ -29,6 +30,7 @@ struct WorkerFlags {
   bool die_with_parent = false;
 };
 
-Parsed<WorkerFlags> ParseWorkerFlags(int argc, const char* const* argv);
+// `storage`: of the homes that may be named.
+Parsed<WorkerFlags> ParseWorkerFlags(int argc, const char* const* argv, const StorageTable& storage);
 
 }  // namespace samovar

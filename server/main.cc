@@ -2,8 +2,10 @@
 // It ends within 10 s, and saves running jobs in that time, as far as it can.
 // Exit codes: 0 after an orderly end, 1 if it could not start, if a file that it has mapped cannot be
 // read any more (the line on stderr names it), or if that time was too short to save all,
-// 2 for a mistake in the flags or in the configuration.
+// 2 for a mistake in the flags or in the configuration, 3 after an orderly end because another coordinator has taken
+// the cluster over.
 
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <thread>
@@ -28,13 +30,19 @@ namespace {
 // An orderly end takes no longer than this, whatever its models' sizes: a service manager that sends SIGTERM sends
 // SIGKILL after a while.
 constexpr absl::Duration kEndLimit = absl::Seconds(9);
+// A storage that does not answer is waited for no longer than this of it, so that the jobs can be saved here.
+constexpr absl::Duration kStorageLimit = absl::Seconds(4);
+
+// Not to be started again by itself: it would take the cluster from its successor.
+constexpr int kExitReplaced = 3;
 
 void Notify(absl::string_view lines) {
   if (const absl::Status status = NotifyManager(lines); !status.ok()) LogWarning(status.message());
 }
 
 int Run(int argc, char** argv) {
-  const Parsed<ServerFlags> parsed = ParseServerFlags(argc, argv);
+  const StorageTable storage = ProgramStorage();
+  const Parsed<ServerFlags> parsed = ParseServerFlags(argc, argv, storage);
   if (parsed.exit_code.has_value()) return *parsed.exit_code;
   const ServerFlags& flags = parsed.flags;
   if (const absl::Status status = InitLogging({"server", flags.log_level}); !status.ok()) {
@@ -57,6 +65,12 @@ int Run(int argc, char** argv) {
   options.advertise = flags.advertise;
   options.is_coordinator = flags.coordinator;
   options.join = flags.join;
+  options.home = flags.home;
+  std::atomic<bool> replaced{false};
+  options.on_replaced = [&] {
+    replaced = true;
+    stopper.Stop();
+  };
   options.state_dir = flags.state;
   options.apply_threads = flags.apply_threads;
   options.max_parameter_bytes = static_cast<uint64_t>(flags.parameter_memory) << 20;
@@ -65,7 +79,7 @@ int Run(int argc, char** argv) {
   options.keep_ended_jobs = flags.keep_ended_jobs;
   options.forget_jobs = flags.forget_jobs;
   options.allow_plaintext = flags.allow_plaintext;
-  options.storage = ProgramStorage();
+  options.storage = storage;
   absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(options);
   if (!server.ok()) {
     LogError(server.status().message());
@@ -84,8 +98,10 @@ int Run(int argc, char** argv) {
   Notify("STOPPING=1\nSTATUS=stops");
   // A snapshot that is being written then is dropped whole.
   Stopper ended;
-  std::thread limit([&ended] {
-    if (ended.WaitFor(kEndLimit)) return;
+  std::thread limit([&ended, &storage] {
+    if (ended.WaitFor(kStorageLimit)) return;
+    storage.Stop();
+    if (ended.WaitFor(kEndLimit - kStorageLimit)) return;
     LogWarning(absl::StrCat("still not done after ", absl::FormatDuration(kEndLimit),
                             ": ends at once; unsaved iterations are computed again from the last snapshots"));
     std::_Exit(1);
@@ -93,7 +109,7 @@ int Run(int argc, char** argv) {
   (*server)->Shutdown();
   ended.Stop();
   limit.join();
-  return 0;
+  return replaced ? kExitReplaced : 0;
 }
 
 }  // namespace

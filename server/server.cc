@@ -11,6 +11,7 @@
 #include "common/base/exceptions.h"
 #include "common/base/status_macros.h"
 #include "common/base/version.h"
+#include "common/home/coordinator_channel.h"
 #include "common/rpc/deadlines.h"
 #include "common/rpc/dialer.h"
 #include "common/rpc/listener.h"
@@ -111,6 +112,8 @@ absl::Status Server::StartServing() {
   if (options_.is_coordinator) {
     Coordinator::Options coordinator;
     coordinator.state_dir = options_.state_dir;
+    coordinator.home = options_.home;
+    coordinator.on_replaced = options_.on_replaced;
     coordinator.server_patience = options_.server_patience;
     coordinator.max_running = options_.max_running_jobs;
     coordinator.max_ended = options_.keep_ended_jobs;
@@ -129,15 +132,17 @@ absl::Status Server::StartServing() {
   SAMOVAR_ASSIGN_OR_RETURN(grpc_server_, listener.Start());
   parameters_->Start();
   address_ = listener.address();
-  if (coordinator_ != nullptr) coordinator_->SetAddress(options_.advertise.empty() ? address_ : options_.advertise);
+  if (coordinator_ != nullptr) {
+    SAMOVAR_RETURN_IF_ERROR(coordinator_->SetAddress(options_.advertise.empty() ? address_ : options_.advertise));
+  }
   registrar_ = std::thread([this] { KeepRegistered(); });
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::string> Server::AnnouncedAddress() const {
+absl::StatusOr<std::string> Server::AnnouncedAddress(const std::string& coordinator) const {
   if (!options_.advertise.empty()) return options_.advertise;
   if (!ListensEverywhere(address_)) return address_;
-  const absl::StatusOr<std::string> host = HostTowards(options_.join);
+  const absl::StatusOr<std::string> host = HostTowards(coordinator);
   if (!host.ok())
     return Annotate(host.status(),
                     "the address at which others reach this server is not known; give it with --advertise HOST:PORT");
@@ -146,33 +151,35 @@ absl::StatusOr<std::string> Server::AnnouncedAddress() const {
 
 void Server::KeepRegistered() {
   v1::RegisterServerRequest request = Registration(identity_, options_.apply_threads);
-  // Known once, it stays: a server is known by it.
-  const auto know_address = [&]() -> absl::Status {
-    if (!request.address().empty()) return absl::OkStatus();
-    SAMOVAR_ASSIGN_OR_RETURN(*request.mutable_address(), AnnouncedAddress());
-    return absl::OkStatus();
-  };
   // The coordinator's own server registers over the same road as all others.
-  const std::string coordinator = options_.is_coordinator ? AnnouncedAddress().value_or(address_) : options_.join;
-  const auto stub = v1::CoordinatorService::NewStub(Dialer(options_.rpc).Dial(coordinator));
+  const std::string place = options_.is_coordinator ? AnnouncedAddress("").value_or(address_) : options_.join;
+  CoordinatorChannel coordinator(place, Dialer(options_.rpc), options_.storage);
   Backoff backoff(kFirstRetry, kLongestRetry, request.incarnation());
   bool registered = false;
   const auto register_once = [&]() -> absl::Status {
+    SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<grpc::Channel> channel, coordinator.Get());
+    // Known once, it stays: a server is known by it.
+    if (request.address().empty()) {
+      SAMOVAR_ASSIGN_OR_RETURN(*request.mutable_address(), AnnouncedAddress(coordinator.address()));
+    }
     v1::RegisterServerResponse response;
-    SAMOVAR_RETURN_IF_ERROR(know_address());
     *request.mutable_figures() = FiguresOf(metrics_);
-    return CallOnceConnected(kRegisterDeadline, Membership::kServerRenewal, [&](grpc::ClientContext* context) {
-      return stub->RegisterServer(context, request, &response);
-    });
+    const auto stub = v1::CoordinatorService::NewStub(channel);
+    const absl::Status status = CallOnceConnected(
+        kRegisterDeadline, Membership::kServerRenewal,
+        [&](grpc::ClientContext* context) { return stub->RegisterServer(context, request, &response); });
+    coordinator.Note(status);
+    return status;
   };
   while (!stopper_.stopped()) {
     const absl::Status status = CatchExceptions(register_once);
     if (status.ok() != registered) {
       registered = status.ok();
       if (registered) {
-        LogInfo(absl::StrCat("registered at coordinator ", coordinator, " as ", request.address()));
+        LogInfo(absl::StrCat("registered at coordinator ", coordinator.address(), " as ", request.address()));
       } else {
-        LogWarning(absl::StrCat("cannot register at coordinator ", coordinator, ", keeps trying: ", status.message()));
+        LogWarning(absl::StrCat("cannot register at coordinator ", coordinator.address(),
+                                ", keeps trying: ", status.message()));
       }
     }
     if (status.ok()) {

@@ -5,6 +5,7 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -35,9 +36,13 @@ class Server {
     // "host:port" that this server announces to others. Empty: where this listens; of a server that joins and listens
     // on all addresses of its machine, the one that leads to the coordinator.
     std::string advertise;
-    // Whether this server runs the jobs. One of a cluster's does; the others name it in `join`.
+    // Whether this server runs the jobs. One of a cluster's does; the others name it in `join`: "host:port", or the
+    // cluster's home.
     bool is_coordinator = false;
     std::string join;
+    // For the coordinator: as Coordinator::Options.
+    std::string home = "";
+    std::function<void()> on_replaced = nullptr;
     // Snapshots, the server's identity, and the coordinator's epoch and jobs; made if it is not there.
     std::string state_dir;
     int apply_threads = 1;
@@ -76,8 +81,8 @@ class Server {
   explicit Server(const Options& options) : options_(options) {}
 
   absl::Status StartServing();
-  // The address that others dial. UNAVAILABLE: as HostTowards.
-  absl::StatusOr<std::string> AnnouncedAddress() const;
+  // The address that others dial, who reach the coordinator at `coordinator`. UNAVAILABLE: as HostTowards.
+  absl::StatusOr<std::string> AnnouncedAddress(const std::string& coordinator) const;
   // Registers at the coordinator again and again, so that it knows that this server lives.
   void KeepRegistered();
 

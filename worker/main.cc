@@ -39,7 +39,8 @@ void Notify(absl::string_view lines) {
 }
 
 int Run(int argc, char** argv) {
-  const Parsed<WorkerFlags> parsed = ParseWorkerFlags(argc, argv);
+  const StorageTable storage = ProgramStorage();
+  const Parsed<WorkerFlags> parsed = ParseWorkerFlags(argc, argv, storage);
   if (parsed.exit_code.has_value()) return *parsed.exit_code;
   const WorkerFlags& flags = parsed.flags;
   if (const absl::Status status = InitLogging({"worker", flags.log_level}); !status.ok()) {
@@ -57,7 +58,6 @@ int Run(int argc, char** argv) {
   TuneProcess();
   RouteGrpcLog();
 
-  const StorageTable storage = ProgramStorage();
   std::unique_ptr<PartitionCache> cache;
   RemotePartitions remote(storage);
   if (!flags.cache.empty()) {

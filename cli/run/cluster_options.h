@@ -4,13 +4,16 @@
 #include <string>
 
 #include "common/rpc/rpc_options.h"
+#include "common/storage/storage_table.h"
 
 namespace samovar {
 
 struct ClusterOptions {
-  // The "HOST:PORT" of its coordinator.
+  // The "HOST:PORT" of its coordinator, or the cluster's home.
   std::string coordinator;
-  RpcOptions rpc;
+  RpcOptions rpc = {};
+  // Where the home is, and where files are written to.
+  StorageTable storage = {};
 };
 
 }  // namespace samovar

@@ -37,7 +37,7 @@ absl::Status FollowJob(const JobClient& client, const std::string& job_id, Train
   reporter->Watching(spec.train_net().name(), first, client.address());
   NewsFilter news;
   std::string cause;
-  JobWatcher watcher(client.channel(), job_id, kInterval, waker);
+  JobWatcher watcher(client.coordinator(), job_id, kInterval, waker);
   while (true) {
     if (interruption.signal() != 0) return absl::CancelledError("interrupted");
     if (const auto status = watcher.Take()) {

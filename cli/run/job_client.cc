@@ -27,39 +27,42 @@ Request RequestFor(const std::string& job_id) {
 }  // namespace
 
 JobClient::JobClient(const ClusterOptions& options)
-    : address_(options.coordinator),
-      dialer_(options.rpc),
-      channel_(dialer_.Dial(address_)),
-      jobs_(v1::JobService::NewStub(channel_)),
-      status_(v1::StatusService::NewStub(channel_)) {}
+    : dialer_(options.rpc),
+      coordinator_(std::make_shared<CoordinatorChannel>(options.coordinator, dialer_, options.storage)) {}
 
-void JobClient::AwaitConnection() const { channel_->WaitForConnected(DeadlineIn(kConnect)); }
+absl::StatusOr<std::shared_ptr<grpc::Channel>> JobClient::AwaitConnection() const {
+  SAMOVAR_ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, coordinator_->Get());
+  channel->WaitForConnected(DeadlineIn(kConnect));
+  return channel;
+}
 
 absl::Status JobClient::Explain(const grpc::Status& status) const {
   const absl::Status cause = FromGrpcStatus(status);
+  coordinator_->Note(cause);
   if (absl::IsUnavailable(cause) || absl::IsDeadlineExceeded(cause)) {
     return absl::Status(cause.code(),
-                        absl::StrCat("no coordinator answers at ", address_, " (", cause.message(),
+                        absl::StrCat("no coordinator answers at ", address(), " (", cause.message(),
                                      "); look whether samovar-server --coordinator runs there, and listens on "
                                      "that address"));
   }
   if (absl::IsUnimplemented(cause)) {
-    return absl::Status(cause.code(), absl::StrCat(address_,
+    return absl::Status(cause.code(), absl::StrCat(address(),
                                                    " is no coordinator, or one of an older version; name the server of "
                                                    "the cluster that was started with --coordinator"));
   }
-  return Annotate(cause, absl::StrCat("coordinator ", address_));
+  return Annotate(cause, absl::StrCat("coordinator ", address()));
 }
 
-template <typename Response, typename Stub, typename Request>
-absl::StatusOr<Response> JobClient::Call(Stub& stub,
-                                         grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+template <typename Service, typename Response, typename Request>
+absl::StatusOr<Response> JobClient::Call(grpc::Status (Service::Stub::*method)(grpc::ClientContext*, const Request&,
+                                                                               Response*),
                                          const Request& request, absl::Duration deadline) const {
-  AwaitConnection();
+  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<grpc::Channel> channel, AwaitConnection());
+  const auto stub = Service::NewStub(channel);
   grpc::ClientContext context;
   SetDeadline(&context, deadline);
   Response response;
-  SAMOVAR_RETURN_IF_ERROR(Explain((stub.*method)(&context, request, &response)));
+  SAMOVAR_RETURN_IF_ERROR(Explain((stub.get()->*method)(&context, request, &response)));
   return response;
 }
 
@@ -69,49 +72,50 @@ absl::StatusOr<std::string> JobClient::Submit(const v1::JobSpec& spec) const {
   v1::SubmitRequest request;
   *request.mutable_spec() = spec;
   SAMOVAR_ASSIGN_OR_RETURN(const v1::SubmitResponse response,
-                           Call(*jobs_, &v1::JobService::Stub::Submit, request, kSubmitDeadline));
+                           Call<v1::JobService>(&v1::JobService::Stub::Submit, request, kSubmitDeadline));
   return response.job_id();
 }
 
 absl::StatusOr<v1::JobStatus> JobClient::Get(const std::string& job_id) const {
-  return Call(*jobs_, &v1::JobService::Stub::Get, RequestFor<v1::GetJobStatusRequest>(job_id), kDeadline);
+  return Call<v1::JobService>(&v1::JobService::Stub::Get, RequestFor<v1::GetJobStatusRequest>(job_id), kDeadline);
 }
 
 absl::StatusOr<v1::ListJobsResponse> JobClient::List() const {
-  return Call(*jobs_, &v1::JobService::Stub::List, v1::ListJobsRequest(), kDeadline);
+  return Call<v1::JobService>(&v1::JobService::Stub::List, v1::ListJobsRequest(), kDeadline);
 }
 
 absl::Status JobClient::Cancel(const std::string& job_id) const {
-  return Call(*jobs_, &v1::JobService::Stub::Cancel, RequestFor<v1::CancelRequest>(job_id), kDeadline).status();
+  return Call<v1::JobService>(&v1::JobService::Stub::Cancel, RequestFor<v1::CancelRequest>(job_id), kDeadline).status();
 }
 
 absl::Status JobClient::Forget(const std::string& job_id) const {
-  return Call(*jobs_, &v1::JobService::Stub::Forget, RequestFor<v1::ForgetRequest>(job_id), kDeadline).status();
+  return Call<v1::JobService>(&v1::JobService::Stub::Forget, RequestFor<v1::ForgetRequest>(job_id), kDeadline).status();
 }
 
 absl::StatusOr<v1::JobSpec> JobClient::GetSpec(const std::string& job_id) const {
-  return Call(*jobs_, &v1::JobService::Stub::GetSpec, RequestFor<v1::GetSpecRequest>(job_id), kDeadline);
+  return Call<v1::JobService>(&v1::JobService::Stub::GetSpec, RequestFor<v1::GetSpecRequest>(job_id), kDeadline);
 }
 
 absl::StatusOr<v1::SnapshotResponse> JobClient::Snapshot(const std::string& job_id,
                                                          const std::string& export_directory) const {
   v1::SnapshotRequest request = RequestFor<v1::SnapshotRequest>(job_id);
   request.set_export_directory(export_directory);
-  return Call(*jobs_, &v1::JobService::Stub::Snapshot, request, kDeadline);
+  return Call<v1::JobService>(&v1::JobService::Stub::Snapshot, request, kDeadline);
 }
 
 absl::StatusOr<v1::ClusterStatus> JobClient::ClusterStatus() const {
-  return Call(*status_, &v1::StatusService::Stub::GetStatus, v1::GetStatusRequest(), kDeadline);
+  return Call<v1::StatusService>(&v1::StatusService::Stub::GetStatus, v1::GetStatusRequest(), kDeadline);
 }
 
 absl::Status JobClient::Logs(const std::string& job_id, bool follow,
                              absl::FunctionRef<void(const v1::JobEvent&)> take) const {
-  AwaitConnection();
+  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<grpc::Channel> channel, AwaitConnection());
+  const auto stub = v1::JobService::NewStub(channel);
   grpc::ClientContext context;
   if (!follow) SetDeadline(&context, kDeadline);
   v1::LogsRequest request = RequestFor<v1::LogsRequest>(job_id);
   request.set_follow(follow);
-  const std::unique_ptr<grpc::ClientReader<v1::JobEvent>> reader = jobs_->Logs(&context, request);
+  const std::unique_ptr<grpc::ClientReader<v1::JobEvent>> reader = stub->Logs(&context, request);
   v1::JobEvent event;
   while (reader->Read(&event)) take(event);
   return Explain(reader->Finish());

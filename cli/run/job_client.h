@@ -14,6 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "cli/run/cluster_options.h"
+#include "common/home/coordinator_channel.h"
 #include "common/rpc/dialer.h"
 #include "samovar/v1/job.grpc.pb.h"
 #include "samovar/v1/status.grpc.pb.h"
@@ -25,10 +26,11 @@ class JobClient {
   // Does not connect: the first call does.
   explicit JobClient(const ClusterOptions& options);
 
-  const std::string& address() const { return address_; }
+  // The coordinator's, as far as it is known: before the first call to a cluster's home, the home.
+  std::string address() const { return coordinator_->address(); }
   // As this client has connected; connects to the cluster's servers.
   const Dialer& dialer() const { return dialer_; }
-  const std::shared_ptr<grpc::Channel>& channel() const { return channel_; }
+  const std::shared_ptr<CoordinatorChannel>& coordinator() const { return coordinator_; }
 
   // Statuses are those of job.proto and status.proto.
   absl::StatusOr<std::string> Submit(const v1::JobSpec& spec) const;
@@ -48,18 +50,14 @@ class JobClient {
   absl::Status Explain(const grpc::Status& status) const;
 
  private:
-  // Whether there is one, the next call says.
-  void AwaitConnection() const;
-  template <typename Response, typename Stub, typename Request>
-  absl::StatusOr<Response> Call(Stub& stub,
-                                grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+  // Whether there is a connection, the next call says. Errors as CoordinatorChannel::Get's.
+  absl::StatusOr<std::shared_ptr<grpc::Channel>> AwaitConnection() const;
+  template <typename Service, typename Response, typename Request>
+  absl::StatusOr<Response> Call(grpc::Status (Service::Stub::*method)(grpc::ClientContext*, const Request&, Response*),
                                 const Request& request, absl::Duration deadline) const;
 
-  const std::string address_;
   const Dialer dialer_;
-  const std::shared_ptr<grpc::Channel> channel_;
-  const std::unique_ptr<v1::JobService::Stub> jobs_;
-  const std::unique_ptr<v1::StatusService::Stub> status_;
+  const std::shared_ptr<CoordinatorChannel> coordinator_;
 };
 
 }  // namespace samovar

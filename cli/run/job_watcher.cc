@@ -8,6 +8,7 @@
 #include "absl/cleanup/cleanup.h"
 #include "common/base/backoff.h"
 #include "common/base/clock.h"
+#include "common/rpc/status.h"
 #include "common/telemetry/guarded_turn.h"
 
 namespace samovar {
@@ -23,9 +24,9 @@ bool Ended(const v1::JobStatus& status) {
 
 }  // namespace
 
-JobWatcher::JobWatcher(std::shared_ptr<grpc::Channel> channel, std::string job_id, absl::Duration interval,
+JobWatcher::JobWatcher(std::shared_ptr<CoordinatorChannel> coordinator, std::string job_id, absl::Duration interval,
                        Waker* waker)
-    : stub_(v1::JobService::NewStub(std::move(channel))),
+    : coordinator_(std::move(coordinator)),
       job_id_(std::move(job_id)),
       interval_(interval),
       waker_(waker),
@@ -57,7 +58,23 @@ void JobWatcher::TakeStatusLocked(v1::JobStatus status) {
   newest_ = std::move(status);
 }
 
+bool JobWatcher::TakeFailure(const grpc::Status& failure) {
+  coordinator_->Note(FromGrpcStatus(failure));
+  absl::MutexLock lock(&mu_);
+  failure_ = failure;
+  failing_since_ = std::min(failing_since_, SteadyNow());
+  waker_->Notify();
+  return failure.error_code() == grpc::StatusCode::NOT_FOUND;
+}
+
 bool JobWatcher::WatchOnce() {
+  const absl::StatusOr<std::shared_ptr<grpc::Channel>> channel = coordinator_->Get();
+  // The home may say it later.
+  if (!channel.ok()) {
+    TakeFailure(grpc::Status(grpc::StatusCode::UNAVAILABLE, std::string(channel.status().message())));
+    return false;
+  }
+  const auto stub = v1::JobService::NewStub(*channel);
   grpc::ClientContext context;
   v1::WatchRequest request;
   {
@@ -75,7 +92,7 @@ bool JobWatcher::WatchOnce() {
   request.set_displays(true);
   request.set_job_id(job_id_);
   request.set_interval_ms(static_cast<uint32_t>(absl::ToInt64Milliseconds(interval_)));
-  const std::unique_ptr<grpc::ClientReader<v1::JobStatus>> reader = stub_->Watch(&context, request);
+  const std::unique_ptr<grpc::ClientReader<v1::JobStatus>> reader = stub->Watch(&context, request);
   v1::JobStatus status;
   bool ended = false;
   while (reader->Read(&status)) {
@@ -90,13 +107,8 @@ bool JobWatcher::WatchOnce() {
     waker_->Notify();
   }
   const grpc::Status end = reader->Finish();
-  absl::MutexLock lock(&mu_);
-  if (ended) return true;
-  // It is made again. A coordinator that is started again is there soon.
-  failure_ = end;
-  failing_since_ = std::min(failing_since_, SteadyNow());
-  waker_->Notify();
-  return end.error_code() == grpc::StatusCode::NOT_FOUND;
+  // A coordinator that is started again is there soon.
+  return ended || TakeFailure(end);
 }
 
 grpc::Status JobWatcher::Failure(absl::Duration patience) const {

@@ -15,15 +15,17 @@
 #include "absl/time/time.h"
 #include "cli/run/waker.h"
 #include "common/base/stopper.h"
+#include "common/home/coordinator_channel.h"
 #include "samovar/v1/job.grpc.pb.h"
 
 namespace samovar {
 
 class JobWatcher {
  public:
-  // Watches the job at the coordinator behind the channel, at most every `interval`. The waker, which outlives the
-  // object, is notified of each new status.
-  JobWatcher(std::shared_ptr<grpc::Channel> channel, std::string job_id, absl::Duration interval, Waker* waker);
+  // Watches the job at the coordinator, at most every `interval`. The waker, which outlives the object, is notified of
+  // each new status.
+  JobWatcher(std::shared_ptr<CoordinatorChannel> coordinator, std::string job_id, absl::Duration interval,
+             Waker* waker);
   // Ends the call.
   ~JobWatcher();
   JobWatcher(const JobWatcher&) = delete;
@@ -44,8 +46,10 @@ class JobWatcher {
   bool WatchOnce();
   // This process had no memory for a call.
   void NoteFailure();
+  // A call has ended, or could not be made, and is to be made again. Returns whether that will not help.
+  bool TakeFailure(const grpc::Status& failure) ABSL_LOCKS_EXCLUDED(mu_);
 
-  const std::unique_ptr<v1::JobService::Stub> stub_;
+  const std::shared_ptr<CoordinatorChannel> coordinator_;
   const std::string job_id_;
   const absl::Duration interval_;
   Waker* const waker_;

@@ -65,17 +65,18 @@ absl::Status TrainRun::Run() {
   if (!options_.spec.resume()) SAMOVAR_RETURN_IF_ERROR(directory_.Save(options_.record));
   SAMOVAR_ASSIGN_OR_RETURN(cluster_, LocalCluster::Start(options_.cluster));
   reporter_.Ready(cluster_->coordinator());
-  channel_ = Dialer(options_.rpc).Dial(cluster_->coordinator());
+  coordinator_ = std::make_shared<CoordinatorChannel>(cluster_->coordinator(), Dialer(options_.rpc), options_.storage);
   absl::Status status = Submit();
   if (status.ok()) status = Follow();
   // A client that has no call under way hears only every few seconds that its server wants to end, which waits for it.
-  channel_.reset();
+  coordinator_.reset();
   cluster_->Shutdown([this] { return interruption_.hurry(); });
   return status;
 }
 
 absl::Status TrainRun::Submit() {
-  const std::unique_ptr<v1::JobService::Stub> stub = v1::JobService::NewStub(channel_);
+  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<grpc::Channel> channel, coordinator_->Get());
+  const std::unique_ptr<v1::JobService::Stub> stub = v1::JobService::NewStub(channel);
   const absl::Time deadline = SteadyNow() + kSubmitDeadline;
   for (bool again = false;; again = true) {
     grpc::ClientContext context;
@@ -95,7 +96,7 @@ absl::Status TrainRun::Submit() {
 }
 
 absl::Status TrainRun::Follow() {
-  JobWatcher watcher(channel_, options_.spec.job_id(), kWatchInterval, &waker_);
+  JobWatcher watcher(coordinator_, options_.spec.job_id(), kWatchInterval, &waker_);
   ModelWriter writer(&options_.spec, options_.snapshot_prefix, Dialer(options_.rpc), options_.storage, &waker_);
   v1::JobStatus status;
   bool succeeded = false;
@@ -131,7 +132,8 @@ absl::StatusOr<uint64_t> TrainRun::AskForSnapshot(bool last) {
   request.set_job_id(options_.spec.job_id());
   request.set_last(last);
   v1::SnapshotResponse response;
-  SAMOVAR_RETURN_IF_ERROR(FromGrpcStatus(v1::JobService::NewStub(channel_)->Snapshot(&context, request, &response)));
+  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<grpc::Channel> channel, coordinator_->Get());
+  SAMOVAR_RETURN_IF_ERROR(FromGrpcStatus(v1::JobService::NewStub(channel)->Snapshot(&context, request, &response)));
   return response.iteration();
 }
 
@@ -199,8 +201,10 @@ void TrainRun::Acknowledge(const std::set<uint64_t>& iterations) {
   request.set_job_id(options_.spec.job_id());
   request.mutable_snapshots()->Add(iterations.begin(), iterations.end());
   v1::AcknowledgeSnapshotsResponse response;
+  const absl::StatusOr<std::shared_ptr<grpc::Channel>> channel = coordinator_->Get();
   // If it is lost it is sent again with the next status that lists them.
-  const grpc::Status ignored = v1::JobService::NewStub(channel_)->AcknowledgeSnapshots(&context, request, &response);
+  if (!channel.ok()) return;
+  const grpc::Status ignored = v1::JobService::NewStub(*channel)->AcknowledgeSnapshots(&context, request, &response);
 }
 
 void TrainRun::TakeWritten(const ModelWriter::Written& written) {

@@ -22,6 +22,7 @@
 #include "cli/run/model_writer.h"
 #include "cli/run/run_directory.h"
 #include "cli/run/waker.h"
+#include "common/home/coordinator_channel.h"
 #include "common/rpc/rpc_options.h"
 #include "common/storage/storage_table.h"
 #include "samovar/v1/job.pb.h"
@@ -86,7 +87,7 @@ class TrainRun {
   TrainReporter& reporter_;
   NewsFilter news_;
   std::unique_ptr<LocalCluster> cluster_;
-  std::shared_ptr<grpc::Channel> channel_;
+  std::shared_ptr<CoordinatorChannel> coordinator_;
   // Grows while the job gets on.
   uint64_t progress_ = 0;
   // Iterations of snapshots whose models have yet to be written, oldest first.

@@ -15,13 +15,18 @@
 #include "common/storage/paths.h"
 #include "common/telemetry/deferred_log.h"
 #include "common/telemetry/guarded_turn.h"
+#include "common/telemetry/log.h"
 #include "server/coordinator/epoch_file.h"
+#include "server/jobs/home_job_table.h"
+#include "server/jobs/lmdb_job_table.h"
 #include "server/jobs/snapshot_exporter.h"
 
 namespace samovar {
 namespace {
 
 constexpr absl::Duration kExpiryTick = absl::Milliseconds(250);
+// Whether another coordinator has claimed the home is looked at this often.
+constexpr absl::Duration kHomeTick = absl::Seconds(1);
 constexpr absl::Duration kIntervalTick = absl::Milliseconds(50);
 // A watcher looks at whether it was cancelled this often.
 constexpr absl::Duration kWatchTick = absl::Milliseconds(200);
@@ -50,21 +55,40 @@ bool Mentions(const v1::WorkerReport& report, const std::string& job_id) {
          std::any_of(report.failures().begin(), report.failures().end(), names);
 }
 
+// The table of the cluster's home, if it has one, or that of this machine.
+absl::StatusOr<std::unique_ptr<JobTable>> OpenJobTable(const Coordinator::Options& options,
+                                                       const std::optional<ClusterHome>& home, uint64_t epoch) {
+  const std::string directory = absl::StrCat(options.state_dir, "/coordinator/jobs");
+  if (options.forget_jobs) SAMOVAR_RETURN_IF_ERROR(Remove(directory));
+  std::error_code error;
+  std::unique_ptr<JobTable> local;
+  // The cluster may have its home from now on.
+  if (!home.has_value() || std::filesystem::exists(directory, error)) {
+    SAMOVAR_ASSIGN_OR_RETURN(local, LmdbJobTable::Open(directory, epoch));
+  }
+  if (!home.has_value()) return local;
+  SAMOVAR_ASSIGN_OR_RETURN(std::unique_ptr<JobTable> table,
+                           HomeJobTable::Open(*home, options.storage, epoch, local.get(), options.forget_jobs));
+  return table;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Coordinator>> Coordinator::Create(const Options& options) {
   const std::string directory = absl::StrCat(options.state_dir, "/coordinator");
-  SAMOVAR_ASSIGN_OR_RETURN(const uint64_t epoch, NextEpoch(directory));
+  std::optional<ClusterHome> home;
+  if (!options.home.empty()) home.emplace(options.home, options.storage);
+  SAMOVAR_ASSIGN_OR_RETURN(const uint64_t epoch, NextEpoch(directory, home.has_value() ? &*home : nullptr));
+  SAMOVAR_ASSIGN_OR_RETURN(std::unique_ptr<JobTable> table, OpenJobTable(options, home, epoch));
   auto coordinator = std::unique_ptr<Coordinator>(new Coordinator(options, epoch));
+  if (home.has_value()) coordinator->home_.emplace(*home);
   JobQueue::Options queue;
-  queue.table_dir = absl::StrCat(directory, "/jobs");
-  if (options.forget_jobs) SAMOVAR_RETURN_IF_ERROR(Remove(queue.table_dir));
   queue.max_running = options.max_running;
   queue.max_ended = options.max_ended;
   queue.epoch = epoch;
   queue.cluster = coordinator.get();
   queue.storage = options.storage;
-  SAMOVAR_ASSIGN_OR_RETURN(coordinator->queue_, JobQueue::Create(queue));
+  SAMOVAR_ASSIGN_OR_RETURN(coordinator->queue_, JobQueue::Create(queue, std::move(table)));
   coordinator->queue_->Start();
   coordinator->expirer_ = std::thread([self = coordinator.get()] { self->GiveUpSilent(); });
   return coordinator;
@@ -91,9 +115,29 @@ uint64_t Coordinator::NextOpening() {
   return (epoch_ << kOpeningBits) + openings_.fetch_add(1, std::memory_order_relaxed) + 1;
 }
 
-void Coordinator::SetAddress(const std::string& address) {
-  absl::MutexLock lock(&mu_);
-  address_ = address;
+absl::Status Coordinator::SetAddress(const std::string& address) {
+  {
+    absl::MutexLock lock(&mu_);
+    address_ = address;
+  }
+  if (!home_.has_value()) return absl::OkStatus();
+  SAMOVAR_RETURN_IF_ERROR(home_->Announce(epoch_, address));
+  home_watch_ = std::thread([this] { WatchHome(); });
+  return absl::OkStatus();
+}
+
+void Coordinator::WatchHome() {
+  bool replaced = false;
+  const auto look = [&] {
+    const absl::StatusOr<uint64_t> newest = home_->Epoch();
+    if (newest.ok() && *newest > epoch_) {
+      LogError(absl::StrCat("another coordinator, of epoch ", *newest, ", has claimed ", home_->uri(),
+                            "; this one, of epoch ", epoch_, ", ends"));
+      replaced = true;
+    }
+  };
+  while (!replaced && !stopper_.WaitFor(kHomeTick)) RunTurn("the watch over the home", look);
+  if (replaced && options_.on_replaced) options_.on_replaced();
 }
 
 Coordinator::~Coordinator() { Stop(); }
@@ -102,6 +146,7 @@ void Coordinator::Stop() {
   stopper_.Stop();
   if (queue_ != nullptr) queue_->Stop();
   if (expirer_.joinable()) expirer_.join();
+  if (home_watch_.joinable()) home_watch_.join();
   channels_.Clear();
 }
 

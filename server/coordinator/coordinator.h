@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
@@ -19,6 +20,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "common/base/stopper.h"
+#include "common/home/cluster_home.h"
 #include "common/rpc/rpc_options.h"
 #include "common/storage/storage_table.h"
 #include "common/telemetry/deferred_log.h"
@@ -38,6 +40,10 @@ class Coordinator : private ClusterView {
   struct Options {
     // The epoch is kept in `state_dir`/coordinator, the job table in `state_dir`/coordinator/jobs.
     std::string state_dir;
+    // The cluster's home, where epoch, address and jobs are kept then. Empty: it has none.
+    std::string home = "";
+    // Called once, on a thread of the coordinator's, when another coordinator has claimed the home. May be null.
+    std::function<void()> on_replaced = nullptr;
     // How long a job waits for a server that it needs before it fails.
     absl::Duration server_patience = absl::Minutes(10);
     // As JobQueue::Options.
@@ -56,8 +62,9 @@ class Coordinator : private ClusterView {
   ~Coordinator() override;
 
   uint64_t epoch() const { return epoch_; }
-  // How the coordinator is reached, for the status: known only when its port is.
-  void SetAddress(const std::string& address);
+  // How the coordinator is reached, for the status and the home: known only when its port is. Call once. Errors of the
+  // home.
+  absl::Status SetAddress(const std::string& address);
 
   // --- for servers and workers; the statuses are coordinator.proto's ---
   absl::StatusOr<v1::RegisterServerResponse> RegisterServer(const v1::RegisterServerRequest& request);
@@ -105,6 +112,8 @@ class Coordinator : private ClusterView {
   ServerChannels& Channels() override { return channels_; }
 
   void GiveUpSilent();
+  // Until another coordinator has claimed the home.
+  void WatchHome();
   void GiveUpSilentLocked(absl::Time now, DeferredLog* log) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // The worker's name; its number if it has gone.
   std::string NameOfLocked(uint64_t worker) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -130,8 +139,10 @@ class Coordinator : private ClusterView {
   FairShares shares_ ABSL_GUARDED_BY(mu_);
 
   // Set by Create.
+  std::optional<ClusterHome> home_;
   std::unique_ptr<JobQueue> queue_;
   std::thread expirer_;
+  std::thread home_watch_;
 };
 
 }  // namespace samovar

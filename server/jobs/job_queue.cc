@@ -32,11 +32,7 @@ uint64_t DisplaysEnd(const v1::JobRecord& record) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<JobQueue>> JobQueue::Create(const Options& options) {
-  std::unique_ptr<JobTable> table;
-  if (!options.table_dir.empty()) {
-    SAMOVAR_ASSIGN_OR_RETURN(table, JobTable::Open(options.table_dir, options.epoch));
-  }
+absl::StatusOr<std::unique_ptr<JobQueue>> JobQueue::Create(const Options& options, std::unique_ptr<JobTable> table) {
   std::unique_ptr<JobQueue> queue(new JobQueue(options, std::move(table)));
   SAMOVAR_RETURN_IF_ERROR(queue->Load());
   return queue;

@@ -45,8 +45,6 @@ class JobQueue : private JobKeeper {
   // Unless set.
   static constexpr int kMaxEndedJobs = 64;
   struct Options {
-    // Directory of the job table; empty: jobs are forgotten when the process ends.
-    std::string table_dir;
     // Jobs that run at the same time; more cost memory of servers and workers.
     int max_running = 4;
     // Ended jobs that are remembered, at least 1. When more have ended, those that ended first are forgotten as the
@@ -60,8 +58,8 @@ class JobQueue : private JobKeeper {
   };
   static constexpr size_t kMaxQueuedJobs = 256;
 
-  // Opens the table and takes up its jobs. Errors of the table.
-  static absl::StatusOr<std::unique_ptr<JobQueue>> Create(const Options& options);
+  // Takes up the jobs of the table. Null: jobs are forgotten when the process ends. Errors of the table.
+  static absl::StatusOr<std::unique_ptr<JobQueue>> Create(const Options& options, std::unique_ptr<JobTable> table);
   // As Stop().
   ~JobQueue() override;
 
@@ -120,6 +118,7 @@ class JobQueue : private JobKeeper {
   bool MayBeUnsaved() const ABSL_LOCKS_EXCLUDED(mu_);
   bool FreeMemory() override { return CloseEnded(0) > 0; }
   void SaveJobs() override { Save().IgnoreError(); }
+  bool IsReplaced() override { return table_ != nullptr && absl::IsFailedPrecondition(table_->CheckOwner()); }
   // Empty: the job can start.
   std::string WhatItWaitsFor(const Entry& entry, size_t servers) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Writes the news of the jobs since the last call into the table. A failure is logged, and the news are written with

@@ -33,7 +33,7 @@ class Runner {
         cluster_(*cluster),
         keeper_(keeper),
         stopper_(stopper),
-        servers_(job, epoch, cluster, &stopper),
+        servers_(job, epoch, cluster, storage, &stopper),
         exporter_(&job->spec(), epoch, storage) {}
 
   // As RunJob.
@@ -285,6 +285,8 @@ absl::Status Runner::Run() {
   if (status.ok() || job_.ended()) return absl::OkStatus();
   if (stopper_.stopped()) return absl::CancelledError("the coordinator is stopping");
   if (absl::IsResourceExhausted(status) && !job_.running()) return status;
+  // Servers refuse the calls of this one then.
+  if (keeper_ != nullptr && keeper_->IsReplaced()) return absl::CancelledError(status.message());
   LogError(absl::StrCat("job ", job_.id(), " FAILED: ", status.message()));
   job_.End(v1::JOB_STATE_FAILED, std::string(status.message()), SteadyNow());
   return absl::OkStatus();

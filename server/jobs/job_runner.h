@@ -27,12 +27,14 @@ class JobKeeper {
   virtual bool FreeMemory() = 0;
   // Returns when the job table has all that is known of the jobs, if it can be written.
   virtual void SaveJobs() = 0;
+  // Whether another coordinator has taken the jobs.
+  virtual bool IsReplaced() = 0;
 };
 
 // Blocks until the job has ended, whose end and cause are in the job: then it returns OK. `epoch` is the coordinator's.
 // Snapshots are exported to `storage`. The cluster, and the keeper, which may be null, outlive the call.
 //   RESOURCE_EXHAUSTED  the servers have no memory for the job now; it is QUEUED still, and may be open at some of them
-//   CANCELLED           the stopper was stopped; the job is as it was
+//   CANCELLED           the stopper was stopped, or another coordinator has the job now; the job is as it was
 absl::Status RunJob(Job* job, uint64_t epoch, ClusterView* cluster, const StorageTable& storage, JobKeeper* keeper,
                     const Stopper& stopper);
 

@@ -39,15 +39,20 @@ class Member:
         return {"server-0": "coordinator"}.get(self.name, self.name.split("-")[0])
 
     @property
+    def state(self) -> pathlib.Path:
+        return self.cluster.path / self.name
+
+    @property
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
 
     def words(self) -> List[str]:
-        coordinator = self.cluster.coordinator
         if self.kind == "worker":
-            return [testbed.program("samovar-worker"), "--coordinator", coordinator.address, "--name", self.name, "--threads", "1"]
-        words = [testbed.program("samovar-server"), "--listen", self.address, "--state", str(self.cluster.path / self.name)]
-        return words + (["--coordinator"] if self is coordinator else ["--join", coordinator.address])
+            return [testbed.program("samovar-worker"), "--coordinator", self.cluster.place, "--name", self.name, "--threads", "1"]
+        words = [testbed.program("samovar-server"), "--listen", self.address, "--state", str(self.state)]
+        if self.kind != "coordinator":
+            return words + ["--join", self.cluster.place]
+        return words + ["--coordinator"] + (["--home", self.cluster.home] if self.cluster.home else [])
 
     def start(self) -> None:
         with open(self.cluster.path / f"{self.name}.log", "ab") as log:
@@ -62,11 +67,18 @@ class Member:
 class Cluster:
     """Use it in a `with`: processes that are left at its end are killed."""
 
-    def __init__(self, path: pathlib.Path, servers: int, workers: int) -> None:
+    def __init__(self, path: pathlib.Path, servers: int, workers: int, home: str = "") -> None:
+        """`home`: where the coordinator keeps its epoch, address and jobs, and others find it; empty: it has none."""
         self.path = path
+        self.home = home
         path.mkdir()
         names = [f"server-{i}" for i in range(servers)] + [f"worker-{i}" for i in range(workers)]
         self.members: Dict[str, Member] = {name: Member(self, name) for name in names}
+
+    @property
+    def place(self) -> str:
+        """By which others find the coordinator."""
+        return self.home or self.coordinator.address
 
     @property
     def coordinator(self) -> Member:

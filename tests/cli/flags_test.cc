@@ -38,6 +38,13 @@ Outcome<T> Run(Parsed<T> (*parse)(int, const char* const*), const std::string& l
 
 Parsed<CliFlags> ParseCli(int argc, const char* const* argv) { return ParseCliFlags(argc, argv, StorageTable()); }
 
+Parsed<ServerFlags> ParseServer(int argc, const char* const* argv) {
+  return ParseServerFlags(argc, argv, StorageTable());
+}
+Parsed<WorkerFlags> ParseWorker(int argc, const char* const* argv) {
+  return ParseWorkerFlags(argc, argv, StorageTable());
+}
+
 Outcome<CliFlags> Cli(const std::string& line) { return Run(ParseCli, line); }
 
 // The line is refused with exit code 2, says this on stderr, and nothing on stdout.
@@ -341,11 +348,11 @@ TEST_CASE("the version is the program's name, number and instruction set") {
   const auto outcome = Cli("samovar --version");
   CHECK(outcome.parsed.exit_code == 0);
   CHECK(absl::StartsWith(outcome.out, "samovar 0."));
-  CHECK(absl::StartsWith(Run(ParseServerFlags, "samovar-server --version").out, "samovar-server 0."));
+  CHECK(absl::StartsWith(Run(ParseServer, "samovar-server --version").out, "samovar-server 0."));
 }
 
 TEST_CASE("a server is either coordinator or joins one") {
-  const auto coordinator = Run(ParseServerFlags,
+  const auto coordinator = Run(ParseServer,
                                "samovar-server --coordinator --state d --listen 127.0.0.1:7100 --apply-threads 8 "
                                "--parameter-memory 512 --ready-fd 3 "
                                "--die-with-parent --allow-plaintext --advertise hn0:7100");
@@ -360,7 +367,7 @@ TEST_CASE("a server is either coordinator or joins one") {
   CHECK(coordinator.parsed.flags.die_with_parent);
   CHECK(coordinator.parsed.flags.allow_plaintext);
 
-  const auto member = Run(ParseServerFlags, "samovar-server --join 127.0.0.1:7100 --state d");
+  const auto member = Run(ParseServer, "samovar-server --join 127.0.0.1:7100 --state d");
   REQUIRE_FALSE(member.parsed.exit_code.has_value());
   CHECK_FALSE(member.parsed.flags.coordinator);
   CHECK(member.parsed.flags.join == "127.0.0.1:7100");
@@ -368,18 +375,21 @@ TEST_CASE("a server is either coordinator or joins one") {
   CHECK(member.parsed.flags.advertise.empty());
   CHECK(member.parsed.flags.ready_fd == -1);
 
-  CheckRefused(Run(ParseServerFlags, "samovar-server --state d"),
-               "either --coordinator or --join HOST:PORT must be given");
-  CheckRefused(Run(ParseServerFlags, "samovar-server --coordinator --join h:1 --state d"), "exclude each other");
-  CheckRefused(Run(ParseServerFlags, "samovar-server --coordinator"), "--state is missing");
-  CheckRefused(Run(ParseServerFlags, "samovar-server --join h:1 --state d --advertise h:0"), "there is no port 0");
-  CheckRefused(Run(ParseServerFlags, "samovar-server --cordinator --state d"), R"(did you mean "--coordinator"?)");
-  CheckRefused(Run(ParseServerFlags, "samovar-server --coordinator --state d --ready-fd -2"), "--ready-fd");
+  CheckRefused(Run(ParseServer, "samovar-server --state d"), "either --coordinator or --join HOST:PORT must be given");
+  CheckRefused(Run(ParseServer, "samovar-server --coordinator --join h:1 --state d"), "exclude each other");
+  CheckRefused(Run(ParseServer, "samovar-server --join h:1 --home /h --state d"), "--home is the coordinator's");
+  CheckRefused(Run(ParseServer, "samovar-server --coordinator --home s3://b/h --state d"), "is not offered");
+  CHECK(Run(ParseServer, "samovar-server --join /shared/home --state d").parsed.flags.join == "/shared/home");
+  CHECK(absl::EndsWith(Run(ParseServer, "samovar-server --coordinator --home ./h --state d").parsed.flags.home, "/h"));
+  CheckRefused(Run(ParseServer, "samovar-server --coordinator"), "--state is missing");
+  CheckRefused(Run(ParseServer, "samovar-server --join h:1 --state d --advertise h:0"), "there is no port 0");
+  CheckRefused(Run(ParseServer, "samovar-server --cordinator --state d"), R"(did you mean "--coordinator"?)");
+  CheckRefused(Run(ParseServer, "samovar-server --coordinator --state d --ready-fd -2"), "--ready-fd");
 }
 
 TEST_CASE("a worker needs its coordinator") {
   const auto worker =
-      Run(ParseWorkerFlags, "samovar-worker --coordinator h:1 --name w --threads 4 --channels 2 --ready-fd 5");
+      Run(ParseWorker, "samovar-worker --coordinator h:1 --name w --threads 4 --channels 2 --ready-fd 5");
   REQUIRE_FALSE(worker.parsed.exit_code.has_value());
   CHECK(worker.parsed.flags.coordinator == "h:1");
   CHECK(worker.parsed.flags.name == "w");
@@ -387,15 +397,15 @@ TEST_CASE("a worker needs its coordinator") {
   CHECK(worker.parsed.flags.channels == 2);
   CHECK(worker.parsed.flags.ready_fd == 5);
   CHECK_FALSE(worker.parsed.flags.die_with_parent);
-  CheckRefused(Run(ParseWorkerFlags, "samovar-worker"), "samovar-worker: error: --coordinator is missing");
-  CheckRefused(Run(ParseWorkerFlags, "samovar-worker --coordinator h:70000"), "there is no port 70000");
+  CheckRefused(Run(ParseWorker, "samovar-worker"), "samovar-worker: error: --coordinator is missing");
+  CheckRefused(Run(ParseWorker, "samovar-worker --coordinator h:70000"), "there is no port 70000");
   const auto cached =
-      Run(ParseWorkerFlags, "samovar-worker --coordinator h:1 --cache d --cache-bytes 20000000000").parsed.flags;
+      Run(ParseWorker, "samovar-worker --coordinator h:1 --cache d --cache-bytes 20000000000").parsed.flags;
   CHECK(cached.cache == "d");
   CHECK(cached.cache_bytes == 20'000'000'000);
-  CheckRefused(Run(ParseWorkerFlags, "samovar-worker --coordinator h:1 --cache d"),
+  CheckRefused(Run(ParseWorker, "samovar-worker --coordinator h:1 --cache d"),
                "--cache DIR and --cache-bytes N go together");
-  CheckRefused(Run(ParseWorkerFlags, "samovar-worker --coordinator h:1 --cache-bytes 5"),
+  CheckRefused(Run(ParseWorker, "samovar-worker --coordinator h:1 --cache-bytes 5"),
                "--cache DIR and --cache-bytes N go together");
 }
 
@@ -413,7 +423,7 @@ class ConfigFile {
 };
 
 Outcome<ServerFlags> Configured(const ConfigFile& file, const std::string& more = "") {
-  return Run(ParseServerFlags, absl::StrCat("samovar-server --config ", file.path(), " ", more));
+  return Run(ParseServer, absl::StrCat("samovar-server --config ", file.path(), " ", more));
 }
 
 // The text is refused, with the file, the line and these words.
@@ -448,7 +458,7 @@ TEST_CASE("a configuration file says what flags say") {
   CHECK(flags.log_level == "debug");
 
   const ConfigFile worker("coordinator = \"h:7400\"\nthreads = 4\nchannels = 3\nname = \"rack 1, left\"\n");
-  const auto configured = Run(ParseWorkerFlags, absl::StrCat("samovar-worker --config ", worker.path()));
+  const auto configured = Run(ParseWorker, absl::StrCat("samovar-worker --config ", worker.path()));
   REQUIRE_FALSE(configured.parsed.exit_code.has_value());
   CHECK(configured.parsed.flags.coordinator == "h:7400");
   CHECK(configured.parsed.flags.threads == 4);
@@ -491,14 +501,14 @@ TEST_CASE("what neither flags nor the configuration file say is missing") {
 }
 
 TEST_CASE("a configuration file that cannot be read is named") {
-  CheckRefused(Run(ParseServerFlags, "samovar-server --config /nonexistent/server.toml"),
+  CheckRefused(Run(ParseServer, "samovar-server --config /nonexistent/server.toml"),
                "/nonexistent/server.toml: No such file");
-  CheckRefused(Run(ParseServerFlags, "samovar-server --config /"), "/ is a directory");
+  CheckRefused(Run(ParseServer, "samovar-server --config /"), "/ is a directory");
 }
 
 TEST_CASE("the help of the services shows a configuration file") {
-  CHECK(absl::StrContains(Run(ParseServerFlags, "samovar-server --help").out, "apply-threads = 4"));
-  CHECK(absl::StrContains(Run(ParseWorkerFlags, "samovar-worker --help").out, "threads = 4"));
+  CHECK(absl::StrContains(Run(ParseServer, "samovar-server --help").out, "apply-threads = 4"));
+  CHECK(absl::StrContains(Run(ParseWorker, "samovar-worker --help").out, "threads = 4"));
 }
 
 TEST_CASE("the completion script of bash completes commands and flags") {

@@ -146,7 +146,7 @@ class Cluster {
     const JobClient client = Client();
     REQUIRE_OK(client.Submit(spec));
     Waker waker;
-    JobWatcher watcher(client.channel(), spec.job_id(), absl::Milliseconds(10), &waker);
+    JobWatcher watcher(client.coordinator(), spec.job_id(), absl::Milliseconds(10), &waker);
     const absl::Time deadline = SteadyNow() + kPatience;
     v1::JobStatus status;
     while (SteadyNow() < deadline) {

@@ -28,6 +28,7 @@ MAY_INCLUDE = {
     "common/rpc/": ["common/rpc/", "common/telemetry/", "common/base/"],
     "common/storage/": ["common/storage/", "common/base/"],
     "common/http/": ["common/http/", "common/base/"],
+    "common/home/": ["common/home/", "common/rpc/", "common/storage/", "common/base/"],
     "common/remote/": ["common/remote/", "common/http/", "common/storage/", "common/telemetry/", "common/base/"],
     "common/caffe/": ["common/caffe/", "common/storage/", "common/base/"],
     "common/data/": ["common/data/", "common/caffe/", "common/storage/", "common/base/"],
@@ -90,7 +91,7 @@ DOORS = [
          "use common/caffe/hdf5_archive.h or common/data/hdf5_file.h"),
     Door("Eigen", re.compile(r"(unsupported/)?Eigen/"), ["worker/nn/kernels/"], "matrices belong into the engine: a process has one Eigen, and one level of it"),
     Door("gRPC", re.compile(r"(grpcpp|grpc)/|.*\.grpc\.pb\.h$"),
-         ["common/rpc/", "common/parameters/", "server/", "worker/train/", "worker/main.cc", "cli/", "tests/", "benchmarks/"],
+         ["common/rpc/", "common/home/", "common/parameters/", "server/", "worker/train/", "worker/main.cc", "cli/", "tests/", "benchmarks/"],
          "only services and clients speak gRPC"),
     Door("Catch2", re.compile(r"catch2/"), ["tests/support/"], "use tests/support/catch.h"),
 ]

@@ -56,7 +56,7 @@ class SmallServer {
       return std::vector<Membership::Server>{server};
     });
     queue.cluster = cluster_.get();
-    auto jobs = JobQueue::Create(queue);
+    auto jobs = JobQueue::Create(queue, nullptr);
     REQUIRE_OK(jobs);
     jobs_ = *std::move(jobs);
     jobs_->Start();
@@ -156,7 +156,7 @@ TEST_CASE("threads of the coordinator that find no memory go on when there is so
     JobQueue::Options options;
     options.epoch = 1;
     options.cluster = &cluster.view;
-    auto queue = JobQueue::Create(options);
+    auto queue = JobQueue::Create(options, nullptr);
     REQUIRE_OK(queue);
     (*queue)->Start();
     v1::JobSpec spec = SpecOf("patient");
@@ -204,7 +204,7 @@ TEST_CASE("a job that waits for servers begins when the queue is told that one h
   JobQueue::Options options;
   options.epoch = 1;
   options.cluster = &cluster.view;
-  auto queue = JobQueue::Create(options);
+  auto queue = JobQueue::Create(options, nullptr);
   REQUIRE_OK(queue);
   (*queue)->Start();
   v1::JobSpec spec = SpecOf("patient");
@@ -227,7 +227,7 @@ TEST_CASE("a job that waits for its turn begins when the one before it has ended
   options.epoch = 1;
   options.max_running = 1;
   options.cluster = &cluster.view;
-  auto queue = JobQueue::Create(options);
+  auto queue = JobQueue::Create(options, nullptr);
   REQUIRE_OK(queue);
   (*queue)->Start();
   REQUIRE_OK((*queue)->Submit(SpecOf("first")));
@@ -251,7 +251,7 @@ TEST_CASE("a job whose thread finds no memory fails, and its name is free again"
   JobQueue::Options options;
   options.epoch = 1;
   options.cluster = &view;
-  auto queue = JobQueue::Create(options);
+  auto queue = JobQueue::Create(options, nullptr);
   REQUIRE_OK(queue);
   (*queue)->Start();
   Await([&] { return cluster.answered > 0; });

@@ -9,26 +9,32 @@ namespace samovar {
 
 using Stub = v1::CoordinatorService::Stub;
 
-CoordinatorClient::CoordinatorClient(const std::string& address, const Dialer& dialer)
-    : address_(address), stub_(v1::CoordinatorService::NewStub(dialer.Dial(address))) {}
+absl::Status CoordinatorClient::Explain(const absl::Status& status) {
+  coordinator_.Note(status);
+  return Annotate(status, absl::StrCat("coordinator ", address()));
+}
 
 template <typename Request, typename Response>
 absl::StatusOr<Response> CoordinatorClient::Call(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
                                                                               Response*),
                                                  const Request& request, absl::Duration deadline) {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<grpc::Channel> channel, coordinator_.Get());
+  const auto stub = v1::CoordinatorService::NewStub(channel);
   grpc::ClientContext context;
   SetDeadline(&context, deadline);
   Response response;
-  const absl::Status status = FromGrpcStatus((*stub_.*method)(&context, request, &response));
-  if (!status.ok()) return Annotate(status, absl::StrCat("coordinator ", address_));
+  const absl::Status status = FromGrpcStatus((*stub.*method)(&context, request, &response));
+  if (!status.ok()) return Explain(status);
   return response;
 }
 
 absl::StatusOr<v1::JoinResponse> CoordinatorClient::Join(const v1::JoinRequest& request) {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<grpc::Channel> channel, coordinator_.Get());
+  const auto stub = v1::CoordinatorService::NewStub(channel);
   v1::JoinResponse response;
   const absl::Status status = CallOnceConnected(
-      kDeadline, kDeadline, [&](grpc::ClientContext* context) { return stub_->Join(context, request, &response); });
-  if (!status.ok()) return Annotate(status, absl::StrCat("coordinator ", address_));
+      kDeadline, kDeadline, [&](grpc::ClientContext* context) { return stub->Join(context, request, &response); });
+  if (!status.ok()) return Explain(status);
   return response;
 }
 

@@ -24,8 +24,8 @@ absl::Duration Clamped(uint32_t milliseconds, absl::Duration shortest, absl::Dur
 }  // namespace
 
 CoordinatorSession::CoordinatorSession(const std::string& coordinator, const Dialer& dialer,
-                                       const v1::JoinRequest& self)
-    : self_(self), client_(coordinator, dialer), heartbeat_(kShortestHeartbeat) {
+                                       const StorageTable& storage, const v1::JoinRequest& self)
+    : self_(self), client_(coordinator, dialer, storage), heartbeat_(kShortestHeartbeat) {
   heartbeats_ = std::thread([this] { KeepKnown(); });
 }
 

@@ -37,7 +37,8 @@ struct HeldLease {
 class CoordinatorSession {
  public:
   // `self` describes this worker to others.
-  CoordinatorSession(const std::string& coordinator, const Dialer& dialer, const v1::JoinRequest& self);
+  CoordinatorSession(const std::string& coordinator, const Dialer& dialer, const StorageTable& storage,
+                     const v1::JoinRequest& self);
   // As Stop(). Does not leave.
   ~CoordinatorSession();
 

@@ -24,6 +24,8 @@ constexpr absl::Duration kLongestFailureRest = absl::Seconds(10);
 // A worker whose lease went to others, because a server did not answer it, asks for no other before the server does, or
 // before this time has passed: its next job may have other servers.
 constexpr absl::Duration kSilentServerPatience = absl::Seconds(30);
+// Whether another server has its share is asked this often.
+constexpr absl::Duration kLookAgain = absl::Seconds(1);
 // For the iteration with which a worker pushes its residual.
 constexpr absl::Duration kLastReports = absl::Seconds(5);
 
@@ -52,7 +54,7 @@ bool IsPermanent(const absl::Status& status) {
 Worker::Worker(const Options& options)
     : options_(options),
       pool_(options.threads),
-      session_(options.coordinator, Dialer(options.rpc), Describe(options)),
+      session_(options.coordinator, Dialer(options.rpc), options.storage, Describe(options)),
       assignments_({&pool_, &counters_, Dialer(options.rpc), options.channels, options.partitions, options.storage}),
       failure_backoff_(kFirstFailureRest, kLongestFailureRest, static_cast<uint64_t>(getpid())) {}
 
@@ -141,19 +143,32 @@ void Worker::Work(const HeldLease& held) {
   if (held.ended.stopped() || stopper_.stopped()) {
     LogDebug(absl::StrCat("job ", lease.job_id(), ": lease ", lease.lease_id(), " was dropped: ", status.message()));
     // The next lease would end in the same way.
-    if (assignment.ok() && held.waiting.HasSilentServer())
-      AwaitServers(held, SteadyNow() + kSilentServerPatience, stopper_, *assignment);
+    if (assignment.ok()) AwaitSilentServers(held, *assignment);
     return;
   }
   Report(lease, status);
 }
 
-absl::StatusOr<Assignment*> Worker::Prepare(const v1::WorkLease& lease) {
+void Worker::AwaitSilentServers(const HeldLease& held, Assignment* assignment) {
+  const absl::Time end = SteadyNow() + kSilentServerPatience;
+  while (held.waiting.HasSilentServer() && SteadyNow() < end && !stopper_.stopped()) {
+    AwaitServers(held, std::min(end, SteadyNow() + kLookAgain), stopper_, assignment);
+    // Another server may have the share by now, or nobody wants the job any more.
+    const absl::StatusOr<v1::GetAssignmentResponse> now = AskForAssignment(held.lease.job_id());
+    if (now.ok() ? !assignment->IsFor(*now) : absl::IsNotFound(now.status())) return;
+  }
+}
+
+absl::StatusOr<v1::GetAssignmentResponse> Worker::AskForAssignment(const std::string& job_id) {
   v1::GetAssignmentRequest request;
   request.set_worker_id(session_.worker_id());
-  request.set_job_id(lease.job_id());
+  request.set_job_id(job_id);
+  return session_.client().GetAssignment(request);
+}
+
+absl::StatusOr<Assignment*> Worker::Prepare(const v1::WorkLease& lease) {
   // At each lease, since a job's name may have passed to another job. One small call a second or so.
-  SAMOVAR_ASSIGN_OR_RETURN(const v1::GetAssignmentResponse message, session_.client().GetAssignment(request));
+  SAMOVAR_ASSIGN_OR_RETURN(const v1::GetAssignmentResponse message, AskForAssignment(lease.job_id()));
   if (message.epoch() != lease.epoch()) {
     assignments_.Drop(lease.job_id());
     return absl::FailedPreconditionError(

@@ -30,7 +30,7 @@ namespace samovar {
 class Worker {
  public:
   struct Options {
-    // "host:port".
+    // "host:port", or the cluster's home.
     std::string coordinator;
     // How this worker talks to it, and to the servers.
     RpcOptions rpc = {};
@@ -73,6 +73,10 @@ class Worker {
   void Work(const HeldLease& held);
   // The assignment of the lease's job. NOT_FOUND: the job has ended.
   absl::StatusOr<Assignment*> Prepare(const v1::WorkLease& lease);
+  absl::StatusOr<v1::GetAssignmentResponse> AskForAssignment(const std::string& job_id);
+  // After a lease that was dropped because servers did not answer: returns when they do, when others have taken their
+  // places, or when patience ends.
+  void AwaitSilentServers(const HeldLease& held, Assignment* assignment);
   void Report(const v1::WorkLease& lease, const absl::Status& failure);
   void SetOwing(bool owing) ABSL_LOCKS_EXCLUDED(owing_mu_);
 

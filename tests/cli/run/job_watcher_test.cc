@@ -78,7 +78,8 @@ TEST_CASE("a watch whose calls find no memory says so, and calls again until one
   EndedJob job;
   Shortage shortage(2);
   Waker waker;
-  JobWatcher watcher(job.ChannelWith(&shortage), "lenet", absl::Milliseconds(50), &waker);
+  JobWatcher watcher(std::make_shared<CoordinatorChannel>(job.ChannelWith(&shortage)), "lenet", absl::Milliseconds(50),
+                     &waker);
   const absl::Time deadline = SteadyNow() + kPatience;
   bool failed = false;
   std::optional<v1::JobStatus> status;
@@ -98,7 +99,8 @@ TEST_CASE("a watch that never finds memory for a call ends when it is told to") 
   Shortage shortage(1'000'000);
   Waker waker;
   {
-    JobWatcher watcher(job.ChannelWith(&shortage), "lenet", absl::Milliseconds(50), &waker);
+    JobWatcher watcher(std::make_shared<CoordinatorChannel>(job.ChannelWith(&shortage)), "lenet",
+                       absl::Milliseconds(50), &waker);
     REQUIRE(shortage.met.WaitForNotificationWithTimeout(kPatience));
     CHECK_FALSE(watcher.Take().has_value());
   }

@@ -17,7 +17,7 @@
 #include "absl/synchronization/notification.h"
 #include "common/telemetry/log.h"
 #include "server/coordinator/epoch_file.h"
-#include "server/jobs/job_table.h"
+#include "server/jobs/lmdb_job_table.h"
 #include "tests/support/catch.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_dir.h"
@@ -271,7 +271,7 @@ TEST_CASE("a standard error that nobody reads holds up whoever has something to 
 TEST_CASE("the status shows servers, workers and jobs") {
   const TempDir dir;
   const auto coordinator = CoordinatorIn(dir);
-  coordinator->SetAddress("127.0.0.1:7777");
+  REQUIRE_OK(coordinator->SetAddress("127.0.0.1:7777"));
   v1::RegisterServerRequest server;
   server.set_address("127.0.0.1:1");
   server.set_apply_threads(3);
@@ -417,7 +417,7 @@ TEST_CASE("a job whose numbers or texts are beyond all measure is refused, and n
 TEST_CASE("a job in the table that cannot be taken up is FAILED with the reason, and the others go on") {
   const TempDir dir;
   {
-    const auto table = JobTable::Open(dir.path() + "/coordinator/jobs", 1);
+    const auto table = LmdbJobTable::Open(dir.path() + "/coordinator/jobs", 1);
     REQUIRE_OK(table.status());
     JobTable::Entry entry;
     entry.number = 1;

@@ -1,9 +1,8 @@
-#include "server/jobs/job_table.h"
-
 #include <filesystem>
 
 #include "common/storage/checksum.h"
 #include "common/storage/lmdb.h"
+#include "server/jobs/lmdb_job_table.h"
 #include "tests/support/catch.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_dir.h"
@@ -21,7 +20,7 @@ JobTable::Entry EntryOf(uint64_t number, const std::string& id) {
 }
 
 std::unique_ptr<JobTable> TableIn(const TempDir& dir, uint64_t epoch = 1) {
-  auto table = JobTable::Open(dir.path(), epoch);
+  auto table = LmdbJobTable::Open(dir.path(), epoch);
   REQUIRE_OK(table);
   return *std::move(table);
 }
@@ -108,7 +107,7 @@ TEST_CASE("a job table has what was written, in the order of submission") {
 TEST_CASE("a job table that a later coordinator has opened is refused to an earlier one") {
   const TempDir dir;
   REQUIRE_OK(TableIn(dir, 5)->Insert(EntryOf(1, "job"), {}));
-  REQUIRE_STATUS(JobTable::Open(dir.path(), 4), absl::StatusCode::kFailedPrecondition, "epoch 5");
+  REQUIRE_STATUS(LmdbJobTable::Open(dir.path(), 4), absl::StatusCode::kFailedPrecondition, "epoch 5");
   CHECK(EntriesOf(*TableIn(dir, 6)).size() == 1);
 }
 

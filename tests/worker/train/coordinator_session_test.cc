@@ -22,7 +22,7 @@ constexpr absl::Duration kSoon = absl::Seconds(60);
 
 TEST_CASE("a lease is held until it is revoked") {
   FakeCoordinator coordinator;
-  CoordinatorSession membership(coordinator.address(), Dialer(RpcOptions()), Self());
+  CoordinatorSession membership(coordinator.address(), Dialer(RpcOptions()), StorageTable{}, Self());
   REQUIRE_FALSE(membership.joined());
   REQUIRE_OK(membership.Join());
   REQUIRE(membership.worker_id() == 1);
@@ -40,7 +40,7 @@ TEST_CASE("a lease is held until it is revoked") {
 
 TEST_CASE("a revocation that comes before its lease is not forgotten") {
   FakeCoordinator coordinator;
-  CoordinatorSession membership(coordinator.address(), Dialer(RpcOptions()), Self());
+  CoordinatorSession membership(coordinator.address(), Dialer(RpcOptions()), StorageTable{}, Self());
   REQUIRE_OK(membership.Join());
   const uint64_t id = coordinator.QueueTraining(5, 8);
   coordinator.Revoke(id);
@@ -52,7 +52,7 @@ TEST_CASE("a revocation that comes before its lease is not forgotten") {
 
 TEST_CASE("without work the answer says when to ask again") {
   FakeCoordinator coordinator;
-  CoordinatorSession membership(coordinator.address(), Dialer(RpcOptions()), Self());
+  CoordinatorSession membership(coordinator.address(), Dialer(RpcOptions()), StorageTable{}, Self());
   REQUIRE_OK(membership.Join());
   const auto answer = membership.AskForLease();
   REQUIRE_OK(answer);
@@ -62,7 +62,7 @@ TEST_CASE("without work the answer says when to ask again") {
 
 TEST_CASE("a worker that is not known any more loses its lease and its id") {
   FakeCoordinator coordinator;
-  CoordinatorSession membership(coordinator.address(), Dialer(RpcOptions()), Self());
+  CoordinatorSession membership(coordinator.address(), Dialer(RpcOptions()), StorageTable{}, Self());
   REQUIRE_OK(membership.Join());
   coordinator.QueueTraining(5, 8);
   const auto answer = membership.AskForLease();
@@ -76,7 +76,7 @@ TEST_CASE("a worker that is not known any more loses its lease and its id") {
 
 TEST_CASE("results reach the coordinator with a heartbeat, or when it is back") {
   FakeCoordinator coordinator;
-  CoordinatorSession membership(coordinator.address(), Dialer(RpcOptions()), Self());
+  CoordinatorSession membership(coordinator.address(), Dialer(RpcOptions()), StorageTable{}, Self());
   REQUIRE_OK(membership.Join());
   v1::TrainResult result;
   result.set_iteration(1);
@@ -92,7 +92,7 @@ TEST_CASE("results reach the coordinator with a heartbeat, or when it is back") 
 
 TEST_CASE("results beyond one request arrive in several, when a lease is asked for and when the worker leaves") {
   FakeCoordinator coordinator;
-  CoordinatorSession session(coordinator.address(), Dialer(RpcOptions()), Self());
+  CoordinatorSession session(coordinator.address(), Dialer(RpcOptions()), StorageTable{}, Self());
   REQUIRE_OK(session.Join());
   constexpr uint64_t kResults = 60;
   const auto add = [&](uint64_t begin) {
@@ -114,7 +114,7 @@ TEST_CASE("results beyond one request arrive in several, when a lease is asked f
 
 TEST_CASE("stopping ends the lease that is held and those that follow") {
   FakeCoordinator coordinator;
-  CoordinatorSession membership(coordinator.address(), Dialer(RpcOptions()), Self());
+  CoordinatorSession membership(coordinator.address(), Dialer(RpcOptions()), StorageTable{}, Self());
   REQUIRE_OK(membership.Join());
   coordinator.QueueTraining(0, 1);
   coordinator.QueueTraining(1, 2);
@@ -130,7 +130,7 @@ TEST_CASE("stopping ends the lease that is held and those that follow") {
 }
 
 TEST_CASE("a coordinator that is not there is named") {
-  CoordinatorSession membership("127.0.0.1:1", Dialer(RpcOptions()), Self());
+  CoordinatorSession membership("127.0.0.1:1", Dialer(RpcOptions()), StorageTable{}, Self());
   REQUIRE_STATUS(membership.Join(), absl::StatusCode::kUnavailable, "coordinator 127.0.0.1:1");
   REQUIRE_OK(membership.Leave());
 }
@@ -138,7 +138,7 @@ TEST_CASE("a coordinator that is not there is named") {
 TEST_CASE("a coordinator that comes late is joined by the next call") {
   FakeCoordinator coordinator;
   coordinator.Stop();
-  CoordinatorSession membership(coordinator.address(), Dialer(RpcOptions()), Self());
+  CoordinatorSession membership(coordinator.address(), Dialer(RpcOptions()), StorageTable{}, Self());
   REQUIRE_STATUS(membership.Join(), absl::StatusCode::kUnavailable, "Connection refused");
   coordinator.Start();
   REQUIRE_OK(membership.Join());

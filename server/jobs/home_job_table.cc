@@ -1,0 +1,235 @@
+#include "server/jobs/home_job_table.h"
+
+#include <algorithm>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "common/base/status_macros.h"
+#include "common/model/job_spec_before.h"
+#include "server/jobs/checked_record.h"
+
+namespace samovar {
+namespace {
+
+constexpr uint32_t kFormat = 2;
+constexpr uint64_t kMaxFileBytes = uint64_t{1} << 30;
+constexpr char kAll[] = "all";
+
+// The change's record in place of the former one, with the lines of the display that that one has.
+v1::JobRecord Merged(const v1::JobRecord& former, const v1::JobRecord& change) {
+  v1::JobRecord merged = change;
+  merged.clear_displays();
+  merged.set_format(kFormat);
+  const uint64_t end = change.displays().empty() ? UINT64_MAX : change.displays(0).iteration();
+  const auto keep = [&](const v1::DisplayLine& line) {
+    if (line.iteration() >= change.displays_from()) *merged.add_displays() = line;
+  };
+  for (const v1::DisplayLine& line : former.displays()) {
+    if (line.iteration() < end) keep(line);
+  }
+  for (const v1::DisplayLine& line : change.displays()) keep(line);
+  return merged;
+}
+
+// Drops the jobs whose names newer ones have taken, and what no job needs any more.
+void Settle(std::map<uint64_t, v1::HomeJob>* jobs) {
+  std::set<uint64_t> replaced;
+  for (const auto& [number, job] : *jobs) replaced.insert(job.replaces().begin(), job.replaces().end());
+  std::erase_if(*jobs, [&](const auto& entry) { return replaced.contains(entry.first); });
+  size_t forgotten = 0;
+  for (const auto& [number, job] : *jobs) forgotten += job.forgotten() ? 1 : 0;
+  std::erase_if(*jobs, [&](const auto& entry) {
+    return entry.second.forgotten() && forgotten > JobTable::kMaxForgotten && forgotten-- > 0;
+  });
+}
+
+}  // namespace
+
+std::string HomeJobTable::DirectoryOf(uint64_t epoch) const {
+  return absl::StrCat(home_.uri(), "/jobs/", absl::StrFormat("%020d", epoch));
+}
+
+std::string HomeJobTable::FileOf(uint64_t number) const {
+  return absl::StrCat(DirectoryOf(epoch_), "/", absl::StrFormat("%020d", number));
+}
+
+absl::StatusOr<std::unique_ptr<HomeJobTable>> HomeJobTable::Open(const ClusterHome& home, const StorageTable& storage,
+                                                                 uint64_t epoch, const JobTable* before, bool forget) {
+  std::unique_ptr<HomeJobTable> table(new HomeJobTable(home, storage, epoch));
+  absl::MutexLock lock(&table->mu_);
+  SAMOVAR_ASSIGN_OR_RETURN(const uint64_t last, table->EpochBefore());
+  if (forget) {
+    // The table stays empty.
+  } else if (last != 0) {
+    SAMOVAR_RETURN_IF_ERROR(table->ReadJobs(last));
+  } else if (before != nullptr) {
+    SAMOVAR_RETURN_IF_ERROR(table->TakeJobs(*before));
+  }
+  SAMOVAR_RETURN_IF_ERROR(table->WriteAll());
+  SAMOVAR_RETURN_IF_ERROR(table->CheckOwner());
+  table->RemoveBefore(last);
+  return table;
+}
+
+absl::StatusOr<uint64_t> HomeJobTable::EpochBefore() const {
+  uint64_t before = 0;
+  const absl::StatusOr<std::vector<StoredFile>> directories = storage_.List(absl::StrCat(home_.uri(), "/jobs"));
+  if (absl::IsNotFound(directories.status())) return before;
+  SAMOVAR_RETURN_IF_ERROR(directories.status());
+  for (const StoredFile& directory : *directories) {
+    uint64_t epoch = 0;
+    if (!absl::SimpleAtoi(directory.name, &epoch) || epoch >= epoch_ || epoch <= before) continue;
+    const absl::StatusOr<StoredFile> all = storage_.Stat(absl::StrCat(DirectoryOf(epoch), "/", kAll));
+    // That coordinator ended before it had taken the jobs.
+    if (absl::IsNotFound(all.status())) continue;
+    SAMOVAR_RETURN_IF_ERROR(all.status());
+    before = epoch;
+  }
+  return before;
+}
+
+absl::Status HomeJobTable::ReadJobs(uint64_t epoch) {
+  const std::string all = absl::StrCat(DirectoryOf(epoch), "/", kAll);
+  SAMOVAR_ASSIGN_OR_RETURN(const std::string text, storage_.ReadBytes(all, kMaxFileBytes));
+  v1::HomeJobs jobs;
+  if (!FromCheckedRecord(text, &jobs)) {
+    return absl::DataLossError(absl::StrCat(all, " is damaged: put it back, or move the directory ", home_.uri(),
+                                            "/jobs away to begin without its jobs"));
+  }
+  for (v1::HomeJob& job : *jobs.mutable_jobs()) jobs_[job.number()].Swap(&job);
+  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<StoredFile> files, storage_.List(DirectoryOf(epoch)));
+  for (const StoredFile& file : files) {
+    uint64_t number = 0;
+    if (!absl::SimpleAtoi(file.name, &number)) continue;
+    const std::string path = absl::StrCat(DirectoryOf(epoch), "/", file.name);
+    SAMOVAR_ASSIGN_OR_RETURN(const std::string record, storage_.ReadBytes(path, kMaxFileBytes));
+    v1::HomeJob job;
+    if (FromCheckedRecord(record, &job) && job.number() == number) {
+      jobs_[number].Swap(&job);
+    } else {
+      jobs_.erase(number);
+      damaged_.push_back(absl::StrCat(path, ": the record of job number ", number, " is damaged"));
+    }
+  }
+  Settle(&jobs_);
+  return absl::OkStatus();
+}
+
+absl::Status HomeJobTable::TakeJobs(const JobTable& before) {
+  SAMOVAR_ASSIGN_OR_RETURN(std::vector<Entry> entries, before.Load(&damaged_));
+  for (Entry& entry : entries) {
+    v1::HomeJob& job = jobs_[entry.number];
+    job.set_number(entry.number);
+    job.mutable_spec()->Swap(&entry.spec);
+    job.mutable_record()->Swap(&entry.record);
+  }
+  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<Forgotten> forgotten, before.LoadForgotten());
+  for (const Forgotten& one : forgotten) {
+    v1::HomeJob& job = jobs_[one.number];
+    job.set_number(one.number);
+    job.set_forgotten(true);
+    job.mutable_spec()->set_job_id(one.job_id);
+  }
+  return absl::OkStatus();
+}
+
+void HomeJobTable::RemoveBefore(uint64_t epoch) const {
+  // A file that cannot be removed does no harm.
+  const std::string jobs = absl::StrCat(home_.uri(), "/jobs");
+  for (const StoredFile& directory : storage_.List(jobs).value_or(std::vector<StoredFile>())) {
+    uint64_t other = 0;
+    if (!absl::SimpleAtoi(directory.name, &other) || other >= epoch) continue;
+    const std::string path = absl::StrCat(jobs, "/", directory.name);
+    for (const StoredFile& file : storage_.List(path).value_or(std::vector<StoredFile>())) {
+      (void)storage_.Remove(absl::StrCat(path, "/", file.name));
+    }
+    (void)storage_.Remove(path);
+  }
+}
+
+absl::Status HomeJobTable::WriteAll() {
+  v1::HomeJobs all;
+  for (const auto& [number, job] : jobs_) *all.add_jobs() = job;
+  return storage_.PutBytes(absl::StrCat(DirectoryOf(epoch_), "/", kAll), ToCheckedRecord(all));
+}
+
+absl::Status HomeJobTable::Write(Jobs jobs) {
+  for (const auto& [number, job] : jobs) {
+    SAMOVAR_RETURN_IF_ERROR(storage_.PutBytes(FileOf(number), ToCheckedRecord(job)));
+    files_.insert(number);
+  }
+  SAMOVAR_RETURN_IF_ERROR(CheckOwner());
+  for (auto& [number, job] : jobs) jobs_[number].Swap(&job);
+  Settle(&jobs_);
+  if (files_.size() < kMaxFiles || !WriteAll().ok()) return absl::OkStatus();
+  for (const uint64_t number : files_) (void)storage_.Remove(FileOf(number));
+  files_.clear();
+  return absl::OkStatus();
+}
+
+absl::Status HomeJobTable::CheckOwner() const {
+  SAMOVAR_ASSIGN_OR_RETURN(const uint64_t newest, home_.Epoch());
+  return newest <= epoch_ ? absl::OkStatus() : TakenBy(newest, epoch_);
+}
+
+absl::StatusOr<std::vector<JobTable::Entry>> HomeJobTable::Load(std::vector<std::string>* damaged) const {
+  absl::MutexLock lock(&mu_);
+  damaged->insert(damaged->end(), damaged_.begin(), damaged_.end());
+  std::vector<Entry> entries;
+  for (const auto& [number, job] : jobs_) {
+    if (job.forgotten()) continue;
+    if (job.record().format() > kFormat) {
+      damaged->push_back(absl::StrCat(home_.uri(), ": job \"", job.spec().job_id(),
+                                      "\" was written by another version (format ", job.record().format(), ")"));
+      continue;
+    }
+    entries.push_back({number, job.spec(), job.record()});
+    AdoptConsistencyBefore(&entries.back().spec);
+  }
+  return entries;
+}
+
+absl::StatusOr<std::vector<JobTable::Forgotten>> HomeJobTable::LoadForgotten() const {
+  absl::MutexLock lock(&mu_);
+  std::vector<Forgotten> forgotten;
+  for (const auto& [number, job] : jobs_) {
+    if (job.forgotten()) forgotten.push_back({number, job.spec().job_id()});
+  }
+  return forgotten;
+}
+
+absl::Status HomeJobTable::Insert(const Entry& entry, std::optional<uint64_t> replaced) {
+  absl::MutexLock lock(&mu_);
+  v1::HomeJob job;
+  job.set_number(entry.number);
+  *job.mutable_spec() = entry.spec;
+  *job.mutable_record() = Merged({}, entry.record);
+  if (replaced.has_value()) job.add_replaces(*replaced);
+  for (const auto& [number, other] : jobs_) {
+    if (other.forgotten() && other.spec().job_id() == entry.spec.job_id()) job.add_replaces(number);
+  }
+  return Write({{entry.number, std::move(job)}});
+}
+
+absl::Status HomeJobTable::Update(const std::vector<Change>& changes, const std::vector<Forgotten>& forgotten) {
+  absl::MutexLock lock(&mu_);
+  Jobs jobs;
+  for (const Change& change : changes) {
+    const auto former = jobs_.find(change.number);
+    v1::HomeJob& job = jobs[change.number];
+    if (former != jobs_.end()) job = former->second;
+    job.set_number(change.number);
+    *job.mutable_record() = Merged(v1::JobRecord(job.record()), change.record);
+  }
+  for (const Forgotten& one : forgotten) {
+    v1::HomeJob& job = jobs[one.number];
+    job.Clear();
+    job.set_number(one.number);
+    job.set_forgotten(true);
+    job.mutable_spec()->set_job_id(one.job_id);
+  }
+  return Write(std::move(jobs));
+}
+
+}  // namespace samovar

@@ -1,0 +1,179 @@
+#include "server/jobs/home_job_table.h"
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "server/jobs/lmdb_job_table.h"
+#include "tests/support/catch.h"
+#include "tests/support/status_matchers.h"
+#include "tests/support/temp_dir.h"
+
+namespace samovar {
+namespace {
+
+JobTable::Entry EntryOf(uint64_t number, const std::string& id) {
+  JobTable::Entry entry;
+  entry.number = number;
+  entry.spec.set_job_id(id);
+  entry.spec.mutable_consistency();
+  entry.record.mutable_status()->set_job_id(id);
+  entry.record.mutable_status()->set_state(v1::JOB_STATE_QUEUED);
+  return entry;
+}
+
+v1::JobRecord Failed(const std::string& cause) {
+  v1::JobRecord record;
+  record.mutable_status()->set_state(v1::JOB_STATE_FAILED);
+  record.mutable_status()->set_cause(cause);
+  return record;
+}
+
+struct Fixture {
+  TempDir dir;
+  StorageTable storage = {};
+  ClusterHome home{dir.File("home"), StorageTable{}};
+
+  // A coordinator on a new machine.
+  std::unique_ptr<HomeJobTable> TakeOver(const JobTable* before = nullptr) {
+    const auto epoch = home.Claim(0);
+    REQUIRE_OK(epoch);
+    auto table = HomeJobTable::Open(home, storage, *epoch, before);
+    REQUIRE_OK(table);
+    return *std::move(table);
+  }
+};
+
+std::vector<std::string> IdsOf(const JobTable& table, size_t damaged = 0) {
+  std::vector<std::string> lines, ids;
+  const auto entries = table.Load(&lines);
+  REQUIRE_OK(entries);
+  CHECK(lines.size() == damaged);
+  for (const JobTable::Entry& entry : *entries) {
+    ids.push_back(absl::StrCat(entry.number, " ", entry.spec.job_id(), " ", entry.record.status().cause()));
+  }
+  return ids;
+}
+
+TEST_CASE_METHOD(Fixture, "a coordinator on another machine finds the jobs as they were, in their order") {
+  {
+    const auto table = TakeOver();
+    CHECK(IdsOf(*table).empty());
+    for (const uint64_t number : {300, 2, 7})
+      REQUIRE_OK(table->Insert(EntryOf(number, absl::StrCat("job", number)), {}));
+    REQUIRE_OK(table->Update({{7, Failed("no data")}}, {{2, "job2"}}));
+    REQUIRE_OK(table->Insert(EntryOf(301, "job300"), 300));
+  }
+  const std::vector<std::string> expected = {"7 job7 no data", "301 job300 "};
+  for (int successor = 0; successor < 3; ++successor) {
+    const auto table = TakeOver();
+    CHECK(IdsOf(*table) == expected);
+    CHECK(table->LoadForgotten()->size() == 1);
+    CHECK(table->LoadForgotten()->front().job_id == "job2");
+  }
+  // A job of the forgotten name ends that.
+  const auto table = TakeOver();
+  REQUIRE_OK(table->Insert(EntryOf(302, "job2"), {}));
+  CHECK(table->LoadForgotten()->empty());
+  CHECK(TakeOver()->LoadForgotten()->empty());
+}
+
+TEST_CASE_METHOD(Fixture, "a coordinator that was replaced is refused, and changes nothing of its successor's") {
+  const auto former = TakeOver();
+  REQUIRE_OK(former->Insert(EntryOf(1, "kept"), {}));
+  REQUIRE_OK(former->CheckOwner());
+  const auto successor = TakeOver();
+  REQUIRE_STATUS(former->CheckOwner(), absl::StatusCode::kFailedPrecondition, "epoch 2 has taken the jobs");
+  REQUIRE_STATUS(former->Insert(EntryOf(2, "late"), {}), absl::StatusCode::kFailedPrecondition, "epoch 2");
+  REQUIRE_STATUS(former->Update({{1, Failed("late")}}, {}), absl::StatusCode::kFailedPrecondition, "epoch 2");
+  REQUIRE_OK(successor->Update({{1, Failed("its own")}}, {}));
+  CHECK(IdsOf(*successor) == std::vector<std::string>{"1 kept its own"});
+  CHECK(IdsOf(*TakeOver()) == std::vector<std::string>{"1 kept its own"});
+}
+
+TEST_CASE_METHOD(Fixture, "a coordinator that dies before it has the jobs leaves them to the next one") {
+  REQUIRE_OK(TakeOver()->Insert(EntryOf(1, "kept"), {}));
+  // It has claimed the epoch, and no more.
+  REQUIRE_OK(home.Claim(0));
+  CHECK(IdsOf(*TakeOver()) == std::vector<std::string>{"1 kept "});
+}
+
+TEST_CASE_METHOD(Fixture, "a cluster that gets a home brings the jobs of its coordinator's disk there") {
+  auto local = LmdbJobTable::Open(dir.File("local"), 1);
+  REQUIRE_OK(local);
+  REQUIRE_OK((*local)->Insert(EntryOf(1, "old"), {}));
+  REQUIRE_OK((*local)->Insert(EntryOf(2, "older"), {}));
+  REQUIRE_OK((*local)->Update({}, {{2, "older"}}));
+  REQUIRE_OK(TakeOver(local->get())->Insert(EntryOf(3, "new"), {}));
+  // The next one has a home already.
+  REQUIRE_OK((*local)->Insert(EntryOf(9, "stale"), {}));
+  const auto table = TakeOver(local->get());
+  CHECK(IdsOf(*table) == std::vector<std::string>{"1 old ", "3 new "});
+  CHECK(table->LoadForgotten()->size() == 1);
+}
+
+TEST_CASE_METHOD(Fixture,
+                 "lines of the display are kept from change to change, and go when they are not kept any more") {
+  {
+    const auto table = TakeOver();
+    REQUIRE_OK(table->Insert(EntryOf(7, "job"), {}));
+    for (const uint64_t iteration : {0, 100, 200, 300}) {
+      v1::JobRecord record;
+      record.add_displays()->set_iteration(iteration);
+      // The answer to a change may be lost: it is made again.
+      for (int times = 0; times < 2; ++times) REQUIRE_OK(table->Update({{7, record}}, {}));
+    }
+    v1::JobRecord record;
+    record.set_displays_from(100);
+    REQUIRE_OK(table->Update({{7, record}}, {}));
+  }
+  std::vector<std::string> damaged;
+  const auto entries = *TakeOver()->Load(&damaged);
+  REQUIRE(entries.size() == 1);
+  std::vector<uint64_t> lines;
+  for (const v1::DisplayLine& line : entries[0].record.displays()) lines.push_back(line.iteration());
+  CHECK(lines == std::vector<uint64_t>{100, 200, 300});
+}
+
+TEST_CASE_METHOD(Fixture, "a damaged record costs its job alone, and is named; a damaged list is refused by name") {
+  REQUIRE_OK(TakeOver()->Insert(EntryOf(1, "first"), {}));
+  {
+    const auto table = TakeOver();
+    for (const uint64_t number : {2, 3}) REQUIRE_OK(table->Insert(EntryOf(number, absl::StrCat("job", number)), {}));
+  }
+  const std::string directory = dir.File("home/jobs/00000000000000000002");
+  REQUIRE_OK(storage.PutBytes(directory + "/00000000000000000002", "garbage"));
+  {
+    const auto table = TakeOver();
+    CHECK(IdsOf(*table, 1) == std::vector<std::string>{"1 first ", "3 job3 "});
+  }
+  REQUIRE_OK(storage.PutBytes(dir.File("home/jobs/00000000000000000003/all"), "garbage"));
+  REQUIRE_STATUS(HomeJobTable::Open(home, storage, *home.Claim(0), nullptr), absl::StatusCode::kDataLoss,
+                 "00000000000000000003/all is damaged");
+}
+
+TEST_CASE_METHOD(Fixture, "files of jobs are few, and those of earlier coordinators are removed") {
+  {
+    const auto table = TakeOver();
+    for (uint64_t number = 1; number <= 1200; ++number) {
+      REQUIRE_OK(table->Insert(EntryOf(number, "same name"), number == 1 ? std::nullopt : std::optional(number - 1)));
+    }
+    CHECK(IdsOf(*table) == std::vector<std::string>{"1200 same name "});
+  }
+  CHECK(storage.List(dir.File("home/jobs/00000000000000000001"))->size() < 600);
+  for (int i = 0; i < 3; ++i) CHECK(IdsOf(*TakeOver()).size() == 1);
+  // Its own, and that of the one that it took them from.
+  CHECK(storage.List(dir.File("home/jobs"))->size() == 2);
+}
+
+TEST_CASE_METHOD(Fixture, "jobs that are to be forgotten are, for good") {
+  REQUIRE_OK(TakeOver()->Insert(EntryOf(1, "old"), {}));
+  const auto table = HomeJobTable::Open(home, storage, *home.Claim(0), nullptr, /*forget=*/true);
+  REQUIRE_OK(table);
+  CHECK(IdsOf(**table).empty());
+  CHECK(IdsOf(*TakeOver()).empty());
+}
+
+}  // namespace
+}  // namespace samovar
