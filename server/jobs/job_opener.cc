@@ -120,6 +120,19 @@ absl::StatusOr<Placement> JobOpener::PlaceAgain(const std::vector<HeldShare>& he
       holders[claims[i]->share()] = i;
     }
   }
+  if (fill_up && (snapshots || chunk_elements == 0)) {
+    SAMOVAR_ASSIGN_OR_RETURN(const std::vector<JobExport> exports, ListExports(spec_, storage_));
+    for (const JobExport& one : exports) {
+      const bool ours = chunk_elements != 0 ? one.run == run && one.chunk_elements == chunk_elements
+                                            : spec_.resume() || one.run == run;
+      if (!ours) continue;
+      // They find there all that they would lack.
+      snapshots = false;
+      chunk_elements = one.chunk_elements;
+      run = one.run;
+      break;
+    }
+  }
   size_t next = 0;
   for (uint32_t share = 0; share < holders.size(); ++share) {
     if (holders[share].has_value()) continue;
@@ -152,18 +165,52 @@ absl::StatusOr<bool> JobOpener::IsOpenAtAll(const Placement& placement) const {
   return open == held.size();
 }
 
-absl::StatusOr<std::vector<std::optional<uint64_t>>> JobOpener::Choose(const Placement& placement,
-                                                                       const std::vector<HeldShare>& held,
-                                                                       const Damaged& damaged, Begin begin) const {
-  const size_t shares = placement.servers.size();
-  std::vector<std::optional<uint64_t>> choice(shares);
-  if (begin == Begin::kAnew) return choice;
-  std::vector<std::set<uint64_t>> usable(shares);
-  for (size_t share = 0; share < shares; ++share) {
+std::vector<std::set<uint64_t>> JobOpener::UsableSnapshots(const Placement& placement,
+                                                           const std::vector<HeldShare>& held,
+                                                           const Damaged& damaged) const {
+  std::vector<std::set<uint64_t>> usable(held.size());
+  for (size_t share = 0; share < held.size(); ++share) {
     for (const v1::SnapshotInfo& info : held[share].snapshots) {
-      const bool good = Fits(info, placement, share) && !damaged.contains({share, info.iteration()});
+      const bool good = Fits(info, placement, share) && !damaged.own.contains({share, info.iteration()});
       if (good && info.iteration() <= static_cast<uint64_t>(spec_.solver().max_iter()))
         usable[share].insert(info.iteration());
+    }
+  }
+  return usable;
+}
+
+absl::StatusOr<std::map<uint64_t, JobExport>> JobOpener::UsableExports(const Placement& placement,
+                                                                       const Damaged& damaged) const {
+  std::map<uint64_t, JobExport> usable;
+  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<JobExport> exports, ListExports(spec_, storage_));
+  for (const JobExport& one : exports) {
+    const bool fits = one.run == placement.run && one.chunk_elements == placement.chunk_elements &&
+                      one.iteration <= static_cast<uint64_t>(spec_.solver().max_iter());
+    if (fits && !damaged.exported.contains(one.directory)) usable.emplace(one.iteration, one);
+  }
+  return usable;
+}
+
+absl::StatusOr<bool> JobOpener::HasExport(const Placement& placement) const {
+  SAMOVAR_ASSIGN_OR_RETURN(const auto usable, UsableExports(placement, {}));
+  return !usable.empty();
+}
+
+absl::StatusOr<std::vector<JobOpener::Source>> JobOpener::Choose(const Placement& placement,
+                                                                 const std::vector<HeldShare>& held,
+                                                                 const Damaged& damaged, Begin begin) const {
+  const size_t shares = placement.servers.size();
+  std::vector<Source> choice(shares);
+  if (begin == Begin::kAnew) return choice;
+  const std::vector<std::set<uint64_t>> own = UsableSnapshots(placement, held, damaged);
+  const absl::StatusOr<std::map<uint64_t, JobExport>> exports = UsableExports(placement, damaged);
+  // A share without a snapshot of its own cannot do without the storage.
+  const bool needs_export = std::any_of(own.begin(), own.end(), [](const auto& one) { return one.empty(); });
+  if (needs_export) SAMOVAR_RETURN_IF_ERROR(exports.status());
+  std::vector<std::set<uint64_t>> usable = own;
+  if (exports.ok()) {
+    for (std::set<uint64_t>& one : usable) {
+      for (const auto& [iteration, exported] : *exports) one.insert(iteration);
     }
   }
   if (begin == Begin::kTogether) {
@@ -176,7 +223,12 @@ absl::StatusOr<std::vector<std::optional<uint64_t>>> JobOpener::Choose(const Pla
     const bool stays = begin == Begin::kEachWithItsOwn && held[share].open.has_value();
     if (stays) continue;
     if (!usable[share].empty()) {
-      choice[share] = *usable[share].rbegin();
+      const uint64_t newest = *usable[share].rbegin();
+      if (own[share].contains(newest)) {
+        choice[share].own = newest;
+      } else {
+        choice[share].exported = exports->at(newest);
+      }
     } else if (spec_.resume()) {
       return absl::NotFoundError(absl::StrCat("server ", AddressOf(placement.servers[share]),
                                               " has no snapshot left of job \"", spec_.job_id(),
@@ -188,7 +240,7 @@ absl::StatusOr<std::vector<std::optional<uint64_t>>> JobOpener::Choose(const Pla
 }
 
 v1::OpenJobRequest JobOpener::RequestFor(const Placement& placement, const ChunkPlan& plan, size_t share,
-                                         std::optional<uint64_t> restored) const {
+                                         const Source& source) const {
   v1::OpenJobRequest open;
   open.set_job_id(spec_.job_id());
   open.set_epoch(epoch_);
@@ -199,8 +251,13 @@ v1::OpenJobRequest JobOpener::RequestFor(const Placement& placement, const Chunk
   open.set_seed(spec_.seed());
   *open.mutable_consistency() = spec_.consistency();
   if (spec_.has_initial_model()) *open.mutable_initial_model() = spec_.initial_model();
-  open.set_restore(restored.has_value());
-  open.set_restore_iteration(restored.value_or(0));
+  if (source.exported.has_value()) {
+    open.set_restore_exported(source.exported->directory);
+    open.set_restore_exported_sha256(source.exported->digest);
+  } else {
+    open.set_restore(source.own.has_value());
+    open.set_restore_iteration(source.own.value_or(0));
+  }
   open.set_servers(plan.servers());
   open.set_share(static_cast<uint32_t>(share));
   open.set_run(placement.run);
@@ -229,8 +286,7 @@ absl::StatusOr<JobOpener::Opened> JobOpener::Open(const Placement& placement, Be
       closed.push_back(placement.servers[share]);
       open.reset();
     }
-    SAMOVAR_ASSIGN_OR_RETURN(const std::vector<std::optional<uint64_t>> choice,
-                             Choose(placement, held, damaged, begin));
+    SAMOVAR_ASSIGN_OR_RETURN(const std::vector<Source> choice, Choose(placement, held, damaged, begin));
     SAMOVAR_RETURN_IF_ERROR(CloseAt(closed, placement.opening));
     const std::vector<absl::StatusOr<v1::OpenJobResponse>> answers =
         servers.OpenJob([&](size_t share) { return RequestFor(placement, plan, share, choice[share]); });
@@ -239,8 +295,13 @@ absl::StatusOr<JobOpener::Opened> JobOpener::Open(const Placement& placement, Be
       const absl::Status& status = answers[share].status();
       if (status.ok()) continue;
       // One that was removed since it was listed is passed over as well.
-      if (!choice[share].has_value() || !(absl::IsDataLoss(status) || absl::IsNotFound(status))) return status;
-      damaged.emplace(share, *choice[share]);
+      if (!choice[share].iteration().has_value() || !(absl::IsDataLoss(status) || absl::IsNotFound(status)))
+        return status;
+      if (choice[share].exported.has_value()) {
+        damaged.exported.insert(choice[share].exported->directory);
+      } else {
+        damaged.own.emplace(share, *choice[share].own);
+      }
       opened.notices.push_back(absl::StrCat(status.message(), "; the snapshot before it is taken"));
     }
     if (damaged.size() != damaged_before) continue;
@@ -250,11 +311,14 @@ absl::StatusOr<JobOpener::Opened> JobOpener::Open(const Placement& placement, Be
       return absl::InternalError(
           absl::StrCat("the servers opened ", opened.ledgers.size(), " chunks of ", plan.chunks()));
     }
-    if (begin == Begin::kTogether) opened.restored = choice[0];
-    for (size_t share = 0; begin == Begin::kEachWithItsOwn && share < held.size(); ++share) {
-      if (held[share].open.has_value()) continue;
-      const std::string source =
-          choice[share].has_value() ? absl::StrCat("its snapshot ", *choice[share]) : "initial weights";
+    if (begin == Begin::kTogether) opened.restored = choice[0].iteration();
+    for (size_t share = 0; share < held.size(); ++share) {
+      const bool stayed = begin == Begin::kEachWithItsOwn && held[share].open.has_value();
+      // Where all have gone back together, only those from elsewhere are news.
+      if (stayed || (begin != Begin::kEachWithItsOwn && !choice[share].exported.has_value())) continue;
+      std::string source = "initial weights";
+      if (choice[share].own.has_value()) source = absl::StrCat("its snapshot ", *choice[share].own);
+      if (choice[share].exported.has_value()) source = choice[share].exported->directory;
       opened.notices.push_back(absl::StrCat("server ", AddressOf(placement.servers[share]),
                                             ": its share of the model was restored from ", source));
     }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -17,9 +18,11 @@
 #include "common/base/stopper.h"
 #include "common/model/chunk_plan.h"
 #include "common/model/ledger.h"
+#include "common/storage/storage_table.h"
 #include "samovar/v1/job.pb.h"
 #include "server/cluster/membership.h"
 #include "server/cluster/server_channels.h"
+#include "server/jobs/job_exports.h"
 
 namespace samovar {
 
@@ -57,6 +60,15 @@ class JobOpener {
     kEachWithItsOwn,
   };
 
+  // The state that a share begins with: its own snapshot of that iteration, or an exported one; neither: initial
+  // weights.
+  struct Source {
+    std::optional<uint64_t> own;
+    std::optional<JobExport> exported;
+
+    std::optional<uint64_t> iteration() const { return exported.has_value() ? exported->iteration : own; }
+  };
+
   struct Opened {
     // One ledger for each chunk.
     std::vector<Ledger> ledgers;
@@ -66,9 +78,10 @@ class JobOpener {
     std::vector<std::string> notices;
   };
 
-  // Spec, channels and stopper outlive this.
-  JobOpener(const v1::JobSpec& spec, uint64_t epoch, ServerChannels* channels, const Stopper* stopper)
-      : spec_(spec), epoch_(epoch), channels_(*channels), stopper_(*stopper) {}
+  // Spec, channels and stopper outlive this. `storage`: where the job's snapshots are exported to.
+  JobOpener(const v1::JobSpec& spec, uint64_t epoch, ServerChannels* channels, StorageTable storage,
+            const Stopper* stopper)
+      : spec_(spec), epoch_(epoch), channels_(*channels), storage_(std::move(storage)), stopper_(*stopper) {}
 
   // The state at each of the servers, in their order. UNAVAILABLE: one of them does not answer.
   absl::StatusOr<std::vector<HeldShare>> Ask(const std::vector<Membership::Server>& servers) const;
@@ -79,9 +92,12 @@ class JobOpener {
   // NOT_FOUND, FAILED_PRECONDITION: there is none that can be used; the message says what to do.
   absl::StatusOr<Placement> PlaceByNewestSnapshot(const std::vector<HeldShare>& held) const;
   // For a job that ran under an earlier coordinator: the servers that had it open then. If `fill_up`, a share that no
-  // server claims goes to another one, unless there are snapshots of the job, which it would lack. UNAVAILABLE says
-  // what is missing.
+  // server claims goes to another one, unless there are snapshots of the job, which it would lack, and none was
+  // exported. UNAVAILABLE says what is missing.
   absl::StatusOr<Placement> PlaceAgain(const std::vector<HeldShare>& held, bool fill_up) const;
+  // Whether a server that has nothing of the job can take a share: a snapshot of this placement's was exported. Errors
+  // of the storage.
+  absl::StatusOr<bool> HasExport(const Placement& placement) const;
 
   // Whether every server of the placement has its share open.
   absl::StatusOr<bool> IsOpenAtAll(const Placement& placement) const;
@@ -92,22 +108,32 @@ class JobOpener {
   absl::StatusOr<Opened> Open(const Placement& placement, Begin begin);
 
  private:
-  // Share and iteration of snapshots that could not be read.
-  using Damaged = std::set<std::pair<size_t, uint64_t>>;
+  // Snapshots that could not be read: share and iteration, and the directories of exported ones.
+  struct Damaged {
+    std::set<std::pair<size_t, uint64_t>> own;
+    std::set<std::string> exported;
+
+    size_t size() const { return own.size() + exported.size(); }
+  };
 
   // Whether a snapshot is one that this share of the job may begin with.
   static bool Fits(const v1::SnapshotInfo& info, const Placement& placement, size_t share);
-  // The snapshot that each share restores; none: initial weights.
-  absl::StatusOr<std::vector<std::optional<uint64_t>>> Choose(const Placement& placement,
-                                                              const std::vector<HeldShare>& held,
-                                                              const Damaged& damaged, Begin begin) const;
+  // Iterations of the snapshots that each server has of its share, and that the job can go on from.
+  std::vector<std::set<uint64_t>> UsableSnapshots(const Placement& placement, const std::vector<HeldShare>& held,
+                                                  const Damaged& damaged) const;
+  // The exported snapshots that any share can begin with, by iteration. Errors of the storage.
+  absl::StatusOr<std::map<uint64_t, JobExport>> UsableExports(const Placement& placement, const Damaged& damaged) const;
+  // The state that each share begins with.
+  absl::StatusOr<std::vector<Source>> Choose(const Placement& placement, const std::vector<HeldShare>& held,
+                                             const Damaged& damaged, Begin begin) const;
   v1::OpenJobRequest RequestFor(const Placement& placement, const ChunkPlan& plan, size_t share,
-                                std::optional<uint64_t> restored) const;
+                                const Source& source) const;
   absl::Status CloseAt(const std::vector<Membership::Server>& servers, uint64_t before_opening) const;
 
   const v1::JobSpec& spec_;
   const uint64_t epoch_;
   ServerChannels& channels_;
+  const StorageTable storage_;
   const Stopper& stopper_;
 };
 

@@ -46,12 +46,13 @@ bool IsPassing(const absl::Status& status) {
 
 bool IsLoss(const absl::Status& status) { return IsPassing(status) || absl::IsNotFound(status); }
 
-JobServers::JobServers(Job* job, uint64_t epoch, ClusterView* cluster, const Stopper* stopper)
+JobServers::JobServers(Job* job, uint64_t epoch, ClusterView* cluster, const StorageTable& storage,
+                       const Stopper* stopper)
     : job_(*job),
       epoch_(epoch),
       cluster_(*cluster),
       stopper_(*stopper),
-      opener_(job->spec(), epoch, &cluster->Channels(), stopper) {}
+      opener_(job->spec(), epoch, &cluster->Channels(), storage, stopper) {}
 
 bool JobServers::KeepsTogether() const { return GoesBackTogether(job_.spec().consistency()); }
 
@@ -154,7 +155,11 @@ absl::Status JobServers::Check() const {
     const absl::Duration silent = SteadyNow() - found->heard;
     if (silent > Membership::kServerTimeout) {
       return absl::UnavailableError(absl::StrCat(gone, " is gone since ", absl::ToInt64Seconds(silent),
-                                                 " s; waiting for it: restart it with its state directory"));
+                                                 " s; waiting for it: restart it with its state directory",
+                                                 job_.spec().export_snapshots().empty()
+                                                     ? ""
+                                                     : ", or start another server, which gets its share from the "
+                                                       "newest snapshot that was exported"));
     }
     if (found->registration.incarnation() != placed.registration.incarnation()) {
       return absl::UnavailableError(absl::StrCat(gone, " was restarted; its share of the model is being restored"));
@@ -181,6 +186,40 @@ absl::StatusOr<bool> JobServers::Recover(const absl::Status& loss) {
   return absl::CancelledError("the coordinator is stopping");
 }
 
+absl::Status JobServers::FindServers(Placement* placement, std::vector<std::string>* news) const {
+  const std::vector<Membership::Server> heard = LiveServers(cluster_);
+  std::set<std::string> taken;
+  std::vector<size_t> gone;
+  for (size_t share = 0; share < placement->servers.size(); ++share) {
+    Membership::Server& server = placement->servers[share];
+    const Membership::Server* const found = Membership::FindSuccessor(heard, server.registration);
+    if (found == nullptr) {
+      gone.push_back(share);
+      continue;
+    }
+    if (found->registration.incarnation() != server.registration.incarnation())
+      news->push_back(absl::StrCat("server ", AddressOf(*found), " was restarted"));
+    server = *found;
+    taken.insert(AddressOf(server));
+  }
+  if (gone.empty()) return absl::OkStatus();
+  SAMOVAR_ASSIGN_OR_RETURN(const bool exported, opener_.HasExport(*placement));
+  // Before the first snapshot nobody can have more than the initial weights.
+  const bool fresh = !job_.spec().export_snapshots().empty() && job_.Status(SteadyNow()).snapshots().empty();
+  for (const size_t share : gone) {
+    Membership::Server& server = placement->servers[share];
+    const auto spare = std::find_if(heard.begin(), heard.end(),
+                                    [&](const Membership::Server& other) { return !taken.contains(AddressOf(other)); });
+    if ((!exported && !fresh) || spare == heard.end()) {
+      return absl::UnavailableError(absl::StrCat("server ", AddressOf(server), " is gone"));
+    }
+    news->push_back(absl::StrCat("server ", AddressOf(server), " is gone, and ", AddressOf(*spare), " has its share"));
+    server = *spare;
+    taken.insert(AddressOf(server));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<bool> JobServers::TryToRecover(const absl::Status& loss) {
   const absl::Status state = Check();
   // Silent and back, with all that it had.
@@ -188,22 +227,19 @@ absl::StatusOr<bool> JobServers::TryToRecover(const absl::Status& loss) {
     job_.Resume();
     return false;
   }
-  const std::vector<Membership::Server> heard = LiveServers(cluster_);
   Placement placement = placement_;
-  std::vector<std::string> restarted;
-  for (Membership::Server& server : placement.servers) {
-    const Membership::Server* const found = Membership::FindSuccessor(heard, server.registration);
-    if (found == nullptr) {
-      // It has fallen silent since the look above; the next one decides.
-      if (state.ok()) return false;
-      return state;
-    }
-    if (found->registration.incarnation() != server.registration.incarnation()) restarted.push_back(AddressOf(*found));
-    server = *found;
+  std::vector<std::string> news;
+  if (const absl::Status found = FindServers(&placement, &news); !found.ok()) {
+    // One has fallen silent since the look above; the next one decides.
+    if (state.ok()) return false;
+    return state;
   }
   job_.Suspend(std::string(state.ok() ? loss.message() : state.message()));
   const auto begin = KeepsTogether() ? JobOpener::Begin::kTogether : JobOpener::Begin::kEachWithItsOwn;
   SAMOVAR_ASSIGN_OR_RETURN(const JobOpener::Opened opened, Open(&placement, begin));
+  for (const Membership::Server& before : placement_.servers) {
+    if (!Membership::FindSuccessor(placement.servers, before.registration)) left_.push_back(before);
+  }
   placement_ = std::move(placement);
   calls_ = std::make_unique<ParameterServers>(AddressesOf(placement_.servers), &cluster_.Channels(), &stopper_);
   const uint64_t repeated_before = job_.Status(SteadyNow()).repeated_iterations();
@@ -211,9 +247,7 @@ absl::StatusOr<bool> JobServers::TryToRecover(const absl::Status& loss) {
   for (const std::string& notice : opened.notices) Notice(notice);
   const std::string back =
       opened.restored.has_value() ? absl::StrCat("to snapshot ", *opened.restored) : "to the beginning";
-  const std::string lost = restarted.empty()
-                               ? std::string(loss.message())
-                               : absl::StrCat("server ", absl::StrJoin(restarted, ", "), " was restarted");
+  const std::string lost = news.empty() ? std::string(loss.message()) : absl::StrJoin(news, ", ");
   Notice(absl::StrCat(lost, "; ", KeepsTogether() ? absl::StrCat("all servers have gone back ", back, "; ") : "",
                       job_.Status(SteadyNow()).repeated_iterations() - repeated_before,
                       " iterations are computed again"));
@@ -221,7 +255,20 @@ absl::StatusOr<bool> JobServers::TryToRecover(const absl::Status& loss) {
   return true;
 }
 
+void JobServers::CloseAtThoseThatLeft() {
+  const std::vector<Membership::Server> heard = LiveServers(cluster_);
+  std::erase_if(left_, [&](const Membership::Server& left) {
+    const Membership::Server* const back = Membership::FindSuccessor(heard, left.registration);
+    if (back == nullptr) return false;
+    if (Membership::FindSuccessor(placement_.servers, back->registration) != nullptr) return true;
+    // One that was started again has nothing open, and answers so.
+    const ParameterServers server({AddressOf(*back)}, &cluster_.Channels(), &stopper_);
+    return server.CloseJob(job_.id(), epoch_, cluster_.NextOpening()).ok();
+  });
+}
+
 void JobServers::Retain() {
+  CloseAtThoseThatLeft();
   const absl::StatusOr<std::vector<HeldShare>> shares = opener_.Ask(placement_.servers);
   if (!shares.ok()) {
     LogWarning(absl::StrCat("job ", job_.id(),

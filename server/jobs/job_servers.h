@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -17,6 +18,7 @@
 #include "absl/time/time.h"
 #include "common/base/stopper.h"
 #include "common/model/ledger.h"
+#include "common/storage/storage_table.h"
 #include "server/cluster/cluster_view.h"
 #include "server/cluster/parameter_servers.h"
 #include "server/jobs/job.h"
@@ -32,8 +34,9 @@ bool IsLoss(const absl::Status& status);
 
 class JobServers {
  public:
-  // All outlive this. `epoch` is the coordinator's.
-  JobServers(Job* job, uint64_t epoch, ClusterView* cluster, const Stopper* stopper);
+  // Job, cluster and stopper outlive this. `epoch` is the coordinator's; `storage`: where the job's snapshots are
+  // exported to.
+  JobServers(Job* job, uint64_t epoch, ClusterView* cluster, const StorageTable& storage, const Stopper* stopper);
 
   // Blocks until the job is open at its servers and runs. CANCELLED: the stopper was stopped, or the job has ended.
   // Other errors: it cannot be opened, or, of a job that ran under an earlier coordinator, its servers are away for
@@ -57,9 +60,16 @@ class JobServers {
  private:
   absl::Status TryToBegin(absl::Time began);
   absl::StatusOr<bool> TryToRecover(const absl::Status& loss);
+  // Puts servers that have come back in their places, under the addresses that they have now, and others in those of
+  // servers that are gone, if they can get the share from an exported snapshot, or if the job, which exports its
+  // snapshots, has none yet. Adds lines for the user to `news`.
+  // UNAVAILABLE: some are not there, and nobody can take their shares.
+  absl::Status FindServers(Placement* placement, std::vector<std::string>* news) const;
   absl::StatusOr<JobOpener::Opened> OpenAgain(Placement* placement);
   // As JobOpener::Open, as a new opening if iterations may be gone with it.
   absl::StatusOr<JobOpener::Opened> Open(Placement* placement, JobOpener::Begin begin);
+  // Servers whose shares others have now, and that are back, let go of the job.
+  void CloseAtThoseThatLeft();
   Job::Plan PlanFor(const Placement& placement, const std::vector<Ledger>& ledgers) const;
   void Notice(const std::string& text);
   bool KeepsTogether() const;
@@ -70,6 +80,8 @@ class JobServers {
   const Stopper& stopper_;
   JobOpener opener_;
   Placement placement_;
+  // Servers whose shares others have now, and that have not been heard of since.
+  std::vector<Membership::Server> left_;
   // Null until the job runs.
   std::unique_ptr<ParameterServers> calls_;
 };

@@ -5,34 +5,14 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/model/exported_snapshot.h"
 #include "common/storage/paths.h"
 #include "common/telemetry/log.h"
+#include "server/jobs/job_exports.h"
 
 namespace samovar {
-namespace {
-
-// The directories whose names are those of a job's exported snapshots.
-absl::StatusOr<std::vector<std::string>> ExportsOf(const std::string& job_id, const std::string& into,
-                                                   const StorageTable& storage) {
-  std::vector<std::string> directories;
-  const absl::StatusOr<std::vector<StoredFile>> files = storage.List(into);
-  // The first export makes the directory.
-  if (absl::IsNotFound(files.status())) return directories;
-  SAMOVAR_RETURN_IF_ERROR(files.status());
-  for (const StoredFile& file : *files) {
-    if (absl::StartsWith(file.name, absl::StrCat(job_id, "_iter_"))) {
-      directories.push_back(absl::StrCat(into, "/", file.name));
-    }
-  }
-  return directories;
-}
-
-}  // namespace
-
 absl::StatusOr<std::string> SnapshotExporter::Export(const Placement& placement, const ParameterServers& servers,
                                                      uint64_t iteration, const std::string& into, uint32_t keep) const {
   const std::string directory = ExportPath(into, spec_.job_id(), iteration);
@@ -84,7 +64,7 @@ void SnapshotExporter::RemoveOld(const Placement& placement, const std::string& 
                                  uint32_t keep) const {
   // Iteration, directory.
   std::vector<std::pair<uint64_t, std::string>> others;
-  const absl::StatusOr<std::vector<std::string>> exports = ExportsOf(spec_.job_id(), into, storage_);
+  const absl::StatusOr<std::vector<std::string>> exports = ExportDirectories(spec_.job_id(), into, storage_);
   if (!exports.ok()) {
     LogWarning(absl::StrCat("job ", spec_.job_id(), ": old exports stay: ", exports.status().message()));
     return;
@@ -116,7 +96,7 @@ absl::Status CheckExportDirectory(const v1::JobSpec& spec, const StorageTable& s
     if (first.ok()) begun_from = first->manifest();
   }
   SAMOVAR_ASSIGN_OR_RETURN(const std::vector<std::string> exports,
-                           ExportsOf(spec.job_id(), spec.export_snapshots(), storage));
+                           ExportDirectories(spec.job_id(), spec.export_snapshots(), storage));
   for (const std::string& directory : exports) {
     const absl::StatusOr<ExportedSnapshot> there = ExportedSnapshot::Open(directory, storage);
     // One that is not whole, or something else; whether it can be replaced is seen when its iteration comes.

@@ -13,15 +13,13 @@
 #include "common/base/exceptions.h"
 #include "common/base/status_macros.h"
 #include "common/model/epochs.h"
-#include "common/model/exported_snapshot.h"
 #include "common/model/initial_values.h"
 #include "common/model/layout.h"
 #include "common/parameters/push_counters.h"
-#include "common/storage/file_digest.h"
-#include "server/snapshot/chunk_record.h"
 #include "server/snapshot/share_export.h"
 #include "server/store/chunk_walk.h"
 #include "server/store/exchange_operation.h"
+#include "server/store/restore_exported.h"
 
 namespace samovar {
 namespace {
@@ -212,8 +210,15 @@ absl::StatusOr<std::shared_ptr<HostedJob>> ChunkStore::MakeJob(const v1::OpenJob
   SAMOVAR_ASSIGN_OR_RETURN(std::shared_ptr<HostedJob> job, HostedJob::Create(request, &budget_));
   if (request.restore()) {
     SAMOVAR_RETURN_IF_ERROR(RestoreChunks(job.get(), request.restore_iteration()));
+  } else if (!request.restore_exported().empty()) {
+    const ExportedSource source = {request.restore_exported(), request.restore_exported_sha256(), request.run()};
+    SAMOVAR_RETURN_IF_ERROR(Annotate(RestoreExported(request, source, options_.storage, job.get()),
+                                     absl::StrCat("job \"", job->id(), "\"")));
   } else if (!request.initial_model().exported_snapshot().empty()) {
-    SAMOVAR_RETURN_IF_ERROR(Annotate(RestoreExported(request, job.get()), absl::StrCat("job \"", job->id(), "\"")));
+    const v1::InitialModel& initial = request.initial_model();
+    const ExportedSource source = {initial.exported_snapshot(), initial.digests().empty() ? "" : initial.digests(0), 0};
+    SAMOVAR_RETURN_IF_ERROR(Annotate(RestoreExported(request, source, options_.storage, job.get()),
+                                     absl::StrCat("job \"", job->id(), "\"")));
   } else {
     auto initial =
         InitialValues::Read(request.initial_model(), job->layout(), job->rule().state_vectors(), options_.storage);
@@ -256,33 +261,6 @@ absl::Status ChunkStore::RestoreChunks(HostedJob* job, uint64_t iteration) {
   for (size_t index = 0; index < job->chunks(); ++index) {
     SAMOVAR_ASSIGN_OR_RETURN(ChunkImage image, snapshots_->ReadChunk(job->id(), iteration, job->number(index)));
     SAMOVAR_RETURN_IF_ERROR(job->Restore(index, std::move(image)));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status ChunkStore::RestoreExported(const v1::OpenJobRequest& request, HostedJob* job) {
-  SAMOVAR_ASSIGN_OR_RETURN(const ExportedSnapshot snapshot,
-                           ExportedSnapshot::Open(request.initial_model().exported_snapshot(), options_.storage));
-  if (!request.initial_model().digests().empty()) {
-    SAMOVAR_ASSIGN_OR_RETURN(const std::string found, DigestOfFile(snapshot.manifest_path(), options_.storage));
-    SAMOVAR_RETURN_IF_ERROR(CheckDigest(snapshot.manifest_path(), found, request.initial_model().digests(0)));
-  }
-  SAMOVAR_RETURN_IF_ERROR(snapshot.CheckFits(job->layout(), request.solver()));
-  if (snapshot.manifest().chunk_elements() != request.chunk_elements()) {
-    return absl::InvalidArgumentError(absl::StrCat(snapshot.directory(), " has chunks of ",
-                                                   snapshot.manifest().chunk_elements(), " floats, the job of ",
-                                                   request.chunk_elements()));
-  }
-  for (size_t index = 0; index < job->chunks(); ++index) {
-    const uint32_t number = job->number(index);
-    SAMOVAR_ASSIGN_OR_RETURN(const std::string record, snapshot.ReadRecord(number));
-    absl::StatusOr<ChunkImage> image = ParseChunkRecord(record, number);
-    if (!image.ok() || !AllFinite(image->weights)) {
-      return absl::DataLossError(absl::StrCat("chunk ", number, " of ", snapshot.directory(), " is damaged: ",
-                                              image.ok() ? "it has NaN or infinity" : image.status().message(),
-                                              "; begin from another snapshot"));
-    }
-    SAMOVAR_RETURN_IF_ERROR(job->Restore(index, *std::move(image)));
   }
   return absl::OkStatus();
 }

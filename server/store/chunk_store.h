@@ -132,8 +132,6 @@ class ChunkStore {
   // With the fillers' values, and the model files' values in their place.
   absl::Status Fill(const std::shared_ptr<HostedJob>& job, const InitialValues& initial);
   absl::Status RestoreChunks(HostedJob* job, uint64_t iteration);
-  // From the directory of an exported snapshot.
-  absl::Status RestoreExported(const v1::OpenJobRequest& request, HostedJob* job);
 
   std::vector<std::shared_ptr<HostedJob>> Jobs() const ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status SaveJob(const std::shared_ptr<HostedJob>& job);

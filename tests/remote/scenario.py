@@ -195,3 +195,57 @@ class Scenario(testbed.TestCase):
         self.assertGreater(right, 0.9 * testbed.TEST_RECORDS)
         # Nothing of all that is in folders that are named as schemes are.
         self.assertFalse([entry for entry in self.workspace.entries() if ":" in entry.split("/")[0]])
+
+    def test_a_cluster_has_its_home_and_its_snapshots_there(self) -> None:
+        """Coordinator and server are lost with their disks, and other machines go on."""
+        self.workspace.write_solver(max_iter=600, snapshot=60)
+        home, exported = f"{self.base}/home", f"{self.base}/exported"
+
+        def start(program: str, name: str, *words: str) -> "subprocess.Popen[bytes]":
+            with open(self.workspace.path / f"{name}.log", "ab") as log:
+                process = subprocess.Popen([testbed.program(program), *words], cwd=self.workspace.path, stdin=subprocess.DEVNULL,
+                                           stdout=log, stderr=log)
+            self.addCleanup(process.wait)
+            self.addCleanup(process.kill)
+            return process
+
+        def server(name: str, *words: str) -> "subprocess.Popen[bytes]":
+            return start("samovar-server", name, "--state", name, *words)
+
+        def status() -> dict:
+            done = self.workspace.command("status", home, "--json")
+            return (json.loads(done.stdout).get("jobs") or [{}])[0] if done.returncode == 0 else {}
+
+        def wait_for(such_that) -> dict:
+            deadline = time.monotonic() + testbed.RUN_SECONDS
+            while time.monotonic() < deadline:
+                now = status()
+                if now and such_that(now):
+                    return now
+                self.assertNotEqual(now.get("state"), "JOB_STATE_FAILED", now.get("cause"))
+                time.sleep(0.2)
+            logs = "\n".join((self.workspace.path / f"{name}.log").read_text(errors="replace")[-2000:] for name in ("first", "other"))
+            self.fail(f"not in time: {status()}\n{logs}")
+
+        lost = [server("first", "--coordinator", "--home", home), server("other", "--join", home)]
+        start("samovar-worker", "worker", "--coordinator", home)
+        wait_until = time.monotonic() + testbed.RUN_SECONDS
+        while self.workspace.command("submit", home, "--solver", "solver.prototxt", "--servers", 2, "--name", "job",
+                                     "--export-snapshots", exported).returncode != 0:
+            self.assertLess(time.monotonic(), wait_until)
+            time.sleep(0.2)
+        wait_for(lambda job: job.get("exported_snapshot"))
+        begin = time.monotonic()
+        for process in lost:
+            process.kill()
+        server("successor", "--coordinator", "--home", home)
+        server("another", "--join", home)
+        job = wait_for(lambda job: job["state"] == "JOB_STATE_SUCCEEDED")
+        self.row(f"a coordinator and a server on other machines ended the job {time.monotonic() - begin:.1f} s after both were lost")
+        self.assertEqual(job["ledger"]["complete_chunks"], job["ledger"]["chunks"])
+        self.assertEqual(int(job["ledger"]["iterations"]), 600)
+        self.assertTrue([notice for notice in job["notices"] if f"restored from {exported}/job_iter_" in notice], job["notices"])
+        for path in self.workspace.path.glob("*.log"):
+            text = path.read_text(errors="replace")
+            for secret in self.secrets:
+                self.assertNotIn(secret, text)

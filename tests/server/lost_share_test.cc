@@ -1,0 +1,154 @@
+// Servers that lose their disks: their shares come from snapshots that the job has exported.
+
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <thread>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "tests/server/test_cluster.h"
+#include "tests/support/temp_dir.h"
+
+namespace samovar {
+namespace {
+
+constexpr int kIterations = 100;
+
+v1::JobSpec SpecOf(v1::ConsistencyMode mode, const std::string& export_to) {
+  v1::JobSpec spec = MakeSpec(kIterations);
+  spec.set_export_snapshots(export_to);
+  spec.mutable_solver()->set_snapshot(20);
+  spec.mutable_consistency()->set_mode(mode);
+  return spec;
+}
+
+// A worker on the test's thread, until the condition holds for the job's status or the job has ended; the last status.
+v1::JobStatus Work(TestCluster* cluster, TestWorker* worker, const std::function<bool(const v1::JobStatus&)>& until) {
+  std::atomic<bool> done = false;
+  v1::JobStatus last;
+  std::thread watcher([&] {
+    last = cluster->Await("lenet", until);
+    done = true;
+  });
+  worker->WorkUntil([&] { return done.load(); });
+  watcher.join();
+  return last;
+}
+
+v1::JobStatus WorkToEnd(TestCluster* cluster, TestWorker* worker) {
+  return Work(cluster, worker, [](const v1::JobStatus&) { return false; });
+}
+
+// Until this snapshot is exported.
+void WorkTo(TestCluster* cluster, TestWorker* worker, const v1::JobSpec& spec, int iteration) {
+  const std::string directory = absl::StrCat(spec.export_snapshots(), "/lenet_iter_", iteration);
+  const v1::JobStatus status =
+      Work(cluster, worker, [&](const v1::JobStatus& status) { return status.exported_snapshot() == directory; });
+  INFO(status.ShortDebugString());
+  REQUIRE(status.state() == v1::JOB_STATE_RUNNING);
+}
+
+bool Says(const v1::JobStatus& status, const std::string& text) {
+  for (const std::string& notice : status.notices()) {
+    if (absl::StrContains(notice, text)) return true;
+  }
+  return false;
+}
+
+void CheckComplete(const v1::JobStatus& status) {
+  INFO(status.DebugString());
+  CHECK(status.state() == v1::JOB_STATE_SUCCEEDED);
+  CHECK(status.ledger().complete_chunks() == 5);
+  CHECK(status.ledger().iterations() == kIterations);
+  REQUIRE(status.tests_size() >= 1);
+  // Each iteration moves each weight by -rate, exactly.
+  CHECK(status.tests(status.tests_size() - 1).outputs(0).value() == -kIterations / 1024.0);
+}
+
+// The server ends, and comes back with an empty state directory, on another port.
+void LoseDisk(TestCluster* cluster, const TempDir& dir, size_t server) {
+  cluster->Stop(server);
+  std::filesystem::remove_all(dir.File(absl::StrCat("cluster/", server)));
+  cluster->Start(server);
+  // The worker would push to the address from before.
+  const v1::JobStatus status =
+      cluster->Await("lenet", [](const v1::JobStatus& status) { return status.recoveries() > 0; });
+  REQUIRE(status.recoveries() > 0);
+}
+
+TEST_CASE("a server that comes back without its disk gets its share from the newest exported snapshot") {
+  const auto mode = GENERATE(v1::CONSISTENCY_ASYNC, v1::CONSISTENCY_BOUNDED);
+  const TempDir dir;
+  TestCluster cluster(dir.File("cluster"), 2);
+  const v1::JobSpec spec = SpecOf(mode, dir.File("exported"));
+  REQUIRE_OK(cluster.Submit(spec));
+  TestWorker worker(cluster.coordinator());
+  WorkTo(&cluster, &worker, spec, 40);
+  LoseDisk(&cluster, dir, 1);
+  const v1::JobStatus status = WorkToEnd(&cluster, &worker);
+  CheckComplete(status);
+  CHECK(Says(status, absl::StrCat("restored from ", spec.export_snapshots(), "/lenet_iter_")));
+  // The rest was computed once, and little of it twice.
+  CHECK(worker.computed < kIterations + 40);
+}
+
+TEST_CASE("an exported snapshot that is damaged is passed over for the one before, which is said") {
+  const auto mode = GENERATE(v1::CONSISTENCY_ASYNC, v1::CONSISTENCY_BOUNDED);
+  const TempDir dir;
+  TestCluster cluster(dir.File("cluster"), 2);
+  const v1::JobSpec spec = SpecOf(mode, dir.File("exported"));
+  REQUIRE_OK(cluster.Submit(spec));
+  TestWorker worker(cluster.coordinator());
+  WorkTo(&cluster, &worker, spec, 40);
+  const std::string damaged = absl::StrCat(spec.export_snapshots(), "/lenet_iter_40/server-1-of-2.chunks");
+  std::filesystem::resize_file(damaged, std::filesystem::file_size(damaged) / 2);
+  LoseDisk(&cluster, dir, 1);
+  const v1::JobStatus status = WorkToEnd(&cluster, &worker);
+  CheckComplete(status);
+  CHECK(Says(status, damaged));
+  CHECK(Says(status, absl::StrCat("restored from ", spec.export_snapshots(), "/lenet_iter_20")));
+}
+
+TEST_CASE("a snapshot of another run of the job's name is no source of a lost share") {
+  const TempDir dir;
+  {
+    TestCluster former(dir.File("former"), 2);
+    const v1::JobSpec spec = SpecOf(v1::CONSISTENCY_ASYNC, dir.File("elsewhere"));
+    REQUIRE_OK(former.Submit(spec));
+    TestWorker worker(former.coordinator());
+    WorkTo(&former, &worker, spec, 80);
+  }
+  TestCluster cluster(dir.File("cluster"), 2);
+  v1::JobSpec spec = SpecOf(v1::CONSISTENCY_ASYNC, dir.File("exported"));
+  REQUIRE_OK(cluster.Submit(spec));
+  // It is put there when the job has begun, whose run is another.
+  std::filesystem::create_directories(dir.File("exported"));
+  std::filesystem::copy(dir.File("elsewhere/lenet_iter_80"), dir.File("exported/lenet_iter_80"),
+                        std::filesystem::copy_options::recursive);
+  TestWorker worker(cluster.coordinator());
+  WorkTo(&cluster, &worker, spec, 20);
+  LoseDisk(&cluster, dir, 1);
+  const v1::JobStatus status = WorkToEnd(&cluster, &worker);
+  CHECK(!Says(status, "restored from " + dir.File("exported/lenet_iter_80")));
+  INFO(status.DebugString());
+  CHECK(status.ledger().complete_chunks() == 5);
+}
+
+TEST_CASE("a share that nothing was exported of begins with its initial weights, and all is computed again for it") {
+  const TempDir dir;
+  TestCluster cluster(dir.File("cluster"), 2);
+  v1::JobSpec spec = SpecOf(v1::CONSISTENCY_ASYNC, dir.File("exported"));
+  spec.mutable_solver()->set_snapshot(0);
+  REQUIRE_OK(cluster.Submit(spec));
+  TestWorker worker(cluster.coordinator());
+  worker.WorkUntil([&] { return worker.computed >= 30; });
+  LoseDisk(&cluster, dir, 1);
+  const v1::JobStatus status = WorkToEnd(&cluster, &worker);
+  CheckComplete(status);
+  CHECK(Says(status, "restored from initial weights"));
+}
+
+}  // namespace
+}  // namespace samovar
