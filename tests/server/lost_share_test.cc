@@ -41,11 +41,13 @@ v1::JobStatus WorkToEnd(TestCluster* cluster, TestWorker* worker) {
   return Work(cluster, worker, [](const v1::JobStatus&) { return false; });
 }
 
-// Until this snapshot is exported.
-void WorkTo(TestCluster* cluster, TestWorker* worker, const v1::JobSpec& spec, int iteration) {
+// Until this snapshot is exported, and not to the next one: nothing is leased beyond a checkpoint before it is frozen,
+// and the worker's last results are not reported.
+void WorkTo(TestCluster* cluster, TestWorker* worker, const v1::JobSpec& spec, uint64_t iteration) {
   const std::string directory = absl::StrCat(spec.export_snapshots(), "/lenet_iter_", iteration);
+  worker->WorkUntil([&] { return worker->computed > iteration; });
   const v1::JobStatus status =
-      Work(cluster, worker, [&](const v1::JobStatus& status) { return status.exported_snapshot() == directory; });
+      cluster->Await("lenet", [&](const v1::JobStatus& status) { return status.exported_snapshot() == directory; });
   INFO(status.ShortDebugString());
   REQUIRE(status.state() == v1::JOB_STATE_RUNNING);
 }
