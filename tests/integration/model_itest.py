@@ -91,7 +91,7 @@ class ModelTest(testbed.TestCase):
         for twice in (("--blobs", "ip1,loss,ip1"), ("--blobs", "ip1,label", "--label", "label")):
             self.assert_refused(self.model_command("features", *twice, "--output", "rows"), "twice, and a row has each key once")
         unwritable = self.model_command("features", "--blobs", "ip1", "--output", "net.prototxt/rows")
-        self.assertEqual(unwritable.returncode, 1)
+        self.assertEqual(unwritable.returncode, 2)
         self.assertIn("cannot write net.prototxt/rows/features.jsonl", unwritable.stderr)
         self.assertIn("Not a directory", unwritable.stderr)
         self.assert_refused(self.model_command("test", **{"--weights": "missing.caffemodel"}), "missing.caffemodel")
