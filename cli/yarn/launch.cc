@@ -105,7 +105,8 @@ absl::StatusOr<ServicePlan> CompletePlan(ServicePlan plan, const std::string& ha
     SAMOVAR_ASSIGN_OR_RETURN(plan.bundle, FindBundle());
   }
   if (plan.principal.empty() != plan.keytab.empty()) {
-    return absl::InvalidArgumentError("--principal and --keytab go together: as whom the service asks for new tokens");
+    return absl::InvalidArgumentError(
+        "--principal and --keytab go together: with them the service asks for new tokens");
   }
   // Before anything is written.
   SAMOVAR_RETURN_IF_ERROR(CheckServicePlan(plan));

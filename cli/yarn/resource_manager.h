@@ -1,8 +1,8 @@
 // ResourceManager calls the REST interfaces of a YARN cluster's resource manager: that of its services, which is there
 // where yarn.webapp.api-service.enable is true, and that of its applications.
 //
-// Of several resource managers (HA) the active one is found at each call. Errors name the service and the resource
-// manager, and say what to do.
+// Where a cluster has several resource managers (HA), each call finds the active one. Errors name the service and the
+// resource manager, and say what to do.
 //
 // Thread safety: all methods may be called from any thread; all block on the network, a minute at most.
 #pragma once

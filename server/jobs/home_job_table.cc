@@ -39,9 +39,8 @@ void Settle(std::map<uint64_t, v1::HomeJob>* jobs) {
   std::erase_if(*jobs, [&](const auto& entry) { return replaced.contains(entry.first); });
   size_t forgotten = 0;
   for (const auto& [number, job] : *jobs) forgotten += job.forgotten() ? 1 : 0;
-  std::erase_if(*jobs, [&](const auto& entry) {
-    return entry.second.forgotten() && forgotten > JobTable::kMaxForgotten && forgotten-- > 0;
-  });
+  size_t surplus = forgotten - std::min(forgotten, JobTable::kMaxForgotten);
+  std::erase_if(*jobs, [&](const auto& entry) { return entry.second.forgotten() && surplus > 0 && surplus-- > 0; });
 }
 
 }  // namespace
@@ -90,6 +89,25 @@ absl::StatusOr<uint64_t> HomeJobTable::EpochBefore() const {
 }
 
 absl::Status HomeJobTable::ReadJobs(uint64_t epoch) {
+  // The files first: the coordinator of that epoch may live still, and write `all` anew before it removes them.
+  Jobs newer;
+  std::set<uint64_t> unreadable;
+  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<StoredFile> files, storage_.List(DirectoryOf(epoch)));
+  for (const StoredFile& file : files) {
+    uint64_t number = 0;
+    if (!absl::SimpleAtoi(file.name, &number)) continue;
+    const std::string path = absl::StrCat(DirectoryOf(epoch), "/", file.name);
+    const absl::StatusOr<std::string> record = storage_.ReadBytes(path, kMaxFileBytes);
+    if (absl::IsNotFound(record.status())) continue;
+    SAMOVAR_RETURN_IF_ERROR(record.status());
+    v1::HomeJob job;
+    if (FromCheckedRecord(*record, &job) && job.number() == number) {
+      newer[number].Swap(&job);
+    } else {
+      unreadable.insert(number);
+      damaged_.push_back(absl::StrCat(path, ": the record of job number ", number, " is damaged"));
+    }
+  }
   const std::string all = absl::StrCat(DirectoryOf(epoch), "/", kAll);
   SAMOVAR_ASSIGN_OR_RETURN(const std::string text, storage_.ReadBytes(all, kMaxFileBytes));
   v1::HomeJobs jobs;
@@ -98,20 +116,8 @@ absl::Status HomeJobTable::ReadJobs(uint64_t epoch) {
                                             "/jobs away to begin without its jobs"));
   }
   for (v1::HomeJob& job : *jobs.mutable_jobs()) jobs_[job.number()].Swap(&job);
-  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<StoredFile> files, storage_.List(DirectoryOf(epoch)));
-  for (const StoredFile& file : files) {
-    uint64_t number = 0;
-    if (!absl::SimpleAtoi(file.name, &number)) continue;
-    const std::string path = absl::StrCat(DirectoryOf(epoch), "/", file.name);
-    SAMOVAR_ASSIGN_OR_RETURN(const std::string record, storage_.ReadBytes(path, kMaxFileBytes));
-    v1::HomeJob job;
-    if (FromCheckedRecord(record, &job) && job.number() == number) {
-      jobs_[number].Swap(&job);
-    } else {
-      jobs_.erase(number);
-      damaged_.push_back(absl::StrCat(path, ": the record of job number ", number, " is damaged"));
-    }
-  }
+  for (auto& [number, job] : newer) jobs_[number].Swap(&job);
+  for (const uint64_t number : unreadable) jobs_.erase(number);
   Settle(&jobs_);
   return absl::OkStatus();
 }
@@ -209,7 +215,10 @@ absl::Status HomeJobTable::Insert(const Entry& entry, std::optional<uint64_t> re
   for (const auto& [number, other] : jobs_) {
     if (other.forgotten() && other.spec().job_id() == entry.spec.job_id()) job.add_replaces(number);
   }
-  return Write({{entry.number, std::move(job)}});
+  const absl::Status written = Write({{entry.number, std::move(job)}});
+  // The caller tells its client that nothing was submitted.
+  if (!written.ok()) (void)storage_.Remove(FileOf(entry.number));
+  return written;
 }
 
 absl::Status HomeJobTable::Update(const std::vector<Change>& changes, const std::vector<Forgotten>& forgotten) {

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "server/cluster/cluster_view.h"
 #include "server/cluster/parameter_servers.h"
@@ -13,6 +14,8 @@ namespace {
 
 // Snapshots that belong together: of one run, at one iteration.
 using SnapshotName = std::pair<uint64_t, uint64_t>;
+
+constexpr absl::Duration kListEvery = absl::Seconds(1);
 
 SnapshotName NameOf(const v1::SnapshotInfo& info) { return {info.iteration(), info.run()}; }
 
@@ -121,7 +124,7 @@ absl::StatusOr<Placement> JobOpener::PlaceAgain(const std::vector<HeldShare>& he
     }
   }
   if (fill_up && (snapshots || chunk_elements == 0)) {
-    SAMOVAR_ASSIGN_OR_RETURN(const std::vector<JobExport> exports, ListExports(spec_, storage_));
+    SAMOVAR_ASSIGN_OR_RETURN(const std::vector<JobExport> exports, Exports());
     for (const JobExport& one : exports) {
       const bool ours = chunk_elements != 0 ? one.run == run && one.chunk_elements == chunk_elements
                                             : spec_.resume() || one.run == run;
@@ -182,13 +185,20 @@ std::vector<std::set<uint64_t>> JobOpener::UsableSnapshots(const Placement& plac
 absl::StatusOr<std::map<uint64_t, JobExport>> JobOpener::UsableExports(const Placement& placement,
                                                                        const Damaged& damaged) const {
   std::map<uint64_t, JobExport> usable;
-  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<JobExport> exports, ListExports(spec_, storage_));
+  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<JobExport> exports, Exports());
   for (const JobExport& one : exports) {
     const bool fits = one.run == placement.run && one.chunk_elements == placement.chunk_elements &&
                       one.iteration <= static_cast<uint64_t>(spec_.solver().max_iter());
     if (fits && !damaged.exported.contains(one.directory)) usable.emplace(one.iteration, one);
   }
   return usable;
+}
+
+absl::StatusOr<std::vector<JobExport>> JobOpener::Exports() const {
+  if (SteadyNow() - listed_ < kListEvery) return exports_;
+  exports_ = ListExports(spec_, storage_);
+  listed_ = SteadyNow();
+  return exports_;
 }
 
 absl::StatusOr<bool> JobOpener::HasExport(const Placement& placement) const {
@@ -203,9 +213,16 @@ absl::StatusOr<std::vector<JobOpener::Source>> JobOpener::Choose(const Placement
   std::vector<Source> choice(shares);
   if (begin == Begin::kAnew) return choice;
   const std::vector<std::set<uint64_t>> own = UsableSnapshots(placement, held, damaged);
-  const absl::StatusOr<std::map<uint64_t, JobExport>> exports = UsableExports(placement, damaged);
-  // A share without a snapshot of its own cannot do without the storage.
-  const bool needs_export = std::any_of(own.begin(), own.end(), [](const auto& one) { return one.empty(); });
+  const auto stays = [&](size_t share) { return begin == Begin::kEachWithItsOwn && held[share].open.has_value(); };
+  // A share without a snapshot of its own cannot do without the storage; one that is behind the others may.
+  bool needs_export = false;
+  bool is_behind = false;
+  for (size_t share = 0; share < shares; ++share) {
+    needs_export = needs_export || (!stays(share) && own[share].empty());
+    is_behind = is_behind || (begin == Begin::kTogether && own[share] != own[0]);
+  }
+  absl::StatusOr<std::map<uint64_t, JobExport>> exports = std::map<uint64_t, JobExport>();
+  if (needs_export || is_behind) exports = UsableExports(placement, damaged);
   if (needs_export) SAMOVAR_RETURN_IF_ERROR(exports.status());
   std::vector<std::set<uint64_t>> usable = own;
   if (exports.ok()) {
@@ -220,8 +237,7 @@ absl::StatusOr<std::vector<JobOpener::Source>> JobOpener::Choose(const Placement
     usable.assign(shares, common);
   }
   for (size_t share = 0; share < shares; ++share) {
-    const bool stays = begin == Begin::kEachWithItsOwn && held[share].open.has_value();
-    if (stays) continue;
+    if (stays(share)) continue;
     if (!usable[share].empty()) {
       const uint64_t newest = *usable[share].rbegin();
       if (own[share].contains(newest)) {

@@ -15,6 +15,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "common/base/stopper.h"
 #include "common/model/chunk_plan.h"
 #include "common/model/ledger.h"
@@ -121,6 +122,8 @@ class JobOpener {
   // Iterations of the snapshots that each server has of its share, and that the job can go on from.
   std::vector<std::set<uint64_t>> UsableSnapshots(const Placement& placement, const std::vector<HeldShare>& held,
                                                   const Damaged& damaged) const;
+  // As ListExports, at most once a second: while servers are waited for it is asked with every look.
+  absl::StatusOr<std::vector<JobExport>> Exports() const;
   // The exported snapshots that any share can begin with, by iteration. Errors of the storage.
   absl::StatusOr<std::map<uint64_t, JobExport>> UsableExports(const Placement& placement, const Damaged& damaged) const;
   // The state that each share begins with.
@@ -135,6 +138,9 @@ class JobOpener {
   ServerChannels& channels_;
   const StorageTable storage_;
   const Stopper& stopper_;
+  // The last answer of Exports, and when it came.
+  mutable absl::StatusOr<std::vector<JobExport>> exports_;
+  mutable absl::Time listed_ = absl::InfinitePast();
 };
 
 // The address, for messages.

@@ -1,12 +1,17 @@
 #include "server/jobs/home_job_table.h"
 
 #include <filesystem>
+#include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "server/jobs/checked_record.h"
 #include "server/jobs/lmdb_job_table.h"
 #include "tests/support/catch.h"
+#include "tests/support/mounted_storage.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_dir.h"
 
@@ -165,6 +170,53 @@ TEST_CASE_METHOD(Fixture, "files of jobs are few, and those of earlier coordinat
   for (int i = 0; i < 3; ++i) CHECK(IdsOf(*TakeOver()).size() == 1);
   // Its own, and that of the one that it took them from.
   CHECK(storage.List(dir.File("home/jobs"))->size() == 2);
+}
+
+// A storage in which something happens as soon as a directory was listed.
+class Interrupted : public MountedStorage {
+ public:
+  using MountedStorage::MountedStorage;
+  std::function<void(const std::string& uri)> after_list = [](const std::string&) {};
+  absl::StatusOr<std::vector<StoredFile>> List(const std::string& uri) override {
+    auto files = MountedStorage::List(uri);
+    after_list(uri);
+    return files;
+  }
+};
+
+TEST_CASE("a successor that reads while the former coordinator writes its list anew loses no job") {
+  const TempDir dir;
+  const auto mounted = std::make_shared<Interrupted>(dir.path());
+  StorageTable storage;
+  storage.Add("mem", mounted);
+  const ClusterHome home("mem:/cluster", storage);
+  auto former = HomeJobTable::Open(home, storage, *home.Claim(0), nullptr);
+  REQUIRE_OK(former);
+  REQUIRE_OK((*former)->Insert(EntryOf(1, "kept"), {}));
+  const auto successor = home.Claim(0);
+  REQUIRE_OK(successor);
+  mounted->after_list = [&](const std::string& uri) {
+    const std::string file = dir.File("cluster/jobs/00000000000000000001/00000000000000000001");
+    if (!absl::EndsWith(uri, "/jobs/00000000000000000001") || !std::filesystem::exists(file)) return;
+    // As the former one does when it has too many files.
+    v1::HomeJobs all;
+    all.add_jobs()->set_number(1);
+    all.mutable_jobs(0)->mutable_spec()->set_job_id("kept");
+    REQUIRE_OK(storage.PutBytes(home.uri() + "/jobs/00000000000000000001/all", ToCheckedRecord(all)));
+    std::filesystem::remove(file);
+  };
+  const auto table = HomeJobTable::Open(home, storage, *successor, nullptr);
+  REQUIRE_OK(table);
+  CHECK(IdsOf(**table) == std::vector<std::string>{"1 kept "});
+}
+
+TEST_CASE_METHOD(Fixture, "a submission that was refused leaves nothing for the next coordinator") {
+  const auto former = TakeOver();
+  REQUIRE_OK(former->Insert(EntryOf(1, "kept"), {}));
+  // A successor that dies before it has the jobs.
+  REQUIRE_OK(home.Claim(0));
+  CHECK_FALSE(former->Insert(EntryOf(2, "refused"), {}).ok());
+  CHECK(IdsOf(*TakeOver()) == std::vector<std::string>{"1 kept "});
 }
 
 TEST_CASE_METHOD(Fixture, "jobs that are to be forgotten are, for good") {
