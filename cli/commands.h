@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cli/options.h"
+#include "cli/yarn_options.h"
 
 namespace samovar {
 

@@ -11,6 +11,7 @@
 #include "cli/report/exit_codes.h"
 #include "cli/report/json_line.h"
 #include "cli/report/status_table.h"
+#include "cli/run/await_coordinator.h"
 #include "cli/run/follow_job.h"
 #include "cli/run/interruption.h"
 #include "cli/run/job_client.h"
@@ -137,6 +138,8 @@ int RunSubmit(const SubmitOptions& options) {
   if (!job.ok()) return fail(job.status(), kExitUsage);
   for (const std::string& warning : job->warnings) PrintWarning(warning);
   if (const absl::Status writable = CheckTargets(options, *job); !writable.ok()) return fail(writable, kExitUsage);
+  const absl::Status answers = AwaitCoordinator(client, options.coordinator, &waker, interruption);
+  if (!answers.ok()) return fail(answers, kExitFailed);
   int code = kExitFailed;
   const absl::StatusOr<std::string> id = SubmitChecked(options, *std::move(job), client, &code);
   if (!id.ok()) return fail(id.status(), code);
@@ -149,6 +152,11 @@ int RunWatch(const WatchOptions& options) {
   const Interruption interruption(&waker);
   const JobClient client(options);
   const std::unique_ptr<TrainReporter> reporter = ChooseReporter(options.json);
+  if (const absl::Status answers = AwaitCoordinator(client, options.coordinator, &waker, interruption); !answers.ok()) {
+    if (options.json) reporter->Failed(std::string(answers.message()));
+    PrintError(answers.message());
+    return interruption.signal() != 0 ? kExitSignal + interruption.signal() : kExitFailed;
+  }
   return FollowJobAsCommand(client, options.job, reporter.get(), &waker, interruption);
 }
 

@@ -136,8 +136,6 @@ class YarnTraining {
     submit.json = options_.json;
     submit.watch = true;
     submit.servers = options_.resume ? std::optional<int>() : plan_.servers;
-    // A container's disk goes with the container.
-    if (submit.export_snapshots.empty()) submit.export_snapshots = absl::StrCat(plan_.home, "/snapshots");
     const JobClient client(submit);
     if (const absl::Status status = AwaitServers(client); !status.ok()) return Failed(status, kExitFailed);
     int code = kExitFailed;

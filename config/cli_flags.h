@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "cli/options.h"
+#include "cli/yarn_options.h"
 #include "common/storage/storage_table.h"
 #include "config/parsed.h"
 

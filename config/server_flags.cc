@@ -83,6 +83,13 @@ Parsed<ServerFlags> ParseServerFlags(int argc, const char* const* argv, const St
                   "With --coordinator, remembers so many ended jobs; servers remove the snapshots of older ones")
       ->type_name("N")
       ->check(Between(1, kMaxEndedJobs));
+  app->add_option("--snapshots", flags.snapshots,
+                  "With --coordinator, also exports the snapshots of jobs that name no place of their own "
+                  "(--export-snapshots), each job's into a directory of its own in this one, a URI or a path that all "
+                  "machines see: a server that loses its disk takes its share from there. What is there of a job goes "
+                  "when the job is forgotten")
+      ->type_name("DIR")
+      ->transform(HomeValidator(storage));
   app->add_flag("--forget-jobs", flags.forget_jobs,
                 "With --coordinator, begins without the jobs of its earlier starts, instead of going on with them");
   app->add_flag(
@@ -99,6 +106,8 @@ Parsed<ServerFlags> ParseServerFlags(int argc, const char* const* argv, const St
         line.UsageError("either --coordinator or --join HOST:PORT must be given; --join takes a cluster's home, too");
   } else if (!flags.coordinator && !flags.home.empty()) {
     parsed.exit_code = line.UsageError("--home is the coordinator's; a server that joins names it with --join");
+  } else if (!flags.coordinator && !flags.snapshots.empty()) {
+    parsed.exit_code = line.UsageError("--snapshots is the coordinator's: its jobs have their snapshots exported");
   } else if (flags.state.empty()) {
     parsed.exit_code = line.UsageError("--state names no directory");
   }

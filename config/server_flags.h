@@ -30,6 +30,8 @@ struct ServerFlags {
   // Ended jobs that are remembered with their snapshots.
   int keep_ended_jobs = 64;
   bool forget_jobs = false;
+  // The directory of the exported snapshots of jobs that name none; empty: none.
+  std::string snapshots;
   bool allow_plaintext = false;
   // File descriptor that takes "ADDRESS\n" when the server is ready; -1: none.
   int ready_fd = -1;

@@ -77,6 +77,7 @@ int Run(int argc, char** argv) {
   options.server_patience = absl::Minutes(flags.server_patience);
   options.max_running_jobs = flags.max_running_jobs;
   options.keep_ended_jobs = flags.keep_ended_jobs;
+  options.snapshots = flags.snapshots;
   options.forget_jobs = flags.forget_jobs;
   options.allow_plaintext = flags.allow_plaintext;
   options.storage = storage;

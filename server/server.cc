@@ -118,6 +118,7 @@ absl::Status Server::StartServing() {
     coordinator.max_running = options_.max_running_jobs;
     coordinator.max_ended = options_.keep_ended_jobs;
     coordinator.forget_jobs = options_.forget_jobs;
+    coordinator.snapshots = options_.snapshots;
     coordinator.rpc = options_.rpc;
     coordinator.storage = options_.storage;
     SAMOVAR_ASSIGN_OR_RETURN(coordinator_, Coordinator::Create(coordinator));

@@ -51,6 +51,7 @@ class Server {
     // For the coordinator: as Coordinator::Options.
     int max_running_jobs = 4;
     int keep_ended_jobs = JobQueue::kMaxEndedJobs;
+    std::string snapshots = "";
     bool forget_jobs = false;
     // How long a coordinator's jobs wait for a server that they need before they fail.
     absl::Duration server_patience = absl::Minutes(10);

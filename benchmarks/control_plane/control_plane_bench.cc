@@ -27,6 +27,7 @@
 #include "common/rpc/deadlines.h"
 #include "common/rpc/dialer.h"
 #include "common/rpc/status.h"
+#include "common/storage/storage_table.h"
 #include "common/telemetry/log.h"
 #include "samovar/v1/job.grpc.pb.h"
 #include "worker/train/coordinator_session.h"
@@ -64,14 +65,14 @@ absl::StatusOr<v1::JobSpec> MakeJob(const std::string& directory) {
 class SimulatedWorker {
  public:
   SimulatedWorker(const std::string& coordinator, int number, const std::atomic<bool>* measuring)
-      : membership_(coordinator, Dialer(RpcOptions()), SelfOf(number)),
+      : session_(coordinator, Dialer(RpcOptions()), StorageTable(), SelfOf(number)),
         measuring_(*measuring),
         thread_([this] { Run(); }) {}
   ~SimulatedWorker() { Stop(); }
 
   void Stop() {
     stopper_.Stop();
-    membership_.Stop();
+    session_.Stop();
     if (thread_.joinable()) thread_.join();
   }
 
@@ -91,12 +92,12 @@ class SimulatedWorker {
 
   void Run() {
     while (!stopper_.stopped()) {
-      if (!membership_.joined() && !membership_.Join().ok()) {
+      if (!session_.joined() && !session_.Join().ok()) {
         stopper_.WaitFor(absl::Milliseconds(100));
         continue;
       }
       const absl::Time asked = SteadyNow();
-      const auto answer = membership_.AskForLease();
+      const auto answer = session_.AskForLease();
       if (!answer.ok()) continue;
       if (answer->lease == nullptr) {
         nothing_to_do_ += measuring_ ? 1 : 0;
@@ -118,12 +119,12 @@ class SimulatedWorker {
       result.set_iteration(t);
       result.add_outputs(1);
       result.set_loss(1);
-      membership_.outbox().Add(std::move(result));
+      session_.outbox().Add(std::move(result));
       iterations_ += measuring_ ? 1 : 0;
     }
   }
 
-  CoordinatorSession membership_;
+  CoordinatorSession session_;
   const std::atomic<bool>& measuring_;
   Stopper stopper_;
   std::vector<double> waits_;

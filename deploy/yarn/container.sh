@@ -44,7 +44,7 @@ run() {
 # The name by which the resource manager, and so the other nodes, know this one.
 host=${NM_HOST:-$(hostname -f)}
 case $role/$number in
-  server/0) run "$bin/samovar-server" --coordinator --home "$home" --state state --listen "$host:0" "$@" ;;
+  server/0) run "$bin/samovar-server" --coordinator --home "$home" --snapshots "$home/snapshots" --state state --listen "$host:0" "$@" ;;
   server/*) run "$bin/samovar-server" --join "$home" --state state --listen "$host:0" "$@" ;;
   worker/*) run "$bin/samovar-worker" --coordinator "$home" --name "worker-$number/$host" "$@" ;;
   *)

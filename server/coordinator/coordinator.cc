@@ -85,6 +85,7 @@ absl::StatusOr<std::unique_ptr<Coordinator>> Coordinator::Create(const Options& 
   JobQueue::Options queue;
   queue.max_running = options.max_running;
   queue.max_ended = options.max_ended;
+  queue.snapshots = options.snapshots;
   queue.epoch = epoch;
   queue.cluster = coordinator.get();
   queue.storage = options.storage;

@@ -55,6 +55,8 @@ class Coordinator : private ClusterView {
     RpcOptions rpc = {};
     // Where snapshots are exported to.
     StorageTable storage = {};
+    // As JobQueue::Options.
+    std::string snapshots = "";
   };
 
   static absl::StatusOr<std::unique_ptr<Coordinator>> Create(const Options& options);

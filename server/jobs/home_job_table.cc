@@ -136,6 +136,7 @@ absl::Status HomeJobTable::TakeJobs(const JobTable& before) {
     job.set_number(one.number);
     job.set_forgotten(true);
     job.mutable_spec()->set_job_id(one.job_id);
+    job.mutable_spec()->set_export_snapshots(one.exports);
   }
   return absl::OkStatus();
 }
@@ -200,7 +201,7 @@ absl::StatusOr<std::vector<JobTable::Forgotten>> HomeJobTable::LoadForgotten() c
   absl::MutexLock lock(&mu_);
   std::vector<Forgotten> forgotten;
   for (const auto& [number, job] : jobs_) {
-    if (job.forgotten()) forgotten.push_back({number, job.spec().job_id()});
+    if (job.forgotten()) forgotten.push_back({number, job.spec().job_id(), job.spec().export_snapshots()});
   }
   return forgotten;
 }
@@ -237,6 +238,7 @@ absl::Status HomeJobTable::Update(const std::vector<Change>& changes, const std:
     job.set_number(one.number);
     job.set_forgotten(true);
     job.mutable_spec()->set_job_id(one.job_id);
+    job.mutable_spec()->set_export_snapshots(one.exports);
   }
   return Write(std::move(jobs));
 }

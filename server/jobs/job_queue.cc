@@ -39,7 +39,10 @@ absl::StatusOr<std::unique_ptr<JobQueue>> JobQueue::Create(const Options& option
 }
 
 JobQueue::JobQueue(const Options& options, std::unique_ptr<JobTable> table)
-    : options_(options), table_(std::move(table)), cleaner_(options.epoch, options.cluster, [this] { Wake(); }) {}
+    : options_(options),
+      table_(std::move(table)),
+      cleaner_(options.epoch, options.cluster, [this] { Wake(); }),
+      export_cleaner_(options.storage) {}
 
 JobQueue::~JobQueue() { Stop(); }
 
@@ -72,21 +75,31 @@ absl::Status JobQueue::Load() {
   }
   for (const JobTable::Forgotten& job : forgotten) {
     last_number_ = std::max(last_number_, job.number);
-    if (FindLocked(job.job_id) == nullptr) cleaner_.Forget(job.job_id);
+    CleanLocked(job);
   }
   for (const std::string& line : damaged) LogError(absl::StrCat(line, "; it is left out"));
   return absl::OkStatus();
 }
 
+void JobQueue::CleanLocked(const JobTable::Forgotten& job) {
+  if (!job.exports.empty()) {
+    export_cleaner_.Forget(job.exports);
+  } else if (FindLocked(job.job_id) == nullptr) {
+    cleaner_.Forget(job.job_id);
+  }
+}
+
 void JobQueue::Start() {
   scheduler_ = std::thread([this] { Schedule(); });
   cleaner_.Start();
+  export_cleaner_.Start();
 }
 
 void JobQueue::Stop() {
   stopper_.Stop();
   Wake();
   cleaner_.Stop();
+  export_cleaner_.Stop();
   if (scheduler_.joinable()) scheduler_.join();
 }
 
@@ -238,7 +251,7 @@ absl::Status JobQueue::SaveHeld() {
   // Nothing of them is removed before: a coordinator that is started again must not list a job without its snapshots.
   for (const JobTable::Forgotten& job : forgotten) {
     std::erase_if(forgotten_, [&job](const JobTable::Forgotten& other) { return other.number == job.number; });
-    if (FindLocked(job.job_id) == nullptr) cleaner_.Forget(job.job_id);
+    CleanLocked(job);
   }
   return absl::OkStatus();
 }

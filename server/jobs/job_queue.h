@@ -33,6 +33,7 @@
 #include "common/storage/storage_table.h"
 #include "common/telemetry/deferred_log.h"
 #include "samovar/v1/job.pb.h"
+#include "server/jobs/export_cleaner.h"
 #include "server/jobs/job.h"
 #include "server/jobs/job_runner.h"
 #include "server/jobs/job_table.h"
@@ -55,6 +56,9 @@ class JobQueue : private JobKeeper {
     ClusterView* cluster = nullptr;
     // Where snapshots are exported to.
     StorageTable storage = {};
+    // A directory below which each job that names none has its exported snapshots in a directory of its own; empty:
+    // those are not exported.
+    std::string snapshots = "";
   };
   static constexpr size_t kMaxQueuedJobs = 256;
 
@@ -146,6 +150,13 @@ class JobQueue : private JobKeeper {
   // All but the newest ended jobs, and but for that one.
   void ForgetOldLocked(std::optional<uint64_t> kept, DeferredLog* log) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void ForgetLocked(std::deque<Entry>::iterator entry, DeferredLog* log) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Those of a job that is none of the queue's any more, if the coordinator chose their directory.
+  void ForgetExportsLocked(const v1::JobSpec& spec) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The table knows that it is forgotten: what is left of it is removed.
+  void CleanLocked(const JobTable::Forgotten& job) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Where the job's snapshots are exported to, if the client does not say. `earlier`: the job whose place it takes; may
+  // be null. REQUIRES: its id and run are set.
+  void ChooseExports(const v1::JobSpec* earlier, v1::JobSpec* spec) const;
   // Looks for snapshots that a server has under a name that no job has.
   absl::Status CheckLeftBehind(const std::string& job_id) const ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -184,6 +195,7 @@ class JobQueue : private JobKeeper {
   // The scheduler's, by the job's number.
   std::map<uint64_t, Runner> runners_;
   SnapshotCleaner cleaner_;
+  ExportCleaner export_cleaner_;
   std::thread scheduler_;
 };
 

@@ -28,8 +28,27 @@ uint64_t NewRun() {
 
 void JobQueue::ForgetLocked(std::deque<Entry>::iterator entry, DeferredLog* log) {
   forgotten_.push_back({entry->job->number(), entry->job->id()});
+  ForgetExportsLocked(entry->job->spec());
   log->Info(absl::StrCat("job ", entry->job->id(), ": forgotten"));
   jobs_.erase(entry);
+}
+
+void JobQueue::ForgetExportsLocked(const v1::JobSpec& spec) {
+  if (spec.cluster_exports()) forgotten_.push_back({++last_number_, "", spec.export_snapshots()});
+}
+
+void JobQueue::ChooseExports(const v1::JobSpec* earlier, v1::JobSpec* spec) const {
+  // A directory that a client names is never removed.
+  spec->clear_cluster_exports();
+  if (spec->resume() && earlier != nullptr && earlier->cluster_exports() &&
+      (spec->export_snapshots().empty() || spec->export_snapshots() == earlier->export_snapshots())) {
+    spec->set_export_snapshots(earlier->export_snapshots());
+    spec->set_cluster_exports(true);
+  } else if (spec->export_snapshots().empty() && !options_.snapshots.empty()) {
+    spec->set_export_snapshots(
+        absl::StrCat(options_.snapshots, "/", spec->job_id(), "-", absl::Hex(spec->run(), absl::kZeroPad16)));
+    spec->set_cluster_exports(true);
+  }
 }
 
 void JobQueue::ForgetOldLocked(std::optional<uint64_t> kept, DeferredLog* log) {
@@ -95,11 +114,11 @@ absl::StatusOr<std::string> JobQueue::Submit(v1::JobSpec spec) {
   SaveHeld().IgnoreError();
   JobTable::Entry stored;
   std::optional<uint64_t> replaced;
+  v1::JobSpec earlier;
   std::vector<std::string> other_data;
   {
     absl::MutexLock lock(&mu_);
-    stored.number = last_number_ + 1;
-    if (spec.job_id().empty()) spec.set_job_id(absl::StrCat("job-", options_.epoch, "-", stored.number));
+    if (spec.job_id().empty()) spec.set_job_id(absl::StrCat("job-", options_.epoch, "-", last_number_ + 1));
     SAMOVAR_RETURN_IF_ERROR(CheckJobSpec(spec));
     if (const Entry* other = FindLocked(spec.job_id())) {
       if (!other->job->ended()) {
@@ -107,6 +126,7 @@ absl::StatusOr<std::string> JobQueue::Submit(v1::JobSpec spec) {
             absl::StrCat("a job \"", spec.job_id(), "\" has not ended; choose another id, or cancel that one"));
       }
       replaced = other->job->number();
+      earlier = other->job->spec();
       if (spec.resume()) other_data = DescribeOtherData(other->job->spec(), spec);
     }
     ForgetOldLocked(replaced, &log);
@@ -114,8 +134,10 @@ absl::StatusOr<std::string> JobQueue::Submit(v1::JobSpec spec) {
       return absl::ResourceExhaustedError(
           absl::StrCat("more than ", kMaxQueuedJobs, " jobs are waiting; submit again later"));
     }
+    stored.number = last_number_ + 1;
   }
   spec.set_run(NewRun());
+  ChooseExports(replaced.has_value() ? &earlier : nullptr, &spec);
   const auto job = std::make_shared<Job>(std::move(spec), stored.number);
   // Damaged records may have been mended before it goes on, so that this is no mistake by itself.
   for (const std::string& other : other_data) job->AddNotice(absl::StrCat("goes on with other data: ", other));
@@ -131,6 +153,7 @@ absl::StatusOr<std::string> JobQueue::Submit(v1::JobSpec spec) {
   // Its snapshots are the new job's to go on with, or to replace.
   std::erase_if(forgotten_, [&](const JobTable::Forgotten& other) { return other.job_id == job->id(); });
   cleaner_.Keep(job->id());
+  if (earlier.export_snapshots() != job->spec().export_snapshots()) ForgetExportsLocked(earlier);
   Entry entry;
   entry.job = job;
   entry.saved_event = job->newest_event();

@@ -30,7 +30,11 @@ class JobTable {
   };
   struct Forgotten {
     uint64_t number = 0;
+    // Empty: only its exports are forgotten.
     std::string job_id;
+    // The directory of its exported snapshots, which is to be removed; empty: none is. Such an entry has no job_id: it
+    // stays when a job of the name is submitted.
+    std::string exports = "";
   };
   // So many forgotten jobs are remembered; the oldest go first.
   static constexpr size_t kMaxForgotten = 10'000;

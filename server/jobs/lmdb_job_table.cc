@@ -92,7 +92,9 @@ absl::StatusOr<std::vector<JobTable::Forgotten>> ForgottenIn(const LmdbTransacti
   SAMOVAR_ASSIGN_OR_RETURN(bool found, cursor.SeekAtLeast(prefix));
   while (found && absl::StartsWith(cursor.key(), prefix)) {
     v1::ForgottenJob job;
-    if (FromCheckedRecord(cursor.value(), &job)) jobs.push_back({NumberIn(cursor.key()), job.job_id()});
+    if (FromCheckedRecord(cursor.value(), &job)) {
+      jobs.push_back({NumberIn(cursor.key()), job.job_id(), job.exports()});
+    }
     SAMOVAR_ASSIGN_OR_RETURN(found, cursor.Next());
   }
   return jobs;
@@ -104,6 +106,7 @@ absl::Status Forget(const std::vector<JobTable::Forgotten>& jobs, LmdbTransactio
     SAMOVAR_RETURN_IF_ERROR(Remove(job.number, transaction));
     v1::ForgottenJob record;
     record.set_job_id(job.job_id);
+    record.set_exports(job.exports);
     SAMOVAR_RETURN_IF_ERROR(transaction->Put(KeyOf(kForgottenPrefix, job.number), ToCheckedRecord(record)));
   }
   SAMOVAR_ASSIGN_OR_RETURN(const std::vector<JobTable::Forgotten> all, ForgottenIn(*transaction));

@@ -96,7 +96,7 @@ class Training:
         member = self.cluster.members[draw.choice(victims)]
         before = self.status()
         if member.kind == "server" and draw.randrange(MOVED) == 0:
-            member.port = clusters.free_port()
+            member.port = testbed.free_port()
         member.end()
         killed_at = time.monotonic()
         outcome.kills[member.kind] += 1

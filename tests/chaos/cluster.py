@@ -4,7 +4,6 @@ import json
 import os
 import pathlib
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,20 +15,13 @@ import testbed  # noqa: E402
 END_SECONDS = 30 * testbed.TIME_FACTOR
 
 
-def free_port() -> int:
-    """One that nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 class Member:
     """A server or a worker: a place in the cluster, and the process that fills it at present."""
 
     def __init__(self, cluster: "Cluster", name: str) -> None:
         self.cluster = cluster
         self.name = name
-        self.port = free_port()
+        self.port = testbed.free_port()
         # Words before the program's, of one that runs it.
         self.prefix: List[str] = []
         self.process: Optional[subprocess.Popen] = None

@@ -23,6 +23,7 @@ from typing import Callable, Dict, List, Optional
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "integration"))
 import hosts  # noqa: E402
 import testbed  # noqa: E402
+from processes import children_of  # noqa: E402
 
 PORT = 7400
 SAMPLE_SECONDS = 0.2
@@ -80,7 +81,7 @@ class Cluster:
     def end(self, name: str, number: int = signal.SIGKILL) -> int:
         """Returns the exit code, as subprocess has it."""
         entered = self._started[name]
-        for process in testbed.children_of(entered.pid):
+        for process in children_of(entered.pid):
             process.kill(number)
         return entered.wait(testbed.END_SECONDS)
 

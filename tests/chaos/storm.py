@@ -29,6 +29,7 @@ import hosts
 import testbed
 from faults import PORT, SERVERS, WORKERS
 from model_blobs import blobs_of
+from processes import children_of
 
 SIDE = 16
 RECORDS = SIDE * SIDE
@@ -138,7 +139,7 @@ class Cluster(faults.Cluster):
 
     def signal(self, name: str, number: int) -> None:
         entered = self._started[name]
-        for process in testbed.children_of(entered.pid):
+        for process in children_of(entered.pid):
             process.kill(number)
         # A process that has entered the host stops with its children there.
         if number == faults.signal.SIGCONT:

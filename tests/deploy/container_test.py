@@ -44,7 +44,8 @@ class ContainerTest(unittest.TestCase):
 
     def test_server_0_is_the_coordinator_and_the_others_join_by_the_home(self) -> None:
         self.assertEqual(self.lines("server", "0", "hdfs:///h", "--apply-threads", "2")[0],
-                         "samovar-server --coordinator --home hdfs:///h --state state --listen wn3:0 --apply-threads 2")
+                         "samovar-server --coordinator --home hdfs:///h --snapshots hdfs:///h/snapshots --state state --listen wn3:0 "
+                         "--apply-threads 2")
         self.assertEqual(self.lines("server", "1", "hdfs:///h")[0], "samovar-server --join hdfs:///h --state state --listen wn3:0")
         self.assertEqual(self.lines("worker", "0", "hdfs:///h", "--threads", "4")[0],
                          "samovar-worker --coordinator hdfs:///h --name worker-0/wn3 --threads 4")

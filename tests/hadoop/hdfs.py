@@ -7,15 +7,17 @@ import atexit
 import json
 import os
 import pathlib
-import random
 import shutil
-import socket
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.error
 import urllib.request
 from typing import Dict, List, Optional
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "integration"))
+from testbed import free_port  # noqa: E402
 
 OPENED = [word for package in ("lang", "lang.reflect", "io", "net", "nio", "util", "util.concurrent")
           for word in ("--add-opens", f"java.base/java.{package}=ALL-UNNAMED")] + ["--add-opens", "java.base/sun.nio.ch=ALL-UNNAMED"]
@@ -26,16 +28,6 @@ log4j.appender.stderr.target=System.err
 log4j.appender.stderr.layout=org.apache.log4j.PatternLayout
 log4j.appender.stderr.layout.ConversionPattern=%d %p %c: %m%n
 """
-
-
-def free_port() -> int:
-    """A port below those that the system gives to connections, one of which may take it before its daemon does."""
-    while True:
-        try:
-            with socket.create_server(("127.0.0.1", random.randrange(12000, 32000))) as listener:
-                return listener.getsockname()[1]
-        except OSError:
-            continue
 
 
 def configuration(properties: Dict[str, str]) -> str:

@@ -197,7 +197,7 @@ class YarnJobTest(YarnTestCase):
         home = self.launch(name, "--servers", 2, "--workers", 4, "--spread")
         self.await_that("a coordinator with 2 servers", lambda: self.servers(home), lambda count: count == 2)
         registered = time.monotonic() - begun
-        self.samovar("submit", home, "--solver", solver, "--servers", 2, "--export-snapshots", f"{base}/snapshots")
+        self.samovar("submit", home, "--solver", solver, "--servers", 2)
         self.await_that("an iteration", lambda: self.iteration(home, name), lambda reached: reached > 0)
         self.row(f"launch to 2 registered servers: {registered:.1f} s; to the first iteration: {time.monotonic() - begun:.1f} s")
         self.await_that("an exported snapshot", lambda: self.job(home, name), lambda job: bool(job.get("exported_snapshot")))

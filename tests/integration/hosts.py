@@ -9,7 +9,8 @@ import shlex
 import subprocess
 from typing import Dict, List, Optional
 
-from testbed import COMMAND_SECONDS, END_SECONDS, children_of
+from processes import children_of
+from testbed import COMMAND_SECONDS, END_SECONDS
 
 # Of each card. It also bounds how fast a job can go on any machine.
 RATE = "100mbit"

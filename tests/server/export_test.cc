@@ -1,14 +1,12 @@
 // Snapshots that are exported to a directory, and jobs that begin from them on other numbers of servers.
 
-#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <set>
 #include <string>
-#include <thread>
 
 #include "absl/strings/str_cat.h"
-#include "tests/server/test_cluster.h"
+#include "tests/server/test_worker.h"
 #include "tests/support/temp_dir.h"
 
 namespace samovar {
@@ -28,34 +26,6 @@ v1::JobSpec SpecFrom(const std::string& snapshot, uint32_t servers) {
   v1::JobSpec spec = SpecOf(servers, "");
   spec.mutable_initial_model()->set_exported_snapshot(snapshot);
   return spec;
-}
-
-// A worker on the test's thread, until the condition holds for the job's status or the job has ended; the last status.
-v1::JobStatus Work(TestCluster* cluster, TestWorker* worker, const std::function<bool(const v1::JobStatus&)>& until) {
-  std::atomic<bool> done = false;
-  v1::JobStatus last;
-  std::thread watcher([&] {
-    last = cluster->Await("lenet", until);
-    done = true;
-  });
-  worker->WorkUntil([&] { return done.load(); });
-  watcher.join();
-  return last;
-}
-
-v1::JobStatus WorkToEnd(TestCluster* cluster, TestWorker* worker) {
-  return Work(cluster, worker, [](const v1::JobStatus&) { return false; });
-}
-
-void CheckComplete(const v1::JobStatus& status) {
-  INFO(status.ShortDebugString());
-  CHECK(status.state() == v1::JOB_STATE_SUCCEEDED);
-  CHECK(status.ledger().chunks() == 5);
-  CHECK(status.ledger().complete_chunks() == 5);
-  CHECK(status.ledger().iterations() == kIterations);
-  REQUIRE(status.tests_size() >= 1);
-  // Each iteration moves each weight by -rate, exactly.
-  CHECK(status.tests(status.tests_size() - 1).outputs(0).value() == -kIterations / 1024.0);
 }
 
 std::set<std::string> NamesIn(const std::string& directory) {
@@ -84,7 +54,7 @@ TEST_CASE("a job begins from a snapshot of four servers on any number of servers
     REQUIRE_OK(cluster.Submit(SpecFrom(snapshot, static_cast<uint32_t>(servers))));
     TestWorker worker(cluster.coordinator());
     const v1::JobStatus status = WorkToEnd(&cluster, &worker);
-    CheckComplete(status);
+    CheckComplete(status, kIterations);
     CHECK(status.resumed_from() >= 20);
     CHECK(worker.computed <= kIterations - 20);
   }
@@ -100,7 +70,7 @@ v1::JobStatus ExportAll(TestCluster* cluster, const v1::JobSpec& spec, const std
     });
   }
   const v1::JobStatus status = WorkToEnd(cluster, &worker);
-  CheckComplete(status);
+  CheckComplete(status, kIterations);
   return status;
 }
 
@@ -176,7 +146,7 @@ TEST_CASE("a snapshot of another run that came in the way meanwhile is not overw
   const std::string manifest = ContentOf(absl::StrCat(into, "/lenet_iter_60/manifest"));
   TestWorker worker(cluster.coordinator());
   const v1::JobStatus status = WorkToEnd(&cluster, &worker);
-  CheckComplete(status);
+  CheckComplete(status, kIterations);
   CHECK_THAT(status.export_error(), Catch::Contains("lenet_iter_60 is a snapshot of another run"));
   CHECK(ContentOf(absl::StrCat(into, "/lenet_iter_60/manifest")) == manifest);
 }
@@ -192,7 +162,7 @@ TEST_CASE("an export that fails is shown, hurts nothing and leaves nothing behin
   REQUIRE_STATUS(cluster.Submit(other), absl::StatusCode::kFailedPrecondition, "cannot list " + dir.File("file"));
   TestWorker worker(cluster.coordinator());
   const v1::JobStatus status = WorkToEnd(&cluster, &worker);
-  CheckComplete(status);
+  CheckComplete(status, kIterations);
   CHECK(status.snapshot_error().empty());
   CHECK(status.exported_snapshot().empty());
   CHECK(status.failed_export() == kIterations);

@@ -1,36 +1,66 @@
 // The fate of the snapshots of jobs that have ended.
 
 #include <atomic>
+#include <filesystem>
+#include <fstream>
 #include <set>
 #include <string>
 #include <thread>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "common/base/clock.h"
 #include "common/rpc/deadlines.h"
 #include "common/rpc/dialer.h"
-#include "tests/server/test_cluster.h"
+#include "tests/server/test_worker.h"
 #include "tests/support/temp_dir.h"
 
 namespace samovar {
 namespace {
 
-// Of one job after the other; each ends with a snapshot.
-void RunToEnd(TestCluster* cluster, const std::string& id, uint32_t servers) {
-  v1::JobSpec spec = MakeSpec(10);
-  spec.set_job_id(id);
-  spec.set_servers(servers);
+// Until it has succeeded.
+void Run(TestCluster* cluster, const v1::JobSpec& spec) {
   REQUIRE_OK(cluster->Submit(spec));
   TestWorker worker(cluster->coordinator());
   std::atomic<bool> ended = false;
   v1::JobStatus last;
   std::thread watcher([&] {
-    last = cluster->AwaitEnd(id);
+    last = cluster->AwaitEnd(spec.job_id());
     ended = true;
   });
   worker.WorkUntil([&] { return ended.load(); });
   watcher.join();
   INFO(last.ShortDebugString());
   REQUIRE(last.state() == v1::JOB_STATE_SUCCEEDED);
+}
+
+// One job after the other; each ends with a snapshot.
+void RunToEnd(TestCluster* cluster, const std::string& id, uint32_t servers) {
+  v1::JobSpec spec = MakeSpec(10);
+  spec.set_job_id(id);
+  spec.set_servers(servers);
+  Run(cluster, spec);
+}
+
+// What is in a directory.
+std::set<std::string> NamesIn(const std::string& directory) {
+  std::set<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(directory))
+    names.insert(entry.path().filename().string());
+  return names;
+}
+
+// The job's directory below that of the cluster's exported snapshots; empty: it has none. It has one at most.
+std::string ExportsOf(const std::string& job, const std::string& exports) {
+  std::set<std::string> names = NamesIn(exports);
+  std::erase_if(names, [&](const std::string& name) { return !absl::StartsWith(name, absl::StrCat(job, "-")); });
+  REQUIRE(names.size() <= 1);
+  return names.empty() ? "" : absl::StrCat(exports, "/", *names.begin());
+}
+
+void AwaitGoneFrom(const std::string& job, const std::string& exports) {
+  const absl::Time deadline = SteadyNow() + absl::Seconds(60);
+  while (!ExportsOf(job, exports).empty() && SteadyNow() < deadline) absl::SleepFor(absl::Milliseconds(10));
 }
 
 // The jobs that the server has something of on its disk.
@@ -104,6 +134,65 @@ TEST_CASE("what is left of a forgotten job stays when its name is a job's again"
   cluster.Start(1);
   CHECK(AwaitGone(cluster.address(1), "gone") == std::set<std::string>{"again"});
   CHECK(AwaitGone(cluster.address(0), "gone") == std::set<std::string>{"again"});
+}
+
+TEST_CASE("a job that names no place for its snapshots has a directory in the cluster's own until it is forgotten") {
+  const TempDir dir;
+  const std::string exports = dir.File("exports");
+  TestCluster cluster(dir.File("state"), 2, /*keeps_jobs=*/true, absl::Minutes(10), /*keep_ended_jobs=*/4, exports);
+  for (const char* id : {"first", "second"}) RunToEnd(&cluster, id, 2);
+  const std::string first = ExportsOf("first", exports);
+  const std::string second = ExportsOf("second", exports);
+  CHECK(NamesIn(first) == std::set<std::string>{"first_iter_10"});
+  CHECK(NamesIn(second) == std::set<std::string>{"second_iter_10"});
+  // Somebody's own file, which stays.
+  std::ofstream(absl::StrCat(second, "/note")) << "mine";
+
+  SECTION("a new run of its name has another directory, and the former one goes") {
+    RunToEnd(&cluster, "first", 2);
+    const absl::Time deadline = SteadyNow() + absl::Seconds(60);
+    while (std::filesystem::exists(first) && SteadyNow() < deadline) absl::SleepFor(absl::Milliseconds(10));
+    const std::string again = ExportsOf("first", exports);
+    CHECK(again != first);
+    CHECK(NamesIn(again) == std::set<std::string>{"first_iter_10"});
+  }
+  SECTION("a job that goes on with it keeps its directory") {
+    v1::JobSpec spec = MakeSpec(20);
+    spec.set_job_id("first");
+    spec.set_resume(true);
+    Run(&cluster, spec);
+    CHECK(ExportsOf("first", exports) == first);
+    CHECK(NamesIn(first).contains("first_iter_20"));
+  }
+  SECTION("it is forgotten") { REQUIRE_OK(cluster.Forget("first")); }
+  SECTION("it is forgotten, and the coordinator is started again at once") {
+    REQUIRE_OK(cluster.Forget("first"));
+    for (const size_t server : {1, 0}) cluster.Stop(server);
+    for (const size_t server : {0, 1}) cluster.Start(server);
+  }
+  REQUIRE_OK(cluster.Forget("second"));
+  RunToEnd(&cluster, "third", 2);
+  if (!ExportsOf("first", exports).empty()) REQUIRE_OK(cluster.Forget("first"));
+  AwaitGoneFrom("first", exports);
+  CHECK(ExportsOf("first", exports).empty());
+  CHECK(NamesIn(second) == std::set<std::string>{"note"});
+  CHECK(NamesIn(ExportsOf("third", exports)) == std::set<std::string>{"third_iter_10"});
+}
+
+TEST_CASE("a client does not choose what is removed with its job") {
+  const TempDir dir;
+  const std::string own = dir.File("own");
+  TestCluster cluster(dir.File("state"), 2, /*keeps_jobs=*/true, absl::Minutes(10), /*keep_ended_jobs=*/4,
+                      dir.File("exports"));
+  v1::JobSpec spec = MakeSpec(10);
+  spec.set_export_snapshots(own);
+  spec.set_cluster_exports(true);
+  Run(&cluster, spec);
+  REQUIRE_OK(cluster.Forget("lenet"));
+  RunToEnd(&cluster, "next", 2);
+  REQUIRE_OK(cluster.Forget("next"));
+  AwaitGoneFrom("next", dir.File("exports"));
+  CHECK(NamesIn(own) == std::set<std::string>{"lenet_iter_10"});
 }
 
 TEST_CASE("a job that has not ended is not forgotten") {

@@ -13,7 +13,7 @@
 #include "server/jobs/snapshot_cleaner.h"
 #include "server/store/parameter_service.h"
 #include "tests/server/cluster/fake_cluster.h"
-#include "tests/server/test_cluster.h"
+#include "tests/server/test_worker.h"
 #include "tests/support/temp_dir.h"
 
 namespace samovar {

@@ -1,14 +1,12 @@
 // Servers that lose their disks: their shares come from snapshots that the job has exported.
 
-#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <string>
-#include <thread>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "tests/server/test_cluster.h"
+#include "tests/server/test_worker.h"
 #include "tests/support/temp_dir.h"
 
 namespace samovar {
@@ -22,23 +20,6 @@ v1::JobSpec SpecOf(v1::ConsistencyMode mode, const std::string& export_to) {
   spec.mutable_solver()->set_snapshot(20);
   spec.mutable_consistency()->set_mode(mode);
   return spec;
-}
-
-// A worker on the test's thread, until the condition holds for the job's status or the job has ended; the last status.
-v1::JobStatus Work(TestCluster* cluster, TestWorker* worker, const std::function<bool(const v1::JobStatus&)>& until) {
-  std::atomic<bool> done = false;
-  v1::JobStatus last;
-  std::thread watcher([&] {
-    last = cluster->Await("lenet", until);
-    done = true;
-  });
-  worker->WorkUntil([&] { return done.load(); });
-  watcher.join();
-  return last;
-}
-
-v1::JobStatus WorkToEnd(TestCluster* cluster, TestWorker* worker) {
-  return Work(cluster, worker, [](const v1::JobStatus&) { return false; });
 }
 
 // Until this snapshot is exported, and not to the next one: nothing is leased beyond a checkpoint before it is frozen,
@@ -57,16 +38,6 @@ bool Says(const v1::JobStatus& status, const std::string& text) {
     if (absl::StrContains(notice, text)) return true;
   }
   return false;
-}
-
-void CheckComplete(const v1::JobStatus& status) {
-  INFO(status.DebugString());
-  CHECK(status.state() == v1::JOB_STATE_SUCCEEDED);
-  CHECK(status.ledger().complete_chunks() == 5);
-  CHECK(status.ledger().iterations() == kIterations);
-  REQUIRE(status.tests_size() >= 1);
-  // Each iteration moves each weight by -rate, exactly.
-  CHECK(status.tests(status.tests_size() - 1).outputs(0).value() == -kIterations / 1024.0);
 }
 
 // The server ends, and comes back with an empty state directory, on another port.
@@ -90,7 +61,7 @@ TEST_CASE("a server that comes back without its disk gets its share from the new
   WorkTo(&cluster, &worker, spec, 40);
   LoseDisk(&cluster, dir, 1);
   const v1::JobStatus status = WorkToEnd(&cluster, &worker);
-  CheckComplete(status);
+  CheckComplete(status, kIterations);
   CHECK(Says(status, absl::StrCat("restored from ", spec.export_snapshots(), "/lenet_iter_")));
   // The rest was computed once, and little of it twice.
   CHECK(worker.computed < kIterations + 40);
@@ -108,7 +79,7 @@ TEST_CASE("an exported snapshot that is damaged is passed over for the one befor
   std::filesystem::resize_file(damaged, std::filesystem::file_size(damaged) / 2);
   LoseDisk(&cluster, dir, 1);
   const v1::JobStatus status = WorkToEnd(&cluster, &worker);
-  CheckComplete(status);
+  CheckComplete(status, kIterations);
   CHECK(Says(status, damaged));
   CHECK(Says(status, absl::StrCat("restored from ", spec.export_snapshots(), "/lenet_iter_20")));
 }
@@ -148,7 +119,7 @@ TEST_CASE("a share that nothing was exported of begins with its initial weights,
   worker.WorkUntil([&] { return worker.computed >= 30; });
   LoseDisk(&cluster, dir, 1);
   const v1::JobStatus status = WorkToEnd(&cluster, &worker);
-  CheckComplete(status);
+  CheckComplete(status, kIterations);
   CHECK(Says(status, "restored from initial weights"));
 }
 

@@ -11,7 +11,7 @@
 #include "common/rpc/dialer.h"
 #include "samovar/v1/status.grpc.pb.h"
 #include "server/server_identity.h"
-#include "tests/server/test_cluster.h"
+#include "tests/server/test_worker.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_dir.h"
 

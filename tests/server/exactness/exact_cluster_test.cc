@@ -12,7 +12,7 @@
 #include "server/leases/train_leases.h"
 #include "server/snapshot/snapshot_store.h"
 #include "tests/server/exactness/ask_server.h"
-#include "tests/server/test_cluster.h"
+#include "tests/server/test_worker.h"
 #include "tests/support/temp_dir.h"
 
 namespace samovar {

@@ -1,40 +1,17 @@
-// Memory that is refused at any one moment. This program's operator new throws when it is told to. Not built with
-// sanitizers, which bring an operator new of their own.
-#include <atomic>
+// Memory that is refused at any one moment.
 #include <cstdint>
-#include <cstdlib>
 #include <functional>
 #include <memory>
-#include <new>
 
 #include "absl/synchronization/notification.h"
 #include "common/base/exceptions.h"
 #include "common/base/status_macros.h"
 #include "server/store/chunk_store.h"
 #include "tests/server/store/exchange_call.h"
+#include "tests/server/store/refused_memory.h"
 #include "tests/server/store/test_job.h"
 #include "tests/support/consistency.h"
 #include "tests/support/temp_dir.h"
-
-namespace {
-
-// Allocations until one fails; below 0: none does.
-std::atomic<int64_t> until_failure{-1};
-
-void* Allocate(std::size_t bytes) {
-  if (until_failure.load() >= 0 && until_failure.fetch_sub(1) == 0) throw std::bad_alloc();
-  if (void* memory = std::malloc(bytes)) return memory;
-  throw std::bad_alloc();
-}
-
-}  // namespace
-
-void* operator new(std::size_t bytes) { return Allocate(bytes); }
-void* operator new[](std::size_t bytes) { return Allocate(bytes); }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete[](void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
 
 namespace samovar {
 namespace {
@@ -60,9 +37,9 @@ class Fixture {
   static void FailEach(const std::function<absl::Status()>& call,
                        const std::function<void(const absl::Status&)>& after) {
     for (int64_t number = 0;; ++number) {
-      until_failure = number;
+      until_refusal = number;
       const absl::Status status = CatchExceptions(call);
-      const bool refused = until_failure.exchange(-1) < 0;
+      const bool refused = until_refusal.exchange(-1) < 0;
       INFO("allocation " << number << ": " << status);
       // One that nobody needed, or that others made.
       if (!status.ok()) CHECK(status.code() == absl::StatusCode::kResourceExhausted);
@@ -107,9 +84,9 @@ class Fixture {
     const auto make = [&] { return MakeCall(push); };
     for (int64_t number = 0; number < 60; ++number) {
       const std::shared_ptr<ExchangeCall> call = make();
-      until_failure = number;
+      until_refusal = number;
       const absl::Status status = CatchExceptions([&] { return Exchange(call); });
-      until_failure = -1;
+      until_refusal = -1;
       INFO("allocation " << number << " of iteration " << iteration << ": " << status);
       if (!status.ok()) CHECK(status.code() == absl::StatusCode::kResourceExhausted);
     }

@@ -1,22 +1,18 @@
-// Streams of workers while memory is refused at any one moment of their service. This program's operator new throws
-// when it is told to, on all threads but the test's, and not inside gRPC. Not built with sanitizers, which bring an
-// operator new of their own.
+// Streams of workers while memory is refused at any one moment of their service, on all threads but the test's, and not
+// inside gRPC.
 #include <dlfcn.h>
 #include <execinfo.h>
 
-#include <atomic>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
-#include <new>
 
+#include "tests/server/store/refused_memory.h"
 #include "tests/server/store/test_server.h"
 #include "tests/support/temp_dir.h"
 
+namespace samovar {
 namespace {
 
-// Allocations until one fails; below 0: none does.
-std::atomic<int64_t> until_failure{-1};
 thread_local bool is_spared = false;
 
 // Whether gRPC asks for the memory, which it cannot do without: its library is among the callers.
@@ -29,25 +25,6 @@ bool IsForGrpc() {
   }
   return false;
 }
-
-void* Allocate(std::size_t bytes) {
-  if (until_failure.load() >= 0 && !is_spared && !IsForGrpc() && until_failure.fetch_sub(1) == 0)
-    throw std::bad_alloc();
-  if (void* memory = std::malloc(bytes)) return memory;
-  throw std::bad_alloc();
-}
-
-}  // namespace
-
-void* operator new(std::size_t bytes) { return Allocate(bytes); }
-void* operator new[](std::size_t bytes) { return Allocate(bytes); }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete[](void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
-
-namespace samovar {
-namespace {
 
 // The iteration, pushed on a stream of its own, and its weights pulled. OK: the answer says so.
 absl::Status PushOnce(v1::ParameterService::Stub* stub, uint64_t iteration) {
@@ -68,6 +45,7 @@ absl::Status PushOnce(v1::ParameterService::Stub* stub, uint64_t iteration) {
 
 TEST_CASE("wherever memory is refused while a stream is served, it ends or answers, and others are served") {
   is_spared = true;
+  counts_allocation = [] { return !is_spared && !IsForGrpc(); };
   const TempDir dir;
   TestServer server(dir.path());
   TestClient client(server);
@@ -78,9 +56,9 @@ TEST_CASE("wherever memory is refused while a stream is served, it ends or answe
   // More than a stream needs.
   constexpr uint64_t kStreams = 300;
   for (uint64_t iteration = 0; iteration < kStreams; ++iteration) {
-    until_failure = static_cast<int64_t>(iteration);
+    until_refusal = static_cast<int64_t>(iteration);
     const absl::Status status = PushOnce(stub.get(), iteration);
-    refused += until_failure.exchange(-1) < 0;
+    refused += until_refusal.exchange(-1) < 0;
     INFO("allocation " << iteration << ": " << status);
     if (!status.ok()) {
       ++ended;

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_join.h"
 #include "common/base/clock.h"
+#include "common/base/version.h"
 #include "common/parameters/parameter_client.h"
 #include "tests/server/test_cluster.h"
 #include "tests/support/temp_dir.h"

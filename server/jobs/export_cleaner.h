@@ -1,0 +1,45 @@
+// ExportCleaner removes exported snapshots of jobs that were forgotten, from the directories that the coordinator chose
+// for them, as soon as their storage lets it.
+//
+// Thread safety: public methods may be called from any thread; none blocks but Stop. Lock order: mu_ is a leaf lock.
+#pragma once
+
+#include <deque>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "common/base/stopper.h"
+#include "common/storage/storage_table.h"
+
+namespace samovar {
+
+class ExportCleaner {
+ public:
+  explicit ExportCleaner(StorageTable storage) : storage_(std::move(storage)) {}
+  // As Stop().
+  ~ExportCleaner();
+
+  void Start();
+  // Ends the thread once its storage has answered. Idempotent.
+  void Stop();
+
+  // The snapshots in the directory are nobody's any more, durably. Asking for a directory that is gone is no error.
+  void Forget(const std::string& directory) ABSL_LOCKS_EXCLUDED(mu_);
+
+ private:
+  void Run();
+  // The directories that are to be removed, each once, until one cannot be.
+  absl::Status CleanAll() ABSL_LOCKS_EXCLUDED(mu_);
+
+  const StorageTable storage_;
+  Stopper stopper_;
+  mutable absl::Mutex mu_;
+  std::deque<std::string> forgotten_ ABSL_GUARDED_BY(mu_);
+  std::thread thread_;
+};
+
+}  // namespace samovar
