@@ -167,6 +167,12 @@ absl::Status ResourceManager::Failure(const std::string& name, const HttpRespons
     return IsTaken(name);
   }
   if (response.status == 400) return absl::InvalidArgumentError(text);
+  // The resource manager asks the service's master, whose node may just have been lost.
+  if (absl::StrContains(said, "ConnectException") || absl::StrContains(said, "failed on ")) {
+    return absl::UnavailableError(absl::StrCat(
+        text, ". The service's master does not answer; YARN starts another one when it has noticed, and containers go ",
+        "on meanwhile"));
+  }
   return absl::InternalError(text);
 }
 

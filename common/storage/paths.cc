@@ -67,6 +67,9 @@ std::string FindFile(const std::string& uri_or_path, const std::string& referrin
   if (path.empty() || !SchemeOf(path).empty() || IsAbsolutePath(path)) return path;
   std::error_code ignored;
   if (std::filesystem::exists(path, ignored)) return path;
+  if (!SchemeOf(referring_file).empty()) {
+    return absl::StrCat(referring_file.substr(0, referring_file.rfind('/') + 1), path);
+  }
   const std::filesystem::path beside = std::filesystem::path(referring_file).parent_path() / path;
   return std::filesystem::exists(beside, ignored) ? beside.string() : path;
 }

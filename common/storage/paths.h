@@ -36,9 +36,9 @@ bool IsSamePlaceEverywhere(absl::string_view path);
 
 // The absolute path of `path`, which stands in the file `referring_file`. A relative path is taken from the current
 // directory, as Caffe does, or, if there is nothing, from the directory of referring_file; if there is nothing either,
-// the result is the one from the current directory, and its reader reports that. "file:" is taken off;
-// another URI
-// ("hdfs://...") and an empty path stay as they are.
+// the result is the one from the current directory, and its reader reports that. Where referring_file is in another
+// storage, the result is beside it, whether there is something or not. "file:" is taken off; another URI ("hdfs://...")
+// and an empty path stay as they are.
 std::string ResolvePath(const std::string& path, const std::string& referring_file);
 
 // The file (or directory) that FindFile passes over, since the current directory has another one of that name: the one

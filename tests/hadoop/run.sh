@@ -3,8 +3,8 @@
 #   bash tests/hadoop/run.sh [names of tests]      for example: HdfsTest.test_a_job_reads_and_writes_there_alone YarnServiceTest
 # SAMOVAR_BIN_DIR names the directory of the programs; unset: build/release/bin; the tarball is made of them unless SAMOVAR_BUNDLE
 # names one. Takes some ten minutes, 5 GB of disk for a while, 3 GB of memory, Maven and Java 11 or 17, and for the row with
-# Kerberos, which is skipped otherwise, Debian's krb5-kdc, krb5-admin-server and krb5-user. Exit code 0 only if all rows hold; the
-# last line is the summary.
+# Kerberos, which is skipped otherwise, Debian's krb5-kdc, krb5-admin-server and krb5-user; for
+# that with pictures likewise dataset-fashion-mnist. Exit code 0 only if all rows hold; the last line is the summary.
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 root="$(cd "$here/../.." && pwd)"
@@ -20,6 +20,12 @@ if [ ! -e "$lib/complete" ]; then
   touch "$lib/complete"
 fi
 export SAMOVAR_HADOOP_LIB="$lib"
+# Somebody else's reader of LMDBs.
+export SAMOVAR_LMDB_PYTHON="$tools/lmdb/bin/python"
+if ! "$SAMOVAR_LMDB_PYTHON" -c "import lmdb" 2>/dev/null; then
+  python3 -m venv "$tools/lmdb"
+  "$tools/lmdb/bin/pip" install --quiet lmdb
+fi
 # Tests are named by their classes: Hdfs..., Yarn...
 hdfs=() yarn=()
 for name in "$@"; do

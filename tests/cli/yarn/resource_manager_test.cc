@@ -110,6 +110,13 @@ TEST_CASE_METHOD(Fixture, "a launch is asked for once, and a name that is taken 
   REQUIRE_OK(manager.Launch("lenet", "{}"));
 }
 
+TEST_CASE_METHOD(Fixture, "a service whose master has been lost is told from one that is refused") {
+  answers["GET /app/v1/services/lenet"] = {
+      .status = 500,
+      .body = R"({"diagnostics":"Call From a/1 to b:2 failed on connection exception: java.net.ConnectException"})"};
+  REQUIRE_STATUS(manager.Describe("lenet").status(), absl::StatusCode::kUnavailable, "YARN starts another one");
+}
+
 TEST_CASE_METHOD(Fixture, "a refusal is final, though YARN answers it as a fault") {
   answers["PUT /app/v1/services/lenet/components/nix"] = {.status = 500,
                                                           .body = R"({"diagnostics":"Components [nix] do not exist"})"};

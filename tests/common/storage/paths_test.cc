@@ -38,6 +38,10 @@ TEST_CASE("a name is looked for from the current directory, then beside the file
   CHECK(FindFile("", net).empty());
   CHECK(FindFile("hdfs://host/there", net) == "hdfs://host/there");
   CHECK(ResolvePath("file:///a/../b", net) == "/b");
+  // Whether it is there its reader says: nobody asks a storage for a name.
+  CHECK(FindFile("sub/there", "hdfs://host/nets/net.prototxt") == "hdfs://host/nets/sub/there");
+  CHECK(ResolvePath("there", "wasbs://c@a/net.prototxt") == "wasbs://c@a/there");
+  CHECK(FindFile("/there", "hdfs://host/nets/net.prototxt") == "/there");
   CHECK(ResolvePath("nowhere", net) == (std::filesystem::current_path() / "nowhere").string());
 }
 
