@@ -26,7 +26,7 @@ constexpr uint64_t kAnyCount = 100000;
 constexpr std::pair<const char*, const char*> kProperties[] = {
     {"yarn.service.container-failure.retry.max", "0"},
     {"yarn.service.container-failure-per-component.threshold", "1000000"},
-    // A master that was started again waits so long for containers of its predecessor's before it asks for new ones. The
+    // A master that was started again waits so long for its predecessor's containers before it asks for new ones. The
     // default is two minutes, in which nothing of a lost node is replaced.
     {"yarn.service.container-recovery.timeout.ms", "30000"},
     {"yarn.service.readiness-check-interval.seconds", "5"},
