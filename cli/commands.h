@@ -59,6 +59,10 @@ int RunImportImages(const ImportImagesFlags& options);
 // Cuts a data set into partitions.
 int RunDataPartition(const DataPartitionOptions& options);
 
+// Write a partition of a set from a stream of records; join such partitions. As RunTrain: on the main thread.
+int RunWritePartition(const WritePartitionOptions& options);
+int RunWriteManifest(const WriteManifestOptions& options);
+
 // Writes the mean of a data set's records into a file.
 int RunDataMean(const DataMeanOptions& options);
 

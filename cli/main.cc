@@ -42,6 +42,8 @@ struct Runner {
   int operator()(const ImportLevelDbOptions& options) const { return RunImportLevelDb(options); }
   int operator()(const ImportImagesFlags& options) const { return RunImportImages(options); }
   int operator()(const DataPartitionOptions& options) const { return RunDataPartition(options); }
+  int operator()(const WritePartitionOptions& options) const { return RunWritePartition(options); }
+  int operator()(const WriteManifestOptions& options) const { return RunWriteManifest(options); }
   int operator()(const DataMeanOptions& options) const { return RunDataMean(options); }
   int operator()(const DataInfoOptions& options) const { return RunDataInfo(options); }
   int operator()(const FsListOptions& options) const { return RunFsList(options); }

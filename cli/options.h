@@ -198,6 +198,25 @@ struct DataPartitionOptions {
   StorageTable storage = {};
 };
 
+struct WritePartitionOptions {
+  // The set's directory.
+  std::string set;
+  // The partition's name in it.
+  std::string name;
+  // Where the set goes.
+  StorageTable storage = {};
+};
+
+struct WriteManifestOptions {
+  std::string set;
+  // Replace a set that is there.
+  bool force = false;
+  // Only look whether a set can be made there.
+  bool check = false;
+  // Where the set is.
+  StorageTable storage = {};
+};
+
 struct DataMeanOptions {
   std::string path;
   std::string output;

@@ -54,6 +54,22 @@ constexpr char kPartitionExamples[] =
     "  samovar data partition mnist_train_lmdb hdfs:///data/mnist_train_set --partitions 8\n"
     "  samovar data info mnist_train_set --verify";
 
+constexpr char kWritePartitionExamples[] =
+    "For programs that make a set side by side, on several machines. The input has, for each record, in ascending "
+    "order "
+    "of keys: the\n"
+    "key's length, the key, the value's length, the value, a serialised Datum of Caffe; and at the end a length of 0. "
+    "Lengths are 4\n"
+    "bytes, the highest first. Prints what `samovar data write-manifest` takes, one line.\n"
+    "Example:\n"
+    "  samovar data write-partition hdfs:///data/set --name part-00003-17 < records > part-00003";
+constexpr char kWriteManifestExamples[] =
+    "The input has the lines that `samovar data write-partition` has printed, in the partitions' order. With the "
+    "manifest there is a\n"
+    "set; partitions that it does not name are removed.\n"
+    "Example:\n"
+    "  cat part-00000 part-00001 | samovar data write-manifest hdfs:///data/set";
+
 // "HEIGHTxWIDTH"
 void ParseSize(const std::string& text, ImportImagesOptions* images) {
   const size_t times = text.find('x');
@@ -102,6 +118,7 @@ void CommandTree::AddData() {
   AddImportLevelDb(importers);
   AddImportImages(importers);
   AddDataPartition(data);
+  AddDataWrite(data);
   AddDataMean(data);
   data_info_ =
       line.AddCommand(data, "info", "Describes a data set: its records, their shape and their labels", kInfoExamples);
@@ -192,6 +209,28 @@ void CommandTree::AddDataPartition(CLI::App* data) {
   line.Require(data_partition_, AddPartitions(data_partition_, &data_partition.partitions,
                                               "Makes so many partitions, of sizes that differ by one record at most"));
   data_partition_->add_flag("--force", data_partition.force, "Replaces a data set that is there already");
+}
+
+void CommandTree::AddDataWrite(CLI::App* data) {
+  write_partition_ = line.AddCommand(data, "write-partition", "Writes a partition of a set from records on the input",
+                                     kWritePartitionExamples);
+  line.Require(write_partition_,
+               write_partition_->add_option("set", write_partition.set, "Writes into the set in this directory")
+                   ->type_name("DIR")
+                   ->transform(StoredPathValidator(storage_)));
+  line.Require(write_partition_, write_partition_
+                                     ->add_option("--name", write_partition.name,
+                                                  "Names the partition's directory in it; begins with part-")
+                                     ->type_name("NAME"));
+  write_manifest_ = line.AddCommand(data, "write-manifest", "Makes a set of partitions that were written one by one",
+                                    kWriteManifestExamples);
+  line.Require(write_manifest_,
+               write_manifest_->add_option("set", write_manifest.set, "Makes the set in this directory")
+                   ->type_name("DIR")
+                   ->transform(StoredPathValidator(storage_)));
+  write_manifest_->add_flag("--force", write_manifest.force, "Replaces a data set that is there already");
+  write_manifest_->add_flag("--check", write_manifest.check,
+                            "Only looks whether a set can be made there, and reads no input");
 }
 
 void CommandTree::AddDataMean(CLI::App* data) {

@@ -23,9 +23,10 @@ using CliFlags =
     std::variant<VersionFlags, TrainOptions, CheckOptions, TestOptions, FeaturesOptions, TimeOptions, StatusOptions,
                  SubmitOptions, JobsOptions, WatchOptions, LogsOptions, CancelOptions, ForgetOptions,
                  ModelExportOptions, SnapshotExportOptions, ImportIdxOptions, ImportCifar10Options,
-                 ImportLevelDbOptions, ImportImagesFlags, DataPartitionOptions, DataMeanOptions, DataInfoOptions,
-                 FsListOptions, FsCatOptions, FsCopyOptions, FsRemoveOptions, YarnLaunchOptions, YarnStatusOptions,
-                 YarnFlexOptions, YarnLogsOptions, YarnStopOptions, YarnTrainOptions, CompletionFlags>;
+                 ImportLevelDbOptions, ImportImagesFlags, DataPartitionOptions, WritePartitionOptions,
+                 WriteManifestOptions, DataMeanOptions, DataInfoOptions, FsListOptions, FsCatOptions, FsCopyOptions,
+                 FsRemoveOptions, YarnLaunchOptions, YarnStatusOptions, YarnFlexOptions, YarnLogsOptions,
+                 YarnStopOptions, YarnTrainOptions, CompletionFlags>;
 
 // The options have `storage`, of whose schemes the paths in them are.
 Parsed<CliFlags> ParseCliFlags(int argc, const char* const* argv, const StorageTable& storage);

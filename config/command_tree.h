@@ -34,6 +34,8 @@ struct CommandTree {
   ImportLevelDbOptions import_leveldb;
   ImportImagesFlags import_images;
   DataPartitionOptions data_partition;
+  WritePartitionOptions write_partition;
+  WriteManifestOptions write_manifest;
   DataMeanOptions data_mean;
   DataInfoOptions data_info;
   FsListOptions fs_list;
@@ -77,6 +79,7 @@ struct CommandTree {
   void AddImportLevelDb(CLI::App* importers);
   void AddImportImages(CLI::App* importers);
   void AddDataPartition(CLI::App* data);
+  void AddDataWrite(CLI::App* data);
   void AddDataMean(CLI::App* data);
   void AddFs();
   // The resource manager, --json.
@@ -109,6 +112,8 @@ struct CommandTree {
   CLI::App* import_leveldb_ = nullptr;
   CLI::App* import_images_ = nullptr;
   CLI::App* data_partition_ = nullptr;
+  CLI::App* write_partition_ = nullptr;
+  CLI::App* write_manifest_ = nullptr;
   CLI::App* data_mean_ = nullptr;
   CLI::App* data_info_ = nullptr;
   CLI::App* fs_list_ = nullptr;

@@ -87,13 +87,6 @@ absl::StatusOr<std::string> ReadText(const std::string& set, const StorageTable&
   return text;
 }
 
-// A name of one directory in the set, without characters that are special to a file system.
-bool IsName(const std::string& name) {
-  if (name.empty() || name.size() > kMaxNameLength || name[0] == '.') return false;
-  return std::all_of(name.begin(), name.end(),
-                     [](unsigned char c) { return absl::ascii_isalnum(c) || c == '-' || c == '_' || c == '.'; });
-}
-
 // The error of the manifest; empty: it has none.
 std::string FaultOf(const v1::DatasetManifest& manifest) {
   const auto count = static_cast<uint64_t>(manifest.partitions_size());
@@ -115,7 +108,8 @@ std::string FaultOf(const v1::DatasetManifest& manifest) {
     const v1::DatasetPartition& partition = manifest.partitions(i);
     const std::string name =
         absl::StrCat("partition ", i, " (\"", absl::CHexEscape(partition.directory().substr(0, kMaxNameLength)), "\")");
-    if (!IsName(partition.directory())) return absl::StrCat(name, " is not named as a directory in the set");
+    if (!IsPartitionDirectory(partition.directory()))
+      return absl::StrCat(name, " is not named as a directory in the set");
     if (!names.insert(partition.directory()).second) return absl::StrCat(name, " is there twice");
     const uint64_t records = cut.Size(static_cast<uint32_t>(i));
     if (partition.records() != records) {
@@ -142,6 +136,17 @@ absl::StatusOr<bool> IsPartitioned(const std::string& directory, const StorageTa
   if (!has_manifest) return false;
   SAMOVAR_ASSIGN_OR_RETURN(const bool is_lmdb, IsThere(absl::StrCat(directory, "/data.mdb"), storage));
   return !is_lmdb;
+}
+
+bool IsPartitionDirectory(const std::string& name) {
+  if (name.empty() || name.size() > kMaxNameLength || name[0] == '.') return false;
+  return std::all_of(name.begin(), name.end(),
+                     [](unsigned char c) { return absl::ascii_isalnum(c) || c == '-' || c == '_' || c == '.'; });
+}
+
+absl::Status CheckManifest(const v1::DatasetManifest& manifest) {
+  const std::string fault = FaultOf(manifest);
+  return fault.empty() ? absl::OkStatus() : absl::InvalidArgumentError(absl::StrCat("the manifest ", fault));
 }
 
 std::string PartitionName(uint32_t partition) { return absl::StrFormat("part-%05d", partition); }

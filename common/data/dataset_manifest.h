@@ -33,6 +33,13 @@ std::string PartitionName(uint32_t partition);
 // that do not add up.
 absl::StatusOr<v1::DatasetManifest> ReadManifest(const std::string& set, const StorageTable& storage = {});
 
+// Whether a manifest is whole and true in itself. INVALID_ARGUMENT, with what is wrong.
+absl::Status CheckManifest(const v1::DatasetManifest& manifest);
+
+// Whether this can be the name of a partition's directory: a name of one directory in the set, without characters that
+// are special to a file system.
+bool IsPartitionDirectory(const std::string& name);
+
 // REQUIRES: the set's partitions are in place
 absl::Status WriteManifest(const std::string& set, const v1::DatasetManifest& manifest,
                            const StorageTable& storage = {});

@@ -85,7 +85,7 @@ absl::Status RecordImport::CloseCurrent() {
   environment_.reset();
   const std::string directory = CurrentDirectory();
   std::string sample;
-  if (options_.partitions > 0) {
+  if (IsOfSet()) {
     SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<const LmdbRecords> records, LmdbRecords::Open(directory));
     SAMOVAR_ASSIGN_OR_RETURN(sample, DigestOfRecords(*records, records->size()));
   }
@@ -94,15 +94,20 @@ absl::Status RecordImport::CloseCurrent() {
   const std::string file = directory + "/data.mdb";
   const uint64_t bytes = fs::file_size(file, error);
   summary_.file_bytes += bytes;
-  if (options_.partitions == 0) return absl::OkStatus();
-  v1::DatasetPartition& partition = *manifest_.add_partitions();
-  partition.set_directory(upload_ == nullptr ? PartitionName(current_) : upload_->NameOf(current_));
-  partition.set_records(cut_.Size(current_));
+  if (!IsOfSet()) return absl::OkStatus();
+  const bool is_alone = options_.partitions == 0;
+  v1::DatasetPartition& partition = is_alone ? summary_.partition : *manifest_.add_partitions();
+  if (is_alone) {
+    partition.set_directory(target_.substr(target_.rfind('/') + 1));
+  } else {
+    partition.set_directory(upload_ == nullptr ? PartitionName(current_) : upload_->NameOf(current_));
+  }
+  partition.set_records(is_alone ? summary_.records : cut_.Size(current_));
   partition.set_bytes(bytes);
   SAMOVAR_ASSIGN_OR_RETURN(const uint32_t crc, ChecksumOf(file, [this](absl::string_view) { return CheckStopped(); }));
   partition.set_crc32(crc);
   partition.set_sample(sample);
-  if (upload_ == nullptr) return absl::OkStatus();
+  if (upload_ == nullptr || is_alone) return absl::OkStatus();
   SAMOVAR_RETURN_IF_ERROR(UnlessStopped(upload_->AddPartition(directory, current_)));
   fs::remove_all(directory, error);
   return absl::OkStatus();
@@ -119,19 +124,20 @@ absl::Status RecordImport::AddSerialised(std::string key, std::string value, con
   if (number == 0) {
     summary_.shape = shape;
     summary_.min_label = summary_.max_label = datum.label();
+    summary_.encoded = datum.encoded();
     manifest_.set_encoded(datum.encoded());
   }
   summary_.same_shape = summary_.same_shape && shape == summary_.shape;
   summary_.min_label = std::min(summary_.min_label, datum.label());
   summary_.max_label = std::max(summary_.max_label, datum.label());
-  if (options_.partitions > 0) {
+  if (IsOfSet()) {
     if (number > 0 && key <= last_key_) {
       return absl::InvalidArgumentError(absl::StrCat("key \"", absl::CHexEscape(key), "\" comes after \"",
                                                      absl::CHexEscape(last_key_),
                                                      "\"; partitions need ascending keys"));
     }
     last_key_ = key;
-    if (number < total_ && cut_.Of(number) != current_) {
+    if (options_.partitions > 0 && number < total_ && cut_.Of(number) != current_) {
       SAMOVAR_RETURN_IF_ERROR(CloseCurrent());
       ++current_;
       SAMOVAR_RETURN_IF_ERROR(OpenNext());

@@ -34,6 +34,8 @@ struct ImportOptions {
   bool force = false;
   // Make a partitioned set of so many LMDBs; 0: an LMDB.
   uint32_t partitions = 0;
+  // Of an LMDB, which is to be a partition of a set, tells what the set's manifest says of it.
+  bool describe = false;
   // Receives now and then, and at the end, how many of all records are taken. May be empty.
   std::function<void(uint64_t done, uint64_t total)> progress;
   // Ends the import when it is stopped. May be null.
@@ -54,11 +56,16 @@ struct ImportSummary {
   int max_label = 0;
   // The size of the data files together.
   uint64_t file_bytes = 0;
+  // With ImportOptions::describe; its directory is the target's name.
+  v1::DatasetPartition partition = {};
+  // The first record's.
+  bool encoded = false;
 };
 
 class RecordImport {
  public:
   // `total`: the number of records to come, for the progress, for the partitions, and for a bound: keys have 8 digits.
+  // 0, if they are to be an LMDB: it is not known.
   // Makes the parents of the directory. Errors of CheckSetTarget, and those of the system. INVALID_ARGUMENT: more
   // partitions than records.
   static absl::StatusOr<std::unique_ptr<RecordImport>> Begin(const std::string& set_path, uint64_t total,
@@ -67,7 +74,7 @@ class RecordImport {
   RecordImport(const RecordImport&) = delete;
   RecordImport& operator=(const RecordImport&) = delete;
 
-  // Keys must differ, and ascend (bytewise) in a partitioned set. `shape`: of the record, decoded. RESOURCE_EXHAUSTED:
+  // Keys must differ, and ascend (bytewise) in a partitioned set, and in an LMDB that is to be a partition. `shape`: of the record, decoded. RESOURCE_EXHAUSTED:
   // the disk is full. CANCELLED: the stopper was stopped.
   absl::Status Add(std::string key, const caffe::Datum& datum, const RecordShape& shape);
   // The same with the datum as it is serialised.
@@ -89,6 +96,8 @@ class RecordImport {
   // Puts the whole set in its place.
   absl::Status Publish();
   std::string CurrentDirectory() const;
+  // Whether what is made is described by a manifest: a partitioned set, or a partition of one.
+  bool IsOfSet() const { return options_.partitions > 0 || options_.describe; }
 
   const std::string target_;
   const uint64_t total_;

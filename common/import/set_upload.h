@@ -34,9 +34,12 @@ class SetUpload {
   // The directory of a partition in the set: another one than those of a set that is there, which stays whole.
   std::string NameOf(uint32_t partition) const;
 
+  // Takes a partition for one of the set that somebody else has put there, under this name.
+  void Keep(const std::string& name) { added_.push_back(name); }
+
   // Sends `directory`/data.mdb as that of the partition.
   absl::Status AddPartition(const std::string& directory, uint32_t partition);
-  // Makes it a partitioned set, and removes what was there before. REQUIRES: its partitions were added
+  // Makes it a partitioned set, and removes what was there before. REQUIRES: its partitions were added, or are kept
   absl::Status FinishSet(const v1::DatasetManifest& manifest);
   // The same of an LMDB, `directory`/data.mdb.
   absl::Status FinishLmdb(const std::string& directory);

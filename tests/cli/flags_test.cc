@@ -227,6 +227,15 @@ TEST_CASE("each subcommand fills its own options") {
   CheckRefused(Cli("samovar data partition s d"), "--partitions is missing");
   CheckRefused(Cli("samovar data partition s --partitions 2"), "output is missing");
   CheckRefused(Cli("samovar data partition s d --partitions 0"), "--partitions");
+  const auto part = std::get<WritePartitionOptions>(Cli("samovar data write-partition s --name part-1").parsed.flags);
+  CHECK(part.set == "s");
+  CHECK(part.name == "part-1");
+  CheckRefused(Cli("samovar data write-partition s"), "--name is missing");
+  const auto joined = std::get<WriteManifestOptions>(Cli("samovar data write-manifest s --force --check").parsed.flags);
+  CHECK(joined.set == "s");
+  CHECK(joined.force);
+  CHECK(joined.check);
+  CHECK_FALSE(std::get<WriteManifestOptions>(Cli("samovar data write-manifest s").parsed.flags).check);
   CHECK(std::get<ImportIdxOptions>(idx.parsed.flags).partitions == 0);
   CHECK(std::get<ImportIdxOptions>(
             Cli("samovar data import idx --images i --labels l --output o --partitions 3").parsed.flags)
