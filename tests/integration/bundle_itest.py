@@ -107,7 +107,8 @@ class BundleTest(testbed.TestCase):
         bundle = self.root / PLACE[1:] / self.name
         for path in ("etc/coordinator.toml", "etc/server.toml", "etc/worker.toml", "share/models/lenet/lenet_solver.prototxt",
                      "share/completion/samovar.bash", "share/licenses/libc6", "share/licenses/common/LGPL-2.1", "LICENSE",
-                     "deploy/README.md", "deploy/hdinsight/install.sh", "deploy/systemd/samovar-worker.service"):
+                     "deploy/README.md", "deploy/hdinsight/install.sh", "deploy/systemd/samovar-worker.service",
+                     "deploy/spark/pyproject.toml", "deploy/spark/samovar/samovar.desc", "share/proto/samovar/v1/job.proto", "share/proto/caffe.proto"):
             self.assertTrue((bundle / path).is_file(), path)
 
 

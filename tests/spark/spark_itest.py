@@ -7,6 +7,7 @@ reads the LMDBs beside us is py-lmdb, with a reader of Datums of this file.
 
 import gzip
 import json
+import logging
 import os
 import pathlib
 import re
@@ -129,16 +130,26 @@ def executors() -> List[testbed.Process]:
     return [process for process in processes("CoarseGrainedExecutorBackend") if "java" in process.words[0]]
 
 
-def all_workers() -> List[int]:
-    """The numbers of all processes of this machine that are workers of our bundle."""
+# In the environment of our executors, and so of all that they start: others may run on this machine.
+MARK = f"{os.getpid()}-{time.monotonic_ns()}"
+
+
+def our_workers() -> List[int]:
+    """The numbers of all workers of our executors, also of those that have ended since."""
     found = []
     for entry in pathlib.Path("/proc").iterdir():
         try:
-            if entry.name.isdigit() and b"libexec/samovar-worker" in (entry / "cmdline").read_bytes():
+            if (entry.name.isdigit() and b"libexec/samovar-worker" in (entry / "cmdline").read_bytes()
+                    and f"SAMOVAR_MARK={MARK}".encode() in (entry / "environ").read_bytes().split(b"\0")):
                 found.append(int(entry.name))
         except OSError:
             continue
     return found
+
+
+def parent_of(process: int) -> int:
+    text = pathlib.Path(f"/proc/{process}/stat").read_text()
+    return int(text[text.rindex(")") + 2:].split()[1])
 
 
 def await_that(what, seconds: float = testbed.RUN_SECONDS) -> None:
@@ -161,7 +172,7 @@ class SparkTest(unittest.TestCase):
                      .config("spark.driver.host", "127.0.0.1").config("spark.driver.bindAddress", "127.0.0.1")
                      .config("spark.task.maxFailures", "4").config("spark.ui.enabled", "false").config("spark.ui.showConsoleProgress", "false").config("spark.executor.memory", "1g")
                      .config("spark.sql.shuffle.partitions", "4").config("spark.excludeOnFailure.enabled", "false")
-                     .config("spark.executorEnv.PYTHONDONTWRITEBYTECODE", "1")
+                     .config("spark.executorEnv.PYTHONDONTWRITEBYTECODE", "1").config("spark.executorEnv.SAMOVAR_MARK", MARK)
                      .config("spark.worker.cleanup.enabled", "true").getOrCreate())
         cls.addClassCleanup(cls.spark.stop)
         cls.spark.sparkContext.setLogLevel("ERROR")
@@ -228,7 +239,7 @@ class SparkTest(unittest.TestCase):
         self.assertEqual(result.model, str(self.path_of("out") / "lenet.caffemodel"))
         self.assertTrue(pathlib.Path(result.model).is_file() and pathlib.Path(result.solver_state).is_file())
         self.assertGreater(result.tests[-1]["accuracy"], 0.7)
-        await_that(lambda: not all_workers(), 30)
+        await_that(lambda: not our_workers(), 30)
 
         begun = time.monotonic()
         frame = features(self.spark, str(self.path_of("net.prototxt")), result.model, str(set_path), blobs=["ip2", "accuracy"], bundle=BUNDLE)
@@ -331,9 +342,9 @@ class SparkTest(unittest.TestCase):
         # A rate at which the loss is no number soon.
         solver = self.write_net(set_path, set_path, max_iter=5000, base_lr=1e20, test_interval=0, test_iter=0)
         solver.write_text("".join(line for line in solver.read_text().splitlines(True) if "test_" not in line) )
-        with self.assertRaisesRegex(JobFailed, "NaN|infinite|not finite|no number"):
+        with self.assertRaisesRegex(JobFailed, "is (nan|inf); training diverged"):
             train(self.spark, str(solver), workers=2, output=str(self.path_of("failed")), test_all=True, bundle=BUNDLE)
-        await_that(lambda: not all_workers(), 30)
+        await_that(lambda: not our_workers(), 30)
         self.write_net(set_path, set_path, max_iter=1000000)
 
         def interrupt(event: dict) -> None:
@@ -342,7 +353,7 @@ class SparkTest(unittest.TestCase):
 
         with self.assertRaises(KeyboardInterrupt):
             train(self.spark, str(solver), workers=2, output=str(self.path_of("failed")), on_event=interrupt, bundle=BUNDLE)
-        await_that(lambda: not all_workers(), 30)
+        await_that(lambda: not our_workers(), 30)
         with self.assertRaisesRegex(JobFailed, "the workers have failed: worker spark-.* has ended with exit code 2: .*channels"):
             train(self.spark, str(solver), workers=2, output=str(self.path_of("failed")), worker_flags=["--channels", "99"], bundle=BUNDLE)
         self.assertEqual([process for process in processes("samovar-server")], [])
@@ -357,13 +368,13 @@ class SparkTest(unittest.TestCase):
 
         def kill_pythons(event: dict) -> None:
             if event["event"] == "progress" and event["iteration"] > 100 and not first:
-                first.extend(all_workers())
+                first.extend(our_workers())
                 for worker in first:
-                    os.kill(testbed.read_stat(worker)[1], signal.SIGKILL)
+                    os.kill(parent_of(worker), signal.SIGKILL)
 
         result = train(self.spark, str(solver), workers=2, output=str(self.path_of("orphans")), on_event=kill_pythons, bundle=BUNDLE)
         self.assertTrue(first)
-        self.assertFalse(set(first) & set(all_workers()))
+        self.assertFalse(set(first) & set(our_workers()))
         self.assertEqual((result.iterations, result.ledger["complete_chunks"]), (1500, result.ledger["chunks"]))
         self.row(f"{len(first)} workers ended with their killed tasks, others took their place, and the job was whole")
 
@@ -402,5 +413,6 @@ class SparkTest(unittest.TestCase):
 
 
 if __name__ == "__main__":
+    logging.basicConfig(format="%(asctime)s %(threadName)s: %(message)s")
     # Spark leaves sockets to the collector.
     unittest.main(verbosity=2, warnings="ignore")
