@@ -132,37 +132,17 @@ CommandTree::CommandTree(const StorageTable& storage) : line("samovar", kDescrip
 }
 
 void CommandTree::SetStorage() {
-  for (StorageTable* const used : {&train.choice.storage,
-                                   &check.choice.storage,
-                                   &submit.choice.storage,
-                                   &test.files.storage,
-                                   &features.files.storage,
-                                   &time.storage,
-                                   &status.storage,
-                                   &submit.storage,
-                                   &jobs.storage,
-                                   &watch.storage,
-                                   &cancel.storage,
-                                   &forget.storage,
-                                   &logs.storage,
-                                   &model_export.storage,
-                                   &snapshot_export.storage,
-                                   &import_idx.storage,
-                                   &import_cifar10.storage,
-                                   &import_leveldb.storage,
-                                   &import_images.storage,
-                                   &data_partition.storage,
-                                   &write_partition.storage,
-                                   &write_manifest.storage,
-                                   &data_mean.storage,
-                                   &data_info.storage,
-                                   &fs_list.storage,
-                                   &fs_cat.storage,
-                                   &fs_copy.storage,
-                                   &fs_remove.storage,
-                                   &yarn_launch.storage,
-                                   &yarn_train.storage,
-                                   &yarn_train.choice.storage}) {
+  for (StorageTable* const used :
+       {&train.choice.storage, &check.choice.storage, &submit.choice.storage, &test.files.storage,
+        &features.files.storage, &time.storage, &status.storage, &submit.storage, &jobs.storage, &watch.storage,
+        &cancel.storage, &forget.storage, &logs.storage, &model_export.storage, &snapshot_export.storage}) {
+    *used = storage_;
+  }
+  for (StorageTable* const used :
+       {&import_idx.storage, &import_cifar10.storage, &import_leveldb.storage, &import_images.storage,
+        &data_partition.storage, &write_partition.storage, &write_manifest.storage, &data_mean.storage,
+        &data_info.storage, &fs_list.storage, &fs_cat.storage, &fs_copy.storage, &fs_remove.storage,
+        &yarn_launch.storage, &yarn_train.storage, &yarn_train.choice.storage}) {
     *used = storage_;
   }
 }

@@ -34,7 +34,7 @@ struct ImportOptions {
   bool force = false;
   // Make a partitioned set of so many LMDBs; 0: an LMDB.
   uint32_t partitions = 0;
-  // Of an LMDB, which is to be a partition of a set, tells what the set's manifest says of it.
+  // The LMDB is to be a partition of a set: tells what the set's manifest says of it.
   bool describe = false;
   // Receives now and then, and at the end, how many of all records are taken. May be empty.
   std::function<void(uint64_t done, uint64_t total)> progress;
@@ -74,8 +74,8 @@ class RecordImport {
   RecordImport(const RecordImport&) = delete;
   RecordImport& operator=(const RecordImport&) = delete;
 
-  // Keys must differ, and ascend (bytewise) in a partitioned set, and in an LMDB that is to be a partition. `shape`: of the record, decoded. RESOURCE_EXHAUSTED:
-  // the disk is full. CANCELLED: the stopper was stopped.
+  // Keys must differ, and ascend (bytewise) in a partitioned set, and in a partition. `shape`: of the record, decoded.
+  // RESOURCE_EXHAUSTED: the disk is full. CANCELLED: the stopper was stopped.
   absl::Status Add(std::string key, const caffe::Datum& datum, const RecordShape& shape);
   // The same with the datum as it is serialised.
   absl::Status AddSerialised(std::string key, std::string value, const caffe::Datum& datum, const RecordShape& shape);

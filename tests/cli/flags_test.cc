@@ -69,7 +69,8 @@ TEST_CASE("what is missing is named") {
   CheckRefused(Cli("samovar"),
                "samovar needs a command: train, check, test, features, time, status, submit, jobs, watch, logs, "
                "cancel, forget, model, snapshot, data, fs, yarn, version, completion");
-  CheckRefused(Cli("samovar data"), "samovar data needs a command: import, partition, mean, info");
+  CheckRefused(Cli("samovar data"),
+               "samovar data needs a command: import, partition, write-partition, write-manifest, mean, info");
   CheckRefused(Cli("samovar train"), "--solver is missing");
   CheckRefused(Cli("samovar status"), "address is missing");
   CheckRefused(Cli("samovar logs"), "job is missing");

@@ -3,7 +3,7 @@
 import json
 import queue
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Dict, Generator, List, Optional, Tuple
 
 from samovar.bundle import Bundle, flag_words
 from samovar.children import Child, messages_of
@@ -66,7 +66,7 @@ def export(bundle: Bundle, coordinator: str, job: str, output: str, flags: Dict[
     return {event["event"]: event["path"] for event in map(json.loads, out.splitlines()) if "path" in event}
 
 
-def events(bundle: Bundle, coordinator: str, job: str) -> Iterator[Optional[Dict[str, Any]]]:
+def events(bundle: Bundle, coordinator: str, job: str) -> Generator[Optional[Dict[str, Any]], None, None]:
     """The events of `samovar watch --json`, until the job has ended; None whenever none came for a while.
 
     The last one is "succeeded" or "failed". JobFailed: the coordinator did not answer for a minute.

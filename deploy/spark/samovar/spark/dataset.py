@@ -10,7 +10,7 @@ from samovar.bundle import Bundle, absolute, flag_words, join
 from samovar.children import Child, messages_of
 from samovar.errors import CommandFailed, RecordError, SamovarError, error_of_task
 from samovar.records import END, ORDERS, Cut, KeyRanges, Shape, check_ascending, datum_of, frame, key_of
-from samovar.spark.shipping import Place, attempt_name, environment, prepare
+from samovar.spark.shipping import Place, attempt_id, environment, prepare
 
 _AGAIN = "the DataFrame gave other rows when it was computed again; cache() it, or write it out first"
 
@@ -34,8 +34,7 @@ class _Plan:
 
     def write(self, index: int, records: Iterable[Tuple[str, bytes]]) -> Iterator[Tuple[int, str]]:
         """Writes a partition, and gives its line of the manifest."""
-        from pyspark import TaskContext
-        name = f"part-{index:05d}-{self.run}-{attempt_name(TaskContext.get())}"
+        name = f"part-{index:05d}-{self.run}-{attempt_id()}"
         words = [self.place.find().program("samovar"), "data", "write-partition", self.uri, "--name", name]
         lines: List[str] = []
         with Child(words, takes_input=True, on_line=lines.append, env=environment()) as child:
@@ -92,7 +91,7 @@ def write_dataset(df: Any, uri: str, partitions: Optional[int] = None, id: str =
     rows = df.select(col(id).cast("string").alias("id"), col(label).alias("label"), col(image).alias("image"))
     wanted = partitions or 2 * context.defaultParallelism
     run = uuid.uuid4().hex[:8]
-    size = tuple(int(each) for each in shape) if shape is not None else None
+    size = (int(shape[0]), int(shape[1]), int(shape[2])) if shape is not None else None
     try:
         try:
             if order == "given":

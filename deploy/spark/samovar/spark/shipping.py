@@ -76,6 +76,16 @@ def environment() -> Dict[str, str]:
     return variables
 
 
-def attempt_name(context: Any) -> str:
+def _task() -> Any:
+    from pyspark import TaskContext
+    return TaskContext.get()
+
+
+def attempt_id() -> int:
     """Tells this attempt of a task from all others of the application."""
-    return str(context.taskAttemptId())
+    return int(_task().taskAttemptId())
+
+
+def attempt_number() -> int:
+    """How often this task was tried before."""
+    return int(_task().attemptNumber())

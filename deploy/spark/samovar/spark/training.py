@@ -14,7 +14,7 @@ from samovar.children import Child, messages_of
 from samovar.errors import CommandFailed, JobFailed, SamovarError, WorkerFailed, error_of_task
 from samovar.jobs import JobResult
 from samovar.servers import Servers
-from samovar.spark.shipping import Place, environment, prepare
+from samovar.spark.shipping import Place, attempt_number, environment, prepare
 
 # For the workers to see that the job has ended.
 _STAGE_SECONDS = 60.0
@@ -30,11 +30,10 @@ class _Plan:
 
     def work(self, index: int, _: Iterable[int]) -> Iterator[Tuple[int, str]]:
         """Is a worker until the job has ended."""
-        from pyspark import TaskContext
         parent = os.getppid()
         bundle = self.place.find()
         host = socket.gethostname()
-        name = f"spark-{index}.{TaskContext.get().attemptNumber()}/{host}"
+        name = f"spark-{index}.{attempt_number()}/{host}"
         words = [bundle.program("samovar-worker"), "--coordinator", self.coordinator, "--name", name, "--die-with-parent", *self.flags]
         with Child(words, env=environment(), echo=True) as worker, closing(jobs.events(bundle, self.coordinator, self.job)) as events:
             for event in events:
