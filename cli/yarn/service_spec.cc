@@ -29,6 +29,9 @@ constexpr std::pair<const char*, const char*> kProperties[] = {
     // A master that was started again waits so long for its predecessor's containers before it asks for new ones. The
     // default is two minutes, in which nothing of a lost node is replaced.
     {"yarn.service.container-recovery.timeout.ms", "30000"},
+    // After so many containers that failed there within six hours a node gets no more. By default they are three, which
+    // containers that YARN itself takes away can be, and a small cluster may have no other node.
+    {"yarn.service.node-blacklist.threshold", "10"},
     {"yarn.service.readiness-check-interval.seconds", "5"},
     {"yarn.service.rolling-log.include-pattern", ".*"},
 };

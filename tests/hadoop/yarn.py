@@ -123,14 +123,16 @@ class Yarn:
 
     def start_node(self, index: int) -> Node:
         path = self.path / f"node-{index}"
-        more = {f"yarn.nodemanager.{name}": "localhost:0"
+        # A name of its own: services count failures by nodes' names, and stop using a name with many.
+        host = f"127.0.0.{index + 2}"
+        more = {f"yarn.nodemanager.{name}": f"{host}:0"
                 for name in ("address", "localizer.address", "collector-service.address", "webapp.address")}
         (path / "local").mkdir(parents=True, exist_ok=True)
         (path / "logs").mkdir(exist_ok=True)
         conf = path / "conf"
         if conf.exists():
             shutil.rmtree(conf)
-        self.make_conf(conf, {**more, "yarn.nodemanager.hostname": "localhost",
+        self.make_conf(conf, {**more, "yarn.nodemanager.hostname": host,
                               "yarn.nodemanager.local-dirs": str(path / "local"), "yarn.nodemanager.log-dirs": str(path / "logs")})
         process = self.start(f"node-{index}", conf, "org.apache.hadoop.yarn.server.nodemanager.NodeManager", megabytes=192)
         return Node(path, process)

@@ -32,7 +32,6 @@ MEMORY = ["--server-memory", 512, "--worker-memory", 512]
 class YarnTestCase(testbed.TestCase):
     hdfs: Hdfs
     yarn: Yarn
-    rows: List[str] = []
 
     @classmethod
     def setUpClass(cls) -> None:
@@ -192,11 +191,10 @@ class YarnJobTest(YarnTestCase):
             if now - begun > WAIT_SECONDS:
                 self.fail(f"{what}: {job}, {states}")
             time.sleep(0.2)
-        self.rows.append(f"{what:44} {standstill:8.1f} {time.monotonic() - begun:8.1f} {before:8d} {highest:8d}")
+        self.row(f"{what:44} {standstill:8.1f} {time.monotonic() - begun:8.1f} {before:8d} {highest:8d}")
 
     def begin(self, name: str, iterations: int) -> str:
         """A service with 2 servers and 4 workers whose job of this name has snapshots; its home."""
-        self.rows = [f"{'':44} {'s still':>8} {'s whole':>8} {'from':>8} {'to':>8}"]
         base, solver = self.put_job(name, batch=128, max_iter=iterations, snapshot=200, test_interval=iterations, display=1000)
         begun = time.monotonic()
         home = self.launch(name, "--servers", 2, "--workers", 4, "--spread")
@@ -207,12 +205,11 @@ class YarnJobTest(YarnTestCase):
         self.row(f"launch to 2 registered servers: {registered:.1f} s; to the first iteration: {time.monotonic() - begun:.1f} s")
         self.await_that("an exported snapshot", lambda: self.job(home, name), lambda job: bool(job.get("exported_snapshot")))
         self.await_ready(name, 6)
+        self.row(f"{'':44} {'s still':>8} {'s whole':>8} {'from':>8} {'to':>8}")
         return home
 
     def assert_ends_whole(self, home: str, name: str, iterations: int) -> None:
-        """The rows are printed; the job succeeds, each chunk has each iteration once, and the model is in HDFS."""
-        for row in self.rows:
-            self.row(row)
+        """The job succeeds, each chunk has each iteration once, and the model is in HDFS."""
         self.samovar("watch", name, home, seconds=WAIT_SECONDS * 3)
         job = self.job(home, name)
         self.assertEqual(job["state"], "JOB_STATE_SUCCEEDED")
