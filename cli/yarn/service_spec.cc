@@ -28,7 +28,7 @@ constexpr std::pair<const char*, const char*> kProperties[] = {
     {"yarn.service.container-failure-per-component.threshold", "1000000"},
     // A master that was started again waits so long for its predecessor's containers before it asks for new ones. The
     // default is two minutes, in which nothing of a lost node is replaced.
-    {"yarn.service.container-recovery.timeout.ms", "30000"},
+    {"yarn.service.container-recovery.timeout.ms", "10000"},
     // After so many containers that failed there within six hours a node gets no more. By default they are three, which
     // containers that YARN itself takes away can be, and a small cluster may have no other node.
     {"yarn.service.node-blacklist.threshold", "10"},

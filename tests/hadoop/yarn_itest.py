@@ -222,8 +222,10 @@ class YarnJobTest(YarnTestCase):
         self.samovar("yarn", "stop", name)
 
     def lose_node(self, home: str, name: str, index: int, what: str) -> None:
-        self.measure(what, home, name, name, 6, self.yarn.nodes[index].vanish)
-        self.yarn.nodes[index] = self.yarn.start_node(index)
+        try:
+            self.measure(what, home, name, name, 6, self.yarn.nodes[index].vanish)
+        finally:
+            self.yarn.nodes[index] = self.yarn.start_node(index)
 
     def test_a_job_outlives_its_processes_a_container_a_node_and_other_numbers_of_workers(self) -> None:
         home = self.begin("outlives", MANY)
