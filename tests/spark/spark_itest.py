@@ -136,17 +136,21 @@ def executors() -> List[testbed.Process]:
 MARK = f"{os.getpid()}-{time.monotonic_ns()}"
 
 
-def our_workers() -> List[int]:
-    """The numbers of all workers of our executors, also of those that have ended since."""
+def marked(program: str, mark: str) -> List[int]:
+    """The numbers of all processes of this program of ours with the mark, also of those whose parents have ended."""
     found = []
     for entry in pathlib.Path("/proc").iterdir():
         try:
-            if (entry.name.isdigit() and b"libexec/samovar-worker" in (entry / "cmdline").read_bytes()
-                    and f"SAMOVAR_MARK={MARK}".encode() in (entry / "environ").read_bytes().split(b"\0")):
+            if (entry.name.isdigit() and program.encode() in (entry / "cmdline").read_bytes()
+                    and f"SAMOVAR_MARK={mark}".encode() in (entry / "environ").read_bytes().split(b"\0")):
                 found.append(int(entry.name))
         except OSError:
             continue
     return found
+
+
+def our_workers() -> List[int]:
+    return marked("libexec/samovar-worker", MARK)
 
 
 def parent_of(process: int) -> int:
@@ -341,6 +345,7 @@ class SparkTest(unittest.TestCase):
         write_dataset(self.frame.where(ONE_IN_TEN), str(set_path), partitions=2, shape=(1, 28, 28), overwrite=True, bundle=BUNDLE)
         with self.assertRaisesRegex(CommandFailed, "none.prototxt") as caught:
             train(self.spark, str(self.path_of("none.prototxt")), workers=2, output=str(self.path_of("failed")), bundle=BUNDLE)
+        self.assertEqual(caught.exception.code, 2)
         # A rate at which the loss is no number soon.
         solver = self.write_net(set_path, set_path, max_iter=5000, base_lr=1e20, test_interval=0, test_iter=0)
         solver.write_text("".join(line for line in solver.read_text().splitlines(True) if "test_" not in line) )
@@ -364,7 +369,7 @@ class SparkTest(unittest.TestCase):
 
     def test_workers_end_with_a_python_that_is_killed(self) -> None:
         set_path = self.path_of("for_orphans")
-        write_dataset(self.frame.where(ONE_IN_TEN), str(set_path), partitions=2, shape=(1, 28, 28), overwrite=True, bundle=BUNDLE)
+        write_dataset(self.frame.where(ONE_IN_TEN), f"file://{set_path}", partitions=2, shape=(1, 28, 28), overwrite=True, bundle=BUNDLE)
         solver = self.write_net(set_path, set_path, max_iter=1500)
         first: List[int] = []
 
@@ -374,11 +379,39 @@ class SparkTest(unittest.TestCase):
                 for worker in first:
                     os.kill(parent_of(worker), signal.SIGKILL)
 
-        result = train(self.spark, str(solver), workers=2, output=str(self.path_of("orphans")), on_event=kill_pythons, bundle=BUNDLE)
+        result = train(self.spark, str(solver), workers=2, output=f"file://{self.path_of('orphans')}", on_event=kill_pythons, bundle=BUNDLE)
         self.assertTrue(first)
         self.assertFalse(set(first) & set(our_workers()))
         self.assertEqual((result.iterations, result.ledger["complete_chunks"]), (1500, result.ledger["chunks"]))
+        rows = features(self.spark, str(self.path_of("net.prototxt")), result.model, f"file://{set_path}", blobs="ip2", label=None, keys=True, bundle=BUNDLE)
+        self.assertEqual([row.id for row in rows.collect()], [key for key, _, _ in records_of(set_path)])
         self.row(f"{len(first)} workers ended with their killed tasks, others took their place, and the job was whole")
+
+    def test_a_driver_that_is_killed_leaves_no_process(self) -> None:
+        set_path = self.path_of("for_driver")
+        write_dataset(self.frame.where(ONE_IN_TEN), str(set_path), partitions=2, shape=(1, 28, 28), bundle=BUNDLE)
+        solver = self.write_net(set_path, set_path, max_iter=1000000)
+        script = """import json, sys
+sys.path.insert(0, sys.argv[1])
+from pyspark.sql import SparkSession
+from samovar.spark import train
+spark = SparkSession.builder.master("local-cluster[2,1,1024]").config("spark.driver.host", "127.0.0.1").getOrCreate()
+train(spark, sys.argv[2], workers=2, servers=2, output=sys.argv[3], bundle=sys.argv[4], on_event=lambda event: print(json.dumps(event), flush=True))
+"""
+        mark = f"{MARK}-driver"
+        words = [sys.executable, "-c", script, str(ROOT / "deploy/spark"), str(solver), str(self.path_of("killed_out")), BUNDLE]
+        with subprocess.Popen(words, env={**os.environ, "SAMOVAR_MARK": mark}, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as driver:
+            try:
+                trained = any('"progress"' in line and json.loads(line)["iteration"] > 50 for line in driver.stdout)
+                workers = len(marked("libexec/samovar-worker", mark))
+                servers = len(marked("libexec/samovar-server", mark))
+            finally:
+                driver.kill()
+        self.assertTrue(trained)
+        self.assertEqual((workers > 0, servers), (True, 2))
+        begun = time.monotonic()
+        await_that(lambda: not marked("libexec/samovar", mark), 60)
+        self.row(f"a driver was killed, and {servers} servers and {workers} workers had ended {time.monotonic() - begun:.1f} s later")
 
     def test_workers_that_start_together_by_barrier_on_a_cluster_that_runs(self) -> None:
         set_path = self.path_of("for_barrier")
