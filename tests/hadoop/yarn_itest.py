@@ -46,7 +46,6 @@ class YarnTestCase(testbed.TestCase):
         os.environ["HADOOP_CONF_DIR"] = str(self.yarn.conf)
         os.environ["HADOOP_USER_NAME"] = os.environ.get("USER") or "root"
         os.environ["SAMOVAR_FILE_CACHE"] = str(self.workspace.path / "cache_of_files")
-        self.addCleanup(self.say_why)
 
     def samovar(self, *arguments, code: int = 0, seconds: float = testbed.RUN_SECONDS) -> "subprocess.CompletedProcess[bytes]":
         words = [testbed.program("samovar"), *map(str, arguments)]
@@ -58,9 +57,9 @@ class YarnTestCase(testbed.TestCase):
     def row(self, text: str) -> None:
         print(f"    {text}", flush=True)
 
-    def say_why(self) -> None:
-        if self._outcome is not None and not self._outcome.success:
-            print(self.yarn.container_logs()[-6000:], self.yarn.logs()[-3000:], flush=True)
+    def give_up(self, why: str) -> None:
+        print(self.yarn.container_logs()[-30000:], self.yarn.logs()[-3000:], flush=True)
+        self.fail(why)
 
     def launch(self, name: str, *flags) -> str:
         """The home of the service."""
@@ -80,7 +79,7 @@ class YarnTestCase(testbed.TestCase):
             if holds(said):
                 return said, time.monotonic() - begun
             if time.monotonic() - begun > WAIT_SECONDS:
-                self.fail(f"{what}: {said}")
+                self.give_up(f"{what}: {said}")
             time.sleep(0.2)
 
     def containers(self, name: str) -> Dict[str, str]:
@@ -189,7 +188,7 @@ class YarnJobTest(YarnTestCase):
             if back and now - begun > 5 and highest > before and reached >= highest and now - last < 1:
                 break
             if now - begun > WAIT_SECONDS:
-                self.fail(f"{what}: {job}, {states}")
+                self.give_up(f"{what}: {job}, {states}")
             time.sleep(0.2)
         self.row(f"{what:44} {standstill:8.1f} {time.monotonic() - begun:8.1f} {before:8d} {highest:8d}")
 
