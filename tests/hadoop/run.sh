@@ -2,7 +2,7 @@
 # Tests HDFS and YARN against real ones: Hadoop's daemons and client, which Maven fetches, on loopback.
 #   bash tests/hadoop/run.sh [names of tests]      for example: HdfsTest.test_a_job_reads_and_writes_there_alone YarnServiceTest
 # SAMOVAR_BIN_DIR names the directory of the programs; unset: build/release/bin; the tarball is made of them unless SAMOVAR_BUNDLE
-# names one. Takes some ten minutes, 5 GB of disk for a while, 3 GB of memory, Maven and Java 11 or 17, and for the row with
+# names one. Takes some twenty minutes, 5 GB of disk for a while, 3 GB of memory, Maven and Java 11 or 17, and for the row with
 # Kerberos, which is skipped otherwise, Debian's krb5-kdc, krb5-admin-server and krb5-user; for
 # that with pictures likewise dataset-fashion-mnist. Exit code 0 only if all rows hold; the last line is the summary.
 set -euo pipefail
