@@ -169,6 +169,13 @@ class ClientTest(testbed.TestCase):
             self.assertFalse(follower.is_alive())
             self.assertTrue(any("enough of it" in text for text in followed), followed)
 
+    def test_a_cluster_is_found_by_its_home(self):
+        home = str(self.workspace.path / "home")
+        with testbed.Cluster(self.workspace, servers=1, workers=0, flags=("--home", home)) as cluster, \
+                Client(home, bundle=programs().programs) as client:
+            self.assertEqual(client.address, cluster.address)
+            self.assertEqual(client.status().coordinator, cluster.address)
+
     def test_mistakes_are_told(self):
         with testbed.Cluster(self.workspace, servers=1, workers=0) as cluster, \
                 Client(cluster.address, bundle=programs().programs) as client:

@@ -27,6 +27,7 @@ sys.path[:0] = [str(ROOT / "deploy" / "spark"), str(ROOT / "tests" / "integratio
 import testbed  # noqa: E402
 
 import lmdb  # noqa: E402
+import pyspark  # noqa: E402
 from pyspark.ml.linalg import Vectors  # noqa: E402
 from pyspark.sql import Row, SparkSession  # noqa: E402
 from pyspark.sql.types import ArrayType, BinaryType, FloatType, IntegerType, StringType, StructField, StructType  # noqa: E402
@@ -174,6 +175,10 @@ class SparkTest(unittest.TestCase):
         cls.path = pathlib.Path(tempfile.mkdtemp(prefix="samovar_spark_"))
         cls.addClassCleanup(shutil.rmtree, cls.path, ignore_errors=True)
         os.chdir(cls.path)
+        # Spark's workers keep their executors' directories there, with the bundle in each.
+        work = pathlib.Path(pyspark.__file__).parent / "work"
+        before = set(work.glob("*"))
+        cls.addClassCleanup(lambda: [shutil.rmtree(path, ignore_errors=True) for path in set(work.glob("*")) - before])
         cls.spark = (SparkSession.builder.master("local-cluster[2,1,1024]").appName("samovar")
                      .config("spark.driver.host", "127.0.0.1").config("spark.driver.bindAddress", "127.0.0.1")
                      .config("spark.task.maxFailures", "4").config("spark.ui.enabled", "false").config("spark.ui.showConsoleProgress", "false").config("spark.executor.memory", "1g")
@@ -264,6 +269,9 @@ class SparkTest(unittest.TestCase):
         for row in rows:
             for one, other in zip(row.ip2, by_key[row.id]):
                 self.assertAlmostEqual(one, other, delta=1e-4 * max(1.0, abs(other)))
+        # An action that has had enough ends the programs of its tasks.
+        self.assertEqual(len(frame.take(3)), 3)
+        await_that(lambda: not marked("libexec/samovar", MARK), 30)
         right = sum(row.accuracy[0] for row in rows) / ROWS
         self.row(f"{len(rows)} rows of features came in {seconds:.1f} s, of which {right:.1%} have the right class first")
         self.assertAlmostEqual(right, result.tests[-1]["accuracy"], delta=0.001)

@@ -1,7 +1,6 @@
 """The services and messages of the .proto files, for Client: made of descriptors when they are first used, so that there is no generated
 code that would fit one version of protobuf only."""
 
-import os
 import pathlib
 import shutil
 import subprocess
@@ -49,7 +48,7 @@ class Contracts:
             from google.protobuf import descriptor_pb2, descriptor_pool
         except ImportError:
             raise SamovarError("the client needs the Python packages grpcio and protobuf: pip install grpcio protobuf") from None
-        described = pathlib.Path(os.environ.get("SAMOVAR_DESCRIPTORS") or _HERE / "samovar.desc")
+        described = _HERE / "samovar.desc"
         files = descriptor_pb2.FileDescriptorSet.FromString(described.read_bytes() if described.is_file() else compile_descriptors())
         self._pool = descriptor_pool.DescriptorPool()
         for file in files.file:

@@ -1,6 +1,8 @@
 """How this package and the bundle get to the executors, and how a task finds them there."""
 
+import atexit
 import os
+import shutil
 import tempfile
 import zipfile
 from dataclasses import dataclass
@@ -38,7 +40,10 @@ def _ship_package(context: Any) -> None:
     directory = os.path.dirname(os.path.abspath(samovar.__file__))
     if getattr(context, "_samovar_shipped", False) or not os.path.isdir(directory):
         return
-    path = os.path.join(tempfile.mkdtemp(prefix="samovar-package-"), "samovar_package.zip")
+    temporary = tempfile.mkdtemp(prefix="samovar-package-")
+    # Executors that start later fetch it from there.
+    atexit.register(shutil.rmtree, temporary, ignore_errors=True)
+    path = os.path.join(temporary, "samovar_package.zip")
     with zipfile.ZipFile(path, "w") as archive:
         for folder, _, names in os.walk(directory):
             for name in sorted(names):
