@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Tests the Python package with a real Spark: PySpark 3.5 of PyPI, with executors that are processes of their own (local-cluster).
 #   bash tests/spark/run.sh [names of tests]       for example: SparkTest.test_the_example_runs
-# Takes some five minutes, a Java from 8 to 17, Python's venv, and once a few hundred MB of downloads. SAMOVAR_BUNDLE names the tarball;
+# Takes five to eight minutes, a Java from 8 to 17, Python's venv, and once a few hundred MB of downloads. SAMOVAR_BUNDLE names the tarball;
 # unset: it is made of build/release. SAMOVAR_TEST_TOOLS keeps the downloads. Exit code 0 only if all rows hold; the last line is the
 # summary.
 set -euo pipefail
