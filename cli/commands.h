@@ -84,4 +84,7 @@ int RunYarnStop(const YarnStopOptions& options);
 // On the main thread, before any other exists.
 int RunYarnTrain(const YarnTrainOptions& options);
 
+// Says what is wrong on this machine.
+int RunDoctor(const DoctorOptions& options);
+
 }  // namespace samovar

@@ -56,6 +56,7 @@ struct Runner {
   int operator()(const YarnLogsOptions& options) const { return RunYarnLogs(options); }
   int operator()(const YarnStopOptions& options) const { return RunYarnStop(options); }
   int operator()(const YarnTrainOptions& options) const { return RunYarnTrain(options); }
+  int operator()(const DoctorOptions& options) const { return RunDoctor(options); }
   int operator()(const VersionFlags&) const {
     std::cout << "samovar " << Version() << " (engine for " << EngineLevel() << ")\n";
     return EXIT_SUCCESS;

@@ -9,6 +9,7 @@
 #include "cli/check/check_job.h"
 #include "cli/check/mode.h"
 #include "cli/data_options.h"
+#include "cli/doctor/node_role.h"
 #include "cli/open_model.h"
 #include "cli/run/cluster_options.h"
 #include "common/storage/storage_table.h"
@@ -175,6 +176,18 @@ struct FsRemoveOptions {
   std::string uri;
   bool recursive = false;
   StorageTable storage = {};
+};
+
+// Its coordinator may be empty: those that the roles name are asked.
+struct DoctorOptions : ClusterOptions {
+  // The directory of the services' configurations.
+  std::string config = "/etc/samovar";
+  // The services that it describes.
+  std::vector<NodeRole> roles;
+  // Empty: only what the roles name is looked at.
+  std::string storage_uri;
+  std::string user = "samovar";
+  bool json = false;
 };
 
 }  // namespace samovar

@@ -47,7 +47,7 @@ Parsed<CliFlags> ParseCliFlags(int argc, const char* const* argv, const StorageT
   parsed.exit_code = cli.line.Parse(argc, argv);
   if (!parsed.exit_code.has_value()) {
     const char* conflict = ConflictOf(cli);
-    if (conflict != nullptr) parsed.exit_code = cli.line.UsageError(conflict);
+    parsed.exit_code = conflict != nullptr ? cli.line.UsageError(conflict) : cli.ReadRoles();
   }
   parsed.flags = cli.Chosen();
   return parsed;

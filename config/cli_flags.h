@@ -26,7 +26,7 @@ using CliFlags =
                  ImportLevelDbOptions, ImportImagesFlags, DataPartitionOptions, WritePartitionOptions,
                  WriteManifestOptions, DataMeanOptions, DataInfoOptions, FsListOptions, FsCatOptions, FsCopyOptions,
                  FsRemoveOptions, YarnLaunchOptions, YarnStatusOptions, YarnFlexOptions, YarnLogsOptions,
-                 YarnStopOptions, YarnTrainOptions, CompletionFlags>;
+                 YarnStopOptions, YarnTrainOptions, DoctorOptions, CompletionFlags>;
 
 // The options have `storage`, of whose schemes the paths in them are.
 Parsed<CliFlags> ParseCliFlags(int argc, const char* const* argv, const StorageTable& storage);

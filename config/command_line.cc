@@ -57,7 +57,8 @@ std::string OptionName(const CLI::Option& option) {
 
 }  // namespace
 
-CommandLine::CommandLine(const std::string& program, const std::string& description) : app_(description, program) {
+CommandLine::CommandLine(const std::string& program, const std::string& description, std::ostream* errors)
+    : app_(description, program), errors_(*errors) {
   app_.set_help_flag("-h,--help", "Explains the command and its flags")->configurable(false);
   app_.set_version_flag("--version", absl::StrCat(program, " ", Version()), "Shows the version")->configurable(false);
   app_.get_formatter()->column_width(kFlagColumns);
@@ -91,8 +92,8 @@ const CLI::App* CommandLine::command() const {
 }
 
 int CommandLine::UsageError(const std::string& message) const {
-  std::cerr << app_.get_name() << ": error: " << message << "\n"
-            << "Run \"" << FullName(*command()) << " --help\" to see its commands and flags.\n";
+  errors_ << app_.get_name() << ": error: " << message << "\n"
+          << "Run \"" << FullName(*command()) << " --help\" to see its commands and flags.\n";
   return kUsageError;
 }
 

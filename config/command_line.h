@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <iostream>
 #include <optional>
 #include <string>
 #include <utility>
@@ -23,7 +24,8 @@ inline constexpr char kChannelsHelp[] =
 
 class CommandLine {
  public:
-  CommandLine(const std::string& program, const std::string& description);
+  // Mistakes are told to `errors`, which outlives this.
+  CommandLine(const std::string& program, const std::string& description, std::ostream* errors = &std::cerr);
 
   CLI::App* app() { return &app_; }
 
@@ -44,7 +46,7 @@ class CommandLine {
   // Parses; prints help, version or an error if that is due, and returns main's exit code then; empty: run the command.
   std::optional<int> Parse(int argc, const char* const* argv);
 
-  // Prints the error of the command line to stderr; returns 2.
+  // Prints the error of the command line; returns 2.
   int UsageError(const std::string& message) const;
 
   // The subcommand that was given, or the program.
@@ -55,6 +57,7 @@ class CommandLine {
   std::string DescribeExtra(const CLI::App& app, const std::string& argument) const;
 
   CLI::App app_;
+  std::ostream& errors_;
   std::vector<std::pair<CLI::App*, CLI::Option*>> required_;
   std::vector<const CLI::App*> utf8_;
   // Empty: none.

@@ -125,6 +125,7 @@ CommandTree::CommandTree(const StorageTable& storage) : line("samovar", kDescrip
   AddData();
   AddFs();
   AddYarn();
+  AddDoctor();
   AddSmallCommands();
   for (CLI::App* command :
        {train_, check_, submit_, watch_, logs_, cancel_, model_export_, snapshot_export_, yarn_train_})
@@ -142,7 +143,7 @@ void CommandTree::SetStorage() {
        {&import_idx.storage, &import_cifar10.storage, &import_leveldb.storage, &import_images.storage,
         &data_partition.storage, &write_partition.storage, &write_manifest.storage, &data_mean.storage,
         &data_info.storage, &fs_list.storage, &fs_cat.storage, &fs_copy.storage, &fs_remove.storage,
-        &yarn_launch.storage, &yarn_train.storage, &yarn_train.choice.storage}) {
+        &yarn_launch.storage, &yarn_train.storage, &yarn_train.choice.storage, &doctor.storage}) {
     *used = storage_;
   }
 }
@@ -478,6 +479,7 @@ CliFlags CommandTree::Chosen() const {
   if (command == yarn_logs_) return yarn_logs;
   if (command == yarn_stop_) return yarn_stop;
   if (command == yarn_train_) return yarn_train;
+  if (command == doctor_) return doctor;
   if (command == completion_) return completion;
   return VersionFlags{};
 }

@@ -48,7 +48,11 @@ struct CommandTree {
   YarnLogsOptions yarn_logs;
   YarnStopOptions yarn_stop;
   YarnTrainOptions yarn_train;
+  DoctorOptions doctor;
   CompletionFlags completion;
+
+  // If the command looks at the services of this machine: reads their configurations. Main's exit code: there are none.
+  std::optional<int> ReadRoles();
 
   // The flags of the subcommand that was parsed.
   CliFlags Chosen() const;
@@ -90,6 +94,7 @@ struct CommandTree {
   void AddYarnPlan(CLI::App* command, YarnLaunchOptions* options);
   void AddYarnTrain(CLI::App* yarn);
   void AddYarn();
+  void AddDoctor();
   void AddSmallCommands();
 
   const StorageTable storage_;
@@ -126,6 +131,7 @@ struct CommandTree {
   CLI::App* yarn_logs_ = nullptr;
   CLI::App* yarn_stop_ = nullptr;
   CLI::App* yarn_train_ = nullptr;
+  CLI::App* doctor_ = nullptr;
   CLI::App* completion_ = nullptr;
 };
 

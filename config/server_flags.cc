@@ -29,10 +29,11 @@ constexpr char kExamples[] =
 
 }  // namespace
 
-Parsed<ServerFlags> ParseServerFlags(int argc, const char* const* argv, const StorageTable& storage) {
+Parsed<ServerFlags> ParseServerFlags(int argc, const char* const* argv, const StorageTable& storage,
+                                     std::ostream* errors) {
   Parsed<ServerFlags> parsed;
   ServerFlags& flags = parsed.flags;
-  CommandLine line("samovar-server", kDescription);
+  CommandLine line("samovar-server", kDescription, errors);
   CLI::App* app = line.app();
   app->footer(kExamples);
   line.AcceptConfigFile();

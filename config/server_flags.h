@@ -1,6 +1,7 @@
 // Command line of samovar-server.
 #pragma once
 
+#include <iostream>
 #include <string>
 
 #include "common/storage/storage_table.h"
@@ -39,7 +40,8 @@ struct ServerFlags {
   bool die_with_parent = false;
 };
 
-// `storage`: of the homes that may be named.
-Parsed<ServerFlags> ParseServerFlags(int argc, const char* const* argv, const StorageTable& storage);
+// `storage`: of the homes that may be named. Mistakes are told to `errors`.
+Parsed<ServerFlags> ParseServerFlags(int argc, const char* const* argv, const StorageTable& storage,
+                                     std::ostream* errors = &std::cerr);
 
 }  // namespace samovar

@@ -24,10 +24,11 @@ constexpr char kExamples[] =
 
 }  // namespace
 
-Parsed<WorkerFlags> ParseWorkerFlags(int argc, const char* const* argv, const StorageTable& storage) {
+Parsed<WorkerFlags> ParseWorkerFlags(int argc, const char* const* argv, const StorageTable& storage,
+                                     std::ostream* errors) {
   Parsed<WorkerFlags> parsed;
   WorkerFlags& flags = parsed.flags;
-  CommandLine line("samovar-worker", kDescription);
+  CommandLine line("samovar-worker", kDescription, errors);
   CLI::App* app = line.app();
   app->footer(kExamples);
   line.AcceptConfigFile();

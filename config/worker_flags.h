@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <iostream>
 #include <string>
 
 #include "common/storage/storage_table.h"
@@ -30,7 +31,8 @@ struct WorkerFlags {
   bool die_with_parent = false;
 };
 
-// `storage`: of the homes that may be named.
-Parsed<WorkerFlags> ParseWorkerFlags(int argc, const char* const* argv, const StorageTable& storage);
+// `storage`: of the homes that may be named. Mistakes are told to `errors`.
+Parsed<WorkerFlags> ParseWorkerFlags(int argc, const char* const* argv, const StorageTable& storage,
+                                     std::ostream* errors = &std::cerr);
 
 }  // namespace samovar

@@ -14,6 +14,7 @@
 #include "absl/strings/string_view.h"
 #include "common/base/fault_report.h"
 #include "common/base/launch.h"
+#include "common/base/memory_limit.h"
 #include "common/base/open_files.h"
 #include "common/base/process_tuning.h"
 #include "common/base/signals.h"
@@ -73,7 +74,13 @@ int Run(int argc, char** argv) {
   };
   options.state_dir = flags.state;
   options.apply_threads = flags.apply_threads;
-  options.max_parameter_bytes = static_cast<uint64_t>(flags.parameter_memory) << 20;
+  const MemoryLimit memory = FindMemoryLimit();
+  options.max_parameter_bytes =
+      flags.parameter_memory > 0 ? static_cast<uint64_t>(flags.parameter_memory) << 20 : memory.bytes / 4 * 3;
+  LogInfo(absl::StrCat(
+      "holds up to ", options.max_parameter_bytes >> 20, " MiB of parameters, ",
+      flags.parameter_memory > 0 ? "as --parameter-memory says" : "three quarters of what this process may have", ": ",
+      memory.by, " sets ", memory.bytes >> 20, " MiB"));
   options.server_patience = absl::Minutes(flags.server_patience);
   options.max_running_jobs = flags.max_running_jobs;
   options.keep_ended_jobs = flags.keep_ended_jobs;

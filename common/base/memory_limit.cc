@@ -44,13 +44,13 @@ uint64_t ResourceLimit(int resource) {
              : kUnknown;
 }
 
-uint64_t MachineBytes() {
+}  // namespace
+
+uint64_t MachineMemoryBytes() {
   const long pages = sysconf(_SC_PHYS_PAGES);
   const long page_bytes = sysconf(_SC_PAGESIZE);
   return pages > 0 && page_bytes > 0 ? static_cast<uint64_t>(pages) * static_cast<uint64_t>(page_bytes) : kUnknown;
 }
-
-}  // namespace
 
 uint64_t CgroupMemoryLimit(const std::string& membership, const std::string& mount) {
   uint64_t lowest = kUnknown;
@@ -71,10 +71,16 @@ uint64_t CgroupMemoryLimit(const std::string& membership, const std::string& mou
   return lowest;
 }
 
-uint64_t MemoryLimitBytes() {
-  const uint64_t lowest = std::min({MachineBytes(), CgroupMemoryLimit("/proc/self/cgroup", "/sys/fs/cgroup"),
-                                    ResourceLimit(RLIMIT_AS), ResourceLimit(RLIMIT_DATA)});
-  return lowest == kUnknown ? kIfUnknown : lowest;
+MemoryLimit FindMemoryLimit() {
+  const MemoryLimit lowest =
+      std::min({MemoryLimit{MachineMemoryBytes(), "the machine"},
+                MemoryLimit{CgroupMemoryLimit("/proc/self/cgroup", "/sys/fs/cgroup"), "the control group"},
+                MemoryLimit{ResourceLimit(RLIMIT_AS), "the limit of the address space"},
+                MemoryLimit{ResourceLimit(RLIMIT_DATA), "the limit of the data segment"}},
+               [](const MemoryLimit& a, const MemoryLimit& b) { return a.bytes < b.bytes; });
+  return lowest.bytes == kUnknown ? MemoryLimit{kIfUnknown, "nothing that could be found"} : lowest;
 }
+
+uint64_t MemoryLimitBytes() { return FindMemoryLimit().bytes; }
 
 }  // namespace samovar

@@ -7,6 +7,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "common/base/clock.h"
 #include "common/base/printable.h"
 #include "common/base/status_macros.h"
@@ -431,6 +433,7 @@ v1::ClusterStatus Coordinator::Status() const {
   status.set_coordinator(address_);
   status.set_epoch(epoch_);
   status.set_uptime_seconds(absl::ToDoubleSeconds(now - started_));
+  status.set_unix_ms(static_cast<uint64_t>(absl::ToUnixMillis(absl::Now())));
   for (const Membership::Server& server : members_.servers()) {
     v1::ServerStatus* entry = status.add_servers();
     entry->set_address(server.registration.address());

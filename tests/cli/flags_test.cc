@@ -68,7 +68,7 @@ TEST_CASE("a usage error says which help to read") {
 TEST_CASE("what is missing is named") {
   CheckRefused(Cli("samovar"),
                "samovar needs a command: train, check, test, features, time, status, submit, jobs, watch, logs, "
-               "cancel, forget, model, snapshot, data, fs, yarn, version, completion");
+               "cancel, forget, model, snapshot, data, fs, yarn, doctor, version, completion");
   CheckRefused(Cli("samovar data"),
                "samovar data needs a command: import, partition, write-partition, write-manifest, mean, info");
   CheckRefused(Cli("samovar train"), "--solver is missing");

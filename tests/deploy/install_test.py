@@ -45,9 +45,9 @@ def sum_of(path: pathlib.Path) -> str:
 
 
 def tree(root: pathlib.Path) -> dict:
-    """All below: what it is, and when it was written last."""
+    """All below but the log of what was done: what it is, and when it was written last."""
     return {str(path.relative_to(root)): (path.lstat().st_mode, path.lstat().st_mtime_ns, path.lstat().st_ino)
-            for path in root.rglob("*")}
+            for path in root.rglob("*") if path.name != "install.log"}
 
 
 class TestCase(unittest.TestCase):
@@ -95,14 +95,14 @@ class InstallTest(TestCase):
 
     def test_each_role_has_its_configuration_unit_and_state(self):
         self.installed("coordinator", "--threads", 3)
-        self.installed("server", "--allow-plaintext", "--listen", "wn1-x:7409", coordinator="hn0-x:7400")
-        self.installed("worker", "--threads", 6, coordinator="hn0-x:7400")
+        self.installed("server", "--allow-plaintext", "--listen", "wn1-x:7409", coordinator="192.0.2.7:7400")
+        self.installed("worker", "--threads", 6, coordinator="192.0.2.7:7400")
         coordinator, server, worker = (self.text(f"etc/samovar/{role}.toml").splitlines() for role in ROLES)
         for line in ('listen = "127.0.0.1:7400"', "coordinator = true", "apply-threads = 3", "# allow-plaintext = true"):
             self.assertIn(line, coordinator)
-        for line in ('listen = "wn1-x:7409"', 'join = "hn0-x:7400"', "apply-threads = 2", "allow-plaintext = true"):
+        for line in ('listen = "wn1-x:7409"', 'join = "192.0.2.7:7400"', "apply-threads = 2", "allow-plaintext = true"):
             self.assertIn(line, server)
-        for line in ('coordinator = "hn0-x:7400"', "threads = 6"):
+        for line in ('coordinator = "192.0.2.7:7400"', "threads = 6"):
             self.assertIn(line, worker)
         for line in (*coordinator, *server):
             self.assertFalse(line.startswith("advertise"), line)
@@ -152,9 +152,9 @@ class InstallTest(TestCase):
         self.assertEqual([path.name for path in (self.root / "opt/samovar").iterdir() if path.name.startswith(".")], [])
 
     def test_the_coordinator_is_left_to_the_node_that_it_is_named_after(self):
-        said = self.installed("coordinator", "--allow-plaintext", coordinator="hn0-elsewhere.example:7400")
-        self.assertIn("nothing to do: the coordinator belongs on hn0-elsewhere.example", said)
-        self.assertEqual(list(self.root.iterdir()), [])
+        said = self.installed("coordinator", "--allow-plaintext", coordinator="192.0.2.8:7400")
+        self.assertIn("nothing to do: the coordinator belongs on 192.0.2.8", said)
+        self.assertEqual([path.name for path in self.root.rglob("*") if not path.is_dir()], ["install.log"])
         own = socket.gethostname()
         self.assertIn("wrote /etc/samovar/coordinator.toml",
                       self.installed("coordinator", "--allow-plaintext", coordinator=f"{own}:7400"))
@@ -164,9 +164,11 @@ class InstallTest(TestCase):
             self.installed(role)
         self.assertIn("removed", self.script("uninstall.sh", "--role", "server", "--root", self.root).stdout)
         self.assertFalse((self.root / "etc/systemd/system/samovar-server.service").exists())
-        self.assertTrue((self.root / "etc/samovar/server.toml").is_file())
+        self.assertFalse((self.root / "etc/samovar/server.toml").exists())
+        self.assertFalse((self.root / "var/lib/samovar/server").exists())
+        self.assertTrue((self.root / "etc/samovar/worker.toml").is_file())
         self.assertTrue((self.root / "opt/samovar/current").exists())
-        self.assertEqual(self.script("uninstall.sh", "--role", "all", "--purge", "--root", self.root).returncode, 0)
+        self.assertEqual(self.script("uninstall.sh", "--root", self.root).returncode, 0)
         self.assertEqual([path for path in self.root.rglob("*") if not path.is_dir()], [])
         self.assertFalse((self.root / "opt/samovar").exists())
         self.assertIn("nothing was installed", self.script("uninstall.sh", "--role", "all", "--root", self.root).stdout)
@@ -175,15 +177,15 @@ class InstallTest(TestCase):
 
 class MistakesTest(TestCase):
     def assert_untouched(self) -> None:
-        self.assertEqual([str(path) for path in self.root.rglob("*") if not path.is_dir()], [])
+        self.assertEqual([str(path) for path in self.root.rglob("*") if not path.is_dir() and path.name != "install.log"], [])
 
     def test_wrong_parameters_are_refused_before_anything_is_begun(self):
         for flags, text in (
-                (("--role", "sever"), '--role: "sever" is none of coordinator, server and worker'),
+                (("--role", "sever"), '--role: "sever" is none of auto, coordinator, server and worker'),
                 (("--coordinator", "hn0"), '"hn0" is not HOST:PORT'),
                 (("--coordinator", "hn0:70000"), '"hn0:70000" is not HOST:PORT'),
                 (("--tarball", "/nonexistent/samovar.tar.gz"), "there is no file /nonexistent/samovar.tar.gz"),
-                (("--tarball", "ftp://x/y"), "only http:// and https://"),
+                (("--tarball", "ftp://x/y"), "only http:, https:, wasb[s]:"),
                 (("--sha256", "abc"), '"abc" is not a sum'),
                 (("--threads", "0"), '"0" is not a number of threads'),
                 (("--prefix", "opt"), '"opt" is not an absolute path'),
@@ -194,14 +196,14 @@ class MistakesTest(TestCase):
                 (("--threads",), "--threads needs a value")):
             with self.subTest(flags=flags):
                 self.assert_refused(self.install("server", *flags), 2, text)
-        self.assert_refused(self.script("install.sh", "--coordinator", COORDINATOR, "--tarball", self.tarball), 2, "--role is missing")
-        self.assert_refused(self.script("install.sh", "--role", "worker", "--coordinator", COORDINATOR), 2, "--tarball PATH_OR_URL is missing")
-        self.assert_refused(self.script("install.sh", "--role", "worker", "--tarball", self.tarball), 2, "--coordinator HOST:PORT is missing")
+        self.assert_refused(self.script("install.sh", "--role", "worker", "--coordinator", COORDINATOR, "--root", self.root), 2, "--tarball URI is missing")
+        self.assert_refused(self.script("install.sh", "--role", "worker", "--tarball", self.tarball, "--root", self.root), 2,
+                            "--coordinator HOST:PORT is missing")
         self.assert_refused(self.install("worker", "--listen", "a:1"), 2, "a worker listens nowhere")
         self.assert_untouched()
 
     def test_plain_text_beyond_this_machine_must_be_accepted(self):
-        self.assert_refused(self.install("server", coordinator="hn0-x:7400"), 2, "Accept that with --allow-plaintext")
+        self.assert_refused(self.install("server", "--listen", "192.0.2.9:7401", coordinator="192.0.2.7:7400"), 2, "Accept that with --allow-plaintext")
         self.assert_untouched()
 
     def test_a_tarball_with_another_sum_is_refused(self):
@@ -297,7 +299,9 @@ install
 echo ---
 stat --format '%U:%G %a %n' /var/lib/samovar /var/lib/samovar/server
 getent passwd samovar
-bash /tmp/samovar-deploy/hdinsight/uninstall.sh --role all
+bash /tmp/samovar-deploy/hdinsight/uninstall.sh
+getent passwd samovar || echo no user
+ls -d /opt/samovar /etc/samovar /var/lib/samovar /var/log/samovar /etc/systemd/system/samovar-* 2>/dev/null || echo nothing
 """
 
 
@@ -318,6 +322,7 @@ class RealRootTest(TestCase):
         self.assertIn("samovar:samovar 750 /var/lib/samovar\nsamovar:samovar 750 /var/lib/samovar/server", after)
         self.assertIn("/usr/sbin/nologin", after)
         self.assertIn("removed /opt/samovar/current", after)
+        self.assertEqual(after.splitlines()[-2:], ["no user", "nothing"])
 
 
 # The keys of a unit that systemd 237 knows.
@@ -325,7 +330,7 @@ KNOWN = set("""Description Documentation Wants After StartLimitIntervalSec Start
 ExecStart Restart RestartSec RestartPreventExitStatus TimeoutStartSec TimeoutStopSec StateDirectory LimitNOFILE UMask ProtectSystem
 ReadWritePaths ProtectHome PrivateTmp PrivateDevices ProtectKernelTunables ProtectKernelModules ProtectControlGroups NoNewPrivileges
 CapabilityBoundingSet RestrictNamespaces RestrictRealtime RestrictAddressFamilies LockPersonality MemoryDenyWriteExecute
-SystemCallArchitectures SystemCallFilter SystemCallErrorNumber WantedBy""".split())
+SystemCallArchitectures SystemCallFilter SystemCallErrorNumber WantedBy RequiresMountsFor ExecStartPre Environment""".split())
 KNOWN_CALLS = set("~@mount @module @raw-io @reboot @swap @debug @obsolete @clock @cpu-emulation".split())
 
 
@@ -334,9 +339,11 @@ class UnitTest(TestCase):
         if not shutil.which("systemd-analyze"):
             self.skipTest("there is no systemd-analyze")
         for role in ROLES:
-            self.installed(role)
+            self.installed(role, *(["--cache", f"{self.directory}/cache"] if role == "worker" else []))
             # The programs are looked for where the unit says.
             unit = self.directory / f"samovar-{role}.service"
+            if role == "worker":
+                shutil.copytree(self.root / f"etc/systemd/system/{unit.name}.d", f"{unit}.d")
             text = self.text(f"etc/systemd/system/{unit.name}")
             unit.write_text(text.replace("/opt/samovar/", f"{self.root}/opt/samovar/"), encoding="utf-8")
             done = subprocess.run(["systemd-analyze", "verify", "--man=no", str(unit)], capture_output=True, text=True,
@@ -344,8 +351,10 @@ class UnitTest(TestCase):
             self.assertEqual((done.returncode, done.stdout + done.stderr), (0, ""))
 
     def test_the_units_ask_for_nothing_that_came_after_systemd_237(self):
+        self.installed("worker", "--cache", "/mnt/resource/samovar/cache")
+        drop_in = self.text("etc/systemd/system/samovar-worker.service.d/cache.conf")
         for role in ROLES:
-            text = (DEPLOY / f"systemd/samovar-{role}.service").read_text(encoding="utf-8")
+            text = (DEPLOY / f"systemd/samovar-{role}.service").read_text(encoding="utf-8") + (drop_in if role == "worker" else "")
             directives = re.findall(r"^(\w+)=(.*)$", text, re.MULTILINE)
             self.assertGreater(len(directives), 20)
             self.assertEqual({name for name, _ in directives} - KNOWN, set())

@@ -7,7 +7,7 @@ Nothing of it is seen on the machine itself, and all of it is gone with the proc
 import pathlib
 import shlex
 import subprocess
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Sequence
 
 from processes import children_of
 from testbed import COMMAND_SECONDS, END_SECONDS
@@ -15,6 +15,8 @@ from testbed import COMMAND_SECONDS, END_SECONDS
 # Of each card. It also bounds how fast a job can go on any machine.
 RATE = "100mbit"
 NAMES = ("coordinator", "server-1", "server-2", "worker-1", "worker-2", "desk")
+
+SYSTEMCTL = pathlib.Path(__file__).resolve().parent / "systemctl.py"
 
 # The shells' scripts that make what a host and the switch have, say so, and hold it. $1 is an empty directory, $2 the host's name,
 # $3 a directory that all hosts share.
@@ -124,16 +126,22 @@ class Host:
     def read(self, path: str) -> str:
         return self.check("cat", path)
 
+    def add_systemd(self) -> None:
+        """Makes the host's programs believe in a systemd; see systemctl.py."""
+        self.check("sh", "-c", 'mkdir -p /run/systemd/system && cp "$1" /usr/local/bin/systemctl && chmod 755 /usr/local/bin/systemctl'
+                   ' && printf \'#!/bin/sh\\nfor unit; do :; done\\ntail -n 20 "/run/stand-in/$unit.log"\\n\' >/usr/local/bin/journalctl'
+                   ' && chmod 755 /usr/local/bin/journalctl', "sh", SYSTEMCTL)
+
 
 class Hosts:
     """All hosts, 10.77.0.1 and on, and the switch between them. They know each other by name, and themselves, as Debian has it, by
     127.0.1.1. Use it in a `with`."""
 
-    def __init__(self, scratch: pathlib.Path, shared: pathlib.Path) -> None:
+    def __init__(self, scratch: pathlib.Path, shared: pathlib.Path, names: Sequence[str] = NAMES) -> None:
         self.by_name: Dict[str, Host] = {}
         self._switch = Namespaces(["--net"], SWITCH)
         try:
-            for number, name in enumerate(NAMES, start=1):
+            for number, name in enumerate(names, start=1):
                 self.by_name[name] = Host(name, f"10.77.0.{number}", scratch, shared)
             for host in self.by_name.values():
                 self._connect(host)

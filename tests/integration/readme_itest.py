@@ -32,7 +32,6 @@ ELSEWHERE = {
     "PRESET=": "the tests themselves",
     "cmake ": "the build",
     "az ": "Azure",
-    "parameters=": "Azure",
     "bash samovar-VERSION-linux-x86_64/deploy/hdinsight/install.sh": "tests/deploy/install_test.py",
     "useradd ": "the machine's users",
     "mkdir -p /opt/samovar": "the machine's files",
@@ -42,7 +41,8 @@ ELSEWHERE = {
     "systemctl ": "the machine's services",
 }
 # Clusters that READMEs take for granted, and the flags of their coordinators.
-STANDING = {"hn0-mycluster:7400": "--listen hn0-mycluster:7400", "hdfs:///user/me/samovar/lenet": "--home hdfs:///user/me/samovar/lenet"}
+STANDING = {"hdfs:///user/me/samovar/lenet": "--home hdfs:///user/me/samovar/lenet",
+            "wasbs:///samovar/mycluster.abcdef": "--home wasbs:///samovar/mycluster.abcdef"}
 # Of commands that ask a resource manager, where there is none: the flags are right if that is all that is wrong.
 NO_YARN = "no resource manager is known"
 
@@ -64,7 +64,7 @@ def blocks_of(text: str) -> Iterator[List[str]]:
 
 
 def is_command(line: str) -> bool:
-    return re.match(r"([A-Z]+=\S+ )?(bash|samovar\S*|\S+/samovar|cmake|tar|export|az|useradd|mkdir|ln|cp|systemctl|python3|pip|spark-submit) |parameters=",
+    return re.match(r"([A-Z]+=\S+ )?(bash|samovar\S*|\S+/samovar|cmake|tar|export|az|useradd|mkdir|ln|cp|systemctl|python3|pip|spark-submit) ",
                     line) is not None
 
 

@@ -48,9 +48,15 @@ TEST_CASE("what the process may have is no more than its resource limit") {
   low.rlim_cur = rlim_t{3} << 30;
   REQUIRE(setrlimit(RLIMIT_DATA, &low) == 0);
   const uint64_t limit = MemoryLimitBytes();
+  low.rlim_cur = rlim_t{64} << 20;
+  REQUIRE(setrlimit(RLIMIT_DATA, &low) == 0);
+  const MemoryLimit lowest = FindMemoryLimit();
   REQUIRE(setrlimit(RLIMIT_DATA, &before) == 0);
   CHECK(limit > 0);
   CHECK(limit <= uint64_t{3} << 30);
+  // Lower than any machine's, or its control group's, on which this runs.
+  CHECK(lowest.bytes == uint64_t{64} << 20);
+  CHECK(lowest.by == std::string("the limit of the data segment"));
 }
 
 }  // namespace
