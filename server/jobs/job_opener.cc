@@ -114,8 +114,9 @@ absl::StatusOr<Placement> JobOpener::PlaceAgain(const std::vector<HeldShare>& he
     if (!ours) continue;
     run = claim->run();
     chunk_elements = claim->chunk_elements();
-    snapshots = snapshots || std::any_of(one.snapshots.begin(), one.snapshots.end(),
-                                         [&](const v1::SnapshotInfo& info) { return info.run() == run; });
+    snapshots = snapshots || std::any_of(one.snapshots.begin(), one.snapshots.end(), [&](const v1::SnapshotInfo& info) {
+                  return info.run() == run && (spec_.export_snapshots().empty() || !IsBeforeSecond(info.iteration()));
+                });
   }
   std::vector<std::optional<size_t>> holders(spec_.servers());
   for (size_t i = 0; i < claims.size(); ++i) {
@@ -152,6 +153,10 @@ absl::StatusOr<Placement> JobOpener::PlaceAgain(const std::vector<HeldShare>& he
   placement.chunk_elements = chunk_elements;
   placement.run = run;
   return placement;
+}
+
+bool JobOpener::IsBeforeSecond(uint64_t iteration) const {
+  return !spec_.resume() && iteration < 2 * static_cast<uint64_t>(std::max(0, spec_.solver().snapshot()));
 }
 
 bool JobOpener::Fits(const v1::SnapshotInfo& info, const Placement& placement, size_t share) {

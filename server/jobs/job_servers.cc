@@ -204,8 +204,11 @@ absl::Status JobServers::FindServers(Placement* placement, std::vector<std::stri
   }
   if (gone.empty()) return absl::OkStatus();
   SAMOVAR_ASSIGN_OR_RETURN(const bool exported, opener_.HasExport(*placement));
-  // Before the first snapshot nobody can have more than the initial weights.
-  const bool fresh = !job_.spec().export_snapshots().empty() && job_.Status(SteadyNow()).snapshots().empty();
+  // Before the first export has ended.
+  const v1::JobStatus status = job_.Status(SteadyNow());
+  const bool fresh = !job_.spec().export_snapshots().empty() &&
+                     std::all_of(status.snapshots().begin(), status.snapshots().end(),
+                                 [&](uint64_t iteration) { return opener_.IsBeforeSecond(iteration); });
   for (const size_t share : gone) {
     Membership::Server& server = placement->servers[share];
     const auto spare = std::find_if(heard.begin(), heard.end(),

@@ -84,6 +84,34 @@ TEST_CASE("an exported snapshot that is damaged is passed over for the one befor
   CHECK(Says(status, absl::StrCat("restored from ", spec.export_snapshots(), "/lenet_iter_20")));
 }
 
+TEST_CASE("a server that is lost before the first export has ended has its share computed again") {
+  const auto mode = GENERATE(v1::CONSISTENCY_ASYNC, v1::CONSISTENCY_BOUNDED);
+  const TempDir dir;
+  TestCluster cluster(dir.File("cluster"), 2, /*keeps_jobs=*/true);
+  v1::JobSpec spec = SpecOf(mode, dir.File("exported"));
+  // Servers that end write what they have: no worker gets to a second snapshot meanwhile.
+  constexpr uint64_t kFirst = 60;
+  spec.mutable_solver()->set_snapshot(kFirst);
+  REQUIRE_OK(cluster.Submit(spec));
+  {
+    TestWorker worker(cluster.coordinator());
+    WorkTo(&cluster, &worker, spec, kFirst);
+  }
+  SECTION("the coordinator lives") {
+    // As if it had not been written yet.
+    std::filesystem::remove_all(dir.File("exported/lenet_iter_60"));
+    LoseDisk(&cluster, dir, 1);
+  }
+  SECTION("the coordinator was lost with it, and comes back") {
+    for (const size_t server : {1, 0}) cluster.Stop(server);
+    std::filesystem::remove_all(dir.File("exported/lenet_iter_60"));
+    std::filesystem::remove_all(dir.File("cluster/1"));
+    for (const size_t server : {0, 1}) cluster.Start(server);
+  }
+  TestWorker worker(cluster.coordinator());
+  CheckComplete(WorkToEnd(&cluster, &worker), kIterations);
+}
+
 TEST_CASE("a snapshot of another run of the job's name is no source of a lost share") {
   const TempDir dir;
   {
