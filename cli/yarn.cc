@@ -43,6 +43,7 @@ absl::Status Launch(const YarnLaunchOptions& options) {
   SAMOVAR_ASSIGN_OR_RETURN(const HadoopConfiguration configuration, HadoopConfiguration::Load());
   ServicePlan plan = options.plan;
   plan.name = options.name;
+  SAMOVAR_RETURN_IF_ERROR(CheckPlaintext(plan));
   if (options.print) {
     SAMOVAR_ASSIGN_OR_RETURN(
         plan, CompletePlan(std::move(plan), options.hadoop_conf, configuration, options.storage, /*dry=*/true));

@@ -73,6 +73,7 @@ class YarnTraining {
  private:
   // Everything that can be known to be wrong, before anything is begun.
   absl::Status Prepare() {
+    SAMOVAR_RETURN_IF_ERROR(CheckPlaintext(options_.plan));
     SAMOVAR_ASSIGN_OR_RETURN(configuration_, HadoopConfiguration::Load());
     SAMOVAR_ASSIGN_OR_RETURN(const ResourceManagerAccess access,
                              FindResourceManager(options_.resource_manager, configuration_));

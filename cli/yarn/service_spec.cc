@@ -139,6 +139,12 @@ absl::Status CheckServicePlan(const ServicePlan& plan) {
   return absl::OkStatus();
 }
 
+absl::Status CheckPlaintext(const ServicePlan& plan) {
+  if (plan.allow_plaintext) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      "the containers talk to each other in plain text, over the nodes' network: accept that with --allow-plaintext");
+}
+
 std::string ServiceSpecification(const ServicePlan& plan) {
   JsonLine properties;
   for (const auto& [name, value] : kProperties) properties.Text(name, value);

@@ -53,6 +53,9 @@ struct ServicePlan {
 // INVALID_ARGUMENT, with the flag: a name that YARN refuses, or a URI that would not pass through a shell.
 absl::Status CheckServicePlan(const ServicePlan& plan);
 
+// INVALID_ARGUMENT: nobody has accepted connections in plain text, without which no server of a service starts.
+absl::Status CheckPlaintext(const ServicePlan& plan);
+
 // The specification, as JSON. REQUIRES: CheckServicePlan(plan) is OK.
 std::string ServiceSpecification(const ServicePlan& plan);
 

@@ -78,6 +78,12 @@ absl::StatusOr<std::unique_ptr<JobTable>> OpenJobTable(const Coordinator::Option
 
 absl::StatusOr<std::unique_ptr<Coordinator>> Coordinator::Create(const Options& options) {
   const std::string directory = absl::StrCat(options.state_dir, "/coordinator");
+  if (!options.snapshots.empty()) {
+    const absl::Status writable = options.storage.CheckWritable(absl::StrCat(options.snapshots, "/job/manifest"));
+    // A storage that does not answer now may do when it is needed.
+    if (!writable.ok() && !absl::IsUnavailable(writable) && !absl::IsDeadlineExceeded(writable))
+      return Annotate(writable, "--snapshots");
+  }
   std::optional<ClusterHome> home;
   if (!options.home.empty()) home.emplace(options.home, options.storage);
   SAMOVAR_ASSIGN_OR_RETURN(const uint64_t epoch, NextEpoch(directory, home.has_value() ? &*home : nullptr));

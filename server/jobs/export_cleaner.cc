@@ -2,8 +2,10 @@
 
 #include <vector>
 
-#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "common/base/exceptions.h"
 #include "common/base/status_macros.h"
 #include "common/model/exported_snapshot.h"
@@ -16,23 +18,46 @@ namespace {
 constexpr absl::Duration kTick = absl::Milliseconds(250);
 constexpr absl::Duration kRetry = absl::Seconds(30);
 
-// Snapshots, and nothing else: another file in the directory keeps it.
+// "lenet" of ".../lenet-0123456789abcdef", see JobQueue::ChooseExports.
+std::string JobOf(const std::string& directory) {
+  const std::string name = directory.substr(directory.rfind('/') + 1);
+  return name.substr(0, name.rfind('-'));
+}
+
+// Whether the entry of the directory is a snapshot of the job. One whose manifest is missing was being written, or is
+// being removed.
+bool IsSnapshotOf(const std::string& job, const std::string& directory, const StoredFile& file,
+                  const StorageTable& storage) {
+  absl::string_view iteration = file.name;
+  uint64_t number = 0;
+  if (!file.is_directory || !absl::ConsumePrefix(&iteration, absl::StrCat(job, "_iter_")) ||
+      !absl::SimpleAtoi(iteration, &number)) {
+    return false;
+  }
+  const absl::StatusOr<ExportedSnapshot> snapshot =
+      ExportedSnapshot::Open(absl::StrCat(directory, "/", file.name), storage);
+  return snapshot.ok() ? snapshot->manifest().spec().job_id() == job : absl::IsNotFound(snapshot.status());
+}
+
+// The job's snapshots, and nothing else: another file keeps the directory.
 absl::Status Clean(const std::string& directory, const StorageTable& storage) {
   const absl::StatusOr<std::vector<StoredFile>> files = storage.List(directory);
   if (absl::IsNotFound(files.status())) return absl::OkStatus();
   SAMOVAR_RETURN_IF_ERROR(files.status());
-  bool is_empty = true;
   for (const StoredFile& file : *files) {
-    const bool is_snapshot = absl::StrContains(file.name, "_iter_");
-    if (is_snapshot) RemoveExport(absl::StrCat(directory, "/", file.name), storage);
-    is_empty = is_empty && is_snapshot;
+    if (IsSnapshotOf(JobOf(directory), directory, file, storage))
+      RemoveExport(absl::StrCat(directory, "/", file.name), storage);
   }
-  if (!is_empty) {
-    LogWarning(absl::StrCat(directory, " stays: it holds files that are no snapshots"));
-    return absl::OkStatus();
+  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<StoredFile> left, storage.List(directory));
+  if (!left.empty()) {
+    return absl::FailedPreconditionError(absl::StrCat(directory, "/", left[0].name, " is none of its snapshots"));
   }
   const absl::Status removed = storage.Remove(directory);
   return absl::IsNotFound(removed) ? absl::OkStatus() : removed;
+}
+
+bool MayPass(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) || absl::IsResourceExhausted(status);
 }
 
 }  // namespace
@@ -56,28 +81,32 @@ void ExportCleaner::Forget(const std::string& directory) {
 void ExportCleaner::Run() {
   absl::Duration wait = kTick;
   while (!stopper_.WaitFor(wait)) {
-    absl::Status status;
-    RunTurn("the cleaner of exported snapshots", [&] { status = CleanAll(); });
-    wait = status.ok() ? kTick : kRetry;
-    if (status.ok()) continue;
-    LogWarning(absl::StrCat("exported snapshots of forgotten jobs could not be removed, which is tried again: ",
-                            status.message()));
+    bool done = false;
+    RunTurn("the cleaner of exported snapshots", [&] { done = CleanAll(); });
+    wait = done ? kTick : kRetry;
   }
 }
 
-absl::Status ExportCleaner::CleanAll() {
-  while (!stopper_.stopped()) {
-    std::string directory;
-    {
-      absl::MutexLock lock(&mu_);
-      if (forgotten_.empty()) return absl::OkStatus();
-      directory = forgotten_.front();
-    }
-    SAMOVAR_RETURN_IF_ERROR(CatchExceptions([&] { return Clean(directory, storage_); }));
+bool ExportCleaner::CleanAll() {
+  std::deque<std::string> directories;
+  {
     absl::MutexLock lock(&mu_);
-    forgotten_.pop_front();
+    directories.swap(forgotten_);
   }
-  return absl::OkStatus();
+  std::deque<std::string> later;
+  for (const std::string& directory : directories) {
+    // It is forgotten durably, so that the next start goes on.
+    if (stopper_.stopped()) return true;
+    const absl::Status status = CatchExceptions([&] { return Clean(directory, storage_); });
+    if (status.ok()) continue;
+    if (MayPass(status)) later.push_back(directory);
+    LogWarning(
+        absl::StrCat("exported snapshots of a forgotten job in ", directory,
+                     MayPass(status) ? " cannot be removed now, which is tried again: " : " stay: ", status.message()));
+  }
+  absl::MutexLock lock(&mu_);
+  forgotten_.insert(forgotten_.end(), later.begin(), later.end());
+  return later.empty();
 }
 
 }  // namespace samovar

@@ -27,13 +27,14 @@ class ExportCleaner {
   // Ends the thread once its storage has answered. Idempotent.
   void Stop();
 
-  // The snapshots in the directory are nobody's any more, durably. Asking for a directory that is gone is no error.
+  // The job's snapshots in the directory, "DIR/JOB-RUN", are nobody's any more, durably. Other files there stay, and the
+  // directory with them. Asking for a directory that is gone is no error.
   void Forget(const std::string& directory) ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   void Run();
-  // The directories that are to be removed, each once, until one cannot be.
-  absl::Status CleanAll() ABSL_LOCKS_EXCLUDED(mu_);
+  // Each of the directories once. False: one is to be tried again.
+  bool CleanAll() ABSL_LOCKS_EXCLUDED(mu_);
 
   const StorageTable storage_;
   Stopper stopper_;

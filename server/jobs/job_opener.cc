@@ -94,9 +94,12 @@ absl::StatusOr<Placement> JobOpener::PlaceByNewestSnapshot(const std::vector<Hel
     placement.run = info.run();
     return placement;
   }
-  return absl::FailedPreconditionError(absl::StrCat("no snapshot of job \"", spec_.job_id(),
-                                                    "\" is held by all of its ", spec_.servers(),
-                                                    " servers; start it without --resume"));
+  return absl::FailedPreconditionError(
+      absl::StrCat("no snapshot of job \"", spec_.job_id(), "\" is held by all of its ", spec_.servers(), " servers; ",
+                   spec_.export_snapshots().empty() ? "start it without --resume"
+                                                    : absl::StrCat("begin a job of another name from "
+                                                                   "one that was exported: --restore ",
+                                                                   spec_.export_snapshots())));
 }
 
 absl::StatusOr<Placement> JobOpener::PlaceAgain(const std::vector<HeldShare>& held, bool fill_up) const {

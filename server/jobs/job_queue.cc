@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/clock.h"
 #include "common/base/exceptions.h"
@@ -83,10 +84,22 @@ absl::Status JobQueue::Load() {
 
 void JobQueue::CleanLocked(const JobTable::Forgotten& job) {
   if (!job.exports.empty()) {
-    export_cleaner_.Forget(job.exports);
+    kept_exports_.push_back(job.exports);
+    CleanKeptLocked();
   } else if (FindLocked(job.job_id) == nullptr) {
     cleaner_.Forget(job.job_id);
   }
+}
+
+void JobQueue::CleanKeptLocked() {
+  std::erase_if(kept_exports_, [this](const std::string& directory) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    for (const Entry& entry : jobs_) {
+      if (absl::StartsWith(entry.job->spec().initial_model().exported_snapshot(), absl::StrCat(directory, "/")))
+        return false;
+    }
+    export_cleaner_.Forget(directory);
+    return true;
+  });
 }
 
 void JobQueue::Start() {
@@ -253,6 +266,7 @@ absl::Status JobQueue::SaveHeld() {
     std::erase_if(forgotten_, [&job](const JobTable::Forgotten& other) { return other.number == job.number; });
     CleanLocked(job);
   }
+  CleanKeptLocked();
   return absl::OkStatus();
 }
 

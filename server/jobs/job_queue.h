@@ -152,8 +152,10 @@ class JobQueue : private JobKeeper {
   void ForgetLocked(std::deque<Entry>::iterator entry, DeferredLog* log) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Those of a job that is none of the queue's any more, if the coordinator chose their directory.
   void ForgetExportsLocked(const v1::JobSpec& spec) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // The table knows that it is forgotten: what is left of it is removed.
+  // The table knows that it is forgotten: what is left of it is removed, but no exports that a known job began from.
   void CleanLocked(const JobTable::Forgotten& job) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Of exports that were kept: those from which no known job began any more.
+  void CleanKeptLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Where the job's snapshots are exported to, if the client does not say. `earlier`: the job whose place it takes; may
   // be null. REQUIRES: its id and run are set.
   void ChooseExports(const v1::JobSpec* earlier, v1::JobSpec* spec) const;
@@ -181,6 +183,8 @@ class JobQueue : private JobKeeper {
   uint64_t last_number_ ABSL_GUARDED_BY(mu_) = 0;
   // Jobs that the table is to forget.
   std::vector<JobTable::Forgotten> forgotten_ ABSL_GUARDED_BY(mu_);
+  // Directories of exports of forgotten jobs, from which known jobs began.
+  std::vector<std::string> kept_exports_ ABSL_GUARDED_BY(mu_);
   // Raised whenever servers may have more memory than before: jobs that were refused are tried again.
   uint64_t changes_ ABSL_GUARDED_BY(mu_) = 1;
   // Times that a thread was done with its job, refused or not.

@@ -4,6 +4,7 @@
 #include <tuple>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
@@ -137,6 +138,14 @@ absl::StatusOr<std::string> JobQueue::Submit(v1::JobSpec spec) {
     stored.number = last_number_ + 1;
   }
   spec.set_run(NewRun());
+  const bool is_taken = !options_.snapshots.empty() &&
+                        absl::StartsWith(spec.export_snapshots(), absl::StrCat(options_.snapshots, "/")) &&
+                        !(spec.resume() && earlier.export_snapshots() == spec.export_snapshots());
+  if (is_taken) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("export_snapshots: ", spec.export_snapshots(), " is in ", options_.snapshots,
+                     ", where the coordinator keeps and removes snapshots itself; name another directory, or none"));
+  }
   ChooseExports(replaced.has_value() ? &earlier : nullptr, &spec);
   const auto job = std::make_shared<Job>(std::move(spec), stored.number);
   // Damaged records may have been mended before it goes on, so that this is no mistake by itself.

@@ -115,7 +115,6 @@ class ReadmeTest(unittest.TestCase):
             shutil.copy(lenet / "lenet_solver.prototxt", directory / "solver.prototxt")
             net = (lenet / "lenet_train_test.prototxt").read_text(encoding="utf-8")
             (directory / "lenet_train_test.prototxt").write_text(net.replace('"data/', f'"{self.path}/data/'), encoding="utf-8")
-        (self.path / "output").mkdir()
         (self.path / "hadoop").mkdir()
 
     def port(self, name: str) -> str:
@@ -189,9 +188,8 @@ class ReadmeTest(unittest.TestCase):
                     self.check_block(self.standing(block) + commands)
                 # Each block begins as its reader does.
                 shutil.rmtree(self.path / "var", ignore_errors=True)
-                shutil.rmtree(self.path / "output")
+                shutil.rmtree(self.path / "output", ignore_errors=True)
                 shutil.rmtree(self.storage / "data", ignore_errors=True)
-                (self.path / "output" / "cluster").mkdir(parents=True)
                 self.ports.clear()
         self.assertEqual(set(ELSEWHERE) - used, set(), "no README has these any more")
         self.assertGreater(run, 30)

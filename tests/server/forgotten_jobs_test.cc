@@ -179,6 +179,69 @@ TEST_CASE("a job that names no place for its snapshots has a directory in the cl
   CHECK(NamesIn(ExportsOf("third", exports)) == std::set<std::string>{"third_iter_10"});
 }
 
+TEST_CASE("exports that a known job began from stay until that one is forgotten, too") {
+  const TempDir dir;
+  const std::string exports = dir.File("exports");
+  TestCluster cluster(dir.File("state"), 2, /*keeps_jobs=*/true, absl::Minutes(10), /*keep_ended_jobs=*/4, exports);
+  RunToEnd(&cluster, "first", 2);
+  const std::string first = ExportsOf("first", exports);
+  v1::JobSpec spec = MakeSpec(20);
+  // Also where it takes the former one's name.
+  spec.set_job_id(GENERATE("second", "first"));
+  spec.mutable_initial_model()->set_exported_snapshot(absl::StrCat(first, "/first_iter_10"));
+  Run(&cluster, spec);
+  if (spec.job_id() == "second") REQUIRE_OK(cluster.Forget("first"));
+  SECTION("the coordinator is the same") {}
+  SECTION("the coordinator was started again since") {
+    for (const size_t server : {1, 0}) cluster.Stop(server);
+    for (const size_t server : {0, 1}) cluster.Start(server);
+  }
+  // Another job's are removed in the meantime.
+  RunToEnd(&cluster, "third", 2);
+  REQUIRE_OK(cluster.Forget("third"));
+  AwaitGoneFrom("third", exports);
+  CHECK(NamesIn(first) == std::set<std::string>{"first_iter_10"});
+  REQUIRE_OK(cluster.Forget(spec.job_id()));
+  const absl::Time deadline = SteadyNow() + absl::Seconds(60);
+  while (std::filesystem::exists(first) && SteadyNow() < deadline) absl::SleepFor(absl::Milliseconds(10));
+  CHECK_FALSE(std::filesystem::exists(first));
+}
+
+TEST_CASE("files of others in a forgotten job's directory stay, and keep no other directory") {
+  const TempDir dir;
+  const std::string exports = dir.File("exports");
+  TestCluster cluster(dir.File("state"), 2, /*keeps_jobs=*/true, absl::Minutes(10), /*keep_ended_jobs=*/4, exports);
+  for (const char* id : {"first", "second"}) RunToEnd(&cluster, id, 2);
+  const std::string first = ExportsOf("first", exports);
+  std::ofstream(absl::StrCat(first, "/first_iter_notes.txt")) << "mine";
+  std::ofstream(absl::StrCat(first, "/first_iter_10/first_iter_10.caffemodel")) << "mine";
+  std::filesystem::create_directory(absl::StrCat(first, "/other_iter_5"));
+  for (const char* id : {"first", "second"}) REQUIRE_OK(cluster.Forget(id));
+  AwaitGoneFrom("second", exports);
+  CHECK(ExportsOf("second", exports).empty());
+  CHECK(NamesIn(first) == std::set<std::string>{"first_iter_10", "first_iter_notes.txt", "other_iter_5"});
+  CHECK(NamesIn(absl::StrCat(first, "/first_iter_10")) == std::set<std::string>{"first_iter_10.caffemodel"});
+}
+
+TEST_CASE("no client exports into the cluster's own place") {
+  const TempDir dir;
+  TestCluster cluster(dir.File("state"), 2, /*keeps_jobs=*/true, absl::Minutes(10), /*keep_ended_jobs=*/4,
+                      dir.File("exports"));
+  v1::JobSpec spec = MakeSpec(10);
+  spec.set_export_snapshots(dir.File("exports/lenet-0"));
+  REQUIRE_STATUS(cluster.Submit(spec), absl::StatusCode::kInvalidArgument, "name another directory");
+}
+
+TEST_CASE("a place for the cluster's snapshots that nobody can write to is refused at the start") {
+  const TempDir dir;
+  std::ofstream(dir.File("file")) << "x";
+  Server::Options options;
+  options.is_coordinator = true;
+  options.state_dir = dir.File("state");
+  options.snapshots = dir.File("file");
+  REQUIRE_STATUS(Server::Start(options).status(), absl::StatusCode::kFailedPrecondition, "--snapshots");
+}
+
 TEST_CASE("a client does not choose what is removed with its job") {
   const TempDir dir;
   const std::string own = dir.File("own");
