@@ -27,8 +27,8 @@ class ExportCleaner {
   // Ends the thread once its storage has answered. Idempotent.
   void Stop();
 
-  // The job's snapshots in the directory, "DIR/JOB-RUN", are nobody's any more, durably. Other files there stay, and the
-  // directory with them. Asking for a directory that is gone is no error.
+  // The job's snapshots in the directory, "DIR/JOB-RUN", are nobody's any more, durably. Other files there stay, and
+  // the directory with them. Asking for a directory that is gone is no error.
   void Forget(const std::string& directory) ABSL_LOCKS_EXCLUDED(mu_);
 
  private:

@@ -154,7 +154,7 @@ class JobQueue : private JobKeeper {
   void ForgetExportsLocked(const v1::JobSpec& spec) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // The table knows that it is forgotten: what is left of it is removed, but no exports that a known job began from.
   void CleanLocked(const JobTable::Forgotten& job) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Of exports that were kept: those from which no known job began any more.
+  // Kept exports from which no known job began any more are removed.
   void CleanKeptLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Where the job's snapshots are exported to, if the client does not say. `earlier`: the job whose place it takes; may
   // be null. REQUIRES: its id and run are set.
