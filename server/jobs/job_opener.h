@@ -94,11 +94,11 @@ class JobOpener {
   absl::StatusOr<Placement> PlaceByNewestSnapshot(const std::vector<HeldShare>& held) const;
   // For a job that ran under an earlier coordinator: the servers that had it open then. If `fill_up`, a share that no
   // server claims goes to another one, unless there are snapshots of the job, which it would lack, and none was
-  // exported. UNAVAILABLE says what is missing. Where a job exports its snapshots, one that IsBeforeSecond is none here:
-  // its export may not have ended when its server was lost.
+  // exported. UNAVAILABLE says what is missing. Where a job exports its snapshots, one that IsBeforeSecond is none
+  // here: its export may not have ended when its server was lost.
   absl::StatusOr<Placement> PlaceAgain(const std::vector<HeldShare>& held, bool fill_up) const;
-  // Whether the iteration is before the job's second snapshot, so that what a server has lost with it is sooner computed
-  // again than waited for. False for a resumed job, which does not know how its model began.
+  // Whether the iteration is before the job's second snapshot, so that what a server has lost with it is computed again
+  // rather than waited for. False for a resumed job, which does not know how its model began.
   bool IsBeforeSecond(uint64_t iteration) const;
   // Whether a server that has nothing of the job can take a share: a snapshot of this placement's was exported. Errors
   // of the storage.
