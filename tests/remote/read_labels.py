@@ -4,38 +4,16 @@
     read_labels.py DIRECTORY      a line each: KEY LABEL
 """
 
+import pathlib
 import sys
 
 import lmdb
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "integration"))
+from model_blobs import fields  # noqa: E402
 
-def varint(data: bytes, at: int) -> "tuple[int, int]":
-    value = shift = 0
-    while True:
-        byte = data[at]
-        value |= (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 0x80:
-            return value, at
-
-
-def label_of(datum: bytes) -> int:
-    """Field 5 of caffe.Datum."""
-    at, label = 0, 0
-    while at < len(datum):
-        tag, at = varint(datum, at)
-        if tag & 7 == 0:
-            value, at = varint(datum, at)
-            if tag >> 3 == 5:
-                label = value
-        elif tag & 7 == 2:
-            length, at = varint(datum, at)
-            at += length
-        else:
-            at += 4
-    return label
-
+LABEL = 5
 
 with lmdb.open(sys.argv[1], readonly=True, lock=False) as database, database.begin() as records:
     for key, value in records.cursor():
-        print(key.decode(), label_of(value))
+        print(key.decode(), dict(fields(value)).get(LABEL, 0))

@@ -1,6 +1,5 @@
 // The fate of the snapshots of jobs that have ended.
 
-#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -22,14 +21,7 @@ namespace {
 void Run(TestCluster* cluster, const v1::JobSpec& spec) {
   REQUIRE_OK(cluster->Submit(spec));
   TestWorker worker(cluster->coordinator());
-  std::atomic<bool> ended = false;
-  v1::JobStatus last;
-  std::thread watcher([&] {
-    last = cluster->AwaitEnd(spec.job_id());
-    ended = true;
-  });
-  worker.WorkUntil([&] { return ended.load(); });
-  watcher.join();
+  const v1::JobStatus last = WorkToEnd(cluster, &worker, spec.job_id());
   INFO(last.ShortDebugString());
   REQUIRE(last.state() == v1::JOB_STATE_SUCCEEDED);
 }
@@ -58,9 +50,15 @@ std::string ExportsOf(const std::string& job, const std::string& exports) {
   return names.empty() ? "" : absl::StrCat(exports, "/", *names.begin());
 }
 
-void AwaitGoneFrom(const std::string& job, const std::string& exports) {
+void AwaitGone(const std::string& directory) {
   const absl::Time deadline = SteadyNow() + absl::Seconds(60);
-  while (!ExportsOf(job, exports).empty() && SteadyNow() < deadline) absl::SleepFor(absl::Milliseconds(10));
+  while (std::filesystem::exists(directory) && SteadyNow() < deadline) std::this_thread::yield();
+}
+
+// Its directory is gone.
+void AwaitGoneFrom(const std::string& job, const std::string& exports) {
+  const std::string directory = ExportsOf(job, exports);
+  if (!directory.empty()) AwaitGone(directory);
 }
 
 // The jobs that the server has something of on its disk.
@@ -150,8 +148,7 @@ TEST_CASE("a job that names no place for its snapshots has a directory in the cl
 
   SECTION("a new run of its name has another directory, and the former one goes") {
     RunToEnd(&cluster, "first", 2);
-    const absl::Time deadline = SteadyNow() + absl::Seconds(60);
-    while (std::filesystem::exists(first) && SteadyNow() < deadline) absl::SleepFor(absl::Milliseconds(10));
+    AwaitGone(first);
     const std::string again = ExportsOf("first", exports);
     CHECK(again != first);
     CHECK(NamesIn(again) == std::set<std::string>{"first_iter_10"});
@@ -175,6 +172,7 @@ TEST_CASE("a job that names no place for its snapshots has a directory in the cl
   if (!ExportsOf("first", exports).empty()) REQUIRE_OK(cluster.Forget("first"));
   AwaitGoneFrom("first", exports);
   CHECK(ExportsOf("first", exports).empty());
+  AwaitGone(absl::StrCat(second, "/second_iter_10"));
   CHECK(NamesIn(second) == std::set<std::string>{"note"});
   CHECK(NamesIn(ExportsOf("third", exports)) == std::set<std::string>{"third_iter_10"});
 }
@@ -202,8 +200,7 @@ TEST_CASE("exports that a known job began from stay until that one is forgotten,
   AwaitGoneFrom("third", exports);
   CHECK(NamesIn(first) == std::set<std::string>{"first_iter_10"});
   REQUIRE_OK(cluster.Forget(spec.job_id()));
-  const absl::Time deadline = SteadyNow() + absl::Seconds(60);
-  while (std::filesystem::exists(first) && SteadyNow() < deadline) absl::SleepFor(absl::Milliseconds(10));
+  AwaitGone(first);
   CHECK_FALSE(std::filesystem::exists(first));
 }
 

@@ -180,14 +180,14 @@ class TestWorker {
   v1::WorkerReport report_;
 };
 
-// The worker works for the job "lenet" on the test's thread until the condition holds for the job's status or the job
-// has ended. Returns the last status.
+// The worker works on the test's thread until the condition holds for the job's status or the job has ended. Returns the
+// last status.
 inline v1::JobStatus Work(TestCluster* cluster, TestWorker* worker,
-                          const std::function<bool(const v1::JobStatus&)>& until) {
+                          const std::function<bool(const v1::JobStatus&)>& until, const std::string& job = "lenet") {
   std::atomic<bool> done = false;
   v1::JobStatus last;
   std::thread watcher([&] {
-    last = cluster->Await("lenet", until);
+    last = cluster->Await(job, until);
     done = true;
   });
   worker->WorkUntil([&] { return done.load(); });
@@ -195,8 +195,9 @@ inline v1::JobStatus Work(TestCluster* cluster, TestWorker* worker,
   return last;
 }
 
-inline v1::JobStatus WorkToEnd(TestCluster* cluster, TestWorker* worker) {
-  return Work(cluster, worker, [](const v1::JobStatus&) { return false; });
+inline v1::JobStatus WorkToEnd(TestCluster* cluster, TestWorker* worker, const std::string& job = "lenet") {
+  return Work(
+      cluster, worker, [](const v1::JobStatus&) { return false; }, job);
 }
 
 // The job of MakeSpec(iterations) has succeeded: its 5 chunks hold each iteration once.
