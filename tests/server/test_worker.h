@@ -180,8 +180,8 @@ class TestWorker {
   v1::WorkerReport report_;
 };
 
-// The worker works on the test's thread until the condition holds for the job's status or the job has ended. Returns the
-// last status.
+// The worker works on the test's thread until the condition holds for the job's status or the job has ended. Returns
+// the last status.
 inline v1::JobStatus Work(TestCluster* cluster, TestWorker* worker,
                           const std::function<bool(const v1::JobStatus&)>& until, const std::string& job = "lenet") {
   std::atomic<bool> done = false;
