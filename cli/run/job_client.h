@@ -13,6 +13,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "cli/report/curve.h"
 #include "cli/run/cluster_options.h"
 #include "common/home/coordinator_channel.h"
 #include "common/rpc/dialer.h"
@@ -43,6 +44,8 @@ class JobClient {
   absl::StatusOr<v1::SnapshotResponse> Snapshot(const std::string& job_id,
                                                 const std::string& export_directory = "") const;
   absl::StatusOr<v1::ClusterStatus> ClusterStatus() const;
+  // As FetchCurve.
+  absl::StatusOr<Curve> History(const std::string& job_id, uint64_t first_iteration, uint32_t max_points) const;
   // Calls `take` with each event; with `follow` until the job has ended.
   absl::Status Logs(const std::string& job_id, bool follow, absl::FunctionRef<void(const v1::JobEvent&)> take) const;
 
