@@ -57,7 +57,7 @@ class JobHistory {
   // The blocks that another coordinator has stored, as far as they are not damaged. Before Begin.
   void Restore(HistoryBlocks blocks);
   // The same for the curve of the job that this one goes on from. What that one has computed beyond the iteration that
-  // this one begins with is left out.
+  // this one begins with is left out; the block there is the only full one that changes.
   void Inherit(HistoryBlocks blocks);
   // The job computes the iterations from `first` on. Before any Add.
   void Begin(uint64_t first);

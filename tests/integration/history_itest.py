@@ -89,6 +89,29 @@ class HistoryTest(testbed.TestCase):
                 self.workspace.check("forget", mode, cluster.address)
                 self.assertEqual(self.workspace.command("history", mode, cluster.address).returncode, 1)
 
+    def test_a_coordinator_that_takes_over_at_the_home_goes_on_with_the_curve_and_a_gap_is_all_that_is_lost(self):
+        self.workspace.write_solver(max_iter=1500, snapshot=250, display=0)
+        with Cluster(self.workspace, flags=("--home", str(self.workspace.path / "home"))) as cluster:
+            cluster.submit("--name", "job", "--mode", "sync")
+            cluster.await_job("job", lambda job: int(job["iteration"]) > 600)
+            cluster.coordinator.kill()
+            cluster.coordinator.wait(END_SECONDS)
+            cluster.coordinator = cluster.start_coordinator()
+            cluster.await_state("job", "SUCCEEDED")
+            points = self.points(self.history(cluster, "job"))
+            iterations = [int(point["iteration"]) for point in points]
+            self.assertEqual(iterations, sorted(set(iterations)))
+            # It was not stopped before 600, and went on from a snapshot that it had: all from there on is kept.
+            self.assertEqual(iterations[-750:], list(range(750, 1500)))
+            missing = set(range(1500)) - set(iterations)
+            self.assertEqual(missing, set(range(min(missing), max(missing) + 1)) if missing else set())
+            cluster.coordinator.kill()
+            cluster.coordinator.wait(END_SECONDS)
+            cluster.coordinator = cluster.start_coordinator()
+            self.assertEqual(self.points(self.history(cluster, "job")), points)
+            self.workspace.check("forget", "job", cluster.address)
+            self.assertEqual(list((self.workspace.path / "home" / "curves").iterdir()), [])
+
     def test_a_job_that_goes_on_from_its_snapshot_has_the_curve_of_the_whole(self):
         self.workspace.write_solver(max_iter=300, snapshot=200, display=0)
         with Cluster(self.workspace) as cluster:

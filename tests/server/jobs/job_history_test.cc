@@ -188,8 +188,8 @@ TEST_CASE("the points that are asked for are extremes of equal stretches, from a
 struct Stored {
   HistoryBlocks blocks;
 
-  // Returns the keys that were written.
-  std::vector<HistoryKey> Take(JobHistory* history) {
+  // Returns the keys that were written. `cuts`: the block where a resumed job begins may have been full.
+  std::vector<HistoryKey> Take(JobHistory* history, bool cuts = false) {
     JobHistory::Changes changes = history->TakeChanges();
     std::vector<HistoryKey> written;
     for (const HistoryKey& key : changes.removed) {
@@ -198,7 +198,7 @@ struct Stored {
     }
     for (auto& [key, block] : changes.written) {
       // A full block is never written again.
-      if (blocks.contains(key)) CHECK(blocks[key].iterations_size() < JobHistory::kBlockPoints - 1);
+      if (blocks.contains(key) && !cuts) CHECK(blocks[key].iterations_size() < JobHistory::kBlockPoints - 1);
       written.push_back(key);
       blocks[key] = std::move(block);
     }
@@ -269,6 +269,39 @@ TEST_CASE("a curve goes on after its last point under the next coordinator, and 
     CHECK(std::count(losses.begin(), losses.end(), 1000.0f) == 0);
     // Seconds go on as well.
     CHECK(*blocks.back().seconds().rbegin() == 25'499.0 + 39'999.0);
+  }
+}
+
+TEST_CASE("a job that resumes another has its curve up to the iteration that it goes on from, as its own") {
+  const v1::JobSpec spec = SpecOf(1);
+  Stored former;
+  std::vector<float> before;
+  {
+    JobHistory history(&spec);
+    history.Begin(0);
+    Train(&history, 0, 60'500, NoisyLoss);
+    former.Take(&history);
+    before = LossesOf(history.Blocks());
+  }
+  // Within the open block, a full one, each level, at a block's edge, beyond all, and before all.
+  for (const uint64_t first : {60'200u, 55'555u, 20'000u, 300u, 59'000u, 61'000u, 0u}) {
+    JobHistory history(&spec);
+    history.Inherit(former.blocks);
+    Stored stored;
+    stored.Take(&history);
+    CHECK(LossesOf(InOrder(stored.blocks, 1)) == before);
+    history.Begin(first);
+    CHECK(history.changed() == (first < 60'500));
+    std::vector<uint64_t> kept = IterationsOf(history.Blocks());
+    if (!kept.empty()) CHECK(kept.back() < first);
+    CHECK(kept.size() <= first);
+    Train(&history, first, first + 1500, [](uint64_t) { return 1000; });
+    stored.Take(&history, /*cuts=*/true);
+    CHECK(LossesOf(InOrder(stored.blocks, 1)) == LossesOf(history.Blocks()));
+    CHECK(stored.blocks.size() == history.Blocks().size());
+    const std::vector<float> losses = LossesOf(history.Blocks());
+    CHECK(std::vector<float>(losses.end() - 1500, losses.end()) == std::vector<float>(1500, 1000));
+    CHECK(IterationsOf(history.Blocks()).back() == first + 1499);
   }
 }
 
