@@ -186,6 +186,13 @@ CLI::Validator AddressValidator(bool any_port) {
       "");
 }
 
+CLI::Validator HttpValidator() {
+  const auto check = [](std::string& address) {
+    return address == "none" ? std::string() : AddressValidator(/*any_port=*/true)(address);
+  };
+  return CLI::Validator(check, "");
+}
+
 CLI::Validator HomeValidator(const StorageTable& storage) {
   const auto check = [storage](std::string& home) {
     home = ResolvePath(home, "");

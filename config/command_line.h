@@ -70,6 +70,8 @@ void AddLogLevel(CLI::App* app, std::string* log_level);
 
 // The value is "HOST:PORT". With `any_port`, port 0 is allowed.
 CLI::Validator AddressValidator(bool any_port);
+// The value is "HOST:PORT", port 0 included, or "none".
+CLI::Validator HttpValidator();
 // HOST:PORT, or the home of a cluster: a URI of one of the storages, or a path, which becomes an absolute one.
 CLI::Validator CoordinatorValidator(const StorageTable& storage);
 // The home of a cluster alone.

@@ -1,7 +1,13 @@
 #include "cli/run/job_client.h"
 
+#include <unistd.h>
+
+#include <cstdlib>
+
 #include "absl/strings/str_cat.h"
+#include "common/base/process_usage.h"
 #include "common/base/status_macros.h"
+#include "common/base/utf8.h"
 #include "common/caffe/utf8_fields.h"
 #include "common/rpc/deadlines.h"
 #include "common/rpc/status.h"
@@ -22,6 +28,14 @@ Request RequestFor(const std::string& job_id) {
   Request request;
   request.set_job_id(job_id);
   return request;
+}
+
+// "user@host"; empty if it is no text.
+std::string Submitter() {
+  const char* const user = std::getenv("USER");
+  const std::string name = user != nullptr && *user != '\0' ? user : absl::StrCat(getuid());
+  const std::string submitter = absl::StrCat(name, "@", MachineName());
+  return IsUtf8(submitter) ? submitter : "";
 }
 
 }  // namespace
@@ -71,6 +85,7 @@ absl::StatusOr<std::string> JobClient::Submit(const v1::JobSpec& spec) const {
   SAMOVAR_RETURN_IF_ERROR(CheckUtf8Fields(spec, [](const auto&) { return "the job"; }));
   v1::SubmitRequest request;
   *request.mutable_spec() = spec;
+  request.mutable_spec()->set_submitter(Submitter());
   SAMOVAR_ASSIGN_OR_RETURN(const v1::SubmitResponse response,
                            Call<v1::JobService>(&v1::JobService::Stub::Submit, request, kSubmitDeadline));
   return response.job_id();

@@ -165,6 +165,7 @@ absl::Status CheckJobSpec(const v1::JobSpec& spec) {
   SAMOVAR_RETURN_IF_ERROR(CheckConsistency(spec));
   SAMOVAR_RETURN_IF_ERROR(CheckExports(spec));
   SAMOVAR_RETURN_IF_ERROR(CheckFilesOfNets(spec));
+  SAMOVAR_RETURN_IF_ERROR(CheckText("submitter", spec.submitter(), kMaxNameBytes));
   if (spec.test_nets_size() != spec.test_data_size() || spec.test_nets_size() != spec.test_outputs_size()) {
     return absl::InvalidArgumentError("test_nets, test_data and test_outputs must have one entry each a test net");
   }

@@ -67,12 +67,14 @@ class TestCluster {
       options.server_patience = patience;
       options.keep_ended_jobs = keep_ended_jobs;
       options.snapshots = snapshots;
+      options.http = "127.0.0.1:0";
       options_.push_back(options);
       Start(static_cast<size_t>(i));
     }
   }
 
   const std::string& coordinator() const { return servers_[0]->address(); }
+  const Server& server(size_t i) const { return *servers_[i]; }
   const std::string& address(size_t i) const { return servers_[i]->address(); }
   // Orderly end.
   void Stop(size_t i) { servers_[i].reset(); }
