@@ -24,7 +24,7 @@ void PrometheusText::Add(const Labels& labels, double value, absl::string_view s
   if (!labels.empty()) absl::StrAppend(&text_, "}");
   const std::string number = std::isnan(value)   ? "NaN"
                              : std::isinf(value) ? (value > 0 ? "+Inf" : "-Inf")
-                                                 : absl::StrFormat("%.17g", value);
+                                                 : absl::StrFormat("%.15g", value);
   absl::StrAppend(&text_, " ", number, "\n");
 }
 
