@@ -18,6 +18,7 @@
 #include "common/base/version.h"
 #include "common/caffe/utf8_fields.h"
 #include "common/home/cluster_home.h"
+#include "common/model/job_name.h"
 #include "common/storage/paths.h"
 #include "common/storage/storage_table.h"
 #include "config/config_file.h"
@@ -221,6 +222,13 @@ CLI::Validator Ratio() {
         return absl::StrCat("\"", text, "\" is not a number above 0 and at most 1");
       },
       "");
+}
+
+CLI::Validator JobNameValidator() {
+  const auto check = [](std::string& name) {
+    return name.empty() ? std::string() : std::string(CheckNewJobName(name).message());
+  };
+  return CLI::Validator(check, "", "JobName");
 }
 
 CLI::Validator NumberUpTo(double most) {

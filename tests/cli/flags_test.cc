@@ -82,6 +82,12 @@ TEST_CASE("what is missing is named") {
 TEST_CASE("values out of range are refused with the range") {
   CheckRefused(Cli("samovar train --solver s --workers 0"), R"(--workers: "0" is not a whole number from 1 to 256)");
   CheckRefused(Cli("samovar train --solver s --servers 257"), "from 1 to 256");
+  for (const char* const name : {"-v", ".", "..", ".lenet"}) {
+    const std::string line = absl::StrCat("--solver s --name=", name);
+    CheckRefused(Cli(absl::StrCat("samovar submit h:1 ", line)), "begin with a letter, a digit or '_'");
+    CheckRefused(Cli(absl::StrCat("samovar yarn train --output /out ", line)), "begin with a letter, a digit or '_'");
+  }
+  CheckRefused(Cli("samovar submit h:1 --solver s --name a/b"), "use 1 to 64 letters");
   CheckRefused(Cli("samovar train --solver s --threads -1"), "from 1 to 256");
   CheckRefused(Cli("samovar train --solver s --channels 9"), R"(--channels: "9" is not a whole number from 0 to 8)");
   CheckRefused(Cli("samovar train --solver s --threads 1.5"), "from 1 to 256");
