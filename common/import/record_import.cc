@@ -197,10 +197,14 @@ absl::Status RecordImport::Flush() {
 
 absl::Status RecordImport::PublishPartition() {
   SAMOVAR_ASSIGN_OR_RETURN(const std::string report, TextOf(manifest_));
-  if (upload_ != nullptr) return upload_->FinishPartition(staging_->path(), report);
+  const uint64_t bytes = manifest_.partitions(0).bytes();
+  if (upload_ != nullptr) return upload_->FinishPartition(staging_->path(), bytes, report);
   SAMOVAR_RETURN_IF_ERROR(WriteBytesAtomically(absl::StrCat(staging_->path(), "/", kReportName), report));
   const absl::Status moved = staging_->MoveTo(target_, /*replace=*/false);
-  return absl::IsAlreadyExists(moved) ? CheckIsRepeat(target_, report, options_.storage) : moved;
+  if (!absl::IsAlreadyExists(moved)) return moved;
+  SAMOVAR_RETURN_IF_ERROR(CheckIsRepeat(target_, report, options_.storage));
+  return HasPartitionFile(target_, bytes, options_.storage) ? absl::OkStatus()
+                                                            : staging_->MoveTo(target_, /*replace=*/true);
 }
 
 absl::Status RecordImport::Publish() {

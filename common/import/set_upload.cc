@@ -109,10 +109,16 @@ absl::Status CheckPartitionTarget(const std::string& uri, const StorageTable& st
 absl::Status CheckIsRepeat(const std::string& uri, const std::string& report, const StorageTable& storage) {
   const absl::StatusOr<std::string> there = storage.ReadBytes(absl::StrCat(uri, "/", kReportName), kMaxReportBytes);
   if (there.ok() && *there == report) return absl::OkStatus();
+  if (!there.ok() && !absl::IsNotFound(there.status())) return there.status();
   return absl::AlreadyExistsError(absl::StrCat(uri,
                                                ": has other records, which another process has written under this "
                                                "name; give another --name, or remove it with `samovar fs rm ",
                                                uri, " --recursive`"));
+}
+
+bool HasPartitionFile(const std::string& uri, uint64_t bytes, const StorageTable& storage) {
+  const absl::StatusOr<StoredFile> file = storage.Stat(absl::StrCat(uri, "/", kLmdbFile));
+  return file.ok() && !file->is_directory && file->bytes == bytes;
 }
 
 absl::Status CheckStoredSetTarget(const std::string& uri, bool force, const StorageTable& storage) {
@@ -181,13 +187,13 @@ absl::Status SetUpload::FinishSet(const v1::DatasetManifest& manifest) {
   return absl::OkStatus();
 }
 
-absl::Status SetUpload::FinishPartition(const std::string& directory, const std::string& report) {
+absl::Status SetUpload::FinishPartition(const std::string& directory, uint64_t bytes, const std::string& report) {
   const absl::Status first = storage_.Create(absl::StrCat(uri_, "/", kReportName), report);
   if (absl::IsAlreadyExists(first)) return CheckIsRepeat(uri_, report, storage_);
   SAMOVAR_RETURN_IF_ERROR(first);
   const std::string file = absl::StrCat(uri_, "/", kLmdbFile);
   // Whole, since it is there, and of this report.
-  if (storage_.Exists(file)) return absl::OkStatus();
+  if (HasPartitionFile(uri_, bytes, storage_)) return absl::OkStatus();
   return Send(absl::StrCat(directory, "/", kLmdbFile), file);
 }
 

@@ -34,6 +34,9 @@ absl::Status CheckPartitionTarget(const std::string& uri, const StorageTable& st
 // A partition is there already. OK: its report is this one, so that it is the same. ALREADY_EXISTS: it is another one.
 absl::Status CheckIsRepeat(const std::string& uri, const std::string& report, const StorageTable& storage);
 
+// Whether that partition has a data file of so many bytes: it may have been lost, or not have come yet.
+bool HasPartitionFile(const std::string& uri, uint64_t bytes, const StorageTable& storage);
+
 // ALREADY_EXISTS: a directory is not replaced, since it holds this besides a data set.
 absl::Status HoldsOther(const std::string& uri, const std::string& name);
 
@@ -58,10 +61,10 @@ class SetUpload {
   absl::Status FinishSet(const v1::DatasetManifest& manifest);
   // The same of an LMDB, `directory`/data.mdb.
   absl::Status FinishLmdb(const std::string& directory);
-  // Makes the URI a partition, `directory`/data.mdb, with its report. The report comes first, and only one of several
-  // can be the first, so that the file is that of one report whatever ends when: whoever has the same report sends the
-  // same bytes. ALREADY_EXISTS: there is another one.
-  absl::Status FinishPartition(const std::string& directory, const std::string& report);
+  // Makes the URI a partition, `directory`/data.mdb of so many bytes, with its report. The report comes first, and only
+  // one of several can be the first, so that the file is that of one report whatever ends when: another writer with the
+  // same report sends the same bytes. ALREADY_EXISTS: there is another one.
+  absl::Status FinishPartition(const std::string& directory, uint64_t bytes, const std::string& report);
 
  private:
   SetUpload(std::string uri, const StorageTable& storage, std::function<void(const std::string&)> tell)

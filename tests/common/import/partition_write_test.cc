@@ -160,6 +160,10 @@ TEST_CASE_METHOD(PlaceFixture,
   REQUIRE_STATUS(Write(1, 6, "part-00000"), StatusCode::kAlreadyExists, "has other records");
   CHECK(ReadBytes(directory.File("set/part-00000/data.mdb")) == made);
   REQUIRE_OK(Join({*first}));
+  // A data file that is lost comes again.
+  fs::remove(directory.File("set/part-00000/data.mdb"));
+  REQUIRE_OK(Write(0, 5, "part-00000"));
+  CHECK(ReadBytes(directory.File("set/part-00000/data.mdb")) == made);
   // A task that comes late.
   REQUIRE_OK(Write(0, 5, "part-00000"));
   REQUIRE_STATUS(Write(1, 6, "part-00000"), StatusCode::kAlreadyExists, "--name");
