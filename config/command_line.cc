@@ -108,7 +108,9 @@ std::string CommandLine::DescribeExtra(const CLI::App& app, const std::string& a
 
 std::optional<int> CommandLine::CheckComplete() const {
   for (const CLI::App* app = &app_;; app = app->get_subcommands().front()) {
-    const std::vector<std::string> extras = app->remaining();
+    std::vector<std::string> extras = app->remaining();
+    // Behind it there are no flags: a job of an older version may be named as one.
+    std::erase(extras, "--");
     if (!extras.empty()) return UsageError(DescribeExtra(*app, extras.front()));
     if (app->get_subcommands().empty()) break;
   }

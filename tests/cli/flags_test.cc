@@ -214,6 +214,8 @@ TEST_CASE("each subcommand fills its own options") {
   CHECK(std::get<WatchOptions>(Cli("samovar watch lenet h:1").parsed.flags).job == "lenet");
   CHECK(std::get<CancelOptions>(Cli("samovar cancel lenet h:1").parsed.flags).job == "lenet");
   CHECK(std::get<ForgetOptions>(Cli("samovar forget lenet h:1").parsed.flags).coordinator == "h:1");
+  // A job of an older version, which could have such a name.
+  CHECK(std::get<ForgetOptions>(Cli("samovar forget -- -v h:1").parsed.flags).job == "-v");
   const auto exported = Cli("samovar model export lenet h:1 --output f --iteration 500");
   CHECK(std::get<ModelExportOptions>(exported.parsed.flags).output == "f");
   CHECK(std::get<ModelExportOptions>(exported.parsed.flags).iteration == 500u);
