@@ -50,7 +50,7 @@ absl::StatusOr<std::vector<v1::DatasetManifest>> ReadParts(std::istream* input) 
 
 absl::StatusOr<v1::DatasetManifest> Join(const WriteManifestOptions& options) {
   SAMOVAR_ASSIGN_OR_RETURN(const std::vector<v1::DatasetManifest> parts, ReadParts(&std::cin));
-  return JoinPartitions(options.set, parts, options.force, options.storage);
+  return JoinPartitions(options.set, parts, options.force, options.storage, PrintWarning);
 }
 
 }  // namespace

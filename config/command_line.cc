@@ -18,6 +18,7 @@
 #include "common/base/version.h"
 #include "common/caffe/utf8_fields.h"
 #include "common/home/cluster_home.h"
+#include "common/model/job_name.h"
 #include "common/storage/paths.h"
 #include "common/storage/storage_table.h"
 #include "config/config_file.h"
@@ -107,7 +108,9 @@ std::string CommandLine::DescribeExtra(const CLI::App& app, const std::string& a
 
 std::optional<int> CommandLine::CheckComplete() const {
   for (const CLI::App* app = &app_;; app = app->get_subcommands().front()) {
-    const std::vector<std::string> extras = app->remaining();
+    std::vector<std::string> extras = app->remaining();
+    // Behind it there are no flags: a job of an older version may be named as one.
+    std::erase(extras, "--");
     if (!extras.empty()) return UsageError(DescribeExtra(*app, extras.front()));
     if (app->get_subcommands().empty()) break;
   }
@@ -228,6 +231,13 @@ CLI::Validator Ratio() {
         return absl::StrCat("\"", text, "\" is not a number above 0 and at most 1");
       },
       "");
+}
+
+CLI::Validator JobNameValidator() {
+  const auto check = [](std::string& name) {
+    return name.empty() ? std::string() : std::string(CheckNewJobName(name).message());
+  };
+  return CLI::Validator(check, "", "JobName");
 }
 
 CLI::Validator NumberUpTo(double most) {

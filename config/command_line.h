@@ -80,6 +80,8 @@ CLI::Validator HomeValidator(const StorageTable& storage);
 CLI::Validator Between(uint64_t least, uint64_t most);
 // The value is a number above 0 and at most 1.
 CLI::Validator Ratio();
+// The value can be the name of a new job (common/model/job_name.h), or is empty: the command chooses one.
+CLI::Validator JobNameValidator();
 // A number, 0 to `most`, fractions allowed.
 CLI::Validator NumberUpTo(double most);
 // To be given to transform(): the value is a path of this machine; "file:" is taken off, another scheme is refused

@@ -8,6 +8,7 @@
 #include "common/base/clock.h"
 #include "common/base/exceptions.h"
 #include "common/base/status_macros.h"
+#include "common/model/job_name.h"
 #include "common/telemetry/deferred_log.h"
 #include "common/telemetry/guarded_turn.h"
 #include "common/telemetry/log.h"

@@ -10,6 +10,7 @@
 #include "common/base/status_macros.h"
 #include "common/base/suggest.h"
 #include "common/model/job_data.h"
+#include "common/model/job_name.h"
 #include "common/model/job_spec_before.h"
 #include "common/telemetry/log.h"
 #include "server/cluster/parameter_servers.h"
@@ -120,6 +121,7 @@ absl::StatusOr<std::string> JobQueue::Submit(v1::JobSpec spec) {
   {
     absl::MutexLock lock(&mu_);
     if (spec.job_id().empty()) spec.set_job_id(absl::StrCat("job-", options_.epoch, "-", last_number_ + 1));
+    SAMOVAR_RETURN_IF_ERROR(CheckNewJobName(spec.job_id()));
     SAMOVAR_RETURN_IF_ERROR(CheckJobSpec(spec));
     if (const Entry* other = FindLocked(spec.job_id())) {
       if (!other->job->ended()) {

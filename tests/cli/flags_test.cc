@@ -82,6 +82,12 @@ TEST_CASE("what is missing is named") {
 TEST_CASE("values out of range are refused with the range") {
   CheckRefused(Cli("samovar train --solver s --workers 0"), R"(--workers: "0" is not a whole number from 1 to 256)");
   CheckRefused(Cli("samovar train --solver s --servers 257"), "from 1 to 256");
+  for (const char* const name : {"-v", ".", "..", ".lenet"}) {
+    const std::string line = absl::StrCat("--solver s --name=", name);
+    CheckRefused(Cli(absl::StrCat("samovar submit h:1 ", line)), "begin with a letter, a digit or '_'");
+    CheckRefused(Cli(absl::StrCat("samovar yarn train --output /out ", line)), "begin with a letter, a digit or '_'");
+  }
+  CheckRefused(Cli("samovar submit h:1 --solver s --name a/b"), "use 1 to 64 letters");
   CheckRefused(Cli("samovar train --solver s --threads -1"), "from 1 to 256");
   CheckRefused(Cli("samovar train --solver s --channels 9"), R"(--channels: "9" is not a whole number from 0 to 8)");
   CheckRefused(Cli("samovar train --solver s --threads 1.5"), "from 1 to 256");
@@ -208,6 +214,8 @@ TEST_CASE("each subcommand fills its own options") {
   CHECK(std::get<WatchOptions>(Cli("samovar watch lenet h:1").parsed.flags).job == "lenet");
   CHECK(std::get<CancelOptions>(Cli("samovar cancel lenet h:1").parsed.flags).job == "lenet");
   CHECK(std::get<ForgetOptions>(Cli("samovar forget lenet h:1").parsed.flags).coordinator == "h:1");
+  // A job of an older version, which could have such a name.
+  CHECK(std::get<ForgetOptions>(Cli("samovar forget -- -v h:1").parsed.flags).job == "-v");
   const auto exported = Cli("samovar model export lenet h:1 --output f --iteration 500");
   CHECK(std::get<ModelExportOptions>(exported.parsed.flags).output == "f");
   CHECK(std::get<ModelExportOptions>(exported.parsed.flags).iteration == 500u);
