@@ -153,9 +153,11 @@ absl::StatusOr<JobOpener::Resumption> JobOpener::PlaceByNewestSnapshot(const std
     return absl::NotFoundError(
         absl::StrCat("there is no snapshot of job \"", spec_.job_id(), "\" to resume from", no_export));
   }
-  return absl::FailedPreconditionError(absl::StrCat("no snapshot of job \"", spec_.job_id(),
-                                                    "\" is held by all of its ", spec_.servers(), " servers", no_export,
-                                                    "; start it without --resume"));
+  return absl::FailedPreconditionError(absl::StrCat(
+      "no snapshot of job \"", spec_.job_id(), "\" is held by all of its ", spec_.servers(), " servers", no_export,
+      spec_.export_snapshots().empty() ? "; if some were exported, name their directory "
+                                         "(--export-snapshots), otherwise start it without --resume"
+                                       : "; start it without --resume"));
 }
 
 absl::StatusOr<Placement> JobOpener::PlaceAgain(const std::vector<HeldShare>& held, bool fill_up) const {
