@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <climits>
 #include <cstdlib>
+#include <filesystem>
 #include <iostream>
 #include <memory>
+#include <system_error>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -197,17 +199,29 @@ CLI::Validator HttpValidator() {
 }
 
 CLI::Validator HomeValidator(const StorageTable& storage) {
-  const auto check = [storage](std::string& home) {
+  const auto check = [storage](std::string& home) -> std::string {
     home = ResolvePath(home, "");
+    const absl::string_view scheme = SchemeOf(home);
+    if (scheme == "http" || scheme == "https") {
+      return absl::StrCat("\"", home, "\" is on a web server, which nobody writes to: no home of a cluster");
+    }
+    std::error_code error;
+    if (std::filesystem::is_regular_file(home, error))
+      return absl::StrCat("\"", home, "\" is a file, and a home of a cluster is a directory");
     const absl::Status offered = storage.StorageFor(home).status();
-    return offered.ok() ? std::string() : std::string(offered.message());
+    return offered.ok() ? "" : std::string(offered.message());
   };
   return CLI::Validator(check, "", "Home");
 }
 
 CLI::Validator CoordinatorValidator(const StorageTable& storage) {
-  const auto check = [storage](std::string& place) {
-    return ClusterHome::IsHome(place) ? HomeValidator(storage)(place) : AddressValidator(/*any_port=*/false)(place);
+  const auto check = [storage](std::string& place) -> std::string {
+    const std::string wrong =
+        ClusterHome::IsHome(place) ? HomeValidator(storage)(place) : AddressValidator(/*any_port=*/false)(place);
+    if (wrong.empty()) return wrong;
+    return absl::StrCat(wrong,
+                        "; a cluster is named by its coordinator's HOST:PORT, or by its home, a directory that "
+                        "samovar-server --home names");
   };
   return CLI::Validator(check, "", "Coordinator");
 }

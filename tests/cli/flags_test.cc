@@ -1,8 +1,10 @@
 #include <cstdio>
+#include <fstream>
 #include <string>
 #include <variant>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "tests/cli/parsed_line.h"
 #include "tests/support/temp_dir.h"
 
@@ -96,6 +98,19 @@ TEST_CASE("values out of range are refused with the range") {
   CheckRefused(Cli("samovar train --solver s --log-level loud"), "is none of trace, debug, info, warning, error, off");
   CheckRefused(Cli("samovar status nowhere"), R"("nowhere" is not HOST:PORT)");
   CheckRefused(Cli("samovar status host:0"), "there is no port 0");
+}
+
+TEST_CASE("what names no cluster is refused with what does") {
+  const TempDir dir;
+  std::ofstream(dir.File("solver.prototxt")) << "net: \"net.prototxt\"";
+  const std::string tells = "its coordinator's HOST:PORT, or by its home";
+  for (const char* command : {"submit --solver s", "jobs", "status", "watch lenet", "cancel lenet"}) {
+    CheckRefused(Cli(absl::StrCat("samovar ", command, " ", dir.File("solver.prototxt"))), "is a file");
+    CheckRefused(Cli(absl::StrCat("samovar ", command, " ", dir.File("solver.prototxt"))), tells);
+    CheckRefused(Cli(absl::StrCat("samovar ", command, " http://127.0.0.1:7100")), "on a web server");
+    CheckRefused(Cli(absl::StrCat("samovar ", command, " https://host/home")), tells);
+    CheckRefused(Cli(absl::StrCat("samovar ", command, " solver.prototxt")), tells);
+  }
 }
 
 TEST_CASE("resume and restart exclude each other") {

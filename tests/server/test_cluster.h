@@ -97,6 +97,15 @@ class TestCluster {
     v1::SubmitResponse response;
     return FromGrpcStatus(jobs_->Submit(&context, request, &response));
   }
+  absl::Status Cancel(const std::string& job_id) {
+    grpc::ClientContext context;
+    SetDeadline(&context, absl::Seconds(30));
+    context.set_wait_for_ready(true);
+    v1::CancelRequest request;
+    request.set_job_id(job_id);
+    v1::CancelResponse response;
+    return FromGrpcStatus(jobs_->Cancel(&context, request, &response));
+  }
   absl::Status Forget(const std::string& job_id) {
     grpc::ClientContext context;
     SetDeadline(&context, absl::Seconds(30));
