@@ -87,6 +87,11 @@ absl::Status CheckTargets(const SubmitOptions& options, const CheckedJob& job) {
     const absl::Status writable =
         SchemeOf(path).empty() ? absl::OkStatus() : options.choice.storage.CheckWritable(absl::StrCat(path, "/x"));
     if (absl::IsInvalidArgument(writable)) return writable;
+    if (absl::IsUnavailable(writable) || absl::IsDeadlineExceeded(writable)) {
+      // The next one would be waited for as long.
+      PrintWarning(absl::StrCat("not known from here whether servers can write there: ", writable.message()));
+      return absl::OkStatus();
+    }
   }
   return absl::OkStatus();
 }
