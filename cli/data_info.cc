@@ -15,6 +15,8 @@
 #include "common/base/thread_pool.h"
 #include "common/data/dataset.h"
 #include "common/data/dataset_manifest.h"
+#include "common/data/partition_cut.h"
+#include "worker/feed/remote_partitions.h"
 
 namespace samovar {
 namespace {
@@ -51,8 +53,12 @@ absl::StatusOr<Records> ReadAll(const Dataset& dataset, bool decode) {
   records.least = records.most = dataset.shape();
   const auto progress = RecordProgress();
   const bool shapes = decode || !dataset.encoded();
+  const PartitionCut cut = {dataset.size(), dataset.partitions()};
   for (uint64_t begin = 0; begin < dataset.size(); begin += reads.size()) {
-    reads.assign(std::min(kRecordsPerProgress, dataset.size() - begin), Read());
+    // In one partition: with a source of partitions one at a time is open.
+    const uint32_t partition = cut.Of(begin);
+    const uint64_t end = cut.Begin(partition) + cut.Size(partition);
+    reads.assign(std::min(kRecordsPerProgress, end - begin), Read());
     pool.ParallelFor(static_cast<int64_t>(reads.size()), [&](int64_t i, int thread) {
       caffe::Datum& datum = datums[static_cast<size_t>(thread)];
       Read& read = reads[static_cast<size_t>(i)];
@@ -105,7 +111,10 @@ std::string DescribePartitions(const v1::DatasetManifest& manifest, bool verifie
 }
 
 absl::StatusOr<std::string> Describe(const DataInfoOptions& options) {
-  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Dataset> dataset, Dataset::Open(options.path, options.storage));
+  // One partition after the other of a set in a storage is fetched, and older ones make room.
+  RemotePartitions partitions(options.storage);
+  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Dataset> dataset,
+                           Dataset::Open(options.path, options.storage, &partitions));
   const v1::DatasetManifest* const manifest = dataset->manifest();
   if (options.verify && manifest == nullptr) {
     return absl::InvalidArgumentError(

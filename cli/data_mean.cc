@@ -11,6 +11,7 @@
 #include "common/base/status_macros.h"
 #include "common/caffe/mean_file.h"
 #include "common/import/dataset_mean.h"
+#include "worker/feed/remote_partitions.h"
 
 namespace samovar {
 namespace {
@@ -34,7 +35,10 @@ absl::Status CheckOutput(const DataMeanOptions& options) {
 
 absl::StatusOr<DatasetMean> MeanOf(const DataMeanOptions& options) {
   SAMOVAR_RETURN_IF_ERROR(CheckOutput(options));
-  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Dataset> dataset, Dataset::Open(options.path, options.storage));
+  // One partition after the other of a set in a storage is fetched, and older ones make room.
+  RemotePartitions partitions(options.storage);
+  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Dataset> dataset,
+                           Dataset::Open(options.path, options.storage, &partitions));
   return ComputeMean(*dataset, RecordProgress());
 }
 

@@ -9,12 +9,12 @@
 #include "absl/strings/str_cat.h"
 #include "cli/commands.h"
 #include "cli/report/exit_codes.h"
-#include "cli/report/proto_json.h"
 #include "cli/run/interruption.h"
 #include "cli/run/waker.h"
 #include "common/base/printable.h"
 #include "common/base/status_macros.h"
 #include "common/import/partition_write.h"
+#include "common/rpc/proto_json.h"
 
 namespace samovar {
 namespace {
@@ -50,7 +50,7 @@ absl::StatusOr<std::vector<v1::DatasetManifest>> ReadParts(std::istream* input) 
 
 absl::StatusOr<v1::DatasetManifest> Join(const WriteManifestOptions& options) {
   SAMOVAR_ASSIGN_OR_RETURN(const std::vector<v1::DatasetManifest> parts, ReadParts(&std::cin));
-  return JoinPartitions(options.set, parts, options.force, options.storage);
+  return JoinPartitions(options.set, parts, options.force, options.storage, PrintWarning);
 }
 
 }  // namespace

@@ -134,7 +134,7 @@ void CheckCluster(const DoctorOptions& options, Report* report) {
     ClusterOptions cluster = options;
     cluster.coordinator = place;
     const absl::Time before = absl::Now();
-    const absl::StatusOr<v1::ClusterStatus> status = JobClient(cluster).ClusterStatus();
+    const absl::StatusOr<v1::ClusterStatus> status = JobClient(cluster, /*is_patient=*/true).ClusterStatus();
     const absl::Time after = absl::Now();
     report->AddAll(CheckCoordinator(place, status));
     if (!status.ok() || status->unix_ms() == 0) continue;

@@ -5,10 +5,10 @@
 #include "cli/commands.h"
 #include "cli/report/exit_codes.h"
 #include "cli/report/json_line.h"
-#include "cli/report/proto_json.h"
 #include "cli/report/status_table.h"
 #include "cli/run/job_client.h"
 #include "common/base/status_macros.h"
+#include "common/rpc/proto_json.h"
 
 namespace samovar {
 namespace {
@@ -64,6 +64,13 @@ const char* KindName(v1::JobEvent::Kind kind) {
   }
 }
 
+std::string Again(const v1::JobEvent& event) {
+  if (event.repeats() == 0) return "";
+  const absl::Time last = absl::FromUnixMillis(static_cast<int64_t>(event.last_unix_ms()));
+  return absl::StrCat(" (and the like ", event.repeats(), " times more, the last at ",
+                      absl::FormatTime("%H:%M:%S", last, absl::LocalTimeZone()), ")");
+}
+
 std::string EventText(const v1::JobEvent& event, bool json) {
   if (json) {
     return JsonLine()
@@ -71,10 +78,12 @@ std::string EventText(const v1::JobEvent& event, bool json) {
         .Integer("unix_ms", event.unix_ms())
         .Text("kind", KindName(event.kind()))
         .Text("text", event.text())
+        .Integer("repeats", event.repeats())
         .Finish();
   }
   const absl::Time time = absl::FromUnixMillis(static_cast<int64_t>(event.unix_ms()));
-  return absl::StrCat(absl::FormatTime("%Y-%m-%d %H:%M:%E3S", time, absl::LocalTimeZone()), "  ", event.text());
+  return absl::StrCat(absl::FormatTime("%Y-%m-%d %H:%M:%E3S", time, absl::LocalTimeZone()), "  ", event.text(),
+                      Again(event));
 }
 
 }  // namespace

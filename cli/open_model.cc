@@ -61,7 +61,7 @@ absl::StatusOr<caffe::NetParameter> ReadNetInPhase(const std::string& path, caff
   origin->file = path;
   for (const int layer : kept) origin->layers.push_back(std::move(layers[static_cast<size_t>(layer)]));
   std::vector<std::string> warnings;
-  ResolveSources(path, *origin, &*net, &warnings);
+  ResolveSources(path, *origin, storage, &*net, &warnings);
   for (const std::string& warning : warnings) PrintWarning(warning);
   return net;
 }

@@ -3,10 +3,10 @@
 
 #include "cli/commands.h"
 #include "cli/report/exit_codes.h"
-#include "cli/report/proto_json.h"
 #include "cli/report/status_table.h"
 #include "cli/run/job_client.h"
 #include "common/base/status_macros.h"
+#include "common/rpc/proto_json.h"
 
 namespace samovar {
 namespace {

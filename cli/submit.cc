@@ -87,6 +87,11 @@ absl::Status CheckTargets(const SubmitOptions& options, const CheckedJob& job) {
     const absl::Status writable =
         SchemeOf(path).empty() ? absl::OkStatus() : options.choice.storage.CheckWritable(absl::StrCat(path, "/x"));
     if (absl::IsInvalidArgument(writable)) return writable;
+    if (absl::IsUnavailable(writable) || absl::IsDeadlineExceeded(writable)) {
+      // The next one would be waited for as long.
+      PrintWarning(absl::StrCat("not known from here whether servers can write there: ", writable.message()));
+      return absl::OkStatus();
+    }
   }
   return absl::OkStatus();
 }
@@ -138,7 +143,8 @@ int RunSubmit(const SubmitOptions& options) {
   if (!job.ok()) return fail(job.status(), kExitUsage);
   for (const std::string& warning : job->warnings) PrintWarning(warning);
   if (const absl::Status writable = CheckTargets(options, *job); !writable.ok()) return fail(writable, kExitUsage);
-  const absl::Status answers = AwaitCoordinator(client, options.coordinator, &waker, interruption);
+  const absl::Status answers = AwaitCoordinator(client, {options.coordinator, options.json ? reporter.get() : nullptr},
+                                                &waker, [&] { return interruption.signal(); });
   if (!answers.ok()) return fail(answers, kExitFailed);
   int code = kExitFailed;
   const absl::StatusOr<std::string> id = SubmitChecked(options, *std::move(job), client, &code);
@@ -149,10 +155,12 @@ int RunSubmit(const SubmitOptions& options) {
 int RunWatch(const WatchOptions& options) {
   Waker waker;
   // Before anything that starts a thread.
-  const Interruption interruption(&waker);
+  const Interruption interruption(&waker, /*takes_hangups=*/false, [&](int) { options.storage.Stop(); });
   const JobClient client(options);
   const std::unique_ptr<TrainReporter> reporter = ChooseReporter(options.json);
-  if (const absl::Status answers = AwaitCoordinator(client, options.coordinator, &waker, interruption); !answers.ok()) {
+  const absl::Status answers = AwaitCoordinator(client, {options.coordinator, options.json ? reporter.get() : nullptr},
+                                                &waker, [&] { return interruption.signal(); });
+  if (!answers.ok()) {
     if (options.json) reporter->Failed(std::string(answers.message()));
     PrintError(answers.message());
     return interruption.signal() != 0 ? kExitSignal + interruption.signal() : kExitFailed;

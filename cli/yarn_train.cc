@@ -137,7 +137,7 @@ class YarnTraining {
     submit.json = options_.json;
     submit.watch = true;
     submit.servers = options_.resume ? std::optional<int>() : plan_.servers;
-    const JobClient client(submit);
+    const JobClient client(submit, /*is_patient=*/true);
     if (const absl::Status status = AwaitServers(client); !status.ok()) return Failed(status, kExitFailed);
     int code = kExitFailed;
     const absl::StatusOr<std::string> id = SubmitChecked(submit, std::move(job_), client, &code);

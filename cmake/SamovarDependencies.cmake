@@ -1,7 +1,7 @@
 # Third parties, all from the distribution's packages (deploy/packages.txt); nothing is downloaded.
 # After this file the following targets exist, under these names on every distribution:
-#   samovar::grpc samovar::protobuf samovar::lmdb samovar::eigen samovar::spdlog samovar::cli11 samovar::catch2 samovar::zlib
-#   samovar::crypto samovar::jpeg samovar::png samovar::hdf5 samovar::prometheus samovar::curl samovar::expat absl::*
+#   samovar::grpc samovar::grpc_reflection samovar::protobuf samovar::lmdb samovar::eigen samovar::spdlog samovar::cli11 samovar::catch2 samovar::zlib
+#   samovar::crypto samovar::jpeg samovar::png samovar::hdf5 samovar::prometheus samovar::civetweb samovar::curl samovar::expat absl::*
 # And, where it is installed, samovar::leveldb, with SAMOVAR_LEVELDB set: for `samovar data import leveldb` alone.
 
 find_package(Threads REQUIRED)
@@ -42,6 +42,10 @@ add_library(samovar::lmdb ALIAS PkgConfig::LMDB)
 add_library(samovar::curl ALIAS PkgConfig::CURL)
 add_library(samovar::expat ALIAS PkgConfig::EXPAT)
 add_library(samovar::hdf5 ALIAS PkgConfig::HDF5)
+# Its package has no file for pkg-config.
+find_library(SAMOVAR_CIVETWEB civetweb REQUIRED)
+add_library(samovar::civetweb INTERFACE IMPORTED GLOBAL)
+target_link_libraries(samovar::civetweb INTERFACE ${SAMOVAR_CIVETWEB})
 add_library(samovar::prometheus ALIAS PkgConfig::PROMETHEUS)
 add_library(samovar::eigen ALIAS Eigen3::Eigen)
 add_library(samovar::spdlog ALIAS spdlog::spdlog)
@@ -60,6 +64,9 @@ else()
   add_library(samovar::grpc ALIAS PkgConfig::GRPCPP)
 endif()
 find_program(SAMOVAR_GRPC_CPP_PLUGIN grpc_cpp_plugin REQUIRED)
+find_library(SAMOVAR_GRPC_REFLECTION grpc++_reflection REQUIRED)
+add_library(samovar::grpc_reflection INTERFACE IMPORTED GLOBAL)
+target_link_libraries(samovar::grpc_reflection INTERFACE ${SAMOVAR_GRPC_REFLECTION})
 
 if(SAMOVAR_TESTS)
   find_package(Catch2 REQUIRED)

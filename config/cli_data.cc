@@ -60,13 +60,16 @@ constexpr char kWritePartitionExamples[] =
     "of keys: the\n"
     "key's length, the key, the value's length, the value, a serialised Datum of Caffe; and at the end a length of 0. "
     "Lengths are 4\n"
-    "bytes, the highest first. Prints what `samovar data write-manifest` takes, one line.\n"
+    "bytes, the highest first; nothing comes behind that 0. Prints what `samovar data write-manifest` takes, one line.\n"
+    "A partition of this name that is there already stays: the same one is as good as written, another one is refused.\n"
     "Example:\n"
     "  samovar data write-partition hdfs:///data/set --name part-00003-17 < records > part-00003";
 constexpr char kWriteManifestExamples[] =
-    "The input has the lines that `samovar data write-partition` has printed, in the partitions' order. With the "
-    "manifest there is a\n"
-    "set; partitions that it does not name are removed.\n"
+    "The input has the lines that `samovar data write-partition` has printed, in the partitions' order; each must say "
+    "what the\n"
+    "partition's own report says. With the manifest there is a set; partitions that it does not name are removed, and "
+    "other files\n"
+    "stay where they are.\n"
     "Example:\n"
     "  cat part-00000 part-00001 | samovar data write-manifest hdfs:///data/set";
 

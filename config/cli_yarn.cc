@@ -153,7 +153,8 @@ void CommandTree::AddYarnTrain(CLI::App* yarn) {
       ->add_option("--name", yarn_train.name,
                    "Names the service and the job; otherwise the end of the solver's snapshot_prefix does")
       ->type_name("NAME")
-      ->default_str("");
+      ->default_str("")
+      ->check(JobNameValidator());
   yarn_train_
       ->add_option("--features", yarn_train.features,
                    "Then writes these blobs for each record of the net's data in phase TEST, computed by this process, "

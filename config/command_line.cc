@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <climits>
 #include <cstdlib>
+#include <filesystem>
 #include <iostream>
 #include <memory>
+#include <system_error>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -18,6 +20,7 @@
 #include "common/base/version.h"
 #include "common/caffe/utf8_fields.h"
 #include "common/home/cluster_home.h"
+#include "common/model/job_name.h"
 #include "common/storage/paths.h"
 #include "common/storage/storage_table.h"
 #include "config/config_file.h"
@@ -107,7 +110,9 @@ std::string CommandLine::DescribeExtra(const CLI::App& app, const std::string& a
 
 std::optional<int> CommandLine::CheckComplete() const {
   for (const CLI::App* app = &app_;; app = app->get_subcommands().front()) {
-    const std::vector<std::string> extras = app->remaining();
+    std::vector<std::string> extras = app->remaining();
+    // Behind it there are no flags: a job of an older version may be named as one.
+    std::erase(extras, "--");
     if (!extras.empty()) return UsageError(DescribeExtra(*app, extras.front()));
     if (app->get_subcommands().empty()) break;
   }
@@ -186,18 +191,37 @@ CLI::Validator AddressValidator(bool any_port) {
       "");
 }
 
+CLI::Validator HttpValidator() {
+  const auto check = [](std::string& address) {
+    return address == "none" ? std::string() : AddressValidator(/*any_port=*/true)(address);
+  };
+  return CLI::Validator(check, "");
+}
+
 CLI::Validator HomeValidator(const StorageTable& storage) {
-  const auto check = [storage](std::string& home) {
+  const auto check = [storage](std::string& home) -> std::string {
     home = ResolvePath(home, "");
+    const absl::string_view scheme = SchemeOf(home);
+    if (scheme == "http" || scheme == "https") {
+      return absl::StrCat("\"", home, "\" is on a web server, which nobody writes to: no home of a cluster");
+    }
+    std::error_code error;
+    if (std::filesystem::is_regular_file(home, error))
+      return absl::StrCat("\"", home, "\" is a file, and a home of a cluster is a directory");
     const absl::Status offered = storage.StorageFor(home).status();
-    return offered.ok() ? std::string() : std::string(offered.message());
+    return offered.ok() ? "" : std::string(offered.message());
   };
   return CLI::Validator(check, "", "Home");
 }
 
 CLI::Validator CoordinatorValidator(const StorageTable& storage) {
-  const auto check = [storage](std::string& place) {
-    return ClusterHome::IsHome(place) ? HomeValidator(storage)(place) : AddressValidator(/*any_port=*/false)(place);
+  const auto check = [storage](std::string& place) -> std::string {
+    const std::string wrong =
+        ClusterHome::IsHome(place) ? HomeValidator(storage)(place) : AddressValidator(/*any_port=*/false)(place);
+    if (wrong.empty()) return wrong;
+    return absl::StrCat(wrong,
+                        "; a cluster is named by its coordinator's HOST:PORT, or by its home, a directory that "
+                        "samovar-server --home names");
   };
   return CLI::Validator(check, "", "Coordinator");
 }
@@ -221,6 +245,13 @@ CLI::Validator Ratio() {
         return absl::StrCat("\"", text, "\" is not a number above 0 and at most 1");
       },
       "");
+}
+
+CLI::Validator JobNameValidator() {
+  const auto check = [](std::string& name) {
+    return name.empty() ? std::string() : std::string(CheckNewJobName(name).message());
+  };
+  return CLI::Validator(check, "", "JobName");
 }
 
 CLI::Validator NumberUpTo(double most) {

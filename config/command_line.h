@@ -70,6 +70,8 @@ void AddLogLevel(CLI::App* app, std::string* log_level);
 
 // The value is "HOST:PORT". With `any_port`, port 0 is allowed.
 CLI::Validator AddressValidator(bool any_port);
+// The value is "HOST:PORT", port 0 included, or "none".
+CLI::Validator HttpValidator();
 // HOST:PORT, or the home of a cluster: a URI of one of the storages, or a path, which becomes an absolute one.
 CLI::Validator CoordinatorValidator(const StorageTable& storage);
 // The home of a cluster alone.
@@ -78,6 +80,8 @@ CLI::Validator HomeValidator(const StorageTable& storage);
 CLI::Validator Between(uint64_t least, uint64_t most);
 // The value is a number above 0 and at most 1.
 CLI::Validator Ratio();
+// The value can be the name of a new job (common/model/job_name.h), or is empty: the command chooses one.
+CLI::Validator JobNameValidator();
 // A number, 0 to `most`, fractions allowed.
 CLI::Validator NumberUpTo(double most);
 // To be given to transform(): the value is a path of this machine; "file:" is taken off, another scheme is refused

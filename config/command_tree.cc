@@ -372,7 +372,8 @@ void CommandTree::AddSubmit() {
       ->add_option(
           "--name", submit.name,
           "Names the job, in commands, files and snapshots; otherwise the end of the solver's snapshot_prefix does")
-      ->type_name("NAME");
+      ->type_name("NAME")
+      ->check(JobNameValidator());
   submit_
       ->add_option(
           "--servers", submit.servers,

@@ -14,6 +14,8 @@ struct ServerFlags {
   std::string listen = "127.0.0.1:0";
   // "HOST:PORT" that this server announces to others; empty: see Server::Options.
   std::string advertise;
+  // "HOST:PORT" of the pages for people and monitors; "none": none.
+  std::string http = "127.0.0.1:0";
   // Either this server is the coordinator, or `join` is the coordinator's "HOST:PORT" or the cluster's home.
   bool coordinator = false;
   std::string join;

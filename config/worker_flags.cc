@@ -60,6 +60,11 @@ Parsed<WorkerFlags> ParseWorkerFlags(int argc, const char* const* argv, const St
       ->default_str("")
       ->check(Between(1, std::numeric_limits<int64_t>::max()));
   app->add_option("--channels", flags.channels, kChannelsHelp)->type_name("N")->check(Between(0, kMaxChannels));
+  app->add_option("--http", flags.http,
+                  "Serves pages for people and monitors here, in plain text, to all who reach the address: /healthz, "
+                  "/readyz, /metrics; \"none\": serves none")
+      ->type_name("HOST:PORT|none")
+      ->check(HttpValidator());
   AddProcessOptions(app, &flags.ready_fd, &flags.log_level, &flags.die_with_parent);
 
   parsed.exit_code = line.Parse(argc, argv);

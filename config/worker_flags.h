@@ -25,6 +25,8 @@ struct WorkerFlags {
   uint64_t cache_bytes = 0;
   // Connections to each server; 0: by the model's size.
   uint32_t channels = 0;
+  // As ServerFlags.
+  std::string http = "127.0.0.1:0";
   // File descriptor that takes "ok\n" when the worker has joined; -1: none.
   int ready_fd = -1;
   std::string log_level = "info";

@@ -64,6 +64,7 @@ int Run(int argc, char** argv) {
   Server::Options options;
   options.listen = flags.listen;
   options.advertise = flags.advertise;
+  if (flags.http != "none") options.http = flags.http;
   options.is_coordinator = flags.coordinator;
   options.join = flags.join;
   options.home = flags.home;
@@ -94,7 +95,8 @@ int Run(int argc, char** argv) {
     return absl::IsInvalidArgument(server.status()) ? 2 : 1;
   }
   LogInfo(absl::StrCat("serves at ", (*server)->address(), flags.coordinator ? " as the coordinator" : "",
-                       ", state in ", flags.state, ", ", flags.apply_threads, " apply threads"));
+                       ", state in ", flags.state, ", ", flags.apply_threads, " apply threads",
+                       (*server)->http().empty() ? "" : absl::StrCat(", pages at http://", (*server)->http(), "/")));
   if (const absl::Status status = ReportReady(flags.ready_fd, (*server)->address()); !status.ok()) {
     LogError(status.message());
     return 1;

@@ -7,16 +7,24 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/clock.h"
 #include "common/base/backoff.h"
+#include "common/base/clock.h"
 #include "common/base/exceptions.h"
+#include "common/base/process_usage.h"
 #include "common/base/status_macros.h"
 #include "common/base/version.h"
 #include "common/home/coordinator_channel.h"
 #include "common/rpc/deadlines.h"
 #include "common/rpc/dialer.h"
 #include "common/rpc/listener.h"
+#include "common/rpc/standard_services.h"
 #include "common/telemetry/log.h"
 #include "server/announced_address.h"
+#include "server/cluster/member_status.h"
+#include "server/cluster/problems.h"
+#include "server/monitor/cluster_metrics.h"
+#include "server/monitor/server_pages.h"
 #include "server/server_identity.h"
 
 namespace samovar {
@@ -69,16 +77,8 @@ v1::RegisterServerRequest Registration(uint64_t identity, int apply_threads) {
   request.set_incarnation(uint64_t{random()} << 32 | random());
   request.set_identity(identity);
   request.set_version(Version());
+  request.set_host(MachineName());
   return request;
-}
-
-// The server's own figures, for the status.
-v1::ServerFigures FiguresOf(const Metrics& metrics) {
-  v1::ServerFigures figures;
-  figures.set_applied_pushes(
-      static_cast<uint64_t>(metrics.Value("samovar_server_pushes_total", {{"outcome", "applied"}})));
-  figures.set_refused_calls(static_cast<uint64_t>(metrics.Value("samovar_server_refused_total")));
-  return figures;
 }
 
 }  // namespace
@@ -103,6 +103,7 @@ absl::Status Server::StartServing() {
   SAMOVAR_ASSIGN_OR_RETURN(parameters_, ParameterService::Create(parameters));
   SAMOVAR_ASSIGN_OR_RETURN(identity_, ServerIdentity(options_.state_dir));
 
+  AddStandardServices();
   // Workers repeat calls that are ended for want of message memory.
   Listener listener({.address = options_.listen,
                      .rpc = options_.rpc,
@@ -124,17 +125,34 @@ absl::Status Server::StartServing() {
     SAMOVAR_ASSIGN_OR_RETURN(coordinator_, Coordinator::Create(coordinator));
     coordinator_service_ = std::make_unique<CoordinatorService>(coordinator_.get());
     job_service_ = std::make_unique<JobService>(coordinator_.get());
-    status_service_ = std::make_unique<StatusService>(coordinator_.get());
     coordinator_service_->AddTo(&coordinator_calls_);
-    job_service_->AddTo(&coordinator_calls_);
-    status_service_->AddTo(&coordinator_calls_);
+    job_service_->AddTo(&job_calls_);
     listener.builder()->RegisterService(&coordinator_calls_);
+    listener.builder()->RegisterService(&job_calls_);
   }
+  StatusService::History history = nullptr;
+  if (coordinator_ != nullptr) {
+    history = [this](const v1::GetHistoryRequest& request, absl::FunctionRef<bool(const v1::HistoryBlock&)> send) {
+      return coordinator_->History(request, send);
+    };
+  }
+  status_service_ = std::make_unique<StatusService>([this] { return Status(); }, std::move(history), &stopper_);
+  status_service_->AddTo(&status_calls_);
+  listener.builder()->RegisterService(&status_calls_);
   SAMOVAR_ASSIGN_OR_RETURN(grpc_server_, listener.Start());
+  SetAllServing(true);
   parameters_->Start();
   address_ = listener.address();
   if (coordinator_ != nullptr) {
     SAMOVAR_RETURN_IF_ERROR(coordinator_->SetAddress(options_.advertise.empty() ? address_ : options_.advertise));
+  }
+  if (!options_.http.empty()) {
+    ServerPages pages = {{&metrics_, [this] { return UnreadyText(); }}, [this] { return status_service_->Recent(); }};
+    if (coordinator_ != nullptr) {
+      pages.process.more_metrics = [this] { return ClusterMetrics(status_service_->Recent()); };
+    }
+    SAMOVAR_ASSIGN_OR_RETURN(page_server_, PageServer::Start(options_.http, PagesOf(pages)));
+    http_ = page_server_->address();
   }
   registrar_ = std::thread([this] { KeepRegistered(); });
   return absl::OkStatus();
@@ -150,8 +168,53 @@ absl::StatusOr<std::string> Server::AnnouncedAddress(const std::string& coordina
   return absl::StrCat(*host, absl::string_view(address_).substr(address_.rfind(':')));
 }
 
+v1::ClusterStatus Server::Status() const {
+  if (coordinator_ != nullptr) return coordinator_->Status();
+  absl::MutexLock lock(&registration_mu_);
+  v1::ClusterStatus status;
+  status.set_version(Version());
+  status.set_coordinator(registered_at_);
+  status.set_epoch(registered_epoch_);
+  status.set_uptime_seconds(absl::ToDoubleSeconds(SteadyNow() - started_));
+  status.set_unix_ms(UnixMsNow());
+  Membership::Server self = {registration_, SteadyNow(), started_, figures_};
+  *self.registration.mutable_figures() = Figures();
+  self.figures.Add(self.heard, self.registration.figures());
+  *status.add_servers() = StatusOf(self, {SteadyNow(), absl::Now()});
+  if (status.servers(0).address().empty()) status.mutable_servers(0)->set_address(address_);
+  if (!registration_error_.empty()) status.add_problems(registration_error_);
+  for (std::string& problem : ProblemsOf(status)) status.add_problems(std::move(problem));
+  return status;
+}
+
+v1::ServerFigures Server::Figures() const {
+  v1::ServerFigures figures;
+  parameters_->WriteTo(&figures);
+  figures.set_resident_bytes(ProcessResidentBytes());
+  figures.set_cpu_seconds(ProcessCpuSeconds());
+  return figures;
+}
+
+std::string Server::UnreadyText() const {
+  if (stopper_.stopped()) return "the server stops";
+  absl::MutexLock lock(&registration_mu_);
+  if (!registration_error_.empty()) return registration_error_;
+  return registered_epoch_ == 0 ? "the server has not registered at its coordinator yet" : "";
+}
+
+void Server::NoteRegistration(const v1::RegisterServerRequest& request, const std::string& coordinator, uint64_t epoch,
+                              const absl::Status& status) {
+  absl::MutexLock lock(&registration_mu_);
+  registration_ = request;
+  figures_.Add(SteadyNow(), request.figures());
+  registered_at_ = coordinator;
+  if (status.ok()) registered_epoch_ = epoch;
+  registration_error_ = status.ok() ? "" : absl::StrCat("cannot register at the coordinator: ", status.message());
+}
+
 void Server::KeepRegistered() {
   v1::RegisterServerRequest request = Registration(identity_, options_.apply_threads);
+  request.set_http(http_);
   // The coordinator's own server registers over the same road as all others.
   const std::string place = options_.is_coordinator ? AnnouncedAddress("").value_or(address_) : options_.join;
   CoordinatorChannel coordinator(place, Dialer(options_.rpc), options_.storage);
@@ -164,12 +227,13 @@ void Server::KeepRegistered() {
       SAMOVAR_ASSIGN_OR_RETURN(*request.mutable_address(), AnnouncedAddress(coordinator.address()));
     }
     v1::RegisterServerResponse response;
-    *request.mutable_figures() = FiguresOf(metrics_);
+    *request.mutable_figures() = Figures();
     const auto stub = v1::CoordinatorService::NewStub(channel);
     const absl::Status status = CallOnceConnected(
         kRegisterDeadline, Membership::kServerRenewal,
         [&](grpc::ClientContext* context) { return stub->RegisterServer(context, request, &response); });
     coordinator.Note(status);
+    NoteRegistration(request, coordinator.address(), response.epoch(), status);
     return status;
   };
   while (!stopper_.stopped()) {
@@ -192,10 +256,19 @@ void Server::KeepRegistered() {
   }
 }
 
+void Server::SetAllServing(bool serving) {
+  SetServing(grpc_server_.get(), {"samovar.v1.ParameterService", "samovar.v1.StatusService"}, serving);
+  if (coordinator_ == nullptr) return;
+  SetServing(grpc_server_.get(), {"samovar.v1.CoordinatorService", "samovar.v1.JobService"}, serving);
+}
+
 Server::~Server() { Shutdown(); }
 
 void Server::Shutdown() {
   if (std::exchange(ended_, true)) return;
+  // 0. Whoever asks hears that this server takes nothing new.
+  if (grpc_server_ != nullptr) SetAllServing(false);
+  page_server_.reset();
   // 1. No more registrations, no more leases: jobs and watchers end.
   stopper_.Stop();
   if (registrar_.joinable()) registrar_.join();

@@ -11,15 +11,20 @@
 #include <string>
 #include <thread>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "common/base/clock.h"
 #include "common/base/stopper.h"
+#include "common/pages/page_server.h"
 #include "common/rpc/bounded_service.h"
 #include "common/rpc/request_gate.h"
 #include "common/rpc/rpc_options.h"
 #include "common/storage/directory_lock.h"
 #include "common/storage/storage_table.h"
 #include "common/telemetry/metrics.h"
+#include "common/telemetry/rate_window.h"
 #include "server/coordinator/coordinator.h"
 #include "server/coordinator/coordinator_service.h"
 #include "server/coordinator/job_service.h"
@@ -36,6 +41,8 @@ class Server {
     // "host:port" that this server announces to others. Empty: where this listens; of a server that joins and listens
     // on all addresses of its machine, the one that leads to the coordinator.
     std::string advertise;
+    // "host:port" of its pages (server_pages.h), as PageServer::Start; empty: it serves none.
+    std::string http = "";
     // Whether this server runs the jobs. One of a cluster's does; the others name it in `join`: "host:port", or the
     // cluster's home.
     bool is_coordinator = false;
@@ -72,6 +79,8 @@ class Server {
 
   // Where this listens: the host of `listen` and the real port.
   const std::string& address() const { return address_; }
+  // Where its pages are; empty: it serves none.
+  const std::string& http() const { return http_; }
   // The metrics of this server (store_metrics.h lists them). They live as long as the server.
   const Metrics& metrics() const { return metrics_; }
 
@@ -79,16 +88,29 @@ class Server {
   void Shutdown();
 
  private:
-  explicit Server(const Options& options) : options_(options) {}
+  explicit Server(const Options& options) : options_(options), started_(SteadyNow()) {}
 
   absl::Status StartServing();
   // The address that others dial, who reach the coordinator at `coordinator`. UNAVAILABLE: as HostTowards.
   absl::StatusOr<std::string> AnnouncedAddress(const std::string& coordinator) const;
+  // The cluster's, of the coordinator; else this server's alone. From any thread.
+  v1::ClusterStatus Status() const ABSL_LOCKS_EXCLUDED(registration_mu_);
+  // The last registration, for the status.
+  void NoteRegistration(const v1::RegisterServerRequest& request, const std::string& coordinator, uint64_t epoch,
+                        const absl::Status& status) ABSL_LOCKS_EXCLUDED(registration_mu_);
+  // Empty: it has all that its work needs.
+  std::string UnreadyText() const ABSL_LOCKS_EXCLUDED(registration_mu_);
+  // Sets what gRPC's health service answers.
+  void SetAllServing(bool serving);
+  // As its status has them. From any thread.
+  v1::ServerFigures Figures() const;
   // Registers at the coordinator again and again, so that it knows that this server lives.
   void KeepRegistered();
 
   const Options options_;
+  const absl::Time started_;
   std::string address_;
+  std::string http_;
   // Before all that counts in it.
   Metrics metrics_;
   // The lock of state_dir. Before all that writes there, so that it is released after them.
@@ -105,8 +127,20 @@ class Server {
   // The coordinator's services. Their gate is not that of the parameters' calls, which may take long.
   RequestGate coordinator_gate_{
       {}, metrics_.AddCounter("samovar_coordinator_refused_total", "Calls of the coordinator's that were refused.")};
+  // One for each service, by which reflection names them.
   BoundedService coordinator_calls_{&coordinator_gate_};
+  BoundedService job_calls_{&coordinator_gate_};
+  BoundedService status_calls_{&coordinator_gate_};
+  mutable absl::Mutex registration_mu_;
+  v1::RegisterServerRequest registration_ ABSL_GUARDED_BY(registration_mu_);
+  std::string registered_at_ ABSL_GUARDED_BY(registration_mu_);
+  uint64_t registered_epoch_ ABSL_GUARDED_BY(registration_mu_) = 0;
+  std::string registration_error_ ABSL_GUARDED_BY(registration_mu_);
+  RateWindow<v1::ServerFigures> figures_ ABSL_GUARDED_BY(registration_mu_);
+
   std::unique_ptr<grpc::Server> grpc_server_;
+  // Before all that its pages show is gone.
+  std::unique_ptr<PageServer> page_server_;
   std::thread registrar_;
   bool ended_ = false;
 };

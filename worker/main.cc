@@ -19,6 +19,8 @@
 #include "common/base/signals.h"
 #include "common/base/stopper.h"
 #include "common/base/version.h"
+#include "common/pages/page_server.h"
+#include "common/pages/process_pages.h"
 #include "common/parameters/parameter_client.h"
 #include "common/remote/schemes.h"
 #include "common/rpc/grpc_log.h"
@@ -93,6 +95,18 @@ int Run(int argc, char** argv) {
                        flags.coordinator));
   Notify(absl::StrCat("STATUS=joins ", flags.coordinator));
   Worker worker(options);
+  std::unique_ptr<PageServer> http;
+  if (flags.http != "none") {
+    absl::StatusOr<std::unique_ptr<PageServer>> started =
+        PageServer::Start(flags.http, PagesOf({&worker.metrics(), [&worker] { return worker.UnreadyText(); }}));
+    if (!started.ok()) {
+      LogError(absl::StrCat("--http: ", started.status().message()));
+      return 1;
+    }
+    http = *std::move(started);
+    worker.Announce(http->address());
+    LogInfo(absl::StrCat("pages at http://", http->address(), "/"));
+  }
   std::thread runner([&worker] { worker.Run(); });
   while (!stopper.WaitFor(absl::Hours(1))) {
   }

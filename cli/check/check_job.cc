@@ -19,14 +19,13 @@
 #include "common/caffe/solver_bundle.h"
 #include "common/caffe/utf8_fields.h"
 #include "common/model/job_data.h"
+#include "common/model/job_name.h"
 #include "common/model/layout.h"
 #include "worker/feed/open_reader.h"
 #include "worker/nn/layer_registry.h"
 
 namespace samovar {
 namespace {
-
-constexpr size_t kMaxJobIdLength = 64;
 
 std::string BlobName(const v1::ParameterBlob& blob) { return absl::StrCat(blob.layer(), " ", blob.index()); }
 
@@ -202,10 +201,12 @@ absl::StatusOr<CheckedJob> CheckAll(const std::string& solver_path, const StartF
 }  // namespace
 
 std::string JobIdOf(const std::string& snapshot_prefix) {
-  std::string id = snapshot_prefix.substr(snapshot_prefix.find_last_of('/') + 1).substr(0, kMaxJobIdLength);
+  std::string id = snapshot_prefix.substr(snapshot_prefix.find_last_of('/') + 1);
   for (char& c : id) {
     if (!absl::ascii_isalnum(static_cast<unsigned char>(c)) && c != '-' && c != '_' && c != '.') c = '-';
   }
+  // As CheckNewJobName demands.
+  id = id.substr(std::min(id.size(), id.find_first_not_of("-."))).substr(0, kMaxJobNameLength);
   return id.empty() ? "job" : id;
 }
 

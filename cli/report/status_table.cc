@@ -36,24 +36,50 @@ std::string Table(const std::vector<Cells>& rows) {
   return table;
 }
 
+std::string Megabytes(double bytes) { return absl::StrFormat("%.*f", bytes < 10e6 ? 1 : 0, bytes / 1e6); }
+
+std::string Share(double share) { return absl::StrFormat("%.0f%%", 100 * share); }
+
+std::string Ago(double seconds) { return absl::StrFormat("%.1f s ago", seconds); }
+
 std::string Servers(const v1::ClusterStatus& status) {
-  std::vector<Cells> rows = {{"address", "pid", "apply threads", "last heard"}};
+  std::vector<Cells> rows = {{"address", "host", "in MB/s", "out MB/s", "apply", "queue", "chunks", "MB held",
+                              "GB disk free", "snapshot", "last heard"}};
   for (const v1::ServerStatus& server : status.servers()) {
-    rows.push_back({server.address(), absl::StrCat(server.pid()), absl::StrCat(server.apply_threads()),
-                    absl::StrFormat("%.1f s ago", server.silent_seconds())});
+    const v1::ServerFigures& figures = server.figures();
+    rows.push_back({server.address(), server.host(), Megabytes(server.received_bytes_per_second()),
+                    Megabytes(server.sent_bytes_per_second()),
+                    Share(server.apply_load() / std::max(1u, server.apply_threads())),
+                    absl::StrCat(figures.queued_tasks()), absl::StrCat(figures.chunks()),
+                    Megabytes(static_cast<double>(figures.parameter_bytes())),
+                    absl::StrFormat("%.1f", static_cast<double>(figures.disk_free_bytes()) / 1e9),
+                    figures.has_snapshot_age_seconds()
+                        ? absl::StrCat(FormatDuration(figures.snapshot_age_seconds() + server.silent_seconds()), " ago")
+                        : "-",
+                    Ago(server.silent_seconds())});
   }
   return Table(rows);
 }
 
 std::string Workers(const v1::ClusterStatus& status) {
-  std::vector<Cells> rows = {{"id", "name", "pid", "threads", "engine", "iterations", "last heard", "work"}};
+  std::vector<Cells> rows = {{"id", "name", "host", "threads", "engine", "images/s", "compute", "records", "push",
+                              "pull", "cpu", "last heard", "state"}};
   for (const v1::WorkerStatus& worker : status.workers()) {
-    rows.push_back({absl::StrCat(worker.worker_id()), worker.name(), absl::StrCat(worker.pid()),
-                    absl::StrCat(worker.threads()), worker.isa(), absl::StrCat(worker.iterations_done()),
-                    absl::StrFormat("%.1f s ago", worker.silent_seconds()),
-                    worker.leases().empty() ? "idle" : absl::StrJoin(worker.leases(), ", ")});
+    std::string state = worker.state();
+    if (!worker.leases().empty()) absl::StrAppend(&state, " (", absl::StrJoin(worker.leases(), ", "), ")");
+    if (!worker.straggler().empty()) absl::StrAppend(&state, "; ", worker.straggler());
+    rows.push_back({absl::StrCat(worker.worker_id()), worker.name(), worker.host(), absl::StrCat(worker.threads()),
+                    worker.isa(), absl::StrFormat("%.0f", worker.images_per_second()), Share(worker.compute_share()),
+                    Share(worker.feed_wait_share()), Share(worker.push_wait_share()), Share(worker.pull_wait_share()),
+                    Share(worker.cpu_share()), Ago(worker.silent_seconds()), state});
   }
   return Table(rows);
+}
+
+std::string Problems(const v1::ClusterStatus& status) {
+  std::string text;
+  for (const std::string& problem : status.problems()) absl::StrAppend(&text, "  ", problem, "\n");
+  return text.empty() ? "" : absl::StrCat("problems\n", text);
 }
 
 std::string StragglersText(const v1::JobStatus& job) {
@@ -116,10 +142,11 @@ std::string JobsTable(const v1::ListJobsResponse& jobs) {
 }
 
 std::string StatusTable(const v1::ClusterStatus& status) {
-  return absl::StrCat(
-      "coordinator ", status.coordinator(), ", samovar ", status.version(), ", epoch ", status.epoch(), ", up ",
-      FormatDuration(status.uptime_seconds()), "\n", Section("servers", status.servers_size(), Servers(status)),
-      Section("workers", status.workers_size(), Workers(status)), Section("jobs", status.jobs_size(), Jobs(status)));
+  return absl::StrCat("coordinator ", status.coordinator(), ", samovar ", status.version(), ", epoch ", status.epoch(),
+                      ", up ", FormatDuration(status.uptime_seconds()), "\n", Problems(status),
+                      Section("servers", status.servers_size(), Servers(status)),
+                      Section("workers", status.workers_size(), Workers(status)),
+                      Section("jobs", status.jobs_size(), Jobs(status)));
 }
 
 }  // namespace samovar

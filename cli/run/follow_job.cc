@@ -1,5 +1,7 @@
 #include "cli/run/follow_job.h"
 
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "cli/report/exit_codes.h"
 #include "cli/run/job_watcher.h"
@@ -12,6 +14,8 @@ namespace {
 constexpr absl::Duration kInterval = absl::Milliseconds(250);
 // A coordinator that is started again is back by then.
 constexpr absl::Duration kPatience = absl::Minutes(1);
+// Silence that lasts so long is told.
+constexpr absl::Duration kToldAfter = absl::Seconds(5);
 // Whether a coordinator is silent is looked at this often.
 constexpr absl::Duration kTick = absl::Seconds(1);
 
@@ -37,10 +41,12 @@ absl::Status FollowJob(const JobClient& client, const std::string& job_id, Train
   reporter->Watching(spec.train_net().name(), first, client.address());
   NewsFilter news;
   std::string cause;
+  bool told = false;
   JobWatcher watcher(client.coordinator(), job_id, kInterval, waker);
   while (true) {
     if (interruption.signal() != 0) return absl::CancelledError("interrupted");
     if (const auto status = watcher.Take()) {
+      told = false;
       const bool waits = status->state() == v1::JOB_STATE_QUEUED && !status->cause().empty();
       if (waits && status->cause() != cause) reporter->Waits(status->cause());
       cause = status->cause();
@@ -49,7 +55,15 @@ absl::Status FollowJob(const JobClient& client, const std::string& job_id, Train
       if (succeeded) reporter->Succeeded(*status);
       if (succeeded) return absl::OkStatus();
     }
-    if (const grpc::Status failure = watcher.Failure(kPatience); !failure.ok()) return client.Explain(failure);
+    if (const grpc::Status failure = watcher.Failure(kPatience); !failure.ok()) {
+      // The watcher may wait for the home's storage, which has patience of its own.
+      client.GiveUp();
+      return client.Explain(failure);
+    }
+    if (const grpc::Status silence = watcher.Failure(kToldAfter); !silence.ok() && !std::exchange(told, true)) {
+      reporter->Waits(absl::StrCat("waits for the coordinator, ", absl::FormatDuration(kPatience),
+                                   " at most: ", client.Explain(silence).message()));
+    }
     waker->Wait(SteadyNow() + kTick);
   }
 }

@@ -1,8 +1,19 @@
 #include "cli/run/job_client.h"
 
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdlib>
+#include <optional>
+
 #include "absl/strings/str_cat.h"
+#include "cli/run/alarm.h"
 #include "cli/run/fetch_curve.h"
+#include "common/base/clock.h"
+#include "common/base/process_usage.h"
 #include "common/base/status_macros.h"
+#include "common/base/utf8.h"
 #include "common/caffe/utf8_fields.h"
 #include "common/rpc/deadlines.h"
 #include "common/rpc/status.h"
@@ -13,6 +24,8 @@ namespace {
 // A coordinator that is busy, or being started again, gets so long to take the connection: a single attempt to connect
 // is given up after a tenth of a second (common/rpc/dialer.cc).
 constexpr absl::Duration kConnect = absl::Seconds(3);
+// Finding the coordinator by the home takes several requests to a storage, which has patience with each.
+constexpr absl::Duration kHomeDeadline = absl::Minutes(1);
 // Somebody waits at a terminal.
 constexpr absl::Duration kDeadline = absl::Seconds(5);
 // The coordinator checks the job and writes it down; large nets take a while.
@@ -27,15 +40,46 @@ Request RequestFor(const std::string& job_id) {
   return request;
 }
 
+// "user@host"; empty if it is no text.
+std::string Submitter() {
+  const char* const user = std::getenv("USER");
+  const std::string name = user != nullptr && *user != '\0' ? user : absl::StrCat(getuid());
+  const std::string submitter = absl::StrCat(name, "@", MachineName());
+  return IsUtf8(submitter) ? submitter : "";
+}
+
 }  // namespace
 
-JobClient::JobClient(const ClusterOptions& options)
-    : dialer_(options.rpc),
+JobClient::JobClient(const ClusterOptions& options, bool is_patient)
+    : place_(options.coordinator),
+      storage_(options.storage),
+      is_patient_(is_patient),
+      dialer_(options.rpc),
       coordinator_(std::make_shared<CoordinatorChannel>(options.coordinator, dialer_, options.storage)) {}
 
-absl::StatusOr<std::shared_ptr<grpc::Channel>> JobClient::AwaitConnection() const {
-  SAMOVAR_ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, coordinator_->Get());
-  channel->WaitForConnected(DeadlineIn(kConnect));
+absl::StatusOr<std::shared_ptr<grpc::Channel>> JobClient::AwaitConnection(absl::Time until) const {
+  absl::StatusOr<std::shared_ptr<grpc::Channel>> channel;
+  // Orders nothing: the thread that sets it is joined before it is read.
+  std::atomic<bool> late = false;
+  {
+    std::optional<Alarm> alarm;
+    if (!is_patient_ && ClusterHome::IsHome(place_)) {
+      alarm.emplace(std::min(until, SteadyNow() + kHomeDeadline), [&] {
+        late = true;
+        storage_.Stop();
+      });
+    }
+    channel = coordinator_->Get();
+  }
+  if (!channel.ok() && late) {
+    return absl::UnavailableError(absl::StrCat(
+        place_,
+        ": this storage has not answered in time where the coordinator is; look whether it is reached from "
+        "here (samovar fs ls ",
+        place_, ")"));
+  }
+  SAMOVAR_RETURN_IF_ERROR(channel.status());
+  (*channel)->WaitForConnected(DeadlineIn(std::min(kConnect, until - SteadyNow())));
   return channel;
 }
 
@@ -59,11 +103,11 @@ absl::Status JobClient::Explain(const grpc::Status& status) const {
 template <typename Service, typename Response, typename Request>
 absl::StatusOr<Response> JobClient::Call(grpc::Status (Service::Stub::*method)(grpc::ClientContext*, const Request&,
                                                                                Response*),
-                                         const Request& request, absl::Duration deadline) const {
-  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<grpc::Channel> channel, AwaitConnection());
+                                         const Request& request, absl::Duration deadline, absl::Time until) const {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<grpc::Channel> channel, AwaitConnection(until));
   const auto stub = Service::NewStub(channel);
   grpc::ClientContext context;
-  SetDeadline(&context, deadline);
+  SetDeadline(&context, std::min(deadline, until - SteadyNow()));
   Response response;
   SAMOVAR_RETURN_IF_ERROR(Explain((stub.get()->*method)(&context, request, &response)));
   return response;
@@ -74,6 +118,7 @@ absl::StatusOr<std::string> JobClient::Submit(const v1::JobSpec& spec) const {
   SAMOVAR_RETURN_IF_ERROR(CheckUtf8Fields(spec, [](const auto&) { return "the job"; }));
   v1::SubmitRequest request;
   *request.mutable_spec() = spec;
+  request.mutable_spec()->set_submitter(Submitter());
   SAMOVAR_ASSIGN_OR_RETURN(const v1::SubmitResponse response,
                            Call<v1::JobService>(&v1::JobService::Stub::Submit, request, kSubmitDeadline));
   return response.job_id();
@@ -106,13 +151,13 @@ absl::StatusOr<v1::SnapshotResponse> JobClient::Snapshot(const std::string& job_
   return Call<v1::JobService>(&v1::JobService::Stub::Snapshot, request, kDeadline);
 }
 
-absl::StatusOr<v1::ClusterStatus> JobClient::ClusterStatus() const {
-  return Call<v1::StatusService>(&v1::StatusService::Stub::GetStatus, v1::GetStatusRequest(), kDeadline);
+absl::StatusOr<v1::ClusterStatus> JobClient::ClusterStatus(absl::Time until) const {
+  return Call<v1::StatusService>(&v1::StatusService::Stub::GetStatus, v1::GetStatusRequest(), kDeadline, until);
 }
 
 absl::StatusOr<Curve> JobClient::History(const std::string& job_id, uint64_t first_iteration,
                                          uint32_t max_points) const {
-  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<grpc::Channel> channel, AwaitConnection());
+  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<grpc::Channel> channel, AwaitConnection(absl::InfiniteFuture()));
   Curve curve;
   SAMOVAR_RETURN_IF_ERROR(Explain(FetchCurve(channel, job_id, first_iteration, max_points, kCurveDeadline, &curve)));
   return curve;
@@ -120,7 +165,7 @@ absl::StatusOr<Curve> JobClient::History(const std::string& job_id, uint64_t fir
 
 absl::Status JobClient::Logs(const std::string& job_id, bool follow,
                              absl::FunctionRef<void(const v1::JobEvent&)> take) const {
-  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<grpc::Channel> channel, AwaitConnection());
+  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<grpc::Channel> channel, AwaitConnection(absl::InfiniteFuture()));
   const auto stub = v1::JobService::NewStub(channel);
   grpc::ClientContext context;
   if (!follow) SetDeadline(&context, kDeadline);

@@ -75,7 +75,8 @@ absl::Status LocalCluster::Start(Member* member, const std::string& program, std
   child.name = member->name;
   child.program = absl::StrCat(options_.program_dir, "/", program);
   child.arguments = std::move(arguments);
-  child.arguments.insert(child.arguments.end(), {"--log-level", options_.log_level, "--die-with-parent"});
+  child.arguments.insert(child.arguments.end(),
+                         {"--log-level", options_.log_level, "--die-with-parent", "--http", "none"});
   child.reports_ready = reports_ready;
   child.log_path = RunDirectory::LogPath(options_.state_dir, member->name);
   child.waker = options_.waker;

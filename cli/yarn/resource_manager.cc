@@ -181,17 +181,25 @@ absl::Status ResourceManager::Launch(const std::string& name, const std::string&
   return response.ok() ? absl::OkStatus() : Failure(name, response);
 }
 
+absl::Status ResourceManager::Surprise(const std::string& name, const HttpResponse& response,
+                                       absl::string_view expected) const {
+  return absl::InternalError(
+      absl::StrCat("service ", name, ": ", address(), " answers ", response.status, " without ", expected, " (",
+                   response.body.empty() ? "nothing" : Printable(response.body, kMaxSaidBytes),
+                   "); look whether YARN's resource manager is there, or name it: --resource-manager HOST:8088"));
+}
+
 absl::StatusOr<std::string> ResourceManager::Describe(const std::string& name) {
   SAMOVAR_ASSIGN_OR_RETURN(HttpResponse response, Ask("GET", ServicePath(name), ""));
   if (!response.ok()) return Failure(name, response);
+  const absl::StatusOr<Struct> service = ParseJson(response.body);
+  if (!service.ok() || JsonText(*service, "name") != name) return Surprise(name, response, "a service of this name");
   return std::move(response.body);
 }
 
 absl::StatusOr<Struct> ResourceManager::DescribeParsed(const std::string& name) {
   SAMOVAR_ASSIGN_OR_RETURN(const std::string text, Describe(name));
-  absl::StatusOr<Struct> description = ParseJson(text);
-  if (description.ok()) return description;
-  return absl::InternalError(absl::StrCat("service ", name, ": YARN's answer is no JSON object"));
+  return ParseJson(text);
 }
 
 absl::Status ResourceManager::SetCount(const std::string& name, const std::string& component, int containers) {
@@ -205,7 +213,11 @@ absl::Status ResourceManager::SetCount(const std::string& name, const std::strin
 
 absl::Status ResourceManager::Destroy(const std::string& name) {
   SAMOVAR_ASSIGN_OR_RETURN(const HttpResponse response, Ask("DELETE", ServicePath(name), ""));
-  return response.ok() ? absl::OkStatus() : Failure(name, response);
+  if (!response.ok()) return Failure(name, response);
+  // "Successfully destroyed service lenet"
+  const absl::StatusOr<Struct> said = ParseJson(response.body);
+  const bool is_done = said.ok() && absl::StrContains(JsonText(*said, "diagnostics"), name);
+  return is_done ? absl::OkStatus() : Surprise(name, response, "a word that the service has ended");
 }
 
 absl::StatusOr<Struct> ResourceManager::AskForObject(const std::string& path) {

@@ -58,13 +58,13 @@ class ResourceManager {
 
   // Begins a service. ALREADY_EXISTS: there is one of this name; INVALID_ARGUMENT: YARN refuses the specification.
   absl::Status Launch(const std::string& name, const std::string& specification);
-  // The answer of YARN, as it is. NOT_FOUND: there is no such service.
+  // The answer of YARN, as it is. NOT_FOUND: there is no such service; INTERNAL: the answer is no service.
   absl::StatusOr<std::string> Describe(const std::string& name);
   // The same, parsed.
   absl::StatusOr<google::protobuf::Struct> DescribeParsed(const std::string& name);
   // Gives a component so many containers.
   absl::Status SetCount(const std::string& name, const std::string& component, int containers);
-  // Ends the service and forgets its specification.
+  // Ends the service and forgets its specification. INTERNAL: the answer does not say that it has ended.
   absl::Status Destroy(const std::string& name);
   // The containers of a service, by instances' names. `description` is Describe's.
   absl::StatusOr<std::vector<YarnContainer>> Containers(const google::protobuf::Struct& description);
@@ -80,6 +80,8 @@ class ResourceManager {
   absl::StatusOr<HttpResponse> Send(const std::string& method, const std::string& url, absl::string_view body);
   absl::StatusOr<google::protobuf::Struct> AskForObject(const std::string& path);
   absl::Status Failure(const std::string& name, const HttpResponse& response) const;
+  // An answer of success that YARN does not give.
+  absl::Status Surprise(const std::string& name, const HttpResponse& response, absl::string_view expected) const;
 
   const ResourceManagerAccess access_;
   HttpClient http_;

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 
 namespace samovar {
@@ -11,5 +13,8 @@ namespace samovar {
 inline absl::Time SteadyNow() {
   return absl::UnixEpoch() + absl::FromChrono(std::chrono::steady_clock::now().time_since_epoch());
 }
+
+// The wall clock, for people: in milliseconds since 1970 (UTC).
+inline uint64_t UnixMsNow() { return static_cast<uint64_t>(absl::ToUnixMillis(absl::Now())); }
 
 }  // namespace samovar

@@ -4,23 +4,24 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/storage/named_file.h"
 #include "common/storage/paths.h"
 
 namespace samovar {
 
-void ResolveSources(const std::string& file, const NetOrigin& origin, caffe::NetParameter* net,
-                    std::vector<std::string>* warnings) {
+void ResolveSources(const std::string& file, const NetOrigin& origin, const StorageTable& storage,
+                    caffe::NetParameter* net, std::vector<std::string>* warnings) {
   for (int i = 0; i < net->layer_size(); ++i) {
     caffe::LayerParameter& layer = *net->mutable_layer(i);
     const auto resolved = [&](const std::string& path) {
-      const std::string passed_over = DescribePassedOver(path, file);
-      if (!passed_over.empty()) {
+      const NamedFile found = FindNamedFile(path, file, storage);
+      if (!found.warning.empty()) {
         std::string warning =
-            absl::StrCat(origin.layers[static_cast<size_t>(i)], ": layer \"", layer.name(), "\": ", passed_over);
+            absl::StrCat(origin.layers[static_cast<size_t>(i)], ": layer \"", layer.name(), "\": ", found.warning);
         if (std::find(warnings->begin(), warnings->end(), warning) == warnings->end())
           warnings->push_back(std::move(warning));
       }
-      return ResolvePath(path, file);
+      return ResolvePath(found.path, "");
     };
     if (layer.data_param().has_source()) layer.mutable_data_param()->set_source(resolved(layer.data_param().source()));
     if (layer.hdf5_data_param().has_source()) {

@@ -18,6 +18,7 @@
 #include "common/caffe/prototxt.h"
 #include "common/caffe/solver_checks.h"
 #include "common/caffe/upgrade_net.h"
+#include "common/storage/named_file.h"
 #include "common/storage/paths.h"
 
 namespace samovar {
@@ -96,18 +97,33 @@ class BundleLoader {
     return absl::OkStatus();
   }
 
+  // Behind the name of a net that is not there.
+  std::string WhereLookedFor() const {
+    const bool has_query = WithoutQuery(bundle_.solver_path) != bundle_.solver_path;
+    return absl::StrCat(" in the current directory or beside the solver",
+                        has_query
+                            ? "; it was asked for without what stands behind the \"?\" of the solver's URL: if that "
+                              "is a signature, write the net's own URL"
+                            : "");
+  }
+
+  // The file that a field names; warns if there are two.
+  std::string Find(absl::string_view field, const std::string& at, const std::string& name) {
+    NamedFile found = FindNamedFile(name, bundle_.solver_path, storage_);
+    if (!found.warning.empty()) bundle_.warnings.push_back(absl::StrCat(at, ": ", field, ": ", found.warning));
+    return found.path;
+  }
+
   absl::StatusOr<NetSource> FromFile(absl::string_view field, int index, const std::string& name) {
     NetSource source;
     source.named_at = At(field, index);
     SAMOVAR_RETURN_IF_ERROR(CheckOffered(field, index, name));
-    source.file = FindFile(name, bundle_.solver_path);
-    const std::string passed_over = DescribePassedOver(name, bundle_.solver_path);
-    if (!passed_over.empty()) bundle_.warnings.push_back(absl::StrCat(source.named_at, ": ", field, ": ", passed_over));
+    source.file = Find(field, source.named_at, name);
     std::unique_ptr<SourceMap> source_map;
     absl::StatusOr<caffe::NetParameter> net = ReadNetFile(source.file, &source_map, storage_);
     if (absl::IsNotFound(net.status())) {
-      return absl::NotFoundError(absl::StrCat(source.named_at, ": ", field, ": there is no file ", name,
-                                              " in the current directory or beside the solver"));
+      return absl::NotFoundError(
+          absl::StrCat(source.named_at, ": ", field, ": there is no file ", name, WhereLookedFor()));
     }
     SAMOVAR_RETURN_IF_ERROR(net.status());
     source.net = *std::move(net);
@@ -184,7 +200,7 @@ class BundleLoader {
     origin->file = source.file;
     origin->layers.clear();
     for (const int layer : kept) origin->layers.push_back(source.layers[static_cast<size_t>(layer)]);
-    ResolveSources(source.file, *origin, &*net, &bundle_.warnings);
+    ResolveSources(source.file, *origin, storage_, &*net, &bundle_.warnings);
     return net;
   }
 
@@ -289,7 +305,7 @@ class BundleLoader {
     solver_.set_type(SolverType(solver_));
     solver_.clear_solver_type();
     solver_.set_solver_mode(caffe::SolverParameter::CPU);
-    const std::filesystem::path path(bundle_.solver_path);
+    const std::filesystem::path path(WithoutQuery(bundle_.solver_path));
     std::error_code ignored;
     if (!solver_.has_snapshot_prefix()) {
       solver_.set_snapshot_prefix((path.parent_path() / path.stem()).string());
@@ -308,9 +324,7 @@ class BundleLoader {
       for (absl::string_view name : absl::StrSplit(names, ',')) {
         const std::string path(absl::StripAsciiWhitespace(name));
         SAMOVAR_RETURN_IF_ERROR(CheckOffered("weights", -1, path));
-        const std::string passed_over = DescribePassedOver(path, bundle_.solver_path);
-        if (!passed_over.empty()) bundle_.warnings.push_back(absl::StrCat(At("weights"), ": weights: ", passed_over));
-        paths.push_back(ResolvePath(path, bundle_.solver_path));
+        paths.push_back(ResolvePath(Find("weights", At("weights"), path), ""));
       }
     }
     solver_.mutable_weights()->Assign(paths.begin(), paths.end());

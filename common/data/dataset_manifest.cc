@@ -11,6 +11,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_replace.h"
 #include "common/base/read_file.h"
 #include "common/base/status_macros.h"
 #include "common/data/partition_cut.h"
@@ -21,6 +22,7 @@
 #include "google/protobuf/io/tokenizer.h"
 #include "google/protobuf/io/zero_copy_stream_impl_lite.h"
 #include "google/protobuf/text_format.h"
+#include "google/protobuf/util/message_differencer.h"
 
 namespace samovar {
 namespace {
@@ -30,6 +32,9 @@ namespace fs = std::filesystem;
 constexpr absl::string_view kAnew = "copy the whole set again, or make it anew with `samovar data partition`";
 // The longest manifest; with the most partitions and their longest names it has a quarter of that.
 constexpr uint64_t kMaxManifestBytes = 64 << 20;
+// The longest report; with the longest name it has a few hundred.
+constexpr uint64_t kMaxReportBytes = 64 << 10;
+constexpr absl::string_view kPrintedLine = "the line that `samovar data write-partition` has printed for the partition";
 constexpr size_t kMaxNameLength = 64;
 constexpr size_t kPieceBytes = 1 << 20;
 
@@ -172,11 +177,46 @@ absl::StatusOr<v1::DatasetManifest> ReadManifest(const std::string& set, const S
   return manifest;
 }
 
-absl::Status WriteManifest(const std::string& set, const v1::DatasetManifest& manifest, const StorageTable& storage) {
+absl::StatusOr<std::string> TextOf(const v1::DatasetManifest& manifest) {
   std::string text;
-  if (!google::protobuf::TextFormat::PrintToString(manifest, &text))
-    return absl::InternalError("the manifest cannot be printed");
+  if (google::protobuf::TextFormat::PrintToString(manifest, &text)) return text;
+  return absl::InternalError("the manifest cannot be printed");
+}
+
+absl::Status WriteManifest(const std::string& set, const v1::DatasetManifest& manifest, const StorageTable& storage) {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::string text, TextOf(manifest));
   return storage.PutBytes(ManifestPath(set), text);
+}
+
+absl::Status CheckReport(const std::string& set, const v1::DatasetManifest& part, const StorageTable& storage) {
+  if (part.partitions_size() != 1) {
+    return absl::InvalidArgumentError(absl::StrCat("a line of the input names ", part.partitions_size(),
+                                                   " partitions; ", kPrintedLine, " names one"));
+  }
+  const std::string& directory = part.partitions(0).directory();
+  const std::string path = absl::StrCat(set, "/", directory, "/", kReportName);
+  const absl::StatusOr<std::string> text = storage.ReadBytes(path, kMaxReportBytes);
+  if (absl::IsNotFound(text.status()) || absl::IsFailedPrecondition(text.status())) {
+    return absl::NotFoundError(absl::StrCat("partition ", directory, ": there is no ", path,
+                                            "; write the partition with `samovar data write-partition`"));
+  }
+  SAMOVAR_RETURN_IF_ERROR(text.status());
+  v1::DatasetManifest report;
+  google::protobuf::TextFormat::Parser parser;
+  FirstError error;
+  parser.RecordErrorsTo(&error);
+  if (!parser.ParseFromString(*text, &report)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": is not a partition's report: ", error.text(), "; write the partition anew"));
+  }
+  std::string differences;
+  google::protobuf::util::MessageDifferencer differencer;
+  differencer.ReportDifferencesToString(&differences);
+  if (differencer.Compare(report, part)) return absl::OkStatus();
+  absl::StripTrailingAsciiWhitespace(&differences);
+  return absl::InvalidArgumentError(absl::StrCat("partition ", directory, ": its line of the input is not what ", path,
+                                                 " says (", absl::StrReplaceAll(differences, {{"\n", ", "}}),
+                                                 "); give ", kPrintedLine));
 }
 
 uint64_t BytesOf(const v1::DatasetManifest& manifest) {

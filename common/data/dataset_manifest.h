@@ -17,6 +17,8 @@
 namespace samovar {
 
 inline constexpr absl::string_view kManifestName = "manifest";
+// Beside a partition's data file, if it was written alone: the manifest of a set that has this partition only.
+inline constexpr absl::string_view kReportName = "report";
 inline constexpr uint32_t kManifestFormat = 1;
 inline constexpr uint32_t kMaxSetPartitions = 65'536;
 
@@ -39,6 +41,13 @@ absl::Status CheckManifest(const v1::DatasetManifest& manifest);
 // Whether this can be the name of a partition's directory: a name of one directory in the set, without characters that
 // are special to a file system.
 bool IsPartitionDirectory(const std::string& name);
+
+// The text of a manifest's file.
+absl::StatusOr<std::string> TextOf(const v1::DatasetManifest& manifest);
+
+// Whether `part` is what the partition's own report says. NOT_FOUND: there is no report. INVALID_ARGUMENT: the message
+// names the partition and all that differs.
+absl::Status CheckReport(const std::string& set, const v1::DatasetManifest& part, const StorageTable& storage);
 
 // REQUIRES: the set's partitions are in place
 absl::Status WriteManifest(const std::string& set, const v1::DatasetManifest& manifest,

@@ -71,6 +71,7 @@ std::string PlaceOf(const std::string& list, const ListedFile& file) { return ab
 
 std::string WhereLookedFor(const std::string& path, const std::string& list) {
   if (path.empty() || IsAbsolutePath(path)) return "";
+  if (!SchemeOf(list).empty()) return "; a relative name in a list that is in a storage means a file beside the list";
   std::error_code error;
   const std::filesystem::path here = std::filesystem::current_path(error);
   const std::filesystem::path beside = std::filesystem::absolute(list, error).parent_path().lexically_normal();

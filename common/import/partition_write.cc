@@ -14,6 +14,8 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "common/base/clock.h"
 #include "common/base/printable.h"
 #include "common/base/read_file.h"
 #include "common/base/status_macros.h"
@@ -34,6 +36,8 @@ constexpr uint32_t kMaxValueBytes = std::numeric_limits<int32_t>::max();
 constexpr size_t kPieceBytes = 4 << 20;
 // Whether the reader was stopped is looked at this often.
 constexpr int kTickMilliseconds = 200;
+// A writer that has written the end mark closes the stream at once.
+constexpr absl::Duration kEndTimeout = absl::Seconds(30);
 
 std::string RecordName(absl::string_view key) { return absl::StrCat("record \"", Printable(key, kMaxKeyBytes), "\""); }
 
@@ -62,6 +66,16 @@ class RecordStream {
     return true;
   }
 
+  // Whether the stream ends behind its end mark: what comes there would be lost without a word.
+  absl::Status CheckEnd() {
+    const absl::Time deadline = SteadyNow() + kEndTimeout;
+    char byte = 0;
+    SAMOVAR_ASSIGN_OR_RETURN(const size_t count, ReadOrEnd(&byte, 1, deadline));
+    if (count == 0) return absl::OkStatus();
+    return absl::InvalidArgumentError(absl::StrCat("the records go on behind their end mark, which comes after ",
+                                                   After(), "; write the mark, a length of 0, once, at the end"));
+  }
+
  private:
   std::string After() const { return last_key_.empty() ? "the beginning" : RecordName(last_key_); }
 
@@ -84,17 +98,28 @@ class RecordStream {
 
   // At least one byte.
   absl::StatusOr<size_t> ReadSome(char* out, size_t bytes) {
+    SAMOVAR_ASSIGN_OR_RETURN(const size_t count, ReadOrEnd(out, bytes, absl::InfiniteFuture()));
+    if (count > 0) return count;
+    return absl::InvalidArgumentError(
+        absl::StrCat("the records end after ", After(), " without their end mark: whoever writes them was ended"));
+  }
+
+  // 0: the end.
+  absl::StatusOr<size_t> ReadOrEnd(char* out, size_t bytes, absl::Time deadline) {
     while (true) {
       if (stopper_ != nullptr && stopper_->stopped()) return absl::CancelledError("interrupted; nothing was made");
+      if (SteadyNow() > deadline) {
+        return absl::InvalidArgumentError(absl::StrCat("the input stays open behind the records' end mark for ",
+                                                       absl::FormatDuration(kEndTimeout),
+                                                       "; close it there: nothing may follow"));
+      }
       pollfd waiting = {input_, POLLIN, 0};
       const int ready = poll(&waiting, 1, kTickMilliseconds);
       if (ready == 0 || (ready < 0 && errno == EINTR)) continue;
       const ssize_t count = ready < 0 ? -1 : read(input_, out, bytes);
       if (count < 0 && errno == EINTR) continue;
       if (count < 0) return ErrnoStatus(errno, "read", "the records");
-      if (count > 0) return static_cast<size_t>(count);
-      return absl::InvalidArgumentError(
-          absl::StrCat("the records end after ", After(), " without their end mark: whoever writes them was ended"));
+      return static_cast<size_t>(count);
     }
   }
 
@@ -157,7 +182,7 @@ absl::Status AddAll(RecordStream* stream, RecordImport* import) {
   caffe::Datum datum;
   while (true) {
     SAMOVAR_ASSIGN_OR_RETURN(const bool more, stream->Next(&key, &value));
-    if (!more) return absl::OkStatus();
+    if (!more) return stream->CheckEnd();
     if (!datum.ParseFromString(value)) {
       return absl::InvalidArgumentError(absl::StrCat(RecordName(key), ": its value is not a Datum of Caffe"));
     }
@@ -182,7 +207,7 @@ absl::StatusOr<v1::DatasetManifest> WritePartition(int input, const std::string&
   if (!absl::StartsWith(name, kNamePrefix) || !IsPartitionDirectory(name)) {
     return absl::InvalidArgumentError(
         absl::StrCat("\"", Printable(name, kMaxKeyBytes),
-                     "\" names no partition; begin with part- and take letters, digits, '-', '_' and '.'"));
+                     "\" names no partition; begin with part- and take letters, digits, '-', '_' and '.', 64 at most"));
   }
   options.partitions = 0;
   options.describe = true;
@@ -191,31 +216,25 @@ absl::StatusOr<v1::DatasetManifest> WritePartition(int input, const std::string&
                            RecordImport::Begin(absl::StrCat(PlaceOf(set), "/", name), 0, options));
   RecordStream stream(input, options.stopper);
   SAMOVAR_RETURN_IF_ERROR(AddAll(&stream, import.get()));
-  SAMOVAR_ASSIGN_OR_RETURN(const ImportSummary summary, import->Finish());
-  v1::DatasetManifest manifest;
-  manifest.set_format(kManifestFormat);
-  manifest.set_records(summary.records);
-  manifest.set_channels(static_cast<uint32_t>(summary.shape.channels));
-  manifest.set_height(static_cast<uint32_t>(summary.shape.height));
-  manifest.set_width(static_cast<uint32_t>(summary.shape.width));
-  manifest.set_encoded(summary.encoded);
-  *manifest.add_partitions() = summary.partition;
-  return manifest;
+  SAMOVAR_ASSIGN_OR_RETURN(ImportSummary summary, import->Finish());
+  return std::move(summary.manifest);
 }
 
 absl::Status CheckJoinTarget(const std::string& set, bool force, const StorageTable& storage) {
-  return CheckStoredSetTarget(PlaceOf(set), force, storage);
+  return CheckJoinedSetTarget(PlaceOf(set), force, storage, {});
 }
 
 absl::StatusOr<v1::DatasetManifest> JoinPartitions(const std::string& set,
                                                    const std::vector<v1::DatasetManifest>& parts, bool force,
-                                                   const StorageTable& storage) {
+                                                   const StorageTable& storage,
+                                                   const std::function<void(const std::string&)>& tell) {
   if (parts.empty()) return absl::InvalidArgumentError("there are no partitions to be joined");
   v1::DatasetManifest manifest = parts[0];
   manifest.clear_partitions();
   manifest.set_records(0);
-  for (const v1::DatasetManifest& part : parts) {
-    SAMOVAR_RETURN_IF_ERROR(CheckManifest(part));
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const v1::DatasetManifest& part = parts[i];
+    SAMOVAR_RETURN_IF_ERROR(Annotate(CheckManifest(part), absl::StrCat("line ", i + 1, " of the input")));
     for (const v1::DatasetPartition& partition : part.partitions()) {
       if (part.channels() != manifest.channels() || part.encoded() != manifest.encoded()) {
         return absl::InvalidArgumentError(absl::StrCat(
@@ -229,11 +248,12 @@ absl::StatusOr<v1::DatasetManifest> JoinPartitions(const std::string& set,
   }
   SAMOVAR_RETURN_IF_ERROR(CheckManifest(manifest));
   const std::string place = PlaceOf(set);
-  SAMOVAR_RETURN_IF_ERROR(CheckStoredSetTarget(place, force, storage));
+  SAMOVAR_RETURN_IF_ERROR(CheckJoinedSetTarget(place, force, storage, tell));
   SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<SetUpload> upload, SetUpload::Begin(place, storage, {}));
-  for (const v1::DatasetPartition& partition : manifest.partitions()) {
-    SAMOVAR_RETURN_IF_ERROR(CheckPartitionSize(place, partition, storage));
-    upload->Keep(partition.directory());
+  for (const v1::DatasetManifest& part : parts) {
+    SAMOVAR_RETURN_IF_ERROR(CheckReport(place, part, storage));
+    SAMOVAR_RETURN_IF_ERROR(CheckPartitionSize(place, part.partitions(0), storage));
+    upload->Keep(part.partitions(0).directory());
   }
   SAMOVAR_RETURN_IF_ERROR(upload->FinishSet(manifest));
   return manifest;

@@ -4,12 +4,15 @@
 #include <filesystem>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "common/base/status_macros.h"
 #include "common/data/dataset_manifest.h"
 #include "common/data/lmdb_records.h"
 #include "common/data/records_digest.h"
 #include "common/storage/paths.h"
+#include "common/storage/write_file.h"
 
 namespace samovar {
 namespace {
@@ -33,7 +36,12 @@ absl::Status CheckPartitions(uint64_t total, uint32_t partitions) {
 
 absl::StatusOr<std::unique_ptr<RecordImport>> RecordImport::Begin(const std::string& set_path, uint64_t total,
                                                                   const ImportOptions& options) {
-  SAMOVAR_ASSIGN_OR_RETURN(std::string target, CheckSetTarget(set_path, options.force, options.storage));
+  std::string target = set_path;
+  if (options.describe) {
+    SAMOVAR_RETURN_IF_ERROR(CheckPartitionTarget(target, options.storage));
+  } else {
+    SAMOVAR_ASSIGN_OR_RETURN(target, CheckSetTarget(set_path, options.force, options.storage));
+  }
   if (total > kMaxRecords) {
     return absl::InvalidArgumentError(
         absl::StrCat("there are ", total, " records; keys of 8 digits allow ", kMaxRecords));
@@ -46,7 +54,7 @@ absl::StatusOr<std::unique_ptr<RecordImport>> RecordImport::Begin(const std::str
     SAMOVAR_ASSIGN_OR_RETURN(import->upload_, SetUpload::Begin(import->target_, options.storage, options.tell));
     SAMOVAR_ASSIGN_OR_RETURN(import->staging_, StagedDirectory::CreateTemporary());
   }
-  SAMOVAR_RETURN_IF_ERROR(import->OpenNext());
+  SAMOVAR_RETURN_IF_ERROR(import->InUsersWords(import->OpenNext()));
   return import;
 }
 
@@ -96,7 +104,7 @@ absl::Status RecordImport::CloseCurrent() {
   summary_.file_bytes += bytes;
   if (!IsOfSet()) return absl::OkStatus();
   const bool is_alone = options_.partitions == 0;
-  v1::DatasetPartition& partition = is_alone ? summary_.partition : *manifest_.add_partitions();
+  v1::DatasetPartition& partition = *manifest_.add_partitions();
   if (is_alone) {
     partition.set_directory(target_.substr(target_.rfind('/') + 1));
   } else {
@@ -117,14 +125,35 @@ absl::Status RecordImport::Add(std::string key, const caffe::Datum& datum, const
   return AddSerialised(std::move(key), datum.SerializeAsString(), datum, shape);
 }
 
+absl::Status RecordImport::InUsersWords(const absl::Status& status) const {
+  if (status.ok()) return status;
+  if (upload_ == nullptr) {
+    return absl::Status(status.code(), absl::StrReplaceAll(status.message(), {{staging_->path(), target_}}));
+  }
+  if (!absl::StrContains(status.message(), staging_->path())) return status;
+  return Annotate(status, absl::StrCat(target_,
+                                       ": is made on this machine first, where TMPDIR, or /var/tmp without it, "
+                                       "must have room"));
+}
+
 absl::Status RecordImport::AddSerialised(std::string key, std::string value, const caffe::Datum& datum,
                                          const RecordShape& shape) {
+  return InUsersWords(AddOne(std::move(key), std::move(value), datum, shape));
+}
+
+absl::StatusOr<ImportSummary> RecordImport::Finish() {
+  absl::StatusOr<ImportSummary> summary = FinishAll();
+  if (summary.ok()) return summary;
+  return InUsersWords(summary.status());
+}
+
+absl::Status RecordImport::AddOne(std::string key, std::string value, const caffe::Datum& datum,
+                                  const RecordShape& shape) {
   SAMOVAR_RETURN_IF_ERROR(CheckStopped());
   const uint64_t number = summary_.records++;
   if (number == 0) {
     summary_.shape = shape;
     summary_.min_label = summary_.max_label = datum.label();
-    summary_.encoded = datum.encoded();
     manifest_.set_encoded(datum.encoded());
   }
   summary_.same_shape = summary_.same_shape && shape == summary_.shape;
@@ -166,25 +195,41 @@ absl::Status RecordImport::Flush() {
   return absl::OkStatus();
 }
 
+absl::Status RecordImport::PublishPartition() {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::string report, TextOf(manifest_));
+  const uint64_t bytes = manifest_.partitions(0).bytes();
+  if (upload_ != nullptr) return upload_->FinishPartition(staging_->path(), bytes, report);
+  SAMOVAR_RETURN_IF_ERROR(WriteBytesAtomically(absl::StrCat(staging_->path(), "/", kReportName), report));
+  const absl::Status moved = staging_->MoveTo(target_, /*replace=*/false);
+  if (!absl::IsAlreadyExists(moved)) return moved;
+  SAMOVAR_RETURN_IF_ERROR(CheckIsRepeat(target_, report, options_.storage));
+  return HasPartitionFile(target_, bytes, options_.storage) ? absl::OkStatus()
+                                                            : staging_->MoveTo(target_, /*replace=*/true);
+}
+
 absl::Status RecordImport::Publish() {
+  if (options_.describe) return PublishPartition();
   if (upload_ != nullptr) {
     return options_.partitions > 0 ? upload_->FinishSet(manifest_) : upload_->FinishLmdb(staging_->path());
   }
   if (options_.partitions > 0) SAMOVAR_RETURN_IF_ERROR(WriteManifest(staging_->path(), manifest_));
-  return staging_->MoveTo(target_);
+  const absl::Status moved = staging_->MoveTo(target_, options_.force);
+  if (!absl::IsAlreadyExists(moved)) return moved;
+  return absl::AlreadyExistsError(absl::StrCat(moved.message(), "; --force replaces it"));
 }
 
-absl::StatusOr<ImportSummary> RecordImport::Finish() {
+absl::StatusOr<ImportSummary> RecordImport::FinishAll() {
   SAMOVAR_RETURN_IF_ERROR(CloseCurrent());
-  if (options_.partitions > 0) {
-    if (summary_.records != total_) {
-      return absl::InvalidArgumentError(absl::StrCat("there were ", summary_.records, " records instead of ", total_));
-    }
+  if (options_.partitions > 0 && summary_.records != total_) {
+    return absl::InvalidArgumentError(absl::StrCat("there were ", summary_.records, " records instead of ", total_));
+  }
+  if (IsOfSet()) {
     manifest_.set_format(kManifestFormat);
     manifest_.set_records(summary_.records);
     manifest_.set_channels(static_cast<uint32_t>(summary_.shape.channels));
     manifest_.set_height(static_cast<uint32_t>(summary_.shape.height));
     manifest_.set_width(static_cast<uint32_t>(summary_.shape.width));
+    summary_.manifest = manifest_;
   }
   SAMOVAR_RETURN_IF_ERROR(CheckStopped());
   SAMOVAR_RETURN_IF_ERROR(UnlessStopped(Publish()));

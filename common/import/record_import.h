@@ -34,7 +34,8 @@ struct ImportOptions {
   bool force = false;
   // Make a partitioned set of so many LMDBs; 0: an LMDB.
   uint32_t partitions = 0;
-  // The LMDB is to be a partition of a set: tells what the set's manifest says of it.
+  // The LMDB is to be a partition of a set: it has a report beside it, the manifest of a set of this partition alone.
+  // The same partition may be there already.
   bool describe = false;
   // Receives now and then, and at the end, how many of all records are taken. May be empty.
   std::function<void(uint64_t done, uint64_t total)> progress;
@@ -56,10 +57,8 @@ struct ImportSummary {
   int max_label = 0;
   // The size of the data files together.
   uint64_t file_bytes = 0;
-  // With ImportOptions::describe; its directory is the target's name.
-  v1::DatasetPartition partition = {};
-  // The first record's.
-  bool encoded = false;
+  // If it has a manifest or is described, as ImportOptions say; a partition's directory is the target's name.
+  v1::DatasetManifest manifest = {};
 };
 
 class RecordImport {
@@ -81,6 +80,7 @@ class RecordImport {
   absl::Status AddSerialised(std::string key, std::string value, const caffe::Datum& datum, const RecordShape& shape);
 
   // Writes the last records and puts the set in its place. INVALID_ARGUMENT: other records than were announced.
+  // ALREADY_EXISTS: another process has put one there meanwhile, and it is not to be replaced, or is another partition.
   absl::StatusOr<ImportSummary> Finish();
 
  private:
@@ -91,10 +91,15 @@ class RecordImport {
   absl::Status CloseCurrent();
   absl::Status Flush();
   absl::Status CheckStopped() const;
+  // An error with the path of the set, where it has that of the directory in which the set is made.
+  absl::Status InUsersWords(const absl::Status& status) const;
+  absl::Status AddOne(std::string key, std::string value, const caffe::Datum& datum, const RecordShape& shape);
+  absl::StatusOr<ImportSummary> FinishAll();
   // Its error, or why it was ended.
   absl::Status UnlessStopped(const absl::Status& status) const;
   // Puts the whole set in its place.
   absl::Status Publish();
+  absl::Status PublishPartition();
   std::string CurrentDirectory() const;
   // Whether what is made is described by a manifest: a partitioned set, or a partition of one.
   bool IsOfSet() const { return options_.partitions > 0 || options_.describe; }

@@ -22,6 +22,24 @@ namespace samovar {
 // refused.
 absl::Status CheckStoredSetTarget(const std::string& uri, bool force, const StorageTable& storage);
 
+// The same for partitions that are in place and are to become a set: entries that are of no set stay where they are,
+// and `tell`, which may be empty, hears of them, as long as there is a partition or a manifest beside them.
+absl::Status CheckJoinedSetTarget(const std::string& uri, bool force, const StorageTable& storage,
+                                  const std::function<void(const std::string& news)>& tell);
+
+// Whether a partition that is written alone can go there, here or in a storage: there is nothing, or another
+// partition that was written alone, which may turn out to be the same one.
+absl::Status CheckPartitionTarget(const std::string& uri, const StorageTable& storage);
+
+// A partition is there already. OK: its report is this one, so that it is the same. ALREADY_EXISTS: it is another one.
+absl::Status CheckIsRepeat(const std::string& uri, const std::string& report, const StorageTable& storage);
+
+// Whether that partition has a data file of so many bytes: it may have been lost, or not have come yet.
+bool HasPartitionFile(const std::string& uri, uint64_t bytes, const StorageTable& storage);
+
+// ALREADY_EXISTS: a directory is not replaced, since it holds this besides a data set.
+absl::Status HoldsOther(const std::string& uri, const std::string& name);
+
 class SetUpload {
  public:
   // Files that are larger are told of before they are sent.
@@ -43,6 +61,10 @@ class SetUpload {
   absl::Status FinishSet(const v1::DatasetManifest& manifest);
   // The same of an LMDB, `directory`/data.mdb.
   absl::Status FinishLmdb(const std::string& directory);
+  // Makes the URI a partition, `directory`/data.mdb of so many bytes, with its report. The report comes first, and only
+  // one of several can be the first, so that the file is that of one report whatever ends when: another writer with the
+  // same report sends the same bytes. ALREADY_EXISTS: there is another one.
+  absl::Status FinishPartition(const std::string& directory, uint64_t bytes, const std::string& report);
 
  private:
   SetUpload(std::string uri, const StorageTable& storage, std::function<void(const std::string&)> tell)

@@ -35,33 +35,35 @@ constexpr char kStaging[] = ".importing-";
 constexpr char kTemporaryPrefix[] = "samovar-set-";
 
 absl::Status SystemError(const std::string& path, absl::string_view doing, int code) {
-  const absl::StatusCode status_code = code == ENOSPC || code == EDQUOT ? absl::StatusCode::kResourceExhausted
-                                       : code == EACCES || code == EPERM || code == EROFS
-                                           ? absl::StatusCode::kPermissionDenied
-                                           : absl::StatusCode::kUnknown;
+  const absl::StatusCode status_code =
+      code == EPERM || code == EROFS ? absl::StatusCode::kPermissionDenied : absl::ErrnoToStatusCode(code);
   return absl::Status(status_code, absl::StrCat(path, ": ", doing, " failed: ", std::strerror(code)));
 }
 
-// Whether a directory may be deleted as an LMDB: it holds data.mdb and lock.mdb at most.
-bool HoldsOnlyLmdb(const fs::path& directory) {
-  const absl::StatusOr<std::vector<std::string>> names = ListDirectory(directory.string());
-  return names.ok() && std::all_of(names->begin(), names->end(),
-                                   [](const std::string& name) { return name == "data.mdb" || name == "lock.mdb"; });
+// The first entry of a directory that keeps it from being deleted as an LMDB, or as a set's partition; empty: none.
+absl::StatusOr<std::string> OtherThanLmdb(const std::string& directory, bool is_partition) {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectory(directory));
+  for (const std::string& name : names) {
+    if (name != "data.mdb" && name != "lock.mdb" && !(is_partition && name == kReportName)) return name;
+  }
+  return "";
 }
 
-// Whether a directory may be deleted as a data set: it is an LMDB, or holds a manifest and partitions at most.
-bool HoldsOnlySet(const std::string& directory) {
-  if (!IsPartitioned(directory)) return HoldsOnlyLmdb(directory);
-  const absl::StatusOr<std::vector<std::string>> names = ListDirectory(directory);
-  if (!names.ok()) return false;
-  for (const std::string& name : *names) {
+// The same for a data set: it is an LMDB, or holds a manifest and partitions at most.
+absl::StatusOr<std::string> OtherThanSet(const std::string& directory) {
+  if (!IsPartitioned(directory)) return OtherThanLmdb(directory, false);
+  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectory(directory));
+  for (const std::string& name : names) {
     const fs::path path = fs::path(directory) / name;
     std::error_code error;
-    const bool partition =
+    const bool is_partition =
         absl::StartsWith(name, "part-") && fs::symlink_status(path, error).type() == fs::file_type::directory;
-    if (partition ? !HoldsOnlyLmdb(path) : name != kManifestName) return false;
+    if (!is_partition && name != kManifestName) return name;
+    if (!is_partition) continue;
+    SAMOVAR_ASSIGN_OR_RETURN(const std::string other, OtherThanLmdb(path.string(), true));
+    if (!other.empty()) return absl::StrCat(name, "/", other);
   }
-  return true;
+  return "";
 }
 
 absl::Status SyncParent(const std::string& target) {
@@ -92,10 +94,12 @@ absl::StatusOr<std::string> CheckSetTarget(const std::string& path, bool force, 
   const fs::file_status status = fs::symlink_status(target, error);
   if (status.type() == fs::file_type::not_found) return target;
   if (error) return SystemError(target, "reading", error.value());
-  if (status.type() != fs::file_type::directory || !HoldsOnlySet(target)) {
+  if (status.type() != fs::file_type::directory) {
     return absl::AlreadyExistsError(
         absl::StrCat(target, ": exists and is not an LMDB, so it is not replaced; choose another path"));
   }
+  SAMOVAR_ASSIGN_OR_RETURN(const std::string other, OtherThanSet(target));
+  if (!other.empty()) return HoldsOther(target, other);
   if (force || fs::is_empty(target, error)) return target;
   return absl::AlreadyExistsError(absl::StrCat(target, ": exists already; --force replaces it"));
 }
@@ -109,7 +113,7 @@ absl::StatusOr<std::unique_ptr<StagedDirectory>> StagedDirectory::Create(const s
   for (int attempt = 0;; ++attempt) {
     const std::string path = absl::StrCat(target, kStaging, getpid(), "-", attempt);
     if (mkdir(path.c_str(), 0777) == 0) return std::unique_ptr<StagedDirectory>(new StagedDirectory(path));
-    if (errno != EEXIST) return SystemError(path, "making the directory", errno);
+    if (errno != EEXIST) return SystemError(target, "making the directory", errno);
   }
 }
 
@@ -132,9 +136,10 @@ StagedDirectory::~StagedDirectory() {
   fs::remove_all(path_, ignored);
 }
 
-absl::Status StagedDirectory::MoveTo(const std::string& target) {
+absl::Status StagedDirectory::MoveTo(const std::string& target, bool replace) {
   if (rename(path_.c_str(), target.c_str()) == 0) return SyncParent(target);
   if (errno != ENOTEMPTY && errno != EEXIST) return SystemError(target, "moving the LMDB to its place", errno);
+  if (!replace) return absl::AlreadyExistsError(absl::StrCat(target, ": another process has made it meanwhile"));
   // Changes places with the directory that is there, which the destructor then removes.
   if (renameat2(AT_FDCWD, path_.c_str(), AT_FDCWD, target.c_str(), RENAME_EXCHANGE) == 0) return SyncParent(target);
   // A file system that cannot exchange.

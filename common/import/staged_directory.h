@@ -31,8 +31,9 @@ class StagedDirectory {
 
   const std::string& path() const { return path_; }
 
-  // Moves the directory to its place; removes the one that was there.
-  absl::Status MoveTo(const std::string& target);
+  // Moves the directory to its place. ALREADY_EXISTS: there is one that is not empty; with `replace` that one is
+  // removed. Of several that are moved there at the same time without `replace` one succeeds.
+  absl::Status MoveTo(const std::string& target, bool replace);
 
  private:
   explicit StagedDirectory(std::string path) : path_(std::move(path)) {}

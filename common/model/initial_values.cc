@@ -193,7 +193,7 @@ absl::StatusOr<std::string> FindLearnedNet(const caffe::SolverState& state, cons
   if (storage.Exists(found)) return found;
   // The directory that it was in when it was written may be another one now.
   const std::filesystem::path beside =
-      std::filesystem::path(state_path).parent_path() / std::filesystem::path(written).filename();
+      std::filesystem::path(WithoutQuery(state_path)).parent_path() / std::filesystem::path(written).filename();
   if (storage.Exists(beside.string())) return ResolvePath(beside.string(), state_path);
   return absl::NotFoundError(absl::StrCat(state_path, ": its model (learned_net) is neither at ", written, " nor at ",
                                           beside.string(), "; put it beside the .solverstate"));

@@ -2,9 +2,12 @@
 
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "common/base/printable.h"
 #include "common/base/status_macros.h"
 #include "common/remote/byte_filler.h"
 
@@ -30,6 +33,35 @@ absl::Status CheckWithoutPassword(const std::string& uri) {
       absl::StrCat(Shown(uri), ": a user or a password in a URI is not offered: it would stand in jobs and in logs"));
 }
 
+// Whether a byte of a URL may stay as it is (RFC 3986); a "%" is that of an encoded byte, and "#" is refused.
+bool MayStandInUrl(char c) {
+  return absl::ascii_isalnum(static_cast<unsigned char>(c)) || absl::StrContains("-._~:/?[]@!$&'()*+,;=", c);
+}
+
+// The URL that a server is asked for: bytes that no URL can have are encoded, such as blanks and letters beyond ASCII;
+// what is encoded stays.
+absl::StatusOr<std::string> UrlOf(const std::string& uri) {
+  SAMOVAR_RETURN_IF_ERROR(CheckWithoutPassword(uri));
+  std::string url;
+  for (size_t i = 0; i < uri.size(); ++i) {
+    const char c = uri[i];
+    const bool is_encoded = c == '%' && i + 2 < uri.size() &&
+                            absl::ascii_isxdigit(static_cast<unsigned char>(uri[i + 1])) &&
+                            absl::ascii_isxdigit(static_cast<unsigned char>(uri[i + 2]));
+    if (c == '#' || absl::ascii_iscntrl(static_cast<unsigned char>(c))) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          Printable(Shown(uri)), ": has ", c == '#' ? "a \"#\"" : "a control character",
+          ", which a URL has in its file's name as ", absl::StrFormat("%%%02X", static_cast<unsigned char>(c))));
+    }
+    if (is_encoded || MayStandInUrl(c)) {
+      url.push_back(c);
+    } else {
+      absl::StrAppendFormat(&url, "%%%02X", static_cast<unsigned char>(c));
+    }
+  }
+  return url;
+}
+
 // The part that tells one version of the file from another; empty: the server does not say.
 std::string VersionOf(const HttpResponse& response) {
   const absl::string_view tag = response.Header("ETag");
@@ -43,8 +75,12 @@ absl::Status Failure(const std::string& uri, const HttpResponse& response) {
         absl::StrCat(said, "; it has the file elsewhere, and redirects are not followed"));
   }
   if (response.status == 404 || response.status == 410) return absl::NotFoundError(said);
-  if (response.status == 401) return absl::UnauthenticatedError(said);
-  if (response.status == 403) return absl::PermissionDeniedError(said);
+  const std::string unsigned_url =
+      uri.find('?') == std::string::npos
+          ? "; if it needs a signature, write the whole URL: a relative name beside a signed URL has none"
+          : "";
+  if (response.status == 401) return absl::UnauthenticatedError(said + unsigned_url);
+  if (response.status == 403) return absl::PermissionDeniedError(said + unsigned_url);
   if (response.status == 412) return absl::AbortedError(absl::StrCat(Shown(uri), ": was changed while it was read"));
   return MayPassLater(response.status) ? absl::UnavailableError(said) : absl::InternalError(said);
 }
@@ -59,10 +95,10 @@ HttpStore::HttpStore(std::shared_ptr<HttpClient> http, const RetryPolicy& retrie
     : http_(std::move(http)), retries_(retries) {}
 
 absl::StatusOr<StoredFile> HttpStore::Stat(const std::string& uri) {
-  SAMOVAR_RETURN_IF_ERROR(CheckWithoutPassword(uri));
+  SAMOVAR_ASSIGN_OR_RETURN(const std::string url, UrlOf(uri));
   SAMOVAR_ASSIGN_OR_RETURN(const HttpResponse response,
                            WithRetries(retries_, HttpOrigin(uri), [&](const RequestWatch& watch) {
-                             return http_->Send({.method = "HEAD", .url = uri, .watch = watch});
+                             return http_->Send({.method = "HEAD", .url = url, .watch = watch});
                            }));
   if (!response.ok()) return Failure(uri, response);
   StoredFile file;
@@ -79,8 +115,9 @@ absl::StatusOr<std::vector<StoredFile>> HttpStore::List(const std::string& uri) 
 }
 
 absl::Status HttpStore::Read(const std::string& uri, const StoredFile& file, uint64_t offset, std::span<char> out) {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::string url, UrlOf(uri));
   const auto attempt = [&](const RequestWatch& watch) -> absl::StatusOr<HttpResponse> {
-    HttpRequest request = {.url = uri, .watch = watch};
+    HttpRequest request = {.url = url, .watch = watch};
     const bool is_whole = offset == 0 && out.size() == file.bytes;
     if (!is_whole) request.headers.push_back(absl::StrCat("Range: bytes=", offset, "-", offset + out.size() - 1));
     // A strong tag: the bytes of one version.

@@ -23,6 +23,8 @@ bool HaveSameContent(const std::filesystem::path& a, const std::filesystem::path
   return first.ok() && second.ok() && *first == *second;
 }
 
+bool IsInStorage(const std::string& file) { return !SchemeOf(WithoutFileScheme(file)).empty(); }
+
 }  // namespace
 
 absl::string_view SchemeOf(absl::string_view uri) {
@@ -62,21 +64,27 @@ bool IsSamePlaceEverywhere(absl::string_view path) {
   return IsAbsolutePath(path) || (!SchemeOf(path).empty() && !absl::StrContains(path, absl::string_view("\0", 1)));
 }
 
+std::string WithoutQuery(const std::string& uri) {
+  const absl::string_view scheme = SchemeOf(uri);
+  return scheme == "http" || scheme == "https" ? uri.substr(0, uri.find_first_of("?#")) : uri;
+}
+
 std::string FindFile(const std::string& uri_or_path, const std::string& referring_file) {
   const std::string path = WithoutFileScheme(uri_or_path);
   if (path.empty() || !SchemeOf(path).empty() || IsAbsolutePath(path)) return path;
+  if (IsInStorage(referring_file)) {
+    const std::string named = WithoutQuery(referring_file);
+    return absl::StrCat(named.substr(0, named.rfind('/') + 1), path);
+  }
   std::error_code ignored;
   if (std::filesystem::exists(path, ignored)) return path;
-  if (!SchemeOf(referring_file).empty()) {
-    return absl::StrCat(referring_file.substr(0, referring_file.rfind('/') + 1), path);
-  }
   const std::filesystem::path beside = std::filesystem::path(referring_file).parent_path() / path;
   return std::filesystem::exists(beside, ignored) ? beside.string() : path;
 }
 
 std::string FindPassedOver(const std::string& uri_or_path, const std::string& referring_file) {
   const std::string path = WithoutFileScheme(uri_or_path);
-  if (path.empty() || !SchemeOf(path).empty() || IsAbsolutePath(path)) return "";
+  if (path.empty() || !SchemeOf(path).empty() || IsAbsolutePath(path) || IsInStorage(referring_file)) return "";
   const std::filesystem::path beside = std::filesystem::path(referring_file).parent_path() / path;
   std::error_code error;
   if (!std::filesystem::exists(path, error) || !std::filesystem::exists(beside, error)) return "";

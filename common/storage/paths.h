@@ -37,15 +37,21 @@ bool IsSamePlaceEverywhere(absl::string_view path);
 // The absolute path of `path`, which stands in the file `referring_file`. A relative path is taken from the current
 // directory, as Caffe does, or, if there is nothing, from the directory of referring_file; if there is nothing either,
 // the result is the one from the current directory, and its reader reports that. Where referring_file is in another
-// storage, the result is beside it, whether there is something or not. "file:" is taken off; another URI ("hdfs://...")
-// and an empty path stay as they are.
+// storage, the result is beside it, whether there is something or not, and whatever the current directory has: the file
+// means the same for each machine that reads it. "file:" is taken off; another URI ("hdfs://...") and an empty path
+// stay as they are.
 std::string ResolvePath(const std::string& path, const std::string& referring_file);
 
-// The file (or directory) that FindFile passes over, since the current directory has another one of that name: the one
-// beside referring_file. Empty if there is none, if it is the same, or a file with the same content.
+// The file (or directory) that FindFile passes over: the one beside referring_file, if the current directory has
+// another one of that name. Empty if there is none, if it is the same, or a file with the same content, and where
+// referring_file is in another storage (named_file.h).
 std::string FindPassedOver(const std::string& path, const std::string& referring_file);
 // Why a user who wrote the path may mean that file: the one that is taken, the other, and what to do. Or "".
 std::string DescribePassedOver(const std::string& path, const std::string& referring_file);
+
+// The URI, of a web server, without its query and its fragment: a query may hold a signature, which is for this file
+// alone, and slashes. Other URIs and paths have none, and stay as they are.
+std::string WithoutQuery(const std::string& uri);
 
 // Like ResolvePath, but relative to the current directory if `path` and `referring_file` are: for people to read.
 std::string FindFile(const std::string& path, const std::string& referring_file);

@@ -18,6 +18,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "common/base/list_directory.h"
 #include "common/base/read_file.h"
@@ -128,7 +129,7 @@ absl::Status WriteFileAtomically(const std::string& path, const std::function<ab
 
   const std::string temporary = TemporaryName(path);
   const int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  if (fd < 0) return ErrnoStatus(errno, "write", temporary);
+  if (fd < 0) return ErrnoStatus(errno, "write", path);
   absl::Cleanup remove = [&temporary] { unlink(temporary.c_str()); };
   const absl::Status written = write(fd);
   if (close(fd) != 0 && written.ok()) return ErrnoStatus(errno, "write", path);
@@ -141,7 +142,9 @@ absl::Status WriteFileAtomically(const std::string& path, const std::function<ab
 absl::Status CreateFile(const std::string& path, absl::string_view bytes) {
   const std::string written = TemporaryName(path);
   const absl::Cleanup remove = [&written] { unlink(written.c_str()); };
-  SAMOVAR_RETURN_IF_ERROR(WriteBytesAtomically(written, bytes));
+  if (const absl::Status made = WriteBytesAtomically(written, bytes); !made.ok()) {
+    return absl::Status(made.code(), absl::StrReplaceAll(made.message(), {{written, path}}));
+  }
   // Unlike a renaming, a link replaces nothing.
   if (link(written.c_str(), path.c_str()) != 0) {
     if (errno == EEXIST) return absl::AlreadyExistsError(absl::StrCat(path, ": is there already"));
@@ -152,7 +155,7 @@ absl::Status CreateFile(const std::string& path, absl::string_view bytes) {
 
 absl::Status PublishFile(const std::string& written, const std::string& path) {
   const int fd = open(written.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return ErrnoStatus(errno, "open", written);
+  if (fd < 0) return ErrnoStatus(errno, "write", path);
   const int error = fsync(fd) == 0 ? 0 : errno;
   close(fd);
   if (error != 0) return ErrnoStatus(error, "write", path);

@@ -1,5 +1,7 @@
 #include "common/telemetry/metrics.h"
 
+#include <prometheus/text_serializer.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <tuple>
@@ -94,6 +96,8 @@ double Metrics::Value(const std::string& name, const Labels& labels) const {
   }
   return value;
 }
+
+std::string Metrics::Text() const { return prometheus::TextSerializer().Serialize(registry_.Collect()); }
 
 std::string Metrics::Line() const {
   std::vector<std::string> parts;

@@ -61,6 +61,8 @@ class Metrics {
   double Value(const std::string& name, const Labels& labels = {}) const;
   // All samples that are not 0 in one line, `a_total 3, b_total{reason="full"} 1`, for the log.
   std::string Line() const;
+  // All in Prometheus' text format.
+  std::string Text() const;
 
  private:
   prometheus::Registry registry_;

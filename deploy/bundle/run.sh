@@ -16,7 +16,8 @@ while [ -L "$self" ]; do
   esac
 done
 name=${self##*/}
-home=$(cd "${self%/*}/.." && pwd -P) || exit 1
+# -P: where a whole directory is a link, its ".." is that of the place it leads to.
+home=$(CDPATH='' cd -P -- "${self%/*}/.." && pwd -P) || exit 1
 
 case ${SAMOVAR_ISA-} in
   v2) mask=x86-64-v2 ;;

@@ -6,10 +6,30 @@
 # directory, which YARN removes with the container.
 set -eu
 
+refuse() {
+  echo "container.sh: $1" >&2
+  exit 2
+}
+
+if [ $# -lt 3 ]; then
+  refuse "three words are needed: server or worker, the number of the instance and the cluster's home; there are $#"
+fi
 role=$1
 number=$2
 home=$3
 shift 3
+case $role in
+  server | worker) ;;
+  *) refuse "\"$role\" is neither server nor worker" ;;
+esac
+case $number in
+  "" | *[!0-9]*) refuse "\"$number\" is no number of an instance; write 0, 1, 2 and so on" ;;
+esac
+if [ -z "$home" ]; then refuse "the cluster's home is empty; name a directory in its storage"; fi
+restart=${SAMOVAR_RESTART_SECONDS:-1}
+case $restart in
+  *[!0-9]*) refuse "SAMOVAR_RESTART_SECONDS is \"$restart\"; write whole seconds, as in SAMOVAR_RESTART_SECONDS=1" ;;
+esac
 bin=$(cd "${0%/*}/../../bin" && pwd -P)
 
 # Files that the service brings are in the container's directory, or in resources/ of it, as the version of YARN has it. Without
@@ -37,7 +57,7 @@ run() {
     if [ $(($(date +%s) - begun)) -lt 10 ]; then short=$((short + 1)); else short=0; fi
     echo "container.sh: ${1##*/} has ended with exit code $code" >&2
     if [ "$short" -ge 5 ]; then exit "$code"; fi
-    sleep "${SAMOVAR_RESTART_SECONDS:-1}"
+    sleep "$restart"
   done
 }
 
@@ -47,8 +67,4 @@ case $role/$number in
   server/0) run "$bin/samovar-server" --coordinator --home "$home" --snapshots "$home/snapshots" --state state --listen "$host:0" "$@" ;;
   server/*) run "$bin/samovar-server" --join "$home" --state state --listen "$host:0" "$@" ;;
   worker/*) run "$bin/samovar-worker" --coordinator "$home" --name "worker-$number/$host" "$@" ;;
-  *)
-    echo "container.sh: \"$role\" is neither server nor worker" >&2
-    exit 2
-    ;;
 esac

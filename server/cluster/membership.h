@@ -4,12 +4,14 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "common/telemetry/rate_window.h"
 #include "samovar/v1/coordinator.pb.h"
 
 namespace samovar {
@@ -29,15 +31,38 @@ class Membership {
   struct Server {
     v1::RegisterServerRequest registration;
     absl::Time heard;
+    // The first registration of this process.
+    absl::Time joined = {};
+    RateWindow<v1::ServerFigures> figures = {};
   };
   struct Worker {
     uint64_t id = 0;
     v1::JoinRequest description;
     absl::Time heard;
+    absl::Time joined = {};
     uint64_t iterations_done = 0;
+    RateWindow<v1::WorkerFigures> figures = {};
+    // As it last gave it.
+    v1::WorkerWait wait = {};
+    // Work that it could not do: how often, and the last.
+    uint64_t errors = 0;
+    std::string last_error = {};
+    absl::Time last_error_at = {};
     // Another has joined under its name since.
     bool replaced = false;
   };
+
+  // A server or worker that is not a member any more, or was refused.
+  struct Lost {
+    // "worker w3 (12)"
+    std::string name;
+    std::string host;
+    std::string reason;
+    absl::Time when;
+    uint64_t times = 1;
+  };
+  // So many are remembered, the newest.
+  static constexpr size_t kMaxLost = 50;
 
   // Worker ids begin there; see Join.
   explicit Membership(uint64_t first_worker = 1) : next_worker_(first_worker) {}
@@ -62,9 +87,15 @@ class Membership {
   std::vector<Worker> ExpireWorkers(absl::Time now);
   const std::map<uint64_t, Worker>& workers() const { return workers_; }
 
+  // Remembers that a member is lost, or was refused. The same once more is counted.
+  void NoteLost(const std::string& name, const std::string& host, const std::string& reason, absl::Time now);
+  // Oldest first.
+  const std::deque<Lost>& lost() const { return lost_; }
+
  private:
   std::vector<Server> servers_;
   std::map<uint64_t, Worker> workers_;
+  std::deque<Lost> lost_;
   uint64_t next_worker_;
 };
 

@@ -18,6 +18,8 @@
 #include "common/telemetry/deferred_log.h"
 #include "common/telemetry/guarded_turn.h"
 #include "common/telemetry/log.h"
+#include "server/cluster/member_status.h"
+#include "server/cluster/problems.h"
 #include "server/coordinator/epoch_file.h"
 #include "server/jobs/home_job_table.h"
 #include "server/jobs/lmdb_job_table.h"
@@ -179,6 +181,8 @@ void Coordinator::GiveUpSilentLocked(absl::Time now, DeferredLog* log) {
     const std::string news = worker.replaced ? absl::StrCat(name, " was started again")
                                              : absl::StrCat(name, " has been silent for ", silent, " s");
     log->Warning(absl::StrCat(news, ": its leases go to others"));
+    members_.NoteLost(name, worker.description.host(),
+                      worker.replaced ? "was started again" : absl::StrCat("has been silent for ", silent, " s"), now);
     for (const std::shared_ptr<Job>& job : queue_->All()) job->ReleaseWorker(worker.id, news);
     shares_.Leave(worker.id, now);
   }
@@ -227,8 +231,12 @@ absl::Status Coordinator::HearLocked(uint64_t worker, const v1::WorkerReport& re
   // Its leases had the ids that others have now.
   const bool stale = report.epoch() != 0 && report.epoch() != epoch_;
   for (const v1::WorkFailure& failure : report.failures()) {
-    log->Warning(absl::StrCat("worker ", member->description.name(), ", job ",
-                              Printable(failure.job_id(), kMaxPeerNameBytes), ": ", Printable(failure.message())));
+    const std::string text =
+        absl::StrCat("job ", Printable(failure.job_id(), kMaxPeerNameBytes), ": ", Printable(failure.message()));
+    log->Warning(absl::StrCat("worker ", member->description.name(), ", ", text));
+    ++member->errors;
+    member->last_error = text;
+    member->last_error_at = now;
   }
   for (const std::shared_ptr<Job>& job : queue_->Running()) {
     if (!stale && Mentions(report, job->id())) {
@@ -243,7 +251,10 @@ absl::StatusOr<v1::HeartbeatResponse> Coordinator::Heartbeat(const v1::Heartbeat
   absl::MutexLock lock(&mu_);
   const absl::Time now = SteadyNow();
   SAMOVAR_RETURN_IF_ERROR(HearLocked(request.worker_id(), request.report(), now, &log));
-  const std::string name = NameOfLocked(request.worker_id());
+  Membership::Worker* const member = members_.Touch(request.worker_id(), now);
+  member->figures.Add(now, request.figures());
+  member->wait = request.wait();
+  const std::string name = member->description.name();
   for (const std::shared_ptr<Job>& job : queue_->Running()) {
     const bool waits = request.wait().job_id() == job->id();
     job->TakeWait(request.worker_id(), name, waits ? request.wait() : v1::WorkerWait(), now);
@@ -310,17 +321,24 @@ void Coordinator::Leave(const v1::LeaveRequest& request) {
   DeferredLog log;
   absl::MutexLock lock(&mu_);
   if (!HearLocked(request.worker_id(), request.report(), SteadyNow(), &log).ok()) return;
-  const std::string news = absl::StrCat("worker ", members_.workers().at(request.worker_id()).description.name(), " (",
-                                        request.worker_id(), ") has left");
+  const std::string name = absl::StrCat("worker ", NameOfLocked(request.worker_id()), " (", request.worker_id(), ")");
+  const std::string news = absl::StrCat(name, " has left");
   log.Info(news);
   for (const std::shared_ptr<Job>& job : queue_->All()) job->ReleaseWorker(request.worker_id(), news);
   shares_.Leave(request.worker_id(), SteadyNow());
+  members_.NoteLost(name, members_.workers().at(request.worker_id()).description.host(), "has left", SteadyNow());
   members_.Leave(request.worker_id());
 }
 
 absl::StatusOr<std::string> Coordinator::Submit(v1::JobSpec spec) {
   SAMOVAR_RETURN_IF_ERROR(CheckExportDirectory(spec, options_.storage));
   return queue_->Submit(std::move(spec));
+}
+
+void Coordinator::NoteRefused(const std::string& name, const std::string& host, const absl::Status& refusal) {
+  absl::MutexLock lock(&mu_);
+  members_.NoteLost(Printable(name, kMaxPeerNameBytes), Printable(host, kMaxPeerNameBytes),
+                    absl::StrCat("was refused: ", refusal.message()), SteadyNow());
 }
 
 v1::JobStatus Coordinator::StatusOfLocked(const Job& job, absl::Time now) const {
@@ -336,14 +354,33 @@ v1::JobStatus Coordinator::StatusOfLocked(const Job& job, absl::Time now) const 
 absl::StatusOr<v1::JobStatus> Coordinator::Get(const std::string& job_id) const {
   SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Job> job, queue_->Find(job_id));
   absl::MutexLock lock(&mu_);
-  return StatusOfLocked(*job, SteadyNow());
+  v1::JobStatus status = StatusOfLocked(*job, SteadyNow());
+  status.set_queue_position(PositionOf(*job));
+  return status;
 }
 
 std::vector<v1::JobStatus> Coordinator::List() const {
   absl::MutexLock lock(&mu_);
-  std::vector<v1::JobStatus> result;
-  for (const std::shared_ptr<Job>& job : queue_->All()) result.push_back(StatusOfLocked(*job, SteadyNow()));
-  return result;
+  return StatusesLocked(SteadyNow());
+}
+
+std::vector<v1::JobStatus> Coordinator::StatusesLocked(absl::Time now) const {
+  std::vector<v1::JobStatus> statuses;
+  uint32_t queued = 0;
+  for (const std::shared_ptr<Job>& job : queue_->All()) {
+    statuses.push_back(StatusOfLocked(*job, now));
+    if (statuses.back().state() == v1::JOB_STATE_QUEUED) statuses.back().set_queue_position(++queued);
+  }
+  return statuses;
+}
+
+uint32_t Coordinator::PositionOf(const Job& job) const {
+  uint32_t before = 0;
+  for (const std::shared_ptr<Job>& other : queue_->All()) {
+    if (other.get() == &job) return job.queued() ? before + 1 : 0;
+    if (other->queued()) ++before;
+  }
+  return 0;
 }
 
 absl::Status Coordinator::Cancel(const std::string& job_id, const std::string& reason) {
@@ -409,6 +446,7 @@ absl::Status Coordinator::Watch(const std::string& job_id, absl::Duration interv
       absl::MutexLock lock(&mu_);
       status = StatusOfLocked(*job, SteadyNow());
     }
+    status.set_queue_position(PositionOf(*job));
     const bool ended = status.state() != v1::JOB_STATE_QUEUED && status.state() != v1::JOB_STATE_RUNNING;
     if (version != seen || status.cause() != seen_cause || ended) {
       seen = version;
@@ -444,39 +482,45 @@ absl::Status Coordinator::History(const v1::GetHistoryRequest& request,
   return absl::OkStatus();
 }
 
+std::string Coordinator::IdleReasonLocked(const std::vector<v1::JobStatus>& running) const {
+  if (running.empty()) return "no job is running";
+  for (const v1::JobStatus& job : running) {
+    if (!job.cause().empty()) return absl::StrCat("job ", job.job_id(), ": ", job.cause());
+  }
+  return "other workers have all the work that there is at this moment";
+}
+
 v1::ClusterStatus Coordinator::Status() const {
   absl::MutexLock lock(&mu_);
-  const absl::Time now = SteadyNow();
+  const StatusTime time = {SteadyNow(), absl::Now()};
   v1::ClusterStatus status;
   status.set_version(Version());
   status.set_coordinator(address_);
   status.set_epoch(epoch_);
-  status.set_uptime_seconds(absl::ToDoubleSeconds(now - started_));
-  status.set_unix_ms(static_cast<uint64_t>(absl::ToUnixMillis(absl::Now())));
-  for (const Membership::Server& server : members_.servers()) {
-    v1::ServerStatus* entry = status.add_servers();
-    entry->set_address(server.registration.address());
-    entry->set_apply_threads(server.registration.apply_threads());
-    entry->set_pid(server.registration.pid());
-    *entry->mutable_figures() = server.registration.figures();
-    entry->set_silent_seconds(absl::ToDoubleSeconds(now - server.heard));
+  status.set_uptime_seconds(absl::ToDoubleSeconds(time.now - started_));
+  status.set_unix_ms(time.UnixMs(time.now));
+  std::vector<v1::JobStatus> running;
+  std::vector<v1::JobStatus> jobs = StatusesLocked(time.now);
+  std::reverse(jobs.begin(), jobs.end());
+  for (v1::JobStatus& job : jobs) {
+    if (job.state() == v1::JOB_STATE_RUNNING) running.push_back(job);
+    *status.add_jobs() = std::move(job);
   }
-  const std::vector<std::shared_ptr<Job>> running = queue_->Running();
+  for (const Membership::Server& server : members_.servers()) *status.add_servers() = StatusOf(server, time);
+  const std::string idle_reason = IdleReasonLocked(running);
+  const std::vector<std::shared_ptr<Job>> leasing = queue_->Running();
+  std::map<uint64_t, uint64_t> job_of;
   for (const auto& [id, worker] : members_.workers()) {
-    v1::WorkerStatus* entry = status.add_workers();
-    entry->set_worker_id(id);
-    entry->set_name(worker.description.name());
-    entry->set_pid(worker.description.pid());
-    entry->set_threads(worker.description.threads());
-    entry->set_isa(worker.description.isa());
-    entry->set_silent_seconds(absl::ToDoubleSeconds(now - worker.heard));
-    entry->set_iterations_done(worker.iterations_done);
-    for (const std::shared_ptr<Job>& job : running) {
+    v1::WorkerStatus* const entry = status.add_workers();
+    *entry = StatusOf(worker, idle_reason, time);
+    for (const std::shared_ptr<Job>& job : leasing) {
       for (const std::string& name : job->LeaseNames(id)) entry->add_leases(absl::StrCat(job->id(), ": ", name));
     }
+    if (const std::optional<uint64_t> job = shares_.JobOf(id)) job_of[id] = *job;
   }
-  const std::vector<std::shared_ptr<Job>> jobs = queue_->All();
-  for (auto job = jobs.rbegin(); job != jobs.rend(); ++job) *status.add_jobs() = StatusOfLocked(**job, now);
+  FindStragglers(job_of, &status);
+  for (const Membership::Lost& lost : members_.lost()) *status.add_lost() = StatusOf(lost, time);
+  for (std::string& problem : ProblemsOf(status)) status.add_problems(std::move(problem));
   return status;
 }
 

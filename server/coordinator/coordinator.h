@@ -75,6 +75,8 @@ class Coordinator : private ClusterView {
   absl::StatusOr<v1::LeaseResponse> Lease(const v1::LeaseRequest& request);
   absl::StatusOr<v1::GetAssignmentResponse> GetAssignment(const v1::GetAssignmentRequest& request);
   void Leave(const v1::LeaveRequest& request);
+  // A server or worker was refused as a member, for the status.
+  void NoteRefused(const std::string& name, const std::string& host, const absl::Status& refusal);
 
   // --- for users; the statuses are job.proto's ---
   absl::StatusOr<std::string> Submit(v1::JobSpec spec);
@@ -129,7 +131,14 @@ class Coordinator : private ClusterView {
   // Work from the job whose turn it is.
   std::optional<v1::WorkLease> LeaseLocked(const Membership::Worker& worker, absl::Time now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Without the place among those that wait.
   v1::JobStatus StatusOfLocked(const Job& job, absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Those of all jobs, in the order of their submission.
+  std::vector<v1::JobStatus> StatusesLocked(absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // As JobStatus.queue_position.
+  uint32_t PositionOf(const Job& job) const;
+  // Why a worker has nothing to do, where these jobs run.
+  std::string IdleReasonLocked(const std::vector<v1::JobStatus>& running) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const Options options_;
   const uint64_t epoch_;

@@ -35,13 +35,19 @@ void CoordinatorService::AddTo(BoundedService* calls) {
 
 grpc::Status CoordinatorService::RegisterServer(grpc::ServerContext*, const v1::RegisterServerRequest* request,
                                                 v1::RegisterServerResponse* response) {
-  if (const absl::Status fits = CheckVersion("the server", request->version()); !fits.ok()) return ToGrpcStatus(fits);
+  if (const absl::Status fits = CheckVersion("the server", request->version()); !fits.ok()) {
+    coordinator_.NoteRefused(absl::StrCat("server ", request->address()), request->host(), fits);
+    return ToGrpcStatus(fits);
+  }
   return Answer(coordinator_.RegisterServer(*request), response);
 }
 
 grpc::Status CoordinatorService::Join(grpc::ServerContext*, const v1::JoinRequest* request,
                                       v1::JoinResponse* response) {
-  if (const absl::Status fits = CheckVersion("the worker", request->version()); !fits.ok()) return ToGrpcStatus(fits);
+  if (const absl::Status fits = CheckVersion("the worker", request->version()); !fits.ok()) {
+    coordinator_.NoteRefused(absl::StrCat("worker ", request->name()), request->host(), fits);
+    return ToGrpcStatus(fits);
+  }
   *response = coordinator_.Join(*request);
   return grpc::Status::OK;
 }

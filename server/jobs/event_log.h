@@ -20,7 +20,8 @@ class EventLog {
   static constexpr size_t kMaxEvents = 500;
   static constexpr size_t kMaxTextBytes = 1024;
 
-  // `now`: by the wall clock.
+  // `now`: by the wall clock. An event of a worker or of leases that is like one of the newest, but for numbers in its
+  // text, is counted there from the fourth time on.
   void Add(v1::JobEvent::Kind kind, const std::string& text, absl::Time now);
   // Takes over the events of an earlier log, within the same bounds.
   void Restore(const google::protobuf::RepeatedPtrField<v1::JobEvent>& events);
@@ -31,6 +32,13 @@ class EventLog {
   std::vector<v1::JobEvent> After(uint64_t number) const;
 
  private:
+  // Events that are alike are listed so often, and looked for among so many of the newest.
+  static constexpr int kListed = 3;
+  static constexpr size_t kLookedAt = 40;
+
+  // Counts the event at one that is like it. False: it is to be listed.
+  bool CountAtOther(const v1::JobEvent& event);
+
   std::deque<v1::JobEvent> events_;
   uint64_t newest_ = 0;
 };

@@ -1,5 +1,7 @@
 #include "server/jobs/export_cleaner.h"
 
+#include <map>
+#include <set>
 #include <vector>
 
 #include "absl/strings/numbers.h"
@@ -56,6 +58,24 @@ absl::Status Clean(const std::string& directory, const StorageTable& storage) {
   return absl::IsNotFound(removed) ? absl::OkStatus() : removed;
 }
 
+// Those of a directory's subdirectories that are there, found with one look at it: there may be thousands of which most
+// are gone.
+absl::StatusOr<std::vector<std::string>> StillThere(const std::string& parent,
+                                                    const std::vector<std::string>& directories,
+                                                    const StorageTable& storage) {
+  if (directories.size() == 1) return directories;
+  std::vector<std::string> there;
+  const absl::StatusOr<std::vector<StoredFile>> files = storage.List(parent);
+  if (absl::IsNotFound(files.status())) return there;
+  SAMOVAR_RETURN_IF_ERROR(files.status());
+  std::set<std::string> names;
+  for (const StoredFile& file : *files) names.insert(absl::StrCat(parent, "/", file.name));
+  for (const std::string& directory : directories) {
+    if (names.contains(directory)) there.push_back(directory);
+  }
+  return there;
+}
+
 bool MayPass(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) || absl::IsResourceExhausted(status);
 }
@@ -88,21 +108,35 @@ void ExportCleaner::Run() {
 }
 
 bool ExportCleaner::CleanAll() {
-  std::deque<std::string> directories;
+  std::map<std::string, std::vector<std::string>> by_parent;
   {
     absl::MutexLock lock(&mu_);
-    directories.swap(forgotten_);
+    for (const std::string& directory : forgotten_)
+      by_parent[directory.substr(0, directory.rfind('/'))].push_back(directory);
+    forgotten_.clear();
   }
-  std::deque<std::string> later;
-  for (const std::string& directory : directories) {
-    // It is forgotten durably, so that the next start goes on.
-    if (stopper_.stopped()) return true;
-    const absl::Status status = CatchExceptions([&] { return Clean(directory, storage_); });
-    if (status.ok()) continue;
-    if (MayPass(status)) later.push_back(directory);
+  std::vector<std::string> later;
+  const auto note = [&](const absl::Status& status, const std::string& place,
+                        const std::vector<std::string>& directories) {
+    if (status.ok()) return;
+    if (MayPass(status)) later.insert(later.end(), directories.begin(), directories.end());
     LogWarning(
-        absl::StrCat("exported snapshots of a forgotten job in ", directory,
+        absl::StrCat("exported snapshots of a forgotten job in ", place,
                      MayPass(status) ? " cannot be removed now, which is tried again: " : " stay: ", status.message()));
+  };
+  for (const auto& [parent, directories] : by_parent) {
+    absl::StatusOr<std::vector<std::string>> there = std::vector<std::string>();
+    const absl::Status listed = CatchExceptions([&] {
+      there = StillThere(parent, directories, storage_);
+      return there.status();
+    });
+    note(listed, parent, directories);
+    if (!listed.ok()) continue;
+    for (const std::string& directory : *there) {
+      // It is forgotten durably, so that the next start goes on.
+      if (stopper_.stopped()) return true;
+      note(CatchExceptions([&] { return Clean(directory, storage_); }), directory, {directory});
+    }
   }
   absl::MutexLock lock(&mu_);
   forgotten_.insert(forgotten_.end(), later.begin(), later.end());

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/base/clock.h"
 #include "common/base/printable.h"
 #include "common/model/consistency.h"
 #include "common/model/learning_rate.h"
@@ -32,8 +33,6 @@ std::optional<IterationSchedule> StoredSchedule(const v1::DatasetSpec& data) {
 }
 
 bool HasEnded(v1::JobState state) { return state != v1::JOB_STATE_QUEUED && state != v1::JOB_STATE_RUNNING; }
-
-uint64_t UnixMsNow() { return static_cast<uint64_t>(absl::ToUnixMillis(absl::Now())); }
 
 }  // namespace
 
@@ -352,6 +351,11 @@ bool Job::running() const {
   return state_ == v1::JOB_STATE_RUNNING;
 }
 
+bool Job::queued() const {
+  absl::MutexLock lock(&mu_);
+  return state_ == v1::JOB_STATE_QUEUED;
+}
+
 std::optional<v1::GetAssignmentResponse> Job::Assignment() const {
   absl::MutexLock lock(&mu_);
   if (state_ != v1::JOB_STATE_RUNNING) return std::nullopt;
@@ -448,6 +452,7 @@ v1::JobStatus Job::StatusLocked(absl::Time now) const {
   status.set_max_iter(max_iter());
   *status.mutable_consistency() = spec_.consistency();
   status.set_weight(weight());
+  status.set_submitter(spec_.submitter());
   status.set_chunk_elements(plan_.chunk_elements);
   status.set_resumed_from(plan_.resumed_from);
   status.set_epoch(plan_.epoch);
@@ -458,11 +463,13 @@ v1::JobStatus Job::StatusLocked(absl::Time now) const {
   status.set_completed_iterations(done.size());
   status.set_learning_rate(
       LearningRate(spec_.solver(), std::min(done.watermark(), std::max<uint64_t>(1, max_iter()) - 1)));
-  progress_.WriteTo(&status, done.size(), state_ == v1::JOB_STATE_RUNNING ? now : absl::InfinitePast());
+  const bool running = state_ == v1::JOB_STATE_RUNNING;
+  progress_.WriteTo(&status, done.size(), running ? now : ended_at_, !running);
+  if (running) status.set_idle_seconds(absl::ToDoubleSeconds(now - std::max(advanced_, started_)));
   status.set_releases(leases_->releases() + tests_.releases());
   status.set_speculative(leases_->speculative() + tests_.speculative());
   status.set_speculative_wasted(leases_->speculative_wasted() + tests_.speculative_wasted());
-  status.set_seconds(absl::ToDoubleSeconds((state_ == v1::JOB_STATE_RUNNING ? now : ended_at_) - started_));
+  status.set_seconds(absl::ToDoubleSeconds((running ? now : ended_at_) - started_));
   return status;
 }
 

@@ -112,6 +112,7 @@ class Job {
   // When it ended: by the steady clock, InfinitePast if that was before this coordinator's start; and in ms since 1970.
   std::pair<absl::Time, uint64_t> EndTimes() const;
   bool running() const;
+  bool queued() const;
 
   // --- for workers ---
   // Work for the worker: a slice of a test first, then iterations. None: nothing to do at present.

@@ -7,14 +7,6 @@
 #include "common/model/consistency.h"
 
 namespace samovar {
-namespace {
-
-// The rate shown is that of the last seconds: enough for slow nets, and few enough to show that a worker has come or
-// gone.
-constexpr absl::Duration kRateSpan = absl::Seconds(5);
-constexpr absl::Duration kMarkEvery = absl::Milliseconds(200);
-
-}  // namespace
 
 uint64_t JobFigures::SamplesOfIteration() const {
   return static_cast<uint64_t>(spec_.solver().iter_size()) * spec_.train_data().batch_size();
@@ -22,7 +14,7 @@ uint64_t JobFigures::SamplesOfIteration() const {
 
 std::optional<std::pair<uint64_t, uint64_t>> JobFigures::Begin(const Ledger& done, absl::Time now) {
   skipped_.KeepOnly(done);
-  marks_.push_back({now, done.size()});
+  rate_.Begin(done.size(), now);
   began_ = now;
   history_.Begin(done.watermark());
   return displays_.Begin(done.watermark());
@@ -58,7 +50,7 @@ std::string JobFigures::EndIteration(uint64_t iteration) {
   history_.Add(iteration, static_cast<float>(result.loss), result.outputs);
   displays_.Add(iteration, std::move(result));
   losses_.push_back(share * sum.loss());
-  if (losses_.size() > static_cast<size_t>(std::max(1, spec_.solver().average_loss()))) losses_.pop_front();
+  if (losses_.size() > std::max(kSmoothedLosses, AverageLoss())) losses_.pop_front();
   if (iteration < newest_iteration_ || sum.outputs_size() != spec_.train_outputs().outputs_size()) return "";
   newest_iteration_ = iteration;
   residual_norm_ = sum.residual_norm();
@@ -71,28 +63,26 @@ void JobFigures::TakeBack(const Ledger& done) {
   part_sums_.clear();
   skipped_.KeepOnly(done);
   newest_iteration_ = 0;
-  if (!marks_.empty()) marks_ = {{marks_.back().time, done.size()}};
+  rate_.TakeBack(done.size());
 }
 
-void JobFigures::CountDone(uint64_t done, absl::Time now) {
-  if (now - marks_.back().time < kMarkEvery) return;
-  marks_.push_back({now, done});
-  while (marks_.size() > 2 && now - marks_[1].time >= kRateSpan) marks_.pop_front();
-}
+void JobFigures::CountDone(uint64_t done, absl::Time now) { rate_.Count(done, now); }
 
 void JobFigures::Advance(uint64_t watermark, absl::Time now) {
   displays_.Advance(watermark, absl::ToDoubleSeconds(now - began_));
   history_.Advance(watermark, absl::ToDoubleSeconds(now - began_));
 }
 
-double JobFigures::ImagesPerSecond(uint64_t done, absl::Time until) const {
-  if (marks_.empty()) return 0;
-  const double seconds = absl::ToDoubleSeconds(std::max(until, marks_.back().time) - marks_.front().time);
-  return seconds <= 0 ? 0 : static_cast<double>((done - marks_.front().done) * SamplesOfIteration()) / seconds;
+double JobFigures::MeanLoss(size_t count) const {
+  count = std::min(count, losses_.size());
+  double sum = 0;
+  for (size_t i = losses_.size() - count; i < losses_.size(); ++i) sum += losses_[i];
+  return count == 0 ? 0 : sum / static_cast<double>(count);
 }
 
-void JobFigures::WriteTo(v1::JobStatus* status, uint64_t done, absl::Time until) const {
-  for (float loss : losses_) status->set_loss(status->loss() + loss / static_cast<double>(losses_.size()));
+void JobFigures::WriteTo(v1::JobStatus* status, uint64_t done, absl::Time until, bool ended) const {
+  status->set_loss(MeanLoss(AverageLoss()));
+  status->set_smoothed_loss(MeanLoss(kSmoothedLosses));
   if (!outputs_.empty()) status->clear_outputs();
   for (size_t i = 0; i < outputs_.size(); ++i) {
     const v1::OutputSpec& spec = spec_.train_outputs().outputs(static_cast<int>(i));
@@ -104,11 +94,14 @@ void JobFigures::WriteTo(v1::JobStatus* status, uint64_t done, absl::Time until)
   status->set_residual_norm(residual_norm_);
   status->set_skipped_iterations(skipped_.count());
   status->set_samples((done - std::min(done, status->resumed_from())) * SamplesOfIteration());
-  status->set_images_per_second(ImagesPerSecond(done, until));
-  if (status->images_per_second() <= 0) return;
+  const auto samples = static_cast<double>(SamplesOfIteration());
+  status->set_mean_images_per_second(rate_.Mean(until) * samples);
+  status->clear_images_per_second();
+  status->clear_eta_seconds();
+  if (ended) return;
+  status->set_images_per_second(rate_.Now(until) * samples);
   const uint64_t max_iter = static_cast<uint64_t>(spec_.solver().max_iter());
-  const uint64_t left = (max_iter - std::min(done, max_iter)) * SamplesOfIteration();
-  status->set_eta_seconds(static_cast<double>(left) / status->images_per_second());
+  status->set_eta_seconds(rate_.SecondsFor(max_iter - std::min(done, max_iter), until));
 }
 
 void BoundTexts(v1::JobStatus* status) {
@@ -121,6 +114,9 @@ void BoundTexts(v1::JobStatus* status) {
     status->set_dropped_notices(status->dropped_notices() + static_cast<uint64_t>(beyond));
   }
   for (std::string& notice : *status->mutable_notices()) notice = Printable(notice);
+  for (v1::SnapshotStatus& snapshot : *status->mutable_snapshot_details()) {
+    snapshot.set_exported_to(Printable(snapshot.exported_to()));
+  }
   for (v1::NamedValue& output : *status->mutable_outputs()) output.set_name(Printable(output.name()));
   for (v1::TestReport& report : *status->mutable_tests()) {
     for (v1::NamedValue& output : *report.mutable_outputs()) output.set_name(Printable(output.name()));

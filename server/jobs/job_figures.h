@@ -3,6 +3,7 @@
 // Callers pass the time (SteadyNow()). Thread safety: none; guarded by its owner.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -17,6 +18,7 @@
 #include "samovar/v1/job.pb.h"
 #include "server/jobs/display_log.h"
 #include "server/jobs/job_history.h"
+#include "server/jobs/progress_rate.h"
 #include "server/jobs/skipped_iterations.h"
 
 namespace samovar {
@@ -49,28 +51,29 @@ class JobFigures {
   const SkippedIterations& skipped() const { return skipped_; }
   SkippedIterations& skipped() { return skipped_; }
 
-  // Loss, outputs, rate and the time that is left. `until`: now, or the infinite past if the job has ended.
-  void WriteTo(v1::JobStatus* status, uint64_t done, absl::Time until) const;
+  // Loss, outputs, rates and the time that is left. `until`: now, or when the job has ended, in which case nothing is
+  // left and nothing moves.
+  void WriteTo(v1::JobStatus* status, uint64_t done, absl::Time until, bool ended) const;
 
  private:
-  struct Mark {
-    absl::Time time;
-    uint64_t done = 0;
-  };
+  // So many losses are kept, or as many as the solver's average_loss.
+  static constexpr size_t kSmoothedLosses = 100;
 
-  double ImagesPerSecond(uint64_t done, absl::Time until) const;
+  size_t AverageLoss() const { return static_cast<size_t>(std::max(1, spec_.solver().average_loss())); }
+  // The mean of so many of the newest losses, or of as many as there are.
+  double MeanLoss(size_t count) const;
 
   const v1::JobSpec& spec_;
   // The iterations that have some parts done: the sums of these parts' results.
   std::map<uint64_t, v1::TrainResult> part_sums_;
-  // The last iterations', as many as the solver's average_loss.
+  // The last iterations'.
   std::deque<float> losses_;
   uint64_t newest_iteration_ = 0;
   // The newest iteration's: means over its parts.
   std::vector<float> outputs_;
   // The norm of the residual that the worker has kept which reported it.
   double residual_norm_ = 0;
-  std::deque<Mark> marks_;
+  ProgressRate rate_;
   absl::Time began_;
   DisplayLog displays_;
   JobHistory history_;

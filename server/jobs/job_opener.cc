@@ -60,7 +60,53 @@ Placement JobOpener::PlaceAnew(const std::vector<Membership::Server>& servers) c
   return placement;
 }
 
-absl::StatusOr<Placement> JobOpener::PlaceByNewestSnapshot(const std::vector<HeldShare>& held) const {
+absl::StatusOr<JobExport> JobOpener::NewestExport(const std::vector<HeldShare>& held) const {
+  std::set<uint64_t> runs;
+  for (const HeldShare& one : held) {
+    for (const v1::SnapshotInfo& info : one.snapshots) runs.insert(info.run());
+    if (one.last.has_value()) runs.insert(one.last->run());
+  }
+  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<JobExport> exports, Exports());
+  for (const JobExport& one : exports) {
+    const bool ours = runs.empty() || runs.contains(one.run);
+    if (ours && one.iteration <= static_cast<uint64_t>(spec_.solver().max_iter())) return one;
+  }
+  return absl::NotFoundError(absl::StrCat("no snapshot of its run in ", spec_.export_snapshots()));
+}
+
+Placement JobOpener::PlaceAround(const JobExport& exported, const std::vector<HeldShare>& held) const {
+  // For each share the servers that have snapshots of it, by their newest one.
+  std::vector<std::map<uint64_t, size_t>> owners(spec_.servers());
+  for (size_t i = 0; i < held.size(); ++i) {
+    for (const v1::SnapshotInfo& info : held[i].snapshots) {
+      const bool ours = info.run() == exported.run && info.servers() == spec_.servers() &&
+                        info.chunk_elements() == exported.chunk_elements;
+      if (ours && info.share() < owners.size()) owners[info.share()][info.iteration()] = i;
+    }
+  }
+  std::vector<std::optional<size_t>> chosen(spec_.servers());
+  std::set<size_t> taken;
+  for (size_t share = 0; share < chosen.size(); ++share) {
+    for (auto owner = owners[share].rbegin(); owner != owners[share].rend() && !chosen[share].has_value(); ++owner) {
+      if (taken.insert(owner->second).second) chosen[share] = owner->second;
+    }
+  }
+  Placement placement;
+  size_t next = 0;
+  for (std::optional<size_t>& server : chosen) {
+    while (!server.has_value()) {
+      if (taken.insert(next).second) server = next;
+      ++next;
+    }
+    placement.servers.push_back(held[*server].server);
+  }
+  placement.chunk_elements = exported.chunk_elements;
+  placement.run = exported.run;
+  return placement;
+}
+
+absl::StatusOr<JobOpener::Resumption> JobOpener::PlaceByNewestSnapshot(const std::vector<HeldShare>& held,
+                                                                       bool fill_up) const {
   // name -> share -> the server that holds it
   std::map<SnapshotName, std::map<uint32_t, size_t>> holders;
   std::map<SnapshotName, v1::SnapshotInfo> infos;
@@ -69,9 +115,6 @@ absl::StatusOr<Placement> JobOpener::PlaceByNewestSnapshot(const std::vector<Hel
       holders[NameOf(info)][info.share()] = i;
       infos[NameOf(info)] = info;
     }
-  }
-  if (infos.empty()) {
-    return absl::NotFoundError(absl::StrCat("there is no snapshot of job \"", spec_.job_id(), "\" to resume from"));
   }
   for (auto found = holders.rbegin(); found != holders.rend(); ++found) {
     const v1::SnapshotInfo& info = infos[found->first];
@@ -92,14 +135,29 @@ absl::StatusOr<Placement> JobOpener::PlaceByNewestSnapshot(const std::vector<Hel
     for (const auto& [share, server] : found->second) placement.servers.push_back(held[server].server);
     placement.chunk_elements = info.chunk_elements();
     placement.run = info.run();
-    return placement;
+    return Resumption{std::move(placement)};
   }
-  return absl::FailedPreconditionError(
-      absl::StrCat("no snapshot of job \"", spec_.job_id(), "\" is held by all of its ", spec_.servers(), " servers; ",
-                   spec_.export_snapshots().empty() ? "start it without --resume"
-                                                    : absl::StrCat("begin a job of another name from "
-                                                                   "one that was exported: --restore ",
-                                                                   spec_.export_snapshots())));
+  std::string no_export;
+  if (!spec_.export_snapshots().empty()) {
+    const absl::StatusOr<JobExport> exported = NewestExport(held);
+    if (exported.ok() && fill_up) return Resumption{PlaceAround(*exported, held), true};
+    if (exported.ok()) {
+      return absl::UnavailableError(absl::StrCat("waits for the server that holds the rest of job \"", spec_.job_id(),
+                                                 "\"; if none comes, its share is restored from ",
+                                                 exported->directory));
+    }
+    if (!absl::IsNotFound(exported.status())) return exported.status();
+    no_export = absl::StrCat(", and there is ", exported.status().message());
+  }
+  if (infos.empty()) {
+    return absl::NotFoundError(
+        absl::StrCat("there is no snapshot of job \"", spec_.job_id(), "\" to resume from", no_export));
+  }
+  return absl::FailedPreconditionError(absl::StrCat(
+      "no snapshot of job \"", spec_.job_id(), "\" is held by all of its ", spec_.servers(), " servers", no_export,
+      spec_.export_snapshots().empty() ? "; if some were exported, name their directory "
+                                         "(--export-snapshots), otherwise start it without --resume"
+                                       : "; start it without --resume"));
 }
 
 absl::StatusOr<Placement> JobOpener::PlaceAgain(const std::vector<HeldShare>& held, bool fill_up) const {

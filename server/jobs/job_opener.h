@@ -59,6 +59,16 @@ class JobOpener {
     // Servers where the job is open with its state there, others with their own newest snapshot: ledgers tell what each
     // lacks.
     kEachWithItsOwn,
+    // All with their newest snapshots, whatever is open there: an ended job goes on, of which a server has lost its
+    // share.
+    kEachWithItsSnapshot,
+  };
+
+  // The placement of a job that continues an earlier run.
+  struct Resumption {
+    Placement placement;
+    // Servers hold no whole snapshot: one has lost its share, which an exported one has.
+    bool share_is_lost = false;
   };
 
   // The state that a share begins with: its own snapshot of that iteration, or an exported one; neither: initial
@@ -89,9 +99,11 @@ class JobOpener {
 
   // For a job that begins: the first servers.
   Placement PlaceAnew(const std::vector<Membership::Server>& servers) const;
-  // For a job that continues an earlier run: the servers that hold its newest snapshot.
-  // NOT_FOUND, FAILED_PRECONDITION: there is none that can be used; the message says what to do.
-  absl::StatusOr<Placement> PlaceByNewestSnapshot(const std::vector<HeldShare>& held) const;
+  // For a job that continues an earlier run: the servers that hold its newest snapshot. If `fill_up`, a share that none
+  // of them holds goes to another one, where the job has exported a snapshot of that run. NOT_FOUND,
+  // FAILED_PRECONDITION: there is none that can be used; the message says what to do. UNAVAILABLE: the server that
+  // holds it may come yet; or an error of the storage.
+  absl::StatusOr<Resumption> PlaceByNewestSnapshot(const std::vector<HeldShare>& held, bool fill_up) const;
   // For a job that ran under an earlier coordinator: the servers that had it open then. If `fill_up`, a share that no
   // server claims goes to another one, unless there are snapshots of the job, which it would lack, and none was
   // exported. UNAVAILABLE says what is missing. Where a job exports its snapshots, one that IsBeforeSecond is none
@@ -121,6 +133,12 @@ class JobOpener {
     size_t size() const { return own.size() + exported.size(); }
   };
 
+  // The newest exported snapshot that an ended job can go on from: of the runs that servers know, if they know any.
+  // NOT_FOUND: there is none. Errors of the storage.
+  absl::StatusOr<JobExport> NewestExport(const std::vector<HeldShare>& held) const;
+  // The servers of a job that goes on from the exported snapshot: those that hold a share keep it, others take the
+  // rest.
+  Placement PlaceAround(const JobExport& exported, const std::vector<HeldShare>& held) const;
   // Whether a snapshot is one that this share of the job may begin with.
   static bool Fits(const v1::SnapshotInfo& info, const Placement& placement, size_t share);
   // Iterations of the snapshots that each server has of its share, and that the job can go on from.

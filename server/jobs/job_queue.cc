@@ -8,6 +8,7 @@
 #include "common/base/clock.h"
 #include "common/base/exceptions.h"
 #include "common/base/status_macros.h"
+#include "common/model/job_name.h"
 #include "common/telemetry/deferred_log.h"
 #include "common/telemetry/guarded_turn.h"
 #include "common/telemetry/log.h"
@@ -94,12 +95,20 @@ void JobQueue::CleanLocked(const JobTable::Forgotten& job) {
   }
 }
 
+bool JobQueue::IsNeededLocked(const std::string& exports) const {
+  return std::any_of(jobs_.begin(), jobs_.end(), [&](const Entry& entry) {
+    const v1::JobSpec& spec = entry.job->spec();
+    if (absl::StartsWith(spec.initial_model().exported_snapshot(), absl::StrCat(exports, "/"))) return true;
+    const bool goes_on = spec.resume() && spec.export_snapshots() != exports &&
+                         exports.substr(0, exports.rfind('-')) == absl::StrCat(options_.snapshots, "/", spec.job_id());
+    return goes_on && !absl::StartsWith(entry.job->Status(SteadyNow()).exported_snapshot(),
+                                        absl::StrCat(spec.export_snapshots(), "/"));
+  });
+}
+
 void JobQueue::CleanKeptLocked() {
   std::erase_if(kept_exports_, [this](const std::string& directory) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    for (const Entry& entry : jobs_) {
-      if (absl::StartsWith(entry.job->spec().initial_model().exported_snapshot(), absl::StrCat(directory, "/")))
-        return false;
-    }
+    if (IsNeededLocked(directory)) return false;
     export_cleaner_.Forget(directory);
     return true;
   });

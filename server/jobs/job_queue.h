@@ -20,6 +20,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -163,15 +164,20 @@ class JobQueue : private JobKeeper {
   void ForgetLocked(std::deque<Entry>::iterator entry, DeferredLog* log) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Those of a job that is none of the queue's any more, if the coordinator chose their directory.
   void ForgetExportsLocked(const v1::JobSpec& spec) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // The table knows that it is forgotten: what is left of it is removed, but no exports that a known job began from.
+  // The table knows that it is forgotten: what is left of it is removed, but no exports that a known job needs.
   void CleanLocked(const JobTable::Forgotten& job) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Kept exports from which no known job began any more are removed.
+  // Whether a known job needs the exports of a forgotten one: it began from them, or it goes on with that job, exports
+  // to another place, and has not a whole snapshot there yet.
+  bool IsNeededLocked(const std::string& exports) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Kept exports that no known job needs any more are removed.
   void CleanKeptLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Where the job's snapshots are exported to, if the client does not say. `earlier`: the job whose place it takes; may
   // be null. REQUIRES: its id and run are set.
   void ChooseExports(const v1::JobSpec* earlier, v1::JobSpec* spec) const;
-  // Looks for snapshots that a server has under a name that no job has.
-  absl::Status CheckLeftBehind(const std::string& job_id) const ABSL_LOCKS_EXCLUDED(mu_);
+  // The directory of a job's exported snapshots, if the coordinator chooses it.
+  std::string ExportsOf(const std::string& job_id, uint64_t run) const;
+  // The runs of which servers have something under a name that no job has. NOT_FOUND: none has.
+  absl::StatusOr<std::set<uint64_t>> RunsLeftBehind(const std::string& job_id) const ABSL_LOCKS_EXCLUDED(mu_);
 
   const Options options_;
   // Null: none is kept.
@@ -196,7 +202,7 @@ class JobQueue : private JobKeeper {
   uint64_t last_number_ ABSL_GUARDED_BY(mu_) = 0;
   // Jobs that the table is to forget.
   std::vector<JobTable::Forgotten> forgotten_ ABSL_GUARDED_BY(mu_);
-  // Directories of exports of forgotten jobs, from which known jobs began.
+  // Directories of exports of forgotten jobs that known jobs need.
   std::vector<std::string> kept_exports_ ABSL_GUARDED_BY(mu_);
   // Raised whenever servers may have more memory than before: jobs that were refused are tried again.
   uint64_t changes_ ABSL_GUARDED_BY(mu_) = 1;

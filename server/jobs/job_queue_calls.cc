@@ -1,6 +1,7 @@
 // The calls of users: Submit, Cancel, Forget and those that look jobs up.
 #include <algorithm>
 #include <random>
+#include <set>
 #include <tuple>
 #include <utility>
 
@@ -10,6 +11,7 @@
 #include "common/base/status_macros.h"
 #include "common/base/suggest.h"
 #include "common/model/job_data.h"
+#include "common/model/job_name.h"
 #include "common/model/job_spec_before.h"
 #include "common/telemetry/log.h"
 #include "server/cluster/parameter_servers.h"
@@ -38,6 +40,10 @@ void JobQueue::ForgetExportsLocked(const v1::JobSpec& spec) {
   if (spec.cluster_exports()) forgotten_.push_back({++last_number_, "", spec.export_snapshots()});
 }
 
+std::string JobQueue::ExportsOf(const std::string& job_id, uint64_t run) const {
+  return absl::StrCat(options_.snapshots, "/", job_id, "-", absl::Hex(run, absl::kZeroPad16));
+}
+
 void JobQueue::ChooseExports(const v1::JobSpec* earlier, v1::JobSpec* spec) const {
   // A directory that a client names is never removed.
   spec->clear_cluster_exports();
@@ -46,8 +52,7 @@ void JobQueue::ChooseExports(const v1::JobSpec* earlier, v1::JobSpec* spec) cons
     spec->set_export_snapshots(earlier->export_snapshots());
     spec->set_cluster_exports(true);
   } else if (spec->export_snapshots().empty() && !options_.snapshots.empty()) {
-    spec->set_export_snapshots(
-        absl::StrCat(options_.snapshots, "/", spec->job_id(), "-", absl::Hex(spec->run(), absl::kZeroPad16)));
+    spec->set_export_snapshots(ExportsOf(spec->job_id(), spec->run()));
     spec->set_cluster_exports(true);
   }
 }
@@ -71,19 +76,25 @@ void JobQueue::ForgetOldLocked(std::optional<uint64_t> kept, DeferredLog* log) {
   }
 }
 
-absl::Status JobQueue::CheckLeftBehind(const std::string& job_id) const {
+absl::StatusOr<std::set<uint64_t>> JobQueue::RunsLeftBehind(const std::string& job_id) const {
   const absl::Status unknown = Find(job_id).status();
   SAMOVAR_RETURN_IF_ERROR(CheckJobName(job_id));
   const ParameterServers servers(AddressesOf(LiveServers(*options_.cluster)), &options_.cluster->Channels(), &stopper_);
   SAMOVAR_ASSIGN_OR_RETURN(const std::vector<v1::ListSnapshotsResponse> lists, servers.ListSnapshots(job_id));
-  const bool found = std::any_of(lists.begin(), lists.end(), [](const v1::ListSnapshotsResponse& list) {
-    return list.snapshots_size() > 0 || list.has_last_share();
-  });
-  return found ? absl::OkStatus() : unknown;
+  std::set<uint64_t> runs;
+  for (const v1::ListSnapshotsResponse& list : lists) {
+    for (const v1::SnapshotInfo& info : list.snapshots()) runs.insert(info.run());
+    if (list.has_last_share()) runs.insert(list.last_share().run());
+  }
+  if (runs.empty()) return unknown;
+  return runs;
 }
 
 absl::Status JobQueue::Forget(const std::string& job_id) {
-  if (!Find(job_id).ok()) SAMOVAR_RETURN_IF_ERROR(CheckLeftBehind(job_id));
+  std::set<uint64_t> runs;
+  if (!Find(job_id).ok()) {
+    SAMOVAR_ASSIGN_OR_RETURN(runs, RunsLeftBehind(job_id));
+  }
   DeferredLog log;
   absl::MutexLock saving(&saving_mu_);
   {
@@ -92,6 +103,10 @@ absl::Status JobQueue::Forget(const std::string& job_id) {
         std::find_if(jobs_.begin(), jobs_.end(), [&](const Entry& entry) { return entry.job->id() == job_id; });
     if (entry == jobs_.end()) {
       forgotten_.push_back({++last_number_, job_id});
+      // Where this coordinator, or an earlier one whose jobs are not known here, had them exported.
+      for (const uint64_t run : runs) {
+        if (!options_.snapshots.empty()) forgotten_.push_back({++last_number_, "", ExportsOf(job_id, run)});
+      }
     } else if (!entry->job->ended() || entry->at_runner) {
       return absl::FailedPreconditionError(absl::StrCat(
           "job \"", job_id, "\" ",
@@ -120,6 +135,7 @@ absl::StatusOr<std::string> JobQueue::Submit(v1::JobSpec spec) {
   {
     absl::MutexLock lock(&mu_);
     if (spec.job_id().empty()) spec.set_job_id(absl::StrCat("job-", options_.epoch, "-", last_number_ + 1));
+    SAMOVAR_RETURN_IF_ERROR(CheckNewJobName(spec.job_id()));
     SAMOVAR_RETURN_IF_ERROR(CheckJobSpec(spec));
     if (const Entry* other = FindLocked(spec.job_id())) {
       if (!other->job->ended()) {

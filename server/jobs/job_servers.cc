@@ -89,8 +89,12 @@ absl::Status JobServers::TryToBegin(absl::Time began) {
     SAMOVAR_ASSIGN_OR_RETURN(opened, OpenAgain(&placement_));
   } else if (spec.resume()) {
     SAMOVAR_ASSIGN_OR_RETURN(const std::vector<HeldShare> shares, opener_.Ask(heard));
-    SAMOVAR_ASSIGN_OR_RETURN(placement_, opener_.PlaceByNewestSnapshot(shares));
-    SAMOVAR_ASSIGN_OR_RETURN(opened, Open(&placement_, JobOpener::Begin::kTogether));
+    SAMOVAR_ASSIGN_OR_RETURN(JobOpener::Resumption from,
+                             opener_.PlaceByNewestSnapshot(shares, /*fill_up=*/SteadyNow() - began > kSettle));
+    placement_ = std::move(from.placement);
+    const bool together = KeepsTogether() || !from.share_is_lost;
+    SAMOVAR_ASSIGN_OR_RETURN(
+        opened, Open(&placement_, together ? JobOpener::Begin::kTogether : JobOpener::Begin::kEachWithItsSnapshot));
   } else {
     placement_ = opener_.PlaceAnew(heard);
     SAMOVAR_ASSIGN_OR_RETURN(opened, Open(&placement_, JobOpener::Begin::kAnew));

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/base/clock.h"
 #include "server/jobs/job.h"
 
 namespace samovar {
@@ -27,6 +28,17 @@ void Insert(uint64_t iteration, google::protobuf::RepeatedField<uint64_t>* itera
   std::rotate(iterations->begin() + index, iterations->end() - 1, iterations->end());
 }
 
+// Its entry, made if there is none.
+v1::SnapshotStatus* DetailOf(uint64_t iteration, v1::JobStatus* figures) {
+  auto* const details = figures->mutable_snapshot_details();
+  for (v1::SnapshotStatus& detail : *details) {
+    if (detail.iteration() == iteration) return &detail;
+  }
+  v1::SnapshotStatus* const detail = details->Add();
+  detail->set_iteration(iteration);
+  return detail;
+}
+
 }  // namespace
 
 void Job::SnapshotFailed(uint64_t iteration, const absl::Status& status) {
@@ -45,6 +57,7 @@ void Job::SnapshotEnded(uint64_t iteration, const absl::Status& status) {
     // A user may have asked for the same once more, to be exported.
     Insert(iteration, figures_.mutable_snapshots());
     if (hold_.holds()) Insert(iteration, figures_.mutable_unfetched_snapshots());
+    DetailOf(iteration, &figures_)->set_unix_ms(UnixMsNow());
     figures_.clear_snapshot_error();
     if (leases_ != nullptr) UpdateLimit();
     Note(v1::JobEvent::KIND_SNAPSHOT, absl::StrCat("snapshot at iteration ", iteration));
@@ -57,6 +70,7 @@ void Job::ExportEnded(uint64_t iteration, const absl::StatusOr<std::string>& exp
   absl::MutexLock lock(&mu_);
   if (exported.ok()) {
     figures_.set_exported_snapshot(*exported);
+    DetailOf(iteration, &figures_)->set_exported_to(*exported);
     figures_.clear_export_error();
     Note(v1::JobEvent::KIND_SNAPSHOT,
          absl::StrCat("snapshot at iteration ", iteration, " was exported to ", *exported));
@@ -85,6 +99,10 @@ void Job::SnapshotsHeld(const std::set<uint64_t>& held) {
   const int before = figures_.snapshots_size();
   KeepIf(figures_.mutable_snapshots(), [&](uint64_t iteration) { return held.contains(iteration); });
   KeepIf(figures_.mutable_unfetched_snapshots(), [&](uint64_t iteration) { return held.contains(iteration); });
+  auto* const details = figures_.mutable_snapshot_details();
+  details->erase(std::remove_if(details->begin(), details->end(),
+                                [&](const v1::SnapshotStatus& detail) { return !held.contains(detail.iteration()); }),
+                 details->end());
   if (figures_.snapshots_size() != before) Changed();
 }
 

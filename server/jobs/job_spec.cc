@@ -9,6 +9,7 @@
 #include "common/base/status_macros.h"
 #include "common/data/iteration_schedule.h"
 #include "common/model/consistency.h"
+#include "common/model/job_name.h"
 #include "common/model/layout.h"
 #include "common/model/learning_rate.h"
 #include "common/storage/paths.h"
@@ -16,7 +17,6 @@
 namespace samovar {
 namespace {
 
-constexpr size_t kMaxJobIdLength = 64;
 constexpr uint32_t kMaxWeight = 1000;
 // Bounds of a job's numbers and texts: far above useful values, and far below values that overflow or fill
 // a memory.
@@ -129,18 +129,6 @@ absl::Status CheckFilesOfNets(const v1::JobSpec& spec) {
 
 }  // namespace
 
-absl::Status CheckJobName(const std::string& id) {
-  const bool id_ok =
-      !id.empty() && id.size() <= kMaxJobIdLength && std::all_of(id.begin(), id.end(), [](unsigned char c) {
-        return absl::ascii_isalnum(c) || c == '-' || c == '_' || c == '.';
-      });
-  if (!id_ok) {
-    return absl::InvalidArgumentError(absl::StrCat("job id \"", Printable(id, 2 * kMaxJobIdLength),
-                                                   "\": use 1 to 64 letters, digits, '-', '_' and '.'"));
-  }
-  return absl::OkStatus();
-}
-
 absl::Status CheckJobSpec(const v1::JobSpec& spec) {
   SAMOVAR_RETURN_IF_ERROR(CheckJobName(spec.job_id()));
   if (spec.solver().max_iter() < 0) return absl::InvalidArgumentError("solver.max_iter must be at least 0");
@@ -165,6 +153,7 @@ absl::Status CheckJobSpec(const v1::JobSpec& spec) {
   SAMOVAR_RETURN_IF_ERROR(CheckConsistency(spec));
   SAMOVAR_RETURN_IF_ERROR(CheckExports(spec));
   SAMOVAR_RETURN_IF_ERROR(CheckFilesOfNets(spec));
+  SAMOVAR_RETURN_IF_ERROR(CheckText("submitter", spec.submitter(), kMaxNameBytes));
   if (spec.test_nets_size() != spec.test_data_size() || spec.test_nets_size() != spec.test_outputs_size()) {
     return absl::InvalidArgumentError("test_nets, test_data and test_outputs must have one entry each a test net");
   }

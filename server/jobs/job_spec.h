@@ -1,15 +1,10 @@
 // Checks a JobSpec that comes from outside.
 #pragma once
 
-#include <string>
-
 #include "absl/status/status.h"
 #include "samovar/v1/job.pb.h"
 
 namespace samovar {
-
-// INVALID_ARGUMENT, with the rule, if it is no id of a job.
-absl::Status CheckJobName(const std::string& id);
 
 // Checks a job from outside. INVALID_ARGUMENT names the field that is missing or wrong.
 absl::Status CheckJobSpec(const v1::JobSpec& spec);

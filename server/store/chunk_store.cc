@@ -16,6 +16,7 @@
 #include "common/model/initial_values.h"
 #include "common/model/layout.h"
 #include "common/parameters/push_counters.h"
+#include "common/telemetry/log.h"
 #include "server/snapshot/share_export.h"
 #include "server/store/chunk_walk.h"
 #include "server/store/exchange_operation.h"
@@ -372,8 +373,23 @@ absl::StatusOr<uint64_t> ChunkStore::WriteSnapshot(const HostedJob& job, uint64_
                                                    const std::vector<ChunkImage>& images) {
   const absl::Time began = SteadyNow();
   absl::StatusOr<uint64_t> bytes = snapshots_->Write(job.MakeManifest(iteration), images);
-  metrics_.CountSnapshot(SteadyNow() - began, bytes.status());
+  metrics_.CountSnapshot(SteadyNow() - began, bytes);
+  if (!bytes.ok()) {
+    LogWarning(absl::StrCat("job ", job.id(), ": the snapshot at iteration ", iteration,
+                            " could not be written: ", bytes.status().message()));
+  }
   return bytes;
+}
+
+void ChunkStore::WriteTo(v1::ServerFigures* figures) const {
+  for (const std::shared_ptr<HostedJob>& job : Jobs()) {
+    figures->set_jobs(figures->jobs() + 1);
+    figures->set_chunks(figures->chunks() + job->chunks());
+  }
+  figures->set_parameter_bytes(budget_.used());
+  figures->set_max_parameter_bytes(options_.max_parameter_bytes);
+  figures->set_message_bytes(messages_.used());
+  figures->set_max_message_bytes(options_.max_message_bytes);
 }
 
 absl::Status ChunkStore::Thaw(const v1::ThawRequest& request) {

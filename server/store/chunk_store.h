@@ -28,6 +28,7 @@
 #include "common/parameters/exchange_format.h"
 #include "common/storage/storage_table.h"
 #include "samovar/v1/parameter.pb.h"
+#include "samovar/v1/status.pb.h"
 #include "server/snapshot/snapshot_store.h"
 #include "server/store/hosted_job.h"
 #include "server/store/lanes.h"
@@ -93,6 +94,9 @@ class ChunkStore {
   // jobs whose iterations are applied in order it does not: a server's own snapshot is of no use to them. For a server
   // that ends; blocks for the disk, and returns the first error. REQUIRES: nothing is pushed any more
   absl::Status SaveJobs();
+
+  // How many jobs, chunks and bytes there are, as a server's status has them.
+  void WriteTo(v1::ServerFigures* figures) const;
 
   // Answers the pulls that wait with UNAVAILABLE, and those that would have to wait later. Does not block.
   void EndWaits();

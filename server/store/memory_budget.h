@@ -57,6 +57,12 @@ class MemoryBudget {
     return Reservation(this, bytes);
   }
 
+  // Bytes that are reserved.
+  uint64_t used() const {
+    absl::MutexLock lock(&mu_);
+    return used_;
+  }
+
  private:
   void Release(uint64_t bytes) {
     absl::MutexLock lock(&mu_);
@@ -67,7 +73,7 @@ class MemoryBudget {
   const std::string purpose_;
   const std::string advice_;
   MetricCounter* const refused_;
-  absl::Mutex mu_;
+  mutable absl::Mutex mu_;
   uint64_t used_ ABSL_GUARDED_BY(mu_) = 0;
 };
 

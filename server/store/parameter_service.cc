@@ -1,6 +1,8 @@
 #include "server/store/parameter_service.h"
 
 #include <algorithm>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -57,7 +59,8 @@ absl::StatusOr<std::unique_ptr<ParameterService>> ParameterService::Create(const
 }
 
 ParameterService::ParameterService(const Options& options, uint64_t epoch, std::unique_ptr<SnapshotStore> snapshots)
-    : snapshots_(std::move(snapshots)),
+    : state_dir_(options.state_dir),
+      snapshots_(std::move(snapshots)),
       metrics_(options.metrics != nullptr ? options.metrics : &own_metrics_),
       store_(StoreOptions(options, epoch), snapshots_.get(), &metrics_),
       gate_({}, metrics_.counter(StoreMetrics::Refusal::kBusy)),
@@ -86,6 +89,16 @@ ParameterService::~ParameterService() { Shutdown(); }
 void ParameterService::Register(grpc::ServerBuilder* builder) {
   builder->RegisterService(&calls_);
   streams_.Register(builder);
+}
+
+void ParameterService::WriteTo(v1::ServerFigures* figures) const {
+  metrics_.WriteTo(figures);
+  store_.WriteTo(figures);
+  std::error_code error;
+  const std::filesystem::space_info disk = std::filesystem::space(state_dir_, error);
+  if (error) return;
+  figures->set_disk_free_bytes(disk.available);
+  figures->set_disk_bytes(disk.capacity);
 }
 
 void ParameterService::Start() { streams_.Start(); }

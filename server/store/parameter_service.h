@@ -75,6 +75,8 @@ class ParameterService final : public v1::ParameterService::Service {
   void CancelStreams();
   // As ChunkStore::SaveJobs. May be left out.
   absl::Status SaveJobs() { return store_.SaveJobs(); }
+  // The figures of this server's part of a status.
+  void WriteTo(v1::ServerFigures* figures) const;
   // Idempotent. REQUIRES: the grpc::Server was shut down, or never built.
   void Shutdown();
 
@@ -95,6 +97,7 @@ class ParameterService final : public v1::ParameterService::Service {
   ParameterService(const Options& options, uint64_t epoch, std::unique_ptr<SnapshotStore> snapshots);
   void AddCalls();
 
+  const std::string state_dir_;
   const std::unique_ptr<SnapshotStore> snapshots_;
   // Unused if the options have others.
   Metrics own_metrics_;

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "common/base/clock.h"
 
 namespace samovar {
 namespace {
@@ -66,12 +67,13 @@ absl::Status StoreMetrics::Refused(Refusal reason, absl::Status status) {
   return status;
 }
 
-Lanes::Counts StoreMetrics::LaneCounts(int lanes) const {
+Lanes::Counts StoreMetrics::LaneCounts(int lanes) {
   Lanes::Counts counts = {counter(Refusal::kQueue), {}};
   for (int lane = 0; lane < lanes; ++lane) {
     counts.queued.push_back(metrics_.AddGauge("samovar_server_queued_tasks", "Tasks that wait for a lane.",
                                               {{"lane", absl::StrCat(lane)}}));
   }
+  queued_.insert(queued_.end(), counts.queued.begin(), counts.queued.end());
   return counts;
 }
 
@@ -88,10 +90,51 @@ void StoreMetrics::CountAnswer(const Answered& answer) {
   if (!answer.failed && answer.pulled > 0) pulls_->Increment(static_cast<double>(answer.pulled));
 }
 
-void StoreMetrics::CountSnapshot(absl::Duration time, const absl::Status& written) {
-  if (!written.ok()) return snapshots_failed_->Increment();
+void StoreMetrics::CountSnapshot(absl::Duration time, const absl::StatusOr<uint64_t>& bytes) {
+  if (!bytes.ok()) {
+    snapshots_failed_->Increment();
+    return NoteError(absl::StrCat("a snapshot could not be written: ", bytes.status().message()));
+  }
   snapshot_->Observe(absl::ToDoubleSeconds(time));
   last_snapshot_->Set(absl::ToDoubleSeconds(absl::Now() - absl::UnixEpoch()));
+  absl::MutexLock lock(&mu_);
+  snapshot_at_ = SteadyNow();
+  snapshot_took_ = time;
+  snapshot_bytes_ = *bytes;
+}
+
+void StoreMetrics::NoteError(const std::string& error) {
+  absl::MutexLock lock(&mu_);
+  error_at_ = SteadyNow();
+  error_ = error;
+}
+
+void StoreMetrics::WriteTo(v1::ServerFigures* figures) const {
+  const auto count = [](const MetricCounter* counter) { return static_cast<uint64_t>(counter->Value()); };
+  figures->set_applied_pushes(count(pushes_applied_));
+  figures->set_duplicate_pushes(count(pushes_duplicate_));
+  figures->set_rejected_pushes(count(pushes_rejected_));
+  figures->set_skipped_pushes(count(pushes_skipped_));
+  figures->set_pulls(count(pulls_));
+  figures->set_received_bytes(count(received_));
+  figures->set_sent_bytes(count(sent_));
+  for (const MetricCounter* refused : refused_) figures->set_refused_calls(figures->refused_calls() + count(refused));
+  for (const MetricGauge* lane : queued_) {
+    figures->set_queued_tasks(figures->queued_tasks() + static_cast<uint64_t>(lane->Value()));
+  }
+  figures->set_apply_seconds(apply_->Collect().histogram.sample_sum);
+  figures->set_snapshots(snapshot_->Collect().histogram.sample_count);
+  figures->set_failed_snapshots(count(snapshots_failed_));
+  absl::MutexLock lock(&mu_);
+  const absl::Time now = SteadyNow();
+  if (snapshot_at_ != absl::InfinitePast()) {
+    figures->set_snapshot_age_seconds(absl::ToDoubleSeconds(now - snapshot_at_));
+    figures->set_snapshot_bytes(snapshot_bytes_);
+    figures->set_snapshot_seconds(absl::ToDoubleSeconds(snapshot_took_));
+  }
+  if (error_.empty()) return;
+  figures->set_last_error(error_);
+  figures->set_last_error_age_seconds(absl::ToDoubleSeconds(now - error_at_));
 }
 
 }  // namespace samovar

@@ -5,11 +5,16 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "common/telemetry/metrics.h"
+#include "samovar/v1/status.pb.h"
 #include "server/store/lanes.h"
 
 namespace samovar {
@@ -58,13 +63,18 @@ class StoreMetrics {
   void CountSent(uint64_t bytes) { sent_->Increment(static_cast<double>(bytes)); }
   // A lane has worked on one request for so long.
   void ObserveApply(absl::Duration time) { apply_->Observe(absl::ToDoubleSeconds(time)); }
-  // A snapshot was written, or was not, in so long.
-  void CountSnapshot(absl::Duration time, const absl::Status& written);
+  // A snapshot was written, with so many bytes, or was not, in so long.
+  void CountSnapshot(absl::Duration time, const absl::StatusOr<uint64_t>& bytes);
+  // An error that concerns the server itself, for its status.
+  void NoteError(const std::string& error);
+
+  // The counts as a server's status has them.
+  void WriteTo(v1::ServerFigures* figures) const;
 
   // For objects that count their own refusals.
   MetricCounter* counter(Refusal reason) const { return refused_[static_cast<size_t>(reason)]; }
   // For so many lanes.
-  Lanes::Counts LaneCounts(int lanes) const;
+  Lanes::Counts LaneCounts(int lanes);
 
  private:
   Metrics& metrics_;
@@ -80,6 +90,16 @@ class StoreMetrics {
   MetricHistogram* const snapshot_;
   MetricCounter* const snapshots_failed_;
   MetricGauge* const last_snapshot_;
+  // One a lane. Set before the lanes begin.
+  std::vector<MetricGauge*> queued_;
+
+  mutable absl::Mutex mu_;
+  // The last snapshot, and the last error: when, by the steady clock.
+  absl::Time snapshot_at_ ABSL_GUARDED_BY(mu_) = absl::InfinitePast();
+  absl::Duration snapshot_took_ ABSL_GUARDED_BY(mu_);
+  uint64_t snapshot_bytes_ ABSL_GUARDED_BY(mu_) = 0;
+  absl::Time error_at_ ABSL_GUARDED_BY(mu_) = absl::InfinitePast();
+  std::string error_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace samovar

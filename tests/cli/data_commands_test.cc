@@ -10,6 +10,7 @@
 #include "tests/cli/captured_output.h"
 #include "tests/common/data/write_dataset.h"
 #include "tests/support/catch.h"
+#include "tests/support/mounted_storage.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_dir.h"
 
@@ -180,6 +181,34 @@ TEST_CASE_METHOD(Fixture, "a mean that cannot be computed or written ends with a
   mean.output = directory.File("list") + "/mean.binaryproto";
   Mean(kExitUsage);
   CHECK(absl::StrContains(err, directory.File("list")));
+}
+
+TEST_CASE_METHOD(Fixture, "of a set in a storage the commands copy one partition after the other, within a bound") {
+  const TempDir cache;
+  setenv("SAMOVAR_FILE_CACHE", cache.path().c_str(), 1);
+  const auto mounted = std::make_shared<MountedStorage>(directory.path());
+  StorageTable storage;
+  storage.Add("mem", mounted);
+  images.output = directory.File("set");
+  images.partitions = 2;
+  Import(kExitOk);
+  const auto copies = [&] {
+    size_t count = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(cache.File("partitions"))) {
+      count += entry.is_directory() ? 1 : 0;
+    }
+    return count;
+  };
+  Run(kExitOk, [&] { return RunDataInfo({"mem:/set", /*verify=*/true, /*quick=*/false, storage}); });
+  CHECK(absl::StrContains(out, "records  2\n"));
+  CHECK(copies() == 2);
+  std::filesystem::remove_all(cache.File("partitions"));
+  mean.path = "mem:/set";
+  mean.storage = storage;
+  Mean(kExitOk);
+  CHECK(copies() == 2);
+  for (const std::string& call : mounted->calls()) CHECK_FALSE(absl::StartsWith(call, "fetch "));
+  unsetenv("SAMOVAR_FILE_CACHE");
 }
 
 TEST_CASE_METHOD(Fixture, "a mean does not take the place of the data that it is of") {

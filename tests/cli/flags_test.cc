@@ -1,8 +1,10 @@
 #include <cstdio>
+#include <fstream>
 #include <string>
 #include <variant>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "tests/cli/parsed_line.h"
 #include "tests/support/temp_dir.h"
 
@@ -85,6 +87,12 @@ TEST_CASE("what is missing is named") {
 TEST_CASE("values out of range are refused with the range") {
   CheckRefused(Cli("samovar train --solver s --workers 0"), R"(--workers: "0" is not a whole number from 1 to 256)");
   CheckRefused(Cli("samovar train --solver s --servers 257"), "from 1 to 256");
+  for (const char* const name : {"-v", ".", "..", ".lenet"}) {
+    const std::string line = absl::StrCat("--solver s --name=", name);
+    CheckRefused(Cli(absl::StrCat("samovar submit h:1 ", line)), "begin with a letter, a digit or '_'");
+    CheckRefused(Cli(absl::StrCat("samovar yarn train --output /out ", line)), "begin with a letter, a digit or '_'");
+  }
+  CheckRefused(Cli("samovar submit h:1 --solver s --name a/b"), "use 1 to 64 letters");
   CheckRefused(Cli("samovar train --solver s --threads -1"), "from 1 to 256");
   CheckRefused(Cli("samovar train --solver s --channels 9"), R"(--channels: "9" is not a whole number from 0 to 8)");
   CheckRefused(Cli("samovar train --solver s --threads 1.5"), "from 1 to 256");
@@ -93,6 +101,19 @@ TEST_CASE("values out of range are refused with the range") {
   CheckRefused(Cli("samovar train --solver s --log-level loud"), "is none of trace, debug, info, warning, error, off");
   CheckRefused(Cli("samovar status nowhere"), R"("nowhere" is not HOST:PORT)");
   CheckRefused(Cli("samovar status host:0"), "there is no port 0");
+}
+
+TEST_CASE("what names no cluster is refused with what does") {
+  const TempDir dir;
+  std::ofstream(dir.File("solver.prototxt")) << "net: \"net.prototxt\"";
+  const std::string tells = "its coordinator's HOST:PORT, or by its home";
+  for (const char* command : {"submit --solver s", "jobs", "status", "watch lenet", "cancel lenet"}) {
+    CheckRefused(Cli(absl::StrCat("samovar ", command, " ", dir.File("solver.prototxt"))), "is a file");
+    CheckRefused(Cli(absl::StrCat("samovar ", command, " ", dir.File("solver.prototxt"))), tells);
+    CheckRefused(Cli(absl::StrCat("samovar ", command, " http://127.0.0.1:7100")), "on a web server");
+    CheckRefused(Cli(absl::StrCat("samovar ", command, " https://host/home")), tells);
+    CheckRefused(Cli(absl::StrCat("samovar ", command, " solver.prototxt")), tells);
+  }
 }
 
 TEST_CASE("resume and restart exclude each other") {
@@ -211,6 +232,8 @@ TEST_CASE("each subcommand fills its own options") {
   CHECK(std::get<WatchOptions>(Cli("samovar watch lenet h:1").parsed.flags).job == "lenet");
   CHECK(std::get<CancelOptions>(Cli("samovar cancel lenet h:1").parsed.flags).job == "lenet");
   CHECK(std::get<ForgetOptions>(Cli("samovar forget lenet h:1").parsed.flags).coordinator == "h:1");
+  // A job of an older version, which could have such a name.
+  CHECK(std::get<ForgetOptions>(Cli("samovar forget -- -v h:1").parsed.flags).job == "-v");
   const auto history = std::get<HistoryOptions>(Cli("samovar history lenet h:1 --csv --from 7").parsed.flags);
   CHECK(history.job == "lenet");
   CHECK(history.coordinator == "h:1");

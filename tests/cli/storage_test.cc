@@ -20,6 +20,7 @@
 #include "cli/run/job_watcher.h"
 #include "cli/run/model_writer.h"
 #include "cli/run/waker.h"
+#include "cli/submit_job.h"
 #include "common/base/clock.h"
 #include "common/import/image_encoder.h"
 #include "config/cli_flags.h"
@@ -261,6 +262,30 @@ TEST_CASE("a server says at submission that an export goes to a scheme that it d
   v1::JobSpec spec = Check(command, "first");
   spec.set_export_snapshots("test:/exports");
   REQUIRE_STATUS(cluster.Client().Submit(spec), absl::StatusCode::kInvalidArgument, "\"test:\" is not offered");
+}
+
+// Does not answer.
+class SilentStorage final : public MountedStorage {
+ public:
+  using MountedStorage::MountedStorage;
+  absl::Status CheckWritable(const std::string& uri) override {
+    (void)MountedStorage::CheckWritable(uri);
+    return absl::UnavailableError(absl::StrCat(uri, ": silent"));
+  }
+};
+
+TEST_CASE("a submission waits once, and says so, for places of a storage that does not answer") {
+  const TempDir dir;
+  const auto storage = std::make_shared<SilentStorage>(dir.path());
+  SubmitOptions options;
+  options.choice.storage.Add("test", storage);
+  options.export_snapshots = "test:/exports";
+  CheckedJob job;
+  job.snapshot_prefix = "test:/models/lenet";
+  const CapturedOutput captured;
+  REQUIRE_OK(CheckTargets(options, job));
+  CHECK(storage->calls() == std::vector<std::string>{"check test:/exports/x"});
+  CHECK_THAT(captured.err(), Catch::Contains("whether servers can write there: test:/exports/x: silent"));
 }
 
 TEST_CASE("commands about data sets and nets read and write where their options' table says") {

@@ -34,8 +34,8 @@ class ContainerTest(unittest.TestCase):
             (bundle / "bin" / name).chmod(0o755)
         self.script = bundle / "deploy" / "yarn" / "container.sh"
 
-    def start(self, *arguments: str, wanted: str = "2") -> "subprocess.CompletedProcess[str]":
-        environment: Dict[str, str] = {"PATH": os.environ["PATH"], "NM_HOST": "wn3", "WANTED": wanted, "SAMOVAR_RESTART_SECONDS": "0"}
+    def start(self, *arguments: str, wanted: str = "2", restart: str = "0") -> "subprocess.CompletedProcess[str]":
+        environment: Dict[str, str] = {"PATH": os.environ["PATH"], "NM_HOST": "wn3", "WANTED": wanted, "SAMOVAR_RESTART_SECONDS": restart}
         return subprocess.run(["sh", str(self.script), *arguments], cwd=self.path / "work", env=environment, capture_output=True, text=True,
                               timeout=60, check=False)
 
@@ -70,10 +70,22 @@ class ContainerTest(unittest.TestCase):
         done = self.start("server", "0", "hdfs:///h", wanted="3")
         self.assertEqual((done.returncode, len(done.stdout.splitlines())), (0, 2))
 
-    def test_an_unknown_role_is_refused(self) -> None:
-        done = self.start("cook", "0", "hdfs:///h")
-        self.assertEqual(done.returncode, 2)
-        self.assertIn('"cook" is neither server nor worker', done.stderr)
+    def refused(self, sentence: str, *arguments: str, restart: str = "0") -> None:
+        with self.subTest(sentence):
+            done = self.start(*arguments, restart=restart)
+            self.assertEqual((done.returncode, done.stdout), (2, ""))
+            self.assertIn(sentence, done.stderr)
+            self.assertEqual(len(done.stderr.splitlines()), 1)
+
+    def test_wrong_words_are_refused_with_a_sentence(self) -> None:
+        self.refused('"cook" is neither server nor worker', "cook", "0", "hdfs:///h")
+        self.refused("three words are needed: server or worker, the number of the instance and the cluster's home; there are 0")
+        self.refused("there are 2", "server", "0")
+        self.refused('"x" is no number of an instance', "server", "x", "hdfs:///h")
+        self.refused('"" is no number of an instance', "worker", "", "hdfs:///h")
+        self.refused("the cluster's home is empty", "server", "0", "")
+        self.refused('SAMOVAR_RESTART_SECONDS is "soon"; write whole seconds', "worker", "0", "hdfs:///h", restart="soon")
+        self.refused('SAMOVAR_RESTART_SECONDS is "-1"', "worker", "0", "hdfs:///h", restart="-1")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import testbed
 
 # Where it is unpacked, seen from inside; the blank is there to be stumbled over.
 PLACE = "/opt/of users"
+SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "deploy/bundle/run.sh"
 # The shell's script that becomes the command inside: $1 is the root, the rest the command.
 ENTER = """
 mount -t proc proc "$1/proc" && mount --bind /dev/null "$1/dev/null" || exit 99
@@ -51,6 +52,27 @@ def why_not(busybox: str) -> str:
     if subprocess.run(["unshare", "--mount", "--pid", "--fork", "true"], capture_output=True, check=False).returncode != 0:
         return "this system gives no mount and process namespaces"
     return ""
+
+
+class LinkTest(testbed.TestCase):
+    """The script that starts the programs, with a shell in place of the loader."""
+
+    def test_the_script_finds_its_place_through_links_to_itself_and_to_its_directories(self):
+        package = self.workspace.path / "of users/package"
+        for directory in ("bin", "lib", "libexec"):
+            (package / directory).mkdir(parents=True)
+        shutil.copy(SCRIPT, package / "bin/samovar")
+        (package / "bin/samovar").chmod(0o755)
+        loader = package / "lib/ld-linux-x86-64.so.2"
+        loader.write_text("#!/bin/sh\necho loaded\n", encoding="utf-8")
+        loader.chmod(0o755)
+        (self.workspace.path / "current").symlink_to(package)
+        (self.workspace.path / "home").mkdir()
+        (self.workspace.path / "home/bin").symlink_to(package / "bin")
+        (self.workspace.path / "home/samovar").symlink_to("bin/samovar")
+        for place in ("of users/package/bin/samovar", "current/bin/samovar", "home/bin/samovar", "home/samovar"):
+            done = subprocess.run([str(self.workspace.path / place)], capture_output=True, text=True, timeout=testbed.COMMAND_SECONDS, check=False)
+            self.assertEqual((done.stdout, done.stderr), ("loaded\n", ""), place)
 
 
 class BundleTest(testbed.TestCase):
@@ -92,6 +114,8 @@ class BundleTest(testbed.TestCase):
         self.assertIn("samovar 0.", self.assert_runs("samovar", "version"))
         for program in ("samovar-server", "samovar-worker"):
             self.assertIn(f"{program} 0.", self.assert_runs(f"/opt/current/bin/{program}", "--version"))
+        (self.root / "data/bin").symlink_to("../opt/current/bin")
+        self.assertIn("samovar 0.", self.assert_runs("/data/bin/samovar", "version"))
 
     def test_a_net_is_checked_and_trained_to_the_end(self):
         solver = self.workspace.write_solver("root/data/solver.prototxt", max_iter=60, test_interval=30)

@@ -255,9 +255,10 @@ class JobMistakesTest(ClusterTestCase):
                 bad = self.workspace.command("submit", cluster.address, "--solver", solver, "--name", "bad")
                 self.assertEqual(bad.returncode, 2)
                 self.assertIn(solver, bad.stderr)
-            unnameable = self.workspace.command("submit", cluster.address, "--solver", "solver.prototxt", "--name", "a b")
-            self.assertEqual(unnameable.returncode, 1)
-            self.assertIn('"a b": use 1 to 64 letters', unnameable.stderr)
+            for name, rule in (("a b", "use 1 to 64 letters"), ("-v", "begin with a letter"), ("..", "begin with a letter")):
+                unnameable = self.workspace.command("submit", cluster.address, "--solver", "solver.prototxt", f"--name={name}")
+                self.assertEqual(unnameable.returncode, 2)
+                self.assertIn(f'"{name}": {rule}', unnameable.stderr)
             self.assertEqual(list(cluster.jobs()), ["lenet"])
 
     def test_a_server_that_is_no_coordinator_says_so(self):

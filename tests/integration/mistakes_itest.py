@@ -246,6 +246,17 @@ class WrongImportTest(MistakeTest):
     def test_an_lmdb_that_is_there_already(self):
         self.assert_import_refused("train_lmdb", "--force", output="train_lmdb")
 
+    def test_a_set_that_cannot_be_written_to_the_end_is_named_as_its_user_did(self):
+        before = self.workspace.entries()
+        # A file may have 400 blocks of 512 bytes.
+        done = subprocess.run(["sh", "-c", 'trap "" XFSZ; ulimit -f 400; exec "$@"', "sh", testbed.program("samovar"), "data", "partition",
+                               "train_lmdb", "new_set", "--partitions", "1"],
+                              cwd=self.workspace.path, capture_output=True, text=True, timeout=testbed.COMMAND_SECONDS, check=False)
+        self.assertEqual((done.returncode, done.stdout), (1, ""), done.stderr)
+        self.assertIn("new_set/part-00000", done.stderr)
+        self.assertNotIn(".importing", done.stderr)
+        self.assertEqual(self.workspace.entries(), before)
+
 
 if __name__ == "__main__":
     unittest.main()

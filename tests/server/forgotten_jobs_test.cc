@@ -204,6 +204,54 @@ TEST_CASE("exports that a known job began from stay until that one is forgotten,
   CHECK_FALSE(std::filesystem::exists(first));
 }
 
+TEST_CASE("exports of a job that the coordinator began without go when an operator has it forgotten") {
+  const TempDir dir;
+  const std::string exports = dir.File("exports");
+  {
+    TestCluster cluster(dir.File("state"), 2, /*keeps_jobs=*/true, absl::Minutes(10), /*keep_ended_jobs=*/4, exports);
+    for (const char* id : {"first", "second"}) RunToEnd(&cluster, id, 2);
+    cluster.Stop(1);
+  }
+  const std::string first = ExportsOf("first", exports);
+  const std::string second = ExportsOf("second", exports);
+  // Another cluster's, of the same name.
+  const std::string other = absl::StrCat(exports, "/first-0000000000000007");
+  std::filesystem::create_directories(absl::StrCat(other, "/first_iter_10"));
+  TestCluster cluster(dir.File("state"), 2, /*keeps_jobs=*/false, absl::Minutes(10), /*keep_ended_jobs=*/4, exports);
+  REQUIRE_OK(cluster.Forget("first"));
+  AwaitGone(first);
+  CHECK_FALSE(std::filesystem::exists(first));
+  CHECK(std::filesystem::exists(absl::StrCat(second, "/second_iter_10/manifest")));
+  CHECK(std::filesystem::exists(absl::StrCat(other, "/first_iter_10")));
+}
+
+TEST_CASE("a resumed job that exports elsewhere keeps its former exports until it has a whole snapshot there") {
+  const TempDir dir;
+  const std::string exports = dir.File("exports");
+  TestCluster cluster(dir.File("state"), 2, /*keeps_jobs=*/true, absl::Minutes(10), /*keep_ended_jobs=*/4, exports);
+  for (const char* id : {"first", "other"}) RunToEnd(&cluster, id, 2);
+  const std::string first = ExportsOf("first", exports);
+  v1::JobSpec spec = MakeSpec(20);
+  spec.set_job_id("first");
+  spec.set_resume(true);
+  spec.set_export_snapshots(dir.File("own"));
+  REQUIRE_OK(cluster.Submit(spec));
+  SECTION("the coordinator is the same") {}
+  SECTION("the coordinator was started again since") {
+    for (const size_t server : {1, 0}) cluster.Stop(server);
+    for (const size_t server : {0, 1}) cluster.Start(server);
+  }
+  // Another job's, which are looked at after these, are removed in the meantime.
+  REQUIRE_OK(cluster.Forget("other"));
+  AwaitGoneFrom("other", exports);
+  CHECK(NamesIn(first) == std::set<std::string>{"first_iter_10"});
+  TestWorker worker(cluster.coordinator());
+  CHECK(WorkToEnd(&cluster, &worker, "first").state() == v1::JOB_STATE_SUCCEEDED);
+  AwaitGone(first);
+  CHECK_FALSE(std::filesystem::exists(first));
+  CHECK(NamesIn(dir.File("own")) == std::set<std::string>{"first_iter_20"});
+}
+
 TEST_CASE("files of others in a forgotten job's directory stay, and keep no other directory") {
   const TempDir dir;
   const std::string exports = dir.File("exports");

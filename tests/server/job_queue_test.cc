@@ -118,6 +118,15 @@ TEST_CASE("a job that would never fit into the servers' memory fails") {
              Catch::Contains("does not fit into its servers' memory") && Catch::Contains("use more servers"));
 }
 
+TEST_CASE("a new job whose name looks like a flag or leads to another directory is refused") {
+  const TempDir dir;
+  SmallServer cluster(dir.path(), 3 * kJobBytes / 2);
+  for (const char* const name : {"-v", ".", ".."}) {
+    REQUIRE_STATUS(cluster.jobs().Submit(SpecOf(name)), absl::StatusCode::kInvalidArgument,
+                   "begin with a letter, a digit or '_'");
+  }
+}
+
 // A cluster as a coordinator's threads see it that has no memory for the answer, on threads but for one.
 struct ForgetfulCluster {
   std::atomic<bool> refuses{false};

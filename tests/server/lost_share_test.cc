@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -24,13 +25,14 @@ v1::JobSpec SpecOf(v1::ConsistencyMode mode, const std::string& export_to) {
 
 // Until this snapshot is exported, and not to the next one: nothing is leased beyond a checkpoint before it is frozen,
 // and the worker's last results are not reported.
-void WorkTo(TestCluster* cluster, TestWorker* worker, const v1::JobSpec& spec, uint64_t iteration) {
-  const std::string directory = absl::StrCat(spec.export_snapshots(), "/lenet_iter_", iteration);
+v1::JobStatus WorkTo(TestCluster* cluster, TestWorker* worker, uint64_t iteration) {
+  const std::string name = absl::StrCat("/lenet_iter_", iteration);
   worker->WorkUntil([&] { return worker->computed > iteration; });
-  const v1::JobStatus status =
-      cluster->Await("lenet", [&](const v1::JobStatus& status) { return status.exported_snapshot() == directory; });
+  v1::JobStatus status = cluster->Await(
+      "lenet", [&](const v1::JobStatus& status) { return absl::EndsWith(status.exported_snapshot(), name); });
   INFO(status.ShortDebugString());
   REQUIRE(status.state() == v1::JOB_STATE_RUNNING);
+  return status;
 }
 
 bool Says(const v1::JobStatus& status, const std::string& text) {
@@ -58,7 +60,7 @@ TEST_CASE("a server that comes back without its disk gets its share from the new
   const v1::JobSpec spec = SpecOf(mode, dir.File("exported"));
   REQUIRE_OK(cluster.Submit(spec));
   TestWorker worker(cluster.coordinator());
-  WorkTo(&cluster, &worker, spec, 40);
+  WorkTo(&cluster, &worker, 40);
   LoseDisk(&cluster, dir, 1);
   const v1::JobStatus status = WorkToEnd(&cluster, &worker);
   CheckComplete(status, kIterations);
@@ -74,7 +76,7 @@ TEST_CASE("an exported snapshot that is damaged is passed over for the one befor
   const v1::JobSpec spec = SpecOf(mode, dir.File("exported"));
   REQUIRE_OK(cluster.Submit(spec));
   TestWorker worker(cluster.coordinator());
-  WorkTo(&cluster, &worker, spec, 40);
+  WorkTo(&cluster, &worker, 40);
   const std::string damaged = absl::StrCat(spec.export_snapshots(), "/lenet_iter_40/server-1-of-2.chunks");
   std::filesystem::resize_file(damaged, std::filesystem::file_size(damaged) / 2);
   LoseDisk(&cluster, dir, 1);
@@ -95,7 +97,7 @@ TEST_CASE("a server that is lost before the first export has ended has its share
   REQUIRE_OK(cluster.Submit(spec));
   {
     TestWorker worker(cluster.coordinator());
-    WorkTo(&cluster, &worker, spec, kFirst);
+    WorkTo(&cluster, &worker, kFirst);
   }
   SECTION("the coordinator lives") {
     // As if it had not been written yet.
@@ -119,7 +121,7 @@ TEST_CASE("a snapshot of another run of the job's name is no source of a lost sh
     const v1::JobSpec spec = SpecOf(v1::CONSISTENCY_ASYNC, dir.File("elsewhere"));
     REQUIRE_OK(former.Submit(spec));
     TestWorker worker(former.coordinator());
-    WorkTo(&former, &worker, spec, 80);
+    WorkTo(&former, &worker, 80);
   }
   TestCluster cluster(dir.File("cluster"), 2);
   v1::JobSpec spec = SpecOf(v1::CONSISTENCY_ASYNC, dir.File("exported"));
@@ -129,12 +131,68 @@ TEST_CASE("a snapshot of another run of the job's name is no source of a lost sh
   std::filesystem::copy(dir.File("elsewhere/lenet_iter_80"), dir.File("exported/lenet_iter_80"),
                         std::filesystem::copy_options::recursive);
   TestWorker worker(cluster.coordinator());
-  WorkTo(&cluster, &worker, spec, 20);
+  WorkTo(&cluster, &worker, 20);
   LoseDisk(&cluster, dir, 1);
   const v1::JobStatus status = WorkToEnd(&cluster, &worker);
   CHECK(!Says(status, "restored from " + dir.File("exported/lenet_iter_80")));
   INFO(status.DebugString());
   CHECK(status.ledger().complete_chunks() == 5);
+}
+
+// Ends the job, whose snapshots 20 and 40 are on the servers' disks; only that of 20 stays exported.
+void CancelAt40(TestCluster* cluster, v1::JobSpec* spec) {
+  TestWorker worker(cluster->coordinator());
+  std::filesystem::remove_all(WorkTo(cluster, &worker, 40).exported_snapshot());
+  REQUIRE_OK(cluster->Cancel("lenet"));
+  cluster->AwaitEnd("lenet");
+  spec->set_resume(true);
+}
+
+TEST_CASE("an ended job that is resumed takes the share that a server has lost from its exported snapshots") {
+  const TempDir dir;
+  // Also where the coordinator chose their place.
+  const auto [mode, chosen] = GENERATE(std::pair(v1::CONSISTENCY_ASYNC, true), std::pair(v1::CONSISTENCY_ASYNC, false),
+                                       std::pair(v1::CONSISTENCY_BOUNDED, true));
+  TestCluster cluster(dir.File("cluster"), 3, /*keeps_jobs=*/true, absl::Minutes(10), JobQueue::kMaxEndedJobs,
+                      chosen ? dir.File("exported") : "");
+  v1::JobSpec spec = SpecOf(mode, chosen ? "" : dir.File("exported"));
+  REQUIRE_OK(cluster.Submit(spec));
+  CancelAt40(&cluster, &spec);
+  cluster.Stop(1);
+  SECTION("its server comes back without its disk") {
+    std::filesystem::remove_all(dir.File("cluster/1"));
+    cluster.Start(1);
+  }
+  SECTION("another server takes it") {}
+  REQUIRE_OK(cluster.Submit(spec));
+  TestWorker worker(cluster.coordinator());
+  const v1::JobStatus status = WorkToEnd(&cluster, &worker);
+  CheckComplete(status, kIterations);
+  CHECK(Says(status, "restored from " + dir.File("exported")));
+  CHECK(Says(status, "/lenet_iter_20"));
+  CHECK(status.resumed_from() == 20);
+  // In async the other server goes on from its snapshot of 40: each of its three chunks drops what it has.
+  CHECK(status.ledger().counters().duplicates() == (mode == v1::CONSISTENCY_ASYNC ? 20 * 3 : 0));
+  CHECK(worker.computed <= kIterations - 20 + 10);
+}
+
+TEST_CASE("an ended job whose share nothing was exported of cannot be resumed, which is said") {
+  const TempDir dir;
+  TestCluster cluster(dir.File("cluster"), 2, /*keeps_jobs=*/true);
+  v1::JobSpec spec = SpecOf(v1::CONSISTENCY_ASYNC, dir.File("exported"));
+  REQUIRE_OK(cluster.Submit(spec));
+  CancelAt40(&cluster, &spec);
+  cluster.Stop(1);
+  std::filesystem::remove_all(dir.File("cluster/1"));
+  std::filesystem::remove_all(dir.File("exported/lenet_iter_20"));
+  cluster.Start(1);
+  REQUIRE_OK(cluster.Submit(spec));
+  const v1::JobStatus status = cluster.AwaitEnd("lenet");
+  CHECK(status.state() == v1::JOB_STATE_FAILED);
+  CHECK(status.cause() ==
+        "no snapshot of job \"lenet\" is held by all of its 2 servers, and there is no snapshot of "
+        "its run in " +
+            dir.File("exported") + "; start it without --resume");
 }
 
 TEST_CASE("a share that nothing was exported of begins with its initial weights, and all is computed again for it") {

@@ -18,19 +18,6 @@
 namespace samovar {
 namespace {
 
-// Runs a worker on a thread of its own until the job has ended; returns the job's last status.
-v1::JobStatus RunToEnd(TestCluster* cluster, TestWorker* worker, const std::string& job_id) {
-  std::atomic<bool> ended = false;
-  v1::JobStatus last;
-  std::thread watcher([&] {
-    last = cluster->AwaitEnd(job_id);
-    ended = true;
-  });
-  worker->WorkUntil([&] { return ended.load(); });
-  watcher.join();
-  return last;
-}
-
 void CheckComplete(const v1::JobStatus& status) {
   INFO(status.ShortDebugString());
   CHECK(status.state() == v1::JOB_STATE_SUCCEEDED);

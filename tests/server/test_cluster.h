@@ -67,12 +67,14 @@ class TestCluster {
       options.server_patience = patience;
       options.keep_ended_jobs = keep_ended_jobs;
       options.snapshots = snapshots;
+      options.http = "127.0.0.1:0";
       options_.push_back(options);
       Start(static_cast<size_t>(i));
     }
   }
 
   const std::string& coordinator() const { return servers_[0]->address(); }
+  const Server& server(size_t i) const { return *servers_[i]; }
   const std::string& address(size_t i) const { return servers_[i]->address(); }
   // Orderly end.
   void Stop(size_t i) { servers_[i].reset(); }
@@ -94,6 +96,15 @@ class TestCluster {
     *request.mutable_spec() = spec;
     v1::SubmitResponse response;
     return FromGrpcStatus(jobs_->Submit(&context, request, &response));
+  }
+  absl::Status Cancel(const std::string& job_id) {
+    grpc::ClientContext context;
+    SetDeadline(&context, absl::Seconds(30));
+    context.set_wait_for_ready(true);
+    v1::CancelRequest request;
+    request.set_job_id(job_id);
+    v1::CancelResponse response;
+    return FromGrpcStatus(jobs_->Cancel(&context, request, &response));
   }
   absl::Status Forget(const std::string& job_id) {
     grpc::ClientContext context;

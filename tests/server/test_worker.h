@@ -212,4 +212,17 @@ inline void CheckComplete(const v1::JobStatus& status, uint64_t iterations) {
   CHECK(status.tests(status.tests_size() - 1).outputs(0).value() == -static_cast<double>(iterations) / 1024);
 }
 
+// The worker works, on the caller's thread, until the job has ended. Returns its last status.
+inline v1::JobStatus RunToEnd(TestCluster* cluster, TestWorker* worker, const std::string& job_id) {
+  std::atomic<bool> ended = false;
+  v1::JobStatus last;
+  std::thread watcher([&] {
+    last = cluster->AwaitEnd(job_id);
+    ended = true;
+  });
+  worker->WorkUntil([&] { return ended.load(); });
+  watcher.join();
+  return last;
+}
+
 }  // namespace samovar

@@ -1,7 +1,7 @@
 // Records of HDF5Data layers: rows of the data sets, one a top and of its name, of HDF5 files that a list names. Values
 // are taken as they are: Caffe has no transform here either.
 //
-// Relative names in the list are taken from the current directory; if the file is not there, from the list's.
+// Relative names in the list are taken as FindFile does (common/storage/paths.h).
 #pragma once
 
 #include <memory>

@@ -24,11 +24,11 @@
 #include "samovar/v1/coordinator.pb.h"
 #include "worker/feed/batch_prefetcher.h"
 #include "worker/nn/net.h"
+#include "worker/train/activity_clock.h"
 #include "worker/train/evaluator.h"
 #include "worker/train/fed_net.h"
 #include "worker/train/gradient_sum.h"
 #include "worker/train/local_steps.h"
-#include "worker/train/worker_metrics.h"
 
 namespace samovar {
 
@@ -38,7 +38,7 @@ class Assignment {
   struct Means {
     // Both outlive the assignment.
     ThreadPool* pool;
-    const WorkerMetrics* metrics;
+    ActivityClock* clock;
     Dialer dialer;
     // As in ParameterClient::Options.
     uint32_t channels = 0;
@@ -74,7 +74,7 @@ class Assignment {
   uint64_t opening() const { return message_.opening(); }
   const std::vector<std::string>& servers() const { return servers_; }
   const Dialer& dialer() const { return means_.dialer; }
-  const WorkerMetrics& metrics() const { return *means_.metrics; }
+  ActivityClock* clock() const { return means_.clock; }
   Net& net() { return *net_; }
   // Passes over the net that a gradient is the mean of: the solver's iter_size.
   uint32_t passes() const { return static_cast<uint32_t>(spec().solver().iter_size()); }

@@ -24,8 +24,9 @@ absl::Duration Clamped(uint32_t milliseconds, absl::Duration shortest, absl::Dur
 }  // namespace
 
 CoordinatorSession::CoordinatorSession(const std::string& coordinator, const Dialer& dialer,
-                                       const StorageTable& storage, const v1::JoinRequest& self)
-    : self_(self), client_(coordinator, dialer, storage), heartbeat_(kShortestHeartbeat) {
+                                       const StorageTable& storage, const v1::JoinRequest& self,
+                                       std::function<v1::WorkerFigures()> figures)
+    : self_(self), figures_(std::move(figures)), client_(coordinator, dialer, storage), heartbeat_(kShortestHeartbeat) {
   heartbeats_ = std::thread([this] { KeepKnown(); });
 }
 
@@ -150,6 +151,7 @@ absl::Status CoordinatorSession::SendHeartbeat() {
       request.mutable_wait()->set_job_id(held_->lease.job_id());
     }
   }
+  *request.mutable_figures() = figures_();
   *request.mutable_report() = outbox_.Take();
   const absl::StatusOr<v1::HeartbeatResponse> response = client_.Heartbeat(request);
   if (!response.ok()) outbox_.PutBack(std::move(*request.mutable_report()));

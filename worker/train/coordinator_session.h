@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -36,14 +37,17 @@ struct HeldLease {
 
 class CoordinatorSession {
  public:
-  // `self` describes this worker to others.
+  // `self` describes this worker to others. `figures` are sent with each heartbeat, and called on its thread.
   CoordinatorSession(const std::string& coordinator, const Dialer& dialer, const StorageTable& storage,
-                     const v1::JoinRequest& self);
+                     const v1::JoinRequest& self, std::function<v1::WorkerFigures()> figures);
   // As Stop(). Does not leave.
   ~CoordinatorSession();
 
   CoordinatorClient& client() { return client_; }
   Outbox& outbox() { return outbox_; }
+
+  // Where the worker serves its pages. Before the first Join.
+  void Announce(const std::string& http) { self_.set_http(http); }
 
   // False before the first Join, and after the coordinator has said that it does not know the worker.
   bool joined() const;
@@ -81,7 +85,8 @@ class CoordinatorSession {
   void Lost(uint64_t worker_id) ABSL_LOCKS_EXCLUDED(mu_);
   void EndRevokedLocked(const v1::HeartbeatResponse& response) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
-  const v1::JoinRequest self_;
+  v1::JoinRequest self_;
+  const std::function<v1::WorkerFigures()> figures_;
   CoordinatorClient client_;
   Outbox outbox_;
   Stopper stopper_;

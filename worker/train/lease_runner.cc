@@ -60,11 +60,11 @@ class Steps {
     bool more_iterations;
   };
 
+  // An iteration that is not in parts is its own part 0.
   explicit Steps(const v1::WorkLease& lease)
-      : range_(lease.train()), parts_(lease.parts().begin(), lease.parts().end()) {
-    // An iteration that is not in parts is its own part 0.
-    if (parts_.empty()) parts_.push_back(0);
-  }
+      : range_(lease.train()),
+        parts_(lease.parts().empty() ? std::vector<uint32_t>{0}
+                                     : std::vector<uint32_t>(lease.parts().begin(), lease.parts().end())) {}
 
   uint64_t size() const { return (range_.end() - range_.begin()) * parts_.size(); }
   Step at(uint64_t i) const {
@@ -75,7 +75,7 @@ class Steps {
 
  private:
   const v1::IterationRange range_;
-  std::vector<uint32_t> parts_;
+  const std::vector<uint32_t> parts_;
 };
 
 // Computes the steps of one lease. The push of a step is under way while the next one's forward pass is computed.
@@ -85,7 +85,7 @@ class LeaseRun {
       : held_(held),
         leaving_(leaving),
         assignment_(*assignment),
-        metrics_(assignment->metrics()),
+        clock_(assignment->clock()),
         outbox_(*outbox),
         steps_(held.lease),
         sent_(check_sent) {}
@@ -134,7 +134,7 @@ class LeaseRun {
   const HeldLease& held_;
   const Stopper& leaving_;
   Assignment& assignment_;
-  const WorkerMetrics& metrics_;
+  ActivityClock* const clock_;
   Outbox& outbox_;
   const Steps steps_;
   std::optional<v1::TrainResult> pushed_;
@@ -159,7 +159,7 @@ absl::Status LeaseRun::RunForward(uint64_t number, uint32_t pass, v1::TrainResul
   BatchPrefetcher& batches = assignment_.batches();
   const uint32_t batch = step.part * passes + pass;
   held_.waiting.Clear();
-  ScopeSeconds seconds(metrics_.feed_wait_seconds);
+  ScopeActivity activity(clock_, v1::WORKER_ACTIVITY_WAITING_FOR_RECORDS);
   if (batches.adapts()) {
     const absl::StatusOr<ShapesByLayer> shapes = batches.AwaitShapes(step.t, batch);
     SAMOVAR_RETURN_IF_ERROR(FinalIfUnreadable(shapes.status()));
@@ -172,8 +172,8 @@ absl::Status LeaseRun::RunForward(uint64_t number, uint32_t pass, v1::TrainResul
     const Steps::Step next = steps_.at(number + 1);
     batches.Start(next.t, next.part * passes);
   }
-  seconds.GoOnWith(metrics_.compute_seconds);
-  metrics_.records->Increment(static_cast<double>(net.batch_size()));
+  activity.GoOnWith(v1::WORKER_ACTIVITY_COMPUTING);
+  clock_->CountRecords(static_cast<uint64_t>(net.batch_size()));
   const uint64_t first_record = uint64_t{batch} * static_cast<uint64_t>(net.batch_size());
   const absl::Status forward = net.Forward(step.t, assignment_.spec().seed(), first_record);
   // The loss is not finite.
@@ -209,10 +209,10 @@ void LeaseRun::PushAll(std::span<const float> gradients) {
 
 absl::Status LeaseRun::AwaitPush(const WaitLimit& limit) {
   // Weights may come with it: after all servers have the gradients, the wait is for these weights.
-  ScopeSeconds seconds(metrics_.push_wait_seconds);
+  ScopeActivity activity(clock_, v1::WORKER_ACTIVITY_WAITING_FOR_PUSH);
   WaitLimit counted = limit;
   counted.told = [&](const Waiting& waiting) {
-    if (waiting.pushed) seconds.GoOnWith(metrics_.pull_wait_seconds);
+    if (waiting.pushed) activity.GoOnWith(v1::WORKER_ACTIVITY_WAITING_FOR_WEIGHTS);
     if (limit.told) limit.told(waiting);
   };
   SAMOVAR_RETURN_IF_ERROR(assignment_.parameters().AwaitPush(counted).status());
@@ -239,7 +239,7 @@ absl::Status LeaseRun::EndPush() {
 }
 
 absl::Status LeaseRun::ApplyClipped(uint64_t t) {
-  const ScopeSeconds seconds(metrics_.pull_wait_seconds);
+  const ScopeActivity activity(clock_, v1::WORKER_ACTIVITY_WAITING_FOR_WEIGHTS);
   ParameterClient& parameters = assignment_.parameters();
   SAMOVAR_ASSIGN_OR_RETURN(const std::vector<double> squares, parameters.PullSquares(t, LimitFor(held_)));
   const std::span<float> weights = assignment_.net().weights();
@@ -256,7 +256,7 @@ absl::Status LeaseRun::RunAndPushByLayer(uint64_t number, v1::TrainResult* resul
   // A layer's weights are read for the last time before its gradients are ready, so that new ones may replace them at
   // once.
   StartPush(steps_.at(number), net.gradients());
-  const ScopeSeconds seconds(metrics_.compute_seconds);
+  const ScopeActivity activity(clock_, v1::WORKER_ACTIVITY_COMPUTING);
   absl::Status backward = net.Backward([&](uint64_t begin, uint64_t end) {
     const auto gradients = std::span<const float>(net.gradients()).subspan(begin, end - begin);
     if (IsBad(FindBadGradient(gradients, begin, net.layout()))) return;
@@ -281,7 +281,7 @@ absl::StatusOr<std::span<const float>> LeaseRun::ComputeWhole(uint64_t number, v
     if (held_.ended.stopped()) return absl::CancelledError("the lease has ended");
     SAMOVAR_RETURN_IF_ERROR(RunForward(number, pass, result));
     if (pass == 0) SAMOVAR_RETURN_IF_ERROR(EndPush());
-    const ScopeSeconds seconds(metrics_.compute_seconds);
+    const ScopeActivity activity(clock_, v1::WORKER_ACTIVITY_COMPUTING);
     SAMOVAR_RETURN_IF_ERROR(net.Backward([](uint64_t, uint64_t) {}));
     if (passes == 1) break;
     assignment_.sum()->Add(net.gradients(), /*first=*/pass == 0);
@@ -403,7 +403,7 @@ absl::Status LeaseRun::SkipStep(uint64_t number, v1::TrainResult result) {
 }
 
 absl::Status LeaseRun::PullFor(uint64_t t) {
-  const ScopeSeconds seconds(metrics_.pull_wait_seconds);
+  const ScopeActivity activity(clock_, v1::WORKER_ACTIVITY_WAITING_FOR_WEIGHTS);
   return assignment_.parameters().Pull(assignment_.net().weights(), LimitFor(held_), WeightsFor(assignment_.spec(), t));
 }
 

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/clock.h"
 #include "common/base/exceptions.h"
+#include "common/base/process_usage.h"
 #include "common/base/status_macros.h"
 #include "common/base/version.h"
 #include "common/telemetry/guarded_turn.h"
@@ -33,15 +34,13 @@ v1::JoinRequest Describe(const Worker::Options& options) {
   v1::JoinRequest self;
   self.set_name(options.name);
   if (options.name.empty()) {
-    char host[256] = {};
-    // One byte short, so that a name that was cut ends all the same.
-    if (gethostname(host, sizeof(host) - 1) != 0) host[0] = '\0';
-    self.set_name(absl::StrCat(host, "-", getpid()));
+    self.set_name(absl::StrCat(MachineName(), "-", getpid()));
   }
   self.set_pid(static_cast<uint64_t>(getpid()));
   self.set_threads(static_cast<uint32_t>(options.threads));
   self.set_version(Version());
   self.set_isa(EngineLevel());
+  self.set_host(MachineName());
   return self;
 }
 
@@ -54,8 +53,9 @@ bool IsPermanent(const absl::Status& status) {
 Worker::Worker(const Options& options)
     : options_(options),
       pool_(options.threads),
-      session_(options.coordinator, Dialer(options.rpc), options.storage, Describe(options)),
-      assignments_({&pool_, &counters_, Dialer(options.rpc), options.channels, options.partitions, options.storage}),
+      session_(options.coordinator, Dialer(options.rpc), options.storage, Describe(options),
+               [this] { return Figures(); }),
+      assignments_({&pool_, &clock_, Dialer(options.rpc), options.channels, options.partitions, options.storage}),
       failure_backoff_(kFirstFailureRest, kLongestFailureRest, static_cast<uint64_t>(getpid())) {}
 
 Worker::~Worker() { Stop(); }
@@ -68,6 +68,11 @@ void Worker::Stop() {
     settled_.WaitFor(&owing_mu_, kLastReports, settled);
   }
   session_.Stop();
+}
+
+std::string Worker::UnreadyText() const {
+  if (stopper_.stopped()) return "the worker stops";
+  return session_.joined() ? "" : absl::StrCat("the worker has not joined ", options_.coordinator, " yet");
 }
 
 void Worker::Run() {
@@ -117,6 +122,7 @@ std::shared_ptr<HeldLease> Worker::NextLease() {
 
 void Worker::Work(const HeldLease& held) {
   const v1::WorkLease& lease = held.lease;
+  ScopeActivity activity(&clock_, v1::WORKER_ACTIVITY_PREPARING);
   absl::StatusOr<Assignment*> assignment = nullptr;
   const absl::Status prepared = CatchExceptions([&] {
     assignment = Prepare(lease);
@@ -131,6 +137,7 @@ void Worker::Work(const HeldLease& held) {
   }
   absl::Status status = assignment.status();
   if (status.ok()) {
+    activity.GoOnWith(lease.has_train() ? v1::WORKER_ACTIVITY_COMPUTING : v1::WORKER_ACTIVITY_TESTING);
     SetOwing(lease.has_train() && (*assignment)->parameters().keeps_residual());
     status =
         CatchExceptions([&] { return RunLease(held, stopper_, options_.check_sent, *assignment, &session_.outbox()); });
@@ -143,9 +150,11 @@ void Worker::Work(const HeldLease& held) {
   if (held.ended.stopped() || stopper_.stopped()) {
     LogDebug(absl::StrCat("job ", lease.job_id(), ": lease ", lease.lease_id(), " was dropped: ", status.message()));
     // The next lease would end in the same way.
+    activity.GoOnWith(v1::WORKER_ACTIVITY_WAITING_FOR_WEIGHTS);
     if (assignment.ok()) AwaitSilentServers(held, *assignment);
     return;
   }
+  activity.GoOnWith(v1::WORKER_ACTIVITY_RESTING);
   Report(lease, status);
 }
 
@@ -180,6 +189,14 @@ absl::StatusOr<Assignment*> Worker::Prepare(const v1::WorkLease& lease) {
     return absl::FailedPreconditionError(assignment.status().message());
   }
   return assignment;
+}
+
+v1::WorkerFigures Worker::Figures() const {
+  v1::WorkerFigures figures;
+  clock_.WriteTo(&figures);
+  figures.set_cpu_seconds(ProcessCpuSeconds());
+  figures.set_resident_bytes(ProcessResidentBytes());
+  return figures;
 }
 
 void Worker::SetOwing(bool owing) {

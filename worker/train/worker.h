@@ -20,10 +20,10 @@
 #include "common/rpc/rpc_options.h"
 #include "common/storage/storage_table.h"
 #include "common/telemetry/metrics.h"
+#include "worker/train/activity_clock.h"
 #include "worker/train/assignment_cache.h"
 #include "worker/train/coordinator_session.h"
 #include "worker/train/sent_spans.h"
-#include "worker/train/worker_metrics.h"
 
 namespace samovar {
 
@@ -53,11 +53,16 @@ class Worker {
   explicit Worker(const Options& options);
   ~Worker();
 
+  // Where its pages are, for its coordinator's status. Before Run.
+  void Announce(const std::string& http) { session_.Announce(http); }
+
   // Works until Stop. Errors do not end it: they are reported to the coordinator, or logged and tried again after a
   // while.
   void Run();
 
-  // The metrics of this worker (worker_metrics.h).
+  // Why it does not work now; empty: it has joined. From any thread.
+  std::string UnreadyText() const;
+  // The metrics of this worker (activity_clock.h).
   const Metrics& metrics() const { return metrics_; }
 
   // Makes Run drop the iteration under way, give back its leases, and return. Takes up to a few seconds if the
@@ -78,13 +83,15 @@ class Worker {
   // places, or when patience ends.
   void AwaitSilentServers(const HeldLease& held, Assignment* assignment);
   void Report(const v1::WorkLease& lease, const absl::Status& failure);
+  // From any thread.
+  v1::WorkerFigures Figures() const;
   void SetOwing(bool owing) ABSL_LOCKS_EXCLUDED(owing_mu_);
 
   const Options options_;
   Stopper stopper_;
   ThreadPool pool_;
   Metrics metrics_;
-  const WorkerMetrics counters_{&metrics_};
+  ActivityClock clock_{&metrics_};
   CoordinatorSession session_;
   AssignmentCache assignments_;
   // After failures of work, so that one bad worker does not use up a job's patience.

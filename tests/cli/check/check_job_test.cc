@@ -604,6 +604,10 @@ TEST_CASE("job ids come from the snapshot prefix") {
   CHECK(JobIdOf("out/lenet") == "lenet");
   CHECK(JobIdOf("lenet") == "lenet");
   CHECK(JobIdOf("out/my net!") == "my-net-");
+  // As a new job's name must be.
+  CHECK(JobIdOf("out/.hidden") == "hidden");
+  CHECK(JobIdOf("-!v") == "v");
+  CHECK(JobIdOf("..") == "job");
   CHECK(JobIdOf("out/") == "job");
   CHECK(JobIdOf(std::string(100, 'x')).size() == 64);
 }

@@ -21,15 +21,29 @@ TEST_CASE("a cluster's status is shown in aligned tables") {
   server->set_pid(41);
   server->set_apply_threads(2);
   server->set_silent_seconds(1.25);
+  server->set_host("node-1");
+  server->set_received_bytes_per_second(12.3e6);
+  server->set_sent_bytes_per_second(4.56e6);
+  server->set_apply_load(0.5);
+  server->mutable_figures()->set_chunks(6);
+  server->mutable_figures()->set_parameter_bytes(34'500'000);
+  server->mutable_figures()->set_disk_free_bytes(78'900'000'000);
+  server->mutable_figures()->set_snapshot_age_seconds(10);
   v1::WorkerStatus* worker = status.add_workers();
   worker->set_worker_id(7);
   worker->set_name("worker-0");
   worker->set_pid(43);
   worker->set_threads(1);
   worker->set_isa("x86-64-v3");
-  worker->set_iterations_done(500);
+  worker->set_host("node-2");
+  worker->set_images_per_second(1553.4);
+  worker->set_compute_share(0.91);
+  worker->set_pull_wait_share(0.06);
+  worker->set_cpu_share(0.95);
+  worker->set_state("computes");
   worker->add_leases("train 500..520");
   worker->add_leases("test net 0 0..100");
+  status.add_problems("server 127.0.0.1:7101 has been silent for 4 s");
   v1::JobStatus* job = status.add_jobs();
   job->set_job_id("lenet");
   job->set_state(v1::JOB_STATE_RUNNING);
@@ -44,17 +58,21 @@ TEST_CASE("a cluster's status is shown in aligned tables") {
   job->add_snapshots(500);
   job->mutable_ledger()->set_watermark(498);
   job->mutable_ledger()->set_beyond(3);
-  CHECK(StatusTable(status) ==
-        "coordinator 127.0.0.1:7100, samovar 0.1.0, epoch 3, up 3 min 20 s\n"
-        "servers\n"
-        "  address         pid  apply threads  last heard\n"
-        "  127.0.0.1:7100  41   2              1.2 s ago\n"
-        "workers\n"
-        "  id  name      pid  threads  engine     iterations  last heard  work\n"
-        "  7   worker-0  43   1        x86-64-v3  500         0.0 s ago   train 500..520, test net 0 0..100\n"
-        "jobs\n"
-        "  id     state    mode              iteration  ahead  loss  images/s  left  snapshots\n"
-        "  lenet  RUNNING  bounded, delay 4  500/2000   3      0.5   3107      31 s  500\n");
+  CHECK(
+      StatusTable(status) ==
+      "coordinator 127.0.0.1:7100, samovar 0.1.0, epoch 3, up 3 min 20 s\n"
+      "problems\n"
+      "  server 127.0.0.1:7101 has been silent for 4 s\n"
+      "servers\n"
+      "  address         host    in MB/s  out MB/s  apply  queue  chunks  MB held  GB disk free  snapshot  last heard\n"
+      "  127.0.0.1:7100  node-1  12       4.6       25%    0      6       34       78.9          11 s ago  1.2 s ago\n"
+      "workers\n"
+      "  id  name      host    threads  engine     images/s  compute  records  push  pull  cpu  last heard  state\n"
+      "  7   worker-0  node-2  1        x86-64-v3  1553      91%      0%       0%    6%    95%  0.0 s ago   computes "
+      "(train 500..520, test net 0 0..100)\n"
+      "jobs\n"
+      "  id     state    mode              iteration  ahead  loss  images/s  left  snapshots\n"
+      "  lenet  RUNNING  bounded, delay 4  500/2000   3      0.5   3107      31 s  500\n");
 }
 
 TEST_CASE("what a cluster lacks is said in words") {

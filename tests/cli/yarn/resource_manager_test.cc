@@ -134,6 +134,19 @@ TEST_CASE_METHOD(Fixture, "a service that there is not, and a resource manager w
                  "yarn.webapp.api-service.enable");
 }
 
+TEST_CASE_METHOD(Fixture, "an answer that is no service, and one that does not say that it has ended, are errors") {
+  for (const char* body : {"{}", "[]", "", "hello", R"({"name":"other","state":"STABLE"})"}) {
+    INFO(body);
+    answers["GET /app/v1/services/lenet"] = {.body = body};
+    REQUIRE_STATUS(manager.Describe("lenet").status(), absl::StatusCode::kInternal, "without a service of this name");
+    REQUIRE_STATUS(manager.DescribeParsed("lenet").status(), absl::StatusCode::kInternal, "--resource-manager");
+    answers["DELETE /app/v1/services/lenet"] = {.body = body};
+    REQUIRE_STATUS(manager.Destroy("lenet"), absl::StatusCode::kInternal, "without a word that the service has ended");
+  }
+  answers["DELETE /app/v1/services/lenet"] = {.body = R"({"diagnostics":"Successfully destroyed service lenet"})"};
+  REQUIRE_OK(manager.Destroy("lenet"));
+}
+
 TEST_CASE_METHOD(Fixture, "containers are listed by instance, with their nodes, whose logs are read from the end") {
   answers["GET /ws/v1/cluster/apps/application_1_0001/appattempts"] = {
       .body = R"({"appAttempts":{"appAttempt":[{"appAttemptId":"attempt_1"}]}})"};

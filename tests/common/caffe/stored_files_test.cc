@@ -1,7 +1,10 @@
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <string>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "common/caffe/mean_file.h"
 #include "common/caffe/model_file.h"
 #include "common/caffe/solver_bundle.h"
@@ -69,6 +72,52 @@ TEST_CASE_METHOD(Fixture, "a mean goes to the storage that its name says, and co
   CHECK(ReadMeanFile("mem:/mean.binaryproto", storage)->data(1) == 4);
   REQUIRE_STATUS(ReadMeanFile("mem:/mean.binaryproto", StorageTable()), absl::StatusCode::kInvalidArgument,
                  "is not offered");
+}
+
+TEST_CASE_METHOD(Fixture,
+                 "a solver in a storage names what is beside it, and only else what the current directory has") {
+  const std::filesystem::path before = std::filesystem::current_path();
+  const TempDir here;
+  std::filesystem::current_path(here.path());
+  const auto load = [&] { return LoadSolver("mem:/p/solver.prototxt", {}, nullptr, storage); };
+  const auto warns = [](const SolverBundle& bundle, const std::string& words) {
+    return std::any_of(bundle.warnings.begin(), bundle.warnings.end(),
+                       [&](const std::string& warning) { return absl::StrContains(warning, words); });
+  };
+  const std::string net =
+      "layer { name: \"d\" type: \"Data\" data_param { source: \"lmdb\" } transform_param { mean_file: \"mean\" } }";
+  REQUIRE_OK(
+      storage.PutBytes("mem:/p/solver.prototxt",
+                       "base_lr: 0.01 lr_policy: \"fixed\" max_iter: 1 weights: \"w\"\nnet: \"net.prototxt\"\n"));
+  const std::vector<std::string> names = {"lmdb", "mean", "w", "net.prototxt"};
+  for (const std::string& name : names) REQUIRE_OK(storage.PutBytes(here.File(name), net));
+  const auto from_here = load();
+  REQUIRE_OK(from_here);
+  CHECK(from_here->train_net.layer(0).data_param().source() == here.File("lmdb"));
+  CHECK(from_here->solver.weights(0) == here.File("w"));
+  for (const char* const name : {"w", "net.prototxt"}) {
+    INFO(name);
+    CHECK(warns(*from_here, absl::StrCat("there is no mem:/p/", name, ", beside the file that names it; ",
+                                         here.File(name), ", in the current directory, is taken")));
+  }
+  REQUIRE_OK(storage.PutBytes("mem:/p/net.prototxt", net));
+  std::filesystem::create_directory(dir.File("p/lmdb"));
+  for (const char* const name : {"mean", "w"}) REQUIRE_OK(storage.PutBytes(absl::StrCat("mem:/p/", name), "x"));
+  const auto beside = load();
+  REQUIRE_OK(beside);
+  CHECK(beside->train_net.layer(0).data_param().source() == "mem:/p/lmdb");
+  CHECK(beside->train_net.layer(0).transform_param().mean_file() == "mem:/p/mean");
+  CHECK(beside->solver.weights(0) == "mem:/p/w");
+  for (const std::string& name : names) {
+    INFO(name);
+    CHECK(warns(*beside, absl::StrCat("mem:/p/", name, ", beside the file that names it, is taken, and ",
+                                      here.File(name), ", in the current directory, is not")));
+    std::filesystem::remove_all(here.File(name));
+  }
+  const auto alone = load();
+  std::filesystem::current_path(before);
+  REQUIRE_OK(alone);
+  CHECK(alone->warnings.empty());
 }
 
 TEST_CASE_METHOD(Fixture, "each name in a solver that is of no known scheme is refused by file, line and field") {

@@ -75,6 +75,8 @@ TEST_CASE_METHOD(
   const std::string here = std::filesystem::current_path().string();
   REQUIRE(WhereLookedFor("a.png", path) == "; a relative name is looked for in the current directory, " + here +
                                                ", and in the list's, " + directory.path());
+  REQUIRE(WhereLookedFor("a.png", "hdfs://h/d/list.txt") ==
+          "; a relative name in a list that is in a storage means a file beside the list");
   REQUIRE(WhereLookedFor("a.png", "list.txt") == "; a relative name is looked for in the current directory, " + here);
   REQUIRE(WhereLookedFor("/a.png", path).empty());
 }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <limits>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "common/data/dataset.h"
@@ -13,6 +14,7 @@
 #include "common/import/dataset_partition.h"
 #include "common/import/image_encoder.h"
 #include "common/storage/big_endian.h"
+#include "common/storage/write_file.h"
 #include "tests/common/data/write_dataset.h"
 #include "tests/support/catch.h"
 #include "tests/support/mounted_storage.h"
@@ -44,28 +46,35 @@ struct Fixture {
   }
   ~Fixture() { unsetenv("TMPDIR"); }
 
+  absl::StatusOr<v1::DatasetManifest> WriteFrom(int input, const std::string& name) {
+    ImportOptions options;
+    options.storage = storage;
+    return WritePartition(input, set, name, options);
+  }
   absl::StatusOr<v1::DatasetManifest> WriteBytesAs(const std::string& bytes, const std::string& name) {
     WriteBytes(directory.File("stream"), bytes);
     const int input = open(directory.File("stream").c_str(), O_RDONLY | O_CLOEXEC);
     REQUIRE(input >= 0);
-    ImportOptions options;
-    options.storage = storage;
-    auto part = WritePartition(input, set, name, options);
+    auto part = WriteFrom(input, name);
     close(input);
-    CHECK(fs::is_empty(temporary.path()));
     return part;
   }
   // Records [begin, end) of WriteDataset.
-  absl::StatusOr<v1::DatasetManifest> Write(int begin, int end, const std::string& name,
-                                            const RecordShape& shape = kShape) {
+  static std::string Records(int begin, int end, const RecordShape& shape = kShape) {
     std::string bytes;
     for (int i = begin; i < end; ++i) {
       bytes += Frame(RecordKey(static_cast<uint64_t>(i)), MakeDatum(shape, i % 10, i).SerializeAsString());
     }
-    return WriteBytesAs(bytes + End(), name);
+    return bytes;
+  }
+  absl::StatusOr<v1::DatasetManifest> Write(int begin, int end, const std::string& name,
+                                            const RecordShape& shape = kShape) {
+    auto part = WriteBytesAs(Records(begin, end, shape) + End(), name);
+    CHECK(fs::is_empty(temporary.path()));
+    return part;
   }
   absl::Status Join(const std::vector<v1::DatasetManifest>& parts, bool force = false) {
-    return JoinPartitions(set, parts, force, storage).status();
+    return JoinPartitions(set, parts, force, storage, [this](const std::string& news) { told += news; }).status();
   }
   // The entries of the set's directory.
   std::vector<std::string> Entries() const {
@@ -79,6 +88,8 @@ struct Fixture {
   TempDir directory, temporary;
   StorageTable storage;
   std::string set = directory.File("set");
+  // What joins have told.
+  std::string told;
 };
 
 // A set here, and one in a storage.
@@ -137,6 +148,112 @@ TEST_CASE_METHOD(PlaceFixture,
   CHECK(Entries() == std::vector<std::string>{"manifest", "part-00000-other"});
 }
 
+TEST_CASE_METHOD(PlaceFixture,
+                 "a partition may be written again if it is the same, and another one of its name is refused") {
+  In(GENERATE(false, true));
+  const auto first = Write(0, 5, "part-00000");
+  REQUIRE_OK(first);
+  const std::string made = ReadBytes(directory.File("set/part-00000/data.mdb"));
+  const auto again = Write(0, 5, "part-00000");
+  REQUIRE_OK(again);
+  CHECK(again->DebugString() == first->DebugString());
+  REQUIRE_STATUS(Write(1, 6, "part-00000"), StatusCode::kAlreadyExists, "has other records");
+  CHECK(ReadBytes(directory.File("set/part-00000/data.mdb")) == made);
+  REQUIRE_OK(Join({*first}));
+  // A data file that is lost comes again.
+  fs::remove(directory.File("set/part-00000/data.mdb"));
+  REQUIRE_OK(Write(0, 5, "part-00000"));
+  CHECK(ReadBytes(directory.File("set/part-00000/data.mdb")) == made);
+  // A task that comes late.
+  REQUIRE_OK(Write(0, 5, "part-00000"));
+  REQUIRE_STATUS(Write(1, 6, "part-00000"), StatusCode::kAlreadyExists, "--name");
+  CHECK(ReadBytes(directory.File("set/part-00000/data.mdb")) == made);
+  fs::create_directory(directory.File("set/part-mine"));
+  WriteBytes(directory.File("set/part-mine/data.mdb"), "x");
+  REQUIRE_STATUS(Write(0, 5, "part-mine"), StatusCode::kAlreadyExists, "has not written it");
+}
+
+TEST_CASE_METHOD(PlaceFixture,
+                 "of two that write a partition of one name at the same time, the one that is not the first is told, "
+                 "unless both write the same") {
+  In(GENERATE(false, true));
+  const bool is_same = GENERATE(false, true);
+  constexpr int kMany = 4000;
+  int ends[2];
+  REQUIRE(pipe2(ends, O_CLOEXEC) == 0);
+  absl::StatusOr<v1::DatasetManifest> slower = absl::UnknownError("has not ended");
+  std::thread writer([&] { slower = WriteFrom(ends[0], "part-00000"); });
+  // More than a pipe holds: it has begun when all of this is written.
+  REQUIRE_OK(WriteAll("the pipe", Records(0, kMany), ends[1]));
+  const auto first = is_same ? WriteBytesAs(Records(0, kMany) + End(), "part-00000")
+                             : WriteBytesAs(Records(0, 5) + End(), "part-00000");
+  const absl::Status ended = WriteAll("the pipe", End(), ends[1]);
+  close(ends[1]);
+  writer.join();
+  close(ends[0]);
+  REQUIRE_OK(ended);
+  REQUIRE_OK(first);
+  if (is_same) {
+    REQUIRE_OK(slower);
+    CHECK(slower->DebugString() == first->DebugString());
+  } else {
+    REQUIRE_STATUS(slower, StatusCode::kAlreadyExists, "has other records");
+  }
+  CHECK(Entries() == std::vector<std::string>{"part-00000"});
+  CHECK(fs::is_empty(temporary.path()));
+  REQUIRE_OK(Join({*first}));
+  REQUIRE_OK(ReadPartition(
+      set, first->partitions(0), [](absl::string_view) { return absl::OkStatus(); }, storage));
+}
+
+TEST_CASE_METHOD(PlaceFixture, "a line that is not what the partition's own report says makes no set, even by force") {
+  In(GENERATE(false, true));
+  const auto first = Write(0, 3, "part-00000");
+  const auto second = Write(3, 6, "part-00001");
+  REQUIRE_OK(first);
+  REQUIRE_OK(second);
+  const auto refused = [&](const char* words, const auto& change) {
+    v1::DatasetManifest changed = *second;
+    change(&changed);
+    for (const bool force : {false, true}) {
+      const absl::Status joined = Join({*first, changed}, force);
+      REQUIRE_STATUS(joined, StatusCode::kInvalidArgument, "partition part-00001");
+      REQUIRE_STATUS(joined, StatusCode::kInvalidArgument, words);
+      CHECK_FALSE(fs::exists(directory.File("set/manifest")));
+    }
+  };
+  refused("crc32", [](v1::DatasetManifest* part) { part->mutable_partitions(0)->set_crc32(1); });
+  refused("sample", [](v1::DatasetManifest* part) { part->mutable_partitions(0)->set_sample("other"); });
+  refused("bytes", [](v1::DatasetManifest* part) { part->mutable_partitions(0)->set_bytes(7); });
+  refused("height", [](v1::DatasetManifest* part) { part->set_height(7); });
+  refused("format", [](v1::DatasetManifest* part) { part->set_format(9); });
+  refused("encoded", [](v1::DatasetManifest* part) { part->set_encoded(true); });
+  REQUIRE_OK(Join({*first, *second}));
+  fs::remove(directory.File("set/part-00000/report"));
+  REQUIRE_STATUS(Join({*first, *second}, true), StatusCode::kNotFound, "partition part-00000: there is no ");
+  CHECK(ReadManifest(set, storage)->records() == 6);
+}
+
+TEST_CASE_METHOD(PlaceFixture, "what lies beside partitions and is not of a set stays there, and is told") {
+  In(GENERATE(false, true));
+  fs::create_directory(directory.File("set"));
+  WriteBytes(directory.File("set/notes.txt"), "x");
+  REQUIRE_STATUS(CheckJoinTarget(set, false, storage), StatusCode::kAlreadyExists, "notes.txt");
+  const auto part = Write(0, 3, "part-00000");
+  REQUIRE_OK(part);
+  REQUIRE_OK(Join({*part}));
+  CHECK_THAT(told, Catch::Contains("\"notes.txt\"") && Catch::Contains("it stays where it is"));
+  CHECK(Entries() == std::vector<std::string>{"manifest", "notes.txt", "part-00000"});
+  REQUIRE_OK(Dataset::Open(set, storage));
+  // One process that makes the whole set would remove it with what it replaces.
+  WriteDataset(directory.File("lmdb"), kShape, 13);
+  ImportOptions options;
+  options.partitions = 2;
+  options.force = true;
+  options.storage = storage;
+  REQUIRE_STATUS(PartitionDataset(directory.File("lmdb"), set, options), StatusCode::kAlreadyExists, "\"notes.txt\"");
+}
+
 TEST_CASE_METHOD(Fixture, "partitions that do not fit together make no set") {
   const auto first = Write(0, 3, "part-00000");
   const auto longer = Write(3, 8, "part-00001");
@@ -166,6 +283,10 @@ TEST_CASE_METHOD(Fixture,
   }
   REQUIRE_STATUS(WriteBytesAs(record + std::string(4, 'x'), "part-00000").status(), StatusCode::kInvalidArgument,
                  "LMDB takes keys of 1 to 511");
+  for (const std::string& more : {std::string("x"), record + End(), End()}) {
+    REQUIRE_STATUS(WriteBytesAs(record + End() + more, "part-00000").status(), StatusCode::kInvalidArgument,
+                   "go on behind their end mark, which comes after record \"a \"b\"\"");
+  }
   REQUIRE_STATUS(WriteBytesAs(End(), "part-00000").status(), StatusCode::kInvalidArgument, "no records");
   for (const char* name : {"manifest", "part-../x", "part-a/b", ""}) {
     REQUIRE_STATUS(WriteBytesAs(record + End(), name).status(), StatusCode::kInvalidArgument, "names no partition");

@@ -61,6 +61,30 @@ TEST_CASE("a URI with a password is refused without it, and a redirect is told")
                  "redirects are not followed");
 }
 
+TEST_CASE("characters that no URL has are encoded, once, and a URL that would be another file's is refused") {
+  HttpServer server([](const Request&) { return Response{.headers = {"Content-Length: 10"}}; });
+  HttpStore store(std::make_shared<HttpClient>());
+  const auto asked = [&](const std::string& path) {
+    REQUIRE_OK(store.Stat(server.url() + path));
+    return server.requests().back().target;
+  };
+  CHECK(asked("/my nets/n\xc3\xa4t.prototxt") == "/my%20nets/n%C3%A4t.prototxt");
+  CHECK(asked("/my%20nets/a?sig=a/b%2Fc&x=1+2") == "/my%20nets/a?sig=a/b%2Fc&x=1+2");
+  CHECK(asked("/100%/a%zz") == "/100%25/a%25zz");
+  CHECK(asked("/a\"b<c>|d") == "/a%22b%3Cc%3E%7Cd");
+  REQUIRE_STATUS(store.Stat(server.url() + "/a#b"), absl::StatusCode::kInvalidArgument, "as %23");
+  REQUIRE_STATUS(store.Stat(server.url() + "/a\nb"), absl::StatusCode::kInvalidArgument, "as %0A");
+}
+
+TEST_CASE("a file that needs a signature, and is named without one, is told of it") {
+  HttpServer server([](const Request&) { return Response{.status = 403}; });
+  HttpStore store(std::make_shared<HttpClient>());
+  REQUIRE_STATUS(store.Stat(server.url() + "/net.prototxt"), absl::StatusCode::kPermissionDenied,
+                 "a relative name beside a signed URL has none");
+  const absl::Status refused = store.Stat(server.url() + "/net.prototxt?sig=SECRET").status();
+  CHECK_FALSE(absl::StrContains(refused.message(), "signature"));
+}
+
 TEST_CASE("a server that sends all when it is asked for a part is not believed") {
   HttpServer server([](const Request&) { return Response{.body = "0123456789"}; });
   HttpStore store(std::make_shared<HttpClient>());

@@ -27,6 +27,30 @@ TEST_CASE("a path to be written is of this machine, and another scheme is refuse
   }
 }
 
+TEST_CASE("a name in a file that is in a storage means the one beside it, whatever the current directory has") {
+  const TempDir directory;
+  const std::filesystem::path before = std::filesystem::current_path();
+  std::filesystem::current_path(directory.path());
+  std::ofstream("net.prototxt") << "x";
+  const std::string solver = "hdfs://host/nets/solver.prototxt";
+  CHECK(FindFile("net.prototxt", solver) == "hdfs://host/nets/net.prototxt");
+  CHECK(ResolvePath("./net.prototxt", solver) == "hdfs://host/nets/./net.prototxt");
+  CHECK(FindPassedOver("net.prototxt", solver).empty());
+  CHECK(FindFile(directory.File("net.prototxt"), solver) == directory.File("net.prototxt"));
+  std::filesystem::current_path(before);
+}
+
+TEST_CASE("a name beside a URL with a query is beside its path, and does not get the query") {
+  const std::string solver = "https://h/p/solver.prototxt?sig=a/b%2Fc";
+  CHECK(FindFile("net.prototxt", solver) == "https://h/p/net.prototxt");
+  CHECK(FindFile("net.prototxt?sig=d", solver) == "https://h/p/net.prototxt?sig=d");
+  CHECK(WithoutQuery(solver) == "https://h/p/solver.prototxt");
+  CHECK(WithoutQuery("http://h/p#/x") == "http://h/p");
+  // Elsewhere it is a character of a name.
+  CHECK(FindFile("b", "hdfs://h/p?/a") == "hdfs://h/p?/b");
+  CHECK(WithoutQuery("/a?b/c") == "/a?b/c");
+}
+
 TEST_CASE("a name is looked for from the current directory, then beside the file that has it") {
   const TempDir directory;
   std::ofstream(directory.File("there")) << "x";

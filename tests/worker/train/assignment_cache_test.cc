@@ -42,8 +42,8 @@ TEST_CASE("an assignment is there when a worker comes back to its job") {
   const Jobs jobs;
   ThreadPool pool(1);
   Metrics metrics;
-  const WorkerMetrics counters{&metrics};
-  AssignmentCache cache({&pool, &counters, Dialer(RpcOptions())});
+  ActivityClock clock{&metrics};
+  AssignmentCache cache({&pool, &clock, Dialer(RpcOptions())});
   Assignment* const first = Get(&cache, jobs[1], 0);
   Get(&cache, jobs[2], 1);
   CHECK(Get(&cache, jobs[1], 2) == first);
@@ -57,8 +57,8 @@ TEST_CASE("an assignment that has changed is opened anew") {
   const Jobs jobs;
   ThreadPool pool(1);
   Metrics metrics;
-  const WorkerMetrics counters{&metrics};
-  AssignmentCache cache({&pool, &counters, Dialer(RpcOptions())});
+  ActivityClock clock{&metrics};
+  AssignmentCache cache({&pool, &clock, Dialer(RpcOptions())});
   Get(&cache, jobs[1], 0);
   v1::GetAssignmentResponse again = jobs[1];
   again.set_epoch(2);
@@ -70,8 +70,8 @@ TEST_CASE("no more than a few assignments are open, and none that is not worked 
   const Jobs jobs;
   ThreadPool pool(1);
   Metrics metrics;
-  const WorkerMetrics counters{&metrics};
-  AssignmentCache cache({&pool, &counters, Dialer(RpcOptions())});
+  ActivityClock clock{&metrics};
+  AssignmentCache cache({&pool, &clock, Dialer(RpcOptions())});
   const int more = static_cast<int>(AssignmentCache::kMaxOpen) + 1;
   for (int i = 1; i <= more; ++i) Get(&cache, jobs[i], i);
   CHECK(cache.size() == AssignmentCache::kMaxOpen);
@@ -115,8 +115,8 @@ struct SparseJob {
   std::vector<std::unique_ptr<ParameterServer>> servers;
   ThreadPool pool{1};
   Metrics metrics;
-  const WorkerMetrics counters{&metrics};
-  AssignmentCache cache{{&pool, &counters, Dialer(RpcOptions())}};
+  ActivityClock clock{&metrics};
+  AssignmentCache cache{{&pool, &clock, Dialer(RpcOptions())}};
   v1::GetAssignmentResponse assignment;
   double norm = 0;
 };

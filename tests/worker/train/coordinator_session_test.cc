@@ -17,12 +17,18 @@ v1::JoinRequest Self() {
   return self;
 }
 
+v1::WorkerFigures Figures() {
+  v1::WorkerFigures figures;
+  figures.set_records(77);
+  return figures;
+}
+
 // Far beyond what a heartbeat takes.
 constexpr absl::Duration kSoon = absl::Seconds(60);
 
 TEST_CASE("a lease is held until it is revoked") {
   FakeCoordinator coordinator;
-  CoordinatorSession membership(coordinator.address(), Dialer(RpcOptions()), StorageTable{}, Self());
+  CoordinatorSession membership(coordinator.address(), Dialer(RpcOptions()), StorageTable{}, Self(), Figures);
   REQUIRE_FALSE(membership.joined());
   REQUIRE_OK(membership.Join());
   REQUIRE(membership.worker_id() == 1);
@@ -33,14 +39,15 @@ TEST_CASE("a lease is held until it is revoked") {
   REQUIRE(answer->lease->lease.lease_id() == id);
   REQUIRE(answer->lease->lease.train().begin() == 5);
   REQUIRE_FALSE(answer->lease->ended.stopped());
-  coordinator.Await([id](const FakeCoordinator::Seen& seen) { return seen.busy_with == std::vector<uint64_t>{id}; });
+  const Seen busy = coordinator.Await([id](const Seen& seen) { return seen.busy_with == std::vector<uint64_t>{id}; });
+  CHECK(busy.figures.records() == 77);
   coordinator.Revoke(id);
   REQUIRE(answer->lease->ended.WaitFor(kSoon));
 }
 
 TEST_CASE("a revocation that comes before its lease is not forgotten") {
   FakeCoordinator coordinator;
-  CoordinatorSession membership(coordinator.address(), Dialer(RpcOptions()), StorageTable{}, Self());
+  CoordinatorSession membership(coordinator.address(), Dialer(RpcOptions()), StorageTable{}, Self(), Figures);
   REQUIRE_OK(membership.Join());
   const uint64_t id = coordinator.QueueTraining(5, 8);
   coordinator.Revoke(id);
@@ -52,7 +59,7 @@ TEST_CASE("a revocation that comes before its lease is not forgotten") {
 
 TEST_CASE("without work the answer says when to ask again") {
   FakeCoordinator coordinator;
-  CoordinatorSession membership(coordinator.address(), Dialer(RpcOptions()), StorageTable{}, Self());
+  CoordinatorSession membership(coordinator.address(), Dialer(RpcOptions()), StorageTable{}, Self(), Figures);
   REQUIRE_OK(membership.Join());
   const auto answer = membership.AskForLease();
   REQUIRE_OK(answer);
@@ -62,7 +69,7 @@ TEST_CASE("without work the answer says when to ask again") {
 
 TEST_CASE("a worker that is not known any more loses its lease and its id") {
   FakeCoordinator coordinator;
-  CoordinatorSession membership(coordinator.address(), Dialer(RpcOptions()), StorageTable{}, Self());
+  CoordinatorSession membership(coordinator.address(), Dialer(RpcOptions()), StorageTable{}, Self(), Figures);
   REQUIRE_OK(membership.Join());
   coordinator.QueueTraining(5, 8);
   const auto answer = membership.AskForLease();
@@ -76,7 +83,7 @@ TEST_CASE("a worker that is not known any more loses its lease and its id") {
 
 TEST_CASE("results reach the coordinator with a heartbeat, or when it is back") {
   FakeCoordinator coordinator;
-  CoordinatorSession membership(coordinator.address(), Dialer(RpcOptions()), StorageTable{}, Self());
+  CoordinatorSession membership(coordinator.address(), Dialer(RpcOptions()), StorageTable{}, Self(), Figures);
   REQUIRE_OK(membership.Join());
   v1::TrainResult result;
   result.set_iteration(1);
@@ -92,7 +99,7 @@ TEST_CASE("results reach the coordinator with a heartbeat, or when it is back") 
 
 TEST_CASE("results beyond one request arrive in several, when a lease is asked for and when the worker leaves") {
   FakeCoordinator coordinator;
-  CoordinatorSession session(coordinator.address(), Dialer(RpcOptions()), StorageTable{}, Self());
+  CoordinatorSession session(coordinator.address(), Dialer(RpcOptions()), StorageTable{}, Self(), Figures);
   REQUIRE_OK(session.Join());
   constexpr uint64_t kResults = 60;
   const auto add = [&](uint64_t begin) {
@@ -114,7 +121,7 @@ TEST_CASE("results beyond one request arrive in several, when a lease is asked f
 
 TEST_CASE("stopping ends the lease that is held and those that follow") {
   FakeCoordinator coordinator;
-  CoordinatorSession membership(coordinator.address(), Dialer(RpcOptions()), StorageTable{}, Self());
+  CoordinatorSession membership(coordinator.address(), Dialer(RpcOptions()), StorageTable{}, Self(), Figures);
   REQUIRE_OK(membership.Join());
   coordinator.QueueTraining(0, 1);
   coordinator.QueueTraining(1, 2);
@@ -130,7 +137,7 @@ TEST_CASE("stopping ends the lease that is held and those that follow") {
 }
 
 TEST_CASE("a coordinator that is not there is named") {
-  CoordinatorSession membership("127.0.0.1:1", Dialer(RpcOptions()), StorageTable{}, Self());
+  CoordinatorSession membership("127.0.0.1:1", Dialer(RpcOptions()), StorageTable{}, Self(), Figures);
   REQUIRE_STATUS(membership.Join(), absl::StatusCode::kUnavailable, "coordinator 127.0.0.1:1");
   REQUIRE_OK(membership.Leave());
 }
@@ -138,7 +145,7 @@ TEST_CASE("a coordinator that is not there is named") {
 TEST_CASE("a coordinator that comes late is joined by the next call") {
   FakeCoordinator coordinator;
   coordinator.Stop();
-  CoordinatorSession membership(coordinator.address(), Dialer(RpcOptions()), StorageTable{}, Self());
+  CoordinatorSession membership(coordinator.address(), Dialer(RpcOptions()), StorageTable{}, Self(), Figures);
   REQUIRE_STATUS(membership.Join(), absl::StatusCode::kUnavailable, "Connection refused");
   coordinator.Start();
   REQUIRE_OK(membership.Join());

@@ -96,6 +96,8 @@ class FakeCoordinator final : public v1::CoordinatorService::Service {
     int assignment_calls = 0;
     // The lease that the worker was busy with, by its last heartbeat.
     std::vector<uint64_t> busy_with;
+    // Of itself, by the same.
+    v1::WorkerFigures figures;
     std::vector<uint64_t> leased;
     std::map<uint64_t, v1::TrainResult> train;
     // By iteration and part.
@@ -126,6 +128,7 @@ class FakeCoordinator final : public v1::CoordinatorService::Service {
                          v1::HeartbeatResponse* response) override {
     absl::MutexLock lock(&mu_);
     if (!Hear(request->worker_id(), request->report())) return Unknown();
+    seen_.figures = request->figures();
     seen_.busy_with.assign(request->leases().begin(), request->leases().end());
     response->mutable_revoked_leases()->Add(revoked_.begin(), revoked_.end());
     revoked_.clear();

@@ -1,4 +1,4 @@
-#include "worker/train/worker_metrics.h"
+#include "worker/train/activity_clock.h"
 
 #include "tests/support/catch.h"
 #include "tests/worker/train/small_cluster.h"

@@ -1,4 +1,4 @@
-#include "cli/report/proto_json.h"
+#include "common/rpc/proto_json.h"
 
 #include <google/protobuf/util/json_util.h>
 

@@ -1,0 +1,285 @@
+#!/usr/bin/env python3
+"""What monitors see of a running cluster, and whether the status names what is wrong with it.
+
+SAMOVAR_GRPCURL names grpcurl; Prometheus and promtool are Debian's.
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import unittest
+import urllib.parse
+import urllib.request
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "integration"))
+
+import testbed  # noqa: E402
+from testbed import COMMAND_SECONDS, END_SECONDS, RUN_SECONDS, Cluster  # noqa: E402
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+MONITORING = ROOT / "deploy" / "monitoring"
+
+
+def get(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=COMMAND_SECONDS) as answer:
+        return answer.read().decode("utf-8")
+
+
+class MonitoringCase(testbed.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.workspace.write_solver(max_iter=10000000, test_interval=1000000, snapshot=2000)
+
+    def status(self, address: str) -> dict:
+        return json.loads(self.workspace.check("status", address, "--json"))
+
+    def await_status(self, address: str, such_that, seconds: float = RUN_SECONDS) -> dict:
+        """The first status that is so, and the seconds that it took."""
+        begun = time.monotonic()
+        while True:
+            status = self.status(address)
+            if such_that(status):
+                return status
+            self.assertLess(time.monotonic() - begun, seconds, json.dumps(status, indent=1))
+            time.sleep(0.1)
+
+
+class PrometheusTest(MonitoringCase):
+    def ask(self, url: str, query: str) -> list:
+        answer = json.loads(get(f"{url}/api/v1/query?{urllib.parse.urlencode({'query': query})}"))
+        self.assertEqual(answer["status"], "success", answer)
+        return answer["data"]["result"]
+
+    def test_a_real_prometheus_scrapes_a_cluster_and_answers_queries(self):
+        page = f"127.0.0.1:{testbed.free_port()}"
+        with Cluster(self.workspace, flags=("--http", page)) as cluster:
+            cluster.submit("--name", "small")
+            self.await_status(cluster.address, lambda status: float(status["jobs"][0]["images_per_second"]) > 0)
+            config = (MONITORING / "prometheus.yml").read_text(encoding="utf-8")
+            self.assertIn("127.0.0.1:7180", config)
+            config = config.replace("127.0.0.1:7180", page).replace("scrape_interval: 5s", "scrape_interval: 1s")
+            (self.workspace.path / "prometheus.yml").write_text(config, encoding="utf-8")
+            shutil.copy(MONITORING / "alerts.yml", self.workspace.path)
+            url = f"127.0.0.1:{testbed.free_port()}"
+            with open(self.workspace.path / "prometheus.log", "wb") as log:
+                prometheus = subprocess.Popen(
+                    ["prometheus", "--config.file=prometheus.yml", f"--web.listen-address={url}", "--storage.tsdb.path=tsdb"],
+                    cwd=self.workspace.path, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            try:
+                self.query(f"http://{url}")
+            finally:
+                prometheus.terminate()
+                prometheus.wait(END_SECONDS)
+
+    def query(self, url: str) -> None:
+        wanted = {
+            "rate(samovar_cluster_worker_records_total[10s])": 2,
+            "samovar_cluster_worker_images_per_second": 2,
+            "rate(samovar_cluster_server_received_bytes_total[10s])": 2,
+            "samovar_job_images_per_second": 1,
+            "histogram_quantile(0.5, samovar_job_staleness_iterations_bucket)": 1,
+        }
+        deadline = time.monotonic() + RUN_SECONDS
+        for query, results in wanted.items():
+            found = []
+            while len(found) != results or any(float(entry["value"][1]) <= 0 and "quantile" not in query for entry in found):
+                self.assertLess(time.monotonic(), deadline, f"{query}: {found}")
+                time.sleep(0.2)
+                try:
+                    found = self.ask(url, query)
+                except OSError:
+                    continue
+            print(f"  {query}: {[(entry['metric'], entry['value'][1]) for entry in found]}")
+
+    def test_promtool_accepts_the_metrics_of_each_process_and_the_rules(self):
+        with Cluster(self.workspace) as cluster:
+            cluster.submit("--name", "small")
+            status = self.await_status(cluster.address, lambda now: len(now.get("workers", [])) == 2 and len(now["servers"]) == 2)
+            for member in status["servers"] + status["workers"]:
+                text = get(f"http://{member['http']}/metrics")
+                checked = subprocess.run(["promtool", "check", "metrics"], input=text, text=True, capture_output=True,
+                                         timeout=COMMAND_SECONDS, check=False)
+                self.assertEqual((checked.returncode, checked.stderr), (0, ""), text)
+                self.assertEqual(get(f"http://{member['http']}/healthz"), "ok\n")
+                self.assertEqual(get(f"http://{member['http']}/readyz"), "ready\n")
+        rules = subprocess.run(["promtool", "check", "rules", str(MONITORING / "alerts.yml")], text=True, capture_output=True,
+                               timeout=COMMAND_SECONDS, check=False)
+        self.assertEqual(rules.returncode, 0, rules.stdout + rules.stderr)
+        # The dashboard and the rules ask for metrics that there are.
+        for name in sorted(set(self.metrics_in(MONITORING / "grafana_dashboard.json") + self.metrics_in(MONITORING / "alerts.yml"))):
+            self.assertIn(name, (ROOT / "server" / "monitor" / "cluster_metrics.cc").read_text(encoding="utf-8"))
+
+    def metrics_in(self, path: pathlib.Path) -> list:
+        import re
+        names = re.findall(r"samovar_[a-z_]+", path.read_text(encoding="utf-8"))
+        self.assertTrue(names)
+        return [name[:-len("_bucket")] if name.endswith("_bucket") else name for name in names]
+
+
+class StandardsTest(MonitoringCase):
+    def grpcurl(self, *arguments: str) -> str:
+        done = subprocess.run([os.environ["SAMOVAR_GRPCURL"], "-plaintext", *arguments], text=True, capture_output=True,
+                              timeout=COMMAND_SECONDS, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout
+
+    def test_grpcurl_reads_a_live_job_without_a_file_of_ours(self):
+        with Cluster(self.workspace) as cluster:
+            cluster.submit("--name", "small")
+            self.await_status(cluster.address, lambda status: int(status["jobs"][0]["iteration"]) > 10)
+            services = self.grpcurl(cluster.address, "list").split()
+            for service in ("CoordinatorService", "JobService", "ParameterService", "StatusService"):
+                self.assertIn(f"samovar.v1.{service}", services)
+            status = json.loads(self.grpcurl(cluster.address, "samovar.v1.StatusService/GetStatus"))
+            self.assertEqual(status["jobs"][0]["jobId"], "small")
+            self.assertGreater(float(status["jobs"][0]["imagesPerSecond"]), 0)
+            server = next(server["address"] for server in status["servers"] if server["address"] != cluster.address)
+            own = json.loads(self.grpcurl(server, "samovar.v1.StatusService/GetStatus"))
+            self.assertEqual([entry["address"] for entry in own["servers"]], [server])
+            health = self.grpcurl("-d", '{"service": "samovar.v1.JobService"}', cluster.address, "grpc.health.v1.Health/Check")
+            self.assertEqual(json.loads(health), {"status": "SERVING"})
+
+
+class DiagnosisTest(MonitoringCase):
+    """For each fault: the status names the culprit, and after how many seconds. Three servers would hide nothing that two show."""
+
+    def named(self, cluster: Cluster, fault: str, culprit: str, *words: str, seconds: float) -> None:
+        begun = time.monotonic()
+        found = self.await_status(cluster.address, lambda status: any(
+            culprit in problem and all(word in problem for word in words) for problem in status.get("problems", [])),
+            seconds=seconds * testbed.TIME_FACTOR)
+        problem = next(problem for problem in found["problems"] if culprit in problem)
+        print(f"  {fault}: after {time.monotonic() - begun:.1f} s: {problem}")
+        self.assertIn(problem, self.workspace.check("status", cluster.address))
+
+    def begin(self, cluster: Cluster) -> None:
+        cluster.submit("--name", "small")
+        self.await_status(cluster.address, lambda status: float(status["jobs"][0]["images_per_second"]) > 0
+                          and not status.get("problems"))
+
+    def test_nothing_is_wrong_with_a_cluster_that_works(self):
+        with Cluster(self.workspace) as cluster:
+            self.begin(cluster)
+            for _ in range(20):
+                self.assertEqual(self.status(cluster.address).get("problems", []), [])
+                time.sleep(0.1)
+
+    def test_a_stopped_worker(self):
+        with Cluster(self.workspace) as cluster:
+            self.begin(cluster)
+            cluster.workers[1].send_signal(signal.SIGSTOP)
+            self.named(cluster, "stopped worker", "worker-2", "silent", seconds=30)
+
+    def test_a_killed_worker(self):
+        with Cluster(self.workspace) as cluster:
+            self.begin(cluster)
+            cluster.workers[1].kill()
+            self.named(cluster, "killed worker", "worker-2", "silent", seconds=30)
+
+    def test_a_worker_with_a_twentieth_of_a_processor(self):
+        with Cluster(self.workspace) as cluster:
+            self.begin(cluster)
+            ended = threading.Event()
+
+            def hold_back() -> None:
+                while not ended.is_set():
+                    cluster.workers[1].send_signal(signal.SIGSTOP)
+                    ended.wait(0.19)
+                    cluster.workers[1].send_signal(signal.SIGCONT)
+                    ended.wait(0.01)
+
+            holder = threading.Thread(target=hold_back)
+            holder.start()
+            try:
+                self.named(cluster, "slow worker", "worker-2", "slow", seconds=60)
+                self.assertNotIn("worker-1", " ".join(self.status(cluster.address)["problems"]))
+            finally:
+                ended.set()
+                holder.join()
+
+    def test_a_stopped_server(self):
+        with Cluster(self.workspace) as cluster:
+            self.begin(cluster)
+            server = next(server["address"] for server in self.status(cluster.address)["servers"]
+                          if server["address"] != cluster.address)
+            cluster.servers[0].send_signal(signal.SIGSTOP)
+            self.named(cluster, "stopped server", server, "silent", seconds=30)
+            status = self.await_status(cluster.address, lambda now: float(now["jobs"][0]["images_per_second"]) == 0)
+            self.assertEqual(float(status["jobs"][0]["eta_seconds"]), 0)
+
+    def test_a_killed_server(self):
+        with Cluster(self.workspace) as cluster:
+            self.begin(cluster)
+            server = next(server["address"] for server in self.status(cluster.address)["servers"]
+                          if server["address"] != cluster.address)
+            cluster.servers[0].kill()
+            self.named(cluster, "killed server", server, "silent", seconds=30)
+
+    def test_a_wrong_path_on_one_worker(self):
+        with Cluster(self.workspace, workers=1) as cluster:
+            # The job's data are not there for this one.
+            data = self.workspace.path / "train_lmdb"
+            self.assertTrue(data.exists(), self.workspace.entries())
+            hidden = ["unshare", "--mount", "sh", "-c", f'mount -t tmpfs none "{data}" && exec "$@"', "sh"]
+            probe = subprocess.run([*hidden, "true"], capture_output=True, check=False, timeout=COMMAND_SECONDS)
+            if probe.returncode != 0:
+                self.skipTest("only root may hide a directory")
+            with open(self.workspace.path / "hidden.log", "wb") as log:
+                blind = subprocess.Popen([*hidden, testbed.program("samovar-worker"), "--coordinator", cluster.address, "--name", "blind"],
+                                         cwd=self.workspace.path, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            try:
+                self.await_status(cluster.address, lambda status: len(status.get("workers", [])) == 2)
+                cluster.submit("--name", "small")
+                self.named(cluster, "wrong path", "blind", "train_lmdb", seconds=30)
+            finally:
+                blind.kill()
+                blind.wait(END_SECONDS)
+
+    def test_a_full_disk(self):
+        disk = self.workspace.path / "server-1"
+        disk.mkdir()
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", str(disk)], check=False, capture_output=True).returncode != 0:
+            self.skipTest("only root may mount")
+        try:
+            with Cluster(self.workspace) as cluster:
+                filler = disk / "filler"
+                with open(filler, "wb") as file:
+                    try:
+                        while True:
+                            file.write(bytes(4096))
+                            file.flush()
+                    except OSError:
+                        pass
+                self.workspace.write_solver(max_iter=10000000, test_interval=1000000, snapshot=200)
+                cluster.submit("--name", "small")
+                server = next(server["address"] for server in self.status(cluster.address)["servers"]
+                              if server["address"] != cluster.address)
+                self.named(cluster, "full disk", server, seconds=60)
+                cluster_log = cluster.log()
+                self.assertRegex(cluster_log, "snapshot at iteration .* could not be written|disk")
+        finally:
+            subprocess.run(["umount", str(disk)], check=False)
+
+    def test_another_version(self):
+        with Cluster(self.workspace) as cluster:
+            self.begin(cluster)
+            # A worker of another release, by hand: JoinRequest{name, version, host}.
+            import grpc
+            request = b"".join(bytes([field << 3 | 2, len(text)]) + text.encode()
+                               for field, text in ((1, "old-worker"), (4, "0.0.1"), (6, "node-9")))
+            with grpc.insecure_channel(cluster.address) as channel:
+                join = channel.unary_unary("/samovar.v1.CoordinatorService/Join", request_serializer=None, response_deserializer=None)
+                for _ in range(3):
+                    with self.assertRaises(grpc.RpcError):
+                        join(request, timeout=COMMAND_SECONDS)
+            self.named(cluster, "another version", "old-worker", "node-9", "version", "3 times", seconds=10)
+
+
+if __name__ == "__main__":
+    unittest.main()

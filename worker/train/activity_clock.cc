@@ -1,0 +1,58 @@
+#include "worker/train/activity_clock.h"
+
+#include <utility>
+
+#include "common/base/clock.h"
+
+namespace samovar {
+
+ActivityClock::ActivityClock(Metrics* metrics)
+    : records_(metrics->AddCounter("samovar_worker_records_total", "Records that were computed in training.")),
+      began_(SteadyNow()),
+      counted_(began_) {
+  const auto add = [&](v1::WorkerActivity activity, const char* name, const char* help) {
+    seconds_[activity] = metrics->AddCounter(name, help);
+  };
+  add(v1::WORKER_ACTIVITY_COMPUTING, "samovar_worker_compute_seconds_total", "Time of passes over the net.");
+  add(v1::WORKER_ACTIVITY_WAITING_FOR_RECORDS, "samovar_worker_feed_wait_seconds_total",
+      "Time in which records were waited for.");
+  add(v1::WORKER_ACTIVITY_WAITING_FOR_PUSH, "samovar_worker_push_wait_seconds_total",
+      "Time in which servers were waited for to take gradients.");
+  add(v1::WORKER_ACTIVITY_WAITING_FOR_WEIGHTS, "samovar_worker_pull_wait_seconds_total",
+      "Time in which weights were waited for.");
+  add(v1::WORKER_ACTIVITY_PREPARING, "samovar_worker_prepare_seconds_total",
+      "Time in which nets were made and data were opened.");
+  add(v1::WORKER_ACTIVITY_TESTING, "samovar_worker_test_seconds_total", "Time of passes over test sets.");
+  add(v1::WORKER_ACTIVITY_IDLE, "samovar_worker_idle_seconds_total", "Time without work.");
+  add(v1::WORKER_ACTIVITY_RESTING, "samovar_worker_rest_seconds_total", "Time of rests after failures.");
+}
+
+void ActivityClock::CountLocked() const {
+  const absl::Time now = SteadyNow();
+  seconds_.at(activity_)->Increment(absl::ToDoubleSeconds(now - counted_));
+  counted_ = now;
+}
+
+v1::WorkerActivity ActivityClock::Switch(v1::WorkerActivity activity) {
+  absl::MutexLock lock(&mu_);
+  if (activity == activity_) return activity;
+  CountLocked();
+  began_ = counted_;
+  return std::exchange(activity_, activity);
+}
+
+void ActivityClock::WriteTo(v1::WorkerFigures* figures) const {
+  absl::MutexLock lock(&mu_);
+  CountLocked();
+  figures->set_activity(activity_);
+  figures->set_activity_seconds(absl::ToDoubleSeconds(counted_ - began_));
+  figures->set_records(static_cast<uint64_t>(records_->Value()));
+  figures->set_compute_seconds(seconds_.at(v1::WORKER_ACTIVITY_COMPUTING)->Value());
+  figures->set_feed_wait_seconds(seconds_.at(v1::WORKER_ACTIVITY_WAITING_FOR_RECORDS)->Value());
+  figures->set_push_wait_seconds(seconds_.at(v1::WORKER_ACTIVITY_WAITING_FOR_PUSH)->Value());
+  figures->set_pull_wait_seconds(seconds_.at(v1::WORKER_ACTIVITY_WAITING_FOR_WEIGHTS)->Value());
+  figures->set_prepare_seconds(seconds_.at(v1::WORKER_ACTIVITY_PREPARING)->Value());
+  figures->set_test_seconds(seconds_.at(v1::WORKER_ACTIVITY_TESTING)->Value());
+}
+
+}  // namespace samovar
