@@ -32,6 +32,13 @@ struct Run {
   Curve curve;
 };
 
+// The file's name; the run directory's, of a local run's curve (run_directory.h).
+std::string NameOf(const std::string& path) {
+  const std::filesystem::path file(path);
+  const std::string directory = file.parent_path().filename().string();
+  return file.filename() == "history.csv" && !directory.empty() ? directory : file.filename().string();
+}
+
 bool IsFile(const std::string& word, const StorageTable& storage) {
   const absl::StatusOr<StoredFile> file = storage.Stat(word);
   return file.ok() && !file->is_directory;
@@ -57,7 +64,7 @@ std::vector<std::pair<double, double>> Thinned(const std::vector<std::pair<doubl
 absl::StatusOr<Run> ReadRun(const std::string& word, const PlotOptions& options, const std::string& coordinator) {
   Run run;
   if (IsFile(word, options.storage)) {
-    run.name = std::filesystem::path(word).filename().string();
+    run.name = NameOf(word);
     SAMOVAR_ASSIGN_OR_RETURN(const std::string text, options.storage.ReadBytes(word, kMaxFileBytes));
     absl::StatusOr<Curve> curve = ParseCurve(text);
     if (!curve.ok()) return Annotate(curve.status(), word);

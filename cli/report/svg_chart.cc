@@ -16,7 +16,7 @@ namespace {
 constexpr double kWidth = 1000;
 constexpr double kLeft = 90;
 constexpr double kRight = 250;
-constexpr double kTop = 46;
+constexpr double kTop = 56;
 constexpr double kPanelHeight = 230;
 constexpr double kPanelGap = 46;
 constexpr double kBottom = 56;
@@ -170,8 +170,8 @@ std::vector<double> Ticks(double low, double high, int wanted) {
     }
   }
   std::vector<double> ticks;
-  // Products, so that rounding errors do not add up.
-  for (double i = std::ceil(low / step); i * step <= high && ticks.size() < 100; ++i) ticks.push_back(i * step);
+  // Products, so that rounding errors do not add up. A sum with 0 is no -0.
+  for (double i = std::ceil(low / step); i * step <= high && ticks.size() < 100; ++i) ticks.push_back(i * step + 0.0);
   return ticks;
 }
 

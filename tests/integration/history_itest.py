@@ -151,7 +151,7 @@ class HistoryTest(testbed.TestCase):
             self.assertAlmostEqual(losses[int(match.group(1))], float(match.group(2)), delta=1e-4 * abs(losses[int(match.group(1))]) + 1e-6)
 
         self.workspace.check("plot", path, "run.log", "--output", "both.svg", "--log")
-        self.assert_picture(self.workspace.path / "both.svg", "history.csv train loss", "run.log train loss", "run.log test0 accuracy")
+        self.assert_picture(self.workspace.path / "both.svg", "small_state train loss", "run.log train loss", "run.log test0 accuracy")
         for words, message in ((["nothing", "-o", "x.svg"], "there is no file nothing"),
                                (["net.prototxt", "-o", "x.svg"], "net.prototxt: it is neither a CSV"),
                                (["run.log", "-o", "x.png"], "plots are written as SVG")):

@@ -1,5 +1,6 @@
 #include "cli/report/svg_chart.h"
 
+#include <cmath>
 #include <limits>
 
 #include "absl/strings/match.h"
@@ -20,6 +21,7 @@ TEST_CASE("ticks are at round numbers, about as many as are wanted") {
   CHECK(Ticks(0, 10, 5) == std::vector<double>{0, 2, 4, 6, 8, 10});
   CHECK(Ticks(0, 9999, 8) == std::vector<double>{0, 2000, 4000, 6000, 8000});
   CHECK(Ticks(-1, 1, 4) == std::vector<double>{-1, -0.5, 0, 0.5, 1});
+  for (const double tick : Ticks(-0.04, 1, 4)) CHECK_FALSE(std::signbit(tick));
   CHECK(Ticks(3, 3, 4) == std::vector<double>{3});
   CHECK(Ticks(0, kInfinity, 4) == std::vector<double>{0});
   for (const double high : {1e-9, 0.7, 123.0, 1e30}) {
