@@ -44,6 +44,12 @@ int RunForget(const ForgetOptions& options);
 // Lists the events of a job.
 int RunLogs(const LogsOptions& options);
 
+// Writes the curve of a job: losses, rates and tests by iteration.
+int RunHistory(const HistoryOptions& options);
+
+// Draws the curves of jobs and of files.
+int RunPlot(const PlotOptions& options);
+
 // Writes the model and the solver's state of a job, which may be running.
 int RunModelExport(const ModelExportOptions& options);
 

@@ -35,6 +35,8 @@ struct Runner {
   int operator()(const CancelOptions& options) const { return RunCancel(options); }
   int operator()(const ForgetOptions& options) const { return RunForget(options); }
   int operator()(const LogsOptions& options) const { return RunLogs(options); }
+  int operator()(const HistoryOptions& options) const { return RunHistory(options); }
+  int operator()(const PlotOptions& options) const { return RunPlot(options); }
   int operator()(const ModelExportOptions& options) const { return RunModelExport(options); }
   int operator()(const SnapshotExportOptions& options) const { return RunSnapshotExport(options); }
   int operator()(const ImportIdxOptions& options) const { return RunImportIdx(options); }

@@ -132,6 +132,25 @@ struct LogsOptions : ClusterOptions {
   bool json = false;
 };
 
+struct HistoryOptions : ClusterOptions {
+  std::string job;
+  bool csv = false;
+  bool json = false;
+  // The first iteration that is shown.
+  uint64_t from = 0;
+  // Points at most; 0: all that are kept; unset: as many as a table can show, and of the other formats all.
+  std::optional<uint32_t> points;
+};
+
+struct PlotOptions : ClusterOptions {
+  // Files, or jobs of the coordinator; the last may be the coordinator's address.
+  std::vector<std::string> runs;
+  // An SVG.
+  std::string output;
+  // Losses on a logarithmic scale.
+  bool log = false;
+};
+
 struct ModelExportOptions : ClusterOptions {
   std::string job;
   // The .caffemodel to be written; the .solverstate is put beside it.

@@ -31,6 +31,7 @@ const char* ConflictOf(const CommandTree& cli) {
   if (cli.train.resume && cli.train.restart) {
     return "--resume and --restart exclude each other: continue the earlier run, or give it up";
   }
+  if (cli.history.csv && cli.history.json) return "--csv and --json exclude each other: choose one format";
   for (const JobOptions* const job :
        {static_cast<const JobOptions*>(&cli.train), static_cast<const JobOptions*>(&cli.submit),
         static_cast<const JobOptions*>(&cli.yarn_train)}) {

@@ -21,8 +21,8 @@ struct CompletionFlags {
 // The options of the one subcommand that was given.
 using CliFlags =
     std::variant<VersionFlags, TrainOptions, CheckOptions, TestOptions, FeaturesOptions, TimeOptions, StatusOptions,
-                 SubmitOptions, JobsOptions, WatchOptions, LogsOptions, CancelOptions, ForgetOptions,
-                 ModelExportOptions, SnapshotExportOptions, ImportIdxOptions, ImportCifar10Options,
+                 SubmitOptions, JobsOptions, WatchOptions, LogsOptions, CancelOptions, ForgetOptions, HistoryOptions,
+                 PlotOptions, ModelExportOptions, SnapshotExportOptions, ImportIdxOptions, ImportCifar10Options,
                  ImportLevelDbOptions, ImportImagesFlags, DataPartitionOptions, WritePartitionOptions,
                  WriteManifestOptions, DataMeanOptions, DataInfoOptions, FsListOptions, FsCatOptions, FsCopyOptions,
                  FsRemoveOptions, YarnLaunchOptions, YarnStatusOptions, YarnFlexOptions, YarnLogsOptions,

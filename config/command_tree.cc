@@ -87,6 +87,23 @@ constexpr char kForgetExamples[] =
     "they are back.\n"
     "Example:\n"
     "  samovar forget lenet 127.0.0.1:7100";
+constexpr char kHistoryExamples[] =
+    "A cluster keeps the loss of each iteration of a job, and its train net's outputs if they are no more than 32 "
+    "values; of older\n"
+    "iterations, beyond the newest 10000, of a few neighbours those with the lowest and the highest loss. Results of "
+    "tests have lines\n"
+    "of their own.\n"
+    "Examples:\n"
+    "  samovar history lenet 127.0.0.1:7100\n"
+    "  samovar history lenet 127.0.0.1:7100 --csv > lenet.csv\n"
+    "  samovar history lenet 127.0.0.1:7100 --json --from 9000 --points 100";
+constexpr char kPlotExamples[] =
+    "A run is a file, a log in Caffe's format or what \"samovar history --csv\" wrote, or a job of the coordinator "
+    "whose address is\n"
+    "the last word, or is given with --coordinator.\n"
+    "Examples:\n"
+    "  samovar plot lenet lenet-sync 127.0.0.1:7100 --output lenet.svg\n"
+    "  samovar plot output/lenet_state/history.csv caffe.log -o both.svg";
 constexpr char kModelExportExamples[] =
     "Examples:\n"
     "  samovar model export lenet 127.0.0.1:7100 --output lenet.caffemodel\n"
@@ -121,6 +138,8 @@ CommandTree::CommandTree(const StorageTable& storage) : line("samovar", kDescrip
   AddStatus();
   AddSubmit();
   AddJobCommands();
+  AddHistory();
+  AddPlot();
   AddModelExport();
   AddSnapshotExport();
   AddData();
@@ -129,7 +148,7 @@ CommandTree::CommandTree(const StorageTable& storage) : line("samovar", kDescrip
   AddDoctor();
   AddSmallCommands();
   for (CLI::App* command :
-       {train_, check_, submit_, watch_, logs_, cancel_, model_export_, snapshot_export_, yarn_train_})
+       {train_, check_, submit_, watch_, logs_, cancel_, history_, plot_, model_export_, snapshot_export_, yarn_train_})
     line.RequireUtf8(command);
 }
 
@@ -137,7 +156,8 @@ void CommandTree::SetStorage() {
   for (StorageTable* const used :
        {&train.choice.storage, &check.choice.storage, &submit.choice.storage, &test.files.storage,
         &features.files.storage, &time.storage, &status.storage, &submit.storage, &jobs.storage, &watch.storage,
-        &cancel.storage, &forget.storage, &logs.storage, &model_export.storage, &snapshot_export.storage}) {
+        &cancel.storage, &forget.storage, &logs.storage, &history.storage, &plot.storage, &model_export.storage,
+        &snapshot_export.storage}) {
     *used = storage_;
   }
   for (StorageTable* const used :
@@ -396,6 +416,44 @@ void CommandTree::AddJobCommands() {
   AddJob(forget_, &forget.job, &forget.coordinator);
 }
 
+void CommandTree::AddHistory() {
+  history_ = line.AddCommand(line.app(), "history", "Shows the loss, rates and tests of a job, iteration by iteration",
+                             kHistoryExamples);
+  AddJob(history_, &history.job, &history.coordinator);
+  history_->add_flag("--csv", history.csv, "Writes CSV, a line each point");
+  history_->add_flag("--json", history.json, "Writes each point as one JSON object a line");
+  history_->add_option("--from", history.from, "Begins at this iteration")
+      ->type_name("N")
+      ->check(Between(0, std::numeric_limits<uint64_t>::max()));
+  history_
+      ->add_option(
+          "--points", history.points,
+          "Shows so many points at most, those with the lowest and the highest loss of equal stretches; 0: all "
+          "that are kept; without it 50 in the table, and all with --csv and --json")
+      ->type_name("N")
+      ->default_str("")
+      ->check(Between(0, std::numeric_limits<uint32_t>::max()));
+}
+
+void CommandTree::AddPlot() {
+  plot_ = line.AddCommand(line.app(), "plot", "Draws losses, tests and learning rates of jobs and logs in one picture",
+                          kPlotExamples);
+  line.Require(plot_, plot_->add_option("run", plot.runs, "Draws these runs: files, or jobs of a coordinator")
+                          ->type_name("RUN")
+                          ->default_str(""));
+  plot_
+      ->add_option("--coordinator", plot.coordinator,
+                   "Asks the coordinator at this HOST:PORT for the jobs, or the one that the cluster's home names: a "
+                   "path or URI")
+      ->type_name("ADDRESS")
+      ->transform(CoordinatorValidator(storage_))
+      ->default_str("");
+  line.Require(plot_, plot_->add_option("-o,--output", plot.output, "Writes the picture into this file, an SVG")
+                          ->type_name("FILE")
+                          ->transform(StoredPathValidator(storage_)));
+  plot_->add_flag("--log", plot.log, "Draws losses on a logarithmic scale");
+}
+
 void CommandTree::AddModelExport() {
   CLI::App* model = line.AddCommand(line.app(), "model", "Gets models out of a cluster", "");
   model_export_ = line.AddCommand(
@@ -460,6 +518,8 @@ CliFlags CommandTree::Chosen() const {
   if (command == logs_) return logs;
   if (command == cancel_) return cancel;
   if (command == forget_) return forget;
+  if (command == history_) return history;
+  if (command == plot_) return plot;
   if (command == model_export_) return model_export;
   if (command == snapshot_export_) return snapshot_export;
   if (command == import_idx_) return import_idx;

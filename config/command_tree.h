@@ -27,6 +27,8 @@ struct CommandTree {
   LogsOptions logs;
   CancelOptions cancel;
   ForgetOptions forget;
+  HistoryOptions history;
+  PlotOptions plot;
   ModelExportOptions model_export;
   SnapshotExportOptions snapshot_export;
   ImportIdxOptions import_idx;
@@ -76,6 +78,8 @@ struct CommandTree {
   void AddStatus();
   void AddSubmit();
   void AddJobCommands();
+  void AddHistory();
+  void AddPlot();
   void AddModelExport();
   void AddSnapshotExport();
   void AddData();
@@ -110,6 +114,8 @@ struct CommandTree {
   CLI::App* logs_ = nullptr;
   CLI::App* cancel_ = nullptr;
   CLI::App* forget_ = nullptr;
+  CLI::App* history_ = nullptr;
+  CLI::App* plot_ = nullptr;
   CLI::App* model_export_ = nullptr;
   CLI::App* snapshot_export_ = nullptr;
   CLI::App* import_idx_ = nullptr;

@@ -130,7 +130,13 @@ absl::Status Server::StartServing() {
     listener.builder()->RegisterService(&coordinator_calls_);
     listener.builder()->RegisterService(&job_calls_);
   }
-  status_service_ = std::make_unique<StatusService>([this] { return Status(); }, &stopper_);
+  StatusService::History history = nullptr;
+  if (coordinator_ != nullptr) {
+    history = [this](const v1::GetHistoryRequest& request, absl::FunctionRef<bool(const v1::HistoryBlock&)> send) {
+      return coordinator_->History(request, send);
+    };
+  }
+  status_service_ = std::make_unique<StatusService>([this] { return Status(); }, std::move(history), &stopper_);
   status_service_->AddTo(&status_calls_);
   listener.builder()->RegisterService(&status_calls_);
   SAMOVAR_ASSIGN_OR_RETURN(grpc_server_, listener.Start());

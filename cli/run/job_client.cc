@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "cli/run/alarm.h"
+#include "cli/run/fetch_curve.h"
 #include "common/base/clock.h"
 #include "common/base/process_usage.h"
 #include "common/base/status_macros.h"
@@ -29,6 +30,8 @@ constexpr absl::Duration kHomeDeadline = absl::Minutes(1);
 constexpr absl::Duration kDeadline = absl::Seconds(5);
 // The coordinator checks the job and writes it down; large nets take a while.
 constexpr absl::Duration kSubmitDeadline = absl::Seconds(30);
+// A curve may have some megabytes, which the coordinator may have to read from a storage.
+constexpr absl::Duration kCurveDeadline = absl::Seconds(20);
 
 template <typename Request>
 Request RequestFor(const std::string& job_id) {
@@ -150,6 +153,14 @@ absl::StatusOr<v1::SnapshotResponse> JobClient::Snapshot(const std::string& job_
 
 absl::StatusOr<v1::ClusterStatus> JobClient::ClusterStatus(absl::Time until) const {
   return Call<v1::StatusService>(&v1::StatusService::Stub::GetStatus, v1::GetStatusRequest(), kDeadline, until);
+}
+
+absl::StatusOr<Curve> JobClient::History(const std::string& job_id, uint64_t first_iteration,
+                                         uint32_t max_points) const {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<grpc::Channel> channel, AwaitConnection(absl::InfiniteFuture()));
+  Curve curve;
+  SAMOVAR_RETURN_IF_ERROR(Explain(FetchCurve(channel, job_id, first_iteration, max_points, kCurveDeadline, &curve)));
+  return curve;
 }
 
 absl::Status JobClient::Logs(const std::string& job_id, bool follow,

@@ -18,6 +18,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "cli/report/curve.h"
 #include "cli/run/cluster_options.h"
 #include "common/home/coordinator_channel.h"
 #include "common/rpc/dialer.h"
@@ -50,6 +51,8 @@ class JobClient {
                                                 const std::string& export_directory = "") const;
   // `until`: ends by then (SteadyNow()), whatever waits.
   absl::StatusOr<v1::ClusterStatus> ClusterStatus(absl::Time until = absl::InfiniteFuture()) const;
+  // As FetchCurve.
+  absl::StatusOr<Curve> History(const std::string& job_id, uint64_t first_iteration, uint32_t max_points) const;
   // Calls `take` with each event; with `follow` until the job has ended.
   absl::Status Logs(const std::string& job_id, bool follow, absl::FunctionRef<void(const v1::JobEvent&)> take) const;
 

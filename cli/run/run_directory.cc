@@ -34,9 +34,11 @@ constexpr char kLock[] = "lock";
 constexpr char kRecord[] = "run";
 constexpr char kNet[] = "net";
 constexpr char kData[] = "data";
+constexpr char kHistory[] = "history.csv";
 // Longer records and nets than are ever written are not read.
 constexpr uint64_t kMaxRecordBytes = 1 << 20;
 constexpr uint64_t kMaxNetBytes = 256 << 20;
+constexpr uint64_t kMaxHistoryBytes = 1 << 30;
 constexpr char kLogs[] = "logs";
 constexpr char kServer[] = "server-";
 constexpr int kMaxServers = 1 << 16;
@@ -48,7 +50,7 @@ bool IsServerDir(absl::string_view name) {
 
 bool IsOurs(absl::string_view name) {
   // A run that was killed while it wrote its record has left an unfinished one.
-  for (const char* file : {kRecord, kNet, kData}) {
+  for (const char* file : {kRecord, kNet, kData, kHistory}) {
     if (name == file || (absl::EndsWith(name, ".tmp") && absl::StartsWith(name, absl::StrCat(file, ".")))) return true;
   }
   return name == kLock || name == kLogs || IsServerDir(name);
@@ -195,6 +197,15 @@ absl::StatusOr<v1::JobSpec> RunDirectory::ReadData() const {
   if (!bytes.ok()) return bytes.status();
   if (job.ParseFromString(*bytes)) return job;
   return absl::DataLossError(absl::StrCat(path, " is damaged (remove it to go on without a comparison of the data)"));
+}
+
+absl::StatusOr<std::string> RunDirectory::ReadHistory() const {
+  absl::StatusOr<std::string> csv = ReadFile(absl::StrCat(path_, "/", kHistory), kMaxHistoryBytes);
+  return absl::IsNotFound(csv.status()) ? "" : csv;
+}
+
+absl::Status RunDirectory::SaveHistory(const std::string& csv) {
+  return WriteBytesAtomically(absl::StrCat(path_, "/", kHistory), csv);
 }
 
 absl::Status RunDirectory::SaveData(const v1::JobSpec& job) {

@@ -4,6 +4,7 @@
 //   run            the record, "name: value" lines. Format 1, which is read as well, has the mode in lines of its own.
 //   net            the parameters of the last run's net, a v1.ParameterLayout
 //   data           the digests of the last run's data, a v1.JobSpec without the rest
+//   history.csv    the run's curve, as CurveCsv writes it
 //   server-<i>/    the snapshots of server i
 //   logs/          the standard error of each process
 //
@@ -65,7 +66,10 @@ class RunDirectory {
   // A job with the data of the last run, and files that its nets name; empty: not known.
   absl::StatusOr<v1::JobSpec> ReadData() const;
   absl::Status SaveData(const v1::JobSpec& job);
-  // Removes snapshots, logs, net, data and record, and nothing else.
+  // The run's curve, and that of the runs that it continues; empty: not known.
+  absl::StatusOr<std::string> ReadHistory() const;
+  absl::Status SaveHistory(const std::string& csv);
+  // Removes snapshots, logs, net, data, curve and record, and nothing else.
   absl::Status Clear();
   // Makes the directory of the logs.
   absl::Status MakeLogs();

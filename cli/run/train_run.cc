@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "cli/run/fetch_curve.h"
 #include "cli/run/follow_job.h"
 #include "cli/run/job_watcher.h"
 #include "common/base/clock.h"
@@ -30,6 +31,8 @@ constexpr absl::Duration kLastSnapshotTimeout = absl::Seconds(30);
 // A file that cannot be written is tried again after the one and given up after the other.
 constexpr absl::Duration kWriteRetry = absl::Seconds(1);
 constexpr absl::Duration kWritePatience = absl::Minutes(10);
+// The curve is written this often; a process that is killed loses no more of it.
+constexpr absl::Duration kHistoryInterval = absl::Seconds(20);
 
 // Whether the same may succeed later: a disk is full, a server is being started again.
 bool MayPass(const absl::Status& status) {
@@ -63,11 +66,20 @@ TrainRun::TrainRun(Options options, Waker* waker, const Interruption* interrupti
 absl::Status TrainRun::Run() {
   // One that is resumed is recorded as it was until it goes on: it may be refused.
   if (!options_.spec.resume()) SAMOVAR_RETURN_IF_ERROR(directory_.Save(options_.record));
+  if (options_.spec.resume()) {
+    const absl::StatusOr<std::string> csv = directory_.ReadHistory();
+    // Where it is damaged, the curve begins with this run.
+    if (csv.ok() && !csv->empty()) earlier_ = ParseCurve(*csv).value_or(Curve());
+  }
   SAMOVAR_ASSIGN_OR_RETURN(cluster_, LocalCluster::Start(options_.cluster));
   reporter_.Ready(cluster_->coordinator());
   coordinator_ = std::make_shared<CoordinatorChannel>(cluster_->coordinator(), Dialer(options_.rpc), options_.storage);
   absl::Status status = Submit();
-  if (status.ok()) status = Follow();
+  if (status.ok()) {
+    status = Follow();
+    // As far as that is possible: the coordinator may be gone.
+    if (!status.ok() && !interruption_.hurry()) WriteHistory().IgnoreError();
+  }
   // A client that has no call under way hears only every few seconds that its server wants to end, which waits for it.
   coordinator_.reset();
   cluster_->Shutdown([this] { return interruption_.hurry(); });
@@ -114,6 +126,11 @@ absl::Status TrainRun::Follow() {
     }
     if (!GoesOn(status)) return absl::CancelledError("interrupted");
     WriteModels(status, &writer);
+    if (SteadyNow() >= history_at_) {
+      // If that fails the next time will do.
+      WriteHistory().IgnoreError();
+      history_at_ = SteadyNow() + kHistoryInterval;
+    }
     // The snapshots of a job that has failed are models that the solver asked for.
     if (!failed.ok() && !writer.busy() && unwritten_.empty()) return failed;
     if (succeeded && !writer.busy() && unwritten_.empty()) return Finish(status);
@@ -242,11 +259,21 @@ void TrainRun::WriteModels(const v1::JobStatus& status, ModelWriter* writer) {
   unwritten_.pop_front();
 }
 
+absl::Status TrainRun::WriteHistory() {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<grpc::Channel> channel, coordinator_->Get());
+  Curve curve;
+  SAMOVAR_RETURN_IF_ERROR(FromGrpcStatus(FetchCurve(channel, options_.spec.job_id(), 0, 0, kAskDeadline, &curve)));
+  Prepend(earlier_, &curve);
+  return directory_.SaveHistory(CurveCsv(curve));
+}
+
 absl::Status TrainRun::Finish(const v1::JobStatus& status) {
   const v1::LedgerSummary& ledger = status.ledger();
   if (ledger.chunks() == 0 || ledger.complete_chunks() != ledger.chunks() || ledger.iterations() != status.max_iter()) {
     return absl::InternalError(LedgerLine(ledger));
   }
+  if (const absl::Status written = WriteHistory(); !written.ok())
+    reporter_.Warning(absl::StrCat("the end of the run's curve could not be written: ", written.message()));
   // Without its last model the run can be resumed, which writes it.
   options_.record.finished = missing_.empty();
   SAMOVAR_RETURN_IF_ERROR(directory_.Save(options_.record));

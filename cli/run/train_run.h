@@ -16,6 +16,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "cli/report/curve.h"
 #include "cli/report/train_reporter.h"
 #include "cli/run/interruption.h"
 #include "cli/run/local_cluster.h"
@@ -79,6 +80,8 @@ class TrainRun {
   // Takes hang-ups and interruptions. False: the run is to end now.
   bool GoesOn(const v1::JobStatus& status);
   absl::Status Finish(const v1::JobStatus& status);
+  // Writes the curve into the run's directory.
+  absl::Status WriteHistory();
 
   Options options_;
   Waker& waker_;
@@ -100,6 +103,9 @@ class TrainRun {
   std::optional<absl::Time> failing_since_;
   absl::Time retry_at_ = absl::InfiniteFuture();
   bool resumed_told_ = false;
+  // The curve of the runs that this one continues, and when the whole is written again.
+  Curve earlier_;
+  absl::Time history_at_ = absl::InfinitePast();
   int hangups_ = 0;
   // Once interrupted: when it ends in any case, and the snapshot that is waited for.
   std::optional<absl::Time> end_at_;

@@ -473,6 +473,19 @@ absl::Status Coordinator::Watch(const std::string& job_id, absl::Duration interv
   return absl::CancelledError("the watcher has gone");
 }
 
+absl::Status Coordinator::History(const v1::GetHistoryRequest& request,
+                                  absl::FunctionRef<bool(const v1::HistoryBlock&)> send) const {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Job> job, queue_->Find(request.job_id()));
+  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<v1::HistoryBlock> curve, queue_->History(request.job_id()));
+  for (v1::HistoryBlock& block : SelectPoints(curve, request.first_iteration(), request.max_points())) {
+    if (!block.outputs().empty()) {
+      for (const v1::OutputSpec& output : job->spec().train_outputs().outputs()) block.add_output_names(output.name());
+    }
+    if (!send(block)) return absl::CancelledError("the reader has gone");
+  }
+  return absl::OkStatus();
+}
+
 std::string Coordinator::IdleReasonLocked(const std::vector<v1::JobStatus>& running) const {
   if (running.empty()) return "no job is running";
   for (const v1::JobStatus& job : running) {

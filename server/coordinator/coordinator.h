@@ -1,8 +1,8 @@
 // Coordinator knows the cluster's members and its jobs, and answers their calls. Workers are shared by the jobs that
 // run (fair_shares.h); a thread gives up the silent.
 //
-// Thread safety: public methods may be called from any thread. Watch and Logs block, and Submit, Cancel and Forget wait
-// for the disk; no other does. Lock order: mu_, then the queue's, then a Job's.
+// Thread safety: public methods may be called from any thread. Watch and Logs block, and Submit, Cancel, Forget and
+// History wait for the disk; no other does. Lock order: mu_, then the queue's, then a Job's.
 #pragma once
 
 #include <atomic>
@@ -102,6 +102,10 @@ class Coordinator : private ClusterView {
   absl::Status Logs(const std::string& job_id, uint64_t after, bool follow,
                     absl::FunctionRef<bool(const v1::JobEvent&)> send, absl::FunctionRef<bool()> cancelled) const;
   v1::ClusterStatus Status() const;
+  // Calls `send` with the blocks of the job's curve, as status.proto's GetHistory has them, until it returns false.
+  // Does I/O.
+  absl::Status History(const v1::GetHistoryRequest& request,
+                       absl::FunctionRef<bool(const v1::HistoryBlock&)> send) const;
 
   // Wakes watchers and joins the threads. Jobs are left as they are. Idempotent.
   void Stop();

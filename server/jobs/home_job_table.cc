@@ -5,6 +5,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
 #include "common/base/status_macros.h"
 #include "common/model/job_spec_before.h"
 #include "server/jobs/checked_record.h"
@@ -43,6 +44,26 @@ void Settle(std::map<uint64_t, v1::HomeJob>* jobs) {
   std::erase_if(*jobs, [&](const auto& entry) { return entry.second.forgotten() && surplus > 0 && surplus-- > 0; });
 }
 
+struct BlockFile {
+  HistoryKey key;
+  uint64_t epoch = 0;
+};
+
+std::string BlockFileName(const BlockFile& file) {
+  return absl::StrFormat("%02d-%020d-%020d", file.key.level, file.key.index, file.epoch);
+}
+
+std::optional<BlockFile> ParseBlockFileName(const std::string& name) {
+  const std::vector<std::string> numbers = absl::StrSplit(name, '-');
+  BlockFile file;
+  if (numbers.size() != 3 || !absl::SimpleAtoi(numbers[0], &file.key.level) ||
+      !absl::SimpleAtoi(numbers[1], &file.key.index) || !absl::SimpleAtoi(numbers[2], &file.epoch) ||
+      BlockFileName(file) != name) {
+    return std::nullopt;
+  }
+  return file;
+}
+
 }  // namespace
 
 std::string HomeJobTable::DirectoryOf(uint64_t epoch) const {
@@ -66,8 +87,11 @@ absl::StatusOr<std::unique_ptr<HomeJobTable>> HomeJobTable::Open(const ClusterHo
     SAMOVAR_RETURN_IF_ERROR(table->TakeJobs(*before));
   }
   SAMOVAR_RETURN_IF_ERROR(table->WriteAll());
+  // Before the home is looked at: they are no later coordinator's.
+  const auto curves = storage.List(table->CurvesDirectory());
   SAMOVAR_RETURN_IF_ERROR(table->CheckOwner());
   table->RemoveBefore(last);
+  table->RemoveCurvesWithoutJob(curves.value_or(std::vector<StoredFile>()));
   return table;
 }
 
@@ -129,6 +153,8 @@ absl::Status HomeJobTable::TakeJobs(const JobTable& before) {
     job.set_number(entry.number);
     job.mutable_spec()->Swap(&entry.spec);
     job.mutable_record()->Swap(&entry.record);
+    SAMOVAR_ASSIGN_OR_RETURN(const HistoryBlocks curve, before.LoadHistory(entry.number));
+    SAMOVAR_RETURN_IF_ERROR(PutBlocks(CurveOf(entry.number), curve));
   }
   SAMOVAR_ASSIGN_OR_RETURN(const std::vector<Forgotten> forgotten, before.LoadForgotten());
   for (const Forgotten& one : forgotten) {
@@ -216,9 +242,11 @@ absl::Status HomeJobTable::Insert(const Entry& entry, std::optional<uint64_t> re
   for (const auto& [number, other] : jobs_) {
     if (other.forgotten() && other.spec().job_id() == entry.spec.job_id()) job.add_replaces(number);
   }
+  const std::string curve = replaced.has_value() ? CurveOf(*replaced) : "";
   const absl::Status written = Write({{entry.number, std::move(job)}});
   // The caller tells its client that nothing was submitted.
   if (!written.ok()) (void)storage_.Remove(FileOf(entry.number));
+  if (written.ok()) RemoveCurve(curve);
   return written;
 }
 
@@ -232,7 +260,9 @@ absl::Status HomeJobTable::Update(const std::vector<Change>& changes, const std:
     job.set_number(change.number);
     *job.mutable_record() = Merged(v1::JobRecord(job.record()), change.record);
   }
+  std::vector<std::string> curves;
   for (const Forgotten& one : forgotten) {
+    curves.push_back(CurveOf(one.number));
     v1::HomeJob& job = jobs[one.number];
     job.Clear();
     job.set_number(one.number);
@@ -240,7 +270,101 @@ absl::Status HomeJobTable::Update(const std::vector<Change>& changes, const std:
     job.mutable_spec()->set_job_id(one.job_id);
     job.mutable_spec()->set_export_snapshots(one.exports);
   }
-  return Write(std::move(jobs));
+  SAMOVAR_RETURN_IF_ERROR(Write(std::move(jobs)));
+  for (const std::string& curve : curves) RemoveCurve(curve);
+  return absl::OkStatus();
+}
+
+std::string HomeJobTable::CurveOf(uint64_t number) const {
+  const auto job = jobs_.find(number);
+  if (job == jobs_.end() || job->second.forgotten()) return "";
+  return absl::StrFormat("%s/%020d-%016x", CurvesDirectory(), number, job->second.spec().run());
+}
+
+absl::Status HomeJobTable::PutBlocks(const std::string& curve, const HistoryBlocks& blocks) const {
+  for (const auto& [key, block] : blocks) {
+    SAMOVAR_RETURN_IF_ERROR(
+        storage_.PutBytes(absl::StrCat(curve, "/", BlockFileName({key, epoch_})), ToCheckedRecord(block)));
+  }
+  return absl::OkStatus();
+}
+
+void HomeJobTable::RemoveBlocks(const std::string& curve, const std::vector<HistoryKey>& blocks) const {
+  const std::set<HistoryKey> removed(blocks.begin(), blocks.end());
+  const std::vector<StoredFile> files = storage_.List(curve).value_or(std::vector<StoredFile>());
+  std::set<HistoryKey> own;
+  for (const StoredFile& file : files) {
+    const std::optional<BlockFile> block = ParseBlockFileName(file.name);
+    if (block.has_value() && block->epoch == epoch_) own.insert(block->key);
+  }
+  for (const StoredFile& file : files) {
+    const std::optional<BlockFile> block = ParseBlockFileName(file.name);
+    if (!block.has_value() || block->epoch > epoch_) continue;
+    // A file that cannot be removed does no harm.
+    if (removed.contains(block->key) || (block->epoch < epoch_ && own.contains(block->key)))
+      (void)storage_.Remove(absl::StrCat(curve, "/", file.name));
+  }
+}
+
+void HomeJobTable::RemoveCurve(const std::string& curve) const {
+  if (curve.empty()) return;
+  const absl::StatusOr<std::vector<StoredFile>> files = storage_.List(curve);
+  if (!files.ok()) return;
+  for (const StoredFile& file : *files) (void)storage_.Remove(absl::StrCat(curve, "/", file.name));
+  (void)storage_.Remove(curve);
+}
+
+void HomeJobTable::RemoveCurvesWithoutJob(const std::vector<StoredFile>& curves) const {
+  std::set<std::string> known;
+  for (const auto& [number, job] : jobs_) known.insert(CurveOf(number));
+  for (const StoredFile& file : curves) {
+    const std::string curve = absl::StrCat(CurvesDirectory(), "/", file.name);
+    if (!known.contains(curve)) RemoveCurve(curve);
+  }
+}
+
+absl::StatusOr<HistoryBlocks> HomeJobTable::LoadHistory(uint64_t number) const {
+  std::string curve;
+  {
+    absl::MutexLock lock(&mu_);
+    curve = CurveOf(number);
+  }
+  HistoryBlocks blocks;
+  if (curve.empty()) return blocks;
+  const absl::StatusOr<std::vector<StoredFile>> files = storage_.List(curve);
+  if (absl::IsNotFound(files.status())) return blocks;
+  SAMOVAR_RETURN_IF_ERROR(files.status());
+  std::map<HistoryKey, uint64_t> newest;
+  for (const StoredFile& file : *files) {
+    const std::optional<BlockFile> block = ParseBlockFileName(file.name);
+    if (block.has_value()) newest[block->key] = std::max(newest[block->key], block->epoch);
+  }
+  for (const auto& [key, epoch] : newest) {
+    const absl::StatusOr<std::string> record =
+        storage_.ReadBytes(absl::StrCat(curve, "/", BlockFileName({key, epoch})), kMaxFileBytes);
+    // It was thinned meanwhile.
+    if (absl::IsNotFound(record.status())) continue;
+    SAMOVAR_RETURN_IF_ERROR(record.status());
+    v1::HistoryBlock block;
+    if (FromCheckedRecord(*record, &block)) blocks[key] = std::move(block);
+  }
+  return blocks;
+}
+
+absl::Status HomeJobTable::UpdateHistory(const std::vector<HistoryChange>& changes) {
+  std::vector<std::string> curves;
+  {
+    absl::MutexLock lock(&mu_);
+    for (const HistoryChange& change : changes) curves.push_back(CurveOf(change.number));
+  }
+  for (size_t i = 0; i < changes.size(); ++i) {
+    if (!curves[i].empty()) SAMOVAR_RETURN_IF_ERROR(PutBlocks(curves[i], changes[i].written));
+  }
+  SAMOVAR_RETURN_IF_ERROR(CheckOwner());
+  for (size_t i = 0; i < changes.size(); ++i) {
+    if (!curves[i].empty() && !changes[i].removed.empty()) RemoveBlocks(curves[i], changes[i].removed);
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace samovar

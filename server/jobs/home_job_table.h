@@ -2,10 +2,15 @@
 //
 //   HOME/jobs/<epoch>/all       all jobs as that coordinator took them over: a CheckedRecord of v1.HomeJobs
 //   HOME/jobs/<epoch>/<number>  a job as it has become since: a CheckedRecord of v1.HomeJob
+//   HOME/curves/<number>-<run>/<level>-<index>-<epoch>
+//                               a block of a job's curve: a CheckedRecord of v1.HistoryBlock. Of several of one level
+//                               and index that of the highest epoch counts
 //
 // Each coordinator writes into a directory of its epoch only, so that one that was replaced and lives still changes
 // nothing of its successor's. It looks at the home's epochs after each write, and answers OK only if nobody has claimed
-// a higher one: the successor claims before it reads, and so has read whatever was answered with OK.
+// a higher one: the successor claims before it reads, and so has read whatever was answered with OK. Curves would be
+// too much to be copied at each start: their files carry the epoch. A coordinator removes a block only when those that
+// have its points are there, and it was the newest coordinator after that.
 //
 // Thread safety: all methods may be called from any thread; they take turns. All of them but Load and LoadForgotten do
 // I/O.
@@ -43,6 +48,9 @@ class HomeJobTable : public JobTable {
   absl::StatusOr<std::vector<Forgotten>> LoadForgotten() const override;
   absl::Status Insert(const Entry& entry, std::optional<uint64_t> replaced) override;
   absl::Status Update(const std::vector<Change>& changes, const std::vector<Forgotten>& forgotten) override;
+  absl::StatusOr<HistoryBlocks> LoadHistory(uint64_t number) const override;
+  absl::Status UpdateHistory(const std::vector<HistoryChange>& changes) override;
+  absl::Duration HistoryInterval() const override { return absl::Seconds(10); }
   absl::Status CheckOwner() const override;
 
  private:
@@ -58,6 +66,15 @@ class HomeJobTable : public JobTable {
   // "HOME/jobs/<epoch>"
   std::string DirectoryOf(uint64_t epoch) const;
   std::string FileOf(uint64_t number) const;
+  std::string CurvesDirectory() const { return home_.uri() + "/curves"; }
+  // Empty: there is no such job.
+  std::string CurveOf(uint64_t number) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status PutBlocks(const std::string& curve, const HistoryBlocks& blocks) const;
+  // Those blocks, and those that this coordinator has written anew.
+  void RemoveBlocks(const std::string& curve, const std::vector<HistoryKey>& blocks) const;
+  void RemoveCurve(const std::string& curve) const;
+  // The curves in this list that are no job's.
+  void RemoveCurvesWithoutJob(const std::vector<StoredFile>& curves) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // The newest epoch before this one that has an `all`; 0: none has.
   absl::StatusOr<uint64_t> EpochBefore() const;
   absl::Status ReadJobs(uint64_t epoch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

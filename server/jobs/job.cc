@@ -40,6 +40,7 @@ Job::Job(v1::JobSpec spec, uint64_t number)
     : spec_(std::move(spec)),
       number_(number),
       lease_base_(number << kLeaseBits),
+      has_history_(!spec_.resume()),
       progress_(&spec_),
       checkpoints_(&spec_),
       hold_(spec_.fetches_snapshots()) {
@@ -57,6 +58,7 @@ Job::Job(v1::JobSpec spec, uint64_t number, const v1::JobRecord& record) : Job(s
   progress_.displays().Restore(record.displays(),
                                record.has_displayed() ? std::optional(record.displayed()) : std::nullopt);
   progress_.skipped().Restore(figures_.skipped_iterations(), record.skipped());
+  has_history_ = !record.begun() && !spec_.resume();
   if (HasEnded(figures_.state())) {
     state_ = figures_.state();
     cause_ = figures_.cause();
@@ -381,6 +383,45 @@ uint64_t Job::newest_event() const {
 uint64_t Job::displays_end() const {
   absl::MutexLock lock(&mu_);
   return progress_.displays().end();
+}
+
+void Job::RestoreHistory(HistoryBlocks blocks) {
+  absl::MutexLock lock(&mu_);
+  if (std::exchange(has_history_, true)) return;
+  if (recovered_) {
+    progress_.history().Restore(std::move(blocks));
+  } else {
+    progress_.history().Inherit(std::move(blocks));
+  }
+}
+
+bool Job::awaits_history() const {
+  absl::MutexLock lock(&mu_);
+  return !has_history_ && !HasEnded(state_);
+}
+
+std::optional<std::vector<v1::HistoryBlock>> Job::History() const {
+  absl::MutexLock lock(&mu_);
+  return has_history_ ? std::optional(progress_.history().Blocks()) : std::nullopt;
+}
+
+bool Job::history_unsaved() const {
+  absl::MutexLock lock(&mu_);
+  return has_history_ && (progress_.history().changed() || HasEnded(state_));
+}
+
+JobHistory::Changes Job::TakeHistoryChanges() {
+  absl::MutexLock lock(&mu_);
+  return has_history_ ? progress_.history().TakeChanges() : JobHistory::Changes();
+}
+
+void Job::HistoryStored(uint64_t version) {
+  absl::MutexLock lock(&mu_);
+  if (!has_history_) return;
+  progress_.history().Stored(version);
+  if (!HasEnded(state_) || progress_.history().changed()) return;
+  has_history_ = false;
+  progress_.history().Clear();
 }
 
 v1::JobRecord Job::Record(absl::Time now, uint64_t displays_from) const {

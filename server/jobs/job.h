@@ -153,6 +153,19 @@ class Job {
   uint64_t newest_event() const;
   // The iteration after that of the newest line of the display; 0: there is none.
   uint64_t displays_end() const;
+
+  // --- the curve (job_history.h) ---
+  // The blocks that the table has of a job from before this coordinator; or those of the job that this one resumes.
+  // Before Start; else the job goes on without a curve. What is called first counts.
+  void RestoreHistory(HistoryBlocks blocks);
+  bool awaits_history() const;
+  // The curve in the order of iterations. None: the table has it, this object has not.
+  std::optional<std::vector<v1::HistoryBlock>> History() const;
+  // Whether there are changes of it to be stored, or it is an ended job's that is to be let go of.
+  bool history_unsaved() const;
+  // As JobHistory. An ended job's that is stored is let go of.
+  JobHistory::Changes TakeHistoryChanges();
+  void HistoryStored(uint64_t version);
   // The record from which another coordinator takes the job up, with the display's lines from that iteration on. Only
   // events and lines make it differ in a way that must be stored.
   v1::JobRecord Record(absl::Time now, uint64_t displays_from = 0) const;
@@ -218,6 +231,8 @@ class Job {
   v1::JobState state_ ABSL_GUARDED_BY(mu_) = v1::JOB_STATE_QUEUED;
   std::string cause_ ABSL_GUARDED_BY(mu_);
   Plan plan_ ABSL_GUARDED_BY(mu_);
+  // progress_ has the whole curve, and does not wait for an earlier part of it.
+  bool has_history_ ABSL_GUARDED_BY(mu_);
   JobFigures progress_ ABSL_GUARDED_BY(mu_);
   // Null until the job starts.
   std::unique_ptr<TrainLeases> leases_ ABSL_GUARDED_BY(mu_);

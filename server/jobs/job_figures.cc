@@ -16,6 +16,7 @@ std::optional<std::pair<uint64_t, uint64_t>> JobFigures::Begin(const Ledger& don
   skipped_.KeepOnly(done);
   rate_.Begin(done.size(), now);
   began_ = now;
+  history_.Begin(done.watermark());
   return displays_.Begin(done.watermark());
 }
 
@@ -46,6 +47,7 @@ std::string JobFigures::EndIteration(uint64_t iteration) {
   const float share = 1.0f / static_cast<float>(std::max(1u, PartsOf(spec_.consistency())));
   DisplayLog::Result result{share * sum.loss(), {}, false};
   for (float output : sum.outputs()) result.outputs.push_back(share * output);
+  history_.Add(iteration, static_cast<float>(result.loss), result.outputs);
   displays_.Add(iteration, std::move(result));
   losses_.push_back(share * sum.loss());
   if (losses_.size() > std::max(kSmoothedLosses, AverageLoss())) losses_.pop_front();
@@ -68,6 +70,7 @@ void JobFigures::CountDone(uint64_t done, absl::Time now) { rate_.Count(done, no
 
 void JobFigures::Advance(uint64_t watermark, absl::Time now) {
   displays_.Advance(watermark, absl::ToDoubleSeconds(now - began_));
+  history_.Advance(watermark, absl::ToDoubleSeconds(now - began_));
 }
 
 double JobFigures::MeanLoss(size_t count) const {

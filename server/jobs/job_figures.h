@@ -17,6 +17,7 @@
 #include "samovar/v1/coordinator.pb.h"
 #include "samovar/v1/job.pb.h"
 #include "server/jobs/display_log.h"
+#include "server/jobs/job_history.h"
 #include "server/jobs/progress_rate.h"
 #include "server/jobs/skipped_iterations.h"
 
@@ -25,7 +26,7 @@ namespace samovar {
 class JobFigures {
  public:
   // The spec outlives this.
-  explicit JobFigures(const v1::JobSpec* spec) : spec_(*spec), displays_(spec) {}
+  explicit JobFigures(const v1::JobSpec* spec) : spec_(*spec), displays_(spec), history_(spec) {}
 
   // Records that an iteration consumes.
   uint64_t SamplesOfIteration() const;
@@ -45,6 +46,8 @@ class JobFigures {
 
   const DisplayLog& displays() const { return displays_; }
   DisplayLog& displays() { return displays_; }
+  const JobHistory& history() const { return history_; }
+  JobHistory& history() { return history_; }
   const SkippedIterations& skipped() const { return skipped_; }
   SkippedIterations& skipped() { return skipped_; }
 
@@ -73,6 +76,7 @@ class JobFigures {
   ProgressRate rate_;
   absl::Time began_;
   DisplayLog displays_;
+  JobHistory history_;
   SkippedIterations skipped_;
 };
 

@@ -26,6 +26,9 @@ constexpr absl::Duration kSaveEvery = absl::Milliseconds(500);
 constexpr absl::Duration kTickBeyond = absl::Milliseconds(1);
 // So many ended jobs stay in their servers' memory, so that a last model that could not be written can be read.
 constexpr int kKeptOpen = 1;
+// A curve that cannot be read is tried again so often before its job goes on without.
+constexpr int kHistoryTries = 5;
+constexpr absl::Duration kHistoryRetry = absl::Seconds(1);
 
 // The iteration after that of the newest line in the record.
 uint64_t DisplaysEnd(const v1::JobRecord& record) {
@@ -164,8 +167,9 @@ bool JobQueue::AwaitWake(absl::Time until) {
 
 bool JobQueue::MayBeUnsaved() const {
   absl::MutexLock lock(&mu_);
-  return !forgotten_.empty() || std::any_of(jobs_.begin(), jobs_.end(), [](const Entry& entry) {
-    return entry.at_runner || entry.saved_event != entry.job->newest_event();
+  return !forgotten_.empty() || std::any_of(jobs_.begin(), jobs_.end(), [this](const Entry& entry) {
+    return entry.at_runner || entry.saved_event != entry.job->newest_event() ||
+           (table_ != nullptr && entry.job->history_unsaved());
   });
 }
 
@@ -241,7 +245,41 @@ absl::Status JobQueue::Save() {
   return SaveHeld();
 }
 
+void JobQueue::SaveHistories() {
+  if (table_ == nullptr) return;
+  const absl::Time now = SteadyNow();
+  const bool due = now - histories_saved_ >= table_->HistoryInterval();
+  std::vector<std::shared_ptr<Job>> jobs;
+  {
+    absl::MutexLock lock(&mu_);
+    for (const Entry& entry : jobs_) {
+      if (entry.job->history_unsaved() && (due || entry.job->ended())) jobs.push_back(entry.job);
+    }
+  }
+  if (jobs.empty()) return;
+  if (due) histories_saved_ = now;
+  std::vector<JobTable::HistoryChange> changes;
+  std::vector<uint64_t> versions;
+  for (const std::shared_ptr<Job>& job : jobs) {
+    JobHistory::Changes change = job->TakeHistoryChanges();
+    versions.push_back(change.version);
+    if (!change.empty()) changes.push_back({job->number(), std::move(change.written), std::move(change.removed)});
+  }
+  const absl::Status saved = changes.empty() ? absl::OkStatus() : table_->UpdateHistory(changes);
+  if (!saved.ok()) {
+    if (!std::exchange(history_failed_, true)) {
+      LogError(absl::StrCat("the curves of the jobs could not be written, and are kept in memory until they can: ",
+                            saved.message()));
+    }
+    return;
+  }
+  if (std::exchange(history_failed_, false)) LogInfo("the curves of the jobs can be written again");
+  for (size_t i = 0; i < jobs.size(); ++i) jobs[i]->HistoryStored(versions[i]);
+}
+
 absl::Status JobQueue::SaveHeld() {
+  // First: a job that has ended, as the table says, has its whole curve there.
+  SaveHistories();
   std::vector<JobTable::Change> changes;
   std::vector<JobTable::Forgotten> forgotten;
   {
@@ -288,6 +326,7 @@ void JobQueue::RunOne(const std::shared_ptr<Job>& job) {
     // ended job again.
     job->Begin();
     Save().IgnoreError();
+    RestoreHistory(job.get());
     // The name may have been another job's.
     if (!job->recovered()) CloseEverywhere(job->id());
     ran = RunUnlessRefused(job.get());
@@ -318,6 +357,26 @@ void JobQueue::RunOne(const std::shared_ptr<Job>& job) {
     ending_.push_back(job->number());
   }
   Wake();
+}
+
+void JobQueue::RestoreHistory(Job* job) {
+  if (!job->awaits_history()) return;
+  if (table_ == nullptr) return job->RestoreHistory({});
+  for (int tries = 1;; ++tries) {
+    absl::StatusOr<HistoryBlocks> blocks = table_->LoadHistory(job->number());
+    if (blocks.ok()) return job->RestoreHistory(*std::move(blocks));
+    if (tries < kHistoryTries && !stopper_.WaitFor(kHistoryRetry)) continue;
+    return job->AddNotice(absl::StrCat("the curve of the job so far cannot be read, and is not gone on with: ",
+                                       blocks.status().message()));
+  }
+}
+
+HistoryBlocks JobQueue::HistoryToResume(uint64_t number) const {
+  if (table_ == nullptr) return {};
+  absl::StatusOr<HistoryBlocks> blocks = table_->LoadHistory(number);
+  if (blocks.ok()) return *std::move(blocks);
+  LogError(absl::StrCat("the curve of the job that is resumed cannot be read: ", blocks.status().message()));
+  return {};
 }
 
 void JobQueue::Fail(Job* job, const absl::Status& status) {

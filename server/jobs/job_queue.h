@@ -87,6 +87,9 @@ class JobQueue : private JobKeeper {
 
   // NOT_FOUND: the message suggests a name that is like it.
   absl::StatusOr<std::shared_ptr<Job>> Find(const std::string& job_id) const;
+  // The job's curve, in the order of iterations: of a job that has ended, from the table. NOT_FOUND as Find; errors of
+  // the table. Does I/O.
+  absl::StatusOr<std::vector<v1::HistoryBlock>> History(const std::string& job_id) const;
   // In the order of their submission.
   std::vector<std::shared_ptr<Job>> All() const;
   // Those that lease work.
@@ -130,6 +133,14 @@ class JobQueue : private JobKeeper {
   // the next call.
   absl::Status Save() ABSL_LOCKS_EXCLUDED(saving_mu_, mu_);
   absl::Status SaveHeld() ABSL_EXCLUSIVE_LOCKS_REQUIRED(saving_mu_) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Writes what has happened to the curves since, those of running jobs not more often than the table wants. A failure
+  // is logged, and the rest is written with a later call.
+  void SaveHistories() ABSL_EXCLUSIVE_LOCKS_REQUIRED(saving_mu_) ABSL_LOCKS_EXCLUDED(mu_);
+  // A job from before this coordinator gets the curve that the table has of it.
+  void RestoreHistory(Job* job);
+  // The curve of the job that is to be resumed; empty: none can be read.
+  HistoryBlocks HistoryToResume(uint64_t number) const;
 
   // A job's thread. False: it has no memory, or the system no thread more; the job waits.
   bool StartRunnerLocked(Entry* entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -177,6 +188,8 @@ class JobQueue : private JobKeeper {
   absl::Mutex saving_mu_;
   // Logged once, until it succeeds again.
   bool save_failed_ ABSL_GUARDED_BY(saving_mu_) = false;
+  bool history_failed_ ABSL_GUARDED_BY(saving_mu_) = false;
+  absl::Time histories_saved_ ABSL_GUARDED_BY(saving_mu_) = absl::InfinitePast();
   // No job of the same name is opened while an ended one is being closed.
   absl::Mutex closing_mu_;
 

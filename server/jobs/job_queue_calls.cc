@@ -166,12 +166,15 @@ absl::StatusOr<std::string> JobQueue::Submit(v1::JobSpec spec) {
   const auto job = std::make_shared<Job>(std::move(spec), stored.number);
   // Damaged records may have been mended before it goes on, so that this is no mistake by itself.
   for (const std::string& other : other_data) job->AddNotice(absl::StrCat("goes on with other data: ", other));
+  if (job->spec().resume()) job->RestoreHistory(replaced.has_value() ? HistoryToResume(*replaced) : HistoryBlocks());
   stored.spec = job->spec();
   stored.record = job->Record(SteadyNow());
   if (table_ != nullptr) {
     SAMOVAR_RETURN_IF_ERROR(Annotate(table_->Insert(stored, replaced),
                                      "the coordinator cannot write the job down, so that nothing was submitted"));
   }
+  // The table has the former job's curve no more: soon it has this one's.
+  histories_saved_ = absl::InfinitePast();
   absl::MutexLock lock(&mu_);
   last_number_ = stored.number;
   if (replaced.has_value()) std::erase_if(jobs_, [&](const Entry& entry) { return entry.job->number() == *replaced; });
@@ -207,6 +210,14 @@ absl::StatusOr<std::shared_ptr<Job>> JobQueue::Find(const std::string& job_id) c
   }
   const std::string name = job_id.substr(0, 128);
   return absl::NotFoundError(absl::StrCat("there is no job \"", name, "\"", DidYouMean(name, ids)));
+}
+
+absl::StatusOr<std::vector<v1::HistoryBlock>> JobQueue::History(const std::string& job_id) const {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Job> job, Find(job_id));
+  std::optional<std::vector<v1::HistoryBlock>> held = job->History();
+  if (held.has_value()) return *std::move(held);
+  SAMOVAR_ASSIGN_OR_RETURN(HistoryBlocks blocks, table_->LoadHistory(job->number()));
+  return InOrder(std::move(blocks), HistoryOutputs(job->spec()));
 }
 
 std::vector<std::shared_ptr<Job>> JobQueue::All() const {

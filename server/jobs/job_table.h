@@ -13,7 +13,9 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "samovar/v1/job_record.pb.h"
+#include "server/jobs/history_block.h"
 
 namespace samovar {
 
@@ -36,6 +38,13 @@ class JobTable {
     // stays when a job of the name is submitted.
     std::string exports = "";
   };
+  // A change of a job's curve.
+  struct HistoryChange {
+    uint64_t number = 0;
+    HistoryBlocks written;
+    // Are not any more, now that the others are there.
+    std::vector<HistoryKey> removed;
+  };
   // So many forgotten jobs are remembered; the oldest go first.
   static constexpr size_t kMaxForgotten = 10'000;
 
@@ -55,6 +64,13 @@ class JobTable {
   // Jobs to be written, with those of the displays' lines that the table does not have yet; and jobs that it is to
   // forget, which need not be in it.
   virtual absl::Status Update(const std::vector<Change>& changes, const std::vector<Forgotten>& forgotten) = 0;
+
+  // A job's curve goes with the job. Blocks that are damaged are left out.
+  virtual absl::StatusOr<HistoryBlocks> LoadHistory(uint64_t number) const = 0;
+  // As Update. REQUIRES: the jobs are in the table.
+  virtual absl::Status UpdateHistory(const std::vector<HistoryChange>& changes) = 0;
+  // So long a curve's changes may wait for others, since each call costs as much as many changes.
+  virtual absl::Duration HistoryInterval() const = 0;
 
   // FAILED_PRECONDITION: another coordinator has taken the table since, whose jobs these are now.
   virtual absl::Status CheckOwner() const = 0;

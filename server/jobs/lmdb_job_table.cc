@@ -22,6 +22,9 @@ constexpr char kSpecPrefix = 's';
 constexpr char kRecordPrefix = 'r';
 constexpr char kForgottenPrefix = 'f';
 constexpr char kDisplayPrefix = 'd';
+constexpr char kHistoryPrefix = 'h';
+// The prefix, a number, a level, an index.
+constexpr size_t kHistoryKeyBytes = 1 + 8 + 1 + 8;
 constexpr char kEpochKey[] = "e";
 
 std::string KeyOf(char prefix, uint64_t number) {
@@ -34,6 +37,13 @@ std::string KeyOf(char prefix, uint64_t number) {
 std::string DisplayKey(uint64_t number, uint64_t iteration) {
   std::string key = KeyOf(kDisplayPrefix, number);
   AppendBigEndian(iteration, &key);
+  return key;
+}
+
+std::string HistoryKeyOf(uint64_t number, HistoryKey block) {
+  std::string key = KeyOf(kHistoryPrefix, number);
+  key.push_back(static_cast<char>(block.level));
+  AppendBigEndian(block.index, &key);
   return key;
 }
 
@@ -61,15 +71,13 @@ absl::Status AddDisplays(const LmdbTransaction& transaction, uint64_t number, v1
   return absl::OkStatus();
 }
 
-// Those of iterations below `end`.
-absl::Status RemoveDisplays(uint64_t number, uint64_t end, LmdbTransaction* transaction) {
+// The records whose keys begin with the prefix, and are below `end`; empty: all of them.
+absl::Status RemoveAll(const std::string& prefix, const std::string& end, LmdbTransaction* transaction) {
   std::vector<std::string> keys;
   {
     SAMOVAR_ASSIGN_OR_RETURN(LmdbCursor cursor, transaction->OpenCursor());
-    const std::string prefix = KeyOf(kDisplayPrefix, number);
-    const std::string last = DisplayKey(number, end);
     SAMOVAR_ASSIGN_OR_RETURN(bool found, cursor.SeekAtLeast(prefix));
-    while (found && absl::StartsWith(cursor.key(), prefix) && cursor.key() < last) {
+    while (found && absl::StartsWith(cursor.key(), prefix) && (end.empty() || cursor.key() < end)) {
       keys.emplace_back(cursor.key());
       SAMOVAR_ASSIGN_OR_RETURN(found, cursor.Next());
     }
@@ -78,8 +86,14 @@ absl::Status RemoveDisplays(uint64_t number, uint64_t end, LmdbTransaction* tran
   return absl::OkStatus();
 }
 
+// Those of iterations below `end`.
+absl::Status RemoveDisplays(uint64_t number, uint64_t end, LmdbTransaction* transaction) {
+  return RemoveAll(KeyOf(kDisplayPrefix, number), DisplayKey(number, end), transaction);
+}
+
 absl::Status Remove(uint64_t number, LmdbTransaction* transaction) {
-  SAMOVAR_RETURN_IF_ERROR(RemoveDisplays(number, UINT64_MAX, transaction));
+  SAMOVAR_RETURN_IF_ERROR(RemoveAll(KeyOf(kDisplayPrefix, number), "", transaction));
+  SAMOVAR_RETURN_IF_ERROR(RemoveAll(KeyOf(kHistoryPrefix, number), "", transaction));
   SAMOVAR_RETURN_IF_ERROR(transaction->Delete(KeyOf(kSpecPrefix, number)));
   return transaction->Delete(KeyOf(kRecordPrefix, number));
 }
@@ -196,6 +210,8 @@ absl::StatusOr<std::vector<JobTable::Forgotten>> LmdbJobTable::LoadForgotten() c
 absl::Status LmdbJobTable::Insert(const Entry& entry, std::optional<uint64_t> replaced) {
   return Write([&](LmdbTransaction& transaction) -> absl::Status {
     if (replaced.has_value()) SAMOVAR_RETURN_IF_ERROR(Remove(*replaced, &transaction));
+    // A job whose record is damaged was left out, and may have had this number.
+    SAMOVAR_RETURN_IF_ERROR(Remove(entry.number, &transaction));
     SAMOVAR_ASSIGN_OR_RETURN(const std::vector<Forgotten> forgotten, ForgottenIn(transaction));
     for (const Forgotten& job : forgotten) {
       if (job.job_id != entry.spec.job_id()) continue;
@@ -210,6 +226,38 @@ absl::Status LmdbJobTable::Update(const std::vector<Change>& changes, const std:
   return Write([&](LmdbTransaction& transaction) -> absl::Status {
     for (const Change& change : changes) SAMOVAR_RETURN_IF_ERROR(PutRecord(change.number, change.record, &transaction));
     return Forget(forgotten, &transaction);
+  });
+}
+
+absl::StatusOr<HistoryBlocks> LmdbJobTable::LoadHistory(uint64_t number) const {
+  HistoryBlocks blocks;
+  SAMOVAR_ASSIGN_OR_RETURN(LmdbTransaction transaction, environment_->BeginRead());
+  SAMOVAR_ASSIGN_OR_RETURN(LmdbCursor cursor, transaction.OpenCursor());
+  const std::string prefix = KeyOf(kHistoryPrefix, number);
+  SAMOVAR_ASSIGN_OR_RETURN(bool found, cursor.SeekAtLeast(prefix));
+  while (found && absl::StartsWith(cursor.key(), prefix)) {
+    const absl::string_view key = cursor.key();
+    v1::HistoryBlock block;
+    if (key.size() == kHistoryKeyBytes && FromCheckedRecord(cursor.value(), &block)) {
+      const auto level = static_cast<unsigned char>(key[prefix.size()]);
+      blocks[{level, BigEndianIn(key.substr(prefix.size() + 1))}] = std::move(block);
+    }
+    SAMOVAR_ASSIGN_OR_RETURN(found, cursor.Next());
+  }
+  return blocks;
+}
+
+absl::Status LmdbJobTable::UpdateHistory(const std::vector<HistoryChange>& changes) {
+  return Write([&](LmdbTransaction& transaction) -> absl::Status {
+    for (const HistoryChange& change : changes) {
+      for (const HistoryKey& key : change.removed) {
+        SAMOVAR_RETURN_IF_ERROR(transaction.Delete(HistoryKeyOf(change.number, key)));
+      }
+      for (const auto& [key, block] : change.written) {
+        SAMOVAR_RETURN_IF_ERROR(transaction.Put(HistoryKeyOf(change.number, key), ToCheckedRecord(block)));
+      }
+    }
+    return absl::OkStatus();
   });
 }
 

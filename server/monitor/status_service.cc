@@ -24,6 +24,7 @@ constexpr absl::Duration kTick = absl::Milliseconds(100);
 
 void StatusService::AddTo(BoundedService* calls) {
   calls->Add("/samovar.v1.StatusService/GetStatus", this, &StatusService::GetStatus);
+  calls->Add("/samovar.v1.StatusService/GetHistory", this, &StatusService::GetHistory);
   calls->Add("/samovar.v1.StatusService/WatchStatus", this, &StatusService::WatchStatus);
 }
 
@@ -39,6 +40,22 @@ v1::ClusterStatus StatusService::Recent() {
 grpc::Status StatusService::GetStatus(grpc::ServerContext*, const v1::GetStatusRequest*, v1::ClusterStatus* response) {
   *response = status_();
   return grpc::Status::OK;
+}
+
+grpc::Status StatusService::GetHistory(grpc::ServerContext* context, const v1::GetHistoryRequest* request,
+                                       grpc::ServerWriter<v1::HistoryBlock>* writer) {
+  const int others = histories_.fetch_add(1);
+  const absl::Cleanup leave = [this] { histories_.fetch_sub(1); };
+  if (others >= kMaxHistories) {
+    return ToGrpcStatus(absl::ResourceExhaustedError(
+        absl::StrCat("more than ", kMaxHistories, " histories are sent at this moment; ask again later")));
+  }
+  if (history_ == nullptr)
+    return ToGrpcStatus(absl::UnimplementedError("this server is no coordinator, and has no jobs"));
+  return ToGrpcStatus(history_(*request, [&](const v1::HistoryBlock& block) {
+    const WriteDeadlines::Write write(&deadlines_, context, block.ByteSizeLong());
+    return writer->Write(block);
+  }));
 }
 
 grpc::Status StatusService::WatchStatus(grpc::ServerContext* context, const v1::WatchStatusRequest* request,

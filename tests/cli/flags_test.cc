@@ -70,13 +70,16 @@ TEST_CASE("a usage error says which help to read") {
 TEST_CASE("what is missing is named") {
   CheckRefused(Cli("samovar"),
                "samovar needs a command: train, check, test, features, time, status, submit, jobs, watch, logs, "
-               "cancel, forget, model, snapshot, data, fs, yarn, doctor, version, completion");
+               "cancel, forget, history, plot, model, snapshot, data, fs, yarn, doctor, version, completion");
   CheckRefused(Cli("samovar data"),
                "samovar data needs a command: import, partition, write-partition, write-manifest, mean, info");
   CheckRefused(Cli("samovar train"), "--solver is missing");
   CheckRefused(Cli("samovar status"), "address is missing");
   CheckRefused(Cli("samovar logs"), "job is missing");
   CheckRefused(Cli("samovar watch lenet"), "address is missing");
+  CheckRefused(Cli("samovar plot -o x.svg"), "run is missing");
+  CheckRefused(Cli("samovar plot lenet h:1"), "--output is missing");
+  CheckRefused(Cli("samovar history lenet h:1 --csv --json"), "--csv and --json exclude each other");
   CheckRefused(Cli("samovar submit h:1 --solver s --parts 2"), "--parts is for --mode sync");
   CheckRefused(Cli("samovar train --solver"), "--solver");
 }
@@ -231,6 +234,21 @@ TEST_CASE("each subcommand fills its own options") {
   CHECK(std::get<ForgetOptions>(Cli("samovar forget lenet h:1").parsed.flags).coordinator == "h:1");
   // A job of an older version, which could have such a name.
   CHECK(std::get<ForgetOptions>(Cli("samovar forget -- -v h:1").parsed.flags).job == "-v");
+  const auto history = std::get<HistoryOptions>(Cli("samovar history lenet h:1 --csv --from 7").parsed.flags);
+  CHECK(history.job == "lenet");
+  CHECK(history.coordinator == "h:1");
+  CHECK(history.csv);
+  CHECK(history.from == 7);
+  CHECK_FALSE(history.points.has_value());
+  CHECK(std::get<HistoryOptions>(Cli("samovar history lenet h:1 --points 0").parsed.flags).points == 0u);
+  for (const char* line : {"samovar plot lenet a.log -o x.svg --coordinator h:1 --log",
+                           "samovar plot --output x.svg --coordinator h:1 --log lenet a.log"}) {
+    const auto plot = std::get<PlotOptions>(Cli(line).parsed.flags);
+    CHECK(plot.runs == std::vector<std::string>{"lenet", "a.log"});
+    CHECK(plot.output == "x.svg");
+    CHECK(plot.coordinator == "h:1");
+    CHECK(plot.log);
+  }
   const auto exported = Cli("samovar model export lenet h:1 --output f --iteration 500");
   CHECK(std::get<ModelExportOptions>(exported.parsed.flags).output == "f");
   CHECK(std::get<ModelExportOptions>(exported.parsed.flags).iteration == 500u);

@@ -324,6 +324,69 @@ TEST_CASE("a coordinator that is started again knows its jobs") {
   CHECK(coordinator->List().size() == 4);
 }
 
+std::vector<uint64_t> HistoryOf(const Coordinator& coordinator, const std::string& id, uint32_t max_points = 0) {
+  v1::GetHistoryRequest request;
+  request.set_job_id(id);
+  request.set_max_points(max_points);
+  std::vector<uint64_t> iterations;
+  REQUIRE_OK(coordinator.History(request, [&](const v1::HistoryBlock& block) {
+    CHECK(block.iterations_size() <= 1000);
+    CHECK(block.output_names_size() == 1);
+    CHECK(block.outputs_size() == block.iterations_size());
+    iterations.insert(iterations.end(), block.iterations().begin(), block.iterations().end());
+    return true;
+  }));
+  return iterations;
+}
+
+TEST_CASE("an ended job's curve is sent from the table, and is also that of a job that resumes it") {
+  const TempDir dir;
+  v1::JobSpec spec = SpecOf("job");
+  spec.mutable_train_outputs()->add_outputs()->set_name("loss");
+  {
+    const auto table = LmdbJobTable::Open(dir.path() + "/coordinator/jobs", 1);
+    REQUIRE_OK(table.status());
+    JobTable::Entry entry;
+    entry.number = 1;
+    entry.spec = spec;
+    entry.record.set_begun(true);
+    entry.record.mutable_status()->set_state(v1::JOB_STATE_SUCCEEDED);
+    REQUIRE_OK((*table)->Insert(entry, {}));
+    v1::HistoryBlock block;
+    for (int i = 0; i < 1000; ++i) {
+      block.add_iterations(static_cast<uint64_t>(i));
+      block.add_seconds(i);
+      block.add_losses(static_cast<float>(i));
+      block.add_learning_rates(0.1f);
+      block.add_outputs(static_cast<float>(i));
+    }
+    REQUIRE_OK((*table)->UpdateHistory({{1, {{{0, 0}, block}}, {}}}));
+  }
+  {
+    const auto coordinator = CoordinatorIn(dir);
+    CHECK(HistoryOf(*coordinator, "job").size() == 1000);
+    CHECK(HistoryOf(*coordinator, "job", 2) == std::vector<uint64_t>{0, 999});
+    v1::GetHistoryRequest unknown;
+    unknown.set_job_id("jub");
+    REQUIRE_STATUS(coordinator->History(unknown, [](const v1::HistoryBlock&) { return true; }),
+                   absl::StatusCode::kNotFound, "there is no job \"jub\"; did you mean \"job\"?");
+    v1::JobSpec resumed = spec;
+    resumed.set_resume(true);
+    REQUIRE_OK(coordinator->Submit(resumed));
+    CHECK(HistoryOf(*coordinator, "job").size() == 1000);
+  }
+  {
+    // It still waits.
+    const auto coordinator = CoordinatorIn(dir);
+    CHECK(coordinator->Get("job")->state() == v1::JOB_STATE_QUEUED);
+    CHECK(HistoryOf(*coordinator, "job").size() == 1000);
+    REQUIRE_OK(coordinator->Cancel("job", ""));
+    CHECK(HistoryOf(*coordinator, "job").size() == 1000);
+    REQUIRE_OK(coordinator->Submit(spec));
+    CHECK(HistoryOf(*coordinator, "job").empty());
+  }
+}
+
 std::vector<std::string> LogOf(const Coordinator& coordinator, const std::string& id) {
   std::vector<std::string> lines;
   REQUIRE_OK(coordinator.Logs(

@@ -141,6 +141,88 @@ TEST_CASE_METHOD(Fixture,
   CHECK(lines == std::vector<uint64_t>{100, 200, 300});
 }
 
+v1::HistoryBlock BlockOf(uint64_t iteration) {
+  v1::HistoryBlock block;
+  block.add_iterations(iteration);
+  block.add_seconds(1);
+  block.add_losses(0.5f);
+  block.add_learning_rates(0.1f);
+  return block;
+}
+
+// "LEVEL INDEX ITERATION"
+std::vector<std::string> CurveOf(const JobTable& table, uint64_t number) {
+  const auto blocks = table.LoadHistory(number);
+  REQUIRE_OK(blocks);
+  std::vector<std::string> lines;
+  for (const auto& [key, block] : *blocks)
+    lines.push_back(absl::StrCat(key.level, " ", key.index, " ", block.iterations(0)));
+  return lines;
+}
+
+using Lines = std::vector<std::string>;
+
+TEST_CASE_METHOD(Fixture, "a curve is kept block by block, is the next coordinator's, and goes with its job") {
+  {
+    const auto table = TakeOver();
+    for (const uint64_t number : {7, 8}) REQUIRE_OK(table->Insert(EntryOf(number, absl::StrCat("job", number)), {}));
+    CHECK(CurveOf(*table, 7).empty());
+    REQUIRE_OK(table->UpdateHistory({{7, {{{0, 0}, BlockOf(1)}, {{0, 1}, BlockOf(2)}}, {}},
+                                     {8, {{{0, 0}, BlockOf(3)}, {{1, 0}, BlockOf(0)}}, {}}}));
+    CHECK(CurveOf(*table, 7) == Lines{"0 0 1", "0 1 2"});
+  }
+  const auto table = TakeOver();
+  CHECK(CurveOf(*table, 7) == Lines{"0 0 1", "0 1 2"});
+  CHECK(CurveOf(*table, 8) == Lines{"0 0 3", "1 0 0"});
+  // The open block goes on; an older one is thinned.
+  REQUIRE_OK(table->UpdateHistory({{7, {{{0, 1}, BlockOf(4)}, {{1, 0}, BlockOf(1)}}, {{0, 0}}}}));
+  CHECK(CurveOf(*table, 7) == Lines{"0 1 4", "1 0 1"});
+  const std::vector<StoredFile> curves = *storage.List(dir.File("home/curves"));
+  REQUIRE(curves.size() == 2);
+  CHECK(storage.List(dir.File("home/curves/" + curves[0].name))->size() == 2);
+  // A damaged block is left out.
+  const std::string curve = dir.File("home/curves/" + curves[0].name);
+  REQUIRE_OK(storage.PutBytes(curve + "/" + storage.List(curve)->at(0).name, "garbage"));
+  CHECK(CurveOf(*TakeOver(), 7) == Lines{"1 0 1"});
+  {
+    const auto last = TakeOver();
+    REQUIRE_OK(last->Update({{8, Failed("no data")}}, {{7, "job7"}}));
+    CHECK(CurveOf(*last, 7).empty());
+    CHECK(CurveOf(*last, 8).size() == 2);
+    CHECK(storage.List(dir.File("home/curves"))->size() == 1);
+    REQUIRE_OK(last->Insert(EntryOf(9, "job8"), 8));
+    CHECK(storage.List(dir.File("home/curves"))->empty());
+  }
+}
+
+TEST_CASE_METHOD(Fixture,
+                 "a coordinator that was replaced removes no block, and its blocks do not hide its successor's") {
+  const auto former = TakeOver();
+  REQUIRE_OK(former->Insert(EntryOf(1, "job"), {}));
+  REQUIRE_OK(former->UpdateHistory({{1, {{{0, 0}, BlockOf(1)}, {{0, 1}, BlockOf(2)}}, {}}}));
+  const auto successor = TakeOver();
+  REQUIRE_OK(successor->UpdateHistory({{1, {{{0, 1}, BlockOf(3)}}, {}}}));
+  REQUIRE_STATUS(former->UpdateHistory({{1, {{{0, 1}, BlockOf(4)}}, {{0, 0}}}}), absl::StatusCode::kFailedPrecondition,
+                 "epoch 2");
+  CHECK(CurveOf(*successor, 1) == Lines{"0 0 1", "0 1 3"});
+  CHECK(CurveOf(*TakeOver(), 1) == Lines{"0 0 1", "0 1 3"});
+}
+
+TEST_CASE_METHOD(Fixture, "curves that no job has any more are removed at the next start; those of a disk come along") {
+  auto local = LmdbJobTable::Open(dir.File("local"), 1);
+  REQUIRE_OK(local);
+  REQUIRE_OK((*local)->Insert(EntryOf(1, "old"), {}));
+  REQUIRE_OK((*local)->UpdateHistory({{1, {{{0, 0}, BlockOf(1)}}, {}}}));
+  {
+    const auto table = TakeOver(local->get());
+    CHECK(CurveOf(*table, 1) == Lines{"0 0 1"});
+    // What a coordinator left that ended while it forgot the job.
+    REQUIRE_OK(storage.PutBytes(dir.File("home/curves/00000000000000000077-0000000000000001/x"), "x"));
+  }
+  CHECK(CurveOf(*TakeOver(), 1) == Lines{"0 0 1"});
+  CHECK(storage.List(dir.File("home/curves"))->size() == 1);
+}
+
 TEST_CASE_METHOD(Fixture, "a damaged record costs its job alone, and is named; a damaged list is refused by name") {
   REQUIRE_OK(TakeOver()->Insert(EntryOf(1, "first"), {}));
   {

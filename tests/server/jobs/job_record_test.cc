@@ -102,6 +102,84 @@ TEST_CASE("a job that is taken up again has the lines of its display, and says w
   if (lost) CHECK(absl::StrContains(status.notices(0), "to 495 was lost with the coordinator before this one"));
 }
 
+std::vector<uint64_t> IterationsOf(const std::optional<std::vector<v1::HistoryBlock>>& blocks) {
+  std::vector<uint64_t> iterations;
+  REQUIRE(blocks.has_value());
+  for (const v1::HistoryBlock& block : *blocks)
+    iterations.insert(iterations.end(), block.iterations().begin(), block.iterations().end());
+  return iterations;
+}
+
+void TrainTo(Job* job, uint64_t iteration, double seconds) {
+  while (job->Status(At(seconds)).iteration() < iteration)
+    job->Report(1, "anna", DoneOf(*job->Lease(1, 1, At(seconds))), At(seconds));
+}
+
+TEST_CASE("a job keeps its curve until it has ended and the table has it, and goes on with it when taken up again") {
+  v1::JobRecord record;
+  HistoryBlocks table;
+  uint64_t kept = 0;
+  const auto store = [&table](Job* job) {
+    JobHistory::Changes changes = job->TakeHistoryChanges();
+    for (auto& [key, block] : changes.written) table[key] = std::move(block);
+    job->HistoryStored(changes.version);
+  };
+  {
+    Job job(SpecOf(200), 5);
+    CHECK_FALSE(job.history_unsaved());
+    job.Begin();
+    Start(&job);
+    TrainTo(&job, 20, 1);
+    CHECK(job.history_unsaved());
+    store(&job);
+    CHECK_FALSE(job.history_unsaved());
+    kept = IterationsOf(job.History()).size();
+    CHECK(kept >= 20);
+    record = job.Record(At(1));
+    TrainTo(&job, kept + 1, 1);
+  }
+  Job job(SpecOf(200), 5, record);
+  // Until it is taken up the table has it.
+  CHECK_FALSE(job.History().has_value());
+  CHECK_FALSE(job.history_unsaved());
+  CHECK(job.awaits_history());
+  job.RestoreHistory(table);
+  CHECK_FALSE(job.awaits_history());
+  Job::Plan plan;
+  plan.servers = {"127.0.0.1:1"};
+  plan.done.AddRange(0, 10);
+  job.Start(plan, At(3));
+  TrainTo(&job, 200, 5);
+  std::vector<uint64_t> all;
+  for (uint64_t t = 0; t < 200; ++t) all.push_back(t);
+  CHECK(IterationsOf(job.History()) == all);
+  store(&job);
+  CHECK(job.History().has_value());
+  // Nothing is to be written any more, but its memory is to be given back.
+  job.End(v1::JOB_STATE_SUCCEEDED, "", At(6));
+  CHECK(job.history_unsaved());
+  store(&job);
+  CHECK_FALSE(job.history_unsaved());
+  CHECK_FALSE(job.History().has_value());
+  CHECK(IterationsOf(InOrder(table, 1)) == all);
+}
+
+TEST_CASE("a job whose curve could not be read goes on without, and writes none over it") {
+  v1::JobRecord record;
+  {
+    Job job(SpecOf(50), 5);
+    job.Begin();
+    Start(&job);
+    record = job.Record(At(1));
+  }
+  Job job(SpecOf(50), 5, record);
+  Start(&job);
+  TrainTo(&job, 50, 1);
+  CHECK_FALSE(job.History().has_value());
+  CHECK_FALSE(job.history_unsaved());
+  CHECK(job.TakeHistoryChanges().empty());
+}
+
 TEST_CASE("a job that had ended is as it was") {
   v1::JobRecord record;
   {

@@ -1,5 +1,6 @@
 #include <filesystem>
 
+#include "absl/strings/str_cat.h"
 #include "common/storage/checksum.h"
 #include "common/storage/lmdb.h"
 #include "server/jobs/lmdb_job_table.h"
@@ -82,6 +83,81 @@ TEST_CASE("lines of a display are added one by one, and go when they are not kep
   for (const JobTable::Entry& entry : entries) CHECK(LinesOf(entry).empty());
 }
 
+v1::HistoryBlock BlockOf(uint64_t iteration) {
+  v1::HistoryBlock block;
+  block.add_iterations(iteration);
+  block.add_seconds(1);
+  block.add_losses(0.5f);
+  block.add_learning_rates(0.1f);
+  return block;
+}
+
+// "LEVEL INDEX ITERATION"
+std::vector<std::string> CurveOf(const JobTable& table, uint64_t number) {
+  const auto blocks = table.LoadHistory(number);
+  REQUIRE_OK(blocks);
+  std::vector<std::string> lines;
+  for (const auto& [key, block] : *blocks)
+    lines.push_back(absl::StrCat(key.level, " ", key.index, " ", block.iterations(0)));
+  return lines;
+}
+
+TEST_CASE("a curve is kept block by block, loses the damaged ones alone, and goes with its job") {
+  using Lines = std::vector<std::string>;
+  const TempDir dir;
+  {
+    const auto table = TableIn(dir);
+    for (const uint64_t number : {7, 8}) REQUIRE_OK(table->Insert(EntryOf(number, "job" + std::to_string(number)), {}));
+    CHECK(CurveOf(*table, 7).empty());
+    REQUIRE_OK(table->UpdateHistory({{7, {{{0, 0}, BlockOf(1)}, {{0, 300}, BlockOf(2)}}, {}},
+                                     {8, {{{0, 0}, BlockOf(3)}, {{1, 0}, BlockOf(0)}}, {}}}));
+    REQUIRE_OK(table->UpdateHistory({{7, {{{0, 300}, BlockOf(4)}, {{0, 301}, BlockOf(5)}}, {{0, 0}, {0, 9}}}}));
+  }
+  {
+    const auto table = TableIn(dir);
+    CHECK(CurveOf(*table, 7) == Lines{"0 300 4", "0 301 5"});
+    CHECK(CurveOf(*table, 8) == Lines{"0 0 3", "1 0 0"});
+  }
+  {
+    auto environment = LmdbEnvironment::Open(dir.path(), {});
+    REQUIRE_OK(environment);
+    const std::string key("h\0\0\0\0\0\0\0\7\0\0\0\0\0\0\0\1\54", 18);
+    REQUIRE_OK((*environment)->Write([&](LmdbTransaction& transaction) { return transaction.Put(key, "garbage"); }));
+  }
+  const auto table = TableIn(dir);
+  CHECK(EntriesOf(*table).size() == 2);
+  CHECK(CurveOf(*table, 7) == Lines{"0 301 5"});
+  REQUIRE_OK(table->Update({}, {{7, "job7"}}));
+  CHECK(CurveOf(*table, 7).empty());
+  REQUIRE_OK(table->Insert(EntryOf(9, "job8"), 8));
+  CHECK(CurveOf(*table, 8).empty());
+}
+
+TEST_CASE("what is left of a job that was left out, since its record is damaged, is not taken for the next one's") {
+  const TempDir dir;
+  {
+    const auto table = TableIn(dir);
+    REQUIRE_OK(table->Insert(EntryOf(1, "job"), {}));
+    REQUIRE_OK(table->UpdateHistory({{1, {{{0, 0}, BlockOf(1)}}, {}}}));
+    v1::JobRecord record;
+    *record.add_displays() = LineOf(100);
+    REQUIRE_OK(table->Update({{1, record}}, {}));
+  }
+  {
+    auto environment = LmdbEnvironment::Open(dir.path(), {});
+    REQUIRE_OK(environment);
+    const std::string key("r\0\0\0\0\0\0\0\1", 9);
+    REQUIRE_OK((*environment)->Write([&](LmdbTransaction& transaction) { return transaction.Put(key, "garbage"); }));
+  }
+  const auto table = TableIn(dir);
+  CHECK(EntriesOf(*table, 1).empty());
+  REQUIRE_OK(table->Insert(EntryOf(1, "other"), {}));
+  CHECK(CurveOf(*table, 1).empty());
+  const auto entries = EntriesOf(*table);
+  REQUIRE(entries.size() == 1);
+  CHECK(LinesOf(entries[0]).empty());
+}
+
 TEST_CASE("a job table has what was written, in the order of submission") {
   const TempDir dir;
   {
@@ -120,6 +196,8 @@ TEST_CASE("a coordinator whose successor has opened the job table writes no more
   REQUIRE_OK(TableIn(moved, 5)->Insert(EntryOf(3, "new"), {}));
   REQUIRE_STATUS(former->Insert(EntryOf(2, "late"), {}), absl::StatusCode::kFailedPrecondition, "epoch 5");
   REQUIRE_STATUS(former->Update({}, {{1, "lenet"}}), absl::StatusCode::kFailedPrecondition, "epoch 5");
+  REQUIRE_STATUS(former->UpdateHistory({{1, {{{0, 0}, BlockOf(1)}}, {}}}), absl::StatusCode::kFailedPrecondition,
+                 "epoch 5");
 }
 
 TEST_CASE("forgotten jobs are remembered until their name is a job's again, and no more of them than the newest") {
