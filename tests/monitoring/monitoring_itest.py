@@ -27,6 +27,18 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 MONITORING = ROOT / "deploy" / "monitoring"
 
 
+# The part of gRPC's health protocol that is used here.
+HEALTH = """syntax = "proto3";
+package grpc.health.v1;
+message HealthCheckRequest { string service = 1; }
+message HealthCheckResponse {
+  enum ServingStatus { UNKNOWN = 0; SERVING = 1; NOT_SERVING = 2; SERVICE_UNKNOWN = 3; }
+  ServingStatus status = 1;
+}
+service Health { rpc Check(HealthCheckRequest) returns (HealthCheckResponse); }
+"""
+
+
 def get(url: str) -> str:
     with urllib.request.urlopen(url, timeout=COMMAND_SECONDS) as answer:
         return answer.read().decode("utf-8")
@@ -142,8 +154,12 @@ class StandardsTest(MonitoringCase):
             server = next(server["address"] for server in status["servers"] if server["address"] != cluster.address)
             own = json.loads(self.grpcurl(server, "samovar.v1.StatusService/GetStatus"))
             self.assertEqual([entry["address"] for entry in own["servers"]], [server])
-            health = self.grpcurl("-d", '{"service": "samovar.v1.JobService"}', cluster.address, "grpc.health.v1.Health/Check")
-            self.assertEqual(json.loads(health), {"status": "SERVING"})
+            # gRPC's own service is not among those that reflection names.
+            (self.workspace.path / "health.proto").write_text(HEALTH, encoding="utf-8")
+            for service in ("", "samovar.v1.JobService"):
+                health = self.grpcurl("-import-path", str(self.workspace.path), "-proto", "health.proto",
+                                      "-d", json.dumps({"service": service}), cluster.address, "grpc.health.v1.Health/Check")
+                self.assertEqual(json.loads(health), {"status": "SERVING"})
 
     def test_a_worker_of_another_version_is_named(self):
         with Cluster(self.workspace) as cluster:
@@ -256,18 +272,17 @@ class DiagnosisTest(MonitoringCase):
     def test_a_full_disk(self):
         disk = self.workspace.path / "server-1"
         disk.mkdir()
-        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "none", str(disk)], check=False, capture_output=True).returncode != 0:
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "none", str(disk)], check=False, capture_output=True).returncode != 0:
             self.skipTest("only root may mount")
         try:
             with Cluster(self.workspace) as cluster:
-                filler = disk / "filler"
-                with open(filler, "wb") as file:
-                    try:
+                try:
+                    with open(disk / "filler", "wb") as file:
                         while True:
                             file.write(bytes(4096))
                             file.flush()
-                    except OSError:
-                        pass
+                except OSError:
+                    pass
                 self.workspace.write_solver(max_iter=10000000, test_interval=1000000, snapshot=200)
                 cluster.submit("--name", "small")
                 server = next(server["address"] for server in self.status(cluster.address)["servers"]
