@@ -22,8 +22,8 @@ constexpr char kExamples[] =
     "      --output examples/mnist/mnist_train_lmdb\n"
     "  samovar check examples/mnist/lenet_solver.prototxt\n"
     "  samovar train --solver examples/mnist/lenet_solver.prototxt\n"
-    "\"samovar COMMAND --help\" explains a command. Exit codes: 0 done, 1 failed, 2 wrong flags or files, 130 and 143 "
-    "interrupted.";
+    "\"samovar COMMAND --help\" explains a command. Exit codes: 0 done, 1 failed, 2 wrong flags or files, 4 a job's "
+    "coordinator does not answer, 130 and 143 interrupted.";
 
 constexpr char kTrainExamples[] =
     "Files: models are written as SNAPSHOT_PREFIX_iter_N.caffemodel, with SNAPSHOT_PREFIX_iter_N.solverstate beside "
@@ -66,7 +66,8 @@ constexpr char kJobsExamples[] =
 constexpr char kWatchExamples[] =
     "On a terminal one line shows the progress; into a file or a pipe goes a log in Caffe's format. An interrupt "
     "(Ctrl-C) does not end\n"
-    "the job. Exit codes: 0 the job has succeeded, 1 it has failed or was cancelled.\n"
+    "the job. Exit codes: 0 the job has succeeded, 1 it has failed or was cancelled, 4 the coordinator does not "
+    "answer.\n"
     "Examples:\n"
     "  samovar watch lenet 127.0.0.1:7100\n"
     "  samovar watch lenet 127.0.0.1:7100 > lenet.log";

@@ -65,7 +65,7 @@ absl::StatusOr<v1::JobSpec> MakeJob(const std::string& directory) {
 class SimulatedWorker {
  public:
   SimulatedWorker(const std::string& coordinator, int number, const std::atomic<bool>* measuring)
-      : session_(coordinator, Dialer(RpcOptions()), StorageTable(), SelfOf(number)),
+      : session_(coordinator, Dialer(RpcOptions()), StorageTable(), SelfOf(number), [] { return v1::WorkerFigures(); }),
         measuring_(*measuring),
         thread_([this] { Run(); }) {}
   ~SimulatedWorker() { Stop(); }

@@ -61,6 +61,8 @@ class TextReporter : public TrainReporter {
 
   void Waits(const std::string& cause) override { Line(cause); }
 
+  void Silent(double, const std::string&) override {}
+
   void Progress(const v1::JobStatus&, const JobNews& news) override {
     // As Caffe does, an iteration's test before its display.
     auto display = news.displays.begin();
@@ -130,10 +132,13 @@ class TerminalReporter : public TextReporter {
 
   void Progress(const v1::JobStatus& status, const JobNews& news) override {
     TextReporter::Progress(status, news);
-    // One column is left free: a full line would make some terminals begin another.
-    const size_t width = static_cast<size_t>(std::max(columns_() - 1, 1));
-    out_ << kClear << StatusLine(status).substr(0, width) << std::flush;
-    living_ = true;
+    reached_ = absl::StrCat("iteration ", status.iteration(), "/", status.max_iter());
+    ShowLiving(StatusLine(status));
+  }
+
+  void Silent(double seconds, const std::string& coordinator) override {
+    ShowLiving(absl::StrCat("no news for ", FormatDuration(seconds), " from the coordinator at ", coordinator,
+                            reached_.empty() ? "" : absl::StrCat("; it was at ", reached_)));
   }
 
  protected:
@@ -151,7 +156,16 @@ class TerminalReporter : public TextReporter {
   // To the line's beginning, and clear it.
   static constexpr char kClear[] = "\r\x1b[K";
 
+  void ShowLiving(const std::string& text) {
+    // One column is left free: a full line would make some terminals begin another.
+    const size_t width = static_cast<size_t>(std::max(columns_() - 1, 1));
+    out_ << kClear << text.substr(0, width) << std::flush;
+    living_ = true;
+  }
+
   const std::function<int()> columns_;
+  // By the last status.
+  std::string reached_;
   // The cursor is behind a status line.
   bool living_ = false;
 };
@@ -190,6 +204,9 @@ class JsonReporter : public TrainReporter {
               .Text("weights", facts.start)
               .Text("state_dir", facts.state_dir));
   }
+
+  // Watchers are told once that it waits.
+  void Silent(double, const std::string&) override {}
 
   void Ready(const std::string& coordinator) override { Write(Event("ready").Text("coordinator", coordinator)); }
 

@@ -53,6 +53,9 @@ class TrainReporter {
   // It is queued, for this reason.
   virtual void Waits(const std::string& cause) = 0;
   virtual void Progress(const v1::JobStatus& status, const JobNews& news) = 0;
+  // The coordinator has sent nothing for so many seconds; what was shown last is no longer so. Called again and again
+  // until the next Progress.
+  virtual void Silent(double seconds, const std::string& coordinator) = 0;
   // Something went wrong that the run survives.
   virtual void Warning(const std::string& text) = 0;
   virtual void ModelWritten(uint64_t iteration, const std::string& path) = 0;

@@ -14,10 +14,12 @@ namespace {
 constexpr absl::Duration kInterval = absl::Milliseconds(250);
 // A coordinator that is started again is back by then.
 constexpr absl::Duration kPatience = absl::Minutes(1);
+// A coordinator sends something every second: figures that are older than this are not shown as current.
+constexpr absl::Duration kSilence = absl::Milliseconds(2500);
 // Silence that lasts so long is told.
 constexpr absl::Duration kToldAfter = absl::Seconds(5);
 // Whether a coordinator is silent is looked at this often.
-constexpr absl::Duration kTick = absl::Seconds(1);
+constexpr absl::Duration kTick = absl::Milliseconds(250);
 
 }  // namespace
 
@@ -60,9 +62,14 @@ absl::Status FollowJob(const JobClient& client, const std::string& job_id, Train
       client.GiveUp();
       return client.Explain(failure);
     }
-    if (const grpc::Status silence = watcher.Failure(kToldAfter); !silence.ok() && !std::exchange(told, true)) {
-      reporter->Waits(absl::StrCat("waits for the coordinator, ", absl::FormatDuration(kPatience),
-                                   " at most: ", client.Explain(silence).message()));
+    const absl::Duration silence = watcher.Silence();
+    if (silence >= kSilence) reporter->Silent(absl::ToDoubleSeconds(silence), client.address());
+    const grpc::Status failure = watcher.Failure(kToldAfter);
+    if ((!failure.ok() || silence >= kToldAfter) && !std::exchange(told, true)) {
+      reporter->Waits(absl::StrCat(
+          "waits for the coordinator, ", absl::FormatDuration(kPatience), " at most: ",
+          failure.ok() ? absl::StrCat("no news from ", client.address(), " for ", absl::ToInt64Seconds(silence), " s")
+                       : client.Explain(failure).message()));
     }
     waker->Wait(SteadyNow() + kTick);
   }
@@ -80,7 +87,7 @@ int FollowJobAsCommand(const JobClient& client, const std::string& job_id, Train
   const std::string text = absl::StrCat("job ", job_id, ": ", status.message());
   reporter->Failed(text);
   PrintError(text);
-  return kExitFailed;
+  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ? kExitLostContact : kExitFailed;
 }
 
 }  // namespace samovar

@@ -102,6 +102,7 @@ bool JobWatcher::WatchOnce() {
       TakeStatusLocked(std::move(status));
       failure_ = grpc::Status::OK;
       failing_since_ = absl::InfiniteFuture();
+      heard_ = SteadyNow();
     }
     status.Clear();
     waker_->Notify();
@@ -109,6 +110,11 @@ bool JobWatcher::WatchOnce() {
   const grpc::Status end = reader->Finish();
   // A coordinator that is started again is there soon.
   return ended || TakeFailure(end);
+}
+
+absl::Duration JobWatcher::Silence() const {
+  absl::MutexLock lock(&mu_);
+  return SteadyNow() - heard_;
 }
 
 grpc::Status JobWatcher::Failure(absl::Duration patience) const {

@@ -14,6 +14,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "cli/run/waker.h"
+#include "common/base/clock.h"
 #include "common/base/stopper.h"
 #include "common/home/coordinator_channel.h"
 #include "samovar/v1/job.grpc.pb.h"
@@ -34,6 +35,9 @@ class JobWatcher {
   // The newest status, if it came since the last call. It holds the whole history, so that none before it is missed;
   // its displays are all that came since the last call.
   std::optional<v1::JobStatus> Take();
+
+  // Since the last status came, or since the watch began.
+  absl::Duration Silence() const;
 
   // Why no status came, if none has come for so long since a call failed, or if calling again will not help: the job is
   // not known. OK otherwise.
@@ -61,6 +65,8 @@ class JobWatcher {
   // How the last call ended, and since when none has brought a status; OK and never if the last one did.
   grpc::Status failure_ ABSL_GUARDED_BY(mu_);
   absl::Time failing_since_ ABSL_GUARDED_BY(mu_) = absl::InfiniteFuture();
+  // When the last status came.
+  absl::Time heard_ ABSL_GUARDED_BY(mu_) = SteadyNow();
   // The call in progress, to be cancelled by the destructor; null if there is none.
   grpc::ClientContext* call_ ABSL_GUARDED_BY(mu_) = nullptr;
   std::thread thread_;

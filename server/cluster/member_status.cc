@@ -87,14 +87,14 @@ double OwnRate(const v1::WorkerStatus& worker) {
 
 std::string SlownessText(const v1::WorkerStatus& worker, double own, double middle) {
   std::string text = absl::StrFormat("slow: %.3g images/s while it works, others %.3g", own, middle);
-  if (worker.compute_share() > worker.feed_wait_share() && worker.compute_share() > worker.push_wait_share()) {
-    if (worker.cpu_share() < kSlow * worker.compute_share()) {
-      absl::StrAppendFormat(&text, "; it gets %.0f %% of the processors that its %d threads could use",
-                            100 * worker.cpu_share(), worker.threads());
-    }
-  } else if (worker.feed_wait_share() >= worker.push_wait_share()) {
+  const bool waits = std::max(worker.feed_wait_share(), worker.push_wait_share()) >= worker.compute_share();
+  // A process that is held back is slow in whatever it does.
+  if (worker.cpu_share() < kSlow * worker.compute_share()) {
+    absl::StrAppendFormat(&text, "; it gets %.0f %% of the processors that its %d threads could use",
+                          100 * worker.cpu_share(), worker.threads());
+  } else if (waits && worker.feed_wait_share() >= worker.push_wait_share()) {
     absl::StrAppendFormat(&text, "; it waits for records %.0f %% of the time", 100 * worker.feed_wait_share());
-  } else {
+  } else if (waits) {
     absl::StrAppendFormat(&text, "; servers take its gradients slowly, it waits for them %.0f %% of the time",
                           100 * worker.push_wait_share());
   }

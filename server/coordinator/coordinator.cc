@@ -34,6 +34,8 @@ constexpr absl::Duration kHomeTick = absl::Seconds(1);
 constexpr absl::Duration kIntervalTick = absl::Milliseconds(50);
 // A watcher looks at whether it was cancelled this often.
 constexpr absl::Duration kWatchTick = absl::Milliseconds(200);
+// Its figures have ages, and it must hear that the coordinator lives: it is sent a status so often, if nothing else.
+constexpr absl::Duration kWatchNews = absl::Seconds(1);
 // A worker without work asks again after this long; with no job at all, there is no haste.
 constexpr absl::Duration kRetryInJob = absl::Milliseconds(20);
 constexpr absl::Duration kRetryIdle = absl::Milliseconds(200);
@@ -438,6 +440,7 @@ absl::Status Coordinator::Watch(const std::string& job_id, absl::Duration interv
   SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Job> job, queue_->Find(job_id));
   uint64_t seen = 0;
   std::string seen_cause;
+  absl::Time sent = absl::InfinitePast();
   while (!cancelled()) {
     const bool stopping = stopper_.stopped();
     const uint64_t version = job->AwaitChange(seen, seen == 0 ? absl::ZeroDuration() : kWatchTick);
@@ -448,8 +451,9 @@ absl::Status Coordinator::Watch(const std::string& job_id, absl::Duration interv
     }
     status.set_queue_position(PositionOf(*job));
     const bool ended = status.state() != v1::JOB_STATE_QUEUED && status.state() != v1::JOB_STATE_RUNNING;
-    if (version != seen || status.cause() != seen_cause || ended) {
+    if (version != seen || status.cause() != seen_cause || ended || SteadyNow() - sent >= kWatchNews) {
       seen = version;
+      sent = SteadyNow();
       seen_cause = status.cause();
       if (first_display.has_value()) {
         for (v1::DisplayLine& line : job->DisplaysFrom(*first_display)) {

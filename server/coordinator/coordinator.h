@@ -91,9 +91,10 @@ class Coordinator : private ClusterView {
   absl::StatusOr<uint64_t> Snapshot(const std::string& job_id, const std::string& export_to = "", bool last = false);
   // As Job::Acknowledge.
   absl::Status AcknowledgeSnapshots(const std::string& job_id, const std::set<uint64_t>& snapshots);
-  // Calls `send` with the job's status at once, at each change but not more often than `interval`, and after its end.
-  // Blocks until then, until `send` returns false or `cancelled` true, or until the coordinator stops (UNAVAILABLE).
-  // With `first_display`, each line of the solver's display from that iteration on is in one of the statuses.
+  // Calls `send` with the job's status at once, at each change but not more often than `interval`, once a second if
+  // there is none, and after its end. Blocks until then, until `send` returns false or `cancelled` true, or until the
+  // coordinator stops (UNAVAILABLE). With `first_display`, each line of the solver's display from that iteration on is
+  // in one of the statuses.
   absl::Status Watch(const std::string& job_id, absl::Duration interval, std::optional<uint64_t> first_display,
                      absl::FunctionRef<bool(const v1::JobStatus&)> send, absl::FunctionRef<bool()> cancelled) const;
   // Calls `send` with each of the job's events after number `after`; if `follow`, also with those to come, until it has

@@ -143,6 +143,8 @@ class HdfsByTicketTest(scenario.Scenario):
     test_a_set_is_made_there_and_workers_fetch_what_they_lease = None
     test_an_import_that_is_killed_leaves_no_set = None
     test_a_job_reads_and_writes_there_alone = None
+    test_a_cluster_has_its_home_and_its_snapshots_there = None
+    test_lenet_goes_from_pictures_to_features_as_users_of_caffe_on_spark_had_it = None
 
 
 if __name__ == "__main__":

@@ -68,6 +68,18 @@ TEST_CASE("a terminal's status line is never wider than the terminal") {
   CHECK(out.str() == "\r\x1b[Kiteration 5");
 }
 
+TEST_CASE("a terminal shows no figures of a silent coordinator") {
+  std::ostringstream out;
+  auto reporter = MakeTerminalReporter(&out, [] { return 100; });
+  v1::JobStatus status = Status();
+  status.set_images_per_second(1140);
+  reporter->Progress(status, {});
+  CHECK(out.str().find("1140 images/s") != std::string::npos);
+  out.str("");
+  reporter->Silent(4.2, "node-1:7100");
+  CHECK(out.str() == "\r\x1b[Kno news for 4 s from the coordinator at node-1:7100; it was at iteration 500/2000");
+}
+
 TEST_CASE("a log has a prefix on each line and begins with what Caffe's parsers look for") {
   std::ostringstream out;
   const absl::Time time = absl::FromCivil(absl::CivilSecond(2026, 1, 31, 12, 0, 0), absl::LocalTimeZone());

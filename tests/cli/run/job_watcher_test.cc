@@ -103,6 +103,9 @@ TEST_CASE("a watch that never finds memory for a call ends when it is told to") 
                        absl::Milliseconds(50), &waker);
     REQUIRE(shortage.met.WaitForNotificationWithTimeout(kPatience));
     CHECK_FALSE(watcher.Take().has_value());
+    const absl::Duration silence = watcher.Silence();
+    CHECK(silence > absl::ZeroDuration());
+    CHECK(watcher.Silence() > silence);
   }
   CHECK(shortage.left < 1'000'000);
 }
