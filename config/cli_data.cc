@@ -60,8 +60,10 @@ constexpr char kWritePartitionExamples[] =
     "of keys: the\n"
     "key's length, the key, the value's length, the value, a serialised Datum of Caffe; and at the end a length of 0. "
     "Lengths are 4\n"
-    "bytes, the highest first; nothing comes behind that 0. Prints what `samovar data write-manifest` takes, one line.\n"
-    "A partition of this name that is there already stays: the same one is as good as written, another one is refused.\n"
+    "bytes, the highest first; nothing comes behind that 0. Prints what `samovar data write-manifest` takes, one "
+    "line.\n"
+    "A partition of this name that is there already stays: the same one is as good as written, another one is "
+    "refused.\n"
     "Example:\n"
     "  samovar data write-partition hdfs:///data/set --name part-00003-17 < records > part-00003";
 constexpr char kWriteManifestExamples[] =
