@@ -124,7 +124,9 @@ bool ExportCleaner::CleanAll() {
         absl::StrCat("exported snapshots of a forgotten job in ", place,
                      MayPass(status) ? " cannot be removed now, which is tried again: " : " stay: ", status.message()));
   };
-  for (const auto& [parent, directories] : by_parent) {
+  for (const auto& entry : by_parent) {
+    const std::string& parent = entry.first;
+    const std::vector<std::string>& directories = entry.second;
     absl::StatusOr<std::vector<std::string>> there = std::vector<std::string>();
     const absl::Status listed = CatchExceptions([&] {
       there = StillThere(parent, directories, storage_);
