@@ -81,6 +81,7 @@ int Run(int argc, char** argv) {
   options.name = flags.name;
   options.threads = flags.threads;
   options.partitions = cache != nullptr ? static_cast<PartitionSource*>(cache.get()) : &remote;
+  if (cache != nullptr) options.cache_bytes = [&cache] { return cache->held_bytes(); };
   options.channels = flags.channels;
   options.storage = storage;
   options.on_joined = [&] {

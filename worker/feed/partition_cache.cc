@@ -189,7 +189,9 @@ absl::Status PartitionCache::MakeRoom(uint64_t bytes) const {
     if (error) return ErrnoStatus(error.value(), "remove", PathOf(used.name));
     total -= used.bytes;
   }
-  if (total <= options_.bytes) return absl::OkStatus();
+  const bool fits = total <= options_.bytes;
+  held_bytes_.store(fits ? total : total - bytes, std::memory_order_relaxed);
+  if (fits) return absl::OkStatus();
   return absl::UnavailableError(
       absl::StrCat(options_.directory, ": the partitions that are in use leave no room for ", bytes, " bytes of ",
                    options_.bytes, "; give --cache-bytes for one partition of each worker on this machine, and more"));

@@ -14,6 +14,7 @@
 // Thread safety: all methods may be called from any thread. mu_ is held for no I/O.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -53,6 +54,9 @@ class PartitionCache final : public PartitionSource {
                                                           const v1::DatasetPartition& partition) override
       ABSL_LOCKS_EXCLUDED(mu_);
 
+  // Bytes of the partitions in the directory, when this last looked for room. From any thread.
+  uint64_t held_bytes() const { return held_bytes_.load(std::memory_order_relaxed); }
+
   // Ends the Open that is under way, and all later ones.
   void Stop() { stopper_.Stop(); }
 
@@ -84,6 +88,8 @@ class PartitionCache final : public PartitionSource {
 
   const Options options_;
   Stopper stopper_;
+  // A figure for people: orders nothing.
+  mutable std::atomic<uint64_t> held_bytes_{0};
 
   absl::Mutex mu_;
   // The partition that was asked for last.

@@ -196,6 +196,7 @@ v1::WorkerFigures Worker::Figures() const {
   clock_.WriteTo(&figures);
   figures.set_cpu_seconds(ProcessCpuSeconds());
   figures.set_resident_bytes(ProcessResidentBytes());
+  if (options_.cache_bytes) figures.set_cache_bytes(options_.cache_bytes());
   return figures;
 }
 

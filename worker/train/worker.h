@@ -44,6 +44,8 @@ class Worker {
     uint32_t channels = 0;
     // Opens the partitions of partitioned data sets, and outlives the worker; null: they are read where they lie.
     PartitionSource* partitions = nullptr;
+    // Bytes in its cache, for the status; called from any thread. May be null.
+    std::function<uint64_t()> cache_bytes = nullptr;
     // As RunLease says.
     bool check_sent = SentSpans::kByDefault;
     // Where data sets are, and the files that nets name.

@@ -137,6 +137,7 @@ TEST_CASE_METHOD(Fixture, "the bound is kept by removing what was used longest a
   const auto cache = Cache(3);
   for (const uint64_t partition : {0, 1, 2, 0, 3}) REQUIRE_OK(Read(cache.get(), partition));
   CHECK(Cached() == "0 2 3");
+  CHECK(cache->held_bytes() == 3 * partition_bytes);
   REQUIRE_OK(Read(cache.get(), 1));
   CHECK(Cached() == "0 1 3");
   SECTION("a lower bound counts from the start") {
