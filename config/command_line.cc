@@ -193,7 +193,11 @@ CLI::Validator AddressValidator(bool any_port) {
 
 CLI::Validator HttpValidator() {
   const auto check = [](std::string& address) {
-    return address == "none" ? std::string() : AddressValidator(/*any_port=*/true)(address);
+    if (address == "none") return std::string();
+    const bool plain = address.find_first_of(", +/") == std::string::npos && absl::StrContains(address, ':') &&
+                       (address[0] == '[' || address.find(':') == address.rfind(':'));
+    if (!plain) return absl::StrCat("\"", address, "\" is neither HOST:PORT, as in 127.0.0.1:7180, nor none");
+    return AddressValidator(/*any_port=*/true)(address);
   };
   return CLI::Validator(check, "");
 }

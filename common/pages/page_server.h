@@ -1,7 +1,8 @@
 // PageServer answers GET requests on one port: for browsers, Prometheus, and whoever looks whether a process lives.
 // The door to civetweb.
 //
-// It is bounded: four threads, requests of 16 KiB at most, 10 s for each. It changes nothing, has no TLS, and listens
+// It is bounded: 32 threads, requests of 16 KiB at most, and 3 s until one has come: silent connections hold up others
+// for no longer. It changes nothing, has no TLS, and listens
 // where the operator says, which is on loopback if nobody says anything.
 //
 // civetweb: it is in the distribution (prometheus-cpp's package needs it), has a thread pool and time limits, could

@@ -24,7 +24,7 @@ double Rate(double newest, double oldest, double seconds) {
 std::string ActivityText(v1::WorkerActivity activity, const v1::WorkerWait& wait) {
   std::string silent;
   for (const v1::SilentServer& server : wait.silent()) {
-    absl::StrAppend(&silent, silent.empty() ? " of server " : " and ", Printable(server.address(), kMaxPeerNameBytes),
+    absl::StrAppend(&silent, silent.empty() ? "server " : " and ", Printable(server.address(), kMaxPeerNameBytes),
                     ", silent for ", server.silent_ms() / 1000, " s");
   }
   switch (activity) {
@@ -35,10 +35,10 @@ std::string ActivityText(v1::WorkerActivity activity, const v1::WorkerWait& wait
     case v1::WORKER_ACTIVITY_WAITING_FOR_RECORDS:
       return "waits for records to be read and decoded";
     case v1::WORKER_ACTIVITY_WAITING_FOR_PUSH:
-      return absl::StrCat("waits for its gradient to be taken", silent.empty() ? "" : " by a server", silent);
+      return absl::StrCat("waits for its gradient to be taken", silent.empty() ? "" : " by ", silent);
     case v1::WORKER_ACTIVITY_WAITING_FOR_WEIGHTS:
       if (silent.empty() && wait.for_workers()) return "waits for other workers' gradients";
-      return absl::StrCat("waits for weights", silent);
+      return absl::StrCat("waits for weights", silent.empty() ? "" : " of ", silent);
     case v1::WORKER_ACTIVITY_TESTING:
       return "tests";
     case v1::WORKER_ACTIVITY_RESTING:
@@ -116,7 +116,7 @@ v1::ServerStatus StatusOf(const Membership::Server& server, const StatusTime& ti
   status.mutable_figures()->set_last_error(Printable(status.figures().last_error()));
   status.set_silent_seconds(absl::ToDoubleSeconds(time.now - server.heard));
   status.set_gone(time.now - server.heard > Membership::kServerTimeout);
-  if (server.figures.empty() || status.gone()) return status;
+  if (server.figures.empty() || time.now - server.heard > kFiguresTimeout) return status;
   const double seconds = server.figures.seconds();
   const v1::ServerFigures& newest = server.figures.newest().counts;
   const v1::ServerFigures& oldest = server.figures.oldest().counts;

@@ -14,7 +14,7 @@
 
 namespace samovar {
 
-// A worker that has been silent for so long shows no rates: they would be those of another time.
+// A member that has been silent for so long shows no rates: they would be those of another time.
 inline constexpr absl::Duration kFiguresTimeout = absl::Seconds(3);
 
 struct StatusTime {

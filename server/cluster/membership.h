@@ -61,6 +61,8 @@ class Membership {
     absl::Time when;
     uint64_t times = 1;
   };
+  // The reason of one that gave its work back and went.
+  static constexpr char kHasLeft[] = "has left";
   // So many are remembered, the newest.
   static constexpr size_t kMaxLost = 50;
 

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "server/cluster/membership.h"
 
 namespace samovar {
 namespace {
@@ -16,9 +18,12 @@ constexpr double kRecentSeconds = 60;
 constexpr uint64_t kLittleRoom = uint64_t{1} << 30;
 constexpr double kQuietServerSeconds = 3;
 
+double SecondsSince(uint64_t unix_ms, const v1::ClusterStatus& status) {
+  return static_cast<double>(status.unix_ms() - std::min(status.unix_ms(), unix_ms)) / 1000;
+}
+
 bool IsRecent(uint64_t unix_ms, const v1::ClusterStatus& status) {
-  return unix_ms != 0 &&
-         static_cast<double>(status.unix_ms() - std::min(status.unix_ms(), unix_ms)) < 1000 * kRecentSeconds;
+  return unix_ms != 0 && SecondsSince(unix_ms, status) < kRecentSeconds;
 }
 
 void AddJobs(const v1::ClusterStatus& status, std::vector<std::string>* problems) {
@@ -38,10 +43,29 @@ void AddJobs(const v1::ClusterStatus& status, std::vector<std::string>* problems
   }
 }
 
+// Whether a job that is not ended has a share on the server, or waits for servers.
+bool IsNeeded(const v1::ServerStatus& server, const v1::ClusterStatus& status) {
+  return std::any_of(status.jobs().begin(), status.jobs().end(), [&](const v1::JobStatus& job) {
+    if (job.state() == v1::JOB_STATE_QUEUED) return true;
+    return job.state() == v1::JOB_STATE_RUNNING &&
+           std::find(job.servers().begin(), job.servers().end(), server.address()) != job.servers().end();
+  });
+}
+
+// Whether a worker of its name is there again on its machine.
+bool IsBack(const v1::LostMember& lost, const v1::ClusterStatus& status) {
+  return std::any_of(status.workers().begin(), status.workers().end(), [&](const v1::WorkerStatus& worker) {
+    return worker.host() == lost.host() && worker.joined_unix_ms() >= lost.lost_unix_ms() &&
+           absl::StartsWith(lost.name(), absl::StrCat("worker ", worker.name(), " ("));
+  });
+}
+
 void AddServers(const v1::ClusterStatus& status, std::vector<std::string>* problems) {
   for (const v1::ServerStatus& server : status.servers()) {
     const std::string name = absl::StrCat("server ", server.address());
-    if (server.gone() || server.silent_seconds() > kQuietServerSeconds) {
+    if (server.silent_seconds() > kQuietServerSeconds) {
+      // One that was ended or replaced long ago is missed by nobody.
+      if (server.silent_seconds() > kRecentSeconds && !IsNeeded(server, status)) continue;
       problems->push_back(absl::StrFormat("%s has been silent for %.0f s", name, server.silent_seconds()));
       continue;
     }
@@ -62,16 +86,20 @@ void AddWorkers(const v1::ClusterStatus& status, std::vector<std::string>* probl
     if (worker.silent_seconds() > kQuietServerSeconds) {
       problems->push_back(absl::StrFormat("%s has been silent for %.0f s", name, worker.silent_seconds()));
     } else if (IsRecent(worker.last_error_unix_ms(), status)) {
-      problems->push_back(absl::StrCat(name, " fails: ", worker.last_error(),
-                                       worker.errors() > 1 ? absl::StrCat(" (", worker.errors(), " times)") : ""));
+      problems->push_back(absl::StrFormat("%s failed %.0f s ago: %s%s", name,
+                                          SecondsSince(worker.last_error_unix_ms(), status), worker.last_error(),
+                                          worker.errors() > 1 ? absl::StrCat(" (", worker.errors(), " times)") : ""));
     }
     if (!worker.straggler().empty()) slow.push_back(absl::StrCat(name, " is ", worker.straggler()));
   }
   for (const v1::LostMember& lost : status.lost()) {
-    if (!IsRecent(lost.lost_unix_ms(), status)) continue;
-    problems->push_back(absl::StrCat(lost.name(), lost.host().empty() ? "" : absl::StrCat(" on ", lost.host()), ": ",
-                                     lost.reason(),
-                                     lost.times() > 1 ? absl::StrCat(" (", lost.times(), " times)") : ""));
+    // One that has left in good order, or is back, is not missed.
+    if (!IsRecent(lost.lost_unix_ms(), status) || lost.reason() == Membership::kHasLeft || IsBack(lost, status))
+      continue;
+    problems->push_back(absl::StrFormat("%s%s, %.0f s ago: %s%s", lost.name(),
+                                        lost.host().empty() ? "" : absl::StrCat(" on ", lost.host()),
+                                        SecondsSince(lost.lost_unix_ms(), status), lost.reason(),
+                                        lost.times() > 1 ? absl::StrCat(" (", lost.times(), " times)") : ""));
   }
   problems->insert(problems->end(), slow.begin(), slow.end());
 }

@@ -236,6 +236,12 @@ absl::Status Coordinator::HearLocked(uint64_t worker, const v1::WorkerReport& re
     const std::string text =
         absl::StrCat("job ", Printable(failure.job_id(), kMaxPeerNameBytes), ": ", Printable(failure.message()));
     log->Warning(absl::StrCat("worker ", member->description.name(), ", ", text));
+    // Where the job was ended meanwhile, nothing is wrong.
+    const std::vector<std::shared_ptr<Job>> running = queue_->Running();
+    if (std::none_of(running.begin(), running.end(),
+                     [&](const std::shared_ptr<Job>& job) { return job->id() == failure.job_id(); })) {
+      continue;
+    }
     ++member->errors;
     member->last_error = text;
     member->last_error_at = now;
@@ -328,7 +334,8 @@ void Coordinator::Leave(const v1::LeaveRequest& request) {
   log.Info(news);
   for (const std::shared_ptr<Job>& job : queue_->All()) job->ReleaseWorker(request.worker_id(), news);
   shares_.Leave(request.worker_id(), SteadyNow());
-  members_.NoteLost(name, members_.workers().at(request.worker_id()).description.host(), "has left", SteadyNow());
+  members_.NoteLost(name, members_.workers().at(request.worker_id()).description.host(), Membership::kHasLeft,
+                    SteadyNow());
   members_.Leave(request.worker_id());
 }
 

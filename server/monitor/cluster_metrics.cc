@@ -1,6 +1,8 @@
 #include "server/monitor/cluster_metrics.h"
 
 #include <functional>
+#include <map>
+#include <string>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
@@ -54,8 +56,10 @@ void AddJobs(const v1::ClusterStatus& status, PrometheusText* text) {
       [](const v1::JobStatus& job) { return job.learning_rate(); });
   add("samovar_job_images_per_second", "gauge", "Records of training a second, over the last seconds.",
       [](const v1::JobStatus& job) { return job.images_per_second(); });
-  add("samovar_job_remaining_seconds", "gauge", "Estimated time to the end; 0: not known.",
-      [](const v1::JobStatus& job) { return job.eta_seconds(); });
+  text->Begin("samovar_job_remaining_seconds", "gauge", "Estimated time to the end, where it is known.");
+  for (const v1::JobStatus& job : status.jobs()) {
+    if (job.eta_seconds() > 0) text->Add(labels(job), job.eta_seconds());
+  }
   add("samovar_job_idle_seconds", "gauge", "Time since an iteration of a running job was last done.",
       [](const v1::JobStatus& job) { return job.idle_seconds(); });
   add("samovar_job_workers", "gauge", "Workers that compute for the job.",
@@ -97,8 +101,14 @@ void AddServers(const v1::ClusterStatus& status, PrometheusText* text) {
 }
 
 void AddWorkers(const v1::ClusterStatus& status, PrometheusText* text) {
-  const auto labels_of = [](const v1::WorkerStatus& worker) {
-    return PrometheusText::Labels{{"worker", worker.name()}, {"host", worker.host()}};
+  std::map<std::string, int> named;
+  for (const v1::WorkerStatus& worker : status.workers()) ++named[worker.name()];
+  const auto labels_of = [&named](const v1::WorkerStatus& worker) {
+    // Each series once: workers of one name have their numbers with it.
+    const bool alone = named.at(worker.name()) == 1;
+    return PrometheusText::Labels{
+        {"worker", alone ? worker.name() : absl::StrCat(worker.name(), " (", worker.worker_id(), ")")},
+        {"host", worker.host()}};
   };
   const auto add = [&](const char* name, const char* type, const char* help, const ValueOf<v1::WorkerStatus>& value) {
     Family(name, type, help, status.workers(), labels_of, value, text);

@@ -170,7 +170,7 @@ class StandardsTest(MonitoringCase):
                                       check=False)
                 self.assertIn("install the same release on all machines", done.stderr)
             problems = self.status(cluster.address)["problems"]
-            self.assertRegex(problems[0], r"worker old-worker on node-9: was refused: .*0\.0\.1.*\(3 times\)")
+            self.assertRegex(problems[0], r"worker old-worker on node-9, \d+ s ago: was refused: .*0\.0\.1.*\(3 times\)")
 
 
 class DiagnosisTest(MonitoringCase):

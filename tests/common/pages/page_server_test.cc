@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <stdexcept>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -15,8 +16,7 @@
 namespace samovar {
 namespace {
 
-// Sends the bytes, and reads until the other end closes.
-std::string Exchange(const std::string& address, const std::string& request) {
+int Connect(const std::string& address) {
   int port = 0;
   REQUIRE(absl::SimpleAtoi(address.substr(address.rfind(':') + 1), &port));
   const int fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -25,6 +25,12 @@ std::string Exchange(const std::string& address, const std::string& request) {
   to.sin_port = htons(static_cast<uint16_t>(port));
   to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   REQUIRE(connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof(to)) == 0);
+  return fd;
+}
+
+// Sends the bytes, and reads until the other end closes.
+std::string Exchange(const std::string& address, const std::string& request) {
+  const int fd = Connect(address);
   size_t sent = 0;
   while (sent < request.size()) {
     const ssize_t n = send(fd, request.data() + sent, request.size() - sent, MSG_NOSIGNAL);
@@ -83,6 +89,21 @@ TEST_CASE("garbage does no harm") {
   CHECK(absl::StrContains(Get(server->address(), "/../../etc/passwd"), "home") !=
         absl::StrContains(Get(server->address(), "/../../etc/passwd"), "root:"));
   CHECK(absl::EndsWith(Get(server->address(), "/"), "home"));
+}
+
+TEST_CASE("connections that send nothing hold up nobody") {
+  const auto server = Start({{"/", [](const PageRequest&) { return Page{200, "text/plain", "home"}; }}});
+  std::vector<int> silent;
+  for (int i = 0; i < 16; ++i) silent.push_back(Connect(server->address()));
+  CHECK(absl::EndsWith(Get(server->address(), "/"), "home"));
+  // The answer did not wait until they were closed.
+  int open = 0;
+  for (const int fd : silent) {
+    char byte = 0;
+    if (recv(fd, &byte, 1, MSG_DONTWAIT) < 0) ++open;
+    close(fd);
+  }
+  CHECK(open == 16);
 }
 
 TEST_CASE("an address that cannot be served is refused") {

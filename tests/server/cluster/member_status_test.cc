@@ -169,7 +169,27 @@ TEST_CASE("problems name the culprit, the worst first, and nothing is wrong with
   REQUIRE(problems.size() == 3);
   CHECK(problems[0] == "job lenet stands still: no iteration for 9 s");
   CHECK(problems[1] == "server a:1: its disk is nearly full, 300 MB of 102400 MB are free");
-  CHECK(problems[2] == "worker w2 (2) fails: job lenet: cannot open /data/x (4 times)");
+  CHECK(problems[2] == "worker w2 (2) failed 1 s ago: job lenet: cannot open /data/x (4 times)");
+  // One that left is not missed, nor one that is back; another is, and so is a server that no job needs, for a while.
+  v1::LostMember* lost = status.add_lost();
+  lost->set_name("worker w9 (9)");
+  lost->set_lost_unix_ms(999'990'000);
+  lost->set_reason(Membership::kHasLeft);
+  CHECK(ProblemsOf(status).size() == 3);
+  lost->set_reason("has been silent for 6 s");
+  CHECK(ProblemsOf(status)[3] == "worker w9 (9), 10 s ago: has been silent for 6 s");
+  lost->set_name("worker w1 (0)");
+  status.mutable_workers(0)->set_joined_unix_ms(999'995'000);
+  CHECK(ProblemsOf(status).size() == 3);
+  v1::ServerStatus* ended = status.add_servers();
+  ended->set_address("b:1");
+  ended->set_silent_seconds(20);
+  CHECK(ProblemsOf(status).size() == 4);
+  ended->set_silent_seconds(70);
+  CHECK(ProblemsOf(status).size() == 3);
+  job->add_servers("b:1");
+  CHECK(ProblemsOf(status).size() == 4);
+  job->clear_servers();
   // It is over.
   status.mutable_workers(1)->set_last_error_unix_ms(900'000'000);
   CHECK(ProblemsOf(status).size() == 2);

@@ -36,5 +36,18 @@ TEST_CASE("each family is there once, and names of jobs and workers are quoted")
   CHECK(families.size() > 25);
 }
 
+TEST_CASE("workers of one name have series of their own, and a time that is not known has none") {
+  v1::ClusterStatus status;
+  for (uint64_t id : {3, 4}) {
+    status.add_workers()->set_worker_id(id);
+    status.mutable_workers()->rbegin()->set_name("w");
+  }
+  status.add_jobs()->set_job_id("stalled");
+  const std::string text = ClusterMetrics(status);
+  CHECK(absl::StrContains(text, "samovar_cluster_worker_slow{worker=\"w (3)\",host=\"\"} 0\n"));
+  CHECK(absl::StrContains(text, "samovar_cluster_worker_slow{worker=\"w (4)\",host=\"\"} 0\n"));
+  CHECK_FALSE(absl::StrContains(text, "samovar_job_remaining_seconds{"));
+}
+
 }  // namespace
 }  // namespace samovar
