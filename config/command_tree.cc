@@ -23,7 +23,7 @@ constexpr char kExamples[] =
     "  samovar check examples/mnist/lenet_solver.prototxt\n"
     "  samovar train --solver examples/mnist/lenet_solver.prototxt\n"
     "\"samovar COMMAND --help\" explains a command. Exit codes: 0 done, 1 failed, 2 wrong flags or files, 4 a job's "
-    "coordinator does not answer, 130 and 143 interrupted.";
+    "coordinator no longer answers, 130 and 143 interrupted.";
 
 constexpr char kTrainExamples[] =
     "Files: models are written as SNAPSHOT_PREFIX_iter_N.caffemodel, with SNAPSHOT_PREFIX_iter_N.solverstate beside "

@@ -10,7 +10,7 @@ inline constexpr int kExitOk = 0;
 inline constexpr int kExitFailed = 1;
 // Flags, files or data are wrong; nothing was begun.
 inline constexpr int kExitUsage = 2;
-// The coordinator of a job that is followed does not answer: how the job goes is not known. 3 is a server's alone.
+// The coordinator of a job that is followed no longer answers: how the job goes is not known. 3 is a server's alone.
 inline constexpr int kExitLostContact = 4;
 // Plus the signal's number: 130 for SIGINT, 143 for SIGTERM.
 inline constexpr int kExitSignal = 128;

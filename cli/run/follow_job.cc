@@ -37,7 +37,7 @@ absl::StatusOr<bool> HasSucceeded(const v1::JobStatus& status) {
 }
 
 absl::Status FollowJob(const JobClient& client, const std::string& job_id, TrainReporter* reporter, Waker* waker,
-                       const Interruption& interruption) {
+                       const Interruption& interruption, bool* lost_contact) {
   SAMOVAR_ASSIGN_OR_RETURN(const v1::JobSpec spec, client.GetSpec(job_id));
   SAMOVAR_ASSIGN_OR_RETURN(const v1::JobStatus first, client.Get(job_id));
   reporter->Watching(spec.train_net().name(), first, client.address());
@@ -60,6 +60,7 @@ absl::Status FollowJob(const JobClient& client, const std::string& job_id, Train
     if (const grpc::Status failure = watcher.Failure(kPatience); !failure.ok()) {
       // The watcher may wait for the home's storage, which has patience of its own.
       client.GiveUp();
+      if (lost_contact != nullptr) *lost_contact = failure.error_code() != grpc::StatusCode::NOT_FOUND;
       return client.Explain(failure);
     }
     const absl::Duration silence = watcher.Silence();
@@ -77,7 +78,8 @@ absl::Status FollowJob(const JobClient& client, const std::string& job_id, Train
 
 int FollowJobAsCommand(const JobClient& client, const std::string& job_id, TrainReporter* reporter, Waker* waker,
                        const Interruption& interruption) {
-  const absl::Status status = FollowJob(client, job_id, reporter, waker, interruption);
+  bool lost_contact = false;
+  const absl::Status status = FollowJob(client, job_id, reporter, waker, interruption, &lost_contact);
   if (status.ok()) return kExitOk;
   if (interruption.signal() != 0) {
     PrintWarning(absl::StrCat("no longer watched; job ", job_id, " goes on. To end it: samovar cancel ", job_id, " ",
@@ -87,7 +89,7 @@ int FollowJobAsCommand(const JobClient& client, const std::string& job_id, Train
   const std::string text = absl::StrCat("job ", job_id, ": ", status.message());
   reporter->Failed(text);
   PrintError(text);
-  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ? kExitLostContact : kExitFailed;
+  return lost_contact ? kExitLostContact : kExitFailed;
 }
 
 }  // namespace samovar

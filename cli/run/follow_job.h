@@ -18,9 +18,10 @@ absl::StatusOr<bool> HasSucceeded(const v1::JobStatus& status);
 
 // Reports how the job goes, and blocks until it has ended. OK: it has succeeded. CANCELLED: a signal came; the job goes
 // on. Other errors: it did not succeed, is not known, or its coordinator has not answered for a minute; one that is
-// started again meanwhile is no error.
+// started again meanwhile is no error. `lost_contact`, which may be null, is set to whether the coordinator no longer
+// answers.
 absl::Status FollowJob(const JobClient& client, const std::string& job_id, TrainReporter* reporter, Waker* waker,
-                       const Interruption& interruption);
+                       const Interruption& interruption, bool* lost_contact = nullptr);
 
 // The same for a command: prints the result for the user at the end, and returns the exit code.
 int FollowJobAsCommand(const JobClient& client, const std::string& job_id, TrainReporter* reporter, Waker* waker,

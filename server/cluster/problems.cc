@@ -29,8 +29,10 @@ bool IsRecent(uint64_t unix_ms, const v1::ClusterStatus& status) {
 void AddJobs(const v1::ClusterStatus& status, std::vector<std::string>* problems) {
   for (const v1::JobStatus& job : status.jobs()) {
     const std::string name = absl::StrCat("job ", job.job_id());
-    if (job.state() == v1::JOB_STATE_RUNNING && !job.cause().empty()) {
-      problems->push_back(absl::StrCat(name, ": ", job.cause()));
+    const bool waits =
+        job.state() == v1::JOB_STATE_QUEUED && SecondsSince(job.submitted_unix_ms(), status) > kStandstillSeconds;
+    if ((job.state() == v1::JOB_STATE_RUNNING || waits) && !job.cause().empty()) {
+      problems->push_back(absl::StrCat(name, waits ? " has not begun: " : ": ", job.cause()));
     } else if (job.state() == v1::JOB_STATE_RUNNING && job.images_per_second() == 0 &&
                job.idle_seconds() > kStandstillSeconds) {
       problems->push_back(absl::StrFormat("%s stands still: no iteration for %.0f s", name, job.idle_seconds()));

@@ -276,6 +276,10 @@ class DiagnosisTest(MonitoringCase):
             self.skipTest("only root may mount")
         try:
             with Cluster(self.workspace) as cluster:
+                self.workspace.write_solver(max_iter=10000000, test_interval=1000000, snapshot=200)
+                self.begin(cluster)
+                server = next(server["address"] for server in self.status(cluster.address)["servers"]
+                              if server["address"] != cluster.address)
                 try:
                     with open(disk / "filler", "wb") as file:
                         while True:
@@ -283,13 +287,10 @@ class DiagnosisTest(MonitoringCase):
                             file.flush()
                 except OSError:
                     pass
-                self.workspace.write_solver(max_iter=10000000, test_interval=1000000, snapshot=200)
-                cluster.submit("--name", "small")
-                server = next(server["address"] for server in self.status(cluster.address)["servers"]
-                              if server["address"] != cluster.address)
                 self.named(cluster, "full disk", server, seconds=60)
-                cluster_log = cluster.log()
-                self.assertRegex(cluster_log, "snapshot at iteration .* could not be written|disk")
+                self.named(cluster, "full disk, a snapshot", server, "could not be written", seconds=60)
+                # And in that server's own log.
+                self.assertRegex(cluster.log(), "the snapshot at iteration [0-9]+ could not be written")
         finally:
             subprocess.run(["umount", str(disk)], check=False)
 
