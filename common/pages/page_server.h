@@ -32,8 +32,6 @@ struct Page {
   int code = 200;
   std::string type = "text/plain; charset=utf-8";
   std::string body;
-  // Whether browsers may keep it: what is part of the program.
-  bool immutable = false;
 };
 
 class PageServer {

@@ -1,6 +1,6 @@
 // Points of a job's curve, in blocks, and the rule by which points are left out.
 //
-// Of neighbours, the points with the lowest and the highest loss stay, in their order. A loss that is NaN counts as the
+// The points with the lowest and the highest loss of neighbours stay, in their order. A loss that is NaN counts as the
 // highest. So the lowest and the highest loss of all are never left out, and a curve keeps its peaks.
 //
 // Thread safety: pure functions.
