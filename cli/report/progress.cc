@@ -14,6 +14,7 @@ namespace {
 // "loss = 0.34 (* 1 = 0.34 loss)"
 std::string OutputText(const v1::NamedValue& output) {
   std::string text = absl::StrCat(output.name(), " = ", output.value());
+  if (output.mean_of() != 0) absl::StrAppend(&text, " (mean of ", output.mean_of(), " values)");
   if (output.loss_weight() != 0) {
     absl::StrAppend(&text, " (* ", output.loss_weight(), " = ", output.loss_weight() * output.value(), " loss)");
   }

@@ -67,7 +67,7 @@ class Builder {
       if (!node.absorbed_by) SAMOVAR_RETURN_IF_ERROR(BindLayer(&node));
     }
     ListInputs();
-    SAMOVAR_RETURN_IF_ERROR(AtPlace(place, ListOutputs()));
+    ListOutputs();
     if (former_ != nullptr) SAMOVAR_RETURN_IF_ERROR(CheckSameOutputs());
     return std::move(graph_);
   }
@@ -407,7 +407,7 @@ class Builder {
     }
   }
 
-  absl::Status ListOutputs() {
+  void ListOutputs() {
     struct Output {
       const Blob* blob;
       float loss_weight;
@@ -422,25 +422,19 @@ class Builder {
       }
     }
     // Each value has an entry of its own, here and in a job's description of its nets.
-    constexpr int64_t kMaxOutputs = 1 << 24;
-    int64_t values = 0;
     for (const auto& [name, output] : by_name) {
-      values += output.blob->elements();
-      if (values > kMaxOutputs) {
-        return absl::InvalidArgumentError(absl::StrCat("the net has more than ", kMaxOutputs, " output values, ",
-                                                       output.blob->elements(), " of them in \"", name,
-                                                       "\", which no layer reads; add a Silence layer that reads it"));
-      }
+      const int64_t elements = output.blob->elements();
+      const bool by_mean = elements > Net::kMaxOutputValues;
       graph_->outputs.push_back(output.blob);
       graph_->factors_of_outputs.push_back(output.factor);
-      for (int64_t value = 0; value < output.blob->elements(); ++value) {
+      for (int64_t value = 0; value < (by_mean ? 1 : elements); ++value) {
         v1::OutputSpec* spec = graph_->output_specs.add_outputs();
         spec->set_name(name);
-        spec->set_loss_weight(output.loss_weight);
+        spec->set_loss_weight(output.loss_weight * static_cast<float>(by_mean ? elements : 1));
+        spec->set_mean_of(by_mean ? static_cast<uint64_t>(elements) : 0);
       }
     }
     graph_->output_values.assign(static_cast<size_t>(graph_->output_specs.outputs_size()), 0.0f);
-    return absl::OkStatus();
   }
 
   const NetOptions options_;

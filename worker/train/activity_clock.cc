@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "common/base/clock.h"
+#include "common/parameters/push_counters.h"
 
 namespace samovar {
 
@@ -41,6 +42,16 @@ v1::WorkerActivity ActivityClock::Switch(v1::WorkerActivity activity) {
   return std::exchange(activity_, activity);
 }
 
+void ActivityClock::CountPushes(const v1::PushCounters& pushes) {
+  absl::MutexLock lock(&mu_);
+  AddCounters(pushes, &pushes_);
+}
+
+void ActivityClock::ForgetPushes() {
+  absl::MutexLock lock(&mu_);
+  pushes_.Clear();
+}
+
 void ActivityClock::WriteTo(v1::WorkerFigures* figures) const {
   absl::MutexLock lock(&mu_);
   CountLocked();
@@ -53,6 +64,10 @@ void ActivityClock::WriteTo(v1::WorkerFigures* figures) const {
   figures->set_pull_wait_seconds(seconds_.at(v1::WORKER_ACTIVITY_WAITING_FOR_WEIGHTS)->Value());
   figures->set_prepare_seconds(seconds_.at(v1::WORKER_ACTIVITY_PREPARING)->Value());
   figures->set_test_seconds(seconds_.at(v1::WORKER_ACTIVITY_TESTING)->Value());
+  figures->set_staleness_pushes(pushes_.applied());
+  figures->set_staleness_p50(StalenessPercentile(pushes_, 50));
+  figures->set_staleness_p99(StalenessPercentile(pushes_, 99));
+  figures->set_staleness_max(pushes_.staleness_max());
 }
 
 }  // namespace samovar
