@@ -61,9 +61,15 @@ std::string Servers(const v1::ClusterStatus& status) {
   return Table(rows);
 }
 
+// "1/3/7"
+std::string Staleness(const v1::WorkerFigures& figures) {
+  if (figures.staleness_pushes() == 0) return "-";
+  return absl::StrCat(figures.staleness_p50(), "/", figures.staleness_p99(), "/", figures.staleness_max());
+}
+
 std::string Workers(const v1::ClusterStatus& status) {
   std::vector<Cells> rows = {{"id", "name", "host", "threads", "engine", "images/s", "compute", "records", "push",
-                              "pull", "cpu", "last heard", "state"}};
+                              "pull", "cpu", "staleness", "last heard", "state"}};
   for (const v1::WorkerStatus& worker : status.workers()) {
     std::string state = worker.state();
     if (!worker.leases().empty()) absl::StrAppend(&state, " (", absl::StrJoin(worker.leases(), ", "), ")");
@@ -71,7 +77,7 @@ std::string Workers(const v1::ClusterStatus& status) {
     rows.push_back({absl::StrCat(worker.worker_id()), worker.name(), worker.host(), absl::StrCat(worker.threads()),
                     worker.isa(), absl::StrFormat("%.0f", worker.images_per_second()), Share(worker.compute_share()),
                     Share(worker.feed_wait_share()), Share(worker.push_wait_share()), Share(worker.pull_wait_share()),
-                    Share(worker.cpu_share()), Ago(worker.silent_seconds()), state});
+                    Share(worker.cpu_share()), Staleness(worker.figures()), Ago(worker.silent_seconds()), state});
   }
   return Table(rows);
 }

@@ -41,6 +41,10 @@ TEST_CASE("a cluster's status is shown in aligned tables") {
   worker->set_pull_wait_share(0.06);
   worker->set_cpu_share(0.95);
   worker->set_state("computes");
+  worker->mutable_figures()->set_staleness_pushes(4);
+  worker->mutable_figures()->set_staleness_p50(1);
+  worker->mutable_figures()->set_staleness_p99(3);
+  worker->mutable_figures()->set_staleness_max(7);
   worker->add_leases("train 500..520");
   worker->add_leases("test net 0 0..100");
   status.add_problems("server 127.0.0.1:7101 has been silent for 4 s");
@@ -67,9 +71,10 @@ TEST_CASE("a cluster's status is shown in aligned tables") {
       "  address         host    in MB/s  out MB/s  apply  queue  chunks  MB held  GB disk free  snapshot  last heard\n"
       "  127.0.0.1:7100  node-1  12       4.6       25%    0      6       34       78.9          11 s ago  1.2 s ago\n"
       "workers\n"
-      "  id  name      host    threads  engine     images/s  compute  records  push  pull  cpu  last heard  state\n"
-      "  7   worker-0  node-2  1        x86-64-v3  1553      91%      0%       0%    6%    95%  0.0 s ago   computes "
-      "(train 500..520, test net 0 0..100)\n"
+      "  id  name      host    threads  engine     images/s  compute  records  push  pull  cpu  staleness  last heard  "
+      "state\n"
+      "  7   worker-0  node-2  1        x86-64-v3  1553      91%      0%       0%    6%    95%  1/3/7      0.0 s ago   "
+      "computes (train 500..520, test net 0 0..100)\n"
       "jobs\n"
       "  id     state    mode              iteration  ahead  loss  images/s  left  snapshots\n"
       "  lenet  RUNNING  bounded, delay 4  500/2000   3      0.5   3107      31 s  500\n");
