@@ -115,8 +115,8 @@ std::vector<Cells> Rows(const Curve& curve, const Cells& names) {
         rows.push_back(std::move(row));
       },
       [&](const Curve::Point& point) {
-        Cells row = {absl::StrCat(point.iteration), Cell(point.seconds, 3), Cell(point.images_per_second, 1),
-                     FloatCell(point.learning_rate), Shortest(point.loss), FloatCell(point.staleness)};
+        Cells row = {absl::StrCat(point.iteration),  Cell(point.seconds, 3), Cell(point.images_per_second, 1),
+                     FloatCell(point.learning_rate), Shortest(point.loss),   FloatCell(point.staleness)};
         for (const float output : point.outputs) row.push_back(Shortest(output));
         row.resize(columns);
         rows.push_back(std::move(row));

@@ -59,7 +59,8 @@ void SetRates(uint64_t images_of_iteration, Curve* curve);
 void Prepend(const Curve& earlier, Curve* curve);
 
 // A line of names, then a line each point and each test, by iteration; a test's line has the columns of the iteration
-// and of the test alone. "seconds", "images_per_second", "learning_rate", "loss", "staleness", "train NAME", "test0 NAME".
+// and of the test alone. "seconds", "images_per_second", "learning_rate", "loss", "staleness", "train NAME",
+// "test0 NAME".
 std::string CurveCsv(const Curve& curve);
 // An object a line.
 std::string CurveJson(const Curve& curve);

@@ -20,6 +20,11 @@ import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "integration"))
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "chaos"))
+
+import faults  # noqa: E402
+import hosts  # noqa: E402
+import lmdb_files  # noqa: E402
 import testbed  # noqa: E402
 from testbed import COMMAND_SECONDS, END_SECONDS, RUN_SECONDS, Cluster  # noqa: E402
 
@@ -249,12 +254,12 @@ class DiagnosisTest(MonitoringCase):
             cluster.servers[0].kill()
             self.named(cluster, "killed server", server, "silent", seconds=30)
 
-    def test_a_wrong_path_on_one_worker(self):
+    def with_another_view(self, fault: str, mount: str, *words: str) -> None:
+        """One worker, called "blind", sees something else where the job's records are."""
         with Cluster(self.workspace, workers=1) as cluster:
-            # The job's data are not there for this one.
             data = self.workspace.path / "train_lmdb"
             self.assertTrue(data.exists(), self.workspace.entries())
-            hidden = ["unshare", "--mount", "sh", "-c", f'mount -t tmpfs none "{data}" && exec "$@"', "sh"]
+            hidden = ["unshare", "--mount", "sh", "-c", f'mount {mount} "{data}" && exec "$@"', "sh"]
             probe = subprocess.run([*hidden, "true"], capture_output=True, check=False, timeout=COMMAND_SECONDS)
             if probe.returncode != 0:
                 self.skipTest("only root may hide a directory")
@@ -264,10 +269,62 @@ class DiagnosisTest(MonitoringCase):
             try:
                 self.await_status(cluster.address, lambda status: len(status.get("workers", [])) == 2)
                 cluster.submit("--name", "small")
-                self.named(cluster, "wrong path", "blind", "train_lmdb", seconds=30)
+                self.named(cluster, fault, "blind", "train_lmdb", *words, seconds=30)
             finally:
                 blind.kill()
                 blind.wait(END_SECONDS)
+
+    def test_a_wrong_path_on_one_worker(self):
+        self.with_another_view("wrong path", "-t tmpfs none")
+
+    def test_other_data_on_one_worker(self):
+        if lmdb_files.library() is None:
+            self.skipTest("no LMDB to write with")
+        other = self.workspace.path / "other_lmdb"
+        records = lmdb_files.read(self.workspace.path / "train_lmdb")
+        lmdb_files.write(other, dict(list(records.items())[1:]))
+        self.with_another_view("other data", f'--bind "{other}"', "records")
+
+    def test_a_damaged_record(self):
+        if lmdb_files.library() is None:
+            self.skipTest("no LMDB to write with")
+        data = self.workspace.path / "train_lmdb"
+        records = lmdb_files.read(data)
+        damaged = list(records)[len(records) // 2]
+        records[damaged] = b"\xff" * 20
+        shutil.rmtree(data)
+        lmdb_files.write(data, records)
+        with Cluster(self.workspace) as cluster:
+            cluster.submit("--name", "small")
+            self.named(cluster, "damaged record", damaged.decode(), "train_lmdb", seconds=60)
+
+    def test_a_dead_coordinator(self):
+        with Cluster(self.workspace) as cluster:
+            self.begin(cluster)
+            watch = subprocess.Popen([testbed.program("samovar"), "watch", "small", cluster.address], cwd=self.workspace.path,
+                                     stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            lines = []
+            reader = threading.Thread(target=lambda: lines.extend(watch.stdout))
+            reader.start()
+            try:
+                cluster.coordinator.kill()
+                begun = time.monotonic()
+                done = self.workspace.command("status", cluster.address)
+                print(f"  dead coordinator, status: after {time.monotonic() - begun:.1f} s: {done.stderr.strip()}")
+                self.assertEqual(done.returncode, 1)
+                self.assertIn(f"no coordinator answers at {cluster.address}", done.stderr)
+                self.assertIn("look whether samovar-server --coordinator runs there", done.stderr)
+                deadline = begun + 30 * testbed.TIME_FACTOR
+                while not any("no news" in line for line in lines):
+                    self.assertLess(time.monotonic(), deadline, lines)
+                    time.sleep(0.1)
+                said = next(line for line in lines if "no news" in line)
+                print(f"  dead coordinator, watch: after {time.monotonic() - begun:.1f} s: {said.strip()}")
+                self.assertIn(cluster.address, said)
+            finally:
+                watch.kill()
+                watch.wait(END_SECONDS)
+                reader.join(END_SECONDS)
 
     def test_a_full_disk(self):
         disk = self.workspace.path / "server-1"
@@ -293,6 +350,41 @@ class DiagnosisTest(MonitoringCase):
                 self.assertRegex(cluster.log(), "the snapshot at iteration [0-9]+ could not be written")
         finally:
             subprocess.run(["umount", str(disk)], check=False)
+
+
+class CutTest(MonitoringCase):
+    def test_a_network_that_is_cut_between_one_worker_and_one_server(self):
+        reason = "only root can make namespaces" if os.geteuid() != 0 else hosts.why_not()
+        if reason:
+            self.skipTest(reason)
+        with faults.Cluster(pathlib.Path(testbed.program("samovar")).parent.parent, self.workspace.path) as cluster:
+            cluster.submit("solver", [])
+            address = f"coordinator:{faults.PORT}"
+
+            def await_status(such_that, seconds: float) -> dict:
+                deadline = time.monotonic() + seconds * testbed.TIME_FACTOR
+                while True:
+                    done = cluster.samovar("status", address, "--json")
+                    status = json.loads(done.stdout) if done.returncode == 0 else {}
+                    if status and such_that(status):
+                        return status
+                    self.assertLess(time.monotonic(), deadline, json.dumps(status, indent=1))
+                    time.sleep(0.1)
+
+            await_status(lambda status: int(status["jobs"][0]["iteration"]) > 50 and not status.get("problems"), RUN_SECONDS)
+            server = cluster.address("server-1")
+            cluster.cut("worker-1", "server-1")
+            begun = time.monotonic()
+
+            def culprit(problem: str) -> bool:
+                return "worker-1" in problem and f"no answer from server {server}" in problem
+
+            status = await_status(lambda status: any(culprit(problem) for problem in status.get("problems", [])), 30)
+            problem = next(problem for problem in status["problems"] if culprit(problem))
+            print(f"  network cut: after {time.monotonic() - begun:.1f} s: {problem}")
+            self.assertNotIn("worker-2", " ".join(status["problems"]))
+            cluster.mend()
+            await_status(lambda status: not any(culprit(problem) for problem in status.get("problems", [])), 60)
 
 
 if __name__ == "__main__":

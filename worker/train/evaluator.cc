@@ -11,9 +11,7 @@
 
 namespace samovar {
 
-namespace {
-
-}  // namespace
+namespace {}  // namespace
 
 absl::StatusOr<std::unique_ptr<Evaluator>> Evaluator::Create(const v1::JobSpec& spec, uint32_t number,
                                                              const NetMeans& means) {

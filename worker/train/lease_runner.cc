@@ -126,7 +126,7 @@ class LeaseRun {
   // of the next iteration may have to wait for other workers.
   absl::Status EndPush();
   void HandIn();
-  // What is known of the result's push when servers have it.
+  // Completes the result with what servers say of its push.
   void AddPushFacts(v1::TrainResult* result);
   // In a job whose servers clip, when all of this worker's parts are pushed: has the servers apply iteration t,
   // and pulls.
