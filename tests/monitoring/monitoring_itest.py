@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 import unittest
+import urllib.error
 import urllib.parse
 import urllib.request
 
@@ -196,6 +197,15 @@ class DiagnosisTest(MonitoringCase):
         self.await_status(cluster.address, lambda status: float(status["jobs"][0]["images_per_second"]) > 0
                           and not status.get("problems"))
 
+    def await_unready(self, member: str, deadline: float) -> str:
+        while True:
+            try:
+                get(f"http://{member}/readyz")
+            except urllib.error.HTTPError as error:
+                return error.read().decode("utf-8")
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.1)
+
     def test_nothing_is_wrong_with_a_cluster_that_works(self):
         with Cluster(self.workspace) as cluster:
             self.begin(cluster)
@@ -301,6 +311,7 @@ class DiagnosisTest(MonitoringCase):
     def test_a_dead_coordinator(self):
         with Cluster(self.workspace) as cluster:
             self.begin(cluster)
+            worker = self.status(cluster.address)["workers"][0]["http"]
             watch = subprocess.Popen([testbed.program("samovar"), "watch", "small", cluster.address], cwd=self.workspace.path,
                                      stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
             lines = []
@@ -321,6 +332,9 @@ class DiagnosisTest(MonitoringCase):
                 said = next(line for line in lines if "no news" in line)
                 print(f"  dead coordinator, watch: after {time.monotonic() - begun:.1f} s: {said.strip()}")
                 self.assertIn(cluster.address, said)
+                unready = self.await_unready(worker, deadline)
+                print(f"  dead coordinator, a worker's /readyz: after {time.monotonic() - begun:.1f} s: {unready.strip()}")
+                self.assertIn(f"coordinator {cluster.address} does not answer", unready)
             finally:
                 watch.kill()
                 watch.wait(END_SECONDS)

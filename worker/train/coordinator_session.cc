@@ -35,6 +35,11 @@ CoordinatorSession::~CoordinatorSession() {
   heartbeats_.join();
 }
 
+bool CoordinatorSession::unreachable() const {
+  absl::MutexLock lock(&mu_);
+  return unreachable_;
+}
+
 bool CoordinatorSession::joined() const { return worker_id() != 0; }
 
 uint64_t CoordinatorSession::worker_id() const {

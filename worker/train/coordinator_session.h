@@ -51,6 +51,8 @@ class CoordinatorSession {
 
   // False before the first Join, and after the coordinator has said that it does not know the worker.
   bool joined() const;
+  // Whether the last heartbeat was not answered.
+  bool unreachable() const ABSL_LOCKS_EXCLUDED(mu_);
   // 0 if not joined.
   uint64_t worker_id() const;
   // Joins, as a new worker. Results for a coordinator that is gone are forgotten.

@@ -72,7 +72,8 @@ void Worker::Stop() {
 
 std::string Worker::UnreadyText() const {
   if (stopper_.stopped()) return "the worker stops";
-  return session_.joined() ? "" : absl::StrCat("the worker has not joined ", options_.coordinator, " yet");
+  if (!session_.joined()) return absl::StrCat("the worker has not joined ", options_.coordinator, " yet");
+  return session_.unreachable() ? absl::StrCat("coordinator ", session_.client().address(), " does not answer") : "";
 }
 
 void Worker::Run() {
