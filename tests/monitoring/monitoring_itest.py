@@ -45,6 +45,19 @@ service Health { rpc Check(HealthCheckRequest) returns (HealthCheckResponse); }
 """
 
 
+PYTHON_CLIENT = """
+import json, sys
+from samovar import Client
+with Client(sys.argv[1]) as client:
+    status = client.status()
+    job = status.jobs[0]
+    later = next(news.jobs[0].iteration for news in client.watch_status(0.2) if news.jobs and news.jobs[0].iteration > job.iteration)
+    curve = [t for block in client.history("small", max_points=0) for t in block.iterations][:100]
+    print(json.dumps({"workers": sorted(worker.name for worker in status.workers), "rate": job.images_per_second,
+                      "iteration": job.iteration, "later": later, "curve": curve}))
+"""
+
+
 def get(url: str) -> str:
     with urllib.request.urlopen(url, timeout=COMMAND_SECONDS) as answer:
         return answer.read().decode("utf-8")
@@ -102,6 +115,7 @@ class PrometheusTest(MonitoringCase):
             "samovar_cluster_worker_images_per_second": 2,
             "rate(samovar_cluster_server_received_bytes_total[10s])": 2,
             "samovar_job_images_per_second": 1,
+            'samovar_cluster_worker_staleness_updates{quantile="0.99"}': 2,
             "histogram_quantile(0.5, samovar_job_staleness_iterations_bucket)": 1,
         }
         deadline = time.monotonic() + RUN_SECONDS
@@ -166,6 +180,20 @@ class StandardsTest(MonitoringCase):
                 health = self.grpcurl("-import-path", str(self.workspace.path), "-proto", "health.proto",
                                       "-d", json.dumps({"service": service}), cluster.address, "grpc.health.v1.Health/Check")
                 self.assertEqual(json.loads(health), {"status": "SERVING"})
+
+    def test_a_python_client_reads_a_live_job(self):
+        with Cluster(self.workspace) as cluster:
+            cluster.submit("--name", "small")
+            self.await_status(cluster.address, lambda status: float(status["jobs"][0]["images_per_second"]) > 0)
+            # Debian's packages of gRPC are for its own interpreter.
+            done = subprocess.run(["/usr/bin/python3", "-B", "-c", PYTHON_CLIENT, cluster.address], text=True, capture_output=True,
+                                  timeout=COMMAND_SECONDS, check=False, env={**os.environ, "PYTHONPATH": str(ROOT / "deploy" / "spark")})
+            self.assertEqual(done.returncode, 0, done.stderr)
+            read = json.loads(done.stdout)
+            self.assertEqual(read["workers"], ["worker-1", "worker-2"])
+            self.assertGreater(read["rate"], 0)
+            self.assertGreater(read["later"], read["iteration"])
+            self.assertEqual(read["curve"], list(range(len(read["curve"]))))
 
     def test_a_worker_of_another_version_is_named(self):
         with Cluster(self.workspace) as cluster:
