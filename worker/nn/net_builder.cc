@@ -247,17 +247,22 @@ class Builder {
         Blob{name, node->layer->top_shapes()[static_cast<size_t>(i)], split_blob.empty() ? name : split_blob}));
     graph_->blob_memory.push_back({blob, blob});
     if (in_place && i == 0 && SharesMemory(*node)) graph_->blob_memory[blob] = graph_->blob_memory[node->bottoms[0]];
+    if (IsSplit(*node)) graph_->blob_memory[blob].data = graph_->blob_memory[node->bottoms[0]].data;
     node->tops.push_back(blob);
     blob_numbers_[name] = blob;
     producers_.push_back(graph_->nodes.size());
     return status;
   }
 
+  // Its tops have the bottom's data; nothing is written over it.
+  static bool IsSplit(const LayerNode& node) { return node.param.type() == "Split"; }
+
   bool SharesMemory(const LayerNode& node) const {
-    const Layer& below = *graph_->nodes[producers_[node.bottoms[0]]].layer;
+    const LayerNode& producer = graph_->nodes[producers_[node.bottoms[0]]];
+    const Layer& below = *producer.layer;
     // A blob that is fed from outside stays as the caller wrote it.
-    return node.layer->can_work_in_place() && below.has_backward() && !below.backward_reads_tops() &&
-           node.layer->top_shapes()[0] == graph_->blobs[node.bottoms[0]]->shape;
+    return node.layer->can_work_in_place() && !IsSplit(producer) && below.has_backward() &&
+           !below.backward_reads_tops() && node.layer->top_shapes()[0] == graph_->blobs[node.bottoms[0]]->shape;
   }
 
   absl::Status SetLossWeights(LayerNode* node) {
@@ -297,11 +302,22 @@ class Builder {
     return absl::OkStatus();
   }
 
+  // The sum of the tops' diffs begins with the first one, which is where the sum is to be.
+  void ShareDiffsOfSplits(const std::vector<bool>& carries_diff) {
+    for (const LayerNode& node : graph_->nodes) {
+      if (!IsSplit(node) || !carries_diff[node.bottoms[0]]) continue;
+      const auto first =
+          std::find_if(node.tops.begin(), node.tops.end(), [&](size_t top) { return carries_diff[top]; });
+      if (first != node.tops.end()) graph_->blob_memory[*first].diff = graph_->blob_memory[node.bottoms[0]].diff;
+    }
+  }
+
   // One mapping for all blobs' data and diff, each at a cache line's boundary. Blobs that share memory come after its
   // owner.
   absl::Status AllocateBlobs(const std::vector<bool>& carries_diff) {
     auto padded = [](const Blob& blob) { return (blob.elements() + 15) / 16 * 16; };
     const bool train = options_.phase == caffe::TRAIN;
+    ShareDiffsOfSplits(carries_diff);
     // Blobs that share memory have a diff if one of them carries one.
     std::vector<bool> has_diff(graph_->blobs.size(), false);
     int64_t total = 0;

@@ -292,6 +292,29 @@ TEST_CASE("a layer in place over what is needed later computes what it would com
   CHECK(named("a", "a") == named("x", "y"));
 }
 
+TEST_CASE("layers in place over the tops of a Split leave each other's values alone") {
+  const auto gradients = [](const std::string& relu, const std::string& tanh) {
+    std::unique_ptr<Net> net = MakeNet(DataText(5) + R"(
+        layer { name: "a" type: "InnerProduct" bottom: "data" top: "a" inner_product_param { num_output: 4 } }
+        layer { name: "s" type: "Split" bottom: "a" top: "s0" top: "s1" top: "s2" top: "s3" }
+        layer { name: "r" type: "ReLU" bottom: "s0" top: ")" +
+                                           relu + R"(" }
+        layer { name: "t" type: "TanH" bottom: "s1" top: ")" +
+                                           tanh + R"(" }
+        layer { name: "n" type: "Silence" bottom: "s3" }
+        layer { name: "sum" type: "Eltwise" bottom: ")" +
+                                           relu + "\" bottom: \"" + tanh + R"(" bottom: "s2" top: "sum" }
+        layer { name: "b" type: "InnerProduct" bottom: "sum" top: "b" inner_product_param { num_output: 3 } }
+        layer { name: "loss" type: "SoftmaxWithLoss" bottom: "b" bottom: "label" top: "loss" })",
+                                       ImageOptions(caffe::TRAIN, 1, 2, 3));
+    FillWeights(net.get(), 1);
+    FillRecords(net.get(), 2, 3);
+    return Gradients(net.get());
+  };
+  CHECK(gradients("s0", "s1") == gradients("x", "y"));
+  CHECK(gradients("s0", "y") == gradients("x", "y"));
+}
+
 TEST_CASE("a loss that is not finite is an error of its own, which names layer and remedy") {
   for (float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
     std::unique_ptr<Net> net = MakeNet(LeNetText(2), Digits());
