@@ -231,10 +231,16 @@ absl::Status Net::Backward(absl::FunctionRef<void(uint64_t begin, uint64_t end)>
       if (graph_->after_layer)
         graph_->after_layer(static_cast<size_t>(node.base() - graph_->nodes.begin()) - 1, /*forward=*/false);
     }
-    node->layer->WriteStatistics();
-    AddShared(graph_.get(), *node);
-    ZeroFrozen(graph_.get(), *node);
-    if (node->end > node->begin) ready(node->begin, node->end);
+    // One that is absorbed has its gradients when the layer below has run that does its work.
+    if (node->absorbed_by) continue;
+    const auto finish = [&](const LayerNode& done) {
+      done.layer->WriteStatistics();
+      AddShared(graph_.get(), done);
+      ZeroFrozen(graph_.get(), done);
+      if (done.end > done.begin) ready(done.begin, done.end);
+    };
+    for (auto above = node->absorbs.rbegin(); above != node->absorbs.rend(); ++above) finish(graph_->nodes[*above]);
+    finish(*node);
   }
   return absl::OkStatus();
 }

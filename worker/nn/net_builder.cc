@@ -389,15 +389,20 @@ class Builder {
     return graph_->gradients.data() + blob.offset();
   }
 
+  void BindParameters(const LayerNode& node, LayerBinding* binding) {
+    for (size_t i = 0; i < node.parameters.size(); ++i) {
+      binding->weights.push_back(graph_->weights.data() + graph_->layout.blobs(node.parameters[i]).offset());
+      binding->gradients.push_back(GradientOf(node, i));
+    }
+  }
+
   absl::Status BindLayer(LayerNode* node) {
     LayerBinding binding;
     for (size_t blob : node->bottoms) binding.bottoms.push_back(graph_->blobs[blob].get());
     for (size_t blob : node->writes.empty() ? node->tops : node->writes)
       binding.tops.push_back(graph_->blobs[blob].get());
-    for (size_t i = 0; i < node->parameters.size(); ++i) {
-      binding.weights.push_back(graph_->weights.data() + graph_->layout.blobs(node->parameters[i]).offset());
-      binding.gradients.push_back(GradientOf(*node, i));
-    }
+    BindParameters(*node, &binding);
+    for (const size_t above : node->absorbs) BindParameters(graph_->nodes[above], &binding);
     binding.propagate_down = node->propagate_down;
     binding.threads = graph_->loop.threads();
     return Annotate(node->layer->Bind(std::move(binding)), absl::StrCat(node->place, node->written));
