@@ -325,7 +325,8 @@ class Builder {
       if (train && carries_diff[i]) has_diff[graph_->blob_memory[i].diff] = true;
     }
     for (size_t i = 0; i < graph_->blobs.size(); ++i) {
-      if (graph_->blob_memory[i].data == i) total += padded(*graph_->blobs[i]) * (has_diff[i] ? 2 : 1);
+      const BlobMemory memory = graph_->blob_memory[i];
+      total += padded(*graph_->blobs[i]) * ((memory.data == i ? 1 : 0) + (memory.diff == i && has_diff[i] ? 1 : 0));
     }
     SAMOVAR_RETURN_IF_ERROR(Annotate(graph_->memory.Allocate(total), "blobs of the net"));
     float* next = graph_->memory.data();

@@ -44,6 +44,7 @@ class CoordinatorSession {
   ~CoordinatorSession();
 
   CoordinatorClient& client() { return client_; }
+  const CoordinatorClient& client() const { return client_; }
   Outbox& outbox() { return outbox_; }
 
   // Where the worker serves its pages. Before the first Join.
