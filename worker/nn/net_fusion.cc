@@ -97,6 +97,9 @@ void Fuse(NetGraph* graph, size_t layer, BatchNormLayer* norm) {
     absorbed.push_back(next);
   }
   if (absorbed.empty()) return;
+  // Backward reads what is below again.
+  const auto memory_of = [graph](size_t blob) { return graph->blob_memory[blob].data; };
+  if (node.needs_backward && memory_of(absorbed.back()->tops[0]) == memory_of(node.bottoms[0])) return;
   norm->Absorb(steps);
   Absorb(graph, layer, absorbed);
 }
