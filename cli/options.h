@@ -48,6 +48,8 @@ struct TrainOptions : JobOptions {
   bool restart = false;
   // Directory of snapshots and logs; empty: "<snapshot_prefix>_state".
   std::string state;
+  // "HOST:PORT" of a dashboard for browsers; port 0: any free one. Empty: there is none.
+  std::string dashboard;
   bool json = false;
   // The level of the servers' and workers' log files.
   std::string log_level = "info";

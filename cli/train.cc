@@ -177,6 +177,7 @@ absl::StatusOr<Prepared> Prepare(const TrainOptions& options) {
   run.cluster.channels = options.channels;
   run.cluster.apply_threads = ChooseApplyThreads(options.servers);
   run.cluster.log_level = options.log_level;
+  if (options.dashboard != "none") run.cluster.dashboard = options.dashboard;
   return prepared;
 }
 

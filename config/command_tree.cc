@@ -326,6 +326,14 @@ void CommandTree::AddTrain() {
                    "Keeps snapshots and logs in this directory instead of SNAPSHOT_PREFIX_state")
       ->type_name("DIR")
       ->transform(LocalPathValidator());
+  train_
+      ->add_option("--dashboard", train.dashboard,
+                   "Serves a page that shows the run in a browser, in plain text, to all who reach the address, and "
+                   "prints its URL; without an address a free port of this machine alone")
+      ->type_name("HOST:PORT")
+      ->expected(0, 1)
+      ->default_str("127.0.0.1:0")
+      ->check(HttpValidator());
   train_->add_flag("--json", train.json, "Reports what happens as one JSON object a line");
   AddLogLevel(train_, &train.log_level);
 }

@@ -46,9 +46,10 @@ Parsed<ServerFlags> ParseServerFlags(int argc, const char* const* argv, const St
                   "announces the address of its route to the coordinator, and a coordinator must be given one")
       ->type_name("HOST:PORT")
       ->check(AddressValidator(/*any_port=*/false));
-  app->add_option("--http", flags.http,
-                  "Serves pages for people and monitors here, in plain text, to all who reach the address: /healthz, "
-                  "/readyz, /metrics, /api/v1/status; \"none\": serves none")
+  app->add_option(
+         "--http", flags.http,
+         "Serves pages for people and monitors here, in plain text, to all who reach the address: the dashboard "
+         "at /, /healthz, /readyz, /metrics, /api/v1/status; \"none\": serves none")
       ->type_name("HOST:PORT|none")
       ->check(HttpValidator());
   app->add_flag("--coordinator", flags.coordinator, "Makes this server the cluster's coordinator");

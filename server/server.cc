@@ -147,8 +147,15 @@ absl::Status Server::StartServing() {
     SAMOVAR_RETURN_IF_ERROR(coordinator_->SetAddress(options_.advertise.empty() ? address_ : options_.advertise));
   }
   if (!options_.http.empty()) {
-    ServerPages pages = {{&metrics_, [this] { return UnreadyText(); }}, [this] { return status_service_->Recent(); }};
+    ServerPages pages = {{&metrics_, [this] { return UnreadyText(); }}, [this] { return Status(); }};
     if (coordinator_ != nullptr) {
+      pages.history = [this](const v1::GetHistoryRequest& request,
+                             absl::FunctionRef<bool(const v1::HistoryBlock&)> send) {
+        return status_service_->SendHistory(request, send);
+      };
+      pages.events = [this](const std::string& job, uint64_t after, absl::FunctionRef<bool(const v1::JobEvent&)> send) {
+        return coordinator_->Logs(job, after, /*follow=*/false, send, [] { return false; });
+      };
       pages.process.more_metrics = [this] { return ClusterMetrics(status_service_->Recent()); };
     }
     SAMOVAR_ASSIGN_OR_RETURN(page_server_, PageServer::Start(options_.http, PagesOf(pages)));

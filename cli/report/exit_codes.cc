@@ -20,4 +20,6 @@ void PrintWarning(absl::string_view text) {
   std::cerr << "samovar: warning: " << PrintableLines(text, kMaxBytes) << std::endl;
 }
 
+void PrintNotice(absl::string_view text) { std::cerr << "samovar: " << PrintableLines(text, kMaxBytes) << std::endl; }
+
 }  // namespace samovar

@@ -18,5 +18,7 @@ inline constexpr int kExitSignal = 128;
 // "samovar: error: ..." and "samovar: warning: ..." on stderr.
 void PrintError(absl::string_view text);
 void PrintWarning(absl::string_view text);
+// "samovar: ..." on stderr.
+void PrintNotice(absl::string_view text);
 
 }  // namespace samovar

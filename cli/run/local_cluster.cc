@@ -71,12 +71,14 @@ absl::StatusOr<std::string> LocalCluster::AwaitReady(const Member& member) {
 
 absl::Status LocalCluster::Start(Member* member, const std::string& program, std::vector<std::string> arguments,
                                  bool reports_ready) {
+  const bool is_coordinator = !servers_.empty() && member == &servers_[0];
+  const std::string http = is_coordinator && !dashboard_.empty() ? dashboard_ : "none";
   ChildProcess::Options child;
   child.name = member->name;
   child.program = absl::StrCat(options_.program_dir, "/", program);
   child.arguments = std::move(arguments);
   child.arguments.insert(child.arguments.end(),
-                         {"--log-level", options_.log_level, "--die-with-parent", "--http", "none"});
+                         {"--log-level", options_.log_level, "--die-with-parent", "--http", http});
   child.reports_ready = reports_ready;
   child.log_path = RunDirectory::LogPath(options_.state_dir, member->name);
   child.waker = options_.waker;

@@ -36,6 +36,8 @@ class LocalCluster {
     // Connections of each worker to each server; 0: by the model's size.
     uint32_t channels = 0;
     std::string log_level = "info";
+    // Where the coordinator serves its pages, as its --http; empty: nowhere.
+    std::string dashboard;
     // Time that each process may take until it is ready.
     absl::Duration start_timeout = absl::Seconds(60);
     // Time that the workers, and then the servers, may take to end before they are killed.
@@ -64,6 +66,9 @@ class LocalCluster {
   // Address of the coordinator, "host:port".
   const std::string& coordinator() const { return coordinator_; }
 
+  // The pages' real address, once it is known: a coordinator that is started again serves them there.
+  void KeepDashboard(const std::string& address) { dashboard_ = address; }
+
   // Looks at all processes and starts those again whose time has come. `progress` is any number that grows while the
   // job gets on. UNAVAILABLE: they die again and again; the message says which, how, and where the log is.
   absl::Status Supervise(absl::Time now, uint64_t progress);
@@ -87,7 +92,7 @@ class LocalCluster {
     std::string address;
   };
 
-  explicit LocalCluster(Options options) : options_(std::move(options)) {}
+  explicit LocalCluster(Options options) : options_(std::move(options)), dashboard_(options_.dashboard) {}
   absl::Status StartAll();
   Member MakeMember(const std::string& name) const;
   // `again`: in the place of one that died, and without waiting until it is ready.
@@ -102,6 +107,7 @@ class LocalCluster {
   void EndAll(const std::vector<ChildProcess*>& processes, const std::function<bool()>& hurry);
 
   const Options options_;
+  std::string dashboard_;
   std::string coordinator_;
   std::vector<Member> servers_;
   std::vector<Member> workers_;

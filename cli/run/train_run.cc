@@ -6,8 +6,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "cli/report/exit_codes.h"
 #include "cli/run/fetch_curve.h"
 #include "cli/run/follow_job.h"
+#include "cli/run/job_client.h"
 #include "cli/run/job_watcher.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
@@ -73,6 +75,7 @@ absl::Status TrainRun::Run() {
   }
   SAMOVAR_ASSIGN_OR_RETURN(cluster_, LocalCluster::Start(options_.cluster));
   reporter_.Ready(cluster_->coordinator());
+  if (!options_.cluster.dashboard.empty()) TellDashboard();
   coordinator_ = std::make_shared<CoordinatorChannel>(cluster_->coordinator(), Dialer(options_.rpc), options_.storage);
   absl::Status status = Submit();
   if (status.ok()) {
@@ -84,6 +87,24 @@ absl::Status TrainRun::Run() {
   coordinator_.reset();
   cluster_->Shutdown([this] { return interruption_.hurry(); });
   return status;
+}
+
+void TrainRun::TellDashboard() {
+  const JobClient client({.coordinator = cluster_->coordinator(), .rpc = options_.rpc, .storage = options_.storage});
+  const absl::Time until = SteadyNow() + kAskDeadline;
+  while (SteadyNow() < until && interruption_.signal() == 0) {
+    const absl::StatusOr<v1::ClusterStatus> status = client.ClusterStatus(until);
+    if (!status.ok()) break;
+    for (const v1::ServerStatus& server : status->servers()) {
+      if (server.address() != cluster_->coordinator() || server.http().empty()) continue;
+      cluster_->KeepDashboard(server.http());
+      PrintNotice(absl::StrCat("dashboard: http://", server.http(), "/"));
+      return;
+    }
+    // It registers within half a second.
+    waker_.Wait(SteadyNow() + kSubmitRetry);
+  }
+  PrintWarning("the coordinator does not say where its dashboard is; its log, logs/server-0.log, does");
 }
 
 absl::Status TrainRun::Submit() {

@@ -65,6 +65,8 @@ class TrainRun {
   bool finished() const { return options_.record.finished; }
 
  private:
+  // Prints where the dashboard is, as soon as the coordinator says it.
+  void TellDashboard();
   absl::Status Submit();
   absl::Status Follow();
   // Takes a new status. Returns true if the job has succeeded.

@@ -58,7 +58,7 @@ void Send(mg_connection* connection, const Page& answer, bool with_body) {
       "HTTP/1.1 ", answer.code, " ", ReasonOf(answer.code), "\r\nContent-Type: ", answer.type,
       "\r\nContent-Length: ", answer.body.size(), "\r\nConnection: close\r\nX-Content-Type-Options: nosniff\r\n",
       "X-Frame-Options: DENY\r\nReferrer-Policy: no-referrer\r\n",
-      "Content-Security-Policy: default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:\r\n",
+      "Content-Security-Policy: default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'\r\n",
       "Cache-Control: no-store\r\n\r\n");
   mg_write(connection, head.data(), head.size());
   if (with_body) mg_write(connection, answer.body.data(), answer.body.size());

@@ -42,17 +42,21 @@ grpc::Status StatusService::GetStatus(grpc::ServerContext*, const v1::GetStatusR
   return grpc::Status::OK;
 }
 
-grpc::Status StatusService::GetHistory(grpc::ServerContext* context, const v1::GetHistoryRequest* request,
-                                       grpc::ServerWriter<v1::HistoryBlock>* writer) {
+absl::Status StatusService::SendHistory(const v1::GetHistoryRequest& request,
+                                        absl::FunctionRef<bool(const v1::HistoryBlock&)> send) {
   const int others = histories_.fetch_add(1);
   const absl::Cleanup leave = [this] { histories_.fetch_sub(1); };
   if (others >= kMaxHistories) {
-    return ToGrpcStatus(absl::ResourceExhaustedError(
-        absl::StrCat("more than ", kMaxHistories, " histories are sent at this moment; ask again later")));
+    return absl::ResourceExhaustedError(
+        absl::StrCat("more than ", kMaxHistories, " histories are sent at this moment; ask again later"));
   }
-  if (history_ == nullptr)
-    return ToGrpcStatus(absl::UnimplementedError("this server is no coordinator, and has no jobs"));
-  return ToGrpcStatus(history_(*request, [&](const v1::HistoryBlock& block) {
+  if (history_ == nullptr) return absl::UnimplementedError("this server is no coordinator, and has no jobs");
+  return history_(request, send);
+}
+
+grpc::Status StatusService::GetHistory(grpc::ServerContext* context, const v1::GetHistoryRequest* request,
+                                       grpc::ServerWriter<v1::HistoryBlock>* writer) {
+  return ToGrpcStatus(SendHistory(*request, [&](const v1::HistoryBlock& block) {
     const WriteDeadlines::Write write(&deadlines_, context, block.ByteSizeLong());
     return writer->Write(block);
   }));

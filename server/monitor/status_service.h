@@ -47,6 +47,9 @@ class StatusService final : public v1::StatusService::Service {
   // Serves its calls there.
   void AddTo(BoundedService* calls);
 
+  // As GetHistory, within its bound.
+  absl::Status SendHistory(const v1::GetHistoryRequest& request, absl::FunctionRef<bool(const v1::HistoryBlock&)> send);
+
   // As status(), but one that is younger than a quarter of a second is taken again: watchers share it.
   v1::ClusterStatus Recent() ABSL_LOCKS_EXCLUDED(mu_);
 

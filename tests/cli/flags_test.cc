@@ -52,6 +52,21 @@ TEST_CASE("train has friendly defaults and takes all its flags") {
   CHECK(train.state == "d");
   CHECK(train.json);
   CHECK(train.log_level == "debug");
+  CHECK(train.dashboard.empty());
+}
+
+TEST_CASE("a training's dashboard is on a free port of this machine, unless an address is given") {
+  const auto place = [](const std::string& flags) {
+    const auto outcome = Cli(absl::StrCat("samovar train --solver s ", flags));
+    REQUIRE_FALSE(outcome.parsed.exit_code.has_value());
+    return std::get<TrainOptions>(outcome.parsed.flags).dashboard;
+  };
+  CHECK(place("") == "");
+  CHECK(place("--dashboard") == "127.0.0.1:0");
+  CHECK(place("--dashboard --json") == "127.0.0.1:0");
+  CHECK(place("--dashboard=0.0.0.0:7180") == "0.0.0.0:7180");
+  CHECK(place("--dashboard 127.0.0.1:7180") == "127.0.0.1:7180");
+  CheckRefused(Cli("samovar train --solver s --dashboard=7180"), R"("7180" is neither HOST:PORT)");
 }
 
 TEST_CASE("a mistyped flag or command is answered with the one that was meant") {

@@ -17,7 +17,7 @@ from typing import Callable, Iterator, List, Optional
 # Directories at the top of the tree that are not source.
 NOT_SOURCE = {".git", "build", "data", "output", ".cache", ".vscode", ".idea"}
 SOURCE_SUFFIXES = {".h", ".cc"}
-TEXT_SUFFIXES = SOURCE_SUFFIXES | {".py", ".sh", ".md", ".txt", ".cmake", ".json", ".proto", ".prototxt", ".toml", ".yml", ""}
+TEXT_SUFFIXES = SOURCE_SUFFIXES | {".py", ".sh", ".md", ".txt", ".cmake", ".json", ".proto", ".prototxt", ".toml", ".yml", ".ts", ".mjs", ".css", ".html", ""}
 
 # Our own headers that each part of the tree may include, by path prefix; the longest prefix that fits a file counts.
 # Includes flow main -> config -> server | worker | cli -> common -> proto.
@@ -46,7 +46,9 @@ MAY_INCLUDE = {
     "server/cluster/": ["server/cluster/", "common/"],
     "server/jobs/": ["server/jobs/", "server/leases/", "server/cluster/", "common/"],
     "server/coordinator/": ["server/coordinator/", "server/jobs/", "server/leases/", "server/cluster/", "common/"],
-    "server/monitor/": ["server/monitor/", "server/coordinator/", "common/"],
+    # Files for browsers: it knows nothing of what they show.
+    "server/dashboard/": ["server/dashboard/", "common/pages/"],
+    "server/monitor/": ["server/monitor/", "server/dashboard/", "server/coordinator/", "common/"],
     "server/main.cc": ["config/", "server/", "common/"],
     "worker/": ["worker/", "common/"],
     "worker/main.cc": ["config/", "worker/", "common/"],
@@ -159,7 +161,7 @@ def read_tree(root: pathlib.Path) -> Tree:
     files = []
     for path in sorted(root.rglob("*")):
         parts = path.relative_to(root).parts
-        if parts[0] in NOT_SOURCE or "__pycache__" in parts or path.is_symlink() or not path.is_file():
+        if parts[0] in NOT_SOURCE or "__pycache__" in parts or "node_modules" in parts or path.is_symlink() or not path.is_file():
             continue
         if path.suffix not in TEXT_SUFFIXES:
             continue

@@ -176,6 +176,25 @@ TEST_CASE("pages are served by each server") {
   CHECK_FALSE(absl::StrContains(get(1, "/metrics"), "samovar_cluster_servers"));
   CHECK(absl::StrContains(get(0, "/metrics"), "samovar_cluster_servers 2\n"));
   CHECK(absl::StrContains(get(0, "/api/v1/status"), absl::StrCat("\"coordinator\": \"", cluster.coordinator(), "\"")));
+  for (const size_t server : {0, 1}) CHECK(absl::StartsWith(get(server, "/"), "200 <!DOCTYPE html>"));
+  CHECK(absl::StartsWith(get(0, "/nothing"), "404 "));
+  CHECK(absl::StartsWith(get(0, "/api/v1/history?job=a%20b"), "404 there is no job \"a b\""));
+  CHECK(absl::StartsWith(get(0, "/api/v1/events?job=a%20b"), "404 there is no job \"a b\""));
+  CHECK(absl::StartsWith(get(1, "/api/v1/history?job=a"), "404 this server is no coordinator"));
+}
+
+TEST_CASE("a job's events are served to browsers") {
+  const TempDir dir;
+  TestCluster cluster(dir.path(), 1);
+  REQUIRE_OK(cluster.Submit(MakeSpec(5)));
+  TestWorker worker(cluster.coordinator());
+  RunToEnd(&cluster, &worker, "lenet");
+  HttpClient client;
+  const auto answer =
+      client.Send({.url = absl::StrCat("http://", cluster.server(0).http(), "/api/v1/events?job=lenet&after=0")});
+  REQUIRE_OK(answer);
+  CHECK(absl::StrContains(answer->body, "\"text\":\"submitted\""));
+  CHECK(absl::StrContains(answer->body, "\"kind\":\"KIND_STATE\""));
 }
 
 }  // namespace

@@ -108,6 +108,25 @@ TEST_CASE("a cluster starts its coordinator first and tells the others where it 
   CHECK(cluster->next_restart() == absl::InfiniteFuture());
 }
 
+TEST_CASE("only the coordinator serves pages, if any are wanted, and the same place after it was started again") {
+  ScriptCluster plain(absl::StrCat(kReadyServer, kStay), absl::StrCat(kReadyWorker, kStay));
+  REQUIRE_OK(plain.Start());
+  CHECK(absl::StrContains(plain.Log("server-0").front(), "--http none"));
+
+  ScriptCluster cluster(absl::StrCat(kReadyServer, kStay), absl::StrCat(kReadyWorker, kStay));
+  cluster.options().dashboard = "127.0.0.1:0";
+  REQUIRE_OK(cluster.Start());
+  CHECK(absl::StrContains(cluster.Log("server-0").front(), "--http 127.0.0.1:0"));
+  for (const char* process : {"server-1", "worker-0", "worker-1"}) {
+    CHECK(absl::StrContains(cluster.Log(process).front(), "--http none"));
+  }
+  cluster->KeepDashboard("127.0.0.1:7180");
+  kill(cluster.PidOf("server-0"), SIGKILL);
+  REQUIRE_OK(cluster.SuperviseUntil(1));
+  REQUIRE_OK(cluster->Supervise(cluster->next_restart(), 0));
+  CHECK(absl::StrContains(cluster.AwaitLine("server-0", 2), "--http 127.0.0.1:7180"));
+}
+
 TEST_CASE("the servers of a cluster share what one of them would take of this machine's memory") {
   ScriptCluster cluster(kReadyServer, kReadyWorker);
   REQUIRE_OK(cluster.Start());
