@@ -3,6 +3,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "cli/commands.h"
+#include "cli/process_log.h"
 #include "cli/report/exit_codes.h"
 #include "cli/report/json_line.h"
 #include "cli/report/status_table.h"
@@ -99,6 +100,7 @@ int RunForget(const ForgetOptions& options) {
 }
 
 int RunLogs(const LogsOptions& options) {
+  if (!options.worker.empty() || !options.server.empty()) return RunProcessLog(options);
   const absl::Status status = JobClient(options).Logs(options.job, options.follow, [&](const v1::JobEvent& event) {
     std::cout << EventText(event, options.json) << std::endl;
   });

@@ -114,8 +114,11 @@ struct JobsOptions : ClusterOptions {
 };
 
 struct WatchOptions : ClusterOptions {
+  // Empty: the whole cluster.
   std::string job;
   bool json = false;
+  // No view of the whole terminal.
+  bool plain = false;
 };
 
 struct CancelOptions : ClusterOptions {
@@ -129,7 +132,12 @@ struct ForgetOptions : ClusterOptions {
 
 struct LogsOptions : ClusterOptions {
   std::string job;
-  // Go on until the job has ended.
+  // Instead of a job: a worker's name or number, or a server's address. At most one of the three is there.
+  std::string worker;
+  std::string server;
+  // Only so many of the newest lines of a member's log; 0: all that are kept.
+  int lines = 0;
+  // Go on until the job has ended, or as long as the member is there.
   bool follow = false;
   bool json = false;
 };

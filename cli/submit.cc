@@ -1,4 +1,7 @@
+#include <unistd.h>
+
 #include <iostream>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -15,8 +18,10 @@
 #include "cli/run/follow_job.h"
 #include "cli/run/interruption.h"
 #include "cli/run/job_client.h"
+#include "cli/run/live_view.h"
 #include "cli/run/resume_check.h"
 #include "cli/run/waker.h"
+#include "cli/run/watch_cluster.h"
 #include "cli/submit_job.h"
 #include "common/base/status_macros.h"
 #include "common/storage/paths.h"
@@ -164,6 +169,24 @@ int RunWatch(const WatchOptions& options) {
     if (options.json) reporter->Failed(std::string(answers.message()));
     PrintError(answers.message());
     return interruption.signal() != 0 ? kExitSignal + interruption.signal() : kExitFailed;
+  }
+  const bool terminal = isatty(STDOUT_FILENO) != 0;
+  if (options.job.empty()) {
+    const ClusterShow show = options.json                 ? ClusterShow::kJson
+                             : terminal && !options.plain ? ClusterShow::kView
+                                                          : ClusterShow::kLines;
+    return WatchCluster(client, show, &waker, interruption);
+  }
+  if (!options.json && !options.plain && terminal) {
+    // Before the terminal changes.
+    const absl::StatusOr<v1::JobStatus> known = client.Get(options.job);
+    const bool goes_on =
+        known.ok() && (known->state() == v1::JOB_STATE_QUEUED || known->state() == v1::JOB_STATE_RUNNING);
+    if (goes_on) {
+      absl::StatusOr<std::unique_ptr<LiveView>> view =
+          LiveView::Open(client, options.job, ChooseReporter(/*json=*/false), &waker);
+      if (view.ok()) return FollowJobAsCommand(client, options.job, view->get(), &waker, interruption, view->get());
+    }
   }
   return FollowJobAsCommand(client, options.job, reporter.get(), &waker, interruption);
 }

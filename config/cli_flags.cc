@@ -49,6 +49,7 @@ Parsed<CliFlags> ParseCliFlags(int argc, const char* const* argv, const StorageT
   if (!parsed.exit_code.has_value()) {
     const char* conflict = ConflictOf(cli);
     parsed.exit_code = conflict != nullptr ? cli.line.UsageError(conflict) : cli.ReadRoles();
+    if (!parsed.exit_code.has_value()) parsed.exit_code = cli.ReadPlaces();
   }
   parsed.flags = cli.Chosen();
   return parsed;

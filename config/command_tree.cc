@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <limits>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/model/consistency.h"
 #include "config/worker_flags.h"
@@ -64,19 +65,32 @@ constexpr char kJobsExamples[] =
     "  samovar jobs 127.0.0.1:7100\n"
     "  samovar jobs 127.0.0.1:7100 --json";
 constexpr char kWatchExamples[] =
-    "On a terminal one line shows the progress; into a file or a pipe goes a log in Caffe's format. An interrupt "
-    "(Ctrl-C) does not end\n"
-    "the job. Exit codes: 0 the job has succeeded, 1 it has failed or was cancelled, 4 the coordinator does not "
-    "answer.\n"
+    "On a terminal all of it shows the job, or without one the whole cluster: what is wrong, progress, the curve of "
+    "the "
+    "loss, workers and\n"
+    "servers; ? lists the keys, q ends the view. With --plain, or where TERM is dumb, one line shows the progress. "
+    "Into "
+    "a file or a pipe goes\n"
+    "a log in Caffe's format, from the job's beginning; without a job a line for each change. An interrupt (Ctrl-C) "
+    "does "
+    "not end the job.\n"
+    "Exit codes: 0 the job has succeeded, or the view was ended; 1 it has failed or was cancelled; 4 the coordinator "
+    "does not answer.\n"
     "Examples:\n"
+    "  samovar watch 127.0.0.1:7100\n"
     "  samovar watch lenet 127.0.0.1:7100\n"
     "  samovar watch lenet 127.0.0.1:7100 > lenet.log";
 constexpr char kLogsExamples[] =
-    "Events are: submission, start and end, tests, snapshots, workers that were lost, and work that is given out "
-    "again.\n"
+    "Events of a job are: submission, start and end, tests, snapshots, workers that were lost, and work that is given "
+    "out again.\n"
+    "With --worker or --server it lists the newest lines of that process' own log, as far as the coordinator has them: "
+    "500 lines at most,\n"
+    "also of a member that is lost.\n"
     "Examples:\n"
     "  samovar logs lenet 127.0.0.1:7100\n"
-    "  samovar logs lenet 127.0.0.1:7100 --follow";
+    "  samovar logs lenet 127.0.0.1:7100 --follow\n"
+    "  samovar logs 127.0.0.1:7100 --worker worker-3 --lines 50\n"
+    "  samovar logs 127.0.0.1:7100 --server 10.0.0.4:7100 -f";
 constexpr char kCancelExamples[] =
     "Its snapshots stay until it is forgotten, and \"samovar submit --resume\" goes on from the last.\n"
     "Example:\n"
@@ -373,6 +387,37 @@ void CommandTree::AddJob(CLI::App* command, std::string* job, std::string* addre
   AddCoordinator(command, address);
 }
 
+void CommandTree::AddPlace(CLI::App* command, std::string* job, std::string* address) {
+  command->add_option("job", *job, "Names the job")->type_name("JOB");
+  command
+      ->add_option("address,--coordinator", *address,
+                   "Asks the coordinator at this HOST:PORT, or the one that the cluster's home names: a path or URI")
+      ->type_name("ADDRESS")
+      ->transform(CoordinatorValidator(storage_));
+}
+
+std::optional<int> CommandTree::ReadPlaces() {
+  if (line.command() != watch_ && line.command() != logs_) return std::nullopt;
+  const bool watches = line.command() == watch_;
+  std::string& job = watches ? watch.job : logs.job;
+  std::string& address = watches ? watch.coordinator : logs.coordinator;
+  // The one word that is there is the place, if it can be: a name of a job has neither a colon nor a slash.
+  if (address.empty() && (absl::StrContains(job, ':') || absl::StrContains(job, '/'))) {
+    const std::string wrong = CoordinatorValidator(storage_)(job);
+    if (!wrong.empty()) return line.UsageError(absl::StrCat("address: ", wrong));
+    address.swap(job);
+  }
+  const int subjects =
+      static_cast<int>(!job.empty()) + static_cast<int>(!logs.worker.empty()) + static_cast<int>(!logs.server.empty());
+  if (!watches && subjects == 0)
+    return line.UsageError("job is missing; name one, or a member with --worker or --server");
+  if (address.empty()) return line.UsageError("address is missing");
+  if (watches) return std::nullopt;
+  if (subjects > 1) return line.UsageError("a job, --worker and --server exclude each other: name one of them");
+  if (logs.lines > 0 && !job.empty()) return line.UsageError("--lines is for --worker and --server");
+  return std::nullopt;
+}
+
 void CommandTree::AddSubmit() {
   submit_ = line.AddCommand(line.app(), "submit", "Submits a job to a running cluster", kSubmitExamples);
   AddCoordinator(submit_, &submit.coordinator);
@@ -409,13 +454,24 @@ void CommandTree::AddJobCommands() {
   jobs_ = line.AddCommand(line.app(), "jobs", "Lists the jobs of a running cluster", kJobsExamples);
   AddCoordinator(jobs_, &jobs.coordinator);
   jobs_->add_flag("--json", jobs.json, "Writes all that is known of the jobs as JSON");
-  watch_ = line.AddCommand(line.app(), "watch", "Shows how a job of a cluster goes until it has ended", kWatchExamples);
-  AddJob(watch_, &watch.job, &watch.coordinator);
+  watch_ = line.AddCommand(line.app(), "watch", "Shows how a job of a cluster goes until it has ended, or the cluster",
+                           kWatchExamples);
+  AddPlace(watch_, &watch.job, &watch.coordinator);
   watch_->add_flag("--json", watch.json, "Reports what happens as one JSON object a line");
-  logs_ = line.AddCommand(line.app(), "logs", "Lists the events of a job of a cluster", kLogsExamples);
-  AddJob(logs_, &logs.job, &logs.coordinator);
-  logs_->add_flag("--follow", logs.follow, "Goes on until the job has ended");
-  logs_->add_flag("--json", logs.json, "Writes each event as one JSON object a line");
+  watch_->add_flag("--plain", watch.plain, "Shows the progress in one line of the terminal, not in all of it");
+  logs_ = line.AddCommand(line.app(), "logs", "Lists the events of a job of a cluster, or the log of a member",
+                          kLogsExamples);
+  AddPlace(logs_, &logs.job, &logs.coordinator);
+  logs_->add_option("--worker", logs.worker, "Lists the log of the worker of this name or number")->type_name("WORKER");
+  logs_->add_option("--server", logs.server, "Lists the log of the server with this address")->type_name("HOST:PORT");
+  logs_
+      ->add_option("--lines", logs.lines,
+                   "With --worker or --server, lists so many of the newest lines; without it, all that are kept")
+      ->type_name("N")
+      ->default_str("")
+      ->check(Between(1, 1'000'000));
+  logs_->add_flag("-f,--follow", logs.follow, "Goes on until the job has ended, or as long as the member is there");
+  logs_->add_flag("--json", logs.json, "Writes each event or line as one JSON object a line");
   cancel_ = line.AddCommand(line.app(), "cancel", "Ends a job of a cluster", kCancelExamples);
   AddJob(cancel_, &cancel.job, &cancel.coordinator);
   cancel_->add_flag("--json", cancel.json, "Prints one JSON object");

@@ -55,6 +55,8 @@ struct CommandTree {
 
   // If the command looks at the services of this machine: reads their configurations. Main's exit code: there are none.
   std::optional<int> ReadRoles();
+  // If the command may name a job and must name a cluster: finds out which word is which. Main's exit code: a mistake.
+  std::optional<int> ReadPlaces();
 
   // The flags of the subcommand that was parsed.
   CliFlags Chosen() const;
@@ -66,6 +68,8 @@ struct CommandTree {
   // The coordinator's address: the last word, or a flag.
   void AddCoordinator(CLI::App* command, std::string* address);
   void AddJob(CLI::App* command, std::string* job, std::string* address);
+  // The same, where the job may be left out.
+  void AddPlace(CLI::App* command, std::string* job, std::string* address);
   void AddTrain();
   void AddCheck();
   // The state of a net; for a job, also the other choices beside the solver.

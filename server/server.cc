@@ -18,8 +18,10 @@
 #include "common/rpc/deadlines.h"
 #include "common/rpc/dialer.h"
 #include "common/rpc/listener.h"
+#include "common/rpc/log_lines.h"
 #include "common/rpc/standard_services.h"
 #include "common/telemetry/log.h"
+#include "common/telemetry/recent_log.h"
 #include "server/announced_address.h"
 #include "server/cluster/member_status.h"
 #include "server/cluster/problems.h"
@@ -139,6 +141,11 @@ absl::Status Server::StartServing() {
   status_service_ = std::make_unique<StatusService>([this] { return Status(); }, std::move(history), &stopper_);
   status_service_->AddTo(&status_calls_);
   listener.builder()->RegisterService(&status_calls_);
+  process_log_service_ = std::make_unique<ProcessLogService>(
+      [this](const v1::GetProcessLogRequest& request, MemberLogs::Cursor* cursor) { return ReadLog(request, cursor); },
+      &stopper_);
+  process_log_service_->AddTo(&process_log_calls_);
+  listener.builder()->RegisterService(&process_log_calls_);
   SAMOVAR_ASSIGN_OR_RETURN(grpc_server_, listener.Start());
   SetAllServing(true);
   parameters_->Start();
@@ -202,6 +209,17 @@ v1::ServerFigures Server::Figures() const {
   return figures;
 }
 
+absl::StatusOr<v1::ProcessLogPart> Server::ReadLog(v1::GetProcessLogRequest request, MemberLogs::Cursor* cursor) const {
+  std::string address;
+  {
+    absl::MutexLock lock(&registration_mu_);
+    address = registration_.address().empty() ? address_ : registration_.address();
+  }
+  if (coordinator_ == nullptr) return ReadOwnLog(address, request, cursor);
+  if (request.worker().empty() && request.server().empty()) request.set_server(address);
+  return coordinator_->ProcessLog(request, cursor);
+}
+
 std::string Server::UnreadyText() const {
   if (stopper_.stopped()) return "the server stops";
   absl::MutexLock lock(&registration_mu_);
@@ -227,6 +245,9 @@ void Server::KeepRegistered() {
   CoordinatorChannel coordinator(place, Dialer(options_.rpc), options_.storage);
   Backoff backoff(kFirstRetry, kLongestRetry, request.incarnation());
   bool registered = false;
+  // The newest line of the log that the coordinator of that epoch has.
+  uint64_t sent_line = 0;
+  uint64_t epoch = 0;
   const auto register_once = [&]() -> absl::Status {
     SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<grpc::Channel> channel, coordinator.Get());
     // Known once, it stays: a server is known by it.
@@ -235,11 +256,17 @@ void Server::KeepRegistered() {
     }
     v1::RegisterServerResponse response;
     *request.mutable_figures() = Figures();
+    request.clear_log_lines();
+    const uint64_t newest_line = AddLogLines(ProcessLog(), sent_line, kMaxSentLogBytes, request.mutable_log_lines());
     const auto stub = v1::CoordinatorService::NewStub(channel);
     const absl::Status status = CallOnceConnected(
         kRegisterDeadline, Membership::kServerRenewal,
         [&](grpc::ClientContext* context) { return stub->RegisterServer(context, request, &response); });
     coordinator.Note(status);
+    request.clear_log_lines();
+    // Another one has none of them.
+    if (status.ok()) sent_line = epoch == 0 || response.epoch() == epoch ? newest_line : 0;
+    if (status.ok()) epoch = response.epoch();
     NoteRegistration(request, coordinator.address(), response.epoch(), status);
     return status;
   };

@@ -28,6 +28,7 @@
 #include "server/coordinator/coordinator.h"
 #include "server/coordinator/coordinator_service.h"
 #include "server/coordinator/job_service.h"
+#include "server/monitor/process_log_service.h"
 #include "server/monitor/status_service.h"
 #include "server/store/parameter_service.h"
 
@@ -104,6 +105,9 @@ class Server {
   void SetAllServing(bool serving);
   // As its status has them. From any thread.
   v1::ServerFigures Figures() const;
+  // As MemberLogs::Read.
+  absl::StatusOr<v1::ProcessLogPart> ReadLog(v1::GetProcessLogRequest request, MemberLogs::Cursor* cursor) const
+      ABSL_LOCKS_EXCLUDED(registration_mu_);
   // Registers at the coordinator again and again, so that it knows that this server lives.
   void KeepRegistered();
 
@@ -124,6 +128,7 @@ class Server {
   std::unique_ptr<CoordinatorService> coordinator_service_;
   std::unique_ptr<JobService> job_service_;
   std::unique_ptr<StatusService> status_service_;
+  std::unique_ptr<ProcessLogService> process_log_service_;
   // The coordinator's services. Their gate is not that of the parameters' calls, which may take long.
   RequestGate coordinator_gate_{
       {}, metrics_.AddCounter("samovar_coordinator_refused_total", "Calls of the coordinator's that were refused.")};
@@ -131,6 +136,7 @@ class Server {
   BoundedService coordinator_calls_{&coordinator_gate_};
   BoundedService job_calls_{&coordinator_gate_};
   BoundedService status_calls_{&coordinator_gate_};
+  BoundedService process_log_calls_{&coordinator_gate_};
   mutable absl::Mutex registration_mu_;
   v1::RegisterServerRequest registration_ ABSL_GUARDED_BY(registration_mu_);
   std::string registered_at_ ABSL_GUARDED_BY(registration_mu_);

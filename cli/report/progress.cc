@@ -160,8 +160,9 @@ std::vector<std::string> SummaryLines(const v1::JobStatus& status) {
   return lines;
 }
 
-std::string GlogPrefix(absl::Time time, int pid) {
-  return absl::StrCat("I", absl::FormatTime("%m%d %H:%M:%E6S", time, absl::LocalTimeZone()), " ", pid, " samovar] ");
+std::string GlogPrefix(absl::Time time, int pid, char letter) {
+  return absl::StrCat(std::string(1, letter), absl::FormatTime("%m%d %H:%M:%E6S", time, absl::LocalTimeZone()), " ",
+                      pid, " samovar] ");
 }
 
 }  // namespace samovar

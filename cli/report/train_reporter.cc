@@ -7,6 +7,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "cli/report/exit_codes.h"
 #include "cli/report/json_line.h"
 #include "common/model/consistency.h"
@@ -75,6 +76,12 @@ class TextReporter : public TrainReporter {
     for (const std::string& text : WarningsOf(news)) Warning(text);
   }
 
+  void StandsStill(const StandstillFacts& facts) override { Warning(StandstillText(facts)); }
+
+  void DisplayRemark(const std::string&) override {}
+
+  bool ShowsDisplays() const override { return false; }
+
   void Warning(const std::string& text) override {
     BeforeError();
     PrintWarning(text);
@@ -93,6 +100,8 @@ class TextReporter : public TrainReporter {
     Line("Optimization Done.");
   }
 
+  void Unwatched() override { BeforeError(); }
+
   void Failed(const std::string&) override { BeforeError(); }
 
  protected:
@@ -108,6 +117,14 @@ class LogReporter : public TextReporter {
  public:
   LogReporter(std::ostream* out, std::function<absl::Time()> now, int pid)
       : TextReporter(out), now_(std::move(now)), pid_(pid) {}
+
+  void StandsStill(const StandstillFacts& facts) override {
+    out_ << GlogPrefix(now_(), pid_, 'W') << StandstillLine(facts) << std::endl;
+  }
+
+  void DisplayRemark(const std::string& text) override { Line(text); }
+
+  bool ShowsDisplays() const override { return true; }
 
  protected:
   void Line(const std::string& text) override { out_ << GlogPrefix(now_(), pid_) << text << std::endl; }
@@ -169,6 +186,14 @@ class TerminalReporter : public TextReporter {
   // The cursor is behind a status line.
   bool living_ = false;
 };
+
+std::string StringsJson(const std::vector<std::string>& texts) {
+  return absl::StrCat(
+      "[",
+      absl::StrJoin(texts, ",",
+                    [](std::string* out, const std::string& text) { absl::StrAppend(out, JsonString(text)); }),
+      "]");
+}
 
 template <class Outputs>
 std::string OutputsJson(const Outputs& outputs) {
@@ -255,6 +280,17 @@ class JsonReporter : public TrainReporter {
               .Number("seconds", status.seconds()));
   }
 
+  void StandsStill(const StandstillFacts& facts) override {
+    Write(Event("stalled")
+              .Number("seconds", facts.seconds)
+              .Raw("reasons", StringsJson(facts.reasons))
+              .Raw("events", StringsJson(facts.events)));
+  }
+
+  void DisplayRemark(const std::string& text) override { Warning(text); }
+
+  bool ShowsDisplays() const override { return true; }
+
   void Warning(const std::string& text) override { Write(Event("warning").Text("message", text)); }
 
   void ModelWritten(uint64_t iteration, const std::string& path) override {
@@ -296,6 +332,8 @@ class JsonReporter : public TrainReporter {
               .Integer("skipped_iterations", status.skipped_iterations())
               .Raw("ledger", held.Finish()));
   }
+
+  void Unwatched() override {}
 
   void Failed(const std::string& message) override { Write(Event("failed").Text("message", message)); }
 

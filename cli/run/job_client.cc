@@ -177,4 +177,16 @@ absl::Status JobClient::Logs(const std::string& job_id, bool follow,
   return Explain(reader->Finish());
 }
 
+absl::Status JobClient::ProcessLog(const v1::GetProcessLogRequest& request,
+                                   absl::FunctionRef<void(const v1::ProcessLogPart&)> take) const {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<grpc::Channel> channel, AwaitConnection(absl::InfiniteFuture()));
+  const auto stub = v1::ProcessLogService::NewStub(channel);
+  grpc::ClientContext context;
+  if (!request.follow()) SetDeadline(&context, kDeadline);
+  const std::unique_ptr<grpc::ClientReader<v1::ProcessLogPart>> reader = stub->GetProcessLog(&context, request);
+  v1::ProcessLogPart part;
+  while (reader->Read(&part)) take(part);
+  return Explain(reader->Finish());
+}
+
 }  // namespace samovar

@@ -176,8 +176,10 @@ void Coordinator::GiveUpSilentLocked(absl::Time now, DeferredLog* log) {
     const std::string news = worker.replaced ? absl::StrCat(name, " was started again")
                                              : absl::StrCat(name, " has been silent for ", silent, " s");
     log->Warning(absl::StrCat(news, ": its leases go to others"));
-    members_.NoteLost(name, worker.description.host(),
-                      worker.replaced ? "was started again" : absl::StrCat("has been silent for ", silent, " s"), now);
+    const std::string reason =
+        worker.replaced ? "was started again" : absl::StrCat("has been silent for ", silent, " s");
+    members_.NoteLost(name, worker.description.host(), reason, now);
+    logs_.NoteLost(worker.id, reason);
     for (const std::shared_ptr<Job>& job : queue_->All()) job->ReleaseWorker(worker.id, news);
     shares_.Leave(worker.id, now);
   }
@@ -191,7 +193,11 @@ absl::StatusOr<v1::RegisterServerResponse> Coordinator::RegisterServer(const v1:
   const bool known = before != nullptr;
   const bool awaited = !known || now - before->heard > Membership::kServerTimeout ||
                        before->registration.incarnation() != request.incarnation();
-  SAMOVAR_RETURN_IF_ERROR(members_.RegisterServer(request, now));
+  v1::RegisterServerRequest registration = request;
+  // These are kept elsewhere.
+  registration.clear_log_lines();
+  SAMOVAR_RETURN_IF_ERROR(members_.RegisterServer(registration, now));
+  logs_.TakeServer(request.address(), request.incarnation(), request.log_lines());
   if (!known) log.Info(absl::StrCat("server ", request.address(), " has registered"));
   if (awaited) queue_->ServersChanged();
   v1::RegisterServerResponse response;
@@ -256,6 +262,7 @@ absl::StatusOr<v1::HeartbeatResponse> Coordinator::Heartbeat(const v1::Heartbeat
   member->figures.Add(now, request.figures());
   member->wait = request.wait();
   const std::string name = member->description.name();
+  logs_.TakeWorker(request.worker_id(), name, request.log_lines());
   for (const std::shared_ptr<Job>& job : queue_->Running()) {
     const bool waits = request.wait().job_id() == job->id();
     job->TakeWait(request.worker_id(), name, waits ? request.wait() : v1::WorkerWait(), now);
@@ -329,6 +336,7 @@ void Coordinator::Leave(const v1::LeaveRequest& request) {
   shares_.Leave(request.worker_id(), SteadyNow());
   members_.NoteLost(name, members_.workers().at(request.worker_id()).description.host(), Membership::kHasLeft,
                     SteadyNow());
+  logs_.NoteLost(request.worker_id(), Membership::kHasLeft);
   members_.Leave(request.worker_id());
 }
 
@@ -431,6 +439,17 @@ absl::Status Coordinator::Logs(const std::string& job_id, uint64_t after, bool f
     version = job->AwaitChange(version, kReaderTick);
   }
   return absl::CancelledError("the reader has gone");
+}
+
+absl::StatusOr<v1::ProcessLogPart> Coordinator::ProcessLog(const v1::GetProcessLogRequest& request,
+                                                           MemberLogs::Cursor* cursor) const {
+  SAMOVAR_ASSIGN_OR_RETURN(v1::ProcessLogPart part, logs_.Read(request, cursor));
+  absl::MutexLock lock(&mu_);
+  const Membership::Server* const server = members_.FindServer(request.server());
+  const absl::Duration silence = server == nullptr ? absl::ZeroDuration() : SteadyNow() - server->heard;
+  if (silence > Membership::kServerTimeout)
+    part.set_lost(absl::StrCat("has been silent for ", absl::ToInt64Seconds(silence), " s"));
+  return part;
 }
 
 }  // namespace samovar

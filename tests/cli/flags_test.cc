@@ -92,6 +92,8 @@ TEST_CASE("what is missing is named") {
   CheckRefused(Cli("samovar status"), "address is missing");
   CheckRefused(Cli("samovar logs"), "job is missing");
   CheckRefused(Cli("samovar watch lenet"), "address is missing");
+  CheckRefused(Cli("samovar watch"), "address is missing");
+  CheckRefused(Cli("samovar logs h:1"), "job is missing; name one, or a member with --worker or --server");
   CheckRefused(Cli("samovar plot -o x.svg"), "run is missing");
   CheckRefused(Cli("samovar plot lenet h:1"), "--output is missing");
   CheckRefused(Cli("samovar history lenet h:1 --csv --json"), "--csv and --json exclude each other");
@@ -116,6 +118,26 @@ TEST_CASE("values out of range are refused with the range") {
   CheckRefused(Cli("samovar train --solver s --log-level loud"), "is none of trace, debug, info, warning, error, off");
   CheckRefused(Cli("samovar status nowhere"), R"("nowhere" is not HOST:PORT)");
   CheckRefused(Cli("samovar status host:0"), "there is no port 0");
+}
+
+TEST_CASE("watch and logs take a cluster alone where no job is meant") {
+  const auto cluster = std::get<WatchOptions>(Cli("samovar watch h:1 --plain").parsed.flags);
+  CHECK(cluster.job.empty());
+  CHECK(cluster.coordinator == "h:1");
+  CHECK(cluster.plain);
+  CHECK(std::get<WatchOptions>(Cli("samovar watch --coordinator h:1").parsed.flags).coordinator == "h:1");
+  const auto job = std::get<WatchOptions>(Cli("samovar watch lenet --coordinator h:1").parsed.flags);
+  CHECK(job.job == "lenet");
+  CHECK(job.coordinator == "h:1");
+  const auto worker = std::get<LogsOptions>(Cli("samovar logs h:1 --worker w1 --lines 5 -f").parsed.flags);
+  CHECK(worker.worker == "w1");
+  CHECK(worker.coordinator == "h:1");
+  CHECK(worker.lines == 5);
+  CHECK(worker.follow);
+  CHECK(std::get<LogsOptions>(Cli("samovar logs --server s:1 h:1").parsed.flags).server == "s:1");
+  CheckRefused(Cli("samovar logs lenet h:1 --worker w"), "exclude each other");
+  CheckRefused(Cli("samovar logs h:1 --worker w --server s:1"), "exclude each other");
+  CheckRefused(Cli("samovar logs lenet h:1 --lines 5"), "--lines is for --worker and --server");
 }
 
 TEST_CASE("what names no cluster is refused with what does") {

@@ -390,6 +390,8 @@ class DiagnosisTest(MonitoringCase):
                 self.named(cluster, "full disk, a snapshot", server, "could not be written", seconds=60)
                 # And in that server's own log.
                 self.assertRegex(cluster.log(), "the snapshot at iteration [0-9]+ could not be written")
+                logs = self.workspace.check("logs", cluster.address, "--server", server)
+                self.assertRegex(logs, "W job small: the snapshot at iteration [0-9]+ could not be written")
         finally:
             subprocess.run(["umount", str(disk)], check=False)
 

@@ -103,6 +103,8 @@ class CoordinatorSession {
   std::shared_ptr<HeldLease> held_ ABSL_GUARDED_BY(mu_);
   // Revoked before AskForLease has returned them: its answer and a heartbeat's may cross.
   std::vector<uint64_t> revoked_early_ ABSL_GUARDED_BY(mu_);
+  // The newest line of this process' log that the coordinator has.
+  uint64_t sent_line_ ABSL_GUARDED_BY(mu_) = 0;
   // Whether the last heartbeat failed.
   bool unreachable_ ABSL_GUARDED_BY(mu_) = false;
 
