@@ -52,16 +52,24 @@ const char* ReasonOf(int code) {
   }
 }
 
+bool TakesGzip(const mg_connection* connection) {
+  const char* const accepted = mg_get_header(connection, "Accept-Encoding");
+  return accepted != nullptr && absl::StrContains(accepted, "gzip") && !absl::StrContains(accepted, "gzip;q=0");
+}
+
 void Send(mg_connection* connection, const Page& answer, bool with_body) {
+  const bool compressed = !answer.gzip.empty() && TakesGzip(connection);
+  const std::string& body = compressed ? answer.gzip : answer.body;
   // No other page may use what this one shows, and a browser loads nothing from elsewhere.
   const std::string head = absl::StrCat(
       "HTTP/1.1 ", answer.code, " ", ReasonOf(answer.code), "\r\nContent-Type: ", answer.type,
-      "\r\nContent-Length: ", answer.body.size(), "\r\nConnection: close\r\nX-Content-Type-Options: nosniff\r\n",
+      compressed ? "\r\nContent-Encoding: gzip" : "", "\r\nContent-Length: ", body.size(),
+      "\r\nConnection: close\r\nX-Content-Type-Options: nosniff\r\n",
       "X-Frame-Options: DENY\r\nReferrer-Policy: no-referrer\r\n",
       "Content-Security-Policy: default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'\r\n",
       "Cache-Control: no-store\r\n\r\n");
   mg_write(connection, head.data(), head.size());
-  if (with_body) mg_write(connection, answer.body.data(), answer.body.size());
+  if (with_body) mg_write(connection, body.data(), body.size());
 }
 
 }  // namespace

@@ -32,6 +32,8 @@ struct Page {
   int code = 200;
   std::string type = "text/plain; charset=utf-8";
   std::string body;
+  // The body as Gzip makes it, for clients that take it; empty: it is not compressed.
+  std::string gzip = "";
 };
 
 class PageServer {

@@ -81,6 +81,8 @@ copy_licences() {
   done
   dpkg-query --show --showformat='${Package} ${Version} (source: ${source:Package} ${source:Version})\n' "${packages[@]}" \
     >"$stage/share/licenses/PACKAGES"
+  # Part of samovar-server, and of no package.
+  cp "$root/server/dashboard/bundle/NOTICE" "$stage/share/licenses/dashboard"
   while IFS= read -r text; do
     [[ ! -f "$text" ]] || cp -L "$text" "$stage/share/licenses/common/${text##*/}"
   done < <(grep -rhoE '/usr/share/common-licenses/[A-Za-z0-9.-]*[A-Za-z0-9]' "$stage/share/licenses" | sort -u)

@@ -1,13 +1,13 @@
 // The files of bundle/, which embed.cmake makes into bytes of the program.
 #pragma once
 
-#include <string_view>
+#include "absl/strings/string_view.h"
 
 namespace samovar::dashboard {
 
-extern const std::string_view kIndexHtml;
-extern const std::string_view kAppJs;
-extern const std::string_view kAppCss;
-extern const std::string_view kNotice;
+extern const absl::string_view kIndexHtml;
+extern const absl::string_view kAppJs;
+extern const absl::string_view kAppCss;
+extern const absl::string_view kNotice;
 
 }  // namespace samovar::dashboard

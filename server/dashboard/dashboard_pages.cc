@@ -1,17 +1,17 @@
 #include "server/dashboard/dashboard_pages.h"
 
-#include <string_view>
-
+#include "absl/strings/string_view.h"
+#include "common/pages/gzip.h"
 #include "server/dashboard/bundle.h"
 
 namespace samovar {
 namespace {
 
-PageServer::Handler FileAt(const char* path, const char* type, std::string_view content) {
-  return [path, type, content](const PageRequest& request) {
+PageServer::Handler FileAt(const char* path, const char* type, absl::string_view content) {
+  return [path, page = Page{200, type, std::string(content), Gzip(content)}](const PageRequest& request) {
     // A path that ends in '/' is asked for all that is below it, too.
     if (request.path != path) return Page{404, "text/plain; charset=utf-8", "there is no such page\n"};
-    return Page{200, type, std::string(content)};
+    return page;
   };
 }
 

@@ -8,7 +8,7 @@ foreach(pair "kIndexHtml=index.html" "kAppJs=app.js" "kAppCss=app.css" "kNotice=
   math(EXPR size "${digits} / 2")
   string(REGEX REPLACE "([0-9a-f][0-9a-f])" "'\\\\x\\1'," bytes "${bytes}")
   string(APPEND code "static constexpr char ${name}Bytes[] = {${bytes}'\\0'};\n")
-  string(APPEND code "const std::string_view ${name}(${name}Bytes, ${size});\n")
+  string(APPEND code "const absl::string_view ${name}(${name}Bytes, ${size});\n")
 endforeach()
 string(APPEND code "}  // namespace samovar::dashboard\n")
 file(WRITE "${OUTPUT}" "${code}")

@@ -5,9 +5,10 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/pages/gzip.h"
 #include "common/rpc/proto_json.h"
 #include "server/dashboard/dashboard_pages.h"
-#include "server/monitor/recent_text.h"
+#include "server/monitor/recent_page.h"
 
 namespace samovar {
 namespace {
@@ -103,8 +104,14 @@ absl::StatusOr<std::string> EventsOf(const ServerPages& server, const PageReques
 std::map<std::string, PageServer::Handler> PagesOf(const ServerPages& server) {
   std::map<std::string, PageServer::Handler> pages = PagesOf(server.process);
   pages.merge(DashboardPages());
-  const auto status = std::make_shared<RecentText>([make = server.status] { return ToJson(make()); }, kShared);
-  pages["/api/v1/status"] = [status](const PageRequest&) { return JsonOf(status->Get()); };
+  const auto status = std::make_shared<RecentPage>(
+      [make = server.status] {
+        Page page = JsonOf(ToJson(make()));
+        page.gzip = Gzip(page.body);
+        return page;
+      },
+      kShared);
+  pages["/api/v1/status"] = [status](const PageRequest&) { return status->Get(); };
   pages["/api/v1/history"] = [server](const PageRequest& request) { return JsonOf(HistoryOf(server, request)); };
   pages["/api/v1/events"] = [server](const PageRequest& request) { return JsonOf(EventsOf(server, request)); };
   return pages;

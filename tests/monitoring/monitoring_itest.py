@@ -346,6 +346,10 @@ class DiagnosisTest(MonitoringCase):
             reader = threading.Thread(target=lambda: lines.extend(watch.stdout))
             reader.start()
             try:
+                deadline = time.monotonic() + 30 * testbed.TIME_FACTOR
+                while not lines:
+                    self.assertLess(time.monotonic(), deadline, "the watch shows nothing")
+                    time.sleep(0.05)
                 cluster.coordinator.kill()
                 begun = time.monotonic()
                 done = self.workspace.command("status", cluster.address)

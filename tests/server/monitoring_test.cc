@@ -183,18 +183,26 @@ TEST_CASE("pages are served by each server") {
   CHECK(absl::StartsWith(get(1, "/api/v1/history?job=a"), "404 this server is no coordinator"));
 }
 
-TEST_CASE("a job's events are served to browsers") {
+TEST_CASE("a job's curve and events are served to browsers") {
   const TempDir dir;
-  TestCluster cluster(dir.path(), 1);
-  REQUIRE_OK(cluster.Submit(MakeSpec(5)));
+  TestCluster cluster(dir.path(), 2);
+  REQUIRE_OK(cluster.Submit(MakeSpec(40)));
   TestWorker worker(cluster.coordinator());
   RunToEnd(&cluster, &worker, "lenet");
   HttpClient client;
-  const auto answer =
-      client.Send({.url = absl::StrCat("http://", cluster.server(0).http(), "/api/v1/events?job=lenet&after=0")});
-  REQUIRE_OK(answer);
-  CHECK(absl::StrContains(answer->body, "\"text\":\"submitted\""));
-  CHECK(absl::StrContains(answer->body, "\"kind\":\"KIND_STATE\""));
+  const auto get = [&](const std::string& path) {
+    const auto answer = client.Send({.url = absl::StrCat("http://", cluster.server(0).http(), path)});
+    REQUIRE_OK(answer);
+    return answer->body;
+  };
+  const std::string curve = get("/api/v1/history?job=lenet&first=38");
+  INFO(curve);
+  CHECK(absl::StrContains(curve, "\"iterations\":[\"38\",\"39\"]"));
+  CHECK(absl::StrContains(curve, "\"losses\":[1,1]"));
+  const std::string events = get("/api/v1/events?job=lenet&after=0");
+  INFO(events);
+  CHECK(absl::StrContains(events, "\"text\":\"submitted\""));
+  CHECK(absl::StrContains(events, "\"text\":\"SUCCEEDED\""));
 }
 
 }  // namespace

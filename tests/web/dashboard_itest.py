@@ -196,10 +196,12 @@ class FaultsTest(BrowserCase, monitoring_itest.DiagnosisTest):
     test_nothing_is_wrong_with_a_cluster_that_works = None
 
     def begin(self, cluster: Cluster) -> None:
-        monitoring_itest.DiagnosisTest.begin(self, cluster)
+        # Before the job: a disk must be filled before the file of the snapshots has all the room that it will ever need.
         self.open(self.url_of(cluster))
+        monitoring_itest.DiagnosisTest.begin(self, cluster)
         # A worker is compared by the figures of ten seconds.
-        self.await_status(cluster.address, lambda status: all(worker["rate_seconds"] >= 9 for worker in status["workers"]))
+        if "twentieth" in self._testMethodName:
+            self.await_status(cluster.address, lambda status: all(worker["rate_seconds"] >= 9 for worker in status["workers"]))
 
     def named(self, cluster: Cluster, fault: str, culprit: str, *words: str, seconds: float) -> None:
         page = self.pages[0][1] if self.pages else self.open(self.url_of(cluster))

@@ -92,13 +92,13 @@ function drawProgress(cell: HTMLElement, { job }: JobRow): void {
 export function makeJobTable(choose: (job: string) => void): Table<JobRow> {
   return new Table<JobRow>("Jobs: choose those whose curves are shown", "jobs", [
     { head: "Job", cell: () => "", draw: (cell, row) => drawChoice(cell, row, choose) },
-    { head: "State", cell: stateText },
+    { head: "State", wide: true, cell: stateText },
     { head: "Progress", cell: () => "", draw: drawProgress },
     { head: "Loss", title: "Mean of the last 100 iterations; learning rate", numeric: true, cell: lossText },
     { head: "Speed", title: "Of the last 10 seconds", numeric: true, cell: speedText },
     { head: "Time left", numeric: true, cell: leftText },
     { head: "Workers", numeric: true, cell: ({ job }) => ({ text: job.state === "RUNNING" ? whole(job.workers) : NONE, note: job.weight !== 1 ? `weight ${job.weight}` : "" }) },
-    { head: "Last test", cell: lastTestText },
+    { head: "Last test", wide: true, cell: lastTestText },
     { head: "Snapshot", cell: snapshotText },
     { head: "Recovered", title: "Times that servers were lost, and what was computed again", cell: losses },
   ], ({ job }) => job.id, ({ job }) => jobTrouble(job) !== "");

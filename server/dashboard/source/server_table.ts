@@ -54,7 +54,7 @@ export function makeServerTable(): Table<ServerStatus> {
         note: figures.maxParameterBytes > 0 ? `of ${bytes(figures.maxParameterBytes)}` : "" }) },
     { head: "Last snapshot", numeric: true, cell: snapshotsText },
     { head: "Disk", numeric: true, cell: diskText },
-    { head: "Last error", cell: errorText },
+    { head: "Last error", wide: true, cell: errorText },
     { head: "Heard", numeric: true, cell: (server) => heardText(server.silentSeconds) },
   ], (server) => server.address, (server) => serverTrouble(server) !== "");
 }

@@ -13,6 +13,8 @@ export interface Column<Row> {
   // Explains the column.
   title?: string;
   numeric?: boolean;
+  // Its texts may be long: on a phone the cell has a line of its own.
+  wide?: boolean;
   // A text, or a function that changes the cell itself.
   cell: (row: Row) => string | CellText;
   draw?: (cell: HTMLElement, row: Row) => void;
@@ -80,7 +82,7 @@ export class Table<Row> {
   private makeRow(): HTMLTableRowElement {
     const row = element("tr");
     this.columns.forEach((column, i) => {
-      const cell = element(i === 0 ? "th" : "td", column.numeric ? "number" : "");
+      const cell = element(i === 0 ? "th" : "td", column.numeric ? "number" : column.wide ? "wide" : "");
       if (i === 0) (cell as HTMLTableCellElement).scope = "row";
       cell.dataset["head"] = column.head;
       cell.append(element("span"), element("small"));

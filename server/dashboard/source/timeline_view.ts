@@ -6,7 +6,7 @@ import { Entry, KINDS, KIND_TITLES, KIND_WORDS, Kind } from "./timeline";
 const SVG = "http://www.w3.org/2000/svg";
 const LANE = 18;
 const LEFT = 92;
-const LISTED = 100;
+const listed = (): number => (matchMedia("(max-width: 46rem)").matches ? 25 : 100);
 const MARKED = 400;
 
 export class TimelineView {
@@ -50,7 +50,7 @@ export class TimelineView {
     this.last = { entries, now };
     const shown = entries.filter((entry) => !this.hidden.has(entry.kind));
     const kept = new Set<string>();
-    const wanted = shown.slice(0, LISTED).map((entry) => {
+    const wanted = shown.slice(0, listed()).map((entry) => {
       kept.add(entry.key);
       let item = this.items.get(entry.key);
       if (item === undefined) {
@@ -73,7 +73,7 @@ export class TimelineView {
     const width = this.width;
     const oldest = entries[entries.length - 1]?.unixMs ?? now;
     const length = Math.max(10000, now - oldest);
-    setText(this.span, entries.length === 0 ? "No events." : `The strip is of the last ${duration(length / 1000)}; below are the newest ${Math.min(LISTED, entries.length)} events.`);
+    setText(this.span, entries.length === 0 ? "No events." : `The strip is of the last ${duration(length / 1000)}; below are the newest ${Math.min(listed(), entries.length)} events.`);
     // A pixel's worth of time, and what is shown: nothing else moves a mark.
     const drawn = `${width} ${Math.floor(now / (length / width))} ${entries.length} ${entries[0]?.key ?? ""} ${[...this.hidden].join()}`;
     if (drawn === this.drawn) return;

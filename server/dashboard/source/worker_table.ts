@@ -65,7 +65,7 @@ function drawSplit(cell: HTMLElement, { worker }: WorkerRow): void {
 export function makeWorkerTable(): Table<WorkerRow> {
   return new Table<WorkerRow>("Workers, those with trouble first", "workers", [
     { head: "Worker", cell: ({ worker }) => ({ text: worker.name, note: `${worker.host}, number ${worker.id}` }) },
-    { head: "State", cell: ({ worker, unixMs }) => ({ text: worker.straggler === "" ? worker.state : worker.straggler,
+    { head: "State", wide: true, cell: ({ worker, unixMs }) => ({ text: worker.straggler === "" ? worker.state : worker.straggler,
         note: worker.leases.join("; "), bad: workerTrouble(worker, unixMs) !== "" }) },
     { head: "Rate", title: "Images of training, of the last 10 seconds", numeric: true,
       cell: ({ worker }) => (moves(worker) ? rate(worker.imagesPerSecond, "images/s") : NONE) },
@@ -76,7 +76,7 @@ export function makeWorkerTable(): Table<WorkerRow> {
       cell: ({ worker }) => stalenessText(worker) },
     { head: "Memory", numeric: true, cell: ({ worker }) => ({ text: worker.residentBytes > 0 ? bytes(worker.residentBytes) : NONE,
         note: worker.cacheBytes > 0 ? `cache ${bytes(worker.cacheBytes)}` : "" }) },
-    { head: "Last error", cell: errorText },
+    { head: "Last error", wide: true, cell: errorText },
     { head: "Heard", numeric: true, cell: ({ worker }) => heardText(worker.silentSeconds) },
   ], ({ worker }) => String(worker.id), ({ worker, unixMs }) => workerTrouble(worker, unixMs) !== "");
 }

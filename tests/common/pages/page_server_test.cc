@@ -10,6 +10,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "common/pages/gzip.h"
 #include "tests/support/catch.h"
 #include "tests/support/status_matchers.h"
 
@@ -79,6 +80,23 @@ TEST_CASE("pages are found by their paths, with their parameters") {
   const std::string head = Exchange(server->address(), "HEAD /a HTTP/1.1\r\nHost: x\r\n\r\n");
   CHECK(absl::StrContains(head, "Content-Length: 6"));
   CHECK(absl::EndsWith(head, "\r\n\r\n"));
+}
+
+TEST_CASE("a page is compressed for whoever takes it so") {
+  const std::string text(10000, 'x');
+  const auto server = Start({{"/a", [&](const PageRequest&) { return Page{200, "text/plain", text, Gzip(text)}; }}});
+  const auto get = [&](const std::string& accepted) {
+    return Exchange(server->address(), absl::StrCat("GET /a HTTP/1.1\r\nHost: x\r\n", accepted, "\r\n"));
+  };
+  const std::string compressed = get("Accept-Encoding: deflate, gzip, br\r\n");
+  CHECK(absl::StrContains(compressed, "\r\nContent-Encoding: gzip\r\n"));
+  CHECK(absl::StrContains(compressed, "\r\n\r\n\x1f\x8b"));
+  CHECK(compressed.size() < 1000);
+  for (const char* accepted : {"", "Accept-Encoding: br\r\n", "Accept-Encoding: gzip;q=0\r\n"}) {
+    INFO(accepted);
+    CHECK(absl::EndsWith(get(accepted), text));
+    CHECK_FALSE(absl::StrContains(get(accepted), "Content-Encoding"));
+  }
 }
 
 TEST_CASE("garbage does no harm") {

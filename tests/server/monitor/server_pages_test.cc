@@ -5,7 +5,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "server/monitor/recent_text.h"
+#include "server/monitor/recent_page.h"
 #include "tests/support/catch.h"
 #include "tests/support/status_matchers.h"
 
@@ -129,24 +129,22 @@ TEST_CASE("the status is made once for all that ask within a moment") {
   CHECK(pages.statuses() < 100);
 }
 
-TEST_CASE("a text is made again when it is old, and an error is not kept") {
+TEST_CASE("a page is made again when it is old, and an error is not kept") {
   absl::Time now = absl::UnixEpoch();
   int made = 0;
-  absl::Status error = absl::InternalError("not now");
-  RecentText text(
-      [&]() -> absl::StatusOr<std::string> {
-        ++made;
-        if (!error.ok()) return error;
-        return absl::StrCat("text ", made);
+  int code = 503;
+  RecentPage page(
+      [&] {
+        return Page{code, "text/plain", absl::StrCat("page ", ++made)};
       },
       absl::Milliseconds(500), [&] { return now; });
-  CHECK(text.Get().status() == error);
-  error = absl::OkStatus();
-  CHECK(text.Get().value_or("") == "text 2");
+  CHECK(page.Get().code == 503);
+  code = 200;
+  CHECK(page.Get().body == "page 2");
   now += absl::Milliseconds(499);
-  CHECK(text.Get().value_or("") == "text 2");
+  CHECK(page.Get().body == "page 2");
   now += absl::Milliseconds(1);
-  CHECK(text.Get().value_or("") == "text 3");
+  CHECK(page.Get().body == "page 3");
 }
 
 TEST_CASE("the dashboard is one page, a script and a style, and nothing below them") {
