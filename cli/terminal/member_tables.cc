@@ -42,6 +42,11 @@ std::vector<std::string> LeasesOf(const v1::WorkerStatus& worker, const std::str
 
 Style StyleOf(const v1::WorkerStatus& worker, const v1::ClusterStatus& cluster) {
   if (worker.silent_seconds() > kQuietSeconds) return Style::kBad;
+  const v1::WorkerActivity activity = worker.figures().activity();
+  const bool waits = activity == v1::WORKER_ACTIVITY_WAITING_FOR_RECORDS ||
+                     activity == v1::WORKER_ACTIVITY_WAITING_FOR_PUSH ||
+                     activity == v1::WORKER_ACTIVITY_WAITING_FOR_WEIGHTS;
+  if (waits && worker.figures().activity_seconds() > kQuietSeconds) return Style::kWarning;
   if (IsRecent(worker.last_error_unix_ms(), cluster) || !worker.straggler().empty()) return Style::kWarning;
   return worker.leases().empty() ? Style::kDim : Style::kPlain;
 }

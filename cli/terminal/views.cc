@@ -9,6 +9,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
 #include "cli/report/progress.h"
 #include "cli/report/status_table.h"
 #include "cli/terminal/member_tables.h"
@@ -37,15 +39,37 @@ Style StyleOf(v1::JobState state) {
   }
 }
 
-// Adds all that is wrong, a line each, with the last line saying how much more there is.
-void AddProblems(const ClusterViewData& data, size_t most, Lines* lines) {
+// The text in lines of so many columns, broken at blanks where there are some.
+std::vector<std::string> Wrapped(absl::string_view text, int columns) {
+  std::vector<std::string> lines = {""};
+  for (const absl::string_view word : absl::StrSplit(text, ' ')) {
+    const bool first = lines.back().empty();
+    if (!first && TextColumns(lines.back()) + 1 + TextColumns(word) > columns) lines.emplace_back();
+    absl::StrAppend(&lines.back(), lines.back().empty() ? "" : " ", word);
+  }
+  return lines;
+}
+
+// Adds all that is wrong, the whole texts as far as so many lines hold them; the last line says how much more there is.
+void AddProblems(const ClusterViewData& data, size_t most, int columns, Lines* lines) {
   if (!data.trouble.empty()) lines->push_back({{absl::StrCat("! ", data.trouble), Style::kBad}});
   const auto& problems = data.cluster.problems();
   const auto count = static_cast<size_t>(problems.size());
-  const size_t shown = count > most ? most - 1 : count;
-  for (size_t i = 0; i < shown; ++i)
-    lines->push_back({{absl::StrCat("! ", Printable(problems.Get(static_cast<int>(i)))), Style::kBad}});
-  if (shown < count) lines->push_back({{absl::StrCat("! and ", count - shown, " more: samovar status"), Style::kBad}});
+  size_t left = most;
+  for (size_t i = 0; i < count; ++i) {
+    const size_t later = count - i - 1;
+    if (left == 1 && later > 0) {
+      lines->push_back({{absl::StrCat("! and ", later + 1, " more: samovar status"), Style::kBad}});
+      return;
+    }
+    const std::string text = Printable(problems.Get(static_cast<int>(i)));
+    std::vector<std::string> wrapped = Wrapped(text, columns - 2);
+    // Each problem has its first line, or a share of the last.
+    if (wrapped.size() + std::min<size_t>(later, 1) > left) wrapped = {text};
+    for (size_t k = 0; k < wrapped.size(); ++k)
+      lines->push_back({{absl::StrCat(k == 0 ? "! " : "  ", wrapped[k]), Style::kBad}});
+    left -= wrapped.size();
+  }
 }
 
 StyledLine Footer(const ClusterViewData& data, int columns) {
@@ -225,7 +249,7 @@ std::vector<StyledLine> JobView(const JobViewData& data, const ViewSize& size, V
     return Finished(std::move(lines), data, size);
   }
   const bool small = size.rows < 30;
-  AddProblems(data, small ? 3 : 8, &lines);
+  AddProblems(data, small ? 3 : 8, size.columns, &lines);
   lines.push_back(ProgressLine(data, size));
   lines.push_back({{FiguresText(data, size.columns), data.trouble.empty() ? Style::kPlain : Style::kDim}});
   const size_t figures = lines.size() - 1;
@@ -275,7 +299,7 @@ std::vector<StyledLine> ClusterView(const ClusterViewData& data, const ViewSize&
     for (StyledLine& line : HelpLines(/*of_job=*/false)) lines.push_back(std::move(line));
     return Finished(std::move(lines), data, size);
   }
-  AddProblems(data, size.rows < 30 ? 5 : 12, &lines);
+  AddProblems(data, size.rows < 30 ? 5 : 12, size.columns, &lines);
   if (data.trouble.empty() && cluster.problems().empty())
     lines.push_back({{"nothing is wrong that is known", Style::kGood}});
   const std::array<NamedTable, kTables> tables = {

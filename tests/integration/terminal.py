@@ -20,9 +20,35 @@ from testbed import END_SECONDS, RUN_SECONDS, program
 
 
 class _Screen(pyte.Screen if pyte else object):
-    """Knows that a program has gone over to the other screen, and come back."""
+    """Knows that a program has gone over to the other screen, and come back; and what pyte does not know: scrolling by several lines, and
+    characters that are repeated."""
 
     alternate = False
+    drawn = " "
+
+    def draw(self, data):
+        self.drawn = data[-1:] or self.drawn
+        super().draw(data)
+
+    def repeat(self, count=1):
+        super().draw(self.drawn * (count or 1))
+
+    def _margins(self):
+        return (self.margins.top, self.margins.bottom) if self.margins else (0, self.lines - 1)
+
+    def scroll_up(self, count=1):
+        row = self.cursor.y
+        self.cursor.y = self._margins()[1]
+        for _ in range(count or 1):
+            self.index()
+        self.cursor.y = row
+
+    def scroll_down(self, count=1):
+        row = self.cursor.y
+        self.cursor.y = self._margins()[0]
+        for _ in range(count or 1):
+            self.reverse_index()
+        self.cursor.y = row
 
     def set_mode(self, *modes, **kwargs):
         if kwargs.get("private") and 1049 in modes:
@@ -36,20 +62,25 @@ class _Screen(pyte.Screen if pyte else object):
         super().reset_mode(*modes, **kwargs)
 
 
+if pyte:
+    class _Stream(pyte.ByteStream):
+        csi = {**pyte.ByteStream.csi, "S": "scroll_up", "T": "scroll_down", "b": "repeat"}
+        events = pyte.ByteStream.events | {"scroll_up", "scroll_down", "repeat"}
+
+
 class Terminal:
     """A command of samovar on a terminal. Use it in a `with`: it is killed at the end."""
 
     def __init__(self, arguments: List[str], rows: int = 24, columns: int = 80, environment: Optional[Dict[str, str]] = None, cwd=None) -> None:
-        # Not xterm: pyte does not know all that ncurses sends to it.
         self.screen = _Screen(columns, rows)
-        self._stream = pyte.ByteStream(self.screen)
+        self._stream = _Stream(self.screen)
         self.bytes = b""
         self._fd, child = pty.openpty()
         self.resize(rows, columns)
         # Before the program changes it.
         self._slave = child
         self.settings = termios.tcgetattr(child)
-        variables = {**os.environ, "TERM": "screen-256color", "LC_ALL": "C.UTF-8", **(environment or {})}
+        variables = {**os.environ, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8", **(environment or {})}
         self.process = subprocess.Popen([program("samovar"), *map(str, arguments)], stdin=child, stdout=child, stderr=child, env=variables,
                                         cwd=cwd, start_new_session=True)
 

@@ -130,15 +130,29 @@ TEST_CASE("problems and silence stand at the top, in the style of trouble") {
   CHECK(!Has(lines, "left"));
 }
 
+TEST_CASE("a long problem is shown whole where there is room") {
+  JobViewData data = RunningJob();
+  data.cluster.add_problems(
+      "worker w1 (1) has had no answer from server 10.0.0.3:7100 for 12 s: its gradient waits there");
+  ViewState state;
+  const auto lines = JobView(data, {24, 60, true}, &state);
+  CHECK(TextOf(lines[1]) == "! worker w1 (1) has had no answer from server 10.0.0.3:7100");
+  CHECK(TextOf(lines[2]) == "  for 12 s: its gradient waits there");
+}
+
 TEST_CASE("rows say by their style which workers and servers are in trouble") {
   JobViewData data = RunningJob();
   data.cluster.mutable_workers(0)->set_silent_seconds(4);
+  data.cluster.mutable_workers(2)->mutable_leases()->Clear();
+  data.cluster.mutable_workers(2)->mutable_figures()->set_activity(v1::WORKER_ACTIVITY_WAITING_FOR_WEIGHTS);
+  data.cluster.mutable_workers(2)->mutable_figures()->set_activity_seconds(5);
   data.cluster.mutable_workers(1)->set_straggler("slow: others do three times as much");
   data.cluster.mutable_servers(0)->mutable_figures()->set_last_error("no space left on device");
   ViewState state;
   const auto lines = JobView(data, {30, 160, true}, &state);
   CHECK(StyleOf(lines, "w1 (1)") == Style::kBad);
   CHECK(StyleOf(lines, "w2 (2)") == Style::kWarning);
+  CHECK(StyleOf(lines, "w3 (3)") == Style::kWarning);
   CHECK(StyleOf(lines, "no space left") == Style::kWarning);
 }
 
