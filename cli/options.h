@@ -48,6 +48,8 @@ struct TrainOptions : JobOptions {
   bool restart = false;
   // Directory of snapshots and logs; empty: "<snapshot_prefix>_state".
   std::string state;
+  // A directory of this machine for TensorBoard's event files; empty: none are written.
+  std::string tensorboard;
   bool json = false;
   // The level of the servers' and workers' log files.
   std::string log_level = "info";
@@ -104,6 +106,8 @@ struct SubmitOptions : JobOptions, ClusterOptions {
   int keep_snapshots = 2;
   // Stay, and show how the job goes.
   bool watch = false;
+  // As TrainOptions; only with `watch`.
+  std::string tensorboard;
   bool json = false;
 };
 
@@ -113,6 +117,8 @@ struct JobsOptions : ClusterOptions {
 
 struct WatchOptions : ClusterOptions {
   std::string job;
+  // As TrainOptions.
+  std::string tensorboard;
   bool json = false;
 };
 
@@ -136,6 +142,8 @@ struct HistoryOptions : ClusterOptions {
   std::string job;
   bool csv = false;
   bool json = false;
+  // As TrainOptions: the curve becomes an event file there, instead of being printed.
+  std::string tensorboard;
   // The first iteration that is shown.
   uint64_t from = 0;
   // Points at most; 0: all that are kept; unset: as many as a table can show, and of the other formats all.
@@ -145,6 +153,9 @@ struct HistoryOptions : ClusterOptions {
 struct PlotOptions : ClusterOptions {
   // Files, or jobs of the coordinator; the last may be the coordinator's address.
   std::vector<std::string> runs;
+  // The user's coordinator, for jobs if no other is named; and what names it.
+  std::string user_coordinator;
+  std::string user_coordinator_source;
   // An SVG.
   std::string output;
   // Losses on a logarithmic scale.

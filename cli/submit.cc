@@ -16,6 +16,7 @@
 #include "cli/run/interruption.h"
 #include "cli/run/job_client.h"
 #include "cli/run/resume_check.h"
+#include "cli/run/tensorboard_reporter.h"
 #include "cli/run/waker.h"
 #include "cli/submit_job.h"
 #include "common/base/status_macros.h"
@@ -131,7 +132,8 @@ int RunSubmit(const SubmitOptions& options) {
   // Before anything that starts a thread.
   const Interruption interruption(&waker, /*takes_hangups=*/false, [&](int) { options.choice.storage.Stop(); });
   const JobClient client(options);
-  const std::unique_ptr<TrainReporter> reporter = ChooseReporter(options.json);
+  const std::unique_ptr<TrainReporter> reporter = WithTensorBoard(
+      ChooseReporter(options.json), {options.tensorboard, options.coordinator, options.rpc, options.storage});
   const auto fail = [&](const absl::Status& status, int code) {
     if (options.json) reporter->Failed(std::string(status.message()));
     PrintError(status.message());
@@ -143,6 +145,8 @@ int RunSubmit(const SubmitOptions& options) {
   if (!job.ok()) return fail(job.status(), kExitUsage);
   for (const std::string& warning : job->warnings) PrintWarning(warning);
   if (const absl::Status writable = CheckTargets(options, *job); !writable.ok()) return fail(writable, kExitUsage);
+  if (const absl::Status writable = CheckTensorBoard(options.tensorboard); !writable.ok())
+    return fail(writable, kExitUsage);
   const absl::Status answers = AwaitCoordinator(client, {options.coordinator, options.json ? reporter.get() : nullptr},
                                                 &waker, [&] { return interruption.signal(); });
   if (!answers.ok()) return fail(answers, kExitFailed);
@@ -157,7 +161,12 @@ int RunWatch(const WatchOptions& options) {
   // Before anything that starts a thread.
   const Interruption interruption(&waker, /*takes_hangups=*/false, [&](int) { options.storage.Stop(); });
   const JobClient client(options);
-  const std::unique_ptr<TrainReporter> reporter = ChooseReporter(options.json);
+  const std::unique_ptr<TrainReporter> reporter = WithTensorBoard(
+      ChooseReporter(options.json), {options.tensorboard, options.coordinator, options.rpc, options.storage});
+  if (const absl::Status writable = CheckTensorBoard(options.tensorboard); !writable.ok()) {
+    PrintError(writable.message());
+    return kExitUsage;
+  }
   const absl::Status answers = AwaitCoordinator(client, {options.coordinator, options.json ? reporter.get() : nullptr},
                                                 &waker, [&] { return interruption.signal(); });
   if (!answers.ok()) {
