@@ -20,6 +20,7 @@
 #include "cli/run/job_client.h"
 #include "cli/run/live_view.h"
 #include "cli/run/resume_check.h"
+#include "cli/run/tensorboard_reporter.h"
 #include "cli/run/waker.h"
 #include "cli/run/watch_cluster.h"
 #include "cli/submit_job.h"
@@ -136,7 +137,8 @@ int RunSubmit(const SubmitOptions& options) {
   // Before anything that starts a thread.
   const Interruption interruption(&waker, /*takes_hangups=*/false, [&](int) { options.choice.storage.Stop(); });
   const JobClient client(options);
-  const std::unique_ptr<TrainReporter> reporter = ChooseReporter(options.json);
+  const std::unique_ptr<TrainReporter> reporter = WithTensorBoard(
+      ChooseReporter(options.json), {options.tensorboard, options.coordinator, options.rpc, options.storage});
   const auto fail = [&](const absl::Status& status, int code) {
     if (options.json) reporter->Failed(std::string(status.message()));
     PrintError(status.message());
@@ -148,6 +150,8 @@ int RunSubmit(const SubmitOptions& options) {
   if (!job.ok()) return fail(job.status(), kExitUsage);
   for (const std::string& warning : job->warnings) PrintWarning(warning);
   if (const absl::Status writable = CheckTargets(options, *job); !writable.ok()) return fail(writable, kExitUsage);
+  if (const absl::Status writable = CheckTensorBoard(options.tensorboard); !writable.ok())
+    return fail(writable, kExitUsage);
   const absl::Status answers = AwaitCoordinator(client, {options.coordinator, options.json ? reporter.get() : nullptr},
                                                 &waker, [&] { return interruption.signal(); });
   if (!answers.ok()) return fail(answers, kExitFailed);
@@ -162,7 +166,12 @@ int RunWatch(const WatchOptions& options) {
   // Before anything that starts a thread.
   const Interruption interruption(&waker, /*takes_hangups=*/false, [&](int) { options.storage.Stop(); });
   const JobClient client(options);
-  const std::unique_ptr<TrainReporter> reporter = ChooseReporter(options.json);
+  const TensorBoardTarget events = {options.tensorboard, options.coordinator, options.rpc, options.storage};
+  const std::unique_ptr<TrainReporter> reporter = WithTensorBoard(ChooseReporter(options.json), events);
+  if (const absl::Status writable = CheckTensorBoard(options.tensorboard); !writable.ok()) {
+    PrintError(writable.message());
+    return kExitUsage;
+  }
   const absl::Status answers = AwaitCoordinator(client, {options.coordinator, options.json ? reporter.get() : nullptr},
                                                 &waker, [&] { return interruption.signal(); });
   if (!answers.ok()) {
@@ -185,7 +194,11 @@ int RunWatch(const WatchOptions& options) {
     if (goes_on) {
       absl::StatusOr<std::unique_ptr<LiveView>> view =
           LiveView::Open(client, options.job, ChooseReporter(/*json=*/false), &waker);
-      if (view.ok()) return FollowJobAsCommand(client, options.job, view->get(), &waker, interruption, view->get());
+      if (view.ok()) {
+        LiveView* const shown = view->get();
+        const std::unique_ptr<TrainReporter> both = WithTensorBoard(*std::move(view), events);
+        return FollowJobAsCommand(client, options.job, both.get(), &waker, interruption, shown);
+      }
     }
   }
   return FollowJobAsCommand(client, options.job, reporter.get(), &waker, interruption);

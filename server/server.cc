@@ -23,6 +23,7 @@
 #include "common/telemetry/log.h"
 #include "common/telemetry/recent_log.h"
 #include "server/announced_address.h"
+#include "server/cluster/cluster_summary.h"
 #include "server/cluster/member_status.h"
 #include "server/cluster/problems.h"
 #include "server/monitor/cluster_metrics.h"
@@ -165,7 +166,9 @@ absl::Status Server::StartServing() {
       };
       pages.process.more_metrics = [this] { return ClusterMetrics(status_service_->Recent()); };
     }
-    SAMOVAR_ASSIGN_OR_RETURN(page_server_, PageServer::Start(options_.http, PagesOf(pages)));
+    absl::StatusOr<std::unique_ptr<PageServer>> started = PageServer::Start(options_.http, PagesOf(pages));
+    if (!started.ok()) return Annotate(started.status(), "--http");
+    page_server_ = *std::move(started);
     http_ = page_server_->address();
   }
   registrar_ = std::thread([this] { KeepRegistered(); });
@@ -199,6 +202,15 @@ v1::ClusterStatus Server::Status() const {
   if (!registration_error_.empty()) status.add_problems(registration_error_);
   for (std::string& problem : ProblemsOf(status)) status.add_problems(std::move(problem));
   return status;
+}
+
+std::string Server::StatusText() const {
+  if (coordinator_ != nullptr) return SummaryOf(coordinator_->Status());
+  if (std::string unready = UnreadyText(); !unready.empty()) return unready;
+  const v1::ServerFigures figures = Figures();
+  absl::MutexLock lock(&registration_mu_);
+  return absl::StrCat("serves ", figures.jobs(), figures.jobs() == 1 ? " job" : " jobs", ", ",
+                      figures.parameter_bytes() >> 20, " MiB of parameters, for the coordinator ", registered_at_);
 }
 
 v1::ServerFigures Server::Figures() const {
@@ -300,6 +312,8 @@ Server::~Server() { Shutdown(); }
 
 void Server::Shutdown() {
   if (std::exchange(ended_, true)) return;
+  // Else it has failed to start: it has nothing to tell but why.
+  const bool has_served = registrar_.joinable();
   // 0. Whoever asks hears that this server takes nothing new.
   if (grpc_server_ != nullptr) SetAllServing(false);
   page_server_.reset();
@@ -319,7 +333,7 @@ void Server::Shutdown() {
   }
   // 4. Queues, apply threads and storage.
   if (parameters_ != nullptr) parameters_->Shutdown();
-  if (grpc_server_ != nullptr) LogInfo(absl::StrCat("metrics: ", metrics_.Line()));
+  if (has_served) LogInfo(absl::StrCat("metrics: ", metrics_.Line()));
 }
 
 }  // namespace samovar

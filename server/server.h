@@ -82,6 +82,8 @@ class Server {
   const std::string& address() const { return address_; }
   // Where its pages are; empty: it serves none.
   const std::string& http() const { return http_; }
+  // Its work now, in a line for people. From any thread.
+  std::string StatusText() const ABSL_LOCKS_EXCLUDED(registration_mu_);
   // The metrics of this server (store_metrics.h lists them). They live as long as the server.
   const Metrics& metrics() const { return metrics_; }
 

@@ -45,6 +45,8 @@ struct Curve {
   // Ascending. Of tests several may be of one iteration.
   std::vector<Point> points;
   std::vector<Test> tests;
+  // When the job began to run, in milliseconds since 1970; 0: not known.
+  uint64_t started_unix_ms = 0;
 };
 
 // The points of the blocks, and tests from `first_iteration` on.

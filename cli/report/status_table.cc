@@ -122,6 +122,21 @@ std::string Section(const std::string& name, int count, const std::string& table
   return count == 0 ? absl::StrCat("no ", name, "\n") : absl::StrCat(name, "\n", table);
 }
 
+// Whether a server has answered that is not its cluster's coordinator: it knows itself alone.
+bool IsPlainServer(const v1::ClusterStatus& status) {
+  return status.servers_size() == 1 && status.workers().empty() && status.jobs().empty() &&
+         status.servers(0).address() != status.coordinator();
+}
+
+std::string PlainServer(const v1::ClusterStatus& status) {
+  const std::string& coordinator = status.coordinator();
+  const std::string where = coordinator.empty() ? "which it has not found yet" : absl::StrCat("which is ", coordinator);
+  return absl::StrCat("server ", status.servers(0).address(), ", samovar ", status.version(), ", up ",
+                      FormatDuration(status.uptime_seconds()), "\nthis is a server, not the coordinator (", where, ")",
+                      coordinator.empty() ? "" : absl::StrCat("; for workers and jobs: samovar status ", coordinator),
+                      "\n", Problems(status), Section("servers", 1, Servers(status)));
+}
+
 }  // namespace
 
 int LiveServers(const v1::ClusterStatus& status) {
@@ -148,6 +163,7 @@ std::string JobsTable(const v1::ListJobsResponse& jobs) {
 }
 
 std::string StatusTable(const v1::ClusterStatus& status) {
+  if (IsPlainServer(status)) return PlainServer(status);
   return absl::StrCat("coordinator ", status.coordinator(), ", samovar ", status.version(), ", epoch ", status.epoch(),
                       ", up ", FormatDuration(status.uptime_seconds()), "\n", Problems(status),
                       Section("servers", status.servers_size(), Servers(status)),

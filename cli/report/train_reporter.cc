@@ -62,9 +62,14 @@ class TextReporter : public TrainReporter {
 
   void Waits(const std::string& cause) override { Line(cause); }
 
-  void Silent(double, const std::string&) override {}
+  void Silent(double seconds, const std::string& coordinator) override {
+    if (std::exchange(silent_, true)) return;
+    Warning(absl::StrCat("no news for ", FormatDuration(seconds), " from the coordinator at ", coordinator,
+                         "; goes on asking"));
+  }
 
   void Progress(const v1::JobStatus&, const JobNews& news) override {
+    silent_ = false;
     // As Caffe does, an iteration's test before its display.
     auto display = news.displays.begin();
     for (const v1::TestReport& report : news.tests) {
@@ -111,6 +116,10 @@ class TextReporter : public TrainReporter {
   virtual void BeforeError() { out_.flush(); }
 
   std::ostream& out_;
+
+ private:
+  // That the coordinator is silent was told.
+  bool silent_ = false;
 };
 
 class LogReporter : public TextReporter {
@@ -230,8 +239,10 @@ class JsonReporter : public TrainReporter {
               .Text("state_dir", facts.state_dir));
   }
 
-  // Watchers are told once that it waits.
-  void Silent(double, const std::string&) override {}
+  void Silent(double seconds, const std::string& coordinator) override {
+    if (!std::exchange(silent_, true))
+      Write(Event("silent").Number("seconds", seconds).Text("coordinator", coordinator));
+  }
 
   void Ready(const std::string& coordinator) override { Write(Event("ready").Text("coordinator", coordinator)); }
 
@@ -250,6 +261,7 @@ class JsonReporter : public TrainReporter {
   void Waits(const std::string& cause) override { Write(Event("waiting").Text("cause", cause)); }
 
   void Progress(const v1::JobStatus& status, const JobNews& news) override {
+    silent_ = false;
     for (const v1::TestReport& report : news.tests) {
       Write(Event("test")
                 .Integer("iteration", report.iteration())
@@ -341,6 +353,8 @@ class JsonReporter : public TrainReporter {
   void Write(const JsonLine& line) { out_ << line.Finish() << std::endl; }
 
   std::ostream& out_;
+  // That the coordinator is silent was told.
+  bool silent_ = false;
 };
 
 }  // namespace

@@ -78,6 +78,8 @@ class JobClient {
 
   // Where the coordinator is looked for.
   const std::string place_;
+  // For messages: " (as SAMOVAR_COORDINATOR says)"; empty: the command line names it.
+  const std::string source_;
   const StorageTable storage_;
   const bool is_patient_;
   const Dialer dialer_;

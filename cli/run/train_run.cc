@@ -308,7 +308,7 @@ void TrainRun::WriteModels(const v1::JobStatus& status, ModelWriter* writer) {
 absl::Status TrainRun::WriteHistory() {
   SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<grpc::Channel> channel, coordinator_->Get());
   Curve curve;
-  SAMOVAR_RETURN_IF_ERROR(FromGrpcStatus(FetchCurve(channel, options_.spec.job_id(), 0, 0, kAskDeadline, &curve)));
+  SAMOVAR_RETURN_IF_ERROR(FromGrpcStatus(FetchCurve(channel, options_.spec.job_id(), {}, kAskDeadline, &curve)));
   Prepend(earlier_, &curve);
   return directory_.SaveHistory(CurveCsv(curve));
 }

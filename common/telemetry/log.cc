@@ -8,6 +8,7 @@
 #include "absl/time/clock.h"
 #include "common/base/clock.h"
 #include "common/base/printable.h"
+#include "common/telemetry/log_format.h"
 #include "common/telemetry/recent_log.h"
 #include "common/telemetry/repeat_filter.h"
 
@@ -80,7 +81,12 @@ absl::Status InitLogging(const LogOptions& options) {
                                                    "\"; there are trace, debug, info, warning, error and off"));
   }
   auto logger = std::make_shared<spdlog::logger>(options.process, std::make_shared<spdlog::sinks::stderr_sink_mt>());
-  logger->set_pattern("%Y-%m-%d %H:%M:%S.%e %L %n: %v");
+  std::unique_ptr<spdlog::formatter> formatter = MakeLogFormatter(options.process, options.format);
+  if (formatter == nullptr) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("unknown log format \"", options.format, "\"; there are text and json"));
+  }
+  logger->set_formatter(std::move(formatter));
   logger->set_level(level);
   logger->flush_on(spdlog::level::trace);
   spdlog::set_default_logger(std::move(logger));

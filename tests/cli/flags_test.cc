@@ -1,4 +1,3 @@
-#include <cstdio>
 #include <fstream>
 #include <string>
 #include <variant>
@@ -28,6 +27,9 @@ TEST_CASE(
 TEST_CASE("train has friendly defaults and takes all its flags") {
   const TrainOptions defaults = std::get<TrainOptions>(Cli("samovar train --solver s").parsed.flags);
   CHECK(defaults.solver == "s");
+  CHECK(std::get<TrainOptions>(Cli("samovar train s --workers 3").parsed.flags).solver == "s");
+  CHECK(std::get<CheckOptions>(Cli("samovar check --solver s").parsed.flags).solver == "s");
+  CheckRefused(Cli("samovar train s --solver t"), "--solver");
   CHECK(defaults.servers == 2);
   CHECK(defaults.workers == 2);
   CHECK(defaults.threads == 1);
@@ -153,6 +155,24 @@ TEST_CASE("what names no cluster is refused with what does") {
   }
 }
 
+TEST_CASE("event files for TensorBoard are written to this machine, by a command that follows a job") {
+  CHECK(std::get<TrainOptions>(Cli("samovar train s --tensorboard file:///d").parsed.flags).tensorboard == "/d");
+  CHECK(std::get<WatchOptions>(Cli("samovar watch j h:1 --tensorboard d").parsed.flags).tensorboard == "d");
+  CHECK(
+      std::get<SubmitOptions>(Cli("samovar submit h:1 --solver s --watch --tensorboard d").parsed.flags).tensorboard ==
+      "d");
+  CheckRefused(Cli("samovar submit h:1 --solver s --tensorboard d"), "--tensorboard is for --watch");
+  CheckRefused(Cli("samovar train s --tensorboard hdfs:///d"), "--tensorboard");
+  CheckRefused(Cli("samovar history j h:1 --tensorboard d --csv"), "--tensorboard excludes --csv and --json");
+}
+
+TEST_CASE("no job has the name of a directory, or one that no version has allowed") {
+  CheckRefused(Cli("samovar forget -- .. h:1"), R"(".." is a directory, and no job's name)");
+  CheckRefused(Cli("samovar forget . h:1"), "no job's name");
+  for (const char* command : {"forget", "watch", "cancel", "history", "logs"})
+    CheckRefused(Cli(absl::StrCat("samovar ", command, " a/b h:1")), "use 1 to 64 letters");
+}
+
 TEST_CASE("resume and restart exclude each other") {
   CheckRefused(Cli("samovar train --solver s --resume --restart"), "--resume and --restart exclude each other");
 }
@@ -236,7 +256,7 @@ TEST_CASE("help is written to stdout, with examples, and is no error") {
     CHECK(absl::StrContains(outcome.out, "Usage: samovar"));
     CHECK(absl::StrContains(outcome.out, "\n  samovar "));
   }
-  CHECK(absl::StrContains(Cli("samovar train --help").out, "--solver FILE"));
+  CHECK(absl::StrContains(Cli("samovar train --help").out, "--solver SOLVER"));
 }
 
 TEST_CASE("each subcommand fills its own options") {
@@ -388,27 +408,6 @@ TEST_CASE("the version is the program's name, number and instruction set") {
   CHECK(outcome.parsed.exit_code == 0);
   CHECK(absl::StartsWith(outcome.out, "samovar 0."));
   CHECK(absl::StartsWith(Run(ParseServer, "samovar-server --version").out, "samovar-server 0."));
-}
-
-TEST_CASE("the completion script of bash completes commands and flags") {
-  const TempDir dir;
-  const std::string script = CompletionScript("bash");
-  const std::string path = dir.File("complete.sh");
-  std::FILE* file = std::fopen(path.c_str(), "w");
-  REQUIRE(file != nullptr);
-  std::fputs(script.c_str(), file);
-  std::fputs(
-      "COMP_WORDS=(samovar data import idx --im); COMP_CWORD=4; _samovar; echo \"${COMPREPLY[@]}\"\n"
-      "COMP_WORDS=(samovar tr); COMP_CWORD=1; _samovar; echo \"${COMPREPLY[@]}\"\n",
-      file);
-  std::fclose(file);
-  std::FILE* bash = popen(("bash " + path).c_str(), "r");
-  REQUIRE(bash != nullptr);
-  char answer[256] = {};
-  const size_t length = std::fread(answer, 1, sizeof answer - 1, bash);
-  CHECK(pclose(bash) == 0);
-  CHECK(std::string(answer, length) == "--images\ntrain\n");
-  CHECK(absl::StartsWith(CompletionScript("zsh"), "#compdef samovar\n"));
 }
 
 TEST_CASE("a YARN service's flags make its plan, and what it has no use for is refused") {

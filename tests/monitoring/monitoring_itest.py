@@ -1,15 +1,18 @@
 #!/usr/bin/env python3
 """What monitors see of a running cluster, and whether the status names what is wrong with it.
 
-SAMOVAR_GRPCURL names grpcurl; Prometheus and promtool are Debian's.
+SAMOVAR_GRPCURL names grpcurl, SAMOVAR_TENSORBOARD a Python that has tensorboard; Prometheus and promtool are Debian's.
 """
 
+import csv
+import io
 import json
 import os
 import pathlib
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -205,6 +208,111 @@ class StandardsTest(MonitoringCase):
                 self.assertIn("install the same release on all machines", done.stderr)
             problems = self.status(cluster.address)["problems"]
             self.assertRegex(problems[0], r"worker old-worker on node-9, \d+ s ago: was refused: .*0\.0\.1.*\(3 times\)")
+
+
+# Prints what TensorBoard's own reader finds in a directory: for each tag a list of step, value and wall time.
+READER = """
+import json, sys
+from tensorboard.backend.event_processing import event_accumulator
+events = event_accumulator.EventAccumulator(sys.argv[1], size_guidance={event_accumulator.TENSORS: 0, event_accumulator.SCALARS: 0})
+events.Reload()
+tags = events.Tags()
+found = {tag: [(event.step, event.value, event.wall_time) for event in events.Scalars(tag)] for tag in tags["scalars"]}
+for tag in tags["tensors"]:
+    from tensorboard.util import tensor_util
+    found[tag] = [(event.step, float(tensor_util.make_ndarray(event.tensor_proto)), event.wall_time) for event in events.Tensors(tag)]
+print(json.dumps(found))
+"""
+
+
+class TensorBoardTest(testbed.TestCase):
+    """TensorBoard reads what `--tensorboard` has written, and every value is that of `samovar history --csv`."""
+
+    def read(self, directory: str) -> dict:
+        done = subprocess.run([os.environ["SAMOVAR_TENSORBOARD"], "-c", READER, str(self.workspace.path / directory)], text=True,
+                              capture_output=True, timeout=COMMAND_SECONDS, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return json.loads(done.stdout)
+
+    def await_bytes(self, least: int) -> int:
+        """The size of the only event file, once it has so many bytes."""
+        deadline = time.monotonic() + RUN_SECONDS
+        while True:
+            sizes = [path.stat().st_size for path in (self.workspace.path / "run").glob("events.out.tfevents.*")]
+            if sizes and sizes[0] >= least:
+                return sizes[0]
+            self.assertLess(time.monotonic(), deadline, sizes)
+            time.sleep(0.1)
+
+    def of_csv(self, text: str) -> dict:
+        """For each tag the steps and values."""
+        found = {}
+        for row in csv.DictReader(io.StringIO(text)):
+            for column, value in row.items():
+                if value and column not in ("iteration", "seconds"):
+                    tag = column.replace(" ", "/", 1) if column.startswith(("train ", "test")) else column
+                    found.setdefault(tag, []).append((int(row["iteration"]), float(value)))
+        return found
+
+    def assert_same(self, read: dict, csv_text: str) -> None:
+        wanted = self.of_csv(csv_text)
+        for tag in ("loss", "learning_rate", "images_per_second", "train/loss", "test0/accuracy"):
+            self.assertIn(tag, wanted)
+        self.assertEqual(set(read), set(wanted))
+        for tag, points in wanted.items():
+            self.assertEqual([step for step, _, _ in read[tag]], [step for step, _ in points], tag)
+            # The CSV has one decimal of it; of all else it has the digits that are read back as the same float.
+            near = 0.051 if tag == "images_per_second" else 0
+            for (step, value, wall), (_, told) in zip(read[tag], points):
+                as_float = struct.unpack("f", struct.pack("f", told))[0]
+                self.assertLessEqual(abs(value - as_float), near, f"{tag} at {step}")
+                self.assertLess(abs(wall - time.time()), 3600)
+
+    def test_the_whole_curve_of_a_job_and_one_that_is_followed(self):
+        self.workspace.write_solver(max_iter=1500, snapshot=500, test_interval=500)
+        with Cluster(self.workspace) as cluster:
+            cluster.submit("--name", "small", "--watch", "--tensorboard", "followed")
+            table = self.workspace.check("history", "small", cluster.address, "--csv")
+            written = self.workspace.check("history", "small", cluster.address, "--tensorboard", "whole")
+            self.assertRegex(written, r"^written: .*whole/events\.out\.tfevents\.\d{10}\.")
+            self.workspace.check("watch", "small", cluster.address, "--tensorboard", "late")
+            # Once more into the same directory: TensorBoard reads it once.
+            self.workspace.check("history", "small", cluster.address, "--tensorboard", "whole")
+        for directory in ("whole", "followed", "late"):
+            with self.subTest(directory):
+                self.assert_same(self.read(directory), table)
+
+    def test_a_run_that_grows_and_goes_on_in_the_same_directory(self):
+        self.workspace.write_solver(max_iter=1000000, snapshot=100, test_interval=200)
+        with testbed.Run(self.workspace, "--tensorboard", "run") as run:
+            # It grows while the run goes on.
+            self.await_bytes(self.await_bytes(20000) + 1)
+            run.signal(signal.SIGTERM)
+            run.await_exit(END_SECONDS)
+        first = self.read("run")["loss"]
+        last = first[-1][0]
+        self.assertEqual([step for step, _, _ in first], list(range(last + 1)))
+        self.workspace.write_solver(max_iter=last + 200, snapshot=100, test_interval=200)
+        with testbed.Run(self.workspace, "--tensorboard", "run", "--resume") as run:
+            self.assertEqual(run.await_exit(), 0)
+        self.assertEqual(len(list((self.workspace.path / "run").iterdir())), 2)
+        both = self.read("run")
+        self.assertEqual([step for step, _, _ in both["loss"]], list(range(last + 200)))
+        # The run's own file has fewer points of a long run.
+        told = self.of_csv((self.workspace.path / "out" / "small_state" / "history.csv").read_text(encoding="utf-8"))
+        for tag in ("loss", "train/loss", "test0/accuracy"):
+            values = {step: value for step, value, _ in both[tag]}
+            for step, value in told[tag]:
+                self.assertEqual(values[step], struct.unpack("f", struct.pack("f", value))[0], f"{tag} at {step}")
+
+    def test_a_directory_that_is_not_of_this_machine_or_cannot_be_made(self):
+        self.workspace.write_solver(max_iter=100)
+        refused = self.workspace.command("train", "solver.prototxt", "--tensorboard", "hdfs:///runs")
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn("--tensorboard", refused.stderr)
+        refused = self.workspace.command("train", "solver.prototxt", "--tensorboard", "solver.prototxt/runs")
+        self.assertEqual(refused.returncode, 2, refused.stderr)
+        self.assertIn("solver.prototxt", refused.stderr)
 
 
 class DiagnosisTest(MonitoringCase):

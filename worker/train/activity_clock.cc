@@ -7,6 +7,27 @@
 
 namespace samovar {
 
+const char* ActivityWords(v1::WorkerActivity activity) {
+  switch (activity) {
+    case v1::WORKER_ACTIVITY_PREPARING:
+      return "prepares";
+    case v1::WORKER_ACTIVITY_COMPUTING:
+      return "computes";
+    case v1::WORKER_ACTIVITY_WAITING_FOR_RECORDS:
+      return "waits for records";
+    case v1::WORKER_ACTIVITY_WAITING_FOR_PUSH:
+      return "waits for servers to take gradients";
+    case v1::WORKER_ACTIVITY_WAITING_FOR_WEIGHTS:
+      return "waits for weights";
+    case v1::WORKER_ACTIVITY_TESTING:
+      return "tests";
+    case v1::WORKER_ACTIVITY_RESTING:
+      return "rests after a failure";
+    default:
+      return "has no work";
+  }
+}
+
 ActivityClock::ActivityClock(Metrics* metrics)
     : records_(metrics->AddCounter("samovar_worker_records_total", "Records that were computed in training.")),
       began_(SteadyNow()),

@@ -17,6 +17,9 @@
 
 namespace samovar {
 
+// "computes"; for people.
+const char* ActivityWords(v1::WorkerActivity activity);
+
 class ActivityClock {
  public:
   // Begins idle. The metrics outlive this.

@@ -109,4 +109,21 @@ TEST_CASE("a cluster's jobs are shown in a table, with what they wait for") {
         "  cifar  QUEUED   0/100      -         -     -        1       waits for servers: 1 of 2 have registered\n");
 }
 
+TEST_CASE("a server that is no coordinator says so, and which one is") {
+  v1::ClusterStatus status;
+  status.set_version("0.1.0");
+  status.set_coordinator("10.0.0.4:7400");
+  status.add_servers()->set_address("10.0.0.5:7401");
+  const std::string table = StatusTable(status);
+  CHECK_THAT(table, Catch::StartsWith("server 10.0.0.5:7401, samovar 0.1.0, up "));
+  CHECK_THAT(table, Catch::Contains("\nthis is a server, not the coordinator (which is 10.0.0.4:7400); for workers and "
+                                    "jobs: samovar status 10.0.0.4:7400\n"));
+  CHECK_THAT(table, !Catch::Contains("no workers") && !Catch::Contains("no jobs"));
+  status.clear_coordinator();
+  CHECK_THAT(StatusTable(status), Catch::Contains("not the coordinator (which it has not found yet)\n"));
+  // A coordinator without workers is one all the same.
+  status.set_coordinator("10.0.0.5:7401");
+  CHECK_THAT(StatusTable(status), Catch::Contains("no workers\nno jobs\n"));
+}
+
 }  // namespace samovar
