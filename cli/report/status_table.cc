@@ -116,6 +116,15 @@ std::string Section(const std::string& name, int count, const std::string& table
   return count == 0 ? absl::StrCat("no ", name, "\n") : absl::StrCat(name, "\n", table);
 }
 
+// Where the coordinator serves its page, on its own host; empty: nowhere.
+std::string DashboardText(const v1::ClusterStatus& status) {
+  for (const v1::ServerStatus& server : status.servers()) {
+    if (server.address() == status.coordinator() && !server.http().empty())
+      return absl::StrCat(", dashboard http://", server.http(), "/ on ", server.host());
+  }
+  return "";
+}
+
 }  // namespace
 
 int LiveServers(const v1::ClusterStatus& status) {
@@ -143,7 +152,7 @@ std::string JobsTable(const v1::ListJobsResponse& jobs) {
 
 std::string StatusTable(const v1::ClusterStatus& status) {
   return absl::StrCat("coordinator ", status.coordinator(), ", samovar ", status.version(), ", epoch ", status.epoch(),
-                      ", up ", FormatDuration(status.uptime_seconds()), "\n", Problems(status),
+                      ", up ", FormatDuration(status.uptime_seconds()), DashboardText(status), "\n", Problems(status),
                       Section("servers", status.servers_size(), Servers(status)),
                       Section("workers", status.workers_size(), Workers(status)),
                       Section("jobs", status.jobs_size(), Jobs(status)));
