@@ -137,6 +137,15 @@ std::string PlainServer(const v1::ClusterStatus& status) {
                       "\n", Problems(status), Section("servers", 1, Servers(status)));
 }
 
+// Where the coordinator serves its page, on its own host; empty: nowhere.
+std::string DashboardText(const v1::ClusterStatus& status) {
+  for (const v1::ServerStatus& server : status.servers()) {
+    if (server.address() == status.coordinator() && !server.http().empty())
+      return absl::StrCat(", dashboard http://", server.http(), "/ on ", server.host());
+  }
+  return "";
+}
+
 }  // namespace
 
 int LiveServers(const v1::ClusterStatus& status) {
@@ -165,7 +174,7 @@ std::string JobsTable(const v1::ListJobsResponse& jobs) {
 std::string StatusTable(const v1::ClusterStatus& status) {
   if (IsPlainServer(status)) return PlainServer(status);
   return absl::StrCat("coordinator ", status.coordinator(), ", samovar ", status.version(), ", epoch ", status.epoch(),
-                      ", up ", FormatDuration(status.uptime_seconds()), "\n", Problems(status),
+                      ", up ", FormatDuration(status.uptime_seconds()), DashboardText(status), "\n", Problems(status),
                       Section("servers", status.servers_size(), Servers(status)),
                       Section("workers", status.workers_size(), Workers(status)),
                       Section("jobs", status.jobs_size(), Jobs(status)));

@@ -2,7 +2,7 @@
 # Tests the dashboard: types, unit tests, whether the bundle is that of its source, and the page in a headless Chromium: live jobs, a
 # coordinator that is started again, a fault each with the time until it is named, 200 workers, keys, a phone.
 #   bash tests/web/run.sh [names of tests]       for example: FaultsTest.test_a_killed_worker
-# SAMOVAR_BIN_DIR names the directory of the programs; unset: build/release/bin. Takes some four minutes, root for the rows with a full
+# SAMOVAR_BIN_DIR names the directory of the programs; unset: build/release/bin. Takes some three minutes, root for the rows with a full
 # disk and a hidden path, Chromium, and npm, which fetches TypeScript, esbuild and uPlot once. Screenshots go to SAMOVAR_SCREENSHOTS; unset:
 # build/web-screenshots. Exit code 0 only if all rows hold, none left out; the last line is the summary.
 set -euo pipefail

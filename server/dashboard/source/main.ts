@@ -33,6 +33,7 @@ class Page {
   private readonly charts: { chart: Chart; lines: (jobs: readonly ChosenJob[]) => Line[]; logarithmic: boolean }[];
   private readonly search = byId<HTMLInputElement>("worker-filter");
   private timer = 0;
+  private polling = false;
 
   constructor() {
     const toggleLog = (): void => byId("log").click();
@@ -97,27 +98,28 @@ class Page {
     this.timer = window.setTimeout(() => void this.poll(), delay);
   }
 
-  private polling = false;
-
   private async poll(): Promise<void> {
     if (this.polling) return;
     this.polling = true;
+    let status: ClusterStatus | null = null;
     try {
-      this.status = await fetchStatus();
+      status = await fetchStatus();
       this.news.heard(performance.now());
+    } catch {
+      // Nobody answers, or not in time; the banner says so.
+      this.news.failed();
+    }
+    this.polling = false;
+    this.pollSoon(this.news.delay());
+    if (status !== null) {
+      this.status = status;
       const begun = performance.now();
-      this.show(this.status);
+      this.show(status);
       const took = performance.now() - begun;
       setText(byId("took"), `shown in ${took.toFixed(0)} ms`);
       byId("took").dataset["ms"] = took.toFixed(2);
-    } catch (error) {
-      this.news.failed();
-      if (!(error instanceof TypeError) && !(error instanceof DOMException)) console.warn(error);
-    } finally {
-      this.polling = false;
     }
     this.showAge();
-    this.pollSoon(this.news.delay());
   }
 
   // Whether what is shown is current.

@@ -73,7 +73,7 @@ export class TimelineView {
     const width = this.width;
     const oldest = entries[entries.length - 1]?.unixMs ?? now;
     const length = Math.max(10000, now - oldest);
-    setText(this.span, entries.length === 0 ? "No events." : `The strip is of the last ${duration(length / 1000)}; below are the newest ${Math.min(listed(), entries.length)} events.`);
+    setText(this.span, entries.length === 0 ? "No events." : `The strip is of the last ${duration(length / 1000)}; below are the newest ${Math.min(listed(), entries.length)} events, of the chosen jobs and of all members.`);
     // A pixel's worth of time, and what is shown: nothing else moves a mark.
     const drawn = `${width} ${Math.floor(now / (length / width))} ${entries.length} ${entries[0]?.key ?? ""} ${[...this.hidden].join()}`;
     if (drawn === this.drawn) return;

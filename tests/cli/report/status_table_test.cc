@@ -22,6 +22,7 @@ TEST_CASE("a cluster's status is shown in aligned tables") {
   server->set_apply_threads(2);
   server->set_silent_seconds(1.25);
   server->set_host("node-1");
+  server->set_http("127.0.0.1:7180");
   server->set_received_bytes_per_second(12.3e6);
   server->set_sent_bytes_per_second(4.56e6);
   server->set_apply_load(0.5);
@@ -64,7 +65,7 @@ TEST_CASE("a cluster's status is shown in aligned tables") {
   job->mutable_ledger()->set_beyond(3);
   CHECK(
       StatusTable(status) ==
-      "coordinator 127.0.0.1:7100, samovar 0.1.0, epoch 3, up 3 min 20 s\n"
+      "coordinator 127.0.0.1:7100, samovar 0.1.0, epoch 3, up 3 min 20 s, dashboard http://127.0.0.1:7180/ on node-1\n"
       "problems\n"
       "  server 127.0.0.1:7101 has been silent for 4 s\n"
       "servers\n"
