@@ -92,7 +92,8 @@ TEST_CASE("the help of each command is within 100 columns, and its flags are in 
 TEST_CASE("help marks what a command cannot do without, and shows it in the usage") {
   const std::string train = HelpOf("samovar train");
   CHECK(absl::StrContains(train, "Usage: samovar train SOLVER [FLAGS]"));
-  CHECK(absl::StrContains(train, "  SOLVER, --solver SOLVER     Reads the solver from this prototxt file (required)\n"));
+  CHECK(
+      absl::StrContains(train, "  SOLVER, --solver SOLVER     Reads the solver from this prototxt file (required)\n"));
   CHECK(absl::StrContains(train, "\nWhere training begins:\n"));
   CHECK(absl::StrContains(train, "\nMonitoring:\n"));
   CHECK(absl::StrContains(HelpOf("samovar plot"), "Usage: samovar plot RUN... --output FILE [FLAGS]"));
