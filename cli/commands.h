@@ -1,6 +1,9 @@
 // The subcommands. Each prints its result or its error and returns the process's exit code (exit_codes.h).
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "cli/options.h"
 #include "cli/yarn_options.h"
 
@@ -21,6 +24,9 @@ int RunFeatures(const FeaturesOptions& options);
 
 // Measures how long each layer of a net takes.
 int RunTime(const TimeOptions& options);
+
+// The names of a cluster's jobs, the newest first; none if it does not answer within a second.
+std::vector<std::string> JobNames(const ClusterOptions& cluster);
 
 // Shows the status of a cluster, as its coordinator knows it.
 int RunStatus(const StatusOptions& options);

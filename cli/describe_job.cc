@@ -54,8 +54,10 @@ std::string DataRows(const v1::DatasetSpec& data, int parts) {
 }
 
 std::string OutputsText(const v1::NetOutputs& outputs) {
-  return absl::StrJoin(outputs.outputs(), ", ",
-                       [](std::string* out, const v1::OutputSpec& output) { out->append(output.name()); });
+  return absl::StrJoin(outputs.outputs(), ", ", [](std::string* out, const v1::OutputSpec& output) {
+    out->append(output.name());
+    if (output.mean_of() != 0) absl::StrAppend(out, " (mean of its ", output.mean_of(), " values)");
+  });
 }
 
 std::string TrainText(const v1::JobSpec& spec) {

@@ -1,17 +1,23 @@
 #include <iostream>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "cli/commands.h"
+#include "cli/process_log.h"
 #include "cli/report/exit_codes.h"
 #include "cli/report/json_line.h"
 #include "cli/report/status_table.h"
 #include "cli/run/job_client.h"
+#include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/proto_json.h"
 
 namespace samovar {
 namespace {
+
+// Somebody waits for a shell to complete a word.
+constexpr absl::Duration kQuick = absl::Seconds(1);
 
 absl::StatusOr<std::string> List(const JobsOptions& options) {
   SAMOVAR_ASSIGN_OR_RETURN(const v1::ListJobsResponse jobs, JobClient(options).List());
@@ -88,6 +94,15 @@ std::string EventText(const v1::JobEvent& event, bool json) {
 
 }  // namespace
 
+std::vector<std::string> JobNames(const ClusterOptions& cluster) {
+  if (cluster.coordinator.empty()) return {};
+  const absl::StatusOr<v1::ClusterStatus> status = JobClient(cluster).ClusterStatus(SteadyNow() + kQuick);
+  std::vector<std::string> names;
+  if (!status.ok()) return names;
+  for (const v1::JobStatus& job : status->jobs()) names.push_back(job.job_id());
+  return names;
+}
+
 int RunJobs(const JobsOptions& options) { return Print(List(options)); }
 
 int RunCancel(const CancelOptions& options) { return Print(Cancel(options)); }
@@ -99,6 +114,7 @@ int RunForget(const ForgetOptions& options) {
 }
 
 int RunLogs(const LogsOptions& options) {
+  if (!options.worker.empty() || !options.server.empty()) return RunProcessLog(options);
   const absl::Status status = JobClient(options).Logs(options.job, options.follow, [&](const v1::JobEvent& event) {
     std::cout << EventText(event, options.json) << std::endl;
   });

@@ -17,6 +17,7 @@
 #include "common/rpc/grpc_log.h"
 #include "common/telemetry/log.h"
 #include "config/cli_flags.h"
+#include "config/completion.h"
 #include "worker/nn/engine.h"
 
 namespace samovar {
@@ -64,7 +65,13 @@ struct Runner {
     return EXIT_SUCCESS;
   }
   int operator()(const CompletionFlags& flags) const {
-    std::cout << CompletionScript(flags.shell);
+    if (!flags.line.empty()) {
+      std::cout << CompletionText(Complete(flags.line, [&](const std::string& coordinator) {
+        return JobNames({coordinator, {}, flags.storage});
+      }));
+    } else {
+      std::cout << CompletionScript(flags.shell);
+    }
     return EXIT_SUCCESS;
   }
 };

@@ -50,6 +50,8 @@ struct TrainOptions : JobOptions {
   std::string state;
   // "HOST:PORT" of a dashboard for browsers; port 0: any free one. Empty: there is none.
   std::string dashboard;
+  // A directory of this machine for TensorBoard's event files; empty: none are written.
+  std::string tensorboard;
   bool json = false;
   // The level of the servers' and workers' log files.
   std::string log_level = "info";
@@ -106,6 +108,8 @@ struct SubmitOptions : JobOptions, ClusterOptions {
   int keep_snapshots = 2;
   // Stay, and show how the job goes.
   bool watch = false;
+  // As TrainOptions; only with `watch`.
+  std::string tensorboard;
   bool json = false;
 };
 
@@ -114,8 +118,13 @@ struct JobsOptions : ClusterOptions {
 };
 
 struct WatchOptions : ClusterOptions {
+  // Empty: the whole cluster.
   std::string job;
+  // As TrainOptions.
+  std::string tensorboard;
   bool json = false;
+  // No view of the whole terminal.
+  bool plain = false;
 };
 
 struct CancelOptions : ClusterOptions {
@@ -129,7 +138,12 @@ struct ForgetOptions : ClusterOptions {
 
 struct LogsOptions : ClusterOptions {
   std::string job;
-  // Go on until the job has ended.
+  // Instead of a job: a worker's name or number, or a server's address. At most one of the three is there.
+  std::string worker;
+  std::string server;
+  // Only so many of the newest lines of a member's log; 0: all that are kept.
+  int lines = 0;
+  // Go on until the job has ended, or as long as the member is there.
   bool follow = false;
   bool json = false;
 };
@@ -138,6 +152,8 @@ struct HistoryOptions : ClusterOptions {
   std::string job;
   bool csv = false;
   bool json = false;
+  // As TrainOptions: the curve becomes an event file there, instead of being printed.
+  std::string tensorboard;
   // The first iteration that is shown.
   uint64_t from = 0;
   // Points at most; 0: all that are kept; unset: as many as a table can show, and of the other formats all.
@@ -147,6 +163,9 @@ struct HistoryOptions : ClusterOptions {
 struct PlotOptions : ClusterOptions {
   // Files, or jobs of the coordinator; the last may be the coordinator's address.
   std::vector<std::string> runs;
+  // The user's coordinator, for jobs if no other is named; and what names it.
+  std::string user_coordinator;
+  std::string user_coordinator_source;
   // An SVG.
   std::string output;
   // Losses on a logarithmic scale.

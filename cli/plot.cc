@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <iostream>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -16,6 +17,7 @@
 #include "cli/report/svg_chart.h"
 #include "cli/run/job_client.h"
 #include "common/base/status_macros.h"
+#include "common/storage/paths.h"
 
 namespace samovar {
 namespace {
@@ -39,9 +41,32 @@ std::string NameOf(const std::string& path) {
   return file.filename() == "history.csv" && !directory.empty() ? directory : file.filename().string();
 }
 
-bool IsFile(const std::string& word, const StorageTable& storage) {
-  const absl::StatusOr<StoredFile> file = storage.Stat(word);
-  return file.ok() && !file->is_directory;
+// A word of the command line: a file, a job, or, the last one, the coordinator's address or home.
+struct Word {
+  std::string text;
+  bool is_file = false;
+};
+
+// An error: the storage that the word names does not say.
+absl::StatusOr<std::vector<Word>> LookAt(const std::vector<std::string>& words, const StorageTable& storage) {
+  std::vector<Word> looked;
+  for (const std::string& word : words) {
+    const absl::StatusOr<StoredFile> file = storage.Stat(word);
+    // It has been waited for once.
+    if (absl::IsUnavailable(file.status()) || absl::IsDeadlineExceeded(file.status())) return file.status();
+    looked.push_back({word, file.ok() && !file->is_directory});
+  }
+  return looked;
+}
+
+// Pictures go where somebody expects them: a directory that is not there is a mistake.
+absl::Status CheckDirectory(const std::string& output) {
+  const std::string parent = std::filesystem::path(output).parent_path().string();
+  std::error_code error;
+  if (!SchemeOf(output).empty() || parent.empty() || std::filesystem::is_directory(parent, error))
+    return absl::OkStatus();
+  return absl::NotFoundError(
+      absl::StrCat("--output ", output, ": there is no directory ", parent, "; make it, or name one that there is"));
 }
 
 // If there are many points, their extremes, as GetHistory has them.
@@ -61,9 +86,10 @@ std::vector<std::pair<double, double>> Thinned(const std::vector<std::pair<doubl
   return kept;
 }
 
-absl::StatusOr<Run> ReadRun(const std::string& word, const PlotOptions& options, const std::string& coordinator) {
+absl::StatusOr<Run> ReadRun(const Word& named, const PlotOptions& options, const ClusterOptions& cluster) {
+  const std::string& word = named.text;
   Run run;
-  if (IsFile(word, options.storage)) {
+  if (named.is_file) {
     run.name = NameOf(word);
     SAMOVAR_ASSIGN_OR_RETURN(const std::string text, options.storage.ReadBytes(word, kMaxFileBytes));
     absl::StatusOr<Curve> curve = ParseCurve(text);
@@ -71,13 +97,11 @@ absl::StatusOr<Run> ReadRun(const std::string& word, const PlotOptions& options,
     run.curve = *std::move(curve);
     return run;
   }
-  if (coordinator.empty()) {
+  if (cluster.coordinator.empty()) {
     return absl::NotFoundError(absl::StrCat("there is no file ", word,
                                             "; to plot a job of that name, name its coordinator as well: the last "
                                             "word, HOST:PORT, or --coordinator"));
   }
-  ClusterOptions cluster = options;
-  cluster.coordinator = coordinator;
   run.name = word;
   SAMOVAR_ASSIGN_OR_RETURN(run.curve, JobClient(cluster).History(word, 0, kPoints));
   return run;
@@ -115,20 +139,26 @@ void AddLines(const Run& run, size_t color, std::vector<ChartPanel>* panels) {
 
 // `code`: the exit code, if that fails.
 absl::Status Plot(const PlotOptions& options, int* code) {
-  std::vector<std::string> words = options.runs;
-  std::string coordinator = options.coordinator;
+  SAMOVAR_RETURN_IF_ERROR(CheckDirectory(options.output));
+  *code = kExitFailed;
+  SAMOVAR_ASSIGN_OR_RETURN(std::vector<Word> words, LookAt(options.runs, options.storage));
+  ClusterOptions cluster = options;
   // "JOB ADDRESS", as for other commands.
-  if (coordinator.empty() && words.size() > 1 && absl::StrContains(words.back(), ':') &&
-      !IsFile(words.back(), options.storage)) {
-    coordinator = words.back();
+  if (cluster.coordinator.empty() && words.size() > 1 && absl::StrContains(words.back().text, ':') &&
+      !words.back().is_file) {
+    cluster.coordinator = words.back().text;
     words.pop_back();
+  }
+  if (cluster.coordinator.empty()) {
+    cluster.coordinator = options.user_coordinator;
+    cluster.coordinator_source = options.user_coordinator_source;
   }
   std::vector<ChartPanel> panels = {
       {"loss", options.log, {}}, {"other results of tests", false, {}}, {"learning rate", false, {}}};
   std::vector<std::string> names;
   for (size_t i = 0; i < words.size(); ++i) {
-    *code = coordinator.empty() || IsFile(words[i], options.storage) ? kExitUsage : kExitFailed;
-    SAMOVAR_ASSIGN_OR_RETURN(const Run run, ReadRun(words[i], options, coordinator));
+    *code = cluster.coordinator.empty() || words[i].is_file ? kExitUsage : kExitFailed;
+    SAMOVAR_ASSIGN_OR_RETURN(const Run run, ReadRun(words[i], options, cluster));
     AddLines(run, i, &panels);
     names.push_back(run.name);
   }

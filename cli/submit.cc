@@ -1,4 +1,7 @@
+#include <unistd.h>
+
 #include <iostream>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -15,8 +18,11 @@
 #include "cli/run/follow_job.h"
 #include "cli/run/interruption.h"
 #include "cli/run/job_client.h"
+#include "cli/run/live_view.h"
 #include "cli/run/resume_check.h"
+#include "cli/run/tensorboard_reporter.h"
 #include "cli/run/waker.h"
+#include "cli/run/watch_cluster.h"
 #include "cli/submit_job.h"
 #include "common/base/status_macros.h"
 #include "common/storage/paths.h"
@@ -131,7 +137,8 @@ int RunSubmit(const SubmitOptions& options) {
   // Before anything that starts a thread.
   const Interruption interruption(&waker, /*takes_hangups=*/false, [&](int) { options.choice.storage.Stop(); });
   const JobClient client(options);
-  const std::unique_ptr<TrainReporter> reporter = ChooseReporter(options.json);
+  const std::unique_ptr<TrainReporter> reporter = WithTensorBoard(
+      ChooseReporter(options.json), {options.tensorboard, options.coordinator, options.rpc, options.storage});
   const auto fail = [&](const absl::Status& status, int code) {
     if (options.json) reporter->Failed(std::string(status.message()));
     PrintError(status.message());
@@ -143,6 +150,8 @@ int RunSubmit(const SubmitOptions& options) {
   if (!job.ok()) return fail(job.status(), kExitUsage);
   for (const std::string& warning : job->warnings) PrintWarning(warning);
   if (const absl::Status writable = CheckTargets(options, *job); !writable.ok()) return fail(writable, kExitUsage);
+  if (const absl::Status writable = CheckTensorBoard(options.tensorboard); !writable.ok())
+    return fail(writable, kExitUsage);
   const absl::Status answers = AwaitCoordinator(client, {options.coordinator, options.json ? reporter.get() : nullptr},
                                                 &waker, [&] { return interruption.signal(); });
   if (!answers.ok()) return fail(answers, kExitFailed);
@@ -157,13 +166,40 @@ int RunWatch(const WatchOptions& options) {
   // Before anything that starts a thread.
   const Interruption interruption(&waker, /*takes_hangups=*/false, [&](int) { options.storage.Stop(); });
   const JobClient client(options);
-  const std::unique_ptr<TrainReporter> reporter = ChooseReporter(options.json);
+  const TensorBoardTarget events = {options.tensorboard, options.coordinator, options.rpc, options.storage};
+  const std::unique_ptr<TrainReporter> reporter = WithTensorBoard(ChooseReporter(options.json), events);
+  if (const absl::Status writable = CheckTensorBoard(options.tensorboard); !writable.ok()) {
+    PrintError(writable.message());
+    return kExitUsage;
+  }
   const absl::Status answers = AwaitCoordinator(client, {options.coordinator, options.json ? reporter.get() : nullptr},
                                                 &waker, [&] { return interruption.signal(); });
   if (!answers.ok()) {
     if (options.json) reporter->Failed(std::string(answers.message()));
     PrintError(answers.message());
     return interruption.signal() != 0 ? kExitSignal + interruption.signal() : kExitFailed;
+  }
+  const bool terminal = isatty(STDOUT_FILENO) != 0;
+  if (options.job.empty()) {
+    const ClusterShow show = options.json                 ? ClusterShow::kJson
+                             : terminal && !options.plain ? ClusterShow::kView
+                                                          : ClusterShow::kLines;
+    return WatchCluster(client, show, &waker, interruption);
+  }
+  if (!options.json && !options.plain && terminal) {
+    // Before the terminal changes.
+    const absl::StatusOr<v1::JobStatus> known = client.Get(options.job);
+    const bool goes_on =
+        known.ok() && (known->state() == v1::JOB_STATE_QUEUED || known->state() == v1::JOB_STATE_RUNNING);
+    if (goes_on) {
+      absl::StatusOr<std::unique_ptr<LiveView>> view =
+          LiveView::Open(client, options.job, ChooseReporter(/*json=*/false), &waker);
+      if (view.ok()) {
+        LiveView* const shown = view->get();
+        const std::unique_ptr<TrainReporter> both = WithTensorBoard(*std::move(view), events);
+        return FollowJobAsCommand(client, options.job, both.get(), &waker, interruption, shown);
+      }
+    }
   }
   return FollowJobAsCommand(client, options.job, reporter.get(), &waker, interruption);
 }

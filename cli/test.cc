@@ -27,14 +27,6 @@ struct TestResult {
   std::vector<double> means;
 };
 
-// A net reports means over a batch's records; batches may differ in size.
-void AddOutputs(const Net& net, uint64_t records, std::vector<double>* sums) {
-  const std::span<const float> outputs = net.outputs();
-  sums->resize(outputs.size());
-  for (size_t i = 0; i < outputs.size(); ++i)
-    (*sums)[i] += static_cast<double>(outputs[i]) * static_cast<double>(records);
-}
-
 absl::StatusOr<TestResult> Test(const TestOptions& options) {
   SAMOVAR_ASSIGN_OR_RETURN(const OpenModel model, OpenModelFiles(options.files, caffe::TEST));
   if (model.data.records() == 0) {
@@ -47,6 +39,7 @@ absl::StatusOr<TestResult> Test(const TestOptions& options) {
   SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<NetFeed> feed, OpenFeedOf(model));
   TestResult result;
   result.outputs = model.outputs;
+  result.means.assign(static_cast<size_t>(result.outputs.outputs_size()), 0);
   const uint64_t all = WholeTest(model.data);
   const auto progress = RecordProgress();
   const absl::Time start = SteadyNow();
@@ -58,7 +51,8 @@ absl::StatusOr<TestResult> Test(const TestOptions& options) {
     SAMOVAR_RETURN_IF_ERROR(FitToRecord(result.records, feed.get(), net.get()));
     SAMOVAR_RETURN_IF_ERROR(feed->FillRange(result.records, result.records + batch, FedTops(model, *net)));
     SAMOVAR_RETURN_IF_ERROR(net->Forward(0, /*seed=*/1, /*first_record=*/result.records));
-    AddOutputs(*net, batch, &result.means);
+    // A net reports means over a batch's records; batches may differ in size.
+    net->AddOutputs(result.outputs, static_cast<double>(batch), &result.means);
     result.records += batch;
     if (progress) progress(result.records, all);
   }
@@ -72,6 +66,7 @@ void Print(const TestResult& result) {
     const v1::OutputSpec& output = result.outputs.outputs(i);
     const double mean = result.means[static_cast<size_t>(i)];
     std::cout << absl::StrFormat("%s = %.6g", output.name(), mean);
+    if (output.mean_of() != 0) std::cout << absl::StrFormat(" (mean of %d values)", output.mean_of());
     if (output.loss_weight() != 0) {
       std::cout << absl::StrFormat(" (* %.6g = %.6g loss)", output.loss_weight(), output.loss_weight() * mean);
     }

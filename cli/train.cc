@@ -17,6 +17,7 @@
 #include "cli/run/model_export.h"
 #include "cli/run/resume_check.h"
 #include "cli/run/run_directory.h"
+#include "cli/run/tensorboard_reporter.h"
 #include "cli/run/train_run.h"
 #include "cli/run/waker.h"
 #include "common/base/loader.h"
@@ -107,6 +108,7 @@ absl::StatusOr<Prepared> Prepare(const TrainOptions& options) {
     SAMOVAR_RETURN_IF_ERROR(
         Annotate(storage.CheckWritable(absl::StrCat(options.export_snapshots, "/manifest")), "--export-snapshots"));
   }
+  SAMOVAR_RETURN_IF_ERROR(CheckTensorBoard(options.tensorboard));
   SAMOVAR_ASSIGN_OR_RETURN(std::string program_dir, ProgramDir());
   // The mode of a run that is resumed comes from its directory.
   if (!options.resume) {
@@ -210,6 +212,7 @@ std::string ResumeHint(const TrainOptions& options, bool failed, uint64_t resume
                                   " with: samovar train --solver ", options.solver, " --resume");
   if (options.servers != TrainOptions().servers) absl::StrAppend(&hint, " --servers ", options.servers);
   if (!options.state.empty()) absl::StrAppend(&hint, " --state ", options.state);
+  if (!options.tensorboard.empty()) absl::StrAppend(&hint, " --tensorboard ", options.tensorboard);
   absl::StrAppend(&hint, StateFlags(options.choice.state), options.choice.test_all ? " --test-all" : "");
   return hint;
 }
@@ -224,7 +227,8 @@ int RunTrain(const TrainOptions& options) {
   const Interruption interruption(&waker, /*takes_hangups=*/true, [&](int count) {
     if (!runs || count > 1) options.choice.storage.Stop();
   });
-  const std::unique_ptr<TrainReporter> reporter = ChooseReporter(options.json);
+  const std::unique_ptr<TrainReporter> reporter =
+      WithTensorBoard(ChooseReporter(options.json), {options.tensorboard, "", options.rpc, options.choice.storage});
   absl::StatusOr<Prepared> prepared = Prepare(options);
   if (!prepared.ok()) {
     reporter->Failed(std::string(prepared.status().message()));

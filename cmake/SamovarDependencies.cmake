@@ -1,7 +1,7 @@
 # Third parties, all from the distribution's packages (deploy/packages.txt); nothing is downloaded.
 # After this file the following targets exist, under these names on every distribution:
 #   samovar::grpc samovar::grpc_reflection samovar::protobuf samovar::lmdb samovar::eigen samovar::spdlog samovar::cli11 samovar::catch2 samovar::zlib
-#   samovar::crypto samovar::jpeg samovar::png samovar::hdf5 samovar::prometheus samovar::civetweb samovar::curl samovar::expat absl::*
+#   samovar::crypto samovar::jpeg samovar::png samovar::hdf5 samovar::prometheus samovar::civetweb samovar::curl samovar::expat samovar::ncurses absl::*
 # And, where it is installed, samovar::leveldb, with SAMOVAR_LEVELDB set: for `samovar data import leveldb` alone.
 
 find_package(Threads REQUIRED)
@@ -18,6 +18,8 @@ find_package(JPEG REQUIRED)
 find_package(PNG REQUIRED)
 pkg_check_modules(CURL REQUIRED IMPORTED_TARGET GLOBAL libcurl)
 pkg_check_modules(EXPAT REQUIRED IMPORTED_TARGET GLOBAL expat)
+# The library for wide characters. Its compiler flags are those of C programs of old.
+pkg_check_modules(NCURSES REQUIRED ncursesw)
 pkg_check_modules(LMDB REQUIRED IMPORTED_TARGET GLOBAL lmdb)
 # Its core alone: what is counted. Its CMake file wants what its web server and its client need, too.
 pkg_check_modules(PROMETHEUS REQUIRED IMPORTED_TARGET GLOBAL prometheus-cpp-core)
@@ -41,6 +43,8 @@ add_library(samovar::protobuf ALIAS protobuf::libprotobuf)
 add_library(samovar::lmdb ALIAS PkgConfig::LMDB)
 add_library(samovar::curl ALIAS PkgConfig::CURL)
 add_library(samovar::expat ALIAS PkgConfig::EXPAT)
+add_library(samovar::ncurses INTERFACE IMPORTED GLOBAL)
+target_link_libraries(samovar::ncurses INTERFACE ${NCURSES_LINK_LIBRARIES})
 add_library(samovar::hdf5 ALIAS PkgConfig::HDF5)
 # Its package has no file for pkg-config.
 find_library(SAMOVAR_CIVETWEB civetweb REQUIRED)

@@ -31,6 +31,13 @@ const char* ConflictOf(const CommandTree& cli) {
   if (cli.train.resume && cli.train.restart) {
     return "--resume and --restart exclude each other: continue the earlier run, or give it up";
   }
+  if (!cli.history.tensorboard.empty() && (cli.history.csv || cli.history.json)) {
+    return "--tensorboard excludes --csv and --json: with it the points go into an event file";
+  }
+  if (!cli.submit.tensorboard.empty() && !cli.submit.watch) {
+    return "--tensorboard is for --watch: the command that shows how the job goes writes the event files; later, "
+           "samovar history --tensorboard makes one of the whole curve";
+  }
   if (cli.history.csv && cli.history.json) return "--csv and --json exclude each other: choose one format";
   for (const JobOptions* const job :
        {static_cast<const JobOptions*>(&cli.train), static_cast<const JobOptions*>(&cli.submit),
@@ -49,6 +56,7 @@ Parsed<CliFlags> ParseCliFlags(int argc, const char* const* argv, const StorageT
   if (!parsed.exit_code.has_value()) {
     const char* conflict = ConflictOf(cli);
     parsed.exit_code = conflict != nullptr ? cli.line.UsageError(conflict) : cli.ReadRoles();
+    if (!parsed.exit_code.has_value()) parsed.exit_code = cli.ReadPlaces();
   }
   parsed.flags = cli.Chosen();
   return parsed;

@@ -16,6 +16,9 @@ struct VersionFlags {};
 struct CompletionFlags {
   // "bash" or "zsh".
   std::string shell;
+  // The script asks what may stand at the end of this line; empty: the script itself is asked for.
+  std::string line;
+  StorageTable storage = {};
 };
 
 // The options of the one subcommand that was given.
@@ -30,8 +33,5 @@ using CliFlags =
 
 // The options have `storage`, of whose schemes the paths in them are.
 Parsed<CliFlags> ParseCliFlags(int argc, const char* const* argv, const StorageTable& storage);
-
-// A script for the shell ("bash" or "zsh") that completes subcommands, flags and file names.
-std::string CompletionScript(const std::string& shell);
 
 }  // namespace samovar

@@ -141,7 +141,7 @@ void CommandTree::AddYarnPlan(CLI::App* command, YarnLaunchOptions* options) {
 void CommandTree::AddYarnTrain(CLI::App* yarn) {
   yarn_train_ = line.AddCommand(
       yarn, "train", "Trains a net in a service of its own, from a solver to a model in storage", kTrainExamples);
-  AddJobFlags(yarn_train_, &yarn_train);
+  AddJobFlags(yarn_train_, "solver,--solver", &yarn_train);
   line.Require(yarn_train_,
                yarn_train_
                    ->add_option("--output", yarn_train.output,

@@ -15,6 +15,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "common/base/suggest.h"
 #include "common/base/utf8.h"
 #include "common/base/version.h"
@@ -24,12 +25,16 @@
 #include "common/storage/paths.h"
 #include "common/storage/storage_table.h"
 #include "config/config_file.h"
+#include "config/flag_groups.h"
+#include "config/help_formatter.h"
+#include "config/user_config.h"
 
 namespace samovar {
 namespace {
 
 constexpr int kUsageError = 2;
-constexpr size_t kFlagColumns = 30;
+// Name of the validator of OneOf; its choices follow.
+constexpr char kChoices[] = "choices ";
 
 // "samovar data import"
 std::string FullName(const CLI::App& app) {
@@ -40,6 +45,7 @@ std::string FullName(const CLI::App& app) {
 std::vector<std::string> FlagNames(const CLI::App& app) {
   std::vector<std::string> names;
   for (const CLI::Option* option : app.get_options()) {
+    if (option->get_group().empty()) continue;
     for (const std::string& name : option->get_lnames()) names.push_back(absl::StrCat("--", name));
   }
   return names;
@@ -52,10 +58,11 @@ std::vector<std::string> CommandNames(const CLI::App& app) {
   return names;
 }
 
-// How a user names the option: "--solver", or "address" for a positional one.
+// How a user names the option: "--solver", or "address" for a positional one whose flag has another name.
 std::string OptionName(const CLI::Option& option) {
-  return option.get_positional() ? option.get_name(/*positional=*/true)
-                                 : absl::StrCat("--", option.get_lnames().front());
+  if (option.get_positional() && !option.check_lname(option.get_name(/*positional=*/true)))
+    return option.get_name(/*positional=*/true);
+  return absl::StrCat("--", option.get_lnames().front());
 }
 
 }  // namespace
@@ -64,7 +71,7 @@ CommandLine::CommandLine(const std::string& program, const std::string& descript
     : app_(description, program), errors_(*errors) {
   app_.set_help_flag("-h,--help", "Explains the command and its flags")->configurable(false);
   app_.set_version_flag("--version", absl::StrCat(program, " ", Version()), "Shows the version")->configurable(false);
-  app_.get_formatter()->column_width(kFlagColumns);
+  app_.formatter(std::make_shared<HelpFormatter>(&required_));
   app_.allow_extras();
   app_.option_defaults()->always_capture_default();
 }
@@ -78,6 +85,10 @@ CLI::App* CommandLine::AddCommand(CLI::App* parent, const std::string& name, con
 }
 
 void CommandLine::Require(CLI::App* command, CLI::Option* option) { required_.emplace_back(command, option); }
+
+void CommandLine::TakeUserCoordinator(CLI::App* command, CLI::Option* option, std::string* source, bool is_required) {
+  coordinators_.push_back({command, option, source, is_required});
+}
 
 void CommandLine::RequireUtf8(CLI::App* command) { utf8_.push_back(command); }
 
@@ -108,7 +119,29 @@ std::string CommandLine::DescribeExtra(const CLI::App& app, const std::string& a
   return absl::StrCat(is_flag ? "unknown flag \"" : "unknown command \"", name, "\"", DidYouMean(name, known));
 }
 
-std::optional<int> CommandLine::CheckComplete() const {
+int CommandLine::CoordinatorMissing(const std::string& name) const {
+  return UsageError(absl::StrCat(name, " is missing: give the coordinator's HOST:PORT, or name it in ",
+                                 kCoordinatorVariable, ", or in ", UserConfigPath(),
+                                 " with the line: coordinator = \"HOST:PORT\""));
+}
+
+std::optional<int> CommandLine::FillCoordinator() {
+  for (const UserCoordinator& entry : coordinators_) {
+    if (entry.command != command() || entry.option->count() > 0) continue;
+    const absl::StatusOr<std::optional<UserSetting>> found = FindUserCoordinator();
+    if (!found.ok()) return UsageError(std::string(found.status().message()));
+    if (found->has_value()) {
+      const absl::Status status = SetOption((*found)->value, entry.option);
+      if (!status.ok()) return UsageError(absl::StrCat((*found)->source, ": ", status.message()));
+      *entry.source = (*found)->source;
+    } else if (entry.is_required) {
+      return CoordinatorMissing(OptionName(*entry.option));
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<int> CommandLine::CheckComplete() {
   for (const CLI::App* app = &app_;; app = app->get_subcommands().front()) {
     std::vector<std::string> extras = app->remaining();
     // Behind it there are no flags: a job of an older version may be named as one.
@@ -130,10 +163,11 @@ std::optional<int> CommandLine::CheckComplete() const {
   for (const auto& [app, option] : required_) {
     if (app == command() && option->count() == 0) return UsageError(absl::StrCat(OptionName(*option), " is missing"));
   }
-  return std::nullopt;
+  return FillCoordinator();
 }
 
 std::optional<int> CommandLine::Parse(int argc, const char* const* argv) {
+  GroupFlags(&app_);
   try {
     app_.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
@@ -163,8 +197,13 @@ void AddLogLevel(CLI::App* app, std::string* log_level) {
       ->check(OneOf({"trace", "debug", "info", "warning", "error", "off"}));
 }
 
-void AddProcessOptions(CLI::App* app, int* ready_fd, std::string* log_level, bool* die_with_parent) {
+void AddProcessOptions(CLI::App* app, int* ready_fd, std::string* log_level, std::string* log_format,
+                       bool* die_with_parent) {
   AddLogLevel(app, log_level);
+  app->add_option("--log-format", *log_format,
+                  "Writes each event of the log as a line for people, or as a JSON object for programs")
+      ->type_name("FORMAT")
+      ->check(OneOf({"text", "json"}));
   app->add_option("--ready-fd", *ready_fd, "Writes a line to this file descriptor as soon as the process is ready")
       ->type_name("FD")
       ->default_str("")
@@ -258,6 +297,14 @@ CLI::Validator JobNameValidator() {
   return CLI::Validator(check, "", "JobName");
 }
 
+CLI::Validator KnownJobNameValidator() {
+  const auto check = [](std::string& name) -> std::string {
+    if (name == "." || name == "..") return absl::StrCat("\"", name, "\" is a directory, and no job's name");
+    return std::string(CheckJobName(name).message());
+  };
+  return CLI::Validator(check, "", "KnownJobName");
+}
+
 CLI::Validator NumberUpTo(double most) {
   return CLI::Validator(
       [most](std::string& text) -> std::string {
@@ -306,7 +353,18 @@ CLI::Validator OneOf(const std::vector<std::string>& choices) {
         if (std::find(choices.begin(), choices.end(), text) != choices.end()) return "";
         return absl::StrCat("\"", text, "\" is none of ", absl::StrJoin(choices, ", "), DidYouMean(text, choices));
       },
-      "");
+      "", absl::StrCat(kChoices, absl::StrJoin(choices, " ")));
+}
+
+std::vector<std::string> ChoicesOf(CLI::Option* option) {
+  try {
+    for (int i = 0;; ++i) {
+      const std::string name = option->get_validator(i)->get_name();
+      if (absl::StartsWith(name, kChoices)) return absl::StrSplit(absl::StripPrefix(name, kChoices), ' ');
+    }
+  } catch (const CLI::OptionNotFound&) {
+    return {};
+  }
 }
 
 }  // namespace samovar

@@ -37,6 +37,10 @@ class CommandLine {
   // where the user wrote --slover.
   void Require(CLI::App* command, CLI::Option* option);
 
+  // The option is the coordinator's address. Where the command line lacks it, it is the user's (user_config.h), and
+  // `source` says where that comes from. Nobody's: an error, if the command cannot do without it.
+  void TakeUserCoordinator(CLI::App* command, CLI::Option* option, std::string* source, bool is_required);
+
   // The command gives its names and paths to other processes: arguments that are not UTF-8 are refused.
   void RequireUtf8(CLI::App* command);
 
@@ -48,24 +52,36 @@ class CommandLine {
 
   // Prints the error of the command line; returns 2.
   int UsageError(const std::string& message) const;
+  // The same, where no coordinator is named. `name`: the flag's or the word's.
+  int CoordinatorMissing(const std::string& name) const;
 
   // The subcommand that was given, or the program.
   const CLI::App* command() const;
 
  private:
-  std::optional<int> CheckComplete() const;
+  std::optional<int> CheckComplete();
+  // Fills the coordinator of the command. Main's exit code if that is wrong or missing.
+  std::optional<int> FillCoordinator();
   std::string DescribeExtra(const CLI::App& app, const std::string& argument) const;
 
   CLI::App app_;
   std::ostream& errors_;
   std::vector<std::pair<CLI::App*, CLI::Option*>> required_;
+  struct UserCoordinator {
+    const CLI::App* command;
+    CLI::Option* option;
+    std::string* source;
+    bool is_required;
+  };
+  std::vector<UserCoordinator> coordinators_;
   std::vector<const CLI::App*> utf8_;
   // Empty: none.
   std::string config_file_;
 };
 
 // Options that servers and workers have in common.
-void AddProcessOptions(CLI::App* app, int* ready_fd, std::string* log_level, bool* die_with_parent);
+void AddProcessOptions(CLI::App* app, int* ready_fd, std::string* log_level, std::string* log_format,
+                       bool* die_with_parent);
 void AddLogLevel(CLI::App* app, std::string* log_level);
 
 // The value is "HOST:PORT". With `any_port`, port 0 is allowed.
@@ -82,6 +98,8 @@ CLI::Validator Between(uint64_t least, uint64_t most);
 CLI::Validator Ratio();
 // The value can be the name of a new job (common/model/job_name.h), or is empty: the command chooses one.
 CLI::Validator JobNameValidator();
+// The value can be the name of a job that there is: of any version.
+CLI::Validator KnownJobNameValidator();
 // A number, 0 to `most`, fractions allowed.
 CLI::Validator NumberUpTo(double most);
 // To be given to transform(): the value is a path of this machine; "file:" is taken off, another scheme is refused
@@ -93,5 +111,7 @@ CLI::Validator StoredPathValidator(const StorageTable& storage);
 CLI::Validator StoredPathsValidator(const StorageTable& storage);
 // The value is one of these.
 CLI::Validator OneOf(const std::vector<std::string>& choices);
+// The choices of an option with OneOf; empty: it has others.
+std::vector<std::string> ChoicesOf(CLI::Option* option);
 
 }  // namespace samovar

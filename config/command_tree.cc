@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <limits>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/model/consistency.h"
 #include "config/worker_flags.h"
@@ -31,7 +32,7 @@ constexpr char kTrainExamples[] =
     "each snapshot\n"
     "and at the end. Snapshots of the servers and the logs of all processes are kept in the state directory.\n"
     "Examples:\n"
-    "  samovar train --solver lenet_solver.prototxt\n"
+    "  samovar train lenet_solver.prototxt\n"
     "  samovar train --solver lenet_solver.prototxt --workers 4 --threads 2 --seed 1\n"
     "  samovar train --solver lenet_solver.prototxt --mode sync --workers 4\n"
     "  samovar train --solver lenet_solver.prototxt --resume\n"
@@ -64,19 +65,32 @@ constexpr char kJobsExamples[] =
     "  samovar jobs 127.0.0.1:7100\n"
     "  samovar jobs 127.0.0.1:7100 --json";
 constexpr char kWatchExamples[] =
-    "On a terminal one line shows the progress; into a file or a pipe goes a log in Caffe's format. An interrupt "
-    "(Ctrl-C) does not end\n"
-    "the job. Exit codes: 0 the job has succeeded, 1 it has failed or was cancelled, 4 the coordinator does not "
-    "answer.\n"
+    "On a terminal all of it shows the job, or without one the whole cluster: what is wrong, progress, the curve of "
+    "the "
+    "loss, workers and\n"
+    "servers; ? lists the keys, q ends the view. With --plain, or where TERM is dumb, one line shows the progress. "
+    "Into "
+    "a file or a pipe goes\n"
+    "a log in Caffe's format, from the job's beginning; without a job a line for each change. An interrupt (Ctrl-C) "
+    "does "
+    "not end the job.\n"
+    "Exit codes: 0 the job has succeeded, or the view was ended; 1 it has failed or was cancelled; 4 the coordinator "
+    "does not answer.\n"
     "Examples:\n"
+    "  samovar watch 127.0.0.1:7100\n"
     "  samovar watch lenet 127.0.0.1:7100\n"
     "  samovar watch lenet 127.0.0.1:7100 > lenet.log";
 constexpr char kLogsExamples[] =
-    "Events are: submission, start and end, tests, snapshots, workers that were lost, and work that is given out "
-    "again.\n"
+    "Events of a job are: submission, start and end, tests, snapshots, workers that were lost, and work that is given "
+    "out again.\n"
+    "With --worker or --server it lists the newest lines of that process' own log, as far as the coordinator has them: "
+    "500 lines at most,\n"
+    "also of a member that is lost.\n"
     "Examples:\n"
     "  samovar logs lenet 127.0.0.1:7100\n"
-    "  samovar logs lenet 127.0.0.1:7100 --follow";
+    "  samovar logs lenet 127.0.0.1:7100 --follow\n"
+    "  samovar logs 127.0.0.1:7100 --worker worker-3 --lines 50\n"
+    "  samovar logs 127.0.0.1:7100 --server 10.0.0.4:7100 -f";
 constexpr char kCancelExamples[] =
     "Its snapshots stay until it is forgotten, and \"samovar submit --resume\" goes on from the last.\n"
     "Example:\n"
@@ -164,15 +178,29 @@ void CommandTree::SetStorage() {
        {&import_idx.storage, &import_cifar10.storage, &import_leveldb.storage, &import_images.storage,
         &data_partition.storage, &write_partition.storage, &write_manifest.storage, &data_mean.storage,
         &data_info.storage, &fs_list.storage, &fs_cat.storage, &fs_copy.storage, &fs_remove.storage,
-        &yarn_launch.storage, &yarn_train.storage, &yarn_train.choice.storage, &doctor.storage}) {
+        &yarn_launch.storage, &yarn_train.storage, &yarn_train.choice.storage, &doctor.storage, &completion.storage}) {
     *used = storage_;
   }
 }
 
-void CommandTree::AddJobFlags(CLI::App* command, JobOptions* job) {
-  line.Require(command, command->add_option("--solver", job->solver, "Reads the solver from this prototxt file")
-                            ->type_name("FILE")
+void CommandTree::AddSolver(CLI::App* command, const std::string& names, std::string* solver) {
+  line.Require(command, command->add_option(names, *solver, "Reads the solver from this prototxt file")
+                            ->type_name("SOLVER")
                             ->transform(StoredPathValidator(storage_)));
+}
+
+void CommandTree::AddTensorBoard(CLI::App* command, std::string* directory, const std::string& when) {
+  command
+      ->add_option("--tensorboard", *directory,
+                   absl::StrCat("Writes event files for TensorBoard into this directory of this machine", when,
+                                ": loss, outputs, learning rate, images/s and tests"))
+      ->type_name("DIR")
+      ->default_str("")
+      ->transform(LocalPathValidator());
+}
+
+void CommandTree::AddJobFlags(CLI::App* command, const std::string& solver_names, JobOptions* job) {
+  AddSolver(command, solver_names, &job->solver);
   command
       ->add_option("--mode", job->mode.mode,
                    "Chooses which weights an iteration is computed from: async, the newest there are, which is "
@@ -308,7 +336,7 @@ void CommandTree::AddJobFlags(CLI::App* command, JobOptions* job) {
 void CommandTree::AddTrain() {
   train_ = line.AddCommand(line.app(), "train", "Trains a net on this machine, from a solver file to a model",
                            kTrainExamples);
-  AddJobFlags(train_, &train);
+  AddJobFlags(train_, "solver,--solver", &train);
   train_->add_option("--servers", train.servers, "Starts so many parameter servers, which share the model")
       ->type_name("N")
       ->check(Between(1, kMaxCount));
@@ -334,6 +362,7 @@ void CommandTree::AddTrain() {
       ->expected(0, 1)
       ->default_str("127.0.0.1:0")
       ->check(HttpValidator());
+  AddTensorBoard(train_, &train.tensorboard, " while it trains");
   train_->add_flag("--json", train.json, "Reports what happens as one JSON object a line");
   AddLogLevel(train_, &train.log_level);
 }
@@ -346,37 +375,76 @@ void CommandTree::AddJobChoice(CLI::App* command, JobChoice* choice) {
 void CommandTree::AddCheck() {
   check_ =
       line.AddCommand(line.app(), "check", "Checks a solver, its nets and its data without training", kCheckExamples);
-  line.Require(check_, check_->add_option("solver", check.solver, "Reads the solver from this prototxt file")
-                           ->type_name("SOLVER")
-                           ->transform(StoredPathValidator(storage_)));
+  AddSolver(check_, "solver,--solver", &check.solver);
   AddJobChoice(check_, &check.choice);
 }
 
 void CommandTree::AddStatus() {
   status_ = line.AddCommand(line.app(), "status", "Shows the servers, workers and jobs of a running cluster",
                             kStatusExamples);
-  AddCoordinator(status_, &status.coordinator);
+  AddCoordinator(status_, &status);
   status_->add_flag("--json", status.json, "Writes the whole status as JSON");
 }
 
-void CommandTree::AddCoordinator(CLI::App* command, std::string* address) {
-  line.Require(command, command
-                            ->add_option("address,--coordinator", *address,
-                                         "Asks the coordinator at this HOST:PORT, or the one that the cluster's home "
-                                         "names: a path or URI")
-                            ->type_name("ADDRESS")
-                            ->transform(CoordinatorValidator(storage_)));
+CLI::Option* CommandTree::AddAddress(CLI::App* command, ClusterOptions* cluster) {
+  return command
+      ->add_option("address,--coordinator", cluster->coordinator,
+                   "Asks the coordinator at this HOST:PORT, or the one that the cluster's home names, a path or "
+                   "URI; without it that of SAMOVAR_COORDINATOR, or of the user's samovar.toml")
+      ->type_name("ADDRESS")
+      ->transform(CoordinatorValidator(storage_));
 }
 
-void CommandTree::AddJob(CLI::App* command, std::string* job, std::string* address) {
-  line.Require(command, command->add_option("job", *job, "Names the job")->type_name("JOB"));
-  AddCoordinator(command, address);
+void CommandTree::AddCoordinator(CLI::App* command, ClusterOptions* cluster) {
+  line.TakeUserCoordinator(command, AddAddress(command, cluster), &cluster->coordinator_source, /*is_required=*/true);
+}
+
+void CommandTree::AddJob(CLI::App* command, std::string* job, ClusterOptions* cluster) {
+  line.Require(command,
+               command->add_option("job", *job, "Names the job")->type_name("JOB")->check(KnownJobNameValidator()));
+  AddCoordinator(command, cluster);
+}
+
+void CommandTree::AddPlace(CLI::App* command, std::string* job, ClusterOptions* cluster) {
+  // ReadPlaces checks them.
+  command->add_option("job", *job, "Names the job")->type_name("JOB");
+  line.TakeUserCoordinator(command, AddAddress(command, cluster), &cluster->coordinator_source, /*is_required=*/false);
+}
+
+std::optional<int> CommandTree::ReadPlaces() {
+  if (line.command() != watch_ && line.command() != logs_) return std::nullopt;
+  const bool watches = line.command() == watch_;
+  std::string& job = watches ? watch.job : logs.job;
+  ClusterOptions& cluster = watches ? static_cast<ClusterOptions&>(watch) : logs;
+  std::string& address = cluster.coordinator;
+  // The one word that is there is the place, if it can be: a name of a job has neither a colon nor a slash. It goes
+  // before the place that the user has noted.
+  const bool is_place = absl::StrContains(job, ':') || absl::StrContains(job, '/');
+  if (is_place && (address.empty() || !cluster.coordinator_source.empty())) {
+    const std::string wrong = CoordinatorValidator(storage_)(job);
+    if (!wrong.empty()) return line.UsageError(absl::StrCat("address: ", wrong));
+    address = std::exchange(job, "");
+    cluster.coordinator_source.clear();
+  }
+  const int subjects =
+      static_cast<int>(!job.empty()) + static_cast<int>(!logs.worker.empty()) + static_cast<int>(!logs.server.empty());
+  if (!watches && subjects == 0)
+    return line.UsageError("job is missing; name one, or a member with --worker or --server");
+  if (const std::string wrong = job.empty() ? "" : KnownJobNameValidator()(job); !wrong.empty())
+    return line.UsageError(absl::StrCat("job: ", wrong));
+  if (address.empty()) return line.CoordinatorMissing("address");
+  if (watches && job.empty() && !watch.tensorboard.empty())
+    return line.UsageError("--tensorboard writes the curve of a job: name one");
+  if (watches) return std::nullopt;
+  if (subjects > 1) return line.UsageError("a job, --worker and --server exclude each other: name one of them");
+  if (logs.lines > 0 && !job.empty()) return line.UsageError("--lines is for --worker and --server");
+  return std::nullopt;
 }
 
 void CommandTree::AddSubmit() {
   submit_ = line.AddCommand(line.app(), "submit", "Submits a job to a running cluster", kSubmitExamples);
-  AddCoordinator(submit_, &submit.coordinator);
-  AddJobFlags(submit_, &submit);
+  AddCoordinator(submit_, &submit);
+  AddJobFlags(submit_, "--solver", &submit);
   submit_
       ->add_option(
           "--name", submit.name,
@@ -402,34 +470,48 @@ void CommandTree::AddSubmit() {
       ->check(Between(1, kMaxCount));
   submit_->add_flag("--watch", submit.watch,
                     "Stays and shows how the job goes, as train does; an interrupt does not end the job");
+  AddTensorBoard(submit_, &submit.tensorboard, ", with --watch, while the job runs");
   submit_->add_flag("--json", submit.json, "Reports what happens as one JSON object a line");
 }
 
 void CommandTree::AddJobCommands() {
   jobs_ = line.AddCommand(line.app(), "jobs", "Lists the jobs of a running cluster", kJobsExamples);
-  AddCoordinator(jobs_, &jobs.coordinator);
+  AddCoordinator(jobs_, &jobs);
   jobs_->add_flag("--json", jobs.json, "Writes all that is known of the jobs as JSON");
-  watch_ = line.AddCommand(line.app(), "watch", "Shows how a job of a cluster goes until it has ended", kWatchExamples);
-  AddJob(watch_, &watch.job, &watch.coordinator);
+  watch_ = line.AddCommand(line.app(), "watch", "Shows how a job of a cluster goes until it has ended, or the cluster",
+                           kWatchExamples);
+  AddPlace(watch_, &watch.job, &watch);
+  AddTensorBoard(watch_, &watch.tensorboard, " while the job runs");
   watch_->add_flag("--json", watch.json, "Reports what happens as one JSON object a line");
-  logs_ = line.AddCommand(line.app(), "logs", "Lists the events of a job of a cluster", kLogsExamples);
-  AddJob(logs_, &logs.job, &logs.coordinator);
-  logs_->add_flag("--follow", logs.follow, "Goes on until the job has ended");
-  logs_->add_flag("--json", logs.json, "Writes each event as one JSON object a line");
+  watch_->add_flag("--plain", watch.plain, "Shows the progress in one line of the terminal, not in all of it");
+  logs_ = line.AddCommand(line.app(), "logs", "Lists the events of a job of a cluster, or the log of a member",
+                          kLogsExamples);
+  AddPlace(logs_, &logs.job, &logs);
+  logs_->add_option("--worker", logs.worker, "Lists the log of the worker of this name or number")->type_name("WORKER");
+  logs_->add_option("--server", logs.server, "Lists the log of the server with this address")->type_name("HOST:PORT");
+  logs_
+      ->add_option("--lines", logs.lines,
+                   "With --worker or --server, lists so many of the newest lines; without it, all that are kept")
+      ->type_name("N")
+      ->default_str("")
+      ->check(Between(1, 1'000'000));
+  logs_->add_flag("-f,--follow", logs.follow, "Goes on until the job has ended, or as long as the member is there");
+  logs_->add_flag("--json", logs.json, "Writes each event or line as one JSON object a line");
   cancel_ = line.AddCommand(line.app(), "cancel", "Ends a job of a cluster", kCancelExamples);
-  AddJob(cancel_, &cancel.job, &cancel.coordinator);
+  AddJob(cancel_, &cancel.job, &cancel);
   cancel_->add_flag("--json", cancel.json, "Prints one JSON object");
   forget_ = line.AddCommand(line.app(), "forget", "Forgets an ended job of a cluster, and removes its snapshots",
                             kForgetExamples);
-  AddJob(forget_, &forget.job, &forget.coordinator);
+  AddJob(forget_, &forget.job, &forget);
 }
 
 void CommandTree::AddHistory() {
   history_ = line.AddCommand(line.app(), "history", "Shows the loss, rates and tests of a job, iteration by iteration",
                              kHistoryExamples);
-  AddJob(history_, &history.job, &history.coordinator);
+  AddJob(history_, &history.job, &history);
   history_->add_flag("--csv", history.csv, "Writes CSV, a line each point");
   history_->add_flag("--json", history.json, "Writes each point as one JSON object a line");
+  AddTensorBoard(history_, &history.tensorboard, ", and prints no points");
   history_->add_option("--from", history.from, "Begins at this iteration")
       ->type_name("N")
       ->check(Between(0, std::numeric_limits<uint64_t>::max()));
@@ -456,6 +538,11 @@ void CommandTree::AddPlot() {
       ->type_name("ADDRESS")
       ->transform(CoordinatorValidator(storage_))
       ->default_str("");
+  // Not the flag itself: a last word HOST:PORT goes before it.
+  CLI::Option* const user = plot_->add_option("--user-coordinator", plot.user_coordinator)
+                                ->transform(CoordinatorValidator(storage_))
+                                ->group("");
+  line.TakeUserCoordinator(plot_, user, &plot.user_coordinator_source, /*is_required=*/false);
   line.Require(plot_, plot_->add_option("-o,--output", plot.output, "Writes the picture into this file, an SVG")
                           ->type_name("FILE")
                           ->transform(StoredPathValidator(storage_)));
@@ -466,7 +553,7 @@ void CommandTree::AddModelExport() {
   CLI::App* model = line.AddCommand(line.app(), "model", "Gets models out of a cluster", "");
   model_export_ = line.AddCommand(
       model, "export", "Writes the model and the solver's state of a job, which may be running", kModelExportExamples);
-  AddJob(model_export_, &model_export.job, &model_export.coordinator);
+  AddJob(model_export_, &model_export.job, &model_export);
   line.Require(model_export_,
                model_export_
                    ->add_option("--output", model_export.output,
@@ -490,7 +577,7 @@ void CommandTree::AddSnapshotExport() {
   snapshot_export_ = line.AddCommand(snapshot, "export",
                                      "Has a running job write a snapshot that any number of servers can go on from",
                                      kSnapshotExportExamples);
-  AddJob(snapshot_export_, &snapshot_export.job, &snapshot_export.coordinator);
+  AddJob(snapshot_export_, &snapshot_export.job, &snapshot_export);
   line.Require(snapshot_export_,
                snapshot_export_
                    ->add_option("--output", snapshot_export.output,
@@ -510,6 +597,8 @@ void CommandTree::AddSmallCommands() {
   line.Require(completion_, completion_->add_option("shell", completion.shell, "Writes for this shell")
                                 ->type_name("bash|zsh")
                                 ->check(OneOf({"bash", "zsh"})));
+  // For the scripts: answers with what may stand at the end of this line.
+  completion_->add_option("--line", completion.line)->group("");
 }
 
 CliFlags CommandTree::Chosen() const {

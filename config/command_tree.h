@@ -55,6 +55,8 @@ struct CommandTree {
 
   // If the command looks at the services of this machine: reads their configurations. Main's exit code: there are none.
   std::optional<int> ReadRoles();
+  // If the command may name a job and must name a cluster: finds out which word is which. Main's exit code: a mistake.
+  std::optional<int> ReadPlaces();
 
   // The flags of the subcommand that was parsed.
   CliFlags Chosen() const;
@@ -62,10 +64,17 @@ struct CommandTree {
  private:
   void SetStorage();
   // Flags that describe a job.
-  void AddJobFlags(CLI::App* command, JobOptions* job);
-  // The coordinator's address: the last word, or a flag.
-  void AddCoordinator(CLI::App* command, std::string* address);
-  void AddJob(CLI::App* command, std::string* job, std::string* address);
+  // `solver_names`: of the solver's option, as CLI11 takes them.
+  void AddJobFlags(CLI::App* command, const std::string& solver_names, JobOptions* job);
+  void AddSolver(CLI::App* command, const std::string& names, std::string* solver);
+  // `when`: in words, in the help.
+  void AddTensorBoard(CLI::App* command, std::string* directory, const std::string& when);
+  CLI::Option* AddAddress(CLI::App* command, ClusterOptions* cluster);
+  // The coordinator's address: the last word, a flag, or the user's.
+  void AddCoordinator(CLI::App* command, ClusterOptions* cluster);
+  void AddJob(CLI::App* command, std::string* job, ClusterOptions* cluster);
+  // The same, where the job may be left out.
+  void AddPlace(CLI::App* command, std::string* job, ClusterOptions* cluster);
   void AddTrain();
   void AddCheck();
   // The state of a net; for a job, also the other choices beside the solver.

@@ -45,14 +45,7 @@ absl::Status Set(const std::vector<std::string>& values, CLI::Option* option) {
   if (IsFlag(*option) && value != "true" && value != "false") {
     return absl::InvalidArgumentError(absl::StrCat("is true or false, not \"", value, "\""));
   }
-  try {
-    option->add_result(value);
-    option->run_callback();
-  } catch (const CLI::ParseError& error) {
-    const std::string what = error.what();
-    return absl::InvalidArgumentError(absl::StripPrefix(what, absl::StrCat("--", option->get_lnames().front(), ": ")));
-  }
-  return absl::OkStatus();
+  return SetOption(value, option);
 }
 
 // One line that is neither empty nor a comment. `seen` holds the keys of the lines above.
@@ -78,6 +71,17 @@ absl::Status ReadLine(const std::string& line, CLI::App* app, std::set<std::stri
 }
 
 }  // namespace
+
+absl::Status SetOption(const std::string& value, CLI::Option* option) {
+  try {
+    option->add_result(value);
+    option->run_callback();
+  } catch (const CLI::ParseError& error) {
+    const std::string what = error.what();
+    return absl::InvalidArgumentError(absl::StripPrefix(what, absl::StrCat(option->get_name(), ": ")));
+  }
+  return absl::OkStatus();
+}
 
 absl::Status ReadConfigFile(const std::string& path, CLI::App* app) {
   SAMOVAR_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxBytes));

@@ -14,4 +14,7 @@ namespace samovar {
 // cannot be read.
 absl::Status ReadConfigFile(const std::string& path, CLI::App* app);
 
+// Gives an option the value, as if the command line had it. INVALID_ARGUMENT: its checks refuse it.
+absl::Status SetOption(const std::string& value, CLI::Option* option);
+
 }  // namespace samovar

@@ -39,8 +39,14 @@ struct ServerFlags {
   // File descriptor that takes "ADDRESS\n" when the server is ready; -1: none.
   int ready_fd = -1;
   std::string log_level = "info";
+  std::string log_format = "text";
   bool die_with_parent = false;
 };
+
+class CommandLine;
+
+// Adds the program's flags, which fill `flags`.
+void AddServerFlags(const StorageTable& storage, CommandLine* line, ServerFlags* flags);
 
 // `storage`: of the homes that may be named. Mistakes are told to `errors`.
 Parsed<ServerFlags> ParseServerFlags(int argc, const char* const* argv, const StorageTable& storage,

@@ -30,8 +30,14 @@ struct WorkerFlags {
   // File descriptor that takes "ok\n" when the worker has joined; -1: none.
   int ready_fd = -1;
   std::string log_level = "info";
+  std::string log_format = "text";
   bool die_with_parent = false;
 };
+
+class CommandLine;
+
+// Adds the program's flags, which fill `flags`.
+void AddWorkerFlags(const StorageTable& storage, CommandLine* line, WorkerFlags* flags);
 
 // `storage`: of the homes that may be named. Mistakes are told to `errors`.
 Parsed<WorkerFlags> ParseWorkerFlags(int argc, const char* const* argv, const StorageTable& storage,

@@ -22,6 +22,7 @@
 #include "common/remote/schemes.h"
 #include "common/rpc/grpc_log.h"
 #include "common/telemetry/log.h"
+#include "common/telemetry/log_format.h"
 #include "config/server_flags.h"
 #include "server/server.h"
 
@@ -46,7 +47,7 @@ int Run(int argc, char** argv) {
   const Parsed<ServerFlags> parsed = ParseServerFlags(argc, argv, storage);
   if (parsed.exit_code.has_value()) return *parsed.exit_code;
   const ServerFlags& flags = parsed.flags;
-  if (const absl::Status status = InitLogging({"server", flags.log_level}); !status.ok()) {
+  if (const absl::Status status = InitLogging({"server", flags.log_level, flags.log_format}); !status.ok()) {
     std::fprintf(stderr, "samovar-server: %s\n", std::string(status.message()).c_str());
     return 2;
   }
@@ -94,6 +95,7 @@ int Run(int argc, char** argv) {
     LogError(server.status().message());
     return absl::IsInvalidArgument(server.status()) ? 2 : 1;
   }
+  SetLogMember("server", (*server)->address());
   LogInfo(absl::StrCat("serves at ", (*server)->address(), flags.coordinator ? " as the coordinator" : "",
                        ", state in ", flags.state, ", ", flags.apply_threads, " apply threads",
                        (*server)->http().empty() ? "" : absl::StrCat(", pages at http://", (*server)->http(), "/")));
@@ -102,8 +104,7 @@ int Run(int argc, char** argv) {
     return 1;
   }
   Notify(absl::StrCat("READY=1\nSTATUS=serves at ", (*server)->address()));
-  while (!stopper.WaitFor(absl::Hours(1))) {
-  }
+  FollowStatus(stopper, kStatusInterval, [&server] { return (*server)->StatusText(); });
   LogInfo("stops");
   Notify("STOPPING=1\nSTATUS=stops");
   // A snapshot that is being written then is dropped whole.

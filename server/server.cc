@@ -18,9 +18,12 @@
 #include "common/rpc/deadlines.h"
 #include "common/rpc/dialer.h"
 #include "common/rpc/listener.h"
+#include "common/rpc/log_lines.h"
 #include "common/rpc/standard_services.h"
 #include "common/telemetry/log.h"
+#include "common/telemetry/recent_log.h"
 #include "server/announced_address.h"
+#include "server/cluster/cluster_summary.h"
 #include "server/cluster/member_status.h"
 #include "server/cluster/problems.h"
 #include "server/monitor/cluster_metrics.h"
@@ -139,6 +142,11 @@ absl::Status Server::StartServing() {
   status_service_ = std::make_unique<StatusService>([this] { return Status(); }, std::move(history), &stopper_);
   status_service_->AddTo(&status_calls_);
   listener.builder()->RegisterService(&status_calls_);
+  process_log_service_ = std::make_unique<ProcessLogService>(
+      [this](const v1::GetProcessLogRequest& request, MemberLogs::Cursor* cursor) { return ReadLog(request, cursor); },
+      &stopper_);
+  process_log_service_->AddTo(&process_log_calls_);
+  listener.builder()->RegisterService(&process_log_calls_);
   SAMOVAR_ASSIGN_OR_RETURN(grpc_server_, listener.Start());
   SetAllServing(true);
   parameters_->Start();
@@ -158,7 +166,9 @@ absl::Status Server::StartServing() {
       };
       pages.process.more_metrics = [this] { return ClusterMetrics(status_service_->Recent()); };
     }
-    SAMOVAR_ASSIGN_OR_RETURN(page_server_, PageServer::Start(options_.http, PagesOf(pages)));
+    absl::StatusOr<std::unique_ptr<PageServer>> started = PageServer::Start(options_.http, PagesOf(pages));
+    if (!started.ok()) return Annotate(started.status(), "--http");
+    page_server_ = *std::move(started);
     http_ = page_server_->address();
   }
   registrar_ = std::thread([this] { KeepRegistered(); });
@@ -194,12 +204,32 @@ v1::ClusterStatus Server::Status() const {
   return status;
 }
 
+std::string Server::StatusText() const {
+  if (coordinator_ != nullptr) return SummaryOf(coordinator_->Status());
+  if (std::string unready = UnreadyText(); !unready.empty()) return unready;
+  const v1::ServerFigures figures = Figures();
+  absl::MutexLock lock(&registration_mu_);
+  return absl::StrCat("serves ", figures.jobs(), figures.jobs() == 1 ? " job" : " jobs", ", ",
+                      figures.parameter_bytes() >> 20, " MiB of parameters, for the coordinator ", registered_at_);
+}
+
 v1::ServerFigures Server::Figures() const {
   v1::ServerFigures figures;
   parameters_->WriteTo(&figures);
   figures.set_resident_bytes(ProcessResidentBytes());
   figures.set_cpu_seconds(ProcessCpuSeconds());
   return figures;
+}
+
+absl::StatusOr<v1::ProcessLogPart> Server::ReadLog(v1::GetProcessLogRequest request, MemberLogs::Cursor* cursor) const {
+  std::string address;
+  {
+    absl::MutexLock lock(&registration_mu_);
+    address = registration_.address().empty() ? address_ : registration_.address();
+  }
+  if (coordinator_ == nullptr) return ReadOwnLog(address, request, cursor);
+  if (request.worker().empty() && request.server().empty()) request.set_server(address);
+  return coordinator_->ProcessLog(request, cursor);
 }
 
 std::string Server::UnreadyText() const {
@@ -227,6 +257,9 @@ void Server::KeepRegistered() {
   CoordinatorChannel coordinator(place, Dialer(options_.rpc), options_.storage);
   Backoff backoff(kFirstRetry, kLongestRetry, request.incarnation());
   bool registered = false;
+  // The newest line of the log that the coordinator of that epoch has.
+  uint64_t sent_line = 0;
+  uint64_t epoch = 0;
   const auto register_once = [&]() -> absl::Status {
     SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<grpc::Channel> channel, coordinator.Get());
     // Known once, it stays: a server is known by it.
@@ -235,11 +268,17 @@ void Server::KeepRegistered() {
     }
     v1::RegisterServerResponse response;
     *request.mutable_figures() = Figures();
+    request.clear_log_lines();
+    const uint64_t newest_line = AddLogLines(ProcessLog(), sent_line, kMaxSentLogBytes, request.mutable_log_lines());
     const auto stub = v1::CoordinatorService::NewStub(channel);
     const absl::Status status = CallOnceConnected(
         kRegisterDeadline, Membership::kServerRenewal,
         [&](grpc::ClientContext* context) { return stub->RegisterServer(context, request, &response); });
     coordinator.Note(status);
+    request.clear_log_lines();
+    // Another one has none of them.
+    if (status.ok()) sent_line = epoch == 0 || response.epoch() == epoch ? newest_line : 0;
+    if (status.ok()) epoch = response.epoch();
     NoteRegistration(request, coordinator.address(), response.epoch(), status);
     return status;
   };
@@ -273,6 +312,8 @@ Server::~Server() { Shutdown(); }
 
 void Server::Shutdown() {
   if (std::exchange(ended_, true)) return;
+  // Else it has failed to start: it has nothing to tell but why.
+  const bool has_served = registrar_.joinable();
   // 0. Whoever asks hears that this server takes nothing new.
   if (grpc_server_ != nullptr) SetAllServing(false);
   page_server_.reset();
@@ -292,7 +333,7 @@ void Server::Shutdown() {
   }
   // 4. Queues, apply threads and storage.
   if (parameters_ != nullptr) parameters_->Shutdown();
-  if (grpc_server_ != nullptr) LogInfo(absl::StrCat("metrics: ", metrics_.Line()));
+  if (has_served) LogInfo(absl::StrCat("metrics: ", metrics_.Line()));
 }
 
 }  // namespace samovar

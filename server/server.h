@@ -28,6 +28,7 @@
 #include "server/coordinator/coordinator.h"
 #include "server/coordinator/coordinator_service.h"
 #include "server/coordinator/job_service.h"
+#include "server/monitor/process_log_service.h"
 #include "server/monitor/status_service.h"
 #include "server/store/parameter_service.h"
 
@@ -81,6 +82,8 @@ class Server {
   const std::string& address() const { return address_; }
   // Where its pages are; empty: it serves none.
   const std::string& http() const { return http_; }
+  // Its work now, in a line for people. From any thread.
+  std::string StatusText() const ABSL_LOCKS_EXCLUDED(registration_mu_);
   // The metrics of this server (store_metrics.h lists them). They live as long as the server.
   const Metrics& metrics() const { return metrics_; }
 
@@ -104,6 +107,9 @@ class Server {
   void SetAllServing(bool serving);
   // As its status has them. From any thread.
   v1::ServerFigures Figures() const;
+  // As MemberLogs::Read.
+  absl::StatusOr<v1::ProcessLogPart> ReadLog(v1::GetProcessLogRequest request, MemberLogs::Cursor* cursor) const
+      ABSL_LOCKS_EXCLUDED(registration_mu_);
   // Registers at the coordinator again and again, so that it knows that this server lives.
   void KeepRegistered();
 
@@ -124,6 +130,7 @@ class Server {
   std::unique_ptr<CoordinatorService> coordinator_service_;
   std::unique_ptr<JobService> job_service_;
   std::unique_ptr<StatusService> status_service_;
+  std::unique_ptr<ProcessLogService> process_log_service_;
   // The coordinator's services. Their gate is not that of the parameters' calls, which may take long.
   RequestGate coordinator_gate_{
       {}, metrics_.AddCounter("samovar_coordinator_refused_total", "Calls of the coordinator's that were refused.")};
@@ -131,6 +138,7 @@ class Server {
   BoundedService coordinator_calls_{&coordinator_gate_};
   BoundedService job_calls_{&coordinator_gate_};
   BoundedService status_calls_{&coordinator_gate_};
+  BoundedService process_log_calls_{&coordinator_gate_};
   mutable absl::Mutex registration_mu_;
   v1::RegisterServerRequest registration_ ABSL_GUARDED_BY(registration_mu_);
   std::string registered_at_ ABSL_GUARDED_BY(registration_mu_);

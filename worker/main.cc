@@ -25,6 +25,7 @@
 #include "common/remote/schemes.h"
 #include "common/rpc/grpc_log.h"
 #include "common/telemetry/log.h"
+#include "common/telemetry/log_format.h"
 #include "config/worker_flags.h"
 #include "worker/feed/partition_cache.h"
 #include "worker/feed/remote_partitions.h"
@@ -45,7 +46,7 @@ int Run(int argc, char** argv) {
   const Parsed<WorkerFlags> parsed = ParseWorkerFlags(argc, argv, storage);
   if (parsed.exit_code.has_value()) return *parsed.exit_code;
   const WorkerFlags& flags = parsed.flags;
-  if (const absl::Status status = InitLogging({"worker", flags.log_level}); !status.ok()) {
+  if (const absl::Status status = InitLogging({"worker", flags.log_level, flags.log_format}); !status.ok()) {
     std::fprintf(stderr, "samovar-worker: %s\n", std::string(status.message()).c_str());
     return 2;
   }
@@ -92,6 +93,7 @@ int Run(int argc, char** argv) {
     }
     Notify(absl::StrCat("READY=1\nSTATUS=works for ", flags.coordinator));
   };
+  SetLogMember("worker", Worker::NameOf(options));
   LogInfo(absl::StrCat("version ", Version(), ", ", EngineLevel(), ", ", flags.threads, " threads, coordinator ",
                        flags.coordinator));
   Notify(absl::StrCat("STATUS=joins ", flags.coordinator));
@@ -109,8 +111,7 @@ int Run(int argc, char** argv) {
     LogInfo(absl::StrCat("pages at http://", http->address(), "/"));
   }
   std::thread runner([&worker] { worker.Run(); });
-  while (!stopper.WaitFor(absl::Hours(1))) {
-  }
+  FollowStatus(stopper, kStatusInterval, [&worker] { return worker.StatusText(); });
   LogInfo("stops");
   Notify("STOPPING=1\nSTATUS=stops");
   worker.Stop();

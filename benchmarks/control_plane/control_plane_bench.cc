@@ -1,8 +1,8 @@
 // Measures the work of a large cluster's coordinator, and how long workers wait for it: a real coordinator and real
 // servers, and many workers that join, lease, send heartbeats and report as real ones do, but sleep where those compute
-// and push nothing.
+// and push nothing. Then the same while others watch the status.
 //
-//     control_plane_bench [--workers 64] [--servers 4] [--iteration_ms 100] [--seconds 20] [--json]
+//     control_plane_bench [--workers 64] [--servers 4] [--watchers 20] [--iteration_ms 100] [--seconds 20] [--json]
 #include <stdlib.h>
 
 #include <algorithm>
@@ -19,7 +19,9 @@
 #include "absl/flags/parse.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "benchmarks/control_plane/status_readers.h"
 #include "benchmarks/support/cpu_seconds.h"
+#include "benchmarks/support/quantile.h"
 #include "benchmarks/support/server_process.h"
 #include "cli/check/check_job.h"
 #include "common/base/clock.h"
@@ -35,6 +37,7 @@
 ABSL_FLAG(std::string, server, "build/release/bin/samovar-server", "the servers' program");
 ABSL_FLAG(int, workers, 64, "workers, each with two threads of this process");
 ABSL_FLAG(int, servers, 4, "parameter servers beside the coordinator");
+ABSL_FLAG(int, watchers, 20, "clients that watch the status in the second half of the measurement");
 ABSL_FLAG(double, iteration_ms, 100, "what an iteration takes a worker");
 ABSL_FLAG(double, seconds, 20, "length of the measurement, after a quarter as long to get going");
 ABSL_FLAG(bool, json, false, "prints one JSON object instead of a table");
@@ -65,7 +68,7 @@ absl::StatusOr<v1::JobSpec> MakeJob(const std::string& directory) {
 class SimulatedWorker {
  public:
   SimulatedWorker(const std::string& coordinator, int number, const std::atomic<bool>* measuring)
-      : session_(coordinator, Dialer(RpcOptions()), StorageTable(), SelfOf(number), [] { return v1::WorkerFigures(); }),
+      : session_(coordinator, Dialer(RpcOptions()), StorageTable(), SelfOf(number), [this] { return Figures(); }),
         measuring_(*measuring),
         thread_([this] { Run(); }) {}
   ~SimulatedWorker() { Stop(); }
@@ -82,6 +85,19 @@ class SimulatedWorker {
   uint64_t nothing_to_do() const { return nothing_to_do_; }
 
  private:
+  // As they change at a real one.
+  v1::WorkerFigures Figures() const {
+    const double seconds = absl::ToDoubleSeconds(SteadyNow() - begun_);
+    v1::WorkerFigures figures;
+    figures.set_activity(v1::WORKER_ACTIVITY_COMPUTING);
+    figures.set_records(static_cast<uint64_t>(64 * seconds));
+    figures.set_compute_seconds(0.9 * seconds);
+    figures.set_pull_wait_seconds(0.1 * seconds);
+    figures.set_cpu_seconds(0.9 * seconds);
+    figures.set_resident_bytes(100 << 20);
+    return figures;
+  }
+
   static v1::JoinRequest SelfOf(int number) {
     v1::JoinRequest self;
     self.set_name(absl::StrCat("simulated-", number));
@@ -124,6 +140,7 @@ class SimulatedWorker {
     }
   }
 
+  const absl::Time begun_ = SteadyNow();
   CoordinatorSession session_;
   const std::atomic<bool>& measuring_;
   Stopper stopper_;
@@ -132,12 +149,6 @@ class SimulatedWorker {
   uint64_t nothing_to_do_ = 0;
   std::thread thread_;
 };
-
-double Quantile(std::vector<double>* values, double part) {
-  const auto at = values->begin() + static_cast<int64_t>(part * static_cast<double>(values->size() - 1));
-  std::nth_element(values->begin(), at, values->end());
-  return *at;
-}
 
 absl::Status Submit(const std::string& coordinator, const v1::JobSpec& spec) {
   const auto stub = v1::JobService::NewStub(Dialer(RpcOptions()).Dial(coordinator));
@@ -169,14 +180,22 @@ absl::Status Measure(const std::string& directory) {
   }
   const absl::Duration length = absl::Seconds(absl::GetFlag(FLAGS_seconds));
   const Stopper nobody;
+  // Seconds of the coordinator's processor time a second.
+  const auto coordinator_share = [&] {
+    const absl::Time start = SteadyNow();
+    const double cpu_start = CpuSecondsOf(coordinator->pid());
+    nobody.WaitFor(length);
+    return (CpuSecondsOf(coordinator->pid()) - cpu_start) / absl::ToDoubleSeconds(SteadyNow() - start);
+  };
   nobody.WaitFor(length / 4);
   measuring = true;
   const absl::Time start = SteadyNow();
-  const double cpu_start = CpuSecondsOf(coordinator->pid());
-  nobody.WaitFor(length);
-  const double cpu = CpuSecondsOf(coordinator->pid()) - cpu_start;
+  const double share = coordinator_share();
   measuring = false;
   const double seconds = absl::ToDoubleSeconds(SteadyNow() - start);
+  StatusReaders readers(coordinator->address(), absl::GetFlag(FLAGS_watchers));
+  const double watched_share = coordinator_share();
+  const StatusReaders::Figures watched = readers.Stop();
 
   std::vector<double> waits;
   uint64_t iterations = 0;
@@ -192,15 +211,24 @@ absl::Status Measure(const std::string& directory) {
   for (const double wait : waits) waited += wait;
   std::cout << absl::StrFormat(
       absl::GetFlag(FLAGS_json)
-          ? R"({"workers":%d,"coordinator_cpu_share":%.4f,"iterations_per_second":%.1f,"leases_per_second":%.1f,"wait_median_ms":%.2f,)"
-            R"("wait_p99_ms":%.2f,"wait_longest_ms":%.2f,"waiting_share":%.5f,"answers_without_work":%d})"
-            "\n"
-          : "%d workers: coordinator %.4f of a processor; %.1f iterations/s, %.1f leases/s; a lease is waited for %.2f "
-            "ms (median), %.2f "
-            "(99th percentile), %.2f (longest), %.5f of a worker's time; %d answers without work\n",
-      absl::GetFlag(FLAGS_workers), cpu / seconds, static_cast<double>(iterations) / seconds,
+          ? R"({"workers":%d,"servers":%d,"coordinator_cpu_share":%.4f,"iterations_per_second":%.1f,"leases_per_second":%.1f,)"
+            R"("wait_median_ms":%.2f,"wait_p99_ms":%.2f,"wait_longest_ms":%.2f,"waiting_share":%.5f,"answers_without_work":%d,)"
+          : "%d workers, %d servers beside the coordinator: coordinator %.4f of a processor; %.1f iterations/s, %.1f "
+            "leases/s; a lease is waited for %.2f ms (median), %.2f (99th percentile), %.2f (longest), %.5f of a "
+            "worker's time; %d answers without work\n",
+      absl::GetFlag(FLAGS_workers), absl::GetFlag(FLAGS_servers), share, static_cast<double>(iterations) / seconds,
       static_cast<double>(waits.size()) / seconds, 1e3 * Quantile(&waits, 0.5), 1e3 * Quantile(&waits, 0.99),
       1e3 * Quantile(&waits, 1), waited / seconds / absl::GetFlag(FLAGS_workers), static_cast<int>(nothing_to_do));
+  std::cout << absl::StrFormat(
+      absl::GetFlag(FLAGS_json)
+          ? R"("watchers":%d,"watched_coordinator_cpu_share":%.4f,"watch_messages_per_second":%.2f,"watch_bytes_per_second":%.0f,)"
+            R"("status_bytes":%d,"status_median_ms":%.2f,"status_p99_ms":%.2f})"
+            "\n"
+          : "%d watchers: coordinator %.4f of a processor; each gets %.2f messages/s, %.0f bytes/s; a whole status is "
+            "%d "
+            "bytes and takes %.2f ms (median), %.2f (99th percentile)\n",
+      absl::GetFlag(FLAGS_watchers), watched_share, watched.messages_per_second, watched.bytes_per_second,
+      watched.status_bytes, watched.median_ms, watched.p99_ms);
   return absl::OkStatus();
 }
 

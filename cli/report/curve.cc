@@ -28,6 +28,7 @@ constexpr char kSeconds[] = "seconds";
 constexpr char kRate[] = "images_per_second";
 constexpr char kLearningRate[] = "learning_rate";
 constexpr char kLoss[] = "loss";
+constexpr char kStaleness[] = "staleness";
 constexpr char kTrain[] = "train ";
 
 // Names that occur several times are counted.
@@ -91,8 +92,8 @@ std::string CsvCell(absl::string_view text) {
   return absl::StrCat("\"", absl::StrReplaceAll(text, {{"\"", "\"\""}}), "\"");
 }
 
-// A learning rate is a float.
-std::string RateCell(double rate) { return std::isnan(rate) ? "" : Shortest(static_cast<float>(rate)); }
+// A number that was a float.
+std::string FloatCell(double number) { return std::isnan(number) ? "" : Shortest(static_cast<float>(number)); }
 
 using Cells = std::vector<std::string>;
 
@@ -114,8 +115,8 @@ std::vector<Cells> Rows(const Curve& curve, const Cells& names) {
         rows.push_back(std::move(row));
       },
       [&](const Curve::Point& point) {
-        Cells row = {absl::StrCat(point.iteration), Cell(point.seconds, 3), Cell(point.images_per_second, 1),
-                     RateCell(point.learning_rate), Shortest(point.loss)};
+        Cells row = {absl::StrCat(point.iteration),  Cell(point.seconds, 3), Cell(point.images_per_second, 1),
+                     FloatCell(point.learning_rate), Shortest(point.loss),   FloatCell(point.staleness)};
         for (const float output : point.outputs) row.push_back(Shortest(output));
         row.resize(columns);
         rows.push_back(std::move(row));
@@ -162,6 +163,8 @@ absl::StatusOr<Curve> ParseCsv(const std::vector<absl::string_view>& lines) {
       take = [](float, double exact, Curve::Point* point, Curve::Test*) { point->learning_rate = exact; };
     } else if (name == kLoss) {
       take = [](float number, double, Curve::Point* point, Curve::Test*) { point->loss = number; };
+    } else if (name == kStaleness) {
+      take = [](float, double exact, Curve::Point* point, Curve::Test*) { point->staleness = exact; };
     } else if (absl::StartsWith(name, kTrain)) {
       const size_t column = curve.output_names.size();
       curve.output_names.push_back(name.substr(sizeof kTrain - 1));
@@ -323,6 +326,7 @@ Curve CurveOf(const std::vector<v1::HistoryBlock>& blocks, const std::vector<v1:
       point.seconds = block.seconds(i);
       point.learning_rate = block.learning_rates(i);
       point.loss = block.losses(i);
+      if (block.staleness_size() == points && block.staleness(i) >= 0) point.staleness = block.staleness(i);
       for (int k = 0; k < outputs; ++k) point.outputs.push_back(block.outputs(i * outputs + k));
       curve.points.push_back(std::move(point));
     }
@@ -396,7 +400,7 @@ void Prepend(const Curve& earlier, Curve* curve) {
 
 std::string CurveCsv(const Curve& curve) {
   std::string csv;
-  for (const Cells& row : Rows(curve, {kIteration, kSeconds, kRate, kLearningRate, kLoss})) {
+  for (const Cells& row : Rows(curve, {kIteration, kSeconds, kRate, kLearningRate, kLoss, kStaleness})) {
     for (size_t i = 0; i < row.size(); ++i) absl::StrAppend(&csv, i == 0 ? "" : ",", CsvCell(row[i]));
     csv.push_back('\n');
   }
@@ -428,6 +432,7 @@ std::string CurveJson(const Curve& curve) {
         number(&line, kRate, point.images_per_second);
         if (!std::isnan(point.learning_rate)) line.Raw(kLearningRate, exact(static_cast<float>(point.learning_rate)));
         line.Raw(kLoss, exact(point.loss));
+        number(&line, kStaleness, point.staleness);
         if (!point.outputs.empty()) line.Raw("outputs", outputs.Finish());
         absl::StrAppend(&json, line.Finish(), "\n");
       });
@@ -435,7 +440,7 @@ std::string CurveJson(const Curve& curve) {
 }
 
 std::string CurveTable(const Curve& curve) {
-  const std::vector<Cells> rows = Rows(curve, {kIteration, kSeconds, "images/s", "learning rate", kLoss});
+  const std::vector<Cells> rows = Rows(curve, {kIteration, kSeconds, "images/s", "learning rate", kLoss, kStaleness});
   std::vector<size_t> widths(rows[0].size());
   for (const Cells& row : rows) {
     for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());

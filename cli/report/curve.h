@@ -26,6 +26,8 @@ struct Curve {
     double seconds = kUnknown;
     double images_per_second = kUnknown;
     double learning_rate = kUnknown;
+    // The update's, in updates of others.
+    double staleness = kUnknown;
     float loss = std::numeric_limits<float>::quiet_NaN();
     // As many as there are names of them.
     std::vector<float> outputs;
@@ -43,6 +45,8 @@ struct Curve {
   // Ascending. Of tests several may be of one iteration.
   std::vector<Point> points;
   std::vector<Test> tests;
+  // When the job began to run, in milliseconds since 1970; 0: not known.
+  uint64_t started_unix_ms = 0;
 };
 
 // The points of the blocks, and tests from `first_iteration` on.
@@ -57,7 +61,8 @@ void SetRates(uint64_t images_of_iteration, Curve* curve);
 void Prepend(const Curve& earlier, Curve* curve);
 
 // A line of names, then a line each point and each test, by iteration; a test's line has the columns of the iteration
-// and of the test alone. "images_per_second", "learning_rate", "loss", "train NAME", "test0 NAME".
+// and of the test alone. "seconds", "images_per_second", "learning_rate", "loss", "staleness", "train NAME",
+// "test0 NAME".
 std::string CurveCsv(const Curve& curve);
 // An object a line.
 std::string CurveJson(const Curve& curve);

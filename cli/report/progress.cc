@@ -14,6 +14,7 @@ namespace {
 // "loss = 0.34 (* 1 = 0.34 loss)"
 std::string OutputText(const v1::NamedValue& output) {
   std::string text = absl::StrCat(output.name(), " = ", output.value());
+  if (output.mean_of() != 0) absl::StrAppend(&text, " (mean of ", output.mean_of(), " values)");
   if (output.loss_weight() != 0) {
     absl::StrAppend(&text, " (* ", output.loss_weight(), " = ", output.loss_weight() * output.value(), " loss)");
   }
@@ -159,8 +160,9 @@ std::vector<std::string> SummaryLines(const v1::JobStatus& status) {
   return lines;
 }
 
-std::string GlogPrefix(absl::Time time, int pid) {
-  return absl::StrCat("I", absl::FormatTime("%m%d %H:%M:%E6S", time, absl::LocalTimeZone()), " ", pid, " samovar] ");
+std::string GlogPrefix(absl::Time time, int pid, char letter) {
+  return absl::StrCat(std::string(1, letter), absl::FormatTime("%m%d %H:%M:%E6S", time, absl::LocalTimeZone()), " ",
+                      pid, " samovar] ");
 }
 
 }  // namespace samovar

@@ -79,7 +79,8 @@ std::string LedgerLine(const v1::LedgerSummary& ledger);
 // The lines at the end of a run that succeeded: iterations, samples, time, rate, ledger, pushes.
 std::vector<std::string> SummaryLines(const v1::JobStatus& status);
 
-// The beginning of each line of glog, which Caffe logs with: "I0131 12:00:00.000000 4711 samovar] ", in local time.
-std::string GlogPrefix(absl::Time time, int pid);
+// The beginning of each line of glog, which Caffe logs with: "I0131 12:00:00.000000 4711 samovar] ", in local time. Of
+// warnings the letter is 'W'.
+std::string GlogPrefix(absl::Time time, int pid, char letter = 'I');
 
 }  // namespace samovar

@@ -61,9 +61,15 @@ std::string Servers(const v1::ClusterStatus& status) {
   return Table(rows);
 }
 
+// "1/3/7"
+std::string Staleness(const v1::WorkerFigures& figures) {
+  if (figures.staleness_pushes() == 0) return "-";
+  return absl::StrCat(figures.staleness_p50(), "/", figures.staleness_p99(), "/", figures.staleness_max());
+}
+
 std::string Workers(const v1::ClusterStatus& status) {
   std::vector<Cells> rows = {{"id", "name", "host", "threads", "engine", "images/s", "compute", "records", "push",
-                              "pull", "cpu", "last heard", "state"}};
+                              "pull", "cpu", "staleness", "last heard", "state"}};
   for (const v1::WorkerStatus& worker : status.workers()) {
     std::string state = worker.state();
     if (!worker.leases().empty()) absl::StrAppend(&state, " (", absl::StrJoin(worker.leases(), ", "), ")");
@@ -71,7 +77,7 @@ std::string Workers(const v1::ClusterStatus& status) {
     rows.push_back({absl::StrCat(worker.worker_id()), worker.name(), worker.host(), absl::StrCat(worker.threads()),
                     worker.isa(), absl::StrFormat("%.0f", worker.images_per_second()), Share(worker.compute_share()),
                     Share(worker.feed_wait_share()), Share(worker.push_wait_share()), Share(worker.pull_wait_share()),
-                    Share(worker.cpu_share()), Ago(worker.silent_seconds()), state});
+                    Share(worker.cpu_share()), Staleness(worker.figures()), Ago(worker.silent_seconds()), state});
   }
   return Table(rows);
 }
@@ -125,6 +131,21 @@ std::string DashboardText(const v1::ClusterStatus& status) {
   return "";
 }
 
+// Whether a server has answered that is not its cluster's coordinator: it knows itself alone.
+bool IsPlainServer(const v1::ClusterStatus& status) {
+  return status.servers_size() == 1 && status.workers().empty() && status.jobs().empty() &&
+         status.servers(0).address() != status.coordinator();
+}
+
+std::string PlainServer(const v1::ClusterStatus& status) {
+  const std::string& coordinator = status.coordinator();
+  const std::string where = coordinator.empty() ? "which it has not found yet" : absl::StrCat("which is ", coordinator);
+  return absl::StrCat("server ", status.servers(0).address(), ", samovar ", status.version(), ", up ",
+                      FormatDuration(status.uptime_seconds()), "\nthis is a server, not the coordinator (", where, ")",
+                      coordinator.empty() ? "" : absl::StrCat("; for workers and jobs: samovar status ", coordinator),
+                      "\n", Problems(status), Section("servers", 1, Servers(status)));
+}
+
 }  // namespace
 
 int LiveServers(const v1::ClusterStatus& status) {
@@ -151,6 +172,7 @@ std::string JobsTable(const v1::ListJobsResponse& jobs) {
 }
 
 std::string StatusTable(const v1::ClusterStatus& status) {
+  if (IsPlainServer(status)) return PlainServer(status);
   return absl::StrCat("coordinator ", status.coordinator(), ", samovar ", status.version(), ", epoch ", status.epoch(),
                       ", up ", FormatDuration(status.uptime_seconds()), DashboardText(status), "\n", Problems(status),
                       Section("servers", status.servers_size(), Servers(status)),

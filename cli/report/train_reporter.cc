@@ -7,6 +7,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "cli/report/exit_codes.h"
 #include "cli/report/json_line.h"
 #include "common/model/consistency.h"
@@ -61,9 +62,14 @@ class TextReporter : public TrainReporter {
 
   void Waits(const std::string& cause) override { Line(cause); }
 
-  void Silent(double, const std::string&) override {}
+  void Silent(double seconds, const std::string& coordinator) override {
+    if (std::exchange(silent_, true)) return;
+    Warning(absl::StrCat("no news for ", FormatDuration(seconds), " from the coordinator at ", coordinator,
+                         "; goes on asking"));
+  }
 
   void Progress(const v1::JobStatus&, const JobNews& news) override {
+    silent_ = false;
     // As Caffe does, an iteration's test before its display.
     auto display = news.displays.begin();
     for (const v1::TestReport& report : news.tests) {
@@ -74,6 +80,12 @@ class TextReporter : public TrainReporter {
     for (; display != news.displays.end(); ++display) Show(*display);
     for (const std::string& text : WarningsOf(news)) Warning(text);
   }
+
+  void StandsStill(const StandstillFacts& facts) override { Warning(StandstillText(facts)); }
+
+  void DisplayRemark(const std::string&) override {}
+
+  bool ShowsDisplays() const override { return false; }
 
   void Warning(const std::string& text) override {
     BeforeError();
@@ -93,6 +105,8 @@ class TextReporter : public TrainReporter {
     Line("Optimization Done.");
   }
 
+  void Unwatched() override { BeforeError(); }
+
   void Failed(const std::string&) override { BeforeError(); }
 
  protected:
@@ -102,12 +116,24 @@ class TextReporter : public TrainReporter {
   virtual void BeforeError() { out_.flush(); }
 
   std::ostream& out_;
+
+ private:
+  // That the coordinator is silent was told.
+  bool silent_ = false;
 };
 
 class LogReporter : public TextReporter {
  public:
   LogReporter(std::ostream* out, std::function<absl::Time()> now, int pid)
       : TextReporter(out), now_(std::move(now)), pid_(pid) {}
+
+  void StandsStill(const StandstillFacts& facts) override {
+    out_ << GlogPrefix(now_(), pid_, 'W') << StandstillLine(facts) << std::endl;
+  }
+
+  void DisplayRemark(const std::string& text) override { Line(text); }
+
+  bool ShowsDisplays() const override { return true; }
 
  protected:
   void Line(const std::string& text) override { out_ << GlogPrefix(now_(), pid_) << text << std::endl; }
@@ -170,6 +196,14 @@ class TerminalReporter : public TextReporter {
   bool living_ = false;
 };
 
+std::string StringsJson(const std::vector<std::string>& texts) {
+  return absl::StrCat(
+      "[",
+      absl::StrJoin(texts, ",",
+                    [](std::string* out, const std::string& text) { absl::StrAppend(out, JsonString(text)); }),
+      "]");
+}
+
 template <class Outputs>
 std::string OutputsJson(const Outputs& outputs) {
   std::string json;
@@ -205,8 +239,10 @@ class JsonReporter : public TrainReporter {
               .Text("state_dir", facts.state_dir));
   }
 
-  // Watchers are told once that it waits.
-  void Silent(double, const std::string&) override {}
+  void Silent(double seconds, const std::string& coordinator) override {
+    if (!std::exchange(silent_, true))
+      Write(Event("silent").Number("seconds", seconds).Text("coordinator", coordinator));
+  }
 
   void Ready(const std::string& coordinator) override { Write(Event("ready").Text("coordinator", coordinator)); }
 
@@ -225,6 +261,7 @@ class JsonReporter : public TrainReporter {
   void Waits(const std::string& cause) override { Write(Event("waiting").Text("cause", cause)); }
 
   void Progress(const v1::JobStatus& status, const JobNews& news) override {
+    silent_ = false;
     for (const v1::TestReport& report : news.tests) {
       Write(Event("test")
                 .Integer("iteration", report.iteration())
@@ -254,6 +291,17 @@ class JsonReporter : public TrainReporter {
               .Integer("samples", status.samples())
               .Number("seconds", status.seconds()));
   }
+
+  void StandsStill(const StandstillFacts& facts) override {
+    Write(Event("stalled")
+              .Number("seconds", facts.seconds)
+              .Raw("reasons", StringsJson(facts.reasons))
+              .Raw("events", StringsJson(facts.events)));
+  }
+
+  void DisplayRemark(const std::string& text) override { Warning(text); }
+
+  bool ShowsDisplays() const override { return true; }
 
   void Warning(const std::string& text) override { Write(Event("warning").Text("message", text)); }
 
@@ -297,12 +345,16 @@ class JsonReporter : public TrainReporter {
               .Raw("ledger", held.Finish()));
   }
 
+  void Unwatched() override {}
+
   void Failed(const std::string& message) override { Write(Event("failed").Text("message", message)); }
 
  private:
   void Write(const JsonLine& line) { out_ << line.Finish() << std::endl; }
 
   std::ostream& out_;
+  // That the coordinator is silent was told.
+  bool silent_ = false;
 };
 
 }  // namespace

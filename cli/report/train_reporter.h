@@ -12,6 +12,7 @@
 
 #include "absl/time/time.h"
 #include "cli/report/progress.h"
+#include "cli/report/standstill.h"
 #include "samovar/v1/job.pb.h"
 
 namespace samovar {
@@ -56,11 +57,19 @@ class TrainReporter {
   // The coordinator has sent nothing for so many seconds; what was shown last is no longer so. Called again and again
   // until the next Progress.
   virtual void Silent(double seconds, const std::string& coordinator) = 0;
+  // The job does not get on. Called again while that lasts, ever more seldom.
+  virtual void StandsStill(const StandstillFacts& facts) = 0;
+  // Something about the lines of the solver's display that follow.
+  virtual void DisplayRemark(const std::string& text) = 0;
+  // Whether lines of the solver's display are shown.
+  virtual bool ShowsDisplays() const = 0;
   // Something went wrong that the run survives.
   virtual void Warning(const std::string& text) = 0;
   virtual void ModelWritten(uint64_t iteration, const std::string& path) = 0;
   virtual void SolverStateWritten(uint64_t iteration, const std::string& path) = 0;
   virtual void Succeeded(const v1::JobStatus& status) = 0;
+  // The job goes on, but is followed no longer.
+  virtual void Unwatched() = 0;
   // The run ended otherwise. The text reporters leave the message to stderr (exit_codes.h).
   virtual void Failed(const std::string& message) = 0;
 };

@@ -14,6 +14,8 @@ struct ClusterOptions {
   RpcOptions rpc = {};
   // Where the home is, and where files are written to.
   StorageTable storage = {};
+  // The variable of the environment, or the file, that names the coordinator; empty: the command line does.
+  std::string coordinator_source = "";
 };
 
 }  // namespace samovar

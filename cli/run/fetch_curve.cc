@@ -8,8 +8,8 @@
 
 namespace samovar {
 
-grpc::Status FetchCurve(const std::shared_ptr<grpc::Channel>& channel, const std::string& job_id,
-                        uint64_t first_iteration, uint32_t max_points, absl::Duration deadline, Curve* curve) {
+grpc::Status FetchCurve(const std::shared_ptr<grpc::Channel>& channel, const std::string& job_id, const CurvePart& part,
+                        absl::Duration deadline, Curve* curve) {
   const auto jobs = v1::JobService::NewStub(channel);
   v1::GetSpecRequest spec_request;
   spec_request.set_job_id(job_id);
@@ -20,8 +20,8 @@ grpc::Status FetchCurve(const std::shared_ptr<grpc::Channel>& channel, const std
 
   v1::GetHistoryRequest request;
   request.set_job_id(job_id);
-  request.set_first_iteration(first_iteration);
-  request.set_max_points(max_points);
+  request.set_first_iteration(part.first_iteration);
+  request.set_max_points(part.max_points);
   grpc::ClientContext context;
   SetDeadline(&context, deadline);
   const auto reader = v1::StatusService::NewStub(channel)->GetHistory(&context, request);
@@ -36,7 +36,8 @@ grpc::Status FetchCurve(const std::shared_ptr<grpc::Channel>& channel, const std
   grpc::ClientContext status_context;
   SetDeadline(&status_context, deadline);
   if (grpc::Status status = jobs->Get(&status_context, status_request, &job); !status.ok()) return status;
-  *curve = CurveOf(blocks, {job.tests().begin(), job.tests().end()}, first_iteration);
+  *curve = CurveOf(blocks, {job.tests().begin(), job.tests().end()}, part.all_tests ? 0 : part.first_iteration);
+  curve->started_unix_ms = job.started_unix_ms();
   SetRates(static_cast<uint64_t>(spec.solver().iter_size()) * spec.train_data().batch_size(), curve);
   return grpc::Status::OK;
 }

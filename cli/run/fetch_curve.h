@@ -12,9 +12,17 @@
 
 namespace samovar {
 
-// With tests and rates. `max_points`, `first_iteration`: as in GetHistoryRequest. The status is that of the call that
-// failed. Each of its three calls has the deadline.
-grpc::Status FetchCurve(const std::shared_ptr<grpc::Channel>& channel, const std::string& job_id,
-                        uint64_t first_iteration, uint32_t max_points, absl::Duration deadline, Curve* curve);
+// Which part of a curve.
+struct CurvePart {
+  // As in GetHistoryRequest.
+  uint64_t first_iteration = 0;
+  uint32_t max_points = 0;
+  // Tests of all iterations: one ends later than points of its iteration and of the next ones.
+  bool all_tests = false;
+};
+
+// With tests and rates. The status is that of the call that failed. Each of its three calls has the deadline.
+grpc::Status FetchCurve(const std::shared_ptr<grpc::Channel>& channel, const std::string& job_id, const CurvePart& part,
+                        absl::Duration deadline, Curve* curve);
 
 }  // namespace samovar

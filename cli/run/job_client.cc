@@ -52,6 +52,7 @@ std::string Submitter() {
 
 JobClient::JobClient(const ClusterOptions& options, bool is_patient)
     : place_(options.coordinator),
+      source_(options.coordinator_source.empty() ? "" : absl::StrCat(" (as ", options.coordinator_source, " says)")),
       storage_(options.storage),
       is_patient_(is_patient),
       dialer_(options.rpc),
@@ -73,7 +74,7 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> JobClient::AwaitConnection(absl::
   }
   if (!channel.ok() && late) {
     return absl::UnavailableError(absl::StrCat(
-        place_,
+        place_, source_,
         ": this storage has not answered in time where the coordinator is; look whether it is reached from "
         "here (samovar fs ls ",
         place_, ")"));
@@ -88,12 +89,12 @@ absl::Status JobClient::Explain(const grpc::Status& status) const {
   coordinator_->Note(cause);
   if (absl::IsUnavailable(cause) || absl::IsDeadlineExceeded(cause)) {
     return absl::Status(cause.code(),
-                        absl::StrCat("no coordinator answers at ", address(), " (", cause.message(),
+                        absl::StrCat("no coordinator answers at ", address(), source_, " (", cause.message(),
                                      "); look whether samovar-server --coordinator runs there, and listens on "
                                      "that address"));
   }
   if (absl::IsUnimplemented(cause)) {
-    return absl::Status(cause.code(), absl::StrCat(address(),
+    return absl::Status(cause.code(), absl::StrCat(address(), source_,
                                                    " is no coordinator, or one of an older version; name the server of "
                                                    "the cluster that was started with --coordinator"));
   }
@@ -159,7 +160,7 @@ absl::StatusOr<Curve> JobClient::History(const std::string& job_id, uint64_t fir
                                          uint32_t max_points) const {
   SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<grpc::Channel> channel, AwaitConnection(absl::InfiniteFuture()));
   Curve curve;
-  SAMOVAR_RETURN_IF_ERROR(Explain(FetchCurve(channel, job_id, first_iteration, max_points, kCurveDeadline, &curve)));
+  SAMOVAR_RETURN_IF_ERROR(Explain(FetchCurve(channel, job_id, {first_iteration, max_points}, kCurveDeadline, &curve)));
   return curve;
 }
 
@@ -174,6 +175,18 @@ absl::Status JobClient::Logs(const std::string& job_id, bool follow,
   const std::unique_ptr<grpc::ClientReader<v1::JobEvent>> reader = stub->Logs(&context, request);
   v1::JobEvent event;
   while (reader->Read(&event)) take(event);
+  return Explain(reader->Finish());
+}
+
+absl::Status JobClient::ProcessLog(const v1::GetProcessLogRequest& request,
+                                   absl::FunctionRef<void(const v1::ProcessLogPart&)> take) const {
+  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<grpc::Channel> channel, AwaitConnection(absl::InfiniteFuture()));
+  const auto stub = v1::ProcessLogService::NewStub(channel);
+  grpc::ClientContext context;
+  if (!request.follow()) SetDeadline(&context, kDeadline);
+  const std::unique_ptr<grpc::ClientReader<v1::ProcessLogPart>> reader = stub->GetProcessLog(&context, request);
+  v1::ProcessLogPart part;
+  while (reader->Read(&part)) take(part);
   return Explain(reader->Finish());
 }
 

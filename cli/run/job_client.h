@@ -24,6 +24,7 @@
 #include "common/rpc/dialer.h"
 #include "common/storage/storage_table.h"
 #include "samovar/v1/job.grpc.pb.h"
+#include "samovar/v1/process_log.grpc.pb.h"
 #include "samovar/v1/status.grpc.pb.h"
 
 namespace samovar {
@@ -56,6 +57,10 @@ class JobClient {
   // Calls `take` with each event; with `follow` until the job has ended.
   absl::Status Logs(const std::string& job_id, bool follow, absl::FunctionRef<void(const v1::JobEvent&)> take) const;
 
+  // Calls `take` with each part of a member's log; with `follow` until the member is lost.
+  absl::Status ProcessLog(const v1::GetProcessLogRequest& request,
+                          absl::FunctionRef<void(const v1::ProcessLogPart&)> take) const;
+
   // The coordinator is waited for no longer: ends what waits for the cluster's home, unless the client is patient.
   void GiveUp() const {
     if (!is_patient_) storage_.Stop();
@@ -73,6 +78,8 @@ class JobClient {
 
   // Where the coordinator is looked for.
   const std::string place_;
+  // For messages: " (as SAMOVAR_COORDINATOR says)"; empty: the command line names it.
+  const std::string source_;
   const StorageTable storage_;
   const bool is_patient_;
   const Dialer dialer_;

@@ -11,6 +11,7 @@
 #include "cli/run/follow_job.h"
 #include "cli/run/job_client.h"
 #include "cli/run/job_watcher.h"
+#include "cli/run/look_at_standstill.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "common/model/last_snapshot.h"
@@ -35,6 +36,8 @@ constexpr absl::Duration kWriteRetry = absl::Seconds(1);
 constexpr absl::Duration kWritePatience = absl::Minutes(10);
 // The curve is written this often; a process that is killed loses no more of it.
 constexpr absl::Duration kHistoryInterval = absl::Seconds(20);
+// Whether nothing moves is looked at this often.
+constexpr absl::Duration kTick = absl::Milliseconds(250);
 
 // Whether the same may succeed later: a disk is full, a server is being started again.
 bool MayPass(const absl::Status& status) {
@@ -138,6 +141,8 @@ absl::Status TrainRun::Follow() {
   while (true) {
     if (auto news = watcher.Take()) {
       status = *std::move(news);
+      silence_told_ = false;
+      standstill_.Take(status, SteadyNow());
       const absl::StatusOr<bool> taken = Take(status);
       const bool runs = status.state() == v1::JOB_STATE_QUEUED || status.state() == v1::JOB_STATE_RUNNING;
       if (runs) SAMOVAR_RETURN_IF_ERROR(taken.status());
@@ -159,7 +164,27 @@ absl::Status TrainRun::Follow() {
     const grpc::Status failure = watcher.Failure(absl::InfiniteDuration());
     if (!failure.ok()) return Annotate(FromGrpcStatus(failure), "the coordinator has lost the job");
     SAMOVAR_RETURN_IF_ERROR(cluster_->Supervise(SteadyNow(), progress_));
-    waker_.Wait(std::min({cluster_->next_restart(), retry_at_, end_at_.value_or(absl::InfiniteFuture())}));
+    // One that has ended is told of no more.
+    if (failed.ok() && !succeeded) TellStandstill(watcher.Silence());
+    waker_.Wait(
+        std::min({cluster_->next_restart(), retry_at_, end_at_.value_or(absl::InfiniteFuture()), SteadyNow() + kTick}));
+  }
+}
+
+void TrainRun::TellStandstill(absl::Duration silence) {
+  if (silence >= kCoordinatorSilence) {
+    reporter_.Silent(absl::ToDoubleSeconds(silence), cluster_->coordinator());
+    if (silence >= Standstill::kAfter && !std::exchange(silence_told_, true)) {
+      reporter_.Warning(absl::StrCat("no news from the coordinator at ", cluster_->coordinator(), " for ",
+                                     absl::ToInt64Seconds(silence), " s; it is waited for"));
+    }
+    return;
+  }
+  if (!standstill_.IsDue(SteadyNow())) return;
+  const absl::StatusOr<std::shared_ptr<grpc::Channel>> channel = coordinator_->Get();
+  if (!channel.ok()) return;
+  if (const auto facts = LookAtStandstill(*channel, options_.spec.job_id(), &standstill_)) {
+    reporter_.StandsStill(*facts);
   }
 }
 
@@ -283,7 +308,7 @@ void TrainRun::WriteModels(const v1::JobStatus& status, ModelWriter* writer) {
 absl::Status TrainRun::WriteHistory() {
   SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<grpc::Channel> channel, coordinator_->Get());
   Curve curve;
-  SAMOVAR_RETURN_IF_ERROR(FromGrpcStatus(FetchCurve(channel, options_.spec.job_id(), 0, 0, kAskDeadline, &curve)));
+  SAMOVAR_RETURN_IF_ERROR(FromGrpcStatus(FetchCurve(channel, options_.spec.job_id(), {}, kAskDeadline, &curve)));
   Prepend(earlier_, &curve);
   return directory_.SaveHistory(CurveCsv(curve));
 }

@@ -17,6 +17,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "cli/report/curve.h"
+#include "cli/report/standstill.h"
 #include "cli/report/train_reporter.h"
 #include "cli/run/interruption.h"
 #include "cli/run/local_cluster.h"
@@ -82,6 +83,8 @@ class TrainRun {
   // Takes hang-ups and interruptions. False: the run is to end now.
   bool GoesOn(const v1::JobStatus& status);
   absl::Status Finish(const v1::JobStatus& status);
+  // Says why nothing moves, if that is so. `silence`: since the coordinator has last sent something.
+  void TellStandstill(absl::Duration silence);
   // Writes the curve into the run's directory.
   absl::Status WriteHistory();
 
@@ -91,6 +94,8 @@ class TrainRun {
   RunDirectory& directory_;
   TrainReporter& reporter_;
   NewsFilter news_;
+  Standstill standstill_;
+  bool silence_told_ = false;
   std::unique_ptr<LocalCluster> cluster_;
   std::shared_ptr<CoordinatorChannel> coordinator_;
   // Grows while the job gets on.

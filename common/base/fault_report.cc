@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -21,6 +22,9 @@ constexpr bool kReports = true;
 // Set once, before there are threads.
 const char* g_program = "";
 int g_exit_code = 1;
+
+// Taken by the handler that runs first.
+std::atomic<void (*)()> g_cleanup = nullptr;
 
 // The file whose contents the library on this thread is at work on; null: none.
 thread_local const char* volatile t_file = nullptr;
@@ -93,7 +97,18 @@ void EndWith(const char* file, const char* what) {
   _exit(g_exit_code);
 }
 
+void CleanUp() {
+  if (void (*const cleanup)() = g_cleanup.exchange(nullptr); cleanup != nullptr) cleanup();
+}
+
+void OnEnd(int signal_number) {
+  CleanUp();
+  // The handler is gone (SA_RESETHAND), and the signal ends the process when this one returns.
+  raise(signal_number);
+}
+
 void OnFault(int signal_number, siginfo_t* info, void*) {
+  CleanUp();
   if (t_file != nullptr)
     EndWith(t_file, ": is damaged in a way that the library for files of its kind does not survive; restore it\n");
   char path[4096];
@@ -101,7 +116,9 @@ void OnFault(int signal_number, siginfo_t* info, void*) {
     EndWith(path,
             ": cannot be read where it is mapped; it was cut while it was in use, or its disk is full or failing\n");
   }
-  // The handler is gone (SA_RESETHAND): the instruction faults again, as if there had been none.
+  // The handler is gone (SA_RESETHAND): the instruction faults again, as if there had been none. A signal that a
+  // process has sent does not come again by itself.
+  if (info->si_code <= 0) raise(signal_number);
 }
 
 }  // namespace
@@ -115,6 +132,15 @@ void ReportFaults(const char* program, int exit_code) {
   action.sa_flags = SA_SIGINFO | SA_RESETHAND;
   sigaction(SIGBUS, &action, nullptr);
   sigaction(SIGSEGV, &action, nullptr);
+}
+
+void SetFaultCleanup(void (*cleanup)()) {
+  g_cleanup = cleanup;
+  struct sigaction action = {};
+  action.sa_handler = cleanup != nullptr ? OnEnd : SIG_DFL;
+  action.sa_flags = cleanup != nullptr ? SA_RESETHAND : 0;
+  sigaction(SIGABRT, &action, nullptr);
+  sigaction(SIGQUIT, &action, nullptr);
 }
 
 FaultContext::FaultContext(const std::string& file) { t_file = file.c_str(); }

@@ -11,6 +11,11 @@ namespace samovar {
 // Call once, at the start of main. No effect in builds with sanitizers, which have handlers of their own.
 void ReportFaults(const char* program, int exit_code);
 
+// While the process has changed something outside of it, a terminal say: `cleanup` is called when a fault, an abort or
+// SIGQUIT ends the process, in the signal's handler, before anything is printed. Null: nothing is to be done any more.
+// Without ReportFaults, a fault is not noticed.
+void SetFaultCleanup(void (*cleanup)());
+
 // While it exists, a fault on this thread is reported as damage of the file: for calls of a library that trusts a
 // file's content. Not to be nested. `file` outlives it.
 class FaultContext {

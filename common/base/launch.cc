@@ -13,6 +13,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/printable.h"
 
 namespace samovar {
 
@@ -57,6 +58,16 @@ absl::Status NotifyManager(absl::string_view lines) {
       sent ? absl::OkStatus() : absl::ErrnoToStatus(errno, absl::StrCat("cannot notify the service manager at ", path));
   if (fd >= 0) close(fd);
   return status;
+}
+
+void FollowStatus(const Stopper& stopper, absl::Duration interval, absl::FunctionRef<std::string()> text) {
+  std::string told;
+  while (!stopper.WaitFor(interval)) {
+    if (std::getenv("NOTIFY_SOCKET") == nullptr) continue;
+    // One that cannot be told now is told with the next change: the program is none the worse for it.
+    const std::string now = Printable(text());
+    if (now != told && NotifyManager(absl::StrCat("STATUS=", now)).ok()) told = now;
+  }
 }
 
 }  // namespace samovar

@@ -11,6 +11,7 @@
 #include "common/model/consistency.h"
 #include "common/model/gradient_clip.h"
 #include "common/parameters/encoding.h"
+#include "common/parameters/push_counters.h"
 #include "common/rpc/status.h"
 #include "samovar/v1/parameter.pb.h"
 
@@ -155,6 +156,11 @@ void ParameterClient::StartPush(uint64_t iteration, uint64_t epoch, std::span<co
   Begin(std::move(operation));
   absl::MutexLock lock(&mu_);
   if (feedback_ != nullptr) feedback_->Begin(in_full);
+}
+
+v1::PushCounters ParameterClient::TakeStaleness() {
+  absl::MutexLock lock(&mu_);
+  return std::exchange(staleness_, {});
 }
 
 double ParameterClient::ResidualNorm() const {
@@ -410,6 +416,9 @@ absl::Status ParameterClient::TakeResponse(size_t index, grpc::ByteBuffer* respo
   }
   operation_.result.applied += answer.applied();
   operation_.result.duplicates += answer.duplicates();
+  for (const uint64_t staleness : answer.staleness()) {
+    if (staleness > 0) CountApplied(staleness - 1, &staleness_);
+  }
   const bool pushed = operation_.gradients != nullptr && !request->again;
   if (pushed) operation_.unpushed_chunks -= static_cast<uint32_t>(request->chunks.size());
   if (pushed && feedback_ != nullptr) {

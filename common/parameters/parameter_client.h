@@ -130,6 +130,8 @@ class ParameterClient final : private ServerStream::Owner {
   absl::StatusOr<PushResult> AwaitPush(const WaitLimit& limit);
   // Servers may or may not apply the requests that were sent.
   void AbandonPush();
+  // The staleness of the chunks' pushes that servers have answered as applied, since the last call.
+  v1::PushCounters TakeStaleness() ABSL_LOCKS_EXCLUDED(mu_);
 
   // Whether pushes keep something back, and the L2 norm of the residual.
   bool keeps_residual() const { return options_.encoding == v1::ENCODING_SPARSE; }
@@ -236,6 +238,7 @@ class ParameterClient final : private ServerStream::Owner {
   std::vector<uint64_t> versions_ ABSL_GUARDED_BY(mu_);
   std::vector<uint32_t> uncovered_ ABSL_GUARDED_BY(mu_);
   uint64_t all_uncovered_ ABSL_GUARDED_BY(mu_) = 0;
+  v1::PushCounters staleness_ ABSL_GUARDED_BY(mu_);
   // Null but with ENCODING_SPARSE.
   std::unique_ptr<ErrorFeedback> feedback_ ABSL_GUARDED_BY(mu_);
   // Kept from call to call for their memory.

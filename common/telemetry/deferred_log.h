@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "common/telemetry/log.h"
+#include "common/telemetry/log_format.h"
 
 namespace samovar {
 
@@ -19,14 +20,24 @@ class DeferredLog {
   DeferredLog(const DeferredLog&) = delete;
   DeferredLog& operator=(const DeferredLog&) = delete;
   ~DeferredLog() {
-    for (const auto& [write, line] : lines_) write(line);
+    for (const Line& line : lines_) {
+      const LogScope scope(line.fields);
+      line.write(line.text);
+    }
   }
 
-  void Info(std::string line) { lines_.emplace_back(&LogInfo, std::move(line)); }
-  void Warning(std::string line) { lines_.emplace_back(&LogWarning, std::move(line)); }
+  void Info(std::string line) { lines_.push_back({&LogInfo, std::move(line), CurrentLogFields()}); }
+  void Warning(std::string line) { lines_.push_back({&LogWarning, std::move(line), CurrentLogFields()}); }
 
  private:
-  std::vector<std::pair<void (*)(absl::string_view), std::string>> lines_;
+  struct Line {
+    void (*write)(absl::string_view);
+    std::string text;
+    // Those of the scope in which it was logged.
+    LogFields fields;
+  };
+
+  std::vector<Line> lines_;
 };
 
 }  // namespace samovar

@@ -1,4 +1,4 @@
-// Logging: one line an event on standard error, "2026-01-31 12:00:00.000 I server: text". The door to spdlog.
+// Logging: one line an event on standard error, in the form of log_format.h. The door to spdlog.
 //
 // Thread safety: any function may be called from any thread; InitLogging once, at the start of main.
 #pragma once
@@ -15,9 +15,11 @@ struct LogOptions {
   std::string process;
   // trace, debug, info, warning, error or off.
   std::string level = "info";
+  // text or json.
+  std::string format = "text";
 };
 
-// INVALID_ARGUMENT: unknown level.
+// INVALID_ARGUMENT: unknown level or format.
 absl::Status InitLogging(const LogOptions& options);
 
 void LogDebug(absl::string_view text);

@@ -180,6 +180,12 @@ v1::WorkerStatus StatusOf(const Membership::Worker& worker, const std::string& i
                            std::max(1u, worker.description.threads()));
     }
   }
+  for (const v1::SilentServer& server : worker.wait.silent()) {
+    const double seconds = static_cast<double>(server.silent_ms()) / 1000;
+    if (seconds <= status.unanswered_seconds()) continue;
+    status.set_unanswered_by(Printable(server.address(), kMaxPeerNameBytes));
+    status.set_unanswered_seconds(seconds);
+  }
   status.set_state(StateText(status, worker.wait, idle_reason));
   return status;
 }

@@ -14,6 +14,8 @@ namespace {
 constexpr double kStandstillSeconds = 5;
 // Something that happened so long ago is not at present.
 constexpr double kRecentSeconds = 60;
+// A worker that has had no answer from a server for so long is cut off from it.
+constexpr double kCutOffSeconds = 3;
 // A disk with less room than this, and less than one part in a hundred, is nearly full.
 constexpr uint64_t kLittleRoom = uint64_t{1} << 30;
 constexpr double kQuietServerSeconds = 3;
@@ -54,6 +56,13 @@ bool IsNeeded(const v1::ServerStatus& server, const v1::ClusterStatus& status) {
   });
 }
 
+// Whether the coordinator has heard the server lately.
+bool IsHeard(const std::string& address, const v1::ClusterStatus& status) {
+  return std::any_of(status.servers().begin(), status.servers().end(), [&](const v1::ServerStatus& server) {
+    return server.address() == address && server.silent_seconds() <= kQuietServerSeconds;
+  });
+}
+
 // Whether a worker of its name is there again on its machine.
 bool IsBack(const v1::LostMember& lost, const v1::ClusterStatus& status) {
   return std::any_of(status.workers().begin(), status.workers().end(), [&](const v1::WorkerStatus& worker) {
@@ -91,6 +100,13 @@ void AddWorkers(const v1::ClusterStatus& status, std::vector<std::string>* probl
       problems->push_back(absl::StrFormat("%s failed %.0f s ago: %s%s", name,
                                           SecondsSince(worker.last_error_unix_ms(), status), worker.last_error(),
                                           worker.errors() > 1 ? absl::StrCat(" (", worker.errors(), " times)") : ""));
+    }
+    if (worker.unanswered_seconds() >= kCutOffSeconds && IsHeard(worker.unanswered_by(), status)) {
+      problems->push_back(absl::StrFormat(
+          "%s has had no answer from server %s for %.0f s, though the coordinator hears both: look at the network "
+          "between %s and that server",
+          name, worker.unanswered_by(), worker.unanswered_seconds(),
+          worker.host().empty() ? "the worker" : worker.host()));
     }
     if (!worker.straggler().empty()) slow.push_back(absl::StrCat(name, " is ", worker.straggler()));
   }

@@ -7,19 +7,15 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "common/base/clock.h"
 #include "common/base/printable.h"
 #include "common/base/status_macros.h"
-#include "common/base/version.h"
 #include "common/model/epochs.h"
 #include "common/storage/paths.h"
 #include "common/telemetry/deferred_log.h"
 #include "common/telemetry/guarded_turn.h"
 #include "common/telemetry/log.h"
-#include "server/cluster/member_status.h"
-#include "server/cluster/problems.h"
 #include "server/coordinator/epoch_file.h"
 #include "server/jobs/home_job_table.h"
 #include "server/jobs/lmdb_job_table.h"
@@ -31,11 +27,8 @@ namespace {
 constexpr absl::Duration kExpiryTick = absl::Milliseconds(250);
 // Whether another coordinator has claimed the home is looked at this often.
 constexpr absl::Duration kHomeTick = absl::Seconds(1);
-constexpr absl::Duration kIntervalTick = absl::Milliseconds(50);
-// A watcher looks at whether it was cancelled this often.
-constexpr absl::Duration kWatchTick = absl::Milliseconds(200);
-// Its figures have ages, and it must hear that the coordinator lives: it is sent a status so often, if nothing else.
-constexpr absl::Duration kWatchNews = absl::Seconds(1);
+// A reader of logs looks at whether it was cancelled this often.
+constexpr absl::Duration kReaderTick = absl::Milliseconds(200);
 // A worker without work asks again after this long; with no job at all, there is no haste.
 constexpr absl::Duration kRetryInJob = absl::Milliseconds(20);
 constexpr absl::Duration kRetryIdle = absl::Milliseconds(200);
@@ -183,8 +176,10 @@ void Coordinator::GiveUpSilentLocked(absl::Time now, DeferredLog* log) {
     const std::string news = worker.replaced ? absl::StrCat(name, " was started again")
                                              : absl::StrCat(name, " has been silent for ", silent, " s");
     log->Warning(absl::StrCat(news, ": its leases go to others"));
-    members_.NoteLost(name, worker.description.host(),
-                      worker.replaced ? "was started again" : absl::StrCat("has been silent for ", silent, " s"), now);
+    const std::string reason =
+        worker.replaced ? "was started again" : absl::StrCat("has been silent for ", silent, " s");
+    members_.NoteLost(name, worker.description.host(), reason, now);
+    logs_.NoteLost(worker.id, reason);
     for (const std::shared_ptr<Job>& job : queue_->All()) job->ReleaseWorker(worker.id, news);
     shares_.Leave(worker.id, now);
   }
@@ -198,7 +193,11 @@ absl::StatusOr<v1::RegisterServerResponse> Coordinator::RegisterServer(const v1:
   const bool known = before != nullptr;
   const bool awaited = !known || now - before->heard > Membership::kServerTimeout ||
                        before->registration.incarnation() != request.incarnation();
-  SAMOVAR_RETURN_IF_ERROR(members_.RegisterServer(request, now));
+  v1::RegisterServerRequest registration = request;
+  // These are kept elsewhere.
+  registration.clear_log_lines();
+  SAMOVAR_RETURN_IF_ERROR(members_.RegisterServer(registration, now));
+  logs_.TakeServer(request.address(), request.incarnation(), request.log_lines());
   if (!known) log.Info(absl::StrCat("server ", request.address(), " has registered"));
   if (awaited) queue_->ServersChanged();
   v1::RegisterServerResponse response;
@@ -263,6 +262,7 @@ absl::StatusOr<v1::HeartbeatResponse> Coordinator::Heartbeat(const v1::Heartbeat
   member->figures.Add(now, request.figures());
   member->wait = request.wait();
   const std::string name = member->description.name();
+  logs_.TakeWorker(request.worker_id(), name, request.log_lines());
   for (const std::shared_ptr<Job>& job : queue_->Running()) {
     const bool waits = request.wait().job_id() == job->id();
     job->TakeWait(request.worker_id(), name, waits ? request.wait() : v1::WorkerWait(), now);
@@ -336,6 +336,7 @@ void Coordinator::Leave(const v1::LeaveRequest& request) {
   shares_.Leave(request.worker_id(), SteadyNow());
   members_.NoteLost(name, members_.workers().at(request.worker_id()).description.host(), Membership::kHasLeft,
                     SteadyNow());
+  logs_.NoteLost(request.worker_id(), Membership::kHasLeft);
   members_.Leave(request.worker_id());
 }
 
@@ -435,104 +436,20 @@ absl::Status Coordinator::Logs(const std::string& job_id, uint64_t after, bool f
     }
     if (last) return absl::OkStatus();
     if (stopper_.stopped()) return absl::UnavailableError("the coordinator is stopping");
-    version = job->AwaitChange(version, kWatchTick);
+    version = job->AwaitChange(version, kReaderTick);
   }
   return absl::CancelledError("the reader has gone");
 }
 
-absl::Status Coordinator::Watch(const std::string& job_id, absl::Duration interval,
-                                std::optional<uint64_t> first_display,
-                                absl::FunctionRef<bool(const v1::JobStatus&)> send,
-                                absl::FunctionRef<bool()> cancelled) const {
-  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Job> job, queue_->Find(job_id));
-  uint64_t seen = 0;
-  std::string seen_cause;
-  absl::Time sent = absl::InfinitePast();
-  while (!cancelled()) {
-    const bool stopping = stopper_.stopped();
-    const uint64_t version = job->AwaitChange(seen, seen == 0 ? absl::ZeroDuration() : kWatchTick);
-    v1::JobStatus status;
-    {
-      absl::MutexLock lock(&mu_);
-      status = StatusOfLocked(*job, SteadyNow());
-    }
-    status.set_queue_position(PositionOf(*job));
-    const bool ended = status.state() != v1::JOB_STATE_QUEUED && status.state() != v1::JOB_STATE_RUNNING;
-    if (version != seen || status.cause() != seen_cause || ended || SteadyNow() - sent >= kWatchNews) {
-      seen = version;
-      sent = SteadyNow();
-      seen_cause = status.cause();
-      if (first_display.has_value()) {
-        for (v1::DisplayLine& line : job->DisplaysFrom(*first_display)) {
-          first_display = line.iteration() + 1;
-          *status.add_displays() = std::move(line);
-        }
-      }
-      if (!send(status) || ended) return absl::OkStatus();
-      // The end of a job is not held back by the interval.
-      const absl::Time until = SteadyNow() + interval;
-      while (SteadyNow() < until && !cancelled() && !job->ended() && !stopper_.stopped()) {
-        stopper_.WaitFor(std::min(kIntervalTick, until - SteadyNow()));
-      }
-    }
-    if (stopping) return absl::UnavailableError("the coordinator is stopping");
-  }
-  return absl::CancelledError("the watcher has gone");
-}
-
-absl::Status Coordinator::History(const v1::GetHistoryRequest& request,
-                                  absl::FunctionRef<bool(const v1::HistoryBlock&)> send) const {
-  SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<Job> job, queue_->Find(request.job_id()));
-  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<v1::HistoryBlock> curve, queue_->History(request.job_id()));
-  for (v1::HistoryBlock& block : SelectPoints(curve, request.first_iteration(), request.max_points())) {
-    if (!block.outputs().empty()) {
-      for (const v1::OutputSpec& output : job->spec().train_outputs().outputs()) block.add_output_names(output.name());
-    }
-    if (!send(block)) return absl::CancelledError("the reader has gone");
-  }
-  return absl::OkStatus();
-}
-
-std::string Coordinator::IdleReasonLocked(const std::vector<v1::JobStatus>& running) const {
-  if (running.empty()) return "no job is running";
-  for (const v1::JobStatus& job : running) {
-    if (!job.cause().empty()) return absl::StrCat("job ", job.job_id(), ": ", job.cause());
-  }
-  return "other workers have all the work that there is at this moment";
-}
-
-v1::ClusterStatus Coordinator::Status() const {
+absl::StatusOr<v1::ProcessLogPart> Coordinator::ProcessLog(const v1::GetProcessLogRequest& request,
+                                                           MemberLogs::Cursor* cursor) const {
+  SAMOVAR_ASSIGN_OR_RETURN(v1::ProcessLogPart part, logs_.Read(request, cursor));
   absl::MutexLock lock(&mu_);
-  const StatusTime time = {SteadyNow(), absl::Now()};
-  v1::ClusterStatus status;
-  status.set_version(Version());
-  status.set_coordinator(address_);
-  status.set_epoch(epoch_);
-  status.set_uptime_seconds(absl::ToDoubleSeconds(time.now - started_));
-  status.set_unix_ms(time.UnixMs(time.now));
-  std::vector<v1::JobStatus> running;
-  std::vector<v1::JobStatus> jobs = StatusesLocked(time.now);
-  std::reverse(jobs.begin(), jobs.end());
-  for (v1::JobStatus& job : jobs) {
-    if (job.state() == v1::JOB_STATE_RUNNING) running.push_back(job);
-    *status.add_jobs() = std::move(job);
-  }
-  for (const Membership::Server& server : members_.servers()) *status.add_servers() = StatusOf(server, time);
-  const std::string idle_reason = IdleReasonLocked(running);
-  const std::vector<std::shared_ptr<Job>> leasing = queue_->Running();
-  std::map<uint64_t, uint64_t> job_of;
-  for (const auto& [id, worker] : members_.workers()) {
-    v1::WorkerStatus* const entry = status.add_workers();
-    *entry = StatusOf(worker, idle_reason, time);
-    for (const std::shared_ptr<Job>& job : leasing) {
-      for (const std::string& name : job->LeaseNames(id)) entry->add_leases(absl::StrCat(job->id(), ": ", name));
-    }
-    if (const std::optional<uint64_t> job = shares_.JobOf(id)) job_of[id] = *job;
-  }
-  FindStragglers(job_of, &status);
-  for (const Membership::Lost& lost : members_.lost()) *status.add_lost() = StatusOf(lost, time);
-  for (std::string& problem : ProblemsOf(status)) status.add_problems(std::move(problem));
-  return status;
+  const Membership::Server* const server = members_.FindServer(request.server());
+  const absl::Duration silence = server == nullptr ? absl::ZeroDuration() : SteadyNow() - server->heard;
+  if (silence > Membership::kServerTimeout)
+    part.set_lost(absl::StrCat("has been silent for ", absl::ToInt64Seconds(silence), " s"));
+  return part;
 }
 
 }  // namespace samovar

@@ -26,8 +26,10 @@
 #include "common/telemetry/deferred_log.h"
 #include "samovar/v1/coordinator.pb.h"
 #include "samovar/v1/job.pb.h"
+#include "samovar/v1/process_log.pb.h"
 #include "samovar/v1/status.pb.h"
 #include "server/cluster/cluster_view.h"
+#include "server/coordinator/member_logs.h"
 #include "server/cluster/membership.h"
 #include "server/jobs/job.h"
 #include "server/jobs/job_queue.h"
@@ -102,6 +104,9 @@ class Coordinator : private ClusterView {
   absl::Status Logs(const std::string& job_id, uint64_t after, bool follow,
                     absl::FunctionRef<bool(const v1::JobEvent&)> send, absl::FunctionRef<bool()> cancelled) const;
   v1::ClusterStatus Status() const;
+  // As MemberLogs::Read.
+  absl::StatusOr<v1::ProcessLogPart> ProcessLog(const v1::GetProcessLogRequest& request,
+                                                MemberLogs::Cursor* cursor) const;
   // Calls `send` with the blocks of the job's curve, as status.proto's GetHistory has them, until it returns false.
   // Does I/O.
   absl::Status History(const v1::GetHistoryRequest& request,
@@ -147,6 +152,7 @@ class Coordinator : private ClusterView {
   // A count only: orders nothing.
   std::atomic<uint64_t> openings_{0};
   ServerChannels channels_;
+  MemberLogs logs_;
   Stopper stopper_;
 
   mutable absl::Mutex mu_;

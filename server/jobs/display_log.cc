@@ -64,6 +64,7 @@ void DisplayLog::AddLine(uint64_t iteration, const Result& result, double second
     v1::NamedValue* output = line.add_outputs();
     output->set_name(spec.name());
     output->set_loss_weight(spec.loss_weight());
+    output->set_mean_of(spec.mean_of());
     output->set_value(result.outputs[i]);
   }
   Keep(std::move(line));

@@ -24,6 +24,7 @@ bool IsWhole(const v1::HistoryBlock& block) {
   if (block.seconds_size() != points || block.losses_size() != points || block.learning_rates_size() != points) {
     return false;
   }
+  if (!block.staleness().empty() && block.staleness_size() != points) return false;
   if (points == 0) return block.outputs().empty();
   if (block.outputs_size() % points != 0) return false;
   return std::adjacent_find(block.iterations().begin(), block.iterations().end(), std::greater_equal<uint64_t>()) ==
@@ -37,6 +38,7 @@ void AppendPoint(const v1::HistoryBlock& from, int i, v1::HistoryBlock* to) {
   to->add_learning_rates(from.learning_rates(i));
   const int outputs = OutputsOf(from);
   for (int k = 0; k < outputs; ++k) to->add_outputs(from.outputs(i * outputs + k));
+  to->add_staleness(from.staleness().empty() ? -1 : from.staleness(i));
 }
 
 void AppendExtremes(const v1::HistoryBlock& from, int begin, int end, v1::HistoryBlock* to) {

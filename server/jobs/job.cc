@@ -105,6 +105,12 @@ void Job::Start(Plan plan, absl::Time now) {
   if (state_ != v1::JOB_STATE_QUEUED) return;
   state_ = v1::JOB_STATE_RUNNING;
   cause_.clear();
+  // Those of the job that it resumes: what servers hold is looked for from now on.
+  if (spec_.resume() && !recovered_) {
+    figures_.clear_snapshots();
+    figures_.clear_snapshot_details();
+    figures_.clear_exported_snapshot();
+  }
   TrainLeases::Options options;
   options.max_iter = max_iter();
   const v1::Consistency& consistency = spec_.consistency();

@@ -154,6 +154,10 @@ class Job {
   // The iteration after that of the newest line of the display; 0: there is none.
   uint64_t displays_end() const;
 
+  // The snapshots of the ended job that this one resumes, for as long as this one has not begun: they are there also if
+  // it never does.
+  void TakeOverSnapshots(const v1::JobStatus& earlier);
+
   // --- the curve (job_history.h) ---
   // The blocks that the table has of a job from before this coordinator; or those of the job that this one resumes.
   // Before Start; else the job goes on without a curve. What is called first counts.

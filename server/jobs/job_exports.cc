@@ -26,11 +26,20 @@ absl::StatusOr<std::vector<std::string>> ExportDirectories(const std::string& jo
   return directories;
 }
 
+std::vector<std::string> ExportPlaces(const v1::JobSpec& spec) {
+  std::vector<std::string> places;
+  if (!spec.export_snapshots().empty()) places.push_back(spec.export_snapshots());
+  places.insert(places.end(), spec.former_exports().begin(), spec.former_exports().end());
+  return places;
+}
+
 absl::StatusOr<std::vector<JobExport>> ListExports(const v1::JobSpec& spec, const StorageTable& storage) {
   std::vector<JobExport> exports;
-  if (spec.export_snapshots().empty()) return exports;
-  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<std::string> directories,
-                           ExportDirectories(spec.job_id(), spec.export_snapshots(), storage));
+  std::vector<std::string> directories;
+  for (const std::string& place : ExportPlaces(spec)) {
+    SAMOVAR_ASSIGN_OR_RETURN(const std::vector<std::string> here, ExportDirectories(spec.job_id(), place, storage));
+    directories.insert(directories.end(), here.begin(), here.end());
+  }
   for (const std::string& directory : directories) {
     const absl::StatusOr<ExportedSnapshot> snapshot = ExportedSnapshot::Open(directory, storage);
     absl::StatusOr<std::string> digest = snapshot.ok() ? DigestOfFile(snapshot->manifest_path(), storage)
@@ -46,8 +55,8 @@ absl::StatusOr<std::vector<JobExport>> ListExports(const v1::JobSpec& spec, cons
     if (manifest.spec().job_id() != spec.job_id()) continue;
     exports.push_back({directory, *std::move(digest), manifest.run(), manifest.iteration(), manifest.chunk_elements()});
   }
-  std::sort(exports.begin(), exports.end(),
-            [](const JobExport& a, const JobExport& b) { return a.iteration > b.iteration; });
+  std::stable_sort(exports.begin(), exports.end(),
+                   [](const JobExport& a, const JobExport& b) { return a.iteration > b.iteration; });
   return exports;
 }
 

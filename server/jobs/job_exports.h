@@ -23,12 +23,16 @@ struct JobExport {
   uint32_t chunk_elements = 0;
 };
 
+// The places where the job's exported snapshots are, the newest first: its own, and those of the jobs that it goes on
+// from.
+std::vector<std::string> ExportPlaces(const v1::JobSpec& spec);
+
 // The directories in `into` whose names are those of a job's exported snapshots. None if there is no `into` yet.
 absl::StatusOr<std::vector<std::string>> ExportDirectories(const std::string& job_id, const std::string& into,
                                                            const StorageTable& storage);
 
 // The job's exported snapshots, of all its runs, the highest iterations first; one that is not whole or is damaged is
-// left out. Empty for a job that exports none.
+// left out. Of two of one iteration the one in the newer place comes first. Empty for a job without places.
 absl::StatusOr<std::vector<JobExport>> ListExports(const v1::JobSpec& spec, const StorageTable& storage);
 
 }  // namespace samovar

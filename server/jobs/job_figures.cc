@@ -24,6 +24,7 @@ void JobFigures::AddPart(const v1::TrainResult& part) {
   v1::TrainResult& sum = part_sums_[part.iteration()];
   sum.set_loss(sum.loss() + part.loss());
   sum.set_residual_norm(part.residual_norm());
+  sum.set_staleness(part.staleness());
   if (sum.skipped().empty()) sum.set_skipped(part.skipped());
   sum.set_applied_before(sum.applied_before() || part.applied_before());
   // Outputs of another net are left out.
@@ -47,7 +48,7 @@ std::string JobFigures::EndIteration(uint64_t iteration) {
   const float share = 1.0f / static_cast<float>(std::max(1u, PartsOf(spec_.consistency())));
   DisplayLog::Result result{share * sum.loss(), {}, false};
   for (float output : sum.outputs()) result.outputs.push_back(share * output);
-  history_.Add(iteration, static_cast<float>(result.loss), result.outputs);
+  history_.Add(iteration, static_cast<float>(result.loss), result.outputs, sum.staleness());
   displays_.Add(iteration, std::move(result));
   losses_.push_back(share * sum.loss());
   if (losses_.size() > std::max(kSmoothedLosses, AverageLoss())) losses_.pop_front();
@@ -89,6 +90,7 @@ void JobFigures::WriteTo(v1::JobStatus* status, uint64_t done, absl::Time until,
     v1::NamedValue* output = status->add_outputs();
     output->set_name(spec.name());
     output->set_loss_weight(spec.loss_weight());
+    output->set_mean_of(spec.mean_of());
     output->set_value(outputs_[i]);
   }
   status->set_residual_norm(residual_norm_);

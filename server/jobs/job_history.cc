@@ -49,6 +49,8 @@ std::set<HistoryKey> Settle(int outputs, HistoryBlocks* blocks) {
       }
       block.Swap(&rest);
     }
+    // Versions before did not note it.
+    block.mutable_staleness()->Resize(block.iterations_size(), -1);
     end = *block.iterations().rbegin() + 1;
   }
   return changed;
@@ -127,11 +129,12 @@ void JobHistory::Begin(uint64_t first) {
   results_.clear();
 }
 
-void JobHistory::Add(uint64_t iteration, float loss, absl::Span<const float> outputs) {
+void JobHistory::Add(uint64_t iteration, float loss, absl::Span<const float> outputs, float staleness) {
   if (iteration < next_ || results_.contains(iteration)) return;
   const auto kept = static_cast<size_t>(HistoryOutputs(spec_));
   Result& result = results_[iteration];
   result.loss = loss;
+  result.staleness = staleness;
   result.outputs.assign(outputs.begin(), outputs.begin() + static_cast<ptrdiff_t>(std::min(kept, outputs.size())));
   // Outputs of another net were left out.
   result.outputs.resize(kept, std::numeric_limits<float>::quiet_NaN());
@@ -150,6 +153,7 @@ void JobHistory::Advance(uint64_t watermark, double seconds) {
     open->points.add_losses(result.loss);
     open->points.add_learning_rates(static_cast<float>(LearningRate(spec_.solver(), iteration)));
     for (const float output : result.outputs) open->points.add_outputs(output);
+    open->points.add_staleness(result.staleness);
     results_.erase(results_.begin());
     Thin(0);
   }

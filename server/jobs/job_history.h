@@ -10,7 +10,7 @@
 // kNeighbours points the lowest and the highest loss stay (history_block.h), a quarter. So at least the newest
 // 10,000 points have full resolution, those before them a quarter of it, and so on: level k reaches over 10,000 *
 // 4^k iterations. n iterations have fewer than 11,000 * (1 + L) points, L = log4(1 + 3 n / 10,000) rounded down:
-// 55,000 for a million (in fact 41,500, in a megabyte), 110,000 for a thousand million. A point takes 19 bytes, and
+// 55,000 for a million (in fact 41,500, in a megabyte), 110,000 for a thousand million. A point takes 23 bytes, and
 // 4 for each output.
 //
 // A net's outputs are kept if it has no more than kMaxOutputs values in all, else the loss alone. An iteration has its
@@ -61,8 +61,8 @@ class JobHistory {
   void Inherit(HistoryBlocks blocks);
   // The job computes the iterations from `first` on. Before any Add.
   void Begin(uint64_t first);
-  // An iteration is done. `outputs`: in the order of JobSpec.train_outputs, or none.
-  void Add(uint64_t iteration, float loss, absl::Span<const float> outputs);
+  // An iteration is done. `outputs`: in the order of JobSpec.train_outputs, or none. `staleness`: as TrainResult.
+  void Add(uint64_t iteration, float loss, absl::Span<const float> outputs, float staleness = 0);
   // All iterations below `watermark` are done, at `seconds` since the job's start under this coordinator.
   void Advance(uint64_t watermark, double seconds);
 
@@ -93,6 +93,7 @@ class JobHistory {
   struct Result {
     float loss = 0;
     std::vector<float> outputs;
+    float staleness = 0;
   };
 
   // Drops the points of `first` and later iterations.

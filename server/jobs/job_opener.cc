@@ -4,6 +4,7 @@
 #include <map>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "server/cluster/cluster_view.h"
@@ -71,7 +72,7 @@ absl::StatusOr<JobExport> JobOpener::NewestExport(const std::vector<HeldShare>& 
     const bool ours = runs.empty() || runs.contains(one.run);
     if (ours && one.iteration <= static_cast<uint64_t>(spec_.solver().max_iter())) return one;
   }
-  return absl::NotFoundError(absl::StrCat("no snapshot of its run in ", spec_.export_snapshots()));
+  return absl::NotFoundError(absl::StrCat("no snapshot of its run in ", absl::StrJoin(ExportPlaces(spec_), " and ")));
 }
 
 Placement JobOpener::PlaceAround(const JobExport& exported, const std::vector<HeldShare>& held) const {
@@ -138,7 +139,7 @@ absl::StatusOr<JobOpener::Resumption> JobOpener::PlaceByNewestSnapshot(const std
     return Resumption{std::move(placement)};
   }
   std::string no_export;
-  if (!spec_.export_snapshots().empty()) {
+  if (!ExportPlaces(spec_).empty()) {
     const absl::StatusOr<JobExport> exported = NewestExport(held);
     if (exported.ok() && fill_up) return Resumption{PlaceAround(*exported, held), true};
     if (exported.ok()) {
@@ -155,9 +156,9 @@ absl::StatusOr<JobOpener::Resumption> JobOpener::PlaceByNewestSnapshot(const std
   }
   return absl::FailedPreconditionError(absl::StrCat(
       "no snapshot of job \"", spec_.job_id(), "\" is held by all of its ", spec_.servers(), " servers", no_export,
-      spec_.export_snapshots().empty() ? "; if some were exported, name their directory "
-                                         "(--export-snapshots), otherwise start it without --resume"
-                                       : "; start it without --resume"));
+      ExportPlaces(spec_).empty() ? "; if some were exported, name their directory "
+                                    "(--export-snapshots), otherwise start it without --resume"
+                                  : "; start it without --resume"));
 }
 
 absl::StatusOr<Placement> JobOpener::PlaceAgain(const std::vector<HeldShare>& held, bool fill_up) const {

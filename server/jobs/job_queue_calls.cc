@@ -15,11 +15,15 @@
 #include "common/model/job_spec_before.h"
 #include "common/telemetry/log.h"
 #include "server/cluster/parameter_servers.h"
+#include "server/jobs/job_exports.h"
 #include "server/jobs/job_queue.h"
 #include "server/jobs/job_spec.h"
 
 namespace samovar {
 namespace {
+
+// More places of jobs that one goes on from are not looked into.
+constexpr int kMaxFormerExports = 8;
 
 // Tells the snapshots of one submission from those of others of the same name. Not 0.
 uint64_t NewRun() {
@@ -47,6 +51,7 @@ std::string JobQueue::ExportsOf(const std::string& job_id, uint64_t run) const {
 void JobQueue::ChooseExports(const v1::JobSpec* earlier, v1::JobSpec* spec) const {
   // A directory that a client names is never removed.
   spec->clear_cluster_exports();
+  spec->clear_former_exports();
   if (spec->resume() && earlier != nullptr && earlier->cluster_exports() &&
       (spec->export_snapshots().empty() || spec->export_snapshots() == earlier->export_snapshots())) {
     spec->set_export_snapshots(earlier->export_snapshots());
@@ -54,6 +59,11 @@ void JobQueue::ChooseExports(const v1::JobSpec* earlier, v1::JobSpec* spec) cons
   } else if (spec->export_snapshots().empty() && !options_.snapshots.empty()) {
     spec->set_export_snapshots(ExportsOf(spec->job_id(), spec->run()));
     spec->set_cluster_exports(true);
+  }
+  if (!spec->resume() || earlier == nullptr) return;
+  for (const std::string& place : ExportPlaces(*earlier)) {
+    if (place != spec->export_snapshots() && spec->former_exports_size() < kMaxFormerExports)
+      spec->add_former_exports(place);
   }
 }
 
@@ -131,6 +141,7 @@ absl::StatusOr<std::string> JobQueue::Submit(v1::JobSpec spec) {
   JobTable::Entry stored;
   std::optional<uint64_t> replaced;
   v1::JobSpec earlier;
+  v1::JobStatus earlier_status;
   std::vector<std::string> other_data;
   {
     absl::MutexLock lock(&mu_);
@@ -144,6 +155,7 @@ absl::StatusOr<std::string> JobQueue::Submit(v1::JobSpec spec) {
       }
       replaced = other->job->number();
       earlier = other->job->spec();
+      earlier_status = other->job->Status(SteadyNow());
       if (spec.resume()) other_data = DescribeOtherData(other->job->spec(), spec);
     }
     ForgetOldLocked(replaced, &log);
@@ -167,6 +179,7 @@ absl::StatusOr<std::string> JobQueue::Submit(v1::JobSpec spec) {
   // Damaged records may have been mended before it goes on, so that this is no mistake by itself.
   for (const std::string& other : other_data) job->AddNotice(absl::StrCat("goes on with other data: ", other));
   if (job->spec().resume()) job->RestoreHistory(replaced.has_value() ? HistoryToResume(*replaced) : HistoryBlocks());
+  if (job->spec().resume() && replaced.has_value()) job->TakeOverSnapshots(earlier_status);
   stored.spec = job->spec();
   stored.record = job->Record(SteadyNow());
   if (table_ != nullptr) {

@@ -41,6 +41,13 @@ v1::SnapshotStatus* DetailOf(uint64_t iteration, v1::JobStatus* figures) {
 
 }  // namespace
 
+void Job::TakeOverSnapshots(const v1::JobStatus& earlier) {
+  absl::MutexLock lock(&mu_);
+  *figures_.mutable_snapshots() = earlier.snapshots();
+  *figures_.mutable_snapshot_details() = earlier.snapshot_details();
+  figures_.set_exported_snapshot(earlier.exported_snapshot());
+}
+
 void Job::SnapshotFailed(uint64_t iteration, const absl::Status& status) {
   const std::string error = absl::StrCat("snapshot at iteration ", iteration, ": ", status.message());
   // The last one is tried again and again.

@@ -158,6 +158,7 @@ v1::TestReport TestPass::Report() const {
     v1::NamedValue* value = report.add_outputs();
     value->set_name(outputs_.outputs(i).name());
     value->set_loss_weight(outputs_.outputs(i).loss_weight());
+    value->set_mean_of(outputs_.outputs(i).mean_of());
     value->set_value(sums_[static_cast<size_t>(i)] / static_cast<double>(records_));
   }
   return report;

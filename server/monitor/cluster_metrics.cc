@@ -121,6 +121,20 @@ void AddWorkers(const v1::ClusterStatus& status, PrometheusText* text) {
       [](const v1::WorkerStatus& worker) { return static_cast<double>(worker.errors()); });
   add("samovar_cluster_worker_slow", "gauge", "1 for a worker that does less than half of what others do.",
       [](const v1::WorkerStatus& worker) { return worker.straggler().empty() ? 0.0 : 1.0; });
+  text->Begin("samovar_cluster_worker_staleness_updates", "gauge",
+              "Updates between the pull and the push of the worker's gradients: half, 99 of 100, all are at most so.");
+  for (const v1::WorkerStatus& worker : status.workers()) {
+    const v1::WorkerFigures& figures = worker.figures();
+    if (figures.staleness_pushes() == 0) continue;
+    const auto quantile = [&](const char* quantile, uint64_t value) {
+      PrometheusText::Labels labels = labels_of(worker);
+      labels.emplace_back("quantile", quantile);
+      text->Add(labels, static_cast<double>(value));
+    };
+    quantile("0.5", figures.staleness_p50());
+    quantile("0.99", figures.staleness_p99());
+    quantile("1", figures.staleness_max());
+  }
   text->Begin("samovar_cluster_worker_activity_seconds_total", "counter", "Where a worker's time goes, by activity.");
   for (const v1::WorkerStatus& worker : status.workers()) {
     const v1::WorkerFigures& figures = worker.figures();

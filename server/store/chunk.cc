@@ -112,6 +112,7 @@ absl::StatusOr<bool> Chunk::Push(const SolverRule& rule, uint64_t t, uint64_t pu
                               ? AddPart(rule, t, part, gradient)
                               : ApplyWhole(rule, {t, t + iterations}, pulled_version, staleness, gradient));
   CountApplied(staleness, &counters_);
+  last_staleness_ = staleness;
   return true;
 }
 

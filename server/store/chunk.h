@@ -124,6 +124,8 @@ class Chunk {
   ChunkImage& initial_image() { return image_; }
   // Counts of the pushes to this chunk since it was made.
   const v1::PushCounters& counters() const { return counters_; }
+  // The staleness of the last push that was applied or taken.
+  uint64_t last_staleness() const { return last_staleness_; }
 
  private:
   // The weights are to be those of before the last iteration.
@@ -159,6 +161,7 @@ class Chunk {
   // Empty without delay compensation.
   PastWeights given_;
   v1::PushCounters counters_;
+  uint64_t last_staleness_ = 0;
   // Moving averages over the pushes, of the staleness and of its square. Not part of the image: they belong to the
   // present workers.
   double staleness_ = 0;

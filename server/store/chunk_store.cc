@@ -17,6 +17,7 @@
 #include "common/model/layout.h"
 #include "common/parameters/push_counters.h"
 #include "common/telemetry/log.h"
+#include "common/telemetry/log_format.h"
 #include "server/snapshot/share_export.h"
 #include "server/store/chunk_walk.h"
 #include "server/store/exchange_operation.h"
@@ -371,6 +372,7 @@ absl::Status ChunkStore::SaveJob(const std::shared_ptr<HostedJob>& job) {
 
 absl::StatusOr<uint64_t> ChunkStore::WriteSnapshot(const HostedJob& job, uint64_t iteration,
                                                    const std::vector<ChunkImage>& images) {
+  const LogScope scope({job.id(), iteration});
   const absl::Time began = SteadyNow();
   absl::StatusOr<uint64_t> bytes = snapshots_->Write(job.MakeManifest(iteration), images);
   metrics_.CountSnapshot(SteadyNow() - began, bytes);

@@ -154,6 +154,7 @@ absl::Status ExchangeOperation::PrepareResponse() {
   }
   call_->weights.resize(static_cast<size_t>(request_.pull_size()));
   for (const uint32_t chunk : request_.squares()) response_.add_squares()->set_chunk(chunk);
+  response_.mutable_staleness()->Resize(request_.push_size(), 0);
   return absl::OkStatus();
 }
 
@@ -288,7 +289,7 @@ void ExchangeOperation::Push(int entry, Chunk& chunk) {
   if (!applied.ok()) return Fail(RankOf(Step::Kind::kPush, entry), applied.status());
   // Relaxed: read after the last EndTask, which orders them.
   (*applied ? applied_ : duplicates_).fetch_add(1, std::memory_order_relaxed);
-  if (*applied) return;
+  if (*applied) return response_.set_staleness(entry, 1 + chunk.last_staleness());
   absl::MutexLock lock(&mu_);
   response_.add_dropped(data.chunk());
 }

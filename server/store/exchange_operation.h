@@ -2,7 +2,7 @@
 // reads frozen copies. The task that ends last answers.
 //
 // Thread safety: Start() on one thread; after that the tasks that it posted. A pulled chunk's place in the response is
-// written by one task only, and so is that of a chunk's squares.
+// written by one task only, and so are those of a chunk's squares and of a push's staleness.
 #pragma once
 
 #include <atomic>

@@ -1,4 +1,3 @@
-#include <cstdio>
 #include <fstream>
 #include <string>
 #include <variant>
@@ -28,6 +27,9 @@ TEST_CASE(
 TEST_CASE("train has friendly defaults and takes all its flags") {
   const TrainOptions defaults = std::get<TrainOptions>(Cli("samovar train --solver s").parsed.flags);
   CHECK(defaults.solver == "s");
+  CHECK(std::get<TrainOptions>(Cli("samovar train s --workers 3").parsed.flags).solver == "s");
+  CHECK(std::get<CheckOptions>(Cli("samovar check --solver s").parsed.flags).solver == "s");
+  CheckRefused(Cli("samovar train s --solver t"), "--solver");
   CHECK(defaults.servers == 2);
   CHECK(defaults.workers == 2);
   CHECK(defaults.threads == 1);
@@ -92,6 +94,8 @@ TEST_CASE("what is missing is named") {
   CheckRefused(Cli("samovar status"), "address is missing");
   CheckRefused(Cli("samovar logs"), "job is missing");
   CheckRefused(Cli("samovar watch lenet"), "address is missing");
+  CheckRefused(Cli("samovar watch"), "address is missing");
+  CheckRefused(Cli("samovar logs h:1"), "job is missing; name one, or a member with --worker or --server");
   CheckRefused(Cli("samovar plot -o x.svg"), "run is missing");
   CheckRefused(Cli("samovar plot lenet h:1"), "--output is missing");
   CheckRefused(Cli("samovar history lenet h:1 --csv --json"), "--csv and --json exclude each other");
@@ -118,6 +122,26 @@ TEST_CASE("values out of range are refused with the range") {
   CheckRefused(Cli("samovar status host:0"), "there is no port 0");
 }
 
+TEST_CASE("watch and logs take a cluster alone where no job is meant") {
+  const auto cluster = std::get<WatchOptions>(Cli("samovar watch h:1 --plain").parsed.flags);
+  CHECK(cluster.job.empty());
+  CHECK(cluster.coordinator == "h:1");
+  CHECK(cluster.plain);
+  CHECK(std::get<WatchOptions>(Cli("samovar watch --coordinator h:1").parsed.flags).coordinator == "h:1");
+  const auto job = std::get<WatchOptions>(Cli("samovar watch lenet --coordinator h:1").parsed.flags);
+  CHECK(job.job == "lenet");
+  CHECK(job.coordinator == "h:1");
+  const auto worker = std::get<LogsOptions>(Cli("samovar logs h:1 --worker w1 --lines 5 -f").parsed.flags);
+  CHECK(worker.worker == "w1");
+  CHECK(worker.coordinator == "h:1");
+  CHECK(worker.lines == 5);
+  CHECK(worker.follow);
+  CHECK(std::get<LogsOptions>(Cli("samovar logs --server s:1 h:1").parsed.flags).server == "s:1");
+  CheckRefused(Cli("samovar logs lenet h:1 --worker w"), "exclude each other");
+  CheckRefused(Cli("samovar logs h:1 --worker w --server s:1"), "exclude each other");
+  CheckRefused(Cli("samovar logs lenet h:1 --lines 5"), "--lines is for --worker and --server");
+}
+
 TEST_CASE("what names no cluster is refused with what does") {
   const TempDir dir;
   std::ofstream(dir.File("solver.prototxt")) << "net: \"net.prototxt\"";
@@ -129,6 +153,24 @@ TEST_CASE("what names no cluster is refused with what does") {
     CheckRefused(Cli(absl::StrCat("samovar ", command, " https://host/home")), tells);
     CheckRefused(Cli(absl::StrCat("samovar ", command, " solver.prototxt")), tells);
   }
+}
+
+TEST_CASE("event files for TensorBoard are written to this machine, by a command that follows a job") {
+  CHECK(std::get<TrainOptions>(Cli("samovar train s --tensorboard file:///d").parsed.flags).tensorboard == "/d");
+  CHECK(std::get<WatchOptions>(Cli("samovar watch j h:1 --tensorboard d").parsed.flags).tensorboard == "d");
+  CHECK(
+      std::get<SubmitOptions>(Cli("samovar submit h:1 --solver s --watch --tensorboard d").parsed.flags).tensorboard ==
+      "d");
+  CheckRefused(Cli("samovar submit h:1 --solver s --tensorboard d"), "--tensorboard is for --watch");
+  CheckRefused(Cli("samovar train s --tensorboard hdfs:///d"), "--tensorboard");
+  CheckRefused(Cli("samovar history j h:1 --tensorboard d --csv"), "--tensorboard excludes --csv and --json");
+}
+
+TEST_CASE("no job has the name of a directory, or one that no version has allowed") {
+  CheckRefused(Cli("samovar forget -- .. h:1"), R"(".." is a directory, and no job's name)");
+  CheckRefused(Cli("samovar forget . h:1"), "no job's name");
+  for (const char* command : {"forget", "watch", "cancel", "history", "logs"})
+    CheckRefused(Cli(absl::StrCat("samovar ", command, " a/b h:1")), "use 1 to 64 letters");
 }
 
 TEST_CASE("resume and restart exclude each other") {
@@ -214,7 +256,7 @@ TEST_CASE("help is written to stdout, with examples, and is no error") {
     CHECK(absl::StrContains(outcome.out, "Usage: samovar"));
     CHECK(absl::StrContains(outcome.out, "\n  samovar "));
   }
-  CHECK(absl::StrContains(Cli("samovar train --help").out, "--solver FILE"));
+  CHECK(absl::StrContains(Cli("samovar train --help").out, "--solver SOLVER"));
 }
 
 TEST_CASE("each subcommand fills its own options") {
@@ -366,27 +408,6 @@ TEST_CASE("the version is the program's name, number and instruction set") {
   CHECK(outcome.parsed.exit_code == 0);
   CHECK(absl::StartsWith(outcome.out, "samovar 0."));
   CHECK(absl::StartsWith(Run(ParseServer, "samovar-server --version").out, "samovar-server 0."));
-}
-
-TEST_CASE("the completion script of bash completes commands and flags") {
-  const TempDir dir;
-  const std::string script = CompletionScript("bash");
-  const std::string path = dir.File("complete.sh");
-  std::FILE* file = std::fopen(path.c_str(), "w");
-  REQUIRE(file != nullptr);
-  std::fputs(script.c_str(), file);
-  std::fputs(
-      "COMP_WORDS=(samovar data import idx --im); COMP_CWORD=4; _samovar; echo \"${COMPREPLY[@]}\"\n"
-      "COMP_WORDS=(samovar tr); COMP_CWORD=1; _samovar; echo \"${COMPREPLY[@]}\"\n",
-      file);
-  std::fclose(file);
-  std::FILE* bash = popen(("bash " + path).c_str(), "r");
-  REQUIRE(bash != nullptr);
-  char answer[256] = {};
-  const size_t length = std::fread(answer, 1, sizeof answer - 1, bash);
-  CHECK(pclose(bash) == 0);
-  CHECK(std::string(answer, length) == "--images\ntrain\n");
-  CHECK(absl::StartsWith(CompletionScript("zsh"), "#compdef samovar\n"));
 }
 
 TEST_CASE("a YARN service's flags make its plan, and what it has no use for is refused") {

@@ -59,6 +59,9 @@ TEST_CASE("a worker needs its coordinator") {
   CHECK(worker.parsed.flags.channels == 2);
   CHECK(worker.parsed.flags.ready_fd == 5);
   CHECK_FALSE(worker.parsed.flags.die_with_parent);
+  CHECK(worker.parsed.flags.log_format == "text");
+  CHECK(Run(ParseWorker, "samovar-worker --coordinator h:1 --log-format json").parsed.flags.log_format == "json");
+  CheckRefused(Run(ParseWorker, "samovar-worker --coordinator h:1 --log-format xml"), "is none of text, json");
   CheckRefused(Run(ParseWorker, "samovar-worker"), "samovar-worker: error: --coordinator is missing");
   CheckRefused(Run(ParseWorker, "samovar-worker --coordinator h:70000"), "there is no port 70000");
   const auto cached =
@@ -102,7 +105,8 @@ TEST_CASE("a configuration file says what flags say") {
       "state = \"/var/lib/sam ovar\"\r\n"
       "apply-threads = 8\n"
       "allow-plaintext = true\n"
-      "log-level = \"debug\"");
+      "log-level = \"debug\"\n"
+      "log-format = \"json\"");
   const auto outcome = Configured(file);
   INFO(outcome.err);
   REQUIRE_FALSE(outcome.parsed.exit_code.has_value());
@@ -114,6 +118,7 @@ TEST_CASE("a configuration file says what flags say") {
   CHECK(flags.apply_threads == 8);
   CHECK(flags.allow_plaintext);
   CHECK(flags.log_level == "debug");
+  CHECK(flags.log_format == "json");
 
   const ConfigFile worker("coordinator = \"h:7400\"\nthreads = 4\nchannels = 3\nname = \"rack 1, left\"\n");
   const auto configured = Run(ParseWorker, absl::StrCat("samovar-worker --config ", worker.path()));

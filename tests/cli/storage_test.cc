@@ -274,6 +274,46 @@ class SilentStorage final : public MountedStorage {
   }
 };
 
+// As a cluster's home in a storage that does not answer.
+class SilentHome final : public MountedStorage {
+ public:
+  using MountedStorage::MountedStorage;
+  absl::StatusOr<StoredFile> Stat(const std::string& uri) override {
+    (void)MountedStorage::Stat(uri);
+    return absl::UnavailableError(absl::StrCat(uri, ": silent"));
+  }
+};
+
+TEST_CASE("a plot of a job waits once for a home that does not answer") {
+  const TempDir dir;
+  const auto storage = std::make_shared<SilentHome>(dir.path());
+  PlotOptions options;
+  options.storage.Add("test", storage);
+  options.runs = {"lenet", "test:/home"};
+  options.output = dir.File("lenet.svg");
+  const CapturedOutput captured;
+  CHECK(RunPlot(options) == kExitFailed);
+  CHECK(storage->calls() == std::vector<std::string>{"stat test:/home"});
+  CHECK_THAT(captured.err(), Catch::Contains("test:/home: silent"));
+}
+
+TEST_CASE("a plot makes no directories") {
+  const TempDir dir;
+  std::ofstream(dir.File("curve.csv")) << "iteration,loss\n0,1\n";
+  PlotOptions options;
+  options.runs = {dir.File("curve.csv")};
+  options.output = dir.File("x/y.svg");
+  {
+    const CapturedOutput captured;
+    CHECK(RunPlot(options) == kExitUsage);
+    CHECK_THAT(captured.err(), Catch::Contains(absl::StrCat("there is no directory ", dir.File("x"))));
+  }
+  CHECK_FALSE(std::filesystem::exists(dir.File("x")));
+  std::filesystem::create_directory(dir.File("x"));
+  RunWell(RunPlot, options);
+  CHECK(std::filesystem::exists(options.output));
+}
+
 TEST_CASE("a submission waits once, and says so, for places of a storage that does not answer") {
   const TempDir dir;
   const auto storage = std::make_shared<SilentStorage>(dir.path());

@@ -379,7 +379,10 @@ class ExampleTest(TestCase):
                     pass
                 process.send_signal(signal.SIGTERM)
                 self.assertEqual(process.wait(SECONDS), 0)
-                return manager.recv(4096).decode()
+                # Lines about its work may stand before.
+                while "STOPPING=1" not in (last := manager.recv(4096).decode()):
+                    pass
+                return last
             finally:
                 process.kill()
                 process.communicate()

@@ -33,10 +33,10 @@ except ImportError as missing:
 
 JOB = "target"
 ITERATIONS = 6000
-SERVICES = ("CoordinatorService", "JobService", "ParameterService", "StatusService")
+SERVICES = ("CoordinatorService", "JobService", "ParameterService", "ProcessLogService", "StatusService")
 # Anybody who may call may do this to a job that he can name; here it is done to jobs that there are not.
 ENDS_JOBS = {"Cancel", "Forget", "CloseJob"}
-STREAMS = {"Watch", "Logs", "Exchange"}
+STREAMS = {"Watch", "Logs", "GetProcessLog", "Exchange"}
 CALL_SECONDS = 20
 CONNECTIONS = 2000
 IDLE_READERS = 40

@@ -62,7 +62,8 @@ MAY_INCLUDE = {
     "cli/": ["cli/", "worker/nn/", "worker/feed/", "common/"],
     "cli/check/": ["cli/check/", "worker/nn/", "worker/feed/", "common/"],
     "cli/report/": ["cli/report/", "cli/check/", "common/"],
-    "cli/run/": ["cli/run/", "cli/report/", "cli/check/", "common/"],
+    "cli/run/": ["cli/run/", "cli/terminal/", "cli/report/", "cli/check/", "common/"],
+    "cli/terminal/": ["cli/terminal/", "cli/report/", "cli/check/", "common/"],
     "cli/yarn/": ["cli/yarn/", "cli/report/", "common/"],
     "cli/main.cc": ["config/", "cli/", "worker/nn/engine.h", "common/"],
     # Binds flags to option structs.
@@ -89,6 +90,7 @@ DOORS = [
     Door("libcurl", re.compile(r"curl/"), ["common/http/"], "make requests with common/http/http_client.h"),
     Door("civetweb", re.compile(r"civetweb\.h$"), ["common/pages/page_server"], "serve pages with common/pages/page_server.h"),
     Door("Expat", re.compile(r"expat\.h$"), ["common/remote/xml"], "use common/remote/xml.h"),
+    Door("ncurses", re.compile(r"(n?curses\w*/)?(n?curses|term)\.h$"), ["cli/terminal/screen"], "draw with cli/terminal/screen.h"),
     Door("LMDB", re.compile(r"lmdb\.h$"), ["common/storage/"], "use common/storage/lmdb.h"),
     Door("HDF5", re.compile(r"(hdf5|H5\w*)\.h$"), ["common/caffe/hdf5_archive", "common/caffe/hdf5_guards", "common/data/hdf5_file",
                                                    "tests/common/caffe/hdf5_archive", "tests/common/data/write_hdf5"],

@@ -35,7 +35,9 @@ class OtherSchemeTest(MistakeTest):
     def commands(self, *words: str) -> Iterator[Tuple[str, ...]]:
         """All commands of samovar that have none below them."""
         text = self.help_of("samovar", *words)
-        below = re.findall(r"^  (\w+) {2,}", text.partition("\nSubcommands:\n")[2].partition("\n\n")[0], re.MULTILINE)
+        # Behind the last flags stand examples.
+        listed = text.partition("\nOther flags:\n")[0] if " COMMAND [FLAGS]" in text else ""
+        below = re.findall(r"^  (\w+) {2,}", listed, re.MULTILINE)
         for word in below:
             yield from self.commands(*words, word)
         if not below:
@@ -46,11 +48,13 @@ class OtherSchemeTest(MistakeTest):
         text = self.help_of(program, *words)
         found = []
         before: List[str] = []
-        for name, kind in re.findall(r"^  (\w+) ([A-Z]\S*) ", text.partition("\nPositionals:\n")[2].partition("\n\n")[0], re.MULTILINE):
+        arguments = text.partition("\nArguments:\n")[2].partition("\n\n")[0]
+        for kind in re.findall(r"^  ([A-Z][A-Z|]*)(?=[, \n])", arguments, re.MULTILINE):
             if kind in PATH_TYPES:
                 found.append([*words, *before])
             before.append("127.0.0.1:1" if kind == "ADDRESS" else "x")
-        for flag, kind in re.findall(r"^  (--[\w-]+) ([A-Z]\S*?)(?:=\S*)? ", text.partition("\nOptions:\n")[2], re.MULTILINE):
+        flags = text.partition("\nOther flags:\n")[0]
+        for flag, kind in re.findall(r"^  (--[\w-]+) ([A-Z]\S*?)(?:=\S*)?(?: |$)", flags, re.MULTILINE):
             if kind in PATH_TYPES:
                 found.append([*words, flag])
         return found

@@ -1,25 +1,34 @@
 #!/usr/bin/env python3
 """What monitors see of a running cluster, and whether the status names what is wrong with it.
 
-SAMOVAR_GRPCURL names grpcurl; Prometheus and promtool are Debian's.
+SAMOVAR_GRPCURL names grpcurl, SAMOVAR_TENSORBOARD a Python that has tensorboard; Prometheus and promtool are Debian's.
 """
 
+import csv
+import io
 import json
 import os
 import pathlib
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import threading
 import time
 import unittest
+import urllib.error
 import urllib.parse
 import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "integration"))
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "chaos"))
+
+import faults  # noqa: E402
+import hosts  # noqa: E402
+import lmdb_files  # noqa: E402
 import testbed  # noqa: E402
 from testbed import COMMAND_SECONDS, END_SECONDS, RUN_SECONDS, Cluster  # noqa: E402
 
@@ -36,6 +45,19 @@ message HealthCheckResponse {
   ServingStatus status = 1;
 }
 service Health { rpc Check(HealthCheckRequest) returns (HealthCheckResponse); }
+"""
+
+
+PYTHON_CLIENT = """
+import json, sys
+from samovar import Client
+with Client(sys.argv[1]) as client:
+    status = client.status()
+    job = status.jobs[0]
+    later = next(news.jobs[0].iteration for news in client.watch_status(0.2) if news.jobs and news.jobs[0].iteration > job.iteration)
+    curve = [t for block in client.history("small", max_points=0) for t in block.iterations][:100]
+    print(json.dumps({"workers": sorted(worker.name for worker in status.workers), "rate": job.images_per_second,
+                      "iteration": job.iteration, "later": later, "curve": curve}))
 """
 
 
@@ -96,6 +118,7 @@ class PrometheusTest(MonitoringCase):
             "samovar_cluster_worker_images_per_second": 2,
             "rate(samovar_cluster_server_received_bytes_total[10s])": 2,
             "samovar_job_images_per_second": 1,
+            'samovar_cluster_worker_staleness_updates{quantile="0.99"}': 2,
             "histogram_quantile(0.5, samovar_job_staleness_iterations_bucket)": 1,
         }
         deadline = time.monotonic() + RUN_SECONDS
@@ -161,6 +184,20 @@ class StandardsTest(MonitoringCase):
                                       "-d", json.dumps({"service": service}), cluster.address, "grpc.health.v1.Health/Check")
                 self.assertEqual(json.loads(health), {"status": "SERVING"})
 
+    def test_a_python_client_reads_a_live_job(self):
+        with Cluster(self.workspace) as cluster:
+            cluster.submit("--name", "small")
+            self.await_status(cluster.address, lambda status: float(status["jobs"][0]["images_per_second"]) > 0)
+            # Debian's packages of gRPC are for its own interpreter.
+            done = subprocess.run(["/usr/bin/python3", "-B", "-c", PYTHON_CLIENT, cluster.address], text=True, capture_output=True,
+                                  timeout=COMMAND_SECONDS, check=False, env={**os.environ, "PYTHONPATH": str(ROOT / "deploy" / "spark")})
+            self.assertEqual(done.returncode, 0, done.stderr)
+            read = json.loads(done.stdout)
+            self.assertEqual(read["workers"], ["worker-1", "worker-2"])
+            self.assertGreater(read["rate"], 0)
+            self.assertGreater(read["later"], read["iteration"])
+            self.assertEqual(read["curve"], list(range(len(read["curve"]))))
+
     def test_a_worker_of_another_version_is_named(self):
         with Cluster(self.workspace) as cluster:
             join = {"name": "old-worker", "version": "0.0.1", "host": "node-9"}
@@ -171,6 +208,111 @@ class StandardsTest(MonitoringCase):
                 self.assertIn("install the same release on all machines", done.stderr)
             problems = self.status(cluster.address)["problems"]
             self.assertRegex(problems[0], r"worker old-worker on node-9, \d+ s ago: was refused: .*0\.0\.1.*\(3 times\)")
+
+
+# Prints what TensorBoard's own reader finds in a directory: for each tag a list of step, value and wall time.
+READER = """
+import json, sys
+from tensorboard.backend.event_processing import event_accumulator
+events = event_accumulator.EventAccumulator(sys.argv[1], size_guidance={event_accumulator.TENSORS: 0, event_accumulator.SCALARS: 0})
+events.Reload()
+tags = events.Tags()
+found = {tag: [(event.step, event.value, event.wall_time) for event in events.Scalars(tag)] for tag in tags["scalars"]}
+for tag in tags["tensors"]:
+    from tensorboard.util import tensor_util
+    found[tag] = [(event.step, float(tensor_util.make_ndarray(event.tensor_proto)), event.wall_time) for event in events.Tensors(tag)]
+print(json.dumps(found))
+"""
+
+
+class TensorBoardTest(testbed.TestCase):
+    """TensorBoard reads what `--tensorboard` has written, and every value is that of `samovar history --csv`."""
+
+    def read(self, directory: str) -> dict:
+        done = subprocess.run([os.environ["SAMOVAR_TENSORBOARD"], "-c", READER, str(self.workspace.path / directory)], text=True,
+                              capture_output=True, timeout=COMMAND_SECONDS, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return json.loads(done.stdout)
+
+    def await_bytes(self, least: int) -> int:
+        """The size of the only event file, once it has so many bytes."""
+        deadline = time.monotonic() + RUN_SECONDS
+        while True:
+            sizes = [path.stat().st_size for path in (self.workspace.path / "run").glob("events.out.tfevents.*")]
+            if sizes and sizes[0] >= least:
+                return sizes[0]
+            self.assertLess(time.monotonic(), deadline, sizes)
+            time.sleep(0.1)
+
+    def of_csv(self, text: str) -> dict:
+        """For each tag the steps and values."""
+        found = {}
+        for row in csv.DictReader(io.StringIO(text)):
+            for column, value in row.items():
+                if value and column not in ("iteration", "seconds"):
+                    tag = column.replace(" ", "/", 1) if column.startswith(("train ", "test")) else column
+                    found.setdefault(tag, []).append((int(row["iteration"]), float(value)))
+        return found
+
+    def assert_same(self, read: dict, csv_text: str) -> None:
+        wanted = self.of_csv(csv_text)
+        for tag in ("loss", "learning_rate", "images_per_second", "train/loss", "test0/accuracy"):
+            self.assertIn(tag, wanted)
+        self.assertEqual(set(read), set(wanted))
+        for tag, points in wanted.items():
+            self.assertEqual([step for step, _, _ in read[tag]], [step for step, _ in points], tag)
+            # The CSV has one decimal of it; of all else it has the digits that are read back as the same float.
+            near = 0.051 if tag == "images_per_second" else 0
+            for (step, value, wall), (_, told) in zip(read[tag], points):
+                as_float = struct.unpack("f", struct.pack("f", told))[0]
+                self.assertLessEqual(abs(value - as_float), near, f"{tag} at {step}")
+                self.assertLess(abs(wall - time.time()), 3600)
+
+    def test_the_whole_curve_of_a_job_and_one_that_is_followed(self):
+        self.workspace.write_solver(max_iter=1500, snapshot=500, test_interval=500)
+        with Cluster(self.workspace) as cluster:
+            cluster.submit("--name", "small", "--watch", "--tensorboard", "followed")
+            table = self.workspace.check("history", "small", cluster.address, "--csv")
+            written = self.workspace.check("history", "small", cluster.address, "--tensorboard", "whole")
+            self.assertRegex(written, r"^written: .*whole/events\.out\.tfevents\.\d{10}\.")
+            self.workspace.check("watch", "small", cluster.address, "--tensorboard", "late")
+            # Once more into the same directory: TensorBoard reads it once.
+            self.workspace.check("history", "small", cluster.address, "--tensorboard", "whole")
+        for directory in ("whole", "followed", "late"):
+            with self.subTest(directory):
+                self.assert_same(self.read(directory), table)
+
+    def test_a_run_that_grows_and_goes_on_in_the_same_directory(self):
+        self.workspace.write_solver(max_iter=1000000, snapshot=100, test_interval=200)
+        with testbed.Run(self.workspace, "--tensorboard", "run") as run:
+            # It grows while the run goes on.
+            self.await_bytes(self.await_bytes(20000) + 1)
+            run.signal(signal.SIGTERM)
+            run.await_exit(END_SECONDS)
+        first = self.read("run")["loss"]
+        last = first[-1][0]
+        self.assertEqual([step for step, _, _ in first], list(range(last + 1)))
+        self.workspace.write_solver(max_iter=last + 200, snapshot=100, test_interval=200)
+        with testbed.Run(self.workspace, "--tensorboard", "run", "--resume") as run:
+            self.assertEqual(run.await_exit(), 0)
+        self.assertEqual(len(list((self.workspace.path / "run").iterdir())), 2)
+        both = self.read("run")
+        self.assertEqual([step for step, _, _ in both["loss"]], list(range(last + 200)))
+        # The run's own file has fewer points of a long run.
+        told = self.of_csv((self.workspace.path / "out" / "small_state" / "history.csv").read_text(encoding="utf-8"))
+        for tag in ("loss", "train/loss", "test0/accuracy"):
+            values = {step: value for step, value, _ in both[tag]}
+            for step, value in told[tag]:
+                self.assertEqual(values[step], struct.unpack("f", struct.pack("f", value))[0], f"{tag} at {step}")
+
+    def test_a_directory_that_is_not_of_this_machine_or_cannot_be_made(self):
+        self.workspace.write_solver(max_iter=100)
+        refused = self.workspace.command("train", "solver.prototxt", "--tensorboard", "hdfs:///runs")
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn("--tensorboard", refused.stderr)
+        refused = self.workspace.command("train", "solver.prototxt", "--tensorboard", "solver.prototxt/runs")
+        self.assertEqual(refused.returncode, 2, refused.stderr)
+        self.assertIn("solver.prototxt", refused.stderr)
 
 
 class DiagnosisTest(MonitoringCase):
@@ -190,6 +332,15 @@ class DiagnosisTest(MonitoringCase):
         cluster.submit("--name", "small")
         self.await_status(cluster.address, lambda status: float(status["jobs"][0]["images_per_second"]) > 0
                           and not status.get("problems"))
+
+    def await_unready(self, member: str, deadline: float) -> str:
+        while True:
+            try:
+                get(f"http://{member}/readyz")
+            except urllib.error.HTTPError as error:
+                return error.read().decode("utf-8")
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.1)
 
     def test_nothing_is_wrong_with_a_cluster_that_works(self):
         with Cluster(self.workspace) as cluster:
@@ -249,12 +400,12 @@ class DiagnosisTest(MonitoringCase):
             cluster.servers[0].kill()
             self.named(cluster, "killed server", server, "silent", seconds=30)
 
-    def test_a_wrong_path_on_one_worker(self):
+    def with_another_view(self, fault: str, mount: str, *words: str) -> None:
+        """One worker, called "blind", sees something else where the job's records are."""
         with Cluster(self.workspace, workers=1) as cluster:
-            # The job's data are not there for this one.
             data = self.workspace.path / "train_lmdb"
             self.assertTrue(data.exists(), self.workspace.entries())
-            hidden = ["unshare", "--mount", "sh", "-c", f'mount -t tmpfs none "{data}" && exec "$@"', "sh"]
+            hidden = ["unshare", "--mount", "sh", "-c", f'mount {mount} "{data}" && exec "$@"', "sh"]
             probe = subprocess.run([*hidden, "true"], capture_output=True, check=False, timeout=COMMAND_SECONDS)
             if probe.returncode != 0:
                 self.skipTest("only root may hide a directory")
@@ -264,10 +415,70 @@ class DiagnosisTest(MonitoringCase):
             try:
                 self.await_status(cluster.address, lambda status: len(status.get("workers", [])) == 2)
                 cluster.submit("--name", "small")
-                self.named(cluster, "wrong path", "blind", "train_lmdb", seconds=30)
+                self.named(cluster, fault, "blind", "train_lmdb", *words, seconds=30)
             finally:
                 blind.kill()
                 blind.wait(END_SECONDS)
+
+    def test_a_wrong_path_on_one_worker(self):
+        self.with_another_view("wrong path", "-t tmpfs none")
+
+    def test_other_data_on_one_worker(self):
+        if lmdb_files.library() is None:
+            self.skipTest("no LMDB to write with")
+        other = self.workspace.path / "other_lmdb"
+        records = lmdb_files.read(self.workspace.path / "train_lmdb")
+        lmdb_files.write(other, dict(list(records.items())[1:]))
+        self.with_another_view("other data", f'--bind "{other}"', "records")
+
+    def test_a_damaged_record(self):
+        if lmdb_files.library() is None:
+            self.skipTest("no LMDB to write with")
+        data = self.workspace.path / "train_lmdb"
+        records = lmdb_files.read(data)
+        damaged = list(records)[len(records) // 2]
+        records[damaged] = b"\xff" * 20
+        shutil.rmtree(data)
+        lmdb_files.write(data, records)
+        with Cluster(self.workspace) as cluster:
+            cluster.submit("--name", "small")
+            self.named(cluster, "damaged record", damaged.decode(), "train_lmdb", seconds=60)
+
+    def test_a_dead_coordinator(self):
+        with Cluster(self.workspace) as cluster:
+            self.begin(cluster)
+            worker = self.status(cluster.address)["workers"][0]["http"]
+            watch = subprocess.Popen([testbed.program("samovar"), "watch", "small", cluster.address], cwd=self.workspace.path,
+                                     stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            lines = []
+            reader = threading.Thread(target=lambda: lines.extend(watch.stdout))
+            reader.start()
+            try:
+                deadline = time.monotonic() + 30 * testbed.TIME_FACTOR
+                while not lines:
+                    self.assertLess(time.monotonic(), deadline, "the watch shows nothing")
+                    time.sleep(0.05)
+                cluster.coordinator.kill()
+                begun = time.monotonic()
+                done = self.workspace.command("status", cluster.address)
+                print(f"  dead coordinator, status: after {time.monotonic() - begun:.1f} s: {done.stderr.strip()}")
+                self.assertEqual(done.returncode, 1)
+                self.assertIn(f"no coordinator answers at {cluster.address}", done.stderr)
+                self.assertIn("look whether samovar-server --coordinator runs there", done.stderr)
+                deadline = begun + 30 * testbed.TIME_FACTOR
+                while not any("no news" in line for line in lines):
+                    self.assertLess(time.monotonic(), deadline, lines)
+                    time.sleep(0.1)
+                said = next(line for line in lines if "no news" in line)
+                print(f"  dead coordinator, watch: after {time.monotonic() - begun:.1f} s: {said.strip()}")
+                self.assertIn(cluster.address, said)
+                unready = self.await_unready(worker, deadline)
+                print(f"  dead coordinator, a worker's /readyz: after {time.monotonic() - begun:.1f} s: {unready.strip()}")
+                self.assertIn(f"coordinator {cluster.address} does not answer", unready)
+            finally:
+                watch.kill()
+                watch.wait(END_SECONDS)
+                reader.join(END_SECONDS)
 
     def test_a_full_disk(self):
         disk = self.workspace.path / "server-1"
@@ -291,8 +502,45 @@ class DiagnosisTest(MonitoringCase):
                 self.named(cluster, "full disk, a snapshot", server, "could not be written", seconds=60)
                 # And in that server's own log.
                 self.assertRegex(cluster.log(), "the snapshot at iteration [0-9]+ could not be written")
+                logs = self.workspace.check("logs", cluster.address, "--server", server)
+                self.assertRegex(logs, "W job small: the snapshot at iteration [0-9]+ could not be written")
         finally:
             subprocess.run(["umount", str(disk)], check=False)
+
+
+class CutTest(MonitoringCase):
+    def test_a_network_that_is_cut_between_one_worker_and_one_server(self):
+        reason = "only root can make namespaces" if os.geteuid() != 0 else hosts.why_not()
+        if reason:
+            self.skipTest(reason)
+        with faults.Cluster(pathlib.Path(testbed.program("samovar")).parent.parent, self.workspace.path) as cluster:
+            cluster.submit("solver", [])
+            address = f"coordinator:{faults.PORT}"
+
+            def await_status(such_that, seconds: float) -> dict:
+                deadline = time.monotonic() + seconds * testbed.TIME_FACTOR
+                while True:
+                    done = cluster.samovar("status", address, "--json")
+                    status = json.loads(done.stdout) if done.returncode == 0 else {}
+                    if status and such_that(status):
+                        return status
+                    self.assertLess(time.monotonic(), deadline, json.dumps(status, indent=1))
+                    time.sleep(0.1)
+
+            await_status(lambda status: int(status["jobs"][0]["iteration"]) > 50 and not status.get("problems"), RUN_SECONDS)
+            server = cluster.address("server-1")
+            cluster.cut("worker-1", "server-1")
+            begun = time.monotonic()
+
+            def culprit(problem: str) -> bool:
+                return "worker-1" in problem and f"no answer from server {server}" in problem
+
+            status = await_status(lambda status: any(culprit(problem) for problem in status.get("problems", [])), 30)
+            problem = next(problem for problem in status["problems"] if culprit(problem))
+            print(f"  network cut: after {time.monotonic() - begun:.1f} s: {problem}")
+            self.assertNotIn("worker-2", " ".join(status["problems"]))
+            cluster.mend()
+            await_status(lambda status: not any(culprit(problem) for problem in status.get("problems", [])), 60)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 // Servers that lose their disks: their shares come from snapshots that the job has exported.
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -150,7 +151,7 @@ void CancelAt40(TestCluster* cluster, v1::JobSpec* spec) {
 
 TEST_CASE("an ended job that is resumed takes the share that a server has lost from its exported snapshots") {
   const TempDir dir;
-  // Also where the coordinator chose their place.
+  // Also where the coordinator chose their place; where the user did, the resumed job is to export elsewhere.
   const auto [mode, chosen] = GENERATE(std::pair(v1::CONSISTENCY_ASYNC, true), std::pair(v1::CONSISTENCY_ASYNC, false),
                                        std::pair(v1::CONSISTENCY_BOUNDED, true));
   TestCluster cluster(dir.File("cluster"), 3, /*keeps_jobs=*/true, absl::Minutes(10), JobQueue::kMaxEndedJobs,
@@ -158,6 +159,7 @@ TEST_CASE("an ended job that is resumed takes the share that a server has lost f
   v1::JobSpec spec = SpecOf(mode, chosen ? "" : dir.File("exported"));
   REQUIRE_OK(cluster.Submit(spec));
   CancelAt40(&cluster, &spec);
+  if (!chosen) spec.set_export_snapshots(dir.File("elsewhere"));
   cluster.Stop(1);
   SECTION("its server comes back without its disk") {
     std::filesystem::remove_all(dir.File("cluster/1"));
@@ -193,6 +195,9 @@ TEST_CASE("an ended job whose share nothing was exported of cannot be resumed, w
         "no snapshot of job \"lenet\" is held by all of its 2 servers, and there is no snapshot of "
         "its run in " +
             dir.File("exported") + "; start it without --resume");
+  // What the other server holds of the ended job is not forgotten.
+  CHECK(std::find(status.snapshots().begin(), status.snapshots().end(), 40) != status.snapshots().end());
+  CHECK(status.snapshot_details_size() == status.snapshots_size());
 }
 
 TEST_CASE("a share that nothing was exported of begins with its initial weights, and all is computed again for it") {

@@ -345,6 +345,31 @@ TEST_CASE("a server says what is wrong with its options") {
   REQUIRE_STATUS(Server::Start(options), absl::StatusCode::kUnavailable, "cannot listen on " + options.listen);
 }
 
+TEST_CASE("a port of pages that is taken is named with its flag, and a server that cannot start counts nothing") {
+  const TempDir dir, other;
+  Server::Options options;
+  options.is_coordinator = true;
+  options.state_dir = dir.path();
+  options.http = "127.0.0.1:0";
+  const auto first = Server::Start(options);
+  REQUIRE_OK(first.status());
+  options.http = (*first)->http();
+  options.state_dir = other.path();
+  REQUIRE_STATUS(Server::Start(options).status(), absl::StatusCode::kUnavailable,
+                 absl::StrCat("--http: cannot listen on ", (*first)->http()));
+}
+
+TEST_CASE("a server says in a line what it does") {
+  const TempDir dir;
+  TestCluster cluster(dir.path(), 2);
+  REQUIRE_OK(cluster.Submit(MakeSpec(40)));
+  TestWorker worker(cluster.coordinator());
+  CheckComplete(RunToEnd(&cluster, &worker, "lenet"));
+  CHECK(cluster.server(0).StatusText() == "0 jobs run; 2 servers, 1 worker");
+  CHECK_THAT(cluster.server(1).StatusText(),
+             Catch::StartsWith("serves ") && Catch::EndsWith("for the coordinator " + cluster.coordinator()));
+}
+
 TEST_CASE("a second server on one state directory is refused, and the first one serves on") {
   const TempDir dir;
   Server::Options options;

@@ -125,7 +125,8 @@ samovar.errors.{error}
     def test_a_program_s_error_is_found_among_its_last_lines(self):
         self.assertEqual(messages_of(["samovar: warning: slow", "samovar: error: x.prototxt:3: no", "samovar: warning: bye"]),
                          "x.prototxt:3: no")
-        self.assertEqual(messages_of(["2026-01-01 00:00:00.000 I worker: version", "2026-01-01 00:00:00.001 E worker: the disk is full"]),
+        self.assertEqual(messages_of(["2026-01-01T00:00:00.000Z I host worker[7]: version",
+                                      "2026-01-01T00:00:00.001Z E host worker[7] worker=w1 job=lenet: the disk is full"]),
                          "worker: the disk is full")
         self.assertEqual(messages_of(["a", "b"]), "a\nb")
         self.assertEqual(messages_of([]), "it has said nothing")

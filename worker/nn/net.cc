@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <string>
 #include <utility>
 #include <vector>
@@ -42,6 +43,11 @@ void CopyOutputs(NetGraph* graph) {
   for (size_t i = 0; i < graph->outputs.size(); ++i) {
     const Blob& blob = *graph->outputs[i];
     const float factor = graph->factors_of_outputs[i];
+    if (blob.elements() > Net::kMaxOutputValues) {
+      const double sum = std::accumulate(blob.data, blob.data + blob.elements(), 0.0);
+      *next++ = static_cast<float>(factor * sum / static_cast<double>(blob.elements()));
+      continue;
+    }
     next =
         std::transform(blob.data, blob.data + blob.elements(), next, [factor](float value) { return factor * value; });
   }
@@ -138,6 +144,22 @@ int Net::batch_size() const { return graph_->batch_size; }
 const std::vector<NetInput>& Net::inputs() const { return graph_->inputs; }
 const v1::NetOutputs& Net::output_specs() const { return graph_->output_specs; }
 std::span<const float> Net::outputs() const { return graph_->output_values; }
+
+void Net::AddOutputs(const v1::NetOutputs& full, double weight, std::vector<double>* sums) const {
+  const v1::NetOutputs& ours = output_specs();
+  int from = 0;
+  for (int to = 0; to < full.outputs_size(); ++to) {
+    const v1::OutputSpec& wanted = full.outputs(to);
+    const int begin = from;
+    double sum = 0;
+    // A mean takes all values of its blob, others one.
+    while (from < ours.outputs_size() && ours.outputs(from).name() == wanted.name() &&
+           (from == begin || wanted.mean_of() > 0)) {
+      sum += double{outputs()[static_cast<size_t>(from++)]};
+    }
+    if (from > begin) (*sums)[static_cast<size_t>(to)] += weight * sum / (from - begin);
+  }
+}
 float Net::loss() const { return graph_->loss; }
 
 std::vector<std::string> Net::BlobNames() const {
@@ -209,10 +231,16 @@ absl::Status Net::Backward(absl::FunctionRef<void(uint64_t begin, uint64_t end)>
       if (graph_->after_layer)
         graph_->after_layer(static_cast<size_t>(node.base() - graph_->nodes.begin()) - 1, /*forward=*/false);
     }
-    node->layer->WriteStatistics();
-    AddShared(graph_.get(), *node);
-    ZeroFrozen(graph_.get(), *node);
-    if (node->end > node->begin) ready(node->begin, node->end);
+    // One that is absorbed has its gradients when the layer below has run that does its work.
+    if (node->absorbed_by) continue;
+    const auto finish = [&](const LayerNode& done) {
+      done.layer->WriteStatistics();
+      AddShared(graph_.get(), done);
+      ZeroFrozen(graph_.get(), done);
+      if (done.end > done.begin) ready(done.begin, done.end);
+    };
+    for (auto above = node->absorbs.rbegin(); above != node->absorbs.rend(); ++above) finish(graph_->nodes[*above]);
+    finish(*node);
   }
   return absl::OkStatus();
 }

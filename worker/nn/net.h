@@ -106,6 +106,10 @@ class SAMOVAR_ENGINE_API Net {
   // Layers that are fed, in net order.
   const std::vector<NetInput>& inputs() const;
 
+  // A blob of more values is reported by their mean: results cross the network at each iteration, and nobody reads so
+  // many.
+  static constexpr int64_t kMaxOutputValues = 1024;
+
   // One entry a value of outputs(): the tops that no layer consumes, in alphabetical order as in Caffe.
   const v1::NetOutputs& output_specs() const;
 
@@ -123,6 +127,9 @@ class SAMOVAR_ENGINE_API Net {
   // The results of the last Forward. loss() is the sum over all tops of loss_weight times their values.
   std::span<const float> outputs() const;
   float loss() const;
+  // Adds the outputs, times `weight`, to `sums`, which has an entry for each output of the net that `full` is of: of
+  // the same net for more records. Values that this one does not have get nothing.
+  void AddOutputs(const v1::NetOutputs& full, double weight, std::vector<double>* sums) const;
 
   // The blob of that name after the last Forward; if layers work on it in place, after the last of these. NOT_FOUND:
   // there is none; FAILED_PRECONDITION: it is not written, since a convolution does the work of the layer that reads it

@@ -67,7 +67,7 @@ class Builder {
       if (!node.absorbed_by) SAMOVAR_RETURN_IF_ERROR(BindLayer(&node));
     }
     ListInputs();
-    SAMOVAR_RETURN_IF_ERROR(AtPlace(place, ListOutputs()));
+    ListOutputs();
     if (former_ != nullptr) SAMOVAR_RETURN_IF_ERROR(CheckSameOutputs());
     return std::move(graph_);
   }
@@ -247,17 +247,22 @@ class Builder {
         Blob{name, node->layer->top_shapes()[static_cast<size_t>(i)], split_blob.empty() ? name : split_blob}));
     graph_->blob_memory.push_back({blob, blob});
     if (in_place && i == 0 && SharesMemory(*node)) graph_->blob_memory[blob] = graph_->blob_memory[node->bottoms[0]];
+    if (IsSplit(*node)) graph_->blob_memory[blob].data = graph_->blob_memory[node->bottoms[0]].data;
     node->tops.push_back(blob);
     blob_numbers_[name] = blob;
     producers_.push_back(graph_->nodes.size());
     return status;
   }
 
+  // Its tops have the bottom's data; nothing is written over it.
+  static bool IsSplit(const LayerNode& node) { return node.param.type() == "Split"; }
+
   bool SharesMemory(const LayerNode& node) const {
-    const Layer& below = *graph_->nodes[producers_[node.bottoms[0]]].layer;
+    const LayerNode& producer = graph_->nodes[producers_[node.bottoms[0]]];
+    const Layer& below = *producer.layer;
     // A blob that is fed from outside stays as the caller wrote it.
-    return node.layer->can_work_in_place() && below.has_backward() && !below.backward_reads_tops() &&
-           node.layer->top_shapes()[0] == graph_->blobs[node.bottoms[0]]->shape;
+    return node.layer->can_work_in_place() && !IsSplit(producer) && below.has_backward() &&
+           !below.backward_reads_tops() && node.layer->top_shapes()[0] == graph_->blobs[node.bottoms[0]]->shape;
   }
 
   absl::Status SetLossWeights(LayerNode* node) {
@@ -297,11 +302,22 @@ class Builder {
     return absl::OkStatus();
   }
 
+  // The sum of the tops' diffs begins with the first one, which is where the sum is to be.
+  void ShareDiffsOfSplits(const std::vector<bool>& carries_diff) {
+    for (const LayerNode& node : graph_->nodes) {
+      if (!IsSplit(node) || !carries_diff[node.bottoms[0]]) continue;
+      const auto first =
+          std::find_if(node.tops.begin(), node.tops.end(), [&](size_t top) { return carries_diff[top]; });
+      if (first != node.tops.end()) graph_->blob_memory[*first].diff = graph_->blob_memory[node.bottoms[0]].diff;
+    }
+  }
+
   // One mapping for all blobs' data and diff, each at a cache line's boundary. Blobs that share memory come after its
   // owner.
   absl::Status AllocateBlobs(const std::vector<bool>& carries_diff) {
     auto padded = [](const Blob& blob) { return (blob.elements() + 15) / 16 * 16; };
     const bool train = options_.phase == caffe::TRAIN;
+    ShareDiffsOfSplits(carries_diff);
     // Blobs that share memory have a diff if one of them carries one.
     std::vector<bool> has_diff(graph_->blobs.size(), false);
     int64_t total = 0;
@@ -309,7 +325,8 @@ class Builder {
       if (train && carries_diff[i]) has_diff[graph_->blob_memory[i].diff] = true;
     }
     for (size_t i = 0; i < graph_->blobs.size(); ++i) {
-      if (graph_->blob_memory[i].data == i) total += padded(*graph_->blobs[i]) * (has_diff[i] ? 2 : 1);
+      const BlobMemory memory = graph_->blob_memory[i];
+      total += padded(*graph_->blobs[i]) * ((memory.data == i ? 1 : 0) + (memory.diff == i && has_diff[i] ? 1 : 0));
     }
     SAMOVAR_RETURN_IF_ERROR(Annotate(graph_->memory.Allocate(total), "blobs of the net"));
     float* next = graph_->memory.data();
@@ -373,15 +390,20 @@ class Builder {
     return graph_->gradients.data() + blob.offset();
   }
 
+  void BindParameters(const LayerNode& node, LayerBinding* binding) {
+    for (size_t i = 0; i < node.parameters.size(); ++i) {
+      binding->weights.push_back(graph_->weights.data() + graph_->layout.blobs(node.parameters[i]).offset());
+      binding->gradients.push_back(GradientOf(node, i));
+    }
+  }
+
   absl::Status BindLayer(LayerNode* node) {
     LayerBinding binding;
     for (size_t blob : node->bottoms) binding.bottoms.push_back(graph_->blobs[blob].get());
     for (size_t blob : node->writes.empty() ? node->tops : node->writes)
       binding.tops.push_back(graph_->blobs[blob].get());
-    for (size_t i = 0; i < node->parameters.size(); ++i) {
-      binding.weights.push_back(graph_->weights.data() + graph_->layout.blobs(node->parameters[i]).offset());
-      binding.gradients.push_back(GradientOf(*node, i));
-    }
+    BindParameters(*node, &binding);
+    for (const size_t above : node->absorbs) BindParameters(graph_->nodes[above], &binding);
     binding.propagate_down = node->propagate_down;
     binding.threads = graph_->loop.threads();
     return Annotate(node->layer->Bind(std::move(binding)), absl::StrCat(node->place, node->written));
@@ -407,7 +429,7 @@ class Builder {
     }
   }
 
-  absl::Status ListOutputs() {
+  void ListOutputs() {
     struct Output {
       const Blob* blob;
       float loss_weight;
@@ -422,25 +444,19 @@ class Builder {
       }
     }
     // Each value has an entry of its own, here and in a job's description of its nets.
-    constexpr int64_t kMaxOutputs = 1 << 24;
-    int64_t values = 0;
     for (const auto& [name, output] : by_name) {
-      values += output.blob->elements();
-      if (values > kMaxOutputs) {
-        return absl::InvalidArgumentError(absl::StrCat("the net has more than ", kMaxOutputs, " output values, ",
-                                                       output.blob->elements(), " of them in \"", name,
-                                                       "\", which no layer reads; add a Silence layer that reads it"));
-      }
+      const int64_t elements = output.blob->elements();
+      const bool by_mean = elements > Net::kMaxOutputValues;
       graph_->outputs.push_back(output.blob);
       graph_->factors_of_outputs.push_back(output.factor);
-      for (int64_t value = 0; value < output.blob->elements(); ++value) {
+      for (int64_t value = 0; value < (by_mean ? 1 : elements); ++value) {
         v1::OutputSpec* spec = graph_->output_specs.add_outputs();
         spec->set_name(name);
-        spec->set_loss_weight(output.loss_weight);
+        spec->set_loss_weight(output.loss_weight * static_cast<float>(by_mean ? elements : 1));
+        spec->set_mean_of(by_mean ? static_cast<uint64_t>(elements) : 0);
       }
     }
     graph_->output_values.assign(static_cast<size_t>(graph_->output_specs.outputs_size()), 0.0f);
-    return absl::OkStatus();
   }
 
   const NetOptions options_;

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "worker/nn/layers/batch_norm_layer.h"
 #include "worker/nn/layers/convolution_layer.h"
 #include "worker/nn/layers/pooling_layer.h"
 
@@ -23,6 +24,16 @@ LayerNode* OnlyReader(NetGraph* graph, const LayerNode& node) {
 
 bool IsPlainRelu(const LayerNode& node) {
   return node.param.type() == "ReLU" && node.param.relu_param().negative_slope() == 0;
+}
+
+// The layer does the work of those above.
+void Absorb(NetGraph* graph, size_t layer, const std::vector<LayerNode*>& absorbed) {
+  LayerNode& node = graph->nodes[layer];
+  for (LayerNode* above : absorbed) {
+    above->absorbed_by = layer;
+    node.absorbs.push_back(static_cast<size_t>(above - graph->nodes.data()));
+  }
+  node.writes = absorbed.back()->tops;
 }
 
 void Fuse(NetGraph* graph, size_t layer, ConvolutionLayer* convolution) {
@@ -47,15 +58,59 @@ void Fuse(NetGraph* graph, size_t layer, ConvolutionLayer* convolution) {
   }
   if (absorbed.empty()) return;
   convolution->Absorb(std::move(steps));
-  for (LayerNode* above : absorbed) above->absorbed_by = layer;
-  node.writes = absorbed.back()->tops;
+  Absorb(graph, layer, absorbed);
+}
+
+bool IsShared(const NetGraph& graph, const LayerNode& node) {
+  return std::any_of(graph.shared.begin(), graph.shared.end(), [&](const auto& shared) {
+    return std::find(node.parameters.begin(), node.parameters.end(), shared->blob) != node.parameters.end();
+  });
+}
+
+// Whether the layer is a Scale with a factor of its own for each channel, and maybe a summand.
+bool ScalesChannels(const NetGraph& graph, const LayerNode& node, int64_t channels) {
+  if (node.param.type() != "Scale" || node.bottoms.size() != 1 || IsShared(graph, node)) return false;
+  const int axes = static_cast<int>(graph.blobs[node.bottoms[0]]->shape.size());
+  const int axis = node.param.scale_param().axis();
+  const v1::ParameterBlob& scale = node.layer->parameters()[0];
+  return axes >= 2 && (axis == 1 || axis + axes == 1) && scale.shape_size() == 1 && scale.shape(0) == channels;
+}
+
+// BatchNorm, Scale and ReLU, or two of them.
+void Fuse(NetGraph* graph, size_t layer, BatchNormLayer* norm) {
+  LayerNode& node = graph->nodes[layer];
+  // Without a gradient for what is below, or for its statistics, the layer has no backward pass, and one above may.
+  const auto fits = [&](const LayerNode* above) {
+    return above != nullptr && above->needs_backward == node.needs_backward;
+  };
+  BatchNormLayer::Steps steps;
+  std::vector<LayerNode*> absorbed;
+  LayerNode* next = OnlyReader(graph, node);
+  if (fits(next) && ScalesChannels(*graph, *next, norm->channels())) {
+    steps.scale = true;
+    steps.bias = next->layer->parameters().size() > 1;
+    absorbed.push_back(next);
+    next = OnlyReader(graph, *next);
+  }
+  if (fits(next) && IsPlainRelu(*next)) {
+    steps.relu = true;
+    absorbed.push_back(next);
+  }
+  if (absorbed.empty()) return;
+  // Backward reads what is below again.
+  const auto memory_of = [graph](size_t blob) { return graph->blob_memory[blob].data; };
+  if (node.needs_backward && memory_of(absorbed.back()->tops[0]) == memory_of(node.bottoms[0])) return;
+  norm->Absorb(steps);
+  Absorb(graph, layer, absorbed);
 }
 
 }  // namespace
 
 void FuseLayers(NetGraph* graph) {
   for (size_t i = 0; i < graph->nodes.size(); ++i) {
-    if (auto* convolution = dynamic_cast<ConvolutionLayer*>(graph->nodes[i].layer.get())) Fuse(graph, i, convolution);
+    Layer* const layer = graph->nodes[i].layer.get();
+    if (auto* convolution = dynamic_cast<ConvolutionLayer*>(layer)) Fuse(graph, i, convolution);
+    if (auto* norm = dynamic_cast<BatchNormLayer*>(layer)) Fuse(graph, i, norm);
   }
 }
 

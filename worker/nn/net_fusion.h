@@ -1,13 +1,13 @@
-// Which convolutions do the work of the layers above them.
+// Which layers do the work of those above them.
 #pragma once
 
 #include "worker/nn/net_graph.h"
 
 namespace samovar {
 
-// Lets each convolution absorb the ReLU and the pool right above it (convolution_layer.h), where the difference does
-// not show: each blob between is read by the next of these layers alone and is no output of the net. Before layers are
-// bound.
+// Lets each convolution absorb the ReLU and the pool right above it (convolution_layer.h), and each BatchNorm the Scale
+// of its channels and the ReLU (batch_norm_layer.h), where the difference does not show: each blob between is read by
+// the next of these layers alone and is no output of the net. When gradients are planned, before layers are bound.
 void FuseLayers(NetGraph* graph);
 
 }  // namespace samovar

@@ -30,8 +30,10 @@ struct LayerNode {
   std::vector<size_t> tops;
   // Tops of the last layer that this one has absorbed (net_fusion.h); empty if there is none.
   std::vector<size_t> writes;
-  // The layer below that does this one's work, if one does (net_fusion.h).
+  // The layer below that does this one's work, if one does (net_fusion.h); and the layers above whose work this one
+  // does, from the lowest on: their parameters are bound after its own.
   std::optional<size_t> absorbed_by;
+  std::vector<size_t> absorbs;
   // One entry a top.
   std::vector<float> loss_weights;
   // One entry a top: how often its loss counts, in a net of a part of the batch (net_parts.h).

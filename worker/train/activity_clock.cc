@@ -3,8 +3,30 @@
 #include <utility>
 
 #include "common/base/clock.h"
+#include "common/parameters/push_counters.h"
 
 namespace samovar {
+
+const char* ActivityWords(v1::WorkerActivity activity) {
+  switch (activity) {
+    case v1::WORKER_ACTIVITY_PREPARING:
+      return "prepares";
+    case v1::WORKER_ACTIVITY_COMPUTING:
+      return "computes";
+    case v1::WORKER_ACTIVITY_WAITING_FOR_RECORDS:
+      return "waits for records";
+    case v1::WORKER_ACTIVITY_WAITING_FOR_PUSH:
+      return "waits for servers to take gradients";
+    case v1::WORKER_ACTIVITY_WAITING_FOR_WEIGHTS:
+      return "waits for weights";
+    case v1::WORKER_ACTIVITY_TESTING:
+      return "tests";
+    case v1::WORKER_ACTIVITY_RESTING:
+      return "rests after a failure";
+    default:
+      return "has no work";
+  }
+}
 
 ActivityClock::ActivityClock(Metrics* metrics)
     : records_(metrics->AddCounter("samovar_worker_records_total", "Records that were computed in training.")),
@@ -41,6 +63,16 @@ v1::WorkerActivity ActivityClock::Switch(v1::WorkerActivity activity) {
   return std::exchange(activity_, activity);
 }
 
+void ActivityClock::CountPushes(const v1::PushCounters& pushes) {
+  absl::MutexLock lock(&mu_);
+  AddCounters(pushes, &pushes_);
+}
+
+void ActivityClock::ForgetPushes() {
+  absl::MutexLock lock(&mu_);
+  pushes_.Clear();
+}
+
 void ActivityClock::WriteTo(v1::WorkerFigures* figures) const {
   absl::MutexLock lock(&mu_);
   CountLocked();
@@ -53,6 +85,10 @@ void ActivityClock::WriteTo(v1::WorkerFigures* figures) const {
   figures->set_pull_wait_seconds(seconds_.at(v1::WORKER_ACTIVITY_WAITING_FOR_WEIGHTS)->Value());
   figures->set_prepare_seconds(seconds_.at(v1::WORKER_ACTIVITY_PREPARING)->Value());
   figures->set_test_seconds(seconds_.at(v1::WORKER_ACTIVITY_TESTING)->Value());
+  figures->set_staleness_pushes(pushes_.applied());
+  figures->set_staleness_p50(StalenessPercentile(pushes_, 50));
+  figures->set_staleness_p99(StalenessPercentile(pushes_, 99));
+  figures->set_staleness_max(pushes_.staleness_max());
 }
 
 }  // namespace samovar

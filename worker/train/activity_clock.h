@@ -1,5 +1,5 @@
 // ActivityClock counts where a worker's time goes: it is always in one activity, and each has its seconds, the one that
-// goes on included.
+// goes on included. And it counts what the worker does meanwhile: records, and pushes by their staleness.
 //
 //   const ScopeActivity activity(&clock, v1::WORKER_ACTIVITY_COMPUTING);
 //
@@ -17,6 +17,9 @@
 
 namespace samovar {
 
+// "computes"; for people.
+const char* ActivityWords(v1::WorkerActivity activity);
+
 class ActivityClock {
  public:
   // Begins idle. The metrics outlive this.
@@ -26,6 +29,9 @@ class ActivityClock {
   v1::WorkerActivity Switch(v1::WorkerActivity activity);
   // Records of training, once for each forward pass that they were in.
   void CountRecords(uint64_t records) { records_->Increment(static_cast<double>(records)); }
+  // Chunks of gradients that servers have applied, by their staleness. Those of another job are forgotten.
+  void CountPushes(const v1::PushCounters& pushes);
+  void ForgetPushes();
 
   // The activity, the seconds of each, and the records.
   void WriteTo(v1::WorkerFigures* figures) const;
@@ -42,6 +48,7 @@ class ActivityClock {
   v1::WorkerActivity activity_ ABSL_GUARDED_BY(mu_) = v1::WORKER_ACTIVITY_IDLE;
   absl::Time began_ ABSL_GUARDED_BY(mu_);
   mutable absl::Time counted_ ABSL_GUARDED_BY(mu_);
+  v1::PushCounters pushes_ ABSL_GUARDED_BY(mu_);
 };
 
 // The worker is in an activity for the time of the scope, and then again in the one before.

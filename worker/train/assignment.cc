@@ -46,6 +46,7 @@ absl::Status Assignment::Open() {
     local_steps_ = std::make_unique<LocalSteps>(spec().solver(), spec().layout());
   }
   batches_ = std::make_unique<BatchPrefetcher>(std::move(trained.feed));
+  means_.clock->ForgetPushes();
 
   ParameterClient::Options options;
   options.job_id = spec().job_id();

@@ -5,8 +5,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/rpc/log_lines.h"
 #include "common/telemetry/guarded_turn.h"
 #include "common/telemetry/log.h"
+#include "common/telemetry/recent_log.h"
 
 namespace samovar {
 namespace {
@@ -35,6 +37,11 @@ CoordinatorSession::~CoordinatorSession() {
   heartbeats_.join();
 }
 
+bool CoordinatorSession::unreachable() const {
+  absl::MutexLock lock(&mu_);
+  return unreachable_;
+}
+
 bool CoordinatorSession::joined() const { return worker_id() != 0; }
 
 uint64_t CoordinatorSession::worker_id() const {
@@ -54,6 +61,7 @@ absl::Status CoordinatorSession::Join() {
     worker_id_ = response.worker_id();
     heartbeat_ = Clamped(response.heartbeat_ms(), kShortestHeartbeat, kLongestHeartbeat);
     revoked_early_.clear();
+    sent_line_ = 0;
   }
   LogInfo(absl::StrCat("joined coordinator ", client_.address(), " as worker ", response.worker_id(), ", epoch ",
                        response.epoch()));
@@ -141,8 +149,10 @@ absl::Status CoordinatorSession::ReportUntilOneIsLeft() {
 
 absl::Status CoordinatorSession::SendHeartbeat() {
   v1::HeartbeatRequest request;
+  uint64_t line = 0;
   {
     absl::MutexLock lock(&mu_);
+    line = sent_line_;
     if (worker_id_ == 0) return absl::NotFoundError("the worker has not joined");
     request.set_worker_id(worker_id_);
     if (held_ != nullptr) {
@@ -152,6 +162,7 @@ absl::Status CoordinatorSession::SendHeartbeat() {
     }
   }
   *request.mutable_figures() = figures_();
+  line = AddLogLines(ProcessLog(), line, kMaxSentLogBytes, request.mutable_log_lines());
   *request.mutable_report() = outbox_.Take();
   const absl::StatusOr<v1::HeartbeatResponse> response = client_.Heartbeat(request);
   if (!response.ok()) outbox_.PutBack(std::move(*request.mutable_report()));
@@ -163,6 +174,7 @@ absl::Status CoordinatorSession::SendHeartbeat() {
   {
     absl::MutexLock lock(&mu_);
     if (response.ok()) EndRevokedLocked(*response);
+    if (response.ok() && worker_id_ == request.worker_id()) sent_line_ = std::max(sent_line_, line);
     // Logged when it changes.
     if (response.ok() != unreachable_) return response.status();
     unreachable_ = !response.ok();

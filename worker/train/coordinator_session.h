@@ -44,6 +44,7 @@ class CoordinatorSession {
   ~CoordinatorSession();
 
   CoordinatorClient& client() { return client_; }
+  const CoordinatorClient& client() const { return client_; }
   Outbox& outbox() { return outbox_; }
 
   // Where the worker serves its pages. Before the first Join.
@@ -51,6 +52,8 @@ class CoordinatorSession {
 
   // False before the first Join, and after the coordinator has said that it does not know the worker.
   bool joined() const;
+  // Whether the last heartbeat was not answered.
+  bool unreachable() const ABSL_LOCKS_EXCLUDED(mu_);
   // 0 if not joined.
   uint64_t worker_id() const;
   // Joins, as a new worker. Results for a coordinator that is gone are forgotten.
@@ -100,6 +103,8 @@ class CoordinatorSession {
   std::shared_ptr<HeldLease> held_ ABSL_GUARDED_BY(mu_);
   // Revoked before AskForLease has returned them: its answer and a heartbeat's may cross.
   std::vector<uint64_t> revoked_early_ ABSL_GUARDED_BY(mu_);
+  // The newest line of this process' log that the coordinator has.
+  uint64_t sent_line_ ABSL_GUARDED_BY(mu_) = 0;
   // Whether the last heartbeat failed.
   bool unreachable_ ABSL_GUARDED_BY(mu_) = false;
 

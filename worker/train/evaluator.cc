@@ -11,20 +11,7 @@
 
 namespace samovar {
 
-namespace {
-
-// Adds the net's outputs, weighted, to those of the full net. Where a net of fewer records has fewer values of an
-// output, the last ones get nothing.
-void AddOutputs(const Net& net, const v1::NetOutputs& full, double weight, std::vector<double>* sums) {
-  int from = 0;
-  for (int to = 0; to < full.outputs_size(); ++to) {
-    if (from == net.output_specs().outputs_size() || net.output_specs().outputs(from).name() != full.outputs(to).name())
-      continue;
-    (*sums)[static_cast<size_t>(to)] += static_cast<double>(net.outputs()[static_cast<size_t>(from++)]) * weight;
-  }
-}
-
-}  // namespace
+namespace {}  // namespace
 
 absl::StatusOr<std::unique_ptr<Evaluator>> Evaluator::Create(const v1::JobSpec& spec, uint32_t number,
                                                              const NetMeans& means) {
@@ -99,7 +86,7 @@ absl::StatusOr<std::vector<double>> Evaluator::Sums(uint64_t begin, uint64_t end
       SAMOVAR_RETURN_IF_ERROR(FinalIfUnreadable(test_.feed->FillRange(begin, begin + records, TopsOf(*net, data_))));
     }
     SAMOVAR_RETURN_IF_ERROR(net->Forward(iteration, seed_, /*first_record=*/begin));
-    AddOutputs(*net, test_.net->output_specs(), static_cast<double>(records), &sums);
+    net->AddOutputs(test_.net->output_specs(), static_cast<double>(records), &sums);
     begin += records;
   }
   return sums;

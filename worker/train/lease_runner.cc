@@ -12,6 +12,7 @@
 #include "common/model/consistency.h"
 #include "common/model/gradient_clip.h"
 #include "common/model/push_units.h"
+#include "common/parameters/push_counters.h"
 #include "worker/train/fed_net.h"
 #include "worker/train/finite_check.h"
 #include "worker/train/gradient_sum.h"
@@ -125,6 +126,8 @@ class LeaseRun {
   // of the next iteration may have to wait for other workers.
   absl::Status EndPush();
   void HandIn();
+  // Completes the result with what servers say of its push.
+  void AddPushFacts(v1::TrainResult* result);
   // In a job whose servers clip, when all of this worker's parts are pushed: has the servers apply iteration t,
   // and pulls.
   absl::Status ApplyClipped(uint64_t t);
@@ -219,9 +222,16 @@ absl::Status LeaseRun::AwaitPush(const WaitLimit& limit) {
   return sent_.Check();
 }
 
+void LeaseRun::AddPushFacts(v1::TrainResult* result) {
+  result->set_residual_norm(assignment_.parameters().ResidualNorm());
+  const v1::PushCounters pushes = assignment_.parameters().TakeStaleness();
+  clock_->CountPushes(pushes);
+  result->set_staleness(pushes.applied() == 0 ? -1 : static_cast<float>(MeanStaleness(pushes)));
+}
+
 void LeaseRun::HandIn() {
   if (!pushed_.has_value()) return;
-  pushed_->set_residual_norm(assignment_.parameters().ResidualNorm());
+  AddPushFacts(&*pushed_);
   outbox_.Add(*std::move(pushed_));
   pushed_.reset();
 }
@@ -334,9 +344,11 @@ absl::Status LeaseRun::RunUnit(uint64_t first, uint64_t count) {
   StartPush(steps_.at(end - 1), local.displacement(), static_cast<uint32_t>(count));
   PushAll(local.displacement());
   SAMOVAR_RETURN_IF_ERROR(AwaitPush(LimitFor(held_)));
+  AddPushFacts(&results.back());
   for (v1::TrainResult& result : results) {
-    result.set_residual_norm(assignment_.parameters().ResidualNorm());
-    outbox_.Add(std::move(result));
+    result.set_residual_norm(results.back().residual_norm());
+    result.set_staleness(results.back().staleness());
+    outbox_.Add(result);
   }
   return absl::OkStatus();
 }
@@ -363,7 +375,7 @@ absl::Status LeaseRun::RunStep(uint64_t number) {
   // it there.
   SAMOVAR_RETURN_IF_ERROR(AwaitPush(LimitFor(held_)));
   SAMOVAR_RETURN_IF_ERROR(ApplyClipped(step.t));
-  outbox_.Add(*std::exchange(pushed_, std::nullopt));
+  HandIn();
   return absl::OkStatus();
 }
 

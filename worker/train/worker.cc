@@ -2,8 +2,10 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/clock.h"
 #include "common/base/exceptions.h"
@@ -12,6 +14,7 @@
 #include "common/base/version.h"
 #include "common/telemetry/guarded_turn.h"
 #include "common/telemetry/log.h"
+#include "common/telemetry/log_format.h"
 #include "worker/train/lease_runner.h"
 
 namespace samovar {
@@ -32,10 +35,7 @@ constexpr absl::Duration kLastReports = absl::Seconds(5);
 
 v1::JoinRequest Describe(const Worker::Options& options) {
   v1::JoinRequest self;
-  self.set_name(options.name);
-  if (options.name.empty()) {
-    self.set_name(absl::StrCat(MachineName(), "-", getpid()));
-  }
+  self.set_name(Worker::NameOf(options));
   self.set_pid(static_cast<uint64_t>(getpid()));
   self.set_threads(static_cast<uint32_t>(options.threads));
   self.set_version(Version());
@@ -44,11 +44,27 @@ v1::JoinRequest Describe(const Worker::Options& options) {
   return self;
 }
 
+// The first iteration of the lease; if it is a test's, the iteration that is tested.
+uint64_t FirstIteration(const v1::WorkLease& lease) {
+  return lease.has_train() ? lease.train().begin() : lease.test().frozen_iteration();
+}
+
+std::string WorkText(const v1::WorkLease& lease) {
+  if (!lease.has_train()) return absl::StrCat("iteration ", FirstIteration(lease), " of job ", lease.job_id());
+  const uint64_t last = std::max(lease.train().begin() + 1, lease.train().end()) - 1;
+  if (last == lease.train().begin()) return absl::StrCat("iteration ", last, " of job ", lease.job_id());
+  return absl::StrCat("iterations ", lease.train().begin(), " to ", last, " of job ", lease.job_id());
+}
+
 bool IsPermanent(const absl::Status& status) {
   return absl::IsInvalidArgument(status) || absl::IsUnimplemented(status);
 }
 
 }  // namespace
+
+std::string Worker::NameOf(const Options& options) {
+  return options.name.empty() ? absl::StrCat(MachineName(), "-", getpid()) : options.name;
+}
 
 Worker::Worker(const Options& options)
     : options_(options),
@@ -72,7 +88,8 @@ void Worker::Stop() {
 
 std::string Worker::UnreadyText() const {
   if (stopper_.stopped()) return "the worker stops";
-  return session_.joined() ? "" : absl::StrCat("the worker has not joined ", options_.coordinator, " yet");
+  if (!session_.joined()) return absl::StrCat("the worker has not joined ", options_.coordinator, " yet");
+  return session_.unreachable() ? absl::StrCat("coordinator ", session_.client().address(), " does not answer") : "";
 }
 
 void Worker::Run() {
@@ -122,6 +139,9 @@ std::shared_ptr<HeldLease> Worker::NextLease() {
 
 void Worker::Work(const HeldLease& held) {
   const v1::WorkLease& lease = held.lease;
+  const LogScope scope({lease.job_id(), FirstIteration(lease)});
+  SetWork(WorkText(lease));
+  const absl::Cleanup rest = [this] { SetWork(""); };
   ScopeActivity activity(&clock_, v1::WORKER_ACTIVITY_PREPARING);
   absl::StatusOr<Assignment*> assignment = nullptr;
   const absl::Status prepared = CatchExceptions([&] {
@@ -198,6 +218,20 @@ v1::WorkerFigures Worker::Figures() const {
   figures.set_resident_bytes(ProcessResidentBytes());
   if (options_.cache_bytes) figures.set_cache_bytes(options_.cache_bytes());
   return figures;
+}
+
+void Worker::SetWork(std::string work) {
+  absl::MutexLock lock(&work_mu_);
+  work_ = std::move(work);
+}
+
+std::string Worker::StatusText() const {
+  if (std::string unready = UnreadyText(); !unready.empty()) return unready;
+  v1::WorkerFigures figures;
+  clock_.WriteTo(&figures);
+  absl::MutexLock lock(&work_mu_);
+  return absl::StrCat("works for ", options_.coordinator, ": ", ActivityWords(figures.activity()),
+                      work_.empty() ? "" : ", ", work_);
 }
 
 void Worker::SetOwing(bool owing) {

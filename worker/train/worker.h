@@ -64,6 +64,10 @@ class Worker {
 
   // Why it does not work now; empty: it has joined. From any thread.
   std::string UnreadyText() const;
+  // Its work now, in a line for people. From any thread.
+  std::string StatusText() const ABSL_LOCKS_EXCLUDED(work_mu_);
+  // Its name in the status.
+  static std::string NameOf(const Options& options);
   // The metrics of this worker (activity_clock.h).
   const Metrics& metrics() const { return metrics_; }
 
@@ -87,6 +91,7 @@ class Worker {
   void Report(const v1::WorkLease& lease, const absl::Status& failure);
   // From any thread.
   v1::WorkerFigures Figures() const;
+  void SetWork(std::string work) ABSL_LOCKS_EXCLUDED(work_mu_);
   void SetOwing(bool owing) ABSL_LOCKS_EXCLUDED(owing_mu_);
 
   const Options options_;
@@ -99,6 +104,10 @@ class Worker {
   // After failures of work, so that one bad worker does not use up a job's patience.
   Backoff failure_backoff_;
   bool told_joined_ = false;
+
+  mutable absl::Mutex work_mu_;
+  // "iterations 1200 to 1231 of job lenet", of the lease that is worked on; empty: none is.
+  std::string work_ ABSL_GUARDED_BY(work_mu_);
 
   absl::Mutex owing_mu_;
   // A lease is being worked on that is to end with a push in full.

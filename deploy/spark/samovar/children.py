@@ -126,7 +126,8 @@ class Child:
 
 # A command's error, and a line of a server's or a worker's log.
 _ERROR = re.compile(r"samovar(?:-server|-worker)?: (?:error: )?(?P<text>.+)")
-_LOGGED_ERROR = re.compile(r"\S+ \S+ [EC] (?P<text>\w+: .+)")
+# "2026-01-31T12:00:00.000Z E host worker[4711] worker=w1: text"
+_LOGGED_ERROR = re.compile(r"\S+Z E \S+ (?P<process>\w+)\[\d+\].*?: (?P<text>.+)")
 
 
 def messages_of(lines: Sequence[str]) -> str:
@@ -134,7 +135,8 @@ def messages_of(lines: Sequence[str]) -> str:
     for line in reversed(lines):
         match = _ERROR.match(line) or _LOGGED_ERROR.match(line)
         if match and not line.startswith("samovar: warning: "):
-            return match["text"]
+            logged = match.groupdict().get("process")
+            return f"{logged}: {match['text']}" if logged else match["text"]
     return "\n".join(lines) or "it has said nothing"
 
 

@@ -81,6 +81,14 @@ class Client:
         """The cluster's status: servers, workers, jobs (ClusterStatus)."""
         return self._call("StatusService", "GetStatus")
 
+    def watch_status(self, interval: float = 1.0) -> Iterator[Any]:
+        """The cluster's status, then, at most every `interval` seconds, what has changed in it (ClusterStatus), without end."""
+        return self._stream("StatusService", "WatchStatus", interval_ms=max(100, int(interval * 1000)))
+
+    def history(self, job_id: str, first_iteration: int = 0, max_points: int = 0) -> Iterator[Any]:
+        """The curve of a job that runs or has ended, in blocks of points (HistoryBlock); max_points: of many only so many, lowest and highest."""
+        return self._stream("StatusService", "GetHistory", job_id=job_id, first_iteration=first_iteration, max_points=max_points)
+
     def jobs(self) -> List[Any]:
         """The status of each job that the coordinator remembers (JobStatus)."""
         return list(self._call("JobService", "List").jobs)

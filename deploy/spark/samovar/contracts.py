@@ -51,6 +51,9 @@ class Contracts:
         described = _HERE / "samovar.desc"
         files = descriptor_pb2.FileDescriptorSet.FromString(described.read_bytes() if described.is_file() else compile_descriptors())
         self._pool = descriptor_pool.DescriptorPool()
+        # Old versions of protobuf do not say of a method in a pool whether it streams.
+        self._streams = {(service.name, method.name) for file in files.file for service in file.service for method in service.method
+                         if method.server_streaming}
         for file in files.file:
             self._pool.AddSerializedFile(file.SerializeToString())
         self._classes: Dict[str, Any] = {}
@@ -62,9 +65,8 @@ class Contracts:
     def method(self, service: str, name: str) -> Tuple[str, Any, Any, bool]:
         """A method's path, the classes of its request and its answer, and whether it answers with a stream."""
         method = self._pool.FindServiceByName(f"samovar.v1.{service}").methods_by_name[name]
-        # Old versions of protobuf do not say whether it streams; ours are these.
         return (f"/samovar.v1.{service}/{name}", self._class_of(method.input_type), self._class_of(method.output_type),
-                (service, name) in (("JobService", "Watch"), ("JobService", "Logs")))
+                (service, name) in self._streams)
 
     def _class_of(self, descriptor: Any) -> Any:
         if descriptor.full_name not in self._classes:

@@ -24,6 +24,7 @@ v1::HistoryBlock BlockOf(uint64_t begin, uint64_t end) {
     block.add_learning_rates(0.01f);
     block.add_outputs(0.3f);
     block.add_outputs(0.5f);
+    block.add_staleness(t == 1 ? -1 : 1.5f);
   }
   return block;
 }
@@ -50,15 +51,15 @@ TEST_CASE("a curve as CSV has a line each point and test, in order, and reads ba
   const Curve curve = Example();
   const std::string csv = CurveCsv(curve);
   CHECK(csv ==
-        "iteration,seconds,images_per_second,learning_rate,loss,train loss,\"train accuracy, top\",test0 loss,test1 "
-        "accuracy\n"
-        "0,,,,,,,2,\n"
-        "0,0.000,,0.01,0.3,0.3,0.5,,\n"
-        "1,0.000,,0.01,1.3,0.3,0.5,,\n"
-        "2,,,,,,,,0.9\n"
-        "2,1.000,20.0,0.01,2.3,0.3,0.5,,\n"
-        "3,1.000,20.0,0.01,nan,0.3,0.5,,\n"
-        "9,,,,,,,1,\n");
+        "iteration,seconds,images_per_second,learning_rate,loss,staleness,train loss,\"train accuracy, top\",test0 "
+        "loss,test1 accuracy\n"
+        "0,,,,,,,,2,\n"
+        "0,0.000,,0.01,0.3,1.5,0.3,0.5,,\n"
+        "1,0.000,,0.01,1.3,,0.3,0.5,,\n"
+        "2,,,,,,,,,0.9\n"
+        "2,1.000,20.0,0.01,2.3,1.5,0.3,0.5,,\n"
+        "3,1.000,20.0,0.01,nan,1.5,0.3,0.5,,\n"
+        "9,,,,,,,,1,\n");
   const auto read = ParseCurve(csv);
   REQUIRE_OK(read);
   CHECK(CurveCsv(*read) == csv);
@@ -74,9 +75,9 @@ TEST_CASE("a curve as JSON has an object a line, and null for what is no number,
   CHECK(absl::StrContains(json, "null"));
   CHECK(std::count(json.begin(), json.end(), '\n') == 7);
   const std::string table = CurveTable(Example());
-  CHECK(absl::StrContains(table, "  iteration  seconds  images/s  learning rate  loss  train loss"));
+  CHECK(absl::StrContains(table, "  iteration  seconds  images/s  learning rate  loss  staleness  train loss"));
   CHECK(std::count(table.begin(), table.end(), '\n') == 8);
-  CHECK(CurveCsv(Curve()) == "iteration,seconds,images_per_second,learning_rate,loss\n");
+  CHECK(CurveCsv(Curve()) == "iteration,seconds,images_per_second,learning_rate,loss,staleness\n");
 }
 
 TEST_CASE("values of one name have a column each, and outputs that do not fit their names are left out") {

@@ -42,6 +42,10 @@ TEST_CASE("a cluster's status is shown in aligned tables") {
   worker->set_pull_wait_share(0.06);
   worker->set_cpu_share(0.95);
   worker->set_state("computes");
+  worker->mutable_figures()->set_staleness_pushes(4);
+  worker->mutable_figures()->set_staleness_p50(1);
+  worker->mutable_figures()->set_staleness_p99(3);
+  worker->mutable_figures()->set_staleness_max(7);
   worker->add_leases("train 500..520");
   worker->add_leases("test net 0 0..100");
   status.add_problems("server 127.0.0.1:7101 has been silent for 4 s");
@@ -68,9 +72,10 @@ TEST_CASE("a cluster's status is shown in aligned tables") {
       "  address         host    in MB/s  out MB/s  apply  queue  chunks  MB held  GB disk free  snapshot  last heard\n"
       "  127.0.0.1:7100  node-1  12       4.6       25%    0      6       34       78.9          11 s ago  1.2 s ago\n"
       "workers\n"
-      "  id  name      host    threads  engine     images/s  compute  records  push  pull  cpu  last heard  state\n"
-      "  7   worker-0  node-2  1        x86-64-v3  1553      91%      0%       0%    6%    95%  0.0 s ago   computes "
-      "(train 500..520, test net 0 0..100)\n"
+      "  id  name      host    threads  engine     images/s  compute  records  push  pull  cpu  staleness  last heard  "
+      "state\n"
+      "  7   worker-0  node-2  1        x86-64-v3  1553      91%      0%       0%    6%    95%  1/3/7      0.0 s ago   "
+      "computes (train 500..520, test net 0 0..100)\n"
       "jobs\n"
       "  id     state    mode              iteration  ahead  loss  images/s  left  snapshots\n"
       "  lenet  RUNNING  bounded, delay 4  500/2000   3      0.5   3107      31 s  500\n");
@@ -103,6 +108,23 @@ TEST_CASE("a cluster's jobs are shown in a table, with what they wait for") {
         "  id     state    iteration  images/s  left  workers  weight\n"
         "  lenet  RUNNING  500/2000   3107      31 s  2        3\n"
         "  cifar  QUEUED   0/100      -         -     -        1       waits for servers: 1 of 2 have registered\n");
+}
+
+TEST_CASE("a server that is no coordinator says so, and which one is") {
+  v1::ClusterStatus status;
+  status.set_version("0.1.0");
+  status.set_coordinator("10.0.0.4:7400");
+  status.add_servers()->set_address("10.0.0.5:7401");
+  const std::string table = StatusTable(status);
+  CHECK_THAT(table, Catch::StartsWith("server 10.0.0.5:7401, samovar 0.1.0, up "));
+  CHECK_THAT(table, Catch::Contains("\nthis is a server, not the coordinator (which is 10.0.0.4:7400); for workers and "
+                                    "jobs: samovar status 10.0.0.4:7400\n"));
+  CHECK_THAT(table, !Catch::Contains("no workers") && !Catch::Contains("no jobs"));
+  status.clear_coordinator();
+  CHECK_THAT(StatusTable(status), Catch::Contains("not the coordinator (which it has not found yet)\n"));
+  // A coordinator without workers is one all the same.
+  status.set_coordinator("10.0.0.5:7401");
+  CHECK_THAT(StatusTable(status), Catch::Contains("no workers\nno jobs\n"));
 }
 
 }  // namespace samovar

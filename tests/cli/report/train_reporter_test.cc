@@ -80,6 +80,24 @@ TEST_CASE("a terminal shows no figures of a silent coordinator") {
   CHECK(out.str() == "\r\x1b[Kno news for 4 s from the coordinator at node-1:7100; it was at iteration 500/2000");
 }
 
+TEST_CASE("programs are told once that a coordinator is silent, until it has news again") {
+  std::ostringstream out;
+  auto reporter = MakeJsonReporter(&out);
+  const auto silences = [&] {
+    const std::string text = out.str();
+    size_t count = 0;
+    for (size_t at = 0; (at = text.find("\"event\":\"silent\"", at)) != std::string::npos; ++at) ++count;
+    return count;
+  };
+  reporter->Silent(2.6, "node-1:7100");
+  reporter->Silent(3.6, "node-1:7100");
+  CHECK(silences() == 1);
+  CHECK(out.str().find("node-1:7100") != std::string::npos);
+  reporter->Progress(Status(), {});
+  reporter->Silent(2.6, "node-1:7100");
+  CHECK(silences() == 2);
+}
+
 TEST_CASE("a log has a prefix on each line and begins with what Caffe's parsers look for") {
   std::ostringstream out;
   const absl::Time time = absl::FromCivil(absl::CivilSecond(2026, 1, 31, 12, 0, 0), absl::LocalTimeZone());

@@ -8,7 +8,10 @@
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
+#include <stdexcept>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -96,6 +99,33 @@ TEST_CASE("a service manager that cannot be reached is named") {
     CHECK_FALSE(status.ok());
     CHECK(absl::StrContains(status.message(), name));
   }
+}
+
+TEST_CASE("the manager's line follows the program's, and is sent when it is another") {
+  const TempDir dir;
+  Manager manager(dir.File("notify"));
+  Stopper stopper;
+  const std::vector<std::string> texts = {"waits", "waits", "2 jobs", "2 jobs\nREADY=1", "2 jobs"};
+  size_t next = 0;
+  FollowStatus(stopper, absl::Milliseconds(1), [&] {
+    if (next + 1 == texts.size()) stopper.Stop();
+    return texts[next++];
+  });
+  CHECK(next == texts.size());
+  CHECK(manager.Next() == "STATUS=waits");
+  CHECK(manager.Next() == "STATUS=2 jobs");
+  // A text is no message of its own.
+  CHECK(manager.Next() == "STATUS=2 jobs\\nREADY=1");
+  CHECK(manager.Next() == "STATUS=2 jobs");
+  CHECK(manager.Next() == "");
+}
+
+TEST_CASE("without a manager nobody asks what the line is") {
+  unsetenv("NOTIFY_SOCKET");
+  Stopper stopper;
+  std::thread stop([&] { stopper.Stop(); });
+  FollowStatus(stopper, absl::Milliseconds(1), []() -> std::string { throw std::logic_error("asked"); });
+  stop.join();
 }
 
 }  // namespace

@@ -103,6 +103,12 @@ TEST_CASE("staleness is counted from the last pull") {
   for (uint64_t t = 0; t < 3; ++t) REQUIRE_OK(Push(fast.get(), t, 1, weights));
   REQUIRE_OK(Push(slow.get(), 3, 1, weights));
   REQUIRE(server.Ledgers("job").counters().staleness_max() == 3);
+  // Each client knows that of its own pushes, once.
+  const v1::PushCounters late = slow->TakeStaleness();
+  CHECK(late.applied() == kChunks);
+  CHECK(late.staleness_sum() == 3 * kChunks);
+  CHECK(slow->TakeStaleness().applied() == 0);
+  CHECK(fast->TakeStaleness().staleness_max() == 0);
   // The rate of a push that is 3 updates late is halved.
   REQUIRE(AllAre(weights, kInitial - 3.5f * kRate));
 }
@@ -117,6 +123,7 @@ TEST_CASE("a push that is repeated is applied once") {
   REQUIRE_OK(again);
   REQUIRE(again->applied == 0);
   REQUIRE(again->duplicates == kChunks);
+  CHECK(client->TakeStaleness().applied() == kChunks);
   REQUIRE(AllAre(weights, kInitial - kRate));
 }
 

@@ -190,6 +190,17 @@ TEST_CASE("problems name the culprit, the worst first, and nothing is wrong with
   job->add_servers("b:1");
   CHECK(ProblemsOf(status).size() == 4);
   job->clear_servers();
+  // A worker that one server does not answer, which others hear; not one that is silent itself, which is told already.
+  const auto cut_off = [&] {
+    return ProblemsOf(status).back().find("no answer from server a:1 for 5 s") != std::string::npos;
+  };
+  status.mutable_workers(1)->set_unanswered_by("a:1");
+  status.mutable_workers(1)->set_unanswered_seconds(5);
+  CHECK(cut_off());
+  server->set_silent_seconds(4);
+  CHECK_FALSE(cut_off());
+  status.mutable_workers(1)->set_unanswered_seconds(0);
+  server->set_silent_seconds(0);
   // It is over.
   status.mutable_workers(1)->set_last_error_unix_ms(900'000'000);
   CHECK(ProblemsOf(status).size() == 2);

@@ -100,6 +100,30 @@ TEST_CASE("a curve has each iteration once, in order, however results come, also
   CHECK(blocks[0].learning_rates(0) == 0.5f);
 }
 
+TEST_CASE("points have the staleness of their updates, and those of a version that did not note it have none") {
+  const v1::JobSpec spec = SpecOf(0);
+  HistoryBlocks before;
+  {
+    JobHistory history(&spec);
+    history.Begin(0);
+    history.Add(0, 1, {}, 2.5f);
+    history.Advance(1, 1);
+    before = history.TakeChanges().written;
+  }
+  REQUIRE(before.begin()->second.staleness(0) == 2.5f);
+  before.begin()->second.clear_staleness();
+  JobHistory history(&spec);
+  history.Restore(before);
+  history.Begin(1);
+  history.Add(1, 1, {}, 4);
+  history.Advance(2, 2);
+  const std::vector<v1::HistoryBlock> blocks = history.Blocks();
+  REQUIRE(blocks.size() == 1);
+  CHECK(IsWhole(blocks[0]));
+  CHECK(blocks[0].staleness(0) == -1);
+  CHECK(blocks[0].staleness(1) == 4);
+}
+
 TEST_CASE("outputs of a net with many values are not kept, the loss is") {
   const v1::JobSpec many = SpecOf(JobHistory::kMaxOutputs + 1), few = SpecOf(JobHistory::kMaxOutputs);
   for (const v1::JobSpec* const spec : {&many, &few}) {

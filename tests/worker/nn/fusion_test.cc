@@ -1,9 +1,10 @@
-// Convolutions that do the work of the layers above them: nobody sees the difference.
+// Layers that do the work of those above them: nobody sees the difference.
 #include <algorithm>
 #include <cmath>
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/model/layout.h"
 #include "tests/support/catch.h"
@@ -54,10 +55,26 @@ struct Values {
 Values Compute(const std::string& text, NetOptions options) {
   std::unique_ptr<Net> net = MakeNet(text, options);
   FillWeights(net.get(), 1, 0.5f);
+  // No variance is negative, and no number of batches.
+  for (const v1::ParameterBlob& blob : net->layout().blobs()) {
+    if (blob.rule() != v1::UPDATE_RULE_MOVING_AVERAGE) continue;
+    for (float& value : net->weights().subspan(blob.offset(), BlobElements(blob))) value = std::abs(value) + 0.1f;
+  }
   FillRecords(net.get(), 2, kClasses);
   std::vector<float> gradients = Gradients(net.get());
   REQUIRE(std::all_of(gradients.begin(), gradients.end(), [](float x) { return std::isfinite(x); }));
   return {{net->outputs().begin(), net->outputs().end()}, std::move(gradients), net->layout()};
+}
+
+// Largest difference of the gradients, as a part of the largest gradient of all.
+double DifferenceOfAll(const Values& a, const Values& b) {
+  double largest = 0;
+  double difference = 0;
+  for (size_t i = 0; i < a.gradients.size(); ++i) {
+    largest = std::max<double>(largest, std::abs(a.gradients[i]));
+    difference = std::max<double>(difference, std::abs(a.gradients[i] - b.gradients[i]));
+  }
+  return difference / largest;
 }
 
 // Largest difference of a blob's gradients, as a part of the blob's largest gradient.
@@ -76,8 +93,10 @@ double Difference(const Values& a, const Values& b) {
 }
 
 // The same outputs, to the bit; the same gradients but for the order of sums; and any number of threads computes the
-// same bits.
-void CheckFusion(const std::string& text, NetOptions options) {
+// same bits. `difference` of the gradients: below a BatchNorm some are 0 but for rounding, and no blob can be compared
+// by itself.
+void CheckFusion(const std::string& text, NetOptions options,
+                 double (*difference)(const Values&, const Values&) = Difference) {
   const Values fused = Compute(text, options);
   ThreadPool pool(2);
   options.pool = &pool;
@@ -87,7 +106,7 @@ void CheckFusion(const std::string& text, NetOptions options) {
   options.keep_blobs = true;
   const Values kept = Compute(text, options);
   CHECK(fused.outputs == kept.outputs);
-  CHECK(Difference(kept, fused) < 1e-5);
+  CHECK(difference(kept, fused) < 1e-5);
   // Those of the layer below came all the way down.
   CHECK(fused.gradients[0] != 0);
 }
@@ -132,6 +151,91 @@ TEST_CASE("what others read, or what computes something else, is not absorbed") 
                              Relu("conv", "r") + pool,
                          "p"))
             .empty());
+}
+
+// BatchNorm, Scale and ReLU over "below", which make "last"; in place or not.
+std::string Norm(bool in_place, const std::string& norm, const std::string& scale, bool relu) {
+  const std::string top = in_place ? "n" : "y";
+  std::string layers = Conv("num_output: 6 kernel_size: 3") + R"(
+      layer { name: "shift" type: "Power" bottom: "conv" top: "n" power_param { shift: 0.3 } }
+      layer { name: "norm" type: "BatchNorm" bottom: "n" top: ")" +
+                       top + "\" batch_norm_param { " + norm + " } }";
+  std::string last = top;
+  if (!scale.empty()) {
+    const std::string scaled = in_place ? last : "s";
+    absl::StrAppend(&layers, "layer { name: \"factors\" type: \"Scale\" bottom: \"", last, "\" top: \"", scaled,
+                    "\" scale_param { ", scale, " } }");
+    last = scaled;
+  }
+  if (relu) {
+    const std::string rectified = in_place ? last : "r";
+    absl::StrAppend(&layers, "layer { name: \"relu\" type: \"ReLU\" bottom: \"", last, "\" top: \"", rectified, "\" }");
+    last = rectified;
+  }
+  return absl::StrCat(layers, "layer { name: \"end\" type: \"Power\" bottom: \"", last, "\" top: \"last\" }");
+}
+
+TEST_CASE("a BatchNorm does what the Scale and the ReLU above it would do") {
+  const bool in_place = GENERATE(true, false);
+  const std::string norm = GENERATE(as<std::string>(), "", "use_global_stats: true", "eps: 0.1");
+  const int batch = GENERATE(1, 7);
+  for (const std::string scale : {"", "bias_term: true", "bias_term: false", "axis: -3 bias_term: true"}) {
+    for (const bool relu : {true, false}) {
+      const std::string text = NetText(batch, Norm(in_place, norm, scale, relu), "last");
+      INFO(text);
+      CheckFusion(text, Small(), DifferenceOfAll);
+      Names absorbed;
+      if (!scale.empty()) absorbed.push_back("factors");
+      if (relu) absorbed.push_back("relu");
+      // Its values would be overwritten in place, which its backward pass reads again.
+      if (in_place && absl::StrContains(norm, "use_global_stats") && scale.empty()) absorbed.clear();
+      CHECK(Absorbed(text) == absorbed);
+    }
+  }
+}
+
+TEST_CASE("a BatchNorm of vectors does what the layers above it would do, also where only the Scale learns") {
+  const auto text = [](const std::string& more) {
+    return DataText(5) + R"(
+      layer { name: "ip0" type: "InnerProduct" bottom: "data" top: "h" inner_product_param { num_output: 19 } )" +
+           more +
+           R"( }
+      layer { name: "norm" type: "BatchNorm" bottom: "h" top: "h" }
+      layer { name: "factors" type: "Scale" bottom: "h" top: "h" scale_param { bias_term: true } }
+      layer { name: "relu" type: "ReLU" bottom: "h" top: "h" }
+      layer { name: "ip" type: "InnerProduct" bottom: "h" top: "ip" inner_product_param { num_output: 3 } }
+      layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" })";
+  };
+  CheckFusion(text(""), Small(), DifferenceOfAll);
+  CHECK(Absorbed(text("")) == Names{"factors", "relu"});
+  // The layer below learns nothing: the BatchNorm has no backward pass, the Scale has.
+  const std::string frozen = text("param { lr_mult: 0 } param { lr_mult: 0 }");
+  CHECK(Absorbed(frozen).empty());
+  const Values values = Compute(frozen, Small());
+  const v1::ParameterBlob& factors = values.layout.blobs(5);
+  REQUIRE(factors.layer() == "factors");
+  CHECK(std::any_of(values.gradients.begin() + static_cast<ptrdiff_t>(factors.offset()),
+                    values.gradients.begin() + static_cast<ptrdiff_t>(factors.offset() + BlobElements(factors)),
+                    [](float gradient) { return gradient != 0; }));
+}
+
+TEST_CASE("a BatchNorm does not absorb a Scale of other axes, of shared factors, of another blob") {
+  const auto absorbed = [](const std::string& scale, const std::string& more = "") {
+    return Absorbed(NetText(2,
+                            R"(layer { name: "norm" type: "BatchNorm" bottom: "below" top: "y" }
+                            layer { name: "factors" type: "Scale" bottom: "y" )" +
+                                scale + " }" + more,
+                            "last"));
+  };
+  CHECK(absorbed(R"(top: "last" )") == Names{"factors"});
+  CHECK(absorbed(R"(top: "last" scale_param { num_axes: 2 })").empty());
+  CHECK(absorbed(R"(top: "last" scale_param { axis: 2 })").empty());
+  CHECK(absorbed(R"(top: "last" scale_param { num_axes: 0 })").empty());
+  CHECK(absorbed(R"(bottom: "y" top: "last" scale_param { axis: 0 })").empty());
+  CHECK(absorbed(R"(top: "s" param { name: "f" })",
+                 R"(layer { name: "again" type: "Scale" bottom: "s" top: "last" param { name: "f" } })")
+            .empty());
+  CHECK(absorbed(R"(top: "last")", R"(layer { name: "reader" type: "Power" bottom: "y" top: "read" })").empty());
 }
 
 TEST_CASE("a net that is to keep its blobs runs each layer by itself") {

@@ -143,19 +143,6 @@ TEST_CASE("a train net without a loss, or with a loss that has no gradient, is r
       kNotOffered, "no gradient");
 }
 
-TEST_CASE("a blob too large to be an output must be read by a layer") {
-  const auto create = [](const std::string& more) {
-    return Net::Create(
-               NetFromText(
-                   DataText(2) +
-                   R"(layer { name: "t" type: "Tile" bottom: "data" top: "big" tile_param { tiles: 150000 } })" + more),
-               ImageOptions(caffe::TEST, 3, 4, 5))
-        .status();
-  };
-  REQUIRE_STATUS(create(""), kInvalid, "18000000 of them in \"big\", which no layer reads; add a Silence layer");
-  REQUIRE_OK(create(R"(layer { name: "s" type: "Silence" bottom: "big" })"));
-}
-
 TEST_CASE("a data layer needs a batch, and records of known shapes") {
   REQUIRE_STATUS(Net::Create(NetFromText(DataText(0)), {}), kInvalid, "batch_size is 0");
   REQUIRE_STATUS(Net::Create(NetFromText(DataText(1)), {}), kInvalid, "the shapes of its records are not known");

@@ -215,6 +215,39 @@ TEST_CASE("outputs are the tops that no layer reads, in alphabetical order") {
   CHECK(net->loss() == Approx(0.5 * std::log(3.0)));
 }
 
+TEST_CASE("an output of many values is reported by their mean, and a net of fewer records adds to the same") {
+  const auto net_of = [](int batch) {
+    return MakeNet(DataText(batch) + R"(
+        layer { name: "a" type: "Power" bottom: "data" top: "a" power_param { scale: 2 } loss_weight: 0.5 }
+        layer { name: "b" type: "Silence" bottom: "label" }
+        layer { name: "c" type: "Reduction" bottom: "data" top: "c" reduction_param { operation: SUM axis: 1 } })",
+                   ImageOptions(caffe::TEST, 1, 1, 512));
+  };
+  std::unique_ptr<Net> full = net_of(4), few = net_of(2);
+  for (Net* const net : {full.get(), few.get()}) {
+    std::fill(DataOf(net).begin(), DataOf(net).end(), 0.25f);
+    DataOf(net)[0] = 0.75f;
+    REQUIRE_OK(net->Forward(0, 0));
+  }
+  // 2,048 values are too many, 1,024 are not.
+  REQUIRE(full->output_specs().outputs_size() == 1 + 4);
+  REQUIRE(few->output_specs().outputs_size() == 1024 + 2);
+  CHECK(full->output_specs().outputs(0).mean_of() == 2048);
+  CHECK(full->output_specs().outputs(1).mean_of() == 0);
+  CHECK(full->outputs()[0] == Approx(0.5 + 1.0 / 2048));
+  // What the output adds to the loss.
+  CHECK(full->output_specs().outputs(0).loss_weight() * full->outputs()[0] == Approx(full->loss()));
+
+  std::vector<double> sums(5, 0);
+  full->AddOutputs(full->output_specs(), 4, &sums);
+  few->AddOutputs(full->output_specs(), 2, &sums);
+  CHECK(sums[0] == Approx(4 * (0.5 + 1.0 / 2048) + 2 * (0.5 + 1.0 / 1024)));
+  CHECK(sums[1] == Approx(4 * 128.5 + 2 * 128.5));
+  CHECK(sums[2] == Approx(4 * 128 + 2 * 128));
+  // The smaller net has no third record.
+  CHECK(sums[3] == Approx(4 * 128));
+}
+
 TEST_CASE("layers that share a parameter have one blob, and its gradient is the sum of theirs") {
   const std::string two = R"(
       layer { name: "a" type: "InnerProduct" bottom: "data" top: "a" param { name: "w" } inner_product_param { num_output: 4 bias_term: false } }
@@ -257,6 +290,29 @@ TEST_CASE("a layer in place over what is needed later computes what it would com
     return Gradients(net.get());
   };
   CHECK(named("a", "a") == named("x", "y"));
+}
+
+TEST_CASE("layers in place over the tops of a Split leave each other's values alone") {
+  const auto gradients = [](const std::string& relu, const std::string& tanh) {
+    std::unique_ptr<Net> net = MakeNet(DataText(5) + R"(
+        layer { name: "a" type: "InnerProduct" bottom: "data" top: "a" inner_product_param { num_output: 4 } }
+        layer { name: "s" type: "Split" bottom: "a" top: "s0" top: "s1" top: "s2" top: "s3" }
+        layer { name: "r" type: "ReLU" bottom: "s0" top: ")" +
+                                           relu + R"(" }
+        layer { name: "t" type: "TanH" bottom: "s1" top: ")" +
+                                           tanh + R"(" }
+        layer { name: "n" type: "Silence" bottom: "s3" }
+        layer { name: "sum" type: "Eltwise" bottom: ")" +
+                                           relu + "\" bottom: \"" + tanh + R"(" bottom: "s2" top: "sum" }
+        layer { name: "b" type: "InnerProduct" bottom: "sum" top: "b" inner_product_param { num_output: 3 } }
+        layer { name: "loss" type: "SoftmaxWithLoss" bottom: "b" bottom: "label" top: "loss" })",
+                                       ImageOptions(caffe::TRAIN, 1, 2, 3));
+    FillWeights(net.get(), 1);
+    FillRecords(net.get(), 2, 3);
+    return Gradients(net.get());
+  };
+  CHECK(gradients("s0", "s1") == gradients("x", "y"));
+  CHECK(gradients("s0", "y") == gradients("x", "y"));
 }
 
 TEST_CASE("a loss that is not finite is an error of its own, which names layer and remedy") {

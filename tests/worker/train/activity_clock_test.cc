@@ -1,5 +1,6 @@
 #include "worker/train/activity_clock.h"
 
+#include "common/parameters/push_counters.h"
 #include "tests/support/catch.h"
 #include "tests/worker/train/small_cluster.h"
 
@@ -43,6 +44,24 @@ TEST_CASE("what servers and a worker count of a training is what its ledgers hol
     INFO(name);
     CHECK(counted.Value(absl::StrCat("samovar_worker_", name, "_seconds_total")) > 0);
   }
+}
+
+TEST_CASE("a clock has the staleness of the pushes since the job was taken up") {
+  Metrics metrics;
+  ActivityClock clock(&metrics);
+  v1::PushCounters pushes;
+  for (const uint64_t staleness : {0, 1, 1, 7}) CountApplied(staleness, &pushes);
+  clock.CountPushes(pushes);
+  v1::WorkerFigures figures;
+  clock.WriteTo(&figures);
+  CHECK(figures.staleness_pushes() == 4);
+  CHECK(figures.staleness_p50() == 1);
+  CHECK(figures.staleness_p99() == 7);
+  CHECK(figures.staleness_max() == 7);
+  clock.ForgetPushes();
+  clock.WriteTo(&figures);
+  CHECK(figures.staleness_pushes() == 0);
+  CHECK(figures.staleness_max() == 0);
 }
 
 }  // namespace

@@ -48,6 +48,25 @@ void SumChannels(const Channels& view, int64_t begin, int64_t end, double* sums,
   }
 }
 
+// Both sums with one pass over memory; each is what SumChannels makes of it.
+template <typename First, typename Second>
+void SumChannelsTwice(const Channels& view, int64_t begin, int64_t end, double* firsts, First first, double* seconds,
+                      Second second) {
+  if (view.inner == 1) {
+    SumChannels(view, begin, end, firsts, first);
+    return SumChannels(view, begin, end, seconds, second);
+  }
+  std::fill(firsts, firsts + (end - begin), 0.0);
+  std::fill(seconds, seconds + (end - begin), 0.0);
+  for (int64_t c = begin; c < end; ++c) {
+    for (int64_t o = 0; o < view.outer; ++o) {
+      const int64_t at = (o * view.channels + c) * view.inner;
+      firsts[c - begin] += SumOf<double>(view.inner, [first, c, at](int64_t i) { return first(at + i, c); });
+      seconds[c - begin] += SumOf<double>(view.inner, [second, c, at](int64_t i) { return second(at + i, c); });
+    }
+  }
+}
+
 // body(i, of(c)) for each place i of each channel c of [begin, end): `of` gives the body the values that it needs of
 // the channel. Bodies for different places must not depend on each other.
 template <typename Of, typename Body>

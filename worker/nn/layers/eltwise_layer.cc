@@ -70,20 +70,30 @@ class EltwiseLayer : public Layer {
 
   void Sum(int64_t begin, int64_t end) {
     float* y = top(0).data;
-    for (size_t k = 0; k < binding().bottoms.size(); ++k) {
+    const float* first = bottom(0).data;
+    const float* second = bottom(1).data;
+    const float c0 = coefficients_[0];
+    const float c1 = coefficients_[1];
+#pragma GCC ivdep
+    for (int64_t i = begin; i < end; ++i) y[i] = c0 * first[i] + c1 * second[i];
+    for (size_t k = 2; k < binding().bottoms.size(); ++k) {
       const float* x = bottom(k).data;
       const float c = coefficients_[k];
 #pragma GCC ivdep
-      for (int64_t i = begin; i < end; ++i) y[i] = k == 0 ? c * x[i] : y[i] + c * x[i];
+      for (int64_t i = begin; i < end; ++i) y[i] += c * x[i];
     }
   }
 
   void Multiply(int64_t begin, int64_t end) {
     float* y = top(0).data;
-    for (size_t k = 0; k < binding().bottoms.size(); ++k) {
+    const float* first = bottom(0).data;
+    const float* second = bottom(1).data;
+#pragma GCC ivdep
+    for (int64_t i = begin; i < end; ++i) y[i] = first[i] * second[i];
+    for (size_t k = 2; k < binding().bottoms.size(); ++k) {
       const float* x = bottom(k).data;
 #pragma GCC ivdep
-      for (int64_t i = begin; i < end; ++i) y[i] = k == 0 ? x[i] : y[i] * x[i];
+      for (int64_t i = begin; i < end; ++i) y[i] *= x[i];
     }
   }
 

@@ -65,15 +65,19 @@ class ScaleLayer : public Layer {
     float* ds = Gradient(scale_);
     float* db = Gradient(bias_);
     Run(pass, [=, this](int64_t begin, int64_t end) {
+      const auto product = [=](int64_t i, int64_t) { return double{dy[i]} * x[i]; };
+      const auto value = [=](int64_t i, int64_t) { return double{dy[i]}; };
+      double products[Channels::kMaxPerPiece];
       double sums[Channels::kMaxPerPiece];
-      if (ds != nullptr) {
-        SumChannels(view_, begin, end, sums, [=](int64_t i, int64_t) { return double{dy[i]} * x[i]; });
-        for (int64_t c = begin; c < end; ++c) ds[c] = static_cast<float>(sums[c - begin]);
+      if (ds != nullptr && db != nullptr) {
+        SumChannelsTwice(view_, begin, end, products, product, sums, value);
+      } else if (ds != nullptr) {
+        SumChannels(view_, begin, end, products, product);
+      } else if (db != nullptr) {
+        SumChannels(view_, begin, end, sums, value);
       }
-      if (db != nullptr) {
-        SumChannels(view_, begin, end, sums, [=](int64_t i, int64_t) { return double{dy[i]}; });
-        for (int64_t c = begin; c < end; ++c) db[c] = static_cast<float>(sums[c - begin]);
-      }
+      for (int64_t c = begin; c < end && ds != nullptr; ++c) ds[c] = static_cast<float>(products[c - begin]);
+      for (int64_t c = begin; c < end && db != nullptr; ++c) db[c] = static_cast<float>(sums[c - begin]);
       if (!binding().propagate_down[0] || (s == nullptr && dx == dy)) return;
       ForEachInChannels(
           view_, begin, end, [=](int64_t c) { return s == nullptr ? 1.0f : s[c]; },

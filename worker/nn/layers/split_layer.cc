@@ -1,6 +1,7 @@
 // Split: every top is the bottom; dx = sum of the dy, in the order of the tops.
 //
-// Tops have copies, not views, of the data, so that a layer may overwrite its own.
+// In a net the tops have the bottom's data for theirs, and the first top with a diff has the bottom's: there is nothing
+// to copy (net_builder.cc). By itself the layer makes copies.
 #include <algorithm>
 
 #include "worker/nn/layer_factories.h"
@@ -19,9 +20,12 @@ class SplitLayer : public Layer {
   bool has_gradient_through_top(size_t) const override { return true; }
 
   absl::Status Forward(const Pass& pass) override {
+    const auto is_copy = [this](const Blob* top) { return top->data != bottom(0).data; };
+    if (std::none_of(binding().tops.begin(), binding().tops.end(), is_copy)) return absl::OkStatus();
     pass.loop.Run(bottom(0).elements(), kElementsPerPiece, [&](int64_t begin, int64_t end, int64_t, int) {
-      for (const Blob* blob : binding().tops)
-        std::copy(bottom(0).data + begin, bottom(0).data + end, blob->data + begin);
+      for (const Blob* blob : binding().tops) {
+        if (is_copy(blob)) std::copy(bottom(0).data + begin, bottom(0).data + end, blob->data + begin);
+      }
     });
     return absl::OkStatus();
   }
@@ -33,7 +37,7 @@ class SplitLayer : public Layer {
       for (const Blob* blob : binding().tops) {
         if (blob->diff == nullptr) continue;
         if (first) {
-          std::copy(blob->diff + begin, blob->diff + end, sum + begin);
+          if (blob->diff != sum) std::copy(blob->diff + begin, blob->diff + end, sum + begin);
         } else {
           for (int64_t i = begin; i < end; ++i) sum[i] += blob->diff[i];
         }

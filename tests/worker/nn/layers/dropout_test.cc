@@ -25,12 +25,17 @@ std::unique_ptr<Net> OnesNet(int batch, const std::string& layers, caffe::Phase 
   return net;
 }
 
-// Values of the outputs but the data layer's label, in their order.
+// All values of the outputs but the data layer's label, in their order.
 std::vector<float> Values(Net* net, uint64_t iteration = 0, uint64_t seed = 0, uint64_t first_record = 0) {
   REQUIRE_OK(net->Forward(iteration, seed, first_record));
   std::vector<float> values;
-  for (int i = 0; i < net->output_specs().outputs_size(); ++i) {
-    if (net->output_specs().outputs(i).name() != "label") values.push_back(net->outputs()[static_cast<size_t>(i)]);
+  std::string last = "label";
+  for (const v1::OutputSpec& output : net->output_specs().outputs()) {
+    if (output.name() == "label" || output.name() == last) continue;
+    last = output.name();
+    const absl::StatusOr<NetBlob> blob = net->FindBlob(last);
+    REQUIRE_OK(blob);
+    values.insert(values.end(), blob->values.begin(), blob->values.end());
   }
   return values;
 }
