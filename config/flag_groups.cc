@@ -37,7 +37,9 @@ const std::vector<Group>& FlagGroups() {
       {"YARN",
        {"resource-manager", "server-cpus", "worker-cpus", "server-memory", "worker-memory", "bundle", "hadoop-conf",
         "queue", "lifetime", "spread", "application", "bytes"}},
-      {"Monitoring", {"json", "csv", "points", "tensorboard", "watch", "follow", "http", "log-level", "log-format"}},
+      {"Monitoring",
+       {"json", "csv", "points", "tensorboard", "watch", "follow", "plain", "dashboard", "worker", "server", "lines",
+        "http", "log-level", "log-format"}},
       {"Security", {"allow-plaintext", "principal", "keytab"}},
   };
   return groups;

@@ -97,7 +97,7 @@ TEST_CASE("help marks what a command cannot do without, and shows it in the usag
   CHECK(absl::StrContains(train, "\nWhere training begins:\n"));
   CHECK(absl::StrContains(train, "\nMonitoring:\n"));
   CHECK(absl::StrContains(HelpOf("samovar plot"), "Usage: samovar plot RUN... --output FILE [FLAGS]"));
-  CHECK(absl::StrContains(HelpOf("samovar watch"), "Usage: samovar watch JOB [ADDRESS] [FLAGS]"));
+  CHECK(absl::StrContains(HelpOf("samovar watch"), "Usage: samovar watch [JOB] [ADDRESS] [FLAGS]"));
   CHECK(absl::StrContains(HelpOf("samovar submit"), "--solver SOLVER "));
   CHECK(absl::StrContains(HelpOf("samovar-worker"), "\nCluster:\n"));
   CHECK(absl::StrContains(HelpOf("samovar-server"), "\nSecurity:\n"));
