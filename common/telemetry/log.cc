@@ -55,6 +55,8 @@ void WriteDue(absl::Time now) {
     absl::MutexLock lock(&Lines().mu);
     due = Lines().repeats.TakeDue(now);
   }
+  // They may be about another job than what this thread does now.
+  const LogScope scope{LogFields()};
   for (const RepeatFilter::Told& told : due) WriteLine(told.weight, told.text);
 }
 

@@ -258,7 +258,7 @@ class MemberLogsTest(WatchTestCase):
             # As the process itself has written them.
             for line in log.splitlines():
                 stamp, level, text = re.match(r"(\S+ \S+) (\w) (.*)", line).groups()
-                self.assertIn(f" {level} worker: {text}", cluster.log())
+                self.assertRegex(cluster.log(), rf"(?m) {level} \S+ worker\[\d+\][^:]*: {re.escape(text)}$")
             server = next(entry["address"] for entry in json.loads(self.workspace.check("status", cluster.address, "--json"))["servers"]
                           if entry["address"] != cluster.address)
             self.await_logs(cluster, f"serves at {server}", "--server", server)
