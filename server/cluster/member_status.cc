@@ -85,13 +85,16 @@ double OwnRate(const v1::WorkerStatus& worker) {
   return worker.images_per_second() / busy;
 }
 
+// "12.5", "23100"
+std::string RateText(double rate) { return absl::StrFormat(rate < 100 ? "%.3g" : "%.0f", rate); }
+
 std::string SlownessText(const v1::WorkerStatus& worker, double own, double middle) {
-  std::string text = absl::StrFormat("slow: %.3g images/s while it works, others %.3g", own, middle);
+  std::string text = absl::StrCat("slow: ", RateText(own), " images/s while it works, others ", RateText(middle));
   const bool waits = std::max(worker.feed_wait_share(), worker.push_wait_share()) >= worker.compute_share();
   // A process that is held back is slow in whatever it does.
   if (worker.cpu_share() < kSlow * worker.compute_share()) {
-    absl::StrAppendFormat(&text, "; it gets %.0f %% of the processors that its %d threads could use",
-                          100 * worker.cpu_share(), worker.threads());
+    absl::StrAppendFormat(&text, "; it gets %.0f %% of the processors that its %d %s could use",
+                          100 * worker.cpu_share(), worker.threads(), worker.threads() == 1 ? "thread" : "threads");
   } else if (waits && worker.feed_wait_share() >= worker.push_wait_share()) {
     absl::StrAppendFormat(&text, "; it waits for records %.0f %% of the time", 100 * worker.feed_wait_share());
   } else if (waits) {
