@@ -193,7 +193,11 @@ TEST_CASE("the newest events are shown, and older ones by scrolling up the list"
     data.events.push_back(event);
   }
   ViewState state;
-  CHECK(Has(JobView(data, {24, 80, true}, &state), "event 59\\x1b[2J"));
+  const auto newest = JobView(data, {24, 80, true}, &state);
+  CHECK(Has(newest, ":00  event 59\\x1b[2J"));
+  // The head is wider than the column below it.
+  CHECK(Has(newest, "\nevents "));
+  CHECK(Has(newest, "-60 of 60"));
   state.focus = 2;
   TakeKey(static_cast<int>(Key::kEnd), &state);
   const auto lines = JobView(data, {24, 80, true}, &state);
