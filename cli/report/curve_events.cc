@@ -26,6 +26,7 @@ Scalars ScalarsOf(const Curve::Point& point, const std::vector<std::string>& nam
   };
   add_known("learning_rate", point.learning_rate);
   add_known("images_per_second", point.images_per_second);
+  add_known("staleness", point.staleness);
   for (size_t i = 0; i < point.outputs.size(); ++i)
     scalars.emplace_back(absl::StrCat("train/", names[i]), point.outputs[i]);
   return scalars;

@@ -68,6 +68,7 @@ TEST_CASE("a curve becomes scalars of its iterations, with their wall times") {
   curve.points[1].outputs = {2, 8};
   curve.points[1].learning_rate = 0.25;
   curve.points[1].images_per_second = 128;
+  curve.points[1].staleness = 1.5;
   const float none = std::numeric_limits<float>::quiet_NaN();
   curve.tests = {{0, {0.5f, none}}, {2, {0.75f, 3}}};
   CHECK(FirstIteration(curve) == 0u);
@@ -77,7 +78,7 @@ TEST_CASE("a curve becomes scalars of its iterations, with their wall times") {
   CurveEvents().AddTo(curve, /*is_whole=*/true, events.file());
   CHECK(events.Scalars() == Words{"0 test0/accuracy 0.5", "2 test0/accuracy 0.75", "2 test1/loss 3", "0 loss 2.5",
                                   "0 train/loss 2.5", "0 train/fc[0] 7", "1 loss 2", "1 learning_rate 0.25",
-                                  "1 images_per_second 128", "1 train/loss 2", "1 train/fc[0] 8"});
+                                  "1 images_per_second 128", "1 staleness 1.5", "1 train/loss 2", "1 train/fc[0] 8"});
   CHECK(events.times().front() == 1000);
   CHECK(events.times()[1] == 1002.5);
   CHECK(events.times().back() == 1002.5);
