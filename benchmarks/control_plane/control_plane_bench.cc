@@ -26,6 +26,7 @@
 #include "cli/check/check_job.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
+#include "common/base/version.h"
 #include "common/rpc/deadlines.h"
 #include "common/rpc/dialer.h"
 #include "common/rpc/status.h"
@@ -102,6 +103,8 @@ class SimulatedWorker {
     v1::JoinRequest self;
     self.set_name(absl::StrCat("simulated-", number));
     self.set_threads(1);
+    self.set_version(Version());
+    self.set_host(absl::StrCat("node-", number));
     self.set_isa("x86-64-v3");
     return self;
   }
