@@ -48,7 +48,9 @@ class ClusterLog {
   }
 
   void Silent(const std::string& trouble) {
-    if (!trouble.empty() && !std::exchange(silent_, true) && !json_) Write(absl::StrCat("problem: ", trouble));
+    if (trouble.empty() || std::exchange(silent_, true)) return;
+    // Each line of JSON is a whole status.
+    json_ ? PrintWarning(trouble) : Write(absl::StrCat("problem: ", trouble));
   }
 
  private:
