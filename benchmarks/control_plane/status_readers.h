@@ -21,10 +21,10 @@ namespace samovar {
 class StatusReaders {
  public:
   struct Figures {
-    // Of one watcher: messages a second, and bytes a second, as a mean over all.
+    // A watcher gets so many messages and bytes a second, as a mean over all watchers.
     double messages_per_second = 0;
     double bytes_per_second = 0;
-    // Of GetStatus.
+    // A whole status has so many bytes, and GetStatus takes so long.
     uint64_t status_bytes = 0;
     double median_ms = 0;
     double p99_ms = 0;
