@@ -34,7 +34,7 @@ absl::StatusOr<std::string> WriteEvents(const Curve& curve, const std::string& d
 
 int RunHistory(const HistoryOptions& options) {
   const bool is_table = !options.csv && !options.json && options.tensorboard.empty();
-  if (const absl::Status writable = CheckTensorBoard(options.tensorboard); !writable.ok()) {
+  if (const absl::Status writable = MakeTensorBoardDir(options.tensorboard); !writable.ok()) {
     PrintError(writable.message());
     return kExitUsage;
   }

@@ -8,6 +8,7 @@
 #include "cli/report/exit_codes.h"
 #include "cli/report/json_line.h"
 #include "cli/report/status_table.h"
+#include "cli/run/follow_patiently.h"
 #include "cli/run/job_client.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
@@ -115,12 +116,16 @@ int RunForget(const ForgetOptions& options) {
 
 int RunLogs(const LogsOptions& options) {
   if (!options.worker.empty() || !options.server.empty()) return RunProcessLog(options);
-  const absl::Status status = JobClient(options).Logs(options.job, options.follow, [&](const v1::JobEvent& event) {
-    std::cout << EventText(event, options.json) << std::endl;
-  });
-  if (status.ok()) return kExitOk;
-  PrintError(status.message());
-  return kExitFailed;
+  const JobClient client(options);
+  uint64_t newest = 0;
+  const auto read = [&](bool* heard) {
+    return client.Logs(options.job, newest, options.follow, [&](const v1::JobEvent& event) {
+      *heard = true;
+      newest = event.number();
+      std::cout << EventText(event, options.json) << std::endl;
+    });
+  };
+  return FollowPatiently(read);
 }
 
 }  // namespace samovar

@@ -7,6 +7,7 @@
 #include "absl/time/time.h"
 #include "cli/report/exit_codes.h"
 #include "cli/report/json_line.h"
+#include "cli/run/follow_patiently.h"
 #include "cli/run/job_client.h"
 #include "common/base/printable.h"
 
@@ -58,9 +59,12 @@ class LogPrinter {
   void Take(const v1::ProcessLogPart& part) {
     if (!part.member().empty()) member_ = part.member();
     for (const v1::LogLine& line : part.lines()) {
+      // A coordinator that was started again has been sent all lines anew. A process that was counts from 1 again.
+      if (line.number() <= newest_ && line.unix_ms() <= newest_unix_ms_) continue;
       if (newest_ != 0 && line.number() > newest_ + 1 && !json_)
         std::cout << "(" << line.number() - newest_ - 1 << " lines between are not kept)\n";
       newest_ = line.number();
+      newest_unix_ms_ = line.unix_ms();
       std::cout << LineText(member_, line, json_) << "\n";
     }
     std::cout.flush();
@@ -73,6 +77,7 @@ class LogPrinter {
   std::string member_;
   std::string lost_;
   uint64_t newest_ = 0;
+  uint64_t newest_unix_ms_ = 0;
 };
 
 }  // namespace
@@ -83,12 +88,17 @@ int RunProcessLog(const LogsOptions& options) {
   request.set_server(options.server);
   request.set_lines(static_cast<uint32_t>(options.lines));
   request.set_follow(options.follow);
+  const JobClient client(options);
   LogPrinter printer(options.json);
-  const absl::Status status =
-      JobClient(options).ProcessLog(request, [&](const v1::ProcessLogPart& part) { printer.Take(part); });
-  if (status.ok()) return kExitOk;
-  PrintError(status.message());
-  return kExitFailed;
+  const auto read = [&](bool* heard) {
+    return client.ProcessLog(request, [&](const v1::ProcessLogPart& part) {
+      // Those lines that came while nobody was there are not left out.
+      request.clear_lines();
+      *heard = true;
+      printer.Take(part);
+    });
+  };
+  return FollowPatiently(read);
 }
 
 }  // namespace samovar

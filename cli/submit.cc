@@ -150,7 +150,7 @@ int RunSubmit(const SubmitOptions& options) {
   if (!job.ok()) return fail(job.status(), kExitUsage);
   for (const std::string& warning : job->warnings) PrintWarning(warning);
   if (const absl::Status writable = CheckTargets(options, *job); !writable.ok()) return fail(writable, kExitUsage);
-  if (const absl::Status writable = CheckTensorBoard(options.tensorboard); !writable.ok())
+  if (const absl::Status writable = MakeTensorBoardDir(options.tensorboard); !writable.ok())
     return fail(writable, kExitUsage);
   const absl::Status answers = AwaitCoordinator(client, {options.coordinator, options.json ? reporter.get() : nullptr},
                                                 &waker, [&] { return interruption.signal(); });
@@ -168,7 +168,7 @@ int RunWatch(const WatchOptions& options) {
   const JobClient client(options);
   const TensorBoardTarget events = {options.tensorboard, options.coordinator, options.rpc, options.storage};
   const std::unique_ptr<TrainReporter> reporter = WithTensorBoard(ChooseReporter(options.json), events);
-  if (const absl::Status writable = CheckTensorBoard(options.tensorboard); !writable.ok()) {
+  if (const absl::Status writable = MakeTensorBoardDir(options.tensorboard); !writable.ok()) {
     PrintError(writable.message());
     return kExitUsage;
   }

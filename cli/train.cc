@@ -12,6 +12,7 @@
 #include "cli/choose_seed.h"
 #include "cli/commands.h"
 #include "cli/describe_job.h"
+#include "cli/doctor/check_network.h"
 #include "cli/report/exit_codes.h"
 #include "cli/run/interruption.h"
 #include "cli/run/model_export.h"
@@ -73,6 +74,8 @@ absl::Status MakeExportDir(const std::string& path) {
       "cannot export snapshots to ", path, " (--export-snapshots): ", error ? error.message() : "it is not writable"));
 }
 
+bool HasDashboard(const TrainOptions& options) { return !options.dashboard.empty() && options.dashboard != "none"; }
+
 // A run that was checked, and its directory, which is locked.
 struct Prepared {
   TrainRun::Options run;
@@ -108,7 +111,8 @@ absl::StatusOr<Prepared> Prepare(const TrainOptions& options) {
     SAMOVAR_RETURN_IF_ERROR(
         Annotate(storage.CheckWritable(absl::StrCat(options.export_snapshots, "/manifest")), "--export-snapshots"));
   }
-  SAMOVAR_RETURN_IF_ERROR(CheckTensorBoard(options.tensorboard));
+  if (HasDashboard(options)) SAMOVAR_RETURN_IF_ERROR(Annotate(CheckListens(options.dashboard), "--dashboard"));
+  SAMOVAR_RETURN_IF_ERROR(MakeTensorBoardDir(options.tensorboard));
   SAMOVAR_ASSIGN_OR_RETURN(std::string program_dir, ProgramDir());
   // The mode of a run that is resumed comes from its directory.
   if (!options.resume) {
@@ -179,7 +183,7 @@ absl::StatusOr<Prepared> Prepare(const TrainOptions& options) {
   run.cluster.channels = options.channels;
   run.cluster.apply_threads = ChooseApplyThreads(options.servers);
   run.cluster.log_level = options.log_level;
-  if (options.dashboard != "none") run.cluster.dashboard = options.dashboard;
+  if (HasDashboard(options)) run.cluster.dashboard = options.dashboard;
   return prepared;
 }
 

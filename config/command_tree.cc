@@ -357,7 +357,7 @@ void CommandTree::AddTrain() {
   train_
       ->add_option("--dashboard", train.dashboard,
                    "Serves a page that shows the run in a browser, in plain text, to all who reach the address, and "
-                   "prints its URL; without an address a free port of this machine alone")
+                   "prints its URL; without an address a free port of this machine alone; \"none\": serves none")
       ->type_name("HOST:PORT")
       ->expected(0, 1)
       ->default_str("127.0.0.1:0")

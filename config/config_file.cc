@@ -11,6 +11,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "common/base/printable.h"
 #include "common/base/read_file.h"
 #include "common/base/status_macros.h"
 #include "common/base/suggest.h"
@@ -19,6 +20,8 @@ namespace samovar {
 namespace {
 
 constexpr uint64_t kMaxBytes = 1 << 20;
+// An error shows a line of a file that may be anything.
+constexpr size_t kMaxErrorBytes = 400;
 
 std::vector<std::string> Keys(const CLI::App& app) {
   std::vector<std::string> keys;
@@ -93,7 +96,10 @@ absl::Status ReadConfigFile(const std::string& path, CLI::App* app) {
     const std::string line(absl::StripAsciiWhitespace(raw));
     if (line.empty() || absl::StartsWith(line, "#")) continue;
     const absl::Status status = ReadLine(line, app, &seen);
-    if (!status.ok()) return absl::InvalidArgumentError(absl::StrCat(path, ":", number, ": ", status.message()));
+    if (!status.ok()) {
+      const std::string what = Printable(status.message(), kMaxErrorBytes);
+      return absl::InvalidArgumentError(absl::StrCat(path, ":", number, ": ", what));
+    }
   }
   return absl::OkStatus();
 }

@@ -122,6 +122,15 @@ Finding CheckPort(const NodeRole& role, const std::string& proc) {
   return Ok(what, absl::StrCat(role.listen, " is free"));
 }
 
+absl::Status CheckListens(const std::string& address) {
+  std::string error;
+  const Addresses addresses = AddressesOf(HostOf(address), address.substr(address.rfind(':') + 1), &error);
+  if (addresses == nullptr)
+    return absl::NotFoundError(absl::StrCat(address, ": the name cannot be resolved (", error, ")"));
+  const int code = BindErrno(*addresses);
+  return code == 0 ? absl::OkStatus() : absl::ErrnoToStatus(code, absl::StrCat("cannot listen on ", address));
+}
+
 Finding CheckOwnName(const std::string& host, const Resolver& resolve) {
   const std::string what = "own name";
   const absl::StatusOr<std::vector<std::string>> addresses = resolve(host);

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "cli/doctor/finding.h"
@@ -23,6 +24,9 @@ std::string HostOf(const std::string& address);
 // Whether the service can listen where it is to: the port is free, or held by the service itself. Listens nowhere.
 // REQUIRES: the role is no worker
 Finding CheckPort(const NodeRole& role, const std::string& proc);
+
+// Whether a server of this machine could listen there now; the error says why not. Listens nowhere.
+absl::Status CheckListens(const std::string& address);
 
 // Whether others can reach this machine by its own name.
 Finding CheckOwnName(const std::string& host, const Resolver& resolve);

@@ -13,6 +13,8 @@ namespace {
 
 // A server that has been silent for longer is told in the problems.
 constexpr double kQuietSeconds = 3;
+// Workers that come and go for weeks do not fill the memory.
+constexpr size_t kMaxKnown = 10000;
 
 // The problem without the numbers that stand alone, "for 12 s"; those in names, "worker-1 (3)", stay.
 std::string KeyOf(const std::string& problem) {
@@ -53,20 +55,25 @@ std::vector<std::string> ClusterNews::Take(const v1::ClusterStatus& cluster) {
 
 void ClusterNews::TakeMembers(const v1::ClusterStatus& cluster, std::vector<std::string>* lines) {
   std::set<std::string> now;
+  std::set<std::string> silent;
   for (const v1::ServerStatus& server : cluster.servers()) {
-    if (server.silent_seconds() <= kQuietSeconds)
-      now.insert(absl::StrCat("server ", server.address(), server.host().empty() ? "" : " on ", server.host()));
+    (server.silent_seconds() <= kQuietSeconds ? now : silent)
+        .insert(absl::StrCat("server ", server.address(), server.host().empty() ? "" : " on ", server.host()));
   }
   for (const v1::WorkerStatus& worker : cluster.workers()) {
     now.insert(absl::StrCat("worker ", worker.name(), " (", worker.worker_id(), ")",
                             worker.host().empty() ? "" : " on ", worker.host()));
   }
   for (const std::string& member : now) {
-    if (!members_.contains(member)) lines->push_back(absl::StrCat(member, first_ ? " is there" : " has joined"));
+    if (members_.contains(member)) continue;
+    lines->push_back(absl::StrCat(member, first_ ? " is there" : known_.contains(member) ? " is back" : " has joined"));
   }
   for (const std::string& member : members_) {
     if (!now.contains(member)) lines->push_back(absl::StrCat(member, " is not there any more"));
   }
+  if (known_.size() > kMaxKnown) known_.clear();
+  known_.merge(silent);
+  known_.insert(now.begin(), now.end());
   members_ = std::move(now);
 }
 

@@ -28,6 +28,8 @@ class ClusterNews {
   uint64_t epoch_ = 0;
   // "worker w3 (12) on host-3"
   std::set<std::string> members_;
+  // Also those that are not there, or silent.
+  std::set<std::string> known_;
   // By id: the state, and why it waits.
   std::map<std::string, std::string> jobs_;
   // Without their numbers, which may be ages: the texts.

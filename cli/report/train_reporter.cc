@@ -246,6 +246,8 @@ class JsonReporter : public TrainReporter {
 
   void Ready(const std::string& coordinator) override { Write(Event("ready").Text("coordinator", coordinator)); }
 
+  void Dashboard(const std::string& url) override { Write(Event("dashboard").Text("url", url)); }
+
   void Resumed(uint64_t iteration) override { Write(Event("resumed").Integer("iteration", iteration)); }
 
   void Watching(const std::string& net, const v1::JobStatus& status, const std::string& coordinator) override {

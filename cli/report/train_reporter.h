@@ -47,6 +47,8 @@ class TrainReporter {
   virtual void Started(const RunFacts& facts) = 0;
   // All processes are up. `coordinator` is where the status can be asked for.
   virtual void Ready(const std::string& coordinator) = 0;
+  // Where a browser finds the run's dashboard: for programs, since people are told on stderr.
+  virtual void Dashboard(const std::string&) {}
   // A run that resumes goes on from this iteration.
   virtual void Resumed(uint64_t iteration) = 0;
   // A job of a cluster is followed from now on; `net` is its net's name.

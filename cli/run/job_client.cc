@@ -164,13 +164,14 @@ absl::StatusOr<Curve> JobClient::History(const std::string& job_id, uint64_t fir
   return curve;
 }
 
-absl::Status JobClient::Logs(const std::string& job_id, bool follow,
+absl::Status JobClient::Logs(const std::string& job_id, uint64_t after, bool follow,
                              absl::FunctionRef<void(const v1::JobEvent&)> take) const {
   SAMOVAR_ASSIGN_OR_RETURN(const std::shared_ptr<grpc::Channel> channel, AwaitConnection(absl::InfiniteFuture()));
   const auto stub = v1::JobService::NewStub(channel);
   grpc::ClientContext context;
   if (!follow) SetDeadline(&context, kDeadline);
   v1::LogsRequest request = RequestFor<v1::LogsRequest>(job_id);
+  request.set_after(after);
   request.set_follow(follow);
   const std::unique_ptr<grpc::ClientReader<v1::JobEvent>> reader = stub->Logs(&context, request);
   v1::JobEvent event;

@@ -54,8 +54,9 @@ class JobClient {
   absl::StatusOr<v1::ClusterStatus> ClusterStatus(absl::Time until = absl::InfiniteFuture()) const;
   // As FetchCurve.
   absl::StatusOr<Curve> History(const std::string& job_id, uint64_t first_iteration, uint32_t max_points) const;
-  // Calls `take` with each event; with `follow` until the job has ended.
-  absl::Status Logs(const std::string& job_id, bool follow, absl::FunctionRef<void(const v1::JobEvent&)> take) const;
+  // Calls `take` with each event that has a higher number than `after`; with `follow` until the job has ended.
+  absl::Status Logs(const std::string& job_id, uint64_t after, bool follow,
+                    absl::FunctionRef<void(const v1::JobEvent&)> take) const;
 
   // Calls `take` with each part of a member's log; with `follow` until the member is lost.
   absl::Status ProcessLog(const v1::GetProcessLogRequest& request,

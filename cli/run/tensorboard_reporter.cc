@@ -1,5 +1,6 @@
 #include "cli/run/tensorboard_reporter.h"
 
+#include <filesystem>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -28,6 +29,7 @@ class TensorBoardReporter : public TrainReporter {
     Begin(coordinator);
     reporter_->Ready(coordinator);
   }
+  void Dashboard(const std::string& url) override { reporter_->Dashboard(url); }
   void Resumed(uint64_t iteration) override { reporter_->Resumed(iteration); }
   void Watching(const std::string& net, const v1::JobStatus& status, const std::string& coordinator) override {
     job_id_ = status.job_id();
@@ -83,8 +85,13 @@ class TensorBoardReporter : public TrainReporter {
 
 }  // namespace
 
-absl::Status CheckTensorBoard(const std::string& directory) {
+absl::Status MakeTensorBoardDir(const std::string& directory) {
   if (directory.empty()) return absl::OkStatus();
+  std::error_code error;
+  std::filesystem::create_directories(directory, error);
+  if (error) {
+    return absl::ErrnoToStatus(error.value(), absl::StrCat("--tensorboard: cannot make the directory ", directory));
+  }
   return Annotate(CheckWritable(absl::StrCat(directory, "/events.out.tfevents")), "--tensorboard");
 }
 

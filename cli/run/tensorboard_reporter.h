@@ -20,8 +20,8 @@ struct TensorBoardTarget {
   StorageTable storage = {};
 };
 
-// Whether event files can be made there, as far as can be told without making anything.
-absl::Status CheckTensorBoard(const std::string& directory);
+// Makes the directory if it is missing. The error names the flag: event files cannot be made there. Empty: does nothing.
+absl::Status MakeTensorBoardDir(const std::string& directory);
 
 // The reporter itself, if nothing is to be written.
 std::unique_ptr<TrainReporter> WithTensorBoard(std::unique_ptr<TrainReporter> reporter, TensorBoardTarget target);

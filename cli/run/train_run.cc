@@ -101,7 +101,9 @@ void TrainRun::TellDashboard() {
     for (const v1::ServerStatus& server : status->servers()) {
       if (server.address() != cluster_->coordinator() || server.http().empty()) continue;
       cluster_->KeepDashboard(server.http());
-      PrintNotice(absl::StrCat("dashboard: http://", server.http(), "/"));
+      const std::string url = absl::StrCat("http://", server.http(), "/");
+      PrintNotice(absl::StrCat("dashboard: ", url));
+      reporter_.Dashboard(url);
       return;
     }
     // It registers within half a second.

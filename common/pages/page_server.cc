@@ -2,6 +2,7 @@
 
 #include <civetweb.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <utility>
@@ -12,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "common/base/exceptions.h"
+#include "common/base/printable.h"
 #include "common/telemetry/log.h"
 
 namespace samovar {
@@ -23,6 +25,22 @@ std::string Decoded(absl::string_view text) {
       mg_url_decode(text.data(), static_cast<int>(text.size()), result.data(), static_cast<int>(result.size()), 1);
   result.resize(static_cast<size_t>(std::max(0, size)));
   return result;
+}
+
+// Pages show what they were asked for.
+bool IsText(const PageRequest& request) {
+  const auto is_text = [](const std::string& text) { return Printable(text) == text; };
+  return is_text(request.path) &&
+         std::all_of(request.parameters.begin(), request.parameters.end(),
+                     [&](const auto& parameter) { return is_text(parameter.first) && is_text(parameter.second); });
+}
+
+// The numbers of this machine, or a name of them that no DNS server gives: else a page of elsewhere could have its own
+// name lead here, and read the answers.
+bool IsLoopbackHost(absl::string_view host) {
+  const size_t colon = host.rfind(':');
+  if (colon != absl::string_view::npos && !absl::EndsWith(host, "]")) host = host.substr(0, colon);
+  return host == "localhost" || host == "[::1]" || absl::StartsWith(host, "127.");
 }
 
 std::map<std::string, std::string> ParametersOf(const char* query) {
@@ -41,6 +59,8 @@ const char* ReasonOf(int code) {
       return "OK";
     case 400:
       return "Bad Request";
+    case 403:
+      return "Forbidden";
     case 404:
       return "Not Found";
     case 405:
@@ -77,6 +97,8 @@ void Send(mg_connection* connection, const Page& answer, bool with_body) {
 struct PageServer::Context {
   std::map<std::string, Handler> pages;
   mg_context* server = nullptr;
+  // Only this machine can reach it.
+  bool is_local = false;
 
   const Handler* Find(const std::string& path) const {
     const Handler* found = nullptr;
@@ -90,12 +112,15 @@ struct PageServer::Context {
     return found;
   }
 
-  Page AnswerTo(const mg_request_info& info) const {
+  Page AnswerTo(const mg_request_info& info, const char* host) const {
+    if (is_local && host != nullptr && !IsLoopbackHost(host))
+      return {403, "text/plain; charset=utf-8", "this port answers to localhost and numbers of this machine only\n"};
     const bool reads = std::strcmp(info.request_method, "GET") == 0 || std::strcmp(info.request_method, "HEAD") == 0;
     if (!reads) return {405, "text/plain; charset=utf-8", "this port answers GET only\n"};
     PageRequest request;
     request.path = info.local_uri != nullptr ? info.local_uri : "/";
     request.parameters = ParametersOf(info.query_string);
+    if (!IsText(request)) return {400, "text/plain; charset=utf-8", "the address has bytes that are no text\n"};
     const Handler* const handler = Find(request.path);
     if (handler == nullptr) return {404, "text/plain; charset=utf-8", "there is no such page\n"};
     Page answer;
@@ -110,7 +135,8 @@ struct PageServer::Context {
   static int Handle(mg_connection* connection, void*) {
     const mg_request_info* const info = mg_get_request_info(connection);
     const auto* const self = static_cast<const Context*>(info->user_data);
-    Send(connection, self->AnswerTo(*info), std::strcmp(info->request_method, "HEAD") != 0);
+    const Page answer = self->AnswerTo(*info, mg_get_header(connection, "Host"));
+    Send(connection, answer, std::strcmp(info->request_method, "HEAD") != 0);
     return 1;
   }
   static int Log(const mg_connection*, const char* message) {
@@ -138,6 +164,7 @@ absl::StatusOr<std::unique_ptr<PageServer>> PageServer::Start(const std::string&
   auto context = std::make_unique<Context>();
   context->pages = pages;
   const std::string host = listen.substr(0, colon) == "localhost" ? "127.0.0.1" : listen.substr(0, colon);
+  context->is_local = IsLoopbackHost(absl::StrCat(host, ":", port));
   const std::string ports = absl::StrCat(host, ":", port);
   const char* options[] = {"listening_ports",
                            ports.c_str(),

@@ -6,6 +6,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "common/base/printable.h"
 #include "common/telemetry/recent_log.h"
 
@@ -68,9 +70,11 @@ void MemberLogs::TakeWorker(uint64_t id, const std::string& name, const Lines& l
 }
 
 void MemberLogs::NoteLost(uint64_t worker, const std::string& reason) {
+  const std::string told =
+      absl::StrCat(reason, " (at ", absl::FormatTime("%Y-%m-%d %H:%M:%S", absl::Now(), absl::UTCTimeZone()), " UTC)");
   absl::MutexLock lock(&mu_);
   for (Entry& entry : entries_) {
-    if (entry.is_worker && entry.id == worker) entry.lost = reason;
+    if (entry.is_worker && entry.id == worker) entry.lost = told;
   }
 }
 

@@ -86,6 +86,10 @@ TEST_CASE("a wrong coordinator of the user's is named with where it stands") {
   user.Write("\ncordinator = \"h:1\"\n");
   CheckRefused(Cli("samovar jobs"),
                absl::StrCat(user.path(), ":2: unknown key \"cordinator\"; did you mean \"coordinator\"?"));
+  user.Write(std::string("\x01\xff") + std::string(5000, 'x'));
+  const auto garbage = Cli("samovar jobs");
+  CheckRefused(garbage, absl::StrCat(user.path(), R"(:1: "\x01\xffxxx)"));
+  CHECK(garbage.err.size() < 1000);
   // It is read by commands that need it.
   CHECK(Status("samovar status h:1").coordinator == "h:1");
 }

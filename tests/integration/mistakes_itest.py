@@ -4,6 +4,7 @@
 import os
 import random
 import shutil
+import socket
 import subprocess
 import unittest
 
@@ -215,6 +216,15 @@ class WrongFlagTest(MistakeTest):
         done = self.workspace.command("train", *self.SOLVER, "--resume")
         self.assertEqual(done.returncode, 2)
         self.assertIn("without --resume", done.stderr)
+
+    def test_a_dashboard_where_nobody_can_listen(self):
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            taken = "127.0.0.1:%d" % other.getsockname()[1]
+            self.assert_refused("--dashboard", taken, "in use", arguments=("train", *self.SOLVER, "--dashboard", taken), most_lines=2)
+        self.assert_refused("--dashboard", "192.0.2.1:80", arguments=("train", *self.SOLVER, "--dashboard", "192.0.2.1:80"), most_lines=2)
+
+    def test_a_directory_of_event_files_that_cannot_be_made(self):
+        self.assert_refused("--tensorboard", "/proc/events", arguments=("train", *self.SOLVER, "--tensorboard", "/proc/events"), most_lines=2)
 
     def test_a_state_directory_that_holds_something_else(self):
         (self.workspace.path / "documents").mkdir()

@@ -289,11 +289,23 @@ class MemberLogsTest(WatchTestCase):
     def test_a_coordinator_that_is_started_again_has_the_logs_soon(self):
         with Cluster(self.workspace) as cluster:
             self.await_logs(cluster, "joined coordinator", "--worker", "worker-2")
+            follower = subprocess.Popen([program("samovar"), "logs", cluster.address, "--worker", "worker-2", "-f"], stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True)
+            self.addCleanup(follower.kill)
+            next(line for line in follower.stdout if "joined coordinator" in line)
             cluster.coordinator.kill()
             cluster.coordinator.wait(END_SECONDS)
             cluster.coordinator = cluster.start_coordinator()
             # The process has sent all of its lines again.
-            self.await_logs(cluster, "(?s)joined coordinator.*joined coordinator", "--worker", "worker-2")
+            log = self.await_logs(cluster, "(?s)joined coordinator.*joined coordinator", "--worker", "worker-2")
+            # Who follows has the new ones, each once, and is told of what was between.
+            next(line for line in follower.stdout if "joined coordinator" in line)
+            cluster.workers[1].terminate()
+            rest, err = follower.communicate(timeout=END_SECONDS)
+            self.assertEqual(follower.returncode, 0)
+            self.assertRegex(err, r"waits, 1m at most: no coordinator answers at")
+            self.assertRegex(err, r"worker worker-2 \(\d+\) has left \(at 2\d{3}-\d\d-\d\d .* UTC\)")
+            self.assertEqual([line for line in rest.splitlines() if line in log.splitlines()[:2]], [])
 
 
 class StandstillTest(WatchTestCase):

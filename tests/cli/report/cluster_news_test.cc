@@ -51,6 +51,21 @@ TEST_CASE("the first news of a cluster is what it consists of, and then each cha
   CHECK(news.Take(Cluster()).size() == 4);
 }
 
+TEST_CASE("a member that was silent, or at a coordinator before, has not joined but is back") {
+  ClusterNews news;
+  v1::ClusterStatus silent = Cluster();
+  silent.mutable_servers(0)->set_silent_seconds(5);
+  CHECK(news.Take(silent).size() == 3);
+  CHECK(news.Take(Cluster()) == Strings{"server s:1 is back"});
+  v1::ClusterStatus restarted;
+  restarted.set_epoch(4);
+  CHECK(news.Take(restarted).size() == 4);
+  restarted = Cluster();
+  restarted.set_epoch(4);
+  CHECK(news.Take(restarted) ==
+        Strings{"server s:1 is back", "worker w (4) on node-1 is back", "job lenet is RUNNING, at iteration 0/100"});
+}
+
 TEST_CASE("problems of two members are two, also if only a number in their names differs") {
   ClusterNews news;
   v1::ClusterStatus cluster = Cluster();

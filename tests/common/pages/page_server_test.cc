@@ -46,7 +46,7 @@ std::string Exchange(const std::string& address, const std::string& request) {
 }
 
 std::string Get(const std::string& address, const std::string& path) {
-  return Exchange(address, absl::StrCat("GET ", path, " HTTP/1.1\r\nHost: x\r\n\r\n"));
+  return Exchange(address, absl::StrCat("GET ", path, " HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"));
 }
 
 std::unique_ptr<PageServer> Start(const std::map<std::string, PageServer::Handler>& pages) {
@@ -75,9 +75,9 @@ TEST_CASE("pages are found by their paths, with their parameters") {
   CHECK(absl::StartsWith(Get(server->address(), "/b"), "HTTP/1.1 404"));
   CHECK(absl::StartsWith(Get(server->address(), "/throws"), "HTTP/1.1 503"));
   CHECK(absl::StrContains(Get(server->address(), "/throws"), "no luck"));
-  CHECK(absl::StartsWith(Exchange(server->address(), "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"),
-                         "HTTP/1.1 405"));
-  const std::string head = Exchange(server->address(), "HEAD /a HTTP/1.1\r\nHost: x\r\n\r\n");
+  CHECK(absl::StartsWith(
+      Exchange(server->address(), "POST /a HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\n\r\n"), "HTTP/1.1 405"));
+  const std::string head = Exchange(server->address(), "HEAD /a HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
   CHECK(absl::StrContains(head, "Content-Length: 6"));
   CHECK(absl::EndsWith(head, "\r\n\r\n"));
 }
@@ -86,7 +86,7 @@ TEST_CASE("a page is compressed for whoever takes it so") {
   const std::string text(10000, 'x');
   const auto server = Start({{"/a", [&](const PageRequest&) { return Page{200, "text/plain", text, Gzip(text)}; }}});
   const auto get = [&](const std::string& accepted) {
-    return Exchange(server->address(), absl::StrCat("GET /a HTTP/1.1\r\nHost: x\r\n", accepted, "\r\n"));
+    return Exchange(server->address(), absl::StrCat("GET /a HTTP/1.1\r\nHost: 127.0.0.1\r\n", accepted, "\r\n"));
   };
   const std::string compressed = get("Accept-Encoding: deflate, gzip, br\r\n");
   CHECK(absl::StrContains(compressed, "\r\nContent-Encoding: gzip\r\n"));
@@ -99,6 +99,21 @@ TEST_CASE("a page is compressed for whoever takes it so") {
   }
 }
 
+TEST_CASE("a page of elsewhere whose name leads here is answered nothing") {
+  const auto server = Start({{"/", [](const PageRequest&) { return Page{200, "text/plain", "home"}; }}});
+  const auto get = [&](const std::string& host) {
+    return Exchange(server->address(), absl::StrCat("GET / HTTP/1.1\r\nHost: ", host, "\r\n\r\n"));
+  };
+  for (const char* host : {"localhost", "localhost:7180", "127.0.0.1:7180", "127.1.2.3", "[::1]:7180", "[::1]"}) {
+    INFO(host);
+    CHECK(absl::EndsWith(get(host), "home"));
+  }
+  for (const char* host : {"evil.example", "evil.example:7180", "localhost.evil.example", "10.0.0.1"}) {
+    INFO(host);
+    CHECK(absl::StartsWith(get(host), "HTTP/1.1 403"));
+  }
+}
+
 TEST_CASE("garbage does no harm") {
   const auto server = Start({{"/", [](const PageRequest&) { return Page{200, "text/plain", "home"}; }}});
   CHECK_FALSE(absl::StrContains(Exchange(server->address(), "\0\xff\r\n\r\n"), "home"));
@@ -107,6 +122,10 @@ TEST_CASE("garbage does no harm") {
   CHECK(absl::StrContains(Get(server->address(), "/../../etc/passwd"), "home") !=
         absl::StrContains(Get(server->address(), "/../../etc/passwd"), "root:"));
   CHECK(absl::EndsWith(Get(server->address(), "/"), "home"));
+  for (const char* path : {"/?a=%ff", "/?%1b=1", "/?a=%00", "/%0a"}) {
+    INFO(path);
+    CHECK_FALSE(absl::StartsWith(Get(server->address(), path), "HTTP/1.1 200"));
+  }
 }
 
 TEST_CASE("connections that send nothing hold up nobody") {
