@@ -20,7 +20,8 @@ struct TensorBoardTarget {
   StorageTable storage = {};
 };
 
-// Makes the directory if it is missing. The error names the flag: event files cannot be made there. Empty: does nothing.
+// Makes the directory if it is missing, so that event files can be made there. The error names the flag. Empty: does
+// nothing.
 absl::Status MakeTensorBoardDir(const std::string& directory);
 
 // The reporter itself, if nothing is to be written.

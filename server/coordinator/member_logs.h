@@ -34,7 +34,7 @@ class MemberLogs {
   // that was this member before: the same address of a server, begun anew.
   void TakeServer(const std::string& address, uint64_t process, const Lines& lines) ABSL_LOCKS_EXCLUDED(mu_);
   void TakeWorker(uint64_t id, const std::string& name, const Lines& lines) ABSL_LOCKS_EXCLUDED(mu_);
-  // The worker is no member any more, for this reason, "has been silent for 6 s": true now, so the time is kept with it.
+  // The worker is no member any more, for this reason, "has been silent for 6 s". That is true now: the time is kept.
   void NoteLost(uint64_t worker, const std::string& reason) ABSL_LOCKS_EXCLUDED(mu_);
 
   // A place in one member's log.
