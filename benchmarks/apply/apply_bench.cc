@@ -20,7 +20,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
-#include "benchmarks/apply/triad.h"
+#include "benchmarks/support/triad.h"
 #include "common/base/process_tuning.h"
 #include "common/base/status_macros.h"
 #include "common/base/vector_level.h"

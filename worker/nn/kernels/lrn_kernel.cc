@@ -29,6 +29,50 @@ void NegativePower(const float* s, int64_t n, float beta, float* y) {
   }
 }
 
+namespace {
+
+// sums[i] = the sum over the rows of term(x[row * stride + i]).
+template <int64_t kRows, typename Term>
+void SumRows(const float* x, int64_t stride, int64_t n, float* sums, Term term) {
+  float* __restrict out = sums;
+  const float* __restrict in = x;
+  for (int64_t i = 0; i < n; ++i) {
+    float sum = term(in[i]);
+    for (int64_t row = 1; row < kRows; ++row) sum += term(in[row * stride + i]);
+    out[i] = sum;
+  }
+}
+
+template <typename Term>
+void SumUpToSeven(const float* x, int64_t rows, int64_t stride, int64_t n, float* sums, Term term) {
+  switch (rows) {
+    case 1:
+      return SumRows<1>(x, stride, n, sums, term);
+    case 2:
+      return SumRows<2>(x, stride, n, sums, term);
+    case 3:
+      return SumRows<3>(x, stride, n, sums, term);
+    case 4:
+      return SumRows<4>(x, stride, n, sums, term);
+    case 5:
+      return SumRows<5>(x, stride, n, sums, term);
+    case 6:
+      return SumRows<6>(x, stride, n, sums, term);
+    default:
+      return SumRows<7>(x, stride, n, sums, term);
+  }
+}
+
+}  // namespace
+
+void SumOfSquares(const RowsAround& around, const float* x, int64_t stride, int64_t n, float* sums) {
+  SumUpToSeven(x + around.first * stride, around.count, stride, n, sums, [](float value) { return value * value; });
+}
+
+void SumOfValues(const RowsAround& around, const float* x, int64_t stride, int64_t n, float* sums) {
+  SumUpToSeven(x + around.first * stride, around.count, stride, n, sums, [](float value) { return value; });
+}
+
 void SumAcross(const float* x, int64_t channels, int64_t width, int64_t half, double* running, float* sums) {
   double* __restrict sum = running;
   auto add = [&](int64_t channel, double sign) {

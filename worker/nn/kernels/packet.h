@@ -21,6 +21,9 @@ inline Packet Div(const Packet& a, const Packet& b) { return Eigen::internal::pd
 inline Packet MulAdd(const Packet& a, const Packet& b, const Packet& c) { return Eigen::internal::pmadd(a, b, c); }
 // All bits set where a < b; none where one is NaN.
 inline Packet Less(const Packet& a, const Packet& b) { return Eigen::internal::pcmp_lt(a, b); }
+inline Packet Equal(const Packet& a, const Packet& b) { return Eigen::internal::pcmp_eq(a, b); }
+inline Packet And(const Packet& a, const Packet& b) { return Eigen::internal::pand(a, b); }
+inline Packet Or(const Packet& a, const Packet& b) { return Eigen::internal::por(a, b); }
 inline Packet Select(const Packet& mask, const Packet& yes, const Packet& no) {
   return Eigen::internal::pselect(mask, yes, no);
 }

@@ -24,5 +24,7 @@ struct SoftmaxAxis {
 // p = exp(x - max) / sum(exp(x - max)) for `blocks` blocks [channels, inner], max and sum along the channels; x and p
 // may be the same. NaN, or an infinity, in a column makes its whole column NaN.
 void SoftmaxForward(const float* x, float* p, int64_t blocks, const SoftmaxAxis& axis);
+// dx = p * (dp - sum(dp * p)) for one block; dx and dp may be the same.
+void SoftmaxBackward(const float* p, const float* dp, float* dx, const SoftmaxAxis& axis);
 
 }  // namespace samovar

@@ -14,7 +14,7 @@ struct Bnll {
     ForEach(n, [=](int64_t i) { y[i] = -std::abs(x[i]); });
     ExpInPlace(y, n);
     Log1pInPlace(y, n);
-    ForEach(n, [=](int64_t i) { y[i] += x[i] > 0 ? x[i] : 0; });
+    ForEach(n, [=](int64_t i) { y[i] += Choose(x[i] > 0, x[i], 0); });
   }
   void Backward(const float* x, const float* dy, float* dx, int64_t n) const {
     float derivative[kElementwiseBlock];

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/random.h"
 #include "common/base/status_macros.h"
+#include "worker/nn/kernels/random_bits.h"
 #include "worker/nn/layer_factories.h"
 #include "worker/nn/layers/elementwise_layer.h"
 #include "worker/nn/layers/layer_fields.h"
@@ -17,13 +18,16 @@
 namespace samovar {
 namespace {
 
+constexpr long long kMaxThreshold = 0xFFFFFFFF;
+
 class DropoutLayer : public Layer {
  public:
   DropoutLayer(const LayerContext& context, float ratio)
       : number_(context.number),
         train_(context.phase == caffe::TRAIN),
         scale_(1 / (1 - ratio)),
-        threshold_(static_cast<uint64_t>(std::llround(static_cast<double>(ratio) * 0x1.0p32))) {
+        threshold_(
+            static_cast<uint32_t>(std::min(std::llround(static_cast<double>(ratio) * 0x1.0p32), kMaxThreshold))) {
     AddTop(context.bottoms[0]);
   }
 
@@ -61,13 +65,16 @@ class DropoutLayer : public Layer {
                   });
   }
 
-  // Values [first, last) of one record; first is a multiple of 4. Each call of the generator serves four values.
+  // Values [first, last) of one record; first is a multiple of kRandomBits. Value i has number i % 4 of counter i / 4.
   void ApplySlice(uint64_t key, uint64_t record, int64_t first, int64_t last, const float* in, float* out) const {
-    for (int64_t i = first; i < last; i += 4) {
-      const auto bits = Philox(key, record, static_cast<uint64_t>(i / 4));
-      const int64_t n = std::min<int64_t>(4, last - i);
-      for (int64_t k = 0; k < n; ++k)
-        out[i + k] = in[i + k] * (bits[static_cast<size_t>(k)] >= threshold_ ? scale_ : 0);
+    uint32_t bits[kRandomBits];
+    for (int64_t i = first; i < last; i += kRandomBits) {
+      RandomBits(key, record, static_cast<uint64_t>(i / 4), bits);
+      const float* const x = in + i;
+      float* const y = out + i;
+      ForEach(std::min(kRandomBits, last - i), [=, threshold = threshold_, scale = scale_, &bits](int64_t k) {
+        y[k] = x[k] * Choose(bits[k] >= threshold, scale, 0);
+      });
     }
   }
 
@@ -75,7 +82,7 @@ class DropoutLayer : public Layer {
   const bool train_;
   const float scale_;
   // A value is kept if its 32 random bits are at least this.
-  const uint64_t threshold_;
+  const uint32_t threshold_;
 };
 
 }  // namespace

@@ -28,6 +28,9 @@ void ForEach(int64_t n, Body body) {
   for (int64_t i = 0; i < n; ++i) body(i);
 }
 
+// Both are there, so that a compiler chooses between vectors of them instead of branching.
+inline float Choose(bool first, float yes, float no) { return first ? yes : no; }
+
 // y = x, which may be the same.
 inline void CopyValues(const float* x, float* y, int64_t n) {
   if (x != y) std::copy(x, x + n, y);

@@ -19,22 +19,22 @@ struct Elu {
   void Forward(const float* x, float* y, int64_t n) const {
     float power[kElementwiseBlock];
     ExpOfNegative(x, power, n);
-    ForEach(n, [&](int64_t i) { y[i] = x[i] > 0 ? x[i] : alpha * (power[i] - 1); });
+    ForEach(n, [=, a = alpha, &power](int64_t i) { y[i] = Choose(x[i] > 0, x[i], a * (power[i] - 1)); });
   }
 
   void Backward(const float* v, const float* dy, float* dx, int64_t n) const {
     if (reads() == BackwardReads::kTop) {
-      return ForEach(n, [=, this](int64_t i) { dx[i] = v[i] > 0 ? dy[i] : dy[i] * (v[i] + alpha); });
+      return ForEach(n, [=, a = alpha](int64_t i) { dx[i] = dy[i] * Choose(v[i] > 0, 1, v[i] + a); });
     }
     float power[kElementwiseBlock];
     ExpOfNegative(v, power, n);
-    ForEach(n, [&](int64_t i) { dx[i] = v[i] > 0 ? dy[i] : dy[i] * (alpha * power[i]); });
+    ForEach(n, [=, a = alpha, &power](int64_t i) { dx[i] = dy[i] * Choose(v[i] > 0, 1, a * power[i]); });
   }
 
  private:
   // exp(min(x, 0)); NaN stays NaN.
   static void ExpOfNegative(const float* x, float* power, int64_t n) {
-    ForEach(n, [=](int64_t i) { power[i] = x[i] > 0 ? 0 : x[i]; });
+    ForEach(n, [=](int64_t i) { power[i] = Choose(x[i] > 0, 0, x[i]); });
     ExpInPlace(power, n);
   }
 };

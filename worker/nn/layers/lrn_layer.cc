@@ -136,23 +136,44 @@ class LrnLayer : public Layer {
     });
   }
 
+  // The sums across few channels are made anew for each.
+  bool direct() const { return across_ && half_ <= RowsAround::kMostHalf; }
+
   // sums = the local sums of values
   void SumTile(const Tile& tile, const Scratch& scratch) {
+    if (direct()) {
+      for (int64_t row = 0; row < tile.rows; ++row) {
+        SumOfValues({row, half_, tile.rows}, scratch.values, tile.width, tile.width, scratch.sums + row * tile.width);
+      }
+      return;
+    }
     if (across_) return SumAcross(scratch.values, tile.rows, tile.width, half_, scratch.running, scratch.sums);
     SumWithin(scratch.values, height_, width_, half_, scratch.column, scratch.sums);
   }
 
   // sums = s and powers = s^(-beta)
   void ComputePowers(const Tile& tile, const Scratch& scratch) {
+    if (direct()) {
+      for (int64_t row = 0; row < tile.rows; ++row) {
+        float* const sums = scratch.sums + row * tile.width;
+        SumOfSquares({row, half_, tile.rows}, bottom(0).data + tile.first, plane(), tile.width, sums);
+        ComputePowersOf(sums, tile.width, scratch.powers + row * tile.width);
+      }
+      return;
+    }
     for (int64_t row = 0; row < tile.rows; ++row) {
       const float* __restrict x = bottom(0).data + tile.first + row * plane();
       float* __restrict squares = scratch.values + row * tile.width;
       for (int64_t i = 0; i < tile.width; ++i) squares[i] = x[i] * x[i];
     }
     SumTile(tile, scratch);
-    float* __restrict s = scratch.sums;
-    for (int64_t i = 0; i < tile.rows * tile.width; ++i) s[i] = k_ + weight_ * s[i];
-    NegativePower(s, tile.rows * tile.width, beta_, scratch.powers);
+    ComputePowersOf(scratch.sums, tile.rows * tile.width, scratch.powers);
+  }
+
+  // From sums to s, in place, and its power.
+  void ComputePowersOf(float* sums, int64_t n, float* powers) const {
+    for (int64_t i = 0; i < n; ++i) sums[i] = k_ + weight_ * sums[i];
+    NegativePower(sums, n, beta_, powers);
   }
 
   const bool across_;

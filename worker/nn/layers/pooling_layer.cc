@@ -115,6 +115,8 @@ PoolingLayer::PoolingLayer(int64_t batch_size, const Window& window, bool max, i
 absl::Status PoolingLayer::Allocate() {
   for (int thread = 0; thread < binding().threads; ++thread) {
     Workspace& space = *spaces_.emplace_back(std::make_unique<Workspace>());
+    if (PlanePooling::Suits(window_)) SAMOVAR_RETURN_IF_ERROR(space.planes.Allocate(window_, max_));
+    if (PlanePooling::Suits(window_) && max_) continue;
     SAMOVAR_RETURN_IF_ERROR(space.in.Allocate(window_.in_plane() * width_));
     SAMOVAR_RETURN_IF_ERROR(space.out.Allocate(window_.out_plane() * width_));
     if (max_) SAMOVAR_RETURN_IF_ERROR(space.at.Allocate(window_.out_plane() * width_));
@@ -132,6 +134,26 @@ absl::Status PoolingLayer::Forward(const Pass& pass) {
 
 void PoolingLayer::ForwardRecord(int64_t record, Workspace* space) {
   const int64_t to = record * top_record();
+  if (PlanePooling::Suits(window_)) {
+    ForwardPlanes(record, &space->planes);
+  } else {
+    ForwardTurned(record, space);
+  }
+  if (binding().tops.size() == 1) return;
+  for (int64_t i = to; i < to + top_record(); ++i)
+    top(1).data[i] = static_cast<float>(std::bit_cast<int32_t>(at_.data()[i]));
+}
+
+void PoolingLayer::ForwardPlanes(int64_t record, PlanePooling* planes) {
+  for (int64_t plane = record * window_.channels; plane < (record + 1) * window_.channels; ++plane) {
+    const float* const in = bottom(0).data + plane * window_.in_plane();
+    const int64_t to = plane * window_.out_plane();
+    max_ ? planes->Maximum(in, top(0).data + to, at_.data() + to) : planes->Average(in, top(0).data + to);
+  }
+}
+
+void PoolingLayer::ForwardTurned(int64_t record, Workspace* space) {
+  const int64_t to = record * top_record();
   Transpose(bottom(0).data + record * bottom_record(), window_.channels, window_.in_plane(), window_.in_plane(),
             space->in.data(), width_);
   if (max_) {
@@ -141,9 +163,6 @@ void PoolingLayer::ForwardRecord(int64_t record, Workspace* space) {
     AveragePoolForward(window_, packets_, space->in.data(), space->out.data());
   }
   Transpose(space->out.data(), window_.out_plane(), window_.channels, width_, top(0).data + to, window_.out_plane());
-  if (binding().tops.size() == 1) return;
-  for (int64_t i = to; i < to + top_record(); ++i)
-    top(1).data[i] = static_cast<float>(std::bit_cast<int32_t>(at_.data()[i]));
 }
 
 void PoolingLayer::Backward(const Pass& pass) {

@@ -1,7 +1,7 @@
 // PoolingLayer takes the maximum or the mean of windows (pooling_layer.cc has the geometry).
 //
-// Records are turned to have their channels last, so that the loops of pooling_kernel.h run over channels for any
-// window.
+// Small windows are taken of planes as they are (plane_pooling.h). For others records are turned to have their channels
+// last, so that the loops of pooling_kernel.h run over channels.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "worker/nn/kernels/buffer.h"
+#include "worker/nn/kernels/plane_pooling.h"
 #include "worker/nn/kernels/window.h"
 #include "worker/nn/layer.h"
 
@@ -28,6 +29,7 @@ class PoolingLayer : public Layer {
   // One record with its channels last, of one thread: bottom, top, and places of the maxima.
   struct Workspace {
     Buffer<float> in, out, at;
+    PlanePooling planes;
   };
 
   absl::Status Allocate() override;
@@ -35,6 +37,9 @@ class PoolingLayer : public Layer {
   int64_t bottom_record() const { return window_.channels * window_.in_plane(); }
   int64_t top_record() const { return window_.channels * window_.out_plane(); }
   void ForwardRecord(int64_t record, Workspace* space);
+  // The record's planes as they are.
+  void ForwardPlanes(int64_t record, PlanePooling* planes);
+  void ForwardTurned(int64_t record, Workspace* space);
   void BackwardRecord(int64_t record, Workspace* space);
 
   const Window window_;

@@ -27,7 +27,7 @@ class PReluLayer : public Layer {
       ForEachRow(record * slopes_ * inner_, [&](int64_t begin, int64_t n, const float* slope, int64_t step) {
         const float* x = bottom(0).data + begin;
         float* y = top(0).data + begin;
-        ForEach(n, [=](int64_t i) { y[i] = x[i] > 0 ? x[i] : slope[i * step] * x[i]; });
+        ForEach(n, [=](int64_t i) { y[i] = Choose(x[i] > 0, 1, slope[i * step]) * x[i]; });
       });
     });
     return absl::OkStatus();
@@ -75,7 +75,7 @@ class PReluLayer : public Layer {
       const float* x = bottom(0).data + row;
       const float* dy = top(0).diff + row;
       float* dx = bottom(0).diff + row;
-      ForEach(n, [=](int64_t i) { dx[i] = x[i] > 0 ? dy[i] : slope[i * step] * dy[i]; });
+      ForEach(n, [=](int64_t i) { dx[i] = Choose(x[i] > 0, 1, slope[i * step]) * dy[i]; });
     });
   }
 
@@ -84,7 +84,7 @@ class PReluLayer : public Layer {
     const float* x = bottom(0).data + begin;
     const float* dy = top(0).diff + begin;
     for (int64_t slope = 0; slope < slopes_; ++slope, x += inner_, dy += inner_) {
-      part[slope] += SumOf<float>(inner_, [=](int64_t i) { return x[i] > 0 ? 0 : dy[i] * x[i]; });
+      part[slope] += SumOf<float>(inner_, [=](int64_t i) { return Choose(x[i] > 0, 0, dy[i] * x[i]); });
     }
   }
 

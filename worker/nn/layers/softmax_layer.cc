@@ -25,25 +25,12 @@ class SoftmaxLayer : public Layer {
   void Backward(const Pass& pass) override {
     const int64_t count = axis_.channels * axis_.inner;
     pass.loop.Run(axis_.outer, axis_.blocks_per_piece(), [&](int64_t begin, int64_t end, int64_t, int) {
-      for (int64_t block = begin; block < end; ++block) BackwardBlock(block * count);
+      for (int64_t i = begin * count; i < end * count; i += count)
+        SoftmaxBackward(top(0).data + i, top(0).diff + i, bottom(0).diff + i, axis_);
     });
   }
 
  private:
-  void BackwardBlock(int64_t offset) {
-    const float* p = top(0).data + offset;
-    const float* dp = top(0).diff + offset;
-    float* dx = bottom(0).diff + offset;
-    for (int64_t i = 0; i < axis_.inner; ++i) {
-      float dot = 0;
-      for (int64_t c = 0; c < axis_.channels; ++c) dot += dp[c * axis_.inner + i] * p[c * axis_.inner + i];
-      for (int64_t c = 0; c < axis_.channels; ++c) {
-        const int64_t at = c * axis_.inner + i;
-        dx[at] = p[at] * (dp[at] - dot);
-      }
-    }
-  }
-
   const SoftmaxAxis axis_;
 };
 

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/random.h"
 #include "tests/support/catch.h"
 #include "tests/support/status_matchers.h"
 #include "tests/worker/nn/test_net.h"
@@ -56,6 +57,19 @@ TEST_CASE("dropout keeps the share that it is told, and scales what it keeps") {
   }
   CHECK(Values(OnesNet(1, Dropout("d", "dropout_param { dropout_ratio: 0 }")).get()) ==
         std::vector<float>(5 * kWidth, 1.0f));
+}
+
+// The file of a job's results can be made again years later.
+TEST_CASE("the mask is that of the generator's numbers in their order") {
+  const std::vector<float> values = Values(OnesNet(3, Dropout("d")).get(), /*iteration=*/7, /*seed=*/3,
+                                           /*first_record=*/11);
+  // Layer 1 of the net.
+  const uint64_t key = DeriveKey(RandomStream::kDropout, {3, 7, 1});
+  for (size_t i = 0; i < values.size(); ++i) {
+    const size_t record = i / (5 * kWidth), place = i % (5 * kWidth);
+    const uint32_t bits = Philox(key, 11 + record, place / 4)[place % 4];
+    REQUIRE(values[i] == (bits >= 0x80000000u ? 2.0f : 0.0f));
+  }
 }
 
 TEST_CASE("dropout when testing changes nothing, in place or not") {

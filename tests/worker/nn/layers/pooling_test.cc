@@ -1,8 +1,11 @@
 // Pooling's shapes and clipping.
+#include <algorithm>
+#include <cfloat>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/random.h"
 #include "tests/support/catch.h"
 #include "tests/support/status_matchers.h"
 #include "tests/worker/nn/test_net.h"
@@ -67,6 +70,75 @@ TEST_CASE("the second top of max pooling holds the places of the maxima") {
   // Outputs are sorted by name: "at", then "label", then "p".
   CHECK(std::vector<float>(net->outputs().begin(), net->outputs().begin() + 2) == std::vector<float>{0, 3});
   CHECK(std::vector<float>(net->outputs().end() - 2, net->outputs().end()) == std::vector<float>{1, 4});
+}
+
+struct PoolShape {
+  int kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w;
+};
+
+// What the definition says, value by value.
+void PoolAsDefined(const PoolShape& s, int height, int width, int out_h, int out_w, const float* in, bool max,
+                   std::vector<float>* out, std::vector<float>* at) {
+  for (int y = 0; y < out_h; ++y) {
+    for (int x = 0; x < out_w; ++x) {
+      const int top = y * s.stride_h - s.pad_h, left = x * s.stride_w - s.pad_w;
+      const int bottom = std::min(top + s.kernel_h, height + s.pad_h),
+                right = std::min(left + s.kernel_w, width + s.pad_w);
+      float best = -FLT_MAX, sum = 0;
+      int place = -1;
+      for (int row = std::max(top, 0); row < std::min(bottom, height); ++row) {
+        for (int column = std::max(left, 0); column < std::min(right, width); ++column) {
+          const float value = in[row * width + column];
+          sum += value;
+          if (value > best) place = row * width + column;
+          best = std::max(best, value);
+        }
+      }
+      out->push_back(max ? best : sum / static_cast<float>((bottom - top) * (right - left)));
+      at->push_back(static_cast<float>(place));
+    }
+  }
+}
+
+TEST_CASE("pooling is as it is defined, to the bit, whatever window and plane") {
+  constexpr int kChannels = 3;
+  const std::vector<PoolShape> shapes = {{2, 2, 2, 2, 0, 0}, {3, 3, 2, 2, 0, 0}, {3, 3, 1, 1, 1, 1}, {3, 3, 2, 2, 1, 1},
+                                         {2, 3, 1, 2, 1, 0}, {5, 5, 3, 3, 2, 1}, {3, 2, 3, 2, 0, 1}, {1, 5, 1, 4, 0, 4},
+                                         {4, 1, 2, 1, 3, 0}, {5, 5, 5, 5, 0, 0}, {1, 1, 1, 1, 0, 0}};
+  for (const auto& [height, width] : std::vector<std::pair<int, int>>{{7, 7}, {8, 13}, {14, 14}, {5, 33}, {17, 40}}) {
+    // Few different values: many windows have several maxima.
+    std::vector<float> image;
+    for (int i = 0; i < kChannels * height * width; ++i)
+      image.push_back(static_cast<float>(Philox(1, 2, static_cast<uint64_t>(i))[0] % 5) - 2.3f);
+    for (const PoolShape& s : shapes) {
+      for (const bool max : {true, false}) {
+        const std::string fields = absl::StrCat("pool: ", max ? "MAX" : "AVE", " kernel_h: ", s.kernel_h,
+                                                " kernel_w: ", s.kernel_w, " stride_h: ", s.stride_h,
+                                                " stride_w: ", s.stride_w, " pad_h: ", s.pad_h, " pad_w: ", s.pad_w);
+        INFO(height << "x" << width << " " << fields);
+        const std::string layer = absl::StrCat("layer { name: \"p\" type: \"Pooling\" bottom: \"data\" top: \"p\" ",
+                                               max ? "top: \"at\" " : "", "pooling_param { ", fields, " } }",
+                                               max ? " layer { name: \"s\" type: \"Silence\" bottom: \"at\" }" : "");
+        NetOptions options = ImageOptions(caffe::TEST, kChannels, height, width);
+        options.keep_blobs = true;
+        std::unique_ptr<Net> net = MakeNet(DataText(1) + layer, options);
+        std::copy(image.begin(), image.end(), DataOf(net.get()).begin());
+        REQUIRE_OK(net->Forward(0, 0));
+        const absl::StatusOr<NetBlob> pooled = net->FindBlob("p");
+        REQUIRE_OK(pooled);
+        std::vector<float> out, at;
+        for (int c = 0; c < kChannels; ++c) {
+          PoolAsDefined(s, height, width, static_cast<int>(pooled->shape[2]), static_cast<int>(pooled->shape[3]),
+                        image.data() + c * height * width, max, &out, &at);
+        }
+        CHECK(std::vector<float>(pooled->values.begin(), pooled->values.end()) == out);
+        if (!max) continue;
+        const absl::StatusOr<NetBlob> places = net->FindBlob("at");
+        REQUIRE_OK(places);
+        CHECK(std::vector<float>(places->values.begin(), places->values.end()) == at);
+      }
+    }
+  }
 }
 
 TEST_CASE("pooling that leaves a window without input, or pads too much, is refused") {

@@ -1,4 +1,4 @@
-#include "benchmarks/apply/triad.h"
+#include "benchmarks/support/triad.h"
 
 #include "common/base/vector_level.h"
 

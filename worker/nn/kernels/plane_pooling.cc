@@ -1,0 +1,179 @@
+#include "worker/nn/kernels/plane_pooling.h"
+
+#include <algorithm>
+#include <bit>
+#include <cfloat>
+
+#include "common/base/status_macros.h"
+#include "worker/nn/kernels/packet.h"
+
+namespace samovar {
+namespace {
+
+// Larger windows, and planes that leave most of a vector empty, are better turned.
+constexpr int64_t kMostTaps = 25, kLeastColumns = 6;
+
+// Rows of the plane that a window covers.
+struct Span {
+  int64_t begin, end;
+};
+
+Span RowsOf(int64_t out_row, const Window& w) {
+  const int64_t begin = out_row * w.stride_h - w.pad_h;
+  return {std::max<int64_t>(begin, 0), std::min(begin + w.kernel_h, w.in_h)};
+}
+
+// Values that the window's mean is of along one axis: padding counts, what is beyond it does not.
+float CountOf(int64_t out, int64_t stride, int64_t pad, int64_t kernel, int64_t in) {
+  const int64_t begin = out * stride - pad;
+  return static_cast<float>(std::min(begin + kernel, in + pad) - begin);
+}
+
+}  // namespace
+
+bool PlanePooling::Suits(const Window& w) { return w.taps() <= kMostTaps && w.out_w >= kLeastColumns; }
+
+absl::Status PlanePooling::Allocate(const Window& window, bool max) {
+  window_ = window;
+  out_width_ = RoundUpToPackets(window.out_w);
+  // Whole packets of windows are read, from each tap on.
+  const int64_t last = std::max(window.pad_w + window.in_w, out_width_ * window.stride_w + window.kernel_w);
+  lane_ = RoundUpToPackets(last / window.stride_w + 1);
+  width_ = lane_ * window.stride_w;
+  for (int64_t tap = 0; tap < window.kernel_w; ++tap)
+    taps_.push_back(tap % window.stride_w * lane_ + tap / window.stride_w);
+  SAMOVAR_RETURN_IF_ERROR(frame_.Allocate(window.in_h * width_));
+  for (Buffer<float>* buffer : {&best_, &row_}) SAMOVAR_RETURN_IF_ERROR(buffer->Allocate(window.out_h * width_));
+  for (Buffer<float>* buffer : {&out_best_, &out_row_, &out_tap_})
+    SAMOVAR_RETURN_IF_ERROR(buffer->Allocate(out_width_));
+  SetMargins(max ? -FLT_MAX : 0);
+  return absl::OkStatus();
+}
+
+void PlanePooling::SetMargins(float margin) {
+  const int64_t stride = window_.stride_w;
+  for (int64_t phase = 0; phase < stride; ++phase) {
+    // The columns phase + i * stride of the padded plane that are in the plane.
+    const int64_t begin = (std::max<int64_t>(0, window_.pad_w - phase) + stride - 1) / stride;
+    const int64_t end = std::max(begin, (window_.pad_w + window_.in_w - phase + stride - 1) / stride);
+    for (int64_t y = 0; y < window_.in_h; ++y) {
+      float* const lane = frame_.data() + y * width_ + phase * lane_;
+      std::fill(lane, lane + begin, margin);
+      std::fill(lane + end, lane + lane_, margin);
+    }
+  }
+}
+
+void PlanePooling::FillFrame(const float* in) {
+  const int64_t stride = window_.stride_w, pad = window_.pad_w, columns = window_.in_w;
+  for (int64_t y = 0; y < window_.in_h; ++y) {
+    const float* __restrict from = in + y * columns;
+    float* const to = frame_.data() + y * width_;
+    if (stride == 1) {
+      std::copy_n(from, columns, to + pad);
+    } else if (stride == 2) {
+      float* __restrict even = to + pad % 2 * lane_ + pad / 2;
+      float* __restrict odd = to + (pad + 1) % 2 * lane_ + (pad + 1) / 2;
+      for (int64_t i = 0; i < columns / 2; ++i) {
+        even[i] = from[2 * i];
+        odd[i] = from[2 * i + 1];
+      }
+      if (columns % 2 == 1) even[columns / 2] = from[columns - 1];
+    } else {
+      for (int64_t x = 0; x < columns; ++x) to[(x + pad) % stride * lane_ + (x + pad) / stride] = from[x];
+    }
+  }
+}
+
+void PlanePooling::Prefetch(const float* next, int64_t out_row) const {
+  constexpr int64_t kLine = 16;
+  const int64_t begin = window_.in_plane() * out_row / window_.out_h;
+  const int64_t end = window_.in_plane() * (out_row + 1) / window_.out_h;
+  for (int64_t i = begin; i < end; i += kLine) __builtin_prefetch(next + i);
+}
+
+void PlanePooling::MaximumOfRows(const float* next) {
+  for (int64_t out = 0; out < window_.out_h; ++out) {
+    Prefetch(next, out);
+    const Span rows = RowsOf(out, window_);
+    for (int64_t x = 0; x < width_; x += kPacketSize) {
+      Packet best = Broadcast(-FLT_MAX);
+      Packet best_row = Broadcast(-1);
+      for (int64_t y = rows.begin; y < rows.end; ++y) {
+        const Packet value = Load(frame_.data() + y * width_ + x);
+        const Packet better = Less(best, value);
+        best = Select(better, value, best);
+        best_row = Select(better, Broadcast(static_cast<float>(y)), best_row);
+      }
+      Store(best_.data() + out * width_ + x, best);
+      Store(row_.data() + out * width_ + x, best_row);
+    }
+  }
+}
+
+// The first of equal values counts, in the order of rows.
+void PlanePooling::MaximumOfColumns(int64_t out_row) {
+  const float* const values = best_.data() + out_row * width_;
+  const float* const rows = row_.data() + out_row * width_;
+  const int64_t* const taps = taps_.data();
+  for (int64_t x = 0; x < out_width_; x += kPacketSize) {
+    Packet best = Broadcast(-FLT_MAX);
+    Packet best_row = Broadcast(-1);
+    Packet best_tap = Broadcast(0);
+    for (int64_t tap = 0; tap < window_.kernel_w; ++tap) {
+      const int64_t place = taps[tap] + x;
+      const Packet value = Load(values + place);
+      const Packet row = Load(rows + place);
+      const Packet better = Or(Less(best, value), And(Equal(best, value), Less(row, best_row)));
+      best = Select(better, value, best);
+      best_row = Select(better, row, best_row);
+      best_tap = Select(better, Broadcast(static_cast<float>(tap)), best_tap);
+    }
+    Store(out_best_.data() + x, best);
+    Store(out_row_.data() + x, best_row);
+    Store(out_tap_.data() + x, best_tap);
+  }
+}
+
+void PlanePooling::Maximum(const float* in, float* out, float* at) {
+  FillFrame(in);
+  MaximumOfRows(in + window_.in_plane());
+  const auto in_w = static_cast<int32_t>(window_.in_w), stride = static_cast<int32_t>(window_.stride_w);
+  const auto out_w = static_cast<int32_t>(window_.out_w), pad = static_cast<int32_t>(window_.pad_w);
+  for (int64_t y = 0; y < window_.out_h; ++y, out += window_.out_w, at += window_.out_w) {
+    MaximumOfColumns(y);
+    std::copy_n(out_best_.data(), window_.out_w, out);
+    const float* __restrict row = out_row_.data();
+    const float* __restrict tap = out_tap_.data();
+    float* __restrict to = at;
+    for (int32_t i = 0; i < out_w; ++i) {
+      const int32_t place = static_cast<int32_t>(row[i]) * in_w + i * stride + static_cast<int32_t>(tap[i]) - pad;
+      to[i] = std::bit_cast<float>(row[i] < 0 ? -1 : place);
+    }
+  }
+}
+
+// A window's values are added row by row, from the left to the right.
+void PlanePooling::Average(const float* in, float* out) {
+  FillFrame(in);
+  const int64_t* const taps = taps_.data();
+  float* const counts = out_row_.data();
+  for (int64_t i = 0; i < out_width_; ++i)
+    counts[i] = CountOf(i, window_.stride_w, window_.pad_w, window_.kernel_w, window_.in_w);
+  for (int64_t y = 0; y < window_.out_h; ++y, out += window_.out_w) {
+    const Span rows = RowsOf(y, window_);
+    Prefetch(in + window_.in_plane(), y);
+    const Packet count = Broadcast(CountOf(y, window_.stride_h, window_.pad_h, window_.kernel_h, window_.in_h));
+    for (int64_t x = 0; x < out_width_; x += kPacketSize) {
+      Packet sum = Broadcast(0);
+      for (int64_t row = rows.begin; row < rows.end; ++row) {
+        const float* const values = frame_.data() + row * width_ + x;
+        for (int64_t tap = 0; tap < window_.kernel_w; ++tap) sum = Add(sum, Load(values + taps[tap]));
+      }
+      Store(out_best_.data() + x, Div(sum, Mul(count, Load(counts + x))));
+    }
+    std::copy_n(out_best_.data(), window_.out_w, out);
+  }
+}
+
+}  // namespace samovar
