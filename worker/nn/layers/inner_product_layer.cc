@@ -2,13 +2,19 @@
 // Weights W [N, K], or [K, N] with transpose; bias [N]; top: the leading axes and N.
 //   dW = dy^T x    db = column sums of dy    dx = dy W
 // Products are cut by columns of the result (rows of dW); one piece sums a whole column: no partial sums to add.
+//
+// Forward reads the weights where they lie (panel_product.h): at usual batches there are too few rows to pay for packing
+// them. W [N, K] is multiplied by x turned to [K, M], so that whole vectors of records are worked on.
 #include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "worker/nn/kernels/buffer.h"
+#include "worker/nn/kernels/channels_last.h"
 #include "worker/nn/kernels/eigen.h"
+#include "worker/nn/kernels/packet.h"
+#include "worker/nn/kernels/panel_product.h"
 #include "worker/nn/kernels/product.h"
 #include "worker/nn/layer_factories.h"
 #include "worker/nn/layers/layer_fields.h"
@@ -56,16 +62,9 @@ class InnerProductLayer : public Layer {
   }
 
   absl::Status Forward(const Pass& pass) override {
+    if (turns()) TurnBottom(pass);
     pass.loop.Run(outputs_, outputs_per_piece_, [&](int64_t begin, int64_t end, int64_t, int thread) {
-      const int64_t count = end - begin;
-      StridedMap out(top(0).data + begin, rows_, count, Eigen::OuterStride<>(outputs_));
-      if (has_bias_) {
-        out.rowwise() = Eigen::Map<const Eigen::RowVectorXf>(binding().weights[1] + begin, count);
-      } else {
-        out.setZero();
-      }
-      AddProduct({rows_, count, inputs_}, {bottom(0).data, inputs_}, WeightsTo(begin), out.data(), outputs_,
-                 packed(thread));
+      turns() ? ForwardTurned(begin, end - begin, work(thread)) : ForwardAsIs(begin, end - begin, work(thread));
     });
     return absl::OkStatus();
   }
@@ -81,21 +80,54 @@ class InnerProductLayer : public Layer {
     return static_cast<double>(rows_) * static_cast<double>(inputs_) * static_cast<double>(outputs_);
   }
 
+  // With one record a product is as long as reading the weights takes, in any order.
+  bool turns() const { return !transpose_ && rows_ > 1; }
+  int64_t turned_rows() const { return RoundUpToPackets(rows_); }
+
   absl::Status Allocate() override {
-    packed_stride_ = 0;
+    work_stride_ = 0;
     // For whole pieces, and for the last one.
     for (const int64_t count : {std::min(outputs_, outputs_per_piece_), outputs_ % outputs_per_piece_}) {
-      const ProductSize forward = {rows_, count, inputs_};
       const ProductSize gradient = transpose_ ? ProductSize{inputs_, count, rows_} : ProductSize{count, inputs_, rows_};
-      packed_stride_ = std::max({packed_stride_, PackedFloats(forward), PackedFloats(gradient)});
+      const int64_t forward = turns() ? Pieces(count * turned_rows(), 16) * 16 : PackedFloats({rows_, count, inputs_});
+      work_stride_ = std::max({work_stride_, forward, PackedFloats(gradient)});
     }
     for (const int64_t count : {std::min(inputs_, inputs_per_piece_), inputs_ % inputs_per_piece_}) {
-      packed_stride_ = std::max(packed_stride_, PackedFloats({rows_, count, outputs_}));
+      work_stride_ = std::max(work_stride_, PackedFloats({rows_, count, outputs_}));
     }
-    return packed_.Allocate(packed_stride_ * binding().threads);
+    if (turns()) SAMOVAR_RETURN_IF_ERROR(turned_.Allocate(inputs_ * turned_rows()));
+    return work_.Allocate(work_stride_ * binding().threads);
   }
 
-  float* packed(int thread) { return packed_.data() + thread * packed_stride_; }
+  float* work(int thread) { return work_.data() + thread * work_stride_; }
+
+  void TurnBottom(const Pass& pass) {
+    constexpr int64_t kInputsPerPiece = 256;
+    pass.loop.Run(inputs_, kInputsPerPiece, [&](int64_t begin, int64_t end, int64_t, int) {
+      Transpose(bottom(0).data + begin, rows_, end - begin, inputs_, turned_.data() + begin * turned_rows(),
+                turned_rows());
+    });
+  }
+
+  // Outputs [begin, begin + count) of all records, by way of their transpose.
+  void ForwardTurned(int64_t begin, int64_t count, float* out) {
+    const int64_t rows = turned_rows();
+    for (int64_t i = 0; i < count; ++i)
+      std::fill_n(out + i * rows, rows, has_bias_ ? binding().weights[1][begin + i] : 0.0f);
+    PanelProduct({count, rows, inputs_}, {binding().weights[0] + begin * inputs_, inputs_, 1}, turned_.data(), rows,
+                 out, rows, /*add=*/true);
+    Transpose(out, count, rows_, rows, top(0).data + begin, outputs_);
+  }
+
+  void ForwardAsIs(int64_t begin, int64_t count, float* packed) {
+    StridedMap out(top(0).data + begin, rows_, count, Eigen::OuterStride<>(outputs_));
+    if (has_bias_) {
+      out.rowwise() = Eigen::Map<const Eigen::RowVectorXf>(binding().weights[1] + begin, count);
+    } else {
+      out.setZero();
+    }
+    AddProduct({rows_, count, inputs_}, {bottom(0).data, inputs_}, WeightsTo(begin), out.data(), outputs_, packed);
+  }
 
   // W^T [K, N] from output `begin` on.
   Factor WeightsTo(int64_t begin) const {
@@ -116,11 +148,11 @@ class InnerProductLayer : public Layer {
       if (transpose_) {
         StridedMap out(binding().gradients[0] + begin, inputs_, count, Eigen::OuterStride<>(outputs_));
         out.setZero();
-        AddProduct({inputs_, count, rows_}, Transposed(in), diff, out.data(), outputs_, packed(thread));
+        AddProduct({inputs_, count, rows_}, Transposed(in), diff, out.data(), outputs_, work(thread));
       } else {
         MatrixMap out(binding().gradients[0] + begin * inputs_, count, inputs_);
         out.setZero();
-        AddProduct({count, inputs_, rows_}, Transposed(diff), in, out.data(), inputs_, packed(thread));
+        AddProduct({count, inputs_, rows_}, Transposed(diff), in, out.data(), inputs_, work(thread));
       }
     });
   }
@@ -140,7 +172,7 @@ class InnerProductLayer : public Layer {
       StridedMap out(bottom(0).diff + begin, rows_, count, Eigen::OuterStride<>(inputs_));
       out.setZero();
       AddProduct({rows_, count, outputs_}, {top(0).diff, outputs_}, WeightsFrom(begin), out.data(), inputs_,
-                 packed(thread));
+                 work(thread));
     });
   }
 
@@ -152,9 +184,11 @@ class InnerProductLayer : public Layer {
   const int64_t outputs_per_piece_;
   const int64_t inputs_per_piece_;
 
-  // Per thread, of each of the products in turn.
-  int64_t packed_stride_ = 0;
-  Buffer<float> packed_;
+  // x^T [K, M], its rows rounded up to packets.
+  Buffer<float> turned_;
+  // Per thread: a piece of y^T, or packed factors.
+  int64_t work_stride_ = 0;
+  Buffer<float> work_;
 };
 
 }  // namespace
