@@ -3,7 +3,7 @@
 //   dW = dy^T x    db = column sums of dy    dx = dy W
 // Products are cut by columns of the result (rows of dW); one piece sums a whole column: no partial sums to add.
 //
-// Forward reads the weights where they lie (panel_product.h): at usual batches there are too few rows to pay for packing.
+// Forward reads weights where they lie (panel_product.h): at usual batches there are too few rows to pay for packing.
 // W [N, K] is multiplied by x turned to [K, M], so that whole vectors of records are worked on.
 #include <algorithm>
 #include <utility>
