@@ -174,6 +174,8 @@ std::vector<std::string> Net::BlobNames() const {
   return names;
 }
 
+uint64_t Net::blob_bytes() const { return static_cast<uint64_t>(graph_->memory.size()) * sizeof(float); }
+
 size_t Net::layers() const { return graph_->nodes.size(); }
 const caffe::LayerParameter& Net::layer(size_t layer) const { return graph_->nodes[layer].param; }
 size_t Net::computed_by(size_t layer) const { return graph_->nodes[layer].absorbed_by.value_or(layer); }
@@ -193,10 +195,10 @@ absl::StatusOr<NetBlob> Net::FindBlob(const std::string& name) const {
     const Blob& blob = *graph_->blobs[i];
     names.push_back(blob.name);
     if (blob.name != name) continue;
-    if (IsWritten(*graph_, i)) return NetBlob{blob.shape, {blob.data, static_cast<size_t>(blob.elements())}};
+    if (IsWritten(*graph_, i) && !graph_->overwritten[i])
+      return NetBlob{blob.shape, {blob.data, static_cast<size_t>(blob.elements())}};
     return absl::FailedPreconditionError(absl::StrCat(
-        "blob \"", name,
-        "\" is not kept: a convolution is computed together with the layers above it; create the net with ",
+        "blob \"", name, "\" is not kept: layers are computed together, and blobs share memory; create the net with ",
         "keep_blobs to read it"));
   }
   return absl::NotFoundError(absl::StrCat("the net has no blob \"", name, "\"", DidYouMean(name, names)));

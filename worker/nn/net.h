@@ -49,8 +49,9 @@ struct NetOptions {
   int parts = 1;
   // Shares the work of each layer; outlives the net. Null: the caller's thread alone.
   ThreadPool* pool = nullptr;
-  // Every blob can be read after Forward. If not, a convolution may do the work of the ReLU and the pool right above
-  // it, and the blobs between them are not written; the net's outputs and gradients are the same but for rounding.
+  // Every blob can be read after Forward. If not, layers may do the work of those right above them, whose blobs are
+  // then not written (net_fusion.h), and in phase TEST blobs that nobody reads any more are written over; the outputs
+  // and gradients are the same but for rounding.
   bool keep_blobs = false;
   // For messages: where the net's layers stand. Null: not known. Not used after Create.
   const NetOrigin* origin = nullptr;
@@ -132,11 +133,13 @@ class SAMOVAR_ENGINE_API Net {
   void AddOutputs(const v1::NetOutputs& full, double weight, std::vector<double>* sums) const;
 
   // The blob of that name after the last Forward; if layers work on it in place, after the last of these. NOT_FOUND:
-  // there is none; FAILED_PRECONDITION: it is not written, since a convolution does the work of the layer that reads it
-  // (NetOptions::keep_blobs).
+  // there is none; FAILED_PRECONDITION: it is not written, or was written over (NetOptions::keep_blobs).
   absl::StatusOr<NetBlob> FindBlob(const std::string& name) const;
   // Names of the blobs that the net's text has, each once, in net order.
   std::vector<std::string> BlobNames() const;
+
+  // Memory of all blobs, data and gradients, in bytes; blobs that are never needed at the same time share it.
+  uint64_t blob_bytes() const;
 
   // Layers in net order, those that were inserted included.
   size_t layers() const;

@@ -20,6 +20,7 @@
 #include "worker/nn/layers/layer_fields.h"
 #include "worker/nn/net_fusion.h"
 #include "worker/nn/net_gradients.h"
+#include "worker/nn/net_memory.h"
 #include "worker/nn/net_parameters.h"
 #include "worker/nn/net_parts.h"
 
@@ -61,8 +62,10 @@ class Builder {
     SAMOVAR_RETURN_IF_ERROR(PlanParts(options_.parts, graph_.get()));
     std::vector<bool> carries_diff;
     SAMOVAR_RETURN_IF_ERROR(PlanGradients(graph_.get(), &carries_diff));
-    SAMOVAR_RETURN_IF_ERROR(AtPlace(place, AllocateBlobs(carries_diff)));
+    ShareDiffsOfSplits(carries_diff);
     if (!options_.keep_blobs) FuseLayers(graph_.get());
+    SAMOVAR_RETURN_IF_ERROR(AtPlace(place, AllocateBlobs(carries_diff, options_.keep_blobs, graph_.get())));
+    SAMOVAR_RETURN_IF_ERROR(AtPlace(place, AllocateParameters()));
     for (LayerNode& node : graph_->nodes) {
       if (!node.absorbed_by) SAMOVAR_RETURN_IF_ERROR(BindLayer(&node));
     }
@@ -312,31 +315,7 @@ class Builder {
     }
   }
 
-  // One mapping for all blobs' data and diff, each at a cache line's boundary. Blobs that share memory come after its
-  // owner.
-  absl::Status AllocateBlobs(const std::vector<bool>& carries_diff) {
-    auto padded = [](const Blob& blob) { return (blob.elements() + 15) / 16 * 16; };
-    const bool train = options_.phase == caffe::TRAIN;
-    ShareDiffsOfSplits(carries_diff);
-    // Blobs that share memory have a diff if one of them carries one.
-    std::vector<bool> has_diff(graph_->blobs.size(), false);
-    int64_t total = 0;
-    for (size_t i = 0; i < graph_->blobs.size(); ++i) {
-      if (train && carries_diff[i]) has_diff[graph_->blob_memory[i].diff] = true;
-    }
-    for (size_t i = 0; i < graph_->blobs.size(); ++i) {
-      const BlobMemory memory = graph_->blob_memory[i];
-      total += padded(*graph_->blobs[i]) * ((memory.data == i ? 1 : 0) + (memory.diff == i && has_diff[i] ? 1 : 0));
-    }
-    SAMOVAR_RETURN_IF_ERROR(Annotate(graph_->memory.Allocate(total), "blobs of the net"));
-    float* next = graph_->memory.data();
-    for (size_t i = 0; i < graph_->blobs.size(); ++i) {
-      Blob& blob = *graph_->blobs[i];
-      const BlobMemory memory = graph_->blob_memory[i];
-      blob.data = memory.data == i ? std::exchange(next, next + padded(blob)) : graph_->blobs[memory.data]->data;
-      if (memory.diff == i && has_diff[i]) blob.diff = std::exchange(next, next + padded(blob));
-      if (memory.diff != i && train && carries_diff[i]) blob.diff = graph_->blobs[memory.diff]->diff;
-    }
+  absl::Status AllocateParameters() {
     if (former_ != nullptr) {
       SAMOVAR_RETURN_IF_ERROR(CheckSameParameters());
       SwapParameters();

@@ -109,6 +109,75 @@ TEST_CASE("a blob that is not there, or not kept, is refused with what to do") {
   REQUIRE_STATUS(net->FindBlob("pol1"), absl::StatusCode::kNotFound, "did you mean \"pool1\"");
 }
 
+TEST_CASE("blobs that are never needed at the same time share memory") {
+  // Ten blobs of 4 x 1 x 64 x 64 floats, one after the other, and a loss of them.
+  std::string text = DataText(4) + R"(layer { name: "p0" type: "Bias" bottom: "data" top: "p0" })";
+  for (int i = 1; i < 10; ++i) {
+    absl::StrAppend(&text, "layer { name: 'p", i, "' type: 'Power' bottom: 'p", i - 1, "' top: 'p", i,
+                    "' power_param { power: 2 shift: 0.1 } }");
+  }
+  absl::StrAppend(&text, "layer { name: 'sum' type: 'Reduction' bottom: 'p9' top: 'sum' loss_weight: 1 }");
+  constexpr uint64_t kBlob = 4 * 64 * 64 * sizeof(float);
+  const auto blobs = [&](caffe::Phase phase, bool keep) {
+    NetOptions options = ImageOptions(phase, 1, 64, 64);
+    options.keep_blobs = keep;
+    return static_cast<double>(MakeNet(text, options)->blob_bytes()) / static_cast<double>(kBlob);
+  };
+  // The records, and of the others the one that is read and the one that is written. With labels and the sum.
+  CHECK(blobs(caffe::TEST, false) == Approx(3).margin(0.01));
+  CHECK(blobs(caffe::TEST, true) == Approx(11).margin(0.01));
+  // Gradients need two.
+  CHECK(blobs(caffe::TRAIN, false) == Approx(13).margin(0.01));
+  CHECK(blobs(caffe::TRAIN, true) == Approx(13).margin(0.01));
+  std::unique_ptr<Net> net = MakeNet(text, ImageOptions(caffe::TEST, 1, 64, 64));
+  REQUIRE_OK(net->Forward(0, 0));
+  REQUIRE_STATUS(net->FindBlob("p4"), absl::StatusCode::kFailedPrecondition, "blobs share memory");
+  REQUIRE_OK(net->FindBlob("data"));
+  REQUIRE_OK(net->FindBlob("sum"));
+}
+
+TEST_CASE("a net of many branches computes the same whether its blobs share memory") {
+  const std::string text = DataText(3) + R"(
+    layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param { num_output: 6 kernel_size: 3 pad: 1 } }
+    layer { name: "norm" type: "BatchNorm" bottom: "conv" top: "norm" batch_norm_param { use_global_stats: false } }
+    layer { name: "scale" type: "Scale" bottom: "norm" top: "norm" scale_param { bias_term: true } }
+    layer { name: "relu" type: "ReLU" bottom: "norm" top: "norm" }
+    layer { name: "a" type: "Convolution" bottom: "norm" top: "a" convolution_param { num_output: 6 kernel_size: 1 } }
+    layer { name: "a_relu" type: "ReLU" bottom: "a" top: "a" }
+    layer { name: "b" type: "Pooling" bottom: "norm" top: "b" pooling_param { kernel_size: 3 stride: 1 pad: 1 } }
+    layer { name: "c" type: "LRN" bottom: "norm" top: "c" }
+    layer { name: "join" type: "Concat" bottom: "a" bottom: "b" bottom: "c" top: "join" }
+    layer { name: "cut" type: "Slice" bottom: "join" top: "d" top: "e" top: "f" }
+    layer { name: "sum" type: "Eltwise" bottom: "d" bottom: "e" bottom: "norm" top: "sum" }
+    layer { name: "tanh" type: "TanH" bottom: "f" top: "tanh" }
+    layer { name: "product" type: "Eltwise" bottom: "sum" bottom: "tanh" top: "product" eltwise_param { operation: PROD } }
+    layer { name: "flat" type: "Flatten" bottom: "product" top: "flat" }
+    layer { name: "ip" type: "InnerProduct" bottom: "flat" top: "ip" inner_product_param { num_output: 10 } }
+    layer { name: "drop" type: "Dropout" bottom: "ip" top: "ip" }
+    layer { name: "accuracy" type: "Accuracy" bottom: "ip" bottom: "label" top: "accuracy" }
+    layer { name: "other" type: "Reduction" bottom: "tanh" top: "other" }
+    layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" top: "p" })";
+  const auto outputs = [&](bool keep) {
+    NetOptions options = ImageOptions(caffe::TEST, 2, 9, 7);
+    options.keep_blobs = keep;
+    std::unique_ptr<Net> net = MakeNet(text, options);
+    FillWeights(net.get(), 1, 0.05f);
+    FillRecords(net.get(), 2, 10);
+    std::vector<float> values;
+    // The second pass finds the memory as the first left it.
+    for (int pass = 0; pass < 2; ++pass) {
+      REQUIRE_OK(net->Forward(0, 0));
+      values.insert(values.end(), net->outputs().begin(), net->outputs().end());
+    }
+    return values;
+  };
+  const std::vector<float> shared = outputs(false);
+  CHECK(shared == outputs(true));
+  CHECK(std::all_of(shared.begin(), shared.end(), [](float value) { return std::isfinite(value); }));
+  CHECK(std::equal(shared.begin(), shared.begin() + static_cast<ptrdiff_t>(shared.size() / 2),
+                   shared.begin() + static_cast<ptrdiff_t>(shared.size() / 2)));
+}
+
 TEST_CASE("any number of threads computes the same bits") {
   auto compute = [](ThreadPool* pool) {
     std::unique_ptr<Net> net = MakeNet(LeNetText(37), Digits(pool));
