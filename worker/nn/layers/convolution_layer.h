@@ -5,6 +5,9 @@
 // that the layer has absorbed, if any, and turned back. Behind a max pool most outputs have no gradient: then the
 // gradients are sums over the winners (winner_list.h) rather than products of whole images.
 //
+// Convolutions of one place, and grouped ones of few channels, are computed on planes instead, unless a pool is
+// absorbed: convolution_planes.h.
+//
 // Sums over records are made per piece (pieces.h) and added in the order of the pieces.
 #pragma once
 
@@ -19,6 +22,7 @@
 #include "worker/nn/kernels/window.h"
 #include "worker/nn/kernels/winner_list.h"
 #include "worker/nn/layer.h"
+#include "worker/nn/layers/convolution_planes.h"
 
 namespace samovar {
 
@@ -61,6 +65,7 @@ class ConvolutionLayer : public Layer {
   };
 
   absl::Status Allocate() override;
+  absl::Status AllocateChannelsLast();
   absl::Status AllocateWorkspace(Workspace* space);
 
   int64_t bottom_record() const { return window_.channels * window_.in_plane(); }
@@ -78,15 +83,22 @@ class ConvolutionLayer : public Layer {
   bool by_winners() const { return pool() && pool()->max && 2 * top_plane() <= window_.out_plane(); }
   // ReLU's mask is not in the top's data: it is kept.
   bool keeps_outputs() const { return absorbed_.relu && pool() && !pool()->max; }
-  int64_t weights_partial() const { return by_winners() ? plan_.outputs * plan_.rows_length() : plan_.dense_length(); }
+  int64_t weights_partial() const {
+    if (planes_) return planes_->gradient_elements();
+    return by_winners() ? plan_.outputs * plan_.rows_length() : plan_.dense_length();
+  }
   // Gradient of a piece and group: weights, then bias.
   float* partial(int64_t piece, int64_t group) {
     return partials_.data() + (piece * groups_ + group) * partial_stride_;
   }
 
   void PackForPass(bool backward);
-  void ForwardGroup(int64_t record, int64_t group, Workspace* space);
-  void BackwardGroup(int64_t record, int64_t group, float* partial, Workspace* space);
+  void ForwardGroup(int64_t record, int64_t group, int thread);
+  void ForwardChannelsLast(int64_t record, int64_t group, Workspace* space);
+  // The records [begin, end).
+  void BackwardGroup(int64_t begin, int64_t end, int64_t group, float* partial, int thread);
+  void BackwardPlanes(int64_t record, int64_t group, float* partial, int thread);
+  void BackwardChannelsLast(int64_t record, int64_t group, float* partial, Workspace* space);
   void BackwardByWinners(int64_t record, int64_t group, float* partial, Workspace* space);
   void BackwardDense(int64_t record, int64_t group, float* partial, Workspace* space);
   // The top's gradient, or the gradient below a ReLU that wrote the top, in the workspace.
@@ -94,12 +106,14 @@ class ConvolutionLayer : public Layer {
   // The output's gradient, channels last, in its frame.
   void SpreadDiff(int64_t record, int64_t group, Workspace* space);
   void SumPartials(const Pass& pass);
+  void UnpackWeights(const float* gradient, float* weights) const;
 
   const Window window_;
   const int64_t groups_;
   const bool has_bias_;
   const ConvolutionPlan plan_;
   AbsorbedSteps absorbed_;
+  std::optional<PlanesConvolution> planes_;
 
   int64_t records_per_piece_ = 0;
   // For the dense data gradient, if it can be had by a convolution; and the frame of the output's gradient.
