@@ -114,6 +114,8 @@ def conv_cases():
         "depthwise": make((9, 17, 14, 14), 17, (3, 3), (1, 1), (1, 1), groups=17),
         "depthwise, stride": make((9, 17, 13, 14), 34, (3, 3), (2, 2), (1, 1), groups=17),
         "groups of few channels": make((3, 12, 9, 7), 24, (3, 2), (2, 1), (4, 3), (2, 1), groups=3),
+        "tiles": make((5, 32, 9, 10), 48, (3, 3), pad=(1, 1)),
+        "tiles, no pad, groups": make((9, 32, 14, 7), 64, (3, 3), groups=2),
         "many records": make((37, 1, 12, 12), 20, (5, 5)),
     }
 

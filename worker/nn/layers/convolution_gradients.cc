@@ -10,18 +10,6 @@
 namespace samovar {
 namespace {
 
-// sum[c] += diff of channel c over all places.
-void AddOverPlaces(const Frame& frame, const float* diff, float* sum) {
-  for (int64_t y = 0; y < frame.height; ++y) {
-    const float* row = diff + frame.origin() + y * frame.row();
-    for (int64_t c = 0; c < frame.channels; c += kPacketSize) {
-      Packet total = Load(sum + c);
-      for (int64_t x = 0; x < frame.width; ++x) total = Add(total, Load(row + x * frame.channels + c));
-      Store(sum + c, total);
-    }
-  }
-}
-
 // diff = output > 0 ? diff : 0 * diff, as in relu_layer.cc. output is without padding.
 void MaskRelu(const Frame& frame, const float* output, float* diff) {
   const Packet zero = Broadcast(0);
@@ -39,6 +27,7 @@ void MaskRelu(const Frame& frame, const float* output, float* diff) {
 
 void ConvolutionLayer::BackwardGroup(int64_t begin, int64_t end, int64_t group, float* partial, int thread) {
   Workspace* const space = spaces_[static_cast<size_t>(thread)].get();
+  if (winograd_gradients_) return BackwardWinograd(begin, end, group, partial, space);
   if (!planes_) {
     for (int64_t record = begin; record < end; ++record) BackwardChannelsLast(record, group, partial, space);
     return;
@@ -61,10 +50,7 @@ void ConvolutionLayer::BackwardPlanes(int64_t record, int64_t group, float* part
 }
 
 void ConvolutionLayer::BackwardChannelsLast(int64_t record, int64_t group, float* partial, Workspace* space) {
-  if (wants_weights() && (by_winners() || !plan_.is_plain())) {
-    const float* in = bottom(0).data + record * bottom_record() + group * group_bottom();
-    ToChannelsLast(in, plan_.window.channels, plan_.frame, space->image.data());
-  }
+  if (wants_weights() && (by_winners() || !plan_.is_plain())) TurnBottom(record, group, space);
   const bool spreads = wants_data() && !flipped_;
   if (spreads) std::fill_n(space->in_diff.data(), space->in_diff.size(), 0.0f);
   if (by_winners()) {
@@ -72,7 +58,10 @@ void ConvolutionLayer::BackwardChannelsLast(int64_t record, int64_t group, float
   } else {
     BackwardDense(record, group, partial, space);
   }
-  if (!wants_data()) return;
+  if (wants_data()) TurnInDiffBack(record, group, space);
+}
+
+void ConvolutionLayer::TurnInDiffBack(int64_t record, int64_t group, Workspace* space) {
   float* in_diff = bottom(0).diff + record * bottom_record() + group * group_bottom();
   Frame frame = plan_.frame;
   if (flipped_) frame = {flipped_->width, window_.in_h, window_.in_w, 0, 0};

@@ -77,6 +77,7 @@ absl::Status ConvolutionLayer::AllocateChannelsLast() {
   }
   for (int64_t o = 0; o < plan_.outputs; ++o) output_offsets_.push_back(static_cast<int32_t>(o * plan_.rows_length()));
   for (auto& space : spaces_) SAMOVAR_RETURN_IF_ERROR(AllocateWorkspace(space.get()));
+  SAMOVAR_RETURN_IF_ERROR(AllocateWinograd());
   const int64_t records = bottom(0).records();
   if (pool() && pool()->max && wants_any()) SAMOVAR_RETURN_IF_ERROR(at_.Allocate(records * top_record()));
   if (keeps_outputs() && wants_any())
@@ -112,9 +113,17 @@ void ConvolutionLayer::PackForPass(bool backward) {
     const float* weights = all + g * group_weights();
     float* packed_backward = packed_backward_.data() + g * packed_backward_stride_;
     if (!backward) {
-      PackWeights(plan_, weights, packed_.data() + g * plan_.dense_length());
+      float* const packed = packed_.data() + g * plan_.dense_length();
+      PackWeights(plan_, weights, packed);
+      if (winograd_) {
+        TransformWeights(*winograd_, packed, winograd_weights_.data() + g * winograd_->weight_elements());
+      }
     } else if (flipped_) {
       PackFlippedWeights(plan_, *flipped_, weights, packed_backward);
+      if (winograd_backward_) {
+        TransformWeights(*winograd_backward_, packed_backward,
+                         winograd_backward_weights_.data() + g * winograd_backward_->weight_elements());
+      }
     } else {
       PackWeightRows(plan_, weights, packed_backward);
     }
@@ -124,29 +133,50 @@ void ConvolutionLayer::PackForPass(bool backward) {
 absl::Status ConvolutionLayer::Forward(const Pass& pass) {
   PackForPass(/*backward=*/false);
   pass.loop.Run(bottom(0).records(), kForwardRecordsPerPiece, [&](int64_t begin, int64_t end, int64_t, int thread) {
-    for (int64_t record = begin; record < end; ++record) {
-      for (int64_t g = 0; g < groups_; ++g) ForwardGroup(record, g, thread);
-    }
+    for (int64_t g = 0; g < groups_; ++g) ForwardGroup(begin, end, g, thread);
   });
   return absl::OkStatus();
 }
 
-void ConvolutionLayer::ForwardGroup(int64_t record, int64_t group, int thread) {
-  if (!planes_) return ForwardChannelsLast(record, group, spaces_[static_cast<size_t>(thread)].get());
+void ConvolutionLayer::ForwardGroup(int64_t begin, int64_t end, int64_t group, int thread) {
+  Workspace* const space = spaces_[static_cast<size_t>(thread)].get();
+  if (winograd_) return ForwardWinograd(begin, end, group, space);
+  for (int64_t record = begin; record < end; ++record) {
+    if (planes_) {
+      ForwardPlanes(record, group, thread);
+    } else {
+      ForwardDirect(record, group, space);
+    }
+  }
+}
+
+void ConvolutionLayer::ForwardPlanes(int64_t record, int64_t group, int thread) {
   float* const out = top(0).data + record * top_record() + group * group_top();
   planes_->Forward(group, bottom(0).data + record * bottom_record() + group * group_bottom(),
                    has_bias_ ? bias_.data() + group * plan_.width : nullptr, thread, out);
   if (absorbed_.relu) Relu(out, group_top());
 }
 
-void ConvolutionLayer::ForwardChannelsLast(int64_t record, int64_t group, Workspace* space) {
-  const float* in = bottom(0).data + record * bottom_record() + group * group_bottom();
-  const int64_t top_offset = record * top_record() + group * group_top();
-  float* out = space->out.data();
-  if (outputs_.size() > 0) out = outputs_.data() + (record * groups_ + group) * plan_.output_elements();
-  ToChannelsLast(in, plan_.window.channels, plan_.frame, space->image.data());
+void ConvolutionLayer::ForwardDirect(int64_t record, int64_t group, Workspace* space) {
+  TurnBottom(record, group, space);
+  float* const out = OutputOf(record, group, space);
   ForwardImage(plan_, space->image.data(), packed_.data() + group * plan_.dense_length(),
                bias_.data() + group * plan_.width, out);
+  FinishForward(record, group, out, space);
+}
+
+void ConvolutionLayer::TurnBottom(int64_t record, int64_t group, Workspace* space) const {
+  const float* in = bottom(0).data + record * bottom_record() + group * group_bottom();
+  ToChannelsLast(in, plan_.window.channels, plan_.frame, space->image.data());
+}
+
+float* ConvolutionLayer::OutputOf(int64_t record, int64_t group, Workspace* space) {
+  if (outputs_.size() == 0) return space->out.data();
+  return outputs_.data() + (record * groups_ + group) * plan_.output_elements();
+}
+
+void ConvolutionLayer::FinishForward(int64_t record, int64_t group, float* out, Workspace* space) {
+  const int64_t top_offset = record * top_record() + group * group_top();
   if (pool() && pool()->max) {
     const PoolRelu relu = absorbed_.relu           ? PoolRelu::kBelow
                           : absorbed_.relu_of_pool ? PoolRelu::kAbove
