@@ -11,6 +11,7 @@ namespace {
 
 constexpr int64_t kOut = 4;
 constexpr int64_t kIn = 6;
+constexpr int64_t kTaps = 9;
 // Enough rows for the product, few enough for the second-level cache.
 constexpr int64_t kMostTiles = 64;
 constexpr int64_t kMostImages = 4;
@@ -142,6 +143,16 @@ void ForEachBlock(int64_t all, Body body) {
   }
 }
 
+// The weights of a packet of outputs, a packet for each place of the kernel.
+void LoadWeights(const float* weights, int64_t stride, bool flipped, Packet* packets) {
+  float lanes[kTaps][kPacketSize];
+  for (int64_t lane = 0; lane < kPacketSize; ++lane) {
+    const float* const from = weights + lane * stride;
+    for (int64_t i = 0; i < kTaps; ++i) lanes[i][lane] = from[flipped ? kTaps - 1 - i : i];
+  }
+  for (int64_t i = 0; i < kTaps; ++i) packets[i] = Load(lanes[i]);
+}
+
 constexpr int64_t kFirstRow = 0;
 
 }  // namespace
@@ -165,17 +176,18 @@ WinogradPlan::WinogradPlan(const ConvolutionPlan& plan)
       rows(std::clamp<int64_t>(kMostTiles / tiles_w, 1, tiles_h)),
       images(std::clamp<int64_t>(kMostTiles / (tiles_h * tiles_w), 1, kMostImages)) {}
 
-void TransformWeights(const WinogradPlan& plan, const float* packed, float* transformed) {
+void TransformWeights(const WinogradPlan& plan, const float* weights, bool flipped, float* transformed) {
   const int64_t element = plan.channels * plan.outputs;
+  const int64_t of_output = flipped ? kTaps : plan.channels * kTaps;
+  const int64_t of_channel = flipped ? plan.outputs * kTaps : kTaps;
   ForEachBlock(PacketsFor(plan.outputs), [&](int64_t first, int64_t packets) {
     const int64_t step = packets * kPacketSize;
     const int64_t begin = first * kPacketSize;
     for (int64_t c = 0; c < plan.channels; ++c) {
       for (int64_t o = 0; o < step; o += kPacketSize) {
-        Packet from[9];
+        Packet from[kTaps];
         Packet result[kIn * kIn];
-        for (int64_t i = 0; i < 9; ++i)
-          from[i] = Load(packed + begin * 9 * plan.channels + (i * plan.channels + c) * step + o);
+        LoadWeights(weights + c * of_channel + (begin + o) * of_output, of_output, flipped, from);
         Transform<Weight>(from, result);
         float* to = transformed + begin * plan.channels + c * step + o;
         for (int64_t i = 0; i < kIn * kIn; ++i) Store(to + i * element, result[i]);
@@ -263,10 +275,10 @@ void AddWinogradGradient(const WinogradPlan& plan, const float* gradient, float*
   const int64_t element = plan.channels * plan.outputs;
   for (int64_t at = 0; at < element; at += kPacketSize) {
     Packet from[kIn * kIn];
-    Packet result[9];
+    Packet result[kTaps];
     for (int64_t i = 0; i < kIn * kIn; ++i) from[i] = Load(gradient + i * element + at);
     Transform<WeightGradient>(from, result);
-    for (int64_t i = 0; i < 9; ++i) Store(dense + i * element + at, Add(Load(dense + i * element + at), result[i]));
+    for (int64_t i = 0; i < kTaps; ++i) Store(dense + i * element + at, Add(Load(dense + i * element + at), result[i]));
   }
 }
 

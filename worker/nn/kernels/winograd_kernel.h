@@ -7,7 +7,7 @@
 //
 // Layouts: images have their channels last, whole packets of them (channels_last.h). Transformed tiles are
 // [36, tiles, channels], elements `element` floats apart; transformed weights [36, channels, outputs], in the blocks of
-// PackWeights, or for their gradient in rows.
+// PackWeights (convolution_kernel.h), or for their gradient in rows.
 #pragma once
 
 #include <cstdint>
@@ -48,8 +48,9 @@ struct TileRows {
   int64_t slot;
 };
 
-// packed: as PackWeights or PackFlippedWeights wrote them.
-void TransformWeights(const WinogradPlan& plan, const float* packed, float* transformed);
+// G g G'. weights: [outputs, channels, 3, 3]; for the data gradient, `flipped`, those of the convolution forward:
+// [channels, outputs, 3, 3], each turned by half a circle.
+void TransformWeights(const WinogradPlan& plan, const float* weights, bool flipped, float* transformed);
 // B' d B. image: in its frame.
 void TransformInput(const WinogradPlan& plan, const TileRows& rows, const float* image, float* tiles);
 // products: of so many tiles, from the first slot on.

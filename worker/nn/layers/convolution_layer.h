@@ -102,6 +102,7 @@ class ConvolutionLayer : public Layer {
   }
 
   void PackForPass(bool backward);
+  void TransformForPass(bool backward);
   // The records [begin, end).
   void ForwardGroup(int64_t begin, int64_t end, int64_t group, int thread);
   void ForwardPlanes(int64_t record, int64_t group, int thread);

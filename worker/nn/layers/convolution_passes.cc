@@ -63,12 +63,13 @@ absl::Status ConvolutionLayer::Allocate() {
 
 absl::Status ConvolutionLayer::AllocateChannelsLast() {
   diff_frame_ = {plan_.width, window_.out_h, window_.out_w, 0, 0};
-  SAMOVAR_RETURN_IF_ERROR(packed_.Allocate(groups_ * plan_.dense_length()));
   if (wants_data() && !by_winners() && plan_.CanFlip()) {
     flipped_ = plan_.Flipped();
     diff_frame_ = flipped_->frame;
   }
-  if (wants_data()) {
+  SAMOVAR_RETURN_IF_ERROR(AllocateWinograd());
+  if (!winograd_) SAMOVAR_RETURN_IF_ERROR(packed_.Allocate(groups_ * plan_.dense_length()));
+  if (wants_data() && !winograd_backward_) {
     packed_backward_stride_ = flipped_ ? flipped_->dense_length() : plan_.outputs * plan_.rows_length();
     SAMOVAR_RETURN_IF_ERROR(packed_backward_.Allocate(groups_ * packed_backward_stride_));
   }
@@ -77,7 +78,6 @@ absl::Status ConvolutionLayer::AllocateChannelsLast() {
   }
   for (int64_t o = 0; o < plan_.outputs; ++o) output_offsets_.push_back(static_cast<int32_t>(o * plan_.rows_length()));
   for (auto& space : spaces_) SAMOVAR_RETURN_IF_ERROR(AllocateWorkspace(space.get()));
-  SAMOVAR_RETURN_IF_ERROR(AllocateWinograd());
   const int64_t records = bottom(0).records();
   if (pool() && pool()->max && wants_any()) SAMOVAR_RETURN_IF_ERROR(at_.Allocate(records * top_record()));
   if (keeps_outputs() && wants_any())
@@ -108,22 +108,15 @@ void ConvolutionLayer::PackForPass(bool backward) {
   const float* const all = binding().weights[0];
   for (int64_t g = 0; g < groups_ && !backward && has_bias_; ++g)
     std::copy_n(binding().weights[1] + g * plan_.outputs, plan_.outputs, bias_.data() + g * plan_.width);
+  if (backward ? winograd_backward_.has_value() : winograd_.has_value()) return TransformForPass(backward);
   if (planes_) return backward ? planes_->PackForBackward(all) : planes_->PackForForward(all);
   for (int64_t g = 0; g < groups_; ++g) {
     const float* weights = all + g * group_weights();
     float* packed_backward = packed_backward_.data() + g * packed_backward_stride_;
     if (!backward) {
-      float* const packed = packed_.data() + g * plan_.dense_length();
-      PackWeights(plan_, weights, packed);
-      if (winograd_) {
-        TransformWeights(*winograd_, packed, winograd_weights_.data() + g * winograd_->weight_elements());
-      }
+      PackWeights(plan_, weights, packed_.data() + g * plan_.dense_length());
     } else if (flipped_) {
       PackFlippedWeights(plan_, *flipped_, weights, packed_backward);
-      if (winograd_backward_) {
-        TransformWeights(*winograd_backward_, packed_backward,
-                         winograd_backward_weights_.data() + g * winograd_backward_->weight_elements());
-      }
     } else {
       PackWeightRows(plan_, weights, packed_backward);
     }

@@ -54,6 +54,15 @@ absl::Status ConvolutionLayer::AllocateWinograd() {
   return absl::OkStatus();
 }
 
+void ConvolutionLayer::TransformForPass(bool backward) {
+  const WinogradPlan& plan = backward ? *winograd_backward_ : *winograd_;
+  float* const transformed = backward ? winograd_backward_weights_.data() : winograd_weights_.data();
+  for (int64_t g = 0; g < groups_; ++g) {
+    TransformWeights(plan, binding().weights[0] + g * group_weights(), /*flipped=*/backward,
+                     transformed + g * plan.weight_elements());
+  }
+}
+
 void ConvolutionLayer::ForwardWinograd(int64_t begin, int64_t end, int64_t group, Workspace* space) {
   const WinogradPlan& plan = *winograd_;
   ForEachPart(plan, begin, end, [&](int64_t first, int64_t last, int64_t row, int64_t end_row) {
