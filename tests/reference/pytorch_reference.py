@@ -116,6 +116,7 @@ def conv_cases():
         "groups of few channels": make((3, 12, 9, 7), 24, (3, 2), (2, 1), (4, 3), (2, 1), groups=3),
         "tiles": make((5, 32, 9, 10), 48, (3, 3), pad=(1, 1)),
         "tiles, no pad, groups": make((9, 32, 14, 7), 64, (3, 3), groups=2),
+        "larger tiles": make((5, 16, 9, 10), 32, (5, 5), pad=(2, 2)),
         "many records": make((37, 1, 12, 12), 20, (5, 5)),
     }
 

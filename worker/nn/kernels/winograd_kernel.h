@@ -1,5 +1,6 @@
-// Convolution by a kernel of 3x3, stride 1, by Winograd's minimal filtering F(4x4, 3x3): a tile of 4x4 outputs takes 36
-// products a channel instead of 144. (Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2015.)
+// Convolution by a kernel of 3x3 or 5x5, stride 1, by Winograd's minimal filtering F(4x4, 3x3) or F(2x2, 5x5): a tile
+// of 4x4 outputs takes 36 products a channel instead of 144, one of 2x2 outputs 36 instead of 100. (Lavin and Gray,
+// Fast Algorithms for Convolutional Neural Networks, 2015.)
 //
 // A tile of outputs needs 6x6 inputs d. With the matrices B, G, A of the paper, outputs are A' [(G g G') * (B' d B)] A,
 // where * multiplies element by element, summed over channels: a matrix product of tiles and weights for each of the
@@ -26,6 +27,8 @@ struct WinogradPlan {
   explicit WinogradPlan(const ConvolutionPlan& plan);
 
   int64_t channels, outputs;
+  // The kernel's side, and that of a tile's outputs.
+  int64_t kernel, side;
   // The framed image, and the image of outputs.
   int64_t in_h, in_w, out_h, out_w;
   // Tiles of an image; the rows of them, and the images, that are computed together.
@@ -48,8 +51,8 @@ struct TileRows {
   int64_t slot;
 };
 
-// G g G'. weights: [outputs, channels, 3, 3]; for the data gradient, `flipped`, those of the convolution forward:
-// [channels, outputs, 3, 3], each turned by half a circle.
+// G g G'. weights: [outputs, channels, kernel, kernel]; for the data gradient, `flipped`, those of the convolution
+// forward: [channels, outputs, kernel, kernel], each turned by half a circle.
 void TransformWeights(const WinogradPlan& plan, const float* weights, bool flipped, float* transformed);
 // B' d B. image: in its frame.
 void TransformInput(const WinogradPlan& plan, const TileRows& rows, const float* image, float* tiles);

@@ -5,8 +5,8 @@
 // that the layer has absorbed, if any, and turned back. Behind a max pool most outputs have no gradient: then the
 // gradients are sums over the winners (winner_list.h) rather than products of whole images.
 //
-// A kernel of 3x3 with many channels is computed in tiles that take fewer products (winograd_kernel.h), unless the
-// environment says SAMOVAR_WINOGRAD=0 when the net is made. Its sums are rounded differently, by some 1e-5 of the
+// A kernel of 3x3 or 5x5 over many channels is computed in tiles that take fewer products (winograd_kernel.h), unless
+// the environment says SAMOVAR_WINOGRAD=0 when the net is made. Its sums are rounded differently, by some 1e-5 of the
 // largest at most.
 //
 // Convolutions of one place, and grouped ones of few channels, are computed on planes instead, unless a pool is

@@ -68,18 +68,23 @@ struct TileCase {
 };
 
 TEST_CASE("convolutions in tiles are those of direct sums but for rounding, on any number of threads") {
-  const TileCase shape = GENERATE(TileCase{"num_output: 16 kernel_size: 3 pad: 1", 16, 4, 4},
-                                  TileCase{"num_output: 32 kernel_size: 3", 16, 7, 9},
-                                  TileCase{"num_output: 48 kernel_size: 3 pad: 1 bias_term: false", 64, 13, 14},
-                                  TileCase{"num_output: 16 kernel_size: 3 pad: 2", 32, 5, 6},
-                                  TileCase{"num_output: 80 kernel_size: 3 pad: 1", 16, 6, 5},
-                                  TileCase{"num_output: 16 kernel_size: 3 pad: 3", 16, 3, 5},
-                                  TileCase{"num_output: 32 kernel_size: 3 pad: 1 group: 2", 64, 8, 8},
-                                  TileCase{"num_output: 16 kernel_size: 3 pad: 1", 16, 40, 37},
-                                  TileCase{"num_output: 17 kernel_size: 3", 16, 7, 9, false},
-                                  TileCase{"num_output: 16 kernel_size: 3 stride: 2", 16, 9, 9, false},
-                                  TileCase{"num_output: 16 kernel_size: 3 dilation: 2", 16, 9, 9, false},
-                                  TileCase{"num_output: 16 kernel_size: 3", 16, 5, 5, false});
+  const TileCase shape = GENERATE(
+      TileCase{"num_output: 16 kernel_size: 3 pad: 1", 16, 4, 4}, TileCase{"num_output: 32 kernel_size: 3", 16, 7, 9},
+      TileCase{"num_output: 48 kernel_size: 3 pad: 1 bias_term: false", 64, 13, 14},
+      TileCase{"num_output: 16 kernel_size: 3 pad: 2", 32, 5, 6},
+      TileCase{"num_output: 80 kernel_size: 3 pad: 1", 16, 6, 5},
+      TileCase{"num_output: 16 kernel_size: 3 pad: 3", 16, 3, 5},
+      TileCase{"num_output: 32 kernel_size: 3 pad: 1 group: 2", 64, 8, 8},
+      TileCase{"num_output: 16 kernel_size: 3 pad: 1", 16, 40, 37},
+      TileCase{"num_output: 16 kernel_size: 5 pad: 2", 32, 7, 6}, TileCase{"num_output: 48 kernel_size: 5", 16, 9, 8},
+      TileCase{"num_output: 32 kernel_size: 5 pad: 2 group: 2", 32, 15, 13},
+      TileCase{"num_output: 16 kernel_size: 5 pad: 4", 16, 4, 5},
+      TileCase{"num_output: 16 kernel_size: 4", 16, 9, 9, false},
+      TileCase{"num_output: 16 kernel_h: 5 kernel_w: 3", 16, 9, 9, false},
+      TileCase{"num_output: 17 kernel_size: 3", 16, 7, 9, false},
+      TileCase{"num_output: 16 kernel_size: 3 stride: 2", 16, 9, 9, false},
+      TileCase{"num_output: 16 kernel_size: 3 dilation: 2", 16, 9, 9, false},
+      TileCase{"num_output: 16 kernel_size: 3", 16, 5, 5, false});
   const int batch = GENERATE(1, 7, 17);
   const std::string above = GENERATE(
       as<std::string>(), R"(layer { name: "same" type: "Power" bottom: "x" top: "y" })",
