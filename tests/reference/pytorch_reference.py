@@ -109,6 +109,14 @@ def conv_cases():
         "stride and pad": make((4, 2, 11, 10), 5, (5, 3), (2, 3), (2, 1)),
         "groups": make((3, 6, 7, 7), 4, (3, 3), (1, 1), (1, 1), groups=2),
         "dilation": make((3, 4, 12, 11), 4, (3, 2), (1, 2), (2, 1), (2, 3)),
+        "one by one, whole packets": make((5, 17, 8, 8), 40, (1, 1)),
+        "one by one, stride": make((5, 17, 16, 15), 6, (1, 1), (2, 2)),
+        "depthwise": make((9, 17, 14, 14), 17, (3, 3), (1, 1), (1, 1), groups=17),
+        "depthwise, stride": make((9, 17, 13, 14), 34, (3, 3), (2, 2), (1, 1), groups=17),
+        "groups of few channels": make((3, 12, 9, 7), 24, (3, 2), (2, 1), (4, 3), (2, 1), groups=3),
+        "tiles": make((5, 32, 9, 10), 48, (3, 3), pad=(1, 1)),
+        "tiles, no pad, groups": make((9, 32, 14, 7), 64, (3, 3), groups=2),
+        "larger tiles": make((5, 16, 9, 10), 32, (5, 5), pad=(2, 2)),
         "many records": make((37, 1, 12, 12), 20, (5, 5)),
     }
 

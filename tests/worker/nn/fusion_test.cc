@@ -274,12 +274,28 @@ TEST_CASE("convolutions of any geometry do what the layers that they absorb woul
       "num_output: 17 kernel_size: 3 pad: 3 stride: 2", "num_output: 10 kernel_size: 3 group: 2",
       "num_output: 6 kernel_size: 3 pad: 1 group: 2 stride: 2", "num_output: 5 kernel_size: 3 dilation: 2",
       "num_output: 4 kernel_size: 3 dilation: 2 pad: 2 stride: 2 group: 2",
-      "num_output: 5 kernel_size: 3 bias_term: false",
+      "num_output: 5 kernel_size: 3 bias_term: false", "num_output: 17 kernel_size: 1 stride: 3 pad: 2",
+      "num_output: 6 kernel_size: 3 pad: 1 group: 6", "num_output: 12 kernel_size: 3 pad: 1 group: 6 stride: 2",
+      "num_output: 6 kernel_size: 2 pad: 3 group: 3 stride: 3 dilation: 2", "num_output: 10 kernel_size: 1 group: 2",
       "num_output: 6 kernel_h: 1 kernel_w: 4 pad_h: 0 pad_w: 2 stride_h: 1 stride_w: 1");
   const int batch = GENERATE(1, 17);
   for (const std::string& step : steps) {
     INFO(fields << ", batch " << batch << ": " << step);
     CheckFusion(NetText(batch, Conv(fields) + step, step.empty() ? "conv" : "last"), Small());
+  }
+}
+
+TEST_CASE("convolutions of one place compute on planes of any size what they compute with channels last below a pool") {
+  const std::string fields =
+      GENERATE(as<std::string>(), "num_output: 17 kernel_size: 1", "num_output: 1 kernel_size: 1 bias_term: false",
+               "num_output: 30 kernel_size: 1 group: 3", "num_output: 50 kernel_size: 1 stride: 2");
+  const int size = GENERATE(4, 7, 14, 15, 16, 32);
+  const int channels = GENERATE(3, 300);
+  if (channels > 3 && size > 16) return;
+  for (const std::string pool : {"kernel_size: 2 stride: 2", "pool: AVE kernel_size: 3 stride: 2"}) {
+    INFO(fields << ", " << channels << " channels of " << size << ", " << pool);
+    CheckFusion(NetText(3, Conv(fields) + kRelu + Pool("conv", "p", pool), "p"),
+                ImageOptions(caffe::TRAIN, channels, size, size));
   }
 }
 

@@ -138,6 +138,25 @@ std::vector<MatrixRow> ProductRows() {
                                           "num_output: 4 group: 4 kernel_size: 3 pad: 1",
                                           "num_output: 2 group: 2 kernel_size: 1 stride: 2"}),
        .bottoms = One({{2, 4, 3, 5}, {1, 8, 3, 3}, {1, 4, 7, 1}, {9, 4, 2, 2}})},
+      // One place, whole packets of outputs and not.
+      {.type = "Convolution",
+       .fields = In("convolution_param",
+                    {"num_output: 17 kernel_size: 1", "num_output: 2 kernel_size: 1 bias_term: false",
+                     "num_output: 3 kernel_size: 1 stride: 2", "num_output: 3 kernel_size: 1 stride: 3 pad: 1"}),
+       .bottoms = One({{2, 1, 4, 8}, {1, 3, 4, 4}, {7, 1, 4, 4}, {1, 17, 2, 8}, {1, 2, 7, 8}})},
+      // Depthwise, and groups of few channels: pads larger than kernels, strides larger than kernels, dilation.
+      {.type = "Convolution",
+       .fields =
+           In("convolution_param", {"num_output: 6 group: 6 kernel_size: 3 pad: 1",
+                                    "num_output: 12 group: 6 kernel_size: 3 stride: 2 pad: 1",
+                                    "num_output: 6 group: 6 kernel_size: 2 stride: 3 pad: 3 bias_term: false",
+                                    "num_output: 3 group: 3 kernel_size: 3 dilation: 2 pad: 2",
+                                    "num_output: 4 group: 2 kernel_size: 2 stride: 3",
+                                    "num_output: 9 group: 3 kernel_h: 1 kernel_w: 3 stride_h: 2 stride_w: 1 dilation: "
+                                    "1 dilation: 3 pad_h: 0 pad_w: 4",
+                                    "num_output: 6 group: 2 kernel_h: 2 kernel_w: 4 stride_h: 2 stride_w: 2 pad_h: 1 "
+                                    "pad_w: 1 dilation: 3 dilation: 1"}),
+       .bottoms = One({{1, 6, 8, 3}, {7, 6, 2, 5}, {1, 6, 9, 7}})},
       {.type = "Deconvolution",
        .fields = In(
            "convolution_param",

@@ -60,4 +60,15 @@ void FromChannelsLast(const float* in, const Frame& frame, int64_t count, float*
   }
 }
 
+void AddOverPlaces(const Frame& frame, const float* image, float* sums) {
+  for (int64_t y = 0; y < frame.height; ++y) {
+    const float* row = image + frame.origin() + y * frame.row();
+    for (int64_t c = 0; c < frame.channels; c += kPacketSize) {
+      Packet total = Load(sums + c);
+      for (int64_t x = 0; x < frame.width; ++x) total = Add(total, Load(row + x * frame.channels + c));
+      Store(sums + c, total);
+    }
+  }
+}
+
 }  // namespace samovar

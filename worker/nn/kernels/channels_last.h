@@ -25,4 +25,7 @@ struct Frame {
 void ToChannelsLast(const float* planes, int64_t count, const Frame& frame, float* out);
 void FromChannelsLast(const float* in, const Frame& frame, int64_t count, float* planes);
 
+// sums[c] += values of channel c over all places. REQUIRES: whole packets of channels
+void AddOverPlaces(const Frame& frame, const float* image, float* sums);
+
 }  // namespace samovar

@@ -49,9 +49,9 @@ void ForEachTap(const ConvolutionPlan& plan, Body body) {
 
 // body(first packet, packets) for the blocks of the outputs.
 template <typename Body>
-void ForEachBlock(const ConvolutionPlan& plan, Body body) {
-  for (int64_t first = 0, packets; first < plan.packets; first += packets) {
-    packets = TilePackets(plan.packets - first);
+void ForEachBlock(int64_t all, Body body) {
+  for (int64_t first = 0, packets; first < all; first += packets) {
+    packets = TilePackets(all - first);
     body(first, packets);
   }
 }
@@ -94,7 +94,7 @@ ConvolutionPlan ConvolutionPlan::Flipped() const {
 void PackWeights(const ConvolutionPlan& plan, const float* weights, float* packed) {
   const int64_t taps = plan.runs * plan.run_length;
   std::fill_n(packed, plan.dense_length(), 0.0f);
-  ForEachBlock(plan, [&](int64_t first, int64_t packets) {
+  ForEachBlock(plan.packets, [&](int64_t first, int64_t packets) {
     const int64_t step = packets * kPacketSize;
     const int64_t begin = first * kPacketSize;
     for (int64_t o = begin; o < std::min(begin + step, plan.outputs); ++o) {
@@ -112,7 +112,7 @@ void PackFlippedWeights(const ConvolutionPlan& plan, const ConvolutionPlan& flip
   const int64_t taps = flipped.runs * flipped.run_length;
   const int64_t area = plan.window.taps();
   std::fill_n(packed, flipped.dense_length(), 0.0f);
-  ForEachBlock(flipped, [&](int64_t first, int64_t packets) {
+  ForEachBlock(flipped.packets, [&](int64_t first, int64_t packets) {
     const int64_t step = packets * kPacketSize;
     const int64_t begin = first * kPacketSize;
     for (int64_t c = begin; c < std::min(begin + step, flipped.outputs); ++c) {
@@ -143,7 +143,7 @@ void PackWeightRows(const ConvolutionPlan& plan, const float* weights, float* ro
 
 void ForwardImage(const ConvolutionPlan& plan, const float* image, const float* packed, const float* bias, float* out) {
   const Window& w = plan.window;
-  ForEachBlock(plan, [&](int64_t first, int64_t packets) {
+  ForEachBlock(plan.packets, [&](int64_t first, int64_t packets) {
     const int64_t begin = first * kPacketSize;
     TileProduct product;
     product.a_step = 1;
@@ -170,7 +170,7 @@ void ForwardImage(const ConvolutionPlan& plan, const float* image, const float* 
 void AddWeightGradient(const ConvolutionPlan& plan, const float* image, const float* diff, int64_t diff_row,
                        float* gradient) {
   const Window& w = plan.window;
-  ForEachBlock(plan, [&](int64_t first, int64_t packets) {
+  ForEachBlock(plan.packets, [&](int64_t first, int64_t packets) {
     const int64_t begin = first * kPacketSize;
     TileProduct product;
     product.a_step = plan.step();
@@ -189,6 +189,26 @@ void AddWeightGradient(const ConvolutionPlan& plan, const float* image, const fl
       product.c = gradient + run * plan.run_length * plan.width + begin;
       RunTiles(product, plan.run_length, packets);
     }
+  });
+}
+
+void AddWeightGradientOfPlanes(const Window& window, int64_t outputs, const float* planes, const float* diff,
+                               float* gradient) {
+  const int64_t width = RoundUpToPackets(outputs);
+  const int64_t first_row = 0;
+  TileProduct product;
+  product.a = planes;
+  product.a_rows = &first_row;
+  product.a_tile = window.out_plane();
+  product.b_step = width;
+  product.rows = 1;
+  product.depth = window.out_plane();
+  product.c_tile = width;
+  product.add = true;
+  ForEachBlock(PacketsFor(outputs), [&](int64_t first, int64_t packets) {
+    product.b = diff + first * kPacketSize;
+    product.c = gradient + first * kPacketSize;
+    RunTiles(product, window.channels, packets);
   });
 }
 

@@ -26,6 +26,10 @@ struct ConvolutionPlan {
   ConvolutionPlan Flipped() const;
   bool CanFlip() const;
 
+  // Each output needs the one place of the image where it lies itself.
+  bool is_plain() const {
+    return window.taps() == 1 && window.stride_h == 1 && window.stride_w == 1 && window.pad_h == 0 && window.pad_w == 0;
+  }
   // Floats from an output's first run to the next output's, along a row.
   int64_t step() const { return window.stride_w * window.channels; }
   // The place of output (oh, ow), from the image's beginning.
@@ -68,6 +72,11 @@ void ForwardImage(const ConvolutionPlan& plan, const float* image, const float* 
 // Adds to gradient (dense). diff: the output's gradient, rows of outputs `diff_row` floats apart.
 void AddWeightGradient(const ConvolutionPlan& plan, const float* image, const float* diff, int64_t diff_row,
                        float* gradient);
+
+// The same of a kernel of one place, from `planes` [channels, out_plane]: the inputs of the outputs. diff: [out_plane,
+// width].
+void AddWeightGradientOfPlanes(const Window& window, int64_t outputs, const float* planes, const float* diff,
+                               float* gradient);
 
 // Writes a gradient in either layout in the order of the weights.
 void UnpackDenseGradient(const ConvolutionPlan& plan, const float* gradient, float* weights);

@@ -1,4 +1,4 @@
-// Gradients of one image: by winners behind a max pool, dense elsewhere.
+// Gradients of one image: on planes; or with channels last, by winners behind a max pool, dense elsewhere.
 #include <algorithm>
 #include <bit>
 
@@ -9,18 +9,6 @@
 
 namespace samovar {
 namespace {
-
-// sum[c] += diff of channel c over all places.
-void AddOverPlaces(const Frame& frame, const float* diff, float* sum) {
-  for (int64_t y = 0; y < frame.height; ++y) {
-    const float* row = diff + frame.origin() + y * frame.row();
-    for (int64_t c = 0; c < frame.channels; c += kPacketSize) {
-      Packet total = Load(sum + c);
-      for (int64_t x = 0; x < frame.width; ++x) total = Add(total, Load(row + x * frame.channels + c));
-      Store(sum + c, total);
-    }
-  }
-}
 
 // diff = output > 0 ? diff : 0 * diff, as in relu_layer.cc. output is without padding.
 void MaskRelu(const Frame& frame, const float* output, float* diff) {
@@ -37,11 +25,32 @@ void MaskRelu(const Frame& frame, const float* output, float* diff) {
 
 }  // namespace
 
-void ConvolutionLayer::BackwardGroup(int64_t record, int64_t group, float* partial, Workspace* space) {
-  if (wants_weights()) {
-    const float* in = bottom(0).data + record * bottom_record() + group * group_bottom();
-    ToChannelsLast(in, plan_.window.channels, plan_.frame, space->image.data());
+void ConvolutionLayer::BackwardGroup(int64_t begin, int64_t end, int64_t group, float* partial, int thread) {
+  Workspace* const space = spaces_[static_cast<size_t>(thread)].get();
+  if (winograd_gradients_) return BackwardWinograd(begin, end, group, partial, space);
+  if (!planes_) {
+    for (int64_t record = begin; record < end; ++record) BackwardChannelsLast(record, group, partial, space);
+    return;
   }
+  if (wants_weights()) planes_->BeginGradient(thread);
+  for (int64_t record = begin; record < end; ++record) BackwardPlanes(record, group, partial, thread);
+  if (wants_weights()) planes_->EndGradient(thread, partial);
+}
+
+void ConvolutionLayer::BackwardPlanes(int64_t record, int64_t group, float* partial, int thread) {
+  const int64_t offset = record * bottom_record() + group * group_bottom();
+  const float* const diff =
+      MaskedTopDiff(record * top_record() + group * group_top(), spaces_[static_cast<size_t>(thread)].get());
+  planes_->Backward(group, bottom(0).data + offset, diff, thread, wants_weights() ? partial : nullptr,
+                    wants_data() ? bottom(0).diff + offset : nullptr);
+  float* const bias = partial + RoundUpToPackets(weights_partial());
+  for (int64_t o = 0; o < plan_.outputs && wants_bias(); ++o) {
+    bias[o] += SumOf<float>(top_plane(), [x = diff + o * top_plane()](int64_t i) { return x[i]; });
+  }
+}
+
+void ConvolutionLayer::BackwardChannelsLast(int64_t record, int64_t group, float* partial, Workspace* space) {
+  if (wants_weights() && (by_winners() || !plan_.is_plain())) TurnBottom(record, group, space);
   const bool spreads = wants_data() && !flipped_;
   if (spreads) std::fill_n(space->in_diff.data(), space->in_diff.size(), 0.0f);
   if (by_winners()) {
@@ -49,7 +58,10 @@ void ConvolutionLayer::BackwardGroup(int64_t record, int64_t group, float* parti
   } else {
     BackwardDense(record, group, partial, space);
   }
-  if (!wants_data()) return;
+  if (wants_data()) TurnInDiffBack(record, group, space);
+}
+
+void ConvolutionLayer::TurnInDiffBack(int64_t record, int64_t group, Workspace* space) {
   float* in_diff = bottom(0).diff + record * bottom_record() + group * group_bottom();
   Frame frame = plan_.frame;
   if (flipped_) frame = {flipped_->width, window_.in_h, window_.in_w, 0, 0};
@@ -121,7 +133,12 @@ void ConvolutionLayer::BackwardDense(int64_t record, int64_t group, float* parti
   SpreadDiff(record, group, space);
   const float* diff = space->diff.data();
   const float* first = diff + diff_frame_.origin();
-  if (wants_weights()) AddWeightGradient(plan_, space->image.data(), first, diff_frame_.row(), partial);
+  if (wants_weights() && plan_.is_plain()) {
+    const float* in = bottom(0).data + record * bottom_record() + group * group_bottom();
+    AddWeightGradientOfPlanes(plan_.window, plan_.outputs, in, first, partial);
+  } else if (wants_weights()) {
+    AddWeightGradient(plan_, space->image.data(), first, diff_frame_.row(), partial);
+  }
   if (wants_bias()) AddOverPlaces(diff_frame_, diff, partial + RoundUpToPackets(weights_partial()));
   if (!wants_data()) return;
   const float* weights = packed_backward_.data() + group * packed_backward_stride_;

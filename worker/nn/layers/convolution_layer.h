@@ -5,6 +5,13 @@
 // that the layer has absorbed, if any, and turned back. Behind a max pool most outputs have no gradient: then the
 // gradients are sums over the winners (winner_list.h) rather than products of whole images.
 //
+// A kernel of 3x3 or 5x5 over many channels is computed in tiles that take fewer products (winograd_kernel.h), unless
+// the environment says SAMOVAR_WINOGRAD=0 when the net is made. Its sums are rounded differently, by some 1e-5 of the
+// largest at most.
+//
+// Convolutions of one place, and grouped ones of few channels, are computed on planes instead, unless a pool is
+// absorbed: convolution_planes.h.
+//
 // Sums over records are made per piece (pieces.h) and added in the order of the pieces.
 #pragma once
 
@@ -18,7 +25,9 @@
 #include "worker/nn/kernels/convolution_kernel.h"
 #include "worker/nn/kernels/window.h"
 #include "worker/nn/kernels/winner_list.h"
+#include "worker/nn/kernels/winograd_kernel.h"
 #include "worker/nn/layer.h"
+#include "worker/nn/layers/convolution_planes.h"
 
 namespace samovar {
 
@@ -57,11 +66,16 @@ class ConvolutionLayer : public Layer {
     Buffer<float> pooled, at;
     // [outputs of the group, places]
     Buffer<float> planes;
+    // Winograd's tiles: those of the input, or of its gradient; of the output; of the output's gradient as an input;
+    // and the weights' gradient.
+    Buffer<float> tiles_in, tiles_out, tiles_diff, tiles_gradient;
     WinnerList winners;
   };
 
   absl::Status Allocate() override;
+  absl::Status AllocateChannelsLast();
   absl::Status AllocateWorkspace(Workspace* space);
+  absl::Status AllocateWinograd();
 
   int64_t bottom_record() const { return window_.channels * window_.in_plane(); }
   int64_t group_bottom() const { return plan_.window.channels * window_.in_plane(); }
@@ -78,28 +92,50 @@ class ConvolutionLayer : public Layer {
   bool by_winners() const { return pool() && pool()->max && 2 * top_plane() <= window_.out_plane(); }
   // ReLU's mask is not in the top's data: it is kept.
   bool keeps_outputs() const { return absorbed_.relu && pool() && !pool()->max; }
-  int64_t weights_partial() const { return by_winners() ? plan_.outputs * plan_.rows_length() : plan_.dense_length(); }
+  int64_t weights_partial() const {
+    if (planes_) return planes_->gradient_elements();
+    return by_winners() ? plan_.outputs * plan_.rows_length() : plan_.dense_length();
+  }
   // Gradient of a piece and group: weights, then bias.
   float* partial(int64_t piece, int64_t group) {
     return partials_.data() + (piece * groups_ + group) * partial_stride_;
   }
 
   void PackForPass(bool backward);
-  void ForwardGroup(int64_t record, int64_t group, Workspace* space);
-  void BackwardGroup(int64_t record, int64_t group, float* partial, Workspace* space);
+  void TransformForPass(bool backward);
+  // The records [begin, end).
+  void ForwardGroup(int64_t begin, int64_t end, int64_t group, int thread);
+  void ForwardPlanes(int64_t record, int64_t group, int thread);
+  void ForwardDirect(int64_t record, int64_t group, Workspace* space);
+  void ForwardWinograd(int64_t begin, int64_t end, int64_t group, Workspace* space);
+  void TurnBottom(int64_t record, int64_t group, Workspace* space) const;
+  // Memory for an output with channels last; and what becomes of it.
+  float* OutputOf(int64_t record, int64_t group, Workspace* space);
+  void FinishForward(int64_t record, int64_t group, float* out, Workspace* space);
+  void BackwardGroup(int64_t begin, int64_t end, int64_t group, float* partial, int thread);
+  void BackwardPlanes(int64_t record, int64_t group, float* partial, int thread);
+  void BackwardChannelsLast(int64_t record, int64_t group, float* partial, Workspace* space);
   void BackwardByWinners(int64_t record, int64_t group, float* partial, Workspace* space);
   void BackwardDense(int64_t record, int64_t group, float* partial, Workspace* space);
+  void BackwardWinograd(int64_t begin, int64_t end, int64_t group, float* partial, Workspace* space);
+  void TurnInDiffBack(int64_t record, int64_t group, Workspace* space);
   // The top's gradient, or the gradient below a ReLU that wrote the top, in the workspace.
   const float* MaskedTopDiff(int64_t top_offset, Workspace* space);
   // The output's gradient, channels last, in its frame.
   void SpreadDiff(int64_t record, int64_t group, Workspace* space);
   void SumPartials(const Pass& pass);
+  void UnpackWeights(const float* gradient, float* weights) const;
 
   const Window window_;
   const int64_t groups_;
   const bool has_bias_;
   const ConvolutionPlan plan_;
   AbsorbedSteps absorbed_;
+  std::optional<PlanesConvolution> planes_;
+  // For the passes that are computed in tiles, and their weights.
+  std::optional<WinogradPlan> winograd_, winograd_backward_;
+  bool winograd_gradients_ = false;
+  Buffer<float> winograd_weights_, winograd_backward_weights_;
 
   int64_t records_per_piece_ = 0;
   // For the dense data gradient, if it can be had by a convolution; and the frame of the output's gradient.

@@ -14,12 +14,14 @@ namespace {
 constexpr int64_t kForwardRecordsPerPiece = 4;
 
 // y = x > 0 ? x : 0 * x, as in relu_layer.cc.
-void Relu(float* x, int64_t packets) {
+void Relu(float* x, int64_t n) {
   const Packet zero = Broadcast(0);
-  for (int64_t i = 0; i < packets * kPacketSize; i += kPacketSize) {
+  int64_t i = 0;
+  for (; i + kPacketSize <= n; i += kPacketSize) {
     const Packet value = Load(x + i);
     Store(x + i, Select(Less(zero, value), value, Mul(zero, value)));
   }
+  for (; i < n; ++i) x[i] = x[i] > 0 ? x[i] : 0 * x[i];
 }
 
 }  // namespace
@@ -43,14 +45,31 @@ absl::Status ConvolutionLayer::Allocate() {
         "one image or the weights take more than 2^31 values; make num_output or the image smaller");
   }
   records_per_piece_ = RecordsPerPiece(static_cast<int>(records));
-  diff_frame_ = {plan_.width, window_.out_h, window_.out_w, 0, 0};
-  SAMOVAR_RETURN_IF_ERROR(packed_.Allocate(groups_ * plan_.dense_length()));
+  for (int thread = 0; thread < binding().threads; ++thread) spaces_.push_back(std::make_unique<Workspace>());
   SAMOVAR_RETURN_IF_ERROR(bias_.Allocate(groups_ * plan_.width));
+  if (!pool() && PlanesConvolution::Suits(plan_.window, plan_.outputs, groups_)) {
+    planes_.emplace(plan_.window, plan_.outputs, groups_);
+    SAMOVAR_RETURN_IF_ERROR(planes_->Allocate(binding().threads, wants_weights(), wants_data()));
+    for (auto& space : spaces_) SAMOVAR_RETURN_IF_ERROR(space->planes.Allocate(group_top()));
+  } else {
+    SAMOVAR_RETURN_IF_ERROR(AllocateChannelsLast());
+  }
+  if (wants_weights() || wants_bias()) {
+    partial_stride_ = RoundUpToPackets(weights_partial()) + plan_.width;
+    SAMOVAR_RETURN_IF_ERROR(partials_.Allocate(partial_stride_ * groups_ * Pieces(records, records_per_piece_)));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ConvolutionLayer::AllocateChannelsLast() {
+  diff_frame_ = {plan_.width, window_.out_h, window_.out_w, 0, 0};
   if (wants_data() && !by_winners() && plan_.CanFlip()) {
     flipped_ = plan_.Flipped();
     diff_frame_ = flipped_->frame;
   }
-  if (wants_data()) {
+  SAMOVAR_RETURN_IF_ERROR(AllocateWinograd());
+  if (!winograd_) SAMOVAR_RETURN_IF_ERROR(packed_.Allocate(groups_ * plan_.dense_length()));
+  if (wants_data() && !winograd_backward_) {
     packed_backward_stride_ = flipped_ ? flipped_->dense_length() : plan_.outputs * plan_.rows_length();
     SAMOVAR_RETURN_IF_ERROR(packed_backward_.Allocate(groups_ * packed_backward_stride_));
   }
@@ -58,16 +77,11 @@ absl::Status ConvolutionLayer::Allocate() {
     for (int64_t ow = 0; ow < window_.out_w; ++ow) place_offsets_.push_back(static_cast<int32_t>(plan_.offset(oh, ow)));
   }
   for (int64_t o = 0; o < plan_.outputs; ++o) output_offsets_.push_back(static_cast<int32_t>(o * plan_.rows_length()));
-  for (int thread = 0; thread < binding().threads; ++thread) {
-    SAMOVAR_RETURN_IF_ERROR(AllocateWorkspace(spaces_.emplace_back(std::make_unique<Workspace>()).get()));
-  }
+  for (auto& space : spaces_) SAMOVAR_RETURN_IF_ERROR(AllocateWorkspace(space.get()));
+  const int64_t records = bottom(0).records();
   if (pool() && pool()->max && wants_any()) SAMOVAR_RETURN_IF_ERROR(at_.Allocate(records * top_record()));
   if (keeps_outputs() && wants_any())
     SAMOVAR_RETURN_IF_ERROR(outputs_.Allocate(records * groups_ * plan_.output_elements()));
-  if (wants_weights() || wants_bias()) {
-    partial_stride_ = RoundUpToPackets(weights_partial()) + plan_.width;
-    SAMOVAR_RETURN_IF_ERROR(partials_.Allocate(partial_stride_ * groups_ * Pieces(records, records_per_piece_)));
-  }
   return absl::OkStatus();
 }
 
@@ -91,13 +105,16 @@ absl::Status ConvolutionLayer::AllocateWorkspace(Workspace* space) {
 }
 
 void ConvolutionLayer::PackForPass(bool backward) {
+  const float* const all = binding().weights[0];
+  for (int64_t g = 0; g < groups_ && !backward && has_bias_; ++g)
+    std::copy_n(binding().weights[1] + g * plan_.outputs, plan_.outputs, bias_.data() + g * plan_.width);
+  if (backward ? winograd_backward_.has_value() : winograd_.has_value()) return TransformForPass(backward);
+  if (planes_) return backward ? planes_->PackForBackward(all) : planes_->PackForForward(all);
   for (int64_t g = 0; g < groups_; ++g) {
-    const float* weights = binding().weights[0] + g * group_weights();
+    const float* weights = all + g * group_weights();
     float* packed_backward = packed_backward_.data() + g * packed_backward_stride_;
     if (!backward) {
       PackWeights(plan_, weights, packed_.data() + g * plan_.dense_length());
-      if (has_bias_)
-        std::copy_n(binding().weights[1] + g * plan_.outputs, plan_.outputs, bias_.data() + g * plan_.width);
     } else if (flipped_) {
       PackFlippedWeights(plan_, *flipped_, weights, packed_backward);
     } else {
@@ -109,21 +126,50 @@ void ConvolutionLayer::PackForPass(bool backward) {
 absl::Status ConvolutionLayer::Forward(const Pass& pass) {
   PackForPass(/*backward=*/false);
   pass.loop.Run(bottom(0).records(), kForwardRecordsPerPiece, [&](int64_t begin, int64_t end, int64_t, int thread) {
-    for (int64_t record = begin; record < end; ++record) {
-      for (int64_t g = 0; g < groups_; ++g) ForwardGroup(record, g, spaces_[static_cast<size_t>(thread)].get());
-    }
+    for (int64_t g = 0; g < groups_; ++g) ForwardGroup(begin, end, g, thread);
   });
   return absl::OkStatus();
 }
 
-void ConvolutionLayer::ForwardGroup(int64_t record, int64_t group, Workspace* space) {
-  const float* in = bottom(0).data + record * bottom_record() + group * group_bottom();
-  const int64_t top_offset = record * top_record() + group * group_top();
-  float* out = space->out.data();
-  if (outputs_.size() > 0) out = outputs_.data() + (record * groups_ + group) * plan_.output_elements();
-  ToChannelsLast(in, plan_.window.channels, plan_.frame, space->image.data());
+void ConvolutionLayer::ForwardGroup(int64_t begin, int64_t end, int64_t group, int thread) {
+  Workspace* const space = spaces_[static_cast<size_t>(thread)].get();
+  if (winograd_) return ForwardWinograd(begin, end, group, space);
+  for (int64_t record = begin; record < end; ++record) {
+    if (planes_) {
+      ForwardPlanes(record, group, thread);
+    } else {
+      ForwardDirect(record, group, space);
+    }
+  }
+}
+
+void ConvolutionLayer::ForwardPlanes(int64_t record, int64_t group, int thread) {
+  float* const out = top(0).data + record * top_record() + group * group_top();
+  planes_->Forward(group, bottom(0).data + record * bottom_record() + group * group_bottom(),
+                   has_bias_ ? bias_.data() + group * plan_.width : nullptr, thread, out);
+  if (absorbed_.relu) Relu(out, group_top());
+}
+
+void ConvolutionLayer::ForwardDirect(int64_t record, int64_t group, Workspace* space) {
+  TurnBottom(record, group, space);
+  float* const out = OutputOf(record, group, space);
   ForwardImage(plan_, space->image.data(), packed_.data() + group * plan_.dense_length(),
                bias_.data() + group * plan_.width, out);
+  FinishForward(record, group, out, space);
+}
+
+void ConvolutionLayer::TurnBottom(int64_t record, int64_t group, Workspace* space) const {
+  const float* in = bottom(0).data + record * bottom_record() + group * group_bottom();
+  ToChannelsLast(in, plan_.window.channels, plan_.frame, space->image.data());
+}
+
+float* ConvolutionLayer::OutputOf(int64_t record, int64_t group, Workspace* space) {
+  if (outputs_.size() == 0) return space->out.data();
+  return outputs_.data() + (record * groups_ + group) * plan_.output_elements();
+}
+
+void ConvolutionLayer::FinishForward(int64_t record, int64_t group, float* out, Workspace* space) {
+  const int64_t top_offset = record * top_record() + group * group_top();
   if (pool() && pool()->max) {
     const PoolRelu relu = absorbed_.relu           ? PoolRelu::kBelow
                           : absorbed_.relu_of_pool ? PoolRelu::kAbove
@@ -133,9 +179,9 @@ void ConvolutionLayer::ForwardGroup(int64_t record, int64_t group, Workspace* sp
       Transpose(space->at.data(), top_plane(), plan_.outputs, plan_.width, at_.data() + top_offset, top_plane());
     }
   } else {
-    if (absorbed_.relu) Relu(out, window_.out_plane() * plan_.packets);
+    if (absorbed_.relu) Relu(out, window_.out_plane() * plan_.width);
     if (pool()) AveragePoolForward(pool()->window, plan_.packets, out, space->pooled.data());
-    if (absorbed_.relu_of_pool) Relu(space->pooled.data(), top_plane() * plan_.packets);
+    if (absorbed_.relu_of_pool) Relu(space->pooled.data(), top_plane() * plan_.width);
   }
   Transpose(pool() ? space->pooled.data() : out, top_plane(), plan_.outputs, plan_.width, top(0).data + top_offset,
             top_plane());
@@ -147,12 +193,15 @@ void ConvolutionLayer::Backward(const Pass& pass) {
   if (wants_data()) PackForPass(/*backward=*/true);
   pass.loop.Run(bottom(0).records(), records_per_piece_, [&](int64_t begin, int64_t end, int64_t piece, int thread) {
     if (partial_stride_ > 0) std::fill_n(partial(piece, 0), groups_ * partial_stride_, 0.0f);
-    for (int64_t record = begin; record < end; ++record) {
-      for (int64_t g = 0; g < groups_; ++g)
-        BackwardGroup(record, g, partial(piece, g), spaces_[static_cast<size_t>(thread)].get());
-    }
+    for (int64_t g = 0; g < groups_; ++g) BackwardGroup(begin, end, g, partial(piece, g), thread);
   });
   if (partial_stride_ > 0) SumPartials(pass);
+}
+
+void ConvolutionLayer::UnpackWeights(const float* gradient, float* weights) const {
+  if (planes_) return planes_->UnpackGradient(gradient, weights);
+  if (by_winners()) return UnpackRowsGradient(plan_, gradient, weights);
+  UnpackDenseGradient(plan_, gradient, weights);
 }
 
 void ConvolutionLayer::SumPartials(const Pass& pass) {
@@ -167,8 +216,7 @@ void ConvolutionLayer::SumPartials(const Pass& pass) {
   });
   for (int64_t g = 0; g < groups_; ++g) {
     float* weights = wants_weights() ? binding().gradients[0] + g * group_weights() : nullptr;
-    if (weights != nullptr && by_winners()) UnpackRowsGradient(plan_, partial(0, g), weights);
-    if (weights != nullptr && !by_winners()) UnpackDenseGradient(plan_, partial(0, g), weights);
+    if (weights != nullptr) UnpackWeights(partial(0, g), weights);
     const float* bias = partial(0, g) + RoundUpToPackets(weights_partial());
     if (wants_bias()) std::copy_n(bias, plan_.outputs, binding().gradients[1] + g * plan_.outputs);
   }

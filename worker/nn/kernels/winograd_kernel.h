@@ -1,0 +1,73 @@
+// Convolution by a kernel of 3x3 or 5x5, stride 1, by Winograd's minimal filtering F(4x4, 3x3) or F(2x2, 5x5): a tile
+// of 4x4 outputs takes 36 products a channel instead of 144, one of 2x2 outputs 36 instead of 100. (Lavin and Gray,
+// Fast Algorithms for Convolutional Neural Networks, 2015.)
+//
+// A tile of outputs needs 6x6 inputs d. With the matrices B, G, A of the paper, outputs are A' [(G g G') * (B' d B)] A,
+// where * multiplies element by element, summed over channels: a matrix product of tiles and weights for each of the
+// 36 elements. The weights' gradient is the adjoint: G' [sum of (B' d B) * (A dy A')] G.
+//
+// Layouts: images have their channels last, whole packets of them (channels_last.h). Transformed tiles are
+// [36, tiles, channels], elements `element` floats apart; transformed weights [36, channels, outputs], in the blocks of
+// PackWeights (convolution_kernel.h), or for their gradient in rows.
+#pragma once
+
+#include <cstdint>
+
+#include "worker/nn/kernels/convolution_kernel.h"
+
+namespace samovar {
+
+inline constexpr int64_t kWinogradElements = 36;
+
+// How one convolution, forward or that of the data gradient, is cut into tiles.
+struct WinogradPlan {
+  // Whether a convolution fits; and whether this is the faster way: a rule of the shape and the build alone.
+  static bool Suits(const ConvolutionPlan& plan);
+
+  explicit WinogradPlan(const ConvolutionPlan& plan);
+
+  int64_t channels, outputs;
+  // The kernel's side, and that of a tile's outputs.
+  int64_t kernel, side;
+  // The framed image, and the image of outputs.
+  int64_t in_h, in_w, out_h, out_w;
+  // Tiles of an image; the rows of them, and the images, that are computed together.
+  int64_t tiles_h, tiles_w;
+  int64_t rows, images;
+
+  int64_t tiles() const { return images * rows * tiles_w; }
+  // Floats from one element of transformed tiles to the next: a cache line more, lest all elements of a tile fall into
+  // the same few lines of the caches.
+  int64_t element(int64_t width) const { return tiles() * width + 16; }
+  int64_t input_elements() const { return kWinogradElements * element(channels); }
+  int64_t output_elements() const { return kWinogradElements * element(outputs); }
+  int64_t weight_elements() const { return kWinogradElements * channels * outputs; }
+};
+
+// Some rows of tiles of an image, and the number of the first of these tiles among those computed together.
+struct TileRows {
+  int64_t first;
+  int64_t end;
+  int64_t slot;
+};
+
+// G g G'. weights: [outputs, channels, kernel, kernel]; for the data gradient, `flipped`, those of the convolution
+// forward: [channels, outputs, kernel, kernel], each turned by half a circle.
+void TransformWeights(const WinogradPlan& plan, const float* weights, bool flipped, float* transformed);
+// B' d B. image: in its frame.
+void TransformInput(const WinogradPlan& plan, const TileRows& rows, const float* image, float* tiles);
+// products: of so many tiles, from the first slot on.
+void MultiplyTiles(const WinogradPlan& plan, int64_t tiles, const float* inputs, const float* weights, float* products);
+// A' m A. out: [out_h, out_w, outputs]; bias: null or of the outputs.
+void TransformOutput(const WinogradPlan& plan, const TileRows& rows, const float* products, const float* bias,
+                     float* out);
+
+// A dy A'. diff: of the outputs, whose rows are `diff_row` floats apart.
+void TransformDiff(const WinogradPlan& plan, const TileRows& rows, const float* diff, int64_t diff_row, float* tiles);
+// Adds to `gradient`, [36, channels, outputs].
+void AddTilesGradient(const WinogradPlan& plan, int64_t tiles, const float* inputs, const float* diffs,
+                      float* gradient);
+// Adds to `dense`, as AddWeightGradient does.
+void AddWinogradGradient(const WinogradPlan& plan, const float* gradient, float* dense);
+
+}  // namespace samovar
