@@ -46,6 +46,7 @@ ABSL_FLAG(double, seconds, 2, "length of a measurement");
 ABSL_FLAG(int, warm_up, 3, "steps before the first round");
 ABSL_FLAG(bool, wait, false, "waits for a line on standard input before each round");
 ABSL_FLAG(bool, layers, false, "also prints what each layer takes");
+ABSL_FLAG(double, rate_scale, 1, "with --solver: so many times its base_lr");
 ABSL_FLAG(int, losses, 0, "takes so many steps, prints their losses and ends");
 ABSL_FLAG(std::string, write, "", "file of the weights, data and labels before the first step, float32");
 ABSL_FLAG(bool, dropout, true, "leave out the net's Dropout layers with --nodropout");
@@ -79,6 +80,7 @@ absl::StatusOr<TrainingNet> ChooseNet() {
   if (solver.empty()) return TrainingNetOf(absl::GetFlag(FLAGS_net));
   SAMOVAR_ASSIGN_OR_RETURN(const Shape shape, ShapeOfRecord());
   SAMOVAR_ASSIGN_OR_RETURN(TrainingNet training, TrainingNetOfFile(solver, shape, absl::GetFlag(FLAGS_classes)));
+  training.solver.set_base_lr(training.solver.base_lr() * static_cast<float>(absl::GetFlag(FLAGS_rate_scale)));
   if (!absl::GetFlag(FLAGS_dropout)) RemoveDropout(&training.net);
   return training;
 }

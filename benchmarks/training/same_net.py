@@ -66,7 +66,7 @@ def print_losses(net, batch, path):
     model.load(floats)
     data = floats.take(batch * math.prod(net.shape)).view(batch, *net.shape)
     labels = floats.take(batch).long()
-    optimizer = torch_net.optimizer_of(model, net.solver())
+    optimizer = torch_net.optimizer_of(model, net.solver(rate_scale=1))
     losses = []
     for _ in range(STEPS):
         optimizer.zero_grad()

@@ -7,7 +7,10 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+
+import nets
 
 HERE = pathlib.Path(__file__).resolve().parent
 # Settings of a BLAS that somebody may have made for another program; and the threads of each library that peers may use.
@@ -16,6 +19,8 @@ THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 # AVX2 and no more, in each library's words.
 AVX2 = {"SAMOVAR_ISA": "v3", "ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "DNNL_MAX_CPU_ISA": "AVX2",
         "MKL_ENABLE_INSTRUCTIONS": "AVX2", "OPENBLAS_CORETYPE": "Haswell"}
+# Seconds that any side may take to begin.
+MIN_PATIENCE = 10
 
 
 class SideEnded(Exception):
@@ -35,7 +40,8 @@ class Side:
     def __init__(self, name, command, environment, limit):
         self.name, self.command, self.rounds = name, [str(word) for word in command], []
         # A group of its own: a compiler's helpers end with it.
-        self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        self.errors = tempfile.TemporaryFile("w+", encoding="utf-8")
+        self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True,
                                         env=environment, start_new_session=True)
         self.about = self.read(limit)
         # From here on the peak is that of training, not of building or compiling a net.
@@ -49,7 +55,8 @@ class Side:
         line = self.process.stdout.readline()
         if not line:
             self.end()
-            errors = self.process.stderr.read().strip().splitlines()
+            self.errors.seek(0)
+            errors = self.errors.read().strip().splitlines()
             raise SideEnded(errors[-1] if errors else f"exit code {self.process.returncode}")
         return json.loads(line)
 
@@ -86,7 +93,7 @@ def engine_command(net, threads, options):
     shape = "x".join(map(str, net.shape))
     # One round more than are measured: its memory is read while it waits for that.
     return [options.bench, "--solver", net.solver_path, "--net", net.name, "--shape", shape, "--classes", net.classes, "--batch", net.batch,
-            "--threads", threads, "--seconds", options.seconds, "--rounds", options.rounds + 1, "--warm_up", options.warm_up, "--wait"]
+            "--rate_scale", nets.RATE_SCALE, "--threads", threads, "--seconds", options.seconds, "--rounds", options.rounds + 1, "--warm_up", options.warm_up, "--wait"]
 
 
 def peer_command(python, script, variant, net, threads, options):
@@ -96,29 +103,32 @@ def peer_command(python, script, variant, net, threads, options):
 
 
 def commands(net, threads, options):
-    """(name, command, whether the comparison makes no sense without it) of each side."""
+    """(name, command, whether the comparison makes no sense without it) of each side; torch.compile, which takes longest to begin, last."""
     yield "samovar", engine_command(net, threads, options), True
-    for python in options.python:
-        suffix = "" if len(options.python) == 1 else f" ({python})"
-        for variant in options.variants:
-            yield f"torch {variant}{suffix}", peer_command(python, "torch_side.py", variant, net, threads, options), variant == "nchw"
     if options.caffe:
         yield "Caffe", peer_command(options.caffe, "caffe_side.py", "nchw", net, threads, options), False
+    for variant in options.variants:
+        for python in options.python:
+            name = f"torch {variant}" + (f" ({python})" if len(options.python) > 1 else "")
+            yield name, peer_command(python, "torch_side.py", variant, net, threads, options), variant != "compile"
 
 
-def start(net, threads, options):
-    """The sides that run, by name, and why others do not."""
+def start(net, threads, options, patience):
+    """The sides that run, by name, and why others do not. All that are not needed may take `patience` seconds together to begin."""
     environment, sides, left_out = environment_of(threads, options), {}, {}
     for name, command, needed in commands(net, threads, options):
-        side_environment = dict(environment)
+        begin, side_environment = time.monotonic(), dict(environment)
         if options.blas and name.startswith("torch"):
             side_environment["LD_LIBRARY_PATH"] = options.blas
         try:
-            sides[name] = Side(name, command, side_environment, options.limit)
+            limit = options.limit if needed else min(options.limit, max(MIN_PATIENCE, patience))
+            sides[name] = Side(name, command, side_environment, limit)
         except (SideEnded, OSError) as error:
             if needed:
                 for side in sides.values():
                     side.end()
                 sys.exit(f"compare: {net.name}: {name} does not run: {error}")
             left_out[name] = str(error)
+        if not needed:
+            patience -= time.monotonic() - begin
     return sides, left_out
