@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/random.h"
 #include "common/base/status_macros.h"
+#include "common/caffe/solver_bundle.h"
 #include "common/model/layout.h"
 #include "google/protobuf/text_format.h"
 
@@ -67,11 +68,16 @@ absl::StatusOr<TrainingNet> TrainingNetOf(const std::string& name) {
   return absl::NotFoundError(absl::StrCat("no net \"", name, "\"; there are lenet and cifar10_quick"));
 }
 
+absl::StatusOr<TrainingNet> TrainingNetOfFile(const std::string& solver_path, const Shape& image, int classes) {
+  SAMOVAR_ASSIGN_OR_RETURN(const SolverBundle bundle, LoadSolver(solver_path, {}, /*values=*/nullptr, StorageTable()));
+  return TrainingNet{bundle.train_net, bundle.solver, image, classes};
+}
+
 absl::StatusOr<std::unique_ptr<Net>> MakeNet(const TrainingNet& training, int batch_size, ThreadPool* pool) {
   NetOptions options;
   options.batch_size = batch_size;
   options.pool = pool;
-  options.input_shapes["input"] = {training.image, {}};
+  options.input_shapes[training.net.layer(0).name()] = {training.image, {}};
   SAMOVAR_ASSIGN_OR_RETURN(std::unique_ptr<Net> net, Net::Create(training.net, options));
   SAMOVAR_RETURN_IF_ERROR(FillLayoutRange(net->layout(), 1, 0, net->weights()));
   const uint64_t key = DeriveKey(RandomStream::kFiller, {7});

@@ -22,6 +22,8 @@ struct TrainingNet {
 
 // "lenet" or "cifar10_quick"; NOT_FOUND for others.
 absl::StatusOr<TrainingNet> TrainingNetOf(const std::string& name);
+// The net that a solver's file trains, which has one data layer, with records of that shape and labels below `classes`.
+absl::StatusOr<TrainingNet> TrainingNetOfFile(const std::string& solver_path, const Shape& image, int classes);
 
 // The net for batches of that size, with weights of its fillers, and one batch of synthetic records: pixels uniform in
 // [0, 1), labels uniform. The pool outlives it.

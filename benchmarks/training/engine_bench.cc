@@ -2,16 +2,18 @@
 // alone.
 //
 //     engine_bench --net lenet --batch 64 --threads 1 --rounds 5 --seconds 2 [--layers]
+//     engine_bench --solver config/models/resnet50/resnet50_solver.prototxt --shape 3x224x224 --classes 1000 --batch 16
 //
-// Prints one JSON object a round, flushed, so that rounds may be interleaved with those of another system: with --wait
-// it waits for a line on standard input before each. Records are synthetic: pixels uniform in [0, 1), labels uniform.
-// With --layers, a last object has each layer's share of the time. images_per_cpu_second divides by the processor time
-// of all threads instead: on a machine that others use it is the steadier figure. SAMOVAR_ISA lowers the engine's
-// instruction-set level, as it does for samovar.
+// Prints one JSON object about the net, and one a round, flushed, so that rounds may be interleaved with those of
+// another system: with --wait it waits for a line on standard input before each. Records are synthetic: pixels uniform
+// in [0, 1), labels uniform. With --layers, a last object has each layer's share of the time. images_per_cpu_second
+// divides by the processor time of all threads instead: on a machine that others use it is the steadier figure.
+// SAMOVAR_ISA lowers the engine's instruction-set level, as it does for samovar.
 #include <time.h>
 
 #include <algorithm>
 #include <chrono>
+#include <fstream>
 #include <iostream>
 #include <memory>
 #include <string>
@@ -19,23 +21,35 @@
 
 #include "absl/flags/flag.h"
 #include "absl/flags/parse.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "benchmarks/support/training_nets.h"
+#include "benchmarks/training/trainer.h"
 #include "common/base/loader.h"
 #include "common/base/status_macros.h"
 #include "common/base/thread_pool.h"
 #include "common/model/layout.h"
-#include "server/solver/solver_rule.h"
 #include "worker/nn/engine.h"
 #include "worker/nn/net.h"
 
-ABSL_FLAG(std::string, net, "lenet", "lenet or cifar10_quick");
+ABSL_FLAG(std::string, net, "lenet", "lenet or cifar10_quick, built in; or the name that results have");
+ABSL_FLAG(std::string, solver, "", "a solver's prototxt, whose net is trained instead of one that is built in");
+ABSL_FLAG(std::string, shape, "3x224x224", "with --solver: CHANNELSxHEIGHTxWIDTH of a record");
+ABSL_FLAG(int, classes, 1000, "with --solver: labels are below");
 ABSL_FLAG(int, batch, 64, "records of one step");
 ABSL_FLAG(int, threads, 1, "threads that share each step");
 ABSL_FLAG(int, rounds, 5, "measurements");
 ABSL_FLAG(double, seconds, 2, "length of a measurement");
+ABSL_FLAG(int, warm_up, 3, "steps before the first round");
 ABSL_FLAG(bool, wait, false, "waits for a line on standard input before each round");
 ABSL_FLAG(bool, layers, false, "also prints what each layer takes");
+ABSL_FLAG(double, rate_scale, 1, "with --solver: so many times its base_lr");
+ABSL_FLAG(int, losses, 0, "takes so many steps, prints their losses and ends");
+ABSL_FLAG(std::string, write, "", "file of the weights, data and labels before the first step, float32");
+ABSL_FLAG(bool, dropout, true, "leave out the net's Dropout layers with --nodropout");
 
 namespace samovar {
 namespace {
@@ -51,51 +65,65 @@ double CpuSeconds() {
   return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
 }
 
-class Trainer {
- public:
-  static absl::StatusOr<std::unique_ptr<Trainer>> Create(ThreadPool* pool) {
-    SAMOVAR_ASSIGN_OR_RETURN(const TrainingNet training, TrainingNetOf(absl::GetFlag(FLAGS_net)));
-    auto trainer = std::make_unique<Trainer>();
-    SAMOVAR_ASSIGN_OR_RETURN(trainer->net_, MakeNet(training, absl::GetFlag(FLAGS_batch), pool));
-    SAMOVAR_ASSIGN_OR_RETURN(trainer->rule_, SolverRule::Create(training.solver));
-    trainer->state_.resize(static_cast<size_t>(trainer->rule_->state_vectors()),
-                           std::vector<float>(trainer->net_->weights().size()));
-    trainer->pool_ = pool;
-    for (const v1::ParameterBlob& blob : trainer->net_->layout().blobs()) {
-      const uint64_t end = blob.offset() + BlobElements(blob);
-      for (uint64_t begin = blob.offset(); begin < end; begin += kSegmentFloats) {
-        trainer->segments_.push_back({static_cast<uint32_t>(begin),
-                                      static_cast<uint32_t>(std::min(end, begin + kSegmentFloats)), blob.lr_mult(),
-                                      blob.decay_mult()});
-      }
+absl::StatusOr<Shape> ShapeOfRecord() {
+  Shape shape;
+  for (const absl::string_view part : absl::StrSplit(absl::GetFlag(FLAGS_shape), 'x')) {
+    if (!absl::SimpleAtoi(part, &shape.emplace_back()) || shape.back() < 1) {
+      return absl::InvalidArgumentError("--shape is not CHANNELSxHEIGHTxWIDTH");
     }
-    return trainer;
   }
+  return shape;
+}
 
-  Net& net() { return *net_; }
+absl::StatusOr<TrainingNet> ChooseNet() {
+  const std::string solver = absl::GetFlag(FLAGS_solver);
+  if (solver.empty()) return TrainingNetOf(absl::GetFlag(FLAGS_net));
+  SAMOVAR_ASSIGN_OR_RETURN(const Shape shape, ShapeOfRecord());
+  SAMOVAR_ASSIGN_OR_RETURN(TrainingNet training, TrainingNetOfFile(solver, shape, absl::GetFlag(FLAGS_classes)));
+  training.solver.set_base_lr(training.solver.base_lr() * static_cast<float>(absl::GetFlag(FLAGS_rate_scale)));
+  if (!absl::GetFlag(FLAGS_dropout)) RemoveDropout(&training.net);
+  return training;
+}
 
-  absl::Status Step() {
-    SAMOVAR_RETURN_IF_ERROR(net_->Forward(step_, 1));
-    SAMOVAR_RETURN_IF_ERROR(net_->Backward([](uint64_t, uint64_t) {}));
-    std::vector<std::span<float>> state(state_.begin(), state_.end());
-    // As a server does with as many apply threads: pieces of chunks side by side.
-    pool_->ParallelFor(static_cast<int64_t>(segments_.size()), [&](int64_t piece, int) {
-      rule_->Apply(step_, segments_[static_cast<size_t>(piece)], net_->weights(), state, net_->gradients());
-    });
-    ++step_;
-    return absl::OkStatus();
+// Without the statistics that BatchNorm measures.
+uint64_t LearnedParameters(const Net& net) {
+  uint64_t learned = 0;
+  for (const v1::ParameterBlob& blob : net.layout().blobs()) {
+    if (blob.rule() == v1::UPDATE_RULE_SOLVER) learned += BlobElements(blob);
   }
+  return learned;
+}
 
- private:
-  static constexpr uint64_t kSegmentFloats = 16 << 10;
+void PrintAbout(const Net& net) {
+  std::cout << absl::StrFormat(R"({"system": "samovar", "level": "%s", "parameters": %d})", EngineLevel(),
+                               LearnedParameters(net))
+            << std::endl;
+}
 
-  ThreadPool* pool_ = nullptr;
-  std::unique_ptr<Net> net_;
-  std::unique_ptr<const SolverRule> rule_;
-  std::vector<RuleSegment> segments_;
-  std::vector<std::vector<float>> state_;
-  uint64_t step_ = 0;
-};
+// For another system, which takes the same steps from there.
+absl::Status WriteStart(Net* net) {
+  const std::string path = absl::GetFlag(FLAGS_write);
+  if (path.empty()) return absl::OkStatus();
+  std::ofstream out(path, std::ios::binary);
+  const auto write = [&](std::span<const float> values) {
+    out.write(reinterpret_cast<const char*>(values.data()), static_cast<std::streamsize>(values.size_bytes()));
+  };
+  write(net->weights());
+  for (const std::span<float> top : net->inputs()[0].tops) write(top);
+  return out.flush() ? absl::OkStatus() : absl::UnavailableError(absl::StrCat(path, " cannot be written"));
+}
+
+absl::Status PrintLosses(Trainer* trainer) {
+  std::vector<float> losses;
+  for (int step = 0; step < absl::GetFlag(FLAGS_losses); ++step) {
+    SAMOVAR_RETURN_IF_ERROR(trainer->Step());
+    losses.push_back(trainer->net().loss());
+  }
+  std::cout << absl::StrFormat(R"({"parameters": %d, "losses": [%s]})", LearnedParameters(trainer->net()),
+                               absl::StrJoin(losses, ", "))
+            << std::endl;
+  return absl::OkStatus();
+}
 
 absl::Status Round(int round, Trainer* trainer) {
   const Clock::time_point start = Clock::now();
@@ -167,9 +195,15 @@ absl::Status PrintLayers(Trainer* trainer) {
 }
 
 absl::Status Main() {
+  SAMOVAR_ASSIGN_OR_RETURN(const TrainingNet training, ChooseNet());
   ThreadPool pool(absl::GetFlag(FLAGS_threads));
-  SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<Trainer> trainer, Trainer::Create(&pool));
-  for (int step = 0; step < 3; ++step) SAMOVAR_RETURN_IF_ERROR(trainer->Step());
+  SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<Trainer> trainer,
+                           Trainer::Create(training, absl::GetFlag(FLAGS_batch), &pool));
+  SAMOVAR_RETURN_IF_ERROR(WriteStart(&trainer->net()));
+  if (absl::GetFlag(FLAGS_losses) > 0) return PrintLosses(trainer.get());
+  // Memory is touched, and losses are past their first jumps.
+  for (int step = 0; step < absl::GetFlag(FLAGS_warm_up); ++step) SAMOVAR_RETURN_IF_ERROR(trainer->Step());
+  PrintAbout(trainer->net());
   for (int round = 0; round < absl::GetFlag(FLAGS_rounds); ++round) {
     std::string line;
     if (absl::GetFlag(FLAGS_wait) && !std::getline(std::cin, line)) break;

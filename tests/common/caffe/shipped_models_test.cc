@@ -57,7 +57,7 @@ std::map<std::string, int> Types(const std::string& solver) {
 
 TEST_CASE("every solver that comes with Samovar loads without a warning, with a net to train and one to test") {
   const std::vector<std::string> solvers = Files(true);
-  CHECK(solvers.size() == 13);
+  CHECK(solvers.size() == 18);
   for (const std::string& path : solvers) {
     INFO(path);
     const auto bundle = LoadSolver(path, {}, nullptr, StorageTable());
@@ -73,7 +73,7 @@ TEST_CASE("every solver that comes with Samovar loads without a warning, with a 
 
 TEST_CASE("every net that comes with Samovar loads by itself") {
   const std::vector<std::string> nets = Files(false);
-  CHECK(nets.size() == 7);
+  CHECK(nets.size() == 17);
   for (const std::string& path : nets) {
     INFO(path);
     REQUIRE_OK(LoadNet(path, nullptr, StorageTable()));
@@ -107,6 +107,25 @@ TEST_CASE("the models have the layers of their papers") {
   CHECK(caffenet["Convolution"] == 5);
   CHECK(caffenet["LRN"] == 2);
   CHECK(caffenet["Dropout"] == 2);
+  std::map<std::string, int> vgg = Types("vgg16/vgg16_solver.prototxt");
+  CHECK(vgg["Convolution"] == 13);
+  CHECK(vgg["InnerProduct"] == 3);
+  CHECK(vgg["Pooling"] == 5);
+  std::map<std::string, int> resnet50 = Types("resnet50/resnet50_solver.prototxt");
+  CHECK(resnet50["Convolution"] == 1 + 3 * 16 + 4);
+  CHECK(resnet50["BatchNorm"] == 53);
+  CHECK(resnet50["Eltwise"] == 16);
+  CHECK(resnet50["ReLU"] == 1 + 3 * 16);
+  std::map<std::string, int> squeezenet = Types("squeezenet/squeezenet_solver.prototxt");
+  CHECK(squeezenet["Convolution"] == 2 + 8 * 3);
+  CHECK(squeezenet["Concat"] == 8);
+  CHECK(squeezenet["Pooling"] == 4);
+  std::map<std::string, int> mobilenet = Types("mobilenet/mobilenet_solver.prototxt");
+  CHECK(mobilenet["Convolution"] == 1 + 2 * 13 + 1);
+  CHECK(mobilenet["ReLU"] == 27);
+  std::map<std::string, int> nin = Types("nin/nin_solver.prototxt");
+  CHECK(nin["Convolution"] == 12);
+  CHECK(nin["InnerProduct"] == 0);
 }
 
 }  // namespace samovar

@@ -95,7 +95,11 @@ TEST_CASE("after the first iteration the nets that come with Samovar allocate no
   const ShippedNet shipped =
       GENERATE(ShippedNet{"lenet/lenet", {1, 28, 28}, 64}, ShippedNet{"cifar10_quick/cifar10_quick", {3, 32, 32}, 20},
                ShippedNet{"cifar10_full/cifar10_full", {3, 32, 32}, 7}, ShippedNet{"resnet20/resnet20", {3, 32, 32}, 3},
-               ShippedNet{"caffenet/caffenet", {3, 227, 227}, 1}, ShippedNet{"googlenet/googlenet", {3, 224, 224}, 1});
+               ShippedNet{"caffenet/caffenet", {3, 227, 227}, 1}, ShippedNet{"googlenet/googlenet", {3, 224, 224}, 1},
+               // Smaller images than theirs, which cost less.
+               ShippedNet{"vgg16/vgg16", {3, 32, 32}, 1}, ShippedNet{"resnet50/resnet50", {3, 64, 64}, 2},
+               ShippedNet{"squeezenet/squeezenet", {3, 99, 99}, 1}, ShippedNet{"mobilenet/mobilenet", {3, 96, 96}, 2},
+               ShippedNet{"nin/nin", {3, 99, 99}, 1});
   INFO(shipped.file);
   const auto whole =
       LoadNet(std::string(SAMOVAR_SOURCE_DIR) + "/config/models/" + shipped.file + "_train_test.prototxt", nullptr,
