@@ -18,7 +18,7 @@ using winograd::Transform;
 constexpr int64_t kIn = 6;
 // Enough rows for the product, few enough for the second-level cache.
 constexpr int64_t kMostTiles = 64;
-constexpr int64_t kMostImages = 4;
+constexpr int64_t kMostImages = 8;
 
 // body(Three or Five), as the plan's kernels are.
 template <typename Body>
