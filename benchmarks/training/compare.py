@@ -53,9 +53,11 @@ def compare(net, threads, options, patience):
     running, left_out = sides.start(net, threads, options, patience)
     try:
         check_peers(net, running, options)
-        for _ in range(options.rounds):
+        for done in range(options.rounds):
+            if done > 0 and time.monotonic() > options.deadline:
+                break
             measure_round(running, left_out, options)
-        of_net = report.result(net, threads, running, left_out, options)
+        of_net = report.result(net, threads, running, left_out)
         if options.json:
             print(json.dumps(of_net), flush=True)
         else:
@@ -77,10 +79,10 @@ def parse_arguments():
     parser.add_argument("--threads", type=int, nargs="+", help="numbers of threads of every side; 1 and that of processors, with --quick the latter")
     parser.add_argument("--rounds", type=int, help="9; with --quick 3")
     parser.add_argument("--seconds", type=float, help="shortest length of a measurement: 1; with --quick 0.5")
-    parser.add_argument("--warm-up", type=int, help="steps before the first round: 3; with --quick 2")
+    parser.add_argument("--warm-up", type=int, help="steps before the first round: 3; with --quick 1")
     parser.add_argument("--limit", type=float, default=900, help="seconds that a side may take to begin, and for a round: 900")
     parser.add_argument("--budget", type=float, help="seconds that all should take: torch.compile and Caffe are left out where they take too long "
-                        "to begin; no limit, with --quick 800")
+                        "to begin, and later nets get a round each; no limit, with --quick 700")
     parser.add_argument("--level", choices=["v3"], help="no instructions beyond AVX2, on any side")
     parser.add_argument("--blas", help="folder of the libblas.so.3 for torch; the system's if not given")
     parser.add_argument("--any-blas", action="store_true", help="compares with a slow BLAS, too")
@@ -89,7 +91,7 @@ def parse_arguments():
     parser.add_argument("--check", action="store_true", help="compares the nets instead of their speed")
     options = parser.parse_args()
     processors = len(os.sched_getaffinity(0))
-    usual = {"threads": [processors], "rounds": 3, "seconds": 0.5, "warm_up": 2, "budget": 800} if options.quick else {
+    usual = {"threads": [processors], "rounds": 3, "seconds": 0.5, "warm_up": 1, "budget": 700} if options.quick else {
         "threads": sorted({1, processors}), "rounds": 9, "seconds": 1, "warm_up": 3, "budget": math.inf}
     for name, value in usual.items():
         if getattr(options, name) is None:
@@ -103,10 +105,10 @@ def main():
     if options.check:
         sys.exit(0 if all([same_net.check(net, options) for net in chosen]) else 1)
     print("load before:", " ".join(f"{load:.2f}" for load in os.getloadavg()), file=sys.stderr, flush=True)
-    deadline = time.monotonic() + options.budget
+    options.deadline = time.monotonic() + options.budget
     for i, net in enumerate(chosen):
         # The other half is for the sides that are needed, and for the rounds.
-        patience = max(0, deadline - time.monotonic()) / (len(chosen) - i) / len(options.threads) / 2
+        patience = max(0, options.deadline - time.monotonic()) / (len(chosen) - i) / len(options.threads) / 2
         by_threads = {threads: compare(net, threads, options, patience) for threads in options.threads}
         if not options.json:
             report.print_gains(by_threads)

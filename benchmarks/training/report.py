@@ -25,14 +25,14 @@ def figures(side):
             "images_per_cpu_second": round(statistics.median(values(side, "images_per_cpu_second")), 2), "peak_mib": round(side.peak_mib()), **about}
 
 
-def result(net, threads, sides, left_out, options):
+def result(net, threads, sides, left_out):
     """The object that --json prints: the engine, the fastest peer, and all peers."""
     peers = {name: figures(side) for name, side in sides.items() if name != "samovar"}
     best = max(peers, key=lambda name: peers[name]["images_per_second"])
     of_best = ratios(sides["samovar"], sides[best], "images_per_second")
     others = [entry["others"] for side in sides.values() for entry in side.rounds]
     return {
-        "net": net.name, "threads": threads, "batch": net.batch, "level": sides["samovar"].about["level"], "rounds": options.rounds,
+        "net": net.name, "threads": threads, "batch": net.batch, "level": sides["samovar"].about["level"], "rounds": len(sides["samovar"].rounds),
         "parameters": sides["samovar"].about["parameters"], **figures(sides["samovar"]),
         "best_peer": best, "best_peer_images_per_second": peers[best]["images_per_second"],
         "ratio": round(statistics.median(of_best), 3), "ratio_spread": [round(min(of_best), 3), round(max(of_best), 3)],
