@@ -89,6 +89,8 @@ struct TimeOptions {
   std::string shape;
   int iterations = 20;
   int threads = 1;
+  // Tells what memory each layer needs, too.
+  bool memory = false;
   bool json = false;
   // Where what it reads is.
   StorageTable storage = {};

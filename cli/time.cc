@@ -1,5 +1,7 @@
 // `samovar time`: how long each layer of a net takes, forward and backward, and how that compares with the machine's
 // peak.
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <iostream>
 #include <memory>
@@ -200,6 +202,32 @@ Totals TotalsOf(const Timing& timing) {
   return totals;
 }
 
+double Mebibytes(uint64_t bytes) { return static_cast<double>(bytes) / (1 << 20); }
+
+// The most that the process has had.
+uint64_t PeakResidentBytes() {
+  rusage usage = {};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<uint64_t>(usage.ru_maxrss) << 10;
+}
+
+void PrintMemory(const Net& net) {
+  std::cout << absl::StrFormat("\n%-20s %-16s %11s %12s\n", "blobs needed by", "type", "forward MiB", "backward MiB");
+  uint64_t most = 0;
+  for (size_t i = 0; i < net.layers(); ++i) {
+    const BlobNeed need = net.blob_need(i);
+    most = std::max({most, need.forward, need.backward});
+    std::cout << absl::StrFormat("%-20s %-16s %11.1f %12.1f\n", net.layer(i).name(), net.layer(i).type(),
+                                 Mebibytes(need.forward), Mebibytes(need.backward));
+  }
+  std::cout << absl::StrFormat(
+      "blobs: %.1f MiB are needed at most, %.1f taken; weights and their gradients: %.1f MiB; the whole process has "
+      "taken "
+      "%.1f MiB\n",
+      Mebibytes(most), Mebibytes(net.blob_bytes()), Mebibytes(2 * sizeof(float) * net.layout().elements()),
+      Mebibytes(PeakResidentBytes()));
+}
+
 void Print(const TimeOptions& options, const Timing& timing) {
   const Totals totals = TotalsOf(timing);
   const Net& net = *timing.net;
@@ -229,6 +257,7 @@ void Print(const TimeOptions& options, const Timing& timing) {
       "peak of %d %s: %.1f GFLOP/s (%s)\n",
       net.batch_size(), 1e3 * totals.pass_seconds, options.iterations, net.batch_size() / totals.pass_seconds,
       options.threads, options.threads == 1 ? "thread" : "threads", timing.peak_flops * 1e-9, EngineLevel());
+  if (options.memory) PrintMemory(net);
 }
 
 void PrintJson(const TimeOptions& options, const Timing& timing) {
@@ -242,6 +271,9 @@ void PrintJson(const TimeOptions& options, const Timing& timing) {
         .Number("backward_ms", 1e3 * Median(timing.layers[i].backward));
     layer.Number("forward_flops", net.forward_flops(i)).Number("backward_flops", net.backward_flops(i));
     if (const size_t by = net.computed_by(i); by != i) layer.Text("computed_by", net.layer(by).name());
+    if (options.memory) {
+      layer.Integer("forward_bytes", net.blob_need(i).forward).Integer("backward_bytes", net.blob_need(i).backward);
+    }
     absl::StrAppend(&layers, layers.empty() ? "" : ",", layer.Finish());
   }
   JsonLine line;
@@ -254,6 +286,11 @@ void PrintJson(const TimeOptions& options, const Timing& timing) {
   line.Number("pass_ms", 1e3 * totals.pass_seconds).Number("images_per_second", net.batch_size() / totals.pass_seconds);
   line.Number("gflops", GigaFlops(totals.flops, totals.pass_seconds)).Number("peak_gflops", timing.peak_flops * 1e-9);
   line.Number("fraction_of_peak", totals.flops / totals.pass_seconds / timing.peak_flops);
+  if (options.memory) {
+    line.Integer("blob_bytes", net.blob_bytes())
+        .Integer("weight_bytes", 2 * sizeof(float) * net.layout().elements())
+        .Integer("peak_resident_bytes", PeakResidentBytes());
+  }
   line.Text("instruction_set", EngineLevel()).Raw("layers", absl::StrCat("[", layers, "]"));
   std::cout << line.Finish() << "\n";
 }

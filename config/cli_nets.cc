@@ -99,6 +99,7 @@ void CommandTree::AddTime() {
   time_->add_option("--threads", time.threads, "Computes with so many threads")
       ->type_name("N")
       ->check(Between(1, kMaxCount));
+  time_->add_flag("--memory", time.memory, "Tells what memory the blobs take that each layer needs, too");
   time_->add_flag("--json", time.json, "Prints one JSON object");
 }
 

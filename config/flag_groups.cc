@@ -39,7 +39,7 @@ const std::vector<Group>& FlagGroups() {
         "queue", "lifetime", "spread", "application", "bytes"}},
       {"Monitoring",
        {"json", "csv", "points", "tensorboard", "watch", "follow", "plain", "dashboard", "worker", "server", "lines",
-        "http", "log-level", "log-format"}},
+        "memory", "http", "log-level", "log-format"}},
       {"Security", {"allow-plaintext", "principal", "keytab"}},
   };
   return groups;

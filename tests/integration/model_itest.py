@@ -82,6 +82,15 @@ class ModelTest(testbed.TestCase):
         other = json.loads(self.workspace.check("time", "--model", "net.prototxt", "--iterations", 1, "--json"))
         flops = [{layer["name"]: layer["forward_flops"] for layer in times["layers"]}["ip1"] for times in (timed, other)]
         self.assertEqual(flops[1], 8 * flops[0])
+        needs = [json.loads(self.workspace.check("time", "--model", "net.prototxt", "--iterations", 1, "--memory", "--json", "--phase", phase))
+                 for phase in ("TRAIN", "TEST")]
+        for need, most in zip(needs, ("backward_bytes", "forward_bytes")):
+            self.assertGreaterEqual(need["blob_bytes"], max(layer[most] for layer in need["layers"]))
+            self.assertGreater(need["peak_resident_bytes"], need["weight_bytes"])
+        self.assertEqual({layer["backward_bytes"] for layer in needs[1]["layers"]}, {0})
+        table = self.workspace.check("time", "--model", "net.prototxt", "--iterations", 1, "--memory")
+        self.assertRegex(table, r"(?m)^ip1 +InnerProduct +\d+\.\d +\d+\.\d$")
+        self.assertRegex(table, r"blobs: \d+\.\d MiB are needed at most")
         # A run goes on as the net that it was begun with.
         again = self.workspace.command("train", "--solver", "solver.prototxt", "--resume")
         self.assert_refused(again, "--stage slim,other --level 1")

@@ -176,6 +176,8 @@ std::vector<std::string> Net::BlobNames() const {
 
 uint64_t Net::blob_bytes() const { return static_cast<uint64_t>(graph_->memory.size()) * sizeof(float); }
 
+BlobNeed Net::blob_need(size_t layer) const { return graph_->needs[layer]; }
+
 size_t Net::layers() const { return graph_->nodes.size(); }
 const caffe::LayerParameter& Net::layer(size_t layer) const { return graph_->nodes[layer].param; }
 size_t Net::computed_by(size_t layer) const { return graph_->nodes[layer].absorbed_by.value_or(layer); }

@@ -72,6 +72,13 @@ struct NetBlob {
   std::span<const float> values;
 };
 
+// Bytes of the blobs that are needed while a layer runs: their values forward, and backward gradients too.
+struct BlobNeed {
+  uint64_t forward = 0;
+  // 0 in phase TEST.
+  uint64_t backward = 0;
+};
+
 struct NetGraph;
 
 class SAMOVAR_ENGINE_API Net {
@@ -140,6 +147,7 @@ class SAMOVAR_ENGINE_API Net {
 
   // Memory of all blobs, data and gradients, in bytes; blobs that are never needed at the same time share it.
   uint64_t blob_bytes() const;
+  BlobNeed blob_need(size_t layer) const;
 
   // Layers in net order, those that were inserted included.
   size_t layers() const;

@@ -6,6 +6,7 @@
 
 #include "worker/nn/layers/batch_norm_layer.h"
 #include "worker/nn/layers/convolution_layer.h"
+#include "worker/nn/layers/eltwise_layer.h"
 #include "worker/nn/layers/pooling_layer.h"
 
 namespace samovar {
@@ -76,23 +77,33 @@ bool ScalesChannels(const NetGraph& graph, const LayerNode& node, int64_t channe
   return axes >= 2 && (axis == 1 || axis + axes == 1) && scale.shape_size() == 1 && scale.shape(0) == channels;
 }
 
+// A layer without a backward pass of its own has none for one above that has.
+bool FitsBackward(const LayerNode& node, const LayerNode* above) {
+  return above != nullptr && above->needs_backward == node.needs_backward;
+}
+
+// A sum and a ReLU.
+void Fuse(NetGraph* graph, size_t layer, EltwiseLayer* eltwise) {
+  const LayerNode& node = graph->nodes[layer];
+  LayerNode* const next = OnlyReader(graph, node);
+  if (!eltwise->is_sum() || !FitsBackward(node, next) || !IsPlainRelu(*next)) return;
+  eltwise->AbsorbRelu();
+  Absorb(graph, layer, {next});
+}
+
 // BatchNorm, Scale and ReLU, or two of them.
 void Fuse(NetGraph* graph, size_t layer, BatchNormLayer* norm) {
   LayerNode& node = graph->nodes[layer];
-  // Without a gradient for what is below, or for its statistics, the layer has no backward pass, and one above may.
-  const auto fits = [&](const LayerNode* above) {
-    return above != nullptr && above->needs_backward == node.needs_backward;
-  };
   BatchNormLayer::Steps steps;
   std::vector<LayerNode*> absorbed;
   LayerNode* next = OnlyReader(graph, node);
-  if (fits(next) && ScalesChannels(*graph, *next, norm->channels())) {
+  if (FitsBackward(node, next) && ScalesChannels(*graph, *next, norm->channels())) {
     steps.scale = true;
     steps.bias = next->layer->parameters().size() > 1;
     absorbed.push_back(next);
     next = OnlyReader(graph, *next);
   }
-  if (fits(next) && IsPlainRelu(*next)) {
+  if (FitsBackward(node, next) && IsPlainRelu(*next)) {
     steps.relu = true;
     absorbed.push_back(next);
   }
@@ -111,6 +122,7 @@ void FuseLayers(NetGraph* graph) {
     Layer* const layer = graph->nodes[i].layer.get();
     if (auto* convolution = dynamic_cast<ConvolutionLayer*>(layer)) Fuse(graph, i, convolution);
     if (auto* norm = dynamic_cast<BatchNormLayer*>(layer)) Fuse(graph, i, norm);
+    if (auto* eltwise = dynamic_cast<EltwiseLayer*>(layer)) Fuse(graph, i, eltwise);
   }
 }
 

@@ -78,6 +78,8 @@ struct NetGraph {
   std::vector<std::unique_ptr<Blob>> blobs;
   std::vector<BlobMemory> blob_memory;
   Buffer<float> memory;
+  // One entry a layer.
+  std::vector<BlobNeed> needs;
   // One entry a blob: after a pass its memory may have another's values (net_memory.h).
   std::vector<bool> overwritten;
   v1::ParameterLayout layout;

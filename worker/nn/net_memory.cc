@@ -25,10 +25,7 @@ struct Tenant {
     first = std::min(first, layer);
     last = std::max(last, layer);
   }
-  void UseAlways() {
-    first = 0;
-    last = kAlways;
-  }
+  void Keep() { last = kAlways; }
 };
 
 // Each at a cache line's boundary.
@@ -83,12 +80,14 @@ Tenants TenantsOfData(const NetGraph& graph, bool share) {
       Tenant& tenant = tenants[graph.blob_memory[top].data];
       tenant.elements = std::max(tenant.elements, Padded(*graph.blobs[top]));
       tenant.Use(static_cast<int64_t>(WorkerOf(graph, i)));
-      if (!share || node.bottoms.empty()) tenant.UseAlways();
+      // Filled before the pass.
+      if (node.bottoms.empty()) tenant.Use(0);
+      if (!share || node.bottoms.empty()) tenant.Keep();
     }
   }
   for (size_t i = 0; i < graph.blobs.size(); ++i) {
     Tenant& tenant = tenants[graph.blob_memory[i].data];
-    if (!is_read[i] && tenant.needed()) tenant.UseAlways();
+    if (!is_read[i] && tenant.needed()) tenant.Keep();
   }
   return tenants;
 }
@@ -114,6 +113,15 @@ int64_t Place(const std::vector<Tenant*>& tenants) {
   return end;
 }
 
+// Bytes of those that are needed while this layer runs.
+uint64_t BytesAt(const Tenants& tenants, size_t layer) {
+  Tenant here;
+  here.Use(static_cast<int64_t>(layer));
+  int64_t elements = 0;
+  for (const Tenant& tenant : tenants) elements += tenant.needed() && tenant.meets(here) ? tenant.elements : 0;
+  return static_cast<uint64_t>(elements) * sizeof(float);
+}
+
 }  // namespace
 
 absl::Status AllocateBlobs(const std::vector<bool>& carries_diff, bool keep_data, NetGraph* graph) {
@@ -127,6 +135,12 @@ absl::Status AllocateBlobs(const std::vector<bool>& carries_diff, bool keep_data
   }
   const int64_t data_elements = Place(of_data), diff_elements = Place(of_diffs);
   SAMOVAR_RETURN_IF_ERROR(Annotate(graph->memory.Allocate(data_elements + diff_elements), "blobs of the net"));
+  uint64_t all_data = 0;
+  for (size_t layer = 0; layer < graph->nodes.size(); ++layer) {
+    graph->needs.push_back({BytesAt(data, layer), BytesAt(diffs, layer)});
+    all_data = std::max(all_data, graph->needs.back().forward);
+  }
+  for (BlobNeed& need : graph->needs) need.backward += train ? all_data : 0;
   float* const memory = graph->memory.data();
   for (size_t i = 0; i < graph->blobs.size(); ++i) {
     const BlobMemory& place = graph->blob_memory[i];

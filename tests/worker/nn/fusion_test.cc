@@ -238,6 +238,29 @@ TEST_CASE("a BatchNorm does not absorb a Scale of other axes, of shared factors,
   CHECK(absorbed(R"(top: "last")", R"(layer { name: "reader" type: "Power" bottom: "y" top: "read" })").empty());
 }
 
+TEST_CASE("a sum of blobs does what the ReLU above it would do, and other combinations do not") {
+  const bool in_place = GENERATE(true, false);
+  const std::string top = in_place ? "a" : "sum", last = GENERATE(true, false) ? top : "last";
+  const auto text = [&](const std::string& fields, const std::string& third, const std::string& relu = "") {
+    return NetText(3,
+                   R"(layer { name: "power" type: "Power" bottom: "below" top: "a" power_param { scale: 0.5 } }
+                   layer { name: "other" type: "Power" bottom: "below" top: "b" power_param { shift: -0.3 } }
+                   layer { name: "eltwise" type: "Eltwise" bottom: "a" bottom: "b" top: ")" +
+                       top + "\" " + third + " eltwise_param { " + fields + " } }" + Relu(top, last, relu),
+                   last);
+  };
+  const std::string third = GENERATE(as<std::string>(), "", "bottom: \"below\"");
+  const std::string coefficients = third.empty() ? "coeff: 1 coeff: -2.5" : "coeff: 1 coeff: -2.5 coeff: 0.7";
+  for (const std::string& fields : {std::string(), coefficients}) {
+    INFO(text(fields, third));
+    CheckFusion(text(fields, third), Small());
+    CHECK(Absorbed(text(fields, third)) == Names{last + "_relu"});
+  }
+  CHECK(Absorbed(text("operation: MAX", third)).empty());
+  CHECK(Absorbed(text("operation: PROD", third)).empty());
+  CHECK(Absorbed(text("", third, "negative_slope: 0.1")).empty());
+}
+
 TEST_CASE("a net that is to keep its blobs runs each layer by itself") {
   NetOptions options = Small();
   options.keep_blobs = true;
