@@ -1,7 +1,9 @@
 // The part of Coordinator that tells and changes nothing: the status of the cluster, watched jobs, curves.
 #include <algorithm>
 #include <map>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -102,14 +104,17 @@ v1::ClusterStatus Coordinator::Status() const {
   }
   for (const Membership::Server& server : members_.servers()) *status.add_servers() = StatusOf(server, time);
   const std::string idle_reason = IdleReasonLocked(running);
-  const std::vector<std::shared_ptr<Job>> leasing = queue_->Running();
+  std::map<uint64_t, std::vector<std::string>> leases;
+  for (const std::shared_ptr<Job>& job : queue_->Running()) {
+    for (const auto& [worker, names] : job->LeaseNames()) {
+      for (const std::string& name : names) leases[worker].push_back(absl::StrCat(job->id(), ": ", name));
+    }
+  }
   std::map<uint64_t, uint64_t> job_of;
   for (const auto& [id, worker] : members_.workers()) {
     v1::WorkerStatus* const entry = status.add_workers();
     *entry = StatusOf(worker, idle_reason, time);
-    for (const std::shared_ptr<Job>& job : leasing) {
-      for (const std::string& name : job->LeaseNames(id)) entry->add_leases(absl::StrCat(job->id(), ": ", name));
-    }
+    for (std::string& name : leases[id]) entry->add_leases(std::move(name));
     if (const std::optional<uint64_t> job = shares_.JobOf(id)) job_of[id] = *job;
   }
   FindStragglers(job_of, &status);

@@ -132,8 +132,8 @@ class Job {
   std::vector<uint64_t> TakeRevoked(uint64_t worker);
   // Whether the lease is one that the worker should be working on.
   bool Holds(uint64_t worker, uint64_t lease_id) const;
-  // For the status: "train 120..128", "test net 0 300..400".
-  std::vector<std::string> LeaseNames(uint64_t worker) const;
+  // For the status, by worker: "train 120..128", "test net 0 300..400".
+  std::map<uint64_t, std::vector<std::string>> LeaseNames() const;
   // Empty unless the job is running.
   std::optional<v1::GetAssignmentResponse> Assignment() const;
 

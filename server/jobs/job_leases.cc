@@ -17,6 +17,15 @@ constexpr absl::Duration kLateNews = absl::Seconds(2);
 // A job that has done no iteration for so long says what it waits for.
 constexpr absl::Duration kStandstill = absl::Seconds(3);
 
+std::string NameOf(const TrainLeases::Lease& lease) {
+  const std::string parts = lease.parts.empty() ? "" : absl::StrCat(" parts ", absl::StrJoin(lease.parts, ","));
+  return absl::StrCat("train ", lease.range.begin, "..", lease.range.end, parts);
+}
+
+std::string NameOf(const v1::TestSlice& slice) {
+  return absl::StrCat("test net ", slice.net(), " ", slice.begin(), "..", slice.end());
+}
+
 }  // namespace
 
 std::optional<v1::WorkLease> Job::Lease(uint64_t worker, uint64_t workers, absl::Time now) {
@@ -203,21 +212,20 @@ bool Job::Holds(uint64_t worker, uint64_t lease_id) const {
   return leases_->Holds(worker, id) || tests_.Holds(worker, id);
 }
 
-std::vector<std::string> Job::LeaseNames(uint64_t worker) const {
+std::map<uint64_t, std::vector<std::string>> Job::LeaseNames() const {
   absl::MutexLock lock(&mu_);
-  return LeaseNamesLocked(worker);
+  std::map<uint64_t, std::vector<std::string>> names;
+  if (state_ != v1::JOB_STATE_RUNNING) return names;
+  for (const TrainLeases::Lease& lease : leases_->Leases()) names[lease.worker].push_back(NameOf(lease));
+  for (const auto& [worker, slice] : tests_.LeasedSlices()) names[worker].push_back(NameOf(slice));
+  return names;
 }
 
 std::vector<std::string> Job::LeaseNamesLocked(uint64_t worker) const {
   if (state_ != v1::JOB_STATE_RUNNING) return {};
   std::vector<std::string> names;
-  for (const TrainLeases::Lease& lease : leases_->LeasesOf(worker)) {
-    const std::string parts = lease.parts.empty() ? "" : absl::StrCat(" parts ", absl::StrJoin(lease.parts, ","));
-    names.push_back(absl::StrCat("train ", lease.range.begin, "..", lease.range.end, parts));
-  }
-  for (const v1::TestSlice& slice : tests_.SlicesOf(worker)) {
-    names.push_back(absl::StrCat("test net ", slice.net(), " ", slice.begin(), "..", slice.end()));
-  }
+  for (const TrainLeases::Lease& lease : leases_->LeasesOf(worker)) names.push_back(NameOf(lease));
+  for (const v1::TestSlice& slice : tests_.SlicesOf(worker)) names.push_back(NameOf(slice));
   return names;
 }
 

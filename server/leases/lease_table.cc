@@ -313,4 +313,10 @@ std::vector<TrainLeases::Lease> LeaseTable::LeasesOf(uint64_t worker) const {
   return result;
 }
 
+std::vector<TrainLeases::Lease> LeaseTable::Leases() const {
+  std::vector<Lease> result;
+  for (const auto& [id, entry] : leases_) result.push_back(entry.lease);
+  return result;
+}
+
 }  // namespace samovar

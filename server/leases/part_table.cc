@@ -223,4 +223,10 @@ std::vector<TrainLeases::Lease> PartTable::LeasesOf(uint64_t worker) const {
   return result;
 }
 
+std::vector<TrainLeases::Lease> PartTable::Leases() const {
+  std::vector<Lease> result;
+  for (const auto& [id, entry] : leases_) result.push_back(entry.lease);
+  return result;
+}
+
 }  // namespace samovar

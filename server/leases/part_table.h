@@ -48,6 +48,7 @@ class PartTable final : public TrainLeases {
   std::vector<uint64_t> TakeRevoked(uint64_t worker) override;
   bool Holds(uint64_t worker, uint64_t lease_id) const override;
   std::vector<Lease> LeasesOf(uint64_t worker) const override;
+  std::vector<Lease> Leases() const override;
   const Ledger& done() const override { return done_; }
   bool complete() const override { return done_.watermark() >= options_.max_iter; }
   uint64_t releases() const override { return releases_; }

@@ -143,6 +143,14 @@ std::vector<v1::TestSlice> TestPass::SlicesOf(uint64_t worker) const {
   return result;
 }
 
+std::vector<std::pair<uint64_t, v1::TestSlice>> TestPass::LeasedSlices() const {
+  std::vector<std::pair<uint64_t, v1::TestSlice>> result;
+  for (const Slice& slice : slices_) {
+    if (slice.lease_id != 0) result.emplace_back(slice.worker, MessageOf(slice));
+  }
+  return result;
+}
+
 bool TestPass::Holds(uint64_t worker, uint64_t lease_id) const {
   return std::any_of(slices_.begin(), slices_.end(), [&](const Slice& slice) {
     return lease_id != 0 && slice.lease_id == lease_id && slice.worker == worker;

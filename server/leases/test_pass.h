@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -38,6 +39,8 @@ class TestPass {
   uint64_t speculative() const { return speculative_; }
   uint64_t speculative_wasted() const { return speculative_wasted_; }
   std::vector<v1::TestSlice> SlicesOf(uint64_t worker) const;
+  // Those that are leased, with their workers.
+  std::vector<std::pair<uint64_t, v1::TestSlice>> LeasedSlices() const;
   bool Holds(uint64_t worker, uint64_t lease_id) const;
   // Means over all records. REQUIRES: complete()
   v1::TestReport Report() const;

@@ -77,6 +77,14 @@ std::vector<v1::TestSlice> TestPasses::SlicesOf(uint64_t worker) const {
   return slices;
 }
 
+std::vector<std::pair<uint64_t, v1::TestSlice>> TestPasses::LeasedSlices() const {
+  std::vector<std::pair<uint64_t, v1::TestSlice>> slices;
+  for (const TestPass& pass : passes_) {
+    for (auto& slice : pass.LeasedSlices()) slices.push_back(std::move(slice));
+  }
+  return slices;
+}
+
 uint64_t TestPasses::speculative() const {
   uint64_t sum = speculative_;
   for (const TestPass& pass : passes_) sum += pass.speculative();

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -52,6 +53,7 @@ class TestPasses {
 
   bool Holds(uint64_t worker, uint64_t lease) const;
   std::vector<v1::TestSlice> SlicesOf(uint64_t worker) const;
+  std::vector<std::pair<uint64_t, v1::TestSlice>> LeasedSlices() const;
   // The next one has at least this number.
   uint64_t next_lease() const { return next_lease_; }
 

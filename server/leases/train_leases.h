@@ -102,6 +102,8 @@ class TrainLeases {
   // Whether the worker's lease is still its own.
   virtual bool Holds(uint64_t worker, uint64_t lease_id) const = 0;
   virtual std::vector<Lease> LeasesOf(uint64_t worker) const = 0;
+  // All workers'.
+  virtual std::vector<Lease> Leases() const = 0;
 
   virtual const Ledger& done() const = 0;
   virtual bool complete() const = 0;

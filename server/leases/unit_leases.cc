@@ -87,4 +87,10 @@ std::vector<TrainLeases::Lease> UnitLeases::LeasesOf(uint64_t worker) const {
   return leases;
 }
 
+std::vector<TrainLeases::Lease> UnitLeases::Leases() const {
+  std::vector<Lease> leases = units_.Leases();
+  for (Lease& lease : leases) lease = InIterations(std::move(lease));
+  return leases;
+}
+
 }  // namespace samovar

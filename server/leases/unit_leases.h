@@ -35,6 +35,7 @@ class UnitLeases final : public TrainLeases {
   std::vector<uint64_t> TakeRevoked(uint64_t worker) override { return units_.TakeRevoked(worker); }
   bool Holds(uint64_t worker, uint64_t lease_id) const override { return units_.Holds(worker, lease_id); }
   std::vector<Lease> LeasesOf(uint64_t worker) const override;
+  std::vector<Lease> Leases() const override;
   const Ledger& done() const override { return done_; }
   bool complete() const override { return units_.complete(); }
   uint64_t releases() const override { return units_.releases(); }

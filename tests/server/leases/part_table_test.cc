@@ -91,6 +91,7 @@ TEST_CASE("when a worker is lost all others are revoked, and everything is dealt
   const uint64_t before = table.releases();
   const auto anna = table.Acquire(kAnna, 2, At(0));
   const auto boris = table.Acquire(kBoris, 2, At(0));
+  CHECK(table.Leases().size() == table.LeasesOf(kAnna).size() + table.LeasesOf(kBoris).size());
   for (uint32_t part = 0; part < 4; ++part) table.Complete(part < 2 ? kAnna : kBoris, 0, part, At(1));
   table.Complete(kBoris, 1, 2, At(1));
   SECTION("it left") { table.ReleaseWorker(kAnna); }

@@ -48,6 +48,8 @@ TEST_CASE("the tests of a checkpoint are complete when each net has its report")
   CHECK(leases.front().id == kLastLease + 1);
   CHECK(passes.next_lease() == kLastLease + 1 + leases.size());
   CHECK(passes.SlicesOf(7).size() == leases.size());
+  CHECK(passes.LeasedSlices().size() == leases.size());
+  CHECK(passes.LeasedSlices().front().first == 7);
   std::vector<uint32_t> reported;
   for (const TestPasses::Lease& lease : leases) {
     CHECK_FALSE(passes.complete());

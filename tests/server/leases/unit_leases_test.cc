@@ -33,6 +33,7 @@ TEST_CASE("leases are whole units, disjoint, and together all iterations, whethe
       REQUIRE(lease.has_value());
       REQUIRE(Whole(lease->range, max_iter));
       REQUIRE(leases.LeasesOf(kAnna).front().range == lease->range);
+      REQUIRE(leases.Leases().front().range == lease->range);
       for (uint64_t t = lease->range.begin; t < lease->range.end; ++t) {
         REQUIRE(leased.Add(t));
         REQUIRE(leases.Complete(kAnna, t, 0, At(time)) == TrainLeases::News::kIteration);
