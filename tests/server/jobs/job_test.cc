@@ -148,7 +148,7 @@ TEST_CASE("a job in parts reports the means of each iteration's parts") {
   const auto boris = job.Lease(kBoris, 2, At(0));
   REQUIRE(anna->parts_size() == 1);
   REQUIRE(boris->parts(0) == 1);
-  CHECK(job.LeaseNames(kBoris) == std::vector<std::string>{"train 0..4 parts 1"});
+  CHECK(job.LeaseNames()[kBoris] == std::vector<std::string>{"train 0..4 parts 1"});
   v1::WorkerReport first = DoneOf(*anna, 1);
   v1::WorkerReport second = DoneOf(*boris, 4);
   for (v1::TrainResult& result : *second.mutable_train()) result.set_part(1);
