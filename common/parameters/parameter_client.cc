@@ -225,7 +225,6 @@ absl::StatusOr<ParameterClient::PushResult> ParameterClient::AwaitPush(const Wai
 
 void ParameterClient::AbandonPush() {
   absl::MutexLock lock(&mu_);
-  staleness_.Clear();
   ClearLocked();
 }
 

@@ -130,7 +130,7 @@ class ParameterClient final : private ServerStream::Owner {
   absl::StatusOr<PushResult> AwaitPush(const WaitLimit& limit);
   // Servers may or may not apply the requests that were sent.
   void AbandonPush();
-  // The staleness of the chunks' pushes that servers have answered as applied, since the last call or abandoned push.
+  // The staleness of the chunks' pushes that servers have answered as applied, since the last call.
   v1::PushCounters TakeStaleness() ABSL_LOCKS_EXCLUDED(mu_);
 
   // Whether pushes keep something back, and the L2 norm of the residual.

@@ -113,19 +113,6 @@ TEST_CASE("staleness is counted from the last pull") {
   REQUIRE(AllAre(weights, kInitial - 3.5f * kRate));
 }
 
-TEST_CASE("what was answered of an abandoned push is not counted with the next one") {
-  TempDir dir;
-  ParameterServer server(dir.File("0"), MakeJob(1));
-  auto client = MakeClient({server.address()});
-  const std::vector<float> gradients(kElements, 1);
-  client->StartPush(0, 1, gradients, {});
-  client->Ready(0, kElements);
-  REQUIRE_OK(client->AwaitPush(Soon()));
-  client->AbandonPush();
-  REQUIRE_OK(Push(client.get(), 1, 1));
-  CHECK(client->TakeStaleness().applied() == kChunks);
-}
-
 TEST_CASE("a push that is repeated is applied once") {
   TempDir dir;
   ParameterServer server(dir.File("0"), MakeJob(1));
