@@ -71,7 +71,7 @@ TEST_CASE("an event file begins with its version and its first step, and has wha
   EventFile& file = **created;
   CHECK(absl::StartsWith(file.path(), absl::StrCat(directory, "/events.out.tfevents.")));
   CHECK(EventsIn(BytesOf(file.path())).size() == 2);
-  file.Add(500, absl::FromUnixMillis(1'500'000'000'250), {{"loss", 2.5f}, {"train/loss", 0.1f}});
+  file.Add(500, absl::FromUnixMillis(1'500'000'000'250), {{"loss", 2.5f}, {"train/loss", 0.1f}, {"staleness", 0.0f}});
   CHECK(EventsIn(BytesOf(file.path())).size() == 2);
   REQUIRE_OK(file.Flush());
   const std::vector<tensorboard::Event> events = EventsIn(BytesOf(file.path()));
@@ -81,9 +81,12 @@ TEST_CASE("an event file begins with its version and its first step, and has wha
   CHECK(events[1].step() == 500);
   CHECK(events[2].step() == 500);
   CHECK(events[2].wall_time() == 1'500'000'000.25);
-  REQUIRE(events[2].summary().value_size() == 2);
+  REQUIRE(events[2].summary().value_size() == 3);
   CHECK(events[2].summary().value(1).tag() == "train/loss");
   CHECK(events[2].summary().value(1).simple_value() == 0.1f);
+  // TensorBoard would leave it out, were it not written.
+  CHECK(events[2].summary().value(2).has_simple_value());
+  CHECK(events[2].summary().value(2).simple_value() == 0);
 
   // A second one in the same second is another file, which comes behind it.
   auto second = EventFile::Create(directory, 0);
