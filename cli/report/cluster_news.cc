@@ -82,9 +82,11 @@ void ClusterNews::TakeJobs(const v1::ClusterStatus& cluster, std::vector<std::st
   // They come newest first.
   for (auto job = cluster.jobs().rbegin(); job != cluster.jobs().rend(); ++job) {
     const std::string state = StateOf(*job);
-    now[job->job_id()] = state;
+    // A cause that has only become older is no news.
+    const std::string key = KeyOf(state);
+    now[job->job_id()] = key;
     const auto before = jobs_.find(job->job_id());
-    if (before != jobs_.end() && before->second == state) continue;
+    if (before != jobs_.end() && before->second == key) continue;
     lines->push_back(absl::StrCat("job ", job->job_id(), " is ", state, ", at iteration ", job->iteration(), "/",
                                   job->max_iter(),
                                   job->completed_iterations() > 0 ? absl::StrFormat(", loss %.4g", job->loss()) : ""));

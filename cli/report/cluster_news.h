@@ -30,7 +30,7 @@ class ClusterNews {
   std::set<std::string> members_;
   // Also those that are not there, or silent.
   std::set<std::string> known_;
-  // By id: the state, and why it waits.
+  // By id: the state, and why it waits, without numbers that may be ages.
   std::map<std::string, std::string> jobs_;
   // Without their numbers, which may be ages: the texts.
   std::map<std::string, std::string> problems_;

@@ -1,6 +1,8 @@
 #include "common/pages/page_server.h"
 
+#include <arpa/inet.h>
 #include <civetweb.h>
+#include <netinet/in.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -29,7 +31,7 @@ std::string Decoded(absl::string_view text) {
 
 // Pages show what they were asked for.
 bool IsText(const PageRequest& request) {
-  const auto is_text = [](const std::string& text) { return Printable(text) == text; };
+  const auto is_text = [](const std::string& text) { return Printable(text, text.size()) == text; };
   return is_text(request.path) &&
          std::all_of(request.parameters.begin(), request.parameters.end(),
                      [&](const auto& parameter) { return is_text(parameter.first) && is_text(parameter.second); });
@@ -40,7 +42,10 @@ bool IsText(const PageRequest& request) {
 bool IsLoopbackHost(absl::string_view host) {
   const size_t colon = host.rfind(':');
   if (colon != absl::string_view::npos && !absl::EndsWith(host, "]")) host = host.substr(0, colon);
-  return host == "localhost" || host == "[::1]" || absl::StartsWith(host, "127.");
+  if (absl::EqualsIgnoreCase(host, "localhost") || host == "[::1]") return true;
+  in_addr number = {};
+  // 127.evil.example is a name.
+  return inet_pton(AF_INET, std::string(host).c_str(), &number) == 1 && ntohl(number.s_addr) >> 24 == IN_LOOPBACKNET;
 }
 
 std::map<std::string, std::string> ParametersOf(const char* query) {

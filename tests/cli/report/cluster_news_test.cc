@@ -46,6 +46,9 @@ TEST_CASE("the first news of a cluster is what it consists of, and then each cha
                                     "job lenet is RUNNING: waits for server s:1, at iteration 7/100",
                                     "problem: server s:1 has been silent for 5 s"});
   // It has only become older.
+  later.mutable_jobs(0)->set_cause("waits for server s:1 for 7 s");
+  CHECK(news.Take(later).size() == 1);
+  later.mutable_jobs(0)->set_cause("waits for server s:1 for 8 s");
   later.set_problems(0, "server s:1 has been silent for 16 s");
   CHECK(news.Take(later).empty());
   CHECK(news.Take(Cluster()).size() == 4);

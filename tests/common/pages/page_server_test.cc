@@ -104,11 +104,14 @@ TEST_CASE("a page of elsewhere whose name leads here is answered nothing") {
   const auto get = [&](const std::string& host) {
     return Exchange(server->address(), absl::StrCat("GET / HTTP/1.1\r\nHost: ", host, "\r\n\r\n"));
   };
-  for (const char* host : {"localhost", "localhost:7180", "127.0.0.1:7180", "127.1.2.3", "[::1]:7180", "[::1]"}) {
+  for (const char* host :
+       {"localhost", "LOCALHOST", "localhost:7180", "127.0.0.1:7180", "127.1.2.3", "[::1]:7180", "[::1]"}) {
     INFO(host);
     CHECK(absl::EndsWith(get(host), "home"));
   }
-  for (const char* host : {"evil.example", "evil.example:7180", "localhost.evil.example", "10.0.0.1"}) {
+  for (const char* host :
+       {"evil.example", "evil.example:7180", "localhost.evil.example", "10.0.0.1", "127.evil.example",
+        "127.0.0.1.evil.example:7180", "127.0.0.1evil.example", "127.0.0.1@evil.example"}) {
     INFO(host);
     CHECK(absl::StartsWith(get(host), "HTTP/1.1 403"));
   }
