@@ -3,11 +3,11 @@
 #include <unistd.h>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "cli/report/exit_codes.h"
 #include "common/base/backoff.h"
 #include "common/base/clock.h"
+#include "common/base/stopper.h"
 
 namespace samovar {
 namespace {
@@ -25,6 +25,8 @@ int FollowPatiently(absl::FunctionRef<absl::Status(bool* heard)> read) {
   Backoff backoff(kFirstRetry, kLastRetry, static_cast<uint64_t>(getpid()));
   absl::Time last_heard = absl::InfinitePast();
   bool told = false;
+  // Nobody stops it: a signal ends the process.
+  const Stopper pause;
   while (true) {
     bool heard = false;
     const absl::Status status = read(&heard);
@@ -43,7 +45,7 @@ int FollowPatiently(absl::FunctionRef<absl::Status(bool* heard)> read) {
     }
     if (!told) PrintWarning(absl::StrCat("waits, ", absl::FormatDuration(kPatience), " at most: ", status.message()));
     told = true;
-    absl::SleepFor(backoff.Next());
+    pause.WaitFor(backoff.Next());
   }
 }
 

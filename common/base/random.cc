@@ -2,14 +2,11 @@
 
 #include <bit>
 
+#include "common/base/philox.h"
+
 namespace samovar {
 namespace {
 
-constexpr uint32_t kMultiplier0 = 0xD2511F53;
-constexpr uint32_t kMultiplier1 = 0xCD9E8D57;
-constexpr uint32_t kWeyl0 = 0x9E3779B9;
-constexpr uint32_t kWeyl1 = 0xBB67AE85;
-constexpr int kPhiloxRounds = 10;
 constexpr int kFeistelRounds = 4;
 
 // SplitMix64's finaliser.
@@ -27,18 +24,7 @@ std::array<uint32_t, 4> Philox(uint64_t key, uint64_t counter_high, uint64_t cou
   uint32_t c1 = static_cast<uint32_t>(counter_low >> 32);
   uint32_t c2 = static_cast<uint32_t>(counter_high);
   uint32_t c3 = static_cast<uint32_t>(counter_high >> 32);
-  uint32_t k0 = static_cast<uint32_t>(key);
-  uint32_t k1 = static_cast<uint32_t>(key >> 32);
-  for (int round = 0; round < kPhiloxRounds; ++round) {
-    const uint64_t product0 = static_cast<uint64_t>(kMultiplier0) * c0;
-    const uint64_t product1 = static_cast<uint64_t>(kMultiplier1) * c2;
-    c0 = static_cast<uint32_t>(product1 >> 32) ^ c1 ^ k0;
-    c1 = static_cast<uint32_t>(product1);
-    c2 = static_cast<uint32_t>(product0 >> 32) ^ c3 ^ k1;
-    c3 = static_cast<uint32_t>(product0);
-    k0 += kWeyl0;
-    k1 += kWeyl1;
-  }
+  RunPhilox<1>(key, &c0, &c1, &c2, &c3);
   return {c0, c1, c2, c3};
 }
 

@@ -36,8 +36,8 @@ struct WinogradPlan {
   int64_t rows, images;
 
   int64_t tiles() const { return images * rows * tiles_w; }
-  // Floats from one element of transformed tiles to the next: a cache line more, lest all elements of a tile fall into
-  // the same few lines of the caches.
+  // Floats from one element of transformed tiles to the next. It is a cache line more than the tiles take: else all
+  // elements of a tile would be kept in the same few lines of a cache, and push each other out.
   int64_t element(int64_t width) const { return tiles() * width + 16; }
   int64_t input_elements() const { return kWinogradElements * element(channels); }
   int64_t output_elements() const { return kWinogradElements * element(outputs); }

@@ -114,8 +114,7 @@ class InnerProductLayer : public Layer {
     const int64_t rows = turned_rows();
     for (int64_t i = 0; i < count; ++i)
       std::fill_n(out + i * rows, rows, has_bias_ ? binding().weights[1][begin + i] : 0.0f);
-    PanelProduct({count, rows, inputs_}, {binding().weights[0] + begin * inputs_, inputs_, 1}, turned_.data(), rows,
-                 out, rows, /*add=*/true);
+    AddPanelProduct({count, rows, inputs_}, binding().weights[0] + begin * inputs_, turned_.data(), out);
     Transpose(out, count, rows_, rows, top(0).data + begin, outputs_);
   }
 
