@@ -101,8 +101,10 @@ void AddShared(NetGraph* graph, const LayerNode& node) {
   }
 }
 
-// Some layer writes the blob: none has absorbed its producer together with its reader (net_fusion.h).
+// Some layer writes the blob: none has absorbed its producer together with its reader, or computes it again
+// (net_fusion.h).
 bool IsWritten(const NetGraph& graph, size_t blob) {
+  if (graph.unwritten.contains(blob)) return false;
   for (const LayerNode& node : graph.nodes) {
     if (node.absorbed_by) continue;
     const std::vector<size_t>& written = node.writes.empty() ? node.tops : node.writes;

@@ -115,6 +115,60 @@ void Fuse(NetGraph* graph, size_t layer, BatchNormLayer* norm) {
   Absorb(graph, layer, absorbed);
 }
 
+// The node whose only top is this blob.
+LayerNode* WriterOf(NetGraph* graph, size_t blob) {
+  const auto writes = [blob](const LayerNode& node) { return node.tops == std::vector<size_t>{blob}; };
+  const auto found = std::find_if(graph->nodes.begin(), graph->nodes.end(), writes);
+  return found == graph->nodes.end() ? nullptr : &*found;
+}
+
+ConvolutionLayer* ConvolutionOf(LayerNode* node) {
+  return node == nullptr ? nullptr : dynamic_cast<ConvolutionLayer*>(node->layer.get());
+}
+
+// All blobs with the memory of `blob` get that of `other`.
+void ShareMemory(NetGraph* graph, size_t BlobMemory::*member, size_t blob, size_t other) {
+  const size_t from = graph->blob_memory[blob].*member, to = graph->blob_memory[other].*member;
+  for (BlobMemory& memory : graph->blob_memory) {
+    if (memory.*member == from) memory.*member = to;
+  }
+}
+
+// The convolutions right below and above a BatchNorm do its passes over memory. x and z are its bottom and the top of
+// the last layer that it has absorbed: one of them is not written then, and has the other's memory.
+void JoinNeighbours(NetGraph* graph, LayerNode* node, BatchNormLayer* norm) {
+  const size_t x = node->bottoms[0], z = node->writes[0];
+  LayerNode* const writer = WriterOf(graph, x);
+  ConvolutionLayer* below = ConvolutionOf(writer);
+  if (below != nullptr && (below->has_absorbed() || OnlyReader(graph, *writer) != node)) below = nullptr;
+  LayerNode* const reader = OnlyReader(graph, *WriterOf(graph, z));
+  ConvolutionLayer* const above = ConvolutionOf(reader);
+  BatchNormLayer::Neighbours neighbours;
+  if (below != nullptr && norm->by_batch()) {
+    neighbours.measured = true;
+    below->norms().measured = norm;
+  }
+  if (below != nullptr && node->needs_backward && node->propagate_down[0]) {
+    neighbours.differentiated = true;
+    below->norms().differentiated = norm;
+    ShareMemory(graph, &BlobMemory::diff, x, z);
+  }
+  if (below != nullptr && !norm->by_batch() && !node->needs_backward) {
+    neighbours.normalised_below = true;
+    below->norms().normalised = norm;
+    ShareMemory(graph, &BlobMemory::data, z, x);
+    graph->unwritten.insert(x);
+  } else if (above != nullptr) {
+    neighbours.normalised_above = true;
+    neighbours.summed = node->needs_backward;
+    above->norms().below = norm;
+    above->norms().sums_below = node->needs_backward;
+    ShareMemory(graph, &BlobMemory::data, z, x);
+    graph->unwritten.insert(z);
+  }
+  norm->SetNeighbours(neighbours);
+}
+
 }  // namespace
 
 void FuseLayers(NetGraph* graph) {
@@ -123,6 +177,10 @@ void FuseLayers(NetGraph* graph) {
     if (auto* convolution = dynamic_cast<ConvolutionLayer*>(layer)) Fuse(graph, i, convolution);
     if (auto* norm = dynamic_cast<BatchNormLayer*>(layer)) Fuse(graph, i, norm);
     if (auto* eltwise = dynamic_cast<EltwiseLayer*>(layer)) Fuse(graph, i, eltwise);
+  }
+  for (LayerNode& node : graph->nodes) {
+    auto* const norm = dynamic_cast<BatchNormLayer*>(node.layer.get());
+    if (norm != nullptr && norm->can_have_neighbours()) JoinNeighbours(graph, &node, norm);
   }
 }
 

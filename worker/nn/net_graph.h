@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -77,6 +78,8 @@ struct NetGraph {
   // Blobs are addressed by layers: their places are fixed. A layer in place has a blob of its own, of the same name.
   std::vector<std::unique_ptr<Blob>> blobs;
   std::vector<BlobMemory> blob_memory;
+  // Blobs that have the memory of another one, whose values it holds after a pass (net_fusion.h).
+  std::set<size_t> unwritten;
   Buffer<float> memory;
   // One entry a layer.
   std::vector<BlobNeed> needs;

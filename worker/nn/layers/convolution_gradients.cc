@@ -38,11 +38,12 @@ void ConvolutionLayer::BackwardGroup(int64_t begin, int64_t end, int64_t group, 
 }
 
 void ConvolutionLayer::BackwardPlanes(int64_t record, int64_t group, float* partial, int thread) {
-  const int64_t offset = record * bottom_record() + group * group_bottom();
-  const float* const diff =
-      MaskedTopDiff(record * top_record() + group * group_top(), spaces_[static_cast<size_t>(thread)].get());
-  planes_->Backward(group, bottom(0).data + offset, diff, thread, wants_weights() ? partial : nullptr,
-                    wants_data() ? bottom(0).diff + offset : nullptr);
+  Workspace* const space = spaces_[static_cast<size_t>(thread)].get();
+  const float* const diff = TopDiff(record, group, space);
+  const float* const in = wants_weights() ? Input(record, group, space) : nullptr;
+  float* const in_diff = bottom(0).diff + record * bottom_record() + group * group_bottom();
+  planes_->Backward(group, in, diff, thread, wants_weights() ? partial : nullptr, wants_data() ? in_diff : nullptr);
+  FinishBottomDiff(record, group);
   float* const bias = partial + RoundUpToPackets(weights_partial());
   for (int64_t o = 0; o < plan_.outputs && wants_bias(); ++o) {
     bias[o] += SumOf<float>(top_plane(), [x = diff + o * top_plane()](int64_t i) { return x[i]; });
@@ -66,6 +67,12 @@ void ConvolutionLayer::TurnInDiffBack(int64_t record, int64_t group, Workspace* 
   Frame frame = plan_.frame;
   if (flipped_) frame = {flipped_->width, window_.in_h, window_.in_w, 0, 0};
   FromChannelsLast(space->in_diff.data(), frame, plan_.window.channels, in_diff);
+  FinishBottomDiff(record, group);
+}
+
+void ConvolutionLayer::FinishBottomDiff(int64_t record, int64_t group) {
+  const int64_t channels = plan_.window.channels;
+  if (norms_.sums_below) norms_.below->SumRecord(record, group * channels, (group + 1) * channels);
 }
 
 void ConvolutionLayer::BackwardByWinners(int64_t record, int64_t group, float* partial, Workspace* space) {
@@ -97,20 +104,25 @@ void ConvolutionLayer::BackwardByWinners(int64_t record, int64_t group, float* p
   }
 }
 
-const float* ConvolutionLayer::MaskedTopDiff(int64_t top_offset, Workspace* space) {
+const float* ConvolutionLayer::TopDiff(int64_t record, int64_t group, Workspace* space) {
+  const int64_t top_offset = record * top_record() + group * group_top();
   const float* top_diff = top(0).diff + top_offset;
+  float* planes = space->planes.data();
+  if (norms_.differentiated != nullptr) {
+    norms_.differentiated->WriteInDiff(record, group * plan_.outputs, (group + 1) * plan_.outputs, planes);
+    return planes;
+  }
   // A maximum that ReLU set to zero has no place already.
   const bool masks = pool() ? !pool()->max && absorbed_.relu_of_pool : absorbed_.relu;
   if (!masks) return top_diff;
   const float* top_data = top(0).data + top_offset;
-  float* masked = space->planes.data();
-  for (int64_t i = 0; i < group_top(); ++i) masked[i] = top_data[i] > 0 ? top_diff[i] : 0 * top_diff[i];
-  return masked;
+  for (int64_t i = 0; i < group_top(); ++i) planes[i] = top_data[i] > 0 ? top_diff[i] : 0 * top_diff[i];
+  return planes;
 }
 
 void ConvolutionLayer::SpreadDiff(int64_t record, int64_t group, Workspace* space) {
   const int64_t top_offset = record * top_record() + group * group_top();
-  const float* top_diff = MaskedTopDiff(top_offset, space);
+  const float* top_diff = TopDiff(record, group, space);
   float* diff = space->diff.data();
   if (!pool()) return ToChannelsLast(top_diff, plan_.outputs, diff_frame_, diff);
   if (pool()->max) {
@@ -134,8 +146,7 @@ void ConvolutionLayer::BackwardDense(int64_t record, int64_t group, float* parti
   const float* diff = space->diff.data();
   const float* first = diff + diff_frame_.origin();
   if (wants_weights() && plan_.is_plain()) {
-    const float* in = bottom(0).data + record * bottom_record() + group * group_bottom();
-    AddWeightGradientOfPlanes(plan_.window, plan_.outputs, in, first, partial);
+    AddWeightGradientOfPlanes(plan_.window, plan_.outputs, Input(record, group, space), first, partial);
   } else if (wants_weights()) {
     AddWeightGradient(plan_, space->image.data(), first, diff_frame_.row(), partial);
   }

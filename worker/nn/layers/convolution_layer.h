@@ -12,6 +12,9 @@
 // Convolutions of one place, and grouped ones of few channels, are computed on planes instead, unless a pool is
 // absorbed: convolution_planes.h.
 //
+// A BatchNorm right below or above has its passes over memory done here, while a record is in the cache
+// (batch_norm_layer.h).
+//
 // Sums over records are made per piece (pieces.h) and added in the order of the pieces.
 #pragma once
 
@@ -27,6 +30,7 @@
 #include "worker/nn/kernels/winner_list.h"
 #include "worker/nn/kernels/winograd_kernel.h"
 #include "worker/nn/layer.h"
+#include "worker/nn/layers/batch_norm_layer.h"
 #include "worker/nn/layers/convolution_planes.h"
 
 namespace samovar {
@@ -43,6 +47,18 @@ struct AbsorbedSteps {
   bool relu_of_pool = false;
 };
 
+// The BatchNorms for which a convolution calls functions of a record (BatchNormLayer::Neighbours).
+struct NeighbourNorms {
+  // Bottom 0 is its x rather than its z.
+  BatchNormLayer* below = nullptr;
+  bool sums_below = false;
+  // Top 0 is its x.
+  BatchNormLayer* measured = nullptr;
+  BatchNormLayer* normalised = nullptr;
+  // Top 0's diff is that of its z.
+  BatchNormLayer* differentiated = nullptr;
+};
+
 class ConvolutionLayer : public Layer {
  public:
   ConvolutionLayer(const caffe::LayerParameter& param, int64_t batch_size, const Window& window);
@@ -53,6 +69,9 @@ class ConvolutionLayer : public Layer {
   // Takes over the layers above. The top that is then bound is that of the last of them; those between are neither read
   // nor written. Before Bind.
   void Absorb(AbsorbedSteps steps) { absorbed_ = std::move(steps); }
+  bool has_absorbed() const { return absorbed_.relu || absorbed_.pool || absorbed_.relu_of_pool; }
+  // They outlive the layer's last pass. Before Bind.
+  NeighbourNorms& norms() { return norms_; }
 
   absl::Status Forward(const Pass& pass) override;
   void Backward(const Pass& pass) override;
@@ -64,8 +83,8 @@ class ConvolutionLayer : public Layer {
     Buffer<float> image, out, diff, in_diff;
     // The absorbed pool's: [pooled places, width].
     Buffer<float> pooled, at;
-    // [outputs of the group, places]
-    Buffer<float> planes;
+    // [outputs of the group, places]; and [channels of the group, places]: z of the BatchNorm below.
+    Buffer<float> planes, in_planes;
     // Winograd's tiles: those of the input, or of its gradient; of the output; of the output's gradient as an input;
     // and the weights' gradient.
     Buffer<float> tiles_in, tiles_out, tiles_diff, tiles_gradient;
@@ -108,7 +127,12 @@ class ConvolutionLayer : public Layer {
   void ForwardPlanes(int64_t record, int64_t group, int thread);
   void ForwardDirect(int64_t record, int64_t group, Workspace* space);
   void ForwardWinograd(int64_t begin, int64_t end, int64_t group, Workspace* space);
+  // The input's planes.
+  const float* Input(int64_t record, int64_t group, Workspace* space) const;
   void TurnBottom(int64_t record, int64_t group, Workspace* space) const;
+  // The top's planes, or bottom's diff, are written.
+  void FinishTop(int64_t record, int64_t group);
+  void FinishBottomDiff(int64_t record, int64_t group);
   // Memory for an output with channels last; and what becomes of it.
   float* OutputOf(int64_t record, int64_t group, Workspace* space);
   void FinishForward(int64_t record, int64_t group, float* out, Workspace* space);
@@ -119,8 +143,8 @@ class ConvolutionLayer : public Layer {
   void BackwardDense(int64_t record, int64_t group, float* partial, Workspace* space);
   void BackwardWinograd(int64_t begin, int64_t end, int64_t group, float* partial, Workspace* space);
   void TurnInDiffBack(int64_t record, int64_t group, Workspace* space);
-  // The top's gradient, or the gradient below a ReLU that wrote the top, in the workspace.
-  const float* MaskedTopDiff(int64_t top_offset, Workspace* space);
+  // The top's gradient; in the workspace, the gradient below a ReLU that wrote the top, or below a BatchNorm.
+  const float* TopDiff(int64_t record, int64_t group, Workspace* space);
   // The output's gradient, channels last, in its frame.
   void SpreadDiff(int64_t record, int64_t group, Workspace* space);
   void SumPartials(const Pass& pass);
@@ -131,6 +155,7 @@ class ConvolutionLayer : public Layer {
   const bool has_bias_;
   const ConvolutionPlan plan_;
   AbsorbedSteps absorbed_;
+  NeighbourNorms norms_;
   std::optional<PlanesConvolution> planes_;
   // For the passes that are computed in tiles, and their weights.
   std::optional<WinogradPlan> winograd_, winograd_backward_;

@@ -54,6 +54,9 @@ absl::Status ConvolutionLayer::Allocate() {
   } else {
     SAMOVAR_RETURN_IF_ERROR(AllocateChannelsLast());
   }
+  if (norms_.below != nullptr) {
+    for (auto& space : spaces_) SAMOVAR_RETURN_IF_ERROR(space->in_planes.Allocate(group_bottom()));
+  }
   if (wants_weights() || wants_bias()) {
     partial_stride_ = RoundUpToPackets(weights_partial()) + plan_.width;
     SAMOVAR_RETURN_IF_ERROR(partials_.Allocate(partial_stride_ * groups_ * Pieces(records, records_per_piece_)));
@@ -125,6 +128,7 @@ void ConvolutionLayer::PackForPass(bool backward) {
 
 absl::Status ConvolutionLayer::Forward(const Pass& pass) {
   PackForPass(/*backward=*/false);
+  if (norms_.normalised != nullptr) norms_.normalised->ReadTotals();
   pass.loop.Run(bottom(0).records(), kForwardRecordsPerPiece, [&](int64_t begin, int64_t end, int64_t, int thread) {
     for (int64_t g = 0; g < groups_; ++g) ForwardGroup(begin, end, g, thread);
   });
@@ -145,9 +149,10 @@ void ConvolutionLayer::ForwardGroup(int64_t begin, int64_t end, int64_t group, i
 
 void ConvolutionLayer::ForwardPlanes(int64_t record, int64_t group, int thread) {
   float* const out = top(0).data + record * top_record() + group * group_top();
-  planes_->Forward(group, bottom(0).data + record * bottom_record() + group * group_bottom(),
+  planes_->Forward(group, Input(record, group, spaces_[static_cast<size_t>(thread)].get()),
                    has_bias_ ? bias_.data() + group * plan_.width : nullptr, thread, out);
   if (absorbed_.relu) Relu(out, group_top());
+  FinishTop(record, group);
 }
 
 void ConvolutionLayer::ForwardDirect(int64_t record, int64_t group, Workspace* space) {
@@ -158,9 +163,23 @@ void ConvolutionLayer::ForwardDirect(int64_t record, int64_t group, Workspace* s
   FinishForward(record, group, out, space);
 }
 
+const float* ConvolutionLayer::Input(int64_t record, int64_t group, Workspace* space) const {
+  if (norms_.below == nullptr) return bottom(0).data + record * bottom_record() + group * group_bottom();
+  const int64_t channels = plan_.window.channels;
+  norms_.below->NormaliseRecord(record, group * channels, (group + 1) * channels, space->in_planes.data());
+  return space->in_planes.data();
+}
+
 void ConvolutionLayer::TurnBottom(int64_t record, int64_t group, Workspace* space) const {
-  const float* in = bottom(0).data + record * bottom_record() + group * group_bottom();
-  ToChannelsLast(in, plan_.window.channels, plan_.frame, space->image.data());
+  ToChannelsLast(Input(record, group, space), plan_.window.channels, plan_.frame, space->image.data());
+}
+
+void ConvolutionLayer::FinishTop(int64_t record, int64_t group) {
+  const int64_t begin = group * plan_.outputs, end = begin + plan_.outputs;
+  if (norms_.measured != nullptr) norms_.measured->MeasureRecord(record, begin, end);
+  if (norms_.normalised != nullptr) {
+    norms_.normalised->NormaliseRecord(record, begin, end, top(0).data + record * top_record() + group * group_top());
+  }
 }
 
 float* ConvolutionLayer::OutputOf(int64_t record, int64_t group, Workspace* space) {
@@ -185,6 +204,7 @@ void ConvolutionLayer::FinishForward(int64_t record, int64_t group, float* out, 
   }
   Transpose(pool() ? space->pooled.data() : out, top_plane(), plan_.outputs, plan_.width, top(0).data + top_offset,
             top_plane());
+  FinishTop(record, group);
 }
 
 void ConvolutionLayer::Backward(const Pass& pass) {
