@@ -89,10 +89,41 @@ void FillFrame(const PlanesPlan& plan, const float* image, float* frame) {
   });
 }
 
+namespace {
+
+// to: n values, those of `even` and of `odd` in turns.
+void Interleave(const float* __restrict even, const float* __restrict odd, int64_t n, float* __restrict to) {
+  for (int64_t i = 0; i < n / 2; ++i) {
+    to[2 * i] = even[i];
+    to[2 * i + 1] = odd[i];
+  }
+  if (n % 2 != 0) to[n - 1] = even[n / 2];
+}
+
+// EmptyFrame, of phases that cover the image, with a stride of 2 along the width.
+void EmptyPairs(const PlanesPlan& plan, const float* frame, float* image) {
+  const Window& w = plan.window;
+  const auto phase_of = [&](int64_t y, int64_t x) {
+    const auto is = [&](const auto& phase) { return phase.y == y && phase.x == x; };
+    const auto at = std::find_if(plan.phases.begin(), plan.phases.end(), is) - plan.phases.begin();
+    return frame + static_cast<int64_t>(at) * w.channels * plan.plane;
+  };
+  for (int64_t y = 0; y < w.in_h; ++y) {
+    const int64_t padded = y + w.pad_h, row = padded / w.stride_h * plan.pitch;
+    const float* even = phase_of(padded % w.stride_h, w.pad_w % 2) + row + w.pad_w / 2;
+    const float* odd = phase_of(padded % w.stride_h, (w.pad_w + 1) % 2) + row + (w.pad_w + 1) / 2;
+    for (int64_t c = 0; c < w.channels; ++c)
+      Interleave(even + c * plan.plane, odd + c * plan.plane, w.in_w, image + (c * w.in_h + y) * w.in_w);
+  }
+}
+
+}  // namespace
+
 void EmptyFrame(const PlanesPlan& plan, const float* frame, float* image) {
   const Window& w = plan.window;
   const bool covers = static_cast<int64_t>(plan.phases.size()) == w.stride_h * w.stride_w &&
                       plan.rows * w.stride_h >= w.in_h + w.pad_h && plan.pitch * w.stride_w >= w.in_w + w.pad_w;
+  if (covers && w.stride_w == 2) return EmptyPairs(plan, frame, image);
   if (!covers) std::fill_n(image, w.channels * w.in_plane(), 0.0f);
   const int64_t step = w.stride_w;
   ForEachRow(plan, [&](int64_t to, int64_t from, int64_t n) {

@@ -4,6 +4,7 @@
 
 #include "worker/nn/kernels/packet.h"
 #include "worker/nn/kernels/pooling_kernel.h"
+#include "worker/nn/kernels/strided_planes.h"
 #include "worker/nn/kernels/sums.h"
 #include "worker/nn/layers/convolution_layer.h"
 
@@ -41,9 +42,10 @@ void ConvolutionLayer::BackwardPlanes(int64_t record, int64_t group, float* part
   Workspace* const space = spaces_[static_cast<size_t>(thread)].get();
   const float* const diff = TopDiff(record, group, space);
   const float* const in = wants_weights() ? Input(record, group, space) : nullptr;
-  float* const in_diff = bottom(0).diff + record * bottom_record() + group * group_bottom();
-  planes_->Backward(group, in, diff, thread, wants_weights() ? partial : nullptr, wants_data() ? in_diff : nullptr);
-  FinishBottomDiff(record, group);
+  float* const gradient = wants_weights() ? partial : nullptr;
+  // Both may be in the same memory, one after the other.
+  planes_->Backward(group, in, diff, thread, gradient, wants_data() ? BottomDiff(record, group, space) : nullptr);
+  if (wants_data()) FinishBottomDiff(record, group, space);
   float* const bias = partial + RoundUpToPackets(weights_partial());
   for (int64_t o = 0; o < plan_.outputs && wants_bias(); ++o) {
     bias[o] += SumOf<float>(top_plane(), [x = diff + o * top_plane()](int64_t i) { return x[i]; });
@@ -63,15 +65,21 @@ void ConvolutionLayer::BackwardChannelsLast(int64_t record, int64_t group, float
 }
 
 void ConvolutionLayer::TurnInDiffBack(int64_t record, int64_t group, Workspace* space) {
-  float* in_diff = bottom(0).diff + record * bottom_record() + group * group_bottom();
   Frame frame = plan_.frame;
   if (flipped_) frame = {flipped_->width, window_.in_h, window_.in_w, 0, 0};
-  FromChannelsLast(space->in_diff.data(), frame, plan_.window.channels, in_diff);
-  FinishBottomDiff(record, group);
+  FromChannelsLast(space->in_diff.data(), frame, plan_.window.channels, BottomDiff(record, group, space));
+  FinishBottomDiff(record, group, space);
 }
 
-void ConvolutionLayer::FinishBottomDiff(int64_t record, int64_t group) {
+float* ConvolutionLayer::BottomDiff(int64_t record, int64_t group, Workspace* space) const {
+  if (SkipsPlaces(written_)) return space->picked.data();
+  return bottom(0).diff + record * bottom_record() + group * group_bottom();
+}
+
+void ConvolutionLayer::FinishBottomDiff(int64_t record, int64_t group, Workspace* space) {
   const int64_t channels = plan_.window.channels;
+  float* const diff = bottom(0).diff + record * bottom_record() + group * group_bottom();
+  if (SkipsPlaces(written_)) SpreadPlaces(written_, channels, space->picked.data(), diff);
   if (norms_.sums_below) norms_.below->SumRecord(record, group * channels, (group + 1) * channels);
 }
 

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "worker/nn/kernels/strided_planes.h"
 #include "worker/nn/layer_factories.h"
 #include "worker/nn/layers/convolution_fields.h"
 
@@ -50,10 +51,11 @@ Window WindowOfGroup(Window window, int64_t groups) {
 }  // namespace
 
 ConvolutionLayer::ConvolutionLayer(const caffe::LayerParameter& param, int64_t batch_size, const Window& window)
-    : window_(window),
+    : written_(window),
+      window_(SkipsPlaces(window) ? WithoutSkips(window) : window),
       groups_(param.convolution_param().group()),
       has_bias_(param.convolution_param().bias_term()),
-      plan_(WindowOfGroup(window, groups_), param.convolution_param().num_output() / groups_) {
+      plan_(WindowOfGroup(window_, groups_), param.convolution_param().num_output() / groups_) {
   const caffe::ConvolutionParameter& conv = param.convolution_param();
   const int64_t outputs = conv.num_output();
   AddTop({batch_size, outputs, window_.out_h, window_.out_w});

@@ -12,6 +12,8 @@
 // Convolutions of one place, and grouped ones of few channels, are computed on planes instead, unless a pool is
 // absorbed: convolution_planes.h.
 //
+// A kernel of one place with a stride is one without over the places that it sees (strided_planes.h).
+//
 // A BatchNorm right below or above has its passes over memory done here, while a record is in the cache
 // (batch_norm_layer.h).
 //
@@ -83,8 +85,9 @@ class ConvolutionLayer : public Layer {
     Buffer<float> image, out, diff, in_diff;
     // The absorbed pool's: [pooled places, width].
     Buffer<float> pooled, at;
-    // [outputs of the group, places]; and [channels of the group, places]: z of the BatchNorm below.
-    Buffer<float> planes, in_planes;
+    // [outputs of the group, places]; and [channels of the group, places]: z of the BatchNorm below; and
+    // the places of these that are seen, or those of the bottom's diff.
+    Buffer<float> planes, in_planes, picked;
     // Winograd's tiles: those of the input, or of its gradient; of the output; of the output's gradient as an input;
     // and the weights' gradient.
     Buffer<float> tiles_in, tiles_out, tiles_diff, tiles_gradient;
@@ -96,8 +99,8 @@ class ConvolutionLayer : public Layer {
   absl::Status AllocateWorkspace(Workspace* space);
   absl::Status AllocateWinograd();
 
-  int64_t bottom_record() const { return window_.channels * window_.in_plane(); }
-  int64_t group_bottom() const { return plan_.window.channels * window_.in_plane(); }
+  int64_t bottom_record() const { return groups_ * group_bottom(); }
+  int64_t group_bottom() const { return plan_.window.channels * written_.in_plane(); }
   const std::optional<PoolStep>& pool() const { return absorbed_.pool; }
   int64_t top_plane() const { return pool() ? pool()->window.out_plane() : window_.out_plane(); }
   int64_t top_record() const { return groups_ * plan_.outputs * top_plane(); }
@@ -132,7 +135,9 @@ class ConvolutionLayer : public Layer {
   void TurnBottom(int64_t record, int64_t group, Workspace* space) const;
   // The top's planes, or bottom's diff, are written.
   void FinishTop(int64_t record, int64_t group);
-  void FinishBottomDiff(int64_t record, int64_t group);
+  void FinishBottomDiff(int64_t record, int64_t group, Workspace* space);
+  // The planes that become bottom's diff.
+  float* BottomDiff(int64_t record, int64_t group, Workspace* space) const;
   // Memory for an output with channels last; and what becomes of it.
   float* OutputOf(int64_t record, int64_t group, Workspace* space);
   void FinishForward(int64_t record, int64_t group, float* out, Workspace* space);
@@ -150,6 +155,8 @@ class ConvolutionLayer : public Layer {
   void SumPartials(const Pass& pass);
   void UnpackWeights(const float* gradient, float* weights) const;
 
+  // As the prototxt has it; and as it is computed.
+  const Window written_;
   const Window window_;
   const int64_t groups_;
   const bool has_bias_;

@@ -6,6 +6,7 @@
 #include "common/base/status_macros.h"
 #include "worker/nn/kernels/packet.h"
 #include "worker/nn/kernels/pooling_kernel.h"
+#include "worker/nn/kernels/strided_planes.h"
 #include "worker/nn/layers/convolution_layer.h"
 
 namespace samovar {
@@ -54,8 +55,10 @@ absl::Status ConvolutionLayer::Allocate() {
   } else {
     SAMOVAR_RETURN_IF_ERROR(AllocateChannelsLast());
   }
-  if (norms_.below != nullptr) {
-    for (auto& space : spaces_) SAMOVAR_RETURN_IF_ERROR(space->in_planes.Allocate(group_bottom()));
+  for (auto& space : spaces_) {
+    if (norms_.below != nullptr) SAMOVAR_RETURN_IF_ERROR(space->in_planes.Allocate(group_bottom()));
+    if (SkipsPlaces(written_))
+      SAMOVAR_RETURN_IF_ERROR(space->picked.Allocate(plan_.window.channels * window_.in_plane()));
   }
   if (wants_weights() || wants_bias()) {
     partial_stride_ = RoundUpToPackets(weights_partial()) + plan_.width;
@@ -164,10 +167,15 @@ void ConvolutionLayer::ForwardDirect(int64_t record, int64_t group, Workspace* s
 }
 
 const float* ConvolutionLayer::Input(int64_t record, int64_t group, Workspace* space) const {
-  if (norms_.below == nullptr) return bottom(0).data + record * bottom_record() + group * group_bottom();
   const int64_t channels = plan_.window.channels;
-  norms_.below->NormaliseRecord(record, group * channels, (group + 1) * channels, space->in_planes.data());
-  return space->in_planes.data();
+  const float* in = bottom(0).data + record * bottom_record() + group * group_bottom();
+  if (norms_.below != nullptr) {
+    norms_.below->NormaliseRecord(record, group * channels, (group + 1) * channels, space->in_planes.data());
+    in = space->in_planes.data();
+  }
+  if (!SkipsPlaces(written_)) return in;
+  PickPlaces(written_, channels, in, space->picked.data());
+  return space->picked.data();
 }
 
 void ConvolutionLayer::TurnBottom(int64_t record, int64_t group, Workspace* space) const {
