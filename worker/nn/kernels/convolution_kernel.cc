@@ -167,6 +167,31 @@ void ForwardImage(const ConvolutionPlan& plan, const float* image, const float* 
   });
 }
 
+namespace {
+
+constexpr int64_t kFirstRow = 0;
+
+}  // namespace
+
+void ForwardPlaces(const ConvolutionPlan& plan, int64_t places, const float* images, const float* packed,
+                   const float* bias, float* out) {
+  TileProduct product;
+  product.a = images;
+  product.a_rows = &kFirstRow;
+  product.a_tile = plan.window.channels;
+  product.rows = 1;
+  product.depth = plan.run_length;
+  product.c_tile = plan.width;
+  ForEachBlock(plan.packets, [&](int64_t first, int64_t packets) {
+    const int64_t begin = first * kPacketSize;
+    product.b_step = packets * kPacketSize;
+    product.b = packed + begin * plan.run_length;
+    product.bias = bias == nullptr ? nullptr : bias + begin;
+    product.c = out + begin;
+    RunTiles(product, places, packets);
+  });
+}
+
 void AddWeightGradient(const ConvolutionPlan& plan, const float* image, const float* diff, int64_t diff_row,
                        float* gradient) {
   const Window& w = plan.window;
@@ -195,10 +220,9 @@ void AddWeightGradient(const ConvolutionPlan& plan, const float* image, const fl
 void AddWeightGradientOfPlanes(const Window& window, int64_t outputs, const float* planes, const float* diff,
                                float* gradient) {
   const int64_t width = RoundUpToPackets(outputs);
-  const int64_t first_row = 0;
   TileProduct product;
   product.a = planes;
-  product.a_rows = &first_row;
+  product.a_rows = &kFirstRow;
   product.a_tile = window.out_plane();
   product.b_step = width;
   product.rows = 1;
@@ -209,6 +233,24 @@ void AddWeightGradientOfPlanes(const Window& window, int64_t outputs, const floa
     product.b = diff + first * kPacketSize;
     product.c = gradient + first * kPacketSize;
     RunTiles(product, window.channels, packets);
+  });
+}
+
+void AddWeightGradientOfPlaces(const ConvolutionPlan& plan, int64_t places, const float* images, const float* diff,
+                               float* gradient) {
+  TileProduct product;
+  product.a = images;
+  product.a_rows = &kFirstRow;
+  product.a_step = plan.window.channels;
+  product.b_step = plan.width;
+  product.rows = 1;
+  product.depth = places;
+  product.c_tile = plan.width;
+  product.add = true;
+  ForEachBlock(plan.packets, [&](int64_t first, int64_t packets) {
+    product.b = diff + first * kPacketSize;
+    product.c = gradient + first * kPacketSize;
+    RunTiles(product, plan.window.channels, packets);
   });
 }
 

@@ -69,6 +69,11 @@ void PackWeightRows(const ConvolutionPlan& plan, const float* weights, float* ro
 // out is written. bias: `width` floats, or null.
 void ForwardImage(const ConvolutionPlan& plan, const float* image, const float* packed, const float* bias, float* out);
 
+// The same of a kernel of one place: `places` outputs, of any number of images one behind the other. REQUIRES:
+// plan.is_plain()
+void ForwardPlaces(const ConvolutionPlan& plan, int64_t places, const float* images, const float* packed,
+                   const float* bias, float* out);
+
 // Adds to gradient (dense). diff: the output's gradient, rows of outputs `diff_row` floats apart.
 void AddWeightGradient(const ConvolutionPlan& plan, const float* image, const float* diff, int64_t diff_row,
                        float* gradient);
@@ -76,6 +81,10 @@ void AddWeightGradient(const ConvolutionPlan& plan, const float* image, const fl
 // The same of a kernel of one place, from `planes` [channels, out_plane]: the inputs of the outputs. diff: [out_plane,
 // width].
 void AddWeightGradientOfPlanes(const Window& window, int64_t outputs, const float* planes, const float* diff,
+                               float* gradient);
+
+// The same of images with their channels last, one behind the other. REQUIRES: plan.is_plain()
+void AddWeightGradientOfPlaces(const ConvolutionPlan& plan, int64_t places, const float* images, const float* diff,
                                float* gradient);
 
 // Writes a gradient in either layout in the order of the weights.

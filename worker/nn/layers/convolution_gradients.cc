@@ -29,6 +29,7 @@ void MaskRelu(const Frame& frame, const float* output, float* diff) {
 void ConvolutionLayer::BackwardGroup(int64_t begin, int64_t end, int64_t group, float* partial, int thread) {
   Workspace* const space = spaces_[static_cast<size_t>(thread)].get();
   if (winograd_gradients_) return BackwardWinograd(begin, end, group, partial, space);
+  if (images_ > 1) return BackwardTogether(begin, end, group, partial, space);
   if (!planes_) {
     for (int64_t record = begin; record < end; ++record) BackwardChannelsLast(record, group, partial, space);
     return;
@@ -53,7 +54,7 @@ void ConvolutionLayer::BackwardPlanes(int64_t record, int64_t group, float* part
 }
 
 void ConvolutionLayer::BackwardChannelsLast(int64_t record, int64_t group, float* partial, Workspace* space) {
-  if (wants_weights() && (by_winners() || !plan_.is_plain())) TurnBottom(record, group, space);
+  if (wants_weights() && (by_winners() || !plan_.is_plain())) TurnBottom(record, group, space->image.data(), space);
   const bool spreads = wants_data() && !flipped_;
   if (spreads) std::fill_n(space->in_diff.data(), space->in_diff.size(), 0.0f);
   if (by_winners()) {
@@ -61,13 +62,13 @@ void ConvolutionLayer::BackwardChannelsLast(int64_t record, int64_t group, float
   } else {
     BackwardDense(record, group, partial, space);
   }
-  if (wants_data()) TurnInDiffBack(record, group, space);
+  if (wants_data()) TurnInDiffBack(record, group, space->in_diff.data(), space);
 }
 
-void ConvolutionLayer::TurnInDiffBack(int64_t record, int64_t group, Workspace* space) {
+void ConvolutionLayer::TurnInDiffBack(int64_t record, int64_t group, const float* in_diff, Workspace* space) {
   Frame frame = plan_.frame;
   if (flipped_) frame = {flipped_->width, window_.in_h, window_.in_w, 0, 0};
-  FromChannelsLast(space->in_diff.data(), frame, plan_.window.channels, BottomDiff(record, group, space));
+  FromChannelsLast(in_diff, frame, plan_.window.channels, BottomDiff(record, group, space));
   FinishBottomDiff(record, group, space);
 }
 
@@ -128,10 +129,9 @@ const float* ConvolutionLayer::TopDiff(int64_t record, int64_t group, Workspace*
   return planes;
 }
 
-void ConvolutionLayer::SpreadDiff(int64_t record, int64_t group, Workspace* space) {
+void ConvolutionLayer::SpreadDiff(int64_t record, int64_t group, float* diff, Workspace* space) {
   const int64_t top_offset = record * top_record() + group * group_top();
   const float* top_diff = TopDiff(record, group, space);
-  float* diff = space->diff.data();
   if (!pool()) return ToChannelsLast(top_diff, plan_.outputs, diff_frame_, diff);
   if (pool()->max) {
     float* planes = space->planes.data();
@@ -150,8 +150,8 @@ void ConvolutionLayer::SpreadDiff(int64_t record, int64_t group, Workspace* spac
 }
 
 void ConvolutionLayer::BackwardDense(int64_t record, int64_t group, float* partial, Workspace* space) {
-  SpreadDiff(record, group, space);
   const float* diff = space->diff.data();
+  SpreadDiff(record, group, space->diff.data(), space);
   const float* first = diff + diff_frame_.origin();
   if (wants_weights() && plan_.is_plain()) {
     AddWeightGradientOfPlanes(plan_.window, plan_.outputs, Input(record, group, space), first, partial);

@@ -12,6 +12,8 @@
 // Convolutions of one place, and grouped ones of few channels, are computed on planes instead, unless a pool is
 // absorbed: convolution_planes.h.
 //
+// Kernels of one place over small images take several of these together: convolution_places.cc.
+//
 // A kernel of one place with a stride is one without over the places that it sees (strided_planes.h).
 //
 // A BatchNorm right below or above has its passes over memory done here, while a record is in the cache
@@ -81,7 +83,8 @@ class ConvolutionLayer : public Layer {
  private:
   // One thread's memory for one image and group.
   struct Workspace {
-    // Frame of the input; output [places, width]; frame of the output's gradient; the gradient of the input.
+    // Frame of the input; output [places, width]; frame of the output's gradient; the gradient of the input. Of as
+    // many images as are taken together.
     Buffer<float> image, out, diff, in_diff;
     // The absorbed pool's: [pooled places, width].
     Buffer<float> pooled, at;
@@ -129,10 +132,11 @@ class ConvolutionLayer : public Layer {
   void ForwardGroup(int64_t begin, int64_t end, int64_t group, int thread);
   void ForwardPlanes(int64_t record, int64_t group, int thread);
   void ForwardDirect(int64_t record, int64_t group, Workspace* space);
+  void ForwardTogether(int64_t begin, int64_t end, int64_t group, Workspace* space);
   void ForwardWinograd(int64_t begin, int64_t end, int64_t group, Workspace* space);
   // The input's planes.
   const float* Input(int64_t record, int64_t group, Workspace* space) const;
-  void TurnBottom(int64_t record, int64_t group, Workspace* space) const;
+  void TurnBottom(int64_t record, int64_t group, float* image, Workspace* space) const;
   // The top's planes, or bottom's diff, are written.
   void FinishTop(int64_t record, int64_t group);
   void FinishBottomDiff(int64_t record, int64_t group, Workspace* space);
@@ -146,12 +150,13 @@ class ConvolutionLayer : public Layer {
   void BackwardChannelsLast(int64_t record, int64_t group, float* partial, Workspace* space);
   void BackwardByWinners(int64_t record, int64_t group, float* partial, Workspace* space);
   void BackwardDense(int64_t record, int64_t group, float* partial, Workspace* space);
+  void BackwardTogether(int64_t begin, int64_t end, int64_t group, float* partial, Workspace* space);
   void BackwardWinograd(int64_t begin, int64_t end, int64_t group, float* partial, Workspace* space);
-  void TurnInDiffBack(int64_t record, int64_t group, Workspace* space);
+  void TurnInDiffBack(int64_t record, int64_t group, const float* in_diff, Workspace* space);
   // The top's gradient; in the workspace, the gradient below a ReLU that wrote the top, or below a BatchNorm.
   const float* TopDiff(int64_t record, int64_t group, Workspace* space);
   // The output's gradient, channels last, in its frame.
-  void SpreadDiff(int64_t record, int64_t group, Workspace* space);
+  void SpreadDiff(int64_t record, int64_t group, float* diff, Workspace* space);
   void SumPartials(const Pass& pass);
   void UnpackWeights(const float* gradient, float* weights) const;
 
@@ -170,6 +175,8 @@ class ConvolutionLayer : public Layer {
   Buffer<float> winograd_weights_, winograd_backward_weights_;
 
   int64_t records_per_piece_ = 0;
+  // Images that are taken together, if not in tiles.
+  int64_t images_ = 1;
   // For the dense data gradient, if it can be had by a convolution; and the frame of the output's gradient.
   std::optional<ConvolutionPlan> flipped_;
   Frame diff_frame_;

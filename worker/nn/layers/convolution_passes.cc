@@ -13,6 +13,8 @@ namespace samovar {
 namespace {
 
 constexpr int64_t kForwardRecordsPerPiece = 4;
+// Enough rows for the product of a kernel of one place.
+constexpr int64_t kPlacesTogether = 224;
 
 // y = x > 0 ? x : 0 * x, as in relu_layer.cc.
 void Relu(float* x, int64_t n) {
@@ -74,6 +76,8 @@ absl::Status ConvolutionLayer::AllocateChannelsLast() {
     diff_frame_ = flipped_->frame;
   }
   SAMOVAR_RETURN_IF_ERROR(AllocateWinograd());
+  if (!pool() && plan_.is_plain())
+    images_ = std::clamp<int64_t>(kPlacesTogether / window_.out_plane(), 1, kForwardRecordsPerPiece);
   if (!winograd_) SAMOVAR_RETURN_IF_ERROR(packed_.Allocate(groups_ * plan_.dense_length()));
   if (wants_data() && !winograd_backward_) {
     packed_backward_stride_ = flipped_ ? flipped_->dense_length() : plan_.outputs * plan_.rows_length();
@@ -93,8 +97,8 @@ absl::Status ConvolutionLayer::AllocateChannelsLast() {
 
 absl::Status ConvolutionLayer::AllocateWorkspace(Workspace* space) {
   // A packet more: the last run is read in whole packets.
-  SAMOVAR_RETURN_IF_ERROR(space->image.Allocate(plan_.frame.elements() + kPacketSize));
-  SAMOVAR_RETURN_IF_ERROR(space->out.Allocate(plan_.output_elements()));
+  SAMOVAR_RETURN_IF_ERROR(space->image.Allocate(images_ * plan_.frame.elements() + kPacketSize));
+  SAMOVAR_RETURN_IF_ERROR(space->out.Allocate(images_ * plan_.output_elements()));
   if (pool()) {
     SAMOVAR_RETURN_IF_ERROR(space->pooled.Allocate(top_plane() * plan_.width));
     SAMOVAR_RETURN_IF_ERROR(space->at.Allocate(top_plane() * plan_.width));
@@ -103,11 +107,12 @@ absl::Status ConvolutionLayer::AllocateWorkspace(Workspace* space) {
   if (by_winners()) {
     SAMOVAR_RETURN_IF_ERROR(space->winners.Allocate(plan_.outputs, window_.out_plane(), top_plane()));
   } else {
-    SAMOVAR_RETURN_IF_ERROR(space->diff.Allocate(diff_frame_.elements()));
+    SAMOVAR_RETURN_IF_ERROR(space->diff.Allocate(images_ * diff_frame_.elements()));
     SAMOVAR_RETURN_IF_ERROR(space->planes.Allocate(plan_.outputs * std::max(window_.out_plane(), top_plane())));
   }
   if (!wants_data()) return absl::OkStatus();
-  return space->in_diff.Allocate(flipped_ ? flipped_->output_elements() : plan_.frame.elements() + kPacketSize);
+  return space->in_diff.Allocate(flipped_ ? images_ * flipped_->output_elements()
+                                          : plan_.frame.elements() + kPacketSize);
 }
 
 void ConvolutionLayer::PackForPass(bool backward) {
@@ -141,6 +146,7 @@ absl::Status ConvolutionLayer::Forward(const Pass& pass) {
 void ConvolutionLayer::ForwardGroup(int64_t begin, int64_t end, int64_t group, int thread) {
   Workspace* const space = spaces_[static_cast<size_t>(thread)].get();
   if (winograd_) return ForwardWinograd(begin, end, group, space);
+  if (images_ > 1) return ForwardTogether(begin, end, group, space);
   for (int64_t record = begin; record < end; ++record) {
     if (planes_) {
       ForwardPlanes(record, group, thread);
@@ -159,7 +165,7 @@ void ConvolutionLayer::ForwardPlanes(int64_t record, int64_t group, int thread) 
 }
 
 void ConvolutionLayer::ForwardDirect(int64_t record, int64_t group, Workspace* space) {
-  TurnBottom(record, group, space);
+  TurnBottom(record, group, space->image.data(), space);
   float* const out = OutputOf(record, group, space);
   ForwardImage(plan_, space->image.data(), packed_.data() + group * plan_.dense_length(),
                bias_.data() + group * plan_.width, out);
@@ -178,8 +184,8 @@ const float* ConvolutionLayer::Input(int64_t record, int64_t group, Workspace* s
   return space->picked.data();
 }
 
-void ConvolutionLayer::TurnBottom(int64_t record, int64_t group, Workspace* space) const {
-  ToChannelsLast(Input(record, group, space), plan_.window.channels, plan_.frame, space->image.data());
+void ConvolutionLayer::TurnBottom(int64_t record, int64_t group, float* image, Workspace* space) const {
+  ToChannelsLast(Input(record, group, space), plan_.window.channels, plan_.frame, image);
 }
 
 void ConvolutionLayer::FinishTop(int64_t record, int64_t group) {

@@ -69,7 +69,7 @@ void ConvolutionLayer::ForwardWinograd(int64_t begin, int64_t end, int64_t group
     TileRows rows{row, end_row, 0};
     const int64_t tiles = (end_row - row) * plan.tiles_w;
     for (int64_t record = first; record < last; ++record, rows.slot += tiles) {
-      if (row == 0) TurnBottom(record, group, space);
+      if (row == 0) TurnBottom(record, group, space->image.data(), space);
       TransformInput(plan, rows, space->image.data(), space->tiles_in.data());
     }
     MultiplyTiles(plan, rows.slot, space->tiles_in.data(), winograd_weights_.data() + group * plan.weight_elements(),
@@ -92,8 +92,8 @@ void ConvolutionLayer::BackwardWinograd(int64_t begin, int64_t end, int64_t grou
     const int64_t tiles = (end_row - row) * plan.tiles_w;
     for (int64_t record = first; record < last; ++record, rows.slot += tiles) {
       if (row == 0) {
-        if (wants_weights()) TurnBottom(record, group, space);
-        SpreadDiff(record, group, space);
+        if (wants_weights()) TurnBottom(record, group, space->image.data(), space);
+        SpreadDiff(record, group, space->diff.data(), space);
         if (wants_bias()) AddOverPlaces(diff_frame_, diff, partial + RoundUpToPackets(weights_partial()));
       }
       if (wants_weights()) {
@@ -112,7 +112,7 @@ void ConvolutionLayer::BackwardWinograd(int64_t begin, int64_t end, int64_t grou
     rows.slot = 0;
     for (int64_t record = first; record < last; ++record, rows.slot += tiles) {
       TransformOutput(*winograd_backward_, rows, space->tiles_in.data(), nullptr, space->in_diff.data());
-      if (end_row == plan.tiles_h) TurnInDiffBack(record, group, space);
+      if (end_row == plan.tiles_h) TurnInDiffBack(record, group, space->in_diff.data(), space);
     }
   });
   if (wants_weights()) AddWinogradGradient(plan, space->tiles_gradient.data(), partial);
