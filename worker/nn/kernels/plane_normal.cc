@@ -8,7 +8,7 @@ namespace samovar {
 namespace {
 
 // Values of a block, whose sums are of floats.
-constexpr int64_t kBlock = 1024;
+constexpr int64_t kBlock = 256;
 
 Packet LoadSome(const float* x, int64_t n) {
   float values[kPacketSize] = {};

@@ -41,7 +41,7 @@ class BatchNormLayer : public Layer {
 
   BatchNormLayer(const LayerContext& context, bool global, float fraction);
 
-  // What convolutions do for it, with the functions of a record below.
+  // The passes that convolutions do for it, with the functions of a record below.
   struct Neighbours {
     // The one below calls MeasureRecord in its forward pass; instead of reading bottom 0's diff it calls WriteInDiff.
     bool measured = false;
@@ -102,13 +102,13 @@ class BatchNormLayer : public Layer {
   PlaneLine LineOf(int64_t c) const;
   void WriteScaleGradients(int64_t c, const PlaneSums& sums);
   PlaneMeans MeansOf(int64_t c, const PlaneSums& sums) const;
-  // Of planes.
+  // Planes.
   int64_t plane(int64_t record, int64_t c) const { return record * view_.channels + c; }
   // body(record, first channel, end) for all planes.
   template <typename Body>
   void ForPlanes(const Pass& pass, Body body);
   void BackwardPlanes(const Pass& pass);
-  // Of vectors.
+  // Vectors.
   template <bool kRelu>
   void ForwardVectors(int64_t begin, int64_t end);
   template <bool kRelu>

@@ -1,5 +1,5 @@
-// The passes of ConvolutionLayer whose kernel has one place: several small images are one row of places, so that weights
-// and their gradient are read once for all of them, and tiles are full.
+// The passes of ConvolutionLayer whose kernel has one place: several small images are one row of places, so that
+// weights and their gradient are read once for all of them, and tiles are full.
 #include <algorithm>
 
 #include "worker/nn/layers/convolution_layer.h"
