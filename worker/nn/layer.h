@@ -13,6 +13,7 @@
 #include "caffe.pb.h"
 #include "samovar/v1/layout.pb.h"
 #include "worker/nn/kernels/pieces.h"
+#include "worker/nn/kernels/scratch.h"
 #include "worker/nn/shape.h"
 
 namespace samovar {
@@ -63,6 +64,8 @@ struct Pass {
   // Number, within the iteration, of the first record of this pass: an iteration may have several passes.
   uint64_t first_record;
   Loop loop;
+  // False: the weights are those of the pass before, and LayerBinding::packed holds what that pass has left there.
+  bool new_weights = true;
 };
 
 // Memory and duties of a layer, fixed before its first pass.
@@ -76,6 +79,10 @@ struct LayerBinding {
   // One entry a bottom: Backward is to write its diff.
   std::vector<bool> propagate_down;
   int threads = 1;
+  // For arrays that the layer needs only while it runs: taken in Allocate, there from the first pass on.
+  Scratch* scratch = nullptr;
+  // For weights in the order in which Forward reads them: the same, or in phase TEST memory that nobody else has.
+  Scratch* packed = nullptr;
 };
 
 class Layer {

@@ -140,7 +140,10 @@ absl::Status Net::Reshape(const std::map<std::string, std::vector<Shape>>& input
 Net::~Net() = default;
 
 const v1::ParameterLayout& Net::layout() const { return graph_->layout; }
-std::span<float> Net::weights() { return graph_->weights.span(); }
+std::span<float> Net::weights() {
+  graph_->new_weights = true;
+  return graph_->weights.span();
+}
 std::span<float> Net::gradients() { return graph_->gradients.span(); }
 int Net::batch_size() const { return graph_->batch_size; }
 const std::vector<NetInput>& Net::inputs() const { return graph_->inputs; }
@@ -210,7 +213,8 @@ absl::StatusOr<NetBlob> Net::FindBlob(const std::string& name) const {
 
 absl::Status Net::Forward(uint64_t iteration, uint64_t seed, uint64_t first_record) {
   graph_->forward_done = false;
-  graph_->pass = {iteration, seed, first_record, graph_->loop};
+  const bool new_weights = graph_->phase == caffe::TRAIN || graph_->new_weights;
+  graph_->pass = {iteration, seed, first_record, graph_->loop, new_weights};
   for (size_t i = 0; i < graph_->nodes.size(); ++i) {
     if (!graph_->nodes[i].absorbed_by) SAMOVAR_RETURN_IF_ERROR(graph_->nodes[i].layer->Forward(graph_->pass));
     if (graph_->after_layer) graph_->after_layer(i, /*forward=*/true);
@@ -219,6 +223,7 @@ absl::Status Net::Forward(uint64_t iteration, uint64_t seed, uint64_t first_reco
   graph_->loss = static_cast<float>(loss);
   CopyOutputs(graph_.get());
   graph_->forward_done = true;
+  graph_->new_weights = false;
   return absl::OkStatus();
 }
 

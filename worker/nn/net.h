@@ -105,7 +105,9 @@ class SAMOVAR_ENGINE_API Net {
 
   // The caller fills the weights before Forward; they are zero at first. Gradients are written (not added to) by
   // Backward alone, so that those of one pass can be sent while the next one's Forward runs; those of blobs that do not
-  // learn (lr_mult 0, or no loss above them) are zero, those of statistics are Forward's measurements.
+  // learn (lr_mult 0, or no loss above them) are zero, those of statistics are Forward's measurements. In phase TEST
+  // layers keep the weights in an order of their own until weights() is called again: a span from before Forward is not
+  // to be written after it.
   std::span<float> weights();
   std::span<float> gradients();
 

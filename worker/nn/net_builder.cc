@@ -69,6 +69,8 @@ class Builder {
     for (LayerNode& node : graph_->nodes) {
       if (!node.absorbed_by) SAMOVAR_RETURN_IF_ERROR(BindLayer(&node));
     }
+    SAMOVAR_RETURN_IF_ERROR(AtPlace(place, Annotate(graph_->scratch.Allocate(), "scratch memory of the layers")));
+    SAMOVAR_RETURN_IF_ERROR(AtPlace(place, Annotate(graph_->packed.Allocate(), "packed weights")));
     ListInputs();
     ListOutputs();
     if (former_ != nullptr) SAMOVAR_RETURN_IF_ERROR(CheckSameOutputs());
@@ -385,6 +387,9 @@ class Builder {
     for (const size_t above : node->absorbs) BindParameters(graph_->nodes[above], &binding);
     binding.propagate_down = node->propagate_down;
     binding.threads = graph_->loop.threads();
+    binding.scratch = &graph_->scratch;
+    binding.packed = options_.phase == caffe::TEST ? &graph_->packed : &graph_->scratch;
+    graph_->scratch.Begin();
     return Annotate(node->layer->Bind(std::move(binding)), absl::StrCat(node->place, node->written));
   }
 

@@ -81,6 +81,10 @@ struct NetGraph {
   // Blobs that have the memory of another one, whose values it holds after a pass (net_fusion.h).
   std::set<size_t> unwritten;
   Buffer<float> memory;
+  Scratch scratch;
+  // In phase TEST; see LayerBinding.
+  Scratch packed;
+  bool new_weights = true;
   // One entry a layer.
   std::vector<BlobNeed> needs;
   // One entry a blob: after a pass its memory may have another's values (net_memory.h).

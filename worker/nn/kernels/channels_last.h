@@ -18,6 +18,7 @@ struct Frame {
   int64_t row() const { return (width + 2 * pad_w) * channels; }
   int64_t elements() const { return (height + 2 * pad_h) * row(); }
   // The place of the image's first value.
+  bool has_padding() const { return pad_h > 0 || pad_w > 0; }
   int64_t origin() const { return pad_h * row() + pad_w * channels; }
 };
 

@@ -85,15 +85,16 @@ class ConvolutionLayer : public Layer {
   struct Workspace {
     // Frame of the input; output [places, width]; frame of the output's gradient; the gradient of the input. Of as
     // many images as are taken together.
-    Buffer<float> image, out, diff, in_diff;
-    // The absorbed pool's: [pooled places, width].
-    Buffer<float> pooled, at;
+    ScratchBuffer image, out, diff, in_diff;
+    // The absorbed pool's: [pooled places, width], zero beyond the outputs.
+    Buffer<float> pooled;
+    ScratchBuffer at;
     // [outputs of the group, places]; and [channels of the group, places]: z of the BatchNorm below; and
     // the places of these that are seen, or those of the bottom's diff.
-    Buffer<float> planes, in_planes, picked;
+    ScratchBuffer planes, in_planes, picked;
     // Winograd's tiles: those of the input, or of its gradient; of the output; of the output's gradient as an input;
     // and the weights' gradient.
-    Buffer<float> tiles_in, tiles_out, tiles_diff, tiles_gradient;
+    ScratchBuffer tiles_in, tiles_out, tiles_diff, tiles_gradient;
     WinnerList winners;
   };
 
@@ -122,11 +123,13 @@ class ConvolutionLayer : public Layer {
     return by_winners() ? plan_.outputs * plan_.rows_length() : plan_.dense_length();
   }
   // Gradient of a piece and group: weights, then bias.
-  float* partial(int64_t piece, int64_t group) {
+  float* partial(int64_t piece, int64_t group) const {
     return partials_.data() + (piece * groups_ + group) * partial_stride_;
   }
 
   void PackForPass(bool backward);
+  // Zero where nothing is written: padding, and lanes beyond the outputs.
+  void ClearFrames(bool backward);
   void TransformForPass(bool backward);
   // The records [begin, end).
   void ForwardGroup(int64_t begin, int64_t end, int64_t group, int thread);
@@ -172,7 +175,7 @@ class ConvolutionLayer : public Layer {
   // For the passes that are computed in tiles, and their weights.
   std::optional<WinogradPlan> winograd_, winograd_backward_;
   bool winograd_gradients_ = false;
-  Buffer<float> winograd_weights_, winograd_backward_weights_;
+  ScratchBuffer winograd_weights_, winograd_backward_weights_;
 
   int64_t records_per_piece_ = 0;
   // Images that are taken together, if not in tiles.
@@ -182,7 +185,8 @@ class ConvolutionLayer : public Layer {
   Frame diff_frame_;
   // Per group, for the pass: weights for forward; for the data gradient, flipped or as rows; bias, a multiple of
   // packets.
-  Buffer<float> packed_, packed_backward_, bias_;
+  ScratchBuffer packed_, packed_backward_;
+  Buffer<float> bias_;
   int64_t packed_backward_stride_ = 0;
   // Where each output's first run begins in the image, and where each output's rows of weights do.
   std::vector<int32_t> place_offsets_, output_offsets_;
@@ -190,7 +194,7 @@ class ConvolutionLayer : public Layer {
   // As the top: places of the maxima, bits of int32. And the outputs behind ReLU: [records, groups, places, width].
   Buffer<float> at_, outputs_;
   // Per piece: see partial().
-  Buffer<float> partials_;
+  ScratchBuffer partials_;
   int64_t partial_stride_ = 0;
 };
 

@@ -52,19 +52,18 @@ absl::Status ConvolutionLayer::Allocate() {
   SAMOVAR_RETURN_IF_ERROR(bias_.Allocate(groups_ * plan_.width));
   if (!pool() && PlanesConvolution::Suits(plan_.window, plan_.outputs, groups_)) {
     planes_.emplace(plan_.window, plan_.outputs, groups_);
-    SAMOVAR_RETURN_IF_ERROR(planes_->Allocate(binding().threads, wants_weights(), wants_data()));
-    for (auto& space : spaces_) SAMOVAR_RETURN_IF_ERROR(space->planes.Allocate(group_top()));
+    planes_->Allocate(binding().threads, wants_weights(), wants_data(), binding().scratch, binding().packed);
+    for (auto& space : spaces_) space->planes.Take(binding().scratch, group_top());
   } else {
     SAMOVAR_RETURN_IF_ERROR(AllocateChannelsLast());
   }
   for (auto& space : spaces_) {
-    if (norms_.below != nullptr) SAMOVAR_RETURN_IF_ERROR(space->in_planes.Allocate(group_bottom()));
-    if (SkipsPlaces(written_))
-      SAMOVAR_RETURN_IF_ERROR(space->picked.Allocate(plan_.window.channels * window_.in_plane()));
+    if (norms_.below != nullptr) space->in_planes.Take(binding().scratch, group_bottom());
+    if (SkipsPlaces(written_)) space->picked.Take(binding().scratch, plan_.window.channels * window_.in_plane());
   }
   if (wants_weights() || wants_bias()) {
     partial_stride_ = RoundUpToPackets(weights_partial()) + plan_.width;
-    SAMOVAR_RETURN_IF_ERROR(partials_.Allocate(partial_stride_ * groups_ * Pieces(records, records_per_piece_)));
+    partials_.Take(binding().scratch, partial_stride_ * groups_ * Pieces(records, records_per_piece_));
   }
   return absl::OkStatus();
 }
@@ -78,10 +77,10 @@ absl::Status ConvolutionLayer::AllocateChannelsLast() {
   SAMOVAR_RETURN_IF_ERROR(AllocateWinograd());
   if (!pool() && plan_.is_plain())
     images_ = std::clamp<int64_t>(kPlacesTogether / window_.out_plane(), 1, kForwardRecordsPerPiece);
-  if (!winograd_) SAMOVAR_RETURN_IF_ERROR(packed_.Allocate(groups_ * plan_.dense_length()));
+  if (!winograd_) packed_.Take(binding().packed, groups_ * plan_.dense_length());
   if (wants_data() && !winograd_backward_) {
     packed_backward_stride_ = flipped_ ? flipped_->dense_length() : plan_.outputs * plan_.rows_length();
-    SAMOVAR_RETURN_IF_ERROR(packed_backward_.Allocate(groups_ * packed_backward_stride_));
+    packed_backward_.Take(binding().scratch, groups_ * packed_backward_stride_);
   }
   for (int64_t oh = 0; oh < window_.out_h; ++oh) {
     for (int64_t ow = 0; ow < window_.out_w; ++ow) place_offsets_.push_back(static_cast<int32_t>(plan_.offset(oh, ow)));
@@ -97,22 +96,23 @@ absl::Status ConvolutionLayer::AllocateChannelsLast() {
 
 absl::Status ConvolutionLayer::AllocateWorkspace(Workspace* space) {
   // A packet more: the last run is read in whole packets.
-  SAMOVAR_RETURN_IF_ERROR(space->image.Allocate(images_ * plan_.frame.elements() + kPacketSize));
-  SAMOVAR_RETURN_IF_ERROR(space->out.Allocate(images_ * plan_.output_elements()));
+  Scratch* const scratch = binding().scratch;
+  space->image.Take(scratch, images_ * plan_.frame.elements() + kPacketSize);
+  space->out.Take(scratch, images_ * plan_.output_elements());
   if (pool()) {
     SAMOVAR_RETURN_IF_ERROR(space->pooled.Allocate(top_plane() * plan_.width));
-    SAMOVAR_RETURN_IF_ERROR(space->at.Allocate(top_plane() * plan_.width));
+    space->at.Take(scratch, top_plane() * plan_.width);
   }
   if (!wants_any()) return absl::OkStatus();
   if (by_winners()) {
     SAMOVAR_RETURN_IF_ERROR(space->winners.Allocate(plan_.outputs, window_.out_plane(), top_plane()));
   } else {
-    SAMOVAR_RETURN_IF_ERROR(space->diff.Allocate(images_ * diff_frame_.elements()));
-    SAMOVAR_RETURN_IF_ERROR(space->planes.Allocate(plan_.outputs * std::max(window_.out_plane(), top_plane())));
+    space->diff.Take(scratch, images_ * diff_frame_.elements());
+    space->planes.Take(scratch, plan_.outputs * std::max(window_.out_plane(), top_plane()));
   }
   if (!wants_data()) return absl::OkStatus();
-  return space->in_diff.Allocate(flipped_ ? images_ * flipped_->output_elements()
-                                          : plan_.frame.elements() + kPacketSize);
+  space->in_diff.Take(scratch, flipped_ ? images_ * flipped_->output_elements() : plan_.frame.elements() + kPacketSize);
+  return absl::OkStatus();
 }
 
 void ConvolutionLayer::PackForPass(bool backward) {
@@ -134,8 +134,17 @@ void ConvolutionLayer::PackForPass(bool backward) {
   }
 }
 
+void ConvolutionLayer::ClearFrames(bool backward) {
+  if (planes_) return planes_->ClearFrames(backward);
+  for (auto& space : spaces_) {
+    if (plan_.frame.has_padding()) space->image.Clear();
+    if (backward && (diff_frame_.has_padding() || plan_.width > plan_.outputs)) space->diff.Clear();
+  }
+}
+
 absl::Status ConvolutionLayer::Forward(const Pass& pass) {
-  PackForPass(/*backward=*/false);
+  ClearFrames(/*backward=*/false);
+  if (pass.new_weights) PackForPass(/*backward=*/false);
   if (norms_.normalised != nullptr) norms_.normalised->ReadTotals();
   pass.loop.Run(bottom(0).records(), kForwardRecordsPerPiece, [&](int64_t begin, int64_t end, int64_t, int thread) {
     for (int64_t g = 0; g < groups_; ++g) ForwardGroup(begin, end, g, thread);
@@ -224,6 +233,7 @@ void ConvolutionLayer::FinishForward(int64_t record, int64_t group, float* out, 
 void ConvolutionLayer::Backward(const Pass& pass) {
   // A layer below may learn, yet be cut off.
   if (!wants_any()) return;
+  ClearFrames(/*backward=*/true);
   if (wants_data()) PackForPass(/*backward=*/true);
   pass.loop.Run(bottom(0).records(), records_per_piece_, [&](int64_t begin, int64_t end, int64_t piece, int thread) {
     if (partial_stride_ > 0) std::fill_n(partial(piece, 0), groups_ * partial_stride_, 0.0f);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "common/base/status_macros.h"
 #include "worker/nn/kernels/channels_last.h"
 #include "worker/nn/kernels/convolution_kernel.h"
 #include "worker/nn/kernels/packet.h"
@@ -28,21 +27,26 @@ int64_t PlanesConvolution::gradient_elements() const {
   return plan_.flat() ? plan_.window.channels * width() : group_weights();
 }
 
-absl::Status PlanesConvolution::Allocate(int threads, bool wants_weights, bool wants_data) {
-  SAMOVAR_RETURN_IF_ERROR(packed_.Allocate(groups_ * group_weights()));
-  if (wants_data) SAMOVAR_RETURN_IF_ERROR(packed_backward_.Allocate(groups_ * group_weights()));
+void PlanesConvolution::Allocate(int threads, bool wants_weights, bool wants_data, Scratch* scratch, Scratch* packed) {
+  packed_.Take(packed, groups_ * group_weights());
+  if (wants_data) packed_backward_.Take(scratch, groups_ * group_weights());
   for (int thread = 0; thread < threads; ++thread) {
     Workspace* const space = spaces_.emplace_back(std::make_unique<Workspace>()).get();
-    if (!plan_.in_place()) SAMOVAR_RETURN_IF_ERROR(space->frame.Allocate(plan_.frame_elements()));
-    if (!plan_.flat()) SAMOVAR_RETURN_IF_ERROR(space->out.Allocate(plan_.output_elements()));
-    if (!plan_.flat() && (wants_weights || wants_data))
-      SAMOVAR_RETURN_IF_ERROR(space->diff.Allocate(plan_.diff_elements()));
-    if (wants_data && !plan_.in_place()) SAMOVAR_RETURN_IF_ERROR(space->in_diff.Allocate(plan_.frame_elements()));
+    if (!plan_.in_place()) space->frame.Take(scratch, plan_.frame_elements());
+    if (!plan_.flat()) space->out.Take(scratch, plan_.output_elements());
+    if (!plan_.flat() && (wants_weights || wants_data)) space->diff.Take(scratch, plan_.diff_elements());
+    if (wants_data && !plan_.in_place()) space->in_diff.Take(scratch, plan_.frame_elements());
     if (!wants_weights) continue;
-    if (plan_.flat()) SAMOVAR_RETURN_IF_ERROR(space->turned.Allocate(plan_.out_plane * width()));
-    if (!plan_.flat()) SAMOVAR_RETURN_IF_ERROR(space->sums.Allocate(group_weights() * kPacketSize));
+    if (plan_.flat()) space->turned.Take(scratch, plan_.out_plane * width());
+    if (!plan_.flat()) space->sums.Take(scratch, group_weights() * kPacketSize);
   }
-  return absl::OkStatus();
+}
+
+void PlanesConvolution::ClearFrames(bool backward) {
+  for (auto& space : spaces_) {
+    space->frame.Clear();
+    if (backward) space->diff.Clear();
+  }
 }
 
 void PlanesConvolution::PackForForward(const float* weights) {
@@ -87,7 +91,7 @@ void PlanesConvolution::Forward(int64_t group, const float* in, const float* bia
 }
 
 void PlanesConvolution::BeginGradient(int thread) {
-  Buffer<float>& sums = spaces_[static_cast<size_t>(thread)]->sums;
+  const ScratchBuffer& sums = spaces_[static_cast<size_t>(thread)]->sums;
   std::fill_n(sums.data(), sums.size(), 0.0f);
 }
 

@@ -9,9 +9,8 @@
 #include <memory>
 #include <vector>
 
-#include "absl/status/status.h"
-#include "worker/nn/kernels/buffer.h"
 #include "worker/nn/kernels/planes_plan.h"
+#include "worker/nn/kernels/scratch.h"
 
 namespace samovar {
 
@@ -22,7 +21,9 @@ class PlanesConvolution {
 
   PlanesConvolution(const Window& window, int64_t outputs, int64_t groups) : plan_(window, outputs), groups_(groups) {}
 
-  absl::Status Allocate(int threads, bool wants_weights, bool wants_data);
+  void Allocate(int threads, bool wants_weights, bool wants_data, Scratch* scratch, Scratch* packed);
+  // Before a pass.
+  void ClearFrames(bool backward);
 
   // weights: of all groups, [groups * outputs, channels, kernel_h, kernel_w].
   void PackForForward(const float* weights);
@@ -43,9 +44,9 @@ class PlanesConvolution {
  private:
   struct Workspace {
     // One image and group: see PlanesPlan.
-    Buffer<float> frame, out, diff, in_diff;
+    ScratchBuffer frame, out, diff, in_diff;
     // Packets of lanes, by output and term; or, of a single place, the output's gradient with channels last.
-    Buffer<float> sums, turned;
+    ScratchBuffer sums, turned;
   };
 
   int64_t group_weights() const { return plan_.outputs * plan_.terms(); }
@@ -57,7 +58,7 @@ class PlanesConvolution {
   const PlanesPlan plan_;
   const int64_t groups_;
   std::vector<std::unique_ptr<Workspace>> spaces_;
-  Buffer<float> packed_, packed_backward_;
+  ScratchBuffer packed_, packed_backward_;
 };
 
 }  // namespace samovar

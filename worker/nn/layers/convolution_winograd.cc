@@ -36,20 +36,20 @@ absl::Status ConvolutionLayer::AllocateWinograd() {
   SAMOVAR_ASSIGN_OR_RETURN(const bool wanted, WinogradIsWanted());
   if (!wanted || !WinogradPlan::Suits(plan_)) return absl::OkStatus();
   winograd_.emplace(plan_);
-  SAMOVAR_RETURN_IF_ERROR(winograd_weights_.Allocate(groups_ * winograd_->weight_elements()));
+  winograd_weights_.Take(binding().packed, groups_ * winograd_->weight_elements());
   // Both convolutions have the same tiles then.
   const bool same_size = window_.in_h == window_.out_h && window_.in_w == window_.out_w;
   winograd_gradients_ = wants_any() && !by_winners() && (!wants_data() || (flipped_ && same_size));
   if (winograd_gradients_ && wants_data()) {
     winograd_backward_.emplace(*flipped_);
-    SAMOVAR_RETURN_IF_ERROR(winograd_backward_weights_.Allocate(groups_ * winograd_backward_->weight_elements()));
+    winograd_backward_weights_.Take(binding().scratch, groups_ * winograd_backward_->weight_elements());
   }
   for (auto& space : spaces_) {
-    SAMOVAR_RETURN_IF_ERROR(space->tiles_in.Allocate(winograd_->input_elements()));
-    SAMOVAR_RETURN_IF_ERROR(space->tiles_out.Allocate(winograd_->output_elements()));
-    if (winograd_backward_) SAMOVAR_RETURN_IF_ERROR(space->tiles_diff.Allocate(winograd_backward_->input_elements()));
+    space->tiles_in.Take(binding().scratch, winograd_->input_elements());
+    space->tiles_out.Take(binding().scratch, winograd_->output_elements());
+    if (winograd_backward_) space->tiles_diff.Take(binding().scratch, winograd_backward_->input_elements());
     if (winograd_gradients_ && wants_weights())
-      SAMOVAR_RETURN_IF_ERROR(space->tiles_gradient.Allocate(winograd_->weight_elements()));
+      space->tiles_gradient.Take(binding().scratch, winograd_->weight_elements());
   }
   return absl::OkStatus();
 }
