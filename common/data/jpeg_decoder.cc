@@ -3,14 +3,16 @@
 // libjpeg reports an error by a call that must not return, and ours jumps (longjmp) back to the method that called the
 // library. So each of these methods sets its own landing place and has, between there and its end, no object with a
 // destructor.
-#include <jpeglib.h>
 #include <setjmp.h>
 #include <stdio.h>
+// Behind stdio.h, whose types it needs.
+#include <jpeglib.h>
 // Behind jpeglib.h.
 #include <jerror.h>
 
 #include <memory>
 #include <new>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"

@@ -45,6 +45,7 @@ class NetFeed {
     // As in OpenReader.
     PartitionSource* partitions = nullptr;
     StorageTable storage = {};
+    // As in BatchFeed::Options.
     int threads = 1;
   };
 
