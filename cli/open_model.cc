@@ -100,11 +100,12 @@ absl::StatusOr<std::unique_ptr<Net>> BuildNetOf(const OpenModel& model, int batc
   return net;
 }
 
-absl::StatusOr<std::unique_ptr<NetFeed>> OpenFeedOf(const OpenModel& model) {
+absl::StatusOr<std::unique_ptr<NetFeed>> OpenFeedOf(const OpenModel& model, int threads) {
   NetFeed::Options options;
   options.phase = model.phase;
   options.storage = model.storage;
   options.partitions = model.partitions.get();
+  options.threads = threads;
   return NetFeed::Open(model.param, model.data, options);
 }
 

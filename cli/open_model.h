@@ -62,8 +62,9 @@ absl::StatusOr<caffe::NetParameter> ReadNetInPhase(const std::string& path, caff
 absl::StatusOr<std::unique_ptr<Net>> BuildNetOf(const OpenModel& model, int batch_size, ThreadPool* pool,
                                                 bool keep_blobs = false);
 
-// A feed of the model's records, in order; the model outlives it. REQUIRES: model.data.records() > 0
-absl::StatusOr<std::unique_ptr<NetFeed>> OpenFeedOf(const OpenModel& model);
+// A feed of the model's records, in order, which so many threads fill; the model outlives it. REQUIRES:
+// model.data.records() > 0
+absl::StatusOr<std::unique_ptr<NetFeed>> OpenFeedOf(const OpenModel& model, int threads = 1);
 
 // Makes the net one for the records from `begin` on, where they may have sizes of their own.
 absl::Status FitToRecord(uint64_t begin, NetFeed* feed, Net* net);

@@ -36,7 +36,7 @@ absl::StatusOr<TestResult> Test(const TestOptions& options) {
   }
   ThreadPool pool(options.threads);
   SAMOVAR_ASSIGN_OR_RETURN(std::unique_ptr<Net> net, BuildNetOf(model, /*batch_size=*/0, &pool));
-  SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<NetFeed> feed, OpenFeedOf(model));
+  SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<NetFeed> feed, OpenFeedOf(model, options.threads));
   TestResult result;
   result.outputs = model.outputs;
   result.means.assign(static_cast<size_t>(result.outputs.outputs_size()), 0);

@@ -235,6 +235,16 @@ absl::Status Dataset::ReadStored(uint64_t position, caffe::Datum* datum) const {
   return ReadStoredAt(place, datum);
 }
 
+absl::StatusOr<std::optional<Dataset::Stored>> Dataset::View(uint64_t position) const {
+  SAMOVAR_ASSIGN_OR_RETURN(Place place, Find(position));
+  const std::optional<DatumView> datum = ViewDatum(place.value());
+  if (!datum.has_value() || datum->encoded != encoded_) return std::nullopt;
+  const RecordShape& shape = datum->shape;
+  const bool as_it_says = shape.channels == shape_.channels && CanBe(shape) && datum->data.size() == shape.elements();
+  if (!encoded_ && !as_it_says) return std::nullopt;
+  return Stored{std::move(place.records), *datum};
+}
+
 absl::Status Dataset::Read(uint64_t position, caffe::Datum* datum, ImageChannels channels) const {
   SAMOVAR_ASSIGN_OR_RETURN(const Place place, Find(position));
   SAMOVAR_RETURN_IF_ERROR(ReadStoredAt(place, datum));

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,6 +22,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "caffe.pb.h"
+#include "common/data/datum_view.h"
 #include "common/data/image.h"
 #include "common/data/lmdb_records.h"
 #include "common/data/partition_cut.h"
@@ -66,6 +68,16 @@ class Dataset {
   absl::Status Read(uint64_t position, caffe::Datum* datum, ImageChannels channels = ImageChannels::kAsStored) const;
   // The same, but encoded records stay as they are, unread.
   absl::Status ReadStored(uint64_t position, caffe::Datum* datum) const;
+
+  // A record where it lies; valid as long as the object.
+  struct Stored {
+    std::shared_ptr<const LmdbRecords> records;
+    DatumView datum;
+  };
+  // A record that is stored as bytes, as many as its shape says, or, if the set's records are encoded, as an image,
+  // which is not looked at. nullopt: it is another one; Read reads it, or says what is wrong. OUT_OF_RANGE, and errors
+  // of opening its partition, as of Read.
+  absl::StatusOr<std::optional<Stored>> View(uint64_t position) const;
 
   // All keys, in order. DATA_LOSS: a damaged file. Errors of opening partitions.
   absl::StatusOr<std::vector<std::string>> Keys() const;

@@ -4,9 +4,12 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "common/data/image.h"
+#include "common/data/image_decoder.h"
 
 namespace samovar {
 
@@ -16,9 +19,17 @@ struct InterleavedImage {
   std::vector<uint8_t> pixels;
 };
 
+// As DecodeRows.
+absl::Status DecodeJpegRows(absl::string_view encoded, ImageChannels channels,
+                            absl::FunctionRef<absl::StatusOr<RowRange>(const RecordShape& shape)> choose,
+                            absl::FunctionRef<void(int y, const uint8_t* pixels)> take);
 // As DecodeImage.
-absl::Status DecodeJpeg(absl::string_view encoded, ImageChannels channels, InterleavedImage* image);
 absl::Status DecodePng(absl::string_view encoded, ImageChannels channels, InterleavedImage* image);
+
+// The rest of DecodeRows for an image that is decoded.
+absl::Status TakeRows(const InterleavedImage& image,
+                      absl::FunctionRef<absl::StatusOr<RowRange>(const RecordShape& shape)> choose,
+                      absl::FunctionRef<void(int y, const uint8_t* pixels)> take);
 
 // INVALID_ARGUMENT: larger than a record may be.
 absl::Status CheckImageSize(uint64_t height, uint64_t width, int channels);

@@ -3,14 +3,16 @@
 // libjpeg reports an error by a call that must not return, and ours jumps (longjmp) back to the method that called the
 // library. So each of these methods sets its own landing place and has, between there and its end, no object with a
 // destructor.
-#include <jpeglib.h>
 #include <setjmp.h>
 #include <stdio.h>
+// Behind stdio.h, whose types it needs.
+#include <jpeglib.h>
 // Behind jpeglib.h.
 #include <jerror.h>
 
 #include <memory>
 #include <new>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
@@ -57,6 +59,27 @@ class JpegReader {
       JSAMPROW row = pixels + jpeg_.output_scanline * row_bytes;
       jpeg_read_scanlines(&jpeg_, &row, 1);
     }
+    jpeg_finish_decompress(&jpeg_);
+    return true;
+  }
+
+  // Gives rows to `take`; `row` has room for one, as above.
+  bool ReadRows(J_COLOR_SPACE space, const RowRange& rows, uint8_t* row,
+                absl::FunctionRef<void(int y, const uint8_t* pixels)> take) {
+    if (setjmp(landing_) != 0) return false;
+    jpeg_.out_color_space = space;
+    jpeg_start_decompress(&jpeg_);
+    const bool none = rows.begin >= rows.end;
+    if (!none && rows.begin > 0) jpeg_skip_scanlines(&jpeg_, static_cast<JDIMENSION>(rows.begin));
+    while (!none && jpeg_.output_scanline < static_cast<JDIMENSION>(rows.end)) {
+      const int y = static_cast<int>(jpeg_.output_scanline);
+      jpeg_read_scanlines(&jpeg_, &row, 1);
+      take(y, row);
+    }
+    // The library does not look at what it skips at the end, but at what lies before a row that is read.
+    const JDIMENSION rest = jpeg_.output_height - jpeg_.output_scanline;
+    if (rest > 1) jpeg_skip_scanlines(&jpeg_, rest - 1);
+    if (rest > 0) jpeg_read_scanlines(&jpeg_, &row, 1);
     jpeg_finish_decompress(&jpeg_);
     return true;
   }
@@ -131,28 +154,60 @@ void CmykToColour(const std::vector<uint8_t>& cmyk, InterleavedImage* image) {
   }
 }
 
-}  // namespace
+J_COLOR_SPACE SpaceOf(const RecordShape& shape) { return shape.channels == 1 ? JCS_GRAYSCALE : JCS_EXT_BGR; }
 
-absl::Status DecodeJpeg(absl::string_view encoded, ImageChannels channels, InterleavedImage* image) {
-  JpegReader reader;
-  if (!reader.ReadHeader(encoded)) return reader.error();
-  const int components = reader.components();
+// The shape that an image is decoded to.
+absl::StatusOr<RecordShape> Begin(absl::string_view encoded, ImageChannels channels, JpegReader* reader) {
+  if (!reader->ReadHeader(encoded)) return reader->error();
+  const int components = reader->components();
   if (components != 1 && components != 3 && components != 4) {
     return absl::UnimplementedError(
         absl::StrCat("the JPEG has ", components, " components; convert it to gray or RGB"));
   }
   const bool gray = channels == ImageChannels::kGray || (channels == ImageChannels::kAsStored && components == 1);
-  SAMOVAR_RETURN_IF_ERROR(CheckImageSize(reader.height(), reader.width(), components == 4 ? 4 : gray ? 1 : 3));
-  image->shape = {gray ? 1 : 3, static_cast<int>(reader.height()), static_cast<int>(reader.width())};
-  image->pixels.resize(image->shape.elements());
-  if (components != 4) {
-    return reader.ReadPixels(gray ? JCS_GRAYSCALE : JCS_EXT_BGR, image->pixels.data()) ? absl::OkStatus()
-                                                                                       : reader.error();
-  }
-  std::vector<uint8_t> cmyk(size_t{4} * reader.height() * reader.width());
-  if (!reader.ReadPixels(JCS_CMYK, cmyk.data())) return reader.error();
+  SAMOVAR_RETURN_IF_ERROR(CheckImageSize(reader->height(), reader->width(), components == 4 ? 4 : gray ? 1 : 3));
+  return RecordShape{gray ? 1 : 3, static_cast<int>(reader->height()), static_cast<int>(reader->width())};
+}
+
+absl::Status DecodeCmyk(const RecordShape& shape, JpegReader* reader, InterleavedImage* image) {
+  image->shape = shape;
+  image->pixels.resize(shape.elements());
+  std::vector<uint8_t> cmyk(size_t{4} * reader->height() * reader->width());
+  if (!reader->ReadPixels(JCS_CMYK, cmyk.data())) return reader->error();
   CmykToColour(cmyk, image);
   return absl::OkStatus();
+}
+
+// Room for a row. The library writes to an aligned address past the caches, and the row is read at once.
+class Row {
+ public:
+  explicit Row(size_t bytes) : room_(bytes + kAlignment) {
+    const auto address = reinterpret_cast<uintptr_t>(room_.data());
+    at_ = room_.data() + (kAlignment + 8 - address % kAlignment) % kAlignment;
+  }
+  uint8_t* data() { return at_; }
+
+ private:
+  static constexpr size_t kAlignment = 64;
+  std::vector<uint8_t> room_;
+  uint8_t* at_;
+};
+
+}  // namespace
+
+absl::Status DecodeJpegRows(absl::string_view encoded, ImageChannels channels,
+                            absl::FunctionRef<absl::StatusOr<RowRange>(const RecordShape& shape)> choose,
+                            absl::FunctionRef<void(int y, const uint8_t* pixels)> take) {
+  JpegReader reader;
+  SAMOVAR_ASSIGN_OR_RETURN(const RecordShape shape, Begin(encoded, channels, &reader));
+  if (reader.components() == 4) {
+    InterleavedImage image;
+    SAMOVAR_RETURN_IF_ERROR(DecodeCmyk(shape, &reader, &image));
+    return TakeRows(image, choose, take);
+  }
+  SAMOVAR_ASSIGN_OR_RETURN(const RowRange rows, choose(shape));
+  Row row(static_cast<size_t>(shape.channels) * static_cast<size_t>(shape.width));
+  return reader.ReadRows(SpaceOf(shape), rows, row.data(), take) ? absl::OkStatus() : reader.error();
 }
 
 }  // namespace samovar

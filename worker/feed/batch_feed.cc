@@ -1,11 +1,13 @@
 #include "worker/feed/batch_feed.h"
 
 #include <algorithm>
+#include <atomic>
 #include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/base/exceptions.h"
 #include "common/base/status_macros.h"
 
 namespace samovar {
@@ -13,6 +15,9 @@ namespace {
 
 // A message shows so many digits of a digest: people can tell two digests apart by them.
 constexpr size_t kShownDigits = 12;
+
+// Values of a batch; smaller ones are filled before other threads are awake.
+constexpr uint64_t kLeastForThreads = uint64_t{1} << 20;
 
 template <typename Dims>
 std::string ShapeText(const Dims& dims) {
@@ -85,6 +90,21 @@ absl::StatusOr<std::unique_ptr<BatchFeed>> BatchFeed::Create(Options options) {
 BatchFeed::BatchFeed(Options options, IterationSchedule schedule)
     : options_(std::move(options)), schedule_(std::move(schedule)) {
   CountElements();
+  AddReaders();
+}
+
+void BatchFeed::AddReaders() {
+  readers_ = {options_.reader.get()};
+  // Its batches are single records.
+  const int threads = adapts() ? 1 : options_.threads;
+  while (readers_.size() < static_cast<size_t>(threads)) {
+    std::unique_ptr<RecordReader> another = options_.reader->Another();
+    if (another == nullptr) break;
+    readers_.push_back(another.get());
+    others_.push_back(std::move(another));
+  }
+  records_.resize(readers_.size());
+  if (readers_.size() > 1) pool_ = std::make_unique<ThreadPool>(static_cast<int>(readers_.size()));
 }
 
 void BatchFeed::CountElements() {
@@ -152,16 +172,49 @@ absl::Status BatchFeed::CheckTops(uint64_t samples, std::span<const std::span<fl
   return absl::OkStatus();
 }
 
+bool BatchFeed::WorthThreads(uint64_t samples) const {
+  return pool_ != nullptr && samples > 1 && samples * elements_[0] >= kLeastForThreads;
+}
+
+absl::Status BatchFeed::ReadSample(size_t reader, uint64_t position, const Draw& draw, size_t sample,
+                                   std::span<const std::span<float>> tops) {
+  std::vector<float*>& record = records_[reader];
+  record.resize(tops.size());
+  for (size_t i = 0; i < tops.size(); ++i) record[i] = tops[i].data() + sample * elements_[i];
+  return readers_[reader]->Read(position, draw, record);
+}
+
 absl::Status BatchFeed::Fill(std::span<const uint64_t> positions, uint64_t iteration, uint64_t first_sample,
                              std::span<const std::span<float>> tops) {
   SAMOVAR_RETURN_IF_ERROR(CheckTops(positions.size(), tops));
-  record_.resize(tops.size());
-  for (size_t sample = 0; sample < positions.size(); ++sample) {
-    for (size_t i = 0; i < tops.size(); ++i) record_[i] = tops[i].data() + sample * elements_[i];
+  const auto read = [&](size_t sample, size_t reader) {
     const Draw draw = {options_.seed, iteration, first_sample + sample};
-    SAMOVAR_RETURN_IF_ERROR(options_.reader->Read(positions[sample], draw, record_));
+    return ReadSample(reader, positions[sample], draw, sample, tops);
+  };
+  if (!WorthThreads(positions.size())) {
+    for (size_t sample = 0; sample < positions.size(); ++sample) SAMOVAR_RETURN_IF_ERROR(read(sample, 0));
+    return absl::OkStatus();
   }
-  return absl::OkStatus();
+  return FillWithThreads(positions.size(), read);
+}
+
+absl::Status BatchFeed::FillWithThreads(size_t samples,
+                                        absl::FunctionRef<absl::Status(size_t sample, size_t reader)> read) {
+  statuses_.assign(samples, absl::OkStatus());
+  // The first sample that is known to be bad: those behind it are not read, those before it are, so that the error is
+  // the one that a single thread finds.
+  std::atomic<size_t> first_bad = samples;
+  pool_->ParallelFor(static_cast<int64_t>(samples), [&](int64_t piece, int thread) {
+    const auto sample = static_cast<size_t>(piece);
+    size_t bad = first_bad.load(std::memory_order_relaxed);
+    if (sample > bad) return;
+    statuses_[sample] = CatchExceptions([&] { return read(sample, static_cast<size_t>(thread)); });
+    if (statuses_[sample].ok()) return;
+    while (sample < bad && !first_bad.compare_exchange_weak(bad, sample, std::memory_order_relaxed)) {
+    }
+  });
+  const size_t bad = first_bad.load(std::memory_order_relaxed);
+  return bad < samples ? statuses_[bad] : absl::OkStatus();
 }
 
 }  // namespace samovar

@@ -11,9 +11,11 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "caffe.pb.h"
+#include "common/base/thread_pool.h"
 #include "common/data/iteration_schedule.h"
 #include "samovar/v1/job.pb.h"
 #include "worker/feed/record_reader.h"
@@ -29,6 +31,8 @@ class BatchFeed {
     // Batches of an iteration: the solver's iter_size, times the parts that its batch is cut into.
     uint32_t batches = 1;
     uint64_t seed = 0;
+    // Threads that fill a batch together, if it is large and the reader allows; the samples are the same.
+    int threads = 1;
   };
 
   // INVALID_ARGUMENT: the records are not those of the spec (their number, shapes or digest; records that were appended
@@ -65,18 +69,32 @@ class BatchFeed {
   // The records of iteration t, into positions_.
   void ListRecords(uint64_t t);
   absl::Status CheckTops(uint64_t samples, std::span<const std::span<float>> tops) const;
-  // Fills sample after sample; `first_sample` is the number of the first one in its iteration.
+  // Makes readers_, and threads for them.
+  void AddReaders();
+  // Fills sample after sample, or several at a time; `first_sample` is the number of the first one in its iteration.
   absl::Status Fill(std::span<const uint64_t> positions, uint64_t iteration, uint64_t first_sample,
                     std::span<const std::span<float>> tops);
 
+  // One sample, read by readers_[reader].
+  absl::Status ReadSample(size_t reader, uint64_t position, const Draw& draw, size_t sample,
+                          std::span<const std::span<float>> tops);
+  absl::Status FillWithThreads(size_t samples, absl::FunctionRef<absl::Status(size_t sample, size_t reader)> read);
+  bool WorthThreads(uint64_t samples) const;
+
   const Options options_;
   const IterationSchedule schedule_;
-  std::vector<size_t> elements_;  // of a record in each top
+  // options_.reader, and others of the same records; one for each thread.
+  std::vector<RecordReader*> readers_;
+  std::vector<std::unique_ptr<RecordReader>> others_;
+  std::unique_ptr<ThreadPool> pool_;  // null: one thread fills
+  std::vector<size_t> elements_;      // of a record in each top
 
   // Which iteration's records positions_ holds.
   std::optional<uint64_t> listed_;
   std::vector<uint64_t> positions_;
-  std::vector<float*> record_;  // kept for its memory
+  // Kept for their memory: where each reader writes, and how each sample went.
+  std::vector<std::vector<float*>> records_;
+  std::vector<absl::Status> statuses_;
 };
 
 }  // namespace samovar

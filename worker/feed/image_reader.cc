@@ -13,14 +13,15 @@
 #include "common/data/image_resize.h"
 #include "common/data/records_digest.h"
 #include "common/storage/paths.h"
+#include "worker/feed/encoded_sample.h"
 
 namespace samovar {
 namespace {
 
 class ImageReader : public RecordReader {
  public:
-  ImageReader(const caffe::ImageDataParameter& param, std::string source, std::vector<ListedImage> images,
-              const StorageTable& storage)
+  ImageReader(const caffe::ImageDataParameter& param, std::string source,
+              std::shared_ptr<const std::vector<ListedImage>> images, const StorageTable& storage)
       : param_(param), source_(std::move(source)), images_(std::move(images)), storage_(storage) {}
 
   absl::Status Start(const caffe::LayerParameter& layer, caffe::Phase phase) {
@@ -35,33 +36,33 @@ class ImageReader : public RecordReader {
   }
 
   const std::string& source() const override { return source_; }
-  uint64_t size() const override { return images_.size(); }
+  uint64_t size() const override { return images_->size(); }
   const std::vector<TopShape>& tops() const override { return tops_; }
 
   absl::StatusOr<std::vector<std::string>> Names() const override {
     std::vector<std::string> names;
-    for (const ListedImage& image : images_) names.push_back(image.name);
+    for (const ListedImage& image : *images_) names.push_back(image.name);
     return names;
   }
 
   absl::StatusOr<std::string> Digest(uint64_t count) override {
-    return DigestOfImages(source_, images_, count,
+    return DigestOfImages(source_, *images_, count,
                           [this](const ListedImage& image) { return storage_.Fetch(PathOf(image)); });
   }
 
   absl::StatusOr<Looked> LookAtFiles(absl::Time deadline) override {
     Looked looked;
-    looked.of = images_.size();
+    looked.of = images_->size();
     absl::Status first;
     uint64_t bad = 0;
     for (; looked.at < looked.of && SteadyNow() < deadline; ++looked.at) {
-      const ListedImage& listed = images_[looked.at];
+      const ListedImage& listed = (*images_)[looked.at];
       const std::string path = PathOf(listed);
       const absl::StatusOr<std::string> local = storage_.Fetch(path);
       struct stat info;
       if (local.ok() && stat(local->c_str(), &info) == 0 && S_ISREG(info.st_mode) && info.st_size > 0) continue;
       ++bad;
-      if (first.ok()) first = Annotate(Decode(path), PlaceOf(source_, listed));
+      if (first.ok()) first = Annotate(Decode(path, ReadImageFile(path, storage_)), PlaceOf(source_, listed));
     }
     if (first.ok()) return looked;
     if (bad == 1) return first;
@@ -80,25 +81,54 @@ class ImageReader : public RecordReader {
   }
 
   absl::Status Read(uint64_t position, const Draw& draw, std::span<float* const> tops) override {
-    SAMOVAR_RETURN_IF_ERROR(Load(position));
+    if (std::exchange(loaded_, std::nullopt) != position) {
+      const ListedImage& listed = (*images_)[position];
+      const std::string path = PathOf(listed);
+      const auto file = ReadImageFile(path, storage_);
+      if (ReadInPlace(listed, file, draw, tops)) return absl::OkStatus();
+      SAMOVAR_RETURN_IF_ERROR(Load(listed, path, file));
+    }
     const auto* pixels = reinterpret_cast<const uint8_t*>(image_.data.data());
     const absl::Status status = transformer_->Apply(image_.shape, pixels, draw, tops[0]);
     if (!status.ok())
-      return Annotate(status, absl::StrCat(PlaceOf(source_, images_[position]), ": ", images_[position].name));
-    if (tops.size() > 1) *tops[1] = static_cast<float>(images_[position].label);
+      return Annotate(status, absl::StrCat(PlaceOf(source_, (*images_)[position]), ": ", (*images_)[position].name));
+    if (tops.size() > 1) *tops[1] = static_cast<float>((*images_)[position].label);
     return absl::OkStatus();
   }
 
+  std::unique_ptr<RecordReader> Another() const override {
+    auto another = std::make_unique<ImageReader>(param_, source_, images_, storage_);
+    another->transformer_ = transformer_;
+    another->tops_ = tops_;
+    return another;
+  }
+
  private:
+  ImageChannels channels() const { return param_.is_color() ? ImageChannels::kColour : ImageChannels::kGray; }
+
+  // Read, without the image in between. False: the image is to be resized, or there is something wrong with it, which
+  // the other way says in words.
+  bool ReadInPlace(const ListedImage& listed, const absl::StatusOr<std::string>& file, const Draw& draw,
+                   std::span<float* const> tops) {
+    if (!file.ok() || param_.new_height() != 0) return false;
+    if (!sample_.Apply(*file, channels(), *transformer_, draw, tops[0]).ok()) return false;
+    if (tops.size() > 1) *tops[1] = static_cast<float>(listed.label);
+    return true;
+  }
+
   std::string PathOf(const ListedImage& listed) const {
     return FindFile(ImagePath(param_.root_folder(), listed.name), source_);
   }
 
-  // Fills image_, unless Adapt has just done so. Errors name the image and its line in the list.
   absl::Status Load(uint64_t position) {
-    if (std::exchange(loaded_, std::nullopt) == position) return absl::OkStatus();
-    const ListedImage& listed = images_[position];
-    const absl::Status status = Decode(PathOf(listed));
+    loaded_.reset();
+    const std::string path = PathOf((*images_)[position]);
+    return Load((*images_)[position], path, ReadImageFile(path, storage_));
+  }
+
+  // Fills image_. Errors name the image and its line in the list.
+  absl::Status Load(const ListedImage& listed, const std::string& path, const absl::StatusOr<std::string>& file) {
+    const absl::Status status = Decode(path, file);
     if (!status.ok()) return Annotate(status, PlaceOf(source_, listed));
     const int height = static_cast<int>(param_.new_height());
     const int width = static_cast<int>(param_.new_width());
@@ -108,8 +138,7 @@ class ImageReader : public RecordReader {
     return absl::OkStatus();
   }
 
-  absl::Status Decode(const std::string& path) {
-    const auto file = ReadImageFile(path, storage_);
+  absl::Status Decode(const std::string& path, const absl::StatusOr<std::string>& file) {
     if (absl::IsNotFound(file.status())) {
       const std::string& root = param_.root_folder();
       const std::string looked_for = WhereLookedFor(path, source_);
@@ -120,13 +149,12 @@ class ImageReader : public RecordReader {
       return absl::NotFoundError(absl::StrCat(file.status().message(), joined, looked_for));
     }
     if (!file.ok()) return file.status();
-    return Annotate(DecodeImage(*file, param_.is_color() ? ImageChannels::kColour : ImageChannels::kGray, &image_),
-                    path);
+    return Annotate(DecodeImage(*file, channels(), &image_), path);
   }
 
   const caffe::ImageDataParameter param_;
   const std::string source_;
-  const std::vector<ListedImage> images_;
+  const std::shared_ptr<const std::vector<ListedImage>> images_;
   const StorageTable storage_;
   std::optional<Transformer> transformer_;  // set by Start
   std::vector<TopShape> tops_;
@@ -136,6 +164,7 @@ class ImageReader : public RecordReader {
   // Kept for their memory.
   Image image_;
   Image resized_;
+  EncodedSample sample_;
 };
 
 absl::Status CheckParam(const caffe::LayerParameter& layer) {
@@ -160,7 +189,8 @@ absl::StatusOr<std::unique_ptr<RecordReader>> OpenImageReader(const caffe::Layer
                                                               const std::string& source, const StorageTable& storage) {
   SAMOVAR_RETURN_IF_ERROR(CheckParam(layer));
   SAMOVAR_ASSIGN_OR_RETURN(std::vector<ListedImage> images, ReadImageList(source, storage));
-  auto reader = std::make_unique<ImageReader>(layer.image_data_param(), source, std::move(images), storage);
+  auto shared = std::make_shared<const std::vector<ListedImage>>(std::move(images));
+  auto reader = std::make_unique<ImageReader>(layer.image_data_param(), source, std::move(shared), storage);
   SAMOVAR_RETURN_IF_ERROR(reader->Start(layer, phase));
   return reader;
 }

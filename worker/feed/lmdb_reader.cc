@@ -7,6 +7,7 @@
 #include "common/base/status_macros.h"
 #include "common/data/dataset.h"
 #include "common/data/records_digest.h"
+#include "worker/feed/encoded_sample.h"
 
 namespace samovar {
 namespace {
@@ -46,6 +47,10 @@ class LmdbReader : public RecordReader {
   }
 
   absl::Status Read(uint64_t position, const Draw& draw, std::span<float* const> tops) override {
+    if (loaded_ != position) {
+      SAMOVAR_ASSIGN_OR_RETURN(const bool done, ReadInPlace(position, draw, tops));
+      if (done) return absl::OkStatus();
+    }
     SAMOVAR_RETURN_IF_ERROR(Load(position));
     const absl::Status status = transformer_.Apply(datum_, draw, tops[0]);
     if (!status.ok()) return Annotate(status, dataset_->NameOf(position));
@@ -53,11 +58,34 @@ class LmdbReader : public RecordReader {
     return absl::OkStatus();
   }
 
+  std::unique_ptr<RecordReader> Another() const override {
+    return std::make_unique<LmdbReader>(source_, dataset_, channels_, transformer_, tops_.size() > 1);
+  }
+
  private:
+  // Read, without copies on the way. False: Read is to go the other way, which knows more kinds of records, and says
+  // what is wrong with one.
+  absl::StatusOr<bool> ReadInPlace(uint64_t position, const Draw& draw, std::span<float* const> tops) {
+    const auto stored = dataset_->View(position);
+    if (!stored.ok()) return WithAdvice(stored.status());
+    if (!stored->has_value()) return false;
+    const DatumView& datum = (*stored)->datum;
+    const absl::Status status =
+        datum.encoded
+            ? sample_.Apply(datum.data, channels_, transformer_, draw, tops[0])
+            : transformer_.Apply(datum.shape, reinterpret_cast<const uint8_t*>(datum.data.data()), draw, tops[0]);
+    if (!status.ok()) return false;
+    if (tops.size() > 1) *tops[1] = static_cast<float>(datum.label);
+    return true;
+  }
+
   // Fills datum_, unless Adapt has just done so.
   absl::Status Load(uint64_t position) {
     if (std::exchange(loaded_, std::nullopt) == position) return absl::OkStatus();
-    const absl::Status read = dataset_->Read(position, &datum_, channels_);
+    return WithAdvice(dataset_->Read(position, &datum_, channels_));
+  }
+
+  static absl::Status WithAdvice(const absl::Status& read) {
     if (!absl::IsDataLoss(read)) return read;
     return absl::DataLossError(absl::StrCat(
         read.message(), "; `samovar data info` finds damaged records: mend or remove it, or make the data set anew"));
@@ -70,7 +98,9 @@ class LmdbReader : public RecordReader {
   // The record that datum_ holds, if Adapt has read it.
   std::optional<uint64_t> loaded_;
   std::vector<TopShape> tops_;
-  caffe::Datum datum_;  // kept for its memory
+  // Kept for their memory.
+  caffe::Datum datum_;
+  EncodedSample sample_;
 };
 
 absl::StatusOr<ImageChannels> ChannelsOf(const caffe::LayerParameter& layer) {

@@ -75,6 +75,7 @@ absl::StatusOr<std::unique_ptr<NetFeed>> NetFeed::Open(const caffe::NetParameter
     feed.spec = *specs[i];
     feed.batches = options.batches;
     feed.seed = options.seed;
+    feed.threads = options.threads;
     // Other records than the job's are its end: no worker may compute with them, and no second look makes them others.
     SAMOVAR_ASSIGN_OR_RETURN(feeds.emplace_back(), BatchFeed::Create(std::move(feed)));
   }

@@ -45,6 +45,8 @@ class NetFeed {
     // As in OpenReader.
     PartitionSource* partitions = nullptr;
     StorageTable storage = {};
+    // As in BatchFeed::Options.
+    int threads = 1;
   };
 
   // Opens the records of the net's data layers, which are those of the spec. INVALID_ARGUMENT: the net has other data

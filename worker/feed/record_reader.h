@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -67,6 +68,9 @@ class RecordReader {
   // read the disk. REQUIRES: position < size(); tops has as many entries as tops(). DATA_LOSS: a damaged record.
   // NOT_FOUND: its file is not there. Others: it cannot be read, or does not fit the layer; the message names it.
   virtual absl::Status Read(uint64_t position, const Draw& draw, std::span<float* const> tops) = 0;
+  // A reader of the same records for another thread, which shares what was opened. Null: one thread alone may read
+  // them. REQUIRES: Adapt was not called.
+  virtual std::unique_ptr<RecordReader> Another() const { return nullptr; }
 };
 
 }  // namespace samovar

@@ -175,28 +175,49 @@ absl::Status Transformer::Apply(const caffe::Datum& datum, const Draw& draw, flo
   return absl::OkStatus();
 }
 
+absl::StatusOr<Transformer::View> Transformer::Place(const RecordShape& shape, const Draw& draw) const {
+  SAMOVAR_RETURN_IF_ERROR(CheckShape(shape));
+  return ViewOf(shape, draw);
+}
+
+template <typename Pixel>
+void Transformer::CopyColumns(const Pixel* row, size_t c, size_t at, int columns, bool mirrored, float* out) const {
+  const auto copy = [&](auto mean) {
+    if (mirrored) {
+      CopyRowMirrored(row, columns, mean, scale_, out);
+    } else {
+      CopyRow(row, columns, mean, scale_, out);
+    }
+  };
+  if (mean_image_.empty()) {
+    copy(means_[c]);
+  } else {
+    copy(mean_image_.data() + at);
+  }
+}
+
 template <typename Pixel>
 void Transformer::Copy(const RecordShape& shape, const Pixel* in, const View& view, float* out) const {
   // Rows that follow one another in both are one long row.
   const bool whole = output_ == shape && !view.mirrored;
   const int rows = whole ? 1 : output_.height;
   const int columns = whole ? output_.height * output_.width : output_.width;
-  const auto copy_row = [&](const Pixel* row, auto mean) {
-    if (view.mirrored) {
-      CopyRowMirrored(row, columns, mean, scale_, out);
-    } else {
-      CopyRow(row, columns, mean, scale_, out);
-    }
-  };
   for (int c = 0; c < output_.channels; ++c) {
     size_t at = (static_cast<size_t>(c) * shape.height + view.top) * shape.width + view.left;
-    for (int y = 0; y < rows; ++y, at += shape.width, out += columns) {
-      if (mean_image_.empty()) {
-        copy_row(in + at, means_[static_cast<size_t>(c)]);
-      } else {
-        copy_row(in + at, mean_image_.data() + at);
-      }
-    }
+    for (int y = 0; y < rows; ++y, at += shape.width, out += columns)
+      CopyColumns(in + at, static_cast<size_t>(c), at, columns, view.mirrored, out);
+  }
+}
+
+void Transformer::ApplyRow(const RecordShape& shape, const View& view, int y, const uint8_t* planes, float* out) const {
+  const auto width = static_cast<size_t>(shape.width);
+  const auto left = static_cast<size_t>(view.left);
+  const auto row = static_cast<size_t>(y - view.top);
+  const auto height = static_cast<size_t>(output_.height);
+  for (size_t c = 0; c < static_cast<size_t>(output_.channels); ++c) {
+    const size_t at = (c * static_cast<size_t>(shape.height) + static_cast<size_t>(y)) * width + left;
+    float* const to = out + (c * height + row) * static_cast<size_t>(output_.width);
+    CopyColumns(planes + c * width + left, c, at, output_.width, view.mirrored, to);
   }
 }
 

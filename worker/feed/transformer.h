@@ -49,24 +49,32 @@ class Transformer {
   // Writes output_shape().elements() floats to `out`.
   // INVALID_ARGUMENT: the record's shape is not the input's, or it is encoded.
   absl::Status Apply(const caffe::Datum& datum, const Draw& draw, float* out) const;
-  // `pixels`: as many as the shape has elements.
+  // `pixels`: as many as the shape has elements, plane after plane.
   absl::Status Apply(const RecordShape& shape, const uint8_t* pixels, const Draw& draw, float* out) const;
 
- private:
-  Transformer(const caffe::TransformationParameter& param, caffe::Phase phase, const RecordShape& input,
-              std::vector<float> mean_image);
-
-  // The results of the draws for one sample.
+  // The results of the draws for one sample: where it lies in its record.
   struct View {
     int top = 0;
     int left = 0;
     bool mirrored = false;
   };
+  // For a record whose rows are applied one by one. Errors of Apply.
+  absl::StatusOr<View> Place(const RecordShape& shape, const Draw& draw) const;
+  // Writes the part of the sample at `out` that row y of its record makes; `shape` is the record's. `planes`: the row,
+  // shape.width bytes for each channel. REQUIRES: view.top <= y < view.top + output_shape().height
+  void ApplyRow(const RecordShape& shape, const View& view, int y, const uint8_t* planes, float* out) const;
+
+ private:
+  Transformer(const caffe::TransformationParameter& param, caffe::Phase phase, const RecordShape& input,
+              std::vector<float> mean_image);
 
   absl::Status CheckShape(const RecordShape& shape) const;
   View ViewOf(const RecordShape& shape, const Draw& draw) const;
   template <typename Pixel>
   void Copy(const RecordShape& shape, const Pixel* in, const View& view, float* out) const;
+  // `columns` values of channel c; `at`: their place in a record of the input's shape.
+  template <typename Pixel>
+  void CopyColumns(const Pixel* row, size_t c, size_t at, int columns, bool mirrored, float* out) const;
 
   RecordShape input_;
   RecordShape output_;

@@ -18,7 +18,9 @@ absl::StatusOr<std::unique_ptr<NetFeed>> OpenFeed(const caffe::NetParameter& net
                                                   const v1::DatasetSpec& data, uint64_t seed, uint32_t batches,
                                                   const NetMeans& means) {
   SAMOVAR_ASSIGN_OR_RETURN(const std::vector<const caffe::LayerParameter*> layers, FindFedLayers(net));
-  if (data.records() > 0) return NetFeed::Open(net, data, {phase, batches, seed, means.partitions, means.storage});
+  const int threads = means.pool == nullptr ? 1 : means.pool->threads();
+  if (data.records() > 0)
+    return NetFeed::Open(net, data, {phase, batches, seed, means.partitions, means.storage, threads});
   if (layers.empty()) return nullptr;
   return absl::InvalidArgumentError(absl::StrCat("net \"", net.name(), "\" has the data layer \"", layers[0]->name(),
                                                  "\", but the job has no records"));

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "absl/strings/escaping.h"
 #include "common/data/image_decoder.h"
 #include "common/data/image_resize.h"
@@ -25,6 +27,36 @@ Image MakeImage(const RecordShape& shape) {
   return image;
 }
 
+// The rows begin ... end-1 of the planes, from DecodeRows; the rest is zero.
+absl::StatusOr<Image> DecodeSomeRows(const std::string& bytes, ImageChannels channels, RowRange rows) {
+  Image image;
+  const auto choose = [&](const RecordShape& shape) -> absl::StatusOr<RowRange> {
+    image = {shape, std::string(shape.elements(), 0)};
+    return RowRange{std::min(rows.begin, shape.height), std::min(rows.end, shape.height)};
+  };
+  int next = rows.begin;
+  const auto take = [&](int y, const uint8_t* pixels) {
+    CHECK(y == next++);
+    const auto width = static_cast<size_t>(image.shape.width);
+    const size_t plane = width * static_cast<size_t>(image.shape.height);
+    auto* planes = reinterpret_cast<uint8_t*>(image.data.data());
+    SeparatePixels(pixels, width, image.shape.channels, plane, planes + static_cast<size_t>(y) * width);
+  };
+  const absl::Status status = DecodeRows(bytes, channels, choose, take);
+  if (!status.ok()) return status;
+  return image;
+}
+
+// The same, of the whole image.
+std::string RowsOf(const Image& image, const RowRange& rows) {
+  std::string some = image.data;
+  for (size_t i = 0; i < some.size(); ++i) {
+    const auto y = static_cast<int>(i / static_cast<size_t>(image.shape.width)) % image.shape.height;
+    if (y < rows.begin || y >= rows.end) some[i] = 0;
+  }
+  return some;
+}
+
 absl::Status StatusOfDecoding(const std::string& bytes) {
   Image image;
   return DecodeImage(bytes, ImageChannels::kColour, &image);
@@ -43,6 +75,56 @@ TEST_CASE("images are decoded to the bytes that OpenCV decodes them to") {
     CHECK(gray.shape == RecordShape{1, 4, 5});
     CHECK(absl::BytesToHexString(gray.data) == golden->gray);
   }
+}
+
+TEST_CASE("rows of an image are those of the whole image, whichever are wanted") {
+  for (const GoldenImage* golden : kAll) {
+    for (const ImageChannels channels : {ImageChannels::kAsStored, ImageChannels::kColour, ImageChannels::kGray}) {
+      const Image whole = Decode(*golden, channels);
+      for (const RowRange& rows : {RowRange{0, 4}, RowRange{1, 3}, RowRange{3, 4}, RowRange{0, 0}}) {
+        const auto some = DecodeSomeRows(absl::HexStringToBytes(golden->file), channels, rows);
+        REQUIRE_OK(some);
+        CHECK(some->shape == whole.shape);
+        CHECK(some->data == RowsOf(whole, rows));
+      }
+    }
+  }
+  // Several rows of blocks, of which some are not computed.
+  for (const RecordShape& shape : {RecordShape{3, 83, 41}, RecordShape{1, 83, 41}, RecordShape{3, 64, 48}}) {
+    const std::string jpeg = *EncodeImage(MakeImage(shape), ImageFormat::kJpeg);
+    Image whole;
+    REQUIRE_OK(DecodeImage(jpeg, ImageChannels::kColour, &whole));
+    for (int begin = 0; begin <= shape.height; ++begin) {
+      for (const int count : {0, 1, 2, 15, 16, 17, 40, shape.height}) {
+        const RowRange rows = {begin, std::min(begin + count, shape.height)};
+        const auto some = DecodeSomeRows(jpeg, ImageChannels::kColour, rows);
+        REQUIRE_OK(some);
+        INFO(shape.height << " rows, " << rows.begin << " to " << rows.end);
+        REQUIRE(some->data == RowsOf(whole, rows));
+      }
+    }
+  }
+}
+
+TEST_CASE("damage is found where no row is wanted, and a refusal of the shape ends the decoding") {
+  const std::string whole = *EncodeImage(MakeImage({3, 83, 41}), ImageFormat::kJpeg);
+  int refused = 0;
+  for (size_t i = 20; i < whole.size(); i += 3) {
+    std::string damaged = whole;
+    damaged[i] = static_cast<char>(damaged[i] ^ 0xff);
+    for (const std::string& bytes : {damaged, whole.substr(0, i)}) {
+      const absl::Status status = StatusOfDecoding(bytes);
+      refused += !status.ok();
+      for (const RowRange& rows : {RowRange{0, 0}, RowRange{0, 20}, RowRange{30, 50}, RowRange{70, 83}}) {
+        INFO("byte " << i << " of " << bytes.size() << ", rows " << rows.begin << " to " << rows.end);
+        REQUIRE(DecodeSomeRows(bytes, ImageChannels::kColour, rows).status() == status);
+      }
+    }
+  }
+  REQUIRE(refused > 300);
+  const auto refuse = [](const RecordShape&) { return absl::OutOfRangeError("too large"); };
+  REQUIRE_STATUS(DecodeRows(whole, ImageChannels::kColour, refuse, [](int, const uint8_t*) { FAIL(); }),
+                 absl::StatusCode::kOutOfRange, "too large");
 }
 
 TEST_CASE("images are resized to the bytes that OpenCV resizes them to") {

@@ -56,6 +56,7 @@ struct Fixture {
     options.spec = spec;
     options.batches = parts;
     options.seed = seed;
+    options.threads = threads;
     return BatchFeed::Create(std::move(options));
   }
 
@@ -72,6 +73,7 @@ struct Fixture {
   v1::DatasetSpec spec;
   uint32_t parts = 1;
   uint64_t seed = 5;
+  int threads = 1;
 };
 
 struct Batch {
@@ -118,6 +120,49 @@ TEST_CASE_METHOD(Fixture, "an iteration is the same whoever computes it, and wha
   seed = 6;
   REQUIRE_OK(Make()->FillIteration(3, 0, there.tops));
   REQUIRE_FALSE(here == there);
+}
+
+// Batches that are large enough for several threads.
+struct LargeFixture : Fixture {
+  LargeFixture() {
+    WriteDataset(path, kLarge, kRecords);
+    SetShape({kLarge.channels, kLarge.height, kLarge.width});
+    spec.set_batch_size(8);
+  }
+
+  static constexpr RecordShape kLarge{1, 400, 400};
+};
+
+TEST_CASE_METHOD(LargeFixture, "any number of threads fills the same batch") {
+  layer.mutable_transform_param()->set_crop_size(390);
+  layer.mutable_transform_param()->set_mirror(true);
+  SetShape({1, 390, 390});
+  const auto alone = Make();
+  for (const int more : {2, 3, 8}) {
+    threads = more;
+    const auto together = Make();
+    Batch expected(8, 390 * 390), batch(8, 390 * 390);
+    for (const uint64_t t : {4, 0}) {
+      REQUIRE_OK(alone->FillIteration(t, 0, expected.tops));
+      REQUIRE_OK(together->FillIteration(t, 0, batch.tops));
+      REQUIRE(batch == expected);
+    }
+  }
+}
+
+TEST_CASE_METHOD(LargeFixture,
+                 "of several damaged records the first of the batch is named, with any number of threads") {
+  WriteRecords(path, {{RecordKey(5), "\xff\xff"}, {RecordKey(9), "\xff\xff"}, {RecordKey(24), "\xff\xff"}});
+  phase = caffe::TEST;
+  Batch batch(20, kLarge.elements());
+  for (const int some : {1, 2, 5}) {
+    threads = some;
+    const auto feed = Make();
+    for (int i = 0; i < 10; ++i) {
+      REQUIRE_STATUS(feed->FillRange(4, 24, batch.tops), absl::StatusCode::kDataLoss, "key \"00000005\"");
+      REQUIRE_STATUS(feed->FillRange(6, 26, batch.tops), absl::StatusCode::kDataLoss, "key \"00000009\"");
+    }
+  }
 }
 
 TEST_CASE_METHOD(Fixture, "a range of a test set is in order and the same every time") {
