@@ -41,16 +41,24 @@ std::array<const float*, size * size> Places(const float* image, int64_t row, in
   return places;
 }
 
+// An image whose rows, and places, are so many floats apart.
+struct Image {
+  const float* data;
+  int64_t row, place;
+  int64_t height, width;
+};
+
+// lanes: of the tiles, whole packets.
 template <typename Side>
-void TransformSquares(const WinogradPlan& plan, const TileRows& rows, const float* image, int64_t row, int64_t channels,
-                      int64_t height, int64_t width, float* tiles) {
+void TransformSquares(const WinogradPlan& plan, const TileRows& rows, const Image& image, int64_t lanes, float* tiles) {
   constexpr int64_t size = Side::kFrom;
-  const int64_t element = plan.element(channels);
-  float* to = tiles + rows.slot * channels;
+  const int64_t element = plan.element(lanes);
+  float* to = tiles + rows.slot * lanes;
   for (int64_t ty = rows.first; ty < rows.end; ++ty) {
-    for (int64_t tx = 0; tx < plan.tiles_w; ++tx, to += channels) {
-      const auto places = Places<size>(image, row, channels, height, width, ty * plan.side, tx * plan.side);
-      for (int64_t c = 0; c < channels; c += kPacketSize) {
+    for (int64_t tx = 0; tx < plan.tiles_w; ++tx, to += lanes) {
+      const auto places =
+          Places<size>(image.data, image.row, image.place, image.height, image.width, ty * plan.side, tx * plan.side);
+      for (int64_t c = 0; c < lanes; c += kPacketSize) {
         Packet from[size * size];
         Packet result[kIn * kIn];
 #pragma GCC unroll 36
@@ -74,9 +82,9 @@ void ForEachBlock(int64_t all, Body body) {
 
 // The weights of a packet of outputs, a packet for each place of the kernel.
 template <int64_t taps>
-void LoadWeights(const float* weights, int64_t stride, bool flipped, Packet* packets) {
-  float lanes[taps][kPacketSize];
-  for (int64_t lane = 0; lane < kPacketSize; ++lane) {
+void LoadWeights(const float* weights, int64_t stride, int64_t outputs, bool flipped, Packet* packets) {
+  float lanes[taps][kPacketSize] = {};
+  for (int64_t lane = 0; lane < std::min(outputs, kPacketSize); ++lane) {
     const float* const from = weights + lane * stride;
     for (int64_t i = 0; i < taps; ++i) lanes[i][lane] = from[flipped ? taps - 1 - i : i];
   }
@@ -86,7 +94,7 @@ void LoadWeights(const float* weights, int64_t stride, bool flipped, Packet* pac
 template <typename Side>
 void TransformWeightsOf(const WinogradPlan& plan, const float* weights, bool flipped, float* transformed) {
   constexpr int64_t kTaps = Side::kFrom * Side::kFrom;
-  const int64_t element = plan.channels * plan.outputs;
+  const int64_t element = plan.channels * plan.width_out;
   const int64_t of_output = flipped ? kTaps : plan.channels * kTaps;
   const int64_t of_channel = flipped ? plan.outputs * kTaps : kTaps;
   ForEachBlock(PacketsFor(plan.outputs), [&](int64_t first, int64_t packets) {
@@ -96,7 +104,8 @@ void TransformWeightsOf(const WinogradPlan& plan, const float* weights, bool fli
       for (int64_t o = 0; o < step; o += kPacketSize) {
         Packet from[kTaps];
         Packet result[kIn * kIn];
-        LoadWeights<kTaps>(weights + c * of_channel + (begin + o) * of_output, of_output, flipped, from);
+        LoadWeights<kTaps>(weights + c * of_channel + (begin + o) * of_output, of_output, plan.outputs - begin - o,
+                           flipped, from);
         Transform<Side>(from, result);
         float* to = transformed + begin * plan.channels + c * step + o;
         for (int64_t i = 0; i < kIn * kIn; ++i) Store(to + i * element, result[i]);
@@ -109,14 +118,14 @@ template <typename Side>
 void TransformOutputOf(const WinogradPlan& plan, const TileRows& rows, const float* products, const float* bias,
                        float* out) {
   constexpr int64_t kSide = Side::kTo;
-  const int64_t element = plan.element(plan.outputs);
-  const float* tile = products + rows.slot * plan.outputs;
+  const int64_t lanes = plan.width_out, element = plan.element(lanes);
+  const float* tile = products + rows.slot * lanes;
   for (int64_t ty = rows.first; ty < rows.end; ++ty) {
-    for (int64_t tx = 0; tx < plan.tiles_w; ++tx, tile += plan.outputs) {
-      float* const to = out + (ty * kSide * plan.out_w + tx * kSide) * plan.outputs;
+    for (int64_t tx = 0; tx < plan.tiles_w; ++tx, tile += lanes) {
+      float* const to = out + (ty * kSide * plan.out_w + tx * kSide) * lanes;
       const int64_t height = std::min(kSide, plan.out_h - ty * kSide);
       const int64_t width = std::min(kSide, plan.out_w - tx * kSide);
-      for (int64_t o = 0; o < plan.outputs; o += kPacketSize) {
+      for (int64_t o = 0; o < lanes; o += kPacketSize) {
         Packet from[kIn * kIn];
         Packet result[kSide * kSide];
 #pragma GCC unroll 36
@@ -125,7 +134,7 @@ void TransformOutputOf(const WinogradPlan& plan, const TileRows& rows, const flo
         const Packet first = bias == nullptr ? Broadcast(0) : Load(bias + o);
         for (int64_t i = 0; i < height; ++i) {
           for (int64_t j = 0; j < width; ++j)
-            Store(to + (i * plan.out_w + j) * plan.outputs + o, Add(first, result[i * kSide + j]));
+            Store(to + (i * plan.out_w + j) * lanes + o, Add(first, result[i * kSide + j]));
         }
       }
     }
@@ -135,7 +144,7 @@ void TransformOutputOf(const WinogradPlan& plan, const TileRows& rows, const flo
 template <typename Side>
 void AddGradientOf(const WinogradPlan& plan, const float* gradient, float* dense) {
   constexpr int64_t kTaps = Side::kTo * Side::kTo;
-  const int64_t element = plan.channels * plan.outputs;
+  const int64_t element = plan.channels * plan.width_out;
   for (int64_t at = 0; at < element; at += kPacketSize) {
     Packet from[kIn * kIn];
     Packet result[kTaps];
@@ -153,12 +162,15 @@ bool WinogradPlan::Suits(const ConvolutionPlan& plan) {
   const Window& w = plan.window;
   const bool square = w.kernel_h == w.kernel_w && (w.kernel_h == 3 || w.kernel_h == 5);
   const bool plain = w.stride_h == 1 && w.stride_w == 1 && w.dilation_h == 1 && w.dilation_w == 1;
-  return square && plain && w.channels % 16 == 0 && plan.outputs % 16 == 0 && w.out_h >= 4 && w.out_w >= 4;
+  return square && plain && w.channels >= 16 && plan.outputs >= 16 && w.out_h >= 4 && w.out_w >= 4;
 }
 
-WinogradPlan::WinogradPlan(const ConvolutionPlan& plan)
-    : channels(plan.window.channels),
+WinogradPlan::WinogradPlan(const ConvolutionPlan& plan, int64_t channels)
+    : channels(channels),
       outputs(plan.outputs),
+      place(plan.window.channels),
+      width_in(RoundUpToPackets(channels)),
+      width_out(plan.width),
       kernel(plan.window.kernel_h),
       side(kIn + 1 - kernel),
       in_h(plan.window.in_h + 2 * plan.window.pad_h),
@@ -177,13 +189,14 @@ void TransformWeights(const WinogradPlan& plan, const float* weights, bool flipp
 }
 
 void TransformInput(const WinogradPlan& plan, const TileRows& rows, const float* image, float* tiles) {
-  TransformSquares<Input>(plan, rows, image, plan.in_w * plan.channels, plan.channels, plan.in_h, plan.in_w, tiles);
+  TransformSquares<Input>(plan, rows, {image, plan.in_w * plan.place, plan.place, plan.in_h, plan.in_w}, plan.width_in,
+                          tiles);
 }
 
 void TransformDiff(const WinogradPlan& plan, const TileRows& rows, const float* diff, int64_t diff_row, float* tiles) {
   WithKernel(plan, [&](auto kernel) {
-    TransformSquares<typename decltype(kernel)::Diff>(plan, rows, diff, diff_row, plan.outputs, plan.out_h, plan.out_w,
-                                                      tiles);
+    TransformSquares<typename decltype(kernel)::Diff>(
+        plan, rows, {diff, diff_row, plan.width_out, plan.out_h, plan.out_w}, plan.width_out, tiles);
   });
 }
 
@@ -191,17 +204,17 @@ void MultiplyTiles(const WinogradPlan& plan, int64_t tiles, const float* inputs,
                    float* products) {
   TileProduct product;
   product.a_rows = &kFirstRow;
-  product.a_tile = plan.channels;
+  product.a_tile = plan.width_in;
   product.rows = 1;
   product.depth = plan.channels;
-  product.c_tile = plan.outputs;
+  product.c_tile = plan.width_out;
   for (int64_t i = 0; i < kWinogradElements; ++i) {
-    product.a = inputs + i * plan.element(plan.channels);
+    product.a = inputs + i * plan.element(plan.width_in);
     ForEachBlock(PacketsFor(plan.outputs), [&](int64_t first, int64_t packets) {
       const int64_t begin = first * kPacketSize;
-      product.b = weights + (i * plan.outputs + begin) * plan.channels;
+      product.b = weights + (i * plan.width_out + begin) * plan.channels;
       product.b_step = packets * kPacketSize;
-      product.c = products + i * plan.element(plan.outputs) + begin;
+      product.c = products + i * plan.element(plan.width_out) + begin;
       RunTiles(product, tiles, packets);
     });
   }
@@ -218,18 +231,18 @@ void AddTilesGradient(const WinogradPlan& plan, int64_t tiles, const float* inpu
                       float* gradient) {
   TileProduct product;
   product.a_rows = &kFirstRow;
-  product.a_step = plan.channels;
-  product.b_step = plan.outputs;
+  product.a_step = plan.width_in;
+  product.b_step = plan.width_out;
   product.rows = 1;
   product.depth = tiles;
-  product.c_tile = plan.outputs;
+  product.c_tile = plan.width_out;
   product.add = true;
   for (int64_t i = 0; i < kWinogradElements; ++i) {
-    product.a = inputs + i * plan.element(plan.channels);
+    product.a = inputs + i * plan.element(plan.width_in);
     ForEachBlock(PacketsFor(plan.outputs), [&](int64_t first, int64_t packets) {
       const int64_t begin = first * kPacketSize;
-      product.b = diffs + i * plan.element(plan.outputs) + begin;
-      product.c = gradient + i * plan.channels * plan.outputs + begin;
+      product.b = diffs + i * plan.element(plan.width_out) + begin;
+      product.c = gradient + i * plan.channels * plan.width_out + begin;
       RunTiles(product, plan.channels, packets);
     });
   }

@@ -6,9 +6,10 @@
 // where * multiplies element by element, summed over channels: a matrix product of tiles and weights for each of the
 // 36 elements. The weights' gradient is the adjoint: G' [sum of (B' d B) * (A dy A')] G.
 //
-// Layouts: images have their channels last, whole packets of them (channels_last.h). Transformed tiles are
-// [36, tiles, channels], elements `element` floats apart; transformed weights [36, channels, outputs], in the blocks of
-// PackWeights (convolution_kernel.h), or for their gradient in rows.
+// Layouts: images have their channels last (channels_last.h), a packet more behind the last one. Transformed tiles are
+// [36, tiles, width], where the width is that of the channels or outputs in whole packets, and elements are `element`
+// floats apart; what lies beyond the channels is anything. Transformed weights are [36, channels, width of the outputs],
+// in the blocks of PackWeights (convolution_kernel.h), or for their gradient in rows.
 #pragma once
 
 #include <cstdint>
@@ -24,9 +25,12 @@ struct WinogradPlan {
   // Whether a convolution fits; and whether this is the faster way: a rule of the shape and the build alone.
   static bool Suits(const ConvolutionPlan& plan);
 
-  explicit WinogradPlan(const ConvolutionPlan& plan);
+  // channels: those of the plan that are not padding.
+  WinogradPlan(const ConvolutionPlan& plan, int64_t channels);
 
   int64_t channels, outputs;
+  // From one place of the image to the next; channels and outputs in whole packets.
+  int64_t place, width_in, width_out;
   // The kernel's side, and that of a tile's outputs.
   int64_t kernel, side;
   // The framed image, and the image of outputs.
@@ -39,9 +43,9 @@ struct WinogradPlan {
   // Floats from one element of transformed tiles to the next. It is a cache line more than the tiles take: else all
   // elements of a tile would be kept in the same few lines of a cache, and push each other out.
   int64_t element(int64_t width) const { return tiles() * width + 16; }
-  int64_t input_elements() const { return kWinogradElements * element(channels); }
-  int64_t output_elements() const { return kWinogradElements * element(outputs); }
-  int64_t weight_elements() const { return kWinogradElements * channels * outputs; }
+  int64_t input_elements() const { return kWinogradElements * element(width_in); }
+  int64_t output_elements() const { return kWinogradElements * element(width_out); }
+  int64_t weight_elements() const { return kWinogradElements * channels * width_out; }
 };
 
 // Some rows of tiles of an image, and the number of the first of these tiles among those computed together.
@@ -58,13 +62,13 @@ void TransformWeights(const WinogradPlan& plan, const float* weights, bool flipp
 void TransformInput(const WinogradPlan& plan, const TileRows& rows, const float* image, float* tiles);
 // products: of so many tiles, from the first slot on.
 void MultiplyTiles(const WinogradPlan& plan, int64_t tiles, const float* inputs, const float* weights, float* products);
-// A' m A. out: [out_h, out_w, outputs]; bias: null or of the outputs.
+// A' m A. out: [out_h, out_w, width_out]; bias: null, or so many floats.
 void TransformOutput(const WinogradPlan& plan, const TileRows& rows, const float* products, const float* bias,
                      float* out);
 
-// A dy A'. diff: of the outputs, whose rows are `diff_row` floats apart.
+// A dy A'. diff: [places, width_out], whose rows are `diff_row` floats apart.
 void TransformDiff(const WinogradPlan& plan, const TileRows& rows, const float* diff, int64_t diff_row, float* tiles);
-// Adds to `gradient`, [36, channels, outputs].
+// Adds to `gradient`, [36, channels, width_out].
 void AddTilesGradient(const WinogradPlan& plan, int64_t tiles, const float* inputs, const float* diffs,
                       float* gradient);
 // Adds to `dense`, as AddWeightGradient does.

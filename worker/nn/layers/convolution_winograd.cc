@@ -35,13 +35,13 @@ void ForEachPart(const WinogradPlan& plan, int64_t begin, int64_t end, Body body
 absl::Status ConvolutionLayer::AllocateWinograd() {
   SAMOVAR_ASSIGN_OR_RETURN(const bool wanted, WinogradIsWanted());
   if (!wanted || !WinogradPlan::Suits(plan_)) return absl::OkStatus();
-  winograd_.emplace(plan_);
+  winograd_.emplace(plan_, plan_.window.channels);
   winograd_weights_.Take(binding().packed, groups_ * winograd_->weight_elements());
   // Both convolutions have the same tiles then.
   const bool same_size = window_.in_h == window_.out_h && window_.in_w == window_.out_w;
   winograd_gradients_ = wants_any() && !by_winners() && (!wants_data() || (flipped_ && same_size));
   if (winograd_gradients_ && wants_data()) {
-    winograd_backward_.emplace(*flipped_);
+    winograd_backward_.emplace(*flipped_, plan_.outputs);
     winograd_backward_weights_.Take(binding().scratch, groups_ * winograd_backward_->weight_elements());
   }
   for (auto& space : spaces_) {

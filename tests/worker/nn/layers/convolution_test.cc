@@ -81,7 +81,11 @@ TEST_CASE("convolutions in tiles are those of direct sums but for rounding, on a
       TileCase{"num_output: 16 kernel_size: 5 pad: 4", 16, 4, 5},
       TileCase{"num_output: 16 kernel_size: 4", 16, 9, 9, false},
       TileCase{"num_output: 16 kernel_h: 5 kernel_w: 3", 16, 9, 9, false},
-      TileCase{"num_output: 17 kernel_size: 3", 16, 7, 9, false},
+      TileCase{"num_output: 50 kernel_size: 5", 20, 12, 12}, TileCase{"num_output: 17 kernel_size: 3", 16, 7, 9},
+      TileCase{"num_output: 33 kernel_size: 3 pad: 1 bias_term: false", 19, 7, 9},
+      TileCase{"num_output: 40 kernel_size: 5 pad: 2 group: 2", 46, 6, 7},
+      TileCase{"num_output: 15 kernel_size: 3", 16, 7, 9, false},
+      TileCase{"num_output: 16 kernel_size: 3", 15, 7, 9, false},
       TileCase{"num_output: 16 kernel_size: 3 stride: 2", 16, 9, 9, false},
       TileCase{"num_output: 16 kernel_size: 3 dilation: 2", 16, 9, 9, false},
       TileCase{"num_output: 16 kernel_size: 3", 16, 5, 5, false});
