@@ -238,17 +238,17 @@ TEST_CASE("what is to be done about late gradients goes with modes that have the
   SmallJob small;
   const std::string solver = small.dir().File("solver.prototxt");
   ModeChoice choice;
-  choice.staleness_scaling = "inverse";
+  choice.staleness_scaling = "none";
   choice.delay_compensation = 0.04f;
   v1::JobSpec spec = small.Check()->spec;
   REQUIRE_OK(ApplyMode(choice, solver, &spec));
-  CHECK(ConsistencyText(spec.consistency()) == "async, staleness inverse, compensation 0.04");
-  CHECK(spec.consistency().staleness_scaling() == v1::STALENESS_SCALING_INVERSE);
+  CHECK(ConsistencyText(spec.consistency()) == "async, staleness none, compensation 0.04");
+  CHECK(spec.consistency().staleness_scaling() == v1::STALENESS_SCALING_NONE);
   CHECK(spec.consistency().delay_compensation() == 0.04f);
   choice.mode = "bounded";
   choice.delay = 1;
   REQUIRE_OK(ApplyMode(choice, solver, &spec));
-  CHECK(spec.consistency().staleness_scaling() == v1::STALENESS_SCALING_INVERSE);
+  CHECK(spec.consistency().staleness_scaling() == v1::STALENESS_SCALING_NONE);
   choice.delay = 0;
   REQUIRE_STATUS(ApplyMode(choice, solver, &spec), absl::StatusCode::kInvalidArgument,
                  "the mode async, or bounded with a delay of at least 1");
