@@ -186,6 +186,7 @@ TEST_CASE("iter_size makes iterations larger, and older statistics count less af
   REQUIRE(job->spec.layout().blobs(0).layer() == "bn");
   CHECK(std::abs(job->spec.layout().blobs(0).moving_average_fraction() - 0.999f * 0.999f * 0.999f) < 1e-6f);
   CHECK(absl::StrContains(DescribeJob(*job), "2 a batch, 3 batches an iteration"));
+  CHECK(absl::StrContains(DescribeJob(*job), "without loss of accuracy in async mode"));
 }
 
 TEST_CASE("an iteration of more records than there may be is refused with their number and the limit") {
