@@ -7,6 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "cli/report/progress.h"
 #include "cli/run/model_export.h"
+#include "common/model/consistency.h"
 #include "common/model/last_snapshot.h"
 #include "common/model/layout.h"
 #include "common/model/solver_history.h"
@@ -118,6 +119,11 @@ std::string DescribeJob(const CheckedJob& job) {
   absl::StrAppend(&text, Row("memory", absl::StrCat(FormatBytes(2 * bytes), " of parameters in each worker, ",
                                                     FormatBytes(server_bytes), " at most in all servers together")));
   const auto max_iter = static_cast<uint64_t>(spec.solver().max_iter());
+  if (const auto workers = WorkersWithoutLoss(spec.consistency(), max_iter); workers.has_value()) {
+    absl::StrAppend(&text, Row("workers", absl::StrCat("up to ", *workers,
+                                                       " without loss of accuracy in async mode; "
+                                                       "for more choose --mode bounded or --mode sync")));
+  }
   const std::string model = WritesLastSnapshot(spec.solver())
                                 ? ModelPath(job.snapshot_prefix, max_iter, spec.solver())
                                 : absl::StrCat(ModelPath(job.snapshot_prefix, max_iter, spec.solver()),

@@ -169,11 +169,9 @@ void CommandTree::AddJobFlags(CLI::App* command, const std::string& solver_names
       ->check(Ratio());
   command
       ->add_option("--staleness-scaling", job->mode.staleness_scaling,
-                   "Lowers the rate of a gradient that comes s updates late: tempered, to 2 / (1 + s) of it; inverse, "
-                   "to 1 / s; none, "
-                   "not at all, which with momentum and several workers may diverge; without it tempered, or that of "
-                   "the run that is "
-                   "resumed")
+                   "Stretches momentum with the usual lateness of gradients, so that training is stable and each has "
+                   "its whole effect (stretched); or applies late gradients as others (none), which with momentum and "
+                   "several workers may diverge; without it stretched, or that of the run that is resumed")
       ->type_name("HOW")
       ->default_str("")
       ->check(OneOf(StalenessScalingNames()));

@@ -26,10 +26,9 @@ PLAIN = ("--staleness-scaling", "none")
 LAMBDA = ("--delay-compensation", "0.04")
 ROWS = {
     "one worker": None,
-    "async, rates as they are": PLAIN,
+    "async, as others": PLAIN,
     "async": (),
-    "async, inverse": ("--staleness-scaling", "inverse"),
-    "async, rates as they are, DC-ASGD": PLAIN + LAMBDA,
+    "async, as others, DC-ASGD": PLAIN + LAMBDA,
     "async, DC-ASGD": LAMBDA,
     "bounded 1": ("--mode", "bounded", "--delay", "1"),
     "bounded 4": ("--mode", "bounded", "--delay", "4"),

@@ -24,7 +24,7 @@ struct ModeChoice {
   std::string encoding;
   // For the encoding topk only.
   std::optional<double> topk_ratio;
-  // For the modes async, and bounded with a delay. One of StalenessScalingNames(); empty: tempered, or that of the run
+  // For the modes async, and bounded with a delay. One of StalenessScalingNames(); empty: stretched, or that of the run
   // that is resumed.
   std::string staleness_scaling = "";
   // Likewise. 0: none.

@@ -13,7 +13,7 @@ namespace {
 // By the enum's numbers.
 constexpr const char* kModes[] = {"async", "bounded", "sync"};
 constexpr const char* kEncodings[] = {"float32", "bfloat16", "float16", "int8", "topk"};
-constexpr const char* kStalenessScalings[] = {"tempered", "none", "inverse"};
+constexpr const char* kStalenessScalings[] = {"stretched", "none", "stretched"};
 constexpr const char* kNumericFailures[] = {"fail", "skip"};
 static_assert(std::size(kModes) == v1::ConsistencyMode_ARRAYSIZE);
 static_assert(std::size(kEncodings) == v1::Encoding_ARRAYSIZE);
@@ -83,7 +83,7 @@ absl::Status CheckLateGradients(const v1::Consistency& consistency) {
   SAMOVAR_RETURN_IF_ERROR(CheckKnown("staleness_scaling", scaling, v1::StalenessScaling_IsValid(scaling)));
   if (!(std::isfinite(compensation) && compensation >= 0))
     return absl::InvalidArgumentError(absl::StrCat("delay_compensation must be at least 0, not ", compensation));
-  const bool asked = scaling != v1::STALENESS_SCALING_TEMPERED || compensation != 0;
+  const bool asked = scaling != v1::STALENESS_SCALING_STRETCHED || compensation != 0;
   if (!asked || !InOrder(consistency)) return absl::OkStatus();
   return absl::InvalidArgumentError(
       "staleness_scaling and delay_compensation are for gradients that come late, and in this mode none does: "
@@ -189,13 +189,30 @@ absl::Status CheckConsistency(const v1::JobSpec& spec) {
   return CheckInterval("test_interval", test_interval, solver.snapshot(), PushEvery(consistency));
 }
 
+// Nobody asks for the accuracy of a shorter job.
+constexpr uint64_t kShortestAdvised = 1000;
+
+std::optional<uint64_t> WorkersWithoutLoss(const v1::Consistency& consistency, uint64_t max_iter) {
+  constexpr uint64_t kRounds = 250;
+  if (consistency.mode() != v1::CONSISTENCY_ASYNC) return std::nullopt;
+  return std::max<uint64_t>(1, max_iter / PushEvery(consistency) / kRounds);
+}
+
+std::string TooManyWorkersText(const v1::Consistency& consistency, uint64_t max_iter, uint64_t workers) {
+  const std::optional<uint64_t> most = WorkersWithoutLoss(consistency, max_iter);
+  if (!most.has_value() || workers <= *most || max_iter < kShortestAdvised) return "";
+  return absl::StrCat("in async mode ", workers, " workers cost accuracy: ", max_iter, " iterations are enough for ",
+                      *most, *most == 1 ? " worker" : " workers",
+                      "; use no more, or --mode bounded or --mode sync, where all of them can help");
+}
+
 std::string ConsistencyText(const v1::Consistency& consistency) {
   std::string text = ModeName(consistency.mode());
   if (consistency.mode() == v1::CONSISTENCY_BOUNDED) absl::StrAppend(&text, ", delay ", consistency.delay());
   if (consistency.mode() == v1::CONSISTENCY_SYNC)
     absl::StrAppend(&text, " in ", consistency.parts(), consistency.parts() == 1 ? " part" : " parts");
   if (PushEvery(consistency) > 1) absl::StrAppend(&text, ", a push every ", PushEvery(consistency), " iterations");
-  if (consistency.staleness_scaling() != v1::STALENESS_SCALING_TEMPERED)
+  if (consistency.staleness_scaling() != v1::STALENESS_SCALING_STRETCHED)
     absl::StrAppend(&text, ", staleness ", StalenessScalingName(consistency.staleness_scaling()));
   if (consistency.delay_compensation() != 0)
     absl::StrAppend(&text, ", compensation ", consistency.delay_compensation());
@@ -213,7 +230,7 @@ std::vector<std::string> EncodingNames() { return NamesIn(kEncodings); }
 std::string EncodingName(v1::Encoding encoding) { return NameIn(kEncodings, encoding); }
 v1::Encoding EncodingOf(absl::string_view name) { return ValueIn<v1::Encoding>(kEncodings, name); }
 
-std::vector<std::string> StalenessScalingNames() { return NamesIn(kStalenessScalings); }
+std::vector<std::string> StalenessScalingNames() { return {kStalenessScalings[0], kStalenessScalings[1]}; }
 std::string StalenessScalingName(v1::StalenessScaling scaling) { return NameIn(kStalenessScalings, scaling); }
 v1::StalenessScaling StalenessScalingOf(absl::string_view name) {
   return ValueIn<v1::StalenessScaling>(kStalenessScalings, name);

@@ -59,7 +59,16 @@ absl::Status CheckConsistency(const v1::Consistency& consistency, const caffe::S
 // well. REQUIRES: the batches are at least 1
 absl::Status CheckConsistency(const v1::JobSpec& spec);
 
-// "async", "bounded, delay 4", "sync in 8 parts, bfloat16", "async, staleness inverse, compensation 0.04", "async, topk
+// Workers that can train together without loss of accuracy. So many updates by N workers are updates / N rounds, and in
+// async mode no more than this leave the 250 rounds that one worker's result takes (benchmarks/staleness/README.md). At
+// least 1; none: any number.
+std::optional<uint64_t> WorkersWithoutLoss(const v1::Consistency& consistency, uint64_t max_iter);
+
+// For people: that so many workers are more than that, and what to do. Empty: they are not, or the job is a trial of
+// less than 1000 iterations.
+std::string TooManyWorkersText(const v1::Consistency& consistency, uint64_t max_iter, uint64_t workers);
+
+// "async", "bounded, delay 4", "sync in 8 parts, bfloat16", "async, staleness none, compensation 0.04", "async, topk
 // 0.01", "async, a push every 8 iterations": for people.
 std::string ConsistencyText(const v1::Consistency& consistency);
 
@@ -74,7 +83,7 @@ v1::ConsistencyMode ModeOf(absl::string_view name);
 std::vector<std::string> EncodingNames();
 std::string EncodingName(v1::Encoding encoding);
 v1::Encoding EncodingOf(absl::string_view name);
-// "tempered", "none", "inverse".
+// "stretched", "none".
 std::vector<std::string> StalenessScalingNames();
 std::string StalenessScalingName(v1::StalenessScaling scaling);
 v1::StalenessScaling StalenessScalingOf(absl::string_view name);

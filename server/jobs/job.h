@@ -213,6 +213,8 @@ class Job {
   void AddNoticeLocked(const std::string& notice) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Says that an iteration was skipped.
   void TakeSkipped(const v1::TrainResult& result, const std::string& finding) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Says once that there are more workers than the job can use without loss.
+  void AdviseWorkers(uint64_t workers) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   uint64_t TakeTrainResults(uint64_t worker, const v1::WorkerReport& report, absl::Time now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void TakeTestResults(const v1::WorkerReport& report, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -262,6 +264,9 @@ class Job {
   // The part of the status that is not computed when it is asked for.
   v1::JobStatus figures_ ABSL_GUARDED_BY(mu_);
   EventLog events_ ABSL_GUARDED_BY(mu_);
+  // The most workers that AdviseWorkers has seen, and whether it has said something.
+  uint64_t advised_workers_ ABSL_GUARDED_BY(mu_) = 0;
+  bool advised_ ABSL_GUARDED_BY(mu_) = false;
   bool begun_ ABSL_GUARDED_BY(mu_) = false;
   absl::Time started_ ABSL_GUARDED_BY(mu_);
   absl::Time ended_at_ ABSL_GUARDED_BY(mu_) = absl::InfinitePast();

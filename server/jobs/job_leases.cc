@@ -42,12 +42,20 @@ std::optional<v1::WorkLease> Job::Lease(uint64_t worker, uint64_t workers, absl:
   const auto lease = leases_->Acquire(worker, workers, now);
   if (!lease.has_value()) return std::nullopt;
   last_train_lease_ = std::max(last_train_lease_, lease->id);
+  AdviseWorkers(workers);
   leased_end_ = std::max(leased_end_, lease->range.end);
   answer.set_lease_id(Outside(lease->id));
   answer.mutable_train()->set_begin(lease->range.begin);
   answer.mutable_train()->set_end(lease->range.end);
   answer.mutable_parts()->Add(lease->parts.begin(), lease->parts.end());
   return answer;
+}
+
+void Job::AdviseWorkers(uint64_t workers) {
+  if (workers <= advised_workers_) return;
+  advised_workers_ = workers;
+  const std::string text = TooManyWorkersText(spec_.consistency(), max_iter(), workers);
+  if (!text.empty() && !std::exchange(advised_, true)) AddNoticeLocked(text);
 }
 
 uint64_t Job::TakeTrainResults(uint64_t worker, const v1::WorkerReport& report, absl::Time now) {

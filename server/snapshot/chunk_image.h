@@ -6,10 +6,12 @@
 #include <vector>
 
 #include "common/model/ledger.h"
+#include "server/solver/lateness.h"
 
 namespace samovar {
 
-// Invariants: version == ledger.size(), and each state vector is as long as the weights.
+// Invariants: version == ledger.size(); each vector of state is as long as the weights, and so are the steps, unless
+// empty.
 struct ChunkImage {
   uint32_t chunk = 0;
   std::vector<float> weights;
@@ -21,6 +23,8 @@ struct ChunkImage {
   // Iterations in the ledger that changed nothing, since they were skipped: the highest kMaxSkipped.
   static constexpr size_t kMaxSkipped = 1024;
   std::set<uint64_t> skipped;
+  // The weights are never those that are pulled ahead.
+  Lateness lateness;
 };
 
 }  // namespace samovar

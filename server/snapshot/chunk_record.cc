@@ -1,6 +1,7 @@
 #include "server/snapshot/chunk_record.h"
 
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <utility>
 #include <vector>
@@ -25,6 +26,7 @@ uint32_t Crc(const v1::ChunkRecord& record, bool values_only = false) {
   if (values_only) return crc;
   add(absl::StrCat(record.chunk(), " ", record.version(), " ", record.ledger().SerializeAsString()));
   if (record.skipped_size() > 0) add(absl::StrCat(" skipped ", absl::StrJoin(record.skipped(), " ")));
+  if (record.has_lateness()) add(absl::StrCat(" lateness ", record.lateness().SerializeAsString()));
   return crc;
 }
 
@@ -32,6 +34,33 @@ std::vector<float> ToFloats(const std::string& bytes) {
   std::vector<float> floats(bytes.size() / sizeof(float));
   std::memcpy(floats.data(), bytes.data(), floats.size() * sizeof(float));
   return floats;
+}
+
+v1::LatenessRecord ToRecord(const Lateness& lateness) {
+  v1::LatenessRecord record;
+  record.set_staleness(lateness.usual.value);
+  record.set_pushes(lateness.usual.pushes);
+  for (const NormLevel& norm : lateness.levels) {
+    record.add_averages(norm.average);
+    record.add_levels(norm.level);
+  }
+  record.set_steps(lateness.steps.data(), lateness.steps.size() * sizeof(float));
+  return record;
+}
+
+absl::StatusOr<Lateness> FromRecord(const v1::LatenessRecord& record) {
+  const auto sound = [](double value) { return std::isfinite(value) && value >= 0; };
+  if (!sound(record.staleness()) || record.averages_size() != record.levels_size())
+    return absl::DataLossError("it does not say how late its pushes are");
+  Lateness lateness;
+  lateness.usual = {record.staleness(), record.pushes()};
+  for (int i = 0; i < record.levels_size(); ++i) {
+    if (!sound(record.averages(i)) || !sound(record.levels(i)))
+      return absl::DataLossError("its gradients' norms are no numbers of 0 or more");
+    lateness.levels.push_back({record.averages(i), record.levels(i)});
+  }
+  lateness.steps = ToFloats(record.steps());
+  return lateness;
 }
 
 }  // namespace
@@ -44,6 +73,7 @@ std::string MakeChunkRecord(const ChunkImage& image) {
   record.set_weights(image.weights.data(), image.weights.size() * sizeof(float));
   for (const std::vector<float>& state : image.state) record.add_state(state.data(), state.size() * sizeof(float));
   record.mutable_skipped()->Add(image.skipped.begin(), image.skipped.end());
+  if (image.lateness.usual.value > 0) *record.mutable_lateness() = ToRecord(image.lateness);
   record.set_crc32(Crc(record));
   return record.SerializeAsString();
 }
@@ -72,6 +102,13 @@ absl::StatusOr<ChunkImage> ParseChunkRecord(absl::string_view bytes, uint32_t ch
   image.ledger = *std::move(ledger);
   image.version = record.version();
   image.skipped.insert(record.skipped().begin(), record.skipped().end());
+  if (record.has_lateness()) {
+    auto lateness = FromRecord(record.lateness());
+    if (!lateness.ok()) return lateness.status();
+    if (!lateness->steps.empty() && lateness->steps.size() != image.weights.size())
+      return absl::DataLossError("its steps have another length than its weights");
+    image.lateness = *std::move(lateness);
+  }
   return image;
 }
 

@@ -1,4 +1,5 @@
-// Solvers that divide each gradient by the size of those before it: AdaGrad, RMSProp and AdaDelta.
+// Solvers that divide each gradient by the size of those before it: AdaGrad, RMSProp and AdaDelta. They have no
+// momentum; where gradients are late, each update u is spread over those to come (segment_loop.h).
 #include <cmath>
 
 #include "server/solver/segment_loop.h"
@@ -15,6 +16,8 @@ class AdaGradRule final : public CaffeRule {
   explicit AdaGradRule(const caffe::SolverParameter& solver) : CaffeRule(solver), delta_(solver.delta()) {}
 
   int state_vectors() const override { return 1; }
+  bool spreads_steps() const override { return true; }
+  Stretch StretchFor(double staleness) const override { return StretchSteps(/*momentum=*/0, staleness); }
 
  private:
   void Run(uint64_t, const SegmentPass& pass) const override {
@@ -36,6 +39,8 @@ class RmsPropRule final : public CaffeRule {
       : CaffeRule(solver), delta_(solver.delta()), rms_decay_(solver.rms_decay()) {}
 
   int state_vectors() const override { return 1; }
+  bool spreads_steps() const override { return true; }
+  Stretch StretchFor(double staleness) const override { return StretchSteps(/*momentum=*/0, staleness); }
 
  private:
   void Run(uint64_t, const SegmentPass& pass) const override {
@@ -61,6 +66,8 @@ class AdaDeltaRule final : public CaffeRule {
       : CaffeRule(solver), delta_(solver.delta()), momentum_(solver.momentum()) {}
 
   int state_vectors() const override { return 2; }
+  bool spreads_steps() const override { return true; }
+  Stretch StretchFor(double staleness) const override { return StretchSteps(momentum_, staleness); }
 
  private:
   void Run(uint64_t, const SegmentPass& pass) const override {

@@ -19,12 +19,16 @@ inline void AskAhead(const float* block) {
   for (size_t i = 0; i < kBlock; i += 16) __builtin_prefetch(block + kAhead + i);
 }
 
-// `update` is u = update(g, h), which also advances the float of history h.
-template <Decay kKind, typename Update>
+// `update` is u = update(g, h), which also advances the float of history h. kSpread: with p = u, h that of the steps,
+//   h <- m' h + p,  u = q h
+template <Decay kKind, bool kSpread, typename Update>
 void LoopWithOneHistory(const SegmentPass& pass, Update update) {
   AtVectorLevel([pass, update] {
     float* __restrict weights = pass.weights;
     float* __restrict history = pass.state[0];
+    float* __restrict steps = pass.steps;
+    const auto [kept, share, ahead] = pass.stretch;
+    const float cut = pass.cut;
     const float* __restrict gradient = pass.gradient;
     for (size_t begin = 0; begin < pass.count; begin += kBlock) {
       const size_t end = std::min(begin + kBlock, pass.count);
@@ -32,38 +36,65 @@ void LoopWithOneHistory(const SegmentPass& pass, Update update) {
       AskAhead(history + begin);
       AskAhead(gradient + begin);
       for (size_t i = begin; i < end; ++i) {
-        weights[i] -= update(Decayed<kKind>(gradient[i], weights[i], pass.decay), history[i]);
+        const float u = update(Decayed<kKind>(cut * gradient[i], weights[i], pass.decay), history[i]);
+        if constexpr (kSpread) {
+          steps[i] = kept * steps[i] + u;
+          weights[i] -= share * steps[i];
+        } else {
+          weights[i] -= u;
+        }
       }
     }
   });
 }
 
 // As above with u = update(g, h1, h2).
-template <Decay kKind, typename Update>
+template <Decay kKind, bool kSpread, typename Update>
 void LoopWithTwoHistories(const SegmentPass& pass, Update update) {
   AtVectorLevel([pass, update] {
     float* __restrict weights = pass.weights;
     float* __restrict first = pass.state[0];
     float* __restrict second = pass.state[1];
+    float* __restrict steps = pass.steps;
+    const auto [kept, share, ahead] = pass.stretch;
+    const float cut = pass.cut;
     const float* __restrict gradient = pass.gradient;
     for (size_t i = 0; i < pass.count; ++i) {
-      weights[i] -= update(Decayed<kKind>(gradient[i], weights[i], pass.decay), first[i], second[i]);
+      const float u = update(Decayed<kKind>(cut * gradient[i], weights[i], pass.decay), first[i], second[i]);
+      if constexpr (kSpread) {
+        steps[i] = kept * steps[i] + u;
+        weights[i] -= share * steps[i];
+      } else {
+        weights[i] -= u;
+      }
     }
   });
 }
 
+template <bool kSpread, typename Update>
+void RunWithOneHistory(const SegmentPass& pass, Update update) {
+  if (pass.decay_kind == Decay::kNone) return LoopWithOneHistory<Decay::kNone, kSpread>(pass, update);
+  if (pass.decay_kind == Decay::kL1) return LoopWithOneHistory<Decay::kL1, kSpread>(pass, update);
+  LoopWithOneHistory<Decay::kL2, kSpread>(pass, update);
+}
+
+template <bool kSpread, typename Update>
+void RunWithTwoHistories(const SegmentPass& pass, Update update) {
+  if (pass.decay_kind == Decay::kNone) return LoopWithTwoHistories<Decay::kNone, kSpread>(pass, update);
+  if (pass.decay_kind == Decay::kL1) return LoopWithTwoHistories<Decay::kL1, kSpread>(pass, update);
+  LoopWithTwoHistories<Decay::kL2, kSpread>(pass, update);
+}
+
 template <typename Update>
 void RunWithOneHistory(const SegmentPass& pass, Update update) {
-  if (pass.decay_kind == Decay::kNone) return LoopWithOneHistory<Decay::kNone>(pass, update);
-  if (pass.decay_kind == Decay::kL1) return LoopWithOneHistory<Decay::kL1>(pass, update);
-  LoopWithOneHistory<Decay::kL2>(pass, update);
+  if (pass.steps != nullptr) return RunWithOneHistory<true>(pass, update);
+  RunWithOneHistory<false>(pass, update);
 }
 
 template <typename Update>
 void RunWithTwoHistories(const SegmentPass& pass, Update update) {
-  if (pass.decay_kind == Decay::kNone) return LoopWithTwoHistories<Decay::kNone>(pass, update);
-  if (pass.decay_kind == Decay::kL1) return LoopWithTwoHistories<Decay::kL1>(pass, update);
-  LoopWithTwoHistories<Decay::kL2>(pass, update);
+  if (pass.steps != nullptr) return RunWithTwoHistories<true>(pass, update);
+  RunWithTwoHistories<false>(pass, update);
 }
 
 }  // namespace samovar

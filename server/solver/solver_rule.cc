@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <string>
 
@@ -72,16 +73,6 @@ caffe::SolverParameter WithoutNets(const caffe::SolverParameter& solver) {
   return small;
 }
 
-SegmentPass PassOver(const RuleSegment& segment, std::span<float> weights, std::span<const std::span<float>> state,
-                     std::span<const float> pushed) {
-  SegmentPass pass;
-  pass.count = segment.end - segment.begin;
-  pass.weights = weights.data() + segment.begin;
-  for (size_t i = 0; i < state.size(); ++i) pass.state[i] = state[i].data() + segment.begin;
-  pass.gradient = pushed.data() + segment.begin;
-  return pass;
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<const SolverRule>> SolverRule::Create(const caffe::SolverParameter& solver) {
@@ -98,21 +89,59 @@ absl::StatusOr<std::unique_ptr<const SolverRule>> SolverRule::Create(const caffe
 
 CaffeRule::CaffeRule(const caffe::SolverParameter& solver) : solver_(WithoutNets(solver)) {}
 
+SegmentPass CaffeRule::PassOver(const RuleSegment& segment, std::span<float> weights,
+                                std::span<const std::span<float>> state, double staleness,
+                                std::span<float> steps) const {
+  SegmentPass pass;
+  pass.count = segment.end - segment.begin;
+  pass.weights = weights.data() + segment.begin;
+  for (size_t i = 0; i < state.size(); ++i) pass.state[i] = state[i].data() + segment.begin;
+  if (staleness > 0 && spreads_steps()) pass.steps = steps.data() + segment.begin;
+  pass.late = staleness > 0;
+  pass.stretch = StretchFor(staleness);
+  return pass;
+}
+
 void CaffeRule::Apply(uint64_t t, const RuleSegment& segment, std::span<float> weights,
-                      std::span<const std::span<float>> state, std::span<const float> gradient) const {
-  SegmentPass pass = PassOver(segment, weights, state, gradient);
-  pass.rate = static_cast<float>(LearningRate(solver_, t)) * segment.lr_mult;
+                      std::span<const std::span<float>> state, std::span<const float> gradient, const LateStep& late,
+                      std::span<float> steps) const {
+  SegmentPass pass = PassOver(segment, weights, state, late.staleness, steps);
+  pass.gradient = gradient.data() + segment.begin;
+  pass.cut = late.cut;
+  if (spreads_steps()) pass.cut *= late.warm_up;
+  pass.rate = static_cast<float>(LearningRate(solver_, t)) * segment.lr_mult * late.warm_up;
   pass.decay = solver_.weight_decay() * segment.decay_mult;
   pass.decay_kind = DecayOf(solver_, pass.decay);
   Run(t, pass);
 }
 
-void CaffeRule::ApplyDisplacement(float factor, const RuleSegment& segment, std::span<float> weights,
-                                  std::span<const std::span<float>> state, std::span<const float> displacement) const {
-  SegmentPass pass = PassOver(segment, weights, state, displacement);
-  pass.rate = factor;
+void CaffeRule::ApplyDisplacement(const RuleSegment& segment, std::span<float> weights,
+                                  std::span<const std::span<float>> state, std::span<const float> displacement,
+                                  const LateStep& late) const {
+  SegmentPass pass = PassOver(segment, weights, state, late.staleness, /*steps=*/{});
+  pass.gradient = displacement.data() + segment.begin;
+  pass.cut = late.cut;
+  pass.rate = late.warm_up;
   // The iteration counts in Adam's rule only.
   Run(/*t=*/0, pass);
+}
+
+void CaffeRule::WriteAhead(uint64_t t, double staleness, const RuleSegment& segment, std::span<float> weights,
+                           std::span<const std::span<float>> state, std::span<float> steps, char* to) const {
+  SegmentPass pass = PassOver(segment, weights, state, staleness, steps);
+  pass.rate = static_cast<float>(LearningRate(solver_, t)) * segment.lr_mult;
+  RunAhead(t, pass, to + segment.begin * sizeof(float));
+}
+
+void CaffeRule::RunAhead(uint64_t, const SegmentPass& pass, char* to) const {
+  const float* const history = spreads_steps() ? pass.steps : pass.state[0];
+  AtVectorLevel([count = pass.count, from = pass.weights, history, ahead = pass.stretch.ahead, to] {
+    char* __restrict target = to;
+    for (size_t i = 0; i < count; ++i) {
+      const float value = from[i] - ahead * history[i];
+      std::memcpy(target + i * sizeof(float), &value, sizeof(float));
+    }
+  });
 }
 
 void MergeStatistics(const RuleSegment& segment, std::span<float> weights, std::span<const float> pushed) {

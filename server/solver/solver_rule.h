@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "caffe.pb.h"
 #include "samovar/v1/layout.pb.h"
+#include "server/solver/lateness.h"
 
 namespace samovar {
 
@@ -39,29 +40,37 @@ class SolverRule {
   // Vectors of history that the rule keeps, each as long as the weights; zero at the start. 1 or 2.
   virtual int state_vectors() const = 0;
 
-  // Where the weights are going: if `updates` more updates came with gradients of zero, they would have moved by minus
-  // this times the first state vector. 0 for rules without momentum.
-  virtual float LookaheadFactor(double updates) const {
-    static_cast<void>(updates);
-    return 0;
-  }
+  // Whether the rule has no momentum that could be made longer, and keeps a further vector where gradients are late:
+  // Lateness.steps.
+  virtual bool spreads_steps() const = 0;
+
+  // lateness.h, of this rule.
+  virtual Stretch StretchFor(double staleness) const = 0;
 
   // Applies iteration t's gradient to one segment. `weights`, `gradient` and each of `state` are a whole chunk's
   // vectors. Iterations may come in any order: rates and corrections are those of t.
+  // `late` says how late it usually is; `steps` are as long as the weights if it is and spreads_steps().
   // REQUIRES: the segment lies within them, its rule is UPDATE_RULE_SOLVER, state.size() == state_vectors(), and
   // `gradient` overlaps none of the others.
   virtual void Apply(uint64_t t, const RuleSegment& segment, std::span<float> weights,
-                     std::span<const std::span<float>> state, std::span<const float> gradient) const = 0;
+                     std::span<const std::span<float>> state, std::span<const float> gradient,
+                     const LateStep& late = {}, std::span<float> steps = {}) const = 0;
 
-  // Moves one segment by the displacement d of a worker's own steps, rates and decay included, times `factor`. With
-  // momentum m and history h:
-  //   h <- m h + factor d
+  // Moves one segment by the displacement d of a worker's own steps, rates and decay included. With momentum m and
+  // history h:
+  //   h <- m h + d
   //   w <- w - h
-  // so that momentum, which those steps lack, goes on from push to push. REQUIRES: as Apply, and the solver's type is
-  // SGD
-  virtual void ApplyDisplacement(float factor, const RuleSegment& segment, std::span<float> weights,
-                                 std::span<const std::span<float>> state,
-                                 std::span<const float> displacement) const = 0;
+  // so that momentum, which those steps lack, goes on from push to push; where it is late, as lateness.h says with d in
+  // the place of a g. REQUIRES: as Apply, and the solver's type is SGD
+  virtual void ApplyDisplacement(const RuleSegment& segment, std::span<float> weights,
+                                 std::span<const std::span<float>> state, std::span<const float> displacement,
+                                 const LateStep& late = {}) const = 0;
+
+  // Writes one segment's weights as they are pulled where pushes are so late, as floats of the machine, to the
+  // segment's place in a chunk's that begin at `to`, which need not be aligned. `t` is the newest iteration.
+  // REQUIRES: as Apply, staleness > 0
+  virtual void WriteAhead(uint64_t t, double staleness, const RuleSegment& segment, std::span<float> weights,
+                          std::span<const std::span<float>> state, std::span<float> steps, char* to) const = 0;
 };
 
 // Merges pushed statistics into one segment:

@@ -1,13 +1,11 @@
 #include "server/store/chunk.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
-#include "common/base/vector_level.h"
 #include "common/model/gradient_clip.h"
 #include "common/model/layout.h"
 #include "common/parameters/push_counters.h"
@@ -15,33 +13,9 @@
 namespace samovar {
 namespace {
 
-// The weight of one push in the moving average of staleness, and how far above the average it counts at most: the push
-// of a worker that was stopped for a while does not tell how late the others' next pushes will be, and weights that are
-// pulled too far ahead make training diverge as late ones do.
-constexpr double kStalenessWeight = 0.05;
-double BoundedStaleness(uint64_t staleness, double average) {
-  return std::min(static_cast<double>(staleness), 4 + 2 * average);
-}
-
-float RateFactor(v1::StalenessScaling scaling, float s) {
-  switch (scaling) {
-    case v1::STALENESS_SCALING_NONE:
-      return 1;
-    case v1::STALENESS_SCALING_INVERSE:
-      return 1 / std::max(1.0f, s);
-    default:
-      return std::min(1.0f, 2 / (1 + s));
-  }
-}
-
 // As if statistics of zero were merged.
 void ScaleStatistics(const RuleSegment& segment, std::span<float> weights) {
   for (size_t i = segment.begin; i < segment.end; ++i) weights[i] *= segment.moving_average_fraction;
-}
-
-bool UpdatedAlike(const RuleSegment& a, const RuleSegment& b) {
-  return a.rule == b.rule && a.lr_mult == b.lr_mult && a.decay_mult == b.decay_mult &&
-         a.moving_average_fraction == b.moving_average_fraction;
 }
 
 }  // namespace
@@ -59,11 +33,7 @@ std::vector<RuleSegment> BuildSegments(const v1::ParameterLayout& layout, uint64
     } else {
       segment.moving_average_fraction = blob.moving_average_fraction();
     }
-    if (!segments.empty() && UpdatedAlike(segments.back(), segment)) {
-      segments.back().end = segment.end;
-    } else {
-      segments.push_back(segment);
-    }
+    segments.push_back(segment);
   });
   return segments;
 }
@@ -77,6 +47,8 @@ Chunk::Chunk(ChunkImage image, std::vector<RuleSegment> segments, const Options&
   // So that the step which ends an iteration needs no memory: its parts were acknowledged.
   if (options_.parts > 0) previous_weights_.reserve(image_.weights.size());
   if (options_.clip.has_value()) squares_.reserve(SquaresBlocks(image_.weights.size()));
+  // Those of a net whose chunks are cut in another way are of no use.
+  if (image_.lateness.levels.size() != segments_.size()) image_.lateness.levels.assign(segments_.size(), {});
 }
 
 absl::Status Chunk::CheckPart(uint64_t t, uint32_t part) const {
@@ -103,17 +75,19 @@ absl::StatusOr<bool> Chunk::Push(const SolverRule& rule, uint64_t t, uint64_t pu
                                                  ": the gradient of an earlier lease for it was not finite"));
   }
   if (!AllFinite(gradient)) return Reject(t, "has NaN or infinity in it");
-  // A worker may have pulled from a server that was restored to an earlier version since: no staleness is known then.
-  const bool late = options_.parts == 0 && image_.version > pulled_version;
-  // In pushes: versions count iterations, and only the last unit is shorter.
-  const uint64_t missed = late ? image_.version - pulled_version : 0;
-  const uint64_t staleness = (missed + options_.push_every - 1) / options_.push_every;
+  const std::optional<uint64_t> staleness = StalenessOf(pulled_version);
   SAMOVAR_RETURN_IF_ERROR(options_.parts > 1
                               ? AddPart(rule, t, part, gradient)
                               : ApplyWhole(rule, {t, t + iterations}, pulled_version, staleness, gradient));
-  CountApplied(staleness, &counters_);
-  last_staleness_ = staleness;
+  last_staleness_ = staleness.value_or(0);
+  CountApplied(last_staleness_, &counters_);
   return true;
+}
+
+std::optional<uint64_t> Chunk::StalenessOf(uint64_t pulled_version) const {
+  if (options_.parts > 0) return 0;
+  if (pulled_version > image_.version) return std::nullopt;
+  return (image_.version - pulled_version + options_.push_every - 1) / options_.push_every;
 }
 
 absl::Status Chunk::Reject(uint64_t t, const std::string& what) {
@@ -200,8 +174,9 @@ absl::Status Chunk::ApplyClipped(const SolverRule& rule, uint64_t t, double norm
 }
 
 absl::Status Chunk::ApplyWhole(const SolverRule& rule, const IterationRange& unit, uint64_t pulled_version,
-                               uint64_t staleness, std::span<const float> gradient) {
-  const std::span<const float> pulled = staleness > 0 ? given_.Find(pulled_version) : std::span<const float>();
+                               std::optional<uint64_t> staleness, std::span<const float> gradient) {
+  const std::span<const float> pulled =
+      staleness.value_or(0) > 0 ? given_.Find(pulled_version) : std::span<const float>();
   if (pulled.empty()) {
     Apply(rule, unit, staleness, gradient);
     return absl::OkStatus();
@@ -218,34 +193,58 @@ absl::Status Chunk::ApplyWhole(const SolverRule& rule, const IterationRange& uni
   return absl::OkStatus();
 }
 
-float Chunk::CountStaleness(uint64_t staleness) {
-  const double bounded = BoundedStaleness(staleness, staleness_);
-  staleness_ += kStalenessWeight * (bounded - staleness_);
-  staleness_square_ += kStalenessWeight * (bounded * bounded - staleness_square_);
-  const double usual = staleness_ + std::sqrt(std::max(0.0, staleness_square_ - staleness_ * staleness_));
-  return static_cast<float>(std::max(static_cast<double>(staleness), usual - 1));
-}
-
-void Chunk::Apply(const SolverRule& rule, const IterationRange& unit, uint64_t staleness,
+void Chunk::Apply(const SolverRule& rule, const IterationRange& unit, std::optional<uint64_t> staleness,
                   std::span<const float> gradient) {
-  const float counted = CountStaleness(staleness);
+  Lateness& lateness = image_.lateness;
+  UsualStaleness usual = MayBeLate() ? lateness.usual : UsualStaleness();
+  if (MayBeLate() && staleness.has_value()) usual.Count(*staleness);
+  const float warm_up = WarmUp(image_.version / options_.push_every, usual.value);
   // All that may need memory comes first: without it nothing of the step is done.
   if (options_.parts > 0) previous_weights_ = image_.weights;
+  if (usual.value > 0 && rule.spreads_steps()) lateness.steps.resize(image_.weights.size());
   Enter(unit);
 
-  for (RuleSegment segment : segments_) {
+  if (usual.value == 0 && !lateness.steps.empty()) EndSpreading(rule);
+  lateness.usual = usual;
+  for (size_t i = 0; i < segments_.size(); ++i) {
+    const RuleSegment& segment = segments_[i];
+    const LateStep late = {usual.value, warm_up, usual.value > 0 ? CutOf(i, gradient) : 1};
     if (segment.rule == v1::UPDATE_RULE_MOVING_AVERAGE) {
       // Once a part, or an iteration: the sum of the statistics is that of as many merges.
       const uint64_t merges = std::max<uint64_t>(options_.parts, unit.end - unit.begin);
       for (uint64_t merge = 1; merge < merges; ++merge) ScaleStatistics(segment, image_.weights);
       MergeStatistics(segment, image_.weights, gradient);
     } else if (options_.push_every > 1) {
-      rule.ApplyDisplacement(RateFactor(options_.scaling, counted), segment, image_.weights, state_, gradient);
+      rule.ApplyDisplacement(segment, image_.weights, state_, gradient, late);
     } else {
-      segment.lr_mult *= RateFactor(options_.scaling, counted);
-      rule.Apply(unit.begin, segment, image_.weights, state_, gradient);
+      rule.Apply(unit.begin, segment, image_.weights, state_, gradient, late, lateness.steps);
     }
   }
+}
+
+void Chunk::WriteAhead(const SolverRule& rule, const RuleSegment& segment, char* to) {
+  if (segment.rule != v1::UPDATE_RULE_SOLVER) {
+    const size_t bytes = (segment.end - segment.begin) * sizeof(float);
+    std::memcpy(to + segment.begin * sizeof(float), image_.weights.data() + segment.begin, bytes);
+    return;
+  }
+  const uint64_t newest = image_.version - std::min<uint64_t>(image_.version, 1);
+  rule.WriteAhead(newest, image_.lateness.usual.value, segment, image_.weights, state_, image_.lateness.steps, to);
+}
+
+float Chunk::CutOf(size_t index, std::span<const float> gradient) {
+  const RuleSegment& segment = segments_[index];
+  if (segment.rule != v1::UPDATE_RULE_SOLVER) return 1;
+  const double norm = L2Norm(gradient.subspan(segment.begin, segment.end - segment.begin));
+  return image_.lateness.levels[index].Cut(norm, image_.lateness.usual.value);
+}
+
+void Chunk::EndSpreading(const SolverRule& rule) {
+  Lateness& lateness = image_.lateness;
+  const Stretch stretch = rule.StretchFor(lateness.usual.value);
+  // All that is to come of them: q (m' + m'^2 + ...) h, with q = 1 - m'.
+  for (size_t i = 0; i < lateness.steps.size(); ++i) image_.weights[i] -= stretch.kept * lateness.steps[i];
+  lateness.steps = {};
 }
 
 bool Chunk::PullsPrevious(std::optional<uint64_t> watermark) const {
@@ -259,17 +258,10 @@ uint64_t Chunk::PulledVersion(std::optional<uint64_t> watermark) const {
 void Chunk::WritePulled(const SolverRule& rule, std::optional<uint64_t> watermark, char* to) {
   const bool previous = PullsPrevious(watermark);
   const std::vector<float>& weights = previous ? previous_weights_ : image_.weights;
-  const float factor = previous ? 0 : rule.LookaheadFactor(staleness_);
-  if (factor == 0) {
+  if (previous || !MayBeLate() || image_.lateness.usual.value == 0) {
     std::memcpy(to, weights.data(), weights.size() * sizeof(float));
   } else {
-    AtVectorLevel([count = weights.size(), from = weights.data(), state = image_.state[0].data(), factor, to] {
-      char* __restrict target = to;
-      for (size_t i = 0; i < count; ++i) {
-        const float value = from[i] - factor * state[i];
-        std::memcpy(target + i * sizeof(float), &value, sizeof(float));
-      }
-    });
+    for (const RuleSegment& segment : segments_) WriteAhead(rule, segment, to);
   }
   if (options_.delay_compensation > 0) given_.Keep(image_.version, to, weights.size());
 }

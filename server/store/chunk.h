@@ -1,20 +1,11 @@
 // Chunk is the live unit of a server: weights, state and ledger, and the one step that changes them.
 //
-// Staleness. A gradient that was computed from weights of s updates ago is applied late, and with momentum late steps
-// make training diverge: on a quadratic, momentum 0.9 allows a rate of 3.8 over the curvature at s = 0, of 0.1 at s = 1
-// and of 0.035 at s = 3. Two things keep it near 0.1 for any s, and change nothing at s = 0:
-//   * weights are pulled as they will be when the gradient comes back, as far as is known: moved on by the momentum of
-//     as many updates as the chunk's pushes are late on average (0.07 at s = 3; linear weight prediction, Kosson et
-//     al., "Pipelined backpropagation at scale", 2021); a single push counts with 4 plus twice the average at most;
-//   * the rate of a push is multiplied by min(1, 2 / (1 + s)) (after Zhang et al., "Staleness-aware async-SGD", 2016),
-//     where s is not less than the usual staleness at the chunk, the average and a standard deviation, less one: where
-//     workers wait for each other, or for a processor, pushes come in bursts. The first of a burst are not late, but
-//     all the others follow before any worker has seen them. Without it 8 workers with a bounded delay of 8 diverge
-//     nine times in ten (benchmarks/staleness/).
-// Together: 0.14 at s = 3, 0.10 at 7, 0.08 at 15.
-// A job may choose another factor for the rate, or none (v1::StalenessScaling); weights are pulled ahead all the same.
-// It may also have late gradients corrected for the updates that came between (past_weights.h); their rate is lowered
-// as that of others.
+// Late gradients. A gradient that was computed from weights of s updates ago is applied with its whole effect, as
+// server/solver/lateness.h says: with a longer momentum, weights that are pulled ahead, a warm-up, and a cut of
+// gradients that are much larger than is usual. s is the usual staleness at the chunk, not that of the push: where
+// workers wait for each other, or for a processor, pushes come in bursts, the first of which are not late, but all the
+// others follow before any worker has seen them. With s = 0 nothing of it is done, and all is Caffe's to the bit. A job
+// may also have late gradients corrected for the updates that came between (past_weights.h).
 //
 // Parts. In a job whose iterations come in parts a chunk collects those of iteration t, t being its watermark, and
 // applies their mean when it has all of them. Nothing is ever late then. It keeps the weights from before its last
@@ -56,8 +47,8 @@
 
 namespace samovar {
 
-// The parts of the floats [begin, end) of the flat vector that are updated alike, as positions from `begin`. Blobs side
-// by side with the same rule and settings share a segment. REQUIRES: CheckLayout(layout).ok()
+// The floats [begin, end) of the flat vector, blob by blob, as positions from `begin`.
+// REQUIRES: CheckLayout(layout).ok()
 std::vector<RuleSegment> BuildSegments(const v1::ParameterLayout& layout, uint64_t begin, uint64_t end);
 
 class Chunk {
@@ -72,7 +63,8 @@ class Chunk {
     uint32_t parts = 0;
     // Only with more than one part.
     std::optional<Clip> clip = std::nullopt;
-    v1::StalenessScaling scaling = v1::STALENESS_SCALING_TEMPERED;
+    // Late gradients are applied as others.
+    bool plain = false;
     float delay_compensation = 0;
     uint32_t push_every = 1;
   };
@@ -138,12 +130,22 @@ class Chunk {
   absl::Status EndParts(const SolverRule* rule, uint64_t t);
   void Enter(const IterationRange& unit);
   void EnterSkipped(uint64_t t);
+  // In pushes: versions count iterations, and only the last unit is shorter. None: the worker pulled before the server
+  // was restored to an earlier version.
+  std::optional<uint64_t> StalenessOf(uint64_t pulled_version) const;
   absl::Status ApplyWhole(const SolverRule& rule, const IterationRange& unit, uint64_t pulled_version,
-                          uint64_t staleness, std::span<const float> gradient);
+                          std::optional<uint64_t> staleness, std::span<const float> gradient);
   absl::Status Reject(uint64_t t, const std::string& what);
-  void Apply(const SolverRule& rule, const IterationRange& unit, uint64_t staleness, std::span<const float> gradient);
-  // Enters a push's staleness in the averages. Returns the staleness that its rate is lowered for.
-  float CountStaleness(uint64_t staleness);
+  void Apply(const SolverRule& rule, const IterationRange& unit, std::optional<uint64_t> staleness,
+             std::span<const float> gradient);
+  // Whether gradients may come late and are to be treated as such.
+  bool MayBeLate() const { return options_.parts == 0 && !options_.plain; }
+  // REQUIRES: MayBeLate(), and the usual staleness is not 0
+  void WriteAhead(const SolverRule& rule, const RuleSegment& segment, char* to);
+  // LateStep.cut of a segment, by its index.
+  float CutOf(size_t index, std::span<const float> gradient);
+  // Pushes are no longer late: what is left of spread steps is applied at once.
+  void EndSpreading(const SolverRule& rule);
 
   ChunkImage image_;
   // Views of image_.state.
@@ -162,10 +164,6 @@ class Chunk {
   PastWeights given_;
   v1::PushCounters counters_;
   uint64_t last_staleness_ = 0;
-  // Moving averages over the pushes, of the staleness and of its square. Not part of the image: they belong to the
-  // present workers.
-  double staleness_ = 0;
-  double staleness_square_ = 0;
 };
 
 }  // namespace samovar

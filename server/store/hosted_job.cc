@@ -55,7 +55,7 @@ absl::StatusOr<std::shared_ptr<HostedJob>> HostedJob::Create(const v1::OpenJobRe
   if (!rule.ok()) return Annotate(rule.status(), context);
 
   std::shared_ptr<HostedJob> job(new HostedJob(request, *plan, std::move(numbers), std::move(*rule)));
-  const uint64_t beside = job->bytes_ / (1 + job->rule_->state_vectors()) * job->FloatsBesideImage();
+  const uint64_t beside = job->floats() * sizeof(float) * job->FloatsBesideImage();
   auto memory = budget->Reserve(job->bytes_ + beside);
   if (!memory.ok()) return Annotate(memory.status(), context);
   job->memory_ = std::move(*memory);
@@ -85,7 +85,7 @@ std::unique_ptr<Chunk> HostedJob::MakeChunk(ChunkImage image) const {
   Chunk::Options options;
   options.parts = PartsOf(request_.consistency());
   if (clips()) options.clip = {request_.solver().clip_gradients(), std::max(1, request_.solver().iter_size())};
-  options.scaling = request_.consistency().staleness_scaling();
+  options.plain = request_.consistency().staleness_scaling() == v1::STALENESS_SCALING_NONE;
   options.delay_compensation = request_.consistency().delay_compensation();
   options.push_every = push_every();
   return std::make_unique<Chunk>(std::move(image), BuildSegments(layout(), begin, end), options);
@@ -98,10 +98,15 @@ uint64_t HostedJob::FloatsBesideImage() const {
   return 1 + (parts > 1 ? parts : 0);
 }
 
-uint64_t HostedJob::CountBytes() const {
+uint64_t HostedJob::floats() const {
   uint64_t floats = 0;
   for (uint32_t number : numbers_) floats += plan_.size(number);
-  return floats * sizeof(float) * (1 + rule_->state_vectors());
+  return floats;
+}
+
+uint64_t HostedJob::CountBytes() const {
+  const uint64_t steps = rule_->spreads_steps() && !in_order() ? 1 : 0;
+  return floats() * sizeof(float) * (1 + rule_->state_vectors() + steps);
 }
 
 absl::Status HostedJob::CheckSame(const v1::OpenJobRequest& request) const {
@@ -194,6 +199,8 @@ absl::Status HostedJob::Restore(size_t index, ChunkImage image) {
   bool fits = image.chunk == number && image.weights.size() == size;
   for (const std::vector<float>& state : image.state) fits = fits && state.size() == size;
   if (!fits) return absl::DataLossError(absl::StrCat(context, " does not have ", size, " floats"));
+  // Another solver wrote them.
+  if (!rule_->spreads_steps()) image.lateness.steps.clear();
   chunks_[index] = MakeChunk(std::move(image));
   return absl::OkStatus();
 }

@@ -79,7 +79,7 @@ class HostedJob {
   uint64_t opening() const ABSL_LOCKS_EXCLUDED(mu_);
   // Whether a call that names this opening may be done. FAILED_PRECONDITION says what to do if not.
   absl::Status CheckOpening(uint64_t opening) const ABSL_LOCKS_EXCLUDED(mu_);
-  // Bytes of all weights and states.
+  // Bytes of all weights and states, spread steps included.
   uint64_t bytes() const { return bytes_; }
 
   size_t chunks() const { return chunks_.size(); }
@@ -105,6 +105,8 @@ class HostedJob {
   absl::Status CheckNewOpeningLocked(uint64_t opening) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   HostedJob(const v1::OpenJobRequest& request, ChunkPlan plan, std::vector<uint32_t> numbers,
             std::unique_ptr<const SolverRule> rule);
+  // The share's weights.
+  uint64_t floats() const;
   uint64_t CountBytes() const;
   std::unique_ptr<Chunk> MakeChunk(ChunkImage image) const;
   // Floats kept for each of the weights beside the image, for chunks in parts and for delay compensation.

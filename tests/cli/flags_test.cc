@@ -188,9 +188,9 @@ TEST_CASE("train takes a mode, and what goes with it only with it") {
   CHECK(mode("--mode sync --parts 4").parts == 4u);
   CHECK(mode("").staleness_scaling.empty());
   CHECK_FALSE(mode("").delay_compensation.has_value());
-  CHECK(mode("--staleness-scaling inverse").staleness_scaling == "inverse");
+  CHECK(mode("--staleness-scaling none").staleness_scaling == "none");
   CHECK(mode("--delay-compensation 0.04").delay_compensation == 0.04f);
-  CheckRefused(Cli("samovar train --solver s --staleness-scaling half"), "tempered, none, inverse");
+  CheckRefused(Cli("samovar train --solver s --staleness-scaling half"), "stretched, none");
   for (const char* lambda : {"-1", "nan", "1e9", "x"}) {
     CheckRefused(Cli(std::string("samovar train --solver s --delay-compensation ") + lambda),
                  "is not a number from 0 to 1000");

@@ -39,7 +39,7 @@ MAY_INCLUDE = {
     "server/": ["server/", "common/"],
     # One half knows weights, the other half who computes; each room is above those that it lists.
     "server/solver/": ["server/solver/", "common/"],
-    "server/snapshot/": ["server/snapshot/", "common/"],
+    "server/snapshot/": ["server/snapshot/", "server/solver/", "common/"],
     "server/store/": ["server/store/", "server/snapshot/", "server/solver/", "common/"],
     # Leases are plain tables: no clock, no lock, no call.
     "server/leases/": ["server/leases/", "common/model/", "common/data/", "common/base/"],

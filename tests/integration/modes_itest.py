@@ -148,7 +148,7 @@ class ModesTest(testbed.TestCase):
         self.train("killed", "--workers", 3, "--encoding", "topk", iterations=3000, kill_at=200)
 
     def test_what_is_done_about_late_gradients_is_chosen_and_shown_and_kept(self):
-        late = ("--staleness-scaling", "inverse", "--delay-compensation", 0.04)
+        late = ("--staleness-scaling", "none", "--delay-compensation", 0.04)
         self.workspace.write_solver(max_iter=6000, snapshot=200)
         with Run(self.workspace, "--workers", 3, *late) as run:
             run.await_event("snapshot")
@@ -157,7 +157,7 @@ class ModesTest(testbed.TestCase):
         with Run(self.workspace, "--workers", 3, "--resume") as run:
             succeeded = self.assert_success(run)
         self.assert_exactly_once(succeeded, 6000)
-        self.assertEqual(run.events("started")[0]["mode"], "async, staleness inverse, compensation 0.04")
+        self.assertEqual(run.events("started")[0]["mode"], "async, staleness none, compensation 0.04")
         pushes = succeeded["ledger"]["pushes"]
         self.assertLessEqual(pushes["staleness_median"], pushes["staleness_90"])
         self.assertLessEqual(pushes["staleness_90"], pushes["staleness_99"])

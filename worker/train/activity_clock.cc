@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "common/base/clock.h"
 #include "common/parameters/push_counters.h"
 
@@ -71,6 +72,16 @@ void ActivityClock::CountPushes(const v1::PushCounters& pushes) {
 void ActivityClock::ForgetPushes() {
   absl::MutexLock lock(&mu_);
   pushes_.Clear();
+}
+
+std::string ActivityClock::LatenessNote() const {
+  constexpr uint64_t kLate = 4;
+  absl::MutexLock lock(&mu_);
+  const uint64_t usual = StalenessPercentile(pushes_, 50);
+  if (usual < kLate) return "";
+  return absl::StrCat(
+      "; half of this worker's gradients or more come ", usual,
+      " updates late, which can be the cause as well: use fewer workers, --mode bounded or --mode sync");
 }
 
 void ActivityClock::WriteTo(v1::WorkerFigures* figures) const {

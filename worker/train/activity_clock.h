@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <map>
+#include <string>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
@@ -32,6 +33,9 @@ class ActivityClock {
   // Chunks of gradients that servers have applied, by their staleness. Those of another job are forgotten.
   void CountPushes(const v1::PushCounters& pushes);
   void ForgetPushes();
+  // For people: if half of the pushes, or more, come late by several updates, that this may be the cause of a loss or a
+  // gradient that is not finite, and what to do; to be put behind a message. Else empty.
+  std::string LatenessNote() const;
 
   // The activity, the seconds of each, and the records.
   void WriteTo(v1::WorkerFigures* figures) const;

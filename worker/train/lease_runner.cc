@@ -362,6 +362,8 @@ absl::Status LeaseRun::RunStep(uint64_t number) {
   finding_.reset();
   const absl::Status pushed = whole ? RunAndPushWhole(number, &result) : RunAndPushByLayer(number, &result);
   if (skips && finding_.has_value()) return SkipStep(number, std::move(result));
+  if (!pushed.ok() && finding_.has_value())
+    return absl::InvalidArgumentError(absl::StrCat(pushed.message(), clock_->LatenessNote()));
   SAMOVAR_RETURN_IF_ERROR(pushed);
   pushed_ = std::move(result);
   if (step.more_parts) return absl::OkStatus();

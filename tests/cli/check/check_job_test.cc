@@ -186,6 +186,7 @@ TEST_CASE("iter_size makes iterations larger, and older statistics count less af
   REQUIRE(job->spec.layout().blobs(0).layer() == "bn");
   CHECK(std::abs(job->spec.layout().blobs(0).moving_average_fraction() - 0.999f * 0.999f * 0.999f) < 1e-6f);
   CHECK(absl::StrContains(DescribeJob(*job), "2 a batch, 3 batches an iteration"));
+  CHECK(absl::StrContains(DescribeJob(*job), "without loss of accuracy in async mode"));
 }
 
 TEST_CASE("an iteration of more records than there may be is refused with their number and the limit") {
@@ -238,17 +239,17 @@ TEST_CASE("what is to be done about late gradients goes with modes that have the
   SmallJob small;
   const std::string solver = small.dir().File("solver.prototxt");
   ModeChoice choice;
-  choice.staleness_scaling = "inverse";
+  choice.staleness_scaling = "none";
   choice.delay_compensation = 0.04f;
   v1::JobSpec spec = small.Check()->spec;
   REQUIRE_OK(ApplyMode(choice, solver, &spec));
-  CHECK(ConsistencyText(spec.consistency()) == "async, staleness inverse, compensation 0.04");
-  CHECK(spec.consistency().staleness_scaling() == v1::STALENESS_SCALING_INVERSE);
+  CHECK(ConsistencyText(spec.consistency()) == "async, staleness none, compensation 0.04");
+  CHECK(spec.consistency().staleness_scaling() == v1::STALENESS_SCALING_NONE);
   CHECK(spec.consistency().delay_compensation() == 0.04f);
   choice.mode = "bounded";
   choice.delay = 1;
   REQUIRE_OK(ApplyMode(choice, solver, &spec));
-  CHECK(spec.consistency().staleness_scaling() == v1::STALENESS_SCALING_INVERSE);
+  CHECK(spec.consistency().staleness_scaling() == v1::STALENESS_SCALING_NONE);
   choice.delay = 0;
   REQUIRE_STATUS(ApplyMode(choice, solver, &spec), absl::StatusCode::kInvalidArgument,
                  "the mode async, or bounded with a delay of at least 1");

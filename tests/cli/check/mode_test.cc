@@ -11,7 +11,7 @@ v1::Consistency Bounded() {
   before.set_delay(7);
   before.set_encoding(v1::ENCODING_SPARSE);
   before.set_topk_ratio(0.25);
-  before.set_staleness_scaling(v1::STALENESS_SCALING_INVERSE);
+  before.set_staleness_scaling(v1::STALENESS_SCALING_NONE);
   before.set_delay_compensation(0.04f);
   before.set_on_numeric_failure(v1::NUMERIC_FAILURE_SKIP);
   return before;
@@ -23,7 +23,7 @@ TEST_CASE("a run that is resumed is what it was where nothing is asked for") {
   CHECK(mode.delay == 7u);
   CHECK(mode.encoding == "topk");
   CHECK(mode.topk_ratio == 0.25);
-  CHECK(mode.staleness_scaling == "inverse");
+  CHECK(mode.staleness_scaling == "none");
   CHECK(mode.delay_compensation == 0.04f);
   CHECK(mode.push_every == 1u);
   CHECK(mode.on_numeric_failure == "skip");
@@ -33,7 +33,7 @@ TEST_CASE("a run that is resumed is what is asked for, option by option") {
   ModeChoice asked;
   asked.encoding = "topk";
   asked.topk_ratio = 0.5;
-  asked.staleness_scaling = "none";
+  asked.staleness_scaling = "stretched";
   asked.delay_compensation = 0;
   asked.push_every = 4;
   asked.on_numeric_failure = "fail";
@@ -41,7 +41,7 @@ TEST_CASE("a run that is resumed is what is asked for, option by option") {
   CHECK(mode.mode == "bounded");
   CHECK(mode.delay == 7u);
   CHECK(mode.topk_ratio == 0.5);
-  CHECK(mode.staleness_scaling == "none");
+  CHECK(mode.staleness_scaling == "stretched");
   CHECK(mode.delay_compensation == 0.0f);
   CHECK(mode.push_every == 4u);
   CHECK(mode.on_numeric_failure == "fail");
@@ -55,7 +55,7 @@ TEST_CASE("another mode keeps what the run said of late gradients and encodings,
   CHECK_FALSE(mode.delay.has_value());
   CHECK(mode.encoding == "topk");
   CHECK(mode.topk_ratio == 0.25);
-  CHECK(mode.staleness_scaling == "inverse");
+  CHECK(mode.staleness_scaling == "none");
   CHECK(mode.delay_compensation == 0.04f);
 
   asked.mode = "sync";

@@ -21,7 +21,7 @@ RunRecord Record() {
   record.consistency.set_parts(8);
   record.consistency.set_encoding(v1::ENCODING_BFLOAT16);
   record.consistency.set_topk_ratio(0.125);
-  record.consistency.set_staleness_scaling(v1::STALENESS_SCALING_INVERSE);
+  record.consistency.set_staleness_scaling(v1::STALENESS_SCALING_NONE);
   record.consistency.set_delay_compensation(0.04f);
   record.consistency.set_push_every(8);
   record.consistency.set_on_numeric_failure(v1::NUMERIC_FAILURE_SKIP);
@@ -59,7 +59,7 @@ TEST_CASE("a run's record is there for the next run") {
 TEST_CASE("a record of the version before, which has the mode in lines of its own, is read") {
   const auto read = ParseRecord(
       "format: 1\nservers: 2\nseed: 7\nmode: bounded\ndelay: 9\nparts: \nencoding: topk\ntopk_ratio: 0.25\n"
-      "staleness_scaling: inverse\ndelay_compensation: 0.04\npush_every: 3\non_numeric_failure: skip\nstate_flags:\n"
+      "staleness_scaling: none\ndelay_compensation: 0.04\npush_every: 3\non_numeric_failure: skip\nstate_flags:\n"
       "solver_type: SGD\nsnapshot: 500\nfinished: no\nsolver: a dir/solver: one.prototxt\n");
   REQUIRE_OK(read);
   v1::Consistency expected;
@@ -67,7 +67,7 @@ TEST_CASE("a record of the version before, which has the mode in lines of its ow
   expected.set_delay(9);
   expected.set_encoding(v1::ENCODING_SPARSE);
   expected.set_topk_ratio(0.25);
-  expected.set_staleness_scaling(v1::STALENESS_SCALING_INVERSE);
+  expected.set_staleness_scaling(v1::STALENESS_SCALING_NONE);
   expected.set_delay_compensation(0.04f);
   expected.set_push_every(3);
   expected.set_on_numeric_failure(v1::NUMERIC_FAILURE_SKIP);

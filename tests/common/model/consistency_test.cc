@@ -86,10 +86,10 @@ TEST_CASE("fields that do not go together are refused, wherever they come from")
   wrong.set_mode(v1::CONSISTENCY_ASYNC);
   CheckRefused(wrong, "parts must be at least 1 in the mode CONSISTENCY_SYNC, and 0 in others");
   wrong = SyncIn(2);
-  wrong.set_staleness_scaling(v1::STALENESS_SCALING_INVERSE);
+  wrong.set_staleness_scaling(v1::STALENESS_SCALING_NONE);
   CheckRefused(wrong, "gradients that come late, and in this mode none does");
   wrong = BoundedBy(1);
-  wrong.set_staleness_scaling(v1::STALENESS_SCALING_INVERSE);
+  wrong.set_staleness_scaling(v1::STALENESS_SCALING_NONE);
   CHECK(CheckConsistency(wrong, caffe::SolverParameter()).ok());
   for (const float lambda : {-1.0f, std::numeric_limits<float>::infinity()}) {
     wrong.set_delay_compensation(lambda);
@@ -187,18 +187,33 @@ TEST_CASE("a consistency is told to people with what is not usual of it") {
   CHECK(ConsistencyText(consistency) == "sync in 8 parts, bfloat16");
   consistency = v1::Consistency();
   consistency.set_push_every(8);
-  consistency.set_staleness_scaling(v1::STALENESS_SCALING_INVERSE);
+  consistency.set_staleness_scaling(v1::STALENESS_SCALING_NONE);
   consistency.set_delay_compensation(0.04f);
   consistency.set_encoding(v1::ENCODING_SPARSE);
   consistency.set_topk_ratio(0.01);
   CHECK(ConsistencyText(consistency) ==
-        "async, a push every 8 iterations, staleness inverse, compensation 0.04, topk 0.01");
+        "async, a push every 8 iterations, staleness none, compensation 0.04, topk 0.01");
+}
+
+TEST_CASE("an asynchronous job can use as many workers as leave each 250 rounds, other jobs any number") {
+  v1::Consistency consistency;
+  CHECK(WorkersWithoutLoss(consistency, 2000) == 8);
+  CHECK(WorkersWithoutLoss(consistency, 100) == 1);
+  CHECK(TooManyWorkersText(consistency, 2000, 8).empty());
+  CHECK(TooManyWorkersText(consistency, 2000, 9) ==
+        "in async mode 9 workers cost accuracy: 2000 iterations are enough for 8 workers; use no more, or --mode "
+        "bounded or --mode sync, where all of them can help");
+  CHECK(TooManyWorkersText(consistency, 999, 100).empty());
+  consistency.set_push_every(4);
+  CHECK(WorkersWithoutLoss(consistency, 2000) == 2);
+  CHECK_FALSE(WorkersWithoutLoss(BoundedBy(4), 2000).has_value());
+  CHECK(TooManyWorkersText(SyncIn(8), 2000, 100).empty());
 }
 
 TEST_CASE("values have names for users, and each name its value") {
   CHECK(ModeNames() == std::vector<std::string>{"async", "bounded", "sync"});
   CHECK(EncodingNames() == std::vector<std::string>{"float32", "bfloat16", "float16", "int8", "topk"});
-  CHECK(StalenessScalingNames() == std::vector<std::string>{"tempered", "none", "inverse"});
+  CHECK(StalenessScalingNames() == std::vector<std::string>{"stretched", "none"});
   CHECK(NumericFailureNames() == std::vector<std::string>{"fail", "skip"});
   for (const std::string& name : ModeNames()) CHECK(ModeName(ModeOf(name)) == name);
   for (const std::string& name : EncodingNames()) CHECK(EncodingName(EncodingOf(name)) == name);

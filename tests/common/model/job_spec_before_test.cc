@@ -26,7 +26,7 @@ std::string BytesBefore() {
   WireFormatLite::WriteUInt32(18, 5, &out);
   WireFormatLite::WriteEnum(19, v1::ENCODING_SPARSE, &out);
   WireFormatLite::WriteDouble(20, 0.25, &out);
-  WireFormatLite::WriteEnum(31, v1::STALENESS_SCALING_INVERSE, &out);
+  WireFormatLite::WriteEnum(31, v1::STALENESS_SCALING_NONE, &out);
   WireFormatLite::WriteFloat(32, 0.04f, &out);
   WireFormatLite::WriteUInt64(50, 7, &out);
   WireFormatLite::WriteEnum(51, v1::NUMERIC_FAILURE_SKIP, &out);
@@ -45,7 +45,7 @@ TEST_CASE("a job that the version before wrote has the consistency that it had")
   expected.set_parts(5);
   expected.set_encoding(v1::ENCODING_SPARSE);
   expected.set_topk_ratio(0.25);
-  expected.set_staleness_scaling(v1::STALENESS_SCALING_INVERSE);
+  expected.set_staleness_scaling(v1::STALENESS_SCALING_NONE);
   expected.set_delay_compensation(0.04f);
   expected.set_push_every(8);
   expected.set_on_numeric_failure(v1::NUMERIC_FAILURE_SKIP);

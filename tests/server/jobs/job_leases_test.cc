@@ -42,6 +42,19 @@ TEST_CASE("a permanent failure ends the job with the worker's words, a passing o
   CHECK(job.Status(At(2)).cause() == "worker anna: layer loss: NaN");
 }
 
+TEST_CASE("a job says once that it has more workers than it can use without loss, and with fewer nothing") {
+  Job job(SpecOf(1000));
+  Start(&job);
+  REQUIRE(job.Lease(kAnna, 4, At(1)).has_value());
+  CHECK(job.Status(At(1)).notices_size() == 0);
+  REQUIRE(job.Lease(kBoris, 5, At(2)).has_value());
+  REQUIRE(job.Lease(kAnna, 6, At(3)).has_value());
+  REQUIRE(job.Status(At(3)).notices_size() == 1);
+  CHECK_THAT(job.Status(At(3)).notices(0),
+             Catch::StartsWith("in async mode 5 workers cost accuracy: 1000 iterations are "
+                               "enough for 4 workers"));
+}
+
 TEST_CASE(
     "the first failure that may pass is told at once, and later ones after a while: a worker may fail beside others") {
   Job job(SpecOf(10));

@@ -79,18 +79,19 @@ v1::ParameterLayout ThreeBlobs() {
   return layout;
 }
 
-TEST_CASE("a chunk's segments are the parts of its blobs, joined where the multipliers agree") {
+TEST_CASE("a chunk's segments are the parts of its blobs") {
   const auto whole = BuildSegments(ThreeBlobs(), 0, 22);
-  REQUIRE(whole.size() == 2);
+  REQUIRE(whole.size() == 3);
   CHECK((whole[0].begin == 0 && whole[0].end == 10 && whole[0].lr_mult == 1));
-  CHECK((whole[1].begin == 10 && whole[1].end == 22 && whole[1].lr_mult == 2));
-  const auto middle = BuildSegments(ThreeBlobs(), 8, 16);
+  CHECK((whole[1].begin == 10 && whole[1].end == 15 && whole[1].lr_mult == 2));
+  CHECK((whole[2].begin == 15 && whole[2].end == 22 && whole[2].lr_mult == 2));
+  const auto middle = BuildSegments(ThreeBlobs(), 8, 15);
   REQUIRE(middle.size() == 2);
   CHECK((middle[0].begin == 0 && middle[0].end == 2));
-  CHECK((middle[1].begin == 2 && middle[1].end == 8));
+  CHECK((middle[1].begin == 2 && middle[1].end == 7));
 }
 
-TEST_CASE("statistics have segments of their own, without multipliers, joined where the fractions agree") {
+TEST_CASE("statistics have segments of their own, without multipliers") {
   v1::ParameterLayout layout = ThreeBlobs();
   for (int i : {1, 2}) {
     layout.mutable_blobs(i)->set_rule(v1::UPDATE_RULE_MOVING_AVERAGE);
@@ -98,12 +99,11 @@ TEST_CASE("statistics have segments of their own, without multipliers, joined wh
     // Without a meaning here, and different.
     layout.mutable_blobs(i)->set_lr_mult(static_cast<float>(i));
   }
-  auto segments = BuildSegments(layout, 0, 22);
-  REQUIRE(segments.size() == 2);
-  CHECK((segments[1].begin == 10 && segments[1].end == 22));
+  const auto segments = BuildSegments(layout, 0, 22);
+  REQUIRE(segments.size() == 3);
+  CHECK((segments[1].begin == 10 && segments[1].end == 15));
   CHECK(segments[1].rule == v1::UPDATE_RULE_MOVING_AVERAGE);
-  layout.mutable_blobs(2)->set_moving_average_fraction(0.25f);
-  REQUIRE(BuildSegments(layout, 0, 22).size() == 3);
+  CHECK(segments[1].moving_average_fraction == 0.5f);
 }
 
 TEST_CASE("a chunk merges its statistics and leaves their history at zero") {

@@ -1,6 +1,8 @@
 // Pushes of units of iterations (push_every), at one chunk and at a server.
 #include <google/protobuf/text_format.h>
 
+#include <algorithm>
+#include <cmath>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -82,14 +84,23 @@ TEST_CASE("a displacement that is not finite is refused, and nothing of the unit
   CHECK(chunk->image().weights == Floats{1, 8});
 }
 
-TEST_CASE("a displacement that is late by s pushes is scaled as a rate is") {
+TEST_CASE("displacements that are late are applied as late gradients are, and have their whole effect") {
   const auto rule = Rule(0);
   const auto chunk = MakeChunk(4);
-  for (uint64_t unit = 0; unit < 3; ++unit) REQUIRE_OK(chunk->Push(*rule, 4 * unit, 4 * unit, Floats{0, 0}, 0, 4));
-  REQUIRE_OK(chunk->Push(*rule, 12, 0, Floats{0.5f, 0}, 0, 4));
-  // 2 / (1 + 3)
-  CHECK(chunk->image().weights[0] == 0.75f);
+  const auto push = [&](uint64_t unit, float moved) {
+    REQUIRE_OK(chunk->Push(*rule, 4 * unit, 4 * (unit - std::min<uint64_t>(unit, 3)), Floats{moved, 0}, 0, 4));
+  };
+  // The warm-up is over after 20 pushes, not iterations.
+  for (uint64_t unit = 0; unit < 19; ++unit) push(unit, 0);
   CHECK(chunk->counters().staleness_max() == 3);
+  push(19, 0.5f);
+  // M = 1 + 4 * 3
+  CHECK(chunk->image().weights[0] == Approx(1 - 0.5 / 13));
+  float pulled[2];
+  chunk->WritePulled(*rule, {}, reinterpret_cast<char*>(pulled));
+  CHECK(pulled[0] == Approx(1 - 0.5 * (1 - std::pow(12.0 / 13, 10))));
+  for (uint64_t unit = 20; unit < 300; ++unit) push(unit, 0);
+  CHECK(chunk->image().weights[0] == Approx(0.5));
 }
 
 TEST_CASE("statistics of a unit are merged as pushes one after the other would be") {
