@@ -59,7 +59,7 @@ TEST_CASE("a clock has the staleness of the pushes since the job was taken up") 
   CHECK(figures.staleness_p99() == 7);
   CHECK(figures.staleness_max() == 7);
   CHECK(clock.LatenessNote().empty());
-  for (int i = 0; i < 4; ++i) CountApplied(7, &pushes);
+  for (int i = 0; i < 8; ++i) CountApplied(7, &pushes);
   clock.CountPushes(pushes);
   CHECK(absl::StrContains(clock.LatenessNote(), "come 7 updates late"));
   CHECK(absl::StrContains(clock.LatenessNote(), "fewer workers, --mode bounded or --mode sync"));
