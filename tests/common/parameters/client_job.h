@@ -20,6 +20,8 @@ inline constexpr float kInitial = 0.5f;
 
 inline v1::OpenJobRequest MakeJob(uint32_t servers) {
   v1::OpenJobRequest job;
+  // So that what late pushes make of the weights can be told by hand.
+  job.mutable_consistency()->set_staleness_scaling(v1::STALENESS_SCALING_NONE);
   job.set_job_id("job");
   job.set_epoch(1);
   job.set_chunk_elements(kChunkElements);

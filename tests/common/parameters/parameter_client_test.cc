@@ -109,8 +109,7 @@ TEST_CASE("staleness is counted from the last pull") {
   CHECK(late.staleness_sum() == 3 * kChunks);
   CHECK(slow->TakeStaleness().applied() == 0);
   CHECK(fast->TakeStaleness().staleness_max() == 0);
-  // The rate of a push that is 3 updates late is halved.
-  REQUIRE(AllAre(weights, kInitial - 3.5f * kRate));
+  REQUIRE(AllAre(weights, kInitial - 4 * kRate));
 }
 
 TEST_CASE("a push that is repeated is applied once") {

@@ -8,8 +8,8 @@
 //
 // Layouts: images have their channels last (channels_last.h), a packet more behind the last one. Transformed tiles are
 // [36, tiles, width], where the width is that of the channels or outputs in whole packets, and elements are `element`
-// floats apart; what lies beyond the channels is anything. Transformed weights are [36, channels, width of the outputs],
-// in the blocks of PackWeights (convolution_kernel.h), or for their gradient in rows.
+// floats apart; what lies beyond the channels is anything. Transformed weights are [36, channels, width of the
+// outputs], in the blocks of PackWeights (convolution_kernel.h), or for their gradient in rows.
 #pragma once
 
 #include <cstdint>
