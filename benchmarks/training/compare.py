@@ -11,6 +11,7 @@ how the figures are to be read. --check compares the nets instead of their speed
 """
 
 import argparse
+import dataclasses
 import json
 import math
 import os
@@ -77,6 +78,7 @@ def parse_arguments():
                         help="how torch runs the net; all if not given")
     parser.add_argument("--caffe", help="an interpreter that has Caffe; without it Caffe is no side")
     parser.add_argument("--threads", type=int, nargs="+", help="numbers of threads of every side; 1 and that of processors, with --quick the latter")
+    parser.add_argument("--batch", type=int, help="images of a step, of all nets; else each has its own")
     parser.add_argument("--rounds", type=int, help="9; with --quick 3")
     parser.add_argument("--seconds", type=float, help="shortest length of a measurement: 1; with --quick 0.5")
     parser.add_argument("--warm-up", type=int, help="steps before the first round: 3; with --quick 1")
@@ -101,7 +103,7 @@ def parse_arguments():
 
 def main():
     options = parse_arguments()
-    chosen = [nets.NETS[name] for name in options.net]
+    chosen = [dataclasses.replace(nets.NETS[name], batch=options.batch or nets.NETS[name].batch) for name in options.net]
     if options.check:
         sys.exit(0 if all([same_net.check(net, options) for net in chosen]) else 1)
     print("load before:", " ".join(f"{load:.2f}" for load in os.getloadavg()), file=sys.stderr, flush=True)

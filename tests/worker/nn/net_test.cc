@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "common/model/layout.h"
 #include "tests/support/catch.h"
 #include "tests/support/status_matchers.h"
@@ -403,6 +404,34 @@ TEST_CASE("a label that is no class is an error which names record and blob") {
     FillRecords(net.get(), 2, 10);
     LabelsOf(net.get())[1] = bad;
     REQUIRE_STATUS(net->Forward(5, 0), absl::StatusCode::kInvalidArgument, "record 1 of iteration 5");
+  }
+}
+
+TEST_CASE("a net of phase TEST computes with the weights that it was given last") {
+  const std::string text = absl::StrCat(DataText(3), R"(
+      layer { name: "tiles" type: "Convolution" bottom: "data" top: "a" convolution_param { num_output: 16 kernel_size: 3 pad: 1 } }
+      layer { name: "places" type: "Convolution" bottom: "a" top: "b" convolution_param { num_output: 17 kernel_size: 1 } }
+      layer { name: "few" type: "Convolution" bottom: "b" top: "c" convolution_param { num_output: 17 kernel_size: 3 group: 17 } }
+      layer { name: "direct" type: "Convolution" bottom: "c" top: "d" convolution_param { num_output: 3 kernel_size: 5 stride: 2 } }
+      layer { name: "end" type: "InnerProduct" bottom: "d" top: "end" inner_product_param { num_output: 4 } }
+      layer { name: "labels" type: "Silence" bottom: "label" })");
+  const NetOptions options = ImageOptions(caffe::TEST, 16, 14, 14);
+  const auto outputs = [](Net* net) {
+    FillRecords(net, 2, 3);
+    REQUIRE_OK(net->Forward(0, 0));
+    return std::vector<float>(net->outputs().begin(), net->outputs().end());
+  };
+  const std::unique_ptr<Net> net = MakeNet(text, options);
+  std::vector<float> before;
+  for (const uint64_t seed : {1, 2}) {
+    FillWeights(net.get(), seed);
+    const std::vector<float> first = outputs(net.get());
+    CHECK(outputs(net.get()) == first);
+    CHECK(first != before);
+    before = first;
+    const std::unique_ptr<Net> other = MakeNet(text, options);
+    FillWeights(other.get(), seed);
+    CHECK(outputs(other.get()) == first);
   }
 }
 

@@ -82,12 +82,17 @@ void ForEachPacket(int64_t n, Body body, Rest rest) {
   if (i < n) rest(i, n - i);
 }
 
-double Sum(const float* x, int64_t n) {
+// The sum of x - from: where x is far from 0 its values say more in their differences than in their sums.
+double SumOfDifferences(const float* x, int64_t n, float from) {
+  const Packet minus = Broadcast(-from);
   PacketSum part;
   double sum = 0;
   ForEachPacket(
-      n, [&](int lane, int64_t i) { part.Add(lane, Load(x + i)); },
-      [&](int64_t i, int64_t count) { part.Add(1, LoadSome(x + i, count)); }, [&] { sum += part.Take(); });
+      n, [&](int lane, int64_t i) { part.Add(lane, Add(Load(x + i), minus)); },
+      [&](int64_t i, int64_t count) {
+        for (int64_t k = i; k < i + count; ++k) sum += double{x[k]} - double{from};
+      },
+      [&] { sum += part.Take(); });
   return sum;
 }
 
@@ -161,7 +166,7 @@ void WriteGradient(const PlaneLine& line, const PlaneMeans& means, const float* 
 }  // namespace
 
 PlaneMoments MeasurePlane(const float* x, int64_t n) {
-  const double mean = Sum(x, n) / static_cast<double>(n);
+  const double mean = double{x[0]} + SumOfDifferences(x, n, x[0]) / static_cast<double>(n);
   // The mean as a float is another one: its distance from the true one is taken out again.
   const auto rounded = static_cast<float>(mean);
   const double distance = mean - double{rounded};

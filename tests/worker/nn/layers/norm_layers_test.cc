@@ -56,6 +56,34 @@ TEST_CASE("batch norm normalises by the batch's mean and biased variance when tr
   CheckNear(Normalised(net.get()), {-3 / a, -1 / a, -1 / b, -1 / b, 1 / a, 3 / a, -1 / b, 3 / b});
 }
 
+TEST_CASE("batch norm's mean and variance are right to float's precision for planes of any size, far from 0 too") {
+  const int places = GENERATE(2, 15, 16, 17, 63, 64, 65, 255, 256, 257, 1000);
+  const double offset = GENERATE(0.0, -3.0, 1000.0);
+  constexpr int kRecords = 3, kChannels = 2;
+  const std::string text =
+      absl::StrCat("layer { name: \"in\" type: \"Input\" top: \"a\" input_param { shape { dim: ", kRecords,
+                   " dim: ", kChannels, " dim: 1 dim: ", places, R"( } } }
+      layer { name: "norm" type: "BatchNorm" bottom: "a" top: "x" }
+      layer { name: "loss" type: "InnerProduct" bottom: "x" top: "loss" loss_weight: 1 inner_product_param { num_output: 1 axis: 0 } })");
+  const std::unique_ptr<Net> net = MakeNet(text, NetOptions());
+  const std::span<float> values = net->inputs()[0].tops[0];
+  std::vector<double> means(kChannels, 0), variances(kChannels, 0);
+  const auto channel = [&](size_t i) { return i / static_cast<size_t>(places) % kChannels; };
+  const double m = static_cast<double>(kRecords) * places;
+  for (size_t i = 0; i < values.size(); ++i) {
+    values[i] = static_cast<float>(offset + std::sin(static_cast<double>(i * i)) * (channel(i) == 0 ? 1 : 0.25));
+    means[channel(i)] += values[i] / m;
+  }
+  for (size_t i = 0; i < values.size(); ++i)
+    variances[channel(i)] += (values[i] - means[channel(i)]) * (values[i] - means[channel(i)]) / (m - 1);
+  const std::vector<float> gradients = Gradients(net.get());
+  for (size_t c = 0; c < kChannels; ++c) {
+    INFO(places << " places, channel " << c);
+    CHECK(gradients[c] == Approx(means[c]).epsilon(1e-6).margin(1e-7));
+    CHECK(gradients[kChannels + c] == Approx(variances[c]).epsilon(2e-6));
+  }
+}
+
 TEST_CASE("batch norm measures mean, unbiased variance and 1, which a moving average merges as Caffe does") {
   std::unique_ptr<Net> net = NormNet(caffe::TRAIN, "moving_average_fraction: 0.5");
   REQUIRE_OK(CheckLayout(net->layout()));
