@@ -1,6 +1,7 @@
 """Records as the peers read them: the bytes of a JPEG file, or the planes of a record that is stored as bytes."""
 
 import pathlib
+import threading
 
 import lmdb
 import numpy
@@ -57,7 +58,9 @@ class Files:
 
 
 class Lmdb:
-    """Opened by the process that reads."""
+    """Opened by the process that reads, by the first of its threads."""
+
+    opening = threading.Lock()
 
     def __init__(self, path):
         self.path, self.transaction = path, None
@@ -69,9 +72,10 @@ class Lmdb:
 
     def read(self, number):
         """The image's bytes, or its planes [3, 256, 256], where they lie in the LMDB; and its label."""
-        if self.transaction is None:
-            self.environment = lmdb.open(self.path, readonly=True, lock=False)
-            self.transaction = self.environment.begin(buffers=True)
+        with self.opening:
+            if self.transaction is None:
+                self.environment = lmdb.open(self.path, readonly=True, lock=False)
+                self.transaction = self.environment.begin(buffers=True)
         fields = datum(self.transaction.get(self.keys[number]))
         if fields.get(7):
             return fields[4], fields.get(5, 0)
