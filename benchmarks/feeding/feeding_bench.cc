@@ -5,8 +5,6 @@
 //
 // Prints one JSON object about the feed, and one a round, flushed; with --wait it waits for a line on standard input
 // before each. `images` are records; images_per_cpu_second divides by the processor time of all threads.
-#include <time.h>
-
 #include <chrono>
 #include <fstream>
 #include <iostream>
@@ -19,6 +17,7 @@
 #include "absl/flags/parse.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "benchmarks/support/own_time.h"
 #include "common/base/status_macros.h"
 #include "common/caffe/prototxt.h"
 #include "common/storage/storage_table.h"
@@ -38,15 +37,6 @@ namespace samovar {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-double Seconds(Clock::duration duration) { return std::chrono::duration<double>(duration).count(); }
-
-// Processor time of all threads so far.
-double CpuSeconds() {
-  timespec time;
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
-  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
-}
 
 // A worker's loop without its net: the batch after the one that was taken is being filled.
 class Feeding {
@@ -71,7 +61,7 @@ class Feeding {
     return out.flush() ? absl::OkStatus() : absl::UnavailableError(absl::StrCat(path, " cannot be written"));
   }
 
-  // Of the records that were taken last.
+  // The mean of the records that were taken last.
   double Mean() const {
     const double sum = std::accumulate(tops_[0].begin(), tops_[0].end(), 0.0);
     return sum / static_cast<double>(tops_[0].size());

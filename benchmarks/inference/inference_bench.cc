@@ -8,8 +8,6 @@
 // on one thread. Otherwise it prints one JSON object about the net, with the largest difference from these outputs, and
 // one a round, flushed; with --wait it waits for a line on standard input before each. With --layers, a last object
 // has the time of each layer.
-#include <time.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -21,11 +19,11 @@
 #include <vector>
 
 #include "absl/flags/flag.h"
-#include "absl/flags/parse.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
-#include "common/base/loader.h"
+#include "benchmarks/support/engine_program.h"
+#include "benchmarks/support/own_time.h"
 #include "common/base/random.h"
 #include "common/base/status_macros.h"
 #include "common/base/thread_pool.h"
@@ -57,15 +55,6 @@ constexpr int kCheckedImages = 2;
 // Standard deviation of the values that the last layer with parameters gives to the classifier: large enough to tell
 // classes apart, and too small for a softmax of zeros and a one.
 constexpr float kScores = 2;
-
-double Seconds(Clock::duration duration) { return std::chrono::duration<double>(duration).count(); }
-
-// Processor time of all threads so far.
-double CpuSeconds() {
-  timespec time;
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
-  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
-}
 
 struct Range {
   float from;
@@ -263,13 +252,4 @@ absl::Status Main() {
 }  // namespace
 }  // namespace samovar
 
-int main(int argc, char** argv) {
-  if (const absl::Status status = samovar::KeepToInstructionSet(samovar::EngineLevel(), argv); !status.ok()) {
-    std::cerr << status.message() << "\n";
-    return 2;
-  }
-  absl::ParseCommandLine(argc, argv);
-  const absl::Status status = samovar::Main();
-  if (!status.ok()) std::cerr << status << "\n";
-  return status.ok() ? 0 : 1;
-}
+int main(int argc, char** argv) { return samovar::RunEngineProgram(argc, argv, samovar::Main); }

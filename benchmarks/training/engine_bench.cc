@@ -9,8 +9,6 @@
 // in [0, 1), labels uniform. With --layers, a last object has each layer's share of the time. images_per_cpu_second
 // divides by the processor time of all threads instead: on a machine that others use it is the steadier figure.
 // SAMOVAR_ISA lowers the engine's instruction-set level, as it does for samovar.
-#include <time.h>
-
 #include <algorithm>
 #include <chrono>
 #include <fstream>
@@ -26,6 +24,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "benchmarks/support/own_time.h"
 #include "benchmarks/support/training_nets.h"
 #include "benchmarks/training/trainer.h"
 #include "common/base/loader.h"
@@ -55,15 +54,6 @@ namespace samovar {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-double Seconds(Clock::duration duration) { return std::chrono::duration<double>(duration).count(); }
-
-// Processor time of all threads so far.
-double CpuSeconds() {
-  timespec time;
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
-  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
-}
 
 absl::StatusOr<Shape> ShapeOfRecord() {
   Shape shape;

@@ -16,13 +16,12 @@
 #include <vector>
 
 #include "absl/flags/flag.h"
-#include "absl/flags/parse.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
+#include "benchmarks/support/engine_program.h"
 #include "benchmarks/support/training_nets.h"
 #include "benchmarks/training/trainer.h"
-#include "common/base/loader.h"
 #include "common/base/status_macros.h"
 #include "worker/nn/engine.h"
 #include "worker/nn/peak_flops.h"
@@ -131,13 +130,4 @@ absl::Status Main() {
 }  // namespace
 }  // namespace samovar
 
-int main(int argc, char** argv) {
-  if (const absl::Status status = samovar::KeepToInstructionSet(samovar::EngineLevel(), argv); !status.ok()) {
-    std::cerr << status.message() << "\n";
-    return 2;
-  }
-  absl::ParseCommandLine(argc, argv);
-  const absl::Status status = samovar::Main();
-  if (!status.ok()) std::cerr << status << "\n";
-  return status.ok() ? 0 : 1;
-}
+int main(int argc, char** argv) { return samovar::RunEngineProgram(argc, argv, samovar::Main); }
