@@ -5,19 +5,18 @@
 
 #include "worker/nn/kernels/packet.h"
 #include "worker/nn/kernels/tile_kernel.h"
+#include "worker/nn/kernels/winograd_five.h"
 #include "worker/nn/kernels/winograd_sides.h"
 
 namespace samovar {
 namespace {
 
 using winograd::Five;
-using winograd::Input;
 using winograd::Three;
 using winograd::Transform;
 
-constexpr int64_t kIn = 6;
 // Enough rows for the product, few enough for the second-level cache.
-constexpr int64_t kMostTiles = 64;
+constexpr int64_t kMostTileElements = 64 * 36;
 constexpr int64_t kMostImages = 8;
 
 // body(Three or Five), as the plan's kernels are.
@@ -52,6 +51,7 @@ struct Image {
 template <typename Side>
 void TransformSquares(const WinogradPlan& plan, const TileRows& rows, const Image& image, int64_t lanes, float* tiles) {
   constexpr int64_t size = Side::kFrom;
+  constexpr int64_t kTo = Side::kTo * Side::kTo;
   const int64_t element = plan.element(lanes);
   float* to = tiles + rows.slot * lanes;
   for (int64_t ty = rows.first; ty < rows.end; ++ty) {
@@ -60,12 +60,12 @@ void TransformSquares(const WinogradPlan& plan, const TileRows& rows, const Imag
           Places<size>(image.data, image.row, image.place, image.height, image.width, ty * plan.side, tx * plan.side);
       for (int64_t c = 0; c < lanes; c += kPacketSize) {
         Packet from[size * size];
-        Packet result[kIn * kIn];
-#pragma GCC unroll 36
+        Packet result[kTo];
+#pragma GCC unroll 64
         for (size_t i = 0; i < size * size; ++i) from[i] = places[i] == nullptr ? Broadcast(0) : Load(places[i] + c);
         Transform<Side>(from, result);
-#pragma GCC unroll 36
-        for (int64_t i = 0; i < kIn * kIn; ++i) Store(to + i * element + c, result[i]);
+#pragma GCC unroll 64
+        for (int64_t i = 0; i < kTo; ++i) Store(to + i * element + c, result[i]);
       }
     }
   }
@@ -94,6 +94,7 @@ void LoadWeights(const float* weights, int64_t stride, int64_t outputs, bool fli
 template <typename Side>
 void TransformWeightsOf(const WinogradPlan& plan, const float* weights, bool flipped, float* transformed) {
   constexpr int64_t kTaps = Side::kFrom * Side::kFrom;
+  constexpr int64_t kTo = Side::kTo * Side::kTo;
   const int64_t element = plan.channels * plan.width_out;
   const int64_t of_output = flipped ? kTaps : plan.channels * kTaps;
   const int64_t of_channel = flipped ? plan.outputs * kTaps : kTaps;
@@ -103,12 +104,12 @@ void TransformWeightsOf(const WinogradPlan& plan, const float* weights, bool fli
     for (int64_t c = 0; c < plan.channels; ++c) {
       for (int64_t o = 0; o < step; o += kPacketSize) {
         Packet from[kTaps];
-        Packet result[kIn * kIn];
+        Packet result[kTo];
         LoadWeights<kTaps>(weights + c * of_channel + (begin + o) * of_output, of_output, plan.outputs - begin - o,
                            flipped, from);
         Transform<Side>(from, result);
         float* to = transformed + begin * plan.channels + c * step + o;
-        for (int64_t i = 0; i < kIn * kIn; ++i) Store(to + i * element, result[i]);
+        for (int64_t i = 0; i < kTo; ++i) Store(to + i * element, result[i]);
       }
     }
   });
@@ -118,6 +119,7 @@ template <typename Side>
 void TransformOutputOf(const WinogradPlan& plan, const TileRows& rows, const float* products, const float* bias,
                        float* out) {
   constexpr int64_t kSide = Side::kTo;
+  constexpr int64_t kFrom = Side::kFrom * Side::kFrom;
   const int64_t lanes = plan.width_out, element = plan.element(lanes);
   const float* tile = products + rows.slot * lanes;
   for (int64_t ty = rows.first; ty < rows.end; ++ty) {
@@ -126,10 +128,10 @@ void TransformOutputOf(const WinogradPlan& plan, const TileRows& rows, const flo
       const int64_t height = std::min(kSide, plan.out_h - ty * kSide);
       const int64_t width = std::min(kSide, plan.out_w - tx * kSide);
       for (int64_t o = 0; o < lanes; o += kPacketSize) {
-        Packet from[kIn * kIn];
+        Packet from[kFrom];
         Packet result[kSide * kSide];
-#pragma GCC unroll 36
-        for (int64_t i = 0; i < kIn * kIn; ++i) from[i] = Load(tile + i * element + o);
+#pragma GCC unroll 64
+        for (int64_t i = 0; i < kFrom; ++i) from[i] = Load(tile + i * element + o);
         Transform<Side>(from, result);
         const Packet first = bias == nullptr ? Broadcast(0) : Load(bias + o);
         for (int64_t i = 0; i < height; ++i) {
@@ -144,11 +146,12 @@ void TransformOutputOf(const WinogradPlan& plan, const TileRows& rows, const flo
 template <typename Side>
 void AddGradientOf(const WinogradPlan& plan, const float* gradient, float* dense) {
   constexpr int64_t kTaps = Side::kTo * Side::kTo;
+  constexpr int64_t kFrom = Side::kFrom * Side::kFrom;
   const int64_t element = plan.channels * plan.width_out;
   for (int64_t at = 0; at < element; at += kPacketSize) {
-    Packet from[kIn * kIn];
+    Packet from[kFrom];
     Packet result[kTaps];
-    for (int64_t i = 0; i < kIn * kIn; ++i) from[i] = Load(gradient + i * element + at);
+    for (int64_t i = 0; i < kFrom; ++i) from[i] = Load(gradient + i * element + at);
     Transform<Side>(from, result);
     for (int64_t i = 0; i < kTaps; ++i) Store(dense + i * element + at, Add(Load(dense + i * element + at), result[i]));
   }
@@ -172,15 +175,16 @@ WinogradPlan::WinogradPlan(const ConvolutionPlan& plan, int64_t channels)
       width_in(RoundUpToPackets(channels)),
       width_out(plan.width),
       kernel(plan.window.kernel_h),
-      side(kIn + 1 - kernel),
+      side(kernel == 3 ? Three::Output::kTo : Five::Output::kTo),
+      side_in(kernel == 3 ? Three::Input::kFrom : Five::Input::kFrom),
       in_h(plan.window.in_h + 2 * plan.window.pad_h),
       in_w(plan.window.in_w + 2 * plan.window.pad_w),
       out_h(plan.window.out_h),
       out_w(plan.window.out_w),
       tiles_h((out_h + side - 1) / side),
       tiles_w((out_w + side - 1) / side),
-      rows(std::clamp<int64_t>(kMostTiles / tiles_w, 1, tiles_h)),
-      images(std::clamp<int64_t>(kMostTiles / (tiles_h * tiles_w), 1, kMostImages)) {}
+      rows(std::clamp<int64_t>(kMostTileElements / (elements() * tiles_w), 1, tiles_h)),
+      images(std::clamp<int64_t>(kMostTileElements / (elements() * tiles_h * tiles_w), 1, kMostImages)) {}
 
 void TransformWeights(const WinogradPlan& plan, const float* weights, bool flipped, float* transformed) {
   WithKernel(plan, [&](auto kernel) {
@@ -189,8 +193,10 @@ void TransformWeights(const WinogradPlan& plan, const float* weights, bool flipp
 }
 
 void TransformInput(const WinogradPlan& plan, const TileRows& rows, const float* image, float* tiles) {
-  TransformSquares<Input>(plan, rows, {image, plan.in_w * plan.place, plan.place, plan.in_h, plan.in_w}, plan.width_in,
-                          tiles);
+  WithKernel(plan, [&](auto kernel) {
+    TransformSquares<typename decltype(kernel)::Input>(
+        plan, rows, {image, plan.in_w * plan.place, plan.place, plan.in_h, plan.in_w}, plan.width_in, tiles);
+  });
 }
 
 void TransformDiff(const WinogradPlan& plan, const TileRows& rows, const float* diff, int64_t diff_row, float* tiles) {
@@ -208,7 +214,7 @@ void MultiplyTiles(const WinogradPlan& plan, int64_t tiles, const float* inputs,
   product.rows = 1;
   product.depth = plan.channels;
   product.c_tile = plan.width_out;
-  for (int64_t i = 0; i < kWinogradElements; ++i) {
+  for (int64_t i = 0; i < plan.elements(); ++i) {
     product.a = inputs + i * plan.element(plan.width_in);
     ForEachBlock(PacketsFor(plan.outputs), [&](int64_t first, int64_t packets) {
       const int64_t begin = first * kPacketSize;
@@ -237,7 +243,7 @@ void AddTilesGradient(const WinogradPlan& plan, int64_t tiles, const float* inpu
   product.depth = tiles;
   product.c_tile = plan.width_out;
   product.add = true;
-  for (int64_t i = 0; i < kWinogradElements; ++i) {
+  for (int64_t i = 0; i < plan.elements(); ++i) {
     product.a = inputs + i * plan.element(plan.width_in);
     ForEachBlock(PacketsFor(plan.outputs), [&](int64_t first, int64_t packets) {
       const int64_t begin = first * kPacketSize;

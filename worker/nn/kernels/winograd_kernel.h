@@ -1,15 +1,15 @@
-// Convolution by a kernel of 3x3 or 5x5, stride 1, by Winograd's minimal filtering F(4x4, 3x3) or F(2x2, 5x5): a tile
-// of 4x4 outputs takes 36 products a channel instead of 144, one of 2x2 outputs 36 instead of 100. (Lavin and Gray,
-// Fast Algorithms for Convolutional Neural Networks, 2015.)
+// Convolution by a kernel of 3x3 or 5x5, stride 1, by Winograd's minimal filtering F(4x4, 3x3) or F(4x4, 5x5): a tile
+// of 4x4 outputs takes 36 products a channel instead of 144, or 64 instead of 400. (Lavin and Gray, Fast Algorithms for
+// Convolutional Neural Networks, 2015.)
 //
-// A tile of outputs needs 6x6 inputs d. With the matrices B, G, A of the paper, outputs are A' [(G g G') * (B' d B)] A,
-// where * multiplies element by element, summed over channels: a matrix product of tiles and weights for each of the
-// 36 elements. The weights' gradient is the adjoint: G' [sum of (B' d B) * (A dy A')] G.
+// A tile of outputs needs 6x6, or 8x8, inputs d. With the matrices B, G, A of the paper, outputs are A' [(G g G') * (B'
+// d B)] A, where * multiplies element by element, summed over channels: a matrix product of tiles and weights for each
+// of the elements. The weights' gradient is the adjoint: G' [sum of (B' d B) * (A dy A')] G.
 //
 // Layouts: images have their channels last (channels_last.h), a packet more behind the last one. Transformed tiles are
-// [36, tiles, width], where the width is that of the channels or outputs in whole packets, and elements are `element`
-// floats apart; what lies beyond the channels is anything. Transformed weights are [36, channels, width of the
-// outputs], in the blocks of PackWeights (convolution_kernel.h), or for their gradient in rows.
+// [elements, tiles, width], where the width is that of the channels or outputs in whole packets, and elements are
+// `element` floats apart; what lies beyond the channels is anything. Transformed weights are [elements, channels, width
+// of the outputs], in the blocks of PackWeights (convolution_kernel.h), or for their gradient in rows.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,6 @@
 #include "worker/nn/kernels/convolution_kernel.h"
 
 namespace samovar {
-
-inline constexpr int64_t kWinogradElements = 36;
 
 // How one convolution, forward or that of the data gradient, is cut into tiles.
 struct WinogradPlan {
@@ -31,21 +29,23 @@ struct WinogradPlan {
   int64_t channels, outputs;
   // From one place of the image to the next; channels and outputs in whole packets.
   int64_t place, width_in, width_out;
-  // The kernel's side, and that of a tile's outputs.
-  int64_t kernel, side;
+  // The kernel's side, and those of a tile's outputs and inputs.
+  int64_t kernel, side, side_in;
   // The framed image, and the image of outputs.
   int64_t in_h, in_w, out_h, out_w;
   // Tiles of an image; the rows of them, and the images, that are computed together.
   int64_t tiles_h, tiles_w;
   int64_t rows, images;
 
+  // Of a tile.
+  int64_t elements() const { return side_in * side_in; }
   int64_t tiles() const { return images * rows * tiles_w; }
   // Floats from one element of transformed tiles to the next. It is a cache line more than the tiles take: else all
   // elements of a tile would be kept in the same few lines of a cache, and push each other out.
   int64_t element(int64_t width) const { return tiles() * width + 16; }
-  int64_t input_elements() const { return kWinogradElements * element(width_in); }
-  int64_t output_elements() const { return kWinogradElements * element(width_out); }
-  int64_t weight_elements() const { return kWinogradElements * channels * width_out; }
+  int64_t input_elements() const { return elements() * element(width_in); }
+  int64_t output_elements() const { return elements() * element(width_out); }
+  int64_t weight_elements() const { return elements() * channels * width_out; }
 };
 
 // Some rows of tiles of an image, and the number of the first of these tiles among those computed together.
@@ -68,7 +68,7 @@ void TransformOutput(const WinogradPlan& plan, const TileRows& rows, const float
 
 // A dy A'. diff: [places, width_out], whose rows are `diff_row` floats apart.
 void TransformDiff(const WinogradPlan& plan, const TileRows& rows, const float* diff, int64_t diff_row, float* tiles);
-// Adds to `gradient`, [36, channels, width_out].
+// Adds to `gradient`, [elements, channels, width_out].
 void AddTilesGradient(const WinogradPlan& plan, int64_t tiles, const float* inputs, const float* diffs,
                       float* gradient);
 // Adds to `dense`, as AddWeightGradient does.

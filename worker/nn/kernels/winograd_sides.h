@@ -1,7 +1,8 @@
 // The transforms of Winograd's minimal filtering (winograd_kernel.h) along one side of a square, and along both.
 //
-// The sums over a kernel's side, for a side of six inputs, are taken as a product of polynomials, by its values at the
-// points 0, 1, -1, 2, -2 and at infinity. Squares are rows of packets, whose lanes are channels.
+// The sums over a kernel's side are taken as a product of polynomials, by its values at as many points as a tile's side
+// has inputs: for kernels of 3 at 0, 1, -1, 2, -2 and infinity; for those of 5 (winograd_five.h) at 1/2 and -1/2, too.
+// Squares are rows of packets, whose lanes are channels.
 #pragma once
 
 #include "worker/nn/kernels/packet.h"
@@ -13,24 +14,24 @@ inline Packet Times(float factor, const Packet& a) { return Mul(Broadcast(factor
 // a + factor * b
 inline Packet Plus(const Packet& a, float factor, const Packet& b) { return MulAdd(Broadcast(factor), b, a); }
 
-// One side of B' d B, G g G', A' m A and of their adjoints: x and y are `step` packets apart.
-struct Input {
-  static constexpr int kFrom = 6, kTo = 6;
-  static void Apply(const Packet* x, int step, Packet* y, int to) {
-    const Packet even = Plus(x[4 * step], -4, x[2 * step]);
-    const Packet odd = Plus(x[3 * step], -4, x[step]);
-    const Packet even2 = Sub(x[4 * step], x[2 * step]);
-    const Packet odd2 = Sub(x[3 * step], x[step]);
-    y[0] = Plus(Plus(x[4 * step], -5, x[2 * step]), 4, x[0]);
-    y[to] = Add(even, odd);
-    y[2 * to] = Sub(even, odd);
-    y[3 * to] = Plus(even2, 2, odd2);
-    y[4 * to] = Plus(even2, -2, odd2);
-    y[5 * to] = Plus(Plus(x[5 * step], -5, x[3 * step]), 4, x[step]);
-  }
-};
-// Kernels of 3, tiles of 4 outputs.
+// Kernels of 3, tiles of 4 outputs, of 6 inputs. Each is one side of B' d B, G g G', A' m A or an adjoint of these: x and
+// y are `step` and `to` packets apart.
 struct Three {
+  struct Input {
+    static constexpr int kFrom = 6, kTo = 6;
+    static void Apply(const Packet* x, int step, Packet* y, int to) {
+      const Packet even = Plus(x[4 * step], -4, x[2 * step]);
+      const Packet odd = Plus(x[3 * step], -4, x[step]);
+      const Packet even2 = Sub(x[4 * step], x[2 * step]);
+      const Packet odd2 = Sub(x[3 * step], x[step]);
+      y[0] = Plus(Plus(x[4 * step], -5, x[2 * step]), 4, x[0]);
+      y[to] = Add(even, odd);
+      y[2 * to] = Sub(even, odd);
+      y[3 * to] = Plus(even2, 2, odd2);
+      y[4 * to] = Plus(even2, -2, odd2);
+      y[5 * to] = Plus(Plus(x[5 * step], -5, x[3 * step]), 4, x[step]);
+    }
+  };
   struct Weight {
     static constexpr int kFrom = 3, kTo = 6;
     static void Apply(const Packet* x, int step, Packet* y, int to) {
@@ -84,64 +85,13 @@ struct Three {
   };
 };
 
-// Kernels of 5, tiles of 2 outputs: the same inputs of a tile, and the same points at which polynomials are taken.
-struct Five {
-  struct Weight {
-    static constexpr int kFrom = 5, kTo = 6;
-    static void Apply(const Packet* x, int step, Packet* y, int to) {
-      const Packet even = Add(Add(x[0], x[2 * step]), x[4 * step]);
-      const Packet odd = Add(x[step], x[3 * step]);
-      const Packet even2 = Plus(Plus(x[0], 4, x[2 * step]), 16, x[4 * step]);
-      const Packet odd2 = Plus(Times(2, x[step]), 8, x[3 * step]);
-      y[0] = Times(0.25f, x[0]);
-      y[to] = Times(-1.0f / 6, Add(even, odd));
-      y[2 * to] = Times(-1.0f / 6, Sub(even, odd));
-      y[3 * to] = Times(1.0f / 24, Add(even2, odd2));
-      y[4 * to] = Times(1.0f / 24, Sub(even2, odd2));
-      y[5 * to] = x[4 * step];
-    }
-  };
-  struct WeightGradient {
-    static constexpr int kFrom = 6, kTo = 5;
-    static void Apply(const Packet* x, int step, Packet* y, int to) {
-      const Packet near = Times(-1.0f / 6, Add(x[step], x[2 * step]));
-      const Packet near_odd = Times(-1.0f / 6, Sub(x[step], x[2 * step]));
-      const Packet far = Add(x[3 * step], x[4 * step]);
-      const Packet far_odd = Sub(x[3 * step], x[4 * step]);
-      y[0] = Plus(Plus(near, 0.25f, x[0]), 1.0f / 24, far);
-      y[to] = Plus(near_odd, 1.0f / 12, far_odd);
-      y[2 * to] = Plus(near, 1.0f / 6, far);
-      y[3 * to] = Plus(near_odd, 1.0f / 3, far_odd);
-      y[4 * to] = Plus(Add(near, x[5 * step]), 2.0f / 3, far);
-    }
-  };
-  struct Output {
-    static constexpr int kFrom = 6, kTo = 2;
-    static void Apply(const Packet* x, int step, Packet* y, int to) {
-      y[0] = Add(Add(x[0], Add(x[step], x[2 * step])), Add(x[3 * step], x[4 * step]));
-      y[to] = Plus(Add(Sub(x[step], x[2 * step]), x[5 * step]), 2, Sub(x[3 * step], x[4 * step]));
-    }
-  };
-  struct Diff {
-    static constexpr int kFrom = 2, kTo = 6;
-    static void Apply(const Packet* x, int step, Packet* y, int to) {
-      y[0] = x[0];
-      y[to] = Add(x[0], x[step]);
-      y[2 * to] = Sub(x[0], x[step]);
-      y[3 * to] = Plus(x[0], 2, x[step]);
-      y[4 * to] = Plus(x[0], -2, x[step]);
-      y[5 * to] = x[step];
-    }
-  };
-};
-
 // Both sides: from [kFrom, kFrom] to [kTo, kTo].
 template <typename Side>
 inline void Transform(const Packet* from, Packet* to) {
   Packet half[Side::kTo * Side::kFrom];
-#pragma GCC unroll 6
+#pragma GCC unroll 8
   for (int j = 0; j < Side::kFrom; ++j) Side::Apply(from + j, Side::kFrom, half + j, Side::kFrom);
-#pragma GCC unroll 6
+#pragma GCC unroll 8
   for (int i = 0; i < Side::kTo; ++i) Side::Apply(half + i * Side::kFrom, 1, to + i * Side::kTo, 1);
 }
 
