@@ -19,14 +19,28 @@ inline Packet Mul(const Packet& a, const Packet& b) { return Eigen::internal::pm
 inline Packet Div(const Packet& a, const Packet& b) { return Eigen::internal::pdiv(a, b); }
 // a * b + c
 inline Packet MulAdd(const Packet& a, const Packet& b, const Packet& c) { return Eigen::internal::pmadd(a, b, c); }
-// All bits set where a < b; none where one is NaN.
-inline Packet Less(const Packet& a, const Packet& b) { return Eigen::internal::pcmp_lt(a, b); }
-inline Packet Equal(const Packet& a, const Packet& b) { return Eigen::internal::pcmp_eq(a, b); }
-inline Packet And(const Packet& a, const Packet& b) { return Eigen::internal::pand(a, b); }
-inline Packet Or(const Packet& a, const Packet& b) { return Eigen::internal::por(a, b); }
-inline Packet Select(const Packet& mask, const Packet& yes, const Packet& no) {
+
+// One truth a lane: with AVX-512 a bit, which its instructions take as it is; else all bits of the lane, or none.
+#ifdef EIGEN_VECTORIZE_AVX512
+using Mask = __mmask16;
+inline Mask Less(const Packet& a, const Packet& b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
+inline Mask Equal(const Packet& a, const Packet& b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
+inline Mask And(Mask a, Mask b) { return static_cast<Mask>(a & b); }
+inline Mask Or(Mask a, Mask b) { return static_cast<Mask>(a | b); }
+inline Packet Select(Mask mask, const Packet& yes, const Packet& no) { return _mm512_mask_blend_ps(mask, no, yes); }
+#else
+using Mask = Packet;
+// a < b; false where one is NaN.
+inline Mask Less(const Packet& a, const Packet& b) { return Eigen::internal::pcmp_lt(a, b); }
+inline Mask Equal(const Packet& a, const Packet& b) { return Eigen::internal::pcmp_eq(a, b); }
+inline Mask And(const Mask& a, const Mask& b) { return Eigen::internal::pand(a, b); }
+inline Mask Or(const Mask& a, const Mask& b) { return Eigen::internal::por(a, b); }
+inline Packet Select(const Mask& mask, const Packet& yes, const Packet& no) {
   return Eigen::internal::pselect(mask, yes, no);
 }
+#endif
+// y = x > 0 ? x : 0 * x
+inline Packet Relu(const Packet& x) { return Select(Less(Broadcast(0), x), x, Mul(Broadcast(0), x)); }
 
 // Packets that hold n floats, and the floats in these.
 inline constexpr int64_t PacketsFor(int64_t n) { return (n + kPacketSize - 1) / kPacketSize; }

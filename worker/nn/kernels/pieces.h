@@ -10,8 +10,11 @@
 namespace samovar {
 
 // Records that one piece of a loop over records handles. Sums over records are made per piece and then added in piece
-// order, so at most 16 partial sums are kept: enough to share among threads, bounded in memory.
-inline int RecordsPerPiece(int batch_size) { return std::max(8, (batch_size + 15) / 16); }
+// order, so at most 16 partial sums are kept: enough to share among threads, bounded in memory. Small batches make two
+// pieces.
+inline int RecordsPerPiece(int batch_size) {
+  return std::max(std::min(8, (batch_size + 1) / 2), (batch_size + 15) / 16);
+}
 
 inline int64_t Pieces(int64_t total, int64_t per_piece) { return (total + per_piece - 1) / per_piece; }
 

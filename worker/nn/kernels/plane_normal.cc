@@ -115,10 +115,9 @@ double SumOfSquares(const float* x, int64_t n, float mean) {
 template <bool kRelu>
 void Normalise(const PlaneLine& line, const float* x, int64_t n, float* z) {
   const Lanes lanes(line);
-  const Packet zero = Broadcast(0);
   const auto result = [&](const Packet& value) {
     const Packet scaled = lanes.Scaled(lanes.Normal(value));
-    return kRelu ? Select(Less(zero, scaled), scaled, Mul(zero, scaled)) : scaled;
+    return kRelu ? Relu(scaled) : scaled;
   };
   ForEachPacket(
       n, [&](int64_t i) { Store(z + i, result(Load(x + i))); },

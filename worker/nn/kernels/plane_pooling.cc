@@ -92,6 +92,7 @@ void PlanePooling::Prefetch(const float* next, int64_t out_row) const {
   for (int64_t i = begin; i < end; i += kLine) __builtin_prefetch(next + i);
 }
 
+template <bool kPlaces>
 void PlanePooling::MaximumOfRows(const float* next) {
   for (int64_t out = 0; out < window_.out_h; ++out) {
     Prefetch(next, out);
@@ -101,17 +102,18 @@ void PlanePooling::MaximumOfRows(const float* next) {
       Packet best_row = Broadcast(-1);
       for (int64_t y = rows.begin; y < rows.end; ++y) {
         const Packet value = Load(frame_.data() + y * width_ + x);
-        const Packet better = Less(best, value);
+        const Mask better = Less(best, value);
         best = Select(better, value, best);
-        best_row = Select(better, Broadcast(static_cast<float>(y)), best_row);
+        if (kPlaces) best_row = Select(better, Broadcast(static_cast<float>(y)), best_row);
       }
       Store(best_.data() + out * width_ + x, best);
-      Store(row_.data() + out * width_ + x, best_row);
+      if (kPlaces) Store(row_.data() + out * width_ + x, best_row);
     }
   }
 }
 
 // The first of equal values counts, in the order of rows.
+template <bool kPlaces>
 void PlanePooling::MaximumOfColumns(int64_t out_row) {
   const float* const values = best_.data() + out_row * width_;
   const float* const rows = row_.data() + out_row * width_;
@@ -123,33 +125,45 @@ void PlanePooling::MaximumOfColumns(int64_t out_row) {
     for (int64_t tap = 0; tap < window_.kernel_w; ++tap) {
       const int64_t place = taps[tap] + x;
       const Packet value = Load(values + place);
+      if (!kPlaces) {
+        best = Select(Less(best, value), value, best);
+        continue;
+      }
       const Packet row = Load(rows + place);
-      const Packet better = Or(Less(best, value), And(Equal(best, value), Less(row, best_row)));
+      const Mask better = Or(Less(best, value), And(Equal(best, value), Less(row, best_row)));
       best = Select(better, value, best);
       best_row = Select(better, row, best_row);
       best_tap = Select(better, Broadcast(static_cast<float>(tap)), best_tap);
     }
     Store(out_best_.data() + x, best);
+    if (!kPlaces) continue;
     Store(out_row_.data() + x, best_row);
     Store(out_tap_.data() + x, best_tap);
   }
 }
 
-void PlanePooling::Maximum(const float* in, float* out, float* at) {
-  FillFrame(in);
-  MaximumOfRows(in + window_.in_plane());
+void PlanePooling::WritePlaces(float* at) const {
   const auto in_w = static_cast<int32_t>(window_.in_w), stride = static_cast<int32_t>(window_.stride_w);
   const auto out_w = static_cast<int32_t>(window_.out_w), pad = static_cast<int32_t>(window_.pad_w);
-  for (int64_t y = 0; y < window_.out_h; ++y, out += window_.out_w, at += window_.out_w) {
-    MaximumOfColumns(y);
+  const float* __restrict row = out_row_.data();
+  const float* __restrict tap = out_tap_.data();
+  float* __restrict to = at;
+  for (int32_t i = 0; i < out_w; ++i) {
+    const int32_t place = static_cast<int32_t>(row[i]) * in_w + i * stride + static_cast<int32_t>(tap[i]) - pad;
+    to[i] = std::bit_cast<float>(row[i] < 0 ? -1 : place);
+  }
+}
+
+void PlanePooling::Maximum(const float* in, float* out, float* at) {
+  FillFrame(in);
+  const float* const next = in + window_.in_plane();
+  at == nullptr ? MaximumOfRows<false>(next) : MaximumOfRows<true>(next);
+  for (int64_t y = 0; y < window_.out_h; ++y, out += window_.out_w) {
+    at == nullptr ? MaximumOfColumns<false>(y) : MaximumOfColumns<true>(y);
     std::copy_n(out_best_.data(), window_.out_w, out);
-    const float* __restrict row = out_row_.data();
-    const float* __restrict tap = out_tap_.data();
-    float* __restrict to = at;
-    for (int32_t i = 0; i < out_w; ++i) {
-      const int32_t place = static_cast<int32_t>(row[i]) * in_w + i * stride + static_cast<int32_t>(tap[i]) - pad;
-      to[i] = std::bit_cast<float>(row[i] < 0 ? -1 : place);
-    }
+    if (at == nullptr) continue;
+    WritePlaces(at);
+    at += window_.out_w;
   }
 }
 

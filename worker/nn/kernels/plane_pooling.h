@@ -22,7 +22,7 @@ class PlanePooling {
   // `max`: Maximum is called, else Average. RESOURCE_EXHAUSTED: no memory for the frame.
   absl::Status Allocate(const Window& window, bool max);
 
-  // out and at, [out_h, out_w]: the maximum, and the bits of an int32, its place in the plane.
+  // out and at, [out_h, out_w]: the maximum, and the bits of an int32, its place in the plane; at may be null.
   void Maximum(const float* in, float* out, float* at);
   // The mean.
   void Average(const float* in, float* out);
@@ -31,12 +31,15 @@ class PlanePooling {
   // Sets the frame around the plane, for good.
   void SetMargins(float margin);
   void FillFrame(const float* in);
-  // Maxima of each column over a window's rows, for all rows of windows.
+  // Maxima of each column over a window's rows, for all rows of windows; and where they are, if anybody asks.
+  template <bool kPlaces>
   void MaximumOfRows(const float* next);
   // A row of windows takes long enough to have its part of the next plane fetched meanwhile.
   void Prefetch(const float* next, int64_t out_row) const;
   // One row of windows: results and their places, from the maxima.
+  template <bool kPlaces>
   void MaximumOfColumns(int64_t out_row);
+  void WritePlaces(float* at) const;
 
   Window window_;
   // Columns of one remainder by the stride, and all of a row: multiples of packets.

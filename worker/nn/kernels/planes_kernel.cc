@@ -19,6 +19,8 @@ constexpr int MostPackets(int rows) {
   return rows <= 4 || kRegisters == 32 ? 3 : 2;
 }
 
+int64_t DivideUp(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
 // Terms whose values for a block of places, kept in the first-level cache, are used by all rows.
 constexpr int64_t kMostTerms = 256;
 
@@ -26,7 +28,7 @@ constexpr int64_t kMostTerms = 256;
 template <typename Body>
 void ForEachBlock(int64_t total, int64_t most, Body body) {
   if (total == 0) return;
-  const int64_t blocks = (total + most - 1) / most;
+  const int64_t blocks = DivideUp(total, most);
   const int64_t size = total / blocks;
   const int64_t larger = total % blocks;
   for (int64_t block = 0, first = 0; block < blocks; ++block) {
@@ -170,27 +172,36 @@ void PackPlaneWeights(int64_t rows, int64_t terms, const float* weights, int64_t
 }
 
 void RunPlanes(const PlanesProduct& product) {
-  const int64_t widest = (product.rows + kMostRows - 1) / kMostRows;
-  const int most = MostPackets(static_cast<int>((product.rows + widest - 1) / widest));
+  const int64_t widest = DivideUp(product.rows, kMostRows);
+  const int most = MostPackets(static_cast<int>(DivideUp(product.rows, widest)));
   // The rows of a block of places, whose values stay in the cache meanwhile.
   const auto run = [&](const Terms& terms, int64_t place, int64_t packets) {
     ForEachBlock(product.rows, kMostRows, [&](int64_t row, int64_t rows) {
       kBlocks[static_cast<size_t>(rows - 1)][static_cast<size_t>(packets - 1)](product, terms, row, place);
     });
   };
-  const int64_t packets = product.count / kPacketSize;
+  // If the places are no whole packets, the last block overlaps the one before: it then takes all terms at once, when
+  // the others are done.
+  const int64_t packets = DivideUp(product.count, kPacketSize);
+  const bool overlaps = packets * kPacketSize > product.count;
+  if (overlaps && packets <= most) {
+    run({0, product.terms}, 0, packets - 1);
+    return run({0, product.terms}, product.count - kPacketSize, 1);
+  }
+  int64_t last = 0;
   ForEachBlock(product.terms, kMostTerms, [&](int64_t term, int64_t terms) {
     ForEachBlock(packets, most, [&](int64_t first, int64_t size) {
-      run({term, term + terms}, first * kPacketSize, size);
+      const bool waits = overlaps && first + size == packets;
+      if (waits) last = size;
+      if (!waits) run({term, term + terms}, first * kPacketSize, size);
     });
   });
-  // The last packet overlaps the one before.
-  if (packets * kPacketSize < product.count) run({0, product.terms}, product.count - kPacketSize, 1);
+  if (overlaps) run({0, product.terms}, product.count - last * kPacketSize, last);
 }
 
 void AddPlanesDots(const PlanesDots& dots) {
-  const int64_t widest = (dots.rows + kDotRows - 1) / kDotRows;
-  const int most = MostTerms(static_cast<int>((dots.rows + widest - 1) / widest));
+  const int64_t widest = DivideUp(dots.rows, kDotRows);
+  const int most = MostTerms(static_cast<int>(DivideUp(dots.rows, widest)));
   ForEachBlock(dots.rows, kDotRows, [&](int64_t row, int64_t rows) {
     ForEachBlock(dots.terms, most, [&](int64_t term, int64_t terms) {
       kDots[static_cast<size_t>(rows - 1)][static_cast<size_t>(terms - 1)](dots, row, term);

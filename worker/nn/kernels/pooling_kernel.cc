@@ -33,34 +33,68 @@ inline void ForEachWindow(const Window& w, int64_t width, Body body) {
 
 Packet BroadcastBits(int32_t bits) { return Broadcast(std::bit_cast<float>(bits)); }
 
-Packet Relu(const Packet& x) { return Select(Less(Broadcast(0), x), x, Mul(Broadcast(0), x)); }
+// The maximum of a packet of channels so far, and its place.
+template <PoolRelu kRelu, bool kPlaces>
+struct Maximum {
+  Packet best = Broadcast(-FLT_MAX);
+  Packet at = BroadcastBits(-1);
 
-template <PoolRelu kRelu>
+  void Take(const float* values, int64_t place) {
+    Packet value = Load(values);
+    if (kRelu == PoolRelu::kBelow) value = Relu(value);
+    const Mask better = Less(best, value);
+    best = Select(better, value, best);
+    if (kPlaces) at = Select(better, BroadcastBits(static_cast<int32_t>(place)), at);
+  }
+};
+
+// kSide: of the kernel, a square; or 0, any. Windows that lie in the image as a whole then have loops of fixed length.
+template <PoolRelu kRelu, bool kPlaces, int kSide>
 void MaxPool(const Window& w, int64_t packets, const float* in, float* out, float* at) {
   const int64_t width = packets * kPacketSize;
   ForEachWindow(w, width, [&](const Clip& clip, int64_t place) {
     const int64_t begin = clip.h_begin * w.in_w + clip.w_begin;
-    const int64_t end = begin + (clip.h_end - clip.h_begin) * w.in_w;
-    const int64_t columns = clip.w_end - clip.w_begin;
+    const int64_t rows = clip.h_end - clip.h_begin, columns = clip.w_end - clip.w_begin;
+    const bool whole = kSide > 0 && rows == kSide && columns == kSide;
     for (int64_t c = 0; c < width; c += kPacketSize) {
-      Packet best = Broadcast(-FLT_MAX);
-      Packet best_at = BroadcastBits(-1);
-      for (int64_t row = begin; row < end; row += w.in_w) {
-        const float* values = in + row * width + c;
-        for (int64_t from = row; from < row + columns; ++from, values += width) {
-          Packet value = Load(values);
-          if (kRelu == PoolRelu::kBelow) value = Relu(value);
-          const Packet better = Less(best, value);
-          best = Select(better, value, best);
-          best_at = Select(better, BroadcastBits(static_cast<int32_t>(from)), best_at);
+      Maximum<kRelu, kPlaces> maximum;
+      const float* const first = in + begin * width + c;
+      const auto take = [&](int64_t y, int64_t x) {
+        const int64_t step = y * w.in_w + x;
+        maximum.Take(first + step * width, begin + step);
+      };
+      if (whole) {
+#pragma GCC unroll 3
+        for (int y = 0; y < kSide; ++y) {
+#pragma GCC unroll 3
+          for (int x = 0; x < kSide; ++x) take(y, x);
+        }
+      } else {
+        for (int64_t y = 0; y < rows; ++y) {
+          for (int64_t x = 0; x < columns; ++x) take(y, x);
         }
       }
-      if (kRelu != PoolRelu::kNone) best_at = Select(Less(Broadcast(0), best), best_at, BroadcastBits(-1));
-      if (kRelu == PoolRelu::kAbove) best = Relu(best);
-      Store(out + place + c, best);
-      Store(at + place + c, best_at);
+      const Packet best = maximum.best;
+      Store(out + place + c, kRelu == PoolRelu::kAbove ? Relu(best) : best);
+      if (!kPlaces) continue;
+      const bool dies = kRelu != PoolRelu::kNone;
+      Store(at + place + c, dies ? Select(Less(Broadcast(0), best), maximum.at, BroadcastBits(-1)) : maximum.at);
     }
   });
+}
+
+template <PoolRelu kRelu, bool kPlaces>
+void MaxPoolOfSide(const Window& w, int64_t packets, const float* in, float* out, float* at) {
+  const int64_t side = w.kernel_h == w.kernel_w ? w.kernel_h : 0;
+  if (side == 2) return MaxPool<kRelu, kPlaces, 2>(w, packets, in, out, at);
+  if (side == 3) return MaxPool<kRelu, kPlaces, 3>(w, packets, in, out, at);
+  MaxPool<kRelu, kPlaces, 0>(w, packets, in, out, at);
+}
+
+template <PoolRelu kRelu>
+void MaxPoolWithRelu(const Window& w, int64_t packets, const float* in, float* out, float* at) {
+  if (at == nullptr) return MaxPoolOfSide<kRelu, false>(w, packets, in, out, at);
+  MaxPoolOfSide<kRelu, true>(w, packets, in, out, at);
 }
 
 }  // namespace
@@ -68,11 +102,11 @@ void MaxPool(const Window& w, int64_t packets, const float* in, float* out, floa
 void MaxPoolForward(const Window& w, int64_t packets, PoolRelu relu, const float* in, float* out, float* at) {
   switch (relu) {
     case PoolRelu::kNone:
-      return MaxPool<PoolRelu::kNone>(w, packets, in, out, at);
+      return MaxPoolWithRelu<PoolRelu::kNone>(w, packets, in, out, at);
     case PoolRelu::kBelow:
-      return MaxPool<PoolRelu::kBelow>(w, packets, in, out, at);
+      return MaxPoolWithRelu<PoolRelu::kBelow>(w, packets, in, out, at);
     case PoolRelu::kAbove:
-      return MaxPool<PoolRelu::kAbove>(w, packets, in, out, at);
+      return MaxPoolWithRelu<PoolRelu::kAbove>(w, packets, in, out, at);
   }
 }
 

@@ -13,7 +13,7 @@ enum class PoolRelu { kNone, kBelow, kAbove };
 
 // out is the first maximum of its window clipped to the image, and at its place y * in_w + x in the plane, an int32's
 // bits in a float; where nothing in the window is above -FLT_MAX they are -FLT_MAX and -1. With a ReLU (y = x > 0 ? x :
-// 0 * x) a maximum that is not positive has no place either, since it has no gradient.
+// 0 * x) a maximum that is not positive has no place either, since it has no gradient. at may be null.
 void MaxPoolForward(const Window& window, int64_t packets, PoolRelu relu, const float* in, float* out, float* at);
 
 // in_diff, one plane, is written: zero but for the maxima, which get the sum of the out_diff of the windows they won.

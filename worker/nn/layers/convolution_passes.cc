@@ -12,18 +12,17 @@
 namespace samovar {
 namespace {
 
-constexpr int64_t kForwardRecordsPerPiece = 4;
+constexpr int64_t kMostForwardRecords = 4;
+// Small batches make two pieces at least.
+int64_t ForwardRecordsPerPiece(int64_t records) { return std::min(kMostForwardRecords, Pieces(records, 2)); }
+
 // Enough rows for the product of a kernel of one place.
 constexpr int64_t kPlacesTogether = 224;
 
-// y = x > 0 ? x : 0 * x, as in relu_layer.cc.
-void Relu(float* x, int64_t n) {
-  const Packet zero = Broadcast(0);
+// As in relu_layer.cc.
+void Rectify(float* x, int64_t n) {
   int64_t i = 0;
-  for (; i + kPacketSize <= n; i += kPacketSize) {
-    const Packet value = Load(x + i);
-    Store(x + i, Select(Less(zero, value), value, Mul(zero, value)));
-  }
+  for (; i + kPacketSize <= n; i += kPacketSize) Store(x + i, Relu(Load(x + i)));
   for (; i < n; ++i) x[i] = x[i] > 0 ? x[i] : 0 * x[i];
 }
 
@@ -76,7 +75,7 @@ absl::Status ConvolutionLayer::AllocateChannelsLast() {
   }
   SAMOVAR_RETURN_IF_ERROR(AllocateWinograd());
   if (!pool() && plan_.is_plain())
-    images_ = std::clamp<int64_t>(kPlacesTogether / window_.out_plane(), 1, kForwardRecordsPerPiece);
+    images_ = std::clamp<int64_t>(kPlacesTogether / window_.out_plane(), 1, kMostForwardRecords);
   if (!winograd_) packed_.Take(binding().packed, groups_ * plan_.dense_length());
   if (wants_data() && !winograd_backward_) {
     packed_backward_stride_ = flipped_ ? flipped_->dense_length() : plan_.outputs * plan_.rows_length();
@@ -146,7 +145,8 @@ absl::Status ConvolutionLayer::Forward(const Pass& pass) {
   ClearFrames(/*backward=*/false);
   if (pass.new_weights) PackForPass(/*backward=*/false);
   if (norms_.normalised != nullptr) norms_.normalised->ReadTotals();
-  pass.loop.Run(bottom(0).records(), kForwardRecordsPerPiece, [&](int64_t begin, int64_t end, int64_t, int thread) {
+  const int64_t records = bottom(0).records();
+  pass.loop.Run(records, ForwardRecordsPerPiece(records), [&](int64_t begin, int64_t end, int64_t, int thread) {
     for (int64_t g = 0; g < groups_; ++g) ForwardGroup(begin, end, g, thread);
   });
   return absl::OkStatus();
@@ -169,7 +169,7 @@ void ConvolutionLayer::ForwardPlanes(int64_t record, int64_t group, int thread) 
   float* const out = top(0).data + record * top_record() + group * group_top();
   planes_->Forward(group, Input(record, group, spaces_[static_cast<size_t>(thread)].get()),
                    has_bias_ ? bias_.data() + group * plan_.width : nullptr, thread, out);
-  if (absorbed_.relu) Relu(out, group_top());
+  if (absorbed_.relu) Rectify(out, group_top());
   FinishTop(record, group);
 }
 
@@ -216,14 +216,15 @@ void ConvolutionLayer::FinishForward(int64_t record, int64_t group, float* out, 
     const PoolRelu relu = absorbed_.relu           ? PoolRelu::kBelow
                           : absorbed_.relu_of_pool ? PoolRelu::kAbove
                                                    : PoolRelu::kNone;
-    MaxPoolForward(pool()->window, plan_.packets, relu, out, space->pooled.data(), space->at.data());
+    MaxPoolForward(pool()->window, plan_.packets, relu, out, space->pooled.data(),
+                   at_.size() > 0 ? space->at.data() : nullptr);
     if (at_.size() > 0) {
       Transpose(space->at.data(), top_plane(), plan_.outputs, plan_.width, at_.data() + top_offset, top_plane());
     }
   } else {
-    if (absorbed_.relu) Relu(out, window_.out_plane() * plan_.width);
+    if (absorbed_.relu) Rectify(out, window_.out_plane() * plan_.width);
     if (pool()) AveragePoolForward(pool()->window, plan_.packets, out, space->pooled.data());
-    if (absorbed_.relu_of_pool) Relu(space->pooled.data(), top_plane() * plan_.width);
+    if (absorbed_.relu_of_pool) Rectify(space->pooled.data(), top_plane() * plan_.width);
   }
   Transpose(pool() ? space->pooled.data() : out, top_plane(), plan_.outputs, plan_.width, top(0).data + top_offset,
             top_plane());

@@ -121,7 +121,8 @@ absl::Status PoolingLayer::Allocate() {
     SAMOVAR_RETURN_IF_ERROR(space.out.Allocate(window_.out_plane() * width_));
     if (max_) SAMOVAR_RETURN_IF_ERROR(space.at.Allocate(window_.out_plane() * width_));
   }
-  return max_ ? at_.Allocate(top(0).elements()) : absl::OkStatus();
+  const bool keeps_places = max_ && (binding().propagate_down[0] || binding().tops.size() > 1);
+  return keeps_places ? at_.Allocate(top(0).elements()) : absl::OkStatus();
 }
 
 absl::Status PoolingLayer::Forward(const Pass& pass) {
@@ -148,7 +149,7 @@ void PoolingLayer::ForwardPlanes(int64_t record, PlanePooling* planes) {
   for (int64_t plane = record * window_.channels; plane < (record + 1) * window_.channels; ++plane) {
     const float* const in = bottom(0).data + plane * window_.in_plane();
     const int64_t to = plane * window_.out_plane();
-    max_ ? planes->Maximum(in, top(0).data + to, at_.data() + to) : planes->Average(in, top(0).data + to);
+    max_ ? planes->Maximum(in, top(0).data + to, PlacesAt(to)) : planes->Average(in, top(0).data + to);
   }
 }
 
@@ -157,8 +158,11 @@ void PoolingLayer::ForwardTurned(int64_t record, Workspace* space) {
   Transpose(bottom(0).data + record * bottom_record(), window_.channels, window_.in_plane(), window_.in_plane(),
             space->in.data(), width_);
   if (max_) {
-    MaxPoolForward(window_, packets_, PoolRelu::kNone, space->in.data(), space->out.data(), space->at.data());
-    Transpose(space->at.data(), window_.out_plane(), window_.channels, width_, at_.data() + to, window_.out_plane());
+    float* const places = PlacesAt(to);
+    MaxPoolForward(window_, packets_, PoolRelu::kNone, space->in.data(), space->out.data(),
+                   places == nullptr ? nullptr : space->at.data());
+    if (places != nullptr)
+      Transpose(space->at.data(), window_.out_plane(), window_.channels, width_, places, window_.out_plane());
   } else {
     AveragePoolForward(window_, packets_, space->in.data(), space->out.data());
   }

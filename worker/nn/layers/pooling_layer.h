@@ -36,6 +36,8 @@ class PoolingLayer : public Layer {
 
   int64_t bottom_record() const { return window_.channels * window_.in_plane(); }
   int64_t top_record() const { return window_.channels * window_.out_plane(); }
+  // Of the values of top 0 from `to` on, or null.
+  float* PlacesAt(int64_t to) { return at_.size() == 0 ? nullptr : at_.data() + to; }
   void ForwardRecord(int64_t record, Workspace* space);
   // The record's planes as they are.
   void ForwardPlanes(int64_t record, PlanePooling* planes);
@@ -47,7 +49,7 @@ class PoolingLayer : public Layer {
   const int64_t packets_;
   // Floats from one place to the next in a workspace.
   const int64_t width_;
-  // As top 0: where its value stood in the plane; bits of int32.
+  // As top 0: where its value stood in the plane; bits of int32. Empty if nobody asks.
   Buffer<float> at_;
   std::vector<std::unique_ptr<Workspace>> spaces_;
 };
