@@ -55,11 +55,7 @@ struct Values {
 Values Compute(const std::string& text, NetOptions options) {
   std::unique_ptr<Net> net = MakeNet(text, options);
   FillWeights(net.get(), 1, 0.5f);
-  // No variance is negative, and no number of batches.
-  for (const v1::ParameterBlob& blob : net->layout().blobs()) {
-    if (blob.rule() != v1::UPDATE_RULE_MOVING_AVERAGE) continue;
-    for (float& value : net->weights().subspan(blob.offset(), BlobElements(blob))) value = std::abs(value) + 0.1f;
-  }
+  FixStatistics(net.get());
   FillRecords(net.get(), 2, kClasses);
   std::vector<float> gradients = Gradients(net.get());
   REQUIRE(std::all_of(gradients.begin(), gradients.end(), [](float x) { return std::isfinite(x); }));

@@ -1,9 +1,11 @@
 #include "tests/worker/nn/test_net.h"
 
+#include <cmath>
 #include <cstdlib>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/random.h"
+#include "common/model/layout.h"
 #include "google/protobuf/text_format.h"
 #include "tests/support/catch.h"
 #include "tests/support/status_matchers.h"
@@ -59,6 +61,13 @@ void FillWeights(Net* net, uint64_t seed, float scale) {
   const uint64_t key = DeriveKey(RandomStream::kFiller, {seed});
   for (size_t i = 0; i < net->weights().size(); ++i)
     net->weights()[i] = scale * (2 * UnitFloat(Philox(key, 1, i)[0]) - 1);
+}
+
+void FixStatistics(Net* net) {
+  for (const v1::ParameterBlob& blob : net->layout().blobs()) {
+    if (blob.rule() != v1::UPDATE_RULE_MOVING_AVERAGE) continue;
+    for (float& value : net->weights().subspan(blob.offset(), BlobElements(blob))) value = std::abs(value) + 0.1f;
+  }
 }
 
 void FillRecords(Net* net, uint64_t seed, int classes) {

@@ -34,6 +34,8 @@ std::unique_ptr<Net> MakeNet(const std::string& text, const NetOptions& options)
 // Weights and data uniform in [-1, 1), data in steps far above rounding so that maxima are clear; labels below
 // `classes`.
 void FillWeights(Net* net, uint64_t seed, float scale = 1);
+// Makes what BatchNorm keeps positive: no variance is below zero, nor a number of batches.
+void FixStatistics(Net* net);
 void FillRecords(Net* net, uint64_t seed, int classes);
 
 // Forward and Backward; the gradients.

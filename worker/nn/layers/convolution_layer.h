@@ -14,6 +14,9 @@
 //
 // Kernels of one place over small images take several of these together: convolution_places.cc.
 //
+// Where there are fewer images than threads, threads share the groups of an image; and where nothing is learnt, a group
+// is cut into slices of its outputs first. Each output is the same sum either way.
+//
 // A kernel of one place with a stride is one without over the places that it sees (strided_planes.h).
 //
 // A BatchNorm right below or above has its passes over memory done here, while a record is in the cache
@@ -99,11 +102,14 @@ class ConvolutionLayer : public Layer {
   };
 
   absl::Status Allocate() override;
+  void SliceOutputs();
   absl::Status AllocateChannelsLast();
   absl::Status AllocateWorkspace(Workspace* space);
   absl::Status AllocateWinograd();
 
-  int64_t bottom_record() const { return groups_ * group_bottom(); }
+  int64_t bottom_record() const { return groups_ / slices_ * group_bottom(); }
+  // The first of the bottom's channels that a group sees.
+  int64_t first_channel(int64_t group) const { return group / slices_ * plan_.window.channels; }
   int64_t group_bottom() const { return plan_.window.channels * written_.in_plane(); }
   const std::optional<PoolStep>& pool() const { return absorbed_.pool; }
   int64_t top_plane() const { return pool() ? pool()->window.out_plane() : window_.out_plane(); }
@@ -166,9 +172,12 @@ class ConvolutionLayer : public Layer {
   // As the prototxt has it; and as it is computed.
   const Window written_;
   const Window window_;
-  const int64_t groups_;
+  // Those of the prototxt, each cut into slices.
+  int64_t groups_;
+  int64_t slices_ = 1;
   const bool has_bias_;
-  const ConvolutionPlan plan_;
+  // That of a group.
+  ConvolutionPlan plan_;
   AbsorbedSteps absorbed_;
   NeighbourNorms norms_;
   std::optional<PlanesConvolution> planes_;

@@ -39,7 +39,22 @@ double ConvolutionLayer::backward_flops() const {
   return (wants_weights() ? products : 0) + (wants_bias() ? outputs : 0) + (wants_data() ? products : 0);
 }
 
+void ConvolutionLayer::SliceOutputs() {
+  // Slices keep whole tiles of outputs, and work that is worth waking a thread.
+  constexpr int64_t kLeastOutputs = 32;
+  constexpr double kLeastFlops = 2e6;
+  const int64_t records = bottom(0).records(), threads = binding().threads;
+  if (wants_any() || records >= threads || forward_flops() < kLeastFlops * static_cast<double>(records)) return;
+  int64_t outputs = plan_.outputs;
+  for (; groups_ < threads && outputs % 2 == 0 && outputs / 2 >= kLeastOutputs; outputs /= 2) {
+    slices_ *= 2;
+    groups_ *= 2;
+  }
+  plan_ = ConvolutionPlan(plan_.window, outputs);
+}
+
 absl::Status ConvolutionLayer::Allocate() {
+  SliceOutputs();
   const int64_t records = bottom(0).records();
   if (plan_.outputs * plan_.rows_length() > std::numeric_limits<int32_t>::max() ||
       plan_.frame.elements() > std::numeric_limits<int32_t>::max()) {
@@ -146,6 +161,13 @@ absl::Status ConvolutionLayer::Forward(const Pass& pass) {
   if (pass.new_weights) PackForPass(/*backward=*/false);
   if (norms_.normalised != nullptr) norms_.normalised->ReadTotals();
   const int64_t records = bottom(0).records();
+  if (records < pass.loop.threads()) {
+    constexpr int64_t kPieces = 8;
+    pass.loop.Run(groups_, Pieces(groups_, kPieces), [&](int64_t begin, int64_t end, int64_t, int thread) {
+      for (int64_t g = begin; g < end; ++g) ForwardGroup(0, records, g, thread);
+    });
+    return absl::OkStatus();
+  }
   pass.loop.Run(records, ForwardRecordsPerPiece(records), [&](int64_t begin, int64_t end, int64_t, int thread) {
     for (int64_t g = 0; g < groups_; ++g) ForwardGroup(begin, end, g, thread);
   });
@@ -183,9 +205,10 @@ void ConvolutionLayer::ForwardDirect(int64_t record, int64_t group, Workspace* s
 
 const float* ConvolutionLayer::Input(int64_t record, int64_t group, Workspace* space) const {
   const int64_t channels = plan_.window.channels;
-  const float* in = bottom(0).data + record * bottom_record() + group * group_bottom();
+  const int64_t first = first_channel(group);
+  const float* in = bottom(0).data + record * bottom_record() + first * written_.in_plane();
   if (norms_.below != nullptr) {
-    norms_.below->NormaliseRecord(record, group * channels, (group + 1) * channels, space->in_planes.data());
+    norms_.below->NormaliseRecord(record, first, first + channels, space->in_planes.data());
     in = space->in_planes.data();
   }
   if (!SkipsPlaces(written_)) return in;

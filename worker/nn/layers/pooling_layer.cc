@@ -17,6 +17,7 @@ namespace samovar {
 namespace {
 
 constexpr int64_t kRecordsPerPiece = 4;
+constexpr int64_t kValuesPerPiece = 32 << 10;
 
 absl::Status ReadKernel(const caffe::PoolingParameter& pooling, Window* w) {
   SAMOVAR_RETURN_IF_ERROR(
@@ -126,27 +127,30 @@ absl::Status PoolingLayer::Allocate() {
 }
 
 absl::Status PoolingLayer::Forward(const Pass& pass) {
-  pass.loop.Run(bottom(0).records(), kRecordsPerPiece, [&](int64_t begin, int64_t end, int64_t, int thread) {
+  const int64_t records = bottom(0).records();
+  if (PlanePooling::Suits(window_)) {
+    const int64_t per_piece = std::max<int64_t>(1, kValuesPerPiece / window_.in_plane());
+    pass.loop.Run(records * window_.channels, per_piece, [&](int64_t begin, int64_t end, int64_t, int thread) {
+      ForwardPlanes(begin, end, &spaces_[static_cast<size_t>(thread)]->planes);
+      WriteSecondTop(begin * window_.out_plane(), end * window_.out_plane());
+    });
+    return absl::OkStatus();
+  }
+  pass.loop.Run(records, kRecordsPerPiece, [&](int64_t begin, int64_t end, int64_t, int thread) {
     for (int64_t record = begin; record < end; ++record)
-      ForwardRecord(record, spaces_[static_cast<size_t>(thread)].get());
+      ForwardTurned(record, spaces_[static_cast<size_t>(thread)].get());
+    WriteSecondTop(begin * top_record(), end * top_record());
   });
   return absl::OkStatus();
 }
 
-void PoolingLayer::ForwardRecord(int64_t record, Workspace* space) {
-  const int64_t to = record * top_record();
-  if (PlanePooling::Suits(window_)) {
-    ForwardPlanes(record, &space->planes);
-  } else {
-    ForwardTurned(record, space);
-  }
+void PoolingLayer::WriteSecondTop(int64_t begin, int64_t end) {
   if (binding().tops.size() == 1) return;
-  for (int64_t i = to; i < to + top_record(); ++i)
-    top(1).data[i] = static_cast<float>(std::bit_cast<int32_t>(at_.data()[i]));
+  for (int64_t i = begin; i < end; ++i) top(1).data[i] = static_cast<float>(std::bit_cast<int32_t>(at_.data()[i]));
 }
 
-void PoolingLayer::ForwardPlanes(int64_t record, PlanePooling* planes) {
-  for (int64_t plane = record * window_.channels; plane < (record + 1) * window_.channels; ++plane) {
+void PoolingLayer::ForwardPlanes(int64_t begin, int64_t end, PlanePooling* planes) {
+  for (int64_t plane = begin; plane < end; ++plane) {
     const float* const in = bottom(0).data + plane * window_.in_plane();
     const int64_t to = plane * window_.out_plane();
     max_ ? planes->Maximum(in, top(0).data + to, PlacesAt(to)) : planes->Average(in, top(0).data + to);

@@ -38,10 +38,11 @@ class PoolingLayer : public Layer {
   int64_t top_record() const { return window_.channels * window_.out_plane(); }
   // Of the values of top 0 from `to` on, or null.
   float* PlacesAt(int64_t to) { return at_.size() == 0 ? nullptr : at_.data() + to; }
-  void ForwardRecord(int64_t record, Workspace* space);
-  // The record's planes as they are.
-  void ForwardPlanes(int64_t record, PlanePooling* planes);
+  // The planes [begin, end) as they are, of all records.
+  void ForwardPlanes(int64_t begin, int64_t end, PlanePooling* planes);
   void ForwardTurned(int64_t record, Workspace* space);
+  // Its values [begin, end).
+  void WriteSecondTop(int64_t begin, int64_t end);
   void BackwardRecord(int64_t record, Workspace* space);
 
   const Window window_;

@@ -116,6 +116,51 @@ TEST_CASE("convolutions in tiles are those of direct sums but for rounding, on a
   }
 }
 
+// A chain of layers, each over the one before.
+std::string Chain(const std::vector<std::string>& layers) {
+  std::string text;
+  std::string below = "data";
+  for (size_t i = 0; i < layers.size(); ++i) {
+    const std::string top = i + 1 == layers.size() ? "y" : absl::StrCat("x", i);
+    absl::StrAppend(&text, "layer { name: \"", top, "\" bottom: \"", below, "\" top: \"", top, "\" ", layers[i],
+                    " }\n");
+    below = top;
+  }
+  return text;
+}
+
+std::vector<float> Outputs(const std::string& text, ThreadPool* pool, int records) {
+  std::unique_ptr<Net> net = MakeNet(DataText(records) + text, ImageOptions(caffe::TEST, 16, 40, 40, pool));
+  FillWeights(net.get(), 1, 0.2f);
+  FixStatistics(net.get());
+  FillRecords(net.get(), 2, kClasses);
+  REQUIRE_OK(net->Forward(0, 1));
+  const absl::StatusOr<NetBlob> y = net->FindBlob("y");
+  REQUIRE_OK(y);
+  return {y->values.begin(), y->values.end()};
+}
+
+TEST_CASE("threads share what one image needs, and compute the same") {
+  const auto convolution = [](absl::string_view fields) {
+    return absl::StrCat("type: \"Convolution\" convolution_param { ", fields, " }");
+  };
+  const std::string text = Chain({convolution("num_output: 64 kernel_size: 3 pad: 1"), R"(type: "ReLU")",
+                                  R"(type: "Pooling" pooling_param { pool: MAX kernel_size: 3 stride: 2 })",
+                                  convolution("num_output: 128 kernel_size: 1"), R"(type: "BatchNorm")",
+                                  R"(type: "ReLU")", convolution("num_output: 128 kernel_size: 5 pad: 2 group: 2"),
+                                  convolution("num_output: 128 kernel_size: 3 group: 128"),
+                                  convolution("num_output: 65 kernel_size: 3 stride: 2"),
+                                  convolution("num_output: 64 kernel_size: 3 dilation: 2"),
+                                  R"(type: "Pooling" pooling_param { pool: AVE kernel_size: 2 stride: 1 })"});
+  for (const int records : {1, 2, 3}) {
+    const std::vector<float> by_one = Outputs(text, nullptr, records);
+    for (const int threads : {2, 4, 7}) {
+      ThreadPool pool(threads);
+      CHECK(Outputs(text, &pool, records) == by_one);
+    }
+  }
+}
+
 TEST_CASE("a setting of Winograd's tiles that means nothing is an error") {
   const WinogradSetting wrong("off");
   const std::string text =
