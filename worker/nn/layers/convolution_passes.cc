@@ -40,13 +40,13 @@ double ConvolutionLayer::backward_flops() const {
 }
 
 void ConvolutionLayer::SliceOutputs() {
-  // Slices keep whole tiles of outputs, and work that is worth waking a thread.
-  constexpr int64_t kLeastOutputs = 32;
+  // Slices keep whole tiles of outputs (which on planes are small), and work that is worth waking a thread.
+  const int64_t least_outputs = window_.taps() == 1 ? 8 : 32;
   constexpr double kLeastFlops = 2e6;
   const int64_t records = bottom(0).records(), threads = binding().threads;
   if (wants_any() || records >= threads || forward_flops() < kLeastFlops * static_cast<double>(records)) return;
   int64_t outputs = plan_.outputs;
-  for (; groups_ < threads && outputs % 2 == 0 && outputs / 2 >= kLeastOutputs; outputs /= 2) {
+  for (; groups_ < threads && outputs % 2 == 0 && outputs / 2 >= least_outputs; outputs /= 2) {
     slices_ *= 2;
     groups_ *= 2;
   }
