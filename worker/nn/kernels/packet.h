@@ -42,6 +42,46 @@ inline Packet Select(const Mask& mask, const Packet& yes, const Packet& no) {
 // y = x > 0 ? x : 0 * x
 inline Packet Relu(const Packet& x) { return Select(Less(Broadcast(0), x), x, Mul(Broadcast(0), x)); }
 
+// Some lanes of a packet. What is not loaded is 0, and its memory is not touched.
+#ifdef EIGEN_VECTORIZE_AVX512
+using LaneMask = __mmask16;
+// Bit i of `bits`: lane i.
+inline LaneMask LanesOf(uint32_t bits) { return static_cast<LaneMask>(bits); }
+inline Packet LoadLanes(const LaneMask& mask, const float* x) { return _mm512_maskz_loadu_ps(mask, x); }
+inline void StoreLanes(const LaneMask& mask, float* x, const Packet& p) { _mm512_mask_storeu_ps(x, mask, p); }
+#else
+struct LaneMask {
+  int32_t lanes[kPacketSize];
+};
+inline LaneMask LanesOf(uint32_t bits) {
+  LaneMask mask;
+  for (int i = 0; i < kPacketSize; ++i) mask.lanes[i] = (bits >> i & 1) != 0 ? -1 : 0;
+  return mask;
+}
+#ifdef EIGEN_VECTORIZE_AVX
+inline __m256i Bits(const LaneMask& mask) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(mask.lanes)); }
+inline Packet LoadLanes(const LaneMask& mask, const float* x) { return _mm256_maskload_ps(x, Bits(mask)); }
+inline void StoreLanes(const LaneMask& mask, float* x, const Packet& p) { _mm256_maskstore_ps(x, Bits(mask), p); }
+#else
+inline Packet LoadLanes(const LaneMask& mask, const float* x) {
+  float values[kPacketSize] = {};
+  for (int i = 0; i < kPacketSize; ++i) {
+    if (mask.lanes[i] != 0) values[i] = x[i];
+  }
+  return Load(values);
+}
+inline void StoreLanes(const LaneMask& mask, float* x, const Packet& p) {
+  float values[kPacketSize];
+  Store(values, p);
+  for (int i = 0; i < kPacketSize; ++i) {
+    if (mask.lanes[i] != 0) x[i] = values[i];
+  }
+}
+#endif
+#endif
+// The first n lanes.
+inline LaneMask FirstLanes(int64_t n) { return LanesOf((uint32_t{1} << n) - 1); }
+
 // Packets that hold n floats, and the floats in these.
 inline constexpr int64_t PacketsFor(int64_t n) { return (n + kPacketSize - 1) / kPacketSize; }
 inline constexpr int64_t RoundUpToPackets(int64_t n) { return PacketsFor(n) * kPacketSize; }

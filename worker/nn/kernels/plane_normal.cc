@@ -10,18 +10,6 @@ namespace {
 // Values of a block, whose sums are of floats.
 constexpr int64_t kBlock = 256;
 
-Packet LoadSome(const float* x, int64_t n) {
-  float values[kPacketSize] = {};
-  std::copy_n(x, n, values);
-  return Load(values);
-}
-
-void StoreSome(float* x, const Packet& packet, int64_t n) {
-  float values[kPacketSize];
-  Store(values, packet);
-  std::copy_n(values, n, x);
-}
-
 // A line with each of its numbers in all lanes.
 struct Lanes {
   explicit Lanes(const PlaneLine& line)
@@ -121,7 +109,10 @@ void Normalise(const PlaneLine& line, const float* x, int64_t n, float* z) {
   };
   ForEachPacket(
       n, [&](int64_t i) { Store(z + i, result(Load(x + i))); },
-      [&](int64_t i, int64_t count) { StoreSome(z + i, result(LoadSome(x + i, count)), count); });
+      [&](int64_t i, int64_t count) {
+        const LaneMask some = FirstLanes(count);
+        StoreLanes(some, z + i, result(LoadLanes(some, x + i)));
+      });
 }
 
 template <bool kRelu>
@@ -137,7 +128,10 @@ PlaneSums SumGradients(const PlaneLine& line, const float* x, const float* dz, i
   };
   ForEachPacket(
       n, [&](int lane, int64_t i) { add(lane, Load(x + i), Load(dz + i)); },
-      [&](int64_t i, int64_t count) { add(1, LoadSome(x + i, count), LoadSome(dz + i, count)); },
+      [&](int64_t i, int64_t count) {
+        const LaneMask some = FirstLanes(count);
+        add(1, LoadLanes(some, x + i), LoadLanes(some, dz + i));
+      },
       [&] {
         sums.dr += dr_part.Take();
         sums.dr_y += product_part.Take();
@@ -158,7 +152,8 @@ void WriteGradient(const PlaneLine& line, const PlaneMeans& means, const float* 
   ForEachPacket(
       n, [&](int64_t i) { Store(dx + i, result(Load(x + i), Load(dz + i))); },
       [&](int64_t i, int64_t count) {
-        StoreSome(dx + i, result(LoadSome(x + i, count), LoadSome(dz + i, count)), count);
+        const LaneMask some = FirstLanes(count);
+        StoreLanes(some, dx + i, result(LoadLanes(some, x + i), LoadLanes(some, dz + i)));
       });
 }
 

@@ -42,7 +42,7 @@ double ConvolutionLayer::backward_flops() const {
 void ConvolutionLayer::SliceOutputs() {
   // Slices keep whole tiles of outputs (which on planes are small), and work that is worth waking a thread.
   const int64_t least_outputs = window_.taps() == 1 ? 8 : 32;
-  constexpr double kLeastFlops = 2e6;
+  constexpr double kLeastFlops = 8e6;
   const int64_t records = bottom(0).records(), threads = binding().threads;
   if (wants_any() || records >= threads || forward_flops() < kLeastFlops * static_cast<double>(records)) return;
   int64_t outputs = plan_.outputs;

@@ -20,6 +20,11 @@ bool PlanesConvolution::Suits(const Window& window, int64_t outputs, int64_t gro
   return groups > 1 && outputs <= kMostChannels && window.channels <= kMostChannels;
 }
 
+PlanesConvolution::PlanesConvolution(const Window& window, int64_t outputs, int64_t groups)
+    : plan_(window, outputs), groups_(groups) {
+  if (outputs == 1 && DepthwisePlan::Suits(window)) depthwise_.emplace(window);
+}
+
 // Floats of one row of a flat gradient, as in convolution_kernel.h.
 int64_t PlanesConvolution::width() const { return RoundUpToPackets(plan_.outputs); }
 
@@ -32,13 +37,13 @@ void PlanesConvolution::Allocate(int threads, bool wants_weights, bool wants_dat
   if (wants_data) packed_backward_.Take(scratch, groups_ * group_weights());
   for (int thread = 0; thread < threads; ++thread) {
     Workspace* const space = spaces_.emplace_back(std::make_unique<Workspace>()).get();
+    if (wants_weights && !plan_.flat()) space->sums.Take(scratch, group_weights() * kPacketSize);
+    if (depthwise_) continue;
     if (!plan_.in_place()) space->frame.Take(scratch, plan_.frame_elements());
     if (!plan_.flat()) space->out.Take(scratch, plan_.output_elements());
     if (!plan_.flat() && (wants_weights || wants_data)) space->diff.Take(scratch, plan_.diff_elements());
     if (wants_data && !plan_.in_place()) space->in_diff.Take(scratch, plan_.frame_elements());
-    if (!wants_weights) continue;
-    if (plan_.flat()) space->turned.Take(scratch, plan_.out_plane * width());
-    if (!plan_.flat()) space->sums.Take(scratch, group_weights() * kPacketSize);
+    if (wants_weights && plan_.flat()) space->turned.Take(scratch, plan_.out_plane * width());
   }
 }
 
@@ -76,6 +81,10 @@ const float* PlanesConvolution::InFrame(const float* in, Workspace* space) const
 
 void PlanesConvolution::Forward(int64_t group, const float* in, const float* bias, int thread, float* out) {
   Workspace* const space = spaces_[static_cast<size_t>(thread)].get();
+  if (depthwise_) {
+    const float* const weights = packed_.data() + group * group_weights();
+    return CorrelatePlane(*depthwise_, in, weights, /*flipped=*/false, bias == nullptr ? 0 : *bias, out);
+  }
   PlanesProduct product;
   product.in = InFrame(in, space);
   product.offsets = plan_.offsets.data();
@@ -98,6 +107,12 @@ void PlanesConvolution::BeginGradient(int thread) {
 void PlanesConvolution::Backward(int64_t group, const float* in, const float* diff, int thread, float* gradient,
                                  float* in_diff) {
   Workspace* const space = spaces_[static_cast<size_t>(thread)].get();
+  if (depthwise_) {
+    if (gradient != nullptr) AddPlaneDots(*depthwise_, in, diff, space->sums.data());
+    const float* const weights = packed_backward_.data() + group * group_weights();
+    if (in_diff != nullptr) CorrelatePlane(*depthwise_, diff, weights, /*flipped=*/true, 0, in_diff);
+    return;
+  }
   if (!plan_.flat()) {
     FillDiff(plan_, diff, space->diff.data());
     diff = space->diff.data() + plan_.diff_origin();

@@ -7,8 +7,10 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
+#include "worker/nn/kernels/depthwise_kernel.h"
 #include "worker/nn/kernels/planes_plan.h"
 #include "worker/nn/kernels/scratch.h"
 
@@ -19,7 +21,7 @@ class PlanesConvolution {
   // Whether this is the faster way: a rule of the shape and the build alone. window: that of one group.
   static bool Suits(const Window& window, int64_t outputs, int64_t groups);
 
-  PlanesConvolution(const Window& window, int64_t outputs, int64_t groups) : plan_(window, outputs), groups_(groups) {}
+  PlanesConvolution(const Window& window, int64_t outputs, int64_t groups);
 
   void Allocate(int threads, bool wants_weights, bool wants_data, Scratch* scratch, Scratch* packed);
   // Before a pass.
@@ -57,6 +59,8 @@ class PlanesConvolution {
 
   const PlanesPlan plan_;
   const int64_t groups_;
+  // For groups that are one plane each, if the kernel allows it: they need no frames.
+  std::optional<DepthwisePlan> depthwise_;
   std::vector<std::unique_ptr<Workspace>> spaces_;
   ScratchBuffer packed_, packed_backward_;
 };
