@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "worker/nn/kernels/copy_row.h"
 #include "worker/nn/kernels/eigen.h"
 
 namespace samovar {
@@ -89,22 +90,35 @@ void SumAcross(const float* x, int64_t channels, int64_t width, int64_t half, do
   }
 }
 
-void SumWithin(const float* image, int64_t height, int64_t width, int64_t half, float* column, float* sums) {
-  float* __restrict sum = column;
-  for (int64_t y = 0; y < height; ++y) {
-    std::fill(sum, sum + width, 0.0f);
-    for (int64_t row = std::max<int64_t>(0, y - half); row <= std::min(height - 1, y + half); ++row) {
-      const float* __restrict from = image + row * width;
-      for (int64_t x = 0; x < width; ++x) sum[x] += from[x];
-    }
-    float* __restrict out = sums + y * width;
-    std::fill(out, out + width, 0.0f);
-    const int64_t reach = std::min(half, width - 1);
-    for (int64_t shift = -reach; shift <= reach; ++shift) {
-      const int64_t end = std::min(width, width - shift);
-      for (int64_t x = std::max<int64_t>(0, -shift); x < end; ++x) out[x] += sum[x + shift];
-    }
+namespace {
+
+// sums[i] = the sum over any number of rows of x[row * stride + i].
+void SumAllRows(const float* x, int64_t rows, int64_t stride, int64_t n, float* sums) {
+  SumUpToSeven(x, rows, stride, n, sums, [](float value) { return value; });
+  float* __restrict out = sums;
+  for (int64_t row = 7; row < rows; ++row) {
+    const float* __restrict in = x + row * stride;
+    for (int64_t i = 0; i < n; ++i) out[i] += in[i];
   }
+}
+
+}  // namespace
+
+PlaneBox::PlaneBox(int64_t height, int64_t width, int64_t half)
+    : height(height), width(width), half_h(std::min(half, height - 1)), half_w(std::min(half, width - 1)) {}
+
+void SumWithin(const PlaneBox& box, const float* image, float* space, float* sums) {
+  const int64_t pitch = box.pitch();
+  const int64_t places = box.height * pitch;
+  float* const frame = space;
+  float* const columns = frame + box.frame_elements();
+  float* const boxes = columns + places;
+  for (int64_t y = 0; y < box.height; ++y)
+    CopyRow(image + y * box.width, frame + (y + box.half_h) * pitch + box.half_w, box.width);
+  // All rows at once: what the sums along a row make at its end, of the next row too, is left out.
+  SumAllRows(frame, 2 * box.half_h + 1, pitch, places, columns);
+  SumAllRows(columns, 2 * box.half_w + 1, 1, places - 2 * box.half_w, boxes);
+  for (int64_t y = 0; y < box.height; ++y) CopyRow(boxes + y * pitch, sums + y * box.width, box.width);
 }
 
 }  // namespace samovar

@@ -31,8 +31,21 @@ void SumOfValues(const RowsAround& around, const float* x, int64_t stride, int64
 // channels, in doubles: a term that leaves it leaves no rounding error behind. `running` has `width` values.
 void SumAcross(const float* x, int64_t channels, int64_t width, int64_t half, double* running, float* sums);
 
+// The squares around each place of a plane, clipped to it.
+struct PlaneBox {
+  PlaneBox(int64_t height, int64_t width, int64_t half);
+
+  // A row in a frame.
+  int64_t pitch() const { return width + 2 * half_w; }
+  int64_t frame_elements() const { return (height + 2 * half_h) * pitch(); }
+  int64_t space_elements() const { return frame_elements() + 2 * height * pitch(); }
+
+  int64_t height, width;
+  int64_t half_h, half_w;
+};
+
 // sums[y][x] = sum of image[y'][x'] over |y' - y| <= half and |x' - x| <= half, within the image [height, width].
-// `column` has `width` values.
-void SumWithin(const float* image, int64_t height, int64_t width, int64_t half, float* column, float* sums);
+// `space` has space_elements() values, which are 0 before the first call for this box, and nobody else's.
+void SumWithin(const PlaneBox& box, const float* image, float* space, float* sums);
 
 }  // namespace samovar

@@ -30,6 +30,7 @@ class LrnLayer : public Layer {
         height_(in[2]),
         width_(in[3]),
         half_(lrn.local_size() / 2),
+        box_(height_, width_, half_),
         beta_(lrn.beta()),
         k_(across_ ? lrn.k() : 1),
         weight_(lrn.alpha() / static_cast<float>(lrn.local_size()) /
@@ -89,12 +90,12 @@ class LrnLayer : public Layer {
     int64_t width;
   };
 
-  // A thread's arrays: three as large as a tile, and as large as a row of it a float and a double one.
+  // A thread's arrays: three as large as a tile; what SumWithin needs; and a row of doubles.
   struct Scratch {
     float* values;
     float* sums;
     float* powers;
-    float* column;
+    float* space;
     double* running;
   };
 
@@ -102,16 +103,17 @@ class LrnLayer : public Layer {
   int64_t tile_width() const { return across_ ? std::min(plane(), kPlacesPerTile) : plane(); }
   int64_t tile_rows() const { return across_ ? channels_ : 1; }
   int64_t tile_stride() const { return (tile_rows() * tile_width() + 15) / 16 * 16; }
+  int64_t space_stride() const { return across_ ? 0 : (box_.space_elements() + 15) / 16 * 16; }
   int64_t row_stride() const { return (tile_width() + 15) / 16 * 16; }
 
   absl::Status Allocate() override {
     SAMOVAR_RETURN_IF_ERROR(running_.Allocate(row_stride() * binding().threads));
-    return scratch_.Allocate((3 * tile_stride() + row_stride()) * binding().threads);
+    return scratch_.Allocate((3 * tile_stride() + space_stride()) * binding().threads);
   }
 
   Scratch ScratchOf(int thread) {
     const int64_t stride = tile_stride();
-    float* first = scratch_.data() + (3 * stride + row_stride()) * thread;
+    float* first = scratch_.data() + (3 * stride + space_stride()) * thread;
     return {first, first + stride, first + 2 * stride, first + 3 * stride, running_.data() + row_stride() * thread};
   }
 
@@ -148,7 +150,7 @@ class LrnLayer : public Layer {
       return;
     }
     if (across_) return SumAcross(scratch.values, tile.rows, tile.width, half_, scratch.running, scratch.sums);
-    SumWithin(scratch.values, height_, width_, half_, scratch.column, scratch.sums);
+    SumWithin(box_, scratch.values, scratch.space, scratch.sums);
   }
 
   // sums = s and powers = s^(-beta)
@@ -179,6 +181,7 @@ class LrnLayer : public Layer {
   const bool across_;
   const int64_t channels_, height_, width_;
   const int64_t half_;
+  const PlaneBox box_;
   const float beta_, k_, weight_;
   const bool test_;
   // Per thread: see ScratchOf.
