@@ -72,7 +72,8 @@ ConvolutionPlan::ConvolutionPlan(const Window& w, int64_t outputs)
                           run % runs_per_row * w.dilation_w * w.channels);
     packed_runs.push_back(run * row_length());
   }
-  row_blocks = CutRow(runs, PacketsFor(run_length));
+  row_blocks = CutRow(runs, run_length, /*halves=*/false);
+  image_blocks = CutRow(runs, run_length, /*halves=*/w.channels % kPacketSize != 0);
   for (int64_t oh = 0; oh < w.out_h; ++oh) row_offsets.push_back(oh * w.stride_h * frame.row());
 }
 

@@ -54,8 +54,8 @@ struct ConvolutionPlan {
   std::vector<int64_t> run_offsets;
   std::vector<int64_t> row_offsets;
   std::vector<int64_t> packed_runs;
-  // The blocks of a row of rows_length().
-  std::vector<RowBlock> row_blocks;
+  // The blocks of a row of rows_length(); and of a row in the image, whose places lie apart as the channels have it.
+  std::vector<RowBlock> row_blocks, image_blocks;
 };
 
 // Weights [outputs, channels, kernel_h, kernel_w] in the order in which the passes read them: packed for ForwardImage,

@@ -11,6 +11,14 @@ namespace samovar {
 using Packet = Eigen::internal::packet_traits<float>::type;
 inline constexpr int64_t kPacketSize = Eigen::internal::packet_traits<float>::size;
 
+// Half of a packet where packets are a cache line: these straddle two lines wherever they do not begin with one.
+#ifdef EIGEN_VECTORIZE_AVX512
+using HalfPacket = Eigen::internal::Packet8f;
+#else
+using HalfPacket = Packet;
+#endif
+inline constexpr int64_t kHalfPacketSize = kPacketSize == 16 ? 8 : kPacketSize;
+
 inline Packet Load(const float* x) { return Eigen::internal::ploadu<Packet>(x); }
 inline void Store(float* x, const Packet& p) { Eigen::internal::pstoreu(x, p); }
 inline Packet Broadcast(float x) { return Eigen::internal::pset1<Packet>(x); }

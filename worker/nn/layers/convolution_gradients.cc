@@ -88,7 +88,7 @@ void ConvolutionLayer::BackwardByWinners(int64_t record, int64_t group, float* p
   const int64_t top_offset = record * top_record() + group * group_top();
   WinnerList& winners = space->winners;
   winners.Collect(at_.data() + top_offset, top(0).diff + top_offset, place_offsets_.data());
-  for (const RowBlock& block : plan_.row_blocks) {
+  for (const RowBlock& block : plan_.image_blocks) {
     for (int64_t o = 0; o < plan_.outputs && wants_weights(); ++o) {
       const Winners of = winners.OfOutput(o);
       AddWeightedRows(block, of.diffs, of.offsets, of.count, space->image.data(), plan_.run_offsets.data(),
