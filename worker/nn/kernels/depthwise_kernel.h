@@ -20,7 +20,7 @@ struct DepthwisePlan {
   explicit DepthwisePlan(const Window& window);
 
   int64_t height, width;
-  // Of the plane, the last one in part.
+  // Those of the plane, the last one in part.
   int64_t packets;
   // From an output to the input that a tap sees: [kTaps].
   std::vector<int64_t> shifts;
@@ -29,7 +29,7 @@ struct DepthwisePlan {
   int64_t inner_begin, inner_end;
   int64_t period;
   std::vector<LaneMask> column_masks;
-  // Of the others, in their order: [packets, kTaps]; and the lanes of the last packet.
+  // Those of the others, in their order: [packets, kTaps]; and the lanes of the last packet.
   std::vector<LaneMask> edge_masks;
   LaneMask last;
 };
@@ -39,8 +39,8 @@ struct DepthwisePlan {
 void CorrelatePlane(const DepthwisePlan& plan, const float* in, const float* weights, bool flipped, float bias,
                     float* out);
 
-// sums[kh, kw] += diff[y, x] * in[y + kh - 1, x + kw - 1] over all places, where each of `sums` is a packet, whose lanes
-// are still to be added.
+// sums[kh, kw] += diff[y, x] * in[y + kh - 1, x + kw - 1] over all places, where each of `sums` is a packet, whose
+// lanes are still to be added.
 void AddPlaneDots(const DepthwisePlan& plan, const float* in, const float* diff, float* sums);
 
 }  // namespace samovar

@@ -25,7 +25,8 @@ std::vector<RowBlock> CutRow(int64_t runs, int64_t length, bool halves);
 
 // For each run r and place i of the block:
 //   to[to_runs[r] + i] += sum over k < terms, in order, of weights[k] * from[offsets[k] + from_runs[r] + i]
-// Whole packets, or halves, are read and written: floats behind a shorter run take part, so let them be zero, or unused.
+// Whole packets, or halves, are read and written: floats behind a shorter run take part, so let them be zero, or
+// unused.
 void AddWeightedRows(const RowBlock& block, const float* weights, const int32_t* offsets, int64_t terms,
                      const float* from, const int64_t* from_runs, float* to, const int64_t* to_runs);
 

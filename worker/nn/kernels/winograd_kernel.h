@@ -37,7 +37,7 @@ struct WinogradPlan {
   int64_t tiles_h, tiles_w;
   int64_t rows, images;
 
-  // Of a tile.
+  // In a tile.
   int64_t elements() const { return side_in * side_in; }
   int64_t tiles() const { return images * rows * tiles_w; }
   // Floats from one element of transformed tiles to the next. It is a cache line more than the tiles take: else all

@@ -14,8 +14,8 @@ inline Packet Times(float factor, const Packet& a) { return Mul(Broadcast(factor
 // a + factor * b
 inline Packet Plus(const Packet& a, float factor, const Packet& b) { return MulAdd(Broadcast(factor), b, a); }
 
-// Kernels of 3, tiles of 4 outputs, of 6 inputs. Each is one side of B' d B, G g G', A' m A or an adjoint of these: x and
-// y are `step` and `to` packets apart.
+// Kernels of 3, tiles of 4 outputs, of 6 inputs. Each is one side of B' d B, G g G', A' m A or an adjoint of these: x
+// and y are `step` and `to` packets apart.
 struct Three {
   struct Input {
     static constexpr int kFrom = 6, kTo = 6;

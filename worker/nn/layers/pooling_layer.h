@@ -36,7 +36,7 @@ class PoolingLayer : public Layer {
 
   int64_t bottom_record() const { return window_.channels * window_.in_plane(); }
   int64_t top_record() const { return window_.channels * window_.out_plane(); }
-  // Of the values of top 0 from `to` on, or null.
+  // Those of the values of top 0 from `to` on, or null.
   float* PlacesAt(int64_t to) { return at_.size() == 0 ? nullptr : at_.data() + to; }
   // The planes [begin, end) as they are, of all records.
   void ForwardPlanes(int64_t begin, int64_t end, PlanePooling* planes);
