@@ -64,6 +64,16 @@ void PartTable::Renew(uint64_t worker, uint64_t lease_id, absl::Time now) {
   if (entry != leases_.end() && entry->second.lease.worker == worker) entry->second.renewed = now;
 }
 
+void PartTable::Waits(uint64_t worker, absl::Time now) {
+  waiting_[worker] = now;
+  cut_off_.erase(worker);
+}
+
+void PartTable::WaitsForServer(uint64_t worker, absl::Time now) {
+  cut_off_[worker] = now;
+  waiting_.erase(worker);
+}
+
 bool PartTable::Finished(const Lease& lease) const {
   for (const IterationRange& left : done_.Missing(lease.range.begin, lease.range.end)) {
     for (uint64_t t = left.begin; t < left.end; ++t) {
@@ -150,7 +160,7 @@ bool PartTable::WaitsForOthers(uint64_t worker, absl::Time now) const {
 
 bool PartTable::IsCutOff(uint64_t worker, absl::Time now) const {
   const auto said = cut_off_.find(worker);
-  if (said == cut_off_.end() || now - said->second > options_.news || WaitsForOthers(worker, now)) return false;
+  if (said == cut_off_.end() || now - said->second > options_.news) return false;
   return std::any_of(leases_.begin(), leases_.end(), [&](const auto& entry) {
     return entry.second.lease.worker != worker && WaitsForOthers(entry.second.lease.worker, now);
   });

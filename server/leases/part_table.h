@@ -37,8 +37,8 @@ class PartTable final : public TrainLeases {
 
   std::optional<Lease> Acquire(uint64_t worker, uint64_t workers, absl::Time now) override;
   void Renew(uint64_t worker, uint64_t lease_id, absl::Time now) override;
-  void Waits(uint64_t worker, absl::Time now) override { waiting_[worker] = now; }
-  void WaitsForServer(uint64_t worker, absl::Time now) override { cut_off_[worker] = now; }
+  void Waits(uint64_t worker, absl::Time now) override;
+  void WaitsForServer(uint64_t worker, absl::Time now) override;
   News Complete(uint64_t worker, uint64_t t, uint32_t part, absl::Time now) override;
   void Release(uint64_t lease_id) override;
   void ReleaseWorker(uint64_t worker) override;
@@ -102,9 +102,8 @@ class PartTable final : public TrainLeases {
   std::set<uint64_t> workers_;
   std::map<uint64_t, Entry> leases_;
   std::map<uint64_t, std::vector<uint64_t>> revoked_;
-  // When each worker has last said that it waits for others.
+  // When each worker has last said that it waits for others; and that it waits for a server, if it said that later.
   std::map<uint64_t, absl::Time> waiting_;
-  // When each worker has last said that it waits for a server.
   std::map<uint64_t, absl::Time> cut_off_;
   Suspects suspects_;
   std::vector<uint64_t> late_;

@@ -338,7 +338,9 @@ TEST_CASE("a worker that waits for a server is late at once if another one, whic
     expire(time + 1.1);
     CHECK(table.Holds(kBoris, boris->id));
   }
-  SECTION("Anna waits for Boris") {
+  SECTION("Anna waits for Boris, though he waited for her before") {
+    table.Waits(kBoris, At(time + 0.9));
+    table.WaitsForServer(kBoris, At(time + 1));
     table.Waits(kAnna, At(time + 1));
     expire(time + 1.1);
     CHECK_FALSE(table.Holds(kBoris, boris->id));
