@@ -72,6 +72,7 @@ absl::Status ApplyMode(const ModeChoice& choice, const std::string& solver_path,
   if (chosen.mode() == v1::CONSISTENCY_SYNC) {
     SAMOVAR_ASSIGN_OR_RETURN(const uint32_t parts, ChooseParts(choice, *spec));
     chosen.set_parts(parts);
+    chosen.set_part_sum_order(choice.part_sum_order);
   }
   *spec->mutable_consistency() = chosen;
   SAMOVAR_RETURN_IF_ERROR(CheckConsistency(*spec));
@@ -84,6 +85,7 @@ ModeChoice Resumed(const ModeChoice& asked, const v1::Consistency& before) {
     mode.mode = ModeName(before.mode());
     if (!asked.delay.has_value() && before.mode() == v1::CONSISTENCY_BOUNDED) mode.delay = before.delay();
     if (!asked.parts.has_value() && before.mode() == v1::CONSISTENCY_SYNC) mode.parts = before.parts();
+    if (before.mode() == v1::CONSISTENCY_SYNC) mode.part_sum_order = before.part_sum_order();
   }
   if (asked.encoding.empty() || EncodingOf(asked.encoding) == before.encoding()) {
     mode.encoding = EncodingName(before.encoding());

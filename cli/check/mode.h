@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "common/caffe/net_origin.h"
 #include "common/storage/storage_table.h"
+#include "samovar/v1/consistency.pb.h"
 #include "samovar/v1/job.pb.h"
 
 namespace samovar {
@@ -33,6 +34,8 @@ struct ModeChoice {
   std::optional<uint32_t> push_every = std::nullopt;
   // One of NumericFailureNames(); empty: fail, or that of the run that is resumed.
   std::string on_numeric_failure = "";
+  // For the mode sync only: that of this version, or what the run that is resumed said of itself.
+  v1::PartSumOrder part_sum_order = v1::PART_SUM_ORDER_TREE;
 };
 
 // In pushes.

@@ -56,6 +56,8 @@ absl::Status CheckMode(const v1::Consistency& consistency) {
     return absl::InvalidArgumentError("parts must be at least 1 in the mode CONSISTENCY_SYNC, and 0 in others");
   SAMOVAR_RETURN_IF_ERROR(CheckAtMost("delay", consistency.delay(), kMaxDelay));
   SAMOVAR_RETURN_IF_ERROR(CheckAtMost("parts", consistency.parts(), kMaxParts));
+  SAMOVAR_RETURN_IF_ERROR(CheckKnown("part_sum_order", consistency.part_sum_order(),
+                                     v1::PartSumOrder_IsValid(consistency.part_sum_order())));
   return CheckKnown("on_numeric_failure", consistency.on_numeric_failure(),
                     v1::NumericFailurePolicy_IsValid(consistency.on_numeric_failure()));
 }
@@ -155,6 +157,10 @@ absl::Status CheckBatches(uint32_t parts, const v1::DatasetSpec& data) {
 uint32_t PartsOf(const v1::Consistency& consistency) {
   if (consistency.mode() == v1::CONSISTENCY_SYNC) return consistency.parts();
   return consistency.mode() == v1::CONSISTENCY_BOUNDED && consistency.delay() == 0 ? 1 : 0;
+}
+
+bool SumsPartsAnew(const v1::Consistency& consistency) {
+  return PartsOf(consistency) > 3 && consistency.part_sum_order() != v1::PART_SUM_ORDER_TREE;
 }
 
 bool ServersClip(const v1::Consistency& consistency, const caffe::SolverParameter& solver) {

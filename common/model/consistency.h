@@ -32,6 +32,9 @@ uint32_t PartsOf(const v1::Consistency& consistency);
 // Whether chunks apply iterations in their order, each computed from the weights that it is applied to.
 inline bool InOrder(const v1::Consistency& consistency) { return PartsOf(consistency) > 0; }
 
+// Whether sums of the job's parts are other floats since it was begun: up to three parts have one order only.
+bool SumsPartsAnew(const v1::Consistency& consistency);
+
 // Whether servers clip the gradients: no worker has all parts of one, so that parts are pushed as they are, and applied
 // when the norm of their sum is known.
 bool ServersClip(const v1::Consistency& consistency, const caffe::SolverParameter& solver);

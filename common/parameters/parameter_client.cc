@@ -142,12 +142,14 @@ absl::Status ParameterClient::ApplyAndPull(uint64_t iteration, uint64_t epoch, d
 }
 
 void ParameterClient::StartPush(uint64_t iteration, uint64_t epoch, std::span<const float> gradients,
-                                std::span<float> weights, const PulledWeights& which, uint32_t part, bool in_full,
-                                uint32_t iterations) {
+                                std::span<float> weights, const PulledWeights& which, const PartRange& part,
+                                bool in_full, uint32_t iterations) {
   Operation operation;
   operation.head.set_iteration(iteration);
   operation.head.set_epoch(epoch);
-  operation.head.set_part(part);
+  operation.head.set_part(part.first);
+  // One is left out, as those do that know no subtrees.
+  if (part.count > 1) operation.head.set_part_count(part.count);
   operation.head.set_iterations(iterations);
   operation.head.set_waits(which.wait);
   operation.head.set_watermark(which.watermark);
@@ -156,6 +158,16 @@ void ParameterClient::StartPush(uint64_t iteration, uint64_t epoch, std::span<co
   Begin(std::move(operation));
   absl::MutexLock lock(&mu_);
   if (feedback_ != nullptr) feedback_->Begin(in_full);
+}
+
+void ParameterClient::RoundAsSent(uint64_t iteration, uint32_t part, std::span<float> gradients) const {
+  if (options_.encoding == v1::ENCODING_FLOAT32) return;
+  std::vector<char> sent(EncodedBytes(options_.encoding, plan_.chunk_elements()));
+  for (uint32_t chunk = 0; chunk < plan_.chunks(); ++chunk) {
+    const std::span<float> values = gradients.subspan(plan_.begin(chunk), plan_.size(chunk));
+    EncodeFloats(options_.encoding, values, GradientKey(options_.seed, iteration, part, chunk), sent.data());
+    DecodeFloats(options_.encoding, sent.data(), values);
+  }
 }
 
 v1::PushCounters ParameterClient::TakeStaleness() {
@@ -344,8 +356,16 @@ std::deque<uint32_t>* ParameterClient::NextChunksLocked(StreamQueue* queue) cons
   const size_t again = static_cast<size_t>(std::count_if(queue->in_flight.begin(), queue->in_flight.end(),
                                                          [](const Request& request) { return request.again; }));
   if (!queue->ready.empty() && queue->in_flight.size() - again < kMaxInFlight) return &queue->ready;
-  if (!queue->ready_again.empty() && again < kMaxInFlight) return &queue->ready_again;
+  if (again < kMaxInFlight && PullsAgainLocked(*queue)) return &queue->ready_again;
   return nullptr;
+}
+
+bool ParameterClient::PullsAgainLocked(const StreamQueue& queue) const {
+  if (queue.ready_again.empty()) return false;
+  const bool pushing =
+      operation_.gradients != nullptr && std::any_of(queue.in_flight.begin(), queue.in_flight.end(),
+                                                     [](const Request& request) { return !request.again; });
+  return !pushing || queue.ready_again.size() * plan_.chunk_elements() * sizeof(float) >= kPullBytes;
 }
 
 bool ParameterClient::NextRequest(size_t index, grpc::ByteBuffer* request) {
@@ -356,10 +376,11 @@ bool ParameterClient::NextRequest(size_t index, grpc::ByteBuffer* request) {
   Request next;
   next.sequence = next_sequence_++;
   next.again = ready == &queue.ready_again;
+  const uint64_t most = next.again || operation_.gradients == nullptr ? kPullBytes : kRequestBytes;
   uint64_t bytes = 0;
   for (const uint32_t chunk : *ready) {
-    bytes += EncodedBytes(options_.encoding, plan_.size(chunk));
-    if (!next.chunks.empty() && bytes > kRequestBytes) break;
+    bytes += EncodedBytes(PushEncodingLocked(), plan_.size(chunk));
+    if (!next.chunks.empty() && bytes > most) break;
     next.chunks.push_back(chunk);
   }
   *request = EncodeLocked(next);
@@ -371,6 +392,10 @@ bool ParameterClient::NextRequest(size_t index, grpc::ByteBuffer* request) {
   return true;
 }
 
+v1::Encoding ParameterClient::PushEncodingLocked() const {
+  return operation_.head.part_count() > 1 ? v1::ENCODING_FLOAT32 : options_.encoding;
+}
+
 grpc::ByteBuffer ParameterClient::EncodeLocked(const Request& request) {
   operation_.head.set_sequence(request.sequence);
   pushed_.clear();
@@ -378,7 +403,7 @@ grpc::ByteBuffer ParameterClient::EncodeLocked(const Request& request) {
     for (uint32_t chunk : request.chunks) {
       PushedChunk& pushed = pushed_.emplace_back();
       const std::span<const float> gradient(operation_.gradients + plan_.begin(chunk), plan_.size(chunk));
-      pushed = {chunk, versions_[chunk], gradient, options_.encoding};
+      pushed = {chunk, versions_[chunk], gradient, PushEncodingLocked()};
       if (feedback_ != nullptr) {
         const ErrorFeedback::Payload payload = feedback_->Encode(chunk, pushed.gradient);
         pushed.encoding = payload.encoding;

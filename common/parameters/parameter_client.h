@@ -6,12 +6,13 @@
 //   net->Backward([&](begin, end) { client->Ready(begin, end); });  // chunks leave as soon as they are complete
 //   client->AwaitPush(limit);                                  // all chunks have iteration t, weights are the new ones
 //
-// Several requests are under way at a time, each of at most kRequestBytes or one chunk. A stream that breaks, a server
-// that is not there (yet) or is overloaded is tried again with growing delays until the caller's limit; a request
-// without an answer is sent again, which is safe: a chunk applies an iteration once.
+// Several requests are under way at a time, each of at most kRequestBytes (kPullBytes, if it only pulls) or one chunk.
+// A stream that breaks, a server that is not there (yet) or is overloaded is tried again with growing delays until the
+// caller's limit; a request without an answer is sent again, which is safe: a chunk applies an iteration once.
 //
-// A pull may have to wait for other workers' iterations. The server says so every few seconds, and is asked again; such
-// requests are counted apart from the others under way, so that no push stands behind them.
+// A pull may have to wait for other workers' iterations. The server says so every second, and is asked again; such
+// requests are counted apart from the others under way, so that no push stands behind them. Chunks that were pushed and
+// have to wait are asked for together, when the pushes are answered.
 //
 // Thread safety: one operation at a time, by one thread at a time; a Stopper may be stopped from any.
 // Lock order: mu_ is a leaf lock, held while a payload is copied but not over a call of gRPC's.
@@ -33,6 +34,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "common/model/chunk_plan.h"
+#include "common/model/part_tree.h"
 #include "common/parameters/error_feedback.h"
 #include "common/parameters/event_queue.h"
 #include "common/parameters/exchange_format.h"
@@ -53,6 +55,8 @@ class ParameterClient final : private ServerStream::Owner {
  public:
   // Bytes of payload that a request carries at most, each way, unless one chunk is larger.
   static constexpr uint64_t kRequestBytes = 128 << 10;
+  // The same for one that only pulls: nobody waits for its first chunks alone.
+  static constexpr uint64_t kPullBytes = 1 << 20;
   // Requests under way on a stream; bounds the copies in memory. As many again may wait for other workers: together the
   // requests of one stream that a server works on at a time.
   static constexpr size_t kMaxInFlight = 8;
@@ -119,11 +123,16 @@ class ParameterClient final : private ServerStream::Owner {
   // Begins a push; an earlier one that was not awaited is abandoned. With weights (else an empty span) each chunk's new
   // weights are written there when the server has applied its gradient, which may be any time after Ready() has covered
   // it. Both spans stay valid until AwaitPush or AbandonPush has returned. Staleness is counted from the last pull of
-  // either kind. `which`: of the new weights. `part`: the gradients' part of an iteration that comes in parts.
+  // either kind. `which`: of the new weights. `part`: the subtree of an iteration's parts whose values
+  // (common/model/part_sum.h) the gradients are, where iterations come in parts; those of several parts travel in
+  // float32, whatever the encoding is, so that the model does not depend on who adds them up (RoundAsSent).
   // `in_full`: the push keeps nothing back of the gradients, nor of the residual of those before. `iterations`: how
   // many the push is of; then the gradients are a displacement, as ExchangeRequest.iterations says.
   void StartPush(uint64_t iteration, uint64_t epoch, std::span<const float> gradients, std::span<float> weights,
-                 const PulledWeights& which = {}, uint32_t part = 0, bool in_full = false, uint32_t iterations = 1);
+                 const PulledWeights& which = {}, const PartRange& part = {}, bool in_full = false,
+                 uint32_t iterations = 1);
+  // Rounds a part's gradient as the encoding does when it is pushed alone, for a worker that adds it to others itself.
+  void RoundAsSent(uint64_t iteration, uint32_t part, std::span<float> gradients) const;
   // The gradients [begin, end) are final; each float is to be covered once. May send. Never waits for an answer.
   void Ready(uint64_t begin, uint64_t end);
   // REQUIRES: the ranges given to Ready cover all floats.
@@ -210,11 +219,16 @@ class ParameterClient final : private ServerStream::Owner {
 
   // The chunks that the next request is to be made of; null if there is none to be sent now.
   std::deque<uint32_t>* NextChunksLocked(StreamQueue* queue) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Whether the chunks that were pushed, and are to be pulled again, are as many as one request asks for, or no others
+  // come to them.
+  bool PullsAgainLocked(const StreamQueue& queue) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool FinishedLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // The earliest of the times that `limit` gives the servers that owe answers.
   absl::Time DeadlineLocked(const WaitLimit& limit, absl::Duration patience) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   Waiting WaitingLocked(absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void ClearLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The encoding of the gradients; with ENCODING_SPARSE, feedback_ chooses chunk by chunk.
+  v1::Encoding PushEncodingLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   grpc::ByteBuffer EncodeLocked(const Request& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Whether the answer carries exactly the weights, or squares, that the request asked for.
   absl::Status CheckWeightsLocked(const Request& request) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

@@ -134,6 +134,12 @@ void Job::Start(Plan plan, absl::Time now) {
   UpdateLimit();
   Note(v1::JobEvent::KIND_STATE, absl::StrCat("runs on ", absl::StrJoin(plan_.servers, ", "),
                                               begin > 0 ? absl::StrCat(", from iteration ", begin, " on") : ""));
+  if (SumsPartsAnew(consistency) && begin > 0) {
+    AddNoticeLocked(
+        absl::StrCat("the job was begun by a version that added up parts one after the other; from iteration ", begin,
+                     " on they are added up in a tree, so that the model differs in its last bits from "
+                     "what that version makes of it"));
+  }
   if (lost.has_value()) {
     AddNoticeLocked(absl::StrCat("the display of iterations ", lost->first, " to ", lost->second,
                                  " was lost with the coordinator before this one; the iterations themselves are done"));

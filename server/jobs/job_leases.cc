@@ -144,6 +144,7 @@ void Job::TakeWait(uint64_t worker, const std::string& name, const v1::WorkerWai
   absl::MutexLock lock(&mu_);
   if (state_ != v1::JOB_STATE_RUNNING) return;
   if (wait.for_workers()) leases_->Waits(worker, now);
+  if (!wait.silent().empty()) leases_->WaitsForServer(worker, now);
   for (const std::string& news : silent_links_.Take(worker, name, wait, plan_.servers, now)) {
     Note(v1::JobEvent::KIND_WORKER, news);
   }

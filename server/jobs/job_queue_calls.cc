@@ -136,6 +136,9 @@ absl::Status JobQueue::Forget(const std::string& job_id) {
 absl::StatusOr<std::string> JobQueue::Submit(v1::JobSpec spec) {
   DeferredLog log;
   AdoptConsistencyBefore(&spec);
+  const bool begins_anew = !spec.resume() && spec.initial_model().exported_snapshot().empty();
+  if (begins_anew && spec.consistency().mode() == v1::CONSISTENCY_SYNC)
+    spec.mutable_consistency()->set_part_sum_order(v1::PART_SUM_ORDER_TREE);
   absl::MutexLock saving(&saving_mu_);
   SaveHeld().IgnoreError();
   JobTable::Entry stored;

@@ -64,6 +64,16 @@ void PartTable::Renew(uint64_t worker, uint64_t lease_id, absl::Time now) {
   if (entry != leases_.end() && entry->second.lease.worker == worker) entry->second.renewed = now;
 }
 
+void PartTable::Waits(uint64_t worker, absl::Time now) {
+  waiting_[worker] = now;
+  cut_off_.erase(worker);
+}
+
+void PartTable::WaitsForServer(uint64_t worker, absl::Time now) {
+  cut_off_[worker] = now;
+  waiting_.erase(worker);
+}
+
 bool PartTable::Finished(const Lease& lease) const {
   for (const IterationRange& left : done_.Missing(lease.range.begin, lease.range.end)) {
     for (uint64_t t = left.begin; t < left.end; ++t) {
@@ -123,6 +133,7 @@ void PartTable::ReleaseWorker(uint64_t worker) {
   if (awaited || UnfinishedOf(worker) != nullptr) Restart();
   revoked_.erase(worker);
   waiting_.erase(worker);
+  cut_off_.erase(worker);
   suspects_.Clear(worker);
 }
 
@@ -147,6 +158,14 @@ bool PartTable::WaitsForOthers(uint64_t worker, absl::Time now) const {
   return said != waiting_.end() && now - said->second <= options_.news;
 }
 
+bool PartTable::IsCutOff(uint64_t worker, absl::Time now) const {
+  const auto said = cut_off_.find(worker);
+  if (said == cut_off_.end() || now - said->second > options_.news) return false;
+  return std::any_of(leases_.begin(), leases_.end(), [&](const auto& entry) {
+    return entry.second.lease.worker != worker && WaitsForOthers(entry.second.lease.worker, now);
+  });
+}
+
 bool PartTable::HoldsUp(const Entry& entry, uint64_t t) const {
   const Lease& lease = entry.lease;
   if (t < lease.range.begin || t >= lease.range.end) return false;
@@ -159,11 +178,11 @@ std::set<uint64_t> PartTable::LateWorkers(absl::Time now) const {
   const absl::Duration expected = pace_.per_iteration();
   const absl::Duration patience = std::max(options_.patience, kLateFactor * expected);
   // Without a pace there is nothing to compare with.
-  if (expected == absl::ZeroDuration() || now - advanced_ <= patience) return {};
+  const bool overdue = expected != absl::ZeroDuration() && now - advanced_ > patience;
   std::set<uint64_t> late;
   for (const auto& [id, entry] : leases_) {
     if (!HoldsUp(entry, done_.watermark()) || WaitsForOthers(entry.lease.worker, now)) continue;
-    if (now - entry.granted <= patience) return {};
+    if (!IsCutOff(entry.lease.worker, now) && (!overdue || now - entry.granted <= patience)) return {};
     late.insert(entry.lease.worker);
   }
   return late.size() < workers_.size() ? late : std::set<uint64_t>();

@@ -9,7 +9,8 @@
 // wait for it, everything is dealt anew among those.
 //
 // When all others wait for one worker that is late, everything is dealt anew among them, and it is left out for a
-// while; if it still comes, the parts that it was first with count.
+// while; if it still comes, the parts that it was first with count. One that waits for a server is late at once if a
+// worker that all servers answer waits for it: it is cut off.
 //
 // When a lease is lost all others are revoked, for their holders wait for parts that nobody computes; everything that
 // is not done is dealt again, in new ranges. A part that is computed twice is the same to the bit, and chunks drop the
@@ -36,7 +37,8 @@ class PartTable final : public TrainLeases {
 
   std::optional<Lease> Acquire(uint64_t worker, uint64_t workers, absl::Time now) override;
   void Renew(uint64_t worker, uint64_t lease_id, absl::Time now) override;
-  void Waits(uint64_t worker, absl::Time now) override { waiting_[worker] = now; }
+  void Waits(uint64_t worker, absl::Time now) override;
+  void WaitsForServer(uint64_t worker, absl::Time now) override;
   News Complete(uint64_t worker, uint64_t t, uint32_t part, absl::Time now) override;
   void Release(uint64_t lease_id) override;
   void ReleaseWorker(uint64_t worker) override;
@@ -77,6 +79,8 @@ class PartTable final : public TrainLeases {
   // Deals the parts that they have not done to the others.
   void ReplaceLate(const std::set<uint64_t>& workers, absl::Time now);
   bool WaitsForOthers(uint64_t worker, absl::Time now) const;
+  // Whether the worker waits for a server that answers others.
+  bool IsCutOff(uint64_t worker, absl::Time now) const;
   // The lease that the worker should still be busy with.
   Entry* UnfinishedOf(uint64_t worker);
   bool Finished(const Lease& lease) const;
@@ -98,8 +102,9 @@ class PartTable final : public TrainLeases {
   std::set<uint64_t> workers_;
   std::map<uint64_t, Entry> leases_;
   std::map<uint64_t, std::vector<uint64_t>> revoked_;
-  // When each worker has last said that it waits for others.
+  // When each worker has last said that it waits for others; and that it waits for a server, if it said that later.
   std::map<uint64_t, absl::Time> waiting_;
+  std::map<uint64_t, absl::Time> cut_off_;
   Suspects suspects_;
   std::vector<uint64_t> late_;
   Pace pace_;

@@ -72,6 +72,9 @@ class TrainLeases {
   // The worker waits for pushes of other workers: it is not the one that is late.
   virtual void Waits(uint64_t worker, absl::Time now) = 0;
 
+  // Some server owes the worker an answer, and has been silent for longer than servers are.
+  virtual void WaitsForServer(uint64_t /*worker*/, absl::Time /*now*/) {}
+
   // Iteration t, or this part of it, is in all chunks, says the worker. `part` is 0 where there are none.
   virtual News Complete(uint64_t worker, uint64_t t, uint32_t part, absl::Time now) = 0;
 

@@ -13,6 +13,15 @@
 namespace samovar {
 namespace {
 
+std::vector<StatisticRange> StatisticsIn(const std::vector<RuleSegment>& segments) {
+  std::vector<StatisticRange> statistics;
+  for (const RuleSegment& segment : segments) {
+    if (segment.rule != v1::UPDATE_RULE_MOVING_AVERAGE) continue;
+    statistics.push_back({segment.begin, segment.end, segment.moving_average_fraction});
+  }
+  return statistics;
+}
+
 // As if statistics of zero were merged.
 void ScaleStatistics(const RuleSegment& segment, std::span<float> weights) {
   for (size_t i = segment.begin; i < segment.end; ++i) weights[i] *= segment.moving_average_fraction;
@@ -43,7 +52,7 @@ Chunk::Chunk(ChunkImage image, std::vector<RuleSegment> segments, const Options&
       state_(image_.state.begin(), image_.state.end()),
       segments_(std::move(segments)),
       options_(options),
-      pending_(std::max(1u, options.parts)) {
+      pending_(std::max(1u, options.parts), StatisticsIn(segments_)) {
   // So that the step which ends an iteration needs no memory: its parts were acknowledged.
   if (options_.parts > 0) previous_weights_.reserve(image_.weights.size());
   if (options_.clip.has_value()) squares_.reserve(SquaresBlocks(image_.weights.size()));
@@ -51,10 +60,15 @@ Chunk::Chunk(ChunkImage image, std::vector<RuleSegment> segments, const Options&
   if (image_.lateness.levels.size() != segments_.size()) image_.lateness.levels.assign(segments_.size(), {});
 }
 
-absl::Status Chunk::CheckPart(uint64_t t, uint32_t part) const {
-  if (part >= std::max(1u, options_.parts)) {
+absl::Status Chunk::CheckPart(uint64_t t, const PartRange& part) const {
+  const uint32_t parts = std::max(1u, options_.parts);
+  if (part.end() > parts) {
     return absl::InvalidArgumentError(
-        absl::StrCat("iterations of this job have ", std::max(1u, options_.parts), " parts; there is no part ", part));
+        absl::StrCat("iterations of this job have ", parts, " parts; there is no part ", part.end() - 1));
+  }
+  if (!IsSubtree(part, parts)) {
+    return absl::InvalidArgumentError(absl::StrCat("iterations of this job have ", parts, " parts, and ",
+                                                   PartsText(part), " are no subtree of these: push them one by one"));
   }
   if (options_.parts == 0 || t <= image_.ledger.watermark()) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrCat("chunk ", image_.chunk, " takes iteration ",
@@ -63,7 +77,7 @@ absl::Status Chunk::CheckPart(uint64_t t, uint32_t part) const {
 }
 
 absl::StatusOr<bool> Chunk::Push(const SolverRule& rule, uint64_t t, uint64_t pulled_version,
-                                 std::span<const float> gradient, uint32_t part, uint64_t iterations) {
+                                 std::span<const float> gradient, const PartRange& part, uint64_t iterations) {
   if (gradient.size() != image_.weights.size()) {
     return absl::InvalidArgumentError(absl::StrCat("chunk ", image_.chunk, " has ", image_.weights.size(),
                                                    " floats, but the pushed gradient has ", gradient.size()));
@@ -96,13 +110,13 @@ absl::Status Chunk::Reject(uint64_t t, const std::string& what) {
                                                  what, "; nothing of it was applied"));
 }
 
-bool Chunk::Holds(uint64_t t, uint32_t part) {
+bool Chunk::Holds(uint64_t t, const PartRange& part) {
   if (!image_.ledger.Contains(t) && summed_.empty() && !pending_.Holds(part)) return false;
   counters_.set_duplicates(counters_.duplicates() + 1);
   return true;
 }
 
-absl::StatusOr<bool> Chunk::Skip(uint64_t t, uint32_t part) {
+absl::StatusOr<bool> Chunk::Skip(uint64_t t, const PartRange& part) {
   SAMOVAR_RETURN_IF_ERROR(CheckPart(t, part));
   if (Holds(t, part)) return image_.ledger.Contains(t) ? image_.skipped.contains(t) : pending_.skipped();
   if (options_.parts > 1) {
@@ -115,8 +129,9 @@ absl::StatusOr<bool> Chunk::Skip(uint64_t t, uint32_t part) {
   return true;
 }
 
-absl::Status Chunk::AddPart(const SolverRule& rule, uint64_t t, uint32_t part, std::span<const float> gradient) {
-  pending_.Add(part, gradient, segments_);
+absl::Status Chunk::AddPart(const SolverRule& rule, uint64_t t, const PartRange& part,
+                            std::span<const float> gradient) {
+  pending_.Add(part, gradient);
   return EndParts(&rule, t);
 }
 
@@ -127,7 +142,7 @@ absl::Status Chunk::EndParts(const SolverRule* rule, uint64_t t) {
     pending_.Clear();
     return absl::OkStatus();
   }
-  std::vector<float> mean = pending_.TakeMean(segments_);
+  std::vector<float> mean = pending_.TakeMean();
   if (!options_.clip.has_value()) {
     Apply(*rule, {t, t + 1}, /*staleness=*/0, mean);
     return absl::OkStatus();

@@ -7,10 +7,10 @@
 // others follow before any worker has seen them. With s = 0 nothing of it is done, and all is Caffe's to the bit. A job
 // may also have late gradients corrected for the updates that came between (past_weights.h).
 //
-// Parts. In a job whose iterations come in parts a chunk collects those of iteration t, t being its watermark, and
-// applies their mean when it has all of them. Nothing is ever late then. It keeps the weights from before its last
-// update: a worker that computes a part again, of an iteration that this chunk has and others lack, must find the
-// weights of that iteration everywhere.
+// Parts. In a job whose iterations come in parts a chunk collects those of iteration t, t being its watermark, each
+// alone or as the sum of a subtree of them (part_tree.h), and applies their mean when it has all of them. Nothing is
+// ever late then. It keeps the weights from before its last update: a worker that computes a part again, of an
+// iteration that this chunk has and others lack, must find the weights of that iteration everywhere.
 //
 // Clipping. If the sum over all parts is to be clipped, the chunk holds it, and the sums of its squares, until a worker
 // sends the norm of the whole gradient. Each further part is a repetition then. The squares stay until those of the
@@ -39,9 +39,10 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "common/model/part_sum.h"
+#include "common/model/part_tree.h"
 #include "samovar/v1/parameter.pb.h"
 #include "server/snapshot/chunk_image.h"
-#include "server/solver/part_sum.h"
 #include "server/solver/past_weights.h"
 #include "server/solver/solver_rule.h"
 
@@ -74,9 +75,9 @@ class Chunk {
   Chunk(const Chunk&) = delete;
   Chunk& operator=(const Chunk&) = delete;
 
-  // Applies one iteration's gradient, or takes one part of it. Returns true if it was applied or taken, false if the
-  // chunk has it already.
-  //   INVALID_ARGUMENT     the gradient has another length, or NaN or infinity in it, or there is no such part,
+  // Applies one iteration's gradient, or takes a subtree of its parts. Returns true if it was applied or taken, false
+  // if the chunk has it already.
+  //   INVALID_ARGUMENT     the gradient has another length, or NaN or infinity in it, or there is no such subtree,
   //                        or the correction for the delay overflows: nothing is changed
   //   FAILED_PRECONDITION  iterations come in parts, and this one does not come next
   //   ALREADY_EXISTS       iterations do not come in parts, and this one was skipped here: the pushing worker has
@@ -85,13 +86,13 @@ class Chunk {
   // displacement of the unit of `iterations` iterations from t on, as ExchangeRequest.iterations says; all of them
   // enter the ledger, or none. REQUIRES: each push is of a whole unit, and the ledger held whole units at the start
   absl::StatusOr<bool> Push(const SolverRule& rule, uint64_t t, uint64_t pulled_version,
-                            std::span<const float> gradient, uint32_t part = 0, uint64_t iterations = 1);
+                            std::span<const float> gradient, const PartRange& part = {}, uint64_t iterations = 1);
 
-  // Enters one iteration, or one part of it, without an update: it then is in the ledger, and the weights are as
-  // before. An iteration is skipped if any part of it is. Returns whether the iteration is, or will be, without an
+  // Enters one iteration, or a subtree of its parts, without an update: it then is in the ledger, and the weights are
+  // as before. An iteration is skipped if any part of it is. Returns whether the iteration is, or will be, without an
   // update here; false: the chunk has an update of it already, and keeps it. Errors as of Push, but for those of
   // gradients.
-  absl::StatusOr<bool> Skip(uint64_t t, uint32_t part = 0);
+  absl::StatusOr<bool> Skip(uint64_t t, const PartRange& part = {});
 
   // How far the chunk is: a number that grows. It is at `StageAt(watermark)` or beyond when it has applied all
   // iterations below, at `SummedStage(t)` or beyond when it knows the sums of squares of iteration t.
@@ -122,9 +123,9 @@ class Chunk {
  private:
   // The weights are to be those of before the last iteration.
   bool PullsPrevious(std::optional<uint64_t> watermark) const;
-  absl::Status CheckPart(uint64_t t, uint32_t part) const;
-  bool Holds(uint64_t t, uint32_t part);
-  absl::Status AddPart(const SolverRule& rule, uint64_t t, uint32_t part, std::span<const float> gradient);
+  absl::Status CheckPart(uint64_t t, const PartRange& part) const;
+  bool Holds(uint64_t t, const PartRange& part);
+  absl::Status AddPart(const SolverRule& rule, uint64_t t, const PartRange& part, std::span<const float> gradient);
   // If all parts that wait are there: applies them, holds their sum to be clipped, or enters that they are skipped.
   // `rule` may be null for the latter.
   absl::Status EndParts(const SolverRule* rule, uint64_t t);

@@ -428,7 +428,8 @@ absl::Status ChunkStore::Skip(const v1::SkipRequest& request, v1::SkipResponse* 
   }
   std::vector<char> skipped(job->chunks());
   SAMOVAR_RETURN_IF_ERROR(WalkChunks(job, &lanes_, [&](size_t index, Chunk& chunk) {
-    const absl::StatusOr<bool> entered = chunk.Skip(request.iteration(), request.part());
+    const absl::StatusOr<bool> entered =
+        chunk.Skip(request.iteration(), PartRange(request.part(), std::max(1u, request.part_count())));
     if (!entered.ok()) return entered.status();
     skipped[index] = *entered ? 1 : 0;
     job->waits(index).Reached(chunk.stage());

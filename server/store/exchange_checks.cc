@@ -54,6 +54,10 @@ absl::Status CheckUnit(const v1::ExchangeRequest& request, const HostedJob& job)
 
 }  // namespace
 
+PartRange PushedPart(const v1::ExchangeRequest& request) {
+  return PartRange(request.part(), std::max(1u, request.part_count()));
+}
+
 uint64_t IterationsOf(const v1::ExchangeRequest& request) { return std::max(1u, request.iterations()); }
 
 absl::Status CheckExchange(const v1::ExchangeRequest& request, const HostedJob* job) {

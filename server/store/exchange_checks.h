@@ -4,6 +4,7 @@
 #pragma once
 
 #include "absl/status/status.h"
+#include "common/model/part_tree.h"
 #include "samovar/v1/parameter.pb.h"
 #include "server/store/hosted_job.h"
 
@@ -15,6 +16,9 @@ absl::Status CheckExchange(const v1::ExchangeRequest& request, const HostedJob* 
 
 // The same of the fields that change chunks: a push, or the norm of a clipped gradient.
 absl::Status CheckChange(const v1::ExchangeRequest& request, const HostedJob& job);
+
+// The parts that the request pushes, of an iteration that comes in parts.
+PartRange PushedPart(const v1::ExchangeRequest& request);
 
 // Iterations that the request pushes: at least 1.
 uint64_t IterationsOf(const v1::ExchangeRequest& request);

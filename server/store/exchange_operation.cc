@@ -285,7 +285,7 @@ void ExchangeOperation::Push(int entry, Chunk& chunk) {
   const absl::StatusOr<std::span<const float>> gradient = Decode(entry, chunk);
   if (!gradient.ok()) return Fail(RankOf(Step::Kind::kPush, entry), gradient.status());
   const absl::StatusOr<bool> applied = chunk.Push(job_->rule(), request_.iteration(), data.version(), *gradient,
-                                                  request_.part(), IterationsOf(request_));
+                                                  PushedPart(request_), IterationsOf(request_));
   if (!applied.ok()) return Fail(RankOf(Step::Kind::kPush, entry), applied.status());
   // Relaxed: read after the last EndTask, which orders them.
   (*applied ? applied_ : duplicates_).fetch_add(1, std::memory_order_relaxed);

@@ -94,8 +94,9 @@ std::unique_ptr<Chunk> HostedJob::MakeChunk(ChunkImage image) const {
 uint64_t HostedJob::FloatsBesideImage() const {
   const uint32_t parts = PartsOf(request_.consistency());
   if (parts == 0) return request_.consistency().delay_compensation() > 0 ? PastWeights::kVersions : 0;
-  // The weights before the last update, the sum, and parts that came early.
-  return 1 + (parts > 1 ? parts : 0);
+  // The weights before the last update; and the parts that wait for others, which are half of them at most, since two
+  // that are halves of a subtree are added up.
+  return 1 + (parts > 1 ? (parts + 1) / 2 : 0);
 }
 
 uint64_t HostedJob::floats() const {

@@ -4,6 +4,8 @@ stood still, and what was computed again. Exits with 1 if anything was lost.
 
     SAMOVAR_BUNDLE=...tar.gz python3 tests/chaos/faults.py [--only WORDS]
 
+The models of all jobs in sync mode must be the same file, whatever was done to them.
+
 SAMOVAR_BUNDLE names the tarball. Needs root, for namespaces; see tests/integration/hosts.py.
 """
 
@@ -303,8 +305,18 @@ ROWS = [
 ]
 
 
-def do_to(release: pathlib.Path, shared: pathlib.Path, workspace: testbed.Workspace, row, number: int) -> str:
-    """A row of the table."""
+def check_model(cluster: Cluster, job: str, models: List[bytes]) -> None:
+    """`models` has those of the jobs before."""
+    exported = cluster.samovar("model", "export", job, f"coordinator:{PORT}", "--output", f"{job}.caffemodel")
+    if exported.returncode != 0:
+        raise AssertionError(f"the model of {job} cannot be exported: {exported.stderr}")
+    models.append((cluster.shared / f"{job}.caffemodel").read_bytes())
+    if models[-1] != models[0]:
+        raise AssertionError(f"the model of {job} is another one than that of the first job in sync mode")
+
+
+def do_to(release: pathlib.Path, shared: pathlib.Path, workspace: testbed.Workspace, row, number: int, models: List[bytes]) -> str:
+    """A row of the table. `models`: of the rows in sync mode."""
     what, mode, fields, fault, end = row
     job = f"job-{number}"
     # The hosts' network cards set the pace, not the machine.
@@ -318,7 +330,7 @@ def do_to(release: pathlib.Path, shared: pathlib.Path, workspace: testbed.Worksp
             cluster.end("server-1")
             cluster.hosts["server-1"].check("sh", "-c", "mkdir -p /var/tmp/samovar && mount -t tmpfs -o size=128k none /var/tmp/samovar")
             cluster.start("server-1")
-        cluster.submit(job, ["--mode", *mode.split()])
+        cluster.submit(job, ["--mode", *mode.split(), "--seed", "3"])
         watch = Watch(cluster, job)
         if fault is not nothing:
             watch.wait(lambda status: int(status["completed_iterations"]) >= 250 or status["state"] in ENDED, "250 iterations are done")
@@ -331,6 +343,8 @@ def do_to(release: pathlib.Path, shared: pathlib.Path, workspace: testbed.Worksp
             ledger = status["ledger"]
             if ledger["chunks"] == 0 or ledger["complete_chunks"] != ledger["chunks"] or int(ledger["iterations"]) != iterations:
                 raise AssertionError(f"{what} ({mode}): {ledger}")
+            if mode == "sync":
+                check_model(cluster, job, models)
     said = list(watch.causes) + status["notices"] + [status["snapshot_error"], status["cause"], more]
     lost = "the job" if end == "FAILED" else "nothing"
     still = "" if fault is nothing else f"{watch.still:.1f} s"
@@ -355,9 +369,10 @@ def main() -> int:
         for entry in ("train_lmdb", "test_lmdb", "net.prototxt"):
             shutil.move(str(workspace.path / entry), str(shared / entry))
         print("| fault | mode | what the status said | lost | iterations computed again | stood still for |\n|---|---|---|---|---|---|", flush=True)
+        models: List[bytes] = []
         for number, row in enumerate(ROWS):
             if options.only in row[0]:
-                print(do_to(release, shared, workspace, row, number), flush=True)
+                print(do_to(release, shared, workspace, row, number, models), flush=True)
     finally:
         workspace.remove()
         shutil.rmtree(shared, ignore_errors=True)

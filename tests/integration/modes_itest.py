@@ -3,6 +3,7 @@
 
 import json
 import signal
+import time
 import unittest
 
 import testbed
@@ -14,7 +15,7 @@ PARTS = 8
 
 
 class ModesTest(testbed.TestCase):
-    def train(self, name: str, *arguments, kill_at: int = 0, iterations: int = ITERATIONS, **fields) -> bytes:
+    def train(self, name: str, *arguments, kill_at: int = 0, iterations: int = ITERATIONS, batch: int = BATCH, **fields) -> bytes:
         """A run to its end, with two servers unless told otherwise. Returns the model."""
         self.workspace.write_solver(max_iter=iterations, snapshot_prefix=f'"out/{name}"', **{**CHECKPOINTS, **fields})
         with Run(self.workspace, *arguments, "--seed", 3) as run:
@@ -25,7 +26,7 @@ class ModesTest(testbed.TestCase):
                 victim.kill()
                 self.assertTrue(victim.await_end(END_SECONDS))
             self.succeeded = self.assert_success(run)
-        self.assert_exactly_once(self.succeeded, iterations, BATCH * fields.get("iter_size", 1))
+        self.assert_exactly_once(self.succeeded, iterations, batch * fields.get("iter_size", 1))
         self.started = run.events("started")[0]
         self.tests = [(event["iteration"], event["outputs"]) for event in run.events("test")]
         return self.model(name, iterations)
@@ -48,13 +49,36 @@ class ModesTest(testbed.TestCase):
         expected = self.train("by1", "--mode", "sync", "--workers", 1, iter_size=2)
         self.assertEqual(self.started["mode"], f"sync in {PARTS} parts")
         tests, snapshot = self.tests, self.model("by1", 100)
-        for workers, servers in ((2, 2), (3, 1), (4, 3)):
+        # Subtrees of four parts, of two, of two and one, of one; also where shares are no whole subtrees.
+        for workers, servers, threads in ((2, 2, 2), (3, 1, 1), (4, 3, 1), (5, 2, 1), (8, 3, 1)):
             with self.subTest(workers=workers):
                 name = f"by{workers}"
-                self.assertEqual(self.train(name, "--mode", "sync", "--workers", workers, "--servers", servers, iter_size=2), expected)
+                self.assertEqual(self.train(name, "--mode", "sync", "--workers", workers, "--servers", servers, "--threads", threads, iter_size=2),
+                                 expected)
                 self.assertEqual(self.model(name, 100), snapshot)
                 self.assertEqual([outputs for _, outputs in self.tests], [outputs for _, outputs in tests])
                 self.assertEqual(self.pushes()["staleness_max"], 0)
+
+    def test_sync_in_numbers_of_parts_that_are_no_power_of_two(self):
+        self.workspace.write_net(lambda text: text.replace(f"batch_size: {BATCH}", "batch_size: 30"))
+        for parts in (3, 5, 6):
+            with self.subTest(parts=parts):
+                models = [self.train(f"{parts}by{workers}", "--mode", "sync", "--parts", parts, "--workers", workers, batch=30, iterations=100)
+                          for workers in (1, 2, 3)]
+                self.assertEqual(models[1:], models[:1] * 2)
+
+    def test_sync_a_worker_that_is_stopped_for_a_while_does_not_change_the_model(self):
+        expected = self.train("awake", "--mode", "sync", "--workers", 1, iterations=1200)
+        self.workspace.write_solver(max_iter=1200, snapshot_prefix='"out/stopped"', **CHECKPOINTS)
+        with Run(self.workspace, "--mode", "sync", "--workers", 3, "--seed", 3) as run:
+            for iteration, seconds in ((100, 0.3), (300, 4), (600, 1)):
+                run.await_iteration(iteration)
+                victim = run.workers()[0]
+                victim.kill(signal.SIGSTOP)
+                time.sleep(seconds)
+                victim.kill(signal.SIGCONT)
+            self.assert_exactly_once(self.assert_success(run), 1200)
+        self.assertEqual(self.model("stopped", 1200), expected)
 
     def test_sync_clipped_by_the_servers_the_model_does_not_depend_on_workers_and_servers(self):
         # Below the norms of the first iterations.

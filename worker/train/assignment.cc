@@ -40,6 +40,8 @@ absl::Status Assignment::Open() {
   SAMOVAR_RETURN_IF_ERROR(CheckSameLayout(trained.net->layout(), spec().layout()));
   net_ = std::move(trained.net);
   if (passes() > 1) sum_ = std::make_unique<GradientSum>(net_->layout());
+  // The job's layout, as at the servers: with iter_size its statistics keep less at a push than the net's at a pass.
+  if (parts() > 1) subtree_sum_ = std::make_unique<SubtreeSum>(spec().layout());
   SAMOVAR_RETURN_IF_ERROR(CheckConsistency(spec()));
   if (PushEvery(spec().consistency()) > 1) {
     SAMOVAR_RETURN_IF_ERROR(CheckLearningRate(spec().solver()));

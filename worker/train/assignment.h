@@ -29,6 +29,7 @@
 #include "worker/train/fed_net.h"
 #include "worker/train/gradient_sum.h"
 #include "worker/train/local_steps.h"
+#include "worker/train/subtree_sum.h"
 
 namespace samovar {
 
@@ -84,6 +85,8 @@ class Assignment {
   bool clipped_by_servers() const { return ServersClip(spec().consistency(), spec().solver()); }
   // The sum of the passes' gradients. Null if there is one pass.
   GradientSum* sum() { return sum_.get(); }
+  // The sum of the parts of a subtree. Null if iterations have one part.
+  SubtreeSum* subtree_sum() { return subtree_sum_.get(); }
   // Null unless the job has push_every above 1.
   LocalSteps* local_steps() { return local_steps_.get(); }
   BatchPrefetcher& batches() { return *batches_; }
@@ -116,6 +119,7 @@ class Assignment {
   const Means means_;
   std::unique_ptr<Net> net_;
   std::unique_ptr<GradientSum> sum_;
+  std::unique_ptr<SubtreeSum> subtree_sum_;
   std::unique_ptr<LocalSteps> local_steps_;
   std::unique_ptr<BatchPrefetcher> batches_;
   std::unique_ptr<ParameterClient> parameters_;

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/vector_level.h"
 
 namespace samovar {
 namespace {
@@ -13,7 +14,11 @@ bool AllFinite(std::span<const float> values) {
   // An exponent of all ones is NaN or infinity. In integers, since a float reduction would not be vectorised.
   constexpr uint32_t kExponent = 0x7F800000;
   uint32_t found = 0;
-  for (float value : values) found |= static_cast<uint32_t>((std::bit_cast<uint32_t>(value) & kExponent) == kExponent);
+  AtVectorLevel([values, &found] {
+    uint32_t bad = 0;
+    for (float value : values) bad |= static_cast<uint32_t>((std::bit_cast<uint32_t>(value) & kExponent) == kExponent);
+    found = bad;
+  });
   return found == 0;
 }
 

@@ -47,6 +47,16 @@ TEST_CASE("a run that is resumed is what is asked for, option by option") {
   CHECK(mode.on_numeric_failure == "fail");
 }
 
+TEST_CASE("a run in sync mode keeps in which order its parts were added up when it was begun") {
+  v1::Consistency before;
+  before.set_mode(v1::CONSISTENCY_SYNC);
+  before.set_parts(8);
+  CHECK(Resumed({}, before).part_sum_order == v1::PART_SUM_ORDER_SEQUENCE);
+  before.set_part_sum_order(v1::PART_SUM_ORDER_TREE);
+  CHECK(Resumed({}, before).part_sum_order == v1::PART_SUM_ORDER_TREE);
+  CHECK(Resumed({}, Bounded()).part_sum_order == v1::PART_SUM_ORDER_TREE);
+}
+
 TEST_CASE("another mode keeps what the run said of late gradients and encodings, if anything is late in it") {
   ModeChoice asked;
   asked.mode = "async";

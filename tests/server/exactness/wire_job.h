@@ -26,8 +26,8 @@ inline constexpr uint32_t kWireChunks = 5;
 inline constexpr uint64_t kWireElements = 4 * kWireChunkElements + 1000;
 inline constexpr uint32_t kEvidence = 96;
 inline constexpr uint64_t kWireIterations = 8;
-// Up to three parts, each applied less than 64 times, are exact in a float.
-inline constexpr float kPartBase = 64;
+// Up to five parts, each applied less than 16 times, are exact in a float.
+inline constexpr float kPartBase = 16;
 
 inline uint64_t WireBegin(uint32_t chunk) { return uint64_t{chunk} * kWireChunkElements; }
 inline uint64_t WireEnd(uint32_t chunk) { return std::min(kWireElements, WireBegin(chunk + 1)); }

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "common/model/part_tree.h"
 #include "common/parameters/parameter_client.h"
 #include "tests/common/parameters/parameter_server.h"
 #include "tests/server/exactness/fault_link.h"
@@ -37,6 +38,8 @@ struct WireScenario {
   std::optional<uint64_t> delay = {};
   v1::Encoding encoding = v1::ENCODING_FLOAT32;
   Losses losses = Losses::kNone;
+  // Workers push parts alone, and as sums of subtrees that have them.
+  bool subtrees = false;
 };
 
 class WireSchedule {
@@ -75,6 +78,9 @@ class WireSchedule {
   // A worker's work for a lease. Null when this returns: the worker has died in the middle of it.
   absl::Status Compute(std::unique_ptr<ParameterClient>* worker, const LeaseBoard::Lease& lease,
                        std::mt19937_64* random) const;
+  // The subtree that a worker pushes for this part of the lease, and its values.
+  PartRange SubtreeWith(uint32_t part, std::mt19937_64* random) const;
+  Weights ValuesOf(const ParameterClient& worker, uint64_t t, const PartRange& subtree, const Weights& weights) const;
   absl::Status CheckPulled(const Weights& weights, uint64_t watermark) const;
   PulledWeights WeightsFor(uint64_t t) const;
   std::unique_ptr<ParameterClient> MakeClient(const std::vector<std::string>& servers, uint64_t opening) const;

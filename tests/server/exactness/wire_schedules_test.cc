@@ -79,6 +79,22 @@ TEST_CASE("on a bad wire iterations in three parts come to the same weights to t
   RunSameBits({.parts = 3, .solver = "Nesterov", .delay = 0});
 }
 
+TEST_CASE("on a bad wire sums of subtrees, twice and overlapping, come to the same weights to the bit") {
+  WireScenario scenario = {.parts = 5, .solver = "Nesterov", .delay = 0};
+  const Weights by_parts = WireSchedule::Undisturbed(scenario);
+  scenario.subtrees = true;
+  RunSameBits(scenario);
+  REQUIRE(WireSchedule::Undisturbed(scenario) == by_parts);
+}
+
+TEST_CASE("on a bad wire sums of subtrees of encoded gradients come to the same weights to the bit") {
+  RunSameBits({.parts = 4, .delay = 0, .encoding = v1::ENCODING_BFLOAT16, .subtrees = true});
+}
+
+TEST_CASE("on a bad wire servers that go back to a snapshot take sums of subtrees to the same weights to the bit") {
+  RunSameBits({.parts = 4, .delay = 0, .losses = WireScenario::Losses::kRollback, .subtrees = true});
+}
+
 TEST_CASE("on a bad wire encoded gradients come to the same weights to the bit") {
   RunSameBits({.parts = 2, .delay = 0, .encoding = v1::ENCODING_BFLOAT16});
 }

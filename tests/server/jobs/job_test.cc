@@ -1,5 +1,6 @@
 #include "server/jobs/job.h"
 
+#include "absl/strings/match.h"
 #include "tests/server/jobs/test_job.h"
 #include "tests/support/catch.h"
 
@@ -162,6 +163,28 @@ TEST_CASE("a job in parts reports the means of each iteration's parts") {
   CHECK(status.outputs(0).value() == 2.5);
   CHECK(status.consistency().mode() == v1::CONSISTENCY_SYNC);
   CHECK(status.consistency().parts() == 2);
+}
+
+TEST_CASE("a job that was begun with another order of its parts says from which iteration on it differs") {
+  const auto notices_of = [](uint32_t parts, v1::PartSumOrder order, uint64_t begin) {
+    v1::JobSpec spec = InParts(SpecOf(20), parts);
+    spec.mutable_consistency()->set_part_sum_order(order);
+    Job job(spec, 1);
+    Job::Plan plan;
+    plan.epoch = 3;
+    plan.chunk_elements = 8;
+    plan.servers = {"127.0.0.1:1"};
+    plan.done.AddRange(0, begin);
+    job.Start(plan, At(0));
+    return job.Status(At(1)).notices();
+  };
+  const auto notices = notices_of(5, v1::PART_SUM_ORDER_SEQUENCE, 7);
+  REQUIRE(notices.size() == 1);
+  CHECK(absl::StrContains(notices[0], "from iteration 7 on they are added up in a tree"));
+  CHECK(notices_of(5, v1::PART_SUM_ORDER_SEQUENCE, 0).empty());
+  CHECK(notices_of(5, v1::PART_SUM_ORDER_TREE, 7).empty());
+  // Their order is the same.
+  CHECK(notices_of(3, v1::PART_SUM_ORDER_SEQUENCE, 7).empty());
 }
 
 }  // namespace

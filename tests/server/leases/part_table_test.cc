@@ -315,6 +315,42 @@ TEST_CASE("who waits for others is not late with them, though all of its parts c
   CHECK_FALSE(table.Holds(kAnna, anna->id));
 }
 
+TEST_CASE("a worker that waits for a server is late at once if another one, which all servers answer, waits for it") {
+  PartTable table = TableOf(100, 2);
+  const double time = TrainTogether(&table, 4);
+  const auto anna = table.Acquire(kAnna, 2, At(time));
+  const auto boris = table.Acquire(kBoris, 2, At(time));
+  CompleteAll(&table, *anna, At(time + 0.5));
+  REQUIRE(table.Acquire(kAnna, 2, At(time + 0.5)).has_value());
+  const auto expire = [&](double when) {
+    for (const uint64_t worker : {kAnna, kBoris}) RenewAll(&table, worker, At(when));
+    table.Expire(At(when));
+  };
+  table.WaitsForServer(kBoris, At(time + 1));
+  SECTION("the server may be silent to all") {
+    table.WaitsForServer(kAnna, At(time + 1));
+    expire(time + 1.1);
+    CHECK(table.Holds(kBoris, boris->id));
+  }
+  SECTION("it is not for the server that Boris waits any more") {
+    table.Waits(kAnna, At(time + 1));
+    table.Waits(kBoris, At(time + 1));
+    expire(time + 1.1);
+    CHECK(table.Holds(kBoris, boris->id));
+  }
+  SECTION("Anna waits for Boris, though he waited for her before") {
+    table.Waits(kBoris, At(time + 0.9));
+    table.WaitsForServer(kBoris, At(time + 1));
+    table.Waits(kAnna, At(time + 1));
+    expire(time + 1.1);
+    CHECK_FALSE(table.Holds(kBoris, boris->id));
+    CHECK(table.TakeLate() == std::vector<uint64_t>{kBoris});
+    CHECK(table.Acquire(kAnna, 2, At(time + 1.2))->parts == Parts{0, 1});
+    // It is left out for a while.
+    CHECK_FALSE(table.Acquire(kBoris, 2, At(time + 1.3)).has_value());
+  }
+}
+
 TEST_CASE("a worker that is late again and again is left out for longer and longer, but not when it is the only one") {
   PartTable table = TableOf(1000000, 2);
   double time = TrainTogether(&table, 4);

@@ -76,7 +76,7 @@ TEST_CASE("an iteration of which a part is skipped is in the ledger and changes 
   REQUIRE_STATUS(chunk->Skip(0, 3), absl::StatusCode::kInvalidArgument, "there is no part 3");
 }
 
-TEST_CASE("parts are added up in their order, in whatever order they come") {
+TEST_CASE("parts are added up in the order of their tree, in whatever order they come") {
   const auto rule = Rule();
   constexpr uint32_t kParts = 6;
   std::mt19937 random(1);
@@ -86,8 +86,7 @@ TEST_CASE("parts are added up in their order, in whatever order they come") {
     parts.push_back(
         {std::ldexp(1.0f + static_cast<float>(random() % 1000) / 999, static_cast<int>(random() % 20) - 10), 1});
   }
-  float sum = parts[0][0];
-  for (uint32_t p = 1; p < kParts; ++p) sum += parts[p][0];
+  const float sum = ((parts[0][0] + parts[1][0]) + (parts[2][0] + parts[3][0])) + (parts[4][0] + parts[5][0]);
 
   std::vector<uint32_t> order(kParts);
   std::iota(order.begin(), order.end(), 0u);
@@ -107,6 +106,67 @@ TEST_CASE("parts are added up in their order, in whatever order they come") {
     REQUIRE(chunk->counters().applied() == kParts);
     REQUIRE(chunk->counters().duplicates() == kParts);
   } while (std::next_permutation(order.begin(), order.end()));
+}
+
+TEST_CASE("the sum of a subtree counts as its parts, each of them once") {
+  const auto rule = Rule();
+  // The last subtree of seven parts has three.
+  constexpr uint32_t kParts = 7;
+  const auto by_parts = MakeChunk(kParts);
+  for (uint32_t p = 0; p < kParts; ++p) REQUIRE(*by_parts->Push(*rule, 0, 0, Floats{static_cast<float>(p), 1}, p));
+  // Sums of their parts, divided by their places; statistics merged.
+  const Floats first_two = {0.5f, 1.5f};
+  const Floats first_four = {1.5f, 1.875f};
+  const Floats last_three = {15.0f / 4, 1.75f};
+
+  const auto chunk = MakeChunk(kParts);
+  REQUIRE(*chunk->Push(*rule, 0, 0, last_three, PartRange(4, 3)));
+  REQUIRE_FALSE(*chunk->Push(*rule, 0, 0, last_three, PartRange(4, 3)));
+  REQUIRE_FALSE(*chunk->Push(*rule, 0, 0, Floats{99, 99}, PartRange(6)));
+  REQUIRE_FALSE(*chunk->Push(*rule, 0, 0, Floats{99, 99}, PartRange(4, 2)));
+  REQUIRE(*chunk->Push(*rule, 0, 0, Floats{3, 1}, PartRange(3)));
+  REQUIRE(*chunk->Push(*rule, 0, 0, first_two, PartRange(0, 2)));
+  REQUIRE(chunk->image().ledger.watermark() == 0);
+  SECTION("the part that is left comes") { REQUIRE(*chunk->Push(*rule, 0, 0, Floats{2, 1}, PartRange(2))); }
+  SECTION("it comes with others that are held already") {
+    REQUIRE(*chunk->Push(*rule, 0, 0, first_four, PartRange(0, 4)));
+  }
+  SECTION("all parts come") {
+    const Floats all = {21.0f / 8, 0.125f * first_four[1] + last_three[1]};
+    REQUIRE(*chunk->Push(*rule, 0, 0, all, PartRange(0, kParts)));
+  }
+  REQUIRE(chunk->image().ledger.watermark() == 1);
+  REQUIRE(chunk->image().weights == by_parts->image().weights);
+  REQUIRE_FALSE(*chunk->Push(*rule, 0, 0, first_two, PartRange(0, 2)));
+}
+
+TEST_CASE("parts that are no subtree are refused, and nothing of them is taken") {
+  const auto rule = Rule();
+  const auto chunk = MakeChunk(8);
+  for (const PartRange& range : {PartRange(1, 2), PartRange(0, 3), PartRange(2, 4), PartRange(4, 3)}) {
+    REQUIRE_STATUS(chunk->Push(*rule, 0, 0, Floats{1, 1}, range), absl::StatusCode::kInvalidArgument,
+                   "are no subtree of these");
+    REQUIRE_STATUS(chunk->Skip(0, range), absl::StatusCode::kInvalidArgument, "are no subtree of these");
+  }
+  REQUIRE_STATUS(chunk->Push(*rule, 0, 0, Floats{1, 1}, PartRange(4, 8)), absl::StatusCode::kInvalidArgument,
+                 "there is no part 11");
+  REQUIRE_STATUS(MakeChunk(1)->Push(*rule, 0, 0, Floats{1, 1}, PartRange(0, 2)), absl::StatusCode::kInvalidArgument,
+                 "there is no part 1");
+  REQUIRE(*chunk->Push(*rule, 0, 0, Floats{1, 1}, PartRange(0, 8)));
+  REQUIRE(chunk->image().ledger.watermark() == 1);
+}
+
+TEST_CASE("a subtree is skipped as its parts are") {
+  const auto rule = Rule();
+  const auto chunk = MakeChunk(5);
+  const Floats before = chunk->image().weights;
+  REQUIRE(*chunk->Push(*rule, 0, 0, Floats{1, 1}, PartRange(1)));
+  REQUIRE(*chunk->Skip(0, PartRange(0, 4)));
+  REQUIRE_FALSE(*chunk->Push(*rule, 0, 0, Floats{1, 1}, PartRange(2, 2)));
+  REQUIRE(*chunk->Push(*rule, 0, 0, Floats{1, 1}, PartRange(4)));
+  REQUIRE(chunk->image().ledger.watermark() == 1);
+  REQUIRE(chunk->image().skipped.contains(0));
+  REQUIRE(chunk->image().weights == before);
 }
 
 TEST_CASE("statistics of parts are merged as pushes one after the other would be") {

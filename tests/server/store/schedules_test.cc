@@ -2,6 +2,7 @@
 // between. Whatever happens, each chunk has each iteration once, in sync mode with the same bits, clipped or not, in
 // bounded mode from weights that are not too old.
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <deque>
 #include <map>
@@ -62,6 +63,16 @@ Weights GradientOf(const Cell& cell, const Weights& weights) {
   return gradient;
 }
 
+// The gradients of the parts in [first, first + places), half by half.
+Weights SumOf(uint64_t t, uint32_t first, uint32_t places, uint32_t parts, const Weights& weights) {
+  if (places == 1) return GradientOf({t, first}, weights);
+  Weights sum = SumOf(t, first, places / 2, parts, weights);
+  if (first + places / 2 >= parts) return sum;
+  const Weights more = SumOf(t, first + places / 2, places / 2, parts, weights);
+  for (size_t i = 0; i < sum.size(); ++i) sum[i] += more[i];
+  return sum;
+}
+
 // The result of one worker without servers.
 Weights Reference(uint32_t parts, Weights weights, std::optional<float> limit = {}) {
   auto rule = SolverRule::Create(JobOf(parts).solver());
@@ -69,11 +80,7 @@ Weights Reference(uint32_t parts, Weights weights, std::optional<float> limit = 
   Weights history(weights.size());
   const std::vector<std::span<float>> state = {history};
   for (uint64_t t = 0; t < kIterations; ++t) {
-    Weights sum = GradientOf({t, 0}, weights);
-    for (uint32_t part = 1; part < parts; ++part) {
-      const Weights more = GradientOf({t, part}, weights);
-      for (size_t i = 0; i < sum.size(); ++i) sum[i] += more[i];
-    }
+    Weights sum = SumOf(t, 0, std::bit_ceil(parts), parts, weights);
     for (float& value : sum) value /= static_cast<float>(parts);
     if (limit.has_value()) {
       std::vector<double> squares(SquaresBlocks(sum.size()));
