@@ -8,13 +8,12 @@ namespace {
 
 constexpr int kSide = DepthwisePlan::kSide, kTaps = DepthwisePlan::kTaps;
 
-// The lanes of the packet at `first` whose tap (kh, kw) lies in the plane.
-LaneMask MaskOf(const DepthwisePlan& plan, int64_t first, int kh, int kw) {
+// The lanes i with of(i).
+template <typename Of>
+LaneMask LanesThat(Of of) {
   uint32_t bits = 0;
   for (int64_t lane = 0; lane < kPacketSize; ++lane) {
-    const int64_t y = (first + lane) / plan.width + kh - 1, x = (first + lane) % plan.width + kw - 1;
-    const bool inside = y >= 0 && y < plan.height && x >= 0 && x < plan.width;
-    if (inside && first + lane < plan.height * plan.width) bits |= uint32_t{1} << lane;
+    if (of(lane)) bits |= uint32_t{1} << lane;
   }
   return LanesOf(bits);
 }
@@ -60,21 +59,22 @@ DepthwisePlan::DepthwisePlan(const Window& w)
   for (int kh = 0; kh < kSide; ++kh) {
     for (int kw = 0; kw < kSide; ++kw) shifts.push_back((kh - 1) * width + kw - 1);
   }
-  // A packet between the first row and the last.
-  for (int64_t phase = 0; inner_begin < inner_end && phase < period; ++phase) {
-    for (int kw = 0; kw < kSide; ++kw) {
-      uint32_t bits = 0;
-      for (int64_t lane = 0; lane < kPacketSize; ++lane) {
-        const int64_t x = (phase * kPacketSize + lane) % width + kw - 1;
-        if (x >= 0 && x < width) bits |= uint32_t{1} << lane;
-      }
-      column_masks.push_back(LanesOf(bits));
-    }
+  const auto in_columns = [this](int64_t place, int tap) {
+    const int64_t x = place % width + tap % kSide - 1;
+    return x >= 0 && x < width;
+  };
+  const auto in_plane = [&](int64_t place, int tap) {
+    const int64_t y = place / width + tap / kSide - 1;
+    return place < height * width && y >= 0 && y < height && in_columns(place, tap);
+  };
+  for (int64_t i = 0; i < period && inner_begin < inner_end; ++i) {
+    for (int kw = 0; kw < kSide; ++kw)
+      column_masks.push_back(LanesThat([&](int64_t lane) { return in_columns(i * kPacketSize + lane, kw); }));
   }
   for (int64_t i = 0; i < packets; ++i) {
     if (i >= inner_begin && i < inner_end) continue;
     for (int tap = 0; tap < kTaps; ++tap)
-      edge_masks.push_back(MaskOf(*this, i * kPacketSize, tap / kSide, tap % kSide));
+      edge_masks.push_back(LanesThat([&](int64_t lane) { return in_plane(i * kPacketSize + lane, tap); }));
   }
 }
 
