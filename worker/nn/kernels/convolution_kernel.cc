@@ -47,15 +47,6 @@ void ForEachTap(const ConvolutionPlan& plan, Body body) {
   }
 }
 
-// body(first packet, packets) for the blocks of the outputs.
-template <typename Body>
-void ForEachBlock(int64_t all, Body body) {
-  for (int64_t first = 0, packets; first < all; first += packets) {
-    packets = TilePackets(all - first);
-    body(first, packets);
-  }
-}
-
 }  // namespace
 
 ConvolutionPlan::ConvolutionPlan(const Window& w, int64_t outputs)
@@ -95,14 +86,13 @@ ConvolutionPlan ConvolutionPlan::Flipped() const {
 void PackWeights(const ConvolutionPlan& plan, const float* weights, float* packed) {
   const int64_t taps = plan.runs * plan.run_length;
   std::fill_n(packed, plan.dense_length(), 0.0f);
-  ForEachBlock(plan.packets, [&](int64_t first, int64_t packets) {
-    const int64_t step = packets * kPacketSize;
-    const int64_t begin = first * kPacketSize;
-    for (int64_t o = begin; o < std::min(begin + step, plan.outputs); ++o) {
+  ForEachTileBlock(plan.outputs, [&](const TileBlock& block) {
+    const int64_t begin = block.begin;
+    for (int64_t o = begin; o < std::min(begin + block.width(), plan.outputs); ++o) {
       const float* from = weights + o * taps;
       float* to = packed + begin * taps + o - begin;
       ForEachTap(plan, [&](int64_t index, int64_t run, int64_t place) {
-        to[(run * plan.run_length + place) * step] = from[index];
+        to[(run * plan.run_length + place) * block.width()] = from[index];
       });
     }
   });
@@ -113,17 +103,17 @@ void PackFlippedWeights(const ConvolutionPlan& plan, const ConvolutionPlan& flip
   const int64_t taps = flipped.runs * flipped.run_length;
   const int64_t area = plan.window.taps();
   std::fill_n(packed, flipped.dense_length(), 0.0f);
-  ForEachBlock(flipped.packets, [&](int64_t first, int64_t packets) {
-    const int64_t step = packets * kPacketSize;
-    const int64_t begin = first * kPacketSize;
-    for (int64_t c = begin; c < std::min(begin + step, flipped.outputs); ++c) {
+  ForEachTileBlock(flipped.outputs, [&](const TileBlock& block) {
+    const int64_t begin = block.begin;
+    for (int64_t c = begin; c < std::min(begin + block.width(), flipped.outputs); ++c) {
       float* to = packed + begin * taps + c - begin;
       for (int64_t o = 0; o < plan.outputs; ++o) {
         const float* from = weights + (o * plan.window.channels + c) * area;
         for (int64_t kh = 0; kh < plan.window.kernel_h; ++kh) {
           for (int64_t kw = 0; kw < plan.window.kernel_w; ++kw) {
             const Tap tap = TapOf(flipped, o, kh, kw);
-            to[(tap.run * flipped.run_length + tap.place) * step] = from[area - 1 - (kh * plan.window.kernel_w + kw)];
+            to[(tap.run * flipped.run_length + tap.place) * block.width()] =
+                from[area - 1 - (kh * plan.window.kernel_w + kw)];
           }
         }
       }
@@ -144,26 +134,25 @@ void PackWeightRows(const ConvolutionPlan& plan, const float* weights, float* ro
 
 void ForwardImage(const ConvolutionPlan& plan, const float* image, const float* packed, const float* bias, float* out) {
   const Window& w = plan.window;
-  ForEachBlock(plan.packets, [&](int64_t first, int64_t packets) {
-    const int64_t begin = first * kPacketSize;
+  ForEachTileBlock(plan.outputs, [&](const TileBlock& block) {
     TileProduct product;
     product.a_step = 1;
     product.a_tile = plan.step();
-    product.b_step = packets * kPacketSize;
+    product.b_step = block.width();
     product.b_row = plan.run_length * product.b_step;
     product.depth = plan.run_length;
     product.c_tile = plan.width;
-    product.bias = bias == nullptr ? nullptr : bias + begin;
+    product.bias = bias == nullptr ? nullptr : bias + block.begin;
     for (int64_t oh = 0; oh < w.out_h; ++oh) {
       // Rows of the kernel that see nothing but padding are left out.
       const Range kernel = Inside(oh * w.stride_h - w.pad_h, w.dilation_h, w.in_h, w.kernel_h);
       const int64_t run = kernel.begin * plan.runs_per_row;
       product.a = image + plan.offset(oh, 0);
       product.a_rows = plan.run_offsets.data() + run;
-      product.b = packed + begin * plan.runs * plan.run_length + run * product.b_row;
+      product.b = packed + block.begin * plan.runs * plan.run_length + run * product.b_row;
       product.rows = (kernel.end - kernel.begin) * plan.runs_per_row;
-      product.c = out + oh * w.out_w * plan.width + begin;
-      RunTiles(product, w.out_w, packets);
+      product.c = out + oh * w.out_w * plan.width + block.begin;
+      RunTiles(product, w.out_w, block);
     }
   });
 }
@@ -183,21 +172,19 @@ void ForwardPlaces(const ConvolutionPlan& plan, int64_t places, const float* ima
   product.rows = 1;
   product.depth = plan.run_length;
   product.c_tile = plan.width;
-  ForEachBlock(plan.packets, [&](int64_t first, int64_t packets) {
-    const int64_t begin = first * kPacketSize;
-    product.b_step = packets * kPacketSize;
-    product.b = packed + begin * plan.run_length;
-    product.bias = bias == nullptr ? nullptr : bias + begin;
-    product.c = out + begin;
-    RunTiles(product, places, packets);
+  ForEachTileBlock(plan.outputs, [&](const TileBlock& block) {
+    product.b_step = block.width();
+    product.b = packed + block.begin * plan.run_length;
+    product.bias = bias == nullptr ? nullptr : bias + block.begin;
+    product.c = out + block.begin;
+    RunTiles(product, places, block);
   });
 }
 
 void AddWeightGradient(const ConvolutionPlan& plan, const float* image, const float* diff, int64_t diff_row,
                        float* gradient) {
   const Window& w = plan.window;
-  ForEachBlock(plan.packets, [&](int64_t first, int64_t packets) {
-    const int64_t begin = first * kPacketSize;
+  ForEachTileBlock(plan.outputs, [&](const TileBlock& block) {
     TileProduct product;
     product.a_step = plan.step();
     product.a_tile = 1;
@@ -210,10 +197,10 @@ void AddWeightGradient(const ConvolutionPlan& plan, const float* image, const fl
       const Range rows = Inside(run / plan.runs_per_row * w.dilation_h - w.pad_h, w.stride_h, w.in_h, w.out_h);
       product.a = image + plan.run_offsets[static_cast<size_t>(run)];
       product.a_rows = plan.row_offsets.data() + rows.begin;
-      product.b = diff + rows.begin * diff_row + begin;
+      product.b = diff + rows.begin * diff_row + block.begin;
       product.rows = rows.end - rows.begin;
-      product.c = gradient + run * plan.run_length * plan.width + begin;
-      RunTiles(product, plan.run_length, packets);
+      product.c = gradient + run * plan.run_length * plan.width + block.begin;
+      RunTiles(product, plan.run_length, block);
     }
   });
 }
@@ -230,10 +217,10 @@ void AddWeightGradientOfPlanes(const Window& window, int64_t outputs, const floa
   product.depth = window.out_plane();
   product.c_tile = width;
   product.add = true;
-  ForEachBlock(PacketsFor(outputs), [&](int64_t first, int64_t packets) {
-    product.b = diff + first * kPacketSize;
-    product.c = gradient + first * kPacketSize;
-    RunTiles(product, window.channels, packets);
+  ForEachTileBlock(outputs, [&](const TileBlock& block) {
+    product.b = diff + block.begin;
+    product.c = gradient + block.begin;
+    RunTiles(product, window.channels, block);
   });
 }
 
@@ -248,10 +235,10 @@ void AddWeightGradientOfPlaces(const ConvolutionPlan& plan, int64_t places, cons
   product.depth = places;
   product.c_tile = plan.width;
   product.add = true;
-  ForEachBlock(plan.packets, [&](int64_t first, int64_t packets) {
-    product.b = diff + first * kPacketSize;
-    product.c = gradient + first * kPacketSize;
-    RunTiles(product, plan.window.channels, packets);
+  ForEachTileBlock(plan.outputs, [&](const TileBlock& block) {
+    product.b = diff + block.begin;
+    product.c = gradient + block.begin;
+    RunTiles(product, plan.window.channels, block);
   });
 }
 

@@ -21,24 +21,20 @@ void AddPanelProduct(const ProductSize& size, const float* a, const float* b, fl
   if (size.rows == 0 || size.cols == 0) return;
   const int64_t most = std::clamp(kBlockFloats / size.cols, kLeastDepth, kMostDepth);
   for (int64_t k = 0; k < size.depth; k += most) {
-    TileProduct block;
-    block.a = a + k;
-    block.a_rows = &kNoOffset;
-    block.a_tile = size.depth;
-    block.b = b + k * size.cols;
-    block.b_step = size.cols;
-    block.rows = 1;
-    block.depth = std::min(most, size.depth - k);
-    block.c = c;
-    block.c_tile = size.cols;
-    block.add = true;
-    for (int64_t left = PacketsFor(size.cols); left > 0;) {
-      const int64_t packets = TilePackets(left);
-      RunTiles(block, size.rows, packets);
-      block.b += packets * kPacketSize;
-      block.c += packets * kPacketSize;
-      left -= packets;
-    }
+    TileProduct product;
+    product.a = a + k;
+    product.a_rows = &kNoOffset;
+    product.a_tile = size.depth;
+    product.b_step = size.cols;
+    product.rows = 1;
+    product.depth = std::min(most, size.depth - k);
+    product.c_tile = size.cols;
+    product.add = true;
+    ForEachTileBlock(size.cols, [&](const TileBlock& columns) {
+      product.b = b + k * size.cols + columns.begin;
+      product.c = c + columns.begin;
+      RunTiles(product, size.rows, columns);
+    });
   }
 }
 

@@ -4,11 +4,13 @@
 
 #include <cstdint>
 
+#include "worker/nn/kernels/packet.h"
+
 namespace samovar {
 
 // c[m][n] = bias[n] + sum over r < rows, k < depth, in this order, of
 //           a[a_rows[r] + k * a_step + m * a_tile] * b[r * b_row + k * b_step + n]
-// where n runs over `packets` packets, and c[m] is c + m * c_tile.
+// where n runs over a block of packets, and c[m] is c + m * c_tile.
 struct TileProduct {
   const float* a = nullptr;
   const int64_t* a_rows = nullptr;
@@ -27,10 +29,33 @@ struct TileProduct {
   bool add = false;
 };
 
-// Packets of the next block of a result that has `packets` left: 1 to 3, so that blocks make good use of the registers.
-int64_t TilePackets(int64_t packets);
+// Packets of n that are computed together.
+struct TileBlock {
+  // The first n, a multiple of a packet's size.
+  int64_t begin;
+  // 1 to 3.
+  int64_t packets;
+  // The upper half of its last packet holds no values: zeros if they are not added to, else what was there.
+  bool half;
 
-// The product for m < count. REQUIRES: 1 <= packets <= 3
-void RunTiles(const TileProduct& product, int64_t count, int64_t packets);
+  int64_t width() const { return packets * kPacketSize; }
+};
+
+// The next block of n < count, from the multiple `begin` of a packet's size on: such that blocks make good use of the
+// registers.
+TileBlock NextTileBlock(int64_t begin, int64_t count);
+
+// body(block) for the blocks of n < count.
+template <typename Body>
+void ForEachTileBlock(int64_t count, Body body) {
+  for (int64_t begin = 0; begin < count;) {
+    const TileBlock block = NextTileBlock(begin, count);
+    body(block);
+    begin += block.width();
+  }
+}
+
+// The product for m < count, and the n of a block; b, bias and c are those of its first n.
+void RunTiles(const TileProduct& product, int64_t count, const TileBlock& block);
 
 }  // namespace samovar

@@ -71,15 +71,6 @@ void TransformSquares(const WinogradPlan& plan, const TileRows& rows, const Imag
   }
 }
 
-// body(first packet, packets) for the blocks of the outputs, as in convolution_kernel.cc.
-template <typename Body>
-void ForEachBlock(int64_t all, Body body) {
-  for (int64_t first = 0, packets; first < all; first += packets) {
-    packets = TilePackets(all - first);
-    body(first, packets);
-  }
-}
-
 // The weights of a packet of outputs, a packet for each place of the kernel.
 template <int64_t taps>
 void LoadWeights(const float* weights, int64_t stride, int64_t outputs, bool flipped, Packet* packets) {
@@ -98,17 +89,16 @@ void TransformWeightsOf(const WinogradPlan& plan, const float* weights, bool fli
   const int64_t element = plan.channels * plan.width_out;
   const int64_t of_output = flipped ? kTaps : plan.channels * kTaps;
   const int64_t of_channel = flipped ? plan.outputs * kTaps : kTaps;
-  ForEachBlock(PacketsFor(plan.outputs), [&](int64_t first, int64_t packets) {
-    const int64_t step = packets * kPacketSize;
-    const int64_t begin = first * kPacketSize;
+  ForEachTileBlock(plan.outputs, [&](const TileBlock& block) {
+    const int64_t begin = block.begin;
     for (int64_t c = 0; c < plan.channels; ++c) {
-      for (int64_t o = 0; o < step; o += kPacketSize) {
+      for (int64_t o = 0; o < block.width(); o += kPacketSize) {
         Packet from[kTaps];
         Packet result[kTo];
         LoadWeights<kTaps>(weights + c * of_channel + (begin + o) * of_output, of_output, plan.outputs - begin - o,
                            flipped, from);
         Transform<Side>(from, result);
-        float* to = transformed + begin * plan.channels + c * step + o;
+        float* to = transformed + begin * plan.channels + c * block.width() + o;
         for (int64_t i = 0; i < kTo; ++i) Store(to + i * element, result[i]);
       }
     }
@@ -216,12 +206,11 @@ void MultiplyTiles(const WinogradPlan& plan, int64_t tiles, const float* inputs,
   product.c_tile = plan.width_out;
   for (int64_t i = 0; i < plan.elements(); ++i) {
     product.a = inputs + i * plan.element(plan.width_in);
-    ForEachBlock(PacketsFor(plan.outputs), [&](int64_t first, int64_t packets) {
-      const int64_t begin = first * kPacketSize;
-      product.b = weights + (i * plan.width_out + begin) * plan.channels;
-      product.b_step = packets * kPacketSize;
-      product.c = products + i * plan.element(plan.width_out) + begin;
-      RunTiles(product, tiles, packets);
+    ForEachTileBlock(plan.outputs, [&](const TileBlock& block) {
+      product.b = weights + (i * plan.width_out + block.begin) * plan.channels;
+      product.b_step = block.width();
+      product.c = products + i * plan.element(plan.width_out) + block.begin;
+      RunTiles(product, tiles, block);
     });
   }
 }
@@ -245,11 +234,10 @@ void AddTilesGradient(const WinogradPlan& plan, int64_t tiles, const float* inpu
   product.add = true;
   for (int64_t i = 0; i < plan.elements(); ++i) {
     product.a = inputs + i * plan.element(plan.width_in);
-    ForEachBlock(PacketsFor(plan.outputs), [&](int64_t first, int64_t packets) {
-      const int64_t begin = first * kPacketSize;
-      product.b = diffs + i * plan.element(plan.width_out) + begin;
-      product.c = gradient + i * plan.channels * plan.width_out + begin;
-      RunTiles(product, plan.channels, packets);
+    ForEachTileBlock(plan.outputs, [&](const TileBlock& block) {
+      product.b = diffs + i * plan.element(plan.width_out) + block.begin;
+      product.c = gradient + i * plan.channels * plan.width_out + block.begin;
+      RunTiles(product, plan.channels, block);
     });
   }
 }
