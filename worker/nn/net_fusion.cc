@@ -169,6 +169,63 @@ void JoinNeighbours(NetGraph* graph, LayerNode* node, BatchNormLayer* norm) {
   norm->SetNeighbours(neighbours);
 }
 
+// The node that writes this blob, alone.
+LayerNode* WorkerFor(NetGraph* graph, size_t blob) {
+  const auto writes = [blob](const LayerNode& node) {
+    return !node.absorbed_by && (node.writes.empty() ? node.tops : node.writes) == std::vector<size_t>{blob};
+  };
+  const auto found = std::find_if(graph->nodes.begin(), graph->nodes.end(), writes);
+  return found == graph->nodes.end() ? nullptr : &*found;
+}
+
+bool JoinsChannels(const NetGraph& graph, const LayerNode& node) {
+  if (node.param.type() != "Concat") return false;
+  int64_t channels = 0;
+  for (const size_t bottom : node.bottoms) {
+    const Shape& shape = graph.blobs[bottom]->shape;
+    if (shape.size() < 2) return false;
+    channels += shape[1];
+  }
+  return channels == graph.blobs[node.tops[0]]->shape[1];
+}
+
+// Whether a layer writes other values over the blob's, in place.
+bool IsWrittenOver(const NetGraph& graph, size_t blob) {
+  return std::any_of(graph.nodes.begin(), graph.nodes.end(), [&](const LayerNode& node) {
+    return node.param.type() != "Split" && std::any_of(node.tops.begin(), node.tops.end(), [&](size_t top) {
+             return top != blob && graph.blob_memory[top].data == graph.blob_memory[blob].data;
+           });
+  });
+}
+
+// The blob, and those that share its memory, are to lie within another blob, from this float on.
+void MoveInto(NetGraph* graph, size_t blob, size_t whole, int64_t offset) {
+  const BlobMemory from = graph->blob_memory[blob], to = graph->blob_memory[whole];
+  for (BlobMemory& memory : graph->blob_memory) {
+    if (memory.data != from.data) continue;
+    memory = {to.data, to.diff, offset};
+  }
+  graph->unwritten.insert(blob);
+}
+
+// Convolutions below a Concat of channels write where their tops belong in its top, and read their gradients there.
+void JoinTops(NetGraph* graph, const LayerNode& concat) {
+  const size_t whole = concat.tops[0];
+  const bool written_over = IsWrittenOver(*graph, whole);
+  int64_t offset = 0;
+  for (const size_t bottom : concat.bottoms) {
+    LayerNode* const below = WorkerFor(graph, bottom);
+    ConvolutionLayer* const convolution = ConvolutionOf(below);
+    // Backward reads the top again.
+    const bool reads = below != nullptr && below->needs_backward && written_over;
+    if (convolution != nullptr && convolution->can_lie_within() && !reads) {
+      convolution->LieWithin(graph->blobs[whole]->record_elements());
+      MoveInto(graph, bottom, whole, offset);
+    }
+    offset += graph->blobs[bottom]->record_elements();
+  }
+}
+
 }  // namespace
 
 void FuseLayers(NetGraph* graph) {
@@ -181,6 +238,9 @@ void FuseLayers(NetGraph* graph) {
   for (LayerNode& node : graph->nodes) {
     auto* const norm = dynamic_cast<BatchNormLayer*>(node.layer.get());
     if (norm != nullptr && norm->can_have_neighbours()) JoinNeighbours(graph, &node, norm);
+  }
+  for (const LayerNode& node : graph->nodes) {
+    if (JoinsChannels(*graph, node)) JoinTops(graph, node);
   }
 }
 

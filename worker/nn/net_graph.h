@@ -56,10 +56,12 @@ struct LayerNode {
   int first_blob = 0;
 };
 
-// Where a blob's memory is: its own, or that of the blob that a layer in place has for its bottom.
+// Where a blob's memory is: its own, or that of another blob, as of the bottom of a layer in place; and the floats of
+// that memory before the blob's first one.
 struct BlobMemory {
   size_t data;
   size_t diff;
+  int64_t offset = 0;
 };
 
 // Gradient of one parameter that several layers share: each writes here, and it is added to the flat vector.
@@ -78,7 +80,8 @@ struct NetGraph {
   // Blobs are addressed by layers: their places are fixed. A layer in place has a blob of its own, of the same name.
   std::vector<std::unique_ptr<Blob>> blobs;
   std::vector<BlobMemory> blob_memory;
-  // Blobs that have the memory of another one, whose values it holds after a pass (net_fusion.h).
+  // Blobs that have the memory of another one, whose values it holds after a pass, or whose records do not follow one
+  // another (net_fusion.h).
   std::set<size_t> unwritten;
   Buffer<float> memory;
   Scratch scratch;

@@ -145,8 +145,8 @@ absl::Status AllocateBlobs(const std::vector<bool>& carries_diff, bool keep_data
   for (size_t i = 0; i < graph->blobs.size(); ++i) {
     const BlobMemory& place = graph->blob_memory[i];
     Blob& blob = *graph->blobs[i];
-    if (data[place.data].needed()) blob.data = memory + data[place.data].offset;
-    if (train && carries_diff[i]) blob.diff = memory + data_elements + diffs[place.diff].offset;
+    if (data[place.data].needed()) blob.data = memory + data[place.data].offset + place.offset;
+    if (train && carries_diff[i]) blob.diff = memory + data_elements + diffs[place.diff].offset + place.offset;
     graph->overwritten.push_back(data[place.data].last != kAlways);
   }
   return absl::OkStatus();

@@ -9,13 +9,13 @@
 #include "common/model/layout.h"
 #include "tests/support/catch.h"
 #include "tests/support/status_matchers.h"
+#include "tests/worker/nn/fusion_check.h"
 #include "tests/worker/nn/test_net.h"
 #include "worker/nn/net.h"
 
 namespace samovar {
 namespace {
 
-constexpr int kClasses = 3;
 constexpr char kRelu[] = R"(layer { name: "relu" type: "ReLU" bottom: "conv" top: "conv" })";
 
 std::string Conv(const std::string& fields) {
@@ -32,82 +32,6 @@ std::string Pool(const std::string& bottom, const std::string& top, const std::s
   return absl::StrCat("layer { name: \"pool\" type: \"Pooling\" bottom: \"", bottom, "\" top: \"", top, "\" ", more,
                       " pooling_param { ", fields, " } }");
 }
-
-// `layers` make `last` of "below", whose gradient is wanted: a layer that learns stands under it. `last` is an output
-// of the net too.
-std::string NetText(int batch, const std::string& layers, const std::string& last) {
-  return absl::StrCat(DataText(batch), R"(
-      layer { name: "scale" type: "Scale" bottom: "data" top: "below" scale_param { bias_term: true } })",
-                      layers, R"(
-      layer { name: "seen" type: "Power" bottom: ")",
-                      last, R"(" top: "seen" }
-      layer { name: "ip" type: "InnerProduct" bottom: ")",
-                      last, R"(" top: "ip" inner_product_param { num_output: )", kClasses, R"( } }
-      layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" })");
-}
-
-struct Values {
-  std::vector<float> outputs;
-  std::vector<float> gradients;
-  v1::ParameterLayout layout;
-};
-
-Values Compute(const std::string& text, NetOptions options) {
-  std::unique_ptr<Net> net = MakeNet(text, options);
-  FillWeights(net.get(), 1, 0.5f);
-  FixStatistics(net.get());
-  FillRecords(net.get(), 2, kClasses);
-  std::vector<float> gradients = Gradients(net.get());
-  REQUIRE(std::all_of(gradients.begin(), gradients.end(), [](float x) { return std::isfinite(x); }));
-  return {{net->outputs().begin(), net->outputs().end()}, std::move(gradients), net->layout()};
-}
-
-// Largest difference of the gradients, as a part of the largest gradient of all.
-double DifferenceOfAll(const Values& a, const Values& b) {
-  double largest = 0;
-  double difference = 0;
-  for (size_t i = 0; i < a.gradients.size(); ++i) {
-    largest = std::max<double>(largest, std::abs(a.gradients[i]));
-    difference = std::max<double>(difference, std::abs(a.gradients[i] - b.gradients[i]));
-  }
-  return difference / largest;
-}
-
-// Largest difference of a blob's gradients, as a part of the blob's largest gradient.
-double Difference(const Values& a, const Values& b) {
-  double worst = 0;
-  for (const v1::ParameterBlob& blob : a.layout.blobs()) {
-    double largest = 0;
-    double difference = 0;
-    for (size_t i = blob.offset(); i < blob.offset() + BlobElements(blob); ++i) {
-      largest = std::max<double>(largest, std::abs(a.gradients[i]));
-      difference = std::max<double>(difference, std::abs(a.gradients[i] - b.gradients[i]));
-    }
-    if (difference > worst * largest) worst = difference / largest;
-  }
-  return worst;
-}
-
-// The same outputs, to the bit; the same gradients but for the order of sums; and any number of threads computes the
-// same bits. `difference` of the gradients: below a BatchNorm some are 0 but for rounding, and no blob can be compared
-// by itself.
-void CheckFusion(const std::string& text, NetOptions options,
-                 double (*difference)(const Values&, const Values&) = Difference, double most = 1e-5) {
-  const Values fused = Compute(text, options);
-  ThreadPool pool(2);
-  options.pool = &pool;
-  const Values by_two = Compute(text, options);
-  CHECK(by_two.outputs == fused.outputs);
-  CHECK(by_two.gradients == fused.gradients);
-  options.keep_blobs = true;
-  const Values kept = Compute(text, options);
-  CHECK(fused.outputs == kept.outputs);
-  CHECK(difference(kept, fused) < most);
-  // Those of the layer below came all the way down.
-  CHECK(fused.gradients[0] != 0);
-}
-
-NetOptions Small() { return ImageOptions(caffe::TRAIN, 6, 11, 12); }
 
 std::vector<std::string> Absorbed(const std::string& text, const NetOptions& options = Small()) {
   const absl::StatusOr<std::unique_ptr<Net>> net = Net::Create(NetFromText(text), options);

@@ -1,5 +1,7 @@
 // Concat: the bottoms one after the other along an axis; their other axes agree. Each bottom's gradient is its part of
 // the top's.
+//
+// In a net a bottom may lie in its part of the top, data and diff (net_fusion.h): there is nothing to copy.
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "worker/nn/kernels/rows.h"
@@ -22,7 +24,7 @@ class ConcatLayer : public Layer {
       float* to = top(0).data;
       for (const Blob* blob : binding().bottoms) {
         const int64_t part = blob->elements() / rows_;
-        CopyRows({blob->data, part}, {to, width_}, begin, end, part);
+        if (blob->data != to) CopyRows({blob->data, part}, {to, width_}, begin, end, part);
         to += part;
       }
     });
@@ -34,7 +36,8 @@ class ConcatLayer : public Layer {
       float* from = top(0).diff;
       for (size_t i = 0; i < binding().bottoms.size(); ++i) {
         const int64_t part = bottom(i).elements() / rows_;
-        if (binding().propagate_down[i]) CopyRows({from, width_}, {bottom(i).diff, part}, begin, end, part);
+        if (binding().propagate_down[i] && bottom(i).diff != from)
+          CopyRows({from, width_}, {bottom(i).diff, part}, begin, end, part);
         from += part;
       }
     });

@@ -85,9 +85,9 @@ void ConvolutionLayer::FinishBottomDiff(int64_t record, int64_t group, Workspace
 }
 
 void ConvolutionLayer::BackwardByWinners(int64_t record, int64_t group, float* partial, Workspace* space) {
-  const int64_t top_offset = record * top_record() + group * group_top();
   WinnerList& winners = space->winners;
-  winners.Collect(at_.data() + top_offset, top(0).diff + top_offset, place_offsets_.data());
+  winners.Collect(at_.data() + at_offset(record, group), top(0).diff + top_offset(record, group),
+                  place_offsets_.data());
   for (const RowBlock& block : plan_.image_blocks) {
     for (int64_t o = 0; o < plan_.outputs && wants_weights(); ++o) {
       const Winners of = winners.OfOutput(o);
@@ -114,8 +114,7 @@ void ConvolutionLayer::BackwardByWinners(int64_t record, int64_t group, float* p
 }
 
 const float* ConvolutionLayer::TopDiff(int64_t record, int64_t group, Workspace* space) {
-  const int64_t top_offset = record * top_record() + group * group_top();
-  const float* top_diff = top(0).diff + top_offset;
+  const float* top_diff = top(0).diff + top_offset(record, group);
   float* planes = space->planes.data();
   if (norms_.differentiated != nullptr) {
     norms_.differentiated->WriteInDiff(record, group * plan_.outputs, (group + 1) * plan_.outputs, planes);
@@ -124,20 +123,19 @@ const float* ConvolutionLayer::TopDiff(int64_t record, int64_t group, Workspace*
   // A maximum that ReLU set to zero has no place already.
   const bool masks = pool() ? !pool()->max && absorbed_.relu_of_pool : absorbed_.relu;
   if (!masks) return top_diff;
-  const float* top_data = top(0).data + top_offset;
+  const float* top_data = top(0).data + top_offset(record, group);
   for (int64_t i = 0; i < group_top(); ++i) planes[i] = top_data[i] > 0 ? top_diff[i] : 0 * top_diff[i];
   return planes;
 }
 
 void ConvolutionLayer::SpreadDiff(int64_t record, int64_t group, float* diff, Workspace* space) {
-  const int64_t top_offset = record * top_record() + group * group_top();
   const float* top_diff = TopDiff(record, group, space);
   if (!pool()) return ToChannelsLast(top_diff, plan_.outputs, diff_frame_, diff);
   if (pool()->max) {
     float* planes = space->planes.data();
     for (int64_t o = 0; o < plan_.outputs; ++o) {
       const int64_t in_top = o * top_plane();
-      MaxPoolBackward(pool()->window, top_diff + in_top, at_.data() + top_offset + in_top,
+      MaxPoolBackward(pool()->window, top_diff + in_top, at_.data() + at_offset(record, group) + in_top,
                       planes + o * window_.out_plane());
     }
     return ToChannelsLast(planes, plan_.outputs, diff_frame_, diff);

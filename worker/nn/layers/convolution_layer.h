@@ -79,6 +79,12 @@ class ConvolutionLayer : public Layer {
   bool has_absorbed() const { return absorbed_.relu || absorbed_.pool || absorbed_.relu_of_pool; }
   // They outlive the layer's last pass. Before Bind.
   NeighbourNorms& norms() { return norms_; }
+  // The top lies within a larger blob: from one record to the next, of data and of diffs, are so many floats. Before
+  // Bind.
+  void LieWithin(int64_t record_step) { top_step_ = record_step; }
+  bool can_lie_within() const {
+    return norms_.measured == nullptr && norms_.normalised == nullptr && norms_.differentiated == nullptr;
+  }
 
   absl::Status Forward(const Pass& pass) override;
   void Backward(const Pass& pass) override;
@@ -115,6 +121,11 @@ class ConvolutionLayer : public Layer {
   int64_t top_plane() const { return pool() ? pool()->window.out_plane() : window_.out_plane(); }
   int64_t top_record() const { return groups_ * plan_.outputs * top_plane(); }
   int64_t group_top() const { return plan_.outputs * top_plane(); }
+  // Where a group of a record begins in at_; and in top's data and diff.
+  int64_t at_offset(int64_t record, int64_t group) const { return record * top_record() + group * group_top(); }
+  int64_t top_offset(int64_t record, int64_t group) const {
+    return record * (top_step_ > 0 ? top_step_ : top_record()) + group * group_top();
+  }
   int64_t group_weights() const { return plan_.outputs * plan_.runs * plan_.run_length; }
   bool wants_weights() const { return binding().gradients[0] != nullptr; }
   bool wants_bias() const { return has_bias_ && binding().gradients[1] != nullptr; }
@@ -180,6 +191,8 @@ class ConvolutionLayer : public Layer {
   ConvolutionPlan plan_;
   AbsorbedSteps absorbed_;
   NeighbourNorms norms_;
+  // 0: top_record().
+  int64_t top_step_ = 0;
   std::optional<PlanesConvolution> planes_;
   // For the passes that are computed in tiles, and their weights.
   std::optional<WinogradPlan> winograd_, winograd_backward_;

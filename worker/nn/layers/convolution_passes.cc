@@ -188,7 +188,7 @@ void ConvolutionLayer::ForwardGroup(int64_t begin, int64_t end, int64_t group, i
 }
 
 void ConvolutionLayer::ForwardPlanes(int64_t record, int64_t group, int thread) {
-  float* const out = top(0).data + record * top_record() + group * group_top();
+  float* const out = top(0).data + top_offset(record, group);
   planes_->Forward(group, Input(record, group, spaces_[static_cast<size_t>(thread)].get()),
                    has_bias_ ? bias_.data() + group * plan_.width : nullptr, thread, out);
   if (absorbed_.relu) Rectify(out, group_top());
@@ -224,7 +224,7 @@ void ConvolutionLayer::FinishTop(int64_t record, int64_t group) {
   const int64_t begin = group * plan_.outputs, end = begin + plan_.outputs;
   if (norms_.measured != nullptr) norms_.measured->MeasureRecord(record, begin, end);
   if (norms_.normalised != nullptr) {
-    norms_.normalised->NormaliseRecord(record, begin, end, top(0).data + record * top_record() + group * group_top());
+    norms_.normalised->NormaliseRecord(record, begin, end, top(0).data + top_offset(record, group));
   }
 }
 
@@ -234,7 +234,6 @@ float* ConvolutionLayer::OutputOf(int64_t record, int64_t group, Workspace* spac
 }
 
 void ConvolutionLayer::FinishForward(int64_t record, int64_t group, float* out, Workspace* space) {
-  const int64_t top_offset = record * top_record() + group * group_top();
   if (pool() && pool()->max) {
     const PoolRelu relu = absorbed_.relu           ? PoolRelu::kBelow
                           : absorbed_.relu_of_pool ? PoolRelu::kAbove
@@ -242,15 +241,16 @@ void ConvolutionLayer::FinishForward(int64_t record, int64_t group, float* out, 
     MaxPoolForward(pool()->window, plan_.packets, relu, out, space->pooled.data(),
                    at_.size() > 0 ? space->at.data() : nullptr);
     if (at_.size() > 0) {
-      Transpose(space->at.data(), top_plane(), plan_.outputs, plan_.width, at_.data() + top_offset, top_plane());
+      Transpose(space->at.data(), top_plane(), plan_.outputs, plan_.width, at_.data() + at_offset(record, group),
+                top_plane());
     }
   } else {
     if (absorbed_.relu) Rectify(out, window_.out_plane() * plan_.width);
     if (pool()) AveragePoolForward(pool()->window, plan_.packets, out, space->pooled.data());
     if (absorbed_.relu_of_pool) Rectify(space->pooled.data(), top_plane() * plan_.width);
   }
-  Transpose(pool() ? space->pooled.data() : out, top_plane(), plan_.outputs, plan_.width, top(0).data + top_offset,
-            top_plane());
+  Transpose(pool() ? space->pooled.data() : out, top_plane(), plan_.outputs, plan_.width,
+            top(0).data + top_offset(record, group), top_plane());
   FinishTop(record, group);
 }
 
