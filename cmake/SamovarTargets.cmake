@@ -114,7 +114,9 @@ function(samovar_test name)
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE samovar_options samovar_baseline samovar_test_main ${ARG_DEPS})
   samovar_precompile(${name})
-  catch_discover_tests(${name} TEST_PREFIX "${name}: " PROPERTIES TIMEOUT ${ARG_TIMEOUT}
+  # Before ctest ends it, a test that hangs tells where (tests/support/hang_report.h).
+  math(EXPR seconds "${ARG_TIMEOUT} - 10")
+  catch_discover_tests(${name} TEST_PREFIX "${name}: " PROPERTIES TIMEOUT ${ARG_TIMEOUT} ENVIRONMENT "SAMOVAR_TEST_SECONDS=${seconds}"
     SKIP_REGULAR_EXPRESSION "test.case.skipped:" LABELS "${ARG_LABELS}")
 endfunction()
 
