@@ -29,7 +29,7 @@ std::vector<Bottoms> One(const std::vector<std::vector<int>>& shapes) {
 const std::vector<Bottoms> kAny = One({{3, 4, 5}, {1, 7, 3, 2}, {13, 3}, {11}, {9, 2, 1, 5}});
 const std::vector<Bottoms> kChannels = One({{3, 4, 5}, {1, 7, 3, 2}, {13, 3}, {9, 2, 1, 5}});
 // More than one piece of records, and a plane larger than a tile of LRN.
-const std::vector<Bottoms> kImages = One({{2, 7, 2, 3}, {1, 2, 3, 5}, {3, 1, 5, 4}, {9, 3, 3, 2}, {1, 2, 17, 19}});
+const std::vector<Bottoms> kImages = One({{2, 7, 2, 3}, {1, 2, 3, 5}, {3, 1, 5, 4}, {9, 3, 3, 2}, {1, 2, 23, 25}});
 
 }  // namespace
 

@@ -1,31 +1,30 @@
 // Sums and powers of local response normalisation, over plain arrays.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 
 namespace samovar {
 
-// y[i] = s[i]^(-beta). Of beta 0.5, 0.75 and 1 by square roots and quotients, which are exact or nearly so; else by exp
-// and log of eigen.h. s 0 gives an infinity or NaN, s below 0 NaN.
+// y[i] = s[i]^(-beta). Of beta 0.75 within a few units in the last place, of 0.5 and 1 by square roots and quotients;
+// else by exp and log of packet_math.h. s 0 gives an infinity or NaN, s below 0 NaN.
 void NegativePower(const float* s, int64_t n, float beta, float* y);
 
-// The rows around one, those beyond the first and the last left out.
-struct RowsAround {
-  // More rows than 2 * kMostHalf + 1 are SumAcross's.
+// A strip of channels: `rows` rows of n floats, one channel each, `stride` apart; s = k + weight * the sum of x^2 over
+// the rows at most `half` away.
+struct ChannelStrip {
+  // Sums over more rows than 2 * kMostHalf + 1 are SumAcross's.
   static constexpr int64_t kMostHalf = 3;
+  // Rows of n floats, rounded up to packets, that the functions below need as space.
+  static constexpr int64_t kSpaceRows = 16;
 
-  RowsAround(int64_t row, int64_t half, int64_t rows)
-      : first(std::max<int64_t>(0, row - half)), count(std::min(rows - 1, row + half) - first + 1) {}
-
-  int64_t first;
-  int64_t count;
+  int64_t rows, stride, n, half;
+  float k, weight, beta;
 };
 
-// sums[i] = sum of x[r][i]^2, or of x[r][i], over these rows r of n floats, `stride` apart. REQUIRES: at most
-// kMostHalf rows on each side
-void SumOfSquares(const RowsAround& around, const float* x, int64_t stride, int64_t n, float* sums);
-void SumOfValues(const RowsAround& around, const float* x, int64_t stride, int64_t n, float* sums);
+// y = x * s^(-beta); y may be x. REQUIRES: half <= kMostHalf
+void NormaliseStrip(const ChannelStrip& strip, const float* x, float* space, float* y);
+// dx = dy * s^(-beta) - 2 weight beta x * sum of dy * x * s^(-beta - 1) over the same rows. REQUIRES: half <= kMostHalf
+void StripGradient(const ChannelStrip& strip, const float* x, const float* dy, float* space, float* dx);
 
 // sums[c][i] = sum of x[c'][i] over |c' - c| <= half, for `channels` rows of `width` floats. The sum runs along the
 // channels, in doubles: a term that leaves it leaves no rounding error behind. `running` has `width` values.

@@ -1,7 +1,5 @@
 // BNLL: y = log(1 + exp(x)), computed as max(x, 0) + log(1 + exp(-|x|)); dx = dy / (1 + exp(-x)).
-#include <cmath>
-
-#include "worker/nn/kernels/eigen.h"
+#include "worker/nn/kernels/packet_math.h"
 #include "worker/nn/layer_factories.h"
 #include "worker/nn/layers/elementwise_layer.h"
 
@@ -11,16 +9,19 @@ namespace {
 struct Bnll {
   BackwardReads reads() const { return BackwardReads::kBottom; }
   void Forward(const float* x, float* y, int64_t n) const {
-    ForEach(n, [=](int64_t i) { y[i] = -std::abs(x[i]); });
-    ExpInPlace(y, n);
-    Log1pInPlace(y, n);
-    ForEach(n, [=](int64_t i) { y[i] += Choose(x[i] > 0, x[i], 0); });
+    MapPackets(
+        n, y,
+        [](const Packet& p) {
+          const Mask positive = Less(Broadcast(0), p);
+          const Packet minus = Sub(Broadcast(0), p);
+          const Packet power = PacketExp(Select(positive, minus, p));
+          return IfFinite(p, Add(PacketLogOfOnePlus(power), Select(positive, p, Broadcast(0))));
+        },
+        x);
   }
   void Backward(const float* x, const float* dy, float* dx, int64_t n) const {
-    float derivative[kElementwiseBlock];
-    std::copy(x, x + n, derivative);
-    SigmoidInPlace(derivative, n);
-    ForEach(n, [&](int64_t i) { dx[i] = dy[i] * derivative[i]; });
+    MapPackets(
+        n, dx, [](const Packet& p, const Packet& diff) { return Mul(diff, IfFinite(p, PacketSigmoid(p))); }, x, dy);
   }
 };
 

@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "common/base/status_macros.h"
-#include "worker/nn/kernels/eigen.h"
+#include "worker/nn/kernels/packet_math.h"
 #include "worker/nn/layer_factories.h"
 #include "worker/nn/layers/elementwise_layer.h"
 #include "worker/nn/layers/layer_fields.h"
@@ -17,25 +17,31 @@ struct Elu {
   BackwardReads reads() const { return alpha >= 0 ? BackwardReads::kTop : BackwardReads::kBottom; }
 
   void Forward(const float* x, float* y, int64_t n) const {
-    float power[kElementwiseBlock];
-    ExpOfNegative(x, power, n);
-    ForEach(n, [=, a = alpha, &power](int64_t i) { y[i] = Choose(x[i] > 0, x[i], a * (power[i] - 1)); });
+    MapPackets(
+        n, y,
+        [a = Broadcast(alpha)](const Packet& p) {
+          return Select(Less(Broadcast(0), p), p, Mul(a, Sub(ExpOfNegative(p), Broadcast(1))));
+        },
+        x);
   }
 
   void Backward(const float* v, const float* dy, float* dx, int64_t n) const {
     if (reads() == BackwardReads::kTop) {
       return ForEach(n, [=, a = alpha](int64_t i) { dx[i] = dy[i] * Choose(v[i] > 0, 1, v[i] + a); });
     }
-    float power[kElementwiseBlock];
-    ExpOfNegative(v, power, n);
-    ForEach(n, [=, a = alpha, &power](int64_t i) { dx[i] = dy[i] * Choose(v[i] > 0, 1, a * power[i]); });
+    MapPackets(
+        n, dx,
+        [a = Broadcast(alpha)](const Packet& p, const Packet& diff) {
+          return Mul(diff, Select(Less(Broadcast(0), p), Broadcast(1), Mul(a, ExpOfNegative(p))));
+        },
+        v, dy);
   }
 
  private:
   // exp(min(x, 0)); NaN stays NaN.
-  static void ExpOfNegative(const float* x, float* power, int64_t n) {
-    ForEach(n, [=](int64_t i) { power[i] = Choose(x[i] > 0, 0, x[i]); });
-    ExpInPlace(power, n);
+  static Packet ExpOfNegative(const Packet& x) {
+    const Packet negative = Select(Less(Broadcast(0), x), Broadcast(0), x);
+    return IfFinite(negative, PacketExp(negative));
   }
 };
 

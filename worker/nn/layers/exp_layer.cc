@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "worker/nn/kernels/eigen.h"
+#include "worker/nn/kernels/packet_math.h"
 #include "worker/nn/layer_factories.h"
 #include "worker/nn/layers/elementwise_layer.h"
 #include "worker/nn/layers/layer_fields.h"
@@ -27,9 +28,13 @@ class Exp {
 
   BackwardReads reads() const { return BackwardReads::kTop; }
   void Forward(const float* x, float* y, int64_t n) const {
-    ForEach(n, [=, this](int64_t i) { y[i] = inner_scale_ * x[i]; });
-    ExpInPlace(y, n);
-    if (outer_scale_ != 1) ForEach(n, [=, this](int64_t i) { y[i] *= outer_scale_; });
+    MapPackets(
+        n, y,
+        [inner = Broadcast(inner_scale_), outer = Broadcast(outer_scale_)](const Packet& p) {
+          const Packet scaled = Mul(inner, p);
+          return Mul(IfFinite(scaled, PacketExp(scaled)), outer);
+        },
+        x);
   }
   void Backward(const float* y, const float* dy, float* dx, int64_t n) const {
     ForEach(n, [=, this](int64_t i) { dx[i] = dy[i] * (inner_scale_ * y[i]); });

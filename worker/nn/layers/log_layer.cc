@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "worker/nn/kernels/eigen.h"
+#include "worker/nn/kernels/packet_math.h"
 #include "worker/nn/layer_factories.h"
 #include "worker/nn/layers/elementwise_layer.h"
 #include "worker/nn/layers/layer_fields.h"
@@ -22,9 +23,13 @@ class Log {
 
   BackwardReads reads() const { return BackwardReads::kBottom; }
   void Forward(const float* x, float* y, int64_t n) const {
-    ForEach(n, [=, this](int64_t i) { y[i] = shift_ + scale_ * x[i]; });
-    LogInPlace(y, n);
-    if (base_scale_ != 1) ForEach(n, [=, this](int64_t i) { y[i] *= base_scale_; });
+    MapPackets(
+        n, y,
+        [shift = Broadcast(shift_), scale = Broadcast(scale_), base = Broadcast(base_scale_)](const Packet& p) {
+          const Packet inner = Add(Mul(scale, p), shift);
+          return Mul(IfFinite(inner, PacketLog(inner)), base);
+        },
+        x);
   }
   void Backward(const float* x, const float* dy, float* dx, int64_t n) const {
     const float numerator = scale_ * base_scale_;

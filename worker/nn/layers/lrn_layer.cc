@@ -19,8 +19,8 @@
 namespace samovar {
 namespace {
 
-// Places that a tile across channels has at most: with a hundred channels its arrays stay in the second-level cache.
-constexpr int64_t kPlacesPerTile = 256;
+// Places that a tile across channels has at most: a few rows of them stay in the first-level cache.
+constexpr int64_t kPlacesPerTile = 512;
 
 class LrnLayer : public Layer {
  public:
@@ -44,6 +44,9 @@ class LrnLayer : public Layer {
 
   absl::Status Forward(const Pass& pass) override {
     ForEachTile(pass, [this](const Tile& tile, const Scratch& scratch) {
+      if (direct()) {
+        return NormaliseStrip(StripOf(tile), bottom(0).data + tile.first, scratch.space, top(0).data + tile.first);
+      }
       ComputePowers(tile, scratch);
       for (int64_t row = 0; row < tile.rows; ++row) {
         const float* x = bottom(0).data + tile.first + row * plane();
@@ -58,6 +61,10 @@ class LrnLayer : public Layer {
 
   void Backward(const Pass& pass) override {
     ForEachTile(pass, [this](const Tile& tile, const Scratch& scratch) {
+      if (direct()) {
+        return StripGradient(StripOf(tile), bottom(0).data + tile.first, top(0).diff + tile.first, scratch.space,
+                             bottom(0).diff + tile.first);
+      }
       ComputePowers(tile, scratch);
       for (int64_t row = 0; row < tile.rows; ++row) {
         const int64_t at = row * tile.width;
@@ -90,7 +97,8 @@ class LrnLayer : public Layer {
     int64_t width;
   };
 
-  // A thread's arrays: three as large as a tile; what SumWithin needs; and a row of doubles.
+  // A thread's arrays: three as large as a tile, but none of them if direct(); what the kernel needs as space; and a
+  // row of doubles.
   struct Scratch {
     float* values;
     float* sums;
@@ -102,8 +110,14 @@ class LrnLayer : public Layer {
   int64_t plane() const { return height_ * width_; }
   int64_t tile_width() const { return across_ ? std::min(plane(), kPlacesPerTile) : plane(); }
   int64_t tile_rows() const { return across_ ? channels_ : 1; }
-  int64_t tile_stride() const { return (tile_rows() * tile_width() + 15) / 16 * 16; }
-  int64_t space_stride() const { return across_ ? 0 : (box_.space_elements() + 15) / 16 * 16; }
+  int64_t tile_stride() const {
+    if (direct()) return 0;
+    return (tile_rows() * tile_width() + 15) / 16 * 16;
+  }
+  int64_t space_stride() const {
+    if (direct()) return ChannelStrip::kSpaceRows * row_stride();
+    return across_ ? 0 : (box_.space_elements() + 15) / 16 * 16;
+  }
   int64_t row_stride() const { return (tile_width() + 15) / 16 * 16; }
 
   absl::Status Allocate() override {
@@ -138,31 +152,18 @@ class LrnLayer : public Layer {
     });
   }
 
-  // The sums across few channels are made anew for each.
-  bool direct() const { return across_ && half_ <= RowsAround::kMostHalf; }
+  // The sums across few channels are made anew for each, and need no arrays as large as a tile.
+  bool direct() const { return across_ && half_ <= ChannelStrip::kMostHalf; }
+  ChannelStrip StripOf(const Tile& tile) const { return {tile.rows, plane(), tile.width, half_, k_, weight_, beta_}; }
 
   // sums = the local sums of values
   void SumTile(const Tile& tile, const Scratch& scratch) {
-    if (direct()) {
-      for (int64_t row = 0; row < tile.rows; ++row) {
-        SumOfValues({row, half_, tile.rows}, scratch.values, tile.width, tile.width, scratch.sums + row * tile.width);
-      }
-      return;
-    }
     if (across_) return SumAcross(scratch.values, tile.rows, tile.width, half_, scratch.running, scratch.sums);
     SumWithin(box_, scratch.values, scratch.space, scratch.sums);
   }
 
   // sums = s and powers = s^(-beta)
   void ComputePowers(const Tile& tile, const Scratch& scratch) {
-    if (direct()) {
-      for (int64_t row = 0; row < tile.rows; ++row) {
-        float* const sums = scratch.sums + row * tile.width;
-        SumOfSquares({row, half_, tile.rows}, bottom(0).data + tile.first, plane(), tile.width, sums);
-        ComputePowersOf(sums, tile.width, scratch.powers + row * tile.width);
-      }
-      return;
-    }
     for (int64_t row = 0; row < tile.rows; ++row) {
       const float* __restrict x = bottom(0).data + tile.first + row * plane();
       float* __restrict squares = scratch.values + row * tile.width;

@@ -1,6 +1,6 @@
 // Sigmoid: y = 1 / (1 + exp(-x)); dx = dy * y * (1 - y). In place or not.
 #include "common/base/status_macros.h"
-#include "worker/nn/kernels/eigen.h"
+#include "worker/nn/kernels/packet_math.h"
 #include "worker/nn/layer_factories.h"
 #include "worker/nn/layers/elementwise_layer.h"
 #include "worker/nn/layers/layer_fields.h"
@@ -11,8 +11,8 @@ namespace {
 struct Sigmoid {
   BackwardReads reads() const { return BackwardReads::kTop; }
   void Forward(const float* x, float* y, int64_t n) const {
-    CopyValues(x, y, n);
-    SigmoidInPlace(y, n);
+    MapPackets(
+        n, y, [](const Packet& p) { return IfFinite(p, PacketSigmoid(p)); }, x);
   }
   void Backward(const float* y, const float* dy, float* dx, int64_t n) const {
     ForEach(n, [=](int64_t i) { dx[i] = dy[i] * y[i] * (1 - y[i]); });

@@ -2,7 +2,7 @@
 #include <cmath>
 
 #include "common/base/status_macros.h"
-#include "worker/nn/kernels/eigen.h"
+#include "worker/nn/kernels/packet_math.h"
 #include "worker/nn/layer_factories.h"
 #include "worker/nn/layers/elementwise_layer.h"
 #include "worker/nn/layers/layer_fields.h"
@@ -15,18 +15,25 @@ struct Swish {
 
   BackwardReads reads() const { return BackwardReads::kBottom; }
   void Forward(const float* x, float* y, int64_t n) const {
-    ForEach(n, [=, this](int64_t i) { y[i] = beta * x[i]; });
-    SigmoidInPlace(y, n);
-    ForEach(n, [=](int64_t i) { y[i] *= x[i]; });
+    MapPackets(
+        n, y, [this](const Packet& p) { return Mul(Slope(p), p); }, x);
   }
   void Backward(const float* x, const float* dy, float* dx, int64_t n) const {
-    float s[kElementwiseBlock];
-    ForEach(n, [&](int64_t i) { s[i] = beta * x[i]; });
-    SigmoidInPlace(s, n);
-    ForEach(n, [&](int64_t i) {
-      const float beta_y = beta * x[i] * s[i];
-      dx[i] = dy[i] * (beta_y + s[i] * (1 - beta_y));
-    });
+    MapPackets(
+        n, dx,
+        [this](const Packet& p, const Packet& diff) {
+          const Packet s = Slope(p);
+          const Packet beta_y = Mul(Mul(Broadcast(beta), p), s);
+          return Mul(diff, MulAdd(s, Sub(Broadcast(1), beta_y), beta_y));
+        },
+        x, dy);
+  }
+
+ private:
+  // s
+  Packet Slope(const Packet& x) const {
+    const Packet scaled = Mul(Broadcast(beta), x);
+    return IfFinite(scaled, PacketSigmoid(scaled));
   }
 };
 

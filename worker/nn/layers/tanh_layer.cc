@@ -1,6 +1,6 @@
 // TanH: y = tanh(x); dx = dy * (1 - y^2). In place or not.
 #include "common/base/status_macros.h"
-#include "worker/nn/kernels/eigen.h"
+#include "worker/nn/kernels/packet_math.h"
 #include "worker/nn/layer_factories.h"
 #include "worker/nn/layers/elementwise_layer.h"
 #include "worker/nn/layers/layer_fields.h"
@@ -11,8 +11,8 @@ namespace {
 struct Tanh {
   BackwardReads reads() const { return BackwardReads::kTop; }
   void Forward(const float* x, float* y, int64_t n) const {
-    CopyValues(x, y, n);
-    TanhInPlace(y, n);
+    MapPackets(
+        n, y, [](const Packet& p) { return IfFinite(p, Eigen::internal::ptanh(p)); }, x);
   }
   void Backward(const float* y, const float* dy, float* dx, int64_t n) const {
     ForEach(n, [=](int64_t i) { dx[i] = dy[i] * (1 - y[i] * y[i]); });

@@ -72,6 +72,21 @@ TEST_CASE("the mask is that of the generator's numbers in their order") {
   }
 }
 
+// Records of several blocks of numbers, the last of them cut off anywhere.
+TEST_CASE("the mask of a long record is that of the generator's numbers too") {
+  constexpr size_t kLong = 9001;
+  const std::unique_ptr<Net> net = MakeNet(DataText(2) + Dropout("d"), ImageOptions(caffe::TRAIN, 1, 1, kLong));
+  std::fill(DataOf(net.get()).begin(), DataOf(net.get()).end(), 1.0f);
+  const uint64_t first_record = 0x123456789;
+  const std::vector<float> values = Values(net.get(), /*iteration=*/7, /*seed=*/3, first_record);
+  REQUIRE(values.size() == 2 * kLong);
+  const uint64_t key = DeriveKey(RandomStream::kDropout, {3, 7, 1});
+  for (size_t i = 0; i < values.size(); ++i) {
+    const uint32_t bits = Philox(key, first_record + i / kLong, i % kLong / 4)[i % kLong % 4];
+    REQUIRE(values[i] == (bits >= 0x80000000u ? 2.0f : 0.0f));
+  }
+}
+
 TEST_CASE("dropout when testing changes nothing, in place or not") {
   CHECK(Values(OnesNet(2, Dropout("d"), caffe::TEST).get()) == std::vector<float>(10 * kWidth, 1.0f));
   const std::string chain = R"(layer { name: "a" type: "Power" bottom: "data" top: "a" power_param { shift: 1 } }
