@@ -5,7 +5,7 @@
 #include <cfloat>
 
 #include "common/base/status_macros.h"
-#include "worker/nn/kernels/packet.h"
+#include "worker/nn/kernels/packet_math.h"
 
 namespace samovar {
 namespace {
@@ -43,9 +43,13 @@ absl::Status PlanePooling::Allocate(const Window& window, bool max) {
   for (int64_t tap = 0; tap < window.kernel_w; ++tap)
     taps_.push_back(tap % window.stride_w * lane_ + tap / window.stride_w);
   SAMOVAR_RETURN_IF_ERROR(frame_.Allocate(window.in_h * width_));
-  for (Buffer<float>* buffer : {&best_, &row_}) SAMOVAR_RETURN_IF_ERROR(buffer->Allocate(window.out_h * width_));
-  for (Buffer<float>* buffer : {&out_best_, &out_row_, &out_tap_})
+  SAMOVAR_RETURN_IF_ERROR(best_.Allocate(window.out_h * width_));
+  for (Buffer<float>* buffer : {&tap_best_, &tap_column_})
+    SAMOVAR_RETURN_IF_ERROR(buffer->Allocate(window.kernel_h * out_width_));
+  for (Buffer<float>* buffer : {&out_best_, &out_counts_, &out_column_})
     SAMOVAR_RETURN_IF_ERROR(buffer->Allocate(out_width_));
+  for (int64_t i = 0; i < out_width_; ++i)
+    out_column_.data()[i] = std::bit_cast<float>(static_cast<int32_t>(i * window.stride_w - window.pad_w));
   SetMargins(max ? -FLT_MAX : 0);
   return absl::OkStatus();
 }
@@ -92,78 +96,117 @@ void PlanePooling::Prefetch(const float* next, int64_t out_row) const {
   for (int64_t i = begin; i < end; i += kLine) __builtin_prefetch(next + i);
 }
 
-template <bool kPlaces>
 void PlanePooling::MaximumOfRows(const float* next) {
   for (int64_t out = 0; out < window_.out_h; ++out) {
     Prefetch(next, out);
     const Span rows = RowsOf(out, window_);
     for (int64_t x = 0; x < width_; x += kPacketSize) {
       Packet best = Broadcast(-FLT_MAX);
-      Packet best_row = Broadcast(-1);
       for (int64_t y = rows.begin; y < rows.end; ++y) {
         const Packet value = Load(frame_.data() + y * width_ + x);
-        const Mask better = Less(best, value);
-        best = Select(better, value, best);
-        if (kPlaces) best_row = Select(better, Broadcast(static_cast<float>(y)), best_row);
+        best = Select(Less(best, value), value, best);
       }
       Store(best_.data() + out * width_ + x, best);
-      if (kPlaces) Store(row_.data() + out * width_ + x, best_row);
     }
   }
 }
 
-// The first of equal values counts, in the order of rows.
-template <bool kPlaces>
 void PlanePooling::MaximumOfColumns(int64_t out_row) {
   const float* const values = best_.data() + out_row * width_;
-  const float* const rows = row_.data() + out_row * width_;
   const int64_t* const taps = taps_.data();
   for (int64_t x = 0; x < out_width_; x += kPacketSize) {
     Packet best = Broadcast(-FLT_MAX);
-    Packet best_row = Broadcast(-1);
-    Packet best_tap = Broadcast(0);
     for (int64_t tap = 0; tap < window_.kernel_w; ++tap) {
-      const int64_t place = taps[tap] + x;
-      const Packet value = Load(values + place);
-      if (!kPlaces) {
-        best = Select(Less(best, value), value, best);
-        continue;
-      }
-      const Packet row = Load(rows + place);
-      const Mask better = Or(Less(best, value), And(Equal(best, value), Less(row, best_row)));
-      best = Select(better, value, best);
-      best_row = Select(better, row, best_row);
-      best_tap = Select(better, Broadcast(static_cast<float>(tap)), best_tap);
+      const Packet value = Load(values + taps[tap] + x);
+      best = Select(Less(best, value), value, best);
     }
     Store(out_best_.data() + x, best);
-    if (!kPlaces) continue;
-    Store(out_row_.data() + x, best_row);
-    Store(out_tap_.data() + x, best_tap);
-  }
-}
-
-void PlanePooling::WritePlaces(float* at) const {
-  const auto in_w = static_cast<int32_t>(window_.in_w), stride = static_cast<int32_t>(window_.stride_w);
-  const auto out_w = static_cast<int32_t>(window_.out_w), pad = static_cast<int32_t>(window_.pad_w);
-  const float* __restrict row = out_row_.data();
-  const float* __restrict tap = out_tap_.data();
-  float* __restrict to = at;
-  for (int32_t i = 0; i < out_w; ++i) {
-    const int32_t place = static_cast<int32_t>(row[i]) * in_w + i * stride + static_cast<int32_t>(tap[i]) - pad;
-    to[i] = std::bit_cast<float>(row[i] < 0 ? -1 : place);
   }
 }
 
 void PlanePooling::Maximum(const float* in, float* out, float* at) {
   FillFrame(in);
   const float* const next = in + window_.in_plane();
-  at == nullptr ? MaximumOfRows<false>(next) : MaximumOfRows<true>(next);
+  if (at != nullptr) return MaximumWithPlaces(next, out, at);
+  MaximumOfRows(next);
   for (int64_t y = 0; y < window_.out_h; ++y, out += window_.out_w) {
-    at == nullptr ? MaximumOfColumns<false>(y) : MaximumOfColumns<true>(y);
+    MaximumOfColumns(y);
     std::copy_n(out_best_.data(), window_.out_w, out);
-    if (at == nullptr) continue;
-    WritePlaces(at);
-    at += window_.out_w;
+  }
+}
+
+namespace {
+
+Packet BroadcastBits(int64_t bits) { return OfBits(BroadcastInt(static_cast<int32_t>(bits))); }
+Packet AddBits(const Packet& a, const Packet& b) { return OfBits(Eigen::internal::padd(BitsOf(a), BitsOf(b))); }
+
+// One packet of windows, along a row: the maxima of the taps and their columns. `kTaps`, or if that is 0 `count`.
+template <int kTaps>
+void MaximumOfTaps(const float* values, const int64_t* taps, int64_t count, const Packet& columns, float* best_at,
+                   float* column_at) {
+  Packet best = Broadcast(-FLT_MAX);
+  Packet best_tap = BroadcastBits(0);
+#pragma GCC unroll 3
+  for (int64_t tap = 0; tap < (kTaps == 0 ? count : kTaps); ++tap) {
+    const Packet value = Load(values + taps[tap]);
+    const Mask better = Less(best, value);
+    best = Select(better, value, best);
+    best_tap = Select(better, BroadcastBits(tap), best_tap);
+  }
+  Store(best_at, best);
+  Store(column_at, AddBits(best_tap, columns));
+}
+
+}  // namespace
+
+void PlanePooling::MaximumOfRowWithColumns(int64_t row) {
+  const float* const values = frame_.data() + row * width_;
+  const int64_t kept = row % window_.kernel_h * out_width_;
+  const int64_t* const taps = taps_.data();
+  for (int64_t x = 0; x < out_width_; x += kPacketSize) {
+    float* const best = tap_best_.data() + kept + x;
+    float* const column = tap_column_.data() + kept + x;
+    const Packet columns = Load(out_column_.data() + x);
+    switch (window_.kernel_w) {
+      case 2:
+        MaximumOfTaps<2>(values + x, taps, 2, columns, best, column);
+        break;
+      case 3:
+        MaximumOfTaps<3>(values + x, taps, 3, columns, best, column);
+        break;
+      default:
+        MaximumOfTaps<0>(values + x, taps, window_.kernel_w, columns, best, column);
+    }
+  }
+}
+
+// First along the rows and then over them, so that the first of equal values counts, in the order of rows. Each row's
+// maxima are made once and kept as long as a window sees the row.
+void PlanePooling::MaximumWithPlaces(const float* next, float* out, float* at) {
+  int64_t made = 0;
+  for (int64_t out_row = 0; out_row < window_.out_h; ++out_row, out += window_.out_w, at += window_.out_w) {
+    Prefetch(next, out_row);
+    const Span rows = RowsOf(out_row, window_);
+    for (made = std::max(made, rows.begin); made < rows.end; ++made) MaximumOfRowWithColumns(made);
+    for (int64_t x = 0; x < window_.out_w; x += kPacketSize) {
+      Packet best = Broadcast(-FLT_MAX);
+      Packet place = BroadcastBits(-1);
+      for (int64_t row = rows.begin; row < rows.end; ++row) {
+        const int64_t kept = row % window_.kernel_h * out_width_ + x;
+        const Packet value = Load(tap_best_.data() + kept);
+        const Mask better = Less(best, value);
+        best = Select(better, value, best);
+        place = Select(better, AddBits(Load(tap_column_.data() + kept), BroadcastBits(row * window_.in_w)), place);
+      }
+      if (x + kPacketSize <= window_.out_w) {
+        Store(out + x, best);
+        Store(at + x, place);
+        continue;
+      }
+      const LaneMask some = FirstLanes(window_.out_w - x);
+      StoreLanes(some, out + x, best);
+      StoreLanes(some, at + x, place);
+    }
   }
 }
 
@@ -171,7 +214,7 @@ void PlanePooling::Maximum(const float* in, float* out, float* at) {
 void PlanePooling::Average(const float* in, float* out) {
   FillFrame(in);
   const int64_t* const taps = taps_.data();
-  float* const counts = out_row_.data();
+  float* const counts = out_counts_.data();
   for (int64_t i = 0; i < out_width_; ++i)
     counts[i] = CountOf(i, window_.stride_w, window_.pad_w, window_.kernel_w, window_.in_w);
   for (int64_t y = 0; y < window_.out_h; ++y, out += window_.out_w) {

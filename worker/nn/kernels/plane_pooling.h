@@ -31,15 +31,15 @@ class PlanePooling {
   // Sets the frame around the plane, for good.
   void SetMargins(float margin);
   void FillFrame(const float* in);
-  // Maxima of each column over a window's rows, for all rows of windows; and where they are, if anybody asks.
-  template <bool kPlaces>
+  // Maxima of each column over a window's rows, for all rows of windows.
   void MaximumOfRows(const float* next);
   // A row of windows takes long enough to have its part of the next plane fetched meanwhile.
   void Prefetch(const float* next, int64_t out_row) const;
-  // One row of windows: results and their places, from the maxima.
-  template <bool kPlaces>
+  // One row of windows, from the maxima.
   void MaximumOfColumns(int64_t out_row);
-  void WritePlaces(float* at) const;
+  void MaximumWithPlaces(const float* next, float* out, float* at);
+  // The maxima along one row of the plane, for each window.
+  void MaximumOfRowWithColumns(int64_t row);
 
   Window window_;
   // Columns of one remainder by the stride, and all of a row: multiples of packets.
@@ -50,10 +50,12 @@ class PlanePooling {
   int64_t out_width_ = 0;
   // The plane: [in_h, stride_w, lane_].
   Buffer<float> frame_;
-  // Each column's maximum over a window's rows, and its row: [out_h, stride_w, lane_].
-  Buffer<float> best_, row_;
-  // For one row of windows: maxima, and their rows and taps; or numbers of values.
-  Buffer<float> out_best_, out_row_, out_tap_;
+  // Each column's maximum over a window's rows: [out_h, stride_w, lane_].
+  Buffer<float> best_;
+  // Each row's maxima and their columns, bits of int32: row y in place y % kernel_h, [kernel_h, out_width_].
+  Buffer<float> tap_best_, tap_column_;
+  // For one row of windows: maxima; numbers of values; their first columns, bits of int32.
+  Buffer<float> out_best_, out_counts_, out_column_;
 };
 
 }  // namespace samovar
