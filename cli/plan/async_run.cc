@@ -44,9 +44,10 @@ void AsyncRun::Run() {
       const double uniform = (Philox(spec_.seed, kFailures + worker, 0)[1] + 0.5) / 4294967296.0;
       workers_[worker].fails_at = -std::log(uniform) * spec_.worker_fails_after;
     }
-    // They do not begin at the same moment.
-    const double pause = (worker + 0.5) / static_cast<double>(workers_.size());
-    simulation_.After(pause * job_.IterationSeconds() * choices_.push_every, [this, worker] { BeginLease(worker); });
+    // After a while they are spread over a round, though they begin together: here they are from the beginning.
+    const double place = (worker + 0.5) / static_cast<double>(workers_.size());
+    const double round = job_.IterationSeconds() * choices_.push_every + cluster_.RoundSeconds();
+    simulation_.After(place * round, [this, worker] { BeginLease(worker); });
   }
   while (!meter_.Enough() && simulation_.Step()) continue;
 }
@@ -103,7 +104,6 @@ void AsyncRun::Backward(uint32_t number, size_t group) {
   cluster_.Compute(number, groups_[group].seconds.Of(job_.batch) * jitter, [this, number, group] {
     Worker& worker = workers_[number];
     const bool last = group + 1 == groups_.size();
-    // The last group is never empty: it has the first chunk.
     if (groups_[group].floats > 0) {
       worker.transfers.Add({groups_[group].floats,
                             worker.left > 0 ? ClusterModel::Way::kBoth : ClusterModel::Way::kPush, false,

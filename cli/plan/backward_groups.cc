@@ -32,6 +32,12 @@ std::vector<BackwardGroup> BackwardGroups(const JobShape& job, uint32_t chunk_el
         open.seconds.Of(job.batch) < kLeastPart * all_seconds) {
       continue;
     }
+    // Layers below all parameters: the last group is never empty.
+    if (last && open.floats == 0 && !groups.empty()) {
+      groups.back().seconds.fixed += open.seconds.fixed;
+      groups.back().seconds.per_image += open.seconds.per_image;
+      break;
+    }
     groups.push_back(open);
     sent_from = from;
     open = {};

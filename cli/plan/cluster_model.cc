@@ -159,6 +159,16 @@ double ClusterModel::AnswerSeconds(Way way) const {
   return RequestSeconds(costs) - RequestFloats(costs) * slowest;
 }
 
+double ClusterModel::RoundSeconds() const {
+  const FloatWay costs = Costs(Way::kBoth, false, ApplySeconds());
+  double seconds = costs.server_seconds / simulation_.Capacity(server_threads_);
+  if (server_in_ >= 0) {
+    seconds = std::max(seconds, costs.push_bytes / simulation_.Capacity(server_in_) +
+                                    costs.pull_bytes / simulation_.Capacity(server_out_));
+  }
+  return seconds * static_cast<double>(job_.parameters()) * workers_;
+}
+
 void ClusterModel::Compute(uint32_t worker, double seconds, Done done) {
   const WorkerResources& resources = worker_resources_[worker];
   const double gained = 1 + (spec_.worker_threads - 1) * job_.thread_gain;

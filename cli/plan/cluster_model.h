@@ -66,13 +66,15 @@ class ClusterModel {
 
   // A worker computes what takes so many seconds of one thread of the reference machine.
   void Compute(uint32_t worker, double seconds, Done done);
-  // So many floats of the flat vector travel. `as_float32`: sums of parts, which do so in any encoding. `apply`: seconds
-  // of a server's processor for each, besides.
+  // So many floats of the flat vector travel. `as_float32`: in any encoding, as sums of parts do. `apply`: seconds of a
+  // server's processor for each, besides.
   void Transfer(uint32_t worker, double floats, Way way, bool as_float32, double apply, Done done);
   // Servers work so many seconds a float.
   void Apply(double floats, double seconds_a_float, Done done);
   // Behind the last float of a transfer: until its answer is there.
   double AnswerSeconds(Way way) const;
+  // The servers' work and bytes for a push and a pull of all workers, one after the other.
+  double RoundSeconds() const;
   double AddSeconds() const { return costs_.add * factor_; }
   double ApplySeconds() const;
 

@@ -1,5 +1,7 @@
 #include "cli/plan/job_shape.h"
 
+#include <algorithm>
+
 #include "common/parameters/encoding.h"
 
 namespace samovar {
@@ -33,6 +35,13 @@ double PushBytes(const JobChoices& choices) {
 
 double PullBytes(const JobChoices& choices) {
   return BytesOf(choices.encoding == v1::ENCODING_SPARSE ? v1::ENCODING_FLOAT32 : choices.encoding);
+}
+
+uint32_t PartsFor(uint32_t batch, uint32_t workers) {
+  for (uint32_t parts = std::min(workers, batch); parts <= batch; ++parts) {
+    if (batch % parts == 0) return parts;
+  }
+  return batch;
 }
 
 }  // namespace samovar

@@ -44,6 +44,8 @@ struct JobShape {
   uint32_t history_vectors = 1;
   // A gradient is final when all of it is there: iter_size, clip_gradients.
   bool final_as_whole = false;
+  // The solver can have several iterations a push.
+  bool takes_units = true;
   // Bytes of the net's blobs for one image.
   double blob_bytes_per_image = 0;
   // Compute threads gain less than one each: the second adds so much of the first.
@@ -68,5 +70,8 @@ struct JobChoices {
 // Bytes that a float takes on its way to a server, and back.
 double PushBytes(const JobChoices& choices);
 double PullBytes(const JobChoices& choices);
+
+// Parts of a batch in sync mode: its smallest divisor that gives each worker a part, else one for each image.
+uint32_t PartsFor(uint32_t batch, uint32_t workers);
 
 }  // namespace samovar

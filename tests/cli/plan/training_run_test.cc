@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "cli/plan/backward_groups.h"
 #include "cli/plan/sync_run.h"
 #include "tests/cli/plan/plan_shapes.h"
 #include "tests/support/catch.h"
@@ -42,7 +43,7 @@ double FastRate(const JobChoices& choices, const ClusterSpec& cluster) {
 TEST_CASE("workers behind a full server link share its bytes a second") {
   // 4 MB an iteration each way; a link of 10 GB/s, 9.4 of them payload, passes 2350 iterations of 10 images a second.
   const double full = 10'000 * ClusterModel::kPayload / 4 * 10;
-  CHECK(FastRate({}, RoundCluster(16, 1, 10e9)) == Approx(full).epsilon(0.01));
+  CHECK(FastRate({}, RoundCluster(16, 1, 10e9)) == Approx(full).epsilon(0.02));
   // Two servers pass twice as much, but for what the fuller one has more.
   CHECK(FastRate({}, RoundCluster(16, 2, 10e9)) == Approx(2 * full).epsilon(0.05));
 }
@@ -151,6 +152,26 @@ TEST_CASE("processes on one machine share its processors") {
   ProcessCosts costs = NoCosts();
   costs.apply = 0.05 / 1e6;
   CHECK(Rate({}, cluster, costs) == Approx(200 / 1.5).epsilon(0.02));
+}
+
+TEST_CASE("layers without parameters below all others belong to the last gradients that leave") {
+  JobShape job = RoundJob();
+  LayerShape pool;
+  pool.backward.per_image = 0.01;
+  job.layers.insert(job.layers.begin(), pool);
+  for (const uint32_t chunk : {4096u, 2'000'000u}) {
+    const std::vector<BackwardGroup> groups = BackwardGroups(job, chunk);
+    double floats = 0;
+    double seconds = 0;
+    for (const BackwardGroup& group : groups) {
+      floats += group.floats;
+      seconds += group.seconds.Of(10);
+    }
+    CHECK(groups.back().floats > 0);
+    CHECK(floats == 1e6);
+    CHECK(seconds == Approx(0.1 + 0.2 / 3));
+  }
+  CHECK(SimulateTraining(job, {}, RoundCluster(2, 1, 0), NoCosts()).images_per_second == Approx(100).epsilon(0.01));
 }
 
 TEST_CASE("a worker that fails is missed for as long as it is away") {
