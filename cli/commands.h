@@ -25,6 +25,9 @@ int RunFeatures(const FeaturesOptions& options);
 // Measures how long each layer of a net takes.
 int RunTime(const TimeOptions& options);
 
+// Says what a job will need and do on a cluster.
+int RunPlan(const PlanOptions& options);
+
 // The names of a cluster's jobs, the newest first; none if it does not answer within a second.
 std::vector<std::string> JobNames(const ClusterOptions& cluster);
 

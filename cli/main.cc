@@ -29,6 +29,7 @@ struct Runner {
   int operator()(const TestOptions& options) const { return RunTest(options); }
   int operator()(const FeaturesOptions& options) const { return RunFeatures(options); }
   int operator()(const TimeOptions& options) const { return RunTime(options); }
+  int operator()(const PlanOptions& options) const { return RunPlan(options); }
   int operator()(const StatusOptions& options) const { return RunStatus(options); }
   int operator()(const SubmitOptions& options) const { return RunSubmit(options); }
   int operator()(const JobsOptions& options) const { return RunJobs(options); }

@@ -96,6 +96,36 @@ struct TimeOptions {
   StorageTable storage = {};
 };
 
+struct PlanOptions {
+  std::string solver;
+  StateChoice state;
+  int workers = 1;
+  // Unset: as many as it takes.
+  std::optional<int> servers;
+  // One of KnownMachines(), or "here".
+  std::string vm = "D4s_v5";
+  // "10gbit"; empty: the machine's own.
+  std::string network;
+  // One way; unset: that of a zone, or none on one machine.
+  std::optional<double> latency_ms;
+  // 0: all of a worker's machine, or 1 on one machine.
+  int threads = 0;
+  bool one_machine = false;
+  // An empty mode or encoding is chosen.
+  ModeChoice mode;
+  uint32_t push_every = 1;
+  // As TimeOptions.
+  std::string shape;
+  // 0: those of the data, if that is there.
+  uint64_t records = 0;
+  // One thread's; 0: measured.
+  double images_per_second = 0;
+  // A file that calibrate.py has written; empty: the built-in profile.
+  std::string profile;
+  bool json = false;
+  StorageTable storage = {};
+};
+
 struct StatusOptions : ClusterOptions {
   bool json = false;
 };

@@ -7,16 +7,14 @@
 #include <memory>
 #include <vector>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_split.h"
 #include "cli/commands.h"
+#include "cli/made_up_records.h"
 #include "cli/open_model.h"
 #include "cli/report/exit_codes.h"
 #include "cli/report/json_line.h"
 #include "common/base/clock.h"
-#include "common/base/random.h"
 #include "common/base/status_macros.h"
 #include "common/storage/paths.h"
 #include "worker/feed/open_reader.h"
@@ -49,48 +47,14 @@ double Median(std::vector<double> values) {
   return *middle;
 }
 
-// "3x32x32"
-absl::StatusOr<std::vector<int64_t>> ParseShape(const std::string& text) {
-  std::vector<int64_t> shape;
-  for (const absl::string_view part : absl::StrSplit(text, 'x')) {
-    int64_t dim = 0;
-    if (!absl::SimpleAtoi(part, &dim) || dim < 1) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("--shape: \"", text, "\" is not CHANNELSxHEIGHTxWIDTH, for example 3x32x32"));
-    }
-    shape.push_back(dim);
-  }
-  return shape;
-}
-
 // The net without its data: records of the given shape in each data layer, labels of 0.
 absl::StatusOr<OpenModel> WithoutData(const TimeOptions& options, caffe::Phase phase) {
   OpenModel model;
   model.phase = phase;
   model.storage = options.storage;
-  std::vector<std::vector<int64_t>> shapes;
-  for (const absl::string_view text : absl::StrSplit(options.shape, ',')) {
-    SAMOVAR_ASSIGN_OR_RETURN(shapes.emplace_back(), ParseShape(std::string(text)));
-  }
   SAMOVAR_ASSIGN_OR_RETURN(model.param,
                            ReadNetInPhase(options.model, phase, options.state, &model.origin, options.storage));
-  SAMOVAR_ASSIGN_OR_RETURN(const std::vector<const caffe::LayerParameter*> layers, FindFedLayers(model.param));
-  if (layers.empty())
-    return absl::InvalidArgumentError("--shape is for nets with a data layer; this one has none: remove it");
-  if (shapes.size() != 1 && shapes.size() != layers.size()) {
-    return absl::InvalidArgumentError(absl::StrCat("--shape has ", shapes.size(), " shapes for ", layers.size(),
-                                                   " data layers; give one, or one for each"));
-  }
-  for (size_t i = 0; i < layers.size(); ++i) {
-    v1::DatasetSpec* const data = i == 0 ? &model.data : model.data.add_further();
-    data->set_layer(layers[i]->name());
-    data->set_records(1);
-    const std::vector<int64_t>& shape = shapes[shapes.size() == 1 ? 0 : i];
-    for (int top = 0; top < layers[i]->top_size(); ++top) {
-      v1::RecordTop* record = data->add_tops();
-      if (top == 0) record->mutable_shape()->Add(shape.begin(), shape.end());
-    }
-  }
+  SAMOVAR_ASSIGN_OR_RETURN(model.data, MadeUpRecords(model.param, options.shape));
   return model;
 }
 
@@ -118,13 +82,6 @@ absl::StatusOr<OpenModel> Open(const TimeOptions& options) {
       absl::StrCat(model.status().message(), "; without data a net is timed with --shape CHANNELSxHEIGHTxWIDTH"));
 }
 
-// Values as weights of a net in training might be; zeros would let layers skip work.
-void FillWeights(std::span<float> weights) {
-  for (size_t i = 0; i < weights.size(); ++i) {
-    weights[i] = 0.05f * (static_cast<float>(Philox(1, 0, i)[0] % 2001) / 1000.0f - 1.0f);
-  }
-}
-
 absl::Status FillInputs(const TimeOptions& options, const OpenModel& model, Net* net) {
   if (model.data.records() > 0 && options.shape.empty()) {
     OpenModel in_order = model;
@@ -132,15 +89,7 @@ absl::Status FillInputs(const TimeOptions& options, const OpenModel& model, Net*
     SAMOVAR_ASSIGN_OR_RETURN(const std::unique_ptr<NetFeed> feed, OpenFeedOf(in_order));
     return feed->FillRange(0, static_cast<uint64_t>(net->batch_size()), FedTops(model, *net));
   }
-  for (const NetInput& input : net->inputs()) {
-    // Further data layers and further tops may be labels: the first class.
-    const auto& further = model.data.further();
-    if (std::any_of(further.begin(), further.end(),
-                    [&input](const v1::DatasetSpec& data) { return data.layer() == input.layer; }))
-      continue;
-    const std::span<float> values = input.tops[0];
-    for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(Philox(2, 0, i)[0] % 256) / 256.0f;
-  }
+  FillMadeUpInputs(model.data, net);
   return absl::OkStatus();
 }
 
@@ -173,7 +122,7 @@ absl::StatusOr<Timing> Measure(const TimeOptions& options, ThreadPool* pool) {
   Timing timing;
   SAMOVAR_ASSIGN_OR_RETURN(timing.net, BuildNetOf(model, /*batch_size=*/0, pool));
   timing.layers.resize(timing.net->layers());
-  FillWeights(timing.net->weights());
+  FillMadeUpWeights(timing.net.get());
   SAMOVAR_RETURN_IF_ERROR(FillInputs(options, model, timing.net.get()));
   // Before and after, since a machine that was idle, or gets warm, changes its clock.
   timing.peak_flops = MeasurePeakFlops(pool);

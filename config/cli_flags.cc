@@ -6,6 +6,13 @@ namespace samovar {
 namespace {
 
 // Says which flags do not go together; null if all do.
+const char* ConflictInMode(const ModeChoice& mode) {
+  if (mode.topk_ratio.has_value() && mode.encoding != "topk") return "--topk-ratio is for --encoding topk";
+  if (mode.delay.has_value() && mode.mode != "bounded") return "--delay is for --mode bounded";
+  if (mode.parts.has_value() && mode.mode != "sync") return "--parts is for --mode sync";
+  return nullptr;
+}
+
 const char* ConflictInJob(const JobOptions& job) {
   if (!job.weights.empty() && !job.snapshot.empty()) {
     return "--weights and --snapshot exclude each other: a .solverstate names its model; with --weights training "
@@ -21,10 +28,7 @@ const char* ConflictInJob(const JobOptions& job) {
     return "--restore excludes --resume, --snapshot and --weights: an exported snapshot has all that training begins "
            "from";
   }
-  if (job.mode.topk_ratio.has_value() && job.mode.encoding != "topk") return "--topk-ratio is for --encoding topk";
-  if (job.mode.delay.has_value() && job.mode.mode != "bounded") return "--delay is for --mode bounded";
-  if (job.mode.parts.has_value() && job.mode.mode != "sync") return "--parts is for --mode sync";
-  return nullptr;
+  return ConflictInMode(job.mode);
 }
 
 const char* ConflictOf(const CommandTree& cli) {
@@ -44,7 +48,7 @@ const char* ConflictOf(const CommandTree& cli) {
         static_cast<const JobOptions*>(&cli.yarn_train)}) {
     if (const char* const conflict = ConflictInJob(*job); conflict != nullptr) return conflict;
   }
-  return nullptr;
+  return ConflictInMode(cli.plan.mode);
 }
 
 }  // namespace

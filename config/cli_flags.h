@@ -23,13 +23,13 @@ struct CompletionFlags {
 
 // The options of the one subcommand that was given.
 using CliFlags =
-    std::variant<VersionFlags, TrainOptions, CheckOptions, TestOptions, FeaturesOptions, TimeOptions, StatusOptions,
-                 SubmitOptions, JobsOptions, WatchOptions, LogsOptions, CancelOptions, ForgetOptions, HistoryOptions,
-                 PlotOptions, ModelExportOptions, SnapshotExportOptions, ImportIdxOptions, ImportCifar10Options,
-                 ImportLevelDbOptions, ImportImagesFlags, DataPartitionOptions, WritePartitionOptions,
-                 WriteManifestOptions, DataMeanOptions, DataInfoOptions, FsListOptions, FsCatOptions, FsCopyOptions,
-                 FsRemoveOptions, YarnLaunchOptions, YarnStatusOptions, YarnFlexOptions, YarnLogsOptions,
-                 YarnStopOptions, YarnTrainOptions, DoctorOptions, CompletionFlags>;
+    std::variant<VersionFlags, TrainOptions, CheckOptions, TestOptions, FeaturesOptions, TimeOptions, PlanOptions,
+                 StatusOptions, SubmitOptions, JobsOptions, WatchOptions, LogsOptions, CancelOptions, ForgetOptions,
+                 HistoryOptions, PlotOptions, ModelExportOptions, SnapshotExportOptions, ImportIdxOptions,
+                 ImportCifar10Options, ImportLevelDbOptions, ImportImagesFlags, DataPartitionOptions,
+                 WritePartitionOptions, WriteManifestOptions, DataMeanOptions, DataInfoOptions, FsListOptions,
+                 FsCatOptions, FsCopyOptions, FsRemoveOptions, YarnLaunchOptions, YarnStatusOptions, YarnFlexOptions,
+                 YarnLogsOptions, YarnStopOptions, YarnTrainOptions, DoctorOptions, CompletionFlags>;
 
 // The options have `storage`, of whose schemes the paths in them are.
 Parsed<CliFlags> ParseCliFlags(int argc, const char* const* argv, const StorageTable& storage);

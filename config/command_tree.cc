@@ -67,6 +67,7 @@ CommandTree::CommandTree(const StorageTable& storage) : line("samovar", kDescrip
   AddTest();
   AddFeatures();
   AddTime();
+  AddPlan();
   AddStatus();
   AddSubmit();
   AddJobCommands();
@@ -79,17 +80,17 @@ CommandTree::CommandTree(const StorageTable& storage) : line("samovar", kDescrip
   AddYarn();
   AddDoctor();
   AddSmallCommands();
-  for (CLI::App* command :
-       {train_, check_, submit_, watch_, logs_, cancel_, history_, plot_, model_export_, snapshot_export_, yarn_train_})
+  for (CLI::App* command : {train_, check_, plan_, submit_, watch_, logs_, cancel_, history_, plot_, model_export_,
+                            snapshot_export_, yarn_train_})
     line.RequireUtf8(command);
 }
 
 void CommandTree::SetStorage() {
   for (StorageTable* const used :
        {&train.choice.storage, &check.choice.storage, &submit.choice.storage, &test.files.storage,
-        &features.files.storage, &time.storage, &status.storage, &submit.storage, &jobs.storage, &watch.storage,
-        &cancel.storage, &forget.storage, &logs.storage, &history.storage, &plot.storage, &model_export.storage,
-        &snapshot_export.storage}) {
+        &features.files.storage, &time.storage, &plan.storage, &status.storage, &submit.storage, &jobs.storage,
+        &watch.storage, &cancel.storage, &forget.storage, &logs.storage, &history.storage, &plot.storage,
+        &model_export.storage, &snapshot_export.storage}) {
     *used = storage_;
   }
   for (StorageTable* const used :
@@ -314,6 +315,7 @@ CliFlags CommandTree::Chosen() const {
   if (command == test_) return test;
   if (command == features_) return features;
   if (command == time_) return time;
+  if (command == plan_) return plan;
   if (command == status_) return status;
   if (command == submit_) return submit;
   if (command == jobs_) return jobs;

@@ -20,6 +20,7 @@ struct CommandTree {
   TestOptions test;
   FeaturesOptions features;
   TimeOptions time;
+  PlanOptions plan;
   StatusOptions status;
   SubmitOptions submit;
   JobsOptions jobs;
@@ -84,6 +85,7 @@ struct CommandTree {
   void AddTest();
   void AddFeatures();
   void AddTime();
+  void AddPlan();
   void AddStatus();
   void AddSubmit();
   void AddJobCommands();
@@ -116,6 +118,7 @@ struct CommandTree {
   CLI::App* test_ = nullptr;
   CLI::App* features_ = nullptr;
   CLI::App* time_ = nullptr;
+  CLI::App* plan_ = nullptr;
   CLI::App* status_ = nullptr;
   CLI::App* submit_ = nullptr;
   CLI::App* jobs_ = nullptr;

@@ -21,7 +21,7 @@ const std::vector<Group>& FlagGroups() {
       {"Where training begins", {"snapshot", "resume", "restart", "restore"}},
       {kInput,
        {"solver", "model", "data",   "stage", "level",   "test-all", "phase", "shape", "images",  "labels", "input",
-        "list",   "root",  "resize", "gray",  "shuffle", "verify",   "quick", "file",  "storage", "from"}},
+        "list",   "root",  "resize", "gray",  "shuffle", "verify",   "quick", "file",  "storage", "from",   "records"}},
       {kOutput,
        {"output", "partitions", "encoded", "force", "blobs", "label", "features", "features-model", "iteration",
         "recursive", "print", "check", "export-snapshots", "keep-snapshots", "log"}},
@@ -37,6 +37,7 @@ const std::vector<Group>& FlagGroups() {
       {"YARN",
        {"resource-manager", "server-cpus", "worker-cpus", "server-memory", "worker-memory", "bundle", "hadoop-conf",
         "queue", "lifetime", "spread", "application", "bytes"}},
+      {"Machines that are planned for", {"vm", "network", "latency", "one-machine", "images-per-second", "profile"}},
       {"Monitoring",
        {"json", "csv", "points", "tensorboard", "watch", "follow", "plain", "dashboard", "worker", "server", "lines",
         "memory", "http", "log-level", "log-format"}},
@@ -50,7 +51,7 @@ bool IsBeginning(const std::string& name) { return name == "weights" || name == 
 
 const std::vector<Group>& CommandGroups() {
   static const std::vector<Group> groups = {
-      {"Nets on this machine", {"train", "check", "test", "features", "time"}},
+      {"Nets on this machine", {"train", "check", "test", "features", "time", "plan"}},
       {"Jobs of a cluster",
        {"submit", "jobs", "status", "watch", "logs", "cancel", "forget", "history", "plot", "model", "snapshot"}},
       {"Data and files", {"data", "fs"}},

@@ -66,8 +66,9 @@ struct Way {
 struct Turn {
   double bytes_per_second = 0;
   double calls_per_second = 0;
-  // Of both ends.
+  // Both ends together, and the part of the one that drives.
   double cpu_seconds_per_gigabyte = 0;
+  double client_cpu_seconds_per_gigabyte = 0;
 };
 
 double Median(std::vector<double> values) {
@@ -76,7 +77,8 @@ double Median(std::vector<double> values) {
 }
 
 absl::StatusOr<Turn> Measure(const Way& way, pid_t peer) {
-  const double cpu_start = CpuSecondsOf(getpid()) + CpuSecondsOf(peer);
+  const double client_start = CpuSecondsOf(getpid());
+  const double server_start = CpuSecondsOf(peer);
   const absl::Time start = SteadyNow();
   const absl::Time end = start + absl::Seconds(absl::GetFlag(FLAGS_seconds));
   std::atomic<int> calls = 0;
@@ -94,9 +96,10 @@ absl::StatusOr<Turn> Measure(const Way& way, pid_t peer) {
   for (std::thread& thread : threads) thread.join();
   for (const absl::Status& result : results) SAMOVAR_RETURN_IF_ERROR(result);
   const double seconds = absl::ToDoubleSeconds(SteadyNow() - start);
-  const double cpu = CpuSecondsOf(getpid()) + CpuSecondsOf(peer) - cpu_start;
+  const double client = CpuSecondsOf(getpid()) - client_start;
+  const double cpu = client + CpuSecondsOf(peer) - server_start;
   const double bytes = static_cast<double>(way.bytes) * calls;
-  return Turn{bytes / seconds, calls / seconds, cpu / bytes * 1e9};
+  return Turn{bytes / seconds, calls / seconds, cpu / bytes * 1e9, client / bytes * 1e9};
 }
 
 using Results = std::map<std::string, std::vector<Turn>>;
@@ -231,6 +234,8 @@ void PrintJson(const std::vector<uint64_t>& sizes, const Results& results) {
             absl::StrFormat("\"%s_calls_per_second\":%.0f", key, MedianOf(results, label, &Turn::calls_per_second)));
         fields.push_back(absl::StrFormat("\"%s_cpu_seconds_per_gigabyte\":%.3f", key,
                                          MedianOf(results, label, &Turn::cpu_seconds_per_gigabyte)));
+        fields.push_back(absl::StrFormat("\"%s_client_cpu_seconds_per_gigabyte\":%.3f", key,
+                                         MedianOf(results, label, &Turn::client_cpu_seconds_per_gigabyte)));
       }
     }
   }

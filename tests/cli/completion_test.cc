@@ -34,6 +34,7 @@ bool Has(const Completion& completion, const std::string& word) {
 
 TEST_CASE("commands are completed at each depth") {
   CHECK(Offered("samovar tr").words == Words{"train"});
+  CHECK(Offered("samovar pl").words == Words{"plan", "plot"});
   CHECK(Offered("./bin/samovar data import cif").words == Words{"cifar10"});
   CHECK(Offered("samovar data import ").words == Words{"idx", "cifar10", "leveldb", "images"});
   CHECK_FALSE(Offered("samovar ").files);
@@ -54,6 +55,8 @@ TEST_CASE("values are completed: choices, files, names of jobs") {
   CHECK(Offered("samovar train s --mode=b").words == Words{"--mode=bounded"});
   CHECK(Offered("samovar submit h:1 --solver s --encoding f").words == Words{"float32", "float16"});
   CHECK(Offered("samovar time --model m --phase ").words == Words{"TRAIN", "TEST"});
+  CHECK(Offered("samovar plan s --mode b").words == Words{"bounded"});
+  CHECK(Offered("samovar plan ").files);
   CHECK(Offered("samovar completion ").words == Words{"bash", "zsh"});
   CHECK(Offered("samovar train ").files);
   CHECK(Offered("samovar train --solver ").files);

@@ -57,6 +57,33 @@ TEST_CASE("train has friendly defaults and takes all its flags") {
   CHECK(train.dashboard.empty());
 }
 
+TEST_CASE("plan has friendly defaults, takes all its flags, and says which do not go together") {
+  const PlanOptions defaults = std::get<PlanOptions>(Cli("samovar plan s --workers 8").parsed.flags);
+  CHECK(defaults.solver == "s");
+  CHECK(defaults.workers == 8);
+  CHECK(defaults.vm == "D4s_v5");
+  CHECK_FALSE(defaults.servers.has_value());
+  CHECK(defaults.mode.mode.empty());
+  CHECK(defaults.mode.encoding.empty());
+  const PlanOptions plan = std::get<PlanOptions>(
+      Cli("samovar plan --solver s --workers 3 --servers 2 --vm here --network 1gbit --latency 0.2 --threads 2 --mode "
+          "sync --parts 4 --encoding int8 --shape 1x2x2 --records 9 --images-per-second 10 --one-machine --json")
+          .parsed.flags);
+  CHECK(plan.servers == 2);
+  CHECK(plan.network == "1gbit");
+  CHECK(plan.latency_ms == 0.2);
+  CHECK(plan.mode.parts == 4u);
+  CHECK(plan.mode.encoding == "int8");
+  CHECK(plan.records == 9);
+  CHECK(plan.images_per_second == 10);
+  CHECK(plan.one_machine);
+  CHECK(plan.json);
+  CheckRefused(Cli("samovar plan s"), "--workers");
+  CheckRefused(Cli("samovar plan s --workers 0"), "--workers");
+  CheckRefused(Cli("samovar plan s --workers 2 --delay 3"), "--delay is for --mode bounded");
+  CheckRefused(Cli("samovar plan s --workers 2 --mode fast"), "--mode");
+}
+
 TEST_CASE("a training's dashboard is on a free port of this machine, unless an address is given") {
   const auto place = [](const std::string& flags) {
     const auto outcome = Cli(absl::StrCat("samovar train --solver s ", flags));
@@ -86,7 +113,7 @@ TEST_CASE("a usage error says which help to read") {
 
 TEST_CASE("what is missing is named") {
   CheckRefused(Cli("samovar"),
-               "samovar needs a command: train, check, test, features, time, status, submit, jobs, watch, logs, "
+               "samovar needs a command: train, check, test, features, time, plan, status, submit, jobs, watch, logs, "
                "cancel, forget, history, plot, model, snapshot, data, fs, yarn, doctor, version, completion");
   CheckRefused(Cli("samovar data"),
                "samovar data needs a command: import, partition, write-partition, write-manifest, mean, info");

@@ -61,6 +61,7 @@ MAY_INCLUDE = {
     # `check` builds nets and opens data as a worker would; it has no business with leases, nor inside a server.
     "cli/": ["cli/", "worker/nn/", "worker/feed/", "common/"],
     "cli/check/": ["cli/check/", "worker/nn/", "worker/feed/", "common/"],
+    "cli/plan/": ["cli/plan/", "worker/nn/", "common/"],
     "cli/report/": ["cli/report/", "cli/check/", "common/"],
     "cli/run/": ["cli/run/", "cli/terminal/", "cli/report/", "cli/check/", "common/"],
     "cli/terminal/": ["cli/terminal/", "cli/report/", "cli/check/", "common/"],
