@@ -22,7 +22,7 @@ void LogInPlace(float* x, int64_t n) {
 
 void Log1pInPlace(float* x, int64_t n) {
   MapPackets(
-      n, x, [](const Packet& p) { return IfFinite(p, PacketLogOfOnePlus(p)); }, x);
+      n, x, [](const Packet& p) { return IfFinite(p, Eigen::internal::generic_plog1p(p)); }, x);
 }
 
 void SigmoidInPlace(float* x, int64_t n) {
