@@ -23,6 +23,11 @@ std::string Count(uint64_t count, const std::string& noun) {
 
 std::string RateText(double rate) { return absl::StrFormat(rate < 100 ? "%.1f images/s" : "%.0f images/s", rate); }
 
+// With a digit behind the point where that matters.
+std::string SecondsText(double seconds) {
+  return seconds < 10 ? absl::StrFormat("%.1f s", seconds) : FormatDuration(seconds);
+}
+
 v1::Consistency ConsistencyOf(const JobChoices& choices) {
   v1::Consistency consistency;
   consistency.set_mode(choices.mode);
@@ -104,8 +109,8 @@ std::string DescribePlan(const PlanRequest& request, const Plan& plan) {
   text += Row("speed", absl::StrFormat("%s; one worker alone %s, so %.0f %% of %d times that",
                                        RateText(outcome.images_per_second), RateText(plan.alone_images_per_second),
                                        100 * plan.efficiency, plan.cluster.workers));
-  if (request.job.records > 0) text += Row("epoch", FormatDuration(plan.epoch_seconds));
-  text += Row("job takes", FormatDuration(plan.job_seconds));
+  if (request.job.records > 0) text += Row("epoch", SecondsText(plan.epoch_seconds));
+  text += Row("job takes", SecondsText(plan.job_seconds));
   if (plan.choices.mode != v1::CONSISTENCY_SYNC)
     text += Row("staleness", absl::StrFormat("%.1f on average", outcome.staleness));
   text += Row("accuracy", AccuracyText(plan));

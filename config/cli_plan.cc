@@ -11,9 +11,10 @@ constexpr char kPlanExamples[] =
     "Measures the net on this machine for a few seconds, and simulates the job on a cluster: how many servers it "
     "needs, "
     "in which mode and encoding, images/s beside one worker alone, staleness, memory, how long it takes, what holds it "
-    "up, and which change would make it faster. Nothing is started. All rates are a model's: within 15 % of what was "
-    "measured where it was compared (benchmarks/scale/README.md); the machines of a cloud are known by their published "
-    "figures alone.\n"
+    "up, and which change would make it faster. Nothing is started. All rates are a model's; "
+    "benchmarks/scale/README.md says how far they are from real jobs where both were compared. The machines of a cloud "
+    "are known by their published figures alone: --vm here and a --profile that is measured on one of them are "
+    "better.\n"
     "Each worker and each server has a machine of its own, unless --one-machine says otherwise. What is left out is "
     "chosen: the fewest servers, and the plainest encoding, that come within 5 % of the best.\n"
     "Examples:\n"
@@ -23,7 +24,7 @@ constexpr char kPlanExamples[] =
     "What would 2 workers do here, with samovar train?\n"
     "  samovar plan lenet_solver.prototxt --workers 2 --servers 2 --one-machine";
 
-// A cluster's workers; more than one machine starts.
+// More than any cluster that is known has.
 constexpr uint64_t kMostWorkers = 10'000;
 constexpr uint64_t kMostServers = 1024;
 

@@ -1,5 +1,5 @@
 """Network namespaces, one for each process of a cluster, on one switch: each with a network card of its own that passes so many bits a
-second in each direction, and delays what it sends. Needs root, ip and tc; nothing is left when it ends."""
+second in each direction, and delays what it sends, where the kernel has netem. Needs root, ip and tc; nothing is left when it ends."""
 
 import os
 import subprocess
@@ -54,7 +54,12 @@ class Links:
         ip("-n", space, "addr", "add", f"{self.address(host)}/24", "dev", "card")
         ip("-n", space, "link", "set", "card", "up")
         ip("-n", space, "link", "set", "lo", "up")
-        # What it sends is delayed; what it gets is not.
-        subprocess.run(["tc", "-n", space, "qdisc", "add", "dev", "card", "root", "netem", "delay", f"{self._delay_ms}ms", "rate", self._rate,
-                        "limit", "100000"], check=True)
-        subprocess.run(["tc", "qdisc", "add", "dev", near, "root", "netem", "rate", self._rate, "limit", "100000"], check=True)
+        # Some bytes pass at once, as from the queue of a network card; what waits longer than 20 ms is lost.
+        bucket = ["tbf", "rate", self._rate, "burst", "256kb", "latency", "20ms"]
+        # What it sends is delayed; what it gets is not. Kernels without netem cannot.
+        if self._delay_ms > 0:
+            subprocess.run(["tc", "-n", space, "qdisc", "add", "dev", "card", "root", "handle", "1:", "netem", "delay", f"{self._delay_ms}ms",
+                            "limit", "100000"], check=True)
+        parent = ["parent", "1:1"] if self._delay_ms > 0 else ["root"]
+        subprocess.run(["tc", "-n", space, "qdisc", "add", "dev", "card", *parent, *bucket], check=True)
+        subprocess.run(["tc", "qdisc", "add", "dev", near, "root", *bucket], check=True)

@@ -5,8 +5,9 @@
 namespace samovar {
 namespace {
 
-// The programs and their libraries, stacks and buffers.
-constexpr double kProgramBytes = 60e6;
+// The programs and their libraries, stacks and buffers: resident memory in a run of LeNet, less weights and blobs.
+constexpr double kWorkerProgramBytes = 110e6;
+constexpr double kServerProgramBytes = 40e6;
 // Requests of a worker that a server has under way (ParameterClient::kMaxInFlight of its kRequestBytes, and answers).
 constexpr double kUnderWayBytes = 2 << 20;
 
@@ -21,7 +22,7 @@ double WorkerBytes(const JobShape& job, const JobChoices& choices) {
   if (choices.encoding == v1::ENCODING_SPARSE) vectors += 1;
   const double images =
       choices.mode == v1::CONSISTENCY_SYNC ? static_cast<double>(job.batch) / choices.parts : job.batch;
-  return kProgramBytes + vectors * vector + images * job.blob_bytes_per_image;
+  return kWorkerProgramBytes + vectors * vector + images * job.blob_bytes_per_image;
 }
 
 double ServerBytes(const JobShape& job, const JobChoices& choices, uint32_t servers, uint32_t workers) {
@@ -29,7 +30,7 @@ double ServerBytes(const JobShape& job, const JobChoices& choices, uint32_t serv
   double vectors = 2.0 * (1 + job.history_vectors);
   // The weights before the last update, and sums that wait for their other half.
   if (choices.mode == v1::CONSISTENCY_SYNC) vectors += 2;
-  return kProgramBytes + vectors * share + workers * std::min(kUnderWayBytes, share);
+  return kServerProgramBytes + vectors * share + workers * std::min(kUnderWayBytes, share);
 }
 
 }  // namespace samovar

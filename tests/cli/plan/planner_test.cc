@@ -89,8 +89,8 @@ TEST_CASE("memory that a machine does not have is told") {
   request.cluster.worker_machine.memory_bytes = 50e6;
   CHECK(absl::StrContains(MakePlan(request)->memory_warning, "a worker needs"));
   // Weights and gradients of 4 MB each, ten images of 1 MB; weights, history and a copy of both.
-  CHECK(WorkerBytes(request.job, {}) == Approx(60e6 + 8e6 + 10e6));
-  CHECK(ServerBytes(request.job, {}, 1, 2) == Approx(60e6 + 16e6 + 2 * (2 << 20)));
+  CHECK(WorkerBytes(request.job, {}) == Approx(110e6 + 8e6 + 10e6));
+  CHECK(ServerBytes(request.job, {}, 1, 2) == Approx(40e6 + 16e6 + 2 * (2 << 20)));
   CHECK(ServerBytes(request.job, {}, 4, 2) < ServerBytes(request.job, {}, 1, 2));
 }
 
