@@ -16,7 +16,7 @@ constexpr char kPlanExamples[] =
     "are known by their published figures alone: --vm here and a --profile that is measured on one of them are "
     "better.\n"
     "Each worker and each server has a machine of its own, unless --one-machine says otherwise. What is left out is "
-    "chosen: the fewest servers, and the plainest encoding, that come within 5 % of the best.\n"
+    "chosen: the fewest servers, and the plainest encoding, that come within 3 % of the most images/s a machine.\n"
     "Examples:\n"
     "  samovar plan lenet_solver.prototxt --workers 8\n"
     "  samovar plan caffenet_solver.prototxt --workers 32 --network 10gbit --shape 3x227x227 --records 1281167\n"

@@ -103,6 +103,8 @@ def both_ways(costs: Dict[str, float], worker_fixed: float, server_fixed: float,
     """Nanoseconds a float of each way: what is left of an iteration's, in halves."""
     worker = max(0.0, costs["worker"] - worker_fixed) / costs["floats"] / 2
     server = max(0.0, (costs["server"] - server_fixed) / costs["floats"] - apply) / 2
+    if worker == 0 or server == 0:
+        sys.exit("calibrate: a run took less than its net computed right before: the machine is not quiet; try again")
     return {"worker_push": round(worker, 3), "worker_pull": round(worker, 3), "server_push": round(server, 3), "server_pull": round(server, 3)}
 
 
@@ -122,7 +124,7 @@ def main() -> int:
         micro = profile["microseconds"]
         request = 1e3 * micro["server_request"]
         far = run_costs("caffenet", 8, "float32", 2 * options.seconds, folder)
-        floats["float32"] = both_ways(far, 0, far["floats"] / (64 << 10) * request, floats["apply"])
+        floats["float32"] = both_ways(far, 0, far["floats"] / (64 << 10) * request, floats["apply"] * profile["beyond_caches"])
         near = {encoding: run_costs("lenet", 64, encoding, options.seconds, folder) for encoding in ("float32", "bfloat16", "int8")}
         wire = 2 * floats["float32"]["worker_push"] * near["float32"]["floats"]
         micro["worker_pass"] = round(1e-3 * max(0.0, near["float32"]["worker"] - wire), 1)

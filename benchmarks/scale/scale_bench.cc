@@ -71,8 +71,8 @@ void Print(const Sweep& sweep, const std::string& network, const JobChoices& cho
     if (fullest == nullptr || load.used > fullest->used) fullest = &load;
   }
   std::cout << absl::StrFormat(
-                   "%s,%d,%s,%s,%s,%d,%d,%d,%.3f,%.4f,%.2f,%s,%.3f\n", sweep.job.name, sweep.job.parameters(), network,
-                   ModeName(choices.mode), EncodingName(choices.encoding), choices.push_every, cluster.workers,
+                   "%s,%d,%s,%s,%s,%d,%d,%d,%.3f,%.4f,%.2f,\"%s\",%.3f\n", sweep.job.name, sweep.job.parameters(),
+                   network, ModeName(choices.mode), EncodingName(choices.encoding), choices.push_every, cluster.workers,
                    cluster.servers, outcome.images_per_second, outcome.iterations_per_second, outcome.staleness,
                    fullest == nullptr ? "" : std::string(fullest->resource), fullest == nullptr ? 0 : fullest->used)
             << std::flush;

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Real jobs beside the model: images a second that are measured, and those that `samovar plan` says of the same job on this machine.
 
-    python3 benchmarks/scale/validate.py [--profile FILE] [--seconds 12] [--only lenet] [--no-links]
+    python3 benchmarks/scale/validate.py [--profile FILE] [--seconds 12] [--only lenet] [--links without|alone]
 
 Workers and servers share this machine's processors, which the model is told (--one-machine). With root, ip and tc some jobs run in
 network namespaces as well, one for each process, behind links of a given rate and delay (links.py). The net is measured anew before each
@@ -88,7 +88,7 @@ def run_behind_links(case: Case, solver: pathlib.Path, folder: pathlib.Path) -> 
                 wait_for_port(network.address(server), 7100)
             for worker in range(case.workers):
                 processes.append(subprocess.Popen(network.words(case.servers + worker) + [jobs.program("samovar-worker"), "--coordinator", coordinator,
-                                                                                          "--threads", "1", *common]))
+                                                                                          "--threads", "1", "--log-level", "warning"]))
             return jobs.samovar("submit", coordinator, "--solver", solver, "--servers", case.servers, "--seed", 3, "--watch", "--json", *case.flags())
         finally:
             for process in processes:
@@ -120,13 +120,15 @@ def main() -> int:
     parser.add_argument("--profile", type=pathlib.Path)
     parser.add_argument("--seconds", type=float, default=12)
     parser.add_argument("--only", default="", help="a part of the net's name")
-    parser.add_argument("--no-links", action="store_true")
+    parser.add_argument("--links", choices=["with", "without", "alone"], default="with")
     options = parser.parse_args()
     errors = []
     print("| net, batch | workers, servers | mode | encoding | network | measured, images/s | model | error |\n|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory(prefix="samovar_validate_") as folder:
         for case in CASES:
-            if options.only not in case.net or (case.rate and (options.no_links or os.geteuid() != 0)):
+            if options.only not in case.net or (case.rate and (options.links == "without" or os.geteuid() != 0)):
+                continue
+            if case.rate is None and options.links == "alone":
                 continue
             try:
                 planned, measured, _ = compare(case, options, pathlib.Path(folder))

@@ -111,13 +111,13 @@ ClusterModel::FloatWay ClusterModel::Costs(Way way, bool as_float32, double appl
   FloatWay costs;
   if (way != Way::kPull) {
     costs.push_bytes = as_float32 ? 4 : PushBytes(choices_);
-    costs.worker_seconds += push.worker_push * factor_;
-    costs.server_seconds += push.server_push * factor_ + apply;
+    costs.worker_seconds += push.worker_push;
+    costs.server_seconds += push.server_push + apply;
   }
   if (way != Way::kPush) {
     costs.pull_bytes = PullBytes(choices_);
-    costs.worker_seconds += pull.worker_pull * factor_;
-    costs.server_seconds += pull.server_pull * factor_;
+    costs.worker_seconds += pull.worker_pull;
+    costs.server_seconds += pull.server_pull;
   }
   const double floats = RequestFloats(costs);
   costs.worker_seconds += costs_.worker_request / floats;

@@ -112,7 +112,7 @@ class ClusterModel {
   uint32_t channels_ = 1;
   // Servers in the group, by the fullest one's share.
   double group_ = 1;
-  // Costs of floats, by the model's size.
+  // Costs of arithmetic on whole vectors, by the model's size.
   double factor_ = 1;
   // The computing thread moves the bytes itself, between layers.
   bool short_layers_ = false;

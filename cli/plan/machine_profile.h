@@ -37,13 +37,14 @@ struct FloatSeconds {
 
 // In seconds of a processor of the reference machine.
 struct ProcessCosts {
-  // By v1::Encoding, where a model fits into the processors' caches.
+  // By v1::Encoding.
   std::array<FloatSeconds, v1::Encoding_ARRAYSIZE> encodings = {};
-  // The server's rule for a float, and its search for NaN; the first vector of history.
+  // The server's rule for a float, and its search for NaN, with one vector of history, where a model fits into the
+  // processors' caches.
   double apply = 0;
-  // Adding up parts, a float, at a worker or a server.
+  // Adding up parts, a float, at a worker or a server; likewise.
   double add = 0;
-  // How much longer all of the above takes where a process's share of a model is far larger than the caches.
+  // How much longer these two take where a model is far larger than the caches.
   double beyond_caches = 1;
   // A request, each side.
   double worker_request = 0;
