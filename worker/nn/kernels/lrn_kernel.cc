@@ -43,7 +43,7 @@ struct ThreeQuarters {
                                        0.6561811566f,  -0.7500000596f, 1.0f};
     const Packet u = First(s), square = Mul(u, u);
     const Packet power = Mul(Mul(square, u), Polynomial(Rest(s, square), kCoefficients));
-    return Any(Less(s, Broadcast(FLT_MIN))) ? OfSmall(s, power) : power;
+    return Any(Beyond(s)) ? OfBeyond(s, power) : power;
   }
 
   PowerAndInverse Both(const Packet& s) const {
@@ -52,7 +52,7 @@ struct ThreeQuarters {
     const Packet u = First(s);
     const Packet root = Mul(u, Polynomial(Rest(s, Mul(u, u)), kCoefficients));
     const Packet square = Mul(root, root);
-    if (Any(Less(s, Broadcast(FLT_MIN)))) return {OfSmall(s, Mul(square, root)), Div(Broadcast(1), s)};
+    if (Any(Beyond(s))) return {OfBeyond(s, Mul(square, root)), Div(Broadcast(1), s)};
     return {Mul(square, root), Mul(square, square)};
   }
 
@@ -61,9 +61,11 @@ struct ThreeQuarters {
     return OfBits(Eigen::internal::psub(BroadcastInt(0x4f582000), Eigen::internal::plogical_shift_right<2>(BitsOf(s))));
   }
   static Packet Rest(const Packet& s, const Packet& square) { return MulAdd(Mul(s, square), square, Broadcast(-1)); }
-  // The same with what is below the smallest normal number put right.
-  [[gnu::noinline]] static Packet OfSmall(const Packet& s, const Packet& power) {
-    return Select(Less(s, Broadcast(FLT_MIN)),
+  // Below the smallest normal number, or infinite: there r says nothing.
+  static Mask Beyond(const Packet& s) { return Or(Less(s, Broadcast(FLT_MIN)), Less(Broadcast(FLT_MAX), s)); }
+  // The same with what is beyond put right.
+  [[gnu::noinline]] static Packet OfBeyond(const Packet& s, const Packet& power) {
+    return Select(Beyond(s),
                   OfLanes(s, [](float value) { return 1 / (std::sqrt(value) * std::sqrt(std::sqrt(value))); }), power);
   }
 };

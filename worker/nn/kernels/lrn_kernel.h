@@ -6,7 +6,8 @@
 namespace samovar {
 
 // y[i] = s[i]^(-beta). Of beta 0.75 within a few units in the last place, of 0.5 and 1 by square roots and quotients;
-// else by exp and log of packet_math.h. s 0 gives an infinity or NaN, s below 0 NaN.
+// else by exp and log of packet_math.h. s 0 gives an infinity or NaN, s below 0 NaN, an infinite s 0 or, by exp and
+// log, NaN.
 void NegativePower(const float* s, int64_t n, float beta, float* y);
 
 // A strip of channels: `rows` rows of n floats, one channel each, `stride` apart; s = k + weight * the sum of x^2 over

@@ -120,5 +120,16 @@ TEST_CASE("LRN across channels is as it is defined, for every power, in place or
   }
 }
 
+TEST_CASE("LRN is 0 where the squares around are beyond the largest float") {
+  const std::string beta = GENERATE("0.75", "0.5", "1");
+  INFO("beta " << beta);
+  // Two channels: the first one's squares count in the second one's sums.
+  const std::vector<float> values = Values(
+      "layer { name: \"x\" type: \"LRN\" bottom: \"data\" top: \"x\" lrn_param { local_size: 3 alpha: 1 beta: " + beta +
+          " } }",
+      "x", ImageOptions(caffe::TEST, 2, 1, 4), {2e20f, -1e30f, FLT_MAX, 0, 1, -1, 2e20f, 0});
+  CHECK(values == std::vector<float>(8, 0.0f));
+}
+
 }  // namespace
 }  // namespace samovar
