@@ -79,11 +79,16 @@ void ReportHangs() {
   action.sa_handler = TakeStack;
   action.sa_flags = SA_RESTART;
   sigaction(StackSignal(), &action, nullptr);
+  // Signals are for the other threads, which block those that tests send.
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
   std::thread([seconds] {
     std::this_thread::sleep_for(std::chrono::seconds(seconds));
     WriteStacks(seconds);
     std::abort();
   }).detach();
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 }  // namespace samovar
