@@ -25,8 +25,8 @@ using ConstVectorMap = Eigen::Map<const Eigen::VectorXf>;
 // fixed every machine computes the same bits. Idempotent; thread safe.
 void ConfigureEigen();
 
-// x[i] = f(x[i]) by polynomials (packet_math.h) for every i, since the C library's functions differ between versions. f of NaN
-// or an infinity is NaN, so that divergence shows in the loss.
+// x[i] = f(x[i]) by polynomials (packet_math.h) for every i, since the C library's functions differ between versions. f
+// of NaN or an infinity is NaN, so that divergence shows in the loss.
 void ExpInPlace(float* x, int64_t n);
 // The natural logarithm: minus infinity of 0, NaN of values below.
 void LogInPlace(float* x, int64_t n);
