@@ -62,6 +62,7 @@ uint64_t Job::TakeTrainResults(uint64_t worker, const v1::WorkerReport& report, 
   uint64_t new_iterations = 0;
   for (const v1::TrainResult& result : report.train()) {
     if (result.job_id() != id() || IsVoid(result.lease_id())) continue;
+    leases_->TookForPart(worker, absl::Seconds(result.compute_seconds()), now);
     const TrainLeases::News news = leases_->Complete(worker, result.iteration(), result.part(), now);
     if (news == TrainLeases::News::kNothing) continue;
     failures_.End();

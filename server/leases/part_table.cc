@@ -18,7 +18,7 @@ constexpr absl::Duration kComeForParts = absl::Seconds(2);
 PartTable::PartTable(const Options& options, uint32_t parts, Ledger done)
     : options_(options), parts_(parts), done_(std::move(done)), newest_{done_.watermark(), done_.watermark()} {}
 
-bool PartTable::BeginRound() {
+bool PartTable::BeginRound(uint64_t worker, absl::Time now) {
   const uint64_t end = std::min(options_.max_iter, limit_);
   // One range is computed, and one is dealt to those that are done with it.
   if (done_.watermark() < newest_.begin) return false;
@@ -28,8 +28,10 @@ bool PartTable::BeginRound() {
   const uint64_t length = std::clamp<uint64_t>(pace_.IterationsIn(options_.target), 1, options_.max_length);
   newest_ = {begin, begin};
   while (newest_.end < end && newest_.end - begin < length && !done_.Contains(newest_.end)) ++newest_.end;
-  free_.resize(parts_);
-  std::iota(free_.begin(), free_.end(), 0u);
+  dealt_to_ = workers_;
+  std::vector<uint64_t> order(workers_.begin(), workers_.end());
+  std::rotate(order.begin(), std::find(order.begin(), order.end(), worker), order.end());
+  left_ = shares_.Deal(order, parts_, now);
   return true;
 }
 
@@ -49,11 +51,16 @@ std::optional<TrainLeases::Lease> PartTable::Acquire(uint64_t worker, uint64_t, 
     held->doubted = absl::InfiniteFuture();
     return held->lease;
   }
-  if (free_.empty() && !BeginRound()) return std::nullopt;
-  const size_t share = (parts_ + workers_.size() - 1) / workers_.size();
-  const auto taken = free_.begin() + static_cast<int64_t>(std::min(share, free_.size()));
-  Lease lease{next_id_++, worker, newest_, {free_.begin(), taken}};
-  free_.erase(free_.begin(), taken);
+  if (left_.empty() && !BeginRound(worker, now)) return std::nullopt;
+  auto share = left_.find(worker);
+  if (share == left_.end()) {
+    // It has had its share, or is too slow for one. Who came later has that of one that has not come yet.
+    if (dealt_to_.contains(worker)) return std::nullopt;
+    share = left_.begin();
+  }
+  Lease lease{next_id_++, worker, newest_, std::vector<uint32_t>(share->second.count)};
+  std::iota(lease.parts.begin(), lease.parts.end(), share->second.first);
+  left_.erase(share);
   leases_[lease.id] = Entry{lease, now, now, now};
   changed_ = now;
   return lease;
@@ -119,7 +126,7 @@ TrainLeases::News PartTable::Complete(uint64_t worker, uint64_t t, uint32_t part
 void PartTable::Restart() {
   releases_ += leases_.size();
   for (const auto& [id, entry] : std::exchange(leases_, {})) revoked_[entry.lease.worker].push_back(id);
-  free_.clear();
+  left_.clear();
   newest_ = {done_.watermark(), done_.watermark()};
 }
 
@@ -129,12 +136,13 @@ void PartTable::Release(uint64_t lease_id) {
 
 void PartTable::ReleaseWorker(uint64_t worker) {
   // Some parts of the newest range may have been left for it.
-  const bool awaited = workers_.erase(worker) != 0 && !free_.empty();
+  const bool awaited = workers_.erase(worker) != 0 && !left_.empty();
   if (awaited || UnfinishedOf(worker) != nullptr) Restart();
   revoked_.erase(worker);
   waiting_.erase(worker);
   cut_off_.erase(worker);
   suspects_.Clear(worker);
+  shares_.Forget(worker);
 }
 
 void PartTable::Expire(absl::Time now) {
@@ -208,7 +216,7 @@ void PartTable::ReplaceLate(const std::set<uint64_t>& workers, absl::Time now) {
 }
 
 bool PartTable::WaitsForFreeParts(absl::Time now) const {
-  if (free_.empty() || leases_.empty() || now - changed_ < kComeForParts) return false;
+  if (left_.empty() || leases_.empty() || now - changed_ < kComeForParts) return false;
   // A worker that is busy with an earlier range will come.
   return std::all_of(leases_.begin(), leases_.end(),
                      [this](const auto& entry) { return entry.second.lease.range == newest_; });

@@ -5,8 +5,8 @@
 // whole range, as long as there are any, and then begins the next range. So workers need not ask in between, and one
 // that is done with its parts of a range has those of the next at once; its pull waits for the others.
 //
-// A share is that of a worker among those that ask for work. If one of them does not come for its share, and all others
-// wait for it, everything is dealt anew among those.
+// The parts of a range are dealt to all that ask for work by then, by their speed (part_shares.h). If one of them does
+// not come for its share, and all others wait for it, everything is dealt anew among those.
 //
 // When all others wait for one worker that is late, everything is dealt anew among them, and it is left out for a
 // while; if it still comes, the parts that it was first with count. One that waits for a server is late at once if a
@@ -24,6 +24,7 @@
 #include <utility>
 #include <vector>
 
+#include "server/leases/part_shares.h"
 #include "server/leases/suspects.h"
 #include "server/leases/train_leases.h"
 
@@ -39,6 +40,7 @@ class PartTable final : public TrainLeases {
   void Renew(uint64_t worker, uint64_t lease_id, absl::Time now) override;
   void Waits(uint64_t worker, absl::Time now) override;
   void WaitsForServer(uint64_t worker, absl::Time now) override;
+  void TookForPart(uint64_t worker, absl::Duration time, absl::Time now) override { shares_.Count(worker, time, now); }
   News Complete(uint64_t worker, uint64_t t, uint32_t part, absl::Time now) override;
   void Release(uint64_t lease_id) override;
   void ReleaseWorker(uint64_t worker) override;
@@ -68,9 +70,10 @@ class PartTable final : public TrainLeases {
     absl::Time doubted = absl::InfiniteFuture();
   };
 
-  // Makes the next iterations the newest range. False: they may not be leased now.
-  bool BeginRound();
-  // Whether parts are left of the newest range, and all others of it are in the hands of workers that wait for them.
+  // Makes the next iterations the newest range, and deals it, first of all to this worker. False: they may not be
+  // leased now.
+  bool BeginRound(uint64_t worker, absl::Time now);
+  // Whether shares are left of the newest range, and all others of it are in the hands of workers that wait for them.
   bool WaitsForFreeParts(absl::Time now) const;
   // The workers that hold up the lowest iteration that is not done, and are late with it; empty if nobody else is there
   // to do it.
@@ -93,9 +96,11 @@ class PartTable final : public TrainLeases {
   // The parts that are done of iterations that are not.
   std::map<uint64_t, std::set<uint32_t>> done_parts_;
   uint64_t limit_ = Ledger::kMaxEnd;
-  // The newest range, and its parts that nobody has.
+  PartShares shares_;
+  // The newest range, the workers that it was dealt to, and the shares that they have not come for.
   IterationRange newest_;
-  std::vector<uint32_t> free_;
+  std::set<uint64_t> dealt_to_;
+  std::map<uint64_t, PartRange> left_;
   // When a lease was last granted or done.
   absl::Time changed_ = absl::InfinitePast();
   // Workers that ask for work.

@@ -75,6 +75,9 @@ class TrainLeases {
   // Some server owes the worker an answer, and has been silent for longer than servers are.
   virtual void WaitsForServer(uint64_t /*worker*/, absl::Time /*now*/) {}
 
+  // The passes of a part took the worker so long, says it.
+  virtual void TookForPart(uint64_t /*worker*/, absl::Duration /*time*/, absl::Time /*now*/) {}
+
   // Iteration t, or this part of it, is in all chunks, says the worker. `part` is 0 where there are none.
   virtual News Complete(uint64_t worker, uint64_t t, uint32_t part, absl::Time now) = 0;
 

@@ -56,6 +56,12 @@ void ActivityClock::CountLocked() const {
   counted_ = now;
 }
 
+absl::Duration ActivityClock::Spent(v1::WorkerActivity activity) const {
+  absl::MutexLock lock(&mu_);
+  CountLocked();
+  return absl::Seconds(seconds_.at(activity)->Value());
+}
+
 v1::WorkerActivity ActivityClock::Switch(v1::WorkerActivity activity) {
   absl::MutexLock lock(&mu_);
   if (activity == activity_) return activity;

@@ -26,6 +26,8 @@ class ActivityClock {
   // Begins idle. The metrics outlive this.
   explicit ActivityClock(Metrics* metrics);
 
+  // In the activity so far. REQUIRES: it is counted
+  absl::Duration Spent(v1::WorkerActivity activity) const;
   // Returns the activity before.
   v1::WorkerActivity Switch(v1::WorkerActivity activity);
   // Records of training, once for each forward pass that they were in.

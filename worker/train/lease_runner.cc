@@ -62,6 +62,7 @@ class LeaseRun {
         clock_(assignment->clock()),
         outbox_(*outbox),
         steps_(held.lease, assignment->parts()),
+        computed_(clock_->Spent(v1::WORKER_ACTIVITY_COMPUTING)),
         sent_(check_sent) {}
   ~LeaseRun() { assignment_.parameters().AbandonPush(); }
 
@@ -83,6 +84,8 @@ class LeaseRun {
   // The first forward pass of a part, and the end of the push that was under way, whose gradients the backward pass
   // writes over.
   absl::Status BeginPart(uint64_t number, uint32_t part, v1::TrainResult* result);
+  // Notes what a part took that was computed just now.
+  void NoteTime(v1::TrainResult* result);
   // Computes the parts of a step before its last one, and adds them up.
   absl::Status AddPartsBeforeLast(uint64_t number, Results* results);
   absl::Status RunAndPushByLayer(uint64_t number, Results* results);
@@ -129,6 +132,8 @@ class LeaseRun {
   Results pushed_;
   // Describes a value that is not finite in the step under way.
   std::optional<std::string> finding_;
+  // Time of computing until the last part, or the lease's start.
+  absl::Duration computed_;
   // The spans that the push under way has sent.
   SentSpans sent_;
   // The last push was in full, since the worker leaves.
@@ -252,6 +257,11 @@ absl::Status LeaseRun::BeginPart(uint64_t number, uint32_t part, v1::TrainResult
   return EndPush();
 }
 
+void LeaseRun::NoteTime(v1::TrainResult* result) {
+  const absl::Duration before = std::exchange(computed_, clock_->Spent(v1::WORKER_ACTIVITY_COMPUTING));
+  result->set_compute_seconds(absl::ToDoubleSeconds(computed_ - before));
+}
+
 void LeaseRun::AddPart(const LeaseSteps::Step& step, uint32_t part, std::span<float> gradients) {
   assignment_.parameters().RoundAsSent(step.t, part, gradients);
   assignment_.subtree_sum()->Add(part, /*first=*/part == step.subtree.first, gradients);
@@ -265,6 +275,7 @@ absl::Status LeaseRun::AddPartsBeforeLast(uint64_t number, Results* results) {
     if (FinalAsWhole()) {
       SAMOVAR_ASSIGN_OR_RETURN(const std::span<float> gradients, ComputeWhole(number, part, result));
       AddPart(step, part, gradients);
+      NoteTime(result);
       continue;
     }
     SAMOVAR_RETURN_IF_ERROR(BeginPart(number, part, result));
@@ -272,6 +283,7 @@ absl::Status LeaseRun::AddPartsBeforeLast(uint64_t number, Results* results) {
     SAMOVAR_RETURN_IF_ERROR(net.Backward([](uint64_t, uint64_t) {}));
     // The sum, which is looked at, is not finite where one of its parts is not.
     AddPart(step, part, net.gradients());
+    NoteTime(result);
   }
   return absl::OkStatus();
 }
@@ -401,6 +413,7 @@ absl::Status LeaseRun::RunStep(uint64_t number) {
   const bool skips = SkipsWhatIsNotFinite(assignment_.spec().consistency());
   finding_.reset();
   const absl::Status pushed = FinalAsWhole() ? RunAndPushWhole(number, &results) : RunAndPushByLayer(number, &results);
+  NoteTime(&results.back());
   if (skips && finding_.has_value()) return SkipStep(number, std::move(results));
   if (!pushed.ok() && finding_.has_value())
     return absl::InvalidArgumentError(absl::StrCat(pushed.message(), clock_->LatenessNote()));

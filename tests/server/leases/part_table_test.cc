@@ -55,6 +55,31 @@ TEST_CASE("workers share the parts of the same iterations") {
   CHECK(anna->range.begin == 0);
 }
 
+TEST_CASE("each round is dealt by what parts have taken the workers by then") {
+  PartTable table = TableOf(100, 8);
+  Meet(&table, {kAnna, kBoris});
+  auto anna = table.Acquire(kAnna, 2, At(0));
+  auto boris = table.Acquire(kBoris, 2, At(0));
+  CHECK(anna->parts == Parts{0, 1, 2, 3});
+  CHECK(boris->parts == Parts{4, 5, 6, 7});
+  table.TookForPart(kAnna, absl::Seconds(0.1), At(1));
+  table.TookForPart(kBoris, absl::Seconds(0.2), At(1));
+  CompleteAll(&table, *anna, At(1));
+  // The next round, which begins before Boris is done with his share.
+  anna = table.Acquire(kAnna, 2, At(1));
+  CHECK(anna->parts == Parts{0, 1, 2, 3, 4, 5});
+  CompleteAll(&table, *boris, At(2));
+  boris = table.Acquire(kBoris, 2, At(2));
+  CHECK(boris->parts == Parts{6, 7});
+  // Far too slow for a part now: the other has all, and he waits.
+  for (int i = 0; i < 50; ++i) table.TookForPart(kBoris, absl::Seconds(5), At(2));
+  CompleteAll(&table, *anna, At(3));
+  CompleteAll(&table, *boris, At(3));
+  CHECK_FALSE(table.Acquire(kBoris, 2, At(3)).has_value());
+  CHECK(table.Acquire(kAnna, 2, At(3))->parts == Parts{0, 1, 2, 3, 4, 5, 6, 7});
+  CHECK_FALSE(table.Acquire(kBoris, 2, At(3)).has_value());
+}
+
 TEST_CASE("an iteration is done when all of its parts are, each counted once") {
   PartTable table = TableOf(100, 2);
   const auto anna = table.Acquire(kAnna, 2, At(0));
