@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""What late gradients cost, and what the modes and options against it give: accuracy of LeNet on Fashion-MNIST, a row each.
+"""What late gradients cost, and what the modes and options against it give: accuracy on Fashion-MNIST, a row each.
 
-    python3 benchmarks/staleness/compare_modes.py [--iterations 2000] [--seeds 1 2 3] [--workers 8] [--servers 2]
-                                                    [--only NAME ...] [--bin build/release/bin] [--data data]
+    python3 benchmarks/staleness/compare_modes.py [--iterations 2000] [--seeds 1 2 3] [--workers 8] [--servers 2] [--only NAME ...]
+                                                    [--model resnet8] [--set type='"Adam"' base_lr=0.001] [--slower 5]
+                                                    [--bin build/release/bin] [--data data]
 
-Runs `samovar train` for each row and seed, one after the other, and prints a Markdown table of medians with the lowest and highest
+Runs `samovar train` for each row and seed, one after the other, and prints a Markdown table of means with the lowest and highest
 value; what a run gave goes to stderr as it ends. The data are the LMDBs that deploy/quickstart.sh imports. README.md says how the figures
 are to be read.
 """
@@ -13,14 +14,15 @@ import argparse
 import json
 import os
 import pathlib
-import re
 import statistics
 import subprocess
 import sys
 import tempfile
 
+import jobs
+import slow_worker
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-MODEL = ROOT / "config" / "models" / "lenet"
 
 PLAIN = ("--staleness-scaling", "none")
 LAMBDA = ("--delay-compensation", "0.04")
@@ -30,6 +32,7 @@ ROWS = {
     "async": (),
     "async, as others, DC-ASGD": PLAIN + LAMBDA,
     "async, DC-ASGD": LAMBDA,
+    "async, topk": ("--encoding", "topk"),
     "bounded 1": ("--mode", "bounded", "--delay", "1"),
     "bounded 4": ("--mode", "bounded", "--delay", "4"),
     "bounded 8": ("--mode", "bounded", "--delay", "8"),
@@ -37,32 +40,26 @@ ROWS = {
 }
 
 
-def write_job(directory, data, iterations):
-    """LeNet's own solver and net, with these data, for so many iterations, tested at the end only."""
-    net = (MODEL / "lenet_train_test.prototxt").read_text(encoding="utf-8")
-    net = re.sub(r'source: "[^"]*?([^/"]+)"', lambda match: f'source: "{data / match.group(1)}"', net)
-    (directory / "net.prototxt").write_text(net, encoding="utf-8")
-    solver = (MODEL / "lenet_solver.prototxt").read_text(encoding="utf-8")
-    fields = {"net": '"net.prototxt"', "max_iter": iterations, "snapshot": 0, "test_interval": iterations,
-              "test_initialization": "false", "snapshot_prefix": '"out/lenet"'}
-    for field, value in fields.items():
-        solver = re.sub(rf"^{field}:.*\n", "", solver, flags=re.MULTILINE) + f"{field}: {value}\n"
-    (directory / "solver.prototxt").write_text(solver, encoding="utf-8")
-
-
 def train(options, flags, seed):
     """A run: its accuracy (None if it failed), its counters, and images a second."""
     workers = 1 if flags is None else options.workers
     with tempfile.TemporaryDirectory(prefix="samovar_staleness_", dir=options.scratch) as name:
         directory = pathlib.Path(name)
-        write_job(directory, options.data, options.iterations)
+        jobs.write(options.model, directory, options.data, options.iterations, dict(field.split("=", 1) for field in options.set))
         command = [options.bin / "samovar", "train", "--solver", "solver.prototxt", "--json", "--servers", options.servers,
                    "--workers", workers, "--seed", seed, *(flags or ())]
-        done = subprocess.run([str(word) for word in command], cwd=directory, capture_output=True, text=True, check=False)
-    events = [json.loads(line) for line in done.stdout.splitlines()]
+        with subprocess.Popen([str(word) for word in command], cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+            if options.slower == 1 or workers == 1:
+                output, errors = run.communicate()
+            else:
+                with slow_worker.SlowWorker(run.pid, options.slower) as slow:
+                    output, errors = run.communicate()
+                if not slow.slowed:
+                    sys.exit("no worker was there to be slowed down")
+    events = [json.loads(line) for line in output.splitlines()]
     ended = {event["event"]: event for event in events}
     if "succeeded" not in ended:
-        return {"failed": ended.get("failed", {}).get("message", done.stderr.strip()[-500:])}
+        return {"failed": ended.get("failed", {}).get("message", errors.strip()[-500:])}
     if ended["succeeded"]["ledger"]["complete_chunks"] != ended["succeeded"]["ledger"]["chunks"]:
         return {"failed": "a chunk's ledger is not complete"}
     outputs = {output["name"]: output["value"] for output in ended["test"]["outputs"]}
@@ -71,7 +68,7 @@ def train(options, flags, seed):
 
 
 def spread(values, text):
-    low, middle, high = min(values), statistics.median(values), max(values)
+    low, middle, high = min(values), statistics.fmean(values), max(values)
     return text.format(middle) + (f" ({text.format(low)} to {text.format(high)})" if len(values) > 1 else "")
 
 
@@ -92,6 +89,9 @@ def main():
     parser.add_argument("--workers", type=int, default=8)
     parser.add_argument("--servers", type=int, default=2)
     parser.add_argument("--only", nargs="+", choices=list(ROWS), metavar="NAME", help="these rows: " + "; ".join(ROWS))
+    parser.add_argument("--model", choices=["lenet", "resnet8"], default="lenet", help="resnet8: a small one with BatchNorm")
+    parser.add_argument("--set", nargs="+", default=[], metavar="FIELD=VALUE", help="fields of the solver")
+    parser.add_argument("--slower", type=float, default=1, metavar="TIMES", help="one of the workers is so many times slower than the others")
     parser.add_argument("--bin", type=pathlib.Path, default=ROOT / "build" / "release" / "bin")
     parser.add_argument("--data", type=pathlib.Path, default=ROOT / "data")
     parser.add_argument("--scratch", type=pathlib.Path, help="where runs keep their snapshots and logs while they run")

@@ -1,0 +1,58 @@
+"""Makes one worker of a run slower than the others, by stopping it most of the time."""
+
+import os
+import pathlib
+import signal
+import threading
+import time
+
+RUNS_SECONDS = 0.01
+
+
+def workers_of(pid):
+    """The processes of samovar-worker that this one has started."""
+    found = []
+    for entry in pathlib.Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and (entry / "comm").read_text().strip() == "samovar-worker":
+                parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+                if parent == pid:
+                    found.append(int(entry.name))
+        except (OSError, ValueError):
+            continue
+    return sorted(found)
+
+
+class SlowWorker(threading.Thread):
+    """While the block runs, the first worker of process `pid` runs a part of the time."""
+
+    def __init__(self, pid, times_slower):
+        super().__init__(daemon=True)
+        self._pid = pid
+        self._rest = RUNS_SECONDS * (times_slower - 1)
+        self._ended = threading.Event()
+        # Whether there was a worker to be stopped.
+        self.slowed = False
+
+    def run(self):
+        while not self._ended.wait(RUNS_SECONDS):
+            workers = workers_of(self._pid)[:1]
+            try:
+                for worker in workers:
+                    os.kill(worker, signal.SIGSTOP)
+                    self.slowed = True
+                time.sleep(self._rest)
+            finally:
+                for worker in workers:
+                    try:
+                        os.kill(worker, signal.SIGCONT)
+                    except ProcessLookupError:
+                        pass
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self._ended.set()
+        self.join()
