@@ -23,6 +23,15 @@ def workers_of(pid):
     return sorted(found)
 
 
+def send(pid, number):
+    """Whether the process was there to take the signal."""
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 class SlowWorker(threading.Thread):
     """While the block runs, the first worker of process `pid` runs a part of the time."""
 
@@ -37,17 +46,10 @@ class SlowWorker(threading.Thread):
     def run(self):
         while not self._ended.wait(RUNS_SECONDS):
             workers = workers_of(self._pid)[:1]
-            try:
-                for worker in workers:
-                    os.kill(worker, signal.SIGSTOP)
-                    self.slowed = True
-                time.sleep(self._rest)
-            finally:
-                for worker in workers:
-                    try:
-                        os.kill(worker, signal.SIGCONT)
-                    except ProcessLookupError:
-                        pass
+            self.slowed = any([send(worker, signal.SIGSTOP) for worker in workers]) or self.slowed
+            time.sleep(self._rest)
+            for worker in workers:
+                send(worker, signal.SIGCONT)
 
     def __enter__(self):
         self.start()
