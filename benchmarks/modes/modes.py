@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What synchronous mode costs: `samovar train` of one solver in async and in sync mode, alternately, images and processor time.
 
-    python3 benchmarks/modes/modes.py --solver SOLVER [--iterations 1000] [--parts P] [--rounds 3] [--workers 2] [--servers 2]
+    python3 benchmarks/modes/modes.py --solver SOLVER [--iterations 1000] [--parts P] [--rounds 3] [--workers 2] [--servers 2] [--slower 5]
 
 SAMOVAR_BIN_DIR names the folder of the programs, build/release/bin unless said. The solver's tests and snapshots are left out. Prints
 Markdown; README.md says what is measured.
@@ -19,6 +19,9 @@ import sys
 import tempfile
 from typing import Dict, List
 
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "staleness"))
+import slow_worker  # noqa: E402
+
 # Left out of a run: the first images, while processes start and leases grow.
 WARM_UP = 0.25
 
@@ -30,12 +33,19 @@ def solver_of(path: pathlib.Path, iterations: int, prefix: pathlib.Path) -> str:
     return f'net: "{net_path.resolve()}"\nmax_iter: {iterations}\nsnapshot_prefix: "{prefix}"\n{text}'
 
 
-def run(words: List[str]) -> Dict[str, float]:
+def run(words: List[str], times_slower: float) -> Dict[str, float]:
     """Images a second after the warm-up, and the processes' seconds an iteration."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(words, stdout=subprocess.PIPE, encoding="utf-8", check=True)
+    with subprocess.Popen(words, stdout=subprocess.PIPE, encoding="utf-8") as process:
+        if times_slower > 1:
+            with slow_worker.SlowWorker(process.pid, times_slower):
+                output, _ = process.communicate()
+        else:
+            output, _ = process.communicate()
+    if process.returncode != 0:
+        sys.exit(f"modes: samovar train ended with {process.returncode}; see above")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    events = [json.loads(line) for line in done.stdout.splitlines()]
+    events = [json.loads(line) for line in output.splitlines()]
     progress = [event for event in events if event["event"] == "progress"]
     last = progress[-1]
     first = next(event for event in progress if event["samples"] > WARM_UP * last["samples"])
@@ -52,6 +62,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--servers", type=int, default=2)
+    parser.add_argument("--slower", type=float, default=1, metavar="TIMES", help="one worker runs such a part of the time: 5, a fifth")
     options = parser.parse_args()
     binary = pathlib.Path(os.environ.get("SAMOVAR_BIN_DIR", "build/release/bin")) / "samovar"
     modes = {"async": ["--mode", "async"], "sync": ["--mode", "sync"]}
@@ -64,7 +75,7 @@ def main() -> int:
         for _ in range(options.rounds):
             for mode, flags in modes.items():
                 results[mode].append(run([str(binary), "train", "--solver", str(solver), "--workers", str(options.workers), "--servers",
-                                          str(options.servers), "--seed", "3", "--json", "--restart", *flags]))
+                                          str(options.servers), "--seed", "3", "--json", "--restart", *flags], options.slower))
     print("| mode | images/s, median (each run) | processor ms an iteration, median |\n|---|---|---|")
     for mode, runs in results.items():
         rates = [one["rate"] for one in runs]

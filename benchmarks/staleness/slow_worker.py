@@ -4,7 +4,6 @@ import os
 import pathlib
 import signal
 import threading
-import time
 
 RUNS_SECONDS = 0.01
 
@@ -47,7 +46,7 @@ class SlowWorker(threading.Thread):
         while not self._ended.wait(RUNS_SECONDS):
             workers = workers_of(self._pid)[:1]
             self.slowed = any([send(worker, signal.SIGSTOP) for worker in workers]) or self.slowed
-            time.sleep(self._rest)
+            self._ended.wait(self._rest)
             for worker in workers:
                 send(worker, signal.SIGCONT)
 

@@ -12,7 +12,7 @@ namespace {
 constexpr double kMemorySeconds = 2;
 constexpr double kMostWeight = 0.3;
 constexpr absl::Duration kLongest = absl::Hours(24);
-// Halvings of the interval in which the slowest share's time is looked for: to a thousandth.
+// Halvings of the interval in which the slowest share's time is looked for: to a millionth.
 constexpr int kHalvings = 20;
 
 // The subtrees that neighbouring parts consist of: each is the largest that begins where the last one has ended.
@@ -57,7 +57,7 @@ void PartShares::Count(uint64_t worker, absl::Duration part, absl::Time now) {
   speed.measured = now;
 }
 
-absl::Duration PartShares::PartTime(uint64_t worker) const {
+absl::Duration PartShares::PartTimeForTesting(uint64_t worker) const {
   const auto speed = speeds_.find(worker);
   return speed == speeds_.end() ? absl::ZeroDuration() : absl::Seconds(speed->second.seconds_a_part);
 }
@@ -79,6 +79,7 @@ std::map<uint64_t, PartRange> PartShares::Deal(const std::vector<uint64_t>& work
     uint64_t worker;
     double seconds_a_part;
   };
+  const double usual = UsualSeconds(workers);
   std::vector<Known> known;
   std::vector<uint64_t> tried;
   for (const uint64_t worker : workers) {
@@ -86,7 +87,7 @@ std::map<uint64_t, PartRange> PartShares::Deal(const std::vector<uint64_t>& work
     if (speed != speeds_.end() && now - speed->second.measured > kRemember) {
       tried.push_back(worker);
     } else {
-      known.push_back({worker, speed == speeds_.end() ? UsualSeconds(workers) : speed->second.seconds_a_part});
+      known.push_back({worker, speed == speeds_.end() ? usual : speed->second.seconds_a_part});
     }
   }
   if (known.empty()) {

@@ -29,12 +29,12 @@ class PartShares {
   void Count(uint64_t worker, absl::Duration part, absl::Time now);
   void Forget(uint64_t worker) { speeds_.erase(worker); }
 
-  // One part's time, for people and tests. Zero: it is not known.
-  absl::Duration PartTime(uint64_t worker) const;
-
   // Each part once. Workers without a part are not in it. A worker whose speed is not known counts as one in the middle
-  // of the others. REQUIRES: workers is not empty, parts > 0
+  // of the others. REQUIRES: workers is not empty and each is there once, parts > 0
   std::map<uint64_t, PartRange> Deal(const std::vector<uint64_t>& workers, uint32_t parts, absl::Time now) const;
+
+  // Zero: it is not known.
+  absl::Duration PartTimeForTesting(uint64_t worker) const;
 
  private:
   struct Speed {
@@ -44,7 +44,7 @@ class PartShares {
     uint64_t parts = 0;
   };
 
-  // The median of those that are known.
+  // For a part: the median of those that are known.
   double UsualSeconds(const std::vector<uint64_t>& workers) const;
 
   std::map<uint64_t, Speed> speeds_;

@@ -28,6 +28,7 @@ bool PartTable::BeginRound(uint64_t worker, absl::Time now) {
   const uint64_t length = std::clamp<uint64_t>(pace_.IterationsIn(options_.target), 1, options_.max_length);
   newest_ = {begin, begin};
   while (newest_.end < end && newest_.end - begin < length && !done_.Contains(newest_.end)) ++newest_.end;
+  changed_ = now;
   dealt_to_ = workers_;
   std::vector<uint64_t> order(workers_.begin(), workers_.end());
   std::rotate(order.begin(), std::find(order.begin(), order.end(), worker), order.end());
@@ -216,7 +217,7 @@ void PartTable::ReplaceLate(const std::set<uint64_t>& workers, absl::Time now) {
 }
 
 bool PartTable::WaitsForFreeParts(absl::Time now) const {
-  if (left_.empty() || leases_.empty() || now - changed_ < kComeForParts) return false;
+  if (left_.empty() || now - changed_ < kComeForParts) return false;
   // A worker that is busy with an earlier range will come.
   return std::all_of(leases_.begin(), leases_.end(),
                      [this](const auto& entry) { return entry.second.lease.range == newest_; });

@@ -73,7 +73,8 @@ class PartTable final : public TrainLeases {
   // Makes the next iterations the newest range, and deals it, first of all to this worker. False: they may not be
   // leased now.
   bool BeginRound(uint64_t worker, absl::Time now);
-  // Whether shares are left of the newest range, and all others of it are in the hands of workers that wait for them.
+  // Whether shares are left of the newest range, and all others of it, if there are any, are in the hands of workers
+  // that wait for them.
   bool WaitsForFreeParts(absl::Time now) const;
   // The workers that hold up the lowest iteration that is not done, and are late with it; empty if nobody else is there
   // to do it.
@@ -101,7 +102,7 @@ class PartTable final : public TrainLeases {
   IterationRange newest_;
   std::set<uint64_t> dealt_to_;
   std::map<uint64_t, PartRange> left_;
-  // When a lease was last granted or done.
+  // When a range was last dealt, or a lease granted or done.
   absl::Time changed_ = absl::InfinitePast();
   // Workers that ask for work.
   std::set<uint64_t> workers_;

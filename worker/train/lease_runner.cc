@@ -84,7 +84,7 @@ class LeaseRun {
   // The first forward pass of a part, and the end of the push that was under way, whose gradients the backward pass
   // writes over.
   absl::Status BeginPart(uint64_t number, uint32_t part, v1::TrainResult* result);
-  // Notes what a part took that was computed just now.
+  // Notes what a part took that was computed just now, where parts are dealt by it.
   void NoteTime(v1::TrainResult* result);
   // Computes the parts of a step before its last one, and adds them up.
   absl::Status AddPartsBeforeLast(uint64_t number, Results* results);
@@ -258,6 +258,7 @@ absl::Status LeaseRun::BeginPart(uint64_t number, uint32_t part, v1::TrainResult
 }
 
 void LeaseRun::NoteTime(v1::TrainResult* result) {
+  if (assignment_.parts() == 1) return;
   const absl::Duration before = std::exchange(computed_, clock_->Spent(v1::WORKER_ACTIVITY_COMPUTING));
   result->set_compute_seconds(absl::ToDoubleSeconds(computed_ - before));
 }

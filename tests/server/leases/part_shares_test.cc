@@ -69,22 +69,22 @@ TEST_CASE("a worker whose speed is not known counts as one in the middle") {
   CHECK(shares.Deal({kBoris, kClara}, 8, At(1)) == Shares{{kBoris, {0, 4}}, {kClara, {4, 4}}});
   PartShares forgotten = shares;
   forgotten.Forget(kAnna);
-  CHECK(forgotten.PartTime(kAnna) == absl::ZeroDuration());
+  CHECK(forgotten.PartTimeForTesting(kAnna) == absl::ZeroDuration());
   CHECK(forgotten.Deal({kAnna, kBoris}, 8, At(1)) == Shares{{kAnna, {0, 4}}, {kBoris, {4, 4}}});
 }
 
 TEST_CASE("a speed follows what is measured, and no single measurement") {
   PartShares shares;
   for (int i = 0; i < 1000; ++i) shares.Count(kAnna, absl::Milliseconds(i % 2 == 0 ? 1 : 3), At(1));
-  CHECK(shares.PartTime(kAnna) > absl::Milliseconds(1.9));
-  CHECK(shares.PartTime(kAnna) < absl::Milliseconds(2.1));
+  CHECK(shares.PartTimeForTesting(kAnna) > absl::Milliseconds(1.9));
+  CHECK(shares.PartTimeForTesting(kAnna) < absl::Milliseconds(2.1));
   shares.Count(kAnna, absl::Milliseconds(20), At(1));
-  CHECK(shares.PartTime(kAnna) < absl::Milliseconds(2.5));
+  CHECK(shares.PartTimeForTesting(kAnna) < absl::Milliseconds(2.5));
   for (int i = 0; i < 1000; ++i) shares.Count(kAnna, absl::Milliseconds(20), At(1));
-  CHECK(shares.PartTime(kAnna) > absl::Milliseconds(19));
+  CHECK(shares.PartTimeForTesting(kAnna) > absl::Milliseconds(19));
   // Few parts say enough where each takes long.
   for (int i = 0; i < 10; ++i) shares.Count(kAnna, absl::Seconds(10), At(1));
-  CHECK(shares.PartTime(kAnna) > absl::Seconds(9));
+  CHECK(shares.PartTimeForTesting(kAnna) > absl::Seconds(9));
 }
 
 TEST_CASE("what no worker can have measured is passed over") {
@@ -92,7 +92,7 @@ TEST_CASE("what no worker can have measured is passed over") {
   for (const double seconds : {0.0, -1.0, 1e9, std::numeric_limits<double>::infinity(),
                                -std::numeric_limits<double>::infinity(), std::numeric_limits<double>::quiet_NaN()}) {
     shares.Count(kAnna, absl::Seconds(seconds), At(1));
-    CHECK(shares.PartTime(kAnna) == absl::Seconds(1));
+    CHECK(shares.PartTimeForTesting(kAnna) == absl::Seconds(1));
   }
 }
 

@@ -170,6 +170,21 @@ TEST_CASE("parts that were left for a worker that does not come are dealt to tho
   CHECK(table.Acquire(kAnna, 2, At(12.5))->parts == Parts{0, 1, 2, 3});
 }
 
+TEST_CASE("a worker that is too slow for a share has all, where nobody comes for them") {
+  PartTable table = TableOf(100, 8);
+  Meet(&table, {kAnna, kBoris});
+  table.TookForPart(kAnna, absl::Seconds(0.1), At(9));
+  table.TookForPart(kBoris, absl::Seconds(5), At(9));
+  // Anna is busy with something else, a test for example.
+  CHECK_FALSE(table.Acquire(kBoris, 2, At(10)).has_value());
+  table.Expire(At(11));
+  CHECK_FALSE(table.Acquire(kBoris, 2, At(11)).has_value());
+  table.Expire(At(12.5));
+  const auto boris = table.Acquire(kBoris, 2, At(12.5));
+  REQUIRE(boris.has_value());
+  CHECK(boris->parts == Parts{0, 1, 2, 3, 4, 5, 6, 7});
+}
+
 TEST_CASE("who is busy with an earlier round is waited for") {
   PartTable table = TableOf(100, 4);
   Meet(&table, {kAnna, kBoris});
